@@ -32,7 +32,7 @@ fn clock(elapsed: Duration) -> Clock {
 }
 
 /// Sends one request to a twin at this time.
-fn ask(
+fn send(
     twin: &mut Twin,
     elapsed: Duration,
     request: http::request::Builder,
@@ -79,15 +79,15 @@ fn fifty(api: &Api, twin: &mut Twin, tokens: &Tokens) -> (Vec<usize>, Vec<Durati
             ScheduledEvent::Ask(Event::Begin),
         );
     }
-    let (mut answered, mut refused) = (Vec::new(), Vec::new());
+    let (mut succeeded, mut refused) = (Vec::new(), Vec::new());
     while let Some(((time, _), (caller, due))) = calendar.pop_first() {
         let request = &mut requests[caller];
         let step = match due {
             ScheduledEvent::Ask(event) => request.resume(&clock(time), event),
             ScheduledEvent::Arrive => {
                 let token = format!("Bearer {}", tokens.access_token.expose());
-                let asked = http::Request::get(RESULTS).header(AUTHORIZATION, token);
-                let (status, headers, _) = ask(twin, time, asked, Bytes::new());
+                let http_request = http::Request::get(RESULTS).header(AUTHORIZATION, token);
+                let (status, headers, _) = send(twin, time, http_request, Bytes::new());
                 plan(
                     &mut calendar,
                     time + latency,
@@ -124,11 +124,11 @@ fn fifty(api: &Api, twin: &mut Twin, tokens: &Tokens) -> (Vec<usize>, Vec<Durati
                     ScheduledEvent::Arrive,
                 );
             }
-            Step::Done => answered.push(caller),
+            Step::Done => succeeded.push(caller),
             step => panic!("{step:?}"),
         }
     }
-    (answered, refused)
+    (succeeded, refused)
 }
 
 #[test]
@@ -138,22 +138,22 @@ fn fifty_callers_keep_ten_calls_a_minute_and_are_served_in_order() {
     let documented = preset.rate_limit().and_then(|limit| limit.allowance);
     let allowance = documented.expect("a documented rate limit");
     assert_eq!(allowance, Allowance::new(10, 60));
-    let (answered, refused) = fifty(&api.keeping(allowance), &mut twin, &tokens);
+    let (succeeded, refused) = fifty(&api.keeping(allowance), &mut twin, &tokens);
     assert_eq!(refused, [] as [Duration; 0]);
-    assert_eq!(answered, (0..50).collect::<Vec<_>>());
+    assert_eq!(succeeded, (0..50).collect::<Vec<_>>());
     assert_eq!(twin.counters().api_429, 0);
 }
 
 #[test]
 fn without_it_one_burst_is_refused_and_all_are_served() {
     let (mut twin, api, tokens) = usertesting();
-    let (answered, refused) = fifty(&api, &mut twin, &tokens);
+    let (succeeded, refused) = fifty(&api, &mut twin, &tokens);
     assert_eq!(refused.len(), 40);
     assert!(
         refused.iter().all(|when| when.as_secs() == 0),
         "{refused:?}"
     );
-    assert_eq!(answered, (0..50).collect::<Vec<_>>());
+    assert_eq!(succeeded, (0..50).collect::<Vec<_>>());
 }
 
 /// A Socios twin with a token of the application and of a user.
@@ -199,8 +199,8 @@ impl Socios {
         else {
             panic!("the request is not sent");
         };
-        let asked = http::Request::get(url.as_str()).header(AUTHORIZATION, authorization);
-        let (status, ..) = ask(&mut self.twin, Duration::ZERO, asked, Bytes::new());
+        let http_request = http::Request::get(url.as_str()).header(AUTHORIZATION, authorization);
+        let (status, ..) = send(&mut self.twin, Duration::ZERO, http_request, Bytes::new());
         Ok((status.as_u16(), owner))
     }
 }
@@ -212,7 +212,7 @@ fn login(twin: &mut Twin) -> Tokens {
     let url = format!(
         "{SOCIOS}/oauth2/authorize?response_type=code&client_id={id}&redirect_uri={callback}&state=s"
     );
-    let (_, headers, _) = ask(twin, Duration::ZERO, http::Request::get(url), Bytes::new());
+    let (_, headers, _) = send(twin, Duration::ZERO, http::Request::get(url), Bytes::new());
     let location = headers["location"].to_str().expect("a URL");
     let (_, query) = location.split_once('?').expect("a query");
     let query: BTreeMap<String, String> = serde_urlencoded::from_str(query).expect("a form");
@@ -224,9 +224,9 @@ fn login(twin: &mut Twin) -> Tokens {
         ("client_secret", secret.as_str()),
         ("redirect_uri", callback),
     ]);
-    let asked = http::Request::post(format!("{SOCIOS}/oauth2/token"))
+    let request = http::Request::post(format!("{SOCIOS}/oauth2/token"))
         .header("content-type", "application/x-www-form-urlencoded");
-    let (_, _, body) = ask(twin, Duration::ZERO, asked, form.expect("a form").into());
+    let (_, _, body) = send(twin, Duration::ZERO, request, form.expect("a form").into());
     let reply: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
     Tokens::bearer(reply["access_token"].as_str().expect("a token"))
 }

@@ -97,7 +97,7 @@ fn keys() -> Keys {
 
 /// A value of a claim, valid or not.
 fn claim(dice: &mut Dice, name: &str, now: u64) -> Option<Value> {
-    let good = match name {
+    let valid = match name {
         "iss" => json!(ISSUER),
         "sub" => json!("user-1"),
         "aud" => json!(CLIENT),
@@ -107,7 +107,7 @@ fn claim(dice: &mut Dice, name: &str, now: u64) -> Option<Value> {
         _ => Value::Null,
     };
     if !dice.hits(8) {
-        return (!good.is_null()).then_some(good);
+        return (!valid.is_null()).then_some(valid);
     }
     // Far enough from the limits, since the clock advances during the test.
     let edges = [
@@ -249,7 +249,7 @@ fn theirs(keys: &Keys, alg: Alg, token: &str) -> bool {
     let (_, _, key) = keys
         .ours
         .iter()
-        .find(|(known, ..)| *known == alg)
+        .find(|(key, ..)| *key == alg)
         .expect("a key");
     decode::<Value>(token, key, &validation).is_ok()
 }
@@ -277,7 +277,7 @@ fn what_we_accept_another_library_accepts_and_every_other_refusal_has_its_reason
             (Ok(()), true) => both += 1,
             (Err(_), false) => neither += 1,
             (Err(code), true) => {
-                let is_known = STRICTER.iter().any(|(known, _)| *known == code);
+                let is_known = STRICTER.iter().any(|(key, _)| *key == code);
                 assert!(
                     is_known,
                     "token {number} is refused only by us, {code}: {token}"
@@ -293,7 +293,7 @@ fn what_we_accept_another_library_accepts_and_every_other_refusal_has_its_reason
     }
     println!("accepted by both {both}, refused by both {neither}; refused only by us:");
     for (code, times) in &stricter {
-        let reason = STRICTER.iter().find(|(known, _)| known == code);
+        let reason = STRICTER.iter().find(|(key, _)| key == code);
         println!(
             "{times:6} {code}: {}",
             reason.map_or("", |(_, reason)| reason)

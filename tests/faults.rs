@@ -14,7 +14,7 @@ use std::time::Duration;
 use oauth_core::flow::keeper::{Event, GrantId, Step};
 use oauth_core::{AuthorizationRequest, Client, Moment, Scope, Tokens};
 use oauth_reqwest::blocking::Listener;
-use oauth_session::store::{FAULT_POINTS, FileStore, Times};
+use oauth_session::store::{FAULT_POINTS, FileStore, RecordTimes};
 use oauth_session::{Store as _, blocking};
 use serde_json::{Value, json};
 
@@ -40,10 +40,10 @@ impl Scene {
         let driver = driver();
         let client = server.client(&driver, "native").expect("a client");
         let listener = Listener::bind().expect("a port");
-        let ask = AuthorizationRequest::new(listener.redirect_uri().clone())
+        let request = AuthorizationRequest::new(listener.redirect_uri().clone())
             .scope(Scope::parse("openid").expect("a scope"));
         let login = listener
-            .login(&driver, &client, ask, open, Duration::from_secs(30))
+            .login(&driver, &client, request, open, Duration::from_secs(30))
             .expect("a login");
         let scene = Self {
             server,
@@ -67,7 +67,7 @@ impl Scene {
         let store = FileStore::new(self.grants()).expect("a store");
         let at = Moment::system().expect("a moment");
         let mut keeper = client
-            .keeper(GrantId::person("somebody"))
+            .keeper(GrantId::user("somebody"))
             .with_tokens(&at, old)
             .expect("our own")
             .shared();
@@ -86,13 +86,13 @@ impl Scene {
         else {
             panic!("then it saves")
         };
-        blocking::wait(store.save(&key, &record, version, Times { due, until }))
+        blocking::wait(store.save(&key, &record, version, RecordTimes { due, until }))
             .expect("a runtime")
             .expect("saved");
     }
 
     /// Runs a process that requests one token, and dies at the given point.
-    fn ask(&self, fault: Option<&str>) -> Output {
+    fn run_request(&self, fault: Option<&str>) -> Output {
         let work = json!({
             "issuer": self.server.issuer(),
             "client_id": self.server.client_id("native"),
@@ -119,20 +119,20 @@ impl Scene {
 /// Kills a process at this point; returns the next one's output, and the number of reused tokens.
 fn killed_at(point: &str, reuse: &'static str) -> (String, u64) {
     let scene = Scene::set(reuse);
-    let dead = scene.ask(Some(point));
+    let dead = scene.run_request(Some(point));
     assert!(
         !dead.status.success() && dead.stdout.is_empty(),
         "{point}: the process should have died: {dead:?}"
     );
     readable(&scene.grants(), point);
-    let next = scene.ask(None);
-    let said = String::from_utf8(next.stdout)
+    let next = scene.run_request(None);
+    let outcome = String::from_utf8(next.stdout)
         .expect("text")
         .trim()
         .to_owned();
     readable(&scene.grants(), point);
     (
-        said,
+        outcome,
         scene.counters()["reuse_events"].as_u64().expect("a count"),
     )
 }
@@ -159,20 +159,20 @@ fn killed_at_each(reuse: &'static str) -> Vec<(&'static str, String, u64)> {
             .collect();
         all.into_iter()
             .map(|one| one.join().expect("it ends"))
-            .map(|(point, (said, reuse_events))| (point, said, reuse_events))
+            .map(|(point, (outcome, reuse_events))| (point, outcome, reuse_events))
             .collect()
     })
 }
 
 #[test]
 fn a_server_that_revokes_sees_no_token_twice_wherever_a_worker_dies() {
-    for (point, said, reuse_events) in killed_at_each("Revokes") {
-        let is_outcome_unknown = said == "grant.outcome_unknown reauthorize";
+    for (point, outcome, reuse_events) in killed_at_each("Revokes") {
+        let is_outcome_unknown = outcome == "grant.outcome_unknown reauthorize";
         // A process that dies while it takes the lease has not sent a token.
         let may_be_told = !point.starts_with("lease.");
         assert!(
-            said == "token" || (is_outcome_unknown && may_be_told),
-            "{point}: {said}"
+            outcome == "token" || (is_outcome_unknown && may_be_told),
+            "{point}: {outcome}"
         );
         assert_eq!(reuse_events, 0, "{point}");
     }
@@ -180,13 +180,13 @@ fn a_server_that_revokes_sees_no_token_twice_wherever_a_worker_dies() {
 
 #[test]
 fn what_can_be_kept_of_a_grant_is_kept_wherever_a_worker_dies() {
-    for (point, said, reuse_events) in killed_at_each("Unknown") {
-        let is_grant_revoked = said == "denied.invalid_grant reauthorize" && reuse_events == 1;
+    for (point, outcome, reuse_events) in killed_at_each("Unknown") {
+        let is_grant_revoked = outcome == "denied.invalid_grant reauthorize" && reuse_events == 1;
         // Tokens can be lost only between the reply and its save.
         let may_be_over = ["session.completed", "session.save"].contains(&point);
         assert!(
-            (said == "token" && reuse_events == 0) || (is_grant_revoked && may_be_over),
-            "{point}: {said}, {reuse_events}"
+            (outcome == "token" && reuse_events == 0) || (is_grant_revoked && may_be_over),
+            "{point}: {outcome}, {reuse_events}"
         );
     }
 }

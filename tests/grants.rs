@@ -12,14 +12,14 @@ fn a_small_run_of_the_benchmark_counts_right_and_gives_its_figures() {
         .args(["--per-second", "50"])
         .output()
         .expect("it runs");
-    let said = String::from_utf8_lossy(&run.stdout);
+    let stdout = String::from_utf8_lossy(&run.stdout);
     let reason = String::from_utf8_lossy(&run.stderr);
-    assert!(run.status.success(), "{said}{reason}");
+    assert!(run.status.success(), "{stdout}{reason}");
     assert!(
-        said.contains("at the token endpoint: 100 requests"),
-        "{said}"
+        stdout.contains("at the token endpoint: 100 requests"),
+        "{stdout}"
     );
-    let figures: Vec<Value> = said
+    let figures: Vec<Value> = stdout
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect();
@@ -30,7 +30,7 @@ fn a_small_run_of_the_benchmark_counts_right_and_gives_its_figures() {
                 .is_some_and(|all| all.ends_with(what))
         };
         let figure = figures.iter().find(names);
-        let figure = figure.unwrap_or_else(|| panic!("no figure {what}: {said}"));
+        let figure = figure.unwrap_or_else(|| panic!("no figure {what}: {stdout}"));
         figure["sides"][0][1].as_f64().expect("a number")
     };
     // 200 access tokens and refresh tokens of 128 bytes.

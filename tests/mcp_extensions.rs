@@ -29,16 +29,18 @@ fn moment() -> Moment {
 
 /// Runs a connection; returns the requested URLs, and the result.
 fn connected() -> (Vec<String>, Connection) {
-    let known = Issuer::parse(ISSUER).expect("an issuer");
-    let known = ClientCandidates::preregistered(known, ClientId::new("service"));
+    let issuer = Issuer::parse(ISSUER).expect("an issuer");
+    let candidates = ClientCandidates::preregistered(issuer, ClientId::new("service"));
     let request = ConnectRequest::new(API).expect("an API");
-    let request = request.grant(GrantChoice::ClientCredentials).clients(known);
-    let (mut exchange, mut asked, mut input) =
+    let request = request
+        .grant(GrantChoice::ClientCredentials)
+        .clients(candidates);
+    let (mut exchange, mut requests, mut input) =
         (connect_resource(request), Vec::new(), Input::Begin);
     loop {
         let request = match exchange.resume(&moment(), input).expect("a step") {
             Step::Send(request) => request,
-            Step::Done(connection) => return (asked, connection),
+            Step::Done(connection) => return (requests, connection),
             step => panic!("an odd step: {step:?}"),
         };
         let document = match request.uri().host() {
@@ -48,7 +50,7 @@ fn connected() -> (Vec<String>, Connection) {
                 "token_endpoint_auth_methods_supported": ["private_key_jwt"],
             }),
         };
-        asked.push(request.uri().to_string());
+        requests.push(request.uri().to_string());
         let reply = Response::builder().header("content-type", "application/json");
         let reply = reply.body(Bytes::from(document.to_string()));
         input = Input::Reply(reply.expect("a reply"));
@@ -95,12 +97,12 @@ fn audience(connection: &Connection, assertion: ClientAssertion) -> Value {
 /// an option for servers that insist on it.
 #[test]
 fn mcp_cc_b_the_server_is_discovered_and_its_issuer_is_the_audience() {
-    let (asked, connection) = connected();
+    let (requests, connection) = connected();
     let expected = [
         "https://mcp.example/.well-known/oauth-protected-resource/mcp",
         "https://auth.example/.well-known/oauth-authorization-server",
     ];
-    assert_eq!(asked, expected);
+    assert_eq!(requests, expected);
     assert_eq!(connection.grant, GrantChoice::ClientCredentials);
     let plain = key().client_assertion("k");
     assert_eq!(audience(&connection, plain), ISSUER);

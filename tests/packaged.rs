@@ -26,8 +26,8 @@ fn root() -> PathBuf {
 
 fn done(command: &mut Command) {
     let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {stderr}");
 }
 
 fn cargo() -> Command {
@@ -92,19 +92,19 @@ fn run(program: &Path, folder: &Path, served: &Served) -> String {
     tool.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = tool.spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let (mut said, mut line) = (String::new(), String::new());
+    let (mut output, mut line) = (String::new(), String::new());
     while stderr.read_line(&mut line).unwrap() > 0 {
         if let Some((_, rest)) = line.split_once("enter the code ") {
             let (code, _) = rest.split_once(". ").unwrap();
             let page = format!("{}/device?user_code={code}", served.base());
             assert_eq!(reqwest::blocking::get(page).unwrap().status(), 200);
         }
-        said.push_str(&std::mem::take(&mut line));
+        output.push_str(&std::mem::take(&mut line));
     }
     let mut printed = String::new();
     let mut stdout = child.stdout.take().unwrap();
     stdout.read_to_string(&mut printed).unwrap();
-    assert!(child.wait().unwrap().success(), "{said}");
+    assert!(child.wait().unwrap().success(), "{output}");
     printed
 }
 
@@ -155,9 +155,9 @@ fn a_tool_of_ten_lines_is_built_from_the_packaged_crates_and_asks_nobody_twice()
             .count()
     });
     assert_eq!(codes, 1);
-    let left: Vec<_> = fs::read_dir(&empty)
+    let leftover_files: Vec<_> = fs::read_dir(&empty)
         .unwrap()
         .map(|file| file.unwrap().file_name())
         .collect();
-    assert_eq!(left, ["tokens"]);
+    assert_eq!(leftover_files, ["tokens"]);
 }

@@ -31,7 +31,7 @@ Ok(page)
 async fn shared(driver: Driver, client: Client, folder: &Path, tokens: Tokens) -> Result<Token, Error> {
 // readme
 let store = Arc::new(FileStore::new(folder)?);
-let source = GrantSource::of_grant(driver, &client, GrantId::person("ann"), store);
+let source = GrantSource::for_grant(driver, &client, GrantId::user("ann"), store);
 source.log_in(tokens).await?;
 let token = source.token().await?;
 // end
@@ -118,8 +118,8 @@ async fn a_shared_token_is_shared() -> Result<(), Error> {
     let token = shared(driver.clone(), client.clone(), folder.path(), tokens).await?;
     assert_eq!(token.access_token.expose(), "abc");
     let store = Arc::new(FileStore::new(folder.path())?);
-    let keeper = client.keeper(GrantId::person("ann"));
-    let other = GrantSource::shared(driver, keeper, store);
+    let keeper = client.keeper(GrantId::user("ann"));
+    let other = GrantSource::with_store(driver, keeper, store);
     assert_eq!(other.token().await?.access_token.expose(), "abc");
     Ok(())
 }

@@ -105,11 +105,11 @@ fn an_error_keeps_no_token_of_the_reply() {
         r#"{"session":"NESTED","message":"x"}"#,
     ] {
         let error = refused(500, &[JSON], body);
-        let kept = format!(
+        let error_text = format!(
             "{error:?} {:?}",
             error.server_error().map(|said| said.extra().clone())
         );
-        assert!(!kept.contains("NESTED"), "{kept}");
+        assert!(!error_text.contains("NESTED"), "{error_text}");
     }
     let long = format!(r#"{{"error":"x","note":"{}"}}"#, "n".repeat(500_000));
     assert!(
@@ -178,9 +178,9 @@ fn a_rate_limit_field_means_something_on_a_limited_reply_only() {
 fn discovery_goes_on_behind_a_gateway_that_counts() {
     let mut exchange = discover(Issuer::parse("https://as.example/t").expect("an issuer"));
     let _ = exchange.resume(&moment(), Input::Begin).expect("a request");
-    let gone = reply(404, &[("x-ratelimit-reset", "1750000060")], "");
+    let not_found = reply(404, &[("x-ratelimit-reset", "1750000060")], "");
     assert!(matches!(
-        exchange.resume(&moment(), gone),
+        exchange.resume(&moment(), not_found),
         Ok(Step::Send(_))
     ));
     let odd = reply(401, &[JSON], r#"{"error":"login_required"}"#);
@@ -219,9 +219,11 @@ fn a_code_that_may_be_spent_is_not_to_be_sent_again() {
     assert_eq!(lost.expect("lost").advice(), Advice::Reauthorize);
     let busy = redeem().resume(&moment(), reply(503, &[], "")).err();
     assert_eq!(busy.expect("busy").advice(), Advice::Reauthorize);
-    let mut own = client(ClientAuth::basic("secret")).client_credentials(Scope::none());
-    let _ = own.resume(&moment(), Input::Begin).expect("a request");
-    let lost = own
+    let mut client_exchange = client(ClientAuth::basic("secret")).client_credentials(Scope::none());
+    let _ = client_exchange
+        .resume(&moment(), Input::Begin)
+        .expect("a request");
+    let lost = client_exchange
         .resume(&moment(), Input::Lost(Cause::unknown("cut off")))
         .err();
     assert_eq!(lost.expect("lost").advice().as_str(), "retry");
@@ -267,8 +269,9 @@ fn plain_http_on_loopback_is_asked_for_by_name() {
     let issuer = oauth_core::danger::loopback_issuer("http://127.0.0.1:9").expect("an issuer");
     let plain = Server::read(&issuer, &document, Rules::default());
     assert_eq!(code(plain.err()), Some("url.insecure"));
-    let asked = oauth_core::danger::read_loopback_metadata(&issuer, &document, Rules::default());
-    assert!(asked.is_ok());
+    let loopback_server =
+        oauth_core::danger::read_loopback_metadata(&issuer, &document, Rules::default());
+    assert!(loopback_server.is_ok());
 }
 
 #[test]
@@ -328,24 +331,34 @@ fn a_second_token_cannot_hide_behind_bad_bytes() {
 
 #[test]
 fn authorization_parameters_stand_once_and_hold_no_token() {
-    let ask =
+    let request =
         || AuthorizationRequest::new(RedirectUri::parse("https://app.example/cb").expect("a URI"));
-    let refused = |ask| code(client(ClientAuth::none()).authorize(&moment(), ask).err());
+    let refused = |request| {
+        code(
+            client(ClientAuth::none())
+                .authorize(&moment(), request)
+                .err(),
+        )
+    };
     assert_eq!(
-        refused(ask().extra("ui[x]", "1").extra("ui[x]", "2")),
+        refused(request().extra("ui[x]", "1").extra("ui[x]", "2")),
         Some("form.duplicate_parameter")
     );
     assert_eq!(
-        refused(ask().extra("access_token", "AT")),
+        refused(request().extra("access_token", "AT")),
         Some("form.secret_in_url")
     );
-    assert!(!format!("{:?}", ask().extra("id_token_hint", "JWT")).contains("JWT"));
-    let own = server().with_endpoint(
+    assert!(!format!("{:?}", request().extra("id_token_hint", "JWT")).contains("JWT"));
+    let fixed_state_server = server().with_endpoint(
         EndpointKind::Authorization,
         "https://as.example/a?state=fixed",
     );
-    let own = own.and_then(|server| Client::new(server, ClientId::new("id"), ClientAuth::none()));
-    let error = own.expect("a client").authorize(&moment(), ask()).err();
+    let fixed_state_client = fixed_state_server
+        .and_then(|server| Client::new(server, ClientId::new("id"), ClientAuth::none()));
+    let error = fixed_state_client
+        .expect("a client")
+        .authorize(&moment(), request())
+        .err();
     assert_eq!(code(error), Some("form.duplicate_parameter"));
 }
 
@@ -384,9 +397,9 @@ fn a_callback_is_known_as_browsers_write_it() {
 
 #[test]
 fn introspection_is_for_clients_that_prove_who_they_are() {
-    let ask = Introspection::new("t");
+    let introspection = Introspection::new("t");
     let error = client(ClientAuth::none())
-        .introspect(ask)
+        .introspect(introspection)
         .resume(&moment(), Input::Begin)
         .err();
     assert_eq!(code(error), Some("client_auth.required"));

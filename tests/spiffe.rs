@@ -32,7 +32,7 @@ fn driver(tls: &MutualTls, svid: Option<String>) -> Driver {
         .expect("a driver")
 }
 
-fn own_tokens(driver: &Driver, client: &Client) -> Result<(), Error> {
+fn fetch_client_tokens(driver: &Driver, client: &Client) -> Result<(), Error> {
     driver
         .run(client.client_credentials(Scope::none()))
         .map(drop)
@@ -55,7 +55,7 @@ fn an_x509_svid_authenticates_over_mutual_tls() {
         client.map(Client::with_certificate_bound_tokens)
     };
     let worker = client(WORKER).expect("a client");
-    own_tokens(&with, &worker).expect("tokens");
+    fetch_client_tokens(&with, &worker).expect("tokens");
     let sent = tls.with(|twin| twin.log().last().expect("a request").form.clone());
     let names: Vec<_> = sent.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["grant_type", "client_id"]);
@@ -68,14 +68,14 @@ fn an_x509_svid_authenticates_over_mutual_tls() {
                 .expect("an SVID"),
         ),
     );
-    let refused = own_tokens(&other, &worker).expect_err("a refusal");
+    let refused = fetch_client_tokens(&other, &worker).expect_err("a refusal");
     assert_eq!(refused.code(), "denied.invalid_client");
-    let refused = own_tokens(&driver(&tls, None), &worker).expect_err("a refusal");
+    let refused = fetch_client_tokens(&driver(&tls, None), &worker).expect_err("a refusal");
     assert!(refused.code().starts_with("lost."), "{refused}");
     // The server's certificate is verified as any other: the SVID authority is not trusted for servers.
     let roots = Transport::default().client_certificate(tls.issue_svid(WORKER).expect("an SVID"));
     let roots = roots.without_proxy().blocking_driver().expect("a driver");
-    let refused = own_tokens(&roots, &worker).expect_err("a refusal");
+    let refused = fetch_client_tokens(&roots, &worker).expect_err("a refusal");
     assert!(refused.code().starts_with("lost."), "{refused}");
     // This method requires a SPIFFE ID as client id.
     assert_eq!(
@@ -127,16 +127,18 @@ fn a_jwt_svid_is_read_anew_from_its_file() {
     let client = Client::new(server, ClientId::new("unnamed"), auth).expect("a client");
 
     assert_eq!(
-        own_tokens(&driver, &client).expect_err("no file").code(),
+        fetch_client_tokens(&driver, &client)
+            .expect_err("no file")
+            .code(),
         "lost.unsent"
     );
     for (issuer, key) in [&first, &second, &first] {
         let text = svid(key, issuer, &base);
         fs::write(&place, format!("{text}\n")).expect("a file");
-        own_tokens(&driver, &client).expect("tokens");
+        fetch_client_tokens(&driver, &client).expect("tokens");
         let sent = served.with(|twin| twin.log().last().expect("a request").form.clone());
         let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe";
-        let wanted = [
+        let expected = [
             ("grant_type", "client_credentials"),
             ("client_assertion_type", kind),
             ("client_assertion", &text),
@@ -145,10 +147,10 @@ fn a_jwt_svid_is_read_anew_from_its_file() {
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        assert_eq!(sent, wanted);
+        assert_eq!(sent, expected);
     }
     let other = svid(&first.1, first.0, "https://other.example");
     fs::write(&place, other).expect("a file");
-    let refused = own_tokens(&driver, &client).expect_err("a refusal");
+    let refused = fetch_client_tokens(&driver, &client).expect_err("a refusal");
     assert_eq!(refused.code(), "client_auth.assertion_audience");
 }

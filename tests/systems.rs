@@ -82,8 +82,8 @@ async fn usertesting_apps(
 // `apps` is provider("usertesting-apps")?.with("guid", GUID)?
 let callback_uri = RedirectUri::parse(registered)?;
 let client = apps.client(id, secret)?.with_redirect_uris([callback_uri.clone()]);
-let ask = AuthorizationRequest::new(callback_uri).scope(Scope::parse("clips:read studies:read")?);
-let (url, pending) = client.authorize(&Moment::system()?, ask)?;
+let request = AuthorizationRequest::new(callback_uri).scope(Scope::parse("clips:read studies:read")?);
+let (url, pending) = client.authorize(&Moment::system()?, request)?;
 // Keep `pending.to_json()` in the person's session, send them to `url`, and take what comes back: `visit` stands for
 // their browser, and returns the URL to which the server redirects.
 let callback = visit(url.as_str().to_owned()).await;
@@ -105,9 +105,9 @@ async fn socios(
 // readme
 // `socios` is provider("socios")?
 let client = socios.client(id, secret)?;
-let mut ask = AuthorizationRequest::new(RedirectUri::parse("https://app.example/callback")?);
-ask.extra = vec![("partner_tag".into(), "acme".into()), ("campaign".into(), "spring".into())];
-let (url, pending) = client.authorize(&Moment::system()?, ask)?;
+let mut request = AuthorizationRequest::new(RedirectUri::parse("https://app.example/callback")?);
+request.extra = vec![("partner_tag".into(), "acme".into()), ("campaign".into(), "spring".into())];
+let (url, pending) = client.authorize(&Moment::system()?, request)?;
 let callback = visit(url.as_str().to_owned()).await;
 let login = driver.run(client.redeem(pending, &callback)?).await?;
 

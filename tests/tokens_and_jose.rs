@@ -65,7 +65,7 @@ impl Party {
         format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    fn good(&self) -> String {
+    fn valid_token(&self) -> String {
         self.signed(&self.header(), &claims())
     }
 
@@ -193,9 +193,9 @@ fn b4_a_secret_is_as_long_as_its_hash() {
 #[test]
 fn b5_claims_are_not_had_without_the_signature() {
     let party = Party::new(Alg::Es256);
-    let good = party.good();
-    assert_eq!(party.judge(&good).expect("a good token").subject(), "ann");
-    let (input, signature) = good.rsplit_once('.').expect("three parts");
+    let valid = party.valid_token();
+    assert_eq!(party.judge(&valid).expect("a good token").subject(), "ann");
+    let (input, signature) = valid.rsplit_once('.').expect("three parts");
     let mut bytes = URL_SAFE_NO_PAD.decode(signature).expect("base64");
     for at in 0..bytes.len() {
         bytes[at] ^= 1;
@@ -323,7 +323,7 @@ fn b10_an_encrypted_token_is_signed_and_whole() {
     let short = token.rsplit_once('.').expect("five parts").0.to_owned() + ".AAAA";
     assert_eq!(agreed.refuses(&short), "jwe.decryption");
     assert_eq!(party.refuses(&token), "jwe.unexpected");
-    assert_eq!(agreed.refuses(&party.good()), "jwe.not_encrypted");
+    assert_eq!(agreed.refuses(&party.valid_token()), "jwe.not_encrypted");
 }
 
 /// CVE-2021-29444, CVE-2026-28490: decryption failures could be distinguished.
@@ -393,12 +393,12 @@ fn b14_zeros_sign_nothing() {
 #[test]
 fn b15_a_token_has_one_signature() {
     let party = Party::new(Alg::Es256);
-    let good = party.good();
-    let parts: Vec<_> = good.split('.').collect();
+    let valid = party.valid_token();
+    let parts: Vec<_> = valid.split('.').collect();
     let json = json!({ "payload": parts[1], "signatures": [{ "protected": parts[0], "signature": parts[2] }] });
     assert_eq!(party.refuses(&json.to_string()), "jws.malformed");
     assert_eq!(
-        party.refuses(&format!("{good}.{}", parts[2])),
+        party.refuses(&format!("{valid}.{}", parts[2])),
         "jws.malformed"
     );
 }
@@ -429,7 +429,7 @@ fn b16_a_token_of_one_kind_is_none_of_another() {
     );
     let server = party.client.server().clone();
     let verifier = AccessTokenVerifier::new(server, CLIENT).with_algs([Alg::Es256]);
-    let shown = run(verifier.verify(&party.good()), &party.keys()).map(drop);
+    let shown = run(verifier.verify(&party.valid_token()), &party.keys()).map(drop);
     assert_eq!(shown.expect_err("an ID token").code(), "jwt.typ");
 }
 
@@ -466,7 +466,7 @@ fn b18_who_it_is_is_issuer_and_subject() {
 #[test]
 fn b19_times_have_a_tolerance_and_no_end() {
     let party = Party::new(Alg::Es256);
-    for (name, value, told) in [
+    for (name, value, expected_code) in [
         ("exp", json!(NOW - 60), Some("jwt.expired")),
         ("exp", json!(NOW - 59), None),
         ("exp", json!(0), Some("jwt.expired")),
@@ -478,7 +478,7 @@ fn b19_times_have_a_tolerance_and_no_end() {
         ("nbf", json!(NOW + 61), Some("jwt.not_yet_valid")),
     ] {
         let token = party.signed(&party.header(), &with(name, value.clone()));
-        assert_eq!(party.judge(&token).err(), told, "{name} {value}");
+        assert_eq!(party.judge(&token).err(), expected_code, "{name} {value}");
     }
 }
 

@@ -19,7 +19,7 @@ const GLIBC = '2.17'
 const here = fileURLToPath(new URL('.', import.meta.url))
 const root = resolve(here, '../..')
 const { devDependencies, scripts, private: _, ...main } = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8'))
-const { values: wanted } = parseArgs({
+const { values: buildOptions } = parseArgs({
   options: { target: { type: 'string' }, zig: { type: 'boolean' }, main: { type: 'boolean' } },
 })
 
@@ -39,19 +39,19 @@ function folder({ files, ...rest }) {
 
 function built(target) {
   const cargo = process.env.CARGO ?? 'cargo'
-  const [command, full] = wanted.zig ? ['zigbuild', target.endsWith('-gnu') ? `${target}.${GLIBC}` : target] : ['build', target]
-  const args = [command, '--release', '--package', 'oauth-core-node', ...(wanted.target ? ['--target', full] : [])]
+  const [command, full] = buildOptions.zig ? ['zigbuild', target.endsWith('-gnu') ? `${target}.${GLIBC}` : target] : ['build', target]
+  const args = [command, '--release', '--package', 'oauth-core-node', ...(buildOptions.target ? ['--target', full] : [])]
   // A shared library for musl cannot have its C library inside.
   const flags = target.endsWith('-musl') ? { RUSTFLAGS: `${process.env.RUSTFLAGS ?? ''} -C target-feature=-crt-static` } : {}
   execFileSync(cargo, args, { cwd: root, stdio: 'inherit', env: { ...process.env, ...flags } })
   const ending = { windows: 'oauth_core_node.dll', apple: 'liboauth_core_node.dylib' }
   const library = Object.entries(ending).find(([part]) => target.includes(part))?.[1] ?? 'liboauth_core_node.so'
-  return join(resolve(root, process.env.CARGO_TARGET_DIR ?? 'target'), wanted.target ?? '', 'release', library)
+  return join(resolve(root, process.env.CARGO_TARGET_DIR ?? 'target'), buildOptions.target ?? '', 'release', library)
 }
 
 function native() {
-  const name = wanted.target ? Object.keys(targets).find((name) => targets[name] === wanted.target) : platform()
-  if (!Object.hasOwn(targets, name ?? '')) throw new Error(`no package is meant for ${wanted.target ?? name}`)
+  const name = buildOptions.target ? Object.keys(targets).find((name) => targets[name] === buildOptions.target) : platform()
+  if (!Object.hasOwn(targets, name ?? '')) throw new Error(`no package is meant for ${buildOptions.target ?? name}`)
   const library = built(targets[name])
   const file = `oauth-core.${name}.node`
   const [os, cpu, libc] = name.split('-')
@@ -75,7 +75,7 @@ function native() {
 }
 
 if (!existsSync(join(here, 'edge/oauth_core_edge_bg.wasm'))) throw new Error('cargo xtask build edge comes first')
-if (!wanted.main) native()
+if (!buildOptions.main) native()
 const halves = Object.keys(targets).map((name) => [`oauth-core-${name}`, main.version])
 const place = folder({ ...main, optionalDependencies: Object.fromEntries(halves) })
 for (const name of [...main.files, 'README.md']) cpSync(join(here, name), join(place, name), { recursive: true })

@@ -367,8 +367,9 @@ export class Site {
   /** A plugin for Fastify, passed on without parentheses: `app.register(site.fastify)`, and `request.user`. */
   readonly fastify: (app: any) => Promise<void>
   /**
-   * An error handler for Express, after the routes: `app.use(site.expressErrors())`. If `user.fetch` has found that a grant has ended, a user who opened
-   * a page is redirected to sign in, and a script gets a 401. The adapters of all other frameworks do so automatically.
+   * An error handler for Express, after the routes: `app.use(site.expressErrors())`. If `user.fetch` has found that a
+   * grant has ended, a user who opened a page is redirected to sign in, and a script gets a 401. The adapters of all
+   * other frameworks do so automatically.
    */
   expressErrors(...forgottenCall: never[]): (error: any, request: any, response: any, next: (error?: any) => void) => Promise<void>
   /**

@@ -154,17 +154,17 @@ fn reaches_the_api(
     assert_eq!(record["stage"], "resource", "{name}");
     assert_eq!(record["resource"]["status"], 200, "{name}");
     // A token of the client itself has no user.
-    let (code, own) = bank.run(&[arguments, &plan, &["--client-credentials"]].concat());
+    let (code, command_output) = bank.run(&[arguments, &plan, &["--client-credentials"]].concat());
     assert_eq!(
-        (code, &own["resource"]["status"]),
+        (code, &command_output["resource"]["status"]),
         (0, &200.into()),
-        "{own}"
+        "{command_output}"
     );
-    let asked = bank.tls.with(|twin| {
+    let requests = bank.tls.with(|twin| {
         let log = twin.log().iter();
         log.filter(|entry| entry.path == "/authorize").count()
     });
-    assert_eq!(asked, 1, "{name}");
+    assert_eq!(requests, 1, "{name}");
     let is_openid = scope.contains("openid");
     assert_eq!(record["claims"].is_object(), is_openid, "{name}: {record}");
 }
@@ -231,20 +231,20 @@ fn message_signing_goes_all_the_way_and_stops_at_a_flaw() {
         (0, &"resource".into()),
         "{record}"
     );
-    for (flaw, wanted) in [
+    for (flaw, expected) in [
         (IdTokenFlaw::WrongAudience, "jwt.audience"),
         (IdTokenFlaw::Unsigned, "jws.alg_not_allowed"),
     ] {
         bank.tls
             .with(|twin| twin.inject(Fault::ResponseJwt { flaw }));
         let (code, record) = bank.run(&arguments);
-        assert_eq!((code, &record["error"]["code"]), (1, &wanted.into()));
+        assert_eq!((code, &record["error"]["code"]), (1, &expected.into()));
     }
 }
 
 /// The arguments of FAPI-CIBA's plan, by polling and by a ping.
 #[test]
-fn a_person_is_asked_elsewhere() {
+fn the_user_approves_on_another_device() {
     let arguments = [
         &KEY[..],
         &CERTIFICATE,
@@ -275,20 +275,20 @@ fn a_person_is_asked_elsewhere() {
         bank.tls
             .with(|twin| twin.set_backchannel_delivery(BackchannelDelivery::Ping(place)));
         let (code, record) = bank.run_elsewhere(&arguments, |bank| {
-            let told = bank.tls.with(|twin| twin.take_notifications());
-            let ping = told.into_iter().next().expect("a ping");
-            let given = ping.headers()["authorization"].to_str().expect("text");
+            let notifications = bank.tls.with(|twin| twin.take_notifications());
+            let ping = notifications.into_iter().next().expect("a ping");
+            let authorization = ping.headers()["authorization"].to_str().expect("text");
             let client = reqwest::blocking::Client::builder().no_proxy().build();
             let post = client.expect("a client").post(ping.uri().to_string());
-            let post = post.header("authorization", format!("{given}{suffix}"));
+            let post = post.header("authorization", format!("{authorization}{suffix}"));
             let reply = post.body(ping.body().clone()).send().expect("a reply");
             assert_eq!(reply.status(), status);
         });
         assert_eq!(record["stage"], stage, "{record}");
-        let wanted = match suffix {
+        let expected = match suffix {
             "" => (0, Value::Null),
             _ => (1, "ciba.client_notification_token".into()),
         };
-        assert_eq!((code, record["error"]["code"].clone()), wanted);
+        assert_eq!((code, record["error"]["code"].clone()), expected);
     }
 }

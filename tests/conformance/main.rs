@@ -79,8 +79,8 @@ fn a_good_flow_makes_the_requests_it_needs_and_no_others() {
             (&"token".into(), &Value::Null)
         );
         assert_eq!(record["claims"]["iss"], suite.0.base());
-        let wanted = [DISCOVERY, "/authorize", "/token", "/jwks"];
-        assert_eq!(suite.requests(), wanted, "{mode}");
+        let expected = [DISCOVERY, "/authorize", "/token", "/jwks"];
+        assert_eq!(suite.requests(), expected, "{mode}");
 
         let more = [
             "--response-mode",
@@ -93,7 +93,7 @@ fn a_good_flow_makes_the_requests_it_needs_and_no_others() {
         assert_eq!(record["stage"], "userinfo");
         assert_eq!(record["userinfo"]["name"], "Alice Liddell");
         assert_eq!(record["userinfo"]["sub"], record["claims"]["sub"]);
-        let both = [&wanted[..], &wanted, &["/userinfo"]].concat();
+        let both = [&expected[..], &expected, &["/userinfo"]].concat();
         assert_eq!(suite.requests(), both, "{mode}");
     }
 }
@@ -124,14 +124,14 @@ fn a_faulty_id_token_ends_the_flow_with_its_code() {
 
 /// The modules of the hybrid plan about the ID token beside the code.
 #[test]
-fn a_code_that_no_good_id_token_vouches_for_is_not_sent() {
+fn a_code_without_a_valid_id_token_is_not_sent() {
     for mode in ["fragment", "form_post"] {
         let more = ["--response-type", "code id_token", "--response-mode", mode];
         let suite = Suite::new();
         let ended = suite.run(&more);
         assert_eq!(ended.code, 0, "{:?} {}", ended.records, ended.stderr);
-        let wanted = [DISCOVERY, "/authorize", "/jwks", "/token"];
-        assert_eq!(suite.requests(), wanted, "{mode}");
+        let expected = [DISCOVERY, "/authorize", "/jwks", "/token"];
+        assert_eq!(suite.requests(), expected, "{mode}");
         for (flaw, code) in [
             (IdTokenFlaw::WrongCodeHash, "id_token.c_hash"),
             (IdTokenFlaw::MissingCodeHash, "jwt.missing_claim"),
@@ -144,14 +144,14 @@ fn a_code_that_no_good_id_token_vouches_for_is_not_sent() {
             let ended = suite.run(&more);
             assert_eq!(ended.code, 1, "{mode} {flaw:?}");
             assert_eq!(ended.only()["error"]["code"], code, "{mode} {flaw:?}");
-            assert_eq!(suite.requests(), wanted[..3], "{mode} {flaw:?}");
+            assert_eq!(suite.requests(), expected[..3], "{mode} {flaw:?}");
         }
     }
 }
 
 #[test]
-fn a_flow_stops_where_it_is_told_to() {
-    for (stage, wanted) in [
+fn a_flow_stops_at_the_requested_stage() {
+    for (stage, expected) in [
         ("discovery", &[DISCOVERY][..]),
         ("keys", &[DISCOVERY, "/jwks"]),
         ("authorization", &[DISCOVERY, "/authorize"]),
@@ -166,7 +166,7 @@ fn a_flow_stops_where_it_is_told_to() {
             "keys" => assert_eq!(record["keys"]["ids"][0], "twin-1"),
             _ => assert_eq!(record["recognised"], true),
         }
-        assert_eq!(suite.requests(), wanted);
+        assert_eq!(suite.requests(), expected);
     }
 }
 
@@ -203,7 +203,7 @@ fn logins_of_one_client_share_its_keys() {
     let suite = Suite::new();
     let ended = suite.run(&["--logins", "2", "--client-auth", "basic"]);
     assert_eq!((ended.code, ended.records.len()), (0, 2));
-    let wanted = [
+    let expected = [
         DISCOVERY,
         "/authorize",
         "/token",
@@ -211,7 +211,7 @@ fn logins_of_one_client_share_its_keys() {
         "/authorize",
         "/token",
     ];
-    assert_eq!(suite.requests(), wanted);
+    assert_eq!(suite.requests(), expected);
 }
 
 /// oidcc-client-test-refresh-token: UserInfo is requested with the new token.
@@ -231,7 +231,7 @@ fn a_refresh_is_made_once_and_shown() {
     let subject = &record["claims"]["sub"];
     assert_eq!(&record["refreshed"]["claims"]["sub"], subject);
     assert_eq!(&record["userinfo"]["sub"], subject);
-    let wanted = [
+    let expected = [
         DISCOVERY,
         "/authorize",
         "/token",
@@ -239,9 +239,9 @@ fn a_refresh_is_made_once_and_shown() {
         "/token",
         "/userinfo",
     ];
-    assert_eq!(suite.requests(), wanted);
-    let asked = suite.0.with(|twin| twin.log().last().cloned());
-    let header = asked.expect("a request").headers;
+    assert_eq!(suite.requests(), expected);
+    let last_request = suite.0.with(|twin| twin.log().last().cloned());
+    let header = last_request.expect("a request").headers;
     let used = header
         .iter()
         .find(|(name, _)| name == "authorization")
@@ -289,7 +289,7 @@ fn a_faulty_refreshed_id_token_ends_the_flow() {
 }
 
 #[test]
-fn what_cannot_be_is_told_without_a_request() {
+fn impossible_options_are_reported_without_a_request() {
     let suite = Suite::new();
     for more in [
         &["--response-mode", "web_message"][..],

@@ -7,7 +7,7 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::moment::UnixTime;
 use oauth_session::Store;
-use oauth_session::store::{Answer, Entry, Lease, Page, PostgresStore, Saved, Times};
+use oauth_session::store::{Answer, Entry, Lease, Page, PostgresStore, RecordTimes, SaveOutcome};
 
 /// A store that counts its calls.
 pub(crate) struct Counting {
@@ -68,8 +68,8 @@ impl Store for Counting {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         self.saves.fetch_add(1, Ordering::Relaxed);
         self.store.save(key, record, version, times)
     }

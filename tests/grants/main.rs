@@ -34,7 +34,7 @@ struct Cli {
 struct Size {
     /// The number of grants in the store
     #[arg(long, global = true, default_value_t = 1_000_000)]
-    known: usize,
+    grants: usize,
     /// The number of them that are active, and kept in memory
     #[arg(long, global = true, default_value_t = 10_000)]
     active: usize,
@@ -54,7 +54,7 @@ impl Size {
 
     /// The number of grants whose tokens have not expired.
     const fn fresh(&self) -> usize {
-        self.known.saturating_sub(self.callers)
+        self.grants.saturating_sub(self.callers)
     }
 }
 
@@ -93,7 +93,7 @@ fn main() -> ExitCode {
         }),
         None => {
             let size = &cli.size;
-            if size.known < size.active + size.callers {
+            if size.grants < size.active + size.callers {
                 eprintln!("some grants would be both active and expired");
                 return ExitCode::FAILURE;
             }

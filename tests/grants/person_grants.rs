@@ -23,7 +23,7 @@ const INSERT: &str = "insert into oauth_core_grant (key, version, record, due) \
     from unnest($1::text[], $2::text[], $3::bigint[]) as given (key, record, due)";
 
 pub(crate) fn person(number: usize) -> GrantId {
-    GrantId::person(format!("person {number}"))
+    GrantId::user(format!("person {number}"))
 }
 
 /// A unique token, of the same length as all others.
@@ -88,8 +88,8 @@ pub(crate) async fn fill(client: &Client, size: &Size, postgres: &str) -> Result
         .expect("a connection");
     tokio::spawn(driving);
     let mut next = 0;
-    while next < size.known {
-        let until = size.known.min(next + ROWS_PER_STATEMENT);
+    while next < size.grants {
+        let until = size.grants.min(next + ROWS_PER_STATEMENT);
         let (mut keys, mut records, mut due) = (Vec::new(), Vec::new(), Vec::new());
         for number in next..until {
             let row = Row::of(client, size, number)?;

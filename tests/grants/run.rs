@@ -80,14 +80,14 @@ pub(crate) async fn run(size: &Size) -> Result<(), Error> {
     let start = Instant::now();
     let filled = this("fill")
         .args([&endpoint.base, &postgres.postgres_url()])
-        .args(["--known", &size.known.to_string()])
+        .args(["--known", &size.grants.to_string()])
         .args(["--callers", &size.callers.to_string()])
         .args(["--active", &size.active.to_string()])
         .status()
         .expect("it runs");
     assert!(filled.success(), "the grants are not in the store");
     let took = start.elapsed().as_secs_f64();
-    println!("{} grants are in the store, after {took:.1} s", size.known);
+    println!("{} grants are in the store, after {took:.1} s", size.grants);
 
     let (driver, client) = crate::client(&endpoint.base).await?;
     let store = Arc::new(Counting::new(PostgresStore::new(&postgres.postgres_url())?));
@@ -99,14 +99,17 @@ pub(crate) async fn run(size: &Size) -> Result<(), Error> {
     // The store can read the rows that were written in bulk.
     let last = size.fresh() - 1;
     let one = grants.get(&person(last)).token().await?;
-    let put = tokens(&client, size, last)?;
+    let stored_tokens = tokens(&client, size, last)?;
     let secrets = |tokens: &Tokens| {
         let refresh = tokens.refresh_token.as_ref();
         let refresh = refresh.map(|token| token.secret().expose().clone());
         (tokens.access_token.expose().clone(), refresh)
     };
-    assert_eq!(secrets(&one), secrets(&put));
-    assert_eq!((&one.scope, one.expires_in), (&put.scope, put.expires_in));
+    assert_eq!(secrets(&one), secrets(&stored_tokens));
+    assert_eq!(
+        (&one.scope, one.expires_in),
+        (&stored_tokens.scope, stored_tokens.expires_in)
+    );
     drop(one);
     let listed = grants.list(None).await?;
     assert!(!listed.grants.is_empty() && listed.unreadable.is_empty());
@@ -120,7 +123,7 @@ pub(crate) async fn run(size: &Size) -> Result<(), Error> {
     assert_eq!((calls.saves, calls.leases), (0, 0), "they are only read");
 
     // Other grants are used once, and must not stay in memory.
-    let passing = (size.known / 10).min(size.fresh() - size.active);
+    let passing = (size.grants / 10).min(size.fresh() - size.active);
     let (took, _) = use_each(&grants, size.active..size.active + passing).await?;
     let calls = store.calls();
     let (passed, _) = resident();
@@ -157,7 +160,7 @@ pub(crate) async fn run(size: &Size) -> Result<(), Error> {
         of("most_per_second")
     );
 
-    let what = |what: &str| format!("{} grants, {} active: {what}", size.known, size.active);
+    let what = |what: &str| format!("{} grants, {} active: {what}", size.grants, size.active);
     figure(&what("resident before any was used"), "MiB", mib(before));
     figure(&what("resident"), "MiB", mib(active));
     figure(&what("resident once others came"), "MiB", mib(passed));
@@ -196,8 +199,8 @@ async fn use_each(grants: &Grants, people: Range<usize>) -> Result<(f64, u64), E
         });
     }
     let mut bytes = 0;
-    while let Some(asked) = askers.join_next().await {
-        bytes += asked.expect("no panic")?;
+    while let Some(finished) = askers.join_next().await {
+        bytes += finished.expect("no panic")?;
     }
     Ok((start.elapsed().as_secs_f64(), bytes as u64))
 }

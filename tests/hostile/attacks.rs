@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oauth_core::exchange::{self, Exchange as _, Input};
 use oauth_core::flow::authorization::ResponseMode;
 use oauth_core::flow::keeper::GrantId;
-use oauth_core::flow::poll::Pace;
+use oauth_core::flow::poll::PollTiming;
 use oauth_core::flow::resource::{Api, Clock, Event, Resource, ResourceRequest, Step};
 use oauth_core::grant::Ciba;
 use oauth_core::redirect_uri::RedirectUri;
@@ -27,7 +27,12 @@ fn alone() -> Clock {
 #[test]
 fn a1_a_response_of_another_flow_ends_none() {
     let bank = Bank::of(USUAL);
-    let begin = || bank.driver.run(bank.client.begin_authorization(bank.ask()));
+    let begin = || {
+        bank.driver.run(
+            bank.client
+                .begin_authorization(bank.authorization_request()),
+        )
+    };
     let (ours, theirs) = (begin().expect("a flow"), begin().expect("a flow"));
     let callback = browse(&bank.tls, theirs.url.as_str());
     assert!(!ours.pending.recognizes(&callback));
@@ -42,8 +47,11 @@ fn a3_nothing_of_a_flow_is_drawn_twice() {
     let bank = Bank::of(USUAL);
     let mut seen = std::collections::HashSet::new();
     for _ in 0..20 {
-        let begun = bank.driver.run(bank.client.begin_authorization(bank.ask()));
-        let flow = begun.expect("a flow").pending.to_json();
+        let authorization = bank.driver.run(
+            bank.client
+                .begin_authorization(bank.authorization_request()),
+        );
+        let flow = authorization.expect("a flow").pending.to_json();
         let flow: serde_json::Value = serde_json::from_str(flow.expose()).expect("JSON");
         for member in ["state", "nonce", "code_verifier"] {
             let drawn = flow[member].as_str().expect(member).to_owned();
@@ -57,17 +65,25 @@ fn a3_nothing_of_a_flow_is_drawn_twice() {
 #[test]
 fn a4_a_code_of_another_flow_is_refused() {
     let bank = Bank::of(USUAL);
-    let begin = || bank.driver.run(bank.client.begin_authorization(bank.ask()));
+    let begin = || {
+        bank.driver.run(
+            bank.client
+                .begin_authorization(bank.authorization_request()),
+        )
+    };
     let (ours, theirs) = (begin().expect("a flow"), begin().expect("a flow"));
     let stolen = browse(&bank.tls, theirs.url.as_str());
-    let own = browse(&bank.tls, ours.url.as_str());
+    let callback_url = browse(&bank.tls, ours.url.as_str());
     let parameter = |callback: &str, name: &str| {
         let (_, query) = callback.split_once('?').expect("a query");
         let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).expect("pairs");
-        let found = pairs.into_iter().find(|(known, _)| known == name);
+        let found = pairs.into_iter().find(|(key, _)| key == name);
         found.expect(name).1
     };
-    let injected = own.replace(&parameter(&own, "code"), &parameter(&stolen, "code"));
+    let injected = callback_url.replace(
+        &parameter(&callback_url, "code"),
+        &parameter(&stolen, "code"),
+    );
     let exchange = bank
         .client
         .redeem(ours.pending, &injected)
@@ -78,19 +94,22 @@ fn a4_a_code_of_another_flow_is_refused() {
 
 /// PKCE downgrade: a refused request is not repeated, least of all without a challenge.
 #[tokio::test]
-async fn a5_no_request_goes_without_its_challenge() {
+async fn a5_every_request_has_a_challenge() {
     let party = Party::new().await;
     party.served.with(Twin::deny_next);
-    let refused = party.login(party.ask("openid")).await.err();
+    let refused = party
+        .login(party.authorization_request("openid"))
+        .await
+        .err();
     assert_eq!(refused, Some("denied.access_denied"));
     party.served.with(|twin| {
-        let asked: Vec<_> = twin
+        let requests: Vec<_> = twin
             .log()
             .iter()
             .filter(|e| e.path == "/authorize")
             .collect();
-        assert_eq!(asked.len(), 1);
-        let method = asked
+        assert_eq!(requests.len(), 1);
+        let method = requests
             .first()
             .and_then(|entry| entry.query("code_challenge_method"));
         assert_eq!(method, Some("S256"));
@@ -106,7 +125,7 @@ async fn a6_a_code_of_the_honest_server_is_not_sent_to_the_other() {
     let at = Moment::system().expect("a clock");
     let (url, pending) = attacker
         .client
-        .authorize(&at, attacker.ask("openid read"))
+        .authorize(&at, attacker.authorization_request("openid read"))
         .expect("a URL");
     let sent_on = url
         .as_str()
@@ -131,11 +150,14 @@ async fn a6_a_code_of_the_honest_server_is_not_sent_to_the_other() {
 #[test]
 fn a6_a_response_belongs_where_it_was_asked_for() {
     let bank = Bank::of(USUAL);
-    let begun = bank.driver.run(bank.client.begin_authorization(bank.ask()));
-    let begun = begun.expect("a flow");
-    let callback = browse(&bank.tls, begun.url.as_str());
+    let authorization = bank.driver.run(
+        bank.client
+            .begin_authorization(bank.authorization_request()),
+    );
+    let authorization = authorization.expect("a flow");
+    let callback = browse(&bank.tls, authorization.url.as_str());
     let elsewhere = callback.replace("app.example/callback", "app.example/callback/other");
-    let refused = bank.client.redeem(begun.pending, &elsewhere).err();
+    let refused = bank.client.redeem(authorization.pending, &elsewhere).err();
     assert_eq!(refused.map(|e| e.code()), Some("callback.redirect_uri"));
     assert_eq!(bank.requests("/token"), 0);
 }
@@ -155,29 +177,34 @@ fn a6_a_token_does_not_go_to_another_api() {
 
 /// An error response is accepted only with the flow's `state` and issuer.
 #[test]
-fn a7_an_error_of_somebody_else_ends_no_flow() {
+fn a7_a_forged_error_ends_no_flow() {
     let bank = Bank::of(USUAL);
-    let begin = || bank.driver.run(bank.client.begin_authorization(bank.ask()));
+    let begin = || {
+        bank.driver.run(
+            bank.client
+                .begin_authorization(bank.authorization_request()),
+        )
+    };
     for (query, code) in [
         ("error=access_denied", "callback.state"),
         ("error=access_denied&state=af0if", "callback.state"),
     ] {
-        let begun = begin().expect("a flow");
+        let authorization = begin().expect("a flow");
         let callback = format!("{CALLBACK}?{query}");
-        let refused = bank.client.redeem(begun.pending, &callback).err();
+        let refused = bank.client.redeem(authorization.pending, &callback).err();
         assert_eq!(refused.map(|e| e.code()), Some(code), "{query}");
     }
-    let begun = begin().expect("a flow");
-    let state = begun.pending.state().expose();
+    let authorization = begin().expect("a flow");
+    let state = authorization.pending.state().expose();
     let callback =
         format!("{CALLBACK}?error=access_denied&state={state}&iss=https://other.example");
-    let refused = bank.client.redeem(begun.pending, &callback).err();
+    let refused = bank.client.redeem(authorization.pending, &callback).err();
     assert_eq!(refused.map(|e| e.code()), Some("callback.issuer"));
 }
 
 /// Extra parameters of the caller never replace the flow's own.
 #[test]
-fn a8_nothing_is_put_in_the_place_of_the_flows_own() {
+fn a8_extra_parameters_never_replace_the_flows_own() {
     let bank = Bank::of(USUAL);
     for name in [
         "client_id",
@@ -187,8 +214,11 @@ fn a8_nothing_is_put_in_the_place_of_the_flows_own() {
         "request",
         "dpop_jkt",
     ] {
-        let ask = bank.ask().extra(name, "another");
-        let refused = bank.driver.run(bank.client.begin_authorization(ask)).err();
+        let request = bank.authorization_request().extra(name, "another");
+        let refused = bank
+            .driver
+            .run(bank.client.begin_authorization(request))
+            .err();
         assert_eq!(
             refused.map(|e| e.code()),
             Some("form.reserved_parameter"),
@@ -209,12 +239,15 @@ fn b16_one_kind_of_token_is_not_taken_for_another() {
         .tokens
         .id_token
         .expect("an ID token");
-    let begun = bank.driver.run(bank.client.begin_authorization(bank.ask()));
-    let begun = begun.expect("a flow");
+    let authorization = bank.driver.run(
+        bank.client
+            .begin_authorization(bank.authorization_request()),
+    );
+    let authorization = authorization.expect("a flow");
     let callback = format!("{CALLBACK}?response={}", id_token.expose());
     let exchange = bank
         .client
-        .redeem(begun.pending, &callback)
+        .redeem(authorization.pending, &callback)
         .expect("a response");
     let refused = bank.driver.run(exchange).map(drop).err();
     assert_eq!(refused.map(|e| e.code()), Some("callback.missing_code"));
@@ -225,7 +258,7 @@ fn b16_one_kind_of_token_is_not_taken_for_another() {
 
 /// Audience injection: whatever endpoints a server's metadata lists, the audience of an assertion is its issuer.
 #[test]
-fn c8_an_assertion_names_the_issuer_and_nobody_else() {
+fn c8_an_assertion_has_only_the_issuer_as_audience() {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     let bank = Bank::of(USUAL);
@@ -301,7 +334,7 @@ fn refused_by_nonce(
 /// Retry storms: a request is sent only twice to a server that always requires a new nonce, and is not repeated at
 /// once if the server names no pause.
 #[test]
-fn c13_nobody_is_asked_for_ever() {
+fn c13_polling_ends() {
     let bank = Bank::of(USUAL);
     let tokens = Arc::new(bank.sign_in().expect("a login").tokens);
     let url = format!("{}/api/echo", bank.tls.mutual);
@@ -312,16 +345,16 @@ fn c13_nobody_is_asked_for_ever() {
 
     let read = Scope::parse("read").expect("a scope");
     let mut exchange = bank.client.client_credentials(read);
-    let (mut asked, mut input) = (0, Input::Begin);
+    let (mut request_count, mut input) = (0, Input::Begin);
     let refused = loop {
         let at = Moment::system().expect("a clock");
         input = match exchange.resume(&at, input) {
             Ok(exchange::Step::Send(_)) => {
-                asked += 1;
+                request_count += 1;
                 let reply = http::Response::builder()
                     .status(400)
                     .header("content-type", "application/json")
-                    .header("dpop-nonce", format!("n{asked}"));
+                    .header("dpop-nonce", format!("n{request_count}"));
                 Input::Reply(
                     reply
                         .body(r#"{"error":"use_dpop_nonce"}"#.into())
@@ -332,9 +365,12 @@ fn c13_nobody_is_asked_for_ever() {
             Err(error) => break error,
         };
     };
-    assert_eq!((asked, refused.code()), (2, "denied.use_dpop_nonce"));
+    assert_eq!(
+        (request_count, refused.code()),
+        (2, "denied.use_dpop_nonce")
+    );
 
-    let pace = Pace {
+    let pace = PollTiming {
         interval: 0,
         expires_at: Moment::system().expect("a clock").now().after(HOUR),
     };
@@ -355,10 +391,10 @@ fn d1_grants_that_differ_are_kept_apart() {
     let mut keys = vec![
         bank.client.keeper(scope("read")).key(),
         bank.client.keeper(scope("write")).key(),
-        bank.client.keeper(GrantId::person("alice")).key(),
-        bank.client.keeper(GrantId::person("bob")).key(),
+        bank.client.keeper(GrantId::user("alice")).key(),
+        bank.client.keeper(GrantId::user("bob")).key(),
         rebound.keeper(scope("read")).key(),
-        rebound.keeper(GrantId::person("alice")).key(),
+        rebound.keeper(GrantId::user("alice")).key(),
     ];
     let count = keys.len();
     keys.sort_unstable();
@@ -392,25 +428,28 @@ fn d5_a_bound_token_is_never_a_bearers() {
 #[test]
 fn a_request_that_is_changed_on_its_way_changes_nothing() {
     let bank = Bank::of(USUAL);
-    let begun = bank.driver.run(bank.client.begin_authorization(bank.ask()));
-    let begun = begun.expect("a flow");
+    let authorization = bank.driver.run(
+        bank.client
+            .begin_authorization(bank.authorization_request()),
+    );
+    let authorization = authorization.expect("a flow");
     let changed = format!(
         "{}&scope=write&redirect_uri=https://attacker.example/",
-        begun.url.as_str()
+        authorization.url.as_str()
     );
     let callback = browse(&bank.tls, &changed);
     assert!(callback.starts_with(CALLBACK), "{callback}");
-    let login = bank.client.redeem(begun.pending, &callback);
+    let login = bank.client.redeem(authorization.pending, &callback);
     let login = login.and_then(|exchange| bank.driver.run(exchange));
     let granted = login.expect("a login").tokens.scope;
     assert_eq!(granted, Scope::parse("openid read").expect("a scope"));
     // The response mode is part of the pushed request.
     let uri = RedirectUri::parse(CALLBACK).expect("a URI");
-    let ask = AuthorizationRequest::new(uri).response_mode(ResponseMode::Fragment);
-    let begun = bank
+    let request = AuthorizationRequest::new(uri).response_mode(ResponseMode::Fragment);
+    let authorization = bank
         .driver
-        .run(bank.client.begin_authorization(ask))
+        .run(bank.client.begin_authorization(request))
         .expect("a flow");
-    let changed = format!("{}&response_mode=query", begun.url.as_str());
+    let changed = format!("{}&response_mode=query", authorization.url.as_str());
     assert!(browse(&bank.tls, &changed).contains("#code="));
 }

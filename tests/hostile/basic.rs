@@ -15,7 +15,9 @@ use crate::{Party, REDIRECT_URI, browse, row};
 #[tokio::test]
 async fn a_whole_sign_in_is_as_the_plans_look_at_it() {
     let party = Party::new().await;
-    let login = party.login(party.ask("openid read")).await;
+    let login = party
+        .login(party.authorization_request("openid read"))
+        .await;
     let login = login.expect("a login");
     let subject = login
         .id_token
@@ -23,11 +25,11 @@ async fn a_whole_sign_in_is_as_the_plans_look_at_it() {
         .subject()
         .to_owned();
     let tokens = std::sync::Arc::new(login.tokens);
-    let told = party
+    let user_claims = party
         .driver
         .run(party.client.userinfo(tokens, subject))
         .await;
-    let seen = told.err().map(|error| error.code());
+    let seen = user_claims.err().map(|error| error.code());
     for module in [
         "oidcc-client-test",
         "oidcc-client-test-idtoken-sig-rs256",
@@ -43,12 +45,22 @@ async fn a_whole_sign_in_is_as_the_plans_look_at_it() {
             let entry = twin.log().iter().find(|entry| entry.path == path);
             entry.unwrap_or_else(|| panic!("{path}"))
         };
-        let asked = at("/authorize");
-        assert_eq!(asked.query("response_type"), Some("code"));
-        assert_eq!(asked.query("scope"), Some("openid read"));
-        assert_eq!(asked.query("redirect_uri"), Some(REDIRECT_URI));
-        assert_eq!(asked.query("code_challenge_method"), Some("S256"));
-        assert!(asked.query("nonce").is_some_and(|nonce| nonce.len() >= 22));
+        let authorization_requests = at("/authorize");
+        assert_eq!(authorization_requests.query("response_type"), Some("code"));
+        assert_eq!(authorization_requests.query("scope"), Some("openid read"));
+        assert_eq!(
+            authorization_requests.query("redirect_uri"),
+            Some(REDIRECT_URI)
+        );
+        assert_eq!(
+            authorization_requests.query("code_challenge_method"),
+            Some("S256")
+        );
+        assert!(
+            authorization_requests
+                .query("nonce")
+                .is_some_and(|nonce| nonce.len() >= 22)
+        );
         let token = at("/token");
         assert_eq!(token.form("redirect_uri"), Some(REDIRECT_URI));
         assert!(token.form("code_verifier").is_some() && token.form("client_secret").is_none());
@@ -67,7 +79,7 @@ async fn a_whole_sign_in_is_as_the_plans_look_at_it() {
 async fn claims_of_every_scope_are_read() {
     let party = Party::new().await;
     let login = party
-        .login(party.ask("openid profile email address phone"))
+        .login(party.authorization_request("openid profile email address phone"))
         .await;
     let login = login.expect("a login");
     let subject = login
@@ -76,7 +88,7 @@ async fn claims_of_every_scope_are_read() {
         .subject()
         .to_owned();
     let tokens = std::sync::Arc::new(login.tokens);
-    let told = party
+    let userinfo = party
         .driver
         .run(party.client.userinfo(tokens, subject))
         .await;
@@ -84,10 +96,10 @@ async fn claims_of_every_scope_are_read() {
         "oidcc-client-test-scope-userinfo-claims",
         "none",
         None,
-        told.as_ref().err().map(Error::code),
+        userinfo.as_ref().err().map(Error::code),
     );
-    let told = told.expect("claims");
-    let claims = told.standard();
+    let userinfo = userinfo.expect("claims");
+    let claims = userinfo.standard();
     assert_eq!(claims.name, Some("Alice Liddell"));
     assert_eq!(claims.email, Some("alice@twin.example"));
     assert_eq!(claims.email_verified, Some(true));
@@ -109,8 +121,8 @@ async fn a_nonce_is_sent_whatever_the_flow() {
         ResponseType::Code,
     ] {
         let at = Moment::system().expect("a clock");
-        let ask = party.ask("openid").response_type(kind);
-        let (url, _) = party.client.authorize(&at, ask).expect("a URL");
+        let request = party.authorization_request("openid").response_type(kind);
+        let (url, _) = party.client.authorize(&at, request).expect("a URL");
         let (_, query) = url.as_str().split_once('?').expect("a query");
         let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).expect("a query");
         let nonce = pairs.into_iter().find(|(name, _)| name == "nonce");
@@ -142,7 +154,7 @@ fn posted(page: &str) -> String {
 #[tokio::test]
 async fn an_answer_that_is_posted_is_read() {
     let party = Party::new().await;
-    for (module, is_denied, wanted) in [
+    for (module, is_denied, expected) in [
         ("oidcc-client-formpost", false, None),
         (
             "oidcc-client-test-form-post-error",
@@ -155,12 +167,14 @@ async fn an_answer_that_is_posted_is_read() {
             party.served.with(Twin::deny_next);
         }
         let at = Moment::system().expect("a clock");
-        let ask = party.ask("openid").response_mode(ResponseMode::FormPost);
-        let (url, pending) = party.client.authorize(&at, ask).expect("a URL");
+        let request = party
+            .authorization_request("openid")
+            .response_mode(ResponseMode::FormPost);
+        let (url, pending) = party.client.authorize(&at, request).expect("a URL");
         let page = browse(url.as_str()).await;
         let seen = party.redeem(pending, &posted(&page)).await.map(drop).err();
-        row(module, "form_post", wanted, seen);
-        assert_eq!(seen, wanted);
+        row(module, "form_post", expected, seen);
+        assert_eq!(seen, expected);
         assert_eq!(party.requests("/token"), before + usize::from(!is_denied));
     }
 }
@@ -208,7 +222,7 @@ async fn claims_of_other_providers_are_told_apart() {
         });
         twin.set_claim("_claim_sources", sources);
     });
-    let login = party.login(party.ask("openid")).await;
+    let login = party.login(party.authorization_request("openid")).await;
     let id_token = login
         .expect("a login")
         .id_token
@@ -216,11 +230,11 @@ async fn claims_of_other_providers_are_told_apart() {
     let sources = id_token.claims().sources().expect("sources");
     let of = |claim: &str| sources.iter().find(|source| source.claims.contains(&claim));
     let is_aggregated = matches!(
-        &of("address").expect("a source").place,
+        &of("address").expect("a source").location,
         ClaimsPlace::Aggregated(_)
     );
     let is_distributed = matches!(
-        &of("credit_score").expect("a source").place,
+        &of("credit_score").expect("a source").location,
         ClaimsPlace::Distributed {
             endpoint: "https://credit.example/claims",
             access_token: Some(_)

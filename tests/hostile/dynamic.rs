@@ -3,7 +3,7 @@
 
 use oauth_core::client_auth::Credentials;
 use oauth_core::endpoint::registration::Registration;
-use oauth_core::flow::discovery::{DiscoveryRequest, Prefer};
+use oauth_core::flow::discovery::{DiscoveryRequest, PreferredDocument};
 use oauth_core::jose::Alg;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::request_signing::RequestSigning;
@@ -27,10 +27,10 @@ const REQUEST_URI: &str = "https://app.example/request.jwt";
 
 impl Party {
     /// Discovers a server by OpenID Connect Discovery.
-    async fn server_of(&self, issuer: &str) -> Result<Server, Error> {
+    async fn discover_server(&self, issuer: &str) -> Result<Server, Error> {
         let issuer = danger::loopback_issuer(issuer)?;
-        let ask = DiscoveryRequest::new(issuer).prefer(Prefer::OpenId);
-        let found = discover_with(danger::loopback_discovery(ask));
+        let discovery = DiscoveryRequest::new(issuer).prefer(PreferredDocument::OpenId);
+        let found = discover_with(danger::loopback_discovery(discovery));
         self.driver.run(found).await
     }
 
@@ -52,11 +52,11 @@ impl Party {
         metadata: ClientMetadata,
     ) -> (Self, RegisteredClient) {
         let request = Registration::new(metadata);
-        let known = self.driver.run(register(server.clone(), request)).await;
-        let known = known.expect("a registration");
-        let client = Client::registered(server, &known, Credentials::default());
+        let registration = self.driver.run(register(server.clone(), request)).await;
+        let registration = registration.expect("a registration");
+        let client = Client::registered(server, &registration, Credentials::default());
         let client = client.expect("a client");
-        (Self { client, ..self }, known)
+        (Self { client, ..self }, registration)
     }
 }
 
@@ -90,7 +90,7 @@ async fn what_the_document_says_is_used() {
         .with(|twin| twin.move_keys("/keys-of-this-run"));
     let before = (party.requests(OPENID), party.requests(OAUTH));
     let base = party.served.base().to_owned();
-    let server = party.server_of(&base).await.expect("a server");
+    let server = party.discover_server(&base).await.expect("a server");
     assert_eq!(party.requests(OPENID), before.0 + 1);
     assert_eq!(
         party.requests(OAUTH),
@@ -130,15 +130,19 @@ async fn a_document_of_another_issuer_is_none() {
         twin.inject(Fault::WrongIssuerInMetadata);
     });
     let base = party.served.base().to_owned();
-    let seen = party.server_of(&base).await.err().map(|error| error.code());
-    let wanted = Some("metadata.issuer");
+    let seen = party
+        .discover_server(&base)
+        .await
+        .err()
+        .map(|error| error.code());
+    let expected = Some("metadata.issuer");
     row(
         "oidcc-client-test-discovery-issuer-mismatch",
         "WrongIssuer",
-        wanted,
+        expected,
         seen,
     );
-    assert_eq!(seen, wanted);
+    assert_eq!(seen, expected);
     assert_eq!(party.requests("/authorize") + party.requests("/token"), 0);
 }
 
@@ -148,8 +152,10 @@ async fn keys_that_are_replaced_before_the_token_is_signed_are_fetched_anew() {
     let party = Party::new().await;
     party.sign_in().await.expect("a login");
     let at = Moment::system().expect("a clock");
-    let begun = party.client.authorize(&at, party.ask("openid"));
-    let (url, pending) = begun.expect("a URL");
+    let authorization = party
+        .client
+        .authorize(&at, party.authorization_request("openid"));
+    let (url, pending) = authorization.expect("a URL");
     let callback = browse(url.as_str()).await;
     party.served.with(Twin::rotate_keys);
     let seen = party.redeem(pending, &callback).await.map(drop).err();
@@ -183,7 +189,7 @@ async fn a_person_is_found_by_webfinger() {
         row(module, "none", None, seen.as_ref().err().copied());
         assert_eq!(seen.as_deref(), Ok(base.as_str()), "{typed}");
         let found = seen.expect("an issuer");
-        assert!(party.server_of(&found).await.is_ok(), "{typed}");
+        assert!(party.discover_server(&found).await.is_ok(), "{typed}");
     }
 }
 
@@ -197,7 +203,7 @@ async fn an_answer_of_webfinger_that_is_not_good_leads_nowhere() {
     let links = Fault::WithoutMember {
         member: "links".to_owned(),
     };
-    for (person, fault, wanted) in [
+    for (person, fault, expected) in [
         ("bob", None, "webfinger.subject"),
         ("carol", None, "denied.http_status"),
         ("alice", Some(links), "webfinger.no_issuer"),
@@ -214,14 +220,18 @@ async fn an_answer_of_webfinger_that_is_not_good_leads_nowhere() {
         if let Some(fault) = fault.clone() {
             party.served.with(|twin| twin.inject(fault));
         }
-        let asked = party.requests(WEBFINGER);
+        let request_count = party.requests(WEBFINGER);
         let seen = party
             .webfinger(&format!("acct:{person}@{host}"))
             .await
             .err();
-        row("OpenID Connect Discovery 2", name, Some(wanted), seen);
-        assert_eq!(seen, Some(wanted), "{person} {name}");
-        assert_eq!(party.requests(WEBFINGER), asked + 1, "{person} {name}");
+        row("OpenID Connect Discovery 2", name, Some(expected), seen);
+        assert_eq!(seen, Some(expected), "{person} {name}");
+        assert_eq!(
+            party.requests(WEBFINGER),
+            request_count + 1,
+            "{person} {name}"
+        );
     }
     assert_eq!(party.requests(OPENID) + party.requests(OAUTH), before);
 }
@@ -231,7 +241,7 @@ async fn an_answer_of_webfinger_that_is_not_good_leads_nowhere() {
 async fn a_client_registers_and_signs_people_in() {
     let party = Party::new().await;
     let base = party.served.base().to_owned();
-    let server = party.server_of(&base).await.expect("a server");
+    let server = party.discover_server(&base).await.expect("a server");
     // Metadata with two sets of keys are refused before anything is sent.
     let key = PrivateKey::generate(Alg::Es256).expect("a key");
     let mut both = keyed(&key);
@@ -246,9 +256,9 @@ async fn a_client_registers_and_signs_people_in() {
     );
     assert_eq!(party.requests("/register"), 0);
 
-    let (party, known) = party.registered(server, metadata()).await;
-    assert_eq!(known.metadata.contacts, ["ops@app.example"]);
-    let id = known.client_id.as_str().to_owned();
+    let (party, registration) = party.registered(server, metadata()).await;
+    assert_eq!(registration.metadata.contacts, ["ops@app.example"]);
+    let id = registration.client_id.as_str().to_owned();
     party
         .served
         .with(|twin| assert_eq!(twin.registered_clients(), [id.as_str()]));
@@ -256,17 +266,17 @@ async fn a_client_registers_and_signs_people_in() {
     row("oidcc-client-test-dynamic-registration", "none", None, seen);
     assert_eq!(seen, None);
     party.served.with(|twin| {
-        let asked = twin.log().iter().rfind(|entry| entry.path == "/authorize");
-        let asked = asked.expect("a request");
-        assert_eq!(asked.query("client_id"), Some(id.as_str()));
-        assert_eq!(asked.query("redirect_uri"), Some(REDIRECT_URI));
+        let logged_request = twin.log().iter().rfind(|entry| entry.path == "/authorize");
+        let logged_request = logged_request.expect("a request");
+        assert_eq!(logged_request.query("client_id"), Some(id.as_str()));
+        assert_eq!(logged_request.query("redirect_uri"), Some(REDIRECT_URI));
     });
     // A client that the server has forgotten gets an error, and signs no user in.
     party.served.with(|twin| twin.forget_client(&id));
     let at = Moment::system().expect("a clock");
     let (url, _) = party
         .client
-        .authorize(&at, party.ask("openid"))
+        .authorize(&at, party.authorization_request("openid"))
         .expect("a URL");
     assert!(browse(url.as_str()).await.contains("Unknown client"));
 }
@@ -277,25 +287,27 @@ async fn a_client_registers_and_signs_people_in() {
 async fn a_request_is_signed_and_kept_where_it_is_fetched() {
     let party = Party::new().await;
     let base = party.served.base().to_owned();
-    let server = party.server_of(&base).await.expect("a server");
+    let server = party.discover_server(&base).await.expect("a server");
     let key = PrivateKey::generate(Alg::Rs256).expect("a key");
     let (mut party, _) = party.registered(server, keyed(&key)).await;
     party.client = party
         .client
         .with_request_signing(RequestSigning::new(key.signing_key("")));
     let uri = || Url::parse(REQUEST_URI).expect("a URL");
-    let ask = party.ask("openid read").request_uri(uri());
-    let begun = party
+    let request = party
+        .authorization_request("openid read")
+        .request_uri(uri());
+    let authorization = party
         .driver
-        .run(party.client.begin_authorization(ask))
+        .run(party.client.begin_authorization(request))
         .await;
-    let begun = begun.expect("a flow");
-    let object = begun.request_object.expect("a request object");
-    let inside = claims_of(object.expose());
+    let authorization = authorization.expect("a flow");
+    let object = authorization.request_object.expect("a request object");
+    let inside = decode_claims(object.expose());
     party
         .served
         .with(|twin| twin.host_request_object(REQUEST_URI, object.expose()));
-    let (_, query) = begun.url.as_str().split_once('?').expect("a query");
+    let (_, query) = authorization.url.as_str().split_once('?').expect("a query");
     let outside: Vec<(String, String)> = serde_urlencoded::from_str(query).expect("a query");
     let names: Vec<_> = outside.iter().map(|(name, _)| name.as_str()).collect();
     for needed in ["client_id", "response_type", "scope", "request_uri"] {
@@ -305,8 +317,8 @@ async fn a_request_is_signed_and_kept_where_it_is_fetched() {
         assert_eq!(inside[name], value.as_str(), "{name}");
     }
     assert!(inside.get("code_verifier").is_none() && inside["code_challenge"].is_string());
-    let callback = browse(begun.url.as_str()).await;
-    let login = party.redeem(begun.pending, &callback).await;
+    let callback = browse(authorization.url.as_str()).await;
+    let login = party.redeem(authorization.pending, &callback).await;
     let seen = login.map(drop).err();
     row(
         "oidcc-client-test-request-uri-signed-rs256",
@@ -322,22 +334,22 @@ async fn a_request_is_signed_and_kept_where_it_is_fetched() {
 #[tokio::test]
 async fn no_request_is_kept_unsigned() {
     let party = Party::new().await;
-    let ask = party
-        .ask("openid")
+    let request = party
+        .authorization_request("openid")
         .request_uri(Url::parse(REQUEST_URI).expect("a URL"));
-    let begun = party
+    let authorization = party
         .driver
-        .run(party.client.begin_authorization(ask))
+        .run(party.client.begin_authorization(request))
         .await;
-    let seen = begun.err().map(|error| error.code());
-    let wanted = Some("key.missing");
+    let seen = authorization.err().map(|error| error.code());
+    let expected = Some("key.missing");
     row(
         "oidcc-client-test-request-uri-signed-none",
         "no key",
-        wanted,
+        expected,
         seen,
     );
-    assert_eq!(seen, wanted);
+    assert_eq!(seen, expected);
     assert_eq!(party.requests("/authorize"), 0);
 }
 
@@ -346,12 +358,12 @@ async fn no_request_is_kept_unsigned() {
 async fn what_is_told_of_a_person_is_signed_where_that_is_agreed_on() {
     let party = Party::new().await;
     let base = party.served.base().to_owned();
-    let server = party.server_of(&base).await.expect("a server");
+    let server = party.discover_server(&base).await.expect("a server");
     let mut signed = metadata();
     let mut extra = serde_json::Map::new();
     extra.insert("userinfo_signed_response_alg".to_owned(), json!("RS256"));
     signed.extra = oauth_core::extra::Extra::from(extra);
-    for (metadata, flaw, wanted) in [
+    for (metadata, flaw, expected) in [
         (signed, "none", None),
         (metadata(), "plain", Some("userinfo.not_signed")),
     ] {
@@ -361,7 +373,7 @@ async fn what_is_told_of_a_person_is_signed_where_that_is_agreed_on() {
             .await;
         party.client = party.client.with_userinfo_algs([Alg::Rs256]);
         let login = party
-            .login(party.ask("openid profile"))
+            .login(party.authorization_request("openid profile"))
             .await
             .expect("a login");
         let subject = login
@@ -370,20 +382,20 @@ async fn what_is_told_of_a_person_is_signed_where_that_is_agreed_on() {
             .subject()
             .to_owned();
         let tokens = std::sync::Arc::new(login.tokens);
-        let told = party
+        let userinfo = party
             .driver
             .run(party.client.userinfo(tokens, subject))
             .await;
-        let seen = told.as_ref().err().map(Error::code);
-        row("oidcc-client-test-userinfo-signed", flaw, wanted, seen);
-        assert_eq!(seen, wanted, "{flaw}");
-        if let Ok(claims) = told {
+        let seen = userinfo.as_ref().err().map(Error::code);
+        row("oidcc-client-test-userinfo-signed", flaw, expected, seen);
+        assert_eq!(seen, expected, "{flaw}");
+        if let Ok(claims) = userinfo {
             assert_eq!(claims.text("name").ok().flatten(), Some("Alice Liddell"));
         }
     }
 }
 
-fn claims_of(jwt: &str) -> Value {
+fn decode_claims(jwt: &str) -> Value {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     let claims = jwt.split('.').nth(1).expect("claims");

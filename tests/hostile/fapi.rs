@@ -123,19 +123,20 @@ impl Bank {
         (tls, driver)
     }
 
-    pub(crate) fn ask(&self) -> AuthorizationRequest {
+    pub(crate) fn authorization_request(&self) -> AuthorizationRequest {
         let uri = RedirectUri::parse(CALLBACK).expect("a redirect URI");
         AuthorizationRequest::new(uri).scope(Scope::parse(self.scope).expect("a scope"))
     }
 
     /// Signs in, and calls the API with the tokens.
     pub(crate) fn sign_in(&self) -> Result<Login, Error> {
-        let begun = self
-            .driver
-            .run(self.client.begin_authorization(self.ask()))?;
-        let callback = browse(&self.tls, begun.url.as_str());
+        let authorization = self.driver.run(
+            self.client
+                .begin_authorization(self.authorization_request()),
+        )?;
+        let callback = browse(&self.tls, authorization.url.as_str());
         self.driver
-            .run(self.client.redeem(begun.pending, &callback)?)
+            .run(self.client.redeem(authorization.pending, &callback)?)
     }
 
     /// A client of the API that renews its tokens.
@@ -276,8 +277,8 @@ fn every_variant_signs_in_and_calls() {
 
 fn only_a_reference_goes_through_the_browser(bank: &Bank) {
     bank.tls.with(|twin| {
-        let asked = twin.log().iter().find(|entry| entry.path == "/authorize");
-        let names = asked.expect("a request").query.iter();
+        let logged_request = twin.log().iter().find(|entry| entry.path == "/authorize");
+        let names = logged_request.expect("a request").query.iter();
         let names: Vec<_> = names.map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["client_id", "request_uri"]);
     });
@@ -327,9 +328,9 @@ fn every_flaw_of_an_id_token_is_found() {
                 bank.tls
                     .with(|twin| twin.inject(Fault::IdToken { flaw: *flaw }));
                 let seen = bank.sign_in().err().map(|error| error.code());
-                let wanted = expected(*flaw);
-                row(module(*flaw), &format!("{flaw:?}"), wanted, seen);
-                assert_eq!(seen, wanted, "{variant:?} {flaw:?}");
+                let expected_code = expected(*flaw);
+                row(module(*flaw), &format!("{flaw:?}"), expected_code, seen);
+                assert_eq!(seen, expected_code, "{variant:?} {flaw:?}");
                 assert_eq!(bank.requests("/token"), 1, "{variant:?} {flaw:?}");
                 assert_eq!(bank.requests("/api/echo"), 0, "{variant:?} {flaw:?}");
             }
@@ -346,14 +347,14 @@ fn metadata_of_another_issuer_is_none() {
         tls.with(|twin| twin.inject(Fault::WrongIssuerInMetadata));
     }
     let seen = client(&tls, &driver, USUAL).err().map(|error| error.code());
-    let wanted = Some("metadata.issuer");
+    let expected = Some("metadata.issuer");
     row(
         "fapi2-...-test-discovery-issuer-mismatch",
         "issuer",
-        wanted,
+        expected,
         seen,
     );
-    assert_eq!(seen, wanted);
+    assert_eq!(seen, expected);
 }
 
 /// `test-token-endpoint-response-without-expires_in`, `test-token-type-case-insensitivity`,

@@ -8,9 +8,9 @@ use oauth_testkit::twin::IdTokenFlaw;
 
 use crate::{Party, module, row};
 
-fn ask(party: &Party) -> AuthorizationRequest {
-    let ask = party.ask("openid read");
-    ask.response_type(ResponseType::CodeIdToken)
+fn authorization_request(party: &Party) -> AuthorizationRequest {
+    let request = party.authorization_request("openid read");
+    request.response_type(ResponseType::CodeIdToken)
 }
 
 fn expected(flaw: IdTokenFlaw) -> Option<&'static str> {
@@ -32,27 +32,34 @@ async fn every_flaw_of_an_id_token_beside_the_code_is_found_before_the_code_is_s
         let party = Party::new().await;
         let fault = Fault::IdTokenInCallback { flaw: *flaw };
         party.served.with(|twin| twin.inject(fault));
-        let seen = party.login(ask(&party)).await.map(drop).err();
-        let wanted = expected(*flaw);
-        row(module(*flaw), &format!("{flaw:?}"), wanted, seen);
-        assert_eq!(seen, wanted, "{flaw:?}");
-        let is_accepted = wanted.is_none() || *flaw == IdTokenFlaw::OtherSubject;
+        let seen = party
+            .login(authorization_request(&party))
+            .await
+            .map(drop)
+            .err();
+        let expected_code = expected(*flaw);
+        row(module(*flaw), &format!("{flaw:?}"), expected_code, seen);
+        assert_eq!(seen, expected_code, "{flaw:?}");
+        let is_accepted = expected_code.is_none() || *flaw == IdTokenFlaw::OtherSubject;
         assert_eq!(
             party.requests("/token"),
             usize::from(is_accepted),
             "{flaw:?}"
         );
         assert_eq!(party.requests("/api/echo"), 0, "{flaw:?}");
-        assert!(party.login(ask(&party)).await.is_ok(), "{flaw:?}");
+        assert!(
+            party.login(authorization_request(&party)).await.is_ok(),
+            "{flaw:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn an_answer_with_both_comes_in_a_fragment_and_never_in_a_query() {
     let party = Party::new().await;
-    assert!(party.login(ask(&party)).await.is_ok());
+    assert!(party.login(authorization_request(&party)).await.is_ok());
     assert_eq!(party.requests("/token"), 1);
-    let in_query = ask(&party).response_mode(ResponseMode::Query);
+    let in_query = authorization_request(&party).response_mode(ResponseMode::Query);
     let at = oauth_core::Moment::system().expect("a clock");
     let refused = party.client.authorize(&at, in_query).map(drop);
     let code = refused.map_err(|error| error.code());

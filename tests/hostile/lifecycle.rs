@@ -29,13 +29,13 @@ fn code<T>(result: Result<T, Error>) -> Option<&'static str> {
 async fn c2_what_is_joined_to_a_url_takes_the_token_nowhere_else() {
     let (party, evil) = (Party::new().await, Party::new().await);
     let base = party.served.base();
-    let own = danger::loopback_resource([base]).expect("an origin");
+    let resource = danger::loopback_resource([base]).expect("an origin");
     let read = Scope::parse("read").expect("a scope");
     let session = GrantSource::client_credentials(party.driver.clone(), &party.client, read);
-    let api = Authorized::new(party.driver.clone(), session, own);
+    let api = Authorized::new(party.driver.clone(), session, resource);
     let there = evil.served.base().replace("http://", "");
-    let here = url::Url::parse(base).expect("a URL");
-    let (mut kept, mut refused) = (0, 0);
+    let base_url = url::Url::parse(base).expect("a URL");
+    let (mut kept_origins, mut refused) = (0, 0);
     for path in [
         "api/echo".to_owned(),
         "/api/echo?x=//evil.example".to_owned(),
@@ -48,12 +48,12 @@ async fn c2_what_is_joined_to_a_url_takes_the_token_nowhere_else() {
         format!("@{there}/api/echo"),
     ] {
         for url in [
-            here.join(&path).map(String::from).unwrap_or_default(),
+            base_url.join(&path).map(String::from).unwrap_or_default(),
             format!("{base}{path}"),
         ] {
             let sent = api.get(&url).send().await;
             let is_same_origin =
-                url::Url::parse(&url).is_ok_and(|url| url.origin() == here.origin());
+                url::Url::parse(&url).is_ok_and(|url| url.origin() == base_url.origin());
             match sent {
                 Ok(_) => assert!(is_same_origin, "{url}"),
                 Err(error) => {
@@ -64,10 +64,13 @@ async fn c2_what_is_joined_to_a_url_takes_the_token_nowhere_else() {
                     refused += 1;
                 }
             }
-            kept += usize::from(is_same_origin);
+            kept_origins += usize::from(is_same_origin);
         }
     }
-    assert!(kept >= 2 && refused >= 10, "{kept} {refused}");
+    assert!(
+        kept_origins >= 2 && refused >= 10,
+        "{kept_origins} {refused}"
+    );
     assert_eq!(evil.requests("/api/echo"), 0);
     evil.served.with(|twin| {
         let is_shown = twin
@@ -84,13 +87,13 @@ async fn c4_a_document_that_names_another_issuer_is_not_used() {
     let (honest, evil) = (Party::new().await, Party::new().await);
     let issuer = |text: &str| danger::loopback_issuer(text).expect("an issuer");
     let at_evil = format!("{}/.well-known/openid-configuration", evil.served.base());
-    let asked = [
+    let discovery = [
         DiscoveryRequest::new(issuer(honest.served.base()))
             .document(Url::parse(&at_evil).expect("a URL")),
         DiscoveryRequest::new(issuer(&format!("{}/", honest.served.base()))),
     ];
-    for ask in asked {
-        let found = discover_with(danger::loopback_discovery(ask));
+    for request in discovery {
+        let found = discover_with(danger::loopback_discovery(request));
         assert_eq!(
             code(honest.driver.run(found).await),
             Some("metadata.issuer")
@@ -115,7 +118,7 @@ async fn c4_a_document_that_names_another_issuer_is_not_used() {
 
 /// Host confusion: equivalent URLs are equal, similar hosts differ, and URLs that parsers read differently are refused.
 #[test]
-fn c9_a_host_is_the_same_for_everybody_or_none() {
+fn c9_ambiguous_hosts_are_rejected() {
     for text in [
         "https://as.ex\u{e4}mple",
         "https://\u{ff41}s.example",
@@ -163,9 +166,9 @@ fn c9_a_host_is_the_same_for_everybody_or_none() {
 
 /// Endless bodies: reading stops at the limit, compressed or not.
 #[tokio::test]
-async fn c10_nobody_fills_the_memory() {
+async fn c10_responses_are_limited_in_size() {
     let party = Party::new().await;
-    for (fault, wanted) in [
+    for (fault, expected) in [
         ("oversized_json", "reply.too_large"),
         ("gzip_bomb", "reply.too_large"),
         ("nested_json", "reply.nesting"),
@@ -176,12 +179,16 @@ async fn c10_nobody_fills_the_memory() {
         }
         let issuer = danger::loopback_issuer(party.served.base()).expect("an issuer");
         let found = danger::discover_on_loopback(issuer, oauth_core::quirk::Rules::default());
-        assert_eq!(code(party.driver.run(found).await), Some(wanted), "{fault}");
+        assert_eq!(
+            code(party.driver.run(found).await),
+            Some(expected),
+            "{fault}"
+        );
         party.served.with(oauth_testkit::Twin::clear_faults);
         let fault = Fault::parse(fault).expect("a fault");
         party.served.with(|twin| twin.inject(fault));
-        let asked = party.client.client_credentials(Scope::none());
-        assert_eq!(code(party.driver.run(asked).await), Some(wanted));
+        let exchange = party.client.client_credentials(Scope::none());
+        assert_eq!(code(party.driver.run(exchange).await), Some(expected));
     }
 }
 
@@ -200,7 +207,7 @@ fn server() -> Server {
 }
 
 /// The result of an exchange with one request that gets this response.
-fn answered<E: Exchange>(
+fn resume_with<E: Exchange>(
     mut exchange: E,
     status: u16,
     body: &[u8],
@@ -231,7 +238,7 @@ fn answered<E: Exchange>(
 fn token(scope: &str, body: &[u8]) -> Result<Tokens, Error> {
     let client = Client::new(server(), ClientId::new("id"), ClientAuth::basic("secret"));
     let scope = Scope::parse(scope).expect("a scope");
-    answered(
+    resume_with(
         client.expect("a client").client_credentials(scope),
         200,
         body,
@@ -242,8 +249,8 @@ fn token(scope: &str, body: &[u8]) -> Result<Tokens, Error> {
 /// JSON that parsers read differently is refused.
 #[test]
 fn c11_json_is_read_one_way_or_not_at_all() {
-    let good = br#"{"access_token":"a","token_type":"Bearer","expires_in":60}"#;
-    assert!(token("read", good).is_ok());
+    let valid_response = br#"{"access_token":"a","token_type":"Bearer","expires_in":60}"#;
+    assert!(token("read", valid_response).is_ok());
     for body in [
         &br#"{"access_token":"a","access_token":"b","token_type":"Bearer"}"#[..],
         br#"{"access_token":"a","acc\u0065ss_token":"b","token_type":"Bearer"}"#,
@@ -272,7 +279,7 @@ fn c11_json_is_read_one_way_or_not_at_all() {
 async fn d2_a_refresh_token_is_spent_once() {
     let party = Party::new().await;
     let login = party
-        .login(party.ask("openid read"))
+        .login(party.authorization_request("openid read"))
         .await
         .expect("a login");
     // The server revokes the grant of a reused refresh token.
@@ -281,7 +288,7 @@ async fn d2_a_refresh_token_is_spent_once() {
     let at = Moment::system().expect("a clock");
     let keeper = party
         .client
-        .keeper(GrantId::person("alice"))
+        .keeper(GrantId::user("alice"))
         .with_policy(policy);
     let keeper = keeper.with_tokens(&at, login.tokens).expect("tokens");
     let session = GrantSource::new(party.driver.clone(), keeper);
@@ -352,24 +359,24 @@ fn d6_a_secret_that_a_public_client_is_given_is_never_sent() {
         ("none", "none", false),
         ("client_secret_post", "client_secret_post", true),
     ] {
-        let asked = register(server(), Registration::new(metadata.clone()));
-        let known = answered(asked, 201, body(method).as_bytes())
+        let exchange = register(server(), Registration::new(metadata.clone()));
+        let registration = resume_with(exchange, 201, body(method).as_bytes())
             .1
             .expect("a registration");
-        assert_eq!(known.client_secret.is_some(), is_sent);
-        assert_eq!(known.warnings.len(), usize::from(!is_sent));
+        assert_eq!(registration.client_secret.is_some(), is_sent);
+        assert_eq!(registration.warnings.len(), usize::from(!is_sent));
         let client =
-            Client::registered(server(), &known, Credentials::default()).expect("a client");
+            Client::registered(server(), &registration, Credentials::default()).expect("a client");
         // The method in the server's response counts, not the requested one.
         assert_eq!(client.auth().name(), name);
         let at = Moment::system().expect("a clock");
         let uri = metadata.redirect_uris.first().expect("one").clone();
-        let begun = client.authorize(&at, AuthorizationRequest::new(uri));
-        let (_, pending) = begun.expect("a URL");
+        let authorization = client.authorize(&at, AuthorizationRequest::new(uri));
+        let (_, pending) = authorization.expect("a URL");
         let state = pending.state().expose();
         let callback = format!("http://127.0.0.1/callback?code=c&state={state}");
         let redeemed = client.redeem(pending, &callback).expect("a callback");
-        let (sent, _) = answered(redeemed, 200, b"{}");
+        let (sent, _) = resume_with(redeemed, 200, b"{}");
         assert_eq!(sent.contains("S3CR3T"), is_sent, "{method}");
     }
 }

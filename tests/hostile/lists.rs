@@ -81,15 +81,15 @@ fn every_attack_has_a_test_of_its_name() {
     for (id, tests) in rows(&list) {
         assert!(ids.insert(id), "{id} stands twice");
         let mut tests = tests.split("; ");
-        let own = tests.next().unwrap_or_default();
+        let listed_tests = tests.next().unwrap_or_default();
         // Attacks that only concern pages have no test in Rust.
-        let is_named = match own.split_once("::") {
+        let is_named = match listed_tests.split_once("::") {
             Some((file, name)) => has_test(file, name),
-            None => is_named_by(own, id),
+            None => is_named_by(listed_tests, id),
         };
         assert!(
             is_named,
-            "{own} has no test named {}_...",
+            "{listed_tests} has no test named {}_...",
             id.to_lowercase()
         );
         for other in tests {

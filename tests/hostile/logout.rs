@@ -50,7 +50,7 @@ async fn application(
 ) -> (String, tokio::sync::mpsc::Receiver<Option<&'static str>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/logout", listener.local_addr().expect("a port"));
-    let (told, codes) = tokio::sync::mpsc::channel(1);
+    let (sender, codes) = tokio::sync::mpsc::channel(1);
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let form = body(&mut stream).await;
@@ -60,14 +60,14 @@ async fn application(
             let checks = LogoutTokenChecks::default();
             let exchange = party.client.verify_logout_token(token, checks);
             let result = party.driver.run(exchange).await;
-            let reply = LogoutReply::to(&result);
+            let reply = LogoutReply::for_result(&result);
             let head = format!(
                 "HTTP/1.1 {} -\r\nCache-Control: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
                 reply.status, reply.cache_control
             );
             stream.write_all(head.as_bytes()).await.expect("an answer");
             let code = result.err().map(|error| error.code());
-            told.send(code).await.expect("somebody asks");
+            sender.send(code).await.expect("somebody asks");
         }
     });
     (url, codes)
@@ -85,11 +85,11 @@ async fn body(stream: &mut TcpStream) -> String {
             continue;
         };
         let head = head.to_ascii_lowercase();
-        let wanted = head
+        let content_length = head
             .lines()
             .find_map(|line| line.strip_prefix("content-length: "));
-        let wanted: usize = wanted.expect("a length").parse().expect("a number");
-        if body.len() >= wanted {
+        let content_length: usize = content_length.expect("a length").parse().expect("a number");
+        if body.len() >= content_length {
             return body.to_owned();
         }
     }
@@ -111,16 +111,20 @@ async fn a_logout_token_with_a_flaw_is_answered_400_and_ends_no_session() {
         };
         let status = post().await.expect("an answer").status();
         let seen = codes.recv().await.expect("a verdict");
-        let wanted = flaw.map(expected);
+        let expected_code = flaw.map(expected);
         let name = flaw.map_or("rp-backchannel-rpinitlogout", module);
         row(
             name,
             &flaw.map_or("none".into(), |flaw| format!("{flaw:?}")),
-            wanted,
+            expected_code,
             seen,
         );
-        assert_eq!(seen, wanted, "{flaw:?}");
-        assert_eq!(status, if wanted.is_some() { 400 } else { 200 }, "{flaw:?}");
+        assert_eq!(seen, expected_code, "{flaw:?}");
+        assert_eq!(
+            status,
+            if expected_code.is_some() { 400 } else { 200 },
+            "{flaw:?}"
+        );
         if flaw.is_none() {
             assert_eq!(post().await.expect("an answer").status(), 400);
             let replayed = codes.recv().await.expect("a verdict");
@@ -150,7 +154,7 @@ async fn a_return_from_a_logout_is_told_by_its_state() {
     let state = request.state.expect("a state");
     let other = back.replace(state.expose().as_str(), "another");
     let none = back.split('?').next().unwrap_or_default().to_owned();
-    for (module, back, wanted) in [
+    for (module, back, expected) in [
         ("oidcc-client-test-rp-init-logout", back, None),
         (
             "oidcc-client-test-rp-init-logout-other-state",
@@ -164,7 +168,7 @@ async fn a_return_from_a_logout_is_told_by_its_state() {
         ),
     ] {
         let seen = check_return(&back, &state).err().map(|error| error.code());
-        row(module, "state", wanted, seen);
-        assert_eq!(seen, wanted, "{module}");
+        row(module, "state", expected, seen);
+        assert_eq!(seen, expected, "{module}");
     }
 }

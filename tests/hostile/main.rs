@@ -62,11 +62,11 @@ fn module(flaw: IdTokenFlaw) -> &'static str {
 /// Prints a line of the table.
 fn row(module: &str, flaw: &str, expected: Option<&str>, seen: Option<&str>) {
     lists::check_row(&module.replace("fapi2-...", "fapi2-security-profile-final-client"));
-    let said = |code: Option<&str>| code.unwrap_or("accepted").to_owned();
+    let code_or_accepted = |code: Option<&str>| code.unwrap_or("accepted").to_owned();
     println!(
         "{module:<48} {flaw:<22} {:<26} {}",
-        said(expected),
-        said(seen)
+        code_or_accepted(expected),
+        code_or_accepted(seen)
     );
 }
 
@@ -143,7 +143,9 @@ impl Party {
 
     /// Signs in; returns the subject, or the error's code.
     async fn sign_in(&self) -> Result<String, &'static str> {
-        let login = self.login(self.ask("openid read")).await?;
+        let login = self
+            .login(self.authorization_request("openid read"))
+            .await?;
         Ok(login
             .id_token
             .expect("openid was asked for")
@@ -151,14 +153,14 @@ impl Party {
             .to_owned())
     }
 
-    fn ask(&self, scope: &str) -> AuthorizationRequest {
+    fn authorization_request(&self, scope: &str) -> AuthorizationRequest {
         let uri = RedirectUri::parse(REDIRECT_URI).expect("a redirect URI");
         AuthorizationRequest::new(uri).scope(Scope::parse(scope).expect("a scope"))
     }
 
-    async fn login(&self, ask: AuthorizationRequest) -> Result<Login, &'static str> {
+    async fn login(&self, request: AuthorizationRequest) -> Result<Login, &'static str> {
         let at = Moment::system().expect("a clock");
-        let (url, pending) = self.client.authorize(&at, ask).expect("a URL");
+        let (url, pending) = self.client.authorize(&at, request).expect("a URL");
         let callback = browse(url.as_str()).await;
         self.redeem(pending, &callback).await
     }
@@ -202,10 +204,15 @@ async fn every_flaw_of_an_id_token_is_found_and_nothing_is_sent_after_it() {
             .served
             .with(|twin| twin.inject(Fault::IdToken { flaw: *flaw }));
         let seen = party.sign_in().await;
-        let wanted = expected(*flaw);
-        let said = seen.as_ref().err().copied();
-        row(module(*flaw), &format!("{flaw:?}"), wanted, said);
-        assert_eq!(said, wanted, "{flaw:?}");
+        let expected_code = expected(*flaw);
+        let error_code = seen.as_ref().err().copied();
+        row(
+            module(*flaw),
+            &format!("{flaw:?}"),
+            expected_code,
+            error_code,
+        );
+        assert_eq!(error_code, expected_code, "{flaw:?}");
         assert_eq!(party.requests("/token"), 1, "{flaw:?}");
         assert_eq!(party.requests("/api/echo"), 0, "{flaw:?}");
         // An invalid signature may be by a new key: the keys are fetched again.
@@ -224,7 +231,7 @@ async fn every_flaw_of_an_id_token_is_found_and_nothing_is_sent_after_it() {
 async fn what_the_server_tells_of_a_user_is_of_the_one_who_signed_in() {
     let party = Party::new().await;
     let login = party
-        .login(party.ask("openid profile"))
+        .login(party.authorization_request("openid profile"))
         .await
         .expect("a login");
     let subject = login
@@ -248,14 +255,14 @@ async fn what_the_server_tells_of_a_user_is_of_the_one_who_signed_in() {
     );
     let other = about(format!("{subject}1")).await.map(drop);
     let seen = other.err().map(|error| error.code());
-    let wanted = Some("userinfo.subject");
+    let expected = Some("userinfo.subject");
     row(
         "oidcc-client-test-userinfo-invalid-sub",
         "another sub",
-        wanted,
+        expected,
         seen,
     );
-    assert_eq!(seen, wanted);
+    assert_eq!(seen, expected);
     assert_eq!(party.requests("/userinfo"), 2);
 }
 
@@ -263,7 +270,7 @@ async fn what_the_server_tells_of_a_user_is_of_the_one_who_signed_in() {
 #[tokio::test]
 async fn the_id_token_of_a_refresh_is_of_the_same_person() {
     let party = Party::new().await;
-    for (flaw, wanted) in [
+    for (flaw, expected) in [
         (None, None),
         (Some(IdTokenFlaw::WrongIssuer), Some("jwt.issuer")),
         (
@@ -288,7 +295,9 @@ async fn the_id_token_of_a_refresh_is_of_the_same_person() {
         (Some(IdTokenFlaw::MissingNonce), None),
         (Some(IdTokenFlaw::Missing), None),
     ] {
-        let login = party.login(party.ask("openid read")).await;
+        let login = party
+            .login(party.authorization_request("openid read"))
+            .await;
         let tokens = login.expect("a login").tokens;
         if let Some(flaw) = flaw {
             party
@@ -308,12 +317,12 @@ async fn the_id_token_of_a_refresh_is_of_the_same_person() {
         row(
             module,
             &flaw.map_or("none".to_owned(), |flaw| format!("{flaw:?}")),
-            wanted,
+            expected,
             code,
         );
         assert_eq!(
             seen.as_ref().err().map(|error| error.code()),
-            wanted,
+            expected,
             "{flaw:?}"
         );
         assert_eq!(party.requests("/token"), before + 1, "{flaw:?}");
@@ -325,9 +334,9 @@ async fn the_id_token_of_a_refresh_is_of_the_same_person() {
 
 /// OpenID Connect Core section 3.1.3.7, rule 13.
 #[tokio::test]
-async fn a_person_has_authenticated_as_lately_as_was_asked() {
+async fn auth_time_satisfies_the_requested_max_age() {
     let party = Party::new().await;
-    for (max_age, flaw, wanted) in [
+    for (max_age, flaw, expected) in [
         ("60", None, None),
         (
             "60",
@@ -351,9 +360,11 @@ async fn a_person_has_authenticated_as_lately_as_was_asked() {
                 .served
                 .with(|twin| twin.inject(Fault::IdToken { flaw }));
         }
-        let ask = party.ask("openid").extra("max_age", max_age);
-        let seen = party.login(ask).await.err();
-        assert_eq!(seen, wanted, "{max_age} {flaw:?}");
+        let request = party
+            .authorization_request("openid")
+            .extra("max_age", max_age);
+        let seen = party.login(request).await.err();
+        assert_eq!(seen, expected, "{max_age} {flaw:?}");
     }
 }
 

@@ -22,10 +22,13 @@ use crate::fapi::{Bank, USUAL};
 async fn a5_a_refusal_of_the_challenge_is_one_request() {
     let party = Party::new().await;
     party.served.with(|twin| twin.inject(Fault::RefusedS256));
-    let refused = party.login(party.ask("openid")).await.err();
+    let refused = party
+        .login(party.authorization_request("openid"))
+        .await
+        .err();
     assert_eq!(refused, Some("denied.invalid_request"));
-    let asked = ["/authorize", "/token"].map(|path| party.requests(path));
-    assert_eq!(asked, [1, 0]);
+    let request_counts = ["/authorize", "/token"].map(|path| party.requests(path));
+    assert_eq!(request_counts, [1, 0]);
     // The server accepts the next request.
     assert!(party.sign_in().await.is_ok());
 }
@@ -35,11 +38,14 @@ fn a5_a_refusal_of_a_pushed_challenge_is_one_request() {
     let bank = Bank::of(USUAL);
     let error = "invalid_request".to_owned();
     bank.tls.with(|twin| twin.inject(Fault::Refusal { error }));
-    let refused = bank.driver.run(bank.client.begin_authorization(bank.ask()));
+    let refused = bank.driver.run(
+        bank.client
+            .begin_authorization(bank.authorization_request()),
+    );
     let refused = refused.err().map(|error| error.code());
     assert_eq!(refused, Some("denied.invalid_request"));
-    let asked = ["/par", "/authorize", "/token"].map(|path| bank.requests(path));
-    assert_eq!(asked, [1, 0, 0]);
+    let request_counts = ["/par", "/authorize", "/token"].map(|path| bank.requests(path));
+    assert_eq!(request_counts, [1, 0, 0]);
 }
 
 /// A wrong token from a cache: two users, with two scopes each, call through one client at once, over sockets and
@@ -61,10 +67,13 @@ async fn d1_two_people_and_two_scopes_at_once_get_their_own_tokens() {
         ("bob", "read write"),
     ] {
         party.served.with(|twin| twin.add_person(name));
-        let ask = party.ask(&format!("openid offline_access {scope}"));
-        let login = party.login(ask.login_hint(name)).await.expect("a login");
+        let request = party.authorization_request(&format!("openid offline_access {scope}"));
+        let login = party
+            .login(request.login_hint(name))
+            .await
+            .expect("a login");
         let scope = Scope::parse(scope).expect("a scope");
-        let id = GrantId::person(name).requesting(scope.clone());
+        let id = GrantId::user(name).requesting(scope.clone());
         let adopted = grants.log_in(&id, login.tokens).await;
         adopted.expect("a grant");
         owners.push((name, scope, id));
@@ -73,7 +82,7 @@ async fn d1_two_people_and_two_scopes_at_once_get_their_own_tokens() {
     for round in 0..8 {
         for (name, scope, id) in owners.clone() {
             let source = grants.get(&id);
-            let own = danger::loopback_resource([party.served.base()]).expect("an origin");
+            let resource = danger::loopback_resource([party.served.base()]).expect("an origin");
             let (driver, api) = (party.driver.clone(), api.clone());
             calls.spawn(async move {
                 let token = source.token().await.expect("a token");
@@ -81,7 +90,10 @@ async fn d1_two_people_and_two_scopes_at_once_get_their_own_tokens() {
                     0 => token,
                     _ => source.renew(&token).await.expect("a new token"),
                 };
-                let reply = Authorized::new(driver, source, own).get(&api).send().await;
+                let reply = Authorized::new(driver, source, resource)
+                    .get(&api)
+                    .send()
+                    .await;
                 let reply = reply.expect("a reply").text().await.expect("a string");
                 (name, scope, token, reply)
             });
@@ -93,8 +105,8 @@ async fn d1_two_people_and_two_scopes_at_once_get_their_own_tokens() {
         assert!(reply.contains(name), "{name}: {reply}");
         assert_eq!(token.scope.contains("write"), scope.contains("write"));
         let access = token.access_token.expose().clone();
-        let known = seen.entry(access).or_insert((name, scope.clone()));
-        assert_eq!(*known, (name, scope));
+        let recorded = seen.entry(access).or_insert((name, scope.clone()));
+        assert_eq!(*recorded, (name, scope));
     }
     assert!(seen.len() >= owners.len());
 }
@@ -104,29 +116,31 @@ async fn d1_two_people_and_two_scopes_at_once_get_their_own_tokens() {
 fn what_the_server_says_of_a_token_is_signed() {
     let bank = Bank::of(USUAL);
     let tokens = bank.sign_in().expect("a login").tokens;
-    let ask = |token: &str, alg| {
+    let introspect = |token: &str, alg| {
         let mut signed = SignedResponse::default();
         signed.algs = vec![alg];
-        let ask = Introspection::new(token).signed(signed);
-        let said = bank.driver.run(bank.client.introspect(ask));
-        said.map_err(|error| error.code())
+        let introspection_request = Introspection::new(token).signed(signed);
+        let introspection = bank
+            .driver
+            .run(bank.client.introspect(introspection_request));
+        introspection.map_err(|error| error.code())
     };
     let access = tokens.access_token.expose();
-    let said = ask(access, Alg::Ps256);
-    let Ok(IntrospectionResponse::Active(said)) = said else {
-        panic!("{said:?}");
+    let introspection = introspect(access, Alg::Ps256);
+    let Ok(IntrospectionResponse::Active(introspection)) = introspection else {
+        panic!("{introspection:?}");
     };
-    assert_eq!(said.scope, Some(tokens.scope.clone()));
-    let said = ask("never issued", Alg::Ps256);
+    assert_eq!(introspection.scope, Some(tokens.scope.clone()));
+    let introspection = introspect("never issued", Alg::Ps256);
     assert!(
-        matches!(said, Ok(IntrospectionResponse::Inactive)),
-        "{said:?}"
+        matches!(introspection, Ok(IntrospectionResponse::Inactive)),
+        "{introspection:?}"
     );
     // The metadata lists no other algorithm.
-    let other = ask(access, Alg::Es256).err();
+    let other = introspect(access, Alg::Es256).err();
     assert_eq!(other, Some("introspection.alg_not_supported"));
     // A page in place of the response is refused.
     bank.tls.with(|twin| twin.inject(Fault::Html));
-    let unsigned = ask(access, Alg::Ps256).err();
+    let unsigned = introspect(access, Alg::Ps256).err();
     assert_eq!(unsigned, Some("reply.content_type"));
 }

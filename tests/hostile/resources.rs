@@ -34,13 +34,15 @@ impl Party {
         fields.map(|field| field.as_bytes().to_vec()).collect()
     }
 
-    fn asking(&self) -> ResourceDiscoveryRequest {
+    fn discovery_request(&self) -> ResourceDiscoveryRequest {
         let resource = danger::loopback_resource_identifier(&self.api()).expect("a resource");
         danger::loopback_resource_discovery(ResourceDiscoveryRequest::new(resource))
     }
 
     async fn discovered(&self) -> Result<ProtectedResourceMetadata, Error> {
-        self.driver.run(discover_resource(self.asking())).await
+        self.driver
+            .run(discover_resource(self.discovery_request()))
+            .await
     }
 
     fn connecting(&self) -> ConnectRequest {
@@ -72,7 +74,7 @@ async fn c1_metadata_are_not_fetched_from_where_they_redirect() {
 
 /// SSRF: a challenge that names a URL of a cloud's instance metadata service is refused before anything is sent.
 #[tokio::test]
-async fn c3_a_challenge_does_not_lead_elsewhere() {
+async fn c3_a_challenge_cannot_point_to_another_origin() {
     let party = Party::new().await;
     let evil = Party::new().await;
     for url in [
@@ -84,7 +86,9 @@ async fn c3_a_challenge_does_not_lead_elsewhere() {
             .served
             .with(|twin| twin.inject(Fault::OtherResourceMetadata { url: url.clone() }));
         let fields = party.challenges().await;
-        let refused = party.asking().challenge(fields.iter().map(Vec::as_slice));
+        let refused = party
+            .discovery_request()
+            .challenge(fields.iter().map(Vec::as_slice));
         assert_eq!(code(refused), Some("resource_metadata.url"), "{url}");
     }
     assert_eq!(
@@ -163,7 +167,7 @@ async fn c3_an_origin_that_the_caller_named_is_asked_wherever_it_is() {
         client.auth().clone(),
     );
     let exchange = named.expect("a client").client_credentials(Scope::none());
-    let _answered = party.driver.run(exchange).await;
+    let _outcome = party.driver.run(exchange).await;
     assert_eq!(party.requests("/token"), 1);
 }
 
@@ -190,9 +194,9 @@ async fn c5_metadata_of_another_resource_are_not_used() {
 async fn c5_credentials_are_not_tried_at_another_server() {
     let party = Party::new().await;
     let elsewhere = danger::loopback_issuer("http://127.0.0.1:9").expect("an issuer");
-    let known = ClientCandidates::preregistered(elsewhere, ClientId::new("id"));
+    let candidates = ClientCandidates::preregistered(elsewhere, ClientId::new("id"));
     let before = party.requests("/.well-known/oauth-authorization-server");
-    let request = party.connecting().clients(known);
+    let request = party.connecting().clients(candidates);
     let refused = party.driver.run(connect_resource(request)).await;
     assert_eq!(code(refused), Some("connect.issuer"));
     assert_eq!(

@@ -46,10 +46,11 @@ impl Shop {
         let site = Site::new(config).expect("a site");
         let driver = parties[0].driver.clone();
         let host = Host::with_store(site, driver, Arc::new(MemoryStore::new()));
-        let who = async |user: User| format!("{} {}", user.identity.provider, user.identity.issuer);
+        let describe_user =
+            async |user: User| format!("{} {}", user.identity.provider, user.identity.issuer);
         let router = Router::new()
             .route("/", get(async || "home"))
-            .route("/orders", get(who))
+            .route("/orders", get(describe_user))
             .layer(SignIn::new(host));
         tokio::spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
@@ -71,11 +72,12 @@ impl Shop {
     }
 
     /// The values of this parameter in the requests to the servers' authorization endpoints.
-    fn asked(&self, parameter: &str) -> [Vec<Option<String>>; 2] {
+    fn authorize_parameters(&self, parameter: &str) -> [Vec<Option<String>>; 2] {
         self.parties.each_ref().map(|party| {
             party.served.with(|twin| {
-                let asked = twin.log().iter().filter(|entry| entry.path == "/authorize");
-                asked
+                let authorization_requests =
+                    twin.log().iter().filter(|entry| entry.path == "/authorize");
+                authorization_requests
                     .map(|entry| entry.query(parameter).map(str::to_owned))
                     .collect()
             })
@@ -109,7 +111,7 @@ async fn a_login_that_another_site_begins_goes_to_the_issuer_that_it_names() {
         )
     };
     let orders = format!("{}/orders", shop.base);
-    for (id, issuer, asked) in [("two", &two, [0, 1]), ("one", &one, [1, 1])] {
+    for (id, issuer, expected_counts) in [("two", &two, [0, 1]), ("one", &one, [1, 1])] {
         let query = login(&[
             ("iss", issuer),
             ("login_hint", "ann"),
@@ -121,8 +123,8 @@ async fn a_login_that_another_site_begins_goes_to_the_issuer_that_it_names() {
             (url.as_str(), page),
             (orders.as_str(), format!("{id} {issuer}"))
         );
-        let hints = shop.asked("login_hint");
-        assert_eq!(hints.each_ref().map(Vec::len), asked);
+        let hints = shop.authorize_parameters("login_hint");
+        assert_eq!(hints.each_ref().map(Vec::len), expected_counts);
         assert!(
             hints
                 .iter()
@@ -152,7 +154,10 @@ async fn a_login_that_another_site_begins_goes_to_the_issuer_that_it_names() {
     let (url, _, _) = shop.get(&browser(), &query).await;
     row(MODULE, "a foreign target", None, None);
     assert_eq!(url, format!("{}/", shop.base));
-    assert_eq!(shop.asked("state").each_ref().map(Vec::len), [1, 2]);
+    assert_eq!(
+        shop.authorize_parameters("state").each_ref().map(Vec::len),
+        [1, 2]
+    );
 }
 
 /// OpenID Connect Front-Channel Logout section 3: the URL of the frame identifies the session.
@@ -166,7 +171,7 @@ async fn a_frame_ends_the_session_that_it_names_and_no_other() {
     let flaws = FrontChannelFlaw::ALL.iter().copied().map(Some);
     let flaws = flaws.map(|flaw| ("OpenID Connect Front-Channel Logout 3", flaw));
     for (module, flaw) in sound.into_iter().chain(flaws) {
-        let wanted = flaw.and_then(refusal);
+        let expected_code = flaw.and_then(refusal);
         let shop = Shop::open().await;
         let logout = format!("{}/auth/frontchannel-logout/one", shop.base);
         let ann = browser();
@@ -190,10 +195,10 @@ async fn a_frame_ends_the_session_that_it_names_and_no_other() {
         row(
             module,
             &flaw.map_or("none".into(), |flaw| format!("{flaw:?}")),
-            wanted,
+            expected_code,
             seen,
         );
-        assert_eq!(seen, wanted, "{flaw:?} {status}");
+        assert_eq!(seen, expected_code, "{flaw:?} {status}");
         assert_eq!(has_ended, flaw.is_none(), "{flaw:?}");
     }
 }

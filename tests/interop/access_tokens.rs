@@ -18,13 +18,15 @@ fn read() -> Scope {
 }
 
 /// A token of the client itself.
-fn own_token(driver: &Driver, client: &Client) -> String {
-    own_token_for(driver, client, API)
+fn client_token(driver: &Driver, client: &Client) -> String {
+    client_token_for(driver, client, API)
 }
 
-fn own_token_for(driver: &Driver, client: &Client, api: &str) -> String {
-    let ask = TokenRequest::from(read()).resource(api).expect("a URI");
-    let tokens = driver.run(client.client_credentials(ask)).expect("a token");
+fn client_token_for(driver: &Driver, client: &Client, api: &str) -> String {
+    let token_request = TokenRequest::from(read()).resource(api).expect("a URI");
+    let tokens = driver
+        .run(client.client_credentials(token_request))
+        .expect("a token");
     tokens.access_token.expose().clone()
 }
 
@@ -33,16 +35,19 @@ fn an_api_reads_access_tokens_by_itself() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "basic").expect("a client");
     let verifier = client.access_token_verifier(API).require_scope(read());
-    let own = driver.run(verifier.verify(&own_token(&driver, &client)));
-    let own = own.expect("the client's own");
-    assert_eq!(own.issuer(), server.issuer());
-    assert_eq!(own.client_id(), Some(server.client_id("basic")));
-    assert_eq!((own.audience(), own.scope()), (vec![API], &read()));
+    let client_tokens = driver.run(verifier.verify(&client_token(&driver, &client)));
+    let client_tokens = client_tokens.expect("the client's own");
+    assert_eq!(client_tokens.issuer(), server.issuer());
+    assert_eq!(client_tokens.client_id(), Some(server.client_id("basic")));
+    assert_eq!(
+        (client_tokens.audience(), client_tokens.scope()),
+        (vec![API], &read())
+    );
 
     let listener = Listener::bind().expect("a listener");
-    let ask = AuthorizationRequest::new(listener.redirect_uri().clone()).scope(read());
-    let ask = ask.resource(API).expect("a URI");
-    let login = listener.login(&driver, &client, ask, open, Duration::from_secs(30));
+    let request = AuthorizationRequest::new(listener.redirect_uri().clone()).scope(read());
+    let request = request.resource(API).expect("a URI");
+    let login = listener.login(&driver, &client, request, open, Duration::from_secs(30));
     let tokens = login.expect("a login").tokens;
     let shown = driver.run(verifier.verify(tokens.access_token.expose()));
     let shown = shown.expect("a person's");
@@ -59,7 +64,7 @@ fn an_api_reads_access_tokens_by_itself() {
 fn what_was_issued_for_something_else_is_refused() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "basic").expect("a client");
-    let token = own_token(&driver, &client);
+    let token = client_token(&driver, &client);
     let code = |verifier: AccessTokenVerifier, token: &str| {
         let refused = driver.run(verifier.verify(token)).map(drop);
         refused.expect_err("a refusal")
@@ -85,7 +90,7 @@ fn what_is_encrypted_for_an_api_is_read_by_that_api_alone() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "basic").expect("a client");
     let sealed_api = "https://sealed.example/";
-    let sealed = own_token_for(&driver, &client, sealed_api);
+    let sealed = client_token_for(&driver, &client, sealed_api);
     assert_eq!(sealed.split('.').count(), 5);
     let agreed = |which| encryption(&server, which, JweAlg::EcdhEs, Enc::A256Gcm);
     let alone = || {
@@ -106,7 +111,7 @@ fn what_is_encrypted_for_an_api_is_read_by_that_api_alone() {
     assert_eq!(code(alone(), &sealed), "jwe.unexpected");
     let other = alone().with_encryption(agreed("userinfo-both"));
     assert_eq!(code(other, &sealed), "jwe.decryption");
-    let plain = own_token(&driver, &client);
+    let plain = client_token(&driver, &client);
     let accepting = verifier.clone().or_audience(API);
     assert_eq!(code(accepting, &plain), "jwe.not_encrypted");
     // Encryption says nothing about what is inside: its audience is still another one's.

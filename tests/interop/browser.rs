@@ -37,13 +37,13 @@ pub(crate) fn sign_in(
     client: &Client,
     prompt: Option<&str>,
 ) -> Result<Login, Error> {
-    let ask = AuthorizationRequest::new(RedirectUri::parse(CALLBACK)?);
-    let ask = ask.scope(Scope::parse("openid read").expect("a scope"));
-    let ask = prompt
+    let request = AuthorizationRequest::new(RedirectUri::parse(CALLBACK)?);
+    let request = request.scope(Scope::parse("openid read").expect("a scope"));
+    let request = prompt
         .into_iter()
-        .fold(ask, |ask, prompt| ask.extra("prompt", prompt));
+        .fold(request, |ask, prompt| ask.extra("prompt", prompt));
     let moment = Moment::system().expect("a moment");
-    let (url, pending) = client.authorize(&moment, ask)?;
+    let (url, pending) = client.authorize(&moment, request)?;
     let came = browser.get(url.as_str()).send().expect("an answer");
     driver.run(client.redeem(pending, home(&came))?)
 }

@@ -41,12 +41,12 @@ fn every_algorithm_authenticates_and_signs() {
         let read = Scope::parse("read").expect("a scope");
         let tokens = driver.run(client.client_credentials(read));
         let tokens = tokens.unwrap_or_else(|error| panic!("{}: {error}", alg.as_str()));
-        let ask = Introspection::new(tokens.access_token.clone());
-        let said = driver
-            .run(client.introspect(ask))
+        let introspection_request = Introspection::new(tokens.access_token.clone());
+        let introspection = driver
+            .run(client.introspect(introspection_request))
             .expect("it is asked so too");
         assert!(
-            matches!(said, IntrospectionResponse::Active(_)),
+            matches!(introspection, IntrospectionResponse::Active(_)),
             "{}",
             alg.as_str()
         );
@@ -83,7 +83,7 @@ fn an_assertion_for_another_server_or_by_another_key_is_refused() {
     of(assertion.audience(AssertionAudience::TokenEndpoint)).expect("it takes this one too");
 }
 
-/// The access tokens say nothing by themselves: the API asks, and its server is the one that was asked.
+/// The access tokens are opaque: the API introspects them at the server that issued them.
 #[test]
 fn an_api_asks_about_tokens_that_say_nothing() {
     let (server, driver) = (OidcProvider::start(), driver());
@@ -114,8 +114,8 @@ fn an_api_asks_about_tokens_that_say_nothing() {
     let refresh = refresh.map(|token| token.secret().expose().as_str());
     for dead in [Some(text), Some("made-up"), refresh].into_iter().flatten() {
         let refused = driver.run(api.verify(dead)).expect_err("no access token");
-        let answer = refused.refusal().expect("an answer");
-        assert_eq!(answer.status, 401, "{refused}");
+        let response = refused.refusal().expect("an answer");
+        assert_eq!(response.status, 401, "{refused}");
     }
 }
 
@@ -133,7 +133,7 @@ fn a_key_takes_the_place_of_another() {
     let server = OidcProvider::start_with(&[("CLIENT_JWKS", &published)]);
     let driver = driver();
     let found = server.discovered(&driver).expect("metadata");
-    let asked = |keys: ClientKeys| {
+    let authenticate_with = |keys: ClientKeys| {
         let assertion = keys.client_assertion(&found, None).expect("it signs");
         let alg = assertion.key().alg();
         let auth = ClientAuth::assertion(assertion);
@@ -144,9 +144,12 @@ fn a_key_takes_the_place_of_another() {
         tokens.map(|_| alg).map_err(|error| error.code())
     };
     // A worker that knows both signs with the newest; one that was not told yet, with the old; and then the old is gone.
-    assert_eq!(asked(read(&[&new, &old])), Ok(Alg::Es256));
-    assert_eq!(asked(read(&[&old])), Ok(Alg::Rs256));
-    assert_eq!(asked(read(&[&new])), Ok(Alg::Es256));
+    assert_eq!(authenticate_with(read(&[&new, &old])), Ok(Alg::Es256));
+    assert_eq!(authenticate_with(read(&[&old])), Ok(Alg::Rs256));
+    assert_eq!(authenticate_with(read(&[&new])), Ok(Alg::Es256));
     let foreign = pem(Alg::Es256);
-    assert_eq!(asked(read(&[&foreign])), Err("denied.invalid_client"));
+    assert_eq!(
+        authenticate_with(read(&[&foreign])),
+        Err("denied.invalid_client")
+    );
 }

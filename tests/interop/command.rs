@@ -96,12 +96,12 @@ fn text(output: &Output) -> String {
 
 fn done(command: &mut Command) -> Output {
     let output = command.output().expect("the command runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {said}", output.status);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {stderr}", output.status);
     output
 }
 
-/// Logs in: the command prints the URL, and nobody's browser follows it.
+/// Logs in: the command prints the URL, which no browser opens.
 fn login(server: &OidcProvider, which: &str, file: &Path) {
     let save = file.to_string_lossy();
     let arguments = [
@@ -117,23 +117,23 @@ fn login(server: &OidcProvider, which: &str, file: &Path) {
     follow(&mut as_client(server, which, &arguments));
 }
 
-/// Has the person follow the URL that a login prints.
+/// Has the user open the URL that a login prints.
 fn follow(login: &mut Command) {
     let mut process = login
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the command runs");
-    let mut said = BufReader::new(process.stderr.take().expect("a pipe"))
+    let mut stderr_lines = BufReader::new(process.stderr.take().expect("a pipe"))
         .lines()
         .map_while(Result::ok);
-    let url = said.find_map(|line| {
+    let url = stderr_lines.find_map(|line| {
         line.split(' ')
-            .find(|word| word.starts_with("http://"))
+            .find(|token| token.starts_with("http://"))
             .map(str::to_owned)
     });
     browse(&url.expect("a URL to open"));
-    let rest: Vec<_> = said.collect();
+    let rest: Vec<_> = stderr_lines.collect();
     let mut out = String::new();
     process
         .stdout
@@ -162,10 +162,11 @@ fn a_key_authenticates_the_command() {
             command
         };
         let token = text(&done(&mut run(&["token", "--scope", "read"])));
-        let said = done(run(&["introspect", "--token-env", "T", "--json"]).env("T", &token));
-        let said: Value = serde_json::from_str(&text(&said)).expect("JSON");
-        assert_eq!(said["active"], true, "{alg}: {said}");
-        assert_eq!(said["client_id"], which);
+        let introspection =
+            done(run(&["introspect", "--token-env", "T", "--json"]).env("T", &token));
+        let introspection: Value = serde_json::from_str(&text(&introspection)).expect("JSON");
+        assert_eq!(introspection["active"], true, "{alg}: {introspection}");
+        assert_eq!(introspection["client_id"], which);
     }
     // The key of another client.
     std::fs::write(&file, server.private_key("key-ES384")).expect("a file");
@@ -173,8 +174,8 @@ fn a_key_authenticates_the_command() {
     other.args(["token", "--issuer", server.issuer(), "--loopback-http"]);
     other.args(["--client-id", "key-ES512", "--key-alg", "ES384", "--key"]);
     let refused = other.arg(&file).output().expect("the command runs");
-    let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(said.contains("denied.invalid_client"), "{said}");
+    let stderr = String::from_utf8_lossy(&refused.stderr);
+    assert!(stderr.contains("denied.invalid_client"), "{stderr}");
 }
 
 #[test]
@@ -205,8 +206,8 @@ fn a_secret_signs_for_the_command() {
     assert!(!text(&done(&mut token("secret-HS512", secret))).is_empty());
     let wrong = "x".repeat(secret.len());
     let refused = token("secret-HS512", &wrong).output().expect("it runs");
-    let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(said.contains("denied.invalid_client"), "{said}");
+    let stderr = String::from_utf8_lossy(&refused.stderr);
+    assert!(stderr.contains("denied.invalid_client"), "{stderr}");
 }
 
 #[test]
@@ -241,8 +242,8 @@ fn token_by_client_credentials_and_introspection_and_revocation() {
         let place = file.to_string_lossy();
         let active = || {
             let arguments = ["introspect", "--json", "--token-file", &place];
-            let said = done(&mut as_client(&server, which, &arguments));
-            serde_json::from_str::<Value>(&text(&said)).expect("JSON")["active"].clone()
+            let stdout = done(&mut as_client(&server, which, &arguments));
+            serde_json::from_str::<Value>(&text(&stdout)).expect("JSON")["active"].clone()
         };
         assert_eq!(active(), true);
         done(&mut as_client(
@@ -255,7 +256,7 @@ fn token_by_client_credentials_and_introspection_and_revocation() {
 }
 
 #[test]
-fn a_wrong_secret_is_told_by_code() {
+fn a_wrong_secret_is_reported_by_code() {
     let server = OidcProvider::start();
     let mut command = as_client(&server, "basic", &["token", "--json"]);
     let output = command
@@ -263,9 +264,9 @@ fn a_wrong_secret_is_told_by_code() {
         .output()
         .expect("the command runs");
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &text(&output);
-    assert!(said.contains("denied.invalid_client"), "{said}");
-    assert!(!said.contains("wrong: +%/"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned() + &text(&output);
+    assert!(stderr.contains("denied.invalid_client"), "{stderr}");
+    assert!(!stderr.contains("wrong: +%/"), "{stderr}");
 }
 
 #[test]
@@ -328,9 +329,9 @@ fn the_command_takes_responses_as_the_client_is_registered() {
     let code = |command: &mut Command| {
         let output = command.arg("--json").output().expect("the command runs");
         assert!(!output.status.success());
-        let said = String::from_utf8_lossy(&output.stderr).into_owned() + &text(&output);
-        let said: Value = serde_json::from_str(said.trim()).expect("JSON");
-        said["code"].as_str().expect("a code").to_owned()
+        let output_text = String::from_utf8_lossy(&output.stderr).into_owned() + &text(&output);
+        let output_json: Value = serde_json::from_str(output_text.trim()).expect("JSON");
+        output_json["code"].as_str().expect("a code").to_owned()
     };
     let place = folder.file("tokens").to_string_lossy().into_owned();
     let login = |which: &str| {
@@ -351,9 +352,9 @@ fn the_command_takes_responses_as_the_client_is_registered() {
     let both = with_key(&format!("{signed}, {both}"));
     write("userinfo-both", &both);
     login("userinfo-both");
-    let said = done(command("userinfo-both", &userinfo).arg("--json"));
-    let said: Value = serde_json::from_str(&text(&said)).expect("JSON");
-    assert_eq!(said["sub"], "somebody");
+    let stdout = done(command("userinfo-both", &userinfo).arg("--json"));
+    let output_json: Value = serde_json::from_str(&text(&stdout)).expect("JSON");
+    assert_eq!(output_json["sub"], "somebody");
     write("userinfo-both", &both.replace("PS256", "ES256"));
     let refused = code(&mut command("userinfo-both", &userinfo));
     assert_eq!(refused, "jws.alg_not_allowed");
@@ -371,15 +372,15 @@ fn the_command_takes_responses_as_the_client_is_registered() {
         command.env("T", &token);
         command
     };
-    let said = done(introspect().arg("--json"));
-    let said: Value = serde_json::from_str(&text(&said)).expect("JSON");
+    let stdout = done(introspect().arg("--json"));
+    let output_json: Value = serde_json::from_str(&text(&stdout)).expect("JSON");
     assert_eq!(
-        (&said["active"], &said["client_id"]),
+        (&output_json["active"], &output_json["client_id"]),
         (&true.into(), &which.into())
     );
     write(which, signed);
     assert_eq!(code(&mut introspect()), "jwe.unexpected");
-    // What contradicts itself is told before anything is sent.
+    // Contradictory options are reported before anything is sent.
     for wrong in [
         both,
         "userinfo_encrypted_response_enc = \"A256GCM\"",

@@ -1,10 +1,10 @@
-//! Starts PyPI's `django-oauth-toolkit` on a loopback port, and the browser of a person who signs in there.
+//! Starts PyPI's `django-oauth-toolkit` on a loopback port, with the browser of a user who signs in there.
 
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
 
-use oauth_core::flow::discovery::{DiscoveryRequest, Prefer};
+use oauth_core::flow::discovery::{DiscoveryRequest, PreferredDocument};
 use oauth_core::flow::redeem::Login;
 use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::redirect_uri::RedirectUri;
@@ -55,16 +55,16 @@ impl Django {
     pub(crate) fn discovered(
         &self,
         driver: &Driver,
-        prefer: Prefer,
+        prefer: PreferredDocument,
         quirks: &[Quirk],
     ) -> Result<Server, Error> {
-        let ask = DiscoveryRequest::new(danger::loopback_issuer(self.issuer())?);
+        let discovery = DiscoveryRequest::new(danger::loopback_issuer(self.issuer())?);
         let rules = Rules {
             quirks: quirks.to_vec(),
             ..Rules::default()
         };
-        let ask = ask.prefer(prefer).rules(rules);
-        driver.run(discover_with(danger::loopback_discovery(ask)))
+        let discovery = discovery.prefer(prefer).rules(rules);
+        driver.run(discover_with(danger::loopback_discovery(discovery)))
     }
 
     /// All that the server has, by its preset.
@@ -76,12 +76,12 @@ impl Django {
 
     /// The client of this name; by Basic, if it has a secret.
     pub(crate) fn client(&self, which: &str) -> Result<Client, Error> {
-        self.client_of(self.server()?, which)
+        self.client_for(self.server()?, which)
     }
 
     /// The client of this name at the server as somebody knows it.
-    pub(crate) fn client_of(&self, server: Server, which: &str) -> Result<Client, Error> {
-        let auth = match self.0.said["clients"][which].get("client_secret") {
+    pub(crate) fn client_for(&self, server: Server, which: &str) -> Result<Client, Error> {
+        let auth = match self.0.info["clients"][which].get("client_secret") {
             None => ClientAuth::none(),
             Some(_) => ClientAuth::basic(self.secret(which)),
         };
@@ -96,7 +96,7 @@ impl Django {
     }
 
     pub(crate) fn person(&self) -> Person {
-        let text = |member: &str| self.0.said["person"][member].as_str().expect("a string");
+        let text = |member: &str| self.0.info["person"][member].as_str().expect("a string");
         Person {
             username: text("username").to_owned(),
             password: text("password").to_owned(),
@@ -105,7 +105,7 @@ impl Django {
     }
 }
 
-/// A person with a browser, who fills in the forms of the server, and says yes.
+/// A user with a browser, who fills in the server's forms and approves.
 pub(crate) struct Person {
     username: String,
     password: String,
@@ -119,21 +119,25 @@ impl Person {
     }
 
     /// [`Self::visit`], with more answers to what the forms ask for.
-    pub(crate) fn visit_with(&self, url: &str, answers: &[(&str, &str)]) -> Result<String, String> {
+    pub(crate) fn visit_with(
+        &self,
+        url: &str,
+        form_values: &[(&str, &str)],
+    ) -> Result<String, String> {
         let mut reply = self.browser.get(url).send().expect("an answer");
         for _ in 0..5 {
             let status = reply.status();
             if let Some(home) = home(&reply) {
                 return Ok(home);
             }
-            let here = reply.url().clone();
+            let current_url = reply.url().clone();
             let page = reply.text().expect("a page");
-            let fields = self.filled_in(&page, answers);
+            let fields = self.filled_in(&page, form_values);
             if status != 200 || fields.is_empty() {
                 return Err(format!("{status}: {page}"));
             }
             let form = serde_urlencoded::to_string(fields).expect("a form");
-            let post = self.browser.post(here).body(form);
+            let post = self.browser.post(current_url).body(form);
             let post = post.header("content-type", "application/x-www-form-urlencoded");
             reply = post.send().expect("an answer");
         }
@@ -141,19 +145,19 @@ impl Person {
     }
 
     /// The fields of the form on this page: what is hidden as it stands there, CSRF token included.
-    fn filled_in(&self, page: &str, answers: &[(&str, &str)]) -> Vec<(String, String)> {
+    fn filled_in(&self, page: &str, form_values: &[(&str, &str)]) -> Vec<(String, String)> {
         let Some((_, form)) = page.split_once("<form") else {
             return Vec::new();
         };
-        let own = [
+        let default_values = [
             ("username", self.username.as_str()),
             ("password", self.password.as_str()),
             ("allow", "yes"),
             ("action", "accept"),
         ];
-        let answer = |name: &str| {
-            let mut known = answers.iter().chain(&own);
-            known.find(|(known, _)| *known == name)
+        let form_value = |name: &str| {
+            let mut candidates = form_values.iter().chain(&default_values);
+            candidates.find(|(known, _)| *known == name)
         };
         let tags = form.split('<').filter_map(|tag| {
             let tag = tag.split('>').next().unwrap_or_default();
@@ -164,15 +168,15 @@ impl Person {
             let Some(name) = attribute(tag, "name") else {
                 continue;
             };
-            let value = match answer(&name) {
+            let value = match form_value(&name) {
                 Some((_, value)) => (*value).to_owned(),
                 None if attribute(tag, "type").as_deref() == Some("hidden") => {
                     attribute(tag, "value").unwrap_or_default()
                 }
                 None => continue,
             };
-            // Of two buttons with one name the person presses one.
-            if fields.iter().all(|(known, _)| *known != name) {
+            // If two buttons have one name, the user presses one.
+            if fields.iter().all(|(key, _)| *key != name) {
                 fields.push((name, value));
             }
         }
@@ -191,7 +195,9 @@ impl Person {
             &Moment::system()?,
             extra
                 .iter()
-                .fold(ask(scope), |ask, (name, value)| ask.extra(*name, *value)),
+                .fold(authorization_request(scope), |ask, (name, value)| {
+                    ask.extra(*name, *value)
+                }),
         )?;
         let home = self.visit(url.as_str()).expect("a callback");
         driver.run(client.redeem(pending, &home)?)
@@ -199,7 +205,7 @@ impl Person {
 }
 
 /// A login that comes home to the registered URI.
-pub(crate) fn ask(scope: &str) -> AuthorizationRequest {
+pub(crate) fn authorization_request(scope: &str) -> AuthorizationRequest {
     let home = RedirectUri::parse(CALLBACK).expect("a URI");
     AuthorizationRequest::new(home).scope(Scope::parse(scope).expect("a scope"))
 }

@@ -5,8 +5,8 @@ use std::thread;
 use oauth_core::endpoint::device_authorization::DeviceAuthorization;
 use oauth_core::endpoint::introspection::{Introspection, IntrospectionResponse};
 use oauth_core::endpoint::revocation::Revocation;
-use oauth_core::flow::discovery::Prefer;
-use oauth_core::flow::poll::Pace;
+use oauth_core::flow::discovery::PreferredDocument;
+use oauth_core::flow::poll::PollTiming;
 use oauth_core::grant::DeviceCode;
 use oauth_core::quirk::Quirk;
 use oauth_core::redirect_uri::RedirectUri;
@@ -19,7 +19,7 @@ use oauth_core::{
 use oauth_reqwest::blocking::Driver;
 use serde_json::Value;
 
-use crate::django::{ask, shared};
+use crate::django::{authorization_request, shared};
 use crate::oidc_provider::driver;
 
 fn scope(names: &str) -> Scope {
@@ -31,8 +31,10 @@ fn state(
     client: &Client,
     token: &oauth_core::Secret<String>,
 ) -> IntrospectionResponse {
-    let ask = Introspection::new(token.clone()).token_type_hint(TokenKind::Access);
-    driver.run(client.introspect(ask)).expect("an answer")
+    let introspection = Introspection::new(token.clone()).token_type_hint(TokenKind::Access);
+    driver
+        .run(client.introspect(introspection))
+        .expect("an answer")
 }
 
 fn code<T>(result: Result<T, Error>) -> &'static str {
@@ -42,7 +44,7 @@ fn code<T>(result: Result<T, Error>) -> &'static str {
 #[test]
 fn each_document_names_endpoints_that_the_other_does_not() {
     let (server, driver) = (shared(), driver());
-    let [openid, oauth] = [Prefer::OpenId, Prefer::OAuth]
+    let [openid, oauth] = [PreferredDocument::OpenId, PreferredDocument::OAuth]
         .map(|prefer| server.discovered(&driver, prefer, &[]).expect("metadata"));
     let preset = server.server().expect("a preset");
     assert_eq!(preset.issuer(), openid.issuer());
@@ -51,9 +53,9 @@ fn each_document_names_endpoints_that_the_other_does_not() {
         assert!(found.authorization_response_iss_supported());
         let methods = found.code_challenge_methods();
         assert_eq!(methods, Some(vec!["S256".to_owned()]));
-        let known = EndpointKind::ALL.iter();
-        let known = known.filter(|kind| found.endpoint(**kind).is_ok());
-        let known = known.inspect(|kind| {
+        let present_endpoints = EndpointKind::ALL.iter();
+        let present_endpoints = present_endpoints.filter(|kind| found.endpoint(**kind).is_ok());
+        let present_endpoints = present_endpoints.inspect(|kind| {
             // Registration is off unless a server turns it on, as this one does: the preset leaves it out.
             if **kind == EndpointKind::Registration {
                 return;
@@ -62,7 +64,10 @@ fn each_document_names_endpoints_that_the_other_does_not() {
             let published = found.endpoint(**kind).map(Url::as_str);
             assert_eq!(published.expect("an endpoint"), by_preset);
         });
-        known.copied().map(EndpointKind::member).collect::<Vec<_>>()
+        present_endpoints
+            .copied()
+            .map(EndpointKind::member)
+            .collect::<Vec<_>>()
     };
     assert_eq!(
         names(&openid),
@@ -99,12 +104,16 @@ fn client_credentials_with_odd_characters() {
         let tokens = tokens.expect("a token");
         assert_eq!(tokens.scope, scope("read write"));
         assert_eq!(tokens.expires_in, Some(60));
-        let IntrospectionResponse::Active(said) = state(&driver, &client, &tokens.access_token)
+        let IntrospectionResponse::Active(introspection) =
+            state(&driver, &client, &tokens.access_token)
         else {
             panic!("it is active");
         };
-        assert_eq!(said.client_id.as_deref(), Some(server.client_id("machine")));
-        assert_eq!(said.scope, Some(scope("read write")));
+        assert_eq!(
+            introspection.client_id.as_deref(),
+            Some(server.client_id("machine"))
+        );
+        assert_eq!(introspection.scope, Some(scope("read write")));
         let unknown = driver.run(client.client_credentials(scope("unheard-of")));
         assert_eq!(code(unknown), "denied.invalid_scope");
     }
@@ -121,14 +130,18 @@ fn a_wrong_secret_is_refused_by_name() {
         let refused = driver.run(client.client_credentials(Scope::none()));
         let refused = refused.map(drop).expect_err("a refusal");
         assert_eq!(refused.code(), "denied.invalid_client");
-        let status = refused.server_error().and_then(|said| said.status());
+        let status = refused
+            .server_error()
+            .and_then(|server_error| server_error.status());
         assert_eq!(status, Some(401));
         assert!(!refused.to_string().contains(wrong));
         // No JSON and no error code there, and 403 where RFC 7662 says 401.
         let refused = driver.run(client.introspect(Introspection::new("never-issued")));
         let refused = refused.map(drop).expect_err("a refusal");
         assert_eq!(refused.code(), "denied.http_status");
-        let status = refused.server_error().and_then(|said| said.status());
+        let status = refused
+            .server_error()
+            .and_then(|server_error| server_error.status());
         assert_eq!(status, Some(403));
     }
 }
@@ -169,13 +182,15 @@ fn revocation_ends_a_token_and_takes_unknown_ones() {
     };
     let revoke = |token| driver.run(client.revoke(Revocation::new(token)));
     let tokens = sign_in();
-    let IntrospectionResponse::Active(said) = state(&driver, &client, &tokens.access_token) else {
+    let IntrospectionResponse::Active(introspection) =
+        state(&driver, &client, &tokens.access_token)
+    else {
         panic!("it is active");
     };
-    assert_eq!(said.username.as_deref(), Some("somebody"));
+    assert_eq!(introspection.username.as_deref(), Some("somebody"));
     revoke(tokens.access_token.clone()).expect("revoked");
-    let gone = state(&driver, &client, &tokens.access_token);
-    assert!(matches!(gone, IntrospectionResponse::Inactive));
+    let removed = state(&driver, &client, &tokens.access_token);
+    assert!(matches!(removed, IntrospectionResponse::Inactive));
     revoke("never-issued".into()).expect("an unknown token is no error");
 
     let tokens = sign_in();
@@ -191,11 +206,11 @@ fn a_redirect_uri_that_is_not_registered_is_refused_on_a_page() {
     let client = server.client("web").expect("a client");
     let other = RedirectUri::parse("http://127.0.0.1/elsewhere").expect("a URI");
     let moment = Moment::system().expect("a moment");
-    let asked = client.authorize(
+    let authorization = client.authorize(
         &moment,
         AuthorizationRequest::new(other).scope(scope("read")),
     );
-    let (url, _) = asked.expect("a URL");
+    let (url, _) = authorization.expect("a URL");
     let page = server.person().visit(url.as_str()).expect_err("a page");
     assert!(page.starts_with("400"), "{page}");
 }
@@ -206,8 +221,12 @@ fn a_verifier_of_another_flow_is_refused() {
     for which in ["native", "web"] {
         let client = server.client(which).expect("a client");
         let moment = || Moment::system().expect("a moment");
-        let (url, pending) = client.authorize(&moment(), ask("read")).expect("a URL");
-        let (_, other) = client.authorize(&moment(), ask("read")).expect("a URL");
+        let (url, pending) = client
+            .authorize(&moment(), authorization_request("read"))
+            .expect("a URL");
+        let (_, other) = client
+            .authorize(&moment(), authorization_request("read"))
+            .expect("a URL");
         // The other flow's verifier with this flow's state: what a code injected from elsewhere meets.
         let mut stolen: Value = serde_json::from_str(other.to_json().expose()).expect("JSON");
         stolen["state"] = Value::from(pending.state().expose().as_str());
@@ -219,17 +238,23 @@ fn a_verifier_of_another_flow_is_refused() {
 }
 
 /// What comes of the denial of a login, with what the person answers and the request says besides.
-fn denied(quirks: &[Quirk], answers: &[(&str, &str)], extra: Option<(&str, &str)>) -> &'static str {
+fn denied(
+    quirks: &[Quirk],
+    form_values: &[(&str, &str)],
+    extra: Option<(&str, &str)>,
+) -> &'static str {
     let (server, driver) = (shared(), driver());
-    let found = server.discovered(&driver, Prefer::OpenId, quirks);
-    let client = server.client_of(found.expect("metadata"), "web");
+    let found = server.discovered(&driver, PreferredDocument::OpenId, quirks);
+    let client = server.client_for(found.expect("metadata"), "web");
     let client = client.expect("a client");
     let moment = Moment::system().expect("a moment");
-    let ask = extra
+    let request = extra
         .iter()
-        .fold(ask("read"), |ask, (name, value)| ask.extra(*name, *value));
-    let (url, pending) = client.authorize(&moment, ask).expect("a URL");
-    let home = server.person().visit_with(url.as_str(), answers);
+        .fold(authorization_request("read"), |ask, (name, value)| {
+            ask.extra(*name, *value)
+        });
+    let (url, pending) = client.authorize(&moment, request).expect("a URL");
+    let home = server.person().visit_with(url.as_str(), form_values);
     code(client.redeem(pending, &home.expect("a callback")))
 }
 
@@ -248,23 +273,28 @@ fn a_denial_does_not_name_the_issuer() {
 fn a_device_is_let_in_by_its_person() {
     let (server, driver) = (shared(), driver());
     let client = server.client("device").expect("a client");
-    let told = driver.run(client.call(DeviceAuthorization::new(scope("read"))));
-    let told = told.expect("a code");
-    assert_eq!(told.interval, 5);
-    assert!(told.verification_uri.as_str().starts_with(server.issuer()));
-    let grant = || DeviceCode::new(told.device_code.clone());
+    let device = driver.run(client.call(DeviceAuthorization::new(scope("read"))));
+    let device = device.expect("a code");
+    assert_eq!(device.interval, 5);
+    assert!(
+        device
+            .verification_uri
+            .as_str()
+            .starts_with(server.issuer())
+    );
+    let grant = || DeviceCode::new(device.device_code.clone());
     let early = driver.run(client.sign_in(grant(), scope("read"), None));
     assert_eq!(code(early), "denied.authorization_pending");
-    let pace = Pace {
-        interval: told.interval,
-        expires_at: told.expires_at,
+    let pace = PollTiming {
+        interval: device.interval,
+        expires_at: device.expires_at,
     };
     let login = thread::scope(|threads| {
         let waits =
             threads.spawn(|| driver.run(client.sign_in(grant(), scope("read"), Some(pace))));
-        let answers = [("user_code", told.user_code.as_str())];
+        let form_values = [("user_code", device.user_code.as_str())];
         let page = server.person();
-        let page = page.visit_with(told.verification_uri.as_str(), &answers);
+        let page = page.visit_with(device.verification_uri.as_str(), &form_values);
         let page = page.expect_err("a page without a form");
         assert!(page.contains("Authorized"), "{page}");
         waits.join().expect("an end")

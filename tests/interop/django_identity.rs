@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use oauth_core::Secret;
-use oauth_core::flow::discovery::Prefer;
+use oauth_core::flow::discovery::PreferredDocument;
 use oauth_core::flow::logout::{LogoutRequest, check_return};
 use oauth_core::jose::Alg;
 use oauth_core::redirect_uri::RedirectUri;
@@ -61,13 +61,13 @@ fn userinfo_is_of_the_person_who_signed_in() {
     assert_eq!(other.expect_err("a refusal").code(), "userinfo.subject");
 }
 
-/// The server tells of the login that was last, not of the one that is continued (OpenID Connect Core section
-/// 12.2): without the preset's quirk, a person who signs in anywhere else ends every other grant.
+/// The server describes the latest login, not the one that is continued (OpenID Connect Core section
+/// 12.2): without the preset's quirk, a sign-in anywhere else would end all other grants of the user.
 #[test]
 fn an_id_token_of_a_refresh_tells_of_the_last_login() {
     let (server, driver) = (Django::start(), driver());
-    let found = server.discovered(&driver, Prefer::OpenId, &[]);
-    let plain = server.client_of(found.expect("metadata"), "web");
+    let found = server.discovered(&driver, PreferredDocument::OpenId, &[]);
+    let plain = server.client_for(found.expect("metadata"), "web");
     let clients = [plain, server.client("native")].map(|client| client.expect("a client"));
     let person = server.person();
     let sign_in = |client| {
@@ -163,8 +163,8 @@ fn a_person_signs_out_at_the_server_and_comes_home() {
     // The session is gone, and the grant has ended with it. (Asked for `openid` without a prompt, this server
     // answers with status 500: it does not implement what its library asks of it.)
     let silent = person.sign_in(&driver, &client, "read", &[("prompt", "none")]);
-    let gone = silent.map(drop).expect_err("the session is gone");
-    assert_eq!(gone.code(), "denied.login_required");
+    let error = silent.map(drop).expect_err("the session is gone");
+    assert_eq!(error.code(), "denied.login_required");
     let refresh = login.tokens.refresh_token.expect("a refresh token");
     let dead = driver.run(client.refresh(&refresh)).map(drop);
     assert_eq!(dead.expect_err("a refusal").code(), "denied.invalid_grant");

@@ -3,7 +3,7 @@
 use oauth_core::client_auth::Credentials;
 use oauth_core::endpoint::registration::Registration;
 use oauth_core::error::Error;
-use oauth_core::flow::discovery::Prefer;
+use oauth_core::flow::discovery::PreferredDocument;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::registered_client::Warning;
 use oauth_core::{
@@ -14,7 +14,7 @@ use crate::browser::CALLBACK;
 use crate::django::shared;
 use crate::oidc_provider::driver;
 
-fn asked(method: &str) -> ClientMetadata {
+fn client_metadata(method: &str) -> ClientMetadata {
     let callback = RedirectUri::parse(CALLBACK).expect("a URI");
     let mut metadata = ClientMetadata::with_redirect_uris([callback]);
     metadata.client_name = Some("App".to_owned());
@@ -29,15 +29,15 @@ fn code<T>(result: Result<T, Error>) -> Option<&'static str> {
 #[test]
 fn a_registered_client_signs_people_in() -> Result<(), Error> {
     let (server, driver) = (shared(), driver());
-    let found = server.discovered(&driver, Prefer::default(), &[])?;
-    let public = Registration::new(asked("none"));
+    let found = server.discovered(&driver, PreferredDocument::default(), &[])?;
+    let public = Registration::new(client_metadata("none"));
     let registered = driver.run(register(found.clone(), public))?;
     let client = Client::registered(found.clone(), &registered, Credentials::default())?;
     let login = server.person().sign_in(&driver, &client, "read", &[])?;
     let refresh = login.tokens.refresh_token.expect("a refresh token");
     driver.run(client.refresh(&refresh))?;
     // It does not say when a secret expires, as it has to (RFC 7591 section 3.2.1).
-    let secret = Registration::new(asked("client_secret_basic"));
+    let secret = Registration::new(client_metadata("client_secret_basic"));
     let registered = driver.run(register(found.clone(), secret))?;
     assert_eq!(registered.warnings, [Warning::SecretExpiryMissing]);
     let client = Client::registered(found, &registered, Credentials::default())?;
@@ -49,13 +49,16 @@ fn a_registered_client_signs_people_in() -> Result<(), Error> {
 #[test]
 fn a_registration_is_read_updated_and_deleted() -> Result<(), Error> {
     let (server, driver) = (shared(), driver());
-    let found = server.discovered(&driver, Prefer::default(), &[])?;
-    let first = driver.run(register(found.clone(), Registration::new(asked("none"))))?;
+    let found = server.discovered(&driver, PreferredDocument::default(), &[])?;
+    let first = driver.run(register(
+        found.clone(),
+        Registration::new(client_metadata("none")),
+    ))?;
     let read = driver.run(read_registration(found.clone(), first.clone()))?;
     assert_eq!(read.client_id, first.client_id);
     assert_eq!(read.metadata.client_name.as_deref(), Some("App"));
 
-    let mut metadata = asked("none");
+    let mut metadata = client_metadata("none");
     metadata.client_name = Some("New".to_owned());
     let updated = driver.run(update_registration(found.clone(), read.clone(), metadata))?;
     assert_eq!(updated.metadata.client_name.as_deref(), Some("New"));
@@ -64,10 +67,10 @@ fn a_registration_is_read_updated_and_deleted() -> Result<(), Error> {
     assert_eq!(code(spent), Some("denied.invalid_token"));
 
     driver.run(delete_registration(found.clone(), updated.clone()))?;
-    let gone = driver.run(read_registration(found.clone(), updated));
-    assert_eq!(code(gone), Some("denied.invalid_token"));
+    let removed = driver.run(read_registration(found.clone(), updated));
+    assert_eq!(code(removed), Some("denied.invalid_token"));
     // It knows fewer methods than there are, and says so by the registered name.
-    let mut odd = asked("none");
+    let mut odd = client_metadata("none");
     odd.grant_types = vec!["urn:ietf:params:oauth:grant-type:token-exchange".to_owned()];
     let refused = driver.run(register(found, Registration::new(odd)));
     assert_eq!(code(refused), Some("denied.invalid_client_metadata"));

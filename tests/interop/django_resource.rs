@@ -96,22 +96,26 @@ fn from_the_url_of_an_api_to_its_answer() {
         .grant(GrantChoice::ClientCredentials)
         .clients(ClientCandidates::preregistered(issuer, id));
     let connection = driver.run(connect_resource(request)).expect("a way");
-    let ClientChoice::Registered(known) = &connection.client else {
+    let ClientChoice::Registered(registered_client) = &connection.client else {
         panic!("{:?}", connection.client)
     };
     let auth = ClientAuth::basic(server.secret("machine"));
-    let client = Client::new(connection.server.clone(), known.client_id.clone(), auth);
+    let client = Client::new(
+        connection.server.clone(),
+        registered_client.client_id.clone(),
+        auth,
+    );
     let client = client.expect("a client");
     // It has more scopes than a machine wants.
-    let asked = connection.token_request().expect("a resource");
-    let asked = asked.scope(Scope::parse("read").expect("a scope"));
-    let session = GrantSource::client_credentials(driver.clone(), &client, asked);
+    let token_request = connection.token_request().expect("a resource");
+    let token_request = token_request.scope(Scope::parse("read").expect("a scope"));
+    let session = GrantSource::client_credentials(driver.clone(), &client, token_request);
     let resource = Resource::beneath(&connection.resource.resource);
     let authorized = Authorized::new(driver, session, resource);
     let reply = authorized.get(&url).send().expect("a reply");
-    let said = reply.text().expect("a string");
-    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
-    assert_eq!(said["scope"], "read");
+    let text = reply.text().expect("a string");
+    let body_json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(body_json["scope"], "read");
     // Another API on this origin gets nothing.
     let other = authorized
         .get(&format!("{}/userinfo/", server.issuer()))

@@ -22,7 +22,7 @@ pub(crate) fn encryption(
 ) -> ResponseEncryption {
     let key = match server.decryption_key(which) {
         Some(jwk) => DecryptionKey::from_jwk(&jwk, alg),
-        None => DecryptionKey::of_client_secret(server.secret(which), alg, enc),
+        None => DecryptionKey::from_client_secret(server.secret(which), alg, enc),
     };
     ResponseEncryption::new(alg, key.expect("a key")).encs([enc])
 }
@@ -110,8 +110,11 @@ fn userinfo_comes_as_it_is_registered() {
 fn introspected(driver: &Driver, client: &Client, signed: SignedResponse) -> Option<String> {
     let read = Scope::parse("read").expect("a scope");
     let tokens = driver.run(client.client_credentials(read)).expect("tokens");
-    let ask = Introspection::new(tokens.access_token).signed(signed);
-    match driver.run(client.introspect(ask)).expect("an answer") {
+    let introspection_request = Introspection::new(tokens.access_token).signed(signed);
+    match driver
+        .run(client.introspect(introspection_request))
+        .expect("an answer")
+    {
         IntrospectionResponse::Active(token) => token.client_id,
         _ => None,
     }
@@ -182,13 +185,13 @@ fn every_encryption_of_userinfo_and_introspection_is_opened() {
 #[test]
 fn an_introspection_comes_signed_if_it_is_asked_for() {
     let (server, driver) = (OidcProvider::start(), driver());
-    let ask = |which: &str, signed: SignedResponse| {
+    let introspect_as = |which: &str, signed: SignedResponse| {
         let client = server.client(&driver, which)?;
         let read = Scope::parse("read").expect("a scope");
         let tokens = driver.run(client.client_credentials(read))?;
         let introspect = |token| {
-            let ask = Introspection::new(token).signed(signed.clone());
-            driver.run(client.introspect(ask))
+            let introspection_request = Introspection::new(token).signed(signed.clone());
+            driver.run(client.introspect(introspection_request))
         };
         let dead = introspect("never-issued".into())?;
         assert!(matches!(dead, IntrospectionResponse::Inactive), "{which}");
@@ -203,19 +206,21 @@ fn an_introspection_comes_signed_if_it_is_asked_for() {
     let which = "introspection-both";
     both.encryption = Some(encryption(&server, which, JweAlg::EcdhEs, Enc::A256Gcm));
     for (which, signed) in [("introspection-signed", signed(Alg::Es256)), (which, both)] {
-        let said = ask(which, signed).unwrap_or_else(|error| panic!("{which}: {error}"));
-        let IntrospectionResponse::Active(token) = said else {
+        let introspection =
+            introspect_as(which, signed).unwrap_or_else(|error| panic!("{which}: {error}"));
+        let IntrospectionResponse::Active(token) = introspection else {
             panic!("{which}: not active")
         };
         assert_eq!(token.client_id.as_deref(), Some(which));
         assert_eq!(token.scope, Some(Scope::parse("read").expect("a scope")));
     }
-    let code = |which, signed| ask(which, signed).expect_err("a refusal").code();
+    let code = |which, signed| introspect_as(which, signed).expect_err("a refusal").code();
     let other = code("introspection-signed", signed(Alg::Rs256));
     assert_eq!(other, "jws.alg_not_allowed");
     let open = code("introspection-both", signed(Alg::EdDsa));
     assert_eq!(open, "jwe.unexpected");
     // RS256 is the default of registrations (RFC 9701 section 6).
-    let said = ask("basic", SignedResponse::default()).expect("signed by default");
-    assert!(matches!(said, IntrospectionResponse::Active(_)));
+    let introspection =
+        introspect_as("basic", SignedResponse::default()).expect("signed by default");
+    assert!(matches!(introspection, IntrospectionResponse::Active(_)));
 }

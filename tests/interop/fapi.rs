@@ -42,14 +42,14 @@ pub(crate) fn bound(server: &OidcProvider, driver: &Driver, which: &str, key: &D
     client(server, driver, which).with_dpop(key.to_core().expect("a key"))
 }
 
-pub(crate) fn ask(scope: &str) -> AuthorizationRequest {
-    let ask = AuthorizationRequest::new(RedirectUri::parse(CALLBACK).expect("a URI"));
-    ask.scope(Scope::parse(scope).expect("a scope"))
+pub(crate) fn authorization_request(scope: &str) -> AuthorizationRequest {
+    let request = AuthorizationRequest::new(RedirectUri::parse(CALLBACK).expect("a URI"));
+    request.scope(Scope::parse(scope).expect("a scope"))
 }
 
-fn begun(driver: &Driver, client: &Client, ask: AuthorizationRequest) -> Authorization {
-    let begun = driver.run(client.begin_authorization(ask));
-    begun.unwrap_or_else(|error| panic!("it begins: {error}"))
+fn begun(driver: &Driver, client: &Client, request: AuthorizationRequest) -> Authorization {
+    let authorization = driver.run(client.begin_authorization(request));
+    authorization.unwrap_or_else(|error| panic!("it begins: {error}"))
 }
 
 /// A login in this browser, from the request to the tokens.
@@ -57,12 +57,15 @@ pub(crate) fn sign_in(
     browser: &Browser,
     driver: &Driver,
     client: &Client,
-    ask: AuthorizationRequest,
+    request: AuthorizationRequest,
 ) -> Result<Login, Error> {
-    let begun = driver.run(client.begin_authorization(ask))?;
-    let came = browser.get(begun.url.as_str()).send().expect("an answer");
-    assert!(begun.pending.recognizes(home(&came)));
-    driver.run(client.redeem(begun.pending, home(&came))?)
+    let authorization = driver.run(client.begin_authorization(request))?;
+    let came = browser
+        .get(authorization.url.as_str())
+        .send()
+        .expect("an answer");
+    assert!(authorization.pending.recognizes(home(&came)));
+    driver.run(client.redeem(authorization.pending, home(&came))?)
 }
 
 fn userinfo(driver: &Driver, client: &Client, tokens: &Tokens) -> Result<(), Error> {
@@ -72,23 +75,23 @@ fn userinfo(driver: &Driver, client: &Client, tokens: &Tokens) -> Result<(), Err
     Ok(())
 }
 
-// What this server would take if it did not keep to FAPI 2.0: the one redirect URI of a client goes without saying.
+// What this server would accept without FAPI 2.0, where the only redirect URI of a client may be omitted.
 #[test]
 fn the_server_keeps_to_fapi_2() {
     let (server, driver) = (OidcProvider::fapi(), driver());
     let client = client(&server, &driver, "encrypted");
-    let url = begun(&driver, &client, ask("openid")).url;
+    let url = begun(&driver, &client, authorization_request("openid")).url;
     let uri = format!(
         "redirect_uri={}&",
         CALLBACK.replace(':', "%3A").replace('/', "%2F")
     );
     assert!(url.as_str().contains(&uri), "{url}");
-    for (asked, status) in [
+    for (requested_url, status) in [
         (url.as_str().to_owned(), 303),
         (url.as_str().replace(&uri, ""), 400),
     ] {
-        let answer = browser().get(asked).send().expect("an answer");
-        assert_eq!(answer.status(), status);
+        let response = browser().get(requested_url).send().expect("an answer");
+        assert_eq!(response.status(), status);
     }
 }
 
@@ -98,7 +101,12 @@ fn a_client_of_fapi_2_security_signs_in_and_calls() -> Result<(), Error> {
     let (server, driver, key) = (OidcProvider::fapi(), driver(), dpop());
     let client =
         bound(&server, &driver, "security", &key).with_profile(SecurityProfile::Fapi2Security);
-    let login = sign_in(&browser(), &driver, &client, ask("openid read"))?;
+    let login = sign_in(
+        &browser(),
+        &driver,
+        &client,
+        authorization_request("openid read"),
+    )?;
     assert_eq!(login.tokens.token_type, TokenType::Dpop);
     userinfo(&driver, &client, &login.tokens)?;
     let refresh = login
@@ -112,8 +120,8 @@ fn a_client_of_fapi_2_security_signs_in_and_calls() -> Result<(), Error> {
     let restarted = bound(&server, &driver, "security", &key);
     userinfo(&driver, &restarted, &renewed)?;
     // Another key is of no use.
-    let stranger = bound(&server, &driver, "security", &dpop());
-    let refused = userinfo(&driver, &stranger, &renewed).expect_err("a refusal");
+    let other_client = bound(&server, &driver, "security", &dpop());
+    let refused = userinfo(&driver, &other_client, &renewed).expect_err("a refusal");
     assert_eq!(refused.code(), "denied.invalid_token");
     Ok(())
 }
@@ -124,14 +132,19 @@ fn a_client_of_fapi_2_message_signing_signs_its_requests_and_verifies_the_respon
     let (server, driver) = (OidcProvider::fapi(), driver());
     let client = bound(&server, &driver, "signing", &dpop());
     let client = client.with_profile(SecurityProfile::Fapi2MessageSigning);
-    let begun = begun(&driver, &client, ask("openid read"));
+    let begun = begun(&driver, &client, authorization_request("openid read"));
     let query = begun.url.query().expect("a query");
     assert!(
         query.starts_with("client_id=signing&request_uri=urn"),
         "{query}"
     );
     assert!(begun.expires_in.is_some_and(|seconds| seconds > 0));
-    let login = sign_in(&browser(), &driver, &client, ask("openid read"))?;
+    let login = sign_in(
+        &browser(),
+        &driver,
+        &client,
+        authorization_request("openid read"),
+    )?;
     userinfo(&driver, &client, &login.tokens)
 }
 
@@ -141,12 +154,16 @@ fn what_a_server_requires_is_done_without_a_profile() -> Result<(), Error> {
     // The server says of this client alone that its requests have to be signed, so the client says so too.
     let plain = client(&server, &driver, "browser");
     let refused = browser()
-        .get(begun(&driver, &plain, ask("openid")).url.as_str())
+        .get(
+            begun(&driver, &plain, authorization_request("openid"))
+                .url
+                .as_str(),
+        )
         .send();
     assert!(refused.is_ok_and(|page| page.status() == 400 || home_error(&page)));
     let key = plain.auth().signing_key().expect("a key").clone();
     let signs = plain.with_request_signing(RequestSigning::new(key));
-    let begun = begun(&driver, &signs, ask("openid read"));
+    let begun = begun(&driver, &signs, authorization_request("openid read"));
     let query = begun.url.query().expect("a query");
     assert!(
         query.contains("request=") && !query.contains("state="),
@@ -158,8 +175,8 @@ fn what_a_server_requires_is_done_without_a_profile() -> Result<(), Error> {
         ResponseMode::QueryJwt,
         ResponseMode::FragmentJwt,
     ] {
-        let ask = ask("openid read").response_mode(mode);
-        let login = sign_in(&browser(), &driver, &signs, ask)?;
+        let request = authorization_request("openid read").response_mode(mode);
+        let login = sign_in(&browser(), &driver, &signs, request)?;
         assert!(login.id_token.is_some(), "{mode:?}");
     }
     Ok(())
@@ -174,21 +191,21 @@ fn requests_are_encrypted_to_the_server_pushed_and_not() -> Result<(), Error> {
     let encryption = RequestEncryption::new(JweAlg::EcdhEsA256Kw, PublicKeyEncrypter)?;
     let hides = signs.with_request_encryption(encryption.enc(Enc::A256Gcm));
     for pushed in [false, true] {
-        let ask = || {
+        let new_request = || {
             if pushed {
-                ask("openid read").pushed()
+                authorization_request("openid read").pushed()
             } else {
-                ask("openid read")
+                authorization_request("openid read")
             }
         };
-        let url = begun(&driver, &hides, ask()).url;
+        let url = begun(&driver, &hides, new_request()).url;
         let query = url.query().expect("a query");
         let parts = query
             .split("request=")
             .nth(1)
             .map(|jwe| jwe.split('.').count());
         assert_eq!(parts, (!pushed).then_some(5), "{query}");
-        let login = sign_in(&browser(), &driver, &hides, ask())?;
+        let login = sign_in(&browser(), &driver, &hides, new_request())?;
         assert!(login.id_token.is_some(), "{pushed}");
     }
     Ok(())
@@ -210,8 +227,8 @@ fn a_response_is_posted_signed() -> Result<(), Error> {
     let opens = client
         .clone()
         .with_authorization_encryption(encryption.encs([Enc::A256Gcm]));
-    let ask = || ask("openid").response_mode(ResponseMode::FormPostJwt);
-    let begun = begun(&driver, &opens, ask());
+    let new_request = || authorization_request("openid").response_mode(ResponseMode::FormPostJwt);
+    let begun = begun(&driver, &opens, new_request());
     let page = browser().get(begun.url.as_str()).send().expect("a page");
     let page = page.text().expect("a string");
     let (_, rest) = page
@@ -223,8 +240,8 @@ fn a_response_is_posted_signed() -> Result<(), Error> {
     assert!(opens.recognizes(&begun.pending, &form) && !client.recognizes(&begun.pending, &form));
     let login = driver.run(opens.redeem(begun.pending, &form)?)?;
     assert!(login.id_token.is_some());
-    // Whoever did not agree to it does not take it, and a plain one is none where it was agreed on.
-    let begun = self::begun(&driver, &client, ask());
+    // A client that has not agreed to signed responses rejects them, and one that has rejects plain ones.
+    let begun = self::begun(&driver, &client, new_request());
     let refused = client
         .redeem(begun.pending, &form)
         .and_then(|login| driver.run(login));
@@ -236,20 +253,20 @@ fn a_response_is_posted_signed() -> Result<(), Error> {
 fn permissions_are_granted_and_resources_narrowed() -> Result<(), Error> {
     let (server, driver) = (OidcProvider::fapi(), driver());
     let client = bound(&server, &driver, "security", &dpop());
-    let wanted: AuthorizationDetails = [AuthorizationDetail::new("payment")
+    let expected: AuthorizationDetails = [AuthorizationDetail::new("payment")
         .action("initiate")
         .member("amount", "12.50")]
     .into_iter()
     .collect();
     let [one, other] = ["https://one.example/", "https://other.example/"];
-    let ask = ask("openid read").authorization_details(&wanted);
-    let ask = ask.resource(one)?.resource(other)?.pushed();
-    let begun = begun(&driver, &client, ask);
+    let request = authorization_request("openid read").authorization_details(&expected);
+    let request = request.resource(one)?.resource(other)?.pushed();
+    let begun = begun(&driver, &client, request);
     let came = browser().get(begun.url.as_str()).send().expect("an answer");
     let pending = begun.pending.for_resources([one])?;
     let login = driver.run(client.redeem(pending, home(&came))?)?;
     let granted = login.tokens.authorization_details()?.expect("permissions");
-    assert_eq!(wanted.not_in(&granted).count(), 0);
+    assert_eq!(expected.missing_from(&granted).count(), 0);
     let payment = granted.iter().next().expect("a payment");
     assert_eq!(payment.get("id").and_then(|id| id.as_str()), Some("p-4711"));
     assert!(login.tokens.warnings.is_empty());
@@ -267,8 +284,8 @@ fn a_client_s_own_token_is_for_the_resource_it_names() -> Result<(), Error> {
     let (server, driver) = (OidcProvider::fapi(), driver());
     let client = bound(&server, &driver, "security", &dpop());
     for resource in ["https://one.example/", "https://other.example/"] {
-        let ask = TokenRequest::from(Scope::parse("read")?).resource(resource)?;
-        let tokens = driver.run(client.client_credentials(ask))?;
+        let token_request = TokenRequest::from(Scope::parse("read")?).resource(resource)?;
+        let tokens = driver.run(client.client_credentials(token_request))?;
         assert_eq!(audience(&driver, &client, &tokens), resource);
     }
     Ok(())
@@ -276,8 +293,11 @@ fn a_client_s_own_token_is_for_the_resource_it_names() -> Result<(), Error> {
 
 /// For whom an access token is, as the server tells.
 fn audience(driver: &Driver, client: &Client, tokens: &Tokens) -> String {
-    let ask = Introspection::new(tokens.access_token.clone());
-    match driver.run(client.introspect(ask)).expect("an answer") {
+    let introspection = Introspection::new(tokens.access_token.clone());
+    match driver
+        .run(client.introspect(introspection))
+        .expect("an answer")
+    {
         IntrospectionResponse::Active(state) => state.audience.join(" "),
         other => panic!("{other:?}"),
     }
@@ -289,13 +309,13 @@ fn a_public_client_keeps_its_key() -> Result<(), Error> {
     let found = server.discovered(&driver)?;
     let public = Client::new(found, ClientId::new("public"), ClientAuth::none())?;
     let bound = public.clone().with_dpop(key.to_core()?);
-    let login = sign_in(&browser(), &driver, &bound, ask("openid"))?;
+    let login = sign_in(&browser(), &driver, &bound, authorization_request("openid"))?;
     let refresh = login.tokens.refresh_token.clone().expect("a refresh token");
     let renewed = driver.run(bound.refresh(&refresh))?;
     let refresh = renewed.refresh_token.clone().expect("a refresh token");
-    let stranger = public.with_dpop(dpop().to_core()?);
+    let other_client = public.with_dpop(dpop().to_core()?);
     let refused = driver
-        .run(stranger.refresh(&refresh))
+        .run(other_client.refresh(&refresh))
         .expect_err("a refusal");
     assert_eq!(refused.code(), "key.mismatch");
     userinfo(&driver, &bound, &renewed)
@@ -307,12 +327,12 @@ fn a_request_is_pushed_if_the_metadata_require_it() -> Result<(), Error> {
     let server = OidcProvider::fapi_with(&[("REQUIRE_PUSHED", "yes")]);
     let driver = driver();
     let client = client(&server, &driver, "encrypted");
-    let refused = client.authorize(&Moment::system()?, ask("openid read"));
+    let refused = client.authorize(&Moment::system()?, authorization_request("openid read"));
     let code = refused
         .map(|_| "a URL")
         .unwrap_or_else(|error| error.code());
     assert_eq!(code, "authorization.push_required");
-    let begun = begun(&driver, &client, ask("openid read"));
+    let begun = begun(&driver, &client, authorization_request("openid read"));
     let query = begun.url.query().expect("a query");
     assert!(
         query.starts_with("client_id=encrypted&request_uri=urn"),
@@ -321,30 +341,35 @@ fn a_request_is_pushed_if_the_metadata_require_it() -> Result<(), Error> {
     // The server means it: the same request is refused if it comes through the browser.
     let lax = OidcProvider::fapi();
     let unaware = self::client(&lax, &driver, "encrypted");
-    let unpushed = self::begun(&driver, &unaware, ask("openid read")).url;
+    let unpushed = self::begun(&driver, &unaware, authorization_request("openid read")).url;
     let unpushed = unpushed.as_str().replace(lax.issuer(), server.issuer());
-    let answer = browser().get(unpushed).send().expect("an answer");
-    assert!(answer.status() == 400 || home_error(&answer));
-    let login = sign_in(&browser(), &driver, &client, ask("openid read"))?;
+    let response = browser().get(unpushed).send().expect("an answer");
+    assert!(response.status() == 400 || home_error(&response));
+    let login = sign_in(
+        &browser(),
+        &driver,
+        &client,
+        authorization_request("openid read"),
+    )?;
     assert!(login.id_token.is_some());
     Ok(())
 }
 
-// A program of somebody's own machine, whose server takes no request that was not pushed.
+// A program on the user's machine, with a server that only accepts pushed requests.
 #[test]
 fn a_login_at_loopback_pushes_its_request() -> Result<(), Error> {
     let (server, driver) = (OidcProvider::fapi(), driver());
     let found = server.discovered(&driver)?;
     let client = Client::new(found, ClientId::new("page"), ClientAuth::none())?;
     let listener = Listener::bind()?;
-    let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
-    let ask = ask.scope(Scope::parse("openid")?).pushed();
+    let request = AuthorizationRequest::new(listener.redirect_uri().clone());
+    let request = request.scope(Scope::parse("openid")?).pushed();
     let mut sent = None;
     let opens = |url: &Url| {
         sent = url.query().map(str::to_owned);
         open(url)
     };
-    let login = listener.login(&driver, &client, ask, opens, Duration::from_secs(30))?;
+    let login = listener.login(&driver, &client, request, opens, Duration::from_secs(30))?;
     assert!(login.id_token.is_some());
     let sent = sent.expect("a query");
     assert!(sent.starts_with("client_id=page&request_uri=urn"), "{sent}");
@@ -359,16 +384,16 @@ fn a_login_at_loopback_has_its_response_signed_on_wish() -> Result<(), Error> {
     let client = client.with_dpop(dpop().to_core()?);
     let client = client.with_authorization_algs([Alg::Es256]);
     let listener = Listener::bind()?;
-    let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
-    let ask = ask.scope(Scope::parse("openid")?);
+    let request = AuthorizationRequest::new(listener.redirect_uri().clone());
+    let request = request.scope(Scope::parse("openid")?);
     // A listener sees no fragment: the place is its own to say, and nothing else is.
-    let ask = ask.response_mode(ResponseMode::FragmentJwt);
+    let request = request.response_mode(ResponseMode::FragmentJwt);
     let opens = |url: &Url| {
         let query = url.query().expect("a query");
         assert!(query.contains("response_mode=query.jwt"), "{query}");
         open(url)
     };
-    let login = listener.login(&driver, &client, ask, opens, Duration::from_secs(30))?;
+    let login = listener.login(&driver, &client, request, opens, Duration::from_secs(30))?;
     assert!(login.id_token.is_some());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! People who agree elsewhere, at `oidc-provider`: on its page with a code, or on a device of theirs; and what comes
+//! Approval on other devices, at `oidc-provider`: on its page with a code, or on the user's own device; and what comes
 //! of it, asked for again and again, or once after a notification.
 
 use std::sync::mpsc::Receiver;
@@ -12,7 +12,7 @@ use oauth_core::endpoint::device_authorization::{
     DeviceAuthorization, DeviceAuthorizationResponse,
 };
 use oauth_core::flow::backchannel::AwaitedRequest;
-use oauth_core::flow::poll::Pace;
+use oauth_core::flow::poll::PollTiming;
 use oauth_core::flow::redeem::Login;
 use oauth_core::grant::TokenRequest;
 use oauth_core::jose::Alg;
@@ -45,8 +45,8 @@ fn is_signed_in(login: Result<Login, Error>) {
 }
 
 fn device(driver: &Driver, client: &Client) -> DeviceAuthorizationResponse {
-    let told = driver.run(client.call(DeviceAuthorization::new(scope())));
-    told.expect("a code")
+    let device_authorization = driver.run(client.call(DeviceAuthorization::new(scope())));
+    device_authorization.expect("a code")
 }
 
 /// What the hidden fields of the form on a page say.
@@ -60,7 +60,7 @@ fn hidden(page: &str) -> Vec<(String, String)> {
     inputs.filter_map(field).collect()
 }
 
-/// The person opens the page of the code, and presses what is there to press; `abort` says no at the last.
+/// The user opens the page of the code, and presses its buttons; with `abort` they deny at the last one.
 fn visit(code: &DeviceAuthorizationResponse, abort: Option<(&str, &str)>) -> String {
     let browser = Browser::builder().cookie_store(true).build();
     let browser = browser.expect("a browser");
@@ -73,8 +73,8 @@ fn visit(code: &DeviceAuthorizationResponse, abort: Option<(&str, &str)>) -> Str
     // The code by itself, and whether it is really the person's own device.
     for _ in 0..2 {
         let mut fields = hidden(&shown);
-        let asks = fields.iter_mut().find(|(name, _)| name == "confirm");
-        if let (Some((name, value)), Some((no, yes))) = (asks, abort) {
+        let confirm_field = fields.iter_mut().find(|(name, _)| name == "confirm");
+        if let (Some((name, value)), Some((no, yes))) = (confirm_field, abort) {
             (*name, *value) = (no.to_owned(), yes.to_owned());
         }
         let form = serde_urlencoded::to_string(fields).expect("a form");
@@ -85,8 +85,8 @@ fn visit(code: &DeviceAuthorizationResponse, abort: Option<(&str, &str)>) -> Str
     shown
 }
 
-fn quick(code: &DeviceAuthorizationResponse) -> Pace {
-    Pace {
+fn quick(code: &DeviceAuthorizationResponse) -> PollTiming {
+    PollTiming {
         interval: 1,
         expires_at: code.expires_at,
     }
@@ -96,20 +96,26 @@ fn quick(code: &DeviceAuthorizationResponse) -> Pace {
 fn a_device_signs_in_once_its_person_has_entered_the_code() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "device").expect("a client");
-    let told = device(&driver, &client);
-    assert!(told.verification_uri.as_str().starts_with(server.issuer()));
-    let grant = || oauth_core::grant::DeviceCode::new(told.device_code.clone());
+    let device_authorization = device(&driver, &client);
+    assert!(
+        device_authorization
+            .verification_uri
+            .as_str()
+            .starts_with(server.issuer())
+    );
+    let grant = || oauth_core::grant::DeviceCode::new(device_authorization.device_code.clone());
     let login = thread::scope(|scope_of_threads| {
         let person = scope_of_threads.spawn(|| {
             thread::sleep(Duration::from_millis(1500));
-            visit(&told, None)
+            visit(&device_authorization, None)
         });
-        let login = driver.run(client.sign_in(grant(), scope(), Some(quick(&told))));
+        let login =
+            driver.run(client.sign_in(grant(), scope(), Some(quick(&device_authorization))));
         assert_eq!(person.join().expect("a page"), "signed in");
         login
     });
     is_signed_in(login);
-    // A code is good once.
+    // A code can be used only once.
     let again = driver.run(client.sign_in(grant(), scope(), None));
     assert_eq!(code(again), "denied.invalid_grant");
 }
@@ -118,20 +124,24 @@ fn a_device_signs_in_once_its_person_has_entered_the_code() {
 fn a_person_says_no_to_a_device() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "device").expect("a client");
-    let told = device(&driver, &client);
-    let grant = || oauth_core::grant::DeviceCode::new(told.device_code.clone());
+    let device_authorization = device(&driver, &client);
+    let grant = || oauth_core::grant::DeviceCode::new(device_authorization.device_code.clone());
     let early = driver.run(client.sign_in(grant(), scope(), None));
     assert_eq!(code(early), "denied.authorization_pending");
-    visit(&told, Some(("abort", "yes")));
-    let refused = driver.run(client.sign_in(grant(), scope(), Some(quick(&told))));
+    visit(&device_authorization, Some(("abort", "yes")));
+    let refused = driver.run(client.sign_in(grant(), scope(), Some(quick(&device_authorization))));
     assert_eq!(code(refused), "denied.access_denied");
 }
 
-fn ask(delivery: TokenDeliveryMode) -> BackchannelAuthentication {
+fn backchannel_request(delivery: TokenDeliveryMode) -> BackchannelAuthentication {
     let hint = Hint::Login(PERSON.to_owned());
-    let ask = BackchannelAuthentication::new(hint, scope()).expect("a request");
-    let ask = ask.token_delivery_mode(delivery).requested_expiry(60);
-    ask.binding_message(MESSAGE).expect("a message")
+    let backchannel_request = BackchannelAuthentication::new(hint, scope()).expect("a request");
+    let backchannel_request = backchannel_request
+        .token_delivery_mode(delivery)
+        .requested_expiry(60);
+    backchannel_request
+        .binding_message(MESSAGE)
+        .expect("a message")
 }
 
 fn begun(
@@ -139,14 +149,14 @@ fn begun(
     client: &Client,
     delivery: TokenDeliveryMode,
 ) -> BackchannelAuthenticationResponse {
-    let begun = driver.run(client.authenticate_backchannel(ask(delivery)));
-    let begun = begun.unwrap_or_else(|error| panic!("a request: {error}"));
-    assert_eq!((begun.expires_in, begun.interval), (60, 5));
-    begun
+    let request = driver.run(client.authenticate_backchannel(backchannel_request(delivery)));
+    let request = request.unwrap_or_else(|error| panic!("a request: {error}"));
+    assert_eq!((request.expires_in, request.interval), (60, 5));
+    request
 }
 
-/// The person looks at their device, sees the message, and answers.
-fn answer(server: &OidcProvider, verdict: &str) {
+/// The user reads the message on their device, and approves or denies.
+fn decide(server: &OidcProvider, verdict: &str) {
     let url = format!("{}/_answer/{verdict}", server.issuer());
     let reply = Browser::new().post(url).send().expect("an answer");
     assert_eq!(reply.status(), 200);
@@ -159,14 +169,14 @@ fn a_person_answers_on_a_device_of_theirs() {
     let client = server.client(&driver, "ciba-poll").expect("a client");
     for (verdict, expected) in [("yes", None), ("no", Some("denied.access_denied"))] {
         let request = begun(&driver, &client, TokenDeliveryMode::Poll);
-        let pace = Pace {
+        let pace = PollTiming {
             interval: 1,
             expires_at: request.expires_at,
         };
         let ended = thread::scope(|scope_of_threads| {
             let person = scope_of_threads.spawn(|| {
                 thread::sleep(Duration::from_millis(1500));
-                answer(&server, verdict);
+                decide(&server, verdict);
             });
             let id = request.auth_req_id.clone();
             let ended = driver.run(client.poll_backchannel_token(id, scope(), Some(pace)));
@@ -182,8 +192,8 @@ fn a_person_answers_on_a_device_of_theirs() {
     let stranger = BackchannelAuthentication::new(hint, scope()).expect("a request");
     let unknown = driver.run(client.authenticate_backchannel(stranger));
     let unknown = unknown.map(drop).expect_err("a refusal");
-    let said = unknown.server_error().and_then(|said| said.error());
-    assert_eq!(said, Some("unknown_user_id"));
+    let server_error = unknown.server_error().and_then(|said| said.error());
+    assert_eq!(server_error, Some("unknown_user_id"));
 }
 
 /// What the server posts, judged: with good news the tokens are asked for, once.
@@ -214,13 +224,13 @@ fn a_client_is_notified_once_its_person_has_answered() {
     let client = server.client(&driver, "ciba-ping").expect("a client");
     let request = begun(&driver, &client, TokenDeliveryMode::Ping);
     assert!(mailbox.try_recv().is_err(), "nobody has answered");
-    answer(&server, "yes");
+    decide(&server, "yes");
     pinged(&mailbox, &request);
     let login = client.poll_backchannel_token(request.auth_req_id, scope(), None);
     is_signed_in(driver.run(login));
 
     let request = begun(&driver, &client, TokenDeliveryMode::Ping);
-    answer(&server, "no");
+    decide(&server, "no");
     pinged(&mailbox, &request);
     let refused = driver.run(client.poll_backchannel_token(request.auth_req_id, scope(), None));
     assert_eq!(code(refused), "denied.access_denied");
@@ -233,7 +243,8 @@ fn a_client_that_is_notified_sends_a_token() {
         OidcProvider::start_with(&[("BACKCHANNEL_NOTIFICATION_URI", "http://127.0.0.1/notified")]);
     let driver = driver();
     let client = server.client(&driver, "ciba-ping").expect("a client");
-    let refused = driver.run(client.authenticate_backchannel(ask(TokenDeliveryMode::Poll)));
+    let refused =
+        driver.run(client.authenticate_backchannel(backchannel_request(TokenDeliveryMode::Poll)));
     assert_eq!(code(refused), "denied.invalid_request");
 }
 
@@ -247,12 +258,13 @@ fn a_request_to_ask_a_person_is_signed() -> Result<(), Error> {
     let auth = ClientAuth::assertion(assertion.expect("an assertion"));
     let plain = Client::new(found, ClientId::new("backchannel"), auth)?;
     // This client has said that it signs, and is held to that.
-    let refused = driver.run(plain.authenticate_backchannel(ask(TokenDeliveryMode::Poll)));
+    let refused =
+        driver.run(plain.authenticate_backchannel(backchannel_request(TokenDeliveryMode::Poll)));
     assert_eq!(code(refused), "denied.invalid_request");
     let key = PrivateKey::from_jwk(pem, Alg::Es256).expect("a key");
     let client = plain.with_request_signing(RequestSigning::new(key.signing_key("theirs")));
     let request = begun(&driver, &client, TokenDeliveryMode::Poll);
-    answer(&server, "yes");
+    decide(&server, "yes");
     let login = client.poll_backchannel_token(request.auth_req_id, scope(), None);
     is_signed_in(driver.run(login));
     Ok(())

@@ -12,10 +12,7 @@ fn parameter<'a>(url: &'a str, name: &str) -> &'a str {
     let mut pairs = url
         .split(['#', '?', '&'])
         .filter_map(|pair| pair.split_once('='));
-    pairs
-        .find(|(known, _)| *known == name)
-        .expect("it is there")
-        .1
+    pairs.find(|(key, _)| *key == name).expect("it is there").1
 }
 
 #[test]
@@ -23,10 +20,10 @@ fn an_id_token_beside_the_code_is_verified_before_the_code_is_sent() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "hybrid").expect("a client");
     let begin = || {
-        let ask = AuthorizationRequest::new(RedirectUri::parse(CALLBACK)?);
-        let ask = ask.scope(Scope::parse("openid read")?);
-        let ask = ask.response_type(ResponseType::CodeIdToken);
-        client.authorize(&Moment::system()?, ask)
+        let request = AuthorizationRequest::new(RedirectUri::parse(CALLBACK)?);
+        let request = request.scope(Scope::parse("openid read")?);
+        let request = request.response_type(ResponseType::CodeIdToken);
+        client.authorize(&Moment::system()?, request)
     };
     let sign_in = |change: fn(String, &str) -> String| {
         let (url, pending) = begin()?;
@@ -64,11 +61,11 @@ fn an_id_token_beside_the_code_is_verified_before_the_code_is_sent() {
 fn the_answer_may_be_posted() -> Result<(), Error> {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "hybrid")?;
-    let ask = AuthorizationRequest::new(RedirectUri::parse(CALLBACK)?)
+    let request = AuthorizationRequest::new(RedirectUri::parse(CALLBACK)?)
         .scope(Scope::parse("openid read")?)
         .response_type(ResponseType::CodeIdToken)
         .response_mode(ResponseMode::FormPost);
-    let (url, pending) = client.authorize(&Moment::system()?, ask)?;
+    let (url, pending) = client.authorize(&Moment::system()?, request)?;
     let page = browser().get(url.as_str()).send().expect("a page");
     let page = page.text().expect("a page");
     let fields: Vec<_> = page

@@ -17,11 +17,11 @@ fn scope(names: &str) -> Scope {
     Scope::parse(names).expect("a scope")
 }
 
-/// A person signs in.
+/// A user signs in.
 pub(crate) fn sign_in(driver: &Driver, client: &Client, names: &str) -> Result<Login, Error> {
     let listener = Listener::bind()?;
-    let ask = AuthorizationRequest::new(listener.redirect_uri().clone()).scope(scope(names));
-    listener.login(driver, client, ask, open, Duration::from_secs(30))
+    let request = AuthorizationRequest::new(listener.redirect_uri().clone()).scope(scope(names));
+    listener.login(driver, client, request, open, Duration::from_secs(30))
 }
 
 fn login(driver: &Driver, client: &Client, names: &str) -> Result<Tokens, Error> {
@@ -31,8 +31,12 @@ fn login(driver: &Driver, client: &Client, names: &str) -> Result<Tokens, Error>
 }
 
 fn is_active(driver: &Driver, client: &Client, token: &Tokens) -> bool {
-    let ask = Introspection::new(token.access_token.clone()).token_type_hint(TokenKind::Access);
-    match driver.run(client.introspect(ask)).expect("an answer") {
+    let introspection =
+        Introspection::new(token.access_token.clone()).token_type_hint(TokenKind::Access);
+    match driver
+        .run(client.introspect(introspection))
+        .expect("an answer")
+    {
         IntrospectionResponse::Active(state) => {
             assert_eq!(
                 state.client_id.as_deref(),
@@ -116,7 +120,7 @@ fn code_with_pkce_refresh_with_rotation_and_revocation() {
         );
         assert!(!second.access_token.matches(first.access_token.expose()));
 
-        // The server notices a token that is spent twice, and ends the grant.
+        // The server detects a reused token, and revokes the grant.
         let replayed = driver.run(client.refresh(&spent)).expect_err("a refusal");
         assert_eq!(replayed.code(), "denied.invalid_grant");
         assert_eq!(replayed.advice().as_str(), "reauthorize");
@@ -164,10 +168,11 @@ fn a_verifier_of_another_flow_is_refused() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "native").expect("a client");
     let listener = Listener::bind().expect("a listener");
-    let ask = || AuthorizationRequest::new(listener.redirect_uri().clone()).scope(scope("openid"));
+    let request =
+        || AuthorizationRequest::new(listener.redirect_uri().clone()).scope(scope("openid"));
     let moment = || oauth_core::Moment::system().expect("a moment");
-    let (url, pending) = client.authorize(&moment(), ask()).expect("a URL");
-    let (_, other) = client.authorize(&moment(), ask()).expect("a URL");
+    let (url, pending) = client.authorize(&moment(), request()).expect("a URL");
+    let (_, other) = client.authorize(&moment(), request()).expect("a URL");
     // The other flow's verifier with this flow's state: what a code injected from elsewhere meets.
     let mut stolen: serde_json::Value =
         serde_json::from_str(other.to_json().expose()).expect("JSON");

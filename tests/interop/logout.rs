@@ -1,4 +1,4 @@
-//! The end of a session at `oidc-provider`: asked for by the person, and told to the client.
+//! The end of a session at `oidc-provider`: requested by the user, and reported to the client.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn attribute<'a>(page: &'a str, start: &str) -> &'a str {
     rest.split('"').next().unwrap_or_default()
 }
 
-/// The person says yes on the server's page.
+/// The user approves on the server's page.
 pub(crate) fn sign_out(browser: &Browser, url: &str) -> Response {
     confirmed(browser, browser.get(url).send().expect("a page"))
 }
@@ -70,8 +70,8 @@ fn a_person_signs_out_at_the_server_and_comes_home() {
     assert_eq!(other.expect_err("a refusal").code(), "logout.state");
 
     let silent = sign_in(&browser, &driver, &client, Some("none")).map(drop);
-    let gone = silent.expect_err("the session is gone");
-    assert_eq!(gone.code(), "denied.login_required");
+    let error = silent.expect_err("the session is gone");
+    assert_eq!(error.code(), "denied.login_required");
     // The grant has ended with it.
     let refresh = login.tokens.refresh_token.expect("a refresh token");
     let dead = driver.run(client.refresh(&refresh)).map(drop);
@@ -104,7 +104,7 @@ fn a_person_signs_out_with_a_form() {
 }
 
 #[test]
-fn a_place_that_is_not_registered_is_no_way_home() {
+fn an_unregistered_logout_redirect_uri_is_rejected() {
     let (server, driver, browser) = (OidcProvider::start(), driver(), browser());
     let client = server.client(&driver, "logout").expect("a client");
     sign_in(&browser, &driver, &client, None).expect("a login");
@@ -130,7 +130,7 @@ fn a_logout_token_arrives_and_is_taken_once() {
         let login = sign_in(&browser, &driver, &client, None).expect("a login");
         let elsewhere =
             sign_in(&crate::browser::browser(), &driver, &client, None).expect("another");
-        let session = |login: Login| Session::of(&login.id_token.expect("an ID token"));
+        let session = |login: Login| Session::from_id_token(&login.id_token.expect("an ID token"));
         let mut request = LogoutRequest::new();
         let id_token = login.id_token.as_ref().expect("an ID token");
         request.id_token_hint = Some(id_token.text().clone());

@@ -53,8 +53,8 @@ fn take(stream: TcpStream, status: &str) -> Option<Posted> {
     } else {
         "Content-Length: 0\r\n"
     };
-    let answer = format!("HTTP/1.1 {status}\r\n{length}Connection: close\r\n\r\n");
-    reader.get_mut().write_all(answer.as_bytes()).ok()?;
+    let response = format!("HTTP/1.1 {status}\r\n{length}Connection: close\r\n\r\n");
+    reader.get_mut().write_all(response.as_bytes()).ok()?;
     Some(Posted {
         authorization,
         body,

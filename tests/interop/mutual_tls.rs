@@ -28,7 +28,7 @@ struct Certificates {
     client: String,
     /// `x5t#S256` of the client's.
     thumbprint: String,
-    /// Of the same authority, with its key, and somebody else's.
+    /// A certificate of the same authority, with its key, that belongs to someone else.
     stranger: String,
     server: OidcProvider,
 }
@@ -85,8 +85,9 @@ fn a_certificate_authenticates_and_tokens_are_bound_to_it() {
         let client = client(&of, &with, id, certificate);
         let read = Scope::parse("read").expect("a scope");
         let tokens = with.run(client.client_credentials(read)).expect(id);
-        let ask = Introspection::new(tokens.access_token.clone());
-        let IntrospectionResponse::Active(state) = with.run(client.introspect(ask)).expect(id)
+        let introspection = Introspection::new(tokens.access_token.clone());
+        let IntrospectionResponse::Active(state) =
+            with.run(client.introspect(introspection)).expect(id)
         else {
             panic!("{id}: not active")
         };
@@ -112,17 +113,24 @@ fn sign_in(of: &Certificates, driver: &Driver, client: &Client) -> Login {
     let root = reqwest::Certificate::from_pem(of.ca.as_bytes()).expect("a certificate");
     let browser = crate::browser::builder().tls_certs_only([root]);
     let uri = RedirectUri::parse(CALLBACK).expect("a URI");
-    let ask = AuthorizationRequest::new(uri).scope(Scope::parse("openid").expect("a scope"));
-    let begun = driver.run(client.begin_authorization(ask)).expect("a flow");
-    let came = browser.build().expect("a browser").get(begun.url.as_str());
+    let request = AuthorizationRequest::new(uri).scope(Scope::parse("openid").expect("a scope"));
+    let authorization = driver
+        .run(client.begin_authorization(request))
+        .expect("a flow");
+    let came = browser
+        .build()
+        .expect("a browser")
+        .get(authorization.url.as_str());
     let came = came.send().expect("an answer");
-    let redeem = client.redeem(begun.pending, home(&came)).expect("a code");
+    let redeem = client
+        .redeem(authorization.pending, home(&came))
+        .expect("a code");
     driver.run(redeem).expect("tokens")
 }
 
 /// RFC 8705 section 3: UserInfo takes the token over a connection that shows the certificate, and over no other.
 #[test]
-fn a_bound_token_is_good_with_its_certificate_alone() {
+fn a_bound_token_is_accepted_only_with_its_certificate() {
     let of = certificates();
     let transport = Transport::default()
         .trust_only(of.ca.clone())
@@ -148,16 +156,16 @@ fn a_bound_token_is_good_with_its_certificate_alone() {
         );
         for tokens in [login.tokens, renewed].map(Arc::new) {
             let userinfo = || client.userinfo(Arc::clone(&tokens), "somebody".to_owned());
-            let told = ours.run(userinfo()).expect("claims");
+            let user_claims = ours.run(userinfo()).expect("claims");
             assert_eq!(
-                told.text("sub").expect("a string"),
+                user_claims.text("sub").expect("a string"),
                 Some("somebody"),
                 "{id}"
             );
             let refused = theirs.run(userinfo()).map(drop);
             let code = refused.as_ref().map_err(Error::code);
             assert_eq!(code, Err("denied.invalid_token"), "{id}");
-            // Where no certificate is asked for, there is none.
+            // Without a request for a client certificate, none is presented.
             assert_eq!(status_without(&of, &tokens), 401, "{id}");
         }
     }
@@ -167,8 +175,8 @@ fn a_bound_token_is_good_with_its_certificate_alone() {
 fn status_without(of: &Certificates, tokens: &Tokens) -> u16 {
     let root = reqwest::Certificate::from_pem(of.ca.as_bytes()).expect("a certificate");
     let plain = crate::browser::builder().tls_certs_only([root]);
-    let ask = plain.build().expect("a client");
-    let ask = ask.get(format!("{}/me", of.server.issuer()));
-    let reply = ask.bearer_auth(tokens.access_token.expose()).send();
+    let http_client = plain.build().expect("a client");
+    let request = http_client.get(format!("{}/me", of.server.issuer()));
+    let reply = request.bearer_auth(tokens.access_token.expose()).send();
     reply.expect("a reply").status().as_u16()
 }

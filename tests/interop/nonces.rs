@@ -16,7 +16,7 @@ use oauth_session::{Sources, Store, dpop_key};
 use serde_json::Value;
 
 use crate::browser::browser;
-use crate::fapi::{ask, bound, sign_in};
+use crate::fapi::{authorization_request, bound, sign_in};
 use crate::oidc_provider::{OidcProvider, driver};
 
 const CALLERS: usize = 50;
@@ -25,14 +25,14 @@ const CALLERS: usize = 50;
 /// API; and what else was refused.
 fn counted(server: &OidcProvider) -> [u64; 4] {
     let reply = reqwest::blocking::get(format!("{}/_counters", server.issuer()));
-    let said: Value = reply.and_then(|reply| reply.json()).expect("counters");
+    let body: Value = reply.and_then(|reply| reply.json()).expect("counters");
     let names = [
         "refreshes",
         "use_dpop_nonce",
         "use_dpop_nonce_at_api",
         "refused",
     ];
-    names.map(|name| said[name].as_u64().expect("a number"))
+    names.map(|name| body[name].as_u64().expect("a number"))
 }
 
 /// How much more of each there is after `work` than there was before.
@@ -74,8 +74,8 @@ fn call(server: &OidcProvider, api: &Authorized) {
 fn signed_in(server: &OidcProvider, driver: &Driver) -> Result<(Client, GrantSource), Error> {
     let key = DpopKey::generate(Alg::Es256)?;
     let client = bound(server, driver, "security", &key);
-    let asked = ask("openid offline_access").pushed();
-    let login = sign_in(&browser(), driver, &client, asked)?;
+    let request = authorization_request("openid offline_access").pushed();
+    let login = sign_in(&browser(), driver, &client, request)?;
     let session = GrantSource::refreshing(driver.clone(), &client, login.tokens)?;
     Ok((client, session))
 }
@@ -86,7 +86,7 @@ fn nonces_change_while_tokens_are_in_use() -> Result<(), Error> {
     let (client, session) = signed_in(&server, &driver)?;
     let first = api(&server, &driver, &client, session.clone());
     call(&server, &first);
-    // At once: the first caller is told, and the second knows.
+    // All nonces replaced at once: the first caller is challenged, and the second has the new nonce.
     steer(&server, "nonces");
     let second = api(&server, &driver, &client, session.clone());
     assert_eq!(during(&server, || call(&server, &first)), [0, 0, 1, 0]);
@@ -98,14 +98,14 @@ fn nonces_change_while_tokens_are_in_use() -> Result<(), Error> {
     };
     assert_eq!(during(&server, renew), [1, 1, 0, 0]);
     assert_eq!(during(&server, renew), [1, 0, 0, 0]);
-    // By time: each reply tells the next one, and nobody is refused for longer than the first would have been good.
-    let told = during(&server, || {
+    // Nonces replaced over time: each response contains the next one, and no request is rejected after the first has expired.
+    let nonce_challenges = during(&server, || {
         for _ in 0..6 {
             steer(&server, "advance/60");
             call(&server, &first);
         }
     });
-    assert_eq!(told, [0, 0, 0, 0]);
+    assert_eq!(nonce_challenges, [0, 0, 0, 0]);
     Ok(())
 }
 
@@ -128,7 +128,7 @@ fn fifty_callers_with_new_nonces_make_one_refresh() -> Result<(), Error> {
             }
         });
     });
-    // One request asks for tokens, and is made again with the nonce; each caller of the API is told once at most.
+    // The token request is repeated once with the nonce; each caller of the API is challenged at most once.
     assert_eq!([refreshes, nonces, refused], [1, 1, 0]);
     assert!((1..=CALLERS as u64).contains(&at_api), "{at_api}");
     Ok(())
@@ -144,14 +144,18 @@ fn a_bound_grant_goes_on_after_a_restart() -> Result<(), Error> {
         let opened = oauth_session::blocking::wait(dpop_key::open(&*store, "bank", Alg::Es256))?;
         let client = crate::fapi::client(&server, &driver, "security").with_dpop(opened?);
         let client = client.with_profile(SecurityProfile::Fapi2Security);
-        let id = GrantId::person("ann");
+        let id = GrantId::user("ann");
         let session = GrantSource::of_grant(driver.clone(), &client, id, store);
         Ok((client, session))
     };
     let (client, _) = worker()?;
-    let begun = driver.run(client.begin_authorization(ask("openid offline_access")))?;
-    let pending = begun.pending.to_json();
-    let came = browser().get(begun.url.as_str()).send().expect("an answer");
+    let authorization =
+        driver.run(client.begin_authorization(authorization_request("openid offline_access")))?;
+    let pending = authorization.pending.to_json();
+    let came = browser()
+        .get(authorization.url.as_str())
+        .send()
+        .expect("an answer");
 
     let (client, session) = worker()?;
     let pending = PendingAuthorization::from_json(pending.expose())?;
@@ -162,7 +166,7 @@ fn a_bound_grant_goes_on_after_a_restart() -> Result<(), Error> {
 
     let (client, session) = worker()?;
     let third = api(&server, &driver, &client, session);
-    // The first renewal has a nonce already: a refresh token may be spent by a request that lacks one.
+    // The first renewal already has a nonce: a request without one might consume the refresh token.
     let [refreshes, nonces, _, refused] = during(&server, || call(&server, &third));
     assert_eq!([refreshes, nonces, refused], [1, 0, 0]);
 

@@ -67,7 +67,7 @@ impl OidcProvider {
 
     /// The key by which what is for a client is decrypted, as a JWK, if it is not made of its secret.
     pub(crate) fn decryption_key(&self, which: &str) -> Option<String> {
-        let key = self.0.said["clients"][which].get("decryption_key")?;
+        let key = self.0.info["clients"][which].get("decryption_key")?;
         Some(key.to_string())
     }
 

@@ -15,7 +15,7 @@ use oauth_reqwest::blocking::Driver;
 use crate::library::sign_in;
 use crate::oidc_provider::{OidcProvider, driver};
 
-fn asked(method: &str, grants: &[&str]) -> ClientMetadata {
+fn client_metadata(method: &str, grants: &[&str]) -> ClientMetadata {
     let uri = RedirectUri::parse("http://127.0.0.1/callback").expect("a redirect URI");
     let mut metadata = ClientMetadata::with_redirect_uris([uri]);
     metadata.token_endpoint_auth_method = Some(method.to_owned());
@@ -48,7 +48,7 @@ fn registered_clients_sign_people_in_by_their_registered_methods() {
         ("client_secret_post", ALL),
         ("none", &["authorization_code", "refresh_token"]),
     ] {
-        let registered = made(&driver, &found, asked(method, grants)).expect("a client");
+        let registered = made(&driver, &found, client_metadata(method, grants)).expect("a client");
         assert_eq!(registered.metadata.auth_method(), method);
         assert_eq!(registered.client_secret.is_some(), method != "none");
         let text = registered.to_json();
@@ -68,17 +68,18 @@ fn a_client_registers_its_public_key_and_signs_with_the_private_one() {
     let found = server.discovered(&driver).expect("metadata");
     let pem = server.private_key("key-ES256");
     let key = || PrivateKey::read_for(&found, pem, None).expect("a key");
-    let mut metadata = asked("private_key_jwt", ALL);
+    let mut metadata = client_metadata("private_key_jwt", ALL);
     let jwk = key().public_jwk().to_value();
     let keys = serde_json::json!({ "keys": [jwk] });
     metadata.jwks = keys.as_object().cloned();
     let registered = made(&driver, &found, metadata).expect("a client");
-    let own = || {
-        let mut own = Credentials::default();
-        own.assertion = Some(key().client_assertion(String::new()));
-        own
+    let make_credentials = || {
+        let mut credentials = Credentials::default();
+        credentials.assertion = Some(key().client_assertion(String::new()));
+        credentials
     };
-    let client = Client::registered(found.clone(), &registered, own()).expect("a client");
+    let client =
+        Client::registered(found.clone(), &registered, make_credentials()).expect("a client");
     driver
         .run(client.client_credentials(Scope::none()))
         .expect("a token");
@@ -90,7 +91,7 @@ fn a_client_registers_its_public_key_and_signs_with_the_private_one() {
 fn grants_without_a_redirect_are_registered_without_response_types() {
     let (server, driver) = (OidcProvider::start(), driver());
     let found = server.discovered(&driver).expect("metadata");
-    let mut metadata = asked("client_secret_basic", &["client_credentials"]);
+    let mut metadata = client_metadata("client_secret_basic", &["client_credentials"]);
     metadata.redirect_uris.clear();
     let registered = made(&driver, &found, metadata).expect("a client");
     let client = Client::registered(found, &registered, Credentials::default()).expect("a client");
@@ -103,7 +104,8 @@ fn grants_without_a_redirect_are_registered_without_response_types() {
 fn a_registration_is_read_updated_and_deleted() {
     let (server, driver) = (OidcProvider::start(), driver());
     let found = server.discovered(&driver).expect("metadata");
-    let first = made(&driver, &found, asked("client_secret_basic", ALL)).expect("a client");
+    let first =
+        made(&driver, &found, client_metadata("client_secret_basic", ALL)).expect("a client");
     let read = driver
         .run(read_registration(found.clone(), first.clone()))
         .expect("a registration");
@@ -126,8 +128,8 @@ fn a_registration_is_read_updated_and_deleted() {
 
     let delete = delete_registration(found.clone(), updated.clone());
     driver.run(delete).expect("that it is deleted");
-    let gone = driver.run(read_registration(found, updated));
-    assert_eq!(refused(gone), "denied.invalid_token");
+    let removed = driver.run(read_registration(found, updated));
+    assert_eq!(refused(removed), "denied.invalid_token");
     let again = driver.run(client.client_credentials(Scope::none()));
     assert_eq!(refused(again), "denied.invalid_client");
 }
@@ -137,7 +139,7 @@ fn what_the_server_does_not_take_is_refused_by_its_name() {
     let (server, driver) = (OidcProvider::start(), driver());
     let found = server.discovered(&driver).expect("metadata");
     // A native application cannot claim the https of a name that leads to every machine.
-    let mut claimed = asked("none", &["authorization_code"]);
+    let mut claimed = client_metadata("none", &["authorization_code"]);
     let https = RedirectUri::parse("https://localhost/callback").expect("a redirect URI");
     claimed.redirect_uris.push(https);
     claimed.application_type = Some(ApplicationType::Native);
@@ -145,7 +147,7 @@ fn what_the_server_does_not_take_is_refused_by_its_name() {
         refused(made(&driver, &found, claimed)),
         "denied.invalid_redirect_uri"
     );
-    let odd = asked("none", &["authorization_code", "odd"]);
+    let odd = client_metadata("none", &["authorization_code", "odd"]);
     assert_eq!(
         refused(made(&driver, &found, odd)),
         "denied.invalid_client_metadata"
@@ -157,7 +159,7 @@ fn an_initial_access_token_entitles_to_register() {
     let server = OidcProvider::start_with(&[("INITIAL_ACCESS_TOKEN", "an-initial-token")]);
     let driver = driver();
     let found = server.discovered(&driver).expect("metadata");
-    let metadata = asked("none", &["authorization_code"]);
+    let metadata = client_metadata("none", &["authorization_code"]);
     let without = refused(made(&driver, &found, metadata.clone()));
     assert!(without.starts_with("denied."), "{without}");
     let request = Registration::new(metadata);

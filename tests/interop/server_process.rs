@@ -12,7 +12,7 @@ pub(crate) struct ServerProcess {
     process: Child,
     /// The server stops when its standard input closes, even if this process is killed.
     alive: Option<ChildStdin>,
-    pub(crate) said: Value,
+    pub(crate) info: Value,
 }
 
 impl ServerProcess {
@@ -31,24 +31,24 @@ impl ServerProcess {
         let line = lines
             .find(|line| line.starts_with('{'))
             .expect("the server says where it listens");
-        let said = serde_json::from_str(&line).expect("JSON");
+        let info = serde_json::from_str(&line).expect("JSON");
         let alive = process.stdin.take();
         // Whatever else it says must not fill the pipe.
         thread::spawn(move || lines.for_each(drop));
         Self {
             process,
             alive,
-            said,
+            info,
         }
     }
 
     pub(crate) fn issuer(&self) -> &str {
-        self.said["issuer"].as_str().expect("an issuer")
+        self.info["issuer"].as_str().expect("an issuer")
     }
 
     /// What is said of a client, such as its `client_id`.
     pub(crate) fn of_client(&self, which: &str, member: &str) -> &str {
-        let client = &self.said["clients"][which];
+        let client = &self.info["clients"][which];
         let text = client[member].as_str();
         text.unwrap_or_else(|| panic!("{member} of {which}"))
     }

@@ -17,11 +17,11 @@ fn begin(server: &Server, tokens: &Value) -> Session {
 }
 
 /// How often what happened; everything else never did.
-fn assert_counts(server: &Server, wanted: &[(&str, u64)]) {
-    let wanted = wanted
+fn assert_counts(server: &Server, expected: &[(&str, u64)]) {
+    let expected = expected
         .iter()
         .map(|(name, count)| ((*name).to_owned(), *count));
-    assert_eq!(server.counts(), wanted.collect());
+    assert_eq!(server.counts(), expected.collect());
 }
 
 pub(crate) fn a_call_without_a_token_is_told_where_to_ask(server: Server) {
@@ -61,8 +61,8 @@ pub(crate) fn from_a_registration_to_a_tool(server: Server) {
         (&json!("mcp:tools"), &json!(3600))
     );
     let session = begin(&server, &tokens);
-    for said in ["hello", "and once more: +%/&"] {
-        assert_eq!(session.echo(said).expect("an answer"), said);
+    for message in ["hello", "and once more: +%/&"] {
+        assert_eq!(session.echo(message).expect("an answer"), message);
     }
     assert_counts(
         &server,
@@ -79,7 +79,7 @@ pub(crate) fn a_code_works_once_for_its_verifier(server: Server) {
     let client = Client::register(&server);
     let code = client.code(None, server.url());
     let wrong = VERIFIER.replace('a', "b");
-    for (verifier, wanted) in [
+    for (verifier, expected) in [
         (wrong.as_str(), "invalid_grant"),
         (VERIFIER, ""),
         (VERIFIER, "invalid_grant"),
@@ -88,7 +88,7 @@ pub(crate) fn a_code_works_once_for_its_verifier(server: Server) {
         let error = reply["error"].as_str().unwrap_or_default();
         assert_eq!(
             (status == 200, error),
-            (wanted.is_empty(), wanted),
+            (expected.is_empty(), expected),
             "{reply}"
         );
     }
@@ -154,7 +154,7 @@ pub(crate) fn a_forgotten_client_is_refused(server: Server) {
     assert!(matches!(status, 400 | 401), "{status}");
     assert_eq!(refused["error"], "invalid_client");
     // Nobody is sent back to a client that is not known.
-    assert_eq!(client.ask(None, server.url()).status(), 400);
+    assert_eq!(client.authorize(None, server.url()).status(), 400);
 
     let again = Client::register(&server);
     assert_ne!(again.id, client.id);

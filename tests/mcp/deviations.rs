@@ -98,9 +98,9 @@ fn public_clients_cannot_revoke() {
             ("client_id", client.id.as_str()),
             ("token", text(&tokens, "refresh_token")),
         ];
-        let (status, said) = client.post("revocation_endpoint", &form);
+        let (status, body) = client.post("revocation_endpoint", &form);
         if status != 200 {
-            assert_eq!((status, &said["error"]), (400, &json!("invalid_request")));
+            assert_eq!((status, &body["error"]), (400, &json!("invalid_request")));
             // An empty secret, which nobody has, is what it waits for.
             let form = [&form[..], &[("client_secret", "")]].concat();
             assert_eq!(client.post("revocation_endpoint", &form).0, 200);
@@ -116,7 +116,7 @@ fn a_loopback_redirect_uri_has_one_port() {
     let exact = of_which(|server| {
         let mut client = Client::register(server);
         client.callback = "http://127.0.0.1:1234/callback".to_owned();
-        client.ask(None, server.url()).status() != 302
+        client.authorize(None, server.url()).status() != 302
     });
     assert_eq!(exact, [Sdk::Python]);
 }
@@ -124,26 +124,26 @@ fn a_loopback_redirect_uri_has_one_port() {
 /// By RFC 7591 section 2 a client that names no method has `client_secret_basic`.
 #[test]
 fn a_client_that_names_no_method_gets_another() {
-    let told = ALL.map(|sdk| {
+    let outcomes = ALL.map(|sdk| {
         let (_, registered) = Client::register_as(shared(sdk), json!({}));
         assert!(registered["client_secret"].is_string());
         registered["token_endpoint_auth_method"].clone()
     });
     let basic = json!("client_secret_basic");
-    assert_eq!(told, [json!("client_secret_post"), json!(null), basic]);
+    assert_eq!(outcomes, [json!("client_secret_post"), json!(null), basic]);
 }
 
 /// Whoever is refused with such a header gets 401 and a challenge (RFC 6749 section 5.2).
 #[test]
 fn a_secret_in_the_header_is_not_enough() {
     let basic = json!({ "token_endpoint_auth_method": "client_secret_basic" });
-    let answers = ALL.map(|sdk| {
+    let results = ALL.map(|sdk| {
         let (client, registered) = Client::register_as(shared(sdk), basic.clone());
         let code = client.code(None, shared(sdk).url());
         let secret = text(&registered, "client_secret");
         client.redeem_by_basic(&code, VERIFIER, secret)
     });
-    assert_eq!(answers, [(401, false), (400, false), (200, false)]);
+    assert_eq!(results, [(401, false), (400, false), (200, false)]);
 }
 
 #[test]
@@ -170,8 +170,8 @@ fn a_version_has_no_sessions() {
         let client = Client::register(server);
         let session = Session::none(server, &client.login(None));
         match session.echo("hello") {
-            Ok(said) => {
-                assert_eq!(said, "hello");
+            Ok(echoed) => {
+                assert_eq!(echoed, "hello");
                 let refused = session.call("secret_tool", json!({}));
                 let refused = refused.expect_err("a refusal");
                 assert_eq!(

@@ -68,7 +68,7 @@ pub(crate) fn http() -> Http {
     builder.build().expect("a client")
 }
 
-fn said(request: RequestBuilder) -> Said {
+fn send(request: RequestBuilder) -> Said {
     let reply = request.send().expect("a reply");
     let status = reply.status().as_u16();
     let body = reply.text().expect("a string");
@@ -76,7 +76,7 @@ fn said(request: RequestBuilder) -> Said {
 }
 
 fn read(url: &str) -> Value {
-    let (status, document) = said(http().get(url));
+    let (status, document) = send(http().get(url));
     assert_eq!(status, 200, "{url}");
     document
 }
@@ -118,7 +118,7 @@ impl<'a> Client<'a> {
         }
         let request = http().post(text(&metadata, "registration_endpoint"));
         let request = request.header("content-type", "application/json");
-        let (status, registered) = said(request.body(body.to_string()));
+        let (status, registered) = send(request.body(body.to_string()));
         assert_eq!(status, 201, "{registered}");
         let client = Self {
             server,
@@ -131,7 +131,7 @@ impl<'a> Client<'a> {
     }
 
     /// What the authorization endpoint answers.
-    pub(crate) fn ask(&self, scope: Option<&str>, resource: &str) -> Response {
+    pub(crate) fn authorize(&self, scope: Option<&str>, resource: &str) -> Response {
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(VERIFIER));
         let mut query = vec![
             ("response_type", "code"),
@@ -150,7 +150,7 @@ impl<'a> Client<'a> {
 
     /// The code that the browser brings home, with its state and its issuer.
     pub(crate) fn code(&self, scope: Option<&str>, resource: &str) -> String {
-        let reply = self.ask(scope, resource);
+        let reply = self.authorize(scope, resource);
         assert_eq!(reply.status(), 302);
         let home = reply.headers()[LOCATION].to_str().expect("a URL");
         assert!(home.starts_with(&format!("{CALLBACK}?")), "{home}");
@@ -171,7 +171,7 @@ impl<'a> Client<'a> {
     /// Posts a form to an endpoint.
     pub(crate) fn post(&self, endpoint: &str, form: &[(&str, &str)]) -> Said {
         let form = serde_urlencoded::to_string(form).expect("a form");
-        said(self.posting(endpoint).body(form))
+        send(self.posting(endpoint).body(form))
     }
 
     fn posting(&self, endpoint: &str) -> RequestBuilder {

@@ -52,10 +52,10 @@ pub(crate) fn the_guides_lines_are_run(server: Server) {
     done.expect("a call");
 }
 
-/// How long the person may take.
+/// How long the user may take.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Somebody with a program, who says yes at whatever page it opens.
+/// A user with a program, who approves every page that it opens.
 struct Person {
     runtime: Runtime,
     pages: Arc<AtomicUsize>,
@@ -82,7 +82,7 @@ impl Person {
         let pages = Arc::clone(&self.pages);
         ResourceConnection::new(driver, request)
             .store(store)
-            .patience(LOGIN_TIMEOUT)
+            .sign_in_timeout(LOGIN_TIMEOUT)
             .open(move |page| {
                 pages.fetch_add(1, Ordering::SeqCst);
                 let page = page.as_str().to_owned();
@@ -102,12 +102,12 @@ impl Person {
     /// What the tools answer, over a transport of their own.
     fn call(&self, connection: &ResourceConnection, tools: &[&str]) -> Vec<String> {
         let client = self.begin(connection);
-        let answers = tools
+        let results = tools
             .iter()
             .map(|tool| client.call(tool).expect("a string"));
-        let answers = answers.collect();
+        let results = results.collect();
         client.end();
-        answers
+        results
     }
 }
 
@@ -131,8 +131,8 @@ impl Client<'_> {
         };
         let call = CallToolRequestParams::new(tool.to_owned());
         let call = call.with_arguments(arguments.as_object().cloned().expect("an object"));
-        let answer = self.0.runtime.block_on(self.1.call_tool(call))?;
-        let text = answer.content[0].as_text().expect("a string");
+        let result = self.0.runtime.block_on(self.1.call_tool(call))?;
+        let text = result.content[0].as_text().expect("a string");
         Ok(text.text.clone())
     }
 
@@ -188,8 +188,8 @@ pub(crate) fn what_a_tool_wants_more_is_asked_of_the_person_once(server: Server)
     let connection = person.connection(server.url(), Arc::new(MemoryStore::new()));
     let client = person.begin(&connection);
     client.call("echo").expect("a string");
-    let answers = ["secret_tool", "secret_tool"].map(|tool| client.call(tool).expect("a string"));
-    assert!(!answers[0].is_empty() && answers[0] == answers[1]);
+    let results = ["secret_tool", "secret_tool"].map(|tool| client.call(tool).expect("a string"));
+    assert!(!results[0].is_empty() && results[0] == results[1]);
     assert_eq!(person.pages(), 2);
     // One that never has enough is not asked for for ever.
     server.steer("require_scope/mcp:other");
@@ -257,7 +257,7 @@ pub(crate) fn a_message_asks_for_more_once(server: Server) {
     let connection = person.connection(server.url(), Arc::new(MemoryStore::new()));
     let token = person.runtime.block_on(connection.token()).expect("tokens");
     server.steer("require_scope/mcp:other");
-    let (source, asked) = Obliging::with(&token);
+    let (source, requested_scopes) = Obliging::with(&token);
     let service = person.runtime.block_on(async {
         let client = AuthorizedClient::new(&connection).expect("a client");
         let config = StreamableHttpClientTransportConfig::with_uri(server.url());
@@ -268,6 +268,6 @@ pub(crate) fn a_message_asks_for_more_once(server: Server) {
     let failure = client.call("secret_tool").expect_err("too little");
     assert!(error_of(&failure).is_none(), "{failure:?}");
     assert!(format!("{failure:?}").contains("insufficient_scope"));
-    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert_eq!(requested_scopes.load(Ordering::SeqCst), 1);
     client.end();
 }

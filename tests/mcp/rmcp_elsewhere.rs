@@ -125,10 +125,10 @@ async fn listed(connection: &ResourceConnection) {
     let transport = oauth_rmcp::transport(connection).expect("a transport");
     let client = ().serve(transport).await.expect("a session");
     // It has no tools, and says so itself.
-    let answer = client.list_all_tools().await;
+    let result = client.list_all_tools().await;
     assert!(
-        matches!(answer, Err(ServiceError::McpError(_))),
-        "{answer:?}"
+        matches!(result, Err(ServiceError::McpError(_))),
+        "{result:?}"
     );
     client.cancel().await.expect("an end");
 }

@@ -57,11 +57,11 @@ impl Server {
 
     /// Where MCP is spoken; also the resource that tokens are for.
     pub(crate) fn url(&self) -> &str {
-        self.0.said["url"].as_str().expect("a URL")
+        self.0.info["url"].as_str().expect("a URL")
     }
 
     fn control(&self, what: &str) -> String {
-        format!("{}/{what}", self.0.said["control"].as_str().expect("a URL"))
+        format!("{}/{what}", self.0.info["control"].as_str().expect("a URL"))
     }
 
     /// Does to the server what only tests may.
@@ -72,9 +72,9 @@ impl Server {
 
     /// How often things happened; what never did is left out.
     pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
-        let told = Http::new().get(self.control("counts")).send();
-        let told = told.and_then(|reply| reply.text()).expect("counts");
-        let mut counts: BTreeMap<String, u64> = serde_json::from_str(&told).expect("numbers");
+        let response = Http::new().get(self.control("counts")).send();
+        let response = response.and_then(|reply| reply.text()).expect("counts");
+        let mut counts: BTreeMap<String, u64> = serde_json::from_str(&response).expect("numbers");
         counts.retain(|_, count| *count > 0);
         counts
     }

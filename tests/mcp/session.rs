@@ -68,17 +68,17 @@ impl Session {
         }
         let reply = self.send(&message("tools/call", &params, Some(2)))?;
         // JSON, or a stream of events.
-        let said = reply.text().expect("a string");
-        let lines = said.lines();
+        let body = reply.text().expect("a string");
+        let lines = body.lines();
         let data = lines.map(|line| line.strip_prefix("data:").unwrap_or(line));
-        let mut answers = data.filter_map(|data| serde_json::from_str::<Value>(data).ok());
-        let answer = answers.find(|answer| answer["id"] == 2);
-        let answer = answer.unwrap_or_else(|| panic!("no answer: {said}"));
+        let mut rpc_messages = data.filter_map(|data| serde_json::from_str::<Value>(data).ok());
+        let rpc_response = rpc_messages.find(|answer| answer["id"] == 2);
+        let answer = rpc_response.unwrap_or_else(|| panic!("no answer: {body}"));
         Ok(text(&answer["result"]["content"][0], "text").to_owned())
     }
 
-    pub(crate) fn echo(&self, said: &str) -> Result<String, Refused> {
-        self.call("echo", json!({ "text": said }))
+    pub(crate) fn echo(&self, text: &str) -> Result<String, Refused> {
+        self.call("echo", json!({ "text": text }))
     }
 
     fn send(&self, message: &Value) -> Result<Response, Refused> {

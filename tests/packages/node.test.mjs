@@ -15,7 +15,7 @@ import { emptied, example, flaws, install, nodePackages, registry, root, served 
 const run = promisify(execFile)
 const require = createRequire(import.meta.url)
 const { platform, targets } = require('../../bindings/node/js/platform.cjs')
-const here = platform()
+const currentPlatform = platform()
 let place, project, local, twins, secrets
 
 before(async () => {
@@ -24,8 +24,8 @@ before(async () => {
   local = await registry()
   await install(local.npm, await nodePackages(), project, 'oauth-core')
   twins = await served('twins')
-  const said = await (await fetch(`${twins.socios}/_twin/client`)).json()
-  secrets = { SOCIOS_KEY: said.client_id, SOCIOS_SECRET: said.client_secret }
+  const clientData = await (await fetch(`${twins.socios}/_twin/client`)).json()
+  secrets = { SOCIOS_KEY: clientData.client_id, SOCIOS_SECRET: clientData.client_secret }
   console.log(`# esbuild ${require('esbuild/package.json').version}, webpack ${webpack.version}`)
 })
 after(async () => {
@@ -52,13 +52,13 @@ async function version() {
 
 test('the main package brings the half for this platform, of its own version, and nothing else', async () => {
   const modules = await readdir(path.join(project, 'node_modules'))
-  assert.deepEqual(modules.filter((name) => !name.startsWith('.')).sort(), ['oauth-core', `oauth-core-${here}`])
+  assert.deepEqual(modules.filter((name) => !name.startsWith('.')).sort(), ['oauth-core', `oauth-core-${currentPlatform}`])
   const main = JSON.parse(await readFile(path.join(project, 'node_modules/oauth-core/package.json'), 'utf8'))
-  const half = JSON.parse(await readFile(path.join(project, `node_modules/oauth-core-${here}/package.json`), 'utf8'))
+  const half = JSON.parse(await readFile(path.join(project, `node_modules/oauth-core-${currentPlatform}/package.json`), 'utf8'))
   assert.equal(half.version, await version())
   const named = Object.keys(targets).map((name) => [`oauth-core-${name}`, half.version])
   assert.deepEqual(main.optionalDependencies, Object.fromEntries(named))
-  for (const name of ['oauth-core', `oauth-core-${here}`]) {
+  for (const name of ['oauth-core', `oauth-core-${currentPlatform}`]) {
     const files = await readdir(path.join(project, 'node_modules', name))
     assert.deepEqual(files.filter((file) => file.startsWith('LICENSE')).sort(), ['LICENSE-APACHE', 'LICENSE-MIT'])
   }
@@ -67,8 +67,8 @@ test('the main package brings the half for this platform, of its own version, an
 
 test('every platform is asked for by a name that a bundler can read', async () => {
   const text = await readFile(path.join(project, 'node_modules/oauth-core/js/native.cjs'), 'utf8')
-  const asked = [...text.matchAll(/case '([^']+)': return require\('oauth-core-([^']+)'\)/g)]
-  assert.deepEqual(asked.map(([, name, required]) => [name, required]), Object.keys(targets).map((name) => [name, name]))
+  const requiredPackages = [...text.matchAll(/case '([^']+)': return require\('oauth-core-([^']+)'\)/g)]
+  assert.deepEqual(requiredPackages.map(([, name, required]) => [name, required]), Object.keys(targets).map((name) => [name, name]))
 })
 
 test('the workflows can be read, and build each platform’s wheel and addon', async () => {
@@ -100,24 +100,24 @@ test('import, and the README’s first example', async () => {
   assert.match(await node(project, '--input-type=module', '-e', await script()), /^200 \{/)
 })
 
-test('a platform without its half is told so', async () => {
+test('a platform without a native half gets a clear error', async () => {
   const bare = path.join(place, 'bare')
   await emptied(bare)
   await local.npm(bare, 'install', '--omit=optional', 'oauth-core')
-  const told = (setup) => `${setup};
+  const loadError = (setup) => `${setup};
     try { require('oauth-core') } catch ({ name, code, advice, platform, message }) {
       console.log(JSON.stringify({ name, code, advice, platform, message }))
     }`
-  const absent = JSON.parse(await node(bare, '-e', told('')))
+  const absent = JSON.parse(await node(bare, '-e', loadError('')))
   assert.deepEqual({ ...absent, message: undefined }, {
-    name: 'UnsupportedPlatform', code: 'misuse.setup', advice: 'give_up', platform: here, message: undefined,
+    name: 'UnsupportedPlatform', code: 'misuse.setup', advice: 'give_up', platform: currentPlatform, message: undefined,
   })
-  assert.match(absent.message, new RegExp(`for ${here}: oauth-core-${here} is not installed: reinstall oauth-core`))
-  const other = JSON.parse(await node(bare, '-e', told("Object.defineProperty(process, 'platform', { value: 'aix' })")))
+  assert.match(absent.message, new RegExp(`for ${currentPlatform}: oauth-core-${currentPlatform} is not installed: reinstall oauth-core`))
+  const other = JSON.parse(await node(bare, '-e', loadError("Object.defineProperty(process, 'platform', { value: 'aix' })")))
   assert.match(other.message, new RegExp(`for aix-${process.arch}: it is not built for this platform, only for .*linux-x64-musl`))
 })
 
-test('a tool of ten lines runs in a folder with the package alone, and asks nobody twice', async () => {
+test('a ten-line tool runs in a folder with only the package, and needs the user only once', async () => {
   const chapter = await readFile(path.join(root, 'crates/oauth-guide/chapters/without_a_browser.md'), 'utf8')
   const [, code] = /### One that asks once\n[^]*?```js\n([^]*?)```/.exec(chapter)
   assert.ok(code.trim().split('\n').filter((line) => line !== '').length <= 10)
@@ -126,7 +126,7 @@ test('a tool of ten lines runs in a folder with the package alone, and asks nobo
   await mkdir(bin, { recursive: true })
   await symlink(path.join(project, 'node_modules'), path.join(folder, 'node_modules'))
   await writeFile(path.join(folder, 'tool.mjs'), code)
-  // A browser with nobody at the screen, as the system's opener.
+  // A headless browser, opened as the system would open it.
   await writeFile(path.join(bin, 'xdg-open'), `#!${process.execPath}\nfetch(process.argv[2])\n`, { mode: 0o755 })
   const env = { ...process.env, ISSUER: twins.generic, PATH: [bin, process.env.PATH].join(path.delimiter) }
   for (let times = 0; times < 2; times += 1) {

@@ -38,11 +38,11 @@ export async function registry() {
   const program = path.join(path.dirname(require.resolve('verdaccio/package.json')), bin.verdaccio ?? bin)
   const args = [program, '--config', path.join(place, 'config.yaml'), '--listen', address]
   const child = spawn(process.execPath, args, { cwd: place, stdio: ['ignore', 'pipe', 'pipe'] })
-  let said = ''
-  for (const output of [child.stdout, child.stderr]) output.on('data', (text) => (said += text))
-  const answers = () => fetch(`http://${address}/-/ping`).then((reply) => reply.ok, () => false)
-  for (const end = Date.now() + 60_000; !(await answers()); ) {
-    if (child.exitCode !== null || Date.now() > end) throw new Error(`verdaccio ${version} does not start: ${said}`)
+  let logText = ''
+  for (const output of [child.stdout, child.stderr]) output.on('data', (text) => (logText += text))
+  const isReachable = () => fetch(`http://${address}/-/ping`).then((reply) => reply.ok, () => false)
+  for (const end = Date.now() + 60_000; !(await isReachable()); ) {
+    if (child.exitCode !== null || Date.now() > end) throw new Error(`verdaccio ${version} does not start: ${logText}`)
     await new Promise((wake) => setTimeout(wake, 100))
   }
   console.log(`# verdaccio ${version}, node ${process.version}`)
@@ -65,7 +65,7 @@ export async function registry() {
     await ended
     await rm(place, { recursive: true, force: true })
   }
-  return { npm, close, said: () => said }
+  return { npm, close, said: () => logText }
 }
 
 /** Publishes these folders, and installs the packages of these names into an empty one. */
@@ -82,8 +82,8 @@ export async function install(npm, folders, project, ...names) {
 export async function flaws(folder, attw) {
   const { messages } = await publint({ pkgDir: folder, level: 'suggestion', strict: true })
   const { name, exports: _, ...description } = JSON.parse(await readFile(path.join(folder, 'package.json'), 'utf8'))
-  const said = messages.map((message) => `${name}: ${formatMessage(message, { name, ...description }) ?? message.code}`)
-  if (attw === undefined) return said
+  const problems = messages.map((message) => `${name}: ${formatMessage(message, { name, ...description }) ?? message.code}`)
+  if (attw === undefined) return problems
   const place = await mkdtemp(path.join(tmpdir(), 'oauth-attw-'))
   try {
     const packed = await run('npm', ['pack', '--ignore-scripts', '--pack-destination', place, '--json'], { cwd: folder })
@@ -92,11 +92,11 @@ export async function flaws(folder, attw) {
     await run(program, [path.join(place, filename), '--no-color', '--format', 'ascii', ...attw])
   } catch (error) {
     if (error.stdout === undefined) throw error
-    said.push(error.stdout + error.stderr)
+    problems.push(error.stdout + error.stderr)
   } finally {
     await rm(place, { recursive: true, force: true })
   }
-  return said
+  return problems
 }
 
 /** An empty project. */

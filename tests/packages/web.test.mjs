@@ -77,9 +77,9 @@ async function signsIn() {
   tab.on('response', (response) => loaded.push(new URL(response.url()).pathname))
   await tab.goto(`${origin}/callback`)
   await tab.locator('#sign-in').click()
-  const answer = tab.locator('#answer', { hasText: 'users' })
-  await answer.waitFor({ timeout: 30_000 })
-  assert.match(await answer.textContent(), /"id":/)
+  const outputElement = tab.locator('#answer', { hasText: 'users' })
+  await outputElement.waitFor({ timeout: 30_000 })
+  assert.match(await outputElement.textContent(), /"id":/)
   await context.close()
   return loaded
 }
@@ -93,8 +93,8 @@ test('the README’s page, built by Vite, signs in and calls the API', async () 
 
 test('publint and attw find nothing', async () => {
   // It is for pages, whose bundlers read modules alone; and of a module of WebAssembly there are no types.
-  const asked = ['--profile', 'esm-only', '--exclude-entrypoints', 'oauth_core_web.wasm']
-  assert.deepEqual(await flaws(built, asked), [])
+  const attwArguments = ['--profile', 'esm-only', '--exclude-entrypoints', 'oauth_core_web.wasm']
+  assert.deepEqual(await flaws(built, attwArguments), [])
 })
 
 test('the module has an address of its own', async () => {

@@ -19,12 +19,12 @@ fn every_preset_leads_where_it_says() {
     let stated: Vec<Value> =
         serde_json::from_str(include_str!("../presets.json")).expect("a list of presets");
     let text = |preset: &Value, member: &str| preset[member].as_str().map(str::to_owned);
-    let known: BTreeSet<_> = names().map(str::to_owned).collect();
+    let preset_names: BTreeSet<_> = names().map(str::to_owned).collect();
     let all: BTreeSet<_> = stated
         .iter()
         .filter_map(|preset| text(preset, "name"))
         .collect();
-    assert_eq!(all, known);
+    assert_eq!(all, preset_names);
     for preset in &stated {
         let name = text(preset, "name").expect("a name");
         let bare = provider(&name).expect("a preset");
@@ -45,14 +45,14 @@ fn every_preset_leads_where_it_says() {
 
         let is_public = provider.client(ClientId::new("id"), None).is_ok();
         assert_eq!(Some(is_public), preset["public"].as_bool(), "{name}");
-        let here = RedirectUri::parse("https://app.example/callback").expect("a URI");
+        let redirect_uri = RedirectUri::parse("https://app.example/callback").expect("a URI");
         let client = provider
             .client(ClientId::new("id"), Some(Secret::from("secret")))
             .expect("a client")
-            .with_redirect_uris([here.clone()]);
+            .with_redirect_uris([redirect_uri.clone()]);
         let moment = Moment::system().expect("a moment");
         let (url, _) = client
-            .authorize(&moment, AuthorizationRequest::new(here))
+            .authorize(&moment, AuthorizationRequest::new(redirect_uri))
             .expect("a URL");
         assert!(url.as_str().starts_with(&format!("{endpoint}?")), "{url}");
     }

@@ -29,9 +29,9 @@ pub(crate) fn now() -> Moment {
     Moment::fixed(UnixTime::from_secs(NOW), [7; 32])
 }
 
-pub(crate) fn ask(scope: &str) -> AuthorizationRequest {
-    let here = RedirectUri::parse(CALLBACK).expect("a redirect URI");
-    AuthorizationRequest::new(here).scope(Scope::parse(scope).expect("a scope"))
+pub(crate) fn authorization_request(scope: &str) -> AuthorizationRequest {
+    let redirect_uri = RedirectUri::parse(CALLBACK).expect("a redirect URI");
+    AuthorizationRequest::new(redirect_uri).scope(Scope::parse(scope).expect("a scope"))
 }
 
 fn part(value: &Value) -> String {
@@ -44,7 +44,7 @@ fn pairs(form: &str) -> Vec<(String, String)> {
 
 /// The value of a parameter in a form or a query.
 pub(crate) fn parameter(form: &str, name: &str) -> Option<String> {
-    let found = pairs(form).into_iter().find(|(known, _)| known == name);
+    let found = pairs(form).into_iter().find(|(key, _)| key == name);
     found.map(|(_, value)| value)
 }
 
@@ -61,13 +61,13 @@ pub(crate) struct StartedAuthorization {
 }
 
 impl StartedAuthorization {
-    pub(crate) fn asked(&self, name: &str) -> Option<String> {
+    pub(crate) fn query_parameter(&self, name: &str) -> Option<String> {
         parameter(&self.query, name)
     }
 
     /// The URL that the person comes back to.
     pub(crate) fn callback(&self) -> String {
-        let state = self.asked("state").expect("a state");
+        let state = self.query_parameter("state").expect("a state");
         format!("{CALLBACK}?code=c0de&state={state}")
     }
 }
@@ -84,8 +84,8 @@ impl Party {
         Self { client, key }
     }
 
-    pub(crate) fn begin(&self, ask: AuthorizationRequest) -> StartedAuthorization {
-        let (url, pending) = self.client.authorize(&now(), ask).expect("a URL");
+    pub(crate) fn begin(&self, request: AuthorizationRequest) -> StartedAuthorization {
+        let (url, pending) = self.client.authorize(&now(), request).expect("a URL");
         let endpoint = self.client.server().endpoint(EndpointKind::Authorization);
         let endpoint = endpoint.expect("an endpoint").as_str();
         let query = url
@@ -97,10 +97,10 @@ impl Party {
     }
 
     /// The claims of an ID token of this login, by the standard.
-    pub(crate) fn claims(&self, begun: &StartedAuthorization) -> Value {
+    pub(crate) fn claims(&self, authorization: &StartedAuthorization) -> Value {
         json!({
             "iss": self.client.server().issuer().as_str(), "sub": "person-1", "aud": CLIENT,
-            "iat": NOW, "exp": NOW + 600, "nonce": begun.asked("nonce"),
+            "iat": NOW, "exp": NOW + 600, "nonce": authorization.query_parameter("nonce"),
         })
     }
 
@@ -119,18 +119,18 @@ impl Party {
     }
 
     /// The code is redeemed, and the token endpoint answers so.
-    pub(crate) fn redeem(&self, begun: StartedAuthorization, reply: &Value) -> Outcome {
-        let callback = begun.callback();
-        self.redeem_at(begun, &callback, reply)
+    pub(crate) fn redeem(&self, authorization: StartedAuthorization, reply: &Value) -> Outcome {
+        let callback = authorization.callback();
+        self.redeem_at(authorization, &callback, reply)
     }
 
     pub(crate) fn redeem_at(
         &self,
-        begun: StartedAuthorization,
+        authorization: StartedAuthorization,
         callback: &str,
         reply: &Value,
     ) -> Outcome {
-        let exchange = self.client.redeem(begun.pending, callback);
+        let exchange = self.client.redeem(authorization.pending, callback);
         self.run(exchange.expect("a callback of this flow"), reply)
     }
 
@@ -146,11 +146,11 @@ impl Party {
                 Ok(Step::Send(request)) if request.uri() == keys.as_str() => {
                     let mut key = self.key.public_jwk().to_value();
                     key["kid"] = "k".into();
-                    input = Input::Reply(answer(&json!({ "keys": [key] })));
+                    input = Input::Reply(json_response(&json!({ "keys": [key] })));
                 }
                 Ok(Step::Send(request)) => {
                     sent.push(request);
-                    input = Input::Reply(answer(reply));
+                    input = Input::Reply(json_response(reply));
                 }
                 Ok(Step::Verify(job)) => input = Input::Verified(oauth_crypto::verify(&job)),
                 // Apple's secret is signed by the client's own key; here it is the party's only one.
@@ -165,7 +165,7 @@ impl Party {
     }
 }
 
-fn answer(body: &Value) -> Response<Bytes> {
+fn json_response(body: &Value) -> Response<Bytes> {
     let reply = Response::builder().header("content-type", "application/json");
     reply.body(Bytes::from(body.to_string())).expect("a reply")
 }
@@ -192,7 +192,7 @@ impl<T> Outcome<T> {
         self.result.as_ref().err().map(Error::code)
     }
 
-    pub(crate) fn good(self) -> T {
+    pub(crate) fn unwrap(self) -> T {
         self.result.expect("it is accepted")
     }
 }

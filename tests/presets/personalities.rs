@@ -1,4 +1,4 @@
-//! A whole sign-in through each preset, at a twin that has the ways of its provider: what is deviated in is met as it
+//! A whole sign-in with each preset, at a twin that has the deviations of its provider: each is handled as it
 //! is there, and without what the preset says about it the sign-in, or what follows it, fails.
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::party::parameter;
 use crate::scene::{ID, Scene};
 
-/// Each signs in, is renewed, and is asked about the person where it tells.
+/// Each signs in, is renewed, and requests the user's claims if it has an endpoint for them.
 #[test]
 fn every_preset_signs_in_at_its_twin() {
     for (name, scope) in [
@@ -68,7 +68,7 @@ fn google_grants_by_long_names() {
         "openid email profile",
         "https://www.googleapis.com/auth/userinfo.email",
     );
-    for (mut scene, wanted) in [
+    for (mut scene, expected) in [
         (Scene::new("google"), Ok(())),
         (
             Scene::by_the_standards("google"),
@@ -89,7 +89,7 @@ fn google_grants_by_long_names() {
                 .clone(),
             login.tokens.scope.clone(),
         );
-        assert_eq!(scene.renewed_with(&stored, Some("email")), wanted);
+        assert_eq!(scene.renewed_with(&stored, Some("email")), expected);
     }
 }
 
@@ -188,8 +188,8 @@ fn cognito_leads_home_by_a_parameter_of_its_own() {
         "{page}?client_id={ID}&post_logout_redirect_uri={home}"
     ));
     assert!(!standard.headers().contains_key("location"));
-    let own = scene.get(&format!("{page}?client_id={ID}&logout_uri={home}"));
-    assert_eq!(own.headers()["location"], "https://app.example/");
+    let logout_page = scene.get(&format!("{page}?client_id={ID}&logout_uri={home}"));
+    assert_eq!(logout_page.headers()["location"], "https://app.example/");
     // So it is none that a client could be sent to by the standard.
     let at = scene.moment();
     let home = RedirectUri::parse("https://app.example/").expect("a URI");
@@ -235,7 +235,7 @@ fn linkedin_has_neither_nonce_nor_pkce() {
 
 #[test]
 fn slack_refuses_with_status_200() {
-    for (mut scene, wanted) in [
+    for (mut scene, expected) in [
         (Scene::new("slack-signin"), "denied.invalid_grant"),
         (Scene::by_the_standards("slack-signin"), "denied.other"),
     ] {
@@ -246,7 +246,7 @@ fn slack_refuses_with_status_200() {
         let spoiled = callback.replace(&code, "another");
         let exchange = scene.client.redeem(pending, &spoiled).expect("a callback");
         let refused = scene.run(exchange).map(drop).map_err(|error| error.code());
-        assert_eq!(refused, Err(wanted));
+        assert_eq!(refused, Err(expected));
         assert_eq!(scene.last("/api/openid.connect.token").status, 200);
     }
 }
@@ -265,7 +265,7 @@ fn paypal_writes_numbers_as_texts_and_wants_a_schema() {
     assert_eq!(scene.last("/userinfo").query("schema"), Some("openid"));
     let strict = Scene::to_the_letter("paypal").outcome("openid");
     assert_eq!(strict, Err("token_response.malformed"));
-    // Without its schema it names nobody.
+    // Without its schema it identifies no user.
     let plain = "https://api.paypal.com/v1/identity/openidconnect/userinfo";
     let server = scene.client.server().clone();
     let server = server
@@ -273,16 +273,19 @@ fn paypal_writes_numbers_as_texts_and_wants_a_schema() {
         .expect("an endpoint");
     let auth = scene.client.auth().clone();
     scene.client = Client::new(server, ClientId::new(ID), auth).expect("a client");
-    let asked = scene
+    let userinfo_exchange = scene
         .client
         .userinfo(Arc::new(tokens), subject.expect("somebody"));
-    let refused = scene.run(asked).map(drop).map_err(|error| error.code());
+    let refused = scene
+        .run(userinfo_exchange)
+        .map(drop)
+        .map_err(|error| error.code());
     assert_eq!(refused, Err("userinfo.malformed"));
 }
 
 #[test]
 fn salesforce_is_busy_while_it_renews_and_says_where_the_org_is() {
-    for (mut scene, wanted) in [
+    for (mut scene, expected) in [
         (Scene::new("salesforce"), "denied.temporarily_unavailable"),
         (
             Scene::by_the_standards("salesforce"),
@@ -290,15 +293,15 @@ fn salesforce_is_busy_while_it_renews_and_says_where_the_org_is() {
         ),
     ] {
         let login = scene.by_query("openid api").expect("a login");
-        let told = login.tokens.extra.as_map();
-        assert_eq!(told["instance_url"], "https://acme.my.salesforce.com");
+        let extra = login.tokens.extra.as_map();
+        assert_eq!(extra["instance_url"], "https://acme.my.salesforce.com");
         assert_eq!(scene.renewed(&login, None), Ok(()));
         let token = login
             .tokens
             .refresh_token
             .as_ref()
             .expect("a refresh token");
-        assert_eq!(scene.renewed_with(token, None), Err(wanted));
+        assert_eq!(scene.renewed_with(token, None), Err(expected));
     }
 }
 

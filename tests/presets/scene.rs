@@ -17,7 +17,7 @@ use oauth_providers::{Provider, provider};
 use oauth_testkit::Twin;
 use serde_json::Value;
 
-use crate::party::{CALLBACK, NOW, ask};
+use crate::party::{CALLBACK, NOW, authorization_request};
 
 pub(crate) const ID: &str = "twin-client";
 
@@ -144,10 +144,10 @@ impl Scene {
         scope: &str,
         mode: ResponseMode,
     ) -> (oauth_core::PendingAuthorization, String) {
-        let mut ask = ask(scope);
-        ask.response_mode = mode;
+        let mut request = authorization_request(scope);
+        request.response_mode = mode;
         let moment = self.moment();
-        let (url, pending) = self.client.authorize(&moment, ask).expect("a URL");
+        let (url, pending) = self.client.authorize(&moment, request).expect("a URL");
         let reply = self.get(url.as_str());
         let callback = match reply.headers().get("location") {
             Some(url) => url.to_str().expect("a URL").to_owned(),
@@ -201,8 +201,8 @@ impl Scene {
             Some(scope) => TokenRequest::new().scope(Scope::parse(scope).expect("a scope")),
             None => TokenRequest::new(),
         };
-        let asked = self.client.token(Refresh::new(token.clone()), request);
-        self.run(asked).map(drop).map_err(|error| error.code())
+        let exchange = self.client.token(Refresh::new(token.clone()), request);
+        self.run(exchange).map(drop).map_err(|error| error.code())
     }
 
     pub(crate) fn userinfo(&mut self, login: Login) -> Result<(), &'static str> {
@@ -212,8 +212,8 @@ impl Scene {
             .subject()
             .to_owned();
         let tokens = std::sync::Arc::new(login.tokens);
-        let asked = self.client.userinfo(tokens, subject);
-        self.run(asked).map(drop).map_err(|error| error.code())
+        let exchange = self.client.userinfo(tokens, subject);
+        self.run(exchange).map(drop).map_err(|error| error.code())
     }
 
     /// What the twin was asked last at this path.

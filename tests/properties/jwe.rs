@@ -21,10 +21,10 @@ struct ForeignToken {
 static KNOWN: LazyLock<Vec<ForeignToken>> = LazyLock::new(|| {
     let cases = include_str!("../../crates/oauth-crypto/tests/jwe.json");
     let cases: Vec<Value> = serde_json::from_str(cases).expect("tokens");
-    cases.iter().map(known).collect()
+    cases.iter().map(foreign_token).collect()
 });
 
-fn known(case: &Value) -> ForeignToken {
+fn foreign_token(case: &Value) -> ForeignToken {
     let text = |name: &str| case[name].as_str().unwrap_or_default();
     let alg = JweAlg::named(text("alg")).expect("an alg");
     let enc = Enc::named(text("enc")).expect("an enc");

@@ -1,4 +1,4 @@
-//! Every machine, regardless of its input: no panic, no second request for one conversation, and silence once it has
+//! Every state machine, with any input: it never panics, sends no second request for one exchange, and does nothing once it has
 //! ended.
 
 use bytes::Bytes;
@@ -53,7 +53,7 @@ impl MachineInput {
     }
 }
 
-fn said() -> impl Strategy<Value = MachineInput> {
+fn any_input() -> impl Strategy<Value = MachineInput> {
     let status = prop::sample::select(vec![200u16, 204, 302, 400, 401, 404, 429, 500, 503]);
     let body = prop::sample::select(vec![
         "",
@@ -166,12 +166,12 @@ proptest! {
     #![proptest_config(oauth_tests::cases(3_000))]
 
     #[test]
-    fn any_sequence_of_inputs(talk in vec(said(), 0..8)) {
+    fn any_sequence_of_inputs(inputs in vec(any_input(), 0..8)) {
         for (name, mut exchange, at_most) in machines() {
             let (mut sent, mut over) = (0, false);
-            for (second, said) in talk.iter().enumerate() {
+            for (second, input) in inputs.iter().enumerate() {
                 let at = Moment::fixed(UnixTime::from_secs(second as u64), [second as u8; 32]);
-                match exchange.resume(&at, said.input()) {
+                match exchange.resume(&at, input.input()) {
                     Ok(_) if over => prop_assert!(false, "{name} went on after its end"),
                     Ok(Step::Send(_)) => sent += 1,
                     Ok(Step::Done(())) => over = true,
@@ -190,12 +190,12 @@ proptest! {
 
     /// Equal state, moment and input give an equal step.
     #[test]
-    fn steps_are_pure(talk in vec(said(), 0..5), seed in any::<[u8; 32]>()) {
+    fn steps_are_pure(inputs in vec(any_input(), 0..5), seed in any::<[u8; 32]>()) {
         let run = || -> Vec<String> {
             machines().into_iter().flat_map(|(_, mut exchange, _)| {
-                talk.iter().map(|said| {
+                inputs.iter().map(|input| {
                     let at = Moment::fixed(UnixTime::from_secs(7), seed);
-                    match exchange.resume(&at, said.input()) {
+                    match exchange.resume(&at, input.input()) {
                         Ok(Step::Send(request)) => format!("{} {:?} {:?}", request.uri(), request.headers(), request.body()),
                         Ok(Step::Sign(job)) => format!("{job:?}"),
                         Ok(step) => format!("{step:?}"),

@@ -221,8 +221,8 @@ fn megabytes_are_read_in_one_pass() {
     ];
     for body in bodies {
         assert!(body.len() <= 1 << 20, "{}", body.len());
-        let asked = Scope::parse("s1 s2").expect("a scope");
-        let mut exchange = client(Rules::default()).client_credentials(asked);
+        let requested_scope = Scope::parse("s1 s2").expect("a scope");
+        let mut exchange = client(Rules::default()).client_credentials(requested_scope);
         let _ = exchange.resume(&moment(), Input::Begin);
         let mut reply = Response::new(Bytes::from(body));
         let json = HeaderValue::from_static("application/json");

@@ -1,4 +1,4 @@
-//! Registration: whatever a server answers and a caller hands over, what is taken can be stored and sent again.
+//! Registration: whatever the server returns and the caller passes, accepted metadata can be stored and sent again.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
@@ -102,7 +102,7 @@ proptest! {
     #![proptest_config(oauth_tests::cases(4_000))]
 
     #[test]
-    fn what_a_server_registered_can_be_stored_and_is_what_was_asked_for(body in object()) {
+    fn accepted_registrations_can_be_stored_and_match_the_request(body in object()) {
         match registered(&body) {
             Ok(client) => {
                 let uris = &client.metadata.redirect_uris;
@@ -121,7 +121,7 @@ proptest! {
     }
 
     #[test]
-    fn metadata_that_are_taken_are_taken_as_they_are_sent(body in object()) {
+    fn accepted_metadata_round_trips(body in object()) {
         if let Ok(metadata) = ClientMetadata::from_json(&body) {
             let sent = metadata.to_json();
             let again = ClientMetadata::from_json(sent.expose());

@@ -16,7 +16,7 @@ use oauth_core::{
 };
 use proptest::prelude::*;
 
-fn shown(error: &Error) -> String {
+fn everything_shown(error: &Error) -> String {
     let mut text = format!(
         "{error} {error:?} {}",
         serde_json::to_string(error).expect("JSON")
@@ -47,7 +47,7 @@ proptest! {
     #![proptest_config(oauth_tests::cases(2_000))]
 
     #[test]
-    fn an_echoing_server_does_not_make_us_talk(
+    fn an_echoed_secret_is_never_shown(
         secret in "Zq[A-Za-z0-9+/%:~\"\\\\]{8,24}|Zq[a-z]{1500}",
         template in prop::sample::select(vec![
             r#"{"error":"invalid_client","error_description":"bad %"}"#, r#"{"error":"%"}"#,
@@ -79,7 +79,7 @@ proptest! {
             reply.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
             reply.headers_mut().insert("location", HeaderValue::from_str(&format!("https://evil.example/?{secret}")).expect("ASCII"));
             match exchange.resume(&moment(), Input::Reply(reply)) {
-                Err(error) => texts.push(shown(&error)),
+                Err(error) => texts.push(everything_shown(&error)),
                 Ok(step) => texts.push(format!("{step:?}")),
             }
         }
@@ -93,11 +93,11 @@ proptest! {
     }
 
     #[test]
-    fn flows_and_tokens_hold_their_tongue(seed in any::<[u8; 32]>(), token in "Zq[A-Za-z0-9]{8,24}") {
+    fn flows_and_tokens_show_no_secrets(seed in any::<[u8; 32]>(), token in "Zq[A-Za-z0-9]{8,24}") {
         let at = Moment::fixed(UnixTime::from_secs(0), seed);
         let uri = RedirectUri::parse("https://app.example/cb").expect("a URI");
-        let ask = AuthorizationRequest::new(uri).scope(Scope::parse("openid").expect("a scope"));
-        let (url, pending) = client(ClientAuth::none()).authorize(&at, ask).expect("a URL");
+        let request = AuthorizationRequest::new(uri).scope(Scope::parse("openid").expect("a scope"));
+        let (url, pending) = client(ClientAuth::none()).authorize(&at, request).expect("a URL");
         let stored: serde_json::Value = serde_json::from_str(pending.to_json().expose()).expect("JSON");
         let secrets: Vec<_> = ["state", "nonce", "code_verifier"].iter().filter_map(|name| stored[*name].as_str()).collect();
         prop_assert_eq!(secrets.len(), 3);
@@ -110,7 +110,7 @@ proptest! {
         prop_assert!(again.to_json().matches(pending.to_json().expose()));
         let callback = format!("https://app.example/cb?code={token}&state={token}");
         let refused = client(ClientAuth::none()).redeem(pending, &callback).err().expect("a refusal");
-        prop_assert!(!shown(&refused).contains(&token));
+        prop_assert!(!everything_shown(&refused).contains(&token));
         let stored = serde_json::json!({
             "version": 1, "issuer": "https://as.example", "client_id": "id", "access_token": token,
             "received_at": 0, "expires_in": 60, "scope": "a b", "refresh_token": token, "refresh_scope": null,
@@ -122,9 +122,9 @@ proptest! {
         let again = Tokens::from_json(tokens.to_json().expose()).expect("tokens");
         prop_assert!(again.to_json().matches(tokens.to_json().expose()));
         let broken = Tokens::from_json(&format!("{{\"access_token\":\"{token}\"")).expect_err("a refusal");
-        prop_assert!(!shown(&broken).contains(&token));
+        prop_assert!(!everything_shown(&broken).contains(&token));
         let lost = Error::lost(Cause::unknown("cut off"));
-        prop_assert!(shown(&lost).contains("cut off"));
+        prop_assert!(everything_shown(&lost).contains("cut off"));
     }
 
     /// Whatever the caller adds to the URL, the protocol's own parameters stay what they are.
@@ -141,7 +141,7 @@ proptest! {
         let (mut with, without) = (read(&url), read(&plain));
         prop_assert_eq!(with.pop(), Some((name.clone(), value.clone())));
         prop_assert_eq!(&with, &without);
-        prop_assert!(with.iter().all(|(known, _)| *known != name));
+        prop_assert!(with.iter().all(|(key, _)| *key != name));
         prop_assert!(!url.as_str().contains("S3CR3T-value"));
     }
 }

@@ -28,26 +28,30 @@ pub(crate) fn access_token(vector: &Vector) -> Verdict {
     let verifier = verifier(expect).map_err(|error| error.to_string())?;
     let now = expect["now"].as_u64().ok_or("no time")?;
     let keys = key_set(&Value::Null);
-    let known = KeySet::parse(&keys.to_string()).map_err(|error| error.to_string())?;
-    verifier.keep_keys(UnixTime::from_secs(now), known);
+    let jwk_set = KeySet::parse(&keys.to_string()).map_err(|error| error.to_string())?;
+    verifier.keep_keys(UnixTime::from_secs(now), jwk_set);
     let Verified { result, fetches } = run(verifier.verify(vector.must("jwt")?), now, &[keys]);
     // The key set is fetched once for an unknown key, and once for a signature that does not verify.
-    let wanted = wanted_classes(&vector.expected);
-    if wanted.len() < 2 {
-        let is_unsigned = wanted.contains(&"no_matching_key") || wanted.contains(&"bad_signature");
+    let expected_value = wanted_classes(&vector.expected);
+    if expected_value.len() < 2 {
+        let is_unsigned = expected_value.contains(&"no_matching_key")
+            || expected_value.contains(&"bad_signature");
         same("fetches", fetches, usize::from(is_unsigned))?;
     }
-    let wanted = &vector.expected["ok"];
+    let expected_value = &vector.expected["ok"];
     let error = match result {
         Ok(token) => {
-            holds("is accepted", *wanted == true || wanted.is_object())?;
-            if wanted.is_object() {
+            holds(
+                "is accepted",
+                *expected_value == true || expected_value.is_object(),
+            )?;
+            if expected_value.is_object() {
                 let scope: Vec<_> = token.scope().iter().map(str::to_owned).collect();
-                same("scope", scope, texts(&wanted["scope"]))?;
+                same("scope", scope, texts(&expected_value["scope"]))?;
             }
-            let said = payload(vector.must("jwt")?);
-            same("subject", Some(token.subject()), said["sub"].as_str())?;
-            return same("client", token.client_id(), said["client_id"].as_str());
+            let claims = payload(vector.must("jwt")?);
+            same("subject", Some(token.subject()), claims["sub"].as_str())?;
+            return same("client", token.client_id(), claims["client_id"].as_str());
         }
         Err(error) => error,
     };
@@ -57,16 +61,17 @@ pub(crate) fn access_token(vector: &Vector) -> Verdict {
     let status = status.unwrap_or(default_status(&vector.expected));
     same("status", u64::from(refusal.status), status)?;
     let text = refusal.challenge.ok_or("no challenge")?;
-    let said = challenge::parse([text.as_str()]).map_err(|error| error.to_string())?;
-    let said = said.first().ok_or("no challenge")?;
-    same("scheme", said.scheme.as_str(), "bearer")?;
-    let wanted = vector.expected["challenge_has"].as_object();
+    let challenges = challenge::parse([text.as_str()]).map_err(|error| error.to_string())?;
+    let first_challenge = challenges.first().ok_or("no challenge")?;
+    same("scheme", first_challenge.scheme.as_str(), "bearer")?;
+    let expected_value = vector.expected["challenge_has"].as_object();
     holds(
         "the challenge has an error",
-        wanted.is_some() || said.param("error") == Some(challenge_error(&vector.expected)),
+        expected_value.is_some()
+            || first_challenge.param("error") == Some(challenge_error(&vector.expected)),
     )?;
-    for (name, value) in wanted.into_iter().flatten() {
-        same(name, said.param(name), value.as_str())?;
+    for (name, value) in expected_value.into_iter().flatten() {
+        same(name, first_challenge.param(name), value.as_str())?;
     }
     Ok(())
 }
@@ -127,7 +132,7 @@ pub(crate) fn presented_thumbprint(vector: &Vector) -> Result<String, String> {
 pub(crate) fn bound(vector: &Vector) -> Verdict {
     let text = |error: oauth_core::Error| error.to_string();
     let proven = certificate(presented(vector))?;
-    let told = |thumbprint: &Value| {
+    let introspect_thumbprint = |thumbprint: &Value| {
         let introspect = (EndpointKind::Introspection, "https://as.example/introspect");
         let client = client_with("https://as.example", "api", &[introspect]).map_err(text)?;
         let verifier = client.introspecting_verifier("https://rs.example");
@@ -145,12 +150,15 @@ pub(crate) fn bound(vector: &Vector) -> Verdict {
         let reply = reply.map_err(|error| error.to_string())?;
         Ok(exchange.resume(&at, Input::Reply(reply)))
     };
-    match told(&vector.input["introspection_cnf"]["x5t#S256"])? {
+    match introspect_thumbprint(&vector.input["introspection_cnf"]["x5t#S256"])? {
         Err(error) => refused(&error, vector)?,
         Ok(_) => holds("is accepted", vector.expected["ok"] == true)?,
     }
-    let own = told(&json!(proven.x5t_s256))?;
-    holds("is accepted with its own", matches!(own, Ok(Step::Done(_))))
+    let own_certificate = introspect_thumbprint(&json!(proven.x5t_s256))?;
+    holds(
+        "is accepted with its own",
+        matches!(own_certificate, Ok(Step::Done(_))),
+    )
 }
 
 /// The verifier of a resource server, which is not a client.
@@ -163,7 +171,7 @@ fn verifier(expect: &Value) -> Result<AccessTokenVerifier, oauth_core::Error> {
     let acr = texts(&expect["acr_values"]);
     let mut verifier = AccessTokenVerifier::new(server, audience)
         .with_algs(algs(&expect["allowed_algs"]))
-        .require_scope(Scope::of(scope.iter().map(String::as_str))?)
+        .require_scope(Scope::from_names(scope.iter().map(String::as_str))?)
         .require_acr(acr.iter().map(String::as_str))?;
     if let Some(age) = expect["max_age"].as_u64() {
         verifier = verifier.require_max_age(Duration::from_secs(age));

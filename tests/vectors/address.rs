@@ -46,10 +46,10 @@ pub(crate) fn address(vector: &Vector) -> Verdict {
         let second = vector
             .text("second_lookup")
             .map(|text| vec![text.to_owned()]);
-        let parse = |answer: Vec<String>| answer.iter().map(|text| text.parse()).collect();
-        let answers: Result<Vec<Vec<IpAddr>>, _> =
+        let parse = |addresses: Vec<String>| addresses.iter().map(|text| text.parse()).collect();
+        let response_specs: Result<Vec<Vec<IpAddr>>, _> =
             std::iter::once(first).chain(second).map(parse).collect();
-        let connected = connected(&answers.map_err(|_| "no address")?)?;
+        let connected = connected(&response_specs.map_err(|_| "no address")?)?;
         let want = vector.expected["connects_to"].as_str();
         same(
             "connects_to",
@@ -64,28 +64,28 @@ struct Lookups(Mutex<(usize, Vec<Vec<IpAddr>>)>);
 
 impl Resolve for Lookups {
     fn resolve(&self, _: oauth_reqwest::reqwest::dns::Name) -> Resolving {
-        let answer = self.0.lock().map(|mut state| {
+        let addresses = self.0.lock().map(|mut state| {
             let at = state.0;
             state.0 += 1;
             state.1.get(at).cloned().unwrap_or_default()
         });
-        let found = answer.unwrap_or_default().into_iter();
+        let found = addresses.unwrap_or_default().into_iter();
         let found = found.map(|ip| SocketAddr::new(ip, 0)).collect::<Vec<_>>();
         Box::pin(std::future::ready(Ok(Box::new(found.into_iter()) as Addrs)))
     }
 }
 
 /// The first address that one connection tries, after a single lookup.
-fn connected(answers: &[Vec<IpAddr>]) -> Result<Option<IpAddr>, String> {
-    let lookups = Arc::new(Lookups(Mutex::new((0, answers.to_vec()))));
+fn connected(address_lists: &[Vec<IpAddr>]) -> Result<Option<IpAddr>, String> {
+    let lookups = Arc::new(Lookups(Mutex::new((0, address_lists.to_vec()))));
     let resolver = PublicOnly::new(Arc::clone(&lookups) as Arc<dyn Resolve>);
     let name = "as.example".parse().map_err(|_| "no name")?;
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     let found = runtime.block_on(resolver.resolve(name));
-    let asked = lookups.0.lock().map_or(0, |state| state.0);
-    if asked != 1 {
-        return Err(format!("{asked} lookups for one connection"));
+    let lookup_count = lookups.0.lock().map_or(0, |state| state.0);
+    if lookup_count != 1 {
+        return Err(format!("{lookup_count} lookups for one connection"));
     }
     let Ok(found) = found else { return Ok(None) };
     let found: Vec<_> = found.map(|to| to.ip()).collect();
@@ -111,8 +111,8 @@ fn is_sent(text: &str) -> Result<bool, String> {
     let driver = transport
         .blocking_driver()
         .map_err(|error| error.to_string())?;
-    let asked = DiscoveryRequest::new(issuer).address_policy(RequestAddressPolicy::PublicOnly);
-    match driver.run(discover_with(asked)) {
+    let discovery = DiscoveryRequest::new(issuer).address_policy(RequestAddressPolicy::PublicOnly);
+    match driver.run(discover_with(discovery)) {
         Err(error) => Ok(error.code() != "lost.not_public"),
         Ok(_) => Ok(true),
     }
@@ -120,8 +120,8 @@ fn is_sent(text: &str) -> Result<bool, String> {
 
 /// A redirect of a document fetch is not followed.
 fn redirect(vector: &Vector) -> Verdict {
-    let said = vector.must("metadata_response")?;
-    let (status, location) = said.split_once(" -> ").ok_or("no redirect")?;
+    let metadata = vector.must("metadata_response")?;
+    let (status, location) = metadata.split_once(" -> ").ok_or("no redirect")?;
     let issuer = Issuer::parse("https://as.example").map_err(|error| error.to_string())?;
     let mut exchange = discover_with(
         DiscoveryRequest::new(issuer).address_policy(RequestAddressPolicy::PublicOnly),

@@ -11,7 +11,7 @@ use crate::format::{Failure, Verdict};
 use crate::lang::Lang;
 use crate::player::Player;
 use crate::registration;
-use crate::said::{Done, Refusal, Sent, TokensSaid, TurnOutput};
+use crate::said::{Done, Refusal, Sent, TokensOutput, TurnOutput};
 
 /// The result of a call: a value, or the library's refusal.
 pub(crate) type Outcome<T> = Result<Result<T, Refusal>, Failure>;
@@ -52,8 +52,8 @@ impl Runner {
         conversation: &Conversation,
     ) -> Result<Vec<TurnOutput>, Failure> {
         let entries = self.player.play(conversation)?;
-        if entries.len() != conversation.talk.len() {
-            let (got, want) = (entries.len(), conversation.talk.len());
+        if entries.len() != conversation.turns.len() {
+            let (got, want) = (entries.len(), conversation.turns.len());
             return Err(format!("{got} entries for {want} turns").into());
         }
         let secrets = secrets(conversation);
@@ -61,7 +61,7 @@ impl Runner {
         if let Some(text) = shown.find(|text| secrets.iter().any(|secret| text.contains(secret))) {
             return Err(format!("a secret is shown: {text}").into());
         }
-        Ok(entries.into_iter().map(|entry| entry.said).collect())
+        Ok(entries.into_iter().map(|entry| entry.output).collect())
     }
 
     /// Every text that the language rendered in a conversation.
@@ -70,7 +70,7 @@ impl Runner {
             return Err(Failure::OutOfReach(reason));
         }
         let entries = self.player.play(conversation)?;
-        let threw = entries.iter().find_map(|entry| match &entry.said {
+        let threw = entries.iter().find_map(|entry| match &entry.output {
             TurnOutput::Threw(what) => Some(what.clone()),
             _ => None,
         });
@@ -98,7 +98,7 @@ impl Runner {
         rules: &Rules,
         secret: &str,
         reply: Reply,
-    ) -> Outcome<TokensSaid> {
+    ) -> Outcome<TokensOutput> {
         let server = as_example(rules);
         let conversation = if self.lang == Lang::Browser {
             let client = public("s6BhdRkqt3");
@@ -112,10 +112,10 @@ impl Runner {
         let conversation = conversation
             .then(1, TurnInput::Reply(reply))
             .then(2, TurnInput::Begin);
-        let mut said = self.play(&conversation)?.into_iter();
-        request(said.next())?;
-        let tokens = tokens(said.next())?;
-        match said.next() {
+        let mut outputs = self.play(&conversation)?.into_iter();
+        request(outputs.next())?;
+        let tokens = tokens(outputs.next())?;
+        match outputs.next() {
             Some(TurnOutput::Error(error)) if error.code == "misuse.already_finished" => Ok(tokens),
             other => Err(format!("want the call to be finished, got {other:?}").into()),
         }
@@ -126,17 +126,20 @@ impl Runner {
 fn secrets(conversation: &Conversation) -> Vec<String> {
     let client = conversation.client.as_ref();
     let secret = client.and_then(|client| client.secret.clone());
-    let of_turns = conversation.talk.iter().flat_map(|turn| match &turn.input {
-        TurnInput::Password { password, .. } => vec![password.clone()],
-        TurnInput::Revoke(asked) | TurnInput::Introspect(asked) => {
-            asked.token.iter().cloned().collect()
-        }
-        TurnInput::Operation(operations) => operations
-            .values()
-            .flat_map(registration::secrets)
-            .collect(),
-        _ => Vec::new(),
-    });
+    let of_turns = conversation
+        .turns
+        .iter()
+        .flat_map(|turn| match &turn.input {
+            TurnInput::Password { password, .. } => vec![password.clone()],
+            TurnInput::Revoke(token_input) | TurnInput::Introspect(token_input) => {
+                token_input.token.iter().cloned().collect()
+            }
+            TurnInput::Operation(operations) => operations
+                .values()
+                .flat_map(registration::secrets)
+                .collect(),
+            _ => Vec::new(),
+        });
     // A short text may occur anywhere by chance.
     let secrets = secret.into_iter().chain(of_turns);
     secrets.filter(|secret| secret.len() >= 10).collect()
@@ -211,8 +214,8 @@ fn merge(value: &mut Value, members: Value) {
 }
 
 /// The request that was sent, or the refusal.
-pub(crate) fn sent(said: Option<TurnOutput>) -> Outcome<Sent> {
-    match said {
+pub(crate) fn sent(output: Option<TurnOutput>) -> Outcome<Sent> {
+    match output {
         Some(TurnOutput::Send(sent)) => Ok(Ok(sent)),
         Some(TurnOutput::Error(refusal)) => Ok(Err(refusal)),
         other => Err(format!("want a request, got {other:?}").into()),
@@ -220,13 +223,13 @@ pub(crate) fn sent(said: Option<TurnOutput>) -> Outcome<Sent> {
 }
 
 /// The request that was sent; a failure if there is none.
-pub(crate) fn request(said: Option<TurnOutput>) -> Result<Sent, Failure> {
-    sent(said)?.map_err(|refusal| refusal.message.into())
+pub(crate) fn request(output: Option<TurnOutput>) -> Result<Sent, Failure> {
+    sent(output)?.map_err(|refusal| refusal.message.into())
 }
 
 /// The tokens that were received, or the refusal.
-pub(crate) fn tokens(said: Option<TurnOutput>) -> Outcome<TokensSaid> {
-    match said {
+pub(crate) fn tokens(output: Option<TurnOutput>) -> Outcome<TokensOutput> {
+    match output {
         Some(TurnOutput::Done(Done::Tokens(tokens))) => Ok(Ok(tokens)),
         Some(TurnOutput::Error(refusal)) => Ok(Err(refusal)),
         other => Err(format!("want tokens, got {other:?}").into()),
@@ -242,15 +245,13 @@ impl Sent {
     /// The form parameter of this name.
     pub(crate) fn parameter(&self, name: &str) -> Result<Option<String>, Failure> {
         let mut form = self.form()?.into_iter();
-        Ok(form
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value))
+        Ok(form.find(|(key, _)| key == name).map(|(_, value)| value))
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         headers
-            .find(|(known, _)| known == name)
+            .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
     }
 }

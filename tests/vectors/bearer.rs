@@ -30,15 +30,15 @@ pub(crate) fn redirect_uri(vector: &Vector, runner: &mut Runner) -> Verdict {
         redirect_uris: Some(vec![uri.to_owned()]),
         ..public("s6BhdRkqt3")
     };
-    let ask = AuthorizeInput {
+    let authorize_input = AuthorizeInput {
         redirect_uri: uri.to_owned(),
         ..AuthorizeInput::default()
     };
     let server = as_example(&Rules::default());
-    let conversation =
-        Conversation::new(Some(server), Some(client)).then(0, TurnInput::Authorize(ask));
-    let said = runner.play(&conversation)?.pop();
-    let sent = match said {
+    let conversation = Conversation::new(Some(server), Some(client))
+        .then(0, TurnInput::Authorize(authorize_input));
+    let output = runner.play(&conversation)?.pop();
+    let sent = match output {
         Some(TurnOutput::Authorized { url, .. }) => parameter(&url, "redirect_uri")?,
         Some(TurnOutput::Error(refusal)) if refusal.code == "redirect_uri.refused" => None,
         other => return Err(format!("want a URL, or the URI refused, got {other:?}").into()),
@@ -237,12 +237,12 @@ fn challenged(vector: &Vector, runner: &mut Runner) -> Verdict {
     let server = as_example(&Rules::default());
     let conversation = Conversation::new(Some(server), Some(public("s6BhdRkqt3")))
         .then(0, TurnInput::Verdict { status, headers });
-    let Some(TurnOutput::Verdict(said)) = runner.play(&conversation)?.pop() else {
+    let Some(TurnOutput::Verdict(verdict)) = runner.play(&conversation)?.pop() else {
         return Err("want a verdict".into());
     };
     let action = vector.expected["action"].as_str().unwrap_or_default();
-    same("renews", said.renews, action.contains("retry once"))?;
-    if let Some(name) = said.name {
+    same("renews", verdict.renews, action.contains("retry once"))?;
+    if let Some(name) = verdict.name {
         let fits = match name.as_str() {
             "renew" => action.contains("retry once"),
             "refused" | "pass" => action.contains("surface"),
@@ -276,15 +276,15 @@ fn of_the_core(status: u16, field: Option<&str>, action: &str) -> Verdict {
             max_age,
             ..
         }) => {
-            let says = |name: &str, value: Option<String>| match value {
+            let holds_parameter = |name: &str, value: Option<String>| match value {
                 Some(value) => action.contains(&format!("{name}={value}")),
                 None => !action.contains(name),
             };
             let acr = (!acr_values.is_empty()).then(|| format!("\"{}\"", acr_values.join(" ")));
             let age = max_age.map(|age| age.to_string());
             action.starts_with("new authorization")
-                && says("acr_values", acr)
-                && says("max_age", age)
+                && holds_parameter("acr_values", acr)
+                && holds_parameter("max_age", age)
         }
         Asking::WidenScope(scope) => {
             action.contains("scope")

@@ -108,7 +108,7 @@ fn other_channels(vector: &Vector) -> Verdict {
         .map(|iss| vec![("iss".into(), Cow::from(iss))]);
     // With a JARM response only its claims are parameters; what stands beside it is not read.
     let from_claims = claims
-        .map(Callback::of)
+        .map(Callback::from_pairs)
         .transpose()
         .map_err(|error| error.to_string())?;
     let named = match &from_claims {
@@ -166,7 +166,7 @@ fn in_other_channels(vector: &Vector, runner: &mut Runner) -> Verdict {
     };
     let calls = Calls::new(packages::server(issuer, &Value::Null), public("client1"));
     let calls = calls.call(NOW, redeem, vec![Reply::json(&key_set(&Value::Null))]);
-    let came = calls.ask(runner)?.pop().ok_or("no call")?;
+    let came = calls.play(runner)?.pop().ok_or("no call")?;
     match came.end {
         Some(end) => packages::judge(vector, end).map(drop),
         None => {

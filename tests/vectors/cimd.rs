@@ -44,12 +44,12 @@ pub(crate) fn document(vector: &Vector, runner: &mut Runner) -> Verdict {
         return Ok(());
     };
     let warnings = made.get("warnings").map(texts).unwrap_or_default();
-    let wanted = vector.expected["warning"].as_str();
-    let wanted = wanted.map(|wanted| match wanted {
-        _ if wanted == Warning::Large.text() => Warning::Large.code().to_owned(),
+    let expected_value = vector.expected["warning"].as_str();
+    let expected_value = expected_value.map(|expected_value| match expected_value {
+        _ if expected_value == Warning::Large.text() => Warning::Large.code().to_owned(),
         other => other.to_owned(),
     });
-    same("warnings", warnings, wanted.into_iter().collect())?;
+    same("warnings", warnings, expected_value.into_iter().collect())?;
     // The printed document is accepted too, and has the same contents.
     let printed = made["document"].as_str().unwrap_or_default();
     let again = serde_json::from_str(printed).map_err(|error| error.to_string())?;
@@ -73,9 +73,9 @@ fn made(
         arguments["mcp"] = true.into();
     }
     let server = ServerConfig::of("https://as.example", json!({}), &Rules::default());
-    let talk = Conversation::new(Some(server), Some(public(id)));
-    let talk = talk.then(0, TurnInput::operation("client_id_metadata", arguments));
-    match runner.play(&talk)?.into_iter().next() {
+    let conversation = Conversation::new(Some(server), Some(public(id)));
+    let conversation = conversation.then(0, TurnInput::operation("client_id_metadata", arguments));
+    match runner.play(&conversation)?.into_iter().next() {
         Some(TurnOutput::Done(Done::Record(Value::Object(made)))) => Ok(Ok(made)),
         Some(TurnOutput::Error(refusal)) => Ok(Err(refusal)),
         other => Err(format!("want a document, got {other:?}").into()),
@@ -103,9 +103,10 @@ fn kibibytes(size: &str) -> Result<String, String> {
 /// The fallback for a server that does not support client ids that are URLs.
 fn fallback(vector: &Vector, members: &Value) -> Verdict {
     use Identification::{ByHand, DynamicRegistration};
-    let wanted = vector.expected["fallback"].as_str();
-    let known = "dynamic registration if registration_endpoint, else ask for a client id";
-    same("fallback", wanted, Some(known))?;
+    let expected_value = vector.expected["fallback"].as_str();
+    let supported_fallback =
+        "dynamic registration if registration_endpoint, else ask for a client id";
+    same("fallback", expected_value, Some(supported_fallback))?;
     holds(
         "an error is not wanted",
         wanted_classes(&vector.expected).is_empty(),

@@ -5,17 +5,21 @@ use crate::format::Verdict;
 use crate::said::Refusal;
 
 /// Checks that an error falls into one of the wanted classes.
-pub(crate) fn check(error: &Refusal, wanted: &[&str]) -> Verdict {
+pub(crate) fn check(error: &Refusal, expected: &[&str]) -> Verdict {
     let classes = classes(error);
-    let fits = wanted
+    let fits = expected
         .iter()
         .any(|want| *want == "any" || classes.contains(want));
     if fits {
         Ok(())
-    } else if wanted.is_empty() {
+    } else if expected.is_empty() {
         Err(format!("refused with {}, want success", error.code).into())
     } else {
-        Err(format!("refused with {} ({classes:?}), want {wanted:?}", error.code).into())
+        Err(format!(
+            "refused with {} ({classes:?}), want {expected:?}",
+            error.code
+        )
+        .into())
     }
 }
 

@@ -105,9 +105,7 @@ fn form(request: &Request<Bytes>) -> Vec<(String, String)> {
 
 fn parameter(request: &Request<Bytes>, name: &str) -> Option<String> {
     let mut pairs = form(request).into_iter();
-    pairs
-        .find(|(known, _)| known == name)
-        .map(|(_, value)| value)
+    pairs.find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
 fn part(jwt: &str, number: usize) -> Result<Value, String> {
@@ -122,7 +120,7 @@ fn credentials(client: &Client, seed: u8) -> Result<Request<Bytes>, String> {
     sent(client.client_credentials(Scope::none()), seed).map_err(text)
 }
 
-fn assertion_of(request: &Request<Bytes>) -> Result<String, String> {
+fn client_assertion_in(request: &Request<Bytes>) -> Result<String, String> {
     parameter(request, "client_assertion").ok_or_else(|| "no assertion".to_owned())
 }
 
@@ -137,9 +135,9 @@ fn call(client: &Client, endpoint: &str) -> Result<Request<Bytes>, String> {
         }
         "par" => {
             let uri = RedirectUri::parse("https://rp.example/cb").map_err(text)?;
-            let mut ask = AuthorizationRequest::new(uri);
-            ask.push = Push::Always;
-            sent(client.begin_authorization(ask), 1).map_err(text)
+            let mut request = AuthorizationRequest::new(uri);
+            request.push = Push::Always;
+            sent(client.begin_authorization(request), 1).map_err(text)
         }
         other => Err(format!("no endpoint {other}")),
     }
@@ -187,11 +185,11 @@ pub(crate) fn client_assertion(vector: &Vector) -> Verdict {
     let auth = ClientAuth::assertion(assertion.audience(audience));
     let client = Client::new(server(issuer, &more)?, ClientId::new(id), auth).map_err(text)?;
     let request = call(&client, vector.text("endpoint").unwrap_or("token"))?;
-    let jwt = assertion_of(&request)?;
+    let jwt = client_assertion_in(&request)?;
     let (header, claims) = (part(&jwt, 0)?, part(&jwt, 1)?);
     if expected["jti_differs"] == true {
         // A request after a loss is another call, and so another moment.
-        let other = part(&assertion_of(&credentials(&client, 2)?)?, 1)?;
+        let other = part(&client_assertion_in(&credentials(&client, 2)?)?, 1)?;
         return holds("another jti", claims["jti"] != other["jti"]);
     }
     if let Some(names) = expected["must_have"].as_array() {
@@ -211,13 +209,13 @@ pub(crate) fn client_assertion(vector: &Vector) -> Verdict {
             claims["sub"].as_str(),
         );
     }
-    for (of, wanted) in [
+    for (of, expected_value) in [
         (&header, &expected["header"]),
         (&header, &expected["header_has"]),
         (&claims, &expected["claims"]),
     ] {
         // Random values differ.
-        let members = wanted
+        let members = expected_value
             .as_object()
             .into_iter()
             .flatten()
@@ -227,14 +225,14 @@ pub(crate) fn client_assertion(vector: &Vector) -> Verdict {
             same(name, &of[name], value)?;
         }
     }
-    if let Some(wanted) = expected["aud"].as_str() {
+    if let Some(expected_value) = expected["aud"].as_str() {
         let endpoint = format!("{ISSUER}/revoke");
-        let wanted = if input.get("issuer") == Some(&Value::Null) {
+        let expected_value = if input.get("issuer") == Some(&Value::Null) {
             endpoint.as_str()
         } else {
-            wanted
+            expected_value
         };
-        same("aud", claims["aud"].as_str(), Some(wanted))?;
+        same("aud", claims["aud"].as_str(), Some(expected_value))?;
     }
     holds("one audience", claims["aud"].is_string())
 }
@@ -365,8 +363,8 @@ pub(crate) fn source_of_assertions(vector: &Vector) -> Verdict {
     let auth = ClientAuth::federated(assertion);
     let client = Client::new(server, ClientId::new("client1"), auth).map_err(text)?;
     let mut asserted = Vec::new();
-    let asked = input["requests"].as_array();
-    let times = asked.map_or(vec![NOW], |asked| {
+    let request_specs = input["requests"].as_array();
+    let times = request_specs.map_or(vec![NOW], |asked| {
         let times = asked
             .iter()
             .map(|request| request["now"].as_u64().unwrap_or(NOW));
@@ -384,22 +382,22 @@ pub(crate) fn source_of_assertions(vector: &Vector) -> Verdict {
         result = run(exchange, now, &mut replies, &mut asserted, &mut last);
     }
     let expected = &vector.expected;
-    if let Some(wanted) = expected["requests"].as_u64() {
-        same("requests", asserted.len() as u64, wanted)?;
+    if let Some(expected_value) = expected["requests"].as_u64() {
+        same("requests", asserted.len() as u64, expected_value)?;
     }
-    let wanted = expected["client_assertions"]
+    let expected_value = expected["client_assertions"]
         .as_array()
         .into_iter()
         .flatten();
-    let wanted: Vec<_> = wanted
+    let expected_value: Vec<_> = expected_value
         .chain(expected.get("client_assertion"))
         .filter_map(Value::as_str)
         .collect();
-    if !wanted.is_empty() {
+    if !expected_value.is_empty() {
         same(
             "assertions",
             asserted.iter().map(String::as_str).collect(),
-            wanted,
+            expected_value,
         )?;
     }
     let request = last.as_ref();
@@ -449,9 +447,9 @@ fn run(
             Step::Send(request) => {
                 asserted.push(parameter(&request, "client_assertion").unwrap_or_default());
                 *last = Some(request);
-                let good =
+                let valid_response =
                     json!({"status": 200, "body": r#"{"access_token":"a","token_type":"Bearer"}"#});
-                let reply = replies.next().unwrap_or(good);
+                let reply = replies.next().unwrap_or(valid_response);
                 let status = reply["status"]
                     .as_u64()
                     .and_then(|status| u16::try_from(status).ok());

@@ -29,8 +29,8 @@ pub(crate) fn core(vector: &Vector) -> Verdict {
             // This client has no implicit grant.
             same("implicit", &input["implicit"], &json!(false))?;
             let needed = server(input)?.needs_distinct_redirect_uri();
-            let wanted = vector.expected["distinct_redirect_needed"].as_bool();
-            same("distinct_redirect_needed", Some(needed), wanted)
+            let expected_value = vector.expected["distinct_redirect_needed"].as_bool();
+            same("distinct_redirect_needed", Some(needed), expected_value)
         }
         () => Ok(()),
     }
@@ -48,9 +48,9 @@ pub(crate) fn callback(vector: &Vector, runner: &mut Runner) -> Verdict {
         &vector.expected["token_requests"],
         &json!(0),
     )?;
-    let said = |name: &str| input[name].as_str().map(str::to_owned);
-    let begun = (said("flow_context"), said("flow_started_by"));
-    let arrived = (said("callback_context"), said("callback_user"));
+    let input_text = |name: &str| input[name].as_str().map(str::to_owned);
+    let begun = (input_text("flow_context"), input_text("flow_started_by"));
+    let arrived = (input_text("callback_context"), input_text("callback_user"));
     // The same callback is accepted in the context in which the flow began.
     holds(
         "the same place is good",
@@ -74,7 +74,7 @@ fn redeemed(
     begun: &Place,
     arrived: &Place,
 ) -> crate::ask::Outcome<()> {
-    let ask = AuthorizeInput {
+    let authorize_input = AuthorizeInput {
         redirect_uri: CALLBACK.to_owned(),
         context: begun.0.clone(),
         user: begun.1.clone(),
@@ -86,7 +86,7 @@ fn redeemed(
             Some(public("client-1")),
         )
     };
-    let began = begin().then(0, TurnInput::Authorize(ask.clone()));
+    let began = begin().then(0, TurnInput::Authorize(authorize_input.clone()));
     let Some(TurnOutput::Authorized { url, .. }) = runner.play(&began)?.pop() else {
         return Err("no flow has begun".into());
     };
@@ -97,7 +97,7 @@ fn redeemed(
         .as_str()
         .map_or(String::new(), |iss| format!("&iss={iss}"));
     // The same moment yields the same state.
-    let conversation = begin().then(0, TurnInput::Authorize(ask)).then(
+    let conversation = begin().then(0, TurnInput::Authorize(authorize_input)).then(
         1,
         TurnInput::RedeemAt {
             callback: format!("{CALLBACK}?code=c&state={state}{issuer}"),
@@ -114,13 +114,13 @@ fn redeemed(
 
 fn server(input: &Value) -> Result<Server, Failure> {
     let issuer = Issuer::parse("https://as.example").map_err(text)?;
-    let said = json!({
+    let metadata = json!({
         "issuer": "https://as.example",
         "token_endpoint": "https://as.example/token",
         "authorization_response_iss_parameter_supported": input["iss_advertised"],
     });
-    let document = said.to_string();
-    let server = match (input["endpoints_from"].as_str(), parse(&document), said) {
+    let document = metadata.to_string();
+    let server = match (input["endpoints_from"].as_str(), parse(&document), metadata) {
         (Some("metadata"), Ok(Json::Object(document)), _) => {
             Server::read(&issuer, &document, Rules::default())
         }
@@ -139,23 +139,23 @@ fn contexts(vector: &Vector) -> Result<Verdict, Error> {
         .unwrap_or_default();
     let mut contexts = Vec::new();
     for (place, context) in listed.iter().enumerate() {
-        let said = |name: &str| context[name].as_str().unwrap_or_default();
+        let context_text = |name: &str| context[name].as_str().unwrap_or_default();
         let server = Server::new(Issuer::parse("https://as.example")?)
             .with_endpoint(EndpointKind::Token, "https://as.example/token")?;
         // By default each context has its own registration.
-        let registration = match said("registration") {
+        let registration = match context_text("registration") {
             "" => format!("client-{place}"),
             named => named.to_owned(),
         };
         let client_id = ClientId::new(&registration);
-        let base = match said("redirect_base") {
+        let base = match context_text("redirect_base") {
             "" => CALLBACK,
             base => base,
         };
-        let uri = RedirectUri::parse(base)?.of_context(said("id"))?;
+        let uri = RedirectUri::parse(base)?.of_context(context_text("id"))?;
         contexts.push(ConnectionContext::new(
-            said("id"),
-            said("owner"),
+            context_text("id"),
+            context_text("owner"),
             &server,
             &client_id,
             uri,
@@ -177,12 +177,12 @@ fn judged(vector: &Vector, contexts: &[ConnectionContext], checked: Result<(), E
         .iter()
         .enumerate()
         .all(|(place, uri)| !uris[..place].contains(uri));
-    let wanted = vector.expected["redirect_uris_differ"].as_bool();
-    same("redirect_uris_differ", Some(differ), wanted)?;
+    let expected_value = vector.expected["redirect_uris_differ"].as_bool();
+    same("redirect_uris_differ", Some(differ), expected_value)?;
     let mut named = contexts.iter();
     let is_in = named.all(|context| context.redirect_uri.as_str().contains(&context.id));
-    let wanted = vector.expected["context_in_redirect_uri"].as_bool();
-    same("context_in_redirect_uri", Some(is_in), wanted)?;
+    let expected_value = vector.expected["context_in_redirect_uri"].as_bool();
+    same("context_in_redirect_uri", Some(is_in), expected_value)?;
     // A shared redirect URI without an identifier is refused.
     let mut shared = contexts.to_vec();
     for context in &mut shared {

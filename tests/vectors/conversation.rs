@@ -14,7 +14,7 @@ use crate::fields::{Fields, Reply, Text};
 pub(crate) struct Conversation {
     pub(crate) server: Option<ServerConfig>,
     pub(crate) client: Option<ClientConfig>,
-    pub(crate) talk: Vec<Turn>,
+    pub(crate) turns: Vec<Turn>,
 }
 
 /// The authorization server: a preset, or a metadata document.
@@ -258,17 +258,17 @@ impl Conversation {
         Self {
             server,
             client,
-            talk: Vec::new(),
+            turns: Vec::new(),
         }
     }
 
     /// Appends a turn whose seed does not matter.
     #[must_use]
     pub(crate) fn then(mut self, now: u64, input: TurnInput) -> Self {
-        self.talk.push(Turn {
+        self.turns.push(Turn {
             now,
             // Each turn has a different seed.
-            seed: format!("{:02x}", (self.talk.len() + 7) % 256).repeat(32),
+            seed: format!("{:02x}", (self.turns.len() + 7) % 256).repeat(32),
             hold: false,
             input,
         });
@@ -281,10 +281,10 @@ impl Conversation {
         if let Some(server) = &mut whole.server {
             server.complete()?;
         }
-        for turn in &mut whole.talk {
+        for turn in &mut whole.turns {
             let at = turn.moment()?;
-            if let TurnInput::Authorize(ask) = &mut turn.input {
-                ask.drawn = Some(DrawnValues::at(at)?);
+            if let TurnInput::Authorize(authorize_input) = &mut turn.input {
+                authorize_input.drawn = Some(DrawnValues::at(at)?);
             }
         }
         Ok(whole)
@@ -357,14 +357,14 @@ impl DrawnValues {
             oauth_facade::Server::from_metadata("https://as.example", metadata, Transport::Https);
         let client =
             oauth_facade::Client::new(&server.map_err(text)?, "id", oauth_facade::Auth::None);
-        let ask = oauth_facade::Authorize {
+        let authorize = oauth_facade::Authorize {
             scope: oauth_core::Scope::parse("openid").map_err(text)?,
             ..oauth_facade::Authorize::new("https://app.example/cb")
         };
-        let begun = client
-            .and_then(|client| client.authorize(&moment, &ask))
+        let authorization = client
+            .and_then(|client| client.authorize(&moment, &authorize))
             .map_err(text)?;
-        let flow: Value = serde_json::from_str(begun.pending.to_json().expose())
+        let flow: Value = serde_json::from_str(authorization.pending.to_json().expose())
             .map_err(|error| error.to_string())?;
         let member = |name: &str| {
             flow[name]

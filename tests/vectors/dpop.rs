@@ -55,7 +55,7 @@ fn server(metadata: &Value) -> Result<Server, Error> {
         .with_endpoint(EndpointKind::Token, "https://as.example/token")?
         .with_endpoint(EndpointKind::Authorization, "https://as.example/authorize")?;
     Ok(match metadata.as_object() {
-        Some(said) => server.with_metadata(said.clone()),
+        Some(metadata) => server.with_metadata(metadata.clone()),
         None => server,
     })
 }
@@ -71,10 +71,10 @@ pub(crate) fn bound() -> Result<Client, Error> {
 
 /// A token bound to this client's key.
 pub(crate) fn token(client: &Client, access_token: &str) -> Result<Tokens, String> {
-    let said = json!({ "access_token": access_token, "token_type": "DPoP" });
+    let response_body = json!({ "access_token": access_token, "token_type": "DPoP" });
     let mut exchange = client.token(ClientCredentials, TokenRequest::new());
     let _ = exchange.resume(&moment(250), Input::Begin);
-    match exchange.resume(&moment(250), reply(200, &[], &said.to_string())) {
+    match exchange.resume(&moment(250), reply(200, &[], &response_body.to_string())) {
         Ok(Step::Done(tokens)) => Ok(tokens),
         Ok(step) => Err(format!("{step:?}")),
         Err(error) => Err(text(error)),
@@ -276,11 +276,11 @@ fn htu(vector: &Vector, url: &str) -> Verdict {
 /// proof is for that form.
 fn parsed(vector: &Vector) -> Verdict {
     // The normalized URL is the expected one.
-    let wanted = vector.expected["htu"].as_str().ok_or("no htu")?;
+    let expected_value = vector.expected["htu"].as_str().ok_or("no htu")?;
     let client = bound().map_err(text)?;
-    let (.., proof) = api_request(&client, "GET", wanted, "a")?;
+    let (.., proof) = api_request(&client, "GET", expected_value, "a")?;
     let (_, claims) = opened(proof.as_ref())?;
-    same("htu", claims["htu"].as_str(), Some(wanted))
+    same("htu", claims["htu"].as_str(), Some(expected_value))
 }
 
 fn jkt(vector: &Vector, public: PublicJwk) -> Verdict {
@@ -297,10 +297,10 @@ fn jkt(vector: &Vector, public: PublicJwk) -> Verdict {
     let (url, _) = client
         .authorize(&moment(1), AuthorizationRequest::new(redirect_uri))
         .map_err(text)?;
-    let wanted = vector.expected["dpop_jkt"].as_str().ok_or("no dpop_jkt")?;
+    let expected_value = vector.expected["dpop_jkt"].as_str().ok_or("no dpop_jkt")?;
     holds(
         "dpop_jkt",
-        url.as_str().contains(&format!("dpop_jkt={wanted}")),
+        url.as_str().contains(&format!("dpop_jkt={expected_value}")),
     )
 }
 
@@ -309,10 +309,10 @@ fn nonce_syntax(vector: &Vector, nonce: &str) -> Verdict {
     let client = bound().map_err(text)?;
     let mut exchange = client.token(ClientCredentials, TokenRequest::new());
     let _ = exchange.resume(&moment(1), Input::Begin).map_err(text)?;
-    let said = json!({ "access_token": "t", "token_type": "DPoP" }).to_string();
+    let response_body = json!({ "access_token": "t", "token_type": "DPoP" }).to_string();
     let header = ("dpop-nonce".to_owned(), nonce.to_owned());
     let _ = exchange
-        .resume(&moment(2), reply(200, &[header], &said))
+        .resume(&moment(2), reply(200, &[header], &response_body))
         .map_err(text)?;
     let next = token_request(&client).map_err(text)?;
     let (_, claims) = opened(next.headers().get("dpop"))?;
@@ -384,8 +384,8 @@ fn login(client: &Client) -> Result<Login, Failure> {
     );
     let mut exchange = client.redeem(pending, &callback).map_err(text)?;
     let _ = exchange.resume(&moment(2), Input::Begin).map_err(text)?;
-    let said = json!({ "access_token": "t", "token_type": "DPoP", "refresh_token": "r" });
-    match exchange.resume(&moment(2), reply(200, &[], &said.to_string())) {
+    let response_body = json!({ "access_token": "t", "token_type": "DPoP", "refresh_token": "r" });
+    match exchange.resume(&moment(2), reply(200, &[], &response_body.to_string())) {
         Ok(Step::Done(login)) => Ok(login),
         Ok(step) => Err(format!("{step:?}").into()),
         Err(error) => Err(text(error).into()),
@@ -433,10 +433,10 @@ fn required(vector: &Vector, client: &Client) -> Verdict {
             .flatten()
             .map(|(name, _)| Value::from(name.as_str()))
             .collect();
-        let mut wanted = members.clone();
+        let mut expected_members = members.clone();
         names.sort_by_key(Value::to_string);
-        wanted.sort_by_key(Value::to_string);
-        same("members", names, wanted)?;
+        expected_members.sort_by_key(Value::to_string);
+        same("members", names, expected_members)?;
         same("typ", header["typ"].as_str(), expected["typ"].as_str())?;
         holds("public", header["jwk"].get("d").is_none())?;
         let jti = claims["jti"].as_str().unwrap_or_default();
@@ -452,7 +452,7 @@ fn required(vector: &Vector, client: &Client) -> Verdict {
         same("ath", claims["ath"].as_str(), Some(ath))?;
     }
     match (expected["authorization"].as_str(), authorization) {
-        (Some(wanted), Some(value)) => holds("authorization", value == wanted),
+        (Some(expected_members), Some(value)) => holds("authorization", value == expected_members),
         (Some(_), None) => Err("no token is sent".into()),
         (None, _) => Ok(()),
     }

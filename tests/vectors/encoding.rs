@@ -27,7 +27,7 @@ pub(crate) fn pkce(vector: &Vector, runner: &mut Runner) -> Verdict {
     if let Some(metadata) = vector.input.get("metadata") {
         return by_metadata(vector, runner, metadata);
     }
-    let given = match vector.input.get("octets").and_then(Value::as_array) {
+    let verifier_text = match vector.input.get("octets").and_then(Value::as_array) {
         Some(octets) => {
             let octets: Vec<u8> = octets
                 .iter()
@@ -40,12 +40,12 @@ pub(crate) fn pkce(vector: &Vector, runner: &mut Runner) -> Verdict {
         None => vector.must("code_verifier")?.to_owned(),
     };
     // A verifier created elsewhere can only come from a stored flow.
-    let Some(sent) = outcome(&vector.expected, redeemed(runner, &given)?)? else {
+    let Some(sent) = outcome(&vector.expected, redeemed(runner, &verifier_text)?)? else {
         return Ok(());
     };
-    same("the verifier that is sent", &sent, &given)?;
+    same("the verifier that is sent", &sent, &verifier_text)?;
     let derived = if runner.is_rust() {
-        challenges(vector, &given)
+        challenges(vector, &verifier_text)
     } else {
         Err(Failure::OutOfReach(DRAWN_INSIDE))
     };
@@ -92,7 +92,7 @@ fn authorized<'a>(
     extra: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Outcome<String> {
     let extra = extra.into_iter();
-    let ask = AuthorizeInput {
+    let authorize_input = AuthorizeInput {
         redirect_uri: "https://app.example/cb".to_owned(),
         extra: extra
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -100,7 +100,7 @@ fn authorized<'a>(
         ..AuthorizeInput::default()
     };
     let conversation = Conversation::new(Some(server), Some(public("s6BhdRkqt3")))
-        .then(0, TurnInput::Authorize(ask));
+        .then(0, TurnInput::Authorize(authorize_input));
     match runner.play(&conversation)?.pop() {
         Some(TurnOutput::Authorized { url, .. }) => Ok(Ok(url)),
         Some(TurnOutput::Error(refusal)) => Ok(Err(refusal)),
@@ -122,8 +122,8 @@ fn redeemed(runner: &mut Runner, verifier: &str) -> Outcome<String> {
     }
 }
 
-fn challenges(vector: &Vector, given: &str) -> Verdict {
-    let verifier = CodeVerifier::parse(given).map_err(|error| error.to_string())?;
+fn challenges(vector: &Vector, verifier_text: &str) -> Verdict {
+    let verifier = CodeVerifier::parse(verifier_text).map_err(|error| error.to_string())?;
     let want = vector.expected.get("ok").unwrap_or(&vector.expected);
     let method = match vector.text("method") {
         Some("plain") => ChallengeMethod::Plain,
@@ -261,9 +261,9 @@ pub(crate) fn retry_after(vector: &Vector, runner: &mut Runner) -> Verdict {
     let conversation = Conversation::new(Some(server), Some(public("s6BhdRkqt3")))
         .then(now, refresh)
         .then(now, TurnInput::Reply(reply));
-    let mut said = runner.play(&conversation)?.into_iter();
-    request(said.next())?;
-    let Some(TurnOutput::Error(refusal)) = said.next() else {
+    let mut outputs = runner.play(&conversation)?.into_iter();
+    request(outputs.next())?;
+    let Some(TurnOutput::Error(refusal)) = outputs.next() else {
         return Err("want a refusal".into());
     };
     same("advice", refusal.advice.as_str(), "retry")?;

@@ -49,7 +49,7 @@ fn server(vector: &Vector) -> Result<Server, Error> {
         |server, (kind, path)| server.with_endpoint(*kind, &format!("{issuer}/{path}")),
     )?;
     Ok(match vector.input["metadata"].as_object() {
-        Some(said) => server.with_metadata(said.clone()),
+        Some(metadata) => server.with_metadata(metadata.clone()),
         None => server,
     })
 }
@@ -61,7 +61,7 @@ fn client(vector: &Vector, rules: Rules) -> Result<Client, Error> {
     Client::new(server(vector)?.with_rules(rules), ClientId::new(id), auth)
 }
 
-fn ask() -> Result<AuthorizationRequest, Error> {
+fn authorization_request() -> Result<AuthorizationRequest, Error> {
     RedirectUri::parse("https://client.example.org/cb").map(AuthorizationRequest::new)
 }
 
@@ -76,15 +76,18 @@ fn pairs(text: &[u8]) -> Vec<(String, String)> {
     serde_urlencoded::from_bytes(text).unwrap_or_default()
 }
 
-fn reply(said: &Value) -> Input {
+fn reply(response_spec: &Value) -> Input {
     let mut reply = Response::new(Bytes::from(
-        said["body"].as_str().unwrap_or_default().to_owned(),
+        response_spec["body"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
     ));
-    let status = said["status"]
+    let status = response_spec["status"]
         .as_u64()
         .and_then(|status| u16::try_from(status).ok());
     *reply.status_mut() = StatusCode::from_u16(status.unwrap_or(200)).unwrap_or_default();
-    if let Some(kind) = said["content_type"]
+    if let Some(kind) = response_spec["content_type"]
         .as_str()
         .and_then(|kind| kind.parse().ok())
     {
@@ -94,9 +97,9 @@ fn reply(said: &Value) -> Input {
 }
 
 /// The result of an exchange whose only request gets this response.
-fn answered<E: Exchange>(mut exchange: E, said: &Value) -> Result<E::Output, Error> {
+fn resume_with<E: Exchange>(mut exchange: E, response_spec: &Value) -> Result<E::Output, Error> {
     let _ = first(&mut exchange)?;
-    match exchange.resume(&moment(), reply(said))? {
+    match exchange.resume(&moment(), reply(response_spec))? {
         Step::Done(output) => Ok(output),
         _ => unreachable!("one request"),
     }
@@ -104,17 +107,20 @@ fn answered<E: Exchange>(mut exchange: E, said: &Value) -> Result<E::Output, Err
 
 pub(crate) fn example(vector: &Vector) -> Verdict {
     let input = &vector.input;
-    if let Some(said) = input.get("revocation_response") {
+    if let Some(response) = input.get("revocation_response") {
         let client = client(vector, Rules::default()).map_err(text)?;
-        return revoked(vector, answered(client.revoke(Revocation::new("t")), said));
+        return revoked(
+            vector,
+            resume_with(client.revoke(Revocation::new("t")), response),
+        );
     }
-    if let Some(said) = input.get("introspection_response") {
+    if let Some(response) = input.get("introspection_response") {
         let client = client(vector, Rules::default()).map_err(text)?;
-        let state = answered(client.introspect(Introspection::new("t")), said);
+        let state = resume_with(client.introspect(Introspection::new("t")), response);
         return introspected(vector, state);
     }
-    if let Some(said) = input.get("par_response") {
-        return pushed(vector, said);
+    if let Some(response) = input.get("par_response") {
+        return pushed(vector, response);
     }
     if let Some(form) = vector.text("parse_form") {
         return pushed_body(vector, form);
@@ -144,46 +150,53 @@ fn introspected(vector: &Vector, state: Result<IntrospectionResponse, Error>) ->
     let Some(state) = expect::outcome(&vector.expected, state)? else {
         return Ok(());
     };
-    let wanted = &vector.expected["ok"];
+    let expected_value = &vector.expected["ok"];
     let active = match state {
         IntrospectionResponse::Active(token) => Some(token),
         _ => None,
     };
-    same("active", Some(active.is_some()), wanted["active"].as_bool())?;
+    same(
+        "active",
+        Some(active.is_some()),
+        expected_value["active"].as_bool(),
+    )?;
     let Some(token) = active else {
         return Ok(());
     };
-    if let Some(names) = wanted["scope"].as_array() {
+    if let Some(names) = expected_value["scope"].as_array() {
         let scope = token.scope.clone().unwrap_or_default();
         let got: Vec<_> = scope.iter().map(Value::from).collect();
         same("scope", &got, names)?;
     }
-    let sub = wanted["sub"].as_str();
+    let sub = expected_value["sub"].as_str();
     holds("sub", sub.is_none() || sub == token.subject.as_deref())
 }
 
-fn pushed(vector: &Vector, said: &Value) -> Verdict {
+fn pushed(vector: &Vector, response_spec: &Value) -> Verdict {
     let begin = |strictness| {
         let rules = Rules {
             strictness,
             ..Rules::default()
         };
         let client = client(vector, rules)?;
-        answered(client.begin_authorization(ask()?.pushed()), said)
+        resume_with(
+            client.begin_authorization(authorization_request()?.pushed()),
+            response_spec,
+        )
     };
     let got = begin(Strictness::Lenient);
     let Some(begun): Option<Authorization> = expect::outcome(&vector.expected, got)? else {
         return Ok(());
     };
-    let wanted = &vector.expected["ok"];
-    if let Some(uri) = wanted["request_uri"].as_str() {
+    let expected_value = &vector.expected["ok"];
+    if let Some(uri) = expected_value["request_uri"].as_str() {
         let query = pairs(begun.url.query().unwrap_or_default().as_bytes());
         let found = query.iter().find(|(name, _)| name == "request_uri");
         same("request_uri", found.map(|(_, uri)| uri.as_str()), Some(uri))?;
         return same(
             "expires_in",
             begun.expires_in,
-            wanted["expires_in"].as_u64(),
+            expected_value["expires_in"].as_u64(),
         );
     }
     // "deviation: 200 instead of 201; strict mode errors"
@@ -203,7 +216,7 @@ fn pushed_body(vector: &Vector, form: &str) -> Verdict {
             name,
             printed
                 .iter()
-                .any(|(known, said)| known == name && said == value),
+                .any(|(key, expected_value)| key == name && expected_value == value),
         )?;
     }
     let key = PrivateKey::generate(Alg::Rs256).map_err(|error| error.to_string())?;
@@ -211,7 +224,8 @@ fn pushed_body(vector: &Vector, form: &str) -> Verdict {
     let server = server(vector).map_err(text)?;
     let client = Client::new(server, ClientId::new("s6BhdRkqt3"), auth).map_err(text)?;
     let scope = Scope::parse("account-information").map_err(text)?;
-    let mut exchange = client.begin_authorization(ask().map_err(text)?.scope(scope).pushed());
+    let mut exchange =
+        client.begin_authorization(authorization_request().map_err(text)?.scope(scope).pushed());
     let request = first(&mut exchange).map_err(text)?;
     let ours = pairs(request.body());
     let names = |all: &[(String, String)]| {
@@ -225,14 +239,16 @@ fn pushed_body(vector: &Vector, form: &str) -> Verdict {
 /// A `request_uri` is used in one URL, which belongs to one flow; a second authorization gets its own.
 fn once(vector: &Vector) -> Verdict {
     let client = client(vector, Rules::default()).map_err(text)?;
-    let said = json!({ "status": 201, "content_type": "application/json",
+    let response_body = json!({ "status": 201, "content_type": "application/json",
         "body": r#"{"request_uri":"urn:x:1","expires_in":60}"# });
-    let mut exchange = client.begin_authorization(ask().map_err(text)?.pushed());
+    let mut exchange = client.begin_authorization(authorization_request().map_err(text)?.pushed());
     let _ = first(&mut exchange).map_err(text)?;
-    let done = exchange.resume(&moment(), reply(&said)).map_err(text)?;
+    let done = exchange
+        .resume(&moment(), reply(&response_body))
+        .map_err(text)?;
     holds("a URL", matches!(done, Step::Done(_)))?;
     // The exchange is finished: it cannot create a second URL.
-    let again = exchange.resume(&moment(), reply(&said)).map(drop);
+    let again = exchange.resume(&moment(), reply(&response_body)).map(drop);
     let code = again.map_err(|error| error.code());
     same("the second use", code, Err("misuse.already_finished"))
 }
@@ -279,12 +295,12 @@ fn from_par(vector: &Vector) -> Verdict {
     let client = Client::new(server.map_err(text)?, id, ClientAuth::none()).map_err(text)?;
     let uri = vector.must("request_uri")?;
     let body = json!({ "request_uri": uri, "expires_in": 60 }).to_string();
-    let said = json!({ "status": 201, "content_type": "application/json", "body": body });
-    let begun = answered(
-        client.begin_authorization(ask().map_err(text)?.pushed()),
-        &said,
+    let response_body = json!({ "status": 201, "content_type": "application/json", "body": body });
+    let authorization = resume_with(
+        client.begin_authorization(authorization_request().map_err(text)?.pushed()),
+        &response_body,
     );
-    let url = begun.map_err(text)?.url;
+    let url = authorization.map_err(text)?.url;
     let query = pairs(url.query().unwrap_or_default().as_bytes());
     let query: Vec<_> = query
         .iter()
@@ -300,7 +316,7 @@ fn from_par(vector: &Vector) -> Verdict {
 fn authorization_url(vector: &Vector) -> Verdict {
     let client = client(vector, Rules::default()).map_err(text)?;
     let begin = || {
-        let mut request = ask()?;
+        let mut request = authorization_request()?;
         for uri in texts(&vector.input["resource"]) {
             request = request.resource(&uri)?;
         }
@@ -328,7 +344,7 @@ fn authorization_url(vector: &Vector) -> Verdict {
 
 fn reserved(vector: &Vector) -> Verdict {
     let client = client(vector, Rules::default()).map_err(text)?;
-    let mut request = ask().map_err(text)?.pushed();
+    let mut request = authorization_request().map_err(text)?.pushed();
     for pair in vector.input["params"].as_array().into_iter().flatten() {
         let [name, value] = [&pair[0], &pair[1]].map(|part| part.as_str().unwrap_or_default());
         request = request.extra(name, value);
@@ -340,13 +356,13 @@ fn reserved(vector: &Vector) -> Verdict {
 fn token_reply(vector: &Vector) -> Verdict {
     let client = client(vector, Rules::default()).map_err(text)?;
     let exchange = client.token(ClientCredentials, TokenRequest::new());
-    let got = answered(exchange, &vector.input);
+    let got = resume_with(exchange, &vector.input);
     let granted = got.and_then(|tokens: Tokens| tokens.authorization_details());
     let Some(granted) = expect::outcome(&vector.expected, granted)? else {
         return Ok(());
     };
     let granted = granted.map(|all| serde_json::from_str::<Value>(&all.to_json()));
     let granted = granted.transpose().map_err(|error| error.to_string())?;
-    let wanted = vector.expected["ok"].get("authorization_details");
-    same("authorization_details", granted.as_ref(), wanted)
+    let expected_value = vector.expected["ok"].get("authorization_details");
+    same("authorization_details", granted.as_ref(), expected_value)
 }

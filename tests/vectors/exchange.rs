@@ -48,22 +48,24 @@ fn call(
     client: ClientConfig,
     now: u64,
     call: TurnInput,
-    answer: Option<&Value>,
+    response_spec: Option<&Value>,
     runner: &mut Runner,
 ) -> Result<(Result<Sent, Refusal>, Option<TurnOutput>), Failure> {
-    let mut talk = Conversation::new(Some(server), Some(client)).then(now, call);
-    if let Some(said) = answer {
-        talk = talk.then(now, TurnInput::Reply(reply(said)?));
+    let mut conversation = Conversation::new(Some(server), Some(client)).then(now, call);
+    if let Some(spec) = response_spec {
+        conversation = conversation.then(now, TurnInput::Reply(reply(spec)?));
     }
-    let mut entries = runner.play(&talk)?.into_iter();
+    let mut entries = runner.play(&conversation)?.into_iter();
     let sent = crate::ask::sent(entries.next())?;
     Ok((sent, entries.next()))
 }
 
-fn reply(said: &Value) -> Result<Reply, Failure> {
-    let kind = said["content_type"].as_str().unwrap_or("application/json");
+fn reply(response_spec: &Value) -> Result<Reply, Failure> {
+    let kind = response_spec["content_type"]
+        .as_str()
+        .unwrap_or("application/json");
     let headers = json!({ "content-type": kind });
-    let written = json!({ "status": said["status"], "headers": headers, "body": said["body"] });
+    let written = json!({ "status": response_spec["status"], "headers": headers, "body": response_spec["body"] });
     serde_json::from_value(written).map_err(|error| error.to_string().into())
 }
 
@@ -79,12 +81,12 @@ fn compare(vector: &Vector, sent: &Sent) -> Verdict {
     let mut form = sent.form()?;
     let pairs = expected["params"].as_array().into_iter().flatten();
     let pairs = pairs.filter_map(|pair| texts(pair).try_into().ok());
-    let mut wanted: Vec<_> = pairs
+    let mut expected_pairs: Vec<_> = pairs
         .map(|[name, value]: [String; 2]| (name, value))
         .collect();
     form.sort();
-    wanted.sort();
-    same("parameters", form, wanted)?;
+    expected_pairs.sort();
+    same("parameters", form, expected_pairs)?;
     for (name, value) in expected["headers"].as_object().into_iter().flatten() {
         same(name, sent.header(name), value.as_str())?;
     }
@@ -92,7 +94,7 @@ fn compare(vector: &Vector, sent: &Sent) -> Verdict {
 }
 
 /// Those of these arguments that the vector contains.
-fn given(vector: &Vector, names: &[&str]) -> BTreeMap<String, Value> {
+fn vector_arguments(vector: &Vector, names: &[&str]) -> BTreeMap<String, Value> {
     let named = names.iter().filter_map(|name| {
         let value = vector.input.get(*name)?;
         // A package accepts several, and the vectors have one.
@@ -115,7 +117,7 @@ fn exchange(vector: &Vector, runner: &mut Runner) -> Verdict {
         "audience",
         "scope",
     ];
-    let mut arguments = given(vector, &names);
+    let mut arguments = vector_arguments(vector, &names);
     let usual = [
         ("subject_token", "s"),
         ("subject_token_type", "access_token"),
@@ -129,7 +131,7 @@ fn exchange(vector: &Vector, runner: &mut Runner) -> Verdict {
     let is_exchange = vector
         .text("grant")
         .is_none_or(|grant| grant.contains("exchange"));
-    let asked = || {
+    let operation = || {
         if is_exchange {
             TurnInput::operation("token_exchange", json!(arguments))
         } else {
@@ -140,7 +142,7 @@ fn exchange(vector: &Vector, runner: &mut Runner) -> Verdict {
     };
     let token_endpoint = vector.expected["url"].as_str();
     let token_endpoint = token_endpoint.unwrap_or("https://as.example.com/as/token.oauth2");
-    let answer = vector.input.get("body").map(|_| &vector.input);
+    let response_spec = vector.input.get("body").map(|_| &vector.input);
     let mut play = |rules: &Rules| {
         let server = server(
             "https://as.example.com",
@@ -152,8 +154,8 @@ fn exchange(vector: &Vector, runner: &mut Runner) -> Verdict {
             server,
             confidential("client1", "s3cr3t"),
             NOW,
-            asked(),
-            answer,
+            operation(),
+            response_spec,
             runner,
         )
     };
@@ -182,13 +184,13 @@ fn exchange(vector: &Vector, runner: &mut Runner) -> Verdict {
 }
 
 fn exchanged(vector: &Vector, sent: Result<Sent, Refusal>, end: Option<TurnOutput>) -> Verdict {
-    let Some(said) = end else {
+    let Some(output) = end else {
         return match outcome(&vector.expected, sent)? {
             Some(sent) => compare(vector, &sent),
             None => Ok(()),
         };
     };
-    let end = match said {
+    let end = match output {
         TurnOutput::Done(Done::Tokens(tokens)) => Ok(tokens),
         TurnOutput::Error(refusal) => Err(refusal),
         other => return Err(format!("want an end, got {other:?}").into()),
@@ -196,8 +198,8 @@ fn exchanged(vector: &Vector, sent: Result<Sent, Refusal>, end: Option<TurnOutpu
     let Some(tokens) = outcome(&vector.expected, end)? else {
         return Ok(());
     };
-    let wanted = &vector.expected["ok"];
-    if let Some(name) = wanted["token_type"].as_str() {
+    let expected_value = &vector.expected["ok"];
+    if let Some(name) = expected_value["token_type"].as_str() {
         same(
             "token_type",
             tokens.text("token_type")?.as_deref(),
@@ -219,8 +221,8 @@ pub(crate) fn id_jag(vector: &Vector, runner: &mut Runner) -> Verdict {
         Some(other) => return Err(format!("nothing builds {other}").into()),
         None => {}
     }
-    if let Some(answer) = input.get("answer") {
-        return answered(vector, answer, runner);
+    if let Some(response_spec) = input.get("answer") {
+        return check_answer(vector, response_spec, runner);
     }
     if !runner.is_rust() {
         return Err(Failure::OutOfReach(ACCESS));
@@ -247,13 +249,13 @@ fn party(vector: &Vector) -> ClientConfig {
 
 /// The request to the identity provider. The vectors call the other server `audience`.
 fn requested(vector: &Vector, runner: &mut Runner) -> Verdict {
-    let mut arguments = given(
+    let mut arguments = vector_arguments(
         vector,
         &["subject_token", "subject_token_type", "resource", "scope"],
     );
     let issuer = vector.text("audience").unwrap_or_default();
     arguments.insert("issuer".to_owned(), issuer.into());
-    let asked = TurnInput::operation("request_identity_assertion", json!(arguments));
+    let operation = TurnInput::operation("request_identity_assertion", json!(arguments));
     let endpoint = vector.must("idp_token_endpoint")?;
     let idp = server(
         "https://acme.idp.example",
@@ -261,7 +263,7 @@ fn requested(vector: &Vector, runner: &mut Runner) -> Verdict {
         &Value::Null,
         &Rules::default(),
     );
-    let (sent, _) = call(idp, party(vector), NOW, asked, None, runner)?;
+    let (sent, _) = call(idp, party(vector), NOW, operation, None, runner)?;
     match outcome(&vector.expected, sent)? {
         Some(sent) => compare(vector, &sent),
         None => Ok(()),
@@ -269,16 +271,16 @@ fn requested(vector: &Vector, runner: &mut Runner) -> Verdict {
 }
 
 /// How the identity provider's response is handled.
-fn answered(vector: &Vector, answer: &Value, runner: &mut Runner) -> Verdict {
+fn check_answer(vector: &Vector, response_spec: &Value, runner: &mut Runner) -> Verdict {
     let expect = &vector.input["expect"];
     let audience = expect["audience"]
         .as_str()
         .unwrap_or("https://acme.chat.example/");
-    let asked = json!({
+    let operation = json!({
         "subject_token": SUBJECT, "subject_token_type": "refresh_token", "issuer": audience,
         "scope": "chat.read chat.history",
     });
-    let asked = TurnInput::operation("request_identity_assertion", asked);
+    let operation = TurnInput::operation("request_identity_assertion", operation);
     let idp = server(
         "https://acme.idp.example",
         "https://acme.idp.example/oauth2/token",
@@ -289,12 +291,12 @@ fn answered(vector: &Vector, answer: &Value, runner: &mut Runner) -> Verdict {
     if expect.get("dpop_key").is_some() {
         // The key of the vectors, to which tokens have to be bound.
         if vector.expected["ok"] == true {
-            return bound(vector, answer, audience, runner);
+            return bound(vector, response_spec, audience, runner);
         }
         client.dpop = Some("ES256".to_owned());
     }
     let now = expect["now"].as_u64().unwrap_or(NOW);
-    let (sent, end) = call(idp, client, now, asked, Some(answer), runner)?;
+    let (sent, end) = call(idp, client, now, operation, Some(response_spec), runner)?;
     request(
         sent.map(|sent| Some(TurnOutput::Send(sent)))
             .unwrap_or_default(),
@@ -326,9 +328,9 @@ fn answered(vector: &Vector, answer: &Value, runner: &mut Runner) -> Verdict {
     let Some(record) = outcome(expected, end)? else {
         return Ok(());
     };
-    let wanted = &expected["ok"];
+    let expected_value = &expected["ok"];
     for name in ["assertion", "expires_at", "scope"] {
-        let Some(value) = wanted.get(name) else {
+        let Some(value) = expected_value.get(name) else {
             continue;
         };
         match value.as_f64() {
@@ -354,13 +356,13 @@ fn listed(value: &Value) -> Vec<String> {
 
 /// An assertion bound to the client's key. A package generates its own key, so the vector's thumbprint is replaced
 /// by that key's.
-fn bound(vector: &Vector, answer: &Value, audience: &str, runner: &mut Runner) -> Verdict {
+fn bound(vector: &Vector, response_spec: &Value, audience: &str, runner: &mut Runner) -> Verdict {
     if !runner.is_rust() {
         return Err(Failure::OutOfReach(
             "a package generates its key, and the assertion is bound to the vectors' key",
         ));
     }
-    identity_access::bound(vector, answer, audience)
+    identity_access::bound(vector, response_spec, audience)
 }
 
 /// The request to the other server, if one is sent.
@@ -370,9 +372,9 @@ fn redeemed(vector: &Vector, runner: &mut Runner) -> Verdict {
     let endpoint = vector.text("token_endpoint").unwrap_or(&endpoint);
     let there = server(issuer, endpoint, &Value::Null, &Rules::default());
     let arguments = json!({ "assertion": vector.must("assertion")? });
-    let asked = TurnInput::operation("redeem_identity_assertion", arguments);
+    let operation = TurnInput::operation("redeem_identity_assertion", arguments);
     let now = vector.input["now"].as_u64().ok_or("no now")?;
-    let (sent, _) = call(there, party(vector), now, asked, None, runner)?;
+    let (sent, _) = call(there, party(vector), now, operation, None, runner)?;
     let expected = &vector.expected;
     let refused = expected["requests"] == 0;
     match sent {

@@ -33,13 +33,13 @@ pub(crate) fn outcome<T>(
     expected: &Value,
     got: Result<T, impl Into<Refusal>>,
 ) -> Result<Option<T>, Failure> {
-    let wanted = wanted_classes(expected);
+    let expected_classes = wanted_classes(expected);
     match got {
-        Ok(value) if wanted.is_empty() => Ok(Some(value)),
-        Ok(_) => Err(format!("accepted, want {wanted:?}").into()),
+        Ok(value) if expected_classes.is_empty() => Ok(Some(value)),
+        Ok(_) => Err(format!("accepted, want {expected_classes:?}").into()),
         Err(error) => {
             let refusal = error.into();
-            classes::check(&refusal, &wanted)?;
+            classes::check(&refusal, &expected_classes)?;
             details(expected, &refusal).map(|()| None)
         }
     }
@@ -138,11 +138,14 @@ fn native_details(expected: &Value, error: &Error, shown: &str) -> Verdict {
 
 /// Checks that acceptance is expected, with these claims if the vector names any.
 pub(crate) fn accepted(expected: &Value, claims: &Claims) -> Verdict {
-    let wanted = &expected["ok"];
-    holds("is accepted", *wanted == true || wanted.is_object())?;
-    for (name, value) in wanted.as_object().into_iter().flatten() {
-        let told = claims.get(name).map(ToString::to_string);
-        same(name, told, Some(value.to_string()))?;
+    let expected_value = &expected["ok"];
+    holds(
+        "is accepted",
+        *expected_value == true || expected_value.is_object(),
+    )?;
+    for (name, value) in expected_value.as_object().into_iter().flatten() {
+        let claim = claims.get(name).map(ToString::to_string);
+        same(name, claim, Some(value.to_string()))?;
     }
     Ok(())
 }

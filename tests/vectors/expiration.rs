@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::Response;
 use oauth_core::error::{Advice, Error};
 use oauth_core::flow::keeper::{
-    Entry, Event, GrantId, GrantStatus, Keeper, Lease, Policy, Saved, Step, Upkeep,
+    Entry, Event, GrantId, GrantStatus, Keeper, Lease, Policy, SaveOutcome, Step, Upkeep,
 };
 use oauth_core::issuer::Issuer;
 use oauth_core::moment::UnixTime;
@@ -22,7 +22,7 @@ use crate::conversation::{Conversation, TokenInput, TurnInput};
 use crate::expect::outcome;
 use crate::fields::{Fields, Reply};
 use crate::format::{Failure, Vector, Verdict, holds, same};
-use crate::said::{Done, TokensSaid, TurnOutput};
+use crate::said::{Done, TokensOutput, TurnOutput};
 use crate::token::{client, moment, reply};
 
 const KEPT: &str = "a conversation has no keeper: each package's own tests cover it";
@@ -55,15 +55,15 @@ pub(crate) fn lifetimes(vector: &Vector, runner: &mut Runner) -> Verdict {
 
 fn response(vector: &Vector, runner: &mut Runner) -> Verdict {
     let expected = &vector.expected;
-    let read = answered(vector, runner, &Rules::default())?;
+    let read = play_refresh(vector, runner, &Rules::default())?;
     let tokens = read.map_err(|refusal| refusal.message)?;
-    let known = [
+    let allowed_members = [
         "refresh_token",
         "refresh_token_use_by",
         "authorization_until",
     ];
     for (name, want) in expected["ok"].as_object().into_iter().flatten() {
-        holds(name, known.contains(&name.as_str()))?;
+        holds(name, allowed_members.contains(&name.as_str()))?;
         let want = match want.as_str() {
             Some("saturated") => json!(tokens.number("received_at")? + MAX_LIFETIME),
             _ => want.clone(),
@@ -78,16 +78,16 @@ fn response(vector: &Vector, runner: &mut Runner) -> Verdict {
             strictness: Strictness::Strict,
             ..Rules::default()
         };
-        let verdict = answered(vector, runner, &rules).and_then(|read| outcome(strict, read));
+        let verdict = play_refresh(vector, runner, &rules).and_then(|read| outcome(strict, read));
         runner.part(verdict.map(drop))?;
     }
     Ok(())
 }
 
 /// The tokens in the vector's response: to a refresh of stored tokens if there are any, else to a first request.
-fn answered(vector: &Vector, runner: &mut Runner, rules: &Rules) -> Outcome<TokensSaid> {
+fn play_refresh(vector: &Vector, runner: &mut Runner, rules: &Rules) -> Outcome<TokensOutput> {
     let at = vector.input["received_at"].as_u64().ok_or("no time")?;
-    let (client, ask) = match vector.input.get("stored") {
+    let (client, turn) = match vector.input.get("stored") {
         Some(stored) => {
             let client = public(CLIENT);
             let tokens = Some(stored_tokens(stored.clone()));
@@ -113,11 +113,11 @@ fn answered(vector: &Vector, runner: &mut Runner, rules: &Rules) -> Outcome<Toke
         }
     };
     let conversation = Conversation::new(Some(as_example(rules)), Some(client))
-        .then(at, ask)
+        .then(at, turn)
         .then(at, TurnInput::Reply(reply(vector)?));
-    let mut said = runner.play(&conversation)?.into_iter();
-    request(said.next())?;
-    tokens(said.next())
+    let mut outputs = runner.play(&conversation)?.into_iter();
+    request(outputs.next())?;
+    tokens(outputs.next())
 }
 
 fn introspection(vector: &Vector, runner: &mut Runner) -> Verdict {
@@ -129,17 +129,17 @@ fn introspection(vector: &Vector, runner: &mut Runner) -> Verdict {
         headers: Fields(vec![("content-type".to_owned(), text("content_type"))]),
         body: text("body"),
     };
-    let asked = TokenInput {
+    let token_input = TokenInput {
         token: Some("a-refresh-token".to_owned()),
         ..TokenInput::default()
     };
     let client = confidential(CLIENT, "gX1fBat3bV");
     let conversation = Conversation::new(Some(as_example(&Rules::default())), Some(client))
-        .then(at, TurnInput::Introspect(asked))
+        .then(at, TurnInput::Introspect(token_input))
         .then(at, TurnInput::Reply(reply));
-    let said = runner.play(&conversation)?.pop();
-    let Some(TurnOutput::Done(Done::Record(record))) = said else {
-        return Err(format!("want what is said of a token, got {said:?}").into());
+    let output = runner.play(&conversation)?.pop();
+    let Some(TurnOutput::Done(Done::Record(record))) = output else {
+        return Err(format!("want what is said of a token, got {output:?}").into());
     };
     for (name, want) in vector.expected["ok"].as_object().into_iter().flatten() {
         // The vectors use the names of stored tokens for two of them.
@@ -156,14 +156,16 @@ fn introspection(vector: &Vector, runner: &mut Runner) -> Verdict {
 /// The names that the metadata lists: known and unknown ones.
 fn metadata(vector: &Vector, runner: &mut Runner) -> Verdict {
     let mut server = as_example(&Rules::default());
-    if let (Some(known), Value::Object(more)) = (&mut server.metadata, &vector.input["metadata"]) {
-        known.extend(more.clone());
+    if let (Some(server_metadata), Value::Object(more)) =
+        (&mut server.metadata, &vector.input["metadata"])
+    {
+        server_metadata.extend(more.clone());
     }
     let conversation = Conversation::new(Some(server), Some(crate::ask::public("s6BhdRkqt3")))
         .then(0, TurnInput::Server);
-    let said = runner.play(&conversation)?.pop();
-    let Some(TurnOutput::Server(server)) = said else {
-        return Err(format!("want a server, got {said:?}").into());
+    let output = runner.play(&conversation)?.pop();
+    let Some(TurnOutput::Server(server)) = output else {
+        return Err(format!("want a server, got {output:?}").into());
     };
     let listed = server
         .metadata
@@ -194,9 +196,13 @@ fn types(vector: &Vector) -> Verdict {
         _ => return Err("no document".into()),
     };
     let server = server.map_err(|error| error.to_string())?;
-    let known = server.refresh_token_expiration_types();
-    let known: Vec<_> = known.iter().map(|known| known.as_str()).collect();
-    same("types", json!(known), vector.expected["types"].clone())
+    let known_types = server.refresh_token_expiration_types();
+    let known_types: Vec<_> = known_types.iter().map(|known| known.as_str()).collect();
+    same(
+        "types",
+        json!(known_types),
+        vector.expected["types"].clone(),
+    )
 }
 
 /// One member of a fleet.
@@ -231,7 +237,7 @@ impl Fleet {
         };
         for _ in 0..size {
             let keeper = client
-                .keeper(GrantId::person("u1"))
+                .keeper(GrantId::user("u1"))
                 .with_policy(policy.clone());
             fleet.workers.push(Worker {
                 keeper: keeper.shared(),
@@ -283,9 +289,9 @@ impl Fleet {
                     Event::Saved(if version == is_at {
                         let version = version + 1;
                         self.entry = Some(Entry { version, record });
-                        Saved::At(version)
+                        SaveOutcome::At(version)
                     } else {
-                        Saved::Conflict
+                        SaveOutcome::Conflict
                     })
                 }
                 Step::Run(exchange) => {
@@ -355,7 +361,7 @@ fn run(
 }
 
 /// The stored tokens of a vector about a keeper.
-fn kept(vector: &Vector) -> Result<(u64, Value), Failure> {
+fn kept_grant(vector: &Vector) -> Result<(u64, Value), Failure> {
     let input = &vector.input;
     let now = input["now"].as_u64().ok_or("no time")?;
     let received_at = now.saturating_sub(3600);
@@ -381,7 +387,7 @@ fn policy(keep_alive: bool) -> Policy {
 }
 
 fn kept_alive(vector: &Vector) -> Verdict {
-    let (now, tokens) = kept(vector)?;
+    let (now, tokens) = kept_grant(vector)?;
     let end = vector.input["refresh_token_use_by"]
         .as_u64()
         .ok_or("no end")?;
@@ -412,7 +418,7 @@ fn kept_alive(vector: &Vector) -> Verdict {
 }
 
 fn told_of_its_end(vector: &Vector) -> Verdict {
-    let (now, mut tokens) = kept(vector)?;
+    let (now, mut tokens) = kept_grant(vector)?;
     // It expires with the authorization, which no refresh extends.
     tokens["refresh_token_use_by"] = vector.input["authorization_until"].clone();
     let notice = vector.input["notice"].as_u64().ok_or("no notice")?;
@@ -436,7 +442,7 @@ fn told_of_its_end(vector: &Vector) -> Verdict {
 
 /// A refusal ends the grant, regardless of what the dates say: one request is sent, and then the user has to log in.
 fn refused(vector: &Vector) -> Verdict {
-    let (now, tokens) = kept(vector)?;
+    let (now, tokens) = kept_grant(vector)?;
     let replies = vector.input["token_responses"]
         .as_array()
         .ok_or("no answers")?;

@@ -126,17 +126,17 @@ pub(crate) fn userinfo(vector: &Vector) -> Verdict {
             request.method() == "GET" && request.uri().query().is_none(),
         );
     }
-    let reply = answer(vector, "application/json")?;
+    let reply = userinfo_response(vector, "application/json")?;
     let keys = key_set(&Value::Null);
     match run_from(&mut exchange, Input::Reply(reply), NOW, &[keys]).result {
         Ok(claims) => {
             accepted(&vector.expected, &claims)?;
-            let Some(wanted) = vector.expected.get("email_verified") else {
+            let Some(expected_value) = vector.expected.get("email_verified") else {
                 return Ok(());
             };
             // A string is not a boolean.
             let verified = claims.get("email_verified").and_then(Value::as_bool);
-            same("email_verified", verified, wanted.as_bool())
+            same("email_verified", verified, expected_value.as_bool())
         }
         Err(error) => refused(&error, vector),
     }
@@ -146,7 +146,7 @@ pub(crate) fn userinfo(vector: &Vector) -> Verdict {
 const NOW: u64 = 1_700_000_000;
 
 /// The response in a vector.
-pub(crate) fn answer(vector: &Vector, media: &str) -> Result<Response<Bytes>, String> {
+pub(crate) fn userinfo_response(vector: &Vector, media: &str) -> Result<Response<Bytes>, String> {
     let status = vector.input["status"]
         .as_u64()
         .and_then(|status| u16::try_from(status).ok());

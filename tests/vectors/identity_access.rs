@@ -70,14 +70,20 @@ pub(crate) fn metadata(vector: &Vector, metadata: &Value) -> Verdict {
         Ok(Server::read(&issuer, &document, rules))
     };
     let server = read(Strictness::Lenient)?.map_err(text)?;
-    let said = if identity_assertion::is_advertised(&server) {
+    let advertised = if identity_assertion::is_advertised(&server) {
         "advertised"
     } else {
         "unknown"
     };
-    same("id_jag", Some(said), vector.expected["id_jag"].as_str())?;
+    same(
+        "id_jag",
+        Some(advertised),
+        vector.expected["id_jag"].as_str(),
+    )?;
     match vector.expected.get("strict") {
-        Some(wanted) => outcome(wanted, read(Strictness::Strict)?).map(drop),
+        Some(strict_expectation) => {
+            outcome(strict_expectation, read(Strictness::Strict)?).map(drop)
+        }
         None => Ok(()),
     }
 }
@@ -152,20 +158,21 @@ fn steps(
 /// Which step comes first depends on which tokens are still valid.
 pub(crate) fn order(vector: &Vector) -> Verdict {
     let cases = vector.input["cases"].as_array().into_iter().flatten();
-    let wanted = vector.expected["steps"].as_array().into_iter().flatten();
-    for (case, wanted) in cases.zip(wanted) {
+    let expected_value = vector.expected["steps"].as_array().into_iter().flatten();
+    for (case, expected) in cases.zip(expected_value) {
         let expires = |name: &str| case[name].as_u64().unwrap_or(NOW - 1);
         let id_token = jwt(None, expires("id_token_expires"), "client1")?;
         let refresh_token = (case["refresh_token"] == true).then_some("r");
         let login = login(&id_token, refresh_token)?;
-        let there = client(THERE, "f53f191f9311af35")?;
-        let access = client(IDP, "client1")?.identity_access(&login, &there, Scope::none());
-        let kept = jwt(Some("oauth-id-jag+jwt"), expires("id_jag_expires"), THERE)?;
-        access.keep(IdentityAssertion::parse(kept).map_err(text)?);
+        let resource_client = client(THERE, "f53f191f9311af35")?;
+        let access =
+            client(IDP, "client1")?.identity_access(&login, &resource_client, Scope::none());
+        let stored_assertion = jwt(Some("oauth-id-jag+jwt"), expires("id_jag_expires"), THERE)?;
+        access.keep(IdentityAssertion::parse(stored_assertion).map_err(text)?);
         same(
             "steps",
             steps(access.tokens(), None)?,
-            texts(wanted).iter().map(String::as_str).collect(),
+            texts(expected).iter().map(String::as_str).collect(),
         )?;
     }
     Ok(())
@@ -174,10 +181,10 @@ pub(crate) fn order(vector: &Vector) -> Verdict {
 /// An assertion that the server has already seen is replaced, once.
 pub(crate) fn replayed(vector: &Vector) -> Verdict {
     let login = login(&jwt(None, NOW + 300, "client1")?, None)?;
-    let there = client(THERE, "f53f191f9311af35")?;
-    let access = client(IDP, "client1")?.identity_access(&login, &there, Scope::none());
-    let kept = jwt(Some("oauth-id-jag+jwt"), NOW + 300, THERE)?;
-    access.keep(IdentityAssertion::parse(kept).map_err(text)?);
+    let resource_client = client(THERE, "f53f191f9311af35")?;
+    let access = client(IDP, "client1")?.identity_access(&login, &resource_client, Scope::none());
+    let stored_assertion = jwt(Some("oauth-id-jag+jwt"), NOW + 300, THERE)?;
+    access.keep(IdentityAssertion::parse(stored_assertion).map_err(text)?);
     let refusal = vector.input["token_responses"][0]["body"].as_str();
     let refusal: Value =
         serde_json::from_str(refusal.ok_or("no refusal")?).map_err(|error| error.to_string())?;
@@ -208,7 +215,7 @@ pub(crate) fn client_metadata(vector: &Vector) -> Verdict {
 }
 
 /// An assertion bound to the client's own key.
-pub(crate) fn bound(vector: &Vector, answer: &Value, audience: &str) -> Verdict {
+pub(crate) fn bound(vector: &Vector, response_spec: &Value, audience: &str) -> Verdict {
     let key = crate::jws::keys("client_ec").to_string();
     let key = DpopKey::read(&key, Some(Alg::Es256)).and_then(|key| key.to_core());
     let client = client(IDP, "client1")?.with_dpop(key.map_err(text)?);
@@ -216,7 +223,7 @@ pub(crate) fn bound(vector: &Vector, answer: &Value, audience: &str) -> Verdict 
     let request = IdentityAssertionRequest::new(subject, audience, Scope::none()).map_err(text)?;
     let mut exchange = client.identity_assertion(request);
     let _ = exchange.resume(&moment(), Input::Begin).map_err(text)?;
-    let body: Value = serde_json::from_str(answer["body"].as_str().unwrap_or_default())
+    let body: Value = serde_json::from_str(response_spec["body"].as_str().unwrap_or_default())
         .map_err(|error| error.to_string())?;
     let got = exchange.resume(&moment(), json_reply(200, &body)?);
     let done = outcome(&vector.expected, got)?;
@@ -224,7 +231,7 @@ pub(crate) fn bound(vector: &Vector, answer: &Value, audience: &str) -> Verdict 
 }
 
 /// For an API that names its authorization server, the assertion's audience is that server, never the API.
-pub(crate) fn asked_for_a_resource(vector: &Vector) -> Verdict {
+pub(crate) fn requests_resource(vector: &Vector) -> Verdict {
     let metadata = &vector.input["resource_metadata"];
     let resource = metadata["resource"].as_str().ok_or("no resource")?;
     let issuer = metadata["authorization_servers"][0]
@@ -232,16 +239,16 @@ pub(crate) fn asked_for_a_resource(vector: &Vector) -> Verdict {
         .ok_or("no server")?;
     let scope = Scope::parse(vector.must("scope")?).map_err(text)?;
     let login = login(&jwt(None, NOW + 300, "client1")?, None)?;
-    let there = client(issuer, "f53f191f9311af35")?;
-    let asked = TokenRequest::from(scope).resource(resource).map_err(text)?;
-    let access = client(IDP, "client1")?.identity_access(&login, &there, asked);
+    let resource_client = client(issuer, "f53f191f9311af35")?;
+    let token_request = TokenRequest::from(scope).resource(resource).map_err(text)?;
+    let access = client(IDP, "client1")?.identity_access(&login, &resource_client, token_request);
     let form = first(access.tokens())?;
-    for (name, wanted) in vector.expected.as_object().into_iter().flatten() {
-        let found = form.iter().find(|(known, _)| known == name);
+    for (name, expected_value) in vector.expected.as_object().into_iter().flatten() {
+        let found = form.iter().find(|(key, _)| key == name);
         same(
             name,
             found.map(|(_, value)| value.as_str()),
-            wanted.as_str(),
+            expected_value.as_str(),
         )?;
     }
     Ok(())
@@ -251,10 +258,10 @@ pub(crate) fn asked_for_a_resource(vector: &Vector) -> Verdict {
 pub(crate) fn redeemed_by_document(vector: &Vector) -> Verdict {
     let id = ClientId::new(vector.must("client_id_metadata_document")?);
     let server = client(THERE, "x")?.server().clone();
-    let there = Client::new(server, id, ClientAuth::none()).map_err(text)?;
+    let resource_client = Client::new(server, id, ClientAuth::none()).map_err(text)?;
     let assertion = jwt(Some("oauth-id-jag+jwt"), NOW + 300, THERE)?;
     let assertion = IdentityAssertion::parse(assertion).map_err(text)?;
-    let form = first(there.redeem_identity_assertion(assertion, Scope::none()))?;
+    let form = first(resource_client.redeem_identity_assertion(assertion, Scope::none()))?;
     for pair in vector.expected["params_have"]
         .as_array()
         .into_iter()

@@ -7,7 +7,7 @@ use oauth_core::{Exchange, Input, Moment, Step};
 use serde_json::Value;
 
 use crate::format::{Vector, Verdict, holds, same};
-use crate::id_token::answer;
+use crate::id_token::userinfo_response;
 use crate::jws::{algs, client_with, key_set, refused, run_from};
 
 const MEDIA: &str = "application/token-introspection+jwt";
@@ -37,7 +37,7 @@ pub(crate) fn signed(vector: &Vector) -> Verdict {
     if vector.text("build").is_some() {
         return request_is(&sent, &vector.expected);
     }
-    let reply = answer(vector, MEDIA)?;
+    let reply = userinfo_response(vector, MEDIA)?;
     let keys = key_set(&Value::Null);
     match run_from(&mut exchange, Input::Reply(reply), now, &[keys]).result {
         Ok(state) => {
@@ -59,16 +59,16 @@ fn request_is(sent: &http::Request<bytes::Bytes>, expected: &Value) -> Verdict {
         expected["method"].as_str(),
     )?;
     let headers = expected["headers"].as_object().ok_or("no headers")?;
-    for (name, wanted) in headers {
+    for (name, expected) in headers {
         let header = sent
             .headers()
             .get(name)
             .and_then(|value| value.to_str().ok());
-        same(name, header, wanted.as_str())?;
+        same(name, header, expected.as_str())?;
     }
     let form: Vec<(String, String)> =
         serde_urlencoded::from_bytes(sent.body()).map_err(|error| error.to_string())?;
-    let wanted: Vec<(String, String)> =
+    let expected_value: Vec<(String, String)> =
         serde_json::from_value(expected["params"].clone()).map_err(|error| error.to_string())?;
-    holds("sends these parameters", form == wanted)
+    holds("sends these parameters", form == expected_value)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::conversation::{Conversation, Turn};
-use crate::said::{Done, Refusal, Sent, ServerSaid, TokensSaid, TurnOutput, VerdictSaid};
+use crate::said::{Done, Refusal, Sent, ServerOutput, TokensOutput, TurnOutput, VerdictOutput};
 use crate::script::{DoneWant, ErrorWant, ExpectedOutput, ServerWant, TokensWant};
 
 /// `Err` describes the difference.
@@ -13,27 +13,29 @@ type Judgement = Result<(), String>;
 
 pub(crate) fn compare(
     want: &ExpectedOutput,
-    said: &TurnOutput,
+    actual: &TurnOutput,
     turn: &Turn,
     conversation: &Conversation,
 ) -> Judgement {
-    match said {
+    match actual {
         TurnOutput::Send(sent) if want.send.is_some() => request(want, sent),
         TurnOutput::Done(done) => match (&want.done, done) {
-            (Some(DoneWant::Tokens(want)), Done::Tokens(given)) => {
-                tokens(want, given, turn, conversation)
+            (Some(DoneWant::Tokens(want)), Done::Tokens(produced)) => {
+                tokens(want, produced, turn, conversation)
             }
-            (Some(DoneWant::Record(want)), Done::Record(given)) => same("record", given, want),
+            (Some(DoneWant::Record(want)), Done::Record(produced)) => {
+                same("record", produced, want)
+            }
             (Some(DoneWant::Server(want)), Done::Server(found)) => server(want, found),
             (Some(DoneWant::Nothing), Done::Nothing) => Ok(()),
-            _ => unwanted(want, said),
+            _ => unwanted(want, actual),
         },
         TurnOutput::Error(refusal) => match &want.error {
             Some(want) => error(want, refusal),
             None => Err(format!(
                 "refused: {}, want {}",
                 refusal.message,
-                wanted(want)
+                describe_expected(want)
             )),
         },
         TurnOutput::Authorized { url, flow } if want.url.is_some() => {
@@ -41,12 +43,14 @@ pub(crate) fn compare(
         }
         TurnOutput::Server(found) => match &want.server {
             Some(want) => server(want, found),
-            None => unwanted(want, said),
+            None => unwanted(want, actual),
         },
         TurnOutput::Attached(header) if want.attached.is_some() => {
             same("the header", &Some(header), &want.attached.as_ref())
         }
-        TurnOutput::Verdict(said) if want.verdict.is_some() => verdict(want, said),
+        TurnOutput::Verdict(actual_verdict) if want.verdict.is_some() => {
+            verdict(want, actual_verdict)
+        }
         TurnOutput::Sleep(pause) if want.sleep.is_some() => {
             same("sleep", &Some(*pause), &want.sleep)
         }
@@ -55,12 +59,12 @@ pub(crate) fn compare(
     }
 }
 
-fn unwanted(want: &ExpectedOutput, said: &TurnOutput) -> Judgement {
-    Err(format!("got {said:?}, want {}", wanted(want)))
+fn unwanted(want: &ExpectedOutput, actual: &TurnOutput) -> Judgement {
+    Err(format!("got {actual:?}, want {}", describe_expected(want)))
 }
 
 /// The kind of result expected, in a word.
-fn wanted(want: &ExpectedOutput) -> String {
+fn describe_expected(want: &ExpectedOutput) -> String {
     let named = [&want.send, &want.url, &want.attached, &want.verdict];
     let named = named.iter().find_map(|name| name.as_deref());
     let error = want.error.as_ref().map(|error| error.code.as_str());
@@ -116,7 +120,7 @@ fn request(want: &ExpectedOutput, sent: &Sent) -> Judgement {
 
 fn tokens(
     want: &TokensWant,
-    said: &TokensSaid,
+    actual: &TokensOutput,
     turn: &Turn,
     conversation: &Conversation,
 ) -> Judgement {
@@ -143,55 +147,59 @@ fn tokens(
         ("client_id", client.map(|client| client.id.clone()).into()),
     ];
     for (name, want) in members {
-        same(name, &said.get(name)?, &want)?;
+        same(name, &actual.get(name)?, &want)?;
     }
-    if let Some(named) = said.0.get("token_type") {
+    if let Some(named) = actual.0.get("token_type") {
         same("token_type", named, &Value::from("Bearer"))?;
     }
-    if let Some(end) = said.0.get("expires_at") {
+    if let Some(end) = actual.0.get("expires_at") {
         let want = want.expires_in.map(|seconds| turn.now + seconds);
         same("expires_at", end, &want.into())?;
     }
-    match said.warnings() {
+    match actual.warnings() {
         Some(warnings) => same("warnings", &warnings, &want.warnings),
         None => Ok(()),
     }
 }
 
-fn server(want: &ServerWant, said: &ServerSaid) -> Judgement {
-    same("issuer", &said.issuer, &want.issuer)?;
-    same("api_origins", &said.api_origins, &want.api_origins)?;
-    members(&want.metadata, &said.metadata)
+fn server(want: &ServerWant, actual: &ServerOutput) -> Judgement {
+    same("issuer", &actual.issuer, &want.issuer)?;
+    same("api_origins", &actual.api_origins, &want.api_origins)?;
+    members(&want.metadata, &actual.metadata)
 }
 
 /// Compares the expected members; null means that a member must be absent.
-fn members(want: &Map<String, Value>, said: &Map<String, Value>) -> Judgement {
+fn members(want: &Map<String, Value>, actual: &Map<String, Value>) -> Judgement {
     for (name, want) in want {
-        same(name, said.get(name).unwrap_or(&Value::Null), want)?;
+        same(name, actual.get(name).unwrap_or(&Value::Null), want)?;
     }
     Ok(())
 }
 
-fn error(want: &ErrorWant, said: &Refusal) -> Judgement {
-    let got = (said.code.as_str(), said.kind.as_str(), said.advice.as_str());
+fn error(want: &ErrorWant, actual: &Refusal) -> Judgement {
+    let got = (
+        actual.code.as_str(),
+        actual.kind.as_str(),
+        actual.advice.as_str(),
+    );
     let code = (want.code.as_str(), want.kind.as_str(), want.advice.as_str());
     same("error", &got, &code)?;
-    same("retry_after", &said.retry_after, &want.retry_after)?;
-    same("endpoint", &said.endpoint, &want.endpoint)?;
-    same("status", &said.status, &want.status)?;
-    same("error", &said.error, &want.error)?;
-    same("description", &said.error_description, &want.description)?;
-    same("extra", &said.extra, &want.extra)?;
-    let is_coded = said.message.ends_with(&format!("[{}]", want.code));
+    same("retry_after", &actual.retry_after, &want.retry_after)?;
+    same("endpoint", &actual.endpoint, &want.endpoint)?;
+    same("status", &actual.status, &want.status)?;
+    same("error", &actual.error, &want.error)?;
+    same("description", &actual.error_description, &want.description)?;
+    same("extra", &actual.extra, &want.extra)?;
+    let is_coded = actual.message.ends_with(&format!("[{}]", want.code));
     if !is_coded {
         return Err(format!(
             "the message does not end with its code: {}",
-            said.message
+            actual.message
         ));
     }
     match &want.detail {
-        Some(detail) if !said.message.contains(&format!(": {detail} [")) => {
-            Err(format!("{:?} does not contain {detail:?}", said.message))
+        Some(detail) if !actual.message.contains(&format!(": {detail} [")) => {
+            Err(format!("{:?} does not contain {detail:?}", actual.message))
         }
         _ => Ok(()),
     }
@@ -221,10 +229,10 @@ fn authorized(
     members(&want.flow, &flow)
 }
 
-fn verdict(want: &ExpectedOutput, said: &VerdictSaid) -> Judgement {
+fn verdict(want: &ExpectedOutput, actual: &VerdictOutput) -> Judgement {
     let want = want.verdict.as_deref();
-    same("renews", &said.renews, &(want == Some("renew")))?;
-    match &said.name {
+    same("renews", &actual.renews, &(want == Some("renew")))?;
+    match &actual.name {
         Some(name) => same("verdict", &Some(name.as_str()), &want),
         None => Ok(()),
     }

@@ -63,7 +63,7 @@ pub(crate) fn encryption(expect: &Value) -> Result<Option<ResponseEncryption>, S
         _ => {
             let secret = expect["client_secret"].as_str().ok_or("no secret")?;
             let enc = encs.first().ok_or("no enc")?;
-            DecryptionKey::of_client_secret(secret, alg, *enc)
+            DecryptionKey::from_client_secret(secret, alg, *enc)
         }
     };
     let key = key.map_err(|error| error.to_string())?;

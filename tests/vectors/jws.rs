@@ -143,16 +143,16 @@ pub(crate) fn signature(vector: &Vector) -> Verdict {
     let client =
         client("https://as.example", "client1", secret).map_err(|error| error.to_string())?;
     let mut served = sets;
-    let mut known = None;
+    let mut keys = None;
     if input.get("jwks_before").is_some() {
-        known = Some(key_set(&input["jwks_before"]));
+        keys = Some(key_set(&input["jwks_before"]));
         served = vec![key_set(&input["jwks_after"])];
     } else if vector.expected.get("jwks_refetch").is_some() {
-        known = served.first().cloned();
+        keys = served.first().cloned();
     }
-    if let Some(known) = known {
-        let known = KeySet::parse(&known.to_string()).map_err(|error| error.to_string())?;
-        client.keep_keys(UnixTime::from_secs(1_700_000_000), known);
+    if let Some(keys) = keys {
+        let keys = KeySet::parse(&keys.to_string()).map_err(|error| error.to_string())?;
+        client.keep_keys(UnixTime::from_secs(1_700_000_000), keys);
     }
     let exchange = client.verify_signature(Secret::from(token), algs(&input["allowed_algs"]));
     let Verified { result, fetches } = run(exchange, 1_700_000_000, &served);
@@ -165,8 +165,8 @@ pub(crate) fn signature(vector: &Vector) -> Verdict {
         }
         Ok(payload) => {
             holds("is valid", vector.expected["valid"] == true)?;
-            if let Some(wanted) = vector.expected["jwks_fetches"].as_u64() {
-                same("fetches", fetches as u64, wanted)?;
+            if let Some(expected_value) = vector.expected["jwks_fetches"].as_u64() {
+                same("fetches", fetches as u64, expected_value)?;
             }
             payload_is(&payload, &vector.expected)
         }
@@ -184,13 +184,13 @@ fn symmetric(vector: &Vector, token: &str) -> Verdict {
     let (input, signature) = token.rsplit_once('.').ok_or("no signature")?;
     let named = vector.input["allowed_algs"][0].as_str();
     let named = named.and_then(Alg::named).ok_or("no such algorithm")?;
-    let good = oauth_crypto::verify(&VerificationJob::Signature {
+    let is_valid = oauth_crypto::verify(&VerificationJob::Signature {
         alg: named.as_str(),
         key: VerificationKey::Secret(Secret::new(secret)),
         signing_input: Bytes::copy_from_slice(input.as_bytes()),
         signature: decode(signature)?.into(),
     });
-    same("valid", Some(good), vector.expected["valid"].as_bool())?;
+    same("valid", Some(is_valid), vector.expected["valid"].as_bool())?;
     payload_is(
         &decode(input.split('.').nth(1).unwrap_or_default())?,
         &vector.expected,
@@ -199,13 +199,13 @@ fn symmetric(vector: &Vector, token: &str) -> Verdict {
 
 fn payload_is(payload: &[u8], expected: &Value) -> Verdict {
     let text = String::from_utf8_lossy(payload);
-    if let Some(wanted) = expected["payload_utf8"].as_str() {
-        return same("payload", text.as_ref(), wanted);
+    if let Some(expected_value) = expected["payload_utf8"].as_str() {
+        return same("payload", text.as_ref(), expected_value);
     }
     match expected.get("claims") {
-        Some(wanted) => {
+        Some(expected_value) => {
             let claims: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-            let members = wanted.as_object().into_iter().flatten();
+            let members = expected_value.as_object().into_iter().flatten();
             for (name, value) in members {
                 same(name, &claims[name], value)?;
             }
@@ -241,9 +241,9 @@ pub(crate) fn hash_claim(vector: &Vector) -> Verdict {
         value: Secret::from(value),
         half: half.to_owned(),
     };
-    if let Some(given) = named(&vector.input) {
+    if let Some(claimed) = named(&vector.input) {
         // The claim of a token, which fits or does not.
-        let fits = oauth_crypto::verify(&job(&given));
+        let fits = oauth_crypto::verify(&job(&claimed));
         return same("fits", fits, vector.expected["ok"] == true);
     }
     let half = named(&vector.expected).ok_or("no hash is wanted")?;
@@ -259,21 +259,25 @@ pub(crate) fn key(vector: &Vector) -> Verdict {
     if let Some(set) = vector.input.get("jwks") {
         return match KeySet::parse(&set.to_string()) {
             Ok(keys) => {
-                let wanted = vector
+                let expected_value = vector
                     .expected
                     .get("usable_kids")
                     .or(vector.expected.get("ok"));
                 let ids: Vec<_> = keys.ids().map(Value::from).collect();
-                same("keys", Some(&Value::from(ids)), wanted)
+                same("keys", Some(&Value::from(ids)), expected_value)
             }
             Err(error) => refused(&error, vector),
         };
     }
     let jwk = &vector.input["jwk"];
     if jwk["kty"] == "oct" {
-        let wanted = vector.expected["sha256"].as_str();
+        let expected_value = vector.expected["sha256"].as_str();
         return match symmetric_thumbprint(&Secret::new(jwk.to_string())) {
-            Ok(thumbprint) => same("thumbprint", Some(thumbprint.expose().as_str()), wanted),
+            Ok(thumbprint) => same(
+                "thumbprint",
+                Some(thumbprint.expose().as_str()),
+                expected_value,
+            ),
             Err(error) => refused(&error, vector),
         };
     }

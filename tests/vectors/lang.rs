@@ -48,7 +48,7 @@ impl Lang {
             Self::Rust => None,
             Self::Python => has_rules.then_some(NO_RULES),
             Self::Node => {
-                let mut turns = conversation.talk.iter();
+                let mut turns = conversation.turns.iter();
                 let many = |input: &TurnInput| matches!(input, TurnInput::Source(tokens) if tokens.len() > 1);
                 let is_replaced = turns.any(|turn| many(&turn.input));
                 let replaced = is_replaced.then_some(NO_SOURCE);
@@ -65,7 +65,7 @@ impl Lang {
                 if client.is_some_and(has_options) {
                     return Some(NO_OPTION);
                 }
-                let mut turns = conversation.talk.iter();
+                let mut turns = conversation.turns.iter();
                 turns.find_map(|turn| not_in_a_page(&turn.input))
             }
         }
@@ -120,13 +120,15 @@ fn not_in_a_page(input: &TurnInput) -> Option<&'static str> {
         | TurnInput::VerifyLogoutToken(_)
         | TurnInput::Source(_)
         | TurnInput::Signed(_) => Some(NO_CALL),
-        TurnInput::Revoke(asked) => asked.token.is_some().then_some(NO_OPTION),
+        TurnInput::Revoke(token_input) => token_input.token.is_some().then_some(NO_OPTION),
         TurnInput::Refresh { scope, .. } => (!scope.is_empty()).then_some(NO_OPTION),
-        TurnInput::Authorize(ask) => {
+        TurnInput::Authorize(authorize_input) => {
             // A form posted by the server does not reach a script in the page.
-            let mode = ask.response_mode.as_deref();
+            let mode = authorize_input.response_mode.as_deref();
             let is_posted = mode.is_some_and(|mode| mode.starts_with("form_post"));
-            let is_more = ask.request_uri.is_some() || ask.context.is_some() || ask.user.is_some();
+            let is_more = authorize_input.request_uri.is_some()
+                || authorize_input.context.is_some()
+                || authorize_input.user.is_some();
             (is_more || is_posted).then_some(NO_OPTION)
         }
         TurnInput::RedeemAt { .. } => Some(NO_OPTION),

@@ -34,7 +34,7 @@ pub(crate) fn event(vector: &Vector) -> Verdict {
     if event.contains("port")
         && ["taken", "in use", "busy"]
             .iter()
-            .any(|word| event.contains(word))
+            .any(|token| event.contains(token))
     {
         return bind_address();
     }
@@ -79,7 +79,7 @@ fn text(error: impl std::fmt::Display) -> String {
 }
 
 impl WaitingListener {
-    fn start(patience: Duration) -> Result<Self, String> {
+    fn start(timeout: Duration) -> Result<Self, String> {
         let listener = Listener::bind()
             .and_then(|listener| listener.at_path("/cb"))
             .map_err(text)?;
@@ -94,7 +94,7 @@ impl WaitingListener {
             "response_mode": "query", "started_at": 0,
         });
         let pending = PendingAuthorization::from_json(&stored.to_string()).map_err(text)?;
-        let outcome = std::thread::spawn(move || listener.wait(&pending, patience));
+        let outcome = std::thread::spawn(move || listener.wait(&pending, timeout));
         Ok(Self {
             address,
             host,
@@ -178,11 +178,11 @@ fn judge(behaviour: &str, event: &str, reply: &str) -> Verdict {
         .split_once("\r\n\r\n")
         .ok_or_else(|| format!("no reply: {reply:?}"))?;
     let status = head.split(' ').nth(1).unwrap_or_default();
-    let wanted = behaviour.split([' ', ',', ';']).next().unwrap_or_default();
-    if wanted.starts_with(|c: char| c.is_ascii_digit()) {
+    let expected_statuses = behaviour.split([' ', ',', ';']).next().unwrap_or_default();
+    if expected_statuses.starts_with(|c: char| c.is_ascii_digit()) {
         holds(
-            &format!("status {status} is {wanted}"),
-            wanted.split('/').any(|want| want == status),
+            &format!("status {status} is {expected_statuses}"),
+            expected_statuses.split('/').any(|want| want == status),
         )?;
     }
     if behaviour.contains("rejected") {

@@ -46,12 +46,12 @@ fn client(issuer: &str, rules: Rules) -> Result<Client, Error> {
 }
 
 /// An ID token for the flow with these additional claims.
-fn id_token(pending: &PendingAuthorization, said: &Value) -> String {
+fn id_token(pending: &PendingAuthorization, claim_overrides: &Value) -> String {
     let mut claims = json!({
         "sub": "user-1", "aud": "client1", "iat": NOW, "exp": NOW + 300, "c_hash": "of the code",
         "nonce": pending.nonce().map(|nonce| nonce.expose()),
     });
-    for (name, value) in said.as_object().into_iter().flatten() {
+    for (name, value) in claim_overrides.as_object().into_iter().flatten() {
         claims[name] = value.clone();
     }
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
@@ -67,19 +67,20 @@ fn log_in(
     front: Option<&Value>,
     back: impl FnOnce(&PendingAuthorization) -> Value,
 ) -> Result<Login, Error> {
-    let ask = AuthorizationRequest::new(RedirectUri::parse(CALLBACK)?).scope(Scope::parse(scope)?);
-    let ask = match front {
-        Some(_) => ask.response_type(ResponseType::CodeIdToken),
-        None => ask,
+    let request =
+        AuthorizationRequest::new(RedirectUri::parse(CALLBACK)?).scope(Scope::parse(scope)?);
+    let request = match front {
+        Some(_) => request.response_type(ResponseType::CodeIdToken),
+        None => request,
     };
-    let (_, pending) = client.authorize(&moment(), ask)?;
+    let (_, pending) = client.authorize(&moment(), request)?;
     let reply = Response::builder().header("content-type", "application/json");
     let reply = reply.body(Bytes::from(back(&pending).to_string()));
     let mut reply = reply.ok();
     let state = pending.state().expose();
     let callback = match front {
-        Some(said) => {
-            let token = id_token(&pending, said);
+        Some(claim_overrides) => {
+            let token = id_token(&pending, claim_overrides);
             format!("{CALLBACK}#code=c&state={state}&id_token={token}")
         }
         None => format!("{CALLBACK}?code=c&state={state}"),
@@ -107,7 +108,7 @@ pub(crate) fn token_response(vector: &Vector) -> Verdict {
     let (front, back) = (vector.input.get("front"), vector.input.get("back"));
     let scope = vector.text("scope").unwrap_or("openid");
     let response = |pending: &PendingAuthorization| match back {
-        Some(said) => tokens(&id_token(pending, said)),
+        Some(claim_overrides) => tokens(&id_token(pending, claim_overrides)),
         None => vector.input["response"].clone(),
     };
     match log_in(&client, scope, front, response) {
@@ -126,18 +127,18 @@ pub(crate) fn token_response(vector: &Vector) -> Verdict {
 
 /// Vectors with an issuer but no token: the issuer is put into a token.
 pub(crate) fn issuer(vector: &Vector) -> Verdict {
-    let mut said = json!({ "iss": vector.must("id_token_iss")? });
+    let mut claim_overrides = json!({ "iss": vector.must("id_token_iss")? });
     if let Some(tenant) = vector.text("tid") {
-        said["tid"] = tenant.into();
+        claim_overrides["tid"] = tenant.into();
     }
-    let login = |client: &Client, said: &Value| {
+    let login = |client: &Client, claim_overrides: &Value| {
         log_in(client, "openid", None, |pending| {
-            tokens(&id_token(pending, said))
+            tokens(&id_token(pending, claim_overrides))
         })
     };
     let Some(template) = vector.text("metadata_issuer") else {
         let client = client(vector.must("issuer")?, Rules::default()).map_err(text)?;
-        let error = login(&client, &said).map(drop);
+        let error = login(&client, &claim_overrides).map(drop);
         return match error {
             Err(error) => refused(&error, vector),
             Ok(()) => Err("it was accepted".into()),
@@ -145,7 +146,9 @@ pub(crate) fn issuer(vector: &Vector) -> Verdict {
     };
     let common = template.replace("{tenantid}", "common");
     let plain = client(&common, Rules::default()).map_err(text)?;
-    let code = login(&plain, &said).err().map(|error| error.code());
+    let code = login(&plain, &claim_overrides)
+        .err()
+        .map(|error| error.code());
     holds("needs a quirk", code == Some("jwt.issuer"))?;
 
     let rules = Rules {
@@ -153,8 +156,8 @@ pub(crate) fn issuer(vector: &Vector) -> Verdict {
         ..Rules::default()
     };
     let of_tenants = client(&common, rules).map_err(text)?;
-    login(&of_tenants, &said).map_err(text)?;
-    let foreign = json!({ "iss": said["iss"], "tid": "another" });
+    login(&of_tenants, &claim_overrides).map_err(text)?;
+    let foreign = json!({ "iss": claim_overrides["iss"], "tid": "another" });
     let code = login(&of_tenants, &foreign).err().map(|error| error.code());
     holds("binds the tenant", code == Some("jwt.issuer"))
 }

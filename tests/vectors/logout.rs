@@ -53,9 +53,9 @@ pub(crate) fn logout_token(vector: &Vector) -> Verdict {
         )?;
         result = received(&client, token, now, checks);
     }
-    let status = u64::from(LogoutReply::to(&result).status);
-    let wanted = vector.expected["http_status"].as_u64();
-    same("status", status, wanted.unwrap_or(status))?;
+    let status = u64::from(LogoutReply::for_result(&result).status);
+    let expected_value = vector.expected["http_status"].as_u64();
+    same("status", status, expected_value.unwrap_or(status))?;
     match result {
         Ok(token) => {
             accepted(&vector.expected, token.claims())?;
@@ -142,7 +142,7 @@ fn back_channel(vector: &Vector) -> Verdict {
         NOW,
         LogoutTokenChecks::default(),
     );
-    let status = LogoutReply::to(&result).status;
+    let status = LogoutReply::for_result(&result).status;
     same(
         "status",
         u64::from(status),
@@ -155,9 +155,9 @@ fn back_channel(vector: &Vector) -> Verdict {
 
 fn front_channel(vector: &Vector) -> Verdict {
     let result = FrontChannelLogout::parse(vector.must("request")?);
-    let reply = LogoutReply::to(&result);
-    if let Some(wanted) = vector.expected["headers"]["cache-control"].as_str() {
-        same("cache-control", reply.cache_control, wanted)?;
+    let reply = LogoutReply::for_result(&result);
+    if let Some(expected_value) = vector.expected["headers"]["cache-control"].as_str() {
+        same("cache-control", reply.cache_control, expected_value)?;
     }
     match result {
         Ok(logout) => {
@@ -186,8 +186,8 @@ fn grants(vector: &Vector) -> Verdict {
         &chosen(&scopes, revokes),
         &vector.expected["revoke"],
     )?;
-    let kept = chosen(&scopes, |scope| !revokes(scope));
-    same("keep", &kept, &vector.expected["keep"])
+    let kept_scopes = chosen(&scopes, |scope| !revokes(scope));
+    same("keep", &kept_scopes, &vector.expected["keep"])
 }
 
 fn sessions(vector: &Vector) -> Vec<Session> {

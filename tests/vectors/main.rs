@@ -181,7 +181,7 @@ fn main() -> ExitCode {
     let mut report = Report::default();
     for &lang in &langs {
         match player(lang, &options.player) {
-            Ok(player) => ask(
+            Ok(player) => answer_questions(
                 &questions,
                 Runner::new(lang, player),
                 options.done,
@@ -225,7 +225,7 @@ fn player(lang: Lang, named: &[String]) -> Result<Box<dyn Player>, String> {
 }
 
 /// Runs all vectors and conversations in one language.
-fn ask(questions: &Questions, mut runner: Runner, is_done: bool, report: &mut Report) {
+fn answer_questions(questions: &Questions, mut runner: Runner, is_done: bool, report: &mut Report) {
     let lang = runner.lang;
     for vector in &questions.vectors {
         let verdict = match handler(&vector.group) {
@@ -255,24 +255,24 @@ fn ask(questions: &Questions, mut runner: Runner, is_done: bool, report: &mut Re
 
 fn verdict(vector: &Vector, handler: Handler, runner: &mut Runner) -> Verdict {
     match handler {
-        Handler::Talk(talk) => {
-            let verdict = talk(vector, runner);
+        Handler::Talk(play) => {
+            let verdict = play(vector, runner);
             if verdict.is_ok() {
                 runner.left_out.extend(runner.lang.untold(&vector.expected));
             }
             verdict
         }
         Handler::Core(check, _) if runner.is_rust() => check(vector),
-        Handler::Both(check, talk) if runner.is_rust() => {
+        Handler::Both(check, play) if runner.is_rust() => {
             check(vector)?;
-            match talk(vector, runner) {
+            match play(vector, runner) {
                 // The core has run a larger part of it.
                 Err(Failure::OutOfReach(_)) => Ok(()),
                 verdict => verdict,
             }
         }
         Handler::Apart(check, _) if runner.is_rust() => check(vector),
-        Handler::Both(_, talk) | Handler::Apart(_, talk) => talk(vector, runner),
+        Handler::Both(_, play) | Handler::Apart(_, play) => play(vector, runner),
         Handler::Core(_, reason) => Err(Failure::OutOfReach(reason)),
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn rule(vector: &Vector) -> Verdict {
     let input = &vector.input;
     let has = |name: &str| input.get(name).is_some();
     if let Some(url) = vector.text("server_url") {
-        let read = ResourceIdentifier::of_server(url);
+        let read = ResourceIdentifier::for_server(url);
         return match outcome(&vector.expected, read)? {
             Some(id) => same(
                 "resource",
@@ -49,7 +49,7 @@ pub(crate) fn rule(vector: &Vector) -> Verdict {
         Some(_) if has("client_secret") => by_secret(vector),
         Some(_) if has("method") => by_key(vector),
         Some(_) if has("have") => nobody_to_be(vector),
-        Some(_) => asked_again(vector),
+        Some(_) => repeats_authorization(vector),
         None if has("registered_with") => moved(vector),
         None if has("have") => order(vector),
         None if has("old_issuer") => bound(vector),
@@ -59,7 +59,7 @@ pub(crate) fn rule(vector: &Vector) -> Verdict {
         None if has("challenge_scope") => scope(vector),
         None if has("enterprise_idp") => no_browser(vector),
         None if has("redirect_uris") => application_type(vector),
-        None if has("resource_metadata") => identity_access::asked_for_a_resource(vector),
+        None if has("resource_metadata") => identity_access::requests_resource(vector),
         None if has("client_id_metadata_document") => identity_access::redeemed_by_document(vector),
         None => Err("no check handles this vector".into()),
     }
@@ -117,11 +117,11 @@ fn order(vector: &Vector) -> Verdict {
     let Some(chosen) = outcome(&vector.expected, chosen)? else {
         return Ok(());
     };
-    let wanted = vector.expected["use"].as_str().unwrap_or_default();
-    let is_wanted =
-        wanted == name(&chosen) || (wanted.starts_with("ask") && name(&chosen) == "ask");
+    let expected_value = vector.expected["use"].as_str().unwrap_or_default();
+    let is_wanted = expected_value == name(&chosen)
+        || (expected_value.starts_with("ask") && name(&chosen) == "ask");
     holds(
-        &format!("{} is used, want {wanted}", name(&chosen)),
+        &format!("{} is used, want {expected_value}", name(&chosen)),
         is_wanted,
     )
 }
@@ -204,8 +204,8 @@ fn bound(vector: &Vector) -> Verdict {
             )?;
             met.1.map(|connection| connection.client).map_err(text)
         };
-        let wanted = ClientChoice::MetadataDocument(ClientId::new(id));
-        let is_reused = chosen(old)? == wanted && chosen(new)? == wanted;
+        let expected_choice = ClientChoice::MetadataDocument(ClientId::new(id));
+        let is_reused = chosen(old)? == expected_choice && chosen(new)? == expected_choice;
         same(
             "client_id_reused",
             Some(is_reused),
@@ -218,14 +218,14 @@ fn bound(vector: &Vector) -> Verdict {
             vector.expected["tokens_reused"].as_bool(),
         );
     }
-    let known = BoundClient {
+    let bound_client = BoundClient {
         issuer: issuer(old)?,
         client_id: ClientId::new("old"),
     };
-    identities.registered.push(known.clone());
+    identities.registered.push(bound_client.clone());
     let (_, met) = connected(request()?.clients(identities), new, &Value::Null)?;
     let chosen = met.map_err(text)?.client;
-    let is_reused = matches!(chosen, ClientChoice::Registered(client) if client == known);
+    let is_reused = matches!(chosen, ClientChoice::Registered(client) if client == bound_client);
     let want = vector.expected["old_credentials_reused"].as_bool();
     same("old_credentials_reused", Some(is_reused), want)
 }
@@ -255,8 +255,8 @@ fn step_ups(vector: &Vector) -> Verdict {
     let mut authorizations = 0;
     for number in 0..refusals {
         // Each requires a scope that was not requested yet: otherwise one would be enough.
-        let wanted = Scope::parse(&format!("s{number}")).map_err(text)?;
-        match budget.next(Some(&wanted)) {
+        let step_up_scope = Scope::parse(&format!("s{number}")).map_err(text)?;
+        match budget.next(Some(&step_up_scope)) {
             Ok(_) => authorizations += 1,
             Err(error) => {
                 same("code", error.code(), "step_up.limit")?;
@@ -281,8 +281,8 @@ fn passed_on(vector: &Vector) -> Verdict {
         Some(attached),
         vector.expected["token_attached"].as_bool(),
     )?;
-    let own = Resource::beneath(&resource).check(resource.url());
-    holds("its own resource receives it", own.is_ok())
+    let own_origin = Resource::beneath(&resource).check(resource.url());
+    holds("its own resource receives it", own_origin.is_ok())
 }
 
 fn extensions(vector: &Vector) -> Verdict {
@@ -305,7 +305,7 @@ fn extensions(vector: &Vector) -> Verdict {
 fn scope(vector: &Vector) -> Verdict {
     let list = |name: &str| {
         let names = texts(&vector.input[name]);
-        Scope::of(names.iter().map(String::as_str)).map_err(text)
+        Scope::from_names(names.iter().map(String::as_str)).map_err(text)
     };
     let (granted, supported) = (list("granted")?, list("scopes_supported")?);
     let challenged = Scope::parse(vector.must("challenge_scope")?).map_err(text)?;
@@ -321,9 +321,9 @@ fn scope(vector: &Vector) -> Verdict {
 
 fn no_browser(vector: &Vector) -> Verdict {
     let way = GrantChoice::IdentityAssertion;
-    let known =
+    let candidates =
         ClientCandidates::preregistered(issuer("https://auth.chat.example")?, ClientId::new("id"));
-    let request = request()?.grant(way).clients(known);
+    let request = request()?.grant(way).clients(candidates);
     let members = &vector.input["metadata"];
     let (requests, met) = connected(request, "https://auth.chat.example", members)?;
     let connection = met.map_err(text)?;
@@ -337,8 +337,8 @@ fn no_browser(vector: &Vector) -> Verdict {
 /// The form of a client's own token request (`client_credentials`).
 fn sent(client: &Client, vector: &Vector) -> Result<Vec<(String, String)>, String> {
     let scope = Scope::parse(vector.must("scope")?).map_err(text)?;
-    let asked = TokenRequest::from(scope).resource(vector.must("resource")?);
-    first(client.client_credentials(asked.map_err(text)?)).map(|request| form(&request))
+    let token_request = TokenRequest::from(scope).resource(vector.must("resource")?);
+    first(client.client_credentials(token_request.map_err(text)?)).map(|request| form(&request))
 }
 
 fn first<E: Exchange>(mut exchange: E) -> Result<Request<Bytes>, String> {
@@ -392,7 +392,7 @@ fn by_key(vector: &Vector) -> Verdict {
 }
 
 /// The keeper of a `client_credentials` grant whose token has expired requests a new one.
-fn asked_again(vector: &Vector) -> Verdict {
+fn repeats_authorization(vector: &Vector) -> Verdict {
     let want = vector.expected["request"].as_str();
     same("request", want, Some("client_credentials again"))?;
     let server = server(&Value::Null)?;

@@ -6,7 +6,7 @@ use oauth_core::endpoint::metadata::WellKnown;
 use oauth_core::error::Error;
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::{Rules, Strictness};
-use oauth_core::server::{EndpointKind, Flag, Server};
+use oauth_core::server::{EndpointKind, FlagDefault, Server};
 use oauth_core::{Exchange, Input, Step, danger};
 use oauth_testkit::serve::Served;
 use oauth_testkit::twin::{Fault, Twin};
@@ -18,7 +18,7 @@ use crate::conversation::{Conversation, TurnInput};
 use crate::expect::outcome;
 use crate::fields::Reply;
 use crate::format::{Failure, Vector, Verdict, holds, same, texts};
-use crate::said::{Done, Refusal, ServerSaid, TurnOutput};
+use crate::said::{Done, Refusal, ServerOutput, TurnOutput};
 use crate::token::{self, moment};
 
 const DEFAULTS: &str = "only Rust exposes the defaults of missing members, and mutual TLS";
@@ -71,8 +71,8 @@ fn places(issuer: &str, transport: &str, runner: &mut Runner) -> crate::ask::Out
         conversation = conversation.then(0, TurnInput::Reply(Reply::new(404, &[], "")));
     }
     let mut places = Vec::new();
-    for said in runner.play(&conversation)? {
-        match said {
+    for output in runner.play(&conversation)? {
+        match output {
             TurnOutput::Send(sent) => places.push(sent.url),
             TurnOutput::Error(refusal) if places.is_empty() => return Ok(Err(refusal)),
             TurnOutput::Error(refusal) if refusal.status == Some(404) => return Ok(Ok(places)),
@@ -121,16 +121,16 @@ pub(crate) fn validation(vector: &Vector, runner: &mut Runner) -> Verdict {
             Err(Failure::OutOfReach(TRANSPORT))
         };
     }
-    let (server, requests) = asked(vector, runner)?;
+    let (server, requests) = discovery_requests(vector, runner)?;
     if let Some(want) = vector.expected["requests"].as_u64() {
         same("requests", requests, want)?;
     }
-    let said = outcome(&vector.expected, server)?;
+    let server_found = outcome(&vector.expected, server)?;
     if !runner.is_rust() {
         if vector.expected.get("strict").is_some() {
             runner.left_out.insert(STRICT);
         }
-        return said.map_or(Ok(()), |said| endpoints(vector, &said));
+        return server_found.map_or(Ok(()), |server_found| endpoints(vector, &server_found));
     }
     let (server, requests) = fetch(vector, Strictness::Lenient)?;
     if let Some(strict) = vector.expected.get("strict") {
@@ -155,18 +155,18 @@ fn issuer(vector: &Vector) -> Result<&str, Failure> {
 
 /// Runs a discovery that gets the vector's document, or its list of responses in turn; also
 /// returns the number of requests.
-fn asked(
+fn discovery_requests(
     vector: &Vector,
     runner: &mut Runner,
-) -> Result<(Result<ServerSaid, Refusal>, u64), Failure> {
+) -> Result<(Result<ServerOutput, Refusal>, u64), Failure> {
     let discover = TurnInput::discover(issuer(vector)?);
     let mut conversation = Conversation::new(None, None).then(0, discover);
     for turn in 0..4 {
-        conversation = conversation.then(0, TurnInput::Reply(answer(vector, turn)?));
+        conversation = conversation.then(0, TurnInput::Reply(response_at(vector, turn)?));
     }
     let mut requests = 0;
-    for said in runner.play(&conversation)? {
-        match said {
+    for output in runner.play(&conversation)? {
+        match output {
             TurnOutput::Send(_) => requests += 1,
             TurnOutput::Done(Done::Server(server)) => return Ok((Ok(server), requests)),
             TurnOutput::Error(refusal) => return Ok((Err(refusal), requests)),
@@ -189,7 +189,7 @@ fn fetch(vector: &Vector, strictness: Strictness) -> Result<(Result<Server, Erro
     loop {
         match exchange.resume(&moment(0), input) {
             Ok(Step::Send(_)) => {
-                input = Input::Reply(response(answer(vector, requests)?)?);
+                input = Input::Reply(response(response_at(vector, requests)?)?);
                 requests += 1;
             }
             Ok(Step::Done(server)) => return Ok((Ok(server), requests)),
@@ -208,9 +208,9 @@ fn response(reply: Reply) -> Result<Response<Bytes>, Failure> {
     response.map_err(|error| error.to_string().into())
 }
 
-fn answer(vector: &Vector, turn: u64) -> Result<Reply, Failure> {
-    let answers = vector.input["responses"].as_array();
-    let document = match answers.and_then(|list| list.get(turn as usize)) {
+fn response_at(vector: &Vector, turn: u64) -> Result<Reply, Failure> {
+    let response_specs = vector.input["responses"].as_array();
+    let document = match response_specs.and_then(|list| list.get(turn as usize)) {
         Some(Value::Number(status)) => {
             let status = status
                 .as_u64()
@@ -227,7 +227,7 @@ fn answer(vector: &Vector, turn: u64) -> Result<Reply, Failure> {
 }
 
 /// Compares the endpoints that the metadata contains; defaults of missing members are left out.
-fn endpoints(vector: &Vector, server: &ServerSaid) -> Verdict {
+fn endpoints(vector: &Vector, server: &ServerOutput) -> Verdict {
     let uses_mtls = vector.input["client_uses_mtls"] == true;
     for (name, want) in vector.expected.as_object().into_iter().flatten() {
         match name.as_str() {
@@ -265,14 +265,14 @@ fn compare(vector: &Vector, server: &Server) -> Verdict {
             "request_uri_parameter_supported_oidc" => {
                 same(
                     name,
-                    Some(server.flag("request_uri_parameter_supported", Flag::True)),
+                    Some(server.flag("request_uri_parameter_supported", FlagDefault::True)),
                     want.as_bool(),
                 )?;
             }
             "request_parameter_supported_oidc" => {
                 same(
                     name,
-                    Some(server.flag("request_parameter_supported", Flag::False)),
+                    Some(server.flag("request_parameter_supported", FlagDefault::False)),
                     want.as_bool(),
                 )?;
             }
@@ -297,9 +297,11 @@ fn compare(vector: &Vector, server: &Server) -> Verdict {
                     same(name, url.ok().map(|url| url.as_str()), want.as_str())?;
                 }
             }
-            flag if want.is_boolean() => {
-                same(flag, Some(server.flag(flag, Flag::False)), want.as_bool())?
-            }
+            flag if want.is_boolean() => same(
+                flag,
+                Some(server.flag(flag, FlagDefault::False)),
+                want.as_bool(),
+            )?,
             other => return Err(format!("nothing compares {other}").into()),
         }
     }

@@ -7,8 +7,8 @@ use oauth_core::token::TokenKind;
 use oauth_core::{Moment, Secret, Tokens};
 use oauth_facade::{
     Arg, Attachment, Authorize, Client, ClientCredentials, ErasedExchange, ErasedStep, Introspect,
-    Kind, Operation as _, Password, Record, Refresh, Refused, Reply, Resource, ResponseMode,
-    ResponseType, Revoke, Scope, Server, TABLE, TokenRequest, Transport, Userinfo,
+    Kind, Operation as _, Password, Record, Refresh, Reply, Resource, ResponseMode, ResponseType,
+    Revoke, Scope, Server, StartError, TABLE, TokenRequest, Transport, Userinfo,
 };
 use serde_json::{Value, json};
 
@@ -17,10 +17,12 @@ use crate::conversation::{
 };
 use crate::fields::Text;
 use crate::native_client::{
-    Source, arguments_of, client_of, verify_access_token, verify_logout_token,
+    Source, make_client, operation_arguments, verify_access_token, verify_logout_token,
 };
 use crate::player::Player;
-use crate::said::{Done, Entry, Refusal, Sent, ServerSaid, TokensSaid, TurnOutput, VerdictSaid};
+use crate::said::{
+    Done, Entry, Refusal, Sent, ServerOutput, TokensOutput, TurnOutput, VerdictOutput,
+};
 
 /// The player that runs in this process.
 pub(crate) struct Native;
@@ -38,7 +40,7 @@ impl Player for Native {
             source: Source::default(),
             shown: Vec::new(),
         };
-        whole.talk.iter().map(|turn| party.turn(turn)).collect()
+        whole.turns.iter().map(|turn| party.turn(turn)).collect()
     }
 }
 
@@ -57,8 +59,8 @@ struct Party<'a> {
 impl Party<'_> {
     fn turn(&mut self, turn: &Happening) -> Result<Entry, String> {
         let at = turn.moment()?;
-        let said = match self.take(&at, &turn.input, turn.hold) {
-            Ok(said) => said,
+        let output = match self.take(&at, &turn.input, turn.hold) {
+            Ok(output) => output,
             Err(error) => {
                 let refusal = Refusal::from(error);
                 self.shown.push(refusal.shown.clone());
@@ -66,7 +68,7 @@ impl Party<'_> {
             }
         };
         let shown = std::mem::take(&mut self.shown);
-        Ok(Entry { said, shown })
+        Ok(Entry { output, shown })
     }
 
     fn take(&mut self, at: &Moment, input: &TurnInput, hold: bool) -> Result<TurnOutput, Error> {
@@ -76,34 +78,37 @@ impl Party<'_> {
                 return Ok(TurnOutput::Open);
             }
             let turn = machine.begin(at)?;
-            return self.say(turn);
+            return self.take_output(turn);
         }
         match input {
-            TurnInput::Authorize(ask) => {
-                let response_type = ask.response_type.as_deref().unwrap_or("code");
-                let mode = ask.response_mode.as_deref();
-                let ask = Authorize {
-                    scope: for_scope(&ask.scope)?.scope,
+            TurnInput::Authorize(authorization_request) => {
+                let response_type = authorization_request
+                    .response_type
+                    .as_deref()
+                    .unwrap_or("code");
+                let mode = authorization_request.response_mode.as_deref();
+                let authorization_request = Authorize {
+                    scope: for_scope(&authorization_request.scope)?.scope,
                     response_type: Some(ResponseType::named(response_type).ok_or(Misuse::Setup)?),
                     response_mode: mode
                         .map(|mode| ResponseMode::named(mode).ok_or(Misuse::Setup))
                         .transpose()?,
-                    extra: ask
+                    extra: authorization_request
                         .extra
                         .clone()
                         .into_iter()
                         .map(|(name, value)| (name, value.into()))
                         .collect(),
-                    context: ask.context.clone(),
-                    user: ask.user.clone().map(Secret::new),
-                    ..Authorize::new(&ask.redirect_uri)
+                    context: authorization_request.context.clone(),
+                    user: authorization_request.user.clone().map(Secret::new),
+                    ..Authorize::new(&authorization_request.redirect_uri)
                 };
-                let begun = self.client()?.authorize(at, &ask)?;
-                self.show(&begun);
-                let flow = begun.pending.to_json().expose().clone();
+                let authorization = self.client()?.authorize(at, &authorization_request)?;
+                self.show(&authorization);
+                let flow = authorization.pending.to_json().expose().clone();
                 self.flow = Some(flow.clone());
                 Ok(TurnOutput::Authorized {
-                    url: begun.url,
+                    url: authorization.url,
                     flow,
                 })
             }
@@ -111,7 +116,7 @@ impl Party<'_> {
                 self.source.give(tokens.clone());
                 Ok(TurnOutput::Open)
             }
-            TurnInput::Server => Ok(TurnOutput::Server(server_said(&self.server()?)?)),
+            TurnInput::Server => Ok(TurnOutput::Server(server_output(&self.server()?)?)),
             TurnInput::Attach {
                 url,
                 headers,
@@ -133,12 +138,12 @@ impl Party<'_> {
             }
             TurnInput::Verdict { status, headers } => {
                 let name = Resource::verdict(*status, &headers.0)?;
-                Ok(TurnOutput::Verdict(VerdictSaid {
+                Ok(TurnOutput::Verdict(VerdictOutput {
                     renews: name == "renew",
                     name: Some(name.to_owned()),
                 }))
             }
-            _ => self.answer(at, input),
+            _ => self.resume(at, input),
         }
     }
 
@@ -179,20 +184,20 @@ impl Party<'_> {
                 password: Secret::from(password.as_str()),
                 request: for_scope(scope)?,
             })?,
-            TurnInput::Revoke(asked) => {
-                let (token, hint) = self.asked(asked)?;
+            TurnInput::Revoke(token_input) => {
+                let (token, hint) = self.token_and_hint(token_input)?;
                 self.client()?.revoke(Revoke {
                     token,
                     token_type_hint: hint,
                 })?
             }
-            TurnInput::Introspect(asked) => {
-                let (token, hint) = self.asked(asked)?;
+            TurnInput::Introspect(token_input) => {
+                let (token, hint) = self.token_and_hint(token_input)?;
                 self.client()?.introspect(Introspect {
                     token,
                     token_type_hint: hint,
-                    signed_response_alg: asked.signed_response_alg.clone(),
-                    audience: asked.audience.clone(),
+                    signed_response_alg: token_input.signed_response_alg.clone(),
+                    audience: token_input.audience.clone(),
                 })?
             }
             TurnInput::Userinfo { subject, tokens } => Userinfo {
@@ -208,13 +213,13 @@ impl Party<'_> {
             }
             TurnInput::Operation(operations) => {
                 let (name, arguments) = operations.iter().next().ok_or(Misuse::Setup)?;
-                let (number, args) = arguments_of(name, arguments)?;
+                let (number, args) = operation_arguments(name, arguments)?;
                 let client = self.verifier()?;
                 client
                     .begin(number, args)
                     .map_err(|refused| match refused {
-                        Refused::Call(error) => error,
-                        Refused::Argument(_) => {
+                        StartError::Call(error) => error,
+                        StartError::Argument(_) => {
                             Error::from(Misuse::Setup).about("an argument's type")
                         }
                     })?
@@ -231,7 +236,7 @@ impl Party<'_> {
         }))
     }
 
-    fn answer(&mut self, at: &Moment, input: &TurnInput) -> Result<TurnOutput, Error> {
+    fn resume(&mut self, at: &Moment, input: &TurnInput) -> Result<TurnOutput, Error> {
         let machine = self.machine.as_mut().ok_or(Misuse::Setup)?;
         let turn = match input {
             TurnInput::Reply(reply) => {
@@ -260,10 +265,10 @@ impl Party<'_> {
             }
             _ => machine.begin(at)?,
         };
-        self.say(turn)
+        self.take_output(turn)
     }
 
-    fn say(&mut self, turn: ErasedStep) -> Result<TurnOutput, Error> {
+    fn take_output(&mut self, turn: ErasedStep) -> Result<TurnOutput, Error> {
         self.show(&turn);
         Ok(match turn {
             ErasedStep::Send(request) => TurnOutput::Send(Sent {
@@ -278,19 +283,19 @@ impl Party<'_> {
             ErasedStep::Verify(_) => return Err(Error::from(Misuse::OutOfOrder)),
             ErasedStep::Done(record) => TurnOutput::Done(match record {
                 Record::Tokens(tokens) => {
-                    let said = tokens_said(&tokens);
+                    let token_fields = tokens_output(&tokens);
                     self.tokens = Some(Arc::unwrap_or_clone(tokens));
-                    Done::Tokens(said)
+                    Done::Tokens(token_fields)
                 }
                 Record::Login(login) => {
-                    let said = tokens_said(&login.tokens);
+                    let token_fields = tokens_output(&login.tokens);
                     self.tokens = Some(login.tokens);
-                    Done::Tokens(said)
+                    Done::Tokens(token_fields)
                 }
-                Record::Plain(name, members) => Done::Record(members_of(name, members)),
+                Record::Plain(name, members) => Done::Record(record_members(name, members)),
                 // `authorize` sends nothing, and returns no record here.
                 Record::Authorization(_) => return Err(Error::from(Misuse::OutOfOrder)),
-                Record::Server(server) => Done::Server(server_said(&server)?),
+                Record::Server(server) => Done::Server(server_output(&server)?),
                 Record::Nothing => Done::Nothing,
             }),
         })
@@ -322,7 +327,7 @@ impl Party<'_> {
 
     fn client(&mut self) -> Result<Client, Error> {
         let config = self.client.ok_or(Misuse::Setup)?;
-        let client = client_of(config, &self.server()?, &self.source)?;
+        let client = make_client(config, &self.server()?, &self.source)?;
         self.show(&client);
         Ok(client)
     }
@@ -336,8 +341,8 @@ impl Party<'_> {
         Ok(client)
     }
 
-    fn tokens(&mut self, given: Option<&Text>) -> Result<Tokens, Error> {
-        let tokens = match given {
+    fn tokens(&mut self, serialized: Option<&Text>) -> Result<Tokens, Error> {
+        let tokens = match serialized {
             Some(Text(text)) => Tokens::from_json(text)?,
             None => self.tokens.clone().ok_or(Misuse::NoRefreshToken)?,
         };
@@ -345,7 +350,10 @@ impl Party<'_> {
         Ok(tokens)
     }
 
-    fn asked(&mut self, asked: &TokenInput) -> Result<(Secret<String>, Option<TokenKind>), Error> {
+    fn token_and_hint(
+        &mut self,
+        asked: &TokenInput,
+    ) -> Result<(Secret<String>, Option<TokenKind>), Error> {
         let kind = match asked.token_type_hint.as_deref() {
             Some("refresh_token") => Some(TokenKind::Refresh),
             Some(_) => Some(TokenKind::Access),
@@ -368,7 +376,7 @@ fn for_scope(scope: &str) -> Result<TokenRequest, Error> {
 }
 
 /// The members of a record that are set, by the names in its description.
-fn members_of(name: &str, members: Vec<Arg>) -> Value {
+fn record_members(name: &str, members: Vec<Arg>) -> Value {
     let records = TABLE.iter().filter_map(|entry| match entry.outcome {
         Kind::Record(description) if description.name == name => Some(description),
         _ => None,
@@ -376,8 +384,12 @@ fn members_of(name: &str, members: Vec<Arg>) -> Value {
     let named = records
         .flat_map(|description| description.members)
         .zip(members);
-    let said = named.map(|(about, member)| (about.name.to_owned(), plain(member)));
-    Value::Object(said.filter(|(_, value)| !is_empty(value)).collect())
+    let named_members = named.map(|(about, member)| (about.name.to_owned(), plain(member)));
+    Value::Object(
+        named_members
+            .filter(|(_, value)| !is_empty(value))
+            .collect(),
+    )
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -406,8 +418,12 @@ fn plain(value: Arg) -> Value {
     }
 }
 
-fn tokens_said(tokens: &Tokens) -> TokensSaid {
-    let warnings: Vec<_> = tokens.warnings.iter().map(|given| given.code()).collect();
+fn tokens_output(tokens: &Tokens) -> TokensOutput {
+    let warnings: Vec<_> = tokens
+        .warnings
+        .iter()
+        .map(|warning| warning.code())
+        .collect();
     let refresh = tokens.refresh_token.as_ref();
     let members = json!({
         "stored": tokens.to_json().expose(),
@@ -427,14 +443,14 @@ fn tokens_said(tokens: &Tokens) -> TokensSaid {
         "client_id": tokens.client_id(),
     });
     match members {
-        Value::Object(members) => TokensSaid(members),
-        _ => TokensSaid(serde_json::Map::new()),
+        Value::Object(members) => TokensOutput(members),
+        _ => TokensOutput(serde_json::Map::new()),
     }
 }
 
-fn server_said(server: &Server) -> Result<ServerSaid, Error> {
+fn server_output(server: &Server) -> Result<ServerOutput, Error> {
     let metadata = serde_json::from_str(&server.metadata()).map_err(|_| Misuse::StoredForm)?;
-    Ok(ServerSaid {
+    Ok(ServerOutput {
         issuer: server.issuer().to_owned(),
         metadata,
         api_origins: server.api_origins()?,

@@ -36,7 +36,7 @@ impl Source {
     }
 }
 
-pub(crate) fn client_of(
+pub(crate) fn make_client(
     config: &ClientConfig,
     server: &Server,
     source: &Source,
@@ -76,11 +76,11 @@ pub(crate) fn client_of(
 }
 
 fn auth(config: &ClientConfig, source: &Source) -> Result<Auth, Error> {
-    let given = config.secret.as_deref().map(Secret::from);
-    let secret = || given.clone().ok_or(Misuse::SecretMissing);
+    let client_secret = config.secret.as_deref().map(Secret::from);
+    let secret = || client_secret.clone().ok_or(Misuse::SecretMissing);
     let option = |name: &str| text(&config.auth_options, name);
     Ok(match config.auth.as_deref() {
-        None => Auth::Documented(given),
+        None => Auth::Documented(client_secret),
         Some("client_secret_basic") => Auth::Basic(secret()?),
         Some("client_secret_post") => Auth::Post(secret()?),
         Some("client_secret_jwt") => Auth::SecretJwt(SecretJwt {
@@ -124,22 +124,24 @@ fn auth(config: &ClientConfig, source: &Source) -> Result<Auth, Error> {
                 audience: option("audience"),
                 ..Workload::default()
             };
-            workload.auth(Arc::new(ProcessEnvironment::of(variables)))?
+            workload.auth(Arc::new(ProcessEnvironment::from_variables(variables)))?
         }
         Some(_) => Auth::None,
     })
 }
 
-pub(crate) fn verify_access_token(given: &Map<String, Value>) -> Result<VerifyAccessToken, Error> {
-    let list = |name: &str| given.get(name).map(texts).unwrap_or_default();
-    let number = |name: &str| given.get(name).and_then(Value::as_u64);
+pub(crate) fn verify_access_token(
+    arguments: &Map<String, Value>,
+) -> Result<VerifyAccessToken, Error> {
+    let list = |name: &str| arguments.get(name).map(texts).unwrap_or_default();
+    let number = |name: &str| arguments.get(name).and_then(Value::as_u64);
     Ok(VerifyAccessToken {
-        token: text(given, "token").ok_or(Misuse::Setup)?.into(),
-        audience: OneOrMore::new(vec![text(given, "audience").ok_or(Misuse::Setup)?])?,
+        token: text(arguments, "token").ok_or(Misuse::Setup)?.into(),
+        audience: OneOrMore::new(vec![text(arguments, "audience").ok_or(Misuse::Setup)?])?,
         jkt: None,
-        x5t_s256: text(given, "x5t_s256"),
+        x5t_s256: text(arguments, "x5t_s256"),
         required: AccessTokenRequirements {
-            scope: Scope::parse(&text(given, "scope").unwrap_or_default())?,
+            scope: Scope::parse(&text(arguments, "scope").unwrap_or_default())?,
             acr_values: list("acr_values"),
             max_age: number("max_age"),
             algs: list("algs"),
@@ -149,30 +151,34 @@ pub(crate) fn verify_access_token(given: &Map<String, Value>) -> Result<VerifyAc
     })
 }
 
-pub(crate) fn verify_logout_token(given: &Map<String, Value>) -> Result<VerifyLogoutToken, Error> {
+pub(crate) fn verify_logout_token(
+    arguments: &Map<String, Value>,
+) -> Result<VerifyLogoutToken, Error> {
     Ok(VerifyLogoutToken {
-        token: text(given, "token").ok_or(Misuse::Setup)?.into(),
+        token: text(arguments, "token").ok_or(Misuse::Setup)?.into(),
         replay: None,
-        max_age_without_expiry: given.get("max_age_without_expiry").and_then(Value::as_u64),
+        max_age_without_expiry: arguments
+            .get("max_age_without_expiry")
+            .and_then(Value::as_u64),
     })
 }
 
 /// The number of an operation, and its arguments in positional order.
-pub(crate) fn arguments_of(
+pub(crate) fn operation_arguments(
     name: &str,
-    given: &Map<String, Value>,
+    arguments: &Map<String, Value>,
 ) -> Result<(u32, Vec<Arg>), Error> {
     let about = |what: &str| Error::from(Misuse::Setup).about(what);
     let mut entries = (0_u32..).zip(TABLE);
     let found = entries.find(|(_, entry)| entry.name == name);
     let (number, entry) = found.ok_or_else(|| about(name))?;
-    let known: Vec<_> = entry.arguments.iter().copied().flatten().collect();
-    let is_known = |name: &&String| known.iter().any(|about| about.name == **name);
-    if let Some(other) = given.keys().find(|name| !is_known(name)) {
+    let parameters: Vec<_> = entry.arguments.iter().copied().flatten().collect();
+    let is_parameter = |name: &&String| parameters.iter().any(|about| about.name == **name);
+    if let Some(other) = arguments.keys().find(|name| !is_parameter(name)) {
         return Err(about(other));
     }
-    let args = known.iter().map(|about| {
-        given
+    let args = parameters.iter().map(|about| {
+        arguments
             .get(about.name)
             .map_or(Arg::Null, |value| arg(value, about.shape))
     });

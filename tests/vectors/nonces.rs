@@ -59,7 +59,7 @@ pub(crate) fn sequence(vector: &Vector) -> Verdict {
             (false, true) => code(&client, &replies, &mut seen)?,
             (false, false) => {
                 let exchange = client.token(ClientCredentials, TokenRequest::new());
-                talk(exchange, &replies, &mut seen, &mut Vec::new())?;
+                play_replies(exchange, &replies, &mut seen, &mut Vec::new())?;
             }
         }
     }
@@ -83,7 +83,7 @@ fn status(reply: &Value) -> u16 {
 }
 
 /// Runs an exchange against these replies, and keeps the requests' bodies.
-fn talk<E: Exchange>(
+fn play_replies<E: Exchange>(
     mut exchange: E,
     replies: &[&Value],
     seen: &mut SentRequests,
@@ -97,9 +97,9 @@ fn talk<E: Exchange>(
                 seen.proof(request.headers().get("dpop"))?;
                 bodies.push(String::from_utf8_lossy(request.body()).into_owned());
                 match replies.next() {
-                    Some(said) => {
-                        let body = said["body"].as_str().unwrap_or_default();
-                        reply(status(said), &headers(said), body)
+                    Some(response_spec) => {
+                        let body = response_spec["body"].as_str().unwrap_or_default();
+                        reply(status(response_spec), &headers(response_spec), body)
                     }
                     None => return Ok(()),
                 }
@@ -124,15 +124,15 @@ fn talk<E: Exchange>(
 
 fn code(client: &Client, replies: &[&Value], seen: &mut SentRequests) -> Result<(), Failure> {
     let redirect_uri = RedirectUri::parse("https://app.example/cb").map_err(text)?;
-    let ask = AuthorizationRequest::new(redirect_uri);
-    let (_, pending) = client.authorize(&moment(200), ask).map_err(text)?;
+    let request = AuthorizationRequest::new(redirect_uri);
+    let (_, pending) = client.authorize(&moment(200), request).map_err(text)?;
     let callback = format!(
         "https://app.example/cb?code=c&state={}",
         pending.state().expose()
     );
     let exchange = client.redeem(pending, &callback).map_err(text)?;
     let mut bodies = Vec::new();
-    talk(exchange, replies, seen, &mut bodies)?;
+    play_replies(exchange, replies, seen, &mut bodies)?;
     let [first, second] = bodies.as_slice() else {
         return Err("not sent twice".into());
     };
@@ -150,7 +150,7 @@ fn to_api(
     let named = what
         .split_whitespace()
         .chain(from)
-        .find(|word| word.starts_with("https"));
+        .find(|token| token.starts_with("https"));
     let url = format!("{}/x", named.unwrap_or("https://rs.example"));
     let tokens: Tokens = token(client, "t")?;
     let api = Api::new(Resource::new([url.as_str()]).map_err(text)?);
@@ -171,11 +171,11 @@ fn to_api(
             CallStep::Token(_) | CallStep::Renew(_) => request.resume(&at, Event::Token(&tokens)),
             CallStep::Send { dpop, .. } => {
                 seen.proof(dpop.as_ref())?;
-                let Some(said) = replies.next() else {
+                let Some(next_reply) = replies.next() else {
                     return Ok(());
                 };
-                last = StatusCode::from_u16(status(said)).unwrap_or_default();
-                let all = headers(said);
+                last = StatusCode::from_u16(status(next_reply)).unwrap_or_default();
+                let all = headers(next_reply);
                 let all: HeaderMap = fields(all.iter());
                 request.resume(&at, Event::Reply(last, &all))
             }
@@ -211,8 +211,8 @@ fn judge(vector: &Vector, seen: &SentRequests) -> Verdict {
         ("first_result", first),
         ("result", seen.results.last().map(String::as_str)),
     ] {
-        if let Some(wanted) = expected[name].as_str() {
-            same(name, got, Some(wanted))?;
+        if let Some(expected_value) = expected[name].as_str() {
+            same(name, got, Some(expected_value))?;
         }
     }
     holds("something was sent", seen.requests > 0)

@@ -26,7 +26,7 @@ use crate::fields::Reply;
 use crate::format::{Failure, Vector, holds, texts};
 use crate::jws::private_key;
 use crate::lang::Lang;
-use crate::said::{Called, Done, Refusal, Sent, TokensSaid, TurnOutput};
+use crate::said::{Called, Done, Refusal, Sent, TokensOutput, TurnOutput};
 
 /// The time of vectors that have none, in Unix seconds.
 pub(crate) const NOW: u64 = 1_700_000_000;
@@ -62,12 +62,12 @@ impl Calls {
 
     #[must_use]
     pub(crate) fn call(mut self, now: u64, input: TurnInput, replies: Vec<Reply>) -> Self {
-        let before = self.conversation.talk.len();
+        let before = self.conversation.turns.len();
         self.conversation = self.conversation.then(now, input);
         for reply in replies {
             self.conversation = self.conversation.then(now, TurnInput::Reply(reply));
         }
-        let turns = self.conversation.talk.len() - before;
+        let turns = self.conversation.turns.len() - before;
         self.calls.push((before, turns));
         self
     }
@@ -77,15 +77,15 @@ impl Calls {
     pub(crate) fn then(mut self, now: u64, input: TurnInput) -> Self {
         let is_reply = matches!(input, TurnInput::Reply(_));
         self.conversation = self.conversation.then(now, input);
-        let end = self.conversation.talk.len();
+        let end = self.conversation.turns.len();
         if let (true, Some((start, turns))) = (is_reply, self.calls.last_mut()) {
             *turns = end - *start;
         }
         self
     }
 
-    pub(crate) fn ask(self, runner: &mut Runner) -> Result<Vec<CallResult>, Failure> {
-        let mut said: Vec<_> = runner
+    pub(crate) fn play(self, runner: &mut Runner) -> Result<Vec<CallResult>, Failure> {
+        let mut outputs: Vec<_> = runner
             .play(&self.conversation)?
             .into_iter()
             .map(Some)
@@ -93,7 +93,7 @@ impl Calls {
         self.calls
             .iter()
             .map(|(start, turns)| {
-                let turns = said.iter_mut().skip(*start).take(*turns);
+                let turns = outputs.iter_mut().skip(*start).take(*turns);
                 came(turns.filter_map(Option::take))
             })
             .collect()
@@ -101,7 +101,7 @@ impl Calls {
 
     /// Plays the conversation; returns the end of the last call.
     pub(crate) fn end(self, runner: &mut Runner) -> Result<Result<Done, Refusal>, Failure> {
-        let last = self.ask(runner)?.pop();
+        let last = self.play(runner)?.pop();
         let end = last.and_then(|came| came.end);
         end.ok_or_else(|| "the call has not ended".into())
     }
@@ -109,8 +109,8 @@ impl Calls {
 
 fn came(turns: impl Iterator<Item = TurnOutput>) -> Result<CallResult, Failure> {
     let mut sent = Vec::new();
-    for said in turns {
-        match said {
+    for output in turns {
+        match output {
             TurnOutput::Send(request) => sent.push(request),
             TurnOutput::Done(done) => {
                 let (end, status) = (Some(Ok(done)), None);
@@ -144,8 +144,10 @@ fn came(turns: impl Iterator<Item = TurnOutput>) -> Result<CallResult, Failure> 
 pub(crate) fn judge(vector: &Vector, end: Result<Done, Refusal>) -> Result<Option<Done>, Failure> {
     match end {
         Ok(done) => {
-            let wanted = &vector.expected["ok"];
-            let wants = *wanted == true || wanted.is_object() || vector.expected["valid"] == true;
+            let expected_value = &vector.expected["ok"];
+            let wants = *expected_value == true
+                || expected_value.is_object()
+                || vector.expected["valid"] == true;
             holds("is accepted", wants)?;
             Ok(Some(done))
         }
@@ -333,7 +335,7 @@ pub(crate) fn claims() -> Value {
 }
 
 /// The tokens that a call ended with.
-pub(crate) fn tokens(done: Done) -> Result<TokensSaid, Failure> {
+pub(crate) fn tokens(done: Done) -> Result<TokensOutput, Failure> {
     match done {
         Done::Tokens(tokens) => Ok(tokens),
         other => Err(format!("want tokens, got {other:?}").into()),

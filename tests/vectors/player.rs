@@ -45,25 +45,25 @@ impl Program {
             input.write_all(b"\n")?;
             input.flush()?;
         }
-        let mut answer = String::new();
-        self.output.read_line(&mut answer)?;
-        Ok(answer)
+        let mut output_line = String::new();
+        self.output.read_line(&mut output_line)?;
+        Ok(output_line)
     }
 }
 
 impl Player for Program {
     fn play(&mut self, conversation: &Conversation) -> Result<Vec<Entry>, String> {
         let line = serde_json::to_string(&conversation.complete()?);
-        let answer = self
+        let player_output = self
             .exchange(&line.map_err(|error| error.to_string())?)
             .map_err(|error| format!("{}: {error}", self.name))?;
-        if answer.is_empty() {
+        if player_output.is_empty() {
             return Err(format!("{}: the player has ended", self.name));
         }
-        let mut entries: Vec<Entry> = serde_json::from_str(&answer)
+        let mut entries: Vec<Entry> = serde_json::from_str(&player_output)
             .map_err(|error| format!("{}: not a transcript: {error}", self.name))?;
         for entry in &mut entries {
-            if let crate::said::TurnOutput::Error(refusal) = &mut entry.said {
+            if let crate::said::TurnOutput::Error(refusal) = &mut entry.output {
                 refusal.shown = entry.shown.join(" ");
             }
         }

@@ -49,18 +49,18 @@ fn client(issuer: &str, id: &str, metadata: &Value) -> Result<Client, Error> {
         .with_endpoint(EndpointKind::Authorization, &at("authorize"))?
         .with_endpoint(EndpointKind::Token, &at("token"))?
         .with_endpoint(EndpointKind::Jwks, &at("jwks"))?;
-    if let Some(said) = metadata.as_object() {
-        server = server.with_metadata(said.clone());
+    if let Some(server_metadata) = metadata.as_object() {
+        server = server.with_metadata(server_metadata.clone());
     }
     Client::new(server, ClientId::new(id), ClientAuth::none())
 }
 
-fn ask(redirect_uri: &str) -> Result<AuthorizationRequest, Error> {
+fn authorization_request(redirect_uri: &str) -> Result<AuthorizationRequest, Error> {
     RedirectUri::parse(redirect_uri).map(AuthorizationRequest::new)
 }
 
-fn begun(client: &Client, now: u64, ask: AuthorizationRequest) -> Result<Authorization, Error> {
-    let mut exchange = client.begin_authorization(ask);
+fn begun(client: &Client, now: u64, request: AuthorizationRequest) -> Result<Authorization, Error> {
+    let mut exchange = client.begin_authorization(request);
     match exchange.resume(&moment(now), Input::Begin)? {
         Step::Done(begun) => Ok(begun),
         step => unreachable!("{step:?}"),
@@ -77,8 +77,10 @@ fn pending(
     mode: ResponseMode,
     state: &str,
 ) -> Result<PendingAuthorization, String> {
-    let ask = ask(CALLBACK).map_err(text)?.response_mode(mode);
-    let begun = begun(client, 1_700_000_000, ask).map_err(text)?;
+    let request = authorization_request(CALLBACK)
+        .map_err(text)?
+        .response_mode(mode);
+    let begun = begun(client, 1_700_000_000, request).map_err(text)?;
     let stored = begun.pending.to_json();
     let mut stored: Value =
         serde_json::from_str(stored.expose()).map_err(|error| error.to_string())?;
@@ -167,25 +169,28 @@ pub(crate) fn jar(vector: &Vector) -> Verdict {
     let openid = Scope::parse("openid").map_err(text)?;
     match vector.text("build") {
         Some("request_object") => {
-            let given = &vector.input["params"];
-            let redirect_uri = given["redirect_uri"].as_str().unwrap_or_default();
-            let age = given["max_age"].as_u64().ok_or("no max_age")?;
-            let ask = ask(redirect_uri).map_err(text)?.scope(openid).max_age(age);
+            let input_params = &vector.input["params"];
+            let redirect_uri = input_params["redirect_uri"].as_str().unwrap_or_default();
+            let age = input_params["max_age"].as_u64().ok_or("no max_age")?;
+            let auth_request = authorization_request(redirect_uri)
+                .map_err(text)?
+                .scope(openid)
+                .max_age(age);
             let now = vector.input["now"].as_u64().ok_or("no time")?;
-            let begun = begun(&client, now, ask).map_err(text)?;
+            let begun = begun(&client, now, auth_request).map_err(text)?;
             built(vector, &begun, now)
         }
         Some("authorization_url_with_request") => {
             for (scope, extra) in [(Scope::none(), Vec::new()), (openid, outer(vector))] {
-                let ask = ask(CALLBACK).map_err(text)?.scope(scope);
-                let begun = begun(&client, 1, ask).map_err(text)?;
+                let auth_request = authorization_request(CALLBACK).map_err(text)?.scope(scope);
+                let begun = begun(&client, 1, auth_request).map_err(text)?;
                 let pairs = query(&begun.url);
                 let mut names: Vec<_> = pairs.iter().map(|(name, _)| name.clone()).collect();
-                let mut wanted = crate::format::texts(&vector.expected["query_params"]);
-                wanted.extend(extra);
+                let mut expected_value = crate::format::texts(&vector.expected["query_params"]);
+                expected_value.extend(extra);
                 names.sort_unstable();
-                wanted.sort_unstable();
-                same("parameters", names, wanted)?;
+                expected_value.sort_unstable();
+                same("parameters", names, expected_value)?;
                 let object = pairs.iter().find(|(name, _)| name == "request");
                 let claims = part(object.map_or("", |(_, jwt)| jwt), 1)?;
                 same("client_id", claims["client_id"].as_str(), Some(id))?;
@@ -193,15 +198,15 @@ pub(crate) fn jar(vector: &Vector) -> Verdict {
             Ok(())
         }
         Some("authorization_url") => {
-            let refused = begun(&plain, 1, ask(CALLBACK).map_err(text)?);
+            let refused = begun(&plain, 1, authorization_request(CALLBACK).map_err(text)?);
             expect::outcome(&vector.expected, refused.map(drop)).map(drop)
         }
         Some(other) => Err(format!("nothing builds {other}").into()),
         None if vector.input["both"] == true => {
             // Each has its own option: adding it as an extra parameter is refused.
-            let ask = ask(CALLBACK).map_err(text)?;
-            let ask = ask.extra("request_uri", "https://client.example/r");
-            expect::outcome(&vector.expected, begun(&client, 1, ask).map(drop)).map(drop)
+            let auth_request = authorization_request(CALLBACK).map_err(text)?;
+            let auth_request = auth_request.extra("request_uri", "https://client.example/r");
+            expect::outcome(&vector.expected, begun(&client, 1, auth_request).map(drop)).map(drop)
         }
         None => {
             let Ok(url) = Url::parse(vector.must("request_uri")?) else {
@@ -209,8 +214,10 @@ pub(crate) fn jar(vector: &Vector) -> Verdict {
                 let class = vector.expected["error"].as_str();
                 return same("class", class, Some("request_uri_scheme"));
             };
-            let ask = ask(CALLBACK).map_err(text)?.request_uri(url);
-            expect::outcome(&vector.expected, begun(&client, 1, ask).map(drop)).map(drop)
+            let auth_request = authorization_request(CALLBACK)
+                .map_err(text)?
+                .request_uri(url);
+            expect::outcome(&vector.expected, begun(&client, 1, auth_request).map(drop)).map(drop)
         }
     }
 }
@@ -237,9 +244,9 @@ pub(crate) fn signed_as_wanted(
             _ => same(name, &claims[name], value)?,
         }
     }
-    let given = vector.input["params"].as_object().ok_or("no parameters")?;
-    for name in given.keys().filter(|name| *name != "state") {
-        same(name, &claims[name], &given[name])?;
+    let input_params = vector.input["params"].as_object().ok_or("no parameters")?;
+    for name in input_params.keys().filter(|name| *name != "state") {
+        same(name, &claims[name], &input_params[name])?;
     }
     Ok(())
 }
@@ -280,31 +287,34 @@ pub(crate) fn step_up(vector: &Vector) -> Verdict {
         .and_then(|status| StatusCode::from_u16(u16::try_from(status).ok()?).ok());
     let status = status.ok_or("no status")?;
     let field = vector.must("www_authenticate")?;
-    let wanted = resource::step_up(status, [field.as_bytes()]);
+    let required_step_up = resource::step_up(status, [field.as_bytes()]);
     if let Some(action) = vector.expected["action"].as_str() {
-        return acted(vector, action, status, field, wanted);
+        return acted(vector, action, status, field, required_step_up);
     }
-    let wanted = wanted.ok_or("no step-up is requested")?;
+    let required_step_up = required_step_up.ok_or("no step-up is requested")?;
     let granted = vector.text("granted_scope").unwrap_or_default();
     let granted = Scope::parse(granted).map_err(text)?;
-    let asked = asked(&wanted, &granted).map_err(text)?;
+    let authorize_parameters = step_up_parameters(&required_step_up, &granted).map_err(text)?;
     for pair in vector.expected["authorization_params"]
         .as_array()
         .into_iter()
         .flatten()
     {
         let [name, value] = [&pair[0], &pair[1]].map(|part| part.as_str().unwrap_or_default());
-        let found = asked.iter().find(|(known, _)| known == name);
+        let found = authorize_parameters.iter().find(|(key, _)| key == name);
         same(name, found.map(|(_, value)| value.as_str()), Some(value))?;
     }
     Ok(())
 }
 
-fn asked(wanted: &StepUp, granted: &Scope) -> Result<Vec<(String, String)>, Error> {
+fn step_up_parameters(
+    required_step_up: &StepUp,
+    granted: &Scope,
+) -> Result<Vec<(String, String)>, Error> {
     let client = client(ISSUER, "client1", &Value::Null)?;
-    let ask = ask(CALLBACK)?.scope(granted.clone());
-    let ask = ask.step_up(wanted.clone(), &Tokens::bearer("a"));
-    Ok(query(&begun(&client, 1, ask)?.url))
+    let request = authorization_request(CALLBACK)?.scope(granted.clone());
+    let request = request.step_up(required_step_up.clone(), &Tokens::bearer("a"));
+    Ok(query(&begun(&client, 1, request)?.url))
 }
 
 fn acted(
@@ -312,13 +322,13 @@ fn acted(
     action: &str,
     status: StatusCode,
     field: &str,
-    wanted: Option<StepUp>,
+    required_step_up: Option<StepUp>,
 ) -> Verdict {
     let mut headers = HeaderMap::new();
     let value = HeaderValue::from_str(field).map_err(|error| error.to_string())?;
     headers.insert(WWW_AUTHENTICATE, value);
     if action.contains("retry once") {
-        holds("no step-up is requested", wanted.is_none())?;
+        holds("no step-up is requested", required_step_up.is_none())?;
         return holds(
             "renewed",
             resource::verdict(status, &headers) == Asking::Renew,
@@ -344,23 +354,30 @@ fn acted(
     ];
     holds("handed back", matches!(steps, [_, _, CallStep::Done]))?;
     if vector.input["same_challenge_already_answered"] == true {
-        return repeated(&wanted.ok_or("no step-up is requested")?);
+        return repeated(&required_step_up.ok_or("no step-up is requested")?);
     }
     let has_no_issuer = vector.text("grant") == Some("client_credentials");
-    holds("no step-up is possible", wanted.is_none() || has_no_issuer)
+    holds(
+        "no step-up is possible",
+        required_step_up.is_none() || has_no_issuer,
+    )
 }
 
 /// The API repeats its challenge to tokens from a login that met it.
-fn repeated(wanted: &StepUp) -> Verdict {
+fn repeated(required_step_up: &StepUp) -> Verdict {
     let client = client(ISSUER, "client1", &Value::Null).map_err(text)?;
-    let tokens = stepped_up(&client, wanted)?;
-    same("the second time", answers(&client, wanted, &tokens)?, true)
+    let tokens = stepped_up(&client, required_step_up)?;
+    same(
+        "the second time",
+        satisfies(&client, required_step_up, &tokens)?,
+        true,
+    )
 }
 
 /// Whether tokens are from a login that meets `wanted`, so that no login is necessary.
-fn answers(client: &Client, wanted: &StepUp, tokens: &Tokens) -> Result<bool, String> {
-    let ask = ask(CALLBACK).map_err(text)?;
-    match begun(client, 1, ask.step_up(wanted.clone(), tokens)) {
+fn satisfies(client: &Client, required_step_up: &StepUp, tokens: &Tokens) -> Result<bool, String> {
+    let request = authorization_request(CALLBACK).map_err(text)?;
+    match begun(client, 1, request.step_up(required_step_up.clone(), tokens)) {
         Ok(_) => Ok(false),
         Err(error) if error.code() == "step_up.repeated" => Ok(true),
         Err(error) => Err(text(error)),
@@ -368,16 +385,20 @@ fn answers(client: &Client, wanted: &StepUp, tokens: &Tokens) -> Result<bool, St
 }
 
 /// The tokens of a login that meets `wanted`.
-fn stepped_up(client: &Client, wanted: &StepUp) -> Result<Tokens, String> {
-    let ask = ask(CALLBACK).map_err(text)?;
-    let first = begun(client, 1, ask.step_up(wanted.clone(), &Tokens::bearer("a")));
+fn stepped_up(client: &Client, required_step_up: &StepUp) -> Result<Tokens, String> {
+    let request = authorization_request(CALLBACK).map_err(text)?;
+    let first = begun(
+        client,
+        1,
+        request.step_up(required_step_up.clone(), &Tokens::bearer("a")),
+    );
     let first = first.map_err(text)?;
     let callback = format!("{CALLBACK}?code=c&state={}", first.pending.state().expose());
     let mut login = client.redeem(first.pending, &callback).map_err(text)?;
     let _ = login.resume(&moment(1), Input::Begin);
-    let said = json!({ "access_token": "b", "token_type": "Bearer" }).to_string();
+    let response_body = json!({ "access_token": "b", "token_type": "Bearer" }).to_string();
     let reply = http::Response::builder().header("content-type", "application/json");
-    let reply = Input::Reply(reply.body(Bytes::from(said)).unwrap_or_default());
+    let reply = Input::Reply(reply.body(Bytes::from(response_body)).unwrap_or_default());
     let Ok(Step::Done(login)) = login.resume(&moment(1), reply) else {
         return Err("no tokens".into());
     };
@@ -393,9 +414,9 @@ fn chosen(vector: &Vector) -> Verdict {
             format!("Bearer error=\"insufficient_user_authentication\", acr_values=\"{acr}\"");
         resource::step_up(StatusCode::UNAUTHORIZED, [field.as_bytes()])
     };
-    let kept = |step_up: &StepUp| {
+    let grant_key = |step_up: &StepUp| {
         client
-            .keeper(GrantId::person("ann").stepped_up(step_up))
+            .keeper(GrantId::user("ann").stepped_up(step_up))
             .key()
     };
     let needed = crate::format::texts(&vector.input["needed"]["acr_values"]);
@@ -403,16 +424,13 @@ fn chosen(vector: &Vector) -> Verdict {
     let cached = vector.input["cached_tokens"]
         .as_array()
         .ok_or("no tokens")?;
-    let (mut keys, mut found) = (
-        vec![client.keeper(GrantId::person("ann")).key()],
-        Vec::new(),
-    );
+    let (mut keys, mut found) = (vec![client.keeper(GrantId::user("ann")).key()], Vec::new());
     for (at, tokens) in cached.iter().enumerate() {
         let acr = tokens["acr"].as_str().ok_or("no acr")?;
         let tokens = stepped_up(&client, &of(acr).ok_or("no step-up is requested")?)?;
-        let key = kept(tokens.step_up().ok_or("not of a step-up")?);
-        let is_found = key == kept(&needed);
-        same("met", answers(&client, &needed, &tokens)?, is_found)?;
+        let key = grant_key(tokens.step_up().ok_or("not of a step-up")?);
+        let is_found = key == grant_key(&needed);
+        same("met", satisfies(&client, &needed, &tokens)?, is_found)?;
         keys.push(key);
         found.extend(is_found.then_some(at as u64));
     }
@@ -420,8 +438,8 @@ fn chosen(vector: &Vector) -> Verdict {
     keys.sort_unstable();
     keys.dedup();
     same("grants", keys.len(), count)?;
-    let wanted: Vec<_> = vector.expected["use"].as_u64().into_iter().collect();
-    same("used", found, wanted)
+    let expected_value: Vec<_> = vector.expected["use"].as_u64().into_iter().collect();
+    same("used", found, expected_value)
 }
 
 fn introspected(vector: &Vector, reply: &Value) -> Verdict {
@@ -435,17 +453,18 @@ fn introspected(vector: &Vector, reply: &Value) -> Verdict {
     let mut exchange = client.map_err(text)?.introspect(Introspection::new("t"));
     let _ = exchange.resume(&moment(1), Input::Begin);
     let body = reply["body"].as_str().unwrap_or_default().to_owned();
-    let answer = http::Response::builder().header("content-type", "application/json");
-    let answer = Input::Reply(answer.body(Bytes::from(body)).unwrap_or_default());
-    let Ok(Step::Done(IntrospectionResponse::Active(token))) = exchange.resume(&moment(1), answer)
+    let response = http::Response::builder().header("content-type", "application/json");
+    let response = Input::Reply(response.body(Bytes::from(body)).unwrap_or_default());
+    let Ok(Step::Done(IntrospectionResponse::Active(token))) =
+        exchange.resume(&moment(1), response)
     else {
         return Err("not active".into());
     };
-    let said = Arc::new(token);
+    let tokens = Arc::new(token);
     for name in ["acr", "auth_time"] {
         same(
             name,
-            said.extra.get(name),
+            tokens.extra.get(name),
             Some(&vector.expected["ok"][name]),
         )?;
     }

@@ -23,7 +23,7 @@ use crate::conversation::{
 use crate::fields::Reply;
 use crate::format::{Failure, Vector, Verdict, holds, same};
 use crate::metadata::document;
-use crate::said::{Done, Sent, TokensSaid, TurnOutput};
+use crate::said::{Done, Sent, TokensOutput, TurnOutput};
 use crate::token::moment;
 
 const BY_PRESET: &str = "this deviation comes with a preset, and cannot be set directly";
@@ -40,7 +40,8 @@ pub(crate) fn deviation(vector: &Vector, runner: &mut Runner) -> Verdict {
         }
         "oauth_error" => {
             let refused =
-                answered(runner, Rules::default(), 200, "application/json", sample)?.err();
+                play_token_response(runner, Rules::default(), 200, "application/json", sample)?
+                    .err();
             let named = refused.and_then(|refused| refused.error);
             let want: Value = serde_json::from_str(sample).map_err(|error| error.to_string())?;
             same("error", named.as_deref(), want["error"].as_str())
@@ -135,13 +136,13 @@ fn json_request(runner: &mut Runner) -> Verdict {
 }
 
 /// The tokens that the client reads from a response.
-fn answered(
+fn play_token_response(
     runner: &mut Runner,
     rules: Rules,
     status: u16,
     media: &str,
     body: &str,
-) -> Outcome<TokensSaid> {
+) -> Outcome<TokensOutput> {
     let reply = Reply::new(status, &[("content-type", media)], body);
     runner.token(&rules, "a secret of ours", reply)
 }
@@ -159,14 +160,14 @@ fn lenient(runner: &mut Runner, sample: &str, about: &str) -> Verdict {
             .into_iter()
             .for_each(|(name, value)| body[name] = value),
         _ => {
-            let is_name = |word: &&str| word.contains(['_', '-']) && !word.contains('/');
+            let is_name = |token: &&str| token.contains(['_', '-']) && !token.contains('/');
             about
                 .split([',', ' '])
                 .filter(is_name)
                 .for_each(|name| body[name] = data!("x"));
         }
     }
-    let tokens = answered(
+    let tokens = play_token_response(
         runner,
         Rules::default(),
         200,
@@ -185,7 +186,7 @@ fn lenient(runner: &mut Runner, sample: &str, about: &str) -> Verdict {
         .flatten()
         .filter_map(Value::as_str)
     {
-        let is_read = scope.iter().any(|known| known == name);
+        let is_read = scope.iter().any(|key| key == name);
         holds("the scope's names are read", is_read)?;
     }
     holds(
@@ -226,7 +227,7 @@ fn quirk(runner: &mut Runner, sample: &str, about: &str) -> Verdict {
     } else if about.contains("token_type")
         && ["missing", "no ", "without", "omit"]
             .iter()
-            .any(|word| about.contains(word))
+            .any(|token| about.contains(token))
     {
         let body = data!({ "access_token": "a" });
         (
@@ -246,15 +247,15 @@ fn quirk(runner: &mut Runner, sample: &str, about: &str) -> Verdict {
     } else {
         return Err(format!("no sample for {about:?}").into());
     };
-    let default = answered(runner, Rules::default(), status, media, &body)?;
+    let default = play_token_response(runner, Rules::default(), status, media, &body)?;
     holds("the default refuses", default.is_err())?;
     let is_listed = quirk == Quirk::ErrorsArray;
-    let opted = answered(runner, with(quirk), status, media, &body).and_then(|read| {
+    let opted = play_token_response(runner, with(quirk), status, media, &body).and_then(|read| {
         if is_listed {
-            let said = read.err().and_then(|refused| refused.error);
+            let error_code = read.err().and_then(|refused| refused.error);
             let want: Value = serde_json::from_str(sample).map_err(|error| error.to_string())?;
             let want = want["errors"][0]["errorType"].as_str();
-            return same("error", said.as_deref(), want);
+            return same("error", error_code.as_deref(), want);
         }
         let tokens = read.map_err(|refusal| refusal.message)?;
         let token = tokens.text("access_token")?.unwrap_or_default();
@@ -271,7 +272,7 @@ fn comma_scope(runner: &mut Runner) -> Verdict {
     let body =
         data!({ "access_token": "a", "token_type": "bearer", "scope": "repo,gist" }).to_string();
     let mut names = |what: &str, rules: Rules, want: usize| -> Verdict {
-        let tokens = answered(runner, rules, 200, "application/json", &body)?;
+        let tokens = play_token_response(runner, rules, 200, "application/json", &body)?;
         let tokens = tokens.map_err(|refusal| refusal.message)?;
         same(what, tokens.scope()?.len(), want)
     };
@@ -285,7 +286,7 @@ fn comma_scope(runner: &mut Runner) -> Verdict {
 fn zero_lifetime(runner: &mut Runner) -> Verdict {
     let body = data!({ "access_token": "a", "token_type": "bearer", "expires_in": 0 }).to_string();
     let mut life = |what: &str, rules: Rules, want: Value| -> Verdict {
-        let tokens = answered(runner, rules, 200, "application/json", &body)?;
+        let tokens = play_token_response(runner, rules, 200, "application/json", &body)?;
         let tokens = tokens.map_err(|refusal| refusal.message)?;
         same(what, tokens.get("expires_in")?, want)
     };
@@ -320,15 +321,15 @@ fn exact_issuer(runner: &mut Runner, sample: &str) -> Verdict {
             .then(0, discover)
             .then(0, TurnInput::Reply(document));
         // Discovery continues if an issuer with a path has more URLs, and reports the error at the end.
-        let mut said = runner.play(&conversation)?.pop();
+        let mut outputs = runner.play(&conversation)?.pop();
         for _ in 0..3 {
-            if !matches!(said, Some(TurnOutput::Send(_))) {
+            if !matches!(outputs, Some(TurnOutput::Send(_))) {
                 break;
             }
             conversation = conversation.then(0, TurnInput::Reply(Reply::new(404, &[], "")));
-            said = runner.play(&conversation)?.pop();
+            outputs = runner.play(&conversation)?.pop();
         }
-        Ok(said)
+        Ok(outputs)
     };
     match named(sample)? {
         Some(TurnOutput::Done(Done::Server(server))) => {
@@ -369,9 +370,9 @@ fn renamed(sample: &str) -> Verdict {
     let request = begin(client.client_credentials(scope.clone()))?;
     let form: Vec<(String, String)> =
         serde_urlencoded::from_bytes(request.body()).map_err(|error| error.to_string())?;
-    let value = |wanted: &str| {
+    let value = |name_wanted: &str| {
         form.iter()
-            .find(|(name, _)| name == wanted)
+            .find(|(name, _)| name == name_wanted)
             .map(|(_, value)| value.as_str())
     };
     same(name, value(name), Some("id"))?;
@@ -388,11 +389,11 @@ fn renamed(sample: &str) -> Verdict {
 }
 
 fn extra(runner: &mut Runner, sample: &str, about: &str) -> Verdict {
-    let assignment = about.split(' ').find_map(|word| word.split_once('='));
+    let assignment = about.split(' ').find_map(|token| token.split_once('='));
     let (name, value) = assignment.unwrap_or((sample, "https://app.example/bye"));
     let endpoints = data!({ "authorization_endpoint": "https://as.example/a" });
     let server = ServerConfig::of("https://as.example", endpoints, &Rules::default());
-    let ask = |name: &str, value: &str| {
+    let authorize_input = |name: &str, value: &str| {
         TurnInput::Authorize(AuthorizeInput {
             redirect_uri: "https://app.example/cb".to_owned(),
             extra: [(name.to_owned(), value.to_owned())].into_iter().collect(),
@@ -401,17 +402,17 @@ fn extra(runner: &mut Runner, sample: &str, about: &str) -> Verdict {
     };
     let client = Some(public("s6BhdRkqt3"));
     let conversation = Conversation::new(Some(server.clone()), client.clone())
-        .then(0, ask(name, value))
-        .then(0, ask("state", "mine"));
-    let mut said = runner.play(&conversation)?.into_iter();
-    match said.next() {
+        .then(0, authorize_input(name, value))
+        .then(0, authorize_input("state", "mine"));
+    let mut outputs = runner.play(&conversation)?.into_iter();
+    match outputs.next() {
         Some(TurnOutput::Authorized { url, .. }) => {
             let sent = crate::scope::parameter(&url, name)?;
             same("the parameter as it is", sent.as_deref(), Some(value))?;
         }
         other => return Err(format!("want a URL, got {other:?}").into()),
     }
-    match said.next() {
+    match outputs.next() {
         Some(TurnOutput::Error(refusal)) => same(
             "protocol parameters cannot be set",
             refusal.code.as_str(),
@@ -425,16 +426,17 @@ fn extra(runner: &mut Runner, sample: &str, about: &str) -> Verdict {
         ..TokenInput::default()
     });
     let conversation = Conversation::new(Some(server), client).then(0, introspect);
-    let missing = runner
-        .play(&conversation)
-        .and_then(|mut said| match said.pop() {
-            Some(TurnOutput::Error(refusal)) => same(
-                "no introspection",
-                refusal.code.as_str(),
-                "endpoint.missing",
-            ),
-            other => Err(format!("want it missing, got {other:?}").into()),
-        });
+    let missing =
+        runner
+            .play(&conversation)
+            .and_then(|mut introspection| match introspection.pop() {
+                Some(TurnOutput::Error(refusal)) => same(
+                    "no introspection",
+                    refusal.code.as_str(),
+                    "endpoint.missing",
+                ),
+                other => Err(format!("want it missing, got {other:?}").into()),
+            });
     runner.part(missing)
 }
 

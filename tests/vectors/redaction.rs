@@ -1,4 +1,4 @@
-//! Group `redaction`: a secret is put wherever one can occur, and must not appear in any rendered text.
+//! Group `redaction`: a secret is put everywhere one can occur, and must not appear in any rendered text.
 //!
 //! Every language returns all texts that it renders of its objects: printed, in a debugger or in a
 //! log. Rust returns more, as it has more objects.
@@ -43,7 +43,7 @@ impl ShownTexts {
 }
 
 pub(crate) fn secret(vector: &Vector, runner: &mut Runner) -> Verdict {
-    let given = vector.text("value").unwrap_or("S3CR3T");
+    let claimed = vector.text("value").unwrap_or("S3CR3T");
     let needle = vector
         .expected
         .as_object()
@@ -54,10 +54,10 @@ pub(crate) fn secret(vector: &Vector, runner: &mut Runner) -> Verdict {
                 .then(|| text.as_str())
                 .flatten()
         })
-        .unwrap_or(given);
+        .unwrap_or(claimed);
     let callback = vector.text("callback_error_for");
     let mut texts = Vec::new();
-    for conversation in conversations(given, callback, runner.lang) {
+    for conversation in conversations(claimed, callback, runner.lang) {
         texts.extend(runner.shown(&conversation)?);
     }
     clean(texts.iter().map(|text| (runner.lang.name(), text)), needle)?;
@@ -65,7 +65,7 @@ pub(crate) fn secret(vector: &Vector, runner: &mut Runner) -> Verdict {
         let mut shown = ShownTexts::default();
         match callback {
             Some(callback) => wrong_callback(callback, &mut shown)?,
-            None => everywhere(given, &mut shown)?,
+            None => everywhere(claimed, &mut shown)?,
         }
         clean(shown.0.iter().map(|(what, text)| (*what, text)), needle)?;
     }
@@ -161,7 +161,7 @@ fn conversations(value: &str, callback: Option<&str>, lang: Lang) -> Vec<Convers
             .then(1, TurnInput::Lost("unknown".to_owned())),
     ];
     if !is_page {
-        let asked = TokenInput {
+        let token_input = TokenInput {
             token: Some(value.to_owned()),
             ..TokenInput::default()
         };
@@ -174,8 +174,8 @@ fn conversations(value: &str, callback: Option<&str>, lang: Lang) -> Vec<Convers
                 password: value.to_owned(),
                 scope,
             },
-            TurnInput::Revoke(asked.clone()),
-            TurnInput::Introspect(asked),
+            TurnInput::Revoke(token_input.clone()),
+            TurnInput::Introspect(token_input),
         ];
         all.extend(calls.map(|call| {
             new()

@@ -20,14 +20,15 @@ pub(crate) fn registration(vector: &Vector, runner: &mut Runner) -> Verdict {
     if let Some(status) = vector.input["delete_response"]["status"].as_u64() {
         return delete(vector, runner, status);
     }
-    let lenient = answered(vector, runner, Rules::default())?;
+    let lenient = play_registration(vector, runner, Rules::default())?;
     let read = outcome(&vector.expected, lenient)?;
     if let Some(strict) = vector.expected.get("strict") {
         let rules = Rules {
             strictness: Strictness::Strict,
             ..Rules::default()
         };
-        let verdict = answered(vector, runner, rules).and_then(|said| outcome(strict, said));
+        let verdict =
+            play_registration(vector, runner, rules).and_then(|output| outcome(strict, output));
         runner.part(verdict.map(drop))?;
     }
     match read {
@@ -38,7 +39,11 @@ pub(crate) fn registration(vector: &Vector, runner: &mut Runner) -> Verdict {
 
 /// The client read from the vector's response: to a registration (RFC 7591), or, if it replaces a registration
 /// access token, to an update (RFC 7592).
-fn answered(vector: &Vector, runner: &mut Runner, rules: Rules) -> Outcome<Map<String, Value>> {
+fn play_registration(
+    vector: &Vector,
+    runner: &mut Runner,
+    rules: Rules,
+) -> Outcome<Map<String, Value>> {
     // A registration is answered with 201, an update with 200; the expectation tells which is meant.
     let is_refused = vector.expected["error"] == "registration_token_invalid";
     let is_managed = is_refused || vector.expected["ok"]["registration_access_token"].is_string();
@@ -47,10 +52,11 @@ fn answered(vector: &Vector, runner: &mut Runner, rules: Rules) -> Outcome<Map<S
     } else {
         TurnInput::operation("register", json!({ "metadata": metadata() }))
     };
-    let conversation = talk(rules, input).then(1, TurnInput::Reply(token::reply(vector)?));
-    let mut said = runner.play(&conversation)?.into_iter();
-    request(said.next())?;
-    match said.next() {
+    let conversation =
+        registration_conversation(rules, input).then(1, TurnInput::Reply(token::reply(vector)?));
+    let mut outputs = runner.play(&conversation)?.into_iter();
+    request(outputs.next())?;
+    match outputs.next() {
         Some(TurnOutput::Done(Done::Record(Value::Object(client)))) => Ok(Ok(client)),
         Some(TurnOutput::Error(refusal)) => Ok(Err(refusal)),
         other => Err(format!("want a client, got {other:?}").into()),
@@ -75,8 +81,8 @@ fn compare(expected: &Value, client: &Map<String, Value>) -> Verdict {
     }
     if let Some(warning) = expected["warning"].as_str() {
         let codes = client.get("warnings").map(texts).unwrap_or_default();
-        let wanted = warning.replace(' ', "_");
-        holds("it is warned of", codes.contains(&wanted))?;
+        let warning_code = warning.replace(' ', "_");
+        holds("it is warned of", codes.contains(&warning_code))?;
     }
     Ok(())
 }
@@ -84,7 +90,7 @@ fn compare(expected: &Value, client: &Map<String, Value>) -> Verdict {
 /// A deletion is final, and its response contains nothing to store.
 fn delete(vector: &Vector, runner: &mut Runner, status: u64) -> Verdict {
     let status = u16::try_from(status).unwrap_or_default();
-    let conversation = talk(
+    let conversation = registration_conversation(
         Rules::default(),
         TurnInput::operation_of("delete_registration", registered()),
     )
@@ -93,32 +99,32 @@ fn delete(vector: &Vector, runner: &mut Runner, status: u64) -> Verdict {
         TurnInput::Reply(crate::fields::Reply::new(status, &[], "")),
     )
     .then(2, TurnInput::Begin);
-    let mut said = runner.play(&conversation)?.into_iter();
-    let sent = request(said.next())?;
+    let mut outputs = runner.play(&conversation)?.into_iter();
+    let sent = request(outputs.next())?;
     same("method", sent.method.as_str(), "DELETE")?;
     same(
         "token",
         sent.header("authorization"),
         Some("Bearer t1-of-before"),
     )?;
-    let is_gone = matches!(said.next(), Some(TurnOutput::Done(Done::Nothing)));
+    let is_gone = matches!(outputs.next(), Some(TurnOutput::Done(Done::Nothing)));
     same("ok", Some(is_gone), vector.expected["ok"].as_bool())?;
-    let has_ended = matches!(said.next(), Some(TurnOutput::Error(error)) if error.code == "misuse.already_finished");
+    let has_ended = matches!(outputs.next(), Some(TurnOutput::Error(error)) if error.code == "misuse.already_finished");
     let is_erased = vector.expected["local_credentials_erased"].as_bool();
     same("local_credentials_erased", Some(has_ended), is_erased)
 }
 
 fn update(vector: &Vector, runner: &mut Runner) -> Verdict {
-    let mut given = registered();
+    let mut registered_members = registered();
     let mut metadata = metadata();
     metadata["client_name"] = "New".into();
-    given.insert("metadata".to_owned(), metadata);
-    let conversation = talk(
+    registered_members.insert("metadata".to_owned(), metadata);
+    let conversation = registration_conversation(
         Rules::default(),
-        TurnInput::operation_of("update_registration", given),
+        TurnInput::operation_of("update_registration", registered_members),
     );
-    let mut said = runner.play(&conversation)?.into_iter();
-    let sent = sent(said.next())?.map_err(|refusal| refusal.message)?;
+    let mut outputs = runner.play(&conversation)?.into_iter();
+    let sent = sent(outputs.next())?.map_err(|refusal| refusal.message)?;
     same("method", sent.method.as_str(), "PUT")?;
     let body: Map<String, Value> =
         serde_json::from_str(&sent.body).map_err(|error| error.to_string())?;
@@ -132,11 +138,11 @@ fn update(vector: &Vector, runner: &mut Runner) -> Verdict {
     let is_current = body
         .get("client_secret")
         .is_none_or(|secret| secret == SECRET);
-    let wanted = vector.expected["client_secret_if_present_equals_current"].as_bool();
-    same("client_secret", Some(is_current), wanted)
+    let expected_value = vector.expected["client_secret_if_present_equals_current"].as_bool();
+    same("client_secret", Some(is_current), expected_value)
 }
 
-fn talk(rules: Rules, input: TurnInput) -> Conversation {
+fn registration_conversation(rules: Rules, input: TurnInput) -> Conversation {
     let endpoints = json!({ "registration_endpoint": "https://as.example/register" });
     let server = ServerConfig::of("https://as.example", endpoints, &rules);
     // The calls do not depend on the client that sends them; a client without an id may send them too.

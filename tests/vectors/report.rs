@@ -65,10 +65,10 @@ impl Report {
         for group in groups {
             for &lang in langs {
                 let tally = self.tallies.entry((group.clone(), lang)).or_default();
-                let (asked, want) = (tally.passed + tally.failed, written.of(&group, lang));
-                if asked != want {
+                let (played, want) = (tally.passed + tally.failed, written.of(&group, lang));
+                if played != want {
                     let lang = lang.name();
-                    println!("{lang}: {asked} vectors of {group} were run, {want} are recorded");
+                    println!("{lang}: {played} vectors of {group} were run, {want} are recorded");
                     tally.failed += 1;
                 }
             }
@@ -142,7 +142,7 @@ impl Report {
         }
         let sums = langs
             .iter()
-            .map(|lang| self.sum(|_, known| known == *lang).cell());
+            .map(|lang| self.sum(|_, language| language == *lang).cell());
         row("", sums.collect());
         println!(
             "passed, or passed/run; - where the language's package cannot express the vectors"
@@ -175,7 +175,7 @@ impl Counts {
         let langs: Vec<_> = langs.collect();
         let groups = lines.map(|mut words| {
             let name = words.next().ok_or("an empty line")?.to_owned();
-            let numbers: Vec<_> = words.map_while(|word| word.parse().ok()).collect();
+            let numbers: Vec<_> = words.map_while(|token| token.parse().ok()).collect();
             if numbers.len() == langs.len() {
                 Ok((name, numbers))
             } else {
@@ -198,11 +198,12 @@ impl Counts {
 
 /// Groups the languages by their text.
 fn by_what(lines: impl Iterator<Item = (Lang, String)>) -> Vec<(String, String)> {
-    let mut said = BTreeMap::<String, Vec<&str>>::new();
+    let mut by_reason = BTreeMap::<String, Vec<&str>>::new();
     for (lang, what) in lines {
-        said.entry(what).or_default().push(lang.name());
+        by_reason.entry(what).or_default().push(lang.name());
     }
-    said.into_iter()
+    by_reason
+        .into_iter()
         .map(|(what, langs)| (langs.join(", "), what))
         .collect()
 }

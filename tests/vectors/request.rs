@@ -93,15 +93,15 @@ fn authorization_url(vector: &Vector) -> Verdict {
             .unwrap_or("https://client.example.com/cb"),
     )
     .map_err(text)?;
-    let mut ask = AuthorizationRequest::new(uri);
+    let mut request = AuthorizationRequest::new(uri);
     if let Some(scope) = vector.text("scope") {
-        ask = ask.scope(Scope::parse(scope).map_err(text)?);
+        request = request.scope(Scope::parse(scope).map_err(text)?);
     }
     if vector.input.get("pkce").is_some_and(Value::is_null) {
-        ask = danger::without_pkce(ask);
+        request = danger::without_pkce(request);
     }
     let (url, pending) = client(vector, server)?
-        .authorize(&moment(0), ask)
+        .authorize(&moment(0), request)
         .map_err(text)?;
     let base = vector.expected["url_base"].as_str().ok_or("no url_base")?;
     let (before, query) = url.as_str().split_once('?').ok_or("no query")?;
@@ -178,10 +178,10 @@ fn token_request(vector: &Vector, runner: &mut Runner) -> Verdict {
 
 /// An extension grant; without a client in the vector, the request is compared without authentication.
 fn extension(vector: &Vector, uri: &str, want: &Value) -> Verdict {
-    let known = ["build", "grant", "client_id", "client_secret", "auth"];
+    let connection_options = ["build", "grant", "client_id", "client_secret", "auth"];
     let members = vector.input.as_object().into_iter().flatten();
     let (mut grant, mut scope) = (Extension::new(uri).map_err(text)?, Scope::none());
-    for (name, value) in members.filter(|(name, _)| !known.contains(&name.as_str())) {
+    for (name, value) in members.filter(|(name, _)| !connection_options.contains(&name.as_str())) {
         let value = value
             .as_str()
             .ok_or_else(|| format!("{name} is not a string"))?;
@@ -244,9 +244,9 @@ fn refresh_storage(vector: &Vector, runner: &mut Runner) -> Verdict {
     let conversation = Conversation::new(Some(server_example()), Some(public("s6BhdRkqt3")))
         .then(0, refresh)
         .then(1, reply);
-    let mut said = runner.play(&conversation)?.into_iter();
-    request(said.next())?;
-    let tokens = ask::tokens(said.next())?.map_err(|refusal| refusal.message)?;
+    let mut outputs = runner.play(&conversation)?.into_iter();
+    request(outputs.next())?;
+    let tokens = ask::tokens(outputs.next())?.map_err(|refusal| refusal.message)?;
     same(
         "stored",
         tokens.text("refresh_token")?.as_deref(),
@@ -264,8 +264,8 @@ fn pairs(value: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-fn same_set(mut got: Vec<(String, String)>, mut want: Vec<(String, String)>) -> Verdict {
-    got.sort();
+fn same_set(mut access_tokens: Vec<(String, String)>, mut want: Vec<(String, String)>) -> Verdict {
+    access_tokens.sort();
     want.sort();
-    same("parameters", got, want)
+    same("parameters", access_tokens, want)
 }

@@ -13,7 +13,7 @@ use crate::said::{Done, Refusal, TurnOutput};
 const RESOURCE: &str = "https://r.example/a";
 
 pub(crate) fn metadata(vector: &Vector, runner: &mut Runner) -> Verdict {
-    let (places, outcome_of) = asked(vector, runner)?;
+    let (places, outcome_for) = discovery_requests(vector, runner)?;
     if let Some(url) = vector.expected["url"].as_str() {
         return same("url", places.first().map(String::as_str), Some(url));
     }
@@ -23,7 +23,7 @@ pub(crate) fn metadata(vector: &Vector, runner: &mut Runner) -> Verdict {
     if vector.expected["no_network_request"] == true {
         same("places", places, Vec::new())?;
     }
-    let Some(record) = outcome(&vector.expected, outcome_of)? else {
+    let Some(record) = outcome(&vector.expected, outcome_for)? else {
         return Ok(());
     };
     same(
@@ -42,7 +42,7 @@ pub(crate) fn metadata(vector: &Vector, runner: &mut Runner) -> Verdict {
 
 /// Runs the discovery with the vector's document at its URL and 404 elsewhere; returns the requested URLs and the
 /// result.
-fn asked(
+fn discovery_requests(
     vector: &Vector,
     runner: &mut Runner,
 ) -> Result<(Vec<String>, Result<Value, Refusal>), Failure> {
@@ -65,10 +65,10 @@ fn asked(
     let first = runner.play(&conversation)?.pop();
     let is_there = |place: &str| via.is_none_or(|via| via == place);
     let mut conversation = conversation;
-    let mut said = first;
+    let mut output = first;
     let mut places = Vec::new();
     loop {
-        match said {
+        match output {
             Some(TurnOutput::Send(sent)) if places.len() < 4 => {
                 let reply = if is_there(&sent.url) {
                     reply(vector)
@@ -82,7 +82,7 @@ fn asked(
             Some(TurnOutput::Done(Done::Record(record))) => return Ok((places, Ok(record))),
             other => return Err(format!("an odd step: {other:?}").into()),
         }
-        said = runner.play(&conversation)?.pop();
+        output = runner.play(&conversation)?.pop();
     }
 }
 

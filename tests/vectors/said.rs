@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 /// The result of one turn, and the texts that the language renders of the objects involved.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Entry {
-    pub(crate) said: TurnOutput,
+    pub(crate) output: TurnOutput,
     #[serde(default)]
     pub(crate) shown: Vec<String>,
 }
@@ -31,12 +31,12 @@ pub(crate) enum TurnOutput {
         url: String,
         flow: String,
     },
-    Server(ServerSaid),
+    Server(ServerOutput),
     /// The value of the `Authorization` header.
     Attached(String),
     /// The result of a request to an API.
     Called(Called),
-    Verdict(VerdictSaid),
+    Verdict(VerdictOutput),
     /// The step-up that the API requires; null for none.
     StepUp(Value),
     /// An exception that is not an error of this library was thrown.
@@ -66,10 +66,10 @@ pub(crate) struct Sent {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Done {
-    Tokens(TokensSaid),
+    Tokens(TokensOutput),
     /// The members that are set, in snake case, times in seconds.
     Record(Value),
-    Server(ServerSaid),
+    Server(ServerOutput),
     /// A URL to open, and its lifetime in seconds.
     Authorized {
         url: String,
@@ -81,11 +81,11 @@ pub(crate) enum Done {
 /// Tokens: `stored` is their JSON for storage; the others are the language's own members, which
 /// differ between languages.
 #[derive(Debug, Deserialize)]
-pub(crate) struct TokensSaid(pub(crate) Map<String, Value>);
+pub(crate) struct TokensOutput(pub(crate) Map<String, Value>);
 
 /// A server's description.
 #[derive(Debug, Deserialize)]
-pub(crate) struct ServerSaid {
+pub(crate) struct ServerOutput {
     pub(crate) issuer: String,
     pub(crate) metadata: Map<String, Value>,
     pub(crate) api_origins: Vec<String>,
@@ -93,7 +93,7 @@ pub(crate) struct ServerSaid {
 
 /// What an API's response requires; a language may expose only whether a new token is needed.
 #[derive(Debug, Deserialize)]
-pub(crate) struct VerdictSaid {
+pub(crate) struct VerdictOutput {
     pub(crate) renews: bool,
     pub(crate) name: Option<String>,
 }
@@ -156,32 +156,41 @@ impl From<Error> for Refusal {
     }
 }
 
-impl TokensSaid {
+impl TokensOutput {
     /// A member's value. If both the language's object and the stored JSON have it, they must agree.
     pub(crate) fn get(&self, name: &str) -> Result<Value, String> {
         let stored = self.0.get("stored").and_then(Value::as_str);
         let stored: Value = stored
             .and_then(|text| serde_json::from_str(text).ok())
             .ok_or("tokens without their stored text")?;
-        let kept = stored.get(name);
-        match (self.0.get(name), kept) {
+        let stored_value = stored.get(name);
+        match (self.0.get(name), stored_value) {
             (None, None) => Err(format!("tokens have no {name}")),
-            (None, Some(kept)) => Ok(kept.clone()),
-            (Some(own), None) => Ok(own.clone()),
-            (Some(own), Some(kept)) if own == kept => Ok(own.clone()),
+            (None, Some(stored_value)) => Ok(stored_value.clone()),
+            (Some(attribute), None) => Ok(attribute.clone()),
+            (Some(attribute), Some(stored_value)) if attribute == stored_value => {
+                Ok(attribute.clone())
+            }
             // A set of names is unordered.
-            (Some(Value::Array(names)), Some(Value::String(kept))) => {
-                let mut own: Vec<_> = names.iter().filter_map(Value::as_str).collect();
-                let mut stored: Vec<_> = kept.split(' ').filter(|name| !name.is_empty()).collect();
-                own.sort_unstable();
+            (Some(Value::Array(names)), Some(Value::String(stored_value))) => {
+                let mut attribute_names: Vec<_> = names.iter().filter_map(Value::as_str).collect();
+                let mut stored: Vec<_> = stored_value
+                    .split(' ')
+                    .filter(|name| !name.is_empty())
+                    .collect();
+                attribute_names.sort_unstable();
                 stored.sort_unstable();
-                if own == stored && own.len() == names.len() {
-                    Ok(Value::from(kept.as_str()))
+                if attribute_names == stored && attribute_names.len() == names.len() {
+                    Ok(Value::from(stored_value.as_str()))
                 } else {
-                    Err(format!("{name} is {names:?}, but stored as {kept:?}"))
+                    Err(format!(
+                        "{name} is {names:?}, but stored as {stored_value:?}"
+                    ))
                 }
             }
-            (Some(own), Some(kept)) => Err(format!("{name} is {own}, but stored as {kept}")),
+            (Some(attribute), Some(stored_value)) => Err(format!(
+                "{name} is {attribute}, but stored as {stored_value}"
+            )),
         }
     }
 
@@ -192,7 +201,7 @@ impl TokensSaid {
         match (self.0.get(name), stored.get(name)) {
             (None, None) => Ok(Value::Null),
             (Some(Value::Null), None) => Ok(Value::Null),
-            (Some(own), None) => Err(format!("{name} is {own}, but not stored")),
+            (Some(attribute), None) => Err(format!("{name} is {attribute}, but not stored")),
             _ => self.get(name),
         }
     }

@@ -12,7 +12,7 @@ use crate::expect::outcome;
 use crate::fields::Reply;
 use crate::format::{Failure, Vector, Verdict, holds, same, texts};
 use crate::lang::Lang;
-use crate::said::{TokensSaid, TurnOutput};
+use crate::said::{TokensOutput, TurnOutput};
 
 const OF_THE_CORE: &str = "only Rust exposes the core's advice on which scope to request next";
 
@@ -42,8 +42,12 @@ pub(crate) fn scope(vector: &Vector, runner: &mut Runner) -> Verdict {
 
 fn syntax(vector: &Vector, runner: &mut Runner) -> Verdict {
     let raw = vector.must("raw")?;
-    if let Some(asked) = outcome(&vector.expected, asked(runner, raw)?)? {
-        same("scopes", asked, texts(&vector.expected["scopes"]))?;
+    if let Some(requested_scopes) = outcome(&vector.expected, authorize_scopes(runner, raw)?)? {
+        same(
+            "scopes",
+            requested_scopes,
+            texts(&vector.expected["scopes"]),
+        )?;
         if let (Some(other), true) = (vector.expected.get("equal_as_set_to"), runner.is_rust()) {
             same("as sets", parse(raw)?, of(other)?)?;
         }
@@ -71,17 +75,17 @@ fn syntax(vector: &Vector, runner: &mut Runner) -> Verdict {
 }
 
 /// The scope names sent in a request for this scope.
-fn asked(runner: &mut Runner, raw: &str) -> Outcome<Vec<String>> {
+fn authorize_scopes(runner: &mut Runner, raw: &str) -> Outcome<Vec<String>> {
     let server = as_example(&Rules::default());
     let scope = raw.to_owned();
     let sent = if runner.lang == Lang::Browser {
-        let ask = AuthorizeInput {
+        let authorize_input = AuthorizeInput {
             redirect_uri: "https://app.example/cb".to_owned(),
             scope,
             ..AuthorizeInput::default()
         };
         let conversation = Conversation::new(Some(server), Some(public("s6BhdRkqt3")))
-            .then(0, TurnInput::Authorize(ask));
+            .then(0, TurnInput::Authorize(authorize_input));
         match runner.play(&conversation)?.pop() {
             Some(TurnOutput::Authorized { url, .. }) => parameter(&url, "scope")?,
             Some(TurnOutput::Error(refusal)) => return Ok(Err(refusal)),
@@ -108,7 +112,7 @@ pub(crate) fn parameter(url: &str, name: &str) -> Result<Option<String>, Failure
         serde_urlencoded::from_str(query).map_err(|error| error.to_string())?;
     Ok(pairs
         .into_iter()
-        .find(|(known, _)| known == name)
+        .find(|(key, _)| key == name)
         .map(|(_, value)| value))
 }
 
@@ -128,16 +132,22 @@ fn delimited(runner: &mut Runner, raw: &str, quirk: &Value) -> Verdict {
 fn granted(
     vector: &Vector,
     runner: &mut Runner,
-    asked: &Value,
+    requested: &Value,
     refresh: Option<&Value>,
 ) -> Verdict {
-    let asked = of(asked)?;
-    let said = match &vector.input["response_scope"] {
+    let requested = of(requested)?;
+    let response_scope = match &vector.input["response_scope"] {
         Value::String(text) if text == "<absent>" => &Value::Null,
         other => other,
     };
     let refresh = refresh.map(of).transpose()?;
-    let tokens = grant(runner, &Rules::default(), &asked, said, refresh.as_ref())?;
+    let tokens = grant(
+        runner,
+        &Rules::default(),
+        &requested,
+        response_scope,
+        refresh.as_ref(),
+    )?;
     if let Some(tokens) = outcome(&vector.expected, tokens)? {
         same(
             "granted",
@@ -145,7 +155,7 @@ fn granted(
             texts(&vector.expected["granted"]),
         )?;
         if let Some(warnings) = tokens.warnings() {
-            let is_widened = warnings.iter().any(|given| given == "scope_widened");
+            let is_widened = warnings.iter().any(|code| code == "scope_widened");
             same("widened", is_widened, vector.expected["widened"] == true)?;
         }
     }
@@ -154,7 +164,7 @@ fn granted(
             strictness: Strictness::Strict,
             ..Rules::default()
         };
-        let verdict = grant(runner, &rules, &asked, said, refresh.as_ref())
+        let verdict = grant(runner, &rules, &requested, response_scope, refresh.as_ref())
             .and_then(|tokens| outcome(strict, tokens))
             .map(drop);
         runner.part(verdict)?;
@@ -166,10 +176,10 @@ fn granted(
 fn grant(
     runner: &mut Runner,
     rules: &Rules,
-    asked: &Scope,
-    said: &Value,
+    requested: &Scope,
+    response_scope: &Value,
     refresh: Option<&Scope>,
-) -> Outcome<TokensSaid> {
+) -> Outcome<TokensOutput> {
     let server = Some(as_example(rules));
     let is_page = runner.lang == Lang::Browser;
     let client = if is_page {
@@ -178,7 +188,7 @@ fn grant(
         confidential("s6BhdRkqt3", "gX1fBat3bV")
     };
     let conversation = Conversation::new(server, Some(client));
-    let scope = asked.as_str().to_owned();
+    let scope = requested.as_str().to_owned();
     let conversation = match refresh {
         Some(narrower) => conversation.then(
             0,
@@ -197,16 +207,16 @@ fn grant(
         None => conversation.then(0, TurnInput::ClientCredentials { scope }),
     };
     let mut body = json!({ "access_token": "a", "token_type": "Bearer" });
-    if !said.is_null() {
-        body["scope"] = said.clone();
+    if !response_scope.is_null() {
+        body["scope"] = response_scope.clone();
     }
     let conversation = conversation.then(1, TurnInput::Reply(Reply::json(&body)));
-    let mut said = runner.play(&conversation)?.into_iter();
-    match said.next() {
+    let mut outputs = runner.play(&conversation)?.into_iter();
+    match outputs.next() {
         Some(TurnOutput::Error(refusal)) => return Ok(Err(refusal)),
         first => drop(request(first)?),
     }
-    tokens(said.next())
+    tokens(outputs.next())
 }
 
 fn chosen(vector: &Vector) -> Verdict {
@@ -240,7 +250,7 @@ fn parse(text: &str) -> Result<Scope, String> {
 
 fn of(list: &Value) -> Result<Scope, String> {
     let names = texts(list);
-    Scope::of(names.iter().map(String::as_str)).map_err(|error| error.to_string())
+    Scope::from_names(names.iter().map(String::as_str)).map_err(|error| error.to_string())
 }
 
 fn names(scope: &Scope) -> Vec<String> {

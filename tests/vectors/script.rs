@@ -21,7 +21,7 @@ pub(crate) struct Script {
     /// The languages it is for; all of them if empty.
     only: Vec<Lang>,
     conversation: Conversation,
-    wanted: Vec<ExpectedOutput>,
+    expected: Vec<ExpectedOutput>,
 }
 
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ struct WrittenVector {
     only: Vec<Lang>,
     server: Option<ServerConfig>,
     client: Option<ClientConfig>,
-    talk: Vec<WrittenTurn>,
+    turns: Vec<WrittenTurn>,
 }
 
 #[derive(Deserialize)]
@@ -142,11 +142,11 @@ pub(crate) struct ErrorWant {
 /// The conversations of one file. `server` and `client` at its top level are the defaults for all
 /// of its conversations.
 pub(crate) fn read(group: &str, whole: &Value) -> Result<Vec<Script>, String> {
-    let known = ["about", "server", "client", "conversations"];
+    let allowed_members = ["about", "server", "client", "conversations"];
     let members = whole.as_object().into_iter().flatten();
     if let Some((name, _)) = members
         .clone()
-        .find(|(name, _)| !known.contains(&name.as_str()))
+        .find(|(name, _)| !allowed_members.contains(&name.as_str()))
     {
         return Err(format!("unknown member {name} beside conversations"));
     }
@@ -179,8 +179,8 @@ impl Script {
         let written: WrittenVector =
             serde_json::from_value(item).map_err(|error| error.to_string())?;
         let mut conversation = Conversation::new(written.server, written.client);
-        let mut wanted = Vec::new();
-        for (number, turn) in written.talk.into_iter().enumerate() {
+        let mut expected = Vec::new();
+        for (number, turn) in written.turns.into_iter().enumerate() {
             let turn_place = |error: String| format!("turn {}: {error}", number + 1);
             turn.out.check().map_err(turn_place)?;
             let (now, seed) = turn.at;
@@ -194,10 +194,10 @@ impl Script {
                 input: turn.input,
             };
             next.moment().map_err(turn_place)?;
-            conversation.talk.push(next);
-            wanted.push(turn.out);
+            conversation.turns.push(next);
+            expected.push(turn.out);
         }
-        if wanted.is_empty() {
+        if expected.is_empty() {
             return Err("the conversation has no turns".to_owned());
         }
         Ok(Self {
@@ -205,7 +205,7 @@ impl Script {
             group: group.to_owned(),
             only: written.only,
             conversation,
-            wanted,
+            expected,
         })
     }
 
@@ -216,19 +216,19 @@ impl Script {
 
     /// Plays the conversation, and compares the results with the expected ones.
     pub(crate) fn verdict(&self, runner: &mut Runner) -> Verdict {
-        let said = if self.only.is_empty() {
+        let output = if self.only.is_empty() {
             runner.play(&self.conversation)?
         } else {
             // A language named explicitly may play a conversation that it is expected to refuse.
             runner.play_regardless(&self.conversation)?
         };
-        for (at, ((said, want), turn)) in said
+        for (at, ((output, want), turn)) in output
             .iter()
-            .zip(&self.wanted)
-            .zip(&self.conversation.talk)
+            .zip(&self.expected)
+            .zip(&self.conversation.turns)
             .enumerate()
         {
-            judge::compare(want, said, turn, &self.conversation)
+            judge::compare(want, output, turn, &self.conversation)
                 .map_err(|wrong| format!("turn {}: {wrong}", at + 1))?;
             runner.left_out.extend(runner.lang.leaves_out(want));
         }

@@ -14,7 +14,7 @@ use crate::conversation::{Conversation, TurnInput};
 use crate::expect::outcome;
 use crate::fields::Reply;
 use crate::format::{Failure, Vector, Verdict, expand, holds, same, texts};
-use crate::said::{TokensSaid, TurnOutput};
+use crate::said::{TokensOutput, TurnOutput};
 
 pub(crate) fn moment(seconds: u64) -> Moment {
     Moment::fixed(UnixTime::from_secs(seconds), [7; 32])
@@ -29,7 +29,7 @@ pub(crate) fn response(vector: &Vector, runner: &mut Runner) -> Verdict {
             outcome(then, attached(runner, &tokens)?)?;
         }
         if let (Some(warning), Some(warnings)) = (expected["warning"].as_str(), tokens.warnings()) {
-            holds(warning, warnings.iter().any(|given| given == warning))?;
+            holds(warning, warnings.iter().any(|code| code == warning))?;
         }
     }
     if let Some(strict) = expected.get("strict") {
@@ -50,7 +50,7 @@ pub(crate) fn response(vector: &Vector, runner: &mut Runner) -> Verdict {
 }
 
 /// The `Authorization` header for this token.
-fn attached(runner: &mut Runner, tokens: &TokensSaid) -> Outcome<String> {
+fn attached(runner: &mut Runner, tokens: &TokensOutput) -> Outcome<String> {
     let token = tokens.text("access_token")?;
     let attach = TurnInput::Attach {
         url: "https://api.example/x".to_owned(),
@@ -115,7 +115,7 @@ fn quirk(named: &Value, input: &Value) -> Option<Quirk> {
 }
 
 /// Runs a token request that gets the vector's response.
-fn read(vector: &Vector, runner: &mut Runner, rules: Rules) -> Outcome<TokensSaid> {
+fn read(vector: &Vector, runner: &mut Runner, rules: Rules) -> Outcome<TokensOutput> {
     // A secret that must not be rendered is the one that this client sends.
     let secret = vector.expected["debug_and_display_do_not_contain"]
         .as_str()
@@ -155,7 +155,7 @@ pub(crate) fn reply(vector: &Vector) -> Result<Reply, Failure> {
     Ok(Reply::new(status, &fields.collect::<Vec<_>>(), body))
 }
 
-fn compare(want: &Value, tokens: &TokensSaid) -> Verdict {
+fn compare(want: &Value, tokens: &TokensOutput) -> Verdict {
     for (name, want) in want.as_object().into_iter().flatten() {
         match name.as_str() {
             "expires_in" if want == "saturated" => {

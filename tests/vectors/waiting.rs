@@ -38,16 +38,16 @@ fn strict() -> Rules {
 }
 
 /// The result of a call whose only request gets this response.
-fn answered(
+fn play_response(
     rules: &Rules,
     client: ClientConfig,
     call: TurnInput,
-    said: &Value,
+    response_spec: &Value,
     runner: &mut Runner,
 ) -> Outcome<Done> {
-    let talk = Conversation::new(Some(server(rules)), Some(client)).then(NOW, call);
-    let talk = talk.then(NOW, TurnInput::Reply(reply(said)?));
-    let mut entries = runner.play(&talk)?.into_iter();
+    let conversation = Conversation::new(Some(server(rules)), Some(client)).then(NOW, call);
+    let conversation = conversation.then(NOW, TurnInput::Reply(reply(response_spec)?));
+    let mut entries = runner.play(&conversation)?.into_iter();
     request(entries.next())?;
     match entries.next() {
         Some(TurnOutput::Done(done)) => Ok(Ok(done)),
@@ -57,41 +57,46 @@ fn answered(
 }
 
 /// A response in a vector; JSON unless it has a content type.
-fn reply(said: &Value) -> Result<Reply, Failure> {
-    let mut headers = said["headers"].as_object().cloned().unwrap_or_default();
-    let kind = said["content_type"].as_str().unwrap_or("application/json");
+fn reply(response_spec: &Value) -> Result<Reply, Failure> {
+    let mut headers = response_spec["headers"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
+    let kind = response_spec["content_type"]
+        .as_str()
+        .unwrap_or("application/json");
     headers.insert("content-type".to_owned(), kind.into());
     let headers: serde_json::Map<_, _> = headers
         .into_iter()
         .map(|(name, value)| (name.to_ascii_lowercase(), value))
         .collect();
-    let written = json!({ "status": said["status"], "headers": headers, "body": said["body"] });
+    let written = json!({ "status": response_spec["status"], "headers": headers, "body": response_spec["body"] });
     serde_json::from_value(written).map_err(|error| error.to_string().into())
 }
 
 pub(crate) fn device(vector: &Vector, runner: &mut Runner) -> Verdict {
     let input = &vector.input;
-    if let Some(answers) = input["token_responses"].as_array() {
+    if let Some(form_values) = input["token_responses"].as_array() {
         let interval = input["interval"].as_u64().ok_or("no interval")?;
         let expires_in = input["expires_in"].as_u64().ok_or("no expires_in")?;
         let call = TurnInput::operation(
             "poll_device_token",
             json!({ "device_code": "d", "interval": interval, "expires_at": NOW + expires_in }),
         );
-        return sequence(vector, answers, public(ID), call, runner);
+        return sequence(vector, form_values, public(ID), call, runner);
     }
     match vector.text("build") {
         Some("device_authorization") => {
             let scope = vector.must("scope")?;
-            let asked = TurnInput::operation("device_authorization", json!({ "scope": scope }));
-            built(vector, asked, runner)
+            let operation = TurnInput::operation("device_authorization", json!({ "scope": scope }));
+            built(vector, operation, runner)
         }
         Some("token_request") => {
             let code = vector.must("device_code")?;
-            let asked = json!({ "device_code": code, "expires_at": NOW + 600 });
+            let operation = json!({ "device_code": code, "expires_at": NOW + 600 });
             built(
                 vector,
-                TurnInput::operation("poll_device_token", asked),
+                TurnInput::operation("poll_device_token", operation),
                 runner,
             )
         }
@@ -104,9 +109,11 @@ pub(crate) fn device(vector: &Vector, runner: &mut Runner) -> Verdict {
 /// Compares a request with all its parameters.
 fn built(vector: &Vector, call: TurnInput, runner: &mut Runner) -> Verdict {
     let id = vector.must("client_id")?;
-    let talk = Conversation::new(Some(server(&Rules::default())), Some(public(id)));
-    let talk = talk.then(NOW, call).then(NOW + 5, TurnInput::Elapsed);
-    let mut entries = runner.play(&talk)?.into_iter();
+    let conversation = Conversation::new(Some(server(&Rules::default())), Some(public(id)));
+    let conversation = conversation
+        .then(NOW, call)
+        .then(NOW + 5, TurnInput::Elapsed);
+    let mut entries = runner.play(&conversation)?.into_iter();
     let sent: Sent = match entries.next() {
         Some(TurnOutput::Sleep(_)) => request(entries.next())?,
         first => request(first)?,
@@ -115,7 +122,7 @@ fn built(vector: &Vector, call: TurnInput, runner: &mut Runner) -> Verdict {
         same("method", sent.method.as_str(), method)?;
     }
     let mut form = sent.form()?;
-    let mut wanted: Vec<(String, String)> = vector.expected["params"]
+    let mut expected_value: Vec<(String, String)> = vector.expected["params"]
         .as_array()
         .into_iter()
         .flatten()
@@ -127,13 +134,13 @@ fn built(vector: &Vector, call: TurnInput, runner: &mut Runner) -> Verdict {
         })
         .collect();
     form.sort();
-    wanted.sort();
-    same("parameters", form, wanted)
+    expected_value.sort();
+    same("parameters", form, expected_value)
 }
 
 fn device_code(vector: &Vector, rules: &Rules, runner: &mut Runner) -> Outcome<Value> {
     let call = TurnInput::operation("device_authorization", json!({}));
-    let done = answered(rules, public(ID), call, &vector.input, runner)?;
+    let done = play_response(rules, public(ID), call, &vector.input, runner)?;
     match done {
         Ok(Done::Record(record)) => Ok(Ok(record)),
         Ok(other) => Err(format!("want a record, got {other:?}").into()),
@@ -154,9 +161,9 @@ fn response(vector: &Vector, runner: &mut Runner) -> Verdict {
             same(name, code[name].as_f64(), value.as_f64())?;
         }
     }
-    if let Some(wanted) = expected.get("strict") {
+    if let Some(expected_value) = expected.get("strict") {
         let verdict = device_code(vector, &strict(), runner)
-            .and_then(|got| outcome(wanted, got))
+            .and_then(|got| outcome(expected_value, got))
             .map(drop);
         runner.part(verdict)?;
     }
@@ -167,8 +174,9 @@ fn response(vector: &Vector, runner: &mut Runner) -> Verdict {
 fn prompt(vector: &Vector, runner: &mut Runner) -> Verdict {
     let purpose = vector.must("purpose")?;
     let call = TurnInput::operation("device_authorization", json!({ "purpose": purpose }));
-    let said = json!({ "status": 200, "body": vector.input["device_response"].to_string() });
-    let done = answered(&Rules::default(), public(ID), call, &said, runner)?;
+    let response_body =
+        json!({ "status": 200, "body": vector.input["device_response"].to_string() });
+    let done = play_response(&Rules::default(), public(ID), call, &response_body, runner)?;
     let Ok(Done::Record(code)) = done else {
         return Err(format!("want a record, got {done:?}").into());
     };
@@ -176,14 +184,14 @@ fn prompt(vector: &Vector, runner: &mut Runner) -> Verdict {
     for part in texts(&vector.expected["prompt_has"]) {
         holds(&part, prompt.contains(&part))?;
     }
-    let says = vector.expected["prompt_says"].as_str().unwrap_or_default();
-    holds(says, prompt.contains(says))
+    let prompt_text = vector.expected["prompt_says"].as_str().unwrap_or_default();
+    holds(prompt_text, prompt.contains(prompt_text))
 }
 
 /// The pauses between the polls, and the result.
 fn sequence(
     vector: &Vector,
-    answers: &[Value],
+    response_specs: &[Value],
     client: ClientConfig,
     call: TurnInput,
     runner: &mut Runner,
@@ -195,25 +203,25 @@ fn sequence(
         client.dpop = Some("ES256".to_owned());
     }
     // By default one pause of 5 s before each response.
-    let usual = vec![json!(5); answers.len()];
+    let usual = vec![json!(5); response_specs.len()];
     let waits = expected["waits_s"].as_array().unwrap_or(&usual);
     let waits: Vec<u64> = waits.iter().filter_map(Value::as_u64).collect();
-    let (mut now, mut talk) = (
+    let (mut now, mut conversation) = (
         NOW,
         Conversation::new(Some(server(&Rules::default())), Some(client)).then(NOW, call),
     );
-    for (wait, answer) in waits.iter().zip(answers) {
+    for (wait, response_spec) in waits.iter().zip(response_specs) {
         now += wait;
         if *wait > 0 {
-            talk = talk.then(now, TurnInput::Elapsed);
+            conversation = conversation.then(now, TurnInput::Elapsed);
         }
-        let input = match answer.as_str() {
+        let input = match response_spec.as_str() {
             Some(_) => TurnInput::Lost("unknown".to_owned()),
-            None => TurnInput::Reply(bound(reply(answer)?, is_bound)),
+            None => TurnInput::Reply(bound(reply(response_spec)?, is_bound)),
         };
-        talk = talk.then(now, input);
+        conversation = conversation.then(now, input);
     }
-    let mut entries = runner.play(&talk)?.into_iter();
+    let mut entries = runner.play(&conversation)?.into_iter();
     let (mut requests, mut slept) = (0_u64, Vec::new());
     for wait in &waits {
         if *wait == 0 {
@@ -227,8 +235,8 @@ fn sequence(
         request(entries.next())?;
         requests += 1;
     }
-    let wanted: Vec<_> = waits.iter().map(|wait| *wait as f64).collect();
-    same("pauses", slept, wanted)?;
+    let expected_waits: Vec<_> = waits.iter().map(|wait| *wait as f64).collect();
+    same("pauses", slept, expected_waits)?;
     if let Some(count) = expected["requests"].as_u64() {
         same("requests", requests, count)?;
     }
@@ -257,13 +265,13 @@ pub(crate) fn ciba(vector: &Vector, runner: &mut Runner) -> Verdict {
             "a page has no secret, and cannot receive notifications",
         ));
     }
-    if let Some(said) = input.get("ack_response") {
+    if let Some(response) = input.get("ack_response") {
         let call = TurnInput::operation("backchannel_authentication", usual());
-        let got = answered(&Rules::default(), client(), call, said, runner)?;
+        let got = play_response(&Rules::default(), client(), call, response, runner)?;
         return outcome(&vector.expected, got).map(drop);
     }
-    if let Some(answers) = input["token_responses"].as_array() {
-        return acknowledged(vector, answers, runner);
+    if let Some(form_values) = input["token_responses"].as_array() {
+        return acknowledged(vector, form_values, runner);
     }
     if input.get("ping").is_some() || input.get("ping_auth_req_id").is_some() {
         return ping(vector, runner);
@@ -271,9 +279,10 @@ pub(crate) fn ciba(vector: &Vector, runner: &mut Runner) -> Verdict {
     if let Some(claims) = input.get("push_id_token_claims") {
         return push(vector, claims, runner);
     }
-    let call = TurnInput::operation("backchannel_authentication", ask(input));
-    let talk = Conversation::new(Some(server(&Rules::default())), Some(client())).then(NOW, call);
-    let sent = match runner.play(&talk)?.pop() {
+    let call = TurnInput::operation("backchannel_authentication", device_arguments(input));
+    let conversation =
+        Conversation::new(Some(server(&Rules::default())), Some(client())).then(NOW, call);
+    let sent = match runner.play(&conversation)?.pop() {
         Some(TurnOutput::Send(sent)) => Ok(sent),
         Some(TurnOutput::Error(refusal)) => Err(refusal),
         other => return Err(format!("want a request, got {other:?}").into()),
@@ -292,9 +301,9 @@ pub(crate) fn ciba(vector: &Vector, runner: &mut Runner) -> Verdict {
     let Some(shown) = vector.expected["shown_to_caller"].as_str() else {
         return Ok(());
     };
-    let said = json!({ "status": 200, "body": r#"{"auth_req_id":"x","expires_in":60}"# });
-    let call = TurnInput::operation("backchannel_authentication", ask(input));
-    match answered(&Rules::default(), client(), call, &said, runner)? {
+    let response = json!({ "status": 200, "body": r#"{"auth_req_id":"x","expires_in":60}"# });
+    let call = TurnInput::operation("backchannel_authentication", device_arguments(input));
+    match play_response(&Rules::default(), client(), call, &response, runner)? {
         Ok(Done::Record(record)) => same("shown", record["binding_message"].as_str(), Some(shown)),
         other => Err(format!("want a record, got {other:?}").into()),
     }
@@ -310,7 +319,7 @@ fn usual() -> Value {
 }
 
 /// The arguments of a vector's request. A vector with only a scope gets a hint as well.
-fn ask(input: &Value) -> Value {
+fn device_arguments(input: &Value) -> Value {
     let mut all = match input.get("scope") {
         Some(_) => usual(),
         None => json!({ "scope": "openid" }),
@@ -322,10 +331,10 @@ fn ask(input: &Value) -> Value {
 }
 
 /// The acknowledgement of a CIBA request, and the polls after it.
-fn acknowledged(vector: &Vector, answers: &[Value], runner: &mut Runner) -> Verdict {
+fn acknowledged(vector: &Vector, response_specs: &[Value], runner: &mut Runner) -> Verdict {
     let call = TurnInput::operation("backchannel_authentication", usual());
-    let said = json!({ "status": 200, "body": vector.input["ack"].to_string() });
-    let begun = answered(&Rules::default(), client(), call, &said, runner)?;
+    let response_body = json!({ "status": 200, "body": vector.input["ack"].to_string() });
+    let begun = play_response(&Rules::default(), client(), call, &response_body, runner)?;
     let begun = match begun {
         Ok(Done::Record(record)) => Ok(record),
         Ok(other) => return Err(format!("want a record, got {other:?}").into()),
@@ -343,7 +352,7 @@ fn acknowledged(vector: &Vector, answers: &[Value], runner: &mut Runner) -> Verd
             "expires_at": begun["expires_at"].as_f64().map(|seconds| seconds as u64),
         }),
     );
-    sequence(vector, answers, client(), call, runner)
+    sequence(vector, response_specs, client(), call, runner)
 }
 
 fn ping(vector: &Vector, runner: &mut Runner) -> Verdict {
@@ -364,8 +373,9 @@ fn ping(vector: &Vector, runner: &mut Runner) -> Verdict {
             "authorization": authorization, "body": body,
         }),
     );
-    let talk = Conversation::new(Some(server(&Rules::default())), Some(client())).then(NOW, call);
-    let refusal = match runner.play(&talk)?.pop() {
+    let conversation =
+        Conversation::new(Some(server(&Rules::default())), Some(client())).then(NOW, call);
+    let refusal = match runner.play(&conversation)?.pop() {
         Some(TurnOutput::Error(refusal)) => refusal,
         // Nothing is sent.
         other => return Err(format!("want a refusal, got {other:?}").into()),
@@ -401,9 +411,11 @@ fn push(vector: &Vector, claims: &Value, runner: &mut Runner) -> Verdict {
             "body": body.to_string(), "scope": "openid",
         }),
     );
-    let talk = Conversation::new(Some(server(&Rules::default())), Some(client())).then(NOW, call);
-    let talk = talk.then(NOW, TurnInput::Reply(Reply::json(&key_set(&Value::Null))));
-    let mut entries = runner.play(&talk)?.into_iter();
+    let conversation =
+        Conversation::new(Some(server(&Rules::default())), Some(client())).then(NOW, call);
+    let conversation =
+        conversation.then(NOW, TurnInput::Reply(Reply::json(&key_set(&Value::Null))));
+    let mut entries = runner.play(&conversation)?.into_iter();
     request(entries.next())?;
     match entries.next() {
         Some(TurnOutput::Error(refusal)) => classes::check(

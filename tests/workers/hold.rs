@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_reqwest::oauth_session::Store;
-use oauth_reqwest::oauth_session::store::{Answer, Entry, Lease, Saved, Times};
+use oauth_reqwest::oauth_session::store::{Answer, Entry, Lease, RecordTimes, SaveOutcome};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::worker::say;
+use crate::worker::print_json;
 
 /// What a worker holds at a time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,16 +52,16 @@ impl ReportingStore {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, hold: Hold) {
+    fn report(&self, hold: Hold) {
         let mut held = self.held();
         if held.hold != hold {
             held.hold = hold;
-            say(&json!({ "hold": hold }));
+            print_json(&json!({ "hold": hold }));
         }
     }
 
     /// Reports a request for the lease; an extension changes nothing.
-    fn ask(&self, holder: &str) {
+    fn report_request(&self, holder: &str) {
         let is_extended = {
             let mut held = self.held();
             let is_extended = held.hold != Hold::Nothing && held.holder == holder;
@@ -69,7 +69,7 @@ impl ReportingStore {
             is_extended
         };
         if !is_extended {
-            self.tell(Hold::Lease);
+            self.report(Hold::Lease);
         }
     }
 }
@@ -85,17 +85,17 @@ impl Store for ReportingStore {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         Box::pin(async move {
             let before = self.hold();
             if before == Hold::Lease {
-                self.tell(Hold::Mark);
+                self.report(Hold::Mark);
             }
             let saved = self.store.save(key, record, version, times).await;
             match (before, &saved) {
-                (Hold::Mark, Ok(Saved::At(_))) | (Hold::Lease, Ok(Saved::Conflict)) => {
-                    self.tell(Hold::Lease);
+                (Hold::Mark, Ok(SaveOutcome::At(_))) | (Hold::Lease, Ok(SaveOutcome::Conflict)) => {
+                    self.report(Hold::Lease);
                 }
                 _ => {}
             }
@@ -106,12 +106,12 @@ impl Store for ReportingStore {
     fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
         Box::pin(async move {
             if !ttl.is_zero() {
-                self.ask(holder);
+                self.report_request(holder);
             }
             let leased = self.store.lease(key, holder, ttl).await;
             match &leased {
-                Ok(Lease::Won) if ttl.is_zero() => self.tell(Hold::Nothing),
-                Ok(Lease::Held(_)) if self.hold() == Hold::Lease => self.tell(Hold::Nothing),
+                Ok(Lease::Won) if ttl.is_zero() => self.report(Hold::Nothing),
+                Ok(Lease::Held(_)) if self.hold() == Hold::Lease => self.report(Hold::Nothing),
                 _ => {}
             }
             leased

@@ -123,9 +123,9 @@ impl OtherLibrary {
         std::thread::sleep(length);
         let mut tally = Tally::of_server(server.issuer(), length);
         for process in &mut pool {
-            let said = last_word(process)?;
-            tally.tokens += said["ok"].as_u64().unwrap_or_default();
-            tally.failed += said["failed"].as_u64().unwrap_or_default();
+            let last_line = last_word(process)?;
+            tally.tokens += last_line["ok"].as_u64().unwrap_or_default();
+            tally.failed += last_line["failed"].as_u64().unwrap_or_default();
         }
         match tally.tokens {
             0 => Err(
@@ -140,10 +140,10 @@ impl OtherLibrary {
         let text = serde_json::to_string(work).expect("JSON");
         let mut command = match &self.script {
             None => {
-                let mut us =
+                let mut own_process =
                     Command::new(std::env::current_exe().map_err(|error| error.to_string())?);
-                us.arg("peer");
-                us
+                own_process.arg("peer");
+                own_process
             }
             Some((None, _)) => {
                 return Err(
@@ -181,7 +181,7 @@ pub(crate) fn work(work: &Work) {
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let desk = Arc::new(SharedClient {
-        kept: Mutex::new((TokenFile::read(file).expect("tokens"), 0, 0)),
+        stored_tokens: Mutex::new((TokenFile::read(file).expect("tokens"), 0, 0)),
         file: file.clone(),
         http: reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -191,8 +191,8 @@ pub(crate) fn work(work: &Work) {
         client_id: work.client_id.clone(),
     });
     let (Callers::Tasks(count) | Callers::Threads(count)) = work.callers;
-    let here = tokio::task::LocalSet::new();
-    here.block_on(&runtime, async {
+    let local_set = tokio::task::LocalSet::new();
+    local_set.block_on(&runtime, async {
         for _ in 0..count {
             let desk = Arc::clone(&desk);
             tokio::task::spawn_local(async move {
@@ -204,14 +204,14 @@ pub(crate) fn work(work: &Work) {
         }
         loop {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            let (_, ok, failed) = &*desk.kept.lock().await;
+            let (_, ok, failed) = &*desk.stored_tokens.lock().await;
             println!("{}", json!({ "ok": ok, "failed": failed }));
         }
     });
 }
 
 struct SharedClient {
-    kept: Mutex<(TokenFile, u64, u64)>,
+    stored_tokens: Mutex<(TokenFile, u64, u64)>,
     file: PathBuf,
     http: reqwest::Client,
     issuer: String,
@@ -220,21 +220,21 @@ struct SharedClient {
 
 impl SharedClient {
     async fn visit(&self) {
-        let mut held = self.kept.lock().await;
-        let (kept, ok, failed) = &mut *held;
-        if now() >= kept.expires_at
+        let mut held = self.stored_tokens.lock().await;
+        let (stored_tokens, ok, failed) = &mut *held;
+        if now() >= stored_tokens.expires_at
             && let Some(stored) = TokenFile::read(&self.file)
         {
-            *kept = stored;
+            *stored_tokens = stored;
         }
-        if now() < kept.expires_at {
+        if now() < stored_tokens.expires_at {
             *ok += 1;
             return;
         }
-        match self.refresh(&kept.refresh_token).await {
+        match self.refresh(&stored_tokens.refresh_token).await {
             Some(new) => {
                 new.write(&self.file);
-                *kept = new;
+                *stored_tokens = new;
                 *ok += 1;
             }
             None => *failed += 1,

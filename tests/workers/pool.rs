@@ -1,4 +1,4 @@
-//! A pool of worker processes, of which one is killed from time to time, and another one terminated.
+//! A pool of worker processes; from time to time one is killed, and another one terminated.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -40,11 +40,11 @@ pub(crate) struct WorkerPool {
     leaving: Vec<(WorkerProcess, Instant)>,
     /// The worker that only takes the lease.
     holder: Option<WorkerProcess>,
-    heard: Receiver<(usize, Value)>,
-    tell: Sender<(usize, Value)>,
+    receiver: Receiver<(usize, Value)>,
+    sender: Sender<(usize, Value)>,
     hired: usize,
     /// The reports of each process, dead or alive.
-    told: BTreeMap<usize, WorkerReport>,
+    reports: BTreeMap<usize, WorkerReport>,
     kills: Vec<(usize, u64)>,
     /// The workers that were terminated, and when each had ended.
     stops: BTreeMap<usize, u64>,
@@ -67,16 +67,16 @@ struct WorkerReport {
 
 impl WorkerPool {
     pub(crate) fn hire(count: usize, work: &Work) -> Self {
-        let (tell, heard) = channel();
+        let (sender, receiver) = channel();
         let mut pool = Self {
             work: serde_json::to_string(work).expect("JSON"),
             workers: Vec::new(),
             leaving: Vec::new(),
             holder: None,
-            heard,
-            tell,
+            receiver,
+            sender,
             hired: 0,
-            told: BTreeMap::new(),
+            reports: BTreeMap::new(),
             kills: Vec::new(),
             stops: BTreeMap::new(),
             history: History::default(),
@@ -100,13 +100,13 @@ impl WorkerPool {
             .spawn()
             .expect("a worker");
         self.hired += 1;
-        let (id, tell) = (self.hired, self.tell.clone());
+        let (id, sender) = (self.hired, self.sender.clone());
         let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 // A killed worker may leave an incomplete line.
-                if let Ok(said) = serde_json::from_str(&line)
-                    && tell.send((id, said)).is_err()
+                if let Ok(message) = serde_json::from_str(&line)
+                    && sender.send((id, message)).is_err()
                 {
                     return;
                 }
@@ -130,8 +130,8 @@ impl WorkerPool {
             if has_time_passed && self.leaving.is_empty() {
                 return;
             }
-            match self.heard.recv_timeout(Duration::from_millis(20)) {
-                Ok((id, said)) => self.hear(id, &said, &mut log_in),
+            match self.receiver.recv_timeout(Duration::from_millis(20)) {
+                Ok((id, message)) => self.handle_message(id, &message, &mut log_in),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => unreachable!("the pool has a sender"),
             }
@@ -151,24 +151,24 @@ impl WorkerPool {
         }
     }
 
-    fn hear(&mut self, id: usize, said: &Value, log_in: &mut impl FnMut()) {
-        let told = self.told.entry(id).or_default();
-        told.is_ready |= said["ready"] == true;
-        told.renewed |= said["renews"] == true;
-        if let Ok(hold) = Hold::deserialize(&said["hold"]) {
-            told.hold = hold;
+    fn handle_message(&mut self, id: usize, message: &Value, log_in: &mut impl FnMut()) {
+        let report = self.reports.entry(id).or_default();
+        report.is_ready |= message["ready"] == true;
+        report.renewed |= message["renews"] == true;
+        if let Ok(hold) = Hold::deserialize(&message["hold"]) {
+            report.hold = hold;
         }
-        if let Some(count) = said["ok"].as_u64() {
-            told.tokens = count;
+        if let Some(count) = message["ok"].as_u64() {
+            report.tokens = count;
         }
-        let at = said["at"].as_u64().unwrap_or_default();
-        if let Some(length) = said["wait"].as_u64() {
+        let at = message["at"].as_u64().unwrap_or_default();
+        if let Some(length) = message["wait"].as_u64() {
             self.history.waits.push(Wait { at, length });
         }
-        if let Some(code) = said["failed"].as_str() {
+        if let Some(code) = message["failed"].as_str() {
             let code = code.to_owned();
             let is_unknown = code == "grant.outcome_unknown";
-            let text = said["text"].as_str().unwrap_or_default().to_owned();
+            let text = message["text"].as_str().unwrap_or_default().to_owned();
             self.history.failures.push(Failure { at, code, text });
             if is_unknown && !self.history.is_logged_in_by(at) {
                 log_in();
@@ -195,15 +195,17 @@ impl WorkerPool {
     }
 
     fn is_ready(&self, worker: &WorkerProcess) -> bool {
-        self.told.get(&worker.id).is_some_and(|told| told.is_ready)
+        self.reports
+            .get(&worker.id)
+            .is_some_and(|report| report.is_ready)
     }
 
     /// Terminates a worker; returns whether there was one. It must have reported that it is ready, because before that
     /// it might not handle the signal.
     fn stop_one(&mut self, overdue: Duration) -> bool {
         let renews = |worker: &WorkerProcess| {
-            let told = self.told.get(&worker.id);
-            self.is_ready(worker) && told.is_some_and(|told| told.hold != Hold::Nothing)
+            let report = self.reports.get(&worker.id);
+            self.is_ready(worker) && report.is_some_and(|report| report.hold != Hold::Nothing)
         };
         let is_aimed = self.stops.len().is_multiple_of(2) && overdue < RENEWAL_WAIT;
         let ready: Vec<usize> = (0..self.workers.len())
@@ -268,15 +270,15 @@ impl WorkerPool {
             let _ = worker.process.wait();
         }
         // Reports of dead workers may still be in the channel.
-        let (tell, _) = channel();
-        self.tell = tell;
-        while let Ok((id, said)) = self.heard.recv() {
-            self.hear(id, &said, &mut || {});
+        let (sender, _) = channel();
+        self.sender = sender;
+        while let Ok((id, message)) = self.receiver.recv() {
+            self.handle_message(id, &message, &mut || {});
         }
-        let told = |id: &usize| self.told.get(id);
-        let hold = |id: &usize| told(id).map_or(Hold::Nothing, |told| told.hold);
+        let report_of = |id: &usize| self.reports.get(id);
+        let hold = |id: &usize| report_of(id).map_or(Hold::Nothing, |told| told.hold);
         let mut history = self.history;
-        history.tokens = self.told.values().map(|told| told.tokens).sum();
+        history.tokens = self.reports.values().map(|report| report.tokens).sum();
         let kills = self.kills.iter();
         history.kills = kills
             .map(|(id, at)| Kill {
@@ -286,10 +288,10 @@ impl WorkerPool {
             .collect();
         let stops = self.stops.iter();
         history.stops = stops
-            .map(|(id, gone)| Stop {
-                gone: *gone,
-                left: hold(id),
-                renewed: told(id).is_some_and(|told| told.renewed),
+            .map(|(id, stopped_at)| Stop {
+                stopped_at: *stopped_at,
+                still_held: hold(id),
+                renewed: report_of(id).is_some_and(|report| report.renewed),
             })
             .collect();
         history

@@ -194,10 +194,13 @@ fn fail_over(mut servers: Servers, after: Duration) -> (Servers, Option<Outage>)
     watched.lose_primary();
     let lost = now();
     let old = watched.servers.primary.port.to_string();
-    let asked = ["sentinel", "get-master-addr-by-name", "main"];
+    let sentinel_command = ["sentinel", "get-master-addr-by-name", "main"];
     until("the sentinels name a new primary", || {
-        let said = watched.sentinels[0].redis_says(&asked);
-        said.lines().nth(1).is_some_and(|port| port != old)
+        let sentinel_reply = watched.sentinels[0].redis_says(&sentinel_command);
+        sentinel_reply
+            .lines()
+            .nth(1)
+            .is_some_and(|port| port != old)
     });
     (servers, Some(Outage { lost, back: now() }))
 }
@@ -237,9 +240,9 @@ pub(crate) fn login(server: &OidcProvider, key: Option<DpopKey>) -> Tokens {
     };
     let listener = Listener::bind().expect("a port");
     let uri: RedirectUri = listener.redirect_uri().clone();
-    let ask = AuthorizationRequest::new(uri).scope(Scope::parse("openid").expect("a scope"));
+    let request = AuthorizationRequest::new(uri).scope(Scope::parse("openid").expect("a scope"));
     listener
-        .login(&driver, &client, ask, open, Duration::from_secs(30))
+        .login(&driver, &client, request, open, Duration::from_secs(30))
         .expect("a login")
         .tokens
 }

@@ -81,9 +81,9 @@ pub(crate) struct Stop {
     /// Whether it was renewing at that time.
     pub(crate) renewed: bool,
     /// When it had ended.
-    pub(crate) gone: u64,
+    pub(crate) stopped_at: u64,
     /// What it still held then.
-    pub(crate) left: Hold,
+    pub(crate) still_held: Hold,
 }
 
 /// A wait of a caller: its length in milliseconds, and when it was reported.
@@ -184,13 +184,13 @@ impl Tally {
     /// The server's counts, for a login that was this long ago.
     pub(crate) fn of_server(issuer: &str, since: Duration) -> Self {
         let reply = reqwest::blocking::get(format!("{issuer}/_counters"));
-        let said: Value = reply
+        let counters: Value = reply
             .and_then(reqwest::blocking::Response::text)
             .map(|text| serde_json::from_str(&text).expect("JSON"))
             .expect("counters");
         Self {
-            refreshes: said["refreshes"].as_u64().expect("a count"),
-            reuse_events: said["reuse_events"].as_u64().expect("a count"),
+            refreshes: counters["refreshes"].as_u64().expect("a count"),
+            reuse_events: counters["reuse_events"].as_u64().expect("a count"),
             expiries: since.as_secs() / ACCESS_TOKEN_LIFETIME.as_secs(),
             ..Self::default()
         }
@@ -231,13 +231,15 @@ impl Tally {
                 "a caller waited for {longest}, more than the maximum of {most}"
             ));
         }
-        let left = history.stops.iter().filter(|stop| {
+        let left_holding = history.stops.iter().filter(|stop| {
             // An unavailable store cannot release leases.
-            stop.left != Hold::Nothing && !history.is_outage(stop.gone)
+            stop.still_held != Hold::Nothing && !history.is_outage(stop.stopped_at)
         });
-        let left = left.count();
-        if left > 0 {
-            wrong.push(format!("{left} terminated workers left others waiting"));
+        let left_holding = left_holding.count();
+        if left_holding > 0 {
+            wrong.push(format!(
+                "{left_holding} terminated workers left others waiting"
+            ));
         }
         wrong.extend_from_slice(&history.wrong);
         (tally, wrong)

@@ -62,7 +62,7 @@ pub(crate) struct Count {
     kills: u64,
     refreshes: u64,
     /// Grants without a session, before the provider signed all users out.
-    left: usize,
+    signed_out: usize,
 }
 
 pub(crate) fn all() -> [WebRound; 2] {
@@ -121,14 +121,14 @@ impl WebRound {
         }
         let refreshes = twin.with(|twin| twin.counters().refreshes);
         let before = records(&place).expect("the store");
-        let told = (0..USERS).map(|person| tell(&twin, &shared, person));
-        let untold = told.filter(|is_told| !is_told).count();
+        let notifications = (0..USERS).map(|person| notify_logout(&twin, &shared, person));
+        let untold = notifications.filter(|was_notified| !was_notified).count();
         let after = records(&place).expect("the store");
         drop(servers);
         let count = &mut *shared.count.lock().unwrap_or_else(PoisonError::into_inner);
         let mut count = std::mem::take(count);
         (count.kills, count.refreshes) = (kills, refreshes);
-        count.left = before.grants.saturating_sub(before.sessions);
+        count.signed_out = before.grants.saturating_sub(before.sessions);
         let mut wrong = std::mem::take(&mut count.wrong);
         if untold > 0 {
             wrong.push(format!("{untold} logout tokens were not accepted"));
@@ -157,7 +157,7 @@ fn subject(person: usize) -> String {
 }
 
 /// Posts a logout token of a user to a server; returns whether it was accepted.
-fn tell(twin: &ServedTwin, shared: &Shared, person: usize) -> bool {
+fn notify_logout(twin: &ServedTwin, shared: &Shared, person: usize) -> bool {
     let token = twin.with(|twin| {
         twin.set_claim("sub", subject(person));
         let token = twin.logout_token(UnixTime::system().expect("a clock"), None);
@@ -235,8 +235,8 @@ impl<'a> Servers<'a> {
         let mut line = String::new();
         let out = process.stdout.take().expect("a pipe");
         BufReader::new(out).read_line(&mut line).expect("its port");
-        let said: Value = serde_json::from_str(&line).expect("JSON");
-        let port = said["port"]
+        let startup_info: Value = serde_json::from_str(&line).expect("JSON");
+        let port = startup_info["port"]
             .as_u64()
             .and_then(|port| u16::try_from(port).ok());
         self.running.push((process, port.expect("a port")));
@@ -245,14 +245,18 @@ impl<'a> Servers<'a> {
 
     fn publish(&self) {
         let ports = self.running.iter().map(|(_, port)| *port).collect();
-        let known = &self.shared.ports;
-        *known.lock().unwrap_or_else(PoisonError::into_inner) = ports;
+        let shared_ports = &self.shared.ports;
+        *shared_ports.lock().unwrap_or_else(PoisonError::into_inner) = ports;
     }
 
     /// Kills the server at this port, if it still runs, and starts a replacement. Browsers still send requests to it
     /// when it dies.
     fn kill(&mut self, port: u16) -> bool {
-        let Some(at) = self.running.iter().position(|(_, known)| *known == port) else {
+        let Some(at) = self
+            .running
+            .iter()
+            .position(|(_, other_port)| *other_port == port)
+        else {
             return false;
         };
         let (mut process, _) = self.running.remove(at);
@@ -288,7 +292,7 @@ impl fmt::Display for Count {
             self.refreshes,
             self.logouts,
             self.logouts_again,
-            self.left,
+            self.signed_out,
         )
     }
 }

@@ -93,42 +93,42 @@ impl Browser {
 
     fn sign_in(&mut self) -> bool {
         let url = format!("/auth/login?return_to=/me&login_hint={}", self.person);
-        let Some(answer) = self.open(&url, Navigation::Typed) else {
+        let Some(response) = self.open(&url, Navigation::Typed) else {
             return false;
         };
-        let is_in = answer.status == 200 && answer.body == self.person;
-        self.check(&answer);
+        let is_in = response.status == 200 && response.body == self.person;
+        self.check(&response);
         self.shared.count(|count| count.logins += u64::from(is_in));
         is_in
     }
 
     /// Opens the page that shows the signed-in user.
     fn look(&mut self) {
-        if let Some(answer) = self.send("/me", Navigation::Fetch) {
-            self.check(&answer);
-            let is_seen = answer.status == 200;
+        if let Some(response) = self.send("/me", Navigation::Fetch) {
+            self.check(&response);
+            let is_seen = response.status == 200;
             self.shared.count(|count| count.seen += u64::from(is_seen));
         }
     }
 
-    fn check(&self, answer: &Answer) {
-        if answer.status == 200 && answer.body != self.person {
-            let wrong = format!("{} is taken for {}", self.person, answer.body);
+    fn check(&self, response: &Answer) {
+        if response.status == 200 && response.body != self.person {
+            let wrong = format!("{} is taken for {}", self.person, response.body);
             self.shared.count(|count| count.wrong.push(wrong));
         }
     }
 
     /// Calls the API with the user's token; it returns the token's subject.
     fn call(&mut self) {
-        let Some(answer) = self.send("/auth/api/twin/echo", Navigation::Fetch) else {
+        let Some(response) = self.send("/auth/api/twin/echo", Navigation::Fetch) else {
             return;
         };
-        if answer.status != 200 {
+        if response.status != 200 {
             return self.shared.count(|count| count.refused += 1);
         }
-        let said: Value = serde_json::from_str(&answer.body).unwrap_or_default();
-        if said["sub"] != self.person.as_str() {
-            let wrong = format!("{} has the token of {}", self.person, said["sub"]);
+        let body: Value = serde_json::from_str(&response.body).unwrap_or_default();
+        if body["sub"] != self.person.as_str() {
+            let wrong = format!("{} has the token of {}", self.person, body["sub"]);
             self.shared.count(|count| count.wrong.push(wrong));
         }
         self.shared.count(|count| count.calls += 1);
@@ -139,10 +139,10 @@ impl Browser {
         let copy = self.jar.clone();
         let begun = Instant::now();
         let mut clicks = 0;
-        let answer = loop {
+        let response = loop {
             clicks += 1;
             match self.send("/auth/logout", Navigation::Click) {
-                Some(answer) if answer.status == 303 => break answer,
+                Some(response) if response.status == 303 => break response,
                 _ if begun.elapsed() > Duration::from_secs(20) => {
                     let wrong = format!("{} cannot sign out", self.person);
                     return self.shared.count(|count| count.wrong.push(wrong));
@@ -157,42 +157,42 @@ impl Browser {
         });
         let mine = std::mem::replace(&mut self.jar, copy);
         for port in self.shared.ports() {
-            if let Some(answer) = self.send_to(port, "/me", Navigation::Fetch)
-                && answer.status == 200
+            if let Some(response) = self.send_to(port, "/me", Navigation::Fetch)
+                && response.status == 200
             {
                 let wrong = format!("{} is signed in after the logout", self.person);
                 self.shared.count(|count| count.wrong.push(wrong));
             }
         }
         self.jar = mine;
-        if let Some(location) = answer.location {
+        if let Some(location) = response.location {
             self.follow(location);
         }
     }
 
     fn open(&mut self, target: &str, from: Navigation) -> Option<Answer> {
-        let answer = self.send(target, from)?;
-        match answer.location.clone().or_else(|| answer.page_after()) {
+        let response = self.send(target, from)?;
+        match response.location.clone().or_else(|| response.page_after()) {
             Some(location) => self.follow(location),
-            None => Some(answer),
+            None => Some(response),
         }
     }
 
     fn follow(&mut self, mut location: String) -> Option<Answer> {
         let mut from = Navigation::Click;
         for _ in 0..12 {
-            let answer = if location.starts_with(&self.shared.provider) {
+            let response = if location.starts_with(&self.shared.provider) {
                 from = Navigation::Elsewhere;
                 self.http.get(&location).send().ok().map(Answer::of)?
             } else {
-                let own = location.strip_prefix(&self.shared.base);
-                let own = own.unwrap_or(&location).to_owned();
-                self.send(&own, from)?
+                let relative_path = location.strip_prefix(&self.shared.base);
+                let relative_target = relative_path.unwrap_or(&location).to_owned();
+                self.send(&relative_target, from)?
             };
-            match (answer.location.clone(), answer.page_after()) {
+            match (response.location.clone(), response.page_after()) {
                 (Some(next), _) => location = next,
                 (None, Some(next)) => (location, from) = (next, Navigation::Click),
-                (None, None) => return Some(answer),
+                (None, None) => return Some(response),
             }
         }
         None

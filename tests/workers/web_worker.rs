@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::StoreLocation;
-use crate::worker::{LONGEST_REQUEST, say, store};
+use crate::worker::{LONGEST_REQUEST, print_json, store};
 
 /// The configuration of a web server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ pub(crate) fn run(work: &Served) -> Result<(), Error> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
         let listener = listener.map_err(io)?;
         let port = listener.local_addr().map_err(io)?.port();
-        say(&json!({ "port": port }));
+        print_json(&json!({ "port": port }));
         axum::serve(listener, app).await.map_err(io)
     })
 }

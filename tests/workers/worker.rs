@@ -48,7 +48,7 @@ pub(crate) fn run(work: &Work) -> Result<(), Error> {
         let mut terminated = signal(SignalKind::terminate()).expect("signals");
         let desk = Arc::new(SharedSource::open(work).await?);
         let threads = desk.open_to(work.callers);
-        say(&json!({ "ready": true }));
+        print_json(&json!({ "ready": true }));
         let mut tick = tokio::time::interval(Duration::from_millis(100));
         loop {
             tokio::select! {
@@ -81,7 +81,7 @@ pub(crate) fn hold(work: &Work) -> Result<(), Error> {
         {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        say(&json!({ "hold": Hold::Lease }));
+        print_json(&json!({ "hold": Hold::Lease }));
         std::future::pending().await
     })
 }
@@ -93,11 +93,11 @@ pub(crate) fn log_in(work: &Work, tokens: oauth_core::Tokens) -> Result<(), Erro
 
 /// The result of one caller: `token`, or the code and the advice of an error.
 pub(crate) fn once(work: &Work) -> String {
-    let told = blocking::wait(async {
+    let outcome = blocking::wait(async {
         let session = session(work).await?;
         session.token().await.map(|_| "token".to_owned())
     });
-    match told.and_then(|told| told) {
+    match outcome.and_then(|result| result) {
         Ok(token) => token,
         Err(error) => format!("{} {}", error.code(), error.advice().as_str()),
     }
@@ -151,8 +151,8 @@ async fn session_over(
         Reuse::Unknown => keeper::Reuse::Unknown,
         Reuse::Revokes => keeper::Reuse::Revokes,
     };
-    let keeper = client.keeper(GrantId::person(SUBJECT)).with_policy(policy);
-    let session = GrantSource::shared(driver.clone(), keeper, store);
+    let keeper = client.keeper(GrantId::user(SUBJECT)).with_policy(policy);
+    let session = GrantSource::with_store(driver.clone(), keeper, store);
     let api = match key {
         Some(_) => {
             let api = Api::new(danger::loopback_resource([work.issuer.as_str()])?);
@@ -242,7 +242,7 @@ impl SharedSource {
     /// Shuts down gracefully: callers are no longer served, waiting ones are released, and renewals in
     /// progress are completed.
     async fn close(&self) -> Result<(), Error> {
-        say(&json!({ "renews": self.store.hold() != Hold::Nothing }));
+        print_json(&json!({ "renews": self.store.hold() != Hold::Nothing }));
         self.is_closed.send_replace(true);
         let drained = self.session.drain(DRAIN_TIMEOUT).await;
         self.report();
@@ -251,7 +251,7 @@ impl SharedSource {
 
     fn report(&self) {
         let (tokens, longest) = (self.tokens.load(Ordering::Relaxed), self.waits.longest());
-        say(&json!({ "ok": tokens, "wait": longest, "at": now() }));
+        print_json(&json!({ "ok": tokens, "wait": longest, "at": now() }));
     }
 
     /// Serves one caller, unless the desk is closed.
@@ -273,7 +273,7 @@ impl SharedSource {
                 let count = self.tokens.fetch_add(1, Ordering::Relaxed);
                 // Only some tokens are used, to limit the load on the server.
                 if count % 50 == n as u64 % 50 {
-                    self.use_it(n, token).await;
+                    self.use_token(n, token).await;
                 }
             }
             Err(error) => failed(&error),
@@ -281,9 +281,9 @@ impl SharedSource {
     }
 
     /// Uses a token. One that has just expired is replaced once, as the authorized client does.
-    async fn use_it(&self, n: usize, token: Token) {
+    async fn use_token(&self, n: usize, token: Token) {
         if let Some(api) = &self.proving {
-            return self.prove_it(api).await;
+            return self.prove_token(api).await;
         }
         let mut token = token;
         for is_last in [false, true] {
@@ -303,9 +303,9 @@ impl SharedSource {
                     }
                 }
                 Ok(status) => {
-                    return say(&json!({ "failed": format!("api {status}"), "at": now() }));
+                    return print_json(&json!({ "failed": format!("api {status}"), "at": now() }));
                 }
-                Err(_) => return say(&json!({ "failed": "api lost", "at": now() })),
+                Err(_) => return print_json(&json!({ "failed": "api lost", "at": now() })),
             }
         }
     }
@@ -313,12 +313,12 @@ impl SharedSource {
 
 impl SharedSource {
     /// Uses a token with a proof, through the authorized client.
-    async fn prove_it(&self, api: &Authorized) {
+    async fn prove_token(&self, api: &Authorized) {
         match api.get(&self.api).send().await {
             Ok(reply) if reply.status().as_u16() == 200 => {}
             Ok(reply) => {
                 let failed = format!("api {}", reply.status().as_u16());
-                say(&json!({ "failed": failed, "at": now() }));
+                print_json(&json!({ "failed": failed, "at": now() }));
             }
             Err(error) => failed(&error),
         }
@@ -326,11 +326,11 @@ impl SharedSource {
 }
 
 fn failed(error: &Error) {
-    say(&json!({ "failed": error.code(), "at": now(), "text": error.to_string() }));
+    print_json(&json!({ "failed": error.code(), "at": now(), "text": error.to_string() }));
 }
 
 /// Sends a line to the parent process.
-pub(crate) fn say(line: &serde_json::Value) {
+pub(crate) fn print_json(line: &serde_json::Value) {
     let mut out = std::io::stdout().lock();
     // The parent is gone: this process ends too.
     if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {

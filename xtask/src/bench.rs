@@ -1,4 +1,4 @@
-//! Figures: what users of each language pay, beside peers, measured in turns in one run; and what many
+//! Benchmarks: what users of each language pay, compared with other libraries, measured alternately in one run; and what many
 //! grants cost.
 //!
 //! The scripts in `tests/bench` print one line of JSON for each figure; this builds what they
@@ -13,15 +13,15 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::shell::{Outcome, cargo, root, said, step, target};
+use crate::shell::{Outcome, cargo, root, stdout_of, step, target};
 use crate::{node, python, setup, wasm};
 
 /// Which side a budget is for.
-const OURS: &str = "oauth-core";
+const OAUTH_CORE: &str = "oauth-core";
 
 /// Python, Node.js and the browser. The figures also go into a file, if one is named.
 pub(crate) fn bindings(file: Option<&Path>) -> Outcome {
-    let built = setup::npm_ci(&place())
+    let built = setup::npm_ci(&bench_dir())
         .and(python::installed())
         .and(node::built())
         .and(wasm::browser())
@@ -42,13 +42,15 @@ pub(crate) fn bindings(file: Option<&Path>) -> Outcome {
         "grants.py",
     ] {
         let mut command = Command::new(environment().join("bin/python"));
-        command.arg("-B").arg(place().join("python").join(script));
+        command
+            .arg("-B")
+            .arg(bench_dir().join("python").join(script));
         command.env("OAUTH_TWINS", target().join("release/examples/twins"));
         python.push((script, command));
     }
     let node = |script: &'static str, arguments: &[PathBuf]| {
         let mut command = Command::new("node");
-        command.arg(place().join(script)).args(arguments);
+        command.arg(bench_dir().join(script)).args(arguments);
         (script, command)
     };
     let node = [
@@ -71,7 +73,7 @@ pub(crate) fn bindings(file: Option<&Path>) -> Outcome {
 /// The Rust crates. The peers are in a workspace of their own, which shares the target folder.
 pub(crate) fn rust(file: Option<&Path>) -> Outcome {
     let mut run = cargo();
-    run.current_dir(place().join("rust"));
+    run.current_dir(bench_dir().join("rust"));
     run.args(["run", "--quiet", "--release", "--locked", "--target-dir"]);
     run.arg(target());
     let mut figures = Vec::new();
@@ -79,13 +81,13 @@ pub(crate) fn rust(file: Option<&Path>) -> Outcome {
     finish(measured, &figures, file)
 }
 
-/// A page for whoever is signed in, in three languages, beside peers that do the same, and what a page and a Worker load.
+/// A page for signed-in users, in three languages, compared with other libraries; and what a page and a Worker load.
 /// The Rust side is a workspace of its own.
 pub(crate) fn web(file: Option<&Path>) -> Outcome {
-    let scripts = place().join("web");
+    let scripts = bench_dir().join("web");
     let venv = target().join("bench/web-venv");
     let built = setup::npm_ci(&scripts)
-        .and(setup::npm_ci(&place()))
+        .and(setup::npm_ci(&bench_dir()))
         .and(python::installed())
         .and(node::built())
         .and(python::environment(
@@ -135,12 +137,12 @@ fn finish(measured: Outcome, figures: &[Figure], file: Option<&Path>) -> Outcome
     }
 }
 
-/// Many grants in one process, which counts by itself.
-pub(crate) fn grants(known: usize, active: usize) -> Outcome {
+/// Many grants in one process, which measures itself.
+pub(crate) fn grants(grant_count: usize, active: usize) -> Outcome {
     let mut run = cargo();
     run.args(["run", "--quiet", "--release", "-p", "oauth-tests"]);
     run.args(["--bin", "grants", "--"]);
-    run.args(["--known", &known.to_string()]);
+    run.args(["--known", &grant_count.to_string()]);
     run.args(["--active", &active.to_string()]);
     let mut figures = Vec::new();
     let measured = measure("grants", &mut run, &mut figures);
@@ -148,7 +150,7 @@ pub(crate) fn grants(known: usize, active: usize) -> Outcome {
     measured
 }
 
-fn place() -> PathBuf {
+fn bench_dir() -> PathBuf {
     root().join("tests/bench")
 }
 
@@ -159,8 +161,8 @@ fn environment() -> PathBuf {
 
 /// Installs the Python peers, and the wheel as it was built.
 fn peers() -> Outcome {
-    let wanted = place().join("python/requirements.txt");
-    let installed = python::environment(&environment(), &wanted);
+    let requirements = bench_dir().join("python/requirements.txt");
+    let installed = python::environment(&environment(), &requirements);
     if installed.failed > 0 {
         return installed;
     }
@@ -201,7 +203,7 @@ fn measure(script: &str, command: &mut Command, figures: &mut Vec<Figure>) -> Ou
 
 /// One quantity, and what it is for each side.
 struct Figure {
-    what: String,
+    metric: String,
     unit: String,
     /// In the order of the script.
     sides: Vec<(String, f64)>,
@@ -215,7 +217,7 @@ struct Figure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Verdict {
     Met,
-    /// By as much as this machine is slower than the one the budget was set on.
+    /// The factor by which this machine is slower than the one on which the budget was set.
     MetAtPace,
     Missed,
 }
@@ -239,7 +241,7 @@ impl Figure {
             sides.push((text(&side[0])?, side[1].as_f64()?));
         }
         Some(Self {
-            what: text(&row["what"])?,
+            metric: text(&row["what"])?,
             unit: text(&row["unit"])?,
             sides,
             budget: row["budget"].as_f64(),
@@ -253,17 +255,20 @@ impl Figure {
         found.map(|(_, value)| *value)
     }
 
-    /// The budget as long as it takes here, where the side it was set beside takes so long.
+    /// The budget scaled to this machine, if the side it was set against is slower here.
     fn budget_at_pace(&self) -> Option<f64> {
-        let (side, then) = self.pace.as_ref()?;
-        Some(self.budget? * self.of(side)? / then)
+        let (side, pace_then) = self.pace.as_ref()?;
+        Some(self.budget? * self.of(side)? / pace_then)
     }
 
-    fn verdict(&self) -> Option<Verdict> {
-        let (budget, ours) = (self.budget?, self.of(OURS)?);
-        Some(if ours <= budget {
+    fn judge(&self) -> Option<Verdict> {
+        let (budget, own_result) = (self.budget?, self.of(OAUTH_CORE)?);
+        Some(if own_result <= budget {
             Verdict::Met
-        } else if self.budget_at_pace().is_some_and(|budget| ours <= budget) {
+        } else if self
+            .budget_at_pace()
+            .is_some_and(|budget| own_result <= budget)
+        {
             Verdict::MetAtPace
         } else {
             Verdict::Missed
@@ -271,17 +276,17 @@ impl Figure {
     }
 
     fn show(&self) {
-        println!("\n{}\n  {}", self.what, self.unit);
+        println!("\n{}\n  {}", self.metric, self.unit);
         for (side, value) in &self.sides {
             println!("  {side:<36}{:>12}", number(*value));
         }
-        let (Some(budget), Some(verdict)) = (self.budget, self.verdict()) else {
+        let (Some(budget), Some(verdict)) = (self.budget, self.judge()) else {
             return;
         };
         print!("  budget {}", number(budget));
-        if let (Some(here), Some((side, then))) = (self.budget_at_pace(), &self.pace) {
-            let here = number(here);
-            print!(" ({here} here, for it was set where {side} took {then})");
+        if let (Some(budget_here), Some((side, pace_then))) = (self.budget_at_pace(), &self.pace) {
+            let budget_here = number(budget_here);
+            print!(" ({budget_here} here, for it was set where {side} took {pace_then})");
         }
         println!(": {}", verdict.text());
     }
@@ -305,7 +310,7 @@ fn show(figures: &[Figure]) {
     let mut verdicts = BTreeMap::new();
     for figure in figures {
         figure.show();
-        if let Some(verdict) = figure.verdict() {
+        if let Some(verdict) = figure.judge() {
             *verdicts.entry(verdict).or_insert(0) += 1;
         }
     }
@@ -321,14 +326,14 @@ fn as_json(figures: &[Figure]) -> Value {
         .iter()
         .map(|figure| {
             let mut row = figure.row.clone();
-            row["verdict"] = figure.verdict().map(Verdict::text).into();
+            row["verdict"] = figure.judge().map(Verdict::text).into();
             row
         })
         .collect();
     json!({
         "cores": std::thread::available_parallelism().map_or(0, usize::from),
-        "node": said(Command::new("node").arg("--version")),
-        "python": said(Command::new(environment().join("bin/python")).arg("--version")),
+        "node": stdout_of(Command::new("node").arg("--version")),
+        "python": stdout_of(Command::new(environment().join("bin/python")).arg("--version")),
         "figures": rows,
     })
 }
@@ -337,9 +342,9 @@ fn as_json(figures: &[Figure]) -> Value {
 mod tests {
     use super::*;
 
-    fn figure(ours: f64, floor: f64) -> Figure {
+    fn figure(own_result: f64, floor: f64) -> Figure {
         let row = json!({
-            "what": "a grant", "unit": "us", "sides": [["floor", floor], [OURS, ours]],
+            "what": "a grant", "unit": "us", "sides": [["floor", floor], [OAUTH_CORE, own_result]],
             "budget": 15, "pace": ["floor", 10],
         });
         Figure::read(&row.to_string()).expect("a figure")
@@ -347,16 +352,16 @@ mod tests {
 
     #[test]
     fn a_budget_grows_with_the_machine() {
-        assert_eq!(figure(15.0, 10.0).verdict(), Some(Verdict::Met));
-        assert_eq!(figure(15.1, 10.0).verdict(), Some(Verdict::Missed));
-        assert_eq!(figure(22.0, 15.0).verdict(), Some(Verdict::MetAtPace));
-        assert_eq!(figure(23.0, 15.0).verdict(), Some(Verdict::Missed));
+        assert_eq!(figure(15.0, 10.0).judge(), Some(Verdict::Met));
+        assert_eq!(figure(15.1, 10.0).judge(), Some(Verdict::Missed));
+        assert_eq!(figure(22.0, 15.0).judge(), Some(Verdict::MetAtPace));
+        assert_eq!(figure(23.0, 15.0).judge(), Some(Verdict::Missed));
         assert!(Figure::read("not a figure").is_none());
     }
 
     #[test]
     fn numbers_are_short() {
-        let shown = [1.25, 12.0, 123.4, 1234.4, 3_571_848.0].map(number);
-        assert_eq!(shown, ["1.2", "12", "123", "1,234", "3,571,848"]);
+        let formatted = [1.25, 12.0, 123.4, 1234.4, 3_571_848.0].map(number);
+        assert_eq!(formatted, ["1.2", "12", "123", "1,234", "3,571,848"]);
     }
 }

@@ -1,4 +1,4 @@
-//! What is written from a table: error classes, codes, operations and their documentation, the browser's
+//! What is generated from tables: error classes, codes, operations and their documentation, the browser's
 //! presets, Python's stub.
 
 use crate::shell::{Outcome, cargo, step};

@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::shell::{Outcome, cargo, counted, plain_count, root, said, step, target};
+use crate::shell::{Outcome, cargo, counted, plain_count, root, stdout_of, step, target};
 use crate::{node, python, setup, wasm};
 
 /// Builds the packages, and checks the applications of these frameworks.
-pub(crate) fn suite(only: Option<&str>) -> Outcome {
+pub(crate) fn suite(filter: Option<&str>) -> Outcome {
     let packages = node::installed().and(python::installed());
     if packages.failed > 0 {
         return packages;
     }
-    packages.and(checked(only))
+    packages.and(checked(filter))
 }
 
 /// All of them, with the packages that other suites of the same run have built.
@@ -27,7 +27,7 @@ const KEYCLOAK: (&str, &str) = (
 );
 
 /// The applications of three languages with Keycloak: its distribution is 177 MB, and needs Java 17.
-pub(crate) fn keycloak(only: Option<&str>) -> Outcome {
+pub(crate) fn keycloak(filter: Option<&str>) -> Outcome {
     let packages = node::installed().and(python::installed());
     let ready = packages
         .and(ready())
@@ -37,19 +37,19 @@ pub(crate) fn keycloak(only: Option<&str>) -> Outcome {
         return ready;
     }
     let mut run = browser("at-keycloak.mjs");
-    run.args(only).env("KEYCLOAK", home());
+    run.args(filter).env("KEYCLOAK", frameworks_dir());
     ready.and(counted("Keycloak (Chromium)", &mut run, plain_count))
 }
 
-fn home() -> PathBuf {
+fn frameworks_dir() -> PathBuf {
     target().join(format!("keycloak-{}", KEYCLOAK.0))
 }
 
 fn distribution() -> Outcome {
-    if said(Command::new("java").arg("-version")).is_none() {
+    if stdout_of(Command::new("java").arg("-version")).is_none() {
         setup::apt(&["openjdk-17-jre-headless"]);
     }
-    if home().join("bin/kc.sh").exists() {
+    if frameworks_dir().join("bin/kc.sh").exists() {
         return Outcome::of(true);
     }
     let (version, sha256) = KEYCLOAK;
@@ -61,7 +61,7 @@ fn distribution() -> Outcome {
     curl.args(["-sSfL", "-o"]).arg(&file).arg(url);
     let mut sum = Command::new("sha256sum");
     let fetched = step("Keycloak", &mut curl);
-    let found = said(sum.arg(&file)).unwrap_or_default();
+    let found = stdout_of(sum.arg(&file)).unwrap_or_default();
     if fetched.failed > 0 || !found.starts_with(sha256) {
         println!("{}: not the file of the release", file.display());
         return Outcome::of(false);
@@ -71,13 +71,13 @@ fn distribution() -> Outcome {
     step("Keycloak, unpacked", &mut unzip)
 }
 
-fn checked(only: Option<&str>) -> Outcome {
+fn checked(filter: Option<&str>) -> Outcome {
     let ready = ready();
     if ready.failed > 0 {
         return ready;
     }
     let mut run = browser("run.mjs");
-    run.args(only);
+    run.args(filter);
     ready.and(counted("frameworks (Chromium)", &mut run, plain_count))
 }
 

@@ -4,29 +4,29 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::shell::{Outcome, root, said, step, target};
+use crate::shell::{Outcome, root, stdout_of, step, target};
 
 /// Runs each target whose name holds `only` for so many seconds. What it finds on the way is kept among
 /// the built files; the seeds in `tests/fuzz/corpus` stay as they are.
-pub(crate) fn run(seconds: u64, only: Option<&str>) -> Outcome {
+pub(crate) fn run(seconds: u64, filter: Option<&str>) -> Outcome {
     let ready = compiler().and(cargo_fuzz());
     let names = targets().into_iter();
-    let wanted: Vec<_> = names
-        .filter(|name| only.is_none_or(|only| name.contains(only)))
+    let selected: Vec<_> = names
+        .filter(|name| filter.is_none_or(|only| name.contains(only)))
         .collect();
-    if ready.failed > 0 || wanted.is_empty() {
-        return ready.and(Outcome::of(!wanted.is_empty()));
+    if ready.failed > 0 || selected.is_empty() {
+        return ready.and(Outcome::of(!selected.is_empty()));
     }
-    let judged = wanted.iter().map(|name| fuzz(name, seconds));
+    let judged = selected.iter().map(|name| fuzz(name, seconds));
     judged.fold(ready, Outcome::and)
 }
 
-fn place() -> PathBuf {
+fn fuzz_dir() -> PathBuf {
     root().join("tests/fuzz")
 }
 
 fn targets() -> Vec<String> {
-    let files = fs::read_dir(place().join("fuzz_targets"))
+    let files = fs::read_dir(fuzz_dir().join("fuzz_targets"))
         .into_iter()
         .flatten();
     let mut names: Vec<_> = files
@@ -44,12 +44,12 @@ fn fuzz(name: &str, seconds: u64) -> Outcome {
     }
     let mut cargo = Command::new("cargo");
     cargo.args(["+nightly", "fuzz", "run", "--fuzz-dir"]);
-    cargo.arg(place()).args(["--target-dir"]);
+    cargo.arg(fuzz_dir()).args(["--target-dir"]);
     cargo.arg(target().join("fuzz")).arg(name);
     // New inputs go into the first folder.
     cargo
         .arg(found)
-        .arg(place().join("corpus").join(name))
+        .arg(fuzz_dir().join("corpus").join(name))
         .arg("--");
     cargo.arg(format!("-max_total_time={seconds}"));
     cargo.args(["-max_len=16384", "-timeout=10", "-rss_limit_mb=2048"]);
@@ -62,7 +62,7 @@ fn fuzz(name: &str, seconds: u64) -> Outcome {
 }
 
 fn compiler() -> Outcome {
-    let listed = said(Command::new("rustup").args(["toolchain", "list"])).unwrap_or_default();
+    let listed = stdout_of(Command::new("rustup").args(["toolchain", "list"])).unwrap_or_default();
     if listed.contains("nightly") {
         return Outcome::default();
     }
@@ -72,7 +72,7 @@ fn compiler() -> Outcome {
 }
 
 fn cargo_fuzz() -> Outcome {
-    if said(Command::new("cargo").args(["fuzz", "--version"])).is_some() {
+    if stdout_of(Command::new("cargo").args(["fuzz", "--version"])).is_some() {
         return Outcome::default();
     }
     let mut cargo = Command::new("cargo");

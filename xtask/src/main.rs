@@ -69,7 +69,7 @@ enum Command {
     /// `cargo xtask bench web` for sign-in, `cargo xtask bench grants` for many grants in one process.
     Bench {
         #[command(subcommand)]
-        what: Bench,
+        benchmark: Bench,
     },
     /// Fuzz the parsers of tokens and keys, with the nightly compiler; no part of the whole.
     Fuzz {
@@ -306,16 +306,16 @@ fn main() -> ExitCode {
         Command::Codegen { check } => codegen::run(check),
         Command::Parity { check } => parity::run(check),
         Command::Bench {
-            what: Bench::Bindings { json },
+            benchmark: Bench::Bindings { json },
         } => setup::run().and(bench::bindings(json.as_deref())),
         Command::Bench {
-            what: Bench::Rust { json },
+            benchmark: Bench::Rust { json },
         } => bench::rust(json.as_deref()),
         Command::Bench {
-            what: Bench::Web { json },
+            benchmark: Bench::Web { json },
         } => bench::web(json.as_deref()),
         Command::Bench {
-            what: Bench::Grants { known, active },
+            benchmark: Bench::Grants { known, active },
         } => setup::run().and(bench::grants(known, active)),
         Command::Setup => setup::run(),
     };

@@ -15,16 +15,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::shell::{Outcome, cargo, root, said, target};
+use crate::shell::{Outcome, cargo, root, stdout_of, target};
 
 /// A test that hangs has noticed, too.
 const TEST_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Applies every patch whose name holds `only` to a copy of the tree, and runs its test there.
-pub(crate) fn run(only: Option<&str>) -> Outcome {
+pub(crate) fn run(filter: Option<&str>) -> Outcome {
     println!("== mutants");
     let tree = target().join("mutants/tree");
-    let patches = match copy(&tree).and_then(|()| patches(only)) {
+    let patches = match copy(&tree).and_then(|()| patches(filter)) {
         Ok(patches) => patches,
         Err(error) => {
             println!("mutants: {error}");
@@ -35,12 +35,12 @@ pub(crate) fn run(only: Option<&str>) -> Outcome {
     judged.fold(Outcome::default(), Outcome::and)
 }
 
-fn patches(only: Option<&str>) -> io::Result<Vec<PathBuf>> {
+fn patches(filter: Option<&str>) -> io::Result<Vec<PathBuf>> {
     let mut patches = Vec::new();
     for entry in fs::read_dir(root().join("tests/mutants"))? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.ends_with(".patch") && only.is_none_or(|only| name.contains(only)) {
+        if name.ends_with(".patch") && filter.is_none_or(|filter| name.contains(filter)) {
             patches.push(path);
         }
     }
@@ -53,7 +53,7 @@ fn patches(only: Option<&str>) -> io::Result<Vec<PathBuf>> {
 fn copy(tree: &Path) -> io::Result<()> {
     let mut list = Command::new("git");
     list.args(["ls-files"]).current_dir(root());
-    let files = said(&mut list).ok_or_else(|| io::Error::other("git ls-files failed"))?;
+    let files = stdout_of(&mut list).ok_or_else(|| io::Error::other("git ls-files failed"))?;
     for file in files.lines() {
         let (from, to) = (root().join(file), tree.join(file));
         // Removed and not yet committed.
@@ -68,23 +68,23 @@ fn copy(tree: &Path) -> io::Result<()> {
 
 fn judge(path: &Path, tree: &Path) -> Outcome {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let verdict = fs::read_to_string(path)
+    let result = fs::read_to_string(path)
         .map_err(|error| error.to_string())
         .and_then(|text| verdict(path, &text, tree));
-    match &verdict {
+    match &result {
         Ok(()) => println!("noticed: {name}"),
         Err(reason) => println!("NOT NOTICED: {name}: {reason}"),
     }
-    Outcome::of(verdict.is_ok())
+    Outcome::of(result.is_ok())
 }
 
 fn verdict(path: &Path, text: &str, tree: &Path) -> Result<(), String> {
-    let said = |what: &str| {
+    let failure = |reason: &str| {
         let mut lines = text.lines();
-        lines.find_map(|line| line.strip_prefix(what).map(str::trim))
+        lines.find_map(|line| line.strip_prefix(reason).map(str::trim))
     };
-    let rule = said("Rule:").ok_or("it does not say which rule it breaks")?;
-    let test = said("Test:").ok_or("it does not say what to test")?;
+    let rule = failure("Rule:").ok_or("it does not say which rule it breaks")?;
+    let test = failure("Test:").ok_or("it does not say what to test")?;
     apply(path, tree, Direction::There)?;
     let tested = tests(test, tree);
     apply(path, tree, Direction::Back)?;
@@ -140,7 +140,7 @@ fn tests(arguments: &str, tree: &Path) -> Result<Tested, String> {
     }
     // Where a module has moved, its name would run no test and be green.
     let mut list = cargo(&["--", "--list"]);
-    let listed = said(list.stdout(Stdio::piped())).unwrap_or_default();
+    let listed = stdout_of(list.stdout(Stdio::piped())).unwrap_or_default();
     if !listed.lines().any(|line| line.ends_with(": test")) {
         return Err(format!("`cargo test {arguments}` has no test"));
     }

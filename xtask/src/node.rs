@@ -27,7 +27,7 @@ pub(crate) fn suite() -> Outcome {
         .and(tests("node", |name| !name.contains(EDGE)))
         .and(edge_tests())
         .and(packages::node())
-        .and(vectors::own(Lang::Node))
+        .and(vectors::run_own(Lang::Node))
 }
 
 /// The checks of a sign-in in the runtimes beside Node.js. Part of [`suite`].
@@ -97,7 +97,7 @@ fn addon() -> Outcome {
 fn pack(project: &Path) -> io::Result<Outcome> {
     let mut node = Command::new("node");
     node.arg("install.mjs").arg(project);
-    node.current_dir(packages::place());
+    node.current_dir(packages::packages_dir());
     let installed = packages::tools().and(step("npm install oauth-core", &mut node));
     if installed.failed > 0 {
         return Ok(installed);
@@ -115,12 +115,12 @@ fn edge_tests() -> Outcome {
 }
 
 /// The tests in these files.
-fn tests(run: &str, is_wanted: impl Fn(&str) -> bool) -> Outcome {
+fn tests(run: &str, is_selected: impl Fn(&str) -> bool) -> Outcome {
     let project = project();
     let found = files(&project.join("test")).unwrap_or_default();
     let found = found.iter().filter(|file| {
         let name = file.to_string_lossy();
-        name.contains(".test.") && is_wanted(&name)
+        name.contains(".test.") && is_selected(&name)
     });
     let mut node = Command::new("node");
     // Most of them wait: for a server, for a lease that ends.
@@ -154,21 +154,21 @@ fn tool(name: &str) -> Command {
 
 /// TAP for people and for the count, and the record of what passed.
 pub(crate) fn reporters(run: &str) -> [String; 4] {
-    let place = parity::begin(run);
+    let results_file = parity::begin(run);
     let record = root().join("xtask/record.mjs");
     [
         "--test-reporter=tap".to_owned(),
         "--test-reporter-destination=stdout".to_owned(),
         format!("--test-reporter={}", record.display()),
-        format!("--test-reporter-destination={}", place.display()),
+        format!("--test-reporter-destination={}", results_file.display()),
     ]
 }
 
 /// Reads `# pass 3` and `# fail 1`, and counts what was cancelled or skipped as failed.
 pub(crate) fn node_count(line: &str) -> Option<Outcome> {
-    let (what, number) = line.strip_prefix("# ")?.split_once(' ')?;
+    let (key, number) = line.strip_prefix("# ")?.split_once(' ')?;
     let number = number.parse().ok()?;
-    let (passed, failed) = match what {
+    let (passed, failed) = match key {
         "pass" => (number, 0),
         "fail" | "cancelled" | "skipped" | "todo" => (0, number),
         _ => return None,
@@ -176,9 +176,9 @@ pub(crate) fn node_count(line: &str) -> Option<Outcome> {
     Some(Outcome { passed, failed })
 }
 
-fn files(place: &Path) -> io::Result<Vec<PathBuf>> {
+fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(place)? {
+    for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         if path.is_file() {
             found.push(path);
@@ -192,11 +192,11 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
-        let place = to.join(entry.file_name());
+        let target = to.join(entry.file_name());
         if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &place)?;
+            copy(&entry.path(), &target)?;
         } else {
-            fs::copy(entry.path(), place)?;
+            fs::copy(entry.path(), target)?;
         }
     }
     Ok(())

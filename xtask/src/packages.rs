@@ -11,13 +11,13 @@ use crate::setup;
 use crate::shell::{Outcome, cargo, counted, root, step, target};
 
 /// Where the tests are, and the tools they bring.
-pub(crate) fn place() -> PathBuf {
+pub(crate) fn packages_dir() -> PathBuf {
     root().join("tests/packages")
 }
 
 /// The registry and the bundlers.
 pub(crate) fn tools() -> Outcome {
-    setup::npm_ci(&place())
+    setup::npm_ci(&packages_dir())
 }
 
 /// The package for Node.js, which is built.
@@ -64,7 +64,8 @@ fn tests(name: &str, servers: &str) -> Outcome {
     let mut node = Command::new("node");
     node.args(["--test", "--test-timeout=300000"]);
     node.args(reporters(&format!("packages-{name}")));
-    node.arg(format!("{name}.test.mjs")).current_dir(place());
+    node.arg(format!("{name}.test.mjs"))
+        .current_dir(packages_dir());
     node.env("CARGO_TARGET_DIR", target());
     node.env("CARGO", cargo().get_program());
     let title = format!("node --test (packages, {name})");

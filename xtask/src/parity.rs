@@ -67,9 +67,9 @@ pub(crate) fn run(is_check: bool) -> Outcome {
 }
 
 fn bring(is_check: bool) -> Result<(), Box<dyn Error>> {
-    let wanted = fs::read_to_string(root().join("tests/parity.toml"))?;
+    let table_source = fs::read_to_string(root().join("tests/parity.toml"))?;
     let operations = fs::read_to_string(root().join("tests/operations.json"))?;
-    let table = table::of(&wanted, &operations, &|column, name| {
+    let table = table::of(&table_source, &operations, &|column, name| {
         results::is_proved(column, name)
     })?;
     let readme = root().join("README.md");
@@ -83,10 +83,10 @@ fn bring(is_check: bool) -> Result<(), Box<dyn Error>> {
 }
 
 fn with_table(now: &str, table: &str) -> Result<String, Box<dyn Error>> {
-    let (before, rest) = now
+    let (before, remainder) = now
         .split_once(BEGIN)
         .ok_or("README.md has no place for the table")?;
-    let (_, after) = rest
+    let (_, after) = remainder
         .split_once(END)
         .ok_or("the table in README.md does not end")?;
     Ok(format!("{before}{BEGIN}\n{table}\n{END}{after}"))

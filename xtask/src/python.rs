@@ -16,14 +16,14 @@ pub(crate) fn suite() -> Outcome {
     if built.failed > 0 {
         return built;
     }
-    let elsewhere = std::env::temp_dir().join(format!("oauth-python-{}", std::process::id()));
-    let outcome = match fs::create_dir_all(&elsewhere) {
-        Ok(()) => tests(&elsewhere).and(types(&elsewhere)),
-        Err(reason) => said(&elsewhere, &reason),
+    let scratch_dir = std::env::temp_dir().join(format!("oauth-python-{}", std::process::id()));
+    let outcome = match fs::create_dir_all(&scratch_dir) {
+        Ok(()) => tests(&scratch_dir).and(types(&scratch_dir)),
+        Err(reason) => report_io_error(&scratch_dir, &reason),
     };
     // It is empty but for caches, and in the system's own place for such things.
-    let _ = fs::remove_dir_all(&elsewhere);
-    built.and(outcome).and(vectors::own(Lang::Python))
+    let _ = fs::remove_dir_all(&scratch_dir);
+    built.and(outcome).and(vectors::run_own(Lang::Python))
 }
 
 /// The wheel, in an environment of its own, beside the tools.
@@ -41,18 +41,18 @@ fn package() -> PathBuf {
     root().join("bindings/python")
 }
 
-fn place() -> PathBuf {
+fn python_dir() -> PathBuf {
     target().join("python")
 }
 
-fn said(what: &Path, reason: &io::Error) -> Outcome {
-    println!("{}: {reason}", what.display());
+fn report_io_error(path: &Path, reason: &io::Error) -> Outcome {
+    println!("{}: {reason}", path.display());
     Outcome::of(false)
 }
 
 /// The virtual environment of the tools.
 fn tools() -> PathBuf {
-    place().join("venv")
+    python_dir().join("venv")
 }
 
 /// The interpreter that has the package.
@@ -61,10 +61,10 @@ pub(crate) fn interpreter() -> PathBuf {
 }
 
 /// A virtual environment with packages, in the versions of the requirements file.
-pub(crate) fn environment(folder: &Path, wanted: &Path) -> Outcome {
+pub(crate) fn environment(folder: &Path, requirements: &Path) -> Outcome {
     let stamp = folder.join("requirements.txt");
     let text = |file: &Path| fs::read(file).ok();
-    if text(&stamp).is_some_and(|installed| text(wanted) == Some(installed)) {
+    if text(&stamp).is_some_and(|installed| text(requirements) == Some(installed)) {
         return Outcome::of(true);
     }
     let make = || {
@@ -73,20 +73,20 @@ pub(crate) fn environment(folder: &Path, wanted: &Path) -> Outcome {
         python.arg(folder);
         step("python3 -m venv", &mut python)
     };
-    let mut made = make();
-    if made.failed > 0 {
+    let mut created = make();
+    if created.failed > 0 {
         // Debian keeps the module in a package of its own.
         let mut apt = Command::new("apt-get");
         apt.args(["install", "-y", "python3", "python3-venv"]);
-        made = step("install Python", &mut apt).and(make());
+        created = step("install Python", &mut apt).and(make());
     }
     let mut pip = python(folder);
     pip.args(["-m", "pip", "install", "--quiet", "--requirement"]);
-    let installed = made.and(step("pip install", pip.arg(wanted)));
-    match fs::copy(wanted, &stamp) {
+    let installed = created.and(step("pip install", pip.arg(requirements)));
+    match fs::copy(requirements, &stamp) {
         _ if installed.failed > 0 => installed,
         Ok(_) => installed,
-        Err(reason) => installed.and(said(&stamp, &reason)),
+        Err(reason) => installed.and(report_io_error(&stamp, &reason)),
     }
 }
 
@@ -110,7 +110,7 @@ fn wheel() -> Outcome {
     if dist.exists()
         && let Err(reason) = fs::remove_dir_all(&dist)
     {
-        return said(&dist, &reason);
+        return report_io_error(&dist, &reason);
     }
     let mut maturin = python(&tools());
     maturin.args(["-m", "maturin", "build", "--release", "--locked"]);
@@ -142,7 +142,7 @@ pub(crate) fn install(folder: &Path) -> Outcome {
 
 /// Where the wheel is, and nothing else.
 pub(crate) fn dist() -> PathBuf {
-    place().join("dist")
+    python_dir().join("dist")
 }
 
 /// The servers the tests talk to.
@@ -166,7 +166,7 @@ pub(crate) fn twins() -> Outcome {
     )
 }
 
-fn tests(elsewhere: &Path) -> Outcome {
+fn tests(scratch_dir: &Path) -> Outcome {
     let folder = package().join("tests");
     let mut pytest = python(&tools());
     pytest.args([
@@ -188,7 +188,7 @@ fn tests(elsewhere: &Path) -> Outcome {
     pytest.env("OAUTH_TWINS", target().join("debug/examples/twins"));
     pytest.env("OAUTH_DIST", dist());
     let mut record = Record::begin("pytest");
-    let outcome = counted("pytest", pytest.current_dir(elsewhere), |line| {
+    let outcome = counted("pytest", pytest.current_dir(scratch_dir), |line| {
         record.hear_pytest(line);
         pytest_count(line)
     });
@@ -196,26 +196,28 @@ fn tests(elsewhere: &Path) -> Outcome {
 }
 
 /// The package as it is installed, its stub against what is there, and how it is used.
-fn types(elsewhere: &Path) -> Outcome {
+fn types(scratch_dir: &Path) -> Outcome {
     let tests = package().join("tests");
     let usage = tests.join("typing/usage.py");
     let mypy = |name: &str, arguments: &[&str], file: Option<&Path>, folder: &Path| {
         let mut mypy = python(&tools());
         mypy.args(["-m", "mypy", "--strict", "--cache-dir"]);
-        mypy.arg(elsewhere.join("mypy")).args(arguments).args(file);
+        mypy.arg(scratch_dir.join("mypy"))
+            .args(arguments)
+            .args(file);
         step(name, mypy.current_dir(folder))
     };
-    let package_types = mypy("mypy (package)", &["-p", "oauth_core"], None, elsewhere);
-    let usage_types = mypy("mypy (usage)", &[], Some(&usage), elsewhere);
+    let package_types = mypy("mypy (package)", &["-p", "oauth_core"], None, scratch_dir);
+    let usage_types = mypy("mypy (usage)", &[], Some(&usage), scratch_dir);
     let test_types = mypy("mypy (tests)", &[], Some(Path::new(".")), &tests);
     let mut stubtest = python(&tools());
     stubtest.args(["-m", "mypy.stubtest", "oauth_core._native"]);
-    let stub = step("stubtest", stubtest.current_dir(elsewhere));
+    let stub = step("stubtest", stubtest.current_dir(scratch_dir));
     let mut pyright = python(&tools());
     pyright.args(["-m", "pyright", "--pythonpath"]);
     pyright.arg(tools().join("bin/python")).arg("-p");
     pyright.arg(package().join("pyright.json"));
-    let strict = step("pyright", pyright.current_dir(elsewhere));
+    let strict = step("pyright", pyright.current_dir(scratch_dir));
     [package_types, usage_types, test_types, stub, strict]
         .into_iter()
         .fold(Outcome::default(), Outcome::and)
@@ -230,9 +232,9 @@ fn pytest_count(line: &str) -> Option<Outcome> {
     }
     let mut sum = Outcome::default();
     for count in counts.split(", ") {
-        let (number, what) = count.split_once(' ')?;
+        let (number, outcome_name) = count.split_once(' ')?;
         let number: u64 = number.parse().ok()?;
-        match what {
+        match outcome_name {
             "passed" => sum.passed += number,
             "failed" | "error" | "errors" | "skipped" | "xfailed" | "xpassed" => {
                 sum.failed += number;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::python;
-use crate::shell::{Outcome, cargo, root, said, step};
+use crate::shell::{Outcome, cargo, root, stdout_of, step};
 
 /// The oldest Node.js the counterpart server runs on.
 const MIN_NODE_VERSION: u32 = 20;
@@ -51,7 +51,7 @@ pub(crate) fn node() -> Outcome {
 
 /// Installs Debian packages, as root; whether that worked is seen by what is there afterwards.
 pub(crate) fn apt(packages: &[&str]) {
-    if said(Command::new("id").arg("-u")).as_deref() != Some("0") {
+    if stdout_of(Command::new("id").arg("-u")).as_deref() != Some("0") {
         return;
     }
     let mut update = Command::new("apt-get");
@@ -69,7 +69,7 @@ pub(crate) fn apt(packages: &[&str]) {
 }
 
 fn node_version() -> Option<u32> {
-    let version = said(Command::new("node").arg("--version"))?;
+    let version = stdout_of(Command::new("node").arg("--version"))?;
     version
         .trim_start_matches('v')
         .split('.')
@@ -80,10 +80,10 @@ fn node_version() -> Option<u32> {
 
 /// The servers that the project did not write.
 fn counterparts() -> Outcome {
-    let place = root().join("tests/interop");
-    let django = place.join("django-oauth-toolkit");
+    let dir = root().join("tests/interop");
+    let django = dir.join("django-oauth-toolkit");
     let requirements = django.join("requirements.txt");
-    npm_ci(&place.join("oidc-provider"))
+    npm_ci(&dir.join("oidc-provider"))
         .and(python::environment(&django.join(".venv"), &requirements))
         .and(mcp())
         .and(web())
@@ -91,15 +91,15 @@ fn counterparts() -> Outcome {
 
 /// What the MCP servers are made with: the SDKs for Node.js and Python.
 fn mcp() -> Outcome {
-    let place = root().join("tests/mcp");
-    let python = place.join("python");
+    let dir = root().join("tests/mcp");
+    let python = dir.join("python");
     let requirements = python.join("requirements.txt");
-    npm_ci(&place.join("typescript")).and(python::environment(&python.join(".venv"), &requirements))
+    npm_ci(&dir.join("typescript")).and(python::environment(&python.join(".venv"), &requirements))
 }
 
 /// The frameworks of web applications that people sign in to.
 fn web() -> Outcome {
-    let place = root().join("tests/web");
+    let dir = root().join("tests/web");
     let frameworks = [
         "node",
         "next",
@@ -109,7 +109,7 @@ fn web() -> Outcome {
         "frameworks",
     ]
     .into_iter();
-    let installed = frameworks.map(|name| npm_ci(&place.join(name)));
+    let installed = frameworks.map(|name| npm_ci(&dir.join(name)));
     installed.fold(Outcome::of(true), Outcome::and)
 }
 
@@ -159,10 +159,9 @@ fn is_installed(program: &str) -> bool {
 }
 
 /// What a folder's lock file names, unless it is there already.
-pub(crate) fn npm_ci(place: &Path) -> Outcome {
+pub(crate) fn npm_ci(dir: &Path) -> Outcome {
     let age = |name: &str| {
-        place
-            .join(name)
+        dir.join(name)
             .metadata()
             .and_then(|data| data.modified())
             .ok()
@@ -171,14 +170,11 @@ pub(crate) fn npm_ci(place: &Path) -> Outcome {
     if stamp.is_some_and(|installed| age("package-lock.json") <= Some(installed)) {
         return Outcome::of(true);
     }
-    let name = format!(
-        "npm ci ({})",
-        place.file_name().unwrap_or_default().display()
-    );
+    let name = format!("npm ci ({})", dir.file_name().unwrap_or_default().display());
     let install = || {
         let mut npm = Command::new("npm");
         npm.args(["ci", "--no-audit", "--no-fund"]);
-        step(&name, npm.current_dir(place))
+        step(&name, npm.current_dir(dir))
     };
     // npm leaves out an optional package that a registry did not give once, and what needs it fails later.
     match install() {

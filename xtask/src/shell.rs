@@ -57,8 +57,10 @@ fn remember_failure(line: &str) {
 
 /// The workspace's root.
 pub(crate) fn root() -> PathBuf {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    here.parent().map_or(here.clone(), PathBuf::from)
+    let manifest_dir = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    manifest_dir
+        .parent()
+        .map_or(manifest_dir.clone(), PathBuf::from)
 }
 
 /// Where cargo builds, with an absolute name: programs are also run from elsewhere.
@@ -116,7 +118,7 @@ fn failure(text: &str) -> Outcome {
 }
 
 /// What a program prints, if it ends well.
-pub(crate) fn said(command: &mut Command) -> Option<String> {
+pub(crate) fn stdout_of(command: &mut Command) -> Option<String> {
     let output = command
         .output()
         .ok()
@@ -192,9 +194,9 @@ fn listen(
 
 /// Reads cargo's `test result: ok. 3 passed; 0 failed; ...`.
 pub(crate) fn cargo_count(line: &str) -> Option<Outcome> {
-    let rest = line.strip_prefix("test result: ")?;
+    let counts = line.strip_prefix("test result: ")?;
     let number = |unit: &str| {
-        let before = rest.split(unit).next()?;
+        let before = counts.split(unit).next()?;
         before.trim_end().rsplit(' ').next()?.parse().ok()
     };
     Some(Outcome {

@@ -55,7 +55,7 @@ pub(crate) fn rust() -> Outcome {
     // Most of what takes long waits: for a server, for a lease that ends.
     cargo.env("RUST_TEST_THREADS", "4");
     let mut record = Record::begin("cargo");
-    // Which program a test belongs to is said beside the tests, not among them.
+    // The program that a test belongs to is defined in the tests, not here.
     let outcome = counted_both("cargo test", &mut cargo, |line| {
         record.hear_cargo(line);
         cargo_count(line)
@@ -79,7 +79,7 @@ pub(crate) fn mcp() -> Outcome {
 }
 
 fn own_vectors() -> Outcome {
-    vectors::own(Lang::Rust)
+    vectors::run_own(Lang::Rust)
 }
 
 /// Whose hosts a fleet has.
@@ -118,7 +118,7 @@ impl Seeds {
 }
 
 /// Histories of fleets.
-pub(crate) fn fleet(host: Host, which: &Seeds) -> Outcome {
+pub(crate) fn fleet(host: Host, seed_range: &Seeds) -> Outcome {
     let mut command = cargo();
     command.args(["run", "--release", "--quiet", "-p", "oauth-testkit"]);
     command.args(["--example", "fleet", "--"]);
@@ -127,7 +127,7 @@ pub(crate) fn fleet(host: Host, which: &Seeds) -> Outcome {
         Host::Real => "--host=real",
         Host::Web => "--host=web",
     });
-    let Seeds { seeds, from, seed } = which;
+    let Seeds { seeds, from, seed } = seed_range;
     match seed {
         Some(seed) => command.arg(format!("--seed={seed}")),
         None => command.args([format!("--seeds={seeds}"), format!("--from={from}")]),
@@ -146,12 +146,12 @@ fn some_fleets() -> Outcome {
 }
 
 /// Every order of events of two workers, up to so many steps.
-pub(crate) fn search(depth: Option<usize>, troubles: Option<u32>) -> Outcome {
+pub(crate) fn search(depth: Option<usize>, max_troubles: Option<u32>) -> Outcome {
     let mut command = cargo();
     command.args(["run", "--release", "--quiet", "-p", "oauth-testkit"]);
     command.args(["--example", "search", "--"]);
     command.args(depth.map(|depth| format!("--depth={depth}")));
-    command.args(troubles.map(|troubles| format!("--troubles={troubles}")));
+    command.args(max_troubles.map(|troubles| format!("--troubles={troubles}")));
     counted("search", &mut command, plain_count)
 }
 
@@ -194,14 +194,12 @@ fn stores() -> Outcome {
 /// The lock files of the workspaces apart, which no ordinary build reads: benchmarks and fuzzing build with `--locked`.
 fn lock_files() -> Outcome {
     let apart = ["tests/bench/rust", "tests/bench/web/rust", "tests/fuzz"];
-    apart
-        .into_iter()
-        .fold(Outcome::default(), |checked, place| {
-            let mut update = cargo();
-            update.args(["update", "--workspace", "--locked", "--quiet"]);
-            update.current_dir(root().join(place));
-            checked.and(step(&format!("lock file ({place})"), &mut update))
-        })
+    apart.into_iter().fold(Outcome::default(), |checked, dir| {
+        let mut update = cargo();
+        update.args(["update", "--workspace", "--locked", "--quiet"]);
+        update.current_dir(root().join(dir));
+        checked.and(step(&format!("lock file ({dir})"), &mut update))
+    })
 }
 
 /// What needs no test to run.

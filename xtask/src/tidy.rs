@@ -1,4 +1,4 @@
-//! The rules a reader relies on, proved on every run: who imports whom, where time and chance come
+//! The rules that readers rely on, checked on every run: which module imports which, where time and randomness come
 //! from, how long a file is.
 
 mod adapters;
@@ -21,7 +21,7 @@ const MAX_LINES: usize = 500;
 /// Tables, with a row for each thing: they are looked up, and not read.
 const DATA: &[&str] = &["tests/parity.toml"];
 
-/// The longest stub: it says of one compiled module what all its files have, and its documentation.
+/// The longest stub: it describes all files of one compiled module, with their documentation.
 const MAX_STUB_LINES: usize = 2450;
 
 /// The largest number of crates `oauth-core` stands on, itself included.
@@ -120,7 +120,7 @@ const CRATES: &[&[&str]] = &[
     &["xtask", "xtask-codegen", "xtask-wasm"],
 ];
 
-/// What only `moment.rs` may name: every way to a clock or to chance.
+/// What only `moment.rs` may name: all sources of time and randomness.
 const FORBIDDEN: &[&str] = &[
     "SystemTime::now",
     "Instant::now",
@@ -135,7 +135,7 @@ const FORBIDDEN: &[&str] = &[
 /// A rule in words, and what breaks it.
 type Rule = (&'static str, fn() -> Vec<String>);
 
-/// What the browser package must not be built of: transports, and what WebCrypto does better. It hashes by itself
+/// What the browser package must not contain: transports, and what WebCrypto does better. It hashes by itself
 /// (`digest`, `sha2`): a proof of DPoP holds the hash of a token, and WebCrypto makes one wait for it.
 const NOT_IN_BROWSERS: &[&str] = &[
     "aws-lc-rs",
@@ -230,7 +230,7 @@ fn modules() -> Vec<String> {
         if module == "lib" || is_test(path) {
             continue;
         }
-        let Some(own) = layer(&module) else {
+        let Some(own_layer) = layer(&module) else {
             breaches.push(format!(
                 "{}: the module {module} has no layer in xtask/src/tidy.rs",
                 path.display()
@@ -244,12 +244,12 @@ fn modules() -> Vec<String> {
                     .take_while(|c| c.is_alphanumeric() || *c == '_')
                     .collect();
                 match layer(&name) {
-                    Some(other) if other <= own => {}
-                    Some(other) => breaches.push(format!(
+                    Some(imported_layer) if imported_layer <= own_layer => {}
+                    Some(imported_layer) => breaches.push(format!(
                         "{}:{line}: {module} ({}) imports {name} ({})",
                         path.display(),
-                        LAYERS[own].0,
-                        LAYERS[other].0
+                        LAYERS[own_layer].0,
+                        LAYERS[imported_layer].0
                     )),
                     None => breaches.push(format!(
                         "{}:{line}: imports {name}, which has no layer",
@@ -267,16 +267,18 @@ fn crates() -> Vec<String> {
     let mut breaches = Vec::new();
     for package in packages(&["--no-deps"]) {
         let name = package["name"].as_str().unwrap_or_default().to_owned();
-        let Some(own) = rank(&name) else {
+        let Some(own_rank) = rank(&name) else {
             breaches.push(format!("{name} has no place in xtask/src/tidy.rs"));
             continue;
         };
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
-            let other = dependency["name"].as_str().unwrap_or_default();
+            let dependency_name = dependency["name"].as_str().unwrap_or_default();
             // A driver's tests run against the test kit beside it; the core has no such help.
-            let is_dev = dependency["kind"] == "dev" && own > 0;
-            if rank(other).is_some_and(|other| other >= own) && !is_dev {
-                breaches.push(format!("{name} depends on {other}, which is not below it"));
+            let is_dev = dependency["kind"] == "dev" && own_rank > 0;
+            if rank(dependency_name).is_some_and(|other| other >= own_rank) && !is_dev {
+                breaches.push(format!(
+                    "{name} depends on {dependency_name}, which is not below it"
+                ));
             }
         }
     }
@@ -314,9 +316,11 @@ fn lengths() -> Vec<String> {
     let mut breaches = Vec::new();
     for name in text.lines() {
         let path = root().join(name);
-        let is_code = path
-            .extension()
-            .is_some_and(|ending| endings.iter().any(|known| ending == *known));
+        let is_code = path.extension().is_some_and(|ending| {
+            endings
+                .iter()
+                .any(|checked_ending| ending == *checked_ending)
+        });
         let lines = fs::read_to_string(&path)
             .map(|text| text.lines().count())
             .unwrap_or_default();
@@ -395,15 +399,17 @@ fn newer_than_stated() -> Vec<String> {
     let Some(stated) = stated.and_then(|package| package["rust_version"].as_str()) else {
         return vec!["the workspace states no rust-version".to_owned()];
     };
-    let asks = |package: &Value| package["rust_version"].as_str().map(str::to_owned);
+    let rust_version = |package: &Value| package["rust_version"].as_str().map(str::to_owned);
     let newer: BTreeMap<_, _> = packages
         .iter()
-        .filter_map(|package| Some((package["name"].as_str()?.to_owned(), asks(package)?)))
-        .filter(|(_, asked)| version(asked) > version(stated))
+        .filter_map(|package| Some((package["name"].as_str()?.to_owned(), rust_version(package)?)))
+        .filter(|(_, required_version)| version(required_version) > version(stated))
         .collect();
     newer
         .into_iter()
-        .map(|(name, asked)| format!("{name} asks for Rust {asked}, stated is {stated}"))
+        .map(|(name, required_version)| {
+            format!("{name} asks for Rust {required_version}, stated is {stated}")
+        })
         .collect()
 }
 
@@ -419,9 +425,9 @@ fn packages(options: &[&str]) -> Vec<Value> {
     metadata["packages"].as_array().cloned().unwrap_or_default()
 }
 
-fn rust_files(place: &Path) -> Vec<PathBuf> {
+fn rust_files(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() {
             files.extend(rust_files(&path));

@@ -66,7 +66,7 @@ pub(crate) fn run(dir: Option<&Path>, lang: Lang) -> Outcome {
 }
 
 /// Our own vectors, in a language whose package is installed.
-pub(crate) fn own(lang: Lang) -> Outcome {
+pub(crate) fn run_own(lang: Lang) -> Outcome {
     let outcome = judged(None, lang);
     let record = Record::of_suite("vectors", outcome);
     outcome.and(record.save(&format!("vectors-{}", lang.name())))
@@ -80,9 +80,13 @@ fn judged(dir: Option<&Path>, lang: Lang) -> Outcome {
         // The command runs in the root, the folder was named from where the caller stands.
         Some(dir) => command.arg(std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned())),
         None => {
-            let own = root().join("tests/vectors");
-            let counts = own.join("counts.txt");
-            command.arg(own).arg("--done").arg("--counts").arg(counts)
+            let vectors_dir = root().join("tests/vectors");
+            let counts = vectors_dir.join("counts.txt");
+            command
+                .arg(vectors_dir)
+                .arg("--done")
+                .arg("--counts")
+                .arg(counts)
         }
     };
     let players = [Lang::Python, Lang::Node, Lang::Browser].into_iter();
@@ -98,11 +102,11 @@ fn judged(dir: Option<&Path>, lang: Lang) -> Outcome {
 
 fn name_player(judge: &mut Command, lang: Lang) {
     if let Some(command) = lang.player() {
-        let words: Vec<_> = command
+        let quoted_arguments: Vec<_> = command
             .iter()
-            .map(|word| format!("{:?}", word.to_string_lossy()))
+            .map(|argument| format!("{:?}", argument.to_string_lossy()))
             .collect();
         judge.arg("--player");
-        judge.arg(format!("{}=[{}]", lang.name(), words.join(",")));
+        judge.arg(format!("{}=[{}]", lang.name(), quoted_arguments.join(",")));
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::node::{node_count, reporters};
-use crate::shell::{Outcome, cargo, counted, root, said, step, target};
+use crate::shell::{Outcome, cargo, counted, root, stdout_of, step, target};
 use crate::vectors::{self, Lang};
 use crate::{codegen, packages, setup};
 
@@ -28,7 +28,9 @@ pub(crate) fn suite() -> Outcome {
     if packed.failed > 0 {
         return tested;
     }
-    tested.and(packages::web()).and(vectors::own(Lang::Browser))
+    tested
+        .and(packages::web())
+        .and(vectors::run_own(Lang::Browser))
 }
 
 /// The package, in an empty project.
@@ -54,14 +56,14 @@ fn project() -> PathBuf {
 /// Packs the package, and installs it from that file alone.
 fn packed() -> Outcome {
     let project = project();
-    let made = || {
+    let pack = || {
         if project.exists() {
             fs::remove_dir_all(&project)?;
         }
         fs::create_dir_all(&project)?;
         fs::write(project.join("package.json"), "{ \"private\": true }\n")
     };
-    if let Err(reason) = made() {
+    if let Err(reason) = pack() {
         println!("{}: {reason}", project.display());
         return Outcome::of(false);
     }
@@ -124,10 +126,10 @@ fn no_compiler() -> Outcome {
 
 /// The module as cargo leaves it, with the names of its functions.
 pub(crate) fn module() -> PathBuf {
-    module_of("oauth-core-web")
+    module_path("oauth-core-web")
 }
 
-fn module_of(name: &str) -> PathBuf {
+fn module_path(name: &str) -> PathBuf {
     let file = format!("wasm/{}.wasm", name.replace('-', "_"));
     target().join("wasm").join(TARGET).join(file)
 }
@@ -145,8 +147,9 @@ enum Compiler {
 }
 
 fn compiler() -> Option<Compiler> {
-    let own = said(Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]));
-    if own.is_some_and(|place| Path::new(&place).is_dir()) {
+    let rustc_target_libdir =
+        stdout_of(Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]));
+    if rustc_target_libdir.is_some_and(|libdir| Path::new(&libdir).is_dir()) {
         return Some(Compiler::Own);
     }
     debian().or_else(|| {
@@ -156,7 +159,7 @@ fn compiler() -> Option<Compiler> {
 }
 
 fn debian() -> Option<Compiler> {
-    let sysroot = said(Command::new("/usr/bin/rustc").args(["--print", "sysroot"]))?;
+    let sysroot = stdout_of(Command::new("/usr/bin/rustc").args(["--print", "sysroot"]))?;
     let sources = Path::new(&sysroot).join("lib/rustlib/src/rust/library");
     let linkers = fs::read_dir("/usr/bin")
         .ok()?
@@ -177,21 +180,21 @@ pub(crate) fn headless_browser() -> Outcome {
     found(HEADLESS, "chromium-headless-shell")
 }
 
-fn found(place: &str, package: &str) -> Outcome {
-    if std::env::var_os("CHROMIUM").is_some() || Path::new(place).exists() {
+fn found(tool_path: &str, package: &str) -> Outcome {
+    if std::env::var_os("CHROMIUM").is_some() || Path::new(tool_path).exists() {
         return Outcome::of(true);
     }
     setup::apt(&[package]);
-    if Path::new(place).exists() {
+    if Path::new(tool_path).exists() {
         return Outcome::of(true);
     }
-    println!("no Chromium: install it as {place}, or name its path in CHROMIUM");
+    println!("no Chromium: install it as {tool_path}, or name its path in CHROMIUM");
     Outcome::of(false)
 }
 
 /// Builds this crate, and writes the JavaScript around it into a folder.
 fn build(compiler: &Compiler, name: &str, folder: &Path) -> Outcome {
-    let place = target().join("wasm");
+    let out_dir = target().join("wasm");
     let mut command = match compiler {
         Compiler::Own => cargo(),
         Compiler::Debian(linker) => {
@@ -223,11 +226,11 @@ fn build(compiler: &Compiler, name: &str, folder: &Path) -> Outcome {
         "--config=target.{TARGET}.rustflags=['--cfg', 'sha2_backend_soft=\"compact\"']"
     ));
     command.args(["build", "--quiet", "--profile", "wasm", "--target", TARGET]);
-    command.args(["-p", name]).env("CARGO_TARGET_DIR", &place);
+    command.args(["-p", name]).env("CARGO_TARGET_DIR", &out_dir);
     let built = step(&format!("cargo build ({name})"), &mut command);
     built.and(helper(
         "wasm-bindgen",
-        &["bind".as_ref(), &module_of(name), folder],
+        &["bind".as_ref(), &module_path(name), folder],
     ))
 }
 
@@ -262,8 +265,8 @@ fn tests() -> Outcome {
     built.and(counted("node --test (Chromium)", &mut node, node_count))
 }
 
-fn files(place: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(place).into_iter().flatten().flatten();
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let tests = entries.map(|entry| entry.path());
     let mut tests: Vec<_> = tests
         .filter(|path| path.to_string_lossy().ends_with(".test.js"))

@@ -15,10 +15,10 @@ pub(crate) fn short() -> Outcome {
     run(GATE_SECONDS, None)
 }
 
-/// Each part for so long; only those whose name holds a string, if one is given.
-pub(crate) fn run(seconds: u64, only: Option<&str>) -> Outcome {
-    let wanted = root().join("tests/workers/peers/requirements.txt");
-    let peers = python::environment(&environment(), &wanted);
+/// Runs each part for this many seconds; only those whose name contains `only`, if given.
+pub(crate) fn run(seconds: u64, filter: Option<&str>) -> Outcome {
+    let requirements = root().join("tests/workers/peers/requirements.txt");
+    let peers = python::environment(&environment(), &requirements);
     if peers.failed > 0 {
         return peers;
     }
@@ -26,8 +26,8 @@ pub(crate) fn run(seconds: u64, only: Option<&str>) -> Outcome {
     workers.args(["run", "--quiet", "--bin", "workers"]);
     workers.args(["--", "--seconds", &seconds.to_string(), "--python"]);
     workers.arg(environment().join("bin/python"));
-    if let Some(only) = only {
-        workers.args(["--only", only]);
+    if let Some(filter) = filter {
+        workers.args(["--only", filter]);
     }
     peers.and(counted("workers", &mut workers, plain_count))
 }

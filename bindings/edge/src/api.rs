@@ -25,11 +25,11 @@ struct AllowanceArguments {
     seconds: u32,
 }
 
-fn allowance(given: &JsValue) -> Result<Option<Allowance>, JsValue> {
-    if given.is_undefined() {
+fn allowance(value: &JsValue) -> Result<Option<Allowance>, JsValue> {
+    if value.is_undefined() {
         return Ok(None);
     }
-    let allowed: AllowanceArguments = read(given, "the allowance must be { requests, seconds }")?;
+    let allowed: AllowanceArguments = read(value, "the allowance must be { requests, seconds }")?;
     Ok(Some(Allowance::new(allowed.requests, allowed.seconds)))
 }
 
@@ -78,7 +78,7 @@ impl NativeApi {
     /// The same API, as this client calls it.
     #[wasm_bindgen(js_name = calledBy)]
     pub fn called_by(&self, client: &NativeClient) -> Result<Self, JsValue> {
-        let api = self.0.clone().called_by(client.facade());
+        let api = self.0.clone().with_client(client.facade());
         api.map(Self).map_err(fail)
     }
 
@@ -187,10 +187,10 @@ impl NativeCall {
 
     fn step(
         &mut self,
-        answer: impl FnOnce(&mut ApiCall, &Clock) -> Result<CallStep, Error>,
+        input: impl FnOnce(&mut ApiCall, &Clock) -> Result<CallStep, Error>,
     ) -> Result<Object, JsValue> {
         let call = self.0.as_mut().ok_or_else(|| fail(Misuse::Over.into()))?;
-        answer(call, &clock()).and_then(step).map_err(fail)
+        input(call, &clock()).and_then(step).map_err(fail)
     }
 }
 

@@ -33,7 +33,7 @@ pub fn claims_sources(claims: &str) -> Result<Vec<Object>, JsValue> {
 pub fn user_claims(claims: &str) -> Result<String, JsValue> {
     let user = oauth_facade::user_claims(claims).map_err(fail)?;
     Ok(match Record::from(user) {
-        Record::Plain(_, told) => members(told),
+        Record::Plain(_, user_members) => members(user_members),
         _ => members(Vec::new()),
     })
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use js_sys::{Array, Function, Object};
 use oauth_core::Secret;
 use oauth_core::error::{Error, Misuse};
-use oauth_facade::{Auth, AuthorizationFlow, Authorize, Client, Introspecting, Operation as _};
+use oauth_facade::{
+    Auth, AuthorizationFlow, Authorize, Client, IntrospectionOptions, Operation as _,
+};
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
@@ -62,8 +64,8 @@ fn by_name(
     }
 }
 
-fn not_available(what: &str) -> JsValue {
-    let reason = format!("{what}: not available in an edge runtime");
+fn not_available(feature: &str) -> JsValue {
+    let reason = format!("{feature}: not available in an edge runtime");
     fail(Error::from(Misuse::NotSupported).about(&reason))
 }
 
@@ -89,11 +91,11 @@ enum Authentication<'a> {
 
 fn create(
     server: &NativeServer,
-    given: &JsValue,
+    options_object: &JsValue,
     authentication: Authentication<'_>,
 ) -> Result<Client, JsValue> {
-    let wrong = "an option of this client is unknown in an edge runtime, or has the wrong type";
-    let options: Options = read(given, wrong)?;
+    let message = "an option of this client is unknown in an edge runtime, or has the wrong type";
+    let options: Options = read(options_object, message)?;
     let secret = options.client_secret.map(Secret::new);
     let client = match (authentication, &options.client_id) {
         (_, None) => Ok(Client::unregistered(&server.0)),
@@ -201,9 +203,9 @@ impl NativeClient {
     }
 
     /// Begins an authorization that needs no request to the server.
-    pub fn authorize(&self, given: &Array, at: &JsValue) -> Result<Object, JsValue> {
-        let ask = Authorize::read(&mut arguments(given)).map_err(refused)?;
-        let begun = self.0.authorize(&moment(at)?, &ask).map_err(fail)?;
+    pub fn authorize(&self, values: &Array, at: &JsValue) -> Result<Object, JsValue> {
+        let request = Authorize::read(&mut arguments(values)).map_err(refused)?;
+        let begun = self.0.authorize(&moment(at)?, &request).map_err(fail)?;
         Ok(authorization(begun))
     }
 
@@ -237,20 +239,24 @@ impl NativeClient {
     }
 
     /// Begins the operation with this number in `js/ops.cjs`.
-    pub fn begin(&self, number: u32, given: &Array) -> Result<NativeExchange, JsValue> {
-        let exchange = self.0.begin(number, arguments(given));
+    pub fn begin(&self, number: u32, values: &Array) -> Result<NativeExchange, JsValue> {
+        let exchange = self.0.begin(number, arguments(values));
         exchange.map(NativeExchange::new).map_err(refused)
     }
 
     /// The same as `begin`: here an operation never ends in its first step, because signatures are asynchronous.
-    pub fn start(&self, number: u32, given: &Array) -> Result<NativeExchange, JsValue> {
-        self.begin(number, given)
+    pub fn start(&self, number: u32, values: &Array) -> Result<NativeExchange, JsValue> {
+        self.begin(number, values)
     }
 
     /// The same client, which verifies access tokens by introspection.
-    pub fn introspecting(&self, how: &Array) -> Result<Self, JsValue> {
-        let how = Introspecting::read(&mut arguments(how)).map_err(refused)?;
-        self.0.introspecting(how).map(Self).map_err(fail)
+    pub fn introspecting(&self, introspection_arguments: &Array) -> Result<Self, JsValue> {
+        let introspection_arguments =
+            IntrospectionOptions::read(&mut arguments(introspection_arguments)).map_err(refused)?;
+        self.0
+            .introspecting(introspection_arguments)
+            .map(Self)
+            .map_err(fail)
     }
 
     /// The grant of a refresh token that another program has obtained for this client.
@@ -258,13 +264,13 @@ impl NativeClient {
     pub fn tokens_from_refresh_token(
         &self,
         refresh_token: String,
-        ask: &Array,
+        request_values: &Array,
     ) -> Result<NativeTokens, JsValue> {
-        let request = token_request(ask)?;
-        let made = self
+        let request = token_request(request_values)?;
+        let tokens = self
             .0
             .tokens_from_refresh_token(Secret::new(refresh_token), &request);
-        Ok(NativeTokens(Arc::new(made.map_err(fail)?)))
+        Ok(NativeTokens(Arc::new(tokens.map_err(fail)?)))
     }
 
     /// The keeper of one grant: the client's own, or a user's.
@@ -273,10 +279,10 @@ impl NativeClient {
         at: &JsValue,
         grant_type: &str,
         tokens: &JsValue,
-        ask: &Array,
+        request_values: &Array,
         keep: &JsValue,
     ) -> Result<NativeKeeper, JsValue> {
-        let request = token_request(ask)?;
+        let request = token_request(request_values)?;
         NativeKeeper::new(&self.0, &moment(at)?, grant_type, tokens, request, keep)
     }
 }
@@ -333,8 +339,8 @@ impl NativeFlow {
 /// The step-up that an API's response requires, as JSON (RFC 9470).
 #[wasm_bindgen(js_name = stepUp)]
 pub fn step_up(status: u16, challenges: Vec<String>) -> Result<JsValue, JsValue> {
-    let wanted = oauth_facade::step_up(status, &challenges).map_err(fail)?;
-    Ok(wanted.map_or(JsValue::NULL, JsValue::from))
+    let required = oauth_facade::step_up(status, &challenges).map_err(fail)?;
+    Ok(required.map_or(JsValue::NULL, JsValue::from))
 }
 
 /// An owner of tokens by its name.

@@ -19,7 +19,7 @@ const MAX_ITERATIONS: u32 = 10_000_000;
 pub fn decrypt_key(der: &[u8], passphrase: &str) -> Result<Uint8Array, JsValue> {
     let info = EncryptedPrivateKeyInfoRef::from_der(der).map_err(|_| "key.malformed")?;
     match &info.encryption_algorithm {
-        EncryptionScheme::Pbes2(how) if is_supported(how) => {}
+        EncryptionScheme::Pbes2(parameters) if is_supported(parameters) => {}
         _ => return Err("key.malformed".into()),
     }
     // A wrong passphrase passes the padding check in one of 256 cases: the result is then not DER, which is the same error.
@@ -28,12 +28,12 @@ pub fn decrypt_key(der: &[u8], passphrase: &str) -> Result<Uint8Array, JsValue> 
 }
 
 /// Whether the method is supported, with an acceptable iteration count.
-fn is_supported(how: &Parameters) -> bool {
+fn is_supported(parameters: &Parameters) -> bool {
     let is_cbc = matches!(
-        how.encryption,
+        parameters.encryption,
         Cipher::Aes128Cbc { .. } | Cipher::Aes192Cbc { .. } | Cipher::Aes256Cbc { .. }
     );
-    match &how.kdf {
+    match &parameters.kdf {
         // A file that names no HMAC means HMAC with SHA-1.
         Kdf::Pbkdf2(kdf) if kdf.prf != Pbkdf2Prf::HmacWithSha1 => {
             is_cbc && kdf.iteration_count <= MAX_ITERATIONS

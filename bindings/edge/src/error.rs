@@ -21,8 +21,8 @@ fn text(error: &Error) -> String {
 }
 
 /// An argument of the wrong type or value.
-pub(crate) fn invalid(what: &str) -> JsValue {
-    js_sys::TypeError::new(what).into()
+pub(crate) fn invalid(message: &str) -> JsValue {
+    js_sys::TypeError::new(message).into()
 }
 
 /// The error of a store call that failed, or of a renewal.
@@ -58,8 +58,8 @@ pub fn late_error() -> String {
 
 /// The text of the error of a wait that JavaScript gave up.
 #[wasm_bindgen(js_name = overdueError)]
-pub fn overdue_error(what: String) -> String {
-    text(&Error::lost(Cause::unknown(what)))
+pub fn overdue_error(operation: String) -> String {
+    text(&Error::lost(Cause::unknown(operation)))
 }
 
 /// The text of the error for a store without this method.
@@ -70,15 +70,15 @@ pub fn not_supported_error(verb: &str) -> String {
 }
 
 /// The text of the error for a feature that edge runtimes do not have.
-#[wasm_bindgen(js_name = elsewhereError)]
-pub fn elsewhere_error(what: &str) -> String {
-    let reason = format!("{what} is not available in an edge runtime");
+#[wasm_bindgen(js_name = unsupportedRuntimeError)]
+pub fn unsupported_runtime_error(feature: &str) -> String {
+    let reason = format!("{feature} is not available in an edge runtime");
     text(&Error::from(Misuse::NotSupported).about(&reason))
 }
 
 /// The text of the error with this code, which JavaScript detected.
-#[wasm_bindgen(js_name = errorOf)]
-pub fn error_of(code: &str, reason: &str) -> String {
+#[wasm_bindgen(js_name = errorMessage)]
+pub fn error_message(code: &str, reason: &str) -> String {
     text(&oauth_facade::error_from_code(code, reason, None))
 }
 
@@ -90,8 +90,8 @@ pub fn missing_variables_error(names: &str) -> String {
 
 /// The text of the error for incomplete or contradictory settings.
 #[wasm_bindgen(js_name = webSetupError)]
-pub fn web_setup_error(what: &str) -> String {
-    text(&Error::from(Misuse::WebSetup).about(what))
+pub fn web_setup_error(detail: &str) -> String {
+    text(&Error::from(Misuse::WebSetup).about(detail))
 }
 
 fn record(error: &Error) -> Value {

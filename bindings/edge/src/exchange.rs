@@ -4,7 +4,7 @@ use js_sys::{Array, Object, Uint8Array};
 use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_core::exchange::{READ, VerificationJob, VerificationKey};
 use oauth_core::moment::Moment;
-use oauth_facade::{Begun, ErasedExchange, ErasedStep, Outgoing, Record, Reply};
+use oauth_facade::{ErasedExchange, ErasedStep, Outgoing, Record, Reply, StartedAuthorization};
 use serde_json::json;
 use wasm_bindgen::prelude::*;
 
@@ -47,12 +47,12 @@ impl NativeExchange {
     fn step(
         &mut self,
         at: &JsValue,
-        answer: impl FnOnce(&mut ErasedExchange, &Moment) -> Result<ErasedStep, Error>,
+        input: impl FnOnce(&mut ErasedExchange, &Moment) -> Result<ErasedStep, Error>,
     ) -> Result<JsValue, JsValue> {
         let exchange = self.exchange.as_mut();
         let exchange = exchange.ok_or_else(|| fail(Misuse::Over.into()))?;
         // Kept after its end: the exchange itself refuses further input, with an error that names its endpoint.
-        match answer(exchange, &moment(at)?) {
+        match input(exchange, &moment(at)?) {
             Ok(next) => step(next),
             Err(error) => {
                 if let Some(flight) = &self.flight {
@@ -181,16 +181,16 @@ fn verifying(job: &VerificationJob) -> Object {
             signing_input,
             signature,
         } => {
-            let known = [("job", json!("signature")), ("verifies", json!(alg))];
+            let members = [("job", json!("signature")), ("verifies", json!(alg))];
             let job = match key {
                 VerificationKey::Public(key) => {
-                    let [job, alg] = known;
+                    let [job, alg] = members;
                     object(&[job, alg, ("jwk", json!(key.to_json()))])
                 }
                 VerificationKey::Secret(secret) => {
-                    with(object(&known), "secret", bytes(secret.expose()))
+                    with(object(&members), "secret", bytes(secret.expose()))
                 }
-                _ => object(&known),
+                _ => object(&members),
             };
             let job = with(job, "input", bytes(signing_input));
             with(job, "signature", bytes(signature))
@@ -239,7 +239,7 @@ fn done(record: Record) -> Object {
 }
 
 /// An authorization that has begun: the URL to open, and the flow to store until the callback.
-pub(crate) fn authorization(begun: Begun) -> Object {
+pub(crate) fn authorization(begun: StartedAuthorization) -> Object {
     let warnings = begun.pending.warnings().iter();
     let warnings: Vec<_> = warnings.map(|warning| warning.code()).collect();
     object(&[

@@ -9,10 +9,10 @@ use wasm_bindgen::prelude::*;
 use crate::error::fail;
 use crate::keeper::NativeKeeper;
 use crate::moment::moment;
-use crate::plain::{object, to_millis, whole};
+use crate::plain::{object, to_millis, to_u64};
 use crate::tokens::NativeTokens;
 
-/// Whether nothing more comes of the grant of a record: it has ended, or expired. Not of one that cannot be read.
+/// Whether the grant of a record can yield no more tokens: it has ended, or expired. False for a record that cannot be read.
 #[wasm_bindgen(js_name = isOver)]
 pub fn is_over(record: String, at: &JsValue) -> Result<bool, JsValue> {
     let summary = GrantSummary::read(&Secret::new(record));
@@ -29,10 +29,12 @@ impl NativeKeeper {
         &self,
         at: &JsValue,
         tokens: &NativeTokens,
-        seen: f64,
+        seen_version: f64,
     ) -> Result<(), JsValue> {
         let tokens = (*tokens.0).clone();
-        let replaced = self.0.replace_seen(&moment(at)?, tokens, whole(seen));
+        let replaced = self
+            .0
+            .replace_seen(&moment(at)?, tokens, to_u64(seen_version));
         replaced.map_err(fail)
     }
 

@@ -20,7 +20,7 @@ use crate::plain::read;
 #[derive(Default)]
 struct Signers {
     last: u32,
-    known: BTreeMap<u32, Function>,
+    by_id: BTreeMap<u32, Function>,
 }
 
 thread_local! {
@@ -34,7 +34,7 @@ impl Drop for SignerHandle {
     fn drop(&mut self) {
         let forgotten = SIGNERS.try_with(|signers| {
             let mut signers = signers.try_borrow_mut().ok()?;
-            signers.known.remove(&self.0)
+            signers.by_id.remove(&self.0)
         });
         drop(forgotten);
     }
@@ -45,7 +45,7 @@ impl Drop for SignerHandle {
 pub(crate) fn holder(sign: Function) -> Holder {
     let number = SIGNERS.with_borrow_mut(|signers| {
         signers.last = signers.last.wrapping_add(1);
-        signers.known.insert(signers.last, sign);
+        signers.by_id.insert(signers.last, sign);
         signers.last
     });
     Holder::new(SignerHandle(number))
@@ -54,7 +54,7 @@ pub(crate) fn holder(sign: Function) -> Holder {
 /// The JavaScript object that makes the signature of this job.
 pub(crate) fn signer(job: &SigningJob) -> Option<JsValue> {
     let held = job.holder.as_ref()?.downcast::<SignerHandle>()?;
-    let sign = SIGNERS.with_borrow(|signers| signers.known.get(&held.0).cloned())?;
+    let sign = SIGNERS.with_borrow(|signers| signers.by_id.get(&held.0).cloned())?;
     let input = Uint8Array::from(&*job.signing_input);
     let [key_id, alg] = [job.key_id.as_str(), job.alg].map(JsValue::from);
     sign.call3(&JsValue::UNDEFINED, &key_id, &alg, &input).ok()
@@ -93,23 +93,23 @@ impl NativeKeyUse {
 }
 
 pub(crate) fn jwt(
-    given: &JsValue,
+    settings: &JsValue,
     signers: Vec<Function>,
     used: &NativeKeyUse,
 ) -> Result<HeldKeyJwt, JsValue> {
-    let given: Keys = read(given, "the settings of a key must be strings")?;
-    let keys = given.keys.into_iter().zip(signers);
-    let held = |(known, sign): (KeyDescription, Function)| HeldKey {
-        kid: known.kid,
-        algs: known.algs,
+    let settings: Keys = read(settings, "the settings of a key must be strings")?;
+    let keys = settings.keys.into_iter().zip(signers);
+    let held = |(description, sign): (KeyDescription, Function)| HeldKey {
+        kid: description.kid,
+        algs: description.algs,
         holder: holder(sign),
     };
     Ok(HeldKeyJwt {
         keys: keys.map(held).collect(),
-        alg: given.alg,
-        kid: given.kid,
-        certificate_thumbprint: given.certificate_thumbprint,
-        audience: given.audience,
+        alg: settings.alg,
+        kid: settings.kid,
+        certificate_thumbprint: settings.certificate_thumbprint,
+        audience: settings.audience,
         used: used.0.clone(),
     })
 }
@@ -122,12 +122,12 @@ struct SecretKey {
     audience: Option<String>,
 }
 
-pub(crate) fn secret_jwt(given: &JsValue, sign: Function) -> Result<HeldSecretJwt, JsValue> {
-    let given: SecretKey = read(given, "the settings of a secret must be strings")?;
+pub(crate) fn secret_jwt(settings: &JsValue, sign: Function) -> Result<HeldSecretJwt, JsValue> {
+    let settings: SecretKey = read(settings, "the settings of a secret must be strings")?;
     Ok(HeldSecretJwt {
-        secret: Secret::new(given.source),
-        alg: given.alg.unwrap_or_else(|| "HS256".to_owned()),
-        audience: given.audience,
+        secret: Secret::new(settings.source),
+        alg: settings.alg.unwrap_or_else(|| "HS256".to_owned()),
+        audience: settings.audience,
         holder: holder(sign),
     })
 }

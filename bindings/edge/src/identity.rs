@@ -12,7 +12,7 @@ use crate::client::NativeClient;
 use crate::error::fail;
 use crate::keeper::NativeKeeper;
 use crate::moment::moment;
-use crate::plain::whole;
+use crate::plain::to_u64;
 use crate::tokens::NativeTokens;
 
 /// The slot in which JavaScript stores the subject token before an exchange begins.
@@ -26,14 +26,14 @@ pub struct NativeSignIn {
 impl NativeSignIn {
     /// A slot for subject tokens of this type.
     pub fn of(kind: String) -> Result<Self, JsValue> {
-        IdentitySubject::of(Secret::from("any"), &kind).map_err(fail)?;
+        IdentitySubject::from_parts(Secret::from("any"), &kind).map_err(fail)?;
         let slot = SubjectSlot::default();
         Ok(Self { slot, kind })
     }
 
     /// Stores the subject token for the next exchange.
     pub fn leave(&self, token: String) {
-        let subject = IdentitySubject::of(Secret::new(token), &self.kind);
+        let subject = IdentitySubject::from_parts(Secret::new(token), &self.kind);
         self.slot.leave(subject);
     }
 
@@ -74,7 +74,7 @@ impl NativeKeeper {
         version: Option<f64>,
         record: Option<String>,
     ) -> Result<NativeTokens, JsValue> {
-        let entry = version.map(whole).zip(record.map(Secret::new));
+        let entry = version.map(to_u64).zip(record.map(Secret::new));
         let tokens = self.0.settled_tokens(entry).map_err(fail)?;
         Ok(NativeTokens(Arc::new(tokens)))
     }

@@ -14,7 +14,7 @@ use wasm_bindgen::prelude::*;
 use crate::error::{NativeFailure, fail};
 use crate::exchange::NativeExchange;
 use crate::moment::moment;
-use crate::plain::{millis, millis_of, object, read, to_millis, whole, with};
+use crate::plain::{millis, object, read, to_millis, to_u64, unix_millis, with};
 use crate::tokens::{self, NativeTokens};
 
 /// The settings of a keeper, and the subject of its grant.
@@ -59,15 +59,15 @@ pub fn outline(record: String) -> Result<Object, JsValue> {
             "granted",
             json!(outline.scope.as_ref().map(|scope| scope.as_str())),
         ),
-        ("expiresAt", json!(outline.expires_at.map(millis_of))),
+        ("expiresAt", json!(outline.expires_at.map(unix_millis))),
         ("hasRefreshToken", json!(outline.has_refresh_token)),
         (
             "refreshTokenExpiresAt",
-            json!(outline.refresh_token_expires_at.map(millis_of)),
+            json!(outline.refresh_token_expires_at.map(unix_millis)),
         ),
         (
             "authorizationExpiresAt",
-            json!(outline.authorization_expires_at.map(millis_of)),
+            json!(outline.authorization_expires_at.map(unix_millis)),
         ),
         ("ended", json!(outline.ended.map(|error| error.code()))),
     ]))
@@ -84,10 +84,10 @@ impl NativeKeeper {
         grant_type: &str,
         tokens: &JsValue,
         request: TokenRequest,
-        given: &JsValue,
+        settings: &JsValue,
     ) -> Result<Self, JsValue> {
         let arguments: KeeperArguments = read(
-            given,
+            settings,
             "the settings of a keeper must be strings, and times in milliseconds",
         )?;
         let is_shared = arguments.shared;
@@ -101,7 +101,7 @@ impl NativeKeeper {
             notice: arguments.notice_ms.map(millis),
             step_up: arguments.step_up,
         };
-        let keeper = Keeper::of_grant(client, at, grant_type, tokens::of(tokens), &keep);
+        let keeper = Keeper::for_grant_type(client, at, grant_type, tokens::of(tokens), &keep);
         let keeper = keeper.and_then(|keeper| {
             if is_shared {
                 keeper.shared()
@@ -119,8 +119,8 @@ impl NativeKeeper {
         held: &JsValue,
     ) -> Result<(&'static str, Object), JsValue> {
         let refused = tokens::of(refused);
-        let ask = self.0.ask(at, refused.as_ref()).map_err(fail)?;
-        let (kind, tokens) = match ask {
+        let decision = self.0.ask(at, refused.as_ref()).map_err(fail)?;
+        let (kind, tokens) = match decision {
             Decision::UseToken(tokens) => ("use_token", Some(tokens)),
             Decision::UseAndRenew(tokens) => ("use_and_renew", Some(tokens)),
             Decision::Renew => ("renew", None),
@@ -140,15 +140,15 @@ impl NativeKeeper {
     fn step(
         &self,
         at: &JsValue,
-        answer: impl FnOnce(&Keeper, &Moment) -> Result<Task, Error>,
+        input: impl FnOnce(&Keeper, &Moment) -> Result<Task, Error>,
     ) -> Result<Object, JsValue> {
-        answer(&self.0, &moment(at)?).map(task).map_err(fail)
+        input(&self.0, &moment(at)?).map(task).map_err(fail)
     }
 }
 
 fn upkeep_object(upkeep: &Upkeep) -> Object {
     let ends = match upkeep {
-        Upkeep::AuthorizationEnds(end) => Some(millis_of(*end)),
+        Upkeep::AuthorizationEnds(end) => Some(unix_millis(*end)),
         _ => None,
     };
     object(&[("ends", json!(ends))])
@@ -202,7 +202,7 @@ impl NativeKeeper {
     /// Adopts a record that the store reported on its own.
     pub fn learn(&self, at: &JsValue, version: f64, record: String) -> Result<(), JsValue> {
         let record = Secret::new(record);
-        let learned = self.0.learn(&moment(at)?, whole(version), record);
+        let learned = self.0.learn(&moment(at)?, to_u64(version), record);
         learned.map_err(fail)
     }
 
@@ -310,7 +310,7 @@ impl NativeKeeper {
         record: Option<String>,
     ) -> Result<Object, JsValue> {
         let entry = version.zip(record);
-        let entry = entry.map(|(version, record)| (whole(version), Secret::new(record)));
+        let entry = entry.map(|(version, record)| (to_u64(version), Secret::new(record)));
         self.step(at, |keeper, at| keeper.loaded(at, entry))
     }
 
@@ -322,7 +322,7 @@ impl NativeKeeper {
 
     /// Continues with the new version; nothing if the stored version was not the expected one.
     pub fn saved(&self, at: &JsValue, version: Option<f64>) -> Result<Object, JsValue> {
-        self.step(at, |keeper, at| keeper.saved(at, version.map(whole)))
+        self.step(at, |keeper, at| keeper.saved(at, version.map(to_u64)))
     }
 
     /// Continues after the exchange, which was run to its end or dropped.
@@ -365,8 +365,8 @@ fn task(task: Task) -> Object {
             until,
         } => object(&[
             kind("save"),
-            ("due", json!(due.map(millis_of))),
-            ("until", json!(until.map(millis_of))),
+            ("due", json!(due.map(unix_millis))),
+            ("until", json!(until.map(unix_millis))),
             ("record", json!(record.expose())),
             ("version", json!(version)),
         ]),

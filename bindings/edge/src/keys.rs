@@ -14,8 +14,8 @@ pub struct NativeKey(pub(crate) Key);
 #[wasm_bindgen]
 impl NativeKey {
     /// The key in these bytes, or in their base64url text.
-    pub fn of(given: &JsValue) -> Result<Self, JsValue> {
-        let key = match (given.as_string(), given.dyn_ref::<Uint8Array>()) {
+    pub fn of(key_input: &JsValue) -> Result<Self, JsValue> {
+        let key = match (key_input.as_string(), key_input.dyn_ref::<Uint8Array>()) {
             (Some(text), _) => Key::parse(&Secret::new(text)),
             (None, Some(bytes)) => Key::from_slice(Secret::new(bytes.to_vec()).expose()),
             (None, None) => return Err(invalid("a key must be bytes or a string")),

@@ -22,8 +22,8 @@ struct LogoutArguments {
     ui_locales: Option<String>,
 }
 
-fn end_session(given: &JsValue) -> Result<EndSession, JsValue> {
-    let arguments: LogoutArguments = read(given, "the arguments of a logout must be strings")?;
+fn end_session(parameters: &JsValue) -> Result<EndSession, JsValue> {
+    let arguments: LogoutArguments = read(parameters, "the arguments of a logout must be strings")?;
     Ok(EndSession {
         id_token_hint: arguments.id_token_hint.map(Secret::new),
         logout_hint: arguments.logout_hint,
@@ -37,15 +37,15 @@ fn end_session(given: &JsValue) -> Result<EndSession, JsValue> {
 impl NativeClient {
     /// The URL to open in the browser to log the user out at the server.
     #[wasm_bindgen(js_name = endSessionUrl)]
-    pub fn end_session_url(&self, given: &JsValue) -> Result<String, JsValue> {
-        let url = self.facade().end_session_url(end_session(given)?);
+    pub fn end_session_url(&self, parameters: &JsValue) -> Result<String, JsValue> {
+        let url = self.facade().end_session_url(end_session(parameters)?);
         url.map_err(fail)
     }
 
     /// The end session request as a form.
     #[wasm_bindgen(js_name = endSessionForm)]
-    pub fn end_session_form(&self, given: &JsValue) -> Result<Object, JsValue> {
-        let form = self.facade().end_session_form(end_session(given)?);
+    pub fn end_session_form(&self, parameters: &JsValue) -> Result<Object, JsValue> {
+        let form = self.facade().end_session_form(end_session(parameters)?);
         let form = form.map_err(fail)?;
         let fields: Vec<_> = form.fields().collect();
         Ok(object(&[

@@ -8,7 +8,7 @@ use oauth_facade::Clock;
 use wasm_bindgen::prelude::*;
 
 use crate::error::invalid;
-use crate::plain::{member, whole};
+use crate::plain::{member, to_u64};
 
 #[wasm_bindgen]
 extern "C" {
@@ -20,24 +20,24 @@ extern "C" {
 }
 
 /// The host's `{ now, seed }`, or else the current moment.
-pub(crate) fn moment(own: &JsValue) -> Result<Moment, JsValue> {
-    if own.is_undefined() || own.is_null() {
-        return Ok(here());
+pub(crate) fn moment(host_moment: &JsValue) -> Result<Moment, JsValue> {
+    if host_moment.is_undefined() || host_moment.is_null() {
+        return Ok(current_moment());
     }
-    let seed = member(own, "seed").and_then(|seed| seed.dyn_into::<Uint8Array>().ok());
+    let seed = member(host_moment, "seed").and_then(|seed| seed.dyn_into::<Uint8Array>().ok());
     let seed = seed.and_then(|seed| <[u8; 32]>::try_from(seed.to_vec()).ok());
     let seed =
         seed.ok_or_else(|| invalid("moment must return { now, seed }, with a seed of 32 bytes"))?;
-    let now = member(own, "now").and_then(|now| now.as_f64());
+    let now = member(host_moment, "now").and_then(|now| now.as_f64());
     let now = now.filter(|now| now.is_finite() && *now >= 0.0);
     let now =
         now.ok_or_else(|| invalid("the moment's now must be a number of seconds since 1970"))?;
-    Ok(Moment::fixed(UnixTime::from_secs(whole(now)), seed))
+    Ok(Moment::fixed(UnixTime::from_secs(to_u64(now)), seed))
 }
 
 /// The current time, and random bytes.
-pub(crate) fn here() -> Moment {
-    Moment::fixed(UnixTime::from_secs(whole(Date::now() / 1000.0)), random())
+pub(crate) fn current_moment() -> Moment {
+    Moment::fixed(UnixTime::from_secs(to_u64(Date::now() / 1000.0)), random())
 }
 
 /// Random bytes.
@@ -51,7 +51,7 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
 pub(crate) fn clock() -> Clock {
     let elapsed = Duration::try_from_secs_f64(monotonic() / 1000.0);
     Clock {
-        moment: here(),
+        moment: current_moment(),
         elapsed: elapsed.unwrap_or_default(),
     }
 }

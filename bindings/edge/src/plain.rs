@@ -11,12 +11,12 @@ use wasm_bindgen::prelude::*;
 use crate::error::invalid;
 
 /// An object with members of plain data.
-pub(crate) fn read<T: DeserializeOwned>(given: &JsValue, what: &str) -> Result<T, JsValue> {
-    let text = JSON::stringify(given).ok();
+pub(crate) fn read<T: DeserializeOwned>(object: &JsValue, message: &str) -> Result<T, JsValue> {
+    let text = JSON::stringify(object).ok();
     let text = text.and_then(|text| text.as_string());
     // An error of serde quotes its input, which may be a secret.
     let value = text.and_then(|text| serde_json::from_str(&text).ok());
-    value.ok_or_else(|| invalid(what))
+    value.ok_or_else(|| invalid(message))
 }
 
 /// A JavaScript object with these members, except for those that are null.
@@ -25,9 +25,10 @@ pub(crate) fn object(members: &[(&str, Value)]) -> Object {
     let members: Map<_, _> = members
         .map(|(name, value)| ((*name).to_owned(), value.clone()))
         .collect();
-    let made = JSON::parse(&Value::Object(members).to_string());
-    made.ok()
-        .and_then(|made| made.dyn_into().ok())
+    let parsed = JSON::parse(&Value::Object(members).to_string());
+    parsed
+        .ok()
+        .and_then(|parsed| parsed.dyn_into().ok())
         .unwrap_or_default()
 }
 
@@ -55,7 +56,7 @@ pub(crate) fn to_millis(pause: Duration) -> f64 {
 
 /// In milliseconds since 1970.
 #[expect(clippy::cast_precision_loss, reason = "exact for eons")]
-pub(crate) fn millis_of(time: UnixTime) -> f64 {
+pub(crate) fn unix_millis(time: UnixTime) -> f64 {
     time.as_secs() as f64 * 1000.0
 }
 
@@ -65,7 +66,7 @@ pub(crate) fn millis_of(time: UnixTime) -> f64 {
     clippy::cast_sign_loss,
     reason = "versions stay below 2^53, and the cast saturates"
 )]
-pub(crate) fn whole(number: f64) -> u64 {
+pub(crate) fn to_u64(number: f64) -> u64 {
     if number.is_finite() && number >= 0.0 {
         number as u64
     } else {

@@ -5,7 +5,7 @@ use oauth_core::Secret;
 use oauth_core::error::Error;
 use oauth_core::moment::UnixTime;
 use oauth_seal::record::{
-    NoKey, SealedRecord, changed, record_times, seal_record, unopened, without_key,
+    MissingKey, SealedRecord, changed_error, record_times, seal_error, seal_record, without_key,
 };
 use oauth_seal::{Key, Keys};
 use serde_json::json;
@@ -14,7 +14,7 @@ use wasm_bindgen::prelude::*;
 use crate::error::NativeFailure;
 use crate::keys::NativeKey;
 use crate::moment;
-use crate::plain::{millis_of, object, whole};
+use crate::plain::{object, to_u64, unix_millis};
 
 /// The key that seals records, and older keys that still open them.
 #[wasm_bindgen]
@@ -29,7 +29,7 @@ impl NativeKeys {
 
     /// Adds an older key, which only opens.
     pub fn also(&mut self, key: &NativeKey) {
-        self.0 = self.0.clone().also(key.0.clone());
+        self.0 = self.0.clone().with_previous(key.0.clone());
     }
 }
 
@@ -94,7 +94,7 @@ impl NativeSeal {
         over: f64,
     ) -> Result<String, NativeFailure> {
         let (key, record) = (self.keys.current(), Secret::new(record));
-        let sealed = seal_record(key, moment::random(), (name, stored), &record, whole(over));
+        let sealed = seal_record(key, moment::random(), (name, stored), &record, to_u64(over));
         sealed
             .map(|sealed| sealed.expose().clone())
             .map_err(NativeFailure)
@@ -102,14 +102,14 @@ impl NativeSeal {
 
     /// Opens a stored record of this version. Returns its name, the record, and whether it has the current key.
     pub fn open(&self, stored: &str, text: String, version: f64) -> Result<Object, NativeFailure> {
-        let opened = self.opened(stored, &Secret::new(text), whole(version));
+        let opened = self.opened(stored, &Secret::new(text), to_u64(version));
         opened.map_err(NativeFailure)
     }
 }
 
 impl NativeSeal {
     fn opened(&self, stored: &str, text: &Secret<String>, version: u64) -> Result<Object, Error> {
-        let told = |name: Option<String>, record: &Secret<String>, is_current: bool| {
+        let opened_record = |name: Option<String>, record: &Secret<String>, is_current: bool| {
             object(&[
                 ("name", json!(name)),
                 ("record", json!(record.expose())),
@@ -118,19 +118,19 @@ impl NativeSeal {
         };
         let Some(sealed) = SealedRecord::read(text) else {
             return match self.plain {
-                Plain::Accepted => Ok(told(None, text, false)),
-                Plain::Refused => Err(unopened("it is not sealed")),
+                Plain::Accepted => Ok(opened_record(None, text, false)),
+                Plain::Refused => Err(seal_error("it is not sealed")),
             };
         };
         if !sealed.can_be(version) {
-            return Err(changed());
+            return Err(changed_error());
         }
         let id = sealed.key_id();
         let key = self.keys.iter().find(|key| key.id() == id);
-        let key = key.ok_or_else(|| without_key(id, NoKey::Given))?;
+        let key = key.ok_or_else(|| without_key(id, MissingKey::Given))?;
         let opened = sealed.open(key, stored, version)?;
         let is_current = opened.name.is_some() && id == self.keys.current().id();
-        Ok(told(opened.name, &opened.record, is_current))
+        Ok(opened_record(opened.name, &opened.record, is_current))
     }
 }
 
@@ -138,6 +138,6 @@ impl NativeSeal {
 #[wasm_bindgen(js_name = recordTimes)]
 pub fn times_of_record(record: String) -> Object {
     let (due, until) = record_times(&Secret::new(record));
-    let millis = |time: Option<UnixTime>| json!(time.map(millis_of));
+    let millis = |time: Option<UnixTime>| json!(time.map(unix_millis));
     object(&[("due", millis(due)), ("until", millis(until))])
 }

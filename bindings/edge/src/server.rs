@@ -1,6 +1,6 @@
 //! Authorization servers: from a preset, from a metadata document, or by discovery.
 
-use oauth_facade::{Discover, Prefer, Server, Transport};
+use oauth_facade::{Discover, PreferredDocument, Server, Transport};
 use oauth_providers::{Choices, Provider};
 use wasm_bindgen::prelude::*;
 
@@ -72,7 +72,10 @@ impl NativeServer {
     #[wasm_bindgen(js_name = apiOrigins)]
     pub fn api_origins(&self) -> Result<Vec<String>, JsValue> {
         let provider = self.0.provider();
-        provider.map_or_else(|| Ok(Vec::new()), |known| known.api_origins().map_err(fail))
+        provider.map_or_else(
+            || Ok(Vec::new()),
+            |preset| preset.api_origins().map_err(fail),
+        )
     }
 }
 
@@ -89,13 +92,13 @@ pub fn discovery(
     loopback: bool,
     prefer: Option<String>,
 ) -> Result<NativeExchange, JsValue> {
-    let wrong = || invalid("prefer must be oauth or openid");
-    let prefer = prefer.map(|name| Prefer::named(&name).ok_or_else(wrong));
-    let how = Discover {
+    let invalid_prefer = || invalid("prefer must be oauth or openid");
+    let prefer = prefer.map(|name| PreferredDocument::named(&name).ok_or_else(invalid_prefer));
+    let options = Discover {
         prefer: prefer.transpose()?.unwrap_or_default(),
         ..Discover::default()
     };
-    Server::discover_with(issuer, transport(loopback), how)
+    Server::discover_with(issuer, transport(loopback), options)
         .map(NativeExchange::new)
         .map_err(fail)
 }

@@ -90,11 +90,11 @@ impl NativeSettings {
     pub fn server(&self, loopback: bool) -> Result<NativeSettingsServer, JsValue> {
         Ok(match self.0.server(transport(loopback)).map_err(fail)? {
             SettingsServer::Known(server) => NativeSettingsServer {
-                known: Some(*server),
+                server: Some(*server),
                 issuer: None,
             },
             SettingsServer::Issuer(issuer) => NativeSettingsServer {
-                known: None,
+                server: None,
                 issuer: Some(issuer),
             },
         })
@@ -104,7 +104,7 @@ impl NativeSettings {
 /// The server of a client's settings.
 #[wasm_bindgen]
 pub struct NativeSettingsServer {
-    known: Option<oauth_facade::Server>,
+    server: Option<oauth_facade::Server>,
     issuer: Option<String>,
 }
 
@@ -112,8 +112,8 @@ pub struct NativeSettingsServer {
 impl NativeSettingsServer {
     /// The server, if it is known.
     #[wasm_bindgen(getter)]
-    pub fn known(&self) -> Option<NativeServer> {
-        self.known.clone().map(NativeServer)
+    pub fn server(&self) -> Option<NativeServer> {
+        self.server.clone().map(NativeServer)
     }
 
     /// The issuer whose metadata must be fetched, if the server is not known.
@@ -124,12 +124,12 @@ impl NativeSettingsServer {
 }
 
 fn environment(env: &JsValue) -> Result<Arc<dyn Environment>, JsValue> {
-    let given: Option<BTreeMap<String, String>> = if env.is_undefined() {
+    let variables: Option<BTreeMap<String, String>> = if env.is_undefined() {
         None
     } else {
         read(env, "env must be an object whose values are strings")?
     };
-    let pairs = given.into_iter().flatten();
+    let pairs = variables.into_iter().flatten();
     let secret = pairs.map(|(name, value)| (name, Secret::new(value)));
     Ok(Arc::new(Variables(secret.collect())))
 }

@@ -5,7 +5,8 @@ use oauth_core::Client;
 use oauth_facade::camel;
 use oauth_seal::Keys;
 use oauth_web::{
-    Config, Keep, MAX_FORM, Provider, ProviderSettings, SettingError, Site, Storage, testing_key,
+    Config, MAX_FORM, Provider, ProviderSettings, SessionStorage, SettingError, Site, Storage,
+    testing_key,
 };
 use wasm_bindgen::prelude::*;
 
@@ -43,17 +44,17 @@ impl NativeSiteSetup {
 
     /// Adds an older key, with which records and cookies can still be opened.
     pub fn also(&mut self, key: &NativeKey) {
-        self.keys = self.keys.clone().also(key.0.clone());
+        self.keys = self.keys.clone().with_previous(key.0.clone());
     }
 
     /// Adds a provider with this client; its settings are JSON.
-    pub fn provider(&mut self, client: &NativeClient, given: &str) -> Result<(), JsValue> {
-        self.add(Some(client.facade().core().clone()), given)
+    pub fn provider(&mut self, client: &NativeClient, settings: &str) -> Result<(), JsValue> {
+        self.add(Some(client.facade().core().clone()), settings)
     }
 
     /// Adds a provider whose client the application supplies when it is first needed.
-    pub fn later(&mut self, given: &str) -> Result<(), JsValue> {
-        self.add(None, given)
+    pub fn later(&mut self, settings: &str) -> Result<(), JsValue> {
+        self.add(None, settings)
     }
 
     /// The site, whose settings are JSON, and whose sessions live in a store or not.
@@ -75,12 +76,12 @@ impl NativeSiteSetup {
         self.providers.last().cloned()
     }
 
-    fn add(&mut self, client: Option<Client>, given: &str) -> Result<(), JsValue> {
+    fn add(&mut self, client: Option<Client>, settings: &str) -> Result<(), JsValue> {
         // The error of serde is dropped, because it quotes its input.
-        let given: ProviderSettings = serde_json::from_str(given)
+        let settings: ProviderSettings = serde_json::from_str(settings)
             .map_err(|_| invalid("a setting of a provider has the wrong type"))?;
         self.providers
-            .push(given.provider(client).map_err(refused)?);
+            .push(settings.provider(client).map_err(refused)?);
         Ok(())
     }
 }
@@ -88,9 +89,10 @@ impl NativeSiteSetup {
 /// The error for invalid settings, which are named as in JavaScript.
 fn refused(error: SettingError) -> JsValue {
     match error {
-        SettingError::Type { name, wanted } => {
-            invalid(&SettingError::type_text(&camel(&name), &wanted))
-        }
+        SettingError::Type {
+            name,
+            expected: expected_type,
+        } => invalid(&SettingError::type_text(&camel(&name), &expected_type)),
         SettingError::Value(_, error) | SettingError::Refused(error) => fail(error),
     }
 }
@@ -104,7 +106,7 @@ impl NativeSite {
     /// Whether its sessions live in a store.
     #[wasm_bindgen(getter, js_name = isStored)]
     pub fn is_stored(&self) -> bool {
-        self.0.keep() == Keep::Store
+        self.0.keep() == SessionStorage::Store
     }
 
     /// Whether the site has a page at this path.
@@ -122,16 +124,16 @@ impl NativeSite {
     }
 
     /// The visit for a browser's request, and for the access rule or the requirements of the page.
-    pub fn visit(&self, given: &JsValue) -> Result<NativeVisit, JsValue> {
-        let (request, access) = request(given)?;
-        let has_grant_ended = member(given, "access").is_some_and(|access| access == "over");
-        let seen = request.clone();
-        let visit = match need(given)? {
+    pub fn visit(&self, visit_object: &JsValue) -> Result<NativeVisit, JsValue> {
+        let (request, access) = request(visit_object)?;
+        let has_grant_ended = member(visit_object, "access").is_some_and(|access| access == "over");
+        let original_request = request.clone();
+        let visit = match need(visit_object)? {
             _ if has_grant_ended => self.0.tokens_over(request),
             Some(need) => self.0.challenge(request, need),
             None => self.0.visit(request, access),
         };
-        Ok(NativeVisit::new(&self.0, visit, Some(seen)))
+        Ok(NativeVisit::new(&self.0, visit, Some(original_request)))
     }
 
     /// The visit that obtains the client of a provider, from the application if necessary.

@@ -10,7 +10,7 @@ use serde_json::json;
 use wasm_bindgen::prelude::*;
 
 use crate::error::fail;
-use crate::plain::whole;
+use crate::plain::to_u64;
 
 /// Tokens as a list of strings, which JavaScript parses only on access: the access token, the result of
 /// [`NativeTokens::serialize`], and the codes of the warnings, which are not stored.
@@ -37,13 +37,13 @@ pub(crate) fn of(value: &JsValue) -> Option<oauth_core::Tokens> {
 pub struct NativeTokens(pub(crate) Arc<oauth_core::Tokens>);
 
 /// Whether these are the same tokens.
-pub(crate) fn are_same(one: &oauth_core::Tokens, other: &oauth_core::Tokens) -> bool {
-    let is_same_refresh = match (&one.refresh_token, &other.refresh_token) {
-        (Some(one), Some(other)) => one.secret().matches(other.secret().expose()),
+pub(crate) fn are_same(a: &oauth_core::Tokens, b: &oauth_core::Tokens) -> bool {
+    let is_same_refresh = match (&a.refresh_token, &b.refresh_token) {
+        (Some(a), Some(b)) => a.secret().matches(b.secret().expose()),
         (None, None) => true,
         _ => false,
     };
-    is_same_refresh && one.access_token.matches(other.access_token.expose())
+    is_same_refresh && a.access_token.matches(b.access_token.expose())
 }
 
 #[wasm_bindgen]
@@ -64,7 +64,7 @@ impl NativeTokens {
     pub fn bearer(text: String, expires_at: Option<f64>) -> Self {
         let tokens = oauth_core::Tokens::bearer(text);
         Self(Arc::new(match expires_at {
-            Some(end) => tokens.expiring_at(UnixTime::from_secs(whole(end))),
+            Some(end) => tokens.expiring_at(UnixTime::from_secs(to_u64(end))),
             None => tokens,
         }))
     }
@@ -101,8 +101,8 @@ impl NativeTokens {
 
     /// The `authorization_details` of `wanted` that were not granted; both are JSON arrays.
     #[wasm_bindgen(js_name = missingAuthorizationDetails)]
-    pub fn missing_authorization_details(&self, wanted: &str) -> Result<String, JsValue> {
-        let missing = oauth_facade::missing_authorization_details(&self.0, wanted);
+    pub fn missing_authorization_details(&self, requested: &str) -> Result<String, JsValue> {
+        let missing = oauth_facade::missing_authorization_details(&self.0, requested);
         Ok(for_doubles(missing.map_err(fail)?).to_string())
     }
 
@@ -137,7 +137,7 @@ impl NativeTokens {
             let empty = Error::from(Misuse::TokenUnreadable).about("a string");
             return Err(fail(empty.caused_by(Cause::unsent("it is empty"))));
         }
-        let now = UnixTime::from_secs(whole(now));
+        let now = UnixTime::from_secs(to_u64(now));
         self.0.check_fixed(now, refused).map_err(fail)
     }
 }

@@ -4,28 +4,28 @@ use std::sync::Arc;
 
 use js_sys::{Array, Date, Object};
 use oauth_core::moment::UnixTime;
-use oauth_facade::{Arg, Args, Refused, TokenRequest, for_doubles};
+use oauth_facade::{Arg, Args, StartError, TokenRequest, for_doubles};
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
 
 use crate::error::{fail, invalid};
-use crate::plain::whole;
+use crate::plain::to_u64;
 use crate::tokens;
 
 /// The arguments of an operation, in the order of its definition.
-pub(crate) fn arguments(given: &Array) -> Args {
-    Args::from(list(given))
+pub(crate) fn arguments(values: &Array) -> Args {
+    Args::from(list(values))
 }
 
 /// The parameters of a token request: scope, resource, audience, extra and authorization_details.
-pub(crate) fn token_request(given: &Array) -> Result<TokenRequest, JsValue> {
-    TokenRequest::read(&mut arguments(given)).map_err(refused)
+pub(crate) fn token_request(values: &Array) -> Result<TokenRequest, JsValue> {
+    TokenRequest::read(&mut arguments(values)).map_err(refused)
 }
 
 /// The parameters of a token request in canonical form, to compare requests.
 #[wasm_bindgen(js_name = requestKey)]
-pub fn request_key(given: &Array) -> Result<String, JsValue> {
-    let request = token_request(given)?.to_core().map_err(fail)?;
+pub fn request_key(values: &Array) -> Result<String, JsValue> {
+    let request = token_request(values)?.to_core().map_err(fail)?;
     let mut scope: Vec<_> = request.scope.iter().collect();
     scope.sort_unstable();
     let parameters = request.iter();
@@ -38,8 +38,8 @@ pub fn request_key(given: &Array) -> Result<String, JsValue> {
 
 /// What distinguishes the grant of a step-up, as JSON; nothing if it is that of an ordinary login.
 #[wasm_bindgen(js_name = distinguishingStepUp)]
-pub fn distinguishing_step_up(wanted: &str) -> Result<Option<String>, JsValue> {
-    oauth_facade::distinguishing_step_up(wanted).map_err(fail)
+pub fn distinguishing_step_up(step_up: &str) -> Result<Option<String>, JsValue> {
+    oauth_facade::distinguishing_step_up(step_up).map_err(fail)
 }
 
 /// The step-ups of a stored list, as JSON each.
@@ -49,19 +49,19 @@ pub fn listed_step_ups(record: &str) -> Result<Vec<String>, JsValue> {
 }
 
 /// The error of an operation that did not begin.
-pub(crate) fn refused(refused: Refused) -> JsValue {
+pub(crate) fn refused(refused: StartError) -> JsValue {
     match refused {
-        Refused::Argument(mismatch) => invalid(&mismatch.in_camel_case()),
-        Refused::Call(error) => fail(error),
+        StartError::Argument(mismatch) => invalid(&mismatch.in_camel_case()),
+        StartError::Call(error) => fail(error),
     }
 }
 
 /// The members of a record as one JSON array: parsing it is cheaper than as many crossings.
 pub(crate) fn members(members: Vec<Arg>) -> String {
-    Value::Array(members.into_iter().map(json_of).collect()).to_string()
+    Value::Array(members.into_iter().map(arg_to_json).collect()).to_string()
 }
 
-fn json_of(arg: Arg) -> Value {
+fn arg_to_json(arg: Arg) -> Value {
     match arg {
         // Tokens have a record of their own.
         Arg::Null | Arg::Tokens(_) | Arg::Other => Value::Null,
@@ -69,10 +69,10 @@ fn json_of(arg: Arg) -> Value {
         Arg::Number(number) => number.into(),
         Arg::Text(text) => text.expose().clone().into(),
         Arg::Names(names) => names.iter().collect(),
-        Arg::List(list) => list.into_iter().map(json_of).collect(),
+        Arg::List(list) => list.into_iter().map(arg_to_json).collect(),
         Arg::Pairs(pairs) => pairs
             .into_iter()
-            .map(|(name, value)| (name, json_of(value)))
+            .map(|(name, value)| (name, arg_to_json(value)))
             .collect(),
         Arg::Time(time) => json!(time.as_secs()),
         Arg::Json(value) => for_doubles(value),
@@ -101,7 +101,7 @@ fn arg(value: JsValue) -> Arg {
     }
     if let Some(date) = value.dyn_ref::<Date>() {
         let ms = Some(date.get_time()).filter(|ms| ms.is_finite() && *ms >= 0.0);
-        let time = ms.map(|ms| Arg::Time(UnixTime::from_secs(whole(ms / 1000.0))));
+        let time = ms.map(|ms| Arg::Time(UnixTime::from_secs(to_u64(ms / 1000.0))));
         return time.unwrap_or(Arg::Other);
     }
     if let Some(tokens) = tokens::of(&value) {

@@ -16,8 +16,8 @@ pub struct NativeVerifier(Verifier);
 impl NativeVerifier {
     /// Takes the arguments of the `verify_access_token` operation; their token is ignored.
     #[wasm_bindgen(constructor)]
-    pub fn new(client: &NativeClient, given: &Array) -> Result<Self, JsValue> {
-        let verifier = client.facade().verifier(arguments(given));
+    pub fn new(client: &NativeClient, values: &Array) -> Result<Self, JsValue> {
+        let verifier = client.facade().verifier(arguments(values));
         verifier.map(Self).map_err(refused)
     }
 

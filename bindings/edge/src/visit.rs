@@ -9,12 +9,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use js_sys::{Object, Uint8Array};
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::exchange::ExchangeExt as _;
-use oauth_core::flow::keeper::{Entry, Lease, Saved};
+use oauth_core::flow::keeper::{Entry, Lease, SaveOutcome};
 use oauth_core::{Client, Secret};
 use oauth_facade::{ErasedExchange, Record};
 use oauth_web::{
-    Access, Admission, Connect, Event, Forward, Need, Reply, Request, RunOutput, Session, Site,
-    Step, Visit,
+    Access, Admission, Connect, Event, Forward, PageRequirements, Reply, Request, RunOutput,
+    Session, Site, Step, Visit,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,8 +23,8 @@ use wasm_bindgen::prelude::*;
 use crate::api::NativeApi;
 use crate::error::{NativeFailure, fail, invalid};
 use crate::exchange::NativeExchange;
-use crate::moment::here;
-use crate::plain::{member, millis, millis_of, object, read, to_millis, whole, with};
+use crate::moment::current_moment;
+use crate::plain::{member, millis, object, read, to_millis, to_u64, unix_millis, with};
 use crate::site::NativeSiteSetup;
 use crate::tokens::NativeTokens;
 
@@ -33,8 +33,8 @@ use crate::tokens::NativeTokens;
 pub(crate) struct SharedOutcome(Arc<Mutex<Option<Result<RunOutput, Error>>>>);
 
 impl SharedOutcome {
-    fn record(&self, how: Result<RunOutput, Error>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);
+    fn record(&self, outcome: Result<RunOutput, Error>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
     }
 
     pub(crate) fn failed(&self, error: Error) {
@@ -62,22 +62,22 @@ struct VisitRequest {
 /// The requirements of a page for the user's login.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct GivenNeed {
+struct NeedInput {
     acr: Option<Vec<String>>,
     max_age: Option<f64>,
     scope: Option<Vec<String>>,
     tenant: Option<String>,
 }
 
-pub(crate) fn request(given: &JsValue) -> Result<(Request, Access), JsValue> {
-    let form = member(given, "form").and_then(|form| form.dyn_into::<Uint8Array>().ok());
-    let plain = Object::assign(&Object::new(), given.unchecked_ref());
+pub(crate) fn request(visit_object: &JsValue) -> Result<(Request, Access), JsValue> {
+    let form = member(visit_object, "form").and_then(|form| form.dyn_into::<Uint8Array>().ok());
+    let plain = Object::assign(&Object::new(), visit_object.unchecked_ref());
     let plain = with(plain, "form", JsValue::UNDEFINED);
-    let given: VisitRequest = read(
+    let visit_object: VisitRequest = read(
         &plain,
         "the request must be { method, host, target, headers }",
     )?;
-    let access = match given.access.as_str() {
+    let access = match visit_object.access.as_str() {
         // Its tokens have ended, so the access rule of the page does not matter.
         "open" | "over" => Access::Open,
         "silent" => Access::Silent,
@@ -85,30 +85,30 @@ pub(crate) fn request(given: &JsValue) -> Result<(Request, Access), JsValue> {
         _ => return Err(invalid("access must be open, silent or signed_in")),
     };
     let request = Request {
-        method: Method::from_bytes(given.method.as_bytes())
+        method: Method::from_bytes(visit_object.method.as_bytes())
             .map_err(|_| invalid("method is not a valid HTTP method"))?,
-        host: given.host,
-        target: given.target,
-        headers: fields(&given.headers),
+        host: visit_object.host,
+        target: visit_object.target,
+        headers: fields(&visit_object.headers),
         form: form.map(|form| Bytes::from(form.to_vec())),
     };
     Ok((request, access))
 }
 
-pub(crate) fn need(given: &JsValue) -> Result<Option<Need>, JsValue> {
-    let Some(given) = member(given, "need") else {
+pub(crate) fn need(need_object: &JsValue) -> Result<Option<PageRequirements>, JsValue> {
+    let Some(need_object) = member(need_object, "need") else {
         return Ok(None);
     };
-    let given: GivenNeed = read(
-        &given,
+    let need_object: NeedInput = read(
+        &need_object,
         "the requirements of a page must be acr, maxAge, scope and tenant",
     )?;
-    let mut need = Need::acr(given.acr.unwrap_or_default());
-    need.scope = given.scope.unwrap_or_default();
-    need.tenant = given.tenant;
-    need.max_age = match given.max_age {
+    let mut need = PageRequirements::acr(need_object.acr.unwrap_or_default());
+    need.scope = need_object.scope.unwrap_or_default();
+    need.tenant = need_object.tenant;
+    need.max_age = match need_object.max_age {
         None => None,
-        Some(age) if age.is_finite() && age >= 0.0 => Some(whole(age)),
+        Some(age) if age.is_finite() && age >= 0.0 => Some(to_u64(age)),
         Some(_) => return Err(invalid("maxAge must be a number of seconds")),
     };
     Ok(Some(need))
@@ -153,15 +153,15 @@ impl NativeVisit {
         }
     }
 
-    fn client_known(&mut self, client: Result<Client, Error>) -> Result<Object, JsValue> {
+    fn client_ready(&mut self, client: Result<Client, Error>) -> Result<Object, JsValue> {
         if let Some(connect) = self.connect.take() {
-            self.site.connected(&here(), &connect, client);
+            self.site.connected(&current_moment(), &connect, client);
         }
         self.resume(Event::Connecting)
     }
 
     fn resume(&mut self, event: Event) -> Result<Object, JsValue> {
-        let step = self.visit.resume(&here(), event);
+        let step = self.visit.resume(&current_moment(), event);
         let notes = self.visit.notes().into_iter();
         self.notes
             .extend(notes.map(|note| (note.code.to_owned(), note.detail)));
@@ -185,8 +185,8 @@ impl NativeVisit {
                 ("key", json!(key)),
                 ("record", json!(record.expose())),
                 ("version", json!(version)),
-                ("due", json!(due.map(millis_of))),
-                ("until", json!(until.map(millis_of))),
+                ("due", json!(due.map(unix_millis))),
+                ("until", json!(until.map(unix_millis))),
             ]),
             Step::Remove { key } => object(&[kind("remove"), ("key", json!(key))]),
             Step::Wait(pause) => object(&[kind("wait"), ("ms", json!(to_millis(pause)))]),
@@ -199,11 +199,11 @@ impl NativeVisit {
                 self.connect = Some(connect);
                 step
             }
-            Step::Provider(ask) => {
-                let asked = json!({
-                    "id": ask.id, "issuer": ask.issuer, "tenant": ask.tenant, "host": ask.host, "path": ask.path,
+            Step::Provider(query) => {
+                let query_json = json!({
+                    "id": query.id, "issuer": query.issuer, "tenant": query.tenant, "host": query.host, "path": query.path,
                 });
-                object(&[kind("provider"), ("record", json!(asked.to_string()))])
+                object(&[kind("provider"), ("record", json!(query_json.to_string()))])
             }
             Step::Run(exchange) => {
                 let flight = self.flight.clone();
@@ -211,19 +211,19 @@ impl NativeVisit {
                     flight.record(Ok(landed));
                     Ok(Record::Nothing)
                 });
-                let known =
+                let native_exchange =
                     NativeExchange::of_visit(ErasedExchange::new(landed), self.flight.clone());
-                with(object(&[kind("run")]), "exchange", known)
+                with(object(&[kind("run")]), "exchange", native_exchange)
             }
             Step::Respond(reply) => self.end(&reply_members(&reply), None),
             Step::Pass(None) => self.end(&[], None),
             Step::Pass(Some(session)) => {
-                let told = self.end(&session_members(&session), None);
+                let ended = self.end(&session_members(&session), None);
                 let held = NativeWebSession {
                     site: self.site.clone(),
                     session,
                 };
-                with(told, "held", held)
+                with(ended, "held", held)
             }
             Step::Forward(forward) => self.end(&[], Some(*forward)),
         })
@@ -231,9 +231,9 @@ impl NativeVisit {
 
     fn end(&mut self, members: &[(&str, Value)], forward: Option<Forward>) -> Object {
         let notes = ("notes", json!(std::mem::take(&mut self.notes)));
-        let told = object(&[members, &[notes]].concat());
-        let told = match forward {
-            None => told,
+        let ended = object(&[members, &[notes]].concat());
+        let ended = match forward {
+            None => ended,
             Some(forward) => {
                 let (site, request) = (self.site.clone(), self.request.clone());
                 let forward = NativeForward {
@@ -241,10 +241,10 @@ impl NativeVisit {
                     request,
                     forward,
                 };
-                with(told, "forward", forward)
+                with(ended, "forward", forward)
             }
         };
-        with(object(&[("kind", json!("end"))]), "told", told)
+        with(object(&[("kind", json!("end"))]), "told", ended)
     }
 }
 
@@ -262,7 +262,7 @@ impl NativeVisit {
         record: Option<String>,
     ) -> Result<Object, JsValue> {
         let entry = version.zip(record).map(|(version, record)| Entry {
-            version: whole(version),
+            version: to_u64(version),
             record: Secret::new(record),
         });
         self.resume(Event::Loaded(entry))
@@ -276,7 +276,9 @@ impl NativeVisit {
 
     /// Continues with the new version; nothing if the stored version was not the expected one.
     pub fn saved(&mut self, version: Option<f64>) -> Result<Object, JsValue> {
-        let saved = version.map_or(Saved::Conflict, |version| Saved::At(whole(version)));
+        let saved = version.map_or(SaveOutcome::Conflict, |version| {
+            SaveOutcome::At(to_u64(version))
+        });
         self.resume(Event::Saved(saved))
     }
 
@@ -288,13 +290,13 @@ impl NativeVisit {
     /// Continues after a failed call of the store.
     pub fn failed(&mut self, reason: &str) -> Result<Object, JsValue> {
         let lost = Error::lost(Cause::unknown(reason.to_owned()));
-        self.resume(Event::Failed(oauth_facade::of_store(lost)))
+        self.resume(Event::Failed(oauth_facade::store_error(lost)))
     }
 
     /// Continues after a failed call of a built-in store.
     #[wasm_bindgen(js_name = failedWith)]
     pub fn failed_with(&mut self, failure: &NativeFailure) -> Result<Object, JsValue> {
-        let error = oauth_facade::of_store(failure.0.clone());
+        let error = oauth_facade::store_error(failure.0.clone());
         self.resume(Event::Failed(error))
     }
 
@@ -335,7 +337,7 @@ impl NativeVisit {
     pub fn connected(&mut self, setup: NativeSiteSetup) -> Result<Object, JsValue> {
         let client = setup.last().and_then(|provider| provider.client);
         let none = || Error::from(Misuse::ApplicationFunction).about("client must return a Client");
-        self.client_known(client.ok_or_else(none))
+        self.client_ready(client.ok_or_else(none))
     }
 
     /// Reports that the client is not available, with an error of this code; `retry_after` is in seconds.
@@ -346,7 +348,7 @@ impl NativeVisit {
         retry_after: Option<f64>,
     ) -> Result<Object, JsValue> {
         let pause = retry_after.and_then(|pause| Duration::try_from_secs_f64(pause).ok());
-        self.client_known(Err(oauth_facade::error_from_code(code, reason, pause)))
+        self.client_ready(Err(oauth_facade::error_from_code(code, reason, pause)))
     }
 
     /// Refuses the user.
@@ -390,7 +392,7 @@ fn reply_members(reply: &Reply) -> Vec<(&'static str, Value)> {
 
 fn session_members(session: &Session) -> Vec<(&'static str, Value)> {
     // The ID token is left out: it is meant for the provider only.
-    let shown = json!({
+    let session_json = json!({
         "identity": session.identity,
         "local": session.local,
         "started_at": session.started_at,
@@ -399,7 +401,7 @@ fn session_members(session: &Session) -> Vec<(&'static str, Value)> {
         "tenant": session.tenant,
     });
     vec![
-        ("session", json!(shown.to_string())),
+        ("session", json!(session_json.to_string())),
         ("grant", json!(grant(session))),
     ]
 }
@@ -481,9 +483,10 @@ impl NativeForward {
 
     /// The header fields of the response that are passed on.
     #[wasm_bindgen(js_name = responseHeaders)]
-    pub fn response_headers(&self, given: &JsValue) -> Result<Object, JsValue> {
-        let given: Vec<(String, String)> = read(given, "headers must be names and values")?;
-        let headers = Forward::response_headers(&fields(&given));
+    pub fn response_headers(&self, header_pairs: &JsValue) -> Result<Object, JsValue> {
+        let header_pairs: Vec<(String, String)> =
+            read(header_pairs, "headers must be names and values")?;
+        let headers = Forward::response_headers(&fields(&header_pairs));
         Ok(object(&head(StatusCode::OK, &headers)))
     }
 

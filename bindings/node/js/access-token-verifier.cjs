@@ -3,7 +3,7 @@
 // `AccessTokenVerifier`: verifies the access tokens that an API receives.
 
 const { inspect } = require('#host')
-const { Client, introspectingOf, createVerifier } = require('./client.cjs')
+const { Client, createIntrospecting, createVerifier } = require('./client.cjs')
 const { MisuseError } = require('./errors.cjs')
 const { kindError } = require('./kinds.cjs')
 const { refuseUnknown } = require('./options.cjs')
@@ -27,12 +27,12 @@ const JWT_OPTIONS = ['profile', 'algs', ...COMMON_OPTIONS]
 /** Checks the `audience` option: one or more identifiers of the API, none of them empty. */
 function checkAudience(audience) {
   const isList = typeof audience === 'object' && audience !== null
-  const all = isList ? [...audience] : [audience]
-  if (all.length === 0 || all.includes('')) {
+  const audiences = isList ? [...audience] : [audience]
+  if (audiences.length === 0 || audiences.includes('')) {
     const message = 'audience must contain at least one identifier, and no empty one [form.malformed_parameter]'
     throw new MisuseError({ message, code: 'form.malformed_parameter', kind: 'misuse', advice: 'give_up' })
   }
-  return isList ? all : audience
+  return isList ? audiences : audience
 }
 
 /** The options that have a value. */
@@ -59,10 +59,10 @@ class AccessTokenVerifier {
     this.#client = new Client(server, options)
     // Copied to arrays: an iterator can be read only once, but every verification reads them.
     const list = (value) => (typeof value === 'object' && value !== null ? [...value] : value)
-    const { dpopMaxAge, dpopNonceKey, dpopReplay, ...others } = common
-    const { scope, acrValues } = others
+    const { dpopMaxAge, dpopNonceKey, dpopReplay, ...rest } = common
+    const { scope, acrValues } = rest
     this.#proofs = present({ dpopMaxAge, dpopNonceKey, dpopReplay })
-    this.#common = { ...others, audience: checkAudience(common.audience), scope: list(scope), acrValues: list(acrValues) }
+    this.#common = { ...rest, audience: checkAudience(common.audience), scope: list(scope), acrValues: list(acrValues) }
     this.#useClient(this.#client)
   }
 
@@ -73,7 +73,7 @@ class AccessTokenVerifier {
     if (!(client instanceof Client)) throw kindError('client must be a Client, since a server answers introspection requests only from its clients', client)
     refuseUnknown(COMMON_OPTIONS, common)
     const verifier = new AccessTokenVerifier(client.server, common)
-    verifier.#useClient(introspectingOf(client, [signedResponseAlg, signedResponseAudience, cacheMaxAge, cacheEntries]))
+    verifier.#useClient(createIntrospecting(client, [signedResponseAlg, signedResponseAudience, cacheMaxAge, cacheEntries]))
     return verifier
   }
 

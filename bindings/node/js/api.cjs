@@ -7,8 +7,8 @@ const native = require('#native')
 const { errorFromNative, callNative } = require('./errors.cjs')
 const { checkLimit, named, pause } = require('./exchange.cjs')
 const { kindError } = require('./kinds.cjs')
-const { transportOf } = require('./network.cjs')
-const { checkSignal, initOf, optionsOf, textsOf } = require('./options.cjs')
+const { selectTransport } = require('./network.cjs')
+const { checkSignal, splitInit, checkOptions, toStrings } = require('./options.cjs')
 const { checkInput, textOrUrl } = require('./paths.cjs')
 const { nativeTokens } = require('./tokens.cjs')
 
@@ -21,41 +21,41 @@ const BODY_HEADERS = ['content-encoding', 'content-language', 'content-length', 
 
 /** An API, and the sources of the tokens for its requests. All callers share the known state of its rate limits. */
 class Api {
-  #known
+  #handle
   #sources
   #fetch
   #onWait
   #limits
 
-  constructor(known, sources, { network, fetch, onWait, onRateLimit = 'error', longestWaitMs = LONGEST_WAIT } = {}) {
-    if (!(known instanceof native.NativeApi)) throw new TypeError('an Api must be created with server.api or source.api')
+  constructor(handle, sources, { network, fetch, onWait, onRateLimit = 'error', longestWaitMs = LONGEST_WAIT } = {}) {
+    if (!(handle instanceof native.NativeApi)) throw new TypeError('an Api must be created with server.api or source.api')
     if (onWait !== undefined && typeof onWait !== 'function') throw new TypeError('onWait must be a function')
-    this.#known = known
+    this.#handle = handle
     this.#sources = sources
-    this.#fetch = transportOf(network, fetch).apiFetch
+    this.#fetch = selectTransport(network, fetch).apiFetch
     this.#onWait = onWait
     this.#limits = checkLimits(onRateLimit, longestWaitMs)
   }
 
   /** The name of the source whose token a request to this URL carries. */
   owner(url) {
-    return callNative(() => this.#known.owner(textOrUrl(url, 'url')))
+    return callNative(() => this.#handle.owner(textOrUrl(url, 'url')))
   }
 
   /** `fetch` with the token of the route's owner. */
   async fetch(input, init) {
-    if (typeof this !== 'object' || this === null || !(#known in this)) throw unboundFetchError('api')
+    if (typeof this !== 'object' || this === null || !(#handle in this)) throw unboundFetchError('api')
     checkInput(input)
-    const { onRateLimit = this.#limits.onRateLimit, longestWaitMs = this.#limits.longestWaitMs, others } = initOf(init)
+    const { onRateLimit = this.#limits.onRateLimit, longestWaitMs = this.#limits.longestWaitMs, others: requestInit } = splitInit(init)
     const limits = checkLimits(onRateLimit, longestWaitMs)
-    const redirect = checkRedirect(others.redirect ?? input.redirect)
+    const redirect = checkRedirect(requestInit.redirect ?? input.redirect)
     // `URL` normalizes a path such as `/a/../user`, which another language may send unchanged: the core refuses it in all.
     if (typeof input === 'string' && !this.#sources.any) this.owner(input)
-    checkSignal(others.signal)
-    const { stream, signal, ...request } = await requestOf(input, others)
+    checkSignal(requestInit.signal)
+    const { stream, signal, ...request } = await toRequestParts(input, requestInit)
     const fetch = this.#fetch ?? globalThis.fetch
     const sender = ({ method, headers, body }) => ({ url, authorization, dpop }) => fetch(url, {
-      ...otherInit(others),
+      ...otherInit(requestInit),
       method,
       headers: [...named(headers), ...(authorization ? [['authorization', authorization]] : []), ...(dpop ? [['dpop', dpop]] : [])],
       body: stream ?? (body.length > 0 ? body : undefined),
@@ -65,7 +65,7 @@ class Api {
     })
     const redirects = { mode: redirect, hops: 0 }
     for (let current = request; ;) {
-      const call = callNative(() => this.#known.call({ ...current, ...limits }))
+      const call = callNative(() => this.#handle.call({ ...current, ...limits }))
       const response = await driveCall(call, { sources: this.#sources, send: sender(current), onWait: this.#onWait, signal, redirects })
       const next = redirect === 'follow' && !stream ? redirectedAsGet(current, response, redirects.url) : undefined
       if (next === undefined) return response
@@ -94,8 +94,8 @@ function redirectedAsGet({ method, headers }, response, url) {
   if (location === null || !URL.canParse(location, url)) return undefined
   const next = new URL(location, url)
   if (next.origin !== new URL(url).origin) return undefined
-  const kept = headers.filter(([name]) => !BODY_HEADERS.includes(name))
-  return { url: next.href, method: 'GET', headers: kept, body: new Uint8Array() }
+  const remainingHeaders = headers.filter(([name]) => !BODY_HEADERS.includes(name))
+  return { url: next.href, method: 'GET', headers: remainingHeaders, body: new Uint8Array() }
 }
 
 /** The error for a `fetch` called without its object. */
@@ -135,16 +135,16 @@ async function driveCall(call, { sources, send, onWait, signal, redirects }) {
         discardBody(response)
         owner = step.owner
         tokens = await tokensFrom(sources[owner], kind === 'renew', tokens, signal)
-        const known = tokens && nativeTokens(tokens)
-        step = callNative(() => (known ? call.token(known) : call.unprotected()))
+        const handle = tokens && nativeTokens(tokens)
+        step = callNative(() => (handle ? call.token(handle) : call.unprotected()))
       } else if (kind === 'sign') {
         await discardBody(response)
         const signature = await step.signer.signature().catch((error) => { throw errorFromNative(error) })
         step = callNative(() => call.signed(signature))
       } else if (kind === 'step_up') {
         discardBody(response)
-        await sources[step.owner].stepUp(tokens, call.wanted, { signal })
-        step = callNative(() => call.asked())
+        await sources[step.owner].stepUp(tokens, call.requiredStepUp, { signal })
+        step = callNative(() => call.stepUpDone())
       } else {
         if (kind === 'done_refused') sources[owner].invalidate(tokens)
         isDone = true
@@ -206,24 +206,24 @@ function checkLimits(onRateLimit, longestWaitMs) {
 }
 
 /** The members of `init` that are passed through unchanged. */
-function otherInit({ method, headers, body, redirect, signal, duplex, ...others }) {
-  return others
+function otherInit({ method, headers, body, redirect, signal, duplex, ...rest }) {
+  return rest
 }
 
 /** The parts of a `fetch` call: URL, method, headers, signal, and a body as bytes or as a stream that is sent once. */
-async function requestOf(input, init) {
+async function toRequestParts(input, init) {
   const request = typeof input === 'object' && 'url' in input ? input : undefined
   const text = request ? request.url : String(input)
   const headers = new Headers(init.headers ?? request?.headers)
   const method = (init.method ?? request?.method ?? 'GET').toUpperCase()
   const signal = init.signal ?? request?.signal ?? undefined
-  const givenBody = init.body ?? request?.body ?? undefined
+  const rawBody = init.body ?? request?.body ?? undefined
   // Normalized here, so that the URL that is checked is the URL that is sent.
   const parts = { url: URL.canParse(text) ? new URL(text).href : text, method, signal }
-  if (isStream(givenBody)) return { ...parts, headers: [...headers], stream: givenBody }
+  if (isStream(rawBody)) return { ...parts, headers: [...headers], stream: rawBody }
   // Returned before any `await`, so that requests reach the rate limiter in the order in which they were made.
-  if (givenBody === undefined) return { ...parts, headers: [...headers], body: new Uint8Array() }
-  const carrier = new Response(givenBody)
+  if (rawBody === undefined) return { ...parts, headers: [...headers], body: new Uint8Array() }
+  const carrier = new Response(rawBody)
   const type = carrier.headers.get('content-type')
   if (type && !headers.has('content-type')) headers.set('content-type', type)
   const body = new Uint8Array(await carrier.arrayBuffer())
@@ -243,18 +243,18 @@ function checkSource(source, name) {
 }
 
 /** An API of `server`, or one known by its origins only, with a token source for each owner. */
-function apiOf({ server, loopback = false }, sources, { origins, allowance, expiredTokenReplies, ...options }) {
-  const originTexts = textsOf('origins', origins)
+function createApi({ server, loopback = false }, sources, { origins, allowance, expiredTokenReplies, ...options }) {
+  const originTexts = toStrings('origins', origins)
   const isDocumented = allowance === 'documented'
   const ownAllowance = isDocumented ? undefined : checkAllowance(allowance)
   if (isDocumented && !server) throw new TypeError("allowance: only presets have a 'documented' one; pass { requests, seconds }")
   const make = () => (server
     ? native.NativeApi.ofServer(server, originTexts, Object.keys(sources), isDocumented, ownAllowance)
     : native.NativeApi.at(originTexts ?? [], loopback, ownAllowance))
-  const known = Object.values(sources).map(Source.clientOf).filter((client) => client !== undefined)
+  const handle = Object.values(sources).map(Source.getClientHandle).filter((client) => client !== undefined)
   const rules = expiredTokenReplies === undefined ? undefined : JSON.stringify([...expiredTokenReplies])
   const ruled = () => (rules === undefined ? make() : make().withExpiredTokenReplies(rules))
-  const called = () => known.reduce((api, client) => api.calledBy(client), ruled())
+  const called = () => handle.reduce((api, client) => api.calledBy(client), ruled())
   return new Api(callNative(called), sources, options)
 }
 
@@ -269,8 +269,8 @@ function checkAllowance(allowance) {
 }
 
 /** An API from its native half, with one token source. */
-function apiOfOne(known, source, options) {
-  return new Api(known, { any: source }, options)
+function createSingleSourceApi(handle, source, options) {
+  return new Api(handle, { any: source }, options)
 }
 
 /** The base class of token sources: sends requests with the source's token. */
@@ -285,22 +285,22 @@ class Source {
   }
 
   /** The `fetch` of a source, which also sends the requests to its API by default. */
-  static fetchOf(source) {
+  static getFetch(source) {
     return source !== undefined && #options in source ? source.#options.fetch : undefined
   }
 
   /** The native client for which a source obtains tokens; `undefined` for sources written by others. */
-  static clientOf(source) {
+  static getClientHandle(source) {
     return source !== undefined && #target in source ? source.#target.client : undefined
   }
 
   /** An API whose only token source is this one, with its own rate limit. */
   api(input) {
-    const options = optionsOf('source.api', input)
+    const options = checkOptions('source.api', input)
     const sources = { any: checkSource(this, 'source') }
     const { fetch, ...defaults } = this.#options
     const defaultTransport = options.network === undefined ? { fetch } : {}
-    return apiOf(this.#target, sources, { ...defaults, ...defaultTransport, ...options })
+    return createApi(this.#target, sources, { ...defaults, ...defaultTransport, ...options })
   }
 
   /** `fetch` with the token attached. Only allowed origins get it. */
@@ -311,4 +311,4 @@ class Source {
   }
 }
 
-module.exports = { Api, Source, apiOf, apiOfOne, checkSource }
+module.exports = { Api, Source, createApi, createSingleSourceApi, checkSource }

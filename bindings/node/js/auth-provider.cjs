@@ -47,11 +47,11 @@ class AuthProvider {
 
   /** The SDK passes on the scope of a challenge only as the `scope` of the client metadata. */
   get clientMetadata() {
-    const wanted = this.#challengedScope
+    const challengedScope = this.#challengedScope
     return {
       redirect_uris: [],
       toJSON() {
-        for (const name of (this.scope ?? '').split(' ')) if (name !== '') wanted.add(name)
+        for (const name of (this.scope ?? '').split(' ')) if (name !== '') challengedScope.add(name)
         return { redirect_uris: [] }
       },
     }
@@ -104,13 +104,13 @@ class AuthProvider {
   /** Called after each refusal, before the message is sent again. */
   async prepareTokenRequest() {
     const refused = this.#last
-    const wanted = [...this.#challengedScope]
+    const requestedScope = [...this.#challengedScope]
     this.#challengedScope.clear()
     const metadataUrl = this.#metadataUrl
     this.#metadataUrl = undefined
     const granted = new Set(refused?.scope)
     if (refused === undefined) await this.tokens()
-    else if (wanted.some((name) => !granted.has(name))) await this.#connection.stepUp(refused, { scope: wanted.join(' ') })
+    else if (requestedScope.some((name) => !granted.has(name))) await this.#connection.stepUp(refused, { scope: requestedScope.join(' ') })
     else await this.#renew(refused, metadataUrl)
     return new URLSearchParams({ grant_type: 'none' })
   }

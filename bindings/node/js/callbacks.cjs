@@ -2,7 +2,7 @@
 
 // Carries out calls from the native half to JavaScript objects: stores, key holders, and functions that sign users in.
 
-const { nativeFailureOf } = require('./errors.cjs')
+const { getNativeFailure } = require('./errors.cjs')
 const { Step, causeText } = require('./exchange.cjs')
 const { storeCalls } = require('./renewal.cjs')
 const { DeviceAuthorizationResponse } = require('./ops.cjs')
@@ -10,33 +10,33 @@ const { Tokens, nativeTokens } = require('./tokens.cjs')
 
 /** The function through which the addon calls the methods of `object`. `name` names the object in errors. */
 function callHandler(name, methods, object) {
-  return (question) => {
-    answerCall(question, name, methods, object)
+  return (callback) => {
+    handleCall(callback, name, methods, object)
   }
 }
 
-async function answerCall(question, name, methods, object) {
-  const { ask } = question
+async function handleCall(callback, name, methods, object) {
+  const { ask } = callback
   try {
     const result = await methods[ask.verb](object, ask)
-    if (result.setup) question.answerProvider(result.setup)
-    else if (result.failed) question.failedAs(result.failed.code, result.failed.why, result.failed.retryAfter)
-    else question.answer(result)
+    if (result.setup) callback.answerProvider(result.setup)
+    else if (result.failed) callback.failedAs(result.failed.code, result.failed.why, result.failed.retryAfter)
+    else callback.answer(result)
   } catch (error) {
-    const failure = nativeFailureOf(error)
-    if (failure) question.failedWith(failure)
+    const failure = getNativeFailure(error)
+    if (failure) callback.failedWith(failure)
     // Not the error's own message, which may contain a URL with a password.
-    else question.failed(`the ${name} threw ${causeText(error)}`)
+    else callback.failed(`the ${name} threw ${causeText(error)}`)
   }
 }
 
 const orUndefined = (value) => value ?? undefined
-const dateOf = (ms) => (typeof ms === 'number' ? new Date(ms) : undefined)
+const toDate = (ms) => (typeof ms === 'number' ? new Date(ms) : undefined)
 
 const storeMethods = {
   load: async (store, { key }) => orUndefined(await storeCalls.load(store, key)) ?? {},
   save: async (store, { key, record, version, due, until }) => {
-    const task = { record, version, due: dateOf(due), until: dateOf(until) }
+    const task = { record, version, due: toDate(due), until: toDate(until) }
     return { version: orUndefined(await storeCalls.save(store, key, task)) }
   },
   lease: async (store, { key, holder, ms }) => ({ ms: await storeCalls.lease(store, key, { holder, ms }) }),
@@ -106,7 +106,7 @@ const keyHolderMethods = (alg) => ({
 })
 
 const assertionMethods = {
-  assertion: async (read, { key: audience, until }) => ({ assertion: await read({ audience, expiresAt: dateOf(until) }) }),
+  assertion: async (read, { key: audience, until }) => ({ assertion: await read({ audience, expiresAt: toDate(until) }) }),
 }
 
 /** The callback that calls a store written in JavaScript. */

@@ -13,20 +13,20 @@ class ClaimsSource extends Record {
 }
 
 /** Claims as the JSON text that the native half parses. */
-function textOf(claims) {
+function toJsonText(claims) {
   if (typeof claims !== 'object' || claims === null) throw new TypeError('claims must be an object')
   return JSON.stringify(claims)
 }
 
 /** The standard claims, with their types. */
 function userClaims(claims) {
-  const text = textOf(claims)
+  const text = toJsonText(claims)
   return UserClaims.of(JSON.parse(callNative(() => native.userClaims(text))))
 }
 
 /** The sources that a user's claims refer to. */
 function claimsSources(claims) {
-  const text = textOf(claims)
+  const text = toJsonText(claims)
   const sources = callNative(() => native.claimsSources(text))
   return sources.map(({ name, claims, jwt, endpoint, accessToken }) => ClaimsSource.of([name, claims, jwt, endpoint, accessToken]))
 }

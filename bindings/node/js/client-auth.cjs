@@ -6,8 +6,8 @@ const native = require('#native')
 const { OAuthError, callNative } = require('./errors.cjs')
 const { causeText, waitFor } = require('./exchange.cjs')
 const { assertionCallbacks } = require('./callbacks.cjs')
-const { optionsOf } = require('./options.cjs')
-const { checkText, pathOf } = require('./paths.cjs')
+const { checkOptions } = require('./options.cjs')
+const { checkText, toPath } = require('./paths.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
 /** The longest time that a function may take to return a token, in milliseconds. */
@@ -28,7 +28,7 @@ class AssertionFunction {
   constructor(read, audience) {
     this.#read = read
     this.#audience = audience
-    this.native = callNative(() => native.NativeAssertionSource.of(assertionCallbacks((wanted) => this.#token(wanted, {}))))
+    this.native = callNative(() => native.NativeAssertionSource.of(assertionCallbacks((request) => this.#token(request, {}))))
   }
 
   /** A reader of this assertion, for the exchanges of a client of `issuer`. */
@@ -37,9 +37,9 @@ class AssertionFunction {
   }
 
   /** Reads it for the next step: returns the function that stores it in the addon. */
-  async read(wanted, { signal, timeoutMs = MAX_WAIT }) {
+  async read(request, { signal, timeoutMs = MAX_WAIT }) {
     try {
-      const token = await this.#token(wanted, { signal, timeoutMs: Math.min(timeoutMs, MAX_WAIT) })
+      const token = await this.#token(request, { signal, timeoutMs: Math.min(timeoutMs, MAX_WAIT) })
       return () => this.native.leave(token)
     } catch (error) {
       signal?.throwIfAborted()
@@ -48,10 +48,10 @@ class AssertionFunction {
   }
 
   /** Reads the assertion synchronously, for a step taken by the caller's own driver: the function must return a string, not a promise. */
-  readAtOnce(wanted) {
+  readAtOnce(request) {
     let token
     try {
-      token = this.#read(wanted)
+      token = this.#read(request)
       if (typeof token?.then !== 'function') checkToken(token)
     } catch (error) {
       return this.#recordFailure(error)
@@ -64,16 +64,16 @@ class AssertionFunction {
   }
 
   #recordFailure(error) {
-    const what = isLate(error) ? 'did not answer in time' : `threw ${causeText(error)}`
-    this.native.leaveNone(`the assertion function ${what}`)
+    const failureText = isLate(error) ? 'did not answer in time' : `threw ${causeText(error)}`
+    this.native.leaveNone(`the assertion function ${failureText}`)
     return error
   }
 
   /** Calls the function. Its error is kept, so that it can be reported as the cause. */
-  async #token(wanted, limits) {
+  async #token(request, limits) {
     this.failure = undefined
     try {
-      return checkToken(await waitFor(Promise.resolve(wanted).then(this.#read), limits))
+      return checkToken(await waitFor(Promise.resolve(request).then(this.#read), limits))
     } catch (error) {
       this.failure = error
       throw error
@@ -93,11 +93,11 @@ class ReadAssertion {
 
   get failure() { return this.#source.failure }
 
-  read(at, limits) { return this.#source.read(this.#wanted(at), limits) }
-  readAtOnce(at) { return this.#source.readAtOnce(this.#wanted(at)) }
+  read(at, limits) { return this.#source.read(this.#assertionRequest(at), limits) }
+  readAtOnce(at) { return this.#source.readAtOnce(this.#assertionRequest(at)) }
 
   /** The request for an assertion at a time, by default now. */
-  #wanted(at) {
+  #assertionRequest(at) {
     const now = at === undefined ? Date.now() : at.now * 1000
     return { audience: this.#audience, expiresAt: new Date(now + MIN_LIFETIME) }
   }
@@ -158,7 +158,7 @@ function checked(assertion) {
 
 /** `private_key_jwt` (RFC 7523 section 2.2). */
 function privateKeyJwt(key, options) {
-  const { alg, kid, certificateThumbprint, audience, passphrase } = optionsOf('privateKeyJwt', options)
+  const { alg, kid, certificateThumbprint, audience, passphrase } = checkOptions('privateKeyJwt', options)
   if (passphrase !== undefined) checkText(passphrase, 'passphrase')
   const keys = (Array.isArray(key) ? key : [key]).map((key) => checkText(key, 'key'))
   return checked({ method: 'private_key_jwt', source: '', keys, passphrase, alg, kid, certificateThumbprint, audience })
@@ -166,19 +166,19 @@ function privateKeyJwt(key, options) {
 
 /** `client_secret_jwt` (RFC 7523 section 2.2). */
 function clientSecretJwt(secret, options) {
-  const { alg, audience } = optionsOf('clientSecretJwt', options)
+  const { alg, audience } = checkOptions('clientSecretJwt', options)
   return checked({ method: 'client_secret_jwt', source: checkText(secret, 'secret'), alg, audience })
 }
 
 /** A service account of Google (RFC 7523 section 2.1). */
 function serviceAccount(file, options) {
-  const { subject } = optionsOf('serviceAccount', options)
+  const { subject } = checkOptions('serviceAccount', options)
   return checked({ method: 'service_account', source: checkText(file, 'file'), subject })
 }
 
 /** How a workload's token is used: in place of a key, or in exchange for the client's own tokens. */
 function assertionOptions(call, options) {
-  const { audience, profile, clientId, exchangeAudience } = optionsOf(call, options)
+  const { audience, profile, clientId, exchangeAudience } = checkOptions(call, options)
   if (exchangeAudience !== undefined && profile === 'spiffe_jwt') {
     throw new TypeError('profile is of tokens in place of a key, and not of exchanged ones')
   }
@@ -187,22 +187,22 @@ function assertionOptions(call, options) {
 
 /** A workload's token in a file (RFC 7521 section 4.2). */
 function assertionFile(path, options) {
-  return new ClientAuth({ method: 'file', source: pathOf(path), ...assertionOptions('assertionFile', options) })
+  return new ClientAuth({ method: 'file', source: toPath(path), ...assertionOptions('assertionFile', options) })
 }
 
 /** A workload's token that a function returns. */
 function assertionFunction(read, options) {
-  const given = assertionOptions('assertionFunction', options)
+  const settings = assertionOptions('assertionFunction', options)
   if (typeof read !== 'function') throw new TypeError('read must be a function that returns a token')
-  const source = new AssertionFunction(read, given.audience ?? given.exchangeAudience)
-  return new ClientAuth({ method: 'function', source: '', ...given }, source)
+  const source = new AssertionFunction(read, settings.audience ?? settings.exchangeAudience)
+  return new ClientAuth({ method: 'function', source: '', ...settings }, source)
 }
 
 /** The identity of a workload, proved by a token that its platform issues (RFC 7521 section 4.2). */
 function workloadIdentity(platform, options) {
-  const { path, variable, audience, clientId, exchangeAudience, env } = optionsOf('workloadIdentity', options)
-  const tokenPath = path === undefined ? undefined : pathOf(path)
-  const workload = { platform: checkText(platform, 'platform'), path: tokenPath, variable, exchangeAudience, env: variablesOf(env) }
+  const { path, variable, audience, clientId, exchangeAudience, env } = checkOptions('workloadIdentity', options)
+  const tokenPath = path === undefined ? undefined : toPath(path)
+  const workload = { platform: checkText(platform, 'platform'), path: tokenPath, variable, exchangeAudience, env: toVariables(env) }
   return new ClientAuth({ method: 'workload', source: '', audience, clientId, workload })
 }
 
@@ -210,12 +210,12 @@ function workloadIdentity(platform, options) {
 const VARIABLE_TYPES = ['string', 'number', 'boolean']
 
 /** The variables that are set, as the addon expects them. */
-function variablesOf(env) {
+function toVariables(env) {
   if (env === undefined) return undefined
   if (typeof env !== 'object' || env === null) throw new TypeError('env must be an object of variables')
   return Object.fromEntries(Object.entries(env).filter(([, value]) => VARIABLE_TYPES.includes(typeof value)).map(([name, value]) => [name, String(value)]))
 }
 
 module.exports = {
-  ClientAuth, assertionFile, assertionFunction, checkText, clientSecretJwt, privateKeyJwt, serviceAccount, variablesOf, workloadIdentity,
+  ClientAuth, assertionFile, assertionFunction, checkText, clientSecretJwt, privateKeyJwt, serviceAccount, toVariables, workloadIdentity,
 }

@@ -3,21 +3,21 @@
 // `Client`: an OAuth client of one authorization server, with its exchanges for your own driver.
 
 const { inspect, isOnePackage } = require('#host')
-const { ClientAuth, checkText, variablesOf } = require('./client-auth.cjs')
+const { ClientAuth, checkText, toVariables } = require('./client-auth.cjs')
 const { DpopKey } = require('./dpop.cjs')
 const native = require('#native')
 const { DeniedError, OAuthError, errorFromNative, callNative } = require('./errors.cjs')
-const { Exchange, checkLimit, momentOf, runOver: run, startAndRun, waitFor } = require('./exchange.cjs')
+const { Exchange, checkLimit, readMoment, runOver: run, startAndRun, waitFor } = require('./exchange.cjs')
 const { kindError } = require('./kinds.cjs')
 const { checkStore } = require('./renewal.cjs')
 const { Keeper } = require('./keeper.cjs')
-const { LogoutForm, endSessionOf } = require('./logout.cjs')
-const { transportOf } = require('./network.cjs')
-const { agree, asking, authorization, begin, exchangeOf, inOrder, perform, tokensOf } = require('./operation-support.cjs')
+const { LogoutForm, endSessionParameters } = require('./logout.cjs')
+const { selectTransport } = require('./network.cjs')
+const { agree, tokenRequestArguments, authorization, begin, beginExchange, inOrder, perform, toTokens } = require('./operation-support.cjs')
 const { ExchangeOperations, FINGERPRINT, Operations, operations } = require('./ops.cjs')
-const { optionsOf, refuseUnknown, textsOf } = require('./options.cjs')
+const { checkOptions, refuseUnknown, toStrings } = require('./options.cjs')
 const { Server, discover, isLoopback, nativeServer } = require('./server.cjs')
-const { pathOf, textOrUrl } = require('./paths.cjs')
+const { toPath, textOrUrl } = require('./paths.cjs')
 const { SubjectTokenSource } = require('./subject-token-source.cjs')
 const { GrantSource } = require('./source.cjs')
 const { Tokens, nativeFlow, nativeTokens } = require('./tokens.cjs')
@@ -45,15 +45,15 @@ class Exchanges extends ExchangeOperations {
   }
 
   redeem(flow, callback, options) {
-    const { resource, context, user, moment } = optionsOf('exchange.redeem', options)
-    const known = nativeFlow(flow)
-    const wanted = textsOf('resource', resource)
-    const exchange = callNative(() => this.#client.redeem(known, textOrUrl(callback, 'callback'), wanted, context, user))
-    return new Exchange(exchange, tokensOf, moment, this.#assertion)
+    const { resource, context, user, moment } = checkOptions('exchange.redeem', options)
+    const flowHandle = nativeFlow(flow)
+    const resources = toStrings('resource', resource)
+    const exchange = callNative(() => this.#client.redeem(flowHandle, textOrUrl(callback, 'callback'), resources, context, user))
+    return new Exchange(exchange, toTokens, moment, this.#assertion)
   }
 
   [begin](operation, args, options) {
-    return exchangeOf(this.#client, operation, args, options, this.#assertion)
+    return beginExchange(this.#client, operation, args, options, this.#assertion)
   }
 }
 
@@ -65,47 +65,47 @@ const VERIFYING = [
 ]
 
 /** Performs an operation: returns its result, or a promise of it. A function that supplies the workload token is called first. */
-function performOperation({ known, transport, assertion }, operation, args, call) {
+function performOperation({ known: clientHandle, transport, assertion }, operation, args, call) {
   if (assertion !== undefined || !VERIFYING.includes(operation)) {
-    return run(exchangeOf(known, operation, args, undefined, assertion), transport, call)
+    return run(beginExchange(clientHandle, operation, args, undefined, assertion), transport, call)
   }
-  const given = inOrder(operation, args)
-  return startAndRun(() => known.start(operation.number, given), operation.finish, transport, call)
+  const positional = inOrder(operation, args)
+  return startAndRun(() => clientHandle.start(operation.number, positional), operation.finish, transport, call)
 }
 
 /** Creates a verifier of access tokens whose requirements are parsed once. */
-function verifierFor({ known, transport, assertion }, args) {
+function verifierFor({ known: clientHandle, transport, assertion }, args) {
   const { verifyAccessToken } = operations
-  const verifier = callNative(() => new native.NativeVerifier(known, inOrder(verifyAccessToken, { ...args, token: '' })))
+  const verifier = callNative(() => new native.NativeVerifier(clientHandle, inOrder(verifyAccessToken, { ...args, token: '' })))
   if (assertion !== undefined) return undefined
   return (token, call) => startAndRun(() => verifier.start(token), verifyAccessToken.finish, transport, call)
 }
 
 /** A client that verifies access tokens by introspection. */
 class Introspecting extends Operations {
-  #own
+  #internals
 
-  constructor(own) {
+  constructor(internals) {
     super()
-    this.#own = own
-    this.exchange = new Exchanges(own.known, own.assertion)
+    this.#internals = internals
+    this.exchange = new Exchanges(internals.known, internals.assertion)
   }
 
   [perform](operation, args, call) {
-    return performOperation(this.#own, operation, args, call)
+    return performOperation(this.#internals, operation, args, call)
   }
 
   [createVerifier](args) {
-    return verifierFor(this.#own, args)
+    return verifierFor(this.#internals, args)
   }
 }
 
 /** Creates a source of a client, with options that are internal to this package. */
-let sourceOf
+let createSource
 /** The native half of a client. */
 let nativeClient
 /** Returns a client that verifies access tokens by introspection. */
-let introspectingOf
+let createIntrospecting
 
 /** Options that repeat properties with which the client is registered. */
 const REGISTERED = [
@@ -127,23 +127,23 @@ class Client extends Operations {
   #assertion
   #id
 
-  constructor(server, given) {
+  constructor(server, input) {
     super()
     const {
       clientId, registered: stored, clientSecret, clientAuth, redirectUris, headers = {}, idTokenSignedResponseAlg, trustedAudiences,
       idTokenEncryptedResponseAlg, idTokenEncryptedResponseEnc, userinfoSignedResponseAlg,
       userinfoEncryptedResponseAlg, userinfoEncryptedResponseEnc, decryptionKeys, timeoutMs, network, fetch, send,
       ...registration
-    } = optionsOf('Client', given)
-    const known = nativeServer(server)
-    if (clientId === undefined && stored === undefined && given !== undefined && 'clientId' in given) {
+    } = checkOptions('Client', input)
+    const serverHandle = nativeServer(server)
+    if (clientId === undefined && stored === undefined && input !== undefined && 'clientId' in input) {
       throw new TypeError('clientId must be a string')
     }
     // Without `clientAuth`, an empty secret usually comes from an unset variable. With one it is allowed (RFC 6749 appendix A.2).
     if (clientSecret === '' && clientAuth === undefined) {
       throw new TypeError("clientSecret must not be empty: for a public client, set clientAuth: 'none'")
     }
-    const transport = transportOf(network, fetch, send)
+    const transport = selectTransport(network, fetch, send)
     const { read, settings, used, ...auth } = ClientAuth.of(clientAuth)
     const options = {
       clientId, registered: stored, clientSecret, ...auth, redirectUris, headers, idTokenSignedResponseAlg, trustedAudiences,
@@ -151,7 +151,7 @@ class Client extends Operations {
       userinfoEncryptedResponseAlg, userinfoEncryptedResponseEnc, decryptionKeys, ...registeredOptions(registration),
       certificateThumbprint: transport.network?.certificateThumbprint ?? undefined,
     }
-    const created = callNative(() => new native.NativeClient(known, options, read?.native, settings, used))
+    const created = callNative(() => new native.NativeClient(serverHandle, options, read?.native, settings, used))
     this.#native = registration.dpopKey === undefined ? created : created.withDpopKey(DpopKey.native(registration.dpopKey))
     this.#server = server
     this.#transport = { ...transport, requestTimeoutMs: checkLimit(timeoutMs) }
@@ -162,21 +162,21 @@ class Client extends Operations {
   }
 
   /** A client from environment variables. */
-  static async fromEnv(given) {
-    const { env, ...options } = optionsOf('Client.fromEnv', given)
-    return clientFromSettings(this, callNative(() => native.NativeSettings.fromEnv(variablesOf(env))), options)
+  static async fromEnv(input) {
+    const { env, ...options } = checkOptions('Client.fromEnv', input)
+    return clientFromSettings(this, callNative(() => native.NativeSettings.fromEnv(toVariables(env))), options)
   }
 
   /** A client from a client file: Google's, Microsoft Entra's, or a plain one. */
-  static async fromFile(path, given) {
-    const { env, ...options } = optionsOf('Client.fromFile', given)
-    return clientFromSettings(this, callNative(() => native.NativeSettings.fromFile(pathOf(path), variablesOf(env))), options)
+  static async fromFile(path, input) {
+    const { env, ...options } = checkOptions('Client.fromFile', input)
+    return clientFromSettings(this, callNative(() => native.NativeSettings.fromFile(toPath(path), toVariables(env))), options)
   }
 
   /** A client from the text of a client file. */
-  static async fromJson(text, given) {
-    const { env, ...options } = optionsOf('Client.fromJson', given)
-    return clientFromSettings(this, callNative(() => native.NativeSettings.fromJson(checkText(text, 'text'), variablesOf(env))), options)
+  static async fromJson(text, input) {
+    const { env, ...options } = checkOptions('Client.fromJson', input)
+    return clientFromSettings(this, callNative(() => native.NativeSettings.fromJson(checkText(text, 'text'), toVariables(env))), options)
   }
 
   get server() { return this.#server }
@@ -184,25 +184,25 @@ class Client extends Operations {
 
   /** A source of tokens for the client itself. */
   clientCredentials(options) {
-    return this.#source('client_credentials', undefined, optionsOf('clientCredentials', options))
+    return this.#source('client_credentials', undefined, checkOptions('clientCredentials', options))
   }
 
   /** The grant of a refresh token that another library has obtained for this client. */
   tokensFromRefreshToken(refreshToken, options) {
-    const given = asking(optionsOf('tokensFromRefreshToken', options))
-    return new Tokens(callNative(() => this.#native.tokensFromRefreshToken(checkText(refreshToken, 'refreshToken'), given)))
+    const requestArguments = tokenRequestArguments(checkOptions('tokensFromRefreshToken', options))
+    return new Tokens(callNative(() => this.#native.tokensFromRefreshToken(checkText(refreshToken, 'refreshToken'), requestArguments)))
   }
 
   /** A source of a user's tokens: from a login, from the store, or by identity assertion from another identity provider. */
-  source(...given) {
-    const [tokens, options] = tokensAndOptions(given)
-    return this.#source('refresh_token', tokens, optionsOf('source', options))
+  source(...args) {
+    const [tokens, options] = tokensAndOptions(args)
+    return this.#source('refresh_token', tokens, checkOptions('source', options))
   }
 
   /** The keeper of one grant, for your own driver. */
-  keeper(...given) {
-    const [tokens, named] = tokensAndOptions(given)
-    const options = optionsOf('keeper', named)
+  keeper(...args) {
+    const [tokens, named] = tokensAndOptions(args)
+    const options = checkOptions('keeper', named)
     const { grantType = 'refresh_token', shared = true, longestRequestMs, moment } = options
     return this.#keep(tokens, grantType, { shared, longestRequestMs, moment }, options)
   }
@@ -221,8 +221,8 @@ class Client extends Operations {
 
   #keep(tokens, grantType, { shared, longestRequestMs, moment }, options, [client, readers] = this.#identity(tokens, options)) {
     const { subject, reuse, leaseMs, keepAliveMs, noticeMs, stepUp } = options
-    const known = tokens === undefined ? undefined : nativeTokens(tokens)
-    const kept = {
+    const tokensHandle = tokens === undefined ? undefined : nativeTokens(tokens)
+    const keeperSettings = {
       shared,
       subject,
       stepUp,
@@ -232,14 +232,14 @@ class Client extends Operations {
       noticeMs: checkLimit(noticeMs, 'noticeMs'),
       longestRequestMs: checkLimit(longestRequestMs, 'longestRequestMs'),
     }
-    const at = momentOf(moment)
-    return new Keeper(callNative(() => client.keep(at, grantType, known, asking(options), kept)), moment, readers)
+    const at = readMoment(moment)
+    return new Keeper(callNative(() => client.keep(at, grantType, tokensHandle, tokenRequestArguments(options), keeperSettings)), moment, readers)
   }
 
   static {
     nativeClient = (client) => client.#native
-    sourceOf = (client, grantType, options) => client.#source(grantType, undefined, options)
-    introspectingOf = (client, how) => new Introspecting({ ...client.#own, known: callNative(() => client.#native.introspecting(how)) })
+    createSource = (client, grantType, options) => client.#source(grantType, undefined, options)
+    createIntrospecting = (client, introspectionArguments) => new Introspecting({ ...client.#internals, known: callNative(() => client.#native.introspecting(introspectionArguments)) })
   }
 
   #source(grantType, tokens, options) {
@@ -265,14 +265,14 @@ class Client extends Operations {
 
   /** Begins an authorization that needs no request to the server. */
   authorize({ moment, ...args } = {}) {
-    const at = momentOf(moment)
-    const given = inOrder(operations.beginAuthorization, args)
-    return authorization(callNative(() => this.#native.authorize(given, at)))
+    const at = readMoment(moment)
+    const positional = inOrder(operations.beginAuthorization, args)
+    return authorization(callNative(() => this.#native.authorize(positional, at)))
   }
 
   /** The URL to open in the browser to log the user out at the server. */
   endSessionUrl(options) {
-    return new URL(callNative(() => this.#native.endSessionUrl(endSessionOf('endSessionUrl', options))))
+    return new URL(callNative(() => this.#native.endSessionUrl(endSessionParameters('endSessionUrl', options))))
   }
 
   /** The logout request as a form, which keeps the ID token out of the URL. */
@@ -286,19 +286,19 @@ class Client extends Operations {
 
   /** Checks the callback and redeems its code. No check can be skipped. */
   async redeem(flow, callback, options) {
-    const { resource, context, user, ...call } = optionsOf('redeem', options)
+    const { resource, context, user, ...call } = checkOptions('redeem', options)
     return run(this.exchange.redeem(flow, callback, { resource, context, user }), this.#transport, call)
   }
 
   [perform](operation, args, call) {
-    return performOperation(this.#own, operation, args, call)
+    return performOperation(this.#internals, operation, args, call)
   }
 
   [createVerifier](args) {
-    return verifierFor(this.#own, args)
+    return verifierFor(this.#internals, args)
   }
 
-  get #own() {
+  get #internals() {
     return { known: this.#native, transport: this.#transport, assertion: this.#assertion }
   }
 
@@ -309,9 +309,9 @@ class Client extends Operations {
 
 /** Creates a client from settings; the server's metadata is fetched if necessary. */
 async function clientFromSettings(ClientClass, settings, { transport, signal, ...options }) {
-  const { known, issuer } = callNative(() => settings.server(isLoopback(transport)))
+  const { server: serverHandle, issuer } = callNative(() => settings.server(isLoopback(transport)))
   const { network, fetch, send, timeoutMs } = options
-  const server = known ? new Server(known) : await discover(issuer, { transport, network, fetch, send, timeoutMs, signal })
+  const server = serverHandle ? new Server(serverHandle) : await discover(issuer, { transport, network, fetch, send, timeoutMs, signal })
   const { clientId, redirectUris } = settings
   const clientAuth = new ClientAuth({ method: undefined }, undefined, settings)
   return new ClientClass(server, { redirectUris: redirectUris ?? undefined, ...options, clientId, clientAuth })
@@ -342,7 +342,7 @@ async function login(client, options = {}) {
       if (tokens !== undefined) return tokens
     }
     const { url, flow } = await client.beginAuthorization({ ...request, redirectUri: listener.redirectUri }, { signal })
-    const known = nativeFlow(flow)
+    const flowHandle = nativeFlow(flow)
     // The `open` function may return only after the redirect, as navigations of Electron and Playwright do.
     let opening
     if (open !== undefined) opening = Promise.resolve(open(url))
@@ -352,9 +352,9 @@ async function login(client, options = {}) {
       printUrl(url)
     } else if (turn === 'if_not_opened') printUrl(url)
     else showAndOpen(url)
-    const arrival = withNativeErrors(() => listener.wait(known, timeoutMs))
+    const arrival = withNativeErrors(() => listener.wait(flowHandle, timeoutMs))
     const pending = new Promise(() => {})
-    const prompt = () => (finished.signal.aborted ? pending : promptForCallback(listener, known, paste, finished.signal))
+    const prompt = () => (finished.signal.aborted ? pending : promptForCallback(listener, flowHandle, paste, finished.signal))
     const pasted = paste && Promise.resolve(opening).then(prompt)
     const failed = opening && new Promise((_, fail) => opening.catch(fail))
     const first = Promise.race([arrival, pasted, failed].filter((value) => value !== undefined))
@@ -394,7 +394,7 @@ function showCode(code) {
  * redeems it at the server of `client`.
  */
 async function identityAssertionGrant(identityProvider, tokens, client, options) {
-  const { scope, resource, audience, extra, authorizationDetails, ...call } = optionsOf('identityAssertionGrant', options)
+  const { scope, resource, audience, extra, authorizationDetails, ...call } = checkOptions('identityAssertionGrant', options)
   if (!(identityProvider instanceof Client)) throw kindError('identityProvider must be a Client', identityProvider)
   if (!(client instanceof Client)) throw kindError('client must be a Client', client)
   nativeTokens(tokens)
@@ -456,4 +456,4 @@ async function withNativeErrors(call) {
   }
 }
 
-module.exports = { Client, identityAssertionGrant, introspectingOf, withNativeErrors, login, nativeClient, openBrowser, showCode, showAndOpen, sourceOf, createVerifier }
+module.exports = { Client, identityAssertionGrant, createIntrospecting, withNativeErrors, login, nativeClient, openBrowser, showCode, showAndOpen, createSource, createVerifier }

@@ -4,7 +4,7 @@
 
 const { inspect } = require('#host')
 const native = require('#native')
-const { apiOfOne } = require('./api.cjs')
+const { createSingleSourceApi } = require('./api.cjs')
 const { AuthProvider } = require('./auth-provider.cjs')
 const { withNativeErrors, nativeClient, showCode, showAndOpen } = require('./client.cjs')
 const { ClientAuth } = require('./client-auth.cjs')
@@ -12,9 +12,9 @@ const { DpopKey } = require('./dpop.cjs')
 const { callNative } = require('./errors.cjs')
 const { checkLimit, waitFor } = require('./exchange.cjs')
 const { userCallbacks } = require('./callbacks.cjs')
-const { HOLD, holdOf } = require('./hold.cjs')
-const { transportOf } = require('./network.cjs')
-const { optionsOf, textsOf } = require('./options.cjs')
+const { HOLD, acquireHold } = require('./hold.cjs')
+const { selectTransport } = require('./network.cjs')
+const { checkOptions, toStrings } = require('./options.cjs')
 const { textOrUrl } = require('./paths.cjs')
 const { isLoopback } = require('./server.cjs')
 const { nativeStore } = require('./stores.cjs')
@@ -27,11 +27,11 @@ const OPENING_MS = 1000
 const openedOrTimedOut = (opening) => Promise.race([opening, new Promise((done) => setTimeout(done, OPENING_MS))])
 
 /** The holds on the grant of a sign-in, by their ids. */
-function holdsOf(signIn) {
+function createHoldCallbacks(signIn) {
   const holds = new Map()
   return {
     hold: async (ms) => {
-      const held = await holdOf(signIn, ms)
+      const held = await acquireHold(signIn, ms)
       if (held === undefined) return undefined
       const { tokens, release } = held
       const id = crypto.randomUUID()
@@ -61,10 +61,10 @@ class ResourceConnection {
   constructor(url, settings) {
     const {
       clientName, clientMetadata, initialAccessToken, clientMetadataUrl, clientId, clientSecret, clientAuth, issuer, issuers,
-      onSeveralServers, signers, grantType, store, subject, open, device = false, show: shown = showCode, identityProvider, signIn, redirectUri, dpopKey,
+      onSeveralServers, signers, grantType, store, subject, open, device = false, show: showPrompt = showCode, identityProvider, signIn, redirectUri, dpopKey,
       withoutResource = false, resource, tlsClientCertificateBoundAccessTokens, timeoutMs = 300_000, wwwAuthenticate, transport, network, ...options
-    } = optionsOf('ResourceConnection', settings)
-    for (const [name, callback] of Object.entries({ open: open ?? showAndOpen, show: shown })) {
+    } = checkOptions('ResourceConnection', settings)
+    for (const [name, callback] of Object.entries({ open: open ?? showAndOpen, show: showPrompt })) {
       if (typeof callback !== 'function') throw new TypeError(`${name} must be a function`)
     }
     if ((identityProvider === undefined) !== (signIn === undefined)) {
@@ -83,7 +83,7 @@ class ResourceConnection {
       clientSecret,
       ...auth,
       issuer,
-      issuers: textsOf('issuers', issuers),
+      issuers: toStrings('issuers', issuers),
       onSeveralServers,
       signers: signers === undefined ? undefined : JSON.stringify(signers),
       grantType,
@@ -97,12 +97,12 @@ class ResourceConnection {
       challenges: wwwAuthenticate === undefined ? undefined : [wwwAuthenticate].flat().map(String),
     }
     const storeHandle = store === undefined ? undefined : nativeStore(store)
-    const requestTransport = transportOf(network)
+    const requestTransport = selectTransport(network)
     const user = userCallbacks({
       open: (page) => this.#callUser(() => openedOrTimedOut((open ?? showAndOpen)(page))),
-      show: (code) => this.#callUser(() => shown(code)),
+      show: (code) => this.#callUser(() => showPrompt(code)),
       signIn: (refused) => this.#callUser(() => (refused === undefined ? signIn.token() : signIn.renew(refused))),
-      ...holdsOf(signIn),
+      ...createHoldCallbacks(signIn),
     })
     const provider = identityProvider === undefined ? undefined : nativeClient(identityProvider)
     const key = dpopKey === undefined ? undefined : DpopKey.native(dpopKey)
@@ -133,19 +133,19 @@ class ResourceConnection {
 
   /** Tokens that replace refused ones; no request is sent if they have been replaced already. */
   renew(refused, options) {
-    const known = nativeTokens(refused)
-    return this.#tokens(() => this.#native.token(known), options)
+    const tokensHandle = nativeTokens(refused)
+    return this.#tokens(() => this.#native.token(tokensHandle), options)
   }
 
   /** Tokens that satisfy a step-up challenge, for which the user signs in again; `undefined` if no user can. */
-  async stepUp(tokens, wanted, options) {
-    const known = nativeTokens(tokens)
-    const text = typeof wanted === 'string' ? wanted : JSON.stringify(wanted)
-    return this.#tokens(() => this.#native.stepUp(known, text), options)
+  async stepUp(tokens, required, options) {
+    const tokensHandle = nativeTokens(tokens)
+    const text = typeof required === 'string' ? required : JSON.stringify(required)
+    return this.#tokens(() => this.#native.stepUp(tokensHandle, text), options)
   }
 
   async #tokens(request, options) {
-    const { signal, timeoutMs } = optionsOf('a call', options)
+    const { signal, timeoutMs } = checkOptions('a call', options)
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
     try {
@@ -191,7 +191,7 @@ class ResourceConnection {
 
   /** `fetch` with the token, beneath the URL of the API only. */
   async #fetch(input, init) {
-    this.#api ??= apiOfOne(callNative(() => this.#native.api()), this, this.#options)
+    this.#api ??= createSingleSourceApi(callNative(() => this.#native.api()), this, this.#options)
     return this.#api.fetch(input, init)
   }
 

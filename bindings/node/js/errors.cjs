@@ -94,8 +94,8 @@ function isArgumentError(error, text) {
 function argumentError(text) {
   const [, type, member] = /`([\w<>]+)`(?: on \w+\.(\w+))?$/.exec(text) ?? []
   const name = member ?? /^Missing field `(\w+)`$/.exec(text)?.[1] ?? 'an argument'
-  const wanted = Object.hasOwn(KINDS, type ?? '') ? `must be ${KINDS[type]}` : 'is of the wrong type'
-  return new TypeError(`${name} ${wanted}`)
+  const requirement = Object.hasOwn(KINDS, type ?? '') ? `must be ${KINDS[type]}` : 'is of the wrong type'
+  return new TypeError(`${name} ${requirement}`)
 }
 
 /** Calls the addon, and throws its errors as their classes. */
@@ -127,7 +127,7 @@ function storeError(failure) {
 }
 
 /** The native half of an error from `storeError`; `undefined` for any other error. */
-const nativeFailureOf = (error) => failures.get(error)
+const getNativeFailure = (error) => failures.get(error)
 
 /** The error of a caller's own timeout. */
 function timeoutError() {
@@ -135,8 +135,8 @@ function timeoutError() {
 }
 
 /** The error of a wait that exceeded its time limit. */
-function waitTimeoutError(what, cause) {
-  return errorFromNative(new Error(native.overdueError(what)), cause)
+function waitTimeoutError(message, cause) {
+  return errorFromNative(new Error(native.overdueError(message)), cause)
 }
 
 /** The error of a store that has no such method. */
@@ -144,4 +144,4 @@ function methodMissingError(verb) {
   return errorFromNative(new Error(native.notSupportedError(verb)))
 }
 
-module.exports = { copyOfError, OAuthError, DeniedError, MalformedError, UntrustedError, LostError, MisuseError, errorFromNative, callNative, storeError, nativeFailureOf, timeoutError, methodMissingError, waitTimeoutError }
+module.exports = { copyOfError, OAuthError, DeniedError, MalformedError, UntrustedError, LostError, MisuseError, errorFromNative, callNative, storeError, getNativeFailure, timeoutError, methodMissingError, waitTimeoutError }

@@ -6,9 +6,9 @@
 const { idle, inspect, joined, userAgent } = require('#host')
 const native = require('#native')
 const { timeoutError, errorFromNative, callNative, OAuthError } = require('./errors.cjs')
-const { lossOf } = require('./fetch-errors.cjs')
+const { classifyLoss } = require('./fetch-errors.cjs')
 const { kindError } = require('./kinds.cjs')
-const { optionsOf } = require('./options.cjs')
+const { checkOptions } = require('./options.cjs')
 const { verified } = require('./webcrypto.cjs')
 
 /** The largest response body, in bytes. */
@@ -27,9 +27,9 @@ const ACCEPTED_CODINGS = new Set(['', 'identity', 'gzip', 'x-gzip', 'deflate'])
 /** Frameworks patch `fetch` to cache its responses; not every runtime supports this option, and some throw for it. */
 const UNCACHED = 'cache' in Request.prototype ? { cache: 'no-store' } : {}
 
-let known
+let cachedReadFields
 /** The names of the response header fields that the core reads. */
-const readFields = () => (known ??= native.readFields())
+const readFields = () => (cachedReadFields ??= native.readFields())
 
 /** A step of an exchange. `console.log` shows neither header values nor a body. */
 class Step {
@@ -38,24 +38,24 @@ class Step {
   }
 
   [inspect.custom](depth, options) {
-    const shown = { kind: this.kind }
+    const fields = { kind: this.kind }
     if (this.kind === 'send') {
-      shown.method = this.method
-      shown.url = this.url.split('?', 1)[0]
-      shown.headers = this.headers.map(([name]) => name)
-      shown.bodyBytes = this.body.length
+      fields.method = this.method
+      fields.url = this.url.split('?', 1)[0]
+      fields.headers = this.headers.map(([name]) => name)
+      fields.bodyBytes = this.body.length
     } else if (this.kind === 'sleep') {
-      shown.ms = this.ms
+      fields.ms = this.ms
     } else if (this.kind === 'sign') {
-      shown.keyId = this.keyId
-      shown.alg = this.alg
+      fields.keyId = this.keyId
+      fields.alg = this.alg
     }
-    return `Step ${inspect(shown, options)}`
+    return `Step ${inspect(fields, options)}`
   }
 }
 
 /** Parses a request from the native half: the method, URL and header fields by line, a blank line, and the body. */
-function requestOf(text) {
+function parseRequest(text) {
   const end = text.indexOf('\n\n')
   const [method, url, ...fields] = text.slice(0, end).split('\n')
   const headers = []
@@ -63,10 +63,10 @@ function requestOf(text) {
   return { method, url, headers, body: text.slice(end + 2) }
 }
 
-function stepOf(raw, finish) {
+function toStep(raw, finish) {
   if (typeof raw === 'number') return new Step({ kind: 'sleep', ms: raw })
   if (typeof raw === 'string') {
-    const request = requestOf(raw)
+    const request = parseRequest(raw)
     return new Step({ kind: 'send', ...request, body: new TextEncoder().encode(request.body) })
   }
   if ('job' in raw) throw new TypeError('this exchange needs WebCrypto to verify a signature: pass it to run()')
@@ -79,15 +79,15 @@ function stepOf(raw, finish) {
  * Returns the parts of an exchange: its native half, the converter of its result, the source of moments, and the source of a
  * workload's token.
  */
-let partsOf
+let getParts
 
 /** One exchange with an authorization server, as a value. It opens no socket. */
 class Exchange {
   #parts
 
-  constructor(known, finish, moment, assertion) {
+  constructor(handle, finish, moment, assertion) {
     if (typeof finish !== 'function') throw new TypeError('an Exchange must be created with client.exchange')
-    this.#parts = { known, finish, moment: checkMoment(moment), assertion }
+    this.#parts = { known: handle, finish, moment: checkMoment(moment), assertion }
   }
 
   begin() {
@@ -97,8 +97,8 @@ class Exchange {
   reply(reply) {
     if (typeof reply !== 'object' || reply === null) throw new TypeError('reply must be { status, headers, body }')
     const { status, headers, body } = reply
-    const answer = (known, at) => known.reply(at, status, fieldsOf(headers), body ?? '')
-    return isRefusal(status) ? this.#readThenStep(answer) : this.#step(answer)
+    const input = (handle, at) => handle.reply(at, status, joinFields(headers), body ?? '')
+    return isRefusal(status) ? this.#readThenStep(input) : this.#step(input)
   }
 
   /** Reports that no response arrived. `delivery` says whether the request was sent, `loss` why it failed, if known. */
@@ -111,38 +111,38 @@ class Exchange {
   }
 
   /** A step whose request may need the workload's token, which a function supplies. */
-  #readThenStep(answer) {
+  #readThenStep(input) {
     const { assertion, moment } = this.#parts
-    const readers = readersOf(assertion, answer)
-    if (readers.length === 0) return this.#step(answer)
-    const at = momentOf(moment)
+    const readers = readersForInput(assertion, input)
+    if (readers.length === 0) return this.#step(input)
+    const at = readMoment(moment)
     const failures = readers.map((reader) => reader.readAtOnce(at))
-    return this.#step(answer, failures.find((failure) => failure !== undefined), at)
+    return this.#step(input, failures.find((failure) => failure !== undefined), at)
   }
 
-  #step(answer, cause, at) { return stepOf(resumeNative(this.#parts, answer, cause, at), this.#parts.finish) }
+  #step(input, cause, at) { return toStep(resumeNative(this.#parts, input, cause, at), this.#parts.finish) }
 
   static {
-    partsOf = (exchange) => exchange.#parts
+    getParts = (exchange) => exchange.#parts
   }
 }
 
 /** Resumes the native half with an input, and returns its next step. */
-function resumeNative({ known, moment }, answer, cause, at = momentOf(moment)) {
-  return callNative(() => answer(known, at), cause)
+function resumeNative({ known: handle, moment }, input, cause, at = readMoment(moment)) {
+  return callNative(() => input(handle, at), cause)
 }
 
 /** Resumes the native half after calling the functions that supply a workload's token or a subject token, which the next request may need. */
-async function readAndResume(parts, answer, limits) {
-  const readers = readersOf(parts.assertion, answer)
-  if (readers.length === 0) return resumeNative(parts, answer)
-  return resumeNative(parts, answer, await readForStep(readers, momentOf(parts.moment), limits))
+async function readAndResume(parts, input, limits) {
+  const readers = readersForInput(parts.assertion, input)
+  if (readers.length === 0) return resumeNative(parts, input)
+  return resumeNative(parts, input, await readForStep(readers, readMoment(parts.moment), limits))
 }
 
 /** The readers to run before this step. */
-function readersOf(assertion, answer) {
+function readersForInput(assertion, input) {
   if (assertion === undefined) return []
-  return [assertion].flat().filter((reader) => answer === begin || !reader.isForBegin)
+  return [assertion].flat().filter((reader) => input === begin || !reader.isForBegin)
 }
 
 /** Runs the readers, which store their results in the native half. Returns the failure of one, if any. */
@@ -160,18 +160,18 @@ function releaseReaders(readers) {
 /** Whether the server may require a new assertion after a response with this status. */
 const isRefusal = (status) => status >= 400
 
-const begin = (known, at) => known.begin(at)
-const elapsed = (known, at) => known.elapsed(at)
-const signed = (signature) => (known, at) => known.signed(at, signature)
+const begin = (handle, at) => handle.begin(at)
+const elapsed = (handle, at) => handle.elapsed(at)
+const signed = (signature) => (handle, at) => handle.signed(at, signature)
 
 /** Header fields as one string, separated by line breaks. A line break inside a value becomes NUL, which is as invalid there. */
-function fieldsOf(headers) {
+function joinFields(headers) {
   return Array.from(headers, ([name, value]) => `${name}\n${value.replaceAll('\n', '\0')}`).join('\n')
 }
 
 function lossArguments(reason, delivery, loss) {
   const cause = reason instanceof Error ? reason : undefined
-  return [(known, at) => known.lost(at, causeText(reason), delivery, loss), cause]
+  return [(handle, at) => handle.lost(at, causeText(reason), delivery, loss), cause]
 }
 
 /** Checks the `moment` option: a function, or `undefined`. */
@@ -181,7 +181,7 @@ function checkMoment(moment) {
 }
 
 /** The moment of one step. Without a function, the addon reads the system's clock. */
-function momentOf(moment) {
+function readMoment(moment) {
   if (checkMoment(moment) === undefined) return undefined
   const at = moment()
   if (typeof at !== 'object' || at === null) throw new TypeError('moment must return { now, seed }')
@@ -220,7 +220,7 @@ function sendOver(fetch) {
       const value = reply.headers.get(name)
       if (value !== null && value !== undefined) fields.push([name, value])
     }
-    return { status: reply.status, headers: fields, body: await bodyOf(reply) }
+    return { status: reply.status, headers: fields, body: await readBody(reply) }
   }
 }
 
@@ -228,7 +228,7 @@ function sendOver(fetch) {
 const TOO_LARGE = { length: Infinity }
 
 /** Reads a body of at most 1 MiB. */
-async function bodyOf({ headers, body }) {
+async function readBody({ headers, body }) {
   const coding = (headers.get('content-encoding') ?? '').trim().toLowerCase()
   if (!ACCEPTED_CODINGS.has(coding)) {
     await body?.cancel().catch(() => {})
@@ -276,21 +276,21 @@ async function sendRequest(parts, text, { send, requestTimeoutMs, signal, timeou
   signal?.addEventListener('abort', abort, { once: true })
   let reply
   try {
-    const request = requestOf(text)
+    const request = parseRequest(text)
     request.signal = stop.signal
     reply = await send(request)
-  } catch (lost) {
+  } catch (fetchError) {
     signal?.throwIfAborted()
-    const { delivery, loss } = lossOf(lost)
-    return resumeNative(parts, ...lossArguments(lost, delivery, loss))
+    const { delivery, loss } = classifyLoss(fetchError)
+    return resumeNative(parts, ...lossArguments(fetchError, delivery, loss))
   } finally {
     clearTimeout(timer)
     signal?.removeEventListener('abort', abort)
   }
   const { status, headers, body } = reply
   if (body.length > MAX_BODY) return resumeNative(parts, ...lossArguments('the response is larger than 1 MiB', 'too_large'))
-  const answer = (known, at) => known.reply(at, status, fieldsOf(headers), body)
-  return isRefusal(status) ? readAndResume(parts, answer, { signal, timeoutMs }) : resumeNative(parts, answer)
+  const input = (handle, at) => handle.reply(at, status, joinFields(headers), body)
+  return isRefusal(status) ? readAndResume(parts, input, { signal, timeoutMs }) : resumeNative(parts, input)
 }
 
 /** Waits at least this long: timers of Node.js truncate fractions of a millisecond. */
@@ -312,10 +312,10 @@ function pause(ms, signal, { isIdle = false } = {}) {
 
 /** Runs an exchange to its end over any `send`, or any `fetch`. */
 async function run(exchange, options) {
-  const given = optionsOf('run', options)
-  const { fetch = globalThis.fetch, send = sendOver(fetch), sign, signal, timeoutMs, requestTimeoutMs = REQUEST_TIMEOUT_MS } = given
+  const checkedOptions = checkOptions('run', options)
+  const { fetch = globalThis.fetch, send = sendOver(fetch), sign, signal, timeoutMs, requestTimeoutMs = REQUEST_TIMEOUT_MS } = checkedOptions
   if (!(exchange instanceof Exchange)) throw kindError('exchange must be an Exchange', exchange)
-  const parts = partsOf(exchange)
+  const parts = getParts(exchange)
   checkLimit(timeoutMs)
   checkLimit(requestTimeoutMs)
   const deadline = timeoutMs === undefined ? Infinity : performance.now() + timeoutMs
@@ -336,13 +336,13 @@ async function run(exchange, options) {
         await pause(Math.min(step, Math.max(remaining, 0)), signal)
         step = await readAndResume(parts, elapsed, limits)
       } else if ('job' in step) {
-        const verdict = await verified(step).catch((error) => ({ error }))
-        step = typeof verdict === 'boolean'
-          ? resumeNative(parts, (known, at) => known.verified(at, verdict))
-          : resumeNative(parts, ...lossArguments(verdict.error, 'unknown'))
+        const verification = await verified(step).catch((error) => ({ error }))
+        step = typeof verification === 'boolean'
+          ? resumeNative(parts, (handle, at) => handle.verified(at, verification))
+          : resumeNative(parts, ...lossArguments(verification.error, 'unknown'))
       } else if ('alg' in step) {
         const { signer } = step
-        const makeSignature = async () => (sign === undefined && signer ? signer.signature() : sign(stepOf(step)))
+        const makeSignature = async () => (sign === undefined && signer ? signer.signature() : sign(toStep(step)))
         const signature = await waitFor(makeSignature(), limits).catch((error) => ({ error: errorFromNative(error) }))
         signal?.throwIfAborted()
         step = signature instanceof Uint8Array
@@ -395,28 +395,28 @@ function waitFor(promise, { signal, timeoutMs }, leave = () => {}) {
 
 /** Runs an exchange to its end: over the client's `send` if it has one, otherwise natively. */
 async function runOver(exchange, { send, network, requestTimeoutMs }, call) {
-  const { signal, timeoutMs } = optionsOf('a call', call)
+  const { signal, timeoutMs } = checkOptions('a call', call)
   checkLimit(timeoutMs)
   if (send) return run(exchange, { send, requestTimeoutMs, signal, timeoutMs })
   signal?.throwIfAborted()
-  const { known, finish, assertion: readers } = partsOf(exchange)
-  const all = readersOf(readers, begin)
+  const { known: handle, finish, assertion: readers } = getParts(exchange)
+  const activeReaders = readersForInput(readers, begin)
   try {
-    await readForStep(all.filter((reader) => reader.isForBegin), undefined, { signal, timeoutMs })
-    return await runNatively(known, finish, all, { requestTimeoutMs, network, signal, timeoutMs })
+    await readForStep(activeReaders.filter((reader) => reader.isForBegin), undefined, { signal, timeoutMs })
+    return await runNatively(handle, finish, activeReaders, { requestTimeoutMs, network, signal, timeoutMs })
   } finally {
     releaseReaders(readers)
   }
 }
 
 /** Runs the native half to its end, and converts its result. */
-async function runNatively(known, finish, all, { requestTimeoutMs, network, signal, timeoutMs }) {
-  const assertion = all.find((reader) => !reader.isForBegin)
-  const raw = callNative(() => known.run(requestTimeoutMs, timeoutMs, network))
+async function runNatively(handle, finish, activeReaders, { requestTimeoutMs, network, signal, timeoutMs }) {
+  const assertion = activeReaders.find((reader) => !reader.isForBegin)
+  const raw = callNative(() => handle.run(requestTimeoutMs, timeoutMs, network))
   // The native timeout is suspended while a function supplies a token, so the limit is enforced here.
   const limit = assertion === undefined ? {} : { timeoutMs }
   try {
-    return finish(await waitFor(raw, { signal, ...limit }, () => known.cancel()))
+    return finish(await waitFor(raw, { signal, ...limit }, () => handle.cancel()))
   } catch (error) {
     const raised = errorFromNative(error, error.message?.includes('lost.unsent') ? assertion?.failure : undefined)
     // The native error has no stack, so one is captured here.
@@ -430,7 +430,7 @@ async function runNatively(known, finish, all, { requestTimeoutMs, network, sign
  * returns its result without another promise.
  */
 function startAndRun(start, finish, transport, call) {
-  const { signal, timeoutMs } = optionsOf('a call', call)
+  const { signal, timeoutMs } = checkOptions('a call', call)
   checkLimit(timeoutMs)
   signal?.throwIfAborted()
   const begun = callNative(start)
@@ -446,4 +446,4 @@ function checkLimit(ms, name = 'timeoutMs') {
   return ms
 }
 
-module.exports = { Exchange, Step, run, runOver, startAndRun, waitFor, pause, causeText, checkLimit, momentOf, named, sendOver }
+module.exports = { Exchange, Step, run, runOver, startAndRun, waitFor, pause, causeText, checkLimit, readMoment, named, sendOver }

@@ -29,15 +29,15 @@ function classify({ code, name }) {
 }
 
 /** Whether the request was sent, and why it got no response, from the error that `fetch` threw. */
-function lossOf(thrown) {
+function classifyLoss(thrown) {
   let error = thrown
   for (let depth = 0; depth < MAX_DEPTH && error instanceof Error; depth += 1) {
-    const known = classify(error)
+    const classification = classify(error)
     // A deeper cause may be that of the last of several attempts, and an earlier attempt may have been sent.
-    if (known) return { delivery: depth <= 1 ? known[0] : 'unknown', loss: known[1] }
+    if (classification) return { delivery: depth <= 1 ? classification[0] : 'unknown', loss: classification[1] }
     error = error.cause
   }
   return { delivery: 'unknown', loss: undefined }
 }
 
-module.exports = { lossOf }
+module.exports = { classifyLoss }

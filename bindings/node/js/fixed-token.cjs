@@ -7,10 +7,10 @@ const native = require('#native')
 const { Source } = require('./api.cjs')
 const { errorFromNative, callNative } = require('./errors.cjs')
 const { checkLimit, waitFor } = require('./exchange.cjs')
-const { transportOf } = require('./network.cjs')
-const { optionsOf } = require('./options.cjs')
+const { selectTransport } = require('./network.cjs')
+const { checkOptions } = require('./options.cjs')
 const { Server, isLoopback, nativeServer } = require('./server.cjs')
-const { Tokens, nativeTokens, secondsOf } = require('./tokens.cjs')
+const { Tokens, nativeTokens, toSeconds } = require('./tokens.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
 const { NativeFixedToken } = native
@@ -18,16 +18,16 @@ const { NativeFixedToken } = native
 /** Readers of a fixed token by its origin: a string, an environment variable, a file or a function. */
 const readers = {
   text(token, end) {
-    const known = NativeFixedToken.text(token, end)
-    return (refused) => known.read(refused)
+    const tokenHandle = NativeFixedToken.text(token, end)
+    return (refused) => tokenHandle.read(refused)
   },
   env(name, end) {
-    const known = NativeFixedToken.env(name, end)
-    return (refused) => known.read(refused)
+    const tokenHandle = NativeFixedToken.env(name, end)
+    return (refused) => tokenHandle.read(refused)
   },
   file(path, end) {
-    const known = NativeFixedToken.file(path instanceof URL ? fileURLToPath(path) : path, end)
-    return (refused) => known.readFile(refused)
+    const tokenHandle = NativeFixedToken.file(path instanceof URL ? fileURLToPath(path) : path, end)
+    return (refused) => tokenHandle.readFile(refused)
   },
   callback(fetchToken, end) {
     if (typeof fetchToken !== 'function') throw new TypeError('callback must be a function')
@@ -40,7 +40,7 @@ const readers = {
   },
 }
 
-function readerOf(token, end) {
+function createReader(token, end) {
   const [[origin, value] = [], ...more] = Object.entries(typeof token === 'string' ? { text: token } : token ?? {})
   if (!Object.hasOwn(readers, origin ?? '') || more.length > 0) {
     throw new TypeError('token must be a string, or one of { env }, { file } and { callback }')
@@ -70,7 +70,7 @@ class FixedToken extends Source {
   }
 
   async #current(refused, options) {
-    const { signal, timeoutMs } = optionsOf('a call', options)
+    const { signal, timeoutMs } = checkOptions('a call', options)
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
     try {
@@ -92,9 +92,9 @@ class FixedToken extends Source {
 
 /** A source of one token that was created by hand, or is kept fresh by another program. */
 function fixedToken(token, options) {
-  const { origins = [], expiresAt, transport, network, fetch } = optionsOf('fixedToken', options)
-  const read = readerOf(token, secondsOf(expiresAt))
-  const requestTransport = { fetch: transportOf(network, fetch).apiFetch }
+  const { origins = [], expiresAt, transport, network, fetch } = checkOptions('fixedToken', options)
+  const read = createReader(token, toSeconds(expiresAt))
+  const requestTransport = { fetch: selectTransport(network, fetch).apiFetch }
   if (origins instanceof Server) return new FixedToken(read, { server: nativeServer(origins) }, requestTransport)
   return new FixedToken(read, { loopback: isLoopback(transport) }, { origins, ...requestTransport })
 }

@@ -4,17 +4,17 @@
 
 const { inspect } = require('#host')
 const native = require('#native')
-const { Client, sourceOf } = require('./client.cjs')
+const { Client, createSource } = require('./client.cjs')
 const { OAuthError, errorFromNative, callNative, methodMissingError, waitTimeoutError } = require('./errors.cjs')
 const { checkLimit } = require('./exchange.cjs')
 const { takeLease } = require('./hold.cjs')
 const { kindError } = require('./kinds.cjs')
 const { checkStore, drainKeepers } = require('./renewal.cjs')
-const { asking } = require('./operation-support.cjs')
-const { optionsOf } = require('./options.cjs')
+const { tokenRequestArguments } = require('./operation-support.cjs')
+const { checkOptions } = require('./options.cjs')
 const { paced } = require('./renewal-limits.cjs')
 const { GrantSource } = require('./source.cjs')
-const { distinguishing, endBeside, isList, addStepUp, surplusOf } = require('./step-ups.cjs')
+const { stepUpKey, endBeside, isList, addStepUp, selectSurplus } = require('./step-ups.cjs')
 const { nativeTokens } = require('./tokens.cjs')
 const { asyncDispose } = require('./value.cjs')
 
@@ -31,8 +31,8 @@ const COUNTED_EVENTS = ['renewed', 'waits', 'failed', 'suspect', 'ended', 'unsav
 const unreadable = Symbol('unreadable')
 
 /** A grant's members without the provider's own parameters, which may be secret. */
-function withoutExtra({ extra, ...facts }) {
-  return facts
+function withoutExtra({ extra, ...rest }) {
+  return rest
 }
 
 /** Groups the values of pairs by name, as options expect them. */
@@ -51,15 +51,15 @@ class Grants {
   #hooks
   #turn
   /** All sources still in memory, and those that this object keeps there, least recently used first. */
-  #known = new Map()
+  #sources = new Map()
   #held = new Map()
   #collected = new FinalizationRegistry((key) => {
-    if (this.#known.get(key)?.deref() === undefined) this.#known.delete(key)
+    if (this.#sources.get(key)?.deref() === undefined) this.#sources.delete(key)
   })
-  #counters = Object.fromEntries(COUNTED_EVENTS.map((what) => [what, 0]))
+  #counters = Object.fromEntries(COUNTED_EVENTS.map((event) => [event, 0]))
 
   constructor(client, store, options) {
-    const { reuse, leaseMs, keepAliveMs, noticeMs, capacity = 10_000, perSecond = 0, atOnce = 0, ...hooks } = optionsOf('Grants', options)
+    const { reuse, leaseMs, keepAliveMs, noticeMs, capacity = 10_000, perSecond = 0, atOnce = 0, ...hooks } = checkOptions('Grants', options)
     const { onRenewed, onEnded, onAuthorizationEnds } = hooks
     if (!(client instanceof Client)) throw kindError('client must be a Client', client)
     if (checkStore(store) === undefined) throw new TypeError('store must be given')
@@ -79,12 +79,12 @@ class Grants {
 
   /** The source of one grant: a user's, or the client's own. Callers of the same grant share it. */
   get(subject, options) {
-    const { scope, stepUp: wanted, ...others } = optionsOf('Grants.get', options)
-    const stepUp = distinguishing(wanted)
-    const request = { ...others, stepUp, scope: typeof scope?.next === 'function' ? [...scope] : scope }
-    const requestKey = callNative(() => native.requestKey(asking(request)))
+    const { scope, stepUp: requestedStepUp, ...requestOptions } = checkOptions('Grants.get', options)
+    const stepUp = stepUpKey(requestedStepUp)
+    const request = { ...requestOptions, stepUp, scope: typeof scope?.next === 'function' ? [...scope] : scope }
+    const requestKey = callNative(() => native.requestKey(tokenRequestArguments(request)))
     const key = JSON.stringify([subject ?? null, requestKey, stepUp ?? null])
-    const source = this.#known.get(key)?.deref() ?? this.#createSource(key, subject, request)
+    const source = this.#sources.get(key)?.deref() ?? this.#createSource(key, subject, request)
     this.#held.delete(key)
     this.#held.set(key, source)
     this.#evict()
@@ -94,7 +94,7 @@ class Grants {
   #createSource(key, subject, request) {
     const { onRenewed, onEnded, onAuthorizationEnds } = this.#hooks
     const grantType = subject === undefined ? 'client_credentials' : 'refresh_token'
-    const source = sourceOf(this.#client, grantType, {
+    const source = createSource(this.#client, grantType, {
       ...this.#keep,
       store: this.#store,
       subject,
@@ -102,13 +102,13 @@ class Grants {
       turn: this.#turn,
       grants: this,
       onTokens: onRenewed && ((tokens) => onRenewed(subject, tokens)),
-      onNotice: (what, { error, at }) => {
-        this.#counters[what] += 1
-        if (what === 'ended') onEnded?.(subject, error)
-        if (what === 'authorization_ends') onAuthorizationEnds?.(subject, at)
+      onNotice: (event, { error, at }) => {
+        this.#counters[event] += 1
+        if (event === 'ended') onEnded?.(subject, error)
+        if (event === 'authorization_ends') onAuthorizationEnds?.(subject, at)
       },
     })
-    this.#known.set(key, new WeakRef(source))
+    this.#sources.set(key, new WeakRef(source))
     this.#collected.register(source, key)
     return source
   }
@@ -118,28 +118,28 @@ class Grants {
     for (let attempts = 0; attempts < 2 && this.#held.size > this.#capacity; attempts += 1) {
       const [key, source] = this.#held.entries().next().value
       this.#held.delete(key)
-      if (!GrantSource.keeperOf(source).isStored) this.#held.set(key, source)
+      if (!GrantSource.getKeeper(source).isStored) this.#held.set(key, source)
     }
   }
 
   /** Stores the tokens of a new login, replacing the stored record; those of a step-up beside the ordinary ones. */
   async logIn(subject, tokens, options) {
-    const ordinary = this.get(subject, optionsOf('Grants.logIn', options))
-    const stepUp = distinguishing(nativeTokens(tokens).stepUp() ?? undefined)
+    const ordinary = this.get(subject, checkOptions('Grants.logIn', options))
+    const stepUp = stepUpKey(nativeTokens(tokens).stepUp() ?? undefined)
     if (stepUp === undefined) return ordinary.logIn(tokens)
     const failures = []
     const makeRoom = () => this.#endBeside(subject, options, (listed) => this.#surplus(subject, options, listed), failures)
     const source = this.get(subject, { ...options, stepUp })
-    const seen = await this.#versionOf(source.key)
+    const seenVersion = await this.#loadVersion(source.key)
     await addStepUp(this.#store, ordinary.key, stepUp, makeRoom)
-    await GrantSource.logInSeen(source, tokens, seen)
+    await GrantSource.logInSeen(source, tokens, seenVersion)
     await makeRoom()
     if (failures.length > 0) throw failures[0]
     return undefined
   }
 
   /** The version of a record. One that cannot be read is removed, as any login does. */
-  async #versionOf(key) {
+  async #loadVersion(key) {
     const entry = await this.#loadIfReadable(key)
     if (entry !== unreadable) return entry?.version ?? 0
     await this.#remove(key)
@@ -157,7 +157,7 @@ class Grants {
 
   /** The step-ups that make room for others: the oldest beyond the number allowed, and those that have ended or expired. */
   #surplus(subject, options, listed) {
-    return surplusOf(listed, async (stepUp) => {
+    return selectSurplus(listed, async (stepUp) => {
       const entry = await this.#loadIfReadable(this.get(subject, { ...options, stepUp }).key)
       // Without a record, another worker may be about to store it. One that cannot be read may be a grant.
       return entry !== unreadable && entry?.record ? native.isOver(entry.record) : false
@@ -190,11 +190,11 @@ class Grants {
         failures.push(error)
       }
     }
-    const one = distinguishing(options?.stepUp)
-    const isMeant = (stepUp) => one === undefined || stepUp === one
+    const onlyStepUp = stepUpKey(options?.stepUp)
+    const isSelected = (stepUp) => onlyStepUp === undefined || stepUp === onlyStepUp
     // A logout of all clears a list that cannot be read, and reports it.
-    const clear = one === undefined ? (error) => (failures.push(error), []) : undefined
-    const stepUps = () => this.#endBeside(subject, options, (listed) => listed.filter(isMeant), failures, clear)
+    const clear = onlyStepUp === undefined ? (error) => (failures.push(error), []) : undefined
+    const stepUps = () => this.#endBeside(subject, options, (listed) => listed.filter(isSelected), failures, clear)
     if (subject !== undefined) await attempt(stepUps)
     await attempt(() => this.#end(subject, options))
     // Again, for the login of a step-up that was being stored meanwhile.
@@ -202,9 +202,9 @@ class Grants {
     if (failures.length > 0) throw failures[0]
   }
 
-  /** Ends one grant, and none beside it. */
+  /** Ends one grant, and none of its step-ups. */
   async #end(subject, options) {
-    const keeper = GrantSource.keeperOf(this.get(subject, options))
+    const keeper = GrantSource.getKeeper(this.get(subject, options))
     const release = await takeLease(this.#store, keeper, MAX_WAIT, () => {})
     let failure
     try {
@@ -267,13 +267,13 @@ class Grants {
     } catch (error) {
       return { code: errorFromNative(error).code }
     }
-    const { issuer, clientId, expiresAt, refreshTokenExpiresAt, authorizationExpiresAt, stepUp, ...facts } = summary
+    const { issuer, clientId, expiresAt, refreshTokenExpiresAt, authorizationExpiresAt, stepUp, ...details } = summary
     const belongsToClient = issuer === this.#client.server.issuer && clientId === this.#client.clientId
     if (!belongsToClient) return {}
     const date = (ms) => (typeof ms === 'number' ? new Date(ms) : undefined)
     const ends = { expiresAt: date(expiresAt), refreshTokenExpiresAt: date(refreshTokenExpiresAt), authorizationExpiresAt: date(authorizationExpiresAt) }
     const required = typeof stepUp === 'string' ? { stepUp: JSON.parse(stepUp) } : {}
-    return { grant: { ...facts, ...required, ...ends } }
+    return { grant: { ...details, ...required, ...ends } }
   }
 
   /** Renews grants that have been unused for at least this time, because unused refresh tokens expire. */
@@ -287,19 +287,19 @@ class Grants {
 
   /** The renewal that keeps a grant alive, if one is due. */
   async #keepAlive(source) {
-    await this.#reload(GrantSource.keeperOf(source))
-    return GrantSource.keptAlive(source)
+    await this.#reload(GrantSource.getKeeper(source))
+    return GrantSource.keepAliveRenewal(source)
   }
 
   /** Renews the grants whose records are due in the store before this time, once each. */
   async #renewDue(before, outcome, renew) {
     const due = this.#optionalMethod('due')
-    const seen = new Set()
+    const handledKeys = new Set()
     for (;;) {
       // Records whose renewal failed are still due, and are listed first.
-      const keys = (await due(before, PAGE_SIZE + seen.size)).filter((key) => !seen.has(key))
+      const keys = (await due(before, PAGE_SIZE + handledKeys.size)).filter((key) => !handledKeys.has(key))
       if (keys.length === 0) return
-      for (const key of keys) seen.add(key)
+      for (const key of keys) handledKeys.add(key)
       for (let start = 0; start < keys.length; start += CONCURRENT_RENEWALS) {
         await Promise.all(keys.slice(start, start + CONCURRENT_RENEWALS).map((key) => this.#renewOne(key, outcome, renew)))
       }
@@ -328,7 +328,7 @@ class Grants {
 
   /** Shuts all sources down gracefully, like `source.drain`. */
   async drain(options) {
-    const keepers = new Set([...this.#known.values()].map((known) => known.deref()).filter(Boolean).map(GrantSource.keeperOf))
+    const keepers = new Set([...this.#sources.values()].map((sourceRef) => sourceRef.deref()).filter(Boolean).map(GrantSource.getKeeper))
     for (const keeper of keepers) keeper.drain()
     await drainKeepers((keeper) => keepers.has(keeper), options)
   }

@@ -11,14 +11,14 @@ const { Keeper } = require('./keeper.cjs')
 /** How often a lease that another worker holds is asked for again, in milliseconds. */
 const POLL_INTERVAL = 250
 
-/** The method of a source that holds its grant for so many milliseconds; it returns nothing if there is no grant to hold. */
+/** The method of a source that holds its grant for this many milliseconds; it returns nothing if there is no grant to hold. */
 const HOLD = Symbol('hold')
 
 /**
  * Holds the grant of a source: `{ tokens, release }`, or nothing if it has none. A source of the application's own has the
  * grant that it names.
  */
-async function holdOf(source, ms) {
+async function acquireHold(source, ms) {
   if (source[HOLD] !== undefined) return source[HOLD](ms)
   const { grant } = source
   if (grant === undefined) return undefined
@@ -47,7 +47,7 @@ function useAlone(keeper) {
  * Extends a lease again and again, until the returned function is called, which waits for the extension under way. `lost`
  * is called once another holder has it.
  */
-function extendLease(store, key, { holder, ms, every }, lost) {
+function extendLease(store, key, { holder, ms, every }, onLost) {
   let extension
   const extend = async () => {
     // A store that does not answer may do so the next time.
@@ -55,7 +55,7 @@ function extendLease(store, key, { holder, ms, every }, lost) {
     extension = undefined
     if (!(remaining > 0)) return
     clearInterval(timer)
-    lost()
+    onLost()
   }
   const timer = setInterval(() => { extension ??= extend() }, every)
   idle(timer)
@@ -69,7 +69,7 @@ function extendLease(store, key, { holder, ms, every }, lost) {
  * Takes the lease of a grant, after the renewal under way has ended, and extends it for at most so many milliseconds.
  * Returns a function that releases it.
  */
-async function takeLease(store, keeper, ms, lost) {
+async function takeLease(store, keeper, ms, onLost) {
   const { key } = keeper
   const lease = Keeper.leaseOfUse(keeper)
   const start = performance.now()
@@ -79,7 +79,7 @@ async function takeLease(store, keeper, ms, lost) {
     if (performance.now() - start > ms) throw waitTimeoutError('the grant is renewed again and again')
     await pause(Math.min(remaining, POLL_INTERVAL))
   }
-  const stop = extendLease(store, key, lease, lost)
+  const stop = extendLease(store, key, lease, onLost)
   let released
   // A lease that could not be released ends with its time.
   const release = () => (released ??= stop().then(() => store.lease(key, lease.holder, 0)).catch(() => {}))
@@ -94,7 +94,7 @@ async function takeLease(store, keeper, ms, lost) {
 /**
  * The latest tokens of a grant, which no worker renews until `release` is called, or this many milliseconds are over.
  */
-async function holdGrant(keeper, store, ms, lost) {
+async function holdGrant(keeper, store, ms, onLost) {
   if (store === undefined) {
     const { turn, end } = useAlone(keeper)
     await turn
@@ -106,7 +106,7 @@ async function holdGrant(keeper, store, ms, lost) {
     }
     return heldTokens(release, () => keeper.settledTokens())
   }
-  const release = await takeLease(store, keeper, ms, lost)
+  const release = await takeLease(store, keeper, ms, onLost)
   return heldTokens(release, async () => keeper.settledTokens((await store.load(keeper.key)) ?? undefined))
 }
 
@@ -119,4 +119,4 @@ async function heldTokens(release, read) {
   }
 }
 
-module.exports = { HOLD, extendLease, holdGrant, holdOf, takeLease, useAlone }
+module.exports = { HOLD, extendLease, holdGrant, acquireHold, takeLease, useAlone }

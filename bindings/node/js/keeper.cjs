@@ -4,14 +4,14 @@
 
 const { inspect } = require('#host')
 const native = require('#native')
-const { storeError, nativeFailureOf, callNative } = require('./errors.cjs')
-const { Exchange, momentOf, causeText } = require('./exchange.cjs')
-const { Tokens, nativeTokens, toldTokens, tokensOf } = require('./tokens.cjs')
+const { storeError, getNativeFailure, callNative } = require('./errors.cjs')
+const { Exchange, readMoment, causeText } = require('./exchange.cjs')
+const { Tokens, nativeTokens, tokensFromTexts, toTokens } = require('./tokens.cjs')
 
-const request = (known, at, refused, held) => known.ask(at, refused, held)
-const requestAlone = (known, at, refused, held) => known.askAlone(at, refused, held)
+const request = (handle, at, refused, held) => handle.ask(at, refused, held)
+const requestAlone = (handle, at, refused, held) => handle.askAlone(at, refused, held)
 
-const dateOf = (ms) => (typeof ms === 'number' ? new Date(ms) : undefined)
+const toDate = (ms) => (typeof ms === 'number' ? new Date(ms) : undefined)
 
 /** A task for the driver of a renewal. `console.log` does not show the record. */
 class Task {
@@ -21,36 +21,36 @@ class Task {
 
   [inspect.custom](depth, options) {
     const { kind, ms, version } = this
-    const shown = Object.entries({ kind, ms, version }).filter(([, value]) => value !== undefined)
-    return `Task ${inspect(Object.fromEntries(shown), options)}`
+    const visible = Object.entries({ kind, ms, version }).filter(([, value]) => value !== undefined)
+    return `Task ${inspect(Object.fromEntries(visible), options)}`
   }
 }
 
 /** One grant, kept fresh by your own driver. It opens no socket and calls no store. */
 class Keeper {
-  #known
+  #handle
   #moment
   #assertion
   #latest
 
-  constructor(known, moment, assertion) {
-    if (!(known instanceof native.NativeKeeper)) throw new TypeError('a Keeper must be created with client.keeper')
-    this.#known = known
+  constructor(handle, moment, assertion) {
+    if (!(handle instanceof native.NativeKeeper)) throw new TypeError('a Keeper must be created with client.keeper')
+    this.#handle = handle
     this.#moment = moment
     this.#assertion = assertion
   }
 
-  get key() { return this.#known.key }
-  get isStored() { return this.#known.isStored }
-  get isSavingLogin() { return this.#known.isSavingLogin }
-  get tokens() { return this.#sameTokens(this.#known.tokens) }
+  get key() { return this.#handle.key }
+  get isStored() { return this.#handle.isStored }
+  get isSavingLogin() { return this.#handle.isSavingLogin }
+  get tokens() { return this.#sameTokens(this.#handle.tokens) }
 
   /** The state of the grant: `good`, `suspect` or `ended`. */
-  get standing() { return this.#known.standing }
+  get standing() { return this.#handle.standing }
 
   /** The error of the last renewal, if it failed. */
   get lastError() {
-    const failure = this.#known.lastError
+    const failure = this.#handle.lastError
     return failure ? storeError(failure) : undefined
   }
 
@@ -67,107 +67,107 @@ class Keeper {
   #decide(request, refused) {
     const refusedTokens = refused === undefined ? undefined : nativeTokens(refused)
     const held = this.#latest && nativeTokens(this.#latest)
-    const at = momentOf(this.#moment)
-    const { kind, held: isHeld, tokens, exchange } = callNative(() => request(this.#known, at, refusedTokens, held))
+    const at = readMoment(this.#moment)
+    const { kind, held: isHeld, tokens, exchange } = callNative(() => request(this.#handle, at, refusedTokens, held))
     const turn = { kind, tokens: isHeld ? this.#latest : this.#sameTokens(tokens) }
     if (exchange) turn.renewal = this.#renewal(exchange)
     return turn
   }
 
   #renewal(exchange) {
-    return new Exchange(exchange, ({ tokens }) => (this.#latest = toldTokens(tokens)), this.#moment, this.#assertion)
+    return new Exchange(exchange, ({ tokens }) => (this.#latest = tokensFromTexts(tokens)), this.#moment, this.#assertion)
   }
 
-  refuse(tokens) { this.#known.refuse(nativeTokens(tokens)) }
+  refuse(tokens) { this.#handle.refuse(nativeTokens(tokens)) }
 
   replace(tokens) {
-    const taken = nativeTokens(tokens)
-    const at = momentOf(this.#moment)
-    callNative(() => this.#known.replace(at, taken))
+    const tokensHandle = nativeTokens(tokens)
+    const at = readMoment(this.#moment)
+    callNative(() => this.#handle.replace(at, tokensHandle))
   }
 
   /** Replaces the tokens with those of a new login, unless the record was removed after it was read at this version. */
-  static replaceSeen(keeper, tokens, seen) {
-    const taken = nativeTokens(tokens)
-    const at = momentOf(keeper.#moment)
-    callNative(() => keeper.#known.replaceSeen(at, taken, seen))
+  static replaceSeen(keeper, tokens, seenVersion) {
+    const tokensHandle = nativeTokens(tokens)
+    const at = readMoment(keeper.#moment)
+    callNative(() => keeper.#handle.replaceSeen(at, tokensHandle, seenVersion))
   }
 
   /** The lease of a use of the refresh token outside a renewal: `{ holder, ms, every }`. */
   static leaseOfUse(keeper) {
     if (!(keeper instanceof Keeper)) throw new TypeError('keeper must be a Keeper')
-    return keeper.#known.leaseOfUse(crypto.randomUUID().replaceAll('-', ''))
+    return keeper.#handle.leaseOfUse(crypto.randomUUID().replaceAll('-', ''))
   }
 
   learn(entry) {
     if (typeof entry !== 'object' || entry === null) throw new TypeError('entry must be { version, record }')
     const { version, record } = entry
-    const at = momentOf(this.#moment)
-    callNative(() => this.#known.learn(at, version, record))
+    const at = readMoment(this.#moment)
+    callNative(() => this.#handle.learn(at, version, record))
   }
 
   /** The tokens of this entry, or without one the known tokens, where the lease is held. */
   settledTokens(entry) {
     const { version, record } = entry?.record ? entry : {}
-    return new Tokens(callNative(() => this.#known.settledTokens(version, record)))
+    return new Tokens(callNative(() => this.#handle.settledTokens(version, record)))
   }
 
   /** The lease to extend while an exchange runs: `{ holder, ms, every }`. */
-  get leaseExtension() { return this.#known.leaseExtension() ?? undefined }
+  get leaseExtension() { return this.#handle.leaseExtension() ?? undefined }
 
   /** The milliseconds until the next attempt to store unsaved tokens. */
-  get retryAfter() { return this.#known.retryAfter(momentOf(this.#moment)) ?? undefined }
+  get retryAfter() { return this.#handle.retryAfter(readMoment(this.#moment)) ?? undefined }
 
   /** The milliseconds until `upkeep` is due. */
-  get upkeepAfter() { return this.#known.upkeepAfter(momentOf(this.#moment)) ?? undefined }
+  get upkeepAfter() { return this.#handle.upkeepAfter(readMoment(this.#moment)) ?? undefined }
 
   /** The upkeep that is due without a caller: `'renew'`, or the end of the user's authorization. */
   upkeep() {
-    const upkeep = this.#known.upkeep(momentOf(this.#moment)) ?? undefined
+    const upkeep = this.#handle.upkeep(readMoment(this.#moment)) ?? undefined
     if (upkeep === undefined) return undefined
     return typeof upkeep.ends === 'number' ? new Date(upkeep.ends) : 'renew'
   }
 
   /** The upkeep of a grant that is not shared, whose renewal is one exchange. */
   upkeepAlone() {
-    const upkeep = this.#known.upkeepAlone(momentOf(this.#moment)) ?? undefined
+    const upkeep = this.#handle.upkeepAlone(readMoment(this.#moment)) ?? undefined
     if (upkeep === undefined || typeof upkeep.ends === 'number') return upkeep && { ends: new Date(upkeep.ends) }
     return { renewal: this.#renewal(upkeep.exchange) }
   }
 
   /** Whether there are unsaved tokens; if so, call `begin`. */
-  saveAgain() { return this.#known.saveAgain() }
+  saveAgain() { return this.#handle.saveAgain() }
 
   /** From now on, begins no renewal. */
-  drain() { this.#known.drain() }
+  drain() { this.#handle.drain() }
 
-  abandon() { this.#known.abandon(momentOf(this.#moment)) }
+  abandon() { this.#handle.abandon(readMoment(this.#moment)) }
 
-  begin() { return this.#step((known, at) => known.begin(at)) }
+  begin() { return this.#step((handle, at) => handle.begin(at)) }
 
   loaded(entry) {
     const { version, record } = entry ?? {}
-    return this.#step((known, at) => known.loaded(at, version, record))
+    return this.#step((handle, at) => handle.loaded(at, version, record))
   }
 
-  leased(ms) { return this.#step((known, at) => known.leased(at, ms ?? 0)) }
-  saved(version) { return this.#step((known, at) => known.saved(at, version ?? undefined)) }
-  completed() { return this.#step((known, at) => known.completed(at)) }
-  elapsed() { return this.#step((known, at) => known.elapsed(at)) }
+  leased(ms) { return this.#step((handle, at) => handle.leased(at, ms ?? 0)) }
+  saved(version) { return this.#step((handle, at) => handle.saved(at, version ?? undefined)) }
+  completed() { return this.#step((handle, at) => handle.completed(at)) }
+  elapsed() { return this.#step((handle, at) => handle.elapsed(at)) }
 
   /** Reports that the store failed. Its error may contain an address with a password, so it is not the `cause`. */
   failed(reason) {
-    const failure = nativeFailureOf(reason)
-    return this.#step((known, at) => (failure ? known.failedWith(at, failure) : known.failed(at, causeText(reason))))
+    const failure = getNativeFailure(reason)
+    return this.#step((handle, at) => (failure ? handle.failedWith(at, failure) : handle.failed(at, causeText(reason))))
   }
 
-  #step(answer) {
-    const at = momentOf(this.#moment)
-    const { kind, holder, ms, record, version, due, until, exchange, tokens } = callNative(() => answer(this.#known, at))
+  #step(input) {
+    const at = readMoment(this.#moment)
+    const { kind, holder, ms, record, version, due, until, exchange, tokens } = callNative(() => input(this.#handle, at))
     switch (kind) {
       case 'lease': return new Task({ kind, holder, ms })
-      case 'save': return new Task({ kind, record, version, due: dateOf(due), until: dateOf(until) })
-      case 'run': return new Task({ kind, exchange: new Exchange(exchange, tokensOf, this.#moment, this.#assertion) })
+      case 'save': return new Task({ kind, record, version, due: toDate(due), until: toDate(until) })
+      case 'run': return new Task({ kind, exchange: new Exchange(exchange, toTokens, this.#moment, this.#assertion) })
       case 'wait': return new Task({ kind, ms })
       case 'over': return new Task({ kind, tokens: this.#sameTokens(tokens) })
       default: return new Task({ kind })
@@ -175,10 +175,10 @@ class Keeper {
   }
 
   /** Wraps tokens of the addon; for the newest tokens it always returns the same object. */
-  #sameTokens(known) {
-    if (known === undefined || known === null) return undefined
-    if (this.#latest && nativeTokens(this.#latest).isSame(known)) return this.#latest
-    return (this.#latest = new Tokens(known))
+  #sameTokens(tokensHandle) {
+    if (tokensHandle === undefined || tokensHandle === null) return undefined
+    if (this.#latest && nativeTokens(this.#latest).isSame(tokensHandle)) return this.#latest
+    return (this.#latest = new Tokens(tokensHandle))
   }
 
   [inspect.custom]() {

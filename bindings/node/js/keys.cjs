@@ -7,8 +7,8 @@ const native = require('#native')
 const { errorFromNative, callNative } = require('./errors.cjs')
 const { keyServiceCallbacks } = require('./callbacks.cjs')
 const { kindError } = require('./kinds.cjs')
-const { optionsOf } = require('./options.cjs')
-const { pathOf } = require('./paths.cjs')
+const { checkOptions } = require('./options.cjs')
+const { toPath } = require('./paths.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
 const natives = new WeakMap()
@@ -21,12 +21,12 @@ class SealingKey {
 
   /** The key in the system's keyring for this service and name, created on first use. */
   static async fromKeyring(folder, options) {
-    const { service = 'oauth-core', name = 'seal' } = optionsOf('SealingKey.fromKeyring', options)
-    const path = pathOf(folder)
+    const { service = 'oauth-core', name = 'seal' } = checkOptions('SealingKey.fromKeyring', options)
+    const path = toPath(folder)
     try {
-      const known = await native.keyOfKeyring(path, String(service), String(name))
+      const keyHandle = await native.keyOfKeyring(path, String(service), String(name))
       const key = Object.create(SealingKey.prototype)
-      natives.set(key, known)
+      natives.set(key, keyHandle)
       return key
     } catch (error) {
       throw errorFromNative(error)
@@ -44,8 +44,8 @@ class SealingKey {
 
 /** The addon's object for a key. */
 function nativeKey(key) {
-  const known = natives.get(key)
-  if (known !== undefined) return known
+  const keyHandle = natives.get(key)
+  if (keyHandle !== undefined) return keyHandle
   if (typeof key !== 'string' && !(key instanceof Uint8Array)) throw kindError('a key must be a Uint8Array, a string or a SealingKey', key)
   return callNative(() => native.NativeKey.of(checkUnicode(key, 'key')))
 }

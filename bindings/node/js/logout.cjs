@@ -5,12 +5,12 @@
 const { inspect } = require('#host')
 const native = require('#native')
 const { callNative } = require('./errors.cjs')
-const { optionsOf } = require('./options.cjs')
+const { checkOptions } = require('./options.cjs')
 const { checkText, textOrUrl } = require('./paths.cjs')
 
 /** The parameters of an end session request, as the native half expects them. */
-function endSessionOf(what, options) {
-  const { idTokenHint, logoutHint, postLogoutRedirectUri, state, uiLocales } = optionsOf(what, options)
+function endSessionParameters(call, options) {
+  const { idTokenHint, logoutHint, postLogoutRedirectUri, state, uiLocales } = checkOptions(call, options)
   const uri = postLogoutRedirectUri === undefined ? undefined : String(postLogoutRedirectUri)
   return { idTokenHint, logoutHint, postLogoutRedirectUri: uri, state, uiLocales }
 }
@@ -18,7 +18,7 @@ function endSessionOf(what, options) {
 /** The end session request as an HTML form. `console.log` does not show its fields. */
 class LogoutForm {
   constructor(client, options) {
-    const { action, fields, html, contentSecurityPolicy } = callNative(() => client.endSessionForm(endSessionOf('endSessionForm', options)))
+    const { action, fields, html, contentSecurityPolicy } = callNative(() => client.endSessionForm(endSessionParameters('endSessionForm', options)))
     this.action = action
     const hidden = { fields: Object.freeze(Object.fromEntries(fields)), html }
     for (const [name, value] of Object.entries(hidden)) Object.defineProperty(this, name, { value, enumerable: false })
@@ -33,7 +33,7 @@ class LogoutForm {
 
 /** Checks the `state` with which the user returns from a logout. */
 function checkLogoutReturn(url, options) {
-  const { state } = optionsOf('checkLogoutReturn', options)
+  const { state } = checkOptions('checkLogoutReturn', options)
   callNative(() => native.checkLogoutReturn(textOrUrl(url, 'url'), checkText(state, 'state')))
 }
 
@@ -48,9 +48,9 @@ class FrontChannelLogout {
 
   /** Whether it ends the session of the browser that sent it. */
   ends(session) {
-    const { issuer, sid } = optionsOf('FrontChannelLogout.ends', session)
+    const { issuer, sid } = checkOptions('FrontChannelLogout.ends', session)
     return this.#native.ends(checkText(issuer, 'issuer'), sid === undefined ? undefined : checkText(sid, 'sid'))
   }
 }
 
-module.exports = { FrontChannelLogout, LogoutForm, checkLogoutReturn, endSessionOf }
+module.exports = { FrontChannelLogout, LogoutForm, checkLogoutReturn, endSessionParameters }

@@ -7,23 +7,23 @@ const { platform, targets } = require('./platform.cjs')
 
 /** The error of a failed import. `OAuthError` does not exist yet, so it only has the same `code` and `advice`. */
 class UnsupportedPlatform extends Error {
-  constructor(here, cause) {
-    const todo = Object.hasOwn(targets, here)
-      ? `oauth-core-${here} is not installed: reinstall oauth-core on this platform, with optional dependencies, ` +
+  constructor(platformKey, cause) {
+    const todo = Object.hasOwn(targets, platformKey)
+      ? `oauth-core-${platformKey} is not installed: reinstall oauth-core on this platform, with optional dependencies, ` +
         `or configure your bundler to copy that package or keep it external`
       : `it is not built for this platform, only for ${Object.keys(targets).join(', ')}`
-    super(`oauth-core needs its native half for ${here}: ${todo}`, { cause })
+    super(`oauth-core needs its native half for ${platformKey}: ${todo}`, { cause })
     this.code = 'misuse.setup'
     this.advice = 'give_up'
-    this.platform = here
+    this.platform = platformKey
   }
 }
 Object.defineProperty(UnsupportedPlatform.prototype, 'name', { value: 'UnsupportedPlatform' })
 
 // Bundlers find literal names only, and tolerate a missing package only directly inside a `try`.
-function installed(here) {
+function installed(platformKey) {
   try {
-    switch (here) {
+    switch (platformKey) {
       case 'darwin-arm64': return require('oauth-core-darwin-arm64')
       case 'darwin-x64': return require('oauth-core-darwin-x64')
       case 'linux-arm64-gnu': return require('oauth-core-linux-arm64-gnu')
@@ -32,7 +32,7 @@ function installed(here) {
       case 'linux-x64-musl': return require('oauth-core-linux-x64-musl')
       case 'win32-arm64-msvc': return require('oauth-core-win32-arm64-msvc')
       case 'win32-x64-msvc': return require('oauth-core-win32-x64-msvc')
-      default: throw new Error(`unknown platform ${here}`)
+      default: throw new Error(`unknown platform ${platformKey}`)
     }
   } catch (error) {
     return { failure: error }
@@ -40,24 +40,24 @@ function installed(here) {
 }
 
 // Not `require`: a bundler would search for the file, which the published package lacks.
-function builtInCheckout(here) {
+function builtInCheckout(platformKey) {
   const half = { exports: {} }
   try {
-    process.dlopen(half, join(__dirname, `../native/oauth-core.${here}.node`))
+    process.dlopen(half, join(__dirname, `../native/oauth-core.${platformKey}.node`))
     return half.exports
   } catch (error) {
     return { failure: error }
   }
 }
 
-function load(here) {
+function load(platformKey) {
   const failures = []
   for (const found of [builtInCheckout, installed]) {
-    const half = found(here)
+    const half = found(platformKey)
     if (!half.failure) return half
     failures.push(half.failure)
   }
-  throw new UnsupportedPlatform(here, new AggregateError(failures))
+  throw new UnsupportedPlatform(platformKey, new AggregateError(failures))
 }
 
 module.exports = load(platform())

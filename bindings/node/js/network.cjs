@@ -7,7 +7,7 @@ const native = require('#native')
 const { errorFromNative, callNative } = require('./errors.cjs')
 const { checkLimit, sendOver } = require('./exchange.cjs')
 const { kindError } = require('./kinds.cjs')
-const { optionsOf } = require('./options.cjs')
+const { checkOptions } = require('./options.cjs')
 const { checkInput } = require('./paths.cjs')
 
 const natives = new WeakMap()
@@ -15,13 +15,13 @@ const natives = new WeakMap()
 /** The native half of a network. */
 function nativeNetwork(network) {
   if (network === undefined) return undefined
-  const known = natives.get(network)
-  if (known === undefined) throw kindError('network must be a Network', network)
-  return known
+  const handle = natives.get(network)
+  if (handle === undefined) throw kindError('network must be a Network', network)
+  return handle
 }
 
 /** The transport of a client or of an API: a network, a `fetch`, a `send`, or none of them. */
-function transportOf(network, fetch, send) {
+function selectTransport(network, fetch, send) {
   for (const [name, value] of Object.entries({ fetch, send })) {
     if (value !== undefined && typeof value !== 'function') throw new TypeError(`${name} must be a function`)
   }
@@ -37,13 +37,13 @@ const pem = (source) => (source instanceof URL ? fileURLToPath(source) : source)
 
 /** The network settings of requests: certificates, proxy and limits. */
 class Network {
-  #known
+  #handle
 
   constructor(options) {
     const {
       ca, onlyCa, clientCertificate, clientKey, proxy, connectTimeoutMs, timeoutMs, userAgent, inFlightPerOrigin, addresses,
-    } = optionsOf('Network', options)
-    this.#known = callNative(() => new native.NativeNetwork({
+    } = checkOptions('Network', options)
+    this.#handle = callNative(() => new native.NativeNetwork({
       ca: pem(ca),
       onlyCa: pem(onlyCa),
       clientCertificate: pem(clientCertificate),
@@ -55,7 +55,7 @@ class Network {
       inFlightPerOrigin,
       addresses,
     }))
-    natives.set(this, this.#known)
+    natives.set(this, this.#handle)
     // Bound, because it is passed on as a plain function, like the global `fetch`.
     Object.defineProperty(this, 'fetch', { value: (input, init) => this.#fetch(input, init) })
   }
@@ -66,7 +66,7 @@ class Network {
     const body = request.body === null ? undefined : new Uint8Array(await request.arrayBuffer())
     const { signal } = request
     signal.throwIfAborted()
-    const call = callNative(() => this.#known.request(request.method, request.url, [...request.headers], body))
+    const call = callNative(() => this.#handle.request(request.method, request.url, [...request.headers], body))
     const cancel = () => call.cancel()
     const stopListening = () => signal.removeEventListener('abort', cancel)
     const failed = (error) => {
@@ -106,4 +106,4 @@ class Network {
   }
 }
 
-module.exports = { Network, transportOf, nativeNetwork }
+module.exports = { Network, selectTransport, nativeNetwork }

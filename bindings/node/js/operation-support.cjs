@@ -6,8 +6,8 @@
 const native = require('#native')
 const { callNative } = require('./errors.cjs')
 const { Exchange } = require('./exchange.cjs')
-const { refuseUnknown, optionsOf } = require('./options.cjs')
-const { PendingAuthorization, Tokens, nativeTokens, tokensOf } = require('./tokens.cjs')
+const { refuseUnknown, checkOptions } = require('./options.cjs')
+const { PendingAuthorization, Tokens, nativeTokens, toTokens } = require('./tokens.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
 /** The keys of two methods of a client: one runs an operation to completion, the other returns its exchange. */
@@ -16,8 +16,8 @@ const begin = Symbol('begin')
 
 /** Converters from the native half's final step to the value returned to the caller. */
 const nothing = () => undefined
-const authorizationOf = (raw) => authorization(raw.authorization)
-const recordOf = (Class) => (raw) => Class.of(JSON.parse(raw.members))
+const toAuthorization = (raw) => authorization(raw.authorization)
+const recordConverter = (Class) => (raw) => Class.of(JSON.parse(raw.members))
 
 /** The URL to send the user to, and the pending flow to store until the callback. */
 function authorization({ url, flow, expiresIn, requestObject, warnings }) {
@@ -45,25 +45,25 @@ function inOrder({ names, json = [] }, args = {}) {
     throw new TypeError(`the arguments must be one object: ${names.join(', ')}`)
   }
   refuseUnknown(names, args, 'argument')
-  const given = []
+  const positional = []
   for (let at = 0; at < names.length; at += 1) {
     const value = args[names[at]]
     // Trailing arguments that were omitted are not passed.
-    if (value !== undefined) given[at] = json.includes(names[at]) ? JSON.stringify(value) : plain(checkUnicode(value, names[at]))
+    if (value !== undefined) positional[at] = json.includes(names[at]) ? JSON.stringify(value) : plain(checkUnicode(value, names[at]))
   }
   // Fills the holes with undefined: reading a hole would consult the prototype.
-  return Array.from(given)
+  return Array.from(positional)
 }
 
 /** Begins an operation as an exchange. */
-function exchangeOf(known, operation, args, options, assertion) {
-  const { moment } = optionsOf('an exchange', options)
-  const given = inOrder(operation, args)
-  return new Exchange(callNative(() => known.begin(operation.number, given)), operation.finish, moment, assertion)
+function beginExchange(clientHandle, operation, args, options, assertion) {
+  const { moment } = checkOptions('an exchange', options)
+  const positional = inOrder(operation, args)
+  return new Exchange(callNative(() => clientHandle.begin(operation.number, positional)), operation.finish, moment, assertion)
 }
 
 /** The parameters of a token request, in the order of the native half. */
-function asking({ scope, resource, audience, extra, authorizationDetails }) {
+function tokenRequestArguments({ scope, resource, audience, extra, authorizationDetails }) {
   const details = authorizationDetails === undefined ? undefined : JSON.stringify(authorizationDetails)
   return [...[scope, resource, audience, extra].map(plain), details]
 }
@@ -80,5 +80,5 @@ function agree(fingerprint) {
 }
 
 module.exports = {
-  agree, asking, authorization, authorizationOf, begin, exchangeOf, inOrder, nothing, perform, recordOf, tokensOf,
+  agree, tokenRequestArguments, authorization, toAuthorization, begin, beginExchange, inOrder, nothing, perform, recordConverter, toTokens,
 }

@@ -13,11 +13,11 @@ export type Push = 'where_required' | 'always'
 
 export type TokenDeliveryMode = 'poll' | 'ping' | 'push'
 
-export type Repeat = 'refused' | 'allowed'
+export type DuplicatePolicy = 'refused' | 'allowed'
 
 export type AccessTokenProfile = 'rfc9068' | 'keycloak' | 'entra' | 'auth0' | 'okta' | 'cognito' | 'jwt'
 
-export type Replay = 'process' | 'caller'
+export type ReplayProtection = 'process' | 'caller'
 
 export type UnexpectedNonce = 'reject' | 'ignore'
 
@@ -218,7 +218,7 @@ export interface BackchannelAuthenticationArguments {
   /** The registered delivery mode of this client: `poll` by default. */
   tokenDeliveryMode?: TokenDeliveryMode | undefined
   /** Whether the same request may be repeated while it is pending: `refused` by default, or `allowed`. */
-  repeat?: Repeat | undefined
+  repeat?: DuplicatePolicy | undefined
   /** The scope to request. */
   scope?: Scope | undefined
   /** The resources the tokens are for, as absolute URIs (RFC 8707). */
@@ -486,7 +486,7 @@ export interface VerifyApiRequestArguments {
    * Where received DPoP proofs are remembered against replay: "process", in this client, by default, or "caller": then
    * refuse a request whose `dpopReplayKey` is in your store, and keep it there until `dpopForgetAt`.
    */
-  dpopReplay?: Replay | undefined
+  dpopReplay?: ReplayProtection | undefined
   /**
    * The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their audience distinguishes
    * from ID tokens of the same server: it must identify an API, and never be a client's id.
@@ -551,7 +551,7 @@ export interface VerifyLogoutTokenArguments {
    * Where received tokens are remembered against replay: "process", in this client, by default, or "caller": then
    * refuse a token whose issuer and jti are in your store, and keep them until forget_at.
    */
-  replay?: Replay | undefined
+  replay?: ReplayProtection | undefined
   /** Accepts a token without exp, from servers older than that rule, if it was issued at most this many seconds ago. */
   maxAgeWithoutExpiry?: number | undefined
 }

@@ -107,12 +107,12 @@ const OPTIONS = {
 const API_ONLY = API.filter((name) => !['onRateLimit', 'longestWaitMs'].includes(name))
 
 /** The Levenshtein distance between two names. */
-function editDistance(one, other) {
-  let row = Array.from({ length: other.length + 1 }, (_, at) => at)
-  for (const [at, letter] of [...one].entries()) {
+function editDistance(a, b) {
+  let row = Array.from({ length: b.length + 1 }, (_, at) => at)
+  for (const [at, letter] of [...a].entries()) {
     const next = [at + 1]
-    for (const [column, wanted] of [...other].entries()) {
-      next.push(Math.min(next[column] + 1, row[column + 1] + 1, row[column] + (letter === wanted ? 0 : 1)))
+    for (const [column, otherLetter] of [...b].entries()) {
+      next.push(Math.min(next[column] + 1, row[column + 1] + 1, row[column] + (letter === otherLetter ? 0 : 1)))
     }
     row = next
   }
@@ -122,28 +122,28 @@ function editDistance(one, other) {
 /** The known name that is closest to a misspelt one, if any is close enough. */
 function nearestName(name, names) {
   const [[best, steps] = []] = names
-    .map((known) => [known, editDistance(name.slice(0, 64).toLowerCase(), known.toLowerCase())])
-    .sort(([, one], [, other]) => one - other)
+    .map((candidate) => [candidate, editDistance(name.slice(0, 64).toLowerCase(), candidate.toLowerCase())])
+    .sort(([, a], [, b]) => a - b)
   return steps <= Math.max(2, Math.floor(name.length / 3)) ? best : undefined
 }
 
 /** Throws for unknown names; `what` says in the message what they name. */
-function refuseUnknown(names, given, what = 'option') {
-  const unknown = Object.keys(given).find((name) => !names.includes(name))
-  if (unknown === undefined) return given
-  const meant = nearestName(unknown, names)
-  const instead = meant === undefined ? `there ${names.length > 1 ? 'are' : 'is'} ${names.join(', ')}` : `perhaps ${meant}`
-  throw new TypeError(`${unknown.slice(0, 64)}: there is no such ${what}; ${instead}`)
+function refuseUnknown(names, options, kind = 'option') {
+  const unknown = Object.keys(options).find((name) => !names.includes(name))
+  if (unknown === undefined) return options
+  const suggestion = nearestName(unknown, names)
+  const instead = suggestion === undefined ? `there ${names.length > 1 ? 'are' : 'is'} ${names.join(', ')}` : `perhaps ${suggestion}`
+  throw new TypeError(`${unknown.slice(0, 64)}: there is no such ${kind}; ${instead}`)
 }
 
 /** Returns the given options unchanged, after checking that this call accepts them. */
-function optionsOf(call, given = {}) {
+function checkOptions(call, input = {}) {
   const names = OPTIONS[call]
-  const isObject = typeof given === 'object' && given !== null && !Array.isArray(given) && !ArrayBuffer.isView(given)
+  const isObject = typeof input === 'object' && input !== null && !Array.isArray(input) && !ArrayBuffer.isView(input)
   if (!isObject) throw new TypeError(`the options of ${call} must be an object with these members: ${names.join(', ')}`)
-  refuseUnknown(names, given)
-  for (const [name, value] of Object.entries(given)) checkValue(name, value)
-  return given
+  refuseUnknown(names, input)
+  for (const [name, value] of Object.entries(input)) checkValue(name, value)
+  return input
 }
 
 /** Options that must be lists. A string is refused: it would be iterated by character. */
@@ -168,22 +168,22 @@ function checkSignal(signal) {
 }
 
 /** Splits the options of one request: those of this package, and the rest, which is passed to `fetch`. */
-function initOf({ onRateLimit, longestWaitMs, ...others } = {}) {
-  for (const name of Object.keys(others)) {
+function splitInit({ onRateLimit, longestWaitMs, ...fetchInit } = {}) {
+  for (const name of Object.keys(fetchInit)) {
     if (API_ONLY.includes(name)) throw new TypeError(`${name}: there is no such option of a single request; pass it to api()`)
-    const meant = ['onRateLimit', 'longestWaitMs'].find((known) => editDistance(name.toLowerCase(), known.toLowerCase()) <= 2)
-    if (meant !== undefined) throw new TypeError(`${name}: there is no such option; perhaps ${meant}`)
+    const suggestion = ['onRateLimit', 'longestWaitMs'].find((candidate) => editDistance(name.toLowerCase(), candidate.toLowerCase()) <= 2)
+    if (suggestion !== undefined) throw new TypeError(`${name}: there is no such option; perhaps ${suggestion}`)
   }
-  return { onRateLimit, longestWaitMs, others }
+  return { onRateLimit, longestWaitMs, others: fetchInit }
 }
 
 /** The strings of a list option, if it is given. A single string is refused: it would be iterated by character. */
-function textsOf(name, given) {
-  if (given === undefined) return undefined
-  if (typeof given === 'string' || typeof given?.[Symbol.iterator] !== 'function') {
+function toStrings(name, value) {
+  if (value === undefined) return undefined
+  if (typeof value === 'string' || typeof value?.[Symbol.iterator] !== 'function') {
     throw new TypeError(`${name} must be a list, not a string`)
   }
-  return [...given].map(String)
+  return [...value].map(String)
 }
 
-module.exports = { OPTIONS, checkSignal, initOf, refuseUnknown, optionsOf, textsOf }
+module.exports = { OPTIONS, checkSignal, splitInit, refuseUnknown, checkOptions, toStrings }

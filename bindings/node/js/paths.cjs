@@ -5,7 +5,7 @@
 const { checkUnicode } = require('./unicode.cjs')
 
 /** A path, as a string or a file URL. */
-function pathOf(path) {
+function toPath(path) {
   const { fileURLToPath } = require('#host')
   const text = path instanceof URL ? fileURLToPath(path) : path
   if (typeof text !== 'string') throw new TypeError('path must be a string or a file URL')
@@ -32,4 +32,4 @@ function checkInput(input) {
   return input
 }
 
-module.exports = { checkInput, checkText, pathOf, textOrUrl }
+module.exports = { checkInput, checkText, toPath, textOrUrl }

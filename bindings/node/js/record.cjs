@@ -3,7 +3,7 @@
 // `Record`: the base class of results. They are frozen, and do not show secrets or personal data.
 
 const { inspect } = require('#host')
-const { dateOf, refuseClones } = require('./value.cjs')
+const { toDate, refuseClones } = require('./value.cjs')
 
 /** A result with immutable members. Secret members are non-enumerable: they can be read by name, but are not iterated. */
 class Record {
@@ -13,10 +13,10 @@ class Record {
   /** A record from the values of the native half, in the order of the members. */
   static of(values) {
     const record = Object.create(this.prototype)
-    const { names, kinds, isSecret } = planOf(this)
+    const { names, kinds, isSecret } = getPlan(this)
     // For speed: assigning a member takes a fifth of the time of defining it, and tokens are verified by the thousand.
     for (let at = 0; at < names.length; at += 1) {
-      const value = valueOf(values[at], kinds[at])
+      const value = convertMember(values[at], kinds[at])
       if (kinds[at] === 'secret') Object.defineProperty(record, names[at], { value, enumerable: false })
       else record[names[at]] = value
     }
@@ -31,26 +31,26 @@ class Record {
   /** The members that may be shown. */
   toJSON() {
     const kinds = Object.entries(this.constructor.members)
-    const shown = ([name, kind]) => [name, kind === 'secret' && this[name] !== undefined ? '[redacted]' : this[name]]
-    return Object.fromEntries(kinds.map(shown))
+    const redact = ([name, kind]) => [name, kind === 'secret' && this[name] !== undefined ? '[redacted]' : this[name]]
+    return Object.fromEntries(kinds.map(redact))
   }
 
   [inspect.custom](depth, options) {
     const present = Object.entries(this.toJSON()).filter(([, value]) => value !== undefined)
     const { members } = this.constructor
-    const shown = present.map(([name, value]) => [name, members[name] === 'personal' ? '[personal]' : namesOf(value)])
-    return `${this.constructor.name} ${inspect(Object.fromEntries(shown), options)}`
+    const visible = present.map(([name, value]) => [name, members[name] === 'personal' ? '[personal]' : summarize(value)])
+    return `${this.constructor.name} ${inspect(Object.fromEntries(visible), options)}`
   }
 }
 
 /** Only the names of members that the server chose: their values are mostly personal data. */
-const namesOf = (value) => {
+const summarize = (value) => {
   const isPlain = Object.prototype.toString.call(value) === '[object Object]' && !(value instanceof Record)
   return isPlain ? new Set(Object.keys(value)) : value
 }
 
 /** The members of a class of records, computed once. */
-function planOf(Class) {
+function getPlan(Class) {
   let plan = plans.get(Class)
   if (plan === undefined) {
     const kinds = Object.values(Class.members)
@@ -63,9 +63,9 @@ function planOf(Class) {
 const plans = new Map()
 
 /** Converts a value of the native half to that of a member. */
-function valueOf(raw, kind) {
+function convertMember(raw, kind) {
   if (raw === null || raw === undefined) return undefined
-  if (kind === 'time') return dateOf(raw)
+  if (kind === 'time') return toDate(raw)
   if (typeof kind === 'function') return kind.of(raw)
   return typeof raw === 'object' ? deepFreeze(raw) : raw
 }

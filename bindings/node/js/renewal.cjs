@@ -6,7 +6,7 @@ const { channel: channelOf, idle } = require('#host')
 const { checkLimit, pause, run, waitFor } = require('./exchange.cjs')
 const { extendLease, useAlone } = require('./hold.cjs')
 const { kindError } = require('./kinds.cjs')
-const { optionsOf } = require('./options.cjs')
+const { checkOptions } = require('./options.cjs')
 
 /** The longest time that a store call may take, in milliseconds. */
 const MAX_WAIT = 30_000
@@ -76,9 +76,9 @@ function scheduleUpkeep(keeper, job) {
   clearTimeout(alarms.get(keeper))
   const ms = keeper.upkeepAfter
   if (ms === undefined) return
-  const [known, work] = [new WeakRef(keeper), new WeakRef(job)]
+  const [keeperRef, work] = [new WeakRef(keeper), new WeakRef(job)]
   const alarm = setTimeout(() => {
-    const [keeper, job] = [known.deref(), work.deref()]
+    const [keeper, job] = [keeperRef.deref(), work.deref()]
     if (keeper && job) runUpkeep(keeper, job)
   }, Math.min(ms, LONGEST_SLEEP))
   // Lets the process exit meanwhile.
@@ -161,11 +161,11 @@ function publishStanding(keeper, job, error) {
 }
 
 /** Notifies the listeners. */
-function publish(job, keeper, what, more = {}) {
+function publish(job, keeper, event, more = {}) {
   // A failed sign-in supplies no subject token: listeners get the error of the sign-in, as callers do.
   const details = more.error === undefined || job.signIn === undefined ? more : { ...more, error: job.signIn.instead(more.error) }
-  job.onNotice?.(what, details)
-  if (channel.hasSubscribers) channel.publish({ grant: keeper.key, what, ...details })
+  job.onNotice?.(event, details)
+  if (channel.hasSubscribers) channel.publish({ grant: keeper.key, what: event, ...details })
 }
 
 /** Carries out the tasks of the keeper. Returns the tokens, and whether they are new. */
@@ -238,14 +238,14 @@ async function drain(options) {
  * Shuts some keepers down gracefully: no new renewal begins, requests that were sent are finished, and their tokens are
  * stored.
  */
-async function drainKeepers(isOurs, options) {
-  const { timeoutMs = 10_000, signal } = optionsOf('a call', options)
+async function drainKeepers(isDraining, options) {
+  const { timeoutMs = 10_000, signal } = checkOptions('a call', options)
   checkLimit(timeoutMs)
   const ended = async () => {
     for (;;) {
-      const ours = [...atWork].filter(({ keeper }) => isOurs(keeper) && (flights.has(keeper) || !keeper.isStored))
-      if (ours.length === 0) return
-      await Promise.all(ours.map(({ keeper, job }) => drainKeeper(keeper, job)))
+      const remaining = [...atWork].filter(({ keeper }) => isDraining(keeper) && (flights.has(keeper) || !keeper.isStored))
+      if (remaining.length === 0) return
+      await Promise.all(remaining.map(({ keeper, job }) => drainKeeper(keeper, job)))
     }
   }
   await waitFor(ended(), { signal, timeoutMs })
@@ -296,9 +296,9 @@ const storeCalls = {
     return saved
   },
   async lease(store, key, { holder, ms }) {
-    const heldElsewhere = (await store.lease(key, holder, ms)) ?? 0
-    if (!(typeof heldElsewhere === 'number' && heldElsewhere >= 0)) throw new TypeError('lease must return milliseconds, or nothing')
-    return heldElsewhere
+    const remainingLeaseMs = (await store.lease(key, holder, ms)) ?? 0
+    if (!(typeof remainingLeaseMs === 'number' && remainingLeaseMs >= 0)) throw new TypeError('lease must return milliseconds, or nothing')
+    return remainingLeaseMs
   },
 }
 
@@ -313,20 +313,20 @@ const tasks = {
     return (keeper) => keeper.saved(saved)
   },
   async lease(store, key, task, waits) {
-    const heldElsewhere = await storeCalls.lease(store, key, task)
-    if (heldElsewhere > 0) waits(heldElsewhere)
-    return (keeper) => keeper.leased(heldElsewhere)
+    const remainingLeaseMs = await storeCalls.lease(store, key, task)
+    if (remainingLeaseMs > 0) waits(remainingLeaseMs)
+    return (keeper) => keeper.leased(remainingLeaseMs)
   },
 }
 
 const isVersion = (value) => Number.isSafeInteger(value) && value > 0
 
-function withinStoreTimeout(answer) {
+function withinStoreTimeout(storeCall) {
   let timer
   const late = new Promise((_, fail) => {
     timer = setTimeout(() => fail(new DOMException('the store did not answer in time', 'TimeoutError')), MAX_WAIT)
   })
-  return Promise.race([answer, late]).finally(() => clearTimeout(timer))
+  return Promise.race([storeCall, late]).finally(() => clearTimeout(timer))
 }
 
 /** Returns the store, after checking that it has the methods of a store. */
@@ -340,7 +340,7 @@ function checkStore(store) {
 
 /** Returns fresh tokens of a keeper, over your own store and `fetch`. */
 async function keep(keeper, options) {
-  const { store, refused, onTokens, fetch, send, sign, requestTimeoutMs, signal, timeoutMs } = optionsOf('keep', options)
+  const { store, refused, onTokens, fetch, send, sign, requestTimeoutMs, signal, timeoutMs } = checkOptions('keep', options)
   if (typeof keeper?.ask !== 'function') throw new TypeError('keeper must be a Keeper')
   signal?.throwIfAborted()
   checkLimit(timeoutMs)

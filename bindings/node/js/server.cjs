@@ -4,35 +4,35 @@
 
 const { inspect } = require('#host')
 const native = require('#native')
-const { Source, apiOf, checkSource } = require('./api.cjs')
+const { Source, createApi, checkSource } = require('./api.cjs')
 const { callNative, copyOfError } = require('./errors.cjs')
 const { Exchange, runOver } = require('./exchange.cjs')
 const { kindError } = require('./kinds.cjs')
-const { transportOf } = require('./network.cjs')
-const { optionsOf } = require('./options.cjs')
+const { selectTransport } = require('./network.cjs')
+const { checkOptions } = require('./options.cjs')
 const { checkText, textOrUrl } = require('./paths.cjs')
 
 const natives = new WeakMap()
 
 /** The native half of a server. */
 function nativeServer(server) {
-  const known = natives.get(server)
-  if (known === undefined) throw kindError('server must be a Server, from provider, discover or Server.fromMetadata', server)
-  return known
+  const handle = natives.get(server)
+  if (handle === undefined) throw kindError('server must be a Server, from provider, discover or Server.fromMetadata', server)
+  return handle
 }
 
 /** One authorization server. */
 class Server {
-  constructor(known) {
-    if (!(known instanceof native.NativeServer)) {
+  constructor(handle) {
+    if (!(handle instanceof native.NativeServer)) {
       throw new TypeError('a Server must be created with provider, discover or Server.fromMetadata')
     }
-    natives.set(this, known)
+    natives.set(this, handle)
   }
 
   /** A server from a metadata document (RFC 8414), whose `issuer` must be the given one. */
   static fromMetadata(issuer, metadata, options) {
-    const { transport } = optionsOf('Server.fromMetadata', options)
+    const { transport } = checkOptions('Server.fromMetadata', options)
     if (metadata === undefined) throw new TypeError('metadata must be an object or JSON text')
     const loopback = isLoopback(transport)
     const text = typeof metadata === 'string' ? metadata : JSON.stringify(metadata)
@@ -48,12 +48,12 @@ class Server {
 
   /** The preset's API: each request carries the token that its route requires, the application's or the user's. */
   api(input) {
-    const { app, user, ...options } = optionsOf('server.api', input)
+    const { app, user, ...options } = checkOptions('server.api', input)
     const sources = {}
     if (app !== undefined) sources.application = checkSource(app, 'app')
     if (user !== undefined) sources.user = checkSource(user, 'user')
-    const requestTransport = options.network === undefined ? { fetch: Source.fetchOf(app ?? user) } : {}
-    return apiOf({ server: nativeServer(this) }, sources, { ...requestTransport, ...options })
+    const requestTransport = options.network === undefined ? { fetch: Source.getFetch(app ?? user) } : {}
+    return createApi({ server: nativeServer(this) }, sources, { ...requestTransport, ...options })
   }
 
   [inspect.custom](depth, options) {
@@ -70,13 +70,13 @@ function isLoopback(transport = 'https') {
 
 /** The server of a preset. `loopback` replaces its origin with that of a test server. */
 function provider(name, input) {
-  const { variables = {}, options = [], loopback } = optionsOf('provider', input)
+  const { variables = {}, options = [], loopback } = checkOptions('provider', input)
   return new Server(callNative(() => native.NativeServer.fromProvider(checkText(name, 'name'), undefined, variables, options, loopback)))
 }
 
 /** The server that the text of your own provider file describes. */
 function providerFile(text, input) {
-  const { variables = {}, options = [], loopback } = optionsOf('providerFile', input)
+  const { variables = {}, options = [], loopback } = checkOptions('providerFile', input)
   return new Server(callNative(() => native.NativeServer.fromProvider(undefined, checkText(text, 'text'), variables, options, loopback)))
 }
 
@@ -87,8 +87,8 @@ function providers() {
 
 /** Fetches the metadata of a server. */
 async function discover(issuer, options) {
-  const { transport, prefer, network, fetch, send, ...call } = optionsOf('discover', options)
-  const requestTransport = transportOf(network, fetch, send)
+  const { transport, prefer, network, fetch, send, ...call } = checkOptions('discover', options)
+  const requestTransport = selectTransport(network, fetch, send)
   const fetchMetadata = (issuer) => runOver(discovery(issuer, { transport, prefer }), { ...requestTransport, requestTimeoutMs: call.timeoutMs }, call).catch((error) => {
     // The limit of the whole call does not know which request it ended.
     const isUnnamed = error.code === 'lost.timeout' && error.url === undefined
@@ -104,7 +104,7 @@ async function discover(issuer, options) {
 
 /** Discovery as an exchange, for your own driver. */
 function discovery(issuer, options) {
-  const { transport, prefer, moment } = optionsOf('discovery', options)
+  const { transport, prefer, moment } = checkOptions('discovery', options)
   const exchange = callNative(() => native.discovery(textOrUrl(issuer, 'issuer'), isLoopback(transport), prefer))
   return new Exchange(exchange, (raw) => new Server(raw.server), moment)
 }

@@ -9,7 +9,7 @@ const { checkLimit, runOver, waitFor } = require('./exchange.cjs')
 const { HOLD, holdGrant } = require('./hold.cjs')
 const { drainKeepers, freshTokens, publish, renewalUnderWay, runUpkeep } = require('./renewal.cjs')
 const { Keeper } = require('./keeper.cjs')
-const { optionsOf } = require('./options.cjs')
+const { checkOptions } = require('./options.cjs')
 const { asyncDispose } = require('./value.cjs')
 
 /**
@@ -34,7 +34,7 @@ class GrantSource extends Source {
     this.#job = { store, onTokens, onNotice, turn, isAlone, signIn, run: (exchange) => runOver(exchange, transport) }
   }
 
-  static keeperOf(source) {
+  static getKeeper(source) {
     return source.#keeper
   }
 
@@ -45,7 +45,7 @@ class GrantSource extends Source {
   }
 
   /** The renewal that keeps an idle grant alive, if one is due. */
-  static keptAlive(source) {
+  static keepAliveRenewal(source) {
     return runUpkeep(source.#keeper, source.#job)
   }
 
@@ -83,7 +83,7 @@ class GrantSource extends Source {
   }
 
   async #fresh(refused, options) {
-    const { signal, timeoutMs } = optionsOf('a call', options)
+    const { signal, timeoutMs } = checkOptions('a call', options)
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
     const tokens = waitFor(freshTokens(this.#keeper, refused, this.#job), { signal, timeoutMs })
@@ -103,8 +103,8 @@ class GrantSource extends Source {
   }
 
   /** Stores them unless the record was removed after it was read at this version. */
-  static async logInSeen(source, tokens, seen) {
-    Keeper.replaceSeen(source.#keeper, tokens, seen)
+  static async logInSeen(source, tokens, seenVersion) {
+    Keeper.replaceSeen(source.#keeper, tokens, seenVersion)
     await source.#storeLogin()
   }
 

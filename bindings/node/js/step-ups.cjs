@@ -17,9 +17,9 @@ const LISTED = 2 * MAX_STEP_UP_GRANTS
 const MAX_SAVE_ATTEMPTS = 16
 
 /** What distinguishes the grant of this step-up, as JSON; nothing for an ordinary one. */
-function distinguishing(wanted) {
-  if (wanted === undefined) return undefined
-  const text = typeof wanted === 'string' ? wanted : JSON.stringify(wanted)
+function stepUpKey(stepUp) {
+  if (stepUp === undefined) return undefined
+  const text = typeof stepUp === 'string' ? stepUp : JSON.stringify(stepUp)
   return callNative(() => native.distinguishingStepUp(text)) ?? undefined
 }
 
@@ -76,13 +76,13 @@ async function endBeside(store, key, choose, end, clear) {
 }
 
 /** Chooses the oldest step-ups beyond the number allowed, and those for which `isOver` is true. */
-async function surplusOf(listed, isOver) {
-  const [ended, kept] = [[], []]
-  for (const stepUp of listed) (await isOver(stepUp) ? ended : kept).push(stepUp)
-  return [...ended, ...kept.slice(0, Math.max(0, kept.length - MAX_STEP_UP_GRANTS))]
+async function selectSurplus(listed, isOver) {
+  const [ended, remaining] = [[], []]
+  for (const stepUp of listed) (await isOver(stepUp) ? ended : remaining).push(stepUp)
+  return [...ended, ...remaining.slice(0, Math.max(0, remaining.length - MAX_STEP_UP_GRANTS))]
 }
 
 /** Whether a record is such a list, and no grant. */
 const isList = (key) => key.startsWith(LIST_PREFIX)
 
-module.exports = { distinguishing, endBeside, isList, addStepUp, surplusOf }
+module.exports = { stepUpKey, endBeside, isList, addStepUp, selectSurplus }

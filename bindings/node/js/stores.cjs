@@ -9,8 +9,8 @@ const { checkLimit } = require('./exchange.cjs')
 const { storeCallbacks } = require('./callbacks.cjs')
 const { checkStore } = require('./renewal.cjs')
 const { nativeKey, nativeKeys } = require('./keys.cjs')
-const { optionsOf } = require('./options.cjs')
-const { pathOf, textOrUrl } = require('./paths.cjs')
+const { checkOptions } = require('./options.cjs')
+const { toPath, textOrUrl } = require('./paths.cjs')
 
 const natives = new WeakMap()
 
@@ -18,14 +18,14 @@ const natives = new WeakMap()
 const callNativeStore = (store, call) => callStore(() => call(natives.get(store)))
 
 async function callStore(call) {
-  let answer
+  let result
   try {
-    answer = await call()
+    result = await call()
   } catch (error) {
     throw errorFromNative(error)
   }
-  if (answer.failure) throw storeError(answer.failure)
-  return answer
+  if (result.failure) throw storeError(result.failure)
+  return result
 }
 
 function unixMillis(date) {
@@ -74,7 +74,7 @@ class NativeStore {
 }
 
 /** The private DPoP key with this name in any store, in PEM; created on first use. */
-async function dpopKeyOf(store, name, alg) {
+async function loadDpopKey(store, name, alg) {
   return (await callStore(() => nativeStore(store).dpopKey(name, alg))).record
 }
 
@@ -94,8 +94,8 @@ class FileStore extends NativeStore {
   #path
 
   constructor(path, options) {
-    const { access } = optionsOf('FileStore', options)
-    const text = pathOf(path)
+    const { access } = checkOptions('FileStore', options)
+    const text = toPath(path)
     const isForGroup = isGroupAccess(access)
     super(() => native.NativeStore.file(text, isForGroup))
     this.#path = text
@@ -116,8 +116,8 @@ class SqliteStore extends NativeStore {
   #path
 
   constructor(path, options) {
-    const { access } = optionsOf('SqliteStore', options)
-    const text = pathOf(path)
+    const { access } = checkOptions('SqliteStore', options)
+    const text = toPath(path)
     const isForGroup = isGroupAccess(access)
     super(() => native.NativeStore.sqlite(text, isForGroup))
     this.#path = text
@@ -142,7 +142,7 @@ class MemoryStore extends NativeStore {
 /** Stores records in Redis, for processes on several machines. */
 class RedisStore extends NativeStore {
   constructor(url, options) {
-    const { prefix, timeoutMs, replicas } = optionsOf('RedisStore', options)
+    const { prefix, timeoutMs, replicas } = checkOptions('RedisStore', options)
     const text = textOrUrl(url, 'url')
     checkLimit(timeoutMs)
     if (replicas !== undefined && !(Number.isSafeInteger(replicas) && replicas >= 0)) {
@@ -165,7 +165,7 @@ class PostgresStore extends NativeStore {
   }
 
   constructor(url, options) {
-    const { timeoutMs } = optionsOf('PostgresStore', options)
+    const { timeoutMs } = checkOptions('PostgresStore', options)
     const text = textOrUrl(url, 'url')
     checkLimit(timeoutMs)
     super(() => native.NativeStore.postgres(text, timeoutMs))
@@ -185,7 +185,7 @@ class PostgresStore extends NativeStore {
 /** A store with encrypted, authenticated records: only a key's holder can read them, or change them undetected. */
 class SealedStore extends NativeStore {
   constructor(store, key, options) {
-    const { old = [], names, plain = 'refuse' } = optionsOf('SealedStore', options)
+    const { old = [], names, plain = 'refuse' } = checkOptions('SealedStore', options)
     if (plain !== 'refuse' && plain !== 'accept') throw new TypeError("plain must be 'refuse' or 'accept'")
     const keys = nativeKeys(key, old)
     const namesKey = names === undefined ? undefined : nativeKey(names)
@@ -215,4 +215,4 @@ class StoreAt extends NativeStore {
   }
 }
 
-module.exports = { FileStore, MemoryStore, PostgresStore, RedisStore, SealedStore, SqliteStore, StoreAt, dpopKeyOf, nativeStore }
+module.exports = { FileStore, MemoryStore, PostgresStore, RedisStore, SealedStore, SqliteStore, StoreAt, loadDpopKey, nativeStore }

@@ -6,7 +6,7 @@ const { inspect } = require('#host')
 const native = require('#native')
 const { callNative } = require('./errors.cjs')
 const { kindError } = require('./kinds.cjs')
-const { optionsOf } = require('./options.cjs')
+const { checkOptions } = require('./options.cjs')
 const { checkText, textOrUrl } = require('./paths.cjs')
 const { refuseClones } = require('./value.cjs')
 
@@ -14,15 +14,15 @@ const { refuseClones } = require('./value.cjs')
 let nativeTokens
 
 /** Tokens from the strings that the addon returns: the access token, the result of `serialize`, and the codes of the warnings. */
-let toldTokens
+let tokensFromTexts
 
 /** The tokens that an exchange returns. */
-const tokensOf = (raw) => toldTokens(raw.tokens, raw.claims)
+const toTokens = (raw) => tokensFromTexts(raw.tokens, raw.claims)
 
 const date = (seconds) => (seconds === undefined || seconds === null ? undefined : new Date(seconds * 1000))
 
 /** A date in Unix seconds, for the addon. */
-function secondsOf(date) {
+function toSeconds(date) {
   if (date === undefined) return undefined
   if (!(date instanceof Date) || Number.isNaN(date.getTime())) throw new TypeError('expiresAt must be a Date')
   return Math.max(0, Math.floor(date.getTime() / 1000))
@@ -56,26 +56,26 @@ const notCloned = () => 'Tokens cannot be cloned: pass on the text of serialize(
 
 /** The tokens of one grant. Neither `console.log` nor `JSON.stringify` shows them. */
 class Tokens {
-  #known
+  #handle
   #texts
   #claims
 
-  constructor(known) {
-    if (known !== AS_TEXTS && !(known instanceof native.NativeTokens)) {
+  constructor(handle) {
+    if (handle !== AS_TEXTS && !(handle instanceof native.NativeTokens)) {
       throw new TypeError('Tokens must be created by a grant, Tokens.bearer or Tokens.deserialize')
     }
-    this.#known = known === AS_TEXTS ? undefined : known
+    this.#handle = handle === AS_TEXTS ? undefined : handle
     refuseClones(this, notCloned)
   }
 
   static {
     nativeTokens = (tokens) => {
-      if (typeof tokens !== 'object' || tokens === null || !(#known in tokens)) {
+      if (typeof tokens !== 'object' || tokens === null || !(#handle in tokens)) {
         throw kindError('tokens must be Tokens of this package: store the text of serialize(), and read that with Tokens.deserialize', tokens)
       }
-      return (tokens.#known ??= native.NativeTokens.deserialize(tokens.#texts[1]))
+      return (tokens.#handle ??= native.NativeTokens.deserialize(tokens.#texts[1]))
     }
-    toldTokens = (texts, claims) => {
+    tokensFromTexts = (texts, claims) => {
       const tokens = new Tokens(AS_TEXTS)
       tokens.#texts = texts
       tokens.#claims = claims
@@ -85,8 +85,8 @@ class Tokens {
 
   /** A token without a grant, for your own sources and for tests. */
   static bearer(accessToken, options) {
-    const { expiresAt } = optionsOf('Tokens.bearer', options)
-    return new Tokens(callNative(() => native.NativeTokens.bearer(checkText(accessToken, 'accessToken'), secondsOf(expiresAt))))
+    const { expiresAt } = checkOptions('Tokens.bearer', options)
+    return new Tokens(callNative(() => native.NativeTokens.bearer(checkText(accessToken, 'accessToken'), toSeconds(expiresAt))))
   }
 
   static deserialize(text) {
@@ -121,8 +121,8 @@ class Tokens {
   get clientId() { return this.#read('clientId') }
 
   /** The requested `authorization_details` that were not granted. */
-  missingAuthorizationDetails(wanted) {
-    return JSON.parse(callNative(() => nativeTokens(this).missingAuthorizationDetails(JSON.stringify(wanted) ?? '')))
+  missingAuthorizationDetails(requested) {
+    return JSON.parse(callNative(() => nativeTokens(this).missingAuthorizationDetails(JSON.stringify(requested) ?? '')))
   }
 
   /** The tokens as text, to continue with after a restart. The text contains secrets. */
@@ -206,4 +206,4 @@ class PendingAuthorization {
 const nativeFlow = PendingAuthorization.native
 delete PendingAuthorization.native
 
-module.exports = { Tokens, PendingAuthorization, nativeFlow, nativeTokens, secondsOf, toldTokens, tokensOf }
+module.exports = { Tokens, PendingAuthorization, nativeFlow, nativeTokens, toSeconds, tokensFromTexts, toTokens }

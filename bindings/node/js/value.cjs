@@ -17,6 +17,6 @@ function refuseClones(object, explanation) {
 const MAX_DATE_MS = 8.64e15
 
 /** Converts Unix seconds to a `Date`; a later time than any `Date` can represent becomes the last one. */
-const dateOf = (seconds) => new Date(Math.min(seconds * 1000, MAX_DATE_MS))
+const toDate = (seconds) => new Date(Math.min(seconds * 1000, MAX_DATE_MS))
 
-module.exports = { asyncDispose, dateOf, refuseClones }
+module.exports = { asyncDispose, toDate, refuseClones }

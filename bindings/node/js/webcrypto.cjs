@@ -18,11 +18,11 @@ function algorithms(alg) {
 
 /** Whether a signature is valid. Rejects if the runtime does not support the algorithm. */
 async function isSigned({ verifies, jwk, secret, input, signature }) {
-  const [kind, way] = algorithms(verifies)
+  const [kind, verifyParams] = algorithms(verifies)
   try {
     const [format, key] = jwk === undefined ? ['raw', secret] : ['jwk', JSON.parse(jwk)]
     const imported = await crypto.subtle.importKey(format, key, kind, false, ['verify'])
-    return await crypto.subtle.verify(way, imported, signature, input)
+    return await crypto.subtle.verify(verifyParams, imported, signature, input)
   } catch (error) {
     // The key is malformed or of the wrong type, so it cannot have made this signature.
     if (error.name === 'DataError') return false
@@ -33,8 +33,8 @@ async function isSigned({ verifies, jwk, secret, input, signature }) {
 /** Whether a string is the left half of a hash in base64url (OpenID Connect Core section 3.1.3.6). */
 async function isHalf({ hash, value, half }) {
   const digest = await crypto.subtle.digest(hash, encode(value))
-  const left = new Uint8Array(digest, 0, digest.byteLength / 2)
-  return btoa(String.fromCharCode(...left)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '') === half
+  const leftHalf = new Uint8Array(digest, 0, digest.byteLength / 2)
+  return btoa(String.fromCharCode(...leftHalf)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '') === half
 }
 
 const verified = (job) => (job.job === 'half_hash' ? isHalf(job) : isSigned(job))

@@ -113,7 +113,7 @@ impl NativeApi {
     /// The same API, as this client calls it: with proofs, if its tokens are bound to a key.
     #[napi]
     pub fn called_by(&self, client: &NativeClient) -> Result<Self> {
-        let api = self.0.clone().called_by(client.facade());
+        let api = self.0.clone().with_client(client.facade());
         api.map(Self).map_err(fail)
     }
 
@@ -204,14 +204,14 @@ impl NativeCall {
 
     /// The step-up that the response requires, as JSON, after the step `step_up`.
     #[napi(getter)]
-    pub fn wanted(&self) -> Option<String> {
-        self.0.as_ref()?.wanted()
+    pub fn required_step_up(&self) -> Option<String> {
+        self.0.as_ref()?.step_up_json()
     }
 
     /// Continues after the step-up.
     #[napi]
-    pub fn asked(&mut self) -> Result<NativeCallStep> {
-        self.step(ApiCall::asked)
+    pub fn step_up_done(&mut self) -> Result<NativeCallStep> {
+        self.step(ApiCall::resume_after_step_up)
     }
 
     /// Continues with the beginning of the body; empty if it cannot be read.

@@ -1,7 +1,7 @@
 //! The result of beginning an authorization.
 
 use napi_derive::napi;
-use oauth_facade::Begun;
+use oauth_facade::StartedAuthorization;
 
 /// An authorization that has begun: the URL to open, and the flow to store until the callback.
 #[napi(object, object_from_js = false)]
@@ -18,9 +18,9 @@ pub struct NativeAuthorization {
     pub warnings: Vec<String>,
 }
 
-impl From<Begun> for NativeAuthorization {
+impl From<StartedAuthorization> for NativeAuthorization {
     #[expect(clippy::cast_precision_loss, reason = "more than 2^53 has no meaning")]
-    fn from(begun: Begun) -> Self {
+    fn from(begun: StartedAuthorization) -> Self {
         let warnings = begun.pending.warnings().iter();
         Self {
             url: begun.url,

@@ -9,8 +9,10 @@ use napi_derive::napi;
 use oauth_core::error::Misuse;
 use oauth_core::moment::UnixTime;
 use oauth_core::{Error, Secret};
-use oauth_session::store::seal::Resealed;
-use oauth_session::store::{self, Access, Answer, Lease, Saved, Store, StoreUrl, Times};
+use oauth_session::store::seal::ResealReport;
+use oauth_session::store::{
+    self, Access, Answer, Lease, RecordTimes, SaveOutcome, Store, StoreUrl,
+};
 
 use crate::error::{fail, text};
 use crate::js_callbacks::{Handler, JsImplementation};
@@ -28,7 +30,7 @@ trait Native: Store {
         None
     }
     /// Reseals records that were sealed with an older key, if the store seals.
-    fn reseal(&self) -> Option<Answer<'_, Resealed>> {
+    fn reseal(&self) -> Option<Answer<'_, ResealReport>> {
         None
     }
 }
@@ -54,7 +56,7 @@ impl Native for store::PostgresStore {
 }
 
 impl Native for store::SealedStore<Arc<dyn Native>> {
-    fn reseal(&self) -> Option<Answer<'_, Resealed>> {
+    fn reseal(&self) -> Option<Answer<'_, ResealReport>> {
         Some(Box::pin(self.reseal()))
     }
 }
@@ -274,13 +276,13 @@ impl NativeStore {
         until: Option<f64>,
     ) -> Result<Object<'env>> {
         let (due, until) = (due.map(unix_time), until.map(unix_time));
-        let (record, times) = (Secret::new(record), Times { due, until });
+        let (record, times) = (Secret::new(record), RecordTimes { due, until });
         self.call(env, move |store| async move {
             let saved = store.save(&key, &record, whole(version), times).await?;
             Ok(NativeAnswer {
                 version: match saved {
-                    Saved::At(version) => Some(version as f64),
-                    Saved::Conflict => None,
+                    SaveOutcome::At(version) => Some(version as f64),
+                    SaveOutcome::Conflict => None,
                 },
                 ..NativeAnswer::default()
             })
@@ -337,7 +339,7 @@ impl NativeStore {
         self.call(env, |store| async move {
             let done = match store.reseal() {
                 Some(done) => done.await?,
-                None => Resealed::default(),
+                None => ResealReport::default(),
             };
             Ok(NativeAnswer {
                 count: Some(done.count as f64),

@@ -8,7 +8,7 @@ use napi::bindgen_prelude::Array;
 use napi_derive::napi;
 use oauth_core::Secret;
 use oauth_facade::{
-    AuthorizationFlow, Authorize, Client, Introspecting, Operation as _, Registration,
+    AuthorizationFlow, Authorize, Client, IntrospectionOptions, Operation as _, Registration,
 };
 
 use crate::assertion_callback::NativeAssertionSource;
@@ -237,7 +237,7 @@ impl NativeClient {
     /// The same client, which verifies access tokens by introspection.
     #[napi]
     pub fn introspecting(&self, settings: Array<'_>) -> Result<Self> {
-        let settings = Introspecting::read(&mut arguments(&settings)?).map_err(refused)?;
+        let settings = IntrospectionOptions::read(&mut arguments(&settings)?).map_err(refused)?;
         self.0.introspecting(settings).map(Self).map_err(fail)
     }
 

@@ -128,7 +128,7 @@ impl NativeAssertion {
                         .transpose()?;
                     return Ok(Auth::exchanging(token, exchanged, audience, named));
                 }
-                let mut assertion = FederatedAssertion::of(token);
+                let mut assertion = FederatedAssertion::from_workload_token(token);
                 assertion = assertion.profile(match self.profile.as_deref() {
                     None | Some("jwt") => AssertionProfile::Jwt,
                     Some("spiffe_jwt") => AssertionProfile::SpiffeJwt,

@@ -18,7 +18,7 @@ use oauth_core::{Secret, Tokens};
 use oauth_facade::{Connect, Record};
 use oauth_reqwest::{DeviceLogin, ResourceConnection};
 use oauth_session::store::Answer;
-use oauth_session::{Hold, Token, TokenSource};
+use oauth_session::{HeldTokens, Token, TokenSource};
 use tokio::runtime::Handle;
 
 use crate::api::NativeApi;
@@ -142,7 +142,7 @@ impl NativeConnection {
         };
         let request = connect.to_core().map_err(fail)?;
         let mut connection = ResourceConnection::new(over(network)?, request)
-            .patience(millis(options.patience_ms))
+            .sign_in_timeout(millis(options.patience_ms))
             .client_auth_at(auth.at_any())
             .proofs(connect.proofs.clone())
             .metadata_challenge(connect.metadata_challenge.clone());
@@ -271,7 +271,7 @@ impl NativeConnection {
 #[napi]
 pub struct NativeHold {
     tokens: Arc<Tokens>,
-    held: Mutex<Option<Hold>>,
+    held: Mutex<Option<HeldTokens>>,
 }
 
 #[napi]
@@ -304,7 +304,7 @@ impl User {
         code: &DeviceAuthorizationResponse,
         purpose: &str,
     ) -> std::result::Result<(), Error> {
-        let code = oauth_facade::DeviceAuthorizationResponse::of(code.clone(), purpose);
+        let code = oauth_facade::DeviceAuthorizationResponse::from_core(code.clone(), purpose);
         let Record::Plain(_, members) = code.into() else {
             return Err(Misuse::OutOfOrder.into());
         };
@@ -342,7 +342,7 @@ impl TokenSource for User {
         })
     }
 
-    fn hold(&self, limit: Duration) -> Answer<'_, Option<Hold>> {
+    fn hold(&self, limit: Duration) -> Answer<'_, Option<HeldTokens>> {
         Box::pin(async move {
             let held = self.0.ask(NativeAsk {
                 ms: Some(limit.as_secs_f64() * 1000.0),
@@ -354,7 +354,7 @@ impl TokenSource for User {
             };
             let tokens = Arc::new(Tokens::from_json(&record)?);
             let (asked, runtime) = (Arc::clone(&self.0), Handle::current());
-            Ok(Some(Hold::new(tokens, move || {
+            Ok(Some(HeldTokens::new(tokens, move || {
                 // One that is not released ends with its time.
                 runtime.spawn(async move { asked.ask(ask("release", &id)).await.map(drop) });
             })))

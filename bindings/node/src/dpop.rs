@@ -40,7 +40,7 @@ impl NativeDpopKey {
     #[napi(factory)]
     pub fn held(alg: String, public_jwk: String, handler: Handler<'_>) -> Result<Self> {
         let holder = held_key::holder(&handler)?;
-        DpopKey::held(&alg, &public_jwk, holder)
+        DpopKey::with_external_signer(&alg, &public_jwk, holder)
             .map(Self)
             .map_err(fail)
     }

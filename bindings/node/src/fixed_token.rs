@@ -21,7 +21,7 @@ impl NativeFixedToken {
     /// The given token.
     #[napi(factory)]
     pub fn text(token: String, expires_at: Option<f64>) -> Self {
-        Self(FixedToken::of_tokens(bearer(token, expires_at)))
+        Self(FixedToken::from_tokens(bearer(token, expires_at)))
     }
 
     /// The token in an environment variable.

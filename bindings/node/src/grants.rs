@@ -11,7 +11,7 @@ use crate::exchange::{NativeMoment, moment};
 use crate::keeper::{NativeExtension, NativeKeeper};
 use crate::tokens::NativeTokens;
 
-/// Whether nothing more comes of the grant of a record: it has ended, or expired. Not of one that cannot be read.
+/// Whether the grant of a record can yield no more tokens: it has ended, or expired. False for a record that cannot be read.
 #[napi]
 pub(crate) fn is_over(record: String, at: Option<NativeMoment>) -> Result<bool> {
     let summary = GrantSummary::read(&Secret::new(record));

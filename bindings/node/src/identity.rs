@@ -28,7 +28,7 @@ impl NativeSignIn {
     /// A slot for subject tokens of this type.
     #[napi(factory)]
     pub fn of(kind: String) -> Result<Self> {
-        IdentitySubject::of(Secret::from("any"), &kind).map_err(fail)?;
+        IdentitySubject::from_parts(Secret::from("any"), &kind).map_err(fail)?;
         let slot = SubjectSlot::default();
         Ok(Self { slot, kind })
     }
@@ -36,7 +36,7 @@ impl NativeSignIn {
     /// Stores the subject token for the next exchange.
     #[napi]
     pub fn leave(&self, token: String) {
-        let subject = IdentitySubject::of(Secret::new(token), &self.kind);
+        let subject = IdentitySubject::from_parts(Secret::new(token), &self.kind);
         self.slot.leave(subject);
     }
 

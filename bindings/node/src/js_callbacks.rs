@@ -14,7 +14,9 @@ use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::moment::UnixTime;
 use oauth_session::store::seal::{DataKey, Key, KeySource};
-use oauth_session::store::{Answer, Entry, Lease, Page, Saved, Store, Times, remove_by_saving};
+use oauth_session::store::{
+    Answer, Entry, Lease, Page, RecordTimes, SaveOutcome, Store, remove_by_saving,
+};
 use oauth_web::Provider;
 use tokio::sync::oneshot;
 
@@ -144,7 +146,7 @@ impl NativeQuestion {
     /// Reports the error of a built-in store.
     #[napi]
     pub fn failed_with(&self, failure: &NativeFailure) {
-        self.finish(Err(oauth_facade::of_store(failure.0.clone())));
+        self.finish(Err(oauth_facade::store_error(failure.0.clone())));
     }
 
     /// Reports that the call failed, for this reason.
@@ -246,8 +248,8 @@ impl Store for JsImplementation {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         Box::pin(async move {
             let ask = NativeAsk {
                 record: Some(record.expose().clone()),
@@ -258,7 +260,9 @@ impl Store for JsImplementation {
                 ..ask("save", key)
             };
             let version = self.ask(ask).await?.said.version;
-            Ok(version.map_or(Saved::Conflict, |version| Saved::At(whole(version))))
+            Ok(version.map_or(SaveOutcome::Conflict, |version| {
+                SaveOutcome::At(whole(version))
+            }))
         })
     }
 

@@ -183,7 +183,7 @@ impl NativeKeeper {
             notice: keep.notice_ms.map(millis),
             step_up: keep.step_up,
         };
-        let keeper = Keeper::of_grant(client, at, grant_type, tokens.cloned(), &keep)?;
+        let keeper = Keeper::for_grant_type(client, at, grant_type, tokens.cloned(), &keep)?;
         Ok(Self(Arc::new(if is_shared {
             keeper.shared()?
         } else {

@@ -78,7 +78,7 @@ impl NativeKeys {
     /// Also opens with this key.
     #[napi]
     pub fn also(&self, key: &NativeKey) {
-        self.change(|keys| keys.also(key.0.clone()));
+        self.change(|keys| keys.with_previous(key.0.clone()));
     }
 
     /// Also opens with the data keys of a further key service.

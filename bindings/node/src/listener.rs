@@ -9,7 +9,7 @@ use oauth_core::error::Misuse;
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::url::Url;
 use oauth_reqwest::DeviceLogin;
-use oauth_reqwest::device_login::Opener;
+use oauth_reqwest::device_login::PageOpener;
 use oauth_reqwest::loopback::{Listener, Paste};
 use tokio::sync::Notify;
 
@@ -36,7 +36,7 @@ pub(crate) fn listen(
 ) -> Result<Object<'_>> {
     promise(env, async move {
         let mut listener = match redirect_uri {
-            Some(uri) => Listener::at(&RedirectUri::parse(&uri)?).await?,
+            Some(uri) => Listener::for_redirect_uri(&RedirectUri::parse(&uri)?).await?,
             None => Listener::bind_on(port).await?,
         };
         if let Some(path) = path {
@@ -117,9 +117,9 @@ pub(crate) fn code_turn(
         None => DeviceLogin::WhereNoBrowser,
     };
     let opener = if opener {
-        Opener::Callers
+        PageOpener::Callers
     } else {
-        Opener::System
+        PageOpener::System
     };
     let parameters: Vec<String> = parameters.iter().map(|name| snake(name)).collect();
     let login = login.with_parameters(parameters.iter().map(String::as_str));

@@ -10,7 +10,7 @@ use napi_derive::napi;
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_core::url::Url;
-use oauth_reqwest::transport::{Settings, Trust};
+use oauth_reqwest::transport::{Settings, TrustedRoots};
 use oauth_reqwest::{Driver, Transport, reqwest};
 use tokio::sync::Notify;
 
@@ -62,8 +62,8 @@ impl Network {
         if let Some(extra) = std::env::var_os(EXTRA).filter(|name| !name.is_empty()) {
             let more = read(Path::new(&extra))?;
             transport.trust = match transport.trust {
-                Trust::System => Trust::Also(more),
-                Trust::Also(own) => Trust::Also([own, more].join(&b'\n')),
+                TrustedRoots::System => TrustedRoots::Also(more),
+                TrustedRoots::Also(own) => TrustedRoots::Also([own, more].join(&b'\n')),
                 only => only,
             };
         }

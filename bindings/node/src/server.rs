@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use napi::Result;
 use napi_derive::napi;
-use oauth_facade::{Discover, Prefer, Server, Transport};
+use oauth_facade::{Discover, PreferredDocument, Server, Transport};
 use oauth_providers::{Choices, Provider};
 
 use crate::error::{fail, invalid};
@@ -89,7 +89,7 @@ pub(crate) fn discovery(
     prefer: Option<String>,
 ) -> Result<NativeExchange> {
     let wrong = || invalid("prefer must be oauth or openid");
-    let prefer = prefer.map(|name| Prefer::named(&name).ok_or_else(wrong));
+    let prefer = prefer.map(|name| PreferredDocument::named(&name).ok_or_else(wrong));
     let settings = Discover {
         prefer: prefer.transpose()?.unwrap_or_default(),
         ..Discover::default()

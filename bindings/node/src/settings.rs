@@ -68,11 +68,11 @@ impl NativeSettings {
     pub fn server(&self, loopback: bool) -> Result<NativeSettingsServer> {
         Ok(match self.0.server(transport(loopback)).map_err(fail)? {
             SettingsServer::Known(server) => NativeSettingsServer {
-                known: Some(NativeServer(*server)),
+                server: Some(NativeServer(*server)),
                 issuer: None,
             },
             SettingsServer::Issuer(issuer) => NativeSettingsServer {
-                known: None,
+                server: None,
                 issuer: Some(issuer),
             },
         })
@@ -95,7 +95,7 @@ pub struct NativeSettingsIdentity {
 /// The server of a client's settings.
 #[napi]
 pub struct NativeSettingsServer {
-    known: Option<NativeServer>,
+    server: Option<NativeServer>,
     issuer: Option<String>,
 }
 
@@ -103,10 +103,10 @@ pub struct NativeSettingsServer {
 impl NativeSettingsServer {
     /// The server, if it is known.
     #[napi(getter)]
-    pub fn known(&self) -> Option<NativeServer> {
-        self.known
+    pub fn server(&self) -> Option<NativeServer> {
+        self.server
             .as_ref()
-            .map(|known| NativeServer(known.0.clone()))
+            .map(|server| NativeServer(server.0.clone()))
     }
 
     /// The issuer whose metadata must be fetched, if the server is not known.
@@ -125,7 +125,9 @@ pub(crate) fn environment(env: Option<HashMap<String, String>>) -> Arc<dyn Envir
         None => ProcessEnvironment::new(),
         Some(env) => {
             let pairs = env.into_iter();
-            ProcessEnvironment::of(pairs.map(|(name, value)| (name, Secret::new(value))))
+            ProcessEnvironment::from_variables(
+                pairs.map(|(name, value)| (name, Secret::new(value))),
+            )
         }
     })
 }

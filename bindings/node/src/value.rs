@@ -6,7 +6,7 @@ use napi::bindgen_prelude::{Array, ClassInstance, FromNapiValue, JsValue as _, O
 use napi::{JsDate, Result, ValueType};
 use napi_derive::napi;
 use oauth_core::moment::UnixTime;
-use oauth_facade::{Arg, Args, ForDoubles, Refused, TokenRequest};
+use oauth_facade::{Arg, Args, DoubleSafeNumbers, StartError, TokenRequest};
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
@@ -51,10 +51,10 @@ pub(crate) fn listed_step_ups(record: String) -> Result<Vec<String>> {
 }
 
 /// The error of an operation that did not begin.
-pub(crate) fn refused(refused: Refused) -> napi::Error {
+pub(crate) fn refused(refused: StartError) -> napi::Error {
     match refused {
-        Refused::Argument(mismatch) => invalid(&mismatch.in_camel_case()),
-        Refused::Call(error) => fail(error),
+        StartError::Argument(mismatch) => invalid(&mismatch.in_camel_case()),
+        StartError::Call(error) => fail(error),
     }
 }
 
@@ -82,7 +82,7 @@ impl Serialize for JsonMember<'_> {
                 to.collect_map(pairs.iter().map(|(name, value)| (name, JsonMember(value))))
             }
             Arg::Time(time) => to.serialize_u64(time.as_secs()),
-            Arg::Json(value) => ForDoubles(value).serialize(to),
+            Arg::Json(value) => DoubleSafeNumbers(value).serialize(to),
         }
     }
 }

@@ -51,7 +51,7 @@ impl NativeSiteSetup {
     /// Adds an older key, with which records and cookies can still be opened.
     #[napi]
     pub fn also(&mut self, key: &NativeKey) {
-        self.keys = self.keys.clone().also(key.0.clone());
+        self.keys = self.keys.clone().with_previous(key.0.clone());
     }
 
     /// Adds a provider with this client; its settings are JSON.
@@ -111,9 +111,10 @@ impl NativeSiteSetup {
 /// The error for invalid settings, which are named as in JavaScript.
 fn refused(error: SettingError) -> napi::Error {
     match error {
-        SettingError::Type { name, wanted } => {
-            invalid(&SettingError::type_text(&camel(&name), &wanted))
-        }
+        SettingError::Type {
+            name,
+            expected: expected_type,
+        } => invalid(&SettingError::type_text(&camel(&name), &expected_type)),
         SettingError::Value(_, error) | SettingError::Refused(error) => fail(error),
     }
 }

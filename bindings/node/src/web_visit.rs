@@ -12,8 +12,8 @@ use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Client, Moment};
 use oauth_web::{
-    Access, Admission, Identity, LogEntry, MAX_FORM, Need, Provider, ProviderQuery, Reply, Request,
-    Session,
+    Access, Admission, Identity, LogEntry, MAX_FORM, PageRequirements, Provider, ProviderQuery,
+    Reply, Request, Session,
 };
 use oauth_web_tower::{Host, Outcome};
 
@@ -353,8 +353,8 @@ fn json(value: &impl serde::Serialize) -> std::result::Result<String, Error> {
         .map_err(|error| Error::from(Misuse::Setup).caused_by(Cause::unsent(error)))
 }
 
-fn need(input: NativeWebNeed) -> Result<Need> {
-    let mut need = Need::acr(input.acr.unwrap_or_default());
+fn need(input: NativeWebNeed) -> Result<PageRequirements> {
+    let mut need = PageRequirements::acr(input.acr.unwrap_or_default());
     need.scope = input.scope.unwrap_or_default();
     need.tenant = input.tenant;
     need.max_age = match input.max_age {

@@ -31,10 +31,10 @@ function volume(t) {
 async function asUser(user, task) {
   const child = fork(program, [JSON.stringify({ user, groups: [GROUP], access: 'group', ...task })])
   const ended = once(child, 'exit')
-  const [answer] = await once(child, 'message')
+  const [message] = await once(child, 'message')
   // What it holds open is closed by then.
   await ended
-  return answer
+  return message
 }
 
 for (const kind of ['FileStore', 'SqliteStore']) {
@@ -43,9 +43,9 @@ for (const kind of ['FileStore', 'SqliteStore']) {
   test(`two users share a grant: ${kind}`, { skip }, async (t) => {
     const folder = volume(t)
     const member = async (user, verb, ...args) => {
-      const answer = await asUser(user, { kind, place: placeIn(folder), verb, args })
-      assert.equal(answer.message, undefined)
-      return answer.said
+      const result = await asUser(user, { kind, place: placeIn(folder), verb, args })
+      assert.equal(result.message, undefined)
+      return result.said
     }
     const first = await member(ANN, 'save', 'k', 'of-ann', 0)
     assert.deepEqual(await member(BEN, 'load', 'k'), { version: first, record: 'of-ann' })

@@ -29,8 +29,8 @@ const hash = (text) => createHash('sha256').update(text).digest('base64url')
 
 /** A proof for a token; members of `header` and `claims` replace or, if undefined, remove its own. */
 function proofFor(token, { header = {}, claims = {}, key = holder } = {}) {
-  const own = { jti: randomUUID(), htm: 'GET', htu: URL_OF_REQUEST, iat: now(), ath: hash(token) }
-  return signed({ typ: 'dpop+jwt', alg: 'ES256', jwk: key.publicKey, ...header }, { ...own, ...claims }, key)
+  const proofClaims = { jti: randomUUID(), htm: 'GET', htu: URL_OF_REQUEST, iat: now(), ath: hash(token) }
+  return signed({ typ: 'dpop+jwt', alg: 'ES256', jwk: key.publicKey, ...header }, { ...proofClaims, ...claims }, key)
 }
 
 /** A server that issues bound tokens for client credentials, and an API at the same address. */
@@ -108,13 +108,13 @@ test('a nonce is required with a challenge that contains one', async () => {
   }
 })
 
-test('a bound token is good with a proof, whose facts are told', async () => {
+test('a bound token is accepted with a valid proof, and the claims of both are returned', async () => {
   const { verifier, token, request } = await world()
   const bound = token()
-  const told = await verifier.verifyRequest(request(`dpop ${bound}`, [proofFor(bound)]))
-  assert.deepEqual([told.subject, told.claims.cnf, told.dpopNonce], ['u', { jkt }, undefined])
-  assert.equal(told.dpopReplayKey.length, 43)
-  assert.ok(told.dpopForgetAt > new Date())
+  const verified = await verifier.verifyRequest(request(`dpop ${bound}`, [proofFor(bound)]))
+  assert.deepEqual([verified.subject, verified.claims.cnf, verified.dpopNonce], ['u', { jkt }, undefined])
+  assert.equal(verified.dpopReplayKey.length, 43)
+  assert.ok(verified.dpopForgetAt > new Date())
   const bearer = await verifier.verifyRequest(request(`Bearer ${token({})}`))
   assert.deepEqual([bearer.dpopReplayKey, bearer.dpopForgetAt], [undefined, undefined])
 })
@@ -180,13 +180,13 @@ test('a proof is accepted once', async () => {
   // A store of the application knows it from the same name, in every process.
   const keys = []
   for (let count = 0; count < 2; count += 1) {
-    const own = new AccessTokenVerifier(server, { audience: AUDIENCE, dpopReplay: 'caller' })
-    keys.push((await own.verifyRequest(shown)).dpopReplayKey)
+    const callerReplayVerifier = new AccessTokenVerifier(server, { audience: AUDIENCE, dpopReplay: 'caller' })
+    keys.push((await callerReplayVerifier.verifyRequest(shown)).dpopReplayKey)
   }
   assert.equal(new Set(keys).size, 1)
 })
 
-test('a bound token is no bearer token, and an unbound one is nothing else', async () => {
+test('a bound token is rejected as a bearer token, and an unbound token is rejected with a proof', async () => {
   const { verifier, token, request } = await world()
   const bound = token()
   for (const dpop of [undefined, proofFor(bound)]) {
@@ -256,6 +256,6 @@ test('step by step, by hand', async () => {
   const { verifier, token, request } = await world()
   const bound = token()
   const exchange = verifier.verifyRequestExchange(request(`DPoP ${bound}`, proofFor(bound)))
-  const told = await core.run(exchange)
-  assert.equal(told.subject, 'u')
+  const verified = await core.run(exchange)
+  assert.equal(verified.subject, 'u')
 })

@@ -1,4 +1,4 @@
-// Arguments of the wrong type, and none at all: errors name what is wrong, and show nothing of it, for it may be a secret.
+// Missing arguments and arguments of the wrong type: errors name the argument, and never show its value, which may be a secret.
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import path from 'node:path'
@@ -6,15 +6,15 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { core, serverAt } from './helper.mjs'
 
-const here = createRequire(import.meta.url)
+const require = createRequire(import.meta.url)
 const web = await import('oauth-core/web')
-const inside = (file) => here(path.join(path.dirname(here.resolve('oauth-core/package.json')), 'js', file))
+const inside = (file) => require(path.join(path.dirname(require.resolve('oauth-core/package.json')), 'js', file))
 const { OPTIONS } = inside('options.cjs')
 const { operations } = inside('ops.cjs')
 
 const NUMBER = 73502194
 const TEXT = 'hunter2'
-/** What is no text, and holds a secret. */
+/** Values that are not strings, and that contain a secret. */
 const HOSTILE = {
   number: () => NUMBER,
   object: () => ({ value: TEXT }),
@@ -68,10 +68,10 @@ for (const [name, object] of Object.entries(objects)) {
   for (const member of methods(object)) callable.push([`${name}.${member}`, (...args) => object[member](...args)])
 }
 
-/** What hands on what others say, or is called by others with objects of theirs; and what waits for a person. */
+/** Callables that pass on values from others, are called by others with their own objects, or wait for a user. */
 const LEFT = /^(Record|GrantSource\..*|.*\.notCloned|site\.(leave|remember|remembered|required|fastify|page|visit|wrap)|.*Error|DeniedError|MalformedError|UntrustedError|LostError|MisuseError)$/
 
-/** How the language itself, and the addon's library, speak of what they did not expect. */
+/** How the engine and the addon's library describe unexpected values. */
 const UNNAMED = /Cannot (read|destructure|use|convert)|is not (a function|iterable)|Failed to |an argument is|Invalid URL/
 
 async function thrown(call) {
@@ -89,12 +89,12 @@ function* shows(outcome, what) {
   if (outcome === undefined) return
   const { error } = outcome
   for (let at = error, depth = 0; at !== undefined && depth < 9; at = at?.cause, depth += 1) {
-    const said = [String(at), at?.message, at?.stack, inspect(at, { depth: 9, showHidden: true })].join('\n')
-    for (const secret of SHOWN) if (said.includes(secret)) yield `${what} shows ${secret}: ${at?.message}`
+    const rendered = [String(at), at?.message, at?.stack, inspect(at, { depth: 9, showHidden: true })].join('\n')
+    for (const secret of SHOWN) if (rendered.includes(secret)) yield `${what} shows ${secret}: ${at?.message}`
   }
 }
 
-test('no error of a call shows what was given in the place of a string', async () => {
+test('no error of a call shows a value that was passed instead of a string', async () => {
   const found = []
   for (const [name, call] of callable) {
     if (LEFT.test(name)) continue
@@ -172,7 +172,7 @@ test('no error of an argument of an operation shows what was given', async () =>
   assert.deepEqual(found, [])
 })
 
-test('what is of the wrong type is named', () => {
+test('errors name the argument that has the wrong type', () => {
   const fails = (call, message) => assert.throws(call, { name: 'TypeError', message })
   fails(() => new core.Client(server, { clientId: 'a', clientSecret: NUMBER }), 'clientSecret must be a string')
   fails(() => new core.Client(server, { clientId: { value: TEXT } }), 'clientId must be a string')
@@ -184,7 +184,7 @@ test('what is of the wrong type is named', () => {
   fails(() => client.exchange.password({ username: 'ann', password: NUMBER }), /^argument 'password': expected a string, not a number$/)
 })
 
-test('what is missing is named, by an error of ours', async () => {
+test('errors of this package name the missing argument', async () => {
   const found = []
   for (const [name, call] of callable) {
     if (LEFT.test(name)) continue

@@ -6,7 +6,7 @@ import { core, listen, rejection, serverAt } from './helper.mjs'
 const { Client, MemoryStore, Grants } = core
 
 const [A, B] = ['https://a.example/', 'urn:b']
-const ask = { resource: [A, B], audience: ['c'], extra: { expiring: '1', tag: ['x', 'y'] } }
+const args = { resource: [A, B], audience: ['c'], extra: { expiring: '1', tag: ['x', 'y'] } }
 const SENT = [['resource', A], ['resource', B], ['audience', 'c'], ['expiring', '1'], ['tag', 'x'], ['tag', 'y']]
 const OF_GRANT = ['grant_type', 'code', 'code_verifier', 'redirect_uri', 'refresh_token', 'scope', 'username', 'password']
 
@@ -29,7 +29,7 @@ async function start() {
 
 test("the client's own token is for what was asked, and so is the next", async () => {
   const { client, sent, bodies } = await start()
-  const source = client.clientCredentials(ask)
+  const source = client.clientCredentials(args)
   const token = await source.token()
   assert.deepEqual(sent(), SENT)
   source.invalidate(token)
@@ -40,7 +40,7 @@ test("the client's own token is for what was asked, and so is the next", async (
 
 test('a login and each renewal is for it', async () => {
   const { client, sent } = await start()
-  const { extra: tokenExtra, ...where } = ask
+  const { extra: tokenExtra, ...where } = args
   const redirectUri = 'https://app.example/cb'
   const { url, flow } = client.authorize({ redirectUri, ...where, extra: { prompt: 'login' }, tokenExtra })
   assert.deepEqual(url.searchParams.getAll('resource'), [A, B])
@@ -51,9 +51,9 @@ test('a login and each renewal is for it', async () => {
   assert.deepEqual(sent(), SENT)
   await client.refresh({ tokens, resource: [A], extra: { tag: 'z' } })
   assert.deepEqual(sent(), [['resource', A], ['tag', 'z']])
-  await client.password({ username: 'u', password: 'p', ...ask })
+  await client.password({ username: 'u', password: 'p', ...args })
   assert.deepEqual(sent(), SENT)
-  const source = client.source(tokens, ask)
+  const source = client.source(tokens, args)
   source.invalidate(await source.token())
   await source.token()
   assert.deepEqual(sent(), SENT)
@@ -62,29 +62,29 @@ test('a login and each renewal is for it', async () => {
 test('it names a grant, in whatever order it is given', async () => {
   const { client } = await start()
   const store = new MemoryStore()
-  const token = async (more) => (await client.clientCredentials({ ...ask, ...more, store }).token()).accessToken
+  const token = async (more) => (await client.clientCredentials({ ...args, ...more, store }).token()).accessToken
   const first = await token({})
   assert.equal(await token({ resource: [B, A] }), first)
   assert.equal(await token({ extra: { tag: ['y', 'x'], expiring: '1' } }), first)
   for (const other of [{ resource: [A] }, { audience: [] }, { extra: {} }]) assert.notEqual(await token(other), first)
   const sessions = new Grants(client, store)
-  assert.equal(sessions.get(undefined, ask), sessions.get(undefined, { ...ask, resource: [B, A] }))
-  assert.notEqual(sessions.get(undefined, ask), sessions.get(undefined, { ...ask, audience: [] }))
-  assert.equal((await sessions.get(undefined, ask).token()).accessToken, first)
+  assert.equal(sessions.get(undefined, args), sessions.get(undefined, { ...args, resource: [B, A] }))
+  assert.notEqual(sessions.get(undefined, args), sessions.get(undefined, { ...args, audience: [] }))
+  assert.equal((await sessions.get(undefined, args).token()).accessToken, first)
   const { grants } = await sessions.list()
   assert(grants.some(({ resource, audience }) => resource.join() === `${A},${B}` && audience.join() === 'c'))
   assert(grants.every((grant) => !('extra' in grant)), 'it may be secret')
-  await sessions.logOut(undefined, ask)
-  assert.notEqual((await sessions.get(undefined, ask).token()).accessToken, first)
+  await sessions.logOut(undefined, args)
+  assert.notEqual((await sessions.get(undefined, args).token()).accessToken, first)
 })
 
-test('what nobody has used is renewed for what it was for', async () => {
+test('an unused grant is renewed with the parameters of its original request', async () => {
   const { client, sent, bodies } = await start()
   const store = new MemoryStore()
   const sessions = new Grants(client, store)
-  await sessions.logIn('ann', await client.password({ username: 'u', password: 'p' }), ask)
+  await sessions.logIn('ann', await client.password({ username: 'u', password: 'p' }), args)
   const [key] = (await store.scan()).keys
-  // As if nobody had asked for two days.
+  // As if no token had been requested for two days.
   const { version, record } = await store.load(key)
   const stored = JSON.parse(record)
   stored.tokens.received_at -= 2 * 24 * 3600

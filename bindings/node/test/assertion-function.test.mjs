@@ -24,19 +24,19 @@ function signed() {
 }
 
 /** A server that answers in turn, and remembers the assertions. */
-async function endpoint(...answers) {
+async function endpoint(...responses) {
   const shown = []
   const base = await listen(async (request, reply) => {
     let body = ''
     for await (const chunk of request) body += chunk
     shown.push(new URLSearchParams(body).get('client_assertion'))
-    const [status, said] = answers[shown.length - 1] ?? answers.at(-1)
-    reply.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(said))
+    const [status, responseBody] = responses[shown.length - 1] ?? responses.at(-1)
+    reply.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(responseBody))
   })
   return { base, shown }
 }
 
-const good = [200, { access_token: 'a', token_type: 'Bearer', expires_in: 60 }]
+const validResponse = [200, { access_token: 'a', token_type: 'Bearer', expires_in: 60 }]
 const refused = [401, { error: 'invalid_client' }]
 
 for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })) {
@@ -52,11 +52,11 @@ for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })
     })
   }
 
-  test(`a function is told what the token is needed for: ${transport}`, async () => {
-    const { base, shown } = await endpoint(good)
-    const told = []
+  test(`the function receives the audience and the expiry that the token must have: ${transport}`, async () => {
+    const { base, shown } = await endpoint(validResponse)
+    const received = []
     const made = async (request) => {
-      told.push(request)
+      received.push(request)
       return unsigned({ aud: request.audience })
     }
     for (const audience of [undefined, 'api://x']) {
@@ -64,19 +64,19 @@ for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })
       const client = new Client(serverAt(base), { clientId: 'me', clientAuth, ...more })
       await client.clientCredentials().token()
     }
-    assert.deepEqual(told.map(({ audience }) => audience), [base, 'api://x'])
-    assert.deepEqual(shown, told.map(({ audience: aud }) => unsigned({ aud })))
-    for (const { expiresAt } of told) {
-      const left = expiresAt - Date.now()
-      assert(left > 55_000 && left <= 60_000, `${left}`)
+    assert.deepEqual(received.map(({ audience }) => audience), [base, 'api://x'])
+    assert.deepEqual(shown, received.map(({ audience: aud }) => unsigned({ aud })))
+    for (const { expiresAt } of received) {
+      const remaining = expiresAt - Date.now()
+      assert(remaining > 55_000 && remaining <= 60_000, `${remaining}`)
     }
   })
 
   test(`a token that was replaced is sent once more: ${transport}`, async () => {
-    const { base, shown } = await endpoint(refused, good)
+    const { base, shown } = await endpoint(refused, validResponse)
     const tokens = ['a', 'b'].map((sub) => unsigned({ aud: base, sub }))
-    const given = [...tokens]
-    const clientAuth = assertionFunction(async () => given.shift())
+    const queuedTokens = [...tokens]
+    const clientAuth = assertionFunction(async () => queuedTokens.shift())
     const client = new Client(serverAt(base), { clientId: 'me', clientAuth, ...more })
     assert.equal((await client.clientCredentials().token()).accessToken, 'a')
     assert.deepEqual(shown, tokens)
@@ -91,7 +91,7 @@ for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })
   })
 
   test(`a function that throws sends nothing: ${transport}`, async () => {
-    const { base, shown } = await endpoint(good)
+    const { base, shown } = await endpoint(validResponse)
     const failure = new RangeError('no token today, s3cret')
     let fails = true
     const clientAuth = assertionFunction(async () => {
@@ -109,19 +109,19 @@ for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })
     assert.equal(shown.length, 1)
   })
 
-  test(`what is no text, or is made out to another, is not sent: ${transport}`, async () => {
-    const { base, shown } = await endpoint(good)
+  test(`a value that is not a string, or a token for another audience, is not sent: ${transport}`, async () => {
+    const { base, shown } = await endpoint(validResponse)
     const client = (give) => new Client(serverAt(base), { clientId: 'me', clientAuth: assertionFunction(give), ...more })
-    const ask = (give) => rejection(client(give).password({ username: 'u', password: 'p' }))
-    const none = await ask(() => undefined)
+    const requestError = (give) => rejection(client(give).password({ username: 'u', password: 'p' }))
+    const none = await requestError(() => undefined)
     assert.equal(none.code, 'lost.unsent')
     assert(none.cause instanceof TypeError)
-    assert.equal((await ask(() => unsigned({ aud: 'https://other.example' }))).code, 'client_auth.assertion_audience')
+    assert.equal((await requestError(() => unsigned({ aud: 'https://other.example' }))).code, 'client_auth.assertion_audience')
     assert.deepEqual(shown, [])
   })
 
   test(`a function that never ends is not waited for: ${transport}`, async () => {
-    const { base } = await endpoint(good)
+    const { base } = await endpoint(validResponse)
     const stop = new AbortController()
     const clientAuth = assertionFunction(() => {
       stop.abort(new Error('enough'))
@@ -134,19 +134,19 @@ for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })
 }
 
 test('a step by hand has the token of a function, and cannot wait for a promise', () => {
-  const known = Server.fromMetadata(issuer, { issuer, token_endpoint: `${issuer}/token` })
+  const server = Server.fromMetadata(issuer, { issuer, token_endpoint: `${issuer}/token` })
   const exchange = (give, options) =>
-    new Client(known, { clientId: 'me', clientAuth: assertionFunction(give, options) }).exchange.clientCredentials()
+    new Client(server, { clientId: 'me', clientAuth: assertionFunction(give, options) }).exchange.clientCredentials()
   const token = unsigned({ aud: 'api://x', sub: 'a' })
   const step = exchange(() => token, { audience: 'api://x', clientId: 'sent' }).begin()
   const form = new URLSearchParams(Buffer.from(step.body).toString())
   assert.deepEqual([form.get('client_assertion'), form.get('client_id')], [token, 'me'])
   const now = 1_700_000_000
   const moment = () => ({ now, seed: new Uint8Array(32) })
-  const told = []
-  const clientAuth = assertionFunction((request) => (told.push(request), unsigned({ aud: request.audience })))
-  new Client(known, { clientId: 'me', clientAuth }).exchange.clientCredentials({}, { moment }).begin()
-  assert.deepEqual(told, [{ audience: issuer, expiresAt: new Date((now + 60) * 1000) }])
+  const received = []
+  const clientAuth = assertionFunction((request) => (received.push(request), unsigned({ aud: request.audience })))
+  new Client(server, { clientId: 'me', clientAuth }).exchange.clientCredentials({}, { moment }).begin()
+  assert.deepEqual(received, [{ audience: issuer, expiresAt: new Date((now + 60) * 1000) }])
   assert.throws(() => exchange(async () => token).begin(), /returned a promise/)
   const failure = new Error('none')
   assert.throws(() => exchange(() => { throw failure }).begin(), (error) => error.code === 'lost.unsent' && error.cause === failure)

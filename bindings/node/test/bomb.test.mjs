@@ -24,14 +24,14 @@ async function answering(body, coding) {
 
 const exchangeAt = (base) => new Client(serverAt(base), { clientId: 'id', clientSecret: 's' }).exchange.clientCredentials()
 
-test('a reply is asked for as it is, uncached, and unpacked all the same', async () => {
+test('responses are requested uncompressed and uncached, but decompressed if necessary', async () => {
   for (const [coding, pack] of Object.entries(CODINGS)) {
     const { base, seen } = await answering(pack(TOKENS), coding)
-    let asked
-    const spy = (url, init) => fetch(url, asked = init)
+    let acceptEncoding
+    const spy = (url, init) => fetch(url, acceptEncoding = init)
     assert.equal((await run(exchangeAt(base), { fetch: spy })).accessToken, 't', coding)
     assert.equal(seen[0]['accept-encoding'], 'identity')
-    assert.equal(asked.cache, 'no-store')
+    assert.equal(acceptEncoding.cache, 'no-store')
   }
 })
 
@@ -39,8 +39,8 @@ test('what unpacks to more than a mebibyte is too large', async () => {
   const exact = TOKENS + ' '.repeat(MIB - TOKENS.length)
   for (const [coding, pack] of Object.entries(CODINGS)) {
     assert.ok(pack(exact).length < 10_000)
-    const good = await answering(pack(exact), coding)
-    assert.equal((await run(exchangeAt(good.base))).accessToken, 't', coding)
+    const reply = await answering(pack(exact), coding)
+    assert.equal((await run(exchangeAt(reply.base))).accessToken, 't', coding)
     const bad = await answering(pack(exact + ' '), coding)
     const error = await rejection(run(exchangeAt(bad.base)))
     assert.ok(error instanceof MalformedError, coding)
@@ -59,7 +59,7 @@ test('what costs much to unpack, and was not asked for, is not read', async () =
 
 // Peaks are read from /proc.
 test('no reply costs more than 16 MiB', { skip: process.platform !== 'linux' }, async () => {
-  const good = await answering(TOKENS)
+  const reply = await answering(TOKENS)
   const text = JSON.stringify({ access_token: 't', token_type: 'Bearer', x: 'x'.repeat(MIB - 80) })
   const shapes = [
     ...Object.entries({ ...CODINGS, br: brotliCompressSync }).map(([coding, pack]) => [coding, pack(Buffer.alloc(64 * MIB, ' '))]),
@@ -69,7 +69,7 @@ test('no reply costs more than 16 MiB', { skip: process.platform !== 'linux' }, 
   for (const [coding, body] of shapes) {
     const bad = await answering(body, coding)
     for (const door of ['fetch', 'native']) {
-      const args = ['--input-type=module', '--eval', PEAK, door, good.base, bad.base]
+      const args = ['--input-type=module', '--eval', PEAK, door, reply.base, bad.base]
       // The least of three: a peak also holds what the collector has not come to yet.
       let least = Infinity
       for (let tries = 0; tries < 3 && least > 16 << 10; tries++) {

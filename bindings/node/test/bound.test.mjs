@@ -13,7 +13,7 @@ const redirectUri = 'http://127.0.0.1/callback'
 const tls = JSON.parse(readFileSync(path.join(root, 'tests/interop/oidc-provider/tls.json')))
 
 /** Key, tokens and nonces are stored: nothing else is left of the first process. */
-test('a bound grant goes on after a restart', async (t) => {
+test('a bound grant is renewed after a restart', async (t) => {
   const folder = mkdtempSync(path.join(tmpdir(), 'bound-'))
   t.after(() => rmSync(folder, { recursive: true }))
   const { issuer, clients } = await fapiProvider({ ACCESS_TOKEN_SECONDS: '3' })
@@ -26,30 +26,30 @@ test('a bound grant goes on after a restart', async (t) => {
     return { client, source: client.source(undefined, { store, subject: 'ann', origins: [issuer] }) }
   }
   const counters = async () => (await fetch(`${issuer}/_counters`)).json()
-  const who = async (source) => (await (await source.fetch(`${issuer}/me`)).json()).sub
+  const fetchSubject = async (source) => (await (await source.fetch(`${issuer}/me`)).json()).sub
 
   const { client, source } = await started()
   const { url, flow } = await client.beginAuthorization({ redirectUri, scope: 'openid offline_access' })
   const callback = (await new Browser(({ href }) => href.startsWith(redirectUri)).open(url)).url
   await source.logIn(await client.redeem(flow, callback))
-  assert.equal(await who(source), 'somebody')
+  assert.equal(await fetchSubject(source), 'somebody')
   await new Promise((wake) => setTimeout(wake, 3100))
   const before = await counters()
   const { source: second } = await started()
-  assert.equal(await who(second), 'somebody')
+  assert.equal(await fetchSubject(second), 'somebody')
   const after = await counters()
-  // The first renewal has a nonce already: a refresh token may be spent by a request that lacks one.
+  // The first renewal already has a nonce: a request without one might consume the refresh token.
   assert.equal(after.refreshes, before.refreshes + 1)
   assert.equal(after.use_dpop_nonce, before.use_dpop_nonce)
   assert.equal(after.refused, 0)
 
   // What the API has said is stored with the next tokens, and known to the next process.
   await new Promise((wake) => setTimeout(wake, 3100))
-  assert.equal(await who(second), 'somebody')
-  const { use_dpop_nonce_at_api: told } = await counters()
-  assert.equal(await who((await started()).source), 'somebody')
-  assert.equal((await counters()).use_dpop_nonce_at_api, told)
-  assert.ok(told > 0)
+  assert.equal(await fetchSubject(second), 'somebody')
+  const { use_dpop_nonce_at_api: nonceChallenges } = await counters()
+  assert.equal(await fetchSubject((await started()).source), 'somebody')
+  assert.equal((await counters()).use_dpop_nonce_at_api, nonceChallenges)
+  assert.ok(nonceChallenges > 0)
 })
 
 test('tokens are bound to a certificate', async () => {
@@ -105,10 +105,10 @@ test('a bound token is good with its certificate alone', async () => {
     const renewed = await client.refresh({ tokens: login })
     assert.notEqual(renewed.accessToken, login.accessToken)
     for (const tokens of [login, renewed]) {
-      const ask = { tokens, subject: 'somebody' }
-      assert.equal((await client.userinfo(ask)).subject, 'somebody')
-      await assert.rejects(other.userinfo(ask), { code: 'denied.invalid_token' })
-      // Where no certificate is asked for, there is none.
+      const args = { tokens, subject: 'somebody' }
+      assert.equal((await client.userinfo(args)).subject, 'somebody')
+      await assert.rejects(other.userinfo(args), { code: 'denied.invalid_token' })
+      // Without a request for a client certificate, none is presented.
       const without = await trusting(`${issuer}/me`, { headers: { authorization: `Bearer ${tokens.accessToken}` } })
       assert.equal(without.status, 401)
     }

@@ -1,4 +1,4 @@
-// One worker of several that share a grant, with a certificate of its own: calls the API whenever it is told to.
+// One of several workers that share a grant, with its own certificate: calls the API when its parent sends a message.
 import { Client, FileStore, Network, discover } from 'oauth-core'
 
 const { base, mutual, ca, clientId, certificate, place } = JSON.parse(process.argv[2])

@@ -39,10 +39,10 @@ function send(url, { body, certificate, ...init } = {}) {
   })
 }
 
-async function tokens(us) {
-  const { url, flow } = await us.beginAuthorization({ redirectUri, scope: 'openid read', push: 'always' })
+async function tokens(client) {
+  const { url, flow } = await client.beginAuthorization({ redirectUri, scope: 'openid read', push: 'always' })
   const { headers } = await send(url)
-  return us.redeem(flow, headers.location)
+  return client.redeem(flow, headers.location)
 }
 
 const counters = async () => JSON.parse((await send(`${base}/_twin/counters`)).text)
@@ -69,7 +69,7 @@ test('an API takes a token with its certificate only', async () => {
 test('certificates are replaced under a fleet at work', async () => {
   const store = new MemoryStore()
   const [old, other] = [await client(0), await client(1)]
-  const worker = (us) => us.source(undefined, { store, subject: 'alice', origins: [mutual] })
+  const worker = (client) => client.source(undefined, { store, subject: 'alice', origins: [mutual] })
   await worker(old).logIn(await tokens(old))
   const fleet = Array.from({ length: WORKERS }, () => worker(old))
   const before = await refreshes()
@@ -95,7 +95,7 @@ test('certificates are replaced under a fleet at work', async () => {
 test('tokens that end in the midst of it cost no call', async () => {
   const store = new MemoryStore()
   const [old, other] = [await client(0), await client(1)]
-  const [first, second] = [old, other].map((us) => us.source(undefined, { store, subject: 'bob', origins: [mutual] }))
+  const [first, second] = [old, other].map((ownClient) => ownClient.source(undefined, { store, subject: 'bob', origins: [mutual] }))
   await first.logIn(await tokens(old))
   const met = await misbound()
   for (let end = 0; end < 3; end++) {
@@ -123,20 +123,20 @@ test('processes with two certificates find their own tokens in a file store', as
     rmSync(place, { recursive: true })
   })
   const store = new FileStore(join(place, 'grants'))
-  const us = await client(0)
-  const login = us.source(undefined, { store, subject: 'carol' })
-  await login.logIn(await tokens(us))
+  const ownClient = await client(0)
+  const login = ownClient.source(undefined, { store, subject: 'carol' })
+  await login.logIn(await tokens(ownClient))
   const met = await misbound()
   const tokenRequests = async () => (await counters()).token_requests
   /** How many token requests it takes for all of them to call at once. */
   const call = async (workers) => {
     const before = await tokenRequests()
-    const answers = workers.map(async (worker) => {
-      const answer = once(worker, 'message')
+    const pendingMessages = workers.map(async (worker) => {
+      const message = once(worker, 'message')
       worker.send('call')
-      return (await answer)[0].status
+      return (await message)[0].status
     })
-    assert.deepEqual(await Promise.all(answers), workers.map(() => 200))
+    assert.deepEqual(await Promise.all(pendingMessages), workers.map(() => 200))
     return await tokenRequests() - before
   }
   const started = async () => {

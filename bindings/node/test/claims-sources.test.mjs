@@ -1,4 +1,4 @@
-// Aggregated and distributed claims: told apart, neither fetched nor verified.
+// Aggregated and distributed claims: distinguished from each other, but neither fetched nor verified.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
@@ -6,7 +6,7 @@ import { core } from './helper.mjs'
 
 const { claimsSources } = core
 
-test('claims of other parties are told apart', () => {
+test('claims from other parties are distinguished', () => {
   // The example of OpenID Connect Core section 5.6.2.
   const [first, second, third] = claimsSources({
     sub: 'jane',

@@ -1,4 +1,4 @@
-// Ways to authenticate: what is sent, what is refused, what never shows.
+// Client authentication methods: what is sent, what is rejected, and what is never shown.
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -21,7 +21,7 @@ function server(more) {
 
 function token(claims) {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
-  // Any other is refused: nobody would notice that it was stolen.
+  // Any other claim is rejected: otherwise a stolen token would go unnoticed.
   return `${part({ alg: 'ES256' })}.${part({ exp: 4_000_000_000, ...claims })}.c2ln`
 }
 
@@ -58,9 +58,9 @@ test('a token that does not expire is refused with its place', () => {
 test('the token of a function or a file is exchanged where an audience is named', async () => {
   const place = join(folder, 'opaque')
   writeFileSync(place, 'opaque')
-  const told = []
+  const received = []
   const made = ({ audience }) => {
-    told.push(audience)
+    received.push(audience)
     return 'opaque'
   }
   for (const auth of [assertionFunction(made, { exchangeAudience: '//pool' }), assertionFile(place, { exchangeAudience: '//pool' })]) {
@@ -74,7 +74,7 @@ test('the token of a function or a file is exchanged where an audience is named'
   }
   const more = { audience: 'api://x', exchangeAudience: '//pool', clientId: 'omitted' }
   assert.ok(!body(assertionFunction(made, more)).includes('client_id'))
-  assert.deepEqual(told, ['//pool', 'api://x'])
+  assert.deepEqual(received, ['//pool', 'api://x'])
   // A promise is waited for, where the exchange is run.
   const sent = []
   const send = async ({ body }) => {
@@ -152,8 +152,8 @@ test('a key with an audience of its own serves one server', () => {
   const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256', ...encodings })
   const usual = privateKeyJwt(key)
   assert.ok(made(usual, issuer) && made(usual, other))
-  const own = privateKeyJwt(key, { audience: `${issuer}/token` })
+  const keyAuth = privateKeyJwt(key, { audience: `${issuer}/token` })
   // As often as wanted at that server.
-  assert.ok(made(own, issuer) && made(own, issuer))
-  assert.throws(() => made(own, other), { code: 'key.used_at_two_servers' })
+  assert.ok(made(keyAuth, issuer) && made(keyAuth, issuer))
+  assert.throws(() => made(keyAuth, other), { code: 'key.used_at_two_servers' })
 })

@@ -1,4 +1,4 @@
-// Keys of a client, of which one takes the place of another, at npm's oidc-provider.
+// Rotating a client's keys, at npm's oidc-provider.
 import assert from 'node:assert/strict'
 import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -47,7 +47,7 @@ test('the newest that the server can take signs', () => {
   assert.equal(header(privateKeyJwt(young), 'ES256').kid, undefined)
 })
 
-test('what is no set of keys is refused', () => {
+test('values that are not key sets are rejected', () => {
   const half = createPublicKey(young).export({ type: 'spki', format: 'pem' })
   const publicJwk = JSON.stringify(createPublicKey(young).export({ format: 'jwk' }))
   const { privateKey: short } = generateKeyPairSync('rsa', { modulusLength: 1024, ...encodings })

@@ -15,7 +15,7 @@ beforeEach(async () => {
   before = (await twin.counters()).refreshes
 })
 
-/** The connection of somebody who says yes at whatever page is opened. */
+/** The connection of a user who approves every page that is opened. */
 function connection(options) {
   const open = (page) => {
     pages += 1
@@ -43,7 +43,7 @@ test('tokens are bound where the API demands it', async () => {
   assert.deepEqual([await refreshes(), pages], [2, 1])
 })
 
-test('the key is kept beside the connection, sealed where that is', async () => {
+test('the key is stored next to the connection, and sealed if the connection is', async () => {
   const memory = new MemoryStore()
   const store = new SealedStore(memory, Buffer.alloc(32, 7))
   assert.equal(await called(connection({ store })), 200)
@@ -53,8 +53,8 @@ test('the key is kept beside the connection, sealed where that is', async () => 
   assert.equal(await called(second), 200)
   assert.deepEqual([await refreshes(), pages], [1, 1])
   const { keys } = await memory.scan()
-  const kept = async () => keys.filter((key) => key.startsWith('dpop-key:'))
-  const [key] = await kept()
+  const listStoredKeys = async () => keys.filter((key) => key.startsWith('dpop-key:'))
+  const [key] = await listStoredKeys()
   const { record } = await memory.load(key)
   assert.ok(!record.includes('PRIVATE KEY'))
   assert.ok((await store.load(key)).record.includes('PRIVATE KEY'))

@@ -1,4 +1,4 @@
-// Two APIs side by side on one origin, each with metadata of its own: nothing of the one reaches the other.
+// Two APIs on one origin, each with its own metadata: neither receives anything that belongs to the other.
 import assert from 'node:assert/strict'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -69,28 +69,28 @@ for (const servers of ['two', 'one']) {
     const both = await siblings(first, second)
     const [a, b] = [both.connection('a'), both.connection('b')]
     for (const api of [a, b]) assert.equal((await api.fetch(api.url)).status, 200)
-    const asked = (page) => [page.origin, page.searchParams.get('resource')]
-    assert.deepEqual(both.pages.map(asked), [[first.base, a.url], [second.base, b.url]])
+    const originAndResource = (page) => [page.origin, page.searchParams.get('resource')]
+    assert.deepEqual(both.pages.map(originAndResource), [[first.base, a.url], [second.base, b.url]])
     const clients = both.pages.map((page) => page.searchParams.get('client_id'))
     assert.notEqual(clients[0], clients[1])
-    const { accessToken: kept } = await b.token()
+    const { accessToken: storedToken } = await b.token()
 
     // The one wants more: nothing changes for the other.
     both.narrow.add(`Bearer ${(await a.token()).accessToken}`)
     for (const api of [a, b]) assert.equal((await api.fetch(api.url, { method: 'POST', body: 'x' })).status, 200)
     assert.equal(both.pages.length, 3)
-    assert.deepEqual(asked(both.pages[2]), [first.base, a.url])
+    assert.deepEqual(originAndResource(both.pages[2]), [first.base, a.url])
     assert.ok(both.pages[2].searchParams.get('scope').split(' ').includes('write'))
-    assert.equal((await b.token()).accessToken, kept)
+    assert.equal((await b.token()).accessToken, storedToken)
 
     // Nor in another process with the same store, nor where the one is renewed or forgotten.
     const { accessToken: renewed } = await a.renew(await a.token())
     assert.equal((await both.connection('a').token()).accessToken, renewed)
     await a.forget()
-    assert.equal((await both.connection('b').token()).accessToken, kept)
+    assert.equal((await both.connection('b').token()).accessToken, storedToken)
     assert.equal(both.pages.length, 3)
-    assert.deepEqual([both.tokens('a').length, both.tokens('b')], [2, [`Bearer ${kept}`]])
-    assert.ok(!both.tokens('a').includes(`Bearer ${kept}`))
+    assert.deepEqual([both.tokens('a').length, both.tokens('b')], [2, [`Bearer ${storedToken}`]])
+    assert.ok(!both.tokens('a').includes(`Bearer ${storedToken}`))
   })
 }
 
@@ -108,7 +108,7 @@ test('no request for the one goes to the other', async () => {
   assert.ok(both.seen.every(([url]) => url.startsWith('/a')))
 })
 
-test('the metadata of the one say nothing of the other', async () => {
+test('the metadata of one API does not apply to the other', async () => {
   const { generic, 'identity-provider': other } = await twins()
   const both = await siblings(generic, other)
   both.named.a = 'b'
@@ -120,10 +120,10 @@ test('the secret of the one is not shown to the server of the other', async () =
   const { generic: first, 'identity-provider': second } = await twins()
   const both = await siblings(first, second)
   const { clientId, clientSecret } = await first.client()
-  const known = { clientName: undefined, clientId, clientSecret, issuer: first.base, grantType: 'client_credentials' }
-  const a = both.connection('a', known)
+  const connectionOptions = { clientName: undefined, clientId, clientSecret, issuer: first.base, grantType: 'client_credentials' }
+  const a = both.connection('a', connectionOptions)
   assert.equal((await a.fetch(a.url)).status, 200)
-  assert.equal((await rejection(both.connection('b', known).token())).code, 'connect.issuer')
+  assert.equal((await rejection(both.connection('b', connectionOptions).token())).code, 'connect.issuer')
   assert.deepEqual([await second.log(), both.tokens('b')], [[], []])
 })
 
@@ -136,9 +136,9 @@ test('a refusal that names other metadata leads to the server that they name (RF
   both.issuers.a = second.base
   // What was fetched within five minutes is not fetched again.
   for (const name of await readdir(both.folder)) {
-    const kept = path.join(both.folder, name)
-    const text = await readFile(kept, 'utf8')
-    await writeFile(kept, text.replace(/(found_at\\*":)(\d+)/, (_, member, at) => `${member}${at - 600}`))
+    const storeFile = path.join(both.folder, name)
+    const text = await readFile(storeFile, 'utf8')
+    await writeFile(storeFile, text.replace(/(found_at\\*":)(\d+)/, (_, member, at) => `${member}${at - 600}`))
   }
   const moved = both.connection('a', { issuers })
   assert.equal((await moved.fetch(moved.url)).status, 200)
@@ -146,8 +146,8 @@ test('a refusal that names other metadata leads to the server that they name (RF
   const clients = both.pages.map((page) => page.searchParams.get('client_id'))
   assert.notEqual(clients[0], clients[1])
   assert.equal((await first.counters()).refreshes, 0)
-  const told = JSON.stringify(await second.log())
-  assert.ok(!told.includes(old) && !told.includes(clients[0]))
+  const logText = JSON.stringify(await second.log())
+  assert.ok(!logText.includes(old) && !logText.includes(clients[0]))
   // Nothing of the former server's is kept.
   for (const name of await readdir(both.folder)) assert.ok(!(await readFile(path.join(both.folder, name), 'utf8')).includes(old))
 })

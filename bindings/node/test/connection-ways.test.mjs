@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
-import { callbackOf, core, rejection, twins } from './helper.mjs'
+import { followToCallback, core, rejection, twins } from './helper.mjs'
 
 const { Client, ResourceConnection, discover } = core
 
@@ -16,12 +16,12 @@ const connection = (options) => new ResourceConnection(`${twin.base}/api/echo`,
   { open: nobody, timeoutMs: 30_000, transport: 'loopback_http', ...options })
 
 /** As the client that the twin knows from the start. */
-async function known(options) {
+async function createConnection(options) {
   const { clientId, clientSecret } = await twin.client()
   return connection({ clientId, clientSecret, issuer: twin.base, ...options })
 }
 
-test('a person enters a code on another device', async () => {
+test('the user enters a code on another device', async () => {
   const codes = []
   const show = (code) => {
     codes.push(code)
@@ -46,7 +46,7 @@ test('what shows the code may fail', async () => {
   assert.throws(() => connection({ device: true, show: 1 }), /show must be a function/)
 })
 
-/** A client of the identity provider, and the tokens of a person who signs in to it. */
+/** A client of the identity provider, and the tokens of a user who signs in to it. */
 async function signedIn() {
   const { clientId, clientSecret, issuer } = await idp.client()
   await idp.vouchTo(twin.base, (await twin.client()).clientId)
@@ -54,17 +54,17 @@ async function signedIn() {
   const server = await discover(issuer, { transport: 'loopback_http' })
   const client = new Client(server, { clientId, clientSecret })
   const { url, flow } = client.authorize({ redirectUri, scope: 'openid read' })
-  return { client, login: await client.redeem(flow, await callbackOf(url, redirectUri)) }
+  return { client, login: await client.redeem(flow, await followToCallback(url, redirectUri)) }
 }
 
-test('an identity provider vouches for a person, who is sent nowhere', async () => {
+test('an identity provider asserts the user’s identity, without a browser', async () => {
   const { client, login } = await signedIn()
-  const own = { token: async () => login, renew: nobody, invalidate: nobody }
-  for (const signIn of [client.source(login), own]) {
-    const api = await known({ identityProvider: client, signIn })
+  const customSource = { token: async () => login, renew: nobody, invalidate: nobody }
+  for (const signIn of [client.source(login), customSource]) {
+    const api = await createConnection({ identityProvider: client, signIn })
     const { scope } = await (await api.fetch(api.url)).json()
     assert.equal(scope, 'read write')
-    // Each token costs an assertion of its own, and nobody is asked.
+    // Each token needs a new assertion, and no user interaction.
     await twin.expire()
     const before = (await twin.counters()).token_requests
     assert.equal((await api.fetch(api.url)).status, 200)
@@ -72,23 +72,23 @@ test('an identity provider vouches for a person, who is sent nowhere', async () 
   }
 })
 
-test('without an ID token nobody is vouched for', async () => {
+test('without an ID token there is no identity assertion', async () => {
   const { client, login } = await signedIn()
   const signIn = client.clientCredentials({ scope: 'read' })
-  const api = await known({ identityProvider: client, signIn })
+  const api = await createConnection({ identityProvider: client, signIn })
   const missing = await rejection(api.token())
   assert.deepEqual([missing.code, missing.advice], ['identity_assertion.no_id_token', 'reauthorize'])
   const grant = core.identityAssertionGrant(client, await signIn.token(), client)
   assert.equal((await rejection(grant)).code, 'identity_assertion.no_id_token')
 
-  const gone = new Error('the directory is down')
-  const broken = { token: async () => { throw gone }, renew: nobody, invalidate: nobody }
-  assert.equal(await rejection((await known({ identityProvider: client, signIn: broken })).token()), gone)
-  await assert.rejects(known({ signIn: client.source(login) }), /must be given together/)
+  const directoryError = new Error('the directory is down')
+  const broken = { token: async () => { throw directoryError }, renew: nobody, invalidate: nobody }
+  assert.equal(await rejection((await createConnection({ identityProvider: client, signIn: broken })).token()), directoryError)
+  await assert.rejects(createConnection({ signIn: client.source(login) }), /must be given together/)
 })
 
 test('a client acts for itself', async () => {
-  const api = await known({ grantType: 'client_credentials' })
+  const api = await createConnection({ grantType: 'client_credentials' })
   assert.equal((await api.fetch(api.url)).status, 200)
   await twin.expire()
   assert.equal((await api.fetch(api.url)).status, 200)
@@ -124,8 +124,8 @@ test('a connection registers for tokens that are bound to a certificate', async 
     })
     assert.equal((await api.fetch(url)).status, 200)
     const { keys } = await store.scan()
-    const kept = JSON.stringify(await Promise.all(keys.map((key) => store.load(key))))
-    assert.equal(kept.includes('tls_client_certificate_bound_access_tokens'), bound)
+    const storedRecords = JSON.stringify(await Promise.all(keys.map((key) => store.load(key))))
+    assert.equal(storedRecords.includes('tls_client_certificate_bound_access_tokens'), bound)
   }
 })
 
@@ -156,7 +156,7 @@ test('an initial access token entitles a connection to register', async () => {
   assert.deepEqual(authorized.map((entry) => entry.path), ['/register', '/register', '/api/echo'])
   // It entitles to register, and is not stored.
   const { keys } = await store.scan()
-  const kept = await Promise.all(keys.map((key) => store.load(key)))
-  assert.ok(kept.length > 0 && !JSON.stringify(kept).includes('S3CR3T'))
+  const storedRecords = await Promise.all(keys.map((key) => store.load(key)))
+  assert.ok(storedRecords.length > 0 && !JSON.stringify(storedRecords).includes('S3CR3T'))
   assert.equal(pages.length, 1)
 })

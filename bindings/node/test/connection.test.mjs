@@ -13,7 +13,7 @@ const { generic: twin } = await twins()
 const { base } = twin
 const url = `${base}/api/echo`
 // The twin is on this machine, and is the server of its own API.
-const here = { transport: 'loopback_http' }
+const loopbackOptions = { transport: 'loopback_http' }
 
 let pages = []
 let before = 0
@@ -22,17 +22,17 @@ beforeEach(async () => {
   before = (await twin.log()).length
 })
 
-/** Somebody who says yes at whatever page is opened. */
+/** A user who approves every page that is opened. */
 function person(page) {
   pages.push(page)
   fetch(page).catch(() => {})
 }
 
 const connection = (options) =>
-  new ResourceConnection(url, { clientName: 'Notes', open: person, timeoutMs: 30_000, ...here, ...options })
+  new ResourceConnection(url, { clientName: 'Notes', open: person, timeoutMs: 30_000, ...loopbackOptions, ...options })
 const paths = async () => (await twin.log()).slice(before).map((entry) => entry.path)
 const registrations = async () => (await paths()).filter((place) => place === '/register').length
-const said = async (api, init) => (await api.fetch(url, init)).json()
+const fetchJson = async (api, init) => (await api.fetch(url, init)).json()
 
 test('an API that asks for no authorization is called without a token', async () => {
   const seen = []
@@ -51,17 +51,17 @@ test('an API that asks for no authorization is called without a token', async ()
     open.close()
   })
   const place = `http://127.0.0.1:${open.address().port}/mcp`
-  const api = new ResourceConnection(place, { clientName: 'Notes', open: person, issuers: [base], ...here })
+  const api = new ResourceConnection(place, { clientName: 'Notes', open: person, issuers: [base], ...loopbackOptions })
   assert.equal((await rejection(api.token())).code, 'connect.not_protected')
-  const asked = seen.length
+  const requestCount = seen.length
   const post = async () => {
     const reply = await api.fetch(api.url, { method: 'POST', body: 'hello' })
     assert.deepEqual([reply.status, await reply.text()], [200, 'hello'])
   }
   await post()
   await post()
-  // What is known is not asked again.
-  assert.equal(seen.length, asked + 2)
+  // Metadata that is already known is not requested again.
+  assert.equal(seen.length, requestCount + 2)
   assert.equal((await rejection(api.fetch(new URL('/elsewhere', api.url)))).code, 'resource.not_covered')
   assert.ok(seen.every(([, , authorization]) => authorization === undefined))
   assert.equal(pages.length, 0)
@@ -75,7 +75,7 @@ test('an API that asks for no authorization is called without a token', async ()
 test('the first call finds, registers and signs in', async () => {
   const api = connection()
   assert.equal(api.url, url)
-  assert.equal((await said(api)).scope, 'read write offline_access')
+  assert.equal((await fetchJson(api)).scope, 'read write offline_access')
   assert.deepEqual([await registrations(), pages.length], [1, 1])
   assert(pages[0] instanceof URL)
   assert.equal(pages[0].searchParams.get('resource'), url)
@@ -94,25 +94,25 @@ test('callers at once make one login', async () => {
   assert.deepEqual([await registrations(), pages.length], [1, 1])
 })
 
-test('the next run asks nobody', async () => {
+test('the next run needs no user interaction', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'connection-'))
   after(() => rm(folder, { recursive: true }))
   for (let run = 0; run < 2; run++) await connection({ store: new FileStore(folder) }).fetch(url)
   assert.deepEqual([await registrations(), pages.length], [1, 1])
-  // A store of one's own is asked from the runtime's thread.
+  // A custom store is called on the runtime's thread.
   const inner = new FileStore(folder)
-  const own = {
+  const customStore = {
     load: (key) => inner.load(key),
-    save: (...given) => inner.save(...given),
-    lease: (...given) => inner.lease(...given),
+    save: (...args) => inner.save(...args),
+    lease: (...args) => inner.lease(...args),
   }
-  await connection({ store: own }).fetch(url)
+  await connection({ store: customStore }).fetch(url)
   assert.deepEqual([await registrations(), pages.length], [1, 1])
 })
 
-test('what the API wants more is asked of the person', async () => {
+test('the user approves what the API additionally requires', async () => {
   const api = connection({ wwwAuthenticate: 'Bearer scope="read"' })
-  assert.equal((await said(api)).scope, 'read offline_access')
+  assert.equal((await fetchJson(api)).scope, 'read offline_access')
   // POST wants `write`.
   const { fetch } = api
   assert.equal((await fetch(url, { method: 'POST', body: 'x' })).status, 200)
@@ -122,23 +122,23 @@ test('what the API wants more is asked of the person', async () => {
   assert.equal(pages.length, 2)
 
   const headers = new Headers({ 'www-authenticate': 'Bearer error="insufficient_scope", scope="read write"' })
-  const wanted = stepUp({ status: 403, headers })
-  assert.equal((await rejection(api.stepUp(await api.token(), wanted))).code, 'step_up.repeated')
+  const requiredStepUp = stepUp({ status: 403, headers })
+  assert.equal((await rejection(api.stepUp(await api.token(), requiredStepUp))).code, 'step_up.repeated')
 })
 
 test('a client that the server has forgotten registers anew', async () => {
   const api = connection()
-  const { client_id: first } = await said(api)
+  const { client_id: first } = await fetchJson(api)
   await twin.forgetClient(first)
   await twin.expire()
-  assert.notEqual((await said(api)).client_id, first)
+  assert.notEqual((await fetchJson(api)).client_id, first)
   assert.deepEqual([await registrations(), pages.length], [2, 2])
   await api.forget()
   assert.equal((await api.fetch(url)).status, 200)
   assert.equal(await registrations(), 3)
 })
 
-test('nobody is sent to a server that has forgotten the client', async () => {
+test('no browser is opened for a server that has forgotten the client', async () => {
   const store = new MemoryStore()
   let first
   const closed = (page) => {
@@ -147,15 +147,15 @@ test('nobody is sent to a server that has forgotten the client', async () => {
   }
   await rejection(connection({ store, open: closed }).token())
   await twin.forgetClient(first)
-  assert.notEqual((await said(connection({ store }))).client_id, first)
+  assert.notEqual((await fetchJson(connection({ store }))).client_id, first)
   assert.deepEqual([await registrations(), pages.length], [2, 1])
 })
 
 test('a client that was registered by hand is used at its server', async () => {
   const { clientId, clientSecret } = await twin.client()
-  const known = { clientName: undefined, clientId, clientSecret, issuer: base, grantType: 'client_credentials' }
-  assert.equal((await said(connection(known))).client_id, clientId)
-  const elsewhere = connection({ ...known, issuer: 'https://as.example' })
+  const connectionOptions = { clientName: undefined, clientId, clientSecret, issuer: base, grantType: 'client_credentials' }
+  assert.equal((await fetchJson(connection(connectionOptions))).client_id, clientId)
+  const elsewhere = connection({ ...connectionOptions, issuer: 'https://as.example' })
   assert.equal((await rejection(elsewhere.token())).code, 'connect.issuer')
   assert.equal(await registrations(), 0)
 })
@@ -180,20 +180,20 @@ test('what opens the page may wait for the page that the login ends at', async (
   assert.equal(await rejection(connection({ open: fails }).token()), failure)
 })
 
-test('nobody to be, and nobody to be asked', async () => {
+test('a connection needs a client, and rejects inconsistent options', async () => {
   assert.equal((await rejection(connection({ clientName: undefined }).token())).code, 'connect.no_client')
   assert.throws(() => connection({ clientId: 'id' }), { code: 'arguments.inconsistent' })
   assert.throws(() => connection({ grantType: 'password' }), { code: 'form.malformed_parameter' })
   assert.throws(() => connection({ open: 'firefox' }), TypeError)
 })
 
-test('what an API names elsewhere is not asked inside', async () => {
+test('a server that only the API names must be at a public address', async () => {
   const stranger = await listen((request, reply) => {
     const isPlace = request.url.startsWith('/.well-known/oauth-protected-resource')
     reply.writeHead(isPlace ? 200 : 401, { 'content-type': 'application/json' })
     reply.end(JSON.stringify({ resource: `${stranger}/mcp`, authorization_servers: [base] }))
   })
-  const connected = (options) => new ResourceConnection(`${stranger}/mcp`, { clientName: 'Notes', open: person, ...here, ...options })
+  const connected = (options) => new ResourceConnection(`${stranger}/mcp`, { clientName: 'Notes', open: person, ...loopbackOptions, ...options })
   assert.equal((await rejection(connected().token())).code, 'lost.not_public')
   assert.deepEqual([await registrations(), pages.length], [0, 0])
   // Who names the server too, means it.
@@ -204,7 +204,7 @@ test('what an API names elsewhere is not asked inside', async () => {
 test('a server that refuses resources is not sent any', async () => {
   const { generic } = await twins()
   await generic.refuseResources()
-  const api = (options) => new ResourceConnection(`${generic.base}/api/echo`, { clientName: 'Notes', open: person, timeoutMs: 30_000, ...here, ...options })
+  const api = (options) => new ResourceConnection(`${generic.base}/api/echo`, { clientName: 'Notes', open: person, timeoutMs: 30_000, ...loopbackOptions, ...options })
   await assert.rejects(api().token(), { code: 'denied.invalid_target' })
   const connected = api({ withoutResource: true })
   const { accessToken } = await connected.token()
@@ -217,7 +217,7 @@ test('a server that refuses resources is not sent any', async () => {
 test('a server that knows the API by another name is sent that', async () => {
   const { generic } = await twins()
   await generic.renameResource()
-  const api = (options) => new ResourceConnection(`${generic.base}/api/echo`, { clientName: 'Notes', open: person, timeoutMs: 30_000, ...here, ...options })
+  const api = (options) => new ResourceConnection(`${generic.base}/api/echo`, { clientName: 'Notes', open: person, timeoutMs: 30_000, ...loopbackOptions, ...options })
   await assert.rejects(api().token(), { code: 'denied.invalid_target' })
   const connected = api({ resource: 'api://echo' })
   await connected.token()
@@ -238,7 +238,7 @@ test('of several servers the caller chooses', async () => {
   })
   const network = new Network({ addresses: 'any' })
   const connected = (options) =>
-    new ResourceConnection(`${api}/mcp`, { clientName: 'Notes', open: person, network, ...here, ...options })
+    new ResourceConnection(`${api}/mcp`, { clientName: 'Notes', open: person, network, ...loopbackOptions, ...options })
   const several = await rejection(connected({ onSeveralServers: 'error' }).token())
   assert.equal(several.code, 'connect.several_servers')
   assert.ok(servers.every((server) => several.message.includes(server)), several.message)
@@ -262,13 +262,13 @@ test('a client is known by the document at its id', async () => {
   const server = await discover(generic.base, { transport: 'loopback_http' })
   const metadata = { client_name: 'Notes', redirect_uris: ['http://127.0.0.1/callback'], grant_types: ['authorization_code', 'refresh_token'] }
   ;({ document } = await new Client(server, { clientId }).clientIdMetadata({ metadata, mcp: true }))
-  const api = new ResourceConnection(`${generic.base}/api/echo`, { clientMetadataUrl: clientId, open: person, timeoutMs: 30_000, ...here })
+  const api = new ResourceConnection(`${generic.base}/api/echo`, { clientMetadataUrl: clientId, open: person, timeoutMs: 30_000, ...loopbackOptions })
   const reply = await (await api.fetch(`${generic.base}/api/echo`)).json()
   assert.equal(reply.client_id, clientId)
   assert.ok(!(await generic.log()).some(({ path }) => path === '/register'))
 })
 
-test('what a trusted signer says of an API goes before what stands beside it', async () => {
+test('metadata signed by a trusted signer takes precedence over unsigned metadata', async () => {
   const { generic } = await twins()
   const resource = `${generic.base}/api/echo`
   await generic.signResourceMetadata({ resource, authorization_servers: [generic.base], resource_name: 'Signed' })
@@ -283,10 +283,10 @@ test('what a trusted signer says of an API goes before what stands beside it', a
 
   await generic.signResourceMetadata({ resource, authorization_servers: ['https://signed.example'] })
   const connected = (signer) => new ResourceConnection(resource, {
-    clientName: 'Notes', open: person, issuers: [generic.base], signers: { [signer]: keys }, ...here,
+    clientName: 'Notes', open: person, issuers: [generic.base], signers: { [signer]: keys }, ...loopbackOptions,
   })
   assert.equal((await rejection(connected(generic.base).token())).code, 'connect.server_not_allowed')
   assert.equal((await connected('https://other.example').fetch(resource)).status, 200)
-  assert.throws(() => new ResourceConnection(resource, { signers: { [generic.base]: [] }, ...here }), { code: 'jwks.malformed' })
+  assert.throws(() => new ResourceConnection(resource, { signers: { [generic.base]: [] }, ...loopbackOptions }), { code: 'jwks.malformed' })
   await assert.rejects(client.resourceMetadata({ resource, signers: { [generic.base]: [] } }), { code: 'jwks.malformed' })
 })

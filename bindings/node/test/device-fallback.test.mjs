@@ -1,4 +1,4 @@
-// A login that finds no browser goes on with a code on another device (RFC 8628).
+// Without a browser, a login continues with a code on another device (RFC 8628).
 import assert from 'node:assert/strict'
 import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,7 +12,7 @@ const { generic: twin } = await twins()
 await twin.pollingInterval(1)
 const nobody = (what) => () => { throw new Error(`nobody wants ${what}`) }
 
-async function clientOf(more) {
+async function createClient(more) {
   const { clientId, clientSecret, issuer } = await twin.client()
   const server = await discover(issuer, { transport: 'loopback_http' })
   return new Client(server, { clientId, clientSecret, ...more })
@@ -27,16 +27,16 @@ async function browse(url) {
 }
 
 /** What is said on standard error meanwhile. */
-async function heard(act) {
+async function captureStderr(act) {
   const usual = console.error
-  let said = ''
-  console.error = (text) => { said += `${text}\n` }
+  let captured = ''
+  console.error = (text) => { captured += `${text}\n` }
   try {
     await act()
   } finally {
     console.error = usual
   }
-  return said
+  return captured
 }
 
 // Of this process alone.
@@ -50,18 +50,18 @@ const places = {
   'a display, and nothing that opens': { DISPLAY: ':1', PATH: '/nonexistent' },
 }
 for (const [place, environment] of Object.entries(places)) {
-  test(`a person enters a code elsewhere: ${place}`, { skip: process.platform !== 'linux' }, async () => {
+  test(`the user enters a code on another device: ${place}`, { skip: process.platform !== 'linux' }, async () => {
     const { PATH } = process.env
     Object.assign(process.env, environment)
-    const tokens = await login(await clientOf(), { scope, show: enter, loginHint: 'alice' })
+    const tokens = await login(await createClient(), { scope, show: enter, loginHint: 'alice' })
     process.env.PATH = PATH
     assert.deepEqual([...tokens.scope], [scope])
   })
 }
 
 test('the prompt is printed', { skip: process.platform !== 'linux' }, async () => {
-  const client = await clientOf()
-  const said = await heard(async () => {
+  const client = await createClient()
+  const output = await captureStderr(async () => {
     const authorize = client.deviceAuthorization
     client.deviceAuthorization = async function (...args) {
       const code = await authorize.apply(this, args)
@@ -71,28 +71,28 @@ test('the prompt is printed', { skip: process.platform !== 'linux' }, async () =
     }
     await login(client, { scope, purpose: 'sign in on a shelf' })
   })
-  assert.match(said, /^To sign in on a shelf, open /)
+  assert.match(output, /^To sign in on a shelf, open /)
 })
 
-test('a login stays in the browser where somebody says so', { skip: process.platform !== 'linux' }, async () => {
-  const client = await clientOf()
+test('a login stays in the browser if `device` is false', { skip: process.platform !== 'linux' }, async () => {
+  const client = await createClient()
   const show = nobody('a code')
   // An opener of the caller's own knows of a browser.
   assert.ok(await login(client, { scope, open: (url) => void browse(url), show }))
   for (const options of [{ device: false }, { extra: { prompt: 'login' } }, { prompt: 'login' }]) {
-    const said = await heard(async () => {
+    const output = await captureStderr(async () => {
       const error = await rejection(login(client, { scope, show, timeoutMs: 200, ...options }))
       assert.equal(error.code, 'lost.timeout')
     })
-    assert.match(said, /\/authorize\?/)
+    assert.match(output, /\/authorize\?/)
   }
   // The server gives a client it does not know no codes.
-  const stranger = await clientOf({ clientSecret: 'wrong' })
-  const said = await heard(async () => {
-    assert.equal((await rejection(login(stranger, { scope, show, timeoutMs: 200 }))).code, 'lost.timeout')
+  const otherClient = await createClient({ clientSecret: 'wrong' })
+  const output = await captureStderr(async () => {
+    assert.equal((await rejection(login(otherClient, { scope, show, timeoutMs: 200 }))).code, 'lost.timeout')
   })
-  assert.match(said, /\/authorize\?/)
-  assert.equal((await rejection(login(stranger, { scope, show, device: true }))).code, 'denied.invalid_client')
+  assert.match(output, /\/authorize\?/)
+  assert.equal((await rejection(login(otherClient, { scope, show, device: true }))).code, 'denied.invalid_client')
 })
 
 test('a browser that opens is waited for', { skip: process.platform !== 'linux' }, async () => {
@@ -102,7 +102,7 @@ test('a browser that opens is waited for', { skip: process.platform !== 'linux' 
   chmodSync(opener, 0o755)
   const { PATH } = process.env
   Object.assign(process.env, { DISPLAY: ':1', PATH: `${folder}:${PATH}` })
-  const client = await clientOf()
+  const client = await createClient()
   let begin
   const begun = new Promise((done) => { begin = done })
   const beginAuthorization = client.beginAuthorization
@@ -111,11 +111,11 @@ test('a browser that opens is waited for', { skip: process.platform !== 'linux' 
     begin(flow.url)
     return flow
   }
-  const said = await heard(async () => {
+  const output = await captureStderr(async () => {
     const signedIn = login(client, { scope, show: nobody('a code') })
     await browse(await begun)
     assert.ok((await signedIn).accessToken)
   })
   process.env.PATH = PATH
-  assert.match(said, /the login opens in your browser/i)
+  assert.match(output, /the login opens in your browser/i)
 })

@@ -9,7 +9,7 @@ import { test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { core, root } from './helper.mjs'
 
-// A tool of the tests, and no part of what is installed beside the package.
+// A development tool of the tests, not a dependency of the package.
 const tools = createRequire(join(root, 'bindings/node/package.json'))
 const { createLocalJWKSet, errors, jwtVerify } = await import(pathToFileURL(tools.resolve('jose')))
 const { AccessTokenVerifier, OAuthError, Server } = core
@@ -140,7 +140,7 @@ const SHAPE = {
   'flip in the header': flip(0),
   'flip in the claims': flip(1),
   'flip in the signature': flip(2),
-  // The last character of most signatures has bits that say nothing.
+  // The last character of most signatures has unused bits.
   'trailing bits': signature((last) => last.slice(0, -1) + ALPHABET[ALPHABET.indexOf(last.at(-1)) ^ (last.length % 4 ? 1 : 0)]),
   padding: signature((last) => last + '='.repeat((4 - (last.length % 4)) % 4)),
   'line break': signature((last) => `${last.slice(0, 9)}\n${last.slice(9)}`),
@@ -171,7 +171,7 @@ function make(chance, before) {
   }
   const flaws = []
   let kinds = [...CLAIMS, ...CLAIMS, 'foreign', ...Object.keys(HEADER), ...Object.keys(SPELLING), ...Object.keys(SHAPE)]
-  for (let left = pick([0, 1, 1, 1, 1, 1, 2]); left > 0; left -= 1) {
+  for (let remaining = pick([0, 1, 1, 1, 1, 1, 2]); remaining > 0; remaining -= 1) {
     const kind = pick(kinds)
     flaws.push(kind)
     if (CLAIMS.includes(kind)) token.claims[kind] = roll() < 0.2 ? undefined : pick([...(VALUES[kind] ?? []), ...ODD])
@@ -247,8 +247,8 @@ test('ten thousand tokens are judged like jose does', async () => {
       continue
     }
     const [table, why] = they === undefined ? [STRICTER, we] : [LOOSER, they]
-    const known = flaws.map((flaw) => `${why} ${flaw}`).find((kind) => kind in table)
-    if (known) count(counts, known)
+    const knownDifference = flaws.map((flaw) => `${why} ${flaw}`).find((kind) => kind in table)
+    if (knownDifference) count(counts, knownDifference)
     else count(unexplained, [they === undefined ? 'we refuse' : 'they refuse', why, ...flaws].join(' | '))
   }
   console.log(counts)

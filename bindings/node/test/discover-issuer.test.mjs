@@ -1,4 +1,4 @@
-// Where a person signs in (OpenID Connect Discovery section 2): asked natively, over a `fetch`, and step by step.
+// Discovering a user's issuer (OpenID Connect Discovery section 2): natively, with `fetch`, and step by step.
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { test } from 'node:test'
@@ -16,10 +16,10 @@ const server = await discover(base, { transport: 'loopback_http' })
 
 const client = (options) => new Client(server, { clientId: 'id', clientAuth: 'none', ...options })
 const code = async (identifier) => (await rejection(client().discoverIssuer({ identifier }))).code
-const asked = async () => (await twin.log()).filter(({ path }) => path === place).length
+const countRequests = async () => (await twin.log()).filter(({ path }) => path === place).length
 
 for (const [name, options] of [['native', {}], ['fetch', { fetch }]]) {
-  test(`the host of a person says who signs them in: ${name}`, async () => {
+  test(`the host of the identifier names the issuer: ${name}`, async () => {
     for (const typed of [`acct:alice@${host}`, `${base}/alice`]) {
       const found = await client(options).discoverIssuer({ identifier: typed })
       assert(found instanceof DiscoveredIssuer)
@@ -46,36 +46,36 @@ test('a server is found by a URL, which has a slash where its issuer has none', 
   slash.closeAllConnections()
 })
 
-test('an answer about somebody else is refused', async () => {
-  const before = await asked()
+test('a response about another subject is rejected', async () => {
+  const before = await countRequests()
   assert.equal(await code(`acct:bob@${host}`), 'webfinger.subject')
   assert.equal(await code(`acct:carol@${host}`), 'denied.http_status')
   await twin.fault('without_member', { member: 'links' })
   assert.equal(await code(`acct:alice@${host}`), 'webfinger.no_issuer')
   await twin.fault('redirect_to')
   assert.equal(await code(`acct:alice@${host}`), 'reply.redirect')
-  assert.equal(await asked(), before + 4)
+  assert.equal(await countRequests(), before + 4)
 })
 
 for (const typed of ['', '=alice', 'mailto:alice@example.com', 'http://example.com/alice', 'alice@ex\u00e4mple.com']) {
   test(`what names no host is refused before anything is sent: ${JSON.stringify(typed)}`, async () => {
-    const before = await asked()
+    const before = await countRequests()
     assert.equal(await code(typed), 'webfinger.identifier')
-    assert.equal(await asked(), before)
+    assert.equal(await countRequests(), before)
   })
 }
 
 test('step by step', () => {
-  const play = (answer) => {
+  const play = (responseBody) => {
     const exchange = client().exchange.discoverIssuer({ identifier: 'Joe@Example.com' })
     const step = exchange.begin()
     assert.deepEqual([step.kind, step.method], ['send', 'GET'])
     assert(step.url.startsWith(`https://example.com${place}?resource=acct%3AJoe%40example.com&rel=http%3A`), step.url)
     const headers = [['content-type', 'application/jrd+json']]
-    return exchange.reply({ status: 200, headers, body: Buffer.from(JSON.stringify(answer)) })
+    return exchange.reply({ status: 200, headers, body: Buffer.from(JSON.stringify(responseBody)) })
   }
-  const good = { subject: 'acct:Joe@example.com', links: [{ rel, href: 'https://as.example/a' }] }
-  const done = play(good)
+  const validResponse = { subject: 'acct:Joe@example.com', links: [{ rel, href: 'https://as.example/a' }] }
+  const done = play(validResponse)
   assert.equal(done.kind, 'done')
   assert.deepEqual([done.value.issuer, done.value.identifier], ['https://as.example/a', 'acct:Joe@example.com'])
   for (const [change, refused] of [
@@ -83,6 +83,6 @@ test('step by step', () => {
     [{ links: [{ rel: 'issuer', href: 'https://as.example' }] }, 'webfinger.no_issuer'],
     [{ links: [{ rel, href: 'http://as.example' }] }, 'webfinger.issuer'],
   ]) {
-    assert.throws(() => play({ ...good, ...change }), (error) => error.code === refused)
+    assert.throws(() => play({ ...validResponse, ...change }), (error) => error.code === refused)
   }
 })

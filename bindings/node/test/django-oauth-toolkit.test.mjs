@@ -1,4 +1,4 @@
-// PyPI's django-oauth-toolkit: another server that this project did not write. A person signs in on its pages.
+// PyPI's django-oauth-toolkit: an authorization server of other authors. The user signs in on its pages.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Browser, core, djangoOauthToolkit, filledIn } from './helper.mjs'
@@ -8,25 +8,25 @@ const redirectUri = 'http://127.0.0.1/callback'
 const home = 'http://127.0.0.1/signed-out'
 const isHome = ({ href }) => href.startsWith(redirectUri) || href.startsWith(home)
 
-const said = await djangoOauthToolkit()
-const { issuer, clients } = said
+const serverInfo = await djangoOauthToolkit()
+const { issuer, clients } = serverInfo
 
 /** A client of the server that said this, known by its preset. */
-function clientOf({ issuer, clients }, which, { server, ...options } = {}) {
+function createClient({ issuer, clients }, which, { server, ...options } = {}) {
   const loopback = new URL(issuer).origin
   server ??= provider('django-oauth-toolkit', { variables: { host: 'moved.example' }, loopback })
   const { client_id: clientId, client_secret: clientSecret } = clients[which]
   const clientAuth = clientSecret ? 'client_secret_basic' : 'none'
   return new Client(server, { clientId, clientSecret, clientAuth, ...options })
 }
-const client = (which, options) => clientOf(said, which, options)
+const client = (which, options) => createClient(serverInfo, which, options)
 
 /** Asks for what the server offers to tests only. */
 async function steer({ issuer }, what) {
   assert.equal((await fetch(new URL(what, issuer), { method: 'POST' })).status, 204)
 }
 
-/** Somebody with a browser, who fills in the forms of the server, and says yes. */
+/** A user with a browser, who fills in the server's forms and approves. */
 class Person {
   #browser = new Browser(isHome)
   #answers
@@ -36,24 +36,24 @@ class Person {
   }
 
   /** Where the browser leaves the server for, or the page that has nothing to fill in. */
-  async visit(start, answers = {}) {
+  async visit(start, formValues = {}) {
     let [url, form] = [start, undefined]
     for (let turn = 0; turn < 6; turn += 1) {
-      const { url: here, page } = await this.#browser.open(url, form)
-      if (page === undefined) return here.href
-      form = filledIn(page, { ...this.#answers, ...answers })
+      const { url: currentUrl, page } = await this.#browser.open(url, form)
+      if (page === undefined) return currentUrl.href
+      form = filledIn(page, { ...this.#answers, ...formValues })
       if (form.size === 0) return page
-      url = here
+      url = currentUrl
     }
     throw new Error(`the forms go round in circles: ${start}`)
   }
 
-  async signIn(us, scope) {
-    const { url, flow } = us.authorize({ redirectUri, scope })
-    return us.redeem(flow, await this.visit(url))
+  async signIn(client, scope) {
+    const { url, flow } = client.authorize({ redirectUri, scope })
+    return client.redeem(flow, await this.visit(url))
   }
 }
-const person = () => new Person(said)
+const person = () => new Person(serverInfo)
 
 test('discovery finds the endpoints', async () => {
   const found = await discover(issuer, { transport: 'loopback_http' })
@@ -65,18 +65,18 @@ test('discovery finds the endpoints', async () => {
 
 for (const clientAuth of ['client_secret_basic', 'client_secret_post']) {
   test(`client credentials with odd characters: ${clientAuth}`, async () => {
-    const us = client('machine', { clientAuth })
-    const { accessToken: token, scope, expiresIn } = await us.clientCredentials({ scope: 'read write' }).token()
+    const ownClient = client('machine', { clientAuth })
+    const { accessToken: token, scope, expiresIn } = await ownClient.clientCredentials({ scope: 'read write' }).token()
     assert.deepEqual([scope, expiresIn], [['read', 'write'], 60])
-    const state = await us.introspect({ token, tokenTypeHint: 'access_token' })
+    const state = await ownClient.introspect({ token, tokenTypeHint: 'access_token' })
     assert.deepEqual([state.active, state.clientId], [true, clients.machine.client_id])
-    await us.revoke({ token })
-    assert.equal((await us.introspect({ token })).active, false)
+    await ownClient.revoke({ token })
+    assert.equal((await ownClient.introspect({ token })).active, false)
   })
 
   test(`a wrong secret is refused by name: ${clientAuth}`, async () => {
-    const us = client('machine', { clientAuth, clientSecret: 'wrong: +%/' })
-    const error = await us.clientCredentials().token().catch((error) => error)
+    const ownClient = client('machine', { clientAuth, clientSecret: 'wrong: +%/' })
+    const error = await ownClient.clientCredentials().token().catch((error) => error)
     assert.deepEqual([error.code, error.status], ['denied.invalid_client', 401])
     assert.ok(!String(error).includes('wrong: +%/'))
   })
@@ -84,13 +84,13 @@ for (const clientAuth of ['client_secret_basic', 'client_secret_post']) {
 
 for (const [which, alg, other] of [['web', 'RS256', 'HS256'], ['native', 'RS256', 'ES256'], ['hs256', 'HS256', 'RS256']]) {
   test(`a login, and who signed in: ${which}`, async () => {
-    const us = client(which, { idTokenSignedResponseAlg: alg })
-    const tokens = await person().signIn(us, 'openid profile email')
+    const ownClient = client(which, { idTokenSignedResponseAlg: alg })
+    const tokens = await person().signIn(ownClient, 'openid profile email')
     const { iss, sub, nonce, at_hash: hash, email } = tokens.claims
     assert.deepEqual([iss, email], [issuer, 'somebody@app.example'])
     assert.ok(nonce && hash)
-    assert.equal((await us.userinfo({ tokens, subject: sub })).claims.name, 'Some Body')
-    await assert.rejects(us.userinfo({ tokens, subject: 'somebody else' }), { code: 'userinfo.subject' })
+    assert.equal((await ownClient.userinfo({ tokens, subject: sub })).claims.name, 'Some Body')
+    await assert.rejects(ownClient.userinfo({ tokens, subject: 'somebody else' }), { code: 'userinfo.subject' })
     const strange = client(which, { idTokenSignedResponseAlg: other })
     await assert.rejects(person().signIn(strange, 'openid'), { code: 'jws.alg_not_allowed' })
   })
@@ -98,23 +98,23 @@ for (const [which, alg, other] of [['web', 'RS256', 'HS256'], ['native', 'RS256'
 
 for (const which of ['native', 'web']) {
   test(`refresh with rotation: ${which}`, async () => {
-    const us = client(which)
-    const first = await person().signIn(us, 'read')
-    const second = await us.refresh({ tokens: first })
+    const ownClient = client(which)
+    const first = await person().signIn(ownClient, 'read')
+    const second = await ownClient.refresh({ tokens: first })
     assert.notEqual(second.refreshToken, first.refreshToken)
-    // The server notices a token that is spent twice, and ends the grant.
-    await assert.rejects(us.refresh({ tokens: first }), { code: 'denied.invalid_grant', advice: 'reauthorize' })
-    await assert.rejects(us.refresh({ tokens: second }), { code: 'denied.invalid_grant' })
+    // The server detects a reused token, and revokes the grant.
+    await assert.rejects(ownClient.refresh({ tokens: first }), { code: 'denied.invalid_grant', advice: 'reauthorize' })
+    await assert.rejects(ownClient.refresh({ tokens: second }), { code: 'denied.invalid_grant' })
   })
 }
 
 test('revocation ends a refresh token, and takes unknown ones', async () => {
-  const us = client('web')
-  const tokens = await person().signIn(us, 'read')
-  assert.equal((await us.introspect({ token: tokens.accessToken })).username, 'somebody')
-  await us.revoke({ token: tokens.refreshToken, tokenTypeHint: 'refresh_token' })
-  await us.revoke({ token: 'never-issued' })
-  await assert.rejects(us.refresh({ tokens }), { code: 'denied.invalid_grant' })
+  const ownClient = client('web')
+  const tokens = await person().signIn(ownClient, 'read')
+  assert.equal((await ownClient.introspect({ token: tokens.accessToken })).username, 'somebody')
+  await ownClient.revoke({ token: tokens.refreshToken, tokenTypeHint: 'refresh_token' })
+  await ownClient.revoke({ token: 'never-issued' })
+  await assert.rejects(ownClient.refresh({ tokens }), { code: 'denied.invalid_grant' })
 })
 
 test('a redirect URI that is not registered is refused on a page', async () => {
@@ -123,33 +123,33 @@ test('a redirect URI that is not registered is refused on a page', async () => {
 })
 
 test('a verifier of another flow is refused', async () => {
-  const us = client('web')
-  const { url, flow } = us.authorize({ redirectUri, scope: 'read' })
-  const other = JSON.parse(us.authorize({ redirectUri, scope: 'read' }).flow.serialize())
-  // With the state of this flow: what a code injected from elsewhere meets.
+  const ownClient = client('web')
+  const { url, flow } = ownClient.authorize({ redirectUri, scope: 'read' })
+  const other = JSON.parse(ownClient.authorize({ redirectUri, scope: 'read' }).flow.serialize())
+  // With the state of this flow, as an injected code from another flow would have.
   const stolen = PendingAuthorization.deserialize(JSON.stringify({ ...other, state: JSON.parse(flow.serialize()).state }))
-  await assert.rejects(us.redeem(stolen, await person().visit(url)), { code: 'denied.invalid_grant' })
+  await assert.rejects(ownClient.redeem(stolen, await person().visit(url)), { code: 'denied.invalid_grant' })
 })
 
-test('a denial does not name the issuer, though the metadata says so', async () => {
+test('a denial has no issuer, although the metadata announces it', async () => {
   const found = await discover(issuer, { transport: 'loopback_http' })
   const codes = [[undefined, 'denied.access_denied'], [found, 'callback.missing_issuer']]
   for (const [server, code] of codes) {
-    const us = client('web', { server })
-    const { url, flow } = us.authorize({ redirectUri, scope: 'read' })
+    const ownClient = client('web', { server })
+    const { url, flow } = ownClient.authorize({ redirectUri, scope: 'read' })
     const callback = await person().visit(url, { allow: '' })
-    await assert.rejects(us.redeem(flow, callback), { code })
+    await assert.rejects(ownClient.redeem(flow, callback), { code })
   }
 })
 
 test('device authorization', async () => {
-  const told = await client('device').deviceAuthorization({ scope: 'read' })
-  assert.equal(told.interval, 5)
-  assert.ok(String(told.verificationUri).startsWith(issuer))
-  assert.match(await person().visit(told.verificationUri, { user_code: told.userCode }), /Authorized/)
+  const device = await client('device').deviceAuthorization({ scope: 'read' })
+  assert.equal(device.interval, 5)
+  assert.ok(String(device.verificationUri).startsWith(issuer))
+  assert.match(await person().visit(device.verificationUri, { user_code: device.userCode }), /Authorized/)
 })
 
-test('a device is let in by its person', async () => {
+test('the user approves a device', async () => {
   let page
   const show = (code) => {
     page = person().visit(code.verificationUri, { user_code: code.userCode })
@@ -164,11 +164,11 @@ const found = () => discover(issuer, { transport: 'loopback_http' })
 
 test('a registered client signs people in', async () => {
   const server = await found()
-  const told = await new Client(server, {}).register({ metadata })
-  const us = new Client(server, { registered: told.stored })
-  const tokens = await person().signIn(us, 'read')
-  assert.equal(tokens.clientId, told.clientId)
-  assert.notEqual((await us.refresh({ tokens })).accessToken, tokens.accessToken)
+  const registration = await new Client(server, {}).register({ metadata })
+  const client = new Client(server, { registered: registration.stored })
+  const tokens = await person().signIn(client, 'read')
+  assert.equal(tokens.clientId, registration.clientId)
+  assert.notEqual((await client.refresh({ tokens })).accessToken, tokens.accessToken)
   // It does not say when a secret expires, as it has to (RFC 7591 section 3.2.1).
   const secret = { ...metadata, token_endpoint_auth_method: 'client_secret_basic' }
   const issued = await new Client(server, {}).register({ metadata: secret })
@@ -177,83 +177,83 @@ test('a registered client signs people in', async () => {
 })
 
 test('a registration is read, updated and deleted', async () => {
-  const nobody = new Client(await found(), {})
-  const first = await nobody.register({ metadata })
-  const read = await nobody.readRegistration({ registered: first.stored })
+  const unregisteredClient = new Client(await found(), {})
+  const first = await unregisteredClient.register({ metadata })
+  const read = await unregisteredClient.readRegistration({ registered: first.stored })
   assert.deepEqual([read.clientId, read.metadata.client_name], [first.clientId, 'App'])
-  const updated = await nobody.updateRegistration({ registered: read.stored, metadata: { ...metadata, client_name: 'New' } })
+  const updated = await unregisteredClient.updateRegistration({ registered: read.stored, metadata: { ...metadata, client_name: 'New' } })
   assert.equal(updated.metadata.client_name, 'New')
   // The server has replaced the token.
-  await assert.rejects(nobody.readRegistration({ registered: read.stored }), { code: 'denied.invalid_token' })
-  await nobody.deleteRegistration({ registered: updated.stored })
-  await assert.rejects(nobody.readRegistration({ registered: updated.stored }), { code: 'denied.invalid_token' })
+  await assert.rejects(unregisteredClient.readRegistration({ registered: read.stored }), { code: 'denied.invalid_token' })
+  await unregisteredClient.deleteRegistration({ registered: updated.stored })
+  await assert.rejects(unregisteredClient.readRegistration({ registered: updated.stored }), { code: 'denied.invalid_token' })
 })
 
 test('an API says who issues its tokens', async () => {
   const api = new URL('/api', issuer).href
-  const told = await new Client(await found(), { clientId: 'id' }).resourceMetadata({ resource: api })
-  assert.deepEqual([told.resource, [...told.authorizationServers]], [api, [issuer]])
-  assert.ok(told.scopesSupported.includes('read'))
+  const resourceMetadata = await new Client(await found(), { clientId: 'id' }).resourceMetadata({ resource: api })
+  assert.deepEqual([resourceMetadata.resource, [...resourceMetadata.authorizationServers]], [api, [issuer]])
+  assert.ok(resourceMetadata.scopesSupported.includes('read'))
   const closed = await fetch(api)
   const challenges = [closed.headers.get('www-authenticate')]
   assert.equal(closed.status, 401)
   // Its URL is on the origin that the caller named: it may lead to this machine.
   const again = await new Client(await found(), { clientId: 'id' }).resourceMetadata({ resource: api, challenges })
-  assert.deepEqual(again.metadata, told.metadata)
+  assert.deepEqual(again.metadata, resourceMetadata.metadata)
 })
 
 test('documents of an API are about the path that was asked for', async () => {
   const api = new URL('/api', issuer).href
-  const nobody = new Client(await found(), { clientId: 'id' })
-  assert.equal((await nobody.resourceMetadata({ resource: `${api}/below` })).resource, `${api}/below`)
-  await assert.rejects(nobody.resourceMetadata({ resource: `${api}/` }), { code: 'resource_metadata.resource' })
-  assert.equal((await nobody.resourceMetadata({ resource: `${api}/`, matching: 'parent' })).resource, api)
+  const unregisteredClient = new Client(await found(), { clientId: 'id' })
+  assert.equal((await unregisteredClient.resourceMetadata({ resource: `${api}/below` })).resource, `${api}/below`)
+  await assert.rejects(unregisteredClient.resourceMetadata({ resource: `${api}/` }), { code: 'resource_metadata.resource' })
+  assert.equal((await unregisteredClient.resourceMetadata({ resource: `${api}/`, matching: 'parent' })).resource, api)
 })
 
 test('keys are replaced while a client runs', async () => {
   // Others would notice.
-  const own = await djangoOauthToolkit()
-  const [us, somebody] = [clientOf(own, 'web'), new Person(own)]
+  const serverProcess = await djangoOauthToolkit()
+  const [client, somebody] = [createClient(serverProcess, 'web'), new Person(serverProcess)]
   const headers = new Set()
   for (let turn = 0; turn < 2; turn += 1) {
-    const { idToken } = await somebody.signIn(us, 'openid')
+    const { idToken } = await somebody.signIn(client, 'openid')
     headers.add(idToken.split('.')[0])
-    await steer(own, '/_rotate')
+    await steer(serverProcess, '/_rotate')
   }
   assert.equal(headers.size, 2, 'each was signed with another key')
 })
 
-test('an ID token of a refresh tells of the last login', async () => {
-  const own = await djangoOauthToolkit()
-  const server = await discover(own.issuer, { transport: 'loopback_http' })
-  const [plain, byPreset, somebody] = [clientOf(own, 'web', { server }), clientOf(own, 'native'), new Person(own)]
+test('the ID token of a refresh describes the latest login', async () => {
+  const serverProcess = await djangoOauthToolkit()
+  const server = await discover(serverProcess.issuer, { transport: 'loopback_http' })
+  const [plain, byPreset, somebody] = [createClient(serverProcess, 'web', { server }), createClient(serverProcess, 'native'), new Person(serverProcess)]
   // The session of this browser is an hour old when the clients are signed in to.
   await somebody.signIn(plain, 'openid')
-  await steer(own, '/_pass_an_hour')
+  await steer(serverProcess, '/_pass_an_hour')
   const [first, second] = [await somebody.signIn(plain, 'openid'), await somebody.signIn(byPreset, 'openid')]
-  await new Person(own).signIn(plain, 'openid')
+  await new Person(serverProcess).signIn(plain, 'openid')
   await assert.rejects(plain.refresh({ tokens: first }), { code: 'id_token.auth_time_changed' })
   assert.ok((await byPreset.refresh({ tokens: second })).idToken)
 })
 
-test('a logout comes home', async () => {
-  const own = await djangoOauthToolkit()
-  const [us, somebody] = [clientOf(own, 'web'), new Person(own)]
-  const tokens = await somebody.signIn(us, 'openid')
+test('a logout returns to the application', async () => {
+  const serverProcess = await djangoOauthToolkit()
+  const [client, somebody] = [createClient(serverProcess, 'web'), new Person(serverProcess)]
+  const tokens = await somebody.signIn(client, 'openid')
   const state = 'a +%/ state'
-  const url = us.endSessionUrl({ idTokenHint: tokens.idToken, postLogoutRedirectUri: home, state })
+  const url = client.endSessionUrl({ idTokenHint: tokens.idToken, postLogoutRedirectUri: home, state })
   const back = new URL(await somebody.visit(url))
   assert.ok(back.href.startsWith(home))
   assert.deepEqual([...back.searchParams], [['state', state]])
   // The session is gone, and the grant has ended with it.
-  const silent = us.authorize({ redirectUri, scope: 'read', extra: { prompt: 'none' } })
+  const silent = client.authorize({ redirectUri, scope: 'read', extra: { prompt: 'none' } })
   assert.match(await somebody.visit(silent.url), /error=login_required/)
-  await assert.rejects(us.refresh({ tokens }), { code: 'denied.invalid_grant' })
+  await assert.rejects(client.refresh({ tokens }), { code: 'denied.invalid_grant' })
 })
 
 test('of two documents the preferred one is read', async () => {
-  const endpoints = async (how) => {
-    const { metadata } = await discover(issuer, { transport: 'loopback_http', ...how })
+  const endpoints = async (options) => {
+    const { metadata } = await discover(issuer, { transport: 'loopback_http', ...options })
     return ['userinfo_endpoint', 'revocation_endpoint'].filter((name) => name in metadata)
   }
   assert.deepEqual(await endpoints(), ['revocation_endpoint'])

@@ -9,7 +9,7 @@ import { test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { core, root } from './helper.mjs'
 
-// A tool of the tests, and no part of what is installed beside the package.
+// A development tool of the tests, not a dependency of the package.
 const tools = createRequire(join(root, 'bindings/node/package.json'))
 const { EmbeddedJWK, calculateJwkThumbprint, decodeProtectedHeader, jwtVerify } = await import(pathToFileURL(tools.resolve('jose')))
 const { AccessTokenVerifier, Client, OAuthError, Server } = core
@@ -28,7 +28,7 @@ const STRICTER = {
   'dpop_proof.malformed padding': 'base64url has none (RFC 7515 section 2)',
   'dpop_proof.malformed jti': 'an id is a string, and not an empty one',
 }
-/** Why we take what is refused there: the flaw. */
+/** The flaws that we accept and the other library rejects, with the reason. */
 const LOOSER = {
   htu: 'escapes of unreserved characters say the same (RFC 3986 section 6.2.2.2)',
 }
@@ -112,7 +112,7 @@ function make(chance) {
     finished: (parts) => parts,
   }
   const flaws = []
-  for (let left = pick([0, 1, 1, 1, 1, 2]); left > 0; left -= 1) {
+  for (let remaining = pick([0, 1, 1, 1, 1, 2]); remaining > 0; remaining -= 1) {
     const kind = pick([...CLAIMS, ...CLAIMS, ...Object.keys(HEADER), ...Object.keys(SHAPE)])
     flaws.push(kind)
     if (CLAIMS.includes(kind)) proof.claims[kind] = roll() < 0.15 ? undefined : pick([...VALUES[kind], ...VALUES[kind], ...ODD])
@@ -184,7 +184,7 @@ test('two thousand proofs are judged like jose does', async () => {
     if (we === undefined && they === undefined) counts.taken += 1
     else if (we !== undefined && they !== undefined) counts.refused += 1
     else {
-      const found = flaws.map((flaw) => (we === undefined ? flaw : `${we} ${flaw}`)).filter((known) => known in STRICTER || known in LOOSER)
+      const found = flaws.map((flaw) => (we === undefined ? flaw : `${we} ${flaw}`)).filter((label) => label in STRICTER || label in LOOSER)
       found.forEach((reason) => reasons.add(reason))
       if (found.length === 0) unexplained.add(`we: ${we}, they: ${they}, ${flaws} ${text}`)
     }

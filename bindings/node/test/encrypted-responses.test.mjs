@@ -2,21 +2,21 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { test } from 'node:test'
-import { callbackOf, core, rejection, twins } from './helper.mjs'
+import { followToCallback, core, rejection, twins } from './helper.mjs'
 
 const { Client, DpopKey, discover, privateKeyJwt } = core
 const redirectUri = 'http://127.0.0.1/callback'
 const { fapi } = await twins()
 
-test('only the client reads where it comes home with a code', async () => {
+test('only the client can decrypt an authorization response', async () => {
   const { clientId, clientKey } = await fapi.client()
   const client = async (options) => new Client(await discover(fapi.base, { transport: 'loopback_http' }), {
     clientId, clientAuth: privateKeyJwt(clientKey), dpopKey: await DpopKey.generate(), ...options,
   })
-  const login = async (us) => {
-    const { url, flow } = await us.beginAuthorization({ redirectUri, scope: 'openid', responseMode: 'jwt' })
-    const callback = await callbackOf(url, redirectUri)
-    return { parts: callback.searchParams.get('response').split('.').length, done: us.redeem(flow, callback) }
+  const login = async (client) => {
+    const { url, flow } = await client.beginAuthorization({ redirectUri, scope: 'openid', responseMode: 'jwt' })
+    const callback = await followToCallback(url, redirectUri)
+    return { parts: callback.searchParams.get('response').split('.').length, done: client.redeem(flow, callback) }
   }
   for (const [alg, enc, type, options] of [
     ['ECDH-ES', 'A256GCM', 'ec', { namedCurve: 'P-256' }],
@@ -25,12 +25,12 @@ test('only the client reads where it comes home with a code', async () => {
   ]) {
     const { publicKey, privateKey } = generateKeyPairSync(type, options)
     await fapi.encryptResponses(publicKey.export({ format: 'jwk' }), alg, enc)
-    const us = await client({
+    const ownClient = await client({
       authorizationEncryptedResponseAlg: alg,
       authorizationEncryptedResponseEnc: enc,
       decryptionKeys: [JSON.stringify(privateKey.export({ format: 'jwk' }))],
     })
-    const { parts, done } = await login(us)
+    const { parts, done } = await login(ownClient)
     assert.equal(parts, 5)
     assert.equal((await done).tokenType, 'DPoP')
   }

@@ -1,4 +1,4 @@
-// APIs that tell of an ended token by rules of their own: once renewed, and their bodies left whole.
+// APIs that report an expired token in their own way: the token is renewed once, and other response bodies are left unread.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { core, listen, rejection, twins } from './helper.mjs'
@@ -28,14 +28,14 @@ test('a token that ended in a body is renewed once', async () => {
   assert.equal((await (await source.fetch(echo)).json()).method, 'GET')
   await twin.expire()
   await twin.fault('ended_token_in_body')
-  const asked = await twin.tokenRequests(async () => {
+  const tokenRequestCount = await twin.tokenRequests(async () => {
     const reply = await source.fetch(echo, { method: 'POST', body: 'again' })
     assert.equal((await reply.json()).body, 'again')
   })
-  assert.equal(asked, 1)
+  assert.equal(tokenRequestCount, 1)
 })
 
-test('rules of the caller’s own tell of an ended token', async () => {
+test('the caller’s rules recognize an expired token', async () => {
   const source = client.clientCredentials({ scope: 'read write' })
   const expiredTokenReplies = [{ status: 403, body: { 'error.code': [190, 'expired'] } }, { status: 404 }]
   const api = source.api({ expiredTokenReplies })
@@ -62,18 +62,18 @@ test('rules of the caller’s own tell of an ended token', async () => {
 test('a reply that a framework keeps a copy of holds up no renewal', async () => {
   const source = client.clientCredentials({ scope: 'read write' })
   // As React does it, so that two components ask once.
-  const kept = []
+  const retained = []
   const copying = async (input, init) => {
     const reply = await fetch(input, init)
     const [one, other] = reply.body.tee()
-    kept.push(other)
+    retained.push(other)
     return new Response(one, reply)
   }
   const api = source.api({ fetch: copying })
   assert.equal((await (await api.fetch(echo)).json()).method, 'GET')
   await twin.expire()
   assert.equal((await (await api.fetch(echo, { signal: AbortSignal.timeout(20_000) })).json()).method, 'GET')
-  assert.equal(kept.length, 3)
+  assert.equal(retained.length, 3)
 })
 
 test('a long body is looked into no further and stays whole', async () => {

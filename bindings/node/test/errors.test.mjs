@@ -51,8 +51,8 @@ test('every code belongs to its class', () => {
   }
 })
 
-test('a server that says no, in every way there is', () => {
-  // What an API says is told by requests to one: limits.test.mjs, fixed.test.mjs.
+test('every kind of error response of the server', () => {
+  // Errors of APIs are tested with requests to one: limits.test.mjs, fixed.test.mjs.
   const refusals = records.filter(({ code }) => code.startsWith('denied.'))
   assert.ok(refusals.length > 20)
   for (const record of refusals) {

@@ -21,11 +21,11 @@ export function promised(code) {
 }
 
 const visit = `const visit = async (url) => (await fetch(url, { redirect: 'manual' })).headers.get('location')`
-/** What allows a server of somebody else's to be here. */
+/** What permits a third-party server on this machine. */
 const onThisMachine = "transport: 'loopback_http', network: new (await import('oauth-core')).Network({ addresses: 'any' }),"
 /** Where a module of the tools of the tests is. */
 const resolved = (name) => pathToFileURL(createRequire(path.join(root, 'tests/mcp/typescript/package.json')).resolve(name))
-/** A browser with nobody at the screen, as the system's opener. */
+/** A headless browser, opened as the system would open it. */
 const opener = `#!${process.execPath}
 async function visit(here) {
   while (here) {
@@ -40,9 +40,9 @@ visit(process.argv[2])
 export async function stage() {
   const { generic, uservoice, usertesting, 'usertesting-apps': portal, socios, fapi } = await twins()
   const systems = { uservoice, usertesting, 'usertesting-apps': portal, socios }
-  const known = { generic: await generic.client(), fapi: await fapi.client() }
-  for (const [name, twin] of Object.entries(systems)) known[name] = await twin.client()
-  const app = known['usertesting-apps']
+  const twinClients = { generic: await generic.client(), fapi: await fapi.client() }
+  for (const [name, twin] of Object.entries(systems)) twinClients[name] = await twin.client()
+  const app = twinClients['usertesting-apps']
   const folder = mkdtempSync(path.join(tmpdir(), 'oauth-core-'))
   after(() => rmSync(folder, { recursive: true, force: true }))
   const bin = path.join(folder, 'bin')
@@ -50,21 +50,21 @@ export async function stage() {
   writeFileSync(path.join(bin, 'xdg-open'), opener)
   chmodSync(path.join(bin, 'xdg-open'), 0o755)
   const env = {
-    USERVOICE_KEY: known.uservoice.clientId,
-    USERVOICE_SECRET: known.uservoice.clientSecret,
+    USERVOICE_KEY: twinClients.uservoice.clientId,
+    USERVOICE_SECRET: twinClients.uservoice.clientSecret,
     USERVOICE_TOKEN: await uservoice.consoleToken(),
-    USERTESTING_KEY: known.usertesting.clientId,
-    USERTESTING_SECRET: known.usertesting.clientSecret,
+    USERTESTING_KEY: twinClients.usertesting.clientId,
+    USERTESTING_SECRET: twinClients.usertesting.clientSecret,
     USERTESTING_APP: app.clientId,
     USERTESTING_APP_SECRET: app.clientSecret,
     USERTESTING_GUID: app.issuer.split('/').at(-1),
-    SOCIOS_KEY: known.socios.clientId,
-    SOCIOS_SECRET: known.socios.clientSecret,
-    BANK_CLIENT_ID: known.fapi.clientId,
-    BANK_KEY: known.fapi.clientKey,
+    SOCIOS_KEY: twinClients.socios.clientId,
+    SOCIOS_SECRET: twinClients.socios.clientSecret,
+    BANK_CLIENT_ID: twinClients.fapi.clientId,
+    BANK_KEY: twinClients.fapi.clientKey,
     ISSUER: generic.base,
-    CLIENT_ID: known.generic.clientId,
-    CLIENT_SECRET: known.generic.clientSecret,
+    CLIENT_ID: twinClients.generic.clientId,
+    CLIENT_SECRET: twinClients.generic.clientSecret,
     // Whoever looks at it sees the opener above.
     DISPLAY: ':1',
   }

@@ -28,41 +28,41 @@ const land = async (url) => (await new Browser(isHome).open(url)).url
 test('a client of FAPI 2.0 signs in, and its tokens are bound', async () => {
   const dpopKey = await DpopKey.generate()
   for (const [which, profile] of [['security', 'fapi2_security'], ['signing', 'fapi2_message_signing']]) {
-    const us = client(which, { dpopKey, profile })
-    const asked = { redirectUri, scope: 'openid read' }
-    assert.throws(() => us.authorize(asked), { code: 'authorization.push_required' })
-    const { url, flow, expiresIn } = await us.beginAuthorization(asked)
+    const ownClient = client(which, { dpopKey, profile })
+    const authorizeOptions = { redirectUri, scope: 'openid read' }
+    assert.throws(() => ownClient.authorize(authorizeOptions), { code: 'authorization.push_required' })
+    const { url, flow, expiresIn } = await ownClient.beginAuthorization(authorizeOptions)
     assert.deepEqual([...url.searchParams.keys()], ['client_id', 'request_uri'])
     assert.ok(expiresIn > 0)
-    const tokens = await us.redeem(PendingAuthorization.deserialize(flow.serialize()), await land(url))
+    const tokens = await ownClient.redeem(PendingAuthorization.deserialize(flow.serialize()), await land(url))
     assert.equal(tokens.tokenType, 'DPoP')
-    assert.equal((await us.userinfo({ tokens, subject: 'somebody' })).subject, 'somebody')
-    const renewed = await us.refresh({ tokens })
-    const source = us.source(renewed, { origins: [issuer] })
+    assert.equal((await ownClient.userinfo({ tokens, subject: 'somebody' })).subject, 'somebody')
+    const renewed = await ownClient.refresh({ tokens })
+    const source = ownClient.source(renewed, { origins: [issuer] })
     assert.equal((await (await source.fetch(`${issuer}/me`)).json()).sub, 'somebody')
     const other = new Client(server, { clientId: which, dpopKey: await DpopKey.generate() })
     await assert.rejects(other.userinfo({ tokens: renewed, subject: 'somebody' }), { kind: 'denied' })
   }
 })
 
-/** RFC 9126 section 5: the server's metadata says so, and the client asks for nothing. */
+/** RFC 9126 section 5: the server's metadata requires it, and the client needs no option. */
 test('a request is pushed if the metadata require it', async () => {
   const { issuer, clients } = await fapiProvider({ REQUIRE_PUSHED: 'yes' })
   const clientAuth = privateKeyJwt(clients.encrypted.private_key, { alg: 'ES256' })
-  const us = new Client(await discover(issuer, { transport: 'loopback_http' }), { clientId: 'encrypted', clientAuth })
-  const asked = { redirectUri, scope: 'openid read' }
-  assert.throws(() => us.authorize(asked), { code: 'authorization.push_required' })
-  const { url, flow } = await us.beginAuthorization(asked)
+  const client = new Client(await discover(issuer, { transport: 'loopback_http' }), { clientId: 'encrypted', clientAuth })
+  const authorizeOptions = { redirectUri, scope: 'openid read' }
+  assert.throws(() => client.authorize(authorizeOptions), { code: 'authorization.push_required' })
+  const { url, flow } = await client.beginAuthorization(authorizeOptions)
   assert.deepEqual([...url.searchParams.keys()], ['client_id', 'request_uri'])
-  assert.equal((await us.redeem(flow, await land(url))).claims.sub, 'somebody')
+  assert.equal((await client.redeem(flow, await land(url))).claims.sub, 'somebody')
 })
 
 test('requests and responses are signed in every mode', async () => {
-  const us = client('browser', { requestObjectSigningAlg: 'ES256' })
+  const ownClient = client('browser', { requestObjectSigningAlg: 'ES256' })
   for (const responseMode of [undefined, 'jwt', 'query.jwt', 'fragment.jwt']) {
-    const { url, flow } = us.authorize({ redirectUri, scope: 'openid read', responseMode })
+    const { url, flow } = ownClient.authorize({ redirectUri, scope: 'openid read', responseMode })
     assert.equal(url.searchParams.has('state'), false)
-    assert.equal((await us.redeem(flow, await land(url))).claims.sub, 'somebody')
+    assert.equal((await ownClient.redeem(flow, await land(url))).claims.sub, 'somebody')
   }
   const encrypted = client('encrypted', {
     authorizationEncryptedResponseAlg: 'ECDH-ES',
@@ -76,22 +76,22 @@ test('requests and responses are signed in every mode', async () => {
 })
 
 test('a signed response is posted', async () => {
-  const us = client('browser', { requestObjectSigningAlg: 'ES256' })
-  const { url, flow } = us.authorize({ redirectUri, scope: 'openid read', responseMode: 'form_post.jwt' })
+  const ownClient = client('browser', { requestObjectSigningAlg: 'ES256' })
+  const { url, flow } = ownClient.authorize({ redirectUri, scope: 'openid read', responseMode: 'form_post.jwt' })
   const { page } = await new Browser(isHome).open(url)
   const [, response] = page.match(/name="response" value="([^"]*)"/)
   assert.equal(response.split('.').length, 3)
-  assert.equal((await us.redeem(flow, `response=${response}`)).claims.sub, 'somebody')
+  assert.equal((await ownClient.redeem(flow, `response=${response}`)).claims.sub, 'somebody')
 })
 
 test('requests are encrypted to the server', async () => {
   const signed = { requestObjectSigningAlg: 'ES256' }
   const hidden = { ...signed, requestObjectEncryptionAlg: 'ECDH-ES+A256KW', requestObjectEncryptionEnc: 'A256GCM' }
-  const us = client('secretive', hidden)
+  const ownClient = client('secretive', hidden)
   for (const push of ['where_required', 'always']) {
-    const { url, flow } = await us.beginAuthorization({ redirectUri, scope: 'openid', push })
+    const { url, flow } = await ownClient.beginAuthorization({ redirectUri, scope: 'openid', push })
     assert.equal(url.searchParams.get('request')?.split('.').length ?? 5, 5)
-    assert.equal((await us.redeem(flow, await land(url))).claims.sub, 'somebody')
+    assert.equal((await ownClient.redeem(flow, await land(url))).claims.sub, 'somebody')
   }
   assert.throws(() => client('secretive', { ...signed, requestObjectEncryptionAlg: 'dir' }), { code: 'key.algorithm' })
   const unknown = client('secretive', { ...signed, requestObjectEncryptionAlg: 'RSA-OAEP-256' })
@@ -102,9 +102,9 @@ test('fifty callers of a bound grant make one renewal', async () => {
   const { issuer, clients } = await fapiProvider({ ACCESS_TOKEN_SECONDS: '1' })
   const server = await discover(issuer, { transport: 'loopback_http' })
   const clientAuth = privateKeyJwt(clients.security.private_key, { alg: 'ES256' })
-  const us = new Client(server, { clientId: 'security', clientAuth, dpopKey: await DpopKey.generate() })
-  const { url, flow } = await us.beginAuthorization({ redirectUri, scope: 'openid' , push: 'always' })
-  const source = us.source(await us.redeem(flow, await land(url)))
+  const client = new Client(server, { clientId: 'security', clientAuth, dpopKey: await DpopKey.generate() })
+  const { url, flow } = await client.beginAuthorization({ redirectUri, scope: 'openid' , push: 'always' })
+  const source = client.source(await client.redeem(flow, await land(url)))
   await new Promise((wake) => setTimeout(wake, 1100))
   const tokens = await Promise.all(Array.from({ length: 50 }, () => source.token()))
   assert.equal(new Set(tokens.map(({ accessToken }) => accessToken)).size, 1)
@@ -133,8 +133,8 @@ async function proving() {
   })
   const dpopKey = await DpopKey.generate()
   const place = Server.fromMetadata(base, { issuer: base, token_endpoint: `${base}/token` }, { transport: 'loopback_http' })
-  const us = new Client(place, { clientId: 'id', clientSecret: 's'.repeat(32), dpopKey })
-  return { base, seen, dpopKey, source: us.clientCredentials({ origins: [base] }) }
+  const client = new Client(place, { clientId: 'id', clientSecret: 's'.repeat(32), dpopKey })
+  return { base, seen, dpopKey, source: client.clientCredentials({ origins: [base] }) }
 }
 
 test('a proof is what RFC 9449 describes', async () => {
@@ -169,12 +169,12 @@ test('a stream is not sent again for a nonce', async () => {
   assert.equal((await post()).status, 200)
 })
 
-test('a bearer token is none for a bound client', async () => {
+test('a bound client rejects bearer tokens', async () => {
   const base = await listen((request, response) => response
     .writeHead(200, { 'content-type': 'application/json' }).end('{"access_token":"a","token_type":"Bearer"}'))
   const place = Server.fromMetadata(base, { issuer: base, token_endpoint: `${base}/token` }, { transport: 'loopback_http' })
-  const us = new Client(place, { clientId: 'id', clientSecret: 's'.repeat(32), dpopKey: await DpopKey.generate() })
-  await assert.rejects(us.clientCredentials().token(), { code: 'token.not_sender_constrained' })
+  const client = new Client(place, { clientId: 'id', clientSecret: 's'.repeat(32), dpopKey: await DpopKey.generate() })
+  await assert.rejects(client.clientCredentials().token(), { code: 'token.not_sender_constrained' })
 })
 
 test('a key is stored, and shows nothing', async () => {
@@ -192,50 +192,50 @@ test('a key is stored, and shows nothing', async () => {
 
 test('two clients share tokens if they share the key', async () => {
   const store = new MemoryStore()
-  const keyOf = (dpopKey) => client('security', { dpopKey }).source(undefined, { store, subject: 'ann' }).key
+  const grantKey = (dpopKey) => client('security', { dpopKey }).source(undefined, { store, subject: 'ann' }).key
   const [one, other] = await Promise.all([DpopKey.generate(), DpopKey.generate()])
-  assert.equal(keyOf(one), keyOf(one))
-  assert.equal(new Set([keyOf(one), keyOf(other), keyOf(undefined)]).size, 3)
+  assert.equal(grantKey(one), grantKey(one))
+  assert.equal(new Set([grantKey(one), grantKey(other), grantKey(undefined)]).size, 3)
 })
 
 test('a profile names the clause that it refuses by', async () => {
-  const us = new Client(server, {
+  const ownClient = new Client(server, {
     clientId: 'id', clientSecret: 's'.repeat(32), clientAuth: 'client_secret_basic', profile: 'fapi2_security',
   })
   const refused = { code: 'profile.forbidden', message: /FAPI 2\.0 Security Profile section 5\.3\.3\.1/ }
-  await assert.rejects(us.beginAuthorization({ redirectUri }), refused)
-  await assert.rejects(us.password({ username: 'ann', password: 'hunter22' }), { code: 'profile.forbidden' })
+  await assert.rejects(ownClient.beginAuthorization({ redirectUri }), refused)
+  await assert.rejects(ownClient.password({ username: 'ann', password: 'hunter22' }), { code: 'profile.forbidden' })
   assert.throws(() => client('security', { profile: 'fapi' }), { code: 'argument.invalid' })
 })
 
 test('what an API wants is asked for once', async () => {
   const challenge = 'Bearer error="insufficient_user_authentication", acr_values="mfa", max_age="0", scope="pay"'
   const reply = (status, text) => new Response(null, { status, headers: { 'www-authenticate': text } })
-  const wanted = stepUp(reply(401, challenge))
-  assert.deepEqual(wanted, { acr_values: ['mfa'], max_age: 0, scope: 'pay' })
+  const requiredStepUp = stepUp(reply(401, challenge))
+  assert.deepEqual(requiredStepUp, { acr_values: ['mfa'], max_age: 0, scope: 'pay' })
   assert.equal(stepUp(reply(401, 'Bearer error="invalid_token"')), undefined)
   assert.equal(stepUp(new Response(null, { status: 401 })), undefined)
   const metadata = { issuer: 'https://as.example', authorization_endpoint: 'https://as.example/a', token_endpoint: 'https://as.example/t' }
-  const us = new Client(Server.fromMetadata('https://as.example', metadata), { clientId: 'id' })
-  const ask = { redirectUri: 'https://app.example/cb', stepUp: wanted }
-  const { url, flow } = us.authorize({ ...ask, scope: 'read' })
-  const asked = Object.fromEntries(url.searchParams)
-  assert.deepEqual([asked.acr_values, asked.max_age, asked.scope], ['mfa', '0', 'read pay'])
-  const exchange = us.exchange.redeem(flow, `https://app.example/cb?code=c&state=${flow.state}`)
+  const client = new Client(Server.fromMetadata('https://as.example', metadata), { clientId: 'id' })
+  const options = { redirectUri: 'https://app.example/cb', stepUp: requiredStepUp }
+  const { url, flow } = client.authorize({ ...options, scope: 'read' })
+  const query = Object.fromEntries(url.searchParams)
+  assert.deepEqual([query.acr_values, query.max_age, query.scope], ['mfa', '0', 'read pay'])
+  const exchange = client.exchange.redeem(flow, `https://app.example/cb?code=c&state=${flow.state}`)
   exchange.begin()
   const body = JSON.stringify({ access_token: 'a', token_type: 'Bearer', expires_in: 600 })
   const { value: tokens } = exchange.reply({ status: 200, headers: [['content-type', 'application/json']], body })
-  assert.throws(() => us.authorize({ ...ask, tokens }), { code: 'step_up.repeated' })
+  assert.throws(() => client.authorize({ ...options, tokens }), { code: 'step_up.repeated' })
 })
 
 /** OpenID Connect Core sections 3.1.2.1 and 5.5. */
-test('what is asked of the person and about them is in the request', () => {
+test('the request contains what is required of the user and which claims are requested', () => {
   const metadata = { issuer: 'https://as.example', authorization_endpoint: 'https://as.example/a', token_endpoint: 'https://as.example/t' }
-  const us = new Client(Server.fromMetadata('https://as.example', metadata), { clientId: 'id' })
+  const client = new Client(Server.fromMetadata('https://as.example', metadata), { clientId: 'id' })
   const claims = { id_token: { auth_time: { essential: true } }, userinfo: { email: null } }
-  const asked = { prompt: 'login consent', loginHint: 'ann+1@example.com & co', uiLocales: ['de-CH', 'fr', 'en'], claims }
-  const sent = Object.fromEntries(us.authorize({ redirectUri: 'https://app.example/cb', ...asked }).url.searchParams)
-  assert.deepEqual([sent.prompt, sent.login_hint, sent.ui_locales], ['login consent', asked.loginHint, 'de-CH fr en'])
+  const loginOptions = { prompt: 'login consent', loginHint: 'ann+1@example.com & co', uiLocales: ['de-CH', 'fr', 'en'], claims }
+  const sent = Object.fromEntries(client.authorize({ redirectUri: 'https://app.example/cb', ...loginOptions }).url.searchParams)
+  assert.deepEqual([sent.prompt, sent.login_hint, sent.ui_locales], ['login consent', loginOptions.loginHint, 'de-CH fr en'])
   assert.deepEqual(JSON.parse(sent.claims), claims)
 })
 
@@ -243,10 +243,10 @@ test('what is asked of the person and about them is in the request', () => {
 test('claims that an API wants are in the next request', () => {
   const claims = '{"access_token":{"nbf":{"essential":true,"value":"1"}}}'
   const challenge = `Bearer realm="", error="insufficient_claims", claims="${btoa(claims)}"`
-  const wanted = stepUp(new Response(null, { status: 401, headers: { 'www-authenticate': challenge } }))
+  const requiredStepUp = stepUp(new Response(null, { status: 401, headers: { 'www-authenticate': challenge } }))
   const metadata = { issuer: 'https://as.example', authorization_endpoint: 'https://as.example/a', token_endpoint: 'https://as.example/t' }
-  const us = new Client(Server.fromMetadata('https://as.example', metadata), { clientId: 'id' })
-  const { url } = us.authorize({ redirectUri: 'https://app.example/cb', stepUp: wanted })
+  const client = new Client(Server.fromMetadata('https://as.example', metadata), { clientId: 'id' })
+  const { url } = client.authorize({ redirectUri: 'https://app.example/cb', stepUp: requiredStepUp })
   assert.deepEqual(url.searchParams.getAll('claims'), [claims])
 })
 
@@ -257,11 +257,11 @@ test('rules of OAuth 2.1, and the strict ones', async () => {
   const of = (profile, more) => new Client(Server.fromMetadata('https://as.example', metadata(more)), { clientId: 'id', profile })
   const s256 = { code_challenge_methods_supported: ['S256'] }
   for (const profile of ['oauth21', 'strict']) {
-    const us = of(profile, s256)
-    const refused = await rejection(us.password({ username: 'ann', password: 'hunter22' }))
+    const client = of(profile, s256)
+    const refused = await rejection(client.password({ username: 'ann', password: 'hunter22' }))
     assert.equal(refused.code, 'profile.forbidden')
     assert.match(refused.message, /OAuth 2\.1|RFC 9700/)
-    assert.ok(us.authorize({ redirectUri }).url.searchParams.get('code_challenge'))
+    assert.ok(client.authorize({ redirectUri }).url.searchParams.get('code_challenge'))
   }
   const without = { redirectUri }
   assert.throws(() => of('strict', { code_challenge_methods_supported: ['plain'] }).authorize(without), { code: 'pkce.s256_unsupported' })
@@ -275,30 +275,30 @@ test('a signed request may be fetched', async () => {
   const requestUri = new URL('https://app.example/requests/4711')
   const metadata = { issuer: 'https://as.example', authorization_endpoint: 'https://as.example/a', token_endpoint: 'https://as.example/t' }
   const clientAuth = privateKeyJwt((await DpopKey.generate()).privatePem(), { alg: 'ES256' })
-  const us = new Client(Server.fromMetadata('https://as.example', metadata), {
+  const client = new Client(Server.fromMetadata('https://as.example', metadata), {
     clientId: 'browser', clientAuth, requestObjectSigningAlg: 'ES256',
   })
-  const begun = await us.beginAuthorization({ redirectUri, requestUri })
-  assert.deepEqual(Object.fromEntries(begun.url.searchParams), { client_id: 'browser', request_uri: requestUri.href })
-  const claims = decodeJwt(begun.requestObject)
+  const authorization = await client.beginAuthorization({ redirectUri, requestUri })
+  assert.deepEqual(Object.fromEntries(authorization.url.searchParams), { client_id: 'browser', request_uri: requestUri.href })
+  const claims = decodeJwt(authorization.requestObject)
   assert.deepEqual([claims.client_id, claims.iss, claims.sub], ['browser', 'browser', undefined])
-  assert.equal(inspect(begun).includes(begun.requestObject), false)
+  assert.equal(inspect(authorization).includes(authorization.requestObject), false)
 })
 
 test('a code is redeemed for some of its resources', async () => {
-  const us = client('security', { dpopKey: await DpopKey.generate() })
+  const ownClient = client('security', { dpopKey: await DpopKey.generate() })
   const [one, other] = ['https://one.example/', 'https://other.example/']
   const resource = [one, other]
-  const { url, flow } = await us.beginAuthorization({ redirectUri, scope: 'openid read', resource, push: 'always' })
+  const { url, flow } = await ownClient.beginAuthorization({ redirectUri, scope: 'openid read', resource, push: 'always' })
   const callback = await land(url)
   const third = { resource: ['https://third.example/'] }
-  await assert.rejects(us.redeem(flow, callback, third), { code: 'resource.exceeds_grant' })
-  const { body } = us.exchange.redeem(PendingAuthorization.deserialize(flow.serialize()), callback, { resource: [other] }).begin()
+  await assert.rejects(ownClient.redeem(flow, callback, third), { code: 'resource.exceeds_grant' })
+  const { body } = ownClient.exchange.redeem(PendingAuthorization.deserialize(flow.serialize()), callback, { resource: [other] }).begin()
   assert.deepEqual(new URLSearchParams(Buffer.from(body).toString()).getAll('resource'), [other])
-  const tokens = await us.redeem(flow, callback, { resource: [one] })
+  const tokens = await ownClient.redeem(flow, callback, { resource: [one] })
   // A refresh may ask for the rest of them, and for nothing else.
-  const next = await us.refresh({ tokens: Tokens.deserialize(tokens.serialize()), resource: [other] })
-  await assert.rejects(us.refresh({ tokens: next, ...third }), { code: 'resource.exceeds_grant' })
+  const next = await ownClient.refresh({ tokens: Tokens.deserialize(tokens.serialize()), resource: [other] })
+  await assert.rejects(ownClient.refresh({ tokens: next, ...third }), { code: 'resource.exceeds_grant' })
 })
 
 test('a request with a known flaw has a warning', () => {
@@ -306,19 +306,19 @@ test('a request with a known flaw has a warning', () => {
     issuer: 'https://as.example', authorization_endpoint: 'https://as.example/a', token_endpoint: 'https://as.example/t',
     acr_values_supported: ['mfa'],
   }
-  const us = new Client(Server.fromMetadata('https://as.example', metadata), { clientId: 'id' })
+  const client = new Client(Server.fromMetadata('https://as.example', metadata), { clientId: 'id' })
   const authorizationDetails = [{ type: 'payment' }]
-  const { warnings } = us.authorize({ redirectUri, acrValues: ['gold'], authorizationDetails })
+  const { warnings } = client.authorize({ redirectUri, acrValues: ['gold'], authorizationDetails })
   assert.deepEqual(warnings, ['acr_values_unsupported', 'authorization_details_unprotected'])
-  assert.deepEqual(us.authorize({ redirectUri, acrValues: ['gold', 'mfa'] }).warnings, [])
+  assert.deepEqual(client.authorize({ redirectUri, acrValues: ['gold', 'mfa'] }).warnings, [])
 })
 
 test('workers share a key in their store', async () => {
   const memory = new MemoryStore()
   const sealed = new SealedStore(memory, Buffer.from(Array.from({ length: 32 }, (_, n) => n)))
   // A store of the program's own.
-  const own = { load: (...a) => memory.load(...a), save: (...a) => memory.save(...a), lease: (...a) => memory.lease(...a) }
-  for (const [name, store] of Object.entries({ memory, sealed, own })) {
+  const customStore = { load: (...a) => memory.load(...a), save: (...a) => memory.save(...a), lease: (...a) => memory.lease(...a) }
+  for (const [name, store] of Object.entries({ memory, sealed, own: customStore })) {
     const { thumbprint } = await DpopKey.open(store, name)
     assert.equal((await DpopKey.open(store, name)).thumbprint, thumbprint)
     assert.notEqual((await DpopKey.open(store, `${name}-2`)).thumbprint, thumbprint)
@@ -331,22 +331,22 @@ test('workers share a key in their store', async () => {
 })
 
 /** CIBA Core section 7.1.1. This client has said that it signs, and is held to that. */
-test('a request to ask a person is signed', async () => {
-  const ask = { loginHint: 'somebody', scope: 'openid read', bindingMessage: 'W4SCT', requestedExpiry: 60 }
-  await assert.rejects(client('backchannel').backchannelAuthentication(ask), { code: 'denied.invalid_request' })
+test('a backchannel authentication request is signed', async () => {
+  const args = { loginHint: 'somebody', scope: 'openid read', bindingMessage: 'W4SCT', requestedExpiry: 60 }
+  await assert.rejects(client('backchannel').backchannelAuthentication(args), { code: 'denied.invalid_request' })
   const forms = []
   const seen = (url, init) => {
     if (String(url).endsWith('/backchannel')) forms.push(new URLSearchParams(init.body))
     return fetch(url, init)
   }
-  const us = client('backchannel', { requestObjectSigningAlg: 'ES256', fetch: seen })
-  const { authReqId, expiresAt } = await us.backchannelAuthentication(ask)
+  const ownClient = client('backchannel', { requestObjectSigningAlg: 'ES256', fetch: seen })
+  const { authReqId, expiresAt } = await ownClient.backchannelAuthentication(args)
   const [form] = forms
   for (const name of ['login_hint', 'scope', 'binding_message']) assert.equal(form.get(name), null, name)
   const claims = decodeJwt(form.get('request'))
   assert.deepEqual([claims.login_hint, claims.iss], ['somebody', 'backchannel'])
   const agreed = await fetch(`${issuer}/_answer/yes`, { method: 'POST' })
   assert.equal(await agreed.text(), 'W4SCT')
-  const tokens = await us.pollBackchannelToken({ authReqId, expiresAt, interval: 1, scope: 'openid read' })
+  const tokens = await ownClient.pollBackchannelToken({ authReqId, expiresAt, interval: 1, scope: 'openid read' })
   assert.equal(tokens.claims.sub, 'somebody')
 })

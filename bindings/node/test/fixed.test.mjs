@@ -1,4 +1,4 @@
-// A token that somebody made by hand: used as it is, never renewed, read again.
+// A manually created token: used as it is, never renewed, and read again for each use.
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -39,7 +39,7 @@ test('a token of the console calls the API, with no request for another', async 
   assert.deepEqual(seen, { calls: 2, refused: 0, tokens: 0 })
 })
 
-test('a revoked token is told, neither renewed nor sent again', async () => {
+test('a revoked token is reported, and neither renewed nor sent again', async () => {
   const source = fixedToken(await twin.consoleToken(), { origins })
   await source.fetch(suggestions)
   await twin.expire()
@@ -84,7 +84,7 @@ test('an environment variable is read anew each time', async () => {
   assert.equal((await source.fetch(suggestions)).status, 200)
 })
 
-test('a callback may wait, and what it throws is told', async () => {
+test('a callback may be asynchronous, and its errors are reported', async () => {
   const token = await twin.consoleToken()
   assert.equal((await fixedToken({ callback: async () => token }, { origins }).fetch(suggestions)).status, 200)
   const locked = fixedToken({ callback: () => { throw new Error('the vault is locked') } })
@@ -126,7 +126,7 @@ test('a token of your own making, for fakes', () => {
   for (const expiresAt of [1, 'tomorrow', new Date(NaN)]) assert.throws(() => Tokens.bearer('text', { expiresAt }), TypeError)
 })
 
-test('what is no place of a token is a type error', async () => {
+test('an invalid token location is a TypeError', async () => {
   for (const place of [undefined, null, 7, {}, { variable: 'X' }, { env: 'A', file: 'b' }, { env: 7 }, { callback: 'x' }]) {
     assert.throws(() => fixedToken(place), TypeError, inspect(place))
   }

@@ -1,10 +1,10 @@
-// Grants without a browser of the client's: people who agree elsewhere, exchanges, assertions.
+// Grants without a browser at the client: approval on another device, token exchange and assertions.
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { inspect } from 'node:util'
-import { callbackOf, core, rejection, twins } from './helper.mjs'
+import { followToCallback, core, rejection, twins } from './helper.mjs'
 
 const { Client, discover } = core
 const scope = 'openid read'
@@ -24,7 +24,7 @@ const ways = { native: {}, fetch: { fetch: globalThis.fetch } }
 const { generic: twin, 'identity-provider': idp } = await twins()
 await twin.pollingInterval(1)
 
-async function clientOf(twin, options) {
+async function createClient(twin, options) {
   const { clientId, clientSecret, issuer } = await twin.client()
   const server = await discover(issuer, { transport: 'loopback_http' })
   return new Client(server, { clientId, clientSecret, ...options })
@@ -35,8 +35,8 @@ async function openPage(url) {
   assert.equal(page.status, 200)
 }
 
-/** Waits until the token endpoint was asked so often since. */
-async function asked(since, count) {
+/** Waits until the token endpoint has received this many requests since `since`. */
+async function waitForRequests(since, count) {
   const end = Date.now() + 30_000
   while ((await twin.counters()).token_requests < since + count) {
     assert.ok(Date.now() < end, 'nobody asks')
@@ -47,56 +47,56 @@ async function asked(since, count) {
 const tokenRequests = async () => (await twin.counters()).token_requests
 const waiting = ({ deviceCode, expiresAt, interval }) => ({ deviceCode, expiresAt, interval, scope })
 
-/** The tokens of a person who signs in to this client. */
+/** The tokens of a user who signs in to this client. */
 async function signedIn(client) {
   const { url, flow } = client.authorize({ redirectUri, scope })
-  return client.redeem(flow, await callbackOf(url, redirectUri))
+  return client.redeem(flow, await followToCallback(url, redirectUri))
 }
 
 for (const [way, options] of Object.entries(ways)) {
-  test(`a device signs in once the person agrees: ${way}`, async () => {
-    const client = await clientOf(twin, options)
+  test(`a device gets tokens once the user approves: ${way}`, async () => {
+    const client = await createClient(twin, options)
     const code = await client.deviceAuthorization({ scope, purpose: 'sign in on a shelf' })
     assert.deepEqual([code.interval, code.expiresIn], [1, 600])
     assert.ok(code.prompt.includes(code.userCode) && code.prompt.includes('shelf'))
     assert.ok(!inspect(code).includes(code.deviceCode))
     const since = await tokenRequests()
     const login = client.pollDeviceToken(waiting(code))
-    await asked(since, 1)
-    // An answer that is lost is no answer: it is asked again, later.
+    await waitForRequests(since, 1)
+    // A lost response is no response: the client polls again later.
     await twin.fault('lost_reply')
-    await asked(since, 2)
+    await waitForRequests(since, 2)
     await openPage(code.verificationUriComplete)
     assert.equal((await login).claims.sub, person)
-    const answers = (await twin.log()).filter(({ path }) => path === '/token').slice(since)
-    assert.deepEqual(answers.map(({ status, fault }) => [status, fault]), [[400, null], [400, 'lost_reply'], [200, null]])
+    const tokenResponses = (await twin.log()).filter(({ path }) => path === '/token').slice(since)
+    assert.deepEqual(tokenResponses.map(({ status, fault }) => [status, fault]), [[400, null], [400, 'lost_reply'], [200, null]])
   })
 
-  test(`a device is told no: ${way}`, async () => {
-    const client = await clientOf(twin, options)
+  test(`a device login is denied: ${way}`, async () => {
+    const client = await createClient(twin, options)
     const code = await client.deviceAuthorization({ scope })
     const since = await tokenRequests()
     const login = rejection(client.pollDeviceToken(waiting(code)))
-    await asked(since, 1)
+    await waitForRequests(since, 1)
     await twin.deny()
     await openPage(code.verificationUriComplete)
     assert.equal((await login).code, 'denied.access_denied')
   })
 
   test(`a device code ends: ${way}`, async () => {
-    const client = await clientOf(twin, options)
+    const client = await createClient(twin, options)
     const code = await client.deviceAuthorization({ scope })
     await twin.fault('expired_token')
     assert.equal((await rejection(client.pollDeviceToken(waiting(code)))).code, 'denied.expired_token')
     const since = await tokenRequests()
-    // Once it has ended, nobody is asked.
+    // Once it has expired, no request is sent.
     const over = { ...waiting(code), expiresAt: new Date(Date.now() + 500) }
     assert.equal((await rejection(client.pollDeviceToken(over))).code, 'denied.expired_token')
     assert.equal(await tokenRequests(), since)
   })
 
   test(`a device login is given up while it waits: ${way}`, async () => {
-    const client = await clientOf(twin, options)
+    const client = await createClient(twin, options)
     const code = await client.deviceAuthorization({ scope })
     const since = await tokenRequests()
     const stop = new AbortController()
@@ -104,13 +104,13 @@ for (const [way, options] of Object.entries(ways)) {
     await pause(300)
     stop.abort(new Error('enough'))
     assert.equal((await login).message, 'enough')
-    // It does not go on behind anybody's back.
+    // Polling does not continue in the background.
     await pause(1500)
     assert.equal(await tokenRequests(), since)
   })
 
-  test(`a person answers on a device of theirs: ${way}`, async () => {
-    const client = await clientOf(twin, options)
+  test(`the user approves on their own device: ${way}`, async () => {
+    const client = await createClient(twin, options)
     const request = await client.backchannelAuthentication({ loginHint: 'alice', bindingMessage: 'W4SCT', requestedExpiry: 60, scope })
     assert.deepEqual([request.bindingMessage, request.expiresIn, request.interval], ['W4SCT', 60, 1])
     assert.equal(request.clientNotificationToken, undefined)
@@ -118,7 +118,7 @@ for (const [way, options] of Object.entries(ways)) {
     const { authReqId, expiresAt, interval } = request
     const since = await tokenRequests()
     const login = client.pollBackchannelToken({ authReqId, expiresAt, interval, scope })
-    await asked(since, 1)
+    await waitForRequests(since, 1)
     await openPage(`${twin.base}/authentication_device?binding_message=W4SCT`)
     assert.equal((await login).claims.sub, person)
 
@@ -132,15 +132,15 @@ for (const [way, options] of Object.entries(ways)) {
   })
 
   test(`a ping is judged and answered by one question: ${way}`, async () => {
-    const client = await clientOf(twin, options)
+    const client = await createClient(twin, options)
     await twin.backchannelDelivery('ping', 'https://client.example/ping')
     const { authReqId, clientNotificationToken } = await client.backchannelAuthentication({ loginHint: 'alice', tokenDeliveryMode: 'ping', scope })
     await openPage(`${twin.base}/authentication_device`)
     const [{ authorization, body }] = await twin.notifications()
     const judged = { authReqId, clientNotificationToken, authorization, body }
     await client.verifyPing(judged)
-    const stranger = await rejection(client.verifyPing({ ...judged, authorization: 'Bearer another' }))
-    assert.deepEqual([stranger.code, stranger.responseStatus, stranger.challenge], ['ciba.client_notification_token', 401, 'Bearer'])
+    const foreignPing = await rejection(client.verifyPing({ ...judged, authorization: 'Bearer another' }))
+    assert.deepEqual([foreignPing.code, foreignPing.responseStatus, foreignPing.challenge], ['ciba.client_notification_token', 401, 'Bearer'])
     const other = await rejection(client.verifyPing({ ...judged, authReqId: 'another' }))
     assert.equal(other.code, 'ciba.unknown_request')
     const since = await tokenRequests()
@@ -149,12 +149,12 @@ for (const [way, options] of Object.entries(ways)) {
     await twin.backchannelDelivery('poll')
   })
 
-  test(`pushed tokens are vouched for: ${way}`, async () => {
-    const client = await clientOf(twin, options)
+  test(`pushed tokens are verified: ${way}`, async () => {
+    const client = await createClient(twin, options)
     await twin.backchannelDelivery('push', 'https://client.example/push')
     const begin = (more) => client.backchannelAuthentication({ loginHint: 'alice', tokenDeliveryMode: 'push', scope, ...more })
     const { authReqId, clientNotificationToken } = await begin()
-    // Whoever is asked again and again agrees in the end.
+    // A user who is asked often enough may eventually approve (prompt fatigue).
     assert.equal((await rejection(begin())).code, 'ciba.duplicate_request')
     await begin({ repeat: 'allowed' })
     for (let count = 0; count < 2; count += 1) await openPage(`${twin.base}/authentication_device`)
@@ -167,7 +167,7 @@ for (const [way, options] of Object.entries(ways)) {
   })
 
   test(`a token is exchanged for one with an actor: ${way}`, async () => {
-    const client = await clientOf(twin, options)
+    const client = await createClient(twin, options)
     const { accessToken: subjectToken } = await signedIn(client)
     const { accessToken: actorToken } = await client.clientCredentials().token()
     const alone = { subjectToken, subjectTokenType: 'access_token' }
@@ -184,7 +184,7 @@ for (const [way, options] of Object.entries(ways)) {
   })
 
   test(`a client signs for a service account: ${way}`, async () => {
-    const client = await clientOf(twin, options)
+    const client = await createClient(twin, options)
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const key = privateKey.export({ type: 'pkcs8', format: 'pem' })
     const issuer = `robot-${way}`
@@ -195,45 +195,45 @@ for (const [way, options] of Object.entries(ways)) {
     assert.equal((await client.introspect({ token: tokens.accessToken })).subject, 'somebody')
     const elsewhere = client.jwtBearerWithKey({ ...signing, audienceClaim: 'https://elsewhere.example' })
     assert.equal((await rejection(elsewhere)).code, 'denied.invalid_grant')
-    const own = client.jwtBearerWithKey({ ...signing, claims: { sub: 'me' } })
-    assert.equal((await rejection(own)).code, 'assertion.claim')
+    const withReservedClaim = client.jwtBearerWithKey({ ...signing, claims: { sub: 'me' } })
+    assert.equal((await rejection(withReservedClaim)).code, 'assertion.claim')
   })
 
-  test(`an identity provider vouches at another server: ${way}`, async () => {
-    const [us, there] = [await clientOf(idp, options), await clientOf(twin, options)]
+  test(`an identity provider asserts the user's identity to another server: ${way}`, async () => {
+    const [ownClient, resourceClient] = [await createClient(idp, options), await createClient(twin, options)]
     await idp.vouchTo(twin.base, (await twin.client()).clientId)
     await twin.trustIdentityProvider(idp.base)
-    const { idToken } = await signedIn(us)
-    const ask = { subjectToken: idToken, issuer: twin.base, scope: 'read' }
-    const got = await us.requestIdentityAssertion(ask)
-    assert.equal(got.audience, twin.base)
-    assert.ok(got.expiresAt > new Date() && !inspect(got).includes(got.assertion))
-    const { assertion } = got
-    const tokens = await there.redeemIdentityAssertion({ assertion })
-    assert.equal((await there.introspect({ token: tokens.accessToken })).subject, person)
-    // A plain JWT bearer assertion it is, too: but good once.
-    assert.equal((await rejection(there.jwtBearer({ assertion }))).code, 'denied.invalid_grant')
-    assert.equal((await rejection(us.redeemIdentityAssertion({ assertion }))).code, 'jwt.audience')
+    const { idToken } = await signedIn(ownClient)
+    const args = { subjectToken: idToken, issuer: twin.base, scope: 'read' }
+    const identityAssertion = await ownClient.requestIdentityAssertion(args)
+    assert.equal(identityAssertion.audience, twin.base)
+    assert.ok(identityAssertion.expiresAt > new Date() && !inspect(identityAssertion).includes(identityAssertion.assertion))
+    const { assertion } = identityAssertion
+    const tokens = await resourceClient.redeemIdentityAssertion({ assertion })
+    assert.equal((await resourceClient.introspect({ token: tokens.accessToken })).subject, person)
+    // It is also a valid JWT bearer assertion, but can be used only once.
+    assert.equal((await rejection(resourceClient.jwtBearer({ assertion }))).code, 'denied.invalid_grant')
+    assert.equal((await rejection(ownClient.redeemIdentityAssertion({ assertion }))).code, 'jwt.audience')
     await idp.fault('issued_token_type')
-    assert.equal((await rejection(us.requestIdentityAssertion(ask))).code, 'token.unexpected_issued_token_type')
+    assert.equal((await rejection(ownClient.requestIdentityAssertion(args))).code, 'token.unexpected_issued_token_type')
   })
 
   test(`both steps of an identity assertion are one call: ${way}`, async () => {
-    const [us, there] = [await clientOf(idp, options), await clientOf(twin, options)]
+    const [ownClient, resourceClient] = [await createClient(idp, options), await createClient(twin, options)]
     await idp.vouchTo(twin.base, (await twin.client()).clientId)
     await twin.trustIdentityProvider(idp.base)
-    const login = await signedIn(us)
+    const login = await signedIn(ownClient)
     // Each time with an assertion of its own.
     for (let times = 0; times < 2; times += 1) {
-      const { accessToken } = await core.identityAssertionGrant(us, login, there, { scope: 'read' })
-      assert.equal((await there.introspect({ token: accessToken })).subject, person)
+      const { accessToken } = await core.identityAssertionGrant(ownClient, login, resourceClient, { scope: 'read' })
+      assert.equal((await resourceClient.introspect({ token: accessToken })).subject, person)
     }
   })
 
   test(`a SAML assertion is redeemed once: ${way}`, async () => {
-    const client = await clientOf(twin, options)
+    const client = await createClient(twin, options)
     const assertion = samlAssertion(twin.base)
-    // Nobody has vouched for it yet.
+    // The twin does not trust this assertion yet.
     assert.equal((await rejection(client.samlBearer({ assertion }))).code, 'denied.invalid_grant')
     await twin.announceSamlAssertion(assertion)
     const tokens = await client.samlBearer({ assertion, scope: 'read' })
@@ -249,10 +249,10 @@ for (const [way, options] of Object.entries(ways)) {
   })
 
   test(`grants that have no operation of their own: ${way}`, async () => {
-    const client = await clientOf(twin, options)
+    const client = await createClient(twin, options)
     const sent = async () => (await twin.log()).filter(({ path }) => path === '/token').at(-1).form
-    const own = await rejection(client.extensionGrant({ grantType: 'urn:example:own', parameters: { tag: 'x y' } }))
-    assert.equal(own.code, 'denied.unsupported_grant_type')
+    const denied = await rejection(client.extensionGrant({ grantType: 'urn:example:own', parameters: { tag: 'x y' } }))
+    assert.equal(denied.code, 'denied.unsupported_grant_type')
     assert.deepEqual(await sent(), [['grant_type', 'urn:example:own'], ['tag', 'x y']])
     const none = await rejection(client.extensionGrant({ grantType: 'password' }))
     assert.equal(none.code, 'grant.not_an_extension')
@@ -265,9 +265,9 @@ for (const [way, options] of Object.entries(ways)) {
   })
 }
 
-test('a device login keeps the pace that the server names', async () => {
+test('a device login polls at the interval that the server sets', async () => {
   await twin.pollingInterval(5)
-  const client = await clientOf(twin)
+  const client = await createClient(twin)
   const code = await client.deviceAuthorization({ scope })
   await twin.pollingInterval(1)
   const exchange = client.exchange.pollDeviceToken(waiting(code))
@@ -313,9 +313,9 @@ tag = { required = false, repeated = true }
 test('a grant that a preset describes is asked with by its name', async () => {
   const { clientId, clientSecret } = await twin.client()
   const client = new Client(core.providerFile(ownGrant, { loopback: twin.base }), { clientId, clientSecret })
-  const token = (await (await clientOf(twin)).clientCredentials().token()).accessToken
-  const ask = (parameters, grantType = 'for_another') => client.extensionGrant({ grantType, parameters })
-  const tokens = await ask({ subject_token: token, tag: 'a' })
+  const token = (await (await createClient(twin)).clientCredentials().token()).accessToken
+  const requestGrant = (parameters, grantType = 'for_another') => client.extensionGrant({ grantType, parameters })
+  const tokens = await requestGrant({ subject_token: token, tag: 'a' })
   assert.equal(tokens.extra.issued_token_type, accessTokenType)
   const { form } = (await twin.log()).filter(({ path }) => path === '/token').at(-1)
   assert.deepEqual(form.filter(([name]) => name !== 'subject_token'), [
@@ -328,7 +328,7 @@ test('a grant that a preset describes is asked with by its name', async () => {
     [{ subject_token: token, other: 'x' }, 'form.unlisted_parameter'],
     [{ subject_token: [token, token] }, 'form.duplicate_parameter'],
     [{ subject_token: token, subject_token_type: 'x' }, 'form.unlisted_parameter'],
-  ]) assert.equal((await rejection(ask(parameters))).code, code)
-  assert.equal((await rejection(ask({}, 'another'))).code, 'grant.not_an_extension')
+  ]) assert.equal((await rejection(requestGrant(parameters))).code, code)
+  assert.equal((await rejection(requestGrant({}, 'another'))).code, 'grant.not_an_extension')
   assert.equal(await tokenRequests(), before)
 })

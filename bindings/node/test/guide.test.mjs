@@ -15,7 +15,7 @@ test('the guide has examples', () => assert.ok(found.length > 8))
 
 for (const { name, code } of found) {
   test(`${name} prints what it says`, async () => {
-    const said = (await ran(code)).trimEnd().split('\n')
-    assert.deepEqual(said, promised(code))
+    const outputLines = (await ran(code)).trimEnd().split('\n')
+    assert.deepEqual(outputLines, promised(code))
   })
 }

@@ -1,4 +1,4 @@
-// DPoP keys that are held elsewhere: a key service signs each proof, and nobody else has the key.
+// External DPoP keys: a key service signs each proof, and nothing else has the key.
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, sign as signed, webcrypto } from 'node:crypto'
 import { createRequire } from 'node:module'
@@ -16,12 +16,12 @@ const { Client, DpopKey, Server, discover, privateKeyJwt, run } = core
 /** What a bank has: it signs, and tells its public half. */
 function keyService() {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const asked = []
+  const requests = []
   const service = {
-    asked,
+    asked: requests,
     jwk: publicKey.export({ format: 'jwk' }),
     signer: (dsaEncoding) => async (step) => {
-      asked.push([step.kind, step.alg])
+      requests.push([step.kind, step.alg])
       return signed('sha256', step.signingInput, { key: privateKey, dsaEncoding })
     },
   }
@@ -45,8 +45,8 @@ async function proving(dpopKey, options = {}) {
     response.writeHead(200, headers).end(JSON.stringify(body))
   })
   const place = Server.fromMetadata(base, { issuer: base, token_endpoint: `${base}/token` }, { transport: 'loopback_http' })
-  const us = new Client(place, { clientId: 'id', clientSecret: 's'.repeat(32), dpopKey, ...options })
-  return { base, seen, us, source: us.clientCredentials({ origins: [base] }) }
+  const client = new Client(place, { clientId: 'id', clientSecret: 's'.repeat(32), dpopKey, ...options })
+  return { base, seen, us: client, source: client.clientCredentials({ origins: [base] }) }
 }
 
 test('a bank signs in and calls with a key of its key service', async () => {
@@ -55,15 +55,15 @@ test('a bank signs in and calls with a key of its key service', async () => {
   const redirectUri = 'http://127.0.0.1/callback'
   for (const options of [{}, { fetch }]) {
     const service = keyService()
-    const us = new Client(server, {
+    const client = new Client(server, {
       clientId: 'security', clientAuth: privateKeyJwt(clients.security.private_key, { alg: 'ES256' }),
       profile: 'fapi2_security', dpopKey: DpopKey.held(service.jwk, service.sign), ...options,
     })
-    const { url, flow } = await us.beginAuthorization({ redirectUri, scope: 'openid read' })
+    const { url, flow } = await client.beginAuthorization({ redirectUri, scope: 'openid read' })
     const { url: home } = await new Browser(({ href }) => href.startsWith(redirectUri)).open(url)
-    const renewed = await us.refresh({ tokens: await us.redeem(flow, home) })
+    const renewed = await client.refresh({ tokens: await client.redeem(flow, home) })
     assert.equal(renewed.tokenType, 'DPoP')
-    const source = us.source(renewed, { origins: [issuer] })
+    const source = client.source(renewed, { origins: [issuer] })
     assert.equal((await (await source.fetch(`${issuer}/me`)).json()).sub, 'somebody')
     assert.deepEqual(new Set(service.asked.map(String)), new Set(['sign,ES256']))
   }
@@ -72,20 +72,20 @@ test('a bank signs in and calls with a key of its key service', async () => {
 test('every way to call asks the key service', async () => {
   for (const options of [{}, { fetch }]) {
     const service = keyService()
-    const { base, seen, us, source } = await proving(DpopKey.held(JSON.stringify(service.jwk), service.sign, { alg: 'ES256' }), options)
+    const { base, seen, us: client, source } = await proving(DpopKey.held(JSON.stringify(service.jwk), service.sign, { alg: 'ES256' }), options)
     assert.equal((await source.fetch(`${base}/things`)).status, 200)
     assert.equal((await source.fetch(`${base}/things`, { method: 'POST', body: 'x' })).status, 200)
-    // A driver of one's own needs to know nothing of it, or signs by itself.
-    assert.equal((await run(us.exchange.clientCredentials())).tokenType, 'DPoP')
-    assert.equal((await run(us.exchange.clientCredentials(), { sign: service.sign })).tokenType, 'DPoP')
-    const step = us.exchange.clientCredentials().begin()
+    // A custom driver can ignore this, or sign itself.
+    assert.equal((await run(client.exchange.clientCredentials())).tokenType, 'DPoP')
+    assert.equal((await run(client.exchange.clientCredentials(), { sign: service.sign })).tokenType, 'DPoP')
+    const step = client.exchange.clientCredentials().begin()
     assert.deepEqual(Object.keys(step).sort(), ['alg', 'keyId', 'kind', 'signingInput'])
     assert.deepEqual(seen.map(({ jwk }) => jwk), seen.map(() => service.jwk))
     assert.equal(service.asked.length, seen.length)
   }
 })
 
-test('WebCrypto holds a key that nobody can read', async () => {
+test('WebCrypto holds a non-extractable key', async () => {
   const ecdsa = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
   const { privateKey, publicKey } = await webcrypto.subtle.generateKey(ecdsa, false, ['sign'])
   const { kty, crv, x, y } = await webcrypto.subtle.exportKey('jwk', publicKey)
@@ -122,7 +122,7 @@ test('where the key service is down, nothing is sent', async () => {
   }
 })
 
-test('what is no signature is refused', async () => {
+test('values that are not signatures are rejected', async () => {
   const service = keyService()
   // Key services give DER; JWS wants r and s.
   const { seen, source } = await proving(DpopKey.held(service.jwk, service.signer('der')))

@@ -9,7 +9,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 /** The package under test; modules.test.mjs shows that `require` gives the same objects. */
 export const core = await import('oauth-core')
 
-/** The workspace's root: the tests may run in a copy elsewhere. */
+/** The workspace root: the tests may run in a copy in a different place. */
 export const root = process.env.OAUTH_CORE_ROOT ?? path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..')
 
 export const { freePort } = await import(pathToFileURL(path.join(root, 'tests/ports.mjs')))
@@ -31,7 +31,7 @@ async function start(command, args, cwd, environment = {}) {
   return JSON.parse(await Promise.race([line, failed]))
 }
 
-/** Where cargo has left the servers, when somebody has built them. */
+/** The servers built by cargo, if any. */
 const built = process.env.OAUTH_BUILT
 
 /** A server of the test kit. */
@@ -66,7 +66,7 @@ export function fapiProvider(environment) {
   return start(process.execPath, ['fapi.mjs'], path.join(root, 'tests/interop/oidc-provider'), environment)
 }
 
-/** PyPI's django-oauth-toolkit, in an environment of its own: `{ issuer, clients, person }`. */
+/** PyPI's django-oauth-toolkit, in its own environment: `{ issuer, clients, person }`. */
 export function djangoOauthToolkit() {
   const folder = path.join(root, 'tests/interop/django-oauth-toolkit')
   return start(path.join(folder, '.venv/bin/python'), ['-B', 'server.py'], folder)
@@ -99,14 +99,14 @@ export class Twin {
 
   /** `{ clientId, clientSecret, clientKey, publicClientId, issuer, redirectUris }` */
   async client() {
-    const said = await this.#control('client')
+    const clientData = await this.#control('client')
     return {
-      clientId: said.client_id,
-      clientSecret: said.client_secret,
-      clientKey: said.client_key,
-      publicClientId: said.public_client_id,
-      issuer: said.issuer,
-      redirectUris: said.redirect_uris,
+      clientId: clientData.client_id,
+      clientSecret: clientData.client_secret,
+      clientKey: clientData.client_key,
+      publicClientId: clientData.public_client_id,
+      issuer: clientData.issuer,
+      redirectUris: clientData.redirect_uris,
     }
   }
 
@@ -117,7 +117,7 @@ export class Twin {
   register(redirectUri) { return this.#control('register', { redirect_uri: redirectUri }) }
   /** What ID tokens say from now on; `null` is not said. */
   claim(name, value) { return this.#control('claim', { name, value }) }
-  /** What the provider posts if the person, or the session that ID tokens name, ends there. */
+  /** The logout request that the provider posts if the session of the user, or the one named in ID tokens, ends. */
   async logoutToken(flaw) { return (await this.#control('logout_token', { flaw })).logout_token }
   /** Signed responses are encrypted to this JWK from now on. */
   encryptResponses(jwk, alg, enc) { return this.#control('encrypt_responses', { jwk, alg, enc }) }
@@ -158,7 +158,7 @@ export class Twin {
     const jwks = await (await fetch(`${issuer}/jwks`)).json()
     return this.#control('trust_identity_provider', { issuer, jwks })
   }
-  /** A token as a person makes it in the provider's console. */
+  /** A token as a user creates it in the provider's console. */
   async consoleToken() { return (await this.#control('console_token', {})).access_token }
 
   /** How many token requests `work` makes. */
@@ -169,7 +169,7 @@ export class Twin {
   }
 }
 
-/** A browser with nobody at the screen: it keeps cookies, and stops where `isHome` says so. */
+/** A headless browser: keeps cookies, and stops at URLs for which `isHome` returns true. */
 export class Browser {
   #cookies = new Map()
   #isHome
@@ -209,32 +209,32 @@ export class Browser {
 const characters = { '&amp;': '&', '&lt;': '<', '&gt;': '>', '&quot;': '"', '&#x27;': "'" }
 
 /** The fields of the form on a page: answered, or hidden, as is the token against CSRF. */
-export function filledIn(page, answers) {
+export function filledIn(page, formValues) {
   const fields = new URLSearchParams()
   for (const [tag] of page.matchAll(/<(?:input|button)\b[^>]*>/g)) {
     const attribute = (name) => tag.match(` ${name}="([^"]*)"`)?.[1].replace(/&[^;]*;/g, (found) => characters[found])
     const name = attribute('name')
-    if (name in answers) fields.set(name, answers[name])
+    if (name in formValues) fields.set(name, formValues[name])
     else if (name && attribute('type') === 'hidden') fields.set(name, attribute('value') ?? '')
   }
   return fields
 }
 
-/** Where a new browser comes home from this URL. */
+/** The URL at which a new browser stops if it starts here. */
 export async function browse(url, isHome) {
-  const { url: here, page } = await new Browser(isHome).open(url)
-  if (page !== undefined) throw new Error(`no way on from ${here.origin}${here.pathname}`)
-  return here
+  const { url: currentUrl, page } = await new Browser(isHome).open(url)
+  if (page !== undefined) throw new Error(`no way on from ${currentUrl.origin}${currentUrl.pathname}`)
+  return currentUrl
 }
 
-/** The callback of an authorization, from a server whose person says yes at once. */
-export function callbackOf(url, redirectUri) {
-  return browse(url, (here) => here.href.startsWith(redirectUri))
+/** The callback URL of an authorization that the server approves immediately. */
+export function followToCallback(url, redirectUri) {
+  return browse(url, (currentUrl) => currentUrl.href.startsWith(redirectUri))
 }
 
 /** An HTTP server of our own, for what no twin would do. */
-export async function listen(answer) {
-  const server = createServer(answer)
+export async function listen(handler) {
+  const server = createServer(handler)
   await new Promise((done) => server.listen(0, '127.0.0.1', done))
   after(() => {
     server.closeAllConnections()

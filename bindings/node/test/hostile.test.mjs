@@ -4,14 +4,14 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
-import { callbackOf, core, listen, rejection, serverAt, twins } from './helper.mjs'
+import { followToCallback, core, listen, rejection, serverAt, twins } from './helper.mjs'
 
 const { Client, DeniedError, Grants, LostError, MalformedError, MemoryStore, MisuseError, OAuthError, UntrustedError, discover, login } = core
 const { generic: twin } = await twins()
 const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
 const [redirectUri] = redirectUris
 const server = await discover(issuer, { transport: 'loopback_http' })
-const own = { fetch: (...request) => fetch(...request) }
+const customFetch = { fetch: (...request) => fetch(...request) }
 const kinds = { denied: DeniedError, malformed: MalformedError, untrusted: UntrustedError, lost: LostError, misuse: MisuseError }
 
 function check(error, kind, code) {
@@ -37,7 +37,7 @@ test('each login has a state, a nonce and a challenge of its own', async () => {
     assert.equal(url.searchParams.get('code_challenge_method'), 'S256')
     for (const name of ['state', 'nonce', 'code_challenge']) seen.add(url.searchParams.get(name))
     // The twin compares the verifier with the challenge.
-    await client.redeem(flow, await callbackOf(url, redirectUri))
+    await client.redeem(flow, await followToCallback(url, redirectUri))
     const { form } = (await twin.log()).findLast(({ path }) => path === '/token')
     assert.ok('code_verifier' in Object.fromEntries(form))
   }
@@ -45,32 +45,32 @@ test('each login has a state, a nonce and a challenge of its own', async () => {
   assert.ok([...seen].every((value) => value.length === 43))
 })
 
-for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
-  const us = new Client(server, { clientId, clientSecret, ...options })
+for (const [transport, options] of Object.entries({ native: {}, fetch: customFetch })) {
+  const ownClient = new Client(server, { clientId, clientSecret, ...options })
 
-  test(`who signed in is told by the verified claims: ${transport}`, async () => {
-    const { url, flow } = us.authorize({ redirectUri, scope: 'openid read' })
-    const tokens = await us.redeem(flow, await callbackOf(url, redirectUri))
+  test(`the user is identified by the verified claims: ${transport}`, async () => {
+    const { url, flow } = ownClient.authorize({ redirectUri, scope: 'openid read' })
+    const tokens = await ownClient.redeem(flow, await followToCallback(url, redirectUri))
     const { iss, aud, sub } = tokens.claims
     assert.deepEqual([iss, aud], [tokens.issuer, tokens.clientId])
     assert.ok(sub)
     assert.ok(!JSON.stringify(tokens).includes(sub))
-    // What is stored are the tokens; and without the scope nobody is named.
+    // Only the tokens are stored; without the scope `openid` there is no user.
     assert.equal(core.Tokens.deserialize(tokens.serialize()).claims, undefined)
-    const other = us.authorize({ redirectUri, scope: 'read' })
-    assert.equal((await us.redeem(other.flow, await callbackOf(other.url, redirectUri))).claims, undefined)
+    const other = ownClient.authorize({ redirectUri, scope: 'read' })
+    assert.equal((await ownClient.redeem(other.flow, await followToCallback(other.url, redirectUri))).claims, undefined)
   })
 
-  test(`what the server tells of a user is of the one who signed in: ${transport}`, async () => {
-    const { url, flow } = us.authorize({ redirectUri, scope: 'openid profile' })
-    const tokens = await us.redeem(flow, await callbackOf(url, redirectUri))
+  test(`UserInfo must be about the signed-in user: ${transport}`, async () => {
+    const { url, flow } = ownClient.authorize({ redirectUri, scope: 'openid profile' })
+    const tokens = await ownClient.redeem(flow, await followToCallback(url, redirectUri))
     const { sub } = tokens.claims
-    const told = await us.userinfo({ tokens, subject: sub })
-    assert.deepEqual([told.subject, told.claims.name, told.name], [sub, 'Alice Liddell', 'Alice Liddell'])
-    // What is about a person is in no log.
-    assert.match(inspect(told), /'name'/)
-    assert.doesNotMatch(inspect(told), /Alice/)
-    check(await rejection(us.userinfo({ tokens, subject: `${sub}1` })), 'untrusted', 'userinfo.subject')
+    const userinfo = await ownClient.userinfo({ tokens, subject: sub })
+    assert.deepEqual([userinfo.subject, userinfo.claims.name, userinfo.name], [sub, 'Alice Liddell', 'Alice Liddell'])
+    // Personal data is not logged.
+    assert.match(inspect(userinfo), /'name'/)
+    assert.doesNotMatch(inspect(userinfo), /Alice/)
+    check(await rejection(ownClient.userinfo({ tokens, subject: `${sub}1` })), 'untrusted', 'userinfo.subject')
   })
 
   for (const [flaw, kind, code] of [
@@ -83,23 +83,23 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
     ['broken_signature', 'untrusted', 'jws.bad_signature'],
     ['unsigned', 'untrusted', 'jws.alg_not_allowed'],
   ]) {
-    test(`an ID token with a flaw signs nobody in: ${flaw}, ${transport}`, async () => {
-      const { url, flow } = us.authorize({ redirectUri, scope: 'openid' })
-      const callback = await callbackOf(url, redirectUri)
+    test(`an ID token with a flaw is rejected: ${flaw}, ${transport}`, async () => {
+      const { url, flow } = ownClient.authorize({ redirectUri, scope: 'openid' })
+      const callback = await followToCallback(url, redirectUri)
       await twin.fault('id_token', { flaw })
-      check(await rejection(us.redeem(flow, callback)), kind, code)
+      check(await rejection(ownClient.redeem(flow, callback)), kind, code)
     })
   }
 }
 
-for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
+for (const [transport, options] of Object.entries({ native: {}, fetch: customFetch })) {
   const client = new Client(server, { clientId, clientSecret, ...options })
   const at = (base) => new Client(serverAt(base), { clientId, clientSecret, ...options })
 
   test(`the state of another flow: ${transport}`, async () => {
     const { url, flow } = client.authorize({ redirectUri, scope: 'read' })
     await twin.fault('foreign_state_in_callback')
-    const callback = await callbackOf(url, redirectUri)
+    const callback = await followToCallback(url, redirectUri)
     assert.equal(flow.recognizes(callback), false)
     const requests = await twin.tokenRequests(async () => {
       check(await rejection(client.redeem(flow, callback)), 'untrusted', 'callback.state')
@@ -107,14 +107,14 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
     })
     assert.equal(requests, 0)
     // Anyone can make up a callback: the flow waits on for its own.
-    const own = await callbackOf(url, redirectUri)
-    assert.equal(flow.recognizes(own), true)
-    assert.ok((await client.redeem(flow, own)).accessToken)
+    const callbackUrl = await followToCallback(url, redirectUri)
+    assert.equal(flow.recognizes(callbackUrl), true)
+    assert.ok((await client.redeem(flow, callbackUrl)).accessToken)
   })
 
   test(`a flow is redeemed once: ${transport}`, async () => {
     const { url, flow } = client.authorize({ redirectUri, scope: 'read' })
-    const callback = await callbackOf(url, redirectUri)
+    const callback = await followToCallback(url, redirectUri)
     const requests = await twin.tokenRequests(async () => {
       const both = await Promise.allSettled([client.redeem(flow, callback), client.redeem(flow, callback)])
       assert.deepEqual(both.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
@@ -129,7 +129,7 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
   test(`another issuer in the callback: ${transport}`, async () => {
     const { url, flow } = client.authorize({ redirectUri, scope: 'read' })
     await twin.fault('wrong_issuer_in_callback')
-    const callback = await callbackOf(url, redirectUri)
+    const callback = await followToCallback(url, redirectUri)
     const requests = await twin.tokenRequests(async () => {
       check(await rejection(client.redeem(flow, callback)), 'untrusted', 'callback.issuer')
     })
@@ -143,8 +143,8 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
         seen += 1
         response.end()
       })
-      const us = at(await always(status, { location: `${second}/token` }, ''))
-      check(await rejection(us.clientCredentials().token()), 'malformed', 'reply.redirect')
+      const ownClient = at(await always(status, { location: `${second}/token` }, ''))
+      check(await rejection(ownClient.clientCredentials().token()), 'malformed', 'reply.redirect')
       assert.equal(seen, 0)
     })
   }
@@ -176,13 +176,13 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
     const { port } = door.address()
     door.close()
     await once(door, 'close')
-    const gone = await rejection(at(`http://127.0.0.1:${port}`).clientCredentials().token())
-    check(gone, 'lost', 'lost.connect')
-    assert.equal(gone.url, `http://127.0.0.1:${port}/token`)
-    assert.ok(gone.message.startsWith(`token: POST http://127.0.0.1:${port}/token: `), gone.message)
-    assert.equal(gone.advice, 'retry')
-    assert.ok(gone.cause instanceof Error)
-    assert.ok(!String(gone.cause.message).includes('/token'))
+    const connectionError = await rejection(at(`http://127.0.0.1:${port}`).clientCredentials().token())
+    check(connectionError, 'lost', 'lost.connect')
+    assert.equal(connectionError.url, `http://127.0.0.1:${port}/token`)
+    assert.ok(connectionError.message.startsWith(`token: POST http://127.0.0.1:${port}/token: `), connectionError.message)
+    assert.equal(connectionError.advice, 'retry')
+    assert.ok(connectionError.cause instanceof Error)
+    assert.ok(!String(connectionError.cause.message).includes('/token'))
     await twin.fault('lost_reply')
     check(await rejection(client.clientCredentials().token()), 'lost', 'lost.closed')
   })
@@ -203,8 +203,8 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: own })) {
 
   test(`what the server said, without what it should not have said: ${transport}`, async () => {
     const body = JSON.stringify({ error: 'invalid_scope', error_description: `no \u001b[31m ${clientSecret}`, hint: 'h' })
-    const us = at(await always(400, { 'content-type': 'application/json' }, body))
-    const error = await rejection(us.clientCredentials().token())
+    const ownClient = at(await always(400, { 'content-type': 'application/json' }, body))
+    const error = await rejection(ownClient.clientCredentials().token())
     check(error, 'denied', 'denied.invalid_scope')
     assert.deepEqual([error.status, error.error, error.endpoint, error.advice], [400, 'invalid_scope', 'token', 'give_up'])
     assert.equal(error.extra.hint, 'h')
@@ -238,10 +238,10 @@ test('a flow ends where it was begun, and with whom', async () => {
   ]) {
     const { url, flow } = client.authorize({ redirectUri, ...begun })
     assert.doesNotMatch(`${url}${inspect(flow)}`, /tool-a|user-1/)
-    const kept = core.PendingAuthorization.deserialize(flow.serialize())
-    const callback = await callbackOf(url, redirectUri)
+    const restored = core.PendingAuthorization.deserialize(flow.serialize())
+    const callback = await followToCallback(url, redirectUri)
     const before = (await twin.counters()).token_requests
-    check(await rejection(client.redeem(kept, callback, arrived)), 'untrusted', code)
+    check(await rejection(client.redeem(restored, callback, arrived)), 'untrusted', code)
     assert.equal((await twin.counters()).token_requests, before)
     // In its own place the same callback is good.
     assert.ok((await client.redeem(flow, callback, begun)).accessToken)
@@ -252,15 +252,15 @@ test('a refusal of the challenge is one request', async () => {
   // A PKCE downgrade: nothing is tried without the challenge, or with a plain one.
   const { publicClientId } = await twin.client()
   const client = new Client(server, { clientId: publicClientId })
-  const asked = async () => (await twin.log()).filter(({ path }) => path === '/authorize').map(({ query }) => query)
+  const authorizeQueries = async () => (await twin.log()).filter(({ path }) => path === '/authorize').map(({ query }) => query)
   const open = async (url) => { await (await fetch(url)).text() }
-  const before = (await asked()).length
+  const before = (await authorizeQueries()).length
   await twin.fault('refused_s256')
   const requests = await twin.tokenRequests(async () => {
     check(await rejection(login(client, { scope: 'read', open, timeoutMs: 30_000 })), 'denied', 'denied.invalid_request')
   })
   assert.equal(requests, 0)
-  const methods = (await asked()).slice(before).map((query) => Object.fromEntries(query).code_challenge_method)
+  const methods = (await authorizeQueries()).slice(before).map((query) => Object.fromEntries(query).code_challenge_method)
   assert.deepEqual(methods, ['S256'])
   // The server would have taken the next one.
   assert.ok((await login(client, { scope: 'read', open, timeoutMs: 30_000 })).accessToken)
@@ -273,7 +273,7 @@ async function twoPeopleAtOnce(client) {
   for (const { name, scope } of owners) {
     await twin.addPerson(name)
     const { url, flow } = client.authorize({ redirectUri, scope: `openid offline_access ${scope}`, loginHint: name })
-    await grants.logIn(name, await client.redeem(flow, await callbackOf(url, redirectUri)), { scope })
+    await grants.logIn(name, await client.redeem(flow, await followToCallback(url, redirectUri)), { scope })
   }
   const seen = new Map()
   await Promise.all(Array.from({ length: 64 }, async (_, at) => {
@@ -291,5 +291,5 @@ async function twoPeopleAtOnce(client) {
 }
 
 test('two people and two scopes at once get their own tokens', async () => {
-  for (const options of [{}, own]) await twoPeopleAtOnce(new Client(server, { clientId, clientSecret, ...options }))
+  for (const options of [{}, customFetch]) await twoPeopleAtOnce(new Client(server, { clientId, clientSecret, ...options }))
 })

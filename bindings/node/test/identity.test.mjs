@@ -25,9 +25,9 @@ function client(which, options) {
   return new Client(server, { clientId, clientSecret, clientAuth: 'client_secret_basic', ...keys, ...options })
 }
 
-async function signIn(us, browser = new Browser(isHome), extra = {}) {
-  const { url, flow } = us.authorize({ redirectUri, scope: 'openid read', extra })
-  return us.redeem(flow, (await browser.open(url)).url)
+async function signIn(client, browser = new Browser(isHome), extra = {}) {
+  const { url, flow } = client.authorize({ redirectUri, scope: 'openid read', extra })
+  return client.redeem(flow, (await browser.open(url)).url)
 }
 
 for (const alg of ['RSA-OAEP-256', 'ECDH-ES+A256KW', 'A192GCMKW', 'dir']) {
@@ -48,41 +48,41 @@ test('an ID token of every algorithm is verified', async () => {
   const offered = Object.keys(clients).filter((which) => which.startsWith('signed-')).map((which) => which.slice('signed-'.length))
   assert.deepEqual(offered.sort(), [...algs].sort())
   for (const [at, alg] of algs.entries()) {
-    const us = client(`signed-${alg}`, { idTokenSignedResponseAlg: alg })
-    assert.equal((await signIn(us)).claims.sub, 'somebody', alg)
+    const ownClient = client(`signed-${alg}`, { idTokenSignedResponseAlg: alg })
+    assert.equal((await signIn(ownClient)).claims.sub, 'somebody', alg)
     const other = client(`signed-${alg}`, { idTokenSignedResponseAlg: algs.at(at - 1) })
     await assert.rejects(signIn(other), { code: 'jws.alg_not_allowed' }, alg)
   }
 })
 
 test('keys are replaced while a client runs', async () => {
-  const own = await oidcProvider()
-  const known = await discover(own.issuer, { transport: 'loopback_http' })
-  const { client_id: clientId, client_secret: clientSecret } = own.clients.logout
-  const us = new Client(known, { clientId, clientSecret, clientAuth: 'client_secret_basic' })
-  const before = await signIn(us)
-  const keys = us.exportKeys()
-  await fetch(`${own.issuer}/_rotate`, { method: 'POST' })
-  const after = await signIn(us)
+  const serverProcess = await oidcProvider()
+  const server = await discover(serverProcess.issuer, { transport: 'loopback_http' })
+  const { client_id: clientId, client_secret: clientSecret } = serverProcess.clients.logout
+  const client = new Client(server, { clientId, clientSecret, clientAuth: 'client_secret_basic' })
+  const before = await signIn(client)
+  const keys = client.exportKeys()
+  await fetch(`${serverProcess.issuer}/_rotate`, { method: 'POST' })
+  const after = await signIn(client)
   assert.equal(after.claims.sub, 'somebody')
-  assert.notEqual(us.exportKeys(), keys)
-  const verified = ({ idToken: token, claims: { nonce } }) => us.verifyIdToken({ token, nonce })
+  assert.notEqual(client.exportKeys(), keys)
+  const verified = ({ idToken: token, claims: { nonce } }) => client.verifyIdToken({ token, nonce })
   assert.equal((await verified(after)).subject, 'somebody')
   await assert.rejects(verified(before), { code: 'jws.no_matching_key' })
 })
 
-test('an ID token vouches for the code beside it', async () => {
-  const us = client('hybrid')
+test('an ID token in the callback protects the code', async () => {
+  const ownClient = client('hybrid')
   const begin = async () => {
-    const { url, flow } = us.authorize({ redirectUri, scope: 'openid read', responseType: 'code id_token' })
+    const { url, flow } = ownClient.authorize({ redirectUri, scope: 'openid read', responseType: 'code id_token' })
     return [flow, (await new Browser(isHome).open(url)).url]
   }
   const [flow, callback] = await begin()
-  assert.equal((await us.redeem(flow, callback)).claims.sub, 'somebody')
-  const [next, answer] = await begin()
-  const injected = answer.href.replace(/code=[^&]*/, 'code=another')
-  await assert.rejects(us.redeem(next, injected), { code: 'id_token.c_hash' })
-  assert.throws(() => us.authorize({ redirectUri, responseType: 'token' }), /responseType/)
+  assert.equal((await ownClient.redeem(flow, callback)).claims.sub, 'somebody')
+  const [next, callbackUrl] = await begin()
+  const injected = callbackUrl.href.replace(/code=[^&]*/, 'code=another')
+  await assert.rejects(ownClient.redeem(next, injected), { code: 'id_token.c_hash' })
+  assert.throws(() => ownClient.authorize({ redirectUri, responseType: 'token' }), /responseType/)
 })
 
 test('UserInfo is signed and encrypted', async () => {
@@ -92,10 +92,10 @@ test('UserInfo is signed and encrypted', async () => {
     userinfoEncryptedResponseAlg: 'ECDH-ES',
     userinfoEncryptedResponseEnc: 'A256GCM',
   })
-  for (const us of [signed, both]) {
-    const tokens = await signIn(us)
-    assert.equal((await us.userinfo({ tokens, subject: 'somebody' })).claims.sub, 'somebody')
-    await assert.rejects(us.userinfo({ tokens, subject: 'somebody else' }), { code: 'userinfo.subject' })
+  for (const client of [signed, both]) {
+    const tokens = await signIn(client)
+    assert.equal((await client.userinfo({ tokens, subject: 'somebody' })).claims.sub, 'somebody')
+    await assert.rejects(client.userinfo({ tokens, subject: 'somebody else' }), { code: 'userinfo.subject' })
   }
   const other = client('userinfo-signed', { userinfoSignedResponseAlg: 'RS256' })
   const tokens = await signIn(other)
@@ -103,23 +103,23 @@ test('UserInfo is signed and encrypted', async () => {
 })
 
 test('an introspection is signed', async () => {
-  const us = client('introspection-signed')
-  const { accessToken: token } = await us.clientCredentials({ scope: 'read' }).token()
-  const said = await us.introspect({ token, signedResponseAlg: 'ES256' })
-  assert.deepEqual([said.active, said.clientId], [true, 'introspection-signed'])
-  assert.equal((await us.introspect({ token: 'never issued', signedResponseAlg: 'ES256' })).active, false)
-  await assert.rejects(us.introspect({ token, signedResponseAlg: 'RS256' }), { code: 'jws.alg_not_allowed' })
+  const ownClient = client('introspection-signed')
+  const { accessToken: token } = await ownClient.clientCredentials({ scope: 'read' }).token()
+  const introspection = await ownClient.introspect({ token, signedResponseAlg: 'ES256' })
+  assert.deepEqual([introspection.active, introspection.clientId], [true, 'introspection-signed'])
+  assert.equal((await ownClient.introspect({ token: 'never issued', signedResponseAlg: 'ES256' })).active, false)
+  await assert.rejects(ownClient.introspect({ token, signedResponseAlg: 'RS256' }), { code: 'jws.alg_not_allowed' })
 })
 
 test('an API reads an access token', async () => {
   const { accessToken } = await client('basic').clientCredentials({ scope: 'read', resource: [api] }).token()
-  const told = await new AccessTokenVerifier(server, { audience: api, scope: 'read' }).verify(accessToken)
-  assert.deepEqual([told.issuer, told.clientId], [issuer, clients.basic.client_id])
+  const verified = await new AccessTokenVerifier(server, { audience: api, scope: 'read' }).verify(accessToken)
+  assert.deepEqual([verified.issuer, verified.clientId], [issuer, clients.basic.client_id])
   const elsewhere = new AccessTokenVerifier(server, { audience: 'https://other.example/' })
   await assert.rejects(elsewhere.verify(accessToken), { code: 'jwt.audience', responseStatus: 401 })
 })
 
-test('what is encrypted for an API is read by that API alone', async () => {
+test('what is encrypted for an API can be read only by that API', async () => {
   const sealed = 'https://sealed.example/'
   const issued = async (resource) => {
     const { accessToken } = await client('basic').clientCredentials({ scope: 'read', resource: [resource] }).token()
@@ -129,8 +129,8 @@ test('what is encrypted for an API is read by that API alone', async () => {
   const encryption = { accessTokenEncryptionAlg: 'ECDH-ES', accessTokenEncryptionEnc: 'A256GCM' }
   const decryptionKeys = [JSON.stringify(clients['sealed-api'].decryption_key)]
   const verifier = new AccessTokenVerifier(server, { audience: [sealed, api], scope: 'read', ...encryption, decryptionKeys })
-  const told = await verifier.verify(token)
-  assert.deepEqual([told.audience, told.clientId], [[sealed], clients.basic.client_id])
+  const verified = await verifier.verify(token)
+  assert.deepEqual([verified.audience, verified.clientId], [[sealed], clients.basic.client_id])
   assert.deepEqual((await client('sealed-api', encryption).verifyAccessToken({ token, audience: sealed })).audience, [sealed])
   await assert.rejects(verifier.verify(plain), { code: 'jwe.not_encrypted', responseStatus: 401 })
   const alone = new AccessTokenVerifier(server, { audience: sealed })
@@ -140,7 +140,7 @@ test('what is encrypted for an API is read by that API alone', async () => {
   assert.throws(() => new AccessTokenVerifier(server, { audience: sealed, ...encryption }), { code: 'arguments.inconsistent' })
 })
 
-/** The person says yes on the server's page. */
+/** The user approves on the server's page. */
 async function signOut(browser, ...way) {
   const { page } = await browser.open(...way)
   const [, action] = page.match(/action="([^"]*)"/)
@@ -148,31 +148,31 @@ async function signOut(browser, ...way) {
   return (await browser.open(action, new URLSearchParams({ xsrf, logout: 'yes' }))).url
 }
 
-test('a person signs out with a form', async () => {
-  const us = client('logout')
+test('a form logs the user out', async () => {
+  const ownClient = client('logout')
   const browser = new Browser(isHome)
-  const { idToken } = await signIn(us, browser)
-  const { action, fields } = us.endSessionForm({ idTokenHint: idToken, postLogoutRedirectUri: home, state: 'a +%/ state' })
+  const { idToken } = await signIn(ownClient, browser)
+  const { action, fields } = ownClient.endSessionForm({ idTokenHint: idToken, postLogoutRedirectUri: home, state: 'a +%/ state' })
   checkLogoutReturn(await signOut(browser, action, new URLSearchParams(fields)), { state: 'a +%/ state' })
-  await assert.rejects(signIn(us, browser, { prompt: 'none' }), { error: 'login_required' })
+  await assert.rejects(signIn(ownClient, browser, { prompt: 'none' }), { error: 'login_required' })
   mail.length = 0
 })
 
-test('a logout comes home, and is told once', async () => {
-  const us = client('logout')
+test('a logout request is received and reported once', async () => {
+  const ownClient = client('logout')
   const browser = new Browser(isHome)
-  const { idToken, claims } = await signIn(us, browser)
-  await signIn(us, browser, { prompt: 'none' })
+  const { idToken, claims } = await signIn(ownClient, browser)
+  await signIn(ownClient, browser, { prompt: 'none' })
   const state = 'a +%/ state'
-  const url = await signOut(browser, us.endSessionUrl({ idTokenHint: idToken, postLogoutRedirectUri: home, state }))
+  const url = await signOut(browser, ownClient.endSessionUrl({ idTokenHint: idToken, postLogoutRedirectUri: home, state }))
   assert.ok(url.href.startsWith(home))
   assert.deepEqual([...url.searchParams], [['state', state]])
-  await assert.rejects(signIn(us, browser, { prompt: 'none' }), { error: 'login_required' })
+  await assert.rejects(signIn(ownClient, browser, { prompt: 'none' }), { error: 'login_required' })
 
   // The server waits for the answer to what it posts before it sends the browser home.
   const [[method, path, form], ...more] = mail
   assert.deepEqual([method, path, more], ['POST', '/logout', []])
   const token = form.get('logout_token')
-  assert.equal((await us.verifyLogoutToken({ token })).sid, claims.sid)
-  await assert.rejects(us.verifyLogoutToken({ token }), { code: 'logout_token.replayed' })
+  assert.equal((await ownClient.verifyLogoutToken({ token })).sid, claims.sid)
+  await assert.rejects(ownClient.verifyLogoutToken({ token }), { code: 'logout_token.replayed' })
 })

@@ -1,4 +1,4 @@
-// For API servers: tokens that say nothing by themselves, verified by asking about them.
+// For API servers: opaque tokens, verified by introspection.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
@@ -6,7 +6,7 @@ import { core, listen, oidcProvider, rejection, twins } from './helper.mjs'
 
 const { VerifiedAccessToken, AccessTokenVerifier, Client, DpopKey, Server, discover, privateKeyJwt } = core
 const audience = 'https://api.example/'
-const good = { active: true, client_id: 'c', sub: 'u', aud: audience, scope: 'read' }
+const validResponse = { active: true, client_id: 'c', sub: 'u', aud: audience, scope: 'read' }
 
 const { issuer, clients } = await oidcProvider()
 const provider = await discover(issuer, { transport: 'loopback_http' })
@@ -17,21 +17,21 @@ function client(which) {
 }
 
 /** A server that says the same of every token, and remembers who asked. */
-async function server(said, status = 200) {
-  const asked = []
+async function server(responseBody, status = 200) {
+  const requests = []
   const base = await listen(async (request, reply) => {
     let body = ''
     for await (const part of request) body += part
-    asked.push([request.url, body])
-    reply.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(said))
+    requests.push([request.url, body])
+    reply.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(responseBody))
   })
   const metadata = { issuer: base, token_endpoint: `${base}/token`, introspection_endpoint: `${base}/introspect` }
-  const known = Server.fromMetadata(base, metadata, { transport: 'loopback_http' })
+  const configuredServer = Server.fromMetadata(base, metadata, { transport: 'loopback_http' })
   const api = (options, more) => AccessTokenVerifier.introspecting(
-    new Client(known, { clientId: 'api', clientSecret: 'hunter22', clientAuth: 'client_secret_basic', ...more }),
+    new Client(configuredServer, { clientId: 'api', clientSecret: 'hunter22', clientAuth: 'client_secret_basic', ...more }),
     { audience, ...options },
   )
-  return { asked, base, api }
+  return { asked: requests, base, api }
 }
 
 async function refusal(verifier, ...args) {
@@ -39,53 +39,53 @@ async function refusal(verifier, ...args) {
   return [code, responseStatus, challenge]
 }
 
-test('an API asks about tokens that say nothing', async () => {
-  const us = client('basic')
-  const { accessToken: token } = await us.clientCredentials({ scope: 'read' }).token()
-  const asks = AccessTokenVerifier.introspecting(us, { audience, scope: 'read', realm: 'api' })
-  const keeps = AccessTokenVerifier.introspecting(us, { audience, cacheMaxAge: 60, cacheEntries: 10 })
-  for (const verifier of [asks, keeps]) {
-    const told = await verifier.verify(token)
-    assert(told instanceof VerifiedAccessToken)
-    assert.deepEqual([told.issuer, told.clientId, told.scope], [issuer, us.clientId, ['read']])
-    assert(told.expiresAt > new Date())
+test('an API introspects opaque tokens', async () => {
+  const ownClient = client('basic')
+  const { accessToken: token } = await ownClient.clientCredentials({ scope: 'read' }).token()
+  const introspectingVerifier = AccessTokenVerifier.introspecting(ownClient, { audience, scope: 'read', realm: 'api' })
+  const keeps = AccessTokenVerifier.introspecting(ownClient, { audience, cacheMaxAge: 60, cacheEntries: 10 })
+  for (const verifier of [introspectingVerifier, keeps]) {
+    const verified = await verifier.verify(token)
+    assert(verified instanceof VerifiedAccessToken)
+    assert.deepEqual([verified.issuer, verified.clientId, verified.scope], [issuer, ownClient.clientId, ['read']])
+    assert(verified.expiresAt > new Date())
   }
-  assert.deepEqual(await refusal(asks, token, { scope: ['admin'] }), [
+  assert.deepEqual(await refusal(introspectingVerifier, token, { scope: ['admin'] }), [
     'access_token.insufficient_scope', 403, 'Bearer realm="api", error="insufficient_scope", scope="admin"',
   ])
-  await us.revoke({ token })
-  assert.equal((await keeps.verify(token)).clientId, us.clientId)
+  await ownClient.revoke({ token })
+  assert.equal((await keeps.verify(token)).clientId, ownClient.clientId)
   for (const dead of [token, 'made-up']) {
-    assert.deepEqual(await refusal(asks, dead), ['access_token.inactive', 401, 'Bearer realm="api", error="invalid_token"'])
+    assert.deepEqual(await refusal(introspectingVerifier, dead), ['access_token.inactive', 401, 'Bearer realm="api", error="invalid_token"'])
   }
-  assert.equal(asks.server.issuer, issuer)
-  assert.match(inspect(asks), /audience: 'https:\/\/api.example\/'/)
+  assert.equal(introspectingVerifier.server.issuer, issuer)
+  assert.match(inspect(introspectingVerifier), /audience: 'https:\/\/api.example\/'/)
 })
 
 /** FAPI 2.0 Message Signing asks that of APIs. */
 test('what the server says of a token is signed', async () => {
   const { fapi: bank } = await twins()
   const { clientId, clientKey } = await bank.client()
-  const us = new Client(await discover(bank.base, { transport: 'loopback_http' }), {
+  const client = new Client(await discover(bank.base, { transport: 'loopback_http' }), {
     clientId, clientAuth: privateKeyJwt(clientKey), dpopKey: await DpopKey.generate(),
   })
-  const { accessToken, scope } = await us.clientCredentials({ scope: 'read' }).token()
-  const ask = (token, signedResponseAlg = 'PS256') => us.introspect({ token, signedResponseAlg })
-  const told = await ask(accessToken)
-  assert.deepEqual([told.active, told.clientId, told.scope], [true, clientId, scope])
-  assert.equal((await ask('never issued')).active, false)
-  // The metadata says that there are no others.
-  await assert.rejects(ask(accessToken, 'ES256'), { code: 'introspection.alg_not_supported' })
+  const { accessToken, scope } = await client.clientCredentials({ scope: 'read' }).token()
+  const introspect = (token, signedResponseAlg = 'PS256') => client.introspect({ token, signedResponseAlg })
+  const verified = await introspect(accessToken)
+  assert.deepEqual([verified.active, verified.clientId, verified.scope], [true, clientId, scope])
+  assert.equal((await introspect('never issued')).active, false)
+  // The metadata announces no others.
+  await assert.rejects(introspect(accessToken, 'ES256'), { code: 'introspection.alg_not_supported' })
   // A page in place of the response is not believed.
   await bank.fault('html')
-  await assert.rejects(ask(accessToken), { code: 'reply.content_type' })
+  await assert.rejects(introspect(accessToken), { code: 'reply.content_type' })
 })
 
 /** RFC 8705 section 3.2: the server says to which certificate a token is bound. */
 test('a token is good over the connection of its certificate alone', async () => {
   // That of the certificate of the known answer mtls-cnf-mismatch.
   const x5tS256 = 'LXEWQrcmsEQBYnyp-6wy9chTD7GQPMTbAiWHF5IaSIE'
-  const { api } = await server({ ...good, cnf: { 'x5t#S256': x5tS256 } })
+  const { api } = await server({ ...validResponse, cnf: { 'x5t#S256': x5tS256 } })
   for (const verifier of [api(), api({ cacheMaxAge: 60 })]) {
     assert.equal((await verifier.verify('t', { x5tS256 })).subject, 'u')
     for (const shown of [{ x5tS256: [...x5tS256].reverse().join('') }, { jkt: x5tS256 }, {}]) {
@@ -95,66 +95,66 @@ test('a token is good over the connection of its certificate alone', async () =>
 })
 
 test('the answers are signed', async () => {
-  const us = client('introspection-signed')
-  const { accessToken: token } = await us.clientCredentials({ scope: 'read' }).token()
-  const signed = AccessTokenVerifier.introspecting(us, { audience, signedResponseAlg: 'ES256' })
-  assert.equal((await signed.verify(token)).clientId, us.clientId)
+  const ownClient = client('introspection-signed')
+  const { accessToken: token } = await ownClient.clientCredentials({ scope: 'read' }).token()
+  const signed = AccessTokenVerifier.introspecting(ownClient, { audience, signedResponseAlg: 'ES256' })
+  assert.equal((await signed.verify(token)).clientId, ownClient.clientId)
   assert.deepEqual((await refusal(signed, 'made-up')).slice(0, 2), ['access_token.inactive', 401])
-  // What is wrong with the answer is no fault of the token.
-  const other = AccessTokenVerifier.introspecting(us, { audience, signedResponseAlg: 'RS256' })
+  // A malformed introspection response does not make the token invalid.
+  const other = AccessTokenVerifier.introspecting(ownClient, { audience, signedResponseAlg: 'RS256' })
   assert.deepEqual(await refusal(other, token), ['jws.alg_not_allowed', 503, undefined])
-  const { api } = await server(good)
+  const { api } = await server(validResponse)
   assert.deepEqual(await refusal(api({ signedResponseAlg: 'ES256' }), 't'), ['introspection.not_signed', 503, undefined])
 })
 
 for (const [name, more] of Object.entries({ native: {}, fetch: { fetch } })) {
   test(`of several calls with one new token one asks: ${name}`, async () => {
-    const { api, asked } = await server(good)
+    const { api, asked: requests } = await server(validResponse)
     const verifier = api({ cacheMaxAge: 60 }, more)
-    const told = await Promise.all(Array.from({ length: 6 }, () => verifier.verify('t')))
-    assert.deepEqual(told.map(({ subject }) => subject), Array(6).fill('u'))
-    assert.deepEqual(asked, [['/introspect', 'token=t&token_type_hint=access_token']])
+    const verified = await Promise.all(Array.from({ length: 6 }, () => verifier.verify('t')))
+    assert.deepEqual(verified.map(({ subject }) => subject), Array(6).fill('u'))
+    assert.deepEqual(requests, [['/introspect', 'token=t&token_type_hint=access_token']])
     assert.equal((await refusal(verifier, 't', { jkt: 'k' }))[0], 'access_token.proof_required')
-    assert.equal(asked.length, 1)
+    assert.equal(requests.length, 1)
   })
 }
 
 test('without a memory each call is a request', async () => {
-  const { api, asked } = await server(good)
+  const { api, asked: requests } = await server(validResponse)
   const verifier = api()
   for (let call = 0; call < 2; call += 1) await verifier.verify('t')
-  assert.equal(asked.length, 2)
+  assert.equal(requests.length, 2)
 })
 
-test('a server that refuses the question is no fault of the token', async () => {
+test('a rejected introspection request does not make the token invalid', async () => {
   const { api } = await server({ error: 'invalid_client' }, 401)
   assert.deepEqual(await refusal(api({ cacheMaxAge: 60 }), 't'), ['denied.invalid_client', 503, undefined])
-  const { api: large } = await server({ ...good, extra: 'x'.repeat(300 << 10) })
+  const { api: large } = await server({ ...validResponse, extra: 'x'.repeat(300 << 10) })
   assert.deepEqual(await refusal(large({ cacheMaxAge: 60 }), 't'), ['introspection.malformed', 503, undefined])
 })
 
 test('what no header can carry is refused, and not asked about', async () => {
-  const { api, asked } = await server({ error: 'invalid_request' }, 400)
+  const { api, asked: requests } = await server({ error: 'invalid_request' }, 400)
   for (const token of ['', 'a b', 'a\r\nX: y', 't\u00f6ken']) {
     assert.deepEqual(await refusal(api(), token), ['access_token.malformed', 401, 'Bearer error="invalid_token"'])
   }
-  assert.deepEqual(asked, [])
+  assert.deepEqual(requests, [])
 })
 
 test('it runs without a transport', async () => {
-  const { api, asked, base } = await server(good)
+  const { api, asked: requests, base } = await server(validResponse)
   const verifier = api({ cacheMaxAge: 60 })
   const [exchange, second] = [verifier.verifyExchange('t'), verifier.verifyExchange('t')]
   const step = exchange.begin()
   assert.deepEqual([step.kind, step.url], ['send', `${base}/introspect`])
   assert.equal(second.begin().kind, 'sleep')
   const headers = [['content-type', 'application/json']]
-  const { value } = exchange.reply({ status: 200, headers, body: new TextEncoder().encode(JSON.stringify(good)) })
-  assert.deepEqual([second.elapsed().value, value.subject, asked], [value, 'u', []])
+  const { value } = exchange.reply({ status: 200, headers, body: new TextEncoder().encode(JSON.stringify(validResponse)) })
+  assert.deepEqual([second.elapsed().value, value.subject, requests], [value, 'u', []])
 })
 
-test('what is mistyped is not left out', async () => {
-  const { api, asked } = await server(good)
+test('mistyped options are rejected, not ignored', async () => {
+  const { api, asked: requests } = await server(validResponse)
   for (const wrong of [{ scopes: 'read' }, { algs: ['ES256'] }, { profile: 'okta' }, { jkt: 'k' }]) {
     assert.throws(() => api(wrong), TypeError)
   }
@@ -166,5 +166,5 @@ test('what is mistyped is not left out', async () => {
   assert.throws(() => api({ signedResponseAudience: 'api' }), { code: 'arguments.inconsistent' })
   assert.throws(() => api({ signedResponseAlg: 'XS256' }), { code: 'key.algorithm' })
   assert.throws(() => AccessTokenVerifier.introspecting(provider, { audience }), /a Client/)
-  assert.deepEqual(asked, [])
+  assert.deepEqual(requests, [])
 })

@@ -9,12 +9,12 @@ const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 20
 const key = privateKey.export({ type: 'pkcs8', format: 'pem' })
 
 /** What is sent for a JWT: its header, its claims, and the rest of the form. */
-function sent(preset, asked, options) {
+function sent(preset, grantOptions, options) {
   const client = new Client(provider(preset, options), { clientId: 'id', clientSecret: 'secret' })
-  const { body } = client.exchange.jwtBearerWithKey({ key, issuer: 'id', subject: 'somebody', ...asked }).begin()
+  const { body } = client.exchange.jwtBearerWithKey({ key, issuer: 'id', subject: 'somebody', ...grantOptions }).begin()
   const { assertion, ...form } = Object.fromEntries(new URLSearchParams(Buffer.from(body).toString()))
   const [header, payload, signature] = assertion.split('.')
-  assert.ok(verify(`RSA-SHA${asked.alg?.slice(2) ?? 256}`, Buffer.from(`${header}.${payload}`), publicKey, Buffer.from(signature, 'base64url')))
+  assert.ok(verify(`RSA-SHA${grantOptions.alg?.slice(2) ?? 256}`, Buffer.from(`${header}.${payload}`), publicKey, Buffer.from(signature, 'base64url')))
   const read = (part) => JSON.parse(Buffer.from(part, 'base64url'))
   const { iat, exp, jti, ...claims } = read(payload)
   assert.ok(Math.abs(iat - Date.now() / 1000) < 5)
@@ -58,12 +58,12 @@ test('Docusign takes a JWT for its bare host, with the scope as a claim', () => 
 test('what a provider would refuse is not sent', () => {
   const { privateKey: other } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const claims = { box_sub_type: 'user' }
-  for (const [preset, asked, code, about] of [
+  for (const [preset, grantOptions, code, about] of [
     ['box', { claims }, 'assertion.claim', 'kid'],
     ['box', { kid: 'k1' }, 'assertion.claim', 'box_sub_type'],
     ['box', { kid: 'k1', claims: { box_sub_type: 'app' } }, 'assertion.claim', 'enterprise, user'],
     ['docusign', { key: other.export({ type: 'pkcs8', format: 'pem' }) }, 'key.algorithm', 'ES256'],
-  ]) assert.throws(() => sent(preset, asked), (error) => error.code === code && error.message.includes(about))
+  ]) assert.throws(() => sent(preset, grantOptions), (error) => error.code === code && error.message.includes(about))
 })
 
 test('the caller may know better', () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
-import { callbackOf, core, listen, rejection, serverAt, twins } from './helper.mjs'
+import { followToCallback, core, listen, rejection, serverAt, twins } from './helper.mjs'
 import { MemoryStore, age } from './memory.mjs'
 
 const { Client, DeniedError, Exchange, Keeper, LostError, MisuseError, Tokens, discover, keep, run } = core
@@ -80,7 +80,7 @@ test('an answer to another task ends the renewal, and the next may begin', () =>
   assert.equal(keeper.ask().kind, 'renew')
 })
 
-test('a store that fails by hand is told without its words', () => {
+test('an error of a store is reported without its message', () => {
   const keeper = offline.keeper(undefined, { subject: 'ann' })
   keeper.ask()
   keeper.begin()
@@ -106,7 +106,7 @@ test('a keeper is of one of two grants', () => {
   assert.throws(() => offline.keeper(undefined, { grantType: 'password' }), inconsistent)
   assert.throws(() => offline.keeper(ofOld(), { grantType: 'client_credentials' }), inconsistent)
   assert.throws(() => offline.keeper(undefined, { subject: 'ann', reuse: 'perhaps' }), { code: 'argument.invalid' })
-  // The client's own grant is nobody's.
+  // The client's own grant has no user.
   assert.throws(() => offline.keeper(undefined, { grantType: 'client_credentials', subject: 'ann' }), inconsistent)
   assert.throws(() => offline.clientCredentials({ subject: 'ann' }), inconsistent)
   // Two people without a name would share a record.
@@ -115,7 +115,7 @@ test('a keeper is of one of two grants', () => {
   assert.throws(() => new Keeper({}), TypeError)
 })
 
-test('a record that the store tells of is learned', () => {
+test('a record that the store returns replaces an older one', () => {
   const keeper = offline.keeper(ofOld(), { subject: 'ann', moment })
   keeper.ask()
   keeper.begin()
@@ -127,11 +127,11 @@ test('a record that the store tells of is learned', () => {
   assert.throws(() => other.learn({ version: 2, record: record.slice(0, 50) }), { code: 'stored.malformed' })
 })
 
-/** A login some time ago: what is stored is stale. */
+/** An old login: the stored tokens have expired. */
 async function longAgo(store) {
   const [redirectUri] = redirectUris
   const { url, flow } = client.authorize({ redirectUri, scope: 'read offline_access' })
-  const tokens = await client.redeem(flow, await callbackOf(url, redirectUri))
+  const tokens = await client.redeem(flow, await followToCallback(url, redirectUri))
   const keeper = client.keeper(tokens, { subject: 'ann' })
   assert.equal((await keep(keeper, { store })).accessToken, tokens.accessToken)
   for (const end = Date.now() + 10_000; !keeper.isStored && Date.now() < end;) await new Promise(setImmediate)
@@ -143,17 +143,17 @@ test('keepers share a store, with each other and with sources', async () => {
   const store = new MemoryStore()
   const dead = await longAgo(store)
   const before = await twin.counters()
-  const told = []
+  const received = []
   const keepers = Array.from({ length: 4 }, () => client.keeper(undefined, { subject: 'ann' }))
-  const onTokens = (tokens) => told.push(tokens)
+  const onTokens = (tokens) => received.push(tokens)
   const all = await Promise.all(Array.from({ length: 40 }, (_, n) => keep(keepers[n % 4], { store, onTokens })))
   const counters = await twin.counters()
-  const got = new Set(all.map(({ accessToken }) => accessToken))
-  assert.ok(got.size === 1 && !got.has(dead.accessToken))
-  assert.ok(got.has((await client.source(undefined, { store, subject: 'ann' }).token()).accessToken))
+  const accessTokens = new Set(all.map(({ accessToken }) => accessToken))
+  assert.ok(accessTokens.size === 1 && !accessTokens.has(dead.accessToken))
+  assert.ok(accessTokens.has((await client.source(undefined, { store, subject: 'ann' }).token()).accessToken))
   assert.equal(counters.token_requests - before.token_requests, 1)
   assert.equal(counters.reuse_events, before.reuse_events)
-  assert.equal(told.length, 1)
+  assert.equal(received.length, 1)
 })
 
 test('a caller that leaves takes nothing from the others', async () => {
@@ -170,7 +170,7 @@ test('a caller that leaves takes nothing from the others', async () => {
   assert.equal(requests, 1)
 })
 
-test('one keeper without a store, over a fetch of ours', async () => {
+test('a keeper without a store, with a custom fetch', async () => {
   const keeper = client.keeper(undefined, { grantType: 'client_credentials', scope: 'read', shared: false })
   let sent = 0
   const counted = (...request) => {
@@ -196,16 +196,16 @@ test('one keeper without a store, over a fetch of ours', async () => {
 
 test('a hook that fails late takes nothing from the next renewal', async () => {
   const keeper = client.keeper(undefined, { grantType: 'client_credentials', shared: false })
-  let tell
-  const told = new Promise((done) => { tell = done })
+  let notify
+  const notified = new Promise((done) => { notify = done })
   let fail
   const one = keep(keeper, {
     onTokens(tokens) {
-      tell(tokens)
+      notify(tokens)
       return new Promise((_, reject) => { fail = reject })
     },
   })
-  keeper.refuse(await told)
+  keeper.refuse(await notified)
   let go
   const gate = new Promise((done) => { go = done })
   const two = keep(keeper, { fetch: (...request) => gate.then(() => fetch(...request)) })
@@ -214,7 +214,7 @@ test('a hook that fails late takes nothing from the next renewal', async () => {
   const three = keep(keeper)
   go()
   const fresh = await two
-  assert.notEqual(fresh.accessToken, (await told).accessToken)
+  assert.notEqual(fresh.accessToken, (await notified).accessToken)
   assert.equal(await three, fresh)
 })
 
@@ -289,7 +289,7 @@ test('an idle grant is kept alive on wish alone', () => {
   assert.match(String(Buffer.from(task.exchange.begin().body)), /refresh_token=rt-1/)
 })
 
-test('the end of an authorization is told once', () => {
+test('the end of an authorization is reported once', () => {
   const tokens = ending({ authorization_until: NOW + 24 * 3600 })
   const later = offline.keeper(tokens, { shared: false, noticeMs: 3_600_000, moment })
   assert.deepEqual([later.upkeepAfter, later.upkeep()], [23 * 3_600_000, undefined])

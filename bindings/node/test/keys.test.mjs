@@ -1,4 +1,4 @@
-// Keys that somebody else holds: a key management service, or the keyring; and custom stores under them.
+// External keys: a key management service, or the keyring; and custom stores encrypted with them.
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -10,7 +10,7 @@ import path from 'node:path'
 import { after, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { inspect, promisify } from 'node:util'
-import { callbackOf, core, rejection, serverAt, twins } from './helper.mjs'
+import { followToCallback, core, rejection, serverAt, twins } from './helper.mjs'
 import { MemoryStore } from './memory.mjs'
 
 const { Client, FileStore, SealingKey, LostError, MisuseError, OAuthError, SealedStore, UntrustedError } = core
@@ -101,7 +101,7 @@ test('the failure of a service costs nothing and is not kept', async () => {
   const { clientId, clientSecret, redirectUris } = await twin.client()
   const client = new Client(serverAt(twin.base), { clientId, clientSecret })
   const { url, flow } = client.authorize({ redirectUri: redirectUris[0], scope: 'read offline_access' })
-  const tokens = await client.redeem(flow, await callbackOf(url, redirectUris[0]))
+  const tokens = await client.redeem(flow, await followToCallback(url, redirectUris[0]))
   const [kms, memory] = [new Kms(), new MemoryStore()]
   const source = client.source(undefined, { store: new SealedStore(memory, kms), subject: 'ann' })
   await source.logIn(tokens)
@@ -113,14 +113,14 @@ test('the failure of a service costs nothing and is not kept', async () => {
   assert.deepEqual([error.code, error.endpoint], ['lost.unsent', 'store'])
   assert.match(error.message, /the key service.*RangeError/)
   assert.ok(!inspect(error).includes('secret of'))
-  // Who has a good token goes on.
+  // A caller with a valid token is not affected.
   assert.equal((await source.token()).accessToken, tokens.accessToken)
   assert.deepEqual([...memory.records], before)
   kms.trouble = undefined
   assert.equal((await other.token()).accessToken, tokens.accessToken)
 })
 
-test('an id that nobody knows is asked for once', async () => {
+test('an unknown key id is requested only once', async () => {
   const [kms, memory] = [new Kms(), new MemoryStore()]
   await new SealedStore(memory, kms).save(NAME, TEXT, 0)
   kms.keys.clear()
@@ -142,9 +142,9 @@ test('what a service must not give', async () => {
     [{ id: 7, key: Buffer.alloc(32) }, 'lost.unsent'],
     [undefined, 'lost.unsent'],
   ]
-  for (const [given, code] of cases) {
+  for (const [returned, code] of cases) {
     const memory = new MemoryStore()
-    const sealed = new SealedStore(memory, { dataKey: () => given, unwrapKey: () => undefined })
+    const sealed = new SealedStore(memory, { dataKey: () => returned, unwrapKey: () => undefined })
     const error = await rejection(sealed.save(NAME, TEXT, 0))
     assert.ok(error instanceof OAuthError, inspect(error))
     assert.equal(error.code, code)
@@ -154,13 +154,13 @@ test('what a service must not give', async () => {
 })
 
 test('records move to a service and back', async () => {
-  const [kms, store, given] = [new Kms(), new Whole(), new SealingKey(Buffer.alloc(32))]
-  await new SealedStore(store, given).save(NAME, TEXT, 0)
-  assert.deepEqual(await new SealedStore(store, kms, { old: [given] }).reseal(), { count: 1, unopened: [] })
+  const [kms, store, sealingKey] = [new Kms(), new Whole(), new SealingKey(Buffer.alloc(32))]
+  await new SealedStore(store, sealingKey).save(NAME, TEXT, 0)
+  assert.deepEqual(await new SealedStore(store, kms, { old: [sealingKey] }).reseal(), { count: 1, unopened: [] })
   assert.equal((await new SealedStore(store, kms).load(NAME)).record, TEXT)
-  assert.deepEqual(await new SealedStore(store, given, { old: [kms] }).reseal(), { count: 1, unopened: [] })
+  assert.deepEqual(await new SealedStore(store, sealingKey, { old: [kms] }).reseal(), { count: 1, unopened: [] })
   assert.equal((await new SealedStore(store, Buffer.alloc(32)).load(NAME)).record, TEXT)
-  assert.equal(inspect(given), `SealingKey { id: '${given.id}' }`)
+  assert.equal(inspect(sealingKey), `SealingKey { id: '${sealingKey.id}' }`)
 })
 
 test('every verb of a store of one\'s own is sealed', async () => {
@@ -187,12 +187,12 @@ test('three verbs of a store of one\'s own are enough', async () => {
   assert.deepEqual(await twice.load(NAME), { version: 1, record: TEXT })
   assert.equal(await twice.remove(NAME), true)
   assert.deepEqual(await twice.load(NAME), { version: 2, record: '' })
-  for (const ask of [() => twice.scan(), () => twice.due(new Date(), 1), () => twice.reseal()]) {
-    assert.equal((await rejection(ask())).code, 'misuse.not_supported')
+  for (const call of [() => twice.scan(), () => twice.due(new Date(), 1), () => twice.reseal()]) {
+    assert.equal((await rejection(call())).code, 'misuse.not_supported')
   }
 })
 
-test('what a store of one\'s own must not do is told without its secrets', async () => {
+test('mistakes of a custom store are reported without its secrets', async () => {
   const broken = [
     () => { throw new Error('postgres://user:S3CR3T@host') },
     () => Promise.reject(Object.assign(new Error('S3CR3T'), { code: 'ECONNRESET' })),
@@ -299,7 +299,7 @@ test('a key of the keyring is made once', { skip: !isLinux && 'the keyring of ot
   }
 })
 
-test('no keyring is told', { skip: !isLinux && 'there is always one' }, async (t) => {
+test('a missing keyring is reported', { skip: !isLinux && 'there is always one' }, async (t) => {
   const place = newPlace()
   const taken = []
   const silent = net.createServer((socket) => taken.push(socket)).listen(place)

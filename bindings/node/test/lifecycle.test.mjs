@@ -43,7 +43,7 @@ test('worker threads share the runtime, and outlive each other', async () => {
   assert.equal(server.issuer, issuer)
 })
 
-test('a worker stopped in the middle takes nobody along', async () => {
+test('a worker terminated during a renewal does not affect others', async () => {
   const code = `
     const { parentPort } = require('node:worker_threads')
     ;(async () => {
@@ -85,8 +85,8 @@ test('a function that never answers is waited for no longer than the call', asyn
   const clientAuth = core.assertionFunction(() => new Promise(() => {}))
   const server = await core.discover(issuer, { transport: 'loopback_http' })
   for (const more of [{}, { fetch }]) {
-    const us = new core.Client(server, { clientId: 'me', clientAuth, ...more })
-    await assert.rejects(us.password({ username: 'u', password: 'p' }, { timeoutMs: 20 }), core.LostError)
+    const client = new core.Client(server, { clientId: 'me', clientAuth, ...more })
+    await assert.rejects(client.password({ username: 'u', password: 'p' }, { timeoutMs: 20 }), core.LostError)
   }
 })
 
@@ -95,19 +95,19 @@ test('a key service that never answers is waited for no longer than the call', a
   const dpopKey = core.DpopKey.held({ ...publicKey.export({ format: 'jwk' }), alg: 'ES256' }, () => new Promise(() => {}))
   const server = await core.discover(issuer, { transport: 'loopback_http' })
   for (const more of [{}, { fetch }]) {
-    const us = new core.Client(server, { clientId, clientSecret, dpopKey, ...more })
-    await assert.rejects(us.password({ username: 'u', password: 'p' }, { timeoutMs: 20 }), core.LostError)
+    const client = new core.Client(server, { clientId, clientSecret, dpopKey, ...more })
+    await assert.rejects(client.password({ username: 'u', password: 'p' }, { timeoutMs: 20 }), core.LostError)
   }
 })
 
-test('the process ends at once when it is told to, work in flight or not', () => {
-  for (const [how, status] of Object.entries({ 'process.exit(7)': 7, 'throw new Error("out")': 1, 'process.kill(process.pid, "SIGTERM")': null })) {
+test('the process exits immediately when requested, even with pending work', () => {
+  for (const [termination, status] of Object.entries({ 'process.exit(7)': 7, 'throw new Error("out")': 1, 'process.kill(process.pid, "SIGTERM")': null })) {
     for (let round = 0; round < 3; round += 1) {
       const run = node(`
         const us = client(${JSON.stringify(issuer)})
         for (let n = 0; n < 200; n += 1) us.clientCredentials().token().catch(() => {})
         await new Promise((wake) => setTimeout(wake, ${round * 5}))
-        ${how}`)
+        ${termination}`)
       assert.equal(run.status, status, run.stderr)
       assert.equal(run.signal, status === null ? 'SIGTERM' : null)
     }

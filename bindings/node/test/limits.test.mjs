@@ -29,9 +29,9 @@ async function counted(work) {
 const statuses = async (replies) => [...new Set((await Promise.all(replies)).map(({ status }) => status))]
 const many = (count, call) => Array.from({ length: count }, (_, at) => call(at))
 
-test('a limit is told with its pause, and nothing is sent while it lasts', async () => {
+test('a rate limit is reported with its retry delay, and nothing is sent until it has passed', async () => {
   const source = await limited(2, 60)
-  const told = (error) => {
+  const isRateLimitError = (error) => {
     assert.ok(error instanceof DeniedError)
     assert.deepEqual([error.code, error.advice], ['resource.rate_limited', 'retry'])
     assert.ok(error.retryAfter > 0 && error.retryAfter <= 61, `${error.retryAfter} s`)
@@ -39,10 +39,10 @@ test('a limit is told with its pause, and nothing is sent while it lasts', async
   }
   const seen = await counted(async () => {
     for (const id of [1, 2]) assert.equal((await source.fetch(results(id))).status, 200)
-    await assert.rejects(source.fetch(results(3)), told)
-    await assert.rejects(source.fetch(results(4)), told)
+    await assert.rejects(source.fetch(results(3)), isRateLimitError)
+    await assert.rejects(source.fetch(results(4)), isRateLimitError)
     // A wait that is too long is not begun.
-    await assert.rejects(source.fetch(results(5), { onRateLimit: 'wait', longestWaitMs: 1000 }), told)
+    await assert.rejects(source.fetch(results(5), { onRateLimit: 'wait', longestWaitMs: 1000 }), isRateLimitError)
   })
   assert.deepEqual(seen, { calls: 3, refused: 1 })
 })
@@ -74,11 +74,11 @@ test('a reply that refuses is handed back on wish, of one request or all', async
 test('50 callers keep an allowance: in the order of asking, none refused', async () => {
   const source = await limited(10, 1)
   const sent = []
-  const own = (url, init) => {
+  const countingFetch = (url, init) => {
     sent.push(Number(new URL(url).searchParams.get('testId')))
     return fetch(url, init)
   }
-  const api = source.api({ onRateLimit: 'wait', allowance: { requests: 10, seconds: 1 }, fetch: own })
+  const api = source.api({ onRateLimit: 'wait', allowance: { requests: 10, seconds: 1 }, fetch: countingFetch })
   const seen = await counted(async () => {
     assert.deepEqual(await statuses(many(50, (id) => api.fetch(results(id)))), [200])
   })
@@ -109,7 +109,7 @@ test('the allowance that the preset documents is kept', async () => {
   assert.throws(() => socios.api({ app: source, allowance: 'documented' }), { code: 'api.rate_limit_undocumented' })
 })
 
-test('a signal ends a wait, and the next in the queue goes on', async () => {
+test('an aborted wait does not block the next caller in the queue', async () => {
   const source = await limited(1, 2)
   let begun
   const waiting = new Promise((done) => { begun = done })
@@ -153,7 +153,7 @@ test('a body at hand is sent again, and a 503 of what may have been done is not'
   assert.deepEqual(seen, ['POST / x', 'POST / x', 'POST /busy x'])
 })
 
-test('what is no limit is a type error', async () => {
+test('an invalid limit is a TypeError', async () => {
   const source = fixedToken('text', { origins: [generic.base], transport: 'loopback_http' })
   for (const options of [
     { onRateLimit: 'retry' }, { longestWaitMs: 0 }, { longestWaitMs: '5' }, { allowance: 10 }, { allowance: { requests: 1.5, seconds: 1 } },

@@ -10,7 +10,7 @@ const { publicClientId: clientId } = await twin.client()
 const server = await discover(twin.base, { transport: 'loopback_http' })
 const client = new Client(server, { clientId, clientAuth: 'none' })
 
-/** A browser with nobody at the screen. */
+/** A headless browser. */
 const browse = (url) => { fetch(url).then((reply) => reply.text()) }
 /** Where a browser ends that cannot reach this machine. */
 const ended = async (url) => (await fetch(url, { redirect: 'manual' })).headers.get('location')
@@ -23,23 +23,23 @@ async function freePort() {
   return port
 }
 
-test('a login listens where it is told', async () => {
+test('a login listens at the configured address', async () => {
   const port = await freePort()
   const redirectUri = `http://127.0.0.1:${port}/my/app`
   for (const route of ['/my/app', '/signed-in']) await twin.register(`http://127.0.0.1${route}`)
-  const wanted = [
+  const expected = [
     [{ port }, (uri) => uri === `http://127.0.0.1:${port}/callback`],
     [{ path: '/signed-in' }, (uri) => uri.endsWith('/signed-in')],
     [{ redirectUri }, (uri) => uri === redirectUri],
   ]
-  for (const [options, isWanted] of wanted) {
-    let asked
+  for (const [options, isWanted] of expected) {
+    let promptedUrl
     const open = (url) => {
-      asked = url.searchParams.get('redirect_uri')
+      promptedUrl = url.searchParams.get('redirect_uri')
       browse(url)
     }
     assert.ok((await login(client, { scope: 'read', open, timeoutMs: 30_000, ...options })).accessToken)
-    assert.ok(isWanted(asked), asked)
+    assert.ok(isWanted(promptedUrl), promptedUrl)
   }
   await assert.rejects(login(client, { redirectUri, port }), TypeError)
   for (const elsewhere of ['https://127.0.0.1/cb', 'http://app.example/cb']) {
@@ -54,7 +54,7 @@ test('what opens the page may wait for the page that the login ends at', async (
   await assert.rejects(login(client, { scope: 'read', open: async () => { throw failure } }), failure)
 })
 
-test('an address is pasted by somebody who errs at first', async () => {
+test('the user pastes the callback URL, after a wrong one', async () => {
   const forms = [(address) => address, (address) => address.replace('http://', ''), (address) => address.split('?')[1]]
   for (const form of forms) {
     let address

@@ -1,4 +1,4 @@
-// Logout without a site: the form that signs a person out, and requests that the server has the browser make.
+// Logout without a site: the form that logs a user out, and front-channel logout requests.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
@@ -9,7 +9,7 @@ const issuer = 'https://as.example'
 const metadata = { issuer, end_session_endpoint: `${issuer}/logout?tenant=a&b=1` }
 const client = new Client(Server.fromMetadata(issuer, metadata), { clientId: 'id' })
 
-test('a person is signed out with a form', () => {
+test('a form logs the user out', () => {
   const form = client.endSessionForm({
     idTokenHint: 'a.b.c', logoutHint: '"><script>', postLogoutRedirectUri: new URL('https://rp.example/bye'), state: 's', uiLocales: 'de en',
   })
@@ -27,7 +27,7 @@ test('a person is signed out with a form', () => {
   assert.throws(() => client.endSessionForm({ idToken: 'a.b.c' }), TypeError)
 })
 
-const codeOf = (call) => {
+const errorCode = (call) => {
   try {
     call()
   } catch (error) {
@@ -35,7 +35,7 @@ const codeOf = (call) => {
   }
 }
 
-test('a return is told by its state', () => {
+test('a return from a logout is recognized by its state', () => {
   for (const [url, code] of [
     ['https://rp.example/bye?state=s1', undefined],
     [new URL('https://rp.example/bye?state=s1'), undefined],
@@ -43,8 +43,8 @@ test('a return is told by its state', () => {
     ['https://rp.example/bye?state=s2', 'logout.state'],
     ['https://rp.example/bye', 'logout.state'],
     ['https://rp.example/bye?state=s1&state=s1', 'logout.malformed'],
-  ]) assert.equal(codeOf(() => checkLogoutReturn(url, { state: 's1' })), code, String(url))
-  assert.equal(codeOf(() => checkLogoutReturn('state=undefined', {})), 'TypeError')
+  ]) assert.equal(errorCode(() => checkLogoutReturn(url, { state: 's1' })), code, String(url))
+  assert.equal(errorCode(() => checkLogoutReturn('state=undefined', {})), 'TypeError')
 })
 
 test('a frame ends the session that it names, or that of its browser', () => {
@@ -56,11 +56,11 @@ test('a frame ends the session that it names, or that of its browser', () => {
   ]) {
     const request = new FrontChannelLogout(url)
     assert.equal(request.ends({ issuer, sid: 's' }), ends, url)
-    // A session of which the server gave no name is never the one that is named.
+    // A session without a `sid` never matches a request with one.
     assert.equal(request.ends({ issuer }), !url.includes('iss'), url)
   }
   for (const url of ['sid=s', 'iss=https://as.example', 'sid=s&sid=s&iss=a', '?sid=%ff']) {
-    assert.equal(codeOf(() => new FrontChannelLogout(url)), 'logout.malformed', url)
+    assert.equal(errorCode(() => new FrontChannelLogout(url)), 'logout.malformed', url)
   }
-  assert.equal(codeOf(() => new FrontChannelLogout('').ends({ sid: 's' })), 'TypeError')
+  assert.equal(errorCode(() => new FrontChannelLogout('').ends({ sid: 's' })), 'TypeError')
 })

@@ -8,7 +8,7 @@ import { after, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { core, mcpServer, rejection, root } from './helper.mjs'
 
-// A tool of the tests, and no part of what is installed beside the package.
+// A development tool of the tests, not a dependency of the package.
 const tools = createRequire(path.join(root, 'tests/mcp/typescript/package.json'))
 const sdk = (name) => import(pathToFileURL(tools.resolve(`@modelcontextprotocol/sdk/client/${name}.js`)))
 const { Client } = await sdk('index')
@@ -18,7 +18,7 @@ const { FileStore, Network, ResourceConnection } = core
 
 const SERVERS = ['python', 'typescript', 'rust']
 
-/** A server, and somebody who says yes at whatever page it shows. */
+/** A server, and a user who approves every page. */
 class Server {
   pages = 0
   #control
@@ -47,8 +47,8 @@ class Server {
       this.pages += 1
       fetch(page).catch(() => {})
     }
-    const here = { transport: 'loopback_http', network: new Network({ addresses: 'any' }) }
-    return new ResourceConnection(this.url, { clientName: 'Notes', open, timeoutMs: 30_000, ...here, ...options })
+    const loopbackOptions = { transport: 'loopback_http', network: new Network({ addresses: 'any' }) }
+    return new ResourceConnection(this.url, { clientName: 'Notes', open, timeoutMs: 30_000, ...loopbackOptions, ...options })
   }
 
   /** What `work` does with a client of the SDK. */
@@ -64,9 +64,9 @@ class Server {
 
   /** What the tools answer, each over a connection of its own. */
   async called(api, ...names) {
-    const answers = []
-    for (const name of names) answers.push(await this.within({ fetch: api.fetch }, (client) => call(client, name)))
-    return answers
+    const results = []
+    for (const name of names) results.push(await this.within({ fetch: api.fetch }, (client) => call(client, name)))
+    return results
   }
 }
 
@@ -112,7 +112,7 @@ for (const name of SERVERS) {
     assert.equal(server.pages, 2)
   })
 
-  test(`${name}: what a tool wants more is asked of the person once`, async () => {
+  test(`${name}: the user approves once what a tool additionally requires`, async () => {
     const server = await Server.start(name)
     const api = server.connection()
     const steppedUp = () => server.within({ fetch: api.fetch }, async (client) => {
@@ -124,9 +124,9 @@ for (const name of SERVERS) {
       assert.equal((await rejection(steppedUp())).code, 404)
       assert.equal(server.pages, 2)
     }
-    const answers = [await steppedUp(), await steppedUp()]
-    assert(answers[0])
-    assert.equal(answers[0], answers[1])
+    const results = [await steppedUp(), await steppedUp()]
+    assert(results[0])
+    assert.equal(results[0], results[1])
     assert.equal(server.pages, 2)
     await server.within({ fetch: api.fetch }, async (client) => {
       // One that never has enough is not asked for forever.
@@ -143,7 +143,7 @@ for (const name of SERVERS) {
     })
   })
 
-  test(`${name}: the next run registers nobody`, async () => {
+  test(`${name}: the next run registers no client`, async () => {
     const server = await Server.start(name)
     const folder = await mkdtemp(path.join(tmpdir(), 'mcp-'))
     after(() => rm(folder, { recursive: true }))
@@ -170,7 +170,7 @@ for (const name of SERVERS) {
       await server.steer('expire_tokens')
       assert.equal(await call(client, 'echo'), 'hello')
     })
-    // The SDK has asked nobody for anything.
+    // The SDK has shown no page to the user.
     const counts = await server.counts('registrations', 'code_redemptions', 'refreshes', 'refresh_token_reuses')
     assert.deepEqual(counts, [1, 1, 2, 0])
     assert.equal(server.pages, 1)
@@ -187,7 +187,7 @@ for (const name of SERVERS) {
     assert.equal(server.pages, 2)
   })
 
-  test(`${name}: the SDK's authProvider asks the person for what a tool wants more`, async () => {
+  test(`${name}: the SDK's authProvider has the user approve what a tool additionally requires`, async () => {
     const server = await Server.start(name)
     const api = server.connection()
     const steppedUp = () => server.within(provided(api), async (client) => {
@@ -220,9 +220,9 @@ for (const [way, chosen] of Object.entries({ authProvider: provided, fetch: ({ f
     await server.within(chosen(server.connection({ store })), (client) => call(client, 'echo'))
     // What was found just now is not looked at again.
     for (const file of await readdir(folder)) {
-      const kept = path.join(folder, file)
-      const text = await readFile(kept, 'utf8')
-      await writeFile(kept, text.replace(/(found_at\\*":)(\d+)/, (_, member, at) => `${member}${at - 600}`))
+      const storeFile = path.join(folder, file)
+      const text = await readFile(storeFile, 'utf8')
+      await writeFile(storeFile, text.replace(/(found_at\\*":)(\d+)/, (_, member, at) => `${member}${at - 600}`))
     }
     const before = await grantsIn(store)
     await server.steer('move')
@@ -249,12 +249,12 @@ test('typescript: an authProvider fails with the errors of the connection', asyn
   await authProvider.invalidateCredentials('tokens')
 })
 
-// Why a connection has a provider of its own: what one does that tells the SDK of tokens, and of no more.
+// Why a connection has its own provider: one that only gives the SDK tokens, and nothing else.
 test('typescript: what the SDK does with another authProvider loses the message that was refused', async () => {
   const server = await Server.start('typescript')
   const api = server.connection()
   const information = { client_id: 'unused' }
-  const asked = []
+  const requests = []
   const authProvider = {
     redirectUrl: 'http://127.0.0.1/callback',
     clientMetadata: { redirect_uris: ['http://127.0.0.1/callback'] },
@@ -263,11 +263,11 @@ test('typescript: what the SDK does with another authProvider loses the message 
       const { accessToken } = await api.token()
       return { access_token: accessToken, token_type: 'Bearer' }
     },
-    saveTokens: () => asked.push('saveTokens'),
+    saveTokens: () => requests.push('saveTokens'),
     saveCodeVerifier() {},
     codeVerifier: () => '',
     async redirectToAuthorization() {
-      asked.push('redirectToAuthorization')
+      requests.push('redirectToAuthorization')
       // Whatever is done here, the transport does not ask for a token again.
       await api.renew(await api.token())
     },
@@ -276,29 +276,29 @@ test('typescript: what the SDK does with another authProvider loses the message 
     assert.equal(await call(client, 'echo'), 'hello')
     await server.steer('expire_tokens')
     assert(await rejection(call(client, 'echo')) instanceof UnauthorizedError)
-    assert.deepEqual(asked, ['redirectToAuthorization'])
+    assert.deepEqual(requests, ['redirectToAuthorization'])
     assert.equal(await call(client, 'echo'), 'hello')
   })
 })
 
 test('the extension by which tokens are requested is declared', async () => {
-  const known = { clientId: 'id', clientSecret: 's', issuer: 'https://as.example' }
+  const connectionOptions = { clientId: 'id', clientSecret: 's', issuer: 'https://as.example' }
   const identityProvider = new core.Client(core.Server.fromMetadata('https://idp.example', { issuer: 'https://idp.example' }), { clientId: 'id', clientSecret: 's' })
   for (const [options, declared] of [
     [{}, {}],
     [{ grantType: 'client_credentials' }, { 'io.modelcontextprotocol/oauth-client-credentials': {} }],
     [{ identityProvider, signIn: core.fixedToken('t', { origins: ['https://idp.example'] }) }, { 'io.modelcontextprotocol/enterprise-managed-authorization': {} }],
   ]) {
-    const { url, extensions } = new ResourceConnection('https://mcp.example/mcp', { ...known, ...options })
+    const { url, extensions } = new ResourceConnection('https://mcp.example/mcp', { ...connectionOptions, ...options })
     assert.deepEqual(extensions, declared)
-    const said = []
+    const sentMessages = []
     const fetch = async (_, { body }) => {
-      said.push(JSON.parse(body))
+      sentMessages.push(JSON.parse(body))
       return new Response(null, { status: 500 })
     }
     const client = new Client({ name: 'notes', version: '1.0.0' }, { capabilities: { extensions } })
     await rejection(client.connect(new StreamableHTTPClientTransport(new URL(url), { fetch })))
-    assert.equal(said[0].method, 'initialize')
-    assert.deepEqual(said[0].params.capabilities.extensions, declared)
+    assert.equal(sentMessages[0].method, 'initialize')
+    assert.deepEqual(sentMessages[0].params.capabilities.extensions, declared)
   }
 })

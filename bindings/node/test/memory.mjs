@@ -1,4 +1,4 @@
-// A store of one's own, and time that passes for what is stored.
+// A custom store, and simulated time for its records.
 import assert from 'node:assert/strict'
 import { setTimeout as pause } from 'node:timers/promises'
 
@@ -25,14 +25,14 @@ export class MemoryStore {
   lease(key, holder, ms) {
     this.calls.push('lease')
     const held = this.leases.get(key)
-    const left = held ? held.until - performance.now() : 0
-    if (left > 0 && held.holder !== holder) return ms > 0 ? left : 0
+    const remaining = held ? held.until - performance.now() : 0
+    if (remaining > 0 && held.holder !== holder) return ms > 0 ? remaining : 0
     this.leases.set(key, { holder, until: performance.now() + ms })
     return 0
   }
 }
 
-/** Time passes: what is stored is stale. */
+/** Time passes: the stored tokens expire. */
 export async function age(store, key) {
   const { version, record } = await store.load(key)
   const aged = JSON.parse(record)

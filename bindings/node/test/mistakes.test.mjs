@@ -1,4 +1,4 @@
-// What users get wrong at first, told before anything is done, by the name of what is wrong.
+// Common mistakes of users, reported before anything is done, with the name of the wrong option.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
@@ -49,7 +49,7 @@ for (const [name, call] of Object.entries(TEXTS)) {
   })
 }
 
-test('an option is told by its name, where it is given', async () => {
+test('a mistyped option is reported by name, at the call', async () => {
   const { flow } = client.authorize({ redirectUri })
   for (const [call, message] of [
     [() => client.redeem(flow, undefined), /^callback must be a string or a URL$/],
@@ -150,7 +150,7 @@ test('a verifier that can verify nothing is not made', async () => {
   assert.throws(() => core.AccessTokenVerifier.introspecting(client, { audience: '' }), /audience must contain at least one identifier/)
 })
 
-test('a string is no list of a site', () => {
+test('a string is rejected where a site expects a list', () => {
   const at = (options) => new Site({ baseUrl: api, key: Buffer.alloc(32, 7), client, ...options })
   for (const name of ['claims', 'returnOrigins']) {
     assert.throws(() => at({ [name]: 'email' }), { name: 'TypeError', message: new RegExp(name) })

@@ -14,12 +14,12 @@ const { base, mutual, ca, certificate, key, client_id: clientId, client_secret: 
 const folder = mkdtempSync(path.join(tmpdir(), 'oauth-core-'))
 const results = (place) => `${place}/api/v2/sessionResults/?testId=1`
 
-const clientOf = (network, place = base) =>
+const createClient = (network, place = base) =>
   new Client(provider('usertesting', { loopback: place }), { clientId, clientSecret, network })
 
 /** A token, and a call with it. */
 async function uses(network, place = base) {
-  const source = clientOf(network, place).clientCredentials({ scope: 'studies:read' })
+  const source = createClient(network, place).clientCredentials({ scope: 'studies:read' })
   await source.token()
   const reply = await source.fetch(results(place))
   assert.equal((await reply.json()).testId, '1')
@@ -39,7 +39,7 @@ test('an authority of one\'s own is trusted on wish', async () => {
   assert.equal(await code(() => uses(new Network())), 'lost.tls')
 })
 
-test('what Node is told to trust is trusted', async () => {
+test('the certificates that Node.js trusts are trusted', async () => {
   process.env.NODE_EXTRA_CA_CERTS = path.join(folder, 'extra.pem')
   after(() => delete process.env.NODE_EXTRA_CA_CERTS)
   assert.throws(() => new Network(), { code: 'transport.setup', message: /NODE_EXTRA_CA_CERTS/ })
@@ -60,16 +60,16 @@ test('a server that asks is shown the certificate', async () => {
 })
 
 /** A proxy that opens every way, and keeps what was asked of it. */
-async function tunnel(asked) {
+async function tunnel(requestedHosts) {
   const server = createServer((client) => {
     client.once('data', (head) => {
-      asked.push(String(head).toLowerCase())
+      requestedHosts.push(String(head).toLowerCase())
       const [host, port] = String(head).split(' ')[1].split(':')
-      const there = connect(port, host, () => {
+      const resourceClient = connect(port, host, () => {
         client.write('HTTP/1.1 200 OK\r\n\r\n')
-        client.pipe(there).pipe(client)
+        client.pipe(resourceClient).pipe(client)
       })
-      for (const end of [client, there]) end.on('error', () => [client, there].forEach((one) => one.destroy()))
+      for (const end of [client, resourceClient]) end.on('error', () => [client, resourceClient].forEach((one) => one.destroy()))
     })
   })
   await new Promise((done) => server.listen(0, '127.0.0.1', done))
@@ -78,30 +78,30 @@ async function tunnel(asked) {
 }
 
 test('a proxy is asked to open the way, for tokens and for APIs', async () => {
-  const asked = []
-  const proxy = await tunnel(asked)
+  const requests = []
+  const proxy = await tunnel(requests)
   const network = new Network({ ca, proxy })
   assert.equal(await uses(network), 200)
   const way = `connect ${new URL(base).host} `
-  assert.ok(asked.length > 0)
-  for (const one of asked) assert.ok(one.startsWith(way) && one.includes('proxy-authorization: basic '), one)
+  assert.ok(requests.length > 0)
+  for (const one of requests) assert.ok(one.startsWith(way) && one.includes('proxy-authorization: basic '), one)
   assert.doesNotMatch(inspect(network, { showHidden: true, depth: 9 }), /PASSW0RD/)
 
-  // The environment's, unless the network says that there is none.
+  // The environment's proxy, unless the network disables it.
   process.env.HTTPS_PROXY = proxy
   after(() => delete process.env.HTTPS_PROXY)
-  asked.length = 0
+  requests.length = 0
   const byEnvironment = new Network({ ca })
   assert.equal(await uses(byEnvironment), 200)
-  assert.ok(asked.length > 0)
-  asked.length = 0
+  assert.ok(requests.length > 0)
+  requests.length = 0
   assert.equal(await uses(new Network({ ca, proxy: 'direct' })), 200)
-  assert.deepEqual(asked, [])
+  assert.deepEqual(requests, [])
 })
 
 test('each door takes a network', async () => {
   const network = new Network({ ca })
-  const { accessToken } = await clientOf(network).clientCredentials({ scope: 'studies:read' }).token()
+  const { accessToken } = await createClient(network).clientCredentials({ scope: 'studies:read' }).token()
   const fixed = fixedToken(accessToken, { origins: [base], network })
   assert.equal((await fixed.fetch(results(base))).status, 200)
   const plain = fixedToken(accessToken, { origins: [base] })
@@ -114,7 +114,7 @@ test('each door takes a network', async () => {
   assert.equal((await server.api({ app: plain, network }).fetch(results(base))).status, 200)
   assert.equal(await code(() => discover(base)), 'lost.tls')
   assert.notEqual(await code(() => discover(base, { network })), 'lost.tls')
-  assert.throws(() => clientOf({ fetch }), TypeError)
+  assert.throws(() => createClient({ fetch }), TypeError)
   assert.throws(() => new Client(server, { clientId, network, fetch }), TypeError)
 })
 
@@ -164,7 +164,7 @@ test('a header that no request can have is named with its option', async () => {
   await assert.rejects(network.fetch('https://api.example/', { headers: { 'x-team': 'a\nb' } }), TypeError)
 })
 
-test('what cannot be is told at once', () => {
+test('impossible settings are rejected immediately', () => {
   const none = path.join(folder, 'none.pem')
   const broken = '-----BEGIN CERTIFICATE-----\nS3CR3T\n-----END CERTIFICATE-----\n'
   const wrong = [

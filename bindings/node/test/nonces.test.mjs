@@ -7,7 +7,7 @@ const { Client, DpopKey, discover, privateKeyJwt } = core
 const redirectUri = 'http://127.0.0.1/callback'
 const CALLERS = 50
 
-/** The server, its counters, and somebody who has signed in. */
+/** The server, its counters, and a signed-in user. */
 async function signedIn() {
   const { issuer, clients } = await fapiProvider({ ACCESS_TOKEN_SECONDS: '600' })
   const server = await discover(issuer, { transport: 'loopback_http' })
@@ -33,7 +33,7 @@ async function signedIn() {
 test('nonces change while tokens are in use', async () => {
   const { client, tokens, source, steer, during, call } = await signedIn()
   await call()
-  // At once: the first caller is told, and the second knows.
+  // All nonces replaced at once: the first caller is challenged, and the second has the new nonce.
   await steer('nonces')
   assert.deepEqual(await during(call), { use_dpop_nonce_at_api: 1 })
   assert.deepEqual(await during(() => client.userinfo({ tokens, subject: 'somebody' })), {})
@@ -41,7 +41,7 @@ test('nonces change while tokens are in use', async () => {
   const renew = async () => source.renew(await source.token())
   assert.deepEqual(await during(renew), { refreshes: 1, use_dpop_nonce: 1 })
   assert.deepEqual(await during(renew), { refreshes: 1 })
-  // By time: each reply tells the next one, and nobody is refused for longer than the first would have been good.
+  // Nonces replaced over time: each response contains the next one, and no request is rejected after the first has expired.
   const sixMinutes = async () => {
     for (let minute = 0; minute < 6; minute += 1) {
       await steer('advance/60')
@@ -57,8 +57,8 @@ test('fifty callers with new nonces make one refresh', async () => {
   await steer('nonces')
   await steer('expire')
   const crowd = () => Promise.all(Array.from({ length: CALLERS }, call))
-  const { use_dpop_nonce_at_api: told, ...others } = await during(crowd)
-  // One request asks for tokens, and is made again with the nonce; each caller of the API is told once at most.
-  assert.ok(told >= 1 && told <= CALLERS, `${told}`)
+  const { use_dpop_nonce_at_api: nonceChallenges, ...others } = await during(crowd)
+  // The token request is repeated once with the nonce; each caller of the API is challenged at most once.
+  assert.ok(nonceChallenges >= 1 && nonceChallenges <= CALLERS, `${nonceChallenges}`)
   assert.deepEqual(others, { refreshes: 1, use_dpop_nonce: 1 })
 })

@@ -1,7 +1,7 @@
 // npm's oidc-provider: a certified server that this project did not write.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { browse, callbackOf, core, oidcProvider } from './helper.mjs'
+import { browse, followToCallback, core, oidcProvider } from './helper.mjs'
 
 const { Client, PendingAuthorization, Tokens, clientSecretJwt, discover, login, privateKeyJwt } = core
 const { issuer, clients } = await oidcProvider()
@@ -22,12 +22,12 @@ function signing(name) {
   return new Client(server, { clientId, clientAuth, idTokenSignedResponseAlg: alg })
 }
 
-async function signIn(us) {
-  const { url, flow } = us.authorize({ redirectUri, scope: 'openid read' })
+async function signIn(client) {
+  const { url, flow } = client.authorize({ redirectUri, scope: 'openid read' })
   // As a web server would: the flow waits in a session, as text.
   const stored = flow.serialize()
-  const callback = await callbackOf(url, redirectUri)
-  return us.redeem(PendingAuthorization.deserialize(stored), callback)
+  const callback = await followToCallback(url, redirectUri)
+  return client.redeem(PendingAuthorization.deserialize(stored), callback)
 }
 
 test('discovery finds the endpoints', () => {
@@ -39,101 +39,101 @@ test('discovery finds the endpoints', () => {
 
 for (const which of ['basic', 'post']) {
   test(`client credentials with odd characters: ${which}`, async () => {
-    const us = client(which)
-    const tokens = await us.clientCredentials({ scope: 'read' }).token()
+    const ownClient = client(which)
+    const tokens = await ownClient.clientCredentials({ scope: 'read' }).token()
     assert.deepEqual(tokens.scope, ['read'])
-    const said = await us.introspect({ token: tokens.accessToken })
-    assert.equal(said.active, true)
-    assert.equal(said.clientId, clients[which].client_id)
+    const introspection = await ownClient.introspect({ token: tokens.accessToken })
+    assert.equal(introspection.active, true)
+    assert.equal(introspection.clientId, clients[which].client_id)
   })
 }
 
 for (const name of Object.keys(clients).filter((name) => /^(key|secret)-/.test(name))) {
   test(`a client signs, and is signed for: ${name}`, async () => {
-    const us = signing(name)
-    const { accessToken } = await us.clientCredentials({ scope: 'read' }).token()
-    assert.equal((await us.introspect({ token: accessToken })).active, true)
-    assert.equal((await signIn(us)).claims.sub, 'somebody')
+    const ownClient = signing(name)
+    const { accessToken } = await ownClient.clientCredentials({ scope: 'read' }).token()
+    assert.equal((await ownClient.introspect({ token: accessToken })).active, true)
+    assert.equal((await signIn(ownClient)).claims.sub, 'somebody')
   })
 }
 
 test('a key of another is refused by name', async () => {
   const clientAuth = privateKeyJwt(clients['key-EdDSA'].private_key, { kid: 'theirs' })
-  const us = new Client(server, { clientId: 'key-ES256', clientAuth })
-  await assert.rejects(us.clientCredentials().token(), { code: 'denied.invalid_client' })
+  const client = new Client(server, { clientId: 'key-ES256', clientAuth })
+  await assert.rejects(client.clientCredentials().token(), { code: 'denied.invalid_client' })
 })
 
 for (const which of ['native', 'basic', 'post']) {
   test(`code with PKCE, refresh with rotation: ${which}`, async () => {
-    const us = client(which)
-    const first = await signIn(us)
+    const ownClient = client(which)
+    const first = await signIn(ownClient)
     assert.deepEqual(first.scope, ['openid', 'read'])
     assert.ok(first.idToken)
     assert.equal(first.claims.iss, issuer)
     assert.ok(first.claims.sub)
     assert.equal(first.issuer, issuer)
-    const second = await us.refresh({ tokens: first })
+    const second = await ownClient.refresh({ tokens: first })
     assert.notEqual(second.refreshToken, first.refreshToken)
     assert.notEqual(second.accessToken, first.accessToken)
-    await assert.rejects(us.refresh({ tokens: first }), { code: 'denied.invalid_grant', advice: 'reauthorize' })
-    await assert.rejects(us.refresh({ tokens: second }), { code: 'denied.invalid_grant' })
+    await assert.rejects(ownClient.refresh({ tokens: first }), { code: 'denied.invalid_grant', advice: 'reauthorize' })
+    await assert.rejects(ownClient.refresh({ tokens: second }), { code: 'denied.invalid_grant' })
   })
 }
 
-test('a source renews a person\'s tokens, and stores them first', async () => {
-  const us = client('basic')
-  const first = await signIn(us)
+test('a source renews a user\'s tokens, and stores them first', async () => {
+  const ownClient = client('basic')
+  const first = await signIn(ownClient)
   const stored = []
-  const source = us.source(Tokens.deserialize(first.serialize()), { onTokens: (tokens) => stored.push(tokens) })
+  const source = ownClient.source(Tokens.deserialize(first.serialize()), { onTokens: (tokens) => stored.push(tokens) })
   assert.equal((await source.token()).accessToken, first.accessToken)
   const renewed = await source.renew(first)
   assert.deepEqual(stored, [renewed])
   assert.notEqual(renewed.refreshToken, first.refreshToken)
 })
 
-test('once the server has ended a grant, nobody asks again', async () => {
-  const us = client('basic')
-  const tokens = await signIn(us)
-  await us.revoke({ token: tokens.refreshToken, tokenTypeHint: 'refresh_token' })
-  const source = us.source(tokens)
+test('once the server has ended a grant, no further request is sent', async () => {
+  const ownClient = client('basic')
+  const tokens = await signIn(ownClient)
+  await ownClient.revoke({ token: tokens.refreshToken, tokenTypeHint: 'refresh_token' })
+  const source = ownClient.source(tokens)
   const errors = await Promise.all([source.renew(tokens), source.renew(tokens)].map((each) => each.catch((error) => error)))
   assert.deepEqual(errors.map((error) => error.code), ['denied.invalid_grant', 'denied.invalid_grant'])
   await assert.rejects(source.token(), { code: 'denied.invalid_grant' })
 })
 
 test('revocation ends a token and takes unknown ones', async () => {
-  const us = client('basic')
-  const tokens = await signIn(us)
-  await us.revoke({ token: tokens.accessToken })
-  assert.equal((await us.introspect({ token: tokens.accessToken, tokenTypeHint: 'access_token' })).active, false)
-  await us.revoke({ token: 'never-issued' })
+  const ownClient = client('basic')
+  const tokens = await signIn(ownClient)
+  await ownClient.revoke({ token: tokens.accessToken })
+  assert.equal((await ownClient.introspect({ token: tokens.accessToken, tokenTypeHint: 'access_token' })).active, false)
+  await ownClient.revoke({ token: 'never-issued' })
 })
 
 test('a wrong secret is refused by name, and not repeated', async () => {
-  const us = client('basic', { clientSecret: 'wrong: +%/' })
-  const error = await us.clientCredentials().token().catch((error) => error)
+  const ownClient = client('basic', { clientSecret: 'wrong: +%/' })
+  const error = await ownClient.clientCredentials().token().catch((error) => error)
   assert.equal(error.code, 'denied.invalid_client')
   assert.equal(error.status, 401)
   assert.ok(!String(error).includes('wrong: +%/'))
 })
 
 test('the login of a native app', async () => {
-  const us = client('native')
+  const ownClient = client('native')
   let opened
-  const tokens = await login(us, {
+  const tokens = await login(ownClient, {
     scope: 'openid read',
     timeoutMs: 30_000,
     open: (url) => {
       opened = url
       // The callback answers this program's own listener.
-      browse(url, (here) => !here.href.startsWith(issuer)).then((home) => fetch(home)).catch(() => {})
+      browse(url, (currentUrl) => !currentUrl.href.startsWith(issuer)).then((home) => fetch(home)).catch(() => {})
     },
   })
   assert.match(opened.searchParams.get('redirect_uri'), /^http:\/\/127\.0\.0\.1:\d+\/callback$/)
   assert.ok(tokens.accessToken)
 })
 
-test('a login nobody answers ends in time', async () => {
+test('a login that no user completes times out', async () => {
   const open = () => {}
   await assert.rejects(login(client('native'), { open, timeoutMs: 50 }), { code: 'lost.timeout', kind: 'lost' })
   const signal = AbortSignal.timeout(50)

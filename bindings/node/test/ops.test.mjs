@@ -18,7 +18,7 @@ const server = Server.fromMetadata('https://as.example', {
 const client = new Client(server, { clientId: 'id', clientSecret: 's', fetch: () => assert.fail('nothing is sent') })
 
 /** What an exchange leaves behind when the server answers so. */
-function answered(exchange, body) {
+function finishWith(exchange, body) {
   const headers = { 'content-type': 'application/json' }
   return run(exchange, { fetch: async () => new Response(JSON.stringify(body), { headers }) })
 }
@@ -29,7 +29,7 @@ const TOLD = {
 }
 
 test('what a server says of a token has members', async () => {
-  const state = await answered(client.exchange.introspect({ token: 't' }), TOLD)
+  const state = await finishWith(client.exchange.introspect({ token: 't' }), TOLD)
   assert(state instanceof IntrospectionResponse)
   assert.equal(state.active, true)
   assert.deepEqual(state.scope, ['b', 'a'])
@@ -38,27 +38,27 @@ test('what a server says of a token has members', async () => {
   assert.equal(state.notBefore, undefined)
   assert.deepEqual(state.extra.more, [1, { a: 2.5 }])
   assert.equal(typeof state.extra, 'object')
-  const dead = await answered(client.exchange.introspect({ token: 't' }), { active: false, sub: 'u' })
+  const dead = await finishWith(client.exchange.introspect({ token: 't' }), { active: false, sub: 'u' })
   assert.deepEqual([dead.active, dead.subject], [false, undefined])
   assert.match(inspect(dead), /^IntrospectionResponse \{ active: false/)
 })
 
 test('a code for another device', async () => {
   const exchange = client.exchange.deviceAuthorization({ scope: ['read', 'write'] })
-  const told = await answered(exchange, {
+  const device = await finishWith(exchange, {
     device_code: 'D3V1CE', user_code: 'WDJB-MJHT', verification_uri: 'https://as.example/device', expires_in: 1800,
   })
-  assert(told instanceof DeviceAuthorizationResponse)
-  assert.deepEqual([told.userCode, told.verificationUri, told.interval], ['WDJB-MJHT', 'https://as.example/device', 5])
-  assert.equal(told.verificationUriComplete, undefined)
-  assert.equal(told.deviceCode, 'D3V1CE')
-  assert.doesNotMatch(inspect(told) + JSON.stringify(told), /D3V1CE/)
-  const refused = answered(client.exchange.deviceAuthorization(), { user_code: 'WDJB-MJHT' })
+  assert(device instanceof DeviceAuthorizationResponse)
+  assert.deepEqual([device.userCode, device.verificationUri, device.interval], ['WDJB-MJHT', 'https://as.example/device', 5])
+  assert.equal(device.verificationUriComplete, undefined)
+  assert.equal(device.deviceCode, 'D3V1CE')
+  assert.doesNotMatch(inspect(device) + JSON.stringify(device), /D3V1CE/)
+  const refused = finishWith(client.exchange.deviceAuthorization(), { user_code: 'WDJB-MJHT' })
   await assert.rejects(refused, { code: 'reply.shape' })
 })
 
-test('a record does not change, and is made by nobody else', async () => {
-  const state = await answered(client.exchange.introspect({ token: 't' }), TOLD)
+test('records are immutable, and cannot be constructed by callers', async () => {
+  const state = await finishWith(client.exchange.introspect({ token: 't' }), TOLD)
   assert.throws(() => { state.active = false }, TypeError)
   assert.throws(() => { state.another = 1 }, TypeError)
   assert.throws(() => state.scope.push('c'), TypeError)
@@ -68,7 +68,7 @@ test('a record does not change, and is made by nobody else', async () => {
   assert.equal(structuredClone(state).clientId, 'c')
 })
 
-test('a mistake is told by name and never by value', async () => {
+test('mistakes are reported by name, never by value', async () => {
   const mistakes = [
     ['introspect', {}, "argument 'token': expected a string, not nothing"],
     ['introspect', { token: 7 }, "argument 'token': expected a string, not a number"],
@@ -105,7 +105,7 @@ test('parameters are an object\'s own', () => {
   assert(!Buffer.from(body).includes('stranger'))
 })
 
-test('halves of different releases are told apart', () => {
+test('halves of different releases are rejected', () => {
   const require = createRequire(import.meta.url)
   const inside = (name) => require(path.join(path.dirname(require.resolve('oauth-core')), name))
   const { FINGERPRINT } = inside('ops.cjs')

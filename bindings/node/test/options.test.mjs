@@ -5,9 +5,9 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { core, serverAt } from './helper.mjs'
 
-const here = createRequire(import.meta.url)
+const require = createRequire(import.meta.url)
 const web = await import('oauth-core/web')
-const inside = (file) => here(path.join(path.dirname(here.resolve('oauth-core/package.json')), 'js', file))
+const inside = (file) => require(path.join(path.dirname(require.resolve('oauth-core/package.json')), 'js', file))
 const { OPTIONS } = inside('options.cjs')
 const { Tokens } = core
 
@@ -104,14 +104,14 @@ for (const [name, call] of Object.entries(calls)) {
   test(`${name}: an option that there is not is named, and the one that was meant`, async () => {
     const [first] = OPTIONS[name]
     const typo = `${first.slice(0, -1)}${first.at(-1).toUpperCase()}x`
-    for (const [given, said] of [['madeUpByNobody', /madeUpByNobody: there is no such option/], [typo, new RegExp(`^${typo}: .*${first}`)]]) {
-      const error = await thrown(() => call({ [given]: 1 }))
-      assert.ok(error instanceof TypeError, `${given}: ${error}`)
-      assert.match(error.message, said)
+    for (const [misspelt, message] of [['madeUpByNobody', /madeUpByNobody: there is no such option/], [typo, new RegExp(`^${typo}: .*${first}`)]]) {
+      const error = await thrown(() => call({ [misspelt]: 1 }))
+      assert.ok(error instanceof TypeError, `${misspelt}: ${error}`)
+      assert.match(error.message, message)
     }
     if (INNER.includes(name)) return
-    for (const given of ['hunter2', ['hunter2'], null, Buffer.from('hunter2')]) {
-      const error = await thrown(() => call(given))
+    for (const value of ['hunter2', ['hunter2'], null, Buffer.from('hunter2')]) {
+      const error = await thrown(() => call(value))
       assert.ok(error instanceof TypeError && error.message.startsWith('the options of'), String(error))
       assert.doesNotMatch(error.message, /hunter2/)
     }
@@ -123,7 +123,7 @@ test('arguments of operations, and options of one request to an API', async () =
   const source = core.fixedToken('x', { origins: ['https://api.example'], fetch: async (url, init) => Response.json(Object.keys(init)) })
   await assert.rejects(source.fetch('https://api.example/', { origins: ['https://evil.example'] }), { name: 'TypeError', message: /^origins: / })
   await assert.rejects(source.fetch('https://api.example/', { ratelimit: 'wait' }), { name: 'TypeError', message: /perhaps onRateLimit/ })
-  // What is none of ours is the business of `fetch`.
-  const kept = await (await source.fetch('https://api.example/', { dispatcher: 1, next: {} })).json()
-  assert.ok(kept.includes('dispatcher') && kept.includes('next'))
+  // Unknown request options are passed to `fetch`.
+  const receivedInit = await (await source.fetch('https://api.example/', { dispatcher: 1, next: {} })).json()
+  assert.ok(receivedInit.includes('dispatcher') && receivedInit.includes('next'))
 })

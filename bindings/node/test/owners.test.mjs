@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
-import { callbackOf, core, listen, rejection, twins } from './helper.mjs'
+import { followToCallback, core, listen, rejection, twins } from './helper.mjs'
 
 const { Client, MisuseError, Tokens, fixedToken, provider, providerFile } = core
 const twin = (await twins()).socios
@@ -16,21 +16,21 @@ const api = server.api({ app, user })
 async function connect() {
   const [redirectUri] = redirectUris
   const { url, flow } = client.authorize({ redirectUri, extra: { partner_tag: 'acme' } })
-  return client.redeem(flow, await callbackOf(url, redirectUri))
+  return client.redeem(flow, await followToCallback(url, redirectUri))
 }
 
 /** A source of the caller's own, which remembers what it was asked. */
 function fake(...texts) {
-  const asked = []
+  const requests = []
   const next = (what) => {
-    asked.push(what)
+    requests.push(what)
     return Tokens.bearer(texts.length > 1 ? texts.shift() : texts[0])
   }
   return {
-    asked,
+    asked: requests,
     async token() { return next('token') },
     async renew(refused) { return next(`renew ${refused.accessToken}`) },
-    invalidate(refused) { asked.push(`invalidate ${refused.accessToken}`) },
+    invalidate(refused) { requests.push(`invalidate ${refused.accessToken}`) },
   }
 }
 
@@ -85,14 +85,14 @@ test('a path that servers read in two ways is refused before anything is sent', 
 test('a route whose owner is missing says which login it wants, before anything is sent', async () => {
   const { length } = await twin.log()
   const none = fake('none')
-  for (const [half, path, wanted] of [
+  for (const [half, path, expectedMessage] of [
     [{ app: none }, '/user/polls', /user's token/],
     [{ user: none }, '/polls/1.0.0/polls', /application's token/],
   ]) {
     const error = await rejection(server.api(half).fetch(twin.base + path))
     assert.ok(error instanceof MisuseError)
     assert.equal(error.code, 'resource.no_token_source')
-    assert.match(error.message, wanted)
+    assert.match(error.message, expectedMessage)
   }
   assert.throws(() => server.api({}), { code: 'resource.no_token_source' })
   const one = provider('usertesting', { loopback: twin.base })
@@ -102,8 +102,8 @@ test('a route whose owner is missing says which login it wants, before anything 
 })
 
 test('a 401 renews the token of the owner who was refused, and no other', async () => {
-  const good = (await user.token()).accessToken
-  const [ours, theirs] = [fake('ours'), fake('dead', good)]
+  const validToken = (await user.token()).accessToken
+  const [ours, theirs] = [fake('ours'), fake('dead', validToken)]
   const faked = server.api({ app: ours, user: theirs })
   assert.equal((await faked.fetch(`${twin.base}/user/polls`)).status, 200)
   assert.deepEqual([ours.asked, theirs.asked], [[], ['token', 'renew dead']])
@@ -154,7 +154,7 @@ test('the rule of a provider file of your own', async () => {
   assert.throws(() => providerFile('name = 7'), { code: 'provider.data' })
 })
 
-test('what is no source is a type error', () => {
+test('an invalid source is a TypeError', () => {
   for (const app of [null, 7, 'token', {}, { token() {} }, client]) {
     assert.throws(() => server.api({ app }), TypeError, inspect(app))
   }
@@ -162,7 +162,7 @@ test('what is no source is a type error', () => {
 
 test('a fetch of your own carries the requests', async () => {
   const seen = []
-  const own = server.api({ app, fetch: (url, init) => { seen.push(url); return fetch(url, init) } })
-  assert.equal((await own.fetch(`${twin.base}/polls/1.0.0/polls`)).status, 200)
+  const apiWithCustomFetch = server.api({ app, fetch: (url, init) => { seen.push(url); return fetch(url, init) } })
+  assert.equal((await apiWithCustomFetch.fetch(`${twin.base}/polls/1.0.0/polls`)).status, 200)
   assert.deepEqual(seen, [`${twin.base}/polls/1.0.0/polls`])
 })

@@ -25,10 +25,10 @@ function offline(options) {
 }
 
 test('permissions are asked for and granted', async () => {
-  const us = await client()
-  const asked = { redirectUri, scope: 'openid', resource: [one], authorizationDetails: [payment], push: 'always' }
-  const { url, flow } = await us.beginAuthorization(asked)
-  const tokens = await us.redeem(flow, await land(url))
+  const ownClient = await client()
+  const authorizeOptions = { redirectUri, scope: 'openid', resource: [one], authorizationDetails: [payment], push: 'always' }
+  const { url, flow } = await ownClient.beginAuthorization(authorizeOptions)
+  const tokens = await ownClient.redeem(flow, await land(url))
   // The server says more than it was asked.
   assert.deepEqual(tokens.authorizationDetails, [{ ...payment, id: 'p-4711' }])
   assert.deepEqual(tokens.warnings, [])
@@ -45,15 +45,15 @@ test('permissions are asked for and granted', async () => {
 
 /** Tokens of a login that asked for a payment, from a server that says this was granted. */
 function redeemed(granted) {
-  const us = offline()
-  const { flow } = us.authorize({ redirectUri, authorizationDetails: [payment] })
-  const exchange = us.exchange.redeem(flow, `${redirectUri}?code=c&state=${flow.state}`)
+  const client = offline()
+  const { flow } = client.authorize({ redirectUri, authorizationDetails: [payment] })
+  const exchange = client.exchange.redeem(flow, `${redirectUri}?code=c&state=${flow.state}`)
   exchange.begin()
   const body = JSON.stringify({ access_token: 'a', token_type: 'Bearer', expires_in: 600, authorization_details: granted })
   return exchange.reply({ status: 200, headers: [['content-type', 'application/json']], body }).value
 }
 
-test('what was not granted is told', () => {
+test('permissions that were not granted are reported', () => {
   for (const [granted, isMissing] of [
     [undefined, true],
     [[], true],
@@ -71,32 +71,32 @@ test('what was not granted is told', () => {
 })
 
 /** Whom a token is for, as the server says. */
-async function audience(us, { accessToken }) {
-  const { active, audience } = await us.introspect({ token: accessToken })
+async function audience(client, { accessToken }) {
+  const { active, audience } = await client.introspect({ token: accessToken })
   assert.equal(active, true)
   return audience
 }
 
 test('a refresh narrows the resources', async () => {
-  const us = await client()
-  const { url, flow } = await us.beginAuthorization({ redirectUri, scope: 'openid read', resource: [one, other], push: 'always' })
-  const tokens = await us.redeem(flow, await land(url), { resource: [one] })
-  assert.deepEqual(await audience(us, tokens), [one])
-  const renewed = await us.refresh({ tokens, resource: [other] })
-  assert.deepEqual(await audience(us, renewed), [other])
+  const ownClient = await client()
+  const { url, flow } = await ownClient.beginAuthorization({ redirectUri, scope: 'openid read', resource: [one, other], push: 'always' })
+  const tokens = await ownClient.redeem(flow, await land(url), { resource: [one] })
+  assert.deepEqual(await audience(ownClient, tokens), [one])
+  const renewed = await ownClient.refresh({ tokens, resource: [other] })
+  assert.deepEqual(await audience(ownClient, renewed), [other])
   const resource = ['https://third.example/']
-  await assert.rejects(us.refresh({ tokens: renewed, resource }), { code: 'resource.exceeds_grant' })
+  await assert.rejects(ownClient.refresh({ tokens: renewed, resource }), { code: 'resource.exceeds_grant' })
   // A record of an earlier version does not say what was authorized, and the server is asked.
   const { resources, ...record } = JSON.parse(renewed.serialize())
   assert.deepEqual(resources, [one, other])
-  const refused = us.refresh({ tokens: Tokens.deserialize(JSON.stringify(record)), resource })
+  const refused = ownClient.refresh({ tokens: Tokens.deserialize(JSON.stringify(record)), resource })
   await assert.rejects(refused, { code: 'denied.invalid_target' })
 })
 
 test("the client's own tokens are for a resource", async () => {
-  const us = await client()
+  const ownClient = await client()
   for (const resource of [one, other]) {
-    assert.deepEqual(await audience(us, await us.clientCredentials({ scope: 'read', resource: [resource] }).token()), [resource])
+    assert.deepEqual(await audience(ownClient, await ownClient.clientCredentials({ scope: 'read', resource: [resource] }).token()), [resource])
   }
 })
 
@@ -109,42 +109,42 @@ function refreshable() {
 const more = { type: 'payment', actions: ['initiate', 'cancel'] }
 
 test('every token request asks for permissions', () => {
-  const us = offline({ clientSecret: 's' })
+  const client = offline({ clientSecret: 's' })
   const authorizationDetails = [payment]
   for (const exchange of [
-    us.exchange.clientCredentials({ authorizationDetails }),
-    us.exchange.refresh({ tokens: refreshable(), authorizationDetails }),
-    us.exchange.tokenExchange({ subjectToken: 'a', subjectTokenType: 'access_token', authorizationDetails }),
-    us.exchange.jwtBearer({ assertion: 'a.b.c', authorizationDetails }),
-    us.exchange.samlBearer({ assertion: '<a/>', authorizationDetails }),
-    us.exchange.extensionGrant({ grantType: 'urn:example:g', parameters: {}, authorizationDetails }),
-    us.exchange.password({ username: 'ann', password: 'p', authorizationDetails }),
+    client.exchange.clientCredentials({ authorizationDetails }),
+    client.exchange.refresh({ tokens: refreshable(), authorizationDetails }),
+    client.exchange.tokenExchange({ subjectToken: 'a', subjectTokenType: 'access_token', authorizationDetails }),
+    client.exchange.jwtBearer({ assertion: 'a.b.c', authorizationDetails }),
+    client.exchange.samlBearer({ assertion: '<a/>', authorizationDetails }),
+    client.exchange.extensionGrant({ grantType: 'urn:example:g', parameters: {}, authorizationDetails }),
+    client.exchange.password({ username: 'ann', password: 'p', authorizationDetails }),
   ]) {
     const sent = new URLSearchParams(Buffer.from(exchange.begin().body).toString())
     assert.deepEqual(sent.getAll('authorization_details').map((text) => JSON.parse(text)), [[payment]])
   }
   for (const authorizationDetails of [[{ actions: ['read'] }], payment, 'payment']) {
-    const wrong = () => us.exchange.clientCredentials({ authorizationDetails })
+    const wrong = () => client.exchange.clientCredentials({ authorizationDetails })
     assert.throws(wrong, { code: 'authorization_details.malformed' })
   }
   // Which of the two is sent would be a guess.
   const extra = { authorization_details: JSON.stringify([more]) }
-  assert.throws(() => us.exchange.clientCredentials({ authorizationDetails, extra }), { code: 'form.reserved_parameter' })
+  assert.throws(() => client.exchange.clientCredentials({ authorizationDetails, extra }), { code: 'form.reserved_parameter' })
 })
 
 test('a kept grant is of its permissions', async () => {
-  const us = offline({ clientSecret: 's' })
-  const keyOf = (authorizationDetails, subject) =>
-    us.keeper(undefined, { grantType: subject ? 'refresh_token' : 'client_credentials', subject, authorizationDetails }).key
+  const client = offline({ clientSecret: 's' })
+  const grantKey = (authorizationDetails, subject) =>
+    client.keeper(undefined, { grantType: subject ? 'refresh_token' : 'client_credentials', subject, authorizationDetails }).key
   // A grant is found again however its permissions were written, and other permissions are another grant.
-  const keys = [[payment], [{ ...payment }], [more], undefined].map((details) => keyOf(details))
+  const keys = [[payment], [{ ...payment }], [more], undefined].map((details) => grantKey(details))
   assert.equal(keys[0], keys[1])
   assert.equal(new Set(keys).size, 3)
   const store = new MemoryStore()
-  assert.equal(us.clientCredentials({ store, authorizationDetails: [payment] }).key, keys[0])
-  const grants = new Grants(us, store)
+  assert.equal(client.clientCredentials({ store, authorizationDetails: [payment] }).key, keys[0])
+  const grants = new Grants(client, store)
   await grants.logIn('ann', refreshable(), { authorizationDetails: [payment] })
-  assert.ok(await store.load(keyOf([payment], 'ann')))
+  assert.ok(await store.load(grantKey([payment], 'ann')))
   const source = grants.get('ann', { authorizationDetails: [payment] })
   assert.equal(source, grants.get('ann', { authorizationDetails: [{ ...payment }] }))
   assert.equal(source, grants.get('ann', { extra: { authorization_details: JSON.stringify([payment], null, 2) } }))

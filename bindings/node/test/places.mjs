@@ -1,4 +1,4 @@
-// A store, by where its records are, as a worker is told.
+// Describes to a worker where the records of a store are.
 import { FileStore, PostgresStore, RedisStore, SealedStore, SqliteStore } from 'oauth-core'
 
 const kinds = { 'redis:': RedisStore, 'postgres:': PostgresStore }

@@ -7,7 +7,7 @@ import { examples as found, stage } from './examples.mjs'
 const { ran } = await stage()
 const examples = found(fileURLToPath(new URL('../README.md', import.meta.url)))
 
-const said = [
+const expectedOutput = [
   [/^200 \{/],
   [/^200\n200$/m],
   [/^200$/m],
@@ -28,13 +28,13 @@ const said = [
   [/^Tokens \{/],
 ]
 
-test('there are as many examples as answers', () => assert.equal(examples.length, said.length))
+test('there are as many examples as answers', () => assert.equal(examples.length, expectedOutput.length))
 
 for (const [index, code] of examples.entries()) {
   const title = code.split('\n').find((line) => line.startsWith('const'))
   test(`example ${index + 1}: ${title}`, async () => {
     const stdout = await ran(code)
-    for (const pattern of said[index]) assert.match(stdout, pattern)
+    for (const pattern of expectedOutput[index]) assert.match(stdout, pattern)
   })
 }
 

@@ -23,7 +23,7 @@ const base = `http://127.0.0.1:${server.address().port}`
 const fixed = core.fixedToken('t', { origins: [base], transport: 'loopback_http' })
 const post = { method: 'POST', body: 'x', headers: { 'content-type': 'text/plain', 'x-kept': '1' } }
 
-/** What arrived beside the first request, and what `fetch` gave. */
+/** The requests that followed the first one, and what `fetch` returned. */
 async function led(path, init, source = fixed) {
   seen.length = 0
   const outcome = await source.fetch(base + path, init).then((reply) => reply.status, (error) => error)
@@ -32,8 +32,8 @@ async function led(path, init, source = fixed) {
 
 test('manual hands the redirect back, and error refuses it', async () => {
   assert.deepEqual(await led('/302/to', { redirect: 'manual' }).then(({ outcome, requests }) => [outcome, requests]), [302, 1])
-  const asked = new Request(`${base}/302/to`, { redirect: 'manual' })
-  assert.equal((await fixed.fetch(asked)).status, 302)
+  const manualRequest = new Request(`${base}/302/to`, { redirect: 'manual' })
+  assert.equal((await fixed.fetch(manualRequest)).status, 302)
   const { outcome, requests } = await led('/302/to', { redirect: 'error' })
   assert.ok(outcome instanceof TypeError)
   assert.deepEqual([outcome.cause.message, requests], ['unexpected redirect', 1])
@@ -80,17 +80,17 @@ test('a redirect without an end is an error after 20 of them', async () => {
   assert.deepEqual([outcome.cause.message, requests], ['redirect count exceeded', 21])
 })
 
-test('what is led elsewhere goes on with the token that it has', async () => {
+test('a redirect to a path with another owner keeps using the same token', async () => {
   const tokens = core.Tokens.bearer('t')
-  const asked = []
-  const own = {
-    token: async () => (asked.push('token'), tokens),
-    renew: async () => (asked.push('renew'), tokens),
-    invalidate: () => asked.push('invalidate'),
+  const requests = []
+  const customSource = {
+    token: async () => (requests.push('token'), tokens),
+    renew: async () => (requests.push('renew'), tokens),
+    invalidate: () => requests.push('invalidate'),
   }
   const server = core.Server.fromMetadata(base, { issuer: base, token_endpoint: `${base}/t` }, { transport: 'loopback_http' })
-  const api = server.api({ app: own, origins: [base] })
-  assert.deepEqual([(await led('/302/to', undefined, api)).outcome, asked], [200, ['token', 'token']])
+  const api = server.api({ app: customSource, origins: [base] })
+  assert.deepEqual([(await led('/302/to', undefined, api)).outcome, requests], [200, ['token', 'token']])
 })
 
 test('a fetch that was taken off its source says where it belongs', async () => {

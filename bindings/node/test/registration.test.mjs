@@ -19,7 +19,7 @@ function client(registered) {
 }
 
 /** What comes of an answer about a user. */
-function told([media, body], registered) {
+function fetchUserinfo([media, body], registered) {
   const tokens = Tokens.bearer('t0ken')
   const exchange = client(registered).exchange.userinfo({ tokens, subject: 'ann' })
   exchange.begin()
@@ -31,11 +31,11 @@ const encryption = {
 }
 
 test('an encrypted answer is decrypted', () => {
-  assert.equal(told(jwt, encryption).claims.name, 'Ann')
-  assert.equal(told(json).subject, 'ann')
+  assert.equal(fetchUserinfo(jwt, encryption).claims.name, 'Ann')
+  assert.equal(fetchUserinfo(json).subject, 'ann')
 })
 
-for (const [answer, registered, code] of [
+for (const [response, registered, code] of [
   [json, encryption, 'jwe.not_encrypted'],
   [json, { userinfoSignedResponseAlg: 'ES256' }, 'userinfo.not_signed'],
   [jwt, { userinfoSignedResponseAlg: 'ES256' }, 'jwe.unexpected'],
@@ -43,7 +43,7 @@ for (const [answer, registered, code] of [
   [jwt, { ...encryption, userinfoEncryptedResponseEnc: 'A256GCM' }, 'jwe.alg_not_allowed'],
 ]) {
   test(`what comes otherwise than registered is refused: ${code}`, () => {
-    assert.throws(() => told(answer, registered), { code })
+    assert.throws(() => fetchUserinfo(response, registered), { code })
   })
 }
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { callbackOf, core, rejection, twins } from './helper.mjs'
+import { followToCallback, core, rejection, twins } from './helper.mjs'
 
 const { Client, Tokens, provider, providerFile, providers } = core
 const { generic: twin } = await twins()
@@ -40,7 +40,7 @@ const redirectUri = 'https://app.example/callback'
 
 async function login() {
   const { url, flow } = client.authorize({ redirectUri, scope: 'read' })
-  return client.redeem(flow, await callbackOf(url, redirectUri))
+  return client.redeem(flow, await followToCallback(url, redirectUri))
 }
 
 /** Waits until it is so; a test that never sees it ends at the runner's limit. */
@@ -59,7 +59,7 @@ test('a short-lived token is exchanged at once, and used meanwhile', async () =>
   assert.equal((await twin.counters()).renewals - before, 1)
 })
 
-test('what has ended renews nothing, and a person is told to come back', async () => {
+test('an expired grant is not renewed, and the user must sign in again', async () => {
   const stored = JSON.parse((await login()).serialize())
   stored.received_at -= 10_000
   stored.refresh_token_use_by -= 10_000

@@ -33,8 +33,8 @@ const url = `${generic.base}/api/echo`
 
 for (const [name, fetch] of Object.entries(ways)) {
   const bound = async () => {
-    const us = new Client(server, { clientId, clientSecret, dpopKey: await DpopKey.generate(), fetch })
-    return us.clientCredentials({ scope: 'read write', origins: [generic.base] })
+    const client = new Client(server, { clientId, clientSecret, dpopKey: await DpopKey.generate(), fetch })
+    return client.clientCredentials({ scope: 'read write', origins: [generic.base] })
   }
 
   for (const [kind, body] of Object.entries({
@@ -48,7 +48,7 @@ for (const [name, fetch] of Object.entries(ways)) {
       assert.equal(reply.status, 200)
       const sent = (await generic.log()).slice(before)
       assert.deepEqual(sent.map(({ method, status }) => [method, status]), [['POST', 401], ['POST', 200]])
-      const of = ({ headers }, name) => headers.find(([known]) => known === name)?.[1]
+      const of = ({ headers }, name) => headers.find(([key]) => key === name)?.[1]
       const bodies = sent.map((entry) => [entry.body_bytes, of(entry, 'content-type'), JSON.stringify(entry.form)])
       assert.deepEqual(bodies[1], bodies[0])
       if (kind !== 'form') assert.equal(sent[1].body_bytes, 3)
@@ -75,10 +75,10 @@ for (const [name, fetch] of Object.entries(ways)) {
     const found = await discover(issuer, { transport: 'loopback_http' })
     const redirectUri = 'http://127.0.0.1/callback'
     const clientAuth = privateKeyJwt(clients.security.private_key, { alg: 'ES256' })
-    const us = new Client(found, { clientId: 'security', clientAuth, dpopKey: await DpopKey.generate(), fetch })
-    const { url, flow } = await us.beginAuthorization({ redirectUri, scope: 'openid', push: 'always' })
+    const client = new Client(found, { clientId: 'security', clientAuth, dpopKey: await DpopKey.generate(), fetch })
+    const { url, flow } = await client.beginAuthorization({ redirectUri, scope: 'openid', push: 'always' })
     const home = await new Browser(({ href }) => href.startsWith(redirectUri)).open(url)
-    const source = us.source(await us.redeem(flow, home.url), { origins: [issuer] })
+    const source = client.source(await client.redeem(flow, home.url), { origins: [issuer] })
     const count = async () => (await (await globalThis.fetch(`${issuer}/_counters`)).json()).use_dpop_nonce_at_api
     // UserInfo may be asked by POST (OpenID Connect Core section 5.3.1).
     const post = async () => {

@@ -16,7 +16,7 @@ const any = { network: new Network({ addresses: 'any' }) }
 const client = (options) => new Client(server, { clientId: 'id', clientAuth: 'none', ...options })
 const code = async (call) => (await rejection(call)).code
 
-/** Those of the API's answer to whoever has no token. */
+/** The challenges of the API's response to requests without a token. */
 async function challenges() {
   const reply = await fetch(resource)
   assert.equal(reply.status, 401)
@@ -25,7 +25,7 @@ async function challenges() {
 
 let before = 0
 const all = async () => (await twin.log()).map(({ path }) => path).filter((path) => path.startsWith(place))
-const asked = async () => (await all()).slice(before)
+const newRequests = async () => (await all()).slice(before)
 
 beforeEach(async () => {
   before = (await all()).length
@@ -46,31 +46,31 @@ for (const [name, options] of [['native', {}], ['fetch', { fetch }]]) {
 test('a parent has to be allowed', async () => {
   const below = `${base}/api`
   assert.equal(await code(client().resourceMetadata({ resource: below })), 'denied.http_status')
-  assert.deepEqual(await asked(), [`${place}/api`])
+  assert.deepEqual(await newRequests(), [`${place}/api`])
   const parent = await client().resourceMetadata({ resource: below, matching: 'parent' })
   assert.equal(parent.resource, base)
   await assert.rejects(client().resourceMetadata({ resource: below, matching: 'any' }), TypeError)
 })
 
 test('a challenge says where', async () => {
-  const given = { resource, challenges: await challenges() }
-  assert.equal((await client(any).resourceMetadata(given)).resource, resource)
-  assert.deepEqual(await asked(), [`${place}/api/echo`])
+  const discoveryOptions = { resource, challenges: await challenges() }
+  assert.equal((await client(any).resourceMetadata(discoveryOptions)).resource, resource)
+  assert.deepEqual(await newRequests(), [`${place}/api/echo`])
   // It is the API's own origin, which the caller named.
-  assert.equal((await client().resourceMetadata(given)).resource, resource)
-  assert.deepEqual(await asked(), [`${place}/api/echo`, `${place}/api/echo`])
+  assert.equal((await client().resourceMetadata(discoveryOptions)).resource, resource)
+  assert.deepEqual(await newRequests(), [`${place}/api/echo`, `${place}/api/echo`])
   const strict = client({ network: new Network({ addresses: 'public_only' }) })
   assert.equal(await code(strict.resourceMetadata({ resource })), 'lost.not_public')
-  assert.deepEqual(await asked(), [`${place}/api/echo`, `${place}/api/echo`])
+  assert.deepEqual(await newRequests(), [`${place}/api/echo`, `${place}/api/echo`])
   assert.throws(() => new Network({ addresses: 'none' }), /addresses/)
 })
 
 for (const url of ['http://169.254.169.254/latest/meta-data', 'https://evil.example/']) {
-  test(`a challenge that leads elsewhere is refused before anything is sent: ${url}`, async () => {
+  test(`a challenge that points to another origin is rejected before anything is sent: ${url}`, async () => {
     await twin.fault('other_resource_metadata', { url })
-    const given = { resource, challenges: await challenges() }
-    assert.equal(await code(client().resourceMetadata(given)), 'resource_metadata.url')
-    assert.deepEqual(await asked(), [])
+    const discoveryOptions = { resource, challenges: await challenges() }
+    assert.equal(await code(client().resourceMetadata(discoveryOptions)), 'resource_metadata.url')
+    assert.deepEqual(await newRequests(), [])
   })
 }
 
@@ -81,10 +81,10 @@ for (const [fault, refused] of Object.entries({
   duplicate_member: 'reply.duplicate_member',
   html: 'reply.content_type',
 })) {
-  test(`what is wrong is refused: ${fault}`, async () => {
+  test(`invalid metadata is rejected: ${fault}`, async () => {
     await twin.fault(fault)
     assert.equal(await code(client().resourceMetadata({ resource })), refused)
-    assert.equal((await asked()).length, 1)
+    assert.equal((await newRequests()).length, 1)
   })
 }
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
-import { callbackOf, core, listen, rejection, serverAt, twins } from './helper.mjs'
+import { followToCallback, core, listen, rejection, serverAt, twins } from './helper.mjs'
 
 const { Client, DeniedError, LostError, MisuseError, Server, Tokens, discover, discovery, run } = core
 const { generic: twin } = await twins()
@@ -22,10 +22,10 @@ test('fetch is the default', async () => {
   assert.ok((await run(client.exchange.clientCredentials())).accessToken)
 })
 
-test('a whole person\'s grant: redeem, refresh, introspect, revoke', async () => {
+test('the whole lifecycle of a user\'s grant: redeem, refresh, introspect, revoke', async () => {
   const [redirectUri] = redirectUris
   const { url, flow } = client.authorize({ redirectUri, scope: 'read offline_access' })
-  const first = await run(client.exchange.redeem(flow, await callbackOf(url, redirectUri)))
+  const first = await run(client.exchange.redeem(flow, await followToCallback(url, redirectUri)))
   const second = await run(client.exchange.refresh({ tokens: first, scope: 'read' }))
   assert.deepEqual(second.scope, ['read'])
   const state = await run(client.exchange.introspect({ token: second.accessToken, tokenTypeHint: 'access_token' }))
@@ -74,12 +74,12 @@ test('a moment of one\'s own makes a conversation repeatable', () => {
   assert.equal(steps, 4)
 })
 
-test('what is no moment takes no step', () => {
+test('an invalid moment prevents the step', () => {
   const seed = new Uint8Array(32)
-  for (const given of [undefined, null, {}, { now: 1 }, { now: -1, seed }, { now: NaN, seed }, { now: 1, seed: new Uint8Array(31) }]) {
-    const exchange = client.exchange.clientCredentials({}, { moment: () => given })
+  for (const value of [undefined, null, {}, { now: 1 }, { now: -1, seed }, { now: NaN, seed }, { now: 1, seed: new Uint8Array(31) }]) {
+    const exchange = client.exchange.clientCredentials({}, { moment: () => value })
     assert.throws(() => exchange.begin(), TypeError)
-    assert.throws(() => client.authorize({ redirectUri: redirectUris[0], moment: () => given }), TypeError)
+    assert.throws(() => client.authorize({ redirectUri: redirectUris[0], moment: () => value }), TypeError)
   }
   assert.throws(() => client.exchange.clientCredentials({}, { moment: { now: 1, seed } }), TypeError)
   let tries = 0
@@ -103,7 +103,7 @@ test('an answer to another question is misuse', () => {
   assert.throws(() => odd.reply({ status: 99, headers: [], body: new Uint8Array() }), MisuseError)
 })
 
-test('lost is told with its cause', () => {
+test('a lost response is reported with its cause', () => {
   const exchange = client.exchange.clientCredentials()
   exchange.begin()
   const cause = new Error('socket hang up')
@@ -113,7 +113,7 @@ test('lost is told with its cause', () => {
   assert.throws(() => large.lost('large', 'too_large'), { code: 'reply.too_large' })
 })
 
-test('why no answer arrived is told from what a fetch throws', async () => {
+test('the reason for a missing response is derived from the error of fetch', async () => {
   const code = (code, cause) => Object.assign(new Error(`https://as.example/token?code=${code}`, { cause }), { code })
   const failed = (cause) => new TypeError('fetch failed', { cause })
   const round = new Error('round')
@@ -152,18 +152,18 @@ test('a step does not show what it carries', () => {
 
 test('every request says that no redirect is to be followed, and ends with the signal', async () => {
   const seen = []
-  const own = (url, init) => {
+  const forbiddenFetch = (url, init) => {
     seen.push(init)
     return fetch(url, init)
   }
-  await run(client.exchange.clientCredentials(), { fetch: own })
+  await run(client.exchange.clientCredentials(), { fetch: forbiddenFetch })
   assert.deepEqual(seen.map((init) => init.redirect), ['manual'])
   assert.ok(seen[0].signal instanceof AbortSignal)
   const silent = await listen(() => {})
-  const us = new Client(serverAt(silent), { clientId, clientSecret })
+  const ownClient = new Client(serverAt(silent), { clientId, clientSecret })
   const signal = AbortSignal.timeout(40)
-  assert.equal((await rejection(run(us.exchange.clientCredentials(), { signal }))).name, 'TimeoutError')
-  const late = await rejection(run(us.exchange.clientCredentials(), { timeoutMs: 40 }))
+  assert.equal((await rejection(run(ownClient.exchange.clientCredentials(), { signal }))).name, 'TimeoutError')
+  const late = await rejection(run(ownClient.exchange.clientCredentials(), { timeoutMs: 40 }))
   assert.ok(late instanceof LostError)
 })
 
@@ -173,12 +173,12 @@ test('a client with a fetch of its own sends everything over it', async () => {
     requests += 1
     return fetch(...request)
   }
-  const us = new Client(server, { clientId, clientSecret, fetch: counted })
-  const source = us.clientCredentials({ scope: 'read', origins: [twin.base] })
+  const client = new Client(server, { clientId, clientSecret, fetch: counted })
+  const source = client.clientCredentials({ scope: 'read', origins: [twin.base] })
   const tokens = await source.token()
   assert.equal((await source.fetch(`${twin.base}/api/echo`)).status, 200)
-  assert.equal((await us.introspect({ token: tokens.accessToken })).active, true)
-  await us.revoke({ token: tokens.accessToken })
+  assert.equal((await client.introspect({ token: tokens.accessToken })).active, true)
+  await client.revoke({ token: tokens.accessToken })
   assert.equal(requests, 4)
   await discover(issuer, { transport: 'loopback_http', fetch: counted })
   assert.ok(requests > 4)

@@ -9,7 +9,7 @@ import path from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
-import { callbackOf, core, rejection, serverAt, twins } from './helper.mjs'
+import { followToCallback, core, rejection, serverAt, twins } from './helper.mjs'
 import { age } from './memory.mjs'
 
 const { Client, FileStore, MisuseError, SealedStore, UntrustedError } = core
@@ -35,19 +35,19 @@ test('two processes share a file that shows no token', async () => {
   const store = new SealedStore(new FileStore(place.path), place.key)
   const { url, flow } = client.authorize({ redirectUri: redirectUris[0], scope: 'read offline_access' })
   const source = client.source(undefined, { store, subject: 'ann' })
-  await source.logIn(await client.redeem(flow, await callbackOf(url, redirectUris[0])))
+  await source.logIn(await client.redeem(flow, await followToCallback(url, redirectUris[0])))
   await age(store, source.key)
 
   const config = JSON.stringify({ metadata, clientId, clientSecret, place, leaseMs: 2000 })
   const program = fileURLToPath(new URL('worker.mjs', import.meta.url))
   const before = await twin.counters()
-  const got = await Promise.all(Array.from({ length: 2 }, async () => {
+  const results = await Promise.all(Array.from({ length: 2 }, async () => {
     const worker = fork(program, [config])
     await once(worker, 'message')
-    const said = once(worker, 'message')
+    const message = once(worker, 'message')
     const end = once(worker, 'exit')
     worker.send('go')
-    const [{ tokens }] = await said
+    const [{ tokens }] = await message
     assert.equal((await end)[0], 0)
     return tokens
   }))
@@ -55,7 +55,7 @@ test('two processes share a file that shows no token', async () => {
   assert.equal(counters.token_requests - before.token_requests, 1)
   assert.equal(counters.reuse_events, before.reuse_events)
   const fresh = await client.source(undefined, { store, subject: 'ann' }).token()
-  assert.deepEqual(got, [[fresh.accessToken], [fresh.accessToken]])
+  assert.deepEqual(results, [[fresh.accessToken], [fresh.accessToken]])
   const secrets = [fresh.accessToken, fresh.refreshToken, place.key]
   assert.ok(secrets.every((secret) => !written(place.path).includes(secret)))
   // An open store beside it has the token in its file, so the look above could find it.
@@ -72,8 +72,8 @@ test('a wrong key opens nothing', async () => {
   const source = client.clientCredentials({ store: wrong })
   assert.ok(await new SealedStore(files, NEW).save(source.key, 'text', 0) > 0)
   const stored = written(folder)
-  for (const ask of [() => source.token(), () => wrong.load(source.key)]) {
-    const error = await rejection(ask())
+  for (const call of [() => source.token(), () => wrong.load(source.key)]) {
+    const error = await rejection(call())
     assert.ok(error instanceof UntrustedError)
     assert.deepEqual([error.code, error.endpoint], ['stored.sealed', 'store'])
     assert.ok(![OLD, NEW].some((key) => inspect(error).includes(text(key))))
@@ -95,7 +95,7 @@ test('a record of an old key is sealed anew', async () => {
   assert.equal((await rejection(new SealedStore(files, OLD).load('k'))).code, 'stored.sealed')
 })
 
-test('what is no key is told and not shown', () => {
+test('an invalid key is reported without showing it', () => {
   const files = new FileStore(newPlace())
   const long = Buffer.alloc(33, 2)
   for (const key of [NEW.subarray(1), long, Buffer.alloc(0), text(NEW).slice(1), `${text(NEW)}=`, 'k3y!'.repeat(11), '']) {
@@ -149,7 +149,7 @@ test('a login takes the place of what no key opens', async () => {
   const { clientId, clientSecret, redirectUris } = await twin.client()
   const client = new Client(serverAt(twin.base), { clientId, clientSecret })
   const { url, flow } = client.authorize({ redirectUri: redirectUris[0], scope: 'read offline_access' })
-  const tokens = await client.redeem(flow, await callbackOf(url, redirectUris[0]))
+  const tokens = await client.redeem(flow, await followToCallback(url, redirectUris[0]))
   const files = new FileStore(newPlace())
   await client.source(undefined, { store: new SealedStore(files, OLD), subject: 'ann' }).logIn(tokens)
   const source = client.source(undefined, { store: new SealedStore(files, NEW), subject: 'ann' })
@@ -163,7 +163,7 @@ test('a login takes the place of a record that was cut', async () => {
   const { clientId, clientSecret, redirectUris } = await twin.client()
   const client = new Client(serverAt(twin.base), { clientId, clientSecret })
   const { url, flow } = client.authorize({ redirectUri: redirectUris[0], scope: 'read offline_access' })
-  const tokens = await client.redeem(flow, await callbackOf(url, redirectUris[0]))
+  const tokens = await client.redeem(flow, await followToCallback(url, redirectUris[0]))
   const place = newPlace()
   const of = (tokens) => client.source(tokens, { store: new FileStore(place), subject: 'ann' })
   await of().logIn(tokens)

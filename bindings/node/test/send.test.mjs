@@ -8,7 +8,7 @@ const { Client, DeniedError, LostError, MalformedError, Network, Server, discove
 const BASE = 'http://127.0.0.1:1'
 const JSON_TYPE = [['content-type', 'application/json']]
 const grant = (name, more) => JSON.stringify({ access_token: name, token_type: 'Bearer', expires_in: 3600, ...more })
-const clientOf = (send, more) => new Client(serverAt(BASE), { clientId: 'id', clientSecret: 's', send, ...more })
+const createClient = (send, more) => new Client(serverAt(BASE), { clientId: 'id', clientSecret: 's', send, ...more })
 
 /** Gives these replies in turn, and keeps what was asked. */
 function replying(...replies) {
@@ -24,7 +24,7 @@ test('a request comes in plain parts, and its reply as a string or bytes', async
   const text = grant('t', { name: 'Zoë' })
   for (const body of [text, Buffer.from(text), new TextEncoder().encode(text)]) {
     const { seen, send } = replying({ body })
-    const tokens = await clientOf(send).clientCredentials({ scope: 'read' }).token()
+    const tokens = await createClient(send).clientCredentials({ scope: 'read' }).token()
     assert.deepEqual([tokens.accessToken, tokens.extra], ['t', { name: 'Zoë' }])
     const [{ method, url, headers, body: form, signal, ...others }] = seen
     assert.deepEqual([method, url, others], ['POST', `${BASE}/token`, {}])
@@ -38,8 +38,8 @@ test('a request comes in plain parts, and its reply as a string or bytes', async
 
 test('all callers share one request, a refused token is replaced, and hooks hear of each', async () => {
   const { seen, send } = replying({ body: grant('one') }, { body: grant('two', { scope: 'a b', x: 1 }) })
-  const heard = []
-  const source = clientOf(send).clientCredentials({ onTokens: ({ accessToken }) => heard.push(accessToken) })
+  const events = []
+  const source = createClient(send).clientCredentials({ onTokens: ({ accessToken }) => events.push(accessToken) })
   const all = await Promise.all(Array.from({ length: 1000 }, () => source.token()))
   assert.ok(all.every((tokens) => tokens === all[0] && tokens.accessToken === 'one'))
   assert.equal(await source.token(), all[0])
@@ -49,13 +49,13 @@ test('all callers share one request, a refused token is replaced, and hooks hear
   assert.equal(await source.renew(all[0]), second)
   source.invalidate(all[0])
   assert.equal(await source.token(), second)
-  assert.deepEqual([seen.length, heard], [2, ['one', 'two']])
+  assert.deepEqual([seen.length, events], [2, ['one', 'two']])
 })
 
-test('a refusal is told as it came, and a pause is kept', async () => {
+test('an error response is reported unchanged, and its retry delay is respected', async () => {
   const busy = { status: 503, headers: new Headers({ 'Retry-After': '70' }), body: '' }
   const { seen, send } = replying({ status: 400, body: '{"error":"invalid_scope"}' }, busy)
-  const source = clientOf(send).clientCredentials()
+  const source = createClient(send).clientCredentials()
   const refused = await rejection(source.token())
   assert.ok(refused instanceof DeniedError)
   assert.deepEqual([refused.code, refused.status, refused.endpoint], ['denied.invalid_scope', 400, 'token'])
@@ -67,35 +67,35 @@ test('a refusal is told as it came, and a pause is kept', async () => {
   assert.equal(seen.length, 2)
 })
 
-test('what is lost is told apart', async () => {
+test('losses are distinguished', async () => {
   const failed = (code) => Object.assign(new Error('no'), { code })
   const losses = [[failed('ECONNREFUSED'), 'lost.connect'], [failed('ECONNRESET'), 'lost.closed'], ['so', 'lost']]
   for (const [thrown, code] of losses) {
-    const error = await rejection(clientOf(() => Promise.reject(thrown)).clientCredentials().token())
+    const error = await rejection(createClient(() => Promise.reject(thrown)).clientCredentials().token())
     assert.ok(error instanceof LostError)
     assert.equal(error.code, code)
   }
-  const sync = clientOf(() => { throw failed('ENOTFOUND') })
+  const sync = createClient(() => { throw failed('ENOTFOUND') })
   assert.equal((await rejection(sync.clientCredentials().token())).code, 'lost.dns')
 })
 
 test('a reply of more than a mebibyte is too large', async () => {
   const whole = grant('t').padEnd(1 << 20)
-  assert.ok((await clientOf(replying({ body: whole }).send).clientCredentials().token()).accessToken)
-  const error = await rejection(clientOf(replying({ body: `${whole} ` }).send).clientCredentials().token())
+  assert.ok((await createClient(replying({ body: whole }).send).clientCredentials().token()).accessToken)
+  const error = await rejection(createClient(replying({ body: `${whole} ` }).send).clientCredentials().token())
   assert.ok(error instanceof MalformedError)
   assert.equal(error.code, 'reply.too_large')
 })
 
-test('a request ends with its time, and with nobody else', async () => {
+test('a request is limited by its own timeout only', async () => {
   let requests = 0
   const silent = ({ signal }) => new Promise((_, fail) => {
     requests += 1
     signal.addEventListener('abort', () => fail(signal.reason))
   })
-  const late = await rejection(clientOf(silent, { timeoutMs: 20 }).clientCredentials().token())
+  const late = await rejection(createClient(silent, { timeoutMs: 20 }).clientCredentials().token())
   assert.deepEqual([late.code, late.endpoint], ['lost.timeout', 'token'])
-  const source = clientOf(silent, { timeoutMs: 200 }).clientCredentials()
+  const source = createClient(silent, { timeoutMs: 200 }).clientCredentials()
   const leave = new AbortController()
   const leader = source.token({ signal: leave.signal })
   const follower = source.token()
@@ -105,33 +105,33 @@ test('a request ends with its time, and with nobody else', async () => {
   assert.equal(requests, 2)
   assert.equal((await rejection(follower)).code, 'lost.timeout')
   // A call of its own is cut with its signal.
-  const call = clientOf(silent).password({ username: 'u', password: 'p' }, { signal: AbortSignal.timeout(20) })
+  const call = createClient(silent).password({ username: 'u', password: 'p' }, { signal: AbortSignal.timeout(20) })
   assert.equal((await rejection(call)).name, 'TimeoutError')
 })
 
 test('a renewal under way is finished at the end', async () => {
-  let answer
-  const send = () => new Promise((done) => { answer = () => done({ status: 200, headers: JSON_TYPE, body: grant('last') }) })
-  const source = clientOf(send).clientCredentials()
+  let respond
+  const send = () => new Promise((done) => { respond = () => done({ status: 200, headers: JSON_TYPE, body: grant('last') }) })
+  const source = createClient(send).clientCredentials()
   const waiting = source.token()
   const closed = source.close()
   await pause(5)
-  answer()
+  respond()
   await closed
   assert.equal((await waiting).accessToken, 'last')
   source.invalidate(await source.token())
   assert.equal((await rejection(source.token())).code, 'token_source.closed')
 })
 
-test('every door takes it', async () => {
+test('every entry point accepts `send`', async () => {
   const metadata = JSON.stringify({ issuer: BASE, token_endpoint: `${BASE}/token` })
   const found = await discover(BASE, { transport: 'loopback_http', send: replying({ body: metadata }).send })
   assert.ok(found instanceof Server)
   const { send } = replying({ body: grant('t') })
-  assert.equal((await run(clientOf().exchange.clientCredentials(), { send })).accessToken, 't')
-  const keeper = clientOf().keeper(undefined, { grantType: 'client_credentials', shared: false })
+  assert.equal((await run(createClient().exchange.clientCredentials(), { send })).accessToken, 't')
+  const keeper = createClient().keeper(undefined, { grantType: 'client_credentials', shared: false })
   assert.equal((await keep(keeper, { send })).accessToken, 't')
   const network = new Network()
-  for (const more of [{ fetch }, { network }]) assert.throws(() => clientOf(send, more), TypeError)
-  assert.throws(() => clientOf('send'), TypeError)
+  for (const more of [{ fetch }, { network }]) assert.throws(() => createClient(send, more), TypeError)
+  assert.throws(() => createClient('send'), TypeError)
 })

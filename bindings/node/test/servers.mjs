@@ -41,10 +41,10 @@ async function running(program, options, isReady, { install, ...more }) {
     await failed.catch(() => {})
     clearTimeout(late)
   })
-  const answers = async () => {
+  const isReachable = async () => {
     while (!(await isReady())) await pause(10)
   }
-  await Promise.race([answers(), failed])
+  await Promise.race([isReachable(), failed])
 }
 
 /** A Redis; gives its URL, without a database. */

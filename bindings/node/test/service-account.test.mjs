@@ -17,12 +17,12 @@ const file = {
   client_email: 'robot@project.iam.gserviceaccount.com',
   token_uri: 'https://oauth2.googleapis.com/token',
 }
-const clientOf = (changes, options) =>
+const createClient = (changes, options) =>
   new Client(provider('google'), { clientId: file.client_email, clientAuth: serviceAccount(JSON.stringify({ ...file, ...changes }), options) })
 
-test('a service account asks with an assertion of its own, for itself or for a person', () => {
+test('a service account requests tokens with its own assertion, for itself or for a user', () => {
   for (const subject of [undefined, 'ann@example.com']) {
-    const step = clientOf({}, { subject }).exchange.clientCredentials({ scope: 'a b' }).begin()
+    const step = createClient({}, { subject }).exchange.clientCredentials({ scope: 'a b' }).begin()
     assert.equal(step.url, file.token_uri)
     const form = new URLSearchParams(Buffer.from(step.body).toString())
     assert.deepEqual([...form.keys()], ['grant_type', 'assertion'])
@@ -40,10 +40,10 @@ test('a service account asks with an assertion of its own, for itself or for a p
 
 test('the file of a service account is read before anything is sent, and its key shows nowhere', () => {
   for (const [name, value] of [['type', 'authorized_user'], ['private_key', ''], ['token_uri', 'https://evil.example/token']]) {
-    assert.throws(() => clientOf({ [name]: value }), (error) => error.code === 'provider.data' && error.message.includes(name))
+    assert.throws(() => createClient({ [name]: value }), (error) => error.code === 'provider.data' && error.message.includes(name))
   }
-  assert.throws(() => clientOf({ private_key: '-----BEGIN PRIVATE KEY-----' }), (error) => error.code.startsWith('key.'))
-  assert.ok(!inspect([serviceAccount(JSON.stringify(file)), clientOf({})], { depth: 9 }).includes('PRIVATE KEY'))
+  assert.throws(() => createClient({ private_key: '-----BEGIN PRIVATE KEY-----' }), (error) => error.code.startsWith('key.'))
+  assert.ok(!inspect([serviceAccount(JSON.stringify(file)), createClient({})], { depth: 9 }).includes('PRIVATE KEY'))
   assert.throws(() => serviceAccount(7), TypeError)
 })
 
@@ -62,7 +62,7 @@ test('a client file of an account gets tokens, from a twin that stands where Goo
     },
   }
   const clients = [await Client.fromJson(JSON.stringify(file), options), await Client.fromFile(place, options)]
-  // Whose key nobody knows gets nothing.
+  // An unknown key gets no token.
   assert.equal((await rejection(clients[0].clientCredentials({ scope: 'read' }).token())).code, 'denied.invalid_grant')
   await generic.registerAssertionKey(file.client_email, createPublicKey(privateKey).export({ format: 'jwk' }))
   for (const client of clients) {
@@ -76,12 +76,12 @@ test('a client file of an account gets tokens, from a twin that stands where Goo
   assert.deepEqual(new Set(sent), new Set([file.token_uri]))
 })
 
-test('a client file that is not right names what is wrong', async () => {
+test('errors of an invalid client file name what is wrong', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'account-'))
   after(() => rm(folder, { recursive: true }))
   const place = path.join(folder, 'account.json')
-  const refused = async (given) => {
-    const text = typeof given === 'string' ? given : JSON.stringify(given)
+  const refused = async (keyFile) => {
+    const text = typeof keyFile === 'string' ? keyFile : JSON.stringify(keyFile)
     await writeFile(place, text)
     const errors = []
     for (const read of [() => Client.fromJson(text), () => Client.fromFile(place)]) {

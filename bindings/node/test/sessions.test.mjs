@@ -24,7 +24,7 @@ async function aLogin() {
   return client.redeem(flow, reply.headers.get('location'))
 }
 
-/** As if nobody had asked for two days. */
+/** As if no token had been requested for two days. */
 async function age(store, key) {
   const { version, record } = await store.load(key)
   const stored = JSON.parse(record)
@@ -39,7 +39,7 @@ const counted = async (what, act) => {
   return (await twin.counters())[what] - before
 }
 
-test('each person has a grant, and all who ask for it share one renewal', async () => {
+test('each user has one grant, and all callers share one renewal', async () => {
   const store = new SqliteStore(path.join(folder, 'grants.db'))
   const sessions = new Grants(client, store)
   const logins = { ann: await aLogin(), ben: await aLogin() }
@@ -48,8 +48,8 @@ test('each person has a grant, and all who ask for it share one renewal', async 
     assert.equal((await sessions.get(name).token()).accessToken, tokens.accessToken)
     assert.equal(sessions.get(name), sessions.get(name))
   }
-  const own = await sessions.get(undefined, { scope: 'read' }).token()
-  assert.ok(!Object.values(logins).some(({ accessToken }) => accessToken === own.accessToken))
+  const clientTokens = await sessions.get(undefined, { scope: 'read' }).token()
+  assert.ok(!Object.values(logins).some(({ accessToken }) => accessToken === clientTokens.accessToken))
   const elsewhere = new Grants(client, new SqliteStore(path.join(folder, 'grants.db')))
   const refreshes = await counted('refreshes', async () => {
     const renewed = await Promise.all(Array.from({ length: 50 }, () => elsewhere.get('ann').renew(logins.ann)))
@@ -73,7 +73,7 @@ test('a logout revokes and removes', async () => {
   assert.equal((await sessions.get('ann').token()).accessToken, again.accessToken)
 })
 
-test('a logout waits for whoever renews', async () => {
+test('a logout waits for a renewal under way', async () => {
   const store = new MemoryStore()
   const sessions = new Grants(client, store)
   await sessions.logIn('ann', await aLogin())
@@ -94,15 +94,15 @@ test('renewals begin at the pace that was asked for', async (t) => {
   const logins = [await aLogin(), await aLogin(), await aLogin()]
   for (const [number, tokens] of logins.entries()) await sessions.logIn(`person-${number}`, tokens)
   // Nobody waits here: what counts is how long they mean to.
-  const asked = []
+  const requests = []
   const { setTimeout } = globalThis
   t.mock.method(globalThis, 'setTimeout', (wake, ms, ...more) => {
-    if (ms > 500 && ms <= 2000) asked.push(ms)
+    if (ms > 500 && ms <= 2000) requests.push(ms)
     return setTimeout(wake, ms <= 2000 ? 0 : ms, ...more)
   })
   await Promise.all(logins.map((tokens, number) => sessions.get(`person-${number}`).renew(tokens)))
-  const [one, two] = asked.sort((a, b) => a - b)
-  assert.ok(one > 900 && two > 1900, `${asked}`)
+  const [one, two] = requests.sort((a, b) => a - b)
+  assert.ok(one > 900 && two > 1900, `${requests}`)
 })
 
 test('no more renewals are under way at once than may be', async () => {
@@ -111,13 +111,13 @@ test('no more renewals are under way at once than may be', async () => {
     held = new Map()
     most = 0
     async lease(key, holder, ms) {
-      const left = await super.lease(key, holder, ms)
-      if (!(left > 0)) {
+      const heldFor = await super.lease(key, holder, ms)
+      if (!(heldFor > 0)) {
         if (ms > 0) this.held.set(key, holder)
         else this.held.delete(key)
         this.most = Math.max(this.most, this.held.size)
       }
-      return left
+      return heldFor
     }
   }
   for (const [atOnce, most] of [[2, 2], [0, 6]]) {
@@ -132,7 +132,7 @@ test('no more renewals are under way at once than may be', async () => {
   }
 })
 
-test('who waits for another worker keeps nobody from renewing', async () => {
+test('waiting for another worker does not block other renewals', async () => {
   const store = new MemoryStore()
   const sessions = new Grants(client, store, { atOnce: 1 })
   const logins = [await aLogin(), await aLogin()]
@@ -145,7 +145,7 @@ test('who waits for another worker keeps nobody from renewing', async () => {
   await waiting
 })
 
-test('a logout that cannot revoke says so, and removes the record', async () => {
+test('a logout that cannot revoke reports it, and removes the record', async () => {
   const sessions = new Grants(client, new MemoryStore())
   await sessions.logIn('ann', await aLogin())
   await twin.fault('status', { status: 500 })
@@ -165,27 +165,27 @@ test('a list says what may be shown', async () => {
   assert.ok(!inspect(grant).includes(tokens.accessToken))
 })
 
-test('what nobody uses is renewed', async () => {
+test('unused grants are renewed', async () => {
   const store = new MemoryStore()
   const before = new Grants(client, store)
   for (const name of ['ann', 'ben', 'cem']) await before.logIn(name, await aLogin())
   for (const name of ['ann', 'ben']) await age(store, before.get(name).key)
-  const told = []
-  const sessions = new Grants(client, store, { onRenewed: (subject, tokens) => { told.push([subject, typeof tokens.accessToken]) } })
+  const received = []
+  const sessions = new Grants(client, store, { onRenewed: (subject, tokens) => { received.push([subject, typeof tokens.accessToken]) } })
   const refreshes = await counted('refreshes', async () => {
     assert.deepEqual(await sessions.renewIdle(DAY), { renewed: 2, failed: [] })
   })
   assert.equal(refreshes, 2)
-  assert.deepEqual(told.sort(), [['ann', 'string'], ['ben', 'string']])
+  assert.deepEqual(received.sort(), [['ann', 'string'], ['ben', 'string']])
   assert.equal(sessions.counters.renewed, 2)
   assert.deepEqual(await sessions.renewIdle(DAY), { renewed: 0, failed: [] })
 })
 
-test('the end of a grant is told once, and to whoever subscribes', async () => {
-  const heard = []
-  const hear = ({ grant, what, error }) => heard.push([grant, what, error?.code])
-  diagnostics.subscribe('oauth-core:grant', hear)
-  after(() => diagnostics.unsubscribe('oauth-core:grant', hear))
+test('the end of a grant is reported once, also to subscribers', async () => {
+  const events = []
+  const recordEvent = ({ grant, what, error }) => events.push([grant, what, error?.code])
+  diagnostics.subscribe('oauth-core:grant', recordEvent)
+  after(() => diagnostics.unsubscribe('oauth-core:grant', recordEvent))
   const ended = []
   const sessions = new Grants(client, new MemoryStore(), { onEnded: (subject, error) => ended.push([subject, error.code]) })
   const tokens = await aLogin()
@@ -198,7 +198,7 @@ test('the end of a grant is told once, and to whoever subscribes', async () => {
   await assert.rejects(sessions.get('nobody').token(), { advice: 'reauthorize' })
   assert.deepEqual(ended, [['ann', 'denied.invalid_grant']])
   assert.equal(sessions.counters.ended, 1)
-  assert.deepEqual(heard.filter(([, what]) => what === 'ended'), [[sessions.get('ann').key, 'ended', 'denied.invalid_grant']])
+  assert.deepEqual(events.filter(([, what]) => what === 'ended'), [[sessions.get('ann').key, 'ended', 'denied.invalid_grant']])
   const { grants: [grant] } = await sessions.list()
   assert.equal(grant.ended, 'denied.invalid_grant')
 })
@@ -211,7 +211,7 @@ test('memory is bounded', async () => {
   assert.equal((await sessions.get('person-0').token()).accessToken, tokens.accessToken)
 })
 
-test('tokens that could not be stored are stored though nobody asks, and not dropped meanwhile', async () => {
+test('tokens that could not be stored are stored later without a caller, and are not dropped meanwhile', async () => {
   const memory = new MemoryStore()
   let isDown = false
   const store = {
@@ -316,7 +316,7 @@ test('a lease is extended while a request takes long', async () => {
   assert.equal(leases.at(-1), 0)
 })
 
-test('a store of one\'s own that cannot list says so', async () => {
+test('a custom store that cannot list is reported', async () => {
   const store = { load: () => undefined, save: (key, record, version) => version + 1, lease: () => undefined }
   const sessions = new Grants(client, store)
   for (const call of [() => sessions.list(), () => sessions.renewIdle(1000)]) {
@@ -377,18 +377,18 @@ test('a source keeps its own grant alive, whether or not it has a store', async 
   }
 })
 
-test('the end of an authorization is told once', async () => {
+test('the end of an authorization is reported once', async () => {
   const store = new MemoryStore()
   const before = new Grants(client, store)
   await before.logIn('ann', await aLogin())
   const end = inSeconds(DAY)
   await ending(store, before.get('ann').key, { authorization_until: end })
-  const told = []
-  const sessions = new Grants(client, store, { onAuthorizationEnds: (subject, end) => told.push([subject, end]) })
+  const received = []
+  const sessions = new Grants(client, store, { onAuthorizationEnds: (subject, end) => received.push([subject, end]) })
   const source = sessions.get('ann')
   await source.token()
-  while (told.length === 0) await new Promise((wake) => setTimeout(wake, 20))
+  while (received.length === 0) await new Promise((wake) => setTimeout(wake, 20))
   await source.token()
-  assert.deepEqual(told, [['ann', new Date(end * 1000)]])
+  assert.deepEqual(received, [['ann', new Date(end * 1000)]])
   assert.equal(sessions.counters.authorization_ends, 1)
 })

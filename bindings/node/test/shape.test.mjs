@@ -27,11 +27,11 @@ function tokens() {
 
 const hides = (shown) => assert.ok(SECRETS.every((secret) => !shown.includes(secret)), shown)
 
-for (const [how, script] of Object.entries({
+for (const [moduleSystem, script] of Object.entries({
   import: "await import('oauth-core')",
   require: "createRequire(process.cwd() + '/x.js')('oauth-core')",
 })) {
-  test(`${how} starts no thread and loads no other package`, () => {
+  test(`${moduleSystem} starts no thread and loads no other package`, () => {
     // Node's own pool is warmed up first: modules are read with it.
     const code = `
       import { readdirSync, promises } from 'node:fs'
@@ -98,7 +98,7 @@ test('what would be cloned to an empty object is refused', async () => {
   const { flow } = client.authorize({ redirectUri: 'https://app.example/cb' })
   const { port1, port2 } = new MessageChannel()
   for (const [value, remedy] of [[flow, /PendingAuthorization\.deserialize/], [PendingAuthorization.deserialize(flow.serialize()), /PendingAuthorization\.deserialize/], [tokens(), /Tokens\.deserialize/]]) {
-    const ways = [structuredClone, (given) => structuredClone({ deep: [given] }), serialize, (given) => port1.postMessage(given)]
+    const ways = [structuredClone, (input) => structuredClone({ deep: [input] }), serialize, (given) => port1.postMessage(given)]
     for (const clone of ways) assert.throws(() => clone(value), (error) => remedy.test(error.message) && (hides(error.message), true))
   }
   port1.close()
@@ -154,7 +154,7 @@ test('arguments of the wrong type are type errors', async () => {
     await assert.rejects(client.password({ username: 'u', password: 'p' }, { timeoutMs }), TypeError)
     await assert.rejects(client.clientCredentials().token({ timeoutMs }), TypeError)
   }
-  for (const known of [Tokens, Server, GrantSource, FixedToken, Api]) assert.throws(() => new known({}), TypeError)
+  for (const Class of [Tokens, Server, GrantSource, FixedToken, Api]) assert.throws(() => new Class({}), TypeError)
 })
 
 test('errors are errors', () => {

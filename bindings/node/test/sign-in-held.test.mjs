@@ -14,12 +14,12 @@ function jwt(typ, claims) {
   return `${part({ alg: 'ES256', typ })}.${part(claims)}.c2ln`
 }
 
-async function serve(answer) {
+async function serve(handleForm) {
   const server = createServer(async (request, response) => {
     const chunks = []
     for await (const chunk of request) chunks.push(chunk)
-    const said = await answer(new URLSearchParams(Buffer.concat(chunks).toString()))
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(said))
+    const responseBody = await handleForm(new URLSearchParams(Buffer.concat(chunks).toString()))
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(responseBody))
   })
   await new Promise((ready) => server.listen(0, '127.0.0.1', ready))
   after(() => server.close())
@@ -29,7 +29,7 @@ async function serve(answer) {
 /** It rotates refresh tokens, issues no second ID token, and would revoke a sign-in whose refresh token is used twice. */
 function identityProvider(audience, takesMs = 300) {
   const seen = { inUse: new Set(), spent: new Set(), twice: [], assertions: 0 }
-  const answer = async (form) => {
+  const handleForm = async (form) => {
     const refreshed = form.get('refresh_token')
     const token = refreshed ?? form.get('subject_token')
     if (seen.spent.has(token) || seen.inUse.has(token)) seen.twice.push(token)
@@ -44,7 +44,7 @@ function identityProvider(audience, takesMs = 300) {
     seen.spent.add(token)
     return { access_token: `a${seen.spent.size}`, token_type: 'Bearer', expires_in: 600, refresh_token: `r${seen.spent.size}` }
   }
-  return { seen, answer }
+  return { seen, answer: handleForm }
 }
 
 /** The login was received then; its ID token has expired since. */
@@ -65,19 +65,19 @@ for (const [way, options] of Object.entries({ native: {}, fetch: { fetch: global
     const where = `${shared ? 'a store' : 'one process'}${wrapped ? ', wrapped' : ''}`
     test(`two workers never use one refresh token at a time: ${way}, ${where}`, async () => {
       const other = await serve(async () => ({ access_token: 'there', token_type: 'Bearer', expires_in: 600 }))
-      const { seen, answer } = identityProvider(other)
-      const issuer = await serve(answer)
-      const [us, there] = [clientAt(issuer, options), clientAt(other, options)]
+      const { seen, answer: handleForm } = identityProvider(other)
+      const issuer = await serve(handleForm)
+      const [client, resourceClient] = [clientAt(issuer, options), clientAt(other, options)]
       const login = loginAt(issuer)
       const store = shared ? { store: new MemoryStore(), subject: 'ann' } : {}
-      const first = us.source(login, store)
+      const first = client.source(login, store)
       if (shared) await first.logIn(login)
-      const second = shared ? us.source(undefined, store) : first
-      // A source of one's own names the grant whose tokens it returns.
-      const own = (grant) => ({ grant, token: () => grant.token(), renew: (refused) => grant.renew(refused), invalidate() {} })
+      const second = shared ? client.source(undefined, store) : first
+      // A custom source names the grant whose tokens it returns.
+      const wrapGrant = (grant) => ({ grant, token: () => grant.token(), renew: (refused) => grant.renew(refused), invalidate() {} })
       const work = (source) => {
-        const signIn = wrapped ? own(source) : source
-        return there.source(undefined, { identityProvider: us, signIn }).token()
+        const signIn = wrapped ? wrapGrant(source) : source
+        return resourceClient.source(undefined, { identityProvider: client, signIn }).token()
       }
       const working = [work(first), work(second)]
       // An API refuses the access token while one of them presents the refresh token.
@@ -93,12 +93,12 @@ for (const [way, options] of Object.entries({ native: {}, fetch: { fetch: global
 
 test('a caller that gives up while it waits leaves no hold behind', { timeout: 30_000 }, async () => {
   const other = await serve(async () => ({ access_token: 'there', token_type: 'Bearer', expires_in: 600 }))
-  const { seen, answer } = identityProvider(other)
-  const issuer = await serve(answer)
-  const [us, there] = [issuer, other].map((at) => clientAt(at, { fetch: globalThis.fetch }))
+  const { seen, answer: handleForm } = identityProvider(other)
+  const issuer = await serve(handleForm)
+  const [client, resourceClient] = [issuer, other].map((at) => clientAt(at, { fetch: globalThis.fetch }))
   const login = loginAt(issuer)
-  const signIn = us.source(login)
-  const source = () => there.source(undefined, { identityProvider: us, signIn })
+  const signIn = client.source(login)
+  const source = () => resourceClient.source(undefined, { identityProvider: client, signIn })
   const first = source().token()
   await assert.rejects(source().token({ timeoutMs: 350 }))
   await first
@@ -110,32 +110,32 @@ test('a caller that gives up while it waits leaves no hold behind', { timeout: 3
 for (const shared of [true, false]) {
   test(`exchanges in quick succession renew the sign-in once: ${shared ? 'a store' : 'one process'}`, async () => {
     const other = await serve(async () => ({ access_token: 'there', token_type: 'Bearer', expires_in: 600 }))
-    const { seen, answer } = identityProvider(other, 1)
-    const issuer = await serve(answer)
-    const [us, there] = [clientAt(issuer), clientAt(other)]
+    const { seen, answer: handleForm } = identityProvider(other, 1)
+    const issuer = await serve(handleForm)
+    const [client, resourceClient] = [clientAt(issuer), clientAt(other)]
     const login = loginAt(issuer)
-    const signIn = shared ? us.source(undefined, { store: new MemoryStore(), subject: 'ann' }) : us.source(login)
+    const signIn = shared ? client.source(undefined, { store: new MemoryStore(), subject: 'ann' }) : client.source(login)
     if (shared) await signIn.logIn(login)
-    for (let count = 0; count < 8; count += 1) await there.source(undefined, { identityProvider: us, signIn }).token()
+    for (let count = 0; count < 8; count += 1) await resourceClient.source(undefined, { identityProvider: client, signIn }).token()
     assert.deepEqual([seen.assertions, seen.spent.size, seen.twice], [8, 1, []])
   })
 }
 
 test('a worker that is killed in an exchange keeps others waiting for a lease and no longer', { timeout: 30_000 }, async () => {
   const other = await serve(async () => ({ access_token: 'there', token_type: 'Bearer', expires_in: 600 }))
-  const { seen, answer } = identityProvider(other, 1)
-  let [exchanging, answered] = []
+  const { seen, answer: handleForm } = identityProvider(other, 1)
+  let [exchanging, exchangeAnswered] = []
   const began = new Promise((resolve) => (exchanging = resolve))
-  const over = new Promise((resolve) => (answered = resolve))
-  // The exchange is answered when nobody waits for it any more.
+  const over = new Promise((resolve) => (exchangeAnswered = resolve))
+  // The exchange gets its response after all callers have left.
   const issuer = await serve(async (form) => {
     if (form.has('subject_token')) {
       exchanging()
       await over
     }
-    return answer(form)
+    return handleForm(form)
   })
-  const [us, there] = [issuer, other].map((at) => clientAt(at, { fetch: globalThis.fetch }))
+  const [client, resourceClient] = [issuer, other].map((at) => clientAt(at, { fetch: globalThis.fetch }))
   const [store, options] = [new MemoryStore(), { subject: 'ann', leaseMs: 500 }]
   let isKilled = false
   const verb = (name) => async (...all) => {
@@ -143,10 +143,10 @@ test('a worker that is killed in an exchange keeps others waiting for a lease an
     return store[name](...all)
   }
   const dying = { load: verb('load'), save: verb('save'), lease: verb('lease'), remove: verb('remove') }
-  const here = us.source(undefined, { store: dying, ...options })
-  await here.logIn(loginAt(issuer))
-  const elsewhere = us.source(undefined, { store, ...options })
-  const exchange = there.source(undefined, { identityProvider: us, signIn: here }).token()
+  const localSource = client.source(undefined, { store: dying, ...options })
+  await localSource.logIn(loginAt(issuer))
+  const elsewhere = client.source(undefined, { store, ...options })
+  const exchange = resourceClient.source(undefined, { identityProvider: client, signIn: localSource }).token()
   await began
   const before = seen.spent.size
   const renewal = elsewhere.renew(await elsewhere.token())
@@ -155,7 +155,7 @@ test('a worker that is killed in an exchange keeps others waiting for a lease an
   isKilled = true
   await renewal
   assert.equal(seen.spent.size, before + 1)
-  answered()
+  exchangeAnswered()
   await exchange
 })
 

@@ -3,27 +3,27 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { test } from 'node:test'
-import { callbackOf, core, rejection, root, twins } from './helper.mjs'
+import { followToCallback, core, rejection, root, twins } from './helper.mjs'
 
 const { Client, MemoryStore, Tokens, discover, keep, run } = core
 const redirectUri = 'https://app.example/callback'
-/** {"alg":"RS256"}, {"exp":1,"aud":"twin-client"} and a signature that nobody verifies. */
+/** {"alg":"RS256"}, {"exp":1,"aud":"twin-client"} and a signature that is never verified. */
 const ENDED = 'eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjEsImF1ZCI6InR3aW4tY2xpZW50In0.c2ln'
 
 /** A client, over the native transport and over `fetch`. */
 const ways = { native: {}, fetch: { fetch: globalThis.fetch } }
 const { generic: twin, 'identity-provider': idp } = await twins()
 
-async function clientOf(twin, options) {
+async function createClient(twin, options) {
   const { clientId, clientSecret, issuer } = await twin.client()
   const server = await discover(issuer, { transport: 'loopback_http' })
   return new Client(server, { clientId, clientSecret, ...options })
 }
 
-/** The tokens of a person who signs in to this client. */
+/** The tokens of a user who signs in to this client. */
 async function signedIn(client) {
   const { url, flow } = client.authorize({ redirectUri, scope: 'openid read' })
-  return client.redeem(flow, await callbackOf(url, redirectUri))
+  return client.redeem(flow, await followToCallback(url, redirectUri))
 }
 
 /** How many token requests either server got. */
@@ -32,17 +32,17 @@ const since = async (before) => (await requests()).map((count, index) => count -
 
 for (const [way, options] of Object.entries(ways)) {
   const stage = async () => {
-    const [us, there] = [await clientOf(idp, options), await clientOf(twin, options)]
+    const [client, resourceClient] = [await createClient(idp, options), await createClient(twin, options)]
     await idp.vouchTo(twin.base, (await twin.client()).clientId)
     await twin.trustIdentityProvider(idp.base)
-    const login = await signedIn(us)
-    const source = (signIn, more) => there.source(undefined, { identityProvider: us, signIn, scope: 'read', ...more })
-    return { us, there, login, source }
+    const login = await signedIn(client)
+    const source = (signIn, more) => resourceClient.source(undefined, { identityProvider: client, signIn, scope: 'read', ...more })
+    return { us: client, there: resourceClient, login, source }
   }
 
   test(`a source is renewed with the sign-in of then: ${way}`, async () => {
-    const { us, there, login, source: of } = await stage()
-    const source = of(us.source(login))
+    const { us: ownClient, there, login, source: of } = await stage()
+    const source = of(ownClient.source(login))
     const before = await requests()
     const all = await Promise.all(Array.from({ length: 20 }, () => source.token()))
     assert.equal(new Set(all.map(({ accessToken }) => accessToken)).size, 1)
@@ -69,7 +69,7 @@ for (const [way, options] of Object.entries(ways)) {
   })
 
   test(`an ID token that has ended is renewed by its source: ${way}`, async () => {
-    const { us, login, source } = await stage()
+    const { us: ownClient, login, source } = await stage()
     let renewed = 0
     const signIn = {
       token: async () => Tokens.deserialize(login.serialize().replace(login.idToken, ENDED).replace(/"received_at":\d+/, '"received_at":0')),
@@ -82,14 +82,14 @@ for (const [way, options] of Object.entries(ways)) {
     }
     assert.ok((await source(signIn).token()).accessToken)
     assert.equal(renewed, 1)
-    const { code, advice } = await rejection(source(us.clientCredentials()).token())
+    const { code, advice } = await rejection(source(ownClient.clientCredentials()).token())
     assert.deepEqual([code, advice], ['identity_assertion.no_id_token', 'reauthorize'])
   })
 
   test(`a renewal without an ID token leaves the refresh token: ${way}`, async () => {
-    const { us, source } = await stage()
-    const { url, flow } = us.authorize({ redirectUri, scope: 'openid offline_access' })
-    const login = await us.redeem(flow, await callbackOf(url, redirectUri))
+    const { us: ownClient, source } = await stage()
+    const { url, flow } = ownClient.authorize({ redirectUri, scope: 'openid offline_access' })
+    const login = await ownClient.redeem(flow, await followToCallback(url, redirectUri))
     const ended = async () => Tokens.deserialize(login.serialize().replace(login.idToken, ENDED).replace(/"received_at":\d+/, '"received_at":0'))
     assert.ok((await source({ token: ended, renew: ended, invalidate() {} }).token()).accessToken)
     const { form } = (await idp.log()).findLast(({ path }) => path === '/token')
@@ -98,7 +98,7 @@ for (const [way, options] of Object.entries(ways)) {
   })
 
   test(`what a sign-in fails with is thrown and ends nothing: ${way}`, async () => {
-    const { us, login, source: of } = await stage()
+    const { us: ownClient, login, source: of } = await stage()
     let failure = new RangeError('gone')
     const source = of(() => {
       if (failure === undefined) return login.idToken
@@ -114,34 +114,34 @@ for (const [way, options] of Object.entries(ways)) {
     assert.ok(tokens.accessToken)
     // What the identity provider refuses is what the caller hears.
     await idp.revoke()
-    const gone = us.source(login)
-    gone.invalidate(login)
-    assert.equal((await rejection(of(gone).token())).advice, 'reauthorize')
+    const endedSource = ownClient.source(login)
+    endedSource.invalidate(login)
+    assert.equal((await rejection(of(endedSource).token())).advice, 'reauthorize')
   })
 
-  test(`whoever is told of a failed renewal hears what the sign-in failed with: ${way}`, async () => {
+  test(`listeners of a failed renewal get the error of the sign-in: ${way}`, async () => {
     const { login, source: of } = await stage()
     const failure = new RangeError('gone')
-    const heard = []
-    const source = of(() => { throw failure }, { onNotice: (what, { error }) => heard.push([what, error]) })
+    const events = []
+    const source = of(() => { throw failure }, { onNotice: (what, { error }) => events.push([what, error]) })
     assert.equal(await rejection(source.token()), failure)
-    assert.deepEqual(heard, [['failed', failure]])
-    const { us } = await stage()
+    assert.deepEqual(events, [['failed', failure]])
+    const { us: ownClient } = await stage()
     await idp.revoke()
-    const gone = us.source(login)
-    gone.invalidate(login)
-    heard.length = 0
-    const denied = await rejection(of(gone, { onNotice: (what, { error }) => heard.push([what, error.code]) }).token())
-    assert.deepEqual(heard, [[heard[0][0], denied.code]])
+    const endedSource = ownClient.source(login)
+    endedSource.invalidate(login)
+    events.length = 0
+    const denied = await rejection(of(endedSource, { onNotice: (what, { error }) => events.push([what, error.code]) }).token())
+    assert.deepEqual(events, [[events[0][0], denied.code]])
     assert.ok(denied.code.startsWith('denied.'))
   })
 
   test(`a keeper is driven by hand: ${way}`, async () => {
-    const { us, there, login } = await stage()
-    const given = { identityProvider: us, scope: 'read' }
-    const kept = there.keeper(undefined, { ...given, signIn: us.source(login), subject: 'ann' })
-    assert.deepEqual((await keep(kept, { store: new MemoryStore() })).scope, ['read'])
-    const keeper = there.keeper(undefined, { ...given, signIn: () => login.idToken, subject: 'ann' })
+    const { us: ownClient, there, login } = await stage()
+    const sourceOptions = { identityProvider: ownClient, scope: 'read' }
+    const signInKeeper = there.keeper(undefined, { ...sourceOptions, signIn: ownClient.source(login), subject: 'ann' })
+    assert.deepEqual((await keep(signInKeeper, { store: new MemoryStore() })).scope, ['read'])
+    const keeper = there.keeper(undefined, { ...sourceOptions, signIn: () => login.idToken, subject: 'ann' })
     keeper.ask()
     keeper.begin()
     keeper.loaded(undefined)
@@ -152,25 +152,25 @@ for (const [way, options] of Object.entries(ways)) {
     const step = exchange.begin()
     assert.equal(step.url, `${idp.base}/token`)
     assert.match(new TextDecoder().decode(step.body), /subject_token_type=[^&]*id_token/)
-    const waits = there.keeper(undefined, { ...given, signIn: us.source(login), shared: false })
+    const waits = there.keeper(undefined, { ...sourceOptions, signIn: ownClient.source(login), shared: false })
     const { renewal } = waits.askAlone()
     assert.throws(() => renewal.begin(), /cannot await a token source/)
-    const alone = there.keeper(undefined, { ...given, signIn: us.source(login), shared: false })
+    const alone = there.keeper(undefined, { ...sourceOptions, signIn: ownClient.source(login), shared: false })
     assert.deepEqual((await run(alone.askAlone().renewal)).scope, ['read'])
   })
 }
 
-test('half a sign-in is none', async () => {
-  const [us, there] = [await clientOf(idp), await clientOf(twin)]
+test('an incomplete sign-in is rejected', async () => {
+  const [client, resourceClient] = [await createClient(idp), await createClient(twin)]
   const tokens = Tokens.bearer('x')
   const signIn = () => 'x'
-  for (const given of [{ signIn }, { identityProvider: us }, { subjectTokenType: 'saml2' }, { identityProvider: {}, signIn }, { identityProvider: us, signIn: 'x' }]) {
-    assert.throws(() => there.source(undefined, given), TypeError)
-    assert.throws(() => there.keeper(undefined, given), TypeError)
+  for (const value of [{ signIn }, { identityProvider: client }, { subjectTokenType: 'saml2' }, { identityProvider: {}, signIn }, { identityProvider: client, signIn: 'x' }]) {
+    assert.throws(() => resourceClient.source(undefined, value), TypeError)
+    assert.throws(() => resourceClient.keeper(undefined, value), TypeError)
   }
-  assert.throws(() => there.source(tokens, { identityProvider: us, signIn }), TypeError)
-  const wrong = { identityProvider: us, signIn, subjectTokenType: 'access_token' }
-  assert.throws(() => there.source(undefined, wrong), { code: 'identity_assertion.subject_token_type' })
+  assert.throws(() => resourceClient.source(tokens, { identityProvider: client, signIn }), TypeError)
+  const wrong = { identityProvider: client, signIn, subjectTokenType: 'access_token' }
+  assert.throws(() => resourceClient.source(undefined, wrong), { code: 'identity_assertion.subject_token_type' })
 })
 
 /** The same ID token, but it has ended. Whoever got it has verified it before. */
@@ -180,28 +180,28 @@ function ended(idToken) {
   return [header, Buffer.from(JSON.stringify(claims)).toString('base64url'), signature].join('.')
 }
 
-test('idjag-renew-order: of what is still good, the last that was got comes first', async () => {
+test('idjag-renew-order: of the valid credentials, the most recent is used first', async () => {
   const { vectors } = JSON.parse(await readFile(path.join(root, 'tests/vectors/vectors.json'), 'utf8'))
   const { input: { now, cases }, expected } = vectors.find(({ id }) => id === 'idjag-renew-order')
-  const [us, there] = [await clientOf(idp), await clientOf(twin)]
+  const [client, resourceClient] = [await createClient(idp), await createClient(twin)]
   await idp.vouchTo(twin.base, (await twin.client()).clientId)
   await twin.trustIdentityProvider(idp.base)
-  const signed = await signedIn(us)
+  const signed = await signedIn(client)
   const names = { refresh_token: 'refresh', 'urn:ietf:params:oauth:grant-type:token-exchange': 'exchange' }
-  const asked = async (server) => (await server.log()).filter((entry) => entry.path === '/token').map(({ form }) => names[Object.fromEntries(form).grant_type] ?? 'redeem')
-  const log = async () => [await asked(idp), await asked(twin)]
+  const tokenRequestNames = async (server) => (await server.log()).filter((entry) => entry.path === '/token').map(({ form }) => names[Object.fromEntries(form).grant_type] ?? 'redeem')
+  const log = async () => [await tokenRequestNames(idp), await tokenRequestNames(twin)]
   const seen = []
   for (const { id_jag_expires: assertionExpires, id_token_expires: idTokenExpires = 0, refresh_token: refreshes } of cases) {
     const stored = JSON.parse(signed.serialize())
     if (idTokenExpires < now) Object.assign(stored, { id_token: ended(signed.idToken), received_at: stored.received_at - 60 })
     if (!refreshes) delete stored.refresh_token
-    const signIn = us.source(Tokens.deserialize(JSON.stringify(stored)))
-    const source = there.source(undefined, { identityProvider: us, signIn, scope: 'read' })
-    const { assertion } = await us.requestIdentityAssertion({ subjectToken: signed.idToken, issuer: twin.base, scope: 'read' })
+    const signIn = client.source(Tokens.deserialize(JSON.stringify(stored)))
+    const source = resourceClient.source(undefined, { identityProvider: client, signIn, scope: 'read' })
+    const { assertion } = await client.requestIdentityAssertion({ subjectToken: signed.idToken, issuer: twin.base, scope: 'read' })
     const before = await log()
     // A source takes a new assertion each time, as servers take each once: the caller has this one.
-    const got = assertionExpires > now ? there.redeemIdentityAssertion({ assertion }) : source.token()
-    const last = await got.then(() => [], ({ advice }) => [advice === 'reauthorize' ? 'login_required' : advice])
+    const pendingTokens = assertionExpires > now ? resourceClient.redeemIdentityAssertion({ assertion }) : source.token()
+    const last = await pendingTokens.then(() => [], ({ advice }) => [advice === 'reauthorize' ? 'login_required' : advice])
     const steps = (await log()).flatMap((all, index) => all.slice(before[index].length))
     seen.push([...steps, ...last])
   }

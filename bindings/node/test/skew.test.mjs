@@ -6,7 +6,7 @@ import { core, listen, serverAt } from './helper.mjs'
 const { Client, DpopKey } = core
 const HOUR = 3600
 
-/** A token endpoint and an API whose clock is ahead by so many seconds, and moves by `drift` with each refusal. */
+/** A token endpoint and an API whose clock is ahead by this many seconds, and drifts by `drift` with each rejection. */
 async function skewed(ahead, drift = 0) {
   const state = { ahead, drift, seen: [] }
   state.base = await listen((request, response) => {

@@ -1,7 +1,7 @@
-// Socios.com: raw Basic for the application, credentials in the body for a person's code.
+// Socios.com: unencoded Basic for the application, credentials in the body for a user's code.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { callbackOf, core, twins } from './helper.mjs'
+import { followToCallback, core, twins } from './helper.mjs'
 
 const { Client, DeniedError, provider } = core
 const twin = (await twins()).socios
@@ -12,7 +12,7 @@ const client = new Client(server, { clientId, clientSecret, redirectUris })
 
 async function connect() {
   const { url, flow } = client.authorize({ redirectUri, extra: { partner_tag: 'acme', campaign: 'spring' } })
-  return client.redeem(flow, await callbackOf(url, redirectUri))
+  return client.redeem(flow, await followToCallback(url, redirectUri))
 }
 
 test('the application gets a token with unencoded Basic', async () => {
@@ -45,7 +45,7 @@ test('the partner tag is part of the link, and no secret is', async () => {
   assert.equal((await twin.counters()).secrets_in_url, 0)
 })
 
-test('a refresh rotates, and a spent refresh token ends the grant', async () => {
+test('a refresh rotates the refresh token, and reusing an old one ends the grant', async () => {
   const first = await connect()
   const second = await client.refresh({ tokens: first })
   assert.notEqual(second.refreshToken, first.refreshToken)
@@ -72,7 +72,7 @@ test('after their lifetime both tokens of an API are renewed, the person\'s with
   assert.equal(after.reuse_events, before.reuse_events)
 })
 
-test('after a revocation the person has to log in again, and the application has not', async () => {
+test('after a revocation the user must log in again, but the application need not', async () => {
   const tokens = await connect()
   const api = server.api({ app: client.clientCredentials(), user: client.source(tokens) })
   await client.revoke({ token: tokens.refreshToken, tokenTypeHint: 'refresh_token' })
@@ -87,9 +87,9 @@ test('revocation is 200 for known and unknown tokens alike', async () => {
   await client.revoke({ token: 'never-issued' })
 })
 
-test('a person who says no is told apart', async () => {
+test('a denial by the user is distinguished', async () => {
   await twin.deny()
   const { url, flow } = client.authorize({ redirectUri })
-  const callback = await callbackOf(url, redirectUri)
+  const callback = await followToCallback(url, redirectUri)
   await assert.rejects(client.redeem(flow, callback), { code: 'denied.access_denied', kind: 'denied' })
 })

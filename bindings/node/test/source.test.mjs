@@ -1,26 +1,26 @@
-// One grant, kept fresh: one request for all who wait, whoever goes meanwhile.
+// One grant, kept fresh: all waiting callers share one request, even if some of them leave.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { callbackOf, core, listen, rejection, serverAt, twins } from './helper.mjs'
+import { followToCallback, core, listen, rejection, serverAt, twins } from './helper.mjs'
 
 const { Client, LostError, Tokens, discover } = core
 const { generic: twin, socios } = await twins()
 const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
 const server = await discover(issuer, { transport: 'loopback_http' })
-const own = { fetch: (...request) => fetch(...request) }
+const customFetch = { fetch: (...request) => fetch(...request) }
 const clients = {
   native: new Client(server, { clientId, clientSecret }),
-  fetch: new Client(server, { clientId, clientSecret, ...own }),
+  fetch: new Client(server, { clientId, clientSecret, ...customFetch }),
 }
 
 async function signIn(client, options) {
   const [redirectUri] = redirectUris
   const { url, flow } = client.authorize({ redirectUri, scope: 'read offline_access', ...options })
-  return client.redeem(flow, await callbackOf(url, redirectUri))
+  return client.redeem(flow, await followToCallback(url, redirectUri))
 }
 
-/** A token endpoint that answers when it is told to. */
+/** A token endpoint that responds on demand. */
 async function slow(reply = { access_token: 'late', token_type: 'Bearer', expires_in: 3600 }) {
   let release
   const gate = new Promise((open) => { release = open })
@@ -61,8 +61,8 @@ for (const [transport, client] of Object.entries(clients)) {
 
   test(`an aborted caller loses nothing: ${transport}`, async () => {
     const gate = await slow()
-    const us = new Client(serverAt(gate.base), { clientId: 'id', clientSecret: 's', ...(transport === 'fetch' && own) })
-    const source = us.clientCredentials()
+    const ownClient = new Client(serverAt(gate.base), { clientId: 'id', clientSecret: 's', ...(transport === 'fetch' && customFetch) })
+    const source = ownClient.clientCredentials()
     const leave = new AbortController()
     const leader = source.token({ signal: leave.signal })
     const follower = source.token()
@@ -75,10 +75,10 @@ for (const [transport, client] of Object.entries(clients)) {
     assert.equal(gate.requests, 1)
   })
 
-  test(`the flight goes on when every caller has gone: ${transport}`, async () => {
+  test(`the request continues when every caller has left: ${transport}`, async () => {
     const gate = await slow()
-    const us = new Client(serverAt(gate.base), { clientId: 'id', clientSecret: 's', ...(transport === 'fetch' && own) })
-    const source = us.clientCredentials()
+    const ownClient = new Client(serverAt(gate.base), { clientId: 'id', clientSecret: 's', ...(transport === 'fetch' && customFetch) })
+    const source = ownClient.clientCredentials()
     const error = await rejection(source.token({ timeoutMs: 30 }))
     assert.ok(error instanceof LostError)
     assert.equal(error.code, 'lost.timeout')
@@ -97,8 +97,8 @@ for (const [transport, client] of Object.entries(clients)) {
   })
 
   test(`a pause is named only where waiting may help: ${transport}`, async () => {
-    const us = new Client(server, { clientId, clientSecret: 'wrong', ...(transport === 'fetch' && own) })
-    const source = us.clientCredentials()
+    const ownClient = new Client(server, { clientId, clientSecret: 'wrong', ...(transport === 'fetch' && customFetch) })
+    const source = ownClient.clientCredentials()
     let last
     for (let tries = 0; tries < 3; tries += 1) {
       last = await rejection(source.token())
@@ -110,8 +110,8 @@ for (const [transport, client] of Object.entries(clients)) {
 
   test(`a pause that the server asks for is kept, by all grants of the client: ${transport}`, async () => {
     // The other tests' client keeps none.
-    const us = new Client(server, { clientId, clientSecret, ...(transport === 'fetch' && own) })
-    const source = us.clientCredentials({ scope: 'read' })
+    const ownClient = new Client(server, { clientId, clientSecret, ...(transport === 'fetch' && customFetch) })
+    const source = ownClient.clientCredentials({ scope: 'read' })
     await twin.fault('status', { status: 503, retry_after: 70 })
     const requests = await twin.tokenRequests(async () => {
       for (const repeated of [false, true, true]) {
@@ -120,7 +120,7 @@ for (const [transport, client] of Object.entries(clients)) {
         assert.ok([70, 71].includes(error.retryAfter), error.retryAfter)
         assert.equal(error.repeated, repeated)
       }
-      const other = await rejection(us.clientCredentials({ scope: 'write' }).token())
+      const other = await rejection(ownClient.clientCredentials({ scope: 'write' }).token())
       assert.equal(other.code, 'denied.busy')
       assert.ok(other.repeated && other.retryAfter <= 71)
     })
@@ -129,7 +129,7 @@ for (const [transport, client] of Object.entries(clients)) {
 
   test(`a request ends with its time: ${transport}`, async () => {
     const gate = await slow()
-    const options = { clientId: 'id', clientSecret: 's', timeoutMs: 50, ...(transport === 'fetch' && own) }
+    const options = { clientId: 'id', clientSecret: 's', timeoutMs: 50, ...(transport === 'fetch' && customFetch) }
     const source = new Client(serverAt(gate.base), options).clientCredentials()
     const error = await rejection(source.token())
     assert.ok(error instanceof LostError)
@@ -140,14 +140,14 @@ for (const [transport, client] of Object.entries(clients)) {
 
   test(`signal and timeout of a single call: ${transport}`, async () => {
     const gate = await slow()
-    const us = new Client(serverAt(gate.base), { clientId: 'id', clientSecret: 's', ...(transport === 'fetch' && own) })
+    const ownClient = new Client(serverAt(gate.base), { clientId: 'id', clientSecret: 's', ...(transport === 'fetch' && customFetch) })
     const grant = { username: 'u', password: 'p' }
-    const late = await rejection(us.password(grant, { timeoutMs: 40 }))
+    const late = await rejection(ownClient.password(grant, { timeoutMs: 40 }))
     assert.equal(late.code, 'lost.timeout')
     while (gate.requests === 0) await pause(5)
     const signal = AbortSignal.timeout(40)
-    assert.equal((await rejection(us.password(grant, { signal }))).name, 'TimeoutError')
-    assert.equal((await rejection(us.password(grant, { signal }))).name, 'TimeoutError')
+    assert.equal((await rejection(ownClient.password(grant, { signal }))).name, 'TimeoutError')
+    assert.equal((await rejection(ownClient.password(grant, { signal }))).name, 'TimeoutError')
     assert.equal(gate.requests, 2)
     gate.release()
   })

@@ -28,9 +28,9 @@ function log() {
 
 test('an X.509-SVID authenticates over mutual TLS', async () => {
   assert.equal((await token(svid)).clientId, clientId)
-  const asked = (await log()).filter(({ path }) => path === '/token')
+  const requests = (await log()).filter(({ path }) => path === '/token')
   // The certificate is the whole of the authentication.
-  assert.deepEqual(asked.at(-1).form, [['grant_type', 'client_credentials'], ['client_id', clientId]])
+  assert.deepEqual(requests.at(-1).form, [['grant_type', 'client_credentials'], ['client_id', clientId]])
 })
 
 test('the SVID of another workload and none are refused', async () => {
@@ -38,6 +38,6 @@ test('the SVID of another workload and none are refused', async () => {
   await assert.rejects(token(undefined), { kind: 'lost' })
 })
 
-test('an authority of SVIDs vouches for no server', async () => {
+test('the SVID authority is not trusted for server certificates', async () => {
   await assert.rejects(token(svid, {}), { kind: 'lost' })
 })

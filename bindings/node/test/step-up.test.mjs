@@ -1,13 +1,13 @@
 // Step-up (RFC 9470), from the 401 of an API over another login to its 200, at the twins.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { callbackOf, core, rejection, twins } from './helper.mjs'
+import { followToCallback, core, rejection, twins } from './helper.mjs'
 
 const { Client, DpopKey, Grants, MemoryStore, discover, privateKeyJwt, stepUp } = core
 const redirectUri = 'http://127.0.0.1/callback'
 const { generic, fapi } = await twins()
 
-async function clientOf(twin) {
+async function createClient(twin) {
   const { clientId, clientSecret, clientKey } = await twin.client()
   const server = await discover(twin.base, { transport: 'loopback_http' })
   return twin === fapi
@@ -17,7 +17,7 @@ async function clientOf(twin) {
 
 async function login(client, more) {
   const { url, flow } = await client.beginAuthorization({ redirectUri, scope: 'openid read', ...more })
-  return client.redeem(flow, await callbackOf(url, redirectUri))
+  return client.redeem(flow, await followToCallback(url, redirectUri))
 }
 
 const called = (twin, client, tokens) =>
@@ -25,28 +25,28 @@ const called = (twin, client, tokens) =>
 
 for (const [name, twin] of Object.entries({ generic, fapi })) {
   test(`what the API of the ${name} twin requires is satisfied by another login`, async () => {
-    const client = await clientOf(twin)
+    const client = await createClient(twin)
     await twin.stepUp({ acr_values: ['phr', 'mfa'], max_age: 60 })
     const first = await login(client)
-    let wanted = stepUp(await called(twin, client, first))
-    assert.deepEqual(wanted, { acr_values: ['phr', 'mfa'], max_age: 60 })
-    const second = await login(client, { stepUp: wanted, tokens: first })
+    let requiredStepUp = stepUp(await called(twin, client, first))
+    assert.deepEqual(requiredStepUp, { acr_values: ['phr', 'mfa'], max_age: 60 })
+    const second = await login(client, { stepUp: requiredStepUp, tokens: first })
     assert.equal((await called(twin, client, second)).status, 200)
     assert.deepEqual(second.warnings, [])
 
-    // Another kind of login, which the person cannot give.
+    // An authentication context that the user cannot provide.
     await twin.stepUp({ acr_values: ['hardware'] })
     await twin.claim('acr', 'pwd')
-    wanted = stepUp(await called(twin, client, second))
-    const third = await login(client, { stepUp: wanted, tokens: second })
+    requiredStepUp = stepUp(await called(twin, client, second))
+    const third = await login(client, { stepUp: requiredStepUp, tokens: second })
     assert.deepEqual(third.warnings, ['acr_not_met'])
-    wanted = stepUp(await called(twin, client, third))
-    assert.equal((await rejection(login(client, { stepUp: wanted, tokens: third }))).code, 'step_up.repeated')
+    requiredStepUp = stepUp(await called(twin, client, third))
+    assert.equal((await rejection(login(client, { stepUp: requiredStepUp, tokens: third }))).code, 'step_up.repeated')
   })
 }
 
 test('an API that keeps requiring something else is not obeyed for ever', async () => {
-  const client = await clientOf(generic)
+  const client = await createClient(generic)
   let tokens = await login(client)
   for (const acr of ['phr', 'mfa', 'phr', 'mfa', 'phr']) {
     tokens = await login(client, { stepUp: { acr_values: [acr] }, tokens })
@@ -58,7 +58,7 @@ test('an API that keeps requiring something else is not obeyed for ever', async 
 /** Microsoft Entra's claims challenge. */
 test('claims that the API requires are those of another login', async () => {
   await generic.claim('acr', null)
-  const client = await clientOf(generic)
+  const client = await createClient(generic)
   await generic.stepUp({ claims: { access_token: { acrs: { essential: true, value: 'c1' } } } })
   const first = await login(client)
   const reply = await called(generic, client, first)
@@ -67,25 +67,25 @@ test('claims that the API requires are those of another login', async () => {
   assert.equal((await called(generic, client, second)).status, 200)
 })
 
-test('the tokens of a step-up are kept beside the ordinary ones', async () => {
+test('the tokens of a step-up are stored separately from the ordinary ones', async () => {
   await generic.claim('acr', null)
   await generic.stepUp({})
-  const client = await clientOf(generic)
+  const client = await createClient(generic)
   const first = await login(client)
   await generic.stepUp({ acr_values: ['phr'] })
-  const wanted = stepUp(await called(generic, client, first))
-  const second = await login(client, { stepUp: wanted, tokens: first })
+  const requiredStepUp = stepUp(await called(generic, client, first))
+  const second = await login(client, { stepUp: requiredStepUp, tokens: first })
   const grants = new Grants(client, new MemoryStore())
   await grants.logIn('ann', first)
   await grants.logIn('ann', second)
   const call = (options) => grants.get('ann', options).api({ origins: [generic.base] }).fetch(`${generic.base}/api/echo`)
-  // What needs the step-up takes its tokens, renewed ones too, and asks nobody again.
-  assert.equal((await call({ stepUp: wanted })).status, 200)
-  assert.notEqual((await grants.get('ann', { stepUp: wanted }).renew(second)).accessToken, second.accessToken)
-  assert.equal((await call({ stepUp: { ...wanted, scope: 'any' } })).status, 200)
+  // Requests that need the step-up use its tokens, even after renewals, without user interaction.
+  assert.equal((await call({ stepUp: requiredStepUp })).status, 200)
+  assert.notEqual((await grants.get('ann', { stepUp: requiredStepUp }).renew(second)).accessToken, second.accessToken)
+  assert.equal((await call({ stepUp: { ...requiredStepUp, scope: 'any' } })).status, 200)
   // The ordinary tokens are still there, and still too little.
   assert.equal((await grants.get('ann').token()).accessToken, first.accessToken)
-  assert.deepEqual(stepUp(await call()), wanted)
+  assert.deepEqual(stepUp(await call()), requiredStepUp)
   // What needs nothing takes them.
   await generic.stepUp({})
   assert.equal((await call()).status, 200)
@@ -101,16 +101,16 @@ test('the tokens of a step-up are kept beside the ordinary ones', async () => {
   assert.throws(() => grants.get('ann', { stepUp: { acr_values: 7 } }), { code: 'argument.invalid' })
 })
 
-test('the ninth step-up of a person ends the oldest', async () => {
+test('the ninth step-up of a user ends the oldest one', async () => {
   await generic.claim('acr', null)
   await generic.stepUp({})
-  const client = await clientOf(generic)
+  const client = await createClient(generic)
   const grants = new Grants(client, new MemoryStore())
   const ordinary = await login(client)
   const stored = JSON.parse(ordinary.serialize())
   for (let number = 0; number < 9; number += 1) {
-    const answered = { step_up: { acr_values: [`acr-${number}`] }, at: 1 }
-    const text = JSON.stringify({ ...stored, access_token: `a${number}`, refresh_token: `r${number}`, answered })
+    const record = { step_up: { acr_values: [`acr-${number}`] }, at: 1 }
+    const text = JSON.stringify({ ...stored, access_token: `a${number}`, refresh_token: `r${number}`, answered: record })
     await grants.logIn('ann', core.Tokens.deserialize(text))
   }
   assert.equal((await grants.list()).grants.length, 8)

@@ -1,4 +1,4 @@
-// The tokens of step-ups beside the ordinary ones: what makes room for others, and what ends with a logout.
+// The stored tokens of step-ups: which are evicted, and which end with a logout.
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { after, test } from 'node:test'
@@ -50,7 +50,7 @@ test('a step-up that has ended or expired makes room for the next', async () => 
   assert.ok(await isGone(store))
 })
 
-test('a step-up that gives way and cannot be revoked is reported', async () => {
+test('an evicted step-up that cannot be revoked is reported', async () => {
   const grants = new Grants(client, new MemoryStore())
   for (let number = 0; number < 8; number += 1) await grants.logIn('ann', login(`acr-${number}`))
   seen.status = 503

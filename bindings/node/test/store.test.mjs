@@ -1,7 +1,7 @@
 // One grant, shared through a store: what one worker has fetched, the others read.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { callbackOf, core, rejection, twins } from './helper.mjs'
+import { followToCallback, core, rejection, twins } from './helper.mjs'
 import { MemoryStore, age } from './memory.mjs'
 
 const { Client, DeniedError, LostError, MisuseError, Tokens, UntrustedError, discover } = core
@@ -13,10 +13,10 @@ const client = new Client(server, { clientId, clientSecret })
 async function signIn() {
   const [redirectUri] = redirectUris
   const { url, flow } = client.authorize({ redirectUri, scope: 'read offline_access' })
-  return client.redeem(flow, await callbackOf(url, redirectUri))
+  return client.redeem(flow, await followToCallback(url, redirectUri))
 }
 
-/** A login some time ago: what is stored is stale. */
+/** An old login: the stored tokens have expired. */
 async function longAgo(store, subject, tokens) {
   const source = client.source(undefined, { store, subject })
   await source.logIn(tokens ?? (await signIn()))
@@ -104,7 +104,7 @@ test('a grant that the server ended is over for every worker, and a login begins
   assert.ok(await two.token())
 })
 
-test('a store that fails is told, and no token is fetched without a lease', async () => {
+test('a failing store is reported, and no token is requested without a lease', async () => {
   const broken = { load() { throw new Error('secret-of-the-store') }, save() {}, lease() {} }
   const source = client.source(undefined, { store: broken, subject: 'ann' })
   const requests = await twin.tokenRequests(async () => {
@@ -115,15 +115,15 @@ test('a store that fails is told, and no token is fetched without a lease', asyn
   })
   assert.equal(requests, 0)
   // The client's own grant has no refresh token that two could spend: it goes on.
-  const own = client.clientCredentials({ scope: 'read', store: broken })
-  assert.equal(await twin.tokenRequests(async () => assert.ok(await own.token())), 1)
+  const sourceWithBrokenStore = client.clientCredentials({ scope: 'read', store: broken })
+  assert.equal(await twin.tokenRequests(async () => assert.ok(await sourceWithBrokenStore.token())), 1)
 })
 
-test('what is no store, or answers nonsense, is told', async () => {
+test('an invalid store, or one that returns invalid results, is reported', async () => {
   assert.throws(() => client.clientCredentials({ store: { load() {} } }), TypeError)
   const odd = { load: () => ({ version: 'one' }), save() {}, lease() {} }
-  const asked = client.source(undefined, { store: odd, subject: 'ann' })
-  assert.equal((await rejection(asked.token())).code, 'lost')
+  const sourceWithOddStore = client.source(undefined, { store: odd, subject: 'ann' })
+  assert.equal((await rejection(sourceWithOddStore.token())).code, 'lost')
   const none = client.source(undefined, { store: new MemoryStore(), subject: 'nobody' })
   const error = await rejection(none.token())
   assert.ok(error instanceof MisuseError)
@@ -131,15 +131,15 @@ test('what is no store, or answers nonsense, is told', async () => {
   assert.throws(() => client.source({ reuse: 'perhaps' }), (thrown) => thrown.code === 'argument.invalid')
 })
 
-test('options may stand alone, and are told from tokens by their class', async () => {
+test('options may be the only argument, and are distinguished from tokens by their class', async () => {
   const store = new MemoryStore()
   const alone = client.source({ store, subject: 'ann' })
   assert.equal(alone.key, client.source(undefined, { store, subject: 'ann' }).key)
   assert.equal(client.keeper({ subject: 'ann' }).key, alone.key)
   // Tokens stay tokens, also without options; and what is neither is refused.
-  const own = Tokens.deserialize(client.tokensFromRefreshToken('r').serialize())
-  assert.equal(client.source(own, { store, subject: 'ann' }).key, alone.key)
-  assert.ok(client.source(own))
+  const restoredTokens = Tokens.deserialize(client.tokensFromRefreshToken('r').serialize())
+  assert.equal(client.source(restoredTokens, { store, subject: 'ann' }).key, alone.key)
+  assert.ok(client.source(restoredTokens))
   for (const wrong of [[{ accessToken: 'a' }], [{ stroe: store }], ['a token'], [{ store }, { subject: 'ann' }], [null]]) {
     assert.throws(() => client.source(...wrong), TypeError, JSON.stringify(wrong))
     assert.throws(() => client.keeper(...wrong), TypeError, JSON.stringify(wrong))

@@ -11,7 +11,7 @@ import { after, test } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
-import { callbackOf, core, freePort, listen, rejection, twins } from './helper.mjs'
+import { followToCallback, core, freePort, listen, rejection, twins } from './helper.mjs'
 import { age } from './memory.mjs'
 import { storeAt } from './places.mjs'
 import { PASSWORD, postgresServer, redisServer } from './servers.mjs'
@@ -28,7 +28,7 @@ const redis = await redisServer()
 const newDatabase = await postgresServer()
 
 let places = 0
-/** Where a store is, as a worker is told. */
+/** Describes to a worker where a store is. */
 const newPlace = {
   FileStore: () => ({ path: path.join(folder, `grants-${(places += 1)}`) }),
   SqliteStore: () => ({ path: path.join(folder, `grants-${(places += 1)}.db`) }),
@@ -41,11 +41,11 @@ const newPlace = {
   },
 }
 
-function clientOf({ metadata }) {
+function createClient({ metadata }) {
   return new Client(Server.fromMetadata(metadata.issuer, metadata, { transport: 'loopback_http' }), { clientId, clientSecret })
 }
 
-function configOf(place, tokenEndpoint = `${twin.base}/token`) {
+function storeConfig(place, tokenEndpoint = `${twin.base}/token`) {
   const metadata = { issuer, authorization_endpoint: `${twin.base}/authorize`, token_endpoint: tokenEndpoint }
   return { metadata, clientId, clientSecret, place, leaseMs: 2000 }
 }
@@ -53,13 +53,13 @@ function configOf(place, tokenEndpoint = `${twin.base}/token`) {
 async function signIn(client) {
   const [redirectUri] = redirectUris
   const { url, flow } = client.authorize({ redirectUri, scope: 'read offline_access' })
-  return client.redeem(flow, await callbackOf(url, redirectUri))
+  return client.redeem(flow, await followToCallback(url, redirectUri))
 }
 
-/** A login some time ago: what is stored is stale. */
+/** An old login: the stored tokens have expired. */
 async function longAgo(config) {
   const store = storeAt(config.place)
-  const client = clientOf(config)
+  const client = createClient(config)
   const source = client.source(undefined, { store, subject: 'ann' })
   await source.logIn(await signIn(client))
   await age(store, source.key)
@@ -80,13 +80,13 @@ const send = (worker, message) => (worker.postMessage ?? worker.send).call(worke
 async function workers(start, config) {
   const all = Array.from({ length: WORKERS }, () => start(config))
   const ends = all.map(async (worker) => {
-    const said = []
-    worker.on('message', (message) => said.push(message))
+    const messages = []
+    worker.on('message', (message) => messages.push(message))
     // What a process said last may arrive after its end.
-    const heard = worker.postMessage ? undefined : once(worker, 'disconnect')
+    const disconnected = worker.postMessage ? undefined : once(worker, 'disconnect')
     const [code, signal] = await once(worker, 'exit')
-    await heard
-    return { pid: worker.pid, code, signal, tokens: said.flatMap(({ tokens = [] }) => tokens) }
+    await disconnected
+    return { pid: worker.pid, code, signal, tokens: messages.flatMap(({ tokens = [] }) => tokens) }
   })
   await Promise.all(all.map((worker) => once(worker, 'message')))
   for (const worker of all) send(worker, 'go')
@@ -94,9 +94,9 @@ async function workers(start, config) {
 }
 
 for (const kind of Object.keys(newPlace)) {
-  for (const [how, start] of Object.entries(starts)) {
-    test(`workers of twenty promises spend one refresh token: ${how}, ${kind}`, async () => {
-      const config = configOf(await newPlace[kind]())
+  for (const [workerKind, start] of Object.entries(starts)) {
+    test(`workers of twenty promises spend one refresh token: ${workerKind}, ${kind}`, async () => {
+      const config = storeConfig(await newPlace[kind]())
       await longAgo(config)
       const before = await twin.counters()
       const ended = await Promise.all(await workers(start, config))
@@ -109,7 +109,7 @@ for (const kind of Object.keys(newPlace)) {
     })
   }
 
-  test(`the methods, called by anybody: ${kind}`, async () => {
+  test(`the methods, called directly: ${kind}`, async () => {
     const place = await newPlace[kind]()
     const [one, two] = [storeAt(place), storeAt(place)]
     assert.equal(await one.load('k'), undefined)
@@ -137,7 +137,7 @@ async function killed(kind) {
   let holder
   let held
   const isHeld = new Promise((done) => { held = done })
-  // Holds one refresh back, and hands on all other requests.
+  // Delays one refresh, and forwards all other requests.
   const front = await listen(async (request, response) => {
     const chunks = await request.toArray()
     const body = Buffer.concat(chunks)
@@ -149,7 +149,7 @@ async function killed(kind) {
     const reply = await fetch(twin.base + request.url, { method: 'POST', headers: { authorization, 'content-type': type }, body })
     response.writeHead(reply.status, { 'content-type': 'application/json' }).end(await reply.text())
   })
-  const config = configOf(await newPlace[kind](), `${front}/token`)
+  const config = storeConfig(await newPlace[kind](), `${front}/token`)
   await longAgo(config)
   const ends = await workers(starts.child_process, config)
   await isHeld
@@ -163,7 +163,7 @@ async function killed(kind) {
   assert.equal(new Set(others.flatMap(({ tokens }) => tokens)).size, 1)
 }
 
-// All at once, for they wait: the others for the end of what the dead one holds.
+// All at once, since the others wait until the lease of the killed worker expires.
 test('workers that are killed while they refresh', { concurrency: true }, async (t) => {
   const before = await twin.counters()
   const kinds = Object.keys(newPlace)
@@ -204,9 +204,9 @@ test('many grants are listed, and found when they are due', async () => {
 
 test('a source tells when its grant is due', async () => {
   const store = new MemoryStore()
-  const config = configOf()
-  const source = clientOf(config).source(undefined, { store, subject: 'ann' })
-  const tokens = await signIn(clientOf(config))
+  const config = storeConfig()
+  const source = createClient(config).source(undefined, { store, subject: 'ann' })
+  const tokens = await signIn(createClient(config))
   await source.logIn(tokens)
   assert.deepEqual(await store.due(tokens.expiresAt, 9), [])
   assert.deepEqual(await store.due(new Date(tokens.expiresAt.getTime() + 1000), 9), [source.key])
@@ -214,7 +214,7 @@ test('a source tells when its grant is due', async () => {
 })
 
 test('a record cut in half is malformed, and not overwritten', async () => {
-  const config = configOf(newPlace.FileStore())
+  const config = storeConfig(newPlace.FileStore())
   await longAgo(config)
   const store = storeAt(config.place)
   const [key] = await store.keys()
@@ -229,20 +229,20 @@ test('a record cut in half is malformed, and not overwritten', async () => {
     save: (...verb) => store.save(...verb),
     lease: (...verb) => store.lease(...verb),
   }
-  const client = clientOf(config)
-  const asked = [store, wrapped].map((store) => client.source(undefined, { store, subject: 'ann' }))
-  for (const ask of [...asked.map((source) => () => source.token()), () => store.load(key)]) {
-    const error = await rejection(ask())
+  const client = createClient(config)
+  const sources = [store, wrapped].map((store) => client.source(undefined, { store, subject: 'ann' }))
+  for (const call of [...sources.map((source) => () => source.token()), () => store.load(key)]) {
+    const error = await rejection(call())
     assert.ok(error instanceof MisuseError)
     assert.deepEqual([error.code, error.endpoint, error.advice], ['stored.malformed', 'store', 'reauthorize'])
   }
   assert.deepEqual(readFileSync(file), cut)
   assert.equal(await store.remove(key), true)
-  await asked[0].logIn(await signIn(client))
-  assert.ok(await asked[1].token())
+  await sources[0].logIn(await signIn(client))
+  assert.ok(await sources[1].token())
 })
 
-test('what cannot be a store is told at once', () => {
+test('impossible stores are rejected immediately', () => {
   const file = path.join(folder, 'file')
   writeFileSync(file, '')
   const open = path.join(folder, 'open')
@@ -266,7 +266,7 @@ test('what cannot be a store is told at once', () => {
   assert.equal(inspect(new FileStore(pathToFileURL(path.join(folder, 'new')))), `FileStore { path: '${path.join(folder, 'new')}' }`)
 })
 
-test('a server that is gone or refuses us is told without its password', async () => {
+test('an unreachable or refusing server is reported without its password', async () => {
   const store = new RedisStore(`${redis}/0`, { prefix: 'mine:', timeoutMs: 20_000 })
   assert.ok(await store.save('of this prefix', 'text', 0) > 0)
   assert.equal(await new RedisStore(`${redis}/0`).load('of this prefix'), undefined)
@@ -274,14 +274,14 @@ test('a server that is gone or refuses us is told without its password', async (
   assert.equal(refused.code, 'store.setup')
   assert.ok(!inspect(refused).includes('wr0ng'))
   const port = await freePort()
-  for (const gone of [
+  for (const unreachable of [
     new RedisStore(`redis://:${PASSWORD}@127.0.0.1:${port}/`, { timeoutMs: 2000 }),
     new PostgresStore(`postgres://tester:${PASSWORD}@127.0.0.1:${port}/`, { timeoutMs: 2000 }),
   ]) {
-    const error = await rejection(gone.load('k'))
+    const error = await rejection(unreachable.load('k'))
     assert.ok(error instanceof LostError)
     assert.equal(error.endpoint, 'store')
-    assert.ok(![inspect(error), inspect(gone, { showHidden: true }), JSON.stringify(gone)].join().includes(PASSWORD))
+    assert.ok(![inspect(error), inspect(unreachable, { showHidden: true }), JSON.stringify(unreachable)].join().includes(PASSWORD))
   }
 })
 

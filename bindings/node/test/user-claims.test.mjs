@@ -60,7 +60,7 @@ for (const [name, read] of [['UserInfo', ofUserinfo], ['an ID token', userClaims
   })
 }
 
-test('claims about nobody are refused', () => {
+test('claims without a subject are rejected', () => {
   assert.throws(() => userClaims({}), { code: 'jwt.missing_claim' })
   assert.throws(() => userClaims({ sub: 7 }), { code: 'jwt.malformed_claim' })
   for (const none of [undefined, null, 7, 'a']) assert.throws(() => userClaims(none), TypeError)

@@ -1,7 +1,7 @@
 // UserTesting: accounts with an API key, and apps of the developer portal.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { callbackOf, core, twins } from './helper.mjs'
+import { followToCallback, core, twins } from './helper.mjs'
 
 const { Client, MisuseError, discover, provider } = core
 const { usertesting: twin, 'usertesting-apps': portal } = await twins()
@@ -19,7 +19,7 @@ test('an account gets a token for an hour, and results of both APIs', async () =
   }
 })
 
-test('the eleventh call within a minute is told when to come back', async () => {
+test('the eleventh call within a minute fails with a retry delay', async () => {
   const { clientId, clientSecret } = await twin.client()
   const client = new Client(provider('usertesting', { loopback: twin.base }), { clientId, clientSecret })
   const source = client.clientCredentials({ scope: ['studies:read'] })
@@ -31,7 +31,7 @@ test('the eleventh call within a minute is told when to come back', async () => 
   })
 })
 
-test('after an hour the next token is asked for, once', async () => {
+test('after an hour the next token is requested once', async () => {
   const { clientId, clientSecret } = await twin.client()
   const client = new Client(provider('usertesting', { loopback: twin.base }), { clientId, clientSecret })
   const source = client.clientCredentials({ scope: 'studies:read' })
@@ -60,7 +60,7 @@ test('introspection and revocation', async () => {
   assert.equal((await client.introspect({ token: tokens.accessToken })).active, false)
 })
 
-test('an app acts for a person, and its secret stays out of the URL', async () => {
+test('an app acts for a user, and its secret stays out of the URL', async () => {
   const { clientId, clientSecret, issuer, redirectUris } = await portal.client()
   const guid = issuer.split('/').at(-1)
   const server = provider('usertesting-apps', { variables: { guid }, loopback: portal.base })
@@ -68,35 +68,35 @@ test('an app acts for a person, and its secret stays out of the URL', async () =
   const [redirectUri] = redirectUris
   const { url, flow } = client.authorize({ redirectUri, scope: 'clips:read studies:read' })
   assert.equal(url.searchParams.has('client_secret'), false)
-  const tokens = await client.redeem(flow, await callbackOf(url, redirectUri))
+  const tokens = await client.redeem(flow, await followToCallback(url, redirectUri))
   assert.deepEqual(tokens.scope, ['clips:read', 'studies:read'])
   assert.equal((await portal.counters()).secrets_in_url, 0)
 })
 
-test('an app whose hour is over sends the person through the login again', async () => {
+test('an app whose token has expired sends the user through the login again', async () => {
   const { clientId, clientSecret, issuer, redirectUris } = await portal.client()
   const server = provider('usertesting-apps', { variables: { guid: issuer.split('/').at(-1) }, loopback: portal.base })
   const client = new Client(server, { clientId, clientSecret, redirectUris })
   const [redirectUri] = redirectUris
   const { url, flow } = client.authorize({ redirectUri, scope: 'studies:read' })
-  const source = client.source(await client.redeem(flow, await callbackOf(url, redirectUri)))
+  const source = client.source(await client.redeem(flow, await followToCallback(url, redirectUri)))
   const results = `${portal.base}/api/v2/sessionResults/?testId=1`
   assert.equal((await source.fetch(results)).status, 200)
   await portal.advance(3601)
   await assert.rejects(source.fetch(results), { code: 'grant.no_refresh_token', advice: 'reauthorize' })
 })
 
-test('a redirect URI that is not registered opens no browser', async () => {
+test('an unregistered redirect URI opens no browser', async () => {
   const { clientId, clientSecret, issuer, redirectUris } = await portal.client()
   const server = provider('usertesting-apps', { variables: { guid: issuer.split('/').at(-1) }, loopback: portal.base })
-  const ask = { redirectUri: `${redirectUris[0]}/`, scope: 'clips:read' }
+  const options = { redirectUri: `${redirectUris[0]}/`, scope: 'clips:read' }
   for (const registered of [redirectUris, undefined]) {
     const client = new Client(server, { clientId, clientSecret, redirectUris: registered })
-    assert.throws(() => client.authorize(ask), (error) => {
+    assert.throws(() => client.authorize(options), (error) => {
       return error instanceof MisuseError && error.code === 'redirect_uri.not_registered'
     })
   }
   const client = new Client(server, { clientId, clientSecret, redirectUris })
-  const secret = { ...ask, redirectUri: redirectUris[0], extra: { client_secret: clientSecret } }
+  const secret = { ...options, redirectUri: redirectUris[0], extra: { client_secret: clientSecret } }
   assert.throws(() => client.authorize(secret), { code: /^form\./ })
 })

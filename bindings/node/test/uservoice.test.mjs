@@ -1,7 +1,7 @@
 // UserVoice: no token_type, no lifetime; the end of a token shows in a 401 alone.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { callbackOf, core, twins } from './helper.mjs'
+import { followToCallback, core, twins } from './helper.mjs'
 
 const { Client, provider } = core
 const twin = (await twins()).uservoice
@@ -56,7 +56,7 @@ test('a public client redeems a code with PKCE', async () => {
   const { url, flow } = client.authorize({ redirectUri })
   assert.equal(url.searchParams.get('code_challenge_method'), 'S256')
   assert.equal(url.searchParams.has('code_verifier'), false)
-  const tokens = await client.redeem(flow, await callbackOf(url, redirectUri))
+  const tokens = await client.redeem(flow, await followToCallback(url, redirectUri))
   assert.equal((await client.source(tokens).fetch(`${twin.base}/api/v2/end_users/me`)).status, 200)
 })
 
@@ -65,7 +65,7 @@ test('the documented slip is behind an option', async () => {
   const client = new Client(server, { clientId: publicClientId, redirectUris })
   const { url, flow } = client.authorize({ redirectUri })
   assert.equal(url.searchParams.get('code_verifier'), url.searchParams.get('code_challenge'))
-  assert.ok((await client.redeem(flow, await callbackOf(url, redirectUri))).accessToken)
+  assert.ok((await client.redeem(flow, await followToCallback(url, redirectUri))).accessToken)
 })
 
 test('a tenant is one label of a host name', () => {

@@ -4,13 +4,13 @@ import { generateKeyPairSync } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { test } from 'node:test'
-import { callbackOf, core, listen, rejection, root, twins } from './helper.mjs'
+import { followToCallback, core, listen, rejection, root, twins } from './helper.mjs'
 
 const { Client, MemoryStore, ResourceConnection, discover } = core
-const here = { transport: 'loopback_http' }
+const loopbackOptions = { transport: 'loopback_http' }
 const { vectors } = JSON.parse(await readFile(path.join(root, 'tests/vectors/vectors.json'), 'utf8'))
 
-/** Somebody who says yes at whatever page is opened. */
+/** A user who approves every page that is opened. */
 function person() {
   const pages = []
   const open = (page) => {
@@ -20,14 +20,14 @@ function person() {
   return { pages, open }
 }
 
-const connection = (twin, options) => new ResourceConnection(`${twin.base}/api/echo`, { timeoutMs: 30_000, ...here, ...options })
+const connection = (twin, options) => new ResourceConnection(`${twin.base}/api/echo`, { timeoutMs: 30_000, ...loopbackOptions, ...options })
 
 /** An API and its server, which keeps what registers, and the forms of token requests, assertions too. */
 async function recorder(place = '/mcp') {
   const forms = []
   const registered = []
   const base = await listen(async (request, reply) => {
-    const answers = {
+    const responders = {
       [`/.well-known/oauth-protected-resource${place}`]: () => ({ resource: `${base}${place}`, authorization_servers: [base], scopes_supported: ['mcp:read'] }),
       '/.well-known/oauth-authorization-server': () => ({
         issuer: base, token_endpoint: `${base}/token`, authorization_endpoint: `${base}/authorize`, registration_endpoint: `${base}/register`,
@@ -40,8 +40,8 @@ async function recorder(place = '/mcp') {
     const body = Buffer.concat(await request.toArray()).toString()
     if (request.url === '/register') registered.push(JSON.parse(body))
     if (request.url === '/token') forms.push(new URLSearchParams(body))
-    const answer = answers[request.url]
-    reply.writeHead(answer ? 200 : 404, { 'content-type': 'application/json' }).end(JSON.stringify(answer?.() ?? {}))
+    const cannedResponse = responders[request.url]
+    reply.writeHead(cannedResponse ? 200 : 404, { 'content-type': 'application/json' }).end(JSON.stringify(cannedResponse?.() ?? {}))
   })
   return { base, forms, registered }
 }
@@ -52,7 +52,7 @@ async function metadataUrl(...servers) {
   const home = await listen((_, reply) => reply.setHeader('content-type', 'application/json').end(text))
   const clientId = `${home}/client.json`
   for (const server of servers) await server.acceptClientIdMetadata()
-  const client = new Client(await discover(servers[0].base, here), { clientId })
+  const client = new Client(await discover(servers[0].base, loopbackOptions), { clientId })
   const metadata = { client_name: 'Notes', redirect_uris: ['http://127.0.0.1/callback'], grant_types: ['authorization_code', 'refresh_token'] }
   ;({ document: text } = await client.clientIdMetadata({ metadata, mcp: true }))
   return clientId
@@ -72,7 +72,7 @@ test('mcp-application-type: whoever is redirected to a loopback address register
   const { base, registered } = await recorder()
   const nobody = new Error('nobody is there')
   const open = () => { throw nobody }
-  assert.equal(await rejection(new ResourceConnection(`${base}/mcp`, { clientName: 'Notes', open, ...here }).token()), nobody)
+  assert.equal(await rejection(new ResourceConnection(`${base}/mcp`, { clientName: 'Notes', open, ...loopbackOptions }).token()), nobody)
   assert.deepEqual(registered.map((metadata) => metadata.application_type), ['native'])
 })
 
@@ -87,7 +87,7 @@ test('mcp-cc-jwt: the audience of an assertion is the issuer alone', async () =>
   const { base, forms } = await recorder()
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const clientAuth = core.privateKeyJwt(privateKey.export({ type: 'pkcs8', format: 'pem' }))
-  const options = { clientId: 'id', clientAuth, issuer: base, grantType: 'client_credentials', ...here }
+  const options = { clientId: 'id', clientAuth, issuer: base, grantType: 'client_credentials', ...loopbackOptions }
   assert.equal((await new ResourceConnection(`${base}/mcp`, options).token()).accessToken, 'a')
   const { client_assertion: assertion, ...form } = Object.fromEntries(forms[0])
   assert.deepEqual(form, {
@@ -114,13 +114,13 @@ test('mcp-ema-cimd: an identity provider vouches to the client of a document', a
   const { 'identity-provider': idp } = await twins()
   const { base, forms } = await recorder()
   const { clientId, clientSecret, issuer } = await idp.client()
-  const identityProvider = new Client(await discover(issuer, here), { clientId, clientSecret })
+  const identityProvider = new Client(await discover(issuer, loopbackOptions), { clientId, clientSecret })
   const redirectUri = 'https://app.example/callback'
   const { url, flow } = identityProvider.authorize({ redirectUri, scope: 'openid read' })
-  const signIn = identityProvider.source(await identityProvider.redeem(flow, await callbackOf(url, redirectUri)))
+  const signIn = identityProvider.source(await identityProvider.redeem(flow, await followToCallback(url, redirectUri)))
   const clientMetadataUrl = 'https://client.example.com/client.json'
   await idp.vouchTo(base, clientMetadataUrl)
-  const api = new ResourceConnection(`${base}/mcp`, { clientMetadataUrl, identityProvider, signIn, ...here })
+  const api = new ResourceConnection(`${base}/mcp`, { clientMetadataUrl, identityProvider, signIn, ...loopbackOptions })
   assert.equal((await api.token()).accessToken, 'a')
   const form = Object.fromEntries(forms[0])
   assert.deepEqual([form.grant_type, form.client_id], ['urn:ietf:params:oauth:grant-type:jwt-bearer', clientMetadataUrl])
@@ -135,7 +135,7 @@ for (const { id, input, expected } of resources) {
   test(`${id}: the normal form of an API's URL is what tokens are asked for`, async () => {
     const rest = (url) => url.slice('https://'.length).replace(/^[^/]*/, '')
     const { base, forms } = await recorder(rest(expected.resource))
-    const options = { clientId: 'id', clientSecret: 'secret', issuer: base, grantType: 'client_credentials', ...here }
+    const options = { clientId: 'id', clientSecret: 'secret', issuer: base, grantType: 'client_credentials', ...loopbackOptions }
     const api = new ResourceConnection(`${base}${rest(input.server_url)}`, options)
     assert.equal((await api.token()).accessToken, 'a')
     assert.deepEqual(forms[0].getAll('resource'), [`${base}${rest(expected.resource)}`])

@@ -106,14 +106,14 @@ class Party {
   async turn({ now, seed, hold, input }) {
     this.#at = { now, seed: Buffer.from(seed, 'hex') }
     this.#shown = []
-    let said
+    let output
     try {
-      said = await this.take(input, hold)
+      output = await this.take(input, hold)
     } catch (error) {
       if (error instanceof OAuthError) this.#show(error, error.cause)
-      said = error instanceof OAuthError ? { error: told(error) } : { threw: inspect(error) }
+      output = error instanceof OAuthError ? { error: errorMembers(error) } : { threw: inspect(error) }
     }
-    return { said, shown: this.#shown }
+    return { said: output, shown: this.#shown }
   }
 
   async take(input, hold) {
@@ -122,19 +122,19 @@ class Party {
     if (act) return act(data)
     if (!ANSWERS.has(name)) {
       this.#exchange = this.#calls[name]?.(data) ?? this.#operation(name, data)
-      return hold ? 'open' : this.#said(this.#exchange.begin())
+      return hold ? 'open' : this.#toOutput(this.#exchange.begin())
     }
-    return this.#said(this.#answer(name, data))
+    return this.#toOutput(this.#answer(name, data))
   }
 
-  /** Any operation of the table: what is asked about tokens is about those at hand. */
-  #operation(name, { tokens, token, ...given }) {
-    if (tokens !== undefined) given.tokens = this.#held(tokens)
-    if (token !== undefined) given.token = token ?? this.#held(null)[camel(given.token_type_hint ?? 'access_token')]
-    if (typeof given.expires_at === 'number') given.expires_at = new Date(given.expires_at * 1000)
+  /** Any operation of the table; operations on tokens use the current ones. */
+  #operation(name, { tokens, token, ...rest }) {
+    if (tokens !== undefined) rest.tokens = this.#held(tokens)
+    if (token !== undefined) rest.token = token ?? this.#held(null)[camel(rest.token_type_hint ?? 'access_token')]
+    if (typeof rest.expires_at === 'number') rest.expires_at = new Date(rest.expires_at * 1000)
     const lasts = /^(verify|take)_/.test(name) || this.#client.dpop !== null
     const client = lasts ? this.#verifying() : this.client()
-    return client.exchange[camel(name)](named(given), { moment: this.#moment })
+    return client.exchange[camel(name)](named(rest), { moment: this.#moment })
   }
 
   #calls = {
@@ -158,22 +158,22 @@ class Party {
       else writeFileSync(file, token)
       return 'open'
     },
-    server: () => ({ server: serverOf(this.server()) }),
+    server: () => ({ server: serverMembers(this.server()) }),
     step_up: ({ status, challenges }) => {
       const headers = new Headers(challenges.map((challenge) => ['www-authenticate', challenge]))
       return { step_up: stepUp({ status, headers }) ?? null }
     },
-    authorize: (asked) => {
-      const { redirect_uri: redirectUri, scope, response_type: type, response_mode: mode, extra } = asked
-      const { resource } = asked
-      const requestUri = asked.request_uri ?? undefined
-      const authorizationDetails = asked.authorization_details ?? undefined
-      const wanted = asked.step_up === null ? {} : { stepUp: asked.step_up, tokens: this.#tokens }
+    authorize: (authorizeInput) => {
+      const { redirect_uri: redirectUri, scope, response_type: type, response_mode: mode, extra } = authorizeInput
+      const { resource } = authorizeInput
+      const requestUri = authorizeInput.request_uri ?? undefined
+      const authorizationDetails = authorizeInput.authorization_details ?? undefined
+      const stepUpOptions = authorizeInput.step_up === null ? {} : { stepUp: authorizeInput.step_up, tokens: this.#tokens }
       const responseType = type ?? undefined
       const responseMode = mode ?? undefined
       const { url, flow } = this.client().authorize({
-        redirectUri, scope, responseType, responseMode, extra, resource, authorizationDetails, requestUri, ...wanted,
-        context: asked.context ?? undefined, user: asked.user ?? undefined,
+        redirectUri, scope, responseType, responseMode, extra, resource, authorizationDetails, requestUri, ...stepUpOptions,
+        context: authorizeInput.context ?? undefined, user: authorizeInput.user ?? undefined,
         moment: this.#moment,
       })
       this.#flow = flow
@@ -212,17 +212,17 @@ class Party {
       try {
         called.status = (await source.fetch(url, { method, body: content })).status
       } catch (error) {
-        if (error instanceof OAuthError) called.error = told(error)
+        if (error instanceof OAuthError) called.error = errorMembers(error)
         else if (sent.length <= replies.length) throw error
       }
       return { called }
     },
     verdict: async ({ status, headers }) => {
       // A source hands every reply on but the one that asks for a new token: then it asks the server.
-      const asked = new Set()
+      const calls = new Set()
       const api = 'https://api.example/'
       const fetch = async (url) => {
-        asked.add(url)
+        calls.add(url)
         return url === api ? new Response(null, { status, headers }) : Promise.reject(new Error('asked'))
       }
       const stored = JSON.stringify({
@@ -233,7 +233,7 @@ class Party {
       await source.fetch(api).catch((error) => {
         if (!(error instanceof OAuthError)) throw error
       })
-      return { verdict: { renews: asked.size > 1 } }
+      return { verdict: { renews: calls.size > 1 } }
     },
   }
 
@@ -250,7 +250,7 @@ class Party {
     }
   }
 
-  #said(step) {
+  #toOutput(step) {
     this.#show(step, this.#exchange)
     switch (step.kind) {
       case 'send': {
@@ -265,7 +265,7 @@ class Party {
 
   #done(value) {
     if (value === undefined) return 'nothing'
-    if (value instanceof Server) return { server: serverOf(value) }
+    if (value instanceof Server) return { server: serverMembers(value) }
     if (value.flow instanceof PendingAuthorization) {
       this.#show(value.flow)
       return { authorized: { url: value.url.href, expires_in: value.expiresIn ?? null } }
@@ -308,17 +308,17 @@ const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCas
 /** Options, by the names that this language has for them. */
 const named = (options) => Object.fromEntries(Object.entries(options).map(([name, value]) => [camel(name), value]))
 
-/** The members of a record that say something, also those that are read by name alone. */
+/** The members of a record that are set, including those that are not enumerable. */
 function members(record) {
   const plain = (value) => (value instanceof Date ? seconds(value) : value)
   const isEmpty = (value) => value === undefined || (typeof value === 'object' && Object.keys(value).length === 0)
-  const said = Object.getOwnPropertyNames(record).map((name) => [snake(name), plain(record[name])])
-  return Object.fromEntries(said.filter(([, value]) => !isEmpty(value)))
+  const fields = Object.getOwnPropertyNames(record).map((name) => [snake(name), plain(record[name])])
+  return Object.fromEntries(fields.filter(([, value]) => !isEmpty(value)))
 }
 
-const serverOf = ({ issuer, metadata, apiOrigins }) => ({ issuer, metadata, api_origins: apiOrigins })
+const serverMembers = ({ issuer, metadata, apiOrigins }) => ({ issuer, metadata, api_origins: apiOrigins })
 
-const told = (error) => ({
+const errorMembers = (error) => ({
   kind: error.kind,
   message: error.message,
   code: error.code,

@@ -26,9 +26,9 @@ function signed(typ, claims) {
 
 /** An authorization server that has keys and counts who asks for them. */
 async function issuer() {
-  const asked = []
+  const requests = []
   const base = await listen((request, reply) => {
-    asked.push(request.url)
+    requests.push(request.url)
     reply.setHeader('content-type', 'application/json').end(JSON.stringify(jwks))
   })
   const metadata = {
@@ -47,27 +47,27 @@ async function issuer() {
   const idToken = (more, typ = 'JWT') => signed(typ, {
     iss: base, aud: 'id', sub: 'u', iat: now(), exp: now() + 60, ...more,
   })
-  return { base, server, asked, token, logout, idToken }
+  return { base, server, asked: requests, token, logout, idToken }
 }
 
 test('an end that no Date says is the last one', async () => {
   const { server, token } = await issuer()
   const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE })
-  const told = await verifier.verify(token({ exp: 1e30 }))
-  assert.equal(told.expiresAt.getTime(), 8.64e15)
+  const verified = await verifier.verify(token({ exp: 1e30 }))
+  assert.equal(verified.expiresAt.getTime(), 8.64e15)
 })
 
 test('an API verifies what it is shown, with keys that it fetches once', async () => {
-  const { base, server, asked, token } = await issuer()
+  const { base, server, asked: requests, token } = await issuer()
   const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE, scope: 'read' })
   // Some servers copy the nonce of the login into it.
-  const told = await verifier.verify(token({ groups: ['g'], nonce: 'n' }))
-  assert(told instanceof VerifiedAccessToken)
-  assert.deepEqual([told.subject, told.clientId, told.issuer, told.audience], ['u', 'c', base, [AUDIENCE]])
-  assert.deepEqual([told.scope, told.claims.groups], [['read'], ['g']])
-  assert(told.expiresAt > new Date())
+  const verified = await verifier.verify(token({ groups: ['g'], nonce: 'n' }))
+  assert(verified instanceof VerifiedAccessToken)
+  assert.deepEqual([verified.subject, verified.clientId, verified.issuer, verified.audience], ['u', 'c', base, [AUDIENCE]])
+  assert.deepEqual([verified.scope, verified.claims.groups], [['read'], ['g']])
+  assert(verified.expiresAt > new Date())
   await Promise.all(Array.from({ length: 5 }, () => verifier.verify(token())))
-  assert.deepEqual(asked, ['/jwks'])
+  assert.deepEqual(requests, ['/jwks'])
   assert.match(inspect(verifier), /audience: 'https:\/\/api.example'/)
 })
 
@@ -92,7 +92,7 @@ test('a published key says how access tokens are signed where no metadata do, an
   }
 })
 
-test('what is verified with keys at hand is over before anything else happens', async () => {
+test('verification with cached keys finishes immediately', async () => {
   const { server, token, idToken } = await issuer()
   const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE })
   const client = new Client(server, { clientId: 'id', clientAuth: 'none', idTokenSignedResponseAlg: 'ES256' })
@@ -113,7 +113,7 @@ test('a token says who may act for its subject', async () => {
   const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE })
   const client = new Client(server, { clientId: 'id', clientAuth: 'none' })
   const mayAct = { iss: 'https://as.example', sub: 'admin@example.com', exp: 1 }
-  for (const [said, expected] of [
+  for (const [actorClaims, expected] of [
     [{ may_act: mayAct, act: { sub: 'somebody' } }, mayAct],
     [{ may_act: {} }, {}],
     [{ may_act: 'admin@example.com' }, undefined],
@@ -122,17 +122,17 @@ test('a token says who may act for its subject', async () => {
     [{ act: mayAct }, undefined],
     [{}, undefined],
   ]) {
-    const person = await client.verifyIdToken({ token: idToken(said), unexpectedNonce: 'reject' })
-    for (const told of [await verifier.verify(token(said)), person]) {
-      assert.deepEqual(told.mayAct, expected)
-      assert.deepEqual(told.claims.may_act, said.may_act)
-      assert.ok(!inspect(told).includes('admin@example.com'))
+    const person = await client.verifyIdToken({ token: idToken(actorClaims), unexpectedNonce: 'reject' })
+    for (const verified of [await verifier.verify(token(actorClaims)), person]) {
+      assert.deepEqual(verified.mayAct, expected)
+      assert.deepEqual(verified.claims.may_act, actorClaims.may_act)
+      assert.ok(!inspect(verified).includes('admin@example.com'))
     }
   }
 })
 
 test('keys outlast a process', async () => {
-  const { server, asked, token } = await issuer()
+  const { server, asked: requests, token } = await issuer()
   const started = () => new AccessTokenVerifier(server, { audience: AUDIENCE })
   const first = started()
   assert.equal(first.exportKeys(), undefined)
@@ -144,7 +144,7 @@ test('keys outlast a process', async () => {
   const client = new Client(server, { clientId: 'id', clientAuth: 'none' })
   client.importKeys(stored)
   assert.equal(client.exportKeys(), stored)
-  assert.deepEqual(asked, ['/jwks'])
+  assert.deepEqual(requests, ['/jwks'])
   assert.throws(() => started().importKeys('{}'), { code: 'stored.malformed' })
   assert.throws(() => started().importKeys(stored.replace('127', '128')), { code: 'stored.issuer' })
 })
@@ -187,7 +187,7 @@ test('a token that is bound to a key needs its proof', async () => {
   assert.equal((await rejection(verifier.verify(bound, { jkt: 'other' }))).challenge, 'DPoP error="invalid_token", Bearer')
 })
 
-test('a server that cannot be asked is no fault of the token', async () => {
+test('an unreachable server does not make the token invalid', async () => {
   const { base, token } = await issuer()
   const metadata = { issuer: base, jwks_uri: 'http://127.0.0.1:1/jwks', id_token_signing_alg_values_supported: ['ES256'] }
   const server = Server.fromMetadata(base, metadata, { transport: 'loopback_http' })
@@ -196,7 +196,7 @@ test('a server that cannot be asked is no fault of the token', async () => {
   assert.deepEqual([error.responseStatus, error.challenge], [503, undefined])
 })
 
-test('what is mistyped is not left out, and a profile is one of a list', async () => {
+test('mistyped options are rejected, and a profile must be one of the list', async () => {
   const { server, token } = await issuer()
   assert.throws(() => new AccessTokenVerifier(server, { audience: AUDIENCE, scopes: 'read' }), TypeError)
   const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE })
@@ -207,17 +207,17 @@ test('what is mistyped is not left out, and a profile is one of a list', async (
 })
 
 test('an ID token that comes by itself says who signed in', async () => {
-  const { base, server, asked, idToken } = await issuer()
+  const { base, server, asked: requests, idToken } = await issuer()
   const client = new Client(server, { clientId: 'id' })
   const person = { email: 'ann@example.com', email_verified: true, name: 'Ann', sid: 's' }
-  const told = await client.verifyIdToken({ token: idToken({ nonce: 'n', ...person }), nonce: 'n' })
-  assert(told instanceof IdToken)
-  assert.deepEqual([told.subject, told.issuer, told.audience], ['u', base, ['id']])
-  assert.deepEqual([told.email, told.emailVerified, told.name, told.sid], Object.values(person))
-  assert(told.issuedAt < told.expiresAt)
-  assert(!inspect(told).includes('ann@example.com'))
+  const verified = await client.verifyIdToken({ token: idToken({ nonce: 'n', ...person }), nonce: 'n' })
+  assert(verified instanceof IdToken)
+  assert.deepEqual([verified.subject, verified.issuer, verified.audience], ['u', base, ['id']])
+  assert.deepEqual([verified.email, verified.emailVerified, verified.name, verified.sid], Object.values(person))
+  assert(verified.issuedAt < verified.expiresAt)
+  assert(!inspect(verified).includes('ann@example.com'))
   await client.verifyIdToken({ token: idToken(), unexpectedNonce: 'reject' })
-  assert.deepEqual(asked, ['/jwks'])
+  assert.deepEqual(requests, ['/jwks'])
   // An app asks for a token for its server; a native button gives one for the app.
   for (const claims of [{ azp: 'phone' }, { aud: 'phone' }]) {
     await client.verifyIdToken({ token: idToken({ nonce: 'n', ...claims }), nonce: 'n', clientIds: ['phone'] })
@@ -227,16 +227,16 @@ test('an ID token that comes by itself says who signed in', async () => {
 test('a hostile ID token is refused', async () => {
   const { server, idToken } = await issuer()
   const client = new Client(server, { clientId: 'id' })
-  const good = idToken({ nonce: 'n' })
-  const [head, body, signature] = good.split('.')
+  const valid = idToken({ nonce: 'n' })
+  const [head, body, signature] = valid.split('.')
   const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const atHash = createHash('sha256').update('t').digest().subarray(0, 16).toString('base64url')
   const bound = { nonce: 'n' }
-  for (const [token, given, code] of [
+  for (const [token, verifyOptions, code] of [
     [`${encode({ alg: 'none' })}.${body}.`, bound, 'jws.alg_not_allowed'],
     [`${head}.${encode({ sub: 'mallory' })}.${signature}`, bound, 'jws.bad_signature'],
-    [good, { nonce: 'm' }, 'id_token.nonce'],
-    [good, { unexpectedNonce: 'reject' }, 'jwt.unexpected_claim'],
+    [valid, { nonce: 'm' }, 'id_token.nonce'],
+    [valid, { unexpectedNonce: 'reject' }, 'jwt.unexpected_claim'],
     [idToken(), bound, 'jwt.missing_claim'],
     [idToken({ nonce: 'n', iss: 'https://evil.example' }), bound, 'jwt.issuer'],
     [idToken({ nonce: 'n', aud: 'other' }), bound, 'jwt.audience'],
@@ -246,20 +246,20 @@ test('a hostile ID token is refused', async () => {
     [idToken({ nonce: 'n', at_hash: 'x' }), { ...bound, accessToken: 't' }, 'id_token.at_hash'],
     [idToken({ nonce: 'n' }, 'at+jwt'), bound, 'jwt.typ'],
     [idToken({ nonce: 'n', token_use: 'access' }), bound, 'jwt.unexpected_claim'],
-    [good, {}, 'arguments.inconsistent'],
+    [valid, {}, 'arguments.inconsistent'],
     [idToken({ nonce: '' }), { nonce: '' }, 'form.malformed_parameter'],
   ]) {
-    assert.equal((await rejection(client.verifyIdToken({ token, ...given }))).code, code)
+    assert.equal((await rejection(client.verifyIdToken({ token, ...verifyOptions }))).code, code)
   }
   await client.verifyIdToken({ token: idToken({ nonce: 'n', at_hash: atHash }), nonce: 'n', accessToken: 't' })
 })
 
-test('a plain JWT is an access token, and an ID token is none', async () => {
+test('a plain JWT is accepted as an access token, an ID token is not', async () => {
   const { base, server, idToken } = await issuer()
   const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE, profile: 'jwt' })
   const claims = { iss: base, sub: 'client', aud: AUDIENCE, iat: now(), exp: now() + 60, scope: ['read'] }
-  const told = await verifier.verify(signed('JWT', claims), { scope: 'read' })
-  assert.deepEqual([told.subject, told.clientId, told.scope], ['client', undefined, ['read']])
+  const verified = await verifier.verify(signed('JWT', claims), { scope: 'read' })
+  assert.deepEqual([verified.subject, verified.clientId, verified.scope], ['client', undefined, ['read']])
   assert.equal((await rejection(verifier.verify(idToken()))).code, 'jwt.audience')
   const aimed = verifier.verify(idToken({ aud: AUDIENCE, nonce: 'n' }))
   assert.equal((await rejection(aimed)).code, 'jwt.unexpected_claim')
@@ -280,17 +280,17 @@ test('a logout token is taken once', async () => {
   const { server, logout } = await issuer()
   const client = new Client(server, { clientId: 'id' })
   const token = logout({ jti: '1', sub: 'u', sid: 's' })
-  const told = await client.verifyLogoutToken({ token })
-  assert(told instanceof LogoutToken)
-  assert.deepEqual([told.subject, told.sid, told.jti], ['u', 's', '1'])
-  assert(told.forgetAt > new Date())
+  const verified = await client.verifyLogoutToken({ token })
+  assert(verified instanceof LogoutToken)
+  assert.deepEqual([verified.subject, verified.sid, verified.jti], ['u', 's', '1'])
+  assert(verified.forgetAt > new Date())
   assert.equal((await rejection(client.verifyLogoutToken({ token }))).code, 'logout_token.replayed')
   assert.equal((await client.verifyLogoutToken({ token, replay: 'caller' })).jti, '1')
   const nonce = client.verifyLogoutToken({ token: logout({ jti: '2', sub: 'u', nonce: 'n' }) })
   assert.equal((await rejection(nonce)).code, 'jwt.unexpected_claim')
 })
 
-test('a person is signed out at a URL', async () => {
+test('front-channel logout logs the user out', async () => {
   const { base, server } = await issuer()
   const client = new Client(server, { clientId: 'id' })
   assert.equal(client.endSessionUrl().href, `${base}/logout?client_id=id`)

@@ -1,4 +1,4 @@
-// One application for people who sign in, written for each framework.
+// One application with sign-in, written for each framework.
 import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
@@ -7,7 +7,7 @@ import { after } from 'node:test'
 import { root } from './helper.mjs'
 import { called, echoed, hello, hono as fetchHono, put, standard as fetchStandard, whose } from './web-fetch-apps.mjs'
 
-const here = createRequire(import.meta.url)
+const require = createRequire(import.meta.url)
 const tools = createRequire(path.join(root, 'tests/web/node/package.json'))
 
 /** The standard handler, behind a server that gives requests of the Fetch standard. */
@@ -78,15 +78,15 @@ async function fastify(site, { api, server }) {
     },
   })
   app.register(site.fastify)
-  app.register(async (own) => {
+  app.register(async (scoped) => {
     const required = { preHandler: site.required }
-    own.get('/', async ({ user }) => hello(user))
-    own.get('/me', required, async ({ user }) => whose(user))
-    own.post('/cart', required, async ({ user, body }) => put(user, body))
-    own.get('/pay', { preHandler: site.required({ acr: ['mfa'] }) }, async ({ user }) => user.acr)
-    own.get('/call', required, async ({ user }) => called(api)(user))
-    own.get('/echo', required, async ({ user }) => echoed(api)(user))
-    own.register(async (deep) => deep.get('/me', required, async ({ user }) => whose(user)), { prefix: '/deep' })
+    scoped.get('/', async ({ user }) => hello(user))
+    scoped.get('/me', required, async ({ user }) => whose(user))
+    scoped.post('/cart', required, async ({ user, body }) => put(user, body))
+    scoped.get('/pay', { preHandler: site.required({ acr: ['mfa'] }) }, async ({ user }) => user.acr)
+    scoped.get('/call', required, async ({ user }) => called(api)(user))
+    scoped.get('/echo', required, async ({ user }) => echoed(api)(user))
+    scoped.register(async (deep) => deep.get('/me', required, async ({ user }) => whose(user)), { prefix: '/deep' })
   })
   app.setErrorHandler((_, request, reply) => reply.code(500).send('failed'))
   await app.ready()
@@ -119,14 +119,14 @@ export async function serve(make) {
 
 /** Puts the package under test, and its native half, where an application that is built looks for it. */
 export function install(place) {
-  const from = path.dirname(here.resolve('oauth-core/package.json'))
+  const from = path.dirname(require.resolve('oauth-core/package.json'))
   const to = path.join(place, 'node_modules/oauth-core')
   rmSync(to, { recursive: true, force: true })
   for (const part of ['package.json', 'edge', 'js', 'native']) {
     if (existsSync(path.join(from, part))) cpSync(path.join(from, part), path.join(to, part), { recursive: true })
   }
   for (const part of readdirSync(from).filter((name) => /\.d\.[cm]ts$/.test(name))) cpSync(path.join(from, part), path.join(to, part))
-  const half = `oauth-core-${here(path.join(from, 'js/platform.cjs')).platform()}`
+  const half = `oauth-core-${require(path.join(from, 'js/platform.cjs')).platform()}`
   const beside = path.join(from, '..', half)
   if (existsSync(beside)) cpSync(beside, path.join(place, 'node_modules', half), { recursive: true })
 }

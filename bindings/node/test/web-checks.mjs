@@ -5,7 +5,7 @@ import { core } from './helper.mjs'
 import { admissions } from './web-fetch-apps.mjs'
 
 /** One request, with exactly these header fields: `fetch` would say that it is a script. */
-function ask(url, { method = 'GET', headers = {}, body } = {}) {
+function sendRequest(url, { method = 'GET', headers = {}, body } = {}) {
   return new Promise((done, fail) => {
     const sent = request(url, { method, headers, agent: false }, async (reply) => {
       const fields = Object.entries(reply.headersDistinct).flatMap(([name, values]) => values.map((value) => [name, value]))
@@ -30,20 +30,20 @@ async function following(reply) {
 export class Browser {
   #jars = new Map()
 
-  /** A copy of what somebody could steal. */
+  /** A copy of what an attacker could steal. */
   copy() {
     const other = new Browser()
     for (const [host, jar] of this.#jars) other.#jars.set(host, new Map(jar))
     return other
   }
 
-  /** One request, of a person who opens a page unless the headers say otherwise. */
+  /** One request, like that of a user who opens a page unless the headers say otherwise. */
   async send(url, { headers = {}, ...init } = {}) {
     const { host } = new URL(url)
     const jar = this.#jars.get(host) ?? new Map()
     this.#jars.set(host, jar)
     const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join('; ')
-    const reply = await ask(url, { ...init, headers: { accept: 'text/html', ...(cookie && { cookie }), ...headers } })
+    const reply = await sendRequest(url, { ...init, headers: { accept: 'text/html', ...(cookie && { cookie }), ...headers } })
     for (const field of reply.headers.getSetCookie()) {
       const [pair] = field.split(';', 1)
       const [name, value] = [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]
@@ -70,7 +70,7 @@ export class Browser {
 
 const ANN = 'user-248289761001'
 const SCRIPT = { accept: '*/*', 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty', 'sec-fetch-site': 'same-origin' }
-const own = (base) => ({ method: 'POST', headers: { origin: base } })
+const sameOriginPost = (base) => ({ method: 'POST', headers: { origin: base } })
 
 /** Somebody who is signed in. */
 async function signedIn(shop) {
@@ -180,8 +180,8 @@ export const checks = [
     const { url, text } = await ann.open(location)
     assert.deepEqual([url.href, text], [`${base}/echo?a=1`, '200'])
     await twin.revoke()
-    const told = await ann.send(`${base}/echo`, { headers: SCRIPT })
-    assert.deepEqual([told.status, told.headers.get('content-type')], [401, 'application/problem+json'])
+    const sessionResponse = await ann.send(`${base}/echo`, { headers: SCRIPT })
+    assert.deepEqual([sessionResponse.status, sessionResponse.headers.get('content-type')], [401, 'application/problem+json'])
     assert.equal((await ann.open(`${base}/`)).text, 'Hello, stranger')
   }],
   ['without a store there are no tokens', async ({ open }) => {
@@ -194,8 +194,8 @@ export const checks = [
     const thief = ann.copy()
     const { base } = shop
     const before = await twin.counters()
-    const asked = await ann.open(`${base}/auth/logout`)
-    assert.match(asked.text, /method=post/, 'a link does not sign out')
+    const confirmationPage = await ann.open(`${base}/auth/logout`)
+    assert.match(confirmationPage.text, /method=post/, 'a link does not sign out')
     const headers = { origin: base, 'content-type': 'application/x-www-form-urlencoded' }
     const out = await ann.open(`${base}/auth/logout`, { method: 'POST', headers, body: 'return_to=%2F%3Fbye' })
     assert.deepEqual([out.url.href, out.text], [`${base}/?bye`, 'Hello, stranger'])
@@ -219,7 +219,7 @@ export const checks = [
   ['a host that is made up changes nothing', async ({ open }) => {
     const { base } = await open()
     const headers = { host: 'evil.example', accept: 'text/html', 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' }
-    const location = (await ask(`${base}/me`, { headers })).headers.get('location')
+    const location = (await sendRequest(`${base}/me`, { headers })).headers.get('location')
     assert.equal(new URL(location).searchParams.get('redirect_uri'), `${base}/auth/callback`)
   }],
   ['the application decides whom to let in', async ({ open }) => {
@@ -255,40 +255,40 @@ export const checks = [
     const scope = 'openid read write offline_access'
     const api = { twin: { url: `${twin.base}/api`, methods: ['GET', 'POST'] } }
     const { base } = await open({ stored: true, api, scope })
-    const [ann, own] = [new Browser(), { ...SCRIPT, 'x-csrf-protection': '1' }]
+    const [ann, csrfHeaders] = [new Browser(), { ...SCRIPT, 'x-csrf-protection': '1' }]
     const call = (browser, headers, more) => browser.send(`${base}/auth/api/twin/echo`, { headers, ...more })
-    assert.equal((await call(ann, own)).status, 401)
+    assert.equal((await call(ann, csrfHeaders)).status, 401)
     await ann.open(`${base}/me`)
-    const reply = await call(ann, own)
+    const reply = await call(ann, csrfHeaders)
     assert.equal(reply.status, 200)
     assert.equal((await reply.json()).scope, scope)
     assert.deepEqual([reply.headers.getSetCookie(), reply.headers.get('cache-control')], [[], 'no-store'])
     assert.equal((await call(ann, SCRIPT)).status, 403, 'any page could have sent it')
-    assert.equal((await call(ann, own, { method: 'DELETE' })).status, 405)
-    const post = { ...own, origin: base, 'content-type': 'application/json' }
+    assert.equal((await call(ann, csrfHeaders, { method: 'DELETE' })).status, 405)
+    const post = { ...csrfHeaders, origin: base, 'content-type': 'application/json' }
     assert.equal((await call(ann, post, { method: 'POST', body: '{"pens":2}' })).status, 200)
     assert.equal((await call(ann, post, { method: 'POST', body: 'a'.repeat((10 << 20) + 1) })).status, 413)
     await twin.expire()
-    assert.equal(await twin.tokenRequests(async () => assert.equal((await call(ann, own)).status, 200)), 1)
+    assert.equal(await twin.tokenRequests(async () => assert.equal((await call(ann, csrfHeaders)).status, 200)), 1)
   }],
   ['a page’s script is told who is there', async ({ open }) => {
     const shop = await open()
     const nobody = await (await new Browser().send(`${shop.base}/auth/session`, { headers: SCRIPT })).json()
     assert.equal(nobody.signed_in, false)
     const ann = await signedIn(shop)
-    const said = await (await ann.send(`${shop.base}/auth/session`, { headers: SCRIPT })).json()
-    assert.deepEqual([said.signed_in, said.user.sub, said.user.name], [true, ANN, 'Ann'])
+    const sessionState = await (await ann.send(`${shop.base}/auth/session`, { headers: SCRIPT })).json()
+    assert.deepEqual([sessionState.signed_in, sessionState.user.sub, sessionState.user.name], [true, ANN, 'Ann'])
   }],
   ['a body that is too large is not read', async ({ open }) => {
     const { base } = await open()
-    const large = { ...own(base), body: 'a'.repeat(70_000) }
+    const large = { ...sameOriginPost(base), body: 'a'.repeat(70_000) }
     assert.equal((await new Browser().send(`${base}/auth/callback`, large)).status, 413)
   }],
   ['there is no such page, and no such method', async ({ open }) => {
     const { base } = await open()
     assert.equal((await new Browser().send(`${base}/auth/nothing`)).status, 404)
     for (const method of ['POST', 'DELETE']) {
-      assert.equal((await new Browser().send(`${base}/auth/session`, { ...own(base), method })).status, 405, method)
+      assert.equal((await new Browser().send(`${base}/auth/session`, { ...sameOriginPost(base), method })).status, 405, method)
     }
   }],
 ]

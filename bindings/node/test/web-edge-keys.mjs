@@ -35,7 +35,7 @@ function forms(kind) {
 
 const pkcs8 = (kind) => forms(kind).pkcs8
 
-/** A Worker that does what it is told: `POST` of `{ use, ... }`, to one of these. */
+/** A Worker that runs the commands `{ use, ... }` that are posted to it. */
 const code = `
   import { env } from 'cloudflare:workers'
   import * as core from 'oauth-core'
@@ -127,8 +127,8 @@ const code = `
 const port = await freePort()
 after(await served(port, await bundled(code), {}))
 
-async function worker(use, given = {}) {
-  const reply = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', body: JSON.stringify({ use, ...given }) })
+async function worker(use, options = {}) {
+  const reply = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', body: JSON.stringify({ use, ...options }) })
   return reply.json()
 }
 
@@ -136,11 +136,11 @@ async function worker(use, given = {}) {
 async function checking(key) {
   const base = await listen(async (request, response) => {
     const form = new URLSearchParams(Buffer.concat(await request.toArray()).toString())
-    const how = { issuer: 'me', subject: 'me', audience: base, typ: 'client-authentication+jwt' }
-    const told = await jwtVerify(form.get('client_assertion') ?? '', key, how).catch((error) => ({ error }))
+    const options = { issuer: 'me', subject: 'me', audience: base, typ: 'client-authentication+jwt' }
+    const verified = await jwtVerify(form.get('client_assertion') ?? '', key, options).catch((error) => ({ error }))
     response.setHeader('content-type', 'application/json')
-    if (told.error) return response.writeHead(401).end(JSON.stringify({ error: 'invalid_client', error_description: told.error.code }))
-    const { alg, kid = '' } = told.protectedHeader
+    if (verified.error) return response.writeHead(401).end(JSON.stringify({ error: 'invalid_client', error_description: verified.error.code }))
+    const { alg, kid = '' } = verified.protectedHeader
     response.end(JSON.stringify({ access_token: `${alg}.${kid}`, token_type: 'Bearer', expires_in: 600 }))
   })
   return base
@@ -236,14 +236,14 @@ test('an encrypted key signs in a Worker with its passphrase', async () => {
   const thumbprint = new core.DpopKey(file('aes256'), { passphrase: 'correct' }).thumbprint
   assert.deepEqual(await worker('dpop', { key: file('aes256'), passphrase: 'correct' }), { said: thumbprint })
   for (const name of readdirSync(path.join(root, 'crates/oauth-crypto/tests/encrypted')).map((name) => name.replace('.pem', ''))) {
-    let wanted
+    let expected
     try {
-      wanted = { said: new core.DpopKey(file(name), { passphrase: 'correct' }).thumbprint }
+      expected = { said: new core.DpopKey(file(name), { passphrase: 'correct' }).thumbprint }
     } catch ({ code }) {
-      wanted = { code }
+      expected = { code }
     }
-    const { said, code } = await worker('dpop', { key: file(name), passphrase: 'correct' })
-    assert.deepEqual(said === undefined ? { code } : { said }, wanted, name)
+    const { said: output, code } = await worker('dpop', { key: file(name), passphrase: 'correct' })
+    assert.deepEqual(output === undefined ? { code } : { said: output }, expected, name)
   }
 })
 
@@ -253,9 +253,9 @@ test('one key of a client takes the place of another in a Worker, at oidc-provid
   assert.deepEqual(jwks, core.privateKeyJwt([young, old]).publicJwks())
   assert.deepEqual((await worker('jwks', { key: young, kid: 'k1' })).said, core.privateKeyJwt(young, { kid: 'k1' }).publicJwks())
   const { issuer } = await oidcProvider({ CLIENT_JWKS: JSON.stringify(jwks) })
-  const asked = (key) => worker('discovered', { issuer, clientId: 'key-rotated', scope: 'read', key })
-  for (const key of [[young, old], old, [young]]) assert.deepEqual(await asked(key), { said: 'string' })
-  assert.equal((await asked(pkcs8('P-384'))).code, 'denied.invalid_client')
+  const signWithRotatedKey = (key) => worker('discovered', { issuer, clientId: 'key-rotated', scope: 'read', key })
+  for (const key of [[young, old], old, [young]]) assert.deepEqual(await signWithRotatedKey(key), { said: 'string' })
+  assert.equal((await signWithRotatedKey(pkcs8('P-384'))).code, 'denied.invalid_client')
 })
 
 test('the key of a client file signs in a Worker, by its name', async () => {
@@ -272,7 +272,7 @@ test('the key of a client file signs in a Worker, by its name', async () => {
   assert.equal((await worker('file', { issuer: discovering, key: 'no key' })).code, 'key.malformed')
 })
 
-test('what is no key is refused in a Worker when the client is made, as in Node.js', async () => {
+test('an invalid key is rejected in a Worker when the client is created, as in Node.js', async () => {
   const issuer = await checking(kinds.RSA.publicKey)
   const jwk = kinds['P-256'].privateKey.export({ format: 'jwk' })
   const small = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey.export({ type: 'pkcs8', format: 'pem' })
@@ -282,7 +282,7 @@ test('what is no key is refused in a Worker when the client is made, as in Node.
   const cut = pkcs8('RSA').replace(/\n[^\n]+\n-----END/, '\n-----END')
   const young = pkcs8('P-256')
   const unnamed = JSON.stringify({ ...jwk, kid: '' })
-  for (const [key, wanted, more] of [
+  for (const [key, expected, more] of [
     ['no key', 'key.malformed'], ['{', 'key.malformed'], ['{}', 'key.malformed'], [cut, 'key.malformed'],
     [JSON.stringify({ ...jwk, d: undefined }), 'key.malformed'], [unnamed, 'key.malformed'],
     [small, 'key.algorithm'], [koblitz, 'key.algorithm'], [x25519, 'key.algorithm'],
@@ -291,13 +291,13 @@ test('what is no key is refused in a Worker when the client is made, as in Node.
     [[], 'client_auth.keys'], [[young, young], 'client_auth.keys'], [[young, pkcs8('RSA')], 'arguments.inconsistent', { kid: 'k' }],
     [[young, 'no key'], 'key.malformed'],
   ]) {
-    const { code: said, text } = await worker('token', { issuer, key, ...more })
-    assert.equal(said, wanted, String(key).slice(0, 60))
+    const { code: output, text } = await worker('token', { issuer, key, ...more })
+    assert.equal(output, expected, String(key).slice(0, 60))
     if (typeof key === 'string' && key.length > 9) assert.equal(text.includes(key.slice(30, 60)), false)
     const server = core.Server.fromMetadata(issuer, { issuer, token_endpoint: `${issuer}/token` }, { transport: 'loopback_http' })
-    const here = () => new core.Client(server, { clientId: 'me', clientAuth: core.privateKeyJwt(key, more) })
+    const createOnNode = () => new core.Client(server, { clientId: 'me', clientAuth: core.privateKeyJwt(key, more) })
     // Of PKCS#8 that is cut off, Node.js says that it fits no algorithm; it reads no name of a key that stands alone.
-    if (key !== cut && key !== unnamed) assert.throws(here, { code: wanted })
+    if (key !== cut && key !== unnamed) assert.throws(createOnNode, { code: expected })
   }
   assert.equal((await worker('token', { issuer, key: sealed, passphrase: 'q' })).code, 'key.passphrase')
 })
@@ -333,8 +333,8 @@ test('tokens of a Worker are bound to a key: WebCrypto signs each proof', async 
 
 test('where the holder of a key is down, a Worker sends nothing, and tells nothing', async () => {
   const { base, seen } = await proving()
-  const { code: said, text } = await worker('down', { issuer: base, key: forms('P-256').jwk })
-  assert.equal(said, 'lost.unsent')
+  const { code: output, text } = await worker('down', { issuer: base, key: forms('P-256').jwk })
+  assert.equal(output, 'lost.unsent')
   assert.equal(text.includes('a secret'), false)
   assert.equal(seen.length, 0)
 })
@@ -342,13 +342,13 @@ test('where the holder of a key is down, a Worker sends nothing, and tells nothi
 test('Workers share a DPoP key through a store, with Node.js too', async () => {
   for (const alg of ['ES256', 'Ed25519', 'PS256']) {
     const name = `made-there-${alg}`
-    const { said } = await worker('opened', { name, alg })
-    assert.equal(new Set(said).size, 1, 'all get the one that was stored first')
+    const { said: output } = await worker('opened', { name, alg })
+    assert.equal(new Set(output).size, 1, 'all get the one that was stored first')
     // The record is the same in every language.
     const { said: { record } } = await worker('record', { name })
     const { private_key: pem, ...rest } = JSON.parse(record)
     assert.deepEqual(rest, { version: 1, alg })
-    assert.equal(new core.DpopKey(pem, { alg }).thumbprint, said[0])
+    assert.equal(new core.DpopKey(pem, { alg }).thumbprint, output[0])
     const key = await core.DpopKey.generate({ alg })
     await worker('put', { name: `made-here-${alg}`, record: JSON.stringify({ version: 1, alg, private_key: key.privatePem() }) })
     assert.equal((await worker('opened', { name: `made-here-${alg}`, alg })).said[0], key.thumbprint)
@@ -360,12 +360,12 @@ test('Workers share a DPoP key through a store, with Node.js too', async () => {
 })
 
 test('a Worker makes keys, and Node.js has them by their PEM', async () => {
-  for (const [alg, said = alg] of [['ES256'], ['ES384'], ['ES512'], ['Ed25519'], ['EdDSA'], ['PS256'], ['RS256']]) {
+  for (const [alg, reportedAlg = alg] of [['ES256'], ['ES384'], ['ES512'], ['Ed25519'], ['EdDSA'], ['PS256'], ['RS256']]) {
     const { base, seen } = await proving()
     const { said: made, ...failure } = await worker('made', { issuer: base, alg })
     assert.deepEqual(failure, {})
     assert.equal(made.status, 200, alg)
-    assert.deepEqual(seen.map(([url, by]) => [url, by]), [['/token', said], ['/things', said]])
+    assert.deepEqual(seen.map(([url, by]) => [url, by]), [['/token', reportedAlg], ['/things', reportedAlg]])
     const key = new core.DpopKey(made.pem, { alg })
     assert.equal(key.thumbprint, made.thumbprint)
     assert.equal(key.privatePem(), made.pem)
@@ -383,9 +383,9 @@ test('the PEM of a key is the same in a Worker as in Node.js', async () => {
     for (const [form, key] of Object.entries(forms(kind))) {
       // WebCrypto would have to work out the public half.
       if (kind === 'Ed25519' && form === 'pkcs8') continue
-      const { said } = await worker('pem', { key, alg })
-      assert.equal(said, new core.DpopKey(key, { alg }).privatePem(), `${kind} as ${form}`)
-      assert.equal(createPrivateKey(said).export({ type: 'pkcs8', format: 'pem' }), forms(kind).pkcs8)
+      const { said: output } = await worker('pem', { key, alg })
+      assert.equal(output, new core.DpopKey(key, { alg }).privatePem(), `${kind} as ${form}`)
+      assert.equal(createPrivateKey(output).export({ type: 'pkcs8', format: 'pem' }), forms(kind).pkcs8)
     }
   }
   const { kty, crv, x, y } = kinds['P-256'].publicKey.export({ format: 'jwk' })
@@ -393,9 +393,9 @@ test('the PEM of a key is the same in a Worker as in Node.js', async () => {
   assert.equal(held.code, 'misuse.setup')
 })
 
-test('a key that the runtime cannot make is told', async () => {
-  const { code: said, text } = await worker('unmade')
-  assert.equal(said, 'key.algorithm')
+test('a key that the runtime cannot generate is reported', async () => {
+  const { code: output, text } = await worker('unmade')
+  assert.equal(output, 'key.algorithm')
   assert.match(text, /no such curve/)
 })
 
@@ -404,11 +404,11 @@ test('people sign in at a Worker with a private key, and their tokens are bound'
   const { fapi: twin } = await twins()
   await twin.rotateNonces('once')
   const { clientId, clientKey } = await twin.client()
-  const own = await freePort()
-  const base = `http://127.0.0.1:${own}`
+  const port = await freePort()
+  const base = `http://127.0.0.1:${port}`
   await twin.register(`${base}/auth/callback`)
   // The twin is on this machine.
-  const here = page
+  const pageSource = page
     .replace('./store.js', './records.mjs')
     .replace('discover(env.OAUTH_ISSUER)', "discover(env.OAUTH_ISSUER, { transport: 'loopback_http' })")
     .replace('new Site({', "new Site({ transport: 'loopback_http', api: { twin: env.API + '/api' },")
@@ -416,7 +416,7 @@ test('people sign in at a Worker with a private key, and their tokens are bound'
     OAUTH_ISSUER: twin.base, OAUTH_CLIENT_ID: clientId, OAUTH_CLIENT_KEY: clientKey, OAUTH_BASE_URL: base, API: twin.base,
     OAUTH_KEY: Buffer.alloc(32, 7).toString('base64url'),
   }
-  after(await served(own, await bundled(here), bindings))
+  after(await served(port, await bundled(pageSource), bindings))
   const ann = new Browser()
   assert.equal((await ann.open(`${base}/`)).text, 'The API says 200')
   // A call of its pages is passed on with a proof, too.

@@ -67,14 +67,14 @@ after(await served(port, await bundled(code), {}))
 
 /** A store of the Worker's, as one that Node.js asks. */
 function there(place, key, options) {
-  const ask = async (method, ...args) => {
+  const callWorker = async (method, ...args) => {
     const reply = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', body: JSON.stringify({ place, key, options, method, args }) })
-    const { said, code, ...more } = await reply.json()
+    const { said: body, code, ...more } = await reply.json()
     if (code !== undefined) throw Object.assign(new Error(more.text), { code, ...more })
-    return said
+    return body
   }
   const methods = ['load', 'save', 'lease', 'remove', 'scan', 'due', 'reseal', 'raced', 'expires', 'open', 'keeps', 'saveDue']
-  return Object.fromEntries(methods.map((method) => [method, (...args) => ask(method, ...args)]))
+  return Object.fromEntries(methods.map((method) => [method, (...args) => callWorker(method, ...args)]))
 }
 
 for (const [what, options, place] of [
@@ -112,7 +112,7 @@ for (const [what, options, place] of [
   })
 }
 
-test('what no key opens is told in a Worker as in Node.js', async () => {
+test('records that no key opens are reported in a Worker as in Node.js', async () => {
   const [raw, memory] = [there('objects'), new MemoryStore()]
   const keyed = (key) => [there('objects', key), new SealedStore(memory, key)]
   await there('objects', OLD).save('shut', 'text', 0)
@@ -126,11 +126,11 @@ test('what no key opens is told in a Worker as in Node.js', async () => {
     const [theirs, mine] = keyed(key)
     await raw.save(name, text, 0)
     await memory.save(name, text, 0)
-    const [there, here] = [await rejection(theirs.load(name)), await rejection(mine.load(name))]
-    assert.deepEqual([there.code, there.endpoint], ['stored.sealed', 'store'], name)
-    assert.equal(here.code, there.code)
-    assert.match(there.message, why)
-    assert.equal(there.message.split(': ').slice(1).join(': '), here.message)
+    const [errorInWorker, errorOnNode] = [await rejection(theirs.load(name)), await rejection(mine.load(name))]
+    assert.deepEqual([errorInWorker.code, errorInWorker.endpoint], ['stored.sealed', 'store'], name)
+    assert.equal(errorOnNode.code, errorInWorker.code)
+    assert.match(errorInWorker.message, why)
+    assert.equal(errorInWorker.message.split(': ').slice(1).join(': '), errorOnNode.message)
   }
   assert.equal((await rejection(there('objects', 'short').load('k'))).code, 'key.sealing')
   const accepting = there('objects', OLD, { plain: 'accept' })
@@ -205,11 +205,11 @@ const whole = Object.fromEntries(checks)
 
 /** A site of a Worker whose sessions are stored in this way. */
 const storing = (context, stored) => async ({ admit = 'cart', ...settings }) => {
-  const own = await freePort()
-  const base = `http://127.0.0.1:${own}`
+  const port = await freePort()
+  const base = `http://127.0.0.1:${port}`
   await twin.register(`${base}/auth/callback`)
   const SETTINGS = { framework: 'fetch handler', base, twin: twin.base, clientId, clientSecret, rootPath: '', admit, ...settings, stored }
-  context.after(await served(own, worker, { SETTINGS }))
+  context.after(await served(port, worker, { SETTINGS }))
   return { base }
 }
 

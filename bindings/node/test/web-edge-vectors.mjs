@@ -3,7 +3,7 @@
 import { request as send } from 'node:http'
 import { after, test } from 'node:test'
 import { freePort, twins } from './helper.mjs'
-import { SHOP, callbacksOf, play, signIns } from './web-sign-ins.mjs'
+import { SHOP, callbackPaths, play, signIns } from './web-sign-ins.mjs'
 import { bundled, served } from './web-worker.mjs'
 
 const worker = await bundled("export * from './vectors.mjs'; export { default } from './vectors.mjs'")
@@ -11,7 +11,7 @@ const { generic: twin } = await twins()
 const { clientId, clientSecret } = await twin.client()
 
 /** Over a socket, since `fetch` writes some of these fields itself. */
-function asked(port, { method, url, headers, body }, options) {
+function sendVisit(port, { method, url, headers, body }, options) {
   const { host } = new URL(url)
   const target = url.slice(`https://${host}`.length)
   return new Promise((done, fail) => {
@@ -32,7 +32,7 @@ const started = new Map()
 const ends = []
 after(() => Promise.all(ends.map((end) => end())))
 
-function portOf({ site = {}, providers = null, stored = false }) {
+function startWorker({ site = {}, providers = null, stored = false }) {
   const settings = { twin: twin.base, clientId, clientSecret, baseUrl: SHOP, stored, site, providers }
   const key = JSON.stringify(settings)
   if (!started.has(key)) {
@@ -47,8 +47,8 @@ function portOf({ site = {}, providers = null, stored = false }) {
 
 for (const signIn of signIns) {
   test(`a whole sign-in in workerd: ${signIn.name}`, async () => {
-    for (const callback of callbacksOf(signIn)) await twin.register(callback)
-    const port = await portOf(signIn)
-    await play(signIn, twin, (request, options) => asked(port, request, options))
+    for (const callback of callbackPaths(signIn)) await twin.register(callback)
+    const port = await startWorker(signIn)
+    await play(signIn, twin, (request, options) => sendVisit(port, request, options))
   })
 }

@@ -76,26 +76,26 @@ async function environment(base) {
 }
 
 /** The twin is on this machine. */
-const here = (code) => code.replace('Site.fromEnv({', "Site.fromEnv({ transport: 'loopback_http',")
+const withLoopback = (code) => code.replace('Site.fromEnv({', "Site.fromEnv({ transport: 'loopback_http',")
 
 const ANN = 'user-248289761001'
 const readme = path.join(root, 'bindings/node/README.md')
 const pages = [...snippets(chapter, 'js worker'), ...snippets(readme, 'js worker')]
-const said = [
+const expectedPages = [
   { '/': `Hello, ${ANN}` },
   { '/': 'Hello, stranger', '/orders': 'The API says 200' },
   { '/': 'Hello, stranger', '/auth/login': `Hello, ${ANN}` },
 ]
 
-test('there are as many Workers in the documentation as answers', () => assert.equal(pages.length, said.length))
+test('there are as many Workers in the documentation as answers', () => assert.equal(pages.length, expectedPages.length))
 
 for (const [index, code] of pages.entries()) {
   test(`the documentation's Worker ${index + 1}`, async (context) => {
     const port = await freePort()
     const base = `http://127.0.0.1:${port}`
-    context.after(await served(port, await bundled(here(code)), await environment(base)))
+    context.after(await served(port, await bundled(withLoopback(code)), await environment(base)))
     const ann = new Browser()
-    for (const [page, text] of Object.entries(said[index])) assert.equal((await ann.open(base + page)).text, text)
+    for (const [page, text] of Object.entries(expectedPages[index])) assert.equal((await ann.open(base + page)).text, text)
   })
 }
 
@@ -105,13 +105,13 @@ for (const [kind, ...args] of [['bun', 'run'], ['deno', 'run', '--no-lock', '--a
     const port = await freePort()
     const base = `http://127.0.0.1:${port}`
     const file = path.join(place, `node_modules/.${kind}-example.mjs`)
-    writeFileSync(file, `${here(code).replace('port: 3000', `port: ${port}`)}\nconsole.log('{}')\n`)
+    writeFileSync(file, `${withLoopback(code).replace('port: 3000', `port: ${port}`)}\nconsole.log('{}')\n`)
     context.after(await started(kind, [...args, file], await environment(base)))
     assert.equal((await new Browser().open(base)).text, `Hello, ${ANN}`)
   })
 }
 
-test('what is not there in a Worker says so', async (context) => {
+test('what a Worker does not support is reported', async (context) => {
   const code = `
     import * as core from 'oauth-core'
     const server = core.Server.fromMetadata('https://login.example', { issuer: 'https://login.example', token_endpoint: 'https://login.example/token' })
@@ -145,13 +145,13 @@ test('what is not there in a Worker says so', async (context) => {
   `
   const port = await freePort()
   context.after(await served(port, await bundled(code), {}))
-  const said = await (await fetch(`http://127.0.0.1:${port}/`)).json()
-  const wanted = Object.fromEntries(Object.keys(said).map((name) => [name, 'misuse.not_supported']))
-  assert.deepEqual(said, wanted)
-  // The guide's table has them all, and nothing beside.
+  const body = await (await fetch(`http://127.0.0.1:${port}/`)).json()
+  const expectedCodes = Object.fromEntries(Object.keys(body).map((name) => [name, 'misuse.not_supported']))
+  assert.deepEqual(body, expectedCodes)
+  // The table in the guide lists exactly these.
   const rows = readFileSync(chapter, 'utf8').split('\n').filter((line) => line.endsWith('| `misuse.not_supported` |'))
   const named = rows.flatMap((row) => row.split('|')[1].split(',').map((name) => name.trim().replaceAll('`', '')))
-  assert.deepEqual(named.sort(), Object.keys(said).sort())
+  assert.deepEqual(named.sort(), Object.keys(body).sort())
 })
 
 test('an access token in the cookie of a session is sent by a Worker', async (context) => {

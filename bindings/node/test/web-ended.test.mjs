@@ -21,7 +21,7 @@ const at = (options) => new Site({ baseUrl, key, client, scope, ...options })
 const page = (path, headers) => new Request(`${baseUrl}${path}`, { headers: { accept: 'text/html', ...headers } })
 const pair = (field) => field.split(';', 1)[0]
 
-/** The cookie of somebody who has signed in to a site that no socket serves. */
+/** The cookie of a signed-in user of a site without sockets. */
 async function signedIn(site) {
   const begun = await site.page(page('/auth/login'))
   const flow = begun.headers.getSetCookie().map(pair).join('; ')
@@ -88,19 +88,19 @@ test('a response that a page throws is its answer', async () => {
   assert.deepEqual([reply.status, new URL(reply.headers.get('location')).origin], [303, twin.base])
 })
 
-test('while the provider is down, whoever is signed in stays so, and signs out', async () => {
+test('while the provider is down, signed-in users stay signed in and can sign out', async () => {
   const cookie = await signedIn(at())
   // Another process, which has just been started.
   const down = () => core.discover('http://127.0.0.1:9', { transport })
   for (const [sent, isIn] of [[{ cookie }, true], [{}, false]]) {
     const site = at({ client: down })
-    const told = await site.page(page('/auth/session', { accept: 'application/json', ...sent }))
-    assert.deepEqual([told.status, (await told.json()).signed_in], [200, isIn])
-    const asked = await site.page(page('/auth/logout', sent))
-    assert.equal(asked.status, 200)
-    const left = await site.page(new Request(`${baseUrl}/auth/logout`, { method: 'POST', headers: { origin: baseUrl, ...sent } }))
-    assert.deepEqual([left.status, left.headers.get('location')], [303, '/'])
-    assert.equal(left.headers.getSetCookie().some((field) => /session=;.*max-age=0/i.test(field)), isIn)
+    const response = await site.page(page('/auth/session', { accept: 'application/json', ...sent }))
+    assert.deepEqual([response.status, (await response.json()).signed_in], [200, isIn])
+    const logoutPage = await site.page(page('/auth/logout', sent))
+    assert.equal(logoutPage.status, 200)
+    const logoutResponse = await site.page(new Request(`${baseUrl}/auth/logout`, { method: 'POST', headers: { origin: baseUrl, ...sent } }))
+    assert.deepEqual([logoutResponse.status, logoutResponse.headers.get('location')], [303, '/'])
+    assert.equal(logoutResponse.headers.getSetCookie().some((field) => /session=;.*max-age=0/i.test(field)), isIn)
   }
 })
 

@@ -11,7 +11,7 @@ const baseUrl = 'https://shop.example'
 const env = { OAUTH_CLIENT_ID: 'shop', OAUTH_CLIENT_SECRET: 's', OAUTH_BASE_URL: baseUrl, OAUTH_KEY: Buffer.alloc(32, 7).toString('base64url') }
 const at = (provider, options) => Site.fromEnv({ ...options, env: { ...env, OAUTH_PROVIDER: provider } })
 const page = (path, headers) => new Request(`${baseUrl}${path}`, { headers: { accept: 'text/html', ...headers } })
-const cookiesOf = (response) => response.headers.getSetCookie().filter((field) => !/max-age=0/i.test(field)).map((field) => field.split(';', 1)[0]).join('; ')
+const readCookies = (response) => response.headers.getSetCookie().filter((field) => !/max-age=0/i.test(field)).map((field) => field.split(';', 1)[0]).join('; ')
 
 /** The scope with which people are sent to the provider. */
 async function sent(site) {
@@ -29,7 +29,7 @@ test('a preset says where people are identified', async () => {
   assert.throws(() => at('github', { scope: 'openid' }), { code: 'web.setup', message: /openid, or an identity endpoint/ })
 })
 
-test('a provider that identifies nobody is refused at the start', async () => {
+test('a provider that cannot identify users is rejected at startup', async () => {
   for (const options of [{}, { scope: 'users:read' }]) {
     assert.throws(() => at('withings', options), { code: 'web.setup', message: /withings has no OpenID Connect/ })
   }
@@ -38,7 +38,7 @@ test('a provider that identifies nobody is refused at the start', async () => {
   assert.equal(await sent(at('withings', { scope: 'openid' })), 'openid')
 })
 
-test('the endpoint of the settings says who a person is', async () => {
+test('the configured identity endpoint identifies the user', async () => {
   await twin.register(`${baseUrl}/auth/callback`)
   const { clientId, clientSecret } = await twin.client()
   const site = Site.fromEnv({
@@ -49,8 +49,8 @@ test('the endpoint of the settings says who a person is', async () => {
   })
   const begun = await site.page(page('/auth/login'))
   const { url } = await new Browser().open(begun.headers.get('location'), { until: ({ origin }) => origin === baseUrl })
-  const back = await site.page(page(url.href.slice(baseUrl.length), { cookie: cookiesOf(begun) }))
-  const { user } = await site.handle(page('/', { cookie: cookiesOf(back) }))
+  const back = await site.page(page(url.href.slice(baseUrl.length), { cookie: readCookies(begun) }))
+  const { user } = await site.handle(page('/', { cookie: readCookies(back) }))
   assert.equal(user.subject, 'user-248289761001')
   assert.equal(user.name, 'read')
 })

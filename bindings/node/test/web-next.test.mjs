@@ -60,7 +60,7 @@ test('a Server Component leads to the login and back', async () => {
   assert.match((await ann.open(`${base}/me`)).text, /Ann is here/)
 })
 
-test('a link that is looked ahead at begins no login, and signs nobody out', async () => {
+test('prefetching a link neither starts a login nor signs the user out', async () => {
   const ann = new Browser()
   assert.equal((await ann.open(`${base}/me`)).status, 200)
   const before = (await twin.log()).length
@@ -110,8 +110,8 @@ test('the edge runtime has the same site, in routes and in middleware', async ()
   assert.match((await ann.open(`${base}/edge/page`)).text, /For members/)
   const script = { accept: '*/*', 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty', 'sec-fetch-site': 'same-origin' }
   for (const target of ['/edge/me', '/edge/page']) {
-    const told = await new Browser().send(`${base}${target}`, { headers: script })
-    assert.deepEqual([told.status, told.headers.get('content-type')], [401, 'application/problem+json'], target)
+    const response = await new Browser().send(`${base}${target}`, { headers: script })
+    assert.deepEqual([response.status, response.headers.get('content-type')], [401, 'application/problem+json'], target)
   }
   const { url: away } = await new Browser().open(`${base}/edge/page`, { until: ({ origin }) => origin === twin.base })
   assert.equal(away.searchParams.get('redirect_uri'), `${base}/edge/auth/callback`)

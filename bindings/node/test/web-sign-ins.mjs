@@ -5,7 +5,7 @@ import path from 'node:path'
 import { root } from './helper.mjs'
 import { Browser as Person } from './web-checks.mjs'
 
-export { settingsOf } from './web-sign-in-settings.mjs'
+export { siteSettings } from './web-sign-in-settings.mjs'
 
 export const SHOP = 'https://shop.example'
 const read = (name) => JSON.parse(readFileSync(path.join(root, `tests/vectors/web/${name}.json`), 'utf8'))
@@ -19,7 +19,7 @@ const FORM = 'application/x-www-form-urlencoded'
 const attribute = (attributes, name) => attributes.find((one) => one.startsWith(name))?.slice(name.length)
 
 /** The kind of a cookie of the site, by its name. */
-function kindOf(cookie, name) {
+function cookieKind(cookie, name) {
   assert.ok(cookie.startsWith(`__Host-Http-${name}`), cookie)
   return cookie.slice(`__Host-Http-${name}`.length).split('-')[1] ?? 'session'
 }
@@ -27,40 +27,40 @@ function kindOf(cookie, name) {
 /** A cookie by its kind, what becomes of it, and how long it lives. */
 function shape(field, name) {
   const [pair, ...attributes] = field.split('; ')
-  for (const wanted of ['Secure', 'HttpOnly', 'Path=/']) assert.ok(attributes.includes(wanted), field)
+  for (const expected of ['Secure', 'HttpOnly', 'Path=/']) assert.ok(attributes.includes(expected), field)
   assert.equal(attribute(attributes, 'Domain'), undefined)
-  const kind = kindOf(pair.split('=', 1)[0], name)
+  const kind = cookieKind(pair.split('=', 1)[0], name)
   const seconds = attribute(attributes, 'Max-Age=')
   return [`${kind} ${seconds === '0' ? 'ended' : attribute(attributes, 'SameSite=')}`, `${kind} ${seconds}`]
 }
 
 /** Whether a parameter is of this value, there (`true`), or absent (`null`). */
-const isSent = (wanted, sent) => (wanted === true ? Boolean(sent) : sent === wanted)
+const isSent = (expected, sent) => (expected === true ? Boolean(sent) : sent === expected)
 
 const only = (object, isWanted) => Object.fromEntries(Object.entries(object).filter(isWanted))
 
 /** What a response is, without what chance has made; of the rest, what the vector asks for. */
-async function told(response, name, provider, then) {
-  const said = { status: response.status }
+async function summarize(response, name, provider, then) {
+  const summary = { status: response.status }
   const location = response.headers.get('location')
-  if (location?.startsWith(provider)) said.location = `provider ${new URL(location).pathname}`
-  else if (location) said.location = location.startsWith(SHOP) ? location.slice(SHOP.length) : location
+  if (location?.startsWith(provider)) summary.location = `provider ${new URL(location).pathname}`
+  else if (location) summary.location = location.startsWith(SHOP) ? location.slice(SHOP.length) : location
   const body = await response.text()
-  if (response.headers.get('content-type') === 'application/problem+json') said.code = JSON.parse(body).code
+  if (response.headers.get('content-type') === 'application/problem+json') summary.code = JSON.parse(body).code
   const cookies = response.headers.getSetCookie().map((field) => shape(field, name))
-  if (cookies.length > 0) said.cookies = cookies.map(([told]) => told).sort()
-  if (then.lives) said.lives = cookies.map(([, lives]) => lives).sort()
-  if (then.shows && body.includes(then.shows)) said.shows = then.shows
+  if (cookies.length > 0) summary.cookies = cookies.map(([cookieName]) => cookieName).sort()
+  if (then.lives) summary.lives = cookies.map(([, lives]) => lives).sort()
+  if (then.shows && body.includes(then.shows)) summary.shows = then.shows
   if (then.fields) {
     const fields = Object.keys(then.fields).map((field) => [field, response.headers.get(field)?.replaceAll(provider, 'provider')])
-    said.fields = Object.fromEntries(fields)
+    summary.fields = Object.fromEntries(fields)
   }
-  if (then.json) said.json = only(JSON.parse(body), ([member]) => member !== 'until')
+  if (then.json) summary.json = only(JSON.parse(body), ([member]) => member !== 'until')
   if (then.sends) {
     const sent = new URL(location).searchParams
-    said.sends = only(then.sends, ([parameter, wanted]) => isSent(wanted, sent.get(parameter)))
+    summary.sends = only(then.sends, ([parameter, expected]) => isSent(expected, sent.get(parameter)))
   }
-  return said
+  return summary
 }
 
 /** A string with the places of earlier steps in it. */
@@ -79,7 +79,7 @@ class Jar {
   }
 
   kinds(name) {
-    return [...this.#cookies.keys()].map((cookie) => kindOf(cookie, name)).sort()
+    return [...this.#cookies.keys()].map((cookie) => cookieKind(cookie, name)).sort()
   }
 
   drop(name) {
@@ -129,14 +129,14 @@ class Jar {
   }
 }
 
-/** Where the provider sends the person, or the form that it has the browser post. */
-async function answer(url) {
+/** Where the provider redirects the user, or the form that it has the browser post. */
+async function signInAtProvider(url) {
   const { url: there, text } = await new Person().open(url, { until: ({ origin }) => origin === SHOP })
   if (text === undefined) return there.href.slice(SHOP.length)
   return String(new URLSearchParams([...text.matchAll(/name="([^"]*)" value="([^"]*)"/g)].map(([, name, value]) => [name, value])))
 }
 
-/** What an API was asked for: without what is the site's business. It answers nobody but the person. */
+/** The request that an API received, without the headers that only the site uses. It only responds to the user's token. */
 async function called(twin) {
   const { path, query, headers } = (await twin.log()).at(-1)
   assert.equal(Object.fromEntries(headers).cookie, undefined)
@@ -144,14 +144,14 @@ async function called(twin) {
 }
 
 /** Redirect URIs that a site has. */
-export const callbacksOf = ({ site, providers = [] }) =>
+export const callbackPaths = ({ site, providers = [] }) =>
   ['', ...providers.map(({ id }) => `/${id}`)].map((end) => `${SHOP}${site?.prefix ?? '/auth'}/callback${end}`)
 
 /**
  * Plays one. `ask(request, options)` resolves to a response, which has the header `x-user` with the person's subject (or
  * nothing) if it is the application's.
  */
-export async function play({ site = {}, steps }, twin, ask) {
+export async function play({ site = {}, steps }, twin, sendVisit) {
   const name = site.name ?? 'oauth-session'
   const jars = {}
   const places = { '{issuer}': encodeURIComponent(twin.base) }
@@ -162,7 +162,7 @@ export async function play({ site = {}, steps }, twin, ask) {
   }
   for (const step of steps) {
     const jar = (jars[step.as ?? 'ann'] ??= new Jar())
-    if (step.provider) keep(step.provider, await answer(last))
+    if (step.provider) keep(step.provider, await signInAtProvider(last))
     else if (step.copy) jars[step.copy] = jars.ann.copy()
     else if (step.claim) await twin.claim(step.claim, step.length ? step.value.repeat(step.length) : step.value)
     else if (step.deny) await twin.deny()
@@ -172,16 +172,16 @@ export async function play({ site = {}, steps }, twin, ask) {
     else if (step.jar) assert.deepEqual(jar.kinds(name), step.jar, JSON.stringify(step))
     else {
       const verb = ['get', 'post', 'fetch', 'submit'].find((verb) => step[verb])
-      const response = await ask(jar.request(step, verb, places), { access: step.access ?? 'signed_in', need: step.need })
+      const response = await sendVisit(jar.request(step, verb, places), { access: step.access ?? 'signed_in', need: step.need })
       const user = response.headers.get('x-user')
       if (user) assert.equal(user, subject)
       jar.keep(response)
       last = response.headers.get('location') ?? last
-      let said
-      if (user !== null) said = { user: user !== '' }
-      else if (step.then.forwarded && response.status === 200) said = { forwarded: await called(twin) }
-      else said = await told(response, name, twin.base, step.then)
-      assert.deepEqual(said, step.then, JSON.stringify(step))
+      let summary
+      if (user !== null) summary = { user: user !== '' }
+      else if (step.then.forwarded && response.status === 200) summary = { forwarded: await called(twin) }
+      else summary = await summarize(response, name, twin.base, step.then)
+      assert.deepEqual(summary, step.then, JSON.stringify(step))
     }
   }
 }

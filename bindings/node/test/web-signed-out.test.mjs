@@ -18,18 +18,18 @@ await twin.register(`${baseUrl}/auth/callback`)
 const at = (options) => new Site({ baseUrl, key, client, ...options })
 const page = (path, { cookie, ...init } = {}) => new Request(`${baseUrl}${path}`, { ...init, headers: { accept: 'text/html', ...(cookie && { cookie }), ...init.headers } })
 const pair = (field) => field.split(';', 1)[0]
-const cookiesOf = (reply) => reply.headers.getSetCookie().filter((field) => !/max-age=0/i.test(field)).map(pair).join('; ')
+const readCookies = (reply) => reply.headers.getSetCookie().filter((field) => !/max-age=0/i.test(field)).map(pair).join('; ')
 const revocations = async () => (await twin.log()).filter(({ path }) => path === '/revoke')
 
-/** The response to the callback of somebody who agrees at once. */
-async function answered(site) {
+/** The response to the callback of a user who approves immediately. */
+async function visitSignedIn(site) {
   const begun = await site.page(page('/auth/login?return_to=/me'))
   const { url } = await new Browser().open(begun.headers.get('location'), { until: ({ origin }) => origin === baseUrl })
-  return site.page(page(url.href.slice(baseUrl.length), { cookie: cookiesOf(begun) }))
+  return site.page(page(url.href.slice(baseUrl.length), { cookie: readCookies(begun) }))
 }
 
 async function signedIn(site) {
-  const cookie = cookiesOf(await answered(site))
+  const cookie = readCookies(await visitSignedIn(site))
   return { cookie, ...(await site.handle(page('/me', { cookie }))) }
 }
 
@@ -58,18 +58,18 @@ test('UserInfo is a variable too', async () => {
   assert.throws(() => Site.fromEnv({ env: { ...env, OAUTH_USERINFO: 'alw4ys' }, transport }), fails)
 })
 
-test('UserInfo about another person signs nobody in', async () => {
+test('UserInfo about another user is rejected', async () => {
   const before = (await revocations()).length
   await twin.claim('sub', 'another')
-  const reply = await answered(at()).finally(() => twin.claim('sub', ann))
+  const reply = await visitSignedIn(at()).finally(() => twin.claim('sub', ann))
   assert.equal(reply.status, 400)
   assert.match(await reply.text(), /userinfo\.subject/)
   assert.equal((await revocations()).length, before + 1)
 })
 
-test('the tokens of a person who is refused are revoked', async () => {
+test('the tokens of a rejected user are revoked', async () => {
   const before = (await revocations()).length
-  const reply = await answered(at({ admit: () => new Refuse('Only staff.') }))
+  const reply = await visitSignedIn(at({ admit: () => new Refuse('Only staff.') }))
   assert.equal(reply.status, 403)
   assert.match(await reply.text(), /Only staff\./)
   const after = await revocations()
@@ -77,38 +77,38 @@ test('the tokens of a person who is refused are revoked', async () => {
   assert.equal(Object.fromEntries(after.at(-1).form).token_type_hint, 'refresh_token')
 })
 
-test('the application is told who was signed out of a tenant', async () => {
+test('the application learns which user of a tenant was signed out', async () => {
   await twin.register(`${baseUrl}/auth/callback/acme`)
   await twin.claim('sid', 'one')
-  const gone = []
+  const signedOutUsers = []
   const signedOut = async ({ subject, provider }, request) => {
     await null
-    gone.push([subject, provider, new URL(request.url).pathname])
+    signedOutUsers.push([subject, provider, new URL(request.url).pathname])
   }
   const provider = () => ({ id: 'acme', client, tenant: 'acme', scope: 'openid read', logoutMaxAgeWithoutExpiry: 300 })
   const site = new Site({ baseUrl, key, provider, signedOut, store: new core.MemoryStore() })
-  const told = () => gone.splice(0)
+  const takeSignedOut = () => signedOutUsers.splice(0)
   const out = (cookie) => site.page(page('/auth/logout', { cookie, method: 'POST', headers: { origin: baseUrl } }))
   const { cookie } = await signedIn(site)
   assert.equal((await out(cookie)).status, 303)
-  assert.deepEqual(told(), [[ann, 'acme', '/auth/logout']])
+  assert.deepEqual(takeSignedOut(), [[ann, 'acme', '/auth/logout']])
   await out(cookie)
-  assert.deepEqual(told(), [])
+  assert.deepEqual(takeSignedOut(), [])
   // Once, no matter how many sessions end; and also for a token without exp, as the provider is allowed to send it.
   const path = '/auth/backchannel-logout/acme'
   for (const flaw of [undefined, 'missing_expiry']) {
     await signedIn(site)
     const { cookie } = await signedIn(site)
     assert.equal((await announced(site, await twin.logoutToken(flaw), path)).status, 200)
-    assert.deepEqual(told(), [[ann, 'acme', path]])
+    assert.deepEqual(takeSignedOut(), [[ann, 'acme', path]])
     assert.equal((await site.handle(page('/me', { cookie }))).user, undefined)
     assert.equal((await announced(site, await twin.logoutToken(flaw), path)).status, 200)
-    assert.deepEqual(told(), [])
+    assert.deepEqual(takeSignedOut(), [])
   }
   await signedIn(site)
   const frame = new URLSearchParams({ iss: twin.base, sid: 'one' })
   assert.equal((await site.page(page(`/auth/frontchannel-logout/acme?${frame}`))).status, 200)
-  assert.deepEqual(told(), [[ann, 'acme', '/auth/frontchannel-logout/acme']])
+  assert.deepEqual(takeSignedOut(), [[ann, 'acme', '/auth/frontchannel-logout/acme']])
   // What the hook throws comes out as it went in; the session is over.
   const broken = new Site({ baseUrl, key, provider, signedOut: () => { throw new Error('no database') }, store: new core.MemoryStore() })
   const { cookie: last } = await signedIn(broken)

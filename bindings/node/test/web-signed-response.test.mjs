@@ -28,7 +28,7 @@ async function clientOfTwin(options) {
 /** A site that no socket serves: the provider knows one redirect URI, on any port. */
 const at = (options) => new Site({ baseUrl: 'http://127.0.0.1', transport, callback: '/callback', scope: 'openid read', key, ...options })
 
-/** The application, a person's browser, and the callback that the provider sends it with. */
+/** The application, a user's browser, and the callback URL of the provider. */
 async function arriving(site, origin) {
   const send = (path, { cookie, ...init } = {}) =>
     site.page(new Request(`${origin}${path}`, { ...init, headers: { accept: 'text/html', ...(cookie && { cookie }) } }))
@@ -45,7 +45,7 @@ async function user(site, origin, back) {
   return (await site.handle(new Request(`${origin}/me`, { headers: { accept: 'text/html', cookie } }))).user
 }
 
-test('a signed response signs in, and unsigned parameters beside it do not', async () => {
+test('a signed response signs the user in, and additional unsigned parameters are rejected', async () => {
   const origin = 'http://127.0.0.1'
   for (const responseMode of ['jwt', 'query.jwt']) {
     const site = at({ client: client('browser', { requestObjectSigningAlg: 'ES256' }), responseMode })
@@ -100,9 +100,9 @@ test('a signed response is posted, with the cookie of its sign-in', async () => 
   const mixed = await post({ response, error: 'access_denied' })
   assert.match(await mixed.text(), /callback\.mixed_response/)
   assert.equal((await user(site, origin, await post({ response }))).subject, 'user-248289761001')
-  const wanted = 'responseMode: expected one of "query", "form_post", "jwt", "query.jwt", "form_post.jwt"'
+  const expected = 'responseMode: expected one of "query", "form_post", "jwt", "query.jwt", "form_post.jwt"'
   for (const responseMode of ['fragment', 'fragment.jwt']) {
-    const message = `${wanted}: browsers do not send a fragment to servers`
+    const message = `${expected}: browsers do not send a fragment to servers`
     assert.throws(() => at({ client: encrypted, responseMode }), { name: 'TypeError', message })
   }
   assert.throws(() => at({ client: encrypted, responseMode: 'form_post.jwt' }), { code: 'web.setup', message: /SameSite=None/ })

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { origin, siteAt as at } from './web-test-site.mjs'
 
 /** The status with which a stranger's request for a page ends; 200 if the page is shown. */
-async function statusOf(site, protect, path, id = null) {
+async function fetchStatus(site, protect, path, id = null) {
   const request = new Request(`${origin}${path}`, { headers: { accept: 'text/html', host: 'localhost:3000' } })
   const event = { request, url: new URL(request.url), route: { id }, locals: {}, isDataRequest: false }
   return (await site.sveltekit({ protect })({ event, resolve: async () => new Response('shown') })).status
@@ -12,27 +12,27 @@ async function statusOf(site, protect, path, id = null) {
 
 test('a path means the page below the base of the site, with the base or without it', async () => {
   for (const protect of [['/me'], ['/app/me'], '/me', { '/me': {} }]) {
-    assert.equal(await statusOf(at('/app'), protect, '/app/me'), 303)
-    assert.equal(await statusOf(at('/app'), protect, '/app/%6de/1'), 303)
-    assert.equal(await statusOf(at('/app'), protect, '/app/menu'), 200)
+    assert.equal(await fetchStatus(at('/app'), protect, '/app/me'), 303)
+    assert.equal(await fetchStatus(at('/app'), protect, '/app/%6de/1'), 303)
+    assert.equal(await fetchStatus(at('/app'), protect, '/app/menu'), 200)
   }
 })
 
 test('a path means the route that SvelteKit finds, without its groups', async () => {
   const site = at('')
-  assert.equal(await statusOf(site, ['/me'], '/ich', '/me'), 303)
-  assert.equal(await statusOf(site, ['/me'], '/ich/1', '/(app)/me/(deep)/[id]'), 303)
-  assert.equal(await statusOf(site, ['/me'], '/menu', '/(me)/menu'), 200)
+  assert.equal(await fetchStatus(site, ['/me'], '/ich', '/me'), 303)
+  assert.equal(await fetchStatus(site, ['/me'], '/ich/1', '/(app)/me/(deep)/[id]'), 303)
+  assert.equal(await fetchStatus(site, ['/me'], '/menu', '/(me)/menu'), 200)
   // A page for any name has a path, and the path is protected.
-  assert.equal(await statusOf(site, ['/me'], '/me', '/[name]'), 303)
+  assert.equal(await fetchStatus(site, ['/me'], '/me', '/[name]'), 303)
 })
 
 test('a path may be written in any way, in the list and in the address', async () => {
   const site = at('')
-  assert.equal(await statusOf(site, ['/café'], '/caf%C3%A9'), 303)
-  assert.equal(await statusOf(site, ['/caf%c3%a9'], '/café'), 303)
-  assert.equal(await statusOf(site, ['/me'], '/m%2565'), 200)
-  assert.equal(await statusOf(site, ['/me'], '/%ff/me'), 200)
+  assert.equal(await fetchStatus(site, ['/café'], '/caf%C3%A9'), 303)
+  assert.equal(await fetchStatus(site, ['/caf%c3%a9'], '/café'), 303)
+  assert.equal(await fetchStatus(site, ['/me'], '/m%2565'), 200)
+  assert.equal(await fetchStatus(site, ['/me'], '/%ff/me'), 200)
 })
 
 test('of several listed paths the nearest counts, both to the route and to the address', async () => {
@@ -52,5 +52,5 @@ test('of several listed paths the nearest counts, both to the route and to the a
   assert.equal(await seen('', { '/me': { acr: 'mfa' }, '/me/open': {} }, '/me/open/1', '/me/open/[id]'), 200)
   assert.equal(await seen('', { '/me': { acr: 'mfa' }, '/me/open': {} }, '/me/other', '/me/other'), 303)
   assert.equal(await seen('/caf%C3%A9', ['/me'], '/caf%C3%A9/me', null), 200)
-  assert.equal(await statusOf(at('/caf%C3%A9'), ['/me'], '/caf%C3%A9/me'), 303)
+  assert.equal(await fetchStatus(at('/caf%C3%A9'), ['/me'], '/caf%C3%A9/me'), 303)
 })

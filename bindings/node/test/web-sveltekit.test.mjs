@@ -57,8 +57,8 @@ test('a protected page is protected however its path is written', async () => {
     }
   }
   for (const path of ['/%6de', '/p%61y']) {
-    const told = await new Browser().send(`${base}${path}/__data.json`, { headers: SCRIPT })
-    assert.equal((await told.json()).type, 'redirect', path)
+    const response = await new Browser().send(`${base}${path}/__data.json`, { headers: SCRIPT })
+    assert.equal((await response.json()).type, 'redirect', path)
     const post = { method: 'POST', body: 'pens=2', headers: { ...SCRIPT, origin: base, 'content-type': 'application/x-www-form-urlencoded' } }
     assert.equal((await new Browser().send(`${base}${path}`, post)).status, 401, path)
   }
@@ -110,8 +110,8 @@ test('whose grant has ended is led to sign in, and so is who clicks on a link', 
   await twin.revoke()
   const click = await ann.send(`${base}/fetch/__data.json`, { headers: SCRIPT })
   assert.deepEqual(await click.json(), { type: 'redirect', location: '/auth/login?return_to=%2Ffetch' })
-  const told = await ann.send(`${base}/fetch`, { headers: SCRIPT })
-  assert.equal(told.status, 401)
+  const response = await ann.send(`${base}/fetch`, { headers: SCRIPT })
+  assert.equal(response.status, 401)
 })
 
 test('people sign out', async () => {

@@ -1,4 +1,4 @@
-// A site on this machine whose provider nobody asks: for what a site does before and after a sign-in.
+// A site on this machine whose provider is never called: for its behavior before and after a sign-in.
 import { core } from './helper.mjs'
 
 const { Site } = await import('oauth-core/web')

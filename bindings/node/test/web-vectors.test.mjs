@@ -1,7 +1,7 @@
 // Whole sign-ins, as every language plays them.
 import { test } from 'node:test'
 import { core, twins } from './helper.mjs'
-import { SHOP, callbacksOf, play, settingsOf, signIns } from './web-sign-ins.mjs'
+import { SHOP, callbackPaths, play, siteSettings, signIns } from './web-sign-ins.mjs'
 
 const { Site } = await import('oauth-core/web')
 
@@ -12,8 +12,8 @@ const client = new core.Client(await core.discover(twin.base, { transport }), { 
 
 for (const signIn of signIns) {
   test(`a whole sign-in: ${signIn.name}`, async () => {
-    for (const callback of callbacksOf(signIn)) await twin.register(callback)
-    const settings = settingsOf(signIn, twin.base, client, 'openid read offline_access')
+    for (const callback of callbackPaths(signIn)) await twin.register(callback)
+    const settings = siteSettings(signIn, twin.base, client, 'openid read offline_access')
     const site = new Site({
       baseUrl: SHOP, key: Buffer.alloc(32, 7), transport, store: signIn.stored ? new core.MemoryStore() : undefined, ...settings,
     })

@@ -1,4 +1,4 @@
-// A site without sockets: its settings, its hooks, and the frameworks that hand over requests or headers.
+// A site without sockets: its settings, its hooks, and the integrations with frameworks.
 import assert from 'node:assert/strict'
 import { subscribe } from 'node:diagnostics_channel'
 import { createRequire } from 'node:module'
@@ -36,7 +36,7 @@ async function signedIn(site, path = '') {
   return back.headers.getSetCookie().filter((field) => !/max-age=0/i.test(field)).map(pair).join('; ')
 }
 
-test('what is missing is named at once', () => {
+test('a missing setting is reported by name, immediately', () => {
   const all = {
     OAUTH_ISSUER: 'https://login.example', OAUTH_CLIENT_ID: 'id', OAUTH_CLIENT_SECRET: 's', OAUTH_BASE_URL: baseUrl,
     OAUTH_KEY: key.toString('base64url'),
@@ -82,7 +82,7 @@ test('a setting of another type is named, and not shown', () => {
   at({ lifetimeMs: Infinity, flowLifetimeMs: 1500, claims: new Set(['name']), returnOrigins: [new URL('https://app.example')] })
 })
 
-test('settings that are not safe are refused at the start, and a provider is asked when somebody comes', async () => {
+test('unsafe settings are rejected at startup, and providers are contacted at the first visit', async () => {
   assert.throws(() => at({ baseUrl: 'http://shop.example' }), { code: 'url.insecure' })
   assert.throws(() => at({ prefix: '/' }), { code: 'web.setup' })
   assert.throws(() => at({ scope: 'read' }), { code: 'web.setup' })
@@ -91,28 +91,28 @@ test('settings that are not safe are refused at the start, and a provider is ask
   assert.throws(() => at({ key: undefined }), TypeError)
   assert.throws(() => at({ client: {} }), TypeError)
   assert.throws(() => at({ admit: 'everybody' }), TypeError)
-  let asked = 0
+  let requestCount = 0
   const site = at({ client: async () => {
-    asked += 1
-    if (asked === 1) throw new Error('the provider is away')
+    requestCount += 1
+    if (requestCount === 1) throw new Error('the provider is away')
     return client
   } })
   assert.throws(() => at({ client: async () => client, prefix: '/' }), { code: 'web.setup' })
-  assert.equal(asked, 0)
-  // A page for everybody asks nobody.
+  assert.equal(requestCount, 0)
+  // A public page contacts no provider.
   assert.deepEqual(await site.handle(page('/')), { user: undefined })
-  assert.equal(asked, 0)
+  assert.equal(requestCount, 0)
   assert.match((await rejection(site.handle(page('/auth/login')))).message, /away/)
   await Promise.all([1, 2, 3].map(() => site.handle(page('/auth/login'))))
-  assert.equal(asked, 2)
+  assert.equal(requestCount, 2)
 })
 
 test('for how long a provider wants to be left alone is said to those who wait, whatever the function threw', async () => {
-  for (const [answer, code, pause] of [
+  for (const [lastResponse, code, pause] of [
     [{ status: 503, headers: { 'retry-after': '70' } }, 'lost', 70],
     [{ status: 429, headers: { 'retry-after': '90' } }, 'lost', 90],
   ]) {
-    const away = await listen((request, reply) => reply.writeHead(answer.status, answer.headers).end())
+    const away = await listen((request, reply) => reply.writeHead(lastResponse.status, lastResponse.headers).end())
     let thrown
     const site = at({ client: async () => core.discover(away, { transport }).catch((error) => { throw (thrown = error) }) })
     const reply = await site.handle(page('/auth/callback?state=x&code=y', { accept: '*/*' }))
@@ -125,10 +125,10 @@ test('for how long a provider wants to be left alone is said to those who wait, 
 test('a provider that is away takes no page but those that need it, and is asked once for all, and anew later', async (t) => {
   const cookie = await signedIn(at())
   const notes = []
-  let asked = 0
+  let requestCount = 0
   let isAway = true
   const find = async () => {
-    asked += 1
+    requestCount += 1
     return isAway ? core.discover('http://127.0.0.1:1', { transport }) : client
   }
   t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
@@ -137,26 +137,26 @@ test('a provider that is away takes no page but those that need it, and is asked
   for (const path of ['/', '/cart']) assert.deepEqual(await site.handle(page(path)), { user: undefined })
   // A session in a cookie needs no metadata.
   assert.equal((await site.handle(page('/me', { cookie }), { access: 'signed_in' })).user.name, 'Ann')
-  assert.equal(asked, 0)
+  assert.equal(requestCount, 0)
   const paths = ['/auth/login', '/auth/login', '/auth/callback?state=x&code=y']
   for (const reply of await Promise.all(paths.map((path) => site.handle(page(path))))) {
     assert.deepEqual([reply.status, await reply.text()], [503, 'mine: 503 lost.connect null'])
     assert.equal(reply.headers.get('cache-control'), 'no-store')
   }
-  // A script is told to have somebody sign in, and that page says the rest; one that asks for more is told at once.
+  // A script is told to start a sign-in; other scripted requests fail immediately, with the error of the provider.
   const guarded = await site.handle(page('/me', { accept: '*/*' }), { access: 'signed_in' })
   assert.deepEqual([guarded.status, (await guarded.json()).code], [401, 'web.signed_out'])
   const check = await site.handle(page('/auth/callback?state=x&code=y', { accept: '*/*' }))
   const { status, code } = await check.json()
   assert.deepEqual([check.status, status, code], [503, 503, 'lost.connect'])
   assert.equal(check.headers.get('retry-after'), '5')
-  assert.equal(asked, 1)
+  assert.equal(requestCount, 1)
   assert.ok(notes.length === 4 && notes.every(({ code, detail }) => code === 'lost.connect' && /check host/.test(detail)))
   isAway = false
   assert.equal((await site.handle(page('/auth/login'))).status, 503)
   t.mock.timers.tick(5_001)
   assert.equal((await site.handle(page('/auth/login'))).status, 303)
-  assert.equal(asked, 2)
+  assert.equal(requestCount, 2)
 })
 
 test('a session that fills its cookies is in the log', async () => {
@@ -172,7 +172,7 @@ test('a session that fills its cookies is in the log', async () => {
   }
 })
 
-test('a user is who signed in, and shows nobody', async () => {
+test('a user identifies who signed in, and is redacted in output', async () => {
   const site = at({ admit: () => ({ cart: 3 }) })
   const cookie = await signedIn(site)
   const { user } = await site.handle(page('/', { cookie }))
@@ -196,10 +196,10 @@ test('keys change, and sessions go on', async () => {
   assert.equal((await at({ key: young }).handle(page('/', { cookie }))).user, undefined)
 })
 
-test('an error page of one’s own keeps status and cookies, and the log says why', async () => {
+test('a custom error page keeps status and cookies, and the log contains the reason', async () => {
   const notes = []
-  const heard = []
-  subscribe('oauth-core:web', (note) => heard.push(note))
+  const events = []
+  subscribe('oauth-core:web', (note) => events.push(note))
   const errorPage = ({ code, status }) => `<h1>${status} ${code}</h1>`
   const site = at({ errorPage, log: (note) => notes.push(note), admit: () => new Refuse('closed') })
   const begun = await site.page(page('/auth/login'))
@@ -213,7 +213,7 @@ test('an error page of one’s own keeps status and cookies, and the log says wh
   const forged = { cookie: '__Host-Http-oauth-session=1.x.forged' }
   await site.handle(page('/me', forged), { access: 'signed_in' })
   assert.ok(notes.some(({ code, detail }) => code === 'web.signed_out' && /session/.test(detail)), inspect(notes))
-  assert.deepEqual(heard.filter(({ code }) => code === 'web.signed_out').length, notes.filter(({ code }) => code === 'web.signed_out').length)
+  assert.deepEqual(events.filter(({ code }) => code === 'web.signed_out').length, notes.filter(({ code }) => code === 'web.signed_out').length)
 })
 
 test('a path that a proxy cuts off comes back', async () => {
@@ -239,15 +239,15 @@ test('loaders throw what to send', async () => {
 
 test('React Router: loaders of a real application', async () => {
   const site = at()
-  const own = { loader: site.page, action: site.page }
+  const routeModule = { loader: site.page, action: site.page }
   const me = { loader: async ({ request }) => new Response((await site.required(request)).name) }
-  // A client's own navigation asks as a script does, though a person has clicked.
+  // A client-side navigation sends the headers of a script, although a user has clicked.
   const led = { loader: async ({ request }) => new Response((await site.required(request.headers, new URL(request.url).pathname)).name) }
   const route = (id, path, module) => ({ [id]: { id, parentId: 'root', path, module } })
   const { createRequestHandler } = tools('react-router')
   const serve = createRequestHandler({
     entry: { module: { default: () => new Response('rendered') } },
-    routes: { root: { id: 'root', path: '', module: { default: () => null } }, ...route('auth', 'auth/*', own), ...route('me', 'me', me), ...route('led', 'led', led) },
+    routes: { root: { id: 'root', path: '', module: { default: () => null } }, ...route('auth', 'auth/*', routeModule), ...route('me', 'me', me), ...route('led', 'led', led) },
     assets: { entry: { imports: [], module: '' }, routes: {}, url: '', version: '1' },
     publicPath: '/', assetsBuildDirectory: 'build', basename: '/', future: {}, ssr: true, isSpaMode: false, prerender: [],
     routeDiscovery: { mode: 'initial', manifestPath: '/__manifest' },
@@ -302,7 +302,7 @@ test('Next.js: headers and a path are enough, and its own redirect is used', asy
   await assert.rejects(new next.Site({ baseUrl, key, client }).required(headers(), '/me'), { code: 'MODULE_NOT_FOUND' })
 })
 
-test('SvelteKit: a hook guards what is protected, and all below', async () => {
+test('SvelteKit: a hook protects a path and everything below it', async () => {
   const site = at()
   const handle = site.sveltekit({ protect: ['/me'] })
   const visit = async (path, headers) => {
@@ -329,14 +329,14 @@ test('people choose among several providers, each with a callback of its own', a
   assert.equal(new URL(begun.headers.get('location')).searchParams.get('redirect_uri'), `${baseUrl}/auth/callback/there`)
 })
 
-test('a store of one’s own keeps sessions, and the person’s tokens', async () => {
+test('a custom store keeps sessions, and the user’s tokens', async () => {
   const inner = new core.MemoryStore()
-  const asked = new Set()
-  const own = Object.fromEntries(['load', 'save', 'lease', 'remove'].map((verb) => [verb, (...args) => {
-    asked.add(verb)
+  const calls = new Set()
+  const customStore = Object.fromEntries(['load', 'save', 'lease', 'remove'].map((verb) => [verb, (...args) => {
+    calls.add(verb)
     return inner[verb](...args)
   }]))
-  const site = at({ store: own, apiOrigins: [twin.base] })
+  const site = at({ store: customStore, apiOrigins: [twin.base] })
   const cookie = await signedIn(site)
   const { user } = await site.handle(page('/', { cookie }))
   assert.equal((await user.fetch(`${twin.base}/api/echo`)).status, 200)
@@ -345,12 +345,12 @@ test('a store of one’s own keeps sessions, and the person’s tokens', async (
   assert.equal((await user.fetch(`${twin.base}/api/echo`)).status, 200)
   assert.notEqual((await user.token()).accessToken, accessToken)
   assert.equal((await rejection(user.fetch('https://evil.example/'))).code, 'resource.origin_not_allowed')
-  assert.deepEqual([...asked].sort(), ['lease', 'load', 'save'])
+  assert.deepEqual([...calls].sort(), ['lease', 'load', 'save'])
   const other = at({ store: new core.MemoryStore() })
   assert.equal((await other.handle(page('/', { cookie }))).user, undefined)
 })
 
-test('somebody is signed in for a test, with the key for tests alone', async () => {
+test('a test can sign a user in, with the test key only', async () => {
   const site = at({ key: 'testing' })
   const cookie = await site.testing({ subject: 'bob', claims: { name: 'Bob' }, acr: 'mfa', authTime: new Date() })
   const { user } = await site.handle(page('/', { cookie }))
@@ -358,7 +358,7 @@ test('somebody is signed in for a test, with the key for tests alone', async () 
   assert.equal((await site.required(page('/pay', { cookie }), { acr: 'mfa', maxAge: 60 })).name, 'Bob')
   assert.equal((await rejection(at().testing({ subject: 'bob' }))).code, 'web.setup')
   assert.throws(() => at({ key: 'testing', baseUrl: 'https://shop.org' }), { code: 'web.setup' })
-  // A field with a line break is none, and no other begins behind it.
+  // A field with a line break is dropped, and no other field starts after it.
   const seen = async (...headers) => (await site.visit({ method: 'GET', host: 'localhost:3000', target: '/', headers })).user?.subject
   const found = [await seen(['cookie', cookie]), await seen(['x', `y\ncookie\n${cookie}`]), await seen(['x\ny\ncookie', cookie]), await seen()]
   assert.deepEqual(found, ['bob', undefined, undefined, undefined])
@@ -376,7 +376,7 @@ test('APIs and providers without OpenID Connect are set up', async () => {
   assert.deepEqual([user.subject, user.name], [clientId, 'read'])
 })
 
-test('records of a store of one’s own end with their sessions', async () => {
+test('records of a custom store end with their sessions', async () => {
   const records = new Map()
   const ends = new Set()
   const store = {
@@ -413,10 +413,10 @@ test('an access token is in the cookie, and nothing else', async () => {
 
 test('tenants are looked up while the site runs', async () => {
   const tenants = new Map()
-  const asks = []
-  const provider = async (ask, request) => {
-    asks.push({ ...ask, request })
-    return tenants.get(ask.id ?? ask.tenant ?? ask.path.split('/')[2])
+  const providerQueries = []
+  const provider = async (lookup, request) => {
+    providerQueries.push({ ...lookup, request })
+    return tenants.get(lookup.id ?? lookup.tenant ?? lookup.path.split('/')[2])
   }
   const site = new Site({ baseUrl, key, provider, store: new core.MemoryStore() })
   for (const id of ['acme', 'globex']) {
@@ -432,7 +432,7 @@ test('tenants are looked up while the site runs', async () => {
   const { user } = await open('acme', { cookie })
   assert.deepEqual([user.tenant, user.provider], ['acme', 'acme'])
   assert.ok((await user.token()).accessToken)
-  assert.ok(asks.every(({ request }) => request instanceof Request))
+  assert.ok(providerQueries.every(({ request }) => request instanceof Request))
   // The page of another tenant is for its own people.
   assert.match((await open('globex', { cookie })).headers.get('location'), /callback%2Fglobex/)
   // Another process knows the session, and not yet the provider.
@@ -444,7 +444,7 @@ test('tenants are looked up while the site runs', async () => {
   assert.match((await rejection(broken.handle(page('/'), { access: 'signed_in' }))).message, /no database/)
 })
 
-test('a session of another client, issuer or path is nobody\'s', async () => {
+test('a session of another client, issuer or path is not accepted', async () => {
   const cookie = await signedIn(at())
   const seen = async (options) => (await at(options).handle(page('/', { cookie }))).user?.subject
   assert.equal(typeof (await seen()), 'string')

@@ -7,19 +7,19 @@ const CALLERS = 20
 
 const port = parentPort ?? process
 const config = workerData ?? JSON.parse(process.argv[2])
-const tell = (message) => (parentPort ? parentPort.postMessage(message) : process.send(message))
+const postToParent = (message) => (parentPort ? parentPort.postMessage(message) : process.send(message))
 
 const { metadata, clientId, clientSecret, place, leaseMs } = config
 const server = Server.fromMetadata(metadata.issuer, metadata, { transport: 'loopback_http' })
 // Whoever sees the request knows who sent it.
 const headers = { 'x-worker': String(process.pid) }
-// A lease lasts longer than two requests may, and whoever is killed is waited for that long.
+// A lease lasts longer than two requests, and the others wait that long for a killed worker.
 const client = new Client(server, { clientId, clientSecret, headers, timeoutMs: 3000 })
 const source = client.source(undefined, { store: storeAt(place), subject: 'ann', leaseMs })
 
-const go = new Promise((heard) => port.once('message', heard))
-tell({ ready: true })
+const go = new Promise((resolve) => port.once('message', resolve))
+postToParent({ ready: true })
 await go
 const all = await Promise.all(Array.from({ length: CALLERS }, () => source.token()))
-tell({ tokens: [...new Set(all.map((tokens) => tokens.accessToken))] })
+postToParent({ tokens: [...new Set(all.map((tokens) => tokens.accessToken))] })
 if (!parentPort) process.disconnect()

@@ -12,7 +12,7 @@ const ENTRA = 'api://AzureADTokenExchange'
 const HIDDEN = 'S3CR3T'
 const PLATFORMS = ['spiffe', 'aws', 'azure', 'gcp']
 
-/** What a platform would sign; nobody here verifies it. */
+/** A token as the platform would sign it; its signature is not verified here. */
 function token(audience, number) {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const claims = { sub: `spiffe://example.org/${HIDDEN}-${number}`, aud: audience, exp: Math.floor(Date.now() / 1000) + 300 }
@@ -20,12 +20,12 @@ function token(audience, number) {
 }
 
 /** Where a platform puts the tokens of a workload. */
-async function placeOf(platform) {
+async function startPlatform(platform) {
   const folder = await mkdtemp(path.join(tmpdir(), 'workload-'))
   after(() => rm(folder, { recursive: true }))
   const file = path.join(folder, 'token')
   const place = { now: '', asked: [] }
-  // Google's metadata service, which speaks to nobody but those who know what it is.
+  // Google's metadata service, which only responds to requests with its header.
   const service = await listen((request, reply) => {
     place.asked.push(new URL(request.url, 'http://localhost'))
     reply.statusCode = request.headers['metadata-flavor'] === 'Google' ? 200 : 403
@@ -51,15 +51,15 @@ async function shop() {
     let body = ''
     for await (const chunk of request) body += chunk
     shown.push(Object.fromEntries(new URLSearchParams(body)))
-    const said = { access_token: 'a', token_type: 'Bearer', issued_token_type: 'urn:ietf:params:oauth:token-type:access_token' }
-    reply.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(said))
+    const responseBody = { access_token: 'a', token_type: 'Bearer', issued_token_type: 'urn:ietf:params:oauth:token-type:access_token' }
+    reply.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(responseBody))
   })
   return { base, shown }
 }
 
 for (const platform of PLATFORMS) {
   test(`a token in place of a secret is read anew: ${platform}`, async () => {
-    const [place, { base, shown }] = [await placeOf(platform), await shop()]
+    const [place, { base, shown }] = [await startPlatform(platform), await shop()]
     const clientAuth = workloadIdentity(platform, place.options)
     const client = new Client(serverAt(base), { clientId: 'me', clientAuth })
     const audience = platform === 'azure' ? ENTRA : base
@@ -79,7 +79,7 @@ for (const platform of PLATFORMS) {
       assert.deepEqual(Object.fromEntries(searchParams), { audience: base, format: 'full' })
       assert.equal(place.asked.length, 2)
     }
-    // One that is made out to another, and none at all: nothing is sent.
+    // A token for another audience, or no token: nothing is sent.
     await place.put(token('https://other.example', 3))
     const foreign = await rejection(client.clientCredentials().token())
     assert.equal(foreign.code, 'client_auth.assertion_audience')
@@ -91,7 +91,7 @@ for (const platform of PLATFORMS) {
   })
 
   test(`a token that is exchanged is read anew: ${platform}`, async () => {
-    const [place, { base, shown }] = [await placeOf(platform), await shop()]
+    const [place, { base, shown }] = [await startPlatform(platform), await shop()]
     const clientAuth = workloadIdentity(platform, { exchangeAudience: '//pool', ...place.options })
     const client = new Client(serverAt(base), { clientId: 'me', clientAuth })
     for (const number of [1, 2]) {
@@ -108,10 +108,10 @@ for (const platform of PLATFORMS) {
 
 test('a function of the platform’s own library gives the token anew', async () => {
   const { base, shown } = await shop()
-  const given = [token(base, 1), token(base, 2)]
-  const left = [...given]
-  const client = new Client(serverAt(base), { clientId: 'me', clientAuth: assertionFunction(async () => left.shift()) })
-  for (const expected of given) {
+  const queuedTokens = [token(base, 1), token(base, 2)]
+  const remaining = [...queuedTokens]
+  const client = new Client(serverAt(base), { clientId: 'me', clientAuth: assertionFunction(async () => remaining.shift()) })
+  for (const expected of queuedTokens) {
     await client.clientCredentials().token()
     assert.equal(shown.at(-1).client_assertion, expected)
   }

@@ -28,17 +28,17 @@ function signed(audience = provider.issuer) {
   return `${input}.${sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
 }
 
-/** GitHub's service, which answers whoever shows the bearer token of the job. */
+/** GitHub's token service, which responds to any request with the job's bearer token. */
 async function github() {
-  const asked = []
+  const requests = []
   const base = await listen((request, reply) => {
-    asked.push(request.url)
+    requests.push(request.url)
     const { searchParams } = new URL(request.url, 'http://localhost')
     const isJob = request.headers.authorization === 'Bearer job-token'
-    const said = isJob ? { value: signed(searchParams.get('audience')) } : { message: 'no' }
-    reply.writeHead(isJob ? 200 : 401, { 'content-type': 'application/json' }).end(JSON.stringify(said))
+    const responseBody = isJob ? { value: signed(searchParams.get('audience')) } : { message: 'no' }
+    reply.writeHead(isJob ? 200 : 401, { 'content-type': 'application/json' }).end(JSON.stringify(responseBody))
   })
-  return { asked, url: `${base}/idtoken?api-version=2.0` }
+  return { asked: requests, url: `${base}/idtoken?api-version=2.0` }
 }
 
 const job = ({ url }, token = 'job-token') => ({
@@ -77,8 +77,8 @@ async function everybodys() {
     let body = ''
     for await (const chunk of request) body += chunk
     shown.push(new URLSearchParams(body))
-    const said = { access_token: 'a', token_type: 'Bearer', issued_token_type: 'urn:ietf:params:oauth:token-type:access_token' }
-    reply.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(said))
+    const responseBody = { access_token: 'a', token_type: 'Bearer', issued_token_type: 'urn:ietf:params:oauth:token-type:access_token' }
+    reply.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(responseBody))
   })
   return { base, shown }
 }
@@ -86,11 +86,11 @@ async function everybodys() {
 test('a file and a variable are read anew, of the process by default', async () => {
   const { base, shown } = await everybodys()
   const place = join(folder, 'token')
-  const ask = (clientAuth) => new Client(serverAt(base), { clientId: 'me', clientAuth }).clientCredentials().token()
+  const fetchToken = (clientAuth) => new Client(serverAt(base), { clientId: 'me', clientAuth }).clientCredentials().token()
   const inFile = workloadIdentity('kubernetes', { path: pathToFileURL(place) })
   const inVariable = workloadIdentity('gitlab_ci', { variable: 'CI_IDP_TOKEN' })
-  assert.equal((await rejection(ask(inFile))).code, 'lost.unsent')
-  const unset = await rejection(ask(inVariable))
+  assert.equal((await rejection(fetchToken(inFile))).code, 'lost.unsent')
+  const unset = await rejection(fetchToken(inVariable))
   assert.deepEqual([unset.code, unset.message.includes('CI_IDP_TOKEN')], ['environment.missing', true])
   assert.deepEqual(shown, [])
   after(() => delete process.env.CI_IDP_TOKEN)
@@ -98,8 +98,8 @@ test('a file and a variable are read anew, of the process by default', async () 
     const [one, other] = [signed(base), signed(base)]
     writeFileSync(place, `${one}\n`)
     process.env.CI_IDP_TOKEN = other
-    await ask(inFile)
-    await ask(inVariable)
+    await fetchToken(inFile)
+    await fetchToken(inVariable)
     assert.deepEqual(shown.slice(-2).map((form) => form.get('client_assertion')), [one, other], turn)
   }
 })
@@ -160,7 +160,7 @@ test('standard client files are recognised', async () => {
   assert.equal((await rejection(Client.fromFile(join(folder, 'gone.json')))).code, 'client_file.unreadable')
 })
 
-test('what is wrong is named, and no secret shown', async () => {
+test('errors name what is wrong, without showing secrets', async () => {
   const plain = { issuer: 'https://as.example', client_id: 'c' }
   for (const [file, named] of [
     [HIDDEN, 'JSON'],
@@ -172,12 +172,12 @@ test('what is wrong is named, and no secret shown', async () => {
     assert.deepEqual([error.code, error.message.includes(named)], ['client_file.malformed', true], error.message)
     assert.ok(!inspect(error).includes(HIDDEN))
   }
-  const known = { OAUTH_ISSUER: provider.issuer, OAUTH_CLIENT_ID: 'c' }
+  const baseEnv = { OAUTH_ISSUER: provider.issuer, OAUTH_CLIENT_ID: 'c' }
   for (const [env, code, named] of [
     [{}, 'environment.missing', 'OAUTH_ISSUER or OAUTH_PROVIDER'],
-    [{ ...known, OAUTH_CLIENT_ID: undefined }, 'environment.missing', 'OAUTH_CLIENT_ID'],
-    [{ ...known, OAUTH_CLIENT_SECRET: HIDDEN, OAUTH_WORKLOAD: 'gcp' }, 'environment.conflict', 'OAUTH_CLIENT_SECRET and OAUTH_WORKLOAD'],
-    [{ ...known, OAUTH_WORKLOAD: 'heroku' }, 'workload.setup', 'heroku'],
+    [{ ...baseEnv, OAUTH_CLIENT_ID: undefined }, 'environment.missing', 'OAUTH_CLIENT_ID'],
+    [{ ...baseEnv, OAUTH_CLIENT_SECRET: HIDDEN, OAUTH_WORKLOAD: 'gcp' }, 'environment.conflict', 'OAUTH_CLIENT_SECRET and OAUTH_WORKLOAD'],
+    [{ ...baseEnv, OAUTH_WORKLOAD: 'heroku' }, 'workload.setup', 'heroku'],
   ]) {
     const error = await rejection(Client.fromEnv({ env, ...loopback }))
     assert.deepEqual([error.code, error.message.includes(named)], [code, true], error.message)
@@ -193,9 +193,9 @@ test('variables make a client with a secret', async () => {
   const { client_id: id, client_secret: secret } = provider.clients.basic
   const place = join(folder, 'secret')
   writeFileSync(place, `${secret}\n`)
-  const known = { OAUTH_ISSUER: provider.issuer, OAUTH_CLIENT_ID: id }
+  const baseEnv = { OAUTH_ISSUER: provider.issuer, OAUTH_CLIENT_ID: id }
   for (const more of [{ OAUTH_CLIENT_SECRET: secret }, { OAUTH_CLIENT_SECRET_FILE: place }]) {
-    const client = await Client.fromEnv({ env: { ...known, ...more }, ...loopback })
+    const client = await Client.fromEnv({ env: { ...baseEnv, ...more }, ...loopback })
     assert.ok((await client.clientCredentials({ scope: 'read' }).token()).accessToken)
   }
   const file = join(folder, 'client.json')

@@ -16,7 +16,7 @@ use crate::custom_source::PythonTokenSource;
 use crate::form_fields::FormFields;
 use crate::http_methods::verbs;
 use crate::network::{Network, RequestSettings, seconds};
-use crate::pending_call::{Answer, PendingCall};
+use crate::pending_call::{CallResult, PendingCall};
 use crate::plugin_request::Call;
 use crate::resource_response::Response;
 use crate::server;
@@ -112,15 +112,17 @@ impl Limits {
         allowance: Option<&Bound<'_, PyAny>>,
         on_wait: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let wrong =
+        let invalid_allowance =
             || PyValueError::new_err("allowance must be \"documented\" or (requests, seconds)");
         let keeping = match allowance {
             None => RateLimitChoice::Nothing,
-            Some(value) if value.eq("documented").is_ok_and(|same| same) => {
+            Some(value) if value.eq("documented").is_ok_and(|is_equal| is_equal) => {
                 RateLimitChoice::Documented
             }
             Some(value) => {
-                let (requests, seconds) = value.extract::<(u32, u32)>().map_err(|_| wrong())?;
+                let (requests, seconds) = value
+                    .extract::<(u32, u32)>()
+                    .map_err(|_| invalid_allowance())?;
                 RateLimitChoice::Allowance(Allowance::new(requests, seconds))
             }
         };
@@ -256,7 +258,7 @@ impl ApiRequest<'_> {
             tokio::time::timeout(timeout, Response::read(response))
                 .await
                 .map_err(|late| Error::lost(Cause::unknown(late).because(Loss::Timeout)))?
-                .map(Answer::Response)
+                .map(CallResult::Response)
         }))
     }
 }
@@ -298,7 +300,7 @@ impl Api {
 
     pub(crate) fn source(&self, owner: &str) -> Option<&Source> {
         let mut sources = self.sources.iter();
-        sources.find_map(|(known, source)| (known.as_str() == owner).then_some(source))
+        sources.find_map(|(name, source)| (name.as_str() == owner).then_some(source))
     }
 
     fn authorized(&self, py: Python<'_>) -> PyResult<Authorized> {
@@ -369,10 +371,10 @@ impl Api {
     ) -> PyResult<Self> {
         let limits = Limits::new(on_rate_limit, longest_wait, allowance, on_wait)?;
         // A fixed token is also an API, for its own origins.
-        let own = source.cast::<Self>().ok().map(|own| own.get());
+        let fixed_token = source.cast::<Self>().ok().map(|own| own.get());
         let source: Source = source.extract()?;
         let transport = server::read_transport(transport)?;
-        let made = match (&source, own, origins) {
+        let built = match (&source, fixed_token, origins) {
             (Source::Grant(grant), _, origins) => {
                 grant.get().api(origins.as_deref(), limits.keeping)
             }
@@ -380,17 +382,17 @@ impl Api {
                 let api = connection.get().api();
                 api.and_then(|api| limited(api, limits.keeping))
             }
-            (_, Some(own), None) => limited(own.api.clone(), limits.keeping),
-            (_, own, origins) => {
+            (_, Some(fixed_token), None) => limited(fixed_token.api.clone(), limits.keeping),
+            (_, fixed_token, origins) => {
                 let api = oauth_facade::Api::new(&origins.unwrap_or_default(), transport);
-                let api = api.map(|api| match own {
-                    Some(own) => api.sharing(&own.api),
+                let api = api.map(|api| match fixed_token {
+                    Some(fixed_token) => api.sharing(&fixed_token.api),
                     None => api,
                 });
                 api.and_then(|api| limited(api, limits.keeping))
             }
         };
-        let api = with_expired_token_replies(py, made, expired_token_replies)?;
+        let api = with_expired_token_replies(py, built, expired_token_replies)?;
         let line = match (network, source.line()) {
             (None, Some(line)) => line,
             (network, _) => RequestSettings::new(network.map(Bound::get), None)?,
@@ -425,10 +427,10 @@ impl Api {
         #[pyo3(from_py_with = text)] url: String,
         headers: &Bound<'_, PyAny>,
         body: Option<&[u8]>,
-        once: bool,
+        streams_once: bool,
     ) -> PyResult<Call> {
-        let headers = Fields::wanted(headers, oauth_facade::Resource::reads)?;
-        let (policy, body) = (this.get().on_rate_limit, (body, once));
+        let headers = Fields::select(headers, oauth_facade::Resource::reads)?;
+        let (policy, body) = (this.get().on_rate_limit, (body, streams_once));
         Call::new(this, method, &url, &headers, body, policy)
     }
 

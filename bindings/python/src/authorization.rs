@@ -6,9 +6,9 @@ use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::flow::authorization::AuthorizationWarning;
 use oauth_core::redirect_uri::RedirectUri;
-use oauth_facade::Begun;
+use oauth_facade::StartedAuthorization;
 use oauth_reqwest::DeviceLogin;
-use oauth_reqwest::device_login::Opener;
+use oauth_reqwest::device_login::PageOpener;
 use oauth_reqwest::loopback::{self, Paste};
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::prelude::*;
@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::client::Client;
 use crate::network::seconds;
-use crate::pending_call::{Answer, PendingCall};
+use crate::pending_call::{CallResult, PendingCall};
 use crate::sync_async::twins;
 use crate::text::text;
 use crate::{errors, no_pickle, runtime, value};
@@ -39,7 +39,7 @@ struct Start {
 
 impl PendingAuthorization {
     /// A flow that has just begun.
-    pub(crate) fn begun(begun: Begun) -> Self {
+    pub(crate) fn begun(begun: StartedAuthorization) -> Self {
         let start = Start {
             url: begun.url,
             expires_in: begun.expires_in,
@@ -175,9 +175,9 @@ pub(crate) fn code_turn(
         None => DeviceLogin::WhereNoBrowser,
     };
     let opener = if opener {
-        Opener::Callers
+        PageOpener::Callers
     } else {
-        Opener::Hosts
+        PageOpener::Hosts
     };
     let login = login.with_parameters(parameters.iter().map(String::as_str));
     login
@@ -282,7 +282,9 @@ impl Listener {
         let handle = runtime::handle()?;
         let bind = async {
             let listener = match redirect_uri {
-                Some(uri) => loopback::Listener::at(&RedirectUri::parse(uri)?).await?,
+                Some(uri) => {
+                    loopback::Listener::for_redirect_uri(&RedirectUri::parse(uri)?).await?
+                }
                 None => loopback::Listener::bind_on(port).await?,
             };
             match path {
@@ -357,7 +359,7 @@ impl Listener {
                 Socket::Bound(bound) => bound.wait(&pending, max_wait).await,
                 Socket::Listening(arrival) => arrival.url().await,
             };
-            url.map(Answer::Text)
+            url.map(CallResult::Text)
         }))
     }
 }

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::Misuse;
-use oauth_session::store::{self, Access, Entry, Lease, Saved, StoreUrl, Times};
+use oauth_session::store::{self, Access, Entry, Lease, RecordTimes, SaveOutcome, StoreUrl};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::{PyClass, PyClassInitializer};
 
 use crate::fork_safety::PerProcess;
 use crate::network::seconds;
-use crate::pending_call::{Answer, PendingCall};
+use crate::pending_call::{CallResult, PendingCall};
 use crate::sync_async::twins;
 use crate::text::text;
 use crate::{errors, secret, value};
@@ -28,7 +28,7 @@ pub(crate) struct PerProcessStore {
 
 impl PerProcessStore {
     /// The store of this process.
-    pub(crate) fn here(&self, py: Python<'_>) -> PyResult<Arc<dyn store::Store>> {
+    pub(crate) fn for_this_process(&self, py: Python<'_>) -> PyResult<Arc<dyn store::Store>> {
         self.store.with(|| (self.open)(py), Arc::clone)
     }
 }
@@ -77,7 +77,7 @@ impl NativeStore {
             open: Box::new(open),
             store: PerProcess::new(),
         };
-        opened.here(py)?;
+        opened.for_this_process(py)?;
         Ok(PyClassInitializer::from(Self(Arc::new(opened))).add_subclass(kind))
     }
 }
@@ -91,11 +91,11 @@ impl NativeStore {
         py: Python<'_>,
         #[pyo3(from_py_with = text)] key: String,
     ) -> PyResult<Py<PyAny>> {
-        let store = self.0.here(py)?;
+        let store = self.0.for_this_process(py)?;
         let work = async move {
             let entry = store.load(&key).await?;
             let entry = entry.map(|Entry { version, record }| (version, record.expose().clone()));
-            Ok(Answer::value(entry))
+            Ok(CallResult::value(entry))
         };
         PendingCall::new("store.load", work).wait(py)
     }
@@ -117,13 +117,13 @@ impl NativeStore {
     ) -> PyResult<Py<PyAny>> {
         let due = due.map(|due| value::to_time(&due)).transpose()?;
         let until = until.map(|until| value::to_time(&until)).transpose()?;
-        let times = Times { due, until };
-        let (store, record) = (self.0.here(py)?, secret(record));
+        let times = RecordTimes { due, until };
+        let (store, record) = (self.0.for_this_process(py)?, secret(record));
         let work = async move {
             let saved = store.save(&key, &record, version, times).await?;
-            Ok(Answer::value(match saved {
-                Saved::At(version) => Some(version),
-                Saved::Conflict => None,
+            Ok(CallResult::value(match saved {
+                SaveOutcome::At(version) => Some(version),
+                SaveOutcome::Conflict => None,
             }))
         };
         PendingCall::new("store.save", work).wait(py)
@@ -142,12 +142,12 @@ impl NativeStore {
     ) -> PyResult<Py<PyAny>> {
         let ttl = Duration::try_from_secs_f64(seconds)
             .map_err(|_| PyValueError::new_err("seconds must be a number of seconds"))?;
-        let store = self.0.here(py)?;
+        let store = self.0.for_this_process(py)?;
         let work = async move {
             let lease = store.lease(&key, &holder, ttl).await?;
-            Ok(Answer::value(match lease {
+            Ok(CallResult::value(match lease {
                 Lease::Won => None,
-                Lease::Held(rest) => Some(rest.as_secs_f64()),
+                Lease::Held(remaining) => Some(remaining.as_secs_f64()),
             }))
         };
         PendingCall::new("store.lease", work).wait(py)
@@ -160,8 +160,8 @@ impl NativeStore {
         py: Python<'_>,
         #[pyo3(from_py_with = text)] key: String,
     ) -> PyResult<Py<PyAny>> {
-        let store = self.0.here(py)?;
-        let work = async move { Ok(Answer::value(store.remove(&key).await?)) };
+        let store = self.0.for_this_process(py)?;
+        let work = async move { Ok(CallResult::value(store.remove(&key).await?)) };
         PendingCall::new("store.remove", work).wait(py)
     }
 
@@ -174,10 +174,10 @@ impl NativeStore {
         py: Python<'_>,
         #[pyo3(from_py_with = text)] cursor: Option<String>,
     ) -> PyResult<Py<PyAny>> {
-        let store = self.0.here(py)?;
+        let store = self.0.for_this_process(py)?;
         let work = async move {
             let page = store.scan(cursor.as_deref()).await?;
-            Ok(Answer::value((page.keys, page.next)))
+            Ok(CallResult::value((page.keys, page.next)))
         };
         PendingCall::new("store.scan", work).wait(py)
     }
@@ -187,8 +187,8 @@ impl NativeStore {
     /// before is a Unix time in seconds or an aware datetime.
     #[pyo3(signature = (before, limit, /))]
     fn due(&self, py: Python<'_>, before: &Bound<'_, PyAny>, limit: usize) -> PyResult<Py<PyAny>> {
-        let (before, store) = (value::to_time(before)?, self.0.here(py)?);
-        let work = async move { Ok(Answer::value(store.due(before, limit).await?)) };
+        let (before, store) = (value::to_time(before)?, self.0.for_this_process(py)?);
+        let work = async move { Ok(CallResult::value(store.due(before, limit).await?)) };
         PendingCall::new("store.due", work).wait(py)
     }
 }
@@ -219,15 +219,16 @@ impl FileStore {
         let opened = py.detach(|| store::FileStore::open(&path, access));
         let store = opened.map_err(|error| errors::raise(py, &error))?;
         // It keeps nothing open, so a forked process can use it.
-        let kept = store.clone();
-        let open = move |_: Python<'_>| Ok(Arc::new(kept.clone()) as Arc<dyn store::Store>);
+        let stored_argument = store.clone();
+        let open =
+            move |_: Python<'_>| Ok(Arc::new(stored_argument.clone()) as Arc<dyn store::Store>);
         NativeStore::with(py, open, Self { store, path })
     }
 
     /// The keys of all records, sorted; no record is read.
     fn keys(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let store = self.store.clone();
-        let work = async move { Ok(Answer::value(store.list().await?)) };
+        let work = async move { Ok(CallResult::value(store.list().await?)) };
         PendingCall::new("store.keys", work).wait(py)
     }
 
@@ -254,10 +255,11 @@ impl SqliteStore {
         filled(&path)?;
         // A relative path would mean a different file after a change of directory.
         let path = std::path::absolute(path)?;
-        let kept = path.clone();
+        let stored_argument = path.clone();
         let open = move |py: Python<'_>| {
             // Python processes may fork.
-            let opened = py.detach(|| store::SqliteStore::open_across_forks(&kept, access));
+            let opened =
+                py.detach(|| store::SqliteStore::open_across_forks(&stored_argument, access));
             let store = opened.map_err(|error| errors::raise(py, &error))?;
             Ok(Arc::new(store) as Arc<dyn store::Store>)
         };
@@ -414,7 +416,7 @@ impl PostgresStore {
         let store = (self.0)(py)?;
         let work = async move {
             store.migrate().await?;
-            Ok(Answer::value(None::<u64>))
+            Ok(CallResult::value(None::<u64>))
         };
         Ok(PendingCall::new("store.migrate", work))
     }

@@ -66,7 +66,7 @@ impl ClaimsSource {
 #[pyfunction]
 #[pyo3(signature = (claims, /))]
 pub(crate) fn claims_sources(claims: &Bound<'_, PyAny>) -> PyResult<Vec<ClaimsSource>> {
-    let sources = sources_of(&text_of(claims)?);
+    let sources = sources_of(&claims_text(claims)?);
     let sources = sources.map_err(|error| errors::raise(claims.py(), &error))?;
     Ok(sources.into_iter().map(ClaimsSource).collect())
 }
@@ -77,12 +77,12 @@ pub(crate) fn claims_sources(claims: &Bound<'_, PyAny>) -> PyResult<Vec<ClaimsSo
 #[pyo3(signature = (claims, /))]
 pub(crate) fn user_claims(claims: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
     let py = claims.py();
-    let user = user_of(&text_of(claims)?).map_err(|error| errors::raise(py, &error))?;
+    let user = user_of(&claims_text(claims)?).map_err(|error| errors::raise(py, &error))?;
     value::record_to_py(py, Record::from(user))
 }
 
 /// Converts any mapping to JSON.
-fn text_of(claims: &Bound<'_, PyAny>) -> PyResult<String> {
+fn claims_text(claims: &Bound<'_, PyAny>) -> PyResult<String> {
     let py = claims.py();
     let plain = py.import("builtins")?.getattr("dict")?.call1((claims,))?;
     py.import("json")?

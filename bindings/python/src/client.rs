@@ -17,7 +17,7 @@ use crate::identity::SignInArguments;
 use crate::keeper::Keeper;
 use crate::moment::OwnMoment;
 use crate::network::{Network, RequestSettings, seconds};
-use crate::pending_call::{Answer, PendingCall};
+use crate::pending_call::{CallResult, PendingCall};
 use crate::server::Server;
 use crate::shared_client::SharedClient;
 use crate::source::{GrantSource, SourceSettings};
@@ -45,7 +45,7 @@ impl Client {
         let exchange = exchange.map_err(|error| errors::raise(py, &error))?;
         let driver = self.inner.driver();
         Ok(PendingCall::new(name, async move {
-            driver.exchange(exchange).await.map(Answer::Record)
+            driver.exchange(exchange).await.map(CallResult::Record)
         }))
     }
 
@@ -162,7 +162,7 @@ impl Client {
             access_token_encryption_enc,
             decryption_keys: decryption_keys.into_iter().flatten().map(secret).collect(),
         };
-        let known = match (client_id, registered) {
+        let identification = match (client_id, registered) {
             (Some(_), Some(_)) => {
                 let both = "client_id and registered cannot be given together";
                 return Err(PyTypeError::new_err(both));
@@ -182,7 +182,7 @@ impl Client {
         let auth = client_auth::chosen(client_auth.as_ref(), client_secret)?;
         let native_server = server.get().0.clone();
         let build = || {
-            let mut client = match known {
+            let mut client = match identification {
                 (Some(id), _) => oauth_facade::Client::new(&native_server, id, auth)?,
                 (None, Some(stored)) => {
                     oauth_facade::Client::registered(&native_server, &stored, chosen_auth)?
@@ -279,9 +279,9 @@ impl Client {
         #[pyo3(from_py_with = text)] refresh_token: String,
         scope: Option<OperationArg>,
     ) -> PyResult<Tokens> {
-        let ask = token_request(py, scope, None, None, None, None)?;
+        let request = token_request(py, scope, None, None, None, None)?;
         let client = &self.inner.client;
-        let tokens = client.tokens_from_refresh_token(secret(refresh_token), &ask);
+        let tokens = client.tokens_from_refresh_token(secret(refresh_token), &request);
         let tokens = tokens.map_err(|error| errors::raise(py, &error))?;
         Ok(Tokens::of(Arc::new(tokens)))
     }
@@ -304,7 +304,7 @@ impl Client {
         lease: Option<f64>,
         on_tokens: Option<Py<PyAny>>,
     ) -> PyResult<GrantSource> {
-        let kept = SourceSettings {
+        let source_settings = SourceSettings {
             keep: GrantSettings {
                 request: token_request(
                     py,
@@ -320,7 +320,7 @@ impl Client {
             store,
             on_tokens: on_tokens.map(Arc::new),
         };
-        GrantSource::client_credentials(py, Arc::clone(&self.inner), kept)
+        GrantSource::client_credentials(py, Arc::clone(&self.inner), source_settings)
     }
 
     /// Tokens of a user, kept fresh with their refresh token.
@@ -374,7 +374,7 @@ impl Client {
             subject_token_type,
         };
         let inner = sign_in.client(py, &self.inner, tokens.is_some())?;
-        let kept = SourceSettings {
+        let source_settings = SourceSettings {
             keep: GrantSettings {
                 subject,
                 request: token_request(
@@ -394,7 +394,7 @@ impl Client {
             on_tokens: on_tokens.map(Arc::new),
         };
         let tokens = tokens.map(|tokens| Arc::clone(&tokens.0));
-        GrantSource::refreshing(py, inner, tokens, kept)
+        GrantSource::refreshing(py, inner, tokens, source_settings)
     }
 
     /// One grant, kept fresh by your own driver: source() without transport and store.

@@ -300,7 +300,7 @@ impl FederatedAssertion {
             let auth = Auth::exchanging(token, exchange_audience, audience, named);
             return Ok(ClientAuth(auth).with(Self));
         }
-        let mut assertion = Federated::of(token).profile(profile);
+        let mut assertion = Federated::from_workload_token(token).profile(profile);
         assertion = assertion.client_id(named.unwrap_or_default());
         if let Some(audience) = audience {
             assertion = assertion.audience(audience);
@@ -317,24 +317,24 @@ impl FederatedAssertion {
 /// the runtime, and may itself make calls that need the runtime.
 fn from_function(function: Py<PyAny>) -> WorkloadToken {
     WorkloadToken::new(
-        move |wanted: &Wanted<'_>| -> Result<Secret<String>, Cause> {
+        move |assertion_request: &Wanted<'_>| -> Result<Secret<String>, Cause> {
             let request = AssertionRequest {
-                audience: wanted.audience.to_owned(),
-                expires_at: wanted.expires_at,
+                audience: assertion_request.audience.to_owned(),
+                expires_at: assertion_request.expires_at,
             };
-            let mut answer = None;
+            let mut outcome = None;
             let call = || {
                 runtime::call_python(|py| {
                     let result = function.bind(py).call1((request,));
                     let result = result.and_then(|result| result_of_callback(&result)?.extract());
-                    answer = Some(result.map(secret).map_err(raised_cause));
+                    outcome = Some(result.map(secret).map_err(raised_cause));
                 });
             };
             match Handle::try_current() {
                 Ok(_) => tokio::task::block_in_place(call),
                 Err(_) => call(),
             }
-            answer.unwrap_or_else(|| Err(Cause::unsent("the interpreter is shutting down")))
+            outcome.unwrap_or_else(|| Err(Cause::unsent("the interpreter is shutting down")))
         },
     )
 }

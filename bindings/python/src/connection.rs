@@ -23,7 +23,7 @@ use crate::fork_safety::PerProcess;
 use crate::form_fields::FormFields;
 use crate::http_methods::verbs;
 use crate::network::{Network, RequestSettings, seconds};
-use crate::pending_call::{Answer, PendingCall};
+use crate::pending_call::{CallResult, PendingCall};
 use crate::server::read_transport;
 use crate::shared_client::SharedClient;
 use crate::source::refuse_in_hook;
@@ -99,7 +99,7 @@ impl ResourceConnection {
         let request = self.connect.to_core();
         let request = request.map_err(|error| errors::raise(py, &error))?;
         let mut native = Native::new(driver, request)
-            .patience(self.login_timeout)
+            .sign_in_timeout(self.login_timeout)
             .client_auth_at(self.auth.clone().at_any())
             .proofs(self.connect.proofs.clone())
             .metadata_challenge(self.connect.metadata_challenge.clone());
@@ -107,7 +107,7 @@ impl ResourceConnection {
             native = native.dpop(key.core().clone());
         }
         if let Some(store) = &self.store {
-            native = native.store(store.here(py)?);
+            native = native.store(store.for_this_process(py)?);
         }
         if let Some(subject) = &self.subject {
             native = native.subject(subject.as_str());
@@ -146,7 +146,7 @@ impl ResourceConnection {
         let refused = refused.map(|refused| Arc::clone(&refused.0));
         let work = PendingCall::new("token", async move {
             let token = native.token_other_than(refused.as_deref()).await;
-            token.map(|token| Answer::Tokens(token.into_arc()))
+            token.map(|token| CallResult::Tokens(token.into_arc()))
         });
         Ok(work.within(limit))
     }
@@ -155,16 +155,16 @@ impl ResourceConnection {
         &self,
         py: Python<'_>,
         insufficient: &Tokens,
-        wanted: &Bound<'_, PyAny>,
+        required: &Bound<'_, PyAny>,
     ) -> PyResult<PendingCall> {
-        let wanted: StepUp = json::from_text(&json_text(wanted)?)
+        let required: StepUp = json::from_text(&json_text(required)?)
             .ok_or_else(|| PyValueError::new_err("wanted must be the result of step_up()"))?;
         let (native, insufficient) = (self.native(py)?, Arc::clone(&insufficient.0));
         Ok(PendingCall::new("step_up", async move {
-            let token = native.step_up(&insufficient, &wanted).await?;
+            let token = native.step_up(&insufficient, &required).await?;
             Ok(match token {
-                Some(token) => Answer::Tokens(token.into_arc()),
-                None => Answer::Record(Record::Nothing),
+                Some(token) => CallResult::Tokens(token.into_arc()),
+                None => CallResult::Record(Record::Nothing),
             })
         }))
     }
@@ -173,7 +173,7 @@ impl ResourceConnection {
         let native = self.native(py)?;
         Ok(PendingCall::new("forget", async move {
             native.forget().await?;
-            Ok(Answer::Record(Record::Nothing))
+            Ok(CallResult::Record(Record::Nothing))
         }))
     }
 
@@ -201,7 +201,7 @@ fn show_code(
     code: &DeviceAuthorizationResponse,
     purpose: &str,
 ) -> Result<(), Error> {
-    let code = Record::from(oauth_facade::DeviceAuthorizationResponse::of(
+    let code = Record::from(oauth_facade::DeviceAuthorizationResponse::from_core(
         code.clone(),
         purpose,
     ));
@@ -217,12 +217,12 @@ fn show_code(
 /// Calls a Python function from the runtime's thread.
 fn call_back(function: impl FnOnce(Python<'_>) -> PyResult<()>) -> Result<(), Error> {
     tokio::task::block_in_place(|| {
-        let mut answer = None;
+        let mut outcome = None;
         runtime::call_python(|py| {
-            answer = Some(function(py).map_err(|error| raised(py, error)));
+            outcome = Some(function(py).map_err(|error| raised(py, error)));
         });
         let closed = || Error::lost(Cause::unsent("the interpreter is shutting down"));
-        answer.unwrap_or_else(|| Err(closed()))
+        outcome.unwrap_or_else(|| Err(closed()))
     })
 }
 

@@ -7,7 +7,7 @@ use oauth_core::Error;
 use oauth_facade::Record;
 use pyo3::prelude::*;
 
-use crate::pending_call::{Answer, PendingCall};
+use crate::pending_call::{CallResult, PendingCall};
 
 /// The longest time that leaving a `with` block waits, in seconds: the default of drain().
 pub(crate) const CLOSE_TIMEOUT: f64 = 10.0;
@@ -19,7 +19,7 @@ pub(crate) fn nothing(
 ) -> PendingCall {
     PendingCall::new(name, async move {
         work.await?;
-        Ok(Answer::Record(Record::Nothing))
+        Ok(CallResult::Record(Record::Nothing))
     })
 }
 
@@ -29,9 +29,9 @@ pub(crate) fn entered(object: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let held = Arc::new(object.unbind());
     let ready = move || {
         let held = Arc::clone(&held);
-        Some(Ok(Answer::Value(Box::new(
-            move |py| Ok(held.clone_ref(py)),
-        ))))
+        Some(Ok(CallResult::Value(Box::new(move |py| {
+            Ok(held.clone_ref(py))
+        }))))
     };
     PendingCall::new("enter", pending()).unless(ready).later(py)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_session::store::Answer;
-use oauth_session::{Hold, Token, TokenSource};
+use oauth_session::{HeldTokens, Token, TokenSource};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
@@ -23,7 +23,7 @@ impl TokenSource for PythonTokenSource {
         let refused = refused.cloned().map(Arc::new);
         Box::pin(async move {
             let work = tokio::task::spawn_blocking(move || {
-                let mut answer = None;
+                let mut outcome = None;
                 runtime::call_python(|py| {
                     let object = object.bind(py);
                     let result = match refused {
@@ -32,28 +32,28 @@ impl TokenSource for PythonTokenSource {
                     };
                     let result = result
                         .and_then(|result| Ok(result.extract::<PyRef<'_, Tokens>>()?.0.clone()));
-                    answer = Some(result.map_err(|error| raised(py, error)));
+                    outcome = Some(result.map_err(|error| raised(py, error)));
                 });
-                answer
+                outcome
             });
             match work.await {
-                Ok(Some(answer)) => answer.map(Token::from),
+                Ok(Some(outcome)) => outcome.map(Token::from),
                 _ => Err(Error::lost(Cause::unknown("the source was stopped"))),
             }
         })
     }
 
     /// Holds the grant that the object names.
-    fn hold(&self, limit: Duration) -> Answer<'_, Option<Hold>> {
+    fn hold(&self, limit: Duration) -> Answer<'_, Option<HeldTokens>> {
         let object = Arc::clone(&self.0);
         Box::pin(async move {
             let work = tokio::task::spawn_blocking(move || {
-                let mut answer = None;
+                let mut outcome = None;
                 runtime::call_python(|py| {
-                    let grant = grant_of(object.bind(py));
-                    answer = Some(grant.map_err(|error| raised(py, error)));
+                    let grant = extract_grant(object.bind(py));
+                    outcome = Some(grant.map_err(|error| raised(py, error)));
                 });
-                answer
+                outcome
             });
             match work.await {
                 Ok(Some(Ok(Some(grant)))) => grant.hold(limit).await,
@@ -77,7 +77,7 @@ impl TokenSource for PythonTokenSource {
 }
 
 /// The grant whose tokens a source of the application's own returns, if it names one.
-fn grant_of(source: &Bound<'_, PyAny>) -> PyResult<Option<Arc<dyn TokenSource>>> {
+fn extract_grant(source: &Bound<'_, PyAny>) -> PyResult<Option<Arc<dyn TokenSource>>> {
     let grant = source.getattr_opt("grant")?;
     let Some(grant) = grant.filter(|grant| !grant.is_none()) else {
         return Ok(None);
@@ -87,8 +87,8 @@ fn grant_of(source: &Bound<'_, PyAny>) -> PyResult<Option<Arc<dyn TokenSource>>>
             source.shared(grant.py()).map(Some)
         }
         _ => {
-            let what = "grant must be a GrantSource or a ResourceConnection";
-            Err(PyTypeError::new_err(what))
+            let message = "grant must be a GrantSource or a ResourceConnection";
+            Err(PyTypeError::new_err(message))
         }
     }
 }
@@ -133,8 +133,8 @@ pub(crate) fn raised_cause(error: PyErr) -> Cause {
 }
 
 pub(crate) fn raised(py: Python<'_>, error: PyErr) -> Error {
-    match errors::known(error.value(py)) {
-        Some(known) => known,
+    match errors::from_exception(error.value(py)) {
+        Some(oauth_error) => oauth_error,
         None => Error::from(Misuse::TokenUnreadable).caused_by(raised_cause(error)),
     }
 }

@@ -6,7 +6,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::pending_call::{Answer, PendingCall};
+use crate::pending_call::{CallResult, PendingCall};
 use crate::store::Store;
 use crate::text::text;
 use crate::{errors, held_key, no_pickle, secret};
@@ -31,7 +31,7 @@ impl DpopKey {
     ) -> PyResult<Self> {
         let passphrase = passphrase.map(secret);
         let read = oauth_facade::DpopKey::read(&secret(key), alg, passphrase.as_ref());
-        made(py, read)
+        to_dpop_key(py, read)
     }
 
     /// Generates a key in memory: tokens bound to it are useless after a restart.
@@ -40,7 +40,7 @@ impl DpopKey {
     #[staticmethod]
     #[pyo3(signature = (alg = "ES256"))]
     fn generate(py: Python<'_>, alg: &str) -> PyResult<Self> {
-        made(py, oauth_facade::DpopKey::generate(alg))
+        to_dpop_key(py, oauth_facade::DpopKey::generate(alg))
     }
 
     /// A key held outside this process, in a key service (KMS) or a hardware module (HSM).
@@ -69,7 +69,10 @@ impl DpopKey {
                 .extract::<String>()?
         };
         let holder = held_key::holder(sign);
-        made(py, oauth_facade::DpopKey::held(alg, &public, holder))
+        to_dpop_key(
+            py,
+            oauth_facade::DpopKey::with_external_signer(alg, &public, holder),
+        )
     }
 
     /// The key with this name in a store, shared by all workers; created on first use.
@@ -132,15 +135,15 @@ impl DpopKey {
 
 fn opening(py: Python<'_>, store: &Store, name: String, alg: &str) -> PyResult<PendingCall> {
     let alg = oauth_facade::dpop_alg(alg).map_err(|error| errors::raise(py, &error))?;
-    let store = store.here(py)?;
+    let store = store.for_this_process(py)?;
     Ok(PendingCall::new("dpop_key.open", async move {
         let key = oauth_session::dpop_key::private(&*store, &name, alg).await?;
-        let key = oauth_facade::DpopKey::of(key)?;
+        let key = oauth_facade::DpopKey::new(key)?;
         let make = move |py: Python<'_>| DpopKey(key).into_py_any(py);
-        Ok(Answer::Value(Box::new(make)))
+        Ok(CallResult::Value(Box::new(make)))
     }))
 }
 
-fn made(py: Python<'_>, key: Result<oauth_facade::DpopKey, Error>) -> PyResult<DpopKey> {
+fn to_dpop_key(py: Python<'_>, key: Result<oauth_facade::DpopKey, Error>) -> PyResult<DpopKey> {
     key.map(DpopKey).map_err(|error| errors::raise(py, &error))
 }

@@ -17,7 +17,7 @@ const NATIVE: &str = "_native";
 struct Native(Error);
 
 /// The Rust error of an exception, if it is one of this package.
-pub(crate) fn known(exception: &Bound<'_, PyAny>) -> Option<Error> {
+pub(crate) fn from_exception(exception: &Bound<'_, PyAny>) -> Option<Error> {
     let native = exception.getattr_opt(NATIVE).ok()??;
     let native = native.cast::<Native>().ok()?;
     Some(native.get().0.clone())
@@ -44,22 +44,22 @@ fn build(py: Python<'_>, error: &Error, cause: Option<&Bound<'_, PyAny>>) -> PyR
         .bind(py);
     let record = ErrorRecord::from(error);
     let class = module.getattr("CLASSES")?.get_item(record.kind.as_str())?;
-    let facts = PyDict::new(py);
-    facts.set_item("code", record.code)?;
-    facts.set_item("advice", record.advice)?;
-    facts.set_item("retry_after", record.retry_after)?;
-    facts.set_item("repeated", record.repeated)?;
-    facts.set_item("endpoint", record.endpoint)?;
-    facts.set_item("url", record.url)?;
-    facts.set_item("status", record.status)?;
-    facts.set_item("error", record.error)?;
-    facts.set_item("error_description", record.error_description)?;
-    facts.set_item("response_status", record.response_status)?;
-    facts.set_item("challenge", record.challenge)?;
+    let attributes = PyDict::new(py);
+    attributes.set_item("code", record.code)?;
+    attributes.set_item("advice", record.advice)?;
+    attributes.set_item("retry_after", record.retry_after)?;
+    attributes.set_item("repeated", record.repeated)?;
+    attributes.set_item("endpoint", record.endpoint)?;
+    attributes.set_item("url", record.url)?;
+    attributes.set_item("status", record.status)?;
+    attributes.set_item("error", record.error)?;
+    attributes.set_item("error_description", record.error_description)?;
+    attributes.set_item("response_status", record.response_status)?;
+    attributes.set_item("challenge", record.challenge)?;
     let headers = value::map_to_py(py, &record.response_headers)?;
-    facts.set_item("response_headers", headers)?;
-    facts.set_item("extra", value::map_to_py(py, &record.extra)?)?;
-    let raised = class.call((record.message,), Some(&facts))?;
+    attributes.set_item("response_headers", headers)?;
+    attributes.set_item("extra", value::map_to_py(py, &record.extra)?)?;
+    let raised = class.call((record.message,), Some(&attributes))?;
     raised.setattr(NATIVE, Bound::new(py, Native(error.clone()))?)?;
     let raised = PyErr::from_value(raised);
     let cause = match (cause, error.cause()) {

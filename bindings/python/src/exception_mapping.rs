@@ -25,34 +25,34 @@ const LIBRARIES: [&str; 7] = [
 /// out, because they may contain a URL.
 pub(crate) fn cause(exception: &Bound<'_, PyAny>) -> PyResult<Cause> {
     let mut names = Vec::new();
-    let mut known: Option<(Loss, RequestSent)> = None;
+    let mut found_loss: Option<(Loss, RequestSent)> = None;
     let mut next = Some(exception.clone());
     // The chain may be circular.
     for _ in 0..MAX_DEPTH {
         let Some(exception) = next else { break };
         let name = exception.get_type().fully_qualified_name()?.to_string();
-        if let Some((loss, sent)) = loss_of(&exception)? {
-            known = Some(match known {
+        if let Some((loss, sent)) = classify_exception(&exception)? {
+            found_loss = Some(match found_loss {
                 None => (loss, sent),
                 // The innermost exception says best why there was no connection.
                 Some((Loss::Connect, sent)) if is_connection_loss(loss) => (loss, sent),
-                Some(known) => known,
+                Some(found_loss) => found_loss,
             });
         }
-        next = cause_of(&exception)?;
+        next = exception_cause(&exception)?;
         if !names.contains(&name) {
             names.push(name);
         }
     }
     let text = names.join(" of ");
     // A deeper cause may be that of the last of several attempts, and an earlier attempt may have been sent.
-    let is_unsent = matches!(loss_of(exception)?, Some((_, RequestSent::No)));
+    let is_unsent = matches!(classify_exception(exception)?, Some((_, RequestSent::No)));
     let cause = if is_unsent {
         Cause::unsent(text)
     } else {
         Cause::unknown(text)
     };
-    Ok(match known {
+    Ok(match found_loss {
         Some((loss, _)) => cause.because(loss),
         None => cause,
     })
@@ -70,7 +70,7 @@ const fn is_connection_loss(loss: Loss) -> bool {
 }
 
 /// The loss that one exception means, ignoring its causes.
-fn loss_of(exception: &Bound<'_, PyAny>) -> PyResult<Option<(Loss, RequestSent)>> {
+fn classify_exception(exception: &Bound<'_, PyAny>) -> PyResult<Option<(Loss, RequestSent)>> {
     let py = exception.py();
     let is_a = |module: &str, name: &str| -> PyResult<bool> {
         exception.is_instance(&py.import(module)?.getattr(name)?)
@@ -133,12 +133,13 @@ fn loss_by_name(kind: &Bound<'_, PyType>) -> PyResult<Option<(Loss, RequestSent)
 
 /// The cause of an exception: from `raise ... from`, or passed as an argument. `__context__` is ignored, because it
 /// may be unrelated to this request.
-fn cause_of<'py>(exception: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+fn exception_cause<'py>(exception: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let cause = exception.getattr("__cause__")?;
     if !cause.is_none() {
         return Ok(Some(cause));
     }
-    let is_exception = |it: &Bound<'py, PyAny>| it.is_instance_of::<PyBaseException>();
+    let is_exception =
+        |candidate: &Bound<'py, PyAny>| candidate.is_instance_of::<PyBaseException>();
     if let Some(reason) = exception.getattr_opt("reason")?.filter(is_exception) {
         return Ok(Some(reason));
     }

@@ -56,7 +56,7 @@ impl Exchange {
         &self,
         py: Python<'_>,
         thrown: Option<&Bound<'_, PyAny>>,
-        answer: impl FnOnce(&mut ErasedExchange, Moment, bool) -> Result<ErasedStep, Error>,
+        input: impl FnOnce(&mut ErasedExchange, Moment, bool) -> Result<ErasedStep, Error>,
     ) -> PyResult<Py<PyAny>> {
         // Before locking: the moment may be a Python function.
         let at = self.moment.take(py)?;
@@ -66,7 +66,7 @@ impl Exchange {
             State::Begun(exchange) => (exchange, true),
             State::Over => return Err(errors::raise(py, &Misuse::Over.into())),
         };
-        let turn = answer(&mut exchange, at, has_begun);
+        let turn = input(&mut exchange, at, has_begun);
         *state = State::Begun(exchange);
         drop(state);
         match turn {
@@ -121,9 +121,9 @@ impl Exchange {
     /// For a Sign, the bytes of the signature. headers are pairs of names and values, each str or
     /// bytes; the body has at most 1 MiB. Raises the errors of the exchange;
     /// misuse.out_of_order for any other result.
-    #[pyo3(signature = (answer, /))]
-    fn send(&self, py: Python<'_>, answer: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        if answer.is_none() {
+    #[pyo3(signature = (sent_value, /))]
+    fn send(&self, py: Python<'_>, sent_value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        if sent_value.is_none() {
             return self.step(py, None, |exchange, at, has_begun| {
                 if has_begun {
                     exchange.elapsed(&at)
@@ -132,11 +132,11 @@ impl Exchange {
                 }
             });
         }
-        if let Ok(signature) = answer.cast::<PyBytes>() {
+        if let Ok(signature) = sent_value.cast::<PyBytes>() {
             let signature = signature.as_bytes().to_vec();
             return self.step(py, None, |exchange, at, _| exchange.signed(&at, signature));
         }
-        let reply = read_reply(answer)?;
+        let reply = read_reply(sent_value)?;
         self.step(py, None, |exchange, at, _| {
             if reply.body.len() > BODY_LIMIT {
                 return exchange.lost(&at, Cause::too_large());
@@ -189,17 +189,17 @@ impl Exchange {
     }
 }
 
-fn read_reply(answer: &Bound<'_, PyAny>) -> PyResult<Reply> {
-    let wrong = || {
+fn read_reply(sent_value: &Bound<'_, PyAny>) -> PyResult<Reply> {
+    let invalid_reply = || {
         PyTypeError::new_err("the result of a step must be (status, headers, body), None or bytes")
     };
-    let parts = answer.cast::<PyTuple>().map_err(|_| wrong())?;
+    let parts = sent_value.cast::<PyTuple>().map_err(|_| invalid_reply())?;
     let (status, fields, body): (u16, Bound<'_, PyAny>, Vec<u8>) =
-        parts.extract().map_err(|_| wrong())?;
+        parts.extract().map_err(|_| invalid_reply())?;
     let mut headers = Vec::new();
     for field in fields.try_iter()? {
         let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = field?.extract()?;
-        let name = String::from_utf8(octets(&name)?).map_err(|_| wrong())?;
+        let name = String::from_utf8(octets(&name)?).map_err(|_| invalid_reply())?;
         headers.push((name, octets(&value)?));
     }
     Ok(Reply {
@@ -249,8 +249,8 @@ impl Send {
     }
 
     fn __repr__(&self) -> String {
-        let bare = self.0.url.split('?').next().unwrap_or_default();
-        format!("<oauth_core.Send {} {bare}>", self.0.method)
+        let url_without_query = self.0.url.split('?').next().unwrap_or_default();
+        format!("<oauth_core.Send {} {url_without_query}>", self.0.method)
     }
 }
 

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use crate::api::{Api, Limits, Source};
 use crate::custom_source::raised;
 use crate::network::{Network, RequestSettings, seconds};
-use crate::pending_call::{Answer, PendingCall};
+use crate::pending_call::{CallResult, PendingCall};
 use crate::resource::Resource;
 use crate::server::{Server, read_transport};
 use crate::sync_async::twins;
@@ -37,7 +37,7 @@ impl FixedToken {
         let work = PendingCall::new("token", async move {
             let read = tokio::task::spawn_blocking(move || token.read(refused.as_deref()));
             let stopped = |_| Error::lost(Cause::unknown("reading the token was stopped"));
-            read.await.map_err(stopped)?.map(Answer::Tokens)
+            read.await.map_err(stopped)?.map(CallResult::Tokens)
         });
         Ok(work.within(limit))
     }
@@ -113,13 +113,13 @@ pub(crate) fn fixed_token<'py>(
         }
         (None, None, Some(path), None) => oauth_session::FixedToken::from_file(path),
         (None, None, None, Some(callback)) => oauth_session::FixedToken::from_fn(move || {
-            let mut answer = None;
+            let mut outcome = None;
             runtime::call_python(|py| {
                 let token = callback.call0(py).and_then(|token| token.extract(py));
-                answer = Some(token.map(secret).map_err(|error| raised(py, error)));
+                outcome = Some(token.map(secret).map_err(|error| raised(py, error)));
             });
             let closed = || Error::lost(Cause::unknown("the interpreter is shutting down"));
-            answer.unwrap_or_else(|| Err(closed()))
+            outcome.unwrap_or_else(|| Err(closed()))
         }),
         _ => {
             let text = "exactly one of token, env, file and callback must be given";
@@ -137,7 +137,7 @@ pub(crate) fn fixed_token<'py>(
         None => fixed,
     };
     let transport: Transport = read_transport(transport)?;
-    let made = match origins.cast::<Server>() {
+    let built = match origins.cast::<Server>() {
         Ok(server) => {
             let server = &server.get().0;
             let api = server.api(None, &[TokenOwner::Any], RateLimitChoice::Nothing);
@@ -158,7 +158,7 @@ pub(crate) fn fixed_token<'py>(
                 .and_then(|resource| Ok((api?, resource)))
         }
     };
-    let (api, resource) = made.map_err(|error| errors::raise(py, &error))?;
+    let (api, resource) = built.map_err(|error| errors::raise(py, &error))?;
     let limits = Limits::new("error", 0.0, None, None)?;
     let line = RequestSettings::new(network.map(Bound::get), None)?;
     let source = Source::Fixed(fixed.clone(), Arc::clone(&line));

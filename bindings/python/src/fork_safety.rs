@@ -23,7 +23,7 @@ impl<T> PerProcess<T> {
     pub(crate) fn is_made(&self) -> bool {
         let held = self.0.load();
         held.as_ref()
-            .is_some_and(|made| made.pid == std::process::id())
+            .is_some_and(|existing| existing.pid == std::process::id())
     }
 
     /// The value of this process, which `make` creates if it does not exist.
@@ -34,8 +34,8 @@ impl<T> PerProcess<T> {
     ) -> Result<R, E> {
         let pid = std::process::id();
         let held = self.0.load_full();
-        if let Some(made) = held.as_ref().filter(|made| made.pid == pid) {
-            return Ok(read(&made.value));
+        if let Some(existing) = held.as_ref().filter(|made| made.pid == pid) {
+            return Ok(read(&existing.value));
         }
         let new = Arc::new(ProcessValue {
             pid,

@@ -39,8 +39,8 @@ fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
     if value.is_instance_of::<PyString>() || is_integer {
         return value.str()?.extract();
     }
-    let wanted = format!("{name} must be a str or an int, or a list of them");
-    Err(PyTypeError::new_err(wanted))
+    let message = format!("{name} must be a str or an int, or a list of them");
+    Err(PyTypeError::new_err(message))
 }
 
 impl FormFields {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oauth_core::error::Error;
 use oauth_core::flow::keeper::{GrantId, GrantSummary};
 use oauth_facade::{GrantSettings, TokenRequest};
-use oauth_session::grants::{Idle, Listed};
+use oauth_session::grants::{GrantPage, IdleRenewalReport};
 use oauth_session::observe::{GrantEvent, Observe};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::context_managers::{CLOSE_TIMEOUT, closes, nothing};
 use crate::fork_safety::PerProcess;
 use crate::network::seconds;
-use crate::pending_call::{Answer, PendingCall};
+use crate::pending_call::{CallResult, PendingCall};
 use crate::shared_client::SharedClient;
 use crate::source::{GrantSource, in_hook, refuse_in_hook};
 use crate::store::Store;
@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     per_second: u32,
     at_once: usize,
     hooks: Hooks,
-    here: PerProcess<oauth_session::Grants>,
+    per_process: PerProcess<oauth_session::Grants>,
 }
 
 #[derive(Clone, Default)]
@@ -57,12 +57,12 @@ struct Hooks {
 
 impl Shared {
     /// The native grants of this process: renewals and connections do not survive a fork.
-    pub(crate) fn here(&self, py: Python<'_>) -> PyResult<oauth_session::Grants> {
-        self.here.with(|| self.make(py), Clone::clone)
+    pub(crate) fn for_this_process(&self, py: Python<'_>) -> PyResult<oauth_session::Grants> {
+        self.per_process.with(|| self.make(py), Clone::clone)
     }
 
     fn make(&self, py: Python<'_>) -> PyResult<oauth_session::Grants> {
-        let (driver, store) = (self.inner.driver(), self.store.here(py)?);
+        let (driver, store) = (self.inner.driver(), self.store.for_this_process(py)?);
         let policy = self.keep.policy();
         let policy = policy.map_err(|error| errors::raise(py, &error))?;
         let grants = oauth_session::Grants::new(driver, self.inner.client.core(), store)
@@ -187,10 +187,10 @@ impl Grants {
                 on_ended: on_ended.map(Arc::new),
                 on_authorization_ends: on_authorization_ends.map(Arc::new),
             },
-            here: PerProcess::new(),
+            per_process: PerProcess::new(),
         };
         // Mistakes in the settings are reported now.
-        shared.here(py)?;
+        shared.for_this_process(py)?;
         Ok(Self(Arc::new(shared)))
     }
 
@@ -215,7 +215,7 @@ impl Grants {
     ) -> PyResult<GrantSource> {
         let request = token_request(py, scope, resource, audience, extra, authorization_details)?;
         let id = id(py, subject, request, step_up)?;
-        GrantSource::one_of(py, &self.0, id)
+        GrantSource::from_grants(py, &self.0, id)
     }
 
     /// The number of events of each kind in this process.
@@ -225,7 +225,7 @@ impl Grants {
     #[getter]
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let counters = PyDict::new(py);
-        for (name, count) in self.0.here(py)?.counters().counts() {
+        for (name, count) in self.0.for_this_process(py)?.counters().counts() {
             counters.set_item(name, count)?;
         }
         Ok(counters)
@@ -234,7 +234,7 @@ impl Grants {
     /// The number of grants in the memory of this process.
     #[getter]
     fn in_memory(&self, py: Python<'_>) -> PyResult<usize> {
-        Ok(self.0.here(py)?.in_memory())
+        Ok(self.0.for_this_process(py)?.in_memory())
     }
 
     fn __repr__(&self) -> String {
@@ -317,19 +317,19 @@ twins! {
 
 impl Grants {
     fn logging_in(&self, py: Python<'_>, id: GrantId, tokens: &Tokens) -> PyResult<PendingCall> {
-        let (grants, tokens) = (self.0.here(py)?, Arc::clone(&tokens.0));
+        let (grants, tokens) = (self.0.for_this_process(py)?, Arc::clone(&tokens.0));
         Ok(nothing("log_in", async move {
             grants.log_in(&id, (*tokens).clone()).await
         }))
     }
 
     fn logging_out(&self, py: Python<'_>, id: GrantId) -> PyResult<PendingCall> {
-        let grants = self.0.here(py)?;
+        let grants = self.0.for_this_process(py)?;
         Ok(nothing("log_out", async move { grants.log_out(&id).await }))
     }
 
     fn draining(&self, py: Python<'_>, timeout: f64) -> PyResult<PendingCall> {
-        let (grants, limit) = (self.0.here(py)?, seconds(timeout)?);
+        let (grants, limit) = (self.0.for_this_process(py)?, seconds(timeout)?);
         Ok(nothing("drain", async move { grants.drain(limit).await }))
     }
 
@@ -338,20 +338,20 @@ impl Grants {
     }
 
     fn listing(&self, py: Python<'_>, cursor: Option<String>) -> PyResult<PendingCall> {
-        let grants = self.0.here(py)?;
+        let grants = self.0.for_this_process(py)?;
         Ok(PendingCall::new("list", async move {
             let listed = grants.list(cursor.as_deref()).await?;
-            Ok(Answer::Value(Box::new(move |py| page(py, listed))))
+            Ok(CallResult::Value(Box::new(move |py| page(py, listed))))
         }))
     }
 
     fn renewing_idle(&self, py: Python<'_>, unused: f64) -> PyResult<PendingCall> {
-        let (grants, unused) = (self.0.here(py)?, seconds(unused)?);
+        let (grants, unused) = (self.0.for_this_process(py)?, seconds(unused)?);
         Ok(PendingCall::new("renew_idle", async move {
-            let Idle {
+            let IdleRenewalReport {
                 renewed, failed, ..
             } = grants.renew_idle(unused).await?;
-            Ok(Answer::value((renewed, with_codes(failed))))
+            Ok(CallResult::value((renewed, with_codes(failed))))
         }))
     }
 }
@@ -367,46 +367,46 @@ fn with_codes(failed: Vec<(String, Error)>) -> Vec<(String, &'static str)> {
     with_codes.collect()
 }
 
-fn page(py: Python<'_>, listed: Listed) -> PyResult<Py<PyAny>> {
+fn page(py: Python<'_>, listed: GrantPage) -> PyResult<Py<PyAny>> {
     let grants = PyList::empty(py);
     for summary in &listed.grants {
-        grants.append(shown(py, summary)?)?;
+        grants.append(summary_dict(py, summary)?)?;
     }
     let page = (grants, with_codes(listed.unreadable), listed.next);
     Ok(page.into_pyobject(py)?.into_any().unbind())
 }
 
-fn shown<'py>(py: Python<'py>, summary: &GrantSummary) -> PyResult<Bound<'py, PyDict>> {
+fn summary_dict<'py>(py: Python<'py>, summary: &GrantSummary) -> PyResult<Bound<'py, PyDict>> {
     let end = summary.expires_at.map(|end| value::time_to_py(py, end));
-    let shown = PyDict::new(py);
-    shown.set_item("subject", summary.id.subject())?;
-    shown.set_item("scope", summary.id.token_request.scope.as_str())?;
+    let dict = PyDict::new(py);
+    dict.set_item("subject", summary.id.subject())?;
+    dict.set_item("scope", summary.id.token_request.scope.as_str())?;
     let required = summary.id.step_up.as_ref().map(oauth_core::json::to_text);
     let loads = |text| py.import("json")?.call_method1("loads", (text,));
-    shown.set_item("step_up", required.map(loads).transpose()?)?;
+    dict.set_item("step_up", required.map(loads).transpose()?)?;
     for name in ["resource", "audience"] {
         let values = summary.id.token_request.named(name);
         let values: Vec<_> = values.map(|value| value.expose().as_str()).collect();
-        shown.set_item(name, values)?;
+        dict.set_item(name, values)?;
     }
-    shown.set_item(
+    dict.set_item(
         "granted",
         summary
             .scope
             .as_ref()
             .map(|scope| scope.as_str().to_owned()),
     )?;
-    shown.set_item("expires_at", end.transpose()?)?;
-    shown.set_item("has_refresh_token", summary.has_refresh_token)?;
+    dict.set_item("expires_at", end.transpose()?)?;
+    dict.set_item("has_refresh_token", summary.has_refresh_token)?;
     for (name, end) in [
         ("refresh_token_expires_at", summary.refresh_token_expires_at),
         ("authorization_expires_at", summary.authorization_expires_at),
     ] {
         let end = end.map(|end| value::time_to_py(py, end));
-        shown.set_item(name, end.transpose()?)?;
+        dict.set_item(name, end.transpose()?)?;
     }
-    shown.set_item("ended", summary.ended.as_ref().map(Error::code))?;
-    Ok(shown)
+    dict.set_item("ended", summary.ended.as_ref().map(Error::code))?;
+    Ok(dict)
 }
 
 fn id(

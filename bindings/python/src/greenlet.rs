@@ -15,7 +15,7 @@ pub(crate) struct Hub(Py<PyAny>);
 
 impl Hub {
     /// The hub of the greenlet that runs, which is about to wait.
-    pub(crate) fn here(py: Python<'_>) -> PyResult<Option<Self>> {
+    pub(crate) fn current(py: Python<'_>) -> PyResult<Option<Self>> {
         static HUB: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let hub = HUB.import(py, "oauth_core._greenlets", "hub")?.call0()?;
         Ok((!hub.is_none()).then(|| Self(hub.unbind())))
@@ -60,17 +60,18 @@ pub(crate) fn call<T: Send + 'static>(
     code: impl FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
 ) -> PyResult<T> {
     static CALL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let (tell, told) = channel();
-    let code = Mutex::new(Some((code, tell)));
+    let (sender, receiver) = channel();
+    let code = Mutex::new(Some((code, sender)));
     let work = PyCFunction::new_closure(py, None, None, move |arguments, _| {
         let code = code.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((code, tell)) = code {
+        if let Some((code, sender)) = code {
             // It is waited for.
-            let _ = tell.send(code(arguments.py()));
+            let _ = sender.send(code(arguments.py()));
         }
     })?;
     CALL.import(py, "oauth_core._greenlets", "call")?
         .call1((work,))?;
-    told.try_recv()
+    receiver
+        .try_recv()
         .unwrap_or_else(|_| Err(PyRuntimeError::new_err("the greenlet has not run")))
 }

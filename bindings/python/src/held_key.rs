@@ -32,12 +32,12 @@ pub(crate) fn sign(py: Python<'_>, job: &SigningJob) -> PyResult<Vec<u8>> {
 /// Signs for a driver, on a thread where the function may block.
 pub(crate) async fn signature(job: SigningJob) -> Result<Bytes, Cause> {
     let work = tokio::task::spawn_blocking(move || {
-        let mut answer = None;
-        runtime::call_python(|py| answer = Some(sign(py, &job).map_err(raised_cause)));
-        answer
+        let mut outcome = None;
+        runtime::call_python(|py| outcome = Some(sign(py, &job).map_err(raised_cause)));
+        outcome
     });
     match work.await {
-        Ok(Some(answer)) => answer.map(Bytes::from),
+        Ok(Some(outcome)) => outcome.map(Bytes::from),
         _ => Err(Cause::unsent("the interpreter is shutting down")),
     }
 }

@@ -12,7 +12,7 @@ use oauth_core::workload::{AssertionRequest, AssertionSource as _};
 use oauth_facade::SubjectSlot;
 use oauth_reqwest::AssertionFile;
 use oauth_session::store::Answer;
-use oauth_session::{Drive, Hold, SubjectTokenSource};
+use oauth_session::{HeldTokens, SubjectTokenSource, TokenDriver};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
@@ -27,7 +27,7 @@ use crate::text::text;
 use crate::{errors, runtime, secret};
 
 /// A subject token; and if it is a refresh token, the hold on its grant.
-type Subject = (IdentitySubject, Option<Hold>);
+type Subject = (IdentitySubject, Option<HeldTokens>);
 
 /// How much longer than its two requests a sign-in is held.
 const HOLD_MARGIN: Duration = Duration::from_secs(5);
@@ -74,8 +74,8 @@ impl SignInArguments<'_, '_> {
         };
         let kind = self.subject_token_type;
         let kind = kind.unwrap_or_else(|| "id_token".to_owned());
-        let known = IdentitySubject::of(secret("any".to_owned()), &kind);
-        known.map_err(|error| errors::raise(py, &error))?;
+        let checked_subject = IdentitySubject::from_parts(secret("any".to_owned()), &kind);
+        checked_subject.map_err(|error| errors::raise(py, &error))?;
         let reader = Arc::new(SignInReader {
             origin: Origin::of(sign_in)?,
             idp: provider.inner.client.clone(),
@@ -108,8 +108,8 @@ pub(crate) struct SignInReader {
 impl SignInReader {
     /// With the hold on the sign-in, if it is its refresh token: for the time of the request, at most `limit`.
     fn read(&self, now: UnixTime, limit: Duration) -> Result<Subject, Error> {
-        let wanted = (&*self.issuer, &*self.kind);
-        self.origin.read(&self.idp, wanted, now, limit)
+        let issuer_and_kind = (&*self.issuer, &*self.kind);
+        self.origin.read(&self.idp, issuer_and_kind, now, limit)
     }
 
     /// The subject token that was read before; reads it now for the caller's own driver, which has not. Nobody knows when its
@@ -127,7 +127,7 @@ pub(crate) struct IdentityAssertionDriver {
     pub(crate) sign_in: Arc<SignInReader>,
 }
 
-impl Drive for IdentityAssertionDriver {
+impl TokenDriver for IdentityAssertionDriver {
     fn run(&self, exchange: Boxed<oauth_core::Tokens>) -> Answer<'_, oauth_core::Tokens> {
         Box::pin(async move {
             let sign_in = Arc::clone(&self.sign_in);
@@ -165,8 +165,9 @@ impl Origin {
             return Ok(Self::Function(sign_in.clone().unbind()));
         }
         let path: PathBuf = text(sign_in).map_err(|_| {
-            let what = "sign_in must be a token source, a function that returns a token, or a path";
-            PyTypeError::new_err(what)
+            let message =
+                "sign_in must be a token source, a function that returns a token, or a path";
+            PyTypeError::new_err(message)
         })?;
         Ok(Self::File(AssertionFile::new(path)))
     }
@@ -187,12 +188,12 @@ impl Origin {
                     .map(secret)
             })?,
             Self::File(file) => {
-                let wanted = AssertionRequest::new(issuer, now);
-                file.assertion(&wanted).map_err(Error::lost)?
+                let request = AssertionRequest::new(issuer, now);
+                file.assertion(&request).map_err(Error::lost)?
             }
         };
         // A token read from a file ends with a line break.
-        let subject = IdentitySubject::of(secret(token.expose().trim().to_owned()), kind)?;
+        let subject = IdentitySubject::from_parts(secret(token.expose().trim().to_owned()), kind)?;
         Ok((subject, None))
     }
 }
@@ -217,14 +218,14 @@ fn subject_of_source(
 
 /// Calls Python, which may itself make calls that need the runtime to which this thread belongs.
 fn call_python<T>(function: impl FnOnce(Python<'_>) -> PyResult<T>) -> Result<T, Error> {
-    let mut answer = None;
+    let mut outcome = None;
     let call = || {
-        runtime::call_python(|py| answer = Some(function(py).map_err(|error| raised(py, error))));
+        runtime::call_python(|py| outcome = Some(function(py).map_err(|error| raised(py, error))));
     };
     match Handle::try_current() {
         Ok(_) => tokio::task::block_in_place(call),
         Err(_) => call(),
     }
     let closed = || Error::lost(Cause::unsent("the interpreter is shutting down"));
-    answer.unwrap_or_else(|| Err(closed()))
+    outcome.unwrap_or_else(|| Err(closed()))
 }

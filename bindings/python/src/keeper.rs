@@ -41,8 +41,9 @@ impl Keeper {
         let moment = OwnMoment(moment);
         let at = moment.take(py)?;
         let tokens = tokens.map(|tokens| (*tokens.0).clone());
-        let made = oauth_facade::Keeper::of_grant(&inner.client, &at, grant_type, tokens, keep);
-        let keeper = made.and_then(|keeper| {
+        let created =
+            oauth_facade::Keeper::for_grant_type(&inner.client, &at, grant_type, tokens, keep);
+        let keeper = created.and_then(|keeper| {
             if is_shared {
                 keeper.shared()
             } else {
@@ -247,18 +248,18 @@ enum Event {
 
 enum Failure {
     /// The error of a built-in store.
-    Known(Error),
+    BuiltIn(Error),
     /// The name of the exception of any other store; its message may contain a URL with a password.
     Named(String),
 }
 
 impl Event {
     /// Reads the result of a task.
-    fn read(pending: Pending, answer: &Bound<'_, PyAny>) -> PyResult<Self> {
+    fn read(pending: Pending, value: &Bound<'_, PyAny>) -> PyResult<Self> {
         Ok(match pending {
-            Pending::Load => Self::Loaded(answer.extract()?),
+            Pending::Load => Self::Loaded(value.extract()?),
             Pending::Lease => {
-                let held: Option<f64> = answer.extract()?;
+                let held: Option<f64> = value.extract()?;
                 let held = held.map(Duration::try_from_secs_f64).transpose();
                 Self::Leased(held.map_err(|_| {
                     PyValueError::new_err(
@@ -266,7 +267,7 @@ impl Event {
                     )
                 })?)
             }
-            Pending::Save => Self::Saved(answer.extract()?),
+            Pending::Save => Self::Saved(value.extract()?),
             Pending::Run => Self::Completed,
             Pending::Wait => Self::Elapsed,
         })
@@ -283,7 +284,7 @@ impl Event {
             Self::Saved(version) => keeper.saved(at, version),
             Self::Completed => keeper.completed(at),
             Self::Elapsed => keeper.elapsed(at),
-            Self::Failed(Failure::Known(error)) => keeper.failed_with(at, error),
+            Self::Failed(Failure::BuiltIn(error)) => keeper.failed_with(at, error),
             Self::Failed(Failure::Named(name)) => keeper.failed(at, &name),
         }
     }
@@ -365,17 +366,17 @@ impl Renewal {
     /// (version, record) or None for a Load, the seconds until a different holder's lease ends or None for a
     /// Lease, the new version or None for a Save. After an Exchange was run, and after a Sleep, None.
     /// misuse.already_finished after its end.
-    #[pyo3(signature = (answer, /))]
-    fn send(&self, py: Python<'_>, answer: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    #[pyo3(signature = (result, /))]
+    fn send(&self, py: Python<'_>, result: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let state = *self.state();
         let event = match state {
-            State::Fresh if answer.is_none() => Event::Begin,
+            State::Fresh if result.is_none() => Event::Begin,
             State::Fresh => {
                 return Err(PyTypeError::new_err(
                     "the first call of send() must pass None",
                 ));
             }
-            State::Pending(pending) => Event::read(pending, answer)?,
+            State::Pending(pending) => Event::read(pending, result)?,
             State::Over => return Err(errors::raise(py, &Misuse::Over.into())),
         };
         self.step(py, event, None)
@@ -398,8 +399,8 @@ impl Renewal {
         let event = match state {
             State::Pending(_) if !exception.is_instance_of::<PyException>() => None,
             State::Pending(Pending::Load | Pending::Lease | Pending::Save) => {
-                Some(Event::Failed(match errors::known(&exception) {
-                    Some(error) => Failure::Known(error),
+                Some(Event::Failed(match errors::from_exception(&exception) {
+                    Some(error) => Failure::BuiltIn(error),
                     None => {
                         Failure::Named(exception.get_type().fully_qualified_name()?.to_string())
                     }

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyString};
 
-use crate::pending_call::{Answer as Answered, PendingCall};
+use crate::pending_call::{CallResult as Answered, PendingCall};
 use crate::store::call_object;
 use crate::text::text;
 use crate::{errors, secret};
@@ -83,8 +83,8 @@ impl<'a, 'py> FromPyObject<'a, 'py> for KeyArgument {
             return Ok(Self(Ok(key.get().0.clone())));
         }
         // The message does not show the value, which may contain a part of a key.
-        let wrong = |_| PyTypeError::new_err("a key must be bytes, a str or a SealingKey");
-        let string = object.cast::<PyString>().map_err(wrong)?;
+        let wrong_type = |_| PyTypeError::new_err("a key must be bytes, a str or a SealingKey");
+        let string = object.cast::<PyString>().map_err(wrong_type)?;
         Ok(Self(seal::Key::parse(&secret(text(string.as_any())?))))
     }
 }
@@ -134,7 +134,7 @@ impl StoreKeys {
         current: KeyOrService,
         old: Vec<KeyOrService>,
     ) -> PyResult<Self> {
-        let holder = |given| match given {
+        let holder = |key_or_service| match key_or_service {
             KeyOrService::Key(key) => {
                 let key = key.0.map_err(|error| errors::raise(py, &error));
                 key.map(Holder::Value)
@@ -153,7 +153,7 @@ impl StoreKeys {
             Holder::Service(object) => Keys::from_source(PythonKeySource(Arc::clone(object))),
         };
         self.old.iter().fold(keys, |keys, old| match old {
-            Holder::Value(key) => keys.also(key.clone()),
+            Holder::Value(key) => keys.with_previous(key.clone()),
             Holder::Service(object) => keys.also_from(PythonKeySource(Arc::clone(object))),
         })
     }
@@ -188,9 +188,9 @@ impl KeySource for PythonKeySource {
 }
 
 /// The result of a callback. A coroutine is run, and its result returned.
-pub(crate) fn result_of_callback<'py>(given: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn result_of_callback<'py>(returned: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     static SETTLED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     SETTLED
-        .import(given.py(), "oauth_core._bridge", "result_of_callback")?
-        .call1((given,))
+        .import(returned.py(), "oauth_core._bridge", "result_of_callback")?
+        .call1((returned,))
 }

@@ -147,9 +147,9 @@ fn secret(text: String) -> oauth_core::Secret<String> {
 }
 
 /// The error of pickling an object with secrets, which nobody expects in a pickle.
-fn no_pickle<T>(what: &str) -> PyResult<T> {
+fn no_pickle<T>(class_name: &str) -> PyResult<T> {
     Err(pyo3::exceptions::PyTypeError::new_err(format!(
-        "{what} cannot be pickled, because it contains secrets: store the text of serialize() where \
+        "{class_name} cannot be pickled, because it contains secrets: store the text of serialize() where \
          secrets belong"
     )))
 }

@@ -8,7 +8,7 @@ use oauth_core::exchange::{Boxed, Exchange};
 use oauth_core::{Error, Tokens};
 use oauth_reqwest::transport::Settings;
 use oauth_reqwest::{Driver, Transport};
-use oauth_session::Drive;
+use oauth_session::TokenDriver;
 use oauth_session::store::Answer as DriveAnswer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -105,14 +105,14 @@ impl Network {
 /// A transport, and its driver in this process, which all callers share.
 pub(crate) struct Drivers {
     transport: Transport,
-    made: PerProcess<Mutex<Option<Driver>>>,
+    shared_driver: PerProcess<Mutex<Option<Driver>>>,
 }
 
 impl Drivers {
     const fn of(transport: Transport) -> Self {
         Self {
             transport,
-            made: PerProcess::new(),
+            shared_driver: PerProcess::new(),
         }
     }
 
@@ -126,13 +126,13 @@ impl Drivers {
     /// Must be called without the GIL, because creating the driver holds a lock.
     fn driver(&self, timeout: Duration) -> Result<Driver, Error> {
         let make = || Ok::<_, Error>(Mutex::default());
-        self.made.with(make, |made| {
-            let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
-            let driver = match &*made {
+        self.shared_driver.with(make, |made| {
+            let mut slot = made.lock().unwrap_or_else(PoisonError::into_inner);
+            let driver = match &*slot {
                 Some(driver) => driver.clone(),
                 None => {
                     let driver = self.transport.driver()?;
-                    made.insert(driver.with_signer(held_key::signature)).clone()
+                    slot.insert(driver.with_signer(held_key::signature)).clone()
                 }
             };
             Ok(driver.with_timeout(timeout))
@@ -182,7 +182,7 @@ impl LazyDriver {
     }
 }
 
-impl Drive for LazyDriver {
+impl TokenDriver for LazyDriver {
     fn run(&self, exchange: Boxed<Tokens>) -> DriveAnswer<'_, Tokens> {
         Box::pin(self.exchange(exchange))
     }

@@ -25,7 +25,7 @@ use crate::{errors, runtime, value};
 const SIGNAL_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The result of a call.
-pub(crate) enum Answer {
+pub(crate) enum CallResult {
     Record(Record),
     Tokens(Arc<Tokens>),
     Response(Response),
@@ -36,7 +36,7 @@ pub(crate) enum Answer {
 
 type Make = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
-impl Answer {
+impl CallResult {
     /// A plain value.
     pub(crate) fn value<T>(value: T) -> Self
     where
@@ -56,7 +56,7 @@ impl Answer {
     }
 }
 
-type Outcome = Result<Answer, Error>;
+type Outcome = Result<CallResult, Error>;
 
 /// A call that has not begun. It runs on the runtime of this process, without the GIL.
 pub(crate) struct PendingCall {
@@ -78,7 +78,7 @@ impl Work {
         match self {
             Self::Future(future) => future,
             Self::Verification(exchange, driver) => {
-                Box::pin(async move { driver.exchange(exchange).await.map(Answer::Record) })
+                Box::pin(async move { driver.exchange(exchange).await.map(CallResult::Record) })
             }
         }
     }
@@ -137,9 +137,9 @@ impl PendingCall {
 
     /// Runs the call while this thread waits; Ctrl-C ends the wait.
     pub(crate) fn wait(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let hub = Hub::here(py)?;
+        let hub = Hub::current(py)?;
         let pending = match self.ready_now(py) {
-            ControlFlow::Break(answer) => return answer,
+            ControlFlow::Break(result) => return result,
             ControlFlow::Continue(pending) => pending,
         };
         let runtime = runtime::handle()?;
@@ -219,7 +219,7 @@ impl PendingCall {
                 self.work = Work::Verification(exchange, driver);
                 return ControlFlow::Continue(self);
             }
-            Ok(ControlFlow::Break(record)) => Ok(Answer::Record(record)),
+            Ok(ControlFlow::Break(record)) => Ok(CallResult::Record(record)),
             Err(error) => Err(error),
         };
         ControlFlow::Break(finish(py, Some(self.name), outcome))
@@ -232,7 +232,7 @@ fn finish(py: Python<'_>, name: Option<&str>, outcome: Outcome) -> PyResult<Py<P
         errors::log(py, "debug", &format!("{name}: {code}"));
     }
     match outcome {
-        Ok(answer) => answer.into_python(py),
+        Ok(result) => result.into_python(py),
         Err(error) => Err(errors::raise(py, &error)),
     }
 }
@@ -253,7 +253,7 @@ impl Start {
         let work = work.ok_or_else(|| PyRuntimeError::new_err("already awaited"))?;
         // A result that is available at once needs no running loop.
         let work = match work.ready_now(py) {
-            ControlFlow::Break(answer) => return Ok((Some(answer?), None)),
+            ControlFlow::Break(result) => return Ok((Some(result?), None)),
             ControlFlow::Continue(work) => work,
         };
         let running = RUNNING.import(py, "asyncio", "get_running_loop")?.call0();
@@ -297,8 +297,8 @@ fn complete_future(
     outcome: Outcome,
 ) {
     static COMPLETE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let (answer, error) = match finish(py, Some(name), outcome) {
-        Ok(answer) => (Some(answer), None),
+    let (result, error) = match finish(py, Some(name), outcome) {
+        Ok(result) => (Some(result), None),
         Err(error) => (None, Some(error.into_value(py))),
     };
     if let Ok(complete) = COMPLETE.import(py, "oauth_core._bridge", "complete") {
@@ -306,7 +306,7 @@ fn complete_future(
         let _ = event_loop.call_method1(
             py,
             "call_soon_threadsafe",
-            (complete, future, answer, error),
+            (complete, future, result, error),
         );
     }
 }

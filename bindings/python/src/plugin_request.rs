@@ -40,7 +40,7 @@ impl Call {
         method: &str,
         url: &str,
         headers: &Fields,
-        (body, once): (Option<&[u8]>, bool),
+        (body, streams_once): (Option<&[u8]>, bool),
         on_rate_limit: OnRateLimit,
     ) -> PyResult<Self> {
         let call = oauth_facade::Call {
@@ -50,7 +50,7 @@ impl Call {
                 headers: &headers.0,
                 body,
             },
-            body_repeat: if once {
+            body_repeat: if streams_once {
                 BodyRepeat::Impossible
             } else {
                 BodyRepeat::Possible
@@ -152,20 +152,20 @@ impl Call {
     ///
     /// resource.rate_limited if the API asks for a pause and on_rate_limit is "error".
     fn reply(&self, py: Python<'_>, status: u16, headers: &Bound<'_, PyAny>) -> PyResult<Step> {
-        let fields = Fields::wanted(headers, |name| self.api.get().api.reads(name))?;
+        let fields = Fields::select(headers, |name| self.api.get().api.reads(name))?;
         self.step(py, |state, at| state.call.reply(at, status, &fields.0))
     }
 
     /// The step-up that the response requires after ("step_up", source), for the source's step_up().
     #[getter]
-    fn wanted(&self) -> Option<String> {
+    fn required_step_up(&self) -> Option<String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.call.wanted()
+        state.call.step_up_json()
     }
 
     /// The step after the step-up.
-    fn asked(&self, py: Python<'_>) -> PyResult<Step> {
-        self.step(py, |state, at| state.call.asked(at))
+    fn step_up_done(&self, py: Python<'_>) -> PyResult<Step> {
+        self.step(py, |state, at| state.call.resume_after_step_up(at))
     }
 
     /// The step after the beginning of the body was read; b"" if it cannot be read.

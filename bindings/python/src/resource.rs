@@ -27,7 +27,7 @@ impl Resource {
         headers: &Bound<'_, PyAny>,
         body: Option<&[u8]>,
     ) -> PyResult<String> {
-        let headers = Fields::wanted(headers, oauth_facade::Resource::reads)?;
+        let headers = Fields::select(headers, oauth_facade::Resource::reads)?;
         let request = Attachment {
             url: &url,
             headers: &headers.0,
@@ -68,6 +68,6 @@ pub(crate) fn step_up(
     status: u16,
     #[pyo3(from_py_with = text)] challenges: Vec<String>,
 ) -> PyResult<Option<String>> {
-    let wanted = oauth_facade::step_up(status, &challenges);
-    wanted.map_err(|error| errors::raise(py, &error))
+    let required = oauth_facade::step_up(status, &challenges);
+    required.map_err(|error| errors::raise(py, &error))
 }

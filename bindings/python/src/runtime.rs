@@ -16,7 +16,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::errors;
 use crate::fork_safety::PerProcess;
 use crate::greenlet::Hub;
-use crate::pending_call::{Answer, PendingCall};
+use crate::pending_call::{CallResult, PendingCall};
 
 static RUNTIME: PerProcess<Runtime> = PerProcess::new();
 /// The number of calls into Python under way from threads of the runtime.
@@ -102,9 +102,9 @@ fn shutdown(py: Python<'_>) -> PyResult<()> {
 
 fn drain(py: Python<'_>) -> PyResult<()> {
     let drained = oauth_session::drain_all(DRAIN_TIMEOUT);
-    if Hub::here(py)?.is_some() {
+    if Hub::current(py)?.is_some() {
         // Renewals may need greenlets, as a store that is written in Python does.
-        let drained = async { drained.await.map(Answer::value) };
+        let drained = async { drained.await.map(CallResult::value) };
         return PendingCall::new("drain", drained).wait(py).map(drop);
     }
     let handle = handle()?;

@@ -12,7 +12,7 @@ use crate::built_in_stores::NativeStore;
 use crate::errors;
 use crate::fork_safety::PerProcess;
 use crate::keys::{KeyArgument, KeyOrService, StoreKeys};
-use crate::pending_call::{Answer, PendingCall};
+use crate::pending_call::{CallResult, PendingCall};
 use crate::store::Store;
 use crate::text::text;
 
@@ -61,7 +61,7 @@ impl SealedStore {
         };
         let sealed: OpenSealed = Arc::new(move |py| {
             let keys = of_process.with(|| Ok::<_, PyErr>(keys.open()), Clone::clone)?;
-            let mut sealed = store::SealedStore::new(store.here(py)?, keys);
+            let mut sealed = store::SealedStore::new(store.for_this_process(py)?, keys);
             if let Some(names) = &names {
                 sealed = sealed.hiding_names(names.clone());
             }
@@ -86,7 +86,7 @@ impl SealedStore {
         let sealed = (self.0)(py)?;
         let work = async move {
             let done = sealed.reseal().await?;
-            Ok(Answer::value((done.count, done.unopened)))
+            Ok(CallResult::value((done.count, done.unopened)))
         };
         PendingCall::new("store.reseal", work).wait(py)
     }

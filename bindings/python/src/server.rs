@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use oauth_core::error::Error;
-use oauth_facade::{Discover, ErasedExchange, Prefer, Transport};
+use oauth_facade::{Discover, ErasedExchange, PreferredDocument, Transport};
 use oauth_providers::{Choices, Provider};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -13,7 +13,7 @@ use pyo3::types::{PyString, PyTuple};
 use crate::api::{Api, Limits, Source, owned, with_expired_token_replies};
 use crate::errors;
 use crate::network::{LazyDriver, Network, RequestSettings};
-use crate::pending_call::{Answer, PendingCall};
+use crate::pending_call::{CallResult, PendingCall};
 use crate::text::{origins, text};
 
 /// One authorization server: from provider(), discover() or Server.from_metadata().
@@ -108,8 +108,9 @@ impl Server {
         let limits = Limits::new(on_rate_limit, longest_wait, allowance, on_wait)?;
         let owners: Vec<_> = sources.iter().map(|(owner, _)| *owner).collect();
         let api = self.0.api(origins.as_deref(), &owners, limits.keeping);
-        let mut all = sources.iter();
-        let api = api.and_then(|api| all.try_fold(api, |api, (_, source)| source.calls(api)));
+        let mut sources_iter = sources.iter();
+        let api =
+            api.and_then(|api| sources_iter.try_fold(api, |api, (_, source)| source.calls(api)));
         let api = with_expired_token_replies(py, api, expired_token_replies)?;
         let line = match (
             network,
@@ -240,7 +241,7 @@ fn discovery(
         .map_err(|error| errors::raise(py, &error))?;
     let driver = LazyDriver(RequestSettings::new(network.map(Bound::get), timeout)?);
     Ok(PendingCall::new("discover", async move {
-        driver.exchange(exchange).await.map(Answer::Record)
+        driver.exchange(exchange).await.map(CallResult::Record)
     }))
 }
 
@@ -250,9 +251,9 @@ pub(crate) fn discovery_exchange(
     transport: &str,
     prefer: &str,
 ) -> PyResult<Result<ErasedExchange, oauth_facade::Error>> {
-    let wrong = || PyValueError::new_err("prefer must be \"oauth\" or \"openid\"");
+    let invalid_prefer = || PyValueError::new_err("prefer must be \"oauth\" or \"openid\"");
     let settings = Discover {
-        prefer: Prefer::named(prefer).ok_or_else(wrong)?,
+        prefer: PreferredDocument::named(prefer).ok_or_else(invalid_prefer)?,
         ..Discover::default()
     };
     let transport = read_transport(transport)?;

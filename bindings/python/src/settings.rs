@@ -97,7 +97,7 @@ fn environment(environ: Option<Pairs>) -> Arc<dyn Environment> {
         None => ProcessEnvironment::new(),
         Some(pairs) => {
             let pairs = pairs.0.into_iter();
-            ProcessEnvironment::of(pairs.map(|(name, value)| (name, secret(value))))
+            ProcessEnvironment::from_variables(pairs.map(|(name, value)| (name, secret(value))))
         }
     })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oauth_session::Drive;
+use oauth_session::TokenDriver;
 
 use crate::identity::{IdentityAssertionDriver, SignInReader};
 use crate::network::{LazyDriver, RequestSettings};
@@ -22,7 +22,7 @@ impl SharedClient {
     }
 
     /// The driver of a source's requests.
-    pub(crate) fn source_driver(&self) -> Arc<dyn Drive> {
+    pub(crate) fn source_driver(&self) -> Arc<dyn TokenDriver> {
         let driver = self.driver();
         match &self.sign_in {
             Some(sign_in) => Arc::new(IdentityAssertionDriver {

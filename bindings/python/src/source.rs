@@ -10,7 +10,7 @@ use oauth_core::error::Error;
 use oauth_core::flow::keeper::GrantId;
 use oauth_facade::{GrantSettings, OnRateLimit, RateLimitChoice, Record, TokenOwner};
 use oauth_reqwest::{Authorized, GrantSource as NativeSource};
-use oauth_session::{Drive, Sources};
+use oauth_session::{Sources, TokenDriver};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
@@ -21,7 +21,7 @@ use crate::form_fields::FormFields;
 use crate::grants::{self, LogObserver};
 use crate::http_methods::verbs;
 use crate::network::{RequestSettings, seconds};
-use crate::pending_call::{Answer, PendingCall};
+use crate::pending_call::{CallResult, PendingCall};
 use crate::resource::Resource;
 use crate::shared_client::SharedClient;
 use crate::store::Store;
@@ -52,7 +52,7 @@ enum Grant {
     ClientCredentials,
     Refresh(Login),
     /// One of many grants, which hold its native source.
-    OneOf(Arc<grants::Shared>, GrantId),
+    Shared(Arc<grants::Shared>, GrantId),
 }
 
 /// The login that a user's tokens come from.
@@ -101,13 +101,13 @@ impl GrantSource {
     }
 
     /// One of many grants.
-    pub(crate) fn one_of(
+    pub(crate) fn from_grants(
         py: Python<'_>,
         grants: &Arc<grants::Shared>,
         id: GrantId,
     ) -> PyResult<Self> {
         let inner = Arc::clone(&grants.inner);
-        let grant = Grant::OneOf(Arc::clone(grants), id);
+        let grant = Grant::Shared(Arc::clone(grants), id);
         Self::new(py, inner, grant, SourceSettings::default())
     }
 
@@ -120,7 +120,7 @@ impl GrantSource {
         let api = inner
             .server
             .api(None, &[TokenOwner::Any], RateLimitChoice::Nothing);
-        let api = api.and_then(|api| api.called_by(&inner.client));
+        let api = api.and_then(|api| api.with_client(&inner.client));
         let this = Self {
             api: api.map_err(|error| errors::raise(py, &error))?,
             inner,
@@ -136,7 +136,7 @@ impl GrantSource {
     /// The native source of this process.
     pub(crate) fn native(&self, py: Python<'_>) -> PyResult<NativeSource> {
         match &self.grant {
-            Grant::OneOf(grants, id) => Ok(grants.here(py)?.get(id)),
+            Grant::Shared(grants, id) => Ok(grants.for_this_process(py)?.get(id)),
             _ => self
                 .native_source
                 .with(|| self.make(py), NativeSource::clone),
@@ -146,14 +146,14 @@ impl GrantSource {
     fn make(&self, py: Python<'_>) -> PyResult<NativeSource> {
         let driver = self.inner.source_driver();
         let store = self.settings.store.as_ref();
-        let store = store.map(|store| store.here(py)).transpose()?;
+        let store = store.map(|store| store.for_this_process(py)).transpose()?;
         let store = store.map(|store| store as Arc<dyn oauth_session::Store>);
         let native_source = self
             .begin(driver, store)
             .map_err(|error| errors::raise(py, &error))?;
         let newest = match &self.grant {
             Grant::Refresh(login) => Some(Arc::clone(&login.newest)),
-            Grant::ClientCredentials | Grant::OneOf(..) => None,
+            Grant::ClientCredentials | Grant::Shared(..) => None,
         };
         let hook = self.settings.on_tokens.clone();
         Ok(native_source.observe(LogObserver).on_tokens(move |tokens| {
@@ -166,19 +166,19 @@ impl GrantSource {
 
     /// The API as called by this source's client, with its DPoP key if it has one.
     pub(crate) fn calls(&self, api: oauth_facade::Api) -> Result<oauth_facade::Api, Error> {
-        api.called_by(&self.inner.client)
+        api.with_client(&self.inner.client)
     }
 
     fn begin(
         &self,
-        driver: Arc<dyn Drive>,
+        driver: Arc<dyn TokenDriver>,
         store: Option<Arc<dyn oauth_session::Store>>,
     ) -> Result<NativeSource, Error> {
         let keep = &self.settings.keep;
         let client = self.inner.client.core();
         let keeper = match &self.grant {
             Grant::ClientCredentials => client.keeper(keep.client_grant()?),
-            Grant::OneOf(_, id) => client.keeper(id.clone()),
+            Grant::Shared(_, id) => client.keeper(id.clone()),
             Grant::Refresh(login) => {
                 let keeper = client.keeper(keep.person_grant()?);
                 let is_valid_here = store.is_none() || login.pid == std::process::id();
@@ -190,7 +190,7 @@ impl GrantSource {
         };
         let keeper = keeper.with_policy(keep.policy()?);
         Ok(match store {
-            Some(store) => NativeSource::shared(driver, keeper, store),
+            Some(store) => NativeSource::with_store(driver, keeper, store),
             None => NativeSource::new(driver, keeper),
         })
     }
@@ -203,11 +203,11 @@ impl GrantSource {
             source
                 .token()
                 .await
-                .map(|token| Answer::Tokens(token.into_arc()))
+                .map(|token| CallResult::Tokens(token.into_arc()))
         });
         Ok(work.within(limit).unless(move || {
             let token = cached.ready().transpose()?;
-            Some(token.map(|token| Answer::Tokens(token.into_arc())))
+            Some(token.map(|token| CallResult::Tokens(token.into_arc())))
         }))
     }
 
@@ -223,7 +223,7 @@ impl GrantSource {
             source
                 .renew(&refused)
                 .await
-                .map(|token| Answer::Tokens(token.into_arc()))
+                .map(|token| CallResult::Tokens(token.into_arc()))
         });
         Ok(work.within(limit))
     }
@@ -239,8 +239,8 @@ impl GrantSource {
     fn closing(&self, py: Python<'_>) -> PyResult<PendingCall> {
         match &self.grant {
             // The grant's other callers continue.
-            Grant::OneOf(..) => {
-                let ready = || Some(Ok(Answer::Record(Record::Nothing)));
+            Grant::Shared(..) => {
+                let ready = || Some(Ok(CallResult::Record(Record::Nothing)));
                 Ok(nothing("close", async { Ok(()) }).unless(ready))
             }
             Grant::ClientCredentials | Grant::Refresh(_) => self.draining(py, CLOSE_TIMEOUT),

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
-use oauth_session::store::{self, Answer, Entry, Lease, Page, Saved, Times, remove_by_saving};
+use oauth_session::store::{
+    self, Answer, Entry, Lease, Page, RecordTimes, SaveOutcome, remove_by_saving,
+};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -25,9 +27,9 @@ pub(crate) enum Store {
 
 impl Store {
     /// The store, for use in this process.
-    pub(crate) fn here(&self, py: Python<'_>) -> PyResult<Arc<dyn store::Store>> {
+    pub(crate) fn for_this_process(&self, py: Python<'_>) -> PyResult<Arc<dyn store::Store>> {
         Ok(match self {
-            Self::Native(opened) => opened.here(py)?,
+            Self::Native(opened) => opened.for_this_process(py)?,
             Self::Python(store) => Arc::new(store.clone()),
         })
     }
@@ -110,16 +112,16 @@ pub(crate) fn call_object<T: Send + 'static>(
     let object = Arc::clone(object);
     Box::pin(async move {
         let work = tokio::task::spawn_blocking(move || {
-            let mut answer = None;
+            let mut outcome = None;
             runtime::call_python(|py| {
                 let called = greenlet::call(py, move |py| call(object.bind(py)));
-                answer = Some(called.map_err(|error| failed(py, name, &error)));
+                outcome = Some(called.map_err(|error| failed(py, name, &error)));
             });
-            answer
+            outcome
         });
         let lost = |reason: &str| Error::lost(Cause::unknown(reason.to_owned()));
         match tokio::time::timeout(MAX_WAIT, work).await {
-            Ok(Ok(Some(answer))) => answer,
+            Ok(Ok(Some(outcome))) => outcome,
             Ok(Ok(None)) => Err(lost("the interpreter is shutting down")),
             Ok(Err(_)) => Err(lost(&format!("the thread of the {name} was stopped"))),
             Err(_) => Err(lost(&format!("the {name} did not answer in time"))),
@@ -130,8 +132,8 @@ pub(crate) fn call_object<T: Send + 'static>(
 /// The exception's message may contain a URL with a password, so only its type is reported. Errors of built-in stores
 /// contain none, and pass through.
 fn failed(py: Python<'_>, name: &str, error: &PyErr) -> Error {
-    if let Some(error) = errors::known(error.value(py)) {
-        return oauth_facade::of_store(error);
+    if let Some(error) = errors::from_exception(error.value(py)) {
+        return oauth_facade::store_error(error);
     }
     let kind = error.get_type(py).to_string();
     errors::log(py, "error", &format!("the {name} failed: {kind}"));
@@ -155,8 +157,8 @@ impl store::Store for PythonStore {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         let (key, record) = (key.to_owned(), record.clone());
         // `times.due` is dropped: `due` is never called on stores written in Python.
         let until = times.until.filter(|_| self.saving == Saving::RecordUntil);
@@ -169,7 +171,7 @@ impl store::Store for PythonStore {
             }
             let saved = store.call_method("save", arguments, Some(&named))?;
             let saved: Option<u64> = saved.extract()?;
-            Ok(saved.map_or(Saved::Conflict, Saved::At))
+            Ok(saved.map_or(SaveOutcome::Conflict, SaveOutcome::At))
         })
     }
 

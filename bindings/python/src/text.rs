@@ -62,14 +62,14 @@ pub(crate) fn filled(argument: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
 ///
 /// # Errors
 /// The errors of `json.dumps`.
-pub(crate) fn json_text(given: &Bound<'_, PyAny>) -> PyResult<String> {
-    if given.is_instance_of::<PyString>() {
-        return text(given);
+pub(crate) fn json_text(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    if value.is_instance_of::<PyString>() {
+        return text(value);
     }
-    given
+    value
         .py()
         .import("json")?
-        .call_method1("dumps", (given,))?
+        .call_method1("dumps", (value,))?
         .extract()
 }
 
@@ -112,8 +112,8 @@ pub(crate) fn withheld(py: Python<'_>, error: PyErr) -> PyErr {
 
 /// Whether this is Python's own error for text that cannot be encoded as UTF-8, or was raised from one.
 fn contains_text(py: Python<'_>, error: &PyErr) -> bool {
-    let is_it = error.is_instance_of::<PyUnicodeEncodeError>(py);
-    is_it
+    let is_encode_error = error.is_instance_of::<PyUnicodeEncodeError>(py);
+    is_encode_error
         || error
             .cause(py)
             .is_some_and(|cause| contains_text(py, &cause))

@@ -183,15 +183,15 @@ impl Tokens {
     /// Your program has to compare the members that a type itself defines, such as an amount. A login automatically
     /// compares those it requested: "authorization_details_missing" is in warnings. MisuseError,
     /// authorization_details.malformed, if wanted is invalid; MalformedError, token_response.malformed, if the granted are.
-    #[pyo3(signature = (wanted, /))]
+    #[pyo3(signature = (requested, /))]
     fn missing_authorization_details<'py>(
         &self,
         py: Python<'py>,
-        wanted: &Bound<'py, PyAny>,
+        requested: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let wanted = py.import("json")?.call_method1("dumps", (wanted,))?;
-        let wanted: String = wanted.extract()?;
-        let missing = oauth_facade::missing_authorization_details(&self.0, &wanted);
+        let requested = py.import("json")?.call_method1("dumps", (requested,))?;
+        let requested: String = requested.extract()?;
+        let missing = oauth_facade::missing_authorization_details(&self.0, &requested);
         let missing = missing.map_err(|error| errors::raise(py, &error))?;
         value::json_to_py(py, &missing)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use oauth_core::Tokens;
 use oauth_core::flow::redeem::Login;
 use oauth_core::moment::UnixTime;
-use oauth_facade::{Arg, Record, Refused};
+use oauth_facade::{Arg, Record, StartError};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -59,11 +59,11 @@ struct Members(Vec<(Arg, PyOnceLock<Py<PyAny>>)>);
 impl Members {
     /// A member, by position; the same object each time.
     fn member(&self, py: Python<'_>, at: usize) -> PyResult<Py<PyAny>> {
-        let Some((member, made)) = self.0.get(at) else {
+        let Some((member, cached)) = self.0.get(at) else {
             return Ok(py.None());
         };
-        let made = made.get_or_try_init(py, || arg_to_py(py, member).map(Bound::unbind))?;
-        Ok(made.clone_ref(py))
+        let cached = cached.get_or_try_init(py, || arg_to_py(py, member).map(Bound::unbind))?;
+        Ok(cached.clone_ref(py))
     }
 }
 
@@ -154,8 +154,8 @@ fn to_arg(object: &Bound<'_, PyAny>) -> PyResult<Arg> {
         .collect::<PyResult<Vec<_>>>()?;
     // Sorted, so that the server always gets the same text: the order of Python's sets differs between processes.
     if object.cast::<PySet>().is_ok() || object.cast::<PyFrozenSet>().is_ok() {
-        list.sort_unstable_by(|one, other| match (one, other) {
-            (Arg::Text(one), Arg::Text(other)) => one.expose().cmp(other.expose()),
+        list.sort_unstable_by(|a, b| match (a, b) {
+            (Arg::Text(a), Arg::Text(b)) => a.expose().cmp(b.expose()),
             _ => std::cmp::Ordering::Equal,
         });
     }
@@ -163,10 +163,10 @@ fn to_arg(object: &Bound<'_, PyAny>) -> PyResult<Arg> {
 }
 
 /// The error of an operation that did not begin.
-pub(crate) fn refused(py: Python<'_>, refused: Refused) -> PyErr {
+pub(crate) fn refused(py: Python<'_>, refused: StartError) -> PyErr {
     match refused {
-        Refused::Argument(mismatch) => PyTypeError::new_err(mismatch.to_string()),
-        Refused::Call(error) => errors::raise(py, &error),
+        StartError::Argument(mismatch) => PyTypeError::new_err(mismatch.to_string()),
+        StartError::Call(error) => errors::raise(py, &error),
     }
 }
 
@@ -266,18 +266,18 @@ pub(crate) struct Fields(pub(crate) Vec<(String, String)>);
 
 impl Fields {
     /// The fields whose names are wanted.
-    pub(crate) fn wanted(
+    pub(crate) fn select(
         object: &Bound<'_, PyAny>,
-        is_wanted: impl Fn(&[u8]) -> bool,
+        is_selected: impl Fn(&[u8]) -> bool,
     ) -> PyResult<Self> {
         let mut fields = Vec::new();
         for field in object.try_iter()? {
             let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = field?.extract()?;
-            let is_wanted = match name.cast::<PyBytes>() {
-                Ok(bytes) => is_wanted(bytes.as_bytes()),
-                Err(_) => is_wanted(text(&name)?.as_bytes()),
+            let is_match = match name.cast::<PyBytes>() {
+                Ok(bytes) => is_selected(bytes.as_bytes()),
+                Err(_) => is_selected(text(&name)?.as_bytes()),
             };
-            if is_wanted {
+            if is_match {
                 fields.push((text(&name)?, text(&value)?));
             }
         }
@@ -289,7 +289,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Fields {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        Self::wanted(&object, |_| true).map_err(|error| withheld(object.py(), error))
+        Self::select(&object, |_| true).map_err(|error| withheld(object.py(), error))
     }
 }
 

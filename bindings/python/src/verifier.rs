@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use oauth_facade::{Args, Introspecting as Settings};
+use oauth_facade::{Args, IntrospectionOptions as Settings};
 use pyo3::prelude::*;
 
 use crate::client::Client;

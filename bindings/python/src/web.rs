@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use oauth_core::Moment;
 use oauth_core::error::{Error, Kind, Misuse};
 use oauth_seal::Keys;
-use oauth_web::{Access, Config, Need, Request, SettingError, Storage};
+use oauth_web::{Access, Config, PageRequirements, Request, SettingError, Storage};
 use oauth_web_tower::Host;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -47,7 +47,7 @@ impl WebSite {
     fn make(&self, py: Python<'_>) -> PyResult<Host> {
         let (site, driver) = (self.site.clone(), self.line.driver(py)?);
         let host = match &self.store {
-            Some(store) => Ok(Host::with_store(site, driver, store.here(py)?)),
+            Some(store) => Ok(Host::with_store(site, driver, store.for_this_process(py)?)),
             None => Host::new(site, driver),
         };
         let host = host.map_err(|error| errors::raise(py, &error))?;
@@ -61,8 +61,8 @@ impl WebSite {
         let host = host.clock(move || {
             let now = Moment::system()?;
             let ahead = Duration::from_secs(ahead.load(Ordering::Relaxed));
-            let then = now.now().after(ahead);
-            Ok(now.at_time(then))
+            let later_moment = now.now().after(ahead);
+            Ok(now.at_time(later_moment))
         });
         Ok(host.log(|note| {
             runtime::call_python(move |py| {
@@ -92,10 +92,12 @@ impl WebSite {
         let raise = |error| errors::raise(py, &error);
         let mut keys = Keys::new(key.0.map_err(|error| raise(with_name(KEY, error)))?);
         for old in old_keys {
-            keys = keys.also(old.0.map_err(|error| raise(with_name("old_keys", error)))?);
+            keys = keys.with_previous(old.0.map_err(|error| raise(with_name("old_keys", error)))?);
         }
         let native = providers.iter();
-        let native = native.map(|one| one.get().provider.clone()).collect();
+        let native = native
+            .map(|provider| provider.get().provider.clone())
+            .collect();
         let storage = match &store {
             Some(_) => Storage::Store,
             None => Storage::Cookie,
@@ -156,7 +158,7 @@ impl WebSite {
             return Ok(Visit::too_large());
         }
         let request = request(method, host, target, headers, form)?;
-        let mut need = Need::acr(acr);
+        let mut need = PageRequirements::acr(acr);
         need.max_age = max_age;
         need.scope = scope;
         need.tenant = tenant;
@@ -170,13 +172,13 @@ impl WebSite {
                 ));
             }
         };
-        let seen = request.clone();
-        let visit = if need == Need::default() {
+        let original_request = request.clone();
+        let visit = if need == PageRequirements::default() {
             self.site.visit(request, access)
         } else {
             self.site.challenge(request, need)
         };
-        Ok(Visit::new(self.host(py)?, visit, seen))
+        Ok(Visit::new(self.host(py)?, visit, original_request))
     }
 
     /// Begins a visit that ends a session on all devices that share it, and its grant; its result is None.
@@ -216,8 +218,8 @@ impl WebSite {
     /// identity is a JSON object with provider, issuer, subject, and optionally sid, auth_time, acr, claims. web.setup
     /// unless the site's key is the testing key.
     fn testing(&self, py: Python<'_>, identity: &str) -> PyResult<Visit> {
-        let wrong = || PyTypeError::new_err("the identity to sign in is malformed");
-        let identity = serde_json::from_str(identity).map_err(|_| wrong())?;
+        let malformed_identity = || PyTypeError::new_err("the identity to sign in is malformed");
+        let identity = serde_json::from_str(identity).map_err(|_| malformed_identity())?;
         let visit = self.site.testing(identity);
         Ok(Visit::new(self.host(py)?, visit, placeholder_request()?))
     }
@@ -240,9 +242,10 @@ const KEY: &str = "key (OAUTH_KEY)";
 /// The error for invalid settings of a site or a provider.
 pub(crate) fn refused(py: Python<'_>, error: SettingError) -> PyErr {
     match error {
-        SettingError::Type { name, wanted } => {
-            PyTypeError::new_err(SettingError::type_text(&name, &wanted))
-        }
+        SettingError::Type {
+            name,
+            expected: expected_type,
+        } => PyTypeError::new_err(SettingError::type_text(&name, &expected_type)),
         SettingError::Value("base_url", error) => errors::raise(py, &with_name(BASE_URL, error)),
         SettingError::Value(name, error) => errors::raise(py, &with_name(name, error)),
         SettingError::Refused(error) => errors::raise(py, &error),

@@ -12,7 +12,7 @@ use oauth_web_tower::{Forwarded, Host, MAX_FORWARDED};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::pending_call::{Answer, PendingCall};
+use crate::pending_call::{CallResult, PendingCall};
 use crate::sync_async::twins;
 use crate::web_reply::{Reply, fields};
 
@@ -48,13 +48,13 @@ impl Forward {
         PendingCall::new("forward", async move {
             let forward = forward.ok_or(Misuse::Over)?;
             if body.len() > MAX_FORWARDED {
-                return Ok(Answer::value(Reply::plain(413)));
+                return Ok(CallResult::value(Reply::plain(413)));
             }
             match host.forward(request, forward, Bytes::from(body)).await {
-                Ok(Forwarded::Response(response)) => Ok(Answer::value(Streamed::of(response))),
-                Ok(Forwarded::Reply(reply)) => Ok(Answer::value(Reply::of(reply))),
+                Ok(Forwarded::Response(response)) => Ok(CallResult::value(Streamed::of(response))),
+                Ok(Forwarded::Reply(reply)) => Ok(CallResult::value(Reply::of(reply))),
                 // The error is in the log; the page gets a 502.
-                Err(_) => Ok(Answer::value(Reply::plain(502))),
+                Err(_) => Ok(CallResult::value(Reply::plain(502))),
             }
         })
     }
@@ -83,12 +83,12 @@ impl Streamed {
                     if let Ok(bytes) = frame.map_err(closed)?.into_data() {
                         let chunk =
                             move |py: Python<'_>| Ok(PyBytes::new(py, &bytes).into_any().unbind());
-                        return Ok(Answer::Value(Box::new(chunk)));
+                        return Ok(CallResult::Value(Box::new(chunk)));
                     }
                 }
             }
             *held = None;
-            Ok(Answer::value(None::<u8>))
+            Ok(CallResult::value(None::<u8>))
         })
     }
 }

@@ -109,8 +109,8 @@ impl Provider {
         #[pyo3(from_py_with = text)] userinfo: Option<String>,
         logout_max_age_without_expiry: Option<f64>,
     ) -> PyResult<Self> {
-        let known = client.cast::<Client>().ok();
-        if known.is_none() && !client.is_callable() {
+        let native_client = client.cast::<Client>().ok();
+        if native_client.is_none() && !client.is_callable() {
             return Err(PyTypeError::new_err(
                 "client must be a Client, or a function that returns one",
             ));
@@ -128,13 +128,13 @@ impl Provider {
             userinfo,
             logout_max_age_without_expiry,
         };
-        let provider = settings.provider(known.map(core));
+        let provider = settings.provider(native_client.map(core));
         let provider = provider.map_err(|error| refused(py, error))?;
-        let make = known.is_none().then(|| client.clone().unbind());
+        let make = native_client.is_none().then(|| client.clone().unbind());
         let client = PyOnceLock::new();
-        if let Some(known) = known {
+        if let Some(native_client) = native_client {
             // The cell is new, so this cannot fail.
-            let _ = client.set(py, known.clone().unbind());
+            let _ = client.set(py, native_client.clone().unbind());
         }
         Ok(Self {
             provider,
@@ -175,13 +175,16 @@ impl Provider {
             Ok(client) => Ok(core(
                 self.client.get_or_init(py, || client.unbind()).bind(py),
             )),
-            Err(raised) => Err(errors::known(raised.value(py).as_any()).unwrap_or_else(|| {
-                // Not the exception's message, which may contain a secret.
-                let kind = raised.get_type(py).name();
-                let kind = kind.map_or_else(|_| "an exception".to_owned(), |kind| kind.to_string());
-                Error::from(Misuse::ApplicationFunction)
-                    .about(&format!("the client function raised {kind}"))
-            })),
+            Err(raised) => Err(
+                errors::from_exception(raised.value(py).as_any()).unwrap_or_else(|| {
+                    // Not the exception's message, which may contain a secret.
+                    let kind = raised.get_type(py).name();
+                    let kind =
+                        kind.map_or_else(|_| "an exception".to_owned(), |kind| kind.to_string());
+                    Error::from(Misuse::ApplicationFunction)
+                        .about(&format!("the client function raised {kind}"))
+                }),
+            ),
         }
     }
 }
@@ -194,11 +197,13 @@ pub(crate) async fn connect_provider(
     let (sender, receiver) = tokio::sync::oneshot::channel();
     tokio::task::spawn_blocking(move || {
         runtime::call_python(move |py| {
-            let provider = later.iter().find(|one| one.get().provider.id == id);
-            let made = provider.map(|provider| provider.get().connect(py));
+            let provider = later
+                .iter()
+                .find(|candidate| candidate.get().provider.id == id);
+            let connected = provider.map(|provider| provider.get().connect(py));
             let unknown = || Err(Error::from(Misuse::WebSetup).about("there is no such provider"));
             // The waiting visit may have ended.
-            let _ = sender.send(made.unwrap_or_else(unknown));
+            let _ = sender.send(connected.unwrap_or_else(unknown));
         });
     });
     let shutting_down = || Error::lost(Cause::unknown("the interpreter is shutting down"));

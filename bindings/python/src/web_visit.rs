@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
-use crate::pending_call::{Answer, PendingCall};
+use crate::pending_call::{CallResult, PendingCall};
 use crate::runtime;
 use crate::sync_async::twins;
 use crate::text::text;
@@ -36,14 +36,14 @@ type PendingQuestion = Arc<Mutex<Option<Question>>>;
 
 struct Drive {
     future: VisitFuture,
-    question: PendingQuestion,
+    pending_question: PendingQuestion,
     request: Request,
     host: Host,
 }
 
 enum State {
     VisitFuture(Box<Drive>),
-    Halted(Box<Drive>, AnswerSender),
+    Halted(Box<Drive>, OutcomeSender),
     Refused(Box<Reply>),
     Over,
 }
@@ -54,7 +54,7 @@ enum Question {
     Provider(ProviderQuery, oneshot::Sender<Option<oauth_web::Provider>>),
 }
 
-enum AnswerSender {
+enum OutcomeSender {
     Admission(oneshot::Sender<Admission>),
     Provider(oneshot::Sender<Option<oauth_web::Provider>>),
 }
@@ -67,8 +67,9 @@ struct HostOutcome {
 
 impl Visit {
     pub(crate) fn new(host: Host, visit: oauth_web::Visit, request: Request) -> Self {
-        let question: PendingQuestion = Arc::default();
-        let (for_admit, for_providers) = (Arc::clone(&question), Arc::clone(&question));
+        let pending_question: PendingQuestion = Arc::default();
+        let (for_admit, for_providers) =
+            (Arc::clone(&pending_question), Arc::clone(&pending_question));
         let host = host
             .admit(move |identity| {
                 let (sender, receiver) = oneshot::channel();
@@ -83,7 +84,7 @@ impl Visit {
         let driver = host.clone();
         let drive = Drive {
             future: Box::pin(async move { driver.drive(visit).await }),
-            question,
+            pending_question,
             request,
             host,
         };
@@ -96,9 +97,9 @@ impl Visit {
         Self(Arc::new(Mutex::new(State::Refused(reply))))
     }
 
-    fn resuming(&self, answer: Option<HostOutcome>) -> PyResult<PendingCall> {
-        if let Some(answer) = answer {
-            lock(&self.0).finish(answer);
+    fn resuming(&self, host_outcome: Option<HostOutcome>) -> PyResult<PendingCall> {
+        if let Some(host_outcome) = host_outcome {
+            lock(&self.0).finish(host_outcome);
         }
         let (state, first) = (Arc::clone(&self.0), Arc::clone(&self.0));
         let handle = runtime::handle()?;
@@ -122,13 +123,13 @@ impl Visit {
 }
 
 impl State {
-    fn finish(&mut self, answer: HostOutcome) {
+    fn finish(&mut self, outcome: HostOutcome) {
         *self = match std::mem::replace(self, Self::Over) {
             Self::Halted(drive, sender) => {
                 // Fails only if the visit has been dropped.
                 match sender {
-                    AnswerSender::Admission(sender) => drop(sender.send(answer.admission)),
-                    AnswerSender::Provider(sender) => drop(sender.send(answer.provider)),
+                    OutcomeSender::Admission(sender) => drop(sender.send(outcome.admission)),
+                    OutcomeSender::Provider(sender) => drop(sender.send(outcome.provider)),
                 }
                 Self::VisitFuture(drive)
             }
@@ -136,7 +137,7 @@ impl State {
         };
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer, Error>> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<CallResult, Error>> {
         let (state, polled) = match std::mem::replace(self, Self::Over) {
             Self::VisitFuture(mut drive) => match drive.future.as_mut().poll(context) {
                 Poll::Ready(outcome) => {
@@ -145,23 +146,23 @@ impl State {
                     (Self::Over, Poll::Ready(ended))
                 }
                 Poll::Pending => {
-                    let question = lock(&drive.question).take();
-                    match question {
+                    let pending_question = lock(&drive.pending_question).take();
+                    match pending_question {
                         Some(Question::Admission(identity, sender)) => {
-                            let answer = Ok(Answer::value(web_session::Identity(identity)));
-                            let sender = AnswerSender::Admission(sender);
-                            (Self::Halted(drive, sender), Poll::Ready(answer))
+                            let result = Ok(CallResult::value(web_session::Identity(identity)));
+                            let sender = OutcomeSender::Admission(sender);
+                            (Self::Halted(drive, sender), Poll::Ready(result))
                         }
-                        Some(Question::Provider(ask, sender)) => {
-                            let answer = Ok(Answer::value(web_session::ProviderQuery(ask)));
-                            let sender = AnswerSender::Provider(sender);
-                            (Self::Halted(drive, sender), Poll::Ready(answer))
+                        Some(Question::Provider(query, sender)) => {
+                            let result = Ok(CallResult::value(web_session::ProviderQuery(query)));
+                            let sender = OutcomeSender::Provider(sender);
+                            (Self::Halted(drive, sender), Poll::Ready(result))
                         }
                         None => (Self::VisitFuture(drive), Poll::Pending),
                     }
                 }
             },
-            Self::Refused(reply) => (Self::Over, Poll::Ready(Ok(Answer::value(*reply)))),
+            Self::Refused(reply) => (Self::Over, Poll::Ready(Ok(CallResult::value(*reply)))),
             Self::Halted(..) => (Self::Over, Poll::Ready(Err(Misuse::OutOfOrder.into()))),
             Self::Over => (Self::Over, Poll::Ready(Err(Misuse::Over.into()))),
         };
@@ -170,8 +171,8 @@ impl State {
     }
 }
 
-fn ended(outcome: Outcome, host: Host, request: Request) -> Answer {
-    Answer::Value(Box::new(move |py| match outcome {
+fn ended(outcome: Outcome, host: Host, request: Request) -> CallResult {
+    CallResult::Value(Box::new(move |py| match outcome {
         Outcome::Respond(reply) => Reply::of(reply).into_py_any(py),
         Outcome::Pass(Some(session)) => Session(session).into_py_any(py),
         Outcome::Pass(None) => Ok(py.None()),

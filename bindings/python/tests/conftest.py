@@ -52,121 +52,121 @@ class Twin:
     def __init__(self, base: str) -> None:
         self.base = base
 
-    def _ask(self, route: str, body: Any = None) -> Any:
+    def _control(self, route: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         with urllib.request.urlopen(f"{self.base}/_twin/{route}", data) as reply:
             return json.load(reply)
 
     @property
     def data(self) -> dict[str, Any]:
-        return dict(self._ask("client"))
+        return dict(self._control("client"))
 
     @property
     def counters(self) -> dict[str, int]:
-        return dict(self._ask("counters"))
+        return dict(self._control("counters"))
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        return list(self._ask("log"))
+        return list(self._control("log"))
 
     def fault(self, name: str, **values: Any) -> None:
-        self._ask("fault", {"name": name, **values})
+        self._control("fault", {"name": name, **values})
 
     def expire(self) -> None:
-        self._ask("expire", {})
+        self._control("expire", {})
 
     def revoke(self) -> None:
         """Every grant, with all of its tokens."""
-        self._ask("revoke", {})
+        self._control("revoke", {})
 
     def register(self, redirect_uri: str) -> None:
-        self._ask("register", {"redirect_uri": redirect_uri})
+        self._control("register", {"redirect_uri": redirect_uri})
 
     def claim(self, name: str, value: Any) -> None:
-        """What ID tokens say of the person from now on."""
-        self._ask("claim", {"name": name, "value": value})
+        """Sets the claims about the user in ID tokens from now on."""
+        self._control("claim", {"name": name, "value": value})
 
     def logout_token(self, flaw: str | None = None) -> str:
-        """What the provider posts if the person, or the session that ID tokens name, ends there."""
-        return str(self._ask("logout_token", {"flaw": flaw})["logout_token"])
+        """The logout request that the provider posts if the session of the user, or the one named in ID tokens, ends."""
+        return str(self._control("logout_token", {"flaw": flaw})["logout_token"])
 
     def step_up(self, **required: Any) -> None:
         """What the API requires of logins: acr_values and max_age, or claims."""
-        self._ask("step_up", required)
+        self._control("step_up", required)
 
     def withhold_refresh_tokens(self) -> None:
-        self._ask("withhold_refresh_tokens", {})
+        self._control("withhold_refresh_tokens", {})
 
     def console_token(self) -> str:
-        return str(self._ask("console_token", {})["access_token"])
+        return str(self._control("console_token", {})["access_token"])
 
     def rate_limit(self, requests: int, seconds: int) -> None:
-        self._ask("rate_limit", {"requests": requests, "seconds": seconds})
+        self._control("rate_limit", {"requests": requests, "seconds": seconds})
 
     def require_dpop(self) -> None:
         """Tokens are bound to keys from now on, and each proof wants another nonce."""
-        self._ask("require_dpop", {})
+        self._control("require_dpop", {})
         self.rotate_nonces("once")
 
     def rotate_nonces(self, nonces: str | None = None) -> None:
-        self._ask("dpop_nonces", {"nonces": nonces})
+        self._control("dpop_nonces", {"nonces": nonces})
 
     def forget_client(self, client_id: str) -> None:
-        self._ask("forget_client", {"client_id": client_id})
+        self._control("forget_client", {"client_id": client_id})
 
     def add_person(self, subject: str) -> None:
         """Somebody who approves what has this login_hint."""
-        self._ask("add_person", {"subject": subject})
+        self._control("add_person", {"subject": subject})
 
     def deny(self) -> None:
-        self._ask("deny", {})
+        self._control("deny", {})
 
     def advance(self, seconds: int) -> None:
-        self._ask("advance", {"seconds": seconds})
+        self._control("advance", {"seconds": seconds})
 
     def polling_interval(self, seconds: int) -> None:
-        self._ask("polling_interval", {"seconds": seconds})
+        self._control("polling_interval", {"seconds": seconds})
 
     def backchannel_delivery(self, delivery: str, endpoint: str) -> None:
-        self._ask("backchannel_delivery", {"delivery": delivery, "endpoint": endpoint})
+        self._control("backchannel_delivery", {"delivery": delivery, "endpoint": endpoint})
 
     def notifications(self) -> list[dict[str, str]]:
         """What would have been posted to the client."""
-        return list(self._ask("notifications", {}))
+        return list(self._control("notifications", {}))
 
     def register_assertion_key(self, issuer: str, jwk: dict[str, str]) -> None:
-        self._ask("register_assertion_key", {"issuer": issuer, "jwk": jwk})
+        self._control("register_assertion_key", {"issuer": issuer, "jwk": jwk})
 
     def accept_client_id_metadata(self) -> None:
         """URLs of metadata documents on this machine are client ids from now on."""
-        self._ask("accept_client_id_metadata", {})
+        self._control("accept_client_id_metadata", {})
 
     def announce_saml_assertion(self, assertion: str) -> None:
-        self._ask("announce_saml_assertion", {"assertion": assertion})
+        self._control("announce_saml_assertion", {"assertion": assertion})
 
     def authorization_lifetime(self, seconds: int) -> None:
-        self._ask("authorization_lifetime", {"seconds": seconds})
+        self._control("authorization_lifetime", {"seconds": seconds})
 
     def rename_resource(self) -> None:
         """No `resource` but `api://echo` is taken from now on."""
-        self._ask("rename_resource", {})
+        self._control("rename_resource", {})
 
     def refuse_resources(self) -> None:
         """As Microsoft Entra does."""
-        self._ask("refuse_resources", {})
+        self._control("refuse_resources", {})
 
     def sign_resource_metadata(self, claims: dict[str, Any]) -> None:
-        self._ask("sign_resource_metadata", {"claims": claims})
+        self._control("sign_resource_metadata", {"claims": claims})
 
     def trust_identity_provider(self, issuer: str) -> None:
         with urllib.request.urlopen(f"{issuer}/jwks") as reply:
-            self._ask("trust_identity_provider", {"issuer": issuer, "jwks": json.load(reply)})
+            self._control("trust_identity_provider", {"issuer": issuer, "jwks": json.load(reply)})
 
     def vouch_to(self, issuer: str, client_id: str) -> None:
-        self._ask("vouch_to", {"issuer": issuer, "client_id": client_id})
+        self._control("vouch_to", {"issuer": issuer, "client_id": client_id})
 
     def signed_in(self, client: oauth_core.Client) -> oauth_core.Tokens:
-        """The tokens of a person who signs in to this client."""
+        """The tokens of a user who signs in to this client."""
         flow = client.authorize(redirect_uri=CALLBACK, scope="openid read")
         return client.redeem(flow, approve(flow.url))
 
@@ -191,7 +191,7 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def approve(url: str) -> str:
-    """A person who agrees at once: where the server sends them."""
+    """The URL to which the server redirects a user who approves immediately."""
     try:
         urllib.request.build_opener(NoRedirect).open(url)
     except urllib.error.HTTPError as reply:
@@ -200,7 +200,7 @@ def approve(url: str) -> str:
 
 
 def browse(url: str) -> None:
-    """A browser with nobody at the screen: it keeps cookies and follows every redirect."""
+    """A headless browser: keeps cookies and follows every redirect."""
 
     def visit() -> None:
         jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
@@ -257,7 +257,7 @@ def client(generic: Twin) -> oauth_core.Client:
 
 @pytest.fixture
 def person(generic: Twin) -> tuple[oauth_core.Client, oauth_core.Tokens]:
-    """A public client, and tokens of a person with a refresh token that rotates."""
+    """A public client, and a user's tokens with a rotating refresh token."""
     client = generic_client(generic, public=True)
     flow = client.authorize(redirect_uri=CALLBACK, scope="read write offline_access")
     return client, client.redeem(flow, approve(flow.url))
@@ -265,8 +265,8 @@ def person(generic: Twin) -> tuple[oauth_core.Client, oauth_core.Tokens]:
 
 @pytest.fixture(scope="session")
 def oidc() -> Iterator[Any]:
-    with process(["node", "server.mjs"], ROOT / "tests/interop/oidc-provider") as said:
-        yield said
+    with process(["node", "server.mjs"], ROOT / "tests/interop/oidc-provider") as server_info:
+        yield server_info
 
 
 def django_oauth_toolkit() -> AbstractContextManager[Any]:
@@ -290,7 +290,7 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Plain:
-    """A server that answers as it is told, and remembers what it saw."""
+    """A server with configured responses, which records its requests."""
 
     def __init__(self, answer: Answer) -> None:
         self.seen: list[tuple[str, str, dict[str, str], bytes]] = []

@@ -58,8 +58,8 @@ def mcp_url(code: str) -> Iterator[str]:
     if "mcp" not in code:
         yield ""
         return
-    with mcp_server("python") as said:
-        yield said["url"]
+    with mcp_server("python") as server_info:
+        yield server_info["url"]
 
 
 def opened(url: str) -> bool:

@@ -29,18 +29,18 @@ import oauth_core  # noqa: E402
 from oauth_core._bridge import result_of_callback  # noqa: E402
 
 SLOW = 0.3
-asked: list[str] = []
+requests: list[str] = []
 
 
 def slow(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """Answers as late as it is told to by the path, and then with a token."""
-    asked.append(environ["PATH_INFO"])
+    """Responds after the delay in the path, with a token."""
+    requests.append(environ["PATH_INFO"])
     gevent.sleep(SLOW if environ["PATH_INFO"] == "/token" else 60)
     start_response("200 OK", [("content-type", "application/json"), ("cache-control", "no-store")])
     return [json.dumps({"access_token": "t", "token_type": "Bearer", "expires_in": 3600}).encode()]
 
 
-def client_of(port: int, path: str = "/token") -> oauth_core.Client:
+def make_client(port: int, path: str = "/token") -> oauth_core.Client:
     issuer = f"http://127.0.0.1:{port}"
     metadata = {"issuer": issuer, "token_endpoint": issuer + path}
     server = oauth_core.Server.from_metadata(issuer, metadata, transport="loopback_http")
@@ -59,32 +59,32 @@ def others_run(port: int) -> None:
 
     gevent.spawn(tick)
     start = time.monotonic()
-    sources = [client_of(port).client_credentials() for _ in range(20)]
+    sources = [make_client(port).client_credentials() for _ in range(20)]
     calls = [gevent.spawn(source.token) for source in sources]
     assert {call.get(timeout=60).access_token for call in calls} == {"t"}
-    assert len(asked) == 20 and ticks >= 5
+    assert len(requests) == 20 and ticks >= 5
     # One after the other takes six seconds.
     assert time.monotonic() - start < 5
 
 
 def one_renewal(port: int) -> None:
     """Fifty greenlets that need the same token ask for it once."""
-    source = client_of(port).client_credentials()
+    source = make_client(port).client_credentials()
     calls = [gevent.spawn(source.token) for _ in range(50)]
     assert {call.get(timeout=60).access_token for call in calls} == {"t"}
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
 def given_up(port: int) -> None:
     """A greenlet that is out of time, or killed, waits no longer."""
-    source = client_of(port, "/never").client_credentials()
+    source = make_client(port, "/never").client_credentials()
     with gevent.Timeout(0.2, False):
         source.token()
         raise AssertionError("there is no token")
     killed = gevent.spawn(source.token)
     gevent.sleep(0.1)
     killed.kill(timeout=5)
-    assert killed.dead and client_of(port).client_credentials().token().access_token == "t"
+    assert killed.dead and make_client(port).client_credentials().token().access_token == "t"
 
 
 def coroutines(_: int) -> None:
@@ -152,19 +152,19 @@ class Records:
 def own_store(port: int) -> None:
     """A store that waits as greenlets do."""
     store = Records()
-    sources = [client_of(port).client_credentials(store=store) for _ in range(8)]
+    sources = [make_client(port).client_credentials(store=store) for _ in range(8)]
     calls = [gevent.spawn(source.token) for source in sources for _ in range(5)]
     assert {call.get(timeout=60).access_token for call in calls} == {"t"}
-    assert len(asked) == 1 and len(store.records) == 1
+    assert len(requests) == 1 and len(store.records) == 1
 
 
 def the_end(port: int) -> None:
     """What is under way when the process ends is stored first, by greenlets."""
     store = Records()
     ENDS.append(lambda: len(store.records) == 1)
-    source = client_of(port).client_credentials(store=store)
+    source = make_client(port).client_credentials(store=store)
     gevent.spawn(source.token)
-    while not asked:
+    while not requests:
         gevent.sleep(0.01)
 
 

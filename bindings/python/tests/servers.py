@@ -42,7 +42,7 @@ _PORTS = _ports()
 
 
 def free_port() -> int:
-    """A port that nobody listens at, and that this process has not been given before."""
+    """A port that no process listens on, and that was not returned to this process before."""
     for port in _PORTS:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -127,7 +127,7 @@ def postgres_server() -> Iterator[str]:
         port = free_port()
         options = ["-p", str(port), "-D", data, "-c", "listen_addresses=127.0.0.1"]
         options += ["-c", "fsync=off", "-c", "unix_socket_directories="]
-        # It listens before it lets anybody in.
+        # It listens before it accepts connections.
         asks = [pg_isready, "--quiet", "--host=127.0.0.1", f"--port={port}"]
 
         def is_ready() -> bool:

@@ -89,18 +89,18 @@ def test_a_fixed_token_is_read_anew(
 class Fake:
     def __init__(self, text: str) -> None:
         self.text = text
-        self.asked: list[str] = []
+        self.requests: list[str] = []
 
     def token(self) -> oauth_core.Tokens:
-        self.asked.append("token")
+        self.requests.append("token")
         return oauth_core.Tokens.bearer("dead")
 
     def renew(self, tokens: oauth_core.Tokens) -> oauth_core.Tokens:
-        self.asked.append(f"renew {tokens.access_token}")
+        self.requests.append(f"renew {tokens.access_token}")
         return oauth_core.Tokens.bearer(self.text)
 
     def invalidate(self, tokens: oauth_core.Tokens) -> None:
-        self.asked.append("invalidate")
+        self.requests.append("invalidate")
 
 
 @pytest.mark.parametrize("way", [*sorted(WAYS), "none"])
@@ -115,7 +115,7 @@ def test_a_source_of_ones_own(twins: Twins, way: str) -> None:
     else:
         send: Any = WAYS[way]
         assert send(api, None, url) == 200
-    assert source.asked == ["token", "renew dead"]
+    assert source.requests == ["token", "renew dead"]
 
 
 def socios(twin: Twin) -> tuple[oauth_core.GrantSource, oauth_core.GrantSource, oauth_core.Server]:
@@ -148,12 +148,12 @@ def test_each_route_gets_its_owners_token(twins: Twins) -> None:
     twin = twins["socios"]
     app, user, server = socios(twin)
     api = server.api(app=app, user=user)
-    for path, wanted in OWNERS.items():
+    for path, expected in OWNERS.items():
         try:
-            said = str(api.owner(twin.base + path))
+            owner = str(api.owner(twin.base + path))
         except oauth_core.MisuseError as error:
-            said = error.code
-        assert said == wanted, path
+            owner = error.code
+        assert owner == expected, path
     for path in ("/user/polls", "/polls/1.0.0/polls"):
         assert api.get(twin.base + path).status == 200
         wrong = app if "user" in path else user
@@ -204,11 +204,11 @@ def test_httpx_takes_no_token_to_another_owners_route(
     for leads_to, sent in (("/user/polls", 2), ("/polls/2", 3)):
         first, second = reply(302, location=leads_to), reply(200)
 
-        def answer(handler: Any, first: Any = first) -> None:
+        def respond(handler: Any, first: Any = first) -> None:
             token = handler.headers.get("authorization")
             (first if handler.path == "/polls" else second if token else reply(401))(handler)
 
-        place = plain(answer)
+        place = plain(respond)
         api = server.api(app=app, user=user, origins=[place.base])
         if sent == 2:
             with pytest.raises(oauth_core.MalformedError) as caught:
@@ -297,8 +297,8 @@ def test_tasks_of_a_plugin_wait_together(twins: Twins) -> None:
 
     async def main() -> set[int]:
         async with httpx.AsyncClient(auth=oauth_core.httpx.Auth(api)) as http:
-            asked = (http.get(url, timeout=30) for _ in range(25))
-            return {got.status_code for got in await asyncio.gather(*asked)}
+            pending = (http.get(url, timeout=30) for _ in range(25))
+            return {got.status_code for got in await asyncio.gather(*pending)}
 
     assert asyncio.run(main()) == {200}
     assert twin.counters["api_calls"] == 25
@@ -308,7 +308,7 @@ def test_a_provider_file_of_ones_own(twins: Twins, tmp_path: Path) -> None:
     shown = sorted(Path(__file__).parents[3].glob("crates/oauth-providers/**/socios.toml"))
     twin = twins["socios"]
     app, user, _ = socios(twin)
-    for given in (shown[0], shown[0].read_text()):
-        server = oauth_core.provider_file(given, loopback=twin.base)
+    for provider_file in (shown[0], shown[0].read_text()):
+        server = oauth_core.provider_file(provider_file, loopback=twin.base)
         api = server.api(app=app, user=user)
         assert api.get(f"{twin.base}/user/polls").status == 200

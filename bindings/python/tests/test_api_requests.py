@@ -59,8 +59,8 @@ ISSUING, HOLDER, OTHER = Key(), Key(), Key()
 def proof(token: str, *, key: Key = HOLDER, header: Any = None, claims: Any = None) -> str:
     """A proof for a token; members of header and claims replace or, if None, remove its own."""
     now = int(time.time())
-    own = {"jti": secrets.token_hex(16), "htm": "GET", "htu": URL, "iat": now, "ath": hashed(token)}
-    all_claims = {**own, **(claims or {})}
+    proof_claims = {"jti": secrets.token_hex(16), "htm": "GET", "htu": URL, "iat": now, "ath": hashed(token)}
+    all_claims = {**proof_claims, **(claims or {})}
     all_header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": key.jwk, **(header or {})}
     return key.sign(
         {name: value for name, value in all_header.items() if value is not None},
@@ -73,7 +73,7 @@ class World:
 
     def __init__(self, plain: Callable[[Answer], Plain], **options: Any) -> None:
         self.seen: list[str] = []
-        self.base = plain(self.answer).base
+        self.base = plain(self.respond).base
         metadata = {"issuer": self.base, "jwks_uri": f"{self.base}/jwks", "token_endpoint": f"{self.base}/token"}
         self.server = oauth_core.Server.from_metadata(self.base, metadata, transport="loopback_http")
         self.verifier = self.other_verifier(dpop_algs=["ES256"], **options)
@@ -90,10 +90,10 @@ class World:
         bound = {"cnf": {"jkt": HOLDER.dpop.thumbprint}} | more
         times = {"iat": now, "exp": now + 60, "scope": "read"}
         header = {"typ": "at+jwt", "alg": "ES256", "kid": "1"}
-        kept = {name: value for name, value in bound.items() if value is not None}
-        return ISSUING.sign(header, {**claims, **times, **kept})
+        present_claims = {name: value for name, value in bound.items() if value is not None}
+        return ISSUING.sign(header, {**claims, **times, **present_claims})
 
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+    def respond(self, handler: BaseHTTPRequestHandler) -> None:
         bound = {"access_token": self.token(), "token_type": "DPoP", "expires_in": 60}
         documents = {"/jwks": {"keys": [{**ISSUING.jwk, "kid": "1", "alg": "ES256"}]}, "/token": bound}
         if handler.path in documents:
@@ -101,7 +101,7 @@ class World:
             reply(200, body, content_type="application/json")(handler)
             return
         try:
-            told = self.verifier.verify_request(
+            verified = self.verifier.verify_request(
                 method=handler.command,
                 url=f"{self.base}{handler.path}",
                 authorization=handler.headers.get_all("authorization"),
@@ -113,8 +113,8 @@ class World:
             reply(error.response_status, b"", **error.response_headers)(handler)
         else:
             self.seen.append("ok")
-            nonce = {} if told.dpop_nonce is None else {"dpop_nonce": told.dpop_nonce}
-            reply(200, told.subject.encode(), **nonce)(handler)
+            nonce = {} if verified.dpop_nonce is None else {"dpop_nonce": verified.dpop_nonce}
+            reply(200, verified.subject.encode(), **nonce)(handler)
 
     def verify(self, authorization: Any, dpop: Any = None, **more: Any) -> oauth_core.VerifiedAccessToken:
         return self.verifier.verify_request(
@@ -141,8 +141,8 @@ def test_the_proofs_of_this_client_are_verified_at_every_url_and_by_every_method
         ("GET", "/%7Eann/caf%c3%a9"),
         ("POST", "/orders"),
     ]:
-        told = source.request(method, f"{world.base}{path}", origins=[world.base])
-        assert (told.status, told.text) == (200, "u"), (path, world.seen)
+        response = source.request(method, f"{world.base}{path}", origins=[world.base])
+        assert (response.status, response.text) == (200, "u"), (path, world.seen)
     with httpx.Client(auth=oauth_core.httpx.Auth(source, origins=[world.base])) as http:
         assert http.get(f"{world.base}/a/./b").status_code == 200
     assert world.seen == ["ok"] * 6
@@ -177,12 +177,12 @@ def test_a_nonce_is_required_with_a_challenge_that_contains_one(plain: Callable[
     assert raised.value.code == "dpop_proof.nonce"
 
 
-def test_a_bound_token_is_good_with_a_proof_whose_facts_are_told(world: World) -> None:
+def test_a_bound_token_is_accepted_with_a_valid_proof(world: World) -> None:
     token = world.token()
-    told = world.verify(f"dpop {token}", [proof(token)])
-    assert (told.subject, told.dpop_nonce) == ("u", None)
-    assert told.dpop_replay_key is not None and len(told.dpop_replay_key) == 43
-    assert told.dpop_forget_at is not None and told.dpop_forget_at.timestamp() > time.time()
+    verified = world.verify(f"dpop {token}", [proof(token)])
+    assert (verified.subject, verified.dpop_nonce) == ("u", None)
+    assert verified.dpop_replay_key is not None and len(verified.dpop_replay_key) == 43
+    assert verified.dpop_forget_at is not None and verified.dpop_forget_at.timestamp() > time.time()
     bearer = world.verify(f"Bearer {world.token(cnf=None)}")
     assert (bearer.dpop_replay_key, bearer.dpop_forget_at) == (None, None)
 

@@ -67,7 +67,7 @@ def sent(server: Plain) -> list[tuple[str, str]]:
     return [(name, value) for name, value in form if name not in of_grant]
 
 
-def test_the_clients_own_token_is_for_what_was_asked(
+def test_the_clients_own_token_has_the_requested_resources(
     server: Plain, client: oauth_core.Client
 ) -> None:
     source = client.client_credentials(resource=[A, B], audience=["c"], extra=EXTRA)
@@ -86,12 +86,12 @@ def test_a_login_and_each_renewal_is_for_it(server: Plain, client: oauth_core.Cl
         extra={"prompt": "login"},
         token_extra=EXTRA,
     )
-    asked = parse_qsl(urlsplit(flow.url).query)
-    wanted = [("resource", A), ("resource", B), ("audience", "c"), ("prompt", "login")]
-    names = {name for name, _ in wanted}
-    assert sorted(pair for pair in asked if pair[0] in names) == sorted(wanted)
-    assert not {"expiring", "tag"} & dict(asked).keys()
-    state = dict(asked)["state"]
+    query = parse_qsl(urlsplit(flow.url).query)
+    expected = [("resource", A), ("resource", B), ("audience", "c"), ("prompt", "login")]
+    names = {name for name, _ in expected}
+    assert sorted(pair for pair in query if pair[0] in names) == sorted(expected)
+    assert not {"expiring", "tag"} & dict(query).keys()
+    state = dict(query)["state"]
     tokens = client.redeem(flow, f"https://app.example/cb?code=c0de&state={state}")
     assert sent(server) == SENT
     client.refresh(tokens=tokens, resource=[A], extra={"tag": "z"})
@@ -125,7 +125,7 @@ def test_it_names_a_grant_in_whatever_order(server: Plain, client: oauth_core.Cl
     assert ["c"] in [grant["audience"] for grant in grants]
 
 
-def test_exchanges_ask_for_it_too(client: oauth_core.Client) -> None:
+def test_exchanges_send_the_same_parameters(client: oauth_core.Client) -> None:
     for exchange in (
         client.exchange.client_credentials(resource=[A], audience=["c"], extra={"tag": "x"}),
         client.exchange.password(

@@ -40,7 +40,7 @@ def packed(coding: str, value: object) -> Answer:
     return reply(200, body, content_type="application/json", content_encoding=coding)
 
 
-def got(base: str, http: Any) -> oauth_core.Tokens:
+def fetch_tokens(base: str, http: Any) -> oauth_core.Tokens:
     if hasattr(http, "__aenter__"):
 
         async def main() -> oauth_core.Tokens:
@@ -53,12 +53,12 @@ def got(base: str, http: Any) -> oauth_core.Tokens:
 
 
 @pytest.mark.parametrize("make", [*CLIENTS, *ASYNC_CLIENTS])
-def test_a_reply_is_asked_for_as_it_is_and_unpacked_all_the_same(
+def test_responses_are_requested_uncompressed_but_decompressed_if_necessary(
     plain: Start, make: Callable[[], Any]
 ) -> None:
     for coding in CODINGS:
         server = plain(packed(coding, TOKENS))
-        assert got(server.base, make()).access_token == "t"
+        assert fetch_tokens(server.base, make()).access_token == "t"
         (_, _, headers, _) = server.seen[0]
         assert headers["accept-encoding"] == "identity"
 
@@ -72,15 +72,15 @@ def test_what_unpacks_to_more_than_a_mebibyte_is_too_large(
     exact += b" " * (MIB - len(exact))
     for body, code in [(exact, None), (exact + b" ", "reply.too_large")]:
         assert len(CODINGS[coding](body)) < 10_000
-        answer = reply(
+        response = reply(
             200, CODINGS[coding](body), content_type="application/json", content_encoding=coding
         )
-        server = plain(answer)
+        server = plain(response)
         if code is None:
-            assert got(server.base, make()).access_token == "t"
+            assert fetch_tokens(server.base, make()).access_token == "t"
             continue
         with pytest.raises(oauth_core.MalformedError) as caught:
-            got(server.base, make())
+            fetch_tokens(server.base, make())
         assert caught.value.code == code
 
 
@@ -93,9 +93,9 @@ def test_what_cannot_be_unpacked_is_lost(plain: Start, make: Callable[[], Any]) 
         ("gzip", b"not packed"),
         ("gzip", whole[:-1]),
     ]:
-        answer = reply(200, body, content_type="application/json", content_encoding=coding)
+        response = reply(200, body, content_type="application/json", content_encoding=coding)
         with pytest.raises(oauth_core.LostError) as caught:
-            got(plain(answer).base, make())
+            fetch_tokens(plain(response).base, make())
         assert caught.value.__cause__ is not None, coding
 
 
@@ -130,17 +130,17 @@ def shapes() -> dict[str, bytes]:
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
 @pytest.mark.parametrize("door", ["run", "arun", "run2"])
 @pytest.mark.parametrize("shape", ["gzip", "deflate", "identity", "many"])
-def test_no_reply_costs_more_than_16_mebibytes(
+def test_decompressing_a_response_uses_at_most_16_mebibytes(
     plain: Start, tmp_path: Path, shape: str, door: str
 ) -> None:
     fields = {"content_type": "application/json"}
     if shape in CODINGS:
         fields["content_encoding"] = shape
     bad = plain(reply(200, shapes()[shape], **fields))
-    good = plain(packed("gzip", TOKENS))
+    valid_reply = plain(packed("gzip", TOKENS))
     script = tmp_path / "peak.py"
     script.write_text(PEAK)
-    command = [sys.executable, str(script), door, good.base, bad.base]
+    command = [sys.executable, str(script), door, valid_reply.base, bad.base]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     code, grown = done.stdout.split()
     expected = {"identity": "none", "many": "reply.too_many_values"}

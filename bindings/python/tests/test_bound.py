@@ -25,8 +25,8 @@ TLS = json.loads((FOLDER / "tls.json").read_text())
 
 def test_a_bound_grant_goes_on_after_a_restart(tmp_path: Path) -> None:
     """Key, tokens and nonces are stored: nothing else is left of the first process."""
-    with process(["env", "ACCESS_TOKEN_SECONDS=3", "node", "fapi.mjs"], FOLDER) as said:
-        issuer, key = said["issuer"], said["clients"]["security"]["private_key"]
+    with process(["env", "ACCESS_TOKEN_SECONDS=3", "node", "fapi.mjs"], FOLDER) as server_info:
+        issuer, key = server_info["issuer"], server_info["clients"]["security"]["private_key"]
 
         def started() -> tuple[oauth_core.Client, oauth_core.GrantSource]:
             store = oauth_core.stores.FileStore(tmp_path)
@@ -43,17 +43,17 @@ def test_a_bound_grant_goes_on_after_a_restart(tmp_path: Path) -> None:
             with urllib.request.urlopen(f"{issuer}/_counters") as reply:
                 return json.load(reply)
 
-        def who(source: oauth_core.GrantSource) -> Any:
+        def fetch_subject(source: oauth_core.GrantSource) -> Any:
             return source.get(f"{issuer}/me", origins=[issuer]).json()["sub"]
 
         client, source = started()
         flow = client.begin_authorization(redirect_uri=CALLBACK, scope="openid offline_access")
         source.log_in(client.redeem(flow, Browser().open(flow.url)))
-        assert who(source) == "somebody"
+        assert fetch_subject(source) == "somebody"
         time.sleep(3.1)
         before = counters()
         source = started()[1]
-        assert who(source) == "somebody"
+        assert fetch_subject(source) == "somebody"
         after = counters()
         assert after["refreshes"] == before["refreshes"] + 1
         # The first renewal has a nonce already: a refresh token may be spent by a request that lacks one.
@@ -62,9 +62,9 @@ def test_a_bound_grant_goes_on_after_a_restart(tmp_path: Path) -> None:
 
         # What the API has said is stored with the next tokens, and known to the next process.
         time.sleep(3.1)
-        assert who(source) == "somebody"
+        assert fetch_subject(source) == "somebody"
         before = counters()
-        assert who(started()[1]) == "somebody"
+        assert fetch_subject(started()[1]) == "somebody"
         assert counters()["use_dpop_nonce_at_api"] == before["use_dpop_nonce_at_api"] > 0
 
 
@@ -76,12 +76,12 @@ def test_a_bound_grant_goes_on_after_a_restart(tmp_path: Path) -> None:
     ],
 )
 def test_tokens_are_bound_to_a_certificate(which: str, auth: Any) -> None:
-    with process(["env", f"TLS={json.dumps(TLS)}", "node", "server.mjs"], FOLDER) as said:
+    with process(["env", f"TLS={json.dumps(TLS)}", "node", "server.mjs"], FOLDER) as server_info:
         shown = oauth_core.Network(
             only_ca=TLS["ca"], client_certificate=TLS["client"], client_key=TLS["client_key"]
         )
         hidden = oauth_core.Network(only_ca=TLS["ca"])
-        server = oauth_core.discover(said["issuer"], network=shown)
+        server = oauth_core.discover(server_info["issuer"], network=shown)
 
         def client(network: oauth_core.Network) -> oauth_core.Client:
             return oauth_core.Client(
@@ -104,10 +104,10 @@ def test_tokens_are_bound_to_a_certificate(which: str, auth: Any) -> None:
 
 
 @pytest.mark.parametrize("which", ["tls-pki", "tls-bound"])
-def test_a_bound_token_is_good_with_its_certificate_alone(which: str) -> None:
+def test_a_bound_token_is_accepted_only_with_its_certificate(which: str) -> None:
     """RFC 8705 section 3: UserInfo takes the token over a connection that shows the certificate, and over no other."""
-    with process(["env", f"TLS={json.dumps(TLS)}", "node", "server.mjs"], FOLDER) as said:
-        issuer = said["issuer"]
+    with process(["env", f"TLS={json.dumps(TLS)}", "node", "server.mjs"], FOLDER) as server_info:
+        issuer = server_info["issuer"]
 
         def network(certificate: str, key: str) -> oauth_core.Network:
             return oauth_core.Network(
@@ -117,7 +117,7 @@ def test_a_bound_token_is_good_with_its_certificate_alone(which: str) -> None:
         # The server's own is of the same authority, and another.
         ours, theirs = network("client", "client_key"), network("cert", "key")
         server = oauth_core.discover(issuer, network=ours)
-        secret = said["clients"][which].get("client_secret")
+        secret = server_info["clients"][which].get("client_secret")
         auth = oauth_core.ClientSecretBasic(secret) if secret else oauth_core.TlsClientAuth()
 
         def client(network: oauth_core.Network) -> oauth_core.Client:
@@ -141,9 +141,9 @@ def test_a_bound_token_is_good_with_its_certificate_alone(which: str) -> None:
                 client(theirs).userinfo(tokens=tokens, subject="somebody")
             assert refused.value.code == "denied.invalid_token"
             # Where no certificate is asked for, there is none.
-            ask = urllib.request.Request(f"{issuer}/me")
-            ask.add_header("authorization", f"Bearer {tokens.access_token}")
+            request = urllib.request.Request(f"{issuer}/me")
+            request.add_header("authorization", f"Bearer {tokens.access_token}")
             with pytest.raises(urllib.error.HTTPError) as without:
-                urllib.request.urlopen(ask, context=context)
-            with without.value as answer:
-                assert answer.status == 401
+                urllib.request.urlopen(request, context=context)
+            with without.value as response:
+                assert response.status == 401

@@ -25,21 +25,21 @@ WORKERS = 4
 
 
 class Bank:
-    def __init__(self, said: Any) -> None:
-        self.said = said
-        self.origins = [said["mutual"]]
-        self.api = f"{said['mutual']}/api/echo"
-        self.tls = ssl.create_default_context(cadata=said["ca"])
+    def __init__(self, server_info: Any) -> None:
+        self.server_info = server_info
+        self.origins = [server_info["mutual"]]
+        self.api = f"{server_info['mutual']}/api/echo"
+        self.tls = ssl.create_default_context(cadata=server_info["ca"])
 
     def network(self, number: int) -> oauth_core.Network:
-        both = self.said["certificates"][number]
-        return oauth_core.Network(only_ca=self.said["ca"], client_certificate=both, client_key=both)
+        both = self.server_info["certificates"][number]
+        return oauth_core.Network(only_ca=self.server_info["ca"], client_certificate=both, client_key=both)
 
     def client(self, number: int) -> oauth_core.Client:
         network = self.network(number)
         return oauth_core.Client(
-            oauth_core.discover(self.said["base"], network=network),
-            client_id=self.said["client_id"],
+            oauth_core.discover(self.server_info["base"], network=network),
+            client_id=self.server_info["client_id"],
             client_auth=oauth_core.TlsClientAuth(),
             tls_client_certificate_bound_access_tokens=True,
             id_token_signed_response_alg="PS256",
@@ -52,13 +52,13 @@ class Bank:
             return client.redeem(flow, browser.get(flow.url).headers["location"])
 
     def steer(self, route: str) -> None:
-        url = f"{self.said['base']}/_twin/{route}"
+        url = f"{self.server_info['base']}/_twin/{route}"
         request = urllib.request.Request(url, data=b"{}", method="POST")
         urllib.request.urlopen(request, context=self.tls).close()
 
     def counter(self, name: str) -> int:
-        with urllib.request.urlopen(f"{self.said['base']}/_twin/counters", context=self.tls) as said:
-            count: int = json.load(said)[name]
+        with urllib.request.urlopen(f"{self.server_info['base']}/_twin/counters", context=self.tls) as counters_response:
+            count: int = json.load(counters_response)[name]
             return count
 
     def refreshes(self) -> int:
@@ -77,8 +77,8 @@ class Bank:
 
 @pytest.fixture(scope="module")
 def bank() -> Iterator[Bank]:
-    with process(example("fapi_tls"), ROOT) as said:
-        yield Bank(said)
+    with process(example("fapi_tls"), ROOT) as server_info:
+        yield Bank(server_info)
 
 
 def test_an_api_takes_a_token_with_its_certificate_only(bank: Bank, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_certificates_are_replaced_under_a_fleet_at_work(bank: Bank) -> None:
     assert bank.misbound() == misbound
 
 
-def test_tokens_that_end_in_the_midst_of_it_cost_no_call(bank: Bank) -> None:
+def test_tokens_that_expire_during_the_rotation_fail_no_call(bank: Bank) -> None:
     """Each worker finds a token of the other in the store, and renews it without sending it."""
     store = oauth_core.stores.MemoryStore()
     old, new = bank.client(0), bank.client(1)
@@ -157,7 +157,7 @@ class Process:
         pipe = subprocess.PIPE
         self.started = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
 
-    def ask(self) -> None:
+    def request_tokens(self) -> None:
         assert self.started.stdin
         self.started.stdin.write("call\n")
         self.started.stdin.flush()

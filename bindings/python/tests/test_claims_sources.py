@@ -52,6 +52,6 @@ def test_sources_that_do_not_match_are_refused(claims: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("claims", [None, 7, "_claim_names"])
-def test_what_are_no_claims_have_no_sources(claims: Any) -> None:
+def test_invalid_claims_have_no_sources(claims: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         oauth_core.claims_sources(claims)

@@ -1,4 +1,4 @@
-"""Ways to authenticate: what is sent, what is refused, what never shows."""
+"""Client authentication methods: what is sent, what is rejected, and what is never shown."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def token(**claims: Any) -> str:
     def part(value: Any) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
-    # Any other is refused: nobody would notice that it was stolen.
+    # Any other claim is rejected: otherwise a stolen token would go unnoticed.
     claims = {"exp": 4_000_000_000, **claims}
     return f"{part({'alg': 'ES256'})}.{part({k: v for k, v in claims.items() if v is not None})}.c2ln"
 
@@ -76,7 +76,7 @@ def test_a_workload_token_comes_from_a_function_too() -> None:
         body(oauth_core.FederatedAssertion(fails))
 
 
-def test_a_function_is_told_what_the_token_is_needed_for() -> None:
+def test_the_function_receives_the_audience_and_expiry() -> None:
     told: list[oauth_core.AssertionRequest] = []
 
     def made(request: oauth_core.AssertionRequest) -> str:
@@ -150,7 +150,7 @@ def test_a_function_may_be_a_coroutine_function() -> None:
 
 @pytest.fixture
 def shown() -> Iterator[tuple[str, list[str]]]:
-    """A server that issues tokens to whoever comes, and the assertions that it was shown."""
+    """A server that issues tokens to any client, and records the assertions it receives."""
     assertions: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -233,7 +233,7 @@ def test_an_x509_svid_names_the_client_by_its_spiffe_id() -> None:
     assert caught.value.code == "misuse.setup"
 
 
-def test_a_key_that_does_not_fit_is_refused_at_once() -> None:
+def test_an_unsuitable_key_is_rejected_immediately() -> None:
     with pytest.raises(oauth_core.MisuseError) as none:
         oauth_core.PrivateKeyJwt("no key")
     assert none.value.code == "key.malformed"
@@ -250,14 +250,14 @@ def test_a_key_that_does_not_fit_is_refused_at_once() -> None:
 
 
 @pytest.mark.parametrize("key", [None, b"-----BEGIN", 7, [None], ["key", 7]])
-def test_what_is_no_key_is_named_as_the_argument_it_is(key: Any) -> None:
+def test_an_invalid_key_is_reported_by_argument_name(key: Any) -> None:
     with pytest.raises(TypeError) as caught:
         oauth_core.PrivateKeyJwt(key)
     assert str(caught.value) == "key must be a private key as a str, or a list of them"
 
 
 @pytest.mark.parametrize("origins", ["https://api.example", None, 7, [None]])
-def test_what_are_no_origins_are_named_as_the_argument_they_are(origins: Any) -> None:
+def test_invalid_origins_are_reported_by_argument_name(origins: Any) -> None:
     with pytest.raises(TypeError, match=r"^origins must be a list of URLs, or a Server"):
         oauth_core.fixed_token("a-token", origins=origins)
     if origins is not None:

@@ -56,8 +56,8 @@ def test_a_key_takes_the_place_of_another(
     new, old = pems
     both = oauth_core.PrivateKeyJwt(pems)
     monkeypatch.setitem(os.environ, "CLIENT_JWKS", json.dumps(both.public_jwks()))
-    with process(["node", "server.mjs"], ROOT / "tests/interop/oidc-provider") as said:
-        server = oauth_core.discover(said["issuer"], transport="loopback_http")
+    with process(["node", "server.mjs"], ROOT / "tests/interop/oidc-provider") as server_info:
+        server = oauth_core.discover(server_info["issuer"], transport="loopback_http")
 
         def token(auth: oauth_core.ClientAuth) -> str:
             client = oauth_core.Client(server, client_id="key-rotated", client_auth=auth)
@@ -81,8 +81,8 @@ def test_the_newest_that_the_server_can_take_signs(pems: tuple[str, str]) -> Non
     assert (newest["alg"], newest["kid"]) == ("ES256", first["kid"])
     fitting = header(both, "RS256")
     assert (fitting["alg"], fitting["kid"]) == ("RS256", second["kid"])
-    asked = header(oauth_core.PrivateKeyJwt(list(pems), alg="RS256"), "RS256", "ES256")
-    assert asked["kid"] == second["kid"]
+    jwt_header = header(oauth_core.PrivateKeyJwt(list(pems), alg="RS256"), "RS256", "ES256")
+    assert jwt_header["kid"] == second["kid"]
     # One key goes without a name unless it is given, and is published by it.
     alone = oauth_core.PrivateKeyJwt(pems[0], kid="2026-11")
     assert header(alone, "ES256")["kid"] == alone.public_jwks()["keys"][0]["kid"] == "2026-11"
@@ -90,14 +90,14 @@ def test_the_newest_that_the_server_can_take_signs(pems: tuple[str, str]) -> Non
     assert "PRIVATE" not in repr(both)
 
 
-def test_what_is_no_set_of_keys_is_refused(pems: tuple[str, str]) -> None:
-    known = oauth_core.PrivateKeyJwt(pems[0]).public_jwks()["keys"][0]
+def test_an_invalid_key_set_is_rejected(pems: tuple[str, str]) -> None:
+    key_set = oauth_core.PrivateKeyJwt(pems[0]).public_jwks()["keys"][0]
     refused: list[tuple[Any, dict[str, Any], str, str]] = [
         ([], {}, "client_auth.keys", "key"),
         ([pems[0], pems[0]], {}, "client_auth.keys", "key"),
         (pems, {"kid": "k"}, "arguments.inconsistent", "kid"),
         ([pems[0], "no key"], {}, "key.malformed", "key"),
-        (json.dumps(known), {}, "key.malformed", "key"),
+        (json.dumps(key_set), {}, "key.malformed", "key"),
         (rsa_pem(2048)[1], {}, "key.malformed", "key"),
         (rsa_pem(1024)[0], {}, "key.algorithm", "key"),
         (pems[0], {"alg": "RS256"}, "key.algorithm", "alg"),

@@ -29,7 +29,7 @@ HERE: Any = {"transport": "loopback_http"}
 
 
 class Person:
-    """Somebody who says yes at whatever page is opened."""
+    """A user who approves every page that is opened."""
 
     def __init__(self) -> None:
         self.pages: list[str] = []
@@ -190,16 +190,16 @@ def test_no_person_is_sent_to_a_server_that_has_forgotten_the_client(generic: Tw
 
 def test_a_client_that_was_registered_by_hand(generic: Twin) -> None:
     data = generic.data
-    known: Any = {
+    connection_options: Any = {
         "client_name": None,
         "client_id": data["client_id"],
         "client_secret": data["client_secret"],
         "issuer": generic.base,
         "grant_type": "client_credentials",
     }
-    api = connection(generic, Person(), **known)
+    api = connection(generic, Person(), **connection_options)
     assert api.get(api.url).json()["client_id"] == data["client_id"]
-    elsewhere = connection(generic, Person(), **{**known, "issuer": "https://as.example"})
+    elsewhere = connection(generic, Person(), **{**connection_options, "issuer": "https://as.example"})
     with pytest.raises(oauth_core.UntrustedError) as raised:
         elsewhere.token()
     assert raised.value.code == "connect.issuer"

@@ -51,8 +51,8 @@ def by_requests(api: oauth_core.ResourceConnection) -> int:
 async def by_aiohttp(api: oauth_core.ResourceConnection) -> int:
     auth = oauth_core.aiohttp.Auth(api)
     async with aiohttp.ClientSession(middlewares=[auth]) as http:
-        async with http.post(api.url, data=b"hello") as answer:
-            return answer.status
+        async with http.post(api.url, data=b"hello") as response:
+            return response.status
 
 
 WAYS: list[Callable[[oauth_core.ResourceConnection], Any]] = [
@@ -66,8 +66,8 @@ WAYS: list[Callable[[oauth_core.ResourceConnection], Any]] = [
 
 
 def called(api: oauth_core.ResourceConnection, way: Callable[..., Any]) -> int:
-    answer = way(api)
-    status: int = asyncio.run(answer) if asyncio.iscoroutine(answer) else answer
+    response = way(api)
+    status: int = asyncio.run(response) if asyncio.iscoroutine(response) else response
     return status
 
 
@@ -105,8 +105,8 @@ def test_the_key_is_kept_beside_the_connection(generic: Twin) -> None:
     assert sealed and "PRIVATE KEY" not in sealed[1]
     assert opened and "PRIVATE KEY" in opened[1]
     second.forget()
-    left = memory.load(key)
-    assert left is None or not left[1]
+    stored_record = memory.load(key)
+    assert stored_record is None or not stored_record[1]
 
 
 def test_a_key_of_the_callers_is_used_and_not_stored(generic: Twin) -> None:
@@ -130,11 +130,11 @@ def test_an_api_that_asks_for_no_authorization_is_called_without_a_token(
 ) -> None:
     is_protected = False
 
-    def answer(request: BaseHTTPRequestHandler) -> None:
+    def respond(request: BaseHTTPRequestHandler) -> None:
         is_metadata = request.path.startswith("/.well-known/oauth-protected-resource")
-        said = {"resource": api.url, "authorization_servers": [generic.base]}
+        metadata = {"resource": api.url, "authorization_servers": [generic.base]}
         if is_metadata and is_protected:
-            reply(200, json.dumps(said).encode(), content_type="application/json")(request)
+            reply(200, json.dumps(metadata).encode(), content_type="application/json")(request)
         elif request.path != "/mcp":
             reply(404)(request)
         elif is_protected and not request.headers["authorization"]:
@@ -142,7 +142,7 @@ def test_an_api_that_asks_for_no_authorization_is_called_without_a_token(
         else:
             reply(200, b"served")(request)
 
-    server, person = plain(answer), Person()
+    server, person = plain(respond), Person()
     api = oauth_core.ResourceConnection(
         f"{server.base}/mcp",
         client_name="Notes",
@@ -154,10 +154,10 @@ def test_an_api_that_asks_for_no_authorization_is_called_without_a_token(
     with pytest.raises(oauth_core.MisuseError) as error:
         api.token()
     assert error.value.code == "connect.not_protected"
-    asked = len(server.seen)
+    request_count = len(server.seen)
     assert [called(api, way), called(api, way)] == [200, 200]
-    # What is known is not asked again.
-    assert len(server.seen) == asked + 2
+    # Metadata that is already known is not requested again.
+    assert len(server.seen) == request_count + 2
     assert not any("authorization" in headers for _, _, headers, _ in server.seen)
     assert person.pages == []
     # One day it asks for authorization.

@@ -31,18 +31,18 @@ class Siblings:
         self.dead: set[str] = set()
         #: The metadata that the challenge of each names.
         self.named = {"a": "a", "b": "b"}
-        self.origin = plain(self.answer)
+        self.origin = plain(self.respond)
         self.store, self.person = oauth_core.stores.MemoryStore(), Person()
 
     def url(self, name: str) -> str:
         return f"{self.origin.base}/{name}"
 
-    def answer(self, request: BaseHTTPRequestHandler) -> None:
+    def respond(self, request: BaseHTTPRequestHandler) -> None:
         name = request.path.rpartition("/")[2]
         if request.path.startswith(PLACE):
             issuer = self.issuers.get(name)
-            said = {"resource": self.url(name), "authorization_servers": [issuer], "scopes_supported": ["read"]}
-            body = json.dumps(said).encode()
+            metadata = {"resource": self.url(name), "authorization_servers": [issuer], "scopes_supported": ["read"]}
+            body = json.dumps(metadata).encode()
             return reply(200 if issuer else 404, body, content_type="application/json")(request)
         name = request.path.split("/")[1]
         token = request.headers["authorization"]
@@ -57,7 +57,7 @@ class Siblings:
         reply(200, b"served")(request)
 
     def connection(self, name: str, **options: Any) -> oauth_core.ResourceConnection:
-        known: Any = {
+        defaults: Any = {
             "client_name": "Notes",
             "open": self.person,
             "issuers": list(set(self.issuers.values())),
@@ -66,7 +66,7 @@ class Siblings:
             **HERE,
             **options,
         }
-        return oauth_core.ResourceConnection(self.url(name), **known)
+        return oauth_core.ResourceConnection(self.url(name), **defaults)
 
     def tokens(self, name: str) -> set[str]:
         """Those that were sent to it, and to what lies beneath it."""
@@ -74,21 +74,21 @@ class Siblings:
         return {token for to, token in sent if to == name and token}
 
 
-def asked(page: str) -> dict[str, str]:
+def page_query(page: str) -> dict[str, str]:
     """Of whom a page asks what."""
     server, _, query = page.partition("/authorize?")
     return {"server": server, **dict(urllib.parse.parse_qsl(query))}
 
 
 @pytest.mark.parametrize("servers", ["two", "one"])
-def test_each_has_a_client_a_login_and_tokens_of_its_own(
+def test_each_api_has_its_own_client_login_and_tokens(
     twins: dict[str, Twin], plain: Callable[[Answer], Plain], servers: str
 ) -> None:
     first, second = twins["generic"], twins["identity-provider" if servers == "two" else "generic"]
     both = Siblings(plain, first, second)
     a, b = both.connection("a"), both.connection("b")
     assert [a.get(a.url).status, b.get(b.url).status] == [200, 200]
-    pages = [asked(page) for page in both.person.pages]
+    pages = [page_query(page) for page in both.person.pages]
     assert [(page["server"], page["resource"]) for page in pages] == [(first.base, a.url), (second.base, b.url)]
     assert pages[0]["client_id"] != pages[1]["client_id"]
     of_b = b.token().access_token
@@ -96,7 +96,7 @@ def test_each_has_a_client_a_login_and_tokens_of_its_own(
     # The one wants more: nothing changes for the other.
     both.narrow = {f"Bearer {a.token().access_token}"}
     assert a.post(a.url, content=b"x").status == 200
-    wider = asked(both.person.pages[2])
+    wider = page_query(both.person.pages[2])
     assert (len(both.person.pages), wider["server"], wider["resource"]) == (3, first.base, a.url)
     assert "write" in wider["scope"].split()
     assert b.post(b.url, content=b"x").status == 200
@@ -114,7 +114,7 @@ def test_each_has_a_client_a_login_and_tokens_of_its_own(
     assert not both.tokens("a") & both.tokens("b")
 
 
-def test_no_request_for_the_one_goes_to_the_other(generic: Twin, plain: Callable[[Answer], Plain]) -> None:
+def test_requests_for_one_api_never_reach_the_other(generic: Twin, plain: Callable[[Answer], Plain]) -> None:
     both = Siblings(plain, generic, generic)
     a = both.connection("a")
     assert a.get(a.url).status == 200
@@ -132,7 +132,7 @@ def test_no_request_for_the_one_goes_to_the_other(generic: Twin, plain: Callable
     assert both.tokens("b") == set() and not any(path == "/ab" for _, path, _, _ in both.origin.seen)
 
 
-def test_the_metadata_of_the_one_say_nothing_of_the_other(
+def test_the_metadata_of_one_api_does_not_apply_to_the_other(
     twins: dict[str, Twin], plain: Callable[[Answer], Plain]
 ) -> None:
     both = Siblings(plain, twins["generic"], twins["identity-provider"])
@@ -148,12 +148,12 @@ def test_the_secret_of_the_one_is_not_shown_to_the_server_of_the_other(
 ) -> None:
     first, second = twins["generic"], twins["identity-provider"]
     both = Siblings(plain, first, second)
-    known: Any = {name: first.data[name] for name in ("client_id", "client_secret")}
-    known |= {"client_name": None, "issuer": first.base, "grant_type": "client_credentials"}
-    a = both.connection("a", **known)
+    connection_options: Any = {name: first.data[name] for name in ("client_id", "client_secret")}
+    connection_options |= {"client_name": None, "issuer": first.base, "grant_type": "client_credentials"}
+    a = both.connection("a", **connection_options)
     assert a.get(a.url).status == 200
     with pytest.raises(oauth_core.UntrustedError) as refused:
-        both.connection("b", **known).token()
+        both.connection("b", **connection_options).token()
     assert refused.value.code == "connect.issuer"
     assert second.log == [] and both.tokens("b") == set()
 
@@ -168,15 +168,15 @@ def test_a_refusal_that_names_other_metadata_leads_to_the_server_they_name(
     a = both.connection("a", store=store, issuers=[first.base, second.base])
     old = a.token().access_token
     both.dead, both.issuers["a"] = {f"Bearer {old}"}, second.base
-    for kept in tmp_path.iterdir():
-        if "found_at" in (text := kept.read_text()):
-            kept.write_text(re.sub(r'(found_at\\*":)(\d+)', lambda at: f"{at[1]}{int(at[2]) - 600}", text))
+    for store_file in tmp_path.iterdir():
+        if "found_at" in (text := store_file.read_text()):
+            store_file.write_text(re.sub(r'(found_at\\*":)(\d+)', lambda at: f"{at[1]}{int(at[2]) - 600}", text))
     moved = both.connection("a", store=store, issuers=[first.base, second.base])
     assert moved.get(moved.url).status == 200
-    pages = [asked(page) for page in both.person.pages]
+    pages = [page_query(page) for page in both.person.pages]
     assert [page["server"] for page in pages] == [first.base, second.base]
     assert pages[0]["client_id"] != pages[1]["client_id"]
     assert first.counters["refreshes"] == 0
     assert old not in str(second.log) and pages[0]["client_id"] not in str(second.log)
     # Nothing of the former server's is kept.
-    assert not any(old in kept.read_text() for kept in tmp_path.iterdir())
+    assert not any(old in store_file.read_text() for store_file in tmp_path.iterdir())

@@ -23,10 +23,10 @@ def connection(twin: Twin, **options: Any) -> oauth_core.ResourceConnection:
     return oauth_core.ResourceConnection(f"{twin.base}/api/echo", **options)
 
 
-def known(twin: Twin, **options: Any) -> oauth_core.ResourceConnection:
+def make_connection(twin: Twin, **options: Any) -> oauth_core.ResourceConnection:
     """As the client that the twin knows from the start."""
-    known = {name: twin.data[name] for name in ("client_id", "client_secret")}
-    return connection(twin, issuer=twin.base, **known, **options)
+    connection_options = {name: twin.data[name] for name in ("client_id", "client_secret")}
+    return connection(twin, issuer=twin.base, **connection_options, **options)
 
 
 class Person:
@@ -66,14 +66,14 @@ def test_what_shows_the_code_may_fail(generic: Twin) -> None:
 
 
 class SignIn:
-    """A source of one's own, of a sign-in at the identity provider."""
+    """A custom source, for a sign-in at the identity provider."""
 
     def __init__(self, tokens: oauth_core.Tokens) -> None:
         self.tokens = tokens
-        self.asked = 0
+        self.request_count = 0
 
     def token(self) -> oauth_core.Tokens:
-        self.asked += 1
+        self.request_count += 1
         return self.tokens
 
     def renew(self, tokens: oauth_core.Tokens) -> oauth_core.Tokens:
@@ -96,20 +96,20 @@ def test_an_identity_provider_vouches_for_a_person(twins: dict[str, Twin], kept:
     client = generic_client(idp)
     login = idp.signed_in(client)
     sign_in = client.source(login) if kept == "by us" else SignIn(login)
-    api = known(served, identity_provider=client, sign_in=sign_in)
+    api = make_connection(served, identity_provider=client, sign_in=sign_in)
     assert api.get(api.url).raise_for_status().json()["scope"] == "read write"
-    # Each token costs an assertion of its own, and nobody is asked.
+    # Each token needs a new assertion, and no user interaction.
     served.expire()
     before = served.counters["token_requests"]
     assert asyncio.run(api.aget(api.url)).status == 200
     assert served.counters["token_requests"] == before + 1
 
 
-def test_without_an_id_token_nobody_is_vouched_for(twins: dict[str, Twin]) -> None:
+def test_without_an_id_token_there_is_no_identity_assertion(twins: dict[str, Twin]) -> None:
     idp, served = trusting(twins)
     client = generic_client(idp)
     nameless = client.client_credentials(scope="read")
-    api = known(served, identity_provider=client, sign_in=nameless)
+    api = make_connection(served, identity_provider=client, sign_in=nameless)
     with pytest.raises(oauth_core.OAuthError) as missing:
         api.token()
     assert missing.value.code == "identity_assertion.no_id_token"
@@ -120,13 +120,13 @@ def test_without_an_id_token_nobody_is_vouched_for(twins: dict[str, Twin]) -> No
     broken = SignIn(idp.signed_in(client))
     broken.token = gone  # type: ignore[method-assign]
     with pytest.raises(ConnectionAbortedError, match="directory"):
-        known(served, identity_provider=client, sign_in=broken).token()
+        make_connection(served, identity_provider=client, sign_in=broken).token()
     with pytest.raises(TypeError, match="must be given together"):
-        known(served, identity_provider=client)
+        make_connection(served, identity_provider=client)
 
 
 def test_a_client_acts_for_itself(generic: Twin) -> None:
-    api = known(generic, grant_type="client_credentials")
+    api = make_connection(generic, grant_type="client_credentials")
     assert api.get(api.url).status == 200
     generic.expire()
     assert api.get(api.url).status == 200

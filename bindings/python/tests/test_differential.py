@@ -60,13 +60,13 @@ def encoded(part: bytes) -> str:
     return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
 
-def text_of(value: object) -> bytes:
+def to_json_bytes(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
 @dataclass
 class Token:
-    """A token in the making, and what is wrong with it."""
+    """A token under construction, and its flaws."""
 
     alg: str
     header: Json
@@ -74,8 +74,8 @@ class Token:
     key: str
     flaws: list[str] = field(default_factory=list)
     #: How header and claims become bytes, and the parts the token.
-    spelled: Callable[[Json], bytes] = text_of
-    headed: Callable[[Json], bytes] = text_of
+    spelled: Callable[[Json], bytes] = to_json_bytes
+    headed: Callable[[Json], bytes] = to_json_bytes
     finished: Callable[[str], str] = str
 
 
@@ -158,7 +158,7 @@ class Dice(random.Random):
 
     def of_spelling(self, token: Token, kind: str) -> None:
         def with_texts(before: bytes, after: bytes) -> Callable[[Json], bytes]:
-            return lambda value: before + text_of(value)[1:-1] + after
+            return lambda value: before + to_json_bytes(value)[1:-1] + after
 
         if kind == "twice in the header":
             token.headed = with_texts(b'{"alg":"none",', b"}")
@@ -197,7 +197,7 @@ class Dice(random.Random):
             return change
 
         def last_bits(parts: list[str]) -> list[str]:
-            # The last character of most signatures has bits that say nothing.
+            # The last character of most signatures has unused bits.
             alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
             spare = {2: 4, 3: 2}.get(len(parts[2]) % 4, 0)
             value = alphabet.index(parts[2][-1]) ^ (1 if spare else 0)
@@ -265,7 +265,7 @@ class Ours:
         metadata = {"issuer": ISSUER, "jwks_uri": f"{ISSUER}/jwks"}
         server = oauth_core.Server.from_metadata(ISSUER, metadata)
         self.verifier = oauth_core.AccessTokenVerifier(server, audience=AUDIENCE, algs=[*ALGS])
-        self.keys = (200, [("content-type", "application/json")], text_of({"keys": keys}))
+        self.keys = (200, [("content-type", "application/json")], to_json_bytes({"keys": keys}))
 
     def __call__(self, token: str) -> str | None:
         """The code of the refusal, or nothing."""
@@ -317,9 +317,9 @@ def test_ten_thousand_tokens_are_judged_like_pyjwt_does() -> None:
             counts["both take" if we is None else "both refuse",] += 1
             continue
         table, why = (STRICTER, we) if they is None else (LOOSER, they)
-        known = [(str(why), flaw) for flaw in flaws if (str(why), flaw) in table]
-        if known:
-            counts[known[0]] += 1
+        known_differences = [(str(why), flaw) for flaw in flaws if (str(why), flaw) in table]
+        if known_differences:
+            counts[known_differences[0]] += 1
         else:
             unexplained["we refuse" if they is None else "they refuse", why, *flaws] += 1
     for kind, count in counts.most_common():

@@ -21,7 +21,7 @@ def code(client: oauth_core.Client, identifier: str) -> str:
     return raised.value.code
 
 
-def asked(twin: Twin) -> int:
+def count_requests(twin: Twin) -> int:
     return sum(entry["path"] == PLACE for entry in twin.log)
 
 
@@ -49,18 +49,18 @@ def test_an_answer_about_somebody_else_is_refused(generic: Twin) -> None:
     assert code(client, f"acct:alice@{host}") == "webfinger.no_issuer"
     generic.fault("redirect_to")
     assert code(client, f"acct:alice@{host}") == "reply.redirect"
-    assert asked(generic) == 4
+    assert count_requests(generic) == 4
 
 
 @pytest.mark.parametrize(
     "typed", ["", "=alice", "mailto:alice@example.com", "http://example.com/alice", "alice@ex\u00e4mple.com"]
 )
-def test_what_names_no_host_is_refused_before_anything_is_sent(generic: Twin, typed: str) -> None:
+def test_an_identifier_without_a_host_is_rejected_before_anything_is_sent(generic: Twin, typed: str) -> None:
     assert code(generic_client(generic), typed) == "webfinger.identifier"
-    assert asked(generic) == 0
+    assert count_requests(generic) == 0
 
 
-def step_by_step(client: oauth_core.Client, answer: dict[str, Any]) -> oauth_core.DiscoveredIssuer:
+def step_by_step(client: oauth_core.Client, document: dict[str, Any]) -> oauth_core.DiscoveredIssuer:
     exchange = client.exchange.discover_issuer(identifier="Joe@Example.com")
     step = next(exchange)
     assert isinstance(step, oauth_core.Send)
@@ -68,15 +68,15 @@ def step_by_step(client: oauth_core.Client, answer: dict[str, Any]) -> oauth_cor
     assert step.url.startswith(f"https://example.com{PLACE}?resource=acct%3AJoe%40example.com&rel=http%3A")
     headers = [(b"content-type", b"application/jrd+json")]
     with pytest.raises(StopIteration) as done:
-        exchange.send((200, headers, json.dumps(answer).encode()))
+        exchange.send((200, headers, json.dumps(document).encode()))
     found: oauth_core.DiscoveredIssuer = done.value.value
     return found
 
 
 def test_step_by_step(generic: Twin) -> None:
     client = generic_client(generic)
-    good = {"subject": "acct:Joe@example.com", "links": [{"rel": REL, "href": "https://as.example/a"}]}
-    found = step_by_step(client, good)
+    valid_response = {"subject": "acct:Joe@example.com", "links": [{"rel": REL, "href": "https://as.example/a"}]}
+    found = step_by_step(client, valid_response)
     assert (found.issuer, found.identifier) == ("https://as.example/a", "acct:Joe@example.com")
     for change, refused in (
         ({"subject": "acct:joe@example.com"}, "webfinger.subject"),
@@ -84,5 +84,5 @@ def test_step_by_step(generic: Twin) -> None:
         ({"links": [{"rel": REL, "href": "http://as.example"}]}, "webfinger.issuer"),
     ):
         with pytest.raises(oauth_core.OAuthError) as raised:
-            step_by_step(client, good | change)
+            step_by_step(client, valid_response | change)
         assert raised.value.code == refused

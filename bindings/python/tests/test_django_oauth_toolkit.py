@@ -1,4 +1,4 @@
-"""Another server we did not write: PyPI's django-oauth-toolkit. A person signs in on its pages."""
+"""An authorization server of other authors: PyPI's django-oauth-toolkit. The user signs in on its pages."""
 
 from __future__ import annotations
 
@@ -28,67 +28,67 @@ REGISTRATION = {
 
 @pytest.fixture(scope="module")
 def django() -> Iterator[Any]:
-    with django_oauth_toolkit() as said:
-        yield said
+    with django_oauth_toolkit() as server_info:
+        yield server_info
 
 
 @pytest.fixture
 def own_django() -> Iterator[Any]:
     """One for a test that others would notice."""
-    with django_oauth_toolkit() as said:
-        yield said
+    with django_oauth_toolkit() as server_info:
+        yield server_info
 
 
-def client_of(
-    said: Any, which: str, *, server: oauth_core.Server | None = None, **options: Any
+def make_client(
+    server_info: Any, which: str, *, server: oauth_core.Server | None = None, **options: Any
 ) -> oauth_core.Client:
     """The client of this name, of a server known by its preset unless it is given."""
-    base = said["issuer"].removesuffix("/o")
+    base = server_info["issuer"].removesuffix("/o")
     server = server or oauth_core.provider(
         "django-oauth-toolkit", host="moved.example", loopback=base
     )
-    data = said["clients"][which]
+    data = server_info["clients"][which]
     secret = data.get("client_secret")
     auth = oauth_core.ClientSecretBasic(secret) if secret else oauth_core.Public()
     options = {"client_auth": auth, **options}
     return oauth_core.Client(server, client_id=data["client_id"], **options)
 
 
-def steer(said: Any, what: str) -> None:
+def steer(server_info: Any, what: str) -> None:
     """Asks for what the server offers to tests only."""
-    with urllib.request.urlopen(said["issuer"].removesuffix("/o") + what, b"") as reply:
+    with urllib.request.urlopen(server_info["issuer"].removesuffix("/o") + what, b"") as reply:
         assert reply.status == 204
 
 
 class Form(HTMLParser):
-    """What a person fills in on a page; what is hidden stays as it is, the token against CSRF included."""
+    """The fields that a user fills in on a page; hidden fields, including the CSRF token, are unchanged."""
 
-    def __init__(self, page: str, answers: dict[str, str]) -> None:
+    def __init__(self, page: str, form_values: dict[str, str]) -> None:
         super().__init__()
-        self.answers = answers
+        self.form_values = form_values
         self.fields: dict[str, str] = {}
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        told = dict(attrs)
-        name = told.get("name")
+        attributes = dict(attrs)
+        name = attributes.get("name")
         if tag not in ("input", "button") or name is None:
             return
-        if name in self.answers:
-            self.fields[name] = self.answers[name]
-        elif told.get("type") == "hidden":
-            self.fields[name] = told.get("value") or ""
+        if name in self.form_values:
+            self.fields[name] = self.form_values[name]
+        elif attributes.get("type") == "hidden":
+            self.fields[name] = attributes.get("value") or ""
 
 
 class Person:
     """Somebody with a browser, who fills in the forms of the server, and says yes."""
 
-    def __init__(self, said: Any) -> None:
+    def __init__(self, server_info: Any) -> None:
         jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
         self.opener = urllib.request.build_opener(jar, NoRedirect)
-        self.answers = {**said["person"], "allow": "yes", "action": "accept"}
+        self.form_values = {**server_info["person"], "allow": "yes", "action": "accept"}
 
-    def visit(self, url: str, **answers: str) -> str:
+    def visit(self, url: str, **form_values: str) -> str:
         """Where the browser leaves the server for, or the page that has nothing to fill in."""
         data = None
         for _ in range(12):
@@ -101,7 +101,7 @@ class Person:
                 if url.startswith((CALLBACK, HOME)):
                     return url
                 continue
-            fields = Form(page, {**self.answers, **answers}).fields
+            fields = Form(page, {**self.form_values, **form_values}).fields
             if not fields:
                 return page
             data = urllib.parse.urlencode(fields).encode()
@@ -126,7 +126,7 @@ def test_discovery(django: Any) -> None:
 @pytest.mark.parametrize("method", [oauth_core.ClientSecretBasic, oauth_core.ClientSecretPost])
 def test_client_credentials_with_odd_characters(django: Any, method: Any) -> None:
     data = django["clients"]["machine"]
-    client = client_of(django, "machine", client_auth=method(data["client_secret"]))
+    client = make_client(django, "machine", client_auth=method(data["client_secret"]))
     tokens = client.client_credentials(scope="read write").token()
     assert tokens.scope == {"read", "write"} and tokens.expires_in == 60
     state = client.introspect(token=tokens.access_token, token_type_hint="access_token")
@@ -137,7 +137,7 @@ def test_client_credentials_with_odd_characters(django: Any, method: Any) -> Non
 
 @pytest.mark.parametrize("method", [oauth_core.ClientSecretBasic, oauth_core.ClientSecretPost])
 def test_a_wrong_secret_is_named(django: Any, method: Any) -> None:
-    client = client_of(django, "machine", client_auth=method("wrong: +%/"))
+    client = make_client(django, "machine", client_auth=method("wrong: +%/"))
     with pytest.raises(oauth_core.DeniedError) as caught:
         client.client_credentials().token()
     error = caught.value
@@ -150,28 +150,28 @@ def test_a_wrong_secret_is_named(django: Any, method: Any) -> None:
     [("web", "RS256", "HS256"), ("native", "RS256", "ES256"), ("hs256", "HS256", "RS256")],
 )
 def test_a_login_and_who_signed_in(django: Any, which: str, alg: str, other: str) -> None:
-    client = client_of(django, which, id_token_signed_response_alg=alg)
+    client = make_client(django, which, id_token_signed_response_alg=alg)
     tokens = Person(django).sign_in(client, "openid profile email")
     claims = tokens.claims
     assert claims and claims["iss"] == django["issuer"] and claims["nonce"] and claims["at_hash"]
     assert claims["email"] == "somebody@app.example"
-    told = client.userinfo(tokens=tokens, subject=claims["sub"])
-    assert told.claims["name"] == "Some Body"
+    userinfo = client.userinfo(tokens=tokens, subject=claims["sub"])
+    assert userinfo.claims["name"] == "Some Body"
     with pytest.raises(oauth_core.OAuthError) as caught:
         client.userinfo(tokens=tokens, subject="somebody else")
     assert refused(caught) == "userinfo.subject"
     with pytest.raises(oauth_core.OAuthError) as caught:
-        Person(django).sign_in(client_of(django, which, id_token_signed_response_alg=other), "openid")
+        Person(django).sign_in(make_client(django, which, id_token_signed_response_alg=other), "openid")
     assert refused(caught) == "jws.alg_not_allowed"
 
 
 @pytest.mark.parametrize("which", ["native", "web"])
 def test_refresh_rotation(django: Any, which: str) -> None:
-    client = client_of(django, which)
+    client = make_client(django, which)
     tokens = Person(django).sign_in(client, "read")
     renewed = client.refresh(tokens=tokens)
     assert renewed.refresh_token and renewed.refresh_token != tokens.refresh_token
-    # The server notices a token that is spent twice, and ends the grant.
+    # The server detects a reused token, and revokes the grant.
     for spent in (tokens, renewed):
         with pytest.raises(oauth_core.DeniedError) as caught:
             client.refresh(tokens=spent)
@@ -179,7 +179,7 @@ def test_refresh_rotation(django: Any, which: str) -> None:
 
 
 def test_revocation_ends_a_refresh_token(django: Any) -> None:
-    client = client_of(django, "web")
+    client = make_client(django, "web")
     tokens = Person(django).sign_in(client, "read")
     assert tokens.refresh_token
     assert client.introspect(token=tokens.access_token).username == "somebody"
@@ -191,7 +191,7 @@ def test_revocation_ends_a_refresh_token(django: Any) -> None:
 
 
 def test_what_is_wrong_with_a_login(django: Any) -> None:
-    client, person = client_of(django, "web"), Person(django)
+    client, person = make_client(django, "web"), Person(django)
     elsewhere = client.authorize(redirect_uri="http://127.0.0.1/elsewhere", scope="read")
     with pytest.raises(AssertionError, match="redirect"):
         person.visit(elsewhere.url)
@@ -205,9 +205,9 @@ def test_what_is_wrong_with_a_login(django: Any) -> None:
     assert caught.value.code == "denied.invalid_grant"
 
 
-def test_a_denial_does_not_name_the_issuer_though_the_metadata_says_so(django: Any) -> None:
+def test_a_denial_has_no_issuer_although_the_metadata_announces_it(django: Any) -> None:
     found = oauth_core.discover(django["issuer"], transport="loopback_http")
-    clients = [client_of(django, "web"), client_of(django, "web", server=found)]
+    clients = [make_client(django, "web"), make_client(django, "web", server=found)]
     for client, code in zip(clients, ["denied.access_denied", "callback.missing_issuer"]):
         flow = client.authorize(redirect_uri=CALLBACK, scope="read")
         home = Person(django).visit(flow.url, allow="")
@@ -217,19 +217,19 @@ def test_a_denial_does_not_name_the_issuer_though_the_metadata_says_so(django: A
 
 
 def test_device_authorization(django: Any) -> None:
-    told = client_of(django, "device").device_authorization(scope="read")
-    assert told.interval == 5 and told.verification_uri.startswith(django["issuer"])
-    page = Person(django).visit(told.verification_uri, user_code=told.user_code)
+    device = make_client(django, "device").device_authorization(scope="read")
+    assert device.interval == 5 and device.verification_uri.startswith(django["issuer"])
+    page = Person(django).visit(device.verification_uri, user_code=device.user_code)
     assert "Authorized" in page
 
 
-def test_a_device_is_let_in_by_its_person(django: Any) -> None:
-    client, people = client_of(django, "device"), []
+def test_the_user_approves_a_device(django: Any) -> None:
+    client, people = make_client(django, "device"), []
 
     def show(code: oauth_core.DeviceAuthorizationResponse) -> None:
-        answers = {"user_code": code.user_code}
+        form_values = {"user_code": code.user_code}
         person = threading.Thread(
-            target=Person(django).visit, args=(code.verification_uri,), kwargs=answers
+            target=Person(django).visit, args=(code.verification_uri,), kwargs=form_values
         )
         person.start()
         people.append(person)
@@ -242,93 +242,93 @@ def test_a_device_is_let_in_by_its_person(django: Any) -> None:
 
 def test_a_registered_client_signs_people_in(django: Any) -> None:
     server = oauth_core.discover(django["issuer"], transport="loopback_http")
-    told = oauth_core.Client(server).register(metadata=REGISTRATION)
-    assert isinstance(told, oauth_core.RegisteredClient)
-    client = oauth_core.Client(server, registered=told.stored)
+    registration = oauth_core.Client(server).register(metadata=REGISTRATION)
+    assert isinstance(registration, oauth_core.RegisteredClient)
+    client = oauth_core.Client(server, registered=registration.stored)
     tokens = Person(django).sign_in(client, "read")
-    assert tokens.client_id == told.client_id
+    assert tokens.client_id == registration.client_id
     assert client.refresh(tokens=tokens).access_token != tokens.access_token
     # It does not say when a secret expires, as it has to (RFC 7591 section 3.2.1).
     secret = {**REGISTRATION, "token_endpoint_auth_method": "client_secret_basic"}
-    told = oauth_core.Client(server).register(metadata=secret)
-    assert isinstance(told, oauth_core.RegisteredClient) and list(told.warnings) == ["secret_expiry_missing"]
-    assert Person(django).sign_in(oauth_core.Client(server, registered=told.stored), "read").refresh_token
+    registration = oauth_core.Client(server).register(metadata=secret)
+    assert isinstance(registration, oauth_core.RegisteredClient) and list(registration.warnings) == ["secret_expiry_missing"]
+    assert Person(django).sign_in(oauth_core.Client(server, registered=registration.stored), "read").refresh_token
 
 
 def test_a_registration_is_read_updated_and_deleted(django: Any) -> None:
     server = oauth_core.discover(django["issuer"], transport="loopback_http")
-    nobody = oauth_core.Client(server)
-    first = nobody.register(metadata=REGISTRATION)
-    read = nobody.read_registration(registered=first.stored)
+    unregistered_client = oauth_core.Client(server)
+    first = unregistered_client.register(metadata=REGISTRATION)
+    read = unregistered_client.read_registration(registered=first.stored)
     assert (read.client_id, read.metadata["client_name"]) == (first.client_id, "App")
     renamed = {**REGISTRATION, "client_name": "New"}
-    updated = nobody.update_registration(registered=read.stored, metadata=renamed)
+    updated = unregistered_client.update_registration(registered=read.stored, metadata=renamed)
     assert updated.metadata["client_name"] == "New"
     # The server has replaced the token.
     with pytest.raises(oauth_core.DeniedError) as spent:
-        nobody.read_registration(registered=read.stored)
+        unregistered_client.read_registration(registered=read.stored)
     assert refused(spent) == "denied.invalid_token"
-    nobody.delete_registration(registered=updated.stored)
-    with pytest.raises(oauth_core.DeniedError) as gone:
-        nobody.read_registration(registered=updated.stored)
-    assert refused(gone) == "denied.invalid_token"
+    unregistered_client.delete_registration(registered=updated.stored)
+    with pytest.raises(oauth_core.DeniedError) as error:
+        unregistered_client.read_registration(registered=updated.stored)
+    assert refused(error) == "denied.invalid_token"
 
 
 def test_an_api_says_who_issues_its_tokens(django: Any) -> None:
     api = django["issuer"].removesuffix("/o") + "/api"
     server = oauth_core.discover(django["issuer"], transport="loopback_http")
-    nobody = oauth_core.Client(server, client_id="id", client_auth=oauth_core.Public())
-    found = nobody.resource_metadata(resource=api)
+    unregistered_client = oauth_core.Client(server, client_id="id", client_auth=oauth_core.Public())
+    found = unregistered_client.resource_metadata(resource=api)
     assert (found.resource, list(found.authorization_servers)) == (api, [django["issuer"]])
     assert found.scopes_supported is not None and "read" in found.scopes_supported
     with pytest.raises(urllib.error.HTTPError) as closed:
         urllib.request.urlopen(api)
-    with closed.value as answer:
-        challenges = answer.headers.get_all("www-authenticate", [])
+    with closed.value as response:
+        challenges = response.headers.get_all("www-authenticate", [])
     assert (closed.value.code, len(challenges)) == (401, 1)
     # Its URL is on the origin that the caller named: it may lead to this machine.
-    assert nobody.resource_metadata(resource=api, challenges=challenges).metadata == found.metadata
+    assert unregistered_client.resource_metadata(resource=api, challenges=challenges).metadata == found.metadata
 
 
 def test_documents_of_an_api_are_about_the_path_that_was_asked_for(django: Any) -> None:
     api = django["issuer"].removesuffix("/o") + "/api"
     server = oauth_core.discover(django["issuer"], transport="loopback_http")
-    nobody = oauth_core.Client(server, client_id="id", client_auth=oauth_core.Public())
-    assert nobody.resource_metadata(resource=f"{api}/below").resource == f"{api}/below"
+    unregistered_client = oauth_core.Client(server, client_id="id", client_auth=oauth_core.Public())
+    assert unregistered_client.resource_metadata(resource=f"{api}/below").resource == f"{api}/below"
     with pytest.raises(oauth_core.OAuthError) as other:
-        nobody.resource_metadata(resource=f"{api}/")
+        unregistered_client.resource_metadata(resource=f"{api}/")
     assert refused(other) == "resource_metadata.resource"
-    assert nobody.resource_metadata(resource=f"{api}/", matching="parent").resource == api
+    assert unregistered_client.resource_metadata(resource=f"{api}/", matching="parent").resource == api
 
 
-def test_keys_are_replaced_while_clients_run(own_django: Any) -> None:
-    client, person = client_of(own_django, "web"), Person(own_django)
+def test_keys_are_replaced_while_clients_run(restarted_django: Any) -> None:
+    client, person = make_client(restarted_django, "web"), Person(restarted_django)
     kids = set()
     for _ in range(2):
         tokens = person.sign_in(client, "openid")
         assert tokens.id_token and tokens.claims
         kids.add(tokens.id_token.split(".")[0])
-        steer(own_django, "/_rotate")
+        steer(restarted_django, "/_rotate")
     assert len(kids) == 2, "each was signed with another key"
 
 
-def test_an_id_token_of_a_refresh_tells_of_the_last_login(own_django: Any) -> None:
-    found = oauth_core.discover(own_django["issuer"], transport="loopback_http")
-    plain, by_preset = client_of(own_django, "web", server=found), client_of(own_django, "native")
-    person = Person(own_django)
+def test_an_id_token_of_a_refresh_tells_of_the_last_login(restarted_django: Any) -> None:
+    found = oauth_core.discover(restarted_django["issuer"], transport="loopback_http")
+    plain, by_preset = make_client(restarted_django, "web", server=found), make_client(restarted_django, "native")
+    person = Person(restarted_django)
     # The session of this browser is an hour old when the clients are signed in to.
     person.sign_in(plain, "openid")
-    steer(own_django, "/_pass_an_hour")
+    steer(restarted_django, "/_pass_an_hour")
     old = [person.sign_in(client, "openid") for client in (plain, by_preset)]
-    Person(own_django).sign_in(plain, "openid")
+    Person(restarted_django).sign_in(plain, "openid")
     with pytest.raises(oauth_core.OAuthError) as caught:
         plain.refresh(tokens=old[0])
     assert refused(caught) == "id_token.auth_time_changed"
     assert by_preset.refresh(tokens=old[1]).id_token
 
 
-def test_a_logout_comes_home(own_django: Any) -> None:
-    client, person = client_of(own_django, "web"), Person(own_django)
+def test_a_logout_comes_home(restarted_django: Any) -> None:
+    client, person = make_client(restarted_django, "web"), Person(restarted_django)
     tokens = person.sign_in(client, "openid")
     url = client.end_session_url(
         id_token_hint=tokens.id_token, post_logout_redirect_uri=HOME, state="a +%/ state"
@@ -345,10 +345,10 @@ def test_a_logout_comes_home(own_django: Any) -> None:
 
 
 def test_of_two_documents_the_preferred_one_is_read(django: Any) -> None:
-    def endpoints(**how: Any) -> set[str]:
-        found = oauth_core.discover(django["issuer"], transport="loopback_http", **how)
-        wanted = ("userinfo_endpoint", "revocation_endpoint")
-        return {name for name in wanted if name in found.metadata}
+    def endpoints(**options: Any) -> set[str]:
+        found = oauth_core.discover(django["issuer"], transport="loopback_http", **options)
+        endpoint_names = ("userinfo_endpoint", "revocation_endpoint")
+        return {name for name in endpoint_names if name in found.metadata}
 
     assert endpoints() == {"revocation_endpoint"}
     assert endpoints(prefer="openid") == {"userinfo_endpoint"}

@@ -16,7 +16,7 @@ STUB = Path(oauth_core.__file__).with_name("_native.pyi")
 CODE = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def told(body: list[ast.stmt], prefix: str = "") -> dict[str, str]:
+def docstrings(body: list[ast.stmt], prefix: str = "") -> dict[str, str]:
     """The docstrings of a stub by name; of a name with overloads, the first."""
     found: dict[str, str] = {}
     for node in body:
@@ -24,7 +24,7 @@ def told(body: list[ast.stmt], prefix: str = "") -> dict[str, str]:
             name = prefix + node.name
             found[name] = found.get(name) or ast.get_docstring(node) or ""
             if isinstance(node, ast.ClassDef):
-                found |= told(node.body, f"{name}.")
+                found |= docstrings(node.body, f"{name}.")
     return found
 
 
@@ -42,7 +42,7 @@ def documented(holder: Any, names: list[str], prefix: str = "") -> dict[str, str
     return found
 
 
-IN_STUB = told(ast.parse(STUB.read_text()).body)
+IN_STUB = docstrings(ast.parse(STUB.read_text()).body)
 AT_RUN_TIME = documented(_native, [name for name in vars(_native) if not name.startswith("_")])
 
 
@@ -52,7 +52,7 @@ def test_the_stub_and_the_module_have_the_same_names() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(IN_STUB.keys() | AT_RUN_TIME.keys()))
-def test_the_stub_says_what_the_module_says(name: str) -> None:
+def test_the_stub_matches_the_module(name: str) -> None:
     assert AT_RUN_TIME[name] and AT_RUN_TIME[name][-1] in ".!?"
     assert IN_STUB[name] == AT_RUN_TIME[name]
 
@@ -68,7 +68,7 @@ def test_nothing_public_is_without_a_word(module: Any) -> None:
     assert silent == []
 
 
-def test_what_goes_by_seconds_or_clocks_says_so() -> None:
+def test_times_document_their_unit() -> None:
     for name in ("discover", "GrantSource.token", "GrantSource.drain", "Listener.callback"):
         assert "seconds" in AT_RUN_TIME[name], name
     for name in ("PendingAuthorization.started_at", "Tokens.expires_at", "Tokens.received_at", "Save.due"):
@@ -82,7 +82,7 @@ SOURCES = ("RFC ", "OpenID Connect ", "CIBA Core ", "draft-ietf-")
 
 
 @pytest.mark.parametrize("holder", [oauth_core.Client, oauth_core.Exchanges])
-def test_operations_say_what_they_take(holder: type) -> None:
+def test_operations_document_their_arguments(holder: type) -> None:
     (operations,) = [
         base for base in holder.__mro__ if base.__module__.endswith(("._ops", "._exchange_ops"))
     ]
@@ -90,8 +90,8 @@ def test_operations_say_what_they_take(holder: type) -> None:
     assert "refresh" in methods
     for name, method in methods.items():
         doc = " ".join((method.__doc__ or "").split())
-        given = list(inspect.signature(method).parameters.values())[1:]
-        assert doc and {one.kind for one in given} == {inspect.Parameter.KEYWORD_ONLY}, name
+        parameters = list(inspect.signature(method).parameters.values())[1:]
+        assert doc and {one.kind for one in parameters} == {inspect.Parameter.KEYWORD_ONLY}, name
         if not doc.endswith("(), in a coroutine."):
             assert any(source in doc for source in SOURCES), name
-            assert all(f" {one.name}: " in doc for one in given), name
+            assert all(f" {one.name}: " in doc for one in parameters), name

@@ -93,15 +93,15 @@ def test_a_moment_of_your_own_makes_a_conversation_repeatable() -> None:
 @pytest.mark.parametrize(
     "given", [(1, b"short"), (-1, b"x" * 32), (float("nan"), b"x" * 32), (1, "x" * 32), None]
 )
-def test_what_is_no_moment_is_refused(given: Any) -> None:
-    exchange = offline().exchange.client_credentials(moment=lambda: given)
+def test_an_invalid_moment_is_rejected(value: Any) -> None:
+    exchange = offline().exchange.client_credentials(moment=lambda: value)
     with pytest.raises((ValueError, TypeError)):
         next(exchange)
     with pytest.raises((ValueError, TypeError)):
-        offline().authorize(redirect_uri=CALLBACK, moment=lambda: given)
+        offline().authorize(redirect_uri=CALLBACK, moment=lambda: value)
 
 
-def test_a_moment_that_raises_takes_no_step() -> None:
+def test_a_moment_that_raises_prevents_the_step() -> None:
     faults = [OSError("no clock")]
 
     def moment() -> tuple[float, bytes]:
@@ -204,14 +204,14 @@ def test_any_library_will_do(generic: Twin) -> None:
             request = urllib.request.Request(
                 step.url, step.body, dict(step.headers), method=step.method
             )
-            with urllib.request.urlopen(request) as got:
-                step = exchange.send((got.status, got.headers.items(), got.read()))
+            with urllib.request.urlopen(request) as response:
+                step = exchange.send((response.status, response.headers.items(), response.read()))
     except StopIteration as done:
         assert json.loads(done.value.serialize())["access_token"]
 
 
 def test_a_driver_sleeps_when_told() -> None:
-    def waits() -> Generator[drive.Step, drive.Answer, str]:
+    def waits() -> Generator[drive.Step, drive.StepResult, str]:
         assert (yield oauth_core.Sleep(1.5)) is None
         assert (yield oauth_core.Sleep(2)) is None
         return "rested"

@@ -23,72 +23,72 @@ ASKED: dict[str, Any] = {
 }
 
 
-def known(twin: Twin) -> oauth_core.Server:
+def discover_server(twin: Twin) -> oauth_core.Server:
     server = oauth_core.discover(twin.base, transport="loopback_http")
     assert isinstance(server, oauth_core.Server)
     return server
 
 
-def code_of(error: pytest.ExceptionInfo[Any]) -> str:
+def error_code(error: pytest.ExceptionInfo[Any]) -> str:
     return str(error.value.code)
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", "none"])
 def test_a_registered_client_signs_people_in(generic: Twin, method: str) -> None:
-    server = known(generic)
-    told = oauth_core.Client(server).register(metadata={**ASKED, "token_endpoint_auth_method": method})
-    assert isinstance(told, oauth_core.RegisteredClient)
-    assert told.token_endpoint_auth_method == method and told.redirect_uris == (CALLBACK,)
-    assert (told.client_secret is None) == (method == "none") and told.client_secret_expires_at is None
-    assert told.client_id_issued_at is not None and told.metadata["client_name"] == "App"
+    server = discover_server(generic)
+    registration = oauth_core.Client(server).register(metadata={**ASKED, "token_endpoint_auth_method": method})
+    assert isinstance(registration, oauth_core.RegisteredClient)
+    assert registration.token_endpoint_auth_method == method and registration.redirect_uris == (CALLBACK,)
+    assert (registration.client_secret is None) == (method == "none") and registration.client_secret_expires_at is None
+    assert registration.client_id_issued_at is not None and registration.metadata["client_name"] == "App"
 
-    client = oauth_core.Client(server, registered=told.stored)
-    assert client.client_id == told.client_id
+    client = oauth_core.Client(server, registered=registration.stored)
+    assert client.client_id == registration.client_id
     flow = client.authorize(redirect_uri=CALLBACK, scope="read")
     tokens = client.redeem(flow, approve(flow.url))
-    assert tokens.client_id == told.client_id
+    assert tokens.client_id == registration.client_id
     with pytest.raises(oauth_core.MisuseError) as refused:
         client.authorize(redirect_uri="https://app.example/other")
-    assert code_of(refused) == "redirect_uri.not_registered"
+    assert error_code(refused) == "redirect_uri.not_registered"
 
 
 def test_a_registration_is_read_updated_and_deleted(generic: Twin) -> None:
-    server = known(generic)
-    nobody = oauth_core.Client(server)
-    first = nobody.register(metadata=ASKED)
-    read = asyncio.run(nobody.aread_registration(registered=first.stored))
+    server = discover_server(generic)
+    unregistered_client = oauth_core.Client(server)
+    first = unregistered_client.register(metadata=ASKED)
+    read = asyncio.run(unregistered_client.aread_registration(registered=first.stored))
     assert read.client_secret == first.client_secret
     assert read.registration_access_token != first.registration_access_token
     with pytest.raises(oauth_core.DeniedError) as spent:
-        nobody.read_registration(registered=first.stored)
-    assert code_of(spent) == "denied.invalid_token"
+        unregistered_client.read_registration(registered=first.stored)
+    assert error_code(spent) == "denied.invalid_token"
 
     new = {**ASKED, "token_endpoint_auth_method": "client_secret_post", "client_name": "New"}
-    updated = nobody.update_registration(registered=read.stored, metadata=new)
+    updated = unregistered_client.update_registration(registered=read.stored, metadata=new)
     assert updated.metadata["client_name"] == "New"
     client = oauth_core.Client(server, registered=updated.stored)
     source = client.client_credentials(scope="read")
     assert source.token().access_token
 
-    nobody.delete_registration(registered=updated.stored)
-    with pytest.raises(oauth_core.DeniedError) as gone:
-        nobody.read_registration(registered=updated.stored)
-    assert code_of(gone) == "denied.invalid_token"
-    with pytest.raises(oauth_core.DeniedError) as gone:
+    unregistered_client.delete_registration(registered=updated.stored)
+    with pytest.raises(oauth_core.DeniedError) as error:
+        unregistered_client.read_registration(registered=updated.stored)
+    assert error_code(error) == "denied.invalid_token"
+    with pytest.raises(oauth_core.DeniedError) as error:
         oauth_core.Client(server, registered=updated.stored).client_credentials(scope="read").token()
-    assert code_of(gone) == "denied.invalid_client"
+    assert error_code(error) == "denied.invalid_client"
 
 
 def test_a_token_may_entitle_to_register(generic: Twin) -> None:
     generic._ask("initial_access_token", {"token": "S3CR3T-init"})
-    nobody = oauth_core.Client(known(generic))
+    unregistered_client = oauth_core.Client(discover_server(generic))
     with pytest.raises(oauth_core.DeniedError) as refused:
-        nobody.register(metadata=ASKED, initial_access_token="S3CR3T-other")
-    assert code_of(refused) == "denied.invalid_token" and "S3CR3T" not in str(refused.value)
-    assert nobody.register(metadata=ASKED, initial_access_token="S3CR3T-init").client_id
+        unregistered_client.register(metadata=ASKED, initial_access_token="S3CR3T-other")
+    assert error_code(refused) == "denied.invalid_token" and "S3CR3T" not in str(refused.value)
+    assert unregistered_client.register(metadata=ASKED, initial_access_token="S3CR3T-init").client_id
 
 
-def test_what_a_publisher_states_goes_before_what_the_software_says_itself(generic: Twin) -> None:
+def test_a_publishers_statement_takes_precedence_over_the_clients_metadata(generic: Twin) -> None:
     """RFC 7591 section 2.3."""
     private = ec.generate_private_key(ec.SECP256R1())
     claims = {
@@ -97,20 +97,20 @@ def test_what_a_publisher_states_goes_before_what_the_software_says_itself(gener
     }
     statement = jwt.encode(claims, private, "ES256")
     metadata = {**ASKED, "client_name": "Another", "software_statement": statement}
-    nobody = oauth_core.Client(known(generic))
+    unregistered_client = oauth_core.Client(discover_server(generic))
     with pytest.raises(oauth_core.DeniedError) as refused:
-        nobody.register(metadata=metadata)
-    assert code_of(refused) == "denied.unapproved_software_statement"
+        unregistered_client.register(metadata=metadata)
+    assert error_code(refused) == "denied.unapproved_software_statement"
     key = jwt.algorithms.ECAlgorithm.to_jwk(private.public_key(), as_dict=True)
     generic._ask("trust_publisher", {"issuer": "https://publisher.example", "jwks": {"keys": [key]}})
-    told = nobody.register(metadata=metadata)
-    assert told.metadata["client_name"] == "The stated"
+    registration = unregistered_client.register(metadata=metadata)
+    assert registration.metadata["client_name"] == "The stated"
     # The statement was for this request, and is not sent again.
-    assert "software_statement" not in told.metadata
+    assert "software_statement" not in registration.metadata
 
 
 def test_what_contradicts_itself_is_not_sent(generic: Twin) -> None:
-    nobody = oauth_core.Client(known(generic))
+    unregistered_client = oauth_core.Client(discover_server(generic))
     for metadata, code in [
         ({}, "client_metadata.inconsistent"),
         ({**ASKED, "response_types": ["code id_token"]}, "client_metadata.inconsistent"),
@@ -119,49 +119,49 @@ def test_what_contradicts_itself_is_not_sent(generic: Twin) -> None:
         ({**ASKED, "token_endpoint_auth_method": "private_key_jwt"}, "client_metadata.keys_missing"),
     ]:
         with pytest.raises(oauth_core.MisuseError) as refused:
-            nobody.register(metadata=metadata)
-        assert code_of(refused) == code
+            unregistered_client.register(metadata=metadata)
+        assert error_code(refused) == code
     assert not [entry for entry in generic.log if entry["path"] == "/register"]
     with pytest.raises(oauth_core.DeniedError) as refused_there:
-        nobody.register(metadata={**ASKED, "redirect_uris": [CALLBACK, "http://127.0.0.1/cb"]})
-    assert code_of(refused_there) == "denied.invalid_redirect_uri"
+        unregistered_client.register(metadata={**ASKED, "redirect_uris": [CALLBACK, "http://127.0.0.1/cb"]})
+    assert error_code(refused_there) == "denied.invalid_redirect_uri"
 
 
 def test_a_client_without_an_id_registers_and_does_nothing_else(generic: Twin) -> None:
-    nobody = oauth_core.Client(known(generic))
-    assert nobody.client_id == ""
+    unregistered_client = oauth_core.Client(discover_server(generic))
+    assert unregistered_client.client_id == ""
     calls: list[Callable[[], object]] = [
-        lambda: nobody.client_credentials(scope="read").token(),
-        lambda: nobody.authorize(redirect_uri=CALLBACK),
-        lambda: nobody.revoke(token="t0ken"),
+        lambda: unregistered_client.client_credentials(scope="read").token(),
+        lambda: unregistered_client.authorize(redirect_uri=CALLBACK),
+        lambda: unregistered_client.revoke(token="t0ken"),
     ]
     for call in calls:
         with pytest.raises(oauth_core.MisuseError) as refused:
             call()
-        assert code_of(refused) == "client_auth.client_id"
+        assert error_code(refused) == "client_auth.client_id"
 
 
 def test_what_is_stored_is_a_secret_and_its_servers(generic: Twin) -> None:
-    server = known(generic)
-    told = oauth_core.Client(server).register(metadata=ASKED)
-    secrets = [told.client_secret, told.registration_access_token]
-    assert all(secret and secret in told.stored and secret not in repr(told) for secret in secrets)
+    server = discover_server(generic)
+    registration = oauth_core.Client(server).register(metadata=ASKED)
+    secrets = [registration.client_secret, registration.registration_access_token]
+    assert all(secret and secret in registration.stored and secret not in repr(registration) for secret in secrets)
     with pytest.raises(TypeError):
-        pickle.dumps(told)
+        pickle.dumps(registration)
     other = oauth_core.Server.from_metadata("https://as.example", {"issuer": "https://as.example"})
     with pytest.raises(oauth_core.UntrustedError) as foreign:
-        oauth_core.Client(other, registered=told.stored)
-    assert code_of(foreign) == "stored.issuer"
+        oauth_core.Client(other, registered=registration.stored)
+    assert error_code(foreign) == "stored.issuer"
     with pytest.raises(oauth_core.MisuseError) as malformed:
-        oauth_core.Client(server, registered=json.dumps({**json.loads(told.stored), "client_id": 7}))
-    assert code_of(malformed) == "stored.malformed"
+        oauth_core.Client(server, registered=json.dumps({**json.loads(registration.stored), "client_id": 7}))
+    assert error_code(malformed) == "stored.malformed"
     for more in ({"client_id": "id"}, {"client_secret": "s"}):
         with pytest.raises(TypeError):
-            oauth_core.Client(server, registered=told.stored, **more)  # type: ignore[call-overload]
+            oauth_core.Client(server, registered=registration.stored, **more)  # type: ignore[call-overload]
 
 
 def test_a_document_at_the_clients_id_is_made_and_checked(generic: Twin) -> None:
-    client = oauth_core.Client(known(generic), client_id="https://app.example/client.json")
+    client = oauth_core.Client(discover_server(generic), client_id="https://app.example/client.json")
     metadata = {"client_name": "App", "redirect_uris": [CALLBACK]}
     made = client.client_id_metadata(metadata=metadata)
     assert isinstance(made, oauth_core.ClientIdMetadataDocument)
@@ -178,12 +178,12 @@ def test_a_document_at_the_clients_id_is_made_and_checked(generic: Twin) -> None
     def fault(client: oauth_core.Client = client, *, mcp: bool = False, **members: Any) -> str:
         with pytest.raises(oauth_core.MisuseError) as error:
             client.client_id_metadata(metadata={**document, **members}, mcp=mcp)
-        return code_of(error)
+        return error_code(error)
 
     assert fault(client_id="https://app.example/Client.json") == "client_id_metadata.client_id"
     assert fault(client_secret="s") == "client_id_metadata.client_secret"
     assert fault(token_endpoint_auth_method="client_secret_basic") == "client_id_metadata.shared_secret"
     assert fault(client_name=" ", mcp=True) == "client_metadata.name_missing"
-    assert fault(oauth_core.Client(known(generic), client_id="app")) == "client_id_metadata.url"
+    assert fault(oauth_core.Client(discover_server(generic), client_id="app")) == "client_id_metadata.url"
     large = client.client_id_metadata(metadata={**metadata, "x": "x" * 6000})
     assert large.warnings == ("large",)

@@ -27,11 +27,11 @@ class Slow:
 
     def __init__(self, plain: Start) -> None:
         self.open = threading.Event()
-        answer = reply(200, TOKEN, content_type="application/json")
+        response = reply(200, TOKEN, content_type="application/json")
 
         def held(handler: BaseHTTPRequestHandler) -> None:
             assert self.open.wait(30)
-            answer(handler)
+            response(handler)
 
         self.server = plain(held)
         self.client = oauth_core.Client(
@@ -46,7 +46,7 @@ def slow(plain: Start) -> Iterator[Slow]:
     held.open.set()
 
 
-def test_a_caller_who_waits_no_longer_loses_nothing(slow: Slow) -> None:
+def test_a_caller_that_times_out_loses_no_token(slow: Slow) -> None:
     source = slow.client.client_credentials()
     with ThreadPoolExecutor(1) as pool:
         patient = pool.submit(source.token)
@@ -60,15 +60,15 @@ def test_a_caller_who_waits_no_longer_loses_nothing(slow: Slow) -> None:
     assert len(slow.server.seen) == 1
 
 
-def test_the_renewal_goes_on_when_every_caller_has_left(slow: Slow) -> None:
+def test_the_renewal_continues_after_every_caller_has_left(slow: Slow) -> None:
     stored: list[str] = []
     source = slow.client.client_credentials(
         on_tokens=lambda tokens: stored.append(tokens.access_token)
     )
 
     async def main() -> oauth_core.Tokens:
-        asked = [source.atoken(timeout=0.02) for _ in range(20)]
-        for error in await asyncio.gather(*asked, return_exceptions=True):
+        pending = [source.atoken(timeout=0.02) for _ in range(20)]
+        for error in await asyncio.gather(*pending, return_exceptions=True):
             assert isinstance(error, oauth_core.LostError) and error.code == "lost.timeout"
         slow.open.set()
         return await source.atoken(timeout=30)
@@ -89,11 +89,11 @@ def test_a_renewal_can_be_waited_for_that_long_too(slow: Slow) -> None:
 
 
 def test_a_fixed_token_can_be_waited_for(slow: Slow) -> None:
-    def ask() -> str:
+    def fetch_token() -> str:
         assert slow.open.wait(30)
         return "text"
 
-    source = oauth_core.fixed_token(callback=ask, origins=["https://api.example"])
+    source = oauth_core.fixed_token(callback=fetch_token, origins=["https://api.example"])
     with pytest.raises(oauth_core.LostError) as caught:
         source.token(timeout=0.02)
     assert caught.value.code == "lost.timeout"
@@ -115,11 +115,11 @@ def test_the_end_of_a_block_finishes_what_was_sent(generic: Twin, person: Person
     with ThreadPoolExecutor(1) as pool:
         with client.source(store=store, subject="ann") as source:
             source.log_in(expired(tokens))
-            asked = pool.submit(source.token)
+            pending = pool.submit(source.token)
             wait_for(generic, "refreshes", 1)
         # Nobody has waited for it but the block's end.
         record = store.load(source.key or "")
-        renewed = asked.result()
+        renewed = pending.result()
     assert record and renewed.access_token in record[1]
     assert source.token().access_token == renewed.access_token, "what is at hand is handed out"
     with pytest.raises(oauth_core.MisuseError) as caught:

@@ -60,16 +60,16 @@ REFUSALS = [r for r in RECORDS if r["code"].startswith("denied.")]
 
 
 @pytest.mark.parametrize("record", REFUSALS, ids=by_code)
-def test_a_server_that_says_no(record: Record) -> None:
+def test_error_responses_of_the_server(record: Record) -> None:
     headers = [("content-type", "application/json")]
     if record["code"] == "denied.http_challenge":
         headers.append(("www-authenticate", "Basic"))
     body = json.dumps({"error": record["error"]} if record["error"] else {}).encode()
     with pytest.raises(oauth_core.DeniedError) as caught:
         begun().send((record["status"], headers, body))
-    said = vars(caught.value)
+    attributes = vars(caught.value)
     assert type(caught.value) is oauth_core.DeniedError and str(caught.value) == record["message"]
-    assert said == {name: record[name] for name in said}
+    assert attributes == {name: record[name] for name in attributes}
 
 
 def test_each_class_is_raised_for_its_reason() -> None:

@@ -66,10 +66,10 @@ def test_a_grant_that_a_preset_describes_is_asked_with_by_its_name(
     server = oauth_core.provider_file(OWN_GRANT, loopback=quick.base)
     data = quick.data
     auth = oauth_core.ClientSecretBasic(data["client_secret"])
-    us = oauth_core.Client(server, client_id=data["client_id"], client_auth=auth)
+    own_client = oauth_core.Client(server, client_id=data["client_id"], client_auth=auth)
     token = client.client_credentials().token().access_token
-    ask = {"subject_token": token, "tag": "a"}
-    tokens = call(us, "extension_grant", grant_type="for_another", parameters=ask)
+    arguments = {"subject_token": token, "tag": "a"}
+    tokens = call(own_client, "extension_grant", grant_type="for_another", parameters=arguments)
     assert tokens.extra["issued_token_type"] == ACCESS_TOKEN
     form = quick.entry("/token")["form"]
     assert form["grant_type"].endswith(":token-exchange")
@@ -82,10 +82,10 @@ def test_a_grant_that_a_preset_describes_is_asked_with_by_its_name(
         ({"subject_token": token, "subject_token_type": "x"}, "form.unlisted_parameter"),
     ]:
         with pytest.raises(oauth_core.MisuseError) as misuse:
-            call(us, "extension_grant", grant_type="for_another", parameters=parameters)
+            call(own_client, "extension_grant", grant_type="for_another", parameters=parameters)
         assert misuse.value.code == code
     with pytest.raises(oauth_core.MisuseError) as unknown:
-        call(us, "extension_grant", grant_type="another", parameters={})
+        call(own_client, "extension_grant", grant_type="another", parameters={})
     assert unknown.value.code == "grant.not_an_extension"
     assert quick.counters["token_requests"] == before, "nothing of that is sent"
 

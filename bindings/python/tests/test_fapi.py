@@ -38,20 +38,20 @@ METADATA = {
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[Any]:
-    with process(["node", "fapi.mjs"], ROOT / "tests/interop/oidc-provider") as said:
-        yield said
+    with process(["node", "fapi.mjs"], ROOT / "tests/interop/oidc-provider") as server_info:
+        yield server_info
 
 
-def client_of(said: Any, which: str, **options: Any) -> oauth_core.Client:
-    server = oauth_core.discover(said["issuer"], transport="loopback_http")
-    key = said["clients"][which]["private_key"]
+def make_client(server_info: Any, which: str, **options: Any) -> oauth_core.Client:
+    server = oauth_core.discover(server_info["issuer"], transport="loopback_http")
+    key = server_info["clients"][which]["private_key"]
     auth = oauth_core.PrivateKeyJwt(key, alg="ES256")
     return oauth_core.Client(server, client_id=which, client_auth=auth, **options)
 
 
 def offline(metadata: dict[str, Any] | None = None, **options: Any) -> oauth_core.Client:
-    said = {**METADATA, **(metadata or {})}
-    server = oauth_core.Server.from_metadata("https://as.example", said)
+    server_metadata = {**METADATA, **(metadata or {})}
+    server = oauth_core.Server.from_metadata("https://as.example", server_metadata)
     return oauth_core.Client(server, client_id="id", **options)
 
 
@@ -67,7 +67,7 @@ def signed_in(tokens: oauth_core.Tokens) -> Any:
 def test_a_client_of_fapi_2_signs_in_and_its_tokens_are_bound(provider: Any) -> None:
     key = oauth_core.DpopKey.generate()
     for which, profile in (("security", "fapi2_security"), ("signing", "fapi2_message_signing")):
-        client = client_of(provider, which, dpop_key=key, profile=profile)
+        client = make_client(provider, which, dpop_key=key, profile=profile)
         with pytest.raises(oauth_core.MisuseError) as error:
             client.authorize(redirect_uri=CALLBACK, scope="openid read")
         assert error.value.code == "authorization.push_required"
@@ -98,19 +98,19 @@ async def over_aiohttp(source: Any, url: str, origins: list[str]) -> Any:
     import aiohttp
 
     auth = oauth_core.aiohttp.Auth(source, origins=origins)
-    async with aiohttp.ClientSession(middlewares=[auth]) as session, session.get(url) as answer:
-        said: dict[str, Any] = await answer.json(content_type=None)
-        return said["sub"]
+    async with aiohttp.ClientSession(middlewares=[auth]) as session, session.get(url) as response:
+        response_body: dict[str, Any] = await response.json(content_type=None)
+        return response_body["sub"]
 
 
 def test_requests_and_responses_are_signed_in_every_mode(provider: Any) -> None:
-    client = client_of(provider, "browser", request_object_signing_alg="ES256")
+    client = make_client(provider, "browser", request_object_signing_alg="ES256")
     for mode in (None, "jwt", "query.jwt", "fragment.jwt"):
         flow = client.authorize(redirect_uri=CALLBACK, scope="openid read", response_mode=mode)
         assert "state" not in parameters(flow.url)
         assert signed_in(client.redeem(flow, Browser().open(flow.url))) == "somebody"
     opening = json.dumps(provider["clients"]["encrypted"]["decryption_key"])
-    client = client_of(
+    client = make_client(
         provider,
         "encrypted",
         authorization_encrypted_response_alg="ECDH-ES",
@@ -125,7 +125,7 @@ def test_requests_and_responses_are_signed_in_every_mode(provider: Any) -> None:
 
 
 def test_a_signed_response_is_posted(provider: Any) -> None:
-    client = client_of(provider, "browser", request_object_signing_alg="ES256")
+    client = make_client(provider, "browser", request_object_signing_alg="ES256")
     flow = client.authorize(
         redirect_uri=CALLBACK, scope="openid read", response_mode="form_post.jwt"
     )
@@ -137,7 +137,7 @@ def test_a_signed_response_is_posted(provider: Any) -> None:
 
 def test_requests_are_encrypted_to_the_server(provider: Any) -> None:
     signed: Any = {"request_object_signing_alg": "ES256"}
-    client = client_of(
+    client = make_client(
         provider,
         "secretive",
         request_object_encryption_alg="ECDH-ES+A256KW",
@@ -146,12 +146,12 @@ def test_requests_are_encrypted_to_the_server(provider: Any) -> None:
     )
     for push in ("where_required", "always"):
         flow = client.begin_authorization(redirect_uri=CALLBACK, scope="openid", push=push)
-        asked = parameters(flow.url)
-        assert asked.get("request", "....").count(".") == 4 and "state" not in asked
+        query = parameters(flow.url)
+        assert query.get("request", "....").count(".") == 4 and "state" not in query
         assert signed_in(client.redeem(flow, Browser().open(flow.url))) == "somebody"
     for alg, code in (("dir", "key.algorithm"), ("RSA-OAEP-256", "key.algorithm")):
         with pytest.raises(oauth_core.MisuseError) as error:
-            other = client_of(provider, "secretive", request_object_encryption_alg=alg, **signed)
+            other = make_client(provider, "secretive", request_object_encryption_alg=alg, **signed)
             other.begin_authorization(redirect_uri=CALLBACK)
         assert error.value.code == code
     exported = client.export_keys()
@@ -159,43 +159,43 @@ def test_requests_are_encrypted_to_the_server(provider: Any) -> None:
 
 
 def client_url(client: oauth_core.Client, flow: oauth_core.PendingAuthorization) -> str:
-    """The URL of a stored flow, which has none, out of what is stored."""
-    said = json.loads(flow.serialize())
-    challenge = hashlib.sha256(said["code_verifier"].encode()).digest()
-    asked = {
+    """The authorization URL, rebuilt from a stored flow, which does not contain it."""
+    stored_flow = json.loads(flow.serialize())
+    challenge = hashlib.sha256(stored_flow["code_verifier"].encode()).digest()
+    expected_query = {
         "response_type": "code",
         "client_id": client.client_id,
         "redirect_uri": CALLBACK,
         "scope": "openid",
-        "state": said["state"],
-        "nonce": said["nonce"],
+        "state": stored_flow["state"],
+        "nonce": stored_flow["nonce"],
         "response_mode": "jwt",
         "code_challenge": base64.urlsafe_b64encode(challenge).rstrip(b"=").decode(),
         "code_challenge_method": "S256",
     }
-    return f"{client.server.issuer}/auth?{urllib.parse.urlencode(asked)}"
+    return f"{client.server.issuer}/auth?{urllib.parse.urlencode(expected_query)}"
 
 
 def test_fifty_callers_of_a_bound_grant_make_one_renewal() -> None:
     folder = ROOT / "tests/interop/oidc-provider"
-    with process(["env", "ACCESS_TOKEN_SECONDS=1", "node", "fapi.mjs"], folder) as said:
-        client = client_of(said, "security", dpop_key=oauth_core.DpopKey.generate())
+    with process(["env", "ACCESS_TOKEN_SECONDS=1", "node", "fapi.mjs"], folder) as server_info:
+        client = make_client(server_info, "security", dpop_key=oauth_core.DpopKey.generate())
         flow = client.begin_authorization(redirect_uri=CALLBACK, scope="openid", push="always")
         source = client.source(client.redeem(flow, Browser().open(flow.url)))
         time.sleep(1.1)
         barrier = threading.Barrier(50)
 
-        def ask(_: int) -> str:
+        def request_api(_: int) -> str:
             barrier.wait()
             return source.token().access_token
 
         with ThreadPoolExecutor(50) as threads:
-            assert len(set(threads.map(ask, range(50)))) == 1
-        with urllib.request.urlopen(f"{said['issuer']}/_counters") as counters:
+            assert len(set(threads.map(request_api, range(50)))) == 1
+        with urllib.request.urlopen(f"{server_info['issuer']}/_counters") as counters:
             assert json.load(counters)["refreshes"] == 1
 
 
-def said(status: int, body: object, **headers: str) -> Answer:
+def json_reply(status: int, body: object, **headers: str) -> Answer:
     return reply(status, json.dumps(body).encode(), content_type="application/json", **headers)
 
 
@@ -220,12 +220,12 @@ class Proofs:
         nonce = {"DPoP-Nonce": "for-tokens" if is_token else "for-the-api"}
         if "nonce" not in claims:
             challenge = {} if is_token else {"WWW-Authenticate": 'DPoP error="use_dpop_nonce", algs="ES256"'}
-            answer = said(400 if is_token else 401, {"error": "use_dpop_nonce"}, **nonce, **challenge)
+            response = json_reply(400 if is_token else 401, {"error": "use_dpop_nonce"}, **nonce, **challenge)
         elif is_token:
-            answer = said(200, {"access_token": "a~t", "token_type": "dpop", "expires_in": 600})
+            response = json_reply(200, {"access_token": "a~t", "token_type": "dpop", "expires_in": 600})
         else:
-            answer = said(200, {"well": True})
-        answer(request)
+            response = json_reply(200, {"well": True})
+        response(request)
 
 
 def test_a_proof_is_what_rfc_9449_describes(plain: Callable[[Answer], Plain]) -> None:
@@ -280,8 +280,8 @@ def test_a_stream_is_not_sent_again_for_a_nonce(plain: Callable[[Answer], Plain]
         assert http.post(f"{base}/things", content=iter([b"x"]), headers={"content-length": "1"}).status_code == 200
 
 
-def test_a_bearer_token_is_none_for_a_bound_client(plain: Callable[[Answer], Plain]) -> None:
-    base = plain(said(200, {"access_token": "a", "token_type": "Bearer"})).base
+def test_a_bound_client_rejects_bearer_tokens(plain: Callable[[Answer], Plain]) -> None:
+    base = plain(json_reply(200, {"access_token": "a", "token_type": "Bearer"})).base
     metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
     server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
     auth = oauth_core.ClientSecretBasic("s" * 32)
@@ -319,12 +319,12 @@ def test_two_clients_share_tokens_if_they_share_the_key() -> None:
     auth = oauth_core.ClientSecretBasic("s" * 32)
     one, other = oauth_core.DpopKey.generate(), oauth_core.DpopKey.generate()
 
-    def key_of(key: oauth_core.DpopKey | None) -> str | None:
+    def grant_key(key: oauth_core.DpopKey | None) -> str | None:
         client = offline(metadata, client_auth=auth, dpop_key=key)
         return client.source(store=store, subject="ann").key
 
-    assert key_of(one) == key_of(one)
-    assert len({key_of(one), key_of(other), key_of(None)}) == 3
+    assert grant_key(one) == grant_key(one)
+    assert len({grant_key(one), grant_key(other), grant_key(None)}) == 3
 
 
 def test_a_profile_names_the_clause_that_it_refuses_by() -> None:
@@ -345,26 +345,26 @@ def test_what_an_api_wants_is_asked_for_once() -> None:
     challenge = (
         'Bearer error="insufficient_user_authentication", acr_values="mfa", max_age="0", scope="pay"'
     )
-    wanted = oauth_core.step_up(401, challenge)
-    assert wanted == {"acr_values": ["mfa"], "max_age": 0, "scope": "pay"}
+    required_step_up = oauth_core.step_up(401, challenge)
+    assert required_step_up == {"acr_values": ["mfa"], "max_age": 0, "scope": "pay"}
     assert oauth_core.step_up(401, 'Bearer error="invalid_token"') is None
     client = offline(client_auth=oauth_core.Public())
-    begun = client.exchange.begin_authorization(
-        redirect_uri="https://app.example/cb", scope="read", step_up=wanted
+    authorization = client.exchange.begin_authorization(
+        redirect_uri="https://app.example/cb", scope="read", step_up=required_step_up
     )
     with pytest.raises(StopIteration) as done:
-        next(begun)
+        next(authorization)
     flow = done.value.value
-    asked = parameters(flow.url)
-    assert (asked["acr_values"], asked["max_age"], asked["scope"]) == ("mfa", "0", "read pay")
+    query = parameters(flow.url)
+    assert (query["acr_values"], query["max_age"], query["scope"]) == ("mfa", "0", "read pay")
     redeeming = client.exchange.redeem(flow, f"https://app.example/cb?code=c&state={flow.state}")
     next(redeeming)
-    said = {"access_token": "a", "token_type": "Bearer", "expires_in": 600}
+    response_body = {"access_token": "a", "token_type": "Bearer", "expires_in": 600}
     with pytest.raises(StopIteration) as redeemed:
-        redeeming.send((200, [("content-type", "application/json")], json.dumps(said).encode()))
+        redeeming.send((200, [("content-type", "application/json")], json.dumps(response_body).encode()))
     with pytest.raises(oauth_core.MisuseError) as error:
         client.authorize(
-            redirect_uri="https://app.example/cb", step_up=wanted, tokens=redeemed.value.value
+            redirect_uri="https://app.example/cb", step_up=required_step_up, tokens=redeemed.value.value
         )
     assert error.value.code == "step_up.repeated"
 
@@ -373,9 +373,9 @@ def test_claims_that_an_api_wants_are_in_the_next_request() -> None:
     """Microsoft Entra's claims challenge, which comes in base64."""
     claims = '{"access_token":{"nbf":{"essential":true,"value":"1"}}}'
     encoded = base64.b64encode(claims.encode()).decode()
-    wanted = oauth_core.step_up(401, f'Bearer realm="", error="insufficient_claims", claims="{encoded}"')
+    required_step_up = oauth_core.step_up(401, f'Bearer realm="", error="insufficient_claims", claims="{encoded}"')
     client = offline(client_auth=oauth_core.Public())
-    flow = client.authorize(redirect_uri="https://app.example/cb", step_up=wanted)
+    flow = client.authorize(redirect_uri="https://app.example/cb", step_up=required_step_up)
     assert parameters(flow.url)["claims"] == claims
 
 
@@ -397,9 +397,9 @@ def test_rules_of_oauth_2_1_and_the_strict_ones(profile: Any) -> None:
     assert parameters(client.authorize(redirect_uri=redirect_uri).url)["code_challenge"]
     if profile == "strict":
         for methods, code in (([], "unsupported"), (["plain"], "s256_unsupported")):
-            known: Any = {"code_challenge_methods_supported": methods} if methods else {}
+            pkce_metadata: Any = {"code_challenge_methods_supported": methods} if methods else {}
             with pytest.raises(oauth_core.MisuseError) as error:
-                under(**known).authorize(redirect_uri=redirect_uri)
+                under(**pkce_metadata).authorize(redirect_uri=redirect_uri)
             assert error.value.code == f"pkce.{code}"
         # Where the server takes pushed requests, they are pushed.
         offered = under(
@@ -424,7 +424,7 @@ def test_a_signed_request_may_be_fetched() -> None:
 
 
 def test_a_code_is_redeemed_for_some_of_its_resources(provider: Any) -> None:
-    client = client_of(provider, "security", dpop_key=oauth_core.DpopKey.generate())
+    client = make_client(provider, "security", dpop_key=oauth_core.DpopKey.generate())
     one, other = "https://one.example/", "https://other.example/"
     flow = client.begin_authorization(
         redirect_uri=CALLBACK, scope="openid read", resource=[one, other], push="always"
@@ -472,22 +472,22 @@ def test_workers_share_a_key_in_their_store(tmp_path: Any) -> None:
 @pytest.mark.parametrize("way", ["blocking", "asyncio"])
 def test_a_request_to_ask_a_person_is_signed(provider: Any, way: str) -> None:
     """CIBA Core section 7.1.1. This client has said that it signs, and is held to that."""
-    ask: Any = {"login_hint": "somebody", "scope": "openid read", "binding_message": "W4SCT", "requested_expiry": 60}
+    arguments: Any = {"login_hint": "somebody", "scope": "openid read", "binding_message": "W4SCT", "requested_expiry": 60}
     with pytest.raises(oauth_core.DeniedError) as error:
-        client_of(provider, "backchannel").backchannel_authentication(**ask)
+        make_client(provider, "backchannel").backchannel_authentication(**arguments)
     assert error.value.code == "denied.invalid_request"
-    client = client_of(provider, "backchannel", request_object_signing_alg="ES256")
-    sent = next(client.exchange.backchannel_authentication(**ask))
+    client = make_client(provider, "backchannel", request_object_signing_alg="ES256")
+    sent = next(client.exchange.backchannel_authentication(**arguments))
     assert isinstance(sent, oauth_core.Send) and sent.body is not None
     form = dict(urllib.parse.parse_qsl(sent.body.decode()))
     assert not form.keys() & {"login_hint", "scope", "binding_message"}
     claims = jwt.decode(form["request"], options={"verify_signature": False})
     assert (claims["login_hint"], claims["iss"]) == ("somebody", "backchannel")
 
-    async def asked() -> Any:
-        return await client.abackchannel_authentication(**ask)
+    async def begin_request() -> Any:
+        return await client.abackchannel_authentication(**arguments)
 
-    request = asyncio.run(asked()) if way == "asyncio" else client.backchannel_authentication(**ask)
+    request = asyncio.run(begin_request()) if way == "asyncio" else client.backchannel_authentication(**arguments)
     agreed = urllib.request.Request(f"{provider['issuer']}/_answer/yes", method="POST")
     with urllib.request.urlopen(agreed) as reply:
         assert reply.read() == b"W4SCT"

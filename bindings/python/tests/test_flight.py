@@ -31,13 +31,13 @@ def test_200_threads_make_one_request(generic: Twin, person: Person) -> None:
     before = generic.counters["token_requests"]
     gate = threading.Barrier(200)
 
-    def ask(_: int) -> str:
+    def fetch_token(_: int) -> str:
         gate.wait()
         return source.token().access_token
 
     with ThreadPoolExecutor(200) as pool:
-        got = set(pool.map(ask, range(200)))
-    assert len(got) == 1 and tokens.access_token not in got
+        access_tokens = set(pool.map(fetch_token, range(200)))
+    assert len(access_tokens) == 1 and tokens.access_token not in access_tokens
     counters = generic.counters
     assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
 
@@ -87,10 +87,10 @@ def test_a_cancelled_leader_loses_nothing(generic: Twin, person: Person) -> None
             await leader
         return await source.atoken()
 
-    got = asyncio.run(main())
-    assert got.refresh_token != tokens.refresh_token
+    access_tokens = asyncio.run(main())
+    assert access_tokens.refresh_token != tokens.refresh_token
     assert generic.counters["token_requests"] - before == 1
-    assert [new.access_token for new in stored] == [got.access_token]
+    assert [new.access_token for new in stored] == [access_tokens.access_token]
 
 
 def test_a_timeout_around_the_wait_loses_nothing(generic: Twin, person: Person) -> None:
@@ -121,7 +121,7 @@ def test_a_loop_that_closes_takes_nothing_with_it(generic: Twin, person: Person)
     assert generic.counters["reuse_events"] == 0
 
 
-def test_an_error_goes_to_all_who_wait_and_the_next_asks_again(
+def test_an_error_reaches_all_waiters_and_the_next_caller_retries(
     plain: Callable[[Answer], Plain],
 ) -> None:
     refuse = reply(503)
@@ -135,8 +135,8 @@ def test_an_error_goes_to_all_who_wait_and_the_next_asks_again(
     source = client.client_credentials()
 
     async def main() -> list[object]:
-        asked = (source.atoken() for _ in range(20))
-        return list(await asyncio.gather(*asked, return_exceptions=True))
+        pending = (source.atoken() for _ in range(20))
+        return list(await asyncio.gather(*pending, return_exceptions=True))
 
     errors = asyncio.run(main())
     assert len({id(error) for error in errors}) == 20, "each has an exception of its own"
@@ -164,7 +164,7 @@ def test_a_pause_is_named_only_where_waiting_may_help(plain: Callable[[Answer], 
     assert error.repeated and "next attempt in" in str(error)
 
 
-def test_a_pause_that_the_server_asks_for_is_kept(plain: Callable[[Answer], Plain]) -> None:
+def test_the_servers_retry_delay_is_respected(plain: Callable[[Answer], Plain]) -> None:
     server = plain(reply(503, retry_after="70"))
     client = oauth_core.Client(server_at(server.base), client_id="id", client_secret="secret")
     source = client.client_credentials()
@@ -180,7 +180,7 @@ def test_a_pause_that_the_server_asks_for_is_kept(plain: Callable[[Answer], Plai
     assert len(server.seen) == 1
 
 
-def test_on_tokens_comes_first_and_its_failure_loses_nothing(
+def test_on_tokens_runs_first_and_its_failure_loses_no_token(
     client: oauth_core.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def store(tokens: oauth_core.Tokens) -> None:
@@ -188,13 +188,13 @@ def test_on_tokens_comes_first_and_its_failure_loses_nothing(
         raise RuntimeError("the disk is full")
 
     seen: list[str] = []
-    told: list[object] = []
-    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    received: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", received.append)
     source = client.client_credentials(on_tokens=store)
     assert source.on_tokens is store
     tokens = source.token()
     assert len(seen) == 1 and tokens.access_token in seen[0]
-    assert len(told) == 1
+    assert len(received) == 1
 
 
 def test_on_tokens_must_not_wait_for_a_token(client: oauth_core.Client) -> None:

@@ -1,4 +1,4 @@
-"""Grants without a browser of the client's: people who agree elsewhere, exchanges, assertions."""
+"""Grants without a browser at the client: approval on another device, token exchange and assertions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def open_page(url: str) -> None:
 
 @contextmanager
 def meanwhile(act: Callable[[], None]) -> Iterator[None]:
-    """Does this beside the block, and says if it went wrong."""
+    """Runs this concurrently with the block, and fails if it raised an exception."""
     problems: list[BaseException] = []
 
     def work() -> None:
@@ -49,8 +49,8 @@ def meanwhile(act: Callable[[], None]) -> Iterator[None]:
     assert not problems, problems
 
 
-def asked(twin: Twin, count: int) -> None:
-    """Waits until the token endpoint was asked so often."""
+def wait_for_requests(twin: Twin, count: int) -> None:
+    """Waits until the token endpoint has received this many requests."""
     end = time.monotonic() + 30
     while twin.counters["token_requests"] < count:
         assert time.monotonic() < end, "nobody asks"
@@ -81,10 +81,10 @@ def test_a_device_signs_in_once_the_person_agrees(
     assert page is not None and code.device_code not in repr(code)
 
     def agree() -> None:
-        asked(quick, 1)
-        # An answer that is lost is no answer: it is asked again, later.
+        wait_for_requests(quick, 1)
+        # A lost response is no response: the client polls again later.
         quick.fault("lost_reply")
-        asked(quick, 2)
+        wait_for_requests(quick, 2)
         open_page(page)
 
     with meanwhile(agree):
@@ -100,7 +100,7 @@ def test_a_device_is_told_no(
     page = code.verification_uri_complete
 
     def refuse() -> None:
-        asked(quick, 1)
+        wait_for_requests(quick, 1)
         quick.deny()
         open_page(page)
 
@@ -119,7 +119,7 @@ def test_a_device_code_ends(
     assert error.value.code == "denied.expired_token"
     before = quick.counters["token_requests"]
     assert before == 1
-    # Once it has ended, nobody is asked.
+    # Once it has expired, no request is sent.
     over = {**waiting(code), "expires_at": time.time() + 0.5}
     with pytest.raises(oauth_core.DeniedError) as error:
         call(client, "poll_device_token", **over)
@@ -130,7 +130,7 @@ def test_a_device_code_ends(
 def test_a_device_login_keeps_the_pace_that_the_server_names(
     generic: Twin, client: oauth_core.Client
 ) -> None:
-    """By the steps, with a clock of our own: nobody has to wait."""
+    """Driven step by step with a simulated clock, so the test does not wait."""
     code = client.device_authorization(scope=SCOPE)
     page = code.verification_uri_complete
     assert code.interval == 5 and page is not None
@@ -184,7 +184,7 @@ def test_a_coroutine_is_cancelled_while_it_waits(quick: Twin, client: oauth_core
         login.cancel()
         with pytest.raises(asyncio.CancelledError):
             await login
-        # It does not go on behind anybody's back.
+        # Polling does not continue in the background.
         await asyncio.sleep(1.5)
 
     asyncio.run(give_up())
@@ -214,7 +214,7 @@ def test_a_person_answers_on_a_device_of_theirs(
     }
 
     def agree() -> None:
-        asked(quick, 1)
+        wait_for_requests(quick, 1)
         open_page(f"{quick.base}/authentication_device?binding_message=W4SCT")
 
     with meanwhile(agree):
@@ -262,7 +262,7 @@ def test_pushed_tokens_are_vouched_for(
 ) -> None:
     quick.backchannel_delivery("push", "https://client.example/push")
     request = begun(call, client, token_delivery_mode="push")
-    # Whoever is asked again and again agrees in the end.
+    # A user who is asked often enough may eventually approve (prompt fatigue).
     with pytest.raises(oauth_core.MisuseError) as pending:
         begun(call, client, token_delivery_mode="push")
     assert pending.value.code == "ciba.duplicate_request"
@@ -359,7 +359,7 @@ def test_an_identity_provider_vouches_at_another_server(
     assert got.expires_at is not None and list(got.scope) == ["read"]
     tokens = call(there, "redeem_identity_assertion", assertion=got.assertion)
     assert there.introspect(token=tokens.access_token).subject == SUBJECT
-    # A plain JWT bearer assertion it is, too: but good once.
+    # It is also a valid JWT bearer assertion, but can be used only once.
     with pytest.raises(oauth_core.DeniedError) as denied:
         call(there, "jwt_bearer", assertion=got.assertion)
     assert denied.value.code == "denied.invalid_grant"
@@ -378,7 +378,7 @@ def test_both_steps_of_an_identity_assertion_are_one_call(twins: dict[str, Twin]
     idp.vouch_to(other.base, other.data["client_id"])
     other.trust_identity_provider(idp.base)
     signed_in = idp.signed_in(us)
-    # Each time with an assertion of its own.
+    # A new assertion for each call.
     for _ in range(2):
         tokens = oauth_core.identity_assertion_grant(us, signed_in, there, scope="read")
         assert there.introspect(token=tokens.access_token).subject == SUBJECT
@@ -387,7 +387,7 @@ def test_both_steps_of_an_identity_assertion_are_one_call(twins: dict[str, Twin]
         return await oauth_core.aidentity_assertion_grant(us, signed_in, there, scope="read")
 
     assert list(asyncio.run(once()).scope) == ["read"]
-    # What comes from another server has no ID token.
+    # Tokens of another server have no ID token.
     with pytest.raises(oauth_core.OAuthError) as missing:
         oauth_core.identity_assertion_grant(us, tokens, there)
     assert missing.value.code == "identity_assertion.no_id_token"

@@ -30,7 +30,7 @@ def test_an_example_prints_what_it_says(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run(code, twins, monkeypatch, tmp_path)
-    said = capsys.readouterr().out.splitlines()
-    assert said == promised(code)
-    assert said, "an example that shows nothing proves nothing"
-    assert not any(os.environ["CLIENT_SECRET"] in line for line in said)
+    captured = capsys.readouterr().out.splitlines()
+    assert captured == promised(code)
+    assert captured, "an example that shows nothing proves nothing"
+    assert not any(os.environ["CLIENT_SECRET"] in line for line in captured)

@@ -1,4 +1,4 @@
-"""DPoP keys that are held elsewhere: a key service signs each proof, and nobody else has the key."""
+"""External DPoP keys: a key service signs each proof, and nothing else has the key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import requests
 from conftest import ROOT, Answer, Plain, process
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
-from test_fapi import Proofs, client_of, over_aiohttp
+from test_fapi import Proofs, make_client, over_aiohttp
 from test_identity import CALLBACK, Browser
 
 import oauth_core
@@ -67,7 +67,7 @@ def provider() -> Iterator[Any]:
 def test_a_bank_signs_in_and_calls_with_a_key_of_its_key_service(provider: Any) -> None:
     service = KeyService()
     key = oauth_core.DpopKey.held(service.public_jwk, service.sign)
-    client = client_of(provider, "security", dpop_key=key, profile="fapi2_security")
+    client = make_client(provider, "security", dpop_key=key, profile="fapi2_security")
     flow = client.begin_authorization(redirect_uri=CALLBACK, scope="openid read")
     tokens = client.redeem(flow, Browser().open(flow.url))
     assert tokens.token_type == "DPoP"
@@ -106,7 +106,7 @@ def test_every_way_to_call_asks_the_key_service(plain: Callable[[Answer], Plain]
     assert statuses == [200, 200]
     # A key service takes its time: an event loop does not wait for it.
     assert service.threads and loop not in service.threads
-    # A driver of one's own needs to know nothing of it.
+    # A custom driver can ignore this.
     with httpx.Client() as http:
         tokens = oauth_core.drive.run(client.exchange.client_credentials(), http)
     assert tokens.token_type == "DPoP"

@@ -67,9 +67,9 @@ def test_each_login_has_a_state_a_nonce_and_a_challenge_of_its_own(generic: Twin
     for _ in range(2):
         flow = client.authorize(redirect_uri=CALLBACK, scope="openid")
         client.redeem(flow, approve(flow.url))
-        asked = generic.entry("/authorize")["query"]
-        assert asked["code_challenge_method"] == "S256"
-        drawn |= {asked[name] for name in ("state", "nonce", "code_challenge")}
+        query = generic.entry("/authorize")["query"]
+        assert query["code_challenge_method"] == "S256"
+        drawn |= {query[name] for name in ("state", "nonce", "code_challenge")}
         # The twin compares the verifier with the challenge.
         assert "code_verifier" in generic.entry("/token")["form"]
     assert len(drawn) == 6 and {len(value) for value in drawn} == {43}
@@ -85,7 +85,7 @@ def test_who_signed_in_is_told_by_the_verified_claims(generic: Twin) -> None:
     # A dict of the caller's own.
     claims.clear()
     assert tokens.claims and copy.copy(tokens).claims == tokens.claims
-    # What is stored are the tokens; and without the scope nobody is named.
+    # Only the tokens are stored; without the scope ``openid`` there is no user.
     assert oauth_core.Tokens.deserialize(tokens.serialize()).claims is None
     other = client.authorize(redirect_uri=CALLBACK, scope="read")
     assert client.redeem(other, approve(other.url)).claims is None
@@ -96,12 +96,12 @@ def test_what_the_server_tells_of_a_user_is_of_the_one_who_signed_in(generic: Tw
     flow = client.authorize(redirect_uri=CALLBACK, scope="openid profile email")
     tokens = client.redeem(flow, approve(flow.url))
     assert tokens.claims is not None
-    told = client.userinfo(tokens=tokens, subject=tokens.claims["sub"])
-    assert (told.subject, told.claims["name"]) == (tokens.claims["sub"], "Alice Liddell")
-    assert told.claims["email_verified"] is True
-    assert (told.name, told.email_verified, told.nickname) == ("Alice Liddell", True, None)
-    # What is about a person is in no repr.
-    assert "Alice" not in repr(told)
+    userinfo = client.userinfo(tokens=tokens, subject=tokens.claims["sub"])
+    assert (userinfo.subject, userinfo.claims["name"]) == (tokens.claims["sub"], "Alice Liddell")
+    assert userinfo.claims["email_verified"] is True
+    assert (userinfo.name, userinfo.email_verified, userinfo.nickname) == ("Alice Liddell", True, None)
+    # Personal data is not shown by repr.
+    assert "Alice" not in repr(userinfo)
     with pytest.raises(oauth_core.UntrustedError) as caught:
         client.userinfo(tokens=tokens, subject="another")
     assert caught.value.code == "userinfo.subject"
@@ -132,7 +132,7 @@ def test_an_id_token_with_a_flaw_signs_nobody_in(
     assert caught.value.code == code
 
 
-def test_a_person_who_says_no(generic: Twin) -> None:
+def test_the_user_denies(generic: Twin) -> None:
     client = generic_client(generic, public=True)
     flow = client.authorize(redirect_uri=CALLBACK)
     generic.deny()
@@ -242,7 +242,7 @@ def test_every_fault_has_its_code(
         assert source.token().access_token, "the next caller asks again"
 
 
-def test_nobody_there(plain: Start) -> None:
+def test_an_unreachable_server(plain: Start) -> None:
     client = client_at("http://127.0.0.1:9")
     with pytest.raises(oauth_core.LostError) as caught:
         client.client_credentials().token()
@@ -392,11 +392,11 @@ def test_a_flow_ends_where_it_was_begun_and_with_whom(
     client = generic_client(generic, public=True)
     flow = client.authorize(redirect_uri=CALLBACK, context="tool-a", user="user-1")
     assert "tool-a" not in flow.url and "user-1" not in flow.url and "user-1" not in repr(flow)
-    kept = oauth_core.PendingAuthorization.deserialize(flow.serialize())
+    restored = oauth_core.PendingAuthorization.deserialize(flow.serialize())
     callback = approve(flow.url)
     before = generic.counters["token_requests"]
     with pytest.raises(oauth_core.UntrustedError) as caught:
-        client.redeem(kept, callback, **arrived)
+        client.redeem(restored, callback, **arrived)
     assert (caught.value.code, caught.value.advice) == (code, "give_up")
     assert generic.counters["token_requests"] == before
     # In its own place the same callback is good.
@@ -409,17 +409,17 @@ def test_a_refusal_of_the_challenge_is_one_request(generic: Twin, way: str) -> N
     client = generic_client(generic, public=True)
     generic.fault("refused_s256")
 
-    def asked() -> list[dict[str, str]]:
+    def authorize_queries() -> list[dict[str, str]]:
         return [dict(entry["query"]) for entry in generic.log if entry["path"] == "/authorize"]
 
-    tokens, before = generic.counters["token_requests"], len(asked())
+    tokens, before = generic.counters["token_requests"], len(authorize_queries())
     with pytest.raises(oauth_core.DeniedError) as caught:
         if way == "asyncio":
             asyncio.run(oauth_core.alogin(client, scope="read", open=browse, timeout=30))
         else:
             oauth_core.login(client, scope="read", open=browse, timeout=30)
     assert caught.value.code == "denied.invalid_request"
-    (once,) = asked()[before:]
+    (once,) = authorize_queries()[before:]
     assert once["code_challenge_method"] == "S256"
     assert generic.counters["token_requests"] == tokens
     # The server would have taken the next one.
@@ -434,15 +434,15 @@ def test_two_people_and_two_scopes_at_once_get_their_own_tokens(
     owners = [(name, scope) for name in ("alice", "bob") for scope in ("read", "read write")]
     for name, scope in owners:
         generic.add_person(name)
-        wanted = f"openid offline_access {scope}"
-        flow = client.authorize(redirect_uri=CALLBACK, scope=wanted, login_hint=name)
+        requested_scope = f"openid offline_access {scope}"
+        flow = client.authorize(redirect_uri=CALLBACK, scope=requested_scope, login_hint=name)
         grants.log_in(name, client.redeem(flow, approve(flow.url)), scope=scope)
     seen: dict[str, set[tuple[str, str]]] = {}
-    url, own = f"{generic.base}/api/echo", [generic.base]
+    url, origins = f"{generic.base}/api/echo", [generic.base]
 
-    def check(owner: tuple[str, str], tokens: oauth_core.Tokens, said: bytes) -> None:
+    def check(owner: tuple[str, str], tokens: oauth_core.Tokens, response_body: bytes) -> None:
         name, scope = owner
-        assert json.loads(said)["sub"] == name
+        assert json.loads(response_body)["sub"] == name
         assert ("write" in tokens.scope) == ("write" in scope)
         seen.setdefault(tokens.access_token, set()).add(owner)
 
@@ -452,7 +452,7 @@ def test_two_people_and_two_scopes_at_once_get_their_own_tokens(
         tokens = source.token()
         if 4 <= at < 8:
             tokens = source.renew(tokens)
-        check(owner, tokens, source.get(url, origins=own).content)
+        check(owner, tokens, source.get(url, origins=origins).content)
 
     async def acall(at: int) -> None:
         owner = owners[at % 4]
@@ -460,7 +460,7 @@ def test_two_people_and_two_scopes_at_once_get_their_own_tokens(
         tokens = await source.atoken()
         if 4 <= at < 8:
             tokens = await source.arenew(tokens)
-        check(owner, tokens, (await source.aget(url, origins=own)).content)
+        check(owner, tokens, (await source.aget(url, origins=origins)).content)
 
     async def all_at_once() -> None:
         await asyncio.gather(*(acall(at) for at in range(32)))

@@ -22,9 +22,9 @@ HOME = "http://127.0.0.1/signed-out"
 API = "https://api.example/"
 
 
-def client_of(said: Any, which: str, **options: Any) -> oauth_core.Client:
-    server = oauth_core.discover(said["issuer"], transport="loopback_http")
-    data = said["clients"][which]
+def client_of(server_info: Any, which: str, **options: Any) -> oauth_core.Client:
+    server = oauth_core.discover(server_info["issuer"], transport="loopback_http")
+    data = server_info["clients"][which]
     if "decryption_key" in data:
         options["decryption_keys"] = [json.dumps(data["decryption_key"])]
     auth = oauth_core.ClientSecretBasic(data["client_secret"])
@@ -32,7 +32,7 @@ def client_of(said: Any, which: str, **options: Any) -> oauth_core.Client:
 
 
 class Browser:
-    """A browser with nobody at the screen: it keeps cookies, and stops where a flow comes home."""
+    """A headless browser: keeps cookies, and stops at the redirect URI."""
 
     def __init__(self, *handlers: urllib.request.BaseHandler) -> None:
         jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
@@ -44,10 +44,10 @@ class Browser:
         try:
             with self.opener.open(url, data) as page:
                 return str(page.read().decode())
-        except urllib.error.HTTPError as answer:
-            assert answer.status == 303, answer.status
-            location = urllib.parse.urljoin(url, answer.headers["location"])
-            answer.close()
+        except urllib.error.HTTPError as response:
+            assert response.status == 303, response.status
+            location = urllib.parse.urljoin(url, response.headers["location"])
+            response.close()
         return location if location.startswith((CALLBACK, HOME)) else self.open(location)
 
     def sign_in(self, client: oauth_core.Client, **extra: str) -> oauth_core.Tokens:
@@ -55,7 +55,7 @@ class Browser:
         return client.redeem(flow, self.open(flow.url))
 
     def sign_out(self, url: str, form: dict[str, str] | None = None) -> str:
-        """The person says yes on the server's page."""
+        """The user approves on the server's page."""
         page = self.open(url, form)
         action = re.search(r'action="([^"]*)"', page)
         xsrf = re.search(r'name="xsrf" value="([^"]*)"', page)
@@ -99,11 +99,11 @@ def test_an_id_token_of_every_algorithm_is_verified(oidc: Any) -> None:
 
 
 def test_keys_are_replaced_while_a_client_runs() -> None:
-    with process(["node", "server.mjs"], ROOT / "tests/interop/oidc-provider") as said:
-        client = client_of(said, "logout")
+    with process(["node", "server.mjs"], ROOT / "tests/interop/oidc-provider") as server_info:
+        client = client_of(server_info, "logout")
         before = Browser().sign_in(client)
         keys = client.export_keys()
-        request = urllib.request.Request(f"{said['issuer']}/_rotate", method="POST")
+        request = urllib.request.Request(f"{server_info['issuer']}/_rotate", method="POST")
         urllib.request.urlopen(request).close()
         after = Browser().sign_in(client)
         assert after.claims and after.claims["sub"] == "somebody"
@@ -163,8 +163,8 @@ def test_userinfo_is_signed_and_encrypted(oidc: Any) -> None:
 def test_an_introspection_is_signed(oidc: Any) -> None:
     client = client_of(oidc, "introspection-signed")
     token = client.client_credentials(scope="read").token().access_token
-    said = client.introspect(token=token, signed_response_alg="ES256")
-    assert (said.active, said.client_id) == (True, "introspection-signed")
+    introspection = client.introspect(token=token, signed_response_alg="ES256")
+    assert (introspection.active, introspection.client_id) == (True, "introspection-signed")
     assert not client.introspect(token="never issued", signed_response_alg="ES256").active
     with pytest.raises(oauth_core.OAuthError) as caught:
         client.introspect(token=token, signed_response_alg="RS256")
@@ -174,8 +174,8 @@ def test_an_introspection_is_signed(oidc: Any) -> None:
 def test_an_access_token_is_read_by_an_api(oidc: Any) -> None:
     client = client_of(oidc, "basic")
     token = client.client_credentials(scope="read", resource=[API]).token().access_token
-    told = oauth_core.AccessTokenVerifier(client.server, audience=API, scope="read").verify(token)
-    assert (told.issuer, told.client_id) == (oidc["issuer"], client.client_id)
+    verified = oauth_core.AccessTokenVerifier(client.server, audience=API, scope="read").verify(token)
+    assert (verified.issuer, verified.client_id) == (oidc["issuer"], client.client_id)
     elsewhere = oauth_core.AccessTokenVerifier(client.server, audience="https://other.example/")
     with pytest.raises(oauth_core.OAuthError) as caught:
         elsewhere.verify(token)
@@ -198,8 +198,8 @@ def test_what_is_encrypted_for_an_api_is_read_by_that_api_alone(oidc: Any) -> No
             decryption_keys=[json.dumps(oidc["clients"]["sealed-api"]["decryption_key"])],
         )
 
-    told = verifier("A256GCM").verify(token)
-    assert (told.audience, told.client_id) == ((sealed,), client.client_id)
+    verified = verifier("A256GCM").verify(token)
+    assert (verified.audience, verified.client_id) == ((sealed,), client.client_id)
     encryption = {"access_token_encryption_alg": "ECDH-ES", "access_token_encryption_enc": "A256GCM"}
     api = client_of(oidc, "sealed-api", **encryption)
     assert api.verify_access_token(token=token, audience=[sealed]).audience == (sealed,)
@@ -223,8 +223,8 @@ def posting(
     mailbox = plain(reply(200))
     monkeypatch.setitem(os.environ, "BACKCHANNEL_LOGOUT_URI", f"{mailbox.base}/logout")
     monkeypatch.setitem(os.environ, "POST_METHODS", "1")
-    with process(["node", "server.mjs"], ROOT / "tests/interop/oidc-provider") as said:
-        yield said, mailbox
+    with process(["node", "server.mjs"], ROOT / "tests/interop/oidc-provider") as server_info:
+        yield server_info, mailbox
 
 
 def test_a_person_signs_out_with_a_form(posting: tuple[Any, Plain]) -> None:
@@ -237,14 +237,14 @@ def test_a_person_signs_out_with_a_form(posting: tuple[Any, Plain]) -> None:
     oauth_core.check_logout_return(
         browser.sign_out(form.action, form.fields), state="a +%/ state"
     )
-    with pytest.raises(oauth_core.DeniedError) as gone:
+    with pytest.raises(oauth_core.DeniedError) as error:
         browser.sign_in(client, prompt="none")
-    assert gone.value.error == "login_required"
+    assert error.value.error == "login_required"
 
 
 def test_a_logout_comes_home_and_is_told_once(posting: tuple[Any, Plain]) -> None:
-    said, mailbox = posting
-    client, browser = client_of(said, "logout"), Browser()
+    server_info, mailbox = posting
+    client, browser = client_of(server_info, "logout"), Browser()
     tokens = browser.sign_in(client)
     browser.sign_in(client, prompt="none")
     url = client.end_session_url(
@@ -253,9 +253,9 @@ def test_a_logout_comes_home_and_is_told_once(posting: tuple[Any, Plain]) -> Non
     home = urllib.parse.urlsplit(browser.sign_out(url))
     assert home.geturl().startswith(HOME)
     assert urllib.parse.parse_qs(home.query) == {"state": ["a +%/ state"]}
-    with pytest.raises(oauth_core.DeniedError) as gone:
+    with pytest.raises(oauth_core.DeniedError) as error:
         browser.sign_in(client, prompt="none")
-    assert gone.value.error == "login_required"
+    assert error.value.error == "login_required"
 
     # The server waits for the answer to what it posts before it sends the browser home.
     [(method, path, _, body)] = mailbox.seen

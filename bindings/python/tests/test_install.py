@@ -81,8 +81,8 @@ def test_a_tool_of_ten_lines_runs_in_an_empty_folder(generic: Twin, tmp_path: Pa
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout == "['offline_access', 'read']\n"
-    asked = [entry["path"] for entry in generic.log]
-    assert asked.count("/device_authorization") == 1
+    requests = [entry["path"] for entry in generic.log]
+    assert requests.count("/device_authorization") == 1
     assert [path.name for path in folder.iterdir()] == ["tokens"]
 
 
@@ -97,7 +97,7 @@ def test_the_source_distribution_has_all_it_is_built_from() -> None:
     with tarfile.open(only("*.tar.gz")) as packed:
         names = {name.split("/", 1)[1] for name in packed.getnames() if "/" in name}
     crates = ("oauth-core", "oauth-facade", "oauth-providers", "oauth-reqwest", "oauth-session")
-    wanted = {f"crates/{name}/Cargo.toml" for name in crates} | {
+    expected = {f"crates/{name}/Cargo.toml" for name in crates} | {
         "Cargo.lock",
         "pyproject.toml",
         "PKG-INFO",
@@ -105,6 +105,6 @@ def test_the_source_distribution_has_all_it_is_built_from() -> None:
         "python/oauth_core/py.typed",
         "python/oauth_core/_native.pyi",
     }
-    assert wanted <= names
+    assert expected <= names
     presets = {path.name for path in (ROOT / "crates/oauth-providers/providers").glob("*.toml")}
     assert {f"crates/oauth-providers/providers/{name}" for name in presets} <= names

@@ -1,4 +1,4 @@
-"""For API servers: tokens that say nothing by themselves, verified by asking about them."""
+"""For API servers: opaque tokens, verified by introspection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ THUMBPRINT = "LXEWQrcmsEQBYnyp-6wy9chTD7GQPMTbAiWHF5IaSIE"
 GOOD = {"active": True, "client_id": "c", "sub": "u", "aud": API, "scope": "read"}
 
 
-def told(members: dict[str, Any]) -> Answer:
+def introspection_reply(members: dict[str, Any]) -> Answer:
     return reply(200, json.dumps(members).encode(), content_type="application/json")
 
 
@@ -67,7 +67,7 @@ def test_the_answers_are_signed(oidc: Any) -> None:
     signed = Verifier.introspecting(client, audience=API, signed_response_alg="ES256")
     assert signed.verify(token).client_id == client.client_id
     assert refused(signed, "made-up")[:2] == ("access_token.inactive", 401)
-    # What is wrong with the answer is no fault of the token.
+    # A malformed introspection response does not make the token invalid.
     other = Verifier.introspecting(client, audience=API, signed_response_alg="RS256")
     assert refused(other, token) == ("jws.alg_not_allowed", 503, None)
 
@@ -94,7 +94,7 @@ def test_what_the_server_says_of_a_token_is_signed(twins: dict[str, Twin]) -> No
     told = ask(token.access_token)
     assert (told.active, told.client_id, told.scope) == (True, client.client_id, token.scope)
     assert not ask("never issued").active
-    # The metadata says that there are no others.
+    # The metadata announces no others.
     assert code(token.access_token, "ES256") == "introspection.alg_not_supported"
     # A page in place of the response is not believed.
     bank.fault("html")
@@ -103,7 +103,7 @@ def test_what_the_server_says_of_a_token_is_signed(twins: dict[str, Twin]) -> No
 
 def test_of_several_calls_with_one_new_token_one_asks(plain: Callable[[Answer], Plain]) -> None:
     asked, all_began = threading.Event(), threading.Event()
-    answer = told(GOOD)
+    answer = introspection_reply(GOOD)
 
     def late(handler: BaseHTTPRequestHandler) -> None:
         asked.set()
@@ -129,7 +129,7 @@ def test_of_several_calls_with_one_new_token_one_asks(plain: Callable[[Answer], 
 
 
 def test_without_a_memory_each_call_is_a_request(plain: Callable[[Answer], Plain]) -> None:
-    server = plain(told(GOOD))
+    server = plain(introspection_reply(GOOD))
     asks, keeps = api_at(server), api_at(server, cache_max_age=60, cache_entries=1)
     for _ in range(2):
         asks.verify("t")
@@ -145,29 +145,29 @@ def test_without_a_memory_each_call_is_a_request(plain: Callable[[Answer], Plain
 
 
 @pytest.mark.parametrize("options", [{}, {"cache_max_age": 60}])
-def test_a_token_is_good_over_the_connection_of_its_certificate_alone(
+def test_a_bound_token_is_accepted_only_over_its_certificates_connection(
     plain: Callable[[Answer], Plain], options: dict[str, Any]
 ) -> None:
     """RFC 8705 section 3.2: the server says to which certificate a token is bound."""
     bound = {**GOOD, "cnf": {"x5t#S256": THUMBPRINT}}
-    verifier = api_at(plain(told(bound)), **options)
+    verifier = api_at(plain(introspection_reply(bound)), **options)
     assert verifier.verify("t", x5t_s256=THUMBPRINT).subject == "u"
     for shown in ({"x5t_s256": THUMBPRINT[::-1]}, {"jkt": THUMBPRINT}, {}):
         assert refused(verifier, "t", **shown)[0] == "access_token.proof_required"
 
 
-def test_a_server_that_cannot_be_asked_is_no_fault_of_the_token(
+def test_an_unreachable_server_does_not_make_the_token_invalid(
     plain: Callable[[Answer], Plain],
 ) -> None:
     denying = api_at(plain(reply(401, b'{"error":"invalid_client"}')), cache_max_age=60)
     assert refused(denying, "t") == ("denied.invalid_client", 503, None)
-    unsigned = api_at(plain(told(GOOD)), signed_response_alg="ES256")
+    unsigned = api_at(plain(introspection_reply(GOOD)), signed_response_alg="ES256")
     assert refused(unsigned, "t") == ("introspection.not_signed", 503, None)
-    cut = api_at(plain(told({**GOOD, "extra": "x" * (300 << 10)})), cache_max_age=60)
+    cut = api_at(plain(introspection_reply({**GOOD, "extra": "x" * (300 << 10)})), cache_max_age=60)
     assert refused(cut, "t") == ("introspection.malformed", 503, None)
 
 
-def test_what_no_header_can_carry_is_refused_and_not_asked_about(
+def test_a_token_that_no_header_can_carry_is_rejected_without_introspection(
     plain: Callable[[Answer], Plain],
 ) -> None:
     server = plain(reply(400, b'{"error":"invalid_request"}'))
@@ -178,7 +178,7 @@ def test_what_no_header_can_carry_is_refused_and_not_asked_about(
 
 
 def test_it_runs_without_a_transport(plain: Callable[[Answer], Plain]) -> None:
-    server = plain(told(GOOD))
+    server = plain(introspection_reply(GOOD))
     verifier = api_at(server, cache_max_age=60)
     exchange, second = verifier.verify_exchange("t"), verifier.verify_exchange("t")
     asked = next(exchange)
@@ -205,8 +205,8 @@ UNUSABLE: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def test_what_is_mistyped_is_not_left_out(plain: Callable[[Answer], Plain]) -> None:
-    server = plain(told(GOOD))
+def test_mistyped_options_are_rejected(plain: Callable[[Answer], Plain]) -> None:
+    server = plain(introspection_reply(GOOD))
     for wrong in MISTYPED:
         with pytest.raises(TypeError, match=next(iter(wrong))):
             api_at(server, **wrong)

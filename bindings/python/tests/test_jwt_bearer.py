@@ -34,12 +34,12 @@ def decoded(part: str) -> bytes:
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
-def sent(preset: str, *, variables: dict[str, str] | None = None, **asked: Any) -> Sent:
+def sent(preset: str, *, variables: dict[str, str] | None = None, **grant_options: Any) -> Sent:
     """What is sent for a JWT: its header, its claims, and the rest of the form."""
     server = oauth_core.provider(preset, **(variables or {}))
     client = oauth_core.Client(server, client_id="id", client_secret="secret")
-    asked = {"key": pem(KEY), "issuer": "id", "subject": "somebody", **asked}
-    step = next(client.exchange.jwt_bearer_with_key(**asked))
+    grant_options = {"key": pem(KEY), "issuer": "id", "subject": "somebody", **grant_options}
+    step = next(client.exchange.jwt_bearer_with_key(**grant_options))
     assert isinstance(step, oauth_core.Send)
     form = dict(urllib.parse.parse_qsl(bytes(step.body).decode()))
     signed, _, signature = form.pop("assertion").rpartition(".")
@@ -78,8 +78,8 @@ def test_box_takes_a_jwt_of_less_than_a_minute_with_the_type_of_its_subject_and_
 def test_docusign_takes_a_jwt_for_its_bare_host_with_the_scope_as_a_claim(
     preset: str, host: str, scope: str | None
 ) -> None:
-    asked: dict[str, Any] = {} if scope is None else {"scope": scope}
-    header, claims, lifetime, form = sent(preset, **asked)
+    scope_option: dict[str, Any] = {} if scope is None else {"scope": scope}
+    header, claims, lifetime, form = sent(preset, **scope_option)
     assert header == {"alg": "RS256", "typ": "JWT"}
     named = scope or "signature impersonation"
     assert claims == {"iss": "id", "sub": "somebody", "aud": host, "scope": named}
@@ -96,13 +96,13 @@ def test_docusign_takes_a_jwt_for_its_bare_host_with_the_scope_as_a_claim(
         ("docusign", {"key": pem(ec.generate_private_key(ec.SECP256R1()))}, "key.algorithm", "ES256"),
     ],
 )
-def test_what_a_provider_would_refuse_is_not_sent(preset: str, asked: dict[str, Any], code: str, about: str) -> None:
+def test_what_a_provider_would_refuse_is_not_sent(preset: str, grant_options: dict[str, Any], code: str, about: str) -> None:
     with pytest.raises(oauth_core.MisuseError, match=about) as refused:
-        sent(preset, **asked)
+        sent(preset, **grant_options)
     assert refused.value.code == code
 
 
 def test_the_caller_may_know_better() -> None:
-    own: dict[str, Any] = {"lifetime": 3600, "audience_claim": "account-s.docusign.com", "claims": {"scope": "spring_read"}}
-    _, claims, lifetime, _ = sent("docusign", **own)
+    custom_claims: dict[str, Any] = {"lifetime": 3600, "audience_claim": "account-s.docusign.com", "claims": {"scope": "spring_read"}}
+    _, claims, lifetime, _ = sent("docusign", **custom_claims)
     assert (claims["aud"], claims["scope"], lifetime) == ("account-s.docusign.com", "spring_read", 3600)

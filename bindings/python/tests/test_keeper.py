@@ -46,9 +46,9 @@ def tokens_of_old() -> oauth_core.Tokens:
     return oauth_core.Tokens.deserialize(json.dumps(stored))
 
 
-def over(renewal: Generator[Any, Any, oauth_core.Tokens], answer: Any) -> oauth_core.Tokens:
+def over(renewal: Generator[Any, Any, oauth_core.Tokens], reply: Any) -> oauth_core.Tokens:
     with pytest.raises(StopIteration) as done:
-        renewal.send(answer)
+        renewal.send(reply)
     tokens: oauth_core.Tokens = done.value.value
     return tokens
 
@@ -111,7 +111,7 @@ def test_yield_from_delegates() -> None:
     keeper.abandon()
     keeper.ask()
 
-    def outer() -> Generator[drive.Task, drive.Said, str]:
+    def outer() -> Generator[drive.Task, drive.TaskResult, str]:
         tokens = yield from keeper.renewal()
         return tokens.access_token
 
@@ -126,7 +126,7 @@ def test_yield_from_delegates() -> None:
 
 
 @pytest.mark.parametrize("end", ["closed", "dropped", "interrupted", "abandoned"])
-def test_a_renewal_that_is_given_up_stands_in_nobodys_way(end: str) -> None:
+def test_an_abandoned_renewal_does_not_block_others(end: str) -> None:
     keeper, renewal = begun()
     assert keeper.ask().kind == "wait"
     if end == "closed":
@@ -140,14 +140,14 @@ def test_a_renewal_that_is_given_up_stands_in_nobodys_way(end: str) -> None:
     assert keeper.ask().kind == "renew"
 
 
-def test_a_renewal_that_nobody_was_told_of_is_misuse() -> None:
+def test_starting_an_unrequested_renewal_is_misuse() -> None:
     keeper = offline().keeper(subject="ann")
     with pytest.raises(oauth_core.MisuseError) as caught:
         next(keeper.renewal())
     assert caught.value.code == "misuse.already_finished"
 
 
-def test_what_is_no_answer_is_refused_and_can_be_given_again() -> None:
+def test_an_invalid_result_is_rejected_and_can_be_corrected() -> None:
     keeper, renewal = begun()
     for nonsense in (7, "text", (1, None), (-1, "record")):
         with pytest.raises((TypeError, OverflowError)):
@@ -173,7 +173,7 @@ def test_a_keeper_is_of_one_of_two_grants() -> None:
     mistakes: list[tuple[dict[str, Any], str]] = [
         ({"grant_type": "password"}, "arguments.inconsistent"),
         ({"grant_type": "client_credentials", "tokens": tokens_of_old()}, "arguments.inconsistent"),
-        # The client's own grant is nobody's.
+        # The client's own grant has no user.
         ({"grant_type": "client_credentials", "subject": "ann"}, "arguments.inconsistent"),
         ({"subject": "ann", "reuse": "perhaps"}, "argument.invalid"),
         # Two people without a name would share a record.
@@ -202,7 +202,7 @@ def test_a_record_that_the_store_tells_of_is_learned() -> None:
 
 
 def long_ago(client: oauth_core.Client, tokens: oauth_core.Tokens, store: stores.Store) -> None:
-    """A login some time ago: what is stored is stale."""
+    """An old login: the stored tokens have expired."""
     keeper = client.keeper(subject="ann")
     keeper.replace(tokens)
     with httpx.Client() as http:
@@ -221,10 +221,10 @@ def test_keepers_of_threads_share_a_store(
     keepers = [client.keeper(subject="ann") for _ in range(4)]
     with httpx.Client() as http, ThreadPoolExecutor(32) as pool:
         asked = [pool.submit(drive.keep, keepers[n % 4], store, http) for n in range(32)]
-        got = {thread.result().access_token for thread in asked}
-    assert len(got) == 1 and tokens.access_token not in got
+        access_tokens = {thread.result().access_token for thread in asked}
+    assert len(access_tokens) == 1 and tokens.access_token not in access_tokens
     # A source over the same store has the same grant.
-    assert client.source(store=store, subject="ann").token().access_token in got
+    assert client.source(store=store, subject="ann").token().access_token in access_tokens
     counters = generic.counters
     assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
 
@@ -241,8 +241,8 @@ def test_keepers_of_tasks_share_a_store(generic: Twin, person: Person) -> None:
             asked = [drive.akeep(keepers[n % 4], store, http) for n in range(40)]
             return {token.access_token for token in await asyncio.gather(*asked)}
 
-    got = asyncio.run(main())
-    assert len(got) == 1 and tokens.access_token not in got
+    access_tokens = asyncio.run(main())
+    assert len(access_tokens) == 1 and tokens.access_token not in access_tokens
     counters = generic.counters
     assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
 
@@ -277,7 +277,7 @@ def test_a_task_that_is_cancelled_leaves_the_renewal_to_go_on(
     assert generic.counters["token_requests"] - before == 1
 
 
-def test_a_loop_that_ends_gives_the_renewal_up(person: Person) -> None:
+def test_a_loop_that_closes_abandons_the_renewal(person: Person) -> None:
     client, tokens = person
     store = MemoryStore()
     long_ago(client, tokens, store)
@@ -372,7 +372,7 @@ def test_a_refusal_and_a_broken_record_keep_their_codes(
             asyncio.run(later())
 
 
-def test_ctrl_c_in_the_store_gives_the_renewal_up(person: Person) -> None:
+def test_ctrl_c_in_the_store_abandons_the_renewal(person: Person) -> None:
     client, tokens = person
     keeper = client.keeper(expired(tokens), subject="ann")
 
@@ -420,12 +420,12 @@ def test_a_lease_is_extended_while_a_request_runs() -> None:
     store, leases, extended = extending()
     keeper = offline().keeper(tokens_of_old(), subject="ann", lease=0.05)
 
-    def answer(_: httpx.Request) -> httpx.Response:
+    def respond(_: httpx.Request) -> httpx.Response:
         # As long as it takes until the lease was taken three times more.
         assert extended.wait(30)
         return granted()
 
-    with httpx.Client(transport=httpx.MockTransport(answer)) as http:
+    with httpx.Client(transport=httpx.MockTransport(respond)) as http:
         tokens = drive.keep(keeper, store, http)
     assert tokens.access_token == "at-2"
     held = [lease for lease in leases if lease[1] > 0]
@@ -441,12 +441,12 @@ def test_a_lease_is_extended_while_a_coroutine_waits() -> None:
     store, leases, extended = extending()
     keeper = offline().keeper(tokens_of_old(), subject="ann", lease=0.05)
 
-    async def answer(_: httpx.Request) -> httpx.Response:
+    async def respond(_: httpx.Request) -> httpx.Response:
         assert await asyncio.to_thread(extended.wait, 30)
         return granted()
 
     async def kept() -> oauth_core.Tokens:
-        async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as http:
             return await drive.akeep(keeper, store, http)
 
     tokens = asyncio.run(kept())

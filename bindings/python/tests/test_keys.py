@@ -1,4 +1,4 @@
-"""Keys that somebody else holds: a key management service, or the keyring."""
+"""External keys: a key management service, or the keyring."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def read(store: stores.SealedStore, name: str = NAME) -> str:
 
 
 @pytest.mark.parametrize("kind", [lambda kms: kms, Later], ids=["function", "coroutine"])
-def test_a_service_is_asked_for_each_key_once(kind: type[Later]) -> None:
+def test_a_service_is_called_once_per_key(kind: type[Later]) -> None:
     kms, memory = Kms(), MemoryStore()
     one, two = (stores.SealedStore(memory, kind(kms)) for _ in range(2))
     for name in ("a", "b", "c"):
@@ -119,14 +119,14 @@ def test_its_failure_costs_nothing_and_is_not_kept(person: Person) -> None:
     error = caught.value
     assert (error.code, error.endpoint) == ("lost.unsent", "store")
     assert "RuntimeError" in str(error) and "secret" not in f"{error}{error.__cause__}"
-    # Who has a good token goes on.
+    # A caller with a valid token is not affected.
     assert source.token().access_token == tokens.access_token
     assert memory.records == before
     kms.trouble = None
     assert other.token().access_token == tokens.access_token
 
 
-def test_an_id_that_nobody_knows_is_asked_for_once() -> None:
+def test_an_unknown_key_id_is_requested_once() -> None:
     kms, memory = Kms(), MemoryStore()
     stores.SealedStore(memory, kms).save(NAME, TEXT, 0)
     kms.keys.clear()
@@ -175,7 +175,7 @@ def test_records_move_to_a_service_and_back() -> None:
 
 
 class Listed(MemoryStore):
-    """A store of one's own that can list."""
+    """A custom store that can list its records."""
 
     def scan(self, cursor: str | None = None, /) -> tuple[list[str], str | None]:
         return list(self.records), None
@@ -302,7 +302,7 @@ def test_a_key_of_the_keyring_is_made_once(session: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is always one")
-def test_no_keyring_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_keyring_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "bus"
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(path))

@@ -31,8 +31,8 @@ def test_the_url_is_printed_and_the_browser_opened(
     monkeypatch.setattr(webbrowser, "open", visit)
     tokens = oauth_core.login(generic_client(generic, public=True), scope="read", timeout=30)
     assert tokens.access_token
-    said = capsys.readouterr()
-    assert opened[0] in said.err and not said.out
+    captured = capsys.readouterr()
+    assert opened[0] in captured.err and not captured.out
 
 
 @pytest.fixture
@@ -84,8 +84,8 @@ def test_what_opens_the_url_in_vain_ends_the_login_and_the_listener(generic: Twi
 def enter(code: oauth_core.DeviceAuthorizationResponse) -> None:
     page = code.verification_uri_complete
     assert page is not None
-    with urllib.request.urlopen(page) as answer:
-        assert answer.status == 200
+    with urllib.request.urlopen(page) as response:
+        assert response.status == 200
 
 
 @pytest.mark.parametrize("where", ["no display", "BROWSER=none", "nothing opens"])
@@ -121,9 +121,9 @@ def test_the_prompt_is_printed_and_what_a_camera_reads_on_a_terminal_alone(
             client: oauth_core.Client,
             codes: list[oauth_core.DeviceAuthorizationResponse] = codes,
             authorize: Any = oauth_core.Client.device_authorization,
-            **asked: Any,
+            **options: Any,
         ) -> oauth_core.DeviceAuthorizationResponse:
-            codes.append(authorize(client, **asked))
+            codes.append(authorize(client, **options))
             enter(codes[-1])
             return codes[-1]
 
@@ -131,10 +131,10 @@ def test_the_prompt_is_printed_and_what_a_camera_reads_on_a_terminal_alone(
             patch.setattr(oauth_core.Client, "device_authorization", watched)
             patch.setattr(sys.stderr, "isatty", lambda seen=is_terminal: seen, raising=False)
             oauth_core.login(client, scope="read")
-        said = capsys.readouterr()
+        captured = capsys.readouterr()
         drawn = codes[0].qr_code
-        assert drawn is not None and codes[0].prompt in said.err and not said.out
-        assert (drawn in said.err) is is_terminal
+        assert drawn is not None and codes[0].prompt in captured.err and not captured.out
+        assert (drawn in captured.err) is is_terminal
 
 
 def test_a_login_stays_in_the_browser_where_somebody_says_so(
@@ -158,22 +158,22 @@ def test_a_login_stays_in_the_browser_where_somebody_says_so(
     assert oauth_core.login(client, scope="read", device=False, show=show, timeout=30)
     # A code has no place for it.
     assert oauth_core.login(client, scope="read", prompt="login", show=show, timeout=30)
-    said = capsys.readouterr().err
-    assert len(opened) == 2 and all(url in said for url in opened)
+    captured = capsys.readouterr().err
+    assert len(opened) == 2 and all(url in captured for url in opened)
     # The server gives a client it does not know no codes.
     auth = oauth_core.ClientSecretBasic("wrong")
     data = nobody_sees.data
-    stranger = oauth_core.Client(client.server, client_id=data["client_id"], client_auth=auth)
+    other_client = oauth_core.Client(client.server, client_id=data["client_id"], client_auth=auth)
     monkeypatch.setattr(webbrowser, "open", opened.append)
     with pytest.raises(oauth_core.LostError):
-        oauth_core.login(stranger, scope="read", show=show, timeout=0.2)
+        oauth_core.login(other_client, scope="read", show=show, timeout=0.2)
     assert len(opened) == 3
     with pytest.raises(oauth_core.DeniedError):
-        oauth_core.login(stranger, scope="read", device=True, show=show)
+        oauth_core.login(other_client, scope="read", device=True, show=show)
 
 
 @pytest.mark.parametrize("wanted", ["port", "path", "redirect_uri"])
-def test_a_login_listens_where_it_is_told(generic: Twin, wanted: str) -> None:
+def test_a_login_listens_where_it_is_told(generic: Twin, expected_uri: str) -> None:
     port = free_port()
     choices: dict[str, dict[str, Any]] = {
         "port": {"port": port},
@@ -183,13 +183,13 @@ def test_a_login_listens_where_it_is_told(generic: Twin, wanted: str) -> None:
     for path in ("/signed-in", "/my/app"):
         generic.register(f"http://127.0.0.1{path}")
     client = generic_client(generic, public=True)
-    assert oauth_core.login(client, scope="read", open=browse, timeout=30, **choices[wanted])
+    assert oauth_core.login(client, scope="read", open=browse, timeout=30, **choices[expected_uri])
     sent = generic.entry("/token")["form"]["redirect_uri"]
     assert {
         "port": sent == f"http://127.0.0.1:{port}/callback",
         "path": sent.endswith("/signed-in"),
         "redirect_uri": sent == f"http://127.0.0.1:{port}/my/app",
-    }[wanted], sent
+    }[expected_uri], sent
 
 
 def test_where_to_listen_is_said_once() -> None:
@@ -205,7 +205,7 @@ def test_where_to_listen_is_said_once() -> None:
 def test_an_address_is_pasted(generic: Twin, form: str) -> None:
     """By somebody whose browser is on another machine, and who errs at first."""
     ended: list[str] = []
-    here = threading.Event()
+    listener_ready = threading.Event()
     pasted = ["", "http://127.0.0.1/callback?state=of-another-login&code=x"]
 
     def elsewhere(url: str) -> None:
@@ -217,10 +217,10 @@ def test_an_address_is_pasted(generic: Twin, form: str) -> None:
                 "query": address.partition("?")[2],
             }[form]
         )
-        here.set()
+        listener_ready.set()
 
     def paste() -> str:
-        here.wait(30)
+        listener_ready.wait(30)
         return pasted.pop(0) if pasted else ended[0]
 
     client = generic_client(generic, public=True)
@@ -228,15 +228,15 @@ def test_an_address_is_pasted(generic: Twin, form: str) -> None:
     assert not pasted, "what was wrong is asked for again"
 
 
-def test_nobody_pastes(generic: Twin) -> None:
+def test_the_user_pastes_nothing(generic: Twin) -> None:
     """The browser comes back, and the terminal is closed."""
-    asked: list[int] = []
+    requests: list[int] = []
 
     def paste() -> str:
-        asked.append(1)
+        requests.append(1)
         raise EOFError
 
     client = generic_client(generic, public=True)
     login = oauth_core.alogin(client, scope="read", open=browse, paste=paste, timeout=30)
     assert asyncio.run(login).access_token
-    assert asked == [1]
+    assert requests == [1]

@@ -52,7 +52,7 @@ def hang_up(one: socket.socket) -> None:
 
 @pytest.fixture(scope="module")
 def tls() -> Iterator[str]:
-    """A server whose certificate nobody trusts."""
+    """A server with an untrusted certificate."""
     with process(example("tls"), ROOT) as said:
         yield str(said["base"])
 
@@ -100,7 +100,7 @@ def test_httpx_tells_why(library: Any, tls: str) -> None:
 
 
 def thrown(act: Callable[[], object]) -> str:
-    """The code of an exchange that is told of what this raises."""
+    """The code of the error if the exchange gets what this raises."""
     exchange = exchange_at("https://as.example")
     next(exchange)
     try:
@@ -141,7 +141,7 @@ def test_aiohttp_tells_why(tls: str) -> None:
         assert thrown(post(rude)) == "lost.closed"
 
 
-def test_what_was_merely_being_handled_says_nothing() -> None:
+def test_implicit_exception_contexts_are_ignored() -> None:
     """A retry after a refused connection may have been sent, whatever came before it."""
 
     def retried() -> None:
@@ -166,7 +166,7 @@ def test_what_was_merely_being_handled_says_nothing() -> None:
         assert thrown(act) == "lost"
 
 
-def test_exceptions_without_end_are_no_trap() -> None:
+def test_endless_exception_chains_are_cut_off() -> None:
     def circle() -> None:
         one, other = OSError("one"), OSError("other")
         one.__cause__, other.__cause__ = other, one
@@ -183,7 +183,7 @@ def test_a_pool_without_a_free_connection_has_sent_nothing(library: Any) -> None
     assert thrown(late) == "lost.unsent"
 
 
-def test_only_the_exception_itself_says_that_nothing_was_sent() -> None:
+def test_only_the_exception_itself_proves_that_nothing_was_sent() -> None:
     """What it came of may be the last of several tries, and an earlier one may have been sent."""
     base = "https://as.example"
     metadata = {

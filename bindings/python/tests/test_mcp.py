@@ -26,8 +26,8 @@ import oauth_core.stores
 class Server:
     """A server, and somebody who says yes at whatever page it shows."""
 
-    def __init__(self, said: dict[str, str]) -> None:
-        self.url, self.control = said["url"], said["control"]
+    def __init__(self, server_info: dict[str, str]) -> None:
+        self.url, self.control = server_info["url"], server_info["control"]
         self.pages = 0
 
     def steer(self, what: str) -> None:
@@ -55,15 +55,15 @@ class Server:
 
 @pytest.fixture(params=["python", "typescript", "rust"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with mcp_server(request.param) as said:
-        yield Server(said)
+    with mcp_server(request.param) as server_info:
+        yield Server(server_info)
 
 
 def called(api: oauth_core.ResourceConnection, *tools: str) -> list[str]:
     """What the tools answer, each over a connection of its own."""
 
     async def call() -> list[str]:
-        answers = []
+        results = []
         for tool in tools:
             auth = oauth_core.httpx2.Auth(api)
             timeout = httpx2.Timeout(30, read=300)
@@ -71,10 +71,10 @@ def called(api: oauth_core.ResourceConnection, *tools: str) -> list[str]:
                 async with Client(streamable_http_client(api.url, http_client=http)) as client:
                     arguments = {"text": "hello"} if tool == "echo" else {}
                     result = await client.call_tool(tool, arguments)
-                    [said] = result.content
-                    assert isinstance(said, TextContent)
-                    answers.append(said.text)
-        return answers
+                    [content_block] = result.content
+                    assert isinstance(content_block, TextContent)
+                    results.append(content_block.text)
+        return results
 
     return asyncio.run(call())
 
@@ -114,8 +114,8 @@ def test_a_client_that_is_forgotten_registers_anew_once(server: Server) -> None:
 def test_what_a_tool_wants_more_is_asked_of_the_person_once(server: Server) -> None:
     api = server.connection()
     assert called(api, "echo")
-    answers = called(api, "secret_tool", "secret_tool")
-    assert len(set(answers)) == 1 and answers[0]
+    results = called(api, "secret_tool", "secret_tool")
+    assert len(set(results)) == 1 and results[0]
     assert server.pages == 2
     # One that never has enough is not asked for forever.
     server.steer("require_scope/mcp:other")
@@ -139,23 +139,23 @@ def test_the_next_run_registers_nobody(server: Server, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("grant", ["authorization_code", "client_credentials", "identity_assertion"])
 def test_the_extension_by_which_tokens_are_requested_is_declared(grant: str) -> None:
-    here: Any = {"client_id": "id", "client_secret": "s", "issuer": "https://as.example"}
+    client_options: Any = {"client_id": "id", "client_secret": "s", "issuer": "https://as.example"}
     keys = {"client_credentials": "io.modelcontextprotocol/oauth-client-credentials"}
     if grant == "identity_assertion":
         keys[grant] = "io.modelcontextprotocol/enterprise-managed-authorization"
         idp = oauth_core.Server.from_metadata("https://idp.example", {"issuer": "https://idp.example"})
         provider = oauth_core.Client(idp, client_id="id", client_secret="s")
         sign_in = oauth_core.fixed_token("t", origins=["https://idp.example"])
-        here |= {"identity_provider": provider, "sign_in": sign_in}
+        client_options |= {"identity_provider": provider, "sign_in": sign_in}
     else:
-        here["grant_type"] = grant
-    api = oauth_core.ResourceConnection("https://mcp.example/mcp", **here)
+        client_options["grant_type"] = grant
+    api = oauth_core.ResourceConnection("https://mcp.example/mcp", **client_options)
     declared: dict[str, dict[str, Any]] = {keys[grant]: {}} if grant in keys else {}
     assert api.extensions == declared
-    said: list[dict[str, Any]] = []
+    sent_messages: list[dict[str, Any]] = []
 
     def refuse(request: httpx2.Request) -> httpx2.Response:
-        said.append(json.loads(request.content))
+        sent_messages.append(json.loads(request.content))
         return httpx2.Response(500)
 
     async def call() -> None:
@@ -167,5 +167,5 @@ def test_the_extension_by_which_tokens_are_requested_is_declared(grant: str) -> 
 
     with pytest.raises(BaseException):
         asyncio.run(call())
-    assert said[0]["method"] == "initialize"
-    assert said[0]["params"]["capabilities"].get("extensions") == (declared or None)
+    assert sent_messages[0]["method"] == "initialize"
+    assert sent_messages[0]["params"]["capabilities"].get("extensions") == (declared or None)

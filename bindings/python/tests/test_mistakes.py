@@ -1,4 +1,4 @@
-"""What users get wrong at first, and what they are told."""
+"""Common mistakes of users, and their error messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_nothing_is_printed_where_no_logging_is_configured(tmp_path: Path) -> No
     command = [sys.executable, "-c", NOBODY, str(tmp_path / "grants")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == ""
-    # And it says what is the matter.
+    # The message says what is wrong.
     assert done.stdout.startswith("grant.no_refresh_token ") and "nobody has logged in" in done.stdout
 
 
@@ -114,8 +114,8 @@ TEXTS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_secret_that_is_no_unicode_is_not_shown_by_its_error(client: oauth_core.Client, name: str) -> None:
-    # As os.environ has bytes that are no UTF-8.
+def test_the_error_for_a_secret_with_invalid_unicode_does_not_show_it(client: oauth_core.Client, name: str) -> None:
+    # Like os.environ, which may contain bytes that are not UTF-8.
     with pytest.raises(ValueError, match="lone surrogate") as caught:
         TEXTS[name](client, SURROGATE)
     error: BaseException | None = caught.value
@@ -125,7 +125,7 @@ def test_a_secret_that_is_no_unicode_is_not_shown_by_its_error(client: oauth_cor
         error = error.__cause__ or error.__context__
 
 
-def test_what_is_empty_comes_of_a_variable_that_is_not_set(client: oauth_core.Client) -> None:
+def test_empty_values_are_reported_as_unset_variables(client: oauth_core.Client) -> None:
     empties: dict[str, Any] = {
         "path must not be empty": lambda: stores.FileStore(""),
         "path must not be empty ": lambda: stores.SqliteStore(""),
@@ -141,7 +141,7 @@ def test_what_is_empty_comes_of_a_variable_that_is_not_set(client: oauth_core.Cl
             call()
 
 
-def test_a_text_is_no_list_and_no_bytes(client: oauth_core.Client) -> None:
+def test_a_str_is_neither_a_list_nor_bytes(client: oauth_core.Client) -> None:
     source, text = client.client_credentials(), "https://api.example"
     calls: dict[str, Any] = {
         "content": lambda: source.post(text, content=cast(Any, "text"), origins=[text]),

@@ -23,8 +23,8 @@ PATH = "/api/v2/sessionResults/?testId=1"
 @pytest.fixture(scope="module")
 def tls() -> Iterator[dict[str, str]]:
     """The UserTesting twin behind TLS."""
-    with process(example("tls"), ROOT) as said:
-        yield said
+    with process(example("tls"), ROOT) as server_info:
+        yield server_info
 
 
 def client_of(
@@ -76,14 +76,14 @@ def test_a_client_certificate(tls: dict[str, str], tmp_path: Path) -> None:
 class Tunnel(socketserver.BaseRequestHandler):
     """Opens every way, and keeps what was asked of it."""
 
-    asked: list[str] = []
+    requests: list[str] = []
 
     def handle(self) -> None:
         head = b""
         while b"\r\n\r\n" not in head:
             head += self.request.recv(4096)
-        self.asked.append(head.decode().lower())
-        host, port = self.asked[-1].split(" ")[1].split(":")
+        self.requests.append(head.decode().lower())
+        host, port = self.requests[-1].split(" ")[1].split(":")
         with socket.create_connection((host, int(port))) as server:
             self.request.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
             there = threading.Thread(target=carry, args=(self.request, server))
@@ -115,21 +115,21 @@ def proxy() -> Iterator[str]:
 def test_a_proxy_for_tokens_and_apis(
     tls: dict[str, str], proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = Tunnel.asked
+    requests = Tunnel.requests
     network = oauth_core.Network(ca=tls["ca"], proxy=proxy)
     assert uses(tls, network) == 200
     way = tls["base"].removeprefix("https://")
-    assert asked and all(one.startswith(f"connect {way} ") for one in asked)
-    assert all("proxy-authorization: basic " in one for one in asked)
+    assert requests and all(one.startswith(f"connect {way} ") for one in requests)
+    assert all("proxy-authorization: basic " in one for one in requests)
     assert "PASSW0RD" not in repr(network)
 
     # The environment's, unless the network says that there is none.
     monkeypatch.setenv("HTTPS_PROXY", proxy)
-    asked.clear()
-    assert uses(tls, oauth_core.Network(ca=tls["ca"])) == 200 and asked
-    asked.clear()
+    requests.clear()
+    assert uses(tls, oauth_core.Network(ca=tls["ca"])) == 200 and requests
+    requests.clear()
     assert uses(tls, oauth_core.Network(ca=tls["ca"], proxy="direct")) == 200
-    assert not asked
+    assert not requests
 
 
 def test_each_door_takes_a_network(tls: dict[str, str]) -> None:
@@ -149,7 +149,7 @@ def test_each_door_takes_a_network(tls: dict[str, str]) -> None:
     assert code(lambda: oauth_core.discover(place, network=network)) != "lost.tls"
 
 
-def test_what_cannot_be_is_told_at_once(tmp_path: Path) -> None:
+def test_impossible_settings_are_rejected_immediately(tmp_path: Path) -> None:
     (empty := tmp_path / "empty.pem").write_text("nothing")
     broken = "-----BEGIN CERTIFICATE-----\nS3CR3T\n-----END CERTIFICATE-----\n"
     wrong: list[tuple[dict[str, Any], str]] = [
@@ -178,7 +178,7 @@ def test_what_cannot_be_is_told_at_once(tmp_path: Path) -> None:
         assert "S3CR3T" not in str(caught.value)
 
 
-def test_a_header_that_no_request_can_have_is_named_with_its_option() -> None:
+def test_an_invalid_header_is_reported_with_its_option() -> None:
     server = oauth_core.Server.from_metadata(
         "https://as.example", {"issuer": "https://as.example", "token_endpoint": "https://as.example/token"}
     )
@@ -197,12 +197,12 @@ def test_a_header_that_no_request_can_have_is_named_with_its_option() -> None:
 
 def test_clients_of_one_network_share_its_connections(plain: Start) -> None:
     tokens = b'{"access_token":"t","token_type":"Bearer"}'
-    answer = reply(200, tokens, content_type="application/json")
+    response = reply(200, tokens, content_type="application/json")
     doors: set[Any] = set()
 
     def counting(handler: BaseHTTPRequestHandler) -> None:
         doors.add(handler.client_address)
-        answer(handler)
+        response(handler)
 
     server = server_at(plain(counting).base)
     for networks in ([None, None], [oauth_core.Network()] * 2):
@@ -218,13 +218,13 @@ def test_clients_of_one_network_share_its_connections(plain: Start) -> None:
 
 
 def test_localhost_is_this_machine(plain: Start) -> None:
-    def answer(handler: BaseHTTPRequestHandler) -> None:
+    def respond(handler: BaseHTTPRequestHandler) -> None:
         base = f"http://{handler.headers['host']}"
         document = {"issuer": base, "token_endpoint": f"{base}/token"}
         body = document if handler.command == "GET" else TOKENS
         reply(200, json.dumps(body).encode(), content_type="application/json")(handler)
 
-    base = plain(answer).base.replace("127.0.0.1", "localhost")
+    base = plain(respond).base.replace("127.0.0.1", "localhost")
     server = oauth_core.discover(base, transport="loopback_http")
     client = oauth_core.Client(server, client_id="id", client_secret="s")
     assert client.client_credentials().token().access_token == "t"

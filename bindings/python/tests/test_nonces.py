@@ -25,7 +25,7 @@ CALLERS = 50
 
 
 class Server:
-    """The server, its counters, and somebody who has signed in."""
+    """The server, its counters, and a signed-in user."""
 
     def __init__(self, said: Any) -> None:
         self.issuer = said["issuer"]
@@ -72,7 +72,7 @@ def server() -> Iterator[Server]:
 def test_nonces_change_while_tokens_are_in_use(server: Server) -> None:
     server.call()
 
-    # At once: the first caller is told, and all others know, whatever they call by.
+    # All nonces replaced at once: the first caller is challenged, and all others have the new nonce, whatever library they use.
     server.steer("nonces")
     assert server.during(server.call) == {"use_dpop_nonce_at_api": 1}
 
@@ -96,11 +96,11 @@ def test_nonces_change_while_tokens_are_in_use(server: Server) -> None:
             server.steer("advance/60")
             server.call()
 
-    # By time: each reply tells the next one, and nobody is refused for longer than the first would have been good.
+    # Nonces replaced over time: each response contains the next one, and no request is rejected after the first has expired.
     assert server.during(six_minutes) == {}
 
 
-def test_a_plug_in_is_told_the_new_nonce(server: Server) -> None:
+def test_a_plugin_learns_the_new_nonce(server: Server) -> None:
     auth = oauth_core.httpx.Auth(server.source, origins=server.origins)
     for again in (1, 1, 0):
         if again:
@@ -125,6 +125,6 @@ def test_fifty_callers_with_new_nonces_make_one_refresh(server: Server) -> None:
             list(threads.map(call, range(CALLERS)))
 
     told = server.during(crowd)
-    # One request asks for tokens, and is made again with the nonce; each caller of the API is told once at most.
+    # The token request is repeated once with the nonce; each caller of the API is challenged at most once.
     assert 1 <= told.pop("use_dpop_nonce_at_api") <= CALLERS
     assert told == {"refreshes": 1, "use_dpop_nonce": 1}

@@ -40,19 +40,19 @@ def is_signed_in(tokens: oauth_core.Tokens) -> None:
     assert tokens.claims and tokens.claims["sub"] == "somebody"
 
 
-def refusals(said: Any, client: oauth_core.Client) -> int:
+def refusals(server_info: Any, client: oauth_core.Client) -> int:
     """How often the token endpoint had no tokens for this client."""
-    with urllib.request.urlopen(f"{said['issuer']}/_counters/{client.client_id}") as answer:
-        return int(json.load(answer)["refused"])
+    with urllib.request.urlopen(f"{server_info['issuer']}/_counters/{client.client_id}") as response:
+        return int(json.load(response)["refused"])
 
 
-def once_told_to_wait(said: Any, client: oauth_core.Client, act: Callable[[], None]) -> AbstractContextManager[None]:
+def after_authorization_pending(server_info: Any, client: oauth_core.Client, act: Callable[[], None]) -> AbstractContextManager[None]:
     """Beside the block, does this once the client has asked in vain."""
-    before = refusals(said, client)
+    before = refusals(server_info, client)
 
     def wait() -> None:
         end = time.monotonic() + 30
-        while refusals(said, client) == before:
+        while refusals(server_info, client) == before:
             assert time.monotonic() < end, "nobody asks"
             time.sleep(0.02)
         act()
@@ -61,11 +61,11 @@ def once_told_to_wait(said: Any, client: oauth_core.Client, act: Callable[[], No
 
 
 def visit(url: str, code: oauth_core.DeviceAuthorizationResponse, **pressed: str) -> str:
-    """The person opens the page, enters the code, and presses what is there to press: what the server says then."""
+    """The user opens the page, enters the code and presses the button; returns the server's response."""
     browser = Browser()
-    page, answers = browser.open(url), {"user_code": code.user_code}
-    page = browser.open(code.verification_uri, Form(page, answers).fields)
-    return browser.open(code.verification_uri, {**Form(page, answers).fields, **pressed})
+    page, form_values = browser.open(url), {"user_code": code.user_code}
+    page = browser.open(code.verification_uri, Form(page, form_values).fields)
+    return browser.open(code.verification_uri, {**Form(page, form_values).fields, **pressed})
 
 
 def device(call: Callable[..., Any], client: oauth_core.Client, **more: Any) -> oauth_core.DeviceAuthorizationResponse:
@@ -75,8 +75,8 @@ def device(call: Callable[..., Any], client: oauth_core.Client, **more: Any) -> 
 
 
 def waiting(code: oauth_core.DeviceAuthorizationResponse, **more: Any) -> dict[str, Any]:
-    known = {"device_code": code.device_code, "expires_at": code.expires_at, "scope": SCOPE}
-    return {**known, "interval": 1, **more}
+    poll_arguments = {"device_code": code.device_code, "expires_at": code.expires_at, "scope": SCOPE}
+    return {**poll_arguments, "interval": 1, **more}
 
 
 def test_a_device_signs_in_once_its_person_has_entered_the_code(
@@ -89,10 +89,10 @@ def test_a_device_signs_in_once_its_person_has_entered_the_code(
     def agree() -> None:
         assert visit(code.verification_uri, code) == "signed in"
 
-    with once_told_to_wait(oidc, client, agree):
+    with after_authorization_pending(oidc, client, agree):
         tokens = call(client, "poll_device_token", **waiting(code))
     is_signed_in(tokens)
-    # A code is good once.
+    # A code can be used only once.
     with pytest.raises(oauth_core.DeniedError) as spent:
         call(client, "poll_device_token", **waiting(code))
     assert refused(spent) == "denied.invalid_grant"
@@ -126,17 +126,17 @@ def test_a_device_gets_tokens_for_the_resource_it_asked_for(oidc: Any) -> None:
 def begun(
     call: Callable[..., Any], client: oauth_core.Client, **more: Any
 ) -> oauth_core.BackchannelAuthenticationResponse:
-    asked = {"login_hint": "somebody", "binding_message": MESSAGE, "requested_expiry": 60}
-    request = call(client, "backchannel_authentication", scope=SCOPE, **asked, **more)
+    backchannel_options = {"login_hint": "somebody", "binding_message": MESSAGE, "requested_expiry": 60}
+    request = call(client, "backchannel_authentication", scope=SCOPE, **backchannel_options, **more)
     assert isinstance(request, oauth_core.BackchannelAuthenticationResponse)
     assert (request.expires_in, request.interval) == (60, 5)
     return request
 
 
-def answer(said: Any, verdict: str) -> None:
-    """The person looks at their device, sees the message, and answers."""
-    with urllib.request.urlopen(f"{said['issuer']}/_answer/{verdict}", b"") as told:
-        assert told.read().decode() == MESSAGE
+def decide(server_info: Any, verdict: str) -> None:
+    """The user reads the message on their device, and approves or denies."""
+    with urllib.request.urlopen(f"{server_info['issuer']}/_answer/{verdict}", b"") as response:
+        assert response.read().decode() == MESSAGE
 
 
 def test_a_person_answers_on_a_device_of_theirs(oidc: Any, call: Callable[..., Any]) -> None:
@@ -147,16 +147,16 @@ def test_a_person_answers_on_a_device_of_theirs(oidc: Any, call: Callable[..., A
         return call(client, "poll_backchannel_token", scope=SCOPE, **waited)
 
     request = begun(call, client)
-    with once_told_to_wait(oidc, client, lambda: answer(oidc, "yes")):
+    with after_authorization_pending(oidc, client, lambda: decide(oidc, "yes")):
         is_signed_in(poll(request))
     request = begun(call, client)
-    with once_told_to_wait(oidc, client, lambda: answer(oidc, "no")):
+    with after_authorization_pending(oidc, client, lambda: decide(oidc, "no")):
         with pytest.raises(oauth_core.DeniedError) as no:
             poll(request)
     assert refused(no) == "denied.access_denied"
-    with pytest.raises(oauth_core.DeniedError) as stranger:
+    with pytest.raises(oauth_core.DeniedError) as denied:
         call(client, "backchannel_authentication", login_hint="a stranger", scope=SCOPE)
-    assert (refused(stranger), stranger.value.error) == ("denied.other", "unknown_user_id")
+    assert (refused(denied), denied.value.error) == ("denied.other", "unknown_user_id")
 
 
 class Notified:
@@ -177,9 +177,9 @@ class Notified:
         _, _, headers, body = self.mailbox.seen[-1]
         posted = {"authorization": headers.get("authorization"), "body": body.decode()}
         token = self.request.client_notification_token
-        known = {"auth_req_id": self.request.auth_req_id, "client_notification_token": token}
+        poll_arguments = {"auth_req_id": self.request.auth_req_id, "client_notification_token": token}
         try:
-            self.call(self.client, "verify_ping", **known, **posted)
+            self.call(self.client, "verify_ping", **poll_arguments, **posted)
         except oauth_core.OAuthError as error:
             self.verdicts.append(error.code)
             challenge = {"www_authenticate": error.challenge} if error.challenge else {}
@@ -189,13 +189,13 @@ class Notified:
             reply(204)(handler)
 
     def post(self, authorization: str, auth_req_id: str) -> tuple[int, str | None]:
-        """The status and the challenge that a ping of somebody else is answered with."""
+        """The status and the challenge of the response to a ping from anyone else."""
         body = json.dumps({"auth_req_id": auth_req_id}).encode()
         headers = {"authorization": authorization, "content-type": "application/json"}
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(urllib.request.Request(self.uri, body, headers))
-        with caught.value as told:
-            return told.code, told.headers["www-authenticate"]
+        with caught.value as response:
+            return response.code, response.headers["www-authenticate"]
 
 
 @pytest.fixture
@@ -205,9 +205,9 @@ def notified(plain: Callable[[Answer], Plain], call: Callable[..., Any]) -> Noti
 
 @pytest.fixture
 def notifying(notified: Notified, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A server that tells the client when its person has answered."""
-    with server_with(monkeypatch, BACKCHANNEL_NOTIFICATION_URI=notified.uri) as said:
-        yield said
+    """A server that notifies the client once the user has decided."""
+    with server_with(monkeypatch, BACKCHANNEL_NOTIFICATION_URI=notified.uri) as server_info:
+        yield server_info
 
 
 def test_a_client_is_notified_once_its_person_has_answered(
@@ -215,23 +215,23 @@ def test_a_client_is_notified_once_its_person_has_answered(
 ) -> None:
     client = client_of(notifying, "ciba-ping")
 
-    def ask(request: oauth_core.BackchannelAuthenticationResponse) -> Any:
+    def poll_once(request: oauth_core.BackchannelAuthenticationResponse) -> Any:
         return call(client, "poll_backchannel_token", auth_req_id=request.auth_req_id, scope=SCOPE)
 
     request = notified.begin(client)
     assert not notified.mailbox.seen, "nobody has answered"
     # The server waits for the client, and tells the person's device if it did not take the notification.
-    answer(notifying, "yes")
+    decide(notifying, "yes")
     [(method, path, _, _)] = notified.mailbox.seen
     assert (method, path, notified.verdicts) == ("POST", "/notified", ["ours"])
-    is_signed_in(ask(request))
+    is_signed_in(poll_once(request))
     assert refusals(notifying, client) == 0, "it has asked once"
 
     request = notified.begin(client)
-    answer(notifying, "no")
+    decide(notifying, "no")
     assert notified.verdicts == ["ours", "ours"]
     with pytest.raises(oauth_core.DeniedError) as no:
-        ask(request)
+        poll_once(request)
     assert refused(no) == "denied.access_denied"
 
 
@@ -240,7 +240,7 @@ def test_what_somebody_else_posts_is_refused(notified: Notified, notifying: Any)
     assert notified.post("Bearer another", request.auth_req_id) == (401, "Bearer")
     assert notified.post(f"Bearer {request.client_notification_token}", "another") == (400, None)
     assert notified.verdicts == ["ciba.client_notification_token", "ciba.unknown_request"]
-    answer(notifying, "yes")
+    decide(notifying, "yes")
     assert notified.verdicts[-1] == "ours"
 
 
@@ -263,19 +263,19 @@ BY_SECRET = {
 }
 
 
-def known(said: Any) -> oauth_core.Server:
-    return oauth_core.discover(str(said["issuer"]), transport="loopback_http")
+def discover_server(server_info: Any) -> oauth_core.Server:
+    return oauth_core.discover(str(server_info["issuer"]), transport="loopback_http")
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", "none"])
 def test_a_registered_client_signs_people_in(oidc: Any, call: Callable[..., Any], method: str) -> None:
-    server = known(oidc)
+    server = discover_server(oidc)
     metadata = {**ASKED, "token_endpoint_auth_method": method}
-    told = call(oauth_core.Client(server), "register", metadata=metadata)
-    assert isinstance(told, oauth_core.RegisteredClient)
-    assert told.token_endpoint_auth_method == method
-    assert (told.client_secret is None) == (method == "none")
-    client = oauth_core.Client(server, registered=told.stored)
+    registration = call(oauth_core.Client(server), "register", metadata=metadata)
+    assert isinstance(registration, oauth_core.RegisteredClient)
+    assert registration.token_endpoint_auth_method == method
+    assert (registration.client_secret is None) == (method == "none")
+    client = oauth_core.Client(server, registered=registration.stored)
     tokens = Browser().sign_in(client)
     is_signed_in(tokens)
     renewed = call(client, "refresh", tokens=tokens)
@@ -285,47 +285,47 @@ def test_a_registered_client_signs_people_in(oidc: Any, call: Callable[..., Any]
 def test_a_client_registers_its_public_key_and_signs_with_the_private_one(oidc: Any) -> None:
     auth = oauth_core.PrivateKeyJwt(oidc["clients"]["key-ES256"]["private_key"], alg="ES256")
     method = {"token_endpoint_auth_method": "private_key_jwt", "jwks": auth.public_jwks()}
-    server = known(oidc)
-    told = oauth_core.Client(server).register(metadata={**BY_SECRET, **method})
-    assert told.client_secret is None
-    client = oauth_core.Client(server, registered=told.stored, client_auth=auth)
+    server = discover_server(oidc)
+    registration = oauth_core.Client(server).register(metadata={**BY_SECRET, **method})
+    assert registration.client_secret is None
+    client = oauth_core.Client(server, registered=registration.stored, client_auth=auth)
     assert client.client_credentials(scope="read").token().scope == {"read"}
     with pytest.raises(oauth_core.MisuseError) as without:
-        oauth_core.Client(server, registered=told.stored)
+        oauth_core.Client(server, registered=registration.stored)
     assert refused(without) == "client_auth.no_usable_method"
 
 
 def test_a_registration_is_read_updated_and_deleted(oidc: Any, call: Callable[..., Any]) -> None:
-    server = known(oidc)
-    nobody = oauth_core.Client(server)
-    first = call(nobody, "register", metadata=BY_SECRET)
-    read = call(nobody, "read_registration", registered=first.stored)
+    server = discover_server(oidc)
+    unregistered_client = oauth_core.Client(server)
+    first = call(unregistered_client, "register", metadata=BY_SECRET)
+    read = call(unregistered_client, "read_registration", registered=first.stored)
     assert (read.client_id, read.metadata["client_name"]) == (first.client_id, "App")
 
     renamed = {**BY_SECRET, "client_name": "New"}
-    updated = call(nobody, "update_registration", registered=read.stored, metadata=renamed)
+    updated = call(unregistered_client, "update_registration", registered=read.stored, metadata=renamed)
     assert (updated.client_id, updated.metadata["client_name"]) == (first.client_id, "New")
     # The server has replaced the token, and the new one is good.
     assert updated.registration_access_token != read.registration_access_token
     with pytest.raises(oauth_core.DeniedError) as spent:
-        call(nobody, "read_registration", registered=read.stored)
+        call(unregistered_client, "read_registration", registered=read.stored)
     assert refused(spent) == "denied.invalid_token"
-    again = call(nobody, "read_registration", registered=updated.stored)
+    again = call(unregistered_client, "read_registration", registered=updated.stored)
     assert again.metadata["client_name"] == "New"
     client = oauth_core.Client(server, registered=again.stored)
     assert client.client_credentials(scope="read").token().access_token
 
-    call(nobody, "delete_registration", registered=again.stored)
-    with pytest.raises(oauth_core.DeniedError) as gone:
-        call(nobody, "read_registration", registered=again.stored)
-    assert refused(gone) == "denied.invalid_token"
+    call(unregistered_client, "delete_registration", registered=again.stored)
+    with pytest.raises(oauth_core.DeniedError) as error:
+        call(unregistered_client, "read_registration", registered=again.stored)
+    assert refused(error) == "denied.invalid_token"
     with pytest.raises(oauth_core.DeniedError) as unknown:
         oauth_core.Client(server, registered=again.stored).client_credentials(scope="read").token()
     assert refused(unknown) == "denied.invalid_client"
 
 
 def test_what_the_server_does_not_take_is_refused_by_its_name(oidc: Any) -> None:
-    nobody = oauth_core.Client(known(oidc))
+    unregistered_client = oauth_core.Client(discover_server(oidc))
     public = {**ASKED, "token_endpoint_auth_method": "none"}
     # A native application cannot claim the https of a name that leads to every machine.
     claimed = {"redirect_uris": [CALLBACK, "https://localhost/callback"], "application_type": "native"}
@@ -335,17 +335,17 @@ def test_what_the_server_does_not_take_is_refused_by_its_name(oidc: Any) -> None
         (odd, "denied.invalid_client_metadata"),
     ):
         with pytest.raises(oauth_core.DeniedError) as caught:
-            nobody.register(metadata={**public, **more})
+            unregistered_client.register(metadata={**public, **more})
         assert refused(caught) == code
 
 
 def test_an_initial_access_token_entitles_to_register(monkeypatch: pytest.MonkeyPatch) -> None:
-    with server_with(monkeypatch, INITIAL_ACCESS_TOKEN="S3CR3T-init") as said:
-        nobody = oauth_core.Client(known(said))
+    with server_with(monkeypatch, INITIAL_ACCESS_TOKEN="S3CR3T-init") as server_info:
+        unregistered_client = oauth_core.Client(discover_server(server_info))
         public = {**ASKED, "token_endpoint_auth_method": "none"}
         with pytest.raises(oauth_core.DeniedError):
-            nobody.register(metadata=public)
+            unregistered_client.register(metadata=public)
         with pytest.raises(oauth_core.DeniedError) as caught:
-            nobody.register(metadata=public, initial_access_token="S3CR3T-other")
+            unregistered_client.register(metadata=public, initial_access_token="S3CR3T-other")
         assert refused(caught) == "denied.invalid_token" and "S3CR3T" not in str(caught.value)
-        assert nobody.register(metadata=public, initial_access_token="S3CR3T-init").client_id
+        assert unregistered_client.register(metadata=public, initial_access_token="S3CR3T-init").client_id

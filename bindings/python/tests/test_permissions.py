@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, process
-from test_fapi import client_of, offline
+from test_fapi import make_client, offline
 from test_identity import CALLBACK, Browser
 from test_store import MemoryStore
 
@@ -30,12 +30,12 @@ PAYMENT: Payment = {"type": "payment", "actions": ["initiate"], "amount": "12.50
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[Any]:
-    with process(["node", "fapi.mjs"], ROOT / "tests/interop/oidc-provider") as said:
-        yield said
+    with process(["node", "fapi.mjs"], ROOT / "tests/interop/oidc-provider") as server_info:
+        yield server_info
 
 
 def test_permissions_are_asked_for_and_granted(provider: Any) -> None:
-    client = client_of(provider, "security", dpop_key=oauth_core.DpopKey.generate())
+    client = make_client(provider, "security", dpop_key=oauth_core.DpopKey.generate())
     flow = client.begin_authorization(
         redirect_uri=CALLBACK, scope="openid", resource=[ONE], authorization_details=[PAYMENT], push="always"
     )
@@ -91,13 +91,13 @@ def test_what_was_not_granted_is_told() -> None:
 
 
 def audience(client: oauth_core.Client, tokens: oauth_core.Tokens) -> list[str]:
-    said = client.introspect(token=tokens.access_token)
-    assert said.active
-    return list(said.audience)
+    introspection = client.introspect(token=tokens.access_token)
+    assert introspection.active
+    return list(introspection.audience)
 
 
 def test_a_refresh_narrows_the_resources(provider: Any) -> None:
-    client = client_of(provider, "security", dpop_key=oauth_core.DpopKey.generate())
+    client = make_client(provider, "security", dpop_key=oauth_core.DpopKey.generate())
     flow = client.begin_authorization(
         redirect_uri=CALLBACK, scope="openid read", resource=[ONE, OTHER], push="always"
     )
@@ -118,7 +118,7 @@ def test_a_refresh_narrows_the_resources(provider: Any) -> None:
 
 
 def test_the_clients_own_tokens_are_for_a_resource(provider: Any) -> None:
-    client = client_of(provider, "security", dpop_key=oauth_core.DpopKey.generate())
+    client = make_client(provider, "security", dpop_key=oauth_core.DpopKey.generate())
     assert audience(client, client.client_credentials(scope="read", resource=[ONE]).token()) == [ONE]
     source = client.client_credentials(scope="read", resource=[OTHER])
     assert audience(client, asyncio.run(source.atoken())) == [OTHER]
@@ -127,7 +127,7 @@ def test_the_clients_own_tokens_are_for_a_resource(provider: Any) -> None:
 MORE: Payment = {"type": "payment", "actions": ["initiate", "cancel"]}
 
 
-def asked_for(exchange: Any) -> str:
+def requested_details(exchange: Any) -> str:
     """The permissions in the body of a token request, as they are sent."""
     sent: bytes = next(exchange).body
     (details,) = urllib.parse.parse_qs(sent.decode())["authorization_details"]
@@ -141,17 +141,17 @@ def refreshable() -> oauth_core.Tokens:
 
 def test_every_token_request_asks_for_permissions() -> None:
     client = offline(client_secret="s")
-    ask: dict[str, Any] = {"authorization_details": [PAYMENT]}
+    arguments: dict[str, Any] = {"authorization_details": [PAYMENT]}
     for exchange in (
-        client.exchange.client_credentials(**ask),
-        client.exchange.refresh(tokens=refreshable(), **ask),
-        client.exchange.token_exchange(subject_token="a", subject_token_type="access_token", **ask),
-        client.exchange.jwt_bearer(assertion="a.b.c", **ask),
-        client.exchange.saml_bearer(assertion="<a/>", **ask),
-        client.exchange.extension_grant(grant_type="urn:example:g", parameters={}, **ask),
-        client.exchange.password(username="ann", password="p", **ask),
+        client.exchange.client_credentials(**arguments),
+        client.exchange.refresh(tokens=refreshable(), **arguments),
+        client.exchange.token_exchange(subject_token="a", subject_token_type="access_token", **arguments),
+        client.exchange.jwt_bearer(assertion="a.b.c", **arguments),
+        client.exchange.saml_bearer(assertion="<a/>", **arguments),
+        client.exchange.extension_grant(grant_type="urn:example:g", parameters={}, **arguments),
+        client.exchange.password(username="ann", password="p", **arguments),
     ):
-        assert json.loads(asked_for(exchange)) == [PAYMENT]
+        assert json.loads(requested_details(exchange)) == [PAYMENT]
     mistakes: tuple[Any, ...] = ([{"actions": ["read"]}], PAYMENT, "payment")
     for wrong in mistakes:
         with pytest.raises(oauth_core.MisuseError) as error:
@@ -159,7 +159,7 @@ def test_every_token_request_asks_for_permissions() -> None:
         assert error.value.code == "authorization_details.malformed", wrong
     # Which of the two is sent would be a guess.
     with pytest.raises(oauth_core.MisuseError) as error:
-        client.exchange.client_credentials(**ask, extra={"authorization_details": json.dumps([MORE])})
+        client.exchange.client_credentials(**arguments, extra={"authorization_details": json.dumps([MORE])})
     assert error.value.code == "form.reserved_parameter"
 
 
@@ -167,17 +167,17 @@ def test_a_kept_grant_is_of_its_permissions() -> None:
     client = offline(client_secret="s")
 
     def key(details: Any, subject: str | None = None) -> str:
-        asked: dict[str, Any] = {"subject": subject, "authorization_details": details}
+        arguments: dict[str, Any] = {"subject": subject, "authorization_details": details}
         if subject is None:
-            asked["grant_type"] = "client_credentials"
-        return client.keeper(**asked).key
+            arguments["grant_type"] = "client_credentials"
+        return client.keeper(**arguments).key
 
     # A grant is found again however its permissions were written, and other permissions are another grant.
     keys = [key(details) for details in ([PAYMENT], [dict(PAYMENT)], [MORE], None)]
     assert keys[0] == keys[1] and len(set(keys)) == 3
     store = MemoryStore()
-    own = client.client_credentials(store=store, authorization_details=[PAYMENT])
-    assert own.key == keys[0]
+    client_tokens = client.client_credentials(store=store, authorization_details=[PAYMENT])
+    assert client_tokens.key == keys[0]
     with_payment = client.source(store=store, subject="ann", authorization_details=[PAYMENT])
     assert with_payment.key == key([PAYMENT], "ann") != key([MORE], "ann")
     with oauth_core.Grants(client, store) as grants:

@@ -75,9 +75,9 @@ def by_aiohttp(source: Source, origin: str, url: str, content: Any = None) -> in
         async with aiohttp.ClientSession(middlewares=[auth]) as session:
             method = "GET" if content is None else "POST"
             body = content if content is None or isinstance(content, bytes) else stream()
-            async with session.request(method, url, data=body) as got:
-                await got.read()
-                return got.status
+            async with session.request(method, url, data=body) as response:
+                await response.read()
+                return response.status
 
     return asyncio.run(main())
 
@@ -195,8 +195,8 @@ def test_requests_sends_a_file_once(generic: Twin, source: Source) -> None:
     source.token()
     generic.expire()
     auth = oauth_core.requests.Auth(source, origins=[generic.base])
-    got = requests.post(f"{generic.base}/api/echo", data=io.BytesIO(b"x"), auth=auth, timeout=20)
-    assert got.status_code == 401 and generic.counters["api_calls"] == 1
+    response = requests.post(f"{generic.base}/api/echo", data=io.BytesIO(b"x"), auth=auth, timeout=20)
+    assert response.status_code == 401 and generic.counters["api_calls"] == 1
 
 
 def test_many_tasks_over_one_httpx_client(generic: Twin, source: Source) -> None:
@@ -206,8 +206,8 @@ def test_many_tasks_over_one_httpx_client(generic: Twin, source: Source) -> None
     async def main() -> set[int]:
         auth = oauth_core.httpx.Auth(source, origins=[generic.base])
         async with httpx.AsyncClient(auth=auth) as http:
-            asked = (http.get(f"{generic.base}/api/echo") for _ in range(50))
-            return {got.status_code for got in await asyncio.gather(*asked)}
+            pending = (http.get(f"{generic.base}/api/echo") for _ in range(50))
+            return {got.status_code for got in await asyncio.gather(*pending)}
 
     assert asyncio.run(main()) == {200}
     assert generic.counters["token_requests"] == 2
@@ -240,19 +240,19 @@ def test_a_token_that_ended_in_a_body_is_renewed_once(generic: Twin, way: str) -
     source = ruled(generic)
     url = f"{generic.base}/api/echo"
 
-    def ask() -> int:
+    def fetch_status() -> int:
         if way in WAYS:
             send: Any = WAYS[way]
             return int(send(source, None, url))
-        got = source.get(url) if way == "its own" else asyncio.run(source.aget(url))
-        assert got.json()["method"] == "GET"
-        return got.status
+        response = source.get(url) if way == "its own" else asyncio.run(source.aget(url))
+        assert response.json()["method"] == "GET"
+        return response.status
 
     # This one is looked into as well, and is the caller's.
-    assert ask() == 200
+    assert fetch_status() == 200
     generic.expire()
     generic.fault("ended_token_in_body")
-    assert ask() == 200
+    assert fetch_status() == 200
     counters = generic.counters
     assert (counters["token_requests"], counters["api_calls"]) == (2, 3)
 
@@ -274,8 +274,8 @@ def test_rules_of_the_callers_own_tell_of_an_ended_token(generic: Twin, source: 
     # What no rule fits is handed back, body and all.
     generic.expire()
     generic.fault("ended_token_in_body", status=403, body='{"error":{"code":4}}')
-    got = api.get(url)
-    assert (got.status, got.json()) == (403, {"error": {"code": 4}})
+    response = api.get(url)
+    assert (response.status, response.json()) == (403, {"error": {"code": 4}})
     wrongs: Any = ([{"status": 200}], [{"status": 403, "body": {"a": 1}}], [403])
     for wrong in wrongs:
         with pytest.raises(oauth_core.MisuseError) as caught:
@@ -284,27 +284,27 @@ def test_rules_of_the_callers_own_tell_of_an_ended_token(generic: Twin, source: 
 
 
 @pytest.mark.parametrize("plugin", [oauth_core.httpx, oauth_core.httpx2])
-def test_a_body_of_unknown_length_is_left_to_whoever_streams_it(plain: Start, plugin: Any) -> None:
+def test_a_body_of_unknown_length_is_streamed(plain: Start, plugin: Any) -> None:
     body = b'{"ok":false,"error":"token_expired"}'
 
-    def answer(handler: Any) -> None:
+    def respond(handler: Any) -> None:
         handler.send_response(200)
         handler.send_header("content-type", "application/json")
         handler.send_header("transfer-encoding", "chunked")
         handler.end_headers()
         handler.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
 
-    server = plain(answer)
+    server = plain(respond)
     token = oauth_core.fixed_token("t", origins=[server.base], transport="loopback_http")
     rules = [{"status": 200, "body": {"ok": [False]}}]
     api = oauth_core.Api(token, expired_token_replies=rules)
     library = httpx if plugin is oauth_core.httpx else httpx2
-    with library.Client(auth=plugin.Auth(api)) as http, http.stream("GET", server.base) as got:
-        assert got.status_code == 200
-        assert b"".join(got.iter_bytes()) == body
+    with library.Client(auth=plugin.Auth(api)) as http, http.stream("GET", server.base) as response:
+        assert response.status_code == 200
+        assert b"".join(response.iter_bytes()) == body
 
 
-def test_a_bound_body_goes_again_for_a_nonce(plain: Start, send: Callable[..., int]) -> None:
+def test_a_body_is_sent_again_with_the_nonce(plain: Start, send: Callable[..., int]) -> None:
     """In every plug-in (RFC 9449 section 9): the API has had the body, refuses its proof, and gets both anew."""
     proofs = Proofs()
     things = plain(proofs)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from conftest import ROOT, Answer, Plain, process, reply
-from test_fapi import client_of, offline, parameters, signed_in
+from test_fapi import make_client, offline, parameters, signed_in
 from test_identity import CALLBACK, Browser
 
 import oauth_core
@@ -15,8 +15,8 @@ import oauth_core
 
 def test_a_request_is_pushed_if_the_metadata_require_it() -> None:
     folder = ROOT / "tests/interop/oidc-provider"
-    with process(["env", "REQUIRE_PUSHED=yes", "node", "fapi.mjs"], folder) as said:
-        client = client_of(said, "encrypted")
+    with process(["env", "REQUIRE_PUSHED=yes", "node", "fapi.mjs"], folder) as server_info:
+        client = make_client(server_info, "encrypted")
         with pytest.raises(oauth_core.MisuseError) as error:
             client.authorize(redirect_uri=CALLBACK, scope="openid read")
         assert error.value.code == "authorization.push_required"
@@ -46,7 +46,7 @@ def test_a_push_that_is_refused_by_its_status_is_not_repeated(
     assert [path for _, path, _, _ in place.seen] == ["/par"]
 
 
-def test_what_is_asked_of_the_person_and_about_them_is_in_the_request() -> None:
+def test_the_request_contains_the_authentication_and_claims_parameters() -> None:
     """OpenID Connect Core sections 3.1.2.1 and 5.5."""
     claims = {"id_token": {"auth_time": {"essential": True}}, "userinfo": {"email": None}}
     client = offline()
@@ -57,8 +57,8 @@ def test_what_is_asked_of_the_person_and_about_them_is_in_the_request() -> None:
         ui_locales=["de-CH", "fr", "en"],
         claims=claims,
     )
-    asked = parameters(flow.url)
-    assert asked["prompt"] == "login consent"
-    assert asked["login_hint"] == "ann+1@example.com & co"
-    assert asked["ui_locales"] == "de-CH fr en"
-    assert json.loads(asked["claims"]) == claims
+    query = parameters(flow.url)
+    assert query["prompt"] == "login consent"
+    assert query["login_hint"] == "ann+1@example.com & co"
+    assert query["ui_locales"] == "de-CH fr en"
+    assert json.loads(query["claims"]) == claims

@@ -40,12 +40,12 @@ def test_what_a_server_says_of_a_token_has_members(generic: Twin) -> None:
 
 def test_a_code_for_another_device(generic: Twin) -> None:
     client = generic_client(generic)
-    told = client.device_authorization(scope="read")
-    assert isinstance(told, oauth_core.DeviceAuthorizationResponse)
-    assert told.user_code and told.verification_uri.startswith("http") and told.expires_in > 0 and told.interval >= 1
-    assert told.device_code not in repr(told) and told.user_code in repr(told)
+    device = client.device_authorization(scope="read")
+    assert isinstance(device, oauth_core.DeviceAuthorizationResponse)
+    assert device.user_code and device.verification_uri.startswith("http") and device.expires_in > 0 and device.interval >= 1
+    assert device.device_code not in repr(device) and device.user_code in repr(device)
     other = asyncio.run(client.adevice_authorization(scope=["read"]))
-    assert other.device_code != told.device_code
+    assert other.device_code != device.device_code
     step = next(client.exchange.device_authorization(scope="read"))
     assert isinstance(step, oauth_core.Send) and step.url == f"{generic.base}/device_authorization"
 
@@ -55,8 +55,8 @@ def test_members_of_every_kind(plain: Any) -> None:
         b'{"active":true,"scope":"b a","exp":1750000060,"iat":1750000000,"nbf":1750000000,"sub":"u","aud":["x"],'
         b'"iss":"https://as.example","username":"jo","token_type":"Bearer","client_id":"c","more":[1,{"a":2.5}]}'
     )
-    answer: Answer = reply(200, body, content_type="application/json")
-    server: Plain = plain(answer)
+    response: Answer = reply(200, body, content_type="application/json")
+    server: Plain = plain(response)
     client = oauth_core.Client(server_at(server.base), client_id="id", client_secret="s")
     state = client.introspect(token="t")
     utc = datetime.timezone.utc
@@ -106,7 +106,7 @@ def test_a_secret_is_not_shown_and_not_pickled() -> None:
         pickle.dumps(device)
 
 
-def test_halves_of_different_releases_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_halves_of_different_releases_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_ops, "FINGERPRINT", "0")
     with pytest.raises(ImportError, match="another release"):
         importlib.reload(_client)
@@ -128,8 +128,8 @@ def test_every_record_is_exported() -> None:
         ("revoke", {"tokn": "t"}, "unexpected keyword argument 'tokn'"),
     ],
 )
-def test_a_mistake_is_told_by_name(client: Any, name: str, given: Any, text: str) -> None:
+def test_a_mistake_is_reported_by_name(client: Any, name: str, value: Any, text: str) -> None:
     for holder, method in ((client, name), (client, f"a{name}"), (client.exchange, name)):
         with pytest.raises(TypeError) as caught:
-            getattr(holder, method)(**given)
+            getattr(holder, method)(**value)
         assert text in str(caught.value) and "S3CR3T" not in str(caught.value)

@@ -25,30 +25,30 @@ import oauth_core.requests
 Start = Callable[[Answer], Plain]
 
 
-def said(status: int, body: object, **headers: str) -> Answer:
+def json_reply(status: int, body: object, **headers: str) -> Answer:
     return reply(status, json.dumps(body).encode(), content_type="application/json", **headers)
 
 
 def api(kind: str) -> Answer:
     """A token endpoint and an API that leads on from place to place, and looks at the proof at the last."""
 
-    def answer(handler: Any) -> None:
+    def respond(handler: Any) -> None:
         if handler.path == "/token":
-            told = said(200, {"access_token": "a~t", "token_type": kind, "expires_in": 600})
+            response = json_reply(200, {"access_token": "a~t", "token_type": kind, "expires_in": 600})
         elif handler.path.startswith("/on"):
-            told = reply(307, location=handler.path[3:])
+            response = reply(307, location=handler.path[3:])
         else:
             proof = handler.headers.get("DPoP")
             claims = jwt.decode(proof, options={"verify_signature": False}) if proof else {}
             is_good = kind == "Bearer" or urlsplit(claims.get("htu", "")).path == handler.path
             challenge = {"WWW-Authenticate": 'DPoP error="invalid_dpop_proof"'}
-            told = said(200, {"well": True}) if is_good else said(401, {}, **challenge)
-        told(handler)
+            response = json_reply(200, {"well": True}) if is_good else json_reply(401, {}, **challenge)
+        response(handler)
 
-    return answer
+    return respond
 
 
-def source_of(base: str, kind: str) -> Any:
+def make_source(base: str, kind: str) -> Any:
     metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
     server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
     key = oauth_core.DpopKey.generate() if kind == "DPoP" else None
@@ -63,12 +63,12 @@ def by_httpx(source: Any, base: str, method: str, url: str, body: bytes) -> Any:
 
 
 def by_async_httpx(source: Any, base: str, method: str, url: str, body: bytes) -> Any:
-    async def asked() -> Any:
+    async def request() -> Any:
         attached = oauth_core.httpx.Auth(source, origins=[base])
         async with httpx.AsyncClient(auth=attached, follow_redirects=True) as http:
             return await http.request(method, url, content=body)
 
-    return asyncio.run(asked())
+    return asyncio.run(request())
 
 
 def by_requests(source: Any, base: str, method: str, url: str, body: bytes) -> Any:
@@ -95,8 +95,8 @@ def by_aiohttp(source: Any, base: str, method: str, url: str, body: bytes) -> An
     async def asked() -> Any:
         attached = oauth_core.aiohttp.Auth(source, origins=[base])
         async with aiohttp.ClientSession(middlewares=[attached]) as http:
-            async with http.request(method, url, data=body or None) as answer:
-                return httpx.Response(answer.status)
+            async with http.request(method, url, data=body or None) as response:
+                return httpx.Response(response.status)
 
     return asyncio.run(asked())
 
@@ -115,11 +115,11 @@ WAYS = {
 @pytest.mark.parametrize("kind", ["Bearer", "DPoP"])
 def test_where_a_redirect_leads_gets_a_proof_of_its_own(plain: Start, kind: str, way: str) -> None:
     place = plain(api(kind))
-    source = source_of(place.base, kind)
+    source = make_source(place.base, kind)
     for method, body in (("GET", b""), ("POST", b"x")):
         place.seen.clear()
-        answered = WAYS[way](source, place.base, method, f"{place.base}/on/on/end", body)
-        assert answered.status_code == 200
+        result = WAYS[way](source, place.base, method, f"{place.base}/on/on/end", body)
+        assert result.status_code == 200
         ends = [(seen[0], seen[3]) for seen in place.seen if seen[1] == "/end"]
         # Refused once, because a client of redirects takes the token along without a proof. The middleware of aiohttp is
         # called for each redirect.
@@ -131,26 +131,26 @@ def test_where_a_redirect_leads_gets_a_proof_of_its_own(plain: Start, kind: str,
 def test_a_token_that_is_over_is_renewed_where_a_redirect_led(plain: Start, way: str) -> None:
     over = [True]
 
-    def answer(handler: Any) -> None:
+    def respond(handler: Any) -> None:
         if handler.path == "/end" and over[0]:
             over[0] = False
             reply(401, www_authenticate='Bearer error="invalid_token"')(handler)
         else:
             api("Bearer")(handler)
 
-    place = plain(answer)
-    answered = WAYS[way](source_of(place.base, "Bearer"), place.base, "GET", f"{place.base}/on/end", b"")
-    assert answered.status_code == 200
+    place = plain(respond)
+    result = WAYS[way](make_source(place.base, "Bearer"), place.base, "GET", f"{place.base}/on/end", b"")
+    assert result.status_code == 200
     assert [path for _, path, _, _ in place.seen].count("/token") == 2
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_another_origin_gets_neither_a_token_nor_a_proof(plain: Start, way: str) -> None:
-    elsewhere = plain(said(401, {}))
+    elsewhere = plain(json_reply(401, {}))
     lead = reply(302, location=f"{elsewhere.base}/end")
     bank = api("DPoP")
     place = plain(lambda handler: (bank if handler.path == "/token" else lead)(handler))
-    source = source_of(place.base, "DPoP")
+    source = make_source(place.base, "DPoP")
     if way == "aiohttp":
         # Its middleware is called for each redirect.
         with pytest.raises(oauth_core.MisuseError) as error:
@@ -158,8 +158,8 @@ def test_another_origin_gets_neither_a_token_nor_a_proof(plain: Start, way: str)
         assert error.value.code == "resource.origin_not_allowed"
         assert elsewhere.seen == []
         return
-    answered = WAYS[way](source, place.base, "GET", f"{place.base}/a", b"")
-    assert answered.status_code == 401
+    result = WAYS[way](source, place.base, "GET", f"{place.base}/a", b"")
+    assert result.status_code == 401
     ((_, _, headers, _),) = elsewhere.seen
     names = {name.lower() for name in headers}
     assert names.isdisjoint({"authorization", "dpop"})
@@ -176,15 +176,15 @@ def test_another_origin_gets_neither_a_token_nor_a_proof(plain: Start, way: str)
 )
 def test_a_proof_names_the_url_as_the_client_writes_it(plain: Start, url: str, htu: str) -> None:
     """The vectors of ``htu`` that the core reads from nobody: httpx has made them plain before (RFC 9449 4.2)."""
-    source = source_of(plain(api("DPoP")).base, "DPoP")
+    source = make_source(plain(api("DPoP")).base, "DPoP")
     named: list[str] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         claims = jwt.decode(request.headers["dpop"], options={"verify_signature": False})
         named.append(claims["htu"])
         return httpx.Response(200)
 
     attached = oauth_core.httpx.Auth(source, origins=[urlsplit(htu)._replace(path="").geturl()])
-    with httpx.Client(auth=attached, transport=httpx.MockTransport(answer)) as http:
+    with httpx.Client(auth=attached, transport=httpx.MockTransport(respond)) as http:
         assert http.get(url).status_code == 200
     assert named == [htu]

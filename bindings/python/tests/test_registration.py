@@ -25,12 +25,12 @@ def client(**registered: Any) -> oauth_core.Client:
     return oauth_core.Client(server, client_id="id", client_secret="s", **registered)
 
 
-def told(answer: tuple[str, str], **registered: Any) -> oauth_core.UserClaims:
+def fetch_userinfo(response: tuple[str, str], **registered: Any) -> oauth_core.UserClaims:
     """What comes of an answer about a user."""
     tokens = oauth_core.Tokens.bearer("t0ken")
     exchange = client(**registered).exchange.userinfo(tokens=tokens, subject="ann")
     assert isinstance(next(exchange), oauth_core.Send)
-    media, body = answer
+    media, body = response
     with pytest.raises(StopIteration) as done:
         exchange.send((200, [("content-type", media)], body.encode()))
     claims = done.value.value
@@ -46,8 +46,8 @@ ENCRYPTION = {
 
 
 def test_an_encrypted_answer_is_decrypted() -> None:
-    assert told(JWT, **ENCRYPTION).claims["name"] == "Ann"
-    assert told(JSON).subject == "ann"
+    assert fetch_userinfo(JWT, **ENCRYPTION).claims["name"] == "Ann"
+    assert fetch_userinfo(JSON).subject == "ann"
 
 
 @pytest.mark.parametrize(
@@ -62,10 +62,10 @@ def test_an_encrypted_answer_is_decrypted() -> None:
     ],
 )
 def test_what_comes_otherwise_than_registered_is_refused(
-    answer: tuple[str, str], registered: dict[str, Any], code: str
+    response: tuple[str, str], registered: dict[str, Any], code: str
 ) -> None:
     with pytest.raises(oauth_core.OAuthError) as caught:
-        told(answer, **registered)
+        fetch_userinfo(response, **registered)
     assert caught.value.code == code
 
 

@@ -28,11 +28,11 @@ def challenges(twin: Twin) -> list[str]:
     """Those of the API's answer to whoever has no token."""
     with pytest.raises(urllib.error.HTTPError) as raised:
         urllib.request.urlopen(f"{twin.base}/api/echo")
-    with raised.value as answer:
-        return list(answer.headers.get_all("www-authenticate", []))
+    with raised.value as response:
+        return list(response.headers.get_all("www-authenticate", []))
 
 
-def asked(twin: Twin) -> list[str]:
+def requested_paths(twin: Twin) -> list[str]:
     return [entry["path"] for entry in twin.log if entry["path"].startswith(PLACE)]
 
 
@@ -62,7 +62,7 @@ def test_a_parent_has_to_be_allowed(generic: Twin) -> None:
     client = generic_client(generic)
     below = f"{generic.base}/api"
     assert code(client, resource=below) == "denied.http_status"
-    assert asked(generic) == [f"{PLACE}/api"]
+    assert requested_paths(generic) == [f"{PLACE}/api"]
     parent = client.resource_metadata(resource=below, matching="parent")
     assert parent.resource == generic.base
     with pytest.raises(TypeError, match="matching"):
@@ -71,31 +71,31 @@ def test_a_parent_has_to_be_allowed(generic: Twin) -> None:
 
 def test_a_challenge_says_where(generic: Twin) -> None:
     resource = f"{generic.base}/api/echo"
-    given = challenges(generic)
+    challenge_headers = challenges(generic)
     client = api_client(generic, **ANY)
-    assert client.resource_metadata(resource=resource, challenges=given).resource == resource
-    assert asked(generic) == [f"{PLACE}/api/echo"]
+    assert client.resource_metadata(resource=resource, challenges=challenge_headers).resource == resource
+    assert requested_paths(generic) == [f"{PLACE}/api/echo"]
     # It is the API's own origin, which the caller named.
-    assert api_client(generic).resource_metadata(resource=resource, challenges=given).resource == resource
-    assert asked(generic) == [f"{PLACE}/api/echo"] * 2
+    assert api_client(generic).resource_metadata(resource=resource, challenges=challenge_headers).resource == resource
+    assert requested_paths(generic) == [f"{PLACE}/api/echo"] * 2
     strict = api_client(generic, network=oauth_core.Network(addresses="public_only"))
     assert code(strict, resource=resource) == "lost.not_public"
-    assert asked(generic) == [f"{PLACE}/api/echo"] * 2
+    assert requested_paths(generic) == [f"{PLACE}/api/echo"] * 2
     with pytest.raises(oauth_core.MisuseError, match="addresses"):
         oauth_core.Network(addresses="none")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("url", ["http://169.254.169.254/latest/meta-data", "https://evil.example/"])
-def test_a_challenge_that_leads_elsewhere_is_refused_before_anything_is_sent(
+def test_a_challenge_that_points_to_another_origin_is_rejected_before_anything_is_sent(
     generic: Twin, url: str
 ) -> None:
     generic.fault("other_resource_metadata", url=url)
     resource = f"{generic.base}/api/echo"
-    given = challenges(generic)
-    assert code(generic_client(generic), resource=resource, challenges=given) == (
+    challenge_headers = challenges(generic)
+    assert code(generic_client(generic), resource=resource, challenges=challenge_headers) == (
         "resource_metadata.url"
     )
-    assert asked(generic) == []
+    assert requested_paths(generic) == []
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_what_is_wrong_is_refused(generic: Twin, fault: str, refused: str) -> No
     client = generic_client(generic)
     generic.fault(fault)
     assert code(client, resource=f"{generic.base}/api/echo") == refused
-    assert len(asked(generic)) == 1
+    assert len(requested_paths(generic)) == 1
 
 
 def test_step_by_step(generic: Twin) -> None:
@@ -130,13 +130,13 @@ def test_step_by_step(generic: Twin) -> None:
     assert code(client, resource="urn:example:api") == "resource.syntax"
 
 
-def test_what_a_trusted_signer_says_goes_before_what_stands_beside_it(generic: Twin) -> None:
+def test_signed_metadata_takes_precedence_over_unsigned_metadata(generic: Twin) -> None:
     client = generic_client(generic)
     resource = f"{generic.base}/api/echo"
     claims = {"resource": resource, "authorization_servers": [generic.base], "resource_name": "Signed"}
     generic.sign_resource_metadata(claims)
-    with urllib.request.urlopen(f"{generic.base}/jwks") as answer:
-        keys = json.load(answer)
+    with urllib.request.urlopen(f"{generic.base}/jwks") as response:
+        keys = json.load(response)
     plain = client.resource_metadata(resource=resource)
     assert (plain.signed_by, plain.metadata["resource_name"]) == (None, "The twin's API")
     signed = client.resource_metadata(resource=resource, signers={generic.base: keys})

@@ -26,8 +26,8 @@ def test_names_are_sent_with_spaces_between(client: oauth_core.Client, scope: An
 
 
 def test_every_call_takes_a_list(generic: Twin, client: oauth_core.Client) -> None:
-    asked = ["read", "offline_access"]
-    flow = client.authorize(redirect_uri=CALLBACK, scope=asked)
+    scopes = ["read", "offline_access"]
+    flow = client.authorize(redirect_uri=CALLBACK, scope=scopes)
     tokens = client.redeem(flow, approve(flow.url))
     narrow = client.refresh(tokens=tokens, scope=["read"])
     assert generic.entry("/token")["form"]["scope"] == "read" and narrow.scope == {"read"}
@@ -71,6 +71,6 @@ def test_each_item_is_one_name(plain: Start, bad: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", [5, b"read", ["read", 5], {"read": True}, [None]])
-def test_what_is_no_scope_at_all(client: oauth_core.Client, wrong: Any) -> None:
+def test_an_invalid_scope(client: oauth_core.Client, wrong: Any) -> None:
     with pytest.raises(TypeError, match="'scope': expected a string or a list of strings"):
         client.client_credentials(scope=wrong)

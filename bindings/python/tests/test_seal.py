@@ -14,7 +14,7 @@ import pytest
 import worker
 from conftest import Twin
 from test_store import MemoryStore, Person
-from test_stores import config_of, long_ago, said
+from test_stores import config_of, long_ago, read_reports
 
 import oauth_core
 from oauth_core import stores
@@ -42,7 +42,7 @@ def test_two_processes_share_a_file_that_shows_no_token(generic: Twin, tmp_path:
     command = [sys.executable, worker.__file__, json.dumps(config)]
     two = [subprocess.Popen(command) for _ in range(2)]
     assert [process.wait(60) for process in two] == [0, 0]
-    one, other = said(tmp_path)
+    one, other = read_reports(tmp_path)
     assert one == other and len(one) == 1
     counters = generic.counters
     assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
@@ -51,7 +51,7 @@ def test_two_processes_share_a_file_that_shows_no_token(generic: Twin, tmp_path:
     stored = written(grants)
     for secret in (fresh.access_token, str(fresh.refresh_token), text_of(worker.KEY)):
         assert secret not in stored
-    # An open store beside it has the token in its file, so the look above could find it.
+    # A control: an unsealed store has the token in its file, so the search above would have found it.
     plain = stores.FileStore(tmp_path / "plain")
     worker.client_of(config).source(store=plain, subject="ann").log_in(fresh)
     assert fresh.access_token in written(tmp_path / "plain")
@@ -127,7 +127,7 @@ def test_any_store_can_be_sealed(person: Person) -> None:
     [NEW[1:], NEW + b"2", b"", text_of(NEW)[1:], text_of(NEW) + "=", "k3y!" * 11, ""],
     ids=["short", "long", "no bytes", "short text", "padded", "not base64", "no text"],
 )
-def test_what_is_no_key_is_told_and_not_shown(tmp_path: Path, key: SealingKey) -> None:
+def test_an_invalid_key_is_reported_without_showing_it(tmp_path: Path, key: SealingKey) -> None:
     files = stores.FileStore(tmp_path)
     cases: list[tuple[SealingKey, list[SealingKey]]] = [(key, []), (NEW, [OLD, key])]
     for current, old in cases:
@@ -137,7 +137,7 @@ def test_what_is_no_key_is_told_and_not_shown(tmp_path: Path, key: SealingKey) -
         assert not key or repr(key)[2:-1] not in str(caught.value)
 
 
-def test_what_is_no_key_at_all(tmp_path: Path) -> None:
+def test_an_invalid_key(tmp_path: Path) -> None:
     files = stores.FileStore(tmp_path)
     with pytest.raises(TypeError, match="bytes, a str, a SealingKey, or an object with data_key"):
         stores.SealedStore(files, 7)  # type: ignore[arg-type]

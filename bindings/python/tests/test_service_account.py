@@ -107,27 +107,27 @@ def test_a_client_file_of_an_account_gets_tokens(file: dict[str, str], generic: 
     assert made.client_id == file["client_email"]
     assert "PRIVATE" not in repr(made)
 
-    def asked() -> oauth_core.Tokens:
+    def fetch_tokens() -> oauth_core.Tokens:
         exchange = made.exchange.client_credentials(scope="read write")
         step = next(exchange)
         assert isinstance(step, oauth_core.Send) and step.url == file["token_uri"]
         request = urllib.request.Request(f"{generic.base}/token", bytes(step.body), dict(step.headers))
         try:
             with urllib.request.urlopen(request) as reply:
-                answer = (reply.status, list(reply.headers.items()), reply.read())
+                response = (reply.status, list(reply.headers.items()), reply.read())
         except urllib.error.HTTPError as reply:
-            answer = (reply.code, list(reply.headers.items()), reply.read())
+            response = (reply.code, list(reply.headers.items()), reply.read())
         with pytest.raises(StopIteration) as done:
-            exchange.send(answer)
+            exchange.send(response)
         tokens: oauth_core.Tokens = done.value.value
         return tokens
 
     # Whose key nobody knows gets nothing.
     with pytest.raises(oauth_core.DeniedError) as refused:
-        asked()
+        fetch_tokens()
     assert refused.value.code == "denied.invalid_grant"
     generic.register_assertion_key(file["client_email"], jwk)
-    tokens = asked()
+    tokens = fetch_tokens()
     assert tokens.scope == {"read", "write"}
     introspected = generic_client(generic).introspect(token=tokens.access_token)
     assert (introspected.active, introspected.subject) == (True, file["client_email"])
@@ -155,8 +155,8 @@ def test_a_client_file_that_is_not_right_names_what_is_wrong(file: dict[str, str
         for value in (None, "", 7, ["x"]):
             error = refused(json.dumps({**file, name: value}))
             assert (error.code, name in str(error)) == ("provider.data", True), value
-        left = refused(json.dumps({key: value for key, value in file.items() if key != name}))
-        assert (left.code, name in str(left)) == ("provider.data", True)
+        error_code = refused(json.dumps({key: value for key, value in file.items() if key != name}))
+        assert (error_code.code, name in str(error_code)) == ("provider.data", True)
     for uri in ("http://oauth2.googleapis.com/token", "https://evil.example/token"):
         assert refused(json.dumps({**file, "token_uri": uri})).code == "provider.data"
     assert refused(json.dumps({**file, "type": "authorized_user"})).code == "client_file.unsupported"

@@ -26,7 +26,7 @@ def a_login(client: oauth_core.Client) -> oauth_core.Tokens:
 
 
 def aged(store: Any, key: str) -> None:
-    """As if nobody had asked for two days."""
+    """As if no token had been requested for two days."""
     version, record = store.load(key)
     stored = json.loads(record)
     stored["tokens"]["received_at"] -= int(2 * DAY)
@@ -200,7 +200,7 @@ def test_all_are_drained(client: oauth_core.Client) -> None:
     asyncio.run(sessions.adrain(timeout=1))
 
 
-def test_a_store_of_ones_own_that_cannot_list_says_so(client: oauth_core.Client) -> None:
+def test_a_custom_store_that_cannot_list_is_reported(client: oauth_core.Client) -> None:
     class Plain:
         def load(self, key: str, /) -> tuple[int, str] | None:
             return None

@@ -19,7 +19,7 @@ import oauth_core
 import oauth_core.drive
 from oauth_core import stores
 
-# {"alg":"RS256"}, {"exp":1,"aud":"twin-client"} and a signature that nobody verifies.
+# {"alg":"RS256"}, {"exp":1,"aud":"twin-client"} and a signature that is never verified.
 ENDED = "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjEsImF1ZCI6InR3aW4tY2xpZW50In0.c2ln"
 
 
@@ -180,7 +180,7 @@ def test_what_a_sign_in_raises_is_raised_and_ends_nothing(stage: Stage) -> None:
     with pytest.raises(KeyError):
         source.token()
     assert source.token().access_token
-    # What the identity provider refuses is what the caller hears, and a new sign-in goes on.
+    # Callers get the error of the identity provider, and a new sign-in works again.
     stage.idp.revoke()
     gone = stage.us.source(stage.login)
     gone.invalidate(stage.login)
@@ -220,7 +220,7 @@ def test_a_keeper_is_driven_by_hand(stage: Stage) -> None:
         assert stage.there.introspect(token=tokens.access_token).active
 
 
-def test_half_a_sign_in_is_none(stage: Stage) -> None:
+def test_an_incomplete_sign_in_is_rejected(stage: Stage) -> None:
     for wrong in (
         {"sign_in": lambda: "x"},
         {"identity_provider": stage.us},
@@ -247,7 +247,7 @@ def ended(id_token: str) -> str:
 
 
 def test_idjag_renew_order(stage: Stage) -> None:
-    """The vector `idjag-renew-order`: of what is still good, the last that was got comes first."""
+    """The vector `idjag-renew-order`: of the valid credentials, the most recent is used first."""
     vectors = json.loads((ROOT / "tests/vectors/vectors.json").read_text("utf-8"))["vectors"]
     [vector] = [one for one in vectors if one["id"] == "idjag-renew-order"]
     now = vector["input"]["now"]

@@ -36,14 +36,14 @@ class IdentityProvider:
         self.twice: list[str] = []
         self.assertions = 0
         self.audience = ""
-        self.plain = plain(self.answer)
+        self.plain = plain(self.respond)
         self.base = self.plain.base
         self.takes = 0.3
         # An exchange sets the first, and is answered once the other is set.
         self.exchanging, self.answered = threading.Event(), threading.Event()
         self.answered.set()
 
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+    def respond(self, handler: BaseHTTPRequestHandler) -> None:
         form = parse_qs(self.plain.seen[-1][3].decode())
         refreshed = form.get("refresh_token")
         token = (refreshed or form["subject_token"])[0]
@@ -55,19 +55,19 @@ class IdentityProvider:
             self.exchanging.set()
             assert self.answered.wait(60)
         time.sleep(self.takes)
-        said: dict[str, Any]
+        response_body: dict[str, Any]
         with self.lock:
             self.in_use.discard(token)
             if refreshed:
                 self.spent.add(token)
-                said = {"access_token": f"a{len(self.spent)}", "token_type": "Bearer", "expires_in": 600}
-                said["refresh_token"] = f"r{len(self.spent)}"
+                response_body = {"access_token": f"a{len(self.spent)}", "token_type": "Bearer", "expires_in": 600}
+                response_body["refresh_token"] = f"r{len(self.spent)}"
             else:
                 self.assertions += 1
                 assertion = jwt("oauth-id-jag+jwt", aud=self.audience, exp=4_000_000_000)
-                said = {"access_token": assertion, "token_type": "N_A", "expires_in": 300}
-                said["issued_token_type"] = "urn:ietf:params:oauth:token-type:id-jag"
-        reply(200, json.dumps(said).encode(), content_type="application/json")(handler)
+                response_body = {"access_token": assertion, "token_type": "N_A", "expires_in": 300}
+                response_body["issued_token_type"] = "urn:ietf:params:oauth:token-type:id-jag"
+        reply(200, json.dumps(response_body).encode(), content_type="application/json")(handler)
 
 
 def login_at(issuer: str) -> oauth_core.Tokens:
@@ -89,16 +89,16 @@ class Stage:
         token = json.dumps({"access_token": "there", "token_type": "Bearer", "expires_in": 600}).encode()
         other = plain(reply(200, token, content_type="application/json"))
         self.idp.audience = other.base
-        self.us = oauth_core.Client(server_at(self.idp.base), client_id="app", client_secret="secret")
+        self.client = oauth_core.Client(server_at(self.idp.base), client_id="app", client_secret="secret")
         self.there = oauth_core.Client(server_at(other.base), client_id="app", client_secret="secret")
         self.login = login_at(self.idp.base)
 
     def exchanged(self, sign_in: Any) -> str:
-        return self.there.source(identity_provider=self.us, sign_in=sign_in).token().access_token
+        return self.there.source(identity_provider=self.client, sign_in=sign_in).token().access_token
 
 
 class Own:
-    """A source of one's own, which names the grant whose tokens it returns."""
+    """A custom source, which names the grant whose tokens it returns."""
 
     def __init__(self, grant: oauth_core.GrantSource) -> None:
         self.grant = grant
@@ -119,13 +119,13 @@ def test_two_workers_never_use_one_refresh_token_at_a_time(
 ) -> None:
     stage = Stage(plain)
     store = stores.FileStore(tmp_path / "grants")
-    first = stage.us.source(store=store, subject="ann")
+    first = stage.client.source(store=store, subject="ann")
     first.log_in(stage.login)
-    second = stage.us.source(store=store, subject="ann")
-    got: list[str] = []
+    second = stage.client.source(store=store, subject="ann")
+    access_tokens: list[str] = []
 
     def work(sign_in: oauth_core.GrantSource) -> None:
-        got.append(stage.exchanged(wrapped(sign_in)))
+        access_tokens.append(stage.exchanged(wrapped(sign_in)))
 
     workers = [threading.Thread(target=work, args=(sign_in,)) for sign_in in (first, second)]
     for worker in workers:
@@ -135,19 +135,19 @@ def test_two_workers_never_use_one_refresh_token_at_a_time(
     second.renew(second.token())
     for worker in workers:
         worker.join()
-    assert got == ["there"] * 2
+    assert access_tokens == ["there"] * 2
     assert stage.idp.assertions == 2 and len(stage.idp.spent) >= 2
     assert stage.idp.twice == []
 
 
 def test_what_a_source_names_as_its_grant_is_one(plain: Callable[[Answer], Plain]) -> None:
     stage = Stage(plain)
-    own = Own(stage.us.source(stage.login))
-    grant, own.token = own.grant, own.grant.token  # type: ignore[method-assign]
-    own.renew = grant.renew  # type: ignore[method-assign]
-    own.grant = "mine"  # type: ignore[assignment]
+    custom_source = Own(stage.client.source(stage.login))
+    grant, custom_source.token = custom_source.grant, custom_source.grant.token  # type: ignore[method-assign]
+    custom_source.renew = grant.renew  # type: ignore[method-assign]
+    custom_source.grant = "mine"  # type: ignore[assignment]
     with pytest.raises(TypeError, match="grant must be a GrantSource or a ResourceConnection"):
-        stage.exchanged(own)
+        stage.exchanged(custom_source)
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -157,10 +157,10 @@ def test_exchanges_in_quick_succession_renew_the_sign_in_once(
     stage = Stage(plain)
     stage.idp.takes = 0.0
     if shared:
-        sign_in = stage.us.source(store=stores.FileStore(tmp_path / "grants"), subject="ann")
+        sign_in = stage.client.source(store=stores.FileStore(tmp_path / "grants"), subject="ann")
         sign_in.log_in(stage.login)
     else:
-        sign_in = stage.us.source(stage.login)
+        sign_in = stage.client.source(stage.login)
     for _ in range(8):
         assert stage.exchanged(sign_in) == "there"
     assert (stage.idp.assertions, len(stage.idp.spent), stage.idp.twice) == (8, 1, [])
@@ -196,10 +196,10 @@ def test_a_worker_that_is_killed_in_an_exchange_keeps_others_waiting_for_a_lease
     stage.idp.answered.clear()
     store = stores.MemoryStore()
     dying = Killed(store)
-    here = stage.us.source(store=dying, subject="ann", lease=0.5)
-    here.log_in(stage.login)
-    elsewhere = stage.us.source(store=store, subject="ann", lease=0.5)
-    exchange = threading.Thread(target=stage.exchanged, args=(here,))
+    local_source = stage.client.source(store=dying, subject="ann", lease=0.5)
+    local_source.log_in(stage.login)
+    elsewhere = stage.client.source(store=store, subject="ann", lease=0.5)
+    exchange = threading.Thread(target=stage.exchanged, args=(local_source,))
     exchange.start()
     assert stage.idp.exchanging.wait(20)
     before = len(stage.idp.spent)

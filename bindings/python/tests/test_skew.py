@@ -30,13 +30,13 @@ class Skewed:
         self.seen: list[tuple[str, int]] = []
 
     def __call__(self, request: Any) -> None:
-        here = int(time.time())
-        there = here + self.ahead
+        server_time = int(time.time())
+        there = server_time + self.ahead
         issued = jwt.decode(request.headers["DPoP"], options={"verify_signature": False})["iat"]
         is_token = request.path == "/token"
         if abs(issued - there) <= 60:
-            said: dict[str, Any] = {"access_token": "a~t", "token_type": "DPoP", "expires_in": 600}
-            status, body, more = 200, said if is_token else {"well": True}, {}
+            response_body: dict[str, Any] = {"access_token": "a~t", "token_type": "DPoP", "expires_in": 600}
+            status, body, more = 200, response_body if is_token else {"well": True}, {}
         else:
             self.ahead += self.drift
             status, body = 400 if is_token else 401, {"error": "invalid_dpop_proof"}

@@ -16,17 +16,17 @@ import oauth_core
 
 @pytest.fixture(scope="module")
 def said() -> Iterator[Any]:
-    with process(example("spiffe_tls"), ROOT) as said:
-        yield said
+    with process(example("spiffe_tls"), ROOT) as server_info:
+        yield server_info
 
 
-def client(said: Any, svid: str | None, **trust: Any) -> oauth_core.Client:
-    trust = trust or {"only_ca": said["ca"]}
+def client(server_info: Any, svid: str | None, **trust: Any) -> oauth_core.Client:
+    trust = trust or {"only_ca": server_info["ca"]}
     network = oauth_core.Network(client_certificate=svid, client_key=svid, **trust)
-    found = oauth_core.discover(said["base"], network=oauth_core.Network(only_ca=said["ca"]))
+    found = oauth_core.discover(server_info["base"], network=oauth_core.Network(only_ca=server_info["ca"]))
     return oauth_core.Client(
         found,
-        client_id=said["spiffe_id"],
+        client_id=server_info["spiffe_id"],
         client_auth=oauth_core.SpiffeX509(),
         tls_client_certificate_bound_access_tokens=True,
         network=network,
@@ -39,20 +39,20 @@ def code(client: oauth_core.Client) -> str:
     return caught.value.code
 
 
-def test_an_x509_svid_authenticates_over_mutual_tls(said: Any) -> None:
-    tokens = client(said, said["svid"]).client_credentials().token()
-    assert tokens.client_id == said["spiffe_id"]
-    tls = ssl.create_default_context(cadata=said["ca"])
-    with urllib.request.urlopen(f"{said['base']}/_twin/log", context=tls) as log:
-        asked = [entry for entry in json.load(log) if entry["path"] == "/token"]
+def test_an_x509_svid_authenticates_over_mutual_tls(server_info: Any) -> None:
+    tokens = client(server_info, server_info["svid"]).client_credentials().token()
+    assert tokens.client_id == server_info["spiffe_id"]
+    tls = ssl.create_default_context(cadata=server_info["ca"])
+    with urllib.request.urlopen(f"{server_info['base']}/_twin/log", context=tls) as log:
+        requests = [entry for entry in json.load(log) if entry["path"] == "/token"]
     # The certificate is the whole of the authentication.
-    assert asked[-1]["form"] == [["grant_type", "client_credentials"], ["client_id", said["spiffe_id"]]]
+    assert requests[-1]["form"] == [["grant_type", "client_credentials"], ["client_id", server_info["spiffe_id"]]]
 
 
-def test_the_svid_of_another_workload_and_none_are_refused(said: Any) -> None:
-    assert code(client(said, said["other_svid"])) == "denied.invalid_client"
-    assert code(client(said, None)).startswith("lost.")
+def test_the_svid_of_another_workload_and_none_are_refused(server_info: Any) -> None:
+    assert code(client(server_info, server_info["other_svid"])) == "denied.invalid_client"
+    assert code(client(server_info, None)).startswith("lost.")
 
 
-def test_an_authority_of_svids_vouches_for_no_server(said: Any) -> None:
-    assert code(client(said, said["svid"], ca=None)).startswith("lost.")
+def test_the_svid_authority_is_not_trusted_for_server_certificates(server_info: Any) -> None:
+    assert code(client(server_info, server_info["svid"], ca=None)).startswith("lost.")

@@ -35,7 +35,7 @@ def called(twin: Twin, client: oauth_core.Client, tokens: oauth_core.Tokens) -> 
     return client.source(tokens).get(f"{twin.base}/api/echo", origins=[twin.base])
 
 
-def wanted(reply: oauth_core.Response) -> dict[str, Any]:
+def required_step_up(reply: oauth_core.Response) -> dict[str, Any]:
     required = oauth_core.step_up(reply.status, reply.headers["www-authenticate"])
     assert reply.status == 401 and required is not None
     return required
@@ -54,19 +54,19 @@ def test_what_the_api_requires_is_satisfied_by_another_login(
 
     twin.step_up(acr_values=["phr", "mfa"], max_age=60)
     first = login()
-    required = wanted(called(twin, client, first))
+    required = required_step_up(called(twin, client, first))
     assert required == {"acr_values": ["phr", "mfa"], "max_age": 60}
     second = login(step_up=required, tokens=first)
     assert called(twin, client, second).status == 200
     assert second.warnings == ()
 
-    # Another kind of login, which the person cannot give.
+    # An authentication context that the user cannot provide.
     twin.step_up(acr_values=["hardware"])
     twin.claim("acr", "pwd")
-    required = wanted(called(twin, client, second))
+    required = required_step_up(called(twin, client, second))
     third = login(step_up=required, tokens=second)
     assert third.warnings == ("acr_not_met",)
-    required = wanted(called(twin, client, third))
+    required = required_step_up(called(twin, client, third))
     with pytest.raises(oauth_core.MisuseError) as raised:
         login(step_up=required, tokens=third)
     assert raised.value.code == "step_up.repeated"
@@ -89,7 +89,7 @@ def test_claims_that_the_api_requires_are_those_of_another_login(generic: Twin) 
     client = generic_client(generic)
     generic.step_up(claims={"access_token": {"acrs": {"essential": True, "value": "c1"}}})
     first = generic.signed_in(client)
-    required = wanted(called(generic, client, first))
+    required = required_step_up(called(generic, client, first))
     flow = client.authorize(redirect_uri=CALLBACK, step_up=required, tokens=first)
     second = client.redeem(flow, approve(flow.url))
     assert called(generic, client, second).status == 200
@@ -99,7 +99,7 @@ def test_the_tokens_of_a_step_up_are_kept_beside_the_ordinary_ones(generic: Twin
     client = generic_client(generic)
     first = generic.signed_in(client)
     generic.step_up(acr_values=["phr"])
-    required = wanted(called(generic, client, first))
+    required = required_step_up(called(generic, client, first))
     flow = client.authorize(redirect_uri=CALLBACK, scope="openid read", step_up=required, tokens=first)
     second = client.redeem(flow, approve(flow.url))
 
@@ -110,13 +110,13 @@ def test_the_tokens_of_a_step_up_are_kept_beside_the_ordinary_ones(generic: Twin
         grants.log_in("ann", first)
         grants.log_in("ann", second)
         stepped_up = grants.get("ann", step_up=required)
-        # What needs the step-up takes its tokens, renewed ones too, and asks nobody again.
+        # Requests that need the step-up use its tokens, even after renewals, without user interaction.
         assert call(stepped_up).status == 200
         assert stepped_up.renew(second).access_token != second.access_token
         assert call(grants.get("ann", step_up=required)).status == 200
         # The ordinary tokens are still there, and still too little.
         assert grants.get("ann").token().access_token == first.access_token
-        assert wanted(call(grants.get("ann"))) == required
+        assert required_step_up(call(grants.get("ann"))) == required
         # What needs nothing takes them.
         generic.step_up()
         assert call(grants.get("ann")).status == 200

@@ -71,7 +71,7 @@ def test_a_step_up_that_has_ended_or_expired_makes_room_for_the_next(stage: Stag
     assert store.scan()[0] == []
 
 
-def test_a_step_up_that_gives_way_and_cannot_be_revoked_is_reported(stage: Stage) -> None:
+def test_an_evicted_step_up_that_cannot_be_revoked_is_reported(stage: Stage) -> None:
     grants = oauth_core.Grants(stage.client, stores.MemoryStore())
     for number in range(8):
         grants.log_in("ann", stage.login(f"acr-{number}"))

@@ -44,9 +44,9 @@ class MemoryStore:
     def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
         with self.lock:
             other, end = self.leases.get(key, (holder, 0.0))
-            left = end - time.monotonic()
-            if other != holder and left > 0:
-                return left if seconds > 0 else None
+            remaining = end - time.monotonic()
+            if other != holder and remaining > 0:
+                return remaining if seconds > 0 else None
             self.leases[key] = (holder, time.monotonic() + seconds)
             return None
 
@@ -87,9 +87,9 @@ class Sqlite:
     def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
         with self.transaction() as db:
             row = db.execute("select holder, until from lease where key = ?", (key,)).fetchone()
-            left = row[1] - time.time() if row else 0.0
-            if row and row[0] != holder and left > 0:
-                return left if seconds > 0 else None
+            remaining = row[1] - time.time() if row else 0.0
+            if row and row[0] != holder and remaining > 0:
+                return remaining if seconds > 0 else None
             until = time.time() + seconds
             db.execute("replace into lease values (?, ?, ?)", (key, holder, until))
             return None
@@ -119,13 +119,13 @@ def test_eight_workers_of_threads_and_tasks_spend_one_refresh_token(
     workers = [client.source(store=store, subject="ann") for _ in range(8)]
 
     async def tasks() -> set[str]:
-        asked = [worker.atoken() for worker in workers for _ in range(50)]
-        return {token.access_token for token in await asyncio.gather(*asked)}
+        pending = [worker.atoken() for worker in workers for _ in range(50)]
+        return {token.access_token for token in await asyncio.gather(*pending)}
 
     with ThreadPoolExecutor(80) as pool:
         threads = [pool.submit(worker.token) for worker in workers for _ in range(10)]
-        got = asyncio.run(tasks()) | {thread.result().access_token for thread in threads}
-    assert len(got) == 1 and tokens.access_token not in got
+        access_tokens = asyncio.run(tasks()) | {thread.result().access_token for thread in threads}
+    assert len(access_tokens) == 1 and tokens.access_token not in access_tokens
     counters = generic.counters
     assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
 
@@ -202,7 +202,7 @@ def test_a_record_of_another_grant_is_refused(person: Person) -> None:
     assert seen and seen[0] not in store.records
 
 
-def test_a_store_that_fails_is_told_and_nothing_is_sent_without_a_lease(
+def test_a_failing_store_is_reported_and_nothing_is_sent_without_a_lease(
     generic: Twin, client: oauth_core.Client
 ) -> None:
     class Broken(MemoryStore):
@@ -237,7 +237,7 @@ def test_a_lease_of_nonsense_is_not_won(generic: Twin, person: Person) -> None:
     assert generic.counters["token_requests"] == before
 
 
-def test_what_is_no_store_or_answers_nonsense_is_told(client: oauth_core.Client) -> None:
+def test_an_invalid_store_or_result_is_reported(client: oauth_core.Client) -> None:
     class Odd(MemoryStore):
         async def load(self, key: str, /) -> Any:  # type: ignore[override]
             return None

@@ -76,9 +76,9 @@ def test_a_source_tells_when_its_grant_is_due(person: Person) -> None:
 
 def test_a_store_of_ones_own_need_not_list(tmp_path: Path) -> None:
     sealed = stores.SealedStore(MemoryStore(), bytes(32))
-    for asked in (lambda: sealed.scan(), lambda: sealed.due(1, 1)):
+    for call in (lambda: sealed.scan(), lambda: sealed.due(1, 1)):
         with pytest.raises(oauth_core.MisuseError) as error:
-            asked()
+            call()
         assert error.value.code == "misuse.not_supported"
 
 
@@ -104,7 +104,7 @@ Place = tuple[str, str]
 
 @pytest.fixture(params=["file", "sqlite", "sealed", "redis", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """Where a store is, as a worker is told."""
+    """Describes to a worker where a store is."""
     if request.param == "redis":
         with redis_server(tmp_path) as url:
             yield "redis", url
@@ -139,21 +139,21 @@ def long_ago(config: dict[str, Any]) -> tuple[oauth_core.GrantSource, oauth_core
     tokens = client.redeem(flow, approve(flow.url))
     source = worker.source_of(config)
     source.log_in(tokens)
-    age(worker.store_of(*config["store"]), source)
+    age(worker.make_store(*config["store"]), source)
     return source, tokens
 
 
-def said(folder: Path) -> list[list[str]]:
+def read_reports(folder: Path) -> list[list[str]]:
     return [json.loads(file.read_text()) for file in folder.glob("said-*")]
 
 
-def start(how: str, config: dict[str, Any], source: oauth_core.GrantSource) -> list[Any]:
-    if how == "subprocess":
+def start(worker_kind: str, config: dict[str, Any], source: oauth_core.GrantSource) -> list[Any]:
+    if worker_kind == "subprocess":
         command = [sys.executable, worker.__file__, json.dumps(config)]
         return [subprocess.Popen(command) for _ in range(WORKERS)]
-    context = multiprocessing.get_context(how)
-    # The child of a fork has all that its parent had; any other is told how to get it.
-    arguments = (config, source) if how == "fork" else (config,)
+    context = multiprocessing.get_context(worker_kind)
+    # A forked child has its parent's objects; any other child gets a description.
+    arguments = (config, source) if worker_kind == "fork" else (config,)
     processes = [
         context.Process(target=worker.work, args=arguments)  # type: ignore[attr-defined]
         for _ in range(WORKERS)
@@ -174,37 +174,37 @@ def ended(process: Any) -> int | None:
 @pytest.mark.filterwarnings(FORKED)
 @pytest.mark.parametrize("how", ["fork", "spawn", "subprocess"])
 def test_processes_of_threads_spend_one_refresh_token(
-    generic: Twin, place: Place, tmp_path: Path, how: str
+    generic: Twin, place: Place, tmp_path: Path, worker_kind: str
 ) -> None:
     config = config_of(generic, place, tmp_path, f"{generic.base}/token")
     # What the children of a fork go on with is in use already: a thread, and perhaps a connection.
     source, tokens = long_ago(config)
     before = generic.counters["token_requests"]
-    processes = start(how, config, source)
+    processes = start(worker_kind, config, source)
     until(lambda: len([*tmp_path.glob("ready-*")]) == WORKERS, "the workers do not begin")
     (tmp_path / "go").touch()
     assert [ended(process) for process in processes] == [0] * WORKERS
-    got = said(tmp_path)
-    assert len(got) == WORKERS
-    assert len({digest for digests in got for digest in digests}) == 1
+    access_tokens = read_reports(tmp_path)
+    assert len(access_tokens) == WORKERS
+    assert len({digest for digests in access_tokens for digest in digests}) == 1
     fresh = worker.source_of(config).token()
-    assert got[0] == [hashlib.sha256(fresh.access_token.encode()).hexdigest()]
+    assert access_tokens[0] == [hashlib.sha256(fresh.access_token.encode()).hexdigest()]
     assert fresh.access_token != tokens.access_token
     counters = generic.counters
     assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
 
 
 class Front:
-    """Stands before a twin's token endpoint: holds one refresh back, and hands on all others."""
+    """Proxies a twin's token endpoint: delays one refresh, and forwards all others."""
 
     def __init__(self, twin: Twin, plain: Callable[[Answer], Plain]) -> None:
         self.twin = twin
         self.holder: int | None = None
         self.is_held = threading.Event()
         self.is_over = threading.Event()
-        self.server = plain(self.answer)
+        self.server = plain(self.respond)
 
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+    def respond(self, handler: BaseHTTPRequestHandler) -> None:
         *_, body = self.server.seen[-1]
         if b"grant_type=refresh_token" in body and self.holder is None:
             self.holder = int(handler.headers["x-worker"])
@@ -236,21 +236,21 @@ def test_a_worker_that_is_killed_while_it_refreshes_holds_nobody_up(
     assert front.is_held.wait(30)
     holder = front.holder
     assert holder is not None and holder in [process.pid for process in processes]
-    assert said(tmp_path) == []
+    assert read_reports(tmp_path) == []
     os.kill(holder, signal.SIGKILL)
     codes = {process.pid: ended(process) for process in processes}
     front.is_over.set()
     assert codes.pop(holder) == -signal.SIGKILL
     assert list(codes.values()) == [0] * (WORKERS - 1)
-    got = said(tmp_path)
-    assert len(got) == WORKERS - 1
-    assert len({digest for digests in got for digest in digests}) == 1
+    access_tokens = read_reports(tmp_path)
+    assert len(access_tokens) == WORKERS - 1
+    assert len({digest for digests in access_tokens for digest in digests}) == 1
     counters = generic.counters
     assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
 
 
 def test_the_verbs_in_python(place: Place) -> None:
-    one, two = worker.store_of(*place), worker.store_of(*place)
+    one, two = worker.make_store(*place), worker.make_store(*place)
     assert one.load("k") is None
     first = one.save("k", "first", 0)
     assert first is not None and first > 0
@@ -283,7 +283,7 @@ def test_the_keys_of_a_folder(tmp_path: Path) -> None:
 
 
 class Wrapped:
-    """A store of one's own around one of ours."""
+    """A custom store that wraps a built-in one."""
 
     def __init__(self, inner: stores.FileStore) -> None:
         self.load, self.save, self.lease = inner.load, inner.save, inner.lease
@@ -302,9 +302,9 @@ def test_a_record_cut_in_half_is_malformed_and_not_overwritten(
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     cut = file.read_bytes()
     other = client.source(store=wrap(store), subject="ann")
-    for ask in (other.token, lambda: store.load(str(source.key))):
+    for call in (other.token, lambda: store.load(str(source.key))):
         with pytest.raises(oauth_core.MisuseError) as caught:
-            ask()
+            call()
         error = caught.value
         assert (error.code, error.endpoint, error.advice) == (
             "stored.malformed",
@@ -334,7 +334,7 @@ def test_an_error_of_another_server_is_not_the_grants(client: oauth_core.Client)
     assert caught.value.endpoint == "store"
 
 
-def test_what_cannot_be_a_store_is_told_at_once(tmp_path: Path) -> None:
+def test_impossible_stores_are_rejected_immediately(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     open_to_all = tmp_path / "open"
     open_to_all.mkdir()
@@ -353,7 +353,7 @@ def test_what_cannot_be_a_store_is_told_at_once(tmp_path: Path) -> None:
         stores.FileStore(7)  # type: ignore[arg-type]
 
 
-def test_a_server_that_is_gone_or_refuses_us_is_told_without_its_password(tmp_path: Path) -> None:
+def test_an_unreachable_or_refusing_server_is_reported_without_its_password(tmp_path: Path) -> None:
     with redis_server(tmp_path) as url:
         store = stores.RedisStore(url, prefix="mine:", timeout=2)
         assert store.save("k", "text", 0) is not None

@@ -56,8 +56,8 @@ def test_uservoice_public_client_with_pkce(twins: Twins) -> None:
     client = uservoice_public(twin)
     flow = client.authorize(redirect_uri=CALLBACK)
     assert urlsplit(flow.url).path == "/api/v2/oauth/auth"
-    asked = query(flow.url)
-    assert asked["code_challenge_method"] == "S256" and "code_verifier" not in asked
+    params = query(flow.url)
+    assert params["code_challenge_method"] == "S256" and "code_verifier" not in params
     tokens = client.redeem(flow, approve(flow.url))
     sent = twin.entry("/api/v2/oauth/token")["form"]
     assert "code_verifier" in sent and "client_secret" not in sent
@@ -69,8 +69,8 @@ def test_uservoice_documented_slip_is_an_option(twins: Twins) -> None:
     twin = twins["uservoice"]
     client = uservoice_public(twin, "challenge_as_verifier")
     flow = client.authorize(redirect_uri=CALLBACK)
-    asked = query(flow.url)
-    assert asked["code_verifier"] == asked["code_challenge"]
+    params = query(flow.url)
+    assert params["code_verifier"] == params["code_challenge"]
     assert client.redeem(flow, approve(flow.url)).access_token
 
 
@@ -155,7 +155,7 @@ def test_usertesting_apps_refuses_other_redirects(twins: Twins, uri: str) -> Non
     assert caught.value.code == "redirect_uri.not_registered"
 
 
-def test_usertesting_apps_without_registration_authorizes_nobody(twins: Twins) -> None:
+def test_usertesting_apps_requires_a_registered_redirect_uri(twins: Twins) -> None:
     client = twins["usertesting-apps"].client("usertesting-apps", variables={"guid": GUID})
     with pytest.raises(oauth_core.MisuseError) as caught:
         client.authorize(redirect_uri=CALLBACK)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import oauth_core
-from test_registration import told
+from test_registration import fetch_userinfo
 
 # The examples of OpenID Connect Core sections 5.1.1 and 5.3.2.
 CLAIMS = {
@@ -38,7 +38,7 @@ ADDRESS = oauth_core.Address(
 def of_userinfo(claims: dict[str, Any]) -> oauth_core.UserClaims:
     import json
 
-    return told(("application/json", json.dumps(claims)))
+    return fetch_userinfo(("application/json", json.dumps(claims)))
 
 
 @pytest.mark.parametrize("read", [of_userinfo, oauth_core.user_claims])
@@ -83,13 +83,13 @@ def test_a_line_of_another_type_is_not_there() -> None:
     ("claims", "code"),
     [({}, "jwt.missing_claim"), ({"sub": 7}, "jwt.malformed_claim"), ({"sub": None}, "jwt.malformed_claim")],
 )
-def test_claims_about_nobody_are_refused(claims: dict[str, Any], code: str) -> None:
+def test_claims_without_a_subject_are_rejected(claims: dict[str, Any], code: str) -> None:
     with pytest.raises(oauth_core.OAuthError) as caught:
         oauth_core.user_claims(claims)
     assert caught.value.code == code
 
 
 @pytest.mark.parametrize("claims", [None, 7, "sub"])
-def test_what_are_no_claims_are_about_nobody(claims: Any) -> None:
+def test_invalid_claims_are_rejected(claims: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         oauth_core.user_claims(claims)

@@ -33,10 +33,10 @@ def paths(twin: Twin) -> list[str]:
 def recorder(plain: Callable[..., Plain], place: str = "/mcp") -> Plain:
     """An API and its server, which remembers what registers, and the forms of token requests, assertions too."""
 
-    def answer(handler: BaseHTTPRequestHandler) -> None:
+    def respond(handler: BaseHTTPRequestHandler) -> None:
         base = server.base
         registered = json.loads(server.seen[-1][3]) if handler.path == "/register" else {}
-        answers: dict[str, Any] = {
+        canned_responses: dict[str, Any] = {
             f"/.well-known/oauth-protected-resource{place}": {
                 "resource": f"{base}{place}",
                 "authorization_servers": [base],
@@ -56,11 +56,11 @@ def recorder(plain: Callable[..., Plain], place: str = "/mcp") -> Plain:
             "/register": {**registered, "client_id": "registered"},
             "/token": {"access_token": "a", "token_type": "Bearer", "expires_in": 60},
         }
-        found = answers.get(handler.path)
+        found = canned_responses.get(handler.path)
         text = json.dumps(found or {}).encode()
         reply(200 if found else 404, text, content_type="application/json")(handler)
 
-    server = plain(answer)
+    server = plain(respond)
     return server
 
 
@@ -125,7 +125,7 @@ def signing_key() -> str:
     return key.decode()
 
 
-def claims_of(jwt: str) -> Any:
+def decode_claims(jwt: str) -> Any:
     return json.loads(base64.urlsafe_b64decode(jwt.split(".")[1] + "=="))
 
 
@@ -136,7 +136,7 @@ def test_mcp_cc_jwt(plain: Callable[..., Plain]) -> None:
     api = oauth_core.ResourceConnection(f"{server.base}/mcp", grant_type="client_credentials", **client, **HERE)
     assert api.token().access_token == "a"
     form = sent(server)
-    assert claims_of(form.pop("client_assertion"))["aud"] == server.base
+    assert decode_claims(form.pop("client_assertion"))["aud"] == server.base
     assert form == {
         "grant_type": "client_credentials",
         "scope": "mcp:read",
@@ -154,10 +154,10 @@ def test_mcp_cc_b(plain: Callable[..., Plain]) -> None:
     client: Any = {"client_id": "id", "client_auth": auth, "issuer": server.base}
     api = oauth_core.ResourceConnection(f"{server.base}/mcp", grant_type="client_credentials", **client, **HERE)
     assert api.token().access_token == "a"
-    asked = [path for _, path, _, _ in server.seen]
-    wanted = ["/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-authorization-server", "/token"]
-    assert [path for path in asked if path in wanted] == wanted
-    assert claims_of(sent(server)["client_assertion"])["aud"] == endpoint
+    requests = [path for _, path, _, _ in server.seen]
+    expected = ["/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-authorization-server", "/token"]
+    assert [path for path in requests if path in expected] == expected
+    assert decode_claims(sent(server)["client_assertion"])["aud"] == endpoint
 
 
 def test_mcp_wif_a(plain: Callable[..., Plain]) -> None:
@@ -210,9 +210,9 @@ def test_no_url_of_an_api_is_left_out() -> None:
 @pytest.mark.parametrize("vector", RESOURCES, ids=[one["id"] for one in RESOURCES])
 def test_mcp_resource(plain: Callable[..., Plain], vector: dict[str, Any]) -> None:
     """The normal form of an API's URL is what tokens are asked for."""
-    given, wanted = (urlsplit(vector[side][name]).path for side, name in (("input", "server_url"), ("expected", "resource")))
-    server = recorder(plain, wanted)
+    server_path, expected_path = (urlsplit(vector[side][name]).path for side, name in (("input", "server_url"), ("expected", "resource")))
+    server = recorder(plain, expected_path)
     client: Any = {"client_id": "id", "client_secret": "secret", "issuer": server.base}
-    api = oauth_core.ResourceConnection(f"{server.base}{given}", grant_type="client_credentials", **client, **HERE)
+    api = oauth_core.ResourceConnection(f"{server.base}{server_path}", grant_type="client_credentials", **client, **HERE)
     assert api.token().access_token == "a"
-    assert sent(server)["resource"] == f"{server.base}{wanted}"
+    assert sent(server)["resource"] == f"{server.base}{expected_path}"

@@ -30,9 +30,9 @@ def test_none_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(("asked", "expected"), NO_RESOURCES)
-def test_what_is_not_the_url_of_an_api(asked: dict[str, str], expected: dict[str, str]) -> None:
+def test_what_is_not_the_url_of_an_api(vector_input: dict[str, str], expected: dict[str, str]) -> None:
     with pytest.raises(oauth_core.MisuseError) as refused:
-        oauth_core.ResourceConnection(asked["server_url"])
+        oauth_core.ResourceConnection(vector_input["server_url"])
     assert refused.value.code == "resource.syntax"
 
 
@@ -44,9 +44,9 @@ def code(url: str, addresses: Any) -> str:
 
 
 @pytest.mark.parametrize(("asked", "expected"), ADDRESSES)
-def test_an_address_that_is_not_public_is_not_connected_to(asked: dict[str, str], expected: dict[str, Any]) -> None:
-    address = asked.get("resolved_address", "")
-    url = asked.get("url", f"https://[{address}]/" if ":" in address else f"https://{address}/")
+def test_an_address_that_is_not_public_is_not_connected_to(vector_input: dict[str, str], expected: dict[str, Any]) -> None:
+    address = vector_input.get("resolved_address", "")
+    url = vector_input.get("url", f"https://[{address}]/" if ":" in address else f"https://{address}/")
     # An address or a name of this machine in disguise is not a host, and is not looked up.
     disguised = ("::ffff:", "//2130706433/", "//0x7f.1/", "//127.1/", "//localhost./")
     is_disguised = any(ours in url for ours in disguised)

@@ -51,8 +51,8 @@ def sent(sender: Any, verb: str, url: str, **options: Any) -> list[oauth_core.Re
 def test_each_verb_sends_the_token(plain: Start, kind: str, verb: str) -> None:
     server = plain(reply(200, b"done"))
     sender, options = caller(kind, server.base)
-    for answer in sent(sender, verb, f"{server.base}/things/1", **options):
-        assert (answer.status, answer.content) == (200, b"done")
+    for response in sent(sender, verb, f"{server.base}/things/1", **options):
+        assert (response.status, response.content) == (200, b"done")
     assert len(server.seen) == 2
     for method, path, headers, body in server.seen:
         assert (method, path, body) == (verb.upper(), "/things/1", b"")
@@ -97,8 +97,8 @@ def test_parameters_stand_in_the_query(plain: Start, kind: str) -> None:
         sender.get(f"{server.base}/things{end}", params=params, **options)
     sender.get(f"{server.base}/things", params={}, **options)
     queries = [parse_qsl(urlsplit(path).query) for _, path, _, _ in server.seen]
-    wanted = [("q", "a b&c"), ("page", "2")]
-    assert queries == [wanted, wanted, *[[("x", "1"), *wanted]] * 2, []]
+    expected = [("q", "a b&c"), ("page", "2")]
+    assert queries == [expected, expected, *[[("x", "1"), *expected]] * 2, []]
     for value in (True, None, 1.5, {"a": "b"}, b"a"):
         with pytest.raises(TypeError, match="q must be a str or an int"):
             sender.get(f"{server.base}/things", params={"q": value}, **options)
@@ -138,16 +138,16 @@ def test_the_token_goes_nowhere_else(plain: Start) -> None:
         (400, 'Bearer error="a-token"', "denied.http_status", "give_up"),
     ],
 )
-def test_a_reply_that_is_no_success_is_raised(
+def test_an_error_response_is_raised(
     plain: Start, status: int, challenge: str | None, code: str, advice: str
 ) -> None:
     headers = {} if challenge is None else {"www_authenticate": challenge}
     server = plain(reply(status, b"a-token", **headers))
     sender, options = caller("grant", server.base)
-    answer = sender.get(f"{server.base}/things", **options)
-    assert answer.status == status
+    response = sender.get(f"{server.base}/things", **options)
+    assert response.status == status
     with pytest.raises(oauth_core.DeniedError) as caught:
-        answer.raise_for_status()
+        response.raise_for_status()
     error = caught.value
     assert (error.code, error.advice, error.status) == (code, advice, status)
     assert (error.endpoint, error.retry_after) == ("resource", None)
@@ -157,15 +157,15 @@ def test_a_reply_that_is_no_success_is_raised(
 def test_a_pause_is_part_of_the_error(plain: Start) -> None:
     server = plain(reply(429, retry_after="7"))
     sender, options = caller("grant", server.base)
-    answer = sender.get(f"{server.base}/things", on_rate_limit="pass", **options)
+    response = sender.get(f"{server.base}/things", on_rate_limit="pass", **options)
     with pytest.raises(oauth_core.DeniedError) as caught:
-        answer.raise_for_status()
+        response.raise_for_status()
     assert (caught.value.code, caught.value.retry_after) == ("denied.busy", 7)
 
 
 @pytest.mark.parametrize("status", [200, 204, 299, 302, 304])
-def test_a_reply_that_is_none_is_given_back(plain: Start, status: int) -> None:
+def test_an_empty_response_is_returned(plain: Start, status: int) -> None:
     server = plain(reply(status, location="https://elsewhere.example/"))
     sender, options = caller("grant", server.base)
-    answer = sender.delete(f"{server.base}/things", **options)
-    assert answer.status == status and answer.raise_for_status() is answer
+    response = sender.delete(f"{server.base}/things", **options)
+    assert response.status == status and response.raise_for_status() is response

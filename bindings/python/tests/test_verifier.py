@@ -89,15 +89,15 @@ def issuer(plain: Callable[[Answer], Plain]) -> Issuer:
 
 def test_an_api_verifies_what_it_is_shown(issuer: Issuer) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE, scope=["read"])
-    told = verifier.verify(issuer.token(groups=["g"]))
-    assert isinstance(told, oauth_core.VerifiedAccessToken)
-    assert (told.subject, told.client_id, told.issuer) == ("u", "c", issuer.base)
-    assert list(told.audience) == [AUDIENCE] and told.claims["groups"] == ["g"]
-    assert "read" in told.scope
+    verified = verifier.verify(issuer.token(groups=["g"]))
+    assert isinstance(verified, oauth_core.VerifiedAccessToken)
+    assert (verified.subject, verified.client_id, verified.issuer) == ("u", "c", issuer.base)
+    assert list(verified.audience) == [AUDIENCE] and verified.claims["groups"] == ["g"]
+    assert "read" in verified.scope
 
     async def several() -> None:
         shown = [verifier.averify(issuer.token()) for _ in range(5)]
-        assert {told.subject for told in await asyncio.gather(*shown)} == {"u"}
+        assert {verified.subject for verified in await asyncio.gather(*shown)} == {"u"}
 
     asyncio.run(several())
     assert [path for _, path, _, _ in issuer.plain.seen] == ["/jwks"]
@@ -122,14 +122,14 @@ def test_a_published_key_says_how_access_tokens_are_signed(
 
     der = private.sign(text("ES256").encode(), ec.ECDSA(hashes.SHA256()))
     numbers = b"".join(part.to_bytes(32, "big") for part in decode_dss_signature(der))
-    good = f"{text('ES256')}.{encoded(numbers)}"
+    valid = f"{text('ES256')}.{encoded(numbers)}"
     verifier = oauth_core.AccessTokenVerifier(server, audience=AUDIENCE)
-    assert verifier.verify(good).subject == "u"
+    assert verifier.verify(valid).subject == "u"
     # The public key as a shared secret, no signature at all, and another algorithm than the key's.
     mac = hmac.digest(json.dumps(key).encode(), text("HS256").encode(), "sha256")
     forged = [f"{text('HS256')}.{encoded(mac)}", f"{text('none')}.", f"{text('ES384')}.{'A' * 128}"]
     named = oauth_core.AccessTokenVerifier(server, audience=AUDIENCE, algs=["RS256"])
-    for judge, token in [*((verifier, wrong) for wrong in forged), (named, good)]:
+    for judge, token in [*((verifier, wrong) for wrong in forged), (named, valid)]:
         with pytest.raises(oauth_core.UntrustedError) as refused:
             judge.verify(token)
         assert refused.value.code == "jws.alg_not_allowed"
@@ -182,32 +182,32 @@ MAY_ACT: dict[str, Any] = {"iss": "https://as.example", "sub": "admin@example.co
     ],
 )
 def test_a_token_says_who_may_act_for_its_subject(
-    issuer: Issuer, said: dict[str, Any], expected: dict[str, Any] | None
+    issuer: Issuer, actor_claims: dict[str, Any], expected: dict[str, Any] | None
 ) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
     client = oauth_core.Client(issuer.server, client_id="id", client_auth=oauth_core.Public())
-    access = verifier.verify(issuer.token(**said))
-    person = client.verify_id_token(token=issuer.id_token(**said), unexpected_nonce="reject")
-    for told in (access, person):
-        assert told.may_act == expected
-        assert told.claims.get("may_act") == said.get("may_act")
-        assert "admin@example.com" not in repr(told)
+    access = verifier.verify(issuer.token(**actor_claims))
+    person = client.verify_id_token(token=issuer.id_token(**actor_claims), unexpected_nonce="reject")
+    for verified in (access, person):
+        assert verified.may_act == expected
+        assert verified.claims.get("may_act") == actor_claims.get("may_act")
+        assert "admin@example.com" not in repr(verified)
 
 
 def test_a_member_is_made_when_it_is_read_and_once(issuer: Issuer) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
     shown = issuer.token()
-    told = verifier.verify(shown)
+    verified = verifier.verify(shown)
     with ThreadPoolExecutor(8) as pool:
-        assert len({id(claims) for claims in pool.map(lambda _: told.claims, range(64))}) == 1
-    assert told.claims is told.claims and told.expires_at is told.expires_at
+        assert len({id(claims) for claims in pool.map(lambda _: verified.claims, range(64))}) == 1
+    assert verified.claims is verified.claims and verified.expires_at is verified.expires_at
     # What nobody has read yet is compared, shown and stored all the same.
-    assert verifier.verify(shown) == told
+    assert verifier.verify(shown) == verified
     assert "client_id='c'" in repr(verifier.verify(shown))
-    assert pickle.loads(pickle.dumps(verifier.verify(shown))) == told
+    assert pickle.loads(pickle.dumps(verifier.verify(shown))) == verified
     for name in ("subjekt", "_hidden"):
         with pytest.raises(AttributeError, match=f"VerifiedAccessToken has no {name}"):
-            getattr(told, name)
+            getattr(verified, name)
 
 
 def test_keys_outlast_a_process(issuer: Issuer) -> None:
@@ -275,13 +275,13 @@ def test_a_token_that_is_bound_to_a_key_needs_its_proof(issuer: Issuer) -> None:
     assert refused(verifier, bound, jkt="other")[2] == 'DPoP error="invalid_token", Bearer'
 
 
-def test_an_end_that_no_datetime_says_is_the_last_one(issuer: Issuer) -> None:
+def test_an_expiry_beyond_datetime_max_is_clamped(issuer: Issuer) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
-    told = verifier.verify(issuer.token(exp=10**30))
-    assert told.expires_at.isoformat() == "9999-12-31T23:59:59+00:00"
+    verified = verifier.verify(issuer.token(exp=10**30))
+    assert verified.expires_at.isoformat() == "9999-12-31T23:59:59+00:00"
 
 
-def test_a_server_that_cannot_be_asked_is_no_fault_of_the_token(issuer: Issuer) -> None:
+def test_an_unreachable_server_does_not_make_the_token_invalid(issuer: Issuer) -> None:
     metadata = {"issuer": issuer.base, "jwks_uri": "http://127.0.0.1:1/jwks"}
     server = oauth_core.Server.from_metadata(issuer.base, metadata, transport="loopback_http")
     verifier = oauth_core.AccessTokenVerifier(server, audience=AUDIENCE)
@@ -306,47 +306,47 @@ def test_the_verification_runs_without_a_transport(issuer: Issuer) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
     keys = json.dumps(KEYS["as_jwks"]).encode()
     exchange = verifier.verify_exchange(issuer.token())
-    asked = next(exchange)
-    assert isinstance(asked, oauth_core.Send) and asked.url == f"{issuer.base}/jwks"
-    answer = (200, [("content-type", "application/json")], keys)
+    first_step = next(exchange)
+    assert isinstance(first_step, oauth_core.Send) and first_step.url == f"{issuer.base}/jwks"
+    response = (200, [("content-type", "application/json")], keys)
     with pytest.raises(StopIteration) as done:
-        exchange.send(answer)
+        exchange.send(response)
     assert done.value.value.subject == "u" and issuer.plain.seen == []
 
 
 def test_an_id_token_that_comes_by_itself_says_who_signed_in(issuer: Issuer) -> None:
     client = oauth_core.Client(issuer.server, client_id="id")
     person: dict[str, Any] = {"email": "ann@example.com", "email_verified": True, "name": "Ann", "sid": "s"}
-    told = client.verify_id_token(token=issuer.id_token(nonce="n", **person), nonce="n")
-    assert isinstance(told, oauth_core.IdToken)
-    assert (told.subject, told.issuer, told.audience) == ("u", issuer.base, ("id",))
-    assert (told.email, told.email_verified, told.name, told.sid) == (*person.values(),)
-    assert told.issued_at and told.expires_at and told.issued_at < told.expires_at
-    assert "ann@example.com" not in repr(told) and told.claims["nonce"] == "n"
+    verified = client.verify_id_token(token=issuer.id_token(nonce="n", **person), nonce="n")
+    assert isinstance(verified, oauth_core.IdToken)
+    assert (verified.subject, verified.issuer, verified.audience) == ("u", issuer.base, ("id",))
+    assert (verified.email, verified.email_verified, verified.name, verified.sid) == (*person.values(),)
+    assert verified.issued_at and verified.expires_at and verified.issued_at < verified.expires_at
+    assert "ann@example.com" not in repr(verified) and verified.claims["nonce"] == "n"
     again = client.averify_id_token(token=issuer.id_token(), unexpected_nonce="reject")
     assert asyncio.run(again).subject == "u"
     assert [path for _, path, _, _ in issuer.plain.seen] == ["/jwks"]
     # An app asks for a token for its server; a native button gives one for the app.
     for claims in ({"azp": "phone"}, {"aud": "phone"}):
         token = issuer.id_token(nonce="n", **claims)
-        told = client.verify_id_token(token=token, nonce="n", client_ids=["phone"])
-        assert told.subject == "u"
+        verified = client.verify_id_token(token=token, nonce="n", client_ids=["phone"])
+        assert verified.subject == "u"
 
 
 def test_a_hostile_id_token_is_refused(issuer: Issuer) -> None:
     client = oauth_core.Client(issuer.server, client_id="id")
-    good = issuer.id_token(nonce="n")
-    head, body, signature = good.split(".")
+    valid = issuer.id_token(nonce="n")
+    head, body, signature = valid.split(".")
     other = json.dumps({"iss": issuer.base, "aud": "id", "sub": "mallory", "nonce": "n"})
     unsigned = encoded(json.dumps({"alg": "none"}).encode())
     at_hash = encoded(hashlib.sha256(b"t").digest()[:16])
     past = int(time.time()) - 120
     bound = {"nonce": "n"}
-    for token, given, code in (
+    for token, verify_options, code in (
         (f"{unsigned}.{body}.", bound, "jws.alg_not_allowed"),
         (f"{head}.{encoded(other.encode())}.{signature}", bound, "jws.bad_signature"),
-        (good, {"nonce": "m"}, "id_token.nonce"),
-        (good, {"unexpected_nonce": "reject"}, "jwt.unexpected_claim"),
+        (valid, {"nonce": "m"}, "id_token.nonce"),
+        (valid, {"unexpected_nonce": "reject"}, "jwt.unexpected_claim"),
         (issuer.id_token(), bound, "jwt.missing_claim"),
         (issuer.id_token(nonce="n", iss="https://evil.example"), bound, "jwt.issuer"),
         (issuer.id_token(nonce="n", aud="other"), bound, "jwt.audience"),
@@ -355,16 +355,16 @@ def test_a_hostile_id_token_is_refused(issuer: Issuer) -> None:
         (issuer.id_token(nonce="n", exp=past), bound, "jwt.expired"),
         (issuer.id_token(nonce="n"), {**bound, "max_age": 60}, "id_token.auth_time_missing"),
         (issuer.id_token(nonce="n", at_hash="x"), {**bound, "access_token": "t"}, "id_token.at_hash"),
-        (good, {**bound, "access_token": "t"}, "jwt.missing_claim"),
+        (valid, {**bound, "access_token": "t"}, "jwt.missing_claim"),
         (issuer.id_token("at+jwt", nonce="n"), bound, "jwt.typ"),
         (issuer.id_token(nonce="n", token_use="access"), bound, "jwt.unexpected_claim"),
-        (good, {}, "arguments.inconsistent"),
-        (good, {**bound, "unexpected_nonce": "ignore"}, "arguments.inconsistent"),
+        (valid, {}, "arguments.inconsistent"),
+        (valid, {**bound, "unexpected_nonce": "ignore"}, "arguments.inconsistent"),
         (issuer.id_token(nonce=""), {"nonce": ""}, "form.malformed_parameter"),
     ):
         with pytest.raises(oauth_core.OAuthError) as raised:
-            client.verify_id_token(token=token, **given)
-        assert raised.value.code == code, (given, code)
+            client.verify_id_token(token=token, **verify_options)
+        assert raised.value.code == code, (verify_options, code)
     vouched = issuer.id_token(nonce="n", at_hash=at_hash)
     assert client.verify_id_token(token=vouched, nonce="n", access_token="t").subject == "u"
 
@@ -373,8 +373,8 @@ def test_a_plain_jwt_is_an_access_token_and_an_id_token_is_none(issuer: Issuer) 
     plain = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE, profile="jwt")
     now = int(time.time())
     claims = {"iss": issuer.base, "sub": "client", "aud": AUDIENCE, "iat": now, "exp": now + 60}
-    told = plain.verify(signed("JWT", {**claims, "scope": ["read"]}), scope="read")
-    assert (told.subject, told.client_id, told.scope) == ("client", None, frozenset({"read"}))
+    verified = plain.verify(signed("JWT", {**claims, "scope": ["read"]}), scope="read")
+    assert (verified.subject, verified.client_id, verified.scope) == ("client", None, frozenset({"read"}))
     for token in (issuer.id_token(), issuer.id_token(aud=AUDIENCE, nonce="n")):
         with pytest.raises(oauth_core.UntrustedError) as raised:
             plain.verify(token)
@@ -399,10 +399,10 @@ def test_an_api_may_have_several_names_and_has_one(issuer: Issuer) -> None:
 def test_a_logout_token_is_taken_once(issuer: Issuer) -> None:
     client = oauth_core.Client(issuer.server, client_id="id")
     token = issuer.logout(jti="1", sub="u", sid="s")
-    told = client.verify_logout_token(token=token)
-    assert isinstance(told, oauth_core.LogoutToken)
-    assert (told.subject, told.sid, told.jti) == ("u", "s", "1")
-    assert told.forget_at > told.issued_at
+    verified = client.verify_logout_token(token=token)
+    assert isinstance(verified, oauth_core.LogoutToken)
+    assert (verified.subject, verified.sid, verified.jti) == ("u", "s", "1")
+    assert verified.forget_at > verified.issued_at
     with pytest.raises(oauth_core.UntrustedError) as raised:
         asyncio.run(client.averify_logout_token(token=token))
     assert raised.value.code == "logout_token.replayed" and raised.value.response_status is None
@@ -440,7 +440,7 @@ def test_a_person_is_signed_out_at_a_url(issuer: Issuer) -> None:
     assert raised.value.code == "endpoint.missing"
 
 
-def test_what_is_mistyped_is_not_left_out(issuer: Issuer) -> None:
+def test_mistyped_options_are_rejected(issuer: Issuer) -> None:
     wrong: Any = {"scopes": "read"}
     with pytest.raises(TypeError, match="scopes"):
         oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE, **wrong)

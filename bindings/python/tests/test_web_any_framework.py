@@ -49,16 +49,16 @@ def quart(api: str) -> Any:
 
 
 def requested(app: Any, headers: dict[str, str]) -> httpx.Response:
-    async def ask() -> httpx.Response:
+    async def send() -> httpx.Response:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url=BASE) as browser:
             return await browser.get("/orders", headers=headers)
 
-    return asyncio.run(ask())
+    return asyncio.run(send())
 
 
 @pytest.mark.parametrize("make", [litestar, quart])
-def test_whose_grant_is_over_is_led_to_sign_in(generic: Twin, client: oauth_core.Client, make: Any) -> None:
+def test_a_user_whose_grant_has_ended_is_redirected_to_sign_in(generic: Twin, client: oauth_core.Client, make: Any) -> None:
     web = stored(generic, client)
     app = asgi.SignIn(make(generic.base), web)
     for headers, status in ((PAGE, 303), (SCRIPT, 401)):
@@ -96,20 +96,20 @@ def test_an_application_of_wsgi_answers_for_its_exceptions(generic: Twin, client
         start_response("200 OK", [])
         return [b"orders"]
 
-    def asked(cookie: str) -> tuple[str, dict[str, str]]:
+    def visit(cookie: str) -> tuple[str, dict[str, str]]:
         environ = {
             "REQUEST_METHOD": "GET", "PATH_INFO": "/orders", "REQUEST_URI": "/orders", "HTTP_HOST": "127.0.0.1:8000",
             "HTTP_ACCEPT": "text/html", "HTTP_COOKIE": cookie,
         }
-        told: list[Any] = []
-        list(wsgi.SignIn(page, web)(environ, lambda status, headers: told.append((status, dict(headers)))))
-        [(status, headers)] = told
+        received: list[Any] = []
+        list(wsgi.SignIn(page, web)(environ, lambda status, headers: received.append((status, dict(headers)))))
+        [(status, headers)] = received
         return status, headers
 
     cookie, _ = sign_in(web)
-    assert asked(cookie)[0] == "200 OK"
+    assert visit(cookie)[0] == "200 OK"
     generic.revoke()
-    status, headers = asked(cookie)
+    status, headers = visit(cookie)
     assert (status[:3], headers.get("Location")) == ("303", "/auth/login?return_to=%2Forders")
     assert failed.is_closed
-    assert asked("")[0] == "500 Internal Server Error"
+    assert visit("")[0] == "500 Internal Server Error"

@@ -87,9 +87,9 @@ def come(subject="ann", **identity):
 """
 
 
-def run(program: str, given: str = "{}") -> str:
+def run(program: str, stdin_json: str = "{}") -> str:
     """What a program says in an application of Django's, each in a process of its own."""
-    text = SETTINGS.replace("GIVEN", given) + program
+    text = SETTINGS.replace("GIVEN", stdin_json) + program
     done = subprocess.run([sys.executable, "-W", "error", "-c", text], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -193,8 +193,8 @@ try:
 except ImproperlyConfigured as error:
     print(error)
 """
-    said = run(program, f'{{"order": {order}}}')
-    assert said.startswith("oauth_core.web.django.Middleware must come after ")
+    stderr = run(program, f'{{"order": {order}}}')
+    assert stderr.startswith("oauth_core.web.django.Middleware must come after ")
     assert "oauth_core" not in run("from django.core.checks import run_checks\nprint(run_checks())")
 
 

@@ -66,7 +66,7 @@ hooks.admit_later, hooks.TOLD = admit_later, TOLD
 """
 
 
-def given(**hooks: str) -> str:
+def settings_module(**hooks: str) -> str:
     """The setting, in a program that defines its hooks first."""
     members = ", ".join(f'"{name}": {value}' for name, value in hooks.items())
     return f"(exec({HOOKS!r}), {{{members}}})[1]"
@@ -100,12 +100,12 @@ async def main():
 
 print(asyncio.run(main()))
 """
-    setting = given(provider=provider, lookup='"asked"', providers="[]")
+    setting = settings_module(provider=provider, lookup='"asked"', providers="[]")
     assert run(TENANTS + program, setting).strip() == "/auth/login?return_to=%2Flater"
 
 
 @pytest.mark.parametrize(("hook", "said"), [("signed_out", "('ann', 2)"), ("told_later", "('ann', 'later')")])
-def test_the_application_is_told_who_has_signed_out(hook: str, said: str) -> None:
+def test_the_application_learns_who_has_signed_out(hook: str, expected_calls: str) -> None:
     program = """
 import hooks
 ann = come()
@@ -121,8 +121,8 @@ async def main():
 asyncio.run(main())
 print(*hooks.TOLD, sep="; ")
 """
-    setting = given(signed_out=f'"hooks.{hook}"')
-    assert run(TENANTS + program, setting).strip() == f"{said}; {said}"
+    setting = settings_module(signed_out=f'"hooks.{hook}"')
+    assert run(TENANTS + program, setting).strip() == f"{expected_calls}; {expected_calls}"
 
 
 def test_a_coroutine_function_may_admit() -> None:
@@ -130,7 +130,7 @@ def test_a_coroutine_function_may_admit() -> None:
 urlpatterns += [path("role", lambda request: HttpResponse(request.oauth.local["role"]))]
 print(come().get("/role").content.decode())
 """
-    assert run(TENANTS + program, given(admit='"hooks.admit_later"')).strip() == "guest"
+    assert run(TENANTS + program, settings_module(admit='"hooks.admit_later"')).strip() == "guest"
 
 
 @pytest.mark.parametrize("login_url", ["/auth/login", "/auth/login?prompt=select_account", "/auth/login?a=1&b"])
@@ -187,9 +187,9 @@ for name in ("next", "weiter"):
 def examples() -> list[str]:
     """The indented parts of what oauth_core.web.django.testing says about itself."""
     source = Path(oauth_core.__file__).parent / "web/django/testing.py"
-    said = ast.get_docstring(ast.parse(source.read_text())) or ""
+    docstring = ast.get_docstring(ast.parse(source.read_text())) or ""
     parts: list[Any] = [[]]
-    for line in said.splitlines():
+    for line in docstring.splitlines():
         if line.startswith("    ") or (not line and parts[-1]):
             parts[-1].append(line)
         elif parts[-1]:
@@ -201,7 +201,7 @@ def test_the_example_of_the_settings_of_tests_works() -> None:
     in_settings, in_a_test = examples()
     assert "OAUTH = " in in_settings and "sign_in(" in in_a_test
     # What a settings file has: nothing of Django is set up yet.
-    here = 'OAUTH = {"base_url": "https://shop.example", "key": None, "providers": None}\n' + in_settings
+    settings_source = 'OAUTH = {"base_url": "https://shop.example", "key": None, "providers": None}\n' + in_settings
     program = f"""
 from types import SimpleNamespace
 self = SimpleNamespace(client=Client())
@@ -210,5 +210,5 @@ assert page.status_code == 200, page
 print(page.content.decode(), ann.first_name)
 """
     names = '("base_url", "key", "transport")'
-    setting = f'(lambda told: exec({here!r}, told) or {{name: told["OAUTH"][name] for name in {names}}})({{}})'
+    setting = f'(lambda told: exec({settings_source!r}, told) or {{name: told["OAUTH"][name] for name in {names}}})({{}})'
     assert run(program, setting).strip() == "Ann ann Ann"

@@ -104,7 +104,7 @@ print(ann.get("/view-plain").status_code)
 
 
 @pytest.mark.parametrize("given", ['{"access": "signed_in"}', '{"access": "open"}'])
-def test_a_site_that_admits_no_strangers_admits_no_deactivated_user(given: str) -> None:
+def test_a_site_that_admits_no_new_users_admits_no_deactivated_user(admit_mode: str) -> None:
     program = """
 urlpatterns += [path("open", view), path("later", coroutine)]
 ann = come()
@@ -124,11 +124,11 @@ async def main():
 asyncio.run(main())
 print(*seen)
 """
-    refused = "401" if "signed_in" in given else "200"
-    assert run(GUARDED + program, given).split() == ["200", refused, "200", refused]
+    refused = "401" if "signed_in" in admit_mode else "200"
+    assert run(GUARDED + program, admit_mode).split() == ["200", refused, "200", refused]
 
 
-def test_open_views_see_nobody_in_the_place_of_a_deactivated_user() -> None:
+def test_open_views_treat_a_deactivated_user_as_anonymous() -> None:
     program = """
 from django.contrib.auth import alogout
 

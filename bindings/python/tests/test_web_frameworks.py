@@ -1,4 +1,4 @@
-"""Web applications of every framework, started as their users start them, and a browser before them."""
+"""Web applications in every framework, started as in production, tested with a browser."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TABLE = [
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, str], App]]:
-    """The server that was asked for; one at a time, and not again for each check."""
+    """Returns the requested server. Only one runs at a time, and all its checks share it."""
     with process(example("twins"), ROOT) as bases, ExitStack() as stack:
         twin = Twin(bases["generic"])
         started: dict[tuple[str, str], App] = {}

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from conftest import Twin
 from examples import web_settings
-from test_web_site import BASE, PAGE, asked, signed_in
+from test_web_site import BASE, PAGE, make_request, signed_in
 
 import oauth_core
 from oauth_core.web import Reply, Site, User
@@ -32,7 +32,7 @@ def at(provider: str, **settings: Any) -> Site:
 
 def sent(site: Site) -> str | None:
     """The scope with which people are sent to the provider."""
-    reply = site.visit(asked("/me")._replace(host="shop.example"), "signed_in")
+    reply = site.visit(make_request("/me")._replace(host="shop.example"), "signed_in")
     assert isinstance(reply, Reply) and reply.status == 303
     scope = parse_qs(urlsplit(dict(reply.headers)["location"]).query).get("scope")
     return scope[0] if scope else None
@@ -48,7 +48,7 @@ def test_a_preset_says_where_people_are_identified() -> None:
         at("github", scope="openid")
 
 
-def test_a_provider_that_identifies_nobody_is_refused_at_the_start() -> None:
+def test_a_provider_that_cannot_identify_users_is_rejected_at_startup() -> None:
     for settings in ({}, {"scope": "users:read"}, {"identity": None}):
         with pytest.raises(oauth_core.MisuseError, match="withings has no OpenID Connect") as caught:
             at("withings", **settings)
@@ -60,12 +60,12 @@ def test_a_provider_that_identifies_nobody_is_refused_at_the_start() -> None:
 
 
 @contextmanager
-def api(answer: dict[str, Any]) -> Iterator[str]:
+def api(profile: dict[str, Any]) -> Iterator[str]:
     """The URL of an API that answers so, to whoever has a token."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = json.dumps(answer).encode()
+            body = json.dumps(profile).encode()
             self.send_response(200 if self.headers["authorization"].startswith("Bearer ") else 401)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))
@@ -83,7 +83,7 @@ def api(answer: dict[str, Any]) -> Iterator[str]:
             server.shutdown()
 
 
-def test_the_endpoint_of_the_settings_says_who_a_person_is(generic: Twin) -> None:
+def test_the_configured_identity_endpoint_identifies_the_user(generic: Twin) -> None:
     generic.register(f"{BASE}/auth/callback")
     claims = {"name": "name", "preferred_username": "login", "email": "email"}
     # As at GitHub: the id is a number, and what a person has not told is null.
@@ -91,10 +91,10 @@ def test_the_endpoint_of_the_settings_says_who_a_person_is(generic: Twin) -> Non
         identity = {"url": url, "subject": "id", "claims": claims}
         settings: dict[str, Any] = {"transport": "loopback_http", "identity": identity, "scope": "read"}
         site = Site.from_env(environ=web_settings(generic), **settings)
-        callback, cookies = signed_in(site.visit(asked("/me"), "signed_in"))
-        back = site.visit(asked(callback, headers=[*PAGE, ("cookie", cookies)]))
+        callback, cookies = signed_in(site.visit(make_request("/me"), "signed_in"))
+        back = site.visit(make_request(callback, headers=[*PAGE, ("cookie", cookies)]))
     assert isinstance(back, Reply) and back.status == 303, back
     fields = [value.partition(";")[0] for name, value in back.headers if name == "set-cookie"]
-    user = site.visit(asked("/me", headers=[("cookie", "; ".join(field for field in fields if field[-1] != "="))]))
+    user = site.visit(make_request("/me", headers=[("cookie", "; ".join(field for field in fields if field[-1] != "="))]))
     assert isinstance(user, User)
     assert (user.subject, user.name, user.claims) == ("583231", "octocat", {"preferred_username": "octocat"})

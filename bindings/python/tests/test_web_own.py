@@ -10,7 +10,7 @@ import pytest
 from conftest import Twin
 from examples import web_settings
 from fastapi.testclient import TestClient
-from test_web_site import BASE, KEY, PAGE, asked, sign_in, site
+from test_web_site import BASE, KEY, PAGE, make_request, sign_in, site
 
 import oauth_core
 from oauth_core.stores import MemoryStore
@@ -19,19 +19,19 @@ from oauth_core.web import fastapi as fastapi_web
 from oauth_core.web import flask as flask_web
 
 
-def test_a_session_of_another_client_or_path_is_nobodys(generic: Twin, client: oauth_core.Client) -> None:
+def test_a_session_of_another_client_or_path_is_rejected(generic: Twin, client: oauth_core.Client) -> None:
     generic.register(f"{BASE}/auth/callback")
     cookie, _ = sign_in(site(client))
     headers = [*PAGE, ("cookie", cookie)]
-    assert isinstance(site(client).visit(asked("/", headers=headers)), User)
+    assert isinstance(site(client).visit(make_request("/", headers=headers)), User)
     other = oauth_core.Client(client.server, client_id="another", client_secret="secret")
-    assert site(other).visit(asked("/", headers=headers)) is None
-    assert site(client, base_url=f"{BASE}/b").visit(asked("/b/", headers=headers)) is None
+    assert site(other).visit(make_request("/", headers=headers)) is None
+    assert site(client, base_url=f"{BASE}/b").visit(make_request("/b/", headers=headers)) is None
     # Of a client that is not known yet, its registration says whose sessions there are.
     issuer = client.server.issuer
     for client_id, is_known in ((client.client_id, True), ("another", False)):
         later = Provider(lambda: client, registered=(issuer, client_id))
-        user = site(client, providers=[later]).visit(asked("/", headers=headers))
+        user = site(client, providers=[later]).visit(make_request("/", headers=headers))
         assert isinstance(user, User) is is_known
 
 
@@ -39,7 +39,7 @@ def test_sites_at_two_paths_have_cookies_of_two_names(generic: Twin, client: oau
     names: set[str] = set()
     for path in ("", "/a", "/b"):
         web = site(client, base_url=f"{BASE}{path}")
-        sent = web.visit(asked(f"{path}/me"), "signed_in")
+        sent = web.visit(make_request(f"{path}/me"), "signed_in")
         assert isinstance(sent, Reply)
         flows = [value for name, value in sent.headers if name == "set-cookie"]
         names.update(flow.partition("-flow-")[0] for flow in flows if "-flow-" in flow)
@@ -48,22 +48,22 @@ def test_sites_at_two_paths_have_cookies_of_two_names(generic: Twin, client: oau
 
 def test_forms_of_other_sites_reach_pages_for_everybody(client: oauth_core.Client) -> None:
     headers = [*PAGE, ("origin", "https://bank.example"), ("sec-fetch-site", "cross-site")]
-    posted = asked("/payment/return", method="POST", headers=headers)
+    posted = make_request("/payment/return", method="POST", headers=headers)
     assert site(client).visit(posted) is None
     refused = site(client).visit(posted, "signed_in")
     assert isinstance(refused, Reply) and refused.status == 403
 
 
 @pytest.mark.parametrize("option", ["claims", "return_origins", "old_keys"])
-def test_a_text_is_no_list(client: oauth_core.Client, option: str) -> None:
+def test_a_str_is_not_a_list(client: oauth_core.Client, option: str) -> None:
     with pytest.raises(TypeError, match=f"{option} must be a list"):
         site(client, **{option: "email"})
 
 
 @pytest.mark.parametrize("need", [Need(acr="mfa"), Need(scope="read")])
-def test_a_need_is_no_text(client: oauth_core.Client, need: Need) -> None:
+def test_a_need_is_not_a_str(client: oauth_core.Client, need: Need) -> None:
     with pytest.raises(TypeError, match="must be a list"):
-        site(client).visit(asked("/pay"), "signed_in", need)
+        site(client).visit(make_request("/pay"), "signed_in", need)
 
 
 def test_a_variable_allows_loopback(generic: Twin) -> None:
@@ -77,7 +77,7 @@ def test_a_variable_allows_loopback(generic: Twin) -> None:
     assert caught.value.code == "web.setup"
 
 
-def test_whose_grant_is_over_is_led_to_sign_in(generic: Twin, client: oauth_core.Client) -> None:
+def test_a_user_whose_grant_has_ended_is_redirected_to_sign_in(generic: Twin, client: oauth_core.Client) -> None:
     generic.register(f"{BASE}/auth/callback")
     scope = "openid read offline_access"
     web = site(client, store=MemoryStore(), providers=[Provider(client, scope=scope)])
@@ -97,11 +97,11 @@ def test_whose_grant_is_over_is_led_to_sign_in(generic: Twin, client: oauth_core
             "REQUEST_METHOD": "GET", "PATH_INFO": "/orders", "REQUEST_URI": "/orders", "HTTP_HOST": "127.0.0.1:8000",
             "HTTP_ACCEPT": accept, "HTTP_COOKIE": cookie,
         }
-        told: list[Any] = []
-        guarded(environ, lambda status, headers: told.append((status, dict(headers))))
-        assert told[0][0].startswith(status)
+        received: list[Any] = []
+        guarded(environ, lambda status, headers: received.append((status, dict(headers))))
+        assert received[0][0].startswith(status)
         if status == "303":
-            assert told[0][1]["Location"] == "/auth/login?return_to=%2Forders"
+            assert received[0][1]["Location"] == "/auth/login?return_to=%2Forders"
     # What another client's call says is the application's own matter.
     def failing(environ: Any, start_response: Any) -> list[bytes]:
         raise caught.value
@@ -115,7 +115,7 @@ def test_whose_grant_is_over_is_led_to_sign_in(generic: Twin, client: oauth_core
         wsgi.SignIn(failing, web)({**environ, "HTTP_COOKIE": cookie}, lambda *_: None)
 
 
-def test_frameworks_lead_whose_grant_is_over_to_sign_in(generic: Twin, client: oauth_core.Client) -> None:
+def test_frameworks_redirect_users_whose_grant_has_ended(generic: Twin, client: oauth_core.Client) -> None:
     generic.register(f"{BASE}/auth/callback")
     provider = Provider(client, scope="openid read offline_access")
     settings: dict[str, Any] = {

@@ -21,30 +21,30 @@ BASE = "http://127.0.0.1:8000"
 FORM = [("content-type", "application/x-www-form-urlencoded")]
 
 
-def asked(target: str, cookie: str = "", method: str = "GET", form: bytes | None = None) -> Request:
+def make_request(target: str, cookie: str = "", method: str = "GET", form: bytes | None = None) -> Request:
     origin = [("origin", BASE)] if method == "POST" and form is None else []
     headers = [("accept", "text/html"), ("cookie", cookie), *origin, *(FORM if form else [])]
     return Request(method, "127.0.0.1:8000", target, headers, form)
 
 
-def cookies_of(reply: Reply) -> str:
+def read_cookies(reply: Reply) -> str:
     set_cookies = [value for name, value in reply.headers if name == "set-cookie"]
     return "; ".join(value.split(";")[0] for value in set_cookies if "Max-Age=0" not in value)
 
 
-def answered(web: Site, target: str = "/me") -> Reply:
+def visit(web: Site, target: str = "/me") -> Reply:
     """The response to the callback of somebody who agrees at once."""
-    begun = web.visit(asked(target), "signed_in")
+    begun = web.visit(make_request(target), "signed_in")
     assert isinstance(begun, Reply) and begun.status == 303
     callback = approve(dict(begun.headers)["location"]).removeprefix(BASE)
-    done = web.visit(asked(callback, cookies_of(begun)))
+    done = web.visit(make_request(callback, read_cookies(begun)))
     assert isinstance(done, Reply)
     return done
 
 
 def signed_in(web: Site, target: str = "/me") -> tuple[str, User]:
-    cookie = cookies_of(answered(web, target))
-    user = web.visit(asked(target, cookie), "signed_in")
+    cookie = read_cookies(visit(web, target))
+    user = web.visit(make_request(target, cookie), "signed_in")
     assert isinstance(user, User), user
     return cookie, user
 
@@ -68,15 +68,15 @@ def test_userinfo_is_a_variable_too(generic: Twin) -> None:
     base = environ["OAUTH_BASE_URL"]
     generic.register(f"{base}/auth/callback")
 
-    def name(**given: Any) -> str:
-        web = Site.from_env(environ={**environ, **given.pop("variables", {})}, transport="loopback_http", **given)
+    def name(**options: Any) -> str:
+        web = Site.from_env(environ={**environ, **options.pop("variables", {})}, transport="loopback_http", **options)
         host = base.partition("://")[2]
         begun = web.visit(Request("GET", host, "/me", [("accept", "text/html")]), "signed_in")
         assert isinstance(begun, Reply) and begun.status == 303, begun
         callback = approve(dict(begun.headers)["location"]).removeprefix(base)
-        done = web.visit(Request("GET", host, callback, [("accept", "text/html"), ("cookie", cookies_of(begun))]))
+        done = web.visit(Request("GET", host, callback, [("accept", "text/html"), ("cookie", read_cookies(begun))]))
         assert isinstance(done, Reply) and done.status == 303, done
-        user = web.visit(Request("GET", host, "/me", [("cookie", cookies_of(done))]))
+        user = web.visit(Request("GET", host, "/me", [("cookie", read_cookies(done))]))
         assert isinstance(user, User)
         return user.name
 
@@ -94,19 +94,19 @@ def test_userinfo_about_another_person_signs_nobody_in(generic: Twin, client: oa
     revoked = generic.counters["revocations"]
     generic.claim("sub", "another")
     try:
-        reply = answered(site(client, {}))
+        reply = visit(site(client, {}))
     finally:
         generic.claim("sub", WHO)
     assert reply.status == 400 and reply.problem and reply.problem.code == "userinfo.subject"
     assert generic.counters["revocations"] == revoked + 1
 
 
-def test_the_tokens_of_who_is_refused_are_revoked(generic: Twin, client: oauth_core.Client) -> None:
+def test_the_tokens_of_a_rejected_user_are_revoked(generic: Twin, client: oauth_core.Client) -> None:
     generic.register(f"{BASE}/auth/callback")
     web = site(client, {})
     web.admit(lambda _: Refuse("Only staff."))
     revoked = generic.counters["revocations"]
-    reply = answered(web)
+    reply = visit(web)
     assert reply.status == 403 and b"Only staff." in reply.body
     assert generic.counters["revocations"] == revoked + 1
     call = next(call for call in reversed(generic.log) if call["path"] == "/revoke")
@@ -119,56 +119,56 @@ def test_the_application_is_told_who_was_signed_out_of_a_tenant(generic: Twin, c
     web = Site(
         providers=[], lookup="asked", base_url=BASE, key=KEY, transport="loopback_http", store=MemoryStore()
     )
-    gone: list[tuple[str, str]] = []
+    signed_out_users: list[tuple[str, str]] = []
 
     @web.provider
-    def provider(ask: ProviderQuery) -> Provider:
+    def provider(query: ProviderQuery) -> Provider:
         return tenant
 
     @web.signed_out
     def signed_out(identity: Identity) -> None:
-        gone.append((identity.subject, identity.provider))
+        signed_out_users.append((identity.subject, identity.provider))
 
-    def told() -> list[tuple[str, str]]:
-        last = list(gone)
-        gone.clear()
+    def take_signed_out() -> list[tuple[str, str]]:
+        last = list(signed_out_users)
+        signed_out_users.clear()
         return last
 
     def announced(flaw: str | None = None) -> int:
         form = urlencode({"logout_token": generic.logout_token(flaw)}).encode()
-        reply = web.visit(asked("/auth/backchannel-logout/acme", method="POST", form=form))
+        reply = web.visit(make_request("/auth/backchannel-logout/acme", method="POST", form=form))
         assert isinstance(reply, Reply)
         return reply.status
 
     generic.claim("sid", "one")
     try:
         cookie, _ = signed_in(web)
-        web.visit(asked("/auth/logout", cookie, "POST"))
-        assert told() == [(WHO, "acme")]
-        web.visit(asked("/auth/logout", cookie, "POST"))
-        assert told() == []
+        web.visit(make_request("/auth/logout", cookie, "POST"))
+        assert take_signed_out() == [(WHO, "acme")]
+        web.visit(make_request("/auth/logout", cookie, "POST"))
+        assert take_signed_out() == []
         # Once, no matter how many sessions end; and also for a token without exp, as the provider is allowed to send
         # it.
         for flaw in (None, "missing_expiry"):
             signed_in(web)
             cookie, _ = signed_in(web)
-            assert (announced(flaw), told()) == (200, [(WHO, "acme")])
-            assert web.visit(asked("/me", cookie)) is None
-            assert (announced(flaw), told()) == (200, [])
+            assert (announced(flaw), take_signed_out()) == (200, [(WHO, "acme")])
+            assert web.visit(make_request("/me", cookie)) is None
+            assert (announced(flaw), take_signed_out()) == (200, [])
         cookie, _ = signed_in(web)
         frame = urlencode({"iss": generic.base, "sid": "one"})
-        web.visit(asked(f"/auth/frontchannel-logout/acme?{frame}"))
-        assert told() == [(WHO, "acme")]
-        assert web.visit(asked("/me", cookie)) is None
+        web.visit(make_request(f"/auth/frontchannel-logout/acme?{frame}"))
+        assert take_signed_out() == [(WHO, "acme")]
+        assert web.visit(make_request("/me", cookie)) is None
 
         async def later(identity: Identity) -> None:
             await asyncio.sleep(0)
-            gone.append((identity.subject, "later"))
+            signed_out_users.append((identity.subject, "later"))
 
         web.signed_out(later)
         cookie, _ = signed_in(web)
-        asyncio.run(web.avisit(asked("/auth/logout", cookie, "POST")))
-        assert told() == [(WHO, "later")]
+        asyncio.run(web.avisit(make_request("/auth/logout", cookie, "POST")))
+        assert take_signed_out() == [(WHO, "later")]
     finally:
         generic.claim("sid", None)
 
@@ -180,9 +180,9 @@ def test_a_logout_token_without_expiry_is_refused_unless_it_is_allowed(
     web = site(client, {}, store=MemoryStore())
     cookie, _ = signed_in(web)
     form = urlencode({"logout_token": generic.logout_token("missing_expiry")}).encode()
-    reply = web.visit(asked("/auth/backchannel-logout", method="POST", form=form))
+    reply = web.visit(make_request("/auth/backchannel-logout", method="POST", form=form))
     assert isinstance(reply, Reply) and reply.status == 400 and b"jwt.missing_claim" in reply.body
-    assert isinstance(web.visit(asked("/me", cookie)), User)
+    assert isinstance(web.visit(make_request("/me", cookie)), User)
     for wrong in (0, -1, float("nan")):
         with pytest.raises(TypeError, match="logout_max_age_without_expiry: expected a positive time span"):
             Provider(client, logout_max_age_without_expiry=wrong)

@@ -22,13 +22,13 @@ BASE = "http://127.0.0.1"
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[Any]:
-    with process(["node", "fapi.mjs"], ROOT / "tests/interop/oidc-provider") as said:
-        yield said
+    with process(["node", "fapi.mjs"], ROOT / "tests/interop/oidc-provider") as server_info:
+        yield server_info
 
 
-def client_of(said: Any, which: str, **options: Any) -> oauth_core.Client:
-    server = oauth_core.discover(said["issuer"], transport="loopback_http")
-    auth = oauth_core.PrivateKeyJwt(said["clients"][which]["private_key"], alg="ES256")
+def client_of(server_info: Any, which: str, **options: Any) -> oauth_core.Client:
+    server = oauth_core.discover(server_info["issuer"], transport="loopback_http")
+    auth = oauth_core.PrivateKeyJwt(server_info["clients"][which]["private_key"], alg="ES256")
     return oauth_core.Client(server, client_id=which, client_auth=auth, **options)
 
 
@@ -43,15 +43,15 @@ class Person:
     def open(self, target: str) -> object:
         cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         headers = [("accept", "text/html"), ("cookie", cookies)]
-        got = self.site.visit(Request("GET", "127.0.0.1", target, headers), "signed_in")
-        if isinstance(got, Reply):
-            for name, value in got.headers:
+        response = self.site.visit(Request("GET", "127.0.0.1", target, headers), "signed_in")
+        if isinstance(response, Reply):
+            for name, value in response.headers:
                 if name == "set-cookie":
                     pair, ended = value.split(";")[0].partition("="), "Max-Age=0" in value
                     self.cookies[pair[0]] = pair[2]
                     if ended:
                         del self.cookies[pair[0]]
-        return got
+        return response
 
     def callback(self) -> str:
         """Where the provider sends the browser back to."""
@@ -102,7 +102,7 @@ def test_a_client_of_message_signing_signs_in_without_a_setting_of_the_site(prov
     assert person.signed_in(person.callback()) == "somebody"
 
 
-def test_a_mode_that_reaches_no_server_is_refused(provider: Any) -> None:
+def test_a_response_mode_that_never_reaches_the_server_is_rejected(provider: Any) -> None:
     client = client_of(provider, "browser")
     for mode in ("fragment", "fragment.jwt"):
         with pytest.raises(TypeError, match="response_mode: .*browsers do not send a fragment to servers"):

@@ -41,7 +41,7 @@ def site(client: oauth_core.Client, **settings: Any) -> Site:
     return Site(**{"providers": [Provider(client)], **options, **settings})
 
 
-def asked(target: str, *, method: str = "GET", headers: Any = PAGE) -> Request:
+def make_request(target: str, *, method: str = "GET", headers: Any = PAGE) -> Request:
     return Request(method, "127.0.0.1:8000", target, headers)
 
 
@@ -112,7 +112,7 @@ def test_a_setting_of_another_type_is_named_and_not_shown(client: oauth_core.Cli
     assert site(client, lifetime=float("inf"), flow_lifetime=1.5)
 
 
-def test_a_provider_without_openid_connect_is_asked_who_somebody_is(client: oauth_core.Client) -> None:
+def test_a_provider_without_openid_connect_is_asked_for_the_identity(client: oauth_core.Client) -> None:
     endpoint = {"url": f"{BASE}/user", "subject": "id", "claims": {"name": "login"}}
     # No openid is asked for, and asking for it as well is a contradiction.
     assert site(client, providers=[Provider(client, identity=endpoint)])
@@ -123,7 +123,7 @@ def test_a_provider_without_openid_connect_is_asked_who_somebody_is(client: oaut
 
 
 class ThreeVerbs:
-    """A store of one's own: three methods, and until where it is wanted."""
+    """A custom store: three methods, and ``until`` if it is needed."""
 
     def __init__(self) -> None:
         self.records: dict[str, tuple[int, str]] = {}
@@ -155,18 +155,18 @@ def test_three_verbs_keep_sessions_and_are_told_when_they_end(
     tokens = user.token()
     assert tokens.access_token == asyncio.run(user.atoken()).access_token
     web.end(user)
-    assert web.visit(asked("/", headers=[*PAGE, ("cookie", cookie)])) is None
+    assert web.visit(make_request("/", headers=[*PAGE, ("cookie", cookie)])) is None
     assert [record for _, record in store.records.values()] == [""] * 3
 
 
 def sign_in(web: Site, target: str = "/me", need: Need = Need()) -> tuple[str, User]:
     """Somebody signs in: the cookie from then on, and who it is."""
-    callback, cookies = signed_in(web.visit(asked(target), "signed_in", need))
-    done = web.visit(asked(callback, headers=[*PAGE, ("cookie", cookies)]))
+    callback, cookies = signed_in(web.visit(make_request(target), "signed_in", need))
+    done = web.visit(make_request(callback, headers=[*PAGE, ("cookie", cookies)]))
     assert isinstance(done, Reply)
     assert done.status == 303, done.body
     cookie = "; ".join(pair.split(";")[0] for name, pair in done.headers if name == "set-cookie")
-    user = web.visit(asked(target, headers=[*PAGE, ("cookie", cookie)]), "signed_in", need)
+    user = web.visit(make_request(target, headers=[*PAGE, ("cookie", cookie)]), "signed_in", need)
     assert isinstance(user, User), user
     return cookie, user
 
@@ -200,12 +200,12 @@ def test_a_grant_that_is_over_ends_the_session(generic: Twin, client: oauth_core
     cookie, user = sign_in(web)
     headers = [*PAGE, ("cookie", cookie)]
     assert user.fetch(f"{generic.base}/api/echo", origins=[generic.base]).status == 200
-    assert isinstance(web.visit(asked("/", headers=headers)), User)
+    assert isinstance(web.visit(make_request("/", headers=headers)), User)
     generic.revoke()
     with pytest.raises(oauth_core.OAuthError) as caught:
         user.fetch(f"{generic.base}/api/echo", origins=[generic.base])
     assert caught.value.advice == "reauthorize"
-    assert web.visit(asked("/", headers=headers)) is None
+    assert web.visit(make_request("/", headers=headers)) is None
 
     async def once_more() -> None:
         cookie, user = sign_in(web)
@@ -213,7 +213,7 @@ def test_a_grant_that_is_over_ends_the_session(generic: Twin, client: oauth_core
         with pytest.raises(oauth_core.OAuthError):
             await user.afetch(f"{generic.base}/api/echo", origins=[generic.base])
         headers = [*PAGE, ("cookie", cookie)]
-        assert await web.avisit(asked("/", headers=headers)) is None
+        assert await web.avisit(make_request("/", headers=headers)) is None
 
     asyncio.run(once_more())
 
@@ -222,11 +222,11 @@ def test_tenants_are_looked_up_while_the_site_runs(generic: Twin, client: oauth_
     store = MemoryStore()
     web = site(client, providers=[], lookup="asked", store=store)
     tenants: dict[str, Provider] = {}
-    asks: list[ProviderQuery] = []
+    provider_queries: list[ProviderQuery] = []
 
     @web.provider
     def provider(ask: ProviderQuery) -> Provider | None:
-        asks.append(ask)
+        provider_queries.append(ask)
         return tenants.get(ask.id or ask.tenant or ask.path.split("/")[2])
 
     for name in ("acme", "globex"):
@@ -235,7 +235,7 @@ def test_tenants_are_looked_up_while_the_site_runs(generic: Twin, client: oauth_
     acme, globex = Need(tenant="acme"), Need(tenant="globex")
     cookie, user = sign_in(web, "/t/acme/me", acme)
     assert user.tenant == "acme" and user.provider == "acme"
-    assert {(ask.id, ask.tenant) for ask in asks} == {(None, "acme"), ("acme", None)}
+    assert {(ask.id, ask.tenant) for ask in provider_queries} == {(None, "acme"), ("acme", None)}
     assert user.source.token().access_token
     # Another process knows the session, and not yet the provider.
     elsewhere = site(client, providers=[], lookup="asked", store=store)
@@ -244,13 +244,13 @@ def test_tenants_are_looked_up_while_the_site_runs(generic: Twin, client: oauth_
     with pytest.raises(oauth_core.MisuseError, match="no provider with this id"):
         elsewhere.sessions("initech")
     # The page of another tenant is for its own people.
-    other = asked("/t/globex/me", headers=[*PAGE, ("cookie", cookie)])
+    other = make_request("/t/globex/me", headers=[*PAGE, ("cookie", cookie)])
     sent = web.visit(other, "signed_in", globex)
     assert isinstance(sent, Reply) and "callback%2Fglobex" in dict(sent.headers)["location"]
     # Where nothing else is said, the page tells; and there may be none.
-    sent = web.visit(asked("/t/globex/"), "signed_in")
+    sent = web.visit(make_request("/t/globex/"), "signed_in")
     assert isinstance(sent, Reply) and "callback%2Fglobex" in dict(sent.headers)["location"]
-    sent = web.visit(asked("/t/initech/"), "signed_in")
+    sent = web.visit(make_request("/t/initech/"), "signed_in")
     assert isinstance(sent, Reply) and "/auth/login" in dict(sent.headers)["location"]
 
 
@@ -293,12 +293,12 @@ def test_a_coroutine_of_the_hook_runs_in_the_loop_of_the_request(
         return {"seats": [1, 2]}
 
     async def sign_in() -> User:
-        user = signed_in(await web.avisit(asked("/me"), "signed_in"))
+        user = signed_in(await web.avisit(make_request("/me"), "signed_in"))
         callback, cookies = user
-        done = await web.avisit(asked(callback, headers=[*PAGE, ("cookie", cookies)]))
+        done = await web.avisit(make_request(callback, headers=[*PAGE, ("cookie", cookies)]))
         assert isinstance(done, Reply) and done.status == 303, done
         cookie = "; ".join(pair.split(";")[0] for name, pair in done.headers if name == "set-cookie")
-        passed = await web.avisit(asked("/me", headers=[*PAGE, ("cookie", cookie)]), "signed_in")
+        passed = await web.avisit(make_request("/me", headers=[*PAGE, ("cookie", cookie)]), "signed_in")
         assert loops == [asyncio.get_running_loop()]
         assert isinstance(passed, User)
         return passed
@@ -311,7 +311,7 @@ def test_a_coroutine_of_the_hook_runs_in_the_loop_of_the_request(
 
 
 def signed_in(ended: Any) -> tuple[str, str]:
-    """The callback of a person who agrees at once, and the cookies to come back with."""
+    """The callback of a user who approves immediately, with the cookies of the browser."""
     assert isinstance(ended, Reply) and ended.status == 303, ended
     headers = dict(ended.headers)
     cookies = "; ".join(pair.split(";")[0] for name, pair in ended.headers if name == "set-cookie")
@@ -322,8 +322,8 @@ def test_the_hook_may_give_its_refusal_back(generic: Twin, client: oauth_core.Cl
     generic.register(f"{BASE}/auth/callback")
     web = site(client)
     web.admit(lambda _: Refuse("Come back on Monday."))
-    callback, cookies = signed_in(web.visit(asked("/me"), "signed_in"))
-    done = web.visit(asked(callback, headers=[*PAGE, ("cookie", cookies)]))
+    callback, cookies = signed_in(web.visit(make_request("/me"), "signed_in"))
+    done = web.visit(make_request(callback, headers=[*PAGE, ("cookie", cookies)]))
     assert isinstance(done, Reply) and done.status == 403
     assert done.problem and done.problem.detail == "Come back on Monday."
     assert b"Come back on Monday." in done.body
@@ -337,28 +337,28 @@ def test_a_hook_that_fails_fails_the_request(generic: Twin, client: oauth_core.C
     def admit(_: Identity) -> dict[str, Any]:
         raise LookupError("the database is away")
 
-    callback, cookies = signed_in(web.visit(asked("/me"), "signed_in"))
+    callback, cookies = signed_in(web.visit(make_request("/me"), "signed_in"))
     with pytest.raises(LookupError, match="away"):
-        web.visit(asked(callback, headers=[*PAGE, ("cookie", cookies)]))
+        web.visit(make_request(callback, headers=[*PAGE, ("cookie", cookies)]))
 
 
-def test_the_log_says_what_a_stranger_is_not_told(
+def test_the_log_contains_details_that_the_page_omits(
     client: oauth_core.Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     web = site(client)
     with caplog.at_level(logging.WARNING, logger="oauth_core"):
-        web.visit(asked("/auth/login?return_to=https://evil.example/"))
+        web.visit(make_request("/auth/login?return_to=https://evil.example/"))
     assert "return_to.refused" in caplog.text and "evil" not in caplog.text
 
 
-def test_a_page_that_wants_more_says_so_to_scripts(client: oauth_core.Client) -> None:
+def test_a_step_up_is_reported_to_scripts(client: oauth_core.Client) -> None:
     web = site(client)
-    reply = web.visit(asked("/pay", headers=[]), "signed_in", Need(acr=["mfa"], max_age=60))
+    reply = web.visit(make_request("/pay", headers=[]), "signed_in", Need(acr=["mfa"], max_age=60))
     assert isinstance(reply, Reply) and reply.status == 401
     assert reply.problem is None and b"web.signed_out" in reply.body
     for access in ("nobody", ""):
         with pytest.raises(ValueError, match="access"):
-            web.visit(asked("/"), access)  # type: ignore[arg-type]
+            web.visit(make_request("/"), access)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -375,7 +375,7 @@ def test_a_page_that_wants_more_says_so_to_scripts(client: oauth_core.Client) ->
     ],
 )
 def test_targets_of_asgi_are_as_the_browser_shows_them(scope: dict[str, Any], target: str) -> None:
-    assert asgi.target_of(scope) == target
+    assert asgi.target_from(scope) == target
 
 
 @pytest.mark.parametrize(
@@ -390,10 +390,10 @@ def test_targets_of_asgi_are_as_the_browser_shows_them(scope: dict[str, Any], ta
     ],
 )
 def test_targets_of_wsgi_are_as_the_browser_shows_them(environ: dict[str, Any], target: str) -> None:
-    assert wsgi.target_of(environ) == target
+    assert wsgi.target_from(environ) == target
 
 
-def test_no_framework_is_imported_unasked(tmp_path: Path) -> None:
+def test_frameworks_are_imported_only_on_demand(tmp_path: Path) -> None:
     code = (
         "import sys, oauth_core, oauth_core.web, oauth_core.web.asgi, oauth_core.web.wsgi\n"
         "print([name for name in ('starlette', 'fastapi', 'flask', 'django') if name in sys.modules])\n"
@@ -427,17 +427,17 @@ def test_a_store_is_shared_by_workers(generic: Twin, tmp_path: Path) -> None:
     first, second = (
         site(client, store=SqliteStore(tmp_path / "sessions.sqlite3")) for _ in range(2)
     )
-    callback, cookies = signed_in(first.visit(asked("/me"), "signed_in"))
-    done = second.visit(asked(callback, headers=[*PAGE, ("cookie", cookies)]))
+    callback, cookies = signed_in(first.visit(make_request("/me"), "signed_in"))
+    done = second.visit(make_request(callback, headers=[*PAGE, ("cookie", cookies)]))
     assert isinstance(done, Reply) and done.status == 303
     cookie = "; ".join(pair.split(";")[0] for name, pair in done.headers if name == "set-cookie")
-    user = first.visit(asked("/me", headers=[*PAGE, ("cookie", cookie)]), "signed_in")
+    user = first.visit(make_request("/me", headers=[*PAGE, ("cookie", cookie)]), "signed_in")
     assert isinstance(user, User) and user.source.token().access_token
     out = second.visit(
-        asked("/auth/logout", method="POST", headers=[("cookie", cookie), ("origin", BASE)])
+        make_request("/auth/logout", method="POST", headers=[("cookie", cookie), ("origin", BASE)])
     )
     assert isinstance(out, Reply) and out.signed_out and out.signed_out.subject == WHO
-    assert first.visit(asked("/me", headers=[("cookie", cookie)])) is None
+    assert first.visit(make_request("/me", headers=[("cookie", cookie)])) is None
 
 
 @pytest.mark.parametrize(
@@ -458,7 +458,7 @@ def test_pages_of_other_sites_open_no_web_socket(
     async def receive() -> Any:
         return {"type": "websocket.connect"}
 
-    # It is judged as a form is: one that comes without a session is nobody's.
+    # It is checked like a form: without a session it is rejected.
     headers = [(b"host", b"127.0.0.1:8000"), (b"origin", origin.encode()), (b"cookie", b"oauth-session=x")]
     scope = {"type": "websocket", "path": "/live", "headers": headers}
     asyncio.run(asgi.SignIn(echo, site(client))(scope, receive, send))

@@ -41,11 +41,11 @@ def started(issuer: str, **settings: Any) -> Site:
     return Site.from_env(environ=environ(issuer), transport="loopback_http", **settings)
 
 
-def asked(target: str, *, method: str = "GET", headers: Any = PAGE) -> Request:
+def make_request(target: str, *, method: str = "GET", headers: Any = PAGE) -> Request:
     return Request(method, "127.0.0.1:8000", target, headers)
 
 
-def told(ended: Any) -> tuple[int, str]:
+def status_and_text(ended: Any) -> tuple[int, str]:
     """Status and code of a reply."""
     assert isinstance(ended, Reply), ended
     is_problem = dict(ended.headers).get("content-type") == "application/problem+json"
@@ -58,7 +58,7 @@ class Door:
     """The metadata of a provider, which can be held back."""
 
     def __init__(self, port: int) -> None:
-        self.asked = 0
+        self.request_count = 0
         self.open = threading.Event()
         self.issuer = f"http://127.0.0.1:{port}"
 
@@ -69,7 +69,7 @@ def provider(port: int) -> Iterator[Door]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            door.asked += 1
+            door.request_count += 1
             door.open.wait(30)
             places = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "keys"}
             document = {name: f"{door.issuer}/{place}" for name, place in places.items()}
@@ -95,38 +95,38 @@ def provider(port: int) -> Iterator[Door]:
 def test_the_application_starts_while_its_provider_is_down() -> None:
     port = free_port()
     site = started(f"http://127.0.0.1:{port}")
-    assert site.visit(asked("/")) is None
-    assert told(site.visit(asked("/me", headers=[]), "signed_in")) == (401, "web.signed_out")
-    session = site.visit(asked("/auth/session", headers=[]))
+    assert site.visit(make_request("/")) is None
+    assert status_and_text(site.visit(make_request("/me", headers=[]), "signed_in")) == (401, "web.signed_out")
+    session = site.visit(make_request("/auth/session", headers=[]))
     assert isinstance(session, Reply) and session.status == 200
     for target in ("/me", "/auth/login", "/auth/callback?code=a&state=b"):
-        assert told(site.visit(asked(target), "signed_in")) == (503, "lost.connect"), target
-    failed = site.visit(asked("/me?a=1"), "signed_in")
+        assert status_and_text(site.visit(make_request(target), "signed_in")) == (503, "lost.connect"), target
+    failed = site.visit(make_request("/me?a=1"), "signed_in")
     assert isinstance(failed, Reply) and dict(failed.headers)["retry-after"] == "5"
     assert b"/auth/login?return_to=%2Fme%3Fa%3D1" in failed.body
     with provider(port) as door:
         door.open.set()
         # Nobody asks at each request.
-        assert told(site.visit(asked("/me"), "signed_in")) == (503, "lost.connect")
+        assert status_and_text(site.visit(make_request("/me"), "signed_in")) == (503, "lost.connect")
         assert door.asked == 0
         site._site.advance(5)
-        sent = site.visit(asked("/me"), "signed_in")
+        sent = site.visit(make_request("/me"), "signed_in")
         assert isinstance(sent, Reply) and dict(sent.headers)["location"].startswith(f"{door.issuer}/authorize?")
         asked_once = door.asked
-        assert isinstance(site.visit(asked("/auth/login")), Reply) and door.asked == asked_once
+        assert isinstance(site.visit(make_request("/auth/login")), Reply) and door.asked == asked_once
 
 
 def test_a_silent_provider_holds_no_page_and_is_asked_once() -> None:
     with provider(free_port()) as door, ThreadPoolExecutor(8) as pool:
         site = started(door.issuer)
-        sign_ins = [pool.submit(site.visit, asked("/me"), "signed_in") for _ in range(8)]
+        sign_ins = [pool.submit(site.visit, make_request("/me"), "signed_in") for _ in range(8)]
         until(lambda: door.asked == 1, "nobody asks")
-        assert site.visit(asked("/")) is None
-        assert site.visit(asked("/"), "silent") is None
+        assert site.visit(make_request("/")) is None
+        assert site.visit(make_request("/"), "silent") is None
         assert not any(one.done() for one in sign_ins)
         door.open.set()
         replies = [one.result(30) for one in sign_ins]
-        assert {told(reply) for reply in replies} == {(303, "")}
+        assert {status_and_text(reply) for reply in replies} == {(303, "")}
         assert door.asked == 1
 
 
@@ -159,7 +159,7 @@ def test_a_page_that_looks_who_is_there_looks_once_it_can() -> None:
         browser = [*PAGE, ("sec-fetch-mode", "navigate"), ("sec-fetch-site", "none")]
 
         def looks() -> bool:
-            ended = site.visit(asked("/", headers=browser), "silent")
+            ended = site.visit(make_request("/", headers=browser), "silent")
             return isinstance(ended, Reply) and "prompt=none" in dict(ended.headers)["location"]
 
         assert not looks()
@@ -175,57 +175,57 @@ def signed_in(site: Site, **identity: Any) -> list[tuple[str, str]]:
 def test_whoever_is_signed_in_stays_so_while_the_provider_is_down(store: Any) -> None:
     site = started(f"http://127.0.0.1:{free_port()}", key=testing.KEY, store=store)
     headers = signed_in(site, acr="mfa")
-    user = site.visit(asked("/me", headers=headers), "signed_in")
+    user = site.visit(make_request("/me", headers=headers), "signed_in")
     assert isinstance(user, User) and user.subject == "ann"
-    assert isinstance(site.visit(asked("/pay", headers=headers), "signed_in", Need(acr=["mfa"])), User)
-    short = site.visit(asked("/pay", headers=headers), "signed_in", Need(acr=["pin"]))
-    assert told(short) == (503, "lost.connect")
+    assert isinstance(site.visit(make_request("/pay", headers=headers), "signed_in", Need(acr=["mfa"])), User)
+    short = site.visit(make_request("/pay", headers=headers), "signed_in", Need(acr=["pin"]))
+    assert status_and_text(short) == (503, "lost.connect")
     with pytest.raises(oauth_core.OAuthError) as caught:
         user.source
     assert caught.value.code == ("web.setup" if store is None else "lost.connect")
     # And can sign out.
-    out = site.visit(asked("/auth/logout", method="POST", headers=[*headers, ("origin", BASE)]))
+    out = site.visit(make_request("/auth/logout", method="POST", headers=[*headers, ("origin", BASE)]))
     assert isinstance(out, Reply) and out.status == 303 and out.signed_out
     assert any(name == "set-cookie" and value.startswith("oauth-session=;") for name, value in out.headers)
     if store is not None:
-        assert site.visit(asked("/me", headers=headers)) is None
+        assert site.visit(make_request("/me", headers=headers)) is None
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no children here")
 def test_a_child_process_asks_for_itself() -> None:
     with provider(free_port()) as door, ThreadPoolExecutor(1) as pool:
         site = started(door.issuer)
-        waiting = pool.submit(site.visit, asked("/me"), "signed_in")
+        waiting = pool.submit(site.visit, make_request("/me"), "signed_in")
         until(lambda: door.asked == 1, "nobody asks")
         child = os.fork()
         if child == 0:
             # Whoever is at it is of the parent, and lets nobody here wait.
             status = 1
             with suppress(BaseException):
-                status = told(site.visit(asked("/me"), "signed_in"))[0] // 100
+                status = status_and_text(site.visit(make_request("/me"), "signed_in"))[0] // 100
             os._exit(status)
         until(lambda: door.asked == 2, "the child asks nobody")
         door.open.set()
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
-        assert told(waiting.result(30)) == (303, "")
+        assert status_and_text(waiting.result(30)) == (303, "")
 
 
 def test_a_function_gives_the_client_and_its_errors_are_its_own() -> None:
-    asked_for: list[str] = []
+    requested_ids: list[str] = []
 
     def client() -> oauth_core.Client:
-        asked_for.append("client")
+        requested_ids.append("client")
         raise RuntimeError(SECRET)
 
-    given = Provider(client, id="shop")
-    site = Site(providers=[given], base_url=BASE, key="k" * 43, transport="loopback_http")
-    assert given.client is None and site.visit(asked("/")) is None and asked_for == []
-    failed = site.visit(asked("/me"), "signed_in")
-    assert told(failed) == (500, "application.function")
+    provider = Provider(client, id="shop")
+    site = Site(providers=[provider], base_url=BASE, key="k" * 43, transport="loopback_http")
+    assert provider.client is None and site.visit(make_request("/")) is None and requested_ids == []
+    failed = site.visit(make_request("/me"), "signed_in")
+    assert status_and_text(failed) == (500, "application.function")
     assert isinstance(failed, Reply) and SECRET.encode() not in failed.body
     # It is no outage of the provider's: nothing is remembered.
-    site.visit(asked("/me"), "signed_in")
-    assert asked_for == ["client", "client"]
+    site.visit(make_request("/me"), "signed_in")
+    assert requested_ids == ["client", "client"]
     with pytest.raises(TypeError):
         Provider("a client")  # type: ignore[arg-type]
 
@@ -240,16 +240,16 @@ def test_a_session_that_fills_its_cookies_is_in_the_log(caplog: pytest.LogCaptur
     assert caplog.text.count("web.response_large: ") == 1 and "claims.picture takes 2202 bytes" in caplog.text
 
 
-def test_all_variables_that_are_missing_are_named_at_once() -> None:
+def test_all_missing_variables_are_reported_together() -> None:
     with pytest.raises(oauth_core.MisuseError) as caught:
         Site.from_env(environ={"OAUTH_CLIENT_SECRET": SECRET})
     text = str(caught.value)
     for name in ("OAUTH_ISSUER or OAUTH_PROVIDER", "OAUTH_CLIENT_ID", "OAUTH_BASE_URL", "OAUTH_KEY"):
         assert name in text
     assert text.endswith("[environment.missing]") and caught.value.code == "environment.missing"
-    given = {"base_url": BASE, "key": "k" * 43}
+    settings = {"base_url": BASE, "key": "k" * 43}
     with pytest.raises(oauth_core.MisuseError) as caught:
-        Site.from_env(environ={"OAUTH_ISSUER": "https://as.example"}, **given)
+        Site.from_env(environ={"OAUTH_ISSUER": "https://as.example"}, **settings)
     assert "OAUTH_CLIENT_ID" in str(caught.value) and "OAUTH_KEY" not in str(caught.value)
 
 
@@ -264,12 +264,12 @@ def test_all_variables_that_are_missing_are_named_at_once() -> None:
         ("OAUTH_STORE", f"mysql://u:{SECRET}@h/d", "web.setup", "redis://"),
     ],
 )
-def test_a_wrong_value_names_its_variable(name: str, value: str, code: str, says: str) -> None:
+def test_a_wrong_value_names_its_variable(name: str, value: str, code: str, expected_message: str) -> None:
     variables = environ("https://as.example", OAUTH_BASE_URL="https://app.example")
     with pytest.raises(oauth_core.MisuseError) as caught:
         Site.from_env(environ={**variables, name: value})
     text = str(caught.value)
-    assert name in text and says in text and text.endswith(f"[{code}]"), text
+    assert name in text and expected_message in text and text.endswith(f"[{code}]"), text
     assert caught.value.code == code and SECRET not in text
 
 
@@ -279,17 +279,17 @@ def test_a_key_that_is_wrong_is_named_before_a_store_is_opened() -> None:
         Site.from_env(environ=variables)
 
 
-def test_only_a_dict_or_none_lets_somebody_in(client: oauth_core.Client) -> None:
+def test_only_a_dict_or_none_admits_a_user(client: oauth_core.Client) -> None:
     from oauth_core.web._visits import _admission
 
-    for answer in (False, True, 0, "", "no", [], ["a"]):
+    for returned in (False, True, 0, "", "no", [], ["a"]):
         with pytest.raises(TypeError, match="admit"):
-            _admission(answer)
+            _admission(returned)
     assert _admission(None) == {"local": {}} and _admission({"a": 1}) == {"local": {"a": 1}}
     assert Provider(client).id == "login"
 
 
-def test_an_answer_that_is_no_answer_lets_nobody_in(generic: Any, client: oauth_core.Client) -> None:
+def test_an_invalid_admission_admits_no_one(generic: Any, client: oauth_core.Client) -> None:
     from conftest import approve
 
     generic.register(f"{BASE}/auth/callback")
@@ -299,9 +299,9 @@ def test_an_answer_that_is_no_answer_lets_nobody_in(generic: Any, client: oauth_
     def admit(_: Identity) -> Any:
         return False
 
-    sent = site.visit(asked("/me"), "signed_in")
+    sent = site.visit(make_request("/me"), "signed_in")
     assert isinstance(sent, Reply)
     cookies = "; ".join(value.split(";")[0] for name, value in sent.headers if name == "set-cookie")
     callback = approve(dict(sent.headers)["location"]).removeprefix(BASE)
     with pytest.raises(TypeError, match="must return a dict, None or a Refuse, not bool"):
-        site.visit(asked(callback, headers=[*PAGE, ("cookie", cookies)]))
+        site.visit(make_request(callback, headers=[*PAGE, ("cookie", cookies)]))

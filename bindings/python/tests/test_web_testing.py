@@ -20,8 +20,8 @@ BASE = "http://localhost"
 
 
 def settings(client: oauth_core.Client, **others: Any) -> dict[str, Any]:
-    given = {"providers": [Provider(client)], "base_url": BASE, "key": testing.KEY, "transport": "loopback_http"}
-    return {**given, **others}
+    default_settings = {"providers": [Provider(client)], "base_url": BASE, "key": testing.KEY, "transport": "loopback_http"}
+    return {**default_settings, **others}
 
 
 def test_fastapi(client: oauth_core.Client) -> None:
@@ -118,11 +118,11 @@ def test_a_session_in_a_store(client: oauth_core.Client) -> None:
 def test_a_session_is_as_a_real_one(client: oauth_core.Client) -> None:
     app = flask.Flask(__name__)
     site = for_flask.Site(app, **settings(client))
-    said: list[str] = []
+    notes: list[str] = []
 
     @site.admit
     def admit(identity: Identity) -> dict[str, str]:
-        said.append(identity.subject)
+        notes.append(identity.subject)
         if "team" not in identity.claims:
             raise Refuse("for teams alone")
         return {"team": str(identity.claims["team"])}
@@ -141,10 +141,10 @@ def test_a_session_is_as_a_real_one(client: oauth_core.Client) -> None:
     ordered = browser.post("/orders")
     assert ordered.status_code == 200, ordered.text
     assert ordered.json == {"claims": {"name": "Ann"}, "local": {"team": "red"}}
-    assert said == ["ann", "ann"]
+    assert notes == ["ann", "ann"]
     browser = testing.sign_in(app.test_client(), site, "bob", local={"team": "blue"})
     assert browser.post("/orders").json == {"claims": {}, "local": {"team": "blue"}}
-    assert said == ["ann", "ann"]
+    assert notes == ["ann", "ann"]
 
 
 def test_a_client_of_starlette_posts(client: oauth_core.Client) -> None:

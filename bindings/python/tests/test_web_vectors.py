@@ -43,8 +43,8 @@ def shape(field: str, name: str) -> tuple[str, str]:
     assert {"Secure", "HttpOnly", "Path=/"} <= set(attributes), field
     named = dict(one.split("=") for one in attributes if "=" in one)
     assert "Domain" not in named, field
-    told, seconds = kind(pair.split("=")[0], name), named["Max-Age"]
-    return f"{told} {'ended' if seconds == '0' else named['SameSite']}", f"{told} {seconds}"
+    cookie_kind, seconds = kind(pair.split("=")[0], name), named["Max-Age"]
+    return f"{cookie_kind} {'ended' if seconds == '0' else named['SameSite']}", f"{cookie_kind} {seconds}"
 
 
 class Browser:
@@ -108,39 +108,39 @@ def filled(text: str, places: dict[str, str]) -> str:
     return text
 
 
-def sent(wanted: Any, values: list[str]) -> bool:
+def sent(expected: Any, values: list[str]) -> bool:
     """Whether a parameter is of this value, there (``true``), or absent (``null``)."""
-    return not values if wanted is None else values == [wanted] or (wanted is True and values != [""] != [])
+    return not values if expected is None else values == [expected] or (expected is True and values != [""] != [])
 
 
-def told(reply: Reply, name: str, provider: str, then: dict[str, Any]) -> dict[str, Any]:
+def summarize(reply: Reply, name: str, provider: str, then: dict[str, Any]) -> dict[str, Any]:
     """What a response is, without what chance has made; of the rest, what the vector asks for."""
     headers = dict(reply.headers)
-    said: dict[str, Any] = {"status": reply.status}
+    summary: dict[str, Any] = {"status": reply.status}
     place = headers.get("location", "")
     if place:
         there = f"provider {urlsplit(place).path}"
-        said["location"] = there if place.startswith(provider) else place.removeprefix(SHOP)
+        summary["location"] = there if place.startswith(provider) else place.removeprefix(SHOP)
     if headers.get("content-type") == "application/problem+json":
-        said["code"] = json.loads(reply.body)["code"]
+        summary["code"] = json.loads(reply.body)["code"]
     cookies = [shape(value, name) for field, value in reply.headers if field == "set-cookie"]
     if cookies:
-        said["cookies"] = sorted(cookie for cookie, _ in cookies)
+        summary["cookies"] = sorted(cookie for cookie, _ in cookies)
     if "lives" in then:
-        said["lives"] = sorted(lives for _, lives in cookies)
+        summary["lives"] = sorted(lives for _, lives in cookies)
     if then.get("shows", "\0") in reply.body.decode():
-        said["shows"] = then["shows"]
+        summary["shows"] = then["shows"]
     if "fields" in then:
-        said["fields"] = {
+        summary["fields"] = {
             field: headers.get(field, "").replace(provider, "provider") for field in then["fields"]
         }
     if "json" in then:
-        said["json"] = {member: value for member, value in json.loads(reply.body).items() if member != "until"}
+        summary["json"] = {member: value for member, value in json.loads(reply.body).items() if member != "until"}
     if "sends" in then:
         query = parse_qs(urlsplit(place).query, keep_blank_values=True)
-        wanted = then["sends"].items()
-        said["sends"] = {name: value for name, value in wanted if sent(value, query.get(name, []))}
-    return said
+        expected_members = then["sends"].items()
+        summary["sends"] = {name: value for name, value in expected_members if sent(value, query.get(name, []))}
+    return summary
 
 
 def posted(url: str) -> str:
@@ -187,7 +187,7 @@ class Play:
         return True
 
     def called(self) -> str:
-        """What the API was asked for: without what is the site's business. It answers nobody but the person."""
+        """The request that the API received, without the headers that only the site uses. It only responds to the user's token."""
         call = self.twin.log[-1]
         assert "cookie" not in dict(call["headers"])
         query = urlencode([(name, value) for name, value in call["query"]])
@@ -200,13 +200,13 @@ class Play:
         ended = self.site.visit(request, step.get("access", "signed_in"), need)
         then = step["then"]
         if isinstance(ended, Forward):
-            answer = ended.send(b"")
-            assert isinstance(answer, Streamed) and answer.status == 200
+            api_response = ended.send(b"")
+            assert isinstance(api_response, Streamed) and api_response.status == 200
             return {"forwarded": self.called()}
         if isinstance(ended, Reply):
             browser.keep(ended)
             self.last = dict(ended.headers).get("location", self.last)
-            return told(ended, self.name, self.twin.base, then)
+            return summarize(ended, self.name, self.twin.base, then)
         assert ended is None or ended.subject == SUBJECT
         return {"user": ended is not None}
 
@@ -215,8 +215,8 @@ class Play:
 def test_whole_sign_ins_are_as_in_every_language(
     generic: Twin, client: oauth_core.Client, sign_in: dict[str, Any]
 ) -> None:
-    given = json.loads(json.dumps(sign_in.get("site", {})).replace("{provider}", generic.base))
-    settings = {"base_url": SHOP, "key": KEY, "transport": "loopback_http", **given}
+    site_settings = json.loads(json.dumps(sign_in.get("site", {})).replace("{provider}", generic.base))
+    settings = {"base_url": SHOP, "key": KEY, "transport": "loopback_http", **site_settings}
     if "api" in settings:
         settings["api"] = {name: (api["url"], api["methods"]) for name, api in settings["api"].items()}
     store = MemoryStore() if sign_in.get("stored") else None

@@ -66,18 +66,18 @@ def platform(generic: Twin) -> Platform:
 def github(platform: Platform) -> Answer:
     """GitHub's service, which answers whoever shows the bearer token of the job."""
 
-    def answer(handler: BaseHTTPRequestHandler) -> None:
+    def respond(handler: BaseHTTPRequestHandler) -> None:
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(handler.path).query)
         is_job = handler.headers["authorization"] == "Bearer job-token"
-        said = {"value": platform.token(query["audience"][0])} if is_job else {"message": "no"}
-        body = json.dumps(said).encode()
+        response_body = {"value": platform.token(query["audience"][0])} if is_job else {"message": "no"}
+        body = json.dumps(response_body).encode()
         handler.send_response(200 if is_job else 401)
         handler.send_header("content-type", "application/json")
         handler.send_header("content-length", str(len(body)))
         handler.end_headers()
         handler.wfile.write(body)
 
-    return answer
+    return respond
 
 
 def job(twin: Twin, service: Plain, token: str = "job-token") -> dict[str, str]:
@@ -212,8 +212,8 @@ def test_a_token_is_exchanged_where_an_audience_is_named(
         client_id="omitted",
         environ=environ,
     )
-    given = oauth_core.Client(server, client_id="twin-client", client_auth=auth)
-    assert given.client_credentials(scope="read").token().scope == {"read"}
+    token_exchange_client = oauth_core.Client(server, client_id="twin-client", client_auth=auth)
+    assert token_exchange_client.client_credentials(scope="read").token().scope == {"read"}
     form = generic.entry("/token")["form"]
     assert form["audience"] == "//pool" and "subject_token" in form
     assert "client_assertion" not in form and "client_id" not in form
@@ -239,9 +239,9 @@ def test_standard_client_files_are_recognised(tmp_path: Path) -> None:
     assert TENANT in oauth_core.Client.from_json(json.dumps(entra)).server.issuer
     for client in [google, oauth_core.Client.from_json(json.dumps(entra))]:
         assert HIDDEN not in repr(client)
-    with pytest.raises(oauth_core.MisuseError) as gone:
+    with pytest.raises(oauth_core.MisuseError) as error:
         oauth_core.Client.from_file(tmp_path / "gone.json")
-    assert gone.value.code == "client_file.unreadable"
+    assert error.value.code == "client_file.unreadable"
 
 
 def test_what_is_wrong_is_named_and_no_secret_shown(generic: Twin) -> None:

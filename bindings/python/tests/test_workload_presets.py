@@ -22,7 +22,7 @@ HIDDEN = "S3CR3T"
 
 
 def token(audience: str, number: int) -> str:
-    """What a platform would sign; nobody here verifies it."""
+    """A token as the platform would sign it; its signature is not verified here."""
     claims = {"sub": f"spiffe://example.org/{HIDDEN}-{number}", "aud": audience, "exp": int(time.time()) + 300}
     parts = (json.dumps(part).encode() for part in ({"alg": "ES256"}, claims))
     return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (*parts, b"signature"))
@@ -44,7 +44,7 @@ class Place:
         self.options = options[platform]
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        """Google's metadata service, which speaks to nobody but those who know what it is."""
+        """Google's metadata service, which only responds to requests with its header."""
         is_known = request.headers["metadata-flavor"] == "Google"
         reply(200 if is_known else 403, self.now.encode(), content_type="text/plain")(request)
 
@@ -93,7 +93,7 @@ def test_a_token_in_place_of_a_secret_is_read_anew(
         assert asked.path == "/computeMetadata/v1/instance/service-accounts/default/identity"
         assert dict(urllib.parse.parse_qsl(asked.query)) == {"audience": shop.base, "format": "full"}
         assert len(place.service.seen) == 2
-    # One that is made out to another, and none at all: nothing is sent.
+    # A token for another audience, or no token: nothing is sent.
     before = len(shop.seen)
     place.put(token("https://other.example", 3))
     with pytest.raises(oauth_core.MisuseError) as foreign:

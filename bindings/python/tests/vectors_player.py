@@ -118,12 +118,12 @@ class Party:
         self.at = (turn["now"], bytes.fromhex(turn["seed"]))
         self.shown = []
         try:
-            said = self.take(turn["input"], turn["hold"])
+            output = self.take(turn["input"], turn["hold"])
         except oauth_core.OAuthError as error:
-            said = {"error": self.error(error)}
+            output = {"error": self.error(error)}
         except Exception as error:
-            said = {"threw": repr(error)}
-        return {"said": said, "shown": self.shown}
+            output = {"threw": repr(error)}
+        return {"said": output, "shown": self.shown}
 
     def error(self, error: oauth_core.OAuthError) -> Json:
         under = [error.__cause__] if error.__cause__ else []
@@ -144,9 +144,9 @@ class Party:
             "challenge": error.challenge,
         }
 
-    def take(self, given: str | Json, hold: bool) -> str | Json:
+    def take(self, turn_input: str | Json, hold: bool) -> str | Json:
         data: Any
-        name, data = (given, {}) if isinstance(given, str) else next(iter(given.items()))
+        name, data = (turn_input, {}) if isinstance(turn_input, str) else next(iter(turn_input.items()))
         call = getattr(self, f"call_{name}", None)
         if call is None and hasattr(oauth_core.Exchanges, name):
             call = functools.partial(self.operation, name)
@@ -156,9 +156,9 @@ class Party:
         if name == "source":
             return self.do_source(data)
         if name in ("server", "authorize", "attach", "verdict", "step_up", "call_api"):
-            said: Json = getattr(self, f"do_{name}")(**data)
-            return said
-        return self.step(lambda exchange: self.answer(exchange, name, data))
+            output: Json = getattr(self, f"do_{name}")(**data)
+            return output
+        return self.step(lambda exchange: self.resume(exchange, name, data))
 
     def step(self, act: Any) -> str | Json:
         assert self.exchange is not None
@@ -173,7 +173,7 @@ class Party:
             return {"send": parts}
         return {"sleep": step.seconds} if isinstance(step, oauth_core.Sleep) else "sign"
 
-    def answer(self, exchange: Any, name: str, data: Any) -> Any:
+    def resume(self, exchange: Any, name: str, data: Any) -> Any:
         if name == "begin":
             return next(exchange)
         if name == "elapsed":
@@ -202,8 +202,8 @@ class Party:
         self.tokens = value
         end = value.expires_at
         names = "access_token token_type expires_in refresh_token id_token extra warnings issuer"
-        said = {name: getattr(value, name) for name in [*names.split(), "client_id"]}
-        said.update(
+        fields = {name: getattr(value, name) for name in [*names.split(), "client_id"]}
+        fields.update(
             stored=value.serialize(),
             scope=list(value.scope),
             received_at=int(value.received_at.timestamp()),
@@ -211,7 +211,7 @@ class Party:
             refresh_token_use_by=plain(value.refresh_token_expires_at),
             authorization_until=plain(value.authorization_expires_at),
         )
-        return {"tokens": said}
+        return {"tokens": fields}
 
     def of_server(self, server: oauth_core.Server) -> Json:
         origins = list(server.api_origins)
@@ -276,7 +276,7 @@ class Party:
     ) -> Json:
         sent: list[Json] = []
 
-        def answered(request: httpx.Request) -> httpx.Response:
+        def respond(request: httpx.Request) -> httpx.Response:
             content = request.read()
             fields = [(name.lower(), value) for name, value in request.headers.items()]
             parts = {"method": request.method, "url": str(request.url), "headers": fields}
@@ -292,16 +292,16 @@ class Party:
         auth = oauth_core.httpx.Auth(source, origins=origins)
         self.show(source, auth)
         content = None if body is None else iter([body.encode()]) if streams else body.encode()
-        transport = httpx.MockTransport(answered)
-        status, told = None, None
+        transport = httpx.MockTransport(respond)
+        status, error_record = None, None
         with httpx.Client(transport=transport, auth=auth, follow_redirects=True) as http:
             try:
                 status = http.request(method, url, content=content).status_code
             except oauth_core.OAuthError as error:
-                told = self.error(error)
+                error_record = self.error(error)
             except httpx.ConnectError:
                 pass
-        return {"called": {"sent": sent, "status": status, "error": told}}
+        return {"called": {"sent": sent, "status": status, "error": error_record}}
 
     def do_verdict(self, status: int, headers: list[list[str]]) -> Json:
         name = oauth_core.Resource.verdict(status, [(field, value) for field, value in headers])
@@ -323,17 +323,17 @@ class Party:
         assert isinstance(held, str)
         return held
 
-    def operation(self, name: str, **given: Any) -> Any:
+    def operation(self, name: str, **options: Any) -> Any:
         """Any operation of the table: what is asked about tokens is about those at hand."""
-        if "tokens" in given:
-            given["tokens"] = self.held(given["tokens"])
-        if "token" in given:
-            given["token"] = self.token(given["token"], given.get("token_type_hint"))
-        if isinstance(given.get("expires_at"), int):
-            given["expires_at"] = datetime.fromtimestamp(given["expires_at"], timezone.utc)
+        if "tokens" in options:
+            options["tokens"] = self.held(options["tokens"])
+        if "token" in options:
+            options["token"] = self.token(options["token"], options.get("token_type_hint"))
+        if isinstance(options.get("expires_at"), int):
+            options["expires_at"] = datetime.fromtimestamp(options["expires_at"], timezone.utc)
         lasts = name.startswith(("verify_", "take_")) or self.conversation["client"]["dpop"] is not None
         client = self.verifying() if lasts else self.client()
-        return getattr(client.exchange, name)(**given, moment=self.moment)
+        return getattr(client.exchange, name)(**options, moment=self.moment)
 
     def call_redeem(self, callback: str, flow: str | None) -> Any:
         client = self.verifying()
@@ -356,8 +356,8 @@ class Party:
 
 def members(record: _record.Record) -> Json:
     """Those that say something."""
-    said = {name: getattr(record, name) for name in record.__slots__}
-    return {name: plain(value) for name, value in said.items() if value not in (None, (), {}, frozenset())}
+    fields = {name: getattr(record, name) for name in record.__slots__}
+    return {name: plain(value) for name, value in fields.items() if value not in (None, (), {}, frozenset())}
 
 
 def plain(value: Any) -> Any:

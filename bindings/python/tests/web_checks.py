@@ -55,12 +55,12 @@ def leads_to(reply: httpx2.Response) -> str:
 class Browser(httpx2.Client):
     """Follows the page by which a site with a strict cookie leads on, as it follows redirects."""
 
-    def send(self, request: httpx2.Request, **given: Any) -> httpx2.Response:
-        reply = super().send(request, **given)
+    def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        reply = super().send(request, **options)
         target = refreshed(reply) if self.follow_redirects else None
         if target is None:
             return reply
-        page = super().send(self.build_request("GET", target), **given)
+        page = super().send(self.build_request("GET", target), **options)
         page.history = [*reply.history, reply, *page.history]
         return page
 
@@ -122,11 +122,11 @@ def running(
         server = subprocess.Popen(command, env=environ, cwd=folder, stdout=log, stderr=log)
         try:
 
-            def answers() -> bool:
+            def is_reachable() -> bool:
                 assert server.poll() is None, (folder / "log").read_text()
                 return listens(port)
 
-            until(answers, f"{name} does not answer")
+            until(is_reachable, f"{name} does not answer")
             yield App(base, twin, is_stored)
         finally:
             server.terminate()
@@ -173,8 +173,8 @@ def other_sites_change_nothing(app: App) -> None:
         ann.get("/me")
         foreign = ann.post("/cart", headers={"origin": "https://evil.example", "accept": "*/*"})
         assert foreign.status_code == 403 and foreign.json()["code"] == "web.cross_site"
-        own = ann.post("/cart", headers={"origin": app.base})
-        assert own.status_code == 200 and own.text == "bought"
+        same_origin_response = ann.post("/cart", headers={"origin": app.base})
+        assert same_origin_response.status_code == 200 and same_origin_response.text == "bought"
 
 
 def two_tabs(app: App) -> None:
@@ -183,8 +183,8 @@ def two_tabs(app: App) -> None:
         if first.headers["location"].startswith("/auth/login"):
             first, second = ann.get(first.headers["location"]), ann.get(second.headers["location"])
         back = [ann.get(tab.headers["location"]).headers["location"] for tab in (first, second)]
-        for callback, wanted in zip(back, ("/pages/one", "/pages/two")):
-            assert urlsplit(leads_to(ann.get(callback))).path == wanted
+        for callback, expected in zip(back, ("/pages/one", "/pages/two")):
+            assert urlsplit(leads_to(ann.get(callback))).path == expected
         # The back button.
         again = ann.get(back[0])
         assert again.status_code == 303 and "error" not in again.headers["location"]
@@ -280,32 +280,32 @@ def fifty_fetches_at_expiry(app: App) -> None:
 
 def pages_call_an_api(app: App) -> None:
     """With a token that they never see; only where tokens are kept."""
-    own = {"x-csrf-protection": "1", "accept": "*/*"}
+    csrf_headers = {"x-csrf-protection": "1", "accept": "*/*"}
     with app.browser() as ann:
-        assert ann.get("/auth/api/twin/echo", headers=own).status_code == 401
+        assert ann.get("/auth/api/twin/echo", headers=csrf_headers).status_code == 401
         ann.get("/me")
         assert ann.get("/auth/api/twin/echo", headers={"accept": "*/*"}).status_code == 403
-        reply = ann.get("/auth/api/twin/echo?x=1", headers=own)
+        reply = ann.get("/auth/api/twin/echo?x=1", headers=csrf_headers)
         assert reply.status_code == 200, reply.text
         assert "sandbox" in reply.headers["content-security-policy"]
         assert reply.headers["cache-control"] == "no-store"
-        posted = ann.post("/auth/api/twin/echo", headers={**own, "origin": app.base}, content=b"a" * 100_000)
+        posted = ann.post("/auth/api/twin/echo", headers={**csrf_headers, "origin": app.base}, content=b"a" * 100_000)
         # The API has answered: it wants another scope for that.
         assert posted.status_code == 403 and posted.json() == {"error": "insufficient_scope"}
-        assert ann.delete("/auth/api/twin/echo", headers={**own, "origin": app.base}).status_code == 405
-        assert ann.get("/auth/api/twin/..%2fx", headers=own).status_code == 400
+        assert ann.delete("/auth/api/twin/echo", headers={**csrf_headers, "origin": app.base}).status_code == 405
+        assert ann.get("/auth/api/twin/..%2fx", headers=csrf_headers).status_code == 400
         large = ann.post(
-            "/auth/api/twin/echo", headers={**own, "origin": app.base}, content=b"a" * (10 * 2**20 + 1)
+            "/auth/api/twin/echo", headers={**csrf_headers, "origin": app.base}, content=b"a" * (10 * 2**20 + 1)
         )
         assert large.status_code == 413
 
 
 def a_grant_that_is_over_ends_the_session(app: App) -> None:
     """Only where tokens are kept."""
-    own = {"x-csrf-protection": "1", "accept": "*/*"}
+    csrf_headers = {"x-csrf-protection": "1", "accept": "*/*"}
     with app.browser() as ann:
         # A page leads to sign in, and a script is told.
-        for call, headers, status in (("/fetch", {}, 303), ("/auth/api/twin/echo", own, 401)):
+        for call, headers, status in (("/fetch", {}, 303), ("/auth/api/twin/echo", csrf_headers, 401)):
             ann.get("/me")
             assert ann.get(call, headers=headers).status_code == 200
             app.twin.revoke()

@@ -29,7 +29,7 @@ Ours = Union[
 ]
 
 
-def store_of(kind: str, place: str) -> Ours:
+def make_store(kind: str, place: str) -> Ours:
     if kind == "sealed":
         return stores.SealedStore(stores.FileStore(place), KEY)
     if kind == "sqlite":
@@ -45,14 +45,14 @@ def client_of(config: dict[str, Any]) -> oauth_core.Client:
     )
     # Whoever sees the request knows who sent it.
     headers = {"x-worker": str(os.getpid())}
-    # A lease lasts longer than two requests may, and whoever is killed is waited for that long.
+    # A lease lasts longer than two requests, and the others wait that long for a killed worker.
     return oauth_core.Client(
         server, client_id=config["client_id"], client_auth=oauth_core.Public(), headers=headers, timeout=3
     )
 
 
 def source_of(config: dict[str, Any]) -> oauth_core.GrantSource:
-    store = store_of(*config["store"])
+    store = make_store(*config["store"])
     return client_of(config).source(store=store, subject="ann", lease=config["lease"])
 
 
@@ -64,9 +64,9 @@ def work(config: dict[str, Any], source: oauth_core.GrantSource | None = None) -
     while not (folder / "go").exists():
         time.sleep(0.001)
     with ThreadPoolExecutor(THREADS) as pool:
-        asked = [pool.submit(source.token) for _ in range(THREADS)]
-        got = {thread.result().access_token for thread in asked}
-    digests = [hashlib.sha256(token.encode()).hexdigest() for token in got]
+        pending = [pool.submit(source.token) for _ in range(THREADS)]
+        access_tokens = {thread.result().access_token for thread in pending}
+    digests = [hashlib.sha256(token.encode()).hexdigest() for token in access_tokens]
     (folder / f"said-{os.getpid()}").write_text(json.dumps(digests))
 
 

@@ -1,25 +1,25 @@
 // The drawing. Events hold no secrets, so those before a redirect may wait in sessionStorage.
 
-const KEPT = 'demo:events'
+const EVENTS_KEY = 'demo:events'
 const list = document.querySelector('#sequence')
 
 /** Draws an event, and keeps it for the page after the redirect. */
 export function draw(event, server) {
-  const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? '[]')
+  const events = JSON.parse(sessionStorage.getItem(EVENTS_KEY) ?? '[]')
   const stamped = { ...event, at: Date.now() }
   // A popup draws for itself; a redirect leaves the page before the drawing is seen.
-  sessionStorage.setItem(KEPT, JSON.stringify([...kept, stamped].slice(-200)))
+  sessionStorage.setItem(EVENTS_KEY, JSON.stringify([...events, stamped].slice(-200)))
   append(stamped, server)
 }
 
 /** Draws what happened before the redirect. */
 export function remembered(server) {
-  for (const event of JSON.parse(sessionStorage.getItem(KEPT) ?? '[]')) append(event, server)
+  for (const event of JSON.parse(sessionStorage.getItem(EVENTS_KEY) ?? '[]')) append(event, server)
 }
 
 /** Starts over. */
 export function clear() {
-  sessionStorage.removeItem(KEPT)
+  sessionStorage.removeItem(EVENTS_KEY)
   list.replaceChildren()
 }
 

@@ -1,7 +1,7 @@
 // Requests to APIs: carries out the steps that the module decides. How a challenge is evaluated is in the core
 // (flow/resource/challenge_verdict.rs).
 
-import { reasonOf } from './driver.js'
+import { describeFailure } from './driver.js'
 
 const POLICIES = ['error', 'wait', 'pass']
 /** The page's two clocks in seconds: the wall clock and the monotonic one. */
@@ -12,8 +12,8 @@ export async function call({ wasm, api, source, config }, input, init) {
   const { onRateLimit = 'error', longestWaitMs = 300_000 } = { ...limits(config), ...limits(init) }
   if (!POLICIES.includes(onRateLimit)) throw new TypeError(`onRateLimit must be one of ${POLICIES}`)
   if (!(longestWaitMs > 0)) throw new TypeError('longestWaitMs must be a positive number of milliseconds')
-  const asked = new Request(input, init)
-  const request = new Request(asked, { redirect: 'manual' })
+  const unguarded = new Request(input, init)
+  const request = new Request(unguarded, { redirect: 'manual' })
   const isStream = init?.body instanceof ReadableStream
   const { method, url, signal } = request
   const headers = [...request.headers]
@@ -31,7 +31,7 @@ export async function call({ wasm, api, source, config }, input, init) {
         reply = await send(isStream ? request : request.clone(), rules, { wasm, config })
         if (reply.type === 'opaqueredirect') {
           // The target of a redirect is hidden from a page, so whether the token may be sent there cannot be checked.
-          if (asked.redirect !== 'manual') throw wasm.redirectError()
+          if (unguarded.redirect !== 'manual') throw wasm.redirectError()
           isOver = true
           return reply
         }
@@ -66,7 +66,7 @@ async function send(request, { authorization, dpop }, { wasm, config }) {
   const [url] = request.url.split(/[?#]/)
   config.observe?.({ kind: 'api', method: request.method, url })
   const reply = await fetch(request).catch((error) => {
-    throw error?.name === 'TypeError' ? wasm.lostError(reasonOf(error)) : error
+    throw error?.name === 'TypeError' ? wasm.lostError(describeFailure(error)) : error
   })
   config.observe?.({ kind: 'api-response', status: reply.status })
   return reply

@@ -10,7 +10,7 @@ import { begin, resume } from './session.js'
 import { ready } from './wasm.js'
 
 /** The results of callbacks, by client: components call again whenever they are mounted. */
-const answers = new Map()
+const callbackResults = new Map()
 
 /**
  * Removes the callback from the page's address and redeems it. Without a callback, this is
@@ -18,22 +18,22 @@ const answers = new Map()
  */
 export async function handleCallback(config) {
   needPage()
-  const callback = callbackOf(config)
+  const callback = getCallbackUrl(config)
   const { provider, variables, issuer, clientId, redirectUri } = config
   const key = JSON.stringify([provider, variables, issuer, clientId, redirectUri])
-  const known = answers.get(key)
-  if (!callback && known && (known.session === undefined || known.session.signedIn)) {
-    return known.promise
+  const previous = callbackResults.get(key)
+  if (!callback && previous && (previous.session === undefined || previous.session.signedIn)) {
+    return previous.promise
   }
-  const answer = { promise: callback ? redeem(config, callback) : restore(config) }
-  answers.set(key, answer)
+  const result = { promise: callback ? redeem(config, callback) : restore(config) }
+  callbackResults.set(key, result)
   // The code must not stay in the address bar, the history or a referrer, whether or not it can be redeemed.
   if (callback) history.replaceState(history.state, '', redirectUri)
   try {
-    answer.session = await answer.promise
-    return answer.session
+    result.session = await result.promise
+    return result.session
   } finally {
-    if (!answer.session && answers.get(key) === answer) answers.delete(key)
+    if (!result.session && callbackResults.get(key) === result) callbackResults.delete(key)
   }
 }
 
@@ -41,37 +41,37 @@ export async function handleCallback(config) {
  * The page's address, if it is an authorization response: its path is that of the redirect URI, and it contains
  * `state` with `code` or `error`, or a signed `response`. Any other query belongs to the page.
  */
-function callbackOf({ redirectUri, responseType, responseMode }) {
-  let home
+function getCallbackUrl({ redirectUri, responseType, responseMode }) {
+  let redirectUrl
   try {
-    home = new URL(redirectUri)
+    redirectUrl = new URL(redirectUri)
   } catch {
     // The core reports what is wrong with the redirect URI.
     return undefined
   }
-  const here = new URL(location.href)
-  if (here.origin !== home.origin || here.pathname !== home.pathname) return undefined
+  const pageUrl = new URL(location.href)
+  if (pageUrl.origin !== redirectUrl.origin || pageUrl.pathname !== redirectUrl.pathname) return undefined
   // A redirect URI may have a query of its own.
-  const ownParameters = [...home.searchParams]
-  if (!ownParameters.every(([name, value]) => here.searchParams.getAll(name).includes(value))) return undefined
+  const ownParameters = [...redirectUrl.searchParams]
+  if (!ownParameters.every(([name, value]) => pageUrl.searchParams.getAll(name).includes(value))) return undefined
   const isFragment = responseMode?.startsWith('fragment') ||
     (responseType === 'code id_token' && (responseMode ?? 'jwt') === 'jwt')
-  const parameters = isFragment ? new URLSearchParams(here.hash.slice(1)) : here.searchParams
-  const isAnswer = parameters.has('state') && (parameters.has('code') || parameters.has('error'))
+  const parameters = isFragment ? new URLSearchParams(pageUrl.hash.slice(1)) : pageUrl.searchParams
+  const isAuthorizationResponse = parameters.has('state') && (parameters.has('code') || parameters.has('error'))
   // A signed response contains all parameters.
   const isSigned = responseMode?.endsWith('jwt') && parameters.has('response')
-  return isAnswer || isSigned ? here.href : undefined
+  return isAuthorizationResponse || isSigned ? pageUrl.href : undefined
 }
 
 async function redeem(config, callback) {
   const wasm = await ready(config.wasm)
-  const { own, any } = find(callback, wasm.recognizes)
+  const { own: ownFlow, any } = find(callback, wasm.recognizes)
   // A flow is used once, even if redeeming fails. A callback that belongs to no flow of this tab removes none.
-  if (own) drop(own.key)
+  if (ownFlow) drop(ownFlow.key)
   else if (await deliver(callback)) return null
   config.observe?.((await import('./observe.js')).shownPage('callback', callback))
-  if (!own && !any) throw wasm.strangerError()
-  const { pending, server: stored, returnTo } = own ?? any
+  if (!ownFlow && !any) throw wasm.unknownCallbackError()
+  const { pending, server: stored, returnTo } = ownFlow ?? any
   const prepared = await prepare(config, stored)
   const end = await run(prepared.client.redeem(pending, callback), prepared.config)
   const { claims } = end

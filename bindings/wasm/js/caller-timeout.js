@@ -9,17 +9,17 @@ export async function wait(work, { signal, timeoutMs } = {}, { lateError }) {
     throw new TypeError('timeoutMs must be a positive number of milliseconds')
   }
   signal?.throwIfAborted()
-  const left = new AbortController()
+  const finished = new AbortController()
   const leaving = new Promise((_, reject) => {
     const abort = () => reject(signal.reason)
-    signal?.addEventListener('abort', abort, { signal: left.signal })
+    signal?.addEventListener('abort', abort, { signal: finished.signal })
     if (timeoutMs === undefined) return
     const timer = setTimeout(() => reject(lateError()), Math.min(timeoutMs, MAX_TIMER))
-    left.signal.addEventListener('abort', () => clearTimeout(timer))
+    finished.signal.addEventListener('abort', () => clearTimeout(timer))
   })
   try {
     return await Promise.race([work(), leaving])
   } finally {
-    left.abort()
+    finished.abort()
   }
 }

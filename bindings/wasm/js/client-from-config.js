@@ -12,38 +12,38 @@ import { ready } from './wasm.js'
 export async function prepare(config, stored, options) {
   const named = import('./setting-names.js').then(({ check }) => check(config, options))
   const [wasm] = await Promise.all([ready(config.wasm), named])
-  const preset = await presetOf(config.provider)
+  const preset = await loadPreset(config.provider)
   // Before any request is sent.
   if (config.clientSecret !== undefined) {
     if (preset) wasm.checkSecretInBrowser(preset)
     throw wasm.secretError()
   }
-  const server = await serverOf(wasm, config, preset, stored)
+  const server = await createServer(wasm, config, preset, stored)
   const { clientId, redirectUri, resource, audience, tokenExtra } = config
   const requested = [undefined, resource, audience, tokenExtra]
   const { dpop } = config
-  const name = nameOf(server, config)
-  const key = dpop && (await (await import('./dpop.js')).dpopOf(dpop, name))
+  const name = sharedName(server, config)
+  const key = dpop && (await (await import('./dpop.js')).loadDpop(dpop, name))
   const client = new wasm.Client(server, clientId, redirectUri, requested, config.profile, key?.jwk)
   return { wasm, server, client, name, config: { ...config, sign: key?.sign } }
 }
 
 /** The parameters of token requests, which each renewal repeats. */
-function askedFor({ resource = [], audience = [], tokenExtra = {} }) {
+function requestedTargets({ resource = [], audience = [], tokenExtra = {} }) {
   const pairs = Object.entries(tokenExtra).flatMap(([name, value]) =>
     (Array.isArray(value) ? value : [value]).map((item) => [name, String(item)]),
   )
   return { resource: [...resource], audience: [...audience], tokenExtra: pairs }
 }
 
-async function presetOf(provider) {
+async function loadPreset(provider) {
   if (provider === undefined) return undefined
   if (!providers.includes(provider)) throw setupError(`there is no provider of the name ${provider}`, 'provider.unknown')
   const { presets } = await import('./presets.js')
   return JSON.stringify(presets[provider])
 }
 
-async function serverOf(wasm, config, preset, stored) {
+async function createServer(wasm, config, preset, stored) {
   const { issuer, metadata, loopback = false } = config
   if (preset) {
     const variables = Object.entries(config.variables ?? {}).flat()
@@ -62,13 +62,13 @@ async function serverOf(wasm, config, preset, stored) {
 
 /** The origins that tokens may be sent to. */
 export function origins(config, server) {
-  const known = config.api ?? server.apiOrigins()
-  return known.length > 0 ? known : [location.origin]
+  const configured = config.api ?? server.apiOrigins()
+  return configured.length > 0 ? configured : [location.origin]
 }
 
 /** The name that tabs share if their tokens have the same client, resources and audiences. */
-export function nameOf(server, config) {
-  const requested = Object.values(askedFor(config))
+export function sharedName(server, config) {
+  const requested = Object.values(requestedTargets(config))
   const more = requested.some((names) => names.length > 0) ? ` ${JSON.stringify(requested.map((names) => names.sort()))}` : ''
   return `oauth-core ${server.issuer} ${config.clientId}${more}`
 }

@@ -14,7 +14,7 @@ export async function run(exchange, { observe, signal, sign, timeoutMs = 30_000 
         await new Promise((wake) => setTimeout(wake, step.millis))
         step = exchange.elapsed(now())
       } else if (step.kind !== 'send') {
-        step = await (await import('./webcrypto.js')).answer(exchange, step, sign)
+        step = await (await import('./webcrypto.js')).resumeWithWebCrypto(exchange, step, sign)
       } else {
         step = await send(exchange, step, observe, limits(signal, timeoutMs))
       }
@@ -45,8 +45,8 @@ async function send(exchange, step, observe, signal) {
   } catch (error) {
     // The text of a failed fetch names no URL; that of an abort is the caller's own.
     observe?.({ kind: 'lost', why: error.name })
-    const why = response ? error.name : reasonOf(error, method)
-    return exchange.lost(now(), why, error.name === 'TimeoutError')
+    const reason = response ? error.name : describeFailure(error, method)
+    return exchange.lost(now(), reason, error.name === 'TimeoutError')
   }
   observe?.((await import('./observe.js')).shownReply(reply))
   return reply.body === undefined
@@ -58,13 +58,13 @@ async function send(exchange, step, observe, signal) {
  * Why no response arrived, to the extent that a page can tell: a browser shows the reason only in its console. Some
  * servers send CORS headers with successful responses only, so an error response looks the same.
  */
-export function reasonOf(error, method) {
+export function describeFailure(error, method) {
   if (error.name !== 'TypeError') return error.name
   const { origin } = location
   const cors = `the server may not let ${origin} read its replies (CORS)`
   const refused = 'the origin may not be registered for this client, or the request was refused in a reply that no page may read'
-  const others = "the page's Content Security Policy may forbid it, or the network failed"
-  return `fetch failed: ${[cors, ...(method === 'POST' ? [refused] : []), others].join(', ')}`
+  const otherCauses = "the page's Content Security Policy may forbid it, or the network failed"
+  return `fetch failed: ${[cors, ...(method === 'POST' ? [refused] : []), otherCauses].join(', ')}`
 }
 
 async function read(response) {

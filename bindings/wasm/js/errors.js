@@ -45,7 +45,7 @@ export const setupError = (detail, code = 'misuse.setup') =>
   new MisuseError({ kind: 'misuse', code, advice: 'give_up', message: `${detail} [${code}]` })
 
 /** Creates an error from a record of the module. */
-export function errorOf(json) {
+export function errorFromJson(json) {
   const record = JSON.parse(json)
   return new classes[record.kind](record)
 }

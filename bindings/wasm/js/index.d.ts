@@ -226,7 +226,7 @@ export class Session {
    * type itself defines, such as an amount, the page has to compare. `MisuseError` `authorization_details.malformed`
    * for invalid permissions.
    */
-  missingAuthorizationDetails(wanted: readonly AuthorizationDetail[]): AuthorizationDetail[]
+  missingAuthorizationDetails(requested: readonly AuthorizationDetail[]): AuthorizationDetail[]
   /** When the access token expires, if the server states it. */
   readonly expiresAt: Date | undefined
   /** The `returnTo` that was passed to `signIn`. */

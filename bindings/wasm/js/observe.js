@@ -21,8 +21,8 @@ const PLAIN = new Set([
 /** A request, as an observer may see it. */
 export function shownRequest(method, url, headers, body) {
   const form = headers.some(([name, value]) => name === 'content-type' && value.includes('form'))
-  const shown = form ? parameters(new URLSearchParams(new TextDecoder().decode(body))) : {}
-  return { kind: 'request', method, url: bare(url), parameters: shown }
+  const parametersShown = form ? parameters(new URLSearchParams(new TextDecoder().decode(body))) : {}
+  return { kind: 'request', method, url: withoutQuery(url), parameters: parametersShown }
 }
 
 /** A reply, as an observer may see it. */
@@ -41,11 +41,11 @@ export function shownReply({ status, body }) {
 /** A URL without its query, and the query's parameters. */
 export const shownPage = (kind, url) => ({
   kind,
-  url: bare(url),
+  url: withoutQuery(url),
   parameters: parameters(new URL(url).searchParams),
 })
 
-const bare = (url) => url.split(/[?#]/)[0]
+const withoutQuery = (url) => url.split(/[?#]/)[0]
 const parameters = (query) => shown([...query])
 const shown = (entries) =>
   Object.fromEntries(entries.map(([name, value]) => [name, visible(name, value)]))

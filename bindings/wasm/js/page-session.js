@@ -8,17 +8,17 @@ import { ready } from './wasm.js'
 
 /** By host: the `session`, what is `loading` it, and what stops `waiting` for a sign-in in another tab. */
 const states = new WeakMap()
-const stateOf = (host) => states.get(host) ?? states.set(host, {}).get(host)
+const getState = (host) => states.get(host) ?? states.set(host, {}).get(host)
 
 /** Handles the callback if there is one. Otherwise, restores the session, or waits for a sign-in in another tab. */
 export async function refresh(host, config) {
-  const state = stateOf(host)
+  const state = getState(host)
   await (state.loading ??= load(host, config).finally(() => (state.loading = undefined)))
   return host.get()
 }
 
 async function load(host, config) {
-  const state = stateOf(host)
+  const state = getState(host)
   if (state.session?.signedIn) return
   try {
     show(host, config, await handleCallback(config))
@@ -30,7 +30,7 @@ async function load(host, config) {
 
 /** Shows a session, and what becomes of it; without one, that of the next sign-in in another tab. */
 function show(host, config, session) {
-  const state = stateOf(host)
+  const state = getState(host)
   if (session && session === state.session) return
   state.session = session ?? undefined
   state.waiting?.abort()
@@ -44,7 +44,7 @@ function show(host, config, session) {
 }
 
 function wait(host, config) {
-  const state = stateOf(host)
+  const state = getState(host)
   state.waiting?.abort()
   const { signal } = (state.waiting = new AbortController())
   const arrived = (session) => (signal.aborted ? undefined : show(host, config, session))
@@ -59,8 +59,8 @@ function navigateWithoutLoading(to) {
 }
 
 /** Signs in by redirect, and then returns to this page; or in a popup. */
-export async function signIn(host, config, { mode, returnTo = mode === 'popup' ? undefined : here(), ...options } = {}) {
-  const state = stateOf(host)
+export async function signIn(host, config, { mode, returnTo = mode === 'popup' ? undefined : currentPath(), ...options } = {}) {
+  const state = getState(host)
   // Otherwise the waiting session and the new one would both stay open.
   state.waiting?.abort()
   try {
@@ -72,17 +72,17 @@ export async function signIn(host, config, { mode, returnTo = mode === 'popup' ?
   }
 }
 
-const here = () => location.pathname + location.search + location.hash
+const currentPath = () => location.pathname + location.search + location.hash
 
 /** Signs out in all tabs, and at the server if it can do that; it sends the user to `returnTo`. */
 export async function signOut(host, config, { returnTo = '/' } = {}) {
   try {
     const wasm = await ready(config.wasm)
     wasm.checkReturnTarget(returnTo, location.origin)
-    const home = new URL(returnTo, location.origin)
-    const { session } = stateOf(host)
-    if (!session?.signedIn) return location.assign(home)
-    const next = atServer(session, home)
+    const returnUrl = new URL(returnTo, location.origin)
+    const { session } = getState(host)
+    if (!session?.signedIn) return location.assign(returnUrl)
+    const next = atServer(session, returnUrl)
     try {
       await session.signOut()
     } finally {
@@ -94,11 +94,11 @@ export async function signOut(host, config, { returnTo = '/' } = {}) {
   }
 }
 
-function atServer(session, home) {
+function atServer(session, returnUrl) {
   try {
-    return session.endSessionUrl({ postLogoutRedirectUri: home })
+    return session.endSessionUrl({ postLogoutRedirectUri: returnUrl })
   } catch (error) {
-    if (error instanceof OAuthError && error.code === 'endpoint.missing') return home
+    if (error instanceof OAuthError && error.code === 'endpoint.missing') return returnUrl
     throw error
   }
 }
@@ -107,7 +107,7 @@ function atServer(session, home) {
 export async function fetch(host, config, input, init) {
   // Why nothing could be restored is the hook's `error`.
   if (host.get().isLoading) await refresh(host, config).catch(() => {})
-  const { session } = stateOf(host)
+  const { session } = getState(host)
   if (!session) throw (await ready(config.wasm)).signedOutError()
   return session.fetch(input, init)
 }

@@ -7,7 +7,7 @@ const MAX_AGE_MS = 60 * 60 * 1000
 
 /** Stores a flow under its state. */
 export function keep(state, flow) {
-  for (const [key, { at }] of all()) {
+  for (const [key, { at }] of allFlows()) {
     if (Date.now() - at > MAX_AGE_MS) sessionStorage.removeItem(key)
   }
   sessionStorage.setItem(STORAGE_PREFIX + state, JSON.stringify({ ...flow, at: Date.now() }))
@@ -15,15 +15,15 @@ export function keep(state, flow) {
 
 /** The flow to which a callback belongs, and whether there is any flow. Nothing is removed. */
 export function find(callback, recognizes) {
-  const flows = all()
-  const own = flows.find(([, flow]) => recognizes(flow.pending, callback))
-  return { own: own && { key: own[0], ...own[1] }, any: flows[0]?.[1] }
+  const flows = allFlows()
+  const match = flows.find(([, flow]) => recognizes(flow.pending, callback))
+  return { own: match && { key: match[0], ...match[1] }, any: flows[0]?.[1] }
 }
 
 /** Removes a flow, which may be used only once. */
 export const drop = (key) => sessionStorage.removeItem(key)
 
-function all() {
+function allFlows() {
   const keys = Array.from({ length: sessionStorage.length }, (_, at) => sessionStorage.key(at))
   const flows = []
   for (const key of keys.filter((key) => key.startsWith(STORAGE_PREFIX))) {

@@ -24,13 +24,13 @@ const MAX_WAIT = 300_000
 export const open = () => window.open('', NAME_PREFIX + random(), 'popup,width=520,height=720')
 
 /** The callback of the flow that `popup` is sent to. */
-export function answer(popup, url, redirectUri, recognizes, wasm, signal) {
+export function waitForCallback(popup, url, redirectUri, recognizes, wasm, signal) {
   const origin = new URL(redirectUri).origin
   return new Promise((resolve, reject) => {
-    const channel = channelOf()
+    const channel = openChannel()
     const end = (settle, value) => {
       channel?.close()
-      removeEventListener('message', hear)
+      removeEventListener('message', onMessage)
       clearInterval(watch)
       signal?.removeEventListener('abort', abort)
       settle(value)
@@ -38,7 +38,7 @@ export function answer(popup, url, redirectUri, recognizes, wasm, signal) {
     const isOurCallback = (data) => data?.type === CALLBACK_TYPE && typeof data.url === 'string' && recognizes(data.url)
     // Any page can post a message: it must come from the redirect URI's origin and from the window that was opened, and
     // carry this flow's state. Other messages are ignored.
-    const hear = (event) => {
+    const onMessage = (event) => {
       const { data, source } = event
       if (event.origin === origin && source === popup && isOurCallback(data)) end(resolve, data.url)
     }
@@ -55,16 +55,16 @@ export function answer(popup, url, redirectUri, recognizes, wasm, signal) {
     // The last message of a closed window may still be in transit. A window that looks closed may also have
     // been severed by the `Cross-Origin-Opener-Policy` of the server's page (HTML section 7.1.3): its callback
     // then comes by the channel, and this page gets the focus back only when the window is closed.
-    let gone = 0
+    let closedChecks = 0
     let since
     const watch = setInterval(() => {
       if (!popup.closed) return
       since ??= Date.now()
-      gone = document.hasFocus() ? gone + 1 : 0
-      if (gone > CHECKS_AFTER_CLOSING || Date.now() - since > MAX_WAIT) end(reject, wasm.lostError('the popup was closed'))
+      closedChecks = document.hasFocus() ? closedChecks + 1 : 0
+      if (closedChecks > CHECKS_AFTER_CLOSING || Date.now() - since > MAX_WAIT) end(reject, wasm.lostError('the popup was closed'))
     }, 250)
     if (channel) channel.onmessage = take
-    addEventListener('message', hear)
+    addEventListener('message', onMessage)
     signal?.addEventListener('abort', abort)
     if (signal?.aborted) abort()
     else popup.location.replace(url)
@@ -77,10 +77,10 @@ export function answer(popup, url, redirectUri, recognizes, wasm, signal) {
  */
 export async function deliver(callback) {
   const { opener } = window
-  if (window.name.startsWith(NAME_PREFIX) && isOurs(opener)) {
+  if (window.name.startsWith(NAME_PREFIX) && isOwnPopup(opener)) {
     // Never '*': if the opener has navigated away, the browser drops the message.
     opener.postMessage({ type: CALLBACK_TYPE, url: callback }, location.origin)
-  } else if (opener || !(await taken(callback))) {
+  } else if (opener || !(await isClaimedElsewhere(callback))) {
     return false
   }
   window.name = ''
@@ -89,8 +89,8 @@ export async function deliver(callback) {
 }
 
 /** Whether another page of this origin waits for this callback. */
-function taken(callback) {
-  const channel = channelOf()
+function isClaimedElsewhere(callback) {
+  const channel = openChannel()
   if (!channel) return false
   const id = random()
   return new Promise((resolve) => {
@@ -107,9 +107,9 @@ function taken(callback) {
   })
 }
 
-const channelOf = () => (typeof BroadcastChannel === 'undefined' ? undefined : new BroadcastChannel(CHANNEL))
+const openChannel = () => (typeof BroadcastChannel === 'undefined' ? undefined : new BroadcastChannel(CHANNEL))
 
-function isOurs(opener) {
+function isOwnPopup(opener) {
   try {
     return opener.location.origin === location.origin
   } catch {

@@ -1,7 +1,7 @@
 // Random values and hashes, from WebCrypto and nowhere else.
 
 /** Generates the state, nonce, code verifier and code challenge of one flow. */
-export async function drawn() {
+export async function generateFlowValues() {
   const [state, nonce, verifier] = [random(), random(), random()]
   return { state, nonce, verifier, challenge: await hashed(verifier) }
 }

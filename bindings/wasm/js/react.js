@@ -1,8 +1,8 @@
 // The session as a React hook.
 import { useSyncExternalStore } from 'react'
-import { sessionOf } from './server-session.js'
+import { getSession } from './server-session.js'
 
 export function useSession(options) {
-  const { get, subscribe, actions } = sessionOf(options)
+  const { get, subscribe, actions } = getSession(options)
   return { ...useSyncExternalStore(subscribe, get, get), ...actions }
 }

@@ -16,8 +16,8 @@ export function needScope() {
 
 function needCrypto() {
   if (globalThis.crypto?.subtle !== undefined) return
-  const how = 'serve the page by https, or from a loopback address'
-  throw setupError(`${location.origin} is not a secure context, so there is no crypto.subtle: ${how}`, 'page.insecure')
+  const advice = 'serve the page by https, or from a loopback address'
+  throw setupError(`${location.origin} is not a secure context, so there is no crypto.subtle: ${advice}`, 'page.insecure')
 }
 
 const nowhere = () => setupError('there is no page here: call this in the browser, not where a server renders', 'page.missing')

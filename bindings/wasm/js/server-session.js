@@ -12,7 +12,7 @@ const SIGNED_OUT = Object.fromEntries(['user', 'provider', 'tenant', 'until', 'e
 const sessions = new Map()
 
 /** The one session of all components with this server or this client. */
-export function sessionOf({ prefix = '/auth', config } = {}) {
+export function getSession({ prefix = '/auth', config } = {}) {
   const key = JSON.stringify({ prefix, ...config, storage: 0 })
   if (!sessions.has(key)) sessions.set(key, new ServerSession(prefix, config))
   return sessions.get(key)
@@ -36,7 +36,7 @@ export class ServerSession {
     this.#config = config
     const page = () => import('./page-session.js').catch((error) => this.failed(error))
     for (const name of ['refresh', 'signIn', 'signOut', 'fetch']) {
-      this.actions[name] = config ? async (...given) => (await page())[name](this, config, ...given) : this[name].bind(this)
+      this.actions[name] = config ? async (...args) => (await page())[name](this, config, ...args) : this[name].bind(this)
     }
   }
 
@@ -56,7 +56,7 @@ export class ServerSession {
     if (typeof BroadcastChannel !== 'undefined' && !this.#config) {
       this.#channel = new BroadcastChannel(`oauth-core${this.#prefix}`)
       this.#channel.onmessage = ({ data }) => {
-        if (data?.leaving) return this.#left(data.leaving)
+        if (data?.leaving) return this.#onSignedOutElsewhere(data.leaving)
         if (data !== this.#subject()) this.#loadOnce().catch(() => {})
       }
     }
@@ -70,7 +70,7 @@ export class ServerSession {
   }
 
   /** Another tab signs out: so does this one. An answer that is under way may be older. */
-  async #left(pause) {
+  async #onSignedOutElsewhere(pause) {
     await this.#loading?.catch(() => {})
     if (!this.#channel) return
     this.set({})

@@ -18,13 +18,13 @@ export function monitorSession({ checkSessionIframe, clientId, sessionState, onC
   frame.hidden = true
   frame.title = ''
   let timer
-  const ask = () => frame.contentWindow?.postMessage(`${clientId} ${sessionState}`, origin)
+  const poll = () => frame.contentWindow?.postMessage(`${clientId} ${sessionState}`, origin)
   const stop = () => {
     clearInterval(timer)
-    removeEventListener('message', hear)
+    removeEventListener('message', onMessage)
     frame.remove()
   }
-  const hear = ({ origin: from, source, data }) => {
+  const onMessage = ({ origin: from, source, data }) => {
     // Any page can post a message: it must come from the server's origin and from this frame.
     if (from !== origin || source !== frame.contentWindow) return
     if (data !== 'changed' && data !== 'error') return
@@ -35,10 +35,10 @@ export function monitorSession({ checkSessionIframe, clientId, sessionState, onC
   }
   frame.addEventListener('load', () => {
     clearInterval(timer)
-    timer = setInterval(ask, intervalMs)
-    ask()
+    timer = setInterval(poll, intervalMs)
+    poll()
   })
-  addEventListener('message', hear)
+  addEventListener('message', onMessage)
   frame.src = checkSessionIframe
   document.body.append(frame)
   return { stop }

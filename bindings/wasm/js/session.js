@@ -8,7 +8,7 @@ import { DeniedError, OAuthError } from './errors.js'
 import { keep, moment } from './renewal.js'
 import { revoke, userinfo } from './ops.js'
 import { run } from './driver.js'
-import { storageOf } from './storage.js'
+import { selectStorage } from './storage.js'
 import { Alone, Tabs } from './tabs.js'
 import { wait } from './caller-timeout.js'
 
@@ -17,7 +17,7 @@ const STORAGE_PREFIX = 'oauth-core:session:'
 const REMOVED = ''
 
 /** The tokens of a session, for this package only. */
-export let tokensOf
+export let getTokens
 
 /** The tokens of one sign-in. Made by `signIn`, `handleCallback` and `restore`. */
 export class Session {
@@ -39,16 +39,16 @@ export class Session {
   constructor(context) {
     this.#context = context
     const { wasm, server, client, config, name } = context
-    this.#storage = storageOf(config)
+    this.#storage = selectStorage(config)
     this.#api = wasm.Api.of(server, client, origins(config, server))
-    const share = (asked) => this.#share(asked)
+    const share = (query) => this.#share(query)
     const adopt = (shared) => this.#adopt(shared)
     const ended = (sid) => (sid === this.#sid ? this.#forget() : undefined)
     this.#tabs = config.tabs === false ? new Alone() : new Tabs(name, { share, adopt, ended })
   }
 
   static {
-    tokensOf = (session) => session.#keeper?.tokens()
+    getTokens = (session) => session.#keeper?.tokens()
   }
 
   static async of(context, tokens, waiting) {
@@ -78,8 +78,8 @@ export class Session {
 
   /** The current state: the same object until it changes. */
   getSnapshot = () => {
-    const shown = ({ scope, expiresAt }) => ({ signedIn: true, scope, expiresAt })
-    this.#snapshot ??= Object.freeze(this.signedIn ? shown(this) : { signedIn: false })
+    const summary = ({ scope, expiresAt }) => ({ signedIn: true, scope, expiresAt })
+    this.#snapshot ??= Object.freeze(this.signedIn ? summary(this) : { signedIn: false })
     return this.#snapshot
   }
 
@@ -100,8 +100,8 @@ export class Session {
   }
 
   /** The requested permissions that were not granted. */
-  missingAuthorizationDetails(wanted) {
-    return JSON.parse(this.#live().missingAuthorizationDetails(JSON.stringify(wanted) ?? ''))
+  missingAuthorizationDetails(requested) {
+    return JSON.parse(this.#live().missingAuthorizationDetails(JSON.stringify(requested) ?? ''))
   }
 
   /** When the access token ends; `undefined` if the server named no lifetime. */
@@ -180,8 +180,8 @@ export class Session {
     this.#live()
     // The keeper does not check that the refused tokens are its own.
     const { wasm } = this.#context
-    const known = refused && wasm.Tokens.fromJson(refused.toJson())
-    const decision = this.#keeper.ask(...moment(), known)
+    const refusedTokens = refused && wasm.Tokens.fromJson(refused.toJson())
+    const decision = this.#keeper.ask(...moment(), refusedTokens)
     const { kind } = decision
     const tokens = decision.tokens()
     if (kind === 'renew' || kind === 'use_and_renew') this.#startRenewal()
@@ -204,17 +204,17 @@ export class Session {
     // A sign-out during the renewal has removed the record: tokens that arrive afterwards are revoked, and
     // not stored.
     const isSignedOut = () => this.#keeper !== keeper
-    let known = 0
+    let loadedVersion = 0
     const store = {
       load: async () => {
-        if (!isSignedOut()) await this.#adopt(await this.#tabs.newer(this.#known()))
-        if (isSignedOut()) return { version: known + 1, record: REMOVED }
-        known = this.#entry?.version ?? 0
+        if (!isSignedOut()) await this.#adopt(await this.#tabs.newer(this.#currentVersion()))
+        if (isSignedOut()) return { version: loadedVersion + 1, record: REMOVED }
+        loadedVersion = this.#entry?.version ?? 0
         return this.#entry
       },
       save: async (record, version) => {
         const saved = isSignedOut() ? undefined : await this.#save(record, version)
-        known = saved ?? known
+        loadedVersion = saved ?? loadedVersion
         return isSignedOut() ? undefined : saved
       },
       // The keeper has been notified of the save.
@@ -236,7 +236,7 @@ export class Session {
 
   async #save(record, version) {
     if ((this.#entry?.version ?? 0) !== version) return undefined
-    await this.#put({ version: version + 1, record })
+    await this.#storeEntry({ version: version + 1, record })
     this.#tabs.spread(this.#share({}))
     return version + 1
   }
@@ -250,7 +250,7 @@ export class Session {
     await this.#renewing
   }
 
-  #known() {
+  #currentVersion() {
     return { sid: this.#sid, version: this.#entry?.version ?? 0 }
   }
 
@@ -272,12 +272,12 @@ export class Session {
     this.#keeper.learn(...moment(), version, record)
     this.#sid = share.sid
     this.#context.claims ??= share.claims
-    await this.#put({ version, record })
+    await this.#storeEntry({ version, record })
     config.observe?.({ kind: 'tab', what: 'took over the tokens of another tab' })
     this.#changed()
   }
 
-  async #put(entry) {
+  async #storeEntry(entry) {
     this.#entry = entry
     await this.#storage?.setItem(STORAGE_PREFIX + this.#context.name, JSON.stringify(this.#share({})))
   }

@@ -15,14 +15,14 @@ export const SIGN_IN = [
 
 /** Refuses unknown settings and options: one may be the misspelt name of a setting that protects the page. */
 export function check(config, options = {}) {
-  only(config, CONFIG, 'setting')
-  only(options, SIGN_IN, 'option of a sign-in')
+  refuseUnknown(config, CONFIG, 'setting')
+  refuseUnknown(options, SIGN_IN, 'option of a sign-in')
 }
 
-function only(given, names, what) {
-  const unknown = Object.keys(given).find((name) => !names.includes(name))
-  if (unknown === undefined) return
-  const shown = unknown.slice(0, 64)
-  const meant = names.find((name) => name.toLowerCase() === shown.toLowerCase())
-  throw new TypeError(`${shown}: there is no such ${what}; ${meant ? `perhaps ${meant}` : `there are ${names.join(', ')}`}`)
+function refuseUnknown(settings, names, kind) {
+  const unknownName = Object.keys(settings).find((name) => !names.includes(name))
+  if (unknownName === undefined) return
+  const shortened = unknownName.slice(0, 64)
+  const suggestion = names.find((name) => name.toLowerCase() === shortened.toLowerCase())
+  throw new TypeError(`${shortened}: there is no such ${kind}; ${suggestion ? `perhaps ${suggestion}` : `there are ${names.join(', ')}`}`)
 }

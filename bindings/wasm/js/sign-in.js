@@ -1,6 +1,6 @@
 // Begins a sign-in, by redirect or in a popup. The response is handled in callback.js.
 
-import { drawn } from './random.js'
+import { generateFlowValues } from './random.js'
 import { prepare } from './client-from-config.js'
 import { setupError } from './errors.js'
 import { beginAuthorization } from './ops.js'
@@ -8,7 +8,7 @@ import { needPage } from './secure-context.js'
 import { keep } from './pending.js'
 import * as popups from './popup.js'
 import { run } from './driver.js'
-import { begin, tokensOf } from './session.js'
+import { begin, getTokens } from './session.js'
 
 /**
  * Signs the user in. With a redirect, the browser leaves the page, and `handleCallback` continues; with a popup,
@@ -16,7 +16,7 @@ import { begin, tokensOf } from './session.js'
  */
 export async function signIn(settings, options = {}) {
   const { mode = 'redirect', returnTo, signal, session, ...request } = options
-  const tokens = session && tokensOf(session)
+  const tokens = session && getTokens(session)
   needPage()
   // A popup opened later than the click would be blocked.
   const popup = mode === 'popup' ? popups.open() : undefined
@@ -32,7 +32,7 @@ export async function signIn(settings, options = {}) {
     if (returnTo !== undefined) wasm.checkReturnTarget(returnTo, origin)
     const { redirectUri, responseType, responseMode, resource, audience, tokenExtra } = config
     const fixed = { redirectUri, responseType, responseMode, resource, audience, tokenExtra }
-    const exchange = beginAuthorization(client, await drawn(), { ...request, tokens, ...fixed })
+    const exchange = beginAuthorization(client, await generateFlowValues(), { ...request, tokens, ...fixed })
     const started = (await run(exchange, { ...config, signal })).authorization()
     const { url, pending, state, warnings } = started
     started.free()
@@ -42,8 +42,8 @@ export async function signIn(settings, options = {}) {
       location.assign(url)
       return await new Promise(() => {})
     }
-    const own = (callback) => wasm.recognizes(pending, callback)
-    const callback = await popups.answer(popup, url, config.redirectUri, own, wasm, signal)
+    const isOwnCallback = (callback) => wasm.recognizes(pending, callback)
+    const callback = await popups.waitForCallback(popup, url, config.redirectUri, isOwnCallback, wasm, signal)
     config.observe?.((await import('./observe.js')).shownPage('callback', callback))
     const end = await run(client.redeem(pending, callback), { ...config, signal })
     const { claims } = end

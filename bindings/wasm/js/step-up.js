@@ -8,7 +8,7 @@ export async function stepUp({ status, headers }) {
   const field = headers.get('www-authenticate')
   const text = wasm.stepUp(status, field === null ? [] : [field])
   if (text === undefined) return undefined
-  const wanted = Object.entries(JSON.parse(text))
+  const requirements = Object.entries(JSON.parse(text))
   // An empty list requires nothing, but a `maxAge` of 0 seconds does.
-  return Object.fromEntries(wanted.filter(([, value]) => value !== null && value.length !== 0))
+  return Object.fromEntries(requirements.filter(([, value]) => value !== null && value.length !== 0))
 }

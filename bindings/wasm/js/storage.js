@@ -6,7 +6,7 @@ import { setupError } from './errors.js'
 const NEEDED = ['getItem', 'setItem', 'removeItem']
 
 /** An object with the three methods, which may return promises; `undefined` for memory only. */
-export function storageOf({ storage = 'memory' }) {
+export function selectStorage({ storage = 'memory' }) {
   if (storage === 'memory') return undefined
   if (storage === 'session') {
     if (typeof sessionStorage !== 'undefined') return sessionStorage

@@ -59,9 +59,9 @@ export class Tabs {
   }
 
   /** A newer record than this one, if another tab has one. */
-  async newer(asked) {
+  async newer(query) {
     if (!this.#channel || this.#peers.size === 0) return undefined
-    return this.#askTabs(asked, new Set(this.#peers))
+    return this.#askTabs(query, new Set(this.#peers))
   }
 
   /** The record of any tab. */
@@ -106,7 +106,7 @@ export class Tabs {
         return this.#post({ type: 'here', to: from })
       case 'bye':
         this.#peers.delete(from)
-        return this.#waiting.forEach((gone) => gone({ type, from }))
+        return this.#waiting.forEach((settle) => settle({ type, from }))
       case 'ask':
         return this.#post({ type: 'answer', to: from, share: this.#session.share(message.asked) })
       case 'tokens':
@@ -114,14 +114,14 @@ export class Tabs {
       case 'out':
         return this.#session.ended(message.sid)
       case 'want':
-        return this.#answerWant(message)
+        return this.#grantTicket(message)
       default:
         return this.#waiting.get(type)?.(message)
     }
   }
 
   /** The first record that is newer than `asked`; `peers` are the tabs to wait for, if known. */
-  #askTabs(asked, peers) {
+  #askTabs(query, peers) {
     return new Promise((resolve) => {
       const end = (share) => {
         clearTimeout(timer)
@@ -137,7 +137,7 @@ export class Tabs {
         peers?.delete(from)
         if (share || peers?.size === 0) end(share)
       })
-      this.#post({ type: 'ask', asked })
+      this.#post({ type: 'ask', asked: query })
     })
   }
 
@@ -177,7 +177,7 @@ export class Tabs {
     })
   }
 
-  #answerWant({ from, ticket }) {
+  #grantTicket({ from, ticket }) {
     const ownTicket = this.#ticket
     const goesFirst = ownTicket && (ownTicket[0] < ticket[0] || (ownTicket[0] === ticket[0] && ownTicket[1] < ticket[1]))
     if (goesFirst) this.#deferred.push(from)

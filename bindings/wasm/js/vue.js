@@ -1,9 +1,9 @@
 // The session as a Vue composable.
 import { onScopeDispose, shallowReactive, shallowReadonly, toRefs } from 'vue'
-import { sessionOf } from './server-session.js'
+import { getSession } from './server-session.js'
 
 export function useSession(options) {
-  const { get, subscribe, actions } = sessionOf(options)
+  const { get, subscribe, actions } = getSession(options)
   const state = shallowReactive({ ...get() })
   // A server renders a page once, so no subscription is needed there.
   if (typeof window !== 'undefined') onScopeDispose(subscribe(() => Object.assign(state, get())))

@@ -1,6 +1,6 @@
 // Loads the WebAssembly module once, with the first call that needs it, so that it does not delay the page.
 
-import { errorOf } from './errors.js'
+import { errorFromJson } from './errors.js'
 
 let loading
 
@@ -16,6 +16,6 @@ export function ready(source = new URL('../pkg/oauth_core_web_bg.wasm', import.m
 async function load(source) {
   const wasm = await import('../pkg/oauth_core_web.js')
   await wasm.default({ module_or_path: source })
-  wasm.setErrorClass(errorOf)
+  wasm.setErrorClass(errorFromJson)
   return wasm
 }

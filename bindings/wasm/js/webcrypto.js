@@ -4,14 +4,14 @@
  * Carries out a step that verifies or signs: needed only for a sign-in with `openid`, a signed response, or a client
  * with a DPoP key.
  */
-export async function answer(exchange, step, sign, now = Date.now() / 1000) {
+export async function resumeWithWebCrypto(exchange, step, sign, now = Date.now() / 1000) {
   const isProof = step.kind === 'sign'
   let result
   try {
     result = await (isProof ? sign(step.signingInput) : verified(step))
   } catch (error) {
-    const what = isProof ? 'cannot sign' : 'cannot verify it'
-    return exchange.lost(now, `this browser ${what}: ${error.name}`, false)
+    const action = isProof ? 'cannot sign' : 'cannot verify it'
+    return exchange.lost(now, `this browser ${action}: ${error.name}`, false)
   }
   return isProof ? exchange.signed(now, result) : exchange.verified(now, result)
 }
@@ -34,10 +34,10 @@ async function verified({ job, signature }) {
   const [name, key, text] = job
   if (name === undefined) throw new DOMException('a page has no shared secret', 'NotSupportedError')
   if (signature === undefined) return (await half(name, key)) === text
-  const [kind, way] = algorithms(name)
+  const [kind, verifyParams] = algorithms(name)
   try {
     const imported = await crypto.subtle.importKey('jwk', JSON.parse(key), kind, false, ['verify'])
-    return await crypto.subtle.verify(way, imported, signature, encode(text))
+    return await crypto.subtle.verify(verifyParams, imported, signature, encode(text))
   } catch (error) {
     // WebCrypto cannot import the key, so it cannot have made the signature.
     if (error.name === 'DataError') return false
@@ -48,6 +48,6 @@ async function verified({ job, signature }) {
 /** The left half of a hash in base64url (OpenID Connect Core section 3.1.3.6). */
 async function half(name, value) {
   const digest = await crypto.subtle.digest(name, encode(value))
-  const left = new Uint8Array(digest, 0, digest.byteLength / 2)
-  return btoa(String.fromCharCode(...left)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+  const leftHalf = new Uint8Array(digest, 0, digest.byteLength / 2)
+  return btoa(String.fromCharCode(...leftHalf)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
 }

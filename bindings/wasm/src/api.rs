@@ -44,7 +44,7 @@ impl Api {
         let api = server
             .0
             .api(Some(&origins), &[TokenOwner::Any], RateLimitChoice::Nothing);
-        api.and_then(|api| api.called_by(&client.0))
+        api.and_then(|api| api.with_client(&client.0))
             .map(Self)
             .map_err(fail)
     }

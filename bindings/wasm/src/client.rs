@@ -1,8 +1,8 @@
 //! The client of a page, which is always a public one.
 
 use oauth_facade::{
-    Auth, Authorize, Begun, EndSession, HostGeneratedValues, Operation as _, PendingAuthorization,
-    Secret, TokenRequest, Url, check_return_target as is_return_target,
+    Auth, Authorize, EndSession, HostGeneratedValues, Operation as _, PendingAuthorization, Secret,
+    StartedAuthorization, TokenRequest, Url, check_return_target as is_return_target,
 };
 use wasm_bindgen::prelude::*;
 
@@ -17,10 +17,10 @@ pub struct Client(pub(crate) oauth_facade::Client, pub(crate) TokenRequest);
 
 /// An authorization that has begun: the URL to open, and the flow to store until the callback.
 #[wasm_bindgen]
-pub struct Authorization(Begun);
+pub struct Authorization(StartedAuthorization);
 
 impl Authorization {
-    pub(crate) const fn of(begun: Begun) -> Self {
+    pub(crate) const fn of(begun: StartedAuthorization) -> Self {
         Self(begun)
     }
 }
@@ -34,12 +34,13 @@ impl Client {
         server: &Server,
         client_id: &str,
         redirect_uri: String,
-        ask: Vec<JsValue>,
+        request_values: Vec<JsValue>,
         profile: Option<String>,
         dpop: Option<String>,
     ) -> Result<Self, JsValue> {
-        let ask = token_request(ask)?;
-        ask.to_core()
+        let request = token_request(request_values)?;
+        request
+            .to_core()
             .and_then(|_| oauth_facade::Client::new(&server.0, client_id, Auth::Documented(None)))
             .and_then(|client| client.with_redirect_uris(&[redirect_uri]))
             .and_then(|client| match &profile {
@@ -50,7 +51,7 @@ impl Client {
                 Some(jwk) => client.with_dpop_key_of_host("ES256", jwk),
                 None => Ok(client),
             })
-            .map(|client| Self(client, ask))
+            .map(|client| Self(client, request))
             .map_err(fail)
     }
 
@@ -62,11 +63,11 @@ impl Client {
         nonce: &str,
         verifier: &str,
         challenge: &str,
-        given: Vec<JsValue>,
+        values: Vec<JsValue>,
     ) -> Result<NativeExchange, JsValue> {
-        let ask = Authorize::read(&mut arguments(given)).map_err(refused)?;
+        let request = Authorize::read(&mut arguments(values)).map_err(refused)?;
         HostGeneratedValues::new(state, nonce, verifier, challenge)
-            .and_then(|drawn| self.0.begin_authorization_with(drawn, &ask))
+            .and_then(|flow_values| self.0.begin_authorization_with(flow_values, &request))
             .map(NativeExchange::of)
             .map_err(fail)
     }
@@ -87,18 +88,18 @@ impl Client {
         post_logout_redirect_uri: Option<String>,
         state: Option<String>,
     ) -> Result<String, JsValue> {
-        let ask = EndSession {
+        let parameters = EndSession {
             id_token_hint: id_token.map(Secret::new),
             post_logout_redirect_uri,
             state: state.map(Secret::new),
             ..EndSession::default()
         };
-        self.0.end_session_url(ask).map_err(fail)
+        self.0.end_session_url(parameters).map_err(fail)
     }
 
     /// Begins the operation with this number in `js/ops.js`.
-    pub fn begin(&self, number: u32, given: Vec<JsValue>) -> Result<NativeExchange, JsValue> {
-        let exchange = self.0.begin_in_browser(number, arguments(given));
+    pub fn begin(&self, number: u32, values: Vec<JsValue>) -> Result<NativeExchange, JsValue> {
+        let exchange = self.0.begin_in_browser(number, arguments(values));
         exchange.map(NativeExchange::of).map_err(refused)
     }
 }

@@ -23,11 +23,11 @@ pub fn set_error_class(make: Function) {
 pub(crate) fn fail(error: Error) -> JsValue {
     let cause = error.source().map(ToString::to_string);
     let record = JsValue::from_str(&ErrorRecord::from(&error).to_json(cause));
-    let made = CLASS.with_borrow(|make| {
+    let js_error = CLASS.with_borrow(|make| {
         let make = make.as_ref()?;
         make.call(&JsValue::NULL, &record).ok()
     });
-    made.unwrap_or(record)
+    js_error.unwrap_or(record)
 }
 
 /// The error of a wait that ended without a response.
@@ -44,8 +44,8 @@ pub fn late_error() -> JsValue {
 }
 
 /// The error of a callback that belongs to no flow of this tab.
-#[wasm_bindgen(js_name = strangerError)]
-pub fn stranger_error() -> JsValue {
+#[wasm_bindgen(js_name = unknownCallbackError)]
+pub fn unknown_callback_error() -> JsValue {
     fail(ValidationFailure::CallbackState.into())
 }
 

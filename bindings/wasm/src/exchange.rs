@@ -68,8 +68,8 @@ impl NativeExchange {
     }
 
     /// Continues with the result of a verification.
-    pub fn verified(&mut self, now: f64, is_good: bool) -> Result<Step, JsValue> {
-        step(self.0.verified(&moment(now), is_good))
+    pub fn verified(&mut self, now: f64, is_valid: bool) -> Result<Step, JsValue> {
+        step(self.0.verified(&moment(now), is_valid))
     }
 
     /// Continues with the signature, made by WebCrypto.

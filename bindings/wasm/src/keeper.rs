@@ -61,7 +61,7 @@ impl Keeper {
     ) -> Result<(), JsValue> {
         let record = Secret::new(record);
         self.0
-            .learn(&moment(now, seed), whole(version), record)
+            .learn(&moment(now, seed), to_version(version), record)
             .map_err(fail)
     }
 
@@ -102,7 +102,7 @@ impl Keeper {
         version: Option<f64>,
         record: Option<String>,
     ) -> Result<Task, JsValue> {
-        let entry = version.map(whole).zip(record.map(Secret::new));
+        let entry = version.map(to_version).zip(record.map(Secret::new));
         self.0
             .loaded(&moment(now, seed), entry)
             .map(Task)
@@ -119,7 +119,7 @@ impl Keeper {
 
     /// Continues with the new version; nothing if the stored version was not the expected one.
     pub fn saved(&self, now: f64, seed: &[u8], version: Option<f64>) -> Result<Task, JsValue> {
-        let version = version.map(whole);
+        let version = version.map(to_version);
         self.0
             .saved(&moment(now, seed), version)
             .map(Task)
@@ -222,6 +222,6 @@ fn moment(now: f64, seed: &[u8]) -> Moment {
 }
 
 /// A version from JavaScript.
-fn whole(version: f64) -> u64 {
+fn to_version(version: f64) -> u64 {
     time(version).as_secs()
 }

@@ -83,8 +83,8 @@ impl Tokens {
 
     /// The `authorization_details` of `wanted` that were not granted; both are JSON arrays.
     #[wasm_bindgen(js_name = missingAuthorizationDetails)]
-    pub fn missing_authorization_details(&self, wanted: &str) -> Result<String, JsValue> {
-        let missing = oauth_facade::missing_authorization_details(&self.0, wanted);
+    pub fn missing_authorization_details(&self, requested: &str) -> Result<String, JsValue> {
+        let missing = oauth_facade::missing_authorization_details(&self.0, requested);
         missing
             .map(|list| value_text(&for_doubles(list)))
             .map_err(fail)

@@ -2,27 +2,27 @@
 
 use std::sync::Arc;
 
-use oauth_facade::{Arg, Args, Refused, TokenRequest, Tokens};
+use oauth_facade::{Arg, Args, StartError, TokenRequest, Tokens};
 use wasm_bindgen::prelude::*;
 
 use crate::error::fail;
 use crate::js::{Object, TypeError, elements};
 
 /// The arguments of an operation, in the order of its definition.
-pub(crate) fn arguments(given: Vec<JsValue>) -> Args {
-    Args::from(list(given))
+pub(crate) fn arguments(values: Vec<JsValue>) -> Args {
+    Args::from(list(values))
 }
 
 /// The parameters of a token request: scope, resource, audience and extra.
-pub(crate) fn token_request(given: Vec<JsValue>) -> Result<TokenRequest, JsValue> {
-    TokenRequest::read(&mut arguments(given)).map_err(refused)
+pub(crate) fn token_request(values: Vec<JsValue>) -> Result<TokenRequest, JsValue> {
+    TokenRequest::read(&mut arguments(values)).map_err(refused)
 }
 
 /// The error of an operation that did not begin.
-pub(crate) fn refused(refused: Refused) -> JsValue {
+pub(crate) fn refused(refused: StartError) -> JsValue {
     match refused {
-        Refused::Argument(mismatch) => TypeError::new(&mismatch.in_camel_case()).into(),
-        Refused::Call(error) => fail(error),
+        StartError::Argument(mismatch) => TypeError::new(&mismatch.in_camel_case()).into(),
+        StartError::Call(error) => fail(error),
     }
 }
 

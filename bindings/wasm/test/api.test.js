@@ -1,11 +1,11 @@
-// Calling an API from a page: a token that a person pasted, and limits that are told or waited for.
+// Calling an API from a page: with a token that the user pasted, and with rate limits that are reported or waited for.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { signedIn, world } from './suite.js'
 
-const us = world()
-const suggestions = () => `${us.twins.uservoice}/api/v2/admin/suggestions`
+const harness = world()
+const suggestions = () => `${harness.twins.uservoice}/api/v2/admin/suggestions`
 
 /** What `work` adds to a twin's counters. */
 async function counted(twin, work) {
@@ -18,14 +18,14 @@ async function counted(twin, work) {
 
 /** A page that holds a token of UserVoice's console, as `fixed`. */
 async function pasted(options = {}) {
-  const page = await us.page()
-  const token = await us.uservoice.consoleToken()
+  const page = await harness.page()
+  const token = await harness.uservoice.consoleToken()
   await page.evaluate(
     ([token, options]) => {
       const expiresAt = options.expiresAt === undefined ? undefined : new Date(options.expiresAt)
       globalThis.fixed = web.fixedToken(token, { ...options, expiresAt, loopback: true })
     },
-    [token, { origins: [us.twins.uservoice], ...options }],
+    [token, { origins: [harness.twins.uservoice], ...options }],
   )
   return { page, token }
 }
@@ -35,7 +35,7 @@ const fetched = (page, url, init) =>
 
 test('a pasted token calls the API, with no request for another', async () => {
   const { page, token } = await pasted()
-  const seen = await counted(us.uservoice, async () => {
+  const seen = await counted(harness.uservoice, async () => {
     assert.equal((await fetched(page, suggestions())).value, 200)
     assert.equal((await fetched(page, suggestions())).value, 200)
   })
@@ -45,10 +45,10 @@ test('a pasted token calls the API, with no request for another', async () => {
   assert.ok(!shown.includes(token) && shown.endsWith('0'), shown)
 })
 
-test('a revoked token is told, neither renewed nor sent again', async () => {
+test('a revoked token is reported, and neither renewed nor sent again', async () => {
   const { page, token } = await pasted()
-  await us.uservoice.expire()
-  const seen = await counted(us.uservoice, async () => {
+  await harness.uservoice.expire()
+  const seen = await counted(harness.uservoice, async () => {
     const result = await fetched(page, suggestions())
     assert.deepEqual([result.name, result.code, result.advice], ['DeniedError', 'grant.revoked', 'reauthorize'])
     assert.ok(!JSON.stringify(result).includes(token))
@@ -58,10 +58,10 @@ test('a revoked token is told, neither renewed nor sent again', async () => {
 
 test('a pasted token goes to its origins only, and not after its end', async () => {
   const { page } = await pasted({ expiresAt: 1000 })
-  const seen = await counted(us.uservoice, async () => {
+  const seen = await counted(harness.uservoice, async () => {
     const result = await fetched(page, suggestions())
     assert.deepEqual([result.code, result.advice], ['grant.expired', 'reauthorize'])
-    assert.equal((await fetched(page, `${us.twins.generic}/api/echo`)).code, 'resource.origin_not_allowed')
+    assert.equal((await fetched(page, `${harness.twins.generic}/api/echo`)).code, 'resource.origin_not_allowed')
   })
   assert.deepEqual(seen, { calls: 0, refused: 0, tokens: 0 })
   const wrong = [[undefined, {}], ['text', { expiresAt: 'tomorrow' }]]
@@ -77,7 +77,7 @@ test('a pasted token goes to its origins only, and not after its end', async () 
   }
 })
 
-test('a redirect is refused, or handed back as it is to whoever asks for it', async () => {
+test('a redirect is rejected, or returned unchanged on request', async () => {
   const { page } = await pasted()
   const elsewhere = { status: 302, headers: { location: '/elsewhere', 'access-control-allow-origin': '*' } }
   await page.route(suggestions(), (route) => route.fulfill(elsewhere))
@@ -89,12 +89,12 @@ test('a redirect is refused, or handed back as it is to whoever asks for it', as
   assert.equal(kind, 'opaqueredirect')
 })
 
-test('a limit is told with its pause, and nothing is sent while it lasts', async () => {
-  const page = await signedIn(us, us.configs.generic)
-  await us.generic.rateLimit(2, 60)
-  const url = `${us.twins.generic}/api/echo`
+test('a rate limit is reported with its retry delay, and nothing is sent until it has passed', async () => {
+  const page = await signedIn(harness, harness.configs.generic)
+  await harness.generic.rateLimit(2, 60)
+  const url = `${harness.twins.generic}/api/echo`
   const call = (init) => page.evaluate(([url, init]) => told(session.fetch(url, init).then(({ status }) => status)), [url, init])
-  const seen = await counted(us.generic, async () => {
+  const seen = await counted(harness.generic, async () => {
     for (const status of [200, 200]) assert.equal((await call()).value, status)
     for (const init of [undefined, {}, { onRateLimit: 'wait', longestWaitMs: 1000 }]) {
       const result = await call(init)
@@ -109,7 +109,7 @@ test('a limit is told with its pause, and nothing is sent while it lasts', async
 
 test('a limit is waited for, and the wait is shown', async () => {
   const { page } = await pasted()
-  await us.uservoice.rateLimit(5, 2)
+  await harness.uservoice.rateLimit(5, 2)
   const { statuses, order, waits } = await page.evaluate(
     async ([token, origin, url]) => {
       const [waits, order] = [[], []]
@@ -118,9 +118,9 @@ test('a limit is waited for, and the wait is shown', async () => {
       const replies = Array.from({ length: 12 }, (_, at) => api.fetch(url).then(({ status }) => (order.push(at), status)))
       return { statuses: await Promise.all(replies), order, waits }
     },
-    [await us.uservoice.consoleToken(), us.twins.uservoice, suggestions()],
+    [await harness.uservoice.consoleToken(), harness.twins.uservoice, suggestions()],
   )
-  await us.uservoice.rateLimit(1000, 1)
+  await harness.uservoice.rateLimit(1000, 1)
   assert.deepEqual([...new Set(statuses)], [200])
   assert.equal(order.length, 12)
   assert.ok(waits.length >= 7 && waits.every((ms) => ms > 0))
@@ -128,7 +128,7 @@ test('a limit is waited for, and the wait is shown', async () => {
 
 test('a signal ends a wait', async () => {
   const { page } = await pasted()
-  await us.uservoice.rateLimit(1, 60)
+  await harness.uservoice.rateLimit(1, 60)
   const why = await page.evaluate(async (url) => {
     await fixed.fetch(url)
     const leave = new AbortController()
@@ -136,6 +136,6 @@ test('a signal ends a wait', async () => {
     setTimeout(() => leave.abort(new Error('enough')), 50)
     return (await late).message
   }, suggestions())
-  await us.uservoice.rateLimit(1000, 1)
+  await harness.uservoice.rateLimit(1000, 1)
   assert.equal(why, 'enough')
 })

@@ -4,23 +4,23 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { handle, loaded, signedIn, toCallback, world } from './suite.js'
 
-const us = world()
+const harness = world()
 const A = 'https://a.example/'
 const B = 'urn:b'
-const asked = { resource: [A, B], audience: ['c'], tokenExtra: { expiring: '1', tag: 'x' } }
+const requestOptions = { resource: [A, B], audience: ['c'], tokenExtra: { expiring: '1', tag: 'x' } }
 const SENT = [['resource', A], ['resource', B], ['audience', 'c'], ['expiring', '1'], ['tag', 'x']]
 
 /** What a request had of this. */
-const ofIt = (query) => [...new URLSearchParams(query)].filter(([name]) => SENT.some(([known]) => known === name))
+const ofIt = (query) => [...new URLSearchParams(query)].filter(([name]) => SENT.some(([key]) => key === name))
 
 test('sign-in and each renewal ask for it', async () => {
   const [authorizations, forms] = [[], []]
-  us.context.on('request', (request) => {
+  harness.context.on('request', (request) => {
     const { pathname, search } = new URL(request.url())
     if (pathname.endsWith('/authorize')) authorizations.push(ofIt(search))
     if (pathname.endsWith('/token') && request.method() === 'POST') forms.push(ofIt(request.postData()))
   })
-  const page = await signedIn(us, { ...us.configs.generic, ...asked })
+  const page = await signedIn(harness, { ...harness.configs.generic, ...requestOptions })
   assert.deepEqual(authorizations, [[['resource', A], ['resource', B], ['audience', 'c']]])
   assert.deepEqual(forms, [SENT])
   await page.evaluate(() => {
@@ -32,46 +32,46 @@ test('sign-in and each renewal ask for it', async () => {
 })
 
 test('who asks for something else shares no session', async () => {
-  const page = await us.page()
+  const page = await harness.page()
   const names = await page.evaluate(
-    async ([config, asked]) => {
+    async ([config, requestOptions]) => {
       const { nameOf } = await import('/js/client-from-config.js')
       const server = { issuer: 'https://as.example' }
-      const turned = { ...asked, resource: [...asked.resource].reverse() }
-      const all = [config, { ...config, ...asked }, { ...config, ...turned }, { ...config, ...asked, audience: [] }]
+      const turned = { ...requestOptions, resource: [...requestOptions.resource].reverse() }
+      const all = [config, { ...config, ...requestOptions }, { ...config, ...turned }, { ...config, ...requestOptions, audience: [] }]
       return all.map((config) => nameOf(server, config))
     },
-    [us.configs.generic, asked],
+    [harness.configs.generic, requestOptions],
   )
   assert.equal(names[1], names[2], 'in whatever order')
   assert.equal(new Set(names).size, 3)
 })
 
 test('what cannot be asked for is refused before anything is sent', async () => {
-  const page = await us.page()
+  const page = await harness.page()
   for (const [more, code] of [
     [{ tokenExtra: { client_secret: 'x' } }, 'form.reserved_parameter'],
     [{ resource: ['no uri'] }, 'resource.syntax'],
   ]) {
-    const told = await page.evaluate(
+    const result = await page.evaluate(
       (config) => web.signIn(config).then(() => 'signed in', (error) => error.code),
-      { ...us.configs.generic, ...more },
+      { ...harness.configs.generic, ...more },
     )
-    assert.equal(told, code)
+    assert.equal(result, code)
   }
 })
 
 test('a renewal asks for no resource that the sign-in did not ask for', async () => {
   const forms = []
-  us.context.on('request', (request) => {
+  harness.context.on('request', (request) => {
     const { pathname } = new URL(request.url())
     if (pathname.endsWith('/token') && request.method() === 'POST') forms.push(ofIt(request.postData()))
   })
   /** Signs in for some resources, and renews for those of the next page's configuration, after a reload. */
   const renewed = async (first, then) => {
-    const [before, after] = [first, then].map((resource) => ({ ...us.configs.generic, resource, storage: 'session' }))
-    const page = await us.page()
-    await toCallback(us, page, before)
+    const [before, after] = [first, then].map((resource) => ({ ...harness.configs.generic, resource, storage: 'session' }))
+    const page = await harness.page()
+    await toCallback(harness, page, before)
     assert.deepEqual(await handle(page, after), { value: true })
     await page.reload()
     await loaded(page)

@@ -7,24 +7,24 @@ import { createSecureServer } from 'node:http2'
 import { after, before, beforeEach, test } from 'node:test'
 import { handle, toCallback, world } from './suite.js'
 
-const us = world({ oidc: true, script: 'fapi.mjs' })
+const harness = world({ oidc: true, script: 'fapi.mjs' })
 const tls = JSON.parse(readFileSync(new URL('../../../tests/interop/oidc-provider/tls.json', import.meta.url), 'utf8'))
 
 /** The nonce of the moment, and what came: the nonces of proofs, and bodies. */
 const api = { nonce: 'first', seen: [] }
 
-const nonceOf = (proof) => JSON.parse(Buffer.from(proof.split('.')[1], 'base64url')).nonce
+const readNonce = (proof) => JSON.parse(Buffer.from(proof.split('.')[1], 'base64url')).nonce
 
-async function answer(request, response) {
+async function handleRequest(request, response) {
   const cors = {
-    'access-control-allow-origin': us.origin,
+    'access-control-allow-origin': harness.origin,
     'access-control-allow-headers': 'authorization, content-type, dpop',
     'access-control-expose-headers': 'dpop-nonce, www-authenticate',
   }
   if (request.method === 'OPTIONS') return response.writeHead(204, cors).end()
   const parts = []
   for await (const part of request) parts.push(part)
-  const nonce = nonceOf(request.headers.dpop)
+  const nonce = readNonce(request.headers.dpop)
   api.seen.push([nonce, Buffer.concat(parts).toString()])
   if (nonce === api.nonce) return response.writeHead(200, cors).end('{}')
   const challenge = { 'dpop-nonce': api.nonce, 'www-authenticate': 'DPoP error="use_dpop_nonce"' }
@@ -32,22 +32,22 @@ async function answer(request, response) {
 }
 
 // Chromium streams bodies over HTTP/2 only.
-const server = createSecureServer({ key: tls.key, cert: tls.cert }, answer)
+const server = createSecureServer({ key: tls.key, cert: tls.cert }, handleRequest)
 before(async () => {
   await new Promise((done) => server.listen(0, '127.0.0.1', done))
   api.origin = `https://127.0.0.1:${server.address().port}`
 })
 after(() => server.close())
 beforeEach(async () => {
-  await us.context.close()
-  us.context = await us.browser.newContext({ ignoreHTTPSErrors: true })
-  us.context.setDefaultTimeout(20_000)
+  await harness.context.close()
+  harness.context = await harness.browser.newContext({ ignoreHTTPSErrors: true })
+  harness.context.setDefaultTimeout(20_000)
 })
 
 async function signedIn() {
-  const config = { ...us.configs.oidc, clientId: 'public', dpop: true, api: [api.origin] }
-  const page = await us.page()
-  await toCallback(us, page, config, { scope: 'openid' })
+  const config = { ...harness.configs.oidc, clientId: 'public', dpop: true, api: [api.origin] }
+  const page = await harness.page()
+  await toCallback(harness, page, config, { scope: 'openid' })
   assert.deepEqual(await handle(page, config), { value: true })
   return page
 }
@@ -61,20 +61,20 @@ const post = (page, kind) => page.evaluate(([url, kind]) => {
     stream: () => new Blob(['hello']).stream(),
   }
   const init = { method: 'POST', ...(kind === 'stream' && { duplex: 'half' }) }
-  const asked = kind === 'request'
+  const inputValue = kind === 'request'
     ? session.fetch(new Request(url, { ...init, body: 'hello' }))
     : session.fetch(url, { ...init, body: made[kind]() })
-  return asked.then(({ status }) => status, (error) => error.code ?? String(error))
+  return inputValue.then(({ status }) => status, (error) => error.code ?? String(error))
 }, [`${api.origin}/things`, kind])
 
 test('a body that is at hand is sent again with the nonce', async () => {
   const page = await signedIn()
-  let known
+  let keepsBody
   for (const kind of ['text', 'bytes', 'blob', 'request']) {
     Object.assign(api, { nonce: `of-${kind}`, seen: [] })
     assert.equal(await post(page, kind), 200, kind)
-    assert.deepEqual(api.seen, [[known, 'hello'], [api.nonce, 'hello']], kind)
-    known = api.nonce
+    assert.deepEqual(api.seen, [[keepsBody, 'hello'], [api.nonce, 'hello']], kind)
+    keepsBody = api.nonce
   }
 })
 

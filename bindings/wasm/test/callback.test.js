@@ -1,10 +1,10 @@
-// What is a callback and what is not, who is told of it, and where the person goes on.
+// What counts as a callback, which code receives it, and where the user continues.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { handle, loaded, signedIn, toCallback, world } from './suite.js'
 
-const us = world({ oidc: true })
+const harness = world({ oidc: true })
 
 for (const [name, redirect, path] of [
   ['a query of the application', '/', '/orders/5?tab=2'],
@@ -17,58 +17,58 @@ for (const [name, redirect, path] of [
   ['a fragment, where the query is agreed on', '/callback', '/callback#state=a&code=b'],
   ["a query without the redirect URI's own", '/callback?app=1', '/callback?state=a&code=b'],
 ]) {
-  test(`${name} is no callback`, async () => {
-    const page = await us.page(path)
-    const result = await handle(page, { ...us.configs.generic, redirectUri: us.origin + redirect })
+  test(`${name} is not a callback`, async () => {
+    const page = await harness.page(path)
+    const result = await handle(page, { ...harness.configs.generic, redirectUri: harness.origin + redirect })
     assert.deepEqual(result, { value: false })
-    assert.equal(page.url(), us.origin + path, 'the address is left as it is')
+    assert.equal(page.url(), harness.origin + path, 'the address is left as it is')
   })
 }
 
 test('a code or an error with a state, at the redirect URI, is a callback', async () => {
   for (const query of ['state=a&code=b', 'error=access_denied&state=a', 'app=1&state=a&code=b']) {
-    const own = query.startsWith('app') ? '?app=1' : ''
-    const redirectUri = `${us.origin}/callback${own}`
-    const page = await us.page(`/callback?${query}`)
-    assert.equal((await handle(page, { ...us.configs.generic, redirectUri })).code, 'callback.state', query)
+    const ownQuery = query.startsWith('app') ? '?app=1' : ''
+    const redirectUri = `${harness.origin}/callback${ownQuery}`
+    const page = await harness.page(`/callback?${query}`)
+    assert.equal((await handle(page, { ...harness.configs.generic, redirectUri })).code, 'callback.state', query)
     assert.equal(page.url(), redirectUri)
     await page.close()
   }
 })
 
 test('any other query gives the session that there is', async () => {
-  const config = { ...us.configs.generic, redirectUri: `${us.origin}/callback` }
-  await signedIn(us, config)
-  const page = await us.page('/callback?tab=2')
+  const config = { ...harness.configs.generic, redirectUri: `${harness.origin}/callback` }
+  await signedIn(harness, config)
+  const page = await harness.page('/callback?tab=2')
   assert.deepEqual(await handle(page, config), { value: true })
 })
 
 test('the answer may come in the fragment', async () => {
-  const config = { ...us.configs.oidc, responseMode: 'fragment' }
-  const page = await us.page()
-  await toCallback(us, page, config, { scope: 'openid' })
+  const config = { ...harness.configs.oidc, responseMode: 'fragment' }
+  const page = await harness.page()
+  await toCallback(harness, page, config, { scope: 'openid' })
   assert.equal(new URL(page.url()).search, '')
   assert.match(new URL(page.url()).hash, /[#&]code=/)
   assert.deepEqual(await handle(page, config), { value: true })
   assert.equal(page.url(), config.redirectUri)
 })
 
-test('an ID token beside the code vouches for it', async () => {
-  const config = { ...us.configs.generic, responseType: 'code id_token' }
-  const page = await us.page()
-  await toCallback(us, page, config, { scope: 'openid' })
+test('an ID token in the callback protects the code', async () => {
+  const config = { ...harness.configs.generic, responseType: 'code id_token' }
+  const page = await harness.page()
+  await toCallback(harness, page, config, { scope: 'openid' })
   const { hash, search } = new URL(page.url())
   assert.equal(search, '')
   assert.match(hash, /[#&]id_token=/)
   assert.deepEqual(await handle(page, config), { value: true })
   assert.equal(page.url(), config.redirectUri)
 
-  const other = await us.page()
-  await toCallback(us, other, config, { scope: 'openid' })
-  const before = await us.generic.counters()
+  const other = await harness.page()
+  await toCallback(harness, other, config, { scope: 'openid' })
+  const before = await harness.generic.counters()
   await other.evaluate(() => history.replaceState(null, '', location.href.replace(/code=[^&]*/, 'code=another')))
   assert.equal((await handle(other, config)).code, 'id_token.c_hash')
-  assert.equal((await us.generic.counters()).token_requests, before.token_requests)
+  assert.equal((await harness.generic.counters()).token_requests, before.token_requests)
 })
 
 /** Handles the callback twice, as React's StrictMode runs an effect; `between` is awaited. */
@@ -87,13 +87,13 @@ for (const late of [false, true]) {
   const when = late ? 'a second call after the first' : 'two calls at once'
   test(`${when}: one token request, and the same session`, async () => {
     // Nothing but the page itself could give the session a second time.
-    const config = { ...us.configs.generic, tabs: false }
-    const page = await us.page()
-    await toCallback(us, page, config)
-    const before = await us.generic.counters()
+    const config = { ...harness.configs.generic, tabs: false }
+    const page = await harness.page()
+    await toCallback(harness, page, config)
+    const before = await harness.generic.counters()
     const { same, signedIn } = await twice(page, config, late)
     assert.deepEqual([same, signedIn], [true, true])
-    const after = await us.generic.counters()
+    const after = await harness.generic.counters()
     assert.equal(after.token_requests - before.token_requests, 1)
     await page.evaluate(async (config) => (await web.handleCallback(config)).signOut(), config)
     assert.deepEqual(await handle(page, config), { value: false }, 'an ended session is not given again')
@@ -101,54 +101,54 @@ for (const late of [false, true]) {
 }
 
 test('two calls at once hear of one refusal alike, and a later one of none', async () => {
-  const page = await us.page()
-  await us.generic.deny()
-  await toCallback(us, page, us.configs.generic)
-  const { codes } = await twice(page, us.configs.generic, false)
+  const page = await harness.page()
+  await harness.generic.deny()
+  await toCallback(harness, page, harness.configs.generic)
+  const { codes } = await twice(page, harness.configs.generic, false)
   assert.deepEqual(codes, ['denied.access_denied', 'denied.access_denied'])
-  assert.deepEqual(await handle(page, us.configs.generic), { value: false })
+  assert.deepEqual(await handle(page, harness.configs.generic), { value: false })
 })
 
 test('two calls without a callback share one session', async () => {
-  await signedIn(us, us.configs.generic)
-  const page = await us.page()
-  assert.equal((await twice(page, us.configs.generic, false)).same, true)
-  assert.equal((await twice(page, us.configs.generic, true)).same, true)
+  await signedIn(harness, harness.configs.generic)
+  const page = await harness.page()
+  assert.equal((await twice(page, harness.configs.generic, false)).same, true)
+  assert.equal((await twice(page, harness.configs.generic, true)).same, true)
 })
 
 test('another client of the same page is not given this session', async () => {
-  const page = await signedIn(us, us.configs.generic)
-  const other = { ...us.configs.generic, clientId: 'somebody-else' }
+  const page = await signedIn(harness, harness.configs.generic)
+  const other = { ...harness.configs.generic, clientId: 'somebody-else' }
   assert.deepEqual(await handle(page, other), { value: false })
 })
 
-test('the person goes on where they were', async () => {
-  for (const returnTo of ['/orders/5?tab=2#top', `${us.origin}/orders`]) {
-    const page = await signedIn(us, us.configs.generic, { returnTo })
+test('the user continues where they were', async () => {
+  for (const returnTo of ['/orders/5?tab=2#top', `${harness.origin}/orders`]) {
+    const page = await signedIn(harness, harness.configs.generic, { returnTo })
     assert.equal(await page.evaluate(() => session.returnTo), returnTo)
   }
-  const page = await signedIn(us, us.configs.generic)
+  const page = await signedIn(harness, harness.configs.generic)
   assert.equal(await page.evaluate(() => session.returnTo), undefined)
 })
 
-test('nobody is sent to another origin', async () => {
-  const page = await us.page()
+test('no user is redirected to another origin', async () => {
+  const page = await harness.page()
   const refused = ['https://evil.example/', '//evil.example', '/\\evil.example', 'javascript:alert(1)', 'orders', '']
   for (const returnTo of refused) {
     const options = { returnTo }
-    const told = await page.evaluate(
-      ([config, options]) => told(web.signIn(config, options)),
-      [us.configs.generic, options],
+    const result = await page.evaluate(
+      ([config, options]) => result(web.signIn(config, options)),
+      [harness.configs.generic, options],
     )
-    assert.equal(told.code, 'return_to.refused', returnTo)
+    assert.equal(result.code, 'return_to.refused', returnTo)
   }
   assert.equal(await page.evaluate(() => sessionStorage.length), 0)
 })
 
-test('a redirect URI of another origin is refused before the person is sent away', async () => {
-  const page = await us.page()
+test('a redirect URI of another origin is rejected before the user is redirected', async () => {
+  const page = await harness.page()
   for (const mode of ['redirect', 'popup']) {
-    const config = { ...us.configs.generic, redirectUri: 'https://app.example/callback' }
+    const config = { ...harness.configs.generic, redirectUri: 'https://app.example/callback' }
     const result = await page.evaluate(
       ([config, mode]) => told(web.signIn(config, { mode })),
       [config, mode],

@@ -1,10 +1,10 @@
-// What a session tells of its changes, in the tab where they happen and in the others.
+// The change events of a session, in the tab where the change happens and in the others.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { signedIn, world } from './suite.js'
 
-const us = world()
+const harness = world()
 const later = (page, seconds) =>
   page.evaluate((seconds) => {
     const now = Date.now
@@ -23,14 +23,14 @@ const listen = (page) =>
 
 /** A second tab of the same session. */
 async function joined(config) {
-  const page = await us.page()
+  const page = await harness.page()
   await page.evaluate(async (config) => void (globalThis.session = await web.restore(config)), config)
   return page
 }
 
-test('a renewal and the end are told in every tab', async () => {
-  const first = await signedIn(us, us.configs.generic)
-  const second = await joined(us.configs.generic)
+test('a renewal and a sign-out are reported in every tab', async () => {
+  const first = await signedIn(harness, harness.configs.generic)
+  const second = await joined(harness.configs.generic)
   for (const page of [first, second]) await listen(page)
   assert.equal(await first.evaluate(() => shown() === first && shown() === shown()), true, 'unchanged, it is the same object')
   await later(first, 3590)
@@ -49,8 +49,8 @@ test('a renewal and the end are told in every tab', async () => {
   }
 })
 
-test('who has stopped listening hears nothing, and one who fails stops nobody', async () => {
-  const page = await signedIn(us, us.configs.generic)
+test('removed listeners are not called, and a failing listener does not stop others', async () => {
+  const page = await signedIn(harness, harness.configs.generic)
   // The error is the page's own to report.
   await page.evaluate(() => (globalThis.reportError = (error) => (globalThis.reported = error.message)))
   await page.evaluate(() => void session.subscribe(() => { throw new Error('mine') }))
@@ -69,23 +69,23 @@ test('who has stopped listening hears nothing, and one who fails stops nobody', 
   assert.deepEqual(await page.evaluate(() => heard), [])
 })
 
-test('a refused refresh is told as the end', async () => {
-  const page = await signedIn(us, us.configs.generic)
+test('a rejected refresh is reported as the end of the session', async () => {
+  const page = await signedIn(harness, harness.configs.generic)
   await listen(page)
   await later(page, 31 * 86_400)
-  await us.generic.advance(31 * 86_400)
+  await harness.generic.advance(31 * 86_400)
   await page.evaluate(() => told(session.token()))
   assert.deepEqual(await page.evaluate(() => heard), [['ended', false, true]])
 })
 
 test('a tab that waits gets the session of the next sign-in, in whichever tab', async () => {
-  const page = await us.page()
+  const page = await harness.page()
   await page.evaluate((config) => {
     globalThis.result = told(
       web.restore(config, { wait: true }).then((session) => ((globalThis.session = session), session.signedIn)),
     )
-  }, us.configs.generic)
-  const other = await signedIn(us, us.configs.generic)
+  }, harness.configs.generic)
+  const other = await signedIn(harness, harness.configs.generic)
   assert.deepEqual(await page.evaluate(() => result), { value: true })
   await listen(page)
   await other.evaluate(() => session.signOut())
@@ -93,12 +93,12 @@ test('a tab that waits gets the session of the next sign-in, in whichever tab', 
 })
 
 test('the waiting ends with its signal', async () => {
-  const page = await us.page()
+  const page = await harness.page()
   const result = await page.evaluate(async (config) => {
     const stop = new AbortController()
     const waiting = told(web.restore(config, { wait: true, signal: stop.signal }))
     setTimeout(() => stop.abort(), 500)
     return waiting
-  }, us.configs.generic)
+  }, harness.configs.generic)
   assert.equal(result.name, 'AbortError')
 })

@@ -21,7 +21,7 @@ after(async () => {
 
 const steps = (page) => page.locator('#sequence summary b').allTextContents()
 const click = (page, name) => page.locator(`[data-do=${name}]`).click()
-const said = (page, text) => page.locator('#status', { hasText: text }).waitFor()
+const waitForStatus = (page, text) => page.locator('#status', { hasText: text }).waitFor()
 
 test('a redirect, a call, a dead token and the end are drawn as they happen', async () => {
   const page = await context.newPage()
@@ -29,16 +29,16 @@ test('a redirect, a call, a dead token and the end are drawn as they happen', as
   page.on('pageerror', (error) => errors.push(error.message))
   page.on('console', (message) => message.type() === 'error' && errors.push(message.text()))
   await page.goto(`${served.origin}/demo/`)
-  await said(page, 'Signed out')
+  await waitForStatus(page, 'Signed out')
   await click(page, 'redirect')
-  await said(page, 'Signed in, scope read')
+  await waitForStatus(page, 'Signed in, scope read')
   assert.equal(page.url(), `${served.origin}/callback`)
   await click(page, 'api')
-  await said(page, 'answered 200')
+  await waitForStatus(page, 'answered 200')
   await click(page, 'expire')
-  await said(page, 'forgotten')
+  await waitForStatus(page, 'forgotten')
   await click(page, 'api')
-  await said(page, 'answered 200')
+  await waitForStatus(page, 'answered 200')
   const drawn = (await steps(page)).map((step) => step.replace(/, \d+ bytes/, ''))
   const login = ['go to /authorize', 'come back with a code', 'POST /token', '200']
   const call = ['GET /api/echo', '200']
@@ -47,7 +47,7 @@ test('a redirect, a call, a dead token and the end are drawn as they happen', as
   assert.deepEqual(sequence, [...login, ...call, ...renewal, ...call])
   if (process.env.SCREENSHOT) await page.screenshot({ path: process.env.SCREENSHOT, fullPage: true })
   await click(page, 'out')
-  await said(page, 'Signed out')
+  await waitForStatus(page, 'Signed out')
   const shown = await page.locator('body').innerText()
   assert.ok(shown.includes('•••'))
   // The 401 is the browser's own line in the console.
@@ -58,13 +58,13 @@ test('a redirect, a call, a dead token and the end are drawn as they happen', as
 test('a popup is drawn too, and a second tab takes part', async () => {
   const page = await context.newPage()
   await page.goto(`${served.origin}/demo/`)
-  await said(page, 'Signed out')
+  await waitForStatus(page, 'Signed out')
   await click(page, 'popup')
-  await said(page, 'Signed in, scope read')
+  await waitForStatus(page, 'Signed in, scope read')
   const opened = context.waitForEvent('page')
   await click(page, 'tab')
   const second = await opened
-  await said(second, 'Signed in, scope read')
+  await waitForStatus(second, 'Signed in, scope read')
   await click(second, 'out')
   await page.waitForFunction(() => document.querySelector('#sequence').innerText.includes('the session is over'))
   await page.close()

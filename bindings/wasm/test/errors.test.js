@@ -7,7 +7,7 @@ import * as errors from '../js/errors.js'
 import { hintFor } from '../js/hints.js'
 import { handle, toCallback, world } from './suite.js'
 
-const us = world()
+const harness = world()
 const read = (path) => readFileSync(new URL(path, import.meta.url), 'utf8')
 const records = JSON.parse(read('../../../tests/errors.json'))
 const classes = {
@@ -29,7 +29,7 @@ test('the types name the codes of the table', () => {
 
 test('every code belongs to its class', () => {
   for (const record of records) {
-    const error = errors.errorOf(JSON.stringify(record))
+    const error = errors.errorFromJson(JSON.stringify(record))
     assert.equal(error.constructor, classes[record.kind], record.code)
     assert.ok(error instanceof errors.OAuthError && error instanceof Error)
     assert.equal(error.name.toLowerCase(), `${record.kind}error`)
@@ -39,25 +39,25 @@ test('every code belongs to its class', () => {
 })
 
 test('the module throws each class for its reason', async () => {
-  const { generic } = us.configs
-  const answered = async (answer) => {
-    const page = await us.page()
-    await toCallback(us, page, generic)
-    await page.route('**/token', answer)
+  const { generic } = harness.configs
+  const tokenError = async (response) => {
+    const page = await harness.page()
+    await toCallback(harness, page, generic)
+    await page.route('**/token', response)
     return handle(page, generic)
   }
   const json = (status, body) => (route) =>
     route.fulfill({ status, json: body, headers: { 'access-control-allow-origin': '*' } })
-  const stranger = await us.page('/callback?code=stolen&state=made-up')
-  const told = {
-    denied: await answered(json(400, { error: 'invalid_grant' })),
-    malformed: await answered(json(200, {})),
+  const stranger = await harness.page('/callback?code=stolen&state=made-up')
+  const errors = {
+    denied: await tokenError(json(400, { error: 'invalid_grant' })),
+    malformed: await tokenError(json(200, {})),
     untrusted: await handle(stranger, generic),
-    lost: await answered((route) => route.abort()),
+    lost: await tokenError((route) => route.abort()),
     misuse: await handle(stranger, { ...generic, clientSecret: 'secret' }),
   }
   const kinds = Object.fromEntries(records.map(({ code, kind }) => [code, kind]))
-  for (const [kind, { name, code }] of Object.entries(told)) {
+  for (const [kind, { name, code }] of Object.entries(errors)) {
     assert.equal(name, classes[kind].name, code)
     assert.equal(kinds[code], kind, code)
   }

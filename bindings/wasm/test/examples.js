@@ -31,26 +31,26 @@ export const { createRoot } = require('react-dom/client')`
 }
 
 /** The pages of a string. */
-export const pagesOf = (text) => [...text.matchAll(/^```html\n([^]*?)^```$/gm)].map(([, page]) => page)
+export const extractPages = (text) => [...text.matchAll(/^```html\n([^]*?)^```$/gm)].map(([, page]) => page)
 
 /** What a page says that it prints: the comment behind each `console.log`. */
 export const promised = (page) =>
   [...page.matchAll(/^ *console\.log\(.*\) \/\/ (.+)$/gm)].map(([, text]) => text)
 
 /** A page, or a piece of one, with the servers of this world. */
-export const moved = (us, page) =>
+export const moved = (harness, page) =>
   page
-    .replaceAll('YOUR_CLIENT_ID', us.configs.uservoice.clientId)
-    .replaceAll("provider: 'uservoice',", `provider: 'uservoice', loopback: '${us.twins.uservoice}',`)
-    .replaceAll('https://app.example', us.origin)
-    .replaceAll('https://acme.uservoice.com', us.twins.uservoice)
-    .replaceAll('http://127.0.0.1:8080', us.twins.generic)
-    .replaceAll('http://127.0.0.1:5173', us.origin)
-    .replaceAll("issuer: 'https://bank.example',", `issuer: '${us.twins.bank}', loopback: true,`)
-    .replaceAll('https://bank.example', us.twins.bank)
+    .replaceAll('YOUR_CLIENT_ID', harness.configs.uservoice.clientId)
+    .replaceAll("provider: 'uservoice',", `provider: 'uservoice', loopback: '${harness.twins.uservoice}',`)
+    .replaceAll('https://app.example', harness.origin)
+    .replaceAll('https://acme.uservoice.com', harness.twins.uservoice)
+    .replaceAll('http://127.0.0.1:8080', harness.twins.generic)
+    .replaceAll('http://127.0.0.1:5173', harness.origin)
+    .replaceAll("issuer: 'https://bank.example',", `issuer: '${harness.twins.bank}', loopback: true,`)
+    .replaceAll('https://bank.example', harness.twins.bank)
 
 /** Serves a page at a path of this world. */
-export const serve = (us, path, page) => {
-  us.made[path] = () => `<!doctype html>${MAP}${page}`
-  us.made['/made/react.js'] ??= react
+export const serve = (harness, path, page) => {
+  harness.made[path] = () => `<!doctype html>${MAP}${page}`
+  harness.made['/made/react.js'] ??= react
 }

@@ -3,14 +3,14 @@
 import assert from 'node:assert/strict'
 import { readFileSync, readdirSync } from 'node:fs'
 import { test } from 'node:test'
-import { moved, pagesOf, promised, serve } from './examples.js'
+import { moved, extractPages, promised, serve } from './examples.js'
 import { world } from './suite.js'
 
-const us = world()
+const harness = world()
 const chapters = new URL('../../../crates/oauth-guide/chapters/', import.meta.url)
 const found = readdirSync(chapters)
   .filter((name) => name.endsWith('.md'))
-  .flatMap((name) => pagesOf(readFileSync(new URL(name, chapters), 'utf8')).map((page) => ({ name, page })))
+  .flatMap((name) => extractPages(readFileSync(new URL(name, chapters), 'utf8')).map((page) => ({ name, page })))
 
 test('the guide has pages', () => assert.ok(found.length >= 3))
 
@@ -18,16 +18,16 @@ for (const { name, page } of found) {
   test(`the page of ${name} prints what it says`, async () => {
     const expected = promised(page)
     assert.ok(expected.length > 0)
-    serve(us, '/callback', moved(us, page))
-    const tab = await us.context.newPage()
-    const said = []
+    serve(harness, '/callback', moved(harness, page))
+    const tab = await harness.context.newPage()
+    const consoleLines = []
     // What the browser itself logs, such as a status of 401, is no `log`.
-    tab.on('console', (message) => message.type() === 'log' && said.push(message.text()))
+    tab.on('console', (message) => message.type() === 'log' && consoleLines.push(message.text()))
     const failed = new Promise((_, fail) => tab.on('pageerror', fail))
     failed.catch(() => {})
-    await tab.goto(us.configs.generic.redirectUri)
+    await tab.goto(harness.configs.generic.redirectUri)
     if (/['"]sign-in['"]/.test(page)) await Promise.race([tab.locator('#sign-in').click(), failed])
     await Promise.race([tab.locator('#answer', { hasText: /./ }).waitFor(), failed])
-    assert.deepEqual(said, expected)
+    assert.deepEqual(consoleLines, expected)
   })
 }

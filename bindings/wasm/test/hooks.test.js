@@ -18,8 +18,8 @@ const pages = { login: '/auth/login', logout: '/auth/logout' }
 const ANN = { signed_in: true, user: { sub: 'ann', name: 'Ann' }, provider: 'login', tenant: 'acme', until, ...pages }
 const NOBODY = { signed_in: false, ...pages }
 
-let said
-let asked
+let tokenResponse
+let tokenRequests
 let visited
 globalThis.IS_REACT_ACT_ENVIRONMENT = true
 globalThis.window = globalThis
@@ -38,14 +38,14 @@ globalThis.Request = class extends real.Request {
 }
 globalThis.fetch = async (input, init) => {
   const request = new Request(input, init)
-  asked.push([new URL(request.url).pathname, request.headers.get('x-csrf-protection')])
-  const { status = 200, body } = said(new URL(request.url).pathname)
+  tokenRequests.push([new URL(request.url).pathname, request.headers.get('x-csrf-protection')])
+  const { status = 200, body } = tokenResponse(new URL(request.url).pathname)
   return Response.json(body ?? {}, { status })
 }
 after(() => Object.assign(globalThis, real))
 beforeEach(() => {
-  said = () => ({ body: ANN })
-  asked = []
+  tokenResponse = () => ({ body: ANN })
+  tokenRequests = []
   visited = []
 })
 
@@ -67,12 +67,12 @@ test('the server is asked once, and again when a session has been lost', async (
   const session = seen(new ServerSession('/once'))
   assert.deepEqual([session.get().isLoading, session.get().user], [true, undefined])
   await Promise.all([session.refresh(), session.refresh()])
-  assert.deepEqual(asked, [['/once/session', '1']])
+  assert.deepEqual(tokenRequests, [['/once/session', '1']])
   assert.deepEqual([session.get().isLoading, session.get().user.name, session.get().until.getTime()], [false, 'Ann', until * 1000])
   assert.deepEqual([session.get().provider, session.get().tenant], ['login', 'acme'])
   assert.equal((await session.fetch('/api/orders', { method: 'POST' })).status, 200)
-  assert.deepEqual(asked.at(-1), ['/api/orders', '1'])
-  said = () => ({ status: 401 })
+  assert.deepEqual(tokenRequests.at(-1), ['/api/orders', '1'])
+  tokenResponse = () => ({ status: 401 })
   assert.equal((await session.fetch('/api/orders')).status, 401)
   assert.equal(session.get().user, undefined)
 })
@@ -80,15 +80,15 @@ test('the server is asked once, and again when a session has been lost', async (
 test('tabs tell one another', async () => {
   const [one, other] = [seen(new ServerSession('/tabs')), seen(new ServerSession('/tabs'))]
   await holds(() => one.get().user && other.get().user)
-  said = (path) => (path === '/tabs/session' ? { body: NOBODY } : { status: 401 })
+  tokenResponse = (path) => (path === '/tabs/session' ? { body: NOBODY } : { status: 401 })
   await one.fetch('/api/orders')
   await holds(() => other.get().user === undefined && !other.get().isLoading)
-  said = () => ({ body: ANN })
+  tokenResponse = () => ({ body: ANN })
   await other.refresh()
   await holds(() => one.get().user?.sub === 'ann')
-  const before = asked.length
+  const before = tokenRequests.length
   await new Promise((done) => setTimeout(done, 50))
-  assert.equal(asked.length, before, 'they do not go on for ever')
+  assert.equal(tokenRequests.length, before, 'they do not go on for ever')
 })
 
 test('a tab that signs out tells the others, although its server does not know yet', async (t) => {
@@ -98,31 +98,31 @@ test('a tab that signs out tells the others, although its server does not know y
   one.signOut()
   await holds(() => other.get().user === undefined)
   // Whoever stays after all, because the server was not reached, is shown again.
-  const before = asked.length
+  const before = tokenRequests.length
   t.mock.timers.tick(5000)
   await holds(() => other.get().user?.sub === 'ann')
-  assert.equal(asked.length, before + 1)
+  assert.equal(tokenRequests.length, before + 1)
   // The answer to a question that was under way is older than the sign-out.
-  const answer = other.refresh()
+  const refreshed = other.refresh()
   one.signOut()
-  await answer
+  await refreshed
   await holds(() => other.get().user === undefined)
-  said = () => ({ body: NOBODY })
+  tokenResponse = () => ({ body: NOBODY })
   t.mock.timers.tick(5000)
-  await holds(() => asked.length > before + 2)
+  await holds(() => tokenRequests.length > before + 2)
   assert.equal(other.get().user, undefined)
 })
 
-test('a network that is away signs nobody out', async () => {
+test('a network failure does not sign the user out', async () => {
   const session = seen(new ServerSession('/away'))
   await session.refresh()
-  said = () => ({ status: 503 })
+  tokenResponse = () => ({ status: 503 })
   await assert.rejects(session.refresh(), /503/)
   assert.equal(session.get().user.name, 'Ann')
   assert.match(session.get().error.message, /503/)
 })
 
-test('a person signs in and out', async () => {
+test('the user signs in and out', async () => {
   const session = seen(new ServerSession('/out'))
   await session.refresh()
   session.signIn({ provider: 'b' })
@@ -141,10 +141,10 @@ test('React: a component is drawn anew', async () => {
   await act(async () => {
     drawn = create(createElement('p', null, createElement(Who), createElement(Who)))
   })
-  await act(() => holds(() => asked.length > 0))
+  await act(() => holds(() => tokenRequests.length > 0))
   assert.deepEqual(drawn.toJSON().children, ['Ann', 'Ann'])
-  assert.equal(asked.length, 1, 'both share one session')
-  said = () => ({ status: 401 })
+  assert.equal(tokenRequests.length, 1, 'both share one session')
+  tokenResponse = () => ({ status: 401 })
   await act(() => last.fetch('/api/orders'))
   assert.deepEqual(drawn.toJSON().children, ['nobody', 'nobody'])
   await act(async () => drawn.unmount())
@@ -155,7 +155,7 @@ test('Vue: refs change', async () => {
   const session = scope.run(() => useVueSession({ prefix: '/vue' }))
   assert.equal(session.isLoading.value, true)
   await holds(() => session.user.value?.name === 'Ann')
-  said = () => ({ status: 401 })
+  tokenResponse = () => ({ status: 401 })
   await session.fetch('/api/orders')
   assert.equal(session.user.value, undefined)
   scope.stop()

@@ -7,24 +7,24 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { world } from './suite.js'
 
-const us = world()
-const here = fileURLToPath(new URL('..', import.meta.url))
-const run = (command, ...args) => execFileSync(command, args, { cwd: here, encoding: 'utf8' })
+const harness = world()
+const packageRoot = fileURLToPath(new URL('..', import.meta.url))
+const run = (command, ...args) => execFileSync(command, args, { cwd: packageRoot, encoding: 'utf8' })
 
 test('the package holds what a page needs, and nothing else', () => {
   const [{ files }] = JSON.parse(run('npm', 'pack', '--dry-run', '--json', '--ignore-scripts'))
   const names = files.map(({ path }) => path).sort()
-  const modules = readdirSync(`${here}js`).map((name) => `js/${name}`)
+  const modules = readdirSync(`${packageRoot}js`).map((name) => `js/${name}`)
   const built = ['pkg/oauth_core_web.js', 'pkg/oauth_core_web_bg.wasm']
   assert.deepEqual(names, ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'package.json', ...modules, ...built].sort())
 })
 
 test('every module that is imported is in the package', () => {
-  for (const name of readdirSync(`${here}js`).filter((name) => name.endsWith('.js'))) {
-    const text = readFileSync(`${here}js/${name}`, 'utf8')
+  for (const name of readdirSync(`${packageRoot}js`).filter((name) => name.endsWith('.js'))) {
+    const text = readFileSync(`${packageRoot}js/${name}`, 'utf8')
     for (const [, path] of text.matchAll(/from '([^']+)'/g)) {
       const isFramework = `${path}.js` === name
-      assert.ok(isFramework || existsSync(new URL(path, `file://${here}js/`)), `${name} imports ${path}`)
+      assert.ok(isFramework || existsSync(new URL(path, `file://${packageRoot}js/`)), `${name} imports ${path}`)
     }
   }
 })
@@ -34,30 +34,30 @@ test('the types fit', () => {
 })
 
 test('the types name what the module exports', async () => {
-  const page = await us.page()
+  const page = await harness.page()
   const exported = (await page.evaluate(() => Object.keys(web))).sort()
-  const types = readFileSync(`${here}js/index.d.ts`, 'utf8')
+  const types = readFileSync(`${packageRoot}js/index.d.ts`, 'utf8')
   const declared = [...types.matchAll(/^export (?:const|class|function) (\w+)/gm)].map(([, name]) => name)
   assert.deepEqual(exported, declared.sort())
 })
 
 test('nothing but WebCrypto draws', () => {
-  const glue = readFileSync(`${here}pkg/oauth_core_web.js`, 'utf8')
+  const glue = readFileSync(`${packageRoot}pkg/oauth_core_web.js`, 'utf8')
   assert.match(glue, /crypto\.getRandomValues/)
   assert.doesNotMatch(glue, /randomFillSync|Math\.random|Date\.now/)
 })
 
 test('the settings and options that are known are those that the types declare', async () => {
   const { CONFIG, SIGN_IN } = await import('../js/setting-names.js')
-  const [types, ops] = ['index.d.ts', 'ops.d.ts'].map((name) => readFileSync(`${here}js/${name}`, 'utf8'))
+  const [types, ops] = ['index.d.ts', 'ops.d.ts'].map((name) => readFileSync(`${packageRoot}js/${name}`, 'utf8'))
   const members = (text, name) => {
     const [, body] = text.match(new RegExp(`^export interface ${name} [^\\n]*\\{\\n(.*?)^\\}`, 'ms')) ?? []
     return [...body.matchAll(/^  (\w+)\??:/gm)].map(([, member]) => member)
   }
   assert.deepEqual([...CONFIG].sort(), [...members(types, 'Config'), ...members(types, 'LimitOptions')].sort())
-  const [, head, own] = types.match(/interface SignInOptions extends Omit<(.*?)> \{\n(.*?)^\}/ms)
+  const [, head, ownMembers] = types.match(/interface SignInOptions extends Omit<(.*?)> \{\n(.*?)^\}/ms)
   const omitted = [...head.matchAll(/'(\w+)'/g)].map(([, name]) => name)
-  const asked = members(ops, 'AskedFor').filter((name) => !omitted.includes(name))
-  const more = [...own.matchAll(/^  (\w+)\??:/gm)].map(([, name]) => name)
-  assert.deepEqual([...SIGN_IN].sort(), [...asked, ...more].sort())
+  const askedForMembers = members(ops, 'AskedFor').filter((name) => !omitted.includes(name))
+  const more = [...ownMembers.matchAll(/^  (\w+)\??:/gm)].map(([, name]) => name)
+  assert.deepEqual([...SIGN_IN].sort(), [...askedForMembers, ...more].sort())
 })

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { serve } from './examples.js'
 import { world } from './suite.js'
 
-const us = world()
+const harness = world()
 /** Who approves everything at the test server. */
 const ANN = 'user-248289761001'
 
@@ -54,15 +54,15 @@ const FRAMEWORKS = {
 
 /** Serves the page everywhere in the application, for this client. */
 function served(framework, more = {}) {
-  const config = encodeURIComponent(JSON.stringify({ ...us.configs.generic, ...more }))
+  const config = encodeURIComponent(JSON.stringify({ ...harness.configs.generic, ...more }))
   const page = FRAMEWORKS[framework].replace('CONFIG', JSON.stringify(config).replaceAll('$', '$$$$'))
-  for (const path of ['/', '/callback', '/cart', '/bye']) serve(us, path, page)
+  for (const path of ['/', '/callback', '/cart', '/bye']) serve(harness, path, page)
 }
 
 async function opened(path) {
-  const page = await us.context.newPage()
+  const page = await harness.context.newPage()
   page.on('pageerror', (error) => console.error('page:', error))
-  await page.goto(us.origin + path)
+  await page.goto(harness.origin + path)
   return page
 }
 
@@ -79,10 +79,10 @@ async function signedIn(path = '/cart?a=1#b') {
 }
 
 for (const framework of Object.keys(FRAMEWORKS)) {
-  test(`${framework}: a person signs in at the server, is back at the page, and calls the API`, async () => {
+  test(`${framework}: the user signs in at the server, returns to the page and calls the API`, async () => {
     served(framework)
     const page = await signedIn()
-    const told = await page.evaluate(async (api) => {
+    const result = await page.evaluate(async (api) => {
       const reply = await hook.fetch(api)
       const { user, provider, tenant, until, error, session } = hook
       return {
@@ -93,9 +93,9 @@ for (const framework of Object.keys(FRAMEWORKS)) {
         rest: [typeof provider, typeof tenant, typeof until, typeof error],
         kept: sessionStorage.length + localStorage.length,
       }
-    }, `${us.twins.generic}/api/echo`)
+    }, `${harness.twins.generic}/api/echo`)
     const rest = ['undefined', 'undefined', 'undefined', 'undefined']
-    assert.deepEqual(told, { place: '/cart?a=1#b', popped: 1, status: 200, isVerified: true, rest, kept: 0 })
+    assert.deepEqual(result, { place: '/cart?a=1#b', popped: 1, status: 200, isVerified: true, rest, kept: 0 })
   })
 
   test(`${framework}: other tabs hear of the sign-in and of the sign-out`, async () => {
@@ -104,12 +104,12 @@ for (const framework of Object.keys(FRAMEWORKS)) {
     await shows(waiting, 'nobody')
     const page = await signedIn()
     await shows(waiting, ANN)
-    assert.equal(await waiting.evaluate((api) => hook.fetch(api).then(({ status }) => status), `${us.twins.generic}/api/echo`), 200)
+    assert.equal(await waiting.evaluate((api) => hook.fetch(api).then(({ status }) => status), `${harness.twins.generic}/api/echo`), 200)
     await page.evaluate(() => void hook.signOut({ returnTo: '/bye' }))
     await shows(waiting, 'nobody')
-    await page.waitForURL(`${us.origin}/bye`)
+    await page.waitForURL(`${harness.origin}/bye`)
     await shows(page, 'nobody')
-    const log = await us.generic.log()
+    const log = await harness.generic.log()
     assert.ok(JSON.stringify(log).includes('/logout'), 'the server, too, was left')
     // And to the next sign-in.
     await page.evaluate(() => void hook.signIn())
@@ -137,11 +137,11 @@ for (const framework of Object.keys(FRAMEWORKS)) {
     assert.deepEqual(await page.evaluate(() => [location.pathname, popped]), ['/cart', 0])
   })
 
-  test(`${framework}: a refusal is shown, and the person may try again`, async () => {
+  test(`${framework}: a denial is shown, and the user may try again`, async () => {
     served(framework)
     const page = await opened('/cart')
     await shows(page, 'nobody')
-    await us.generic.deny()
+    await harness.generic.deny()
     await page.evaluate(() => void hook.signIn())
     await shows(page, 'denied.access_denied')
     await page.evaluate(() => void hook.signIn())
@@ -149,18 +149,18 @@ for (const framework of Object.keys(FRAMEWORKS)) {
   })
 }
 
-test('nobody is signed in: what needs somebody is refused', async () => {
+test('without a signed-in user, actions that need one are rejected', async () => {
   served('React')
   const page = await opened('/cart')
   await shows(page, 'nobody')
-  const told = await page.evaluate(async (api) => {
-    const refused = [told(hook.fetch(api)), told(hook.signOut({ returnTo: 'https://evil.example' }))]
-    return Promise.all([...refused, told(hook.signIn({ returnTo: '//evil.example' }))])
-  }, `${us.twins.generic}/api/echo`)
-  assert.deepEqual(told, ['grant.no_refresh_token', 'return_to.refused', 'return_to.refused'])
+  const result = await page.evaluate(async (api) => {
+    const refused = [result(hook.fetch(api)), result(hook.signOut({ returnTo: 'https://evil.example' }))]
+    return Promise.all([...refused, result(hook.signIn({ returnTo: '//evil.example' }))])
+  }, `${harness.twins.generic}/api/echo`)
+  assert.deepEqual(result, ['grant.no_refresh_token', 'return_to.refused', 'return_to.refused'])
 })
 
-test('without OpenID Connect there are tokens, and nobody is named', async () => {
+test('without OpenID Connect there are tokens, but no user', async () => {
   served('React')
   const page = await opened('/cart')
   await shows(page, 'nobody')

@@ -8,14 +8,14 @@ import * as web from '../js/index.js'
 import { handle, loaded, signedIn, toCallback, world } from './suite.js'
 import { twins } from './world.js'
 
-const us = world()
+const harness = world()
 /** Servers that let no page of ours read their replies. */
 let shut
 before(async () => (shut = await twins('https://other.example')))
 after(() => shut?.close())
 const records = JSON.parse(readFileSync(new URL('../../../tests/errors.json', import.meta.url), 'utf8'))
 
-test('where a server renders, every call says that there is no page', async () => {
+test('during server-side rendering, every call reports that there is no page', async () => {
   const config = { issuer: 'https://as.example', clientId: 'id', redirectUri: 'https://app.example/callback' }
   const missing = records.find(({ code }) => code === 'page.missing')
   for (const call of [web.signIn, web.handleCallback, web.restore]) {
@@ -29,17 +29,17 @@ test('where a server renders, every call says that there is no page', async () =
 
 test('an insecure context is named', async () => {
   const origin = 'http://app.internal'
-  await us.context.route(`${origin}/**`, async (route) => {
+  await harness.context.route(`${origin}/**`, async (route) => {
     const { pathname } = new URL(route.request().url())
-    const reply = await fetch(us.origin + pathname)
+    const reply = await fetch(harness.origin + pathname)
     const headers = { 'content-type': reply.headers.get('content-type') }
     await route.fulfill({ status: reply.status, headers, body: Buffer.from(await reply.arrayBuffer()) })
   })
-  const page = await us.context.newPage()
+  const page = await harness.context.newPage()
   await page.goto(origin)
   await loaded(page)
   assert.equal(await page.evaluate(() => isSecureContext), false)
-  const config = { ...us.configs.generic, redirectUri: `${origin}/callback` }
+  const config = { ...harness.configs.generic, redirectUri: `${origin}/callback` }
   for (const name of ['signIn', 'handleCallback', 'restore']) {
     const result = await page.evaluate(([name, config]) => told(web[name](config)), [name, config])
     assert.equal(result.code, 'page.insecure', name)
@@ -50,61 +50,61 @@ test('an insecure context is named', async () => {
 
 test('replies without CORS headers are lost, with the likely reason', async () => {
   const { generic: closed } = shut
-  const config = { ...us.configs.generic, issuer: closed, api: [closed] }
-  const page = await us.page()
+  const config = { ...harness.configs.generic, issuer: closed, api: [closed] }
+  const page = await harness.page()
   const found = await page.evaluate((config) => told(web.signIn(config)), config)
   const metadata = await (await fetch(`${closed}/.well-known/oauth-authorization-server`)).json()
-  await toCallback(us, page, { ...config, metadata })
+  await toCallback(harness, page, { ...config, metadata })
   const redeemed = await handle(page, { ...config, metadata })
-  const other = await signedIn(us, { ...us.configs.generic, api: [closed] })
+  const other = await signedIn(harness, { ...harness.configs.generic, api: [closed] })
   const called = await other.evaluate((url) => told(session.fetch(url)), `${closed}/api/echo`)
   for (const result of [found, redeemed, called]) {
     assert.equal(result.name, 'LostError')
     assert.equal(result.code, 'lost')
-    assert.ok(result.cause.includes(`${us.origin} read its replies (CORS)`), result.cause)
+    assert.ok(result.cause.includes(`${harness.origin} read its replies (CORS)`), result.cause)
   }
   assert.match(redeemed.message, /the code may have been used/)
 })
 
-test('a refusal that no page may read is told as what it may be', async () => {
+test('an error response that no page may read is reported with its possible causes', async () => {
   // A token endpoint that lets pages read what it grants and not what it refuses.
-  let asked = 0
+  let requestCount = 0
   const refusing = createServer((_, response) => {
-    asked += 1
+    requestCount += 1
     response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":"unauthorized_client"}')
   })
   await new Promise((done) => refusing.listen(0, '127.0.0.1', done))
   try {
-    const { issuer } = us.configs.generic
+    const { issuer } = harness.configs.generic
     const metadata = await (await fetch(`${issuer}/.well-known/oauth-authorization-server`)).json()
     metadata.token_endpoint = `http://127.0.0.1:${refusing.address().port}/token`
-    const config = { ...us.configs.generic, metadata }
-    const page = await us.page()
-    await toCallback(us, page, config)
+    const config = { ...harness.configs.generic, metadata }
+    const page = await harness.page()
+    await toCallback(harness, page, config)
     const { code, advice, message, cause } = await handle(page, config)
-    assert.deepEqual([code, advice, asked], ['lost', 'reauthorize', 1])
+    assert.deepEqual([code, advice, requestCount], ['lost', 'reauthorize', 1])
     for (const words of ['(CORS)', 'the origin may not be registered for this client', 'the request was refused']) {
       assert.ok(cause.includes(words), cause)
     }
     assert.match(message, /the code may have been used, so start a new login/)
     // The flow is used up: nobody sends the code again.
     assert.deepEqual(await handle(page, config), { value: false })
-    assert.equal(asked, 1)
+    assert.equal(requestCount, 1)
   } finally {
     refusing.close()
   }
 })
 
-test('an answer that takes too long is lost in time, and an abort is not told as lost', async () => {
-  const page = await us.page()
-  await toCallback(us, page, us.configs.generic)
+test('a response that takes too long is reported as lost, but an abort is not', async () => {
+  const page = await harness.page()
+  await toCallback(harness, page, harness.configs.generic)
   await page.route('**/token', () => {})
-  const result = await handle(page, { ...us.configs.generic, timeoutMs: 300 })
+  const result = await handle(page, { ...harness.configs.generic, timeoutMs: 300 })
   assert.equal(result.code, 'lost.timeout')
-  const other = await signedIn(us, us.configs.generic)
+  const other = await signedIn(harness, harness.configs.generic)
   const aborted = await other.evaluate(
     (url) => told(session.fetch(url, { signal: AbortSignal.abort() })),
-    `${us.twins.generic}/api/echo`,
+    `${harness.twins.generic}/api/echo`,
   )
   assert.equal(aborted.name, 'AbortError')
 })

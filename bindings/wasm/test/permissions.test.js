@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { signedIn, world } from './suite.js'
 
-const us = world({ oidc: true, script: 'fapi.mjs' })
+const harness = world({ oidc: true, script: 'fapi.mjs' })
 
 const payment = { type: 'payment', actions: ['initiate'], amount: '12.50' }
 const [one, other] = ['https://one.example/', 'https://other.example/']
@@ -12,17 +12,17 @@ const [one, other] = ['https://one.example/', 'https://other.example/']
 /** What a page sends to the token endpoint. */
 function forms() {
   const seen = []
-  us.context.on('request', (request) => {
+  harness.context.on('request', (request) => {
     if (new URL(request.url()).pathname === '/token') seen.push(new URLSearchParams(request.postData()))
   })
   return seen
 }
 
-test('permissions are asked for, and what was granted is told', async () => {
-  const asked = { scope: 'openid', authorizationDetails: [payment], push: 'always' }
-  const page = await signedIn(us, { ...us.configs.oidc, resource: [one] }, asked)
+test('permissions are requested, and the granted ones are returned', async () => {
+  const signInOptions = { scope: 'openid', authorizationDetails: [payment], push: 'always' }
+  const page = await signedIn(harness, { ...harness.configs.oidc, resource: [one] }, signInOptions)
   const more = { type: 'payment', actions: ['initiate', 'cancel'] }
-  const told = await page.evaluate(([payment, more]) => ({
+  const result = await page.evaluate(([payment, more]) => ({
     granted: session.authorizationDetails,
     missing: session.missingAuthorizationDetails([payment, more]),
     malformed: (() => {
@@ -35,8 +35,8 @@ test('permissions are asked for, and what was granted is told', async () => {
   }), [payment, more])
   // The server says more than it was asked.
   const granted = [{ ...payment, id: 'p-4711' }]
-  assert.deepEqual(told, { granted, missing: [more], malformed: ['MisuseError', 'authorization_details.malformed'] })
-  const without = await signedIn(us, us.configs.oidc, { scope: 'openid', push: 'always' })
+  assert.deepEqual(result, { granted, missing: [more], malformed: ['MisuseError', 'authorization_details.malformed'] })
+  const without = await signedIn(harness, harness.configs.oidc, { scope: 'openid', push: 'always' })
   assert.equal(await without.evaluate(() => session.authorizationDetails), undefined)
   assert.deepEqual(await without.evaluate((payment) => session.missingAuthorizationDetails([payment]), payment), [payment])
 })
@@ -44,8 +44,8 @@ test('permissions are asked for, and what was granted is told', async () => {
 test('sessions are for the resources that their configuration names', async () => {
   const seen = forms()
   for (const resource of [one, other]) {
-    const config = { ...us.configs.oidc, resource: [resource], storage: 'session' }
-    const page = await signedIn(us, config, { scope: 'openid read offline_access', push: 'always' })
+    const config = { ...harness.configs.oidc, resource: [resource], storage: 'session' }
+    const page = await signedIn(harness, config, { scope: 'openid read offline_access', push: 'always' })
     const before = await page.evaluate(() => session.token())
     // The token ends, and the next is for the same.
     const after = await page.evaluate(() => {

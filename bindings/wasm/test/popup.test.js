@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test'
 import { handle, world } from './suite.js'
 import { pages } from './world.js'
 
-const us = world()
+const harness = world()
 let hostile
 
 before(async () => {
@@ -15,7 +15,7 @@ after(() => hostile?.close())
 
 /** Opens the popup as a click would, and lets the popup's page handle its callback. */
 async function begin(page, config) {
-  const opened = us.context.waitForEvent('page')
+  const opened = harness.context.waitForEvent('page')
   await page.evaluate((config) => {
     globalThis.heard = []
     addEventListener('message', ({ origin, data }) => heard.push([origin, data?.type]))
@@ -30,7 +30,7 @@ async function begin(page, config) {
 async function held(pattern) {
   let letGo
   const gate = new Promise((done) => (letGo = done))
-  await us.context.route(pattern, async (route) => {
+  await harness.context.route(pattern, async (route) => {
     await gate
     await route.continue()
   })
@@ -46,33 +46,33 @@ const settle = (popup, config) =>
     .catch(() => {})
 
 for (const name of ['generic', 'uservoice']) {
-  test(`the ${name} twin signs a person in`, async () => {
-    const config = us.configs[name]
-    const page = await us.page()
+  test(`the ${name} twin signs a user in`, async () => {
+    const config = harness.configs[name]
+    const page = await harness.page()
     const popup = await begin(page, config)
     await settle(popup, config)
     assert.deepEqual(await page.evaluate(() => result), { value: true })
     assert.ok(popup.isClosed())
-    const left = await page.evaluate(() => [sessionStorage.length, localStorage.length])
-    assert.deepEqual(left, [0, 0])
+    const storageLengths = await page.evaluate(() => [sessionStorage.length, localStorage.length])
+    assert.deepEqual(storageLengths, [0, 0])
     const url = name === 'generic' ? '/api/echo' : '/api/v2/end_users/me'
     const status = await page.evaluate(
       async (url) => (await session.fetch(url)).status,
-      us.twins[name] + url,
+      harness.twins[name] + url,
     )
     assert.equal(status, 200)
   })
 }
 
 test('messages from other origins and other windows are ignored', async () => {
-  const config = us.configs.generic
-  const page = await us.page()
-  const authorize = us.context.waitForEvent('request', (request) => request.url().includes('/authorize?'))
+  const config = harness.configs.generic
+  const page = await harness.page()
+  const authorize = harness.context.waitForEvent('request', (request) => request.url().includes('/authorize?'))
   const letGo = await held('**/authorize?*')
   const popup = await begin(page, config)
   const state = new URL((await authorize).url()).searchParams.get('state')
-  // The best a stranger could make up: the right shape, even the right state.
-  const forged = `${config.redirectUri}?code=stolen&state=${state}&iss=${encodeURIComponent(us.twins.generic)}`
+  // The best forgery possible: the right shape, even the right state.
+  const forged = `${config.redirectUri}?code=stolen&state=${state}&iss=${encodeURIComponent(harness.twins.generic)}`
   await page.evaluate(
     ([origin, forged]) =>
       new Promise((done) => {
@@ -82,32 +82,32 @@ test('messages from other origins and other windows are ignored', async () => {
         document.body.append(frame)
         window.postMessage({ type: 'oauth-core:callback', url: forged }, location.origin)
         const look = setInterval(() => {
-          if (heard.length < 2) return
+          if (messages.length < 2) return
           clearInterval(look)
           done()
         }, 20)
       }),
     [hostile.origin, forged],
   )
-  const heard = await page.evaluate(() => globalThis.heard)
+  const messages = await page.evaluate(() => globalThis.heard)
   assert.deepEqual(
-    heard.map(([, type]) => type),
+    messages.map(([, type]) => type),
     ['oauth-core:callback', 'oauth-core:callback'],
     'both arrived',
   )
-  assert.ok(heard.some(([origin]) => origin === hostile.origin))
-  const before = await us.generic.counters()
+  assert.ok(messages.some(([origin]) => origin === hostile.origin))
+  const before = await harness.generic.counters()
   letGo()
   await settle(popup, config)
   assert.deepEqual(await page.evaluate(() => result), { value: true })
-  const after = await us.generic.counters()
+  const after = await harness.generic.counters()
   assert.equal(after.token_requests - before.token_requests, 1, 'the stolen code was never sent')
 })
 
-test('a popup that went elsewhere cannot answer for the redirect URI', async () => {
-  const config = us.configs.generic
-  const page = await us.page()
-  const authorize = us.context.waitForEvent('request', (request) => request.url().includes('/authorize?'))
+test('a popup that has navigated elsewhere cannot send a callback for the redirect URI', async () => {
+  const config = harness.configs.generic
+  const page = await harness.page()
+  const authorize = harness.context.waitForEvent('request', (request) => request.url().includes('/authorize?'))
   const letGo = await held('**/authorize?*')
   const popup = await begin(page, config)
   const state = new URL((await authorize).url()).searchParams.get('state')
@@ -124,29 +124,29 @@ test('a popup that went elsewhere cannot answer for the redirect URI', async () 
 })
 
 test('a popup page tells the code to no opener of another origin', async () => {
-  const { redirectUri } = us.configs.generic
-  const page = await us.context.newPage()
+  const { redirectUri } = harness.configs.generic
+  const page = await harness.context.newPage()
   await page.goto(hostile.origin)
-  const opened = us.context.waitForEvent('page')
+  const opened = harness.context.waitForEvent('page')
   await page.evaluate((url) => {
     globalThis.heard = []
     addEventListener('message', ({ data }) => heard.push(data))
     window.open(url)
   }, `${redirectUri}?code=secret&state=of-somebody`)
   const popup = await opened
-  await settle(popup, us.configs.generic)
+  await settle(popup, harness.configs.generic)
   await new Promise((done) => setTimeout(done, 300))
   assert.deepEqual(await page.evaluate(() => heard), [])
 })
 
 test('an abort closes the popup', async () => {
-  const page = await us.page()
+  const page = await harness.page()
   await held('**/authorize?*')
-  const opened = us.context.waitForEvent('page')
+  const opened = harness.context.waitForEvent('page')
   await page.evaluate((config) => {
     globalThis.stop = new AbortController()
     globalThis.result = told(web.signIn(config, { mode: 'popup', signal: stop.signal }))
-  }, us.configs.generic)
+  }, harness.configs.generic)
   const popup = await opened
   const closed = popup.waitForEvent('close')
   await new Promise((done) => setTimeout(done, 200))
@@ -156,14 +156,14 @@ test('an abort closes the popup', async () => {
 })
 
 test('a popup that closes before its message is heard is not given up', async () => {
-  const config = us.configs.generic
-  const page = await us.page()
+  const config = harness.configs.generic
+  const page = await harness.page()
   // As in a browser that is busy: the message comes well after the window is seen to be closed.
   await page.evaluate(() => {
-    const hear = window.addEventListener
+    const addListener = window.addEventListener
     window.addEventListener = (type, listener, ...rest) => {
       const late = (event) => setTimeout(() => listener(event), 600)
-      hear.call(window, type, type === 'message' ? late : listener, ...rest)
+      addListener.call(window, type, type === 'message' ? late : listener, ...rest)
     }
   })
   const popup = await begin(page, config)
@@ -171,9 +171,9 @@ test('a popup that closes before its message is heard is not given up', async ()
   assert.deepEqual(await page.evaluate(() => result), { value: true })
 })
 
-/** What the browser does for a server that asks to be apart from whoever opened it. */
+/** Simulates the browser's handling of a server that severs its opener (COOP). */
 async function apart() {
-  await us.context.route('**/authorize?*', async (route) => {
+  await harness.context.route('**/authorize?*', async (route) => {
     const response = await route.fetch({ maxRedirects: 0 })
     const { location } = response.headers()
     const headers = { 'content-type': 'text/html', 'cross-origin-opener-policy': 'same-origin' }
@@ -185,13 +185,13 @@ async function apart() {
 const elsewhere = (page) => page.evaluate(() => (document.hasFocus = () => false))
 
 test('a popup that its server has cut off is not taken for closed, and its callback arrives', async () => {
-  const config = us.configs.generic
-  const page = await us.page()
+  const config = harness.configs.generic
+  const page = await harness.page()
   await elsewhere(page)
   await apart()
   await page.evaluate(() => {
     const open = window.open
-    window.open = (...given) => (globalThis.popup = open(...given))
+    window.open = (...args) => (globalThis.popup = open(...args))
   })
   const popup = await begin(page, config)
   await popup.waitForSelector('#on')
@@ -199,7 +199,7 @@ test('a popup that its server has cut off is not taken for closed, and its callb
   await page.waitForFunction(() => popup.closed)
   await new Promise((done) => setTimeout(done, 3000))
   assert.equal(await page.evaluate(() => Promise.race([result, 'still waiting'])), 'still waiting')
-  const before = await us.generic.counters()
+  const before = await harness.generic.counters()
   await popup.click('#on')
   await popup.waitForURL((url) => url.pathname === '/callback')
   await popup.waitForFunction(() => globalThis.loaded === true)
@@ -207,14 +207,14 @@ test('a popup that its server has cut off is not taken for closed, and its callb
   const handed = await handle(popup, config).catch(() => ({ value: false }))
   assert.deepEqual(handed, { value: false })
   assert.deepEqual(await page.evaluate(() => result), { value: true })
-  assert.equal((await us.generic.counters()).token_requests - before.token_requests, 1)
+  assert.equal((await harness.generic.counters()).token_requests - before.token_requests, 1)
 })
 
-test('whoever is back at the page without an answer has closed the popup', async () => {
-  const page = await us.page()
+test('a user who returns to the page without a response has closed the popup', async () => {
+  const page = await harness.page()
   await elsewhere(page)
   await apart()
-  const popup = await begin(page, us.configs.generic)
+  const popup = await begin(page, harness.configs.generic)
   await popup.waitForSelector('#on')
   await popup.close()
   await page.evaluate(() => (document.hasFocus = () => true))
@@ -224,23 +224,23 @@ test('whoever is back at the page without an answer has closed the popup', async
 })
 
 test('what comes by the channel with another state is not taken', async () => {
-  const config = us.configs.generic
-  const page = await us.page()
+  const config = harness.configs.generic
+  const page = await harness.page()
   await elsewhere(page)
   await apart()
   const popup = await begin(page, config)
   await popup.waitForSelector('#on')
-  const stranger = await us.page(`/callback?code=stolen&state=other`)
+  const stranger = await harness.page(`/callback?code=stolen&state=other`)
   assert.equal((await handle(stranger, config)).code, 'callback.state')
   assert.equal(await page.evaluate(() => Promise.race([result, 'still waiting'])), 'still waiting')
 })
 
-test('a blocked popup is told', async () => {
-  const page = await us.page()
+test('a blocked popup is reported', async () => {
+  const page = await harness.page()
   await page.evaluate(() => (window.open = () => null))
   const result = await page.evaluate(
     (config) => told(web.signIn(config, { mode: 'popup' })),
-    us.configs.generic,
+    harness.configs.generic,
   )
   assert.equal(result.code, 'page.popup_blocked')
   assert.match(result.message, /blocked the popup/)
@@ -248,7 +248,7 @@ test('a blocked popup is told', async () => {
 
 /** Lets a page open a window, and handles a callback there; what the opener heard, and what came. */
 async function opened(opener, url, name, config) {
-  const opening = us.context.waitForEvent('page')
+  const opening = harness.context.waitForEvent('page')
   await opener.evaluate(
     ([url, name]) => {
       globalThis.heard = []
@@ -266,34 +266,34 @@ async function opened(opener, url, name, config) {
   return { result, url: child.url() }
 }
 
-test('a window that the application opened is no popup', async () => {
-  const page = await us.page()
-  const config = { ...us.configs.generic, redirectUri: `${us.origin}/` }
-  const url = `${us.origin}/orders/5?tab=2`
+test('a window that the application opened is not treated as a popup', async () => {
+  const page = await harness.page()
+  const config = { ...harness.configs.generic, redirectUri: `${harness.origin}/` }
+  const url = `${harness.origin}/orders/5?tab=2`
   assert.deepEqual(await opened(page, url, '_blank', config), { result: { value: false }, url })
   for (const name of ['_blank', 'orders']) {
-    const { result } = await opened(page, `${us.origin}/?code=a&state=b`, name, config)
+    const { result } = await opened(page, `${harness.origin}/?code=a&state=b`, name, config)
     assert.equal(result.code, 'callback.state', 'a callback of nobody, and told as that')
   }
 })
 
 test('a page of another origin cannot make a popup of this one', async () => {
-  const page = await us.context.newPage()
+  const page = await harness.context.newPage()
   await page.goto(hostile.origin)
-  const { redirectUri } = us.configs.generic
+  const { redirectUri } = harness.configs.generic
   const url = `${redirectUri}?code=secret&state=of-somebody`
-  const { result } = await opened(page, url, 'oauth-core:popup:made-up', us.configs.generic)
+  const { result } = await opened(page, url, 'oauth-core:popup:made-up', harness.configs.generic)
   assert.equal(result.code, 'callback.state')
 })
 
 test('the mark outlives the ways of a login, over other sites too', async () => {
-  const config = us.configs.generic
-  const page = await us.page()
-  const authorize = us.context.waitForEvent('request', (request) => request.url().includes('/authorize?'))
+  const config = harness.configs.generic
+  const page = await harness.page()
+  const authorize = harness.context.waitForEvent('request', (request) => request.url().includes('/authorize?'))
   // Another site altogether, on the way to the server.
   const detour = hostile.origin.replace('127.0.0.1', 'localhost')
   let isFirst = true
-  await us.context.route('**/authorize?*', async (route) => {
+  await harness.context.route('**/authorize?*', async (route) => {
     if (!isFirst) return route.continue()
     isFirst = false
     await route.fulfill({ contentType: 'text/html', body: `<script>location.href = ${JSON.stringify(detour)}</script>` })

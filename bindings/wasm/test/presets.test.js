@@ -5,18 +5,18 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { world } from './suite.js'
 
-const us = world()
+const harness = world()
 const presets = JSON.parse(readFileSync(new URL('../../../tests/presets.json', import.meta.url), 'utf8'))
 
 test('every preset leads where it says, or has no public clients', async () => {
-  const page = await us.page()
-  const known = await page.evaluate(() => web.providers)
-  assert.deepEqual([...known].sort(), presets.map(({ name }) => name).sort())
+  const page = await harness.page()
+  const presetNames = await page.evaluate(() => web.providers)
+  assert.deepEqual([...presetNames].sort(), presets.map(({ name }) => name).sort())
   // Nobody is asked: the person only sets out.
-  await us.context.route((url) => url.protocol === 'https:', (route) => route.fulfill({ body: 'elsewhere' }))
+  await harness.context.route((url) => url.protocol === 'https:', (route) => route.fulfill({ body: 'elsewhere' }))
   for (const { name: provider, variables, authorization_endpoint: endpoint, public: isPublic } of presets) {
-    const page = await us.page()
-    const config = { provider, variables, clientId: 'id', redirectUri: us.configs.generic.redirectUri }
+    const page = await harness.page()
+    const config = { provider, variables, clientId: 'id', redirectUri: harness.configs.generic.redirectUri }
     if (isPublic) {
       await page.evaluate((config) => void web.signIn(config), config)
       await page.waitForURL((url) => url.protocol === 'https:')

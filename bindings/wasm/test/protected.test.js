@@ -1,16 +1,16 @@
-// Requests that are handed over first, responses that are signed, and what an API wants of the person.
+// Pushed requests, signed responses, and step-up challenges of APIs.
 
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import { handle, loaded, toCallback, world } from './suite.js'
 
-const us = world({ oidc: true, script: 'fapi.mjs' })
+const harness = world({ oidc: true, script: 'fapi.mjs' })
 
 /** The URLs of the server's login page, as they are opened. */
 function opened() {
   const urls = []
-  us.context.on('request', (request) => {
+  harness.context.on('request', (request) => {
     const url = new URL(request.url())
     if (url.pathname === '/auth') urls.push(url)
   })
@@ -20,13 +20,13 @@ function opened() {
 test('a request is pushed where the client wants it, and the answer is signed', async () => {
   const urls = opened()
   for (const responseMode of ['jwt', 'query.jwt', 'fragment.jwt']) {
-    const config = { ...us.configs.oidc, responseMode, profile: 'oauth21' }
-    const page = await us.page()
-    const asked = { scope: 'openid', push: 'always', maxAge: 600, uiLocales: ['de', 'en'], claims: { id_token: { auth_time: null } } }
-    await toCallback(us, page, config, asked)
+    const config = { ...harness.configs.oidc, responseMode, profile: 'oauth21' }
+    const page = await harness.page()
+    const signInOptions = { scope: 'openid', push: 'always', maxAge: 600, uiLocales: ['de', 'en'], claims: { id_token: { auth_time: null } } }
+    await toCallback(harness, page, config, signInOptions)
     const { hash, search } = new URL(page.url())
-    const answer = new URLSearchParams(responseMode === 'fragment.jwt' ? hash.slice(1) : search)
-    assert.deepEqual([...answer.keys()], ['response'])
+    const responseParameters = new URLSearchParams(responseMode === 'fragment.jwt' ? hash.slice(1) : search)
+    assert.deepEqual([...responseParameters.keys()], ['response'])
     assert.deepEqual(await handle(page, config), { value: true })
     assert.equal(page.url(), config.redirectUri)
     assert.equal(await page.evaluate(() => session.claims.sub), 'somebody')
@@ -36,32 +36,32 @@ test('a request is pushed where the client wants it, and the answer is signed', 
 })
 
 test('a signed answer of another flow, and a plain one, end nothing', async () => {
-  const config = { ...us.configs.oidc, responseMode: 'jwt' }
-  const page = await us.page()
-  await toCallback(us, page, config, { scope: 'openid', push: 'always' })
-  const answer = page.url()
-  const wrong = answer.replace(/response=.*/, 'response=a.b.c')
+  const config = { ...harness.configs.oidc, responseMode: 'jwt' }
+  const page = await harness.page()
+  await toCallback(harness, page, config, { scope: 'openid', push: 'always' })
+  const responseUrl = page.url()
+  const wrong = responseUrl.replace(/response=.*/, 'response=a.b.c')
   await page.evaluate((url) => history.replaceState(null, '', url), wrong)
   assert.equal((await handle(page, config)).code, 'jws.malformed')
-  await page.evaluate((url) => history.replaceState(null, '', url), answer)
+  await page.evaluate((url) => history.replaceState(null, '', url), responseUrl)
   assert.deepEqual(await handle(page, config), { value: true })
 })
 
 test('a request with a known flaw has a warning', async () => {
-  const { issuer } = us.configs.oidc
-  const known = await (await fetch(`${issuer}/.well-known/openid-configuration`)).json()
+  const { issuer } = harness.configs.oidc
+  const metadata = await (await fetch(`${issuer}/.well-known/openid-configuration`)).json()
   // The server takes no permissions in detail without one.
   const resource = ['https://one.example/']
-  const config = { ...us.configs.oidc, resource, metadata: { ...known, acr_values_supported: ['mfa', 'phr'] } }
+  const config = { ...harness.configs.oidc, resource, metadata: { ...metadata, acr_values_supported: ['mfa', 'phr'] } }
   const seen = []
-  await us.context.exposeFunction('shown', (event) => void seen.push(event))
-  const warnings = async (asked) => {
-    const page = await us.page()
+  await harness.context.exposeFunction('shown', (event) => void seen.push(event))
+  const warnings = async (signInOptions) => {
+    const page = await harness.page()
     // Whatever is wrong with it, it is made.
     const made = page.waitForRequest((request) => new URL(request.url()).pathname === '/auth')
     await page.evaluate(
-      ([config, asked]) => void web.signIn({ ...config, observe: shown }, { scope: 'openid', ...asked }),
-      [config, asked],
+      ([config, signInOptions]) => void web.signIn({ ...config, observe: shown }, { scope: 'openid', ...signInOptions }),
+      [config, signInOptions],
     )
     await made
     return seen.splice(0).find(({ kind }) => kind === 'authorize').warnings
@@ -76,96 +76,96 @@ test('a request with a known flaw has a warning', async () => {
 })
 
 test('permissions are objects with a type', async () => {
-  const page = await us.page()
-  const told = await page.evaluate(
+  const page = await harness.page()
+  const result = await page.evaluate(
     (config) => web.signIn(config, { authorizationDetails: [{ actions: ['read'] }] }).catch((error) => error.code),
-    us.configs.oidc,
+    harness.configs.oidc,
   )
-  assert.equal(told, 'authorization_details.malformed')
+  assert.equal(result, 'authorization_details.malformed')
 })
 
 test('a profile refuses what it forbids', async () => {
-  const page = await us.page()
-  const asked = []
-  us.context.on('request', (request) => asked.push(new URL(request.url()).pathname))
-  const tell = (profile) => page.evaluate(
+  const page = await harness.page()
+  const requests = []
+  harness.context.on('request', (request) => requests.push(new URL(request.url()).pathname))
+  const signInError = (profile) => page.evaluate(
     ([config, profile]) => web.signIn({ ...config, profile }).catch(({ code, kind, message }) => ({ code, kind, message })),
-    [{ ...us.configs.oidc, dpop: true }, profile],
+    [{ ...harness.configs.oidc, dpop: true }, profile],
   )
   for (const profile of ['fapi2_security', 'fapi2_message_signing']) {
-    const { message, ...told } = await tell(profile)
+    const { message, ...details } = await signInError(profile)
     // A page has no key that a server knows.
-    assert.deepEqual(told, { code: 'profile.forbidden', kind: 'misuse' })
+    assert.deepEqual(details, { code: 'profile.forbidden', kind: 'misuse' })
     assert.match(message, /FAPI 2\.0 Security Profile section 5\.3\.3\.1.*private_key_jwt or mutual TLS/)
   }
-  const unknown = await tell('fapi')
+  const unknown = await signInError('fapi')
   assert.equal(unknown.code, 'argument.invalid')
   assert.match(unknown.message, /oauth21, strict/)
   // Nobody was asked but for the server's metadata.
-  assert.deepEqual(asked.filter((path) => /\/(auth|request|token)$/.test(path)), [])
+  assert.deepEqual(requests.filter((path) => /\/(auth|request|token)$/.test(path)), [])
 })
 
 test('what an API wants is asked for', async () => {
   const urls = opened()
-  const page = await us.page()
-  const wanted = await page.evaluate(() => {
+  const page = await harness.page()
+  const requiredStepUp = await page.evaluate(() => {
     const challenge = 'Bearer error="insufficient_user_authentication", acr_values="urn:mfa", max_age="0", scope="read"'
     const reply = (text) => new Response(null, { status: 401, headers: { 'www-authenticate': text } })
     return Promise.all([challenge, 'Bearer error="invalid_token"'].map((text) => web.stepUp(reply(text))))
   })
-  assert.deepEqual(wanted, [{ acr_values: ['urn:mfa'], max_age: 0, scope: 'read' }, undefined])
-  const client = { ...us.configs.oidc, clientId: 'public' }
-  await page.evaluate(([config, stepUp]) => void web.signIn(config, { scope: 'openid', stepUp }), [client, wanted[0]])
+  assert.deepEqual(requiredStepUp, [{ acr_values: ['urn:mfa'], max_age: 0, scope: 'read' }, undefined])
+  const client = { ...harness.configs.oidc, clientId: 'public' }
+  await page.evaluate(([config, stepUp]) => void web.signIn(config, { scope: 'openid', stepUp }), [client, requiredStepUp[0]])
   await page.waitForRequest((request) => new URL(request.url()).pathname === '/auth')
-  const asked = Object.fromEntries(urls[0].searchParams)
-  assert.deepEqual([asked.acr_values, asked.max_age, asked.scope], ['urn:mfa', '0', 'openid read'])
+  const query = Object.fromEntries(urls[0].searchParams)
+  assert.deepEqual([query.acr_values, query.max_age, query.scope], ['urn:mfa', '0', 'openid read'])
 })
 
 test('what a login was made for is not asked for again', async () => {
-  const page = await us.page()
+  const page = await harness.page()
   const config = bound()
   const stepUp = { scope: 'openid' }
-  await toCallback(us, page, config, { scope: 'openid', stepUp })
+  await toCallback(harness, page, config, { scope: 'openid', stepUp })
   assert.deepEqual(await handle(page, config), { value: true })
-  const told = await page.evaluate(([config, stepUp]) => {
-    const asked = { scope: 'openid', stepUp, session }
-    return web.signIn(config, asked).catch((error) => error.code)
+  const result = await page.evaluate(([config, stepUp]) => {
+    const signInOptions = { scope: 'openid', stepUp, session }
+    return web.signIn(config, signInOptions).catch((error) => error.code)
   }, [config, stepUp])
-  assert.equal(told, 'step_up.repeated')
+  assert.equal(result, 'step_up.repeated')
   // Something else may be, with what was granted.
   const urls = opened()
   const more = { acr_values: ['urn:mfa'] }
   await page.evaluate(([config, stepUp]) => void web.signIn(config, { scope: '', stepUp, session }), [config, more])
   await page.waitForRequest((request) => new URL(request.url()).pathname === '/auth')
-  const asked = Object.fromEntries(urls[0].searchParams)
-  assert.deepEqual([asked.acr_values, asked.scope], ['urn:mfa', 'openid'])
+  const query = Object.fromEntries(urls[0].searchParams)
+  assert.deepEqual([query.acr_values, query.scope], ['urn:mfa', 'openid'])
 })
 
 test('an API that keeps requiring something else is not obeyed for ever', async () => {
-  const page = await us.page()
+  const page = await harness.page()
   const config = bound()
-  await toCallback(us, page, config, { scope: 'openid' })
+  await toCallback(harness, page, config, { scope: 'openid' })
   assert.deepEqual(await handle(page, config), { value: true })
-  const ask = (acr) => page.evaluate(([config, acr]) => {
-    const asked = { scope: 'openid', stepUp: { acr_values: [acr] }, session }
-    return web.signIn(config, asked).catch((error) => error.code)
+  const stepUpTo = (acr) => page.evaluate(([config, acr]) => {
+    const signInOptions = { scope: 'openid', stepUp: { acr_values: [acr] }, session }
+    return web.signIn(config, signInOptions).catch((error) => error.code)
   }, [config, acr])
   for (const acr of ['phr', 'mfa', 'phr', 'mfa', 'phr']) {
     const before = page.url()
     // The page is gone before it could say so.
-    ask(acr).catch(() => {})
+    stepUpTo(acr).catch(() => {})
     await page.waitForURL((url) => url.pathname === '/callback' && url.href !== before)
     await loaded(page)
     assert.deepEqual(await handle(page, config), { value: true })
   }
-  assert.equal(await ask('mfa'), 'step_up.limit')
+  assert.equal(await stepUpTo('mfa'), 'step_up.limit')
 })
 
 /** What goes to the server and to the API, with its proof taken apart. */
 function proofs() {
   const seen = []
   const part = (text) => JSON.parse(Buffer.from(text, 'base64url'))
-  us.context.on('request', (request) => {
+  harness.context.on('request', (request) => {
     const { dpop, authorization } = request.headers()
     if (dpop === undefined) return
     const [header, claims] = dpop.split('.')
@@ -174,7 +174,7 @@ function proofs() {
   return seen
 }
 
-const bound = () => ({ ...us.configs.oidc, clientId: 'public', dpop: true, storage: 'session' })
+const bound = () => ({ ...harness.configs.oidc, clientId: 'public', dpop: true, storage: 'session' })
 const me = (page, config) =>
   page.evaluate((url) => session.fetch(url).then((reply) => reply.json()).then(({ sub }) => sub), `${config.issuer}/me`)
 
@@ -182,8 +182,8 @@ test('tokens are bound to a key that WebCrypto keeps to itself', async () => {
   const urls = opened()
   const seen = proofs()
   const config = bound()
-  const page = await us.page()
-  await toCallback(us, page, config, { scope: 'openid offline_access' })
+  const page = await harness.page()
+  await toCallback(harness, page, config, { scope: 'openid offline_access' })
   assert.deepEqual(await handle(page, config), { value: true })
   assert.equal(await me(page, config), 'somebody')
   assert.equal(await page.evaluate(() => session.userinfo().then(({ sub }) => sub)), 'somebody')
@@ -223,8 +223,8 @@ test('tokens are bound to a key that WebCrypto keeps to itself', async () => {
 test('nonces that change while tokens are in use cost one request each', async () => {
   const seen = proofs()
   const config = bound()
-  const page = await us.page()
-  await toCallback(us, page, config, { scope: 'openid offline_access' })
+  const page = await harness.page()
+  await toCallback(harness, page, config, { scope: 'openid offline_access' })
   assert.deepEqual(await handle(page, config), { value: true })
   assert.equal(await me(page, config), 'somebody')
   const steer = async (what) => assert.equal((await fetch(`${config.issuer}/_${what}`, { method: 'POST' })).status, 204)
@@ -249,10 +249,10 @@ test('nonces that change while tokens are in use cost one request each', async (
 test('nonces of both sides outlive the page, and its first requests have them', async () => {
   const seen = proofs()
   const config = bound()
-  const page = await us.page()
+  const page = await harness.page()
   const steer = async (what) => assert.equal((await fetch(`${config.issuer}/_${what}`, { method: 'POST' })).status, 204)
   const to = (end) => seen.filter(({ url }) => url.endsWith(end)).length
-  await toCallback(us, page, config, { scope: 'openid offline_access' })
+  await toCallback(harness, page, config, { scope: 'openid offline_access' })
   assert.deepEqual(await handle(page, config), { value: true })
   assert.equal(await me(page, config), 'somebody')
   // A renewal stores what is known of the API by now.
@@ -275,15 +275,15 @@ test('nonces of both sides outlive the page, and its first requests have them', 
 test('a later page, and two tabs that begin at once, have the same key', async () => {
   const seen = proofs()
   const config = bound()
-  const page = await us.page()
-  await toCallback(us, page, config, { scope: 'openid offline_access' })
+  const page = await harness.page()
+  await toCallback(harness, page, config, { scope: 'openid offline_access' })
   assert.deepEqual(await handle(page, config), { value: true })
   await page.reload()
   await loaded(page)
   const restored = (config) => web.restore(config).then((session) => ((globalThis.session = session), !!session))
   assert.equal(await page.evaluate(restored, config), true)
   assert.equal(await me(page, config), 'somebody')
-  const tabs = [await us.page(), await us.page()]
+  const tabs = [await harness.page(), await harness.page()]
   const all = await Promise.all(tabs.map((tab) => tab.evaluate(restored, { ...config, storage: 'memory' })))
   assert.deepEqual(all, [true, true])
   assert.deepEqual(await Promise.all(tabs.map((tab) => me(tab, config))), ['somebody', 'somebody'])
@@ -293,15 +293,15 @@ test('a later page, and two tabs that begin at once, have the same key', async (
 test('a pair of keys of the page signs', async () => {
   const seen = proofs()
   const config = { ...bound(), dpop: undefined }
-  const page = await us.page('/callback')
-  const told = await page.evaluate(async (config) => {
+  const page = await harness.page('/callback')
+  const result = await page.evaluate(async (config) => {
     const pair = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign'])
     const rsa = { ...pair, publicKey: undefined, privateKey: pair.privateKey }
     const refused = await web.signIn({ ...config, dpop: rsa }).catch((error) => error.name)
     void web.signIn({ ...config, dpop: pair }, { scope: 'openid', push: 'always' })
     return refused
   }, config)
-  assert.equal(told, 'TypeError')
+  assert.equal(result, 'TypeError')
   await page.waitForRequest((request) => new URL(request.url()).pathname === '/auth')
   assert.deepEqual(seen.map(({ url }) => new URL(url).pathname), ['/request', '/request'])
 })

@@ -3,43 +3,43 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { moved, pagesOf, serve } from './examples.js'
+import { moved, extractPages, serve } from './examples.js'
 import { rows } from './sizes.js'
 import { world } from './suite.js'
 
-const us = world()
+const harness = world()
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
 
 test('the example signs in and calls the API', async () => {
-  const [example] = pagesOf(readme)
-  serve(us, '/callback', moved(us, example))
-  const tab = await us.context.newPage()
-  await tab.goto(us.configs.uservoice.redirectUri)
+  const [example] = extractPages(readme)
+  serve(harness, '/callback', moved(harness, example))
+  const tab = await harness.context.newPage()
+  await tab.goto(harness.configs.uservoice.redirectUri)
   await tab.locator('#sign-in').click()
-  const answer = tab.locator('#answer', { hasText: 'users' })
-  await answer.waitFor()
-  assert.match(await answer.textContent(), /"id":/)
+  const outputElement = tab.locator('#answer', { hasText: 'users' })
+  await outputElement.waitFor()
+  assert.match(await outputElement.textContent(), /"id":/)
 })
 
 test('the example with React signs in, and out', async () => {
-  const [, example] = pagesOf(readme)
-  for (const path of ['/account', '/callback', '/']) serve(us, path, moved(us, example))
-  const tab = await us.context.newPage()
-  await tab.goto(`${us.origin}/account`)
+  const [, example] = extractPages(readme)
+  for (const path of ['/account', '/callback', '/']) serve(harness, path, moved(harness, example))
+  const tab = await harness.context.newPage()
+  await tab.goto(`${harness.origin}/account`)
   await tab.locator('#sign-in').click()
   await tab.locator('#sign-out', { hasText: 'user-' }).click()
-  await tab.waitForURL(`${us.origin}/`)
+  await tab.waitForURL(`${harness.origin}/`)
   await tab.locator('#sign-in').waitFor()
 })
 
 test('the example with a pasted token calls the API', async () => {
   const [, example] = readme.match(/^```js\n(import { fixedToken[^]*?)^```$/m)
-  const code = moved(us, example).replace('{ origins', '{ loopback: true, origins')
-  const token = await us.uservoice.consoleToken()
+  const code = moved(harness, example).replace('{ origins', '{ loopback: true, origins')
+  const token = await harness.uservoice.consoleToken()
   const script = `<script type="module">const pasted = '${token}'\n${code}</script>`
-  serve(us, '/pasted', `<pre id="answer"></pre>${script}`)
-  const tab = await us.context.newPage()
-  await tab.goto(`${us.origin}/pasted`)
+  serve(harness, '/pasted', `<pre id="answer"></pre>${script}`)
+  const tab = await harness.context.newPage()
+  await tab.goto(`${harness.origin}/pasted`)
   await tab.locator('#answer', { hasText: '200' }).waitFor()
 })
 
@@ -48,10 +48,10 @@ test('the sizes are those of a build like this', () => {
     const row = readme.split('\n').find((line) => line.startsWith(`| ${name} |`))
     assert.ok(row, `no row for ${name}`)
     const stated = row.split('|').slice(2, 5).map((cell) => Number(cell.replaceAll(',', '')))
-    stated.forEach((said, at) => {
+    stated.forEach((statedSize, at) => {
       // Another compiler makes another module, and a panicking one is larger.
       const slack = name.endsWith('.wasm') ? 0.5 : 0.1
-      assert.ok(Math.abs(said - sizes[at]) <= slack * said, `${name}: ${said} stated, ${sizes[at]} built`)
+      assert.ok(Math.abs(statedSize - sizes[at]) <= slack * statedSize, `${name}: ${statedSize} stated, ${sizes[at]} built`)
     })
   }
 })

@@ -4,16 +4,16 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { handle, loaded, signedIn, toCallback, world } from './suite.js'
 
-const us = world({ oidc: true })
+const harness = world({ oidc: true })
 const call = (page, url) =>
   page.evaluate(async (url) => {
     const reply = await session.fetch(url)
     return { status: reply.status, body: await reply.json() }
   }, url)
 
-test('the generic twin signs a person in, and its API is called', async () => {
-  const page = await signedIn(us, us.configs.generic, { scope: 'read write' })
-  const url = `${us.twins.generic}/api/echo`
+test('the generic twin signs a user in, and its API is called', async () => {
+  const page = await signedIn(harness, harness.configs.generic, { scope: 'read write' })
+  const url = `${harness.twins.generic}/api/echo`
   const reply = await page.evaluate(async (url) => {
     const reply = await session.fetch(url, { method: 'POST', body: 'hello' })
     return { status: reply.status, body: await reply.json(), scope: session.scope }
@@ -24,9 +24,9 @@ test('the generic twin signs a person in, and its API is called', async () => {
   assert.equal(reply.scope, 'read write')
 })
 
-test('the UserVoice twin signs a person in, by its preset', async () => {
-  const page = await signedIn(us, us.configs.uservoice)
-  const reply = await call(page, `${us.twins.uservoice}/api/v2/end_users/me`)
+test('the UserVoice twin signs a user in, by its preset', async () => {
+  const page = await signedIn(harness, harness.configs.uservoice)
+  const reply = await call(page, `${harness.twins.uservoice}/api/v2/end_users/me`)
   assert.equal(reply.status, 200)
   assert.equal(reply.body.users.length, 1)
   const end = await page.evaluate(() => String(session.expiresAt))
@@ -34,16 +34,16 @@ test('the UserVoice twin signs a person in, by its preset', async () => {
 })
 
 test('the documented slip of UserVoice is an option', async () => {
-  const config = { ...us.configs.uservoice, options: ['challenge_as_verifier'] }
-  const page = await signedIn(us, config)
-  const reply = await call(page, `${us.twins.uservoice}/api/v2/end_users/me`)
+  const config = { ...harness.configs.uservoice, options: ['challenge_as_verifier'] }
+  const page = await signedIn(harness, config)
+  const reply = await call(page, `${harness.twins.uservoice}/api/v2/end_users/me`)
   assert.equal(reply.status, 200)
 })
 
-test('oidc-provider signs a person in, renews and revokes', async () => {
-  const config = us.configs.oidc
-  const page = await signedIn(us, config, { scope: 'openid offline_access', extra: { prompt: 'consent' } })
-  const told = await page.evaluate(async () => {
+test('oidc-provider signs a user in, renews and revokes', async () => {
+  const config = harness.configs.oidc
+  const page = await signedIn(harness, config, { scope: 'openid offline_access', extra: { prompt: 'consent' } })
+  const result = await page.evaluate(async () => {
     const first = await session.token()
     return {
       first: first.length > 20,
@@ -52,7 +52,7 @@ test('oidc-provider signs a person in, renews and revokes', async () => {
       end: session.expiresAt > new Date(),
     }
   })
-  assert.deepEqual(told, { first: true, idToken: 3, claims: ['string', config.clientId], end: true })
+  assert.deepEqual(result, { first: true, idToken: 3, claims: ['string', config.clientId], end: true })
   const later = await page.evaluate(async () => {
     const before = await session.token()
     // 60 seconds of life: in 56, the 6 to spare are not there any more.
@@ -65,29 +65,29 @@ test('oidc-provider signs a person in, renews and revokes', async () => {
   assert.deepEqual(later, { renewed: true, signedIn: false })
 })
 
-test('oidc-provider tells of the person, and where to sign out', async () => {
-  const config = us.configs.oidc
-  const page = await signedIn(us, config, { scope: 'openid' })
-  const told = await page.evaluate(async () => {
+test('oidc-provider returns the user’s claims, and the page to sign out at', async () => {
+  const config = harness.configs.oidc
+  const page = await signedIn(harness, config, { scope: 'openid' })
+  const result = await page.evaluate(async () => {
     const { sub } = session.claims
     const about = await session.userinfo()
     const url = session.endSessionUrl({ postLogoutRedirectUri: `${location.origin}/bye`, state: 's' })
     const { client_id: id, id_token_hint: hint, ...rest } = Object.fromEntries(url.searchParams)
     return { isSame: about.sub === sub, origin: url.origin, id, hint: hint === session.idToken, rest, here: location.origin }
   })
-  const { here, ...said } = told
-  assert.deepEqual(said, {
+  const { here: pagePath, ...claims } = result
+  assert.deepEqual(claims, {
     isSame: true,
     origin: new URL(config.issuer).origin,
     id: config.clientId,
     hint: true,
-    rest: { post_logout_redirect_uri: `${here}/bye`, state: 's' },
+    rest: { post_logout_redirect_uri: `${pagePath}/bye`, state: 's' },
   })
 })
 
-test('what the server tells of somebody else is not told', async () => {
-  const page = await signedIn(us, us.configs.generic, { scope: 'openid profile' })
-  const told = await page.evaluate(async () => {
+test('UserInfo about another user is rejected', async () => {
+  const page = await signedIn(harness, harness.configs.generic, { scope: 'openid profile' })
+  const userinfo = await page.evaluate(async () => {
     const { name } = await session.userinfo()
     const real = globalThis.fetch
     globalThis.fetch = async (url, init) => {
@@ -99,42 +99,42 @@ test('what the server tells of somebody else is not told', async () => {
     await session.revoke()
     return { name, code, over: await session.userinfo().catch((error) => error.code) }
   })
-  assert.deepEqual(told, { name: 'Alice Liddell', code: 'userinfo.subject', over: 'grant.no_refresh_token' })
+  assert.deepEqual(userinfo, { name: 'Alice Liddell', code: 'userinfo.subject', over: 'grant.no_refresh_token' })
 })
 
 test('a metadata document at hand needs no discovery', async () => {
-  const metadata = await (await fetch(`${us.twins.generic}/.well-known/oauth-authorization-server`)).json()
-  const page = await signedIn(us, { ...us.configs.generic, metadata })
-  assert.equal((await call(page, `${us.twins.generic}/api/echo`)).status, 200)
+  const metadata = await (await fetch(`${harness.twins.generic}/.well-known/oauth-authorization-server`)).json()
+  const page = await signedIn(harness, { ...harness.configs.generic, metadata })
+  assert.equal((await call(page, `${harness.twins.generic}/api/echo`)).status, 200)
 })
 
 test('after the login storage is empty and the address is clean', async () => {
-  const page = await us.page()
-  await toCallback(us, page, us.configs.generic)
+  const page = await harness.page()
+  await toCallback(harness, page, harness.configs.generic)
   assert.match(page.url(), /[?&]code=/)
   assert.equal(await page.evaluate(() => sessionStorage.length), 1, 'the flow waits in this tab')
-  assert.equal((await handle(page, us.configs.generic)).value, true)
-  assert.equal(page.url(), us.configs.generic.redirectUri)
-  const left = await page.evaluate(async () => ({
+  assert.equal((await handle(page, harness.configs.generic)).value, true)
+  assert.equal(page.url(), harness.configs.generic.redirectUri)
+  const storageCounts = await page.evaluate(async () => ({
     session: sessionStorage.length,
     local: localStorage.length,
     cookies: document.cookie,
     databases: (await indexedDB.databases()).length,
     caches: (await caches.keys()).length,
   }))
-  assert.deepEqual(left, { session: 0, local: 0, cookies: '', databases: 0, caches: 0 })
+  assert.deepEqual(storageCounts, { session: 0, local: 0, cookies: '', databases: 0, caches: 0 })
 })
 
 test('the code is in no history entry', async () => {
-  const page = await signedIn(us, us.configs.generic)
-  const cdp = await us.context.newCDPSession(page)
+  const page = await signedIn(harness, harness.configs.generic)
+  const cdp = await harness.context.newCDPSession(page)
   const { entries } = await cdp.send('Page.getNavigationHistory')
   assert.ok(entries.every(({ url }) => !url.includes('code=')), JSON.stringify(entries))
 })
 
 test('a session kept on request survives a reload, and no other does', async () => {
-  const config = { ...us.configs.generic, storage: 'session', tabs: false }
-  const page = await signedIn(us, config)
+  const config = { ...harness.configs.generic, storage: 'session', tabs: false }
+  const page = await signedIn(harness, config)
   const restored = (config) =>
     page.evaluate((config) => web.restore(config).then((session) => session !== null), config)
   await page.reload()
@@ -146,11 +146,11 @@ test('a session kept on request survives a reload, and no other does', async () 
 })
 
 test('PKCE is S256, it, state and nonce are fresh each time, and no verifier is in a URL', async () => {
-  await signedIn(us, us.configs.generic, { scope: 'openid' })
-  await signedIn(us, us.configs.generic, { scope: 'openid' })
-  const log = await us.generic.log()
-  const asked = log.filter(({ path }) => path === '/authorize').map(({ query }) => Object.fromEntries(query))
-  const last = asked.slice(-2)
+  await signedIn(harness, harness.configs.generic, { scope: 'openid' })
+  await signedIn(harness, harness.configs.generic, { scope: 'openid' })
+  const log = await harness.generic.log()
+  const authorizeQueries = log.filter(({ path }) => path === '/authorize').map(({ query }) => Object.fromEntries(query))
+  const last = authorizeQueries.slice(-2)
   assert.ok(last.every((query) => query.code_challenge_method === 'S256' && query.code_challenge.length === 43))
   assert.ok(last.every((query) => query.state.length === 43 && !('code_verifier' in query)))
   assert.notEqual(last[0].code_challenge, last[1].code_challenge)
@@ -160,13 +160,13 @@ test('PKCE is S256, it, state and nonce are fresh each time, and no verifier is 
 })
 
 test('the observer sees the sequence, and no secret', async () => {
-  const page = await us.page()
-  await toCallback(us, page, us.configs.generic)
+  const page = await harness.page()
+  await toCallback(harness, page, harness.configs.generic)
   const result = await page.evaluate(async (config) => {
     const seen = []
     const session = await web.handleCallback({ ...config, observe: (event) => seen.push(event) })
     return { seen, token: await session.token() }
-  }, us.configs.generic)
+  }, harness.configs.generic)
   const kinds = result.seen.map(({ kind }) => kind)
   assert.deepEqual(kinds, ['callback', 'request', 'response'])
   const text = JSON.stringify(result.seen)

@@ -1,47 +1,47 @@
-// What is refused, and what is left of the flow afterwards.
+// What is rejected, and what remains of the flow afterwards.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { handle, loaded, signedIn, toCallback, world } from './suite.js'
 
-const us = world()
+const harness = world()
 const waiting = (page) => page.evaluate(() => sessionStorage.length)
 /** What `web.signIn` says before it leaves the page. */
 const refusal = (page, config) => page.evaluate((config) => told(web.signIn(config)), config)
 
-test('a callback with a foreign state is refused, and the flow goes on', async () => {
-  const page = await us.page()
-  await us.generic.fault({ name: 'foreign_state_in_callback' })
+test('a callback with a foreign state is rejected, and the flow continues', async () => {
+  const page = await harness.page()
+  await harness.generic.fault({ name: 'foreign_state_in_callback' })
   const authorize = page.waitForRequest((request) => request.url().includes('/authorize?'))
-  await toCallback(us, page, us.configs.generic)
-  const result = await handle(page, us.configs.generic)
+  await toCallback(harness, page, harness.configs.generic)
+  const result = await handle(page, harness.configs.generic)
   assert.equal(result.code, 'callback.state')
   assert.equal(result.name, 'UntrustedError')
   assert.equal(await waiting(page), 1, 'the flow is kept')
-  assert.equal(page.url(), us.configs.generic.redirectUri, 'the foreign code is not left in the address')
+  assert.equal(page.url(), harness.configs.generic.redirectUri, 'the foreign code is not left in the address')
   await page.goto((await authorize).url())
   await loaded(page)
-  assert.equal((await handle(page, us.configs.generic)).value, true)
+  assert.equal((await handle(page, harness.configs.generic)).value, true)
   assert.equal(await waiting(page), 0)
 })
 
-test('what is no text where one is needed is a TypeError, and the module goes on', async () => {
-  const page = await us.page()
+test('a value that must be a string and is not is a TypeError, and the module stays usable', async () => {
+  const page = await harness.page()
   const refused = await page.evaluate(async (config) => {
-    const said = (work) => work().then(() => 'nothing', (error) => error.constructor.name)
+    const errorName = (work) => work().then(() => 'nothing', (error) => error.constructor.name)
     return [
-      await said(() => web.restore({ ...config, clientId: 5 })),
-      await said(() => web.restore({ ...config, redirectUri: new URL(config.redirectUri) })),
-      await said(() => web.signIn(config, { mode: 'popup', returnTo: new URL(location.href) })),
-      await said(() => web.restore(config)),
+      await errorName(() => web.restore({ ...config, clientId: 5 })),
+      await errorName(() => web.restore({ ...config, redirectUri: new URL(config.redirectUri) })),
+      await errorName(() => web.signIn(config, { mode: 'popup', returnTo: new URL(location.href) })),
+      await errorName(() => web.restore(config)),
     ]
-  }, us.configs.generic)
+  }, harness.configs.generic)
   assert.deepEqual(refused, ['TypeError', 'TypeError', 'TypeError', 'nothing'])
 })
 
 test('a setting or an option that there is not is named', async () => {
-  const page = await us.page()
-  const said = await page.evaluate(async (config) => {
+  const page = await harness.page()
+  const result = await page.evaluate(async (config) => {
     const of = (work) => work().then(() => 'nothing', (error) => `${error.constructor.name} ${error.message}`)
     return [
       await of(() => web.signIn({ ...config, storge: 'session' })),
@@ -50,34 +50,34 @@ test('a setting or an option that there is not is named', async () => {
       await of(() => web.signIn(config, { maxage: 60 })),
       await of(() => web.restore(config)),
     ]
-  }, us.configs.generic)
-  assert.match(said[0], /^TypeError storge: there is no such setting; there are provider, .*, storage, /)
-  assert.equal(said[1], 'TypeError timeoutMS: there is no such setting; perhaps timeoutMs')
-  assert.match(said[2], /^TypeError scopes: there is no such option of a sign-in; there are mode, .*, scope, /)
-  assert.equal(said[3], 'TypeError maxage: there is no such option of a sign-in; perhaps maxAge')
-  assert.equal(said[4], 'nothing')
+  }, harness.configs.generic)
+  assert.match(result[0], /^TypeError storge: there is no such setting; there are provider, .*, storage, /)
+  assert.equal(result[1], 'TypeError timeoutMS: there is no such setting; perhaps timeoutMs')
+  assert.match(result[2], /^TypeError scopes: there is no such option of a sign-in; there are mode, .*, scope, /)
+  assert.equal(result[3], 'TypeError maxage: there is no such option of a sign-in; perhaps maxAge')
+  assert.equal(result[4], 'nothing')
 })
 
-test('a callback that nobody asked for is refused', async () => {
-  const page = await us.page('/callback?code=stolen&state=made-up')
-  const result = await handle(page, us.configs.generic)
+test('an unexpected callback is rejected', async () => {
+  const page = await harness.page('/callback?code=stolen&state=made-up')
+  const result = await handle(page, harness.configs.generic)
   assert.equal(result.code, 'callback.state')
 })
 
 test('a callback of another issuer is refused, and the flow is over', async () => {
-  const page = await us.page()
-  await us.generic.fault({ name: 'wrong_issuer_in_callback' })
-  await toCallback(us, page, us.configs.generic)
-  const before = await us.generic.counters()
-  const result = await handle(page, us.configs.generic)
+  const page = await harness.page()
+  await harness.generic.fault({ name: 'wrong_issuer_in_callback' })
+  await toCallback(harness, page, harness.configs.generic)
+  const before = await harness.generic.counters()
+  const result = await handle(page, harness.configs.generic)
   assert.equal(result.code, 'callback.issuer')
   assert.equal(result.name, 'UntrustedError')
   assert.equal(await waiting(page), 0)
-  const after = await us.generic.counters()
+  const after = await harness.generic.counters()
   assert.equal(after.token_requests, before.token_requests, 'the code goes nowhere')
 })
 
-test('an ID token with a flaw signs nobody in', async () => {
+test('an ID token with a flaw is rejected', async () => {
   for (const [flaw, name, code] of [
     ['missing', 'MalformedError', 'id_token.missing'],
     ['wrong_issuer', 'UntrustedError', 'jwt.issuer'],
@@ -87,63 +87,63 @@ test('an ID token with a flaw signs nobody in', async () => {
     ['broken_signature', 'UntrustedError', 'jws.bad_signature'],
     ['unsigned', 'UntrustedError', 'jws.alg_not_allowed'],
   ]) {
-    const page = await us.page()
-    await toCallback(us, page, us.configs.generic, { scope: 'openid' })
-    await us.generic.fault({ name: 'id_token', flaw })
+    const page = await harness.page()
+    await toCallback(harness, page, harness.configs.generic, { scope: 'openid' })
+    await harness.generic.fault({ name: 'id_token', flaw })
     // The document and the keys are fetched before the token is read: the fault is for the reply that has one.
-    const result = await handle(page, us.configs.generic)
+    const result = await handle(page, harness.configs.generic)
     assert.deepEqual([result.name, result.code], [name, code], flaw)
     await page.close()
   }
 })
 
-test('a callback is good for one use', async () => {
-  const page = await us.page()
-  await toCallback(us, page, us.configs.generic)
+test('a callback can be used only once', async () => {
+  const page = await harness.page()
+  await toCallback(harness, page, harness.configs.generic)
   const callback = page.url()
-  assert.equal((await handle(page, us.configs.generic)).value, true)
+  assert.equal((await handle(page, harness.configs.generic)).value, true)
   await page.goto(callback)
   await loaded(page)
-  assert.equal((await handle(page, us.configs.generic)).code, 'callback.state')
+  assert.equal((await handle(page, harness.configs.generic)).code, 'callback.state')
 })
 
 test('a page that asks twice at once redeems once, and hears the same', async () => {
-  const page = await us.page()
-  await toCallback(us, page, us.configs.generic)
-  const before = await us.generic.counters()
+  const page = await harness.page()
+  await toCallback(harness, page, harness.configs.generic)
+  const before = await harness.generic.counters()
   const same = await page.evaluate(async (config) => {
     const [first, second] = await Promise.all([web.handleCallback(config), web.handleCallback(config)])
     return first.signedIn && first === second
-  }, us.configs.generic)
+  }, harness.configs.generic)
   assert.equal(same, true)
-  const after = await us.generic.counters()
+  const after = await harness.generic.counters()
   assert.equal(after.token_requests - before.token_requests, 1)
 })
 
 test('another tab cannot take over the flow', async () => {
-  const page = await us.page()
-  await toCallback(us, page, us.configs.generic)
-  const other = await us.page(new URL(page.url()).pathname + new URL(page.url()).search)
-  assert.equal((await handle(other, us.configs.generic)).code, 'callback.state')
+  const page = await harness.page()
+  await toCallback(harness, page, harness.configs.generic)
+  const other = await harness.page(new URL(page.url()).pathname + new URL(page.url()).search)
+  assert.equal((await handle(other, harness.configs.generic)).code, 'callback.state')
 })
 
-test('the person says no', async () => {
-  const page = await us.page()
-  await us.generic.deny()
-  await toCallback(us, page, us.configs.generic)
-  const result = await handle(page, us.configs.generic)
+test('the user denies the request', async () => {
+  const page = await harness.page()
+  await harness.generic.deny()
+  await toCallback(harness, page, harness.configs.generic)
+  const result = await handle(page, harness.configs.generic)
   assert.equal(result.code, 'denied.access_denied')
   assert.equal(result.name, 'DeniedError')
   assert.equal(await waiting(page), 0)
 })
 
 test('a client secret is refused, for each preset with its reason', async () => {
-  const page = await us.page()
+  const page = await harness.page()
   const names = await page.evaluate(() => web.providers)
   assert.ok(names.length >= 14)
   const reasons = new Set()
   for (const provider of names) {
-    const config = { provider, clientId: 'id', clientSecret: 'secret', redirectUri: us.configs.generic.redirectUri }
+    const config = { provider, clientId: 'id', clientSecret: 'secret', redirectUri: harness.configs.generic.redirectUri }
     const result = await refusal(page, config)
     assert.equal(result.code, 'client_auth.secret_not_allowed', `${provider}: ${result.message}`)
     assert.equal(result.name, 'MisuseError')
@@ -156,113 +156,113 @@ test('a client secret is refused, for each preset with its reason', async () => 
 })
 
 test('a client secret is refused without a preset too, before any request', async () => {
-  const page = await us.page()
-  const before = (await us.generic.log()).length
-  const result = await refusal(page, { ...us.configs.generic, clientSecret: 'secret' })
+  const page = await harness.page()
+  const before = (await harness.generic.log()).length
+  const result = await refusal(page, { ...harness.configs.generic, clientSecret: 'secret' })
   assert.equal(result.code, 'client_auth.secret_not_allowed')
   assert.match(result.message, /everyone who opens the page could read it/)
-  assert.equal((await us.generic.log()).length, before)
+  assert.equal((await harness.generic.log()).length, before)
 })
 
 test('a preset without public clients is refused', async () => {
-  const page = await us.page()
-  const { redirectUri } = us.configs.generic
+  const page = await harness.page()
+  const { redirectUri } = harness.configs.generic
   const result = await refusal(page, { provider: 'socios', clientId: 'id', redirectUri })
   assert.equal(result.code, 'client_auth.required')
 })
 
 test('a tenant is one label of a host name', async () => {
-  const page = await us.page()
+  const page = await harness.page()
   for (const subdomain of ['evil.example/', 'a.b', '', 'a@b', '{subdomain}', 'a#']) {
-    const result = await refusal(page, { ...us.configs.uservoice, variables: { subdomain } })
+    const result = await refusal(page, { ...harness.configs.uservoice, variables: { subdomain } })
     assert.equal(result.code, 'provider.variable', subdomain)
   }
-  const unknown = await refusal(page, { ...us.configs.uservoice, variables: { tenant: 'acme' } })
+  const unknown = await refusal(page, { ...harness.configs.uservoice, variables: { tenant: 'acme' } })
   assert.equal(unknown.code, 'provider.variable')
-  const moved = await refusal(page, { ...us.configs.uservoice, loopback: 'https://evil.example' })
+  const moved = await refusal(page, { ...harness.configs.uservoice, loopback: 'https://evil.example' })
   assert.equal(moved.code, 'url.insecure')
-  const nobody = await refusal(page, { ...us.configs.uservoice, provider: 'toString' })
+  const nobody = await refusal(page, { ...harness.configs.uservoice, provider: 'toString' })
   assert.equal(nobody.code, 'provider.unknown')
 })
 
 test('plain http is only for loopback that was asked for', async () => {
-  const page = await us.page()
-  const result = await refusal(page, { ...us.configs.generic, loopback: false })
+  const page = await harness.page()
+  const result = await refusal(page, { ...harness.configs.generic, loopback: false })
   assert.equal(result.code, 'issuer.not_https')
 })
 
 test('a redirect of the token endpoint is refused, and followed nowhere', async () => {
-  const page = await us.page()
-  await toCallback(us, page, us.configs.generic)
-  const other = `${us.twins.uservoice}/elsewhere`
-  const before = (await us.uservoice.log()).length
-  await us.generic.fault({ name: 'redirect_to', location: other, status: 307 })
-  const result = await handle(page, us.configs.generic)
+  const page = await harness.page()
+  await toCallback(harness, page, harness.configs.generic)
+  const other = `${harness.twins.uservoice}/elsewhere`
+  const before = (await harness.uservoice.log()).length
+  await harness.generic.fault({ name: 'redirect_to', location: other, status: 307 })
+  const result = await handle(page, harness.configs.generic)
   assert.equal(result.code, 'reply.redirect')
-  assert.equal((await us.uservoice.log()).length, before)
+  assert.equal((await harness.uservoice.log()).length, before)
 })
 
 test('a reply of 50 MB is refused', async () => {
-  const page = await us.page()
-  await toCallback(us, page, us.configs.generic)
-  await us.generic.fault({ name: 'oversized_json', bytes: 50_000_000 })
+  const page = await harness.page()
+  await toCallback(harness, page, harness.configs.generic)
+  await harness.generic.fault({ name: 'oversized_json', bytes: 50_000_000 })
   const start = Date.now()
-  const result = await handle(page, us.configs.generic)
+  const result = await handle(page, harness.configs.generic)
   assert.equal(result.code, 'reply.too_large')
   assert.ok(Date.now() - start < 10_000)
 })
 
 test('a gzip bomb is refused', async () => {
-  const page = await us.page()
-  await toCallback(us, page, us.configs.generic)
-  await us.generic.fault({ name: 'gzip_bomb', expanded: 1 << 30 })
-  assert.equal((await handle(page, us.configs.generic)).code, 'reply.too_large')
+  const page = await harness.page()
+  await toCallback(harness, page, harness.configs.generic)
+  await harness.generic.fault({ name: 'gzip_bomb', expanded: 1 << 30 })
+  assert.equal((await handle(page, harness.configs.generic)).code, 'reply.too_large')
 })
 
-test('a lost reply is told as lost', async () => {
-  const page = await us.page()
-  await toCallback(us, page, us.configs.generic)
+test('a lost response is reported as lost', async () => {
+  const page = await harness.page()
+  await toCallback(harness, page, harness.configs.generic)
   // Not the twin's fault of this name: Chromium by itself repeats a request whose reused connection
   // was closed without a byte.
   await page.route('**/token', (route) => route.abort())
-  const result = await handle(page, us.configs.generic)
+  const result = await handle(page, harness.configs.generic)
   assert.equal(result.name, 'LostError')
 })
 
-test('broken replies are told as what they are', async () => {
+test('malformed responses are reported as such', async () => {
   for (const [fault, code] of [
     ['html', 'reply.content_type'],
     ['truncated_json', 'reply.json'],
     ['duplicate_member', 'reply.duplicate_member'],
     ['nested_json', 'reply.nesting'],
   ]) {
-    const page = await us.page()
-    await toCallback(us, page, us.configs.generic)
-    await us.generic.fault({ name: fault })
-    assert.equal((await handle(page, us.configs.generic)).code, code, fault)
+    const page = await harness.page()
+    await toCallback(harness, page, harness.configs.generic)
+    await harness.generic.fault({ name: fault })
+    assert.equal((await handle(page, harness.configs.generic)).code, code, fault)
     await page.close()
   }
 })
 
 test('the token goes to the allowed origins only, and into no URL', async () => {
-  const page = await signedIn(us, us.configs.generic)
+  const page = await signedIn(harness, harness.configs.generic)
   const fetched = (url, init) =>
     page.evaluate(([url, init]) => told(session.fetch(url, init)), [url, init])
-  const before = (await us.uservoice.log()).length
-  const elsewhere = await fetched(`${us.twins.uservoice}/api/v2/end_users/me`)
+  const before = (await harness.uservoice.log()).length
+  const elsewhere = await fetched(`${harness.twins.uservoice}/api/v2/end_users/me`)
   assert.equal(elsewhere.code, 'resource.origin_not_allowed')
-  assert.equal((await us.uservoice.log()).length, before)
-  const twice = await fetched(`${us.twins.generic}/api/echo`, { headers: { authorization: 'Bearer x' } })
+  assert.equal((await harness.uservoice.log()).length, before)
+  const twice = await fetched(`${harness.twins.generic}/api/echo`, { headers: { authorization: 'Bearer x' } })
   assert.equal(twice.code, 'token.more_than_one_method')
-  const inUrl = await fetched(`${us.twins.generic}/api/echo?access_token=x`)
+  const inUrl = await fetched(`${harness.twins.generic}/api/echo?access_token=x`)
   assert.equal(inUrl.code, 'token.in_query')
 })
 
 test('a redirect of the API is not followed with the token', async () => {
-  const page = await signedIn(us, us.configs.generic)
-  const before = (await us.uservoice.log()).length
-  await us.generic.fault({ name: 'redirect_to', location: `${us.twins.uservoice}/x`, status: 307 })
-  const result = await page.evaluate((url) => told(session.fetch(url)), `${us.twins.generic}/api/echo`)
+  const page = await signedIn(harness, harness.configs.generic)
+  const before = (await harness.uservoice.log()).length
+  await harness.generic.fault({ name: 'redirect_to', location: `${harness.twins.uservoice}/x`, status: 307 })
+  const result = await page.evaluate((url) => told(session.fetch(url)), `${harness.twins.generic}/api/echo`)
   assert.equal(result.code, 'reply.redirect')
-  assert.equal((await us.uservoice.log()).length, before)
+  assert.equal((await harness.uservoice.log()).length, before)
 })

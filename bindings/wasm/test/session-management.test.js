@@ -18,7 +18,7 @@ addEventListener('message', async ({ source, origin, data }) => {
 })
 </script>`
 const { vectors } = JSON.parse(await readFile(new URL('../../../tests/vectors/vectors.json', import.meta.url), 'utf8'))
-const asked = vectors.filter(({ id }) => id.startsWith('sm-'))
+const cases = vectors.filter(({ id }) => id.startsWith('sm-'))
 
 let chromium, context, site, server
 before(async () => {
@@ -74,9 +74,9 @@ const probe = (page, options, message) =>
     { options, message },
   )
 
-test('no vector is left out', () => assert.equal(asked.length, 7))
+test('no vector is left out', () => assert.equal(cases.length, 7))
 
-for (const { id, input, expected } of asked) {
+for (const { id, input, expected } of cases) {
   test(`session management: ${id}`, async () => {
     const tab = await page()
     const options = { checkSessionIframe: `${server.origin}/silent`, sessionState: 'session_state' in input ? input.session_state : 'abc.def' }
@@ -88,13 +88,13 @@ for (const { id, input, expected } of asked) {
       assert.deepEqual(seen.posted[0], [expected.message, target])
       return
     }
-    const told = { none: [], stop: ['error'], 'authorize with prompt=none and id_token_hint': ['changed'] }[expected.action]
-    assert.deepEqual(seen.told, told)
+    const expectedEvents = { none: [], stop: ['error'], 'authorize with prompt=none and id_token_hint': ['changed'] }[expected.action]
+    assert.deepEqual(seen.told, expectedEvents)
     assert.equal(seen.isWatching, expected.action === 'none')
   })
 }
 
-test('beside a server, a change of its session is told once, and nothing before', async () => {
+test('a change of the server’s session is reported once, and nothing before it', async () => {
   const session = (value) => context.addCookies([{ name: 'session', value, url: server.origin }])
   await session('one')
   const tab = await page()

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { handle, signedIn, world } from './suite.js'
 
-const us = world()
+const harness = world()
 const echo = (page) =>
-  page.evaluate(async (url) => (await session.fetch(url)).status, `${us.twins.generic}/api/echo`)
+  page.evaluate(async (url) => (await session.fetch(url)).status, `${harness.twins.generic}/api/echo`)
 
 /** Lets this page's clock run ahead. */
 const later = (page, seconds) =>
@@ -16,120 +16,120 @@ const later = (page, seconds) =>
   }, seconds)
 
 test('a stale token is renewed, and the refresh token rotates', async () => {
-  const page = await signedIn(us, us.configs.generic)
-  const start = await us.generic.counters()
+  const page = await signedIn(harness, harness.configs.generic)
+  const start = await harness.generic.counters()
   const tokens = []
   for (let round = 0; round < 3; round++) {
     tokens.push(await page.evaluate(() => session.token()))
     await later(page, 3590)
   }
   assert.equal(new Set(tokens).size, 3)
-  const end = await us.generic.counters()
+  const end = await harness.generic.counters()
   assert.equal(end.refreshes - start.refreshes, 2)
   assert.equal(end.reuse_events, start.reuse_events)
 })
 
 test('a hundred calls at once make one refresh', async () => {
-  const page = await signedIn(us, us.configs.generic)
+  const page = await signedIn(harness, harness.configs.generic)
   await later(page, 3590)
-  const start = await us.generic.counters()
+  const start = await harness.generic.counters()
   const distinct = await page.evaluate(async () => {
     const tokens = await Promise.all(Array.from({ length: 100 }, () => session.token()))
     return new Set(tokens).size
   })
-  const end = await us.generic.counters()
+  const end = await harness.generic.counters()
   assert.equal(distinct, 1)
   assert.equal(end.refreshes - start.refreshes, 1)
 })
 
 test('a caller that leaves stops no renewal', async () => {
-  const page = await signedIn(us, us.configs.generic)
+  const page = await signedIn(harness, harness.configs.generic)
   const first = await page.evaluate(() => session.token())
   await later(page, 3590)
-  await us.generic.fault({ name: 'slow_body', millis_per_byte: 1 })
-  const start = await us.generic.counters()
-  const left = await page.evaluate(async () => {
+  await harness.generic.fault({ name: 'slow_body', millis_per_byte: 1 })
+  const start = await harness.generic.counters()
+  const outcomes = await page.evaluate(async () => {
     const late = await told(session.token({ timeoutMs: 1 }))
     const leave = new AbortController()
     const leaving = session.token({ signal: leave.signal }).catch((reason) => reason.message)
     leave.abort(new Error('enough'))
-    const gone = await session.token({ signal: AbortSignal.abort(new Error('before')) }).catch((reason) => reason.message)
+    const abortReason = await session.token({ signal: AbortSignal.abort(new Error('before')) }).catch((reason) => reason.message)
     const wrong = await session.token({ timeoutMs: 0 }).catch((error) => error.name)
-    return { code: late.code, name: late.name, reasons: [await leaving, gone, wrong] }
+    return { code: late.code, name: late.name, reasons: [await leaving, abortReason, wrong] }
   })
-  assert.deepEqual(left, { code: 'lost.timeout', name: 'LostError', reasons: ['enough', 'before', 'TypeError'] })
+  assert.deepEqual(outcomes, { code: 'lost.timeout', name: 'LostError', reasons: ['enough', 'before', 'TypeError'] })
   const renewed = await page.evaluate(() => session.token({ timeoutMs: 20_000 }))
   assert.notEqual(renewed, first)
-  const end = await us.generic.counters()
+  const end = await harness.generic.counters()
   assert.equal(end.refreshes - start.refreshes, 1)
 })
 
 test('a 401 is recovered once, the body included', async () => {
-  const page = await signedIn(us, us.configs.generic, { scope: 'read write' })
-  await us.generic.expire()
-  const start = await us.generic.counters()
+  const page = await signedIn(harness, harness.configs.generic, { scope: 'read write' })
+  await harness.generic.expire()
+  const start = await harness.generic.counters()
   const reply = await page.evaluate(async (url) => {
     const reply = await session.fetch(url, { method: 'POST', body: 'once more' })
     return { status: reply.status, body: (await reply.json()).body }
-  }, `${us.twins.generic}/api/echo`)
+  }, `${harness.twins.generic}/api/echo`)
   assert.deepEqual(reply, { status: 200, body: 'once more' })
-  const end = await us.generic.counters()
+  const end = await harness.generic.counters()
   assert.equal(end.refreshes - start.refreshes, 1)
   assert.equal(end.api_401 - start.api_401, 1)
 })
 
 test('fifty calls that meet a 401 make one refresh', async () => {
-  const page = await signedIn(us, us.configs.generic)
-  await us.generic.expire()
-  const start = await us.generic.counters()
+  const page = await signedIn(harness, harness.configs.generic)
+  await harness.generic.expire()
+  const start = await harness.generic.counters()
   const statuses = await page.evaluate(async (url) => {
     const replies = await Promise.all(Array.from({ length: 50 }, () => session.fetch(url)))
     return [...new Set(replies.map((reply) => reply.status))]
-  }, `${us.twins.generic}/api/echo`)
+  }, `${harness.twins.generic}/api/echo`)
   assert.deepEqual(statuses, [200])
-  const end = await us.generic.counters()
+  const end = await harness.generic.counters()
   assert.equal(end.refreshes - start.refreshes, 1)
 })
 
-test('too little scope is no reason to refresh', async () => {
-  const page = await signedIn(us, us.configs.generic, { scope: 'read' })
-  const start = await us.generic.counters()
+test('insufficient scope does not cause a refresh', async () => {
+  const page = await signedIn(harness, harness.configs.generic, { scope: 'read' })
+  const start = await harness.generic.counters()
   const status = await page.evaluate(
     async (url) => (await session.fetch(url, { method: 'POST' })).status,
-    `${us.twins.generic}/api/echo`,
+    `${harness.twins.generic}/api/echo`,
   )
   assert.equal(status, 403)
-  assert.equal((await us.generic.counters()).refreshes, start.refreshes)
+  assert.equal((await harness.generic.counters()).refreshes, start.refreshes)
 })
 
-test('a 401 without a refresh token says that the person must sign in again', async () => {
-  const page = await signedIn(us, us.configs.uservoice)
-  await us.uservoice.expire()
-  const start = await us.uservoice.counters()
-  const url = `${us.twins.uservoice}/api/v2/end_users/me`
+test('a 401 without a refresh token reports that the user must sign in again', async () => {
+  const page = await signedIn(harness, harness.configs.uservoice)
+  await harness.uservoice.expire()
+  const start = await harness.uservoice.counters()
+  const url = `${harness.twins.uservoice}/api/v2/end_users/me`
   const result = await page.evaluate((url) => told(session.fetch(url)), url)
   assert.equal(result.code, 'grant.no_refresh_token')
   assert.equal(result.advice, 'reauthorize')
-  const end = await us.uservoice.counters()
+  const end = await harness.uservoice.counters()
   assert.equal(end.api_calls - start.api_calls, 1)
   assert.equal(end.token_requests, start.token_requests)
 })
 
 test('revocation ends the tokens there and here', async () => {
-  const page = await signedIn(us, us.configs.generic)
+  const page = await signedIn(harness, harness.configs.generic)
   const token = await page.evaluate(() => session.token())
-  const start = await us.generic.counters()
+  const start = await harness.generic.counters()
   await page.evaluate(() => session.revoke())
-  assert.equal((await us.generic.counters()).revocations - start.revocations, 1)
+  assert.equal((await harness.generic.counters()).revocations - start.revocations, 1)
   const headers = { authorization: `Bearer ${token}` }
-  assert.equal((await fetch(`${us.twins.generic}/api/echo`, { headers })).status, 401)
+  assert.equal((await fetch(`${harness.twins.generic}/api/echo`, { headers })).status, 401)
   const after = await page.evaluate(() => told(session.token()))
   assert.equal(after.code, 'grant.no_refresh_token')
   assert.equal(after.advice, 'reauthorize')
 })
 
 test('a revocation that gets no answer still ends the session here', async () => {
-  const page = await signedIn(us, us.configs.generic)
+  const page = await signedIn(harness, harness.configs.generic)
   await page.route('**/revoke', (route) => route.abort())
   const result = await page.evaluate(() => told(session.revoke()))
   assert.equal(result.name, 'LostError')
@@ -137,30 +137,30 @@ test('a revocation that gets no answer still ends the session here', async () =>
 })
 
 test('signing out works where nothing can be revoked', async () => {
-  const page = await signedIn(us, us.configs.uservoice)
+  const page = await signedIn(harness, harness.configs.uservoice)
   await page.evaluate(() => session.signOut())
   assert.equal(await page.evaluate(() => session.signedIn), false)
 })
 
-test('a refused refresh says that the person must sign in again', async () => {
-  const page = await signedIn(us, us.configs.generic)
+test('a rejected refresh reports that the user must sign in again', async () => {
+  const page = await signedIn(harness, harness.configs.generic)
   await later(page, 31 * 86_400)
-  await us.generic.advance(31 * 86_400)
+  await harness.generic.advance(31 * 86_400)
   const result = await page.evaluate(() => told(session.token()))
   assert.equal(result.code, 'denied.invalid_grant')
   assert.equal(result.advice, 'reauthorize')
-  const asked = await us.generic.counters()
+  const countersBefore = await harness.generic.counters()
   const again = await page.evaluate(() => told(session.token()))
   assert.equal(again.code, 'grant.no_refresh_token', 'the dead token is not sent a second time')
-  assert.deepEqual(await us.generic.counters(), asked)
+  assert.deepEqual(await harness.generic.counters(), countersBefore)
 })
 
 test('a busy server ends no session', async () => {
-  const page = await signedIn(us, us.configs.generic)
+  const page = await signedIn(harness, harness.configs.generic)
   await later(page, 3590)
   const before = await page.evaluate(() => session.token())
   await later(page, 3605)
-  await us.generic.fault({ name: 'status', status: 503, retry_after: 2 })
+  await harness.generic.fault({ name: 'status', status: 503, retry_after: 2 })
   const result = await page.evaluate(() => told(session.token()))
   assert.equal(result.advice, 'retry')
   await later(page, 5)
@@ -170,15 +170,15 @@ test('a busy server ends no session', async () => {
 })
 
 test('a token that cannot be renewed yet serves until its end', async () => {
-  const page = await signedIn(us, us.configs.generic)
+  const page = await signedIn(harness, harness.configs.generic)
   const before = await page.evaluate(() => session.token())
   await later(page, 3590)
-  await us.generic.fault({ name: 'status', status: 503, retry_after: 60 })
+  await harness.generic.fault({ name: 'status', status: 503, retry_after: 60 })
   assert.equal(await page.evaluate(() => session.token()), before)
 })
 
 test('nothing that can be printed holds a token', async () => {
-  const page = await signedIn(us, us.configs.generic)
+  const page = await signedIn(harness, harness.configs.generic)
   const shown = await page.evaluate(async () => {
     const token = await session.token()
     const texts = [JSON.stringify(session), String(session), Object.keys(session).join(), JSON.stringify(Object.getOwnPropertyDescriptors(session))]
@@ -190,14 +190,14 @@ test('nothing that can be printed holds a token', async () => {
 
 /** Holds the answer to a token request back, once the server has given it, until it is let go. */
 async function held(page) {
-  const [gate, given] = [resolvers(), resolvers()]
+  const [gate, responseSent] = [resolvers(), resolvers()]
   await page.route('**/token', async (route) => {
     const response = await route.fetch()
-    given.resolve(await response.json())
+    responseSent.resolve(await response.json())
     await gate.promise
     await route.fulfill({ response })
   })
-  return { letGo: gate.resolve, given: given.promise }
+  return { letGo: gate.resolve, given: responseSent.promise }
 }
 
 function resolvers() {
@@ -207,14 +207,14 @@ function resolvers() {
 }
 
 for (const where of ['here', 'in another tab']) {
-  test(`what a refresh brings after a sign-out ${where} is revoked, and signs nobody in`, async () => {
-    const config = { ...us.configs.generic, storage: 'session' }
-    const page = await signedIn(us, config)
+  test(`tokens that arrive after a sign-out ${where} are revoked, and sign no user in`, async () => {
+    const config = { ...harness.configs.generic, storage: 'session' }
+    const page = await signedIn(harness, config)
     await later(page, 3590)
-    const { letGo, given } = await held(page)
+    const { letGo, given: responseSent } = await held(page)
     await page.evaluate(() => void (globalThis.asking = told(session.token())))
-    const { refresh_token: brought } = await given
-    const other = where === 'here' ? page : await us.page()
+    const { refresh_token: brought } = await responseSent
+    const other = where === 'here' ? page : await harness.page()
     if (other !== page) assert.deepEqual(await handle(other, config), { value: true })
     await other.evaluate(() => session.signOut())
     await page.waitForFunction(() => !session.signedIn)
@@ -230,7 +230,7 @@ for (const where of ['here', 'in another tab']) {
 }
 
 test('a token of a year is renewed when it is due, and no timer is set for longer than timers last', async () => {
-  const page = await us.page()
+  const page = await harness.page()
   await page.evaluate(() => {
     globalThis.longest = 0
     for (const name of ['setTimeout', 'setInterval']) {
@@ -245,34 +245,34 @@ test('a token of a year is renewed when it is due, and no timer is set for longe
     const response = await route.fetch()
     await route.fulfill({ response, json: { ...(await response.json()), expires_in: 31536000 } })
   })
-  const opened = us.context.waitForEvent('page')
+  const opened = harness.context.waitForEvent('page')
   await page.evaluate((config) => {
     globalThis.result = told(web.signIn(config, { mode: 'popup' }).then((made) => void (globalThis.session = made)))
-  }, us.configs.generic)
+  }, harness.configs.generic)
   const popup = await opened
   await popup.waitForURL((url) => url.pathname === '/callback')
   await popup.waitForFunction(() => globalThis.loaded === true)
-  await handle(popup, us.configs.generic).catch(() => {})
+  await handle(popup, harness.configs.generic).catch(() => {})
   await page.evaluate(() => result)
-  const start = await us.generic.counters()
+  const start = await harness.generic.counters()
   const first = await page.evaluate(() => session.token())
   // As many milliseconds as a timer takes, and nearly a year.
   for (const seconds of [2 ** 31 / 1000, 28_000_000]) {
     await later(page, seconds)
     assert.equal(await page.evaluate(() => session.token()), first)
   }
-  assert.equal((await us.generic.counters()).refreshes, start.refreshes)
+  assert.equal((await harness.generic.counters()).refreshes, start.refreshes)
   assert.ok((await page.evaluate(() => longest)) < 2 ** 31)
   await later(page, 31536000 - 28_000_000 - 2 ** 31 / 1000)
   assert.notEqual(await page.evaluate(() => session.token()), first)
 })
 
 test('a pause of a month is no longer than a timer lasts, and not taken for none', async () => {
-  const page = await signedIn(us, us.configs.generic)
+  const page = await signedIn(harness, harness.configs.generic)
   let calls = 0
   await page.route('**/api/echo', async (route) => {
     calls += 1
-    const headers = { 'access-control-allow-origin': us.origin, 'access-control-expose-headers': 'retry-after' }
+    const headers = { 'access-control-allow-origin': harness.origin, 'access-control-expose-headers': 'retry-after' }
     await route.fulfill({ status: 429, headers: { ...headers, 'retry-after': '2592000' } })
   })
   const waited = await page.evaluate(async (url) => {
@@ -282,7 +282,7 @@ test('a pause of a month is no longer than a timer lasts, and not taken for none
     globalThis.setTimeout = (task, millis) => (resolve(millis), set(task, millis))
     globalThis.calling = told(session.fetch(url, { onRateLimit: 'wait', longestWaitMs: 1e10, signal: stop.signal }))
     return Promise.race([promise, calling])
-  }, `${us.twins.generic}/api/echo`)
+  }, `${harness.twins.generic}/api/echo`)
   // A day, which is the longest that a server may ask for.
   assert.equal(waited, 86_400_000)
   await page.evaluate(() => stop.abort())

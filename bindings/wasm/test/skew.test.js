@@ -6,7 +6,7 @@ import { createServer } from 'node:http'
 import { after, before, beforeEach, test } from 'node:test'
 import { handle, toCallback, world } from './suite.js'
 
-const us = world({ oidc: true, script: 'fapi.mjs' })
+const harness = world({ oidc: true, script: 'fapi.mjs' })
 const HOUR = 3600
 
 /** A server's clock: how far it is ahead, and by how much it moves with each refusal. What was judged by it is in `seen`. */
@@ -25,7 +25,7 @@ function refusal(path, proof) {
 }
 
 const cors = () => ({
-  'access-control-allow-origin': us.origin,
+  'access-control-allow-origin': harness.origin,
   'access-control-allow-headers': 'authorization, dpop',
   'access-control-expose-headers': 'date, www-authenticate',
 })
@@ -47,20 +47,20 @@ after(() => {
   server.close()
 })
 /** The token endpoint is the certified server's, once the clock has nothing against a proof. */
-beforeEach(() => us.context.route(`${us.oidc.issuer}/token`, (route) => {
+beforeEach(() => harness.context.route(`${harness.oidc.issuer}/token`, (route) => {
   const { dpop } = route.request().headers()
   const head = dpop && refusal('/token', dpop)
   return head ? route.fulfill({ status: 400, headers: { ...cors(), ...head }, body: BODY }) : route.continue()
 }))
 
-const bound = () => ({ ...us.configs.oidc, clientId: 'public', dpop: true, api: [api] })
+const bound = () => ({ ...harness.configs.oidc, clientId: 'public', dpop: true, api: [api] })
 const call = (page) => page.evaluate((url) => session.fetch(url).then(({ status }) => status), `${api}/things`)
 
 test('the clock of the server is learnt from one refusal', async () => {
   for (const ahead of [HOUR, -HOUR]) {
     start(ahead, 0)
-    const page = await us.page()
-    await toCallback(us, page, bound(), { scope: 'openid' })
+    const page = await harness.page()
+    await toCallback(harness, page, bound(), { scope: 'openid' })
     assert.deepEqual(await handle(page, bound()), { value: true })
     assert.deepEqual([await call(page), await call(page)], [200, 200])
     // One refusal each; what comes between is the certified server's own wish for a nonce.
@@ -71,16 +71,16 @@ test('the clock of the server is learnt from one refusal', async () => {
 
 test('a second refusal by the clock is an error', async () => {
   start(HOUR, HOUR)
-  const page = await us.page()
-  await toCallback(us, page, bound(), { scope: 'openid' })
+  const page = await harness.page()
+  await toCallback(harness, page, bound(), { scope: 'openid' })
   assert.equal((await handle(page, bound())).code, 'denied.invalid_dpop_proof')
   assert.deepEqual(clock.seen, [['/token', 'refused'], ['/token', 'refused']])
 })
 
 test('an API that refuses twice by the clock is heard', async () => {
   start(0, 0)
-  const page = await us.page()
-  await toCallback(us, page, bound(), { scope: 'openid' })
+  const page = await harness.page()
+  await toCallback(harness, page, bound(), { scope: 'openid' })
   assert.deepEqual(await handle(page, bound()), { value: true })
   start(HOUR, HOUR)
   assert.equal(await call(page), 401)

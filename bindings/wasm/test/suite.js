@@ -6,62 +6,62 @@ import { browser, control, oidcProvider, pages, twins } from './world.js'
 /** Starts the world before the tests of a file and ends it after them. */
 export function world({ oidc = false, script } = {}) {
   // Pages of a test's own, by path.
-  const us = { made: {} }
+  const harness = { made: {} }
   before(async () => {
-    us.pages = await pages('test/page.html', us.made)
-    us.origin = us.pages.origin
-    us.twins = await twins(us.origin)
-    us.generic = control(us.twins.generic)
-    us.uservoice = control(us.twins.uservoice)
-    if (oidc) us.oidc = await oidcProvider(us.origin, script)
-    us.browser = await browser()
-    us.configs = configs(us)
+    harness.pages = await pages('test/page.html', harness.made)
+    harness.origin = harness.pages.origin
+    harness.twins = await twins(harness.origin)
+    harness.generic = control(harness.twins.generic)
+    harness.uservoice = control(harness.twins.uservoice)
+    if (oidc) harness.oidc = await oidcProvider(harness.origin, script)
+    harness.browser = await browser()
+    harness.configs = configs(harness)
   })
   after(async () => {
-    await us.browser?.close()
-    us.oidc?.close()
-    us.twins?.close()
-    us.pages?.close()
+    await harness.browser?.close()
+    harness.oidc?.close()
+    harness.twins?.close()
+    harness.pages?.close()
   })
   beforeEach(async () => {
-    us.context = await us.browser.newContext()
-    us.context.setDefaultTimeout(20_000)
+    harness.context = await harness.browser.newContext()
+    harness.context.setDefaultTimeout(20_000)
   })
-  afterEach(() => us.context.close())
-  us.page = (path = '/') => openPage(us, path)
-  return us
+  afterEach(() => harness.context.close())
+  harness.page = (path = '/') => openPage(harness, path)
+  return harness
 }
 
-function configs(us) {
-  const redirectUri = `${us.origin}/callback`
+function configs(harness) {
+  const redirectUri = `${harness.origin}/callback`
   const generic = {
-    issuer: us.twins.generic,
+    issuer: harness.twins.generic,
     loopback: true,
     clientId: 'twin-public',
     redirectUri,
-    api: [us.twins.generic],
+    api: [harness.twins.generic],
   }
   const uservoice = {
     provider: 'uservoice',
     variables: { subdomain: 'acme' },
-    loopback: us.twins.uservoice,
+    loopback: harness.twins.uservoice,
     clientId: 'uv-public-key',
     redirectUri,
   }
-  const oidc = us.oidc && {
-    issuer: us.oidc.issuer,
+  const oidc = harness.oidc && {
+    issuer: harness.oidc.issuer,
     loopback: true,
-    clientId: (us.oidc.clients.native ?? us.oidc.clients.page).client_id,
+    clientId: (harness.oidc.clients.native ?? harness.oidc.clients.page).client_id,
     redirectUri,
-    api: [us.oidc.issuer],
+    api: [harness.oidc.issuer],
   }
   return { generic, uservoice, oidc }
 }
 
-async function openPage(us, path) {
-  const page = await us.context.newPage()
+async function openPage(harness, path) {
+  const page = await harness.context.newPage()
   page.on('pageerror', (error) => console.error('page:', error))
-  await page.goto(us.origin + path)
+  await page.goto(harness.origin + path)
   await loaded(page)
   return page
 }
@@ -70,7 +70,7 @@ async function openPage(us, path) {
 export const loaded = (page) => page.waitForFunction(() => globalThis.loaded === true)
 
 /** Signs in by redirect, and leaves the page on the callback, not yet handled. */
-export async function toCallback(us, page, config, options = {}) {
+export async function toCallback(harness, page, config, options = {}) {
   await page.evaluate(([config, options]) => void web.signIn(config, options), [config, options])
   await page.waitForURL((url) => url.pathname === '/callback')
   await loaded(page)
@@ -84,9 +84,9 @@ export const handle = (page, config) =>
   )
 
 /** Signs in by redirect, all the way. */
-export async function signedIn(us, config, options) {
-  const page = await us.page()
-  await toCallback(us, page, config, options)
+export async function signedIn(harness, config, options) {
+  const page = await harness.page()
+  await toCallback(harness, page, config, options)
   const result = await handle(page, config)
   if (result.value !== true) throw new Error(JSON.stringify(result))
   return page

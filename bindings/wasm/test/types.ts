@@ -48,27 +48,27 @@ export const impatient: Config = { ...config, onRateLimit: 'retry' }
 export const made = new Session()
 
 export function payments(session: Session): string[] {
-  const wanted: AuthorizationDetail = { type: 'payment', actions: ['initiate'], amount: '12.50' }
+  const requested: AuthorizationDetail = { type: 'payment', actions: ['initiate'], amount: '12.50' }
   // @ts-expect-error each has a type
   session.missingAuthorizationDetails([{ actions: ['initiate'] }])
-  const missing = session.missingAuthorizationDetails([wanted]).map(({ type }) => type)
+  const missing = session.missingAuthorizationDetails([requested]).map(({ type }) => type)
   return [...missing, ...(session.authorizationDetails ?? []).flatMap(({ locations }) => locations ?? [])]
 }
 
 export async function person(session: Session): Promise<readonly [string, boolean, string | undefined, Date]> {
-  const told: UserClaims = await session.userinfo()
-  const at: Address | undefined = told.address
+  const userinfo: UserClaims = await session.userinfo()
+  const at: Address | undefined = userinfo.address
   const signedIn: string | undefined = session.claims?.sub
   // @ts-expect-error a string is not a number
-  const wrong: number | undefined = told.birthdate
+  const wrong: number | undefined = userinfo.birthdate
   // @ts-expect-error the standard has no such member
   const street = at?.street
   // @ts-expect-error a claim of the server's own may be anything
-  const groups: string[] = told['groups']
+  const groups: string[] = userinfo['groups']
   const lines = [at?.formatted, at?.street_address, at?.postal_code, at?.locality, at?.region, at?.country]
-  const shown = [told.name, signedIn, told['name#ja'], wrong, street, groups, ...lines].join(' ')
-  const isVerified = told.email_verified === true && told.phone_number_verified !== false
-  return [shown, isVerified, told.phone_number, new Date((told.updated_at ?? 0) * 1000)]
+  const shown = [userinfo.name, signedIn, userinfo['name#ja'], wrong, street, groups, ...lines].join(' ')
+  const isVerified = userinfo.email_verified === true && userinfo.phone_number_verified !== false
+  return [shown, isVerified, userinfo.phone_number, new Date((userinfo.updated_at ?? 0) * 1000)]
 }
 
 export function account(): string {

@@ -81,62 +81,62 @@ class Party {
   async turn({ now, hold, input }) {
     this.#now = now
     this.#shown = []
-    let said
+    let output
     try {
-      said = await this.take(input, hold)
+      output = await this.take(input, hold)
     } catch (error) {
       if (error instanceof OAuthError) this.#show(error)
-      said = error instanceof OAuthError ? { error: told(error) } : { threw: String(error) }
+      output = error instanceof OAuthError ? { error: errorMembers(error) } : { threw: String(error) }
     }
-    return { said, shown: this.#shown }
+    return { said: output, shown: this.#shown }
   }
 
   async take(input, hold) {
     const [name, data] = typeof input === 'string' ? [input] : Object.entries(input)[0]
-    const make = this.#calls[name] ?? (operations[name] && ((given) => this.#operation(name, given)))
+    const make = this.#calls[name] ?? (operations[name] && ((args) => this.#operation(name, args)))
     if (make) {
       this.#call = name
       this.#machine = await make(data)
-      return hold ? 'open' : this.#said(this.#machine.begin(this.#now))
+      return hold ? 'open' : this.#toOutput(this.#machine.begin(this.#now))
     }
     const act = this.#others[name]
-    return act ? act(data) : this.#said(this.#answer(name, data))
+    return act ? act(data) : this.#toOutput(this.#answer(name, data))
   }
 
   /** Any operation of the table: what is asked about tokens is about those at hand. */
-  async #operation(name, { tokens, token, ...given }) {
+  async #operation(name, { tokens, token, ...rest }) {
     const { client } = await this.#prepared()
-    if (tokens !== undefined) given.tokens = this.#held(tokens)
-    if (token !== undefined) given.token = token ?? this.#held(null)[camel(given.token_type_hint ?? 'access_token')]
-    return operations[name](client, named(given))
+    if (tokens !== undefined) rest.tokens = this.#held(tokens)
+    if (token !== undefined) rest.token = token ?? this.#held(null)[camel(rest.token_type_hint ?? 'access_token')]
+    return operations[name](client, named(rest))
   }
 
   #calls = {
     redeem: async ({ callback, flow }) => (await this.#prepared()).client.redeem(flow ?? this.#pending, callback),
     discover: ({ issuer, transport }) => wasm.Server.discover(issuer, transport === 'loopback_http'),
-    begin_authorization: async ({ redirect_uri: redirectUri, ...given }) => {
+    begin_authorization: async ({ redirect_uri: redirectUri, ...rest }) => {
       const { client } = await this.#prepared({ redirectUri })
-      return operations.beginAuthorization(client, await fresh(), { redirectUri, ...named(given) })
+      return operations.beginAuthorization(client, await fresh(), { redirectUri, ...named(rest) })
     },
   }
 
   #others = {
-    server: async () => ({ server: serverOf((await this.#prepared()).server) }),
+    server: async () => ({ server: serverMembers((await this.#prepared()).server) }),
     step_up: async ({ status, challenges }) => {
       const headers = challenges.map((challenge) => ['www-authenticate', challenge])
       return { step_up: (await stepUp(new Response(null, { status, headers }))) ?? null }
     },
-    authorize: async (given) => {
-      const { redirect_uri: redirectUri, response_type: type, response_mode: mode, resource } = given
+    authorize: async (authorizeInput) => {
+      const { redirect_uri: redirectUri, response_type: type, response_mode: mode, resource } = authorizeInput
       // What a page configures, and asks for with each sign-in.
       const config = { redirectUri, responseType: type ?? undefined, responseMode: mode ?? undefined, resource }
       const { client } = await this.#prepared(config)
-      const { scope, authorization_details: details, extra, drawn } = given
+      const { scope, authorization_details: details, extra, drawn } = authorizeInput
       const challenge = await hashed(drawn.verifier)
-      const asked = { scope, authorizationDetails: details ?? undefined, extra, ...config }
+      const signInOptions = { scope, authorizationDetails: details ?? undefined, extra, ...config }
       // A page says by its session which tokens were not enough.
-      if (given.step_up !== null) Object.assign(asked, { stepUp: given.step_up, tokens: this.#tokens })
-      const machine = operations.beginAuthorization(client, { ...drawn, challenge }, asked)
+      if (authorizeInput.step_up !== null) Object.assign(signInOptions, { stepUp: authorizeInput.step_up, tokens: this.#tokens })
+      const machine = operations.beginAuthorization(client, { ...drawn, challenge }, signInOptions)
       const started = machine.begin(this.#now).authorization()
       this.#show(started)
       this.#pending = started.pending
@@ -162,7 +162,7 @@ class Party {
         } catch (error) {
           if (!(error instanceof OAuthError)) throw error
           // What is said of a request that nothing answers is not asked.
-          if (sent.length <= replies.length) called.error = told(error)
+          if (sent.length <= replies.length) called.error = errorMembers(error)
         }
       })
       return { called: { ...called, sent } }
@@ -191,7 +191,7 @@ class Party {
     }
   }
 
-  async #said(first) {
+  async #toOutput(first) {
     let step = first
     while (['sign', 'verify'].includes(step.kind)) {
       step = await answer(this.#machine, step, this.#lasting?.config.sign, this.#now)
@@ -217,12 +217,12 @@ class Party {
       const claims = JSON.parse(step.claims)
       return { record: { subject: claims.sub, claims } }
     }
-    if (this.#call === 'discover') return { server: serverOf(step.server()) }
+    if (this.#call === 'discover') return { server: serverMembers(step.server()) }
     if (this.#call === 'begin_authorization') {
-      const begun = step.authorization()
-      this.#show(begun)
-      this.#pending = begun.pending
-      return { authorized: { url: begun.url, expires_in: null } }
+      const authorization = step.authorization()
+      this.#show(authorization)
+      this.#pending = authorization.pending
+      return { authorized: { url: authorization.url, expires_in: null } }
     }
     const tokens = step.tokens()
     this.#tokens = tokens
@@ -251,7 +251,7 @@ const generated = () => crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: '
 /** Does this over a `fetch` whose replies these are, one after the other; there is no other. */
 async function over(replies, work) {
   const sent = []
-  const own = globalThis.fetch
+  const originalFetch = globalThis.fetch
   globalThis.fetch = async (request) => {
     const { method, url, headers } = request
     sent.push({ method, url, headers: [...headers], body: await request.text() })
@@ -263,7 +263,7 @@ async function over(replies, work) {
     await work(sent)
     return { sent }
   } finally {
-    globalThis.fetch = own
+    globalThis.fetch = originalFetch
   }
 }
 
@@ -279,13 +279,13 @@ function redirected(request, reply) {
 const camel = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())
 const named = (options) => Object.fromEntries(Object.entries(options).map(([name, value]) => [camel(name), value]))
 
-const serverOf = (server) => ({
+const serverMembers = (server) => ({
   issuer: server.issuer,
   metadata: JSON.parse(server.metadata),
   api_origins: server.apiOrigins(),
 })
 
-const told = (error) => ({
+const errorMembers = (error) => ({
   kind: error.name.replace('Error', '').toLowerCase(),
   message: error.message,
   code: error.code,

@@ -18,8 +18,8 @@ const PAGE = `<!doctype html>
 
 const server = createServer(async (request, response) => {
   const path = normalize(new URL(request.url, 'http://x').pathname)
-  const own = path === '/vectors-page.js'
-  const file = own ? fileURLToPath(new URL('vectors-page.js', import.meta.url)) : join(installed, path)
+  const isPlayerPage = path === '/vectors-page.js'
+  const file = isPlayerPage ? fileURLToPath(new URL('vectors-page.js', import.meta.url)) : join(installed, path)
   try {
     const body = path === '/' ? PAGE : await readFile(file)
     response.writeHead(200, { 'content-type': TYPES[extname(path) || '.html'] }).end(body)

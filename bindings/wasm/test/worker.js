@@ -2,12 +2,12 @@
 
 import * as web from '../js/index.js'
 
-const kept = new Map()
+const storageItems = new Map()
 /** As an extension's storage: it answers with promises. */
 const storage = {
-  getItem: async (key) => kept.get(key),
-  setItem: async (key, value) => void kept.set(key, value),
-  removeItem: async (key) => void kept.delete(key),
+  getItem: async (key) => storageItems.get(key),
+  setItem: async (key, value) => void storageItems.set(key, value),
+  removeItem: async (key) => void storageItems.delete(key),
 }
 let session
 
@@ -18,7 +18,7 @@ const calls = {
     return session !== null
   },
   restoreKept: (config, items = []) => {
-    for (const [key, value] of items) kept.set(key, value)
+    for (const [key, value] of items) storageItems.set(key, value)
     return calls.restore({ ...config, storage })
   },
   token: () => session.token(),
@@ -28,13 +28,13 @@ const calls = {
   },
   fetch: async (url) => (await session.fetch(url)).status,
   signOut: () => session.signOut(),
-  kept: () => [...kept.values()],
+  kept: () => [...storageItems.values()],
   signIn: (config) => web.signIn(config),
 }
 
-addEventListener('message', async ({ data: [name, ...given], ports: [port] }) => {
+addEventListener('message', async ({ data: [name, ...args], ports: [port] }) => {
   try {
-    port.postMessage({ value: await calls[name](...given) })
+    port.postMessage({ value: await calls[name](...args) })
   } catch ({ name, code, message }) {
     port.postMessage({ name, code, message })
   }

@@ -9,8 +9,8 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { chromium } from 'playwright-core'
 
-const here = fileURLToPath(new URL('..', import.meta.url))
-const root = join(here, '../..')
+const packageRoot = fileURLToPath(new URL('..', import.meta.url))
+const root = join(packageRoot, '../..')
 /** The media types of what a page loads. */
 export const TYPES = {
   '.css': 'text/css',
@@ -27,7 +27,7 @@ export async function pages(page = 'test/page.html', made = {}) {
     if (Object.hasOwn(made, path)) {
       return response.setHeader('content-type', TYPES[extname(path)] ?? TYPES['.html']).end(made[path]())
     }
-    const file = extname(path) ? join(here, path) : join(here, page)
+    const file = extname(path) ? join(packageRoot, path) : join(packageRoot, page)
     try {
       const body = await readFile(file)
       const type = TYPES[extname(file)] ?? 'text/plain'

@@ -11,10 +11,10 @@ use crate::profile::Profile;
 pub(crate) fn api(
     profile: &Profile,
     provider: Option<&Provider>,
-    given: &[String],
+    extra_origins: &[String],
 ) -> Result<Api, Error> {
     let mut origins = profile.origins.clone();
-    origins.extend_from_slice(given);
+    origins.extend_from_slice(extra_origins);
     if let Some(provider) = provider {
         origins.extend(provider.api_origins()?);
     }

@@ -24,8 +24,8 @@ impl Browser {
         let is_shown = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(is_set);
         let is_remote = ["SSH_CONNECTION", "SSH_TTY"].iter().any(is_set);
         if is_remote && !is_shown {
-            let given = std::env::var("SSH_CONNECTION").unwrap_or_default();
-            return Self::OverSsh(this_end(&given));
+            let ssh_connection = std::env::var("SSH_CONNECTION").unwrap_or_default();
+            return Self::OverSsh(this_end(&ssh_connection));
         }
         if no_browser {
             Self::Anywhere
@@ -40,14 +40,15 @@ impl Browser {
         matches!(self, Self::Here) && oauth_reqwest::browser::open(url).is_ok()
     }
 
-    /// How a browser elsewhere reaches a listener at this URI: the command to run where it is.
+    /// The command to run on the browser's machine, so that it reaches a listener at this URI.
     pub(crate) fn forwarding(&self, redirect_uri: &Url) -> Option<String> {
-        let Self::OverSsh(here) = self else {
+        let Self::OverSsh(listener_address) = self else {
             return None;
         };
         let (host, port) = (redirect_uri.host(), redirect_uri.port());
-        let here = here.map_or_else(|| "HOST".to_owned(), |address| address.to_string());
-        Some(format!("ssh -N -L {port}:{host}:{port} {here}"))
+        let listener_host =
+            listener_address.map_or_else(|| "HOST".to_owned(), |address| address.to_string());
+        Some(format!("ssh -N -L {port}:{host}:{port} {listener_host}"))
     }
 }
 
@@ -62,7 +63,8 @@ mod tests {
     #[test]
     fn the_port_is_forwarded_to_where_the_listener_is() {
         let uri = Url::parse("http://localhost:4711/cb").unwrap();
-        let over = |given: &str| Browser::OverSsh(this_end(given)).forwarding(&uri);
+        let over =
+            |ssh_connection: &str| Browser::OverSsh(this_end(ssh_connection)).forwarding(&uri);
         assert_eq!(
             over("198.51.100.7 50022 2001:db8::5 22").as_deref(),
             Some("ssh -N -L 4711:localhost:4711 2001:db8::5")

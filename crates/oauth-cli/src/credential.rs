@@ -18,7 +18,7 @@ use crate::key_file::{self, Passphrase};
 use crate::output::Failure;
 use crate::profile::Profile;
 use crate::secret_source::{Source, secret_args};
-use crate::setup::Need;
+use crate::setup::SecretRequirement;
 
 /// How the client authenticates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
@@ -186,25 +186,25 @@ impl CredentialArgs {
     /// Overrides the profile with the command line. There is only one credential: a given one replaces that of the profile,
     /// and also a method that does not use it.
     pub(crate) fn over(self, profile: &mut Profile) {
-        let given = match (&self.key, &self.assertion_file) {
+        let kind = match (&self.key, &self.assertion_file) {
             (Some(_), _) => Some(CredentialKind::Key),
             (None, Some(_)) => Some(CredentialKind::AssertionFile),
             _ => self.client_secret.source().map(|_| CredentialKind::Secret),
         };
-        if given.is_some() {
+        if kind.is_some() {
             profile.client_secret_env = self.client_secret.env;
             profile.client_secret_file = self.client_secret.file;
             profile.client_key_file = self.key;
             profile.client_assertion_file = self.assertion_file;
-            profile.client_auth = profile.client_auth.filter(|auth| auth.needs() == given);
+            profile.client_auth = profile.client_auth.filter(|auth| auth.needs() == kind);
         }
         if let Some(path) = self.client_cert {
             profile.network.client_certificate = Some(path.into());
             profile.network.client_key = None;
         }
-        let or = |given: Option<String>, usual: &mut Option<String>| {
-            if given.is_some() {
-                *usual = given;
+        let or = |from_args: Option<String>, usual: &mut Option<String>| {
+            if from_args.is_some() {
+                *usual = from_args;
             }
         };
         if self.key_passphrase.source().is_some() {
@@ -228,7 +228,7 @@ pub(crate) struct Credential(Option<Auth>);
 
 impl Credential {
     /// Checks that the method and the given credential match.
-    pub(crate) fn of(profile: &Profile) -> Result<Self, Failure> {
+    pub(crate) fn from_profile(profile: &Profile) -> Result<Self, Failure> {
         if let Some(name) = &profile.client_key_alg {
             alg(name).ok_or_else(|| {
                 Failure::usage(
@@ -244,7 +244,7 @@ impl Credential {
         }
         let has_secret =
             profile.client_secret_env.is_some() || profile.client_secret_file.is_some();
-        let mut given = [
+        let mut kinds = [
             (CredentialKind::Secret, has_secret),
             (CredentialKind::Key, profile.client_key_file.is_some()),
             (
@@ -254,8 +254,8 @@ impl Credential {
         ]
         .into_iter()
         .filter_map(|(kind, is_given)| is_given.then_some(kind));
-        let first = given.next();
-        if let (Some(first), Some(second)) = (first, given.next()) {
+        let first = kinds.next();
+        if let (Some(first), Some(second)) = (first, kinds.next()) {
             return Err(Failure::usage(
                 "usage.credentials",
                 format_args!("{} and {} are given", first.as_str(), second.as_str()),
@@ -295,7 +295,12 @@ impl Credential {
     }
 
     /// Where the client secret comes from, if there is one.
-    fn secret(self, profile: &Profile, provider: Option<&Provider>, need: Need) -> Option<Source> {
+    fn secret(
+        self,
+        profile: &Profile,
+        provider: Option<&Provider>,
+        need: SecretRequirement,
+    ) -> Option<Source> {
         let may_have_one = self
             .0
             .is_none_or(|auth| auth.needs() == Some(CredentialKind::Secret));
@@ -303,9 +308,10 @@ impl Credential {
             return None;
         }
         let env = profile.client_secret_env.as_ref();
-        Source::chosen(env, profile.client_secret_file.as_ref()).or_else(|| {
+        Source::selected(env, profile.client_secret_file.as_ref()).or_else(|| {
             let may_be_public = provider.is_none_or(|provider| provider.client_auth(None).is_ok());
-            let is_optional = need == Need::Optional && may_be_public && self.0.is_none();
+            let is_optional =
+                need == SecretRequirement::Optional && may_be_public && self.0.is_none();
             (!is_optional).then_some(Source::Prompt)
         })
     }
@@ -315,7 +321,7 @@ impl Credential {
         self,
         profile: &Profile,
         provider: Option<&Provider>,
-        need: Need,
+        need: SecretRequirement,
         reads_stdin: bool,
     ) -> Result<LoadedCredentials, Failure> {
         let source = self.secret(profile, provider, need);
@@ -378,17 +384,19 @@ impl LoadedCredentials {
             Some(Auth::ClientSecretJwt) => {
                 let secret = self.secret.ok_or_else(needed)?;
                 let bytes = secret.expose().len();
-                let alg = said_alg(profile);
+                let alg = configured_alg(profile);
                 let alg = alg.unwrap_or_else(|| ClientAssertion::mac_alg_at(server, bytes));
-                let made = oauth_crypto::client_secret_jwt(secret, alg).map_err(unfit_secret)?;
-                ClientAuth::assertion(with_audience(made, profile))
+                let client_jwt =
+                    oauth_crypto::client_secret_jwt(secret, alg).map_err(unfit_secret)?;
+                ClientAuth::assertion(with_audience(client_jwt, profile))
             }
             Some(Auth::PrivateKeyJwt) => {
                 let (path, text) = self.key.ok_or_else(|| Error::from(Misuse::KeyMalformed))?;
-                let (key, own_id) = key_file::private(&path, &text, server, said_alg(profile))?;
+                let (key, own_id) =
+                    key_file::private(&path, &text, server, configured_alg(profile))?;
                 let kid = profile.client_key_id.clone().or(own_id);
-                let made = key.client_assertion(kid.unwrap_or_default());
-                ClientAuth::assertion(with_audience(made, profile))
+                let client_jwt = key.client_assertion(kid.unwrap_or_default());
+                ClientAuth::assertion(with_audience(client_jwt, profile))
             }
             Some(Auth::AssertionFile) => {
                 let path = profile.client_assertion_file.clone().unwrap_or_default();
@@ -430,7 +438,7 @@ fn unfit_secret(error: Error) -> Failure {
     )
 }
 
-fn said_alg(profile: &Profile) -> Option<Alg> {
+fn configured_alg(profile: &Profile) -> Option<Alg> {
     profile.client_key_alg.as_deref().and_then(alg)
 }
 

@@ -1,4 +1,4 @@
-//! A fixed token, from the command line or a profile, which is used as it is.
+//! A fixed token, from the command line or a profile, which is used unchanged.
 
 use oauth_session::FixedToken;
 
@@ -7,7 +7,7 @@ use crate::profile::Profile;
 use crate::secret_source::{Source, secret_args};
 
 secret_args!(
-    /// Where a token comes from that this command did not get with a grant.
+    /// The source of a token that this command did not request.
     FixedArgs,
     "token",
     "token",
@@ -20,7 +20,7 @@ impl FixedArgs {
     /// The token, if one is named here, or else by the profile.
     pub(crate) fn read(self, profile: &Profile) -> Result<Option<FixedToken>, Failure> {
         self.source()
-            .or_else(|| of_profile(profile))
+            .or_else(|| from_profile(profile))
             .map(read)
             .transpose()
     }
@@ -28,12 +28,12 @@ impl FixedArgs {
 
 /// The token that a profile names.
 pub(crate) fn read_of(profile: &Profile) -> Result<Option<FixedToken>, Failure> {
-    of_profile(profile).map(read).transpose()
+    from_profile(profile).map(read).transpose()
 }
 
 /// Refuses a profile with a token if a client is needed.
 pub(crate) fn refuse(profile: &Profile) -> Result<(), Failure> {
-    match (of_profile(profile), &profile.name) {
+    match (from_profile(profile), &profile.name) {
         (Some(_), Some(name)) if profile.client_id.is_none() => Err(Failure::usage(
             "usage.fixed_token",
             format_args!(
@@ -45,8 +45,8 @@ pub(crate) fn refuse(profile: &Profile) -> Result<(), Failure> {
     }
 }
 
-fn of_profile(profile: &Profile) -> Option<Source> {
-    Source::chosen(profile.token_env.as_ref(), profile.token_file.as_ref())
+fn from_profile(profile: &Profile) -> Option<Source> {
+    Source::selected(profile.token_env.as_ref(), profile.token_file.as_ref())
 }
 
 fn read(source: Source) -> Result<FixedToken, Failure> {

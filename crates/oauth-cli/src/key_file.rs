@@ -82,7 +82,7 @@ impl KeyFile {
         let text = passphrase.decrypt(path, text(path)?)?;
         let trimmed = text.expose().trim();
         let read = if trimmed.starts_with('{') {
-            Self::of_jwk(trimmed)
+            Self::from_jwk(trimmed)
         } else {
             of_any_kind(|alg| PrivateKey::from_pem(trimmed, alg)).map(|public| Self {
                 public,
@@ -93,7 +93,7 @@ impl KeyFile {
         read.map_err(|error| unusable(path, error))
     }
 
-    fn of_jwk(text: &str) -> Result<Self, KeyError> {
+    fn from_jwk(text: &str) -> Result<Self, KeyError> {
         let jwk: Jwk = serde_json::from_str(text).map_err(|_| KeyError::Malformed)?;
         let alg = match &jwk.alg {
             None => None,
@@ -117,17 +117,17 @@ impl KeyFile {
 
     /// The key's name: its `kid`, or else its thumbprint.
     pub(crate) fn kid(&self) -> String {
-        let own = self.kid.clone();
-        own.unwrap_or_else(|| self.public.thumbprint())
+        let kid = self.kid.clone();
+        kid.unwrap_or_else(|| self.public.thumbprint())
     }
 
     /// The algorithm: the given one, that of the JWK, or the only one for this kind of key. `None` for an RSA key
     /// without either.
-    pub(crate) fn alg(&self, given: Option<Alg>) -> Option<Alg> {
+    pub(crate) fn alg(&self, requested: Option<Alg>) -> Option<Alg> {
         let mut kinds = KINDS.into_iter().filter(|kind| *kind != RSA);
         let only = kinds.find(|kind| self.public.fits(*kind));
-        let given = given.filter(|given| self.public.fits(*given));
-        self.alg.or(given).or(only)
+        let requested = requested.filter(|given| self.public.fits(*given));
+        self.alg.or(requested).or(only)
     }
 }
 

@@ -149,7 +149,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
         let failure = Failure::usage("usage.arguments", message, "see --help");
         Output { json: true }.failure(&failure);
     } else {
-        // Nothing can be done about a terminal that is gone.
+        // If the terminal is closed, the error cannot be shown.
         let _ = error.print();
     }
     ExitCode::from(if error.use_stderr() {

@@ -10,7 +10,7 @@ use oauth_core::{Exchange, Tokens};
 use oauth_reqwest::Transport;
 use oauth_reqwest::blocking::Driver;
 use oauth_reqwest::reqwest::blocking::{Request, Response};
-use oauth_session::Drive;
+use oauth_session::TokenDriver;
 use oauth_session::store::Answer;
 
 use crate::trace::{Received, TracedExchange, TracedRequest, Tracer};
@@ -39,24 +39,25 @@ impl Net {
     /// Sends one request to an API, and returns the reply, regardless of its status; its body streams.
     pub(crate) fn call(&self, request: http::Request<Bytes>) -> Result<Response, Error> {
         let lost = |cause: Cause| {
-            self.tracer.lost(&cause);
+            self.tracer.request_lost(&cause);
             Error::lost(cause)
         };
-        self.tracer.sent(&TracedRequest::from_request(&request));
+        self.tracer
+            .request_sent(&TracedRequest::from_request(&request));
         let request = Request::try_from(request)
             .map_err(|error| lost(Cause::unsent(error.without_url()).because(Loss::Unsent)))?;
         let response = self.driver.call(request, None).map_err(lost)?;
         self.tracer
-            .received(&Received::new(response.status(), response.headers(), &[]));
+            .reply_received(&Received::new(response.status(), response.headers(), &[]));
         Ok(response)
     }
 }
 
 /// Requests of a session are traced like all others.
-impl Drive for Net {
+impl TokenDriver for Net {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         let tracer = self.tracer;
-        Drive::run(&self.driver, TracedExchange { exchange, tracer }.boxed())
+        TokenDriver::run(&self.driver, TracedExchange { exchange, tracer }.boxed())
     }
 
     fn longest(&self) -> Duration {

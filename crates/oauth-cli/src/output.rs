@@ -76,7 +76,7 @@ impl Failure {
         self.code == code
     }
 
-    /// Whether it is about a record that cannot be read.
+    /// Whether the error concerns a record that cannot be read.
     pub(crate) fn is_stored_error(&self) -> bool {
         self.code.starts_with("stored.")
     }
@@ -90,7 +90,7 @@ impl Failure {
     }
 
     /// Marks the failure as one of the client's own token request, in which no login is involved.
-    pub(crate) fn of_the_client(self) -> Self {
+    pub(crate) fn for_client(self) -> Self {
         if self.code != "denied.invalid_grant" {
             return self;
         }
@@ -100,8 +100,8 @@ impl Failure {
     }
 
     /// Adds a further hint.
-    pub(crate) fn and_hint(self, more: impl Display) -> Self {
-        let hint = format!("{}; {more}", self.hint);
+    pub(crate) fn and_hint(self, second_hint: impl Display) -> Self {
+        let hint = format!("{}; {second_hint}", self.hint);
         self.with_hint(hint)
     }
 
@@ -190,8 +190,8 @@ fn hint(error: &Error) -> String {
         "grant.no_refresh_token" => Some("log in again with oauth login"),
         _ => None,
     };
-    if let Some(known) = with_switches.or(error.hint()) {
-        return known.to_owned();
+    if let Some(hint) = with_switches.or(error.hint()) {
+        return hint.to_owned();
     }
     let may_be_done = error
         .cause()
@@ -377,10 +377,11 @@ mod tests {
 
     #[test]
     fn a_server_that_is_not_trusted_and_one_without_tls_get_different_hints() {
-        let of = |cause: &str| hint(&Error::lost(Cause::unsent(cause).because(Loss::Tls)));
-        assert!(of("invalid peer certificate: UnknownIssuer").contains("SSL_CERT_FILE"));
+        let hint_for = |cause: &str| hint(&Error::lost(Cause::unsent(cause).because(Loss::Tls)));
+        assert!(hint_for("invalid peer certificate: UnknownIssuer").contains("SSL_CERT_FILE"));
         assert!(
-            of("received corrupt message of type InvalidContentType").contains("--loopback-http")
+            hint_for("received corrupt message of type InvalidContentType")
+                .contains("--loopback-http")
         );
     }
 

@@ -82,7 +82,7 @@ pub(crate) struct Profile {
     pub(crate) registered: RegisteredResponses,
     /// Whom commands act for; by default the user after the first login, and the client until then.
     #[serde(rename = "as")]
-    pub(crate) who: Option<ActsFor>,
+    pub(crate) acts_for: Option<ActsFor>,
     /// Endpoints that are missing or wrong in the server's metadata.
     pub(crate) endpoints: BTreeMap<String, String>,
     /// The scope to request.
@@ -149,7 +149,7 @@ impl ActsFor {
 }
 
 impl Profile {
-    /// The purpose of its tokens, beside the scope.
+    /// The resources and audiences of its tokens, in addition to the scope.
     pub(crate) fn usual(&self) -> ProfileDefaults<'_> {
         ProfileDefaults {
             resource: &self.resource,
@@ -169,7 +169,7 @@ impl File {
 
     /// A profile by its name.
     fn named(&self, name: &str, path: &Path) -> Option<Profile> {
-        let mut profile = self.profile.get(name)?.clone().beside(path);
+        let mut profile = self.profile.get(name)?.clone().resolve_paths(path);
         profile.name = Some(name.to_owned());
         Some(profile)
     }
@@ -212,8 +212,8 @@ impl Profile {
             return Ok(Self::default());
         };
         let Some(profile) = file.named(name, &path) else {
-            let known: Vec<&str> = file.profile.keys().map(String::as_str).collect();
-            let reason = format!("no profile `{name}`; the profiles are {}", known.join(", "));
+            let names: Vec<&str> = file.profile.keys().map(String::as_str).collect();
+            let reason = format!("no profile `{name}`; the profiles are {}", names.join(", "));
             return Err(bad(&path, &reason));
         };
         Ok(profile)
@@ -247,13 +247,13 @@ impl Profile {
 
     /// Resolves relative file names of the command line against the current folder.
     pub(crate) fn named_here(self) -> Result<Self, Failure> {
-        let here =
+        let current_folder =
             std::env::current_dir().map_err(|error| bad(Path::new("."), &error.to_string()))?;
-        Ok(self.beside(&here.join("-")))
+        Ok(self.resolve_paths(&current_folder.join("-")))
     }
 
     /// Resolves relative file names against the folder of the profile file.
-    pub(crate) fn beside(mut self, config: &Path) -> Self {
+    pub(crate) fn resolve_paths(mut self, config: &Path) -> Self {
         let folder = config.parent().unwrap_or_else(|| Path::new(""));
         let files = [
             &mut self.provider_file,
@@ -271,7 +271,7 @@ impl Profile {
                 *path = folder.join(&*path);
             }
         }
-        self.network = self.network.beside(folder);
+        self.network = self.network.relative_to(folder);
         self
     }
 }
@@ -301,8 +301,8 @@ pub(crate) fn home() -> Option<PathBuf> {
 }
 
 /// A missing file is fine, unless one of its profiles was requested.
-fn missing(asked: Option<&str>, reason: &str) -> Result<Profile, Failure> {
-    match asked {
+fn missing(requested: Option<&str>, reason: &str) -> Result<Profile, Failure> {
+    match requested {
         None => Ok(Profile::default()),
         Some(name) => Err(Failure::usage(
             "usage.profile",

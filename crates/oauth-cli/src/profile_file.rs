@@ -9,11 +9,11 @@ use toml_edit::{DocumentMut, Item, Table, value};
 use crate::Global;
 use crate::output::Failure;
 use crate::profile::{self, File, Profile};
-use crate::token_file::{beside, private, private_folder};
+use crate::token_file::{private, private_folder, sibling_path};
 
 /// The profile file, as it is on disk or will be.
 pub(crate) struct ProfileFile {
-    /// The path, with links followed: a linked file stays where it is.
+    /// The path, with links followed: a linked file is changed in place.
     pub(crate) path: PathBuf,
     document: DocumentMut,
     /// Whether the file does not exist yet.
@@ -48,9 +48,12 @@ impl ProfileFile {
         change: impl FnOnce(&mut Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let path = Self::read(global)?.folder_made()?.path;
-        let lock = private(&beside(&path, ".lock"), OpenOptions::new().create(true))
-            .and_then(|file| file.lock().map(|()| file))
-            .map_err(|error| profile::bad(&path, &error.to_string()))?;
+        let lock = private(
+            &sibling_path(&path, ".lock"),
+            OpenOptions::new().create(true),
+        )
+        .and_then(|file| file.lock().map(|()| file))
+        .map_err(|error| profile::bad(&path, &error.to_string()))?;
         let mut file = Self::read(global)?;
         let changed = change(&mut file)?;
         file.save()?;
@@ -132,20 +135,20 @@ impl ProfileFile {
     /// preceding table, so it is moved to the following one.
     fn keep_comments_before(&mut self, removed: &Table) {
         let prefix = removed.decor().prefix().and_then(|prefix| prefix.as_str());
-        let kept = prefix.and_then(|prefix| prefix.rfind("\n\n").map(|end| &prefix[..=end]));
-        let Some(kept) = kept.filter(|kept| !kept.trim().is_empty()) else {
+        let comments = prefix.and_then(|prefix| prefix.rfind("\n\n").map(|end| &prefix[..=end]));
+        let Some(comments) = comments.filter(|kept| !kept.trim().is_empty()) else {
             return;
         };
         let position = removed.position().unwrap_or_default();
         match following(self.document.as_table_mut(), position) {
             Some(next) => {
                 let prefix = next.decor().prefix().and_then(|prefix| prefix.as_str());
-                let prefix = format!("{kept}{}", prefix.unwrap_or_default());
+                let prefix = format!("{comments}{}", prefix.unwrap_or_default());
                 next.decor_mut().set_prefix(prefix);
             }
             None => {
                 let trailing = self.document.trailing().as_str().unwrap_or_default();
-                let trailing = format!("{kept}{trailing}");
+                let trailing = format!("{comments}{trailing}");
                 self.document.set_trailing(trailing);
             }
         }
@@ -154,16 +157,17 @@ impl ProfileFile {
     /// Checks in advance that the file can be changed.
     pub(crate) fn try_out(self) -> Result<Self, Failure> {
         let file = self.folder_made()?;
-        let draft = beside(&file.path, &format!(".{}.tmp", std::process::id()));
-        let made = private(&draft, OpenOptions::new().create_new(true));
-        made.and_then(|_| std::fs::remove_file(&draft))
+        let draft = sibling_path(&file.path, &format!(".{}.tmp", std::process::id()));
+        let created = private(&draft, OpenOptions::new().create_new(true));
+        created
+            .and_then(|_| std::fs::remove_file(&draft))
             .map_err(|error| profile::bad(&file.path, &error.to_string()))?;
         Ok(file)
     }
 
     fn folder_made(self) -> Result<Self, Failure> {
-        let made = private_folder(self.path.parent());
-        made.map_err(|error| profile::bad(&self.path, &error.to_string()))?;
+        let created = private_folder(self.path.parent());
+        created.map_err(|error| profile::bad(&self.path, &error.to_string()))?;
         Ok(self)
     }
 
@@ -171,7 +175,7 @@ impl ProfileFile {
         let path = &self.path;
         let text = self.document.to_string();
         File::parse(path, &text)?;
-        let draft = beside(path, &format!(".{}.tmp", std::process::id()));
+        let draft = sibling_path(path, &format!(".{}.tmp", std::process::id()));
         let write = || {
             let mut file = private(&draft, OpenOptions::new().create(true).truncate(true))?;
             file.write_all(text.as_bytes())?;
@@ -226,14 +230,14 @@ fn table(profile: &Profile) -> Result<Table, Failure> {
         ),
         ("proxy", exposed(profile.network.proxy.as_ref())),
     ];
-    let mut given = toml_edit::InlineTable::new();
+    let mut network_table = toml_edit::InlineTable::new();
     for (name, text) in network {
         if let Some(text) = text {
-            given.insert(name, text.into());
+            network_table.insert(name, text.into());
         }
     }
-    if !given.is_empty() {
-        table.insert("network", value(given));
+    if !network_table.is_empty() {
+        table.insert("network", value(network_table));
     }
     table.set_implicit(false);
     Ok(table)

@@ -19,7 +19,7 @@ use crate::credential::Auth;
 use crate::login_record::LoginRecord;
 use crate::output::{Failure, Output};
 use crate::profile::{ActsFor, Profile, StoreKind};
-use crate::setup::{ClientPlan, Need, Setup};
+use crate::setup::{ClientPlan, SecretRequirement, Setup};
 use crate::shutdown;
 use crate::token_request::TokenRequestArgs;
 use crate::token_store::TokenStore;
@@ -46,8 +46,8 @@ pub(crate) enum Choice {
 
 impl Choice {
     /// The owner set on the command line, or else in the profile.
-    pub(crate) fn of(given: Option<ActsFor>, profile: &Profile) -> Self {
-        match given.or(profile.who) {
+    pub(crate) fn from_args(acts_for: Option<ActsFor>, profile: &Profile) -> Self {
+        match acts_for.or(profile.acts_for) {
             Some(ActsFor::Person) => Self::Person,
             Some(ActsFor::Client) => Self::Client,
             None => Self::Either,
@@ -89,7 +89,7 @@ pub(crate) struct ProfileTokens {
     store: TokenStore,
     profile: String,
     /// The purpose of the profile's login.
-    asked: TokenRequest,
+    token_request: TokenRequest,
 }
 
 impl ProfileTokens {
@@ -107,7 +107,7 @@ impl ProfileTokens {
         Ok(Some(Self {
             store,
             profile: name,
-            asked: profile.usual().parameters(&TokenRequestArgs::default())?,
+            token_request: profile.usual().parameters(&TokenRequestArgs::default())?,
         }))
     }
 
@@ -151,11 +151,11 @@ impl ProfileTokens {
         &self,
         plan: &ClientPlan,
         choice: Choice,
-        given: &TokenRequestArgs,
+        args: &TokenRequestArgs,
     ) -> Result<SelectedOwner, Failure> {
         if choice != Choice::Client {
             if let Some(login) = self.find(plan, &Owner::Login)? {
-                login.check_scope(given.scope.as_ref(), &self.profile)?;
+                login.check_scope(args.scope.as_ref(), &self.profile)?;
                 return Ok(SelectedOwner {
                     owner: Owner::Login,
                     stored: Some(login),
@@ -170,16 +170,16 @@ impl ProfileTokens {
                 return Err(self.public_not_logged_in());
             }
         }
-        let owner = Owner::Client(plan.asked(given)?);
+        let owner = Owner::Client(plan.token_request(args)?);
         Ok(SelectedOwner {
             stored: self.find(plan, &owner)?,
             owner,
         })
     }
 
-    /// Whether a login of this profile is stored, of whichever client.
+    /// Whether a login of this profile is stored, for any client.
     pub(crate) fn has_login(&self) -> Result<bool, Failure> {
-        let is_login = |listed: &Listed| {
+        let is_login = |listed: &ListedRecord| {
             let summary = listed.summary.as_ref().ok();
             let subject = summary.and_then(|summary| summary.id.subject());
             subject == Some(self.profile.as_str())
@@ -188,18 +188,18 @@ impl ProfileTokens {
     }
 
     /// All of the client's own grants, of any scope.
-    pub(crate) fn clients(&self, plan: &ClientPlan) -> Result<Vec<ClientsOwn>, Failure> {
+    pub(crate) fn clients(&self, plan: &ClientPlan) -> Result<Vec<ClientToken>, Failure> {
         let mut all = Vec::new();
-        for Listed { key, summary } in list(&self.store)? {
+        for ListedRecord { key, summary } in list(&self.store)? {
             let Ok(summary) = summary else { continue };
             if summary.id.subject().is_some() || !is_client_grant(plan, &summary)? {
                 continue;
             }
-            let asked = summary.id.token_request;
-            let stored = self.find(plan, &Owner::Client(asked));
+            let token_request = summary.id.token_request;
+            let stored = self.find(plan, &Owner::Client(token_request));
             // An unusable one can be removed anyway.
             let tokens = stored.ok().flatten().and_then(|stored| stored.tokens());
-            all.push(ClientsOwn { key, tokens });
+            all.push(ClientToken { key, tokens });
         }
         Ok(all)
     }
@@ -211,8 +211,8 @@ impl ProfileTokens {
         chosen: &SelectedOwner,
     ) -> Result<Setup, Failure> {
         let need = match chosen.owner {
-            Owner::Login => Need::Optional,
-            Owner::Client(_) => Need::Secret,
+            Owner::Login => SecretRequirement::Optional,
+            Owner::Client(_) => SecretRequirement::Secret,
         };
         plan.set_up(need, false)
     }
@@ -221,7 +221,7 @@ impl ProfileTokens {
     pub(crate) fn open(&self, setup: &Setup, owner: Owner, output: Output) -> Grant<'_> {
         shutdown::after_refresh(output);
         Grant {
-            session: GrantSource::shared(
+            session: GrantSource::with_store(
                 setup.net.clone(),
                 self.keeper(&setup.client, &owner),
                 self.store.store(),
@@ -285,8 +285,8 @@ impl ProfileTokens {
 
     fn id(&self, owner: &Owner) -> GrantId {
         match owner {
-            Owner::Login => GrantId::person(&self.profile).requesting(self.asked.clone()),
-            Owner::Client(asked) => GrantId::client().requesting(asked.clone()),
+            Owner::Login => GrantId::user(&self.profile).requesting(self.token_request.clone()),
+            Owner::Client(token_request) => GrantId::client().requesting(token_request.clone()),
         }
     }
 
@@ -309,7 +309,7 @@ impl ProfileTokens {
             (Owner::Login, "stored.malformed") => failure.with_hint(format!(
                 "replace it by logging in again with oauth login --profile {profile}"
             )),
-            (Owner::Client(_), _) => failure.of_the_client(),
+            (Owner::Client(_), _) => failure.for_client(),
             _ => failure,
         }
     }
@@ -321,20 +321,20 @@ pub(crate) fn is_client_grant(plan: &ClientPlan, summary: &GrantSummary) -> Resu
 }
 
 /// A stored token of the client's own.
-pub(crate) struct ClientsOwn {
+pub(crate) struct ClientToken {
     pub(crate) key: String,
     pub(crate) tokens: Option<Arc<Tokens>>,
 }
 
 /// A record in a store.
-pub(crate) struct Listed {
+pub(crate) struct ListedRecord {
     pub(crate) key: String,
     /// The summary, or why it cannot be read.
     pub(crate) summary: Result<GrantSummary, Error>,
 }
 
 /// All records of a store.
-pub(crate) fn list(store: &TokenStore) -> Result<Vec<Listed>, Failure> {
+pub(crate) fn list(store: &TokenStore) -> Result<Vec<ListedRecord>, Failure> {
     let mut all = Vec::new();
     for key in store.keys()? {
         let summary = match store.load(&key) {
@@ -343,7 +343,7 @@ pub(crate) fn list(store: &TokenStore) -> Result<Vec<Listed>, Failure> {
             Ok(None) => continue,
             Err(error) => Err(error),
         };
-        all.push(Listed { key, summary });
+        all.push(ListedRecord { key, summary });
     }
     Ok(all)
 }
@@ -371,11 +371,11 @@ impl StoredGrant {
     }
 
     /// A login is limited to the granted scope; any other scope requires a new login.
-    fn check_scope(&self, given: Option<&String>, profile: &str) -> Result<(), Failure> {
-        let Some((given, tokens)) = given.zip(self.keeper.tokens()) else {
+    fn check_scope(&self, requested: Option<&String>, profile: &str) -> Result<(), Failure> {
+        let Some((requested, tokens)) = requested.zip(self.keeper.tokens()) else {
             return Ok(());
         };
-        if self.keeper.covers(&Scope::parse(given)?) {
+        if self.keeper.covers(&Scope::parse(requested)?) {
             Ok(())
         } else {
             Err(Failure::usage(
@@ -401,12 +401,12 @@ pub(crate) struct Grant<'a> {
 impl Grant<'_> {
     /// A token that is fresh now.
     pub(crate) fn token(&self) -> Result<Arc<Tokens>, Failure> {
-        self.given(wait(self.session.token())?)
+        self.result(wait(self.session.token())?)
     }
 
     /// A token to replace one that was refused.
     pub(crate) fn renew(&self, refused: &Tokens) -> Result<Arc<Tokens>, Failure> {
-        self.given(wait(self.session.renew(refused))?)
+        self.result(wait(self.session.renew(refused))?)
     }
 
     /// A newer token than the one that was stored a moment ago; another shell may have renewed it.
@@ -431,11 +431,11 @@ impl Grant<'_> {
         stored.map_err(|error| self.grants.failure(&self.owner, error))
     }
 
-    fn given(&self, given: Result<Token, Error>) -> Result<Arc<Tokens>, Failure> {
+    fn result(&self, given: Result<Token, Error>) -> Result<Arc<Tokens>, Failure> {
         let tokens = given.map_err(|error| self.grants.failure(&self.owner, error))?;
         // The token is valid, but it could not be renewed or stored.
-        if let Some(trouble) = self.session.last_error() {
-            self.output.warn(&trouble);
+        if let Some(renewal_error) = self.session.last_error() {
+            self.output.warn(&renewal_error);
         }
         Ok(tokens.into_arc())
     }

@@ -19,9 +19,9 @@ pub(crate) struct RedirectOptions {
 
 /// Opens the listener. Port and path of the command line take precedence over the profile's, and select one of several
 /// redirect URIs.
-pub(crate) fn listener(profile: &Profile, wanted: RedirectOptions) -> Result<Listener, Failure> {
-    let port = wanted.port.or(profile.redirect_port);
-    let path = wanted.path.or_else(|| profile.redirect_path.clone());
+pub(crate) fn listener(profile: &Profile, options: RedirectOptions) -> Result<Listener, Failure> {
+    let port = options.port.or(profile.redirect_port);
+    let path = options.path.or_else(|| profile.redirect_path.clone());
     let registered = profile.registered();
     let fitting = registered
         .iter()

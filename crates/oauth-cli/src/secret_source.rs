@@ -47,7 +47,7 @@ macro_rules! secret_args {
         impl $name {
             /// The source, if one is given.
             pub(crate) fn source(&self) -> Option<$crate::secret_source::Source> {
-                $crate::secret_source::Source::chosen(self.env.as_ref(), self.file.as_ref())
+                $crate::secret_source::Source::selected(self.env.as_ref(), self.file.as_ref())
             }
         }
     };
@@ -56,7 +56,7 @@ pub(crate) use secret_args;
 
 impl Source {
     /// The source that was chosen, if any: a variable takes precedence over a file.
-    pub(crate) fn chosen(env: Option<&String>, file: Option<&PathBuf>) -> Option<Self> {
+    pub(crate) fn selected(env: Option<&String>, file: Option<&PathBuf>) -> Option<Self> {
         let env = env.cloned().map(Self::Env);
         env.or_else(|| file.cloned().map(Self::File))
     }
@@ -67,25 +67,25 @@ impl Source {
     }
 
     /// Reads the secret. `what` names it, and `options` lists the ways to pass it.
-    pub(crate) fn read(&self, what: &str, options: &str) -> Result<Secret<String>, Failure> {
+    pub(crate) fn read(&self, label: &str, options: &str) -> Result<Secret<String>, Failure> {
         let fail = |reason: String| Err(Failure::usage("usage.secret", reason, options));
         let text = match self {
             Self::Env(name) => match std::env::var(name) {
                 Ok(text) => text,
-                Err(_) => return fail(format!("{what}: {name} is not set, or is not UTF-8")),
+                Err(_) => return fail(format!("{label}: {name} is not set, or is not UTF-8")),
             },
             Self::File(path) => match read_file(path) {
                 Ok(text) => text,
-                Err(reason) => return fail(format!("{what}: {}: {reason}", path.display())),
+                Err(reason) => return fail(format!("{label}: {}: {reason}", path.display())),
             },
             Self::Prompt if !io::stdin().is_terminal() => {
                 return fail(format!(
-                    "{what} is required, and there is no terminal to prompt for it"
+                    "{label} is required, and there is no terminal to prompt for it"
                 ));
             }
-            Self::Prompt => match rpassword::prompt_password(format!("{what}: ")) {
+            Self::Prompt => match rpassword::prompt_password(format!("{label}: ")) {
                 Ok(text) => text,
-                Err(reason) => return fail(format!("cannot prompt for {what}: {reason}")),
+                Err(reason) => return fail(format!("cannot prompt for {label}: {reason}")),
             },
         };
         let text = Secret::new(text);
@@ -93,13 +93,13 @@ impl Source {
         let line = text.expose().strip_suffix('\n').unwrap_or(text.expose());
         let line = line.strip_suffix('\r').unwrap_or(line);
         if line.is_empty() {
-            return fail(format!("{what} is empty"));
+            return fail(format!("{label} is empty"));
         }
         // Probably pasted by mistake; the server would only report a wrong secret.
         let is_stray = |c: char| c.is_whitespace() || c == '\u{feff}';
         if line.starts_with(is_stray) || line.ends_with(is_stray) {
             return fail(format!(
-                "{what} starts or ends with whitespace or a byte order mark"
+                "{label} starts or ends with whitespace or a byte order mark"
             ));
         }
         Ok(Secret::from(line))

@@ -77,7 +77,7 @@ pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
 
 /// The behaviour if no source of the secret is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Need {
+pub(crate) enum SecretRequirement {
     /// Prompt for it: the request requires one.
     Secret,
     /// Continue without it, if the provider allows public clients.
@@ -127,7 +127,7 @@ impl ClientPlan {
         for name in profile.endpoints.keys() {
             endpoint_kind(name)?;
         }
-        let credential = Credential::of(&profile)?;
+        let credential = Credential::from_profile(&profile)?;
         let net = net(&profile, global)?;
         let id = profile.client_id.clone().ok_or_else(|| {
             Failure::usage(
@@ -145,17 +145,17 @@ impl ClientPlan {
         })
     }
 
-    /// What to request: from the command line, else from the profile, else the provider's default.
-    pub(crate) fn asked(&self, given: &TokenRequestArgs) -> Result<TokenRequest, Error> {
+    /// The token request: from the command line, else from the profile, else the provider's default.
+    pub(crate) fn token_request(&self, args: &TokenRequestArgs) -> Result<TokenRequest, Error> {
         Ok(self
             .profile
             .usual()
-            .parameters(given)?
-            .scope(self.scope(given.scope.as_ref())?))
+            .parameters(args)?
+            .scope(self.scope(args.scope.as_ref())?))
     }
 
-    fn scope(&self, given: Option<&String>) -> Result<Scope, Error> {
-        match given.or(self.profile.scope.as_ref()) {
+    fn scope(&self, from_args: Option<&String>) -> Result<Scope, Error> {
+        match from_args.or(self.profile.scope.as_ref()) {
             Some(text) => Scope::parse(text),
             None => Ok(self
                 .provider
@@ -200,7 +200,11 @@ impl ClientPlan {
 
     /// Reads the secret or the key, and asks the issuer for its metadata if there is no provider. `reads_stdin` says
     /// whether the command reads something else from stdin.
-    pub(crate) fn set_up(self, need: Need, reads_stdin: bool) -> Result<Setup, Failure> {
+    pub(crate) fn set_up(
+        self,
+        need: SecretRequirement,
+        reads_stdin: bool,
+    ) -> Result<Setup, Failure> {
         let Self {
             profile,
             provider,
@@ -234,17 +238,17 @@ impl ClientPlan {
 
 impl Setup {
     /// Requests a new token for the client itself.
-    pub(crate) fn client_token(&self, asked: TokenRequest) -> Result<Tokens, Failure> {
-        let tokens = self.net.run(self.client.client_credentials(asked));
-        tokens.map_err(|error| Failure::from(error).of_the_client())
+    pub(crate) fn client_token(&self, token_request: TokenRequest) -> Result<Tokens, Failure> {
+        let tokens = self.net.run(self.client.client_credentials(token_request));
+        tokens.map_err(|error| Failure::from(error).for_client())
     }
 
     /// Lets a login use the redirect URI it listens at, if the registered one leaves the port open
     /// (RFC 8252 section 7.3).
     pub(crate) fn admit(&mut self, uri: &RedirectUri) -> Result<(), Error> {
         let mut all = self.profile.registered();
-        let here = portless(&Url::parse(uri.as_str())?);
-        if all.contains(&here) {
+        let uri_without_port = portless(&Url::parse(uri.as_str())?);
+        if all.contains(&uri_without_port) {
             all.push(uri.as_str().to_owned());
             let all = all.iter().map(|uri| RedirectUri::parse(uri));
             let all = all.collect::<Result<Vec<_>, Error>>()?;
@@ -274,12 +278,13 @@ impl ServerArgs {
     }
 
     fn selects_other_than(&self, profile: &Profile) -> bool {
-        let given = (&self.provider, &self.provider_file, &self.issuer);
-        let known = (&profile.provider, &profile.provider_file, &profile.issuer);
-        let is_other_server =
-            given != (&None, &None, &None) && known != (&None, &None, &None) && given != known;
+        let from_args = (&self.provider, &self.provider_file, &self.issuer);
+        let from_profile = (&profile.provider, &profile.provider_file, &profile.issuer);
+        let is_other_server = from_args != (&None, &None, &None)
+            && from_profile != (&None, &None, &None)
+            && from_args != from_profile;
         let is_other_client = match (&self.client_id, &profile.client_id) {
-            (Some(given), Some(known)) => given != known,
+            (Some(from_args), Some(from_profile)) => from_args != from_profile,
             _ => false,
         };
         is_other_server || is_other_client
@@ -296,15 +301,15 @@ impl ServerArgs {
         profile.variables.extend(self.variables);
         profile.options.extend(self.options);
         profile.endpoints.extend(self.endpoints);
-        let mut given = self.redirect_uris.into_iter();
-        if let Some(first) = given.next() {
+        let mut uris = self.redirect_uris.into_iter();
+        if let Some(first) = uris.next() {
             // It decides where a login listens, so port and path of the profile do not apply.
             (profile.redirect_port, profile.redirect_path) = (None, None);
             profile
                 .redirect_uris
                 .extend(profile.redirect_uri.replace(first));
         }
-        profile.redirect_uris.extend(given);
+        profile.redirect_uris.extend(uris);
         profile.on_loopback = self.on_loopback.or(profile.on_loopback);
         profile.loopback_http |= self.loopback_http;
         profile.client_id = self.client_id.or(profile.client_id);
@@ -397,14 +402,14 @@ fn with_endpoints(mut server: Server, profile: &Profile) -> Result<Server, Failu
 fn endpoint_kind(name: &str) -> Result<EndpointKind, Failure> {
     let short = |kind: EndpointKind| kind.member().trim_end_matches("_endpoint");
     let mut all = EndpointKind::ALL.iter().copied();
-    let found = all.find(|&kind| name == kind.member() || name == short(kind));
-    found.ok_or_else(|| {
-        let known = EndpointKind::ALL.iter().map(|&kind| short(kind));
-        let known = known.collect::<Vec<_>>().join(", ");
+    let endpoint = all.find(|&kind| name == kind.member() || name == short(kind));
+    endpoint.ok_or_else(|| {
+        let names = EndpointKind::ALL.iter().map(|&kind| short(kind));
+        let names = names.collect::<Vec<_>>().join(", ");
         Failure::usage(
             "usage.endpoint",
             format_args!("unknown endpoint `{name}`"),
-            format_args!("use one of: {known}"),
+            format_args!("use one of: {names}"),
         )
     })
 }

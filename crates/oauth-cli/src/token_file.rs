@@ -29,9 +29,12 @@ impl TokenFile {
         dead: Option<&Tokens>,
         refresh: impl FnOnce(&Tokens) -> Result<Tokens, Failure>,
     ) -> Result<Tokens, Failure> {
-        let lock = private(&beside(&self.0, ".lock"), OpenOptions::new().create(true))
-            .and_then(|file| file.lock().map(|()| file))
-            .map_err(|error| self.failed(&error))?;
+        let lock = private(
+            &sibling_path(&self.0, ".lock"),
+            OpenOptions::new().create(true),
+        )
+        .and_then(|file| file.lock().map(|()| file))
+        .map_err(|error| self.failed(&error))?;
         let stored = self.load()?;
         let is_newer = |dead: &Tokens| !stored.access_token.matches(dead.access_token.expose());
         if dead.is_some_and(is_newer) {
@@ -46,7 +49,7 @@ impl TokenFile {
 
     /// An empty file in the same folder, which proves that the tokens can be stored.
     pub(crate) fn draft(&self) -> Result<Draft, Failure> {
-        let path = beside(&self.0, &format!(".{}.tmp", std::process::id()));
+        let path = sibling_path(&self.0, &format!(".{}.tmp", std::process::id()));
         let file = private(&path, OpenOptions::new().create_new(true));
         Ok(Draft {
             file: file.map_err(|error| self.failed(&error))?,
@@ -90,7 +93,7 @@ impl Drop for Draft {
 }
 
 /// The name of a file in the same folder: hidden, and unique to this process.
-pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn sibling_path(path: &Path, suffix: &str) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(suffix);

@@ -76,23 +76,23 @@ pub(crate) struct ProfileDefaults<'a> {
 
 impl ProfileDefaults<'_> {
     /// The parameters. Each kind comes from the command line, or else from the profile.
-    pub(crate) fn parameters(&self, given: &TokenRequestArgs) -> Result<TokenRequest, Error> {
-        let or = |given: &[String], usual: &[String]| {
-            if given.is_empty() {
+    pub(crate) fn parameters(&self, args: &TokenRequestArgs) -> Result<TokenRequest, Error> {
+        let or = |from_args: &[String], usual: &[String]| {
+            if from_args.is_empty() {
                 usual.to_vec()
             } else {
-                given.to_vec()
+                from_args.to_vec()
             }
         };
-        let all = or(&given.resource, self.resource)
+        let all = or(&args.resource, self.resource)
             .iter()
             .try_fold(TokenRequest::new(), |all, uri| all.resource(uri))?;
-        let all = or(&given.audience, self.audience)
+        let all = or(&args.audience, self.audience)
             .iter()
             .fold(all, |all, name| all.audience(name));
-        if !given.token_parameters.is_empty() {
-            let mut given = given.token_parameters.iter();
-            return given.try_fold(all, |all, (name, value)| {
+        if !args.token_parameters.is_empty() {
+            let mut parameters = args.token_parameters.iter();
+            return parameters.try_fold(all, |all, (name, value)| {
                 all.extra(name.as_str(), value.clone())
             });
         }

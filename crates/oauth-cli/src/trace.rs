@@ -193,10 +193,10 @@ impl fmt::Display for Received {
     }
 }
 
-fn rows(f: &mut fmt::Formatter<'_>, what: &str, texts: &[String]) -> fmt::Result {
+fn rows(f: &mut fmt::Formatter<'_>, prefix: &str, texts: &[String]) -> fmt::Result {
     match texts {
         [] => Ok(()),
-        _ => write!(f, "\n    {DIM}{what:8}{DIM:#} {}", texts.join("  ")),
+        _ => write!(f, "\n    {DIM}{prefix:8}{DIM:#} {}", texts.join("  ")),
     }
 }
 
@@ -250,7 +250,7 @@ fn fields(headers: &HeaderMap) -> Vec<Item> {
             text.split_once(' ')
                 .map(|(scheme, _)| format!("{scheme} …"))
         } else if *name == LOCATION {
-            Some(place(text))
+            Some(without_query(text))
         } else {
             harmless(name.as_str(), text, HEADERS)
         };
@@ -260,7 +260,7 @@ fn fields(headers: &HeaderMap) -> Vec<Item> {
 }
 
 /// A `Location` with the names of its parameters.
-fn place(location: &str) -> String {
+fn without_query(location: &str) -> String {
     let (bare, query) = location.split_once('?').unwrap_or((location, ""));
     let pairs = form::parse(query).unwrap_or_default();
     let items = pairs
@@ -303,15 +303,15 @@ pub(crate) struct Tracer {
 }
 
 impl Tracer {
-    pub(crate) fn sent(self, sent: &TracedRequest) {
+    pub(crate) fn request_sent(self, sent: &TracedRequest) {
         self.show(sent, TracedRequest::to_json);
     }
 
-    pub(crate) fn received(self, received: &Received) {
+    pub(crate) fn reply_received(self, received: &Received) {
         self.show(received, Received::to_json);
     }
 
-    pub(crate) fn lost(self, reason: &Cause) {
+    pub(crate) fn request_lost(self, reason: &Cause) {
         let reason = reason.to_string();
         self.show(
             &format_args!("✗ no response: {reason}"),
@@ -320,17 +320,17 @@ impl Tracer {
     }
 
     /// Shows what another driver sends and receives.
-    pub(crate) fn seen(self, what: WireEvent<'_>) {
-        match what {
-            WireEvent::Sent(request) => self.sent(&TracedRequest::from_request(request)),
+    pub(crate) fn record(self, event: WireEvent<'_>) {
+        match event {
+            WireEvent::Sent(request) => self.request_sent(&TracedRequest::from_request(request)),
             WireEvent::Received(reply) => {
-                self.received(&Received::new(
+                self.reply_received(&Received::new(
                     reply.status(),
                     reply.headers(),
                     reply.body(),
                 ));
             }
-            WireEvent::Lost(cause) => self.lost(cause),
+            WireEvent::Lost(cause) => self.request_lost(cause),
             _ => {}
         }
     }
@@ -355,17 +355,18 @@ impl<E: Exchange> Exchange for TracedExchange<E> {
 
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<E::Output>, Error> {
         match &input {
-            Input::Reply(reply) => self.tracer.received(&Received::new(
+            Input::Reply(reply) => self.tracer.reply_received(&Received::new(
                 reply.status(),
                 reply.headers(),
                 reply.body(),
             )),
-            Input::Lost(cause) => self.tracer.lost(cause),
+            Input::Lost(cause) => self.tracer.request_lost(cause),
             _ => {}
         }
         let step = self.exchange.resume(at, input)?;
         if let Step::Send(request) = &step {
-            self.tracer.sent(&TracedRequest::from_request(request));
+            self.tracer
+                .request_sent(&TracedRequest::from_request(request));
         }
         Ok(step)
     }

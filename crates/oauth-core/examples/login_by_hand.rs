@@ -11,7 +11,7 @@ use oauth_core::{
     PendingAuthorization, Scope, Step, Tokens,
 };
 
-/// Runs any exchange. An HTTP client of yours stands where `network` does.
+/// Runs any exchange. Replace `network` with your HTTP client.
 fn run<E: Exchange>(mut exchange: E) -> Result<E::Output, Error> {
     let mut input = Input::Begin;
     loop {
@@ -47,13 +47,13 @@ fn login() -> Result<Tokens, Error> {
     let client = Client::new(server, ClientId::new("my-app"), ClientAuth::none())?;
 
     // On /login: the URL for the browser, and the flow to keep in the user's session until the callback.
-    let ask = AuthorizationRequest::new(RedirectUri::parse("https://app.example/callback")?)
+    let request = AuthorizationRequest::new(RedirectUri::parse("https://app.example/callback")?)
         .scope(Scope::parse("read offline_access")?);
-    let (url, pending) = client.authorize(&Moment::system()?, ask)?;
+    let (url, pending) = client.authorize(&Moment::system()?, request)?;
     println!("open {url}");
     let session = pending.to_json();
 
-    // On /callback: what the browser asked this application for.
+    // On /callback: the URL that the browser requested.
     let state = pending.state().expose();
     let callback = format!("https://app.example/callback?code=xyz&state={state}");
     let pending = PendingAuthorization::from_json(session.expose())?;

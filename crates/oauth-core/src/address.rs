@@ -25,7 +25,7 @@ use crate::url::Url;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RequestAddressPolicy {
-    /// Any address: whoever configured the URL knows the network to which it leads.
+    /// Any address: the party that configured the URL knows its network.
     #[default]
     Any,
     /// Only public addresses, see [`is_public`]: the URL comes from a challenge or a metadata document, and may point
@@ -217,10 +217,13 @@ mod tests {
 
     #[test]
     fn a_host_that_is_an_address_is_known_by_its_url() {
-        let of = |text: &str| literal(&Url::parse(text).unwrap());
-        assert_eq!(of("https://10.0.0.1:8443/x"), "10.0.0.1".parse().ok());
-        assert_eq!(of("https://[fd00::1]/"), "fd00::1".parse().ok());
-        assert_eq!(of("https://as.example/"), None);
-        assert_eq!(of("https://localhost/"), None);
+        let address_of = |text: &str| literal(&Url::parse(text).unwrap());
+        assert_eq!(
+            address_of("https://10.0.0.1:8443/x"),
+            "10.0.0.1".parse().ok()
+        );
+        assert_eq!(address_of("https://[fd00::1]/"), "fd00::1".parse().ok());
+        assert_eq!(address_of("https://as.example/"), None);
+        assert_eq!(address_of("https://localhost/"), None);
     }
 }

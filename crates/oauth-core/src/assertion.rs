@@ -70,7 +70,7 @@ pub(crate) type MakeAssertion = dyn Fn(&Scope) -> Result<Assertion, Error> + Sen
 
 /// The means by which a client gets its own tokens.
 #[derive(Clone)]
-pub(crate) enum OwnTokens {
+pub(crate) enum ClientGrantMethod {
     /// Assertions that it signs itself.
     Assertion(Arc<MakeAssertion>),
     /// The token of a workload (RFC 8693). Not in browser builds: a web page has no workload token.
@@ -85,7 +85,7 @@ pub(crate) enum OwnTokens {
     },
 }
 
-impl OwnTokens {
+impl ClientGrantMethod {
     /// The identity provider's issuer and the client there, if these are also the tokens of the client's users.
     pub(crate) const fn identity_provider(&self) -> Option<&[String; 2]> {
         match self {
@@ -100,7 +100,7 @@ impl OwnTokens {
     }
 }
 
-impl fmt::Debug for OwnTokens {
+impl fmt::Debug for ClientGrantMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("OwnTokens(..)")
     }
@@ -215,7 +215,7 @@ impl Assertion {
 
     fn header(&self) -> String {
         let mut header = String::new();
-        let mut members = Members::of(&mut header);
+        let mut members = Members::begin(&mut header);
         members.text("alg", self.key.alg().as_str());
         if !self.key.id().is_empty() {
             members.text("kid", self.key.id());
@@ -230,7 +230,7 @@ impl Claims {
     fn text(&self, at: &Moment) -> Result<String, Error> {
         let now = at.now().as_secs();
         let mut claims = String::new();
-        let mut members = Members::of(&mut claims);
+        let mut members = Members::begin(&mut claims);
         members.text("aud", &self.audience);
         members.number("exp", now.saturating_add(self.lifetime.into()));
         members.number("iat", now);
@@ -261,7 +261,7 @@ mod tests {
     use crate::flow::keeper;
     use crate::flow::keeper::{Decision, Event, GrantId};
     use crate::jose::Alg;
-    use crate::testing::{NOW, at, code, server};
+    use crate::testing::{NOW, at, error_code, server};
     use bytes::Bytes;
 
     struct Zeros;
@@ -318,11 +318,11 @@ mod tests {
     fn claims_that_are_missing_or_not_the_callers_are_refused() {
         for (issuer, subject, audience) in [("", "s", "a"), ("i", "", "a"), ("i", "s", "")] {
             let refused = Assertion::new(key(), issuer, subject, audience);
-            assert_eq!(code(refused.map(drop)), Err("assertion.claim"));
+            assert_eq!(error_code(refused.map(drop)), Err("assertion.claim"));
         }
         for name in ["", "iss", "exp", "jti"] {
             assert_eq!(
-                code(assertion().claim(name, "x").map(drop)),
+                error_code(assertion().claim(name, "x").map(drop)),
                 Err("assertion.claim")
             );
         }
@@ -334,9 +334,9 @@ mod tests {
 
     /// A client that is known only by its assertions.
     fn account() -> Client {
-        let client = server_client(ClientAuth::unnamed());
-        client.with_own_assertion(|asked| {
-            let scope = asked.as_str().to_owned();
+        let client = server_client(ClientAuth::without_client_id());
+        client.with_own_assertion(|requested_scope| {
+            let scope = requested_scope.as_str().to_owned();
             Ok(Assertion::of_text(key(), move |now| {
                 (
                     "{}".to_owned(),

@@ -1,6 +1,6 @@
 //! Rich authorization requests: the `authorization_details` that a client requests and a server grants.
 //!
-//! RFC 9396 <https://www.rfc-editor.org/rfc/rfc9396#section-2>, section 7: [`AuthorizationDetails::not_in`] compares
+//! RFC 9396 <https://www.rfc-editor.org/rfc/rfc9396#section-2>, section 7: [`AuthorizationDetails::missing_from`] compares
 //! the granted details with the requested ones; the warning is added to the tokens by `Tokens::compare_details`
 //! (`token.rs`). Error responses (section 5) are read in `endpoint/reply.rs`; their codes are in
 //! `error/server_error.rs`.
@@ -205,7 +205,7 @@ impl AuthorizationDetails {
 
     /// The permissions that `granted` does not cover: their type is missing, or a value of a member of RFC 9396 section
     /// 2.2 is. The caller must compare the members that a type itself defines.
-    pub fn not_in<'a>(
+    pub fn missing_from<'a>(
         &'a self,
         granted: &'a Self,
     ) -> impl Iterator<Item = &'a AuthorizationDetail> {

@@ -20,10 +20,10 @@ pub(crate) fn url_safe(bytes: impl AsRef<[u8]>) -> String {
 /// The SHA-256 of a list of strings, as 43 characters of base64url. Each string is hashed after its length, so two
 /// different lists never have the same input.
 #[cfg(feature = "sha2")]
-pub(crate) fn sha256_of_parts<'a>(facts: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn sha256_of_parts<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     use sha2::{Digest as _, Sha256};
     let mut hash = Sha256::new();
-    for fact in facts {
+    for fact in parts {
         hash.update((fact.len() as u64).to_be_bytes());
         hash.update(fact);
     }
@@ -52,8 +52,8 @@ pub(crate) fn append(bytes: &[u8], alphabet: Alphabet, text: &mut String) {
         let mut chars = [0; BLOCK_CHARS];
         let (groups, remainder) = block.as_chunks::<3>();
         let mut places = chars.as_chunks_mut::<4>().0.iter_mut();
-        for (group, place) in groups.iter().zip(&mut places) {
-            *place = four(*group);
+        for (group, slot) in groups.iter().zip(&mut places) {
+            *slot = four(*group);
         }
         // The last group is padded with zero bytes.
         let last = match *remainder {
@@ -61,8 +61,8 @@ pub(crate) fn append(bytes: &[u8], alphabet: Alphabet, text: &mut String) {
             [first] => Some([first, 0, 0]),
             _ => None,
         };
-        if let (Some(last), Some(place)) = (last, places.next()) {
-            *place = four(last);
+        if let (Some(last), Some(slot)) = (last, places.next()) {
+            *slot = four(last);
         }
         let length = (block.len() * 4).div_ceil(3);
         let written = chars.get(..length).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Parses and writes `WWW-Authenticate`, with several challenges in one field (RFC 9110 section 11.6.1).
 //!
-//! What the client does about a challenge is decided in `flow/resource/challenge_verdict.rs`; those of one's own API
-//! are made in `flow/access_token/refusal.rs`.
+//! What the client does about a challenge is decided in `flow/resource/challenge_verdict.rs`; an API writes its own
+//! challenges in `flow/access_token/refusal.rs`.
 
 #[cfg(test)]
 mod tests;
@@ -103,8 +103,8 @@ pub(crate) fn write(scheme: &str, params: &[(&str, &str)], into: &mut String) {
         into.push_str(", ");
     }
     into.push_str(scheme);
-    for (place, (name, value)) in params.iter().enumerate() {
-        into.push_str(if place == 0 { " " } else { ", " });
+    for (index, (name, value)) in params.iter().enumerate() {
+        into.push_str(if index == 0 { " " } else { ", " });
         into.push_str(name);
         into.push_str("=\"");
         for c in value.chars().filter(|c| matches!(c, ' '..='~')) {

@@ -14,7 +14,7 @@ use crate::client_config::{ClientConfig, ClientId};
 use crate::endpoint::Endpoint;
 use crate::endpoint::introspection::{Introspection, IntrospectionResponse};
 use crate::endpoint::revocation::Revocation;
-use crate::endpoint::token::Token;
+use crate::endpoint::token::TokenEndpoint;
 use crate::endpoint::webfinger::{UserIdentifier, Webfinger};
 use crate::error::{Error, ValidationFailure};
 use crate::exchange::{Exchange, ExchangeExt as _};
@@ -45,7 +45,7 @@ use crate::secret::Secret;
 use crate::server::Server;
 use crate::token::authorized_resources::AuthorizedResources;
 use crate::token::id_token::{IdToken, IdTokenChecks};
-use crate::token::{RefreshToken, Renews, Tokens};
+use crate::token::{RefreshToken, RenewalTokenKind, Tokens};
 use crate::url::Url;
 
 pub use dynamic_registration::{
@@ -354,8 +354,8 @@ impl Client {
     }
 
     /// A refresh token of this client that does not come from [`Tokens`], such as one from another
-    /// program's store. `scope` is what it was granted for; empty if that is not known. `Tokens::from` makes a grant of it,
-    /// for a source that keeps it fresh.
+    /// program's store. `scope` is the granted scope; empty if it is unknown. `Tokens::from` converts it for a token
+    /// source that renews it.
     pub fn refresh_token(&self, token: impl Into<Secret<String>>, scope: Scope) -> RefreshToken {
         RefreshToken {
             secret: token.into(),
@@ -368,8 +368,8 @@ impl Client {
             certificate: KnownCertificate::default(),
             expires_at: None,
             renews: match self.0.server.renewal(None) {
-                Some(_) => Renews::AsAccessToken(None),
-                None => Renews::AsRefreshToken,
+                Some(_) => RenewalTokenKind::AsAccessToken(None),
+                None => RenewalTokenKind::AsRefreshToken,
             },
             authorization_expires_at: None,
             binding: Arc::clone(&self.0.binding),
@@ -391,7 +391,7 @@ impl Client {
         grant: G,
         token_request: R,
     ) -> impl Exchange<Output = Tokens> + Send + use<G, R> {
-        self.call(Token::new(grant, token_request.into()))
+        self.call(TokenEndpoint::new(grant, token_request.into()))
     }
 
     /// Checks that these tokens belong to this client and this server. Call it before a token from a store is

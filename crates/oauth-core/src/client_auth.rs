@@ -54,7 +54,7 @@ impl ClientAuth {
     /// section 4.1), such as those of service accounts ([`Client::with_own_assertion`]).
     ///
     /// [`Client::with_own_assertion`]: crate::Client::with_own_assertion
-    pub const fn unnamed() -> Self {
+    pub const fn without_client_id() -> Self {
         Self(Method::Unnamed)
     }
 

@@ -9,7 +9,7 @@ use crate::duplicate_backchannel_request::PendingRequests;
 use crate::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use crate::http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::assertion::OwnTokens;
+use crate::assertion::ClientGrantMethod;
 use crate::breaker::Breaker;
 use crate::certificate::KnownCertificate;
 use crate::client_auth::{self, Certificate, ClientAuth, Method};
@@ -26,7 +26,7 @@ use crate::replay_cache::LogoutTokens;
 use crate::request_encryption::EncryptJwe;
 use crate::request_signing::RequestSigning;
 use crate::security_profile::{Requirement, SecurityProfile};
-use crate::server::{EndpointKind, Flag, Server};
+use crate::server::{EndpointKind, FlagDefault, Server};
 use crate::url::Url;
 
 /// The issuer and client that tokens belong to. A token is never sent to another server or by another client.
@@ -90,7 +90,7 @@ pub struct ClientConfig {
     pub(crate) dpop: Option<DpopKey>,
     /// The accepted values of `id_token_signed_response_alg` (OpenID Connect Dynamic Client Registration section 2).
     pub(crate) id_token_algs: Option<Vec<Alg>>,
-    /// Audiences that ID tokens may name beside the client.
+    /// Audiences that ID tokens may name in addition to the client.
     pub(crate) trusted_audiences: Vec<String>,
     /// `id_token_encrypted_response_alg` and `_enc`.
     pub(crate) id_token_encryption: Option<Arc<dyn DecryptJwe>>,
@@ -115,7 +115,7 @@ pub struct ClientConfig {
     /// The security profile that the client enforces, such as FAPI 2.0.
     pub(crate) profile: Option<SecurityProfile>,
     /// How the client gets its own tokens, if not by `client_credentials`.
-    pub(crate) own_tokens: Option<OwnTokens>,
+    pub(crate) own_tokens: Option<ClientGrantMethod>,
     /// State that all clones share, even after one of them has been reconfigured.
     pub(crate) shared: Arc<Shared>,
     /// The `Authorization` header of a client that uses `client_secret_basic`. Computed once.
@@ -242,7 +242,7 @@ impl ClientConfig {
     /// sign-in at that provider.
     pub(crate) fn identity_provider(&self) -> Option<&[String; 2]> {
         let own_tokens = self.own_tokens.as_ref().filter(|_| !IS_BROWSER_BUILD);
-        own_tokens.and_then(OwnTokens::identity_provider)
+        own_tokens.and_then(ClientGrantMethod::identity_provider)
     }
 
     /// Whether this client and its users get tokens by a sign-in at an identity provider.
@@ -290,7 +290,7 @@ impl ClientConfig {
         let is_wanted = || {
             let required = "require_signed_request_object";
             let requires = |profile: SecurityProfile| profile.requires(Requirement::SignedRequest);
-            self.server.flag(required, Flag::False) || self.profile.is_some_and(requires)
+            self.server.flag(required, FlagDefault::False) || self.profile.is_some_and(requires)
         };
         let of_the_client = || {
             let key = self.auth.jwt()?.key()?;

@@ -13,7 +13,7 @@ use crate::client_id::ClientId;
 use crate::client_metadata::ClientMetadata;
 use crate::error::{Error, Misuse};
 use crate::json::{self, Json};
-use crate::server::{EndpointKind, Flag, Server};
+use crate::server::{EndpointKind, FlagDefault, Server};
 use crate::url::{Transport, Url};
 
 /// The metadata member of a server that accepts such client ids.
@@ -161,7 +161,7 @@ impl ClientIdMetadataDocument {
                 return Err(Error::from(Misuse::ClientIdMetadataSecret).about(name));
             }
         }
-        let metadata = ClientMetadata::own(object)?;
+        let metadata = ClientMetadata::from_caller(object)?;
         Self { url, metadata }.check_document()
     }
 
@@ -244,10 +244,10 @@ pub enum Identification {
 }
 
 impl Identification {
-    /// The ways that this server offers, best first. A client that already has an id there needs none of them.
+    /// The ways that this server offers, best first. A client that already has an id at the server needs no registration.
     pub fn offered_by(server: &Server) -> Vec<Self> {
         let mut ways = Vec::new();
-        if server.flag(SUPPORT_MEMBER, Flag::False) {
+        if server.flag(SUPPORT_MEMBER, FlagDefault::False) {
             ways.push(Self::MetadataDocument);
         }
         if server.endpoint(EndpointKind::Registration).is_ok() {
@@ -263,7 +263,7 @@ impl Identification {
 /// # Errors
 /// `client_id_metadata.not_supported`.
 pub(crate) fn check_supported(server: &Server) -> Result<(), Error> {
-    if server.flag(SUPPORT_MEMBER, Flag::False) {
+    if server.flag(SUPPORT_MEMBER, FlagDefault::False) {
         Ok(())
     } else {
         Err(Misuse::ClientIdMetadataUnsupported.into())

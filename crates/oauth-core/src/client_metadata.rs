@@ -222,12 +222,12 @@ impl ClientMetadata {
         let Ok(Json::Object(object)) = json::parse(text) else {
             return Err(Error::from(Misuse::ClientMetadataShape).about("no JSON object"));
         };
-        let metadata = Self::own(object)?;
+        let metadata = Self::from_caller(object)?;
         metadata.check().map(|()| metadata)
     }
 
     /// The caller's own metadata in an object, unchecked except for the types of its members.
-    pub(crate) fn own(object: Object<'_>) -> Result<Self, Error> {
+    pub(crate) fn from_caller(object: Object<'_>) -> Result<Self, Error> {
         let (metadata, unfit) = Self::take_from(object);
         match unfit.first() {
             Some(name) => Err(Error::from(Misuse::ClientMetadataShape).about(name)),
@@ -243,7 +243,7 @@ impl ClientMetadata {
     /// The metadata as JSON, for a client that has an id.
     pub(crate) fn to_json_with_id(&self, client_id: Option<&str>) -> Secret<String> {
         let mut out = String::with_capacity(1024);
-        let mut members = json::Members::of(&mut out);
+        let mut members = json::Members::begin(&mut out);
         if let Some(id) = client_id {
             members.text("client_id", id);
         }
@@ -262,7 +262,7 @@ impl ClientMetadata {
     /// The metadata as it is stored: nothing is derived.
     pub(crate) fn to_stored_json(&self) -> String {
         let mut out = String::new();
-        let mut members = json::Members::of(&mut out);
+        let mut members = json::Members::begin(&mut out);
         self.write_members(&mut members);
         members.end();
         out
@@ -329,7 +329,7 @@ fn is_empty<T: JsonForm>(value: &T) -> bool {
 }
 
 fn include(list: &mut Vec<String>, name: &str) {
-    if !list.iter().any(|known| known == name) {
+    if !list.iter().any(|listed| listed == name) {
         list.push(name.to_owned());
     }
 }

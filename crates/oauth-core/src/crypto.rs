@@ -27,7 +27,7 @@ pub trait Signer: Send + Sync {
 
 /// Whether the audience of a client assertion is the issuer of the server that receives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AudienceIs {
+pub(crate) enum AudienceKind {
     Issuer,
     Other,
 }
@@ -110,7 +110,7 @@ impl SigningKey {
     ///
     /// # Errors
     /// `key.used_at_two_servers`.
-    pub(crate) fn use_at(&self, issuer: &str, audience: AudienceIs) -> Result<(), Error> {
+    pub(crate) fn use_at(&self, issuer: &str, audience: AudienceKind) -> Result<(), Error> {
         if IS_BROWSER_BUILD {
             // Browser builds sign no client assertions.
             return Ok(());
@@ -127,7 +127,7 @@ impl SigningKey {
         let first_issuer = used.issuer.get_or_insert_with(|| issuer.to_owned());
         let is_other = first_issuer != issuer;
         used.has_several |= is_other;
-        used.has_other_audience |= audience == AudienceIs::Other;
+        used.has_other_audience |= audience == AudienceKind::Other;
         if used.has_several && used.has_other_audience {
             Err(Error::from(Misuse::KeyShared).about(&self.id))
         } else {

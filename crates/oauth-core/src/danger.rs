@@ -91,7 +91,7 @@ pub fn loopback_client_id_url(text: &str) -> Result<ClientIdUrl, Error> {
 /// # Errors
 /// `resource.syntax`, `url.insecure`.
 pub fn loopback_connect_request(url: &str) -> Result<ConnectRequest, Error> {
-    let mut request = ConnectRequest::to(loopback_resource_identifier(url)?.canonical());
+    let mut request = ConnectRequest::for_resource(loopback_resource_identifier(url)?.canonical());
     request.discovery.transport = Transport::LoopbackHttp;
     Ok(request)
 }

@@ -2,7 +2,7 @@
 //!
 //! RFC 9449 <https://www.rfc-editor.org/rfc/rfc9449#section-4.2>
 //!
-//! The retry after `use_dpop_nonce` is in `call.rs` (authorization server, section 8) and in
+//! The nonce of a successful response (section 8.2) is kept in `call/sent.rs` and `flow/resource/request/retry.rs`. The retry after `use_dpop_nonce` is in `call.rs` (authorization server, section 8) and in
 //! `flow/resource/request/retry.rs` (resource server, section 9). An API verifies proofs (section 4.3) in
 //! `dpop/proof_verification.rs`, and compares `cnf.jkt` of a token with the key of the proof (section 7) in
 //! `token/access_token.rs`.
@@ -57,11 +57,11 @@ const MAX_NONCES: usize = 64;
 
 /// A key to which tokens are bound: each request carries its public half in a proof. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct DpopKey(Arc<Prepared>);
+pub struct DpopKey(Arc<KeyWithHeader>);
 
 /// The key, and the encoded header of its proofs, which is the same in all of them.
 #[derive(Debug)]
-struct Prepared {
+struct KeyWithHeader {
     key: SigningKey,
     public: PublicJwk,
     /// The header of its proofs in base64url, and the dot after it.
@@ -80,7 +80,7 @@ impl DpopKey {
         if !public.fits(key.alg()) {
             return Err(Error::from(Misuse::KeyAlgorithm).about(key.alg().as_str()));
         }
-        Ok(Self(Arc::new(Prepared {
+        Ok(Self(Arc::new(KeyWithHeader {
             #[cfg(feature = "sha2")]
             header: header(&key, &public),
             #[cfg(feature = "sha2")]
@@ -123,7 +123,7 @@ impl DpopKey {
     #[cfg(feature = "sha2")]
     pub(crate) fn signing_input(&self, proof: &Proof<'_>, at: &Moment) -> Result<String, Error> {
         let mut claims = String::with_capacity(256);
-        let mut members = Members::of(&mut claims);
+        let mut members = Members::begin(&mut claims);
         if let Some(token) = proof.token {
             push_json_base64url(&hash(token), members.next("ath"));
         }
@@ -146,7 +146,7 @@ impl DpopKey {
 #[cfg(feature = "sha2")]
 fn header(key: &SigningKey, public: &PublicJwk) -> String {
     let mut header = String::new();
-    let mut members = Members::of(&mut header);
+    let mut members = Members::begin(&mut header);
     members.text("alg", key.alg().as_str());
     let jwk = json::value_text(&public.to_value());
     members.next("jwk").push_str(&jwk);

@@ -6,7 +6,7 @@
 
 /// Whether a second request may be sent while the same request is pending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Repeat {
+pub enum DuplicatePolicy {
     /// The second request is an error, `ciba.duplicate_request`.
     #[default]
     Refused,
@@ -15,7 +15,7 @@ pub enum Repeat {
     Allowed,
 }
 
-impl Repeat {
+impl DuplicatePolicy {
     /// `refused` or `allowed`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -34,7 +34,7 @@ mod pending {
     use std::sync::{Mutex, PoisonError};
     use std::time::Duration;
 
-    use super::Repeat;
+    use super::DuplicatePolicy;
     use crate::base64::sha256_of_parts;
     use crate::error::{Error, Misuse};
     use crate::moment::UnixTime;
@@ -61,12 +61,12 @@ mod pending {
         pub(crate) fn begin_request(
             &self,
             request_key: &str,
-            repeat: Repeat,
+            repeat: DuplicatePolicy,
             now: UnixTime,
         ) -> Result<(), Error> {
             let mut requests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             requests.retain(|_, pending| now < pending.expires_at);
-            if repeat == Repeat::Refused && requests.contains_key(request_key) {
+            if repeat == DuplicatePolicy::Refused && requests.contains_key(request_key) {
                 return Err(Misuse::CibaPending.into());
             }
             if requests.len() >= MAX_PENDING_REQUESTS {

@@ -54,7 +54,7 @@ struct Facts {
     refusal: Option<ApiRefusal>,
 }
 
-/// Whose fault it was.
+/// The class of the error: which party caused it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Kind {

@@ -17,7 +17,7 @@ pub struct Form {
     text: String,
     duplicate_name: Option<Box<str>>,
     /// One bit for each name, of which several names may share one: a name whose bit is not set has not been added.
-    seen: u64,
+    name_bits: u64,
 }
 
 impl Form {
@@ -26,7 +26,7 @@ impl Form {
         Self {
             text: String::new(),
             duplicate_name: None,
-            seen: 0,
+            name_bits: 0,
         }
     }
 
@@ -51,7 +51,7 @@ impl Form {
         if !self.text.is_empty() {
             self.text.push('&');
         }
-        self.seen |= seen_bit(name);
+        self.name_bits |= seen_bit(name);
         encode(name, &mut self.text);
         self.text.push('=');
         encode(value, &mut self.text);
@@ -59,7 +59,7 @@ impl Form {
 
     /// Whether the form has a parameter of this name.
     pub fn names(&self, name: &str) -> bool {
-        if self.seen & seen_bit(name) == 0 {
+        if self.name_bits & seen_bit(name) == 0 {
             return false;
         }
         let mut encoded = String::new();
@@ -116,14 +116,14 @@ impl Form {
         if spare >= most {
             return;
         }
-        let more = match most {
-            // Counting takes longer than memory that stays unused, and more code than a page needs.
+        let needed = match most {
+            // Reserving too much is faster than counting, and needs less code in a page.
             _ if IS_BROWSER_BUILD => most,
             ..=256 => most,
             _ => encoded_length(name) + encoded_length(value) + 2,
         };
-        if spare < more {
-            let mut larger = String::with_capacity((self.text.capacity() * 2).max(512) + more);
+        if spare < needed {
+            let mut larger = String::with_capacity((self.text.capacity() * 2).max(512) + needed);
             larger.push_str(&self.text);
             self.text.wipe();
             self.text = larger;
@@ -212,14 +212,14 @@ fn unencoded_length(bytes: &[u8]) -> usize {
     start + rest.take_while(|&&b| is_unencoded_by_table(b)).count()
 }
 
-/// Whether a byte stands for itself. Without a branch, so that many bytes are compared at once.
+/// Whether a byte is not percent-encoded. Without a branch, so that many bytes are compared at once.
 const fn is_unencoded(byte: u8) -> bool {
     let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
     let is_digit = byte.wrapping_sub(b'0') < 10;
     is_letter | is_digit | (byte == b'*') | (byte == b'-') | (byte == b'.') | (byte == b'_')
 }
 
-/// The same for a single byte, which a table tells faster.
+/// The same for a single byte, which a lookup table answers faster.
 fn is_unencoded_by_table(byte: u8) -> bool {
     #[expect(
         clippy::indexing_slicing,

@@ -15,7 +15,7 @@ use crate::form::Pairs;
 use crate::value::{number, writer};
 
 pub use crate::value::{Map, Members, Value, map_text, value_text};
-pub use storage_form::{JsonForm, Named, from_text, to_text};
+pub use storage_form::{ByName, JsonForm, from_text, to_text};
 
 /// The deepest nesting of a reply.
 pub const MAX_DEPTH: usize = 64;
@@ -195,11 +195,11 @@ impl<'a> Object<'a> {
     /// An owned copy of the members that together take at most about `limit` bytes of memory, and whether these are all
     /// members.
     pub(crate) fn to_map_within(&self, limit: usize) -> (Map<String, Value>, bool) {
-        let (mut map, mut left, mut is_complete) = (Map::new(), limit, true);
+        let (mut map, mut remaining, mut is_complete) = (Map::new(), limit, true);
         for (name, value) in self.iter() {
-            match left.checked_sub(MEMBER_BYTES + name.len() + value.memory_size()) {
+            match remaining.checked_sub(MEMBER_BYTES + name.len() + value.memory_size()) {
                 Some(rest) => {
-                    left = rest;
+                    remaining = rest;
                     map.insert(name.to_owned(), value.to_value());
                 }
                 None => is_complete = false,

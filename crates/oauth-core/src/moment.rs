@@ -82,7 +82,7 @@ pub struct Moment {
 enum Seed {
     Given([u8; 32]),
     None,
-    /// Drawn on first use, because most steps need only the time and random bytes cost a system call.
+    /// Generated on first use: most steps need only the time, and random bytes cost a system call.
     #[cfg(feature = "system")]
     System(OnceLock<[u8; 32]>),
 }

@@ -49,7 +49,7 @@ impl CodeVerifier {
         Self(Secret::new(text))
     }
 
-    /// Reads a verifier that was made elsewhere.
+    /// Reads a verifier that the caller generated.
     ///
     /// # Errors
     /// `pkce.verifier`.

@@ -82,7 +82,7 @@ impl ResourceIdentifier {
     ///
     /// # Errors
     /// The errors of [`Self::parse`].
-    pub fn of_server(url: &str) -> Result<Self, Error> {
+    pub fn for_server(url: &str) -> Result<Self, Error> {
         Self::parse(url).map(|identifier| identifier.canonical())
     }
 
@@ -208,7 +208,7 @@ impl ProtectedResourceMetadata {
         };
         let (authorization_servers, mut ignored) = issuers_in(&document, transport)?;
         check_bearer_methods(&document)?;
-        let scopes_supported = scopes_in(&document, &mut ignored);
+        let scopes_supported = supported_scopes(&document, &mut ignored);
         let algs = list(&document, "dpop_signing_alg_values_supported")?;
         let metadata = Self {
             resource,
@@ -286,14 +286,16 @@ fn issuers_in(
 
 /// The names in `scopes_supported`. No check depends on it, so a value that is not a list counts as absent, and invalid
 /// names are left out.
-fn scopes_in(document: &Map<String, Value>, ignored: &mut Vec<String>) -> Option<Scope> {
+fn supported_scopes(document: &Map<String, Value>, ignored: &mut Vec<String>) -> Option<Scope> {
     let entries = member(document, "scopes_supported")?.as_array()?;
-    let (names, others): (Vec<_>, Vec<_>) = entries
+    let (names, ignored_names): (Vec<_>, Vec<_>) = entries
         .iter()
         .filter_map(Value::as_str)
-        .partition(|name| Scope::of([*name]).is_ok());
-    ignored.extend(others.into_iter().map(str::to_owned));
-    Scope::of(names).ok().filter(|scope| !scope.is_empty())
+        .partition(|name| Scope::from_names([*name]).is_ok());
+    ignored.extend(ignored_names.into_iter().map(str::to_owned));
+    Scope::from_names(names)
+        .ok()
+        .filter(|scope| !scope.is_empty())
 }
 
 /// Checks that the resource accepts tokens in the header: they are never sent in a URL, nor in the caller's bodies (RFC

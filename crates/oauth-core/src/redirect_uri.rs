@@ -97,20 +97,21 @@ impl RedirectUri {
             ));
         }
         let without_fragment = callback.split('#').next().unwrap_or_default();
-        let (here, query) = without_fragment
+        let (callback_path, query) = without_fragment
             .split_once('?')
             .unwrap_or((without_fragment, ""));
         let (own_path, own_query) = self.0.split_once('?').unwrap_or((&self.0, ""));
-        let is_here = match (Url::scan(here), Url::scan(own_path)) {
-            (_, Ok(own_path)) if is_path => here == non_empty_path(&own_path),
+        let is_here = match (Url::scan(callback_path), Url::scan(own_path)) {
+            (_, Ok(own_path)) if is_path => callback_path == non_empty_path(&own_path),
             // The path of a private scheme is everything after the colon.
             (_, Err(_)) if is_path => own_path
                 .split_once(':')
-                .is_some_and(|(_, path)| path == here),
-            (Ok(here), Ok(own_path)) => {
-                here.same_origin(&own_path) && non_empty_path(&here) == non_empty_path(&own_path)
+                .is_some_and(|(_, path)| path == callback_path),
+            (Ok(callback_path), Ok(own_path)) => {
+                callback_path.same_origin(&own_path)
+                    && non_empty_path(&callback_path) == non_empty_path(&own_path)
             }
-            _ => here == own_path,
+            _ => callback_path == own_path,
         };
         let added = match query.strip_prefix(own_query) {
             Some(added) if own_query.is_empty() || added.is_empty() => Some(added),
@@ -119,7 +120,7 @@ impl RedirectUri {
         };
         match added.filter(|_| is_here) {
             Some(added) => Ok(CallbackForm::Complete { added }),
-            None => Err(here),
+            None => Err(callback_path),
         }
     }
 

@@ -59,7 +59,7 @@ pub struct RegisteredClient {
 pub enum Warning {
     /// A public client was given a secret, which is dropped: no request may carry it.
     SecretIgnored,
-    /// A secret was issued, but not when it expires: it counts as one that never does.
+    /// A secret was issued without an expiry time: it counts as one that never expires.
     SecretExpiryMissing,
 }
 
@@ -101,7 +101,7 @@ impl<'a> RegistrationContext<'a> {
         }
     }
 
-    const fn known(self) -> Option<&'a RegisteredClient> {
+    const fn registered(self) -> Option<&'a RegisteredClient> {
         match self {
             Self::Known(client) | Self::Replaced(client, _) => Some(client),
             Self::Requested(_) => None,
@@ -137,7 +137,7 @@ impl RegisteredClient {
         }
         client.metadata = metadata;
         client.check_redirect_uris(before.requested())?;
-        client.complete(before.known())?;
+        client.complete(before.registered())?;
         client.check_secret()?;
         Ok(client)
     }
@@ -234,26 +234,26 @@ impl RegisteredClient {
 
     /// Fills in the members that the server does not have to send again. Members that it sends replace the old ones
     /// (RFC 7592 section 3).
-    fn complete(&mut self, known: Option<&Self>) -> Result<(), Error> {
-        let Some(known) = known else {
+    fn complete(&mut self, previous: Option<&Self>) -> Result<(), Error> {
+        let Some(previous) = previous else {
             return Ok(());
         };
-        if self.client_id != known.client_id {
+        if self.client_id != previous.client_id {
             return Err(ValidationFailure::RegistrationClient.into());
         }
         if self.client_secret.is_none() {
-            self.client_secret.clone_from(&known.client_secret);
-            self.client_secret_expires_at = known.client_secret_expires_at;
+            self.client_secret.clone_from(&previous.client_secret);
+            self.client_secret_expires_at = previous.client_secret_expires_at;
         }
         if self.registration_access_token.is_none() {
-            let token = &known.registration_access_token;
+            let token = &previous.registration_access_token;
             self.registration_access_token.clone_from(token);
         }
         if self.registration_client_uri.is_none() {
-            let uri = &known.registration_client_uri;
+            let uri = &previous.registration_client_uri;
             self.registration_client_uri.clone_from(uri);
         }
-        self.client_id_issued_at = self.client_id_issued_at.or(known.client_id_issued_at);
+        self.client_id_issued_at = self.client_id_issued_at.or(previous.client_id_issued_at);
         Ok(())
     }
 
@@ -313,11 +313,11 @@ impl RegisteredClient {
     ///
     /// # Errors
     /// `client_auth.no_usable_method`, naming the method, if `own` has no credentials for it.
-    pub fn auth(&self, own: Credentials) -> Result<ClientAuth, Error> {
+    pub fn auth(&self, credentials: Credentials) -> Result<ClientAuth, Error> {
         let method = self.metadata.auth_method();
         let all = Credentials {
-            secret: self.client_secret.clone().or(own.secret.clone()),
-            ..own
+            secret: self.client_secret.clone().or(credentials.secret.clone()),
+            ..credentials
         };
         all.for_method(method)
     }
@@ -325,7 +325,7 @@ impl RegisteredClient {
     /// The client as JSON, to store. It contains the client's secrets. The warnings are not included.
     pub fn to_json(&self) -> Secret<String> {
         let mut out = String::with_capacity(1024);
-        let mut members = json::Members::of(&mut out);
+        let mut members = json::Members::begin(&mut out);
         members.number("version", STORED_VERSION);
         members.text("issuer", &self.issuer);
         members.text("client_id", self.client_id.as_str());

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::moment::UnixTime;
 
 /// Where received logout tokens (OpenID Connect Back-Channel Logout section 2.6, step 8) and DPoP proofs (RFC 9449 section
-/// 11.1) are remembered, so that none is accepted twice.
+/// 11.1) are remembered, so that each is accepted only once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum Replay {
+pub enum ReplayProtection {
     /// In this process, shared by all clones of the client; at most ten thousand tokens, and a hundred thousand proofs,
     /// which suffice for some 800 requests a second: beyond that, those that expire first are forgotten early.
     #[default]
@@ -26,7 +26,7 @@ pub enum Replay {
     Caller,
 }
 
-impl Replay {
+impl ReplayProtection {
     /// `process` or `caller`.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -77,14 +77,14 @@ impl RequestEncryption {
 
     fn header(&self, kid: Option<&str>, ephemeral: Option<&EphemeralKey>) -> String {
         let mut header = String::new();
-        let mut members = Members::of(&mut header);
+        let mut members = Members::begin(&mut header);
         members.text("alg", self.alg.as_str());
         // "the value of this Header Parameter MUST be "JWT" in the case of a Nested JWT" (RFC 7519 section 5.2)
         members.text("cty", "JWT");
         members.text("enc", self.enc.as_str());
         if let Some(epk) = ephemeral {
             let mut jwk = String::new();
-            let mut jwk_members = Members::of(&mut jwk);
+            let mut jwk_members = Members::begin(&mut jwk);
             jwk_members.text("crv", epk.curve.as_str());
             jwk_members.text("kty", if epk.y.is_empty() { "OKP" } else { "EC" });
             jwk_members.text("x", &base64::url_safe(&epk.x));

@@ -110,7 +110,7 @@ impl Scope {
     ///
     /// # Errors
     /// `scope.syntax`, including for an empty name.
-    pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, Error> {
+    pub fn from_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, Error> {
         let names: Vec<_> = names.into_iter().collect();
         if !names
             .iter()
@@ -256,12 +256,16 @@ mod tests {
 
     #[test]
     fn a_name_is_one_name() {
-        let of = |names: &[&str]| Scope::of(names.iter().copied()).map(|scope| scope.0).ok();
+        let names_of = |names: &[&str]| {
+            Scope::from_names(names.iter().copied())
+                .map(|scope| scope.0)
+                .ok()
+        };
         assert_eq!(
-            of(&["read", "write", "read"]).as_deref(),
+            names_of(&["read", "write", "read"]).as_deref(),
             Some("read write")
         );
-        assert_eq!(of(&[]).as_deref(), Some(""));
+        assert_eq!(names_of(&[]).as_deref(), Some(""));
         for bad in [
             &["read admin"][..],
             &["read", ""],
@@ -270,7 +274,7 @@ mod tests {
             &["\u{e9}"],
             &["a\tb"],
         ] {
-            assert_eq!(of(bad), None, "{bad:?}");
+            assert_eq!(names_of(bad), None, "{bad:?}");
         }
     }
 

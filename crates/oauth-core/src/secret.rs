@@ -145,10 +145,10 @@ mod tests {
         assert!(!secret.matches(""));
     }
 
-    /// A value that counts when it is wiped.
-    struct Told<'a>(&'a std::cell::Cell<u32>);
+    /// A value that counts how often it is wiped.
+    struct WipeCounter<'a>(&'a std::cell::Cell<u32>);
 
-    impl Wipe for Told<'_> {
+    impl Wipe for WipeCounter<'_> {
         fn wipe(&mut self) {
             self.0.set(self.0.get() + 1);
         }
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn a_secret_is_wiped_when_it_is_dropped() {
         let wiped = std::cell::Cell::new(0);
-        let secret = Secret::new(Told(&wiped));
+        let secret = Secret::new(WipeCounter(&wiped));
         assert_eq!(secret.expose().0.get(), 0);
         drop(secret);
         assert_eq!(wiped.get(), 1);
@@ -187,7 +187,7 @@ mod tests {
         drop(holder);
         memory(address + tail, MARK.len() - tail)
             .windows(8)
-            .any(|part| MARK.as_bytes().windows(8).any(|known| known == part))
+            .any(|part| MARK.as_bytes().windows(8).any(|window| window == part))
     }
 
     #[cfg(target_os = "linux")]
@@ -235,12 +235,12 @@ mod tests {
         }
         assert_ne!(form.as_str().as_ptr().wrapping_add(2), at);
         assert!(!memory(address, 16).starts_with(b"marker"), "{room}");
-        let found = memory(address, MARK.len() / 2);
+        let leftover = memory(address, MARK.len() / 2);
         assert!(
             !MARK
                 .as_bytes()
                 .windows(8)
-                .any(|part| found.windows(8).any(|window| window == part))
+                .any(|part| leftover.windows(8).any(|window| window == part))
         );
 
         let mut form = crate::form::Form::new();

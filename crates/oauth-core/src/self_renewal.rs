@@ -30,7 +30,7 @@ impl SelfRenewal {
     /// A renewal by a `GET` request to this endpoint with `grant_type`, and the access token as `token_parameter`.
     ///
     /// The token is then part of the request URL, and may appear in the server's log. If the server also accepts a
-    /// form, use [`posted`](Self::posted).
+    /// form, use [`with_post`](Self::with_post).
     pub fn new(endpoint: Url, grant_type: &str, token_parameter: &str) -> Self {
         Self {
             endpoint,
@@ -45,14 +45,14 @@ impl SelfRenewal {
 
     /// Sends the request by `POST`, with the parameters in the body.
     #[must_use]
-    pub fn posted(mut self) -> Self {
+    pub fn with_post(mut self) -> Self {
         self.method = Method::POST;
         self
     }
 
     /// Sends the client's credentials, as to the token endpoint.
     #[must_use]
-    pub const fn authenticated(mut self) -> Self {
+    pub const fn with_client_auth(mut self) -> Self {
         self.authenticates = true;
         self
     }
@@ -60,7 +60,7 @@ impl SelfRenewal {
     /// Limits the renewal to tokens with a lifetime of less than this many seconds, or of unknown lifetime: they are
     /// exchanged at once.
     #[must_use]
-    pub const fn of_shorter_than(mut self, seconds: u64) -> Self {
+    pub const fn only_below(mut self, seconds: u64) -> Self {
         self.shorter_than = Some(seconds);
         self
     }

@@ -371,9 +371,9 @@ impl Server {
     }
 
     /// A flag in the metadata, or `default`.
-    pub fn flag(&self, member: &str, default: Flag) -> bool {
+    pub fn flag(&self, member: &str, default: FlagDefault) -> bool {
         let value = self.metadata.get(member).and_then(Value::as_bool);
-        value.unwrap_or(default == Flag::True)
+        value.unwrap_or(default == FlagDefault::True)
     }
 
     /// `grant_types_supported`; by default `authorization_code` and `implicit`.
@@ -402,7 +402,7 @@ impl Server {
     /// Whether every callback of this server names its issuer (RFC 9207 section 3).
     pub fn authorization_response_iss_supported(&self) -> bool {
         let promise = "authorization_response_iss_parameter_supported";
-        self.flag(promise, Flag::False) && !self.rules.has(&Quirk::CallbacksWithoutIssuer)
+        self.flag(promise, FlagDefault::False) && !self.rules.has(&Quirk::CallbacksWithoutIssuer)
     }
 
     /// The expirations that the server announces to a client
@@ -426,9 +426,9 @@ impl Server {
     }
 }
 
-/// The value that an absent flag has.
+/// The default of a metadata flag that is absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flag {
+pub enum FlagDefault {
     /// Absent means true.
     True,
     /// Absent means false.

@@ -36,25 +36,25 @@ pub(crate) fn server() -> Server {
 }
 
 pub(crate) fn client() -> Client {
-    of(server())
+    client_of(server())
 }
 
-pub(crate) fn of(server: Server) -> Client {
+pub(crate) fn client_of(server: Server) -> Client {
     Client::new(server, ClientId::new("id"), ClientAuth::basic("hunter22")).unwrap()
 }
 
 /// A client of a server with these quirks.
-pub(crate) fn quirky(quirks: impl Into<Vec<Quirk>>) -> Client {
+pub(crate) fn client_with_quirks(quirks: impl Into<Vec<Quirk>>) -> Client {
     let quirks = quirks.into();
-    of(server().with_rules(Rules {
+    client_of(server().with_rules(Rules {
         quirks,
         ..Rules::default()
     }))
 }
 
 /// A client that parses replies strictly.
-pub(crate) fn strict() -> Client {
-    of(server().with_rules(Rules {
+pub(crate) fn strict_client() -> Client {
+    client_of(server().with_rules(Rules {
         strictness: Strictness::Strict,
         ..Rules::default()
     }))
@@ -83,7 +83,7 @@ pub(crate) fn reply(
 }
 
 /// Begins, and answers the one request with this reply.
-pub(crate) fn answered<E: Exchange>(
+pub(crate) fn run_with_reply<E: Exchange>(
     mut exchange: E,
     reply: Response<Bytes>,
 ) -> Result<E::Output, Error> {
@@ -97,6 +97,6 @@ pub(crate) fn answered<E: Exchange>(
 }
 
 /// Replaces an error by its code.
-pub(crate) fn code<T>(result: Result<T, Error>) -> Result<T, &'static str> {
+pub(crate) fn error_code<T>(result: Result<T, Error>) -> Result<T, &'static str> {
     result.map_err(|error| error.code())
 }

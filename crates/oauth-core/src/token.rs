@@ -32,7 +32,7 @@ pub(crate) use stored::Stored;
 use stored::unreadable_error;
 
 pub use refresh_token::RefreshToken;
-pub(crate) use refresh_token::Renews;
+pub(crate) use refresh_token::RenewalTokenKind;
 
 /// The longest lifetime of a token, in seconds: 136 years. Larger numbers saturate.
 pub const MAX_LIFETIME: u64 = u32::MAX as u64;
@@ -319,7 +319,7 @@ impl Tokens {
             return Ok(());
         };
         let granted = self.authorization_details()?.unwrap_or_default();
-        if requested.not_in(&granted).next().is_some() {
+        if requested.missing_from(&granted).next().is_some() {
             self.warnings.push(Warning::AuthorizationDetailsMissing);
         }
         Ok(())
@@ -426,9 +426,9 @@ impl Tokens {
             .requested_scope
             .unwrap_or_else(|| refresh_scope.clone());
         let renews = if stored.refresh_token.as_ref() == Some(&stored.access_token) {
-            Renews::AsAccessToken(stored.expires_in)
+            RenewalTokenKind::AsAccessToken(stored.expires_in)
         } else {
-            Renews::AsRefreshToken
+            RenewalTokenKind::AsRefreshToken
         };
         let id_token = stored.id_token.map(Secret::new);
         let step_up_login = stored.answered.map(Arc::new);

@@ -73,7 +73,7 @@ impl Url {
     /// `url.syntax`, also for an empty reference.
     pub(crate) fn join(&self, reference: &str) -> Result<Self, Error> {
         let reference = without_fragment(reference);
-        let (origin, here) = (self.origin(), self.path());
+        let (origin, base_path) = (self.origin(), self.path());
         let has_scheme = reference.find([':', '/', '?']).is_some_and(|at| {
             reference
                 .get(at..)
@@ -91,10 +91,10 @@ impl Url {
         let path = match path {
             // An empty reference would mean this URL itself.
             "" if query.is_empty() => return Err(Misuse::UrlSyntax.into()),
-            "" => here.to_owned(),
+            "" => base_path.to_owned(),
             path if path.starts_with('/') => without_dot_segments(path),
             path => {
-                let folder = here.rsplit_once('/').map_or("", |(folder, _)| folder);
+                let folder = base_path.rsplit_once('/').map_or("", |(folder, _)| folder);
                 without_dot_segments(&[folder, "/", path].concat())
             }
         };

@@ -43,7 +43,7 @@ pub trait AssertionSource: Send + Sync {
     fn assertion(&self, request: &AssertionRequest<'_>) -> Result<Secret<String>, Cause>;
 
     /// Where its tokens come from, for errors: a path, for example, and no secret.
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         "a callback".to_owned()
     }
 }
@@ -190,7 +190,7 @@ impl WorkloadToken {
     }
 
     /// The tokens that a platform provides at this source. `environment` reads variables and files.
-    pub fn at(source: CredentialSource, environment: Arc<dyn Environment>) -> Self {
+    pub fn from_source(source: CredentialSource, environment: Arc<dyn Environment>) -> Self {
         Self(Origin::Placed(source, environment))
     }
 
@@ -207,9 +207,9 @@ impl WorkloadToken {
     }
 
     /// Where it comes from, for errors.
-    pub(crate) fn place(&self) -> String {
+    pub(crate) fn location(&self) -> String {
         match &self.0 {
-            Origin::Called(source) => source.place(),
+            Origin::Called(source) => source.location(),
             Origin::Placed(CredentialSource::Variable(name), _) => name.clone(),
             Origin::Placed(CredentialSource::File { path, .. }, _) => shown_name(path).to_owned(),
             Origin::Placed(CredentialSource::Endpoint(service), _) => service.origin(),

@@ -1,4 +1,4 @@
-//! What one reply of the largest size may cost, whatever its shape.
+//! The memory that a reply of the maximum size may use, whatever its content.
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
 use bytes::Bytes;
@@ -23,10 +23,10 @@ const KEPT: i64 = (1 << 20) + (4 << 10);
 /// What a set of keys may cost for as long as a client keeps it.
 const KEPT_KEYS: i64 = 2 << 20;
 
-/// Keeps whatever an exchange gives.
+/// Keeps the output of any exchange.
 struct Kept(#[expect(dead_code, reason = "held, not read")] Box<dyn std::any::Any>);
 
-fn boxed<T: 'static>(exchange: impl Exchange<Output = T> + Send + 'static) -> Boxed<Kept> {
+fn keep_output<T: 'static>(exchange: impl Exchange<Output = T> + Send + 'static) -> Boxed<Kept> {
     exchange
         .and_then(|_, output| Ok(Kept(Box::new(output))))
         .boxed()
@@ -42,15 +42,15 @@ fn exchanges() -> [Boxed<Kept>; 4] {
     let client = Client::new(server.unwrap(), ClientId::new("id"), auth).unwrap();
     let token = client.refresh_token("r1", Scope::none());
     [
-        boxed(client.client_credentials(Scope::none())),
-        boxed(client.refresh(&token)),
-        boxed(client.introspect(Introspection::new("t"))),
-        boxed(discover(Issuer::parse("https://as.example").unwrap())),
+        keep_output(client.client_credentials(Scope::none())),
+        keep_output(client.refresh(&token)),
+        keep_output(client.introspect(Introspection::new("t"))),
+        keep_output(discover(Issuer::parse("https://as.example").unwrap())),
     ]
 }
 
 /// `start`, then `part` as often as it fits, then `end`.
-fn filled(start: &str, part: &str, end: &str) -> String {
+fn filled_body(start: &str, part: &str, end: &str) -> String {
     let room = MAX_REPLY - start.len() - end.len();
     format!("{start}{}{end}", part.repeat(room / part.len()))
 }
@@ -79,7 +79,7 @@ fn bodies() -> Vec<(&'static str, String)> {
             (r#""scopes_supported":["#, r#""a","#, r#""a"]}"#),
             (r#""z":1e999,"y":""#, "x", r#""}"#),
         ] {
-            bodies.push((json, filled(&format!("{start}{member}"), part, end)));
+            bodies.push((json, filled_body(&format!("{start}{member}"), part, end)));
         }
         let distinct: String = (0..140_000).map(|n| format!("{n} ")).collect();
         bodies.push((json, format!(r#"{start}"scope":"{distinct}"}}"#)));
@@ -91,10 +91,10 @@ fn bodies() -> Vec<(&'static str, String)> {
     }
     let form = "application/x-www-form-urlencoded";
     let start = "access_token=a&token_type=bearer&";
-    bodies.push((form, filled("error=x&", "a&", "")));
-    bodies.push((form, filled(&format!("{start}z="), "%41", "")));
-    bodies.push((form, filled(&format!("{start}scope="), "a+", "")));
-    bodies.push(("text/html", filled("<html>", "<p>x", "</html>")));
+    bodies.push((form, filled_body("error=x&", "a&", "")));
+    bodies.push((form, filled_body(&format!("{start}z="), "%41", "")));
+    bodies.push((form, filled_body(&format!("{start}scope="), "a+", "")));
+    bodies.push(("text/html", filled_body("<html>", "<p>x", "</html>")));
     bodies
 }
 
@@ -109,8 +109,8 @@ fn no_set_of_keys_costs_more_than_its_bound() {
             let room = MAX_REPLY - start.len() - end.len();
             let count = (room / part.len()).min(values / (1 + part.matches(':').count()));
             let body = format!("{start}{}{end}", part.repeat(count));
-            let mut kept: Option<Result<_, Error>> = None;
-            let spent = allocation_counter::measure(|| kept = Some(KeySet::parse(&body)));
+            let mut cache: Option<Result<_, Error>> = None;
+            let spent = allocation_counter::measure(|| cache = Some(KeySet::parse(&body)));
             assert!(
                 spent.bytes_max <= PEAK,
                 "{part}: {} KiB",
@@ -146,10 +146,10 @@ fn check(mut exchange: Boxed<Kept>, media: &'static str, body: &str, status: u16
     *reply.status_mut() = StatusCode::from_u16(status).unwrap();
     let media = HeaderValue::from_static(media);
     reply.headers_mut().insert("content-type", media);
-    let mut kept: Option<Result<Step<Kept>, Error>> = None;
+    let mut cache: Option<Result<Step<Kept>, Error>> = None;
     // The reply is the exchange's to drop, so its body counts as freed.
     let spent = allocation_counter::measure(|| {
-        kept = Some(exchange.resume(&at, Input::Reply(reply)));
+        cache = Some(exchange.resume(&at, Input::Reply(reply)));
     });
     let start: String = body.chars().take(120).collect();
     assert!(

@@ -66,7 +66,7 @@ impl ClientKeys {
 
     /// Sets the name by which the server knows the newest key.
     #[must_use]
-    pub fn named(mut self, kid: impl Into<String>) -> Self {
+    pub fn with_kid(mut self, kid: impl Into<String>) -> Self {
         if let Some(newest) = self.keys.first_mut() {
             newest.kid = kid.into();
         }

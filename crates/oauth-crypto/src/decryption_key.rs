@@ -28,7 +28,7 @@ use crate::{KeyError, der, jwk};
 /// use oauth_crypto::DecryptionKey;
 ///
 /// # fn encryption(pem: &str) -> Result<ResponseEncryption, oauth_core::Error> {
-/// let key = DecryptionKey::from_pem(pem, JweAlg::RsaOaep256)?.named("2026-01");
+/// let key = DecryptionKey::from_pem(pem, JweAlg::RsaOaep256)?.with_kid("2026-01");
 /// // For `Client::with_id_token_encryption`.
 /// Ok(ResponseEncryption::new(JweAlg::RsaOaep256, key).encs([Enc::A256Gcm]))
 /// # }
@@ -121,12 +121,12 @@ impl DecryptionKey {
                     .map_err(|_| KeyError::Malformed)?;
                 Self::new(Key::Agreement(curve, key), alg)
             }
-            "oct" => Self::shared(&jwk.bytes("k")?, alg)?,
+            "oct" => Self::from_secret_bytes(&jwk.bytes("k")?, alg)?,
             "EC" | "OKP" => return Err(KeyError::Algorithm),
             _ => return Err(KeyError::Malformed),
         };
         Ok(match jwk.text("kid") {
-            Some(id) => key.named(id),
+            Some(id) => key.with_kid(id),
             None => key,
         })
     }
@@ -136,7 +136,7 @@ impl DecryptionKey {
     /// # Errors
     /// `Algorithm` for a secret of another length than the algorithm needs, and for algorithms that need a private
     /// key.
-    pub fn shared(secret: &[u8], alg: JweAlg) -> Result<Self, KeyError> {
+    pub fn from_secret_bytes(secret: &[u8], alg: JweAlg) -> Result<Self, KeyError> {
         let has_right_length = match alg {
             JweAlg::Dir => Enc::ALL.iter().any(|enc| enc.key_bytes() == secret.len()),
             _ if alg.has_ephemeral_key() => false,
@@ -154,7 +154,7 @@ impl DecryptionKey {
     ///
     /// # Errors
     /// `Algorithm` for algorithms that need a private key.
-    pub fn of_client_secret(secret: &str, alg: JweAlg, enc: Enc) -> Result<Self, KeyError> {
+    pub fn from_client_secret(secret: &str, alg: JweAlg, enc: Enc) -> Result<Self, KeyError> {
         let bytes = match alg {
             JweAlg::Dir => enc.key_bytes(),
             _ => alg.wrapping_bytes().ok_or(KeyError::Algorithm)?,
@@ -165,12 +165,12 @@ impl DecryptionKey {
             _ => &digest::SHA512,
         };
         let hash = digest::digest(hash, secret.as_bytes());
-        Self::shared(hash.as_ref().get(..bytes).unwrap_or_default(), alg)
+        Self::from_secret_bytes(hash.as_ref().get(..bytes).unwrap_or_default(), alg)
     }
 
     /// Sets the key's name, which tokens may contain as `kid`.
     #[must_use]
-    pub fn named(mut self, id: impl Into<String>) -> Self {
+    pub fn with_kid(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
     }

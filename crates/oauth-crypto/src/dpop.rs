@@ -86,8 +86,8 @@ mod tests {
         for alg in [Alg::Es256, Alg::Es384, Alg::Es512, Alg::Ed25519] {
             let key = DpopKey::generate(alg)?;
             let pem = key.to_pem()?;
-            let again = DpopKey::read(&pem, Some(alg))?;
-            assert_eq!(again.to_core()?.thumbprint(), key.to_core()?.thumbprint());
+            let reread = DpopKey::read(&pem, Some(alg))?;
+            assert_eq!(reread.to_core()?.thumbprint(), key.to_core()?.thumbprint());
             let inside: String = pem.lines().skip(1).take(1).collect();
             assert!(!format!("{key:?}").contains(&inside));
         }

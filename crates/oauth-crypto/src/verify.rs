@@ -78,7 +78,7 @@ fn public(alg: Alg, key: &PublicJwk, input: &[u8], signature: &[u8]) -> bool {
         return false;
     }
     let is_valid = |key: &ParsedPublicKey| key.verify_sig(input, signature).is_ok();
-    let prepared = key.prepared(|| PreparedKey {
+    let prepared = key.derived(|| PreparedKey {
         alg,
         key: parse_key(alg, key),
     });

@@ -49,8 +49,8 @@ fn the_newest_key_that_the_server_can_take_signs() -> Outcome {
     assert_eq!(at(&["RS256"])?, Ok(of_old.clone()));
     assert_eq!(at(&["ES384"])?, Err("key.algorithm"));
     let both = server(&["RS256", "ES256"])?;
-    let wanted = keys.client_assertion(&both, Some(Alg::Rs256));
-    assert_eq!(signs(wanted), Ok(of_old));
+    let expected = keys.client_assertion(&both, Some(Alg::Rs256));
+    assert_eq!(signs(expected), Ok(of_old));
     let other_way = ClientKeys::read([old.as_str(), new.as_str()])?;
     let signed = other_way.client_assertion(&server(&["ES256"])?, None);
     assert_eq!(signs(signed), Ok(of_new));
@@ -69,7 +69,7 @@ fn the_public_halves_of_all_are_published_and_nothing_else() -> Outcome {
     // The name that stands in the header of an assertion is the one that is published.
     let signing = keys.client_assertion(&server(&["EdDSA"])?, None)?;
     assert_eq!(set[0]["kid"], signing.key().id());
-    let named = published(&keys.clone().named("2026-11"))?;
+    let named = published(&keys.clone().with_kid("2026-11"))?;
     assert_eq!(named[0]["kid"], "2026-11");
     assert_eq!(named[1], set[1]);
     let debug = format!("{keys:?}");

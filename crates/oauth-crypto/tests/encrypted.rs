@@ -37,7 +37,7 @@ fn a_passphrase_opens_what_openssl_has_encrypted() -> Result<(), KeyError> {
     Ok(())
 }
 
-/// One wrong passphrase of 256 ends in what looks like padding: it is told all the same.
+/// One wrong passphrase in 256 yields valid padding by chance: it is still detected.
 #[test]
 fn a_wrong_passphrase_is_told() {
     for number in 0..600 {
@@ -84,7 +84,7 @@ fn each_reason_has_its_code() {
     ] {
         assert_eq!(Error::from(reason).code(), misuse.code());
     }
-    // Nothing is said twice.
+    // The message repeats nothing.
     for (reason, message) in [
         (
             KeyError::Encrypted,

@@ -62,7 +62,7 @@ fn tokens_of_another_implementation() -> Outcome {
         algs.retain(|known| *known != alg);
         encs.retain(|known| *known != enc);
 
-        // Of a token that was changed nothing is left, and nobody is told why.
+        // A modified token yields no content and no reason.
         for (at, part) in token.split('.').enumerate().skip(1) {
             let changed = changed(token, at, |bytes| bytes[0] ^= 1);
             if !part.is_empty() {
@@ -88,7 +88,7 @@ fn changed(token: &str, at: usize, change: impl Fn(&mut Vec<u8>)) -> String {
     parts.collect::<Vec<_>>().join(".")
 }
 
-/// Whoever may choose the point could learn the private key from a few answers (CVE-2016-9121).
+/// An attacker who chooses the point could learn the private key from a few responses (CVE-2016-9121).
 #[test]
 fn a_point_beside_the_curve_is_refused() -> Outcome {
     let cases: Vec<Value> = serde_json::from_str(include_str!("jwe.json"))?;
@@ -149,7 +149,7 @@ fn a_key_is_for_its_algorithm_alone() -> Outcome {
     let short = json!({ "kty": "oct", "k": "AAAA" }).to_string();
     let named = json!({ "kty": "oct", "alg": "A256KW", "k": URL_SAFE_NO_PAD.encode([0; 16]) });
     let p256 = PrivateKey::generate(Alg::Es256)?.to_pem()?;
-    for (refused, wanted) in [
+    for (refused, expected) in [
         (
             DecryptionKey::from_jwk(RSA, JweAlg::EcdhEs),
             KeyError::Algorithm,
@@ -191,15 +191,15 @@ fn a_key_is_for_its_algorithm_alone() -> Outcome {
             KeyError::Algorithm,
         ),
         (
-            DecryptionKey::shared(&[0; 32], JweAlg::EcdhEsA256Kw),
+            DecryptionKey::from_secret_bytes(&[0; 32], JweAlg::EcdhEsA256Kw),
             KeyError::Algorithm,
         ),
         (
-            DecryptionKey::of_client_secret("s", JweAlg::RsaOaep, Enc::A128Gcm),
+            DecryptionKey::from_client_secret("s", JweAlg::RsaOaep, Enc::A128Gcm),
             KeyError::Algorithm,
         ),
     ] {
-        assert_eq!(refused.map(drop), Err(wanted));
+        assert_eq!(refused.map(drop), Err(expected));
     }
     Ok(())
 }
@@ -257,9 +257,9 @@ fn a_client_secret_makes_a_key() -> Outcome {
         let text = |name: &str| case[name].as_str().unwrap_or_default();
         let alg = JweAlg::named(text("alg")).ok_or("alg")?;
         let enc = Enc::named(text("enc")).ok_or("enc")?;
-        let key = DecryptionKey::of_client_secret("client secret", alg, enc)?;
+        let key = DecryptionKey::from_client_secret("client secret", alg, enc)?;
         assert_eq!(decrypted(key, enc, text("token"))?, "hello");
-        let key = DecryptionKey::of_client_secret("client Secret", alg, enc)?;
+        let key = DecryptionKey::from_client_secret("client Secret", alg, enc)?;
         assert_eq!(decrypted(key, enc, text("token")), Err("jwe.decryption"));
     }
     Ok(())
@@ -274,15 +274,15 @@ const CLIENT_SECRET: &str = r#"[
 {"alg":"A256GCMKW","enc":"A128GCM","token":"eyJhbGciOiJBMjU2R0NNS1ciLCJlbmMiOiJBMTI4R0NNIiwiaXYiOiI4ZmY1V2J2c0ZnZ29nUnlKIiwidGFnIjoia0lKamJDcFc4dV8tVTNObTZaX2dsUSJ9.HgewTHvqijRukcFetsVt9w.EMtE07QC82UuUTAd.U7hugmg.Gbwrf2v6chJwxzkyF168_w"}
 ]"#;
 
-/// Of several keys the one is used that the token names, and all of them where it names none of them.
+/// Of several keys, the one named by the token is used; without a match, all are tried.
 #[test]
 fn the_key_before_the_last_still_opens() -> Outcome {
     let old = DecryptionKey::from_jwk(RSA, JweAlg::RsaOaep)?;
     let other: Value = serde_json::from_str(include_str!("jwe.json"))?;
     let new = DecryptionKey::from_jwk(&other[0]["key"].to_string(), JweAlg::RsaOaep)?;
     assert_eq!(old.key_id(), None);
-    let both = ResponseEncryption::new(JweAlg::RsaOaep, new.named("new"))
-        .key(old.named("old"))
+    let both = ResponseEncryption::new(JweAlg::RsaOaep, new.with_kid("new"))
+        .key(old.with_kid("old"))
         .encs([Enc::A256Gcm]);
     assert!(both.decrypt(RSA_OAEP).is_ok());
     Ok(())
@@ -290,7 +290,7 @@ fn the_key_before_the_last_still_opens() -> Outcome {
 
 #[test]
 fn no_secret_is_printed() -> Outcome {
-    let key = DecryptionKey::from_jwk(RSA, JweAlg::RsaOaep)?.named("mine");
+    let key = DecryptionKey::from_jwk(RSA, JweAlg::RsaOaep)?.with_kid("mine");
     let shown = format!(
         "{key:?} {:?}",
         ResponseEncryption::new(JweAlg::RsaOaep, key.clone())

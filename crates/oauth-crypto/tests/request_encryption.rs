@@ -35,8 +35,10 @@ fn client(more: &Value, encryption: RequestEncryption) -> Result<Client, Error> 
 
 /// The authorization, and how often the keys were fetched.
 fn begun(client: &Client, keys: &Value) -> Result<(Authorization, usize), Error> {
-    let ask = AuthorizationRequest::new(RedirectUri::parse("https://app.example/cb")?);
-    let mut exchange = client.begin_authorization(ask.resource("https://api.example/")?);
+    let authorization_request =
+        AuthorizationRequest::new(RedirectUri::parse("https://app.example/cb")?);
+    let mut exchange =
+        client.begin_authorization(authorization_request.resource("https://api.example/")?);
     let at = Moment::fixed(UnixTime::from_secs(1_750_000_000), [7; 32]);
     let (mut input, mut fetches) = (Input::Begin, 0);
     loop {
@@ -187,7 +189,7 @@ fn a_key_is_for_what_it_says() -> Outcome {
     Ok(())
 }
 
-/// A key that came after the set was fetched is found, but nobody is asked for it again and again.
+/// A key that was added after the key set was fetched is found, without repeated requests.
 #[test]
 fn a_missing_key_is_looked_for_once() -> Outcome {
     let jwk: Value = serde_json::from_str(EC)?;
@@ -218,7 +220,7 @@ fn what_cannot_be_is_refused_before_anything_is_sent() -> Outcome {
             .map_err(|error| error.code());
         assert_eq!(refused, Err("key.algorithm"), "{more}");
     }
-    // Whoever encrypts has signed before.
+    // Encryption requires a signature.
     let plain = Client::new(server(&json!({}))?, ClientId::new("c1"), ClientAuth::none())?;
     let plain = plain.with_request_encryption(agreed()?);
     let refused = begun(&plain, &none).map(drop).map_err(|error| error.code());

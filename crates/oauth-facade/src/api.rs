@@ -149,12 +149,16 @@ impl Api {
     /// # Errors
     /// `misuse.setup` if another client with another key calls it.
     #[cfg(feature = "sha2")]
-    pub fn called_by(mut self, client: &crate::Client) -> Result<Self, Error> {
+    pub fn with_client(mut self, client: &crate::Client) -> Result<Self, Error> {
         let Some(key) = client.core().dpop_key() else {
             return Ok(self);
         };
         let jkt = key.thumbprint();
-        if self.core.dpop_jkt().is_some_and(|known| known != jkt) {
+        if self
+            .core
+            .dpop_jkt()
+            .is_some_and(|other_jkt| other_jkt != jkt)
+        {
             let reason = "one API is called with the tokens of one DPoP key";
             return Err(Error::from(Misuse::Setup).about(reason));
         }
@@ -186,7 +190,7 @@ impl Api {
         self.core.reads(name)
     }
 
-    /// Whose token a request to this URL gets: `application`, `user` or `any`.
+    /// The owner of the token for a request to this URL: `application`, `user` or `any`.
     ///
     /// # Errors
     /// `url.*`, `resource.*`.
@@ -245,8 +249,8 @@ pub enum CallStep {
     Renew(&'static str),
     /// Sign this with a key of the host, then call [`ApiCall::signed`].
     Sign(SigningJob),
-    /// The reply requires more than the token of this owner has. Ask the user for what is [wanted](ApiCall::wanted),
-    /// then call [`ApiCall::asked`].
+    /// The reply requires more than the token of this owner has. Ask the user for what is [step_up](ApiCall::step_up_json),
+    /// then call [`ApiCall::resume_after_step_up`].
     StepUp(&'static str),
     /// Send the request to this URL with this `Authorization`, then call [`ApiCall::reply`].
     Send {
@@ -280,8 +284,8 @@ pub struct ApiCall {
 #[cfg(feature = "connect")]
 #[derive(Debug)]
 struct StepUpRequirements {
-    wanted: StepUp,
-    again: resource::ResourceRequest,
+    step_up: StepUp,
+    retry: resource::ResourceRequest,
 }
 
 impl ApiCall {
@@ -376,7 +380,7 @@ impl ApiCall {
         let fields = headers(fields.iter().filter(plain), |name| self.request.field(name))?;
         let step = self.resume(at, Event::Reply(status, &fields))?;
         #[cfg(feature = "connect")]
-        if step == CallStep::Done && self.wishes(status, &fields) {
+        if step == CallStep::Done && self.prepares_step_up(status, &fields) {
             let owner = self.request.owner()?;
             return Ok(CallStep::StepUp(owner.as_str()));
         }

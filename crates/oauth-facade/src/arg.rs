@@ -90,15 +90,17 @@ impl Args {
     ///
     /// # Errors
     /// Why the argument is refused.
-    pub fn take<F: Field>(&mut self, name: &'static str) -> Result<F, Refused> {
+    pub fn take<F: Field>(&mut self, name: &'static str) -> Result<F, StartError> {
         F::read(self.0.next().unwrap_or(Arg::Null)).map_err(|unfit| match unfit {
-            Unfit::Kind(given) => Refused::Argument(Mismatch {
+            FieldError::Kind(actual) => StartError::Argument(TypeMismatch {
                 name,
-                wanted: F::WANTED,
-                given,
+                expected: F::WANTED,
+                actual,
             }),
-            Unfit::Value(error) if error.detail().is_none() => Refused::Call(error.about(name)),
-            Unfit::Value(error) => Refused::Call(error),
+            FieldError::Value(error) if error.detail().is_none() => {
+                StartError::Call(error.about(name))
+            }
+            FieldError::Value(error) => StartError::Call(error),
         })
     }
 }
@@ -111,14 +113,14 @@ impl From<Vec<Arg>> for Args {
 
 /// Why an operation did not begin.
 #[derive(Debug)]
-pub enum Refused {
+pub enum StartError {
     /// An argument is of another type: the host's `TypeError`.
-    Argument(Mismatch),
+    Argument(TypeMismatch),
     /// The value of an argument is invalid, or the call is not possible.
     Call(Error),
 }
 
-impl From<Error> for Refused {
+impl From<Error> for StartError {
     fn from(error: Error) -> Self {
         Self::Call(error)
     }
@@ -126,45 +128,45 @@ impl From<Error> for Refused {
 
 /// An argument of the wrong type. It names the kind of value that was given, never the value.
 #[derive(Debug, Clone, Copy)]
-pub struct Mismatch {
+pub struct TypeMismatch {
     /// The argument's name, in snake case.
     pub name: &'static str,
     /// The expected kind of value.
-    pub wanted: &'static str,
+    pub expected: &'static str,
     /// The given kind of value.
-    pub given: &'static str,
+    pub actual: &'static str,
 }
 
-impl Mismatch {
+impl TypeMismatch {
     /// The message for languages whose names are in camel case.
     pub fn in_camel_case(&self) -> String {
-        self.told_of(&camel(self.name))
+        self.message_for(&camel(self.name))
     }
 
-    fn told_of(&self, name: &str) -> String {
+    fn message_for(&self, name: &str) -> String {
         format!(
             "argument '{name}': expected {}, not {}",
-            self.wanted, self.given
+            self.expected, self.actual
         )
     }
 }
 
-impl fmt::Display for Mismatch {
+impl fmt::Display for TypeMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.told_of(self.name))
+        f.write_str(&self.message_for(self.name))
     }
 }
 
-/// Why a value is not accepted for a field.
+/// The reason why a field rejects a value.
 #[derive(Debug)]
-pub enum Unfit {
+pub enum FieldError {
     /// The value is of this other kind.
     Kind(&'static str),
     /// The type is right, but the value is invalid.
     Value(Error),
 }
 
-impl From<Error> for Unfit {
+impl From<Error> for FieldError {
     fn from(error: Error) -> Self {
         Self::Value(error)
     }
@@ -189,7 +191,7 @@ pub enum Shape {
     Names,
     /// Several texts.
     Texts,
-    /// A string, or several of which any will do.
+    /// A string, or several strings of which any one is acceptable.
     OneOrMore,
     /// Names with one string each, or several.
     Pairs,
@@ -220,15 +222,15 @@ pub trait Field: Sized {
     ///
     /// # Errors
     /// Why the value is not accepted.
-    fn read(arg: Arg) -> Result<Self, Unfit>;
+    fn read(arg: Arg) -> Result<Self, FieldError>;
 
     /// Converts into a value.
     fn write(self) -> Arg;
 }
 
-/// One argument or member, for generators.
+/// The documentation of one argument or member, for code generators.
 #[derive(Debug, Clone, Copy)]
-pub struct About {
+pub struct FieldDoc {
     /// The name, in snake case.
     pub name: &'static str,
     /// The description, line by line.
@@ -243,10 +245,10 @@ impl Field for Secret<String> {
     const SHAPE: Shape = Shape::Secret;
     const WANTED: &'static str = "a string";
 
-    fn read(arg: Arg) -> Result<Self, Unfit> {
+    fn read(arg: Arg) -> Result<Self, FieldError> {
         match arg {
             Arg::Text(text) => Ok(text),
-            other => Err(Unfit::Kind(other.kind())),
+            other => Err(FieldError::Kind(other.kind())),
         }
     }
 
@@ -259,7 +261,7 @@ impl Field for String {
     const SHAPE: Shape = Shape::Text;
     const WANTED: &'static str = "a string";
 
-    fn read(arg: Arg) -> Result<Self, Unfit> {
+    fn read(arg: Arg) -> Result<Self, FieldError> {
         Secret::read(arg).map(|text| text.expose().clone())
     }
 
@@ -276,7 +278,7 @@ impl Field for JsonText {
     const SHAPE: Shape = Shape::JsonText;
     const WANTED: &'static str = "a JSON value";
 
-    fn read(arg: Arg) -> Result<Self, Unfit> {
+    fn read(arg: Arg) -> Result<Self, FieldError> {
         String::read(arg).map(Self)
     }
 
@@ -299,7 +301,7 @@ impl Field for Personal {
     const SHAPE: Shape = Shape::Personal;
     const WANTED: &'static str = "a string";
 
-    fn read(arg: Arg) -> Result<Self, Unfit> {
+    fn read(arg: Arg) -> Result<Self, FieldError> {
         String::read(arg).map(Self)
     }
 
@@ -312,10 +314,10 @@ impl Field for bool {
     const SHAPE: Shape = Shape::Flag;
     const WANTED: &'static str = "a boolean";
 
-    fn read(arg: Arg) -> Result<Self, Unfit> {
+    fn read(arg: Arg) -> Result<Self, FieldError> {
         match arg {
             Arg::Bool(flag) => Ok(flag),
-            other => Err(Unfit::Kind(other.kind())),
+            other => Err(FieldError::Kind(other.kind())),
         }
     }
 
@@ -333,13 +335,13 @@ impl Field for u64 {
         clippy::cast_sign_loss,
         reason = "it is whole, not below zero, and no larger than a double holds exactly"
     )]
-    fn read(arg: Arg) -> Result<Self, Unfit> {
+    fn read(arg: Arg) -> Result<Self, FieldError> {
         match arg {
             Arg::Number(number) if number.fract() == 0.0 && (0.0..=SAFE).contains(&number) => {
                 Ok(number as Self)
             }
-            Arg::Number(_) => Err(Unfit::Kind("another number")),
-            other => Err(Unfit::Kind(other.kind())),
+            Arg::Number(_) => Err(FieldError::Kind("another number")),
+            other => Err(FieldError::Kind(other.kind())),
         }
     }
 
@@ -353,12 +355,12 @@ impl Field for UnixTime {
     const SHAPE: Shape = Shape::Time;
     const WANTED: &'static str = "a time";
 
-    fn read(arg: Arg) -> Result<Self, Unfit> {
+    fn read(arg: Arg) -> Result<Self, FieldError> {
         match arg {
             Arg::Time(time) => Ok(time),
             // Host clocks have fractions of a second, which are cut off.
             Arg::Number(seconds) => u64::read(Arg::Number(seconds.floor())).map(Self::from_secs),
-            other => Err(Unfit::Kind(other.kind())),
+            other => Err(FieldError::Kind(other.kind())),
         }
     }
 
@@ -372,7 +374,7 @@ impl<T: Field> Field for Option<T> {
     const WANTED: &'static str = T::WANTED;
     const OPTIONAL: bool = true;
 
-    fn read(arg: Arg) -> Result<Self, Unfit> {
+    fn read(arg: Arg) -> Result<Self, FieldError> {
         match arg {
             Arg::Null => Ok(None),
             arg => T::read(arg).map(Some),
@@ -389,23 +391,23 @@ impl Field for Scope {
     const WANTED: &'static str = "a string or a list of strings";
     const OPTIONAL: bool = true;
 
-    fn read(arg: Arg) -> Result<Self, Unfit> {
+    fn read(arg: Arg) -> Result<Self, FieldError> {
         match arg {
             Arg::Null => Ok(Self::none()),
             Arg::Names(names) => Ok(names),
             Arg::Text(text) => Ok(Self::parse(text.expose())?),
             list @ Arg::List(_) => {
                 let names = Vec::<String>::read(list)?;
-                for (place, name) in names.iter().enumerate() {
+                for (index, name) in names.iter().enumerate() {
                     // "read write" as one item would be two names on the wire.
-                    Self::of([name.as_str()]).map_err(|_| {
-                        let text = format!("item {place} is not one scope-token");
+                    Self::from_names([name.as_str()]).map_err(|_| {
+                        let text = format!("item {index} is not one scope-token");
                         Error::from(Misuse::ScopeSyntax).about(&text)
                     })?;
                 }
-                Ok(Self::of(names.iter().map(String::as_str))?)
+                Ok(Self::from_names(names.iter().map(String::as_str))?)
             }
-            other => Err(Unfit::Kind(other.kind())),
+            other => Err(FieldError::Kind(other.kind())),
         }
     }
 
@@ -419,12 +421,12 @@ impl Field for Vec<String> {
     const WANTED: &'static str = "a list of strings";
     const OPTIONAL: bool = true;
 
-    fn read(arg: Arg) -> Result<Self, Unfit> {
-        let one = |arg| String::read(arg).map_err(|_| Unfit::Kind("a list of other things"));
+    fn read(arg: Arg) -> Result<Self, FieldError> {
+        let one = |arg| String::read(arg).map_err(|_| FieldError::Kind("a list of other things"));
         match arg {
             Arg::Null => Ok(Self::new()),
             Arg::List(list) => list.into_iter().map(one).collect(),
-            other => Err(Unfit::Kind(other.kind())),
+            other => Err(FieldError::Kind(other.kind())),
         }
     }
 
@@ -438,11 +440,11 @@ impl Field for Vec<(String, Secret<String>)> {
     const WANTED: &'static str = "an object of strings or lists of strings";
     const OPTIONAL: bool = true;
 
-    fn read(arg: Arg) -> Result<Self, Unfit> {
+    fn read(arg: Arg) -> Result<Self, FieldError> {
         let pairs = match arg {
             Arg::Null => Vec::new(),
             Arg::Pairs(pairs) => pairs,
-            other => return Err(Unfit::Kind(other.kind())),
+            other => return Err(FieldError::Kind(other.kind())),
         };
         let mut read = Self::new();
         for (name, value) in pairs {
@@ -452,7 +454,7 @@ impl Field for Vec<(String, Secret<String>)> {
             };
             for value in values {
                 let value = Secret::read(value);
-                let value = value.map_err(|_| Unfit::Kind("an object of other things"))?;
+                let value = value.map_err(|_| FieldError::Kind("an object of other things"))?;
                 read.push((name.clone(), value));
             }
         }
@@ -473,9 +475,9 @@ impl Field for Extra {
     const SHAPE: Shape = Shape::Json;
     const WANTED: &'static str = "an object";
 
-    fn read(arg: Arg) -> Result<Self, Unfit> {
+    fn read(arg: Arg) -> Result<Self, FieldError> {
         // Only responses have extra members; they are never an argument.
-        Err(Unfit::Kind(arg.kind()))
+        Err(FieldError::Kind(arg.kind()))
     }
 
     fn write(self) -> Arg {
@@ -487,10 +489,10 @@ impl Field for Arc<Tokens> {
     const SHAPE: Shape = Shape::Tokens;
     const WANTED: &'static str = "Tokens";
 
-    fn read(arg: Arg) -> Result<Self, Unfit> {
+    fn read(arg: Arg) -> Result<Self, FieldError> {
         match arg {
             Arg::Tokens(tokens) => Ok(tokens),
-            other => Err(Unfit::Kind(other.kind())),
+            other => Err(FieldError::Kind(other.kind())),
         }
     }
 

@@ -18,10 +18,10 @@ pub fn authorization_details(tokens: &Tokens) -> Result<Option<Value>, Error> {
 ///
 /// # Errors
 /// `authorization_details.malformed` for a string that is not such an array, `token_response.malformed` for what was granted.
-pub fn missing_authorization_details(tokens: &Tokens, wanted: &str) -> Result<Value, Error> {
-    let wanted = AuthorizationDetails::parse(wanted)?;
+pub fn missing_authorization_details(tokens: &Tokens, requested: &str) -> Result<Value, Error> {
+    let requested = AuthorizationDetails::parse(requested)?;
     let granted = tokens.authorization_details()?.unwrap_or_default();
-    let missing = wanted.not_in(&granted).cloned();
+    let missing = requested.missing_from(&granted).cloned();
     Ok(list(&missing.collect()))
 }
 

@@ -29,7 +29,7 @@ pub fn claims_sources(claims: &str) -> Result<Vec<ClaimsSource>, Error> {
     let sources = claims.sources()?.into_iter();
     Ok(sources
         .map(|source| {
-            let (jwt, endpoint, access_token) = match source.place {
+            let (jwt, endpoint, access_token) = match source.location {
                 ClaimsPlace::Aggregated(jwt) => (Some(jwt), None, None),
                 ClaimsPlace::Distributed {
                     endpoint,

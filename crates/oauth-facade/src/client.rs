@@ -24,8 +24,8 @@ use oauth_core::{ClientId, PendingAuthorization, Secret, SecurityProfile};
 use crate::client_auth::Auth;
 use crate::erased_exchange::ErasedExchange;
 #[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
-use crate::introspection::Introspecting;
-use crate::op::{Authorize, Begun};
+use crate::introspection::IntrospectionOptions;
+use crate::op::{Authorize, StartedAuthorization};
 use crate::request::TokenRequest;
 use crate::server::Server;
 use crate::server_json::PresetFacts;
@@ -63,8 +63,8 @@ impl Client {
                 if let Some(provider) = server.provider() {
                     return provider.client(id, secret).map(Self::from);
                 }
-                if let Some(facts) = &server.facts {
-                    return Self::of_preset(server, facts, id, secret);
+                if let Some(facts) = &server.preset_facts {
+                    return Self::for_preset(server, facts, id, secret);
                 }
                 Auth::Documented(secret)
             }
@@ -75,7 +75,7 @@ impl Client {
             }
             #[cfg(all(feature = "crypto", feature = "providers"))]
             Auth::ServiceAccount(file, subject) => {
-                return Self::of_service_account(server, client_id, &file, subject);
+                return Self::for_service_account(server, client_id, &file, subject);
             }
             #[cfg(feature = "providers")]
             Auth::Settings(settings) => {
@@ -95,7 +95,7 @@ impl Client {
 
     /// Creates the client of a service account: the server must be Google's, and the client id the account's.
     #[cfg(all(feature = "crypto", feature = "providers"))]
-    fn of_service_account(
+    fn for_service_account(
         server: &Server,
         client_id: &str,
         file: &Secret<String>,
@@ -122,7 +122,7 @@ impl Client {
 
     /// Creates a public client of a preset that was read from JSON; the provider file, which says how a secret is sent,
     /// is not available.
-    fn of_preset(
+    fn for_preset(
         server: &Server,
         facts: &PresetFacts,
         id: ClientId,
@@ -178,7 +178,7 @@ impl Client {
     #[cfg(feature = "crypto")]
     #[must_use]
     pub fn with_dpop_key(self, key: &crate::DpopKey) -> Self {
-        key.give_to(self.core).into()
+        key.configure(self.core).into()
     }
 
     /// Binds tokens to a key held by the host, which makes each signature. `public_jwk` is its public half.
@@ -201,7 +201,7 @@ impl Client {
         let profile = SecurityProfile::named(name).ok_or_else(|| {
             let all: Vec<_> = SecurityProfile::ALL
                 .iter()
-                .map(|known| known.as_str())
+                .map(|candidate| candidate.as_str())
                 .collect();
             let both = format!("no profile {name}; there are {}", all.join(", "));
             Error::from(Misuse::ArgumentInvalid).about(&both)
@@ -248,7 +248,7 @@ impl Client {
     /// # Errors
     /// `key.algorithm`, and `arguments.inconsistent` for settings that have no effect.
     #[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
-    pub fn introspecting(&self, how: Introspecting) -> Result<Self, Error> {
+    pub fn introspecting(&self, how: IntrospectionOptions) -> Result<Self, Error> {
         let asking = how.apply(self.core.introspecting_verifier(""))?;
         Ok(Self {
             core: self.core.clone(),
@@ -275,9 +275,13 @@ impl Client {
     /// # Errors
     /// The errors of [`oauth_core::Client::authorize`].
     #[cfg(feature = "sha2")]
-    pub fn authorize(&self, at: &Moment, request: &Authorize) -> Result<Begun, Error> {
+    pub fn authorize(
+        &self,
+        at: &Moment,
+        request: &Authorize,
+    ) -> Result<StartedAuthorization, Error> {
         let (url, pending) = self.core.authorize(at, request.to_core()?)?;
-        Ok(Begun {
+        Ok(StartedAuthorization {
             url: url.as_str().to_owned(),
             pending,
             expires_in: None,
@@ -297,7 +301,9 @@ impl Client {
         let begin = self
             .core
             .begin_authorization_with(drawn, request.to_core()?);
-        Ok(ErasedExchange::of::<_, Begun>(begin))
+        Ok(ErasedExchange::with_record::<_, StartedAuthorization>(
+            begin,
+        ))
     }
 
     /// Whether a callback belongs to this flow.

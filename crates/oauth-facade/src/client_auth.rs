@@ -113,7 +113,7 @@ impl Auth {
         Self::Exchange(subject, client_id.unwrap_or(ClientIdParameter::Sent))
     }
 
-    /// The keys and secrets to the extent possible without a server, so that a wrong one is reported where it is given.
+    /// Checks the keys and secrets as far as possible without a server, so that an error is reported where the value is given.
     ///
     /// # Errors
     /// `key.*`, `jws.key_too_small`, `client_auth.keys`, `arguments.inconsistent`, naming the argument; `provider.data` for
@@ -157,9 +157,9 @@ impl Auth {
             #[cfg(feature = "providers")]
             Self::Exchange(_, ClientIdParameter::Sent) => ClientAuth::none(),
             #[cfg(all(feature = "crypto", feature = "providers"))]
-            Self::ServiceAccount(..) => ClientAuth::unnamed(),
+            Self::ServiceAccount(..) => ClientAuth::without_client_id(),
             #[cfg(feature = "providers")]
-            Self::Settings(_) | Self::Exchange(..) => ClientAuth::unnamed(),
+            Self::Settings(_) | Self::Exchange(..) => ClientAuth::without_client_id(),
             Self::Federated(assertion) => ClientAuth::federated(assertion),
             Self::Tls(certificate) => ClientAuth::tls(certificate),
         })
@@ -229,8 +229,10 @@ mod assertion {
                 let error = Error::from(Misuse::KeyAlgorithm).about(&self.alg);
                 return Err(of_argument("alg", error));
             }
-            let made = oauth_crypto::client_secret_jwt(self.secret.clone(), alg);
-            made.map(drop).map_err(|error| of_argument("secret", error))
+            let assertion = oauth_crypto::client_secret_jwt(self.secret.clone(), alg);
+            assertion
+                .map(drop)
+                .map_err(|error| of_argument("secret", error))
         }
 
         pub(crate) fn assertion(self) -> Result<ClientAssertion, Error> {
@@ -304,7 +306,7 @@ mod assertion {
         pub fn public_jwks(&self) -> Result<String, Error> {
             let keys = self.all()?;
             Ok(match &self.kid {
-                Some(kid) => keys.named(kid).public_jwks(),
+                Some(kid) => keys.with_kid(kid).public_jwks(),
                 None => keys.public_jwks(),
             })
         }

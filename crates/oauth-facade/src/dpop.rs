@@ -20,7 +20,7 @@ impl DpopKey {
     ///
     /// # Errors
     /// `key.algorithm`.
-    pub fn of(private: oauth_crypto::DpopKey) -> Result<Self, Error> {
+    pub fn new(private: oauth_crypto::DpopKey) -> Result<Self, Error> {
         let core = private.to_core()?;
         Ok(Self {
             private: Some(private),
@@ -33,7 +33,11 @@ impl DpopKey {
     ///
     /// # Errors
     /// `key.malformed` if it is not a public JWK, `key.algorithm` if the key does not fit the algorithm.
-    pub fn held(alg: &str, public_jwk: &str, holder: Holder) -> Result<Self, Error> {
+    pub fn with_external_signer(
+        alg: &str,
+        public_jwk: &str,
+        holder: Holder,
+    ) -> Result<Self, Error> {
         let key = SigningKey::host("dpop", named(alg)?).held_by(holder);
         let core = dpop::DpopKey::new(key, PublicJwk::parse(public_jwk)?)?;
         Ok(Self {
@@ -47,7 +51,7 @@ impl DpopKey {
     /// # Errors
     /// `key.algorithm`, `key.malformed`.
     pub fn generate(alg: &str) -> Result<Self, Error> {
-        Self::of(oauth_crypto::DpopKey::generate(named(alg)?)?)
+        Self::new(oauth_crypto::DpopKey::generate(named(alg)?)?)
     }
 
     /// Reads a private key in PEM or as a JWK, decrypted with a passphrase if there is one: for this algorithm, or the
@@ -65,7 +69,7 @@ impl DpopKey {
             Some(passphrase) => oauth_crypto::decrypt_pem(text.expose(), passphrase)?,
             None => text.clone(),
         };
-        Self::of(oauth_crypto::DpopKey::read(text.expose(), alg)?)
+        Self::new(oauth_crypto::DpopKey::read(text.expose(), alg)?)
     }
 
     /// The JWK thumbprint that bound tokens carry (`jkt`, section 6.1).
@@ -95,7 +99,7 @@ impl DpopKey {
     }
 
     /// The client with tokens bound to this key.
-    pub(crate) fn give_to(&self, client: Core) -> Core {
+    pub(crate) fn configure(&self, client: Core) -> Core {
         client.with_dpop(self.core.clone())
     }
 }

@@ -65,11 +65,11 @@ impl ErasedExchange {
         E: Exchange + Send + 'static,
         E::Output: Into<Record> + 'static,
     {
-        Self::of::<E, E::Output>(exchange)
+        Self::with_record::<E, E::Output>(exchange)
     }
 
     /// Wraps an exchange whose output converts into this record.
-    pub fn of<E, R>(exchange: E) -> Self
+    pub fn with_record<E, R>(exchange: E) -> Self
     where
         E: Exchange + Send + 'static,
         R: From<E::Output> + Into<Record> + 'static,
@@ -160,7 +160,7 @@ impl ErasedExchange {
         #[cfg(feature = "crypto")]
         let step = self.verified_here(at, step)?;
         Ok(match step {
-            Step::Send(request) => ErasedStep::Send(Outgoing::of(request)?),
+            Step::Send(request) => ErasedStep::Send(Outgoing::from_request(request)?),
             Step::Sleep(pause) => ErasedStep::Sleep(pause),
             Step::Sign(job) => ErasedStep::Sign(job),
             Step::Verify(job) => ErasedStep::Verify(job),
@@ -227,7 +227,7 @@ impl Exchange for ErasedExchange {
 }
 
 impl Outgoing {
-    fn of(request: oauth_core::http::Request<Bytes>) -> Result<Self, Error> {
+    fn from_request(request: oauth_core::http::Request<Bytes>) -> Result<Self, Error> {
         let (parts, body) = request.into_parts();
         let text = |value: &HeaderValue| {
             value
@@ -251,7 +251,7 @@ impl Outgoing {
 impl Reply {
     /// A status or header that no HTTP client could have received is a misuse.
     fn into_response(self) -> Result<Response<Bytes>, Error> {
-        let refused = |what: &str| Error::from(Misuse::HeaderValue).about(what);
+        let refused = |part: &str| Error::from(Misuse::HeaderValue).about(part);
         let mut response = Response::new(Bytes::from(self.body));
         *response.status_mut() =
             StatusCode::from_u16(self.status).map_err(|_| refused("status"))?;

@@ -43,12 +43,12 @@ impl GrantSettings {
         match (&self.subject, &self.step_up) {
             (None, None) => Ok(GrantId::client().requesting(self.request.to_core()?)),
             (Some(_), _) => {
-                let what = "subject: the client's own grant has none";
-                Err(Error::from(Misuse::ArgumentsInconsistent).about(what))
+                let detail = "subject: the client's own grant has none";
+                Err(Error::from(Misuse::ArgumentsInconsistent).about(detail))
             }
             (None, Some(_)) => {
-                let what = "step_up: the client's own grant has no login";
-                Err(Error::from(Misuse::ArgumentsInconsistent).about(what))
+                let detail = "step_up: the client's own grant has no login";
+                Err(Error::from(Misuse::ArgumentsInconsistent).about(detail))
             }
         }
     }
@@ -59,14 +59,14 @@ impl GrantSettings {
     /// The errors of [`TokenRequest`].
     pub fn person_grant(&self) -> Result<GrantId, Error> {
         let id = match &self.subject {
-            Some(subject) => GrantId::person(subject),
+            Some(subject) => GrantId::user(subject),
             None => GrantId::unnamed_person(),
         };
         let id = id.requesting(self.request.to_core()?);
         // A page has one login.
         #[cfg(not(all(feature = "js", target_family = "wasm")))]
         if let Some(text) = &self.step_up {
-            return Ok(id.stepped_up(&step_up_of(text)?));
+            return Ok(id.stepped_up(&parse_step_up(text)?));
         }
         Ok(id)
     }
@@ -82,8 +82,8 @@ impl GrantSettings {
             Some("revokes") => Reuse::Revokes,
             Some("tolerated") => Reuse::Tolerated,
             Some(_) => {
-                let what = "reuse is unknown, revokes or tolerated";
-                return Err(Error::from(Misuse::ArgumentInvalid).about(what));
+                let detail = "reuse is unknown, revokes or tolerated";
+                return Err(Error::from(Misuse::ArgumentInvalid).about(detail));
             }
         };
         policy.lease = self.lease.unwrap_or(policy.lease);
@@ -95,7 +95,7 @@ impl GrantSettings {
 }
 
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
-fn step_up_of(text: &str) -> Result<StepUp, Error> {
+fn parse_step_up(text: &str) -> Result<StepUp, Error> {
     let wrong =
         || Error::from(Misuse::ArgumentInvalid).about("step_up must be what step_up() returns");
     json::from_text(text).ok_or_else(wrong)
@@ -107,7 +107,7 @@ fn step_up_of(text: &str) -> Result<StepUp, Error> {
 /// `argument.invalid` if it is not what [`step_up`](crate::step_up) returns.
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 pub fn distinguishing_step_up(text: &str) -> Result<Option<String>, Error> {
-    let id = GrantId::unnamed_person().stepped_up(&step_up_of(text)?);
+    let id = GrantId::unnamed_person().stepped_up(&parse_step_up(text)?);
     Ok(id.step_up.as_ref().map(json::to_text))
 }
 

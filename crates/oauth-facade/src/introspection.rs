@@ -8,7 +8,7 @@ use crate::op::arguments;
 
 arguments! {
     /// How an API introspects tokens, and caches the responses.
-    pub struct Introspecting {
+    pub struct IntrospectionOptions {
         /// The algorithm of signed responses (RFC 9701), as registered: introspection_signed_response_alg. Plain
         /// responses are then refused.
         pub signed_response_alg: Option<String>,
@@ -30,12 +30,12 @@ mod verifier {
     use oauth_core::error::{Error, Misuse};
     use oauth_core::flow::access_token::AccessTokenVerifier;
 
-    use super::{Introspecting, signed_response};
+    use super::{IntrospectionOptions, signed_response};
 
     /// How many responses are cached by default.
     const MAX_CACHED_RESPONSES: u64 = 1000;
 
-    impl Introspecting {
+    impl IntrospectionOptions {
         pub(crate) fn apply(
             self,
             verifier: AccessTokenVerifier,

@@ -37,20 +37,22 @@ pub fn for_doubles(value: Value) -> Value {
 /// Writes the result of [`for_doubles`] without copying the value.
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 #[derive(Debug)]
-pub struct ForDoubles<'a>(pub &'a Value);
+pub struct DoubleSafeNumbers<'a>(pub &'a Value);
 
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
-impl Serialize for ForDoubles<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+impl Serialize for DoubleSafeNumbers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            Value::Number(number) => for_doubles(Value::Number(number.clone())).serialize(to),
-            Value::Array(items) => to.collect_seq(items.iter().map(ForDoubles)),
-            Value::Object(members) => to.collect_map(
+            Value::Number(number) => {
+                for_doubles(Value::Number(number.clone())).serialize(serializer)
+            }
+            Value::Array(items) => serializer.collect_seq(items.iter().map(DoubleSafeNumbers)),
+            Value::Object(members) => serializer.collect_map(
                 members
                     .iter()
-                    .map(|(name, value)| (name, ForDoubles(value))),
+                    .map(|(name, value)| (name, DoubleSafeNumbers(value))),
             ),
-            other => other.serialize(to),
+            other => other.serialize(serializer),
         }
     }
 }
@@ -63,7 +65,7 @@ mod tests {
 
     #[test]
     fn whole_numbers_that_a_double_would_round_are_texts() {
-        let given = json!({
+        let value = json!({
             "id": 17_841_400_000_000_001_u64,
             "low": -9_007_199_254_740_993_i64,
             "list": [9_007_199_254_740_991_u64, 9_007_199_254_740_992_u64],
@@ -75,8 +77,8 @@ mod tests {
             "list": [9_007_199_254_740_991_u64, "9007199254740992"],
             "plain": [1.5, -1, "9007199254740993", true, null],
         });
-        let written = serde_json::to_value(ForDoubles(&given)).expect("plain values");
+        let written = serde_json::to_value(DoubleSafeNumbers(&value)).expect("plain values");
         assert_eq!(written, exact);
-        assert_eq!(for_doubles(given), exact);
+        assert_eq!(for_doubles(value), exact);
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::exchange::{Boxed, Exchange, Input, Step};
-use oauth_core::flow::keeper::{self, Entry, Event, GrantOwner, GrantStatus, Lease, Saved, Upkeep};
+use oauth_core::flow::keeper::{
+    self, Entry, Event, GrantOwner, GrantStatus, Lease, SaveOutcome, Upkeep,
+};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Moment, Secret, Tokens};
 
@@ -20,7 +22,7 @@ const STORE: &str = "store";
 
 /// Converts an error of a host's store. One whose endpoint is the store is passed on unchanged;
 /// any other error comes from another server, and only means that the store did not answer.
-pub fn of_store(error: Error) -> Error {
+pub fn store_error(error: Error) -> Error {
     match error.endpoint() {
         Some(STORE) => error,
         _ => Error::lost(Cause::unknown(error)).at_endpoint(STORE),
@@ -89,7 +91,7 @@ impl Keeper {
     /// The errors of [`TokenRequest`](crate::TokenRequest), and `argument.invalid` for an unknown word in `settings`.
     pub fn client_credentials(client: &Client, settings: &GrantSettings) -> Result<Self, Error> {
         let keeper = client.core().keeper(settings.client_grant()?);
-        Ok(Self::of(keeper.with_policy(settings.policy()?)))
+        Ok(Self::from_keeper(keeper.with_policy(settings.policy()?)))
     }
 
     /// Keeps tokens of a user: these, or those of the store if none are given.
@@ -104,7 +106,7 @@ impl Keeper {
     ) -> Result<Self, Error> {
         let keeper = client.core().keeper(settings.person_grant()?);
         let keeper = keeper.with_policy(settings.policy()?);
-        Ok(Self::of(match tokens {
+        Ok(Self::from_keeper(match tokens {
             Some(tokens) => keeper.with_tokens(at, tokens)?,
             None => keeper,
         }))
@@ -115,14 +117,14 @@ impl Keeper {
     ///
     /// # Errors
     /// The errors of both, and `arguments.inconsistent` for any other grant type, and for a user's tokens with `client_credentials`.
-    pub fn of_grant(
+    pub fn for_grant_type(
         client: &Client,
         at: &Moment,
         grant_type: &str,
         tokens: Option<Tokens>,
         settings: &GrantSettings,
     ) -> Result<Self, Error> {
-        let refused = |what| Err(Error::from(Misuse::ArgumentsInconsistent).about(what));
+        let refused = |reason| Err(Error::from(Misuse::ArgumentsInconsistent).about(reason));
         match (grant_type, tokens) {
             ("refresh_token", tokens) => Self::refreshing(client, at, tokens, settings),
             ("client_credentials", None) => Self::client_credentials(client, settings),
@@ -131,7 +133,7 @@ impl Keeper {
         }
     }
 
-    fn of(keeper: keeper::Keeper) -> Self {
+    fn from_keeper(keeper: keeper::Keeper) -> Self {
         Self(Mutex::new(State {
             keeper,
             flight: None,
@@ -147,7 +149,7 @@ impl Keeper {
         if state.keeper.id().owner == GrantOwner::Person(None) {
             return Err(Misuse::SubjectMissing.into());
         }
-        Ok(Self::of(state.keeper.shared()))
+        Ok(Self::from_keeper(state.keeper.shared()))
     }
 
     /// The name of the record in a store.
@@ -156,7 +158,7 @@ impl Keeper {
         self.state().keeper.key()
     }
 
-    /// Decides what a caller has to do. `refused` is a token that a resource server refused, if any.
+    /// Decides what a caller does next. `refused` is a token that a resource server has refused, if any.
     ///
     /// # Errors
     /// Why there is no token.
@@ -184,17 +186,24 @@ impl Keeper {
     }
 
     /// The same, unless the record was removed after it was read at the version `seen`: see
-    /// [`oauth_core::flow::keeper::Keeper::replace_seen`].
+    /// [`oauth_core::flow::keeper::Keeper::replace_at_version`].
     ///
     /// # Errors
     /// `stored.issuer`.
-    pub fn replace_seen(&self, at: &Moment, tokens: Tokens, seen: u64) -> Result<(), Error> {
-        self.state().keeper.replace_seen(at, tokens, seen)
+    pub fn replace_seen(
+        &self,
+        at: &Moment,
+        tokens: Tokens,
+        known_version: u64,
+    ) -> Result<(), Error> {
+        self.state()
+            .keeper
+            .replace_at_version(at, tokens, known_version)
     }
 
     /// The lease of a host that uses the refresh token outside a renewal: its duration, and how often to extend it.
     pub fn lease_of_use(&self) -> (Duration, Duration) {
-        let lease = self.state().keeper.lease_of(String::new());
+        let lease = self.state().keeper.lease_for(String::new());
         (lease.ttl, lease.every)
     }
 
@@ -316,7 +325,7 @@ impl Keeper {
         self.step(at, Event::Loaded(entry))
     }
 
-    /// Continues with how long another worker holds the lease; `None` if it was acquired or released.
+    /// Continues with the remaining time of another worker's lease; `None` if the lease was acquired or released.
     ///
     /// # Errors
     /// The errors of [`Self::begin`].
@@ -329,7 +338,10 @@ impl Keeper {
     /// # Errors
     /// The errors of [`Self::begin`].
     pub fn saved(&self, at: &Moment, version: Option<u64>) -> Result<Task, Error> {
-        self.step(at, Event::Saved(version.map_or(Saved::Conflict, Saved::At)))
+        self.step(
+            at,
+            Event::Saved(version.map_or(SaveOutcome::Conflict, SaveOutcome::At)),
+        )
     }
 
     /// Continues after the exchange has ended, or was dropped.
@@ -364,12 +376,12 @@ impl Keeper {
         self.step(at, Event::Failed(error))
     }
 
-    /// Continues after the store returned this error; see [`of_store`].
+    /// Continues after the store returned this error; see [`store_error`].
     ///
     /// # Errors
     /// The errors of [`Self::begin`].
     pub fn failed_with(&self, at: &Moment, error: Error) -> Result<Task, Error> {
-        self.step(at, Event::Failed(of_store(error)))
+        self.step(at, Event::Failed(store_error(error)))
     }
 
     fn step(&self, at: &Moment, event: Event) -> Result<Task, Error> {

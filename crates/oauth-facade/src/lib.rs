@@ -38,8 +38,8 @@ mod settings;
 
 pub use api::{Api, ApiCall, BodyRepeat, Call, CallStep, RateLimitChoice, Redirects};
 pub use arg::{
-    About, Arg, Args, Field, FieldValues, JsonText, Mismatch, OneOrMore, Personal, Refused, Shape,
-    Unfit, camel,
+    Arg, Args, Field, FieldDoc, FieldError, FieldValues, JsonText, OneOrMore, Personal, Shape,
+    StartError, TypeMismatch, camel,
 };
 pub use authorization_details::{authorization_details, missing_authorization_details};
 pub use authorization_flow::{AuthorizationFlow, callback_context};
@@ -56,24 +56,24 @@ pub use grant_settings::GrantSettings;
 pub use grant_settings::{distinguishing_step_up, listed_step_ups};
 #[cfg(feature = "held-keys")]
 pub use held_key::{HeldKey, HeldKeyJwt, HeldSecretJwt};
-pub use introspection::Introspecting;
+pub use introspection::IntrospectionOptions;
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
-pub use json_numbers::ForDoubles;
+pub use json_numbers::DoubleSafeNumbers;
 pub use json_numbers::for_doubles;
-pub use keeper::{Decision, Keeper, Task, of_store};
+pub use keeper::{Decision, Keeper, Task, store_error};
 pub use logout::EndSession;
 pub use op::{
     AcceptPush, AccessTokenRequirements, Address, Authorize, BackchannelAuthentication,
-    BackchannelAuthenticationResponse, Begun, ClientCredentials, ClientIdMetadataDocument,
+    BackchannelAuthenticationResponse, ClientCredentials, ClientIdMetadataDocument,
     DeleteRegistration, Description, DeviceAuthorization, DeviceAuthorizationResponse,
     DiscoverIssuer, DiscoveredIssuer, Entry, Exposure, ExtensionGrant, FINGERPRINT, IdToken,
     IdentityAssertion, Introspect, IntrospectionResponse, JwtBearer, JwtBearerWithKey, Kind,
     LogoutToken, MakeClientIdMetadata, Operation, Outcome, Password, PollBackchannelToken,
     PollDeviceToken, ProtectedResourceMetadata, ReadRegistration, RedeemIdentityAssertion, Refresh,
     Register, RegisteredClient, RequestIdentityAssertion, ResourceMetadata, Revoke, SamlBearer,
-    TABLE, TokenExchange, UpdateRegistration, UserClaims, Userinfo, VerifiedAccessToken, Verifier,
-    VerifyAccessToken, VerifyApiRequest, VerifyIdToken, VerifyLogoutToken, VerifyPing,
-    operation_name, user_claims,
+    StartedAuthorization, TABLE, TokenExchange, UpdateRegistration, UserClaims, Userinfo,
+    VerifiedAccessToken, Verifier, VerifyAccessToken, VerifyApiRequest, VerifyIdToken,
+    VerifyLogoutToken, VerifyPing, operation_name, user_claims,
 };
 pub use output::{ErrorRecord, Record};
 pub use preset::Preset;
@@ -83,7 +83,7 @@ pub use request::TokenRequest;
 pub use resource::{Attachment, Resource, step_up};
 #[cfg(feature = "connect")]
 pub use resource_connection::Connect;
-pub use server::{Discover, Prefer, Server, Transport};
+pub use server::{Discover, PreferredDocument, Server, Transport};
 #[cfg(feature = "providers")]
 pub use settings::{Settings, SettingsIdentity, SettingsServer, Workload};
 

@@ -40,7 +40,7 @@ use oauth_core::error::{Error, Misuse};
 
 pub use address_claim::Address;
 pub use assertion::{JwtBearer, JwtBearerWithKey, SamlBearer};
-pub use authorization::{Authorize, Begun};
+pub use authorization::{Authorize, StartedAuthorization};
 pub use backchannel_authentication::{
     BackchannelAuthentication, BackchannelAuthenticationResponse,
 };
@@ -71,7 +71,7 @@ pub use verify_access_token::{
 pub use verify_id_token::{IdToken, VerifyIdToken};
 pub use verify_logout_token::{LogoutToken, VerifyLogoutToken};
 
-use crate::arg::{About, Args, Refused};
+use crate::arg::{Args, FieldDoc, StartError};
 use crate::client::Client;
 use crate::erased_exchange::ErasedExchange;
 
@@ -80,13 +80,13 @@ pub trait Operation: Sized {
     /// The description of the operation, line by line.
     const TEXT: &'static [&'static str];
     /// The arguments, its own before those that it shares with others.
-    const ARGUMENTS: &'static [&'static [About]];
+    const ARGUMENTS: &'static [&'static [FieldDoc]];
 
     /// Reads the arguments that a binding passed.
     ///
     /// # Errors
     /// If an argument is missing or of the wrong type.
-    fn read(args: &mut Args) -> Result<Self, Refused>;
+    fn read(args: &mut Args) -> Result<Self, StartError>;
 
     /// Starts the operation.
     ///
@@ -122,7 +122,7 @@ pub struct Description {
     /// The description of the record, line by line.
     pub text: &'static [&'static str],
     /// The members of the record.
-    pub members: &'static [About],
+    pub members: &'static [FieldDoc],
 }
 
 impl Outcome for () {
@@ -150,7 +150,7 @@ pub struct Entry {
     /// The description of the operation, line by line.
     pub text: &'static [&'static str],
     /// The arguments.
-    pub arguments: &'static [&'static [About]],
+    pub arguments: &'static [&'static [FieldDoc]],
     /// The kind of result.
     pub outcome: Kind,
     /// Whether the browser binding has it, too.
@@ -183,12 +183,12 @@ macro_rules! arguments {
 
         impl $crate::op::Operation for $Name {
             const TEXT: &'static [&'static str] = &[$($text),*];
-            const ARGUMENTS: &'static [&'static [$crate::arg::About]] = &[
+            const ARGUMENTS: &'static [&'static [$crate::arg::FieldDoc]] = &[
                 $crate::op::about!($($($about)* $field: $Type,)*),
                 $(<$Group>::ARGUMENTS,)?
             ];
 
-            fn read(args: &mut $crate::arg::Args) -> Result<Self, $crate::arg::Refused> {
+            fn read(args: &mut $crate::arg::Args) -> Result<Self, $crate::arg::StartError> {
                 Ok(Self {
                     $($field: args.take(stringify!($field))?,)*
                     $($group: <$Group>::read(args)?,)?
@@ -212,14 +212,14 @@ macro_rules! arguments {
 
         impl $Name {
             /// The descriptions of the arguments, for generators.
-            pub const ARGUMENTS: &'static [$crate::arg::About] =
+            pub const ARGUMENTS: &'static [$crate::arg::FieldDoc] =
                 $crate::op::about!($($($about)* $field: $Type,)*);
 
             /// Reads the arguments that a host passed.
             ///
             /// # Errors
             /// If an argument is of the wrong type.
-            pub fn read(args: &mut $crate::arg::Args) -> Result<Self, $crate::arg::Refused> {
+            pub fn read(args: &mut $crate::arg::Args) -> Result<Self, $crate::arg::StartError> {
                 Ok(Self {
                     $($field: args.take(stringify!($field))?,)*
                 })
@@ -289,7 +289,7 @@ macro_rules! outcome {
 /// The descriptions of fields, for generators.
 macro_rules! about {
     ($($($text:literal)* $field:ident: $Type:ty,)*) => {
-        &[$($crate::arg::About {
+        &[$($crate::arg::FieldDoc {
             name: stringify!($field),
             text: &[$($text),*],
             shape: <$Type as $crate::arg::Field>::SHAPE,
@@ -365,7 +365,7 @@ operations! {
         userinfo: Userinfo -> UserClaims;
     }
     not in the browser {
-        begin_authorization: Authorize -> Begun;
+        begin_authorization: Authorize -> StartedAuthorization;
         introspect: Introspect -> IntrospectionResponse;
         password: Password -> Tokens;
         client_credentials: ClientCredentials -> Tokens, Exchange;
@@ -396,9 +396,9 @@ operations! {
     }
 }
 
-type Start = fn(&Client, &mut Args) -> Result<ErasedExchange, Refused>;
+type Start = fn(&Client, &mut Args) -> Result<ErasedExchange, StartError>;
 
-fn started<O: Operation>(client: &Client, args: &mut Args) -> Result<ErasedExchange, Refused> {
+fn started<O: Operation>(client: &Client, args: &mut Args) -> Result<ErasedExchange, StartError> {
     Ok(O::read(args)?.start(client)?)
 }
 
@@ -407,7 +407,7 @@ impl Client {
     ///
     /// # Errors
     /// The errors of the operation, and `misuse.setup` for an unknown index.
-    pub fn begin(&self, number: u32, args: impl Into<Args>) -> Result<ErasedExchange, Refused> {
+    pub fn begin(&self, number: u32, args: impl Into<Args>) -> Result<ErasedExchange, StartError> {
         let all = EVERYWHERE.iter().chain(NOT_IN_THE_BROWSER);
         self.begin_one_of(all, number, args.into())
     }
@@ -420,7 +420,7 @@ impl Client {
         &self,
         number: u32,
         args: impl Into<Args>,
-    ) -> Result<ErasedExchange, Refused> {
+    ) -> Result<ErasedExchange, StartError> {
         self.begin_one_of(EVERYWHERE.iter(), number, args.into())
     }
 
@@ -429,7 +429,7 @@ impl Client {
         mut all: impl Iterator<Item = &'a Start>,
         number: u32,
         mut args: Args,
-    ) -> Result<ErasedExchange, Refused> {
+    ) -> Result<ErasedExchange, StartError> {
         match all.nth(number as usize) {
             Some(start) => start(self, &mut args),
             None => Err(Error::from(Misuse::Setup).about("no such operation").into()),

@@ -12,7 +12,7 @@ use oauth_core::json::{Map, Value};
 
 use crate::arg::Arg;
 use crate::json_numbers::for_doubles;
-use crate::op::Begun;
+use crate::op::StartedAuthorization;
 use crate::server::Server;
 
 /// The output of any exchange. A binding that forgets a case does not compile.
@@ -23,7 +23,7 @@ pub enum Record {
     /// Tokens of a sign-in, and the user who signed in.
     Login(Box<Login>),
     /// An authorization that has begun.
-    Authorization(Box<Begun>),
+    Authorization(Box<StartedAuthorization>),
     /// A server found by discovery.
     Server(Box<Server>),
     /// Any other outcome of an operation: its name, and its members in the order of the description.
@@ -69,7 +69,7 @@ impl From<()> for Record {
 
 impl From<oauth_core::server::Server> for Record {
     fn from(server: oauth_core::server::Server) -> Self {
-        Self::Server(Box::new(Server::of(server)))
+        Self::Server(Box::new(Server::from_core(server)))
     }
 }
 
@@ -80,7 +80,7 @@ impl From<oauth_core::server::Server> for Record {
     derive(serde::Serialize)
 )]
 pub struct ErrorRecord {
-    /// Whose fault it is.
+    /// The class of the error: which party caused it.
     pub kind: Class,
     /// The stable code.
     pub code: &'static str,
@@ -130,15 +130,15 @@ impl ErrorRecord {
     /// The record as JSON for languages in which every number is a double, with the cause of an error.
     pub fn to_json(&self, cause: Option<String>) -> String {
         let mut out = String::new();
-        let mut members = Members::of(&mut out);
-        let own = |text: &str| text.to_owned();
-        own(self.kind.as_str()).write(members.next("kind"));
-        own(self.code).write(members.next("code"));
+        let mut members = Members::begin(&mut out);
+        let owned = |text: &str| text.to_owned();
+        owned(self.kind.as_str()).write(members.next("kind"));
+        owned(self.code).write(members.next("code"));
         self.message.write(members.next("message"));
-        own(self.advice).write(members.next("advice"));
+        owned(self.advice).write(members.next("advice"));
         self.retry_after.write(members.next("retry_after"));
         self.repeated.write(members.next("repeated"));
-        self.endpoint.map(own).write(members.next("endpoint"));
+        self.endpoint.map(owned).write(members.next("endpoint"));
         self.url.write(members.next("url"));
         self.status.write(members.next("status"));
         self.error.write(members.next("error"));

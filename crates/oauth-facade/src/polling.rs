@@ -1,7 +1,7 @@
 //! Grants that poll for the user's approval on another device.
 
 use oauth_core::error::Error;
-use oauth_core::flow::poll::Pace;
+use oauth_core::flow::poll::PollTiming;
 use oauth_core::grant::Grant;
 use oauth_core::moment::UnixTime;
 
@@ -13,13 +13,13 @@ use crate::request::TokenRequest;
 const DEFAULT_POLL_SECONDS: u64 = 5;
 
 /// How to wait for the user.
-pub(crate) struct PollSchedule(Option<Pace>);
+pub(crate) struct PollSchedule(Option<PollTiming>);
 
 impl PollSchedule {
     /// Waits until this time, with this many seconds between two polls.
     pub(crate) fn until(expires_at: UnixTime, interval: Option<u64>) -> Self {
         let interval = interval.unwrap_or(DEFAULT_POLL_SECONDS);
-        Self(Some(Pace {
+        Self(Some(PollTiming {
             interval,
             expires_at,
         }))

@@ -1,11 +1,11 @@
 //! A preset without its provider file: the part that a host that reads no TOML, such as a browser page, needs, as JSON.
 //!
-//! The JSON is written by [`Preset::of`] from `oauth-providers` and read by [`Preset::parse`]. The
+//! The JSON is written by [`Preset::from_provider`] from `oauth-providers` and read by [`Preset::parse`]. The
 //! types of variables are checked here a second time, by the same rules: `tests/preset.rs` proves
 //! that both sides accept the same values and make the same server of them.
 
 use oauth_core::error::{Error, Misuse};
-use oauth_core::json::Named;
+use oauth_core::json::ByName;
 use oauth_core::json_form;
 use oauth_core::quirk::Quirk;
 use oauth_core::url::Url;
@@ -17,7 +17,7 @@ use crate::server_json::StoredServer;
 #[derive(Debug, Clone)]
 pub struct Preset {
     variables: Vec<Variable>,
-    options: Named<Vec<Quirk>>,
+    options: ByName<Vec<Quirk>>,
     server: StoredServer,
 }
 
@@ -71,9 +71,9 @@ impl Preset {
         options: &[String],
         loopback: Option<&str>,
     ) -> Result<Server, Error> {
-        let unknown = |what: &str, name: &str| {
+        let unknown = |kind: &str, name: &str| {
             let name: String = name.chars().take(40).collect();
-            refused(&format!("no {what} `{name}`"))
+            refused(&format!("no {kind} `{name}`"))
         };
         if let Some((name, _)) = values.iter().find(|(name, _)| !self.knows(name)) {
             return Err(unknown("variable", name));
@@ -81,35 +81,35 @@ impl Preset {
         let mut stored = self.server.clone();
         for variable in &self.variables {
             let value = {
-                let mut given = values.iter();
-                let given = given.find(|(name, _)| *name == variable.name);
-                variable.value(given.map(|(_, value)| value))?
+                let mut entries = values.iter();
+                let entry = entries.find(|(name, _)| *name == variable.name);
+                variable.value(entry.map(|(_, value)| value))?
             };
             if variable.values.contains(&value) {
                 stored.add_quirks(&variable.quirks_of_values);
             }
             let gap = format!("{{{}}}", variable.name);
-            stored = stored.rewritten(|text| text.replace(&gap, &value));
+            stored = stored.with_replacements(|text| text.replace(&gap, &value));
         }
         for name in options {
             let quirks = self.options.get(name);
             stored.add_quirks(quirks.ok_or_else(|| unknown("option", name))?);
         }
         if let Some(base) = loopback {
-            stored = stored.moved(&loopback_origin(base)?);
+            stored = stored.replace_all(&loopback_origin(base)?);
         }
         stored.into_server()
     }
 
     fn knows(&self, name: &str) -> bool {
-        self.variables.iter().any(|known| known.name == name)
+        self.variables.iter().any(|variable| variable.name == name)
     }
 }
 
 impl Variable {
-    fn value(&self, given: Option<&String>) -> Result<String, Error> {
-        match (given, &self.default) {
-            (Some(given), _) => self.read(given).ok_or_else(|| {
+    fn value(&self, input: Option<&String>) -> Result<String, Error> {
+        match (input, &self.default) {
+            (Some(input), _) => self.read(input).ok_or_else(|| {
                 refused(&format!(
                     "{}: not a {}: {}",
                     self.name, self.kind, self.form
@@ -188,7 +188,7 @@ fn is_host(text: &str) -> bool {
 mod writing {
     use oauth_providers::{Provider, VariableKind};
 
-    use super::{Error, Named, Preset, Server, Variable, refused};
+    use super::{ByName, Error, Preset, Server, Variable, refused};
     use crate::server_json::StoredServer;
 
     impl Preset {
@@ -196,7 +196,7 @@ mod writing {
         ///
         /// # Errors
         /// The errors of [`Provider::server`].
-        pub fn of(provider: &Provider) -> Result<Self, Error> {
+        pub fn from_provider(provider: &Provider) -> Result<Self, Error> {
             let mut filled = provider.clone();
             let mut marks = Vec::new();
             for (at, variable) in provider.variables().enumerate() {
@@ -206,15 +206,15 @@ mod writing {
             }
             let server = |provider: Provider| Server::from_provider(provider);
             let base = server(filled.clone())?;
-            let known = base.core.rules().quirks.clone();
+            let base_quirks = base.core.rules().quirks.clone();
             let options = provider.options().map(|(name, _)| {
                 let opted = server(filled.clone().option(name)?)?;
                 let mut quirks = opted.core.rules().quirks.clone();
-                quirks.retain(|quirk| !known.contains(quirk));
+                quirks.retain(|quirk| !base_quirks.contains(quirk));
                 Ok((name.to_owned(), quirks))
             });
-            let options = Named(options.collect::<Result<_, Error>>()?);
-            let stored = StoredServer::from_server(&base)?.rewritten(|text| {
+            let options = ByName(options.collect::<Result<_, Error>>()?);
+            let stored = StoredServer::from_server(&base)?.with_replacements(|text| {
                 let gaps = marks.iter();
                 gaps.fold(text.to_owned(), |text, (mark, gap)| text.replace(mark, gap))
             });

@@ -19,27 +19,27 @@ impl Client {
     pub fn registered(
         server: &Server,
         stored: &Secret<String>,
-        own: Option<Auth>,
+        auth: Option<Auth>,
     ) -> Result<Self, Error> {
         let client = RegisteredClient::from_json(stored.expose(), &server.core)?;
-        let own = match own {
-            Some(own) => own.own_credentials(&server.core)?,
+        let credentials = match auth {
+            Some(auth) => auth.own_credentials(&server.core)?,
             None => by_secret(&client)?,
         };
-        oauth_core::Client::registered(server.core.clone(), &client, own).map(Self::from)
+        oauth_core::Client::registered(server.core.clone(), &client, credentials).map(Self::from)
     }
 }
 
 impl Auth {
     /// The credentials with the client's own key or certificate.
     fn own_credentials(self, server: &oauth_core::server::Server) -> Result<Credentials, Error> {
-        let mut own = Credentials::default();
+        let mut credentials = Credentials::default();
         match self {
             #[cfg(feature = "crypto")]
-            Self::PrivateKeyJwt(jwt) => own.assertion = Some(jwt.assertion(server)?),
+            Self::PrivateKeyJwt(jwt) => credentials.assertion = Some(jwt.assertion(server)?),
             #[cfg(feature = "crypto")]
-            Self::SecretJwt(jwt) => own.assertion = Some(jwt.assertion()?),
-            Self::Tls(certificate) => own.certificate = Some(certificate),
+            Self::SecretJwt(jwt) => credentials.assertion = Some(jwt.assertion()?),
+            Self::Tls(certificate) => credentials.certificate = Some(certificate),
             _ => {
                 let reason =
                     "the registration says how the client authenticates, and has the secret for it";
@@ -48,14 +48,14 @@ impl Auth {
         }
         #[cfg(not(feature = "crypto"))]
         let _ = server;
-        Ok(own)
+        Ok(credentials)
     }
 }
 
 /// The credentials that use the registered secret otherwise than by sending it.
 #[cfg(feature = "crypto")]
 fn by_secret(client: &RegisteredClient) -> Result<Credentials, Error> {
-    let mut own = Credentials::default();
+    let mut credentials = Credentials::default();
     if client.metadata.auth_method() == "client_secret_jwt"
         && let Some(secret) = client.client_secret.clone()
     {
@@ -68,9 +68,9 @@ fn by_secret(client: &RegisteredClient) -> Result<Credentials, Error> {
                 .to_owned(),
             audience: None,
         };
-        own.assertion = Some(jwt.assertion()?);
+        credentials.assertion = Some(jwt.assertion()?);
     }
-    Ok(own)
+    Ok(credentials)
 }
 
 #[cfg(not(feature = "crypto"))]
@@ -87,7 +87,10 @@ mod tests {
     use crate::server::Transport;
     use oauth_core::client_auth::Certificate;
 
-    fn made(method: &str, own: Option<Auth>) -> Result<&'static str, &'static str> {
+    fn method_of_credential(
+        method: &str,
+        auth: Option<Auth>,
+    ) -> Result<&'static str, &'static str> {
         let issuer = "https://as.example";
         let metadata = format!(r#"{{"issuer":"{issuer}","token_endpoint":"{issuer}/token"}}"#);
         let server = Server::from_metadata(issuer, &metadata, Transport::Https).unwrap();
@@ -97,7 +100,7 @@ mod tests {
             "token_endpoint_auth_method":"{method}"}}}}"#,
             "s".repeat(32)
         );
-        let client = Client::registered(&server, &Secret::new(stored), own);
+        let client = Client::registered(&server, &Secret::new(stored), auth);
         let client = client.map_err(|error| error.code())?;
         Ok(client.core().auth().name())
     }
@@ -110,31 +113,31 @@ mod tests {
             "client_secret_post",
             "client_secret_jwt",
         ] {
-            assert_eq!(made(method, None), Ok(method));
+            assert_eq!(method_of_credential(method, None), Ok(method));
         }
-        let other = made("client_secret_basic", Some(Auth::Post("other".into())));
+        let other = method_of_credential("client_secret_basic", Some(Auth::Post("other".into())));
         assert_eq!(other, Err("arguments.inconsistent"));
         let jwt = SecretJwt {
             secret: "s".repeat(32).into(),
             alg: "HS256".to_owned(),
             audience: None,
         };
-        let jwt = made("client_secret_jwt", Some(Auth::SecretJwt(jwt)));
+        let jwt = method_of_credential("client_secret_jwt", Some(Auth::SecretJwt(jwt)));
         assert_eq!(jwt, Ok("client_secret_jwt"));
     }
 
     #[test]
     fn a_key_or_a_certificate_is_the_callers() {
         assert_eq!(
-            made("tls_client_auth", None),
+            method_of_credential("tls_client_auth", None),
             Err("client_auth.no_usable_method")
         );
         let own = |certificate| Some(Auth::Tls(certificate));
         assert_eq!(
-            made("tls_client_auth", own(Certificate::Pki)),
+            method_of_credential("tls_client_auth", own(Certificate::Pki)),
             Ok("tls_client_auth")
         );
-        let another = made("tls_client_auth", own(Certificate::SelfSigned));
+        let another = method_of_credential("tls_client_auth", own(Certificate::SelfSigned));
         assert_eq!(another, Err("client_auth.no_usable_method"));
     }
 }

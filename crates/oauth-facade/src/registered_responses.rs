@@ -25,7 +25,7 @@ pub struct Registration {
     /// `userinfo_encrypted_response_enc`; `A128CBC-HS256` by default.
     pub userinfo_encrypted_response_enc: Option<String>,
     /// How access tokens are encrypted for the APIs of this client, by the name of their `alg` (RFC 9068 section 4): a
-    /// plain one is then refused. No metadata of a client says so; the server's documentation does.
+    /// plain one is then refused. No client metadata specifies this; it is in the server's documentation.
     pub access_token_encryption_alg: Option<String>,
     /// The name of their `enc`; `A128CBC-HS256` by default.
     pub access_token_encryption_enc: Option<String>,
@@ -133,8 +133,8 @@ impl Registration {
                 assertion.key().clone()
             }
             None => {
-                let own = client.auth().signing_key().cloned();
-                own.ok_or_else(|| setup("request objects need a key that signs them"))?
+                let client_key = client.auth().signing_key().cloned();
+                client_key.ok_or_else(|| setup("request objects need a key that signs them"))?
             }
         };
         if key.alg() == alg {
@@ -188,7 +188,7 @@ impl Registration {
             });
         }
         let of_secret = || {
-            let key = DecryptionKey::of_client_secret(secret?.expose(), alg, enc).ok()?;
+            let key = DecryptionKey::from_client_secret(secret?.expose(), alg, enc).ok()?;
             Some(ResponseEncryption::new(alg, key))
         };
         match encryption.or_else(of_secret) {

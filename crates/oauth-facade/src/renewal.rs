@@ -34,11 +34,12 @@ impl Renewal {
         }
     }
 
-    /// Answers the keeper until it needs something that only the host can do.
+    /// Handles the keeper's steps until one requires the host.
     fn advance(&mut self, at: &Moment, mut event: Event) -> Result<Step<Arc<Tokens>>, Error> {
         loop {
             event = match self.keeper.resume(at, event) {
-                keeper::Step::Run(request) => match self.ask(at, request, Input::Begin) {
+                keeper::Step::Run(request) => match self.advance_request(at, request, Input::Begin)
+                {
                     ControlFlow::Break(step) => return Ok(step),
                     ControlFlow::Continue(outcome) => outcome,
                 },
@@ -48,15 +49,15 @@ impl Renewal {
                 }
                 keeper::Step::Done(outcome) => return outcome.map(Step::Done),
                 keeper::Step::Load | keeper::Step::Lease { .. } | keeper::Step::Save { .. } => {
-                    let what = "this grant is shared, so it needs a store";
-                    return self.give_up(Error::from(Misuse::Setup).about(what));
+                    let detail = "this grant is shared, so it needs a store";
+                    return self.give_up(Error::from(Misuse::Setup).about(detail));
                 }
             };
         }
     }
 
     /// The next step of the request, or its result.
-    fn ask(
+    fn advance_request(
         &mut self,
         at: &Moment,
         mut request: Boxed<Tokens>,
@@ -89,10 +90,12 @@ impl Exchange for Renewal {
             (None, _) => return Err(Misuse::Over.into()),
             (Some(State::Begun), Input::Begin) => Event::Begin,
             (Some(State::Pause), Input::Elapsed) => Event::Elapsed,
-            (Some(State::Request(request)), input) => match self.ask(at, request, input) {
-                ControlFlow::Break(step) => return Ok(step),
-                ControlFlow::Continue(outcome) => outcome,
-            },
+            (Some(State::Request(request)), input) => {
+                match self.advance_request(at, request, input) {
+                    ControlFlow::Break(step) => return Ok(step),
+                    ControlFlow::Continue(outcome) => outcome,
+                }
+            }
             (Some(State::Begun | State::Pause), _) => {
                 return self.give_up(Misuse::OutOfOrder.into());
             }

@@ -110,18 +110,18 @@ pub fn step_up(status: u16, challenges: &[String]) -> Result<Option<String>, Err
     let status = StatusCode::from_u16(status)
         .map_err(|_| Error::from(Misuse::HeaderValue).about("status"))?;
     let fields = challenges.iter().map(|field| field.as_bytes());
-    let wanted = resource::step_up(status, fields);
-    Ok(wanted.map(|wanted| json::to_text(&wanted)))
+    let step_up = resource::step_up(status, fields);
+    Ok(step_up.map(|step_up| json::to_text(&step_up)))
 }
 
 /// The fields with known names.
 pub(crate) fn headers<'a>(
     fields: impl IntoIterator<Item = &'a (String, String)>,
-    known: impl Fn(&[u8]) -> Option<HeaderName>,
+    lookup: impl Fn(&[u8]) -> Option<HeaderName>,
 ) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
-        if let Some(key) = known(name.as_bytes()) {
+        if let Some(key) = lookup(name.as_bytes()) {
             let refused = |_| Error::from(Misuse::HeaderValue).about(&format!("headers: {name}"));
             headers.append(key, HeaderValue::from_str(value).map_err(refused)?);
         }

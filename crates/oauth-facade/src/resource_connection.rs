@@ -6,7 +6,7 @@ use oauth_core::endpoint::registration::Registration;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::resource::{self, MetadataChallenge, Proofs, Resource};
 use oauth_core::flow::resource_connection::{
-    ClientCandidates, ConnectRequest, Extension, GrantChoice, OnSeveralServers,
+    ClientCandidates, ConnectRequest, Extension, GrantChoice, MultipleServersPolicy,
 };
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::{Quirk, Rules};
@@ -111,8 +111,8 @@ impl Connect {
             Transport::LoopbackHttp => danger::loopback_connect_request(&self.url)?,
         };
         let request = request.on_several_servers(match self.on_several_servers.as_deref() {
-            None | Some("first") => OnSeveralServers::First,
-            Some("error") => OnSeveralServers::Error,
+            None | Some("first") => MultipleServersPolicy::First,
+            Some("error") => MultipleServersPolicy::Error,
             Some(_) => return Err(Error::from(Misuse::ParameterValue).about("on_several_servers")),
         });
         let mut request = request.grant(self.grant()?).clients(self.candidates()?);

@@ -14,7 +14,7 @@ use crate::erased_exchange::ErasedExchange;
 use crate::resource::Resource;
 use crate::server_json::{PresetFacts, StoredServer, allows_secret_in_browser};
 
-pub use oauth_core::flow::discovery::Prefer;
+pub use oauth_core::flow::discovery::PreferredDocument;
 pub use oauth_core::url::Transport;
 
 /// How to find a server's metadata.
@@ -23,7 +23,7 @@ pub struct Discover {
     /// How the document, and later the server's replies, are read.
     pub rules: Rules,
     /// Which document to request first.
-    pub prefer: Prefer,
+    pub prefer: PreferredDocument,
     /// The scope that will be requested: if it contains `openid`, the OpenID document is requested first.
     pub scope: String,
     /// The only URL of the metadata document, if it is not a well-known URL.
@@ -36,23 +36,26 @@ pub struct Server {
     pub(crate) core: oauth_core::server::Server,
     #[cfg(feature = "providers")]
     pub(crate) provider: Option<Provider>,
-    pub(crate) facts: Option<PresetFacts>,
+    pub(crate) preset_facts: Option<PresetFacts>,
 }
 
 impl Server {
-    pub(crate) const fn of(core: oauth_core::server::Server) -> Self {
+    pub(crate) const fn from_core(core: oauth_core::server::Server) -> Self {
         Self {
             core,
             #[cfg(feature = "providers")]
             provider: None,
-            facts: None,
+            preset_facts: None,
         }
     }
 
-    pub(crate) fn stored(core: oauth_core::server::Server, facts: Option<PresetFacts>) -> Self {
+    pub(crate) fn from_stored(
+        core: oauth_core::server::Server,
+        facts: Option<PresetFacts>,
+    ) -> Self {
         Self {
-            facts,
-            ..Self::of(core)
+            preset_facts: facts,
+            ..Self::from_core(core)
         }
     }
 
@@ -78,7 +81,7 @@ impl Server {
                 danger::read_loopback_metadata(&issuer, &document, Rules::default())
             }
         }
-        .map(Self::of)
+        .map(Self::from_core)
     }
 
     /// Fetches the metadata of an issuer; the record is a [`crate::Record::Server`].
@@ -99,17 +102,17 @@ impl Server {
         how: Discover,
     ) -> Result<ErasedExchange, Error> {
         let issuer = parse_issuer(issuer, transport)?;
-        let mut ask = DiscoveryRequest::new(issuer)
+        let mut request = DiscoveryRequest::new(issuer)
             .rules(how.rules)
             .prefer(how.prefer)
             .scope(&Scope::parse(&how.scope)?);
         if let Some(document) = &how.document {
-            ask = ask.document(Url::parse(document)?);
+            request = request.document(Url::parse(document)?);
         }
         Ok(match transport {
-            Transport::Https => ErasedExchange::new(discover_with(ask)),
+            Transport::Https => ErasedExchange::new(discover_with(request)),
             Transport::LoopbackHttp => {
-                ErasedExchange::new(discover_with(danger::loopback_discovery(ask)))
+                ErasedExchange::new(discover_with(danger::loopback_discovery(request)))
             }
         })
     }
@@ -123,7 +126,7 @@ impl Server {
         Ok(Self {
             core: provider.server()?,
             provider: Some(provider),
-            facts: None,
+            preset_facts: None,
         })
     }
 
@@ -140,7 +143,7 @@ impl Server {
         if self.provider.is_some() {
             return true;
         }
-        self.facts.is_some()
+        self.preset_facts.is_some()
     }
 
     /// The origins of the preset's API; empty without a preset.
@@ -152,7 +155,7 @@ impl Server {
         if let Some(provider) = &self.provider {
             return provider.api_origins();
         }
-        let facts = self.facts.as_ref();
+        let facts = self.preset_facts.as_ref();
         Ok(facts.map(|facts| facts.api.clone()).unwrap_or_default())
     }
 
@@ -206,7 +209,7 @@ impl Server {
                     .map(|error| error.detail().unwrap_or_default().to_owned()),
             }));
         }
-        Ok(self.facts.clone())
+        Ok(self.preset_facts.clone())
     }
 
     /// The server's issuer.

@@ -2,7 +2,7 @@
 
 use oauth_core::address::RequestAddressPolicy;
 use oauth_core::error::{Error, Misuse};
-use oauth_core::json::{self, Named};
+use oauth_core::json::{self, ByName};
 use oauth_core::json::{Map, Value};
 use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::server::EndpointKind;
@@ -45,7 +45,7 @@ pub(crate) struct StoredServer {
     /// A URL whose origin is exempt.
     configured_origin: Option<String>,
     rules: Rules,
-    endpoints: Named<String>,
+    endpoints: ByName<String>,
     metadata: Map<String, Value>,
     preset: Option<PresetFacts>,
 }
@@ -56,8 +56,8 @@ json_form! { StoredServer { version, issuer, loopback: skip, public: skip, confi
 impl StoredServer {
     pub(crate) fn from_server(server: &Server) -> Result<Self, Error> {
         let core = &server.core;
-        let known = EndpointKind::ALL.iter();
-        let endpoints = known.filter_map(|kind| {
+        let kinds = EndpointKind::ALL.iter();
+        let endpoints = kinds.filter_map(|kind| {
             let url = core.endpoint(*kind).ok()?;
             Some((kind.member().to_owned(), url.as_str().to_owned()))
         });
@@ -71,7 +71,7 @@ impl StoredServer {
             public: core.address_policy() == RequestAddressPolicy::PublicOnly,
             configured_origin: core.configured_origin().map(|url| url.origin()),
             rules: core.rules().clone(),
-            endpoints: Named(endpoints.collect()),
+            endpoints: ByName(endpoints.collect()),
             metadata,
             preset: server.facts()?,
         })
@@ -99,10 +99,10 @@ impl StoredServer {
             oauth_core::server::Server::new(Issuer::parse(&self.issuer)?)
         };
         if self.public {
-            let own = self.configured_origin.as_deref().map(Url::parse);
+            let configured_origin = self.configured_origin.as_deref().map(Url::parse);
             core = core
                 .with_address_policy(RequestAddressPolicy::PublicOnly)
-                .with_configured_origin(own.transpose()?);
+                .with_configured_origin(configured_origin.transpose()?);
         }
         let mut metadata = self.metadata;
         metadata.insert("issuer".to_owned(), self.issuer.into());
@@ -113,7 +113,7 @@ impl StoredServer {
             }
         }
         let core = core.with_rules(self.rules).with_metadata(metadata);
-        Ok(Server::stored(core, self.preset))
+        Ok(Server::from_stored(core, self.preset))
     }
 
     pub(crate) fn allows_secret_in_browser(&self) -> Result<(), Error> {
@@ -121,16 +121,16 @@ impl StoredServer {
     }
 
     pub(crate) fn add_quirks(&mut self, quirks: &[Quirk]) {
-        let known = &mut self.rules.quirks;
+        let own_quirks = &mut self.rules.quirks;
         for quirk in quirks {
-            if !known.contains(quirk) {
-                known.push(quirk.clone());
+            if !own_quirks.contains(quirk) {
+                own_quirks.push(quirk.clone());
             }
         }
     }
 
     /// Applies `change` to every URL.
-    pub(crate) fn rewritten(mut self, change: impl Fn(&str) -> String) -> Self {
+    pub(crate) fn with_replacements(mut self, change: impl Fn(&str) -> String) -> Self {
         self.issuer = change(&self.issuer);
         let urls = self.endpoints.0.iter_mut().map(|(_, url)| url);
         let api = self.preset.iter_mut().flat_map(|preset| &mut preset.api);
@@ -146,9 +146,9 @@ impl StoredServer {
     }
 
     /// Moves every URL to this origin, where plain http is allowed.
-    pub(crate) fn moved(mut self, origin: &str) -> Self {
+    pub(crate) fn replace_all(mut self, origin: &str) -> Self {
         self.loopback = true;
-        let mut moved = self.rewritten(|url| {
+        let mut moved = self.with_replacements(|url| {
             let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
             let path = rest.find('/').and_then(|start| rest.get(start..));
             format!("{origin}{}", path.unwrap_or_default())
@@ -169,16 +169,16 @@ mod tests {
         let issuer = Issuer::parse("https://as.example").expect("an issuer");
         let core = oauth_core::server::Server::new(issuer);
         let own = Url::parse("https://mcp.example/mcp").expect("a URL");
-        let beside = core
+        let sibling = core
             .clone()
             .with_address_policy(RequestAddressPolicy::PublicOnly)
             .with_configured_origin(Some(own));
-        let text = Server::of(beside).to_json().expect("JSON");
+        let text = Server::from_core(sibling).to_json().expect("JSON");
         let read = Server::from_json(&text).expect("a server").core;
         let own = read.configured_origin().map(Url::origin);
         assert_eq!(own.as_deref(), Some("https://mcp.example"));
         for reach in [RequestAddressPolicy::Any, RequestAddressPolicy::PublicOnly] {
-            let text = Server::of(core.clone().with_address_policy(reach)).to_json();
+            let text = Server::from_core(core.clone().with_address_policy(reach)).to_json();
             let text = text.expect("JSON");
             assert_eq!(
                 text.contains("\"public\""),

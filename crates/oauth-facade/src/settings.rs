@@ -94,7 +94,9 @@ impl Settings {
             ServerSettings::Provider(provider) => {
                 SettingsServer::Known(Box::new(Server::from_provider(*provider)?))
             }
-            ServerSettings::Known(server) => SettingsServer::Known(Box::new(Server::of(*server))),
+            ServerSettings::Known(server) => {
+                SettingsServer::Known(Box::new(Server::from_core(*server)))
+            }
             ServerSettings::Issuer(issuer) => SettingsServer::Issuer(issuer.as_str().to_owned()),
             _ => return Err(Misuse::Setup.into()),
         })
@@ -106,8 +108,8 @@ impl Settings {
     /// # Errors
     /// The errors of [`ClientSettings::identity`]; `scope.*`.
     pub fn identity(&self, scope: &str) -> Result<Option<SettingsIdentity>, Error> {
-        let found = self.0.identity(&Scope::parse(scope)?)?;
-        Ok(found.map(|(endpoint, scope)| SettingsIdentity {
+        let identity_endpoint = self.0.identity(&Scope::parse(scope)?)?;
+        Ok(identity_endpoint.map(|(endpoint, scope)| SettingsIdentity {
             url: endpoint.url.as_str().to_owned(),
             subject: endpoint.subject,
             claims: endpoint.claims,

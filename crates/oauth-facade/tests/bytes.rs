@@ -1,8 +1,8 @@
 //! Replies as the HTTP clients of other languages hand them over.
 
 use oauth_facade::{
-    Discover, ErasedExchange, ErasedStep, Moment, Prefer, Reply, Resource, Server, Transport,
-    UnixTime,
+    Discover, ErasedExchange, ErasedStep, Moment, PreferredDocument, Reply, Resource, Server,
+    Transport, UnixTime,
 };
 
 fn at() -> Moment {
@@ -17,7 +17,7 @@ fn reply(status: u16, name: &str, value: &[u8], body: &str) -> Reply {
     }
 }
 
-fn asked(exchange: &mut ErasedExchange) -> String {
+fn requested_url(exchange: &mut ErasedExchange) -> String {
     match exchange.begin(&at()) {
         Ok(ErasedStep::Send(request)) => request.url,
         other => panic!("a request, got {other:?}"),
@@ -26,26 +26,26 @@ fn asked(exchange: &mut ErasedExchange) -> String {
 
 #[test]
 fn white_space_around_a_header_is_not_part_of_it() {
-    let ask = || Server::discover("https://as.example", Transport::Https).expect("an issuer");
+    let send = || Server::discover("https://as.example", Transport::Https).expect("an issuer");
     let body = r#"{"issuer":"https://as.example"}"#;
     for value in [
         &b" application/json"[..],
         b"application/json\t ",
         b" \tapplication/json",
     ] {
-        let mut exchange = ask();
-        asked(&mut exchange);
+        let mut exchange = send();
+        requested_url(&mut exchange);
         let done = exchange.reply(&at(), reply(200, "Content-Type", value, body));
         assert!(matches!(done, Ok(ErasedStep::Done(_))), "{done:?}");
     }
     for value in [&b""[..], b" ", b"\t \t"] {
-        let mut exchange = ask();
-        asked(&mut exchange);
+        let mut exchange = send();
+        requested_url(&mut exchange);
         let next = exchange.reply(&at(), reply(404, "X-Empty", value, ""));
         assert!(matches!(next, Ok(ErasedStep::Send(_))), "{next:?}");
     }
-    let mut exchange = ask();
-    asked(&mut exchange);
+    let mut exchange = send();
+    requested_url(&mut exchange);
     let error = exchange
         .reply(&at(), reply(429, "Retry-After", b" 5 ", ""))
         .expect_err("a refusal");
@@ -76,7 +76,7 @@ fn an_odd_field_says_nothing_about_the_others() {
 fn discovery_asks_where_it_is_told_to() {
     let place = |how: Discover| {
         let exchange = Server::discover_with("https://as.example/t", Transport::Https, how);
-        asked(&mut exchange.expect("an issuer"))
+        requested_url(&mut exchange.expect("an issuer"))
     };
     let openid = "https://as.example/t/.well-known/openid-configuration";
     assert_eq!(
@@ -84,7 +84,7 @@ fn discovery_asks_where_it_is_told_to() {
         "https://as.example/.well-known/oauth-authorization-server/t"
     );
     let prefer = Discover {
-        prefer: Prefer::OpenId,
+        prefer: PreferredDocument::OpenId,
         ..Discover::default()
     };
     assert_eq!(place(prefer), openid);
@@ -99,7 +99,7 @@ fn discovery_asks_where_it_is_told_to() {
     };
     assert_eq!(place(document), "https://elsewhere.example/document");
     let loopback = Server::discover("http://localhost:9998", Transport::LoopbackHttp);
-    let place = asked(&mut loopback.expect("localhost"));
+    let place = requested_url(&mut loopback.expect("localhost"));
     assert_eq!(
         place,
         "http://localhost:9998/.well-known/oauth-authorization-server"

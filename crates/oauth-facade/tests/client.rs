@@ -70,7 +70,7 @@ fn a_server_that_takes_no_secret_is_told_of_with_what_it_takes() {
         assert_eq!(error.code(), "client_auth.no_usable_method");
         assert_eq!(error.detail(), Some(named));
         assert!(!error.to_string().contains("a-secret"), "{error}");
-        // Whoever knows better says so.
+        // The caller can override the default.
         let secret = Secret::new("s".to_owned());
         assert!(Client::new(&server(Some(methods)), "me", Auth::Basic(secret)).is_ok());
     }

@@ -33,34 +33,37 @@ fn refused(auth: Auth) -> (&'static str, String) {
 #[test]
 fn a_key_that_cannot_sign_is_named_by_its_argument() {
     let (ec, rsa) = (pem(Alg::Es256), pem(Alg::Rs256));
-    let told = |jwt| refused(Auth::PrivateKeyJwt(jwt));
+    let detail = |jwt| refused(Auth::PrivateKeyJwt(jwt));
     let named = |code, argument: &str| (code, argument.to_owned());
-    assert_eq!(told(key_jwt(&["no key"])), named("key.malformed", "key"));
+    assert_eq!(detail(key_jwt(&["no key"])), named("key.malformed", "key"));
     assert_eq!(
-        told(key_jwt(&[&ec, "no key"])),
+        detail(key_jwt(&[&ec, "no key"])),
         named("key.malformed", "key")
     );
-    assert_eq!(told(key_jwt(&[])), named("client_auth.keys", "key"));
-    assert_eq!(told(key_jwt(&[&ec, &ec])), named("client_auth.keys", "key"));
+    assert_eq!(detail(key_jwt(&[])), named("client_auth.keys", "key"));
+    assert_eq!(
+        detail(key_jwt(&[&ec, &ec])),
+        named("client_auth.keys", "key")
+    );
     let of_one = PrivateKeyJwt {
         kid: Some("k".to_owned()),
         ..key_jwt(&[&ec, &rsa])
     };
-    assert_eq!(told(of_one), named("arguments.inconsistent", "kid"));
+    assert_eq!(detail(of_one), named("arguments.inconsistent", "kid"));
     for alg in ["RS256", "HS256", "none", "ES384"] {
         let jwt = PrivateKeyJwt {
             alg: Some(alg.to_owned()),
             ..key_jwt(&[&ec])
         };
-        assert_eq!(told(jwt), named("key.algorithm", "alg"), "{alg}");
+        assert_eq!(detail(jwt), named("key.algorithm", "alg"), "{alg}");
     }
     let sealed = include_str!("../../oauth-crypto/tests/encrypted/aes256.pem");
-    assert_eq!(told(key_jwt(&[sealed])), named("key.encrypted", "key"));
+    assert_eq!(detail(key_jwt(&[sealed])), named("key.encrypted", "key"));
     let wrong = PrivateKeyJwt {
         passphrase: Some(Secret::from("wrong")),
         ..key_jwt(&[sealed])
     };
-    assert_eq!(told(wrong), named("key.passphrase", "passphrase"));
+    assert_eq!(detail(wrong), named("key.passphrase", "passphrase"));
 }
 
 #[test]
@@ -83,7 +86,7 @@ fn what_can_be_used_is_not_refused() {
 
 #[test]
 fn a_secret_that_cannot_sign_is_named_by_its_argument() {
-    let told = |secret: &str, alg: &str| {
+    let error_for = |secret: &str, alg: &str| {
         let secret = Secret::from(secret);
         let (alg, audience) = (alg.to_owned(), None);
         refused(Auth::SecretJwt(SecretJwt {
@@ -94,10 +97,16 @@ fn a_secret_that_cannot_sign_is_named_by_its_argument() {
     };
     let named = |code, argument: &str| (code, argument.to_owned());
     let long = "a".repeat(32);
-    assert_eq!(told("short", "HS256"), named("jws.key_too_small", "secret"));
-    assert_eq!(told(&long, "HS512"), named("jws.key_too_small", "secret"));
-    assert_eq!(told(&long, "ES256"), named("key.algorithm", "alg"));
-    assert_eq!(told(&long, "none"), named("key.algorithm", "alg"));
+    assert_eq!(
+        error_for("short", "HS256"),
+        named("jws.key_too_small", "secret")
+    );
+    assert_eq!(
+        error_for(&long, "HS512"),
+        named("jws.key_too_small", "secret")
+    );
+    assert_eq!(error_for(&long, "ES256"), named("key.algorithm", "alg"));
+    assert_eq!(error_for(&long, "none"), named("key.algorithm", "alg"));
     let file = Auth::ServiceAccount(Secret::from("{}"), None);
     assert_eq!(
         file.check().map_err(|error| error.code()),

@@ -1,4 +1,4 @@
-//! A flow in the hands of a host: redeemed once, and by nobody else's callback.
+//! A flow is redeemed once, and only by its own callback.
 
 use std::sync::Arc;
 
@@ -25,8 +25,8 @@ fn at() -> Moment {
 }
 
 fn begun(client: &Client) -> AuthorizationFlow {
-    let ask = Authorize::new("https://app.example/cb");
-    let begun = client.authorize(&at(), &ask).expect("a flow");
+    let request = Authorize::new("https://app.example/cb");
+    let begun = client.authorize(&at(), &request).expect("a flow");
     AuthorizationFlow::new(&begun.pending)
 }
 
@@ -56,9 +56,9 @@ fn a_callback_of_another_flow_is_turned_away_and_the_flow_waits_on() {
         assert!(!flow.recognizes(strange), "{strange}");
         assert_ne!(code(flow.redeem(&client, strange)), "done", "{strange}");
     }
-    let own = callback(&flow, "code=c");
-    assert!(flow.recognizes(&own));
-    let mut exchange = flow.redeem(&client, &own).expect("a request");
+    let own_callback = callback(&flow, "code=c");
+    assert!(flow.recognizes(&own_callback));
+    let mut exchange = flow.redeem(&client, &own_callback).expect("a request");
     assert!(matches!(exchange.begin(&at()), Ok(ErasedStep::Send(_))));
 }
 
@@ -66,33 +66,46 @@ fn a_callback_of_another_flow_is_turned_away_and_the_flow_waits_on() {
 fn a_flow_survives_a_client_that_it_is_not_of() {
     let client = client();
     let flow = begun(&client);
-    let own = callback(&flow, "code=c");
+    let own_callback = callback(&flow, "code=c");
     assert_eq!(
-        code(flow.redeem(&client_of("another"), &own)),
+        code(flow.redeem(&client_of("another"), &own_callback)),
         "stored.issuer"
     );
-    let mut exchange = flow.redeem(&client, &own).expect("a request");
+    let mut exchange = flow.redeem(&client, &own_callback).expect("a request");
     assert!(matches!(exchange.begin(&at()), Ok(ErasedStep::Send(_))));
-    assert_eq!(code(flow.redeem(&client, &own)), "misuse.already_finished");
+    assert_eq!(
+        code(flow.redeem(&client, &own_callback)),
+        "misuse.already_finished"
+    );
 }
 
 #[test]
 fn a_code_is_redeemed_for_some_of_the_resources() {
     let client = client();
     let [one, other] = ["https://one.example/", "https://other.example/"].map(str::to_owned);
-    let ask = Authorize {
+    let authorize = Authorize {
         resource: vec![one.clone(), other.clone()],
         ..Authorize::new("https://app.example/cb")
     };
-    let begun = client.authorize(&at(), &ask).expect("a flow");
+    let begun = client.authorize(&at(), &authorize).expect("a flow");
     let flow = AuthorizationFlow::new(&begun.pending);
-    let own = callback(&flow, "code=c");
+    let own_callback = callback(&flow, "code=c");
     let third = ["https://third.example/".to_owned()];
-    let refused = flow.redeem_at(&client, &own, Some(&third), CallbackContext::default());
+    let refused = flow.redeem_at(
+        &client,
+        &own_callback,
+        Some(&third),
+        CallbackContext::default(),
+    );
     assert_eq!(code(refused), "resource.exceeds_grant");
     // The flow has waited on.
-    let wanted = [other];
-    let exchange = flow.redeem_at(&client, &own, Some(&wanted), CallbackContext::default());
+    let expected = [other];
+    let exchange = flow.redeem_at(
+        &client,
+        &own_callback,
+        Some(&expected),
+        CallbackContext::default(),
+    );
     let Ok(ErasedStep::Send(request)) = exchange.expect("a request").begin(&at()) else {
         panic!("no request")
     };
@@ -103,7 +116,12 @@ fn a_code_is_redeemed_for_some_of_the_resources() {
     );
     assert!(!body.contains("one.example"), "{body}");
     assert_eq!(
-        code(flow.redeem_at(&client, &own, Some(&[one]), CallbackContext::default())),
+        code(flow.redeem_at(
+            &client,
+            &own_callback,
+            Some(&[one]),
+            CallbackContext::default()
+        )),
         "misuse.already_finished"
     );
 }
@@ -111,33 +129,33 @@ fn a_code_is_redeemed_for_some_of_the_resources() {
 #[test]
 fn a_code_is_redeemed_where_the_flow_was_begun_and_nowhere_else() {
     let client = client();
-    let here = || {
+    let begin = || {
         CallbackContext::default()
             .in_context("tool-a")
             .for_user("user-1")
     };
     let judged = |callback_context: CallbackContext| {
-        let ask = Authorize {
+        let request = Authorize {
             context: Some("tool-a".to_owned()),
             user: Some("user-1".into()),
             ..Authorize::new("https://app.example/cb")
         };
-        let begun = client.authorize(&at(), &ask).expect("a flow");
+        let begun = client.authorize(&at(), &request).expect("a flow");
         let stored = begun.pending.to_json();
         let flow = AuthorizationFlow::parse(stored.expose()).expect("a flow");
-        let own = callback(&flow, "code=c");
-        let first = code(flow.redeem_at(&client, &own, None, callback_context));
+        let own_callback = callback(&flow, "code=c");
+        let first = code(flow.redeem_at(&client, &own_callback, None, callback_context));
         // Its state was there: the flow is spent, regardless of the verdict.
-        let again = code(flow.redeem_at(&client, &own, None, here()));
+        let again = code(flow.redeem_at(&client, &own_callback, None, begin()));
         (first, again)
     };
-    assert_eq!(judged(here()), ("done", "misuse.already_finished"));
-    let elsewhere = here().in_context("tool-b");
+    assert_eq!(judged(begin()), ("done", "misuse.already_finished"));
+    let elsewhere = begin().in_context("tool-b");
     assert_eq!(
         judged(elsewhere),
         ("callback.context", "misuse.already_finished")
     );
-    let of_another = here().for_user("user-2");
+    let of_another = begin().for_user("user-2");
     assert_eq!(
         judged(of_another),
         ("callback.user", "misuse.already_finished")
@@ -151,17 +169,20 @@ fn a_code_is_redeemed_where_the_flow_was_begun_and_nowhere_else() {
 #[test]
 fn one_callback_with_its_state_spends_a_flow_whatever_it_says() {
     let client = client();
-    for (rest, told) in [
+    for (rest, expected) in [
         ("code=c", "done"),
         ("error=access_denied", "denied.access_denied"),
     ] {
         let flow = begun(&client);
-        let own = callback(&flow, rest);
-        assert_eq!(code(flow.redeem(&client, &own)), told);
-        assert_eq!(code(flow.redeem(&client, &own)), "misuse.already_finished");
+        let own_callback = callback(&flow, rest);
+        assert_eq!(code(flow.redeem(&client, &own_callback)), expected);
+        assert_eq!(
+            code(flow.redeem(&client, &own_callback)),
+            "misuse.already_finished"
+        );
         assert_eq!(code(flow.to_json()), "misuse.already_finished");
         assert_eq!(code(flow.pending()), "misuse.already_finished");
-        assert!(!flow.recognizes(&own));
+        assert!(!flow.recognizes(&own_callback));
         assert_eq!(
             flow.issuer(),
             "https://as.example",
@@ -174,10 +195,11 @@ fn one_callback_with_its_state_spends_a_flow_whatever_it_says() {
 fn of_many_threads_one_redeems() {
     let client = Arc::new(client());
     let flow = Arc::new(begun(&client));
-    let own = callback(&flow, "code=c");
+    let own_callback = callback(&flow, "code=c");
     let threads: Vec<_> = (0..8)
         .map(|_| {
-            let (client, flow, own) = (Arc::clone(&client), Arc::clone(&flow), own.clone());
+            let (client, flow, own) =
+                (Arc::clone(&client), Arc::clone(&flow), own_callback.clone());
             std::thread::spawn(move || flow.redeem(&client, &own).is_ok())
         })
         .collect();

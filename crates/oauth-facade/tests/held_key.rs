@@ -16,21 +16,21 @@ use oauth_facade::{
 const ISSUER: &str = "https://as.example";
 const RSA: [&str; 6] = ["RS256", "PS256", "RS384", "RS512", "PS384", "PS512"];
 
-/// Who holds a key in these tests.
+/// The holder of the key in these tests.
 #[derive(Debug, PartialEq)]
 struct Vault(&'static str);
 
 fn server(algs: &[&str]) -> Server {
     let mut metadata =
         serde_json::json!({ "issuer": ISSUER, "token_endpoint": format!("{ISSUER}/token") });
-    // One that says nothing takes any.
+    // A server that lists no algorithms accepts any.
     if !algs.is_empty() {
         metadata["token_endpoint_auth_signing_alg_values_supported"] = serde_json::json!(algs);
     }
     Server::from_metadata(ISSUER, &metadata.to_string(), Transport::Https).expect("metadata")
 }
 
-fn held(kid: &'static str, algs: &[&str]) -> HeldKey {
+fn held_key(kid: &'static str, algs: &[&str]) -> HeldKey {
     HeldKey {
         kid: kid.to_owned(),
         algs: algs.iter().map(|name| (*name).to_owned()).collect(),
@@ -112,7 +112,7 @@ fn a_key_held_elsewhere_signs_what_one_held_here_signs() {
             .expect("a key");
         for taken in [&[][..], &["PS512", "EdDSA", "ES512", "ES256"], algs] {
             let server = server(taken);
-            let elsewhere = job(&server, Auth::HeldKeyJwt(jwt(vec![held("k", algs)])));
+            let elsewhere = job(&server, Auth::HeldKeyJwt(jwt(vec![held_key("k", algs)])));
             let elsewhere = elsewhere.expect("a job");
             let input = String::from_utf8(elsewhere.signing_input.to_vec()).expect("a string");
             assert_eq!(input, signed_here(&server, &pem), "{alg:?} of {taken:?}");
@@ -122,7 +122,12 @@ fn a_key_held_elsewhere_signs_what_one_held_here_signs() {
 
 #[test]
 fn the_newest_that_the_server_takes_signs() {
-    let both = || Auth::HeldKeyJwt(jwt(vec![held("new", &["ES256"]), held("old", &RSA)]));
+    let both = || {
+        Auth::HeldKeyJwt(jwt(vec![
+            held_key("new", &["ES256"]),
+            held_key("old", &RSA),
+        ]))
+    };
     for (taken, kid, alg) in [
         (&["RS256", "ES256"][..], "new", "ES256"),
         (&["RS256"], "old", "RS256"),
@@ -139,7 +144,7 @@ fn the_newest_that_the_server_takes_signs() {
 #[test]
 fn what_is_no_set_of_keys_is_refused() {
     let any = server(&[]);
-    let one = || held("k", &["ES256"]);
+    let one = || held_key("k", &["ES256"]);
     let kid = |keys| HeldKeyJwt {
         kid: Some("2026-11".to_owned()),
         ..jwt(keys)
@@ -152,7 +157,7 @@ fn what_is_no_set_of_keys_is_refused() {
         code(&any, Auth::HeldKeyJwt(jwt(vec![one(), one()]))),
         "client_auth.keys"
     );
-    let several = kid(vec![one(), held("old", &RSA)]);
+    let several = kid(vec![one(), held_key("old", &RSA)]);
     let seen = code(&any, Auth::HeldKeyJwt(several));
     assert_eq!(seen, "arguments.inconsistent");
     let named = job(&any, Auth::HeldKeyJwt(kid(vec![one()]))).expect("a job");
@@ -266,7 +271,7 @@ fn the_key_of_settings_is_given_to_its_holder() {
     );
     let settings = Settings::from_json(&file, Arc::new(Nothing)).expect("settings");
     let hold = |text: &Secret<String>| match text.expose().as_str() {
-        "the text" => Ok(held("", &["ES256"])),
+        "the text" => Ok(held_key("", &["ES256"])),
         other => panic!("not {other}"),
     };
     let any = server(&[]);
@@ -292,17 +297,17 @@ fn a_key_held_elsewhere_with_an_audience_of_its_own_serves_one_server() {
         let client = Client::new(server, "me", Auth::HeldKeyJwt(jwt.clone()));
         client.map(drop).map_err(|error| error.code())
     };
-    let usual = jwt(vec![held("", &["ES256"])]);
+    let usual = jwt(vec![held_key("", &["ES256"])]);
     assert_eq!(made(&first, &usual), Ok(()));
     assert_eq!(made(&second, &usual), Ok(()));
-    let own = HeldKeyJwt {
+    let keyed = HeldKeyJwt {
         audience: Some("https://a.example/token".to_owned()),
-        ..jwt(vec![held("", &["ES256"])])
+        ..jwt(vec![held_key("", &["ES256"])])
     };
     // As often as wanted at that server.
-    assert_eq!(made(&first, &own), Ok(()));
-    assert_eq!(made(&first, &own), Ok(()));
-    assert_eq!(made(&second, &own), Err("key.used_at_two_servers"));
+    assert_eq!(made(&first, &keyed), Ok(()));
+    assert_eq!(made(&first, &keyed), Ok(()));
+    assert_eq!(made(&second, &keyed), Err("key.used_at_two_servers"));
 }
 
 /// "A client_id of its own" for each server takes the place of a key of its own.
@@ -310,7 +315,7 @@ fn a_key_held_elsewhere_with_an_audience_of_its_own_serves_one_server() {
 fn one_key_in_two_values_may_serve_two_servers_under_two_client_ids() {
     let key = PrivateKey::generate(Alg::Es256).expect("a key");
     let pem = key.to_pem().expect("PEM");
-    let own = |issuer: &str| PrivateKeyJwt {
+    let with_issuer = |issuer: &str| PrivateKeyJwt {
         keys: vec![Secret::new(pem.to_string())],
         passphrase: None,
         alg: None,
@@ -327,7 +332,7 @@ fn one_key_in_two_values_may_serve_two_servers_under_two_client_ids() {
         client.map(drop).map_err(|error| error.code())
     };
     let (a, b) = ("https://a.example", "https://b.example");
-    let (first, second) = (own(a), own(b));
+    let (first, second) = (with_issuer(a), with_issuer(b));
     assert_eq!(made(a, "me-at-a", &first), Ok(()));
     assert_eq!(made(b, "me-at-b", &second), Ok(()));
     assert_eq!(made(b, "me-at-b", &first), Err("key.used_at_two_servers"));

@@ -47,7 +47,9 @@ const VALUES: &[&str] = &[
 fn presets() -> Vec<(Provider, Preset)> {
     let read = |name| {
         let provider = oauth_providers::provider(name).expect("built in");
-        let json = Preset::of(&provider).expect("a preset").to_json();
+        let json = Preset::from_provider(&provider)
+            .expect("a preset")
+            .to_json();
         let preset = Preset::parse(&json).expect("what was written");
         (provider, preset)
     };
@@ -55,13 +57,16 @@ fn presets() -> Vec<(Provider, Preset)> {
 }
 
 /// The server as text, or the code of the error.
-fn shown(server: Result<Server, oauth_facade::Error>) -> Result<String, &'static str> {
+fn error_text(server: Result<Server, oauth_facade::Error>) -> Result<String, &'static str> {
     server
         .and_then(|server| server.to_json())
         .map_err(|error| error.code())
 }
 
-fn filled(provider: Provider, values: &[(String, String)]) -> Result<Server, oauth_facade::Error> {
+fn with_values(
+    provider: Provider,
+    values: &[(String, String)],
+) -> Result<Server, oauth_facade::Error> {
     let with = |provider: Provider, (name, value): &(String, String)| provider.with(name, value);
     Server::from_provider(values.iter().try_fold(provider, with)?)
 }
@@ -79,8 +84,8 @@ fn both_sides_accept_the_same_values() {
                 values.retain(|(name, _)| *name != variable.name);
                 values.push((variable.name.clone(), (*value).to_owned()));
                 assert_eq!(
-                    shown(preset.server(&values, &[], None)),
-                    shown(filled(provider.clone(), &values)),
+                    error_text(preset.server(&values, &[], None)),
+                    error_text(with_values(provider.clone(), &values)),
                     "{}: {} = {value}",
                     provider.name(),
                     variable.name
@@ -88,8 +93,8 @@ fn both_sides_accept_the_same_values() {
             }
         }
         assert_eq!(
-            shown(preset.server(&[], &[], None)),
-            shown(filled(provider.clone(), &[])),
+            error_text(preset.server(&[], &[], None)),
+            error_text(with_values(provider.clone(), &[])),
             "{} without values",
             provider.name()
         );
@@ -118,14 +123,14 @@ fn both_sides_move_to_loopback_and_take_options() {
                 .try_fold(provider.clone(), |p, name| p.option(name));
             let file = file.and_then(|file| file.on_loopback(base));
             assert_eq!(
-                shown(preset.server(&values, &options, Some(base))),
-                shown(file.and_then(|file| filled(file, &values))),
+                error_text(preset.server(&values, &options, Some(base))),
+                error_text(file.and_then(|file| with_values(file, &values))),
                 "{} on {base}",
                 provider.name()
             );
         }
         let unknown = preset.server(&values, &["nothing".to_owned()], None);
-        assert_eq!(shown(unknown), Err("provider.variable"));
+        assert_eq!(error_text(unknown), Err("provider.variable"));
     }
 }
 
@@ -187,12 +192,12 @@ fn every_type_of_variable_is_known() {
             }
         );
         let provider = Provider::from_toml(&toml).expect("a file");
-        let preset = Preset::of(&provider).expect("a preset");
+        let preset = Preset::from_provider(&provider).expect("a preset");
         for value in VALUES {
             let values = [("v".to_owned(), (*value).to_owned())];
             assert_eq!(
-                shown(preset.server(&values, &[], None)),
-                shown(filled(provider.clone(), &values)),
+                error_text(preset.server(&values, &[], None)),
+                error_text(with_values(provider.clone(), &values)),
                 "{} = {value}",
                 kind.as_str()
             );

@@ -43,7 +43,7 @@ fn begun(keeper: &Arc<Keeper>, seconds: u64) -> ErasedExchange {
     renewal
 }
 
-fn ended(step: Result<ErasedStep, Error>) -> Result<Arc<Tokens>, Error> {
+fn outcome(step: Result<ErasedStep, Error>) -> Result<Arc<Tokens>, Error> {
     match step? {
         ErasedStep::Done(Record::Tokens(tokens)) => Ok(tokens),
         step => panic!("not the end: {step:?}"),
@@ -60,7 +60,7 @@ fn callers_wait_for_it_and_have_its_tokens() {
     assert!(must_renew(&keeper, 0));
     let mut renewal = begun(&keeper, 0);
     assert!(matches!(keeper.ask(&at(0), None), Ok(Decision::Wait)));
-    let brought = ended(renewal.reply(&at(1), tokens("one"))).expect("tokens");
+    let brought = outcome(renewal.reply(&at(1), tokens("one"))).expect("tokens");
     let Ok(Decision::UseToken(held)) = keeper.ask(&at(1), None) else {
         panic!("no token at hand");
     };
@@ -81,7 +81,7 @@ fn dropped_before_its_end_it_is_given_up() {
     drop(begun(&keeper, 0));
     assert!(must_renew(&keeper, 0));
     let mut renewal = begun(&keeper, 0);
-    assert!(ended(renewal.reply(&at(0), tokens("one"))).is_ok());
+    assert!(outcome(renewal.reply(&at(0), tokens("one"))).is_ok());
 }
 
 #[test]
@@ -94,9 +94,9 @@ fn an_answer_to_another_question_ends_it() {
         } else {
             keeper.renewal(&at(0))
         };
-        let error = ended(renewal.elapsed(&at(0))).expect_err("out of order");
+        let error = outcome(renewal.elapsed(&at(0))).expect_err("out of order");
         assert_eq!(error.code(), "misuse.out_of_order");
-        let error = ended(renewal.reply(&at(0), tokens("late"))).expect_err("over");
+        let error = outcome(renewal.reply(&at(0), tokens("late"))).expect_err("over");
         assert_eq!(error.code(), "misuse.already_finished");
     }
     assert!(must_renew(&keeper, 0));
@@ -108,7 +108,7 @@ fn a_refusal_is_told_to_all() {
     assert!(must_renew(&keeper, 0));
     let mut renewal = begun(&keeper, 0);
     let refused = reply(401, r#"{"error":"invalid_client"}"#);
-    let error = ended(renewal.reply(&at(0), refused)).expect_err("refused");
+    let error = outcome(renewal.reply(&at(0), refused)).expect_err("refused");
     assert_eq!(error.code(), "denied.invalid_client");
     let trouble = keeper.last_error().expect("the same");
     assert_eq!(trouble.code(), "denied.invalid_client");
@@ -119,7 +119,7 @@ fn beside_a_good_token_a_failure_costs_nobody_that_token() {
     let keeper = keeper();
     assert!(must_renew(&keeper, 0));
     let mut renewal = begun(&keeper, 0);
-    let first = ended(renewal.reply(&at(0), tokens("one"))).expect("tokens");
+    let first = outcome(renewal.reply(&at(0), tokens("one"))).expect("tokens");
     let mut near = 0;
     while !matches!(keeper.ask(&at(near), None), Ok(Decision::UseAndRenew(_))) {
         near += 1;
@@ -127,8 +127,8 @@ fn beside_a_good_token_a_failure_costs_nobody_that_token() {
     }
     let mut renewal = begun(&keeper, near);
     let cause = Cause::unsent("no connection");
-    let kept = ended(renewal.lost(&at(near), cause)).expect("the old tokens");
-    assert!(Arc::ptr_eq(&kept, &first));
+    let tokens = outcome(renewal.lost(&at(near), cause)).expect("the old tokens");
+    assert!(Arc::ptr_eq(&tokens, &first));
     assert_eq!(
         keeper.last_error().map(|error| error.code()),
         Some("lost.unsent")
@@ -140,7 +140,7 @@ fn a_shared_grant_needs_a_store() {
     let keeper = Arc::into_inner(keeper()).expect("no one else has it");
     let keeper = Arc::new(keeper.shared().expect("shared"));
     assert!(must_renew(&keeper, 0));
-    let error = ended(keeper.renewal(&at(0)).begin(&at(0))).expect_err("no store");
+    let error = outcome(keeper.renewal(&at(0)).begin(&at(0))).expect_err("no store");
     assert_eq!(error.code(), "misuse.setup");
     assert!(must_renew(&keeper, 0));
 }
@@ -154,7 +154,7 @@ fn a_pause_in_the_head_of_a_reply_is_kept() {
         let mut busy = reply(503, "");
         busy.headers.push((field.to_owned(), b"70".to_vec()));
         busy.headers.push(("x-other".to_owned(), b"1".to_vec()));
-        let error = ended(renewal.reply(&at(0), busy)).expect_err("busy");
+        let error = outcome(renewal.reply(&at(0), busy)).expect_err("busy");
         let pause = error.retry_after().expect("a pause").as_secs();
         assert!((70..=71).contains(&pause), "{field}: {pause} s");
         let error = keeper.ask(&at(60), None).expect_err("still busy");

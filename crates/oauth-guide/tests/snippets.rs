@@ -1,4 +1,4 @@
-//! What the chapters show is what somebody runs.
+//! The code in the chapters is code that is run.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -14,23 +14,23 @@ const ENDPOINTS: [EndpointKind; 4] = [
 ];
 
 /// One provider in a few lines. Variables without a default have their example's value.
-fn told(mut known: Provider) -> Result<String, Error> {
-    let mut text = format!("{} ({})\n", known.name(), known.title());
-    let variables: Vec<_> = known
+fn describe(mut provider: Provider) -> Result<String, Error> {
+    let mut text = format!("{} ({})\n", provider.name(), provider.title());
+    let variables: Vec<_> = provider
         .variables()
         .map(|variable| (variable.name.clone(), variable.example.clone()))
         .collect();
     for (name, example) in variables {
         text.push_str(&format!("  {name}, such as {example}\n"));
-        known = known.with(&name, &example)?;
+        provider = provider.with(&name, &example)?;
     }
-    let server = known.server()?;
+    let server = provider.server()?;
     for kind in ENDPOINTS {
         if let Ok(url) = server.endpoint(kind) {
             text.push_str(&format!("  {url}\n"));
         }
     }
-    for origin in known.api_origins()? {
+    for origin in provider.api_origins()? {
         text.push_str(&format!("  tokens go to {origin}\n"));
     }
     Ok(text)
@@ -41,12 +41,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in &files {
         print!(
             "{}",
-            told(Provider::from_toml(&std::fs::read_to_string(file)?)?)?
+            describe(Provider::from_toml(&std::fs::read_to_string(file)?)?)?
         );
     }
     if files.is_empty() {
         for name in names() {
-            print!("{}", told(provider(name)?)?);
+            print!("{}", describe(provider(name)?)?);
         }
     }
     Ok(())
@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 #[test]
 fn all_built_in_files_are_told() -> Result<(), Error> {
     for name in names() {
-        let text = told(provider(name)?)?;
+        let text = describe(provider(name)?)?;
         assert!(
             text.starts_with(name) && text.contains("https://"),
             "{text}"

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::facts::{Discovery, Method, RateLimit, Source};
-use crate::template::{Place, Template, bad};
+use crate::template::{Template, TemplatePosition, bad};
 use crate::variable::Variable;
 
 /// The name under which a template refers to the issuer.
@@ -66,7 +66,7 @@ pub(crate) struct File {
     #[serde(default)]
     pub(crate) token_parameters: BTreeMap<String, String>,
     #[serde(default)]
-    pub(crate) options: BTreeMap<String, Switch>,
+    pub(crate) options: BTreeMap<String, ProviderOption>,
     #[serde(default)]
     pub(crate) extension_grants: BTreeMap<String, extension_grants::Description>,
     pub(crate) jwt_bearer: Option<jwt_bearer::Description>,
@@ -139,7 +139,7 @@ pub(crate) struct Callback {
 /// `[options.NAME]`: a documented deviation that is off by default.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Switch {
+pub(crate) struct ProviderOption {
     pub(crate) description: String,
     pub(crate) quirks: Vec<Quirk>,
 }
@@ -225,7 +225,10 @@ impl File {
             ));
         }
         for kind in self.endpoints.keys() {
-            if !EndpointKind::ALL.iter().any(|known| known.member() == kind) {
+            if !EndpointKind::ALL
+                .iter()
+                .any(|endpoint| endpoint.member() == kind)
+            {
                 return Err(bad(&format!("endpoints.{kind}: no endpoint has this name")));
             }
         }
@@ -285,13 +288,13 @@ impl File {
         let mut used = BTreeSet::new();
         for (member, template) in self.templates() {
             template
-                .visit(|name, place| {
-                    let wanted = match self.variables.get(name) {
-                        Some(variable) => variable.kind.place(),
-                        None if name == ISSUER && member != ISSUER => Place::Whole,
+                .visit(|name, position| {
+                    let expected_place = match self.variables.get(name) {
+                        Some(variable) => variable.kind.position(),
+                        None if name == ISSUER && member != ISSUER => TemplatePosition::Whole,
                         None => return Err(bad(&format!("no variable is called {name}"))),
                     };
-                    if place != wanted {
+                    if position != expected_place {
                         return Err(bad(&format!("{name} cannot stand in this place")));
                     }
                     used.insert(name.to_owned());

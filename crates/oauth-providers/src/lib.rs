@@ -32,7 +32,10 @@ pub use workload::{Platform, Workload};
 /// # Errors
 /// `provider.unknown`, with similar names, or else as many as there is room for.
 pub fn provider(name: &str) -> Result<Provider, Error> {
-    match BUILT_IN.iter().find(|(known, _)| *known == name) {
+    match BUILT_IN
+        .iter()
+        .find(|(provider_name, _)| *provider_name == name)
+    {
         Some((_, text)) => Provider::from_toml(text),
         None => Err(Error::from(Misuse::ProviderUnknown).about(&suggestion(name))),
     }
@@ -43,7 +46,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     BUILT_IN.iter().map(|(name, _)| *name)
 }
 
-/// The requested name as it was written, and names that may have been meant.
+/// The unknown name, and similar names that exist.
 fn suggestion(requested: &str) -> String {
     let requested: String = requested.chars().take(40).collect();
     let lower = requested.to_ascii_lowercase();
@@ -76,7 +79,7 @@ fn fitting_names(requested: &str) -> String {
     }
     match rest.count() {
         0 => shown,
-        more => format!("{shown}, and {more} more"),
+        remaining => format!("{shown}, and {remaining} more"),
     }
 }
 

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::facts::{Documented, IdentityEndpoint, Method};
 use crate::file::{self, File, ISSUER, RenewalMethod, at};
-use crate::template::{Template, moved};
+use crate::template::{Template, replace_all};
 use crate::variable::Variable;
 
 /// What is known about one provider: built in, or read from your own file.
@@ -91,11 +91,11 @@ impl Provider {
     /// # Errors
     /// `provider.variable` for an unknown name, or a value of the wrong type.
     pub fn with(mut self, variable: &str, value: &str) -> Result<Self, Error> {
-        let Some(known) = self.file.variables.get(variable) else {
+        let Some(variable_file) = self.file.variables.get(variable) else {
             return Err(unknown("variable", variable, self.file.variables.keys()));
         };
-        let Some(value) = known.read(value) else {
-            let (kind, form) = (known.kind.as_str(), known.kind.form());
+        let Some(value) = variable_file.read(value) else {
+            let (kind, form) = (variable_file.kind.as_str(), variable_file.kind.form());
             let detail = format!("{variable}: not a {kind}: {form}");
             return Err(Error::from(Misuse::ProviderVariable).about(&detail));
         };
@@ -172,8 +172,10 @@ impl Provider {
         metadata.insert(ISSUER.to_owned(), issuer.as_str().into());
         // No list of grants would be read as "code and implicit" (RFC 8414 section 2).
         let grants = metadata.entry("grant_types_supported");
-        let own = self.file.extension_grants()?;
-        let own_types = own.iter().map(|grant| grant.grant_type().to_owned());
+        let extension_grants = self.file.extension_grants()?;
+        let own_types = extension_grants
+            .iter()
+            .map(|grant| grant.grant_type().to_owned());
         let offered = self.file.grants.iter().cloned().chain(own_types);
         grants.or_insert_with(|| offered.collect::<Vec<_>>().into());
         let rules = Rules {
@@ -196,7 +198,7 @@ impl Provider {
         }
         Ok(server
             .with_renewals(self.renewals()?)
-            .with_extension_grants(own)
+            .with_extension_grants(extension_grants)
             .with_metadata(metadata))
     }
 
@@ -206,13 +208,13 @@ impl Provider {
             let url = self.url(&one.endpoint)?;
             let mut renewal = SelfRenewal::new(url, &one.grant_type, &one.token_parameter);
             if one.method == RenewalMethod::Post {
-                renewal = renewal.posted();
+                renewal = renewal.with_post();
             }
             if one.authenticated {
-                renewal = renewal.authenticated();
+                renewal = renewal.with_client_auth();
             }
             if let Some(seconds) = one.shorter_than {
-                renewal = renewal.of_shorter_than(seconds);
+                renewal = renewal.only_below(seconds);
             }
             Ok(renewal.after(one.earliest_age))
         };
@@ -362,7 +364,7 @@ impl Provider {
             None => self.fill(&self.file.issuer),
         })?;
         Ok(match &self.loopback {
-            Some(base) => moved(&url, base),
+            Some(base) => replace_all(&url, base),
             None => url,
         })
     }
@@ -384,7 +386,7 @@ impl Provider {
         if let Some(base) = &self.loopback {
             for quirk in &mut quirks {
                 if let Quirk::TenantIssuer(template) = quirk {
-                    *template = moved(template, base);
+                    *template = replace_all(template, base);
                 }
             }
         }
@@ -392,12 +394,12 @@ impl Provider {
     }
 }
 
-fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String>) -> Error {
-    let known: Vec<&str> = known.map(String::as_str).collect();
+fn unknown<'a>(kind: &str, name: &str, names: impl Iterator<Item = &'a String>) -> Error {
+    let names: Vec<&str> = names.map(String::as_str).collect();
     let name: String = name.chars().take(40).collect();
-    let detail = match known.as_slice() {
-        [] => format!("no {what} `{name}`: there is none"),
-        _ => format!("no {what} `{name}`: there is {}", known.join(", ")),
+    let detail = match names.as_slice() {
+        [] => format!("no {kind} `{name}`: there is none"),
+        _ => format!("no {kind} `{name}`: there is {}", names.join(", ")),
     };
     Error::from(Misuse::ProviderVariable).about(&detail)
 }

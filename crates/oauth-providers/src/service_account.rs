@@ -102,7 +102,7 @@ impl ServiceAccount {
             Some(subject) => format!("{} as {subject}", self.client_email),
             None => self.client_email.clone(),
         };
-        let client = Client::new(server, ClientId::new(id), ClientAuth::unnamed())?;
+        let client = Client::new(server, ClientId::new(id), ClientAuth::without_client_id())?;
         let account = self.clone();
         Ok(client.with_own_assertion(move |scope| {
             Ok(account.assertion(key.clone(), scope, subject.clone()))

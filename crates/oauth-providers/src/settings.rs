@@ -346,6 +346,6 @@ fn unreadable(path: &str, reason: Cause) -> Error {
 }
 
 /// `client_file.unsupported`.
-fn unsupported(what: &str) -> Error {
-    Error::from(Misuse::ClientFileUnsupported).about(what)
+fn unsupported(feature: &str) -> Error {
+    Error::from(Misuse::ClientFileUnsupported).about(feature)
 }

@@ -13,7 +13,7 @@ pub(crate) struct Template(String);
 ///
 /// The allowed characters differ: what is harmless in a path can name another host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum TemplatePosition {
     /// A whole URL, at the beginning.
     Whole,
     /// Between `https://` and the path.
@@ -22,7 +22,7 @@ pub(crate) enum Place {
     Path,
 }
 
-enum Piece<'a> {
+enum Segment<'a> {
     Text(&'a str),
     Variable(&'a str),
 }
@@ -36,8 +36,8 @@ impl Template {
         let mut url = String::with_capacity(2 * self.0.len());
         for piece in self.pieces()? {
             match piece {
-                Piece::Text(text) => url.push_str(text),
-                Piece::Variable(name) => url.push_str(&value(name)?),
+                Segment::Text(text) => url.push_str(text),
+                Segment::Variable(name) => url.push_str(&value(name)?),
             }
         }
         Ok(url)
@@ -46,47 +46,53 @@ impl Template {
     /// Calls `visit` with each variable and its place.
     pub(crate) fn visit(
         &self,
-        mut visit: impl FnMut(&str, Place) -> Result<(), Error>,
+        mut visit: impl FnMut(&str, TemplatePosition) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut before = String::new();
         let mut last = None;
         for piece in self.pieces()? {
             match piece {
                 // Anything but a path would continue the host at the end of the URL.
-                Piece::Text(text) if last == Some(Place::Whole) && !text.starts_with('/') => {
+                Segment::Text(text)
+                    if last == Some(TemplatePosition::Whole) && !text.starts_with('/') =>
+                {
                     return Err(bad("a whole URL must be followed by a path"));
                 }
-                Piece::Text(text) => {
+                Segment::Text(text) => {
                     before.push_str(text);
                     last = None;
                 }
-                Piece::Variable(name) => {
-                    let place = match before.split_once("://") {
-                        None if before.is_empty() => Place::Whole,
+                Segment::Variable(name) => {
+                    let position = match before.split_once("://") {
+                        None if before.is_empty() => TemplatePosition::Whole,
                         None => return Err(bad("a variable stands before ://")),
-                        Some((_, rest)) if rest.contains('/') => Place::Path,
-                        Some(_) => Place::Authority,
+                        Some((_, rest)) if rest.contains('/') => TemplatePosition::Path,
+                        Some(_) => TemplatePosition::Authority,
                     };
-                    visit(name, place)?;
+                    visit(name, position)?;
                     // The variable's value matters only insofar as it ends a scheme or host.
-                    before.push_str(if place == Place::Whole { "x://x/" } else { "x" });
-                    last = Some(place);
+                    before.push_str(if position == TemplatePosition::Whole {
+                        "x://x/"
+                    } else {
+                        "x"
+                    });
+                    last = Some(position);
                 }
             }
         }
         Ok(())
     }
 
-    fn pieces(&self) -> Result<Vec<Piece<'_>>, Error> {
+    fn pieces(&self) -> Result<Vec<Segment<'_>>, Error> {
         let mut pieces = Vec::new();
         let mut rest = self.0.as_str();
         while let Some((text, after)) = rest.split_once('{') {
             let (name, behind) = after.split_once('}').ok_or_else(|| bad("unclosed {"))?;
-            pieces.push(Piece::Text(text));
-            pieces.push(Piece::Variable(name));
+            pieces.push(Segment::Text(text));
+            pieces.push(Segment::Variable(name));
             rest = behind;
         }
-        pieces.push(Piece::Text(rest));
+        pieces.push(Segment::Text(rest));
         Ok(pieces)
     }
 }
@@ -94,7 +100,7 @@ impl Template {
 /// `url` with another scheme, host and port; the rest is kept.
 ///
 /// Works on text, because a template such as a tenant's issuer is not a URL yet.
-pub(crate) fn moved(url: &str, base: &str) -> String {
+pub(crate) fn replace_all(url: &str, base: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let path = rest
         .find(['/', '?', '#'])

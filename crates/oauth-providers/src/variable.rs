@@ -4,7 +4,7 @@ use oauth_core::quirk::Quirk;
 use oauth_core::url::Url;
 use serde::Deserialize;
 
-use crate::template::Place;
+use crate::template::TemplatePosition;
 
 /// A variable of a provider's URLs, such as the tenant.
 #[derive(Debug, Clone, Deserialize)]
@@ -82,10 +82,12 @@ impl VariableKind {
     }
 
     /// Where in a URL a variable of this type may occur.
-    pub(crate) const fn place(self) -> Place {
+    pub(crate) const fn position(self) -> TemplatePosition {
         match self {
-            Self::DnsLabel | Self::Host => Place::Authority,
-            Self::IssuerId | Self::Guid | Self::PathSegment | Self::Tenant => Place::Path,
+            Self::DnsLabel | Self::Host => TemplatePosition::Authority,
+            Self::IssuerId | Self::Guid | Self::PathSegment | Self::Tenant => {
+                TemplatePosition::Path
+            }
         }
     }
 }

@@ -77,7 +77,7 @@ impl Platform {
         all.find(|platform| platform.as_str() == name)
             .copied()
             .ok_or_else(|| {
-                let all: Vec<_> = Self::ALL.iter().map(|known| known.as_str()).collect();
+                let all: Vec<_> = Self::ALL.iter().map(|listed| listed.as_str()).collect();
                 let name: String = name.chars().take(40).collect();
                 setup(&format!("no `{name}`; there are {}", all.join(", ")))
             })
@@ -173,7 +173,7 @@ impl Workload {
         &self,
         environment: Arc<dyn Environment>,
     ) -> Result<FederatedAssertion, Error> {
-        let mut assertion = FederatedAssertion::of(self.token(environment)?);
+        let mut assertion = FederatedAssertion::from_workload_token(self.token(environment)?);
         let mut audience = self.audience.as_deref();
         if self.platform == Platform::Spiffe {
             assertion = assertion.profile(AssertionProfile::SpiffeJwt);
@@ -213,7 +213,7 @@ impl Workload {
     /// The errors of [`Self::assertion`].
     pub fn token(&self, environment: Arc<dyn Environment>) -> Result<WorkloadToken, Error> {
         let source = self.source(&*environment)?;
-        Ok(WorkloadToken::at(source, environment))
+        Ok(WorkloadToken::from_source(source, environment))
     }
 
     fn source(&self, environment: &dyn Environment) -> Result<CredentialSource, Error> {

@@ -168,21 +168,21 @@ fn credentials_go_where_each_grant_wants_them() -> Outcome {
 fn without_registered_redirect_uris_nobody_is_sent_anywhere() -> Outcome {
     let apps = provider("usertesting-apps")?.with("guid", "0oa1partnerapp2345678")?;
     let bare = client(&apps)?;
-    let ask = || AuthorizationRequest::new(callback());
-    let refused = bare.authorize(&now(), ask()).map(drop);
+    let request = || AuthorizationRequest::new(callback());
+    let refused = bare.authorize(&now(), request()).map(drop);
     assert_eq!(
         refused.expect_err("none is registered").code(),
         "redirect_uri.not_registered"
     );
     let other = RedirectUri::parse("https://app.example/callback/")?;
     let near = bare.clone().with_redirect_uris([other]);
-    assert!(near.authorize(&now(), ask()).is_err(), "not exactly it");
+    assert!(near.authorize(&now(), request()).is_err(), "not exactly it");
     let client = bare.with_redirect_uris([callback()]);
-    let (url, _) = client.authorize(&now(), ask())?;
+    let (url, _) = client.authorize(&now(), request())?;
     assert_eq!(url.path(), "/oauth2/0oa1partnerapp2345678/v1/authorize");
     assert!(!url.as_str().contains("client_secret"));
     // The portal's own example.
-    let leak = client.authorize(&now(), ask().extra("client_secret", "s+/%"));
+    let leak = client.authorize(&now(), request().extra("client_secret", "s+/%"));
     assert_eq!(
         leak.map(drop).expect_err("a secret in a URL").code(),
         "form.secret_in_url"
@@ -326,8 +326,8 @@ fn a_value_of_the_wrong_form_is_told_the_right_one() -> Outcome {
         let detail = error
             .err()
             .and_then(|error| error.detail().map(str::to_owned));
-        let told = "realm: not a path_segment: letters, digits and any of - . _ ~";
-        assert_eq!(detail.as_deref(), Some(told), "{value}");
+        let expected = "realm: not a path_segment: letters, digits and any of - . _ ~";
+        assert_eq!(detail.as_deref(), Some(expected), "{value}");
     }
     Ok(())
 }
@@ -385,8 +385,8 @@ fn what_a_provider_says_of_the_end_of_a_refresh_token_is_read() -> Outcome {
             tokens.refresh_token_expires_at(),
             tokens.authorization_expires_at,
         );
-        let wanted = if extends { (end, None) } else { (None, end) };
-        assert_eq!(ends, wanted, "{name}");
+        let expected = if extends { (end, None) } else { (None, end) };
+        assert_eq!(ends, expected, "{name}");
     }
     Ok(())
 }

@@ -17,8 +17,13 @@ fn assert_endpoints(server: &Server, expected: &[(EndpointKind, &str)]) {
         let url = expected.iter().find(|(known, _)| *known == kind);
         let url = url.map_or("", |(_, url)| url);
         assert_eq!(endpoint(server, kind), url, "{}", kind.member());
-        let said = server.metadata().get(kind.member());
-        assert_eq!(said.and_then(|said| said.as_str()).unwrap_or(""), url);
+        let metadata = server.metadata().get(kind.member());
+        assert_eq!(
+            metadata
+                .and_then(|server_error| server_error.as_str())
+                .unwrap_or(""),
+            url
+        );
     }
 }
 

@@ -374,9 +374,9 @@ fn an_unknown_name_meets_its_neighbours() {
     );
     assert_eq!(detail("UserTesting"), "`UserTesting`; there is usertesting");
     // A detail is cut at 200 characters: of names there are none by halves.
-    for asked in ["nothing-like-it", "", &"\u{e4}".repeat(50)] {
-        let told = detail(asked);
-        let (_, list) = told.split_once("; there is ").expect("a list");
+    for unknown_name in ["nothing-like-it", "", &"\u{e4}".repeat(50)] {
+        let message = detail(unknown_name);
+        let (_, list) = message.split_once("; there is ").expect("a list");
         let (shown, more) = list.split_once(", and ").expect("not all of them");
         let shown: Vec<_> = shown.split(", ").collect();
         assert!(
@@ -384,9 +384,12 @@ fn an_unknown_name_meets_its_neighbours() {
                 .iter()
                 .eq(names().take(shown.len()).collect::<Vec<_>>().iter())
         );
-        let left = names().count() - shown.len();
-        assert_eq!(more, format!("{left} more"), "{told}");
-        assert!(told.chars().count() <= 200 && shown.len() > 5, "{told}");
+        let remaining = names().count() - shown.len();
+        assert_eq!(more, format!("{remaining} more"), "{message}");
+        assert!(
+            message.chars().count() <= 200 && shown.len() > 5,
+            "{message}"
+        );
     }
 }
 
@@ -422,10 +425,10 @@ fn what_a_file_says_of_grants_stands() -> Result<(), Error> {
         Ok::<_, Error>(server.grant_types())
     };
     assert_eq!(of(OWN)?, ["authorization_code"]);
-    let said = OWN.replace(
+    let changed_file = OWN.replace(
         "[metadata]",
         "[metadata]\ngrant_types_supported = [\"password\"]",
     );
-    assert_eq!(of(&said)?, ["password"]);
+    assert_eq!(of(&changed_file)?, ["password"]);
     Ok(())
 }

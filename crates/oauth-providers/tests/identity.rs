@@ -42,8 +42,8 @@ fn the_api_of_github_says_who_somebody_is() -> Result<(), Error> {
         ("email", "email"),
         ("picture", "avatar_url"),
     ];
-    let wanted = claims.map(|(claim, member)| (claim.to_owned(), member.to_owned()));
-    assert_eq!(endpoint.claims, wanted);
+    let expected = claims.map(|(claim, member)| (claim.to_owned(), member.to_owned()));
+    assert_eq!(endpoint.claims, expected);
     assert_eq!(scope, Scope::none());
     Ok(())
 }
@@ -95,7 +95,7 @@ fn a_provider_that_identifies_nobody_is_named_at_the_start() -> Result<(), Error
         // The application knows better.
         assert_eq!(found(name, "users:read openid")?, None);
     }
-    // Not where the preset knows that there is none.
+    // Not if the preset declares that there is none.
     assert!(found("github", "openid")?.is_some());
     Ok(())
 }

@@ -39,19 +39,22 @@ struct Asked<'a> {
 /// Header, claims and form of the request.
 type Sent = (Value, Value, Vec<(String, String)>);
 
-fn sent(preset: Provider, asked: Asked<'_>) -> Result<Sent, Error> {
-    exchanged(preset, asked).map(|(sent, _)| sent)
+fn sent(preset: Provider, request: Asked<'_>) -> Result<Sent, Error> {
+    exchange(preset, request).map(|(sent, _)| sent)
 }
 
 /// What is sent, and the scope of the tokens if the reply names none.
-fn exchanged(preset: Provider, asked: Asked<'_>) -> Result<(Sent, String), Error> {
+fn exchange(preset: Provider, assertion_input: Asked<'_>) -> Result<(Sent, String), Error> {
     let secret = Some(Secret::new("secret".to_owned()));
     let client = preset.client(ClientId::new("id"), secret)?;
-    let mut assertion = client.server().assertion(asked.key, "id", "somebody")?;
-    for (name, value) in asked.claims {
+    let mut assertion = client
+        .server()
+        .assertion(assertion_input.key, "id", "somebody")?;
+    for (name, value) in assertion_input.claims {
         assertion = assertion.claim(name, *value)?;
     }
-    let mut exchange = client.tokens_for_own_assertion(assertion, Scope::parse(asked.scope)?);
+    let mut exchange =
+        client.tokens_for_own_assertion(assertion, Scope::parse(assertion_input.scope)?);
     let at = Moment::fixed(UnixTime::from_secs(NOW), [7; 32]);
     let Step::Send(request) = exchange.resume(&at, Input::Begin)? else {
         panic!("a request")
@@ -85,12 +88,12 @@ fn without_jti(mut claims: Value) -> Value {
 
 #[test]
 fn salesforce_takes_a_jwt_for_the_login_host_of_three_minutes() {
-    let asked = Asked {
+    let request = Asked {
         key: key("", Alg::Rs256),
         claims: &[],
         scope: "api",
     };
-    let (header, claims, form) = sent(provider("salesforce").unwrap(), asked).unwrap();
+    let (header, claims, form) = sent(provider("salesforce").unwrap(), request).unwrap();
     assert_eq!(header, json!({ "alg": "RS256", "typ": "JWT" }));
     let expected = json!({
         "iss": "id", "sub": "somebody", "aud": "https://login.salesforce.com", "iat": NOW, "exp": NOW + 180,
@@ -102,12 +105,12 @@ fn salesforce_takes_a_jwt_for_the_login_host_of_three_minutes() {
     );
     let sandbox =
         provider("salesforce").and_then(|preset| preset.with("host", "test.salesforce.com"));
-    let asked = Asked {
+    let request = Asked {
         key: key("", Alg::Rs256),
         claims: &[],
         scope: "",
     };
-    let (_, claims, _) = sent(sandbox.unwrap(), asked).unwrap();
+    let (_, claims, _) = sent(sandbox.unwrap(), request).unwrap();
     assert_eq!(
         claims.get("aud"),
         Some(&json!("https://test.salesforce.com"))
@@ -118,12 +121,12 @@ fn salesforce_takes_a_jwt_for_the_login_host_of_three_minutes() {
 fn box_takes_a_jwt_of_less_than_a_minute_with_the_type_of_its_subject_and_a_named_key() {
     for (kind, alg) in [("enterprise", Alg::Rs256), ("user", Alg::Rs512)] {
         let claims = [("box_sub_type", kind)];
-        let asked = Asked {
+        let request = Asked {
             key: key("k1", alg),
             claims: &claims,
             scope: "",
         };
-        let (header, claims, form) = sent(provider("box").unwrap(), asked).unwrap();
+        let (header, claims, form) = sent(provider("box").unwrap(), request).unwrap();
         assert_eq!(
             header,
             json!({ "alg": alg.as_str(), "kid": "k1", "typ": "JWT" })
@@ -152,12 +155,12 @@ fn docusign_takes_a_jwt_for_its_bare_host_with_the_scope_as_a_claim() {
             ("", "signature impersonation"),
             ("impersonation", "impersonation"),
         ] {
-            let asked = Asked {
+            let request = Asked {
                 key: key("", Alg::Rs256),
                 claims: &[],
                 scope,
             };
-            let (sent, granted) = exchanged(provider(preset).unwrap(), asked).unwrap();
+            let (sent, granted) = exchange(provider(preset).unwrap(), request).unwrap();
             let (header, claims, form) = sent;
             assert_eq!(header, json!({ "alg": "RS256", "typ": "JWT" }));
             assert_eq!(granted, claim);
@@ -196,12 +199,12 @@ fn what_a_provider_would_refuse_is_not_sent() {
         ("docusign", "", Alg::Ps256, &[], "key.algorithm", "PS256"),
     ];
     for (preset, id, alg, claims, code, about) in cases {
-        let asked = Asked {
+        let request = Asked {
             key: key(id, alg),
             claims,
             scope: "",
         };
-        let refused = sent(provider(preset).unwrap(), asked).unwrap_err();
+        let refused = sent(provider(preset).unwrap(), request).unwrap_err();
         assert_eq!(refused.code(), code, "{about}");
         assert!(refused.to_string().contains(about), "{refused}");
     }

@@ -94,7 +94,7 @@ fn nothing_hostile_is_of_any_type() {
 fn each_type_has_its_form() {
     let long = "a".repeat(64);
     let label = &long[..63];
-    for (variable, good, bad) in [
+    for (variable, valid, bad) in [
         (
             "label",
             vec!["a", "acme", "ACME", "a-1", "1", "xn--bcher-kva", label],
@@ -153,7 +153,7 @@ fn each_type_has_its_form() {
             ],
         ),
     ] {
-        for value in good {
+        for value in valid {
             assert!(accepts(variable, value), "{variable} = {value:?}");
         }
         for value in bad {
@@ -192,8 +192,8 @@ fn variables_describe_themselves() -> Result<(), Error> {
     assert_eq!(host.default.as_deref(), Some("gitlab.com"));
     assert_eq!(host.example, "gitlab.example.com");
     assert_eq!(gitlab.issuer()?.as_str(), "https://gitlab.com");
-    let own = gitlab.with("host", "Git.Example:8443")?;
-    assert_eq!(own.issuer()?.as_str(), "https://git.example:8443");
+    let self_hosted = gitlab.with("host", "Git.Example:8443")?;
+    assert_eq!(self_hosted.issuer()?.as_str(), "https://git.example:8443");
     Ok(())
 }
 

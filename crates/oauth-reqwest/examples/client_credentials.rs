@@ -50,8 +50,8 @@ fn the_api_is_called_with_a_token_of_the_client() -> Result<(), Error> {
     let (id, secret) =
         served.with(|twin| (twin.client_id().to_owned(), twin.client_secret().to_owned()));
     let url = format!("{}/api/echo", served.base());
-    let said = call(served.base(), &id, secret.into(), &url)?;
-    assert!(said.contains(&id), "{said}");
+    let output = call(served.base(), &id, secret.into(), &url)?;
+    assert!(output.contains(&id), "{output}");
     let wrong = call(served.base(), &id, "wrong".into(), &url).unwrap_err();
     assert_eq!(wrong.code(), "denied.invalid_client");
     Ok(())

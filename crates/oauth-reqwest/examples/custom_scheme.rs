@@ -44,7 +44,7 @@ impl App {
         let issuer = danger::loopback_issuer(issuer)?;
         let server = danger::discover_on_loopback(issuer, Rules::default());
         let server = driver.run(server).await?;
-        // Whoever has the application has what is in it, so it has no secret.
+        // Anyone who has the application can read what is in it, so it contains no secret.
         let client = Client::new(server, ClientId::new(client_id), ClientAuth::none())?;
         Ok(Self {
             folder: folder.to_owned(),
@@ -55,9 +55,9 @@ impl App {
 
     /// The first process: the URL for the browser. The flow is stored before anybody can answer.
     pub(crate) fn begin(&self) -> Result<String, Error> {
-        let ask = AuthorizationRequest::new(RedirectUri::parse(REDIRECT_URI)?)
+        let request = AuthorizationRequest::new(RedirectUri::parse(REDIRECT_URI)?)
             .scope(Scope::parse("read offline_access")?);
-        let (url, pending) = self.client.authorize(&Moment::system()?, ask)?;
+        let (url, pending) = self.client.authorize(&Moment::system()?, request)?;
         private_folder(&self.folder).map_err(io)?;
         let name = format!("{}.flow", pending.state().expose());
         let text = pending.to_json();
@@ -67,8 +67,8 @@ impl App {
         Ok(url.to_string())
     }
 
-    /// The process that gets the callback, whichever it is. Any program can start it with any text: what
-    /// no flow recognizes ends none.
+    /// The process that gets the callback, whichever it is. Any program can start it with any text: an unrecognized
+    /// callback ends no flow.
     pub(crate) async fn end(&self, callback: &str) -> Result<Tokens, Error> {
         let now = Moment::system()?.now();
         for entry in fs::read_dir(&self.folder).map_err(io)? {
@@ -84,7 +84,7 @@ impl App {
             if now.since(pending.started_at()) > LOGIN_TIMEOUT {
                 let _ = fs::remove_file(&path);
             } else if pending.recognizes(callback) {
-                // A code is good once, and of two processes with one callback only one removes this.
+                // A code can be used once: of two processes with the same callback, only one removes this file.
                 fs::remove_file(&path).map_err(io)?;
                 let redeemed = self.client.redeem(pending, callback)?;
                 return Ok(self.driver.run(redeemed).await?.tokens);

@@ -77,13 +77,16 @@ impl PublicOnly {
 
 impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
-        let answer = self.0.resolve(name);
+        let lookup = self.0.resolve(name);
         Box::pin(async move {
-            let found: Vec<_> = answer.await?.filter(|to| is_public(to.ip())).collect();
-            if found.is_empty() {
+            let addresses: Vec<_> = lookup
+                .await?
+                .filter(|address| is_public(address.ip()))
+                .collect();
+            if addresses.is_empty() {
                 Err(NotPublic::Name.into())
             } else {
-                Ok(Box::new(found.into_iter()) as Addrs)
+                Ok(Box::new(addresses.into_iter()) as Addrs)
             }
         })
     }
@@ -186,13 +189,13 @@ mod tests {
     impl Resolve for Answers {
         fn resolve(&self, _: Name) -> Resolving {
             let mut answers = self.0.lock().unwrap();
-            let answer = match answers.len() {
+            let outcome = match answers.len() {
                 1 => answers[0].clone(),
                 _ => answers.remove(0),
             };
-            Box::pin(std::future::ready(
-                Ok(Box::new(answer.into_iter()) as Addrs),
-            ))
+            Box::pin(std::future::ready(Ok(
+                Box::new(outcome.into_iter()) as Addrs
+            )))
         }
     }
 
@@ -202,8 +205,8 @@ mod tests {
             .iter()
             .map(|answer| answer.iter().map(address).collect());
         let resolver = PublicOnly::new(Arc::new(Answers(Mutex::new(answers.collect()))));
-        let found = resolver.resolve("as.example".parse().unwrap()).await;
-        found
+        let outcome = resolver.resolve("as.example".parse().unwrap()).await;
+        outcome
             .map(|found| found.map(|to| to.ip().to_string()).collect())
             .map_err(|error| error.to_string())
     }

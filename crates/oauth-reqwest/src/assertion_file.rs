@@ -50,7 +50,7 @@ impl AssertionSource for AssertionFile {
         })
     }
 
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         shown_name(&self.0.display().to_string()).to_owned()
     }
 }
@@ -64,11 +64,11 @@ mod tests {
     #[test]
     fn a_token_in_place_of_its_file_is_not_shown() {
         let wanted = AssertionRequest::new("https://as.example", UnixTime::from_secs(0));
-        for place in [
+        for path in [
             "eyJhbGciOiJub25lIn0.e30.",
             "/profiles/eyJhbGciOiJub25lIn0.e30.",
         ] {
-            let file = AssertionFile::new(place);
+            let file = AssertionFile::new(path);
             let cause = file.assertion(&wanted).unwrap_err();
             let shown = format!("{cause:?} {cause} {file:?}");
             assert!(!shown.contains("eyJ"), "{shown}");

@@ -68,7 +68,7 @@ impl Authorized {
     ///
     /// The driver may differ from the source's, with its own proxies, certificates and limits.
     pub fn new(driver: Driver, source: impl TokenSource + 'static, resource: Resource) -> Self {
-        Self::of(driver, Sources::one(source), Api::new(resource))
+        Self::with_api(driver, Sources::one(source), Api::new(resource))
     }
 
     /// A client for an API, with the token of its route's owner for each request.
@@ -77,10 +77,10 @@ impl Authorized {
     /// `resource.no_token_source` if there are two sources, and the API has one kind of route.
     pub fn with_sources(driver: Driver, sources: Sources, api: Api) -> Result<Self, Error> {
         let api = api.with_owners(sources.owners())?;
-        Ok(Self::of(driver, sources, api))
+        Ok(Self::with_api(driver, sources, api))
     }
 
-    pub(crate) fn of(driver: Driver, sources: Sources, api: Api) -> Self {
+    pub(crate) fn with_api(driver: Driver, sources: Sources, api: Api) -> Self {
         Self {
             driver,
             sources,
@@ -196,10 +196,10 @@ impl Request {
     /// already carries a token; `lost`; and the errors of [`TokenSource::token`].
     pub fn send(mut self) -> impl Future<Output = Result<reqwest::Response, Error>> + Send {
         let begun = Clock::system().and_then(|at| self.outgoing.request.resume(&at, Event::Begin));
-        self.go_on(begun)
+        self.advance(begun)
     }
 
-    async fn go_on(self, begun: Result<Step, Error>) -> Result<reqwest::Response, Error> {
+    async fn advance(self, begun: Result<Step, Error>) -> Result<reqwest::Response, Error> {
         let Self { us, mut outgoing } = self;
         let (mut tokens, mut response): (Option<Token>, Option<reqwest::Response>) = (None, None);
         let mut step = begun?;
@@ -215,16 +215,16 @@ impl Request {
                     outgoing.request.resume(&Clock::system()?, Event::Elapsed)?
                 }
                 Step::Token(owner) => {
-                    let given = us.sources.of(owner)?.token(None).await;
-                    outgoing.attach(&mut tokens, given)?
+                    let result = us.sources.for_owner(owner)?.token(None).await;
+                    outgoing.attach(&mut tokens, result)?
                 }
                 Step::Renew(owner) => {
-                    let source = us.sources.of(owner)?;
+                    let source = us.sources.for_owner(owner)?;
                     if tokens.is_none() {
                         source.refused_without_token();
                     }
-                    let given = source.token(tokens.as_deref()).await;
-                    outgoing.attach(&mut tokens, given)?
+                    let result = source.token(tokens.as_deref()).await;
+                    outgoing.attach(&mut tokens, result)?
                 }
                 Step::Sign(job) => {
                     let signature = us.driver.sign(job).await.map_err(Error::lost)?;
@@ -249,24 +249,24 @@ impl Request {
                     outgoing.request.resume(&Clock::system()?, event)?
                 }
                 Step::Peek(limit) => {
-                    let patience = outgoing.timeout.unwrap_or(us.driver.timeout());
+                    let timeout = outgoing.timeout.unwrap_or(us.driver.timeout());
                     let reply = response.take().ok_or(Misuse::OutOfOrder)?;
-                    let (head, reply) = peek::peek(reply, limit, patience).await;
+                    let (head, reply) = peek::peek(reply, limit, timeout).await;
                     response = Some(reply);
                     let event = Event::Body(&head);
                     outgoing.request.resume(&Clock::system()?, event)?
                 }
                 end @ (Step::Done | Step::DoneRefused) => {
-                    let source = us.sources.of(outgoing.request.owner()?)?;
+                    let source = us.sources.for_owner(outgoing.request.owner()?)?;
                     match (end, &tokens) {
                         (Step::DoneRefused, Some(token)) => source.refuse(token),
                         (Step::DoneRefused, None) => source.refused_without_token(),
                         _ => {}
                     }
                     let reply = response.as_ref();
-                    let again = reply.and_then(|r| outgoing.again(r.status(), r.headers()));
-                    if let (Some(token), Some((wanted, again))) = (&tokens, again)
-                        && source.step_up(token, &wanted).await?.is_some()
+                    let retry = reply.and_then(|r| outgoing.copy(r.status(), r.headers()));
+                    if let (Some(token), Some((step_up, again))) = (&tokens, retry)
+                        && source.step_up(token, &step_up).await?.is_some()
                     {
                         // The connection is free for others in the meantime.
                         response = None;

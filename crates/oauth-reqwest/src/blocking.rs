@@ -15,13 +15,13 @@ use oauth_core::address::RequestAddressPolicy;
 use oauth_core::error::{Cause, Error, Loss};
 use oauth_core::exchange::{Boxed, Exchange, Input, SigningJob, Step};
 use oauth_core::{Moment, Tokens};
-use oauth_session::Drive;
+use oauth_session::TokenDriver;
 use oauth_session::store::Answer;
 
 use crate::addresses::{self, AddressPolicy, Proxies, PublicOnly};
 use crate::body::{self, CappedBody};
 use crate::error_mapping;
-use crate::localhost::{self, OnlyLocal};
+use crate::localhost::{self, LocalhostResolver};
 use crate::options::{Options, builder_failed};
 use crate::origin_limiter::blocking::{OriginLimiter, Permit};
 use crate::recording_resolver::Resolver;
@@ -37,7 +37,7 @@ pub use oauth_session::blocking::GrantSource;
 pub struct Driver {
     http: reqwest::blocking::Client,
     /// The client for plain http, which is only for this machine: neither a proxy nor a name server is used, because
-    /// either would send unencrypted what must not leave it.
+    /// either would send unencrypted data to another machine.
     local: Arc<OnceLock<reqwest::blocking::Client>>,
     /// The client for URLs that another party named.
     public: Arc<PublicClient>,
@@ -82,7 +82,7 @@ impl Driver {
             local: Arc::default(),
             limiter: Arc::new(OriginLimiter::new(options.in_flight_per_origin)),
             public: Arc::new(PublicClient {
-                made: OnceLock::new(),
+                client: OnceLock::new(),
                 builder: Box::new(|| Ok(reqwest::blocking::Client::builder())),
                 proxies: Proxies::Environment,
             }),
@@ -105,7 +105,7 @@ impl Driver {
         builder: impl Fn() -> Result<reqwest::blocking::ClientBuilder, Error> + Send + Sync + 'static,
     ) -> Self {
         self.public = Arc::new(PublicClient {
-            made: OnceLock::new(),
+            client: OnceLock::new(),
             builder: Box::new(builder),
             proxies,
         });
@@ -149,14 +149,15 @@ impl Driver {
         let reach = request.extensions().get().copied().unwrap_or_default();
         let mut request =
             reqwest::blocking::Request::try_from(request).map_err(error_mapping::lost)?;
-        let _place = self.place(request.url(), self.options.longest_queue())?;
+        let _place = self.acquire_permit(request.url(), self.options.longest_queue())?;
         error_mapping::in_time(send_by)?;
         // The timeout includes the time spent waiting for a place.
         *request.timeout_mut() = Some(self.options.timeout.saturating_sub(start.elapsed()));
         let url = request.url().clone();
         let sent = self.client(&url, reach)?.execute(request);
-        let mut response =
-            sent.map_err(|error| error_mapping::lost_at(error, self.resolver.tried(&url)))?;
+        let mut response = sent.map_err(|error| {
+            error_mapping::lost_at_endpoint(error, self.resolver.tried_addresses(&url))
+        })?;
         let mut reply = CappedBody::begin(response.content_length())?;
         let mut chunk = [0; 8 << 10];
         // reqwest measures each read separately; a server that sends slowly would be read forever.
@@ -193,11 +194,13 @@ impl Driver {
     ) -> Result<reqwest::blocking::Response, Cause> {
         *request.timeout_mut() = Some(timeout.unwrap_or(self.options.timeout));
         let url = request.url().clone();
-        let _place = self.place(&url, self.options.timeout)?;
+        let _place = self.acquire_permit(&url, self.options.timeout)?;
         let sent = self
             .client(&url, RequestAddressPolicy::Any)?
             .execute(request);
-        sent.map_err(|error| error_mapping::lost_at(error, self.resolver.tried(&url)))
+        sent.map_err(|error| {
+            error_mapping::lost_at_endpoint(error, self.resolver.tried_addresses(&url))
+        })
     }
 
     fn client(
@@ -222,14 +225,14 @@ impl Driver {
         }
         let builder = reqwest::blocking::Client::builder()
             .no_proxy()
-            .dns_resolver(Arc::new(OnlyLocal));
+            .dns_resolver(Arc::new(LocalhostResolver));
         let local = configure(local(builder), &self.options)
             .build()
             .map_err(error_mapping::lost)?;
         Ok(self.local.get_or_init(|| local))
     }
 
-    fn place(&self, url: &reqwest::Url, limit: Duration) -> Result<Permit<'_>, Cause> {
+    fn acquire_permit(&self, url: &reqwest::Url, limit: Duration) -> Result<Permit<'_>, Cause> {
         let origin = url.origin().ascii_serialization();
         self.limiter
             .acquire(origin, limit)
@@ -239,7 +242,7 @@ impl Driver {
 
 /// The client for URLs that another party named, made when it is first needed.
 struct PublicClient {
-    made: OnceLock<reqwest::blocking::Client>,
+    client: OnceLock<reqwest::blocking::Client>,
     builder: Box<dyn Fn() -> Result<reqwest::blocking::ClientBuilder, Error> + Send + Sync>,
     proxies: Proxies,
 }
@@ -250,13 +253,13 @@ impl PublicClient {
         names: &Resolver,
         options: &Options,
     ) -> Result<&reqwest::blocking::Client, Cause> {
-        if let Some(made) = self.made.get() {
-            return Ok(made);
+        if let Some(client) = self.client.get() {
+            return Ok(client);
         }
         let builder = (self.builder)().map_err(Cause::unsent)?;
-        let made = configure(public(builder, names), options);
-        let made = made.build().map_err(error_mapping::lost)?;
-        Ok(self.made.get_or_init(|| made))
+        let configured = configure(public(builder, names), options);
+        let client = configured.build().map_err(error_mapping::lost)?;
+        Ok(self.client.get_or_init(|| client))
     }
 }
 
@@ -302,7 +305,7 @@ impl Driver {
     }
 }
 
-impl Drive for Driver {
+impl TokenDriver for Driver {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         self.run_beside(exchange)
     }

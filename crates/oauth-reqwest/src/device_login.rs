@@ -29,7 +29,7 @@ pub enum DeviceLogin {
 /// The means of showing a page to the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Opener {
+pub enum PageOpener {
     /// A function of the application, which knows where the browser is.
     Callers,
     /// [`browser::open`].
@@ -97,15 +97,17 @@ impl DeviceLogin {
     }
 
     /// When a code is used, on this machine and at this server.
-    pub fn timing(self, opener: Opener, server: &Server) -> DeviceLoginTiming {
+    pub fn timing(self, opener: PageOpener, server: &Server) -> DeviceLoginTiming {
         let has_browser = match opener {
-            Opener::Callers => true,
-            Opener::System => browser::is_there(),
-            Opener::Hosts => browser::has_display(),
+            PageOpener::Callers => true,
+            PageOpener::System => browser::is_there(),
+            PageOpener::Hosts => browser::has_display(),
         };
         match self {
             Self::Always => DeviceLoginTiming::Only,
-            Self::WhereNoBrowser if opener == Opener::Callers || !server.takes_device_logins() => {
+            Self::WhereNoBrowser
+                if opener == PageOpener::Callers || !server.takes_device_logins() =>
+            {
                 DeviceLoginTiming::Never
             }
             Self::WhereNoBrowser if has_browser => DeviceLoginTiming::IfNotOpened,
@@ -152,12 +154,14 @@ impl fmt::Debug for CodeLogin {
 
 impl CodeLogin {
     /// When a code is used in a login with this request; never without a way to show one.
-    pub(crate) fn turn(
+    pub(crate) fn timing_for(
         code: Option<&Self>,
         server: &Server,
         request: &AuthorizationRequest,
     ) -> DeviceLoginTiming {
         let login = code.map_or(DeviceLogin::Never, |code| code.login);
-        login.with_request(request).timing(Opener::System, server)
+        login
+            .with_request(request)
+            .timing(PageOpener::System, server)
     }
 }

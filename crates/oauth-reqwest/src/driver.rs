@@ -11,14 +11,14 @@ use oauth_core::error::{Cause, Error, Loss, Misuse};
 use oauth_core::exchange::{Boxed, Exchange, Input, SigningJob, Step};
 use oauth_core::url::Url;
 use oauth_core::{Moment, Tokens};
-use oauth_session::Drive;
+use oauth_session::TokenDriver;
 use oauth_session::store::Answer;
 use tokio::time::{self, Instant};
 
 use crate::addresses::{self, AddressPolicy, Proxies, PublicOnly};
 use crate::body::{self, CappedBody};
 use crate::error_mapping;
-use crate::localhost::{self, OnlyLocal};
+use crate::localhost::{self, LocalhostResolver};
 use crate::options::{Options, builder_failed};
 use crate::origin_limiter::{OriginLimiter, Permit};
 use crate::recording_resolver::Resolver;
@@ -100,7 +100,7 @@ impl Driver {
             local: Arc::default(),
             limiter: Arc::new(OriginLimiter::new(options.in_flight_per_origin)),
             public: Arc::new(PublicClient {
-                made: OnceLock::new(),
+                client: OnceLock::new(),
                 builder: Box::new(|| Ok(reqwest::Client::builder())),
                 proxies: Proxies::Environment,
             }),
@@ -132,7 +132,7 @@ impl Driver {
         builder: impl Fn() -> Result<reqwest::ClientBuilder, Error> + Send + Sync + 'static,
     ) -> Self {
         self.public = Arc::new(PublicClient {
-            made: OnceLock::new(),
+            client: OnceLock::new(),
             builder: Box::new(builder),
             proxies,
         });
@@ -157,9 +157,9 @@ impl Driver {
         self
     }
 
-    fn report_wire(&self, what: WireEvent<'_>) {
+    fn report_wire(&self, event: WireEvent<'_>) {
         if let Some(on_wire) = &self.on_wire {
-            on_wire(what);
+            on_wire(event);
         }
     }
 
@@ -198,15 +198,16 @@ impl Driver {
         let reach = request.extensions().get().copied().unwrap_or_default();
         let mut request = reqwest::Request::try_from(request).map_err(error_mapping::lost)?;
         let _place = self
-            .place(request.url(), self.options.longest_queue())
+            .acquire_permit(request.url(), self.options.longest_queue())
             .await?;
         error_mapping::in_time(send_by)?;
         // The timeout includes the time spent waiting for a permit.
         *request.timeout_mut() = Some(self.options.timeout.saturating_sub(start.elapsed()));
         let url = request.url().clone();
         let sent = self.client(&url, reach)?.execute(request).await;
-        let mut response =
-            sent.map_err(|error| error_mapping::lost_at(error, self.resolver.tried(&url)))?;
+        let mut response = sent.map_err(|error| {
+            error_mapping::lost_at_endpoint(error, self.resolver.tried_addresses(&url))
+        })?;
         let mut reply = CappedBody::begin(response.content_length())?;
         while let Some(chunk) = response.chunk().await.map_err(error_mapping::lost)? {
             reply.push(&chunk)?;
@@ -241,14 +242,16 @@ impl Driver {
         timeout: Option<Duration>,
     ) -> Result<reqwest::Response, Cause> {
         let url = request.url().clone();
-        let _place = self.place(&url, self.options.timeout).await?;
-        let answer = self
+        let _place = self.acquire_permit(&url, self.options.timeout).await?;
+        let reply = self
             .client(&url, RequestAddressPolicy::Any)?
             .execute(request);
-        time::timeout(timeout.unwrap_or(self.options.timeout), answer)
+        time::timeout(timeout.unwrap_or(self.options.timeout), reply)
             .await
-            .map_err(|late| Cause::unknown(late).because(Loss::Timeout))?
-            .map_err(|error| error_mapping::lost_at(error, self.resolver.tried(&url)))
+            .map_err(|elapsed| Cause::unknown(elapsed).because(Loss::Timeout))?
+            .map_err(|error| {
+                error_mapping::lost_at_endpoint(error, self.resolver.tried_addresses(&url))
+            })
     }
 
     /// The HTTP client for requests to this URL, for libraries that use a [`reqwest::Client`] themselves. It follows no
@@ -268,8 +271,10 @@ impl Driver {
     /// The error `lost` for a failed request over [`http_client`](Self::http_client): whether it
     /// was sent, and why it failed, without its URL.
     pub fn lost(&self, error: reqwest::Error) -> Error {
-        let tried = error.url().and_then(|url| self.resolver.tried(url));
-        Error::lost(error_mapping::lost_at(error, tried))
+        let tried = error
+            .url()
+            .and_then(|url| self.resolver.tried_addresses(url));
+        Error::lost(error_mapping::lost_at_endpoint(error, tried))
     }
 
     fn client(
@@ -294,14 +299,14 @@ impl Driver {
         }
         let builder = reqwest::Client::builder()
             .no_proxy()
-            .dns_resolver(Arc::new(OnlyLocal));
+            .dns_resolver(Arc::new(LocalhostResolver));
         let local = configure(local(builder), &self.options)
             .build()
             .map_err(error_mapping::lost)?;
         Ok(self.local.get_or_init(|| local))
     }
 
-    async fn place(&self, url: &reqwest::Url, limit: Duration) -> Result<Permit, Cause> {
+    async fn acquire_permit(&self, url: &reqwest::Url, limit: Duration) -> Result<Permit, Cause> {
         let origin = url.origin().ascii_serialization();
         time::timeout(limit, self.limiter.acquire(origin))
             .await
@@ -311,20 +316,20 @@ impl Driver {
 
 /// The client for URLs that another party named, made when it is first needed.
 struct PublicClient {
-    made: OnceLock<reqwest::Client>,
+    client: OnceLock<reqwest::Client>,
     builder: Box<dyn Fn() -> Result<reqwest::ClientBuilder, Error> + Send + Sync>,
     proxies: Proxies,
 }
 
 impl PublicClient {
     fn client(&self, names: &Resolver, options: &Options) -> Result<&reqwest::Client, Cause> {
-        if let Some(made) = self.made.get() {
-            return Ok(made);
+        if let Some(client) = self.client.get() {
+            return Ok(client);
         }
         let builder = (self.builder)().map_err(Cause::unsent)?;
-        let made = configure(public(builder, names), options);
-        let made = made.build().map_err(error_mapping::lost)?;
-        Ok(self.made.get_or_init(|| made))
+        let configured = configure(public(builder, names), options);
+        let client = configured.build().map_err(error_mapping::lost)?;
+        Ok(self.client.get_or_init(|| client))
     }
 }
 
@@ -351,7 +356,7 @@ fn configure(builder: reqwest::ClientBuilder, options: &Options) -> reqwest::Cli
         .user_agent(options.user_agent.clone())
 }
 
-impl Drive for Driver {
+impl TokenDriver for Driver {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         Box::pin(self.run(exchange))
     }

@@ -23,7 +23,7 @@ use oauth_core::workload::{Environment, MAX_BYTES};
 /// // A job of GitLab CI, whose `id_tokens` name this variable.
 /// let source = CredentialSource::Variable("IDP_TOKEN".to_owned());
 /// let token = WorkloadToken::at(source, Arc::new(ProcessEnvironment::new()));
-/// let auth = ClientAuth::federated(FederatedAssertion::of(token));
+/// let auth = ClientAuth::federated(FederatedAssertion::from_workload_token(token));
 /// ```
 #[derive(Clone, Default)]
 pub struct ProcessEnvironment {
@@ -37,7 +37,7 @@ impl ProcessEnvironment {
     }
 
     /// An environment with these variables instead of those of the process.
-    pub fn of(variables: impl IntoIterator<Item = (String, Secret<String>)>) -> Self {
+    pub fn from_variables(variables: impl IntoIterator<Item = (String, Secret<String>)>) -> Self {
         Self {
             variables: Some(variables.into_iter().collect()),
         }

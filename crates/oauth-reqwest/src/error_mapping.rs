@@ -11,9 +11,9 @@ use tower_service::Service;
 use crate::addresses::NotPublic;
 
 /// Checks that a request that has its permit is still within its send deadline.
-pub(crate) fn in_time(by: Option<SendBy>) -> Result<(), Cause> {
+pub(crate) fn in_time(deadline: Option<SendBy>) -> Result<(), Cause> {
     let now = UnixTime::system().map_err(Cause::unsent)?;
-    match by {
+    match deadline {
         Some(SendBy(latest)) if now > latest => Err(Cause::unsent("its turn came too late")),
         _ => Ok(()),
     }
@@ -33,7 +33,7 @@ pub(crate) fn lost(error: reqwest::Error) -> Cause {
 }
 
 /// The cause of a transport error, with the addresses that were tried if the connection failed.
-pub(crate) fn lost_at(error: reqwest::Error, tried: Option<String>) -> Cause {
+pub(crate) fn lost_at_endpoint(error: reqwest::Error, tried: Option<String>) -> Cause {
     let loss = loss(&error);
     // Addresses that are not public were not tried.
     match tried.filter(|_| error.is_connect() && loss != Loss::NotPublic) {

@@ -16,9 +16,9 @@ pub(crate) const ADDRESSES: [SocketAddr; 2] = [
 
 /// The resolver of requests over plain http: it knows one name, and queries no server. A request to any other name
 /// would leave this machine unencrypted.
-pub(crate) struct OnlyLocal;
+pub(crate) struct LocalhostResolver;
 
-impl Resolve for OnlyLocal {
+impl Resolve for LocalhostResolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(ready(if name.as_str().eq_ignore_ascii_case(NAME) {
             Ok(Box::new(ADDRESSES.into_iter()) as Addrs)

@@ -95,9 +95,9 @@ impl Listener {
     /// # Errors
     /// `listener.unavailable` if the port is taken: the program that has it would get the callback, so there is no alternative.
     pub async fn bind_on(port: u16) -> Result<Self, Error> {
-        let (socket, host) = ListenerSockets::on(port).await?;
+        let (socket, host) = ListenerSockets::bind(port).await?;
         let redirect_uri = RedirectUri::parse(&format!("http://{host}/callback"))?;
-        Ok(Self::of(socket, host, redirect_uri))
+        Ok(Self::from_sockets(socket, host, redirect_uri))
     }
 
     /// Listens at a registered redirect URI: this address, this port and this path. Without a port, a free one is used,
@@ -109,12 +109,12 @@ impl Listener {
     /// # Errors
     /// `redirect_uri.refused` if it is not plain http on a loopback address; `listener.unavailable` if the
     /// port is taken.
-    pub async fn at(redirect_uri: &RedirectUri) -> Result<Self, Error> {
+    pub async fn for_redirect_uri(redirect_uri: &RedirectUri) -> Result<Self, Error> {
         let (socket, host, redirect_uri) = ListenerSockets::at(redirect_uri).await?;
-        Ok(Self::of(socket, host, redirect_uri))
+        Ok(Self::from_sockets(socket, host, redirect_uri))
     }
 
-    fn of(socket: ListenerSockets, host: String, redirect_uri: RedirectUri) -> Self {
+    fn from_sockets(socket: ListenerSockets, host: String, redirect_uri: RedirectUri) -> Self {
         Self {
             socket,
             host,
@@ -185,7 +185,7 @@ impl Listener {
 
     /// Performs the whole login: opens the authorization URL, waits for the callback, redeems its code.
     ///
-    /// `ask` is sent with this listener's redirect URI and a response in the query, regardless of what it says, because
+    /// `ask` is sent with this listener's redirect URI and with the response in the query, even if it specifies others, because
     /// the listener can receive nothing else. `open` shows the URL to the user, for example with
     /// [`browser::open`](crate::browser::open), and must not wait for the browser.
     ///
@@ -201,28 +201,28 @@ impl Listener {
         client: &Client,
         request: AuthorizationRequest,
         open: impl FnOnce(&Url) -> Result<(), Error>,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Login, Error> {
         let (request, code) = (self.asking(request), self.code.take());
-        let turn = CodeLogin::turn(code.as_ref(), client.server(), &request);
+        let timing = CodeLogin::timing_for(code.as_ref(), client.server(), &request);
         let token_request = request.token_request.clone();
-        if turn.begins()
+        if timing.begins()
             && let Some(login) =
-                by_code(driver, client, token_request.clone(), code.as_ref(), turn).await?
+                by_code(driver, client, token_request.clone(), code.as_ref(), timing).await?
         {
             return Ok(login);
         }
         let begun = driver.run(client.begin_authorization(request)).await?;
         if let Err(reason) = open(&begun.url) {
-            let login = match turn {
+            let login = match timing {
                 DeviceLoginTiming::IfNotOpened => {
-                    by_code(driver, client, token_request, code.as_ref(), turn).await?
+                    by_code(driver, client, token_request, code.as_ref(), timing).await?
                 }
                 _ => None,
             };
             return login.ok_or(reason);
         }
-        let callback = self.wait(&begun.pending, patience).await?;
+        let callback = self.wait(&begun.pending, timeout).await?;
         driver.run(client.redeem(begun.pending, &callback)?).await
     }
 
@@ -252,27 +252,27 @@ impl Listener {
     pub async fn wait(
         self,
         pending: &PendingAuthorization,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<String, Error> {
-        self.wait_for(ExpectedCallback::Login(pending), patience)
+        self.wait_for(ExpectedCallback::Login(pending), timeout)
             .await
     }
 
     async fn wait_for(
         mut self,
         awaited: ExpectedCallback<'_>,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<String, Error> {
         let mut strays = UnexpectedCallbacks::default();
-        let accepted = time::timeout(patience, self.accept(awaited, &mut strays)).await;
+        let accepted = time::timeout(timeout, self.accept(awaited, &mut strays)).await;
         let Ok((connection, callback)) = accepted else {
             let nobody = Cause::unsent(strays.timeout_reason());
             return Err(Error::lost(nobody.because(Loss::Timeout)));
         };
         // No other connection is accepted, not even while the response is being sent.
         drop(self);
-        if let Some((connection, answer)) = connection {
-            connection.answer(answer).await;
+        if let Some((connection, response)) = connection {
+            connection.respond(response).await;
         }
         Ok(callback)
     }
@@ -286,11 +286,11 @@ impl Listener {
     pub async fn wait_for_logout(
         self,
         state: &Secret<String>,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(), Error> {
         let redirect_uri = self.redirect_uri.clone();
         let awaited = ExpectedCallback::Logout(&redirect_uri, state);
-        self.wait_for(awaited, patience).await.map(|_| ())
+        self.wait_for(awaited, timeout).await.map(|_| ())
     }
 
     /// Serves until the right callback arrives. All other connections are dropped with the two sets.
@@ -303,9 +303,9 @@ impl Listener {
         let mut writers = JoinSet::new();
         let mut handles = VecDeque::new();
         let notice = self.notice.take();
-        let mut astray = |stray| {
-            strays.note(stray);
-            notice.iter().for_each(|notice| notice(stray));
+        let mut astray = |unexpected| {
+            strays.note(unexpected);
+            notice.iter().for_each(|notice| notice(unexpected));
         };
         loop {
             tokio::select! {
@@ -319,15 +319,15 @@ impl Listener {
                 },
                 Some(read) = readers.join_next(), if !readers.is_empty() => {
                     let Ok(Some(connection)) = read else { continue };
-                    match connection.judge(&self.host, awaited) {
-                        Ok((callback, answer)) => return (Some((connection, answer)), callback),
-                        Err(answer) => {
-                            match answer {
+                    match connection.classify(&self.host, awaited) {
+                        Ok((callback, response)) => return (Some((connection, response)), callback),
+                        Err(response) => {
+                            match response {
                                 Answer::OtherFlow | Answer::OtherLogout => astray(UnexpectedCallback::Callback),
                                 Answer::RefusedWithoutState => astray(UnexpectedCallback::Refusal),
                                 _ => {}
                             }
-                            handles.push_back(writers.spawn(connection.answer(answer)));
+                            handles.push_back(writers.spawn(connection.respond(response)));
                         }
                     }
                 }
@@ -349,14 +349,14 @@ async fn by_code(
     client: &Client,
     token_request: TokenRequest,
     code: Option<&CodeLogin>,
-    turn: DeviceLoginTiming,
+    timing: DeviceLoginTiming,
 ) -> Result<Option<Login>, Error> {
     let Some(CodeLogin { show, .. }) = code else {
         return Ok(None);
     };
     let code = client.call(DeviceAuthorization::new(token_request.clone()));
     let code = match driver.run(code).await {
-        Err(error) if turn.leaves_browser(&error) => return Ok(None),
+        Err(error) if timing.leaves_browser(&error) => return Ok(None),
         code => code?,
     };
     show(&code)?;
@@ -370,19 +370,19 @@ async fn by_code(
 #[derive(Default)]
 struct UnexpectedCallbacks {
     refusals: usize,
-    others: usize,
+    omitted: usize,
 }
 
 impl UnexpectedCallbacks {
-    const fn note(&mut self, stray: UnexpectedCallback) {
-        match stray {
+    const fn note(&mut self, unexpected: UnexpectedCallback) {
+        match unexpected {
             UnexpectedCallback::Refusal => self.refusals += 1,
-            UnexpectedCallback::Callback | UnexpectedCallback::Paste => self.others += 1,
+            UnexpectedCallback::Callback | UnexpectedCallback::Paste => self.omitted += 1,
         }
     }
 
     const fn timeout_reason(&self) -> &'static str {
-        match (self.refusals, self.others) {
+        match (self.refusals, self.omitted) {
             (0, 0) => "nobody came back to the redirect URI in time",
             (0, _) => {
                 "nobody came back to the redirect URI in time but with callbacks of other logins"
@@ -399,8 +399,8 @@ async fn next(pasted: &mut Option<mpsc::UnboundedReceiver<String>>) -> Option<St
     pasted.as_mut()?.recv().await
 }
 
-async fn read(stream: TcpStream, patience: Duration) -> Option<CallbackConnection> {
-    time::timeout(patience, CallbackConnection::read(stream))
+async fn read(stream: TcpStream, timeout: Duration) -> Option<CallbackConnection> {
+    time::timeout(timeout, CallbackConnection::read(stream))
         .await
         .ok()?
 }

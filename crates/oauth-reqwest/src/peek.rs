@@ -10,26 +10,26 @@ use http_body::{Body, Frame, SizeHint};
 use reqwest::ResponseBuilderExt as _;
 
 /// Why a body could not be read to its end.
-type Broken = Box<dyn std::error::Error + Send + Sync>;
+type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The part of a body that was read, followed by the rest.
-struct Rejoined<B> {
-    read: VecDeque<Result<Bytes, Broken>>,
+struct RejoinedBody<B> {
+    read: VecDeque<Result<Bytes, BodyError>>,
     rest: B,
 }
 
-impl<B> Body for Rejoined<B>
+impl<B> Body for RejoinedBody<B>
 where
     B: Body<Data = Bytes> + Unpin,
-    B::Error: Into<Broken>,
+    B::Error: Into<BodyError>,
 {
     type Data = Bytes;
-    type Error = Broken;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(read) = self.read.pop_front() {
             return Poll::Ready(Some(read.map(Frame::data)));
         }
@@ -62,7 +62,7 @@ where
 pub(crate) async fn peek(
     mut response: reqwest::Response,
     limit: usize,
-    patience: Duration,
+    timeout: Duration,
 ) -> (Vec<u8>, reqwest::Response) {
     let (mut head, mut read) = (Vec::new(), VecDeque::new());
     let reading = async {
@@ -83,7 +83,7 @@ pub(crate) async fn peek(
         }
     };
     // On timeout, what was read so far is used.
-    let _ = tokio::time::timeout(patience, reading).await;
+    let _ = tokio::time::timeout(timeout, reading).await;
     let url = response.url().clone();
     let response = http::Response::<reqwest::Body>::from(response);
     let (mut parts, rest) = response.into_parts();
@@ -94,7 +94,7 @@ pub(crate) async fn peek(
             .extensions
             .extend(url_holder.into_parts().0.extensions);
     }
-    let body = reqwest::Body::wrap(Rejoined { read, rest });
+    let body = reqwest::Body::wrap(RejoinedBody { read, rest });
     (head, http::Response::from_parts(parts, body).into())
 }
 
@@ -107,22 +107,22 @@ mod threads {
 
     use reqwest::ResponseBuilderExt as _;
 
-    use super::{Body, Broken, Bytes, Context, Frame, Pin, Poll, Rejoined, VecDeque};
+    use super::{Body, BodyError, Bytes, Context, Frame, Pin, Poll, RejoinedBody, VecDeque};
 
     /// The number of bytes read at once after the peeked part.
     const CHUNK_BYTES: usize = 16 << 10;
 
     /// The rest of a body, whose reads block: only the blocking API reads it.
-    struct Rest(reqwest::blocking::Response);
+    struct BlockingRest(reqwest::blocking::Response);
 
-    impl Body for Rest {
+    impl Body for BlockingRest {
         type Data = Bytes;
-        type Error = Broken;
+        type Error = BodyError;
 
         fn poll_frame(
             mut self: Pin<&mut Self>,
             _: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
             let mut chunk = vec![0; CHUNK_BYTES];
             Poll::Ready(match self.0.read(&mut chunk) {
                 Ok(0) => None,
@@ -157,11 +157,11 @@ mod threads {
             headers.clone_from(response.headers());
         }
         let extensions = response.extensions().clone();
-        if let Some(kept) = url_holder.extensions_mut() {
-            kept.extend(extensions);
+        if let Some(url_extensions) = url_holder.extensions_mut() {
+            url_extensions.extend(extensions);
         }
-        let rest = Rest(response);
-        let body = reqwest::Body::wrap(Rejoined { read, rest });
+        let rest = BlockingRest(response);
+        let body = reqwest::Body::wrap(RejoinedBody { read, rest });
         let mut rejoined = http::Response::new(body);
         if let Ok(url_holder) = url_holder.body(()) {
             let (parts, ()) = url_holder.into_parts();

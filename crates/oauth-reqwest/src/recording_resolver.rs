@@ -1,5 +1,5 @@
-//! The system's resolver, which records its answers: when a connection fails, the addresses that were
-//! tried say more than the name. They show a network without a route for IPv6, the address of a proxy,
+//! The system's resolver, which records its answers: when a connection fails, the addresses that were tried are more
+//! useful than the name. They show a network without a route for IPv6, the address of a proxy,
 //! or an outdated entry in a hosts file.
 
 use std::collections::HashMap;
@@ -21,26 +21,26 @@ pub(crate) struct Resolver(Arc<Mutex<HashMap<String, Vec<IpAddr>>>>);
 
 impl Resolver {
     /// The addresses at which a request to this URL was tried, if they are known.
-    pub(crate) fn tried(&self, url: &Url) -> Option<String> {
+    pub(crate) fn tried_addresses(&self, url: &Url) -> Option<String> {
         let name = url.domain()?;
-        let found = match name {
+        let addresses = match name {
             localhost::NAME => localhost::ADDRESSES.map(|address| address.ip()).to_vec(),
-            name => self.known().get(name).cloned()?,
+            name => self.entries().get(name).cloned()?,
         };
-        let shown = found.iter().take(MAX_ADDRESSES).map(IpAddr::to_string);
+        let shown = addresses.iter().take(MAX_ADDRESSES).map(IpAddr::to_string);
         Some(shown.collect::<Vec<_>>().join(", "))
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<IpAddr>>> {
+    fn entries(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<IpAddr>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remember(&self, name: String, found: &[SocketAddr]) {
-        let mut known = self.known();
-        if known.len() >= MAX_NAMES {
-            known.clear();
+    fn remember(&self, name: String, addresses: &[SocketAddr]) {
+        let mut entries = self.entries();
+        if entries.len() >= MAX_NAMES {
+            entries.clear();
         }
-        known.insert(name, found.iter().map(SocketAddr::ip).collect());
+        entries.insert(name, addresses.iter().map(SocketAddr::ip).collect());
     }
 }
 
@@ -48,10 +48,10 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let us = self.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let found: Vec<_> = found.collect();
-            us.remember(name.as_str().to_ascii_lowercase(), &found);
-            Ok(Box::new(found.into_iter()) as Addrs)
+            let lookup = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let addresses: Vec<_> = lookup.collect();
+            us.remember(name.as_str().to_ascii_lowercase(), &addresses);
+            Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }
@@ -69,24 +69,24 @@ mod tests {
     #[tokio::test]
     async fn what_was_found_is_remembered_and_not_for_ever() {
         let resolver = Resolver::default();
-        let mut found = resolver
+        let mut addresses = resolver
             .resolve("localhost".parse().unwrap())
             .await
             .unwrap();
-        let first = found.next().unwrap().ip();
-        assert_eq!(resolver.known()["localhost"].first(), Some(&first));
+        let first = addresses.next().unwrap().ip();
+        assert_eq!(resolver.entries()["localhost"].first(), Some(&first));
         let url = Url::parse("https://AS.example:7/x").unwrap();
-        assert_eq!(resolver.tried(&url), None);
+        assert_eq!(resolver.tried_addresses(&url), None);
         resolver.remember("as.example".to_owned(), &localhost::ADDRESSES.repeat(5));
-        let told = resolver.tried(&url).unwrap();
-        assert!(told.starts_with("127.0.0.1, ::1, "), "{told}");
-        assert_eq!(told.split(", ").count(), MAX_ADDRESSES);
+        let detail = resolver.tried_addresses(&url).unwrap();
+        assert!(detail.starts_with("127.0.0.1, ::1, "), "{detail}");
+        assert_eq!(detail.split(", ").count(), MAX_ADDRESSES);
         for number in 0..2 * MAX_NAMES {
             resolver.remember(format!("{number}.example"), &[]);
         }
-        assert!(resolver.known().len() <= MAX_NAMES);
+        assert!(resolver.entries().len() <= MAX_NAMES);
         assert_eq!(
-            resolver.tried(&Url::parse("https://127.0.0.1/").unwrap()),
+            resolver.tried_addresses(&Url::parse("https://127.0.0.1/").unwrap()),
             None
         );
     }

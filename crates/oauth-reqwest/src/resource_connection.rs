@@ -25,7 +25,7 @@ use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::url::Url;
 use oauth_core::{Client, ClientAuth, Tokens};
 use oauth_session::store::{Answer, MemoryStore};
-use oauth_session::{Hold, Sources, Store, Token, TokenSource, connections};
+use oauth_session::{HeldTokens, Sources, Store, Token, TokenSource, connections};
 use tokio::sync::OnceCell;
 
 use crate::authorized::Authorized;
@@ -36,7 +36,7 @@ use state::State;
 
 pub use crate::device_login::DeviceLogin;
 
-/// How long a user may take to sign in, unless [`ResourceConnection::patience`] says otherwise.
+/// How long a user may take to sign in, unless [`ResourceConnection::sign_in_timeout`] says otherwise.
 const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The tokens of an API of which only the URL is known. Cheap to clone; clones share the tokens.
@@ -93,7 +93,7 @@ struct Settings {
     auth: Authenticate,
     redirect_uri: Option<RedirectUri>,
     open: Option<Open>,
-    patience: Duration,
+    sign_in_timeout: Duration,
     device: Option<CodeLogin>,
     identity: Option<IdentityProvider>,
     proofs: Proofs,
@@ -106,8 +106,8 @@ impl Settings {
     async fn key(&self) -> Result<&str, Error> {
         let name = self.name.get_or_try_init(|| async {
             if let Some(former) = self.request.former_key(&self.subject) {
-                let kept = connections::load(&*self.store, &former).await?;
-                if kept.connection.is_some() {
+                let stored = connections::load(&*self.store, &former).await?;
+                if stored.connection.is_some() {
                     return Ok(former);
                 }
             }
@@ -131,7 +131,7 @@ impl ResourceConnection {
             auth: Arc::new(|_| Ok(ClientAuth::none())),
             redirect_uri: None,
             open: None,
-            patience: SIGN_IN_TIMEOUT,
+            sign_in_timeout: SIGN_IN_TIMEOUT,
             device: None,
             identity: None,
             proofs: Proofs::default(),
@@ -196,8 +196,8 @@ impl ResourceConnection {
 
     /// Sets how long the user may take to sign in, instead of five minutes.
     #[must_use]
-    pub fn patience(self, patience: Duration) -> Self {
-        self.with(|settings| settings.patience = patience)
+    pub fn sign_in_timeout(self, patience: Duration) -> Self {
+        self.with(|settings| settings.sign_in_timeout = patience)
     }
 
     /// Lets the user sign in with a code on another device, at the times given, if the server supports that (RFC 8628).
@@ -272,7 +272,7 @@ impl ResourceConnection {
 
     /// A client for the API, which requests tokens when they are needed.
     pub fn authorized(&self) -> Authorized {
-        Authorized::of(
+        Authorized::with_api(
             self.settings.driver.clone(),
             Sources::one(self.clone()),
             self.api(),
@@ -305,8 +305,8 @@ impl ResourceConnection {
     }
 
     /// Forgets the tokens and the client, here and in the store: the next call begins from nothing. For a server that
-    /// has forgotten the client and only shows users a page that says so: one where registrations cannot be read, or that
-    /// is asked in vain. The server is not notified.
+    /// has forgotten the client and only shows users a page that says so: one where registrations cannot be read, or
+    /// where the request is not answered. The server is not notified.
     ///
     /// # Errors
     /// The errors of the store.
@@ -333,11 +333,20 @@ impl TokenSource for ResourceConnection {
     /// # Errors
     /// `step_up.repeated` if exactly that was already requested, `step_up.limit` after two logins within an hour; those
     /// of the login.
-    fn step_up<'a>(&'a self, short: &'a Tokens, wanted: &'a StepUp) -> Answer<'a, Option<Token>> {
-        Box::pin(state::step_up(&self.settings, &self.state, short, wanted))
+    fn step_up<'a>(
+        &'a self,
+        insufficient: &'a Tokens,
+        required: &'a StepUp,
+    ) -> Answer<'a, Option<Token>> {
+        Box::pin(state::step_up(
+            &self.settings,
+            &self.state,
+            insufficient,
+            required,
+        ))
     }
 
-    fn hold(&self, limit: Duration) -> Answer<'_, Option<Hold>> {
+    fn hold(&self, limit: Duration) -> Answer<'_, Option<HeldTokens>> {
         Box::pin(async move {
             match self.state.connected() {
                 Some(connected) => connected.session.hold(limit).await.map(Some),

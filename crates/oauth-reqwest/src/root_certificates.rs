@@ -30,13 +30,14 @@ pub(crate) fn named() -> Result<(), Error> {
 fn check(file: Option<OsString>, folders: Option<OsString>) -> Result<(), Error> {
     let in_file = file.as_deref().map(|path| of_file(Path::new(path)));
     let in_folders = folders.as_deref().map(of_folders);
-    let told = match (in_file, in_folders) {
+    let reason = match (in_file, in_folders) {
         (None, None) | (Some(Ok(())), _) | (_, Some(Ok(()))) => return Ok(()),
         (Some(Err(one)), Some(Err(other))) => format!("{one}; {other}"),
         (Some(Err(one)), None) | (None, Some(Err(one))) => one,
     };
-    let what = format!("{told}: so no certificate authority is trusted; correct it or unset it");
-    Err(Error::from(Misuse::TransportSetup).about(&what))
+    let detail =
+        format!("{reason}: so no certificate authority is trusted; correct it or unset it");
+    Err(Error::from(Misuse::TransportSetup).about(&detail))
 }
 
 fn of_file(path: &Path) -> Result<(), String> {
@@ -83,12 +84,12 @@ mod tests {
         let empty = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         std::fs::write(place("cut.pem"), empty).unwrap();
         std::fs::write(place("key.pem"), "-----BEGIN PRIVATE KEY-----").unwrap();
-        let there = std::env::join_paths([place("none"), place("")]).unwrap();
+        let missing_paths = std::env::join_paths([place("none"), place("")]).unwrap();
         for (file, folders) in [
             (None, None),
             (Some(place("ca.pem")), None),
-            (None, Some(there.clone())),
-            (Some(place("none")), Some(there)),
+            (None, Some(missing_paths.clone())),
+            (Some(place("none")), Some(missing_paths)),
             (Some(place("ca.pem")), Some(place("none"))),
         ] {
             check(file, folders).unwrap();

@@ -39,7 +39,7 @@ pub use settings::Settings;
 #[non_exhaustive]
 pub struct Transport {
     /// Which certificate authorities are trusted.
-    pub trust: Trust,
+    pub trust: TrustedRoots,
     /// The client's certificate and key, in PEM, for servers that request one.
     pub client_certificate: Option<Secret<String>>,
     /// The proxy through which requests go.
@@ -51,7 +51,7 @@ pub struct Transport {
 /// Which certificate authorities are trusted.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
-pub enum Trust {
+pub enum TrustedRoots {
     /// The authorities of the system.
     #[default]
     System,
@@ -91,9 +91,9 @@ macro_rules! configured {
         let parts = $parts;
         let builder = $builder.dns_resolver(std::sync::Arc::new($names.clone()));
         let builder = match parts.trust {
-            Trusted::System => builder,
-            Trusted::Also(certificates) => builder.tls_certs_merge(certificates),
-            Trusted::Only(certificates) => builder.tls_certs_only(certificates),
+            ParsedRoots::System => builder,
+            ParsedRoots::Also(certificates) => builder.tls_certs_merge(certificates),
+            ParsedRoots::Only(certificates) => builder.tls_certs_only(certificates),
         };
         let builder = match parts.identity {
             Some(identity) => builder.identity(identity),
@@ -111,14 +111,14 @@ impl Transport {
     /// Trusts these certificate authorities, in PEM, in addition to the system's.
     #[must_use]
     pub fn trust_also(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.trust = Trust::Also(pem.into());
+        self.trust = TrustedRoots::Also(pem.into());
         self
     }
 
     /// Trusts these certificate authorities, in PEM, and no others.
     #[must_use]
     pub fn trust_only(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.trust = Trust::Only(pem.into());
+        self.trust = TrustedRoots::Only(pem.into());
         self
     }
 
@@ -214,14 +214,14 @@ impl Transport {
     }
 
     fn parts(&self) -> Result<Parts, Error> {
-        if !matches!(self.trust, Trust::Only(_)) {
+        if !matches!(self.trust, TrustedRoots::Only(_)) {
             root_certificates::named()?;
         }
         Ok(Parts {
             trust: match &self.trust {
-                Trust::System => Trusted::System,
-                Trust::Also(pem) => Trusted::Also(certificates("trust_also", pem)?),
-                Trust::Only(pem) => Trusted::Only(certificates("trust_only", pem)?),
+                TrustedRoots::System => ParsedRoots::System,
+                TrustedRoots::Also(pem) => ParsedRoots::Also(certificates("trust_also", pem)?),
+                TrustedRoots::Only(pem) => ParsedRoots::Only(certificates("trust_only", pem)?),
             },
             identity: self.client_certificate.as_ref().map(identity).transpose()?,
             proxy: match &self.route {
@@ -237,12 +237,12 @@ impl Transport {
 const SCHEMES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
 
 struct Parts {
-    trust: Trusted,
+    trust: ParsedRoots,
     identity: Option<Identity>,
     proxy: Proxied,
 }
 
-enum Trusted {
+enum ParsedRoots {
     System,
     Also(Vec<Certificate>),
     Only(Vec<Certificate>),
@@ -281,20 +281,20 @@ fn proxy(url: &Secret<String>) -> Result<Proxy, Error> {
     // reqwest notices another scheme only with the first request.
     let (scheme, _) = url.expose().split_once("://").unwrap_or_default();
     if !SCHEMES.contains(&scheme) {
-        let known = SCHEMES.join(", ");
+        let schemes = SCHEMES.join(", ");
         return Err(bad_setting(&format!(
-            "the scheme of a proxy is one of {known}"
+            "the scheme of a proxy is one of {schemes}"
         )));
     }
     let proxy = Proxy::all(url.expose().as_str()).map_err(|error| bad("the proxy", error))?;
     Ok(proxy.no_proxy(NoProxy::from_env()))
 }
 
-fn bad_setting(what: &str) -> Error {
-    Error::from(Misuse::TransportSetup).about(what)
+fn bad_setting(detail: &str) -> Error {
+    Error::from(Misuse::TransportSetup).about(detail)
 }
 
 /// The error without the text, which may contain a key or a password.
-fn bad(what: &str, error: reqwest::Error) -> Error {
-    bad_setting(&format!("{what} cannot be read")).caused_by(Cause::unsent(error.without_url()))
+fn bad(setting: &str, error: reqwest::Error) -> Error {
+    bad_setting(&format!("{setting} cannot be read")).caused_by(Cause::unsent(error.without_url()))
 }

@@ -22,7 +22,7 @@ use rmcp::transport::streamable_http_client::{
 };
 use sse_stream::Sse;
 
-use crate::failure::{ByHttp, Outcome, Refusal, told};
+use crate::failure::{HttpResult, Outcome, Refusal, without_reqwest};
 
 const PROOF: HeaderName = HeaderName::from_static(DPOP);
 
@@ -123,56 +123,56 @@ impl AuthorizedClient {
         self
     }
 
-    /// Sends a request with a token, as often as `oauth-core` says.
-    async fn authorized<T, F>(
+    /// Sends a request with a token, and repeats it as `oauth-core` decides.
+    async fn send_authorized<T, F>(
         &self,
         method: Method,
-        given: RequestArgs,
+        args: RequestArgs,
         send: impl Fn(Arc<str>, Fields) -> F,
     ) -> Outcome<T>
     where
-        F: Future<Output = ByHttp<T>>,
+        F: Future<Output = HttpResult<T>>,
     {
-        let reply = self.replied(method, given, send).await;
+        let reply = self.send_until_final(method, args, send).await;
         let reply = reply.map_err(StreamableHttpError::Client)?;
-        reply.map_err(|error| told(&self.driver, error))
+        reply.map_err(|error| without_reqwest(&self.driver, error))
     }
 
-    async fn replied<T, F>(
+    async fn send_until_final<T, F>(
         &self,
         method: Method,
         (uri, token, fields): RequestArgs,
         send: impl Fn(Arc<str>, Fields) -> F,
-    ) -> Result<ByHttp<T>, Error>
+    ) -> Result<HttpResult<T>, Error>
     where
-        F: Future<Output = ByHttp<T>>,
+        F: Future<Output = HttpResult<T>>,
     {
-        let mut given: HeaderMap = fields.clone().into_iter().collect();
+        let mut headers: HeaderMap = fields.clone().into_iter().collect();
         if let Some(token) = token {
             // It is refused: one message has one token.
             let value = format!("Bearer {token}").parse();
-            given.insert(AUTHORIZATION, value.map_err(|_| Misuse::HeaderValue)?);
+            headers.insert(AUTHORIZATION, value.map_err(|_| Misuse::HeaderValue)?);
         }
         let mut request = ResourceRequest::new(&self.api, method.clone(), &uri)
-            .headers(given)
+            .headers(headers)
             .on_rate_limit(OnRateLimit::Pass)
             .without_redirects();
-        let (mut tokens, mut reply): (Option<Token>, Option<ByHttp<T>>) = (None, None);
+        let (mut tokens, mut reply): (Option<Token>, Option<HttpResult<T>>) = (None, None);
         let mut refusal = Refusal::none();
         let mut has_asked = false;
         let mut step = request.resume(&Clock::system()?, Event::Begin)?;
         loop {
             step = match step {
                 Step::Token(_) => {
-                    let given = self.source.token(None).await;
-                    request.resume(&Clock::system()?, told_of(&mut tokens, given))?
+                    let result = self.source.token(None).await;
+                    request.resume(&Clock::system()?, token_event(&mut tokens, result))?
                 }
                 Step::Renew(_) => {
                     if tokens.is_none() {
                         self.source.refused_without_token();
                     }
-                    let given = self.source.token(tokens.as_deref()).await;
-                    request.resume(&Clock::system()?, told_of(&mut tokens, given))?
+                    let result = self.source.token(tokens.as_deref()).await;
+                    request.resume(&Clock::system()?, token_event(&mut tokens, result))?
                 }
                 Step::Send {
                     url,
@@ -180,8 +180,8 @@ impl AuthorizedClient {
                     dpop,
                 } => {
                     let mut fields = fields.clone();
-                    let ours = [(AUTHORIZATION, authorization), (PROOF, dpop)];
-                    for (name, value) in ours {
+                    let credentials = [(AUTHORIZATION, authorization), (PROOF, dpop)];
+                    for (name, value) in credentials {
                         fields.extend(value.map(|value| (name, value)));
                     }
                     let shown: HeaderMap = [AUTHORIZATION, PROOF]
@@ -191,7 +191,7 @@ impl AuthorizedClient {
                     let sent = send(Arc::from(url.as_str()), fields).await;
                     refusal = match &sent {
                         Ok(_) => Refusal::none(),
-                        Err(error) => Refusal::of(error),
+                        Err(error) => Refusal::from_error(error),
                     };
                     let verdict = resource::verdict_with_dpop(refusal.status, &refusal.fields);
                     if shown.contains_key(PROOF) && verdict == Verdict::UseDpopNonce {
@@ -208,13 +208,13 @@ impl AuthorizedClient {
                         (Step::DoneRefused, None) => self.source.refused_without_token(),
                         _ => {}
                     }
-                    let again = if std::mem::replace(&mut has_asked, true) {
+                    let retry = if std::mem::replace(&mut has_asked, true) {
                         None
                     } else {
                         request.stepped_up(refusal.status, &refusal.fields)
                     };
-                    if let (Some(token), Some((wanted, again))) = (&tokens, again)
-                        && self.source.step_up(token, &wanted).await?.is_some()
+                    if let (Some(token), Some((step_up, again))) = (&tokens, retry)
+                        && self.source.step_up(token, &step_up).await?.is_some()
                     {
                         request = again;
                         request.resume(&Clock::system()?, Event::Begin)?
@@ -240,8 +240,8 @@ impl AuthorizedClient {
         url: &Url,
         shown: HeaderMap,
     ) -> Result<Option<(HeaderName, HeaderValue)>, Error> {
-        let asked = self.http.request(method.clone(), url.as_str());
-        let reply = asked.headers(shown).send().await;
+        let request = self.http.request(method.clone(), url.as_str());
+        let reply = request.headers(shown).send().await;
         let reply = reply.map_err(|error| self.driver.lost(error))?;
         let nonce = reply.headers().get(DPOP_NONCE);
         Ok(nonce.map(|nonce| (HeaderName::from_static(DPOP_NONCE), nonce.clone())))
@@ -249,8 +249,8 @@ impl AuthorizedClient {
 }
 
 /// The event for a source's answer; the API may need no token.
-fn told_of(tokens: &mut Option<Token>, given: Result<Token, Error>) -> Event<'_> {
-    match given {
+fn token_event(tokens: &mut Option<Token>, result: Result<Token, Error>) -> Event<'_> {
+    match result {
         Ok(token) => Event::Token(tokens.insert(token)),
         Err(error) => Event::NoToken(error),
     }
@@ -305,7 +305,7 @@ impl StreamableHttpClient for AuthorizedClient {
             self.http
                 .post_message_with_response_limits(uri, message, session_id, None, fields, limits)
         };
-        self.authorized(Method::POST, (uri, auth_header, custom_headers), send)
+        self.send_authorized(Method::POST, (uri, auth_header, custom_headers), send)
             .await
     }
 
@@ -320,7 +320,7 @@ impl StreamableHttpClient for AuthorizedClient {
             self.http
                 .delete_session(uri, session_id.clone(), None, fields)
         };
-        self.authorized(Method::DELETE, (uri, auth_header, custom_headers), send)
+        self.send_authorized(Method::DELETE, (uri, auth_header, custom_headers), send)
             .await
     }
 
@@ -364,7 +364,7 @@ impl StreamableHttpClient for AuthorizedClient {
                 max_sse_event_size,
             )
         };
-        self.authorized(Method::GET, (uri, auth_header, custom_headers), send)
+        self.send_authorized(Method::GET, (uri, auth_header, custom_headers), send)
             .await
     }
 }
@@ -389,14 +389,17 @@ mod tests {
         let mut capabilities = ClientCapabilities::default();
         capabilities.extensions = Some(extensions(&connection));
         let client = ClientConfig::new(capabilities, Implementation::from_build_env());
-        let (ours, theirs) = tokio::io::duplex(4096);
-        let serving = tokio::spawn(client.serve(ours));
+        let (client_end, server_end) = tokio::io::duplex(4096);
+        let serving = tokio::spawn(client.serve(client_end));
         let mut line = String::new();
-        BufReader::new(theirs).read_line(&mut line).await.unwrap();
+        BufReader::new(server_end)
+            .read_line(&mut line)
+            .await
+            .unwrap();
         // No server has answered.
         assert!(serving.await.unwrap().is_err());
-        let said: Value = serde_json::from_str(&line).unwrap();
-        said["params"]["capabilities"]["extensions"].clone()
+        let message: Value = serde_json::from_str(&line).unwrap();
+        message["params"]["capabilities"]["extensions"].clone()
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use rmcp::service::ClientInitializeError;
 use rmcp::transport::streamable_http_client::StreamableHttpError;
 
 /// The result of a request in rmcp's own client.
-pub(crate) type ByHttp<T> = Result<T, StreamableHttpError<reqwest::Error>>;
+pub(crate) type HttpResult<T> = Result<T, StreamableHttpError<reqwest::Error>>;
 
 /// The result of a request in this crate's client.
 pub(crate) type Outcome<T> = Result<T, StreamableHttpError<Error>>;
@@ -48,7 +48,7 @@ impl Refusal {
         }
     }
 
-    pub(crate) fn of(error: &StreamableHttpError<reqwest::Error>) -> Self {
+    pub(crate) fn from_error(error: &StreamableHttpError<reqwest::Error>) -> Self {
         let (status, challenge) = match error {
             StreamableHttpError::AuthRequired(refused) => (
                 StatusCode::UNAUTHORIZED,
@@ -72,7 +72,7 @@ impl Refusal {
 }
 
 /// The same failure, with an error of `oauth-core` in place of reqwest's, which may name the URL.
-pub(crate) fn told(
+pub(crate) fn without_reqwest(
     driver: &Driver,
     error: StreamableHttpError<reqwest::Error>,
 ) -> StreamableHttpError<Error> {

@@ -9,7 +9,7 @@ fn main() -> Result<(), Error> {
     let text = Keys::new(old.clone()).seal([3; 24], b"greeting", b"hello")?;
     println!("sealed with {}: {text}", old.id());
 
-    let both = Keys::new(new.clone()).also(old);
+    let both = Keys::new(new.clone()).with_previous(old);
     let opened = both.open(&text, b"greeting")?;
     println!("opens; sealed with the current key: {}", opened.is_current);
 

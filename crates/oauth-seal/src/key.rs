@@ -66,7 +66,7 @@ impl Key {
 
     /// Sets the id by which another party knows the key, such as a key management service.
     #[must_use]
-    pub fn known_by(mut self, id: &str) -> Self {
+    pub fn with_id(mut self, id: &str) -> Self {
         id.clone_into(&mut self.id);
         self
     }
@@ -135,8 +135,8 @@ impl From<[u8; 32]> for Key {
     }
 }
 
-fn setup(what: &str) -> Error {
-    Error::from(Misuse::SealingKey).about(what)
+fn setup(detail: &str) -> Error {
+    Error::from(Misuse::SealingKey).about(detail)
 }
 
 fn no_key() -> Error {

@@ -17,18 +17,18 @@ const ID_BYTES: usize = 9;
 
 /// The key that seals, and the old ones that still open.
 ///
-/// To change a key: give every process the new one as [`also`](Self::also), then make it the current one
-/// everywhere, with the old one as `also`. Once nothing is left that the old one has sealed, it can be removed.
+/// To change a key: give every process the new one as [`with_previous`](Self::with_previous), then make it the current one
+/// everywhere, with the old one as `with_previous`. Once nothing is left that the old one has sealed, it can be removed.
 #[derive(Debug, Clone)]
 pub struct Keys {
     current: Key,
-    old: Vec<Key>,
+    previous: Vec<Key>,
 }
 
 /// An opened text.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Opened {
+pub struct OpenedText {
     /// The bytes that were sealed.
     pub plain: Secret<Vec<u8>>,
     /// Whether the current key sealed them.
@@ -52,14 +52,14 @@ impl Keys {
     pub fn new(current: impl Into<Key>) -> Self {
         Self {
             current: current.into(),
-            old: Vec::new(),
+            previous: Vec::new(),
         }
     }
 
     /// Also opens with this key.
     #[must_use]
-    pub fn also(mut self, old: impl Into<Key>) -> Self {
-        self.old.push(old.into());
+    pub fn with_previous(mut self, key: impl Into<Key>) -> Self {
+        self.previous.push(key.into());
         self
     }
 
@@ -76,7 +76,9 @@ impl Keys {
             Some(key) => key?,
             None => Key::parse(&Secret::new(String::new()))?,
         };
-        keys.try_fold(Self::new(current), |all, old| Ok(all.also(old?)))
+        keys.try_fold(Self::new(current), |all, previous| {
+            Ok(all.with_previous(previous?))
+        })
     }
 
     /// The key with which to seal.
@@ -86,7 +88,7 @@ impl Keys {
 
     /// All keys, the current one first.
     pub fn iter(&self) -> impl Iterator<Item = &Key> {
-        std::iter::once(&self.current).chain(&self.old)
+        std::iter::once(&self.current).chain(&self.previous)
     }
 
     /// The number of characters that [`seal`](Self::seal) returns for this many bytes.
@@ -111,7 +113,7 @@ impl Keys {
     ///
     /// # Errors
     /// Why the text was not opened.
-    pub fn open(&self, text: &str, bound: &[u8]) -> Result<Opened, Unopened> {
+    pub fn open(&self, text: &str, bound: &[u8]) -> Result<OpenedText, Unopened> {
         let sealed = URL_SAFE_NO_PAD
             .decode(text)
             .map_err(|_| Unopened::Malformed)?;
@@ -129,7 +131,7 @@ impl Keys {
             return Err(Unopened::UnknownKey(id));
         };
         let plain = key.open(bound, sealed).ok_or(Unopened::Changed)?;
-        Ok(Opened {
+        Ok(OpenedText {
             plain,
             is_current: id == self.current.id(),
         })
@@ -181,7 +183,7 @@ mod tests {
     #[test]
     fn an_old_key_opens_and_the_current_one_seals() -> Result<(), Error> {
         let before = keys(1).seal([9; NONCE], b"", b"ann")?;
-        let both = keys(2).also([1; 32]);
+        let both = keys(2).with_previous([1; 32]);
         assert!(!both.open(&before, b"")?.is_current);
         let after = both.seal([8; NONCE], b"", b"ann")?;
         assert!(both.open(&after, b"")?.is_current);

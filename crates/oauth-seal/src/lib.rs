@@ -6,7 +6,7 @@ mod key_ring;
 pub mod record;
 
 pub use key::{Key, NONCE};
-pub use key_ring::{Keys, Opened, Unopened};
+pub use key_ring::{Keys, OpenedText, Unopened};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

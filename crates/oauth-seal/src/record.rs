@@ -66,7 +66,7 @@ impl SealedRecord {
     /// # Errors
     /// `stored.sealed` if it was changed, or moved from another name or version, or if another key sealed it.
     pub fn open(&self, key: &Key, stored: &str, version: u64) -> Result<OpenedRecord, Error> {
-        self.opened(key, stored, version).ok_or_else(changed)
+        self.opened(key, stored, version).ok_or_else(changed_error)
     }
 
     fn opened(&self, key: &Key, stored: &str, version: u64) -> Option<OpenedRecord> {
@@ -104,9 +104,9 @@ pub fn seal_record(
     record: &Secret<String>,
     over: u64,
 ) -> Result<Secret<String>, Error> {
-    let malformed = |what: &str| {
+    let malformed = |detail: &str| {
         let error = Error::from(Misuse::StoredForm).at_endpoint(ENDPOINT);
-        error.about(what)
+        error.about(detail)
     };
     // Room for all of it, so that no copy of the record is left behind by growing.
     let mut text = Vec::with_capacity(name.len() + 1 + record.expose().len() + TAG_BYTES);
@@ -143,28 +143,28 @@ pub fn record_times(record: &Secret<String>) -> (Option<UnixTime>, Option<UnixTi
 }
 
 /// The error `stored.sealed` with this detail.
-pub fn unopened(what: &str) -> Error {
+pub fn seal_error(detail: &str) -> Error {
     let error = Error::from(ValidationFailure::StoredSealed);
-    error.at_endpoint(ENDPOINT).about(what)
+    error.at_endpoint(ENDPOINT).about(detail)
 }
 
 /// The error `stored.sealed` for a record that was not sealed under this name.
-pub fn changed() -> Error {
-    unopened("it was changed, or moved to this name")
+pub fn changed_error() -> Error {
+    seal_error("it was changed, or moved to this name")
 }
 
 /// `stored.sealed`: there is no key of this id, which comes from the store; `reason` says which keys were searched.
-pub fn without_key(id: &str, reason: NoKey) -> Error {
+pub fn without_key(id: &str, reason: MissingKey) -> Error {
     let id: String = id.chars().take(20).collect();
-    unopened(&match reason {
-        NoKey::Given => format!("the key {id} is not given"),
-        NoKey::Known => format!("nobody has the key {id}"),
+    seal_error(&match reason {
+        MissingKey::Given => format!("the key {id} is not given"),
+        MissingKey::Known => format!("nobody has the key {id}"),
     })
 }
 
 /// Why there is no key for a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoKey {
+pub enum MissingKey {
     /// The key is not among those that were given.
     Given,
     /// The key source that was asked knows no key of this id.
@@ -183,7 +183,7 @@ mod tests {
     fn sealed() -> Result<SealedRecord, Error> {
         let (key, record) = (Key::new([2; 32]), Secret::new("text".to_owned()));
         let text = seal_record(&key, [9; NONCE], ("ann", "hidden"), &record, 7)?;
-        SealedRecord::read(&text).ok_or_else(changed)
+        SealedRecord::read(&text).ok_or_else(changed_error)
     }
 
     #[test]

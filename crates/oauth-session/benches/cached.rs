@@ -15,7 +15,7 @@ use oauth_core::issuer::Issuer;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Tokens};
 use oauth_session::store::Answer;
-use oauth_session::{Drive, GrantSource};
+use oauth_session::{GrantSource, TokenDriver};
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
@@ -34,7 +34,7 @@ const SESSION_BYTES: usize = 1024;
 /// Nothing here asks for a token.
 struct UnusedDriver;
 
-impl Drive for UnusedDriver {
+impl TokenDriver for UnusedDriver {
     fn run(&self, _: Boxed<Tokens>) -> Answer<'_, Tokens> {
         Box::pin(std::future::ready(Err(Error::lost(Cause::unsent(
             "nobody",
@@ -69,7 +69,7 @@ impl Baseline {
 }
 
 /// Nanoseconds a call, on each of so many threads at once: the median of the rounds.
-fn timed(threads: usize, call: impl Fn() + Sync) -> f64 {
+fn time_calls(threads: usize, call: impl Fn() + Sync) -> f64 {
     let mut rounds: Vec<f64> = (0..ROUNDS).map(|_| round(threads, &call)).collect();
     rounds.sort_by(f64::total_cmp);
     rounds[ROUNDS / 2]
@@ -95,7 +95,7 @@ fn round(threads: usize, call: &(impl Fn() + Sync)) -> f64 {
     slowest.as_secs_f64() * 1e9 / f64::from(CALLS)
 }
 
-/// What this thread has had of the processor: other work on the machine does not count.
+/// The CPU time of this thread, which excludes other work on the machine.
 fn on_cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
@@ -117,10 +117,10 @@ fn main() -> Result<(), Error> {
     // Interleaved, so that whatever else the machine does falls on both.
     let (mut one, mut two, mut floor_one, mut floor_two) = (f64::MAX, f64::MAX, f64::MAX, f64::MAX);
     for _ in 0..5 {
-        one = one.min(timed(1, ours));
-        floor_one = floor_one.min(timed(1, plain));
-        two = two.min(timed(2, ours));
-        floor_two = floor_two.min(timed(2, plain));
+        one = one.min(time_calls(1, ours));
+        floor_one = floor_one.min(time_calls(1, plain));
+        two = two.min(time_calls(2, ours));
+        floor_two = floor_two.min(time_calls(2, plain));
     }
     println!("a token at hand        1 thread   2 threads (ns on each)");
     println!("session              {one:10.1}  {two:10.1}");
@@ -135,7 +135,7 @@ fn main() -> Result<(), Error> {
     let sample: Vec<Tokens> = (0..1000).map(|_| tokens()).collect::<Result<_, _>>()?;
     let of_tokens = (MEMORY.current_usage() - before) / sample.len();
     let before = MEMORY.current_usage();
-    let driver: Arc<dyn Drive> = Arc::new(UnusedDriver);
+    let driver: Arc<dyn TokenDriver> = Arc::new(UnusedDriver);
     let held: Vec<GrantSource> = (0..SESSIONS)
         .map(|_| keeper().map(|keeper| GrantSource::new(Arc::clone(&driver), keeper)))
         .collect::<Result<_, _>>()?;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use oauth_core::Secret;
 use oauth_session::Store;
-use oauth_session::store::{Answer, Entry, Lease, Saved, Times, contract};
+use oauth_session::store::{Answer, Entry, Lease, RecordTimes, SaveOutcome, contract};
 
 /// Records and leases, each by its key.
 #[derive(Default)]
@@ -46,20 +46,20 @@ impl Store for OwnStore {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        // Nobody asks this one what is due, and it keeps what has ended.
-        _: Times,
-    ) -> Answer<'a, Saved> {
+        // This store implements neither due times nor expiry.
+        _: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         Box::pin(async move {
             let mut table = self.table();
             let stored = table.records.get(key).map_or(0, |entry| entry.version);
             if stored != version {
-                return Ok(Saved::Conflict);
+                return Ok(SaveOutcome::Conflict);
             }
             let (version, record) = (version_after(version), record.clone());
             table
                 .records
                 .insert(key.to_owned(), Entry { version, record });
-            Ok(Saved::At(version))
+            Ok(SaveOutcome::At(version))
         })
     }
 

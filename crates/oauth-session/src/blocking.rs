@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::source::{Token, TokenSource};
 use crate::store::{Answer, Store};
-use crate::{Drive, GrantSource as Shared};
+use crate::{GrantSource as Shared, TokenDriver};
 
 /// [`crate::GrantSource`] for threads: all threads that find the token expired wait for one request.
 ///
@@ -24,28 +24,32 @@ pub struct GrantSource(Shared);
 
 impl GrantSource {
     /// A session for this process only, see [`crate::GrantSource::new`].
-    pub fn new(driver: impl Drive + 'static, keeper: Keeper) -> Self {
+    pub fn new(driver: impl TokenDriver + 'static, keeper: Keeper) -> Self {
         Self(Shared::new(driver, keeper))
     }
 
-    /// A session shared through a store, see [`crate::GrantSource::shared`].
-    pub fn shared(driver: impl Drive + 'static, keeper: Keeper, store: Arc<dyn Store>) -> Self {
-        Self(Shared::shared(driver, keeper, store))
+    /// A session shared through a store, see [`crate::GrantSource::with_store`].
+    pub fn shared(
+        driver: impl TokenDriver + 'static,
+        keeper: Keeper,
+        store: Arc<dyn Store>,
+    ) -> Self {
+        Self(Shared::with_store(driver, keeper, store))
     }
 
-    /// A session for a grant of the client, shared through a store, see [`crate::GrantSource::of_grant`].
+    /// A session for a grant of the client, shared through a store, see [`crate::GrantSource::for_grant`].
     pub fn of_grant(
-        driver: impl Drive + 'static,
+        driver: impl TokenDriver + 'static,
         client: &Client,
         id: GrantId,
         store: Arc<dyn Store>,
     ) -> Self {
-        Self(Shared::of_grant(driver, client, id, store))
+        Self(Shared::for_grant(driver, client, id, store))
     }
 
     /// A session for tokens of the client itself, see [`crate::GrantSource::client_credentials`].
     pub fn client_credentials(
-        driver: impl Drive + 'static,
+        driver: impl TokenDriver + 'static,
         client: &Client,
         token_request: impl Into<TokenRequest>,
     ) -> Self {
@@ -57,7 +61,7 @@ impl GrantSource {
     /// # Errors
     /// The errors of [`crate::GrantSource::refreshing`].
     pub fn refreshing(
-        driver: impl Drive + 'static,
+        driver: impl TokenDriver + 'static,
         client: &Client,
         tokens: Tokens,
     ) -> Result<Self, Error> {
@@ -126,7 +130,7 @@ impl TokenSource for GrantSource {
         self.0.refuse(refused);
     }
 
-    fn hold(&self, limit: Duration) -> Answer<'_, Option<crate::Hold>> {
+    fn hold(&self, limit: Duration) -> Answer<'_, Option<crate::HeldTokens>> {
         TokenSource::hold(&self.0, limit)
     }
 }
@@ -143,8 +147,8 @@ pub fn drain_all(limit: Duration) -> Result<(), Error> {
 ///
 /// # Errors
 /// `misuse.setup` if no thread can be started.
-pub fn wait<T>(answer: impl Future<Output = T>) -> Result<T, Error> {
-    Ok(runtime()?.block_on(answer))
+pub fn wait<T>(future: impl Future<Output = T>) -> Result<T, Error> {
+    Ok(runtime()?.block_on(future))
 }
 
 fn runtime() -> Result<&'static Runtime, Error> {

@@ -7,11 +7,11 @@
 use oauth_core::error::Error;
 use oauth_core::flow::resource_connection::Connection;
 
-use crate::store::{CONNECTIONS, Saved, Store, Times};
+use crate::store::{CONNECTIONS, RecordTimes, SaveOutcome, Store};
 
 /// A connection, at the version of its record; 0 without one.
 #[derive(Debug, Clone)]
-pub struct Kept {
+pub struct StoredConnection {
     /// The connection; `None` if there is no record, or it was written by a later release.
     pub connection: Option<Connection>,
     /// The version for [`save`].
@@ -22,10 +22,10 @@ pub struct Kept {
 ///
 /// # Errors
 /// The errors of [`Store::load`].
-pub async fn load<S: Store + ?Sized>(store: &S, key: &str) -> Result<Kept, Error> {
+pub async fn load<S: Store + ?Sized>(store: &S, key: &str) -> Result<StoredConnection, Error> {
     let entry = store.load(&record_of(key)).await?;
     let text = entry.as_ref().filter(|entry| !entry.is_removed());
-    Ok(Kept {
+    Ok(StoredConnection {
         // If it cannot be read, the API is connected again from its URL.
         connection: text.and_then(|entry| Connection::from_json(entry.record.expose()).ok()),
         version: entry.map_or(0, |entry| entry.version),
@@ -45,11 +45,11 @@ pub async fn save<S: Store + ?Sized>(
 ) -> Result<Option<u64>, Error> {
     let text = connection.to_json()?;
     match store
-        .save(&record_of(key), &text, version, Times::NONE)
+        .save(&record_of(key), &text, version, RecordTimes::NONE)
         .await?
     {
-        Saved::At(version) => Ok(Some(version)),
-        Saved::Conflict => Ok(None),
+        SaveOutcome::At(version) => Ok(Some(version)),
+        SaveOutcome::Conflict => Ok(None),
     }
 }
 

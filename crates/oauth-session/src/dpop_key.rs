@@ -11,7 +11,7 @@ use oauth_core::jose::Alg;
 use oauth_crypto::DpopKey as StoredKey;
 use serde::{Deserialize, Serialize};
 
-use crate::store::{DPOP_KEYS, ENDPOINT, Entry, Saved, Store, Times};
+use crate::store::{DPOP_KEYS, ENDPOINT, Entry, RecordTimes, SaveOutcome, Store};
 
 /// The longest name of a key, in bytes.
 const MAX_NAME: usize = 48;
@@ -75,9 +75,12 @@ pub async fn private<S: Store + ?Sized>(
             None => make(alg)?,
         };
         // Return only a stored key: tokens bound to another one would be lost with this process.
-        match store.save(&record, &text, version, Times::NONE).await? {
-            Saved::At(_) => return Ok(key),
-            Saved::Conflict => new_key = Some((key, text)),
+        match store
+            .save(&record, &text, version, RecordTimes::NONE)
+            .await?
+        {
+            SaveOutcome::At(_) => return Ok(key),
+            SaveOutcome::Conflict => new_key = Some((key, text)),
         }
     }
     let cause =

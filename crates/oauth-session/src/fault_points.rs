@@ -1,6 +1,6 @@
 //! Fault points of a session, at which a test can kill this process; compiled for tests only.
 
-/// Kills the process as `kill -9` does, if the environment names this point in `OAUTH_SESSION_FAULT`.
+/// Kills the process like `kill -9`, if `OAUTH_SESSION_FAULT` names this point.
 #[cfg(feature = "faults")]
 pub(crate) fn at(point: &str) {
     if std::env::var("OAUTH_SESSION_FAULT").is_ok_and(|named_point| named_point == point) {

@@ -38,7 +38,7 @@ const MAX_LENGTH: u64 = 64 << 10;
 /// ```
 #[derive(Clone)]
 pub struct FixedToken {
-    place: TokenLocation,
+    location: TokenLocation,
     expires_at: Option<UnixTime>,
 }
 
@@ -55,48 +55,48 @@ enum TokenLocation {
 impl FixedToken {
     /// A source of this token.
     pub fn new(token: impl Into<Secret<String>>) -> Self {
-        Self::of_tokens(Tokens::bearer(token))
+        Self::from_tokens(Tokens::bearer(token))
     }
 
     /// A source of the access token in these tokens. The grant is not used.
-    pub fn of_tokens(tokens: Tokens) -> Self {
+    pub fn from_tokens(tokens: Tokens) -> Self {
         let expires_at = tokens.expires_at();
         Self {
             expires_at,
-            ..Self::from_place(TokenLocation::Value(Arc::new(tokens)))
+            ..Self::from_location(TokenLocation::Value(Arc::new(tokens)))
         }
     }
 
     /// A source of the token in this environment variable, read again each time.
     pub fn from_env(variable: impl Into<String>) -> Self {
-        Self::from_place(TokenLocation::Variable(variable.into()))
+        Self::from_location(TokenLocation::Variable(variable.into()))
     }
 
     /// A source of the token in this file, read again each time; surrounding white space is ignored.
     pub fn from_file(path: impl Into<PathBuf>) -> Self {
-        Self::from_place(TokenLocation::File(path.into()))
+        Self::from_location(TokenLocation::File(path.into()))
     }
 
     /// A source of the token that `callback` returns, called each time.
     pub fn from_fn(
         callback: impl Fn() -> Result<Secret<String>, Error> + Send + Sync + 'static,
     ) -> Self {
-        Self::from_place(TokenLocation::Callback(Arc::new(callback)))
+        Self::from_location(TokenLocation::Callback(Arc::new(callback)))
     }
 
     /// Sets the expiry of the token: afterwards requests fail with `grant.expired`, and nothing is sent.
     #[must_use]
     pub fn expiring_at(mut self, expires_at: UnixTime) -> Self {
-        if let TokenLocation::Value(tokens) = &mut self.place {
+        if let TokenLocation::Value(tokens) = &mut self.location {
             *tokens = Arc::new(Tokens::clone(tokens).expiring_at(expires_at));
         }
         self.expires_at = Some(expires_at);
         self
     }
 
-    const fn from_place(place: TokenLocation) -> Self {
+    const fn from_location(location: TokenLocation) -> Self {
         Self {
-            place,
+            location,
             expires_at: None,
         }
     }
@@ -106,7 +106,7 @@ impl FixedToken {
     /// # Errors
     /// `token_source.unreadable`, `grant.expired`, `grant.revoked`, and the callback's.
     pub fn read(&self, refused: Option<&Tokens>) -> Result<Arc<Tokens>, Error> {
-        let tokens = match &self.place {
+        let tokens = match &self.location {
             TokenLocation::Value(tokens) => {
                 if tokens.access_token.expose().is_empty() {
                     return Err(empty("a string"));
@@ -194,14 +194,14 @@ impl TokenSource for FixedToken {
 
 impl fmt::Debug for FixedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = match &self.place {
+        let location = match &self.location {
             TokenLocation::Value(_) => "a string",
             TokenLocation::Variable(name) => shown_name(name),
             TokenLocation::File(_) => "a file",
             TokenLocation::Callback(_) => "a callback",
         };
         f.debug_struct("FixedToken")
-            .field("from", &place)
+            .field("from", &location)
             .field("expires_at", &self.expires_at)
             .finish()
     }
@@ -234,11 +234,11 @@ mod tests {
     #[test]
     fn an_empty_text_is_no_token() {
         let callback = FixedToken::from_fn(|| Ok(String::new().into()));
-        for (source, place) in [(FixedToken::new(""), "a string"), (callback, "a callback")] {
+        for (source, expected) in [(FixedToken::new(""), "a string"), (callback, "a callback")] {
             let error = source.read(None).unwrap_err();
             assert_eq!(
                 (error.code(), error.detail()),
-                ("token_source.unreadable", Some(place))
+                ("token_source.unreadable", Some(expected))
             );
         }
     }
@@ -311,7 +311,7 @@ mod tests {
         );
         let future = UnixTime::from_secs(40_000_000_000);
         assert_eq!(text(&source.expiring_at(future).read(None).unwrap()), "a");
-        let over = FixedToken::of_tokens(Tokens::bearer("a").expiring_at(past));
+        let over = FixedToken::from_tokens(Tokens::bearer("a").expiring_at(past));
         assert_eq!(code(over.read(None)), "grant.expired");
     }
 

@@ -34,7 +34,7 @@ use crate::store::Store;
 pub use active::drain_all;
 pub(crate) use active::drain_each;
 use active::timeout;
-pub use drive::Drive;
+pub use drive::TokenDriver;
 use renewal_task::{RenewalTask, spawn};
 use upkeep::look_after;
 
@@ -68,7 +68,7 @@ struct Inner {
     /// The cached path, which takes no lock.
     cached: OnceLock<ArcSwap<Cached>>,
     state: Mutex<State>,
-    driver: Arc<dyn Drive>,
+    driver: Arc<dyn TokenDriver>,
     shared: Option<Shared>,
     on_tokens: OnceLock<Hook>,
     observer: OnceLock<Box<dyn Observe>>,
@@ -110,31 +110,35 @@ const GOOD_ENOUGH: Duration = Duration::from_secs(1);
 
 impl GrantSource {
     /// A session only for this process.
-    pub fn new(driver: impl Drive + 'static, keeper: Keeper) -> Self {
-        Self::of(Arc::new(driver), keeper, None)
+    pub fn new(driver: impl TokenDriver + 'static, keeper: Keeper) -> Self {
+        Self::from_parts(Arc::new(driver), keeper, None)
     }
 
     /// A session shared through a store. Every worker must make its keeper of the same [`GrantId`].
-    pub fn shared(driver: impl Drive + 'static, keeper: Keeper, store: Arc<dyn Store>) -> Self {
+    pub fn with_store(
+        driver: impl TokenDriver + 'static,
+        keeper: Keeper,
+        store: Arc<dyn Store>,
+    ) -> Self {
         let keeper = keeper.shared().with_longest_request(driver.longest());
         let key = keeper.key();
-        Self::of(Arc::new(driver), keeper, Some(Shared { store, key }))
+        Self::from_parts(Arc::new(driver), keeper, Some(Shared { store, key }))
     }
 
     /// A session for this grant of the client, shared through a store; how it is renewed depends on whose it is. Every
     /// worker must use the same id for the same grant.
-    pub fn of_grant(
-        driver: impl Drive + 'static,
+    pub fn for_grant(
+        driver: impl TokenDriver + 'static,
         client: &Client,
         id: GrantId,
         store: Arc<dyn Store>,
     ) -> Self {
-        Self::shared(driver, client.keeper(id), store)
+        Self::with_store(driver, client.keeper(id), store)
     }
 
     /// A session for tokens of the client itself, for what is `asked`: a [`TokenRequest`], or just a scope.
     pub fn client_credentials(
-        driver: impl Drive + 'static,
+        driver: impl TokenDriver + 'static,
         client: &Client,
         token_request: impl Into<TokenRequest>,
     ) -> Self {
@@ -149,7 +153,7 @@ impl GrantSource {
     /// # Errors
     /// `stored.issuer` for tokens of another server or client.
     pub fn refreshing(
-        driver: impl Drive + 'static,
+        driver: impl TokenDriver + 'static,
         client: &Client,
         tokens: Tokens,
     ) -> Result<Self, Error> {
@@ -160,7 +164,7 @@ impl GrantSource {
         ))
     }
 
-    fn of(driver: Arc<dyn Drive>, keeper: Keeper, shared: Option<Shared>) -> Self {
+    fn from_parts(driver: Arc<dyn TokenDriver>, keeper: Keeper, shared: Option<Shared>) -> Self {
         let inner = Inner {
             cached: OnceLock::new(),
             state: Mutex::new(State {
@@ -281,7 +285,7 @@ impl GrantSource {
             };
             spawn(runtime, task);
             // Wait for a renewal that was already running: only tokens stored after it are the new ones.
-            let _ = outcome_of(&renewal).await;
+            let _ = as_outcome(&renewal).await;
             if let Some(error) = self.last_error() {
                 return Err(error);
             }
@@ -314,7 +318,7 @@ impl GrantSource {
                     }
                 };
                 spawn(&runtime, task);
-                let _ = outcome_of(&renewal).await;
+                let _ = as_outcome(&renewal).await;
                 if self.0.has_unsaved_grant() {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(1));
@@ -359,7 +363,7 @@ impl GrantSource {
             WaitState::Background(tokens, _) => Ok(tokens),
             WaitState::HookPending(tokens, renewal) => {
                 // The callers of this renewal get its outcome.
-                let _ = outcome_of(&renewal).await;
+                let _ = as_outcome(&renewal).await;
                 Ok(tokens)
             }
             WaitState::Renewal(renewal) => self.wait_for(&renewal, refused).await,
@@ -370,7 +374,7 @@ impl GrantSource {
     /// Waits for the outcome of a renewal, which runs in its own task. A caller whose token is valid waits at most a
     /// second, because a store or a server may hang.
     async fn wait_for(&self, renewal: &SharedRenewal, refused: Option<&Tokens>) -> Outcome {
-        let outcome = outcome_of(renewal);
+        let outcome = as_outcome(renewal);
         let mut outcome = pin!(outcome);
         if self.usable_tokens(refused).is_none() {
             return outcome.await;
@@ -442,7 +446,7 @@ enum WaitState {
     Renewal(SharedRenewal),
 }
 
-async fn outcome_of(renewal: &SharedRenewal) -> Outcome {
+async fn as_outcome(renewal: &SharedRenewal) -> Outcome {
     let mut outcome = renewal.outcome.subscribe();
     match outcome.wait_for(Option::is_some).await.as_deref() {
         Ok(Some(outcome)) => outcome.clone(),

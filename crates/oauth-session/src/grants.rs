@@ -14,13 +14,13 @@ use oauth_core::flow::keeper::{GrantId, GrantSummary, Policy};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Client, Tokens};
 
-use crate::grant_source::{Drive, GrantSource, drain_each};
+use crate::grant_source::{GrantSource, TokenDriver, drain_each};
 use crate::observe::{Counters, GrantEvent, Observe};
 use crate::renewal_limits::RenewalLimits;
 use crate::store::{self, Store};
 
 use cache::SessionCache;
-pub use idle::Idle;
+pub use idle::IdleRenewalReport;
 
 /// The default number of sessions kept in memory.
 const DEFAULT_CAPACITY: usize = 10_000;
@@ -42,7 +42,7 @@ const DEFAULT_CAPACITY: usize = 10_000;
 ///     .capacity(50_000)
 ///     .per_second(50)
 ///     .on_ended(|grant, error| println!("{:?} has to log in again: {error}", grant.subject()));
-/// let ann = GrantId::person("ann");
+/// let ann = GrantId::user("ann");
 /// grants.log_in(&ann, tokens).await?;
 /// let token = grants.get(&ann).token().await?;
 /// // Refresh tokens that are not used for a month would expire.
@@ -56,7 +56,7 @@ const DEFAULT_CAPACITY: usize = 10_000;
 pub struct Grants(Arc<Inner>);
 
 struct Inner {
-    driver: Arc<dyn Drive>,
+    driver: Arc<dyn TokenDriver>,
     client: Client,
     store: Arc<dyn Store>,
     options: Options,
@@ -69,20 +69,20 @@ struct Options {
     policy: Policy,
     capacity: usize,
     renewal_limits: RenewalLimits,
-    on_renewed: Option<Renewed>,
-    on_ended: Option<Ended>,
-    on_authorization_ends: Option<Ends>,
+    on_renewed: Option<OnRenewed>,
+    on_ended: Option<OnEnded>,
+    on_authorization_ends: Option<OnAuthorizationEnds>,
     observer: Option<Arc<dyn Observe>>,
 }
 
-type Renewed = Arc<dyn Fn(&GrantId, &Arc<Tokens>) + Send + Sync>;
-type Ended = Arc<dyn Fn(&GrantId, &Error) + Send + Sync>;
-type Ends = Arc<dyn Fn(&GrantId, UnixTime) + Send + Sync>;
+type OnRenewed = Arc<dyn Fn(&GrantId, &Arc<Tokens>) + Send + Sync>;
+type OnEnded = Arc<dyn Fn(&GrantId, &Error) + Send + Sync>;
+type OnAuthorizationEnds = Arc<dyn Fn(&GrantId, UnixTime) + Send + Sync>;
 
 /// A page of the grants in a store, see [`Grants::list`].
 #[derive(Debug, Default)]
 #[non_exhaustive]
-pub struct Listed {
+pub struct GrantPage {
     /// The summaries of their records.
     pub grants: Vec<GrantSummary>,
     /// The keys of records that cannot be read, with the reason.
@@ -93,7 +93,7 @@ pub struct Listed {
 
 impl Grants {
     /// Manages the grants of this client in this store.
-    pub fn new(driver: impl Drive + 'static, client: &Client, store: Arc<dyn Store>) -> Self {
+    pub fn new(driver: impl TokenDriver + 'static, client: &Client, store: Arc<dyn Store>) -> Self {
         Self(Arc::new(Inner {
             driver: Arc::new(driver),
             client: client.clone(),
@@ -192,7 +192,7 @@ impl Grants {
     /// Nothing is read or sent here; the first request for its token reads the store.
     pub fn get(&self, id: &GrantId) -> GrantSource {
         let key = self.0.client.keeper(id.clone()).key();
-        let (session, left) = {
+        let (session, evicted) = {
             let mut cache = self.0.cache();
             let session = cache.get(&key).unwrap_or_else(|| {
                 let session = self.make(id);
@@ -202,7 +202,7 @@ impl Grants {
             (session, cache.shrink(self.0.options.capacity))
         };
         // Dropped outside the lock, because dropping sessions may take a while.
-        drop(left);
+        drop(evicted);
         session
     }
 
@@ -217,7 +217,7 @@ impl Grants {
         } = &*self.0;
         let keeper = client.keeper(id.clone());
         let keeper = keeper.with_policy(options.policy.clone());
-        let session = GrantSource::shared(Arc::clone(driver), keeper, Arc::clone(store));
+        let session = GrantSource::with_store(Arc::clone(driver), keeper, Arc::clone(store));
         let session = session.with_renewal_limits(options.renewal_limits.clone());
         let session = session.observe(Observer {
             id: id.clone(),
@@ -238,8 +238,8 @@ impl Grants {
     /// Adopts the tokens of a new login, and stores them over the record.
     ///
     /// Those of a step-up (RFC 9470) replace only those of an earlier one for the same requirement: they are kept
-    /// beside the user's ordinary tokens, under [`GrantId::stepped_up`], up to eight for a user. The oldest then gives
-    /// way, and is revoked; so do those that have ended or expired.
+    /// beside the user's ordinary tokens, under [`GrantId::stepped_up`], up to eight for a user. The oldest is then
+    /// revoked, as are those that have ended or expired.
     ///
     /// ```
     /// # use oauth_core::{Error, Tokens};
@@ -247,7 +247,7 @@ impl Grants {
     /// # use oauth_core::token::step_up_requirement::StepUp;
     /// # use oauth_session::Grants;
     /// # async fn keep(grants: &Grants, required: &StepUp, tokens: Tokens) -> Result<(), Error> {
-    /// let ann = GrantId::person("ann");
+    /// let ann = GrantId::user("ann");
     /// grants.log_in(&ann, tokens).await?;
     /// // The tokens for an API that requires this; its other tokens are those of `grants.get(&ann)`.
     /// let source = grants.get(&ann.stepped_up(required));
@@ -268,15 +268,15 @@ impl Grants {
     }
 
     /// Lists the grants of this client in the store, page by page, in no order: the first page without a
-    /// cursor, each later one with the [`Listed::next`] of the one before.
+    /// cursor, each later one with the [`GrantPage::next`] of the one before.
     ///
     /// # Errors
     /// `misuse.not_supported` for a store that cannot list; `lost` at endpoint `store`.
-    pub async fn list(&self, cursor: Option<&str>) -> Result<Listed, Error> {
+    pub async fn list(&self, cursor: Option<&str>) -> Result<GrantPage, Error> {
         let page = self.0.store.scan(cursor).await?;
-        let mut listed = Listed {
+        let mut listed = GrantPage {
             next: page.next,
-            ..Listed::default()
+            ..GrantPage::default()
         };
         for key in page.keys.into_iter().filter(|key| store::is_grant(key)) {
             match self.summary(&key).await {
@@ -340,8 +340,8 @@ impl fmt::Debug for Grants {
 /// The observer of one session: calls the hooks with the id of its grant.
 struct Observer {
     id: GrantId,
-    on_ended: Option<Ended>,
-    on_authorization_ends: Option<Ends>,
+    on_ended: Option<OnEnded>,
+    on_authorization_ends: Option<OnAuthorizationEnds>,
     counters: Arc<Counters>,
     observer: Option<Arc<dyn Observe>>,
 }

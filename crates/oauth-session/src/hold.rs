@@ -1,4 +1,4 @@
-//! [`Hold`]: the refresh token of a grant, used outside its renewals, such as for an identity assertion. Meanwhile no
+//! [`HeldTokens`]: the refresh token of a grant, used outside its renewals, such as for an identity assertion. Meanwhile no
 //! worker renews the grant: a server that rotates refresh tokens revokes the grant if one is used twice.
 
 use std::fmt;
@@ -20,9 +20,9 @@ const LEASE_RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// The timeout of a store operation: about as long as a lease. The stores of this crate time out sooner.
 pub(crate) const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The latest tokens of a grant, which no worker renews until this is dropped, or its time is over.
+/// The latest tokens of a grant, which no worker renews until this is dropped or expires.
 #[must_use]
-pub struct Hold {
+pub struct HeldTokens {
     tokens: Arc<Tokens>,
     /// Dropped with it: the lease, or the lock of a grant without a store.
     _until_dropped: Box<dyn Send + Sync>,
@@ -45,7 +45,7 @@ impl Drop for Release {
     }
 }
 
-impl Hold {
+impl HeldTokens {
     /// A hold on these tokens, for a source of your own: `release` is called when nothing uses them any more.
     pub fn new(tokens: Arc<Tokens>, release: impl FnOnce() + Send + Sync + 'static) -> Self {
         Self::until_dropped(tokens, Release(Some(Box::new(release))))
@@ -77,13 +77,13 @@ impl HeldLease {
         lost: impl FnOnce() + Send + 'static,
     ) -> Result<Self, Error> {
         let (until_dropped, mut dropped) = oneshot::channel();
-        let (answer, taken) = oneshot::channel();
+        let (result_sender, taken) = oneshot::channel();
         let (store, key) = (Arc::clone(store), key.to_owned());
         runtime::current()?.spawn(async move {
             let outcome = take(&*store, &key, &lease, limit, &mut dropped).await;
             let is_taken = outcome.is_ok();
-            // The caller may have gone.
-            let _ = answer.send(outcome);
+            // The caller may have been cancelled.
+            let _ = result_sender.send(outcome);
             if !is_taken || extend(&*store, &key, &lease, limit, &mut dropped).await {
                 // One that could not be released expires.
                 let _ = store.lease(&key, &lease.holder, Duration::ZERO).await;
@@ -103,7 +103,7 @@ impl HeldLease {
     }
 }
 
-/// Keeps a lock until the value is dropped, or `limit` is over.
+/// Keeps a lock until the value is dropped, or `limit` has passed.
 pub(crate) fn lock_for(
     guard: impl Send + 'static,
     limit: Duration,
@@ -117,7 +117,7 @@ pub(crate) fn lock_for(
     Ok(held)
 }
 
-/// Acquires a lease, after the renewal under way has ended, unless the caller goes away.
+/// Acquires a lease, after the renewal under way has ended, unless the caller is cancelled.
 async fn take(
     store: &dyn Store,
     key: &str,
@@ -129,7 +129,7 @@ async fn take(
     loop {
         let pause = match store.lease(key, &lease.holder, lease.ttl).await? {
             Lease::Won => return Ok(()),
-            Lease::Held(left) => left.min(LEASE_RETRY_PAUSE),
+            Lease::Held(remaining) => remaining.min(LEASE_RETRY_PAUSE),
         };
         let is_late = started.elapsed() > limit;
         if is_late || timeout(pause, &mut *dropped).await.is_ok() {
@@ -174,7 +174,7 @@ pub(crate) fn contended() -> Error {
     Error::lost(Cause::unsent("the grant is renewed again and again"))
 }
 
-impl fmt::Debug for Hold {
+impl fmt::Debug for HeldTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hold").finish_non_exhaustive()
     }

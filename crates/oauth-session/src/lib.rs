@@ -39,9 +39,9 @@ mod subject_token_source;
 #[cfg(feature = "simulated")]
 pub use clock::simulated;
 pub use fixed_token::FixedToken;
-pub use grant_source::{Drive, GrantSource, drain_all};
+pub use grant_source::{GrantSource, TokenDriver, drain_all};
 pub use grants::Grants;
-pub use hold::Hold;
+pub use hold::HeldTokens;
 pub use observe::{Counters, GrantEvent, Observe};
 pub use source::{Sources, Token, TokenSource};
 pub use store::Store;

@@ -13,7 +13,7 @@ use oauth_core::flow::resource::TokenOwner;
 use oauth_core::moment::UnixTime;
 use oauth_core::token::step_up_requirement::StepUp;
 
-use crate::hold::Hold;
+use crate::hold::HeldTokens;
 use crate::store::Answer;
 
 /// A source of tokens.
@@ -36,15 +36,19 @@ pub trait TokenSource: Send + Sync {
 
     /// Returns tokens that meet a step-up challenge which `short` did not (RFC 9470, RFC 6750 `insufficient_scope`), if
     /// this source can prompt the user. Most sources cannot; the caller then gets the API's reply.
-    fn step_up<'a>(&'a self, short: &'a Tokens, wanted: &'a StepUp) -> Answer<'a, Option<Token>> {
-        let _ = (short, wanted);
+    fn step_up<'a>(
+        &'a self,
+        insufficient: &'a Tokens,
+        required: &'a StepUp,
+    ) -> Answer<'a, Option<Token>> {
+        let _ = (insufficient, required);
         Box::pin(std::future::ready(Ok(None)))
     }
 
-    /// Holds the grant for at most `limit`: its latest tokens, which no worker renews meanwhile, so that the refresh
+    /// Holds the grant for at most `limit`: its latest tokens, which no worker renews in the meantime, so that the refresh
     /// token can be used outside a renewal. `None` for a source that has no grant to hold, which is the default; one that
     /// wraps another source passes this on to it.
-    fn hold(&self, limit: Duration) -> Answer<'_, Option<Hold>> {
+    fn hold(&self, limit: Duration) -> Answer<'_, Option<HeldTokens>> {
         let _ = limit;
         Box::pin(std::future::ready(Ok(None)))
     }
@@ -63,11 +67,11 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
         (**self).refused_without_token();
     }
 
-    fn step_up<'a>(&'a self, short: &'a Tokens, wanted: &'a StepUp) -> Answer<'a, Option<Token>> {
-        (**self).step_up(short, wanted)
+    fn step_up<'a>(&'a self, short: &'a Tokens, required: &'a StepUp) -> Answer<'a, Option<Token>> {
+        (**self).step_up(short, required)
     }
 
-    fn hold(&self, limit: Duration) -> Answer<'_, Option<Hold>> {
+    fn hold(&self, limit: Duration) -> Answer<'_, Option<HeldTokens>> {
         (**self).hold(limit)
     }
 }
@@ -185,7 +189,7 @@ impl Sources {
     ///
     /// # Errors
     /// `resource.no_token_source`.
-    pub fn of(&self, owner: TokenOwner) -> Result<&dyn TokenSource, Error> {
+    pub fn for_owner(&self, owner: TokenOwner) -> Result<&dyn TokenSource, Error> {
         let entry = self
             .0
             .iter()

@@ -48,7 +48,7 @@ pub use folder::fault_points::POINTS as FAULT_POINTS;
 #[cfg(feature = "file")]
 pub use folder::ownership::Access;
 pub use memory::MemoryStore;
-pub use oauth_core::flow::keeper::{Entry, Lease, Saved};
+pub use oauth_core::flow::keeper::{Entry, Lease, SaveOutcome};
 pub use url::StoreUrl;
 
 #[cfg(feature = "keyring")]
@@ -92,8 +92,8 @@ pub trait Store: Send + Sync {
     /// absent record is lost, not removed: a worker that has it restores it.
     ///
     /// The times replace those given before, and are passed unencrypted, so that a store does not have to parse
-    /// records. [`Times::due`] is for [`due`](Self::due), and a store without that method ignores it. At
-    /// [`Times::until`], by the store's clock, the record expires: it is absent from then on, and the store deletes it
+    /// records. [`RecordTimes::due`] is for [`due`](Self::due), and a store without that method ignores it. At
+    /// [`RecordTimes::until`], by the store's clock, the record expires: it is absent from then on, and the store deletes it
     /// later, but not a lease that has not expired. A store that cannot do that keeps the record, which only costs
     /// space.
     ///
@@ -104,8 +104,8 @@ pub trait Store: Send + Sync {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved>;
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome>;
 
     /// Acquires the lease of the key for `holder` and `ttl`, unless another holds it; a `ttl` of zero releases
     /// it. A holder that acquires it again extends it; releasing a lease that another holder has, or none, changes
@@ -150,14 +150,14 @@ pub trait Store: Send + Sync {
 
 /// The times of a record, which are passed to the store with each save.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Times {
+pub struct RecordTimes {
     /// The time at which the grant should be renewed even if no caller asks for it.
     pub due: Option<UnixTime>,
     /// The expiration time of the record.
     pub until: Option<UnixTime>,
 }
 
-impl Times {
+impl RecordTimes {
     /// Neither time: the record is never due, and does not expire.
     pub const NONE: Self = Self {
         due: None,
@@ -203,7 +203,7 @@ pub async fn remove_by_saving<S: Store + ?Sized>(store: &S, key: &str) -> Result
         let existed = entry.as_ref().is_some_and(|entry| !entry.is_removed());
         let version = entry.map_or(0, |entry| entry.version);
         let empty = Secret::new(String::new());
-        if let Saved::At(_) = store.save(key, &empty, version, Times::NONE).await? {
+        if let SaveOutcome::At(_) = store.save(key, &empty, version, RecordTimes::NONE).await? {
             return Ok(existed);
         }
     }
@@ -263,8 +263,8 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         (**self).save(key, record, version, times)
     }
 

@@ -13,8 +13,8 @@ use oauth_core::grant::IdentitySubject;
 use oauth_core::{Client, Tokens};
 
 use crate::clock::now;
-use crate::grant_source::{Drive, GrantSource};
-use crate::hold::Hold;
+use crate::grant_source::{GrantSource, TokenDriver};
+use crate::hold::HeldTokens;
 use crate::source::TokenSource;
 use crate::store::{Answer, Store};
 
@@ -62,18 +62,21 @@ impl SubjectTokenSource {
     /// Reads the subject token: a valid ID token, the refresh token of a sign-in whose renewal brought none, or another
     /// token that the identity provider exchanges.
     ///
-    /// With a refresh token comes a [`Hold`], if the source has a grant to hold: no worker renews the sign-in until it is
-    /// dropped, or `limit` is over. Keep it until the request with the token has been answered.
+    /// With a refresh token comes a [`HeldTokens`], if the source has a grant to hold: no worker renews the sign-in until
+    /// it is dropped, or `limit` has passed. Keep it until the request with the token has been answered.
     ///
     /// # Errors
     /// `identity_assertion.no_id_token` if the user has to sign in again there; those of the source.
-    pub async fn subject(&self, limit: Duration) -> Result<(IdentitySubject, Option<Hold>), Error> {
+    pub async fn subject(
+        &self,
+        limit: Duration,
+    ) -> Result<(IdentitySubject, Option<HeldTokens>), Error> {
         let source = match &self.origin {
             Origin::Tokens(source) => source,
             Origin::Subject(read) => return Ok((read().await?, None)),
         };
         let login = source.token(None).await?;
-        let subject = IdentitySubject::of_login(&login)?;
+        let subject = IdentitySubject::from_login(&login)?;
         if !subject.has_ended(now()?) {
             return Ok((subject, None));
         }
@@ -83,14 +86,14 @@ impl SubjectTokenSource {
         } else {
             source.token(Some(&login)).await?
         };
-        let subject = IdentitySubject::of_renewed(&renewed, now()?)?;
+        let subject = IdentitySubject::from_renewed_login(&renewed, now()?)?;
         if !matches!(subject, IdentitySubject::RefreshToken(_)) {
             return Ok((subject, None));
         }
         match source.hold(limit).await? {
-            // Another worker may have renewed the sign-in meanwhile, and got an ID token.
+            // Another worker may have renewed the sign-in in the meantime and obtained an ID token.
             Some(held) => {
-                let subject = IdentitySubject::of_renewed(held.tokens(), now()?)?;
+                let subject = IdentitySubject::from_renewed_login(held.tokens(), now()?)?;
                 let is_held = matches!(subject, IdentitySubject::RefreshToken(_));
                 Ok((subject, Some(held).filter(|_| is_held)))
             }
@@ -101,7 +104,7 @@ impl SubjectTokenSource {
     /// The driver that runs the requests of a grant of this sign-in, and the client that makes them.
     fn at(
         self,
-        driver: impl Drive + 'static,
+        driver: impl TokenDriver + 'static,
         client: &Client,
     ) -> (IdentityAssertionDriver, Client) {
         let slot = SubjectSlot::default();
@@ -119,12 +122,12 @@ impl SubjectTokenSource {
 
 /// Reads the sign-in before each request.
 struct IdentityAssertionDriver {
-    driver: Box<dyn Drive>,
+    driver: Box<dyn TokenDriver>,
     source: SubjectTokenSource,
     slot: SubjectSlot,
 }
 
-impl Drive for IdentityAssertionDriver {
+impl TokenDriver for IdentityAssertionDriver {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         Box::pin(async move {
             let limit = self.driver.longest().saturating_mul(2) + HOLD_MARGIN;
@@ -155,7 +158,7 @@ impl GrantSource {
     /// provider, then a request with its assertion, as often as a token is needed. `id` identifies the user and the
     /// token request: both servers get its scope, resources and `authorization_details`.
     pub fn by_identity(
-        driver: impl Drive + 'static,
+        driver: impl TokenDriver + 'static,
         client: &Client,
         id: GrantId,
         source: SubjectTokenSource,
@@ -168,14 +171,14 @@ impl GrantSource {
     /// ([`by_identity`](Self::by_identity)), and shared through a store: one worker renews for all. Its record differs
     /// from that of a login of the same user at this server.
     pub fn by_identity_shared(
-        driver: impl Drive + 'static,
+        driver: impl TokenDriver + 'static,
         client: &Client,
         id: GrantId,
         source: SubjectTokenSource,
         store: Arc<dyn Store>,
     ) -> Self {
         let (driver, client) = source.at(driver, client);
-        Self::shared(driver, client.keeper(id), store)
+        Self::with_store(driver, client.keeper(id), store)
     }
 }
 

@@ -11,7 +11,7 @@ use oauth_core::issuer::Issuer;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Tokens};
 use oauth_session::store::{Answer, MemoryStore};
-use oauth_session::{Drive, GrantSource, Store as _, drain_all};
+use oauth_session::{GrantSource, Store as _, TokenDriver, drain_all};
 
 const GRANTS: usize = 20;
 
@@ -19,7 +19,7 @@ const GRANTS: usize = 20;
 #[derive(Clone, Default)]
 struct Slow(Arc<AtomicUsize>);
 
-impl Drive for Slow {
+impl TokenDriver for Slow {
     fn run(&self, _: Boxed<Tokens>) -> Answer<'_, Tokens> {
         Box::pin(async move {
             let number = self.0.fetch_add(1, Ordering::SeqCst);
@@ -50,8 +50,8 @@ async fn all_that_is_under_way_is_finished_and_stored() -> Result<(), Error> {
     let (driver, store) = (Slow::default(), Arc::new(MemoryStore::new()));
     let (mut sessions, mut renewals) = (Vec::new(), Vec::new());
     for number in 0..GRANTS {
-        let keeper = client()?.keeper(GrantId::person(number.to_string()));
-        let session = GrantSource::shared(driver.clone(), keeper, store.clone());
+        let keeper = client()?.keeper(GrantId::user(number.to_string()));
+        let session = GrantSource::with_store(driver.clone(), keeper, store.clone());
         let first = tokens("first")?;
         session.log_in(first.clone()).await?;
         sessions.push(session.clone());
@@ -86,8 +86,8 @@ async fn all_that_is_under_way_is_finished_and_stored() -> Result<(), Error> {
             .await
             .is_err()
     );
-    let keeper = client()?.keeper(GrantId::person("later"));
-    let other = GrantSource::shared(driver, keeper, store);
+    let keeper = client()?.keeper(GrantId::user("later"));
+    let other = GrantSource::with_store(driver, keeper, store);
     other.log_in(tokens("first")?).await?;
     let token = other.token().await?;
     assert!(other.renew(&token).await.is_ok());

@@ -13,7 +13,8 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_session::Store;
 use oauth_session::store::{
-    Access, FileStore, KeyringStore, PostgresStore, RedisStore, Saved, SqliteStore, Times, contract,
+    Access, FileStore, KeyringStore, PostgresStore, RecordTimes, RedisStore, SaveOutcome,
+    SqliteStore, contract,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -64,7 +65,7 @@ async fn run() -> Outcome<()> {
             println!(
                 "{:?}",
                 store
-                    .save(key, &record, version.parse()?, Times::NONE)
+                    .save(key, &record, version.parse()?, RecordTimes::NONE)
                     .await?
             );
         }
@@ -108,7 +109,7 @@ async fn add_one(store: &dyn Store, key: &str) -> Outcome<u64> {
             Some(entry) => (entry.version, entry.record.expose().parse::<u64>()?),
         };
         let next = Secret::new((count + 1).to_string());
-        if let Saved::At(_) = store.save(key, &next, version, Times::NONE).await? {
+        if let SaveOutcome::At(_) = store.save(key, &next, version, RecordTimes::NONE).await? {
             return Ok(count + 1);
         }
     }

@@ -14,13 +14,13 @@ fn main() -> io::Result<()> {
         twin.bind_to_certificates();
         twin.client_id().to_owned()
     });
-    let said = serde_json::json!({
+    let body = serde_json::json!({
         "base": tls.base,
         "mutual": tls.mutual,
         "ca": tls.ca,
         "certificates": [tls.issue()?, tls.issue()?],
         "client_id": client_id,
     });
-    println!("{said}");
+    println!("{body}");
     io::stdin().read_to_end(&mut Vec::new()).map(drop)
 }

@@ -118,9 +118,9 @@ impl Hosts {
 
 /// The flaw with this name.
 fn flaw_from_name<F: Copy>(all: &[(&str, F)], name: &str) -> Result<F, String> {
-    let found = all.iter().find(|(known, _)| *known == name);
+    let found = all.iter().find(|(key, _)| *key == name);
     found.map(|(_, flaw)| *flaw).ok_or_else(|| {
-        let names: Vec<_> = all.iter().map(|(known, _)| *known).collect();
+        let names: Vec<_> = all.iter().map(|(key, _)| *key).collect();
         format!("no such flaw; there are: {}", names.join(", "))
     })
 }
@@ -128,7 +128,7 @@ fn flaw_from_name<F: Copy>(all: &[(&str, F)], name: &str) -> Result<F, String> {
 /// The fleet of a seed. In some, keys and certificates are replaced; few have DPoP proofs, whose signatures take twenty
 /// times as long as everything else.
 fn setup(seed: u64) -> Setup {
-    let setup = Setup::drawn(seed);
+    let setup = Setup::random(seed);
     match seed % 20 {
         _ if seed % 200 == 9 => setup.with_dpop(DpopNonces::Kept),
         3 | 13 => setup.with_certificates(MIN_KEY_OVERLAP),
@@ -196,8 +196,8 @@ fn main() -> ExitCode {
         done as f64 / seconds,
     );
     match first {
-        Some((seed, told)) => {
-            println!("{told}");
+        Some((seed, expected)) => {
+            println!("{expected}");
             println!(
                 "run again: cargo xtask test fleet --host {} --seed {seed}",
                 options.host.name(),
@@ -220,13 +220,13 @@ fn work(shared: &Shared, hosts: Hosts) {
         }
         let result = hosts.run(seed, &shared.sum);
         shared.done.fetch_add(1, Ordering::Relaxed);
-        if let Err(told) = result {
+        if let Err(expected) = result {
             // The lowest failing seed is reported: the other threads finish theirs.
             shared.end.fetch_min(seed, Ordering::Relaxed);
             if let Ok(mut first) = shared.first.lock()
                 && first.as_ref().is_none_or(|(first, _)| seed < *first)
             {
-                *first = Some((seed, told));
+                *first = Some((seed, expected));
             }
         }
     }

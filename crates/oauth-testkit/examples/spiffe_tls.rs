@@ -13,13 +13,13 @@ const OTHER: &str = "spiffe://example.org/other";
 fn main() -> io::Result<()> {
     let tls = MutualTls::start()?;
     tls.with(Twin::bind_to_certificates);
-    let said = serde_json::json!({
+    let body = serde_json::json!({
         "base": tls.base,
         "ca": tls.ca,
         "spiffe_id": WORKER,
         "svid": tls.issue_svid(WORKER)?,
         "other_svid": tls.issue_svid(OTHER)?,
     });
-    println!("{said}");
+    println!("{body}");
     io::stdin().read_to_end(&mut Vec::new()).map(drop)
 }

@@ -8,7 +8,7 @@ use oauth_testkit::Tls;
 
 fn main() -> io::Result<()> {
     let tls = Tls::start()?;
-    let said = serde_json::json!({
+    let body = serde_json::json!({
         "base": tls.base,
         "mutual": tls.mutual,
         "ca": tls.ca,
@@ -17,6 +17,6 @@ fn main() -> io::Result<()> {
         "client_id": tls.client_id,
         "client_secret": tls.client_secret,
     });
-    println!("{said}");
+    println!("{body}");
     io::stdin().read_to_end(&mut Vec::new()).map(drop)
 }

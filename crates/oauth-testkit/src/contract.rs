@@ -32,7 +32,7 @@ pub const NO_REDIRECT: &str = "follow no redirect";
 /// A larger reply is [`Lost`](Input::Lost) with
 /// [`Delivery::TooLarge`](oauth_core::error::Delivery::TooLarge), and not read to their end.
 pub const CAP: &str = "cap a reply at 1 MiB";
-/// Every failure is passed to the exchange, and tells whether the request may have arrived.
+/// Every failure is passed to the exchange, and states whether the request may have arrived.
 pub const FAILURES_ARE_LOST: &str = "turn every failure into Lost";
 /// Heads contain credentials, bodies contain tokens.
 pub const NO_LOG: &str = "log no head and no body";

@@ -9,7 +9,7 @@
 //! use oauth_testkit::fleet::{Fleet, Setup};
 //!
 //! for seed in 0..10 {
-//!     let report = Fleet::new(seed, Setup::drawn(seed)).run()?;
+//!     let report = Fleet::new(seed, Setup::random(seed)).run()?;
 //!     assert!(report.served > 0);
 //! }
 //! # Ok::<(), oauth_testkit::fleet::Violation>(())

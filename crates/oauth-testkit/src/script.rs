@@ -134,9 +134,9 @@ impl Script {
                 Err(error) => break Err(error),
                 Ok(Step::Done(output)) => break Ok(output),
                 Ok(Step::Send(request)) => steps.push(Seen::sent(request)),
-                Ok(Step::Sleep(asked)) => {
-                    pause = asked;
-                    steps.push(Seen::Sleep(asked));
+                Ok(Step::Sleep(requested_pause)) => {
+                    pause = requested_pause;
+                    steps.push(Seen::Sleep(requested_pause));
                 }
                 Ok(Step::Verify(job)) => {
                     input = Input::Verified(oauth_crypto::verify(&job));
@@ -206,7 +206,7 @@ impl<T> Transcript<T> {
     pub fn send(&self, n: usize) -> Option<&Seen> {
         self.steps
             .iter()
-            .filter(|seen| matches!(seen, Seen::Send { .. }))
+            .filter(|event| matches!(event, Seen::Send { .. }))
             .nth(n)
     }
 
@@ -214,13 +214,13 @@ impl<T> Transcript<T> {
     pub fn sends(&self) -> usize {
         self.steps
             .iter()
-            .filter(|seen| matches!(seen, Seen::Send { .. }))
+            .filter(|event| matches!(event, Seen::Send { .. }))
             .count()
     }
 
     /// The pauses, in order.
     pub fn pauses(&self) -> Vec<Duration> {
-        let pause = |seen: &Seen| match seen {
+        let pause = |event: &Seen| match event {
             Seen::Sleep(pause) => Some(*pause),
             _ => None,
         };

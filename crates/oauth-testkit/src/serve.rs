@@ -239,14 +239,14 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let open = OpenConnection::new(shared);
-    let answer = |mut request: http::Request<Incoming>| {
+    let respond_to = |mut request: http::Request<Incoming>| {
         if let Some(certificate) = &certificate {
             request.extensions_mut().insert(certificate.clone());
         }
-        answer(&open.0, request)
+        respond(&open.0, request)
     };
     let connection = hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service_fn(answer));
+        .serve_connection(TokioIo::new(stream), service_fn(respond_to));
     // An error means that the client hung up, or that a fault lost the reply.
     let _ = connection.await;
 }
@@ -270,7 +270,7 @@ impl Drop for OpenConnection {
 }
 
 /// An error closes the connection without a reply.
-async fn answer(
+async fn respond(
     shared: &Shared,
     request: http::Request<Incoming>,
 ) -> Result<http::Response<Drip>, Box<dyn std::error::Error + Send + Sync>> {
@@ -280,9 +280,9 @@ async fn answer(
         .await?
         .to_bytes();
     let request = http::Request::from_parts(head, body);
-    let wanted = shared.state().twin.document_wanted(&request);
-    if let Some(url) = wanted {
-        let found = client_document::fetched(&url).await;
+    let document_url = shared.state().twin.document_wanted(&request);
+    if let Some(url) = document_url {
+        let found = client_document::fetch_from_loopback(&url).await;
         let mut state = shared.state();
         let at = state.moment().now();
         // The twin answers that the client is unknown.
@@ -293,7 +293,7 @@ async fn answer(
     }
     let mut reply = {
         let mut state = shared.state();
-        match control::answer(&mut state, &request) {
+        match control::control_response(&mut state, &request) {
             Some(reply) => reply,
             None => {
                 let moment = state.moment();

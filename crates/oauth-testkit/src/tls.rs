@@ -231,9 +231,9 @@ async fn accept(listener: TcpListener, config: ServerConfig, twin: Arc<Served>) 
                 let shown = state.peer_certificates().and_then(|chain| chain.first());
                 let thumbprint = |der| URL_SAFE_NO_PAD.encode(Sha256::digest(der));
                 let shown = shown.map(|der| ClientCertificate(thumbprint(der.as_ref())));
-                let answered = twin.connection(stream, shown);
+                let outcome = twin.connection(stream, shown);
                 drop(twin);
-                answered.await;
+                outcome.await;
             }
         });
     }

@@ -185,20 +185,20 @@ impl Twin {
     pub fn answer(&mut self, at: &Moment, request: http::Request<Bytes>) -> http::Response<Bytes> {
         let request = ReceivedRequest::read(request);
         let now = at.now();
-        let place = self.place(&request.path);
+        let route = self.route_of(&request.path);
         if request.query("client_secret").is_some() {
             self.authority.counters.secrets_in_url += 1;
         }
-        let preflight = self.preflight(place, &request);
+        let preflight = self.preflight(route, &request);
         let (mut reply, fault) = match preflight {
             Some(reply) => (reply, None),
             None => {
-                let answer = self.faulty(now, place, &request);
-                self.count(place, answer.0.status().as_u16());
-                answer
+                let outcome = self.faulty(now, route, &request);
+                self.count(route, outcome.0.status().as_u16());
+                outcome
             }
         };
-        self.allow_origin(place, &request, &mut reply);
+        self.allow_origin(route, &request, &mut reply);
         self.log
             .push(Entry::new(now, request, reply.status().as_u16(), fault));
         reply
@@ -346,9 +346,9 @@ impl Twin {
         self.cors = Some(origin.to_owned());
     }
 
-    fn place(&self, path: &str) -> Route {
+    fn route_of(&self, path: &str) -> Route {
         let paths = &self.authority.rules.paths;
-        let known = [
+        let routes = [
             (&paths.authorize, Route::Authorize),
             (&paths.token, Route::Token),
             (&paths.revoke, Route::Revoke),
@@ -366,18 +366,18 @@ impl Twin {
         if path.starts_with(generic::RESOURCE_METADATA) {
             return Route::ResourceMetadata;
         }
-        match known
+        match routes
             .into_iter()
-            .find(|(known, _)| *known == path && !path.is_empty())
+            .find(|(route_path, _)| *route_path == path && !path.is_empty())
         {
-            Some((_, place)) => place,
+            Some((_, route)) => route,
             None if self
                 .authority
                 .rules
                 .metadata
                 .0
                 .iter()
-                .any(|known| known == path) =>
+                .any(|metadata_path| metadata_path == path) =>
             {
                 Route::Metadata
             }
@@ -390,22 +390,22 @@ impl Twin {
     fn faulty(
         &mut self,
         at: UnixTime,
-        place: Route,
+        route: Route,
         request: &ReceivedRequest,
     ) -> (Reply, Option<&'static str>) {
-        let is_callback = place == Route::Authorize;
+        let is_callback = route == Route::Authorize;
         let next = self
             .faults
             .iter()
             .position(|fault| fault.is_callback_fault() == is_callback);
         let Some(next) = next else {
-            return (self.work(at, place, request, None), None);
+            return (self.work(at, route, request, None), None);
         };
         let fault = self.faults.remove(next);
         if let Some(reply) = fault.instead() {
             return (reply, Some(fault.name()));
         }
-        let mut reply = self.work(at, place, request, Some(&fault));
+        let mut reply = self.work(at, route, request, Some(&fault));
         let took_place = if is_callback {
             // A redirect, or a page that posts the form.
             !reply.status().is_client_error()
@@ -421,9 +421,9 @@ impl Twin {
     }
 
     /// Counts requests and answers; those of faults count as well.
-    fn count(&mut self, place: Route, status: u16) {
+    fn count(&mut self, route: Route, status: u16) {
         let counters = &mut self.authority.counters;
-        match place {
+        match route {
             Route::Token => counters.token_requests += 1,
             Route::Api => {
                 counters.api_calls += 1;
@@ -437,12 +437,12 @@ impl Twin {
     fn work(
         &mut self,
         at: UnixTime,
-        place: Route,
+        route: Route,
         request: &ReceivedRequest,
         fault: Option<&Fault>,
     ) -> Reply {
-        let reply = self.worked(at, place, request, fault);
-        let side = match place {
+        let reply = self.dispatch(at, route, request, fault);
+        let side = match route {
             Route::Token | Route::Pushed => sender_constrained::Side::AuthorizationServer,
             Route::Userinfo | Route::Api => sender_constrained::Side::ResourceServer,
             _ => return reply,
@@ -450,16 +450,16 @@ impl Twin {
         sender_constrained::tell_nonce(&mut self.authority, at, side, reply)
     }
 
-    fn worked(
+    fn dispatch(
         &mut self,
         at: UnixTime,
-        place: Route,
+        route: Route,
         request: &ReceivedRequest,
         fault: Option<&Fault>,
     ) -> Reply {
         let authority = &mut self.authority;
         let is_get = request.method == Method::GET;
-        match place {
+        match route {
             Route::Authorize => authorize::authorize(authority, at, request, fault),
             Route::Token => token::token(authority, at, request),
             Route::Pushed => request_object::push(authority, at, request),

@@ -14,7 +14,7 @@ use crate::twin::{Delivery, Twin};
 /// The number of steps after which an exchange counts as an endless loop.
 const MAX_STEPS: usize = 10_000;
 
-/// A driver for one [`Twin`], without sockets. Its clock stands still until an exchange sleeps or
+/// A driver for one [`Twin`], without sockets. Its clock does not advance until an exchange sleeps or
 /// [`advance`](Self::advance) is called.
 #[derive(Debug)]
 pub struct TwinDriver {

@@ -23,7 +23,10 @@ const REFRESH: &str = "urn:ietf:params:oauth:token-type:refresh_token";
 const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
 const OTHER: &str = "https://other.test";
 
-fn ask(driver: &mut TwinDriver, form: &[(&str, &str)]) -> http::Response<Bytes> {
+fn send_authentication_request(
+    driver: &mut TwinDriver,
+    form: &[(&str, &str)],
+) -> http::Response<Bytes> {
     let auth = confidential(driver);
     post_as(driver, "/token", Some(&auth), form)
 }
@@ -46,12 +49,12 @@ fn person(driver: &mut TwinDriver, scope: &str) -> Value {
 }
 
 fn machine(driver: &mut TwinDriver) -> String {
-    let reply = ask(driver, &[("grant_type", "client_credentials")]);
+    let reply = send_authentication_request(driver, &[("grant_type", "client_credentials")]);
     text(&json(&reply), "access_token")
 }
 
 #[test]
-fn who_acts_is_remembered_with_those_before() {
+fn the_actor_chain_is_preserved() {
     let mut driver = driver();
     let subject = text(&person(&mut driver, "read write"), "access_token");
     let actor = machine(&mut driver);
@@ -61,10 +64,10 @@ fn who_acts_is_remembered_with_those_before() {
             ("subject_token", subject),
             ("subject_token_type", ACCESS),
         ];
-        ask(driver, &[&form[..], more].concat())
+        send_authentication_request(driver, &[&form[..], more].concat())
     };
     let acting = [("actor_token", &*actor), ("actor_token_type", ACCESS)];
-    let asked = [
+    let exchange_form = [
         acting[0],
         acting[1],
         ("scope", "read"),
@@ -72,7 +75,7 @@ fn who_acts_is_remembered_with_those_before() {
         ("resource", "https://api.test/b"),
         ("audience", "backend"),
     ];
-    let token = json(&exchange(&mut driver, &subject, &asked));
+    let token = json(&exchange(&mut driver, &subject, &exchange_form));
     assert_eq!(
         (&token["issued_token_type"], &token["scope"]),
         (&json!(ACCESS), &json!("read"))
@@ -93,7 +96,7 @@ fn who_acts_is_remembered_with_those_before() {
         seen["act"],
         json!({ "sub": "twin-client", "act": { "sub": "twin-client" } })
     );
-    // As the subject itself nobody acts.
+    // The subject cannot be its own actor.
     let alone = json(&exchange(&mut driver, &subject, &[]));
     assert_eq!(
         look(&mut driver, &text(&alone, "access_token")).get("act"),
@@ -141,10 +144,10 @@ fn a_service_account_signs_for_its_tokens() {
         let with = |name: &str, value: Value| {
             let mut claims = claims.clone();
             claims[name] = value;
-            jws::signed(&key, &header, &claims)
+            jws::sign_jwt(&key, &header, &claims)
         };
-        let good = jws::signed(&key, &header, &claims);
-        let form = [JWT_BEARER, ("assertion", &*good), ("scope", "write")];
+        let valid_token = jws::sign_jwt(&key, &header, &claims);
+        let form = [JWT_BEARER, ("assertion", &*valid_token), ("scope", "write")];
         let reply = post(&mut driver, "/token", &form);
         assert_eq!(reply.status(), 200);
         let token = json(&reply);
@@ -157,10 +160,10 @@ fn a_service_account_signs_for_its_tokens() {
             (&seen["sub"], &seen["client_id"]),
             (&json!("somebody"), &json!("robot"))
         );
-        // Each is good once.
+        // Each assertion can be used once.
         refused(&post(&mut driver, "/token", &form), 400, "invalid_grant");
 
-        let foreign = jws::signed(&other, &header, &claims);
+        let foreign = jws::sign_jwt(&other, &header, &claims);
         for bad in [
             foreign,
             with("iss", json!("stranger")),
@@ -174,13 +177,17 @@ fn a_service_account_signs_for_its_tokens() {
             let form = [JWT_BEARER, ("assertion", &*bad)];
             refused(&post(&mut driver, "/token", &form), 400, "invalid_grant");
         }
-        // A client may say who it is; who does so wrongly is refused.
-        let known = with("jti", json!("2"));
-        let form = [JWT_BEARER, ("assertion", &*known), ("client_id", "nobody")];
+        // A client may identify itself; a wrong identification is refused.
+        let used_assertion = with("jti", json!("2"));
+        let form = [
+            JWT_BEARER,
+            ("assertion", &*used_assertion),
+            ("client_id", "nobody"),
+        ];
         refused(&post(&mut driver, "/token", &form), 401, "invalid_client");
         let form = [
             JWT_BEARER,
-            ("assertion", &*known),
+            ("assertion", &*used_assertion),
             ("client_id", "twin-public"),
         ];
         let token = json(&post(&mut driver, "/token", &form));
@@ -213,25 +220,25 @@ fn vouch(
         ("subject_token", token),
         ("subject_token_type", kind),
     ];
-    ask(idp, &[&form[..], more].concat())
+    send_authentication_request(idp, &[&form[..], more].concat())
 }
 
 #[test]
-fn an_identity_provider_vouches_for_who_has_signed_in() {
+fn an_identity_provider_asserts_the_signed_in_user() {
     let (mut idp, mut other) = two();
     let tokens = person(&mut idp, "openid offline_access");
     let [id_token, refresh] = ["id_token", "refresh_token"].map(|name| text(&tokens, name));
-    let asked = [
+    let exchange_form = [
         ("audience", OTHER),
         ("scope", "read write"),
         ("resource", "https://api.test/"),
     ];
-    let said = json(&vouch(&mut idp, &id_token, ID, &asked));
+    let body = json(&vouch(&mut idp, &id_token, ID, &exchange_form));
     assert_eq!(
-        (&said["issued_token_type"], &said["token_type"]),
+        (&body["issued_token_type"], &body["token_type"]),
         (&json!(ID_JAG), &json!("N_A"))
     );
-    let assertion = text(&said, "access_token");
+    let assertion = text(&body, "access_token");
     assert_eq!(jws::header(&assertion)["typ"], "oauth-id-jag+jwt");
     let claims = jws::claims(&assertion);
     assert_eq!(
@@ -241,7 +248,7 @@ fn an_identity_provider_vouches_for_who_has_signed_in() {
     assert_eq!(claims["resource"], "https://api.test/");
 
     let form = [JWT_BEARER, ("assertion", &*assertion), ("scope", "read")];
-    let token = json(&ask(&mut other, &form));
+    let token = json(&send_authentication_request(&mut other, &form));
     assert_eq!(
         (&token["scope"], token.get("refresh_token")),
         (&json!("read"), None)
@@ -251,11 +258,15 @@ fn an_identity_provider_vouches_for_who_has_signed_in() {
         (&seen["sub"], &seen["aud"]),
         (&json!("user-248289761001"), &json!(["https://api.test/"]))
     );
-    refused(&ask(&mut other, &form), 400, "invalid_grant");
-    // A refresh token says as much.
-    let said = json(&vouch(&mut idp, &refresh, REFRESH, &[("audience", OTHER)]));
-    let form = [JWT_BEARER, ("assertion", &*text(&said, "access_token"))];
-    assert_eq!(ask(&mut other, &form).status(), 200);
+    refused(
+        &send_authentication_request(&mut other, &form),
+        400,
+        "invalid_grant",
+    );
+    // A refresh token serves equally.
+    let body = json(&vouch(&mut idp, &refresh, REFRESH, &[("audience", OTHER)]));
+    let form = [JWT_BEARER, ("assertion", &*text(&body, "access_token"))];
+    assert_eq!(send_authentication_request(&mut other, &form).status(), 200);
 
     for (token, kind, more, error) in [
         (&*id_token, ID, &[][..], "invalid_request"),
@@ -285,7 +296,7 @@ fn an_identity_provider_vouches_for_who_has_signed_in() {
 #[test]
 fn an_assertion_is_for_one_server_one_client_and_one_time() {
     let (mut idp, mut other) = two();
-    let [key, stranger] = [(); 2].map(|()| PrivateKey::generate(Alg::Es256).unwrap());
+    let [key, foreign_key] = [(); 2].map(|()| PrivateKey::generate(Alg::Es256).unwrap());
     let jwk: Value = serde_json::from_str(&key.public_jwk().to_json()).unwrap();
     let keys = json!({ "keys": [jwk] });
     let twin = other.twin();
@@ -304,11 +315,11 @@ fn an_assertion_is_for_one_server_one_client_and_one_time() {
     let with = |name: &str, value: Value| {
         let mut claims = claims.clone();
         claims[name] = value;
-        jws::signed(&key, &header, &claims)
+        jws::sign_jwt(&key, &header, &claims)
     };
     for bad in [
-        jws::signed(&stranger, &header, &claims),
-        jws::signed(&key, &json!({ "alg": "ES256" }), &claims),
+        jws::sign_jwt(&foreign_key, &header, &claims),
+        jws::sign_jwt(&key, &json!({ "alg": "ES256" }), &claims),
         with("iss", json!("https://as.test")),
         with("aud", json!([OTHER])),
         with("aud", json!("https://as.test")),
@@ -319,24 +330,44 @@ fn an_assertion_is_for_one_server_one_client_and_one_time() {
         with("cnf", json!({ "jkt": "x" })),
     ] {
         let form = [JWT_BEARER, ("assertion", &*bad)];
-        refused(&ask(&mut other, &form), 400, "invalid_grant");
+        refused(
+            &send_authentication_request(&mut other, &form),
+            400,
+            "invalid_grant",
+        );
     }
-    let good = with("jti", json!("2"));
-    let wide = [JWT_BEARER, ("assertion", &*good), ("scope", "read write")];
-    refused(&ask(&mut other, &wide), 400, "invalid_scope");
-    let form = [JWT_BEARER, ("assertion", &*good)];
+    let valid_token = with("jti", json!("2"));
+    let wide = [
+        JWT_BEARER,
+        ("assertion", &*valid_token),
+        ("scope", "read write"),
+    ];
+    refused(
+        &send_authentication_request(&mut other, &wide),
+        400,
+        "invalid_scope",
+    );
+    let form = [JWT_BEARER, ("assertion", &*valid_token)];
     refused(
         &post(&mut other, "/token", &form),
         400,
         "unauthorized_client",
     );
-    refused(&ask(&mut idp, &form), 400, "invalid_grant");
-    assert_eq!(ask(&mut other, &form).status(), 200);
-    refused(&ask(&mut other, &form), 400, "invalid_grant");
+    refused(
+        &send_authentication_request(&mut idp, &form),
+        400,
+        "invalid_grant",
+    );
+    assert_eq!(send_authentication_request(&mut other, &form).status(), 200);
+    refused(
+        &send_authentication_request(&mut other, &form),
+        400,
+        "invalid_grant",
+    );
 }
 
 #[test]
-fn metadata_tell_who_takes_what() {
+fn the_metadata_lists_supported_assertions() {
     let mut driver = driver();
     let document = json(&get(&mut driver, "/.well-known/openid-configuration", None));
     let mut fapi = TwinDriver::new(Twin::fapi("https://fapi.test"));

@@ -1,4 +1,4 @@
-//! The plain server: people who are asked on a device of theirs (CIBA Core).
+//! The plain server: backchannel authentication on the user's device (CIBA Core).
 
 mod common;
 
@@ -18,16 +18,19 @@ const TOKEN: &str = "a-token-of-the-client-with-many-bits";
 const ASK: [(&str, &str); 2] = [("scope", "openid read"), ("login_hint", "alice")];
 
 /// Sends the authentication request.
-fn ask(driver: &mut TwinDriver, form: &[(&str, &str)]) -> http::Response<Bytes> {
+fn send_authentication_request(
+    driver: &mut TwinDriver,
+    form: &[(&str, &str)],
+) -> http::Response<Bytes> {
     let auth = confidential(driver);
     post_as(driver, "/backchannel_authentication", Some(&auth), form)
 }
 
 fn begun(driver: &mut TwinDriver, more: &[(&str, &str)]) -> (String, Value) {
-    let reply = ask(driver, &[&ASK[..], more].concat());
+    let reply = send_authentication_request(driver, &[&ASK[..], more].concat());
     assert_eq!(reply.status(), 200);
-    let said = json(&reply);
-    (text(&said, "auth_req_id"), said)
+    let body = json(&reply);
+    (text(&body, "auth_req_id"), body)
 }
 
 /// Asks for the tokens.
@@ -37,11 +40,11 @@ fn poll(driver: &mut TwinDriver, id: &str) -> http::Response<Bytes> {
 }
 
 #[test]
-fn a_request_waits_for_its_person() {
+fn a_request_waits_for_the_user() {
     let mut driver = driver();
-    let (id, said) = begun(&mut driver, &[("binding_message", "W4SCT")]);
+    let (id, body) = begun(&mut driver, &[("binding_message", "W4SCT")]);
     assert_eq!(
-        (&said["expires_in"], &said["interval"]),
+        (&body["expires_in"], &body["interval"]),
         (&json!(120), &json!(5))
     );
     refused(&poll(&mut driver, &id), 400, "authorization_pending");
@@ -70,13 +73,13 @@ fn a_request_waits_for_its_person() {
 }
 
 #[test]
-fn a_person_says_no_or_nothing() {
+fn the_user_denies_or_does_not_respond() {
     let mut driver = driver();
     let now = driver.now();
     assert!(!driver.twin().answer_backchannel(now));
     let (first, _) = begun(&mut driver, &[]);
-    let (second, said) = begun(&mut driver, &[("requested_expiry", "30")]);
-    assert_eq!(said["expires_in"], 30);
+    let (second, body) = begun(&mut driver, &[("requested_expiry", "30")]);
+    assert_eq!(body["expires_in"], 30);
     driver.twin().deny_next();
     // The one that has waited longest.
     assert!(driver.twin().answer_backchannel(now));
@@ -89,7 +92,7 @@ fn a_person_says_no_or_nothing() {
 }
 
 #[test]
-fn what_must_not_be_asked_is_refused_by_name() {
+fn invalid_parameters_are_rejected_by_name() {
     let mut driver = driver();
     let long = "x".repeat(101);
     let cases: [(&[(&str, &str)], &str); 10] = [
@@ -117,7 +120,7 @@ fn what_must_not_be_asked_is_refused_by_name() {
         ),
     ];
     for (form, error) in cases {
-        refused(&ask(&mut driver, form), 400, error);
+        refused(&send_authentication_request(&mut driver, form), 400, error);
     }
     let public = [&ASK[..], &[("client_id", "twin-public")]].concat();
     let reply = post(&mut driver, "/backchannel_authentication", &public);
@@ -134,32 +137,47 @@ fn an_id_token_names_its_person_even_when_it_has_ended() {
     let hint = text(&json(&poll(&mut driver, &id)), "id_token");
     driver.advance(Duration::from_secs(3600));
     let form = [ASK[0], ("id_token_hint", &*hint)];
-    assert_eq!(ask(&mut driver, &form).status(), 200);
+    assert_eq!(
+        send_authentication_request(&mut driver, &form).status(),
+        200
+    );
     // Signed with the same key, by another server.
     let mut other = TwinDriver::new(Twin::generic("https://other.test"));
     let (id, _) = begun(&mut other, &[]);
     get(&mut other, "/authentication_device", None);
     let foreign = text(&json(&poll(&mut other, &id)), "id_token");
     let form = [ASK[0], ("id_token_hint", &*foreign)];
-    refused(&ask(&mut driver, &form), 400, "invalid_request");
+    refused(
+        &send_authentication_request(&mut driver, &form),
+        400,
+        "invalid_request",
+    );
 }
 
 #[test]
-fn a_client_is_notified_and_asks_once() {
+fn a_client_is_notified_and_polls_once() {
     let mut driver = driver();
     let uri: http::Uri = "https://client.test/notified".parse().unwrap();
     driver
         .twin()
         .set_backchannel_delivery(BackchannelDelivery::Ping(uri.clone()));
-    refused(&ask(&mut driver, &ASK), 400, "invalid_request");
+    refused(
+        &send_authentication_request(&mut driver, &ASK),
+        400,
+        "invalid_request",
+    );
     let short = [ASK[0], ASK[1], ("client_notification_token", "short")];
-    refused(&ask(&mut driver, &short), 400, "invalid_request");
+    refused(
+        &send_authentication_request(&mut driver, &short),
+        400,
+        "invalid_request",
+    );
     let (id, _) = begun(&mut driver, &[("client_notification_token", TOKEN)]);
     assert!(driver.twin().take_notifications().is_empty());
     get(&mut driver, "/authentication_device", None);
-    let told = driver.twin().take_notifications();
-    assert_eq!(told.len(), 1);
-    let ping = told.first().unwrap();
+    let notifications = driver.twin().take_notifications();
+    assert_eq!(notifications.len(), 1);
+    let ping = notifications.first().unwrap();
     assert_eq!(ping.uri(), &uri);
     assert_eq!(ping.headers()["authorization"], format!("Bearer {TOKEN}"));
     let body: Value = serde_json::from_slice(ping.body()).unwrap();
@@ -169,18 +187,18 @@ fn a_client_is_notified_and_asks_once() {
 }
 
 #[test]
-fn tokens_are_pushed_and_their_id_token_vouches_for_them() {
+fn pushed_tokens_are_protected_by_their_id_token() {
     let mut driver = driver();
     let uri: http::Uri = "https://client.test/pushed".parse().unwrap();
     driver
         .twin()
         .set_backchannel_delivery(BackchannelDelivery::Push(uri));
-    let (id, said) = begun(&mut driver, &[("client_notification_token", TOKEN)]);
-    assert_eq!(said.get("interval"), None);
+    let (id, response_body) = begun(&mut driver, &[("client_notification_token", TOKEN)]);
+    assert_eq!(response_body.get("interval"), None);
     refused(&poll(&mut driver, &id), 400, "unauthorized_client");
     get(&mut driver, "/authentication_device", None);
-    let told = driver.twin().take_notifications();
-    let body: Value = serde_json::from_slice(told.first().unwrap().body()).unwrap();
+    let notifications = driver.twin().take_notifications();
+    let body: Value = serde_json::from_slice(notifications.first().unwrap().body()).unwrap();
     assert_eq!(body["auth_req_id"], id);
     let claims = jws::claims(&text(&body, "id_token"));
     assert_eq!(claims["urn:openid:params:jwt:claim:auth_req_id"], id);
@@ -193,8 +211,8 @@ fn tokens_are_pushed_and_their_id_token_vouches_for_them() {
     begun(&mut driver, &[("client_notification_token", TOKEN)]);
     driver.twin().deny_next();
     get(&mut driver, "/authentication_device", None);
-    let told = driver.twin().take_notifications();
-    let body: Value = serde_json::from_slice(told.first().unwrap().body()).unwrap();
+    let notifications = driver.twin().take_notifications();
+    let body: Value = serde_json::from_slice(notifications.first().unwrap().body()).unwrap();
     assert_eq!(
         (&body["error"], body.get("access_token")),
         (&json!("access_denied"), None)
@@ -202,7 +220,7 @@ fn tokens_are_pushed_and_their_id_token_vouches_for_them() {
 }
 
 #[test]
-fn a_signed_request_is_the_clients_and_good_once() {
+fn a_signed_request_must_be_the_clients_and_is_accepted_once() {
     let mut driver = driver();
     let [key, other] = [(); 2].map(|()| PrivateKey::generate(Alg::Es256).unwrap());
     let jwk = key.public_jwk().to_json();
@@ -216,14 +234,14 @@ fn a_signed_request_is_the_clients_and_good_once() {
         "scope": "openid", "login_hint": "alice", "requested_expiry": 30,
     });
     let header = json!({ "alg": "ES256" });
-    let good = jws::signed(&key, &header, &claims);
-    let reply = ask(&mut driver, &[("request", &good)]);
+    let valid_token = jws::sign_jwt(&key, &header, &claims);
+    let reply = send_authentication_request(&mut driver, &[("request", &valid_token)]);
     assert_eq!(
         (reply.status().as_u16(), &json(&reply)["expires_in"]),
         (200, &json!(30))
     );
     refused(
-        &ask(&mut driver, &[("request", &good)]),
+        &send_authentication_request(&mut driver, &[("request", &valid_token)]),
         400,
         "invalid_request",
     );
@@ -231,10 +249,10 @@ fn a_signed_request_is_the_clients_and_good_once() {
         let mut claims = claims.clone();
         claims["jti"] = "2".into();
         claims[name] = value;
-        jws::signed(&key, &header, &claims)
+        jws::sign_jwt(&key, &header, &claims)
     };
     for bad in [
-        jws::signed(&other, &header, &claims),
+        jws::sign_jwt(&other, &header, &claims),
         with("iss", json!("another")),
         with("aud", json!("https://elsewhere.test")),
         with("exp", json!(now)),
@@ -243,19 +261,26 @@ fn a_signed_request_is_the_clients_and_good_once() {
         with("scope", json!(["openid"])),
     ] {
         refused(
-            &ask(&mut driver, &[("request", &bad)]),
+            &send_authentication_request(&mut driver, &[("request", &bad)]),
             400,
             "invalid_request",
         );
     }
     let fresh = with("jti", json!("3"));
     let beside = [("request", &*fresh), ("scope", "openid")];
-    refused(&ask(&mut driver, &beside), 400, "invalid_request");
-    assert_eq!(ask(&mut driver, &[("request", &fresh)]).status(), 200);
+    refused(
+        &send_authentication_request(&mut driver, &beside),
+        400,
+        "invalid_request",
+    );
+    assert_eq!(
+        send_authentication_request(&mut driver, &[("request", &fresh)]).status(),
+        200
+    );
 }
 
 #[test]
-fn those_who_ask_are_told_to_go_slower_and_that_it_is_over() {
+fn polling_clients_get_slow_down_and_expired_token() {
     let mut driver = driver();
     let (id, _) = begun(&mut driver, &[]);
     driver.twin().inject(Fault::SlowDown);

@@ -8,8 +8,8 @@ use oauth_testkit::contract::{self, CAP, FAILURES_ARE_LOST, NO_LOG, NO_REDIRECT,
 
 #[track_caller]
 fn breaks_only(promise: &str, habit: DriverFault) {
-    let mut kept = None;
-    for report in contract::check(|probe| drive(probe, habit, &mut kept)) {
+    let mut cache = None;
+    for report in contract::check(|probe| drive(probe, habit, &mut cache)) {
         let broken = report.outcome.is_err();
         assert_eq!(broken, report.promise == promise, "{habit:?}: {report:?}");
     }
@@ -18,19 +18,19 @@ fn breaks_only(promise: &str, habit: DriverFault) {
 #[test]
 fn a_right_driver_keeps_all_promises() {
     contract::assert(|probe| drive(probe, DriverFault::None, &mut None));
-    let mut kept = None;
-    contract::assert(|probe| drive(probe, DriverFault::KeepsAlive, &mut kept));
+    let mut cache = None;
+    contract::assert(|probe| drive(probe, DriverFault::KeepsAlive, &mut cache));
 }
 
 /// A client that logs does so in every case, and that is one thing to mend.
 #[test]
-fn what_is_broken_alike_in_many_cases_is_told_once() {
-    let mut kept = None;
-    for report in contract::check(|probe| drive(probe, DriverFault::LogsUrls, &mut kept)) {
-        let told = report.outcome.err().unwrap_or_default();
-        let lines: Vec<_> = told.lines().collect();
+fn identical_breaches_are_reported_once() {
+    let mut cache = None;
+    for report in contract::check(|probe| drive(probe, DriverFault::LogsUrls, &mut cache)) {
+        let failures = report.outcome.err().unwrap_or_default();
+        let lines: Vec<_> = failures.lines().collect();
         let apart: std::collections::BTreeSet<_> = lines.iter().collect();
-        assert_eq!(lines.len(), apart.len(), "{told}");
+        assert_eq!(lines.len(), apart.len(), "{failures}");
     }
 }
 

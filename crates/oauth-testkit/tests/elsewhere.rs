@@ -1,4 +1,4 @@
-//! The client of the core at the plain server: people who agree elsewhere, and assertions.
+//! The core's client at the plain server: approval on other devices, and assertions.
 
 mod common;
 
@@ -8,7 +8,8 @@ use bytes::Bytes;
 use common::{get, json};
 use oauth_core::assertion::Assertion;
 use oauth_core::endpoint::backchannel_authentication::{
-    BackchannelAuthentication, BackchannelAuthenticationResponse, Hint, Repeat, TokenDeliveryMode,
+    BackchannelAuthentication, BackchannelAuthenticationResponse, DuplicatePolicy, Hint,
+    TokenDeliveryMode,
 };
 use oauth_core::endpoint::device_authorization::{
     DeviceAuthorization, DeviceAuthorizationResponse,
@@ -17,7 +18,7 @@ use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::{Exchange, Input, Step};
 use oauth_core::flow::backchannel::AwaitedRequest;
 use oauth_core::flow::identity_assertion::{IdentityAssertionRequest, is_advertised};
-use oauth_core::flow::poll::Pace;
+use oauth_core::flow::poll::PollTiming;
 use oauth_core::flow::redeem::Login;
 use oauth_core::grant::{Extension, IdentitySubject, TokenExchange, TokenRequest};
 use oauth_core::issuer::Issuer;
@@ -80,8 +81,8 @@ fn wait<E: Exchange>(
 }
 
 fn device(driver: &mut TwinDriver, client: &Client) -> DeviceAuthorizationResponse {
-    let ask = DeviceAuthorization::new(scope("openid read"));
-    driver.run(client.call(ask)).unwrap()
+    let request = DeviceAuthorization::new(scope("openid read"));
+    driver.run(client.call(request)).unwrap()
 }
 
 fn approve(driver: &mut TwinDriver, code: &DeviceAuthorizationResponse) {
@@ -108,13 +109,13 @@ fn a_device_signs_in_once_the_person_agrees() {
     });
     is_signed_in(&login.unwrap());
     assert_eq!(pauses, [5, 10, 10, 20, 10]);
-    let asked = driver
+    let logged = driver
         .twin()
         .log()
         .iter()
         .filter(|entry| entry.path == "/token");
-    // Nobody was asked to go slower but by the fault.
-    let faults: Vec<_> = asked.map(|entry| (entry.status, entry.fault)).collect();
+    // Only the fault caused `slow_down`.
+    let faults: Vec<_> = logged.map(|entry| (entry.status, entry.fault)).collect();
     let expected = [
         (400, Some("slow_down")),
         (400, None),
@@ -148,7 +149,7 @@ fn a_device_is_told_no_or_that_it_is_over() {
     );
     let expired = (vec![5, 5], Err("denied.expired_token"));
     assert_eq!(ends(&mut driver, Some(Fault::ExpiredToken)), expired);
-    // Nobody answers: it ends by itself, before the code does.
+    // Without an answer, polling ends before the code expires.
     let before = driver.twin().counters().token_requests;
     let code = device(&mut driver, &client);
     let login = client.poll_device_token(&code, scope("openid read"));
@@ -158,7 +159,7 @@ fn a_device_is_told_no_or_that_it_is_over() {
     assert_eq!(driver.twin().counters().token_requests - before, 119);
 }
 
-// The tokens went with the answer that was lost: a code is good once, and the person has to be asked again.
+// The tokens were in the lost response: a code can be used only once, so the user must approve again.
 #[test]
 fn tokens_that_are_lost_on_their_way_are_gone() {
     let mut driver = driver("https://as.test");
@@ -177,15 +178,17 @@ fn tokens_that_are_lost_on_their_way_are_gone() {
     );
 }
 
-fn ask(delivery: TokenDeliveryMode) -> BackchannelAuthentication {
+fn backchannel_request(delivery: TokenDeliveryMode) -> BackchannelAuthentication {
     let hint = Hint::Login("alice".to_owned());
-    let ask = BackchannelAuthentication::new(hint, scope("openid read offline_access")).unwrap();
-    ask.token_delivery_mode(delivery)
+    let request =
+        BackchannelAuthentication::new(hint, scope("openid read offline_access")).unwrap();
+    request
+        .token_delivery_mode(delivery)
         .binding_message("W4SCT")
         .unwrap()
 }
 
-fn awaited(begun: &BackchannelAuthenticationResponse) -> AwaitedRequest {
+fn awaited_request(begun: &BackchannelAuthenticationResponse) -> AwaitedRequest {
     AwaitedRequest {
         auth_req_id: begun.auth_req_id.clone(),
         client_notification_token: begun.client_notification_token.clone().unwrap(),
@@ -197,8 +200,8 @@ fn awaited(begun: &BackchannelAuthenticationResponse) -> AwaitedRequest {
 fn notification(driver: &mut TwinDriver) -> (String, Bytes) {
     let now = driver.now();
     assert!(driver.twin().answer_backchannel(now));
-    let mut told = driver.twin().take_notifications();
-    let request = told.pop().unwrap();
+    let mut notifications = driver.twin().take_notifications();
+    let request = notifications.pop().unwrap();
     let authorization = request.headers()["authorization"].to_str().unwrap();
     (authorization.to_owned(), request.body().clone())
 }
@@ -218,15 +221,15 @@ fn a_person_is_asked_on_a_device_of_theirs() {
         .clone()
         .with_request_signing(RequestSigning::new(key.signing_key("")));
     for client in [plain, signing] {
-        let begun = driver
-            .run(client.authenticate_backchannel(ask(TokenDeliveryMode::Poll)))
+        let request = driver
+            .run(client.authenticate_backchannel(backchannel_request(TokenDeliveryMode::Poll)))
             .unwrap();
-        let pace = Pace {
-            interval: begun.interval,
-            expires_at: begun.expires_at,
+        let pace = PollTiming {
+            interval: request.interval,
+            expires_at: request.expires_at,
         };
         let login = client.poll_backchannel_token(
-            begun.auth_req_id,
+            request.auth_req_id,
             scope("openid read offline_access"),
             Some(pace),
         );
@@ -249,18 +252,18 @@ fn a_ping_is_judged_and_answered_by_one_question() {
     driver
         .twin()
         .set_backchannel_delivery(BackchannelDelivery::Ping(uri));
-    let begun = driver
-        .run(client.authenticate_backchannel(ask(TokenDeliveryMode::Ping)))
+    let request = driver
+        .run(client.authenticate_backchannel(backchannel_request(TokenDeliveryMode::Ping)))
         .unwrap();
     let (authorization, body) = notification(&mut driver);
-    let awaited = awaited(&begun);
+    let awaited = awaited_request(&request);
     awaited.pinged(Some(&authorization), &body).unwrap();
     let foreign = awaited.pinged(Some("Bearer another"), &body);
     assert_eq!(
         foreign.map_err(|error| error.code()),
         Err("ciba.client_notification_token")
     );
-    let login = client.poll_backchannel_token(begun.auth_req_id, awaited.token_request, None);
+    let login = client.poll_backchannel_token(request.auth_req_id, awaited.token_request, None);
     let before = driver.twin().counters().token_requests;
     is_signed_in(&driver.run(login).unwrap());
     assert_eq!(driver.twin().counters().token_requests - before, 1);
@@ -275,11 +278,11 @@ fn pushed_tokens_are_vouched_for() {
         .twin()
         .set_backchannel_delivery(BackchannelDelivery::Push(uri));
     let mut begin = || {
-        let again = ask(TokenDeliveryMode::Push).repeat(Repeat::Allowed);
-        let begun = client.authenticate_backchannel(again);
-        let begun = driver.run(begun).unwrap();
+        let again = backchannel_request(TokenDeliveryMode::Push).repeat(DuplicatePolicy::Allowed);
+        let request = client.authenticate_backchannel(again);
+        let request = driver.run(request).unwrap();
         let (authorization, body) = notification(&mut driver);
-        (awaited(&begun), authorization, body)
+        (awaited_request(&request), authorization, body)
     };
     let (first, second) = (begin(), begin());
     let (awaited, authorization, body) = first;
@@ -318,13 +321,13 @@ fn a_token_is_exchanged_for_one_with_an_actor() {
         let token = Some(actor.access_token.clone());
         grant.actor(token, Some("access_token")).unwrap()
     };
-    let got = driver.run(client.token(grant(), TokenRequest::new()));
-    let got = got.unwrap();
+    let tokens = driver.run(client.token(grant(), TokenRequest::new()));
+    let tokens = tokens.unwrap();
     let named = "urn:ietf:params:oauth:token-type:access_token";
-    assert_eq!(got.issued_token_type(), Some(named));
+    assert_eq!(tokens.issued_token_type(), Some(named));
     driver.twin().inject(Fault::IssuedTokenType);
-    let told = driver.run(client.token(grant(), TokenRequest::new()));
-    assert_ne!(told.unwrap().issued_token_type(), Some(named));
+    let outcome = driver.run(client.token(grant(), TokenRequest::new()));
+    assert_ne!(outcome.unwrap().issued_token_type(), Some(named));
 }
 
 #[test]
@@ -366,38 +369,38 @@ fn a_grant_without_an_operation_is_sent_as_it_is() {
 #[test]
 fn an_identity_provider_vouches_at_another_server() {
     let (mut idp, mut other) = (driver("https://as.test"), driver("https://other.test"));
-    let (us, there) = (client(&mut idp), client(&mut other));
-    assert!(is_advertised(there.server()));
+    let (own_client, resource_client) = (client(&mut idp), client(&mut other));
+    assert!(is_advertised(resource_client.server()));
     idp.twin().vouch_to("https://other.test", "twin-client");
     let keys = json(&get(&mut idp, "/jwks", None));
     other
         .twin()
         .trust_identity_provider("https://as.test", &keys)
         .unwrap();
-    let code = device(&mut idp, &us);
+    let code = device(&mut idp, &own_client);
     approve(&mut idp, &code);
     let login = idp
-        .run(us.poll_device_token(&code, scope("openid read")))
+        .run(own_client.poll_device_token(&code, scope("openid read")))
         .unwrap();
     let id_token = login.tokens.id_token.clone().unwrap();
-    let ask = || {
+    let send = || {
         let subject = IdentitySubject::IdToken(id_token.clone());
         IdentityAssertionRequest::new(subject, "https://other.test", scope("read")).unwrap()
     };
-    let assertion = idp.run(us.identity_assertion(ask())).unwrap();
-    let redeem = || there.redeem_identity_assertion(assertion.clone(), Scope::none());
+    let assertion = idp.run(own_client.identity_assertion(send())).unwrap();
+    let redeem = || resource_client.redeem_identity_assertion(assertion.clone(), Scope::none());
     assert_eq!(other.run(redeem()).unwrap().scope, scope("read"));
     let again = other.run(redeem()).map(drop).map_err(|error| error.code());
     assert_eq!(again, Err("denied.invalid_grant"));
-    // An assertion is nothing but one: neither of another type, nor at another server.
+    // An assertion is accepted neither as another token type nor at another server.
     idp.twin().inject(Fault::IssuedTokenType);
-    let wrong = idp.run(us.identity_assertion(ask()));
+    let wrong = idp.run(own_client.identity_assertion(send()));
     let wrong = wrong.map(drop).map_err(|error| error.code());
     assert_eq!(wrong, Err("token.unexpected_issued_token_type"));
-    let elsewhere = us.redeem_identity_assertion(assertion, Scope::none());
+    let elsewhere = own_client.redeem_identity_assertion(assertion, Scope::none());
     let refused = idp.run(elsewhere).map(drop).map_err(|error| error.code());
     assert_eq!(refused, Err("jwt.audience"));
     idp.advance(Duration::from_secs(600));
-    let late = idp.run(us.identity_assertion(ask())).map(drop);
+    let late = idp.run(own_client.identity_assertion(send())).map(drop);
     assert_eq!(late.map_err(|error| error.code()), Err("jwt.expired"));
 }

@@ -1,4 +1,4 @@
-//! The FAPI twin, asked by hand: what it takes, and everything that it does not.
+//! Direct requests to the FAPI twin: what it accepts and what it refuses.
 
 mod common;
 
@@ -37,8 +37,8 @@ fn client_key(driver: &mut TwinDriver) -> PrivateKey {
     PrivateKey::from_jwk(driver.twin().client_key(), Alg::Es256).unwrap()
 }
 
-/// Claims that are right, changed by `with`; a null takes a claim away.
-fn changed(mut claims: Value, with: Value) -> Value {
+/// Valid claims, changed by `with`; null removes a claim.
+fn change_claims(mut claims: Value, with: Value) -> Value {
     for (name, value) in with.as_object().unwrap() {
         match value {
             Value::Null => drop(claims.as_object_mut().unwrap().remove(name)),
@@ -54,7 +54,7 @@ fn assertion(driver: &mut TwinDriver, with: Value) -> String {
         "jti": unique(),
     });
     let key = client_key(driver);
-    jwt(&key, json!({ "alg": "ES256" }), changed(claims, with))
+    jwt(&key, json!({ "alg": "ES256" }), change_claims(claims, with))
 }
 
 /// A string that no other call has given.
@@ -71,7 +71,7 @@ fn proof_by(key: &PrivateKey, method: &str, path: &str, with: Value) -> String {
     let header = json!({
         "alg": "ES256", "typ": "dpop+jwt", "jwk": key.public_jwk().to_value(),
     });
-    jwt(key, header, changed(claims, with))
+    jwt(key, header, change_claims(claims, with))
 }
 
 /// A form with an assertion, and the proof that goes with it.
@@ -97,7 +97,7 @@ fn error(reply: &Response<Bytes>) -> String {
     json(reply)["error"].as_str().unwrap_or("none").to_owned()
 }
 
-fn asked(challenge: &str) -> Vec<(&'static str, String)> {
+fn authorization_parameters(challenge: &str) -> Vec<(&'static str, String)> {
     vec![
         ("client_id", "twin-client".to_owned()),
         ("response_type", "code".to_owned()),
@@ -112,27 +112,27 @@ fn borrowed<'a>(pairs: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> 
     pairs.iter().map(|(n, v)| (*n, v.as_str())).collect()
 }
 
-fn pushed(driver: &mut TwinDriver, asked: &[(&'static str, String)]) -> Response<Bytes> {
-    send(driver, "/par", &borrowed(asked), None)
+fn pushed(driver: &mut TwinDriver, parameters: &[(&'static str, String)]) -> Response<Bytes> {
+    send(driver, "/par", &borrowed(parameters), None)
 }
 
 /// A code, for a request that is pushed and then brought by a browser.
 fn code(driver: &mut TwinDriver, more: &[(&'static str, String)]) -> String {
-    let mut asked = asked(&challenge());
-    asked.extend_from_slice(more);
-    let reply = pushed(driver, &asked);
+    let mut parameters = authorization_parameters(&challenge());
+    parameters.extend_from_slice(more);
+    let reply = pushed(driver, &parameters);
     assert_eq!(reply.status(), 201, "{:?}", json(&reply));
     let uri = json(&reply)["request_uri"].as_str().unwrap().to_owned();
     let brought = [("client_id", "twin-client"), ("request_uri", uri.as_str())];
-    let url = ask(driver, "/authorize", &brought);
+    let url = visit_authorization_endpoint(driver, "/authorize", &brought);
     let home = driver.browse(&url).expect("a way home");
     assert_eq!(param(&home, "iss").as_deref(), Some(BASE));
-    // It is good once.
+    // It can be used once.
     assert_eq!(driver.browse(&url), None);
     param(&home, "code").unwrap()
 }
 
-fn redeemed(driver: &mut TwinDriver, code: &str, proof: Option<&str>) -> Response<Bytes> {
+fn redeem(driver: &mut TwinDriver, code: &str, proof: Option<&str>) -> Response<Bytes> {
     let form = [
         ("grant_type", "authorization_code"),
         ("code", code),
@@ -142,7 +142,7 @@ fn redeemed(driver: &mut TwinDriver, code: &str, proof: Option<&str>) -> Respons
     send(driver, "/token", &form, proof)
 }
 
-fn called(
+fn call_api(
     driver: &mut TwinDriver,
     scheme: &str,
     token: &str,
@@ -169,28 +169,31 @@ fn a_token_is_bound_to_the_key_of_its_proof() {
     let key = PrivateKey::generate(Alg::Es256).unwrap();
     let code = code(&mut driver, &[]);
     let proof = proof_by(&key, "POST", "/token", json!({}));
-    let tokens = redeemed(&mut driver, &code, Some(&proof));
+    let tokens = redeem(&mut driver, &code, Some(&proof));
     let tokens = json(&tokens);
     assert_eq!(tokens["token_type"], "DPoP");
     let token = tokens["access_token"].as_str().unwrap();
     let proof = |key: &PrivateKey, with| proof_by(key, "GET", "/api/echo", with);
-    let good = proof(&key, json!({ "ath": ath(token) }));
-    assert_eq!(called(&mut driver, "DPoP", token, Some(&good)).0, 200);
+    let valid_token = proof(&key, json!({ "ath": ath(token) }));
+    assert_eq!(
+        call_api(&mut driver, "DPoP", token, Some(&valid_token)).0,
+        200
+    );
     // And again: it was used before.
-    let (status, challenge) = called(&mut driver, "DPoP", token, Some(&good));
+    let (status, challenge) = call_api(&mut driver, "DPoP", token, Some(&valid_token));
     assert!(
         status == 401 && challenge.contains("invalid_dpop_proof"),
         "{challenge}"
     );
     let other = PrivateKey::generate(Alg::Es256).unwrap();
     let by_other = proof(&other, json!({ "ath": ath(token) }));
-    let (status, challenge) = called(&mut driver, "DPoP", token, Some(&by_other));
+    let (status, challenge) = call_api(&mut driver, "DPoP", token, Some(&by_other));
     assert!(
         status == 401 && challenge.contains("invalid_token"),
         "{challenge}"
     );
-    assert_eq!(called(&mut driver, "DPoP", token, None).0, 401);
-    assert_eq!(called(&mut driver, "Bearer", token, None).0, 401);
+    assert_eq!(call_api(&mut driver, "DPoP", token, None).0, 401);
+    assert_eq!(call_api(&mut driver, "Bearer", token, None).0, 401);
     for with in [
         json!({ "ath": ath("another") }),
         json!({}),
@@ -202,7 +205,7 @@ fn a_token_is_bound_to_the_key_of_its_proof() {
         json!({ "ath": ath(token), "jti": null }),
     ] {
         let wrong = proof(&key, with.clone());
-        let (status, challenge) = called(&mut driver, "DPoP", token, Some(&wrong));
+        let (status, challenge) = call_api(&mut driver, "DPoP", token, Some(&wrong));
         assert!(
             status == 401 && challenge.contains("invalid_dpop_proof"),
             "{with}"
@@ -213,13 +216,13 @@ fn a_token_is_bound_to_the_key_of_its_proof() {
 #[test]
 fn a_proof_is_looked_at_before_a_token_is_handed_out() {
     let key = PrivateKey::generate(Alg::Es256).unwrap();
-    let own = || proof_by(&key, "POST", "/token", json!({}));
+    let own_proof = || proof_by(&key, "POST", "/token", json!({}));
     let form = [("grant_type", "client_credentials"), ("scope", "read")];
     let mut driver = bank();
     let reply = send(&mut driver, "/token", &form, None);
     assert_eq!(error(&reply), "invalid_dpop_proof");
     assert_eq!(
-        send(&mut driver, "/token", &form, Some(&own())).status(),
+        send(&mut driver, "/token", &form, Some(&own_proof())).status(),
         200
     );
     let header = |header: Value| {
@@ -235,7 +238,7 @@ fn a_proof_is_looked_at_before_a_token_is_handed_out() {
         header(json!({ "alg": "none", "typ": "dpop+jwt", "jwk": jwk })),
         header(json!({ "alg": "ES256", "typ": "dpop+jwt" })),
         header(json!({ "alg": "ES256", "typ": "dpop+jwt", "jwk": private })),
-        own()[..60].to_owned(),
+        own_proof()[..60].to_owned(),
         "no.jwt".to_owned(),
     ] {
         let reply = send(&mut driver, "/token", &form, Some(&wrong));
@@ -244,7 +247,7 @@ fn a_proof_is_looked_at_before_a_token_is_handed_out() {
 }
 
 #[test]
-fn nonces_are_told_and_asked_for() {
+fn nonces_are_issued_and_required() {
     let key = PrivateKey::generate(Alg::Es256).unwrap();
     let form = [("grant_type", "client_credentials"), ("scope", "read")];
     for nonces in [DpopNonces::Kept, DpopNonces::Once] {
@@ -278,19 +281,19 @@ fn a_code_is_for_the_key_that_asked() {
     let jkt = key.public_jwk().thumbprint();
     let code = code(&mut driver, &[("dpop_jkt", jkt)]);
     let proof = |key| proof_by(key, "POST", "/token", json!({}));
-    let reply = redeemed(&mut driver, &code, Some(&proof(&other)));
+    let reply = redeem(&mut driver, &code, Some(&proof(&other)));
     assert_eq!(error(&reply), "invalid_dpop_proof");
-    let reply = redeemed(&mut driver, &code, Some(&proof(&key)));
+    let reply = redeem(&mut driver, &code, Some(&proof(&key)));
     assert_eq!(reply.status(), 200);
 }
 
 #[test]
 fn requests_come_by_the_back_channel() {
     let mut driver = bank();
-    let plain = asked(&challenge());
-    let url = ask(&mut driver, "/authorize", &borrowed(&plain));
+    let plain = authorization_parameters(&challenge());
+    let url = visit_authorization_endpoint(&mut driver, "/authorize", &borrowed(&plain));
     assert_eq!(driver.browse(&url), None, "it was not pushed");
-    for (name, value, wanted) in [
+    for (name, value, expected) in [
         (
             "redirect_uri",
             "https://attacker.example/",
@@ -320,12 +323,12 @@ fn requests_come_by_the_back_channel() {
         ),
         ("resource", "/relative", "invalid_target"),
     ] {
-        let mut asked = plain.clone();
-        asked.retain(|(known, _)| *known != name);
-        asked.push((name, value.to_owned()));
+        let mut parameters = plain.clone();
+        parameters.retain(|(key, _)| *key != name);
+        parameters.push((name, value.to_owned()));
         assert_eq!(
-            error(&pushed(&mut driver, &asked)),
-            wanted,
+            error(&pushed(&mut driver, &parameters)),
+            expected,
             "{name}={value}"
         );
     }
@@ -339,7 +342,7 @@ fn requests_come_by_the_back_channel() {
     let uri = reply["request_uri"].as_str().unwrap();
     driver.advance(std::time::Duration::from_secs(60));
     let late = [("client_id", "twin-client"), ("request_uri", uri)];
-    let url = ask(&mut driver, "/authorize", &late);
+    let url = visit_authorization_endpoint(&mut driver, "/authorize", &late);
     assert_eq!(driver.browse(&url), None, "it has expired");
 }
 
@@ -347,30 +350,33 @@ fn requests_come_by_the_back_channel() {
 fn request_objects_are_verified() {
     let mut driver = bank();
     driver.twin().require_signed_requests();
-    let reply = pushed(&mut driver, &asked(&challenge()));
+    let reply = pushed(&mut driver, &authorization_parameters(&challenge()));
     assert_eq!(error(&reply), "invalid_request");
     let object = |driver: &mut TwinDriver, with: Value| {
         let mut claims = json!({
             "iss": "twin-client", "aud": BASE, "nbf": NOW, "exp": NOW + 60,
         });
-        for (name, value) in asked(&challenge()) {
+        for (name, value) in authorization_parameters(&challenge()) {
             claims[name] = value.into();
         }
         let key = client_key(driver);
         jwt(
             &key,
             json!({ "alg": "ES256", "typ": "oauth-authz-req+jwt" }),
-            changed(claims, with),
+            change_claims(claims, with),
         )
     };
     // Through the browser neither.
     driver.twin().allow_unpushed_requests();
-    let plain = asked(&challenge());
-    let url = ask(&mut driver, "/authorize", &borrowed(&plain));
+    let plain = authorization_parameters(&challenge());
+    let url = visit_authorization_endpoint(&mut driver, "/authorize", &borrowed(&plain));
     assert_eq!(driver.browse(&url), None);
-    let own = object(&mut driver, json!({}));
-    let brought = [("client_id", "twin-client"), ("request", own.as_str())];
-    let url = ask(&mut driver, "/authorize", &brought);
+    let request_object = object(&mut driver, json!({}));
+    let brought = [
+        ("client_id", "twin-client"),
+        ("request", request_object.as_str()),
+    ];
+    let url = visit_authorization_endpoint(&mut driver, "/authorize", &brought);
     assert!(driver.browse(&url).is_some());
     let mut push = |with: Value, beside: &[(&'static str, String)]| {
         let object = object(&mut driver, with);
@@ -403,7 +409,7 @@ fn request_objects_are_verified() {
 }
 
 #[test]
-fn assertions_are_verified_and_good_once() {
+fn assertions_are_verified_and_accepted_once() {
     let mut driver = bank();
     let mut send = |with: Value, twice: bool| {
         let signed = assertion(&mut driver, with);
@@ -438,7 +444,7 @@ fn assertions_are_verified_and_good_once() {
 }
 
 #[test]
-fn what_is_granted_is_said_and_narrowed() {
+fn granted_details_are_returned_and_can_be_narrowed() {
     let key = PrivateKey::generate(Alg::Es256).unwrap();
     let mut driver = bank();
     let details = r#"[{"type":"payment","amount":"12.50"}]"#;
@@ -467,8 +473,8 @@ fn what_is_granted_is_said_and_narrowed() {
     let tokens = json(&redeem(&mut driver, one));
     assert_eq!(tokens["authorization_details"][0]["amount"], "12.50");
     let form = [("token", tokens["access_token"].as_str().unwrap())];
-    let said = json(&send(&mut driver, "/introspect", &form, None));
-    assert_eq!(said["aud"], json!([one]));
-    assert_eq!(said["cnf"]["jkt"], key.public_jwk().thumbprint());
-    assert_eq!(said["authorization_details"][0]["type"], "payment");
+    let body = json(&send(&mut driver, "/introspect", &form, None));
+    assert_eq!(body["aud"], json!([one]));
+    assert_eq!(body["cnf"]["jkt"], key.public_jwk().thumbprint());
+    assert_eq!(body["authorization_details"][0]["type"], "payment");
 }

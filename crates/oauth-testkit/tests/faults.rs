@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::toy::Toy;
+use common::toy::MinimalExchange;
 use common::*;
 use oauth_testkit::twin::{Delivery, Fault};
 use oauth_testkit::{Twin, TwinDriver};
@@ -141,7 +141,7 @@ fn a_refused_request_was_not_carried_out() {
 fn a_pair_obeys_the_delivery() {
     let mut driver = pair_with(Fault::LostReply);
     let (_, reply) = driver
-        .run(Toy::post("https://as.test/token", &FORM))
+        .run(MinimalExchange::post("https://as.test/token", &FORM))
         .unwrap();
     // The toy's header and body credentials are two methods; what matters is that it came twice.
     refused(&reply, 400, "invalid_request");
@@ -151,7 +151,9 @@ fn a_pair_obeys_the_delivery() {
         millis_per_byte: 1000,
     });
     let before = driver.now();
-    let (_, reply) = driver.run(Toy::get("https://as.test/api/echo")).unwrap();
+    let (_, reply) = driver
+        .run(MinimalExchange::get("https://as.test/api/echo"))
+        .unwrap();
     let passed = driver.now().since(before);
     assert_eq!(passed, Duration::from_secs(reply.body().len() as u64));
 
@@ -162,7 +164,7 @@ fn a_pair_obeys_the_delivery() {
         bytes: (1 << 20) + 1,
     });
     let error = driver
-        .run(Toy::get("https://as.test/api/echo"))
+        .run(MinimalExchange::get("https://as.test/api/echo"))
         .unwrap_err();
     assert_eq!(error.code(), "reply.too_large");
 }
@@ -178,7 +180,7 @@ fn callbacks_go_wrong_only_at_the_authorization_endpoint() {
         ("redirect_uri", "https://app.example/callback"),
         ("state", "mine"),
     ];
-    let url = ask(&mut driver, "/authorize", &query);
+    let url = visit_authorization_endpoint(&mut driver, "/authorize", &query);
     let mut callback = || {
         let callback = driver.browse(&url).unwrap();
         (
@@ -214,9 +216,9 @@ fn a_fault_waits_for_a_reply_it_can_break_and_can_be_cleared() {
 fn a_member_is_missing_or_the_server_refuses() {
     let member = "scope".to_owned();
     let reply = reply_with(Fault::WithoutMember { member });
-    let said = json(&reply);
-    assert!(reply.status() == 200 && said.get("scope").is_none());
-    assert!(said["access_token"].is_string());
+    let body = json(&reply);
+    assert!(reply.status() == 200 && body.get("scope").is_none());
+    assert!(body["access_token"].is_string());
     let reply = reply_with(Fault::Refusal {
         error: "temporarily_unavailable".to_owned(),
     });

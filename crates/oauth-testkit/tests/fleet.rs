@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use oauth_core::Secret;
-use oauth_core::flow::keeper::{Entry, Lease, Reuse, Saved};
+use oauth_core::flow::keeper::{Entry, Lease, Reuse, SaveOutcome};
 use oauth_testkit::fleet::{FakeStore, Flaw, Fleet, Odds, Report, Rule, Search, Setup, Violation};
 use oauth_testkit::twin::DpopNonces;
 
@@ -14,7 +14,7 @@ use oauth_testkit::twin::DpopNonces;
 fn whatever_goes_wrong_no_promise_is_broken() {
     let mut sum = Report::default();
     for seed in 0..200 {
-        match Fleet::new(seed, Setup::drawn(seed)).run() {
+        match Fleet::new(seed, Setup::random(seed)).run() {
             Ok(report) => sum.add(&report),
             Err(violation) => panic!("{violation}"),
         }
@@ -48,7 +48,7 @@ fn whatever_goes_wrong_no_promise_is_broken() {
 #[test]
 fn one_seed_is_one_history() {
     for seed in 0..20 {
-        let run = || Fleet::new(seed, Setup::drawn(seed)).run().ok();
+        let run = || Fleet::new(seed, Setup::random(seed)).run().ok();
         assert_eq!(run(), run());
     }
     let (one, other) = (first(Flaw::NoFencing), first(Flaw::NoFencing));
@@ -58,16 +58,16 @@ fn one_seed_is_one_history() {
 
 #[test]
 fn a_thousand_workers_renew_once() {
-    let mut setup = Setup::drawn(0);
+    let mut setup = Setup::random(0);
     setup.workers = 1000;
     setup.grants = 1;
-    setup.own = false;
+    setup.is_client_grant = false;
     setup.lifetime = 300;
     setup.hides_lifetime = false;
     setup.odds = Odds::default();
     setup.policy.longest_request = Duration::from_secs(30);
     setup.policy.lease = Duration::from_secs(10);
-    setup.trouble = Duration::from_secs(250);
+    setup.fault_duration = Duration::from_secs(250);
     let report = Fleet::new(1, setup).run().expect("no violation");
     // Once shortly before the token's end, and once long after it, when all thousand ask at once.
     assert_eq!(report.token_requests, 2, "{report:?}");
@@ -78,10 +78,10 @@ fn a_thousand_workers_renew_once() {
 
 /// A thousand workers that nobody asks after the first half minute, and a refresh token that ends unused after 1,000 s.
 fn idle() -> Setup {
-    let mut setup = Setup::drawn(0);
+    let mut setup = Setup::random(0);
     setup.workers = 1000;
     setup.grants = 1;
-    setup.own = false;
+    setup.is_client_grant = false;
     // Over before the last of them wakes.
     setup.lifetime = 60;
     setup.hides_lifetime = false;
@@ -90,7 +90,7 @@ fn idle() -> Setup {
     setup.policy.lease = Duration::from_secs(10);
     setup.refresh_token_timeout = Some(1000);
     setup.idle_after = Some(Duration::from_secs(25));
-    setup.trouble = Duration::from_secs(2500);
+    setup.fault_duration = Duration::from_secs(2500);
     setup
 }
 
@@ -117,10 +117,10 @@ fn an_idle_grant_that_nobody_keeps_alive_ends() {
 fn whatever_goes_wrong_a_grant_that_is_kept_alive_breaks_no_promise() {
     let mut sum = Report::default();
     for seed in 0..40 {
-        let mut setup = Setup::drawn(seed);
+        let mut setup = Setup::random(seed);
         setup.policy.keep_alive = Some(Duration::from_secs(24 * 3600));
         setup.refresh_token_timeout = Some(150);
-        setup.idle_after = Some(setup.trouble / 4);
+        setup.idle_after = Some(setup.fault_duration / 4);
         match Fleet::new(seed, setup).run() {
             Ok(report) => sum.add(&report),
             Err(violation) => panic!("{violation}"),
@@ -133,9 +133,9 @@ fn whatever_goes_wrong_a_grant_that_is_kept_alive_breaks_no_promise() {
 fn a_transcript_holds_no_secret() {
     let violation = first(Flaw::RetryLostReply).to_string();
     // Tokens of the twin are 43 characters of base64url, its client's secret is known.
-    let is_long = |word: &str| {
-        word.len() >= 40
-            && word
+    let is_long = |token: &str| {
+        token.len() >= 40
+            && token
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
     };
@@ -179,7 +179,7 @@ fn whatever_goes_wrong_tokens_stay_bound_to_the_key_that_workers_share() {
     let mut sum = Report::default();
     for seed in 0..60 {
         let nonces = [DpopNonces::Unasked, DpopNonces::Kept, DpopNonces::Once];
-        let setup = Setup::drawn(seed).with_dpop(nonces[seed as usize % 3]);
+        let setup = Setup::random(seed).with_dpop(nonces[seed as usize % 3]);
         match Fleet::new(seed, setup).run() {
             Ok(report) => sum.add(&report),
             Err(violation) => panic!("{violation}"),
@@ -209,7 +209,7 @@ fn a_host_that_drops_nonces_is_found() {
 fn whatever_goes_wrong_a_key_of_the_client_takes_the_place_of_another() {
     let mut sum = Report::default();
     for seed in 0..120 {
-        let mut setup = Setup::drawn(seed).with_client_keys(Duration::from_secs(120));
+        let mut setup = Setup::random(seed).with_client_keys(Duration::from_secs(120));
         if seed % 3 == 0 {
             setup = setup.with_dpop(DpopNonces::Kept);
         }
@@ -233,7 +233,7 @@ fn a_host_that_goes_back_to_an_older_key_of_the_client_is_found() {
 fn whatever_goes_wrong_a_certificate_takes_the_place_of_another() {
     let mut sum = Report::default();
     for seed in 0..120 {
-        let mut setup = Setup::drawn(seed).with_certificates(Duration::from_secs(120));
+        let mut setup = Setup::random(seed).with_certificates(Duration::from_secs(120));
         if seed % 3 == 0 {
             setup = setup.with_client_keys(Duration::from_secs(120));
         }
@@ -310,14 +310,14 @@ impl FakeStore for Careless {
         self.0.get(key).cloned()
     }
 
-    fn save(&mut self, key: &str, record: &Secret<String>, version: u64) -> Saved {
+    fn save(&mut self, key: &str, record: &Secret<String>, version: u64) -> SaveOutcome {
         if self.0.get(key).map_or(0, |entry| entry.version) != version {
-            return Saved::Conflict;
+            return SaveOutcome::Conflict;
         }
         let version = version + 1;
         let record = record.clone();
         self.0.insert(key.to_owned(), Entry { version, record });
-        Saved::At(version)
+        SaveOutcome::At(version)
     }
 
     fn lease(&mut self, _: Duration, _: &str, _: &str, _: Duration) -> Lease {
@@ -334,7 +334,7 @@ fn first(flaw: Flaw) -> Violation {
 
 fn search(change: impl Fn(Setup) -> Setup) -> Violation {
     for seed in 0..10_000 {
-        if let Err(violation) = Fleet::new(seed, change(Setup::drawn(seed))).run() {
+        if let Err(violation) = Fleet::new(seed, change(Setup::random(seed))).run() {
             return violation;
         }
     }

@@ -160,14 +160,14 @@ fn the_callback_carries_code_state_and_issuer() {
 }
 
 #[test]
-fn a_code_is_good_once_and_for_a_minute() {
+fn a_code_is_accepted_once_and_for_a_minute() {
     let mut driver = driver();
     let code_1 = code(&mut driver);
     let token = json(&redeem(&mut driver, &code_1));
     let access = text(&token, "access_token");
     assert_eq!(get(&mut driver, "/api/echo", Some(&access)).status(), 200);
 
-    // Used again, it takes its tokens with it (RFC 6749 section 4.1.2).
+    // Reuse of the code revokes its tokens (RFC 6749 section 4.1.2).
     refused(&redeem(&mut driver, &code_1), 400, "invalid_grant");
     assert_eq!(get(&mut driver, "/api/echo", Some(&access)).status(), 401);
     refused(
@@ -249,7 +249,7 @@ fn pkce_is_verified_and_public_clients_need_it() {
 }
 
 #[test]
-fn a_verifier_nobody_asked_for_is_refused() {
+fn an_unexpected_verifier_is_rejected() {
     let mut driver = driver();
     let auth = confidential(&mut driver);
     let code = code(&mut driver);
@@ -275,7 +275,7 @@ fn redirects_go_to_registered_places_only() {
             ("client_id", "twin-client"),
             ("redirect_uri", uri),
         ];
-        let url = ask(&mut driver, "/authorize", &query);
+        let url = visit_authorization_endpoint(&mut driver, "/authorize", &query);
         driver.browse(&url).is_none()
     };
     assert!(page("https://app.example/callback/"));
@@ -289,9 +289,10 @@ fn redirects_go_to_registered_places_only() {
     assert!(!page("http://[::1]:49152/callback"));
     assert!(page("http://127.0.0.1:49152/other"));
 
-    let url = ask(&mut driver, "/authorize", &[("client_id", "twin-client")]);
+    let url =
+        visit_authorization_endpoint(&mut driver, "/authorize", &[("client_id", "twin-client")]);
     assert!(driver.browse(&url).is_none());
-    let url = ask(
+    let url = visit_authorization_endpoint(
         &mut driver,
         "/authorize",
         &[("client_id", "nobody"), ("redirect_uri", REDIRECT)],
@@ -305,7 +306,7 @@ fn redirects_go_to_registered_places_only() {
         ("client_id", "twin-client"),
         ("redirect_uri", "https://more.example/cb?a=b"),
     ];
-    let url = ask(&mut driver, "/authorize", &more);
+    let url = visit_authorization_endpoint(&mut driver, "/authorize", &more);
     assert!(
         driver
             .browse(&url)
@@ -315,7 +316,7 @@ fn redirects_go_to_registered_places_only() {
 }
 
 #[test]
-fn the_authorization_endpoint_says_no_in_the_callback() {
+fn the_authorization_endpoint_reports_errors_in_the_callback() {
     let mut driver = driver();
     driver.twin().deny_next();
     let callback = authorize(&mut driver, "twin-client", &[]).unwrap();
@@ -335,7 +336,7 @@ fn the_authorization_endpoint_says_no_in_the_callback() {
         ("client_id", "twin-client"),
         ("redirect_uri", REDIRECT),
     ];
-    let url = ask(&mut driver, "/authorize", &token);
+    let url = visit_authorization_endpoint(&mut driver, "/authorize", &token);
     let callback = driver.browse(&url).unwrap();
     assert_eq!(
         param(&callback, "error").unwrap(),
@@ -362,8 +363,8 @@ fn a_secret_in_the_url_is_refused_and_counted() {
 #[test]
 fn a_code_is_for_everybody_where_no_token_is_bound_to_a_key() {
     let mut driver = driver();
-    let asked = [("dpop_jkt", "the thumbprint of a key")];
-    let callback = authorize(&mut driver, "twin-client", &asked).unwrap();
+    let parameters = [("dpop_jkt", "the thumbprint of a key")];
+    let callback = authorize(&mut driver, "twin-client", &parameters).unwrap();
     let code = param(&callback, "code").unwrap();
     let reply = redeem(&mut driver, &code);
     assert_eq!(reply.status(), 200);

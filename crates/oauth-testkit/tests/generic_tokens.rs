@@ -318,7 +318,7 @@ fn equal_histories_give_equal_answers() {
 #[test]
 fn pages_of_one_origin_may_read() {
     let mut driver = driver();
-    let ask = |driver: &mut TwinDriver, method: &str, path: &str, origin: &str| {
+    let send = |driver: &mut TwinDriver, method: &str, path: &str, origin: &str| {
         let request = http::Request::builder()
             .method(method)
             .uri(format!("https://as.test{path}"))
@@ -334,25 +334,25 @@ fn pages_of_one_origin_may_read() {
         )
     };
     let (spa, metadata) = ("https://spa.example", "/.well-known/openid-configuration");
-    assert_eq!(ask(&mut driver, "GET", metadata, spa), (200, None));
+    assert_eq!(send(&mut driver, "GET", metadata, spa), (200, None));
     driver.twin().cors_origin(spa);
     assert_eq!(
-        ask(&mut driver, "GET", metadata, spa),
+        send(&mut driver, "GET", metadata, spa),
         (200, Some(spa.to_owned()))
     );
     assert_eq!(
-        ask(&mut driver, "OPTIONS", "/token", spa),
+        send(&mut driver, "OPTIONS", "/token", spa),
         (204, Some(spa.to_owned()))
     );
     assert_eq!(
-        ask(&mut driver, "GET", "/api/echo", spa),
+        send(&mut driver, "GET", "/api/echo", spa),
         (401, Some(spa.to_owned()))
     );
     assert_eq!(
-        ask(&mut driver, "OPTIONS", "/token", "https://evil.example"),
+        send(&mut driver, "OPTIONS", "/token", "https://evil.example"),
         (405, None)
     );
-    assert_eq!(ask(&mut driver, "GET", "/authorize", spa), (400, None));
+    assert_eq!(send(&mut driver, "GET", "/authorize", spa), (400, None));
 }
 
 #[test]
@@ -407,8 +407,8 @@ fn the_plain_server_has_other_scopes_and_knows_resources() {
         let access = text(&json(&redeem(driver, &code)), "access_token");
         let auth = confidential(driver);
         let form = [("token", access.as_str())];
-        let said = json(&post_as(driver, "/introspect", Some(&auth), &form));
-        Ok((said["scope"].clone(), said["aud"].clone()))
+        let body = json(&post_as(driver, "/introspect", Some(&auth), &form));
+        Ok((body["scope"].clone(), body["aud"].clone()))
     };
     let mut driver = driver();
     assert_eq!(about(&mut driver, &[]), Ok((json!("read"), json!(null))));
@@ -428,13 +428,13 @@ fn the_plain_server_has_other_scopes_and_knows_resources() {
 }
 
 #[test]
-fn people_are_told_of_as_far_as_the_scope_goes() {
+fn userinfo_is_limited_by_the_scope() {
     let mut driver = driver();
-    let known = json!({ "name": "Ann", "email": "ann@shop.example", "role": "admin" });
-    let known = known.as_object().expect("claims").clone();
-    driver.twin().describe_person("ann", known);
+    let profile = json!({ "name": "Ann", "email": "ann@shop.example", "role": "admin" });
+    let profile = profile.as_object().expect("claims").clone();
+    driver.twin().describe_person("ann", profile);
     driver.twin().add_person("bob");
-    let told = |driver: &mut TwinDriver, more: &[(&str, &str)]| {
+    let introspect = |driver: &mut TwinDriver, more: &[(&str, &str)]| {
         let callback = authorize(driver, "twin-client", more).expect("a callback");
         let tokens = json(&redeem(driver, &param(&callback, "code").expect("a code")));
         let userinfo = get(driver, "/userinfo", Some(&text(&tokens, "access_token")));
@@ -448,20 +448,23 @@ fn people_are_told_of_as_far_as_the_scope_goes() {
         claims
     };
     let all = ("scope", "openid profile email");
-    let named = told(&mut driver, &[all, ("login_hint", "ann@shop.example")]);
+    let named = introspect(&mut driver, &[all, ("login_hint", "ann@shop.example")]);
     assert_eq!(
         (&named["sub"], &named["name"]),
         (&json!("ann"), &json!("Ann"))
     );
     assert_eq!(named["email"], "ann@shop.example");
-    let less = told(&mut driver, &[("scope", "openid"), ("login_hint", "ann")]);
+    let less = introspect(&mut driver, &[("scope", "openid"), ("login_hint", "ann")]);
     assert_eq!(
         (&less["role"], &less["name"]),
         (&json!("admin"), &Value::Null)
     );
     driver.twin().approve_as("ann");
-    assert_eq!(told(&mut driver, &[("scope", "openid")])["sub"], "ann");
-    let other = told(&mut driver, &[("scope", "openid"), ("login_hint", "bob")]);
+    assert_eq!(
+        introspect(&mut driver, &[("scope", "openid")])["sub"],
+        "ann"
+    );
+    let other = introspect(&mut driver, &[("scope", "openid"), ("login_hint", "bob")]);
     assert_eq!(
         (&other["sub"], &other["role"]),
         (&json!("bob"), &Value::Null)

@@ -35,7 +35,7 @@ fn send(
     driver.send(request.body(body.to_string().into()).unwrap())
 }
 
-fn registered(driver: &mut TwinDriver, body: &Value) -> Value {
+fn registered_as(driver: &mut TwinDriver, body: &Value) -> Value {
     let reply = send(driver, ("POST", "/register"), "", body);
     assert_eq!(reply.status(), 201);
     json(&reply)
@@ -49,19 +49,19 @@ fn place(client: &Value) -> String {
 fn a_client_gets_an_id_and_a_secret_where_its_method_has_one() {
     let mut driver = driver();
     let body = json!({ "redirect_uris": [REDIRECT] });
-    let client = registered(&mut driver, &body);
+    let client = registered_as(&mut driver, &body);
     assert_eq!(client["token_endpoint_auth_method"], "client_secret_basic");
     assert_eq!(client["client_secret_expires_at"], 0);
     assert!(client["client_secret"].is_string());
     let public = json!({ "redirect_uris": [REDIRECT], "token_endpoint_auth_method": "none" });
-    let client = registered(&mut driver, &public);
+    let client = registered_as(&mut driver, &public);
     assert!(client.get("client_secret").is_none());
     assert_eq!(driver.twin().registered_clients().len(), 2);
     assert_eq!(get(&mut driver, "/register", None).status(), 405);
 }
 
 #[test]
-fn what_is_no_good_is_refused_by_its_name() {
+fn invalid_metadata_is_rejected_by_name() {
     let mut driver = driver();
     for (body, error) in [
         (json!([]), "invalid_client_metadata"),
@@ -122,11 +122,11 @@ fn a_token_may_be_needed_to_register() {
 }
 
 #[test]
-fn a_registration_access_token_is_good_for_its_client_and_until_the_next_one() {
+fn a_registration_access_token_is_bound_to_its_client_and_replaced_on_update() {
     let mut driver = driver();
     let body = json!({ "redirect_uris": [REDIRECT] });
-    let one = registered(&mut driver, &body);
-    let other = registered(&mut driver, &body);
+    let one = registered_as(&mut driver, &body);
+    let other = registered_as(&mut driver, &body);
     let (first, at) = (text(&one, "registration_access_token"), place(&one));
     let foreign = text(&other, "registration_access_token");
     let nothing = json!({});
@@ -191,7 +191,7 @@ fn server(driver: &mut TwinDriver) -> Server {
         .unwrap()
 }
 
-fn asked(method: &str, grants: &[&str]) -> ClientMetadata {
+fn requested_metadata(method: &str, grants: &[&str]) -> ClientMetadata {
     let mut metadata = ClientMetadata::with_redirect_uris([RedirectUri::parse(REDIRECT).unwrap()]);
     metadata.token_endpoint_auth_method = Some(method.to_owned());
     metadata.grant_types = grants.iter().map(|&grant| grant.to_owned()).collect();
@@ -203,12 +203,12 @@ const ALL: &[&str] = &["authorization_code", "refresh_token", "client_credential
 
 fn made(driver: &mut TwinDriver, method: &str) -> (Server, RegisteredClient) {
     let server = server(driver);
-    let request = Registration::new(asked(method, ALL));
+    let request = Registration::new(requested_metadata(method, ALL));
     let client = driver.run(register(server.clone(), request)).unwrap();
     (server, client)
 }
 
-fn code_of<T>(result: Result<T, Error>) -> &'static str {
+fn error_code<T>(result: Result<T, Error>) -> &'static str {
     result.err().map_or("", |error| error.code())
 }
 
@@ -223,16 +223,16 @@ fn a_registered_client_signs_people_in_by_its_registered_method() {
         let stored = client.to_json();
         let client = RegisteredClient::from_json(stored.expose(), &server).unwrap();
         let client = Client::registered(server, &client, Credentials::default()).unwrap();
-        let ask = AuthorizationRequest::new(RedirectUri::parse(REDIRECT).unwrap());
-        let (url, pending) = client.authorize(&driver.moment(), ask).unwrap();
+        let request = AuthorizationRequest::new(RedirectUri::parse(REDIRECT).unwrap());
+        let (url, pending) = client.authorize(&driver.moment(), request).unwrap();
         let callback = driver.browse(url.as_str()).unwrap();
         let login = driver
             .run(client.redeem(pending, &callback).unwrap())
             .unwrap();
         let refreshed = driver.run(client.refresh(login.tokens.refresh_token.as_ref().unwrap()));
         assert!(refreshed.is_ok(), "{method}");
-        let own = driver.run(client.client_credentials(Scope::none()));
-        assert_eq!(own.is_ok(), method != "none");
+        let client_tokens = driver.run(client.client_credentials(Scope::none()));
+        assert_eq!(client_tokens.is_ok(), method != "none");
     }
 }
 
@@ -250,7 +250,7 @@ fn a_client_without_a_type_is_native_where_its_redirect_uris_are() {
     let uris = ["http://127.0.0.1/cb", REDIRECT].map(|uri| RedirectUri::parse(uri).unwrap());
     let request = Registration::new(ClientMetadata::with_redirect_uris(uris));
     let refused = driver.run(register(server, request));
-    assert_eq!(code_of(refused), "denied.invalid_redirect_uri");
+    assert_eq!(error_code(refused), "denied.invalid_redirect_uri");
 }
 
 #[test]
@@ -258,9 +258,9 @@ fn an_initial_access_token_entitles_to_register() {
     let mut driver = driver();
     driver.twin().set_initial_access_token(Some("S3CR3T-init"));
     let server = server(&mut driver);
-    let request = Registration::new(asked("none", &[]));
+    let request = Registration::new(requested_metadata("none", &[]));
     let open = driver.run(register(server.clone(), request.clone()));
-    assert_eq!(code_of(open), "denied.invalid_token");
+    assert_eq!(error_code(open), "denied.invalid_token");
     let request = request.initial_access_token(Secret::from("S3CR3T-init"));
     assert!(driver.run(register(server, request)).is_ok());
 }
@@ -273,7 +273,7 @@ fn a_registration_is_read_updated_and_deleted_with_tokens_that_are_replaced() {
         .run(read_registration(server.clone(), first.clone()))
         .unwrap();
     let spent = driver.run(read_registration(server.clone(), first.clone()));
-    assert_eq!(code_of(spent), "denied.invalid_token");
+    assert_eq!(error_code(spent), "denied.invalid_token");
 
     let mut metadata = read.metadata.clone();
     metadata.client_name = Some("New".to_owned());
@@ -290,10 +290,10 @@ fn a_registration_is_read_updated_and_deleted_with_tokens_that_are_replaced() {
     driver
         .run(delete_registration(server.clone(), updated.clone()))
         .unwrap();
-    let gone = driver.run(read_registration(server, updated));
-    assert_eq!(code_of(gone), "denied.invalid_token");
+    let removed = driver.run(read_registration(server, updated));
+    assert_eq!(error_code(removed), "denied.invalid_token");
     let again = driver.run(client.client_credentials(Scope::none()));
-    assert_eq!(code_of(again), "denied.invalid_client");
+    assert_eq!(error_code(again), "denied.invalid_client");
     let (now, token) = (driver.now(), tokens.access_token.expose().clone());
     assert!(
         !driver.twin().honours(now, &token),
@@ -304,11 +304,11 @@ fn a_registration_is_read_updated_and_deleted_with_tokens_that_are_replaced() {
 #[test]
 fn a_client_that_the_server_forgot_is_refused_and_registers_anew() {
     let mut driver = driver();
-    let (server, known) = made(&mut driver, "client_secret_basic");
-    driver.twin().forget_client(known.client_id.as_str());
-    let client = Client::registered(server, &known, Credentials::default()).unwrap();
+    let (server, registration) = made(&mut driver, "client_secret_basic");
+    driver.twin().forget_client(registration.client_id.as_str());
+    let client = Client::registered(server, &registration, Credentials::default()).unwrap();
     let refused = driver.run(client.client_credentials(Scope::none()));
-    assert_eq!(code_of(refused), "denied.invalid_client");
+    assert_eq!(error_code(refused), "denied.invalid_client");
     let (server, anew) = made(&mut driver, "client_secret_basic");
     let client = Client::registered(server, &anew, Credentials::default()).unwrap();
     assert!(driver.run(client.client_credentials(Scope::none())).is_ok());

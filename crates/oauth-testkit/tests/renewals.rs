@@ -28,8 +28,8 @@ fn driver() -> TwinDriver {
 fn client(driver: &mut TwinDriver) -> Client {
     let at = |path: &str| Url::parse(&format!("{BASE}{path}")).unwrap();
     let exchange = SelfRenewal::new(at("/access_token"), "exchange_token", "short_lived_token")
-        .authenticated()
-        .of_shorter_than(DAY);
+        .with_client_auth()
+        .only_below(DAY);
     let renew =
         SelfRenewal::new(at("/refresh_access_token"), "refresh_token", "access_token").after(DAY);
     let mut server = Server::new(Issuer::parse(BASE).unwrap());
@@ -51,10 +51,10 @@ fn client(driver: &mut TwinDriver) -> Client {
 
 /// The tokens of a login, which came without a refresh token.
 fn login(driver: &mut TwinDriver, client: &Client) -> Tokens {
-    let ask =
+    let exchange =
         AuthorizationRequest::new(RedirectUri::parse("https://app.example/callback").unwrap())
             .scope(Scope::parse("read").unwrap());
-    let (url, pending) = client.authorize(&driver.moment(), ask).unwrap();
+    let (url, pending) = client.authorize(&driver.moment(), exchange).unwrap();
     let callback = driver.browse(url.as_str()).unwrap();
     driver
         .run(client.redeem(pending, &callback).unwrap())
@@ -62,7 +62,11 @@ fn login(driver: &mut TwinDriver, client: &Client) -> Tokens {
         .tokens
 }
 
-fn renewed(driver: &mut TwinDriver, client: &Client, tokens: &Tokens) -> Result<Tokens, Error> {
+fn renewed_tokens(
+    driver: &mut TwinDriver,
+    client: &Client,
+    tokens: &Tokens,
+) -> Result<Tokens, Error> {
     driver.run(client.refresh(tokens.refresh_token.as_ref().unwrap()))
 }
 
@@ -79,22 +83,22 @@ fn a_token_is_exchanged_then_renewed_and_works_each_time() {
     assert!(renews_with_access_token(&short));
     // As it is stored, it is still known for what it is.
     let short = Tokens::from_json(short.to_json().expose()).unwrap();
-    let long = renewed(&mut driver, &client, &short).unwrap();
+    let long = renewed_tokens(&mut driver, &client, &short).unwrap();
     assert_eq!(long.expires_in, Some(60 * DAY));
     assert!(
         renews_with_access_token(&long) && !long.access_token.matches(short.access_token.expose())
     );
-    let asked = driver.twin().log().last().unwrap().clone();
+    let logged = driver.twin().log().last().unwrap().clone();
     assert_eq!(
-        (asked.path.as_str(), asked.query.len(), asked.body.len()),
+        (logged.path.as_str(), logged.query.len(), logged.body.len()),
         ("/access_token", 4, 0)
     );
 
     driver.advance(Duration::from_secs(2 * DAY));
-    let next = renewed(&mut driver, &client, &long).unwrap();
-    let asked = driver.twin().log().last().unwrap().clone();
+    let next = renewed_tokens(&mut driver, &client, &long).unwrap();
+    let logged = driver.twin().log().last().unwrap().clone();
     assert_eq!(
-        (asked.path.as_str(), asked.query.len()),
+        (logged.path.as_str(), logged.query.len()),
         ("/refresh_access_token", 2)
     );
     let (now, token) = (driver.now(), next.access_token.expose().clone());
@@ -107,7 +111,7 @@ fn a_token_is_exchanged_then_renewed_and_works_each_time() {
         ClientAuth::none(),
     )
     .unwrap();
-    let error = renewed(&mut driver, &other, &next).unwrap_err();
+    let error = renewed_tokens(&mut driver, &other, &next).unwrap_err();
     assert_eq!(error.code(), "stored.issuer");
 }
 
@@ -116,13 +120,14 @@ fn a_refusal_is_an_error_without_the_token_and_what_has_ended_is_not_sent() {
     let mut driver = driver();
     let client = client(&mut driver);
     let short = login(&mut driver, &client);
-    let long = renewed(&mut driver, &client, &short).unwrap();
+    let long = renewed_tokens(&mut driver, &client, &short).unwrap();
     // Younger than a day.
-    let error = renewed(&mut driver, &client, &long).unwrap_err();
+    let error = renewed_tokens(&mut driver, &client, &long).unwrap_err();
     assert!(error.code().starts_with("denied."), "{error:?}");
-    // What a server says of a token in the URL is kept from the error, as it is of one in a body.
+    // A token from the URL is redacted from the error, like one from a body.
     let token = long.access_token.expose();
-    let said = format!(r#"{{"error":"invalid_request","error_description":"{token} is odd"}}"#);
+    let reply_body =
+        format!(r#"{{"error":"invalid_request","error_description":"{token} is odd"}}"#);
     let mut refresh = client.refresh(long.refresh_token.as_ref().unwrap());
     let Step::Send(request) = refresh.resume(&driver.moment(), Input::Begin).unwrap() else {
         panic!("nothing is to be signed")
@@ -131,7 +136,7 @@ fn a_refusal_is_an_error_without_the_token_and_what_has_ended_is_not_sent() {
     let reply = Input::Reply(
         http::Response::builder()
             .status(400)
-            .body(said.into())
+            .body(reply_body.into())
             .unwrap(),
     );
     let error = refresh.resume(&driver.moment(), reply).unwrap_err();
@@ -139,14 +144,14 @@ fn a_refusal_is_an_error_without_the_token_and_what_has_ended_is_not_sent() {
         !format!("{error:?} {error}").contains(token.as_str()),
         "{error}"
     );
-    let asked = driver.twin().log().len();
+    let logged = driver.twin().log().len();
     driver.advance(Duration::from_secs(60 * DAY));
-    let error = renewed(&mut driver, &client, &long).unwrap_err();
+    let error = renewed_tokens(&mut driver, &client, &long).unwrap_err();
     assert_eq!(
         (error.code(), error.advice().as_str()),
         ("grant.no_refresh_token", "reauthorize")
     );
-    assert_eq!(driver.twin().log().len(), asked);
+    assert_eq!(driver.twin().log().len(), logged);
 }
 
 #[test]
@@ -155,20 +160,20 @@ fn a_refresh_token_is_spent_as_one_where_the_server_gives_one_after_all() {
     let client = client(&mut driver);
     let tokens = login(&mut driver, &client);
     assert!(!renews_with_access_token(&tokens));
-    let next = renewed(&mut driver, &client, &tokens).unwrap();
+    let next = renewed_tokens(&mut driver, &client, &tokens).unwrap();
     assert!(!renews_with_access_token(&next));
     let counters = driver.twin().counters();
     assert_eq!((counters.refreshes, counters.renewals), (1, 0));
 }
 
 #[test]
-fn the_clients_own_tokens_are_asked_for_again() {
+fn the_clients_own_tokens_are_requested_again() {
     let mut driver = driver();
     let client = client(&mut driver);
-    let own = driver
+    let client_tokens = driver
         .run(client.client_credentials(Scope::parse("read").unwrap()))
         .unwrap();
-    assert!(own.refresh_token.is_none());
+    assert!(client_tokens.refresh_token.is_none());
 }
 
 /// Renews as a host does, without a store.
@@ -191,14 +196,14 @@ fn a_keeper_exchanges_at_once_and_renews_from_half_of_the_lifetime_on() {
     let mut driver = driver();
     let client = client(&mut driver);
     let short = login(&mut driver, &client);
-    let mut keeper = client.keeper(GrantId::person("me"));
+    let mut keeper = client.keeper(GrantId::user("me"));
     keeper.replace(&driver.moment(), short.clone()).unwrap();
     // It is good, and handed out; beside, it is exchanged.
     let now = driver.now();
-    let Decision::UseAndRenew(given) = keeper.ask(now, None) else {
+    let Decision::UseAndRenew(tokens) = keeper.ask(now, None) else {
         panic!("it is exchanged at once")
     };
-    assert!(given.access_token.matches(short.access_token.expose()));
+    assert!(tokens.access_token.matches(short.access_token.expose()));
     let long = renew(&mut driver, &mut keeper).unwrap();
     assert_eq!(long.expires_in, Some(60 * DAY));
 

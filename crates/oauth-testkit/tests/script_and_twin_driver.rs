@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::toy::Toy;
+use common::toy::MinimalExchange;
 use oauth_core::error::{Delivery, Error};
 use oauth_core::exchange::{Exchange, Input, SigningJob, Step};
 use oauth_core::moment::Moment;
@@ -14,8 +14,8 @@ use oauth_testkit::{Fault, Script, Twin, TwinDriver};
 
 const URL: &str = "https://as.test/token?q=S3CR3T";
 
-fn toy() -> Toy {
-    Toy::post(URL, &[("a", "1 + 1"), ("secret", "S3CR3T")])
+fn toy() -> MinimalExchange {
+    MinimalExchange::post(URL, &[("a", "1 + 1"), ("secret", "S3CR3T")])
 }
 
 #[test]
@@ -118,7 +118,9 @@ fn a_pair_moves_its_own_clock() {
     // Two pauses of 2.5 seconds make five.
     for _ in 0..2 {
         driver.twin().inject(Fault::LostReply);
-        let (_, reply) = driver.run(Toy::get("https://as.test/api/echo")).unwrap();
+        let (_, reply) = driver
+            .run(MinimalExchange::get("https://as.test/api/echo"))
+            .unwrap();
         assert_eq!(reply.status(), 401);
     }
     assert_eq!(driver.now().as_secs(), 105);
@@ -134,7 +136,7 @@ fn a_pair_reaches_its_twin_and_nobody_else() {
         "http://as.test/",
         "https://as.test:8443/",
     ] {
-        let error = driver.run(Toy::get(url)).unwrap_err();
+        let error = driver.run(MinimalExchange::get(url)).unwrap_err();
         assert_eq!(error.cause().unwrap().delivery(), Delivery::Unsent);
         let request = http::Request::get(url).body(Bytes::new()).unwrap();
         assert_eq!(driver.send(request).status(), 421);

@@ -210,12 +210,12 @@ fn the_control_routes_of_grants_without_a_browser() {
     let begun: Value = serde_json::from_str(&begun).unwrap();
     assert_eq!((status, &begun["interval"]), (200, &json!(1)));
     assert_eq!(get(&served, "/authentication_device").0, 200);
-    let told = send(&served, "POST /_twin/notifications HTTP/1.1", "")
+    let reply = send(&served, "POST /_twin/notifications HTTP/1.1", "")
         .unwrap()
         .1;
-    let told: Value = serde_json::from_str(&told).unwrap();
+    let output: Value = serde_json::from_str(&reply).unwrap();
     assert_eq!(
-        told,
+        output,
         json!([{
             "endpoint": "https://client.test/ping",
             "authorization": "Bearer a-token-of-the-client-with-many-bits",

@@ -10,7 +10,7 @@ use oauth_testkit::fleet::{Report, Sessions, Setup};
 fn whatever_goes_wrong_real_sessions_break_no_promise() {
     let mut sum = Report::default();
     for seed in 0..60 {
-        match Sessions::new(seed, Setup::drawn(seed)).run() {
+        match Sessions::new(seed, Setup::random(seed)).run() {
             Ok(report) => sum.add(&report),
             Err(violation) => panic!("{violation}"),
         }
@@ -37,7 +37,7 @@ fn whatever_goes_wrong_real_sessions_break_no_promise() {
 fn whatever_goes_wrong_real_sessions_hand_out_tokens_for_their_own_certificate() {
     let mut sum = Report::default();
     for seed in 0..30 {
-        let setup = Setup::drawn(seed).with_certificates(Duration::from_secs(120));
+        let setup = Setup::random(seed).with_certificates(Duration::from_secs(120));
         match Sessions::new(seed, setup).run() {
             Ok(report) => sum.add(&report),
             Err(violation) => panic!("{violation}"),
@@ -50,7 +50,7 @@ fn whatever_goes_wrong_real_sessions_hand_out_tokens_for_their_own_certificate()
 #[test]
 fn one_seed_is_one_history_of_real_sessions() {
     for seed in 0..5 {
-        let run = || Sessions::new(seed, Setup::drawn(seed)).run().ok();
+        let run = || Sessions::new(seed, Setup::random(seed)).run().ok();
         let first = run();
         assert!(first.is_some());
         assert_eq!(first, run());

@@ -41,7 +41,7 @@ fn connect(driver: &mut TwinDriver) -> String {
         ("param2", "b"),
         ("param3", "c"),
     ];
-    let url = ask(driver, "/oauth2/authorize", &query);
+    let url = visit_authorization_endpoint(driver, "/oauth2/authorize", &query);
     let callback = driver.browse(&url).unwrap();
     assert_eq!(
         (
@@ -151,7 +151,7 @@ fn the_authorization_url_takes_tag_and_tracking() {
         ("client_id", KEY),
         ("redirect_uri", "http://127.0.0.1:1/callback"),
     ];
-    let url = ask(&mut driver, "/oauth2/authorize", &other);
+    let url = visit_authorization_endpoint(&mut driver, "/oauth2/authorize", &other);
     assert!(driver.browse(&url).is_none());
 }
 
@@ -267,7 +267,7 @@ fn the_router_wants_the_right_kind_of_token() {
 }
 
 #[test]
-fn a_dead_token_is_challenged() {
+fn a_revoked_token_is_challenged() {
     let mut driver = driver();
     let app = text(&json(&app(&mut driver)), "access_token");
     driver.advance(Duration::from_secs(7200));

@@ -39,8 +39,8 @@ fn login(
 ) -> Result<Tokens, Error> {
     let mut request = AuthorizationRequest::new(RedirectUri::parse(HOME).unwrap())
         .scope(Scope::parse("openid read").unwrap());
-    if let Some((wanted, tokens)) = more {
-        request = request.step_up(wanted, tokens);
+    if let Some((required, tokens)) = more {
+        request = request.step_up(required, tokens);
     }
     let (url, pending) = client.authorize(&driver.moment(), request)?;
     let callback = driver.browse(url.as_str()).unwrap();
@@ -49,12 +49,12 @@ fn login(
 }
 
 /// A call of the API with these tokens: its status, and what it requires of another login.
-fn called(driver: &mut TwinDriver, tokens: &Tokens) -> (u16, Option<StepUp>) {
+fn call_api(driver: &mut TwinDriver, tokens: &Tokens) -> (u16, Option<StepUp>) {
     let token = tokens.access_token.expose().clone();
     let reply = get(driver, "/api/echo", Some(&token));
     let challenges = reply.headers().get_all(WWW_AUTHENTICATE).iter();
-    let wanted = step_up(reply.status(), challenges.map(|field| field.as_bytes()));
-    (reply.status().as_u16(), wanted)
+    let required = step_up(reply.status(), challenges.map(|field| field.as_bytes()));
+    (reply.status().as_u16(), required)
 }
 
 fn challenge(driver: &mut TwinDriver, tokens: &Tokens) -> String {
@@ -87,32 +87,32 @@ fn another_login_of_the_required_kind_satisfies_the_api() {
         challenge(&mut driver, &first),
         "error=\"insufficient_user_authentication\", acr_values=\"phr mfa\""
     );
-    let (status, wanted) = called(&mut driver, &first);
-    let wanted = wanted.unwrap();
+    let (status, required) = call_api(&mut driver, &first);
+    let required = required.unwrap();
     assert_eq!(
-        (status, wanted.acr_values.join(" ").as_str()),
+        (status, required.acr_values.join(" ").as_str()),
         (401, "phr mfa")
     );
 
-    let second = login(&mut driver, &client, Some((wanted, &first))).unwrap();
-    assert_eq!(called(&mut driver, &second), (200, None));
+    let second = login(&mut driver, &client, Some((required, &first))).unwrap();
+    assert_eq!(call_api(&mut driver, &second), (200, None));
     assert!(second.warnings.is_empty());
-    let said = introspected(&mut driver, &second);
+    let introspection = introspected(&mut driver, &second);
     assert_eq!(
-        (&said["acr"], &said["auth_time"]),
+        (&introspection["acr"], &introspection["auth_time"]),
         (&json!("phr"), &json!(driver.now().as_secs()))
     );
     // The second login does not change the first token, and a refresh keeps the login's properties.
-    assert_eq!(called(&mut driver, &first).0, 401);
+    assert_eq!(call_api(&mut driver, &first).0, 401);
     let renewed = driver.run(client.refresh(second.refresh_token.as_ref().unwrap()));
-    assert_eq!(called(&mut driver, &renewed.unwrap()), (200, None));
+    assert_eq!(call_api(&mut driver, &renewed.unwrap()), (200, None));
     // Any one of the values suffices.
     driver.twin().require_step_up(&["loa3", "phr"], None);
-    assert_eq!(called(&mut driver, &second), (200, None));
+    assert_eq!(call_api(&mut driver, &second), (200, None));
     driver.twin().require_step_up(&["loa3"], None);
-    assert_eq!(called(&mut driver, &second).0, 401);
+    assert_eq!(call_api(&mut driver, &second).0, 401);
     driver.twin().require_step_up(&[], None);
-    assert_eq!(called(&mut driver, &first), (200, None));
+    assert_eq!(call_api(&mut driver, &first), (200, None));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_login_grows_too_old() {
     driver.twin().require_step_up(&[], Some(60));
     let first = login(&mut driver, &client, None).unwrap();
     driver.advance(Duration::from_secs(60));
-    assert_eq!(called(&mut driver, &first), (200, None));
+    assert_eq!(call_api(&mut driver, &first), (200, None));
     driver.advance(Duration::from_secs(1));
     assert_eq!(
         challenge(&mut driver, &first),
@@ -131,35 +131,35 @@ fn a_login_grows_too_old() {
     // A refresh does not count as a login.
     let renewed = driver.run(client.refresh(first.refresh_token.as_ref().unwrap()));
     let renewed = renewed.unwrap();
-    let (status, wanted) = called(&mut driver, &renewed);
+    let (status, required) = call_api(&mut driver, &renewed);
     assert_eq!(status, 401);
-    let second = login(&mut driver, &client, Some((wanted.unwrap(), &renewed))).unwrap();
-    assert_eq!(called(&mut driver, &second), (200, None));
+    let second = login(&mut driver, &client, Some((required.unwrap(), &renewed))).unwrap();
+    assert_eq!(call_api(&mut driver, &second), (200, None));
     // It may be required again once it has passed.
     driver.advance(Duration::from_secs(61));
-    let (_, wanted) = called(&mut driver, &second);
-    let third = login(&mut driver, &client, Some((wanted.unwrap(), &second))).unwrap();
-    assert_eq!(called(&mut driver, &third), (200, None));
+    let (_, required) = call_api(&mut driver, &second);
+    let third = login(&mut driver, &client, Some((required.unwrap(), &second))).unwrap();
+    assert_eq!(call_api(&mut driver, &third), (200, None));
 }
 
 #[test]
-fn a_person_who_cannot_is_asked_once() {
+fn a_step_up_that_the_user_cannot_satisfy_is_requested_once() {
     let mut driver = twin();
     let client = client(&mut driver);
     driver.twin().require_step_up(&["phr"], None);
     driver.twin().set_claim("acr", "pwd");
     let first = login(&mut driver, &client, None).unwrap();
-    let (_, wanted) = called(&mut driver, &first);
-    let second = login(&mut driver, &client, Some((wanted.unwrap(), &first))).unwrap();
+    let (_, required) = call_api(&mut driver, &first);
+    let second = login(&mut driver, &client, Some((required.unwrap(), &first))).unwrap();
     let warnings: Vec<_> = second
         .warnings
         .iter()
         .map(|warning| warning.code())
         .collect();
     assert_eq!(warnings, ["acr_not_met"]);
-    let (status, wanted) = called(&mut driver, &second);
+    let (status, required) = call_api(&mut driver, &second);
     assert_eq!(status, 401);
-    let again = login(&mut driver, &client, Some((wanted.unwrap(), &second)));
+    let again = login(&mut driver, &client, Some((required.unwrap(), &second)));
     assert_eq!(again.unwrap_err().code(), "step_up.repeated");
 }
 
@@ -176,13 +176,13 @@ fn the_claims_that_the_api_requires_are_those_of_the_login() {
         challenge(&mut driver, &first),
         format!("error=\"insufficient_claims\", claims=\"{encoded}\"")
     );
-    let (_, wanted) = called(&mut driver, &first);
-    let second = login(&mut driver, &client, Some((wanted.unwrap(), &first))).unwrap();
-    assert_eq!(called(&mut driver, &second), (200, None));
+    let (_, required) = call_api(&mut driver, &first);
+    let second = login(&mut driver, &client, Some((required.unwrap(), &first))).unwrap();
+    assert_eq!(call_api(&mut driver, &second), (200, None));
     driver
         .twin()
         .require_claims(json!({ "access_token": null }));
-    assert_eq!(called(&mut driver, &second).0, 401);
+    assert_eq!(call_api(&mut driver, &second).0, 401);
     // UserInfo is not that API.
     let token = second.access_token.expose().clone();
     assert_eq!(get(&mut driver, "/userinfo", Some(&token)).status(), 200);
@@ -190,7 +190,7 @@ fn the_claims_that_the_api_requires_are_those_of_the_login() {
 
 /// Nobody has logged in for a token of the client's own.
 #[test]
-fn a_client_itself_is_nobody_who_has_logged_in() {
+fn a_client_without_a_user_cannot_step_up() {
     let mut driver = twin();
     let twin = driver.twin();
     let basic = encoded_basic(twin.client_id(), twin.client_secret());

@@ -195,7 +195,7 @@ fn authorize(driver: &mut TwinDriver, redirect_uri: &str, more: &[(&str, &str)])
         ("code_challenge_method", "S256"),
     ];
     query.extend(more);
-    let url = ask(driver, &format!("{APPS}/v1/authorize"), &query);
+    let url = visit_authorization_endpoint(driver, &format!("{APPS}/v1/authorize"), &query);
     driver.browse(&url)
 }
 
@@ -256,7 +256,7 @@ fn scopes_are_resource_and_permission() {
         ("redirect_uri", "https://app.example/callback"),
         ("scope", "clips:write"),
     ];
-    let url = ask(&mut driver, &format!("{APPS}/v1/authorize"), &query);
+    let url = visit_authorization_endpoint(&mut driver, &format!("{APPS}/v1/authorize"), &query);
     let callback = driver.browse(&url).unwrap();
     assert_eq!(param(&callback, "error").unwrap(), "invalid_scope");
 }

@@ -37,7 +37,7 @@ fn user(
         ("state", "st"),
     ];
     query.extend(pkce);
-    let url = ask(driver, AUTH, &query);
+    let url = visit_authorization_endpoint(driver, AUTH, &query);
     let callback = driver.browse(&url).unwrap();
     assert_eq!(param(&callback, "state").unwrap(), "st");
     assert_eq!(param(&callback, "iss"), None);
@@ -108,7 +108,7 @@ fn public_clients_use_codes_with_or_without_pkce() {
         ("response_type", "code"),
     ];
     let leak = [&leak[..], &[standard[0], s256, ("code_verifier", VERIFIER)]].concat();
-    let url = ask(&mut driver, AUTH, &leak);
+    let url = visit_authorization_endpoint(&mut driver, AUTH, &leak);
     let callback = driver.browse(&url).unwrap();
     assert_eq!(param(&callback, "error").unwrap(), "invalid_request");
 }
@@ -134,7 +134,7 @@ fn each_client_has_its_grant() {
         TRUSTED[1],
         ("redirect_uri", REDIRECT),
     ];
-    let url = ask(&mut driver, AUTH, &query);
+    let url = visit_authorization_endpoint(&mut driver, AUTH, &query);
     let callback = driver.browse(&url).unwrap();
     assert_eq!(param(&callback, "error").unwrap(), "unauthorized_client");
 }
@@ -176,7 +176,7 @@ fn a_dead_token_shows_in_a_401_without_challenge() {
 }
 
 #[test]
-fn one_call_too_many_is_told_when_to_come_back() {
+fn a_call_over_the_limit_gets_a_retry_after() {
     let mut driver = driver();
     let app = trusted(&mut driver);
     driver.twin().set_rate_limit(2);

@@ -1,10 +1,10 @@
-//! The client of the core at the plain server: what others vouch for, and approvals that end.
+//! The core's client at the plain server: identities asserted by others, and approvals that expire.
 
 mod common;
 
 use std::time::Duration;
 
-use common::jws::signed;
+use common::jws::sign_jwt;
 use common::plain::REDIRECT;
 use common::{get, json};
 use oauth_core::client_auth::Credentials;
@@ -46,7 +46,7 @@ fn scope(names: &str) -> Scope {
     Scope::parse(names).unwrap()
 }
 
-fn code_of<T>(result: Result<T, Error>) -> &'static str {
+fn error_code<T>(result: Result<T, Error>) -> &'static str {
     result.err().map_or("", |error| error.code())
 }
 
@@ -64,7 +64,7 @@ fn saml(audience: &str, ends: &str) -> String {
 }
 
 #[test]
-fn a_saml_assertion_is_good_once_for_its_audience_and_until_its_end() {
+fn a_saml_assertion_is_accepted_once_for_its_audience_until_it_expires() {
     let mut driver = driver();
     let client = client(&mut driver);
     let endpoint = format!("{AS}/token");
@@ -73,16 +73,22 @@ fn a_saml_assertion_is_good_once_for_its_audience_and_until_its_end() {
         let request = TokenRequest::from(scope("read"));
         driver.run(client.token(SamlBearer::new(xml), request))
     };
-    let good = saml(&endpoint, ends);
-    assert_eq!(code_of(redeem(&mut driver, &good)), "denied.invalid_grant");
-    driver.twin().announce_saml_assertion(&good);
-    let tokens = redeem(&mut driver, &good).unwrap();
+    let valid_token = saml(&endpoint, ends);
+    assert_eq!(
+        error_code(redeem(&mut driver, &valid_token)),
+        "denied.invalid_grant"
+    );
+    driver.twin().announce_saml_assertion(&valid_token);
+    let tokens = redeem(&mut driver, &valid_token).unwrap();
     assert!(tokens.refresh_token.is_none());
     assert_eq!(tokens.scope, scope("read"));
     let token = tokens.access_token.expose();
-    let told = json(&get(&mut driver, "/api/echo", Some(token)));
-    assert_eq!(told["sub"], "brian@example.com");
-    assert_eq!(code_of(redeem(&mut driver, &good)), "denied.invalid_grant");
+    let response = json(&get(&mut driver, "/api/echo", Some(token)));
+    assert_eq!(response["sub"], "brian@example.com");
+    assert_eq!(
+        error_code(redeem(&mut driver, &valid_token)),
+        "denied.invalid_grant"
+    );
     for bad in [
         saml("https://other.test/token", ends),
         saml(&endpoint, "2025-06-15T15:06:40Z"),
@@ -90,12 +96,15 @@ fn a_saml_assertion_is_good_once_for_its_audience_and_until_its_end() {
         saml(&endpoint, ends).replace("Recipient", "Address"),
     ] {
         driver.twin().announce_saml_assertion(&bad);
-        assert_eq!(code_of(redeem(&mut driver, &bad)), "denied.invalid_grant");
+        assert_eq!(
+            error_code(redeem(&mut driver, &bad)),
+            "denied.invalid_grant"
+        );
     }
 }
 
 #[test]
-fn what_a_publisher_states_about_software_goes_before_what_it_says_itself() {
+fn a_software_statement_takes_precedence_over_the_clients_metadata() {
     let mut driver = driver();
     let server = server(&mut driver);
     let key = PrivateKey::generate(Alg::Es256).unwrap();
@@ -106,9 +115,9 @@ fn what_a_publisher_states_about_software_goes_before_what_it_says_itself() {
             "iss": issuer, "software_id": "4NRB1-0XZABZI9E6-5SM3R", "client_name": "The stated",
             "redirect_uris": [REDIRECT],
         });
-        signed(key, &json!({ "alg": "ES256" }), &claims)
+        sign_jwt(key, &json!({ "alg": "ES256" }), &claims)
     };
-    let ask = |driver: &mut TwinDriver, statement: String| {
+    let send = |driver: &mut TwinDriver, statement: String| {
         let metadata = json!({
             "redirect_uris": [REDIRECT], "client_name": "Another", "software_statement": statement,
         });
@@ -116,19 +125,22 @@ fn what_a_publisher_states_about_software_goes_before_what_it_says_itself() {
         driver.run(register(server.clone(), Registration::new(metadata)))
     };
     let publisher = "https://publisher.example";
-    let refused = ask(&mut driver, statement(&key, publisher));
-    assert_eq!(code_of(refused), "denied.unapproved_software_statement");
+    let refused = send(&mut driver, statement(&key, publisher));
+    assert_eq!(error_code(refused), "denied.unapproved_software_statement");
     let jwks = json!({ "keys": [jwk] });
     driver.twin().trust_publisher(publisher, &jwks).unwrap();
-    let refused = ask(&mut driver, statement(&other, publisher));
-    assert_eq!(code_of(refused), "denied.invalid_software_statement");
-    let refused = ask(&mut driver, statement(&key, "https://other.example"));
-    assert_eq!(code_of(refused), "denied.unapproved_software_statement");
-    let known = ask(&mut driver, statement(&key, publisher)).unwrap();
-    assert_eq!(known.metadata.client_name.as_deref(), Some("The stated"));
+    let refused = send(&mut driver, statement(&other, publisher));
+    assert_eq!(error_code(refused), "denied.invalid_software_statement");
+    let refused = send(&mut driver, statement(&key, "https://other.example"));
+    assert_eq!(error_code(refused), "denied.unapproved_software_statement");
+    let registration = send(&mut driver, statement(&key, publisher)).unwrap();
+    assert_eq!(
+        registration.metadata.client_name.as_deref(),
+        Some("The stated")
+    );
     assert_eq!(driver.twin().registered_clients().len(), 1);
-    let client = Client::registered(server.clone(), &known, Credentials::default()).unwrap();
-    let url = AuthorizationRequest::new(known.metadata.redirect_uris[0].clone());
+    let client = Client::registered(server.clone(), &registration, Credentials::default()).unwrap();
+    let url = AuthorizationRequest::new(registration.metadata.redirect_uris[0].clone());
     let moment = driver.moment();
     let (url, _) = client.authorize(&moment, url).unwrap();
     assert!(driver.browse(url.as_str()).is_some());
@@ -184,13 +196,16 @@ fn an_approval_ends_however_often_it_is_refreshed() {
     assert_eq!(tokens.expires_in, Some(300));
     driver.advance(Duration::from_secs(300));
     let over = driver.run(client.refresh(tokens.refresh_token.as_ref().unwrap()));
-    assert_eq!(code_of(over), "denied.invalid_grant");
-    // A client's own tokens are nobody's approval.
-    let own = driver
+    assert_eq!(error_code(over), "denied.invalid_grant");
+    // A client's own tokens need no user's approval.
+    let client_tokens = driver
         .run(client.client_credentials(scope("read")))
         .unwrap();
     assert_eq!(
-        (own.authorization_expires_at, own.expires_in),
+        (
+            client_tokens.authorization_expires_at,
+            client_tokens.expires_in
+        ),
         (None, Some(600))
     );
 }

@@ -33,7 +33,7 @@ fn token(driver: &TwinDriver, key: &PrivateKey, changes: &Value) -> String {
     for (name, value) in changes.as_object().unwrap() {
         claims[name] = value.clone();
     }
-    jws::signed(key, &json!({ "alg": "ES256" }), &claims)
+    jws::sign_jwt(key, &json!({ "alg": "ES256" }), &claims)
 }
 
 fn authenticated(
@@ -50,19 +50,19 @@ fn authenticated(
 }
 
 #[test]
-fn a_workload_is_the_confidential_client_as_long_as_its_token_is_good() {
+fn a_valid_workload_token_authenticates_the_confidential_client() {
     let mut driver = driver();
     let key = platform(&mut driver);
-    let good = token(&driver, &key, &json!({}));
+    let valid_token = token(&driver, &key, &json!({}));
     for more in [&[][..], &[("client_id", "twin-client")]] {
         // The same token is good until it ends.
-        let reply = authenticated(&mut driver, &good, more);
+        let reply = authenticated(&mut driver, &valid_token, more);
         assert_eq!(reply.status(), 200);
     }
-    let stranger = PrivateKey::generate(Alg::Es256).unwrap();
+    let foreign_key = PrivateKey::generate(Alg::Es256).unwrap();
     let now = driver.now().as_secs();
     for bad in [
-        token(&driver, &stranger, &json!({})),
+        token(&driver, &foreign_key, &json!({})),
         token(&driver, &key, &json!({ "iss": "https://other.test" })),
         token(&driver, &key, &json!({ "aud": "https://other.test" })),
         token(&driver, &key, &json!({ "aud": ["https://as.test", "x"] })),
@@ -74,14 +74,14 @@ fn a_workload_is_the_confidential_client_as_long_as_its_token_is_good() {
     }
     let other = [("client_id", "other")];
     refused(
-        &authenticated(&mut driver, &good, &other),
+        &authenticated(&mut driver, &valid_token, &other),
         401,
         "invalid_client",
     );
 }
 
 #[test]
-fn a_workloads_token_is_exchanged_by_whoever_has_it() {
+fn any_client_can_exchange_a_workload_token() {
     let mut driver = driver();
     let key = platform(&mut driver);
     let exchange = |driver: &mut TwinDriver, subject: &str, audience: &str| {
@@ -94,8 +94,8 @@ fn a_workloads_token_is_exchanged_by_whoever_has_it() {
         ];
         post_as(driver, "/token", None, &form)
     };
-    let good = token(&driver, &key, &json!({}));
-    let issued = json(&exchange(&mut driver, &good, "//pool"));
+    let valid_token = token(&driver, &key, &json!({}));
+    let issued = json(&exchange(&mut driver, &valid_token, "//pool"));
     assert_eq!(
         issued["issued_token_type"],
         "urn:ietf:params:oauth:token-type:access_token"

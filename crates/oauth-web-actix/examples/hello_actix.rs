@@ -7,7 +7,7 @@ mod hello;
 use actix_web::web::{Data, get};
 use actix_web::{App, HttpRequest, HttpServer};
 use hello::{Calls, Failure};
-use oauth_web::Need;
+use oauth_web::PageRequirements;
 use oauth_web_actix::{Rejection, SignIn, User};
 
 async fn index(user: Option<User>) -> String {
@@ -20,7 +20,7 @@ async fn me(user: User) -> String {
 }
 
 async fn pay(request: HttpRequest) -> Result<String, actix_web::Error> {
-    let user = User::having(&request, Need::acr(["mfa"])).await?;
+    let user = User::having(&request, PageRequirements::acr(["mfa"])).await?;
     Ok(format!(
         "paid by {}",
         user.identity.acr.as_deref().unwrap_or_default()

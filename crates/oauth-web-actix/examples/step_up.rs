@@ -8,13 +8,13 @@ use oauth_core::server::{EndpointKind, Server};
 use oauth_core::url::Url;
 use oauth_core::{Client, ClientAuth, ClientId};
 use oauth_reqwest::Driver;
-use oauth_web::{Config, Need, Provider, Site};
+use oauth_web::{Config, PageRequirements, Provider, Site};
 use oauth_web_actix::{Host, SignIn, User};
 
 type Failure = Box<dyn std::error::Error>;
 
 async fn pay(request: HttpRequest) -> Result<String, actix_web::Error> {
-    let user = User::having(&request, Need::acr(["mfa"])).await?;
+    let user = User::having(&request, PageRequirements::acr(["mfa"])).await?;
     Ok(format!("paid by {}", user.identity.subject))
 }
 

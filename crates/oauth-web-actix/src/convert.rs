@@ -8,8 +8,8 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyDataStream;
 use oauth_web::Reply;
 
-/// Converts a request into that of a site.
-pub(crate) fn seen(request: &HttpRequest) -> oauth_web::Request {
+/// Converts an actix request into an `oauth_web::Request`.
+pub(crate) fn to_site_request(request: &HttpRequest) -> oauth_web::Request {
     let mut headers = HeaderMap::new();
     for (name, value) in request.headers() {
         let name = HeaderName::from_bytes(name.as_str().as_bytes());
@@ -45,7 +45,7 @@ pub(crate) fn plain(status: StatusCode) -> HttpResponse {
     HttpResponse::new(status)
 }
 
-/// A reply of the site as a response.
+/// Converts a reply of the site into an actix response.
 pub(crate) fn response(reply: Reply) -> HttpResponse {
     head(reply.status, &reply.headers).body(reply.body)
 }
@@ -72,7 +72,7 @@ fn head(status: http::StatusCode, headers: &HeaderMap) -> HttpResponseBuilder {
     response
 }
 
-/// A response in place of the application's.
+/// An error that makes actix send this response instead of the application's.
 pub(crate) fn refusal(response: HttpResponse<BoxBody>) -> actix_web::Error {
     actix_web::error::InternalError::from_response("not signed in", response).into()
 }

@@ -1,4 +1,4 @@
-//! The response in place of a page that has found that someone has to sign in.
+//! The response that replaces a page's own response if the user has to sign in.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use oauth_core::error::{Advice, Error};
 use oauth_web::Access;
 use oauth_web_tower::{Host, Outcome};
 
-use crate::convert::{plain, response, seen};
+use crate::convert::{plain, response, to_site_request};
 
 /// Marks the response of a page that the site's answer replaces.
 #[derive(Debug, Clone, Copy)]
@@ -37,17 +37,19 @@ impl SignInReason {
     ) -> ServiceResponse<EitherBody<B, BoxBody>> {
         let request = page.request().clone();
         let reply = match self {
-            Self::GrantEnded => host.tokens_over(seen(&request)).await.ok(),
+            Self::GrantEnded => host.tokens_over(to_site_request(&request)).await.ok(),
             Self::NotSignedIn => {
-                let visit = host.site().visit(seen(&request), Access::SignedIn);
+                let visit = host
+                    .site()
+                    .visit(to_site_request(&request), Access::SignedIn);
                 match host.drive(visit).await {
                     Ok(Outcome::Respond(reply)) => Some(reply),
                     Ok(Outcome::Pass(_) | Outcome::Forward(_)) | Err(_) => None,
                 }
             }
         };
-        let answer = reply.map_or_else(|| plain(StatusCode::INTERNAL_SERVER_ERROR), response);
-        ServiceResponse::new(request, answer.map_into_right_body())
+        let replacement = reply.map_or_else(|| plain(StatusCode::INTERNAL_SERVER_ERROR), response);
+        ServiceResponse::new(request, replacement.map_into_right_body())
     }
 }
 

@@ -12,9 +12,9 @@ use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
 use oauth_web::{Access, Forward, MAX_FORM};
 use oauth_web_tower::{Forwarded, Host, MAX_FORWARDED, Outcome};
 
-use crate::convert::{plain, read, response, seen, streamed};
+use crate::convert::{plain, read, response, streamed, to_site_request};
 use crate::rejection::SignInReason;
-use crate::user::Visited;
+use crate::user::RequestSession;
 
 /// Signs people in before their requests reach the application.
 #[derive(Debug, Clone)]
@@ -47,20 +47,25 @@ impl SignIn {
 
     /// The response in place of the application's, if the request is not passed on.
     async fn visit(&self, request: &mut ServiceRequest) -> Result<Option<HttpResponse>, Error> {
-        let mut seen = seen(request.request());
-        let takes_form = self.host.site().reads_form(&seen.method, request.path());
+        let mut site_request = to_site_request(request.request());
+        let takes_form = self
+            .host
+            .site()
+            .reads_form(&site_request.method, request.path());
         if takes_form {
             match read(request.extract::<web::Payload>().await?, MAX_FORM).await {
-                Ok(form) => seen.form = Some(form),
+                Ok(form) => site_request.form = Some(form),
                 Err(refused) => return Ok(Some(refused)),
             }
         }
-        let visit = self.host.site().visit(seen, self.access);
+        let visit = self.host.site().visit(site_request, self.access);
         Ok(match self.host.drive(visit).await {
             Ok(Outcome::Respond(reply)) => Some(response(reply)),
             Ok(Outcome::Pass(session)) if !takes_form => {
                 let host = self.host.clone();
-                request.extensions_mut().insert(Visited { session, host });
+                request
+                    .extensions_mut()
+                    .insert(RequestSession { session, host });
                 None
             }
             Ok(Outcome::Forward(forward)) if !takes_form => {
@@ -83,7 +88,11 @@ impl SignIn {
         body: bytes::Bytes,
         request: &HttpRequest,
     ) -> HttpResponse {
-        match self.host.forward(seen(request), forward, body).await {
+        match self
+            .host
+            .forward(to_site_request(request), forward, body)
+            .await
+        {
             Ok(Forwarded::Response(reply)) => streamed(reply),
             Ok(Forwarded::Reply(reply)) => response(reply),
             Err(_) => plain(StatusCode::BAD_GATEWAY),

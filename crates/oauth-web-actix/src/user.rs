@@ -7,10 +7,10 @@ use std::sync::Arc;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest};
-use oauth_web::{Need, Session};
+use oauth_web::{PageRequirements, Session};
 use oauth_web_tower::{Host, Outcome, SessionSource};
 
-use crate::convert::{plain, refusal, response, seen};
+use crate::convert::{plain, refusal, response, to_site_request};
 use crate::rejection::SignInReason;
 
 /// The user who is signed in. A handler that takes a `User` is only called if there is one: people are sent to sign in,
@@ -24,7 +24,7 @@ pub struct User {
 /// What the middleware stores in the request's extensions: the session, if any, and the host, with which a handler can
 /// require a step-up.
 #[derive(Debug, Clone)]
-pub(crate) struct Visited {
+pub(crate) struct RequestSession {
     pub(crate) session: Option<Arc<Session>>,
     pub(crate) host: Host,
 }
@@ -47,14 +47,14 @@ impl User {
     ///
     /// # Errors
     /// The response to send instead; 500 without [`SignIn`](crate::SignIn) around the application.
-    pub async fn having(request: &HttpRequest, need: Need) -> Result<Self, Error> {
-        Self::of(request.clone(), Some(need)).await
+    pub async fn having(request: &HttpRequest, need: PageRequirements) -> Result<Self, Error> {
+        Self::extract(request.clone(), Some(need)).await
     }
 
-    async fn of(request: HttpRequest, need: Option<Need>) -> Result<Self, Error> {
+    async fn extract(request: HttpRequest, need: Option<PageRequirements>) -> Result<Self, Error> {
         let failed = || refusal(plain(StatusCode::INTERNAL_SERVER_ERROR));
-        let visited = request.extensions().get::<Visited>().cloned();
-        let Visited { session, host } = visited.ok_or_else(failed)?;
+        let visited = request.extensions().get::<RequestSession>().cloned();
+        let RequestSession { session, host } = visited.ok_or_else(failed)?;
         let need = match (session, need) {
             (Some(session), None) => return Ok(Self { session, host }),
             (None, None) => {
@@ -62,7 +62,7 @@ impl User {
             }
             (_, Some(need)) => need,
         };
-        let visit = host.site().challenge(seen(&request), need);
+        let visit = host.site().challenge(to_site_request(&request), need);
         match host.drive(visit).await {
             Ok(Outcome::Pass(Some(session))) => Ok(Self { session, host }),
             Ok(Outcome::Respond(reply)) => Err(refusal(response(reply))),
@@ -84,6 +84,6 @@ impl FromRequest for User {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        Box::pin(Self::of(request.clone(), None))
+        Box::pin(Self::extract(request.clone(), None))
     }
 }

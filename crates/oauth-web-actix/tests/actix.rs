@@ -9,7 +9,7 @@ use actix_web::web::{self, get, post};
 use actix_web::{App, HttpRequest, HttpServer};
 use oauth_session::TokenSource as _;
 use oauth_session::store::MemoryStore;
-use oauth_web::{Access, Need, Site};
+use oauth_web::{Access, PageRequirements, Site};
 use oauth_web_actix::{Host, Rejection, SignIn, User};
 
 use shop::{Shop, UnavailableProvider, browser};
@@ -60,7 +60,7 @@ async fn cart(user: User, body: String) -> String {
 }
 
 async fn pay(request: HttpRequest) -> Result<String, actix_web::Error> {
-    let user = User::having(&request, Need::acr(["mfa"])).await?;
+    let user = User::having(&request, PageRequirements::acr(["mfa"])).await?;
     Ok(user.identity.acr.clone().unwrap_or_default())
 }
 
@@ -144,9 +144,9 @@ async fn whose_grant_has_ended_is_led_to_sign_in() {
 #[actix_web::test]
 async fn the_application_is_told_who_was_signed_out_of_a_tenant() {
     let (listener, shop) = listener();
-    let (host, told) = shop::with_tenant(&shop).await;
+    let (host, notifications) = shop::with_tenant(&shop).await;
     serve(listener, host, Access::Open);
-    shop::check_signed_out(&shop, &told).await;
+    shop::check_signed_out(&shop, &notifications).await;
 }
 
 #[actix_web::test]

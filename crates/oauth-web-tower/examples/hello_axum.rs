@@ -7,8 +7,8 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use hello::{Calls, Failure};
-use oauth_web::Need;
-use oauth_web_tower::{Needs, Rejection, SignIn, StepUp, User};
+use oauth_web::PageRequirements;
+use oauth_web_tower::{HandlerRequirement, Rejection, SignIn, StepUp, User};
 
 async fn index(user: Option<User>) -> String {
     let subject = user.map(|user| user.identity.subject.clone());
@@ -21,9 +21,9 @@ async fn me(user: User) -> String {
 
 struct Mfa;
 
-impl Needs for Mfa {
-    fn need() -> Need {
-        Need::acr(["mfa"])
+impl HandlerRequirement for Mfa {
+    fn need() -> PageRequirements {
+        PageRequirements::acr(["mfa"])
     }
 }
 

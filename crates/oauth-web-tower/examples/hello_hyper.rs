@@ -16,8 +16,8 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use oauth_core::error::Advice;
-use oauth_web::{Need, Reply, Session};
-use oauth_web_tower::{Host, Outcome, SignIn, SignInAgain, Visited};
+use oauth_web::{PageRequirements, Reply, Session};
+use oauth_web_tower::{GrantEnded, Host, Outcome, RequestSession, SignIn};
 use tower_layer::Layer as _;
 
 type Page = Response<Full<Bytes>>;
@@ -41,7 +41,7 @@ struct Shop {
 }
 
 /// The pages for signed-in users.
-async fn own(session: Arc<Session>, path: &str, shop: &Shop) -> Page {
+async fn application_page(session: Arc<Session>, path: &str, shop: &Shop) -> Page {
     let identity = &session.identity;
     match path {
         "/me" => text(StatusCode::OK, identity.subject.clone()),
@@ -59,7 +59,7 @@ async fn own(session: Arc<Session>, path: &str, shop: &Shop) -> Page {
                 Err(error) => {
                     let mut page = text(StatusCode::BAD_GATEWAY, error.code().to_owned());
                     if error.advice() == Advice::Reauthorize {
-                        page.extensions_mut().insert(SignInAgain);
+                        page.extensions_mut().insert(GrantEnded);
                     }
                     page
                 }
@@ -70,7 +70,7 @@ async fn own(session: Arc<Session>, path: &str, shop: &Shop) -> Page {
 
 async fn pages(request: Request<Incoming>, shop: Shop) -> Result<Page, Infallible> {
     let (parts, _) = request.into_parts();
-    let (Some(visited), path) = (parts.extensions.get::<Visited>(), parts.uri.path()) else {
+    let (Some(visited), path) = (parts.extensions.get::<RequestSession>(), parts.uri.path()) else {
         return Ok(text(StatusCode::INTERNAL_SERVER_ERROR, String::new()));
     };
     if path == "/" {
@@ -83,9 +83,9 @@ async fn pages(request: Request<Incoming>, shop: Shop) -> Result<Page, Infallibl
             format!("Hello, {}", subject.unwrap_or("stranger")),
         ));
     }
-    let need = (path == "/pay").then(|| Need::acr(["mfa"]));
+    let need = (path == "/pay").then(|| PageRequirements::acr(["mfa"]));
     Ok(match visited.require(&parts, need).await {
-        Ok(Outcome::Pass(Some(session))) => own(session, path, &shop).await,
+        Ok(Outcome::Pass(Some(session))) => application_page(session, path, &shop).await,
         Ok(Outcome::Respond(reply)) => answered(reply),
         Ok(Outcome::Pass(None) | Outcome::Forward(_)) | Err(_) => {
             text(StatusCode::INTERNAL_SERVER_ERROR, String::new())

@@ -12,7 +12,7 @@ use oauth_web::Reply;
 pub type GuardedBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Converts a request, with its original URI: routers remove the matched part from it.
-pub(crate) fn seen(parts: &request::Parts, uri: &Uri) -> oauth_web::Request {
+pub(crate) fn to_site_request(parts: &request::Parts, uri: &Uri) -> oauth_web::Request {
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
     let host = host.or_else(|| uri.authority().map(http::uri::Authority::as_str));
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
@@ -25,7 +25,7 @@ pub(crate) fn seen(parts: &request::Parts, uri: &Uri) -> oauth_web::Request {
     }
 }
 
-/// A reply as a response.
+/// Converts a reply of the site into a response.
 pub(crate) fn response(reply: Reply) -> Response<GuardedBody> {
     let mut response = Response::new(boxed(Full::from(reply.body)));
     *response.status_mut() = reply.status;

@@ -187,7 +187,10 @@ fn named(name: &str, error: Error) -> Error {
 /// The site's keys for a sealed store.
 fn seal_keys(keys: &Keys) -> seal::Keys {
     let old = keys.iter().skip(1).cloned();
-    old.fold(seal::Keys::new(keys.current().clone()), seal::Keys::also)
+    old.fold(
+        seal::Keys::new(keys.current().clone()),
+        seal::Keys::with_previous,
+    )
 }
 
 #[cfg(test)]
@@ -205,7 +208,8 @@ mod tests {
             ("http", None),
         ] {
             let variables = [(TRANSPORT.to_owned(), Secret::new(value.to_owned()))];
-            let environment: Arc<dyn Environment> = Arc::new(ProcessEnvironment::of(variables));
+            let environment: Arc<dyn Environment> =
+                Arc::new(ProcessEnvironment::from_variables(variables));
             let read = transport(&environment);
             assert_eq!(read.as_ref().ok(), wanted.as_ref(), "{value}");
             if let Err(error) = read {
@@ -223,7 +227,8 @@ mod tests {
             ("always", None),
         ] {
             let variables = [(USERINFO.to_owned(), Secret::new(value.to_owned()))];
-            let environment: Arc<dyn Environment> = Arc::new(ProcessEnvironment::of(variables));
+            let environment: Arc<dyn Environment> =
+                Arc::new(ProcessEnvironment::from_variables(variables));
             let read = userinfo(&environment);
             assert_eq!(read.as_ref().ok(), wanted.as_ref(), "{value}");
             if let Err(error) = read {
@@ -245,7 +250,7 @@ mod tests {
         ];
         let variables =
             variables.map(|(name, value)| (name.to_owned(), Secret::new(value.to_owned())));
-        let environment = Arc::new(ProcessEnvironment::of(variables));
+        let environment = Arc::new(ProcessEnvironment::from_variables(variables));
         let driver = Driver::new(reqwest::Client::builder().no_proxy())?;
         let mut used = None;
         let change = |config| {

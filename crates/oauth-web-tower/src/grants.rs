@@ -35,7 +35,7 @@ impl Grants {
     }
 
     /// The grants of a provider's people. They start empty for a new client.
-    pub(crate) fn of(
+    pub(crate) fn for_visit(
         &self,
         provider: &str,
         client: &Client,

@@ -9,15 +9,15 @@ use oauth_core::error::{Error, Misuse};
 use oauth_core::{Client, Moment};
 use oauth_reqwest::Driver;
 use oauth_session::Store;
-use oauth_web::{Admission, Identity, Keep, LogEntry, Provider, ProviderQuery, Site};
+use oauth_web::{Admission, Identity, LogEntry, Provider, ProviderQuery, SessionStorage, Site};
 
 use crate::grants::Grants;
 
-type Making = Pin<Box<dyn Future<Output = Result<Client, Error>> + Send>>;
-type Telling = Pin<Box<dyn Future<Output = ()> + Send>>;
-type Admitting = Pin<Box<dyn Future<Output = Admission> + Send>>;
-pub(crate) type LookedUp = Result<Option<Provider>, Error>;
-type Looking = Pin<Box<dyn Future<Output = LookedUp> + Send>>;
+type ClientFuture = Pin<Box<dyn Future<Output = Result<Client, Error>> + Send>>;
+type SignedOutFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+type AdmissionFuture = Pin<Box<dyn Future<Output = Admission> + Send>>;
+pub(crate) type ProviderResult = Result<Option<Provider>, Error>;
+type ProviderFuture = Pin<Box<dyn Future<Output = ProviderResult> + Send>>;
 
 /// Drives the visits of a site: one for an application. Cheap to clone.
 #[derive(Clone)]
@@ -25,10 +25,10 @@ pub struct Host {
     pub(crate) site: Site,
     pub(crate) driver: Driver,
     pub(crate) store: Option<Arc<dyn Store>>,
-    pub(crate) admit: Option<Arc<dyn Fn(Identity) -> Admitting + Send + Sync>>,
-    pub(crate) signed_out: Option<Arc<dyn Fn(Identity) -> Telling + Send + Sync>>,
-    pub(crate) providers: Option<Arc<dyn Fn(ProviderQuery) -> Looking + Send + Sync>>,
-    pub(crate) connect: Option<Arc<dyn Fn(String) -> Making + Send + Sync>>,
+    pub(crate) admit: Option<Arc<dyn Fn(Identity) -> AdmissionFuture + Send + Sync>>,
+    pub(crate) signed_out: Option<Arc<dyn Fn(Identity) -> SignedOutFuture + Send + Sync>>,
+    pub(crate) providers: Option<Arc<dyn Fn(ProviderQuery) -> ProviderFuture + Send + Sync>>,
+    pub(crate) connect: Option<Arc<dyn Fn(String) -> ClientFuture + Send + Sync>>,
     pub(crate) log: Option<Arc<dyn Fn(LogEntry) + Send + Sync>>,
     pub(crate) clock: Arc<dyn Fn() -> Result<Moment, Error> + Send + Sync>,
     pub(crate) grants: Arc<Grants>,
@@ -40,19 +40,19 @@ impl Host {
     /// # Errors
     /// `web.setup` for a site whose sessions are in a store.
     pub fn new(site: Site, driver: Driver) -> Result<Self, Error> {
-        if site.keep() == Keep::Store {
+        if site.keep() == SessionStorage::Store {
             let detail = "sessions live in a store, and none is given";
             return Err(Error::from(Misuse::WebSetup).about(detail));
         }
-        Ok(Self::of(site, driver, None))
+        Ok(Self::from_parts(site, driver, None))
     }
 
     /// A host whose sessions, and their tokens, are in this store.
     pub fn with_store(site: Site, driver: Driver, store: Arc<dyn Store>) -> Self {
-        Self::of(site, driver, Some(store))
+        Self::from_parts(site, driver, Some(store))
     }
 
-    fn of(site: Site, driver: Driver, store: Option<Arc<dyn Store>>) -> Self {
+    fn from_parts(site: Site, driver: Driver, store: Option<Arc<dyn Store>>) -> Self {
         Self {
             site,
             driver,
@@ -67,7 +67,7 @@ impl Host {
         }
     }
 
-    /// Asks the application whom to admit. Without this, everyone for whom the provider vouches is admitted.
+    /// Sets the function that decides which users are admitted. Without this, everyone for whom the provider vouches is admitted.
     #[must_use]
     pub fn admit<F, A>(mut self, admit: F) -> Self
     where
@@ -99,9 +99,9 @@ impl Host {
     pub fn providers<F, A>(mut self, look: F) -> Self
     where
         F: Fn(ProviderQuery) -> A + Send + Sync + 'static,
-        A: Future<Output = LookedUp> + Send + 'static,
+        A: Future<Output = ProviderResult> + Send + 'static,
     {
-        self.providers = Some(Arc::new(move |ask| Box::pin(look(ask))));
+        self.providers = Some(Arc::new(move |query| Box::pin(look(query))));
         self
     }
 

@@ -12,11 +12,11 @@ use oauth_web::{Access, Forward, MAX_FORM};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::convert::{GuardedBody, boxed, plain, read, response, seen};
+use crate::convert::{GuardedBody, boxed, plain, read, response, to_site_request};
 use crate::host::Host;
 use crate::tokens::{Forwarded, MAX_FORWARDED};
 use crate::visit_driver::Outcome;
-use crate::visited::{SignInAgain, Visited};
+use crate::visited::{GrantEnded, RequestSession};
 
 /// Signs people in before their requests reach the application.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ pub struct SignIn {
 
 /// An application wrapped in [`SignIn`].
 #[derive(Debug, Clone)]
-pub struct Guarded<S> {
+pub struct SignInService<S> {
     inner: S,
     sign_in: SignIn,
 }
@@ -48,15 +48,15 @@ impl SignIn {
 }
 
 impl<S> Layer<S> for SignIn {
-    type Service = Guarded<S>;
+    type Service = SignInService<S>;
 
-    fn layer(&self, inner: S) -> Guarded<S> {
+    fn layer(&self, inner: S) -> SignInService<S> {
         let sign_in = self.clone();
-        Guarded { inner, sign_in }
+        SignInService { inner, sign_in }
     }
 }
 
-impl<S, B, R> Service<http::Request<B>> for Guarded<S>
+impl<S, B, R> Service<http::Request<B>> for SignInService<S>
 where
     S: Service<http::Request<B>, Response = Response<R>, Error = Infallible>
         + Clone
@@ -84,7 +84,7 @@ where
         let SignIn { host, access } = self.sign_in.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            let mut request = seen(&parts, &parts.uri);
+            let mut request = to_site_request(&parts, &parts.uri);
             let mut body = Some(body);
             if host.site().reads_form(&parts.method, parts.uri.path())
                 && let Some(form) = body.take()
@@ -101,7 +101,7 @@ where
                 (Ok(Outcome::Forward(forward)), Some(body)) => {
                     match read(body, MAX_FORWARDED).await {
                         Some(body) => {
-                            let request = seen(&parts, &parts.uri);
+                            let request = to_site_request(&parts, &parts.uri);
                             forwarded(&host, *forward, body, request).await
                         }
                         None => plain(StatusCode::PAYLOAD_TOO_LARGE),
@@ -109,12 +109,15 @@ where
                 }
                 (Ok(Outcome::Pass(session)), Some(body)) => {
                     let has_tokens = session.as_ref().is_some_and(|session| session.has_tokens());
-                    let again = has_tokens.then(|| (host.clone(), seen(&parts, &uri)));
-                    parts.extensions.insert(Visited { session, host, uri });
+                    let retry_context =
+                        has_tokens.then(|| (host.clone(), to_site_request(&parts, &uri)));
+                    parts
+                        .extensions
+                        .insert(RequestSession { session, host, uri });
                     let request = http::Request::from_parts(parts, body);
                     let page = inner.call(request).await?;
-                    match (page.extensions().get::<SignInAgain>(), again) {
-                        (Some(SignInAgain), Some((host, request))) => over(&host, request).await,
+                    match (page.extensions().get::<GrantEnded>(), retry_context) {
+                        (Some(GrantEnded), Some((host, request))) => over(&host, request).await,
                         _ => page.map(boxed),
                     }
                 }

@@ -16,11 +16,11 @@ mod visited;
 
 pub use convert::GuardedBody;
 pub use host::Host;
-pub use layer::{Guarded, SignIn};
+pub use layer::{SignIn, SignInService};
 #[cfg(feature = "axum")]
 pub use rejection::Rejection;
 pub use tokens::{Forwarded, MAX_FORWARDED, SessionSource};
 #[cfg(feature = "axum")]
-pub use user::{Needs, StepUp, User};
+pub use user::{HandlerRequirement, StepUp, User};
 pub use visit_driver::Outcome;
-pub use visited::{SignInAgain, Visited};
+pub use visited::{GrantEnded, RequestSession};

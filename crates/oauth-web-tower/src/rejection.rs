@@ -7,7 +7,7 @@ use oauth_core::error::{Advice, Error};
 use oauth_web::Reply;
 
 use crate::convert::{plain, response};
-use crate::visited::SignInAgain;
+use crate::visited::GrantEnded;
 
 /// The response that is sent instead of calling the handler, or instead of its own: the error of a handler that calls
 /// an API with a user's token. If the grant has ended (advice `reauthorize`), the user is sent to sign in again, and a
@@ -45,7 +45,7 @@ impl IntoResponse for Rejection {
             Self::Reply(reply) => response(*reply).map(Body::new),
             Self::Call(error) if error.advice() == Advice::Reauthorize => {
                 let mut response = plain(StatusCode::UNAUTHORIZED).map(Body::new);
-                response.extensions_mut().insert(SignInAgain);
+                response.extensions_mut().insert(GrantEnded);
                 response
             }
             Self::Setup | Self::Call(_) => failed(),

@@ -42,7 +42,7 @@ impl Host {
         forward: Forward,
         body: Bytes,
     ) -> Result<Forwarded, Error> {
-        let passed = self.pass_on(forward, body).await;
+        let passed = self.forward_response(forward, body).await;
         if let (Err(error), Some(log)) = (&passed, &self.log) {
             log(LogEntry::from_error(error));
         }
@@ -68,7 +68,7 @@ impl Host {
         }
     }
 
-    async fn pass_on(
+    async fn forward_response(
         &self,
         forward: Forward,
         body: Bytes,
@@ -118,10 +118,12 @@ impl Host {
             Err(error) if error.code() != unknown().code() => return Err(error),
             Err(_) => {}
         }
-        let mut ask = ProviderQuery::default();
-        ask.id = Some(id.to_owned());
-        let found = self.look_up(ask).await?.filter(|found| found.id == id);
-        found.and_then(|found| found.client).ok_or_else(unknown)
+        let mut query = ProviderQuery::default();
+        query.id = Some(id.to_owned());
+        let provider = self.look_up(query).await?.filter(|found| found.id == id);
+        provider
+            .and_then(|provider| provider.client)
+            .ok_or_else(unknown)
     }
 
     fn source_of(&self, client: &Client, session: Arc<Session>) -> Result<SessionSource, Error> {
@@ -130,10 +132,10 @@ impl Host {
                 let id = &session.identity.provider;
                 let grants = self
                     .grants
-                    .of(id, client, || (self.driver.clone(), Arc::clone(store)));
+                    .for_visit(id, client, || (self.driver.clone(), Arc::clone(store)));
                 Arc::new(grants.get(&grant))
             }
-            (_, _, Some(tokens)) => Arc::new(FixedToken::of_tokens((**tokens).clone())),
+            (_, _, Some(tokens)) => Arc::new(FixedToken::from_tokens((**tokens).clone())),
             _ => {
                 let reason = "sessions have tokens only if the site has a store";
                 return Err(Error::from(Misuse::WebSetup).about(reason));

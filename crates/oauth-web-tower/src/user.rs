@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
-use oauth_web::{Need, Session};
+use oauth_web::{PageRequirements, Session};
 
 use oauth_core::error::Error;
 
@@ -15,7 +15,7 @@ use crate::host::Host;
 use crate::rejection::Rejection;
 use crate::tokens::SessionSource;
 use crate::visit_driver::Outcome;
-use crate::visited::Visited;
+use crate::visited::RequestSession;
 
 /// The user who is signed in. A handler that takes a `User` is only called if there is one: people are sent to sign in,
 /// and scripts get an error. `Option<User>` is for pages that everyone may see.
@@ -43,17 +43,20 @@ impl User {
     ///
     /// # Errors
     /// The response to send instead.
-    pub async fn having(parts: &Parts, need: Need) -> Result<Self, Rejection> {
-        Self::of(parts, Some(need)).await
+    pub async fn having(parts: &Parts, need: PageRequirements) -> Result<Self, Rejection> {
+        Self::from_parts(parts, Some(need)).await
     }
 
-    fn new(session: Arc<Session>, visited: &Visited) -> Self {
+    fn new(session: Arc<Session>, visited: &RequestSession) -> Self {
         let host = visited.host.clone();
         Self { session, host }
     }
 
-    async fn of(parts: &Parts, need: Option<Need>) -> Result<Self, Rejection> {
-        let visited = parts.extensions.get::<Visited>().ok_or(Rejection::Setup)?;
+    async fn from_parts(parts: &Parts, need: Option<PageRequirements>) -> Result<Self, Rejection> {
+        let visited = parts
+            .extensions
+            .get::<RequestSession>()
+            .ok_or(Rejection::Setup)?;
         if let (Some(session), None) = (&visited.session, &need) {
             return Ok(Self::new(Arc::clone(session), visited));
         }
@@ -65,7 +68,7 @@ impl User {
     }
 }
 
-/// The user who is signed in and meets the requirement of `N` ([`Needs`]).
+/// The user who is signed in and meets the requirement of `N` ([`HandlerRequirement`]).
 #[derive(Debug)]
 pub struct StepUp<N>(User, PhantomData<fn() -> N>);
 
@@ -79,7 +82,7 @@ pub struct StepUp<N>(User, PhantomData<fn() -> N>);
 ///
 /// impl Needs for Mfa {
 ///     fn need() -> Need {
-///         Need::acr(["mfa"])
+///         PageRequirements::acr(["mfa"])
 ///     }
 /// }
 ///
@@ -87,9 +90,9 @@ pub struct StepUp<N>(User, PhantomData<fn() -> N>);
 ///     user.identity.subject.clone()
 /// }
 /// ```
-pub trait Needs {
+pub trait HandlerRequirement {
     /// The requirement for the session (RFC 9470).
-    fn need() -> Need;
+    fn need() -> PageRequirements;
 }
 
 impl<N> Deref for StepUp<N> {
@@ -100,7 +103,7 @@ impl<N> Deref for StepUp<N> {
     }
 }
 
-impl<S: Sync, N: Needs> FromRequestParts<S> for StepUp<N> {
+impl<S: Sync, N: HandlerRequirement> FromRequestParts<S> for StepUp<N> {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
@@ -121,7 +124,7 @@ impl<S: Sync> FromRequestParts<S> for User {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        Self::of(parts, None).await
+        Self::from_parts(parts, None).await
     }
 }
 
@@ -129,7 +132,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for User {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
-        let visited = parts.extensions.get::<Visited>();
+        let visited = parts.extensions.get::<RequestSession>();
         Ok(visited.and_then(|visited| Some(Self::new(visited.session.clone()?, visited))))
     }
 }

@@ -1,12 +1,12 @@
-//! Visits, driven to their ends.
+//! Drives visits: performs each step with the HTTP driver, the store and the application's callbacks.
 
 use std::sync::Arc;
 
 use oauth_core::error::{Error, Misuse};
-use oauth_session::store::Times;
+use oauth_session::store::RecordTimes;
 use oauth_web::{Admission, Connect, Event, Forward, ProviderQuery, Reply, Session, Step, Visit};
 
-use crate::host::{Host, LookedUp};
+use crate::host::{Host, ProviderResult};
 
 /// The result of a visit.
 #[expect(
@@ -37,8 +37,10 @@ impl Host {
             }
             event = match step? {
                 Step::Respond(reply) => {
-                    if let (Some(told), Some(identity)) = (&self.signed_out, &reply.signed_out) {
-                        told((**identity).clone()).await;
+                    if let (Some(on_signed_out), Some(identity)) =
+                        (&self.signed_out, &reply.signed_out)
+                    {
+                        on_signed_out((**identity).clone()).await;
                     }
                     return Ok(Outcome::Respond(reply));
                 }
@@ -49,7 +51,7 @@ impl Host {
                     tokio::time::sleep(pause).await;
                     Event::Elapsed
                 }
-                Step::Provider(ask) => match self.look_up(*ask).await {
+                Step::Provider(query) => match self.look_up(*query).await {
                     Ok(provider) => Event::Provider(provider.map(Box::new)),
                     Err(error) => Event::Failed(error),
                 },
@@ -61,7 +63,10 @@ impl Host {
                     Some(admit) => admit(*identity).await,
                     None => Admission::default(),
                 }),
-                stored => self.ask(stored).await.unwrap_or_else(Event::Failed),
+                stored => self
+                    .run_store_step(stored)
+                    .await
+                    .unwrap_or_else(Event::Failed),
             };
         }
     }
@@ -81,15 +86,15 @@ impl Host {
         });
     }
 
-    pub(crate) async fn look_up(&self, ask: ProviderQuery) -> LookedUp {
+    pub(crate) async fn look_up(&self, query: ProviderQuery) -> ProviderResult {
         match &self.providers {
-            Some(look) => look(ask).await,
+            Some(look) => look(query).await,
             None => Ok(None),
         }
     }
 
     /// Performs a step of the store.
-    async fn ask(&self, step: Step) -> Result<Event, Error> {
+    async fn run_store_step(&self, step: Step) -> Result<Event, Error> {
         let store = self.store.as_ref();
         let store = store.ok_or_else(|| Error::from(Misuse::NotSupported).at_endpoint("store"))?;
         Ok(match step {
@@ -104,7 +109,7 @@ impl Host {
                 due,
                 until,
             } => {
-                let times = Times { due, until };
+                let times = RecordTimes { due, until };
                 Event::Saved(store.save(&key, &record, version, times).await?)
             }
             Step::Remove { key } => {

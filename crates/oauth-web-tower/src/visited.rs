@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use http::{Uri, request};
 use oauth_core::error::Error;
-use oauth_web::{Access, Need, Session};
+use oauth_web::{Access, PageRequirements, Session};
 
-use crate::convert::seen;
+use crate::convert::to_site_request;
 use crate::host::Host;
 use crate::visit_driver::Outcome;
 
-/// In the extensions of a request that was passed on: who is signed in, and the way to ask for more.
+/// In the extensions of a forwarded request: the session, and the means to require a step-up.
 #[derive(Debug, Clone)]
-pub struct Visited {
-    /// The session, if somebody is signed in.
+pub struct RequestSession {
+    /// The session, if a user is signed in.
     pub session: Option<Arc<Session>>,
     pub(crate) host: Host,
     /// As it came: routers cut off what they have matched.
@@ -24,9 +24,9 @@ pub struct Visited {
 /// `reauthorize`), so the layer sends the user to sign in, and answers a script with 401.
 /// [`Rejection`](crate::Rejection) says so for handlers of axum.
 #[derive(Debug, Clone, Copy)]
-pub struct SignInAgain;
+pub struct GrantEnded;
 
-impl Visited {
+impl RequestSession {
     /// The user, if signed in and the requirements are met; otherwise the response to send.
     ///
     /// # Errors
@@ -34,12 +34,12 @@ impl Visited {
     pub async fn require(
         &self,
         parts: &request::Parts,
-        need: Option<Need>,
+        need: Option<PageRequirements>,
     ) -> Result<Outcome, Error> {
-        let (site, seen) = (self.host.site(), seen(parts, &self.uri));
+        let (site, site_request) = (self.host.site(), to_site_request(parts, &self.uri));
         let visit = match need {
-            Some(need) => site.challenge(seen, need),
-            None => site.visit(seen, Access::SignedIn),
+            Some(need) => site.challenge(site_request, need),
+            None => site.visit(site_request, Access::SignedIn),
         };
         self.host.drive(visit).await
     }

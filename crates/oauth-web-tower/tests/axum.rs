@@ -11,11 +11,11 @@ use axum::routing::{get, post};
 use oauth_core::Secret;
 use oauth_core::url::Transport;
 use oauth_reqwest::{Driver, ProcessEnvironment};
-use oauth_session::store::{Answer, Entry, Lease, MemoryStore, Saved, Times};
+use oauth_session::store::{Answer, Entry, Lease, MemoryStore, RecordTimes, SaveOutcome};
 use oauth_session::{Store, TokenSource as _};
 use oauth_testkit::{Served, Twin};
-use oauth_web::{Access, Admission, Need, Site};
-use oauth_web_tower::{Host, Needs, Rejection, SignIn, StepUp, User};
+use oauth_web::{Access, Admission, PageRequirements, Site};
+use oauth_web_tower::{HandlerRequirement, Host, Rejection, SignIn, StepUp, User};
 
 use shop::{UnavailableProvider, browser};
 
@@ -24,7 +24,7 @@ struct Shop {
     host: Host,
     store: Arc<Counting>,
     log: Arc<Mutex<Vec<String>>>,
-    /// That somebody has come to the slow page, and that it may answer.
+    /// Signals that the slow page was requested, and that it may respond.
     slow: Slow,
 }
 
@@ -60,8 +60,8 @@ impl Store for Counting {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         self.memory.save(key, record, version, times)
     }
 
@@ -155,9 +155,9 @@ async fn me(user: User) -> String {
 
 struct Mfa;
 
-impl Needs for Mfa {
-    fn need() -> Need {
-        Need::acr(["mfa"])
+impl HandlerRequirement for Mfa {
+    fn need() -> PageRequirements {
+        PageRequirements::acr(["mfa"])
     }
 }
 
@@ -215,8 +215,8 @@ async fn forms_of_other_sites_do_not_reach_the_application() {
     let cart = format!("{}/cart", shop.base);
     let foreign = ann.post(&cart).header("origin", "https://evil.example");
     assert_eq!(foreign.send().await.unwrap().status(), 403);
-    let own = ann.post(&cart).header("origin", &shop.base).send();
-    assert_eq!(own.await.unwrap().text().await.unwrap(), ANN);
+    let reply = ann.post(&cart).header("origin", &shop.base).send();
+    assert_eq!(reply.await.unwrap().text().await.unwrap(), ANN);
 }
 
 #[tokio::test]
@@ -242,13 +242,13 @@ async fn pages_call_an_api_with_a_token_that_is_renewed_until_it_cannot() {
 async fn the_application_is_told_who_was_signed_out_of_a_tenant() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let shop = shop::Shop::at(format!("http://{}", listener.local_addr().unwrap()));
-    let (host, told) = shop::with_tenant(&shop).await;
+    let (host, notifications) = shop::with_tenant(&shop).await;
     let app = Router::new()
         .route("/", get(open))
         .route("/me", get(async |user: User| user.identity.subject.clone()))
         .layer(SignIn::new(host));
     tokio::spawn(async move { axum::serve(listener, app).await });
-    shop::check_signed_out(&shop, &told).await;
+    shop::check_signed_out(&shop, &notifications).await;
 }
 
 #[tokio::test]
@@ -308,7 +308,7 @@ fn variables(base: &str, twin: &Served, store: &str) -> Vec<(String, Secret<Stri
 
 async fn out_of(variables: Vec<(String, Secret<String>)>) -> Result<Host, oauth_core::Error> {
     let driver = Driver::new(reqwest::Client::builder().no_proxy())?;
-    let environment = Arc::new(ProcessEnvironment::of(variables));
+    let environment = Arc::new(ProcessEnvironment::from_variables(variables));
     Host::from_environment(environment, driver, Transport::LoopbackHttp, |config| {
         config
     })
@@ -333,8 +333,8 @@ async fn a_host_out_of_environment_variables_signs_people_in() {
         let page = browser().get(format!("{base}/who")).send().await.unwrap();
         assert_eq!(page.text().await.unwrap(), "user-248289761001");
     }
-    let kept = std::fs::read_dir(folder.path()).unwrap().flatten();
-    let texts: String = kept
+    let files = std::fs::read_dir(folder.path()).unwrap().flatten();
+    let texts: String = files
         .filter_map(|file| std::fs::read_to_string(file.path()).ok())
         .collect();
     assert!(texts.contains("oauth-core sealed"), "sessions are there");
@@ -397,7 +397,7 @@ async fn fifty_fetches_at_expiry_cost_one_refresh() {
     assert_eq!(shop.host.in_memory(), 1);
 }
 
-/// A response of the application's that comes after the logout brings nothing of the session back.
+/// A response that arrives after the logout does not restore the session.
 #[tokio::test]
 async fn late_response_restores_no_session() {
     let shop = shop(Access::Open, false).await;
@@ -415,7 +415,7 @@ async fn late_response_restores_no_session() {
     assert_eq!(shop.open(&ann, "/").await.1, "Hello, stranger");
 }
 
-/// Tokens are at hand of whoever uses them, and of some others.
+/// Tokens are cached for active users and some others.
 #[tokio::test]
 async fn sources_that_nobody_uses_go() {
     for (capacity, at_hand) in [(10, 3), (1, 1)] {

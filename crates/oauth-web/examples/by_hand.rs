@@ -49,7 +49,7 @@ fn visit(
 }
 
 /// The cookies that a browser has after this answer.
-fn kept(reply: &Reply) -> String {
+fn cookie_value(reply: &Reply) -> String {
     let lines = reply.headers.get_all(SET_COOKIE).iter();
     let pairs = lines.filter_map(|line| line.to_str().ok()?.split(';').next());
     pairs.collect::<Vec<_>>().join("; ")
@@ -74,11 +74,11 @@ fn main() -> Result<(), Failure> {
 
     println!("GET the callback");
     let target = callback.strip_prefix(SHOP).ok_or("it is elsewhere")?;
-    let cookies = kept(&reply);
+    let cookies = cookie_value(&reply);
     let reply = visit(&site, &mut provider, target, &cookies)?.ok_or("it is the site's own")?;
 
     println!("GET /me");
-    match visit(&site, &mut provider, "/me", &kept(&reply))? {
+    match visit(&site, &mut provider, "/me", &cookie_value(&reply))? {
         None => Ok(()),
         Some(_) => Err("somebody is signed in by now".into()),
     }

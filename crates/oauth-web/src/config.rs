@@ -25,7 +25,7 @@ pub struct Config {
     /// The keys that seal cookies.
     pub keys: Keys,
     /// Where sessions are stored.
-    pub keep: Keep,
+    pub keep: SessionStorage,
     /// The name of the cookies: letters, digits, `-` and `_`. Unless set, `oauth-session`, because frameworks use
     /// `session` themselves, with the path of the base URL before it: `shop-oauth-session` for
     /// `https://example.com/shop`. Two sites on one host need two names, and two paths give them.
@@ -34,9 +34,9 @@ pub struct Config {
     pub prefix: String,
     /// The identity providers, at least one.
     pub providers: Vec<Provider>,
-    /// The lifetime of a session: 8 hours unless set, or 24 with [`Keep::Store`].
+    /// The lifetime of a session: 8 hours unless set, or 24 with [`SessionStorage::Store`].
     pub lifetime: Duration,
-    /// The idle timeout of a session: 2 hours with [`Keep::Store`] unless set. Other sessions have none.
+    /// The idle timeout of a session: 2 hours with [`SessionStorage::Store`] unless set. Other sessions have none.
     pub idle: Option<Duration>,
     /// The time limit of a sign-in: 15 minutes unless set.
     pub flow_lifetime: Duration,
@@ -51,8 +51,8 @@ pub struct Config {
     pub return_origins: Vec<Url>,
     /// The claims of the ID token that a session keeps.
     pub claims: Vec<String>,
-    /// APIs that pages of the site may call with the user's token, at `{prefix}/api/{name}/`. They need [`Keep::Store`]
-    /// or [`Keep::AccessToken`].
+    /// APIs that pages of the site may call with the user's token, at `{prefix}/api/{name}/`. They need [`SessionStorage::Store`]
+    /// or [`SessionStorage::AccessToken`].
     pub api: Vec<Upstream>,
     /// Whether the host looks up further providers: [`Lookup::Fixed`] unless set.
     pub lookup: Lookup,
@@ -86,7 +86,7 @@ pub struct Upstream {
 /// Where sessions are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Keep {
+pub enum SessionStorage {
     /// Only the identity, in a sealed cookie. There are no tokens, and the session cannot be ended from elsewhere: a
     /// stolen copy is valid until it expires.
     Identity,
@@ -136,7 +136,7 @@ impl Config {
             base_urls: vec![base_url],
             transport: Transport::Https,
             keys,
-            keep: Keep::Identity,
+            keep: SessionStorage::Identity,
             prefix: "/auth".to_owned(),
             providers: Vec::new(),
             lifetime: Duration::from_secs(8 * 3600),
@@ -164,7 +164,7 @@ impl Config {
     /// Keeps sessions in a store: for 24 hours, or until 2 hours after the last use.
     #[must_use]
     pub const fn in_store(mut self) -> Self {
-        self.keep = Keep::Store;
+        self.keep = SessionStorage::Store;
         self.lifetime = Duration::from_secs(24 * 3600);
         self.idle = Some(Duration::from_secs(2 * 3600));
         self
@@ -258,7 +258,7 @@ impl Config {
         if self.lifetime.as_secs() == 0 || self.flow_lifetime.as_secs() == 0 {
             return Err(setup("lifetime, flow_lifetime: at least a second"));
         }
-        if self.idle.is_some() && self.keep != Keep::Store {
+        if self.idle.is_some() && self.keep != SessionStorage::Store {
             return Err(setup(
                 "idle: only a session in a store can tell when it was used",
             ));
@@ -268,7 +268,7 @@ impl Config {
     }
 
     fn check_api(&self) -> Result<(), Error> {
-        if !self.api.is_empty() && self.keep == Keep::Identity {
+        if !self.api.is_empty() && self.keep == SessionStorage::Identity {
             return Err(setup(
                 "api: needs Keep::Store or Keep::AccessToken, since Keep::Identity keeps no tokens",
             ));
@@ -334,7 +334,7 @@ impl Config {
                 "providers: logout_max_age_without_expiry: at least a second",
             ));
         }
-        if self.keep == Keep::AccessToken && provider.scope.contains("offline_access") {
+        if self.keep == SessionStorage::AccessToken && provider.scope.contains("offline_access") {
             return Err(setup(
                 "providers: offline_access asks for a refresh token, which needs a store",
             ));

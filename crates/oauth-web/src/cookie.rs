@@ -56,7 +56,7 @@ pub(crate) struct Jar {
 
 /// The reason why a cookie was rejected, for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Rejected {
+pub(crate) enum CookieRejection {
     Absent,
     /// The first of the reasons.
     Unopened(String),
@@ -141,8 +141,8 @@ impl Jar {
         cookies: &[(String, String)],
         purpose: Purpose,
         name: &str,
-    ) -> Result<T, Rejected> {
-        let mut rejected = Rejected::Absent;
+    ) -> Result<T, CookieRejection> {
+        let mut rejected = CookieRejection::Absent;
         for value in cookie_values(cookies, name).take(MAX_CANDIDATES) {
             match self.open_value(purpose, name, value) {
                 Ok(plain) => match serde_json::from_slice(plain.expose()) {
@@ -251,9 +251,9 @@ impl Jar {
     pub(crate) fn open_session<T: serde::de::DeserializeOwned>(
         &self,
         cookies: &[(String, String)],
-    ) -> Result<T, Rejected> {
+    ) -> Result<T, CookieRejection> {
         let name = self.name();
-        let mut rejected = Rejected::Absent;
+        let mut rejected = CookieRejection::Absent;
         let mut tried = 0;
         for value in cookie_values(cookies, name).take(MAX_CANDIDATES) {
             let Some((count, generation, part)) = parse_chunk(value) else {
@@ -265,7 +265,9 @@ impl Jar {
                 "2" => cookie_values(cookies, &chunk_name(name))
                     .take(MAX_CANDIDATES)
                     .filter_map(parse_chunk)
-                    .filter(|(count, of, _)| *count == "2" && *of == generation)
+                    .filter(|(count, cookie_generation, _)| {
+                        *count == "2" && *cookie_generation == generation
+                    })
                     .map(|(_, _, rest)| format!("{part}{rest}"))
                     .collect(),
                 _ => Vec::new(),
@@ -318,7 +320,7 @@ impl Jar {
     }
 }
 
-impl Rejected {
+impl CookieRejection {
     fn record_reason(&mut self, reason: &str) {
         if *self == Self::Absent {
             *self = Self::Unopened(reason.to_owned());

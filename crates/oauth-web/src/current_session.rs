@@ -7,8 +7,8 @@ use oauth_core::error::{Error, Kind, Misuse, ValidationFailure};
 use oauth_core::{Secret, Tokens};
 use serde::{Deserialize, Serialize};
 
-use crate::config::Keep;
-use crate::cookie::Rejected;
+use crate::config::SessionStorage;
+use crate::cookie::CookieRejection;
 use crate::request_context::RequestContext;
 use crate::session::Session;
 use crate::session_handle::Handle;
@@ -30,18 +30,20 @@ pub(crate) async fn session(context: &RequestContext) -> Result<CurrentSession, 
     let jar = context.jar()?;
     let now = context.io.now();
     let session = match context.config().keep {
-        Keep::Identity => jar.open_session::<Session>(&context.cookies),
-        Keep::AccessToken => jar
+        SessionStorage::Identity => jar.open_session::<Session>(&context.cookies),
+        SessionStorage::AccessToken => jar
             .open_session::<CookieSession>(&context.cookies)
             .map(CookieSession::session),
-        Keep::Store => match jar.open_session::<Handle>(&context.cookies) {
+        SessionStorage::Store => match jar.open_session::<Handle>(&context.cookies) {
             Ok(handle) => match session_store::load(context, &handle.key()).await? {
                 Some(session) => Ok(session),
                 None => {
                     if handle.until > now {
                         warn_about_unknown_session(context);
                     }
-                    Err(Rejected::Unopened("the store has none such".to_owned()))
+                    Err(CookieRejection::Unopened(
+                        "the store has none such".to_owned(),
+                    ))
                 }
             },
             Err(rejected) => Err(rejected),
@@ -50,7 +52,7 @@ pub(crate) async fn session(context: &RequestContext) -> Result<CurrentSession, 
     let session = match session {
         Ok(session) => match reason_to_reject(context, &session).await? {
             None => Ok(session),
-            Some(reason) => Err(Rejected::Unopened(reason.to_owned())),
+            Some(reason) => Err(CookieRejection::Unopened(reason.to_owned())),
         },
         rejected => rejected,
     };

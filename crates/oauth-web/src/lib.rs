@@ -34,14 +34,14 @@ mod userinfo;
 mod visit;
 
 pub use client_connections::Connect;
-pub use config::{Access, Config, Keep, Lookup, SameSite, Upstream};
+pub use config::{Access, Config, Lookup, SameSite, SessionStorage, Upstream};
 pub use forward::Forward;
 pub use identity_endpoint::IdentityEndpoint;
 pub use provider::Provider;
 pub use reply::{Problem, Reply};
 pub use request::{MAX_FORM, PROTECTION_HEADER, Request};
 pub use response_mode::ResponseMode;
-pub use session::{Identity, Need, Session};
+pub use session::{Identity, PageRequirements, Session};
 pub use settings::{
     IdentitySettings, ProviderSettings, SITE_SETTINGS, Setting, SettingError, Shape, Storage,
 };

@@ -5,12 +5,12 @@ use oauth_core::moment::UnixTime;
 use oauth_core::{AuthorizationRequest, Client, PendingAuthorization, Secret};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Keep, Lookup};
+use crate::config::{Lookup, SessionStorage};
 use crate::cookie::{CookieSameSite, Jar, Purpose};
 use crate::provider::Provider;
 use crate::reply::Reply;
 use crate::request_context::RequestContext;
-use crate::session::{Identity, Need, Session};
+use crate::session::{Identity, PageRequirements, Session};
 use crate::session_handle::Handle;
 use crate::visit::{ExchangeOutput, wrong_output};
 
@@ -31,7 +31,7 @@ pub(crate) struct LoginFlow {
     pub(crate) return_to: String,
     pub(crate) kind: Kind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) need: Option<Need>,
+    pub(crate) need: Option<PageRequirements>,
     /// The session that a silent check or a step-up is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) session: Option<ExistingSession>,
@@ -70,7 +70,7 @@ pub(crate) struct LoginParameters<'a> {
     pub(crate) provider: &'a Provider,
     pub(crate) return_to: String,
     pub(crate) kind: Kind,
-    pub(crate) need: Option<Need>,
+    pub(crate) need: Option<PageRequirements>,
     /// The session that a silent check or a step-up is about: no other user is accepted.
     pub(crate) session: Option<&'a Session>,
     pub(crate) login_hint: Option<String>,
@@ -128,7 +128,7 @@ impl<'a> LoginParameters<'a> {
 
 /// The key of the session's record, by the cookie of this request, if sessions are in a store.
 fn stored_session_key(context: &RequestContext) -> Result<Option<String>, Error> {
-    if context.config().keep != Keep::Store {
+    if context.config().keep != SessionStorage::Store {
         return Ok(None);
     }
     let handle = context.jar()?.open_session::<Handle>(&context.cookies);
@@ -149,7 +149,7 @@ pub(crate) async fn begin(
         request = request.extra(name, value);
     }
     if let Some(need) = &login.need {
-        let needed_scope = oauth_core::Scope::of(need.scope.iter().map(String::as_str))?;
+        let needed_scope = oauth_core::Scope::from_names(need.scope.iter().map(String::as_str))?;
         request = request.scope(provider.scope.union(&needed_scope));
         if !need.acr.is_empty() {
             request = request.acr_values(need.acr.iter().map(String::as_str));
@@ -262,10 +262,10 @@ pub(crate) async fn find(
     Ok(Err(reasons))
 }
 
-type Opened = Result<(LoginFlow, PendingAuthorization), String>;
+type OpenedFlows = Result<(LoginFlow, PendingAuthorization), String>;
 
 /// The flows of this browser: the valid ones, and for the others the reason why they are not.
-fn open_flows(context: &RequestContext) -> Result<Vec<(String, Opened)>, Error> {
+fn open_flows(context: &RequestContext) -> Result<Vec<(String, OpenedFlows)>, Error> {
     let jar = context.jar()?;
     let prefix = jar.name_of("flow-");
     let flow_cookies = context.cookies.iter();
@@ -276,7 +276,7 @@ fn open_flows(context: &RequestContext) -> Result<Vec<(String, Opened)>, Error> 
     Ok(opened.collect())
 }
 
-fn open_flow(context: &RequestContext, name: &str, value: &str) -> Opened {
+fn open_flow(context: &RequestContext, name: &str, value: &str) -> OpenedFlows {
     let jar = context.jar().map_err(|error| error.to_string())?;
     let plain = jar.open_value(Purpose::LoginFlow, name, value)?;
     let flow: LoginFlow =

@@ -5,15 +5,15 @@
 use http::Method;
 use oauth_core::error::{Error, ValidationFailure};
 
-use crate::config::{Access, Keep};
+use crate::config::{Access, SessionStorage};
 use crate::current_session::{self, CurrentSession};
 use crate::hop;
 use crate::login_flow::{self, Kind, LoginParameters, SILENT_RETRY_COOKIE};
 use crate::login_loop::RecentLogins;
 use crate::reply::{Reader, Reply};
 use crate::request_context::RequestContext;
-use crate::session::{Need, Session};
-use crate::visit::End;
+use crate::session::{PageRequirements, Session};
+use crate::visit::VisitEnd;
 
 /// Decides about a request, in this order: a cross-site form is refused, unless it comes without a session to a public
 /// page; a signed-in user is passed on; a request for a public page is passed on; a user who opens a page is sent to
@@ -21,51 +21,51 @@ use crate::visit::End;
 pub(crate) async fn guard(
     context: &RequestContext,
     access: Access,
-    need: Option<Need>,
-) -> Result<End, Error> {
+    need: Option<PageRequirements>,
+) -> Result<VisitEnd, Error> {
     if let Err(error) = context.require_same_origin() {
         // A cross-site form is legitimate on the return page of a payment or of another sign-in, and at an API for
         // scripts on other sites. Without a session it cannot be abused, so the request is passed on without one.
         let is_public_page = access != Access::SignedIn && need.is_none();
         return if is_public_page && !context.has_session()? {
-            Ok(End::Pass(None))
+            Ok(VisitEnd::Pass(None))
         } else {
             Err(error)
         };
     }
     let reason = match current_session::session(context).await? {
         CurrentSession::Session(session) => {
-            let has_access_token_cookie = context.config().keep == Keep::AccessToken;
+            let has_access_token_cookie = context.config().keep == SessionStorage::AccessToken;
             if has_access_token_cookie
                 && session.is_stale(context.io.now())
                 && let Some(reply) = replace_expired_token(context, access, &session).await?
             {
-                return Ok(End::Respond(reply));
+                return Ok(VisitEnd::Respond(reply));
             }
             return match need.filter(|need| !session.suffices(need, context.io.now())) {
-                None => Ok(End::Pass(Some((*session).into()))),
+                None => Ok(VisitEnd::Pass(Some((*session).into()))),
                 Some(need) => step_up(context, &session, need).await,
             };
         }
         CurrentSession::Absent(reason) => reason,
     };
     if hop::is_needed(context)? {
-        return hop::to_application(context).map(End::Respond);
+        return hop::to_application(context).map(VisitEnd::Respond);
     }
     match access {
         Access::Silent if may_check_silently(context)? => {
             let provider = context.first_provider().await?;
             if context.client_at_once(&provider).await?.is_none() {
                 // The page does not wait: the silent check is made once the provider is reachable.
-                return Ok(End::Pass(None));
+                return Ok(VisitEnd::Pass(None));
             }
             let login = LoginParameters {
                 kind: Kind::Check,
                 ..LoginParameters::login(&provider, context.this_page()?)
             };
-            return Ok(End::Respond(login_flow::begin(context, login).await?));
+            return Ok(VisitEnd::Respond(login_flow::begin(context, login).await?));
         }
-        Access::Open | Access::Silent => return Ok(End::Pass(None)),
+        Access::Open | Access::Silent => return Ok(VisitEnd::Pass(None)),
         Access::SignedIn => {}
     }
     if context.has_cookie(context.jar()?.name()) {
@@ -75,7 +75,7 @@ pub(crate) async fn guard(
     }
     let ended = context.end_session()?;
     if !context.request.is_navigation() {
-        return Ok(End::Respond(signed_out(context)?.with_cookies(ended)));
+        return Ok(VisitEnd::Respond(signed_out(context)?.with_cookies(ended)));
     }
     let recent_logins = RecentLogins::from_cookie(context)?.record_rejected_session(&reason)?;
     let recent_logins_cookie = recent_logins
@@ -95,7 +95,7 @@ pub(crate) async fn guard(
             [],
         ),
     };
-    Ok(End::Respond(
+    Ok(VisitEnd::Respond(
         reply.with_cookies(ended).with_cookies(recent_logins_cookie),
     ))
 }
@@ -150,7 +150,11 @@ async fn replace_expired_token(
     Ok(Some(reply.with_cookies(recent_logins_cookie)))
 }
 
-async fn step_up(context: &RequestContext, session: &Session, need: Need) -> Result<End, Error> {
+async fn step_up(
+    context: &RequestContext,
+    session: &Session,
+    need: PageRequirements,
+) -> Result<VisitEnd, Error> {
     // A session of another tenant is not accepted: the user signs in with a provider of the required tenant.
     let tenant_matches = need.tenant.is_none() || need.tenant == session.tenant;
     let provider = if tenant_matches {
@@ -164,7 +168,7 @@ async fn step_up(context: &RequestContext, session: &Session, need: Need) -> Res
             session: Some(session).filter(|_| tenant_matches),
             ..LoginParameters::login(provider, context.this_page()?)
         };
-        return Ok(End::Respond(login_flow::begin(context, login).await?));
+        return Ok(VisitEnd::Respond(login_flow::begin(context, login).await?));
     }
     let acr = need.acr.join(" ");
     let max_age = need.max_age.map(|age| age.to_string());
@@ -180,7 +184,7 @@ async fn step_up(context: &RequestContext, session: &Session, need: Need) -> Res
     let login = context.page_path("login", &parameters)?;
     let error = ValidationFailure::WebStepUp.into();
     let reply = Reply::problem(&error, context.reader(), Some(login));
-    Ok(End::Respond(reply))
+    Ok(VisitEnd::Respond(reply))
 }
 
 /// Whether a silent check may be made: only if the browser sends `Sec-Fetch-Mode`, because a client without cookies

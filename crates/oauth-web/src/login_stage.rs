@@ -12,7 +12,7 @@ pub(crate) enum LoginStage {
     Restarted,
     /// The browser may have withheld the session's cookie from a page of the application, which is requested again.
     ToApplication,
-    /// The browser may have withheld the session's cookie from the login page: whoever has a session needs no login.
+    /// The browser may have withheld the session's cookie from the login page: a user with a session needs no login.
     FindSession,
 }
 

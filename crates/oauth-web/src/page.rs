@@ -23,8 +23,8 @@ use crate::login_guard::guard;
 use crate::reply::Reply;
 use crate::request_context::RequestContext;
 use crate::routes::Route;
-use crate::session::{Need, Session};
-use crate::visit::End;
+use crate::session::{PageRequirements, Session};
+use crate::visit::VisitEnd;
 
 /// The size of a response's header fields from which a warning is logged: many proxies read only 4 KiB, which also
 /// contain fields of the server and the application.
@@ -34,15 +34,15 @@ const WARN_HEADER_BYTES: usize = 3500;
 ///
 /// # Errors
 /// Only mistakes of the host; everything else becomes a response.
-pub(crate) async fn answer(
+pub(crate) async fn respond(
     context: RequestContext,
     access: Access,
-    need: Option<Need>,
-) -> Result<End, Error> {
+    need: Option<PageRequirements>,
+) -> Result<VisitEnd, Error> {
     let outcome = match route(&context, access, need).await {
         Err(error) if is_host_misuse(&error) => Err(error),
         Err(error) if context.io.is_unready() => host_not_ready(&context, error),
-        Err(error) => Ok(End::Respond(error_page(&context, &error, None))),
+        Err(error) => Ok(VisitEnd::Respond(error_page(&context, &error, None))),
         outcome => outcome,
     };
     outcome.inspect(|outcome| warn_about_large_response(&context, outcome))
@@ -50,8 +50,10 @@ pub(crate) async fn answer(
 
 /// Logs the first response that a proxy with default buffers would answer with 502 instead. A large session has already
 /// been logged, with its largest member.
-fn warn_about_large_response(context: &RequestContext, outcome: &End) {
-    let End::Respond(reply) = outcome else { return };
+fn warn_about_large_response(context: &RequestContext, outcome: &VisitEnd) {
+    let VisitEnd::Respond(reply) = outcome else {
+        return;
+    };
     let bytes = reply.header_bytes();
     let site = &context.site;
     if bytes <= WARN_HEADER_BYTES
@@ -72,10 +74,10 @@ fn warn_about_large_response(context: &RequestContext, outcome: &End) {
 ///
 /// # Errors
 /// `web.unknown_provider`, and the host's errors.
-pub(crate) async fn connect(context: RequestContext, provider: String) -> Result<End, Error> {
+pub(crate) async fn connect(context: RequestContext, provider: String) -> Result<VisitEnd, Error> {
     let provider = context.site.provider(&provider)?;
     context.client(provider).await?;
-    Ok(End::Pass(None))
+    Ok(VisitEnd::Pass(None))
 }
 
 /// Signs a user in for a test.
@@ -85,7 +87,7 @@ pub(crate) async fn connect(context: RequestContext, provider: String) -> Result
 pub(crate) async fn test(
     context: RequestContext,
     identity: crate::session::Identity,
-) -> Result<End, Error> {
+) -> Result<VisitEnd, Error> {
     testing::sign_in(context, identity).await
 }
 
@@ -93,7 +95,7 @@ pub(crate) async fn test(
 ///
 /// # Errors
 /// Only mistakes of the host.
-pub(crate) async fn end(context: RequestContext, session: Arc<Session>) -> Result<End, Error> {
+pub(crate) async fn end(context: RequestContext, session: Arc<Session>) -> Result<VisitEnd, Error> {
     Ok(api::end(&context, &session).await)
 }
 
@@ -101,12 +103,12 @@ pub(crate) async fn end(context: RequestContext, session: Arc<Session>) -> Resul
 ///
 /// # Errors
 /// Only mistakes of the host.
-pub(crate) async fn grant_ended(context: RequestContext) -> Result<End, Error> {
+pub(crate) async fn grant_ended(context: RequestContext) -> Result<VisitEnd, Error> {
     let outcome = match api::grant_ended(&context).await {
         Err(error) if is_host_misuse(&error) => Err(error),
         Err(error) => {
             let cookies = context.end_session().unwrap_or_default();
-            Ok(End::Respond(
+            Ok(VisitEnd::Respond(
                 error_page(&context, &error, None).with_cookies(cookies),
             ))
         }
@@ -119,11 +121,11 @@ pub(crate) async fn grant_ended(context: RequestContext) -> Result<End, Error> {
 ///
 /// # Errors
 /// `web.not_found` for another site's host.
-fn host_not_ready(context: &RequestContext, error: Error) -> Result<End, Error> {
+fn host_not_ready(context: &RequestContext, error: Error) -> Result<VisitEnd, Error> {
     context.io.note_error(&error);
     let is_own_page = match context.base_url() {
         Ok(base_url) => context.site.route(base_url, &context.request) != Route::Application,
-        Err(error) => return Ok(End::Respond(error_page(context, &error, None))),
+        Err(error) => return Ok(VisitEnd::Respond(error_page(context, &error, None))),
     };
     // After signing in, the user returns to the requested page.
     let return_to = if is_own_page {
@@ -132,7 +134,7 @@ fn host_not_ready(context: &RequestContext, error: Error) -> Result<End, Error> 
         context.this_page()
     };
     let login = context.page_path("login", &[("return_to", &return_to?)])?;
-    Ok(End::Respond(Reply::unready(
+    Ok(VisitEnd::Respond(Reply::unready(
         &error,
         context.reader(),
         login,
@@ -160,7 +162,11 @@ pub(crate) fn error_page(
     Reply::problem(error, context.reader(), sign_in)
 }
 
-async fn route(context: &RequestContext, access: Access, need: Option<Need>) -> Result<End, Error> {
+async fn route(
+    context: &RequestContext,
+    access: Access,
+    need: Option<PageRequirements>,
+) -> Result<VisitEnd, Error> {
     let base_url = context.base_url()?;
     let page = context.site.route(base_url, &context.request);
     if page != Route::Application && context.request.is_too_large() {
@@ -169,22 +175,25 @@ async fn route(context: &RequestContext, access: Access, need: Option<Need>) -> 
     let allowed_methods: &[Method] = match &page {
         Route::Application => return guard(context, access, need).await,
         Route::Api(name) => return api::api(context, name).await,
-        Route::ClientMetadata => return Ok(End::Respond(client_metadata::document(context))),
+        Route::ClientMetadata => return Ok(VisitEnd::Respond(client_metadata::document(context))),
         Route::Unknown => return Err(ValidationFailure::WebNotFound.into()),
         Route::Login | Route::Logout | Route::Callback => &[Method::GET, Method::POST],
         // Any request that is not valid is a 400 (OpenID Connect Back-Channel Logout section 2.8).
         Route::BackChannel(id) => {
             let reply = provider_logout::back_channel(context, id.clone()).await;
-            return reply.map(End::Respond);
+            return reply.map(VisitEnd::Respond);
         }
         Route::Check | Route::LoggedOut | Route::Session | Route::FrontChannel(_) => &[Method::GET],
     };
     if context.request.method == Method::HEAD && allowed_methods.contains(&Method::GET) {
         // A HEAD request comes from a link preview or a prefetch.
-        return Ok(End::Respond(RequestContext::empty_prefetch_reply()));
+        return Ok(VisitEnd::Respond(RequestContext::empty_prefetch_reply()));
     }
     if !allowed_methods.contains(&context.request.method) {
-        return Ok(End::Respond(method_not_allowed(context, allowed_methods)));
+        return Ok(VisitEnd::Respond(method_not_allowed(
+            context,
+            allowed_methods,
+        )));
     }
     let reply = match page {
         Route::Login => login::login(context).await,
@@ -200,7 +209,7 @@ async fn route(context: &RequestContext, access: Access, need: Option<Need>) -> 
         | Route::Unknown
         | Route::Application => Err(ValidationFailure::WebNotFound.into()),
     };
-    reply.map(End::Respond)
+    reply.map(VisitEnd::Respond)
 }
 
 fn method_not_allowed(context: &RequestContext, allowed_methods: &[Method]) -> Reply {

@@ -20,7 +20,7 @@ pub struct Provider {
     /// The name on the page where people choose a provider; the id unless set.
     pub title: String,
     /// The tenant whose people the provider signs in, if the site has tenants: see
-    /// [`Need::tenant`](crate::Need::tenant).
+    /// [`PageRequirements::tenant`](crate::PageRequirements::tenant).
     pub tenant: Option<String>,
     /// The client registered at the provider, unless the host makes it when it is first needed.
     pub client: Option<Client>,
@@ -38,7 +38,7 @@ pub struct Provider {
     pub identity: Option<IdentityEndpoint>,
     /// How the provider returns the authorization response.
     pub response_mode: ResponseMode,
-    /// When its UserInfo endpoint is asked for claims: if the ID token lacks one, unless set.
+    /// When claims are requested from its UserInfo endpoint: if the ID token lacks one, unless set.
     pub userinfo: Userinfo,
     /// Accepts a logout token without `exp`, as older providers send it, if it was issued within this time: a few
     /// minutes are enough. Unless set, such a token is refused.

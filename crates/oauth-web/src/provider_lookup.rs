@@ -8,7 +8,7 @@ use crate::config::Lookup;
 use crate::page;
 use crate::provider::Provider;
 use crate::request_context::RequestContext;
-use crate::session::{self, Need};
+use crate::session::{self, PageRequirements};
 use crate::visit::ProviderQuery;
 
 impl RequestContext {
@@ -113,7 +113,7 @@ impl RequestContext {
     /// The provider to sign in with, if it is determined by the tenant of the page, or is the only one.
     pub(crate) async fn default_provider(
         &self,
-        need: Option<&Need>,
+        need: Option<&PageRequirements>,
     ) -> Result<Option<Provider>, Error> {
         let tenant = need.and_then(|need| need.tenant.clone());
         self.find_provider(ProviderQuery {

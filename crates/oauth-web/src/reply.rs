@@ -138,7 +138,7 @@ impl Reply {
         reader: Reader,
         sign_in: Option<String>,
     ) -> Self {
-        let problem = Problem::of(error, reader, sign_in);
+        let problem = Problem::from_error(error, reader, sign_in);
         let mut reply = match reader {
             Reader::User => Self::page(status, &problem.title, &problem.html()),
             Reader::Script => {
@@ -195,7 +195,7 @@ impl Reply {
 }
 
 impl Problem {
-    fn of(error: &Error, reader: Reader, sign_in: Option<String>) -> Self {
+    fn from_error(error: &Error, reader: Reader, sign_in: Option<String>) -> Self {
         let code = error.code();
         let title = match (error.kind(), reader) {
             (Kind::Denied(_), _) if is_temporary_provider_failure(code) => {

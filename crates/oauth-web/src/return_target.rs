@@ -128,12 +128,12 @@ mod tests {
         #[test]
         fn a_browser_never_leaves_for_an_origin_that_is_not_listed(target in "[/\\\\:@.a-z?#%0-9-]{0,40}|https?://[a-z.@:/\\\\]{0,30}") {
             if let Some(target) = allowed_target(&target, &site(), "/app/auth", &others()) {
-                let own = target.starts_with('/') && !target.starts_with("//") && !target.contains('\\');
+                let is_own_path = target.starts_with('/') && !target.starts_with("//") && !target.contains('\\');
                 let listed = ["https://shop.example", "https://docs.example"].iter().any(|origin| {
                     target.strip_prefix(origin).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
                         || target.strip_prefix(origin).is_some_and(|rest| rest.starts_with(":443"))
                 });
-                assert!(own || listed, "{target}");
+                assert!(is_own_path || listed, "{target}");
             }
         }
     }

@@ -78,7 +78,7 @@ pub struct Session {
 /// The requirements of a page beyond a session (RFC 9470).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Need {
+pub struct PageRequirements {
     /// The accepted `acr` values, best first; any if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub acr: Vec<String>,
@@ -145,7 +145,7 @@ impl Session {
         Some(grant(key))
     }
 
-    /// The tokens in the session's cookie, at a site under [`Keep::AccessToken`](crate::Keep::AccessToken): an access
+    /// The tokens in the session's cookie, at a site under [`SessionStorage::AccessToken`](crate::SessionStorage::AccessToken): an access
     /// token, until it expires.
     pub const fn tokens(&self) -> Option<&Arc<Tokens>> {
         self.tokens.as_ref()
@@ -157,7 +157,7 @@ impl Session {
     }
 
     /// Whether the session meets this requirement.
-    pub fn suffices(&self, need: &Need, now: UnixTime) -> bool {
+    pub fn suffices(&self, need: &PageRequirements, now: UnixTime) -> bool {
         let tenant = self.tenant.as_deref();
         need.is_met(&self.identity, tenant, &self.scope, now)
     }
@@ -181,7 +181,7 @@ impl Session {
     }
 }
 
-impl Need {
+impl PageRequirements {
     /// Requires one of these `acr` values.
     pub fn acr<T: Into<String>>(values: impl IntoIterator<Item = T>) -> Self {
         Self {
@@ -200,7 +200,7 @@ impl Need {
 
     /// Requires a login within this many seconds.
     #[must_use]
-    pub const fn within(mut self, max_age: u64) -> Self {
+    pub const fn with_max_age(mut self, max_age: u64) -> Self {
         self.max_age = Some(max_age);
         self
     }
@@ -241,7 +241,7 @@ const AUTH_TIME_SKEW_SECONDS: u64 = 60;
 
 /// The grant that belongs to the session with this key.
 pub(crate) fn grant(key: &str) -> GrantId {
-    GrantId::person(format!("web:{key}"))
+    GrantId::user(format!("web:{key}"))
 }
 
 impl fmt::Debug for Identity {

@@ -1,14 +1,14 @@
 //! The index of a user's sessions, by which a logout at the provider finds them.
 
 use oauth_core::error::{Cause, Error, Loss};
-use oauth_core::flow::keeper::{Entry, Saved};
+use oauth_core::flow::keeper::{Entry, SaveOutcome};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Client, Secret};
 use serde::{Deserialize, Serialize};
 
 use crate::request_context::RequestContext;
 use crate::session::Identity;
-use crate::visit::Times;
+use crate::visit::RecordTimes;
 
 /// The number of attempts to save an index that others change at the same time.
 const MAX_SAVE_ATTEMPTS: u32 = 8;
@@ -55,9 +55,9 @@ pub(crate) async fn change_index(
             None => String::new(),
             Some(_) => serde_json::to_string(&index).unwrap_or_default(),
         };
-        let times = Times { due: None, until };
+        let times = RecordTimes { due: None, until };
         let saved = context.io.save(name, Secret::new(record), version, times);
-        if let Saved::At(_) = saved.await? {
+        if let SaveOutcome::At(_) = saved.await? {
             return Ok(index);
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::error::{Error, ValidationFailure};
-use oauth_core::flow::keeper::{self, Entry, Saved};
+use oauth_core::flow::keeper::{self, Entry, SaveOutcome};
 use oauth_core::moment::UnixTime;
 use oauth_core::server::EndpointKind;
 use oauth_core::{Client, Secret, Tokens};
@@ -17,7 +17,7 @@ use crate::session_handle::Handle;
 use crate::session_index::{
     ListedSession, SessionIndex, change_index, contended_error, index_name, index_names, read_index,
 };
-use crate::visit::{ExchangeOutput, Times, wrong_output};
+use crate::visit::{ExchangeOutput, RecordTimes, wrong_output};
 
 /// How many sessions a user may have: the next sign-in ends the oldest.
 const MAX_SESSIONS: usize = 64;
@@ -46,7 +46,7 @@ pub(crate) async fn load(context: &RequestContext, key: &str) -> Result<Option<S
             ..session.clone()
         };
         // A failure is only logged: another request updates the last use.
-        let (io, times) = (&context.io, Times::until(session.until));
+        let (io, times) = (&context.io, RecordTimes::until(session.until));
         let saved = io
             .save(key, session_text(&session_in_use), entry.version, times)
             .await;
@@ -144,14 +144,14 @@ async fn list_and_store(
 }
 
 async fn save_session(context: &RequestContext, key: &str, session: &Session) -> Result<(), Error> {
-    let times = Times::until(session.until);
+    let times = RecordTimes::until(session.until);
     match context
         .io
         .save(key, session_text(session), 0, times)
         .await?
     {
-        Saved::Conflict => Err(contended_error()),
-        Saved::At(_) => Ok(()),
+        SaveOutcome::Conflict => Err(contended_error()),
+        SaveOutcome::At(_) => Ok(()),
     }
 }
 
@@ -285,7 +285,7 @@ pub(crate) async fn forget_leftover_grant(context: &RequestContext) -> Result<()
 /// Ends all sessions of a user, or those of one provider session (`sid`), that `must_end` accepts. A session that is
 /// listed but not stored yet is removed from the index, which its sign-in notices. Grants with `offline_access` are
 /// revoked too, although OpenID Connect Back-Channel Logout section 2.7 would keep them: a site uses a grant only for
-/// its session, and nobody could see or end a grant that outlives it. `signed_out` becomes the identity of the first
+/// its session, and no user could see or end a grant that outlives it. `signed_out` becomes the identity of the first
 /// session that ends: all are sessions of one user.
 ///
 /// # Errors
@@ -365,7 +365,7 @@ async fn save_grant(
                 due,
                 until,
             } => {
-                let times = Times { due, until };
+                let times = RecordTimes { due, until };
                 let saved = io.save(&record, text, version, times).await;
                 saved.map(keeper::Event::Saved)
             }
@@ -420,7 +420,7 @@ pub(crate) async fn revoke_tokens(context: &RequestContext, client: &Client, tok
     if client.server().endpoint(EndpointKind::Revocation).is_err() {
         return;
     }
-    let revoked = client.revoke(Revocation::of(tokens));
+    let revoked = client.revoke(Revocation::from_tokens(tokens));
     if let Err(error) = context.io.run(revoked, |()| ExchangeOutput::Revoked).await {
         context.io.note_error(&error);
     }

@@ -11,7 +11,7 @@ use oauth_core::url::Url;
 use oauth_seal::Keys;
 use serde_json::{Map, Value};
 
-use crate::config::{Config, Keep, Lookup, setup};
+use crate::config::{Config, Lookup, SessionStorage, setup};
 use crate::provider::Provider;
 
 pub use provider::{IdentitySettings, ProviderSettings};
@@ -27,7 +27,7 @@ pub struct Setting {
     /// The documentation of the setting, as a sentence.
     pub text: &'static str,
     /// Sets it.
-    set: fn(&mut Config, Value) -> Result<(), Unfit>,
+    set: fn(&mut Config, Value) -> Result<(), ValueError>,
 }
 
 /// The type of a setting, for generators.
@@ -69,14 +69,14 @@ impl Shape {
 }
 
 /// The reason why a value is not accepted.
-enum Unfit {
+enum ValueError {
     /// It is of another type.
     Type,
     /// It is invalid.
     Value(Error),
 }
 
-impl From<Error> for Unfit {
+impl From<Error> for ValueError {
     fn from(error: Error) -> Self {
         Self::Value(error)
     }
@@ -90,7 +90,7 @@ pub enum SettingError {
         /// The setting, in snake case.
         name: String,
         /// The expected value.
-        wanted: String,
+        expected: String,
     },
     /// The value of the setting of this name is refused.
     Value(&'static str, Error),
@@ -127,14 +127,14 @@ impl Config {
     ) -> Result<Self, SettingError> {
         let mismatch = |name: &str, expected: &str| SettingError::Type {
             name: name.to_owned(),
-            wanted: expected.to_owned(),
+            expected: expected.to_owned(),
         };
         let object = serde_json::from_str::<Map<String, Value>>(settings);
         let mut members = object.map_err(|_| mismatch("settings", "a JSON object"))?;
         members.retain(|_, value| !value.is_null());
-        let first = |value: Value| urls(value)?.into_iter().next().ok_or(Unfit::Type);
+        let first = |value: Value| urls(value)?.into_iter().next().ok_or(ValueError::Type);
         let base_url = members.get("base_url").cloned().map(first);
-        let base_url = base_url.unwrap_or(Err(Unfit::Type));
+        let base_url = base_url.unwrap_or(Err(ValueError::Type));
         let base_url = base_url.map_err(|unfit| setting_error("base_url", Shape::Urls, unfit))?;
         let mut config = Self::without_providers(base_url, keys);
         if storage == Storage::Store {
@@ -149,7 +149,7 @@ impl Config {
         if let Some((name, _)) = members.into_iter().next() {
             return Err(mismatch(&name, "a setting that there is"));
         }
-        if (config.keep == Keep::Store) != (storage == Storage::Store) {
+        if (config.keep == SessionStorage::Store) != (storage == Storage::Store) {
             let keep_values = "keep: store with a store, and identity or access_token without";
             return Err(SettingError::Refused(setup(keep_values)));
         }
@@ -161,31 +161,31 @@ impl Config {
     }
 }
 
-fn setting_error(name: &'static str, shape: Shape, unfit: Unfit) -> SettingError {
+fn setting_error(name: &'static str, shape: Shape, unfit: ValueError) -> SettingError {
     match unfit {
-        Unfit::Type => SettingError::Type {
+        ValueError::Type => SettingError::Type {
             name: name.to_owned(),
-            wanted: shape.expected(),
+            expected: shape.expected(),
         },
-        Unfit::Value(error) => SettingError::Value(name, error),
+        ValueError::Value(error) => SettingError::Value(name, error),
     }
 }
 
-fn text(value: Value) -> Result<String, Unfit> {
+fn text(value: Value) -> Result<String, ValueError> {
     match value {
         Value::String(text) => Ok(text),
-        _ => Err(Unfit::Type),
+        _ => Err(ValueError::Type),
     }
 }
 
-fn string_list(value: Value) -> Result<Vec<String>, Unfit> {
+fn string_list(value: Value) -> Result<Vec<String>, ValueError> {
     match value {
         Value::Array(list) => list.into_iter().map(text).collect(),
-        _ => Err(Unfit::Type),
+        _ => Err(ValueError::Type),
     }
 }
 
-fn urls(value: Value) -> Result<Vec<Url>, Unfit> {
+fn urls(value: Value) -> Result<Vec<Url>, ValueError> {
     let list = match value {
         url @ Value::String(_) => vec![text(url)?],
         list => string_list(list)?,
@@ -195,20 +195,20 @@ fn urls(value: Value) -> Result<Vec<Url>, Unfit> {
 }
 
 /// A time span in seconds. A span that is too long for a time never ends.
-fn span(value: &Value) -> Result<Duration, Unfit> {
+fn span(value: &Value) -> Result<Duration, ValueError> {
     let seconds = value.as_f64().filter(|seconds| *seconds > 0.0);
-    let seconds = seconds.ok_or(Unfit::Type)?;
+    let seconds = seconds.ok_or(ValueError::Type)?;
     Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }
 
 /// Reads one of these words.
-fn one_of_words(value: Value, words: &[&'static str]) -> Result<&'static str, Unfit> {
+fn one_of_words(value: Value, words: &[&'static str]) -> Result<&'static str, ValueError> {
     let text = text(value)?;
     let mut words = words.iter();
     words
         .find(|word| **word == text)
         .copied()
-        .ok_or(Unfit::Type)
+        .ok_or(ValueError::Type)
 }
 
 #[cfg(test)]

@@ -8,12 +8,12 @@ use oauth_core::error::Error;
 use oauth_core::{Client, Moment};
 
 use crate::client_connections::Connect;
-use crate::config::{Access, Config, Keep};
+use crate::config::{Access, Config, SessionStorage};
 use crate::page;
 use crate::request::Request;
 use crate::request_context::RequestContext;
 use crate::routes::Route;
-use crate::session::{Identity, Need, Session};
+use crate::session::{Identity, PageRequirements, Session};
 use crate::site_state::SiteState;
 use crate::visit::Visit;
 
@@ -36,16 +36,16 @@ impl Site {
     /// Begins to handle a request: [`Visit::resume`] gives the steps to take.
     pub fn visit(&self, request: Request, access: Access) -> Visit {
         let site = Arc::clone(&self.0);
-        Visit::new(move |io| page::answer(RequestContext::new(site, request, io), access, None))
+        Visit::new(move |io| page::respond(RequestContext::new(site, request, io), access, None))
     }
 
     /// Begins to handle a request for a page that requires more than a session: another way to authenticate, or a
     /// fresher login (RFC 9470). It is passed on once an ID token of the provider confirms that.
-    pub fn challenge(&self, request: Request, need: Need) -> Visit {
+    pub fn challenge(&self, request: Request, need: PageRequirements) -> Visit {
         let site = Arc::clone(&self.0);
         let access = Access::SignedIn;
         Visit::new(move |io| {
-            page::answer(RequestContext::new(site, request, io), access, Some(need))
+            page::respond(RequestContext::new(site, request, io), access, Some(need))
         })
     }
 
@@ -123,7 +123,7 @@ impl Site {
     }
 
     /// Where sessions are stored.
-    pub fn keep(&self) -> Keep {
+    pub fn keep(&self) -> SessionStorage {
         self.0.config.keep
     }
 

@@ -1,7 +1,7 @@
 //! When a site requests claims from a provider's UserInfo endpoint.
 
-/// When the UserInfo endpoint of a provider is asked for claims (OpenID Connect Core section 5.3). Its claims complete
-/// those of the ID token; they never replace one, and none of them says how or when a user authenticated.
+/// When claims are requested from a provider's UserInfo endpoint (OpenID Connect Core section 5.3). Its claims complete
+/// those of the ID token; they never replace one, and none of them states how or when a user authenticated.
 ///
 /// A sign-in whose UserInfo response cannot be trusted is refused, with the code of the check that failed, such as
 /// `userinfo.subject` for a response about another user. If the endpoint fails, refuses or returns something else, that

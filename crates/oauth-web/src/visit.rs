@@ -14,7 +14,7 @@ use std::time::Duration;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::exchange::{Boxed, Exchange, ExchangeExt as _};
 use oauth_core::flow::authorization::Authorization;
-use oauth_core::flow::keeper::{Entry, Lease, Saved};
+use oauth_core::flow::keeper::{Entry, Lease, SaveOutcome};
 use oauth_core::flow::redeem::Login;
 use oauth_core::jose::Claims;
 use oauth_core::moment::{Moment, UnixTime};
@@ -105,7 +105,7 @@ pub enum Event {
     /// The answer to [`Step::Lease`].
     Leased(Lease),
     /// The answer to [`Step::Save`].
-    Saved(Saved),
+    Saved(SaveOutcome),
     /// The record was removed, or did not exist.
     Removed,
     /// The store failed: the step may or may not have taken effect.
@@ -195,13 +195,13 @@ impl LogEntry {
     clippy::large_enum_variant,
     reason = "it is handed over once, and not kept"
 )]
-pub(crate) enum End {
+pub(crate) enum VisitEnd {
     Respond(Reply),
     Pass(Option<Arc<Session>>),
     Forward(Box<Forward>),
 }
 
-type PageFuture = Pin<Box<dyn Future<Output = Result<End, Error>> + Send>>;
+type PageFuture = Pin<Box<dyn Future<Output = Result<VisitEnd, Error>> + Send>>;
 
 enum State {
     NotStarted(PageFuture),
@@ -211,12 +211,12 @@ enum State {
 
 /// When a record is due, and when it ends.
 #[derive(Default)]
-pub(crate) struct Times {
+pub(crate) struct RecordTimes {
     pub(crate) due: Option<UnixTime>,
     pub(crate) until: Option<UnixTime>,
 }
 
-impl Times {
+impl RecordTimes {
     pub(crate) const fn until(until: UnixTime) -> Self {
         let (due, until) = (None, Some(until));
         Self { due, until }
@@ -242,7 +242,7 @@ const MAX_NOTES: usize = 32;
 impl Visit {
     pub(crate) fn new<F>(page: impl FnOnce(Io) -> F) -> Self
     where
-        F: Future<Output = Result<End, Error>> + Send + 'static,
+        F: Future<Output = Result<VisitEnd, Error>> + Send + 'static,
     {
         let io = Io(Arc::new(Mutex::new(IoState {
             at: Moment::without_randomness(UnixTime::from_secs(0)),
@@ -277,9 +277,9 @@ impl Visit {
         let mut context = Context::from_waker(Waker::noop());
         match page.as_mut().poll(&mut context) {
             Poll::Ready(end) => Ok(match end? {
-                End::Respond(reply) => Step::Respond(reply),
-                End::Pass(session) => Step::Pass(session),
-                End::Forward(forward) => Step::Forward(forward),
+                VisitEnd::Respond(reply) => Step::Respond(reply),
+                VisitEnd::Pass(session) => Step::Pass(session),
+                VisitEnd::Forward(forward) => Step::Forward(forward),
             }),
             Poll::Pending => {
                 let step = self.io.state().step.take();
@@ -365,9 +365,9 @@ impl Io {
         key: &str,
         record: Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Result<Saved, Error> {
-        let Times { due, until } = times;
+        times: RecordTimes,
+    ) -> Result<SaveOutcome, Error> {
+        let RecordTimes { due, until } = times;
         let step = Step::Save {
             key: key.to_owned(),
             record,

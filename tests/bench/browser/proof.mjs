@@ -25,7 +25,7 @@ try {
 
 /** Runs in the page. What a proof adds to a request: one without is taken off ours. */
 async function measure({ peer, OURS, RAW, BATCH, ROUNDS }) {
-  const [{ ready }, { prepare }, { refresh }, { answer }, dpop] = await Promise.all([
+  const [{ ready }, { prepare }, { refresh }, { answer: resumeWithWebCrypto }, dpop] = await Promise.all([
     import('/js/wasm.js'),
     import('/js/client-from-config.js'),
     import('/js/ops.js'),
@@ -52,7 +52,7 @@ async function measure({ peer, OURS, RAW, BATCH, ROUNDS }) {
   const sent = async (prepared) => {
     const machine = refresh(prepared.client, { tokens })
     let step = machine.begin(Date.now() / 1000)
-    while (step.kind === 'sign') step = await answer(machine, step, prepared.config.sign)
+    while (step.kind === 'sign') step = await resumeWithWebCrypto(machine, step, prepared.config.sign)
     if (step.kind !== 'send') throw new Error(`want a request, got ${step.kind}`)
     return step
   }

@@ -59,7 +59,7 @@ function importedFunctions(content) {
     if (flags & 1) content.number()
   }
   let functions = 0
-  for (let left = content.number(); left > 0; left -= 1) {
+  for (let remaining = content.number(); remaining > 0; remaining -= 1) {
     content.text()
     content.text()
     const kind = content.byte()
@@ -80,7 +80,7 @@ function functionNames(content) {
     const id = content.byte()
     const part = content.part(content.number())
     if (id !== 1) continue
-    for (let left = part.number(); left > 0; left -= 1) names.set(part.number(), part.text())
+    for (let remaining = part.number(); remaining > 0; remaining -= 1) names.set(part.number(), part.text())
   }
   return names
 }
@@ -104,11 +104,11 @@ const OTHERS = ['serde_json', 'serde_core', 'http', 'httpdate', 'bytes', 'base64
 const CRATES = [...OURS, ...OTHERS]
 
 /** The crate that wrote a function; of a generic one, not the crate it is made for. */
-function crateOf(name) {
+function findCrate(name) {
   if (/^__(wbindgen|wbg|externref)/.test(name)) return 'wasm_bindgen'
   // What is exported keeps its plain name.
   if (!/^_ZN|^_R/.test(name)) return /^[a-z]+_[a-zA-Z]+_[0-9a-f]{16}$/.test(name) ? 'oauth_core_web' : 'others'
-  return identifiers(name).find((word) => CRATES.includes(word)) ?? 'others'
+  return identifiers(name).find((identifier) => CRATES.includes(identifier)) ?? 'others'
 }
 
 /** What code is for, by the words in a function's name: the first that fits. */
@@ -126,9 +126,9 @@ const CAUSES = [
   ['memory', /dlmalloc|__rust|RawVec|raw_vec/],
 ]
 
-function causeOf(name) {
-  const words = /^_ZN|^_R/.test(name) ? identifiers(name).join('::') : name.replace(/_[0-9a-f]{16}$/, '')
-  return CAUSES.find(([, pattern]) => pattern.test(words))?.[0] ?? "Rust's library"
+function describeCause(name) {
+  const symbolName = /^_ZN|^_R/.test(name) ? identifiers(name).join('::') : name.replace(/_[0-9a-f]{16}$/, '')
+  return CAUSES.find(([, pattern]) => pattern.test(symbolName))?.[0] ?? "Rust's library"
 }
 
 /** `{ sections: {name: bytes}, causes: {name: bytes}, crates: {name: bytes}, functions: [[bytes, name]] }` */
@@ -145,16 +145,16 @@ export function breakdown(bytes) {
   const crates = {}
   const causes = {}
   const functions = []
-  for (let left = content.number(); left > 0; left -= 1, index += 1) {
+  for (let remaining = content.number(); remaining > 0; remaining -= 1, index += 1) {
     const start = content.at
     content.part(content.number())
     const name = names.get(index) ?? ''
     // These describe the exports to wasm-bindgen, which removes them.
     if (/__wbindgen_describe|WasmDescribe/.test(name)) continue
     const size = content.at - start
-    const crate = crateOf(name)
+    const crate = findCrate(name)
     crates[crate] = (crates[crate] ?? 0) + size
-    const cause = causeOf(name)
+    const cause = describeCause(name)
     causes[cause] = (causes[cause] ?? 0) + size
     functions.push([size, name])
   }

@@ -2,7 +2,7 @@
 // the bare signature of the proof, made in the same place: in a request, what a signature reads is no longer in the
 // caches, and it takes longer than one after the other. The transport answers at once.
 import { generateKeyPairSync, sign } from 'node:crypto'
-import { OURS, cpuOf, figure, inTurns, medians } from './harness.mjs'
+import { OURS, measureCpu, figure, inTurns, medians } from './harness.mjs'
 import { Client, DpopKey, Server } from '../../../bindings/node/js/index.mjs'
 
 const ISSUER = 'https://as.example'
@@ -15,19 +15,19 @@ const urls = Array.from({ length: BATCH }, (_, n) => `${API}/v1/items/${n}?page=
 
 /** A client of the API, and what it sent first. */
 function attached(options) {
-  const heard = []
+  const events = []
   const fetch = async (url, { headers }) => {
     const sent = new Headers(headers)
     if (String(url).startsWith(ISSUER)) {
       const token_type = sent.has('dpop') ? 'DPoP' : 'Bearer'
       return Response.json({ access_token: '2YotnFZFEjr1zCsicMWpAA', token_type, expires_in: 3600 })
     }
-    if (heard.length === 0) heard.push(sent)
+    if (events.length === 0) events.push(sent)
     return new Response('{}')
   }
   const server = Server.fromMetadata(ISSUER, { issuer: ISSUER, token_endpoint: `${ISSUER}/token` })
   const client = new Client(server, { clientId: 'c', clientSecret: 's3cr3t', fetch, ...options })
-  return { source: client.clientCredentials({ origins: [API] }), heard }
+  return { source: client.clientCredentials({ origins: [API] }), heard: events }
 }
 
 const bound = attached({ dpopKey: await DpopKey.generate() })
@@ -39,7 +39,7 @@ const input = Buffer.alloc(520, 'x')
 const signature = () => sign('sha256', input, { key, dsaEncoding: 'ieee-p1363' })
 
 const batch = (work) => async () => {
-  const cpu = await cpuOf(async () => {
+  const cpu = await measureCpu(async () => {
     for (const url of urls) await work(url)
   })
   return cpu / BATCH

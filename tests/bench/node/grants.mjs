@@ -8,7 +8,7 @@ import { OVER_SOCKETS } from './sides.mjs'
 
 const GRANTS = 1000
 const FLOOR = 'node:http, 64 sockets'
-const here = fileURLToPath(import.meta.url)
+const scriptPath = fileURLToPath(import.meta.url)
 
 async function grants(side, base) {
   const grant = await OVER_SOCKETS[side](base)
@@ -30,9 +30,9 @@ async function main() {
   const requests = {}
   const run = (side) => async () => {
     await seen()
-    const { stdout } = await promisify(execFile)(process.execPath, [here, side, base])
-    const { connections, asked } = await seen()
-    requests[side] = Object.entries(asked).sort()
+    const { stdout } = await promisify(execFile)(process.execPath, [scriptPath, side, base])
+    const { connections, asked: requestCount } = await seen()
+    requests[side] = Object.entries(requestCount).sort()
     // One connection is our own question.
     return { ...JSON.parse(stdout), connections: connections - 1 }
   }

@@ -34,7 +34,7 @@ export function medians(results, member) {
 }
 
 /** CPU microseconds, user and system, of every thread of this process. */
-export async function cpuOf(work) {
+export async function measureCpu(work) {
   const start = process.cpuUsage()
   await work()
   const { user, system } = process.cpuUsage(start)
@@ -42,8 +42,8 @@ export async function cpuOf(work) {
 }
 
 /** Every side must have said the same. */
-export function agree(what, said) {
-  const [[first, expected], ...others] = Object.entries(said)
+export function agree(what, results) {
+  const [[first, expected], ...others] = Object.entries(results)
   for (const [name, value] of others) {
     if (JSON.stringify(value) !== JSON.stringify(expected)) {
       throw new Error(`${what}: ${name} sent ${JSON.stringify(value)}, but ${first} ${JSON.stringify(expected)}`)

@@ -1,4 +1,4 @@
-// A token endpoint in a process of its own, so that its time counts for nobody. It says its port;
+// A token endpoint in its own process, so that its CPU time is not measured. It prints its port;
 // `GET /seen` says what has come since the last such request: connections, and what was asked.
 import { createServer } from 'node:http'
 
@@ -17,8 +17,8 @@ const server = createServer((request, response) => {
   request.on('end', () => {
     issued += 1
     const form = [...new URLSearchParams(Buffer.concat(chunks).toString())].sort()
-    const asked = JSON.stringify([request.method, request.url, request.headers.authorization, form])
-    seen.asked[asked] = (seen.asked[asked] ?? 0) + 1
+    const requestKey = JSON.stringify([request.method, request.url, request.headers.authorization, form])
+    seen.asked[requestKey] = (seen.asked[requestKey] ?? 0) + 1
     const body = JSON.stringify({ access_token: `2YotnFZFEjr1zCsicMWpAA-${issued}`, token_type: 'Bearer', expires_in: 3600 })
     response.writeHead(200, { 'content-type': 'application/json' }).end(body)
   })

@@ -1,5 +1,5 @@
 // What one client_credentials grant costs over a `fetch` that answers at once.
-import { SCOPES, agree, cpuOf, figure, inTurns, medians } from './harness.mjs'
+import { SCOPES, agree, measureCpu, figure, inTurns, medians } from './harness.mjs'
 import { run } from '../../../bindings/node/js/index.mjs'
 import { OVER_FETCH, ourClient } from './sides.mjs'
 
@@ -7,7 +7,7 @@ const BASE = 'http://127.0.0.1:1'
 const BATCH = 2000
 const headers = { 'content-type': 'application/json' }
 let issued = 0
-let heard
+let lastRequest
 
 /** Another token each time. */
 function reply() {
@@ -17,9 +17,9 @@ function reply() {
 
 /** Answers at once. */
 async function stub(url, { method, headers: sent, body }) {
-  if (heard) {
+  if (lastRequest) {
     const form = [...new URLSearchParams(await new Response(body).text())].sort()
-    heard.push({ url: String(url), method, form, authorization: new Headers(sent).get('authorization') })
+    lastRequest.push({ url: String(url), method, form, authorization: new Headers(sent).get('authorization') })
   }
   return new Response(reply(), { headers })
 }
@@ -28,15 +28,15 @@ const grants = {}
 const requests = {}
 for (const [name, make] of Object.entries(OVER_FETCH)) {
   grants[name] = await make(BASE, stub)
-  heard = []
+  lastRequest = []
   for (const scope of SCOPES) await grants[name](scope)
-  requests[name] = heard
-  heard = undefined
+  requests[name] = lastRequest
+  lastRequest = undefined
 }
 agree('client_credentials', requests)
 
 const batch = (grant) => async () => {
-  const cpu = await cpuOf(async () => {
+  const cpu = await measureCpu(async () => {
     for (let n = 0; n < BATCH; n += 1) await grant(SCOPES[n % SCOPES.length])
   })
   return cpu / BATCH

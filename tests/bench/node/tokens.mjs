@@ -1,7 +1,7 @@
 // A signed access token and an ID token verified with a key at hand, a client's assertion and a DPoP proof made, by each library.
 import { createPrivateKey, createPublicKey, randomUUID, sign, verify } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { OURS, agree, cpuOf, figure, inTurns, medians } from './harness.mjs'
+import { OURS, agree, measureCpu, figure, inTurns, medians } from './harness.mjs'
 import * as dpop from 'dpop'
 import { SignJWT, createLocalJWKSet, jwtVerify } from 'jose'
 import * as oauth from 'oauth4webapi'
@@ -33,12 +33,12 @@ const accessToken = (n) => ({ aud: AUDIENCE, sub: `user-${n}`, client_id: 'c', j
 const idToken = (n) => ({ aud: 'c', sub: `user-${n}`, nonce: NONCE, name: 'Ann Example', email: 'ann@example.com', email_verified: true })
 
 /** Tokens that differ, with these claims. */
-function tokens(alg, claimsOf = accessToken, typ = 'at+jwt') {
+function tokens(alg, makeClaims = accessToken, typ = 'at+jwt') {
   const key = createPrivateKey({ key: PRIVATE[ALGS[alg]], format: 'jwk' })
   const [hash, options] = way(alg)
   const encode = (part) => Buffer.from(JSON.stringify(part)).toString('base64url')
   return Array.from({ length: BATCH }, (_, n) => {
-    const claims = { iss: ISSUER, ...claimsOf(n), iat: now, exp: now + 7200 }
+    const claims = { iss: ISSUER, ...makeClaims(n), iat: now, exp: now + 7200 }
     const input = `${encode({ alg, kid: alg, typ })}.${encode(claims)}`
     return `${input}.${sign(hash, Buffer.from(input), { key, ...options }).toString('base64url')}`
   })
@@ -47,7 +47,7 @@ function tokens(alg, claimsOf = accessToken, typ = 'at+jwt') {
 /** CPU microseconds of each call, of each round. */
 async function rounds(sides) {
   const batch = (side) => async () => {
-    const cpu = await cpuOf(async () => {
+    const cpu = await measureCpu(async () => {
       for (let n = 0; n < BATCH; n += 1) await side(n)
     })
     return cpu / BATCH
@@ -64,20 +64,20 @@ async function verifying(alg) {
   const fetch = async () => new Response(JSON.stringify(jwks), { headers })
   const verifier = new AccessTokenVerifier(Server.fromMetadata(ISSUER, metadata), { audience: AUDIENCE, algs: [alg], fetch })
   const keys = createLocalJWKSet(jwks)
-  const asked = { issuer: ISSUER, audience: AUDIENCE, algorithms: [alg], typ: 'at+jwt', requiredClaims: ['sub', 'client_id'] }
+  const verifyOptions = { issuer: ISSUER, audience: AUDIENCE, algorithms: [alg], typ: 'at+jwt', requiredClaims: ['sub', 'client_id'] }
   const cache = {}
   const withCache = { [oauth.customFetch]: fetch, [oauth.jwksCache]: cache }
   const requests = shown.map((token) => new Request(AUDIENCE, { headers: { authorization: `Bearer ${token}` } }))
   const sides = {
     [OURS]: async (n) => (await verifier.verify(shown[n])).subject,
     'oauth-core, without a promise': (n) => verifier.verifyExchange(shown[n]).begin().value.subject,
-    jose: async (n) => (await jwtVerify(shown[n], keys, asked)).payload.sub,
+    jose: async (n) => (await jwtVerify(shown[n], keys, verifyOptions)).payload.sub,
     oauth4webapi: async (n) => (await oauth.validateJwtAccessToken(metadata, requests[n], AUDIENCE, withCache)).sub,
   }
   for (let n = 0; n < BATCH; n += 1) {
-    const said = {}
-    for (const [name, side] of Object.entries(sides)) said[name] = await side(n)
-    agree(alg, said)
+    const results = {}
+    for (const [name, side] of Object.entries(sides)) results[name] = await side(n)
+    agree(alg, results)
   }
   const taken = await besideRaw(alg, shown, sides)
   const title = `Node.js: an access token verified with a key at hand, ${alg}`
@@ -92,7 +92,7 @@ async function verifyingIds(alg) {
   const metadata = { issuer: ISSUER, jwks_uri: `${ISSUER}/jwks`, id_token_signing_alg_values_supported: [alg] }
   const client = new Client(Server.fromMetadata(ISSUER, metadata), { clientId: 'c', clientAuth: 'none', idTokenSignedResponseAlg: alg, fetch })
   const keys = createLocalJWKSet(jwks)
-  const asked = { issuer: ISSUER, audience: 'c', algorithms: [alg], requiredClaims: ['sub', 'iat', 'exp'] }
+  const verifyOptions = { issuer: ISSUER, audience: 'c', algorithms: [alg], requiredClaims: ['sub', 'iat', 'exp'] }
   // It verifies the signature of an ID token only of one that comes through the browser.
   const config = new openid.Configuration({ ...metadata, authorization_endpoint: `${ISSUER}/authorize` }, 'c', { id_token_signed_response_alg: alg })
   config[openid.customFetch] = fetch
@@ -101,16 +101,16 @@ async function verifyingIds(alg) {
   const sides = {
     [OURS]: async (n) => (await client.verifyIdToken({ token: shown[n], nonce: NONCE })).subject,
     jose: async (n) => {
-      const { payload } = await jwtVerify(shown[n], keys, asked)
+      const { payload } = await jwtVerify(shown[n], keys, verifyOptions)
       if (payload.nonce !== NONCE) throw new Error(alg)
       return payload.sub
     },
     'openid-client': async (n) => (await openid.implicitAuthentication(config, callbacks[n], NONCE)).sub,
   }
   for (let n = 0; n < BATCH; n += 1) {
-    const said = {}
-    for (const [name, side] of Object.entries(sides)) said[name] = await side(n)
-    agree(alg, said)
+    const results = {}
+    for (const [name, side] of Object.entries(sides)) results[name] = await side(n)
+    agree(alg, results)
   }
   const taken = await besideRaw(alg, shown, sides)
   figure(`Node.js: an ID token verified with a key at hand, ${alg}`, 'us CPU', taken, { budget: taken[RAW] + ABOVE_RAW })

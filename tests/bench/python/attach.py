@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import httpx2
 from authlib.integrations.httpx_client import AsyncOAuth2Client, OAuth2Client
-from harness import OURS, agree, cpu_of, figure, in_turns, over, twin
+from harness import OURS, agree, measure_cpu, figure, in_turns, over, twin
 from ours import our_client
 
 import oauth_core.httpx
@@ -31,13 +31,13 @@ class Ears:
 
     def __init__(self, library: Any) -> None:
         self.library = library
-        self.heard: list[tuple[str, str, str | None]] = []
+        self.events: list[tuple[str, str, str | None]] = []
         self.is_listening = True
 
     def __call__(self, request: Any) -> Any:
         if self.is_listening:
             header = request.headers.get("authorization")
-            self.heard.append((request.method, str(request.url), header))
+            self.events.append((request.method, str(request.url), header))
         headers = {"content-type": "application/json", "content-length": "2"}
         return self.library.Response(200, headers=headers, content=b"{}")
 
@@ -68,14 +68,14 @@ def clients(library: Any, plugin: Any, source: Any, asynchronous: bool) -> dict[
 
 
 def check(what: str, sides: dict[str, Any]) -> None:
-    all_ears = {name: ears_of(client) for name, client in sides.items()}
+    all_ears = {name: listener_for(client) for name, client in sides.items()}
     agree(what, {name: ears.heard for name, ears in all_ears.items()})
     for ears in all_ears.values():
         assert len(ears.heard) == len(URLS) and ears.heard[0][2]
         ears.is_listening = False
 
 
-def ears_of(client: Any) -> Ears:
+def listener_for(client: Any) -> Ears:
     handler = client._transport.handler
     ears: Ears = getattr(handler, "__self__", handler)
     return ears
@@ -83,12 +83,12 @@ def ears_of(client: Any) -> Ears:
 
 def sync(client: Any) -> Callable[[int], float]:
     def run(_: int = 0) -> float:
-        return cpu_of(lambda: [client.get(url) for url in URLS]) / len(URLS)
+        return measure_cpu(lambda: [client.get(url) for url in URLS]) / len(URLS)
 
     return run
 
 
-def tell(name: str, results: dict[str, list[float]], authlib: float | None) -> None:
+def print_results(name: str, results: dict[str, list[float]], authlib: float | None) -> None:
     micros = {side: seconds * 1e6 for side, seconds in over(results, STATIC).items()}
     what, unit = f"Python: attach a cached token, {name}", "us CPU more than a static header"
     figure(what, unit, micros, budget=5, pace=("Authlib", authlib) if authlib else None)
@@ -167,9 +167,9 @@ def main() -> None:
                 run()
             check(name, sides)
             is_peers = library is httpx2
-            tell(f"{name}, sync", in_turns(runs, rounds=ROUNDS), 35 if is_peers else None)
+            print_results(f"{name}, sync", in_turns(runs, rounds=ROUNDS), 35 if is_peers else None)
             taken = asyncio.run(asynchronous(library, plugin, source))
-            tell(f"{name}, async", taken, 56 if is_peers else None)
+            print_results(f"{name}, async", taken, 56 if is_peers else None)
         inside = {side: sync(client) for side, client in parts(source).items()}
         costs = over(in_turns(inside, rounds=ROUNDS), STATIC)
         micros = {side: seconds * 1e6 for side, seconds in costs.items()}

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from harness import OURS, cpu_of, figure, in_turns, medians, over
+from harness import OURS, measure_cpu, figure, in_turns, medians, over
 
 import oauth_core
 import oauth_core.httpx
@@ -61,22 +61,22 @@ def attached(
     server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
     secret = oauth_core.ClientSecretPost("s3cr3t")
     source = oauth_core.Client(server, client_id="c", client_auth=secret, **options).client_credentials()
-    heard: list[httpx.Headers] = []
+    events: list[httpx.Headers] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        if not heard:
-            heard.append(request.headers)
+    def respond(request: httpx.Request) -> httpx.Response:
+        if not events:
+            events.append(request.headers)
         return httpx.Response(200, headers={"content-length": "2"}, content=b"{}")
 
-    return httpx.Client(auth=auth(source, origins=[API]), transport=httpx.MockTransport(answer)), heard
+    return httpx.Client(auth=auth(source, origins=[API]), transport=httpx.MockTransport(respond)), events
 
 
 def requests(client: httpx.Client) -> Callable[[int], float]:
-    return lambda _: cpu_of(lambda: [client.get(url) for url in URLS]) / len(URLS) * 1e6
+    return lambda _: measure_cpu(lambda: [client.get(url) for url in URLS]) / len(URLS) * 1e6
 
 
 def signatures(_: int) -> float:
-    return cpu_of(lambda: [KEY.sign(INPUT, HASH) for _ in URLS]) / len(URLS) * 1e6
+    return measure_cpu(lambda: [KEY.sign(INPUT, HASH) for _ in URLS]) / len(URLS) * 1e6
 
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -89,14 +89,14 @@ def main() -> None:
     server = HTTPServer(("127.0.0.1", 0), TokenEndpoint)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     base = f"http://127.0.0.1:{server.server_address[1]}"
-    bound, heard = attached(base, dpop_key=oauth_core.DpopKey.generate())
-    plain, heard_plain = attached(base)
+    bound, bound_headers = attached(base, dpop_key=oauth_core.DpopKey.generate())
+    plain, plain_headers = attached(base)
     signing, _ = attached(base, Signing)
     sides = {OURS: requests(bound), RAW: requests(signing), BEARER: requests(plain), HOT: signatures}
     for run in sides.values():
         run(0)
-    assert heard[0]["authorization"].startswith("DPoP ") and heard[0]["dpop"].count(".") == 2
-    assert heard_plain[0]["authorization"].startswith("Bearer ") and "dpop" not in heard_plain[0]
+    assert bound_headers[0]["authorization"].startswith("DPoP ") and bound_headers[0]["dpop"].count(".") == 2
+    assert plain_headers[0]["authorization"].startswith("Bearer ") and "dpop" not in plain_headers[0]
     results = in_turns(sides, rounds=ROUNDS)
     added = over({name: results[name] for name in (OURS, RAW, BEARER)}, BEARER)
     what = "Python: attach a cached token that is bound to a key, httpx, ES256"

@@ -107,14 +107,14 @@ def check(log: list[dict[str, Any]]) -> None:
 
     The log shows no secret, but the twin has checked it: it has said 200.
     """
-    said = {}
+    results = {}
     for place, side in enumerate(SIDES):
-        asked = log[place * GRANTS : (place + 1) * GRANTS]
-        assert {entry["status"] for entry in asked} == {200}
-        forms = collections.Counter(json.dumps(sorted(entry["form"])) for entry in asked)
-        heads = {name.lower() for entry in asked for name, _ in entry["headers"]}
-        said[side] = (forms, "authorization" in heads)
-    agree("client_credentials", said)
+        library_requests = log[place * GRANTS : (place + 1) * GRANTS]
+        assert {entry["status"] for entry in library_requests} == {200}
+        forms = collections.Counter(json.dumps(sorted(entry["form"])) for entry in library_requests)
+        heads = {name.lower() for entry in library_requests for name, _ in entry["headers"]}
+        results[side] = (forms, "authorization" in heads)
+    agree("client_credentials", results)
 
 
 if len(sys.argv) > 1:

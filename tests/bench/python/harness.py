@@ -74,16 +74,16 @@ def over(results: Mapping[str, list[float]], floor: str) -> dict[str, float]:
     }
 
 
-def cpu_of(work: Callable[[], Any]) -> float:
+def measure_cpu(work: Callable[[], Any]) -> float:
     """CPU seconds, user and system, of every thread of this process."""
     start = time.process_time()
     work()
     return time.process_time() - start
 
 
-def agree(what: str, said: Mapping[str, Any]) -> None:
+def agree(what: str, results: Mapping[str, Any]) -> None:
     """Every side must have sent the same."""
-    (first, expected), *others = said.items()
+    (first, expected), *others = results.items()
     for name, value in others:
         if value != expected:
             sys.exit(f"{what}: {name} sent {value!r}, but {first} {expected!r}")
@@ -92,8 +92,8 @@ def agree(what: str, said: Mapping[str, Any]) -> None:
 def child(script: str, *arguments: str) -> Any:
     """What a script of this folder says in a process of its own."""
     command = [sys.executable, str(HERE / script), *arguments]
-    said = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-    return json.loads(said.stdout)
+    completed = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    return json.loads(completed.stdout)
 
 
 class Twin:
@@ -101,9 +101,9 @@ class Twin:
 
     def __init__(self, base: str) -> None:
         self.base = base
-        self.data: dict[str, Any] = self.ask("client")
+        self.data: dict[str, Any] = self.control("client")
 
-    def ask(self, route: str) -> Any:
+    def control(self, route: str) -> Any:
         with urllib.request.urlopen(f"{self.base}/_twin/{route}") as reply:
             return json.load(reply)
 

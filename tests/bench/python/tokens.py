@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     decode_dss_signature,
     encode_dss_signature,
 )
-from harness import HERE, OURS, agree, cpu_of, figure, in_turns, medians, over
+from harness import HERE, OURS, agree, measure_cpu, figure, in_turns, medians, over
 from joserfc import jwk as joserfc_jwk
 from joserfc import jwt as joserfc_jwt
 
@@ -119,9 +119,9 @@ def verifying_ids(alg: str) -> None:
     know(alg, ours.exchange.verify_id_token(token=shown[0], nonce=NONCE))
     theirs = jwt.PyJWK(public(alg))
     authlib, authlib_key = JsonWebToken([alg]), JsonWebKey.import_key(public(alg))
-    asked = {name: {"essential": True, "value": value} for name, value in (("iss", ISSUER), ("aud", "c"), ("nonce", NONCE))}
+    claim_options = {name: {"essential": True, "value": value} for name, value in (("iss", ISSUER), ("aud", "c"), ("nonce", NONCE))}
     joserfc_key = joserfc_jwk.import_key(public(alg))
-    registry = joserfc_jwt.JWTClaimsRegistry(leeway=60, **asked)
+    registry = joserfc_jwt.JWTClaimsRegistry(leeway=60, **claim_options)
 
     def by_pyjwt(n: int) -> Any:
         options = {"algorithms": [alg], "audience": "c", "issuer": ISSUER, "leeway": 60}
@@ -130,7 +130,7 @@ def verifying_ids(alg: str) -> None:
         return claims["sub"]
 
     def by_authlib(n: int) -> Any:
-        claims = authlib.decode(shown[n], authlib_key, claims_options=asked)
+        claims = authlib.decode(shown[n], authlib_key, claims_options=claim_options)
         claims.validate(leeway=60)
         return claims["sub"]
 
@@ -156,12 +156,12 @@ def verifying(alg: str) -> None:
     ours = our_verifier(alg)
     theirs = jwt.PyJWK(public(alg))
     authlib, authlib_key = JsonWebToken([alg]), JsonWebKey.import_key(public(alg))
-    asked = {"iss": {"essential": True, "value": ISSUER}, "aud": {"essential": True, "value": AUDIENCE}}
+    claim_options = {"iss": {"essential": True, "value": ISSUER}, "aud": {"essential": True, "value": AUDIENCE}}
     joserfc_key = joserfc_jwk.import_key(public(alg))
-    registry = joserfc_jwt.JWTClaimsRegistry(leeway=60, **asked)
+    registry = joserfc_jwt.JWTClaimsRegistry(leeway=60, **claim_options)
 
     def by_authlib(n: int) -> Any:
-        claims = authlib.decode(shown[n], authlib_key, claims_options=asked)
+        claims = authlib.decode(shown[n], authlib_key, claims_options=claim_options)
         claims.validate(leeway=60)
         return claims["sub"]
 
@@ -193,7 +193,7 @@ def measured(sides: dict[str, Side]) -> dict[str, float]:
 
 def runs(sides: dict[str, Side]) -> dict[str, list[float]]:
     def batch(side: Side) -> Callable[[int], float]:
-        return lambda _: cpu_of(lambda: [side(n) for n in range(BATCH)]) / BATCH * 1e6
+        return lambda _: measure_cpu(lambda: [side(n) for n in range(BATCH)]) / BATCH * 1e6
 
     return in_turns({name: batch(side) for name, side in sides.items()}, rounds=15)
 

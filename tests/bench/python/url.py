@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from authlib.common.security import generate_token
 from authlib.integrations.httpx_client import OAuth2Client
-from harness import OURS, SCOPES, agree, cpu_of, figure, in_turns, medians
+from harness import OURS, SCOPES, agree, measure_cpu, figure, in_turns, medians
 from ours import our_client
 
 BASE = "http://127.0.0.1:1"
@@ -69,7 +69,7 @@ def main() -> None:
 
     def batch(make: Make) -> Callable[[int], float]:
         scopes = [SCOPES[n % len(SCOPES)] for n in range(BATCH)]
-        return lambda _: cpu_of(lambda: [make(scope) for scope in scopes]) / BATCH * 1e6
+        return lambda _: measure_cpu(lambda: [make(scope) for scope in scopes]) / BATCH * 1e6
 
     taken = in_turns({name: batch(make) for name, make in makers.items()}, rounds=41)
     figure("Python: authorization URL with state and PKCE", "us CPU", medians(taken), budget=10, pace=(FLOOR, 15.5))

@@ -9,7 +9,7 @@ import express from 'express'
 import oidc from 'express-openid-connect'
 import { SignJWT, exportJWK, generateKeyPair } from 'jose'
 import inject from 'light-my-request'
-import { OURS, agree, cpuOf, figure, inTurns } from '../node/harness.mjs'
+import { OURS, agree, measureCpu, figure, inTurns } from '../node/harness.mjs'
 
 const require = createRequire(process.env.OAUTH_PACKAGE)
 const { Client, Server } = require('oauth-core')
@@ -23,7 +23,7 @@ const ROUNDS = 15
 const BUDGET = 15
 
 /** What a page of this application says, of a request with this cookie. */
-async function ask(app, cookie) {
+async function sendRequest(app, cookie) {
   const headers = { host: 'localhost:3000', accept: 'text/html', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', ...(cookie && { cookie }) }
   return inject(app, { method: 'GET', url: '/me', headers })
 }
@@ -101,17 +101,17 @@ async function expressOpenid() {
 
 const turn = promisify(setImmediate)
 const sides = { 'nobody is asked': bare(), [OURS]: await ours(), 'Auth.js': await authJs(), 'express-openid-connect': await expressOpenid() }
-const said = {}
+const results = {}
 for (const [name, { app, cookie }] of Object.entries(sides)) {
-  const { statusCode, payload } = await ask(app, cookie)
-  said[name] = [statusCode, payload]
-  const without = await ask(app)
+  const { statusCode, payload } = await sendRequest(app, cookie)
+  results[name] = [statusCode, payload]
+  const without = await sendRequest(app)
   if (name !== 'nobody is asked' && without.payload === 'ann') throw new Error(`${name}: everybody is let in`)
 }
-agree('a page for ann', said)
-const run = ({ app, cookie }) => () => cpuOf(async () => {
+agree('a page for ann', results)
+const run = ({ app, cookie }) => () => measureCpu(async () => {
   for (let call = 0; call < CALLS; call += 1) {
-    await ask(app, cookie)
+    await sendRequest(app, cookie)
     // As for a server, each comes in a turn of its own: without, none would be let go of before the last.
     await turn()
   }
@@ -119,5 +119,5 @@ const run = ({ app, cookie }) => () => cpuOf(async () => {
 const taken = await inTurns(Object.fromEntries(Object.entries(sides).map(([name, side]) => [name, run(side)])), ROUNDS)
 const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1]
 const floor = taken['nobody is asked']
-const over = Object.entries(taken).slice(1).map(([name, runs]) => [name, median(runs.map((us, round) => (us - floor[round]) / CALLS))])
+const over = Object.entries(taken).slice(1).map(([name, runs]) => [name, median(runs.map((oauthCore, round) => (oauthCore - floor[round]) / CALLS))])
 figure('Node.js: a page for who is signed in, Express, sealed cookie, over a page for everybody', 'us CPU', Object.fromEntries(over), { budget: BUDGET })

@@ -16,7 +16,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent / "python"))
 
 from authlib.integrations.starlette_client import OAuth
-from harness import OURS, agree, cpu_of, figure, in_turns
+from harness import OURS, agree, measure_cpu, figure, in_turns
 from itsdangerous import TimestampSigner
 from starlette.applications import Starlette
 from starlette.middleware.sessions import SessionMiddleware
@@ -38,7 +38,7 @@ BUDGET = 30.0
 App = Any
 
 
-def ask(app: App, cookie: str | None) -> tuple[int, str, list[Any]]:
+def send_request(app: App, cookie: str | None) -> tuple[int, str, list[Any]]:
     """What the page of this application says."""
     headers = [(b"host", b"localhost:3000"), (b"accept", b"text/html"), (b"sec-fetch-mode", b"navigate")]
     headers.append((b"sec-fetch-dest", b"document"))
@@ -112,14 +112,14 @@ def authlib() -> tuple[App, str]:
 
 def main() -> None:
     sides = {"nobody is asked": bare(), OURS: ours(), "Authlib with Starlette": authlib()}
-    said = {name: ask(app, cookie)[:2] for name, (app, cookie) in sides.items()}
-    agree("a page for ann", said)
+    results = {name: send_request(app, cookie)[:2] for name, (app, cookie) in sides.items()}
+    agree("a page for ann", results)
     for name, (app, cookie) in sides.items():
-        if cookie and ask(app, None)[1] == "ann":
+        if cookie and send_request(app, None)[1] == "ann":
             sys.exit(f"{name}: everybody is let in")
 
     def run(app: App, cookie: str) -> Any:
-        return lambda _: cpu_of(lambda: [ask(app, cookie) for _ in range(CALLS)])
+        return lambda _: measure_cpu(lambda: [send_request(app, cookie) for _ in range(CALLS)])
 
     taken = in_turns({name: run(*side) for name, side in sides.items()}, rounds=ROUNDS)
     floor = taken.pop("nobody is asked")

@@ -23,7 +23,7 @@ impl Browser {
         let builder = builder
             .redirect(reqwest::redirect::Policy::none())
             .cookie_store(true);
-        builder.build().map(Self).map_err(told)
+        builder.build().map(Self).map_err(describe)
     }
 
     /// Opens a URL, and continues until the redirect URI is reached, which is not requested. Returns the
@@ -35,8 +35,8 @@ impl Browser {
             if is_same_place(&request.url, &target) {
                 return Ok(request.callback());
             }
-            let here = request.url.clone();
-            request = next(&here, self.send(request)?)?;
+            let current_url = request.url.clone();
+            request = next(&current_url, self.send(request)?)?;
         }
         Err(format!("no end after {MAX_PAGES} pages"))
     }
@@ -48,7 +48,7 @@ impl Browser {
             let form = "application/x-www-form-urlencoded";
             builder = builder.header("content-type", form).body(body);
         }
-        builder.send().map_err(told)
+        builder.send().map_err(describe)
     }
 }
 
@@ -74,17 +74,22 @@ impl Request {
 }
 
 /// The request to which a page leads.
-fn next(here: &Url, reply: Response) -> Result<Request, String> {
+fn next(current_url: &Url, reply: Response) -> Result<Request, String> {
     let status = reply.status();
     if let Some(location) = reply.headers().get(LOCATION)
         && status.is_redirection()
     {
         let location = location.to_str().map_err(|error| error.to_string())?;
-        let url = here.join(location).map_err(|error| error.to_string())?;
+        let url = current_url
+            .join(location)
+            .map_err(|error| error.to_string())?;
         return Ok(Request::get(url));
     }
     if !status.is_success() {
-        return Err(format!("the page at {} answered {status}", here.path()));
+        return Err(format!(
+            "the page at {} answered {status}",
+            current_url.path()
+        ));
     }
     let mut page = Vec::new();
     reply
@@ -92,8 +97,10 @@ fn next(here: &Url, reply: Response) -> Result<Request, String> {
         .read_to_end(&mut page)
         .map_err(|error| error.to_string())?;
     let form = Form::submitted_at_once(&String::from_utf8_lossy(&page))
-        .ok_or_else(|| format!("the page at {} waits for a user", here.path()))?;
-    let mut url = here.join(&form.action).map_err(|error| error.to_string())?;
+        .ok_or_else(|| format!("the page at {} waits for a user", current_url.path()))?;
+    let mut url = current_url
+        .join(&form.action)
+        .map_err(|error| error.to_string())?;
     let fields = Serializer::new(String::new())
         .extend_pairs(&form.fields)
         .finish();
@@ -113,7 +120,7 @@ fn is_same_place(url: &Url, target: &Url) -> bool {
 }
 
 /// Describes an error without its URL, which may contain a code.
-fn told(error: reqwest::Error) -> String {
+fn describe(error: reqwest::Error) -> String {
     error.without_url().to_string()
 }
 
@@ -130,7 +137,7 @@ mod tests {
         let socket = TcpListener::bind("127.0.0.1:0").expect("a socket");
         let base = format!("http://{}", socket.local_addr().expect("an address"));
         let serving = std::thread::spawn(move || {
-            let answer = |reply: String| {
+            let respond = |reply: String| {
                 let (mut stream, _) = socket.accept().expect("a connection");
                 let mut reader = BufReader::new(stream.try_clone().expect("a stream"));
                 let (mut seen, mut length) = (String::new(), 0);
@@ -155,7 +162,7 @@ mod tests {
                 write!(stream, "HTTP/1.1 {reply}").expect("a reply");
                 seen
             };
-            replies.into_iter().map(answer).collect()
+            replies.into_iter().map(respond).collect()
         });
         (base, serving)
     }
@@ -181,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_page_that_goes_on_by_itself_is_gone_through() {
+    fn a_login_page_that_submits_itself_is_followed() {
         let form = r#"<body onload="document.forms[0].submit()"><form method="post" action="go">
             <input name="login" value="a b"></form>"#;
         let (base, serving) = serve(vec![
@@ -209,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_for_a_person_ends_the_visit() {
+    fn a_page_that_needs_a_user_ends_the_visit() {
         let (base, _) = serve(vec![page(
             "<form action=/login><input name=password></form>",
         )]);

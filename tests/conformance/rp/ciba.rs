@@ -16,7 +16,7 @@ use oauth_core::endpoint::backchannel_authentication::{
 };
 use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::backchannel::AwaitedRequest;
-use oauth_core::flow::poll::Pace;
+use oauth_core::flow::poll::PollTiming;
 use oauth_core::flow::redeem::Login;
 use oauth_core::{Client, Scope};
 use oauth_reqwest::blocking::Driver;
@@ -48,42 +48,43 @@ impl Ciba {
         scope: Scope,
     ) -> Result<Login, FlowFailure> {
         let failed = Stage::Backchannel.failed();
-        let ask = self.request(hint, scope.clone()).map_err(&failed)?;
+        let backchannel_request = self.request(hint, scope.clone()).map_err(&failed)?;
         // Listen before the request, so that no notification is missed.
         let door = self.notified_at.map(TcpListener::bind).transpose();
         let door = door.map_err(setup).map_err(&failed)?;
-        let begun = driver.run(client.authenticate_backchannel(ask));
-        let begun = begun.map_err(&failed)?;
-        let pace = match (door, begun.client_notification_token) {
+        let request = driver.run(client.authenticate_backchannel(backchannel_request));
+        let request = request.map_err(&failed)?;
+        let pace = match (door, request.client_notification_token) {
             (Some(door), Some(client_notification_token)) => {
                 let awaited = AwaitedRequest {
-                    auth_req_id: begun.auth_req_id.clone(),
+                    auth_req_id: request.auth_req_id.clone(),
                     client_notification_token,
                     token_request: scope.clone().into(),
                 };
-                let longest = Duration::from_secs(begun.expires_in);
+                let longest = Duration::from_secs(request.expires_in);
                 let pinged = wait(door, awaited, longest).map_err(setup);
                 pinged.and_then(|judged| judged).map_err(&failed)?;
                 None
             }
-            _ => Some(Pace {
-                interval: begun.interval,
-                expires_at: begun.expires_at,
+            _ => Some(PollTiming {
+                interval: request.interval,
+                expires_at: request.expires_at,
             }),
         };
-        let login = client.poll_backchannel_token(begun.auth_req_id, scope, pace);
+        let login = client.poll_backchannel_token(request.auth_req_id, scope, pace);
         driver.run(login).map_err(Stage::Token.failed())
     }
 
     fn request(&self, hint: &str, scope: Scope) -> Result<BackchannelAuthentication, Error> {
-        let ask = BackchannelAuthentication::new(Hint::Login(hint.to_owned()), scope)?;
-        let ask = match &self.binding_message {
-            Some(text) => ask.binding_message(text)?,
-            None => ask,
+        let backchannel_request =
+            BackchannelAuthentication::new(Hint::Login(hint.to_owned()), scope)?;
+        let backchannel_request = match &self.binding_message {
+            Some(text) => backchannel_request.binding_message(text)?,
+            None => backchannel_request,
         };
         Ok(match self.notified_at {
-            Some(_) => ask.token_delivery_mode(TokenDeliveryMode::Ping),
-            None => ask,
+            Some(_) => backchannel_request.token_delivery_mode(TokenDeliveryMode::Ping),
+            None => backchannel_request,
         })
     }
 }
@@ -103,11 +104,12 @@ fn wait(
         .build()?;
     let judged = Arc::new(Mutex::new(None));
     let came = Arc::new(Notify::new());
-    let answer = {
+    let respond = {
         let (judged, came) = (Arc::clone(&judged), Arc::clone(&came));
         async move |headers: HeaderMap, body: Bytes| {
-            let given = headers.get(AUTHORIZATION);
-            let verdict = awaited.pinged(given.and_then(|field| field.to_str().ok()), &body);
+            let authorization = headers.get(AUTHORIZATION);
+            let verdict =
+                awaited.pinged(authorization.and_then(|field| field.to_str().ok()), &body);
             let status = match &verdict {
                 Ok(()) => 204,
                 Err(error) => error.refusal().map_or(400, |refusal| refusal.status),
@@ -120,7 +122,7 @@ fn wait(
     door.set_nonblocking(true)?;
     runtime.block_on(async {
         let door = tokio::net::TcpListener::from_std(door)?;
-        let served = axum::serve(door, Router::new().fallback(post(answer)));
+        let served = axum::serve(door, Router::new().fallback(post(respond)));
         let served = served.with_graceful_shutdown(async move { came.notified().await });
         let ended = tokio::time::timeout(longest, served.into_future()).await;
         ended.map_err(|_| io::Error::other("no notification was received"))?

@@ -42,7 +42,7 @@ impl Form {
 type Attributes = Vec<(String, String)>;
 
 fn value<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
-    let mut found = attributes.iter().filter(|(known, _)| known == name);
+    let mut found = attributes.iter().filter(|(key, _)| key == name);
     found.next().map(|(_, value)| value.as_str())
 }
 
@@ -86,7 +86,7 @@ fn unescaped(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('&') {
         out.push_str(before);
-        let known = after.split_once(';').and_then(|(name, behind)| {
+        let decoded = after.split_once(';').and_then(|(name, behind)| {
             let character = match name {
                 "amp" => '&',
                 "lt" => '<',
@@ -97,7 +97,7 @@ fn unescaped(text: &str) -> String {
             };
             Some((character, behind))
         });
-        match known {
+        match decoded {
             Some((character, behind)) => {
                 out.push(character);
                 rest = behind;
@@ -130,7 +130,7 @@ mod tests {
             <FORM Method='POST' action="https://rp.example/cb?a=1&amp;b=2"><input type=hidden
             name="code" value="a&#x2B;b&quot;&#61;"/><input type="hidden" value=s name=state>
             <input type="submit"></FORM><input name="other" value="no"></body></html>"#;
-        let wanted = Form {
+        let expected = Form {
             action: "https://rp.example/cb?a=1&b=2".to_owned(),
             is_post: true,
             fields: vec![
@@ -138,7 +138,7 @@ mod tests {
                 ("state".to_owned(), "s".to_owned()),
             ],
         };
-        assert_eq!(Form::submitted_at_once(page), Some(wanted));
+        assert_eq!(Form::submitted_at_once(page), Some(expected));
     }
 
     #[test]

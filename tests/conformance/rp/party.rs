@@ -40,8 +40,10 @@ impl Party {
         let failed = Stage::Discovery.failed();
         let shown = cli.fapi.network(network(cli)).map_err(&failed)?;
         let driver = Driver::new(shown).map_err(&failed)?;
-        let ask = discovery(cli).map_err(&failed)?;
-        let server = driver.run(discover_with(ask)).map_err(&failed)?;
+        let discovery_request = discovery(cli).map_err(&failed)?;
+        let server = driver
+            .run(discover_with(discovery_request))
+            .map_err(&failed)?;
         let browser = Browser::new(network(cli)).map_err(|error| Stage::Discovery.lost(error))?;
         let client = client(cli, server).map_err(&failed)?;
         Ok(Self {
@@ -89,19 +91,23 @@ impl Party {
     /// Signs a user in through a browser, unless an earlier stage is the last one.
     fn by_browser(&self, cli: &Cli) -> Result<ControlFlow<Value, Login>, FlowFailure> {
         let failed = Stage::Authorization.failed();
-        let ask = request(cli).map_err(&failed)?;
-        let begun = self.driver.run(self.client.begin_authorization(ask));
-        let begun = begun.map_err(&failed)?;
-        let visited = self.browser.visit(begun.url.as_str(), redirect_uri(cli));
+        let authorization_request = request(cli).map_err(&failed)?;
+        let authorization = self
+            .driver
+            .run(self.client.begin_authorization(authorization_request));
+        let authorization = authorization.map_err(&failed)?;
+        let visited = self
+            .browser
+            .visit(authorization.url.as_str(), redirect_uri(cli));
         let callback = visited.map_err(|error| Stage::Authorization.lost(error))?;
         if cli.stop_after == Some(Stage::Authorization) {
-            let is_recognized = begun.pending.recognizes(&callback);
+            let is_recognized = authorization.pending.recognizes(&callback);
             return Ok(ControlFlow::Break(json!({
                 "stage": Stage::Authorization.as_str(), "recognised": is_recognized, "error": null,
             })));
         }
         // Errors in the callback are found before anything is sent.
-        let redeem = self.client.redeem(begun.pending, &callback);
+        let redeem = self.client.redeem(authorization.pending, &callback);
         let redeem = redeem.map_err(&failed)?;
         let login = self.driver.run(redeem).map_err(Stage::Token.failed())?;
         Ok(ControlFlow::Continue(login))
@@ -142,10 +148,13 @@ impl Party {
         }
         if let Some(id_token) = login.id_token.filter(|_| cli.userinfo) {
             let tokens = Arc::new(tokens);
-            let ask = self.client.userinfo(tokens, id_token.subject().to_owned());
-            let told = self.driver.run(ask).map_err(Stage::Userinfo.failed())?;
+            let exchange = self.client.userinfo(tokens, id_token.subject().to_owned());
+            let user_claims = self
+                .driver
+                .run(exchange)
+                .map_err(Stage::Userinfo.failed())?;
             record["stage"] = Stage::Userinfo.as_str().into();
-            record["userinfo"] = Value::Object(told.as_map().clone());
+            record["userinfo"] = Value::Object(user_claims.as_map().clone());
         }
         Ok(record)
     }
@@ -157,7 +166,7 @@ impl Party {
     }
 }
 
-/// The claims of the ID token that the refresh has verified, or of the login's if there is no new one.
+/// The verified claims of the refresh's ID token, or those of the login if it has none.
 fn refreshed(tokens: &Tokens) -> Value {
     let token = tokens.id_token.as_ref();
     let shown = token.and_then(|token| Unverified::parse(token.expose()).ok());
@@ -172,11 +181,11 @@ fn discovery(cli: &Cli) -> Result<DiscoveryRequest, Error> {
         Issuer::parse(&cli.issuer)?
     };
     let place = issuer.well_known(WellKnown::OpenIdAppended);
-    let ask = DiscoveryRequest::new(issuer).document(place);
+    let discovery_request = DiscoveryRequest::new(issuer).document(place);
     Ok(if cli.loopback_http {
-        danger::loopback_discovery(ask)
+        danger::loopback_discovery(discovery_request)
     } else {
-        ask
+        discovery_request
     })
 }
 
@@ -213,17 +222,18 @@ fn redirect_uri(cli: &Cli) -> &str {
 
 fn request(cli: &Cli) -> Result<AuthorizationRequest, Error> {
     let redirect_uri = RedirectUri::parse(redirect_uri(cli))?;
-    let mut ask = AuthorizationRequest::new(redirect_uri).scope(Scope::parse(&cli.scope)?);
-    ask.extra.clone_from(&cli.parameters);
-    let ask = ask.response_type(match cli.response_type {
+    let mut authorization_request =
+        AuthorizationRequest::new(redirect_uri).scope(Scope::parse(&cli.scope)?);
+    authorization_request.extra.clone_from(&cli.parameters);
+    let authorization_request = authorization_request.response_type(match cli.response_type {
         Type::Code => ResponseType::Code,
         Type::CodeIdToken => ResponseType::CodeIdToken,
     });
     Ok(match cli.response_mode {
-        None => ask,
-        Some(Mode::Query) => ask.response_mode(ResponseMode::Query),
-        Some(Mode::Fragment) => ask.response_mode(ResponseMode::Fragment),
-        Some(Mode::FormPost) => ask.response_mode(ResponseMode::FormPost),
+        None => authorization_request,
+        Some(Mode::Query) => authorization_request.response_mode(ResponseMode::Query),
+        Some(Mode::Fragment) => authorization_request.response_mode(ResponseMode::Fragment),
+        Some(Mode::FormPost) => authorization_request.response_mode(ResponseMode::FormPost),
     })
 }
 

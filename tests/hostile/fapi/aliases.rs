@@ -62,28 +62,28 @@ fn sign_in(variant: Variant, alias: Alias) -> Result<(), Error> {
 fn who_shows_a_certificate_goes_to_the_aliases_and_nobody_else() {
     for variant in VARIANTS {
         let has_certificate = variant.auth == CredentialKind::Certificate;
-        for (alias, wanted) in [
+        for (alias, expected) in [
             (Alias::Good, None),
             (Alias::Absent, Some("denied.invalid_client")),
             (Alias::Dead, Some("lost.connect")),
         ] {
             let seen = sign_in(variant, alias).err().map(|error| error.code());
-            let wanted = wanted.filter(|_| has_certificate);
+            let expected = expected.filter(|_| has_certificate);
             let flaw = format!("{alias:?}, {:?}", variant.auth);
             row(
                 "oidcc-client-test-mtls-endpoint-aliases",
                 &flaw,
-                wanted,
+                expected,
                 seen,
             );
-            assert_eq!(seen, wanted, "{flaw}");
+            assert_eq!(seen, expected, "{flaw}");
         }
         // No credentials are sent to such a URL, and signing in at a server with it is refused.
         let seen = sign_in(variant, Alias::Plain)
             .err()
             .map(|error| error.code());
-        let wanted = Some("metadata.endpoint_not_https");
-        row("RFC 8705 5", "Plain", wanted, seen);
-        assert_eq!(seen, wanted);
+        let expected = Some("metadata.endpoint_not_https");
+        row("RFC 8705 5", "Plain", expected, seen);
+        assert_eq!(seen, expected);
     }
 }

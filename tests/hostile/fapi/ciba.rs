@@ -13,7 +13,7 @@ use oauth_core::endpoint::backchannel_authentication::{
 use oauth_core::error::Cause;
 use oauth_core::exchange::{Exchange, Input, Step};
 use oauth_core::flow::backchannel::AwaitedRequest;
-use oauth_core::flow::poll::Pace;
+use oauth_core::flow::poll::PollTiming;
 use oauth_core::flow::redeem::Login;
 use oauth_core::moment::UnixTime;
 use oauth_core::{Error, Moment, Scope, SecurityProfile};
@@ -32,7 +32,7 @@ struct WaitingClient {
     ahead: Cell<Duration>,
     pauses: RefCell<Vec<u64>>,
     /// The number of pauses after which the user answers.
-    answers_after: usize,
+    poll_limit: usize,
 }
 
 /// An exchange with a single request.
@@ -63,7 +63,7 @@ impl WaitingClient {
             },
             ahead: Cell::default(),
             pauses: RefCell::default(),
-            answers_after: 1,
+            poll_limit: 1,
         }
     }
 
@@ -97,35 +97,36 @@ impl WaitingClient {
         self.pauses.borrow_mut().push(pause.as_secs());
         self.ahead.set(self.ahead.get() + pause);
         self.bank.tls.advance(pause);
-        if self.pauses.borrow().len() == self.answers_after {
-            self.answer();
+        if self.pauses.borrow().len() == self.poll_limit {
+            self.approve();
         }
         Input::Elapsed
     }
 
-    fn answer(&self) {
+    fn approve(&self) {
         let now = self.now();
         assert!(self.bank.tls.with(|twin| twin.answer_backchannel(now)));
     }
 
-    fn ask(
+    fn begin(
         &self,
         hint: &str,
         delivery: TokenDeliveryMode,
     ) -> Result<BackchannelAuthenticationResponse, Error> {
         let hint = Hint::Login(hint.to_owned());
-        let ask = BackchannelAuthentication::new(hint, scope())?.binding_message("W4SCT")?;
+        let backchannel_request =
+            BackchannelAuthentication::new(hint, scope())?.binding_message("W4SCT")?;
         let begin = self
             .bank
             .client
-            .authenticate_backchannel(ask.token_delivery_mode(delivery));
+            .authenticate_backchannel(backchannel_request.token_delivery_mode(delivery));
         self.run(begin)
     }
 
     /// Gets tokens by polling.
     fn poll(&self) -> Result<Login, Error> {
-        let begun = self.ask("alice", TokenDeliveryMode::Poll)?;
-        let pace = Pace {
+        let begun = self.begin("alice", TokenDeliveryMode::Poll)?;
+        let pace = PollTiming {
             interval: begun.interval,
             expires_at: begun.expires_at,
         };
@@ -139,16 +140,16 @@ impl WaitingClient {
         self.bank
             .tls
             .with(|twin| twin.set_backchannel_delivery(delivery));
-        let begun = self.ask("alice", TokenDeliveryMode::Ping)?;
+        let begun = self.begin("alice", TokenDeliveryMode::Ping)?;
         let awaited = AwaitedRequest {
             auth_req_id: begun.auth_req_id.clone(),
             client_notification_token: begun.client_notification_token.expect("a token"),
             token_request: scope().into(),
         };
-        self.answer();
-        let told = self.bank.tls.with(|twin| twin.take_notifications());
-        let [ping] = told.as_slice() else {
-            panic!("{} notifications", told.len())
+        self.approve();
+        let notification_list = self.bank.tls.with(|twin| twin.take_notifications());
+        let [ping] = notification_list.as_slice() else {
+            panic!("{} notifications", notification_list.len())
         };
         let authorization = ping.headers()["authorization"].to_str().expect("text");
         awaited.pinged(Some(&change(authorization)), ping.body())?;
@@ -235,9 +236,9 @@ fn an_api_that_refuses_every_token_costs_one_refresh_a_call() {
 /// CIBA Core section 7.1.1: the body contains only the client authentication and the signed request.
 fn only_a_signed_request_is_sent(desk: &WaitingClient) {
     desk.bank.tls.with(|twin| {
-        let asked = twin.log().iter().find(|entry| entry.path == BACKCHANNEL);
-        let asked = asked.expect("a request");
-        let names = asked.form.iter().map(|(name, _)| name.as_str());
+        let logged_request = twin.log().iter().find(|entry| entry.path == BACKCHANNEL);
+        let logged_request = logged_request.expect("a request");
+        let names = logged_request.form.iter().map(|(name, _)| name.as_str());
         let names: Vec<_> = names.filter(|name| !name.starts_with("client_")).collect();
         assert_eq!(names, ["request"]);
     });
@@ -273,14 +274,14 @@ fn what_is_no_flaw_is_taken() {
 fn the_pace_is_the_servers() {
     let mut desk = WaitingClient::new();
     desk.bank.tls.with(|twin| twin.set_polling_interval(31));
-    desk.answers_after = 2;
+    desk.poll_limit = 2;
     let (seen, ..) = desk.ended(desk.poll());
     row(&module("respects-interval-test"), "interval 31", None, seen);
     assert_eq!((seen, &*desk.pauses.borrow()), (None, &vec![31, 31]));
 
     let mut desk = WaitingClient::new();
     desk.bank.tls.with(|twin| twin.inject(Fault::SlowDown));
-    desk.answers_after = 2;
+    desk.poll_limit = 2;
     let (seen, ..) = desk.ended(desk.poll());
     row(&module("slow-down-test"), "slow_down", None, seen);
     assert_eq!((seen, &*desk.pauses.borrow()), (None, &vec![5, 10]));
@@ -298,9 +299,13 @@ fn an_acknowledgement_that_lacks_something_is_none() {
             member: member.to_owned(),
         };
         desk.bank.tls.with(|twin| twin.inject(fault));
-        let (seen, asked, polled) = desk.ended(desk.poll());
+        let (seen, request_count, polled) = desk.ended(desk.poll());
         row(&module(name), member, Some("reply.shape"), seen);
-        assert_eq!((seen, asked, polled), (Some("reply.shape"), 1, 0), "{name}");
+        assert_eq!(
+            (seen, request_count, polled),
+            (Some("reply.shape"), 1, 0),
+            "{name}"
+        );
     }
 }
 
@@ -321,22 +326,22 @@ fn a_request_that_is_refused_is_not_polled_for() {
         };
         desk.bank.tls.with(|twin| twin.inject(fault));
         let login = desk.poll();
-        assert_eq!(said(&login), Some(error));
-        let (seen, asked, polled) = desk.ended(login);
+        assert_eq!(error_code(&login), Some(error));
+        let (seen, request_count, polled) = desk.ended(login);
         row(&module(name), error, Some("denied.other"), seen);
         assert_eq!(
-            (seen, asked, polled),
+            (seen, request_count, polled),
             (Some("denied.other"), 1, 0),
             "{name}"
         );
     }
     // The server's error code for an unknown user.
-    let refused = WaitingClient::new().ask("bob", TokenDeliveryMode::Poll);
-    assert_eq!(said(&refused), Some("unknown_user_id"));
+    let refused = WaitingClient::new().begin("bob", TokenDeliveryMode::Poll);
+    assert_eq!(error_code(&refused), Some("unknown_user_id"));
 }
 
 /// The server's error code.
-fn said<T>(outcome: &Result<T, Error>) -> Option<&str> {
+fn error_code<T>(outcome: &Result<T, Error>) -> Option<&str> {
     let error = outcome.as_ref().err()?;
     error.server_error()?.error()
 }
@@ -351,29 +356,33 @@ fn an_answer_that_ends_it_is_the_last() {
     ] {
         let desk = WaitingClient::new();
         let begun = desk
-            .ask("alice", TokenDeliveryMode::Poll)
+            .begin("alice", TokenDeliveryMode::Poll)
             .expect("a request");
         let fault = Fault::Refusal {
             error: error.to_owned(),
         };
         desk.bank.tls.with(|twin| twin.inject(fault));
-        let pace = Pace {
+        let pace = PollTiming {
             interval: begun.interval,
             expires_at: begun.expires_at,
         };
         let client = &desk.bank.client;
         let login = desk.run(client.poll_backchannel_token(begun.auth_req_id, scope(), Some(pace)));
-        let (seen, asked, polled) = desk.ended(login);
-        let wanted = format!("denied.{error}");
-        row(&module(name), error, Some(&wanted), seen);
-        assert_eq!((seen, asked, polled), (Some(&*wanted), 1, 1), "{name}");
+        let (seen, request_count, polled) = desk.ended(login);
+        let expected = format!("denied.{error}");
+        row(&module(name), error, Some(&expected), seen);
+        assert_eq!(
+            (seen, request_count, polled),
+            (Some(&*expected), 1, 1),
+            "{name}"
+        );
     }
 }
 
 /// `invalid-iss-test` and similar modules: the tokens are discarded, and not requested again.
 #[test]
 fn every_flaw_of_an_id_token_is_found() {
-    for (name, flaw, wanted) in [
+    for (name, flaw, expected) in [
         ("invalid-iss", IdTokenFlaw::WrongIssuer, "jwt.issuer"),
         (
             "invalid-missing-iss",
@@ -428,10 +437,14 @@ fn every_flaw_of_an_id_token_is_found() {
             } else {
                 desk.poll()
             };
-            let (seen, asked, polled) = desk.ended(login);
+            let (seen, request_count, polled) = desk.ended(login);
             let name = module(&format!("{name}-test"));
-            row(&name, &format!("{flaw:?}"), Some(wanted), seen);
-            assert_eq!((seen, asked, polled), (Some(wanted), 1, 1), "{flaw:?}");
+            row(&name, &format!("{flaw:?}"), Some(expected), seen);
+            assert_eq!(
+                (seen, request_count, polled),
+                (Some(expected), 1, 1),
+                "{flaw:?}"
+            );
         }
     }
 }
@@ -440,17 +453,17 @@ fn every_flaw_of_an_id_token_is_found() {
 #[test]
 fn a_ping_of_anybody_is_refused() {
     for change in [
-        (|given| format!("{given}1")) as fn(&str) -> String,
-        |given| given.replacen("Bearer", "Basic", 1),
+        (|authorization| format!("{authorization}1")) as fn(&str) -> String,
+        |authorization| authorization.replacen("Bearer", "Basic", 1),
         |_| String::new(),
     ] {
         let desk = WaitingClient::new();
-        let (seen, asked, polled) = desk.ended(desk.ping(change));
-        let (name, wanted) = (
+        let (seen, request_count, polled) = desk.ended(desk.ping(change));
+        let (name, expected_code) = (
             module("ping-with-invalid-bearer-token-test"),
             "ciba.client_notification_token",
         );
-        row(&name, "bearer token", Some(wanted), seen);
-        assert_eq!((seen, asked, polled), (Some(wanted), 1, 0));
+        row(&name, "bearer token", Some(expected_code), seen);
+        assert_eq!((seen, request_count, polled), (Some(expected_code), 1, 0));
     }
 }

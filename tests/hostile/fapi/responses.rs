@@ -10,14 +10,14 @@ use super::{Bank, USUAL, Variant, authentications};
 use crate::row;
 
 /// Checks that a login whose response has this flaw is refused without a token request.
-fn refused(profile: SecurityProfile, fault: &Fault, module: &str, wanted: &'static str) {
+fn refused(profile: SecurityProfile, fault: &Fault, module: &str, expected: &'static str) {
     for variant in authentications(profile) {
         let bank = Bank::of(variant);
         let flaw = format!("{fault:?}");
         bank.tls.with(|twin| twin.inject(fault.clone()));
         let seen = bank.sign_in().err().map(|error| error.code());
-        row(module, &flaw, Some(wanted), seen);
-        assert_eq!(seen, Some(wanted), "{variant:?} {flaw}");
+        row(module, &flaw, Some(expected), seen);
+        assert_eq!(seen, Some(expected), "{variant:?} {flaw}");
         assert_eq!(bank.requests("/token"), 0, "{variant:?} {flaw}");
         // The next sign-in succeeds.
         assert!(bank.sign_in().is_ok(), "{variant:?} {flaw}");
@@ -36,7 +36,7 @@ fn a_response_names_its_issuer_and_its_request() {
         } else {
             "callback.issuer"
         };
-        for (fault, module, wanted) in [
+        for (fault, module, expected) in [
             (
                 Fault::WrongIssuerInCallback,
                 "fapi2-...-test-invalid-authorization-response-iss",
@@ -53,7 +53,7 @@ fn a_response_names_its_issuer_and_its_request() {
                 "callback.state",
             ),
         ] {
-            refused(profile, &fault, module, wanted);
+            refused(profile, &fault, module, expected);
         }
     }
     refused(
@@ -66,7 +66,7 @@ fn a_response_names_its_issuer_and_its_request() {
 
 #[test]
 fn every_flaw_of_a_signed_response_is_found() {
-    for (flaw, module, wanted) in [
+    for (flaw, module, expected) in [
         (
             IdTokenFlaw::MissingIssuer,
             "fapi2-...-test-ensure-jarm-without-iss-fails",
@@ -124,7 +124,12 @@ fn every_flaw_of_a_signed_response_is_found() {
         ),
     ] {
         let fault = Fault::ResponseJwt { flaw };
-        refused(SecurityProfile::Fapi2MessageSigning, &fault, module, wanted);
+        refused(
+            SecurityProfile::Fapi2MessageSigning,
+            &fault,
+            module,
+            expected,
+        );
     }
 }
 

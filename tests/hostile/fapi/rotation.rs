@@ -32,7 +32,7 @@ fn worker(bank: &Bank, certificate: &str, store: &Arc<dyn Store>) -> Authorized 
     let transport = transport(bank, certificate);
     let driver = transport.blocking_driver().expect("a driver");
     let client = client(bank, &transport);
-    let id = GrantId::person("alice");
+    let id = GrantId::user("alice");
     let session = GrantSource::of_grant(driver.clone(), &client, id, Arc::clone(store));
     api(&bank.tls, &driver, &client, session).expect("an API")
 }
@@ -42,12 +42,12 @@ fn log_in(bank: &Bank, certificate: &str, store: &Arc<dyn Store>) {
     let transport = transport(bank, certificate);
     let driver = transport.blocking_driver().expect("a driver");
     let client = client(bank, &transport);
-    let begun = driver.run(client.begin_authorization(bank.ask()));
-    let begun = begun.expect("a flow");
-    let callback = super::browse(&bank.tls, begun.url.as_str());
-    let redeem = client.redeem(begun.pending, &callback);
+    let authorization = driver.run(client.begin_authorization(bank.authorization_request()));
+    let authorization = authorization.expect("a flow");
+    let callback = super::browse(&bank.tls, authorization.url.as_str());
+    let redeem = client.redeem(authorization.pending, &callback);
     let login = driver.run(redeem.expect("a callback"));
-    let id = GrantId::person("alice");
+    let id = GrantId::user("alice");
     let session = GrantSource::of_grant(driver, &client, id, Arc::clone(store));
     let stored = session.log_in(login.expect("a login").tokens);
     stored.expect("it is stored");

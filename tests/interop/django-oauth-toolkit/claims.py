@@ -1,4 +1,4 @@
-"""What the server says of a person besides `sub`, which is all it says by itself."""
+"""The claims about the user that the server adds to `sub`."""
 
 from oauth2_provider.oauth2_validators import OAuth2Validator
 

@@ -1,4 +1,4 @@
-"""A django-oauth-toolkit on a loopback port, with one person, who has a password.
+"""A django-oauth-toolkit server on a loopback port, with one user, who has a password.
 
 The person signs in on Django's login page, and agrees on django-oauth-toolkit's; nothing is skipped, and forms
 are safe from CSRF as usual. Access tokens live for ACCESS_TOKEN_SECONDS, 60 if it is not set. POST /_rotate gives

@@ -2,7 +2,7 @@
 // (RFC 8628), or on a device of theirs (CIBA).
 import { errors } from 'oidc-provider'
 
-/** The person that can be asked, and what they are called. */
+/** The users that can be asked, and their names. */
 const person = 'somebody'
 const device = 'urn:ietf:params:oauth:grant-type:device_code'
 export const ciba = 'urn:openid:params:grant-type:ciba'
@@ -50,16 +50,16 @@ export const elsewhereFeatures = {
   },
 }
 
-/** `POST /_answer/yes` or `/_answer/no`: the person's answer, replied to by the message that their device has shown. */
+/** `POST /_answer/yes` or `/_answer/no`: the user's decision. Returns the message that their device has shown. */
 export function answerElsewhere(provider, request, response) {
-  answer(provider, request.url.split('/').at(-1)).then(
+  applyVerdict(provider, request.url.split('/').at(-1)).then(
     (message) => response.writeHead(200).end(message),
     (error) => response.writeHead(500).end(String(error)),
   )
 }
 
-/** The person looks at their device, and answers the request that has waited longest: its binding message. */
-async function answer(provider, verdict) {
+/** The user decides on the oldest pending request on their device; returns its binding message. */
+async function applyVerdict(provider, verdict) {
   const request = waiting.shift()
   if (verdict === 'no') {
     await provider.backchannelResult(request, new errors.AccessDenied('the person said no'))

@@ -1,10 +1,10 @@
-// A certified authorization server for clients that ask for more: pushed and signed requests, signed responses,
-// tokens that are bound to a key, permissions in detail. The person always agrees. The server keeps to FAPI 2.0 for all of
+// A certified authorization server for clients with stricter requirements: pushed and signed requests, signed responses,
+// sender-constrained tokens, rich authorization requests. The user always approves. The server enforces FAPI 2.0 for all of
 // them.
 //
-// DPoP proofs need a nonce of this server's, at the token endpoint and at UserInfo. Access tokens live for
-// ACCESS_TOKEN_SECONDS, 60 if it is not set. GET /_counters tells how often tokens were refreshed, where proofs wanted
-// another nonce, and what else was refused. POST /_advance/60 puts the server's clock ahead by so many seconds: by time it
+// DPoP proofs need a nonce of this server, at the token endpoint and at UserInfo. Access tokens live for
+// ACCESS_TOKEN_SECONDS, 60 by default. GET /_counters returns the number of refreshes, of proofs that needed
+// another nonce, and of other rejections. POST /_advance/60 advances the server's clock by that many seconds: with time it
 // replaces its nonces, and takes those of a few minutes. POST /_nonces makes all of them worthless at once, POST /_expire
 // all access tokens. Pages of the origin in PAGE_ORIGIN, if it is set, may read its replies. With REQUIRE_PUSHED=yes the
 // server's metadata says that every authorization request has to be pushed, and no other is accepted.
@@ -58,7 +58,7 @@ const clients = {
   signing: { ...keyed, ...signed, dpop_bound_access_tokens: true },
   // Requests through the browser, signed; responses in whichever mode.
   browser: { ...keyed, request_object_signing_alg: alg, require_signed_request_object: true },
-  // Requests for the server's eyes alone.
+  // Encrypted request objects.
   secretive: {
     ...keyed,
     request_object_signing_alg: alg,
@@ -71,7 +71,7 @@ const clients = {
     authorization_encrypted_response_alg: 'ECDH-ES',
     authorization_encrypted_response_enc: 'A256GCM',
   },
-  // Public, and bound to a key all the same.
+  // A public client whose tokens are bound to a key.
   public: {
     ...keyed,
     jwks: undefined,
@@ -80,7 +80,7 @@ const clients = {
     token_endpoint_auth_signing_alg: undefined,
     dpop_bound_access_tokens: true,
   },
-  // A page, whose requests are pushed all the same.
+  // A browser client whose requests must be pushed.
   page: {
     ...keyed,
     jwks: undefined,
@@ -89,7 +89,7 @@ const clients = {
     token_endpoint_auth_signing_alg: undefined,
     require_pushed_authorization_requests: true,
   },
-  // Its person is asked on a device of theirs, by requests that it signs (CIBA).
+  // Its user approves on their own device; the client signs these requests (CIBA).
   backchannel: {
     ...keyed,
     grant_types: [...keyed.grant_types, ciba],
@@ -122,7 +122,7 @@ const configuration = {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: false },
     encryption: { enabled: true },
-    // Of every request: its redirect URI, PKCE, and times and audience of what is signed.
+    // Applies to every request: its redirect URI, PKCE, and the times and audience of signed requests.
     fapi: { enabled: true, profile: '2.0' },
     introspection: { enabled: true },
     pushedAuthorizationRequests: {
@@ -142,7 +142,7 @@ const configuration = {
       enabled: true,
       types: { payment: { validate: () => {} } },
       authorizationDetailsForGrantSource: (ctx) => JSON.parse(ctx.oidc.params.authorization_details ?? '[]'),
-      // The server says more than it was asked.
+      // The server grants more than was requested.
       authorizationDetailsForAccessToken: (ctx, token, source) => (source?.rar ?? []).map((detail) => ({ ...detail, id: 'p-4711' })),
       authorizationDetailsForIntrospection: (ctx, token) => token.rar ?? [],
     },
@@ -174,14 +174,14 @@ function provide() {
 }
 let current = provide()
 
-/** Does what a test asks of the server. */
+/** Carries out a test's command. */
 async function control(path) {
   if (path === '/_nonces') current = provide()
   else if (path === '/_expire') await Promise.all([...issued].map((token) => token.destroy()))
   else ahead += Number(path.slice('/_advance/'.length)) * 1000
 }
 
-/** Logs in and agrees to whatever is asked, as a person with a browser would. */
+/** Logs in and approves every request, as a user with a browser would. */
 async function agree(request, response) {
   const { provider } = current
   const { prompt, params, session, grantId } = await provider.interactionDetails(request, response)
@@ -212,7 +212,7 @@ server.on('request', (request, response) => {
   }
 })
 const keys = { private_key: JSON.stringify(jwk(signing.privateKey, { kid: 'theirs' })), decryption_key: jwk(opening.privateKey, { kid: 'for-them' }) }
-const said = Object.fromEntries(Object.keys(clients).map((client_id) => [client_id, { client_id, ...keys }]))
-console.log(JSON.stringify({ issuer, api, clients: said }))
+const startupClients = Object.fromEntries(Object.keys(clients).map((client_id) => [client_id, { client_id, ...keys }]))
+console.log(JSON.stringify({ issuer, api, clients: startupClients }))
 process.stdin.resume()
 process.stdin.on('end', () => process.exit(0))

@@ -1,4 +1,4 @@
-// A certified authorization server on a loopback port, with a person who always agrees.
+// A certified authorization server on a loopback port, with a user who always approves.
 //
 // Pages of the origin in PAGE_ORIGIN, if it is set, may read its replies. Access tokens live for
 // ACCESS_TOKEN_SECONDS, 60 if it is not set. GET /_counters tells how often tokens were refreshed,
@@ -117,16 +117,16 @@ if (tls) {
     certificateAuthorized: (ctx) => ctx.socket.authorized,
     certificateSubjectMatches: (ctx, property, expected) => `CN=${peer(ctx).subject.CN}` === expected,
   }
-  const known = { tls_client_certificate_bound_access_tokens: true }
+  const mutualTlsMetadata = { tls_client_certificate_bound_access_tokens: true }
   byCertificate.push(
     {
       client_id: 'tls-pki',
-      registered: { ...known, token_endpoint_auth_method: 'tls_client_auth', tls_client_auth_subject_dn: 'CN=client' },
+      registered: { ...mutualTlsMetadata, token_endpoint_auth_method: 'tls_client_auth', tls_client_auth_subject_dn: 'CN=client' },
     },
     {
       client_id: 'tls-self-signed',
       registered: {
-        ...known,
+        ...mutualTlsMetadata,
         token_endpoint_auth_method: 'self_signed_tls_client_auth',
         jwks: { keys: [{ ...publicKey.export({ format: 'jwk' }), x5c: [raw.toString('base64')] }] },
       },
@@ -135,7 +135,7 @@ if (tls) {
     {
       client_id: 'tls-bound',
       client_secret: 'the secret of a client that shows a certificate, too',
-      registered: { ...known, token_endpoint_auth_method: 'client_secret_basic' },
+      registered: { ...mutualTlsMetadata, token_endpoint_auth_method: 'client_secret_basic' },
     },
   )
 }
@@ -144,15 +144,15 @@ const identity = identityClients(theirs.rsa, algs, process.env.BACKCHANNEL_LOGOU
 const elsewhere = elsewhereClients(process.env.BACKCHANNEL_NOTIFICATION_URI)
 
 const levels = process.env.ACR_VALUES?.split(' ') ?? []
-const levelsOf = ({ acr_values: wanted = '' }) => wanted.split(' ').filter((level) => levels.includes(level))
+const requestedLevels = ({ acr_values: acrValues = '' }) => acrValues.split(' ').filter((level) => levels.includes(level))
 
 /** A level that a client would rather have is asked of the person as well, not only one that it insists on. */
 function policy() {
   const { Check, base } = interactionPolicy
   const all = base()
   all.get('login').checks.add(new Check('level', 'the client asks for another level', ({ oidc }) => {
-    const wanted = levelsOf(oidc.params)
-    return wanted.length > 0 && !wanted.includes(oidc.acr)
+    const levelsRequested = requestedLevels(oidc.params)
+    return levelsRequested.length > 0 && !levelsRequested.includes(oidc.acr)
   }))
   return all
 }
@@ -207,15 +207,15 @@ const configuration = {
 
 const none = { refreshes: 0, reuse_events: 0, refused: 0, revocations: 0 }
 const counters = { ...none }
-const countersOf = new Map()
+const countersByClient = new Map()
 const accessTokens = new Set()
 
 /** Counts an event of a client. */
 function count(ctx, name) {
   counters[name] += 1
   const id = ctx.oidc.client?.clientId
-  const known = countersOf.get(id) ?? { ...none }
-  countersOf.set(id, { ...known, [name]: known[name] + 1 })
+  const clientCounters = countersByClient.get(id) ?? { ...none }
+  countersByClient.set(id, { ...clientCounters, [name]: clientCounters[name] + 1 })
 }
 
 /** Ends the access tokens of a client. */
@@ -243,12 +243,12 @@ function provide(generation) {
 }
 let current = provide(1)
 
-/** Logs in and agrees to whatever is asked, as a person with a browser would. */
+/** Logs in and approves every request, as a user with a browser would. */
 async function agree(request, response) {
   const { provider } = current
   const { prompt, params, session, grantId } = await provider.interactionDetails(request, response)
   if (prompt.name === 'login') {
-    return provider.interactionFinished(request, response, { login: { accountId: 'somebody', acr: levelsOf(params)[0] } })
+    return provider.interactionFinished(request, response, { login: { accountId: 'somebody', acr: requestedLevels(params)[0] } })
   }
   const grant = grantId
     ? await provider.Grant.find(grantId)
@@ -263,8 +263,8 @@ function onRequest(request, response) {
   if (request.url === '/_counters') {
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(counters))
   } else if (request.url.startsWith('/_counters/')) {
-    const known = countersOf.get(request.url.slice('/_counters/'.length)) ?? none
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(known))
+    const clientCounters = countersByClient.get(request.url.slice('/_counters/'.length)) ?? none
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(clientCounters))
   } else if (request.url.startsWith('/_expire/') && request.method === 'POST') {
     expire(request.url.slice('/_expire/'.length)).then(() => response.writeHead(204).end())
   } else if (request.url === '/_rotate' && request.method === 'POST') {

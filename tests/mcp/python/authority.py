@@ -31,7 +31,7 @@ COUNTED = [
 
 @dataclass(eq=False)
 class Grant:
-    """What somebody agreed to; all its tokens end with it."""
+    """A user's approval; all its tokens end with it."""
 
     client_id: str
     scopes: list[str]
@@ -86,7 +86,7 @@ class Authority:
         self.clients[client.client_id] = client
 
     async def authorize(self, client, params):
-        """There is nobody to ask: back at once."""
+        """No user to ask: redirects immediately."""
         self.counts["authorizations"] += 1
         grant = Grant(client.client_id, params.scopes or [TOOLS], params.resource)
         code = Code(

@@ -38,11 +38,11 @@ class StepUp:
         async def again():
             return next(messages, None) or await receive()
 
-        wanted = self.authority.wanted_by_secret_tool
-        is_known = scope["user"].is_authenticated
-        if is_known and calls_secret_tool(body) and wanted not in scope["auth"].scopes:
+        required_scope = self.authority.wanted_by_secret_tool
+        is_authenticated = scope["user"].is_authenticated
+        if is_authenticated and calls_secret_tool(body) and required_scope not in scope["auth"].scopes:
             challenge = (
-                f'Bearer error="insufficient_scope", scope="{wanted} {TOOLS}", '
+                f'Bearer error="insufficient_scope", scope="{required_scope} {TOOLS}", '
                 f'resource_metadata="{self.metadata}"'
             )
             refused = Response(status_code=403, headers={"WWW-Authenticate": challenge})

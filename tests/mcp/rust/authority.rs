@@ -32,9 +32,9 @@ impl Authority {
 
     /// The client that may ask about tokens.
     pub(crate) async fn client(&self, driver: &Driver) -> Result<Client, Error> {
-        let ask = DiscoveryRequest::new(danger::loopback_issuer(self.issuer())?);
+        let discovery = DiscoveryRequest::new(danger::loopback_issuer(self.issuer())?);
         let found = driver
-            .run(discover_with(danger::loopback_discovery(ask)))
+            .run(discover_with(danger::loopback_discovery(discovery)))
             .await?;
         let (id, secret) = self.0.with(|twin| {
             let [id, secret] = [twin.client_id(), twin.client_secret()].map(str::to_owned);

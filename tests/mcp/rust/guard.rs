@@ -49,19 +49,19 @@ impl Guard {
     }
 
     pub(crate) fn require_scope(&self, name: &str) -> Result<(), Error> {
-        *self.wanted() = with_tools(name)?;
+        *self.required_scope() = with_tools(name)?;
         Ok(())
     }
 
-    fn wanted(&self) -> MutexGuard<'_, Scope> {
-        let wanted = self.wanted_by_secret_tool.lock();
-        wanted.unwrap_or_else(PoisonError::into_inner)
+    fn required_scope(&self) -> MutexGuard<'_, Scope> {
+        let required = self.wanted_by_secret_tool.lock();
+        required.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The response to a request that must not pass.
     async fn refusal(&self, headers: &HeaderMap, body: &[u8]) -> Result<Option<ApiRefusal>, Error> {
         let scope = if calls_secret_tool(body) {
-            self.wanted().clone()
+            self.required_scope().clone()
         } else {
             Scope::parse(TOOLS)?
         };
@@ -86,19 +86,19 @@ fn with_tools(name: &str) -> Result<Scope, Error> {
 pub(crate) async fn check(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     let Ok(body) = to_bytes(body, REQUEST_LIMIT).await else {
-        return answer(StatusCode::PAYLOAD_TOO_LARGE, None);
+        return error_response(StatusCode::PAYLOAD_TOO_LARGE, None);
     };
     match shared.guard.refusal(&head.headers, &body).await {
         Ok(None) => next.run(Request::from_parts(head, Body::from(body))).await,
         Ok(Some(refusal)) => match StatusCode::from_u16(refusal.status) {
-            Ok(status) => answer(status, refusal.challenge),
-            Err(_) => answer(StatusCode::INTERNAL_SERVER_ERROR, None),
+            Ok(status) => error_response(status, refusal.challenge),
+            Err(_) => error_response(StatusCode::INTERNAL_SERVER_ERROR, None),
         },
-        Err(_) => answer(StatusCode::INTERNAL_SERVER_ERROR, None),
+        Err(_) => error_response(StatusCode::INTERNAL_SERVER_ERROR, None),
     }
 }
 
-fn answer(status: StatusCode, challenge: Option<String>) -> Response {
+fn error_response(status: StatusCode, challenge: Option<String>) -> Response {
     let mut response = Response::new(Body::from(Bytes::new()));
     *response.status_mut() = status;
     if let Some(Ok(value)) = challenge.map(HeaderValue::try_from) {

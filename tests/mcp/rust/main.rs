@@ -36,9 +36,9 @@ struct Shared {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = Runtime::new()?;
-    let (said, app, listener) = runtime.block_on(made())?;
+    let (startup_info, app, listener) = runtime.block_on(made())?;
     runtime.spawn(async move { axum::serve(listener, app).await });
-    println!("{said}");
+    println!("{startup_info}");
     io::stdin().read_to_end(&mut Vec::new())?;
     runtime.shutdown_background();
     Ok(())
@@ -54,8 +54,9 @@ async fn made() -> Result<(Value, Router, TcpListener), Box<dyn std::error::Erro
         guard: Arc::new(guard),
         tool_calls: Arc::default(),
     };
-    let said = json!({ "url": guard::url(&origin), "control": format!("{origin}/_control") });
-    Ok((said, app(shared, &origin), listener))
+    let startup_info =
+        json!({ "url": guard::url(&origin), "control": format!("{origin}/_control") });
+    Ok((startup_info, app(shared, &origin), listener))
 }
 
 fn app(shared: Shared, origin: &str) -> Router {

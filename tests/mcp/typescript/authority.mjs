@@ -59,7 +59,7 @@ export class Authority {
     }
   }
 
-  /** There is nobody to ask: back at once. */
+  /** No user to ask: redirects immediately. */
   async authorize(client, params, response) {
     const scopes = params.scopes.length ? params.scopes : [TOOLS]
     if (!isWithin(scopes, client.scope.split(' '))) throw new InvalidScopeError('a scope that is not registered')
@@ -81,8 +81,8 @@ export class Authority {
   }
 
   async exchangeAuthorizationCode(client, code, _verifier, redirectUri, resource) {
-    const { grant, redirectUri: wanted } = this.#code(client, code)
-    if (redirectUri !== wanted) throw new InvalidGrantError('another redirect URI')
+    const { grant, redirectUri: expectedRedirectUri } = this.#code(client, code)
+    if (redirectUri !== expectedRedirectUri) throw new InvalidGrantError('another redirect URI')
     checkResource(grant, resource)
     this.codes.delete(code)
     this.counts.code_redemptions += 1
@@ -90,41 +90,41 @@ export class Authority {
   }
 
   async exchangeRefreshToken(client, token, scopes, resource) {
-    const known = this.refreshTokens.get(token)
-    if (!known || known.grant.clientId !== client.client_id || known.grant.isOver) {
+    const storedToken = this.refreshTokens.get(token)
+    if (!storedToken || storedToken.grant.clientId !== client.client_id || storedToken.grant.isOver) {
       throw new InvalidGrantError('no such refresh token')
     }
-    const { grant } = known
-    if (known.isSpent) {
+    const { grant } = storedToken
+    if (storedToken.isSpent) {
       this.counts.refresh_token_reuses += 1
       grant.isOver = true
       throw new InvalidGrantError('this refresh token was used before')
     }
     checkResource(grant, resource)
     if (scopes && !isWithin(scopes, grant.scopes)) throw new InvalidScopeError('more than was granted')
-    known.isSpent = true
+    storedToken.isSpent = true
     this.counts.refreshes += 1
     return this.#issue(grant, scopes ?? grant.scopes)
   }
 
   async verifyAccessToken(token) {
-    const known = this.accessTokens.get(token)
-    if (!known || known.grant.isOver) throw new InvalidTokenError('no such access token')
-    const { grant, scopes, expiresAt } = known
+    const storedToken = this.accessTokens.get(token)
+    if (!storedToken || storedToken.grant.isOver) throw new InvalidTokenError('no such access token')
+    const { grant, scopes, expiresAt } = storedToken
     return { token, clientId: grant.clientId, scopes, expiresAt, resource: grant.resource }
   }
 
   async revokeToken(client, { token }) {
-    const known = this.accessTokens.get(token) ?? this.refreshTokens.get(token)
-    if (known?.grant.clientId !== client.client_id) return
+    const storedToken = this.accessTokens.get(token) ?? this.refreshTokens.get(token)
+    if (storedToken?.grant.clientId !== client.client_id) return
     this.counts.revocations += 1
-    known.grant.isOver = true
+    storedToken.grant.isOver = true
   }
 
   #code(client, code) {
-    const known = this.codes.get(code)
-    if (known?.grant.clientId !== client.client_id || known.expiresAt < now()) throw new InvalidGrantError('no such code')
-    return known
+    const storedCode = this.codes.get(code)
+    if (storedCode?.grant.clientId !== client.client_id || storedCode.expiresAt < now()) throw new InvalidGrantError('no such code')
+    return storedCode
   }
 
   #issue(grant, scopes) {

@@ -24,13 +24,13 @@ let named = authority
 
 function mcpServer() {
   const mcp = new McpServer({ name: 'oauth-core-test', version: '1.0.0' })
-  const said = (text) => {
+  const textResult = (text) => {
     authority.counts.tool_calls += 1
     return { content: [{ type: 'text', text }] }
   }
   const echo = { description: 'Says what it is told.', inputSchema: { text: z.string() } }
-  mcp.registerTool('echo', echo, ({ text }) => said(text))
-  mcp.registerTool('secret_tool', { description: 'Says a secret to whoever may hear it.' }, () => said('a secret'))
+  mcp.registerTool('echo', echo, ({ text }) => textResult(text))
+  mcp.registerTool('secret_tool', { description: 'Says a secret to whoever may hear it.' }, () => textResult('a secret'))
   return mcp
 }
 
@@ -38,11 +38,11 @@ function mcpServer() {
  * Refuses the secret tool to tokens without its scope. The SDK asks for the same scopes regardless of what is called.
  */
 function stepUp(request, response, next) {
-  const wanted = authority.wantedBySecretTool
+  const requiredScope = authority.wantedBySecretTool
   const { method, params } = request.body ?? {}
   const isSecret = method === 'tools/call' && params?.name === 'secret_tool'
-  if (!isSecret || request.auth.scopes.includes(wanted)) return next()
-  const challenge = `Bearer error="insufficient_scope", scope="${wanted} ${TOOLS}", resource_metadata="${metadata}"`
+  if (!isSecret || request.auth.scopes.includes(requiredScope)) return next()
+  const challenge = `Bearer error="insufficient_scope", scope="${requiredScope} ${TOOLS}", resource_metadata="${metadata}"`
   response.status(403).set('WWW-Authenticate', challenge).end()
 }
 
@@ -52,8 +52,8 @@ const sessions = new Map()
 async function handle(request, response) {
   const id = request.headers['mcp-session-id']
   if (id !== undefined) {
-    const known = sessions.get(id)
-    return known ? known.handleRequest(request, response, request.body) : response.status(404).end()
+    const session = sessions.get(id)
+    return session ? session.handleRequest(request, response, request.body) : response.status(404).end()
   }
   const transport = new StreamableHTTPServerTransport({
     sessionIdGenerator: randomUUID,

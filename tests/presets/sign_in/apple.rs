@@ -13,7 +13,7 @@ use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Error};
 use serde_json::{Value, json};
 
 use super::{preset, with, without};
-use crate::party::{CLIENT, NOW, Party, ask, parameter};
+use crate::party::{CLIENT, NOW, Party, authorization_request, parameter};
 
 fn party() -> Party {
     let server = preset("apple", &[]).server().expect("a server");
@@ -32,27 +32,33 @@ fn reply(id_token: &str) -> Value {
 }
 
 fn form_post(scope: &str) -> AuthorizationRequest {
-    let mut ask = ask(scope);
-    ask.response_mode = ResponseMode::FormPost;
-    ask
+    let mut request = authorization_request(scope);
+    request.response_mode = ResponseMode::FormPost;
+    request
 }
 
 #[test]
 fn signs_in_with_a_secret_that_is_signed_and_a_form_that_is_posted() {
     let party = party();
-    let begun = party.begin(form_post("openid name email"));
-    assert_eq!(begun.asked("response_mode").as_deref(), Some("form_post"));
-    assert_eq!(begun.asked("scope").as_deref(), Some("openid name email"));
-    let claims = party.claims(&begun);
+    let authorization = party.begin(form_post("openid name email"));
+    assert_eq!(
+        authorization.query_parameter("response_mode").as_deref(),
+        Some("form_post")
+    );
+    assert_eq!(
+        authorization.query_parameter("scope").as_deref(),
+        Some("openid name email")
+    );
+    let claims = party.claims(&authorization);
     let claims = with(claims, "email", "x1@privaterelay.appleid.com");
     // Booleans as strings, as they are seen in the field.
     let claims = with(claims, "email_verified", "true");
     let claims = with(claims, "nonce_supported", true);
-    let state = begun.asked("state").expect("a state");
+    let state = authorization.query_parameter("state").expect("a state");
     let user = "%7B%22name%22%3A%7B%22firstName%22%3A%22Ann%22%7D%7D";
     let posted = format!("state={state}&code=c0de&user={user}");
     let reply = reply(&party.signed(&claims));
-    let outcome = party.redeem_at(begun, &posted, &reply);
+    let outcome = party.redeem_at(authorization, &posted, &reply);
 
     let (url, header, body) = outcome.request();
     assert_eq!(url, "https://appleid.apple.com/auth/token");
@@ -62,7 +68,7 @@ fn signs_in_with_a_secret_that_is_signed_and_a_form_that_is_posted() {
     let secret = parameter(&body, "client_secret").expect("a secret");
     assert_secret(&party, &secret);
 
-    let login = outcome.good();
+    let login = outcome.unwrap();
     let id_token = login.id_token.expect("openid was asked for");
     assert_eq!(id_token.subject(), "person-1");
     assert_eq!(id_token.claims().as_map()["email_verified"], "true");
@@ -95,11 +101,11 @@ fn assert_secret(party: &Party, jwt: &str) {
 #[test]
 fn a_token_without_the_nonce_is_refused_whatever_it_says_of_nonces() {
     let party = party();
-    let begun = party.begin(form_post("openid email"));
-    let claims = without(party.claims(&begun), "nonce");
+    let authorization = party.begin(form_post("openid email"));
+    let claims = without(party.claims(&authorization), "nonce");
     let claims = with(claims, "nonce_supported", false);
     let reply = reply(&party.signed(&claims));
-    let outcome = party.redeem(begun, &reply);
+    let outcome = party.redeem(authorization, &reply);
     assert_eq!(outcome.code(), Some("jwt.missing_claim"));
 }
 
@@ -107,16 +113,16 @@ fn a_token_without_the_nonce_is_refused_whatever_it_says_of_nonces() {
 fn what_apple_signs_is_rs256_and_there_is_no_userinfo() {
     let provider = preset("apple", &[]);
     let party = Party::new(&provider, Alg::Es256);
-    let begun = party.begin(form_post("openid email"));
-    let reply = reply(&party.signed(&party.claims(&begun)));
+    let authorization = party.begin(form_post("openid email"));
+    let reply = reply(&party.signed(&party.claims(&authorization)));
     assert_eq!(
-        party.redeem(begun, &reply).code(),
+        party.redeem(authorization, &reply).code(),
         Some("jws.alg_not_allowed")
     );
     let rs256 = Party::new(&provider, Alg::Rs256);
-    let begun = rs256.begin(form_post("openid email"));
-    let reply = self::reply(&rs256.signed(&rs256.claims(&begun)));
-    rs256.redeem(begun, &reply).good();
+    let authorization = rs256.begin(form_post("openid email"));
+    let reply = self::reply(&rs256.signed(&rs256.claims(&authorization)));
+    rs256.redeem(authorization, &reply).unwrap();
 
     let server = provider.server().expect("a server");
     let missing = server.endpoint(EndpointKind::Userinfo).map(drop);

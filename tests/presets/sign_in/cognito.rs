@@ -4,7 +4,7 @@ use oauth_core::jose::Alg;
 use serde_json::json;
 
 use super::{basic, preset, with};
-use crate::party::{CLIENT, NOW, Party, ask, parameter};
+use crate::party::{CLIENT, NOW, Party, authorization_request, parameter};
 
 fn party() -> Party {
     let variables = [
@@ -27,20 +27,20 @@ fn access_token(party: &Party) -> String {
 #[test]
 fn signs_in_at_the_domain_with_the_pool_as_issuer() {
     let party = party();
-    let begun = party.begin(ask("openid profile"));
-    let claims = with(party.claims(&begun), "token_use", "id");
+    let authorization = party.begin(authorization_request("openid profile"));
+    let claims = with(party.claims(&authorization), "token_use", "id");
     let claims = with(claims, "cognito:username", "ann");
     let reply = json!({
         "access_token": access_token(&party), "refresh_token": "eyJ.r", "token_type": "Bearer",
         "expires_in": 3600, "id_token": party.signed(&claims),
     });
-    let outcome = party.redeem(begun, &reply);
+    let outcome = party.redeem(authorization, &reply);
     let (url, header, body) = outcome.request();
     let domain = "https://acme.auth.eu-central-1.amazoncognito.com";
     assert_eq!(url, format!("{domain}/oauth2/token"));
     assert_eq!(header, Some(basic()));
     assert!(parameter(&body, "code_verifier").is_some());
-    let id_token = outcome.good().id_token.expect("openid was asked for");
+    let id_token = outcome.unwrap().id_token.expect("openid was asked for");
     assert_eq!(
         id_token.issuer(),
         "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_EXAMPLE12"
@@ -48,14 +48,14 @@ fn signs_in_at_the_domain_with_the_pool_as_issuer() {
 }
 
 #[test]
-fn an_access_token_signs_nobody_in() {
+fn an_access_token_is_rejected_as_an_id_token() {
     let party = party();
-    let begun = party.begin(ask("openid"));
+    let authorization = party.begin(authorization_request("openid"));
     let token = access_token(&party);
     let reply = json!({
         "access_token": token, "token_type": "Bearer", "expires_in": 3600, "id_token": token,
     });
-    let outcome = party.redeem(begun, &reply);
+    let outcome = party.redeem(authorization, &reply);
     assert_eq!(outcome.code(), Some("jwt.unexpected_claim"));
 }
 

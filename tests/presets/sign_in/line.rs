@@ -7,7 +7,7 @@ use oauth_core::jose::Alg;
 use serde_json::{Value, json};
 
 use super::{preset, with};
-use crate::party::{CLIENT, Party, SECRET, StartedAuthorization, ask, parameter};
+use crate::party::{CLIENT, Party, SECRET, StartedAuthorization, authorization_request, parameter};
 
 fn reply(id_token: &str) -> Value {
     json!({
@@ -29,31 +29,31 @@ fn mac(secret: &str, claims: &Value) -> String {
 #[test]
 fn a_web_login_is_signed_with_the_channel_secret_once_that_is_agreed_on() {
     let party = Party::new(&preset("line", &[]), Alg::Es256);
-    let begun = party.begin(ask("openid profile"));
-    let reply_of = |begun: &StartedAuthorization, secret| {
-        let claims = with(party.claims(begun), "amr", json!(["linesso"]));
+    let authorization = party.begin(authorization_request("openid profile"));
+    let token_response = |authorization: &StartedAuthorization, secret| {
+        let claims = with(party.claims(authorization), "amr", json!(["linesso"]));
         reply(&mac(secret, &claims))
     };
-    let reply = reply_of(&begun, SECRET);
-    let outcome = party.redeem(begun, &reply);
+    let reply = token_response(&authorization, SECRET);
+    let outcome = party.redeem(authorization, &reply);
     assert_eq!(outcome.code(), Some("jws.alg_not_allowed"));
 
-    let told = party.client.clone().with_id_token_algs([Alg::Hs256]);
-    let told = Party::of(told, Alg::Es256);
-    let begun = told.begin(ask("openid profile"));
-    let reply = reply_of(&begun, SECRET);
-    let outcome = told.redeem(begun, &reply);
+    let configured_client = party.client.clone().with_id_token_algs([Alg::Hs256]);
+    let configured_party = Party::of(configured_client, Alg::Es256);
+    let authorization = configured_party.begin(authorization_request("openid profile"));
+    let reply = token_response(&authorization, SECRET);
+    let outcome = configured_party.redeem(authorization, &reply);
     let (url, header, body) = outcome.request();
     assert_eq!(url, "https://api.line.me/oauth2/v2.1/token");
     assert_eq!(header, None);
     assert_eq!(parameter(&body, "client_secret").as_deref(), Some(SECRET));
     assert_eq!(parameter(&body, "id_token_key_type"), None);
     assert!(parameter(&body, "code_verifier").is_some());
-    outcome.good();
+    outcome.unwrap();
 
-    let begun = told.begin(ask("openid"));
-    let reply = reply_of(&begun, "0123456789abcdef0123456789abcdeX");
-    let outcome = told.redeem(begun, &reply);
+    let authorization = configured_party.begin(authorization_request("openid"));
+    let reply = token_response(&authorization, "0123456789abcdef0123456789abcdeX");
+    let outcome = configured_party.redeem(authorization, &reply);
     assert_eq!(outcome.code(), Some("jws.bad_signature"));
 }
 
@@ -61,30 +61,30 @@ fn a_web_login_is_signed_with_the_channel_secret_once_that_is_agreed_on() {
 fn a_key_of_lines_own_is_asked_for_by_the_option() {
     let provider = preset("line", &[]).option("asymmetric_id_tokens");
     let party = Party::new(&provider.expect("an option"), Alg::Es256);
-    let begun = party.begin(ask("openid"));
-    let reply = reply(&party.signed(&party.claims(&begun)));
-    let outcome = party.redeem(begun, &reply);
+    let authorization = party.begin(authorization_request("openid"));
+    let reply = reply(&party.signed(&party.claims(&authorization)));
+    let outcome = party.redeem(authorization, &reply);
     let (_, _, body) = outcome.request();
-    let asked = parameter(&body, "id_token_key_type");
-    assert_eq!(asked.as_deref(), Some("JWK"));
-    outcome.good();
+    let parameter_value = parameter(&body, "id_token_key_type");
+    assert_eq!(parameter_value.as_deref(), Some("JWK"));
+    outcome.unwrap();
 }
 
 #[test]
 fn a_native_app_has_no_secret_and_takes_no_token_that_is_made_with_one() {
     let client = preset("line", &[]).client(ClientId::new(CLIENT), None);
     let party = Party::of(client.expect("a public client"), Alg::Es256);
-    let begun = party.begin(ask("openid"));
-    let good = reply(&party.signed(&party.claims(&begun)));
-    let outcome = party.redeem(begun, &good);
+    let authorization = party.begin(authorization_request("openid"));
+    let valid = reply(&party.signed(&party.claims(&authorization)));
+    let outcome = party.redeem(authorization, &valid);
     let (_, header, body) = outcome.request();
     assert_eq!((header, parameter(&body, "client_secret")), (None, None));
-    outcome.good();
+    outcome.unwrap();
 
-    let told = party.client.clone().with_id_token_algs([Alg::Hs256]);
-    let told = Party::of(told, Alg::Es256);
-    let begun = told.begin(ask("openid"));
-    let reply = reply(&mac("", &told.claims(&begun)));
-    let outcome = told.redeem(begun, &reply);
+    let configured_client = party.client.clone().with_id_token_algs([Alg::Hs256]);
+    let configured_party = Party::of(configured_client, Alg::Es256);
+    let authorization = configured_party.begin(authorization_request("openid"));
+    let reply = reply(&mac("", &configured_party.claims(&authorization)));
+    let outcome = configured_party.redeem(authorization, &reply);
     assert_eq!(outcome.code(), Some("jws.alg_not_allowed"));
 }

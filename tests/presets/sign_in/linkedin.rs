@@ -5,7 +5,7 @@ use oauth_core::jose::Alg;
 use serde_json::{Value, json};
 
 use super::{preset, with, without};
-use crate::party::{CALLBACK, CLIENT, NOW, Party, SECRET, ask, parameter};
+use crate::party::{CALLBACK, CLIENT, NOW, Party, SECRET, authorization_request, parameter};
 
 fn party() -> Party {
     Party::new(&preset("linkedin", &[]), Alg::Rs256)
@@ -21,21 +21,24 @@ fn reply(id_token: &str) -> Value {
 #[test]
 fn signs_in_without_nonce_and_pkce() {
     let party = party();
-    let begun = party.begin(ask("openid profile email"));
-    assert_eq!(begun.asked("code_challenge"), None);
-    assert!(begun.asked("state").is_some() && begun.asked("nonce").is_some());
-    let claims = without(party.claims(&begun), "nonce");
+    let authorization = party.begin(authorization_request("openid profile email"));
+    assert_eq!(authorization.query_parameter("code_challenge"), None);
+    assert!(
+        authorization.query_parameter("state").is_some()
+            && authorization.query_parameter("nonce").is_some()
+    );
+    let claims = without(party.claims(&authorization), "nonce");
     let claims = with(claims, "email_verified", "true");
     // It names no compression that there is; its header looks like this.
     let header = json!({ "zip": "RS256", "typ": "JWT", "kid": "k", "alg": "RS256" });
     let reply = reply(&party.signed_as(&header, &claims));
-    let outcome = party.redeem(begun, &reply);
+    let outcome = party.redeem(authorization, &reply);
     let (url, header, body) = outcome.request();
     assert_eq!(url, "https://www.linkedin.com/oauth/v2/accessToken");
     assert_eq!(header, None);
     assert_eq!(parameter(&body, "client_secret").as_deref(), Some(SECRET));
     assert_eq!(parameter(&body, "code_verifier"), None);
-    let login = outcome.good();
+    let login = outcome.unwrap();
     assert_eq!(login.tokens.scope.to_string(), "email openid profile");
     assert_eq!(
         login.id_token.expect("openid was asked for").subject(),
@@ -46,14 +49,20 @@ fn signs_in_without_nonce_and_pkce() {
 #[test]
 fn a_nonce_that_is_there_must_be_the_one_and_the_state_too() {
     let party = party();
-    let begun = party.begin(ask("openid"));
-    let claims = with(party.claims(&begun), "nonce", "of another login");
+    let authorization = party.begin(authorization_request("openid"));
+    let claims = with(party.claims(&authorization), "nonce", "of another login");
     let reply = reply(&party.signed(&claims));
-    assert_eq!(party.redeem(begun, &reply).code(), Some("id_token.nonce"));
+    assert_eq!(
+        party.redeem(authorization, &reply).code(),
+        Some("id_token.nonce")
+    );
 
-    let begun = party.begin(ask("openid"));
+    let authorization = party.begin(authorization_request("openid"));
     let foreign = format!("{CALLBACK}?code=c0de&state=of-another-login");
-    let refused = party.client.redeem(begun.pending, &foreign).map(drop);
+    let refused = party
+        .client
+        .redeem(authorization.pending, &foreign)
+        .map(drop);
     assert_eq!(refused.map_err(|error| error.code()), Err("callback.state"));
 }
 
@@ -64,11 +73,11 @@ fn introspection_has_the_credentials_in_the_body() {
         "active": true, "client_id": CLIENT, "created_at": NOW, "status": "active",
         "expires_at": NOW + 5_184_000, "scope": "openid,profile", "auth_type": "3L",
     });
-    let asked = party.client.introspect(Introspection::new("AQX"));
-    let outcome = party.run(asked, &reply);
+    let exchange = party.client.introspect(Introspection::new("AQX"));
+    let outcome = party.run(exchange, &reply);
     let (url, header, body) = outcome.request();
     assert_eq!(url, "https://www.linkedin.com/oauth/v2/introspectToken");
     assert_eq!(header, None);
     assert_eq!(parameter(&body, "client_secret").as_deref(), Some(SECRET));
-    outcome.good();
+    outcome.unwrap();
 }

@@ -4,7 +4,7 @@ use oauth_core::jose::Alg;
 use serde_json::{Value, json};
 
 use super::{preset, with, without};
-use crate::party::{CLIENT, NOW, Party, SECRET, ask, parameter};
+use crate::party::{CLIENT, NOW, Party, SECRET, authorization_request, parameter};
 
 const TENANT: &str = "775527ff-9a37-4307-8b3d-cc311f58d925";
 
@@ -28,18 +28,20 @@ fn reply(id_token: &str) -> Value {
 #[test]
 fn signs_in_through_a_policy_that_the_token_names() {
     let party = party();
-    let begun = party.begin(ask(&format!("openid offline_access {CLIENT}")));
-    let claims = with(party.claims(&begun), "tfp", "b2c_1_sign_in");
+    let authorization = party.begin(authorization_request(&format!(
+        "openid offline_access {CLIENT}"
+    )));
+    let claims = with(party.claims(&authorization), "tfp", "b2c_1_sign_in");
     let issuer = format!("https://contoso.b2clogin.com/{TENANT}/v2.0/");
     assert_eq!(claims["iss"], issuer);
     let reply = reply(&party.signed(&claims));
-    let outcome = party.redeem(begun, &reply);
+    let outcome = party.redeem(authorization, &reply);
     let (url, header, body) = outcome.request();
     let below = format!("https://contoso.b2clogin.com/{TENANT}/b2c_1_sign_in");
     assert_eq!(url, format!("{below}/oauth2/v2.0/token"));
     assert_eq!(header, None);
     assert_eq!(parameter(&body, "client_secret").as_deref(), Some(SECRET));
-    let id_token = outcome.good().id_token.expect("openid was asked for");
+    let id_token = outcome.unwrap().id_token.expect("openid was asked for");
     assert_eq!(id_token.claims().as_map()["tfp"], "b2c_1_sign_in");
 }
 
@@ -52,11 +54,11 @@ fn another_tenant_and_the_other_form_of_the_issuer_are_refused() {
         format!("{host}/{TENANT}/v2.0"),
     ] {
         let party = party();
-        let begun = party.begin(ask("openid"));
-        let claims = with(party.claims(&begun), "iss", issuer.as_str());
+        let authorization = party.begin(authorization_request("openid"));
+        let claims = with(party.claims(&authorization), "iss", issuer.as_str());
         let reply = reply(&party.signed(&claims));
         assert_eq!(
-            party.redeem(begun, &reply).code(),
+            party.redeem(authorization, &reply).code(),
             Some("jwt.issuer"),
             "{issuer}"
         );
@@ -64,11 +66,11 @@ fn another_tenant_and_the_other_form_of_the_issuer_are_refused() {
 }
 
 #[test]
-fn a_reply_without_an_access_token_is_none() {
+fn a_response_without_an_access_token_is_rejected() {
     let party = party();
-    let begun = party.begin(ask("openid"));
-    let reply = reply(&party.signed(&party.claims(&begun)));
+    let authorization = party.begin(authorization_request("openid"));
+    let reply = reply(&party.signed(&party.claims(&authorization)));
     let reply = with(without(reply, "access_token"), "scope", "openid");
-    let outcome = party.redeem(begun, &reply);
+    let outcome = party.redeem(authorization, &reply);
     assert_eq!(outcome.code(), Some("token.missing_access_token"));
 }

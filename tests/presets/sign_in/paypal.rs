@@ -4,7 +4,7 @@ use oauth_core::jose::Alg;
 use serde_json::{Value, json};
 
 use super::{basic, preset, with, without};
-use crate::party::{Party, ask, parameter};
+use crate::party::{Party, authorization_request, parameter};
 
 fn reply(id_token: &str) -> Value {
     json!({
@@ -21,16 +21,16 @@ fn signs_in_live_and_in_the_sandbox() {
         (vec![("host", "sandbox.paypal.com")], "sandbox.paypal.com"),
     ] {
         let party = Party::new(&preset("paypal", &variables), Alg::Rs256);
-        let begun = party.begin(ask("openid"));
-        let claims = party.claims(&begun);
+        let authorization = party.begin(authorization_request("openid"));
+        let claims = party.claims(&authorization);
         assert_eq!(claims["iss"], format!("https://www.{domain}"));
         let reply = reply(&party.signed(&claims));
-        let outcome = party.redeem(begun, &reply);
+        let outcome = party.redeem(authorization, &reply);
         let (url, header, body) = outcome.request();
         assert_eq!(url, format!("https://api.{domain}/v1/oauth2/token"));
         assert_eq!(header, Some(basic()));
         assert_eq!(parameter(&body, "client_secret"), None);
-        outcome.good();
+        outcome.unwrap();
     }
 }
 
@@ -41,9 +41,9 @@ fn a_token_that_names_nobody_or_the_other_environment_is_refused() {
         ("sub", None, "jwt.missing_claim"),
         ("iss", Some("https://www.sandbox.paypal.com"), "jwt.issuer"),
     ] {
-        let begun = party.begin(ask("openid"));
+        let authorization = party.begin(authorization_request("openid"));
         let claims = with(
-            party.claims(&begun),
+            party.claims(&authorization),
             "user_id",
             "https://www.paypal.com/u/1",
         );
@@ -52,6 +52,6 @@ fn a_token_that_names_nobody_or_the_other_environment_is_refused() {
             None => without(claims, claim),
         };
         let reply = reply(&party.signed(&claims));
-        assert_eq!(party.redeem(begun, &reply).code(), Some(code));
+        assert_eq!(party.redeem(authorization, &reply).code(), Some(code));
     }
 }

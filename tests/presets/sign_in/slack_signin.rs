@@ -4,7 +4,7 @@ use oauth_core::jose::Alg;
 use serde_json::{Value, json};
 
 use super::{preset, with};
-use crate::party::{Party, SECRET, ask, parameter};
+use crate::party::{Party, SECRET, authorization_request, parameter};
 
 fn reply(id_token: &str) -> Value {
     json!({
@@ -15,16 +15,20 @@ fn reply(id_token: &str) -> Value {
 #[test]
 fn signs_in_at_the_endpoints_of_openid() {
     let party = Party::new(&preset("slack-signin", &[]), Alg::Rs256);
-    let begun = party.begin(ask("openid profile"));
-    assert!(begun.asked("code_challenge").is_some());
-    let claims = with(party.claims(&begun), "https://slack.com/team_id", "T0RR");
+    let authorization = party.begin(authorization_request("openid profile"));
+    assert!(authorization.query_parameter("code_challenge").is_some());
+    let claims = with(
+        party.claims(&authorization),
+        "https://slack.com/team_id",
+        "T0RR",
+    );
     let reply = reply(&party.signed(&claims));
-    let outcome = party.redeem(begun, &reply);
+    let outcome = party.redeem(authorization, &reply);
     let (url, header, body) = outcome.request();
     assert_eq!(url, "https://slack.com/api/openid.connect.token");
     assert_eq!(header, None);
     assert_eq!(parameter(&body, "client_secret").as_deref(), Some(SECRET));
-    let id_token = outcome.good().id_token.expect("openid was asked for");
+    let id_token = outcome.unwrap().id_token.expect("openid was asked for");
     assert_eq!(
         id_token.claims().as_map()["https://slack.com/team_id"],
         "T0RR"
@@ -34,14 +38,17 @@ fn signs_in_at_the_endpoints_of_openid() {
 #[test]
 fn an_empty_nonce_is_not_the_one() {
     let party = Party::new(&preset("slack-signin", &[]), Alg::Rs256);
-    let begun = party.begin(ask("openid"));
-    let reply = reply(&party.signed(&with(party.claims(&begun), "nonce", "")));
-    assert_eq!(party.redeem(begun, &reply).code(), Some("id_token.nonce"));
+    let authorization = party.begin(authorization_request("openid"));
+    let reply = reply(&party.signed(&with(party.claims(&authorization), "nonce", "")));
+    assert_eq!(
+        party.redeem(authorization, &reply).code(),
+        Some("id_token.nonce")
+    );
 }
 
 #[test]
 fn a_refusal_with_status_200_is_told_by_its_registered_name() {
-    for (said, meant) in [
+    for (slack_error, expected_code) in [
         ("invalid_code", "denied.invalid_grant"),
         ("code_already_used", "denied.invalid_grant"),
         ("bad_redirect_uri", "denied.invalid_grant"),
@@ -49,9 +56,9 @@ fn a_refusal_with_status_200_is_told_by_its_registered_name() {
         ("invalid_client_id", "denied.invalid_client"),
     ] {
         let party = Party::new(&preset("slack-signin", &[]), Alg::Rs256);
-        let begun = party.begin(ask("openid"));
-        let outcome = party.redeem(begun, &json!({ "ok": false, "error": said }));
-        assert_eq!(outcome.code(), Some(meant), "{said}");
+        let authorization = party.begin(authorization_request("openid"));
+        let outcome = party.redeem(authorization, &json!({ "ok": false, "error": slack_error }));
+        assert_eq!(outcome.code(), Some(expected_code), "{slack_error}");
     }
 }
 
@@ -59,11 +66,11 @@ fn a_refusal_with_status_200_is_told_by_its_registered_name() {
 fn an_app_with_pkce_turned_on_is_asked_without() {
     let provider = preset("slack-signin", &[]).option("without_pkce");
     let party = Party::new(&provider.expect("an option"), Alg::Rs256);
-    let begun = party.begin(ask("openid"));
-    assert_eq!(begun.asked("code_challenge"), None);
-    let reply = reply(&party.signed(&party.claims(&begun)));
-    let outcome = party.redeem(begun, &reply);
+    let authorization = party.begin(authorization_request("openid"));
+    assert_eq!(authorization.query_parameter("code_challenge"), None);
+    let reply = reply(&party.signed(&party.claims(&authorization)));
+    let outcome = party.redeem(authorization, &reply);
     let (_, _, body) = outcome.request();
     assert_eq!(parameter(&body, "code_verifier"), None);
-    outcome.good();
+    outcome.unwrap();
 }

@@ -35,18 +35,22 @@ pub(super) fn judge(vector: &Vector) -> Verdict {
         }),
     };
     let client = client.map_err(text)?;
-    let mut said = json!({ "access_token": "t" });
+    let mut response_body = json!({ "access_token": "t" });
     if let Some(kind) = vector.text("token_type") {
-        said["token_type"] = kind.into();
+        response_body["token_type"] = kind.into();
     }
     let mut exchange = client.token(ClientCredentials, TokenRequest::new());
     let _ = exchange.resume(&moment(1), Input::Begin).map_err(text)?;
-    let got = exchange.resume(&moment(2), reply(200, &[], &said.to_string()));
-    match expect::outcome(&vector.expected, got)? {
+    let outcome = exchange.resume(&moment(2), reply(200, &[], &response_body.to_string()));
+    match expect::outcome(&vector.expected, outcome)? {
         None => Ok(()),
         Some(Step::Done(tokens)) => {
-            let told = tokens.token_type.as_str().to_owned();
-            same("type", Some(told.as_str()), vector.expected["ok"].as_str())
+            let token_type = tokens.token_type.as_str().to_owned();
+            same(
+                "type",
+                Some(token_type.as_str()),
+                vector.expected["ok"].as_str(),
+            )
         }
         Some(step) => Err(format!("{step:?}").into()),
     }

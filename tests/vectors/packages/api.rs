@@ -4,7 +4,7 @@ use oauth_core::challenge;
 use oauth_core::jose::Alg;
 use serde_json::{Map, Value, json};
 
-use super::identity::answer;
+use super::identity::userinfo_reply;
 use super::{Calls, NOW, claims, client, judge, record, server, signed};
 use crate::access_token::{challenge_error, default_status, payload};
 use crate::ask::Runner;
@@ -18,18 +18,18 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 pub(crate) fn access_token(vector: &Vector, runner: &mut Runner) -> Verdict {
     let expect = &vector.input["expect"];
-    let mut given = Map::from_iter([
+    let mut arguments = Map::from_iter([
         ("token".to_owned(), vector.must("jwt")?.into()),
         ("audience".to_owned(), expect["audience"].clone()),
         ("algs".to_owned(), expect["allowed_algs"].clone()),
     ]);
     for name in ["acr_values", "max_age", "clock_skew"] {
         if let Some(value) = expect.get(name) {
-            given.insert(name.to_owned(), value.clone());
+            arguments.insert(name.to_owned(), value.clone());
         }
     }
     if let Some(names) = expect.get("required_scope") {
-        given.insert("scope".to_owned(), texts(names).join(" ").into());
+        arguments.insert("scope".to_owned(), texts(names).join(" ").into());
     }
     let issuer = expect["issuer"].as_str().unwrap_or_default();
     let keys = Reply::json(&key_set(&Value::Null));
@@ -39,53 +39,60 @@ pub(crate) fn access_token(vector: &Vector, runner: &mut Runner) -> Verdict {
     )
     .call(
         expect["now"].as_u64().ok_or("no time")?,
-        TurnInput::VerifyAccessToken(given),
+        TurnInput::VerifyAccessToken(arguments),
         vec![keys],
     );
     let end = calls.end(runner)?;
     let refusal = end.as_ref().err().map(|refusal| {
-        let said = refusal.challenge.clone();
-        (refusal.response_status, said)
+        let challenge_text = refusal.challenge.clone();
+        (refusal.response_status, challenge_text)
     });
     if let Some(done) = judge(vector, end)? {
-        let told = record(done)?;
-        let said = payload(vector.must("jwt")?);
-        same("subject", &told["subject"], &said["sub"])?;
-        same("client_id", &told["client_id"], &said["client_id"])?;
+        let verified = record(done)?;
+        let token_claims = payload(vector.must("jwt")?);
+        same("subject", &verified["subject"], &token_claims["sub"])?;
+        same(
+            "client_id",
+            &verified["client_id"],
+            &token_claims["client_id"],
+        )?;
         if let Some(names) = vector.expected["ok"].get("scope") {
             // A package may return a set.
-            let [mut told, mut names] = [&told["scope"], names].map(texts);
-            told.sort_unstable();
+            let [mut verified, mut names] = [&verified["scope"], names].map(texts);
+            verified.sort_unstable();
             names.sort_unstable();
-            same("scope", told, names)?;
+            same("scope", verified, names)?;
         }
         return Ok(());
     }
-    let (status, said) = refusal.ok_or("no refusal")?;
-    let wanted = vector.expected["http_status"].as_u64();
-    let wanted = wanted.unwrap_or(default_status(&vector.expected));
-    same("status", status.map(u64::from), Some(wanted))?;
-    let text = said.ok_or("no challenge")?;
-    let said = challenge::parse([text.as_str()]).map_err(|error| error.to_string())?;
-    let said = said.iter().find(|said| said.scheme == "bearer");
-    let said = said.ok_or("no challenge of the scheme")?;
-    let wanted = vector.expected["challenge_has"].as_object();
+    let (status, challenge_text) = refusal.ok_or("no refusal")?;
+    let expected_value = vector.expected["http_status"].as_u64();
+    let expected_value = expected_value.unwrap_or(default_status(&vector.expected));
+    same("status", status.map(u64::from), Some(expected_value))?;
+    let text = challenge_text.ok_or("no challenge")?;
+    let challenges = challenge::parse([text.as_str()]).map_err(|error| error.to_string())?;
+    let bearer_challenge = challenges.iter().find(|said| said.scheme == "bearer");
+    let bearer_challenge = bearer_challenge.ok_or("no challenge of the scheme")?;
+    let expected_value = vector.expected["challenge_has"].as_object();
     // A token bound to a key is not a bearer token: the error is beside a different scheme.
     let code = challenge_error(&vector.expected);
-    let has_error = said.param("error") == Some(code) || text.contains(code);
-    holds("the challenge has an error", wanted.is_some() || has_error)?;
-    for (name, value) in wanted.into_iter().flatten() {
-        same(name, said.param(name), value.as_str())?;
+    let has_error = bearer_challenge.param("error") == Some(code) || text.contains(code);
+    holds(
+        "the challenge has an error",
+        expected_value.is_some() || has_error,
+    )?;
+    for (name, value) in expected_value.into_iter().flatten() {
+        same(name, bearer_challenge.param(name), value.as_str())?;
     }
     Ok(())
 }
 
 fn of_logout(token: &str, more: Option<u64>) -> TurnInput {
-    let mut given = Map::from_iter([("token".to_owned(), token.into())]);
+    let mut arguments = Map::from_iter([("token".to_owned(), token.into())]);
     if let Some(seconds) = more {
-        given.insert("max_age_without_expiry".to_owned(), seconds.into());
+        arguments.insert("max_age_without_expiry".to_owned(), seconds.into());
     }
-    TurnInput::VerifyLogoutToken(given)
+    TurnInput::VerifyLogoutToken(arguments)
 }
 
 pub(crate) fn logout_token(vector: &Vector, runner: &mut Runner) -> Verdict {
@@ -110,19 +117,19 @@ pub(crate) fn logout_token(vector: &Vector, runner: &mut Runner) -> Verdict {
     }
     let mut came = calls
         .call(now, of_logout(token, None), keys())
-        .ask(runner)?;
+        .play(runner)?;
     let last = came
         .pop()
         .and_then(|came| came.end)
         .ok_or("the call has not ended")?;
     if let Some(first) = came.pop() {
         let first = first.end.ok_or("the first has not ended")?;
-        let told = record(first.map_err(|refusal| refusal.message)?)?;
-        same("jti", &json!([told["jti"]]), &vector.input["seen_jti"])?;
+        let verified = record(first.map_err(|refusal| refusal.message)?)?;
+        same("jti", &json!([verified["jti"]]), &vector.input["seen_jti"])?;
     }
     if let Some(done) = judge(vector, last)? {
-        let told = record(done)?;
-        let has_subject = told.get("subject").or(told.get("sid")).is_some();
+        let verified = record(done)?;
+        let has_subject = verified.get("subject").or(verified.get("sid")).is_some();
         holds("names a user or a session", has_subject)?;
     }
     Ok(())
@@ -158,18 +165,21 @@ pub(crate) fn introspection(vector: &Vector, runner: &mut Runner) -> Verdict {
     let expect = &vector.input["expect"];
     let issuer = expect["issuer"].as_str().unwrap_or("https://as.example");
     let algs = texts(&expect["allowed_algs"]);
-    let ask = TurnInput::Introspect(TokenInput {
+    let turn_input = TurnInput::Introspect(TokenInput {
         token: Some(vector.text("token").unwrap_or("t0ken").to_owned()),
         token_type_hint: None,
         signed_response_alg: Some(algs.first().map_or("RS256", String::as_str).to_owned()),
         audience: expect["audience"].as_str().map(str::to_owned),
     });
     let now = expect["now"].as_u64().unwrap_or(NOW);
-    let replies = vec![answer(vector, MEDIA), Reply::json(&key_set(&Value::Null))];
+    let replies = vec![
+        userinfo_reply(vector, MEDIA),
+        Reply::json(&key_set(&Value::Null)),
+    ];
     let of = client("client1", Some("s3cr3t-of-the-client"));
-    let calls = Calls::new(server(issuer, &Value::Null), of).call(now, ask, replies);
+    let calls = Calls::new(server(issuer, &Value::Null), of).call(now, turn_input, replies);
     if vector.text("build").is_some() {
-        let came = calls.ask(runner)?.pop().ok_or("no call")?;
+        let came = calls.play(runner)?.pop().ok_or("no call")?;
         let sent = came.sent.first().ok_or("no request")?;
         same(
             "method",
@@ -187,8 +197,12 @@ pub(crate) fn introspection(vector: &Vector, runner: &mut Runner) -> Verdict {
     }
     match judge(vector, calls.end(runner)?)? {
         Some(done) => {
-            let told = record(done)?;
-            same("active", &told["active"], &vector.expected["ok"]["active"])
+            let verified = record(done)?;
+            same(
+                "active",
+                &verified["active"],
+                &vector.expected["ok"]["active"],
+            )
         }
         None => Ok(()),
     }

@@ -65,7 +65,7 @@ fn signing(input: &Value) -> ClientConfig {
     }
 }
 
-fn asked() -> TokenInput {
+fn token_input() -> TokenInput {
     TokenInput {
         token: Some("t0ken-in-question".to_owned()),
         ..TokenInput::default()
@@ -86,7 +86,7 @@ fn first(
     runner: &mut Runner,
 ) -> Result<Sent, Failure> {
     let calls = Calls::new(server(issuer, more), client).call(NOW, call, Vec::new());
-    let came = calls.ask(runner)?.pop().ok_or("no call")?;
+    let came = calls.play(runner)?.pop().ok_or("no call")?;
     match (came.sent.into_iter().next(), came.end) {
         (Some(sent), _) => Ok(sent),
         (None, Some(Err(refusal))) => Err(refusal.message.into()),
@@ -153,7 +153,7 @@ pub(crate) fn client_assertion(vector: &Vector, runner: &mut Runner) -> Verdict 
         let calls = Calls::new(server(ISSUER, metadata), client);
         let came = calls
             .call(NOW, credentials(), Vec::new())
-            .ask(runner)?
+            .play(runner)?
             .pop();
         let came = came.ok_or("no call")?;
         return match came.end {
@@ -169,8 +169,8 @@ pub(crate) fn client_assertion(vector: &Vector, runner: &mut Runner) -> Verdict 
             .insert("audience".to_owned(), audience.into());
     }
     let call = match vector.text("endpoint") {
-        Some("revocation") => TurnInput::Revoke(asked()),
-        Some("introspection") => TurnInput::Introspect(asked()),
+        Some("revocation") => TurnInput::Revoke(token_input()),
+        Some("introspection") => TurnInput::Introspect(token_input()),
         Some("device_authorization") => TurnInput::operation("device_authorization", json!({})),
         _ => credentials(),
     };
@@ -197,19 +197,19 @@ pub(crate) fn client_assertion(vector: &Vector, runner: &mut Runner) -> Verdict 
         let id = sent.parameter("client_id")?;
         return same("client_id", id.as_deref(), claims["sub"].as_str());
     }
-    for (of, wanted) in [
+    for (of, expected_value) in [
         (&header, &expected["header"]),
         (&header, &expected["header_has"]),
         (&claims, &expected["claims"]),
     ] {
         // Random values differ.
-        let members = wanted.as_object().into_iter().flatten();
+        let members = expected_value.as_object().into_iter().flatten();
         for (name, value) in members.filter(|(name, _)| *name != "jti") {
             same(name, &of[name], value)?;
         }
     }
-    if let Some(wanted) = expected["aud"].as_str() {
-        same("aud", claims["aud"].as_str(), Some(wanted))?;
+    if let Some(expected_value) = expected["aud"].as_str() {
+        same("aud", claims["aud"].as_str(), Some(expected_value))?;
     }
     holds("one audience", claims["aud"].is_string())
 }
@@ -218,10 +218,10 @@ pub(crate) fn client_assertion(vector: &Vector, runner: &mut Runner) -> Verdict 
 fn first_at(client: ClientConfig, seed: [u8; 32], runner: &mut Runner) -> Result<Sent, Failure> {
     let mut calls = Calls::new(server(ISSUER, &Value::Null), client);
     calls = calls.call(NOW, credentials(), Vec::new());
-    for turn in &mut calls.conversation.talk {
+    for turn in &mut calls.conversation.turns {
         turn.seed = seed.iter().map(|byte| format!("{byte:02x}")).collect();
     }
-    let came = calls.ask(runner)?.pop().ok_or("no call")?;
+    let came = calls.play(runner)?.pop().ok_or("no call")?;
     came.sent
         .into_iter()
         .next()
@@ -246,7 +246,7 @@ pub(crate) fn selection(vector: &Vector, runner: &mut Runner) -> Verdict {
         ..ClientConfig::default()
     };
     let calls = Calls::new(server(ISSUER, &more), client).call(NOW, credentials(), Vec::new());
-    let came = calls.ask(runner)?.pop().ok_or("no call")?;
+    let came = calls.play(runner)?.pop().ok_or("no call")?;
     if let Some(end) = came.end {
         return judge(vector, end).map(drop);
     }
@@ -273,34 +273,34 @@ pub(crate) fn source(vector: &Vector, runner: &mut Runner) -> Verdict {
         auth: Some("assertion_source".to_owned()),
         ..ask::public("client1")
     };
-    for (given, name) in [("expected_audience", "audience"), ("profile", "profile")] {
-        if let Some(text) = vector.text(given) {
+    for (input_name, name) in [("expected_audience", "audience"), ("profile", "profile")] {
+        if let Some(text) = vector.text(input_name) {
             client.auth_options.insert(name.to_owned(), text.into());
         }
     }
     let issuer = vector.text("issuer").unwrap_or(ISSUER);
     let calls = Calls::new(server(issuer, &Value::Null), client);
-    let came = conversation(input, calls).ask(runner)?;
+    let came = conversation(input, calls).play(runner)?;
     let sent: Vec<_> = came.iter().flat_map(|came| &came.sent).collect();
     let expected = &vector.expected;
-    if let Some(wanted) = expected["requests"].as_u64() {
-        same("requests", sent.len() as u64, wanted)?;
+    if let Some(expected_value) = expected["requests"].as_u64() {
+        same("requests", sent.len() as u64, expected_value)?;
     }
-    let wanted = expected["client_assertions"]
+    let expected_value = expected["client_assertions"]
         .as_array()
         .into_iter()
         .flatten();
-    let wanted: Vec<_> = wanted
+    let expected_value: Vec<_> = expected_value
         .chain(expected.get("client_assertion"))
         .filter_map(Value::as_str)
         .collect();
-    if !wanted.is_empty() {
+    if !expected_value.is_empty() {
         let found = sent.iter().map(|sent| assertion(sent));
         let found = found.collect::<Result<Vec<_>, _>>()?;
         same(
             "assertions",
             found.iter().map(String::as_str).collect(),
-            wanted,
+            expected_value,
         )?;
     }
     for name in ["params", "params_have"] {
@@ -333,12 +333,12 @@ pub(crate) fn source(vector: &Vector, runner: &mut Runner) -> Verdict {
 /// Adds requests whose assertions come from the vector's file, with its contents at each read.
 fn conversation(input: &Value, mut calls: Calls) -> Calls {
     let file = |value: &Value| value.as_str().map(str::to_owned);
-    let good = json!({ "access_token": "a", "token_type": "Bearer" });
+    let valid_response = json!({ "access_token": "a", "token_type": "Bearer" });
     if let Some(requests) = input["requests"].as_array() {
         for request in requests {
             let now = request["now"].as_u64().unwrap_or(NOW);
             calls = calls.then(now, TurnInput::Source(vec![file(&request["file"])]));
-            calls = calls.call(now, credentials(), vec![Reply::json(&good)]);
+            calls = calls.call(now, credentials(), vec![Reply::json(&valid_response)]);
         }
         return calls;
     }
@@ -348,7 +348,7 @@ fn conversation(input: &Value, mut calls: Calls) -> Calls {
     };
     let Some(replies) = input["token_responses"].as_array() else {
         calls = calls.then(NOW, TurnInput::Source(reads));
-        return calls.call(NOW, credentials(), vec![Reply::json(&good)]);
+        return calls.call(NOW, credentials(), vec![Reply::json(&valid_response)]);
     };
     // The file changes while the request is under way.
     calls = calls.then(
@@ -431,13 +431,13 @@ fn thumbprint(vector: &Vector, certificate: &str, runner: &mut Runner) -> Verdic
 /// different certificate, and accepted with its own. The same check covers introspection (section 3.2), which is
 /// tested over sockets.
 fn bound(vector: &Vector, cnf: &Value, runner: &mut Runner) -> Verdict {
-    let said = json!({
+    let introspection_body = json!({
         "iss": ISSUER, "sub": "u", "aud": "https://rs.example", "client_id": "c", "jti": "1",
         "iat": NOW, "exp": NOW + 300, "cnf": cnf,
     });
-    let token = signed("rsa1", Alg::Rs256, Some("at+jwt"), &said)?;
+    let token = signed("rsa1", Alg::Rs256, Some("at+jwt"), &introspection_body)?;
     let mut shown = |thumbprint: &Value| {
-        let given = Map::from_iter([
+        let arguments = Map::from_iter([
             ("token".to_owned(), token.as_str().into()),
             ("audience".to_owned(), "https://rs.example".into()),
             ("algs".to_owned(), json!(["RS256"])),
@@ -447,7 +447,7 @@ fn bound(vector: &Vector, cnf: &Value, runner: &mut Runner) -> Verdict {
         let api = client("resource-server", None);
         let calls = Calls::new(server(ISSUER, &Value::Null), api);
         calls
-            .call(NOW, TurnInput::VerifyAccessToken(given), vec![keys])
+            .call(NOW, TurnInput::VerifyAccessToken(arguments), vec![keys])
             .end(runner)
     };
     let presented = access_token::presented_thumbprint(vector)?;
@@ -456,6 +456,6 @@ fn bound(vector: &Vector, cnf: &Value, runner: &mut Runner) -> Verdict {
         // No certificate has such a thumbprint.
         return Ok(());
     }
-    let own = shown(&cnf["x5t#S256"])?;
-    holds("is accepted with its own", own.is_ok())
+    let own_thumbprint = shown(&cnf["x5t#S256"])?;
+    holds("is accepted with its own", own_thumbprint.is_ok())
 }

@@ -40,7 +40,7 @@ fn of(vector: &Vector, lang: Lang) -> ClientConfig {
     }
 }
 
-fn asked(token: &str, hint: Option<&str>) -> TokenInput {
+fn token_input(token: &str, hint: Option<&str>) -> TokenInput {
     TokenInput {
         token: Some(token.to_owned()),
         token_type_hint: hint.map(str::to_owned),
@@ -48,39 +48,39 @@ fn asked(token: &str, hint: Option<&str>) -> TokenInput {
     }
 }
 
-fn reply(said: &Value) -> Reply {
-    let kind = said["content_type"].as_str();
+fn reply(response_spec: &Value) -> Reply {
+    let kind = response_spec["content_type"].as_str();
     let fields: Vec<_> = kind
         .map(|kind| ("content-type", kind))
         .into_iter()
         .collect();
-    let status = said["status"]
+    let status = response_spec["status"]
         .as_u64()
         .and_then(|status| u16::try_from(status).ok());
     Reply::new(
         status.unwrap_or(200),
         &fields,
-        said["body"].as_str().unwrap_or_default(),
+        response_spec["body"].as_str().unwrap_or_default(),
     )
 }
 
 /// The result of a call that gets this response.
-fn answered(
+fn play_response(
     vector: &Vector,
     runner: &mut Runner,
     call: TurnInput,
-    said: &Value,
+    response_spec: &Value,
 ) -> Result<Result<Done, Refusal>, Failure> {
     let of = of(vector, runner.lang);
     calls(vector, of)
-        .call(NOW, call, vec![reply(said)])
+        .call(NOW, call, vec![reply(response_spec)])
         .end(runner)
 }
 
 pub(crate) fn example(vector: &Vector, runner: &mut Runner) -> Verdict {
     let input = &vector.input;
-    if let Some(said) = input.get("revocation_response") {
-        let end = revoked(vector, runner, said)?;
+    if let Some(response) = input.get("revocation_response") {
+        let end = revoked(vector, runner, response)?;
         return match (end, vector.expected["error"].as_str()) {
             (Ok(_), None) => Ok(()),
             (Err(refusal), Some("temporarily_unavailable")) => {
@@ -90,30 +90,30 @@ pub(crate) fn example(vector: &Vector, runner: &mut Runner) -> Verdict {
             (end, _) => Err(format!("ended with {end:?}").into()),
         };
     }
-    if let Some(said) = input.get("introspection_response") {
-        let end = answered(
+    if let Some(response) = input.get("introspection_response") {
+        let end = play_response(
             vector,
             runner,
-            TurnInput::Introspect(asked("t", None)),
-            said,
+            TurnInput::Introspect(token_input("t", None)),
+            response,
         )?;
         return introspected(vector, end);
     }
-    if let Some(said) = input.get("par_response") {
+    if let Some(response) = input.get("par_response") {
         let begin = begin(&[("push", "always")]);
-        let end = answered(vector, runner, begin, said)?;
+        let end = play_response(vector, runner, begin, response)?;
         return pushed(vector, end, runner);
     }
     if let Some(form) = vector.text("parse_form") {
         return pushed_body(vector, runner, form);
     }
     if input["use_same_request_uri_twice"] == true {
-        let said = json!({ "request_uri": "urn:x:1", "expires_in": 60 });
-        let twice = vec![Reply::json(&said).status(201); 2];
+        let response = json!({ "request_uri": "urn:x:1", "expires_in": 60 });
+        let twice = vec![Reply::json(&response).status(201); 2];
         let calls =
             calls(vector, of(vector, runner.lang)).call(NOW, begin(&[("push", "always")]), twice);
         // The call is finished: it cannot create a second URL.
-        let mut came = calls.ask(runner)?;
+        let mut came = calls.play(runner)?;
         let end = came
             .pop()
             .and_then(|came| came.end)
@@ -148,10 +148,15 @@ pub(crate) fn example(vector: &Vector, runner: &mut Runner) -> Verdict {
 fn revoked(
     vector: &Vector,
     runner: &mut Runner,
-    said: &Value,
+    response_spec: &Value,
 ) -> Result<Result<Done, Refusal>, Failure> {
     if runner.lang != Lang::Browser {
-        return answered(vector, runner, TurnInput::Revoke(asked("t", None)), said);
+        return play_response(
+            vector,
+            runner,
+            TurnInput::Revoke(token_input("t", None)),
+            response_spec,
+        );
     }
     let tokens = json!({ "access_token": "t", "token_type": "Bearer" });
     let of_them = TokenInput {
@@ -160,7 +165,7 @@ fn revoked(
     };
     calls(vector, of(vector, runner.lang))
         .call(NOW, redemption(vector), vec![Reply::json(&tokens)])
-        .call(NOW, TurnInput::Revoke(of_them), vec![reply(said)])
+        .call(NOW, TurnInput::Revoke(of_them), vec![reply(response_spec)])
         .end(runner)
 }
 
@@ -176,40 +181,43 @@ fn redemption(vector: &Vector) -> TurnInput {
 
 /// An authorization as one call; names that are not its arguments become extra parameters.
 fn begin(arguments: &[(&str, &str)]) -> TurnInput {
-    let mut given = Map::new();
-    given.insert("redirect_uri".to_owned(), CALLBACK.into());
+    let mut call_arguments = Map::new();
+    call_arguments.insert("redirect_uri".to_owned(), CALLBACK.into());
     let mut extra = Map::new();
     for (name, value) in arguments {
         let place = match *name {
-            "push" | "scope" => &mut given,
+            "push" | "scope" => &mut call_arguments,
             _ => &mut extra,
         };
         place.insert((*name).to_owned(), (*value).into());
     }
-    given.insert("extra".to_owned(), extra.into());
-    TurnInput::BeginAuthorization(given)
+    call_arguments.insert("extra".to_owned(), extra.into());
+    TurnInput::BeginAuthorization(call_arguments)
 }
 
 fn introspected(vector: &Vector, end: Result<Done, Refusal>) -> Verdict {
     let Some(done) = judge(vector, end)? else {
         return Ok(());
     };
-    let (said, wanted) = (record(done)?, &vector.expected["ok"]);
+    let (token_fields, expected_value) = (record(done)?, &vector.expected["ok"]);
     same(
         "active",
-        said["active"].as_bool().unwrap_or_default(),
-        wanted["active"] == true,
+        token_fields["active"].as_bool().unwrap_or_default(),
+        expected_value["active"] == true,
     )?;
-    if let Some(names) = wanted["scope"].as_array() {
-        let mut ours = said["scope"].as_array().cloned().unwrap_or_default();
+    if let Some(names) = expected_value["scope"].as_array() {
+        let mut ours = token_fields["scope"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
         let mut names = names.clone();
         for list in [&mut ours, &mut names] {
             list.sort_by_key(Value::to_string);
         }
         same("scope", ours, names)?;
     }
-    match wanted.get("sub") {
-        Some(sub) => same("sub", &said["subject"], sub),
+    match expected_value.get("sub") {
+        Some(sub) => same("sub", &token_fields["subject"], sub),
         None => Ok(()),
     }
 }
@@ -220,8 +228,8 @@ fn pushed(vector: &Vector, end: Result<Done, Refusal>, runner: &mut Runner) -> V
         (Err(refusal), None) => return refused(vector, refusal),
         (end, _) => return Err(format!("ended with {end:?}").into()),
     };
-    let wanted = &vector.expected["ok"];
-    let Some(uri) = wanted["request_uri"].as_str() else {
+    let expected_value = &vector.expected["ok"];
+    let Some(uri) = expected_value["request_uri"].as_str() else {
         return Ok(());
     };
     let pairs = query(&url);
@@ -229,7 +237,11 @@ fn pushed(vector: &Vector, end: Result<Done, Refusal>, runner: &mut Runner) -> V
     same("request_uri", found.map(|(_, uri)| uri.as_str()), Some(uri))?;
     runner.part(match runner.lang {
         Lang::Browser => Err(Failure::OutOfReach(NO_LIFETIME)),
-        _ => same("expires_in", expires_in, wanted["expires_in"].as_u64()),
+        _ => same(
+            "expires_in",
+            expires_in,
+            expected_value["expires_in"].as_u64(),
+        ),
     })
 }
 
@@ -247,7 +259,7 @@ fn pushed_body(vector: &Vector, runner: &mut Runner, form: &str) -> Verdict {
     let begin = begin(&[("push", "always"), ("scope", "account-information")]);
     let came = calls(vector, of)
         .call(NOW, begin, Vec::new())
-        .ask(runner)?
+        .play(runner)?
         .pop();
     let came = came.ok_or("no call")?;
     let sent = came.sent.first().ok_or("nothing was sent")?;
@@ -267,15 +279,15 @@ fn pushed_body(vector: &Vector, runner: &mut Runner, form: &str) -> Verdict {
 }
 
 fn built(vector: &Vector, runner: &mut Runner, kind: &str) -> Verdict {
-    let asked = asked(vector.must("token")?, vector.text("token_type_hint"));
+    let input = token_input(vector.must("token")?, vector.text("token_type_hint"));
     let call = match kind {
-        "revocation" => TurnInput::Revoke(asked),
-        _ => TurnInput::Introspect(asked),
+        "revocation" => TurnInput::Revoke(input),
+        _ => TurnInput::Introspect(input),
     };
     let of = of(vector, runner.lang);
     let came = calls(vector, of)
         .call(NOW, call, Vec::new())
-        .ask(runner)?
+        .play(runner)?
         .pop();
     let came = came.ok_or("no call")?;
     let sent = came.sent.first().ok_or("nothing was sent")?;
@@ -321,7 +333,7 @@ fn authorization_url(vector: &Vector, runner: &mut Runner) -> Verdict {
     if runner.lang == Lang::Browser && vector.expected["error"] == "par_required" {
         return pushes(vector, runner);
     }
-    let ask = AuthorizeInput {
+    let authorize_input = AuthorizeInput {
         redirect_uri: CALLBACK.to_owned(),
         resource: texts(&vector.input["resource"]),
         authorization_details: vector.input.get("authorization_details").cloned(),
@@ -329,15 +341,15 @@ fn authorization_url(vector: &Vector, runner: &mut Runner) -> Verdict {
     };
     let of = client("client1", None);
     let metadata = &vector.input["metadata"];
-    let (url, _) = match authorized(runner, metadata, of, NOW, ask)? {
+    let (url, _) = match authorized(runner, metadata, of, NOW, authorize_input)? {
         Ok(made) => made,
         Err(refusal) => return refused(vector, refusal),
     };
     let pairs = query(&url);
     let mut pairs = pairs.iter();
     // In the expected order.
-    let wanted = vector.expected["query_contains_pairs"].as_array();
-    for pair in wanted.ok_or("it should have been refused")? {
+    let expected_value = vector.expected["query_contains_pairs"].as_array();
+    for pair in expected_value.ok_or("it should have been refused")? {
         let found = pairs.any(|(name, value)| json!([name, value]) == *pair);
         holds("a pair", found)?;
     }
@@ -347,19 +359,20 @@ fn authorization_url(vector: &Vector, runner: &mut Runner) -> Verdict {
 /// A page creates URLs only through its sign-in, which pushes the request by itself where that is required.
 fn pushes(vector: &Vector, runner: &mut Runner) -> Verdict {
     let calls = calls(vector, of(vector, runner.lang));
-    let came = calls.call(NOW, begin(&[]), Vec::new()).ask(runner)?.pop();
+    let came = calls.call(NOW, begin(&[]), Vec::new()).play(runner)?.pop();
     let came = came.ok_or("no call")?;
     holds("there is no URL", came.end.is_none())?;
     let sent = came.sent.first().ok_or("nothing was sent")?;
     let endpoint = format!("{}/as/par", issuer(vector));
     same("url", sent.url.as_str(), endpoint.as_str())?;
     // This server has no endpoint for pushed requests.
-    let ask = AuthorizeInput {
+    let authorize_input = AuthorizeInput {
         redirect_uri: CALLBACK.to_owned(),
         ..AuthorizeInput::default()
     };
     let of = client("client1", None);
-    let Err(refusal) = authorized(runner, &vector.input["metadata"], of, NOW, ask)? else {
+    let Err(refusal) = authorized(runner, &vector.input["metadata"], of, NOW, authorize_input)?
+    else {
         return Err("a URL was made".into());
     };
     same("code", refusal.code.as_str(), "endpoint.missing")
@@ -377,17 +390,17 @@ fn token_reply(vector: &Vector, runner: &mut Runner) -> Verdict {
             scope: String::new(),
         },
     };
-    let end = answered(vector, runner, call, &vector.input)?;
+    let end = play_response(vector, runner, call, &vector.input)?;
     let Some(done) = judge(vector, end)? else {
         return Ok(());
     };
     let tokens = tokens(done)?;
-    let wanted = vector.expected["ok"].get("authorization_details");
+    let expected_value = vector.expected["ok"].get("authorization_details");
     let name = "authorization_details";
     let granted = match runner.lang {
         Lang::Browser => tokens.0.get(name),
         _ => tokens.0.get("extra").and_then(|extra| extra.get(name)),
     };
     let granted = granted.filter(|granted| !granted.is_null());
-    same("authorization_details", granted, wanted)
+    same("authorization_details", granted, expected_value)
 }

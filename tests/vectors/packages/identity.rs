@@ -118,10 +118,10 @@ fn renewed(
 
 /// Vectors with an issuer but no token: the issuer is put into a token.
 fn issuer(vector: &Vector, runner: &mut Runner) -> Verdict {
-    let mut said = claims();
-    said["iss"] = vector.must("id_token_iss")?.into();
+    let mut token_claims = claims();
+    token_claims["iss"] = vector.must("id_token_iss")?.into();
     if let Some(tenant) = vector.text("tid") {
-        said["tid"] = tenant.into();
+        token_claims["tid"] = tenant.into();
     }
     let template = vector.text("metadata_issuer");
     let issuer = match template {
@@ -129,7 +129,7 @@ fn issuer(vector: &Vector, runner: &mut Runner) -> Verdict {
         None => vector.must("issuer")?.to_owned(),
     };
     let sign_in = SignIn::new(&issuer, client("client1", None));
-    let token = signed("rsa1", Alg::Rs256, None, &said)?;
+    let token = signed("rsa1", Alg::Rs256, None, &token_claims)?;
     let end = sign_in.with(&token).end(runner)?;
     let code = end.err().map(|refusal| refusal.code);
     if template.is_some() {
@@ -154,10 +154,10 @@ pub(crate) fn token_response(vector: &Vector, runner: &mut Runner) -> Verdict {
 }
 
 /// An ID token with these claims, for the code of [`beside`].
-fn saying(said: &Value) -> Result<String, Failure> {
+fn saying(claim_overrides: &Value) -> Result<String, Failure> {
     let mut claims = claims();
     claims["c_hash"] = HASH.into();
-    for (name, value) in said.as_object().into_iter().flatten() {
+    for (name, value) in claim_overrides.as_object().into_iter().flatten() {
         claims[name] = value.clone();
     }
     signed("rsa1", Alg::Rs256, None, &claims)
@@ -186,17 +186,18 @@ pub(crate) fn userinfo(vector: &Vector, runner: &mut Runner) -> Verdict {
     }
     let held =
         json!({ "issuer": "https://as.example", "client_id": "client1", "access_token": "t0ken" });
-    let ask = TurnInput::Userinfo {
+    let turn_input = TurnInput::Userinfo {
         subject: vector.text("id_token_sub").unwrap_or("user-1").to_owned(),
         tokens: Some(ask::stored_tokens(held)),
     };
     let replies = vec![
-        answer(vector, "application/json"),
+        userinfo_reply(vector, "application/json"),
         Reply::json(&key_set(&Value::Null)),
     ];
-    let calls = Calls::new(server("https://as.example", &Value::Null), of).call(NOW, ask, replies);
+    let calls =
+        Calls::new(server("https://as.example", &Value::Null), of).call(NOW, turn_input, replies);
     if vector.text("build").is_some() {
-        let came = calls.ask(runner)?.pop().ok_or("no call")?;
+        let came = calls.play(runner)?.pop().ok_or("no call")?;
         let sent = came.sent.first().ok_or("no request")?;
         same("header", sent.header("authorization"), Some("Bearer t0ken"))?;
         return holds(
@@ -207,17 +208,21 @@ pub(crate) fn userinfo(vector: &Vector, runner: &mut Runner) -> Verdict {
     let Some(done) = judge(vector, calls.end(runner)?)? else {
         return Ok(());
     };
-    let told = record(done)?;
-    same("sub", told["subject"].as_str(), vector.text("id_token_sub"))?;
+    let verified = record(done)?;
+    same(
+        "sub",
+        verified["subject"].as_str(),
+        vector.text("id_token_sub"),
+    )?;
     // The claim is returned as received: a string, which is not a boolean.
-    let claims = &told["claims"];
+    let claims = &verified["claims"];
     let body = vector.must("body")?;
     let sent = serde_json::from_str(body).unwrap_or_else(|_| payload(body));
     same("claims", claims, &sent)
 }
 
 /// The response in a vector.
-pub(crate) fn answer(vector: &Vector, media: &str) -> Reply {
+pub(crate) fn userinfo_reply(vector: &Vector, media: &str) -> Reply {
     let status = vector.input["status"].as_u64();
     let status = status.and_then(|status| u16::try_from(status).ok());
     let media = vector.text("content_type").unwrap_or(media);

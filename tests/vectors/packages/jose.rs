@@ -142,8 +142,8 @@ pub(crate) fn hash_claim(vector: &Vector, runner: &mut Runner) -> Verdict {
         claims["at_hash"] = hash.into();
         signed(kid, alg, None, &claims)
     };
-    if let Some(given) = vector.text("at_hash") {
-        let end = sign_in.with(&with(given)?).end(runner)?;
+    if let Some(claimed_hash) = vector.text("at_hash") {
+        let end = sign_in.with(&with(claimed_hash)?).end(runner)?;
         return judge(vector, end).map(drop);
     }
     let Some(hash) = hash else {
@@ -185,7 +185,7 @@ pub(crate) fn encrypted(vector: &Vector, runner: &mut Runner) -> Verdict {
     if let Some(alg) = alg {
         // By default the algorithm in the token.
         let named = expect["id_token_encrypted_response_enc"].as_str();
-        let enc = named.map_or_else(|| enc_of(token), str::to_owned);
+        let enc = named.map_or_else(|| read_enc(token), str::to_owned);
         sign_in.register("id_token_encrypted_response_alg", alg);
         sign_in.register("id_token_encrypted_response_enc", enc);
         // The keys of other algorithms are derived from the client secret.
@@ -201,7 +201,7 @@ pub(crate) fn encrypted(vector: &Vector, runner: &mut Runner) -> Verdict {
     Ok(())
 }
 
-fn enc_of(token: &str) -> String {
+fn read_enc(token: &str) -> String {
     let header = token.split('.').next().unwrap_or_default();
     let header = URL_SAFE_NO_PAD.decode(header).unwrap_or_default();
     let header: Value = serde_json::from_slice(&header).unwrap_or_default();

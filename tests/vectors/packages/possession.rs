@@ -33,7 +33,7 @@ fn bound(lang: Lang, alg: &str) -> ClientConfig {
 }
 
 /// A token request.
-fn asked(lang: Lang) -> TurnInput {
+fn token_request_input(lang: Lang) -> TurnInput {
     match lang {
         Lang::Browser => redemption(),
         _ => TurnInput::ClientCredentials {
@@ -51,7 +51,7 @@ fn redemption() -> TurnInput {
     }
 }
 
-fn said(kind: Option<&str>) -> Reply {
+fn token_reply(kind: Option<&str>) -> Reply {
     let mut reply = json!({ "access_token": "t" });
     if let Some(kind) = kind {
         reply["token_type"] = kind.into();
@@ -72,12 +72,12 @@ fn userinfo(runner: &mut Runner, url: &str, token: &str) -> Result<CallResult, F
         "version": 2, "client_id": "client1", "access_token": token, "token_type": "DPoP",
         "id_token": super::signed("rsa1", Alg::Rs256, None, &super::claims())?,
     }));
-    let ask = TurnInput::Userinfo {
+    let turn_input = TurnInput::Userinfo {
         subject: "user-1".to_owned(),
         tokens: Some(tokens),
     };
     let calls = Calls::new(server(ISSUER, &metadata), bound(runner.lang, "ES256"));
-    let mut came = calls.call(1, ask, Vec::new()).ask(runner)?;
+    let mut came = calls.call(1, turn_input, Vec::new()).play(runner)?;
     came.pop().ok_or_else(|| "no call".into())
 }
 
@@ -97,8 +97,9 @@ fn token_request(
     of: ClientConfig,
     replies: Vec<Reply>,
 ) -> Result<CallResult, Failure> {
-    let calls = Calls::new(server(ISSUER, metadata), of).call(1, asked(runner.lang), replies);
-    calls.ask(runner)?.pop().ok_or_else(|| "no call".into())
+    let calls =
+        Calls::new(server(ISSUER, metadata), of).call(1, token_request_input(runner.lang), replies);
+    calls.play(runner)?.pop().ok_or_else(|| "no call".into())
 }
 
 const RESOURCE: &str = "https://rs.example/x";
@@ -131,14 +132,14 @@ fn api_call_at(
 
 /// A URL that parsers read differently: refused in a server's metadata, and normalized by the caller's HTTP client.
 fn parsed(vector: &Vector, url: &str, runner: &mut Runner) -> Verdict {
-    let wanted = vector.expected["htu"].as_str().unwrap_or_default();
-    let at = Url::parse(wanted).map_err(|error| error.to_string())?;
+    let expected_value = vector.expected["htu"].as_str().unwrap_or_default();
+    let at = Url::parse(expected_value).map_err(|error| error.to_string())?;
     let call = api_call_at(&at, url, false, vec![Reply::json(&Value::Null)])?;
     let calls = Calls::new(server(ISSUER, &Value::Null), bound(runner.lang, "ES256"));
-    let came = calls.call(1, call, Vec::new()).ask(runner)?.pop();
+    let came = calls.call(1, call, Vec::new()).play(runner)?.pop();
     let sent = first(came.ok_or("no call")?)?;
     let (_, claims) = proof(&sent)?;
-    same("htu", claims["htu"].as_str(), Some(wanted))
+    same("htu", claims["htu"].as_str(), Some(expected_value))
 }
 
 /// The requests of a package to an API, and their result.
@@ -153,7 +154,7 @@ fn called(
     }
     let calls = Calls::new(server(ISSUER, &Value::Null), bound(runner.lang, alg));
     let calls = calls.call(1, api_call(url, false, replies)?, Vec::new());
-    calls.ask(runner)?.pop().ok_or_else(|| "no call".into())
+    calls.play(runner)?.pop().ok_or_else(|| "no call".into())
 }
 
 pub(crate) fn dpop(vector: &Vector, runner: &mut Runner) -> Verdict {
@@ -205,12 +206,16 @@ pub(crate) fn dpop(vector: &Vector, runner: &mut Runner) -> Verdict {
         return Err(Failure::OutOfReach(NO_PRIVATE_HALF));
     }
     if let Some(nonce) = input.get("DPoP-Nonce").and_then(Value::as_str) {
-        let with = said(Some("DPoP")).with("dpop-nonce", nonce);
+        let with = token_reply(Some("DPoP")).with("dpop-nonce", nonce);
         let lang = runner.lang;
         let calls = Calls::new(server(ISSUER, &Value::Null), es256)
-            .call(1, asked(lang), vec![with])
-            .call(1, asked(lang), vec![said(Some("DPoP"))]);
-        let (_, claims) = proof(&first(calls.ask(runner)?.pop().ok_or("no call")?)?)?;
+            .call(1, token_request_input(lang), vec![with])
+            .call(
+                1,
+                token_request_input(lang),
+                vec![token_reply(Some("DPoP"))],
+            );
+        let (_, claims) = proof(&first(calls.play(runner)?.pop().ok_or("no call")?)?)?;
         return same(
             "stored",
             claims["nonce"] == nonce,
@@ -255,15 +260,17 @@ pub(crate) fn dpop(vector: &Vector, runner: &mut Runner) -> Verdict {
                 ..es256
             }
         };
-        let reply = said(vector.text("token_type"));
+        let reply = token_reply(vector.text("token_type"));
         let end = token_request(runner, &Value::Null, of, vec![reply])?.end;
         let end = end.ok_or("the call does not end")?;
-        let wanted = expected["ok"].as_str();
-        return match (end, wanted) {
+        let expected_value = expected["ok"].as_str();
+        return match (end, expected_value) {
             (Ok(_), Some(_)) if runner.lang == Lang::Browser => Ok(()),
-            (Ok(done), Some(_)) => {
-                same("type", tokens(done)?.text("token_type")?.as_deref(), wanted)
-            }
+            (Ok(done), Some(_)) => same(
+                "type",
+                tokens(done)?.text("token_type")?.as_deref(),
+                expected_value,
+            ),
             (Err(refusal), None) => refused(vector, refusal),
             (end, _) => Err(format!("ended with {end:?}").into()),
         };
@@ -331,7 +338,11 @@ fn required(vector: &Vector, sent: &Sent) -> Verdict {
         holds(&name, claims.get(&name).is_none())?;
     }
     match expected["authorization"].as_str() {
-        Some(wanted) => same("authorization", sent.header("authorization"), Some(wanted)),
+        Some(expected_authorization) => same(
+            "authorization",
+            sent.header("authorization"),
+            Some(expected_authorization),
+        ),
         None => Ok(()),
     }
 }
@@ -342,15 +353,15 @@ fn refreshed(vector: &Vector, runner: &mut Runner) -> Verdict {
         dpop: Some("ES256".to_owned()),
         ..ask::public("client1")
     };
-    let tokens_of = json!({ "access_token": "t", "token_type": "DPoP", "refresh_token": "r" });
+    let token_body = json!({ "access_token": "t", "token_type": "DPoP", "refresh_token": "r" });
     let refresh = |tokens| TurnInput::Refresh {
         scope: String::new(),
         tokens,
     };
     let calls = Calls::new(server(ISSUER, &Value::Null), of())
-        .call(1, redemption(), vec![Reply::json(&tokens_of)])
+        .call(1, redemption(), vec![Reply::json(&token_body)])
         .call(2, refresh(None), Vec::new());
-    let mut came = calls.ask(runner)?.into_iter();
+    let mut came = calls.play(runner)?.into_iter();
     let login = came.next().ok_or("no login")?;
     let (first_key, _) = proof(login.sent.first().ok_or("no request")?)?;
     let (second_key, _) = proof(&first(came.next().ok_or("no refresh")?)?)?;
@@ -405,11 +416,11 @@ pub(crate) fn sequence(vector: &Vector, runner: &mut Runner) -> Verdict {
         let input = if what.contains("code") {
             redemption()
         } else {
-            asked(runner.lang)
+            token_request_input(runner.lang)
         };
         calls = calls.call(1, input, replies);
     }
-    let came = calls.ask(runner)?;
+    let came = calls.play(runner)?;
     let sent: Vec<_> = came.iter().flat_map(|came| &came.sent).collect();
     let proofs: Vec<_> = sent
         .iter()
@@ -453,8 +464,8 @@ pub(crate) fn sequence(vector: &Vector, runner: &mut Runner) -> Verdict {
         ("first_result", results.first()),
         ("result", results.last()),
     ] {
-        if let Some(wanted) = expected[name].as_str() {
-            same(name, got.map(String::as_str), Some(wanted))?;
+        if let Some(expected_value) = expected[name].as_str() {
+            same(name, got.map(String::as_str), Some(expected_value))?;
         }
     }
     Ok(())
@@ -478,18 +489,22 @@ fn result(came: &CallResult) -> Option<String> {
     })
 }
 
-fn reply(said: &Value) -> Reply {
-    let body: Value =
-        serde_json::from_str(said["body"].as_str().unwrap_or_default()).unwrap_or_default();
-    let status = said["status"]
+fn reply(response_spec: &Value) -> Reply {
+    let body: Value = serde_json::from_str(response_spec["body"].as_str().unwrap_or_default())
+        .unwrap_or_default();
+    let status = response_spec["status"]
         .as_u64()
         .and_then(|status| u16::try_from(status).ok());
     let mut reply = Reply::json(&body).status(status.unwrap_or(200));
-    for pair in said["headers_multi"].as_array().into_iter().flatten() {
+    for pair in response_spec["headers_multi"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
         let [name, value] = [&pair[0], &pair[1]].map(|part| part.as_str().unwrap_or_default());
         reply = reply.with(&name.to_ascii_lowercase(), value);
     }
-    for (name, value) in said["headers"].as_object().into_iter().flatten() {
+    for (name, value) in response_spec["headers"].as_object().into_iter().flatten() {
         reply = reply.with(
             &name.to_ascii_lowercase(),
             value.as_str().unwrap_or_default(),

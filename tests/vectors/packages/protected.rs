@@ -40,7 +40,7 @@ pub(crate) fn jarm(vector: &Vector, runner: &mut Runner) -> Verdict {
     };
     let calls = Calls::new(server(&issuer, &metadata), ask::public(&id));
     let calls = calls.call(now, redeem, vec![Reply::json(&key_set(&Value::Null))]);
-    let came = calls.ask(runner)?.pop().ok_or("no call")?;
+    let came = calls.play(runner)?.pop().ok_or("no call")?;
     match (came.end, came.sent.last()) {
         (None, Some(sent)) => same(
             "code",
@@ -58,15 +58,15 @@ pub(super) fn authorized(
     metadata: &Value,
     client: ClientConfig,
     now: u64,
-    ask: AuthorizeInput,
+    authorize_input: AuthorizeInput,
 ) -> Result<Result<(String, Value), Refusal>, Failure> {
     let conversation = Conversation::new(Some(server(ISSUER, metadata)), Some(client));
-    let conversation = conversation.then(now, TurnInput::Authorize(ask));
+    let conversation = conversation.then(now, TurnInput::Authorize(authorize_input));
     url(runner.play(&conversation)?.pop())
 }
 
-fn url(said: Option<TurnOutput>) -> Result<Result<(String, Value), Refusal>, Failure> {
-    match said {
+fn url(output: Option<TurnOutput>) -> Result<Result<(String, Value), Refusal>, Failure> {
+    match output {
         Some(TurnOutput::Authorized { url, flow }) => {
             let flow = serde_json::from_str(&flow).map_err(|error| error.to_string())?;
             Ok(Ok((url, flow)))
@@ -85,7 +85,7 @@ pub(super) fn refused(vector: &Vector, refusal: Refusal) -> Verdict {
     judge(vector, Err(refusal)).map(drop)
 }
 
-fn ask_for(redirect_uri: &str, scope: &str) -> AuthorizeInput {
+fn authorize_input(redirect_uri: &str, scope: &str) -> AuthorizeInput {
     AuthorizeInput {
         redirect_uri: redirect_uri.to_owned(),
         scope: scope.to_owned(),
@@ -106,47 +106,56 @@ pub(crate) fn jar(vector: &Vector, runner: &mut Runner) -> Verdict {
     let metadata = &vector.input["metadata"];
     match vector.text("build") {
         Some("request_object") => {
-            let given = &vector.input["params"];
-            let mut ask = ask_for(given["redirect_uri"].as_str().unwrap_or_default(), "openid");
-            ask.extra
-                .insert("max_age".to_owned(), given["max_age"].to_string());
+            let input_params = &vector.input["params"];
+            let mut authorize_input = authorize_input(
+                input_params["redirect_uri"].as_str().unwrap_or_default(),
+                "openid",
+            );
+            authorize_input
+                .extra
+                .insert("max_age".to_owned(), input_params["max_age"].to_string());
             let now = vector.input["now"].as_u64().ok_or("no time")?;
-            let made = authorized(runner, metadata, signs, now, ask)?;
+            let made = authorized(runner, metadata, signs, now, authorize_input)?;
             let (url, flow) = made.map_err(|refusal| refusal.message)?;
             object(vector, &url, &flow, now)
         }
         Some("authorization_url_with_request") => {
             let more = texts(&vector.expected["oidc_compat_adds"]);
             for (scope, extra) in [("", Vec::new()), ("openid", more)] {
-                let made =
-                    authorized(runner, metadata, signs.clone(), 1, ask_for(CALLBACK, scope))?;
+                let made = authorized(
+                    runner,
+                    metadata,
+                    signs.clone(),
+                    1,
+                    authorize_input(CALLBACK, scope),
+                )?;
                 let (url, _) = made.map_err(|refusal| refusal.message)?;
                 let mut names: Vec<_> = query(&url).into_iter().map(|(name, _)| name).collect();
-                let mut wanted = texts(&vector.expected["query_params"]);
-                wanted.extend(extra);
+                let mut expected_value = texts(&vector.expected["query_params"]);
+                expected_value.extend(extra);
                 names.sort_unstable();
-                wanted.sort_unstable();
-                same("parameters", names, wanted)?;
+                expected_value.sort_unstable();
+                same("parameters", names, expected_value)?;
             }
             Ok(())
         }
         Some("authorization_url") => {
-            match authorized(runner, metadata, plain, 1, ask_for(CALLBACK, ""))? {
+            match authorized(runner, metadata, plain, 1, authorize_input(CALLBACK, ""))? {
                 Err(refusal) => refused(vector, refusal),
                 Ok((url, _)) => Err(format!("not refused: {url}").into()),
             }
         }
         Some(other) => Err(format!("nothing builds {other}").into()),
         None => {
-            let mut ask = ask_for(CALLBACK, "");
+            let mut authorize_input = authorize_input(CALLBACK, "");
             match vector.text("request_uri") {
-                Some(uri) => ask.request_uri = Some(uri.to_owned()),
+                Some(uri) => authorize_input.request_uri = Some(uri.to_owned()),
                 None => {
                     let uri = "https://client.example/r".to_owned();
-                    ask.extra.insert("request_uri".to_owned(), uri);
+                    authorize_input.extra.insert("request_uri".to_owned(), uri);
                 }
             }
-            match authorized(runner, metadata, signs, 1, ask)? {
+            match authorized(runner, metadata, signs, 1, authorize_input)? {
                 Err(refusal) => refused(vector, refusal),
                 Ok((url, _)) => Err(format!("not refused: {url}").into()),
             }
@@ -209,7 +218,7 @@ pub(crate) fn step_up(vector: &Vector, runner: &mut Runner) -> Verdict {
         .and_then(|status| u16::try_from(status).ok());
     let status = status.ok_or("no status")?;
     let field = vector.must("www_authenticate")?.to_owned();
-    let told = TurnInput::StepUp {
+    let step_up_input = TurnInput::StepUp {
         status,
         challenges: vec![field.clone()],
     };
@@ -219,12 +228,14 @@ pub(crate) fn step_up(vector: &Vector, runner: &mut Runner) -> Verdict {
             Some(ask::public("client1")),
         )
     };
-    let Some(TurnOutput::StepUp(wanted)) = runner.play(&calls().then(1, told))?.pop() else {
+    let Some(TurnOutput::StepUp(required_step_up)) =
+        runner.play(&calls().then(1, step_up_input))?.pop()
+    else {
         return Err("the step-up was not reported".into());
     };
     match vector.expected["action"].as_str() {
         Some(action) if action.contains("retry once") => {
-            holds("no step-up is requested", wanted.is_null())?;
+            holds("no step-up is requested", required_step_up.is_null())?;
             let headers = Fields(vec![("www-authenticate".to_owned(), field)]);
             let verdict = TurnInput::Verdict { status, headers };
             match runner.play(&calls().then(1, verdict))?.pop() {
@@ -233,21 +244,22 @@ pub(crate) fn step_up(vector: &Vector, runner: &mut Runner) -> Verdict {
             }
         }
         Some(_) if vector.input["same_challenge_already_answered"] == true => {
-            repeated(&wanted, runner)
+            repeated(&required_step_up, runner)
         }
         Some(_) if vector.text("grant").is_some() => handed_back(status, field, runner),
-        Some(_) => holds("no step-up is possible", wanted.is_null()),
+        Some(_) => holds("no step-up is possible", required_step_up.is_null()),
         None => {
-            let mut ask = ask_for(CALLBACK, vector.text("granted_scope").unwrap_or_default());
-            ask.step_up = Some(wanted);
+            let mut authorize_input =
+                authorize_input(CALLBACK, vector.text("granted_scope").unwrap_or_default());
+            authorize_input.step_up = Some(required_step_up);
             let of = ask::public("client1");
-            let made = authorized(runner, &Value::Null, of, 1, ask)?;
+            let made = authorized(runner, &Value::Null, of, 1, authorize_input)?;
             let (url, _) = made.map_err(|refusal| refusal.message)?;
-            let asked = query(&url);
-            let wanted = vector.expected["authorization_params"].as_array();
-            for pair in wanted.into_iter().flatten() {
+            let params = query(&url);
+            let expected_params = vector.expected["authorization_params"].as_array();
+            for pair in expected_params.into_iter().flatten() {
                 let [name, value] = [&pair[0], &pair[1]].map(|part| part.as_str());
-                let found = asked.iter().find(|(known, _)| Some(known.as_str()) == name);
+                let found = params.iter().find(|(key, _)| Some(key.as_str()) == name);
                 same(
                     name.unwrap_or_default(),
                     found.map(|(_, value)| value.as_str()),
@@ -270,11 +282,11 @@ fn handed_back(status: u16, field: String, runner: &mut Runner) -> Verdict {
         tokens: ask::stored_tokens(json!({ "client_id": "client1", "refresh_token": null })),
         replies: vec![Reply::new(status, &[("www-authenticate", &field)], "")],
     };
-    let talk = Conversation::new(
+    let conversation = Conversation::new(
         Some(server(ISSUER, &Value::Null)),
         Some(ask::public("client1")),
     );
-    let Some(TurnOutput::Called(called)) = runner.play(&talk.then(1, call))?.pop() else {
+    let Some(TurnOutput::Called(called)) = runner.play(&conversation.then(1, call))?.pop() else {
         return Err("want a call".into());
     };
     same("requests", called.sent.len(), 1)?;
@@ -282,8 +294,12 @@ fn handed_back(status: u16, field: String, runner: &mut Runner) -> Verdict {
 }
 
 /// The API repeats its challenge to tokens from a login that met it.
-fn repeated(wanted: &Value, runner: &mut Runner) -> Verdict {
-    same("the second time", answers(wanted, wanted, runner)?, true)
+fn repeated(required_step_up: &Value, runner: &mut Runner) -> Verdict {
+    same(
+        "the second time",
+        satisfies(required_step_up, required_step_up, runner)?,
+        true,
+    )
 }
 
 /// Among tokens of logins with different authentication, those that meet the requirement are used.
@@ -293,22 +309,22 @@ fn chosen(vector: &Vector, runner: &mut Runner) -> Verdict {
     let mut met = Vec::new();
     let cached = vector.input["cached_tokens"].as_array();
     for (at, tokens) in cached.into_iter().flatten().enumerate() {
-        if answers(&of(&json!([tokens["acr"]])), &needed, runner)? {
+        if satisfies(&of(&json!([tokens["acr"]])), &needed, runner)? {
             met.push(at);
         }
     }
-    let wanted = vector.expected["use"].as_u64();
-    let wanted: Vec<_> = wanted
+    let expected_value = vector.expected["use"].as_u64();
+    let expected_value: Vec<_> = expected_value
         .and_then(|at| usize::try_from(at).ok())
         .into_iter()
         .collect();
-    same("used", met, wanted)
+    same("used", met, expected_value)
 }
 
 /// Whether tokens of a login for `given` meet `needed`, so that no login is necessary.
-fn answers(given: &Value, needed: &Value, runner: &mut Runner) -> Result<bool, Failure> {
-    let mut ask = ask_for(CALLBACK, "");
-    ask.step_up = Some(given.clone());
+fn satisfies(granted: &Value, needed: &Value, runner: &mut Runner) -> Result<bool, Failure> {
+    let mut authorize_input = authorize_input(CALLBACK, "");
+    authorize_input.step_up = Some(granted.clone());
     let of = ask::public("client1");
     // Earlier tokens, which did not meet the challenge.
     let held = json!({ "client_id": "client1", "refresh_token": "r" });
@@ -321,18 +337,20 @@ fn answers(given: &Value, needed: &Value, runner: &mut Runner) -> Result<bool, F
     let start = start
         .then(1, before)
         .then(1, TurnInput::Reply(token.clone()));
-    let first = start.clone().then(1, TurnInput::Authorize(ask.clone()));
+    let first = start
+        .clone()
+        .then(1, TurnInput::Authorize(authorize_input.clone()));
     let (_, flow) = url(runner.play(&first)?.pop())?.map_err(|refusal| refusal.message)?;
     let state = flow["state"].as_str().unwrap_or_default();
     let redeem = TurnInput::Redeem {
         callback: format!("{CALLBACK}?code=c&state={state}"),
         flow: Some(Text(flow.to_string())),
     };
-    ask.step_up = Some(needed.clone());
+    authorize_input.step_up = Some(needed.clone());
     let again = start
         .then(1, redeem)
         .then(1, TurnInput::Reply(token))
-        .then(1, TurnInput::Authorize(ask));
+        .then(1, TurnInput::Authorize(authorize_input));
     match url(runner.play(&again)?.pop())? {
         Ok(_) => Ok(false),
         Err(refusal) if refusal.code == "step_up.repeated" => Ok(true),
@@ -341,17 +359,23 @@ fn answers(given: &Value, needed: &Value, runner: &mut Runner) -> Result<bool, F
 }
 
 fn introspected(vector: &Vector, reply: &Value, runner: &mut Runner) -> Verdict {
-    let asked = TurnInput::Introspect(TokenInput {
+    let token_input = TurnInput::Introspect(TokenInput {
         token: Some("t".to_owned()),
         ..TokenInput::default()
     });
     let body: Value = serde_json::from_str(reply["body"].as_str().unwrap_or_default())
         .map_err(|error| error.to_string())?;
     let calls = Calls::new(server(ISSUER, &Value::Null), client("c", Some("s3cr3t")));
-    let end = calls.call(1, asked, vec![Reply::json(&body)]).end(runner)?;
-    let said = record(end.map_err(|refusal| refusal.message)?)?;
+    let end = calls
+        .call(1, token_input, vec![Reply::json(&body)])
+        .end(runner)?;
+    let token_fields = record(end.map_err(|refusal| refusal.message)?)?;
     for name in ["acr", "auth_time"] {
-        same(name, &said["extra"][name], &vector.expected["ok"][name])?;
+        same(
+            name,
+            &token_fields["extra"][name],
+            &vector.expected["ok"][name],
+        )?;
     }
     Ok(())
 }

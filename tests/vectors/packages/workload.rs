@@ -23,11 +23,11 @@ pub(crate) fn github(vector: &Vector, runner: &mut Runner) -> Verdict {
         vector.text("request_token").unwrap_or("rt"),
         vector.text("audience"),
     );
-    let answer = match input.get("answer") {
-        Some(answer) => Reply::new(
+    let response_spec = match input.get("answer") {
+        Some(response_spec) => Reply::new(
             200,
             &[("content-type", "application/json")],
-            answer["body"].as_str().unwrap_or_default(),
+            response_spec["body"].as_str().unwrap_or_default(),
         ),
         None => Reply::json(&json!({ "value": token() })),
     };
@@ -40,37 +40,37 @@ pub(crate) fn github(vector: &Vector, runner: &mut Runner) -> Verdict {
     for number in 0..times {
         let now = input["now"].as_u64().unwrap_or(NOW) + number * apart;
         let scope = String::new();
-        let replies = vec![answer.clone(), Reply::json(&tokens)];
+        let replies = vec![response_spec.clone(), Reply::json(&tokens)];
         calls = calls.call(now, TurnInput::ClientCredentials { scope }, replies);
     }
-    let came = calls.ask(runner)?;
+    let came = calls.play(runner)?;
     let sent: Vec<&Sent> = came.iter().flat_map(|came| &came.sent).collect();
     let (fetches, requests): (Vec<_>, Vec<_>) =
         sent.into_iter().partition(|sent| sent.method == "GET");
     let first = fetches.first().ok_or("no token is requested")?;
     for (name, value) in [("method", &first.method), ("url", &first.url)] {
-        if let Some(wanted) = expected[name].as_str() {
-            same(name, value.as_str(), wanted)?;
+        if let Some(expected_value) = expected[name].as_str() {
+            same(name, value.as_str(), expected_value)?;
         }
     }
-    if let Some(wanted) = expected["headers"]["authorization"].as_str() {
+    if let Some(expected_value) = expected["headers"]["authorization"].as_str() {
         // "the scheme name is case-insensitive" (RFC 9110 section 11.1)
         let shown = first.header("authorization").unwrap_or_default();
         let parts = |text: &str| {
             let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
             (scheme.to_ascii_lowercase(), token.to_owned())
         };
-        same("authorization", parts(shown), parts(wanted))?;
+        same("authorization", parts(shown), parts(expected_value))?;
     }
-    if let Some(wanted) = expected["client_assertion"].as_str() {
+    if let Some(expected_value) = expected["client_assertion"].as_str() {
         let request = requests.first().ok_or("nothing is sent")?;
         let shown = request.parameter("client_assertion")?;
-        same("assertion", shown.as_deref(), Some(wanted))?;
+        same("assertion", shown.as_deref(), Some(expected_value))?;
         same("header", request.header("authorization"), None)?;
     }
-    if let Some(wanted) = expected["assertion_fetches"].as_u64() {
-        same("fetches", fetches.len() as u64, wanted)?;
-        same("requests", requests.len() as u64, wanted)?;
+    if let Some(expected_value) = expected["assertion_fetches"].as_u64() {
+        same("fetches", fetches.len() as u64, expected_value)?;
+        same("requests", requests.len() as u64, expected_value)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ import { admissions, hono, standard } from '../../../bindings/node/test/web-fetc
 export function handler({ framework, base, twin, clientId, clientSecret, rootPath, admit, ...settings }, store) {
   const transport = 'loopback_http'
   const key = new Uint8Array(32).fill(7)
-  const given = {
+  const siteOptions = {
     transport, scope: 'openid read offline_access', rootPath, apiOrigins: [twin], store, admit: admissions({ Refuse })[admit], ...settings,
   }
   const env = {
@@ -18,14 +18,14 @@ export function handler({ framework, base, twin, clientId, clientSecret, rootPat
   const client = async () => new Client(await discover(twin, { transport }), { clientId, clientSecret })
   // Both ways to make a site.
   const [site, make] = framework === 'Hono'
-    ? [new Site({ ...given, baseUrl: base, key, client }), hono(Hono)]
-    : [Site.fromEnv({ ...given, env }), standard]
-  const answer = make(site, { api: `${twin}/api/echo` })
+    ? [new Site({ ...siteOptions, baseUrl: base, key, client }), hono(Hono)]
+    : [Site.fromEnv({ ...siteOptions, env }), standard]
+  const handle = make(site, { api: `${twin}/api/echo` })
   return async (request) => {
     const url = new URL(request.url)
     const cut = url.pathname.startsWith(rootPath) ? new Request(request.url.replace(url.host + rootPath, url.host), request) : request
     try {
-      return await answer(cut)
+      return await handle(cut)
     } catch {
       return new Response('failed', { status: 500 })
     }

@@ -16,8 +16,8 @@ export const store = {
     return (await read(`record:${key}`)) ?? undefined
   },
   async save(key, record, version) {
-    const known = await read(`record:${key}`)
-    if ((known?.version ?? 0) !== version) return undefined
+    const current = await read(`record:${key}`)
+    if ((current?.version ?? 0) !== version) return undefined
     const next = Math.max(version + 1, now() * 1000)
     await write(`record:${key}`, { version: next, record })
     return next
@@ -29,8 +29,8 @@ export const store = {
     return undefined
   },
   async remove(key) {
-    const known = await read(`record:${key}`)
+    const current = await read(`record:${key}`)
     await env.KV.delete(`record:${key}`)
-    return known !== null
+    return current !== null
   },
 }

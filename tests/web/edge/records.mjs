@@ -9,8 +9,8 @@ export class StoredRecord extends DurableObject {
   }
 
   async save(record, version, until) {
-    const known = await this.load()
-    if ((known?.version ?? 0) !== version) return undefined
+    const current = await this.load()
+    if ((current?.version ?? 0) !== version) return undefined
     // Never the same twice, though the record was removed in between.
     const next = Math.max(version + 1, Date.now() * 1000)
     await this.ctx.storage.put('entry', { version: next, record })

@@ -2,7 +2,7 @@
 import { env } from 'cloudflare:workers'
 import { Client, discover } from 'oauth-core'
 import { Site } from 'oauth-core/web'
-import { settingsOf } from '../../../bindings/node/test/web-sign-in-settings.mjs'
+import { siteSettings } from '../../../bindings/node/test/web-sign-in-settings.mjs'
 import { store } from './records.mjs'
 
 export { StoredRecord } from './records.mjs'
@@ -12,7 +12,7 @@ const transport = 'loopback_http'
 const client = async () => new Client(await discover(twin, { transport }), { clientId, clientSecret })
 const site = new Site({
   baseUrl, key: new Uint8Array(32).fill(7), transport, store: stored ? store : undefined,
-  ...settingsOf({ site: settings, providers }, twin, client, 'openid read offline_access'),
+  ...siteSettings({ site: settings, providers }, twin, client, 'openid read offline_access'),
 })
 
 export default {

@@ -23,10 +23,10 @@ async function listening(server, port = 0) {
   return server.address().port
 }
 
-/** Pages of somebody else, with a link and a form that lead to a URL. */
+/** Pages of another site, with a link and a form that lead to a URL. */
 async function elsewhere() {
-  const server = createHttpServer((asked, reply) => {
-    const to = escaped(new URL(asked.url, 'http://127.0.0.1').searchParams.get('to') ?? '')
+  const server = createHttpServer((incoming, reply) => {
+    const to = escaped(new URL(incoming.url, 'http://127.0.0.1').searchParams.get('to') ?? '')
     reply.setHeader('content-type', 'text/html')
     reply.end(`<a href="${to}">Go</a><form method=post action="${to}"><input name=code value=a><input name=state value=b><button>Send</button></form>`)
   })
@@ -36,14 +36,14 @@ async function elsewhere() {
 
 /** What ends TLS before an application. */
 async function front(tls, port) {
-  const server = createServer(tls, (asked, reply) => {
-    const { method, url, headers } = asked
-    const sent = request({ host: '127.0.0.1', port, method, path: url, headers }, (got) => {
-      reply.writeHead(got.statusCode, got.rawHeaders)
-      got.pipe(reply)
+  const server = createServer(tls, (incoming, reply) => {
+    const { method, url, headers } = incoming
+    const sent = request({ host: '127.0.0.1', port, method, path: url, headers }, (response) => {
+      reply.writeHead(response.statusCode, response.rawHeaders)
+      response.pipe(reply)
     })
     sent.on('error', () => reply.destroy())
-    asked.pipe(sent)
+    incoming.pipe(sent)
   })
   return `https://localhost:${await listening(server)}`
 }
@@ -124,12 +124,12 @@ async function strictHop({ ann, somebody, shop }) {
   assert.equal(ann.page.url(), page.page)
   // A stranger is asked for after the hop, and comes to the page.
   const bob = await somebody()
-  const asked = await led(bob, shop, `${shop.base}/me`)
-  assert.deepEqual([asked.status, asked.url, asked.asked], [200, `${shop.base}/me`, true], asked.text)
+  const finalUrl = await led(bob, shop, `${shop.base}/me`)
+  assert.deepEqual([finalUrl.status, finalUrl.url, finalUrl.asked], [200, `${shop.base}/me`, true], finalUrl.text)
   await bob.context.close()
 }
 
-/** A callback nobody waits for leads home those who are signed in, and does not sign them in again. */
+/** An unexpected callback redirects signed-in users home, without signing them in again. */
 async function callbackAgain({ ann, shop }) {
   const callback = `${shop.base}/auth/callback`
   for (const [to, what] of [[`${callback}?code=a&state=b`, 'a'], [`${callback}?error=access_denied&state=b`, 'a'], [callback, 'button']]) {
@@ -145,12 +145,12 @@ async function callbackAgain({ ann, shop }) {
   assert.equal(await ann.isSignedIn(), true)
 }
 
-/** Whose browser takes no cookies is told so, and goes round in no circle. */
+/** A browser that blocks cookies gets an error page, and no redirect loop. */
 async function blockedCookies({ shop, blocking }) {
   const eve = await personIn(blocking, shop)
-  const told = await eve.open('/me')
-  assert.equal(told.status, 400, told.text)
-  assert.match(told.text, /web\.callback_unknown/)
+  const response = await eve.open('/me')
+  assert.equal(response.status, 400, response.text)
+  assert.match(response.text, /web\.callback_unknown/)
   assert.equal(eve.passed.filter((url) => url.startsWith(shop.provider.issuer)).length, 1, eve.passed.join('\n'))
   assert.deepEqual(await blocking.cookies(shop.base), [])
   await eve.page.close()
@@ -176,18 +176,18 @@ async function checked(browser, blocking, shop, failures) {
 
 /** What held, by application and check; and what went wrong. */
 export async function acrossSites(browser, only) {
-  const wanted = frameworks.filter(({ name }) => NAMES.includes(name) && (only === undefined || name.toLowerCase().includes(only)))
-  if (wanted.length === 0) return { rows: [], failures: [] }
+  const selected = frameworks.filter(({ name }) => NAMES.includes(name) && (only === undefined || name.toLowerCase().includes(only)))
+  if (selected.length === 0) return { rows: [], failures: [] }
   const tls = certificate()
   const [links, blocking] = [await elsewhere(), await withoutCookies()]
   const failures = []
-  const rows = await Promise.all(wanted.map(async (framework) => {
+  const rows = await Promise.all(selected.map(async (framework) => {
     const port = await freePort()
     const base = await front(tls, port)
     const provider = await twin()
     const env = { ...framework.env, HELLO_RESPONSE_MODE: 'form_post' }
-    const { told } = await start({ ...framework, env }, provider, { port, base })
-    return checked(browser, blocking, { name: framework.name, base, provider, told, elsewhere: links, browsing: BROWSING }, failures)
+    const { told: getLog } = await start({ ...framework, env }, provider, { port, base })
+    return checked(browser, blocking, { name: framework.name, base, provider, told: getLog, elsewhere: links, browsing: BROWSING }, failures)
   }))
   await blocking.close()
   return { rows, failures }

@@ -9,7 +9,7 @@ import { build, closeAll, install, start } from './world.mjs'
 const only = process.argv[2]?.toLowerCase()
 /** Of sessions that outlive theirs, Keycloak tells nobody that they have ended. */
 const env = { HELLO_SCOPE: 'openid read' }
-const wanted = frameworks
+const selected = frameworks
   .filter(({ name }) => ['axum', 'FastAPI', 'Express'].includes(name))
   .filter(({ name }) => only === undefined || name.toLowerCase().includes(only))
   .map((framework) => ({ ...framework, env: { ...framework.env, ...env } }))
@@ -36,13 +36,13 @@ async function checked(browser, framework, provider, channel, checks) {
 process.on('exit', closeAll)
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
 
-for (const folder of new Set(wanted.filter(({ installed }) => installed).map(({ cwd }) => cwd))) install(folder)
+for (const folder of new Set(selected.filter(({ installed }) => installed).map(({ cwd }) => cwd))) install(folder)
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
 })
 const provider = await keycloak(process.env.KEYCLOAK)
-for (const framework of wanted) {
+for (const framework of selected) {
   if (framework.build) await build(framework)
   await checked(browser, framework, provider('back channel'), 'back channel', atKeycloak)
   await checked(browser, framework, provider('front channel'), 'front channel', inFrames)

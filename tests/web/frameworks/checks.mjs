@@ -1,9 +1,9 @@
-// What a person sees in a browser, whatever the application is made with.
+// What a user sees in a browser, with any framework.
 import assert from 'node:assert/strict'
 
 const text = (page) => page.locator('body').innerText()
 
-/** A person at a browser of their own. */
+/** A user with their own browser. */
 class Person {
   /** What the browser asked for on the way to a page. */
   passed = []
@@ -26,15 +26,15 @@ class Person {
     return this.goes(() => page.goto(this.shop.base + path, { waitUntil: 'commit' }), page)
   }
 
-  /** What comes of what a person does: the page that the application shows in the end. */
+  /** The page that the application finally shows. */
   async goes(act, page = this.page) {
     this.passed = []
     await act()
     await page.waitForLoadState()
     await this.shop.provider.passes?.(page)
     const reply = await this.arrives(page)
-    const asked = this.passed.some((url) => url.startsWith(this.shop.provider.issuer))
-    return { url: page.url(), status: reply.status(), text: await text(page), asked, headers: await reply.allHeaders() }
+    const visitedProvider = this.passed.some((url) => url.startsWith(this.shop.provider.issuer))
+    return { url: page.url(), status: reply.status(), text: await text(page), asked: visitedProvider, headers: await reply.allHeaders() }
   }
 
   /** Waits for the page of the application: one of its own may lead there (`SameSite=Strict`), and so may one of the provider. */
@@ -44,7 +44,7 @@ class Person {
     return this.#replies.get(page)
   }
 
-  /** What a script of a page is told. */
+  /** The result that a script of a page gets. */
   script(path, page = this.page) {
     return page.evaluate(async (path) => {
       const reply = await fetch(path)
@@ -97,8 +97,8 @@ async function signedOut({ ann, shop }) {
   assert.deepEqual([home.status, home.url, home.asked], [200, `${shop.base}/`, false])
   assert.ok(!home.text.includes(shop.provider.subject))
   assert.equal(await ann.isSignedIn(), false)
-  const told = await ann.script('/me')
-  assert.equal(told.status, 401, told.text)
+  const response = await ann.script('/me')
+  assert.equal(response.status, 401, response.text)
   assert.deepEqual(await ann.context.cookies(), [])
 }
 
@@ -171,7 +171,7 @@ async function manyExpiries({ somebody, shop }) {
   await ann.context.close()
 }
 
-/** A door before the provider: it opens for a tab that has come there, once it is told to. */
+/** A gate in front of the provider: it holds a tab's request until it is opened. */
 async function door(context, page, issuer) {
   const session = await context.newCDPSession(page)
   const came = new Promise((done) => session.once('Fetch.requestPaused', done))
@@ -220,7 +220,7 @@ async function stepUp({ ann, shop }) {
 }
 
 async function grantEnded({ somebody, shop }) {
-  // Signing in again and again would be taken for a loop, were it one person.
+  // Signing in again and again would look like a loop if it were one user.
   const ann = await somebody()
   await ann.signIn()
   assert.match((await ann.open('/fetch')).text, HAS_CALLED)
@@ -229,8 +229,8 @@ async function grantEnded({ somebody, shop }) {
   assert.deepEqual([page.status, page.url, page.asked], [200, `${shop.base}/fetch`, true], page.text)
   assert.match(page.text, HAS_CALLED)
   await shop.provider.revoke()
-  const told = await ann.script('/fetch')
-  assert.equal(told.status, 401, told.text)
+  const response = await ann.script('/fetch')
+  assert.equal(response.status, 401, response.text)
   assert.equal(await ann.isSignedIn(), false)
   await ann.context.close()
 }
@@ -256,7 +256,7 @@ async function signOutEverywhere({ ann, somebody, shop }) {
   await other.close()
 }
 
-/** The person signs out at the provider, which tells the application. */
+/** The user signs out at the provider, which notifies the application. */
 async function signedOutThere({ ann, shop }) {
   await ann.signIn()
   const other = await ann.context.newPage()
@@ -291,7 +291,7 @@ async function secondLevel({ somebody, shop }) {
   await ann.context.close()
 }
 
-/** Keycloak asks another provider who somebody is. */
+/** Keycloak delegates the sign-in to another provider. */
 async function brokered({ somebody, shop }) {
   const bob = await somebody()
   await bob.page.goto(`${shop.base}/me`)

@@ -48,7 +48,7 @@ const realm = (provider) => ({
   identityProviders: [provider],
 })
 
-/** The twin as a provider that Keycloak asks who somebody is. */
+/** The twin as an identity provider of Keycloak. */
 const brokered = ({ issuer }, { id, secret }) => ({
   alias: 'twin',
   providerId: 'oidc',
@@ -60,7 +60,7 @@ const brokered = ({ issuer }, { id, secret }) => ({
   },
 })
 
-async function answers(url, child) {
+async function waitUntilReachable(url, child) {
   for (const until = Date.now() + PATIENCE; ;) {
     if (await fetch(url).then((reply) => reply.ok, () => false)) return
     if (child.exitCode !== null || Date.now() > until) throw new Error('Keycloak does not answer')
@@ -76,7 +76,7 @@ async function started(home) {
     stdio: ['ignore', 'inherit', 'inherit'],
   })
   const base = `http://127.0.0.1:${port}`
-  await answers(`${base}/realms/master/.well-known/openid-configuration`, child)
+  await waitUntilReachable(`${base}/realms/master/.well-known/openid-configuration`, child)
   return base
 }
 
@@ -145,8 +145,8 @@ export async function keycloak(home) {
         page.off('response', note)
         return last
       },
-      /** Whoever would rather be known from elsewhere. */
-      passesElsewhere: (page) => homeOf(page, () => page.locator('#social-twin').click()),
+      /** Signs in with the other provider. */
+      passesElsewhere: (page) => findHome(page, () => page.locator('#social-twin').click()),
       agreesToSignOut: async () => {},
       endSession: `${issuer}/protocol/openid-connect/logout`,
       async signsOutThere(page) {
@@ -155,8 +155,8 @@ export async function keycloak(home) {
       },
     }
 
-    /** What a page of the application says after this, wherever the way leads. */
-    async function homeOf(page, act) {
+    /** The text that the application shows after this action and all redirects. */
+    async function findHome(page, act) {
       const isHome = (reply) => reply.request().isNavigationRequest() && !reply.url().startsWith(issuer) && !(reply.status() >= 300 && reply.status() < 400)
         && !reply.url().startsWith(other.issuer)
       const [reply] = await Promise.all([page.waitForResponse(isHome), act()])

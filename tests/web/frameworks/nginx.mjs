@@ -49,14 +49,14 @@ http {
   const found = existsSync('/usr/sbin/nginx') ? '/usr/sbin/nginx' : 'nginx'
   const child = program([found, '-e', file('log'), '-c', file('conf')], { stdio: 'ignore' })
   for (const until = Date.now() + 10_000; ;) {
-    const answers = await Promise.all(servers.map(({ port }) => ask(`https://localhost:${port}/`).then(() => true, () => false)))
-    if (answers.every(Boolean)) return
+    const reachable = await Promise.all(servers.map(({ port }) => sendRequest(`https://localhost:${port}/`).then(() => true, () => false)))
+    if (reachable.every(Boolean)) return
     if (child.exitCode !== null || Date.now() > until) throw new Error(`nginx does not answer\n${readFileSync(file('log'), 'utf8')}`)
     await new Promise((wake) => setTimeout(wake, 20))
   }
 }
 
-function ask(url, { method = 'GET', headers = {} } = {}) {
+function sendRequest(url, { method = 'GET', headers = {} } = {}) {
   return new Promise((done, fail) => {
     const { hostname, port, pathname, search } = new URL(url)
     const sent = request({ host: '127.0.0.1', servername: hostname, port, path: pathname + search, method, headers: { host: `${hostname}:${port}`, ...headers }, ca, agent: false }, async (reply) => {
@@ -74,7 +74,7 @@ class Person {
   async open(url, headers = {}) {
     const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
     const fields = { accept: 'text/html', 'sec-fetch-site': 'none', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', ...(cookie && { cookie }), ...headers }
-    const reply = await ask(url, { headers: fields })
+    const reply = await sendRequest(url, { headers: fields })
     for (const field of reply.headers['set-cookie'] ?? []) {
       const [pair, ...attributes] = field.split('; ')
       assert.ok(pair.startsWith('__Host-Http-') && attributes.includes('Secure'), field)
@@ -138,7 +138,7 @@ async function bigClaims(shop) {
   assert.equal(await bob.isSignedIn(shop), false)
 }
 
-/** What a client says of host, scheme and path is no matter, whether or not nginx passes it on. */
+/** Forged host, scheme and path headers have no effect, whether or not nginx passes them on. */
 async function forged(shop) {
   const headers = {
     host: 'evil.example', 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'http', 'x-forwarded-port': '80', 'x-forwarded-prefix': '/evil',
@@ -169,17 +169,17 @@ export const checks = { 'sign in': signIn, 'ID tokens': idTokens, 'big claims': 
 
 /** What held, by application and check; and what went wrong. */
 export async function behindNginx(only) {
-  const wanted = frameworks.filter(({ name }) => name in PLACED && (only === undefined || name.toLowerCase().includes(only)))
-  const shops = await Promise.all(wanted.flatMap((framework) => [false, true].map(async (isWide) => {
+  const selected = frameworks.filter(({ name }) => name in PLACED && (only === undefined || name.toLowerCase().includes(only)))
+  const shops = await Promise.all(selected.flatMap((framework) => [false, true].map(async (isWide) => {
     const [port, front] = [await freePort(), await freePort()]
-    const how = PLACED[framework.name]
+    const placement = PLACED[framework.name]
     const base = `https://localhost:${front}${isWide ? '/shop' : ''}`
     const provider = await twin()
-    const more = isWide ? { env: { ...how.env }, command: [...framework.command, ...(how.more ?? [])] } : { env: {} }
+    const more = isWide ? { env: { ...placement.env }, command: [...framework.command, ...(placement.more ?? [])] } : { env: {} }
     const env = { ...more.env, ...(framework.env?.PYTHONPATH && { PYTHONPATH: framework.env.PYTHONPATH }), OAUTH_STORE: undefined }
-    const { told } = await start({ ...framework, ...more, env }, provider, { port, base })
+    const { told: getLog } = await start({ ...framework, ...more, env }, provider, { port, base })
     const name = `${framework.name}${isWide ? ', below a path' : ''}`
-    return { name, base, provider, told, isWide, port: front, location: isWide ? below(port, how) : plain(port) }
+    return { name, base, provider, told: getLog, isWide, port: front, location: isWide ? below(port, placement) : plain(port) }
   })))
   if (shops.length === 0) return { rows: [], failures: [] }
   await nginx(shops)

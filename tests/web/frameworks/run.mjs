@@ -10,12 +10,12 @@ import { build, closeAll, install, oidcProvider, start, twin } from './world.mjs
 /** How many applications are checked at once: all that wait leave a processor to another. */
 const AT_ONCE = 4
 const only = process.argv[2]?.toLowerCase()
-const wanted = frameworks.filter(({ name }) => only === undefined || name.toLowerCase().includes(only))
+const selected = frameworks.filter(({ name }) => only === undefined || name.toLowerCase().includes(only))
 
 const began = performance.now()
 const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`
 const failures = []
-const rows = new Map(wanted.map(({ name }) => [name, {}]))
+const rows = new Map(selected.map(({ name }) => [name, {}]))
 /** The results of the applications behind nginx. */
 const proxied = new Map()
 /** The results with a provider at another site. */
@@ -67,9 +67,9 @@ async function check(browser, framework, provider) {
     const row = rows.get(framework.name)
     for (const name of Object.keys(overTime)) if (!framework.hasClock) row[name] = '-'
     for (const name of Object.keys(atOidcProvider)) if (framework.isAtTwinOnly) row[elsewhere(name)] = '-'
-    const here = { ...atTwin, ...(framework.hasClock && overTime) }
+    const checks = { ...atTwin, ...(framework.hasClock && overTime) }
     await Promise.all([
-      twin().then((twin) => checked(browser, framework, twin, here, (name) => name)),
+      twin().then((twin) => checked(browser, framework, twin, checks, (name) => name)),
       framework.isAtTwinOnly || checked(browser, framework, provider(), atOidcProvider, elsewhere),
     ])
     console.log(`# ${framework.name}: ${framework.build ? `built in ${((pages - since) / 1000).toFixed(1)} s, ` : ''}${seconds(pages)}`)
@@ -78,7 +78,7 @@ async function check(browser, framework, provider) {
   }
 }
 
-/** Runs all, so many at once. */
+/** Runs all, up to this many at once. */
 async function each(all, work) {
   const rest = [...all]
   await Promise.all(Array.from({ length: AT_ONCE }, async () => {
@@ -101,7 +101,7 @@ process.on('exit', closeAll)
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
 
 try {
-  for (const folder of new Set(wanted.filter(({ installed }) => installed).map(({ cwd, packages }) => packages ?? cwd))) install(folder)
+  for (const folder of new Set(selected.filter(({ installed }) => installed).map(({ cwd, packages }) => packages ?? cwd))) install(folder)
   const browser = await chromium.launch({
     // Without windows: most of the processor's time went into profiles, and into processes for pages that are there for a second.
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium-headless-shell',
@@ -113,7 +113,7 @@ try {
   console.log(`# chromium ${browser.version()}, node ${process.version}`)
   const provider = await oidcProvider()
   await Promise.all([
-    each(wanted, (framework) => check(browser, framework, provider)),
+    each(selected, (framework) => check(browser, framework, provider)),
     // Nobody needs a browser there.
     behindNginx(only).then((behind) => {
       failures.push(...behind.failures)

@@ -41,7 +41,7 @@ function end(child) {
 }
 
 /** What a program prints first: a line of JSON. */
-function said(child) {
+function readStartupLine(child) {
   return new Promise((done, fail) => {
     child.once('error', fail)
     child.once('exit', (code) => fail(new Error(`${child.spawnfile} ended with ${code}`)))
@@ -60,7 +60,7 @@ export async function json(url, body, headers = {}) {
 /** A twin, for one application, and the routes it is steered by. */
 export async function twin() {
   const child = program([path.join(target, 'debug/examples/twins')], { stdio: ['pipe', 'pipe', 'inherit'] })
-  const { generic: issuer } = await said(child)
+  const { generic: issuer } = await readStartupLine(child)
   const steer = (route, body) => json(`${issuer}/_twin/${route}`, body)
   const client = async (uri) => {
     await steer('register', { redirect_uri: uri })
@@ -94,7 +94,7 @@ export async function twin() {
 export async function oidcProvider() {
   const cwd = path.join(root, 'tests/interop/oidc-provider')
   const env = { ...process.env, ACCESS_TOKEN_SECONDS: '3600', ACR_VALUES: 'mfa' }
-  const { issuer } = await said(program([process.execPath, 'server.mjs'], { cwd, env, stdio: ['pipe', 'pipe', 'inherit'] }))
+  const { issuer } = await readStartupLine(program([process.execPath, 'server.mjs'], { cwd, env, stdio: ['pipe', 'pipe', 'inherit'] }))
   return () => {
     let id
     return {
@@ -162,7 +162,7 @@ async function clock(file) {
 }
 
 /** Starts an application whose people sign in at this provider; they may reach it elsewhere than where it listens. */
-export async function start({ name, command, cwd, env: own, before, hasClock }, provider, reached = {}) {
+export async function start({ name, command, cwd, env: frameworkEnv, before, hasClock }, provider, reached = {}) {
   const { port = await freePort() } = reached
   const { base = `http://127.0.0.1:${port}` } = reached
   const { id, secret } = await provider.register(base)
@@ -180,16 +180,16 @@ export async function start({ name, command, cwd, env: own, before, hasClock }, 
     OAUTH_ISSUER: provider.issuer, OAUTH_CLIENT_ID: id, OAUTH_CLIENT_SECRET: secret, OAUTH_BASE_URL: base,
     OAUTH_KEY: Buffer.alloc(32, 7).toString('base64url'), OAUTH_STORE: `sqlite:${folder}/sessions.sqlite`, OAUTH_TRANSPORT: 'loopback_http',
     ...moved?.env, PORT: String(port), HOST: '127.0.0.1', HELLO_API: provider.api, HELLO_DATABASE: path.join(folder, 'django.sqlite'),
-    ...Object.fromEntries(Object.entries(own ?? {}).map(([name, value]) => [name, value && filled(value)])),
+    ...Object.fromEntries(Object.entries(frameworkEnv ?? {}).map(([name, value]) => [name, value && filled(value)])),
   }
   if (before) await run(before[0], before.slice(1), { cwd: folder, env })
   const log = path.join(folder, 'log')
   const out = openSync(log, 'w')
   const child = program(command.map(filled), { cwd: cwd ?? folder, env, stdio: ['ignore', out, out] })
-  const told = () => (existsSync(log) ? readFileSync(log, 'utf8').slice(-3000) : '')
+  const readLog = () => (existsSync(log) ? readFileSync(log, 'utf8').slice(-3000) : '')
   for (const until = Date.now() + PATIENCE; ;) {
-    if (await fetch(`http://127.0.0.1:${port}/auth/session`).then(() => true, () => false)) return { base, told, advance, end: () => end(child) }
-    if (child.exitCode !== null || Date.now() > until) throw new Error(`${name} does not answer\n${told()}`)
+    if (await fetch(`http://127.0.0.1:${port}/auth/session`).then(() => true, () => false)) return { base, told: readLog, advance, end: () => end(child) }
+    if (child.exitCode !== null || Date.now() > until) throw new Error(`${name} does not answer\n${readLog()}`)
     await new Promise((wake) => setTimeout(wake, 50))
   }
 }

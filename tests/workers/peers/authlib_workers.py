@@ -14,23 +14,23 @@ counts = {"ok": 0, "failed": 0}
 
 def read():
     with open(file) as stored:
-        kept = json.load(stored)
+        stored_token = json.load(stored)
     return {
         "token_type": "Bearer",
-        "access_token": kept["access_token"],
-        "refresh_token": kept["refresh_token"],
-        "expires_at": kept["expires_at"] / 1000,
+        "access_token": stored_token["access_token"],
+        "refresh_token": stored_token["refresh_token"],
+        "expires_at": stored_token["expires_at"] / 1000,
     }
 
 
 def write(token, refresh_token=None, access_token=None):
-    kept = {
+    stored_token = {
         "access_token": token["access_token"],
         "refresh_token": token["refresh_token"],
         "expires_at": int(token["expires_at"] * 1000),
     }
     with open(file, "w") as stored:
-        json.dump(kept, stored)
+        json.dump(stored_token, stored)
 
 
 session = OAuth2Session(

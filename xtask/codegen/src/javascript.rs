@@ -17,12 +17,12 @@ pub(crate) fn codes(_: &str) -> Result<String, Box<dyn Error>> {
         module += &format!("/** {} */\n", class.text());
         module += &union(&format!("{}Code", name(class)), rows(class).map(Row::code));
     }
-    let all = Class::ALL
+    let error_codes = Class::ALL
         .iter()
         .map(|class| format!("{}Code", name(*class)));
-    let all: Vec<_> = all.collect();
+    let error_codes: Vec<_> = error_codes.collect();
     module += "/** Every code there is. */\n";
-    module += &format!("export type ErrorCode = {}\n", all.join(" | "));
+    module += &format!("export type ErrorCode = {}\n", error_codes.join(" | "));
     Ok(module)
 }
 
@@ -61,9 +61,11 @@ fn table() -> String {
     format!("{{\n{rows}}}\n")
 }
 
-fn union<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> String {
-    let words: String = words.map(|word| format!("  | '{word}'\n")).collect();
-    format!("export type {name} =\n{words}")
+fn union<'a>(name: &str, variants: impl Iterator<Item = &'a str>) -> String {
+    let variants: String = variants
+        .map(|variant| format!("  | '{variant}'\n"))
+        .collect();
+    format!("export type {name} =\n{variants}")
 }
 
 pub(crate) fn node_classes(now: &str) -> Result<String, Box<dyn Error>> {

@@ -118,20 +118,24 @@ fn bring(name: &str, render: Render, is_check: bool) -> Result<(), Box<dyn Error
     } else {
         String::new()
     };
-    let wanted = render(&now)?;
-    if now == wanted {
+    let rendered = render(&now)?;
+    if now == rendered {
         return Ok(());
     }
     if is_check {
         return Err("is stale: run cargo xtask codegen".into());
     }
     println!("{name}: written");
-    Ok(fs::write(path, wanted)?)
+    Ok(fs::write(path, rendered)?)
 }
 
 fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).unwrap_or(here).to_owned()
+    let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest_dir
+        .ancestors()
+        .nth(2)
+        .unwrap_or(manifest_dir)
+        .to_owned()
 }
 
 /// `now` with what stands between the two comments replaced.
@@ -140,10 +144,12 @@ fn region(now: &str, comment: &str, body: &str) -> Result<String, Box<dyn Error>
         format!("{comment} {HEADER}\n"),
         format!("{comment} {END}\n"),
     );
-    let (before, rest) = now
+    let (before, remainder) = now
         .split_once(&begin)
         .ok_or("has no line where it begins")?;
-    let (_, after) = rest.split_once(&end).ok_or("has no line where it ends")?;
+    let (_, after) = remainder
+        .split_once(&end)
+        .ok_or("has no line where it ends")?;
     Ok(format!("{before}{begin}{body}{end}{after}"))
 }
 

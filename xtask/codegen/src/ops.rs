@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 
 pub(crate) use oauth_facade::camel;
-use oauth_facade::{About, Description, Entry, Kind, Shape, TABLE};
+use oauth_facade::{Description, Entry, FieldDoc, Kind, Shape, TABLE};
 
 /// What no argument may be called: keywords of the languages that are written, and what their methods have
 /// beside the arguments.
@@ -121,26 +121,28 @@ fn check(of: &str, name: &str) -> Result<(), Box<dyn Error>> {
 }
 
 /// What an operation takes, in its order.
-pub(crate) fn arguments(entry: &'static Entry) -> impl Iterator<Item = &'static About> {
+pub(crate) fn arguments(entry: &'static Entry) -> impl Iterator<Item = &'static FieldDoc> {
     entry.arguments.iter().copied().flatten()
 }
 
 /// The records, each once, and before it those that are within it.
 pub(crate) fn records() -> Vec<&'static Description> {
-    let mut seen = BTreeSet::new();
-    let all = TABLE.iter().filter_map(|entry| match entry.outcome {
+    let mut seen_names = BTreeSet::new();
+    let record_structs = TABLE.iter().filter_map(|entry| match entry.outcome {
         Kind::Record(record) => Some(record),
         Kind::Nothing | Kind::Tokens | Kind::Authorization => None,
     });
-    let all = all.flat_map(|record| {
+    let record_structs = record_structs.flat_map(|record| {
         let within = record.members.iter().filter_map(within);
         within.chain([record]).collect::<Vec<_>>()
     });
-    all.filter(|record| seen.insert(record.name)).collect()
+    record_structs
+        .filter(|record| seen_names.insert(record.name))
+        .collect()
 }
 
 /// The record that a member is.
-pub(crate) const fn within(member: &About) -> Option<&'static Description> {
+pub(crate) const fn within(member: &FieldDoc) -> Option<&'static Description> {
     match inner(member.shape) {
         Shape::Record(record) => Some(record),
         _ => None,
@@ -148,14 +150,14 @@ pub(crate) const fn within(member: &About) -> Option<&'static Description> {
 }
 
 /// The words that arguments choose from, by the name of their type.
-pub(crate) fn words() -> Vec<(&'static str, &'static [&'static str])> {
+pub(crate) fn word_types() -> Vec<(&'static str, &'static [&'static str])> {
     let mut found = Vec::new();
     let members = records().into_iter().flat_map(|record| record.members);
     for field in TABLE.iter().flat_map(arguments).chain(members) {
-        if let Shape::Word(name, words) = inner(field.shape)
-            && !found.contains(&(name, words))
+        if let Shape::Word(name, variants) = inner(field.shape)
+            && !found.contains(&(name, variants))
         {
-            found.push((name, words));
+            found.push((name, variants));
         }
     }
     found
@@ -170,12 +172,12 @@ pub(crate) const fn inner(shape: Shape) -> Shape {
 }
 
 /// Whether a record has something that must not be shown.
-pub(crate) const fn is_secret(field: &About) -> bool {
+pub(crate) const fn is_secret(field: &FieldDoc) -> bool {
     matches!(inner(field.shape), Shape::Secret)
 }
 
 /// Whether a member is about a person.
-pub(crate) const fn is_personal(field: &About) -> bool {
+pub(crate) const fn is_personal(field: &FieldDoc) -> bool {
     matches!(inner(field.shape), Shape::Personal)
 }
 

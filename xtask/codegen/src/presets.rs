@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::HEADER;
 
-/// A module that names the presets, so that whoever lists them need not load them.
+/// A module with the names of the presets, so that listing them does not load them.
 pub(crate) fn names(_: &str) -> Result<String, Box<dyn Error>> {
     let mut text = format!(
         "// {HEADER}\n// The source is crates/oauth-providers.\n\
@@ -25,7 +25,7 @@ pub(crate) fn names(_: &str) -> Result<String, Box<dyn Error>> {
 pub(crate) fn file(_: &str) -> Result<String, Box<dyn Error>> {
     let mut presets = Map::new();
     for name in oauth_providers::names() {
-        let preset = Preset::of(&oauth_providers::provider(name)?)?;
+        let preset = Preset::from_provider(&oauth_providers::provider(name)?)?;
         presets.insert(name.to_owned(), serde_json::from_str(&preset.to_json())?);
     }
     let mut text = format!(

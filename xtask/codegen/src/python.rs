@@ -38,11 +38,11 @@ pub(crate) fn codes(_: &str) -> Result<String, Box<dyn Error>> {
     for &class in Class::ALL {
         module += &literal(&format!("{}Code", name(class)), rows(class).map(Row::code));
     }
-    let all = Class::ALL
+    let error_codes = Class::ALL
         .iter()
         .map(|class| format!("{}Code", name(*class)));
-    let all: Vec<_> = all.collect();
-    module += &format!("ErrorCode = Literal[{}]\n", all.join(", "));
+    let error_codes: Vec<_> = error_codes.collect();
+    module += &format!("ErrorCode = Literal[{}]\n", error_codes.join(", "));
     Ok(module)
 }
 
@@ -69,7 +69,9 @@ from typing import Literal
 
 ";
 
-fn literal<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> String {
-    let words: String = words.map(|word| format!("    \"{word}\",\n")).collect();
-    format!("{name} = Literal[\n{words}]\n")
+fn literal<'a>(name: &str, variants: impl Iterator<Item = &'a str>) -> String {
+    let variants: String = variants
+        .map(|variant| format!("    \"{variant}\",\n"))
+        .collect();
+    format!("{name} = Literal[\n{variants}]\n")
 }

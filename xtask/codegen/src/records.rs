@@ -55,7 +55,7 @@ fn refusal(denial: Denial) -> Result<oauth_core::Error, Box<dyn Error>> {
         Denial::Challenge => (401, "{}".to_owned()),
         Denial::Busy => (503, "{}".to_owned()),
         Denial::Status => (404, "{}".to_owned()),
-        known => named(known.text()),
+        other => named(other.text()),
     };
     let mut headers = vec![("content-type".to_owned(), b"application/json".to_vec())];
     if status == 401 {

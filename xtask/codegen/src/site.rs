@@ -24,7 +24,7 @@ fn in_javascript() -> impl Iterator<Item = &'static Setting> {
 
 /// The class of Python that has the constructor of a site.
 pub(crate) fn python(_: &str) -> Result<String, Box<dyn Error>> {
-    let own: Vec<_> = SITE_SETTINGS
+    let site_options: Vec<_> = SITE_SETTINGS
         .iter()
         .filter(|setting| setting.name != "base_url")
         .collect();
@@ -44,7 +44,7 @@ pub(crate) fn python(_: &str) -> Result<String, Box<dyn Error>> {
          old_keys: Sequence[str | bytes | SealingKey] = (),\n        store: Store | None = None,\n        \
          network: Network | None = None,\n"
     );
-    for setting in &own {
+    for setting in &site_options {
         let _ = writeln!(
             module,
             "        {}: {} | None = None,",
@@ -91,7 +91,7 @@ pub(crate) fn python(_: &str) -> Result<String, Box<dyn Error>> {
     }
     module +=
         "        \"\"\"\n        given: dict[str, Any] = {\n            \"base_url\": base_url,\n";
-    for setting in &own {
+    for setting in &site_options {
         let _ = writeln!(
             module,
             "            \"{}\": {},",
@@ -117,7 +117,7 @@ fn annotation(shape: Shape) -> String {
         Shape::Span => "float".to_owned(),
         Shape::Apis => "Mapping[str, Upstream]".to_owned(),
         Shape::Document => "Mapping[str, Any] | str".to_owned(),
-        Shape::Word(words) => format!("Literal[\"{}\"]", words.join("\", \"")),
+        Shape::Word(variants) => format!("Literal[\"{}\"]", variants.join("\", \"")),
     }
 }
 
@@ -171,7 +171,7 @@ pub(crate) fn types(now: &str) -> Result<String, Box<dyn Error>> {
             Shape::Whole | Shape::Span => "number".to_owned(),
             Shape::Apis => "Readonly<Record<string, string | URL | { url: string | URL; methods?: Iterable<string> | undefined }>>".to_owned(),
             Shape::Document => "string | Readonly<Record<string, unknown>>".to_owned(),
-            Shape::Word(words) => format!("'{}'", words.join("' | '")),
+            Shape::Word(variants) => format!("'{}'", variants.join("' | '")),
         };
         body += &comment(&[setting.text.to_owned()], "  ");
         let _ = writeln!(body, "  {}?: {kind} | undefined", named(setting));

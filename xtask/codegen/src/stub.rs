@@ -33,17 +33,17 @@ pub(crate) fn file(_: &str) -> Result<String, Box<dyn Error>> {
 /// The package exports whatever it imports by name from its own modules, and all records.
 pub(crate) fn exports(now: &str) -> Result<String, Box<dyn Error>> {
     let mut names: Vec<_> = records().into_iter().map(|record| record.name).collect();
-    let mut is_ours = false;
+    let mut is_exported = false;
     for line in now.lines().map(str::trim) {
         if let Some((from, imported)) = line.split_once(" import ") {
-            is_ours = from.starts_with("from .");
-            if is_ours && !from.ends_with('.') && !imported.starts_with(['(', '*']) {
+            is_exported = from.starts_with("from .");
+            if is_exported && !from.ends_with('.') && !imported.starts_with(['(', '*']) {
                 names.extend(imported.split(", "));
             }
-        } else if is_ours && line.ends_with(',') {
+        } else if is_exported && line.ends_with(',') {
             names.push(line.trim_end_matches(','));
         } else {
-            is_ours = false;
+            is_exported = false;
         }
     }
     names.sort_unstable();
@@ -60,14 +60,14 @@ fn read(source: &str, docs: &mut Docs) {
     let mut class = String::new();
     let mut text: Vec<&str> = Vec::new();
     for line in source.lines() {
-        let bare = line.trim_start();
-        let is_inside = bare.len() < line.len();
-        if let Some(said) = bare.strip_prefix("///") {
-            text.push(said.strip_prefix(' ').unwrap_or(said));
-        } else if let Some(of) = bare.strip_prefix("impl ") {
+        let trimmed = line.trim_start();
+        let is_inside = trimmed.len() < line.len();
+        if let Some(doc) = trimmed.strip_prefix("///") {
+            text.push(doc.strip_prefix(' ').unwrap_or(doc));
+        } else if let Some(of) = trimmed.strip_prefix("impl ") {
             class = name(of).to_owned();
             text.clear();
-        } else if let Some(item) = named(bare) {
+        } else if let Some(item) = named(trimmed) {
             let key = if is_inside {
                 format!("{class}.{item}")
             } else {
@@ -77,7 +77,7 @@ fn read(source: &str, docs: &mut Docs) {
                 docs.insert(key, text.join("\n"));
             }
             text.clear();
-        } else if line == "}" || bare.ends_with(['{', ';']) {
+        } else if line == "}" || trimmed.ends_with(['{', ';']) {
             text.clear();
         }
     }
@@ -85,10 +85,10 @@ fn read(source: &str, docs: &mut Docs) {
 
 /// The name of the function or struct that begins in this line.
 fn named(line: &str) -> Option<&str> {
-    let rest = line.strip_prefix("pub(crate) ").unwrap_or(line);
-    let rest = rest.strip_prefix("const ").unwrap_or(rest);
-    let rest = rest.strip_prefix("fn ").or(rest.strip_prefix("struct "))?;
-    Some(name(rest))
+    let item = line.strip_prefix("pub(crate) ").unwrap_or(line);
+    let item = item.strip_prefix("const ").unwrap_or(item);
+    let item = item.strip_prefix("fn ").or(item.strip_prefix("struct "))?;
+    Some(name(item))
 }
 
 fn name(text: &str) -> &str {
@@ -104,7 +104,7 @@ fn written(skeleton: &str, docs: &Docs) -> Result<String, Box<dyn Error>> {
     let mut signature: Vec<&str> = Vec::new();
     let mut short: Vec<(String, &str)> = Vec::new();
     for line in skeleton.lines() {
-        let bare = line.trim_start();
+        let trimmed = line.trim_start();
         if let Some((name, long)) = line
             .strip_prefix("# let ")
             .and_then(|line| line.split_once(" = "))
@@ -126,24 +126,24 @@ fn written(skeleton: &str, docs: &Docs) -> Result<String, Box<dyn Error>> {
             stub += &names(skeleton);
             continue;
         }
-        if let Some(own) = bare.strip_prefix("# verbs:") {
-            stub += &verbs(own.trim());
+        if let Some(own_verbs) = trimmed.strip_prefix("# verbs:") {
+            stub += &verbs(own_verbs.trim());
             continue;
         }
-        if bare.starts_with("def ") || !signature.is_empty() {
-            if !line.starts_with(' ') && bare.starts_with("def ") {
+        if trimmed.starts_with("def ") || !signature.is_empty() {
+            if !line.starts_with(' ') && trimmed.starts_with("def ") {
                 class.clear();
             }
             signature.push(line);
             if let Some((last, twin)) = ended(line) {
                 signature.pop();
                 signature.push(last);
-                let whole = short
+                let full_signature = short
                     .iter()
                     .fold(signature.join("\n"), |text, (name, long)| {
                         text.replace(name, long)
                     });
-                stub += &method(&folded(&whole), twin, &class, docs)?;
+                stub += &method(&folded(&full_signature), twin, &class, docs)?;
                 signature.clear();
             } else if line.ends_with(':') {
                 // It brings its documentation along, for in Rust a macro makes it.
@@ -191,7 +191,9 @@ fn names(skeleton: &str) -> String {
 fn ended(line: &str) -> Option<(&str, Option<&str>)> {
     match line.split_once(": ...") {
         Some((last, "")) => Some((last, None)),
-        Some((last, rest)) => Some((last, Some(rest.trim_start().strip_prefix("# and ")?))),
+        Some((last, remainder)) => {
+            Some((last, Some(remainder.trim_start().strip_prefix("# and ")?)))
+        }
         None => None,
     }
 }
@@ -201,18 +203,18 @@ fn folded(signature: &str) -> String {
     if signature.lines().all(|line| line.len() <= LINE_WIDTH) {
         return signature.to_owned();
     }
-    let (Some((head, rest)), indent) = (
+    let (Some((head, remainder)), indent) = (
         signature.split_once('('),
         signature.len() - signature.trim_start().len(),
     ) else {
         return signature.to_owned();
     };
-    let (given, result) = rest.rsplit_once(") -> ").unwrap_or((rest, ""));
-    let given: Vec<_> = given.split_whitespace().collect();
-    let given = given.join(" ");
+    let (parameters, result) = remainder.rsplit_once(") -> ").unwrap_or((remainder, ""));
+    let parameters: Vec<_> = parameters.split_whitespace().collect();
+    let parameters = parameters.join(" ");
     let (outer, inner) = (" ".repeat(indent), " ".repeat(indent + 4));
     let mut lines = vec![String::new()];
-    for part in given.trim_end_matches(',').split(", ") {
+    for part in parameters.trim_end_matches(',').split(", ") {
         match lines.last_mut() {
             Some(last) if last.is_empty() => last.push_str(part),
             Some(last) if inner.len() + last.len() + part.len() + 3 <= LINE_WIDTH => {
@@ -222,9 +224,9 @@ fn folded(signature: &str) -> String {
             _ => lines.push(part.to_owned()),
         }
     }
-    let last = if given.ends_with('/') { "" } else { "," };
-    let given = lines.join(&format!(",\n{inner}"));
-    format!("{head}(\n{inner}{given}{last}\n{outer}) -> {result}")
+    let last = if parameters.ends_with('/') { "" } else { "," };
+    let parameters = lines.join(&format!(",\n{inner}"));
+    format!("{head}(\n{inner}{parameters}{last}\n{outer}) -> {result}")
 }
 
 /// A method, and its twin.
@@ -234,28 +236,29 @@ fn method(
     class: &str,
     docs: &Docs,
 ) -> Result<String, Box<dyn Error>> {
-    let (_, own) = signature.split_once("def ").ok_or("no signature")?;
-    let own = name(own);
+    let (_, method_name) = signature.split_once("def ").ok_or("no signature")?;
+    let method_name = name(method_name);
     let indent = if class.is_empty() { "    " } else { "        " };
     let text = |name: &str| docs.get(&format!("{class}{name}"));
-    let mut stub = match text(own) {
+    let mut stub = match text(method_name) {
         // What Python calls by itself is documented by Python.
-        _ if own.starts_with('_') => format!("{signature}: ...\n"),
+        _ if method_name.starts_with('_') => format!("{signature}: ...\n"),
         Some(text) => format!("{signature}:\n{}", quoted(text, indent)),
-        None => return Err(format!("{class}{own} has no documentation").into()),
+        None => return Err(format!("{class}{method_name} has no documentation").into()),
     };
     if let Some(twin) = twin {
-        let (given, result) = signature.rsplit_once(" -> ").ok_or("nothing comes back")?;
-        let given = given.replacen(&format!("def {own}("), &format!("def {twin}("), 1);
-        let later = format!("{own}(), in a coroutine.");
-        let said = quoted(text(twin).unwrap_or(&later), indent);
-        let _ = write!(stub, "{given} -> _Later[{result}]:\n{said}");
+        let (parameters, result) = signature.rsplit_once(" -> ").ok_or("nothing comes back")?;
+        let parameters =
+            parameters.replacen(&format!("def {method_name}("), &format!("def {twin}("), 1);
+        let later = format!("{method_name}(), in a coroutine.");
+        let docstring = quoted(text(twin).unwrap_or(&later), indent);
+        let _ = write!(stub, "{parameters} -> _Later[{result}]:\n{docstring}");
     }
     Ok(stub)
 }
 
 /// The verbs, as the macro of the module has them.
-fn verbs(own: &str) -> String {
+fn verbs(verb_doc: &str) -> String {
     let mut stub = String::new();
     for method in ["GET", "DELETE", "POST", "PUT", "PATCH"] {
         let verb = method.to_lowercase();
@@ -265,21 +268,21 @@ fn verbs(own: &str) -> String {
                 "        content: bytes | None = None, data: _Params | None = None, json: Any = None,\n"
             }
         };
-        let own = match own {
+        let verb_doc = match verb_doc {
             "" => String::new(),
-            own => format!("        {own},\n"),
+            verb_doc => format!("        {verb_doc},\n"),
         };
-        let given = format!(
-            "        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,\n{body}{own}        \
+        let parameters = format!(
+            "        self, url: str, *, headers: Mapping[str, str] | None = None, params: _Params | None = None,\n{body}{verb_doc}        \
              timeout: float | None = None, on_rate_limit: _OnRateLimit | None = None,\n        \
              longest_wait: float | None = None,\n    "
         );
         let _ = write!(
             stub,
-            "    def {verb}(\n{given}) -> Response:\n        \
+            "    def {verb}(\n{parameters}) -> Response:\n        \
              \"\"\"request(\"{method}\", url): the response, with the same keywords and errors.\n\n        \
              A status of 400 or above is not an error in itself: see Response.raise_for_status().\n        \
-             \"\"\"\n    def a{verb}(\n{given}) -> _Later[Response]:\n        \
+             \"\"\"\n    def a{verb}(\n{parameters}) -> _Later[Response]:\n        \
              \"\"\"{verb}(), in a coroutine.\"\"\"\n"
         );
     }
@@ -289,7 +292,7 @@ fn verbs(own: &str) -> String {
 fn quoted(text: &str, indent: &str) -> String {
     let lines: Vec<_> = text.lines().collect();
     match lines[..] {
-        [one] => format!("{indent}\"\"\"{one}\"\"\"\n"),
+        [line] => format!("{indent}\"\"\"{line}\"\"\"\n"),
         _ => {
             let lines = lines.join(&format!("\n{indent}"));
             let lines = lines.replace(&format!("\n{indent}\n"), "\n\n");

@@ -10,7 +10,7 @@ use super::Column;
 use crate::shell::{Outcome, target};
 
 /// The record of a run.
-fn place(run: &str) -> PathBuf {
+fn results_path(run: &str) -> PathBuf {
     target().join("parity").join(format!("{run}.txt"))
 }
 
@@ -28,13 +28,13 @@ pub(crate) fn forget() -> Outcome {
 
 /// Makes a place for the record of a new run, and forgets the last.
 pub(crate) fn begin(run: &str) -> PathBuf {
-    let place = place(run);
-    let made = place.parent().map_or(Ok(()), fs::create_dir_all);
-    if let Err(error) = made.and_then(|()| fs::write(&place, "")) {
-        // What cannot be recorded proves nothing: the table says so in the end.
-        println!("{}: {error}", place.display());
+    let path = results_path(run);
+    let created = path.parent().map_or(Ok(()), fs::create_dir_all);
+    if let Err(error) = created.and_then(|()| fs::write(&path, "")) {
+        // Unrecorded results prove nothing: the table reports that at the end.
+        println!("{}: {error}", path.display());
     }
-    place
+    path
 }
 
 /// One run, listened to line by line.
@@ -66,21 +66,23 @@ impl Record {
 
     /// Hears a line of `cargo test`, both of its outputs in one: `program::path::of::the_test`.
     pub(crate) fn hear_cargo(&mut self, line: &str) {
-        let words = line.trim_start();
-        if let Some(rest) = words.strip_prefix("Running ") {
+        let trimmed = line.trim_start();
+        if let Some(remainder) = trimmed.strip_prefix("Running ") {
             // `tests/it/main.rs (target/debug/deps/it-0123456789abcdef)`
-            let path = rest.rsplit_once('(').map_or(rest, |(_, path)| path);
+            let path = remainder
+                .rsplit_once('(')
+                .map_or(remainder, |(_, path)| path);
             let file = path.trim_end_matches(')').rsplit(['/', '\\']).next();
             let file = file.unwrap_or_default().trim_end_matches(".exe");
             self.program = file
                 .rsplit_once('-')
                 .map_or(file, |(name, _)| name)
                 .to_owned();
-        } else if let Some(rest) = words.strip_prefix("Doc-tests ") {
-            self.program = rest.to_owned();
+        } else if let Some(remainder) = trimmed.strip_prefix("Doc-tests ") {
+            self.program = remainder.to_owned();
         } else if let Some((name, verdict)) = line
             .strip_prefix("test ")
-            .and_then(|rest| rest.rsplit_once(" ... "))
+            .and_then(|remainder| remainder.rsplit_once(" ... "))
         {
             let name = format!("{}::{name}", self.program);
             self.add(&name, verdict == "ok");
@@ -110,11 +112,11 @@ impl Record {
 
     /// Writes down what was heard.
     pub(crate) fn save(&self, run: &str) -> Outcome {
-        let place = begin(run);
-        match fs::write(&place, &self.lines) {
+        let path = begin(run);
+        match fs::write(&path, &self.lines) {
             Ok(()) => Outcome::default(),
             Err(error) => {
-                println!("{}: {error}", place.display());
+                println!("{}: {error}", path.display());
                 Outcome::of(false)
             }
         }
@@ -124,7 +126,7 @@ impl Record {
 /// Whether a test passed in the last runs of this column. A name without parameters stands for all
 /// of its cases.
 pub(super) fn is_proved(column: &Column, name: &str) -> Result<(), String> {
-    let read = |run: &&str| fs::read_to_string(place(run)).unwrap_or_default();
+    let read = |run: &&str| fs::read_to_string(results_path(run)).unwrap_or_default();
     let groups = column.groups.iter();
     let groups = groups.map(|runs| runs.iter().map(read).collect::<Vec<_>>());
     let mut verdicts = groups.map(|runs| judge(&runs, name));
@@ -141,16 +143,18 @@ pub(super) fn is_proved(column: &Column, name: &str) -> Result<(), String> {
 
 /// Whether each of these runs saw it pass, and none saw it fail.
 fn judge(runs: &[String], name: &str) -> bool {
-    let is_it = |heard: &str| {
-        let cases = heard.strip_prefix(name);
-        cases.is_some_and(|rest| rest.is_empty() || (rest.starts_with('[') && rest.ends_with(']')))
+    let is_match = |test_name: &str| {
+        let cases = test_name.strip_prefix(name);
+        cases.is_some_and(|remainder| {
+            remainder.is_empty() || (remainder.starts_with('[') && remainder.ends_with(']'))
+        })
     };
     runs.iter().all(|run| {
-        let heard = run.lines().filter_map(|line| {
+        let outcomes = run.lines().filter_map(|line| {
             let (verdict, name) = line.split_once("ok ")?;
-            is_it(name).then_some(verdict.is_empty())
+            is_match(name).then_some(verdict.is_empty())
         });
-        heard.collect::<BTreeSet<_>>() == BTreeSet::from([true])
+        outcomes.collect::<BTreeSet<_>>() == BTreeSet::from([true])
     })
 }
 
@@ -158,32 +162,32 @@ fn judge(runs: &[String], name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn heard(hear: fn(&mut Record, &str), said: &str) -> String {
+    fn parsed(parse: fn(&mut Record, &str), output: &str) -> String {
         let mut record = Record::default();
-        said.lines().for_each(|line| hear(&mut record, line));
+        output.lines().for_each(|line| parse(&mut record, line));
         record.lines
     }
 
     #[test]
     fn cargo_is_heard() {
-        let said = "   Running unittests src/lib.rs (target/debug/deps/oauth_core-0a1b)\n\
+        let output = "   Running unittests src/lib.rs (target/debug/deps/oauth_core-0a1b)\n\
                     running 2 tests\ntest url::tests::a ... ok\ntest b ... FAILED\n\
                     test c ... ignored, slow\n\
                     test result: FAILED. 1 passed; 1 failed; 1 ignored\n\
                     \u{20}    Running tests/it/main.rs (/t/debug/deps/it-9f)\ntest a::b ... ok\n\
                     \u{20}  Doc-tests oauth_core\ntest src/lib.rs - f (line 7) ... ok\n";
-        let wanted = "ok oauth_core::url::tests::a\nnot ok oauth_core::b\nnot ok oauth_core::c\n\
+        let expected = "ok oauth_core::url::tests::a\nnot ok oauth_core::b\nnot ok oauth_core::c\n\
                       ok it::a::b\nok oauth_core::src/lib.rs - f (line 7)\n";
-        assert_eq!(heard(Record::hear_cargo, said), wanted);
+        assert_eq!(parsed(Record::hear_cargo, output), expected);
     }
 
     #[test]
     fn pytest_is_heard() {
-        let said = "PASSED ../tests/test_a.py::test_b[x-y]\nFAILED test_a.py::test_c - assert 1 - 2\n\
+        let output = "PASSED ../tests/test_a.py::test_b[x-y]\nFAILED test_a.py::test_c - assert 1 - 2\n\
                     ERROR test_a.py::test_d\nSKIPPED [1] test_a.py:7: no\n12 passed in 3s\n";
-        let wanted =
+        let expected =
             "ok test_a.py::test_b[x-y]\nnot ok test_a.py::test_c\nnot ok test_a.py::test_d\n";
-        assert_eq!(heard(Record::hear_pytest, said), wanted);
+        assert_eq!(parsed(Record::hear_pytest, output), expected);
     }
 
     #[test]

@@ -103,7 +103,7 @@ pub(super) fn of(
             for reason in doubts(column, cell, is_proved) {
                 unproved.push(format!("{} ({}): {reason}", row.feature, column.key));
             }
-            line += &format!(" {} |", shown(cell));
+            line += &format!(" {} |", cell_text(cell));
         }
         tables += &(line + "\n");
     }
@@ -128,11 +128,11 @@ fn strays(rows: &[Row], operations: &[Operation]) -> Vec<String> {
             [..] => strays.push(format!("{name} has several rows")),
         }
     }
-    let known = |name: &str| operations.iter().any(|operation| operation.name == name);
-    let asked = rows.iter().filter_map(|row| row.operation.as_deref());
+    let is_operation = |name: &str| operations.iter().any(|operation| operation.name == name);
+    let named_operations = rows.iter().filter_map(|row| row.operation.as_deref());
     strays.extend(
-        asked
-            .filter(|name| !known(name))
+        named_operations
+            .filter(|name| !is_operation(name))
             .map(|name| format!("{name} is no operation")),
     );
     strays
@@ -159,7 +159,7 @@ fn doubts(
     }
 }
 
-fn shown(cell: &Cell) -> String {
+fn cell_text(cell: &Cell) -> String {
     match cell {
         Cell::NotAvailable(reason) => format!("no: {}", reason.no),
         Cell::Proved(proved) => proved.text.clone().unwrap_or_else(|| "yes".to_owned()),
@@ -185,18 +185,18 @@ mod tests {
     #[test]
     fn a_row_is_a_line() {
         let text = ROW.replace(", \"b\"", "");
-        let wanted = "| f | yes | yes | yes | no: a page | `f` |\n";
-        assert!(table(&text).is_ok_and(|table| table.ends_with(wanted)));
+        let expected = "| f | yes | yes | yes | no: a page | `f` |\n";
+        assert!(table(&text).is_ok_and(|table| table.ends_with(expected)));
     }
 
     #[test]
     fn a_section_is_a_table_with_a_title() {
         let text = ROW.replace(", \"b\"", "");
-        let other = text.replace("operation = \"o\"\n", "");
-        let made = table(&format!("{text}{}", other.replace("\"s\"", "\"t\"")));
-        let made = made.expect("two tables");
-        assert!(made.starts_with("### s\n\n| | "), "{made}");
-        assert_eq!(made.matches("\n\n### t\n\n| | ").count(), 1, "{made}");
+        let unlinked = text.replace("operation = \"o\"\n", "");
+        let tables = table(&format!("{text}{}", unlinked.replace("\"s\"", "\"t\"")));
+        let tables = tables.expect("two tables");
+        assert!(tables.starts_with("### s\n\n| | "), "{tables}");
+        assert_eq!(tables.matches("\n\n### t\n\n| | ").count(), 1, "{tables}");
         let untitled = text.replace("section = \"s\"\n", "");
         assert_eq!(
             table(&untitled),

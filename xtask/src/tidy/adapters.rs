@@ -172,18 +172,25 @@ pub(super) fn adapters() -> Vec<String> {
     PLACES.iter().flat_map(breaches).collect()
 }
 
-fn breaches(place: &AdapterFolder) -> Vec<String> {
-    let folder = place.folder;
+fn breaches(adapter_folder: &AdapterFolder) -> Vec<String> {
+    let folder = adapter_folder.folder;
     let mut breaches = Vec::new();
     let mut sizes = BTreeMap::new();
     read(&root().join(folder), "", &mut |name, text| {
-        if !place.drivers.contains(&name) {
+        if !adapter_folder.drivers.contains(&name) {
             breaches.extend(judged(&format!("{folder}/{name}"), text));
         }
         sizes.insert(name.to_owned(), code_lines(name, text));
     });
-    let of_one = place.adapters.iter().flat_map(|one| one.files);
-    let listed = place.drivers.iter().chain(place.shared).chain(of_one);
+    let of_one = adapter_folder
+        .adapters
+        .iter()
+        .flat_map(|adapter| adapter.files);
+    let listed = adapter_folder
+        .drivers
+        .iter()
+        .chain(adapter_folder.shared)
+        .chain(of_one);
     let listed: Vec<_> = listed.collect();
     for name in &listed {
         if !sizes.contains_key(**name) {
@@ -195,18 +202,22 @@ fn breaches(place: &AdapterFolder) -> Vec<String> {
             breaches.push(format!("{folder}/{name}: of which framework, or shared?"));
         }
     }
-    for one in place.adapters {
-        let sum = one.files.iter().filter_map(|name| sizes.get(*name)).sum();
-        breaches.extend(sum_breach(one, sum));
+    for adapter in adapter_folder.adapters {
+        let sum = adapter
+            .files
+            .iter()
+            .filter_map(|name| sizes.get(*name))
+            .sum();
+        breaches.extend(sum_breach(adapter, sum));
     }
     breaches
 }
 
 /// What is wrong with the sum of what serves one framework.
-fn sum_breach(one: &Adapter, sum: usize) -> Option<String> {
+fn sum_breach(adapter: &Adapter, sum: usize) -> Option<String> {
     let Adapter {
         framework, most, ..
-    } = one;
+    } = adapter;
     if sum > *most {
         return Some(format!(
             "{framework}: {sum} lines of code of at most {most}"
@@ -217,8 +228,8 @@ fn sum_breach(one: &Adapter, sum: usize) -> Option<String> {
     is_slack.then(|| format!("{framework}: {sum} lines of code, so lower its limit of {most}"))
 }
 
-fn read(place: &Path, within: &str, judge: &mut impl FnMut(&str, &str)) {
-    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+fn read(dir: &Path, within: &str, judge: &mut impl FnMut(&str, &str)) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
         let name = format!("{within}{}", entry.file_name().to_string_lossy());
         if path.is_dir() {
@@ -271,15 +282,15 @@ fn judged(name: &str, text: &str) -> Vec<String> {
     if lines > MAX_LINES {
         breaches.push(format!("{name}: {lines} lines of at most {MAX_LINES}"));
     }
-    let is_said = |line: &str| {
+    let is_documented = |line: &str| {
         let line = line.trim_start();
         line.starts_with('#') || is_comment(line)
     };
     for (at, line) in code.lines().enumerate() {
-        for word in PROTOCOL.iter().filter(|word| line.contains(**word)) {
-            if !is_said(line) {
+        for term in PROTOCOL.iter().filter(|word| line.contains(**word)) {
+            if !is_documented(line) {
                 breaches.push(format!(
-                    "{name}:{}: {word} is the machine's to know",
+                    "{name}:{}: {term} is the machine's to know",
                     at + 1
                 ));
             }
@@ -325,13 +336,13 @@ mod tests {
 
     #[test]
     fn a_framework_is_held_to_its_sum() {
-        let one = adapter("Quart", &["quart.py"]);
-        assert_eq!(sum_breach(&one, MAX_SUM), None);
-        assert!(sum_breach(&one, MAX_SUM + 1).is_some());
+        let framework = adapter("Quart", &["quart.py"]);
+        assert_eq!(sum_breach(&framework, MAX_SUM), None);
+        assert!(sum_breach(&framework, MAX_SUM + 1).is_some());
         // A limit above that of all is what was reached.
         let large = Adapter {
             most: MAX_SUM + 10,
-            ..one
+            ..framework
         };
         assert_eq!(sum_breach(&large, MAX_SUM + 10), None);
         assert!(sum_breach(&large, MAX_SUM + 9).is_some());
@@ -340,21 +351,21 @@ mod tests {
 
     #[test]
     fn a_file_is_of_a_framework_or_shared() {
-        let place = |shared| AdapterFolder {
+        let folder = |shared| AdapterFolder {
             folder: "crates/oauth-web-actix/src",
             drivers: &[],
             shared,
             adapters: &[],
         };
-        let known = &[
+        let known_files = &[
             "convert.rs",
             "lib.rs",
             "rejection.rs",
             "sign_in.rs",
             "user.rs",
         ];
-        assert_eq!(breaches(&place(known)), Vec::<String>::new());
-        assert_eq!(breaches(&place(&known[1..])).len(), 1);
+        assert_eq!(breaches(&folder(known_files)), Vec::<String>::new());
+        assert_eq!(breaches(&folder(&known_files[1..])).len(), 1);
         let stale = &[
             "convert.rs",
             "drive.rs",
@@ -363,7 +374,7 @@ mod tests {
             "sign_in.rs",
             "user.rs",
         ];
-        assert_eq!(breaches(&place(stale)).len(), 1);
+        assert_eq!(breaches(&folder(stale)).len(), 1);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(super) fn circles() -> Vec<String> {
     let mut breaches = Vec::new();
     for name in CRATES {
         let source = root().join("crates").join(name).join("src");
-        breaches.extend(told(name, &modules(&source)));
+        breaches.extend(describe_circles(name, &modules(&source)));
     }
     for folder in JAVASCRIPT {
         // What is declared in `.d.ts` is erased before anything is loaded.
@@ -50,19 +50,26 @@ pub(super) fn circles() -> Vec<String> {
                     .iter()
                     .any(|end| has_ending(path, end))
         };
-        breaches.extend(told(folder, &graph(&root().join(folder), code, javascript)));
+        breaches.extend(describe_circles(
+            folder,
+            &graph(&root().join(folder), code, javascript),
+        ));
     }
     let (folder, _) = PYTHON;
     let code = |path: &Path| has_ending(path, "py");
-    breaches.extend(told(folder, &graph(&root().join(folder), code, python)));
+    breaches.extend(describe_circles(
+        folder,
+        &graph(&root().join(folder), code, python),
+    ));
     breaches
 }
 
 fn has_ending(path: &Path, ending: &str) -> bool {
-    path.extension().is_some_and(|own| own == ending)
+    path.extension()
+        .is_some_and(|extension| extension == ending)
 }
 
-fn told(folder: &str, imports: &Imports) -> Vec<String> {
+fn describe_circles(folder: &str, imports: &Imports) -> Vec<String> {
     if imports.is_empty() {
         return vec![format!("{folder}: no file was found there")];
     }
@@ -168,7 +175,7 @@ fn javascript(name: &str, text: &str) -> BTreeSet<String> {
                     && path.starts_with('.')
                     && ["from", "import", "import(", "require("]
                         .iter()
-                        .any(|word| before.trim_end().ends_with(word))
+                        .any(|keyword| before.trim_end().ends_with(keyword))
                 {
                     found.insert(joined(folder, path));
                 }
@@ -180,15 +187,15 @@ fn javascript(name: &str, text: &str) -> BTreeSet<String> {
 
 /// A path without `.` and `..`.
 fn joined(folder: &Path, path: &str) -> String {
-    let mut whole = PathBuf::new();
+    let mut joined_path = PathBuf::new();
     for part in folder.join(path).components() {
         match part {
             Component::CurDir => {}
-            Component::ParentDir if whole.pop() => {}
-            other => whole.push(other),
+            Component::ParentDir if joined_path.pop() => {}
+            other => joined_path.push(other),
         }
     }
-    whole.to_string_lossy().replace('\\', "/")
+    joined_path.to_string_lossy().replace('\\', "/")
 }
 
 /// The modules of its package that a Python file imports, at its head or later, for types or to run.
@@ -197,24 +204,27 @@ fn python(name: &str, text: &str) -> BTreeSet<String> {
     let file = |module: &str| format!("{}.py", module.split('.').next().unwrap_or_default());
     let mut found = BTreeSet::new();
     // An import in parentheses goes over several lines.
-    let mut rest = text;
-    while let Some((line, after)) = rest.split_once('\n') {
-        rest = after;
+    let mut remaining_text = text;
+    while let Some((line, after)) = remaining_text.split_once('\n') {
+        remaining_text = after;
         let line = line.trim();
-        let own = format!("from {package}.");
+        let package_prefix = format!("from {package}.");
         let module = line
             .strip_prefix("from .")
-            .or_else(|| line.strip_prefix(&own))
+            .or_else(|| line.strip_prefix(&package_prefix))
             .and_then(|line| line.split_once(" import"));
         match module {
             Some(("", names)) => {
-                let whole = match names.trim_start().strip_prefix('(') {
+                let import_list = match names.trim_start().strip_prefix('(') {
                     Some(first) => {
-                        format!("{first} {}", rest.split(')').next().unwrap_or_default())
+                        format!(
+                            "{first} {}",
+                            remaining_text.split(')').next().unwrap_or_default()
+                        )
                     }
                     None => names.to_owned(),
                 };
-                let names = whole.split([',', '\n', ')']).map(str::trim);
+                let names = import_list.split([',', '\n', ')']).map(str::trim);
                 let names = names.filter_map(|name| name.split(' ').next());
                 found.extend(names.filter(|name| !name.is_empty()).map(file));
             }
@@ -222,8 +232,8 @@ fn python(name: &str, text: &str) -> BTreeSet<String> {
                 found.insert(file(module.trim()));
             }
             None => {
-                let whole = line.strip_prefix("import ").unwrap_or_default();
-                let modules = whole
+                let import_list = line.strip_prefix("import ").unwrap_or_default();
+                let modules = import_list
                     .split(',')
                     .filter_map(|part| part.trim().strip_prefix(package)?.strip_prefix('.'));
                 found.extend(modules.filter_map(|name| name.split(' ').next()).map(file));
@@ -247,23 +257,23 @@ fn find(imports: &Imports) -> Vec<Vec<String>> {
 fn walk<'a>(
     file: &'a str,
     imports: &'a Imports,
-    way: &mut Vec<&'a str>,
+    path: &mut Vec<&'a str>,
     done: &mut BTreeSet<&'a str>,
     circles: &mut Vec<Vec<String>>,
 ) {
-    if let Some(at) = way.iter().position(|before| *before == file) {
-        let circle = way[at..].iter().chain([&file]);
+    if let Some(at) = path.iter().position(|before| *before == file) {
+        let circle = path[at..].iter().chain([&file]);
         circles.push(circle.map(|name| (*name).to_owned()).collect());
         return;
     }
     if done.contains(file) {
         return;
     }
-    way.push(file);
+    path.push(file);
     for next in imports.get(file).into_iter().flatten() {
-        walk(next, imports, way, done, circles);
+        walk(next, imports, path, done, circles);
     }
-    way.pop();
+    path.pop();
     done.insert(file);
 }
 

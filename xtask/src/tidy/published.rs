@@ -1,4 +1,4 @@
-//! What whoever finds a crate in the registry has a right to: a front page, a history, an example,
+//! What every crate in the registry must have: a front page, a history, an example,
 //! documentation of all of it.
 
 use std::path::Path;
@@ -26,7 +26,7 @@ fn lacks(package: &Value) -> Vec<String> {
     let name = package["name"].as_str().unwrap_or_default();
     let manifest = Path::new(package["manifest_path"].as_str().unwrap_or_default());
     let folder = manifest.parent().unwrap_or(Path::new(""));
-    let said = |member: &str| {
+    let has_text = |member: &str| {
         package[member]
             .as_str()
             .is_some_and(|text| !text.is_empty())
@@ -34,18 +34,18 @@ fn lacks(package: &Value) -> Vec<String> {
     let listed = |member: &str| {
         package[member]
             .as_array()
-            .is_some_and(|all| !all.is_empty())
+            .is_some_and(|values| !values.is_empty())
     };
     let is_example = |target: &Value| target["kind"][0] == "example";
     let has_example = package["targets"]
         .as_array()
-        .is_some_and(|all| all.iter().any(is_example));
+        .is_some_and(|values| values.iter().any(is_example));
     let docs = &package["metadata"]["docs"]["rs"];
     let checks = [
-        ("a description", said("description")),
-        ("a licence", said("license")),
-        ("a repository", said("repository")),
-        ("a rust-version", said("rust_version")),
+        ("a description", has_text("description")),
+        ("a licence", has_text("license")),
+        ("a repository", has_text("repository")),
+        ("a rust-version", has_text("rust_version")),
         ("keywords", listed("keywords")),
         ("categories", listed("categories")),
         ("a README.md", folder.join("README.md").exists()),
@@ -58,7 +58,7 @@ fn lacks(package: &Value) -> Vec<String> {
     ];
     let lacking = checks.into_iter().filter(|(_, is_there)| !is_there);
     lacking
-        .map(|(what, _)| format!("{name} lacks {what}"))
+        .map(|(member, _)| format!("{name} lacks {member}"))
         .collect()
 }
 

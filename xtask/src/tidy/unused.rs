@@ -1,4 +1,4 @@
-//! Dependencies that nothing names: whoever builds a crate compiles them all the same.
+//! Dependencies that nothing uses: they are compiled all the same.
 
 use std::fs;
 use std::path::Path;
@@ -13,13 +13,13 @@ pub(super) fn unused() -> Vec<String> {
         let manifest = Path::new(package["manifest_path"].as_str().unwrap_or_default());
         let text = text(manifest.parent().unwrap_or(Path::new("")));
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
-            let known = dependency["rename"]
+            let renamed = dependency["rename"]
                 .as_str()
                 .or(dependency["name"].as_str());
-            let known = known.unwrap_or_default();
+            let renamed = renamed.unwrap_or_default();
             // A package that depends on itself turns on its own features for its tests.
-            if known != name && !is_named(&text, &known.replace('-', "_")) {
-                breaches.push(format!("{name} depends on {known}, and does not name it"));
+            if renamed != name && !is_named(&text, &renamed.replace('-', "_")) {
+                breaches.push(format!("{name} depends on {renamed}, and does not name it"));
             }
         }
     }
@@ -28,28 +28,31 @@ pub(super) fn unused() -> Vec<String> {
 
 /// All Rust below a folder, and the chapters that are documentation; comments that are none left out.
 fn text(folder: &Path) -> String {
-    let mut whole = String::new();
+    let mut combined = String::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
         let entries = fs::read_dir(next).into_iter().flatten().flatten();
         for path in entries.map(|entry| entry.path()) {
-            let is = |name: &str| path.file_name().is_some_and(|own| own == name);
-            let has = |ending: &str| path.extension().is_some_and(|own| own == ending);
+            let is = |name: &str| path.file_name().is_some_and(|file_name| file_name == name);
+            let has = |ending: &str| {
+                path.extension()
+                    .is_some_and(|extension| extension == ending)
+            };
             if path.is_dir() && !is_foreign(&path) && !is("target") && !is("node_modules") {
                 folders.push(path);
             } else if has("rs") || has("md") {
                 let text = fs::read_to_string(&path).unwrap_or_default();
-                whole.extend(code(&text));
+                combined.extend(code(&text));
                 // A test may share a file with another package's tests.
                 for shared in text.split("#[path = \"").skip(1) {
                     let shared = shared.split('"').next().unwrap_or_default();
                     let shared = fs::read_to_string(path.with_file_name(shared));
-                    whole.extend(code(&shared.unwrap_or_default()));
+                    combined.extend(code(&shared.unwrap_or_default()));
                 }
             }
         }
     }
-    whole
+    combined
 }
 
 /// Whether a folder below is a package of its own.

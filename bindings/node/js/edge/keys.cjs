@@ -3,7 +3,7 @@
 // Client keys and DPoP keys in edge runtimes, where WebCrypto signs.
 
 const { callMethod } = require('./store.cjs')
-const { KeyError, PrivateKey, generated, macOf } = require('./private-key.cjs')
+const { KeyError, PrivateKey, generated, createMacSigner } = require('./private-key.cjs')
 
 /** The longest name of a DPoP key in a store, in bytes, and the format of its record: the same in every language. */
 const MAX_NAME = 48
@@ -19,7 +19,7 @@ const DPOP_ALGORITHMS = ['ES256', 'Ed25519', 'ES384', 'ES512', 'PS256', 'RS256',
 
 /** Operations on keys, for the native half. */
 function keysOver(wasm, notSupportedHere) {
-  const failed = (code, reason) => new Error(wasm.errorOf(code, reason))
+  const failed = (code, reason) => new Error(wasm.errorMessage(code, reason))
 
   /** The parsed key, or an error in the form of the native half. */
   function read(text, passphrase) {
@@ -32,7 +32,7 @@ function keysOver(wasm, notSupportedHere) {
   }
 
   /** The `kid` of one key among several: its own, or its thumbprint. */
-  const nameOf = (key) => key.kid ?? wasm.thumbprint(publicText(key))
+  const keyName = (key) => key.kid ?? wasm.thumbprint(publicText(key))
 
   function publicText(key) {
     if (key.publicJwk === undefined) throw notSupportedHere('the public half of a key in PEM without one, unlike that of a JWK,')
@@ -40,16 +40,16 @@ function keysOver(wasm, notSupportedHere) {
   }
 
   /** A client that signs with private keys. */
-  function clientOf(server, options, { keys: texts, passphrase, alg, kid, certificateThumbprint, audience }, used) {
+  function createClient(server, options, { keys: texts, passphrase, alg, kid, certificateThumbprint, audience }, used) {
     const keys = texts.map((text) => read(text, passphrase))
-    const known = keys.map((key) => ({ kid: keys.length > 1 ? nameOf(key) : undefined, algs: key.algs }))
-    const given = { keys: known, alg, kid, certificateThumbprint, audience }
-    return wasm.NativeClient.ofKeys(server, options, given, keys.map(({ signer }) => signer), used)
+    const keyDescriptions = keys.map((key) => ({ kid: keys.length > 1 ? keyName(key) : undefined, algs: key.algs }))
+    const keySettings = { keys: keyDescriptions, alg, kid, certificateThumbprint, audience }
+    return wasm.NativeClient.ofKeys(server, options, keySettings, keys.map(({ signer }) => signer), used)
   }
 
   /** A client that authenticates with HMACs (`client_secret_jwt`). */
-  const macClientOf = (server, options, assertion) =>
-    wasm.NativeClient.ofSecret(server, options, assertion, macOf(assertion.source))
+  const createMacClient = (server, options, assertion) =>
+    wasm.NativeClient.ofSecret(server, options, assertion, createMacSigner(assertion.source))
 
   /** Parses the private key in a client's settings; returns an error instead of throwing it. */
   function hold(text) {
@@ -70,7 +70,7 @@ function keysOver(wasm, notSupportedHere) {
     const keys = texts.map((text) => read(text, passphrase))
     const isOfOne = kid !== undefined || certificateThumbprint !== undefined
     if (keys.length > 1 && isOfOne) throw failed('arguments.inconsistent', OF_ONE)
-    checkNames(keys.length > 1 ? keys.map(nameOf) : keys)
+    checkNames(keys.length > 1 ? keys.map(keyName) : keys)
     if (alg !== undefined && !keys.some(({ algs }) => algs.includes(alg))) throw failed('key.algorithm', `alg: ${alg}`)
   }
 
@@ -91,7 +91,7 @@ function keysOver(wasm, notSupportedHere) {
     if (texts.length > 1 && named !== undefined) throw failed('arguments.inconsistent', OF_ONE)
     const keys = texts.map((text) => read(text, passphrase)).map((key) => {
       const { kty, crv, x, y, n, e } = JSON.parse(publicText(key))
-      return { kty, crv, x, y, n, e, kid: named ?? nameOf(key), use: 'sig', alg: key.alg }
+      return { kty, crv, x, y, n, e, kid: named ?? keyName(key), use: 'sig', alg: key.alg }
     })
     checkNames(keys.map(({ kid }) => kid))
     return JSON.stringify({ keys })
@@ -106,7 +106,7 @@ function keysOver(wasm, notSupportedHere) {
     /** Generates a key, asynchronously as WebCrypto does. */
     async generate(alg) {
       if (!isProof(alg)) throw failed('key.algorithm', alg)
-      const generation = generated(alg).then((pem) => new PrivateKey(pem).whole())
+      const generation = generated(alg).then((pem) => new PrivateKey(pem).exportJwk())
       // Not every runtime supports every curve.
       const complete = await generation.catch(({ message }) => { throw failed('key.algorithm', message) })
       return dpop.read(complete, alg)
@@ -121,7 +121,7 @@ function keysOver(wasm, notSupportedHere) {
       return native
     },
     /** The private key in PEM, unless it is held outside this process. */
-    pemOf(native) {
+    toPem(native) {
       const key = privates.get(native)
       if (key === undefined) throw failed('misuse.setup', 'this key is held outside this process and cannot be exported')
       return key.pem
@@ -131,8 +131,8 @@ function keysOver(wasm, notSupportedHere) {
       const signer = (key, _, input) => ({
         signature: async () => {
           const record = new TextDecoder().decode(input)
-          const { signature, why, failure } = await callMethod('key holder', handler, { verb: 'sign', key, record })
-          if (signature === undefined) throw new Error(failure?.text ?? why)
+          const { signature, why: reason, failure } = await callMethod('key holder', handler, { verb: 'sign', key, record })
+          if (signature === undefined) throw new Error(failure?.text ?? reason)
           return signature
         },
       })
@@ -146,11 +146,11 @@ function keysOver(wasm, notSupportedHere) {
     if (!isText) throw failed('argument.invalid', 'the name of the DPoP key')
     if (!isProof(alg)) throw failed('key.algorithm', alg)
     const key = `dpop-key:${name}`
-    const callStore = async (question) => {
-      const { failure, why, ...answer } = await store.ask(question)
+    const callStore = async (request) => {
+      const { failure, why: reason, ...result } = await store.ask(request)
       if (failure !== undefined) throw new Error(failure.text)
-      if (why !== undefined) throw failed('lost.unknown', why)
-      return answer
+      if (reason !== undefined) throw failed('lost.unknown', reason)
+      return result
     }
     let pem
     for (let tries = 0; tries < MAX_SAVE_ATTEMPTS; tries += 1) {
@@ -166,13 +166,13 @@ function keysOver(wasm, notSupportedHere) {
     throw failed('store.conflict', 'every save conflicted with another')
   }
 
-  async function stored(text, wanted) {
+  async function stored(text, requiredAlg) {
     const { version, alg, private_key: pem } = parsed(text)
     if (version !== RECORD_VERSION) throw failed('stored.malformed', 'version')
-    if (alg !== wanted) throw failed('key.algorithm', `the stored key is for ${alg}`)
+    if (alg !== requiredAlg) throw failed('key.algorithm', `the stored key is for ${alg}`)
     const key = hold(String(pem))
     if (!(key instanceof PrivateKey)) throw failed('stored.malformed', 'key')
-    return key.whole().catch(() => { throw failed('stored.malformed', 'key') })
+    return key.exportJwk().catch(() => { throw failed('stored.malformed', 'key') })
   }
 
   function parsed(text) {
@@ -183,7 +183,7 @@ function keysOver(wasm, notSupportedHere) {
     }
   }
 
-  return { checkAssertion, clientOf, dpop, dpopKeyIn, hold, holdSecret: macOf, macClientOf, publicJwks }
+  return { checkAssertion, clientOf: createClient, dpop, dpopKeyIn, hold, holdSecret: createMacSigner, macClientOf: createMacClient, publicJwks }
 }
 
 module.exports = { keysOver }

@@ -11,12 +11,12 @@ export {
   readFields, requestKey, stepUp, userAgent, userClaims, webSetupError,
 } from '../../edge/oauth_core_edge.mjs'
 
-const notSupportedHere = (what) => new Error(wasm.elsewhereError(what))
+const notSupportedHere = (feature) => new Error(wasm.unsupportedRuntimeError(feature))
 
 /** A class that does not exist in edge runtimes: every use throws. */
-const absent = (what) => new Proxy(class {}, {
-  construct() { throw notSupportedHere(what) },
-  get: () => () => { throw notSupportedHere(what) },
+const absent = (feature) => new Proxy(class {}, {
+  construct() { throw notSupportedHere(feature) },
+  get: () => () => { throw notSupportedHere(feature) },
 })
 
 export const NativeAssertionSource = absent('an assertion function')
@@ -32,7 +32,7 @@ wasm.NativeSettings.fromFile = absent('a file').open
 const keys = keysOver(wasm, notSupportedHere)
 export const { checkAssertion, publicJwks } = keys
 
-const { pemOf, ...keyConstructors } = keys.dpop
+const { toPem: pemOf, ...keyConstructors } = keys.dpop
 Object.assign(wasm.NativeDpopKey, keyConstructors)
 wasm.NativeDpopKey.prototype.privatePem = function () { return pemOf(this) }
 
@@ -43,10 +43,10 @@ wasm.NativeKeys.prototype.alsoOfSource = noService.asked
 
 export class NativeClient {
   constructor(server, options, assertion, settings, used) {
-    const { assertion: how, ...plain } = options
-    if (how?.method === 'private_key_jwt') return keys.clientOf(server, plain, how, used)
-    if (how?.method === 'client_secret_jwt') return keys.macClientOf(server, plain, how)
-    if (how !== undefined) throw notSupportedHere('this method of client authentication')
+    const { assertion: authSettings, ...plain } = options
+    if (authSettings?.method === 'private_key_jwt') return keys.clientOf(server, plain, authSettings, used)
+    if (authSettings?.method === 'client_secret_jwt') return keys.macClientOf(server, plain, authSettings)
+    if (authSettings !== undefined) throw notSupportedHere('this method of client authentication')
     if (settings !== undefined) return wasm.NativeClient.ofSettings(server, options, settings, keys.hold, keys.holdSecret)
     const { clientSecret } = options
     return wasm.NativeClient.of(server, options, clientSecret === undefined ? undefined : keys.holdSecret(clientSecret))
@@ -80,10 +80,10 @@ NativeStore.prototype.dpopKey = function (name, alg) { return keys.dpopKeyIn(thi
 for (const kind of ['at', 'file', 'memory', 'postgres', 'redis', 'sqlite']) NativeStore[kind] = absent(`a store of this package (${kind})`).open
 
 export class NativeSiteSetup {
-  #known
+  #handle
 
-  constructor(known) {
-    this.#known = known
+  constructor(handle) {
+    this.#handle = handle
   }
 
   static of(key) {
@@ -95,23 +95,23 @@ export class NativeSiteSetup {
   }
 
   also(key) {
-    this.#known.also(key)
+    this.#handle.also(key)
   }
 
-  provider(client, given) {
-    this.#known.provider(client, given)
+  provider(client, settings) {
+    this.#handle.provider(client, settings)
   }
 
-  later(given) {
-    this.#known.later(given)
+  later(settings) {
+    this.#handle.later(settings)
   }
 
   /** Hands over the WebAssembly object, which can be used only once. */
-  given() {
-    return this.#known
+  intoHandle() {
+    return this.#handle
   }
 
   site(settings, admit, store) {
-    return new NativeSite(this.#known.site(settings, store !== undefined), { admit, store, overdue: wasm.overdueError })
+    return new NativeSite(this.#handle.site(settings, store !== undefined), { admit, store, overdue: wasm.overdueError })
   }
 }

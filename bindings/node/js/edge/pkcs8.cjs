@@ -8,7 +8,7 @@ const { NUMBER, BITS, OCTETS, NONE, NAME, SEQUENCE, SECOND } = TAGS
 
 const fromHex = (text) => Array.from(text.match(/../g), (pair) => Number.parseInt(pair, 16))
 
-function lengthOf(length) {
+function encodeLength(length) {
   if (length < 0x80) return [length]
   const bytes = length < 0x100 ? [length] : [length >> 8, length & 0xff]
   return [0x80 + bytes.length, ...bytes]
@@ -17,11 +17,11 @@ function lengthOf(length) {
 /** A DER element: its tag and its content. */
 const element = (tag, ...contents) => {
   const content = contents.flat()
-  return [tag, ...lengthOf(content.length), ...content]
+  return [tag, ...encodeLength(content.length), ...content]
 }
 
 /** Decodes a member of a JWK. */
-const bytesOf = (text) => Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (char) => char.charCodeAt(0))
+const decodeBase64url = (text) => Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (char) => char.charCodeAt(0))
 
 /** A non-negative INTEGER in its shortest form. */
 function number(bytes) {
@@ -33,19 +33,19 @@ function number(bytes) {
 /** The private key in the format of its type: RFC 8017 appendix A.1.2, RFC 5915 section 3, RFC 8410 section 7. */
 function inner(jwk) {
   switch (jwk.kty) {
-    case 'RSA': return element(SEQUENCE, number([0]), ...RSA_MEMBERS.map((name) => number(bytesOf(jwk[name]))))
+    case 'RSA': return element(SEQUENCE, number([0]), ...RSA_MEMBERS.map((name) => number(decodeBase64url(jwk[name]))))
     case 'EC': {
-      const point = element(BITS, [0, 4], bytesOf(jwk.x), bytesOf(jwk.y))
-      return element(SEQUENCE, number([1]), element(OCTETS, bytesOf(jwk.d)), element(SECOND, point))
+      const point = element(BITS, [0, 4], decodeBase64url(jwk.x), decodeBase64url(jwk.y))
+      return element(SEQUENCE, number([1]), element(OCTETS, decodeBase64url(jwk.d)), element(SECOND, point))
     }
-    default: return element(OCTETS, bytesOf(jwk.d))
+    default: return element(OCTETS, decodeBase64url(jwk.d))
   }
 }
 
 const oidElement = (name) => element(NAME, fromHex(IDENTIFIERS[name]))
 
 /** A private JWK as DER. */
-function derOf(jwk) {
+function encodeDer(jwk) {
   const parameter = { RSA: element(NONE), EC: IDENTIFIERS[jwk.crv] && oidElement(jwk.crv) }[jwk.kty] ?? []
   return element(SEQUENCE, number([0]), element(SEQUENCE, oidElement(jwk.kty), parameter), element(OCTETS, inner(jwk)))
 }
@@ -57,6 +57,6 @@ function pemOfDer(der) {
 }
 
 /** A private JWK as PEM. */
-const pemOfJwk = (jwk) => pemOfDer(derOf(jwk))
+const pemOfJwk = (jwk) => pemOfDer(encodeDer(jwk))
 
 module.exports = { pemOfDer, pemOfJwk }

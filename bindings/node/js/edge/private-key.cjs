@@ -50,7 +50,7 @@ function decoded(text) {
 }
 
 /** Decodes a member of a JWK (base64url). */
-function bytesOf(text) {
+function decodeMember(text) {
   if (typeof text !== 'string' || !/^[\w-]+$/.test(text)) throw malformed()
   return decoded(text.replaceAll('-', '+').replaceAll('_', '/'))
 }
@@ -78,7 +78,7 @@ function elements(bytes) {
 }
 
 /** The content of the first element with this tag. */
-function contentOf(list, tag) {
+function findContent(list, tag) {
   const found = list.find((element) => element.tag === tag)
   if (found === undefined) throw malformed()
   return found.content
@@ -104,14 +104,14 @@ function rsaJwk(der) {
 function ecJwk(der, named) {
   const parts = sequence(der)
   const privatePart = parts.find(({ tag }) => tag === FIRST)
-  const curve = CURVES[hex(named ?? contentOf(elements(privatePart?.content ?? new Uint8Array()), NAME))]
+  const curve = CURVES[hex(named ?? findContent(elements(privatePart?.content ?? new Uint8Array()), NAME))]
   if (curve === undefined) throw unfit()
   const { crv, length } = curve
-  const d = contentOf(parts, OCTETS)
+  const d = findContent(parts, OCTETS)
   const jwk = { kty: 'EC', crv, d: base64url(d) }
   const publicBits = parts.find(({ tag }) => tag === SECOND)
   if (publicBits === undefined) return jwk
-  const point = contentOf(elements(publicBits.content), BITS).subarray(1)
+  const point = findContent(elements(publicBits.content), BITS).subarray(1)
   if (point[0] !== 4 || point.length !== 1 + (2 * length)) throw malformed()
   return { ...jwk, x: base64url(point.subarray(1, 1 + length)), y: base64url(point.subarray(1 + length)) }
 }
@@ -119,13 +119,13 @@ function ecJwk(der, named) {
 /** PKCS#8 (RFC 5958) as a JWK, without the public members if it contains none. */
 function pkcs8Jwk(der) {
   const parts = sequence(der)
-  const [kind, parameter] = elements(contentOf(parts, SEQUENCE))
-  const inner = contentOf(parts, OCTETS)
+  const [kind, parameter] = elements(findContent(parts, SEQUENCE))
+  const inner = findContent(parts, OCTETS)
   switch (hex(kind?.content ?? [])) {
     case IDENTIFIERS.RSA: return rsaJwk(inner)
     case IDENTIFIERS.EC: return ecJwk(inner, parameter?.tag === NAME ? parameter.content : new Uint8Array())
     case IDENTIFIERS.OKP: {
-      const jwk = { kty: 'OKP', crv: 'Ed25519', d: base64url(contentOf(elements(inner), OCTETS)) }
+      const jwk = { kty: 'OKP', crv: 'Ed25519', d: base64url(findContent(elements(inner), OCTETS)) }
       const publicBits = parts.find(({ tag }) => tag === SECOND_BITS)
       return publicBits === undefined ? jwk : { ...jwk, x: base64url(publicBits.content.subarray(1)) }
     }
@@ -135,14 +135,14 @@ function pkcs8Jwk(der) {
 
 const PEM = /-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----([^]*?)-----END \1-----/
 
-function pemOf(text, decrypt) {
+function parsePem(text, decrypt) {
   const [, named, body] = PEM.exec(text) ?? []
   if (named === undefined) throw malformed()
   // The encryption of PEM itself (RFC 1421), which OpenSSL still supports for old files, is not supported.
   if (named !== ENCRYPTED && body.includes('ENCRYPTED')) throw decrypt ? new KeyError('key.malformed', UNSUPPORTED_ENCRYPTION) : encrypted()
   if (named === ENCRYPTED && decrypt === undefined) throw encrypted()
-  const given = decoded(body.replace(/\s+/g, ''))
-  const [label, der] = named === ENCRYPTED ? ['PRIVATE KEY', decrypted(given, decrypt)] : [named, given]
+  const encodedKey = decoded(body.replace(/\s+/g, ''))
+  const [label, der] = named === ENCRYPTED ? ['PRIVATE KEY', decrypted(encodedKey, decrypt)] : [named, encodedKey]
   switch (label) {
     case 'PRIVATE KEY': return { jwk: pkcs8Jwk(der), pkcs8: der }
     case 'RSA PRIVATE KEY': return { jwk: rsaJwk(der) }
@@ -161,7 +161,7 @@ function decrypted(der, decrypt) {
   }
 }
 
-function jwkOf(text) {
+function parseJwk(text) {
   let jwk
   try {
     jwk = JSON.parse(text)
@@ -180,8 +180,8 @@ class PrivateKey {
   /** `decrypt` decrypts an `EncryptedPrivateKeyInfo` in DER, if there is a passphrase for that. */
   constructor(text, decrypt) {
     if (text.length > MAX_TEXT) throw malformed()
-    const { jwk, pkcs8 } = text.trimStart().startsWith('{') ? jwkOf(text) : pemOf(text, decrypt)
-    const { algs, members } = shapeOf(jwk)
+    const { jwk, pkcs8 } = text.trimStart().startsWith('{') ? parseJwk(text) : parsePem(text, decrypt)
+    const { algs, members } = inspectJwk(jwk)
     for (const name of ['alg', 'kid']) if (jwk[name] === '' || !['undefined', 'string'].includes(typeof jwk[name])) throw malformed()
     this.algs = jwk.alg === undefined ? algs : algs.filter((name) => name === jwk.alg)
     this.kid = jwk.kid
@@ -205,14 +205,14 @@ class PrivateKey {
   signer = (keyId, alg, input) => ({ signature: () => this.#sign(alg, input) })
 
   async #sign(alg, input) {
-    const [kind, way] = algorithms(alg)
+    const [kind, signParams] = algorithms(alg)
     // Stores the key rather than its promise: no request of a Worker may wait for another request's promise.
     let key = this.#imported.get(alg)
     if (key === undefined) {
       key = await this.#import(kind, false)
       this.#imported.set(alg, key)
     }
-    return new Uint8Array(await crypto.subtle.sign(way, key, input))
+    return new Uint8Array(await crypto.subtle.sign(signParams, key, input))
   }
 
   #import(kind, isExtractable) {
@@ -226,7 +226,7 @@ class PrivateKey {
   }
 
   /** The private key as a JWK with its public members, which WebCrypto computes if they are missing. */
-  async whole() {
+  async exportJwk() {
     if (this.isWhole) return JSON.stringify(this.#jwk)
     const [kind] = algorithms(this.algs[0])
     const { key_ops: _, ext: __, ...jwk } = await crypto.subtle.exportKey('jwk', await this.#import(kind, true))
@@ -235,10 +235,10 @@ class PrivateKey {
 }
 
 /** The algorithms with which a JWK can sign, and its members (RFC 7518 section 6, RFC 8037 section 2). */
-function shapeOf(jwk) {
+function inspectJwk(jwk) {
   if (jwk.kty === 'RSA') {
-    const { length } = bytesOf(jwk.n)
-    for (const name of RSA_MEMBERS) bytesOf(jwk[name])
+    const { length } = decodeMember(jwk.n)
+    for (const name of RSA_MEMBERS) decodeMember(jwk[name])
     if (length < RSA_BYTES.least || length > RSA_BYTES.most) throw unfit()
     return { algs: RSA_ALGORITHMS, members: ['kty', ...RSA_MEMBERS] }
   }
@@ -249,17 +249,17 @@ function shapeOf(jwk) {
   const numbers = isEd ? ['d', 'x'] : ['d', 'x', 'y']
   for (const name of numbers) {
     const isThere = name === 'd' || jwk[name] !== undefined
-    if (isThere && bytesOf(jwk[name]).length !== curve.length) throw malformed()
+    if (isThere && decodeMember(jwk[name]).length !== curve.length) throw malformed()
   }
   return { algs: curve.algs, members: ['kty', 'crv', ...numbers] }
 }
 
 /** A signer that computes HMACs with a secret. */
-const macOf = (secret) => (keyId, alg, input) => ({
+const createMacSigner = (secret) => (keyId, alg, input) => ({
   signature: async () => {
-    const [kind, way] = algorithms(alg)
+    const [kind, signParams] = algorithms(alg)
     const key = await crypto.subtle.importKey('raw', new TextEncoder().encode(secret), kind, false, ['sign'])
-    return new Uint8Array(await crypto.subtle.sign(way, key, input))
+    return new Uint8Array(await crypto.subtle.sign(signParams, key, input))
   },
 })
 
@@ -272,4 +272,4 @@ async function generated(alg) {
   return pemOfDer(new Uint8Array(await crypto.subtle.exportKey('pkcs8', privateKey)))
 }
 
-module.exports = { KeyError, PrivateKey, generated, macOf }
+module.exports = { KeyError, PrivateKey, generated, createMacSigner }

@@ -9,18 +9,18 @@ const MAX_WAIT = 30_000
 const MAX_REMOVAL_ATTEMPTS = 16
 
 /** The result of a method call: its value, `{ failure }` from a built-in object, or `{ why }` with any other reason. */
-async function callMethod(name, handler, ask) {
+async function callMethod(name, handler, request) {
   let timer
   const late = new Promise((done) => {
     timer = setTimeout(done, MAX_WAIT, { why: `the ${name} did not answer in time` })
   })
   const called = new Promise((done) => {
-    handler({ ask, answer: done, answerProvider: (setup) => done({ setup }), failedAs: (code, why, retryAfter) => done({ failed: { code, why, retryAfter } }), failedWith: (failure) => done({ failure }), failed: (why) => done({ why }) })
+    handler({ ask: request, answer: done, answerProvider: (setup) => done({ setup }), failedAs: (code, reason, retryAfter) => done({ failed: { code, why: reason, retryAfter } }), failedWith: (failure) => done({ failure }), failed: (why) => done({ why }) })
   })
   return Promise.race([called, late]).finally(() => clearTimeout(timer))
 }
 
-const isFailure = ({ failure, why }) => failure !== undefined || why !== undefined
+const isFailure = ({ failure, why: reason }) => failure !== undefined || reason !== undefined
 
 /** Removes a record: with the store's `remove`, or else by saving a tombstone. */
 async function saveEmptyRecord(store, key) {
@@ -43,8 +43,8 @@ function storesOver(wasm) {
   const failed = (code, reason) => ({ failure: wasm.NativeFailure.of(code, reason) })
 
   /** The result of a call, with its errors as `{ failure }`; `verb` is a method that a store may lack. */
-  async function resultOf(answer, verb) {
-    const result = await answer
+  async function unwrapResult(pending, verb) {
+    const result = await pending
     if (result.why !== undefined) return failed('lost', result.why)
     return result.absent === true ? failed('misuse.not_supported', verb) : result
   }
@@ -62,8 +62,8 @@ function storesOver(wasm) {
     }
 
     /** The result of a method, or `{ why }` or `{ failure }`. */
-    ask(question) {
-      return callMethod('store', this.#handler, question)
+    call(request) {
+      return callMethod('store', this.#handler, request)
     }
 
     /** This store with sealed records: the current key seals, and all keys open. */
@@ -75,28 +75,28 @@ function storesOver(wasm) {
     }
 
     load(key) {
-      return resultOf(this.ask({ verb: 'load', key }))
+      return unwrapResult(this.call({ verb: 'load', key }))
     }
 
     save(key, record, version, due, until) {
-      return resultOf(this.ask({ verb: 'save', key, record, version, due, until }))
+      return unwrapResult(this.call({ verb: 'save', key, record, version, due, until }))
     }
 
     async lease(key, holder, ms) {
-      const result = await resultOf(this.ask({ verb: 'lease', key, holder, ms }))
+      const result = await unwrapResult(this.call({ verb: 'lease', key, holder, ms }))
       return result.ms > 0 ? result : { failure: result.failure }
     }
 
     remove(key) {
-      return resultOf(saveEmptyRecord(this, key))
+      return unwrapResult(saveEmptyRecord(this, key))
     }
 
     scan(cursor) {
-      return resultOf(this.ask({ verb: 'scan', cursor }), 'scan')
+      return unwrapResult(this.call({ verb: 'scan', cursor }), 'scan')
     }
 
     due(before, limit) {
-      return resultOf(this.ask({ verb: 'due', due: before, limit }), 'due')
+      return unwrapResult(this.call({ verb: 'due', due: before, limit }), 'due')
     }
   }
 
@@ -111,9 +111,9 @@ function storesOver(wasm) {
       this.#seal = seal
     }
 
-    async ask(question) {
+    async call(request) {
       try {
-        return await this.#verbs[question.verb](question)
+        return await this.#verbs[request.verb](request)
       } catch (failure) {
         if (failure instanceof wasm.NativeFailure) return { failure }
         throw failure
@@ -133,11 +133,11 @@ function storesOver(wasm) {
         const text = record === '' ? record : this.#seal.seal(key, stored, record, version)
         return this.#store.ask({ ...times, key: stored, record: text, version })
       },
-      lease: async (question) => this.#store.ask({ ...question, key: this.#seal.stored(question.key) }),
+      lease: async (request) => this.#store.ask({ ...request, key: this.#seal.stored(request.key) }),
       // A tombstone has no content to seal: only its name may be hidden.
       remove: async ({ key }) => saveEmptyRecord(this.#store, this.#seal.stored(key)),
-      scan: async (question) => this.#named(await this.#store.ask(question)),
-      due: async (question) => this.#named(await this.#store.ask(question)),
+      scan: async (request) => this.#named(await this.#store.ask(request)),
+      due: async (request) => this.#named(await this.#store.ask(request)),
     }
 
     /** The names of the records that are stored under these keys. */

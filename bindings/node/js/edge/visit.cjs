@@ -3,7 +3,7 @@
 // Drives the visits (HTTP requests) of a web site in edge runtimes, with `fetch` and a store written in JavaScript.
 
 const { callMethod, saveEmptyRecord } = require('./store.cjs')
-const { pairsOf } = require('../web/fields.cjs')
+const { splitFields } = require('../web/fields.cjs')
 
 /** The largest body of a forwarded call, in bytes: it is held in memory until the API has accepted the token. */
 const MAX_FORWARDED = 10 << 20
@@ -25,8 +25,8 @@ const steps = {
     return passStoreResult(visit, host, (store) => store.ask({ verb: 'lease', key, holder, ms }), ({ ms = 0 }) => visit.leased(ms))
   },
   save(visit, { key, record, version, due, until }, host) {
-    const question = { verb: 'save', key, record, version, due, until }
-    return passStoreResult(visit, host, (store) => store.ask(question), ({ version }) => visit.saved(version))
+    const request = { verb: 'save', key, record, version, due, until }
+    return passStoreResult(visit, host, (store) => store.ask(request), ({ version }) => visit.saved(version))
   },
   remove(visit, { key }, host) {
     return passStoreResult(visit, host, (store) => saveEmptyRecord(store, key), () => visit.removed())
@@ -55,8 +55,8 @@ const steps = {
     const result = await callMethod('client function', admit, { verb: 'client', key: id })
     if (result.why !== undefined) return visit.unconnected('lost.unknown', result.why)
     if (result.failed === undefined) return visit.connected(result.setup.given())
-    const { code, why, retryAfter } = result.failed
-    return visit.unconnected(code, why, retryAfter)
+    const { code, why: reason, retryAfter } = result.failed
+    return visit.unconnected(code, reason, retryAfter)
   },
   async provider(visit, { record }, { admit, id, overdue }) {
     if (admit === undefined) return visit.provided()
@@ -82,11 +82,11 @@ async function driveVisit(visit, host) {
 
 /** A page's call to an API, to be forwarded. */
 class Forward {
-  #known
+  #handle
   #host
 
-  constructor(known, host) {
-    this.#known = known
+  constructor(handle, host) {
+    this.#handle = handle
     this.#host = host
   }
 
@@ -95,21 +95,21 @@ class Forward {
   }
 
   /** Forwards the call with this body, once, and returns the response with its body as a stream. `sourceOf` returns the token source of a grant. */
-  async send(body, sourceOf) {
-    const { Source, apiOfOne } = require('../api.cjs')
-    const { method, url, headers, provider, grant } = this.#known.call
+  async send(body, getSource) {
+    const { Source, createSingleSourceApi } = require('../api.cjs')
+    const { method, url, headers, provider, grant } = this.#handle.call
     // A 429 is passed on: the page decides when to retry.
-    const source = sourceOf(provider, grant)
-    const client = Source.clientOf(source)
+    const source = getSource(provider, grant)
+    const client = Source.getClientHandle(source)
     // A DPoP-bound token needs proofs signed with the client's key.
-    const known = client === undefined ? this.#known.api() : this.#known.api().calledBy(client)
-    const api = apiOfOne(known, source, { onRateLimit: 'pass' })
+    const apiHandle = client === undefined ? this.#handle.api() : this.#handle.api().calledBy(client)
+    const api = createSingleSourceApi(apiHandle, source, { onRateLimit: 'pass' })
     let response
     try {
       response = await api.fetch(url, { method, headers, body: body?.length > 0 ? body : undefined })
     } catch (error) {
       // The grant has ended, and with it the session.
-      if (error?.advice === 'reauthorize') return driveVisit(this.#known.tokensOver(), this.#host)
+      if (error?.advice === 'reauthorize') return driveVisit(this.#handle.tokensOver(), this.#host)
       throw error
     }
     // `fetch` has already decompressed the body.
@@ -119,41 +119,41 @@ class Forward {
       chunk: async () => (await reader?.read())?.value,
       cancel: () => reader?.cancel().catch(() => {}),
     }
-    return { status: response.status, headers: this.#known.responseHeaders(fields).headers, stream, notes: [] }
+    return { status: response.status, headers: this.#handle.responseHeaders(fields).headers, stream, notes: [] }
   }
 }
 
 /** The native half of a site, driven in JavaScript. */
 class NativeSite {
-  #known
+  #handle
   #host
 
-  constructor(known, host) {
-    this.#known = known
+  constructor(handle, host) {
+    this.#handle = handle
     this.#host = host
   }
 
   owns(path) {
-    return this.#known.owns(path)
+    return this.#handle.owns(path)
   }
 
   formLimit(method, path) {
-    return this.#known.formLimit(method, path)
+    return this.#handle.formLimit(method, path)
   }
 
   /** Handles a request. */
   async visit(request) {
-    return driveVisit(this.#known.visit({ ...request, headers: pairsOf(request.headers) }), { ...this.#host, id: request.id })
+    return driveVisit(this.#handle.visit({ ...request, headers: splitFields(request.headers) }), { ...this.#host, id: request.id })
   }
 
   /** Waits for the client of a provider; asks the application for it if necessary. */
   async connect(provider) {
-    await driveVisit(this.#known.connect(provider), this.#host)
+    await driveVisit(this.#handle.connect(provider), this.#host)
   }
 
   /** Signs a user in for a test: the response sets the cookies. */
   async testing(identity, id) {
-    return driveVisit(this.#known.testing(identity), { ...this.#host, id })
+    return driveVisit(this.#handle.testing(identity), { ...this.#host, id })
   }
 }
 

@@ -20,7 +20,7 @@ async function collectBytes(stream, limit) {
 }
 
 /** The body of a `node:http` request, even if a body parser has already read it. */
-async function bodyOf(request, limit) {
+async function readBody(request, limit) {
   if (!request.readableDidRead) return collectBytes(request, limit)
   const { body } = request
   if (body === undefined || body === null) return undefined
@@ -30,4 +30,4 @@ async function bodyOf(request, limit) {
   return collectBytes([Buffer.from(isPlain ? serialize(body) : body)], limit)
 }
 
-module.exports = { TOO_LARGE, bodyOf, collectBytes }
+module.exports = { TOO_LARGE, readBody, collectBytes }

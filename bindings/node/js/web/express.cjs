@@ -3,14 +3,15 @@
 // The adapter for Express 4 and 5, Connect, and plain `node:http`, which all pass a request, a response and `next`.
 
 const { pipeline } = require('#host')
-const { bodyOf } = require('./body.cjs')
+const { readBody } = require('./body.cjs')
+const { forgottenCallError, refuseArguments } = require('./forgotten-call.cjs')
 const { signedIn } = require('./requirements.cjs')
 
 const isCalled = (request, response, next) =>
   typeof next === 'function' && Array.isArray(request?.rawHeaders) && typeof response?.setHeader === 'function'
 
 /** The header fields as received: a list of alternating names and values. */
-function fieldsOf({ rawHeaders }) {
+function pairFields({ rawHeaders }) {
   return rawHeaders.filter((_, at) => at % 2 === 0).map((name, at) => [name, rawHeaders[2 * at + 1]])
 }
 
@@ -21,8 +22,8 @@ function requestParts(request) {
     method,
     host: headers.host ?? headers[':authority'],
     target: originalUrl ?? url,
-    headers: fieldsOf(request),
-    body: (limit) => bodyOf(request, limit),
+    headers: pairFields(request),
+    body: (limit) => readBody(request, limit),
   }
 }
 
@@ -50,18 +51,23 @@ async function visitRequest(site, options, request, response, next) {
   return next()
 }
 
-function middleware(site) {
+/** `input` is what `site.express` was called with: nothing, unless it was passed on without parentheses. */
+function createMiddleware(site, input) {
+  if (isCalled(...input)) return input[2](forgottenCallError('express'))
+  refuseArguments('express', input)
   return (request, response, next) => visitRequest(site, {}, request, response, next)
 }
 
 /** Handles the errors of ended grants, after the application's routes. All other errors go to `next`. */
-function errorHandler(site) {
+function createErrorHandler(site, [thrown, ...call]) {
+  if (isCalled(...call)) return call[2](forgottenCallError('expressErrors', thrown))
+  refuseArguments('expressErrors', [thrown].filter(Boolean))
   return async (error, request, response, next) => {
     try {
       const reply = response.headersSent ? undefined : await site.ended(requestParts(request), request.user, error)
       return reply ? send(response, reply) : next(error)
-    } catch (other) {
-      return next(other)
+    } catch (nextError) {
+      return next(nextError)
     }
   }
 }
@@ -71,4 +77,4 @@ function requiredUser(site, need, request, response, next) {
   return visitRequest(site, signedIn(need), request, response, next)
 }
 
-module.exports = { errorHandler, fieldsOf, isCalled, middleware, requiredUser, requestParts }
+module.exports = { createErrorHandler, createMiddleware, pairFields, isCalled, requiredUser, requestParts }

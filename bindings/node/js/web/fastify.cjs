@@ -3,14 +3,14 @@
 // The adapter for Fastify: a plugin and a hook.
 
 const { Readable } = require('#host')
-const { bodyOf } = require('./body.cjs')
-const { fieldsOf } = require('./express.cjs')
+const { readBody } = require('./body.cjs')
+const { pairFields } = require('./express.cjs')
 const { signedIn } = require('./requirements.cjs')
 
 const isCalled = (request, reply) => Array.isArray(request?.raw?.rawHeaders) && typeof reply?.code === 'function'
 
 function requestParts({ method, host, raw, originalUrl }) {
-  return { method, host: raw.headers.host ?? host, target: originalUrl, headers: fieldsOf(raw), body: (limit) => bodyOf(raw, limit) }
+  return { method, host: raw.headers.host ?? host, target: originalUrl, headers: pairFields(raw), body: (limit) => readBody(raw, limit) }
 }
 
 async function visitRequest(site, options, request, reply) {

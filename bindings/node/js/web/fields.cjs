@@ -6,12 +6,12 @@
 const line = (text) => (text.includes('\n') ? text.replaceAll('\n', '\0') : text)
 
 /** Header fields as one string. */
-const textOf = (headers) => Array.from(headers, ([name, value]) => `${line(name)}\n${line(value)}`).join('\n')
+const joinFields = (headers) => Array.from(headers, ([name, value]) => `${line(name)}\n${line(value)}`).join('\n')
 
 /** The text of header fields as pairs. */
-function pairsOf(text) {
+function splitFields(text) {
   const lines = text.split('\n')
   return Array.from({ length: lines.length >> 1 }, (_, at) => lines.slice(2 * at, 2 * at + 2))
 }
 
-module.exports = { pairsOf, textOf }
+module.exports = { splitFields, joinFields }

@@ -9,8 +9,8 @@ function forgottenCallError(name, cause) {
 }
 
 /** Throws if a framework has called a factory that takes no arguments. */
-function refuseArguments(name, given) {
-  if (given.length > 0) throw forgottenCallError(name)
+function refuseArguments(name, input) {
+  if (input.length > 0) throw forgottenCallError(name)
 }
 
 module.exports = { forgottenCallError, refuseArguments }

@@ -3,10 +3,10 @@
 // Builds the responses that a site sends.
 
 const { errorFromNative } = require('../errors.cjs')
-const { identityOf } = require('./user.cjs')
+const { toIdentity } = require('./user.cjs')
 
 /** The body of an API's response as a stream; empty for a status without a body. */
-function streamOf(stream, status) {
+function toReadableStream(stream, status) {
   if ([204, 205, 304].includes(status)) {
     stream.cancel()
     return ''
@@ -26,14 +26,14 @@ function streamOf(stream, status) {
 }
 
 /** The response of the site, with the application's own error page if it has one. It is told first who was signed out. */
-async function replyOf({ errorPage, signedOut: told }, { status, headers, body, problem: text, signedOut }, request) {
-  if (typeof signedOut === 'string') await told?.(identityOf(JSON.parse(signedOut)), request)
+async function buildReply({ errorPage, signedOut: onSignedOut }, { status, headers, body, problem: text, signedOut }, request) {
+  if (typeof signedOut === 'string') await onSignedOut?.(toIdentity(JSON.parse(signedOut)), request)
   const problem = typeof text === 'string' ? JSON.parse(text) : undefined
   const isPage = headers.some(([name, value]) => name === 'content-type' && value.startsWith('text/html'))
   if (problem === undefined || !isPage || errorPage === undefined) return { status, headers, body, problem }
-  const others = headers.filter(([name]) => name !== 'content-type' && name !== 'content-security-policy')
+  const remainingHeaders = headers.filter(([name]) => name !== 'content-type' && name !== 'content-security-policy')
   const page = String(await errorPage({ ...problem, status }))
-  return { status, headers: [...others, ['content-type', 'text/html; charset=utf-8']], body: page, problem }
+  return { status, headers: [...remainingHeaders, ['content-type', 'text/html; charset=utf-8']], body: page, problem }
 }
 
-module.exports = { replyOf, streamOf }
+module.exports = { buildReply, toReadableStream }

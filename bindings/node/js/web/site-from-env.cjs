@@ -5,7 +5,7 @@
 const { environment } = require('#host')
 const native = require('#native')
 const { Client } = require('../client.cjs')
-const { variablesOf } = require('../client-auth.cjs')
+const { toVariables } = require('../client-auth.cjs')
 const { errorFromNative, callNative } = require('../errors.cjs')
 const { nativeKey } = require('../keys.cjs')
 const { isLoopback } = require('../server.cjs')
@@ -47,17 +47,17 @@ function clientSettings(variables) {
 }
 
 /** The `transport` option from its variable. */
-function transportOf({ OAUTH_TRANSPORT: transport }) {
+function readTransport({ OAUTH_TRANSPORT: transport }) {
   if (!transport) return undefined
   if (transport !== 'https' && transport !== 'loopback_http') throw setupError('OAUTH_TRANSPORT must be https or loopback_http')
   return transport
 }
 
 /** When UserInfo is asked. */
-function userinfoOf({ OAUTH_USERINFO: given }) {
-  if (!given) return undefined
-  if (given !== 'never' && given !== 'when_missing') throw setupError('OAUTH_USERINFO must be never or when_missing')
-  return given
+function readUserinfo({ OAUTH_USERINFO: value }) {
+  if (!value) return undefined
+  if (value !== 'never' && value !== 'when_missing') throw setupError('OAUTH_USERINFO must be never or when_missing')
+  return value
 }
 
 /**
@@ -75,8 +75,8 @@ function identification(settings, { scope, identity }) {
 
 /** The options of a site from environment variables. One error names everything that is missing. */
 function fromEnvironment({ env, clientOptions = {}, ...options }) {
-  const variables = variablesOf(env ?? environment())
-  const transport = options.transport ?? transportOf(variables)
+  const variables = toVariables(env ?? environment())
+  const transport = options.transport ?? readTransport(variables)
   const { network } = options
   const settingsOptions = { env, transport, network, ...clientOptions }
   // Checked now, so that the application does not start with missing variables; metadata is fetched for the first request.
@@ -95,7 +95,7 @@ function fromEnvironment({ env, clientOptions = {}, ...options }) {
   if (key !== TESTING) parseVariable('OAUTH_KEY', 'a key must be 32 bytes in base64url', () => [key, ...oldKeys].map(nativeKey))
   const id = variables.OAUTH_PROVIDER ?? 'login'
   const store = options.store ?? (variables.OAUTH_STORE && new SealedStore(new StoreAt(variables.OAUTH_STORE), key, { old: oldKeys }))
-  const { scope, identity, title, parameters, callback, responseMode, apiOrigins, userinfo = userinfoOf(variables), logoutMaxAgeWithoutExpiry, ...site } = options
+  const { scope, identity, title, parameters, callback, responseMode, apiOrigins, userinfo = readUserinfo(variables), logoutMaxAgeWithoutExpiry, ...site } = options
   const provider = {
     id, ...identification(settings, { scope, identity }), title, parameters, callback, responseMode, apiOrigins, registered, userinfo, logoutMaxAgeWithoutExpiry,
     client: () => Client.fromEnv(settingsOptions),

@@ -15,7 +15,7 @@ const { nativeSetup, setupError } = require('./settings.cjs')
 const THROWN = 'application.function'
 
 /** The token sources of the users of a client. In Workers, where requests cannot wait for each other, each request creates its own. */
-function grantsOf(client, store) {
+function createGrants(client, store) {
   return isShared ? new Grants(client, store) : { get: (grant) => new Grants(client, store).get(grant) }
 }
 
@@ -24,14 +24,14 @@ class SiteProviders {
   #options
   #providers
   #apis = new WeakMap()
-  #known = new Map()
+  #connected = new Map()
   /** The last error thrown by a provider's `client` function. */
   thrown
 
   constructor(options, providers) {
     this.#options = options
     this.#providers = providers
-    for (const known of providers) if (known.client instanceof Client) this.know(known)
+    for (const provider of providers) if (provider.client instanceof Client) this.know(provider)
   }
 
   /** Whether a provider is configured in the site's options, rather than looked up. */
@@ -41,20 +41,20 @@ class SiteProviders {
 
   /** Whether the client of a provider is known. */
   has(id) {
-    return this.#known.has(id)
+    return this.#connected.has(id)
   }
 
   /** The token source of a grant. */
   source(id, grant) {
-    return this.#known.get(id)?.grants?.get(grant)
+    return this.#connected.get(id)?.grants?.get(grant)
   }
 
   /** Adds a provider, with the token sources of its users. */
   know(provider) {
     const { store } = this.#options
-    const before = this.#known.get(provider.id)
+    const before = this.#connected.get(provider.id)
     if (before?.provider.client === provider.client) return
-    this.#known.set(provider.id, { provider, grants: store && grantsOf(provider.client, store) })
+    this.#connected.set(provider.id, { provider, grants: store && createGrants(provider.client, store) })
   }
 
   /** Remembers a provider that the application has looked up, and returns it for the addon. */
@@ -87,8 +87,8 @@ class SiteProviders {
   }
 
   /** The API of a provider with one user's tokens, and their source. */
-  apiOf(id, grant, held) {
-    const { provider, grants } = this.#known.get(id) ?? {}
+  getApi(id, grant, held) {
+    const { provider, grants } = this.#connected.get(id) ?? {}
     if (!held || !provider) throw setupError('sessions have tokens only if the site has a store')
     const { apiOrigins: origins, client } = provider
     if (typeof grant !== 'string') {

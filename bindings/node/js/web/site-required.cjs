@@ -5,7 +5,7 @@
 const express = require('./express.cjs')
 const fastify = require('./fastify.cjs')
 const hono = require('./hono.cjs')
-const { needOf } = require('./requirements.cjs')
+const { readNeed } = require('./requirements.cjs')
 const standard = require('./standard.cjs')
 
 /** Tried in this order: Fastify's arguments would also match Express. */
@@ -21,13 +21,13 @@ function checkNeed(need) {
  * Admits only users who are signed in and meet the requirements. Works as middleware of each framework, or as a function
  * of a request. Called with requirements, returns a guard with those.
  */
-function requiredOf(site, need) {
+function createRequired(site, need) {
   // Frameworks distinguish handlers by their number of parameters.
   return function required(first, second, third) {
     const adapter = ADAPTERS.find(({ isCalled }) => isCalled(first, second, third))
     if (adapter !== undefined) return adapter.requiredUser(site, need, first, second, third)
-    return requiredOf(site, needOf({ ...need, ...checkNeed(first) }))
+    return createRequired(site, readNeed({ ...need, ...checkNeed(first) }))
   }
 }
 
-module.exports = { requiredOf }
+module.exports = { createRequired }

@@ -4,15 +4,14 @@
 
 const { inspect } = require('#host')
 const { nativeNetwork } = require('../network.cjs')
-const { optionsOf } = require('../options.cjs')
+const { checkOptions } = require('../options.cjs')
 const { checkStore } = require('../renewal.cjs')
 const { nativeStore } = require('../stores.cjs')
 const { User } = require('./user.cjs')
-const { OVER, needOf } = require('./requirements.cjs')
-const { forgottenCallError, refuseArguments } = require('./forgotten-call.cjs')
-const { requiredOf } = require('./site-required.cjs')
+const { OVER, readNeed } = require('./requirements.cjs')
+const { createRequired } = require('./site-required.cjs')
 const { fromEnvironment } = require('./site-from-env.cjs')
-const { providersOf } = require('./settings.cjs')
+const { readProviders } = require('./settings.cjs')
 const express = require('./express.cjs')
 const fastify = require('./fastify.cjs')
 const hono = require('./hono.cjs')
@@ -24,8 +23,8 @@ const ACCESS = ['open', 'silent', 'signed_in']
 
 /** The options of `handle` and `wrap`, with the requirements in the form of the addon. */
 function handleOptions(options) {
-  const checked = optionsOf('site.handle', options)
-  return checked.need === undefined ? checked : { ...checked, need: needOf(checked.need) }
+  const checked = checkOptions('site.handle', options)
+  return checked.need === undefined ? checked : { ...checked, need: readNeed(checked.need) }
 }
 
 /** The sign-in of a web application; one for the whole application. */
@@ -33,10 +32,10 @@ class Site {
   #options
   #providers
   #visits
-  #known = new WeakMap()
+  #users = new WeakMap()
 
-  constructor(given) {
-    const options = optionsOf('Site', given)
+  constructor(input) {
+    const options = checkOptions('Site', input)
     const { access = 'open', admit, errorPage, log, provider, signedOut, store, network } = options
     for (const [name, hook] of Object.entries({ admit, errorPage, log, provider, signedOut })) {
       if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`${name} must be a function`)
@@ -44,23 +43,23 @@ class Site {
     if (!ACCESS.includes(access)) throw new TypeError(`access must be one of ${ACCESS.join(', ')}`)
     checkStore(store)
     this.#options = { ...options, access, nativeStore: store && nativeStore(store), nativeNetwork: nativeNetwork(network), rootPath: options.rootPath ?? '' }
-    this.#providers = providersOf(options)
+    this.#providers = readProviders(options)
     this.#visits = new Visits(this.#options, this.#providers)
     // Bound, because applications pass them on as functions: as middleware, as a plugin, as routes.
-    const bound = { required: requiredOf(this), page: (request) => standard.page(this, request), fastify: fastify.plugin(this) }
+    const bound = { required: createRequired(this), page: (request) => standard.page(this, request), fastify: fastify.plugin(this) }
     for (const [name, value] of Object.entries(bound)) Object.defineProperty(this, name, { value })
   }
 
   /** Creates a site from environment variables. */
   static fromEnv(options) {
-    return new this(fromEnvironment(optionsOf('Site.fromEnv', options)))
+    return new this(fromEnvironment(checkOptions('Site.fromEnv', options)))
   }
 
   /** The paths of the site's own pages, as the application's router sees them; `*` at the end stands for all paths below. */
   get paths() {
     const { prefix = '/auth' } = this.#options
-    const others = this.#providers.map(({ callback }) => callback).filter((path) => path && !path.startsWith(`${prefix}/`))
-    return [`${prefix}/*`, ...others].map((path) => `${this.base}${path}`)
+    const callbackPaths = this.#providers.map(({ callback }) => callback).filter((path) => path && !path.startsWith(`${prefix}/`))
+    return [`${prefix}/*`, ...callbackPaths].map((path) => `${this.base}${path}`)
   }
 
   /** The path below which the site is, as the application's router sees it; empty at the root of its host. */
@@ -92,7 +91,7 @@ class Site {
    * are no tokens. `admit` is called, unless `local` replaces its result.
    */
   async testing(testUser) {
-    const options = optionsOf('site.testing', testUser)
+    const options = checkOptions('site.testing', testUser)
     const { subject, provider = this.#providers[0].id, issuer = 'https://as.invalid', claims = {}, acr, authTime, sid, local } = options
     if (subject === undefined) throw new TypeError('subject must be given: the `sub` of the user to sign in')
     const identity = { provider, issuer, subject: String(subject), claims, acr, sid, auth_time: authTime && Math.floor(authTime / 1000) }
@@ -110,11 +109,11 @@ class Site {
 
   /** Remembers the user of a request for the next adapter that handles it. */
   remember(request, user) {
-    this.#known.set(request, user)
+    this.#users.set(request, user)
   }
 
   remembered(request) {
-    return this.#known.get(request)
+    return this.#users.get(request)
   }
 
   /** The handler for standard requests: resolves to a `Response` to send, or to the user. */
@@ -122,33 +121,13 @@ class Site {
   /** The site's own pages, as route handlers. */
   get routes() { return { GET: this.page, POST: this.page, PUT: this.page, PATCH: this.page, DELETE: this.page } }
   /** Wraps a request handler, so that the site handles each request first. */
-  wrap(handler, options) {
-    if (typeof handler !== 'function') throw new TypeError('handler must be a function: call site.wrap(handler), and pass on what it returns')
-    return standard.wrap(this, handler, handleOptions(options))
-  }
-
+  wrap(handler, options) { return standard.wrap(this, handler, handleOptions(options)) }
   /** Middleware for Hono. */
-  hono(...given) {
-    refuseArguments('hono', given)
-    return hono.middleware(this)
-  }
-
+  hono(...input) { return hono.createMiddleware(this, input) }
   /** Middleware for Express, Connect, and `node:http`. */
-  express(...given) {
-    if (!express.isCalled(...given)) refuseArguments('express', given)
-    return given.length > 0 ? given[2](forgottenCallError('express')) : express.middleware(this)
-  }
-
-  /**
-   * The error handler for Express: sends a user whose grant has ended to sign in. Express recognizes error handlers by
-   * their four parameters, so it passes errors to this function too if it was not called.
-   */
-  expressErrors(error, request, response, next) {
-    if (express.isCalled(request, response, next)) return next(forgottenCallError('expressErrors', error))
-    refuseArguments('expressErrors', [error].filter(Boolean))
-    return express.errorHandler(this)
-  }
-
+  express(...input) { return express.createMiddleware(this, input) }
+  /** The error handler for Express: sends a user whose grant has ended to sign in. Express passes errors to functions of four parameters. */
+  expressErrors(error, request, response, next) { return express.createErrorHandler(this, [error, request, response, next]) }
   /** The `handle` hook of SvelteKit. */
   sveltekit(options) { return sveltekit.handle(this, options) }
 

@@ -23,7 +23,7 @@ function requestParts(request) {
   }
 }
 
-function responseOf({ status, headers, body }) {
+function toResponse({ status, headers, body }) {
   return new Response(body === '' ? null : body, { status, headers })
 }
 
@@ -31,7 +31,7 @@ function responseOf({ status, headers, body }) {
 async function handle(site, request, options) {
   if (!isRequest(request)) throw new TypeError('request must be a Request')
   const { reply, user } = await site.visit(requestParts(request), { ...options, request })
-  return reply ? responseOf(reply) : { user }
+  return reply ? toResponse(reply) : { user }
 }
 
 /** Handles the site's own pages only. */
@@ -42,17 +42,18 @@ async function page(site, input) {
 }
 
 function wrap(site, handler, options) {
-  return async (request, ...rest) => {
+  if (typeof handler !== 'function') throw new TypeError('handler must be a function: call site.wrap(handler), and pass on what it returns')
+  return async (request, ...args) => {
     const outcome = await handle(site, request, options)
     if (outcome instanceof Response) return outcome
     try {
-      return await handler(request, outcome.user, ...rest)
+      return await handler(request, outcome.user, ...args)
     } catch (error) {
       // `required` throws responses.
       if (error instanceof Response) return error
       const reply = await site.ended(requestParts(request), outcome.user, error)
       if (reply === undefined) throw error
-      return responseOf(reply)
+      return toResponse(reply)
     }
   }
 }
@@ -64,7 +65,7 @@ async function requiredUser(site, need, first, second, third) {
   if (outcome instanceof Response) throw outcome
   const { user } = outcome
   return User.leaving(user, async (error) => {
-    throw responseOf(await site.ended(requestParts(first), user, error))
+    throw toResponse(await site.ended(requestParts(first), user, error))
   })
 }
 
@@ -75,12 +76,12 @@ const NAVIGATION_FIELDS = /^(accept|purpose|sec-|x-moz|x-purpose)/
 /** The signed-in user, or the login page to redirect to, where neither other responses nor cookies can be sent. */
 async function userOrLoginLocation(site, options, headers, target) {
   if (typeof target !== 'string' || !target.startsWith('/')) throw new TypeError('with headers, the second argument must be the path of the page')
-  const others = [...headers.entries()].filter(([name]) => !NAVIGATION_FIELDS.test(name))
-  const request = { method: 'GET', host: headers.get('host'), target, headers: [...others, ...AS_SCRIPT] }
+  const remainingHeaders = [...headers.entries()].filter(([name]) => !NAVIGATION_FIELDS.test(name))
+  const request = { method: 'GET', host: headers.get('host'), target, headers: [...remainingHeaders, ...AS_SCRIPT] }
   const { reply, user } = await site.visit(request, options)
   if (reply === undefined) return { user }
   const signIn = reply.problem?.signIn
-  if (typeof signIn !== 'string') throw responseOf(reply)
+  if (typeof signIn !== 'string') throw toResponse(reply)
   return { location: `${signIn}${signIn.includes('?') ? '&' : '?'}return_to=${encodeURIComponent(site.full(target))}` }
 }
 
@@ -90,4 +91,4 @@ async function requiredUserAt(site, need, headers, target) {
   return User.leaving(user, async () => site.leave((await userOrLoginLocation(site, OVER, headers, target)).location))
 }
 
-module.exports = { handle, isCalled, userOrLoginLocation, page, requiredUser, requestParts, responseOf, wrap }
+module.exports = { handle, isCalled, userOrLoginLocation, page, requiredUser, requestParts, toResponse, wrap }

@@ -2,10 +2,10 @@
 
 // The adapter for SvelteKit: the `handle` hook.
 
-const { optionsOf } = require('../options.cjs')
+const { checkOptions } = require('../options.cjs')
 const { forgottenCallError } = require('./forgotten-call.cjs')
 const { OVER, signedIn } = require('./requirements.cjs')
-const { handle: visited, userOrLoginLocation, responseOf, requestParts } = require('./standard.cjs')
+const { handle: visited, userOrLoginLocation, toResponse, requestParts } = require('./standard.cjs')
 const { User } = require('./user.cjs')
 
 const isBelow = (path, pathname) => pathname === path || pathname.startsWith(`${path.replace(/\/$/, '')}/`)
@@ -25,7 +25,7 @@ const pathOfRoute = (route) => route?.id?.replace(/\/\([^/]+\)(?=\/|$)/g, '') ??
 /** How far a page is below a listed path; infinite if it is not. */
 const distance = (path, page) => (isBelow(path, page) ? page.length - path.replace(/\/$/, '').length : Infinity)
 
-const requirementsOf = (protect) =>
+const findRequirements = (protect) =>
   (typeof protect === 'string' || Array.isArray(protect) ? [protect].flat().map((path) => [path, {}]) : Object.entries(protect))
 
 /**
@@ -35,10 +35,10 @@ const requirementsOf = (protect) =>
  */
 function requirementsByPath(protect, encodedBase) {
   const base = decoded(encodedBase)
-  const listed = requirementsOf(protect).map(([path, need]) => [decoded(path), need])
+  const listed = findRequirements(protect).map(([path, need]) => [decoded(path), need])
   const nearest = (paths) => {
     const found = listed.map(([path, need]) => [Math.min(...paths.map((page) => distance(path, page))), need])
-    return found.filter(([far]) => far < Infinity).sort(([one], [other]) => one - other)[0]?.[1]
+    return found.filter(([far]) => far < Infinity).sort(([a], [b]) => a - b)[0]?.[1]
   }
   return ({ url, route }) => {
     const pathname = decoded(url.pathname)
@@ -70,13 +70,13 @@ const hasFailed = (event, page) => event.isDataRequest || page.status === 500
 async function loginResponse(site, event) {
   if (event.isDataRequest) return redirectDataRequest(site, OVER, event)
   const { reply } = await site.visit(requestParts(event.request), OVER)
-  return responseOf(reply)
+  return toResponse(reply)
 }
 
 /** The `handle` hook: `protect` lists the paths for signed-in users, with their requirements. */
 function handle(site, options) {
   if (typeof options?.resolve === 'function') throw forgottenCallError('sveltekit')
-  const { protect = [] } = optionsOf('site.sveltekit', options)
+  const { protect = [] } = checkOptions('site.sveltekit', options)
   const needed = typeof protect === 'function' ? requirementsFromFunction(protect) : requirementsByPath(protect, site.base)
   return async ({ event, resolve }) => {
     const needs = needed(event)

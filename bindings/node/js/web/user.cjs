@@ -4,33 +4,33 @@
 
 const { inspect } = require('#host')
 const { copyOfError, OAuthError } = require('../errors.cjs')
-const { dateOf, refuseClones } = require('../value.cjs')
+const { toDate, refuseClones } = require('../value.cjs')
 
 const notCloned = () => 'a User cannot be cloned: it belongs to its request; pass on only the members that are needed'
-const date = (seconds) => (seconds === undefined || seconds === null ? undefined : dateOf(seconds))
+const date = (seconds) => (seconds === undefined || seconds === null ? undefined : toDate(seconds))
 
 /** The identity that a provider has authenticated, as passed to `admit`. */
-function identityOf({ provider, issuer, subject, sid, auth_time: authTime, acr, claims = {} }) {
+function toIdentity({ provider, issuer, subject, sid, auth_time: authTime, acr, claims = {} }) {
   return { provider, issuer, subject, sid, authTime: date(authTime), acr, claims }
 }
 
 /** The signed-in user. */
 class User {
-  #apiOf
+  #getApi
   #end
   #isOver = false
   #leave
   #session
 
-  constructor(session, apiOf, end) {
+  constructor(session, getApi, end) {
     if (typeof session?.identity !== 'object') throw new TypeError('a User cannot be constructed: the site creates one for each request')
-    const { identity, local = {}, started_at: startedAt, until, scope = '', tenant } = session
-    Object.assign(this, identityOf(identity), {
-      local, startedAt: date(startedAt), until: date(until), scope: scope.split(' ').filter(Boolean), tenant: tenant ?? undefined,
+    const { identity, local = {}, started_at: startedAt, until: expiresAt, scope = '', tenant } = session
+    Object.assign(this, toIdentity(identity), {
+      local, startedAt: date(startedAt), until: date(expiresAt), scope: scope.split(' ').filter(Boolean), tenant: tenant ?? undefined,
     })
     this.#end = end
     this.#session = session
-    this.#apiOf = apiOf
+    this.#getApi = getApi
     Object.freeze(withoutClones(this))
   }
 
@@ -63,7 +63,7 @@ class User {
   /** Makes a call, and ends the session if the grant has ended. */
   async #callWithGrant(call) {
     try {
-      return await call(await this.#apiOf())
+      return await call(await this.#getApi())
     } catch (error) {
       if (error?.advice === 'reauthorize') {
         this.#isOver = true
@@ -108,4 +108,4 @@ class Refuse {
   }
 }
 
-module.exports = { Refuse, User, identityOf }
+module.exports = { Refuse, User, toIdentity }

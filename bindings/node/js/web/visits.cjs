@@ -5,12 +5,12 @@
 const { siteCallbacks } = require('../callbacks.cjs')
 const { errorFromNative, callNative } = require('../errors.cjs')
 const { TOO_LARGE } = require('./body.cjs')
-const { textOf } = require('./fields.cjs')
+const { joinFields } = require('./fields.cjs')
 const { logNotes } = require('./notes.cjs')
 const { SiteProviders, THROWN } = require('./site-providers.cjs')
-const { replyOf, streamOf } = require('./reply.cjs')
+const { buildReply, toReadableStream } = require('./reply.cjs')
 const { nativeOptions, nativeSetup } = require('./settings.cjs')
-const { Refuse, User, identityOf } = require('./user.cjs')
+const { Refuse, User, toIdentity } = require('./user.cjs')
 
 /** The visits of a site. */
 class Visits {
@@ -48,12 +48,12 @@ class Visits {
     if (form === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
     const id = String((this.#visits += 1))
     this.#visiting.set(id, { request })
-    const visit = { id, at: Date.now(), method, host: host ?? '', target: full, headers: textOf(headers), form, access, need }
+    const visit = { id, at: Date.now(), method, host: host ?? '', target: full, headers: joinFields(headers), form, access, need }
     try {
       const raw = await callNative(() => this.#native.visit(visit))
       const outcome = typeof raw === 'string' ? { session: raw, notes: [] } : raw
       if (this.#providers.thrown && outcome.status === 500 && outcome.notes.some(([code]) => code === THROWN)) throw this.#providers.thrown.error
-      return await (outcome.forward ? this.#forwarded(outcome.forward, body, request) : this.#resultOf(outcome, request))
+      return await (outcome.forward ? this.#forwarded(outcome.forward, body, request) : this.#toResult(outcome, request))
     } catch (error) {
       const { failure } = this.#visiting.get(id)
       throw failure === undefined ? errorFromNative(error) : failure.error
@@ -67,7 +67,7 @@ class Visits {
     const content = await body?.(forward.limit)
     if (content === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
     try {
-      return await this.#resultOf(await callNative(() => forward.send(content, (id, grant) => this.#providers.source(id, grant))), request)
+      return await this.#toResult(await callNative(() => forward.send(content, (id, grant) => this.#providers.source(id, grant))), request)
     } catch (error) {
       const { code, message } = errorFromNative(error)
       logNotes(this.#options.log, [[code, message]], { status: 502 })
@@ -75,18 +75,18 @@ class Visits {
     }
   }
 
-  async #resultOf({ status, headers, body, problem, signedOut, session, grant, held, notes, stream }, request) {
+  async #toResult({ status, headers, body, problem, signedOut, session, grant, held, notes, stream }, request) {
     logNotes(this.#options.log, notes, stream ? undefined : { status: status ?? undefined, problem: problem ?? undefined })
-    if (stream) return { reply: { status, headers, body: streamOf(stream, status) } }
-    if (typeof status === 'number') return { reply: await replyOf(this.#options, { status, headers, body, problem, signedOut }, request) }
+    if (stream) return { reply: { status, headers, body: toReadableStream(stream, status) } }
+    if (typeof status === 'number') return { reply: await buildReply(this.#options, { status, headers, body, problem, signedOut }, request) }
     if (typeof session !== 'string') return { user: undefined }
-    const known = JSON.parse(session)
-    return { user: new User(known, () => this.#apiOf(known.identity.provider, grant, held), () => held?.end()) }
+    const sessionState = JSON.parse(session)
+    return { user: new User(sessionState, () => this.#getApi(sessionState.identity.provider, grant, held), () => held?.end()) }
   }
 
   #admit(identity, id) {
     return this.#callApplication(id, async (request) => {
-      const decision = this.#visiting.get(id)?.local ?? (await this.#options.admit?.(identityOf(identity), request))
+      const decision = this.#visiting.get(id)?.local ?? (await this.#options.admit?.(toIdentity(identity), request))
       if (decision instanceof Refuse) return { refused: decision.reason }
       if (decision === undefined || decision === null) return {}
       if (typeof decision !== 'object' || Array.isArray(decision)) throw new TypeError('admit must return an object, nothing, or a Refuse')
@@ -97,8 +97,8 @@ class Visits {
   /** Calls the application's `provider` function, and returns its result for the addon. */
   #find(lookup, id) {
     return this.#callApplication(id, async (request) => {
-      const wanted = Object.fromEntries(Object.entries(lookup).map(([name, value]) => [name, value ?? undefined]))
-      return this.#providers.found(await this.#options.provider?.(wanted, request))
+      const providerLookup = Object.fromEntries(Object.entries(lookup).map(([name, value]) => [name, value ?? undefined]))
+      return this.#providers.found(await this.#options.provider?.(providerLookup, request))
     })
   }
 
@@ -114,9 +114,9 @@ class Visits {
   }
 
   /** The API of a provider with one user's tokens. */
-  async #apiOf(id, grant, held) {
+  async #getApi(id, grant, held) {
     if (held && !this.#providers.has(id)) await this.#findProvider(id)
-    return this.#providers.apiOf(id, grant, held)
+    return this.#providers.getApi(id, grant, held)
   }
 
   /** Looks up a provider that this process has not used yet; a different process may have signed the user in. */

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     ResponseMode = Literal["query", "fragment", "form_post", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"]
     Push = Literal["where_required", "always"]
     TokenDeliveryMode = Literal["poll", "ping", "push"]
-    Repeat = Literal["refused", "allowed"]
+    DuplicatePolicy = Literal["refused", "allowed"]
     AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito", "jwt"]
-    Replay = Literal["process", "caller"]
+    ReplayProtection = Literal["process", "caller"]
     UnexpectedNonce = Literal["reject", "ignore"]
     ResourceMatch = Literal["identical", "parent"]
 
@@ -370,7 +370,7 @@ class ExchangeOperations:
         requested_expiry: int | None = None,
         acr_values: Sequence[str] | None = None,
         token_delivery_mode: TokenDeliveryMode | None = None,
-        repeat: Repeat | None = None,
+        repeat: DuplicatePolicy | None = None,
         scope: str | Iterable[str] | None = None,
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
@@ -856,7 +856,7 @@ class ExchangeOperations:
         x5t_s256: str | None = None,
         dpop_max_age: int | None = None,
         dpop_nonce_key: str | None = None,
-        dpop_replay: Replay | None = None,
+        dpop_replay: ReplayProtection | None = None,
         profile: AccessTokenProfile | None = None,
         scope: str | Iterable[str] | None = None,
         acr_values: Sequence[str] | None = None,
@@ -970,7 +970,7 @@ class ExchangeOperations:
         self,
         *,
         token: str,
-        replay: Replay | None = None,
+        replay: ReplayProtection | None = None,
         max_age_without_expiry: int | None = None,
         moment: Moment | None = None,
     ) -> Exchange[LogoutToken]:

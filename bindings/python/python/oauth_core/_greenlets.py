@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from typing import Any, Callable
 
 # How long a call waits for a greenlet, in seconds.
-ANSWERS_WITHIN = 60
+CALL_TIMEOUT = 60
 
 # The hub whose greenlets have waited last.
-_home: Any = None
+_waiting_hub: Any = None
 
 
 def hub() -> Any:
     """The hub of this thread's greenlets, while one of them runs; otherwise None."""
-    global _home
+    global _waiting_hub
     # Without gevent it has not been imported.
     local: Any = sys.modules.get("gevent._hub_local")
     found = local and local.get_hub_if_exists()
@@ -32,15 +32,15 @@ def hub() -> Any:
     if gevent.getcurrent() is found:
         return None
     # The threads of gevent's pool have hubs of their own, which run only while somebody waits there.
-    if _home is None or _home.loop is None or found.loop.default:
-        _home = found
+    if _waiting_hub is None or _waiting_hub.loop is None or found.loop.default:
+        _waiting_hub = found
     return found
 
 
 def call(work: Callable[[], None]) -> None:
     """Calls work: in a new greenlet of the hub that last waited, or directly if this is its thread or there is none."""
     local: Any = sys.modules.get("gevent._hub_local")
-    if _home is None or _home.loop is None or local.get_hub_if_exists() is _home:
+    if _waiting_hub is None or _waiting_hub.loop is None or local.get_hub_if_exists() is _waiting_hub:
         return work()
     gevent: Any = importlib.import_module("gevent")
     monkey: Any = importlib.import_module("gevent.monkey")
@@ -54,8 +54,8 @@ def call(work: Callable[[], None]) -> None:
         finally:
             over.release()
 
-    _home.loop.run_callback_threadsafe(gevent.spawn, run)
-    if not over.acquire(timeout=ANSWERS_WITHIN):
+    _waiting_hub.loop.run_callback_threadsafe(gevent.spawn, run)
+    if not over.acquire(timeout=CALL_TIMEOUT):
         raise TimeoutError("the greenlets of the application did not run")
 
 
@@ -75,7 +75,7 @@ class Waiting:
             watcher.send()
 
     def wait(self) -> None:
-        """Waits until it is told. A greenlet that is killed, or out of time, gets its exception here."""
+        """Waits for the result. A greenlet that is killed, or has timed out, gets its exception here."""
         try:
             self._over.wait()
         finally:

@@ -39,9 +39,9 @@ class UncopiedHeaders:
 
     @property
     def raw(self) -> list[tuple[bytes, bytes]]:
-        others: list[tuple[bytes, bytes]] = getattr(super(), "raw")  # noqa: B009
-        kept = [field for field in others if field[0].lower().decode("latin-1") not in self.held]
-        return [*kept, *((name.encode(), value.encode()) for name, value in self.held.items())]
+        raw_fields: list[tuple[bytes, bytes]] = getattr(super(), "raw")  # noqa: B009
+        visible_fields = [field for field in raw_fields if field[0].lower().decode("latin-1") not in self.held]
+        return [*visible_fields, *((name.encode(), value.encode()) for name, value in self.held.items())]
 
     def __getitem__(self, key: str) -> str:
         value = self.held.get(key.lower())
@@ -54,23 +54,23 @@ class UncopiedHeaders:
         return is_held or bool(getattr(super(), "__contains__")(key))  # noqa: B009
 
     def multi_items(self) -> list[tuple[str, str]]:
-        others: list[tuple[str, str]] = getattr(super(), "multi_items")()  # noqa: B009
-        return [*(field for field in others if field[0] not in self.held), *self.held.items()]
+        items: list[tuple[str, str]] = getattr(super(), "multi_items")()  # noqa: B009
+        return [*(field for field in items if field[0] not in self.held), *self.held.items()]
 
     # Transports, hooks and logs see the held fields; only copies lack them.
 
-    def _shown(self) -> dict[str, str]:
-        others: Iterable[tuple[str, str]] = getattr(super(), "items")()  # noqa: B009
-        return {**dict(others), **self.held}
+    def _redacted_items(self) -> dict[str, str]:
+        items: Iterable[tuple[str, str]] = getattr(super(), "items")()  # noqa: B009
+        return {**dict(items), **self.held}
 
     def items(self) -> ItemsView[str, str]:
-        return self._shown().items()
+        return self._redacted_items().items()
 
     def keys(self) -> KeysView[str]:
-        return self._shown().keys()
+        return self._redacted_items().keys()
 
     def values(self) -> ValuesView[str]:
-        return self._shown().values()
+        return self._redacted_items().values()
 
 
 class Flow(Attacher):

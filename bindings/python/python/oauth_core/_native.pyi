@@ -12,7 +12,7 @@ from typing_extensions import Self, TypeAlias, disjoint_base
 from ._authorization_details import AuthorizationDetail
 from ._source import TokenSource
 from ._records import DeviceAuthorizationResponse, UserClaims, VerifiedAccessToken
-from .drive import Answer, Moment, Said, Step, Task
+from .drive import Moment, Step, StepResult, Task, TaskResult
 from .errors import ErrorCode, OAuthError
 from .stores import KeySource, Store
 
@@ -1967,10 +1967,10 @@ class Call:
 
         resource.rate_limited if the API asks for a pause and on_rate_limit is "error".
         """
-    def asked(self) -> tuple[str, Any]:
+    def step_up_done(self) -> tuple[str, Any]:
         """The step after the step-up."""
     @property
-    def wanted(self) -> str | None:
+    def required_step_up(self) -> str | None:
         """The step-up that the response requires after ("step_up", source), for the source's step_up()."""
     def body(self, body: bytes) -> tuple[str, Any]:
         """The step after the beginning of the body was read; b"" if it cannot be read."""
@@ -2038,16 +2038,16 @@ class Resource:
         RFC 6750 section 3.1 and RFC 9470 section 3. headers are pairs of names and values.
         """
 @final
-class Exchange(Generator[Step, Answer, _T_co]):
+class Exchange(Generator[Step, StepResult, _T_co]):
     """One exchange: a generator of steps. Its result is the value of StopIteration.
 
     Each step is a Send, a Sleep or a Sign. It opens no socket: oauth_core.drive or your own
     driver runs it over your HTTP client. misuse.already_finished after its end.
     """
     # What `yield from` needs to know its value; at run time it is the exchange itself.
-    def __iter__(self) -> Generator[Step, Answer, _T_co]: ...
+    def __iter__(self) -> Generator[Step, StepResult, _T_co]: ...
     def __next__(self) -> Step: ...
-    def send(self, answer: Answer, /) -> Step:
+    def send(self, answer: StepResult, /) -> Step:
         """Continues with the result of the last step: (status, headers, body) for a Send, None after a Sleep.
 
         For a Sign, the bytes of the signature. headers are pairs of names and values, each str or
@@ -2206,15 +2206,15 @@ class Decision:
     def tokens(self) -> Tokens | None:
         """The tokens for the caller, if any."""
 @final
-class Renewal(Generator[Task, Said, Tokens]):
+class Renewal(Generator[Task, TaskResult, Tokens]):
     """One renewal: a generator of tasks. Its result, the value of StopIteration, is the tokens.
 
     All waiting callers get its result or its error. Each task is a Load, Lease, Save,
     Sleep or Exchange.
     """
-    def __iter__(self) -> Generator[Task, Said, Tokens]: ...
+    def __iter__(self) -> Generator[Task, TaskResult, Tokens]: ...
     def __next__(self) -> Task: ...
-    def send(self, answer: Said, /) -> Task:
+    def send(self, result: TaskResult, /) -> Task:
         """Continues with the result of the last task, as the methods of a store return it.
 
         (version, record) or None for a Load, the seconds until a different holder's lease ends or None for a

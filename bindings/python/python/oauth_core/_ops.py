@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     ResponseMode = Literal["query", "fragment", "form_post", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"]
     Push = Literal["where_required", "always"]
     TokenDeliveryMode = Literal["poll", "ping", "push"]
-    Repeat = Literal["refused", "allowed"]
+    DuplicatePolicy = Literal["refused", "allowed"]
     AccessTokenProfile = Literal["rfc9068", "keycloak", "entra", "auth0", "okta", "cognito", "jwt"]
-    Replay = Literal["process", "caller"]
+    ReplayProtection = Literal["process", "caller"]
     UnexpectedNonce = Literal["reject", "ignore"]
     ResourceMatch = Literal["identical", "parent"]
 
-FINGERPRINT = "c0c91041acde5f80"
+FINGERPRINT = "c43fd6986c66c5ac"
 
 
 class Operations:
@@ -499,7 +499,7 @@ class Operations:
         requested_expiry: int | None = None,
         acr_values: Sequence[str] | None = None,
         token_delivery_mode: TokenDeliveryMode | None = None,
-        repeat: Repeat | None = None,
+        repeat: DuplicatePolicy | None = None,
         scope: str | Iterable[str] | None = None,
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
@@ -550,7 +550,7 @@ class Operations:
         requested_expiry: int | None = None,
         acr_values: Sequence[str] | None = None,
         token_delivery_mode: TokenDeliveryMode | None = None,
-        repeat: Repeat | None = None,
+        repeat: DuplicatePolicy | None = None,
         scope: str | Iterable[str] | None = None,
         resource: Sequence[str] | None = None,
         audience: Sequence[str] | None = None,
@@ -1148,7 +1148,7 @@ class Operations:
         x5t_s256: str | None = None,
         dpop_max_age: int | None = None,
         dpop_nonce_key: str | None = None,
-        dpop_replay: Replay | None = None,
+        dpop_replay: ReplayProtection | None = None,
         profile: AccessTokenProfile | None = None,
         scope: str | Iterable[str] | None = None,
         acr_values: Sequence[str] | None = None,
@@ -1217,7 +1217,7 @@ class Operations:
         x5t_s256: str | None = None,
         dpop_max_age: int | None = None,
         dpop_nonce_key: str | None = None,
-        dpop_replay: Replay | None = None,
+        dpop_replay: ReplayProtection | None = None,
         profile: AccessTokenProfile | None = None,
         scope: str | Iterable[str] | None = None,
         acr_values: Sequence[str] | None = None,
@@ -1298,7 +1298,7 @@ class Operations:
         self,
         *,
         token: str,
-        replay: Replay | None = None,
+        replay: ReplayProtection | None = None,
         max_age_without_expiry: int | None = None,
     ) -> LogoutToken:
         """Verifies a logout token that the server has posted (OpenID Connect Back-Channel Logout
@@ -1327,7 +1327,7 @@ class Operations:
         self,
         *,
         token: str,
-        replay: Replay | None = None,
+        replay: ReplayProtection | None = None,
         max_age_without_expiry: int | None = None,
     ) -> Coroutine[Any, Any, LogoutToken]:
         """verify_logout_token(), in a coroutine."""

@@ -30,9 +30,9 @@ class Attacher:
         self._api = source
 
     def _begin(
-        self, method: str, url: str, headers: Fields, body: bytes | None, once: bool
+        self, method: str, url: str, headers: Fields, body: bytes | None, streams_once: bool
     ) -> Call:
-        return self._api.call(method, url, headers, body, once)
+        return self._api.call(method, url, headers, body, streams_once)
 
     @staticmethod
     def _is_short(headers: Any, limit: int) -> bool:
@@ -58,8 +58,8 @@ class Attacher:
                 else:
                     step = call.token(tokens)
             elif name == "step_up":
-                value.step_up(call.tokens, call.wanted)
-                step = call.asked()
+                value.step_up(call.tokens, call.required_step_up)
+                step = call.step_up_done()
             elif name == "sign":
                 step = call.signed(value.signature())
             elif name == "refused":
@@ -91,8 +91,8 @@ class Attacher:
                 else:
                     step = call.token(tokens)
             elif name == "step_up":
-                await value.astep_up(call.tokens, call.wanted)
-                step = call.asked()
+                await value.astep_up(call.tokens, call.required_step_up)
+                step = call.step_up_done()
             elif name == "sign":
                 # A key service may be slow, so it is called in a thread.
                 step = call.signed(await asyncio.to_thread(value.signature))

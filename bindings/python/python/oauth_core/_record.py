@@ -67,7 +67,7 @@ class Record:
             raise AttributeError(f"{type(self).__name__} is immutable: {name}")
 
     @classmethod
-    def _of(cls, native: object) -> Self:
+    def _from_native(cls, native: object) -> Self:
         record = object.__new__(cls)
         object.__setattr__(record, "_native", native)
         return record
@@ -76,10 +76,10 @@ class Record:
         return {name: getattr(self, name) for name in self.__slots__}
 
     def __repr__(self) -> str:
-        members = ", ".join(f"{name}={self._repr_of(name)}" for name in self.__slots__)
+        members = ", ".join(f"{name}={self._member_repr(name)}" for name in self.__slots__)
         return f"{type(self).__name__}({members})"
 
-    def _repr_of(self, name: str) -> str:
+    def _member_repr(self, name: str) -> str:
         value: dict[str, Any] | str | None = getattr(self, name)
         if name in self._secrets:
             return "[redacted]"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     # Names of the stub alone, and private for stubtest, which would miss others in the module itself.
     from ._native import _Enc as Enc  # pyright: ignore[reportPrivateUsage]
     from ._native import _JweAlg as JweAlg  # pyright: ignore[reportPrivateUsage]
-    from ._ops import AccessTokenProfile, Replay
+    from ._ops import AccessTokenProfile, ReplayProtection
     from ._records import VerifiedAccessToken
     from .drive import Moment
 
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
         dpop_algs: Sequence[str] | None
         dpop_max_age: int | None
         dpop_nonce_key: str | None
-        dpop_replay: Replay | None
+        dpop_replay: ReplayProtection | None
         realm: str | None
 
     class _JwtRequirements(_ApiRequirements, total=False):
@@ -208,14 +208,14 @@ class AccessTokenVerifier:
         dpop: str | Sequence[str] | None,
         arguments: dict[str, Any],
     ) -> dict[str, Any]:
-        known = _reject_unknown(_VERIFY_REQUEST_ARGUMENTS, arguments)
-        present = {name: value for name, value in known.items() if value is not None}
+        checked = _reject_unknown(_VERIFY_REQUEST_ARGUMENTS, arguments)
+        present = {name: value for name, value in checked.items() if value is not None}
         request = {"method": method, "url": url, "authorization": authorization, "dpop": dpop}
         return {**self._common, **self._proofs, **present, **request}
 
     def _operation_arguments(self, token: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        known = _reject_unknown(_VERIFY_ARGUMENTS, arguments)
-        present = {name: value for name, value in known.items() if value is not None}
+        checked = _reject_unknown(_VERIFY_ARGUMENTS, arguments)
+        present = {name: value for name, value in checked.items() if value is not None}
         return {**self._common, **present, "token": token}
 
     def verify(self, token: str, **arguments: Unpack[_VerifyArguments]) -> VerifiedAccessToken:

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from .stores import Store
 
 __all__ = [
-    "Answer",
+    "StepResult",
     "AsyncHttpClient",
     "HttpClient",
     "Moment",
-    "Said",
+    "TaskResult",
     "Step",
     "Task",
     "akeep",
@@ -45,7 +45,7 @@ WAIT = 0.05
 Step = Union[Send, Sleep, Sign]
 """The steps that an exchange yields."""
 
-Answer = Union[
+StepResult = Union[
     tuple[int, Iterable[tuple[Union[str, bytes], Union[str, bytes]]], bytes], bytes, None
 ]
 """The results of these steps: (status, headers, body) for a Send, None after a Sleep, bytes for a Sign."""
@@ -53,7 +53,7 @@ Answer = Union[
 Task = Union[Load, Lease, Save, Exchange[Tokens], Sleep]
 """The tasks that a renewal yields."""
 
-Said = Union[tuple[int, str], int, float, None]
+TaskResult = Union[tuple[int, str], int, float, None]
 """The results of these tasks: (version, record) or None for a Load, the seconds until a different holder's lease ends or None for
 a Lease, the new version or None for a Save, None after an Exchange was run and after a Sleep."""
 
@@ -114,7 +114,7 @@ def _carry_out(
     return exchange.send(reply)
 
 
-def _send(step: Send, http: HttpClient) -> Answer:
+def _send(step: Send, http: HttpClient) -> StepResult:
     with http.stream(*_arguments(step), **_options(step)) as response:
         body = Body(response)
         for chunk in response.iter_bytes() if body.is_unpacked else response.iter_raw():
@@ -156,7 +156,7 @@ async def arun(
         return result
 
 
-async def _asend(step: Send, http: AsyncHttpClient) -> Answer:
+async def _asend(step: Send, http: AsyncHttpClient) -> StepResult:
     async with http.stream(*_arguments(step), **_options(step)) as response:
         body = Body(response)
         async for chunk in response.aiter_bytes() if body.is_unpacked else response.aiter_raw():
@@ -235,7 +235,7 @@ def _renew(
         while True:
             call_store = None if isinstance(task, (Exchange, Sleep)) else _store_call(store, keeper.key, task)
             try:
-                result: Said = None
+                result: TaskResult = None
                 if call_store is not None:
                     result = call_store()
                 elif isinstance(task, Exchange):
@@ -255,7 +255,7 @@ def _renew(
         renewal.close()
 
 
-def _store_call(store: Store | None, key: str, task: Load | Lease | Save) -> Callable[[], Said]:
+def _store_call(store: Store | None, key: str, task: Load | Lease | Save) -> Callable[[], TaskResult]:
     if store is None:
         raise TypeError("store must be given: this keeper is shared")
     if isinstance(task, Load):
@@ -332,7 +332,7 @@ async def _arenew(
         while True:
             call_store = None if isinstance(task, (Exchange, Sleep)) else _store_call(store, keeper.key, task)
             try:
-                result: Said = None
+                result: TaskResult = None
                 if call_store is not None:
                     result = await asyncio.to_thread(call_store)
                 elif isinstance(task, Exchange):

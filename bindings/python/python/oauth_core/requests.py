@@ -98,8 +98,8 @@ class Auth(Attacher, requests.auth.AuthBase):
         content = content.encode() if isinstance(content, str) else content
         body = content if isinstance(content, bytes) else None
         headers = [field for field in fields.items() if field[1] is not None]
-        once = not _is_in_memory(request)
-        call = self._begin(request.method or "GET", request.url or "", headers, body, once)
+        streams_once = not _is_in_memory(request)
+        call = self._begin(request.method or "GET", request.url or "", headers, body, streams_once)
         _, sent = self._run_steps(call, call.begin())
         return call, sent
 
@@ -139,6 +139,6 @@ def _is_in_memory(request: requests.PreparedRequest) -> bool:
     return body is None or isinstance(body, (str, bytes))
 
 
-def _untyped(thing: Any) -> Any:
+def _untyped(value: Any) -> Any:
     """Gives access to attributes that the stubs of requests lack."""
-    return thing
+    return value

@@ -95,8 +95,8 @@ def blocking() -> None:
         server, audience="a", dpop_max_age=30, dpop_nonce_key="k", dpop_replay="caller"
     )
     verifier.verify_request(method="GET", url="u", authorization=None, dpop=None, jkt="k")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    asks = oauth_core.AccessTokenVerifier.introspecting(client, audience="https://api.example", cache_max_age=30)
-    assert_type(asks.verify("t", scope="read"), oauth_core.VerifiedAccessToken)
+    introspecting_verifier = oauth_core.AccessTokenVerifier.introspecting(client, audience="https://api.example", cache_max_age=30)
+    assert_type(introspecting_verifier.verify("t", scope="read"), oauth_core.VerifiedAccessToken)
     assert_type(client.verify_id_token(token="t", nonce="n").email_verified, "bool | None")
     client.verify_id_token(token="t", unexpected_nonce="none")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     oauth_core.AccessTokenVerifier(server, audience=["https://api.example", "api"], profile="jwt")
@@ -113,9 +113,9 @@ def blocking() -> None:
     client.client_credentials(scope=["read", "write"])
     client.client_credentials(scope=tokens.scope)
     client.client_credentials(scope=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    with client.client_credentials() as entered, oauth_core.Grants(client, stores.MemoryStore()) as all_of:
+    with client.client_credentials() as entered, oauth_core.Grants(client, stores.MemoryStore()) as grants:
         assert_type(entered, oauth_core.GrantSource)
-        assert_type(all_of, oauth_core.Grants)
+        assert_type(grants, oauth_core.Grants)
     httpx.Client(auth=oauth_core.httpx.Auth(source))
     httpx2.Client(auth=oauth_core.httpx2.Auth(source, origins=["https://api.example"]))
     requests.get("https://api.example/", auth=oauth_core.requests.Auth(source), timeout=5)
@@ -147,9 +147,9 @@ def elsewhere(client: oauth_core.Client) -> None:
     exchanged = client.token_exchange(subject_token="t", subject_token_type="access_token", audience=["b"])
     assert_type(exchanged, oauth_core.Tokens)
     assert_type(client.jwt_bearer_with_key(key="k", issuer="i", claims={"a": 1}), oauth_core.Tokens)
-    got = client.request_identity_assertion(subject_token="t", issuer="https://as.example")
-    assert_type(got, oauth_core.IdentityAssertion)
-    assert_type(client.redeem_identity_assertion(assertion=got.assertion), oauth_core.Tokens)
+    identity_assertion = client.request_identity_assertion(subject_token="t", issuer="https://as.example")
+    assert_type(identity_assertion, oauth_core.IdentityAssertion)
+    assert_type(client.redeem_identity_assertion(assertion=identity_assertion.assertion), oauth_core.Tokens)
     source = client.source(identity_provider=client, sign_in=client.source(), subject="ann", scope="read")
     assert_type(source, oauth_core.GrantSource)
     client.keeper(identity_provider=client, sign_in=lambda: "t", subject_token_type="saml2")
@@ -171,9 +171,9 @@ async def in_a_coroutine(source: oauth_core.GrantSource, client: oauth_core.Clie
     assert_type(await client.arevoke(token="t"), None)
     assert_type(await source.atoken(timeout=5), oauth_core.Tokens)
     assert_type(await source.apost("https://api.example/", json=None), oauth_core.Response)
-    async with source as entered, oauth_core.Grants(client, stores.MemoryStore()) as all_of:
+    async with source as entered, oauth_core.Grants(client, stores.MemoryStore()) as grants:
         assert_type(entered, oauth_core.GrantSource)
-        assert_type(all_of, oauth_core.Grants)
+        assert_type(grants, oauth_core.Grants)
     assert_type(await source.aclose(), None)
     assert_type(await oauth_core.adiscover("https://as.example"), oauth_core.Server)
     assert_type(await oauth_core.alogin(client, scope="openid"), oauth_core.Tokens)
@@ -183,7 +183,7 @@ async def in_a_coroutine(source: oauth_core.GrantSource, client: oauth_core.Clie
         assert_type(await drive.arun(client.exchange.client_credentials(), http), oauth_core.Tokens)
 
 
-def conversation(client: oauth_core.Client) -> Generator[drive.Step, drive.Answer, str]:
+def conversation(client: oauth_core.Client) -> Generator[drive.Step, drive.StepResult, str]:
     tokens = yield from client.exchange.client_credentials()
     assert_type(tokens, oauth_core.Tokens)
     return tokens.access_token
@@ -199,7 +199,7 @@ def replay(client: oauth_core.Client) -> drive.Moment:
     return moment
 
 
-def kept(client: oauth_core.Client, store: stores.Store) -> Generator[drive.Task, drive.Said, str]:
+def kept(client: oauth_core.Client, store: stores.Store) -> Generator[drive.Task, drive.TaskResult, str]:
     shared: list[stores.Store] = [stores.FileStore("grants"), stores.RedisStore("redis://localhost")]
     client.client_credentials(store=shared[0])
     assert_type(stores.FileStore("grants").keys(), list[str])

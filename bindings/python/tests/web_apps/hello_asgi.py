@@ -31,9 +31,9 @@ async def error_page(problem: Problem) -> str:
 async def pages(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         return
-    known, path = user(scope), scope["path"]
+    current_user, path = user(scope), scope["path"]
     if path == "/":
-        return await text(send, f"Hello, {known.subject if known else 'stranger'}")
+        return await text(send, f"Hello, {current_user.subject if current_user else 'stranger'}")
     ended = await challenge(scope, Need(acr=["mfa"]) if path == "/pay" else Need())
     if isinstance(ended, Reply):
         return await reply(ended, scope, send)
@@ -45,8 +45,8 @@ async def pages(scope: Scope, receive: Receive, send: Send) -> None:
     if path == "/pay":
         return await text(send, f"paid by {ended.acr}")
     if path == "/fetch":
-        answer = await ended.afetch(CALLED, origins=[API])
-        return await text(send, str(answer.status))
+        response = await ended.afetch(CALLED, origins=[API])
+        return await text(send, str(response.status))
     await text(send, f"{ended.subject} reads {path[len('/pages/'):]}")
 
 

@@ -17,13 +17,13 @@ site = Site.from_env(scope="openid read offline_access", transport="loopback_htt
 class Answered(Response[None]):
     """The site's reply, as Litestar sends it."""
 
-    def __init__(self, answer: Reply) -> None:
+    def __init__(self, reply: Reply) -> None:
         super().__init__(None)
-        self.answer = answer
+        self.reply = reply
 
     def to_asgi_response(self, *_: Any, **__: Any) -> Any:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            await reply(self.answer, scope, send)  # type: ignore[arg-type]
+            await reply(self.reply, scope, send)  # type: ignore[arg-type]
 
         return app
 
@@ -36,30 +36,30 @@ def required(need: Need = Need()) -> BeforeRequestHookHandler:
     return look
 
 
-def who(request: Request[Any, Any, Any]) -> Any:
+def current_user(request: Request[Any, Any, Any]) -> Any:
     return user(request.scope)  # type: ignore[arg-type]
 
 
 @get("/", media_type=MediaType.TEXT)
 async def index(request: Request[Any, Any, Any]) -> str:
-    known = who(request)
-    return f"Hello, {known.subject if known else 'stranger'}"
+    visitor = current_user(request)
+    return f"Hello, {visitor.subject if visitor else 'stranger'}"
 
 
 @get("/me", media_type=MediaType.TEXT, before_request=required())
 async def me(request: Request[Any, Any, Any]) -> str:
-    return str(who(request).subject)
+    return str(current_user(request).subject)
 
 
 @get("/pay", media_type=MediaType.TEXT, before_request=required(Need(acr=["mfa"])))
 async def pay(request: Request[Any, Any, Any]) -> str:
-    return f"paid by {who(request).acr}"
+    return f"paid by {current_user(request).acr}"
 
 
 @get("/fetch", media_type=MediaType.TEXT, before_request=required())
 async def fetch(request: Request[Any, Any, Any]) -> str:
-    answer = await who(request).afetch(CALLED, origins=[API])
-    return str(answer.status)
+    response = await current_user(request).afetch(CALLED, origins=[API])
+    return str(response.status)
 
 
 pages: ASGIApp = Litestar([index, me, pay, fetch])

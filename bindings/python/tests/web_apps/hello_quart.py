@@ -16,32 +16,32 @@ app = Quart(__name__)
 app.asgi_app = SignIn(app.asgi_app, site)  # type: ignore[assignment, arg-type, method-assign]
 
 
-def answered(reply: Reply) -> Response:
+def to_response(reply: Reply) -> Response:
     return Response(reply.body, reply.status, reply.headers)  # type: ignore[arg-type]
 
 
 @app.get("/")
 async def index() -> str:
-    known = user(request.scope)  # type: ignore[arg-type]
-    return f"Hello, {known.subject if known else 'stranger'}"
+    current_user = user(request.scope)  # type: ignore[arg-type]
+    return f"Hello, {current_user.subject if current_user else 'stranger'}"
 
 
 @app.get("/me")
 async def me() -> Any:
     ended = await challenge(request.scope)  # type: ignore[arg-type]
-    return answered(ended) if isinstance(ended, Reply) else ended.subject  # type: ignore[union-attr]
+    return to_response(ended) if isinstance(ended, Reply) else ended.subject  # type: ignore[union-attr]
 
 
 @app.get("/pay")
 async def pay() -> Any:
     ended = await challenge(request.scope, Need(acr=["mfa"]))  # type: ignore[arg-type]
-    return answered(ended) if isinstance(ended, Reply) else f"paid by {ended.acr}"  # type: ignore[union-attr]
+    return to_response(ended) if isinstance(ended, Reply) else f"paid by {ended.acr}"  # type: ignore[union-attr]
 
 
 @app.get("/fetch")
 async def fetch() -> Any:
     ended = await challenge(request.scope)  # type: ignore[arg-type]
     if isinstance(ended, Reply):
-        return answered(ended)
+        return to_response(ended)
     reply = await ended.afetch(CALLED, origins=[API])  # type: ignore[union-attr]
     return str(reply.status)

@@ -29,29 +29,29 @@ def error_page(problem: Problem) -> str:
     return f"<h1>Oh no: {problem.code}</h1><p>{problem.detail}"
 
 
-def answer(environ: dict[str, Any], who: User) -> str:
+def page_text(environ: dict[str, Any], current_user: User) -> str:
     path = environ["PATH_INFO"].encode("latin-1").decode()
     if path == "/me":
-        return f"{who.subject} has {who.local['cart']}"
+        return f"{current_user.subject} has {current_user.local['cart']}"
     if path == "/cart":
         return "bought"
     if path == "/pay":
-        return f"paid by {who.acr}"
+        return f"paid by {current_user.acr}"
     if path == "/fetch":
-        return str(who.fetch(CALLED, origins=[API]).status)
-    return f"{who.subject} reads {path[len('/pages/'):]}"
+        return str(current_user.fetch(CALLED, origins=[API]).status)
+    return f"{current_user.subject} reads {path[len('/pages/'):]}"
 
 
 def pages(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    known, path = user(environ), environ["PATH_INFO"]
+    current_user, path = user(environ), environ["PATH_INFO"]
     if path == "/":
-        text = f"Hello, {known.subject if known else 'stranger'}"
+        text = f"Hello, {current_user.subject if current_user else 'stranger'}"
     else:
         ended = challenge(environ, Need(acr=["mfa"]) if path == "/pay" else Need())
         if isinstance(ended, Reply):
             return reply(ended, start_response)
         assert isinstance(ended, User)
-        text = answer(environ, ended)
+        text = page_text(environ, ended)
     start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
     return [text.encode()]
 

@@ -31,7 +31,7 @@ use crate::net::{Net, header};
 use crate::output::{self, Failure, Output};
 use crate::profile::ActsFor;
 use crate::profile_tokens::{Choice, Grant, Owner, ProfileTokens};
-use crate::setup::{ClientPlan, Need, ServerArgs, Setup, net, provider_of};
+use crate::setup::{ClientPlan, SecretRequirement, ServerArgs, Setup, net, provider_of};
 use crate::token_file::TokenFile;
 use crate::token_request::TokenRequestArgs;
 use oauth_core::grant::TokenRequest;
@@ -97,9 +97,9 @@ pub(crate) struct Call {
     grant: Option<GrantType>,
     /// Act as the user or as the client [default: the profile's `as`, or see oauth token]
     #[arg(long = "as", value_enum, conflicts_with_all = ["token", "grant"])]
-    who: Option<ActsFor>,
+    acts_for: Option<ActsFor>,
     #[command(flatten)]
-    asked: TokenRequestArgs,
+    request_args: TokenRequestArgs,
 }
 
 fn field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
@@ -124,7 +124,7 @@ impl Call {
             },
             None => OnRateLimit::Pass,
         };
-        let sending = Sending {
+        let sending = AuthorizedRequest {
             api,
             request,
             on_rate_limit,
@@ -134,7 +134,7 @@ impl Call {
             Some(_) => None,
             None => self.fixed.read(&profile)?,
         };
-        if let (Some(fixed), None, None) = (fixed, self.grant, self.who) {
+        if let (Some(fixed), None, None) = (fixed, self.grant, self.acts_for) {
             let net = net(&profile, global)?;
             let response = sending.send(&sending.api, &Source::Fixed(fixed), &net)?;
             return finish(response, output);
@@ -148,11 +148,11 @@ impl Call {
             Some(_) => None,
             None => ProfileTokens::for_profile(&plan.profile, global)?,
         };
-        let choice = token::choice(self.grant, self.who, &plan.profile);
+        let choice = token::choice(self.grant, self.acts_for, &plan.profile);
         if profile_tokens.is_none() && self.tokens.is_none() {
             choice.without_store()?;
         }
-        let asked = plan.asked(&self.asked)?;
+        let token_request = plan.token_request(&self.request_args)?;
         let send = |source: &Source<'_>, setup: &Setup| {
             let api = sending.api.clone();
             let api = match setup.client.dpop_key() {
@@ -166,7 +166,7 @@ impl Call {
                 (TokenOwner::Application, Choice::Either) => Choice::Client,
                 _ => choice,
             };
-            let chosen = grants.choose(&plan, choice, &self.asked)?;
+            let chosen = grants.choose(&plan, choice, &self.request_args)?;
             check_route(token_owner, &url, matches!(chosen.owner, Owner::Login))?;
             let setup = grants.set_up(plan, &chosen)?;
             let grant = grants.open(&setup, chosen.owner, output);
@@ -174,13 +174,13 @@ impl Call {
         }
         check_route(token_owner, &url, self.tokens.is_some())?;
         let need = match self.tokens {
-            Some(_) => Need::Optional,
-            None => Need::Secret,
+            Some(_) => SecretRequirement::Optional,
+            None => SecretRequirement::Secret,
         };
         let setup = plan.set_up(need, false)?;
         let source = match self.tokens {
             Some(path) => Source::File(TokenFile(path), &setup),
-            None => Source::Client(asked, &setup),
+            None => Source::Client(token_request, &setup),
         };
         send(&source, &setup)
     }
@@ -247,7 +247,9 @@ impl Source<'_> {
         let (file, setup) = match self {
             Self::Fixed(fixed) => return Ok(fixed.read(None)?),
             Self::Stored(grant) => return grant.token(),
-            Self::Client(asked, setup) => return setup.client_token(asked.clone()).map(Into::into),
+            Self::Client(token_request, setup) => {
+                return setup.client_token(token_request.clone()).map(Into::into);
+            }
             Self::File(file, setup) => (file, setup),
         };
         let tokens = file.load()?;
@@ -266,7 +268,9 @@ impl Source<'_> {
         match self {
             Self::Fixed(fixed) => Ok(fixed.read(Some(dead))?),
             Self::Stored(grant) => grant.renew(dead),
-            Self::Client(asked, setup) => setup.client_token(asked.clone()).map(Into::into),
+            Self::Client(token_request, setup) => {
+                setup.client_token(token_request.clone()).map(Into::into)
+            }
             Self::File(file, setup) => {
                 let Setup { net, client, .. } = setup;
                 let tokens = file.renew(Some(dead), |old| renewed(net, client, old))?;
@@ -277,14 +281,14 @@ impl Source<'_> {
 }
 
 /// A request, and what may be done with it.
-struct Sending {
+struct AuthorizedRequest {
     api: Api,
     request: http::Request<Bytes>,
     on_rate_limit: OnRateLimit,
     output: Output,
 }
 
-impl Sending {
+impl AuthorizedRequest {
     /// Sends the request, with the retries that the core decides on.
     fn send(&self, api: &Api, source: &Source<'_>, net: &Net) -> Result<Response, Failure> {
         let (parts, body) = self.request.clone().into_parts();

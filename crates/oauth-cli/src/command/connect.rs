@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use oauth_core::flow::resource_connection::{
-    ClientCandidates, ConnectRequest, GrantChoice, OnSeveralServers,
+    ClientCandidates, ConnectRequest, GrantChoice, MultipleServersPolicy,
 };
 use oauth_core::issuer::Issuer;
 use oauth_core::quirk::{Quirk, Rules};
@@ -81,7 +81,7 @@ pub(crate) struct Connect {
     /// Authorization server at which --client-id is registered
     #[arg(long, value_name = "URL", help_heading = "Server")]
     issuer: Option<String>,
-    /// Use only this authorization server, whichever others the API names; may be repeated
+    /// Use only this authorization server, even if the API names others; may be repeated
     #[arg(long = "allow-issuer", value_name = "URL", help_heading = "Server")]
     allowed: Vec<String>,
     /// Do not send the `resource` parameter (RFC 8707), for servers that reject it, such as Microsoft Entra; required in each
@@ -143,9 +143,11 @@ impl Connect {
             transport.options = transport.options.addresses(AddressPolicy::Any);
         }
         let tracer = tracer(global);
-        let driver = transport.driver()?.on_wire(move |what| tracer.seen(what));
+        let driver = transport
+            .driver()?
+            .on_wire(move |event| tracer.record(event));
         let mut connection = ResourceConnection::new(driver, self.request()?)
-            .patience(Duration::from_secs(self.timeout))
+            .sign_in_timeout(Duration::from_secs(self.timeout))
             .open(self.opener(output));
         if let Some(login) = self.device_login() {
             let purpose = format!("let {} use {}", self.name, self.url);
@@ -201,8 +203,8 @@ impl Connect {
                 quirks: quirks.into_iter().collect(),
                 ..Rules::default()
             })
-            // A user can choose, and is told between which.
-            .on_several_servers(OnSeveralServers::Error)
+            // The error lists the servers, so that the user can choose one.
+            .on_several_servers(MultipleServersPolicy::Error)
             .grant(if self.as_client {
                 GrantChoice::ClientCredentials
             } else {

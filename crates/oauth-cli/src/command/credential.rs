@@ -129,9 +129,9 @@ fn covers(profile: &Profile, url: &Url) -> Result<bool, Failure> {
 }
 
 /// The user name for this profile's tokens.
-fn username(given: Option<String>, profile: &Profile) -> String {
-    let given = given.or_else(|| profile.credential_username.clone());
-    given.unwrap_or_else(|| USERNAME.to_owned())
+fn username(username: Option<String>, profile: &Profile) -> String {
+    let username = username.or_else(|| profile.credential_username.clone());
+    username.unwrap_or_else(|| USERNAME.to_owned())
 }
 
 /// The failure for a bound token, which would be refused without a proof.
@@ -145,7 +145,7 @@ pub(super) fn bound() -> Failure {
 
 /// A token that is a password.
 fn password(profile: Profile, global: &Global, output: Output) -> Result<Arc<Tokens>, Failure> {
-    let tokens = TokenSelection::default().of(profile, global, output)?;
+    let tokens = TokenSelection::default().get(profile, global, output)?;
     if !matches!(tokens.token_type, TokenType::Bearer) {
         return Err(bound());
     }
@@ -168,7 +168,7 @@ fn replace(
     global: &Global,
     output: Output,
 ) -> Result<(), Failure> {
-    let choice = Choice::of(None, &profile);
+    let choice = Choice::from_args(None, &profile);
     let Some((plan, grants)) = stored(profile, global)? else {
         return Ok(());
     };

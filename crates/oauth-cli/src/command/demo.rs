@@ -65,7 +65,7 @@ impl Name {
 impl Demo {
     pub(super) fn run(self, output: Output) -> Result<(), Failure> {
         let driver = demo_env::driver()?;
-        let is_wanted = |name: &&Name| self.system.is_none_or(|wanted| wanted == **name);
+        let is_wanted = |name: &&Name| self.system.is_none_or(|selected| selected == **name);
         let mut record = Vec::new();
         let mut tally = Vec::new();
         if !output.json {

@@ -46,23 +46,25 @@ impl Device {
 /// Shows the code, and waits until the user has entered it.
 pub(super) fn sign_in(
     setup: &mut Setup,
-    asked: TokenRequest,
+    token_request: TokenRequest,
     output: Output,
 ) -> Result<SignInResult, Failure> {
-    let login = try_sign_in(setup, asked, DeviceLoginTiming::Only, output)?;
+    let login = try_sign_in(setup, token_request, DeviceLoginTiming::Only, output)?;
     login.ok_or_else(|| Error::from(Misuse::OutOfOrder).into())
 }
 
 /// Signs in with a device code; `None` if the server issues no codes to this client and a browser can be used.
 pub(super) fn try_sign_in(
     setup: &Setup,
-    asked: TokenRequest,
-    turn: DeviceLoginTiming,
+    token_request: TokenRequest,
+    timing: DeviceLoginTiming,
     output: Output,
 ) -> Result<Option<SignInResult>, Failure> {
-    let code = setup.client.call(DeviceAuthorization::new(asked.clone()));
+    let code = setup
+        .client
+        .call(DeviceAuthorization::new(token_request.clone()));
     let code = match setup.net.run(code) {
-        Err(error) if turn.leaves_browser(&error) => {
+        Err(error) if timing.leaves_browser(&error) => {
             output.note(format_args!(
                 "no device code for this client: {}",
                 error.code()
@@ -79,7 +81,7 @@ pub(super) fn try_sign_in(
     );
     let login = setup
         .net
-        .run(setup.client.poll_device_token(&code, asked))?;
+        .run(setup.client.poll_device_token(&code, token_request))?;
     Ok(Some((login, None)))
 }
 

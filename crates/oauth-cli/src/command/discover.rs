@@ -72,9 +72,9 @@ impl Discover {
         profile.loopback_http |= self.loopback_http;
         let net = net(&profile, global)?;
         if let Some(url) = &self.resource {
-            let found = net.run(discover_resource(self.request(url)?))?;
-            let record = Value::Object(found.metadata.clone());
-            return output.result(output::table(&rows_of(&found)), &record);
+            let metadata = net.run(discover_resource(self.request(url)?))?;
+            let record = Value::Object(metadata.metadata.clone());
+            return output.result(output::table(&rows_of(&metadata)), &record);
         }
         if let Some(text) = &self.identifier {
             let identifier = if self.loopback_http {
@@ -109,10 +109,10 @@ impl Discover {
     }
 }
 
-fn rows_of(found: &ProtectedResourceMetadata) -> Vec<(String, String)> {
-    let resource = ("resource".to_owned(), found.resource.to_string());
+fn rows_of(metadata: &ProtectedResourceMetadata) -> Vec<(String, String)> {
+    let resource = ("resource".to_owned(), metadata.resource.to_string());
     let members = OF_A_RESOURCE.iter().filter_map(|&name| {
-        let value = found.metadata.get(name)?;
+        let value = metadata.metadata.get(name)?;
         Some((name.to_owned(), output::plain(value)))
     });
     std::iter::once(resource).chain(members).collect()

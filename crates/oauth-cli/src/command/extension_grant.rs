@@ -7,7 +7,7 @@ use oauth_core::grant::ExtensionGrantParameter;
 
 use crate::output::Failure;
 use crate::secret_source::Source;
-use crate::setup::{ClientPlan, Need};
+use crate::setup::{ClientPlan, SecretRequirement};
 use crate::token_request::TokenRequestArgs;
 
 /// Requests tokens with this grant. Its parameters are those of `--param`, and the secret ones those of
@@ -15,21 +15,21 @@ use crate::token_request::TokenRequestArgs;
 pub(super) fn tokens(
     name: &str,
     plan: ClientPlan,
-    mut asked: TokenRequestArgs,
+    mut args: TokenRequestArgs,
     secrets: Vec<(String, String)>,
 ) -> Result<Tokens, Failure> {
-    let given = asked.take_parameters();
-    let asked = plan.asked(&asked)?;
-    let setup = plan.set_up(Need::Optional, false)?;
+    let grant_parameters = args.take_parameters();
+    let token_request = plan.token_request(&args)?;
+    let setup = plan.set_up(SecretRequirement::Optional, false)?;
     let mut grant = setup.client.extension(name)?;
     let mut described = setup.client.server().extension_grants();
-    let described = described.find(|known| known.name() == name);
-    let parameters = described.map_or(&[][..], |known| known.parameters());
+    let described = described.find(|definition| definition.name() == name);
+    let parameters = described.map_or(&[][..], |definition| definition.parameters());
     let is_secret = |name: &str| {
-        let mut secret = parameters.iter().filter(|known| known.is_secret());
-        secret.any(|known| known.name() == name)
+        let mut secret = parameters.iter().filter(|parameter| parameter.is_secret());
+        secret.any(|parameter| parameter.name() == name)
     };
-    for (name, value) in given {
+    for (name, value) in grant_parameters {
         if is_secret(&name) {
             return Err(Failure::usage(
                 "usage.secret_parameter",
@@ -46,8 +46,9 @@ pub(super) fn tokens(
         let secret = source.read(&format!("the parameter `{name}`"), "pass another file")?;
         grant = grant.parameter(&name, secret)?;
     }
-    let missing =
-        |known: &&ExtensionGrantParameter| known.is_required() && !grant.has(known.name());
+    let missing = |parameter: &&ExtensionGrantParameter| {
+        parameter.is_required() && !grant.has(parameter.name())
+    };
     if let Some(missing) = parameters.iter().find(missing) {
         let option = if missing.is_secret() {
             format!("--secret-param {}=FILE", missing.name())
@@ -63,5 +64,5 @@ pub(super) fn tokens(
             format_args!("use {option}"),
         ));
     }
-    Ok(setup.net.run(setup.client.token(grant, asked))?)
+    Ok(setup.net.run(setup.client.token(grant, token_request))?)
 }

@@ -34,14 +34,14 @@ const VERSIONS: [&str; 2] = [
     "client.authentication.k8s.io/v1beta1",
 ];
 
-/// The version that kubectl requests with `KUBERNETES_EXEC_INFO`: it does not accept any other.
+/// The ExecCredential version that kubectl requests with `KUBERNETES_EXEC_INFO`; it accepts no other.
 fn version() -> &'static str {
     let requested = std::env::var("KUBERNETES_EXEC_INFO").unwrap_or_default();
     let requested: Value = serde_json::from_str(&requested).unwrap_or_default();
     let requested = requested.get("apiVersion").and_then(Value::as_str);
     let [usual, ..] = VERSIONS;
-    let known = VERSIONS.into_iter().find(|known| Some(*known) == requested);
-    known.unwrap_or(usual)
+    let supported = VERSIONS.into_iter().find(|known| Some(*known) == requested);
+    supported.unwrap_or(usual)
 }
 
 /// <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins>

@@ -55,7 +55,7 @@ pub(crate) struct Inspect {
     file: PathBuf,
     /// Check that the token is of this type
     #[arg(long, value_enum, help_heading = "Checks")]
-    typ: Option<Typ>,
+    typ: Option<CheckedTokenType>,
     /// Format of the access token
     #[arg(
         long, value_name = "PROFILE", default_value = "rfc9068", value_parser = profile,
@@ -93,7 +93,7 @@ pub(crate) struct Inspect {
 
 /// The types of tokens whose rules are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Typ {
+enum CheckedTokenType {
     /// ID token (OpenID Connect Core section 2)
     IdToken,
     /// JWT access token, as presented to an API (RFC 9068); requires --issuer and --audience
@@ -104,8 +104,11 @@ enum Typ {
 fn profile(name: &str) -> Result<AccessTokenProfile, String> {
     let mut all = AccessTokenProfile::ALL.iter().copied();
     all.find(|profile| profile.as_str() == name).ok_or_else(|| {
-        let known = AccessTokenProfile::ALL.iter().map(|known| known.as_str());
-        format!("expected one of {}", known.collect::<Vec<_>>().join(", "))
+        let accepted = AccessTokenProfile::ALL.iter().map(|known| known.as_str());
+        format!(
+            "expected one of {}",
+            accepted.collect::<Vec<_>>().join(", ")
+        )
     })
 }
 
@@ -119,7 +122,7 @@ impl Inspect {
             (None, true) => KeySource::Issuer,
             (None, false) => KeySource::None,
         };
-        let wanted = RequestedChecks {
+        let requested_checks = RequestedChecks {
             typ: self.typ,
             issuer: self.issuer,
             client_id: self.client_id,
@@ -127,8 +130,8 @@ impl Inspect {
             nonce: self.nonce,
             profile: self.token_profile,
         };
-        if wanted.typ == Some(Typ::AccessToken)
-            && (wanted.issuer.is_none() || wanted.audience.is_empty())
+        if requested_checks.typ == Some(CheckedTokenType::AccessToken)
+            && (requested_checks.issuer.is_none() || requested_checks.audience.is_empty())
         {
             return Err(Failure::usage(
                 "usage.access_token",
@@ -138,17 +141,17 @@ impl Inspect {
         }
         let mut checks = Vec::new();
         if let Some(claims) = shown.claims() {
-            if let Some(issuer) = wanted.verification_issuer(&keys) {
-                let judge = SignatureChecker::new(
+            if let Some(issuer) = requested_checks.verification_issuer(&keys) {
+                let checker = SignatureChecker::new(
                     keys,
                     shown.header(),
                     issuer,
                     self.loopback_http,
                     global,
                 )?;
-                checks.extend(judge.verdicts(&token, &wanted)?);
+                checks.extend(checker.verdicts(&token, &requested_checks)?);
             }
-            checks.extend(wanted.check(shown.header(), claims, now));
+            checks.extend(requested_checks.check(shown.header(), claims, now));
         }
         let report = Report {
             shown: &shown,
@@ -158,7 +161,7 @@ impl Inspect {
         output.result(report.text(), &report.record())?;
         let failed = checks.iter().filter(|check| check.outcome.is_err());
         let failed: Vec<_> = failed.map(|check| check.name).collect();
-        if !wanted.has_checks() || failed.is_empty() && shown.claims().is_some() {
+        if !requested_checks.has_checks() || failed.is_empty() && shown.claims().is_some() {
             return Ok(());
         }
         Err(Failure::refused(

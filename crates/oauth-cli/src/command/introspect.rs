@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{Hint, TokenArgs, TokenInput};
 use crate::Global;
 use crate::output::{self, Failure, Output};
-use crate::setup::{ClientPlan, Need, ServerArgs};
+use crate::setup::{ClientPlan, SecretRequirement, ServerArgs};
 use crate::time::rfc3339;
 
 pub(super) const EXAMPLES: &str = "\
@@ -41,7 +41,7 @@ impl Introspect {
         let reads_stdin = self.token.reads_stdin();
         let plan = ClientPlan::new(self.server, global)?;
         let input = self.token.read(&plan, global)?;
-        let setup = plan.set_up(Need::Secret, reads_stdin)?;
+        let setup = plan.set_up(SecretRequirement::Secret, reads_stdin)?;
         let hint = self.hint.map(TokenKind::from);
         let token = match input {
             TokenInput::Bare(token) => token,
@@ -55,9 +55,9 @@ impl Introspect {
                 one_of(&*tokens.ok_or_else(|| grants.not_logged_in())?, hint)
             }
         };
-        let mut ask = Introspection::new(token).token_type_hint(hint);
-        ask.signed = setup.profile.registered.introspection()?;
-        let state = setup.net.run(setup.client.introspect(ask))?;
+        let mut introspection = Introspection::new(token).token_type_hint(hint);
+        introspection.signed = setup.profile.registered.introspection()?;
+        let state = setup.net.run(setup.client.introspect(introspection))?;
         let record = match state {
             IntrospectionResponse::Active(token) => active(*token),
             _ => Map::from_iter([("active".to_owned(), false.into())]),

@@ -252,17 +252,17 @@ impl Public {
                 "pass the algorithm registered at the server, such as --alg RS256 or --alg PS256",
             )
         })?;
-        let more = [
+        let extra_members = [
             ("kid", Some(kid)),
             ("alg", Some(alg.as_str())),
             ("use", self.purpose.map(|Purpose::Sig| "sig")),
         ];
         let mut record = key.public.to_value();
         if let Value::Object(members) = &mut record {
-            let more = more
+            let extra_members = extra_members
                 .into_iter()
                 .filter_map(|(name, value)| value.map(|value| (name.to_owned(), value.into())));
-            members.extend(more);
+            members.extend(extra_members);
         }
         Ok(record)
     }

@@ -15,7 +15,7 @@ use oauth_core::url::Url;
 use oauth_core::{AuthorizationRequest, Tokens};
 use oauth_reqwest::DeviceLogin;
 use oauth_reqwest::blocking::Listener;
-use oauth_reqwest::device_login::{DeviceLoginTiming, Opener};
+use oauth_reqwest::device_login::{DeviceLoginTiming, PageOpener};
 use oauth_reqwest::loopback::UnexpectedCallback;
 use serde_json::json;
 
@@ -27,7 +27,7 @@ use crate::login_record::LoginRecord;
 use crate::output::{Failure, Output, print_stderr};
 use crate::profile_tokens::{Owner, ProfileTokens};
 use crate::redirect::{self, RedirectOptions};
-use crate::setup::{ClientPlan, Need, ServerArgs, Setup, pair};
+use crate::setup::{ClientPlan, SecretRequirement, ServerArgs, Setup, pair};
 use crate::token_file::TokenFile;
 use crate::token_request::TokenRequestArgs;
 
@@ -65,7 +65,7 @@ pub(super) struct LoginArgs {
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
-    asked: TokenRequestArgs,
+    request_args: TokenRequestArgs,
     /// Write the tokens to this file, readable only by you
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
@@ -122,13 +122,15 @@ impl Login {
             },
             parameters: self.parameters.clone(),
             browser: Browser::find(self.no_browser),
-            wanted: RedirectOptions {
+            redirect_options: RedirectOptions {
                 port: self.port,
                 path: self.path,
             },
             timeout: self.timeout,
         };
-        let sign_in = |setup: &mut Setup, asked, output| in_browser.sign_in(setup, asked, output);
+        let sign_in = |setup: &mut Setup, token_request, output| {
+            in_browser.sign_in(setup, token_request, output)
+        };
         self.args.run(global, output, &self.parameters, sign_in)
     }
 }
@@ -150,16 +152,16 @@ impl LoginArgs {
             Some(_) => None,
             None => ProfileTokens::for_profile(&plan.profile, global)?,
         };
-        let asked = plan.asked(&self.asked)?;
-        let requested = permissions::requested(parameters, &asked)?;
-        let mut setup = plan.set_up(Need::Optional, false)?;
+        let token_request = plan.token_request(&self.request_args)?;
+        let requested = permissions::requested(parameters, &token_request)?;
+        let mut setup = plan.set_up(SecretRequirement::Optional, false)?;
         let file = self.save.map(TokenFile);
         // Checked now rather than after the login. No draft is left if the user presses Ctrl-C.
         file.as_ref().map(TokenFile::draft).transpose()?;
         grants
             .as_ref()
             .map_or(Ok(()), |grants| grants.try_out(&setup))?;
-        let (redeemed, typed) = sign_in(&mut setup, asked, output)?;
+        let (redeemed, typed) = sign_in(&mut setup, token_request, output)?;
         match &redeemed.id_token {
             Some(id_token) => output.note(format_args!("logged in as {}", id_token.subject())),
             None => output.note("logged in"),
@@ -167,7 +169,7 @@ impl LoginArgs {
         let record = LoginRecord::from_tokens(&redeemed.tokens, redeemed.id_token.as_ref());
         let tokens = redeemed.tokens;
         output.note(token::summary(&tokens));
-        let permissions = Permissions::of(&tokens, &requested);
+        let permissions = Permissions::from_tokens(&tokens, &requested);
         permissions.tell(output);
         match (file, grants) {
             (Some(file), _) => file.draft()?.commit(&tokens),
@@ -191,7 +193,7 @@ struct InBrowser {
     push: Push,
     parameters: Vec<(String, String)>,
     browser: Browser,
-    wanted: RedirectOptions,
+    redirect_options: RedirectOptions,
     timeout: u64,
 }
 
@@ -199,30 +201,32 @@ impl InBrowser {
     fn sign_in(
         self,
         setup: &mut Setup,
-        asked: TokenRequest,
+        token_request: TokenRequest,
         output: Output,
     ) -> Result<SignInResult, Failure> {
-        let turn = self.device.timing(Opener::System, setup.client.server());
-        if turn.begins()
-            && let Some(login) = device::try_sign_in(setup, asked.clone(), turn, output)?
+        let timing = self
+            .device
+            .timing(PageOpener::System, setup.client.server());
+        if timing.begins()
+            && let Some(login) = device::try_sign_in(setup, token_request.clone(), timing, output)?
         {
             return Ok(login);
         }
-        let mut listener = redirect::listener(&setup.profile, self.wanted)?;
+        let mut listener = redirect::listener(&setup.profile, self.redirect_options)?;
         setup.admit(listener.redirect_uri())?;
-        let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
-        let mut ask = ask.requesting(asked.clone());
-        ask.extra = self.parameters;
-        ask.push = self.push;
-        let begun = setup.net.run(setup.client.begin_authorization(ask))?;
+        let request = AuthorizationRequest::new(listener.redirect_uri().clone());
+        let mut request = request.requesting(token_request.clone());
+        request.extra = self.parameters;
+        request.push = self.push;
+        let begun = setup.net.run(setup.client.begin_authorization(request))?;
         let (url, pending) = (begun.url, begun.pending);
         for warning in pending.warnings() {
             output.note(format_args!("warning: {}", warning.code()));
         }
         if self.browser.open(&url) {
             output.note("opening the browser; if it does not show the login, open this URL:");
-        } else if turn == DeviceLoginTiming::IfNotOpened
-            && let Some(login) = device::try_sign_in(setup, asked, turn, output)?
+        } else if timing == DeviceLoginTiming::IfNotOpened
+            && let Some(login) = device::try_sign_in(setup, token_request, timing, output)?
         {
             return Ok(login);
         } else {
@@ -241,7 +245,7 @@ impl InBrowser {
             listener.redirect_uri()
         ));
         let typed = typed(&mut listener, output);
-        let listener = listener.on_stray(move |stray| report(stray, output));
+        let listener = listener.on_stray(move |unexpected| report(unexpected, output));
         let callback = listener.wait(&pending, Duration::from_secs(self.timeout))?;
         let redeemed = setup.net.run(setup.client.redeem(pending, &callback)?)?;
         Ok((redeemed, typed))
@@ -357,8 +361,8 @@ pub(super) fn typed(listener: &mut Listener, output: Output) -> Option<Receiver<
     Some(receiver)
 }
 
-fn report(stray: UnexpectedCallback, output: Output) {
-    let (code, text) = match stray {
+fn report(unexpected: UnexpectedCallback, output: Output) {
+    let (code, text) = match unexpected {
         UnexpectedCallback::Paste => (
             "login.foreign_paste",
             "the pasted address does not belong to this login; paste the complete address",

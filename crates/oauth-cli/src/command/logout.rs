@@ -19,7 +19,7 @@ use crate::login_record::LoginRecord;
 use crate::output::{Failure, Output, print_stderr};
 use crate::profile::Profile;
 use crate::profile_tokens::{Owner, ProfileTokens, StoredGrant};
-use crate::setup::{ClientPlan, Need, ServerArgs, Setup};
+use crate::setup::{ClientPlan, SecretRequirement, ServerArgs, Setup};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -135,10 +135,10 @@ pub(super) fn end_login(
         Err(failure) => return Err(failure),
     };
     // Saved before the login is removed: a command that runs in between must not act for the client.
-    let kept = LoginRecord::default().save(&profile);
+    let saved = LoginRecord::default().save(&profile);
     let removed = grants.remove(&stored.key);
     let tokens = stored.tokens();
-    let setup = plan.set_up(Need::Optional, false);
+    let setup = plan.set_up(SecretRequirement::Optional, false);
     let (setup, revoked) = match setup {
         Ok(setup) => {
             let all = tokens.as_deref().map(both).unwrap_or_default();
@@ -148,7 +148,7 @@ pub(super) fn end_login(
         Err(failure) => (None, Err(failure)),
     };
     removed?;
-    kept?;
+    saved?;
     output.note(format_args!("removed the login of profile `{profile}`"));
     Ok(LocalLogout {
         setup,
@@ -179,7 +179,7 @@ impl LocalLogout {
         if let Some(signed_out) = signed_out {
             lines.push(signed_out.as_str().to_owned());
             if let Value::Object(members) = &mut record {
-                let is_signed_out = matches!(signed_out, SignedOut::Returned);
+                let is_signed_out = matches!(signed_out, SignOutProgress::Returned);
                 members.insert("signed_out".to_owned(), is_signed_out.into());
             }
         }
@@ -217,19 +217,19 @@ struct SignOut {
     /// Listens at the registered URI, if there is one.
     listener: Option<Listener>,
     browser: Browser,
-    patience: Duration,
+    timeout: Duration,
 }
 
 /// The known progress of the sign-out.
 #[derive(Debug, Clone, Copy)]
-enum SignedOut {
+enum SignOutProgress {
     /// The browser returned from the server.
     Returned,
     /// The server's page was shown.
     Shown,
 }
 
-impl SignedOut {
+impl SignOutProgress {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Returned => "signed out at the server",
@@ -240,8 +240,8 @@ impl SignedOut {
 
 impl SignOut {
     fn new(args: SignOutArgs, profile: &Profile) -> Result<Self, Failure> {
-        let given = args.post_logout_redirect_uri;
-        let uri = given.or_else(|| profile.post_logout_redirect_uri.clone());
+        let from_args = args.post_logout_redirect_uri;
+        let uri = from_args.or_else(|| profile.post_logout_redirect_uri.clone());
         let listen = |uri: String| Listener::at(&RedirectUri::parse(&uri)?);
         let listener = uri.map(listen).transpose().map_err(|error| {
             Failure::from(error).with_hint(
@@ -251,7 +251,7 @@ impl SignOut {
         Ok(Self {
             listener,
             browser: Browser::find(args.no_browser),
-            patience: Duration::from_secs(args.timeout),
+            timeout: Duration::from_secs(args.timeout),
         })
     }
 
@@ -260,7 +260,7 @@ impl SignOut {
         setup: &Setup,
         id_token: Option<Secret<String>>,
         output: Output,
-    ) -> Result<SignedOut, Failure> {
+    ) -> Result<SignOutProgress, Failure> {
         let mut request = match &self.listener {
             Some(listener) => {
                 LogoutRequest::returning_to(listener.redirect_uri().clone(), &Moment::system()?)?
@@ -274,11 +274,11 @@ impl SignOut {
         let url = setup.client.end_session_url(&request)?;
         self.show(&url, output);
         let Some((mut listener, state)) = self.listener.zip(request.state) else {
-            return Ok(SignedOut::Shown);
+            return Ok(SignOutProgress::Shown);
         };
         output.note(format_args!(
             "waiting up to {} s for the browser at {} (Ctrl-C to cancel)",
-            self.patience.as_secs(),
+            self.timeout.as_secs(),
             listener.redirect_uri()
         ));
         // There are no prompts here, only the pasted address.
@@ -286,8 +286,8 @@ impl SignOut {
         let listener = listener.on_stray(move |_| {
             output.note("received a request that does not belong to this logout; still waiting");
         });
-        listener.wait_for_logout(&state, self.patience)?;
-        Ok(SignedOut::Returned)
+        listener.wait_for_logout(&state, self.timeout)?;
+        Ok(SignOutProgress::Returned)
     }
 
     /// The URL contains personal data, so it is printed only if no browser could be opened.

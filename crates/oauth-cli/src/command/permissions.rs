@@ -13,9 +13,11 @@ const PARAMETER: &str = "authorization_details";
 /// What was requested, by parameters of the authorization request or of the token request.
 pub(super) fn requested(
     parameters: &[(String, String)],
-    asked: &TokenRequest,
+    token_request: &TokenRequest,
 ) -> Result<AuthorizationDetails, Failure> {
-    let of_the_token = asked.named(PARAMETER).map(|text| text.expose().as_str());
+    let of_the_token = token_request
+        .named(PARAMETER)
+        .map(|text| text.expose().as_str());
     let parameters = parameters.iter().filter(|(name, _)| name == PARAMETER);
     let texts = parameters.map(|(_, value)| value.as_str());
     let mut all = Vec::new();
@@ -33,10 +35,10 @@ pub(super) struct Permissions {
 
 impl Permissions {
     /// Compares what was granted with what was requested. A response that is malformed here grants nothing.
-    pub(super) fn of(tokens: &Tokens, requested: &AuthorizationDetails) -> Self {
+    pub(super) fn from_tokens(tokens: &Tokens, requested: &AuthorizationDetails) -> Self {
         let granted = tokens.authorization_details().ok().flatten();
         let granted = granted.unwrap_or_default();
-        let missing = requested.not_in(&granted).cloned().collect();
+        let missing = requested.missing_from(&granted).cloned().collect();
         Self { granted, missing }
     }
 

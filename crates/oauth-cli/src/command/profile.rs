@@ -77,7 +77,7 @@ struct Add {
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
-    asked: TokenRequestArgs,
+    request_args: TokenRequestArgs,
     #[command(flatten)]
     fixed: FixedArgs,
     /// Allow its tokens to be sent to this origin, in addition to the provider's API; may be repeated
@@ -86,7 +86,7 @@ struct Add {
     /// Act as the user or as the client [default: as the user after the first login, until then as the
     /// client]
     #[arg(long = "as", value_enum)]
-    who: Option<ActsFor>,
+    acts_for: Option<ActsFor>,
     /// Where to store its tokens
     #[arg(long, value_enum, default_value = "file")]
     store: StoreKind,
@@ -123,7 +123,7 @@ fn show(global: &Global, output: Output) -> Result<(), Failure> {
     let mut records = Vec::new();
     for (name, profile) in &file.profile {
         let is_default = file.default_profile.as_ref() == Some(name);
-        let whose = whose(name, profile)?;
+        let whose = acts_for_text(name, profile)?;
         rows.push((name.clone(), line(profile, whose, is_default)));
         records.push(record(name, profile, whose, is_default));
     }
@@ -157,10 +157,10 @@ impl Add {
     /// The profile, checked to the extent possible without a server.
     fn profile(self, global: &Global) -> Result<Entry, Failure> {
         let mut profile = self.server.over(Entry::default());
-        self.asked.into_profile(&mut profile);
+        self.request_args.into_profile(&mut profile);
         (profile.token_env, profile.token_file) = (self.fixed.env, self.fixed.file);
         profile.origins = self.origins;
-        profile.who = self.who;
+        profile.acts_for = self.acts_for;
         profile.store = self.store;
         profile.credential_username = self.credential_username;
         profile.network.ca.clone_from(&global.ca);
@@ -172,7 +172,7 @@ impl Add {
             || profile.token_env.is_none() && profile.token_file.is_none()
         {
             let plan = ClientPlan::for_profile(profile.clone(), global)?;
-            plan.asked(&TokenRequestArgs::default())?;
+            plan.token_request(&TokenRequestArgs::default())?;
         }
         Ok(profile)
     }
@@ -225,9 +225,9 @@ fn has_login(name: &str, global: &Global) -> Result<bool, Failure> {
 }
 
 /// Whom a command acts for with this profile.
-fn whose(name: &str, profile: &Entry) -> Result<&'static str, Failure> {
-    Ok(match profile.who {
-        Some(who) => who.as_str(),
+fn acts_for_text(name: &str, profile: &Entry) -> Result<&'static str, Failure> {
+    Ok(match profile.acts_for {
+        Some(acts_for) => acts_for.as_str(),
         None if profile.token_env.is_some() || profile.token_file.is_some() => "fixed",
         None if LoginRecord::load(name)?.is_some() => "person",
         None => "client",

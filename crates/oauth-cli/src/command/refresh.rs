@@ -13,7 +13,7 @@ use crate::Global;
 use crate::net::Net;
 use crate::output::{Failure, Output};
 use crate::profile_tokens::Owner;
-use crate::setup::{ClientPlan, Need, ServerArgs};
+use crate::setup::{ClientPlan, SecretRequirement, ServerArgs};
 use crate::token_file::TokenFile;
 
 pub(super) const EXAMPLES: &str = "\
@@ -43,7 +43,7 @@ impl Refresh {
         let reads_stdin = self.token.reads_stdin();
         let plan = ClientPlan::new(self.server, global)?;
         let input = self.token.read(&plan, global)?;
-        let setup = plan.set_up(Need::Optional, reads_stdin)?;
+        let setup = plan.set_up(SecretRequirement::Optional, reads_stdin)?;
         let (net, client) = (&setup.net, &setup.client);
         let mut unkept = None;
         let tokens: Arc<Tokens> = match input {

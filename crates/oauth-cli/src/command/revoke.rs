@@ -12,7 +12,7 @@ use crate::Global;
 use crate::output::{Failure, Output};
 use crate::profile::ActsFor;
 use crate::profile_tokens::ProfileTokens;
-use crate::setup::{ClientPlan, Need, ServerArgs, Setup};
+use crate::setup::{ClientPlan, SecretRequirement, ServerArgs, Setup};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -35,22 +35,22 @@ pub(crate) struct Revoke {
     /// Type of the token, to help the server find it
     #[arg(long, conflicts_with = "tokens")]
     hint: Option<Hint>,
-    /// Whose stored tokens to revoke [default: the user's]
+    /// Revoke the stored tokens of the user or of the client itself [default: user]
     #[arg(long = "as", value_enum, conflicts_with_all = ["token", "hint"])]
-    who: Option<ActsFor>,
+    acts_for: Option<ActsFor>,
 }
 
 impl Revoke {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let reads_stdin = self.token.reads_stdin();
         let plan = ClientPlan::new(self.server, global)?;
-        if self.who == Some(ActsFor::Client) {
+        if self.acts_for == Some(ActsFor::Client) {
             let grants = ProfileTokens::for_profile(&plan.profile, global)?;
             let revoked = remove_clients(plan, &grants.ok_or_else(no_token)?, output)?;
             return report(&revoked?, output);
         }
         let input = self.token.read(&plan, global)?;
-        let set_up = |plan: ClientPlan| plan.set_up(Need::Optional, reads_stdin);
+        let set_up = |plan: ClientPlan| plan.set_up(SecretRequirement::Optional, reads_stdin);
         match input {
             TokenInput::Login(grants, stored) => {
                 end_login(plan, &grants, stored, output)?.report_revoked(output)
@@ -84,13 +84,13 @@ pub(super) fn remove_clients(
         return Err(no_token());
     }
     let mut revocations = Vec::new();
-    for own in &all {
-        grants.remove(&own.key)?;
-        revocations.extend(own.tokens.iter().flat_map(|tokens| both(tokens)));
+    for client_tokens in &all {
+        grants.remove(&client_tokens.key)?;
+        revocations.extend(client_tokens.tokens.iter().flat_map(|tokens| both(tokens)));
     }
     let client = plan.client_id().to_owned();
     output.note(format_args!("removed the tokens of client `{client}`"));
-    let setup = plan.set_up(Need::Optional, false);
+    let setup = plan.set_up(SecretRequirement::Optional, false);
     let revoked = setup.and_then(|setup| revoke(&setup, revocations));
     Ok(revoked.map_err(still_valid))
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::Global;
 use crate::output::{self, Failure, Output};
 use crate::profile::Profile;
-use crate::profile_tokens::{Listed, is_client_grant, list};
+use crate::profile_tokens::{ListedRecord, is_client_grant, list};
 use crate::setup::ClientPlan;
 use crate::time::rfc3339;
 use crate::token_store::TokenStore;
@@ -45,7 +45,7 @@ impl Status {
         if TokenStore::is_sealed_there()? {
             all.extend(list(&TokenStore::sealed()?)?);
         }
-        for Listed { key, summary } in all {
+        for ListedRecord { key, summary } in all {
             match summary {
                 Ok(summary) => {
                     if let Some(plan) = &only
@@ -107,7 +107,7 @@ fn row(summary: &GrantSummary) -> Result<(String, String), Error> {
 
 /// The APIs for which the tokens were requested, which distinguish several grants of one client.
 fn targets(summary: &GrantSummary) -> String {
-    let target = |name| match asked(summary, name).join(" ") {
+    let target = |name| match request_parameter(summary, name).join(" ") {
         values if values.is_empty() => values,
         values => format!(", {name} {values}"),
     };
@@ -115,7 +115,7 @@ fn targets(summary: &GrantSummary) -> String {
 }
 
 /// The values of this parameter of the token request.
-fn asked<'a>(summary: &'a GrantSummary, name: &'a str) -> Vec<&'a str> {
+fn request_parameter<'a>(summary: &'a GrantSummary, name: &'a str) -> Vec<&'a str> {
     let values = summary.id.token_request.named(name);
     values.map(|value| value.expose().as_str()).collect()
 }
@@ -153,8 +153,8 @@ fn record(key: &str, summary: &GrantSummary) -> Value {
         "client_id": summary.client_id,
         "requested_scope": summary.id.token_request.scope.as_str(),
         "scope": summary.scope.as_ref().map(Scope::as_str),
-        "resource": asked(summary, "resource"),
-        "audience": asked(summary, "audience"),
+        "resource": request_parameter(summary, "resource"),
+        "audience": request_parameter(summary, "audience"),
         "expires_at": summary.expires_at.map(rfc3339),
         "refresh_token_present": summary.has_refresh_token,
         "refresh_token_expires_at": summary.refresh_token_expires_at.map(rfc3339),
@@ -191,17 +191,18 @@ mod tests {
     fn the_ends_of_a_grant_are_shown_where_they_are_known() {
         let now = UnixTime::from_secs(1001);
         let unknown = summary("");
-        let good = "expires 1970-01-01T00:17:40Z, can be refreshed";
-        assert_eq!(state(&unknown, now), good);
+        let expected = "expires 1970-01-01T00:17:40Z, can be refreshed";
+        assert_eq!(state(&unknown, now), expected);
         assert_eq!(
             record("k", &unknown)["authorization_expires_at"],
             Value::Null
         );
-        let known = summary(r#","refresh_token_use_by":2000,"authorization_until":3000"#);
+        let summary_with_ends =
+            summary(r#","refresh_token_use_by":2000,"authorization_until":3000"#);
         let ends =
             " until 1970-01-01T00:33:20Z if unused, requires a new login by 1970-01-01T00:50:00Z";
-        assert_eq!(state(&known, now), format!("{good}{ends}"));
-        let record = record("k", &known);
+        assert_eq!(state(&summary_with_ends, now), format!("{expected}{ends}"));
+        let record = record("k", &summary_with_ends);
         assert_eq!(record["refresh_token_expires_at"], "1970-01-01T00:33:20Z");
         assert_eq!(record["authorization_expires_at"], "1970-01-01T00:50:00Z");
         assert!(!record.to_string().contains("S3CR3T"));

@@ -180,8 +180,8 @@ impl<'a> Cookie<'a> {
 
     fn attribute(&self, name: &str) -> Option<&'a str> {
         self.attributes.iter().find_map(|attribute| {
-            let (known, value) = attribute.split_once('=').unwrap_or((attribute, ""));
-            known.eq_ignore_ascii_case(name).then_some(value)
+            let (key, value) = attribute.split_once('=').unwrap_or((attribute, ""));
+            key.eq_ignore_ascii_case(name).then_some(value)
         })
     }
 

@@ -17,7 +17,7 @@ use crate::fixed_token;
 use crate::output::{Failure, Output};
 use crate::profile::{ActsFor, Profile};
 use crate::profile_tokens::{Choice, Owner, ProfileTokens};
-use crate::setup::{ClientPlan, Need, ServerArgs, pair};
+use crate::setup::{ClientPlan, SecretRequirement, ServerArgs, pair};
 use crate::time::rfc3339;
 use crate::token_file::TokenFile;
 use crate::token_request::TokenRequestArgs;
@@ -69,7 +69,7 @@ pub(crate) struct Token {
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
-    wanted: TokenSelection,
+    selection: TokenSelection,
     /// Output format
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -87,9 +87,9 @@ pub(super) struct TokenSelection {
     secret_parameters: Vec<(String, String)>,
     /// Act as the user or as the client [default: the profile's `as`, or see below]
     #[arg(long = "as", value_enum, conflicts_with = "grant")]
-    who: Option<ActsFor>,
+    acts_for: Option<ActsFor>,
     #[command(flatten)]
-    asked: TokenRequestArgs,
+    request_args: TokenRequestArgs,
     /// Request a new token even if the stored one is valid
     #[arg(long)]
     renew: bool,
@@ -125,22 +125,22 @@ impl From<&str> for TokenGrant {
     }
 }
 
-/// Whose tokens are meant.
+/// Selects the user's tokens or the client's own.
 pub(super) fn choice(
     grant: Option<GrantType>,
-    given: Option<ActsFor>,
+    acts_for: Option<ActsFor>,
     profile: &Profile,
 ) -> Choice {
     match grant {
         Some(GrantType::ClientCredentials) => Choice::Client,
-        None => Choice::of(given, profile),
+        None => Choice::from_args(acts_for, profile),
     }
 }
 
 impl Token {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let profile = self.server.loaded(global)?;
-        let tokens = self.wanted.of(profile, global, output)?;
+        let tokens = self.selection.get(profile, global, output)?;
         match self.format {
             Some(format) => format.print(&tokens, output),
             None => print(&tokens, output),
@@ -150,7 +150,7 @@ impl Token {
 
 impl TokenSelection {
     /// Gets this token of this profile.
-    pub(super) fn of(
+    pub(super) fn get(
         self,
         profile: Profile,
         global: &Global,
@@ -171,7 +171,7 @@ impl TokenSelection {
     ) -> Result<Arc<Tokens>, Failure> {
         if let Some(fixed) = fixed_token::read_of(&profile)?
             && self.grant.is_none()
-            && self.who.is_none()
+            && self.acts_for.is_none()
         {
             return Ok(fixed.read(None)?);
         }
@@ -179,8 +179,12 @@ impl TokenSelection {
         let grant = match self.grant {
             Some(TokenGrant::Described(name)) => {
                 let draft = self.save.map(|path| TokenFile(path).draft()).transpose()?;
-                let tokens =
-                    extension_grant::tokens(&name, plan, self.asked, self.secret_parameters)?;
+                let tokens = extension_grant::tokens(
+                    &name,
+                    plan,
+                    self.request_args,
+                    self.secret_parameters,
+                )?;
                 if let Some(draft) = draft {
                     draft.commit(&tokens)?;
                 }
@@ -189,19 +193,19 @@ impl TokenSelection {
             Some(TokenGrant::Usual(usual)) => Some(usual),
             None => None,
         };
-        let choice = choice(grant, self.who, &plan.profile);
+        let choice = choice(grant, self.acts_for, &plan.profile);
         let Some(grants) = ProfileTokens::for_profile(&plan.profile, global)? else {
             choice.without_store()?;
-            let asked = plan.asked(&self.asked)?;
-            let setup = plan.set_up(Need::Secret, false)?;
+            let token_request = plan.token_request(&self.request_args)?;
+            let setup = plan.set_up(SecretRequirement::Secret, false)?;
             let draft = self.save.map(|path| TokenFile(path).draft()).transpose()?;
-            let tokens = setup.client_token(asked)?;
+            let tokens = setup.client_token(token_request)?;
             if let Some(draft) = draft {
                 draft.commit(&tokens)?;
             }
             return Ok(tokens.into());
         };
-        let mut chosen = grants.choose(&plan, choice, &self.asked)?;
+        let mut chosen = grants.choose(&plan, choice, &self.request_args)?;
         if self.save.is_some() && matches!(chosen.owner, Owner::Login) {
             return Err(not_copied());
         }
@@ -244,11 +248,11 @@ struct MinValid {
 }
 
 impl MinValid {
-    fn new(given: Option<u64>) -> Result<Self, Failure> {
-        let seconds = given.unwrap_or_default();
+    fn new(option: Option<u64>) -> Result<Self, Failure> {
+        let seconds = option.unwrap_or_default();
         let now = Moment::system()?.now();
         Ok(Self {
-            until: given.map(|seconds| now.after(Duration::from_secs(seconds))),
+            until: option.map(|seconds| now.after(Duration::from_secs(seconds))),
             seconds,
         })
     }
@@ -320,7 +324,7 @@ pub(super) fn warn(tokens: &Tokens, output: Output) {
                     "warning: the new ID token is not valid at this time: check the system clock",
                 );
             }
-            // A login has told which are missing.
+            // The login has already listed the missing ones.
             Warning::AuthorizationDetailsMissing => {
                 output.note("warning: not all requested permissions were granted");
             }

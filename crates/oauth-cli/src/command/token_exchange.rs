@@ -9,7 +9,7 @@ use super::token;
 use crate::Global;
 use crate::output::{Failure, Output};
 use crate::secret_source::{Source, secret_args};
-use crate::setup::{ClientPlan, Need, ServerArgs};
+use crate::setup::{ClientPlan, SecretRequirement, ServerArgs};
 use crate::token_request::TokenRequestArgs;
 
 pub(super) const EXAMPLES: &str = "\
@@ -69,7 +69,7 @@ pub(crate) struct Exchange {
     #[arg(long, value_name = "TYPE", help_heading = "Token")]
     requested_token_type: Option<String>,
     #[command(flatten)]
-    asked: TokenRequestArgs,
+    request_args: TokenRequestArgs,
     /// Output format
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -80,7 +80,7 @@ const OPTIONS: &str = "use --subject-token-env VAR or --subject-token-file PATH 
 impl Exchange {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let plan = ClientPlan::new(self.server, global)?;
-        let asked = plan.asked(&self.asked)?;
+        let token_request = plan.token_request(&self.request_args)?;
         let (subject, actor) = (self.subject.source(), self.actor.source());
         let all = [subject.as_ref(), actor.as_ref()];
         let from_stdin = all
@@ -96,8 +96,8 @@ impl Exchange {
             ));
         }
         let read =
-            |source: Option<Source>, what: &str| -> Result<Option<Secret<String>>, Failure> {
-                source.map(|source| source.read(what, OPTIONS)).transpose()
+            |source: Option<Source>, label: &str| -> Result<Option<Secret<String>>, Failure> {
+                source.map(|source| source.read(label, OPTIONS)).transpose()
             };
         let missing = || Failure::usage("usage.token", "no subject token is given", OPTIONS);
         let subject = read(subject, "the subject token")?.ok_or_else(missing)?;
@@ -107,8 +107,8 @@ impl Exchange {
         if let Some(name) = &self.requested_token_type {
             grant = grant.requested_token_type(name)?;
         }
-        let setup = plan.set_up(Need::Optional, from_stdin > 0)?;
-        let tokens = setup.net.run(setup.client.token(grant, asked))?;
+        let setup = plan.set_up(SecretRequirement::Optional, from_stdin > 0)?;
+        let tokens = setup.net.run(setup.client.token(grant, token_request))?;
         if let Some(format) = self.format {
             return format.print(&tokens, output);
         }

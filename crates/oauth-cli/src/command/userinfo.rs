@@ -13,7 +13,7 @@ use crate::Global;
 use crate::login_record::LoginRecord;
 use crate::output::{self, Failure, Output};
 use crate::profile_tokens::{Owner, ProfileTokens};
-use crate::setup::{ClientPlan, Need, ServerArgs, Setup};
+use crate::setup::{ClientPlan, SecretRequirement, ServerArgs, Setup};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -50,19 +50,19 @@ impl UserInfo {
                     Some(subject) => subject,
                     None => verified(&plan, &grants)?,
                 };
-                of_login(plan, &grants, &subject, output)?
+                fetch_with_login(plan, &grants, &subject, output)?
             }
             TokenInput::File(file) => {
                 let subject = self.subject.ok_or_else(unknown_subject)?;
-                let setup = plan.set_up(Need::Optional, reads_stdin)?;
+                let setup = plan.set_up(SecretRequirement::Optional, reads_stdin)?;
                 let tokens = file.load()?;
                 setup.client.check_owner(&tokens)?;
-                ask(&setup, tokens.into(), &subject)?
+                fetch(&setup, tokens.into(), &subject)?
             }
             TokenInput::Bare(token) => {
                 let subject = self.subject.ok_or_else(unknown_subject)?;
-                let setup = plan.set_up(Need::Optional, reads_stdin)?;
-                ask(&setup, Tokens::bearer(token).into(), &subject)?
+                let setup = plan.set_up(SecretRequirement::Optional, reads_stdin)?;
+                fetch(&setup, Tokens::bearer(token).into(), &subject)?
             }
         };
         let members = claims.as_map();
@@ -83,24 +83,24 @@ fn verified(plan: &ClientPlan, grants: &ProfileTokens) -> Result<String, Failure
 }
 
 /// Sends the request with the token of a login, and retries once if the server rejects the token.
-fn of_login(
+fn fetch_with_login(
     plan: ClientPlan,
     grants: &ProfileTokens,
     subject: &str,
     output: Output,
 ) -> Result<Claims, Failure> {
-    let setup = plan.set_up(Need::Optional, false)?;
+    let setup = plan.set_up(SecretRequirement::Optional, false)?;
     let grant = grants.open(&setup, Owner::Login, output);
     let tokens = grant.token()?;
-    match ask(&setup, Arc::clone(&tokens), subject) {
+    match fetch(&setup, Arc::clone(&tokens), subject) {
         Err(error) if error.code() == "denied.invalid_token" => {
-            Ok(ask(&setup, grant.renew(&tokens)?, subject)?)
+            Ok(fetch(&setup, grant.renew(&tokens)?, subject)?)
         }
-        asked => Ok(asked?),
+        other => Ok(other?),
     }
 }
 
-fn ask(setup: &Setup, tokens: Arc<Tokens>, subject: &str) -> Result<Claims, Error> {
+fn fetch(setup: &Setup, tokens: Arc<Tokens>, subject: &str) -> Result<Claims, Error> {
     setup
         .net
         .run(setup.client.userinfo(tokens, subject.to_owned()))

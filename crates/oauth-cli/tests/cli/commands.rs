@@ -1,6 +1,6 @@
 //! Each command against a plain server.
 
-use crate::common::{SECRET, at, folder, oauth, served};
+use crate::common::{SECRET, command_at, folder, oauth, start_twin};
 use oauth_testkit::Fault;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -37,12 +37,12 @@ fn every_help_has_an_example() {
 
 #[test]
 fn a_token_is_printed_alone() {
-    let served = served();
-    let token = at(&served, &["token"]).run().ok();
+    let served = start_twin();
+    let token = command_at(&served, &["token"]).run().ok();
     assert_eq!(token.trim_end().len(), 43, "{token}");
     assert_eq!(token.lines().count(), 1);
 
-    let record = at(&served, &["token", "--json", "--scope", "read write"])
+    let record = command_at(&served, &["token", "--json", "--scope", "read write"])
         .run()
         .json();
     assert_eq!(record["token_type"], "Bearer");
@@ -58,7 +58,7 @@ fn a_token_is_printed_alone() {
 
 #[test]
 fn the_secret_may_come_from_a_file_or_stdin() {
-    let served = served();
+    let served = start_twin();
     let path = folder("secret").join("secret.txt");
     std::fs::write(&path, format!("{SECRET}\n")).unwrap();
     let base = [
@@ -77,7 +77,7 @@ fn the_secret_may_come_from_a_file_or_stdin() {
 
 #[test]
 fn what_was_pasted_along_with_a_secret_is_told_before_anything_is_sent() {
-    let served = served();
+    let served = start_twin();
     for stray in [
         "s3cret ",
         " s3cret",
@@ -86,7 +86,9 @@ fn what_was_pasted_along_with_a_secret_is_told_before_anything_is_sent() {
         "\u{feff}s3cret",
         " ",
     ] {
-        let done = at(&served, &["token"]).env("TWIN_SECRET", stray).run();
+        let done = command_at(&served, &["token"])
+            .env("TWIN_SECRET", stray)
+            .run();
         assert_eq!(done.code, 2, "{stray:?}");
         assert!(
             done.stderr.contains("error[usage.secret]"),
@@ -98,12 +100,15 @@ fn what_was_pasted_along_with_a_secret_is_told_before_anything_is_sent() {
     assert!(served.with(|twin| twin.log().is_empty()));
     // Blanks in a secret are kept, and one trailing line end is removed.
     let own = format!("{SECRET}\r\n");
-    at(&served, &["token"]).env("TWIN_SECRET", &own).run().ok();
+    command_at(&served, &["token"])
+        .env("TWIN_SECRET", &own)
+        .run()
+        .ok();
 }
 
 #[test]
 fn a_missing_secret_is_a_usage_error_that_says_how() {
-    let served = served();
+    let served = start_twin();
     let arguments = [
         "token",
         "--issuer",
@@ -143,11 +148,11 @@ fn a_missing_secret_is_a_usage_error_that_says_how() {
 
 #[test]
 fn a_call_prints_the_body_and_fails_on_4xx() {
-    let served = served();
+    let served = start_twin();
     let url = |path| format!("{}{path}", served.base());
     let call = |path, more: &[&str]| {
         let url = url(path);
-        at(
+        command_at(
             &served,
             &[&["call", &url, "--origin", served.base()], more].concat(),
         )
@@ -186,7 +191,7 @@ fn a_call_prints_the_body_and_fails_on_4xx() {
 
 #[test]
 fn discovery_prints_a_table_or_the_document() {
-    let served = served();
+    let served = start_twin();
     let table = oauth(&["discover", served.base(), "--loopback-http"])
         .run()
         .ok();
@@ -209,7 +214,7 @@ fn discovery_prints_a_table_or_the_document() {
 
 #[test]
 fn an_api_tells_who_issues_tokens_for_it() {
-    let served = served();
+    let served = start_twin();
     let base = served.base();
     let discover = |more: &[&str]| {
         let all = [&["discover", "--loopback-http"], more].concat();
@@ -252,7 +257,7 @@ fn an_api_tells_who_issues_tokens_for_it() {
 
 #[test]
 fn exit_codes_tell_whose_fault_it_was() {
-    let served = served();
+    let served = start_twin();
     assert_eq!(oauth(&["token"]).run().code, 2);
     assert_eq!(oauth(&["--nonsense"]).run().code, 2);
     assert_eq!(
@@ -261,8 +266,13 @@ fn exit_codes_tell_whose_fault_it_was() {
             .code,
         2
     );
-    assert_eq!(at(&served, &["token", "--scope", "unknown"]).run().code, 1);
-    let wrong = at(&served, &["token", "--json"])
+    assert_eq!(
+        command_at(&served, &["token", "--scope", "unknown"])
+            .run()
+            .code,
+        1
+    );
+    let wrong = command_at(&served, &["token", "--json"])
         .env("TWIN_SECRET", "wrong")
         .run();
     let record: Value = serde_json::from_str(&wrong.stderr).unwrap();
@@ -297,10 +307,13 @@ fn a_served_system_answers_pages_of_one_origin() {
     let mut line = String::new();
     let mut stdout = BufReader::new(server.stdout.take().unwrap());
     stdout.read_line(&mut line).unwrap();
-    let said: Value = serde_json::from_str(&line).unwrap();
-    let redirect_uris = said["redirect_uris"].as_array().unwrap();
+    let output: Value = serde_json::from_str(&line).unwrap();
+    let redirect_uris = output["redirect_uris"].as_array().unwrap();
     assert!(redirect_uris.contains(&format!("{page}/callback").into()));
-    let host = said["base"].as_str().unwrap().trim_start_matches("http://");
+    let host = output["base"]
+        .as_str()
+        .unwrap()
+        .trim_start_matches("http://");
     let allowed = |origin: &str| {
         let mut stream = TcpStream::connect(host).unwrap();
         let path = "/.well-known/oauth-authorization-server";
@@ -330,9 +343,9 @@ fn a_served_system_binds_tokens_to_keys() {
     let mut line = String::new();
     let mut stdout = BufReader::new(server.stdout.take().unwrap());
     stdout.read_line(&mut line).unwrap();
-    let said: Value = serde_json::from_str(&line).unwrap();
+    let output: Value = serde_json::from_str(&line).unwrap();
     let folder = folder("serve-dpop");
-    let command = said["commands"].as_array().unwrap().iter();
+    let command = output["commands"].as_array().unwrap().iter();
     let script: Vec<_> = command.map(|line| line.as_str().unwrap()).collect();
     let script = script
         .join("\n")
@@ -348,8 +361,8 @@ fn a_served_system_binds_tokens_to_keys() {
         .unwrap();
     server.kill().unwrap();
     server.wait().unwrap();
-    let told = String::from_utf8_lossy(&done.stdout);
-    assert!(told.contains("\"token_type\":\"DPoP\""), "{done:?}");
+    let output = String::from_utf8_lossy(&done.stdout);
+    assert!(output.contains("\"token_type\":\"DPoP\""), "{done:?}");
 
     let other = oauth(&["serve", "--dpop", "--system", "socios"]).run();
     assert_eq!(other.code, 2);
@@ -375,21 +388,21 @@ fn a_served_system_knows_a_web_application() {
     stdout.read_line(&mut line).unwrap();
     server.kill().unwrap();
     server.wait().unwrap();
-    let said: Value = serde_json::from_str(&line).unwrap();
-    let redirect_uris = said["redirect_uris"].as_array().unwrap();
+    let output: Value = serde_json::from_str(&line).unwrap();
+    let redirect_uris = output["redirect_uris"].as_array().unwrap();
     assert!(redirect_uris.contains(&format!("{web}/auth/callback").into()));
     assert!(redirect_uris.contains(&other.into()));
-    let environment = &said["environment"];
+    let environment = &output["environment"];
     assert_eq!(environment["OAUTH_BASE_URL"], web);
-    assert_eq!(environment["OAUTH_ISSUER"], said["issuer"]);
-    assert_eq!(environment["OAUTH_CLIENT_SECRET"], said["client_secret"]);
+    assert_eq!(environment["OAUTH_ISSUER"], output["issuer"]);
+    assert_eq!(environment["OAUTH_CLIENT_SECRET"], output["client_secret"]);
     let key = oauth_core::Secret::new(environment["OAUTH_KEY"].as_str().unwrap().to_owned());
     assert!(oauth_seal::Keys::parse(&key).is_ok());
 }
 
 #[test]
 fn the_host_of_a_person_tells_who_signs_them_in() {
-    let served = served();
+    let served = start_twin();
     let base = served.base();
     let typed = format!("{base}/alice");
     let discover = |typed: &str, more: &[&str]| {

@@ -28,7 +28,7 @@ fn options(served: &Served) -> Vec<String> {
 }
 
 /// A command against this twin.
-pub(crate) fn at(served: &Served, command: &[&str]) -> Run {
+pub(crate) fn command_at(served: &Served, command: &[&str]) -> Run {
     let options = options(served);
     let arguments = command
         .iter()
@@ -37,7 +37,7 @@ pub(crate) fn at(served: &Served, command: &[&str]) -> Run {
     oauth(&arguments.collect::<Vec<_>>()).env("TWIN_SECRET", SECRET)
 }
 
-pub(crate) fn served() -> Served {
+pub(crate) fn start_twin() -> Served {
     Served::start(Twin::generic).unwrap()
 }
 
@@ -178,8 +178,8 @@ pub(crate) fn visit(mut run: Run, visits: usize) -> RunResult {
         assert_ne!(stderr.read_line(&mut seen).unwrap(), 0, "{seen}");
         let line = seen[start..].trim_end();
         // With --json it is a member of an object.
-        let told: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
-        let line = told["authorization_url"].as_str().unwrap_or(line);
+        let output: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+        let line = output["authorization_url"].as_str().unwrap_or(line);
         if line.starts_with("http") {
             break line.to_owned();
         }

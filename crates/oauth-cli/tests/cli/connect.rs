@@ -7,7 +7,7 @@ use std::process::Stdio;
 use oauth_testkit::Served;
 use serde_json::{Value, json};
 
-use crate::common::{Run, folder, get, oauth, served};
+use crate::common::{Run, folder, get, oauth, start_twin};
 
 fn api(served: &Served) -> String {
     format!("{}/api/echo", served.base())
@@ -30,13 +30,13 @@ fn connect(served: &Served, state: &str, more: &[&str]) -> Run {
 fn signed_in(mut run: Run) -> (Option<i32>, String, String) {
     let mut child = run.command.stdin(Stdio::null()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
+    let mut output = String::new();
     loop {
-        let start = said.len();
-        assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
-        let line = said[start..].trim();
-        let told: Value = serde_json::from_str(line).unwrap_or_default();
-        let page = told["authorization_url"].as_str().unwrap_or(line);
+        let start = output.len();
+        assert_ne!(stderr.read_line(&mut output).unwrap(), 0, "{output}");
+        let line = output[start..].trim();
+        let output: Value = serde_json::from_str(line).unwrap_or_default();
+        let page = output["authorization_url"].as_str().unwrap_or(line);
         if page.starts_with("http://") {
             let reply = get(page);
             let location = reply
@@ -46,7 +46,7 @@ fn signed_in(mut run: Run) -> (Option<i32>, String, String) {
             break;
         }
     }
-    stderr.read_to_string(&mut said).unwrap();
+    stderr.read_to_string(&mut output).unwrap();
     let mut stdout = String::new();
     child
         .stdout
@@ -54,11 +54,11 @@ fn signed_in(mut run: Run) -> (Option<i32>, String, String) {
         .unwrap()
         .read_to_string(&mut stdout)
         .unwrap();
-    (child.wait().unwrap().code(), stdout, said)
+    (child.wait().unwrap().code(), stdout, output)
 }
 
 /// The API's response to a token.
-fn echoed(served: &Served, token: &str) -> Value {
+fn echo(served: &Served, token: &str) -> Value {
     let mut stream = TcpStream::connect(served.base().strip_prefix("http://").unwrap()).unwrap();
     let head = format!(
         "GET /api/echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n"
@@ -71,13 +71,13 @@ fn echoed(served: &Served, token: &str) -> Value {
 
 #[test]
 fn the_first_shell_signs_in_and_the_next_prints_the_same_token() {
-    let (served, state) = (served(), folder("connect"));
+    let (served, state) = (start_twin(), folder("connect"));
     let state = state.to_str().unwrap();
     let (code, stdout, stderr) = signed_in(connect(&served, state, &["--name", "Notes"]));
     assert_eq!(code, Some(0), "{stderr}");
     let token = stdout.trim();
     assert!(!stderr.contains(token));
-    assert_eq!(echoed(&served, token)["scope"], "read write offline_access");
+    assert_eq!(echo(&served, token)["scope"], "read write offline_access");
     let body = served.with(|twin| {
         let mut log = twin.log().iter();
         let entry = log.find(|entry| entry.path == "/register").unwrap();
@@ -113,7 +113,7 @@ fn the_first_shell_signs_in_and_the_next_prints_the_same_token() {
 /// Microsoft Entra refuses `resource` (B80), which the first attempt reports.
 #[test]
 fn a_server_that_refuses_resources_is_not_sent_any() {
-    let (served, state) = (served(), folder("connect-without-resource"));
+    let (served, state) = (start_twin(), folder("connect-without-resource"));
     served.with(|twin| twin.refuse_resources());
     let state = state.to_str().unwrap();
     let (code, _, stderr) = signed_in(connect(&served, state, &[]));
@@ -135,7 +135,7 @@ fn a_server_that_refuses_resources_is_not_sent_any() {
 
 #[test]
 fn a_server_that_knows_the_api_by_another_name_is_sent_that() {
-    let (served, state) = (served(), folder("connect-resource"));
+    let (served, state) = (start_twin(), folder("connect-resource"));
     served.with(|twin| twin.rename_resource());
     let state = state.to_str().unwrap();
     let (code, _, stderr) = signed_in(connect(&served, state, &[]));
@@ -150,7 +150,7 @@ fn a_server_that_knows_the_api_by_another_name_is_sent_that() {
 
 #[test]
 fn a_client_that_was_registered_by_hand_acts_for_itself() {
-    let (served, state) = (served(), folder("connect-by-hand"));
+    let (served, state) = (start_twin(), folder("connect-by-hand"));
     let base = served.base().to_owned();
     let client = [
         "--client-id",
@@ -166,12 +166,12 @@ fn a_client_that_was_registered_by_hand_acts_for_itself() {
         &[&client[..], &secret].concat(),
     );
     let token = run.env("TWIN_SECRET", crate::common::SECRET).run().ok();
-    assert_eq!(echoed(&served, token.trim())["client_id"], "twin-client");
+    assert_eq!(echo(&served, token.trim())["client_id"], "twin-client");
 }
 
 #[test]
 fn a_code_is_entered_on_another_device_and_the_trace_shows_no_secret() {
-    let (served, state) = (served(), folder("connect-device"));
+    let (served, state) = (start_twin(), folder("connect-device"));
     served.with(|twin| twin.set_polling_interval(1));
     let url = api(&served);
     let command = [
@@ -185,33 +185,33 @@ fn a_code_is_entered_on_another_device_and_the_trace_shows_no_secret() {
     let mut run = oauth(&command).env("XDG_STATE_HOME", state.to_str().unwrap());
     let mut child = run.command.stdin(Stdio::null()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let (mut said, mut code) = (String::new(), Value::Null);
+    let (mut output, mut code) = (String::new(), Value::Null);
     while code.is_null() {
-        let start = said.len();
-        assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
-        let told: Value = serde_json::from_str(said[start..].trim()).unwrap_or_default();
-        if told["user_code"].is_string() {
-            code = told["verification_uri_complete"].clone();
+        let start = output.len();
+        assert_ne!(stderr.read_line(&mut output).unwrap(), 0, "{output}");
+        let output: Value = serde_json::from_str(output[start..].trim()).unwrap_or_default();
+        if output["user_code"].is_string() {
+            code = output["verification_uri_complete"].clone();
         }
     }
     get(code.as_str().unwrap());
-    stderr.read_to_string(&mut said).unwrap();
+    stderr.read_to_string(&mut output).unwrap();
     let mut stdout = String::new();
     let mut out = child.stdout.take().unwrap();
     out.read_to_string(&mut stdout).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
-    let told: Value = serde_json::from_str(&stdout).unwrap();
-    let token = told["access_token"].as_str().unwrap();
-    assert_eq!(echoed(&served, token)["scope"], "read write offline_access");
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{output}");
+    let reply: Value = serde_json::from_str(&stdout).unwrap();
+    let token = reply["access_token"].as_str().unwrap();
+    assert_eq!(echo(&served, token)["scope"], "read write offline_access");
     for place in ["/api/echo", "/register", "/device_authorization", "/token"] {
-        assert!(said.contains(place), "{place}: {said}");
+        assert!(output.contains(place), "{place}: {output}");
     }
-    assert!(!said.contains(token), "{said}");
+    assert!(!output.contains(token), "{output}");
 }
 
 #[test]
 fn what_is_no_api_is_told() {
-    let served = served();
+    let served = start_twin();
     served.with(|twin| twin.inject(oauth_testkit::Fault::NoAuthorizationServer));
     let state = folder("connect-nobody");
     let failed = connect(&served, state.to_str().unwrap(), &[]).run();
@@ -223,15 +223,15 @@ fn what_is_no_api_is_told() {
 
 #[test]
 fn tokens_of_an_api_that_demands_it_are_bound_to_a_key() {
-    let (served, state) = (served(), folder("connect-bound"));
+    let (served, state) = (start_twin(), folder("connect-bound"));
     served.with(|twin| twin.require_dpop());
     let (key, state) = (state.join("key.pem"), state.to_str().unwrap());
     let key = key.to_str().unwrap();
     // Without a file the key is generated, and stored with the tokens.
     let (code, stdout, stderr) = signed_in(connect(&served, state, &["--json"]));
     assert_eq!(code, Some(0), "{stderr}");
-    let said: Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!(said["token_type"], "DPoP");
+    let output: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(output["token_type"], "DPoP");
     let again = connect(&served, state, &[]).run();
     assert!(
         again.stderr.contains("requires a DPoP proof"),
@@ -239,7 +239,7 @@ fn tokens_of_an_api_that_demands_it_are_bound_to_a_key() {
         again.stderr
     );
     let first = again.stdout.trim().to_owned();
-    assert_eq!(first, said["access_token"].as_str().unwrap());
+    assert_eq!(first, output["access_token"].as_str().unwrap());
     let made = oauth(&["key", "new", "--alg", "ES256", "--output", key]).run();
     made.ok();
     let (code, stdout, stderr) = signed_in(connect(&served, state, &["--dpop-key", key]));
@@ -249,7 +249,7 @@ fn tokens_of_an_api_that_demands_it_are_bound_to_a_key() {
 
 #[test]
 fn of_several_servers_the_user_chooses() {
-    let (served, state) = (served(), folder("connect-several"));
+    let (served, state) = (start_twin(), folder("connect-several"));
     let state = state.to_str().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let api = format!("http://{}/mcp", listener.local_addr().unwrap());

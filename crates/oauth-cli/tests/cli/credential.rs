@@ -72,7 +72,7 @@ impl Assertion {
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
     }
 
-    fn signed(&self) -> (&[u8], Vec<u8>) {
+    fn signed_by(&self) -> (&[u8], Vec<u8>) {
         let (input, signature) = self.0.rsplit_once('.').unwrap();
         (input.as_bytes(), URL_SAFE_NO_PAD.decode(signature).unwrap())
     }
@@ -93,7 +93,7 @@ fn a_key_signs_an_assertion() {
     for (claim, value) in [("iss", "app"), ("sub", "app"), ("aud", &case.tiny.base)] {
         assert_eq!(claims[claim], value, "{claim}");
     }
-    let (input, signature) = assertion.signed();
+    let (input, signature) = assertion.signed_by();
     let key = PrivateKey::from_jwk(ED25519, Alg::EdDsa).unwrap();
     assert_eq!(key.sign(input).unwrap(), signature);
 }
@@ -126,7 +126,7 @@ fn the_server_chooses_what_a_key_signs_with() {
     case.accepts(&["HS256", "PS384", "ES256"]);
     case.token(&["--key", &rsa]).ok();
     assert_eq!(case.assertion().part(0)["alg"], "PS384");
-    let asked = case.tiny.asked("/token");
+    let request_count = case.tiny.request_count("/token");
     for more in [
         &["--key", ec.as_str()][..],
         &["--key", &rsa, "--key-alg", "RS256"],
@@ -134,7 +134,7 @@ fn the_server_chooses_what_a_key_signs_with() {
         let done = case.token(more);
         says(&done, 2, &["key.algorithm", "PS384 ES256", "--key-alg"]);
     }
-    assert_eq!(case.tiny.asked("/token"), asked);
+    assert_eq!(case.tiny.request_count("/token"), request_count);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_secret_can_be_the_key_of_an_hmac() {
         case.token(&by_secret).ok();
         let assertion = case.assertion();
         assert_eq!(assertion.part(0)["alg"], alg.as_str());
-        let (input, tag) = assertion.signed();
+        let (input, tag) = assertion.signed_by();
         assert_eq!(mac(alg, SECRET.as_bytes(), input).unwrap(), tag);
     }
     case.accepts(&["HS512"]);
@@ -181,7 +181,7 @@ fn what_is_no_key_is_told_apart() {
         says(&done, 2, &["usage.key", path, word, "oauth key new"]);
         assert!(!done.stderr.contains("s3cr3t"), "{}", done.stderr);
     }
-    assert_eq!(case.tiny.asked("/token"), 0);
+    assert_eq!(case.tiny.request_count("/token"), 0);
 }
 
 #[test]
@@ -368,11 +368,15 @@ fn an_encrypted_key_signs_by_its_passphrase() {
     case.token(&["--key", &key, "--key-passphrase-file", &passphrase])
         .ok();
     assert_eq!(case.assertion().part(0)["alg"], "ES256");
-    let asked = case.tiny.asked("/token");
+    let request_count = case.tiny.request_count("/token");
     let wrong = case.token(&["--key", &key, "--key-passphrase-env", "S"]);
     says(&wrong, 2, &["usage.key_passphrase"]);
     says(&case.token(&["--key", &key]), 2, &["usage.secret"]);
     let twice = case.token(&["--key", "-", "--key-passphrase-file", "-"]);
     says(&twice, 2, &["usage.stdin_twice"]);
-    assert_eq!(case.tiny.asked("/token"), asked, "nothing is sent");
+    assert_eq!(
+        case.tiny.request_count("/token"),
+        request_count,
+        "nothing is sent"
+    );
 }

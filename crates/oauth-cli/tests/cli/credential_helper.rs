@@ -25,7 +25,7 @@ fn docker(home: &Home, operation: &str, request: &str) -> RunResult {
     home.oauth(&command).stdin(request).run()
 }
 
-fn of<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+fn answer_for<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = answer.lines().filter_map(|line| line.split_once('='));
     lines.find_map(|(found, value)| (found == name).then_some(value))
 }
@@ -35,21 +35,24 @@ fn git_gets_the_token_for_the_profiles_host_and_its_end() {
     let home = Home::new("git-get");
     let token = home.p(&["token"]).ok();
     let answer = git(&home, "get", &about(home.base())).ok();
-    assert_eq!(of(&answer, "password"), Some(token.trim()));
-    assert_eq!(of(&answer, "username"), Some("oauth2"));
-    let end: u64 = of(&answer, "password_expiry_utc").unwrap().parse().unwrap();
+    assert_eq!(answer_for(&answer, "password"), Some(token.trim()));
+    assert_eq!(answer_for(&answer, "username"), Some("oauth2"));
+    let end: u64 = answer_for(&answer, "password_expiry_utc")
+        .unwrap()
+        .parse()
+        .unwrap();
     let now = oauth_core::Moment::system().unwrap().now().as_secs();
     assert!(end > now && end < now + 100_000, "{end}");
     // Git gets the user it asks for; attributes unknown to git are left out.
-    let asked = about(home.base())
+    let query = about(home.base())
         + "username=anna\nwwwauth[]=Basic realm=x\ncapability[]=authtype\n\nhost=evil\n";
-    let answer = git(&home, "get", &asked).ok();
-    assert_eq!(of(&answer, "username"), Some("anna"));
-    assert_eq!(of(&answer, "password"), Some(token.trim()));
+    let answer = git(&home, "get", &query).ok();
+    assert_eq!(answer_for(&answer, "username"), Some("anna"));
+    assert_eq!(answer_for(&answer, "password"), Some(token.trim()));
     home.served.with(Twin::hide_access_token_lifetime);
     home.p(&["token", "--renew"]).ok();
     assert_eq!(
-        of(
+        answer_for(
             &git(&home, "get", &about(home.base())).ok(),
             "password_expiry_utc"
         ),
@@ -123,7 +126,10 @@ fn what_the_host_refused_is_renewed_once_and_nothing_is_stored_for_git() {
         assert_eq!(refresh(), 1);
     }
     let second = git(&home, "get", &about(home.base())).ok();
-    assert_ne!(of(&second, "password"), of(&first, "password"));
+    assert_ne!(
+        answer_for(&second, "password"),
+        answer_for(&first, "password")
+    );
     // Operations that git may add in the future.
     assert_eq!(git(&home, "capability", "").ok(), "");
 }
@@ -133,18 +139,18 @@ fn the_profile_is_found_by_its_origins() {
     let home = Home::new("helper-which");
     let config = home.folder.join("config.toml");
     let text = std::fs::read_to_string(&config).unwrap();
-    let ask = |more: &[&str]| {
+    let send = |more: &[&str]| {
         let command = [more, &["credential", "git", "get"]].concat();
         home.oauth(&command).stdin(&about(home.base())).run()
     };
     // Both profiles have the host.
-    says(&ask(&[]), 2, &["error[usage.credential_profile]", "p, q"]);
+    says(&send(&[]), 2, &["error[usage.credential_profile]", "p, q"]);
     home.oauth(&["--profile", "q", "credential", "git", "get"])
         .stdin(&about(home.base()))
         .run()
         .ok();
     std::fs::write(&config, format!("default_profile = \"q\"\n{text}")).unwrap();
-    assert!(of(&ask(&[]).ok(), "password").is_some());
+    assert!(answer_for(&send(&[]).ok(), "password").is_some());
     // A broken profile only matters if it is selected.
     let one = text.split("[profile.q]").next().unwrap().to_owned();
     let broken = "[profile.x]\nprovider = \"nobody\"\n";
@@ -153,11 +159,11 @@ fn the_profile_is_found_by_its_origins() {
         format!("{one}credential_username = \"anna\"\n{broken}"),
     )
     .unwrap();
-    assert_eq!(of(&ask(&[]).ok(), "username"), Some("anna"));
-    let said = home.oauth(&["credential", "git", "--username", "x-token-auth", "get"]);
-    let said = said.stdin(&about(home.base())).run().ok();
-    assert_eq!(of(&said, "username"), Some("x-token-auth"));
-    says(&ask(&["--profile", "x"]), 2, &["error[provider.unknown]"]);
+    assert_eq!(answer_for(&send(&[]).ok(), "username"), Some("anna"));
+    let output = home.oauth(&["credential", "git", "--username", "x-token-auth", "get"]);
+    let output = output.stdin(&about(home.base())).run().ok();
+    assert_eq!(answer_for(&output, "username"), Some("x-token-auth"));
+    says(&send(&["--profile", "x"]), 2, &["error[provider.unknown]"]);
     // Without profiles there are no credentials.
     let none = oauth(&["credential", "git", "get"])
         .stdin(&about(home.base()))
@@ -192,10 +198,10 @@ fn docker_gets_json_and_is_told_what_is_not_kept_here() {
     let token = home.p(&["token"]).ok();
     let host = home.base().strip_prefix("http://").unwrap().to_owned();
     for server in [home.base().to_owned(), format!("{}/v2/", home.base()), host] {
-        let said = docker(&home, "get", &format!("{server}\n")).json();
+        let output = docker(&home, "get", &format!("{server}\n")).json();
         let expected =
             json!({ "ServerURL": server, "Username": "oauth2accesstoken", "Secret": token.trim() });
-        assert_eq!(said, expected);
+        assert_eq!(output, expected);
     }
     let listed = docker(&home, "list", "").json();
     assert_eq!(listed, json!({ home.base(): "oauth2accesstoken" }));
@@ -262,14 +268,17 @@ fn git_itself_is_given_the_token_and_has_a_refused_one_replaced() {
     };
     let filled = run("fill", &about(home.base()));
     let filled = String::from_utf8(filled.stdout).unwrap();
-    assert_eq!(of(&filled, "username"), Some("oauth2"));
+    assert_eq!(answer_for(&filled, "username"), Some("oauth2"));
     let token = home.p(&["token"]).ok();
-    assert_eq!(of(&filled, "password"), Some(token.trim()));
+    assert_eq!(answer_for(&filled, "password"), Some(token.trim()));
     assert!(run("approve", &filled).status.success());
     assert!(run("reject", &filled).status.success());
     assert_eq!(home.counts().0, 1);
     let again = String::from_utf8(run("fill", &about(home.base())).stdout).unwrap();
-    assert_ne!(of(&again, "password"), of(&filled, "password"));
+    assert_ne!(
+        answer_for(&again, "password"),
+        answer_for(&filled, "password")
+    );
     let other = run("fill", &about("https://other.example"));
     assert!(!other.status.success() && other.stdout.is_empty());
 }
@@ -291,9 +300,9 @@ fn a_link_with_dockers_name_speaks_to_docker() {
         .unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), home.base().as_bytes()).unwrap();
     let done = child.wait_with_output().unwrap();
-    let said: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    let output: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(
-        said["Secret"].as_str(),
+        output["Secret"].as_str(),
         Some(home.p(&["token"]).ok().trim())
     );
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Stdio;
 
-use crate::common::{at, get, oauth, served};
+use crate::common::{command_at, get, oauth, start_twin};
 use oauth_testkit::Served;
 use serde_json::Value;
 
@@ -21,14 +21,14 @@ fn log_in_with(
 ) -> (Option<i32>, String, String) {
     served.with(|twin| twin.set_polling_interval(1));
     let command = [command, more].concat();
-    let mut run = at(served, &command).env(name, value);
+    let mut run = command_at(served, &command).env(name, value);
     let mut child = run.command.stdin(Stdio::null()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
+    let mut output = String::new();
     let code = loop {
-        let start = said.len();
-        assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
-        let line = &said[start..];
+        let start = output.len();
+        assert_ne!(stderr.read_line(&mut output).unwrap(), 0, "{output}");
+        let line = &output[start..];
         if let Ok(Value::Object(members)) = serde_json::from_str(line) {
             break members["user_code"].as_str().unwrap().to_owned();
         }
@@ -38,7 +38,7 @@ fn log_in_with(
     };
     let page = format!("{}/device?user_code={code}", served.base());
     assert!(get(&page).starts_with("HTTP/1.1 200"));
-    stderr.read_to_string(&mut said).unwrap();
+    stderr.read_to_string(&mut output).unwrap();
     let mut stdout = String::new();
     child
         .stdout
@@ -46,7 +46,7 @@ fn log_in_with(
         .unwrap()
         .read_to_string(&mut stdout)
         .unwrap();
-    (child.wait().unwrap().code(), stdout, said)
+    (child.wait().unwrap().code(), stdout, output)
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_person_enters_the_code_elsewhere_and_is_signed_in_here() {
 }
 
 fn signs_in(command: &[&str]) {
-    let served = served();
+    let served = start_twin();
     let (code, stdout, stderr) = log_in(&served, command, &["--scope", "openid read"]);
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stderr.contains("logged in as "), "{stderr}");
@@ -73,8 +73,8 @@ fn signs_in(command: &[&str]) {
     let token = stdout.trim().to_owned();
     assert!(served.with(|twin| twin.honours(oauth_core::Moment::system().unwrap().now(), &token)));
     // Only the device code is sent again.
-    let asked = served.with(|twin| twin.log().to_vec());
-    let polls: Vec<_> = asked
+    let logged = served.with(|twin| twin.log().to_vec());
+    let polls: Vec<_> = logged
         .iter()
         .filter(|entry| entry.path == "/token")
         .collect();
@@ -90,7 +90,7 @@ fn signs_in(command: &[&str]) {
 fn a_login_falls_to_a_code_where_no_browser_is() {
     // Without a display, in an SSH session; then with a display but no opener.
     for (name, value) in [("X", "1"), ("SSH_TTY", "/dev/pts/7"), ("DISPLAY", ":1")] {
-        let served = served();
+        let served = start_twin();
         let (code, stdout, stderr) = log_in_with(&served, &["login"], &[], (name, value));
         assert_eq!(code, Some(0), "{name}: {stderr}");
         assert!(!stderr.contains("/authorize?"), "{name}: {stderr}");
@@ -103,46 +103,46 @@ fn a_login_falls_to_a_code_where_no_browser_is() {
 /// The member shows a program which it is: a URL to open, or a code to show. No login has both.
 #[test]
 fn a_program_is_given_a_url_or_a_code() {
-    let members = |said: &str| {
-        let read = said.lines().map(serde_json::from_str);
-        let told: Vec<serde_json::Map<String, Value>> = read.filter_map(Result::ok).collect();
-        assert_eq!(told.len(), 1, "{said}");
-        let mut names: Vec<_> = told[0].keys().cloned().collect();
+    let members = |output: &str| {
+        let read = output.lines().map(serde_json::from_str);
+        let lines: Vec<serde_json::Map<String, Value>> = read.filter_map(Result::ok).collect();
+        assert_eq!(lines.len(), 1, "{output}");
+        let mut names: Vec<_> = lines[0].keys().cloned().collect();
         names.sort_unstable();
         names.join(" ")
     };
-    let first = served();
+    let first = start_twin();
     let (code, _, stderr) = log_in_with(&first, &["login"], &["--json"], ("X", "1"));
     assert_eq!(code, Some(0), "{stderr}");
     let of_a_code = "expires_at user_code verification_uri verification_uri_complete";
     assert_eq!(members(&stderr), of_a_code);
-    let second = served();
-    let said = until_shown(at(&second, &["login", "--no-browser", "--json"]));
-    assert_eq!(members(&said), "authorization_url");
+    let second = start_twin();
+    let output = until_shown(command_at(&second, &["login", "--no-browser", "--json"]));
+    assert_eq!(members(&output), "authorization_url");
 }
 
 /// The output up to a URL or a code; the login is not completed.
 fn until_shown(mut run: crate::common::Run) -> String {
     let mut child = run.command.stdin(Stdio::null()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
+    let mut output = String::new();
     while !["/authorize?", "enter the code"]
         .iter()
-        .any(|words| said.contains(words))
+        .any(|words| output.contains(words))
     {
-        assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
+        assert_ne!(stderr.read_line(&mut output).unwrap(), 0, "{output}");
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    said
+    output
 }
 
 #[test]
 fn a_login_stays_in_the_browser_where_the_person_or_the_server_says_so() {
-    let served = served();
+    let served = start_twin();
     let urls_of = |more: &[&str]| {
-        let said = until_shown(at(&served, &[&["login"], more].concat()));
-        assert!(said.contains("/authorize?"), "{more:?}: {said}");
+        let output = until_shown(command_at(&served, &[&["login"], more].concat()));
+        assert!(output.contains("/authorize?"), "{more:?}: {output}");
     };
     urls_of(&["--no-browser"]);
     urls_of(&["--port", "0"]);
@@ -157,11 +157,11 @@ fn a_login_stays_in_the_browser_where_the_person_or_the_server_says_so() {
     };
     assert_eq!(codes(&served), 0, "nobody asked for a code");
     // The server issues no device codes to this client: the URL remains, to be opened by hand.
-    let said = until_shown(at(&served, &["login"]).env("TWIN_SECRET", "wrong"));
-    assert!(said.contains("/authorize?"), "{said}");
+    let output = until_shown(command_at(&served, &["login"]).env("TWIN_SECRET", "wrong"));
+    assert!(output.contains("/authorize?"), "{output}");
     assert!(
-        said.contains("no device code for this client: denied."),
-        "{said}"
+        output.contains("no device code for this client: denied."),
+        "{output}"
     );
 }
 
@@ -187,21 +187,21 @@ fn read_by_camera(lines: &[&str]) -> String {
 #[cfg(unix)]
 #[test]
 fn a_terminal_shows_a_code_for_a_camera() {
-    let served = served();
+    let served = start_twin();
     served.with(|twin| twin.set_polling_interval(1));
     let (ours, theirs) = crate::native::terminal();
-    let mut run = at(&served, &["device"]);
+    let mut run = command_at(&served, &["device"]);
     let child = run.command.stdin(Stdio::null()).stderr(theirs).spawn();
     let mut child = child.unwrap();
     // From here on only the child has its end of the terminal.
     drop(run);
-    let mut said = String::new();
+    let mut output = String::new();
     let mut terminal = BufReader::new(ours);
-    while !said.contains("waiting until") {
-        assert_ne!(terminal.read_line(&mut said).unwrap(), 0, "{said}");
+    while !output.contains("waiting until") {
+        assert_ne!(terminal.read_line(&mut output).unwrap(), 0, "{output}");
     }
     let is_drawn = |line: &&str| line.starts_with(['█', '▄', '▀']);
-    let drawn: Vec<&str> = said
+    let drawn: Vec<&str> = output
         .lines()
         .map(|line| line.trim_end_matches('\r'))
         .filter(is_drawn)
@@ -211,14 +211,14 @@ fn a_terminal_shows_a_code_for_a_camera() {
         page.starts_with(&format!("{}/device?user_code=", served.base())),
         "{page}"
     );
-    assert!(said.contains(&page), "{said}");
+    assert!(output.contains(&page), "{output}");
     assert!(get(&page).starts_with("HTTP/1.1 200"));
     assert!(child.wait().unwrap().success());
 }
 
 #[test]
 fn programs_are_told_the_code_as_json_and_a_refusal_is_an_error() {
-    let served = served();
+    let served = start_twin();
     served.with(|twin| twin.deny_next());
     let (code, stdout, stderr) = log_in(&served, &["device"], &["--json"]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
@@ -244,6 +244,6 @@ fn a_server_without_device_codes_is_named_and_nothing_of_a_browser_goes_with_it(
         "{}",
         done.stderr
     );
-    let both = at(&served, &["login", "--device", "--port", "1"]).run();
+    let both = command_at(&served, &["login", "--device", "--port", "1"]).run();
     assert_eq!(both.code, 2, "{}", both.stderr);
 }

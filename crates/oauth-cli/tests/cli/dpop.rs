@@ -63,8 +63,8 @@ fn a_login_is_bound_to_the_key_of_the_profile() {
     ] {
         let bank = Bank::new(name, rules);
         visit(bank.run(&["login", "--no-browser"]), 1).ok();
-        let said = bank.call().run().ok();
-        assert!(said.contains("user-248289761001"), "{said}");
+        let output = bank.call().run().ok();
+        assert!(output.contains("user-248289761001"), "{output}");
         // The access token has expired: it is renewed with the same key.
         bank.served.with(Twin::expire_access_tokens);
         bank.call().run().ok();
@@ -112,8 +112,8 @@ fn a_token_that_is_bound_to_a_key_is_no_password() {
     let bank = Bank::new("dpop-helper", "fapi2_security");
     visit(bank.run(&["login", "--no-browser"]), 1).ok();
     let (protocol, host) = bank.served.base().split_once("://").unwrap();
-    let asked = format!("protocol={protocol}\nhost={host}\n");
-    let done = bank.run(&["credential", "git", "get"]).stdin(&asked).run();
+    let query = format!("protocol={protocol}\nhost={host}\n");
+    let done = bank.run(&["credential", "git", "get"]).stdin(&query).run();
     says(&done, 1, &["error[credential.bound_token]"]);
     assert_eq!(done.stdout, "");
     // kubectl would send it as a bearer token, which it is not.

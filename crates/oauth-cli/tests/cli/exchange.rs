@@ -1,14 +1,16 @@
 //! `oauth exchange`, and the forms of a token that other programs take.
 
-use crate::common::{at, served};
+use crate::common::{command_at, start_twin};
 
 #[test]
 fn a_token_is_exchanged_and_its_type_is_told() {
-    let served = served();
-    let subject = at(&served, &["token", "--scope", "read write"]).run().ok();
+    let served = start_twin();
+    let subject = command_at(&served, &["token", "--scope", "read write"])
+        .run()
+        .ok();
     let exchange = |more: &[&str]| {
         let command = [&["exchange", "--subject-token-file", "-"], more].concat();
-        at(&served, &command).stdin(&subject).run()
+        command_at(&served, &command).stdin(&subject).run()
     };
     let done = exchange(&["--scope", "read", "--json"]).json();
     let issued = "urn:ietf:params:oauth:token-type:access_token";
@@ -31,7 +33,7 @@ fn a_token_is_exchanged_and_its_type_is_told() {
         "{}",
         twice.stderr
     );
-    let none = at(&served, &["exchange"]).run();
+    let none = command_at(&served, &["exchange"]).run();
     assert_eq!(none.code, 2, "{}", none.stderr);
     let saml = exchange(&["--requested-token-type", "saml2"]);
     assert!(
@@ -43,10 +45,12 @@ fn a_token_is_exchanged_and_its_type_is_told() {
 
 #[test]
 fn kubectl_takes_a_token_with_its_end_and_scripts_the_token_alone() {
-    let served = served();
-    let raw = at(&served, &["token", "--format", "raw"]).run().ok();
+    let served = start_twin();
+    let raw = command_at(&served, &["token", "--format", "raw"])
+        .run()
+        .ok();
     assert_eq!(raw.split_whitespace().count(), 1);
-    let done = at(&served, &["token", "--format", "exec-credential"])
+    let done = command_at(&served, &["token", "--format", "exec-credential"])
         .run()
         .json();
     assert_eq!(done["apiVersion"], "client.authentication.k8s.io/v1");
@@ -56,9 +60,9 @@ fn kubectl_takes_a_token_with_its_end_and_scripts_the_token_alone() {
     assert!(end.ends_with('Z') && end.len() == 20, "{end}");
     // kubectl says which version it reads.
     let version = |info: &str| {
-        let command = at(&served, &["token", "--format", "exec-credential"]);
-        let said = command.env("KUBERNETES_EXEC_INFO", info).run().json();
-        said["apiVersion"].as_str().unwrap().to_owned()
+        let command = command_at(&served, &["token", "--format", "exec-credential"]);
+        let output = command.env("KUBERNETES_EXEC_INFO", info).run().json();
+        output["apiVersion"].as_str().unwrap().to_owned()
     };
     let beta = "client.authentication.k8s.io/v1beta1";
     assert_eq!(version(&format!(r#"{{"apiVersion":"{beta}"}}"#)), beta);

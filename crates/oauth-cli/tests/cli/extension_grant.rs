@@ -1,6 +1,6 @@
 //! `oauth token --grant NAME`: grants that a provider file describes.
 
-use crate::common::{RunResult, SECRET, folder, oauth, served};
+use crate::common::{RunResult, SECRET, folder, oauth, start_twin};
 
 const PRESET: &str = r#"
 name = "acme"
@@ -24,7 +24,7 @@ tag = { required = false, repeated = true }
 
 #[test]
 fn a_described_grant_is_asked_with_by_its_name() {
-    let (served, folder) = (served(), folder("own-grant"));
+    let (served, folder) = (start_twin(), folder("own-grant"));
     let preset = folder.join("acme.toml");
     std::fs::write(&preset, PRESET).unwrap();
     let token = |more: &[&str]| -> RunResult {
@@ -40,15 +40,15 @@ fn a_described_grant_is_asked_with_by_its_name() {
             .env("S", SECRET)
             .run()
     };
-    let own = token(&[]);
-    assert_eq!(own.code, 0, "{}", own.stderr);
+    let client_token = token(&[]);
+    assert_eq!(client_token.code, 0, "{}", client_token.stderr);
     let file = folder.join("token.txt");
-    std::fs::write(&file, own.stdout.trim()).unwrap();
+    std::fs::write(&file, client_token.stdout.trim()).unwrap();
     let secret = format!("subject_token={}", file.display());
     let grant = ["--grant", "for_another"];
 
-    let asked = token(&[&grant[..], &["--secret-param", &secret, "--param", "tag=a"]].concat());
-    assert_eq!(asked.code, 0, "{}", asked.stderr);
+    let exchanged = token(&[&grant[..], &["--secret-param", &secret, "--param", "tag=a"]].concat());
+    assert_eq!(exchanged.code, 0, "{}", exchanged.stderr);
     let form = served.with(|twin| twin.log().last().unwrap().form.clone());
     let names: Vec<_> = form.iter().map(|(name, _)| name.as_str()).collect();
     // In their order, fixed ones first.

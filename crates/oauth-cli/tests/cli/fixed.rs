@@ -3,7 +3,7 @@
 use oauth_core::Moment;
 use oauth_testkit::{Served, Twin};
 
-use crate::common::{Run, folder, oauth, served};
+use crate::common::{Run, folder, oauth, start_twin};
 
 fn console_token(served: &Served) -> String {
     let now = Moment::system().unwrap().now();
@@ -14,8 +14,16 @@ fn console_token(served: &Served) -> String {
 fn call(served: &Served, more: &[&str]) -> Run {
     let url = format!("{}/api/v2/admin/suggestions", served.base());
     let server = ["--provider", "uservoice", "--var", "subdomain=acme"];
-    let here = ["--on-loopback", served.base()];
-    oauth(&[&["call", url.as_str()][..], &server, &here, more].concat())
+    let loopback_options = ["--on-loopback", served.base()];
+    oauth(
+        &[
+            &["call", url.as_str()][..],
+            &server,
+            &loopback_options,
+            more,
+        ]
+        .concat(),
+    )
 }
 
 #[test]
@@ -92,7 +100,7 @@ fn a_profile_may_have_one() {
 
 #[test]
 fn a_limit_is_told_or_waited_for() {
-    let served = served();
+    let served = start_twin();
     let token = console_token(&served);
     served.with(|twin| {
         twin.set_rate_limit(1);
@@ -111,12 +119,12 @@ fn a_limit_is_told_or_waited_for() {
     };
     call(&["--wait"]).run().ok();
     let waited = call(&["--wait=20"]).run();
-    let told = waited
+    let output = waited
         .stderr
         .contains("rate limited by the API: retrying in");
     // By the twin's clock the window may have ended in between.
     let is_limited = served.with(|twin| twin.counters().api_429) > 0;
-    assert_eq!(told, is_limited, "{}", waited.stderr);
+    assert_eq!(output, is_limited, "{}", waited.stderr);
     waited.ok();
 
     // The call of this window has been made.

@@ -11,10 +11,10 @@ fn a_profile_that_has_lost_its_login_says_so() {
     let home = Home::new("lost-login");
     let url = format!("{}/api/echo", home.base());
     // Without any login so far, the token is the client's.
-    let own = home.p(&["token"]).ok();
+    let client_token = home.p(&["token"]).ok();
     home.log_in("p");
     let login = home.p(&["token"]).ok();
-    assert_ne!(login, own);
+    assert_ne!(login, client_token);
     home.p(&["logout"]).ok();
     let requests = home.counts().2;
     for command in [
@@ -30,17 +30,21 @@ fn a_profile_that_has_lost_its_login_says_so() {
     }
     assert_eq!(home.counts().2, requests, "the server was not asked");
     // Only `--as client` acts for the client.
-    assert_eq!(home.p(&["token", "--as", "client"]).ok(), own);
+    assert_eq!(home.p(&["token", "--as", "client"]).ok(), client_token);
     assert_eq!(
         home.p(&["token", "--grant", "client_credentials"]).ok(),
-        own
+        client_token
     );
     home.p(&["call", &url, "--as", "client"]).ok();
     // A different profile has its own tokens.
     let of_q = ["token", "--profile", "q"];
-    assert_eq!(home.oauth(&of_q).run().ok(), own, "of the same client");
+    assert_eq!(
+        home.oauth(&of_q).run().ok(),
+        client_token,
+        "of the same client"
+    );
     home.log_in("p");
-    assert_ne!(home.p(&["token"]).ok(), own);
+    assert_ne!(home.p(&["token"]).ok(), client_token);
 }
 
 #[test]
@@ -52,11 +56,11 @@ fn a_profile_may_say_whose_it_is() {
     let login = home.p(&["token"]).ok();
 
     let home = Home::with("as-client", "as = \"client\"");
-    let own = home.p(&["token"]).ok();
+    let client_token = home.p(&["token"]).ok();
     home.log_in("p");
-    assert_eq!(home.p(&["token"]).ok(), own);
-    assert_ne!(home.p(&["token", "--as", "person"]).ok(), own);
-    assert_ne!(login, own);
+    assert_eq!(home.p(&["token"]).ok(), client_token);
+    assert_ne!(home.p(&["token", "--as", "person"]).ok(), client_token);
+    assert_ne!(login, client_token);
 }
 
 #[test]
@@ -74,12 +78,12 @@ fn without_a_store_nobody_is_logged_in() {
 fn a_providers_login_is_kept_beside_the_clients_own() {
     let home = Home::of_provider("provider");
     let token = || home.oauth(&["token"]).run();
-    let own = token().ok();
-    assert_eq!(token().ok(), own);
+    let client_token = token().ok();
+    assert_eq!(token().ok(), client_token);
     assert_eq!(home.requests(), 1);
     home.log_in("p");
     let login = token().ok();
-    assert_ne!(login, own);
+    assert_ne!(login, client_token);
     let renewed = home.oauth(&["refresh"]).run().ok();
     assert_ne!(renewed, login);
     assert_eq!(token().ok(), renewed);
@@ -88,7 +92,7 @@ fn a_providers_login_is_kept_beside_the_clients_own() {
     home.p(&["revoke"]).ok();
     says(&token(), 2, &["usage.no_login"]);
     let as_client = home.oauth(&["token", "--as", "client"]).run();
-    assert_eq!(as_client.ok(), own);
+    assert_eq!(as_client.ok(), client_token);
 }
 
 #[test]
@@ -200,32 +204,40 @@ impl TinyProfile {
 
 #[test]
 fn another_person_needs_to_replace_the_login() {
-    let own = TinyProfile::new("other");
-    let token = || own.run(&["token"]).run().ok();
-    says(&own.log_in("alice", &[]), 0, &["saved the login"]);
-    says(&own.log_in("alice", &[]), 0, &["saved the login"]);
+    let profile = TinyProfile::new("other");
+    let token = || profile.run(&["token"]).run().ok();
+    says(&profile.log_in("alice", &[]), 0, &["saved the login"]);
+    says(&profile.log_in("alice", &[]), 0, &["saved the login"]);
     let alices = token();
-    let refused = own.log_in("bob", &[]);
+    let refused = profile.log_in("bob", &[]);
     says(
         &refused,
         2,
         &["usage.other_person", "`alice`", "`bob`", "--replace"],
     );
     assert_eq!(token(), alices, "the old login is kept");
-    assert_eq!(own.tiny.asked("/revoke"), 2, "and the new one is none");
-    says(&own.log_in("bob", &["--replace"]), 0, &["saved the login"]);
+    assert_eq!(
+        profile.tiny.request_count("/revoke"),
+        2,
+        "and the new one is none"
+    );
+    says(
+        &profile.log_in("bob", &["--replace"]),
+        0,
+        &["saved the login"],
+    );
     assert_ne!(token(), alices);
     // After a logout, a login does not replace anyone.
-    own.run(&["logout"]).run().ok();
-    says(&own.log_in("alice", &[]), 0, &["saved the login"]);
+    profile.run(&["logout"]).run().ok();
+    says(&profile.log_in("alice", &[]), 0, &["saved the login"]);
 }
 
 /// The server sent an ID token that was not requested, and so not verified.
 #[test]
 fn an_id_token_that_was_not_verified_says_nothing_about_userinfo() {
-    let own = TinyProfile::new("unverified");
-    says(&own.log_in("alice", &[]), 0, &["saved the login"]);
-    let done = own.run(&["userinfo"]).run();
+    let profile = TinyProfile::new("unverified");
+    says(&profile.log_in("alice", &[]), 0, &["saved the login"]);
+    let done = profile.run(&["userinfo"]).run();
     says(&done, 2, &["usage.subject", "--subject"]);
 }
 
@@ -234,10 +246,10 @@ fn an_id_token_that_was_not_verified_says_nothing_about_userinfo() {
 fn on_a_terminal_the_person_is_asked() {
     use crate::native::Session;
     for (answer, code) in [("y", 0), ("", 2)] {
-        let own = TinyProfile::new(&format!("asked-{code}"));
-        own.log_in("alice", &[]);
-        own.tiny.state().subject = "bob".to_owned();
-        let mut session = Session::start(own.run(&["login", "--no-browser"]));
+        let profile = TinyProfile::new(&format!("asked-{code}"));
+        profile.log_in("alice", &[]);
+        profile.tiny.state().subject = "bob".to_owned();
+        let mut session = Session::start(profile.run(&["login", "--no-browser"]));
         let callback = session.callback();
         session.type_line(&callback);
         session.read_until("`? [y/N]");

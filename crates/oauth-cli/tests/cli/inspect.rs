@@ -9,7 +9,7 @@ use oauth_core::jose::Alg;
 use oauth_crypto::PrivateKey;
 use serde_json::{Value, json};
 
-use crate::common::{Run, RunResult, folder, log_in, oauth, served};
+use crate::common::{Run, RunResult, folder, log_in, oauth, start_twin};
 
 const ISSUER: &str = "https://as.example";
 
@@ -26,7 +26,7 @@ fn claims() -> Value {
     })
 }
 
-fn signed(key: &PrivateKey, header: &Value, claims: &Value) -> String {
+fn signed_jwt(key: &PrivateKey, header: &Value, claims: &Value) -> String {
     let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let input = format!("{}.{}", encode(header), encode(claims));
     let signature = key.sign(input.as_bytes()).unwrap();
@@ -52,7 +52,7 @@ impl Issuer {
     }
 
     fn token(&self, claims: &Value) -> String {
-        signed(&self.key, &json!({ "alg": "ES256", "kid": "k" }), claims)
+        signed_jwt(&self.key, &json!({ "alg": "ES256", "kid": "k" }), claims)
     }
 }
 
@@ -61,7 +61,7 @@ fn inspect(token: &str, more: &[&str]) -> Run {
 }
 
 /// The record, and the names and codes of the checks that failed.
-fn failed(done: &RunResult) -> (Value, Vec<(String, String)>) {
+fn failed_check(done: &RunResult) -> (Value, Vec<(String, String)>) {
     let record: Value = serde_json::from_str(&done.stdout).unwrap();
     let checks = record["checks"].as_array().unwrap().iter();
     let failed = checks.filter(|check| check["passed"] == false);
@@ -91,10 +91,10 @@ fn a_token_is_shown_and_nothing_is_said_to_be_true() {
     let shown = inspect(&token, &[]).run();
     assert!(shown.stdout.contains("2001-09-09T01:46:40Z"));
     assert!(shown.ok().contains("FAILED"));
-    let asked = inspect(&token, &["--audience", "app"]).run();
-    assert_eq!(asked.code, 1);
-    assert!(asked.stderr.contains("inspect.failed"), "{}", asked.stderr);
-    assert!(asked.stderr.contains("failed: exp\n"), "{}", asked.stderr);
+    let run = inspect(&token, &["--audience", "app"]).run();
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("inspect.failed"), "{}", run.stderr);
+    assert!(run.stderr.contains("failed: exp\n"), "{}", run.stderr);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_token_for_any_of_several_audiences_passes() {
         inspect(&token, &options).run()
     };
     judged(&["other", "app"]).ok();
-    let (_, failed) = failed(&judged(&["other"]));
+    let (_, failed) = failed_check(&judged(&["other"]));
     let failed: Vec<_> = failed
         .iter()
         .map(|(check, code)| (&**check, &**code))
@@ -161,12 +161,12 @@ fn every_check_fails_by_itself() {
         let mut claims = claims();
         let header = json!({ "alg": "ES256", "typ": "JWT" });
         let options = [options, &["--json"]].concat();
-        let good = inspect(&signed(&issuer.key, &header, &claims), &options).run();
-        let (_, none) = failed(&good);
-        assert_eq!((good.code, none), (0, vec![]), "{options:?}");
+        let valid = inspect(&signed_jwt(&issuer.key, &header, &claims), &options).run();
+        let (_, none) = failed_check(&valid);
+        assert_eq!((valid.code, none), (0, vec![]), "{options:?}");
         claims[member] = value;
-        let bad = inspect(&signed(&issuer.key, &header, &claims), &options).run();
-        let (record, failed) = failed(&bad);
+        let bad = inspect(&signed_jwt(&issuer.key, &header, &claims), &options).run();
+        let (record, failed) = failed_check(&bad);
         assert_eq!(
             failed,
             [(member.to_owned(), code.to_owned())],
@@ -206,20 +206,20 @@ fn an_access_token_is_judged_as_an_api_judges_it() {
     for options in [&API[..], &with_keys] {
         let options = [options, &client].concat();
         let judge = |typ: &str, claims: &Value| {
-            let token = signed(&issuer.key, &header(typ), claims);
+            let token = signed_jwt(&issuer.key, &header(typ), claims);
             let done = inspect(&token, &options).run();
-            let (record, failed) = failed(&done);
+            let (record, failed) = failed_check(&done);
             assert_eq!(done.code, i32::from(!failed.is_empty()));
             (record, failed)
         };
         let of_api = |code: &str| vec![("api".to_owned(), code.to_owned())];
-        let (good, none) = judge("at+jwt", &access());
+        let (valid, none) = judge("at+jwt", &access());
         assert_eq!(none, []);
-        let mut checks = good["checks"].as_array().unwrap().iter();
+        let mut checks = valid["checks"].as_array().unwrap().iter();
         let api = checks.find(|check| check["check"] == "api").unwrap();
         let words = api["detail"].as_str().unwrap();
         let is_supposed = words.contains("if its signature is valid");
-        assert_eq!(is_supposed, good["signature"] == "not_verified", "{words}");
+        assert_eq!(is_supposed, valid["signature"] == "not_verified", "{words}");
         for (member, value, code) in [
             ("jti", Value::Null, "jwt.malformed_claim"),
             ("sub", json!(""), "jwt.malformed_claim"),
@@ -233,10 +233,10 @@ fn an_access_token_is_judged_as_an_api_judges_it() {
         // A token of one kind is not accepted as the other.
         assert_eq!(judge("JWT", &access()).1, of_api("jwt.typ"));
     }
-    let token = signed(&issuer.key, &header("at+jwt"), &access());
+    let token = signed_jwt(&issuer.key, &header("at+jwt"), &access());
     let (input, _) = token.rsplit_once('.').unwrap();
     let forged = format!("{input}.{}", URL_SAFE_NO_PAD.encode([7; 64]));
-    let (record, failed) = failed(&inspect(&forged, &with_keys).run());
+    let (record, failed) = failed_check(&inspect(&forged, &with_keys).run());
     let bad = |check: &str| (check.to_owned(), "jws.bad_signature".to_owned());
     assert_eq!(failed, [bad("signature"), bad("api")]);
     assert_eq!(record["signature"], "failed");
@@ -258,8 +258,8 @@ fn an_access_token_is_read_as_its_server_writes_it() {
         (claims["typ"], claims["azp"]) = ("Bearer".into(), "web".into());
         claims["scope"] = "read".into();
         let header = json!({ "alg": alg.as_str(), "kid": "k", "typ": "JWT" });
-        let token = signed(&key, &header, &claims);
-        let (_, of_rfc) = failed(&inspect(&token, &API).run());
+        let token = signed_jwt(&key, &header, &claims);
+        let (_, of_rfc) = failed_check(&inspect(&token, &API).run());
         assert_eq!(of_rfc, [("api".to_owned(), "jwt.typ".to_owned())]);
         let keycloak = [&API[..6], &["--token-profile", "keycloak"]].concat();
         let text = inspect(&token, &keycloak).run().ok();
@@ -280,7 +280,7 @@ fn a_signature_is_verified_with_the_keys_of_a_file() {
     let options = ["--issuer", ISSUER, "--jwks", &issuer.jwks, "--json"];
     let judged = |token: &str| {
         let done = inspect(token, &options).run();
-        let (record, failed) = failed(&done);
+        let (record, failed) = failed_check(&done);
         (done.code, record["signature"].clone(), failed)
     };
     let token = issuer.token(&claims());
@@ -294,11 +294,11 @@ fn a_signature_is_verified_with_the_keys_of_a_file() {
     let forged = format!("{input}.{}", URL_SAFE_NO_PAD.encode([7; 64]));
     assert_eq!(judged(&forged), bad("jws.bad_signature"));
     let other = PrivateKey::generate(Alg::Es384).unwrap();
-    let unknown = signed(&other, &json!({ "alg": "ES384", "kid": "k" }), &claims());
+    let unknown = signed_jwt(&other, &json!({ "alg": "ES384", "kid": "k" }), &claims());
     assert_eq!(judged(&unknown), bad("jws.no_matching_key"));
-    let none = signed(&other, &json!({ "alg": "none" }), &claims());
+    let none = signed_jwt(&other, &json!({ "alg": "none" }), &claims());
     assert_eq!(judged(&none), bad("jws.alg_not_allowed"));
-    let hmac = signed(&other, &json!({ "alg": "HS256" }), &claims());
+    let hmac = signed_jwt(&other, &json!({ "alg": "HS256" }), &claims());
     assert_eq!(judged(&hmac), bad("jws.alg_not_allowed"));
 
     let text = inspect(&forged, &["--issuer", ISSUER, "--jwks", &issuer.jwks]).run();
@@ -323,20 +323,20 @@ fn an_id_token_is_judged_as_a_login_judges_it() {
     let kind = ["--typ", "id-token", "--client-id", "app", "--nonce", "n"];
     let options = [&keys[..], &kind].concat();
     let mut claims = claims();
-    let good = inspect(&issuer.token(&claims), &options).run().json();
-    let checks = good["checks"].as_array().unwrap();
+    let valid_token = inspect(&issuer.token(&claims), &options).run().json();
+    let checks = valid_token["checks"].as_array().unwrap();
     assert!(checks.iter().any(|check| check["check"] == "login"));
     // The other claims are valid, but the second audience is not trusted.
     claims["aud"] = json!(["app", "other"]);
     claims["azp"] = "app".into();
     let done = inspect(&issuer.token(&claims), &options).run();
-    let wanted = ("login".to_owned(), "jwt.untrusted_audience".to_owned());
-    assert_eq!((done.code, failed(&done).1), (1, vec![wanted]));
+    let expected = ("login".to_owned(), "jwt.untrusted_audience".to_owned());
+    assert_eq!((done.code, failed_check(&done).1), (1, vec![expected]));
 }
 
 #[test]
 fn keys_are_fetched_only_if_that_is_said() {
-    let served = served();
+    let served = start_twin();
     let file = folder("inspect-fetch").join("tokens.json");
     log_in(
         &served,
@@ -346,7 +346,7 @@ fn keys_are_fetched_only_if_that_is_said() {
     let token = tokens["id_token"].as_str().unwrap();
     let before = served.with(|twin| twin.log().len());
     let base = served.base().to_owned();
-    let wanted = [
+    let expected = [
         "--issuer",
         &base,
         "--client-id",
@@ -354,23 +354,23 @@ fn keys_are_fetched_only_if_that_is_said() {
         "--typ",
         "id-token",
     ];
-    inspect(token, &wanted).run().ok();
+    inspect(token, &expected).run().ok();
     assert_eq!(served.with(|twin| twin.log().len()), before);
 
-    let fetching = [&wanted[..], &["--fetch-keys", "--loopback-http"]].concat();
+    let fetching = [&expected[..], &["--fetch-keys", "--loopback-http"]].concat();
     let text = inspect(token, &fetching).run().ok();
     assert!(text.contains("the signature is valid"), "{text}");
-    let asked = served.with(|twin| {
+    let logged = served.with(|twin| {
         let log = twin.log().iter().skip(before);
         log.map(|entry| entry.path.clone()).collect::<Vec<_>>()
     });
-    let well_known = asked.iter().filter(|path| path.contains("/.well-known/"));
-    assert!(well_known.count() >= 1, "{asked:?}");
-    assert_eq!(asked.iter().filter(|path| *path == "/jwks").count(), 1);
-    assert!(!asked.iter().any(|path| path == "/token"), "{asked:?}");
+    let well_known = logged.iter().filter(|path| path.contains("/.well-known/"));
+    assert!(well_known.count() >= 1, "{logged:?}");
+    assert_eq!(logged.iter().filter(|path| *path == "/jwks").count(), 1);
+    assert!(!logged.iter().any(|path| path == "/token"), "{logged:?}");
 
     // Plain http has to be asked for, and a server that is gone is not the token's fault.
-    let done = inspect(token, &[&wanted[..], &["--fetch-keys"]].concat()).run();
+    let done = inspect(token, &[&expected[..], &["--fetch-keys"]].concat()).run();
     assert_eq!((done.code, done.stdout.as_str()), (2, ""));
     drop(served);
     let done = inspect(token, &fetching).run();
@@ -414,7 +414,7 @@ fn of_an_encrypted_token_the_header_is_shown() {
         "{text}"
     );
     let done = inspect(&token, &["--typ", "id-token", "--json"]).run();
-    let (record, failed) = failed(&done);
+    let (record, failed) = failed_check(&done);
     assert_eq!((done.code, &record["encrypted"]), (1, &true.into()));
     assert_eq!((&record["claims"], failed), (&Value::Null, vec![]));
     assert!(done.stderr.contains("encrypted"), "{}", done.stderr);

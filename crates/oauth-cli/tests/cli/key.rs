@@ -11,7 +11,7 @@ const ED25519_THUMBPRINT: &str = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
 const RSA: &str = r#"{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29"}"#;
 const RSA_THUMBPRINT: &str = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
 
-fn refused(done: &RunResult, words: &[&str]) {
+fn refused_code(done: &RunResult, words: &[&str]) {
     assert_eq!(
         (done.code, done.stdout.as_str()),
         (2, ""),
@@ -28,25 +28,25 @@ fn a_key_is_written_once_and_for_this_user_alone() {
     let path = folder("key-new").join("client.pem");
     let path = path.to_str().unwrap();
     let new = || oauth(&["key", "new", "--alg", "ES256", "--output", path]).run();
-    let said = new().ok();
+    let output = new().ok();
     let pem = std::fs::read_to_string(path).unwrap();
     assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----\n"));
-    assert!(!said.contains("PRIVATE"), "{said}");
+    assert!(!output.contains("PRIVATE"), "{output}");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = std::fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
-    refused(&new(), &["usage.key_output", "never overwritten"]);
+    refused_code(&new(), &["usage.key_output", "never overwritten"]);
     assert_eq!(std::fs::read_to_string(path).unwrap(), pem);
     let thumbprint = oauth(&["key", "thumbprint", path]).run().ok();
-    assert!(said.contains(thumbprint.trim_end()), "{said}");
+    assert!(output.contains(thumbprint.trim_end()), "{output}");
 }
 
 #[test]
 fn every_algorithm_makes_a_key_whose_public_half_says_it() {
-    for (alg, kty, said) in [
+    for (alg, kty, arguments) in [
         ("ES256", "EC", &[][..]),
         ("ES384", "EC", &[]),
         ("ES512", "EC", &[]),
@@ -55,7 +55,7 @@ fn every_algorithm_makes_a_key_whose_public_half_says_it() {
         ("PS256", "RSA", &["--alg", "PS256"]),
     ] {
         let pem = oauth(&["key", "new", "--alg", alg]).run().ok();
-        let public = oauth(&[&["key", "public", "-", "--use", "sig"], said].concat());
+        let public = oauth(&[&["key", "public", "-", "--use", "sig"], arguments].concat());
         let jwk = public.stdin(&pem).run().json();
         assert_eq!((&jwk["kty"], &jwk["alg"]), (&kty.into(), &alg.into()));
         assert_eq!(jwk["use"], "sig");
@@ -73,9 +73,9 @@ fn every_algorithm_makes_a_key_whose_public_half_says_it() {
 #[test]
 fn a_terminal_gets_a_key_only_if_told() {
     use std::io::Read as _;
-    for (told, code) in [(&[][..], 2), (&["--output", "-"][..], 0)] {
+    for (arguments, code) in [(&[][..], 2), (&["--output", "-"][..], 0)] {
         let (mut screen, terminal) = crate::native::terminal();
-        let mut run = oauth(&[&["key", "new", "--alg", "ES256"], told].concat());
+        let mut run = oauth(&[&["key", "new", "--alg", "ES256"], arguments].concat());
         run.command.stdout(terminal);
         let done = run.run();
         assert_eq!(done.code, code, "{}", done.stderr);
@@ -95,22 +95,22 @@ fn a_key_for_programs_is_one_record() {
         .json();
     let pem = record["private_key"].as_str().unwrap();
     let thumbprint = oauth(&["key", "thumbprint", "-", "--json"]).stdin(pem);
-    let said = thumbprint.run().json();
-    assert_eq!(record["thumbprint"], said["thumbprint"]);
-    let uri = said["uri"].as_str().unwrap();
+    let output = thumbprint.run().json();
+    assert_eq!(record["thumbprint"], output["thumbprint"]);
+    let uri = output["uri"].as_str().unwrap();
     let prefix = "urn:ietf:params:oauth:jwk-thumbprint:sha-256:";
-    assert_eq!(uri.strip_prefix(prefix), said["thumbprint"].as_str());
+    assert_eq!(uri.strip_prefix(prefix), output["thumbprint"].as_str());
 }
 
 #[test]
 fn thumbprints_are_those_of_the_rfcs() {
-    for (key, wanted) in [(ED25519, ED25519_THUMBPRINT), (RSA, RSA_THUMBPRINT)] {
-        let said = oauth(&["key", "thumbprint", "-"]).stdin(key).run().ok();
-        assert_eq!(said.trim_end(), wanted);
+    for (key, expected) in [(ED25519, ED25519_THUMBPRINT), (RSA, RSA_THUMBPRINT)] {
+        let output = oauth(&["key", "thumbprint", "-"]).stdin(key).run().ok();
+        assert_eq!(output.trim_end(), expected);
     }
     let uri = oauth(&["key", "thumbprint", "--uri", "-"]).stdin(RSA);
-    let wanted = format!("urn:ietf:params:oauth:jwk-thumbprint:sha-256:{RSA_THUMBPRINT}\n");
-    assert_eq!(uri.run().ok(), wanted);
+    let expected = format!("urn:ietf:params:oauth:jwk-thumbprint:sha-256:{RSA_THUMBPRINT}\n");
+    assert_eq!(uri.run().ok(), expected);
 }
 
 #[test]
@@ -140,11 +140,11 @@ fn several_keys_make_a_set() {
     let rsa = file("rsa.jwk", RSA);
     assert_eq!(public(&[&rsa]).json()["kid"], "2011-04-29");
 
-    refused(&public(&[&old, &new]), &["usage.key_alg", "--alg RS256"]);
-    refused(&public(&[&old, "--alg", "ES256"]), &["usage.key_alg"]);
-    refused(&public(&[&rsa, "--alg", "PS256"]), &["usage.key_alg"]);
-    refused(&public(&[&old, &old]), &["usage.key_twice"]);
-    refused(&public(&["--kid", "a", &old, &rsa]), &["usage.kid"]);
+    refused_code(&public(&[&old, &new]), &["usage.key_alg", "--alg RS256"]);
+    refused_code(&public(&[&old, "--alg", "ES256"]), &["usage.key_alg"]);
+    refused_code(&public(&[&rsa, "--alg", "PS256"]), &["usage.key_alg"]);
+    refused_code(&public(&[&old, &old]), &["usage.key_twice"]);
+    refused_code(&public(&["--kid", "a", &old, &rsa]), &["usage.kid"]);
 }
 
 #[test]
@@ -162,15 +162,15 @@ fn what_is_no_key_is_refused_and_not_shown() {
     ] {
         for command in ["public", "thumbprint"] {
             let done = oauth(&["key", command, "-"]).stdin(&text).run();
-            refused(&done, &["usage.key"]);
+            refused_code(&done, &["usage.key"]);
             assert!(!done.stderr.contains(secret), "{}", done.stderr);
         }
     }
-    refused(
+    refused_code(
         &oauth(&["key", "public", "/nonexistent/key.pem"]).run(),
         &["usage.key", "/nonexistent/key.pem"],
     );
-    refused(&oauth(&["key", "new", "--alg", "HS256"]).run(), &["ES256"]);
+    refused_code(&oauth(&["key", "new", "--alg", "HS256"]).run(), &["ES256"]);
 }
 
 #[test]
@@ -196,15 +196,15 @@ fn an_encrypted_key_is_published_by_its_passphrase() {
     let thumbprint = oauth(&by_file).stdin("correct\n").run().ok();
     assert_eq!(expected["kid"], thumbprint.trim_end());
     let wrong = oauth(&by_env).env("P", "wrong").run();
-    refused(&wrong, &["usage.key_passphrase", "does not decrypt"]);
+    refused_code(&wrong, &["usage.key_passphrase", "does not decrypt"]);
     assert!(!wrong.stderr.contains("wrong"), "{}", wrong.stderr);
-    refused(
+    refused_code(
         &oauth(&["key", "public", &encrypted]).run(),
         &["usage.secret", "passphrase of the key is required"],
     );
     let scrypt = file("scrypt");
     let other = ["key", "public", &scrypt, "--key-passphrase-env", "P"];
-    refused(
+    refused_code(
         &oauth(&other).env("P", "correct").run(),
         &["usage.key", "PBES2"],
     );
@@ -226,5 +226,5 @@ fn a_key_that_seals_is_new_each_time_and_opens_what_it_sealed() {
             .ok()
             .contains(std::fs::read_to_string(path).unwrap().trim_end())
     );
-    refused(&seal(), &["never overwritten"]);
+    refused_code(&seal(), &["never overwritten"]);
 }

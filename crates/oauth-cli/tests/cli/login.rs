@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::process::Stdio;
 
-use crate::common::{log_in, oauth, served, try_log_in, visit};
+use crate::common::{log_in, oauth, start_twin, try_log_in, visit};
 use crate::store::says;
 use crate::tiny::TinyServer;
 use oauth_testkit::Fault;
@@ -39,20 +39,20 @@ fn every_preset_leads_to_its_server() {
         let mut run = oauth(&arguments).env("S", "secret");
         let mut child = run.command.stdin(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let said: Vec<_> = lines.map_while(Result::ok).take(2).collect();
+        let output: Vec<_> = lines.map_while(Result::ok).take(2).collect();
         child.kill().unwrap();
         child.wait().unwrap();
-        let wanted = format!("{}?", preset["authorization_endpoint"].as_str().unwrap());
+        let expected = format!("{}?", preset["authorization_endpoint"].as_str().unwrap());
         assert!(
-            said.iter().any(|line| line.starts_with(&wanted)),
-            "{name}: {said:?}"
+            output.iter().any(|line| line.starts_with(&expected)),
+            "{name}: {output:?}"
         );
     }
 }
 
 #[test]
 fn a_login_with_openid_names_the_person_or_nobody_is_logged_in() {
-    let served = served();
+    let served = start_twin();
     let done = log_in(&served, &["--scope", "openid read"]);
     assert!(done.stderr.contains("logged in as "), "{}", done.stderr);
     let flaw = oauth_testkit::twin::IdTokenFlaw::WrongIssuer;
@@ -64,7 +64,7 @@ fn a_login_with_openid_names_the_person_or_nobody_is_logged_in() {
 
 #[test]
 fn a_request_with_a_known_flaw_is_sent_with_a_warning() {
-    let served = served();
+    let served = start_twin();
     let details = r#"authorization_details=[{"type":"payment"}]"#;
     let done = log_in(&served, &["--scope", "read", "--param", details]);
     let warning = "warning: authorization_details_unprotected";
@@ -77,14 +77,15 @@ fn a_request_with_a_known_flaw_is_sent_with_a_warning() {
     );
 }
 
-/// RFC 9396 section 7: as with the scope, what was granted is told.
+/// RFC 9396 section 7: as with the scope, the granted permissions are shown.
 #[test]
 fn the_permissions_that_were_granted_and_those_that_are_missing_are_told() {
     let tiny = TinyServer::start();
     let granted = json!({"type": "account", "actions": ["read"], "note": "\u{9b}2J"});
     tiny.state().granted = json!({"authorization_details": [granted]});
-    let wanted = r#"[{"type":"account","actions":["read"]},{"type":"payment","actions":["send"]}]"#;
-    let details = format!("authorization_details={wanted}");
+    let expected =
+        r#"[{"type":"account","actions":["read"]},{"type":"payment","actions":["send"]}]"#;
+    let details = format!("authorization_details={expected}");
     for switch in ["--param", "--token-param"] {
         let command = ["login", "--no-browser", switch, &details];
         let done = visit(tiny.run(&command), 1);
@@ -133,7 +134,7 @@ fn the_permissions_that_were_granted_and_those_that_are_missing_are_told() {
 
 #[test]
 fn a_login_is_bound_to_its_flow() {
-    let served = served();
+    let served = start_twin();
     served.with(|twin| twin.inject(Fault::WrongIssuerInCallback));
     let done = try_log_in(&served, &["--scope", "openid"], 1);
     assert_eq!(done.code, 1, "{}", done.stderr);
@@ -144,16 +145,16 @@ fn a_login_is_bound_to_its_flow() {
     );
     assert_eq!(served.with(|twin| twin.counters().token_requests), 0);
 
-    // A callback with a foreign state is none of this login, which goes on waiting for its own.
+    // A callback with a foreign state is ignored: the login keeps waiting for its own.
     served.with(|twin| twin.inject(Fault::ForeignStateInCallback));
     let done = try_log_in(&served, &["--scope", "openid"], 2);
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert_eq!(served.with(|twin| twin.counters().token_requests), 1);
 
     let log = served.with(|twin| twin.log().to_vec());
-    let asked = log.iter().filter(|entry| entry.path == "/authorize");
+    let logged = log.iter().filter(|entry| entry.path == "/authorize");
     for name in ["state", "nonce", "code_challenge"] {
-        let values: BTreeSet<_> = asked
+        let values: BTreeSet<_> = logged
             .clone()
             .filter_map(|entry| entry.query(name))
             .collect();
@@ -193,9 +194,9 @@ fn a_request_is_pushed_on_wish() {
     for (more, pushed) in [(&[][..], 0), (&["--push"], 1)] {
         let command = [&["login", "--no-browser"], more].concat();
         visit(tiny.run(&command), 1).ok();
-        assert_eq!(tiny.asked("/par"), pushed, "{more:?}");
+        assert_eq!(tiny.request_count("/par"), pushed, "{more:?}");
     }
-    // A server that takes none.
+    // A server without support for it.
     tiny.state().metadata = json!({});
     let done = tiny.run(&["login", "--no-browser", "--push"]).run();
     says(&done, 2, &["endpoint.missing", "pushed_authorization"]);

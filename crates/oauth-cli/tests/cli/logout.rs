@@ -152,7 +152,7 @@ fn what_is_wrong_with_the_command_forgets_nothing() {
     let done = person.run(&["logout", "--no-browser"]).run();
     says(&done, 2, &["--sign-out"]);
     assert!(person.is_logged_in());
-    assert_eq!(person.tiny.asked("/revoke"), 0);
+    assert_eq!(person.tiny.request_count("/revoke"), 0);
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn a_server_that_fails_keeps_nobody_logged_in() {
         get(location.unwrap());
     });
     // The browser was sent there anyway.
-    assert_eq!(person.tiny.asked("/logout"), 1);
+    assert_eq!(person.tiny.request_count("/logout"), 1);
     says(
         &done,
         1,
@@ -208,5 +208,5 @@ fn a_server_without_sign_out_is_told() {
         ],
     );
     assert!(!person.is_logged_in());
-    assert_eq!(person.tiny.asked("/revoke"), 2);
+    assert_eq!(person.tiny.request_count("/revoke"), 2);
 }

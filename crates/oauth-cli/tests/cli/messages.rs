@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::common::{RunResult, SECRET, folder, oauth, served, visit};
+use crate::common::{RunResult, SECRET, folder, oauth, start_twin, visit};
 use crate::tiny::TinyServer;
 
 fn says(done: &RunResult, words: &[&str]) {
@@ -33,7 +33,7 @@ fn a_body_and_an_error_are_two_lines_where_both_go_to_one_place() {
 
 #[test]
 fn a_server_without_tls_is_no_reason_to_try_again() {
-    let served = served();
+    let served = start_twin();
     let url = served.base().replace("http:", "https:");
     let done = oauth(&["discover", &url]).run();
     assert_eq!(done.code, 1);
@@ -112,26 +112,26 @@ fn nothing_is_said_twice() {
     tiny.state().padding = 2 << 20;
     let done = tiny.run(&["token"]).run();
     assert_eq!(done.code, 1);
-    let said = done.stderr.matches("larger than 1 MiB").count();
-    assert_eq!(said, 1, "{}", done.stderr);
+    let count = done.stderr.matches("larger than 1 MiB").count();
+    assert_eq!(count, 1, "{}", done.stderr);
 }
 
 #[test]
 fn an_endpoint_can_be_named_that_discovery_does_not() {
     let tiny = TinyServer::start();
-    let ask = |more: &[&str]| {
+    let send = |more: &[&str]| {
         let command = [&["introspect", "--token-env", "T"], more].concat();
         tiny.run(&command).env("T", "token").run()
     };
-    says(&ask(&[]), &["[endpoint.missing]"]);
+    says(&send(&[]), &["[endpoint.missing]"]);
     let endpoint = format!("introspection={}/introspect", tiny.base);
-    assert!(ask(&["--endpoint", &endpoint]).ok().contains("active"));
+    assert!(send(&["--endpoint", &endpoint]).ok().contains("active"));
     let config = folder("endpoints").join("config.toml");
     let text = "[profile.p.endpoints]\nintrospection_endpoint = \"BASE/introspect\"\n";
     std::fs::write(&config, text.replace("BASE", &tiny.base)).unwrap();
     let profile = ["--config", config.to_str().unwrap(), "--profile", "p"];
-    ask(&profile).ok();
-    let unknown = ask(&["--endpoint", "introspect=http://127.0.0.1/"]);
+    send(&profile).ok();
+    let unknown = send(&["--endpoint", "introspect=http://127.0.0.1/"]);
     assert_eq!(unknown.code, 2);
     says(&unknown, &["[usage.endpoint]", "introspection"]);
 }
@@ -201,7 +201,7 @@ fn logout_is_a_command() {
 #[cfg(unix)]
 #[test]
 fn what_serve_prints_can_be_pasted() {
-    for (system, said) in [("generic", SECRET), ("fapi", "twin-client-1")] {
+    for (system, arguments) in [("generic", SECRET), ("fapi", "twin-client-1")] {
         let mut run = oauth(&["serve", "--system", system, "--port", "0"]);
         let mut server = run.command.stdin(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(server.stdout.take().unwrap()).lines();
@@ -216,7 +216,7 @@ fn what_serve_prints_can_be_pasted() {
                 break;
             }
         }
-        assert!(script[0].contains(said), "{script:?}");
+        assert!(script[0].contains(arguments), "{script:?}");
         let bin = std::path::Path::new(env!("CARGO_BIN_EXE_oauth"));
         let path = format!("{}:/usr/bin:/bin", bin.parent().unwrap().display());
         let mut shell = std::process::Command::new("/bin/sh");

@@ -184,7 +184,7 @@ fn a_refusal_is_told_at_once() {
         "{}",
         done.stderr
     );
-    assert_eq!(tiny.asked("/token"), 0);
+    assert_eq!(tiny.request_count("/token"), 0);
 }
 
 #[test]

@@ -49,16 +49,16 @@ fn an_authority_is_trusted_on_wish() {
     // Paths are relative to the profiles' file.
     for name in ["ca", "only_ca"] {
         let network = format!("network.{name} = \"ca.pem\"");
-        let said = config(&tls, &folder, &tls.base, &network);
-        with(&tls, &["--config", &said, "call", &url]).run().ok();
+        let outcome = config(&tls, &folder, &tls.base, &network);
+        with(&tls, &["--config", &outcome, "call", &url]).run().ok();
     }
     // The system's authorities, here from a variable, are trusted in addition to `ca`, but not to `only_ca`.
     let other = Tls::start().unwrap();
     std::fs::write(folder.join("other.pem"), &other.ca).unwrap();
     for (name, is_trusted) in [("ca", true), ("only_ca", false)] {
         let network = format!("network.{name} = \"other.pem\"");
-        let said = config(&tls, &folder, &tls.base, &network);
-        let run = with(&tls, &["--config", &said, "call", &url]).env("SSL_CERT_FILE", ca);
+        let outcome = config(&tls, &folder, &tls.base, &network);
+        let run = with(&tls, &["--config", &outcome, "call", &url]).env("SSL_CERT_FILE", ca);
         let done = run.run();
         assert_eq!(done.code == 0, is_trusted, "{name}: {}", done.stderr);
         assert_eq!(
@@ -85,8 +85,8 @@ fn a_certificate_is_shown_to_a_server_that_asks() {
     }
     let network = "[profile.acme.network]\nca = \"ca.pem\"\n\
                    client_certificate = \"me.pem\"\nclient_key = \"me.key\"\ntimeout = 20";
-    let said = config(&tls, &folder, &tls.mutual, network);
-    with(&tls, &["--config", &said, "token"]).run().ok();
+    let outcome = config(&tls, &folder, &tls.mutual, network);
+    with(&tls, &["--config", &outcome, "token"]).run().ok();
     let without = config(&tls, &folder, &tls.mutual, "network.ca = \"ca.pem\"");
     let refused = with(&tls, &["--config", &without, "token"]).run();
     assert!(refused.stderr.contains("[lost"), "{}", refused.stderr);
@@ -96,10 +96,10 @@ fn a_certificate_is_shown_to_a_server_that_asks() {
 fn a_proxy_is_asked_to_open_the_way() {
     let (tls, folder) = (Tls::start().unwrap(), folder("network-proxy"));
     std::fs::write(folder.join("ca.pem"), &tls.ca).unwrap();
-    let said = config(&tls, &folder, &tls.base, "network.ca = \"ca.pem\"");
+    let outcome = config(&tls, &folder, &tls.base, "network.ca = \"ca.pem\"");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = format!("http://{}", listener.local_addr().unwrap());
-    let (heard, asked) = mpsc::channel();
+    let (heard, requests) = mpsc::channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
@@ -114,20 +114,20 @@ fn a_proxy_is_asked_to_open_the_way() {
     });
     let refused = with(
         &tls,
-        &["--config", &said, "--proxy", &proxy, "token", "--json"],
+        &["--config", &outcome, "--proxy", &proxy, "token", "--json"],
     )
     .run();
     let way = tls.base.strip_prefix("https://").unwrap();
-    let head = asked.recv().unwrap();
+    let head = requests.recv().unwrap();
     assert!(head.starts_with(&format!("CONNECT {way} ")), "{head}");
     assert!(refused.stderr.contains("lost.proxy"), "{}", refused.stderr);
     // Requests to this machine use no proxy unless configured.
-    let run = with(&tls, &["--config", &said, "token"]);
+    let run = with(&tls, &["--config", &outcome, "token"]);
     run.env("HTTPS_PROXY", &proxy).run().ok();
-    assert!(asked.try_recv().is_err());
+    assert!(requests.try_recv().is_err());
     let wrong = with(
         &tls,
-        &["--config", &said, "--proxy", "ftp://S3CR3T", "token"],
+        &["--config", &outcome, "--proxy", "ftp://S3CR3T", "token"],
     )
     .run();
     assert!(wrong.stderr.contains("transport.setup") && !wrong.stderr.contains("S3CR3T"));
@@ -138,7 +138,7 @@ fn a_variable_that_names_no_certificates_is_told_with_its_path() {
     let (tls, folder) = (Tls::start().unwrap(), folder("network-variable"));
     std::fs::write(folder.join("ca.pem"), &tls.ca).unwrap();
     std::fs::write(folder.join("empty.pem"), "").unwrap();
-    let said = config(&tls, &folder, &tls.base, "");
+    let outcome = config(&tls, &folder, &tls.base, "");
     let ca = folder.join("ca.pem");
     let empty = folder.join("empty.pem");
     let empty = empty.to_str().unwrap();
@@ -149,7 +149,7 @@ fn a_variable_that_names_no_certificates_is_told_with_its_path() {
     ] {
         // Also with a private authority in addition: the loss of the others would go unnoticed.
         for more in [&[][..], &["--ca", ca.to_str().unwrap()]] {
-            let command = [&["--config", &said, "token"], more].concat();
+            let command = [&["--config", &outcome, "token"], more].concat();
             let done = with(&tls, &command).env(name, path).run();
             assert_eq!(done.code, 2, "{}", done.stderr);
             let words = format!("{name} names {path}");
@@ -173,8 +173,8 @@ fn a_served_bank_takes_certificates() {
     let mut line = String::new();
     let mut stdout = BufReader::new(server.stdout.take().unwrap());
     stdout.read_line(&mut line).unwrap();
-    let said: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let text = |name: &str| said[name].as_str().unwrap().to_owned();
+    let output: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let text = |name: &str| output[name].as_str().unwrap().to_owned();
     let (base, ca, id) = (text("base"), text("ca"), text("client_id"));
     let token = |more: &[&str]| {
         let server = ["token", "--issuer", &base, "--ca", &ca, "--client-id", &id];

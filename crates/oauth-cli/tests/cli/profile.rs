@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::common::{RunResult, at, folder, oauth, served};
+use crate::common::{RunResult, command_at, folder, oauth, start_twin};
 use serde_json::Value;
 
 fn write(folder: &Path, text: &str) -> PathBuf {
@@ -20,7 +20,7 @@ fn with(config: &Path, arguments: &[&str]) -> RunResult {
 
 #[test]
 fn a_profile_says_it_all() {
-    let served = served();
+    let served = start_twin();
     let folder = folder("profile");
     std::fs::write(folder.join("secret.txt"), "s3cr+t/%: ~\n").unwrap();
     let base = served.base();
@@ -62,7 +62,7 @@ fn a_profile_says_it_all() {
 /// A client without credentials has no tokens of its own: the error asks for a login, not for a secret.
 #[test]
 fn a_public_client_wants_a_login_and_no_secret() {
-    let served = served();
+    let served = start_twin();
     let folder = folder("profile-public");
     let text = format!(
         "[profile.me]\nissuer = \"{}\"\nloopback_http = true\n\
@@ -74,22 +74,22 @@ fn a_public_client_wants_a_login_and_no_secret() {
     for command in [&["token"][..], &["call", &url]] {
         let done = with(&config, &[command, &["--profile", "me"]].concat());
         assert_eq!(done.code, 2, "{}", done.stderr);
-        for said in ["usage.no_login", "log in with oauth login --profile me\n"] {
-            assert!(done.stderr.contains(said), "{}", done.stderr);
+        for arguments in ["usage.no_login", "log in with oauth login --profile me\n"] {
+            assert!(done.stderr.contains(arguments), "{}", done.stderr);
         }
     }
     // A request for the client's own token gets an error about the client.
-    let own = with(&config, &["token", "--profile", "me", "--as", "client"]);
+    let client_run = with(&config, &["token", "--profile", "me", "--as", "client"]);
     assert!(
-        own.stderr.contains("client_auth.required"),
+        client_run.stderr.contains("client_auth.required"),
         "{}",
-        own.stderr
+        client_run.stderr
     );
 }
 
 #[test]
 fn the_default_profile_is_not_for_another_server_or_client() {
-    let served = served();
+    let served = start_twin();
     let folder = folder("profile-default");
     let base = served.base();
     // A profile for a user, without a login.
@@ -103,10 +103,10 @@ fn the_default_profile_is_not_for_another_server_or_client() {
     let nobody = with(&config, &["token"]);
     assert!(nobody.stderr.contains("`me`"), "{}", nobody.stderr);
     let path = config.to_str().unwrap();
-    at(&served, &["--config", path, "token"]).run().ok();
+    command_at(&served, &["--config", path, "token"]).run().ok();
     let url = format!("{base}/api/echo");
     let call = ["--config", path, "call", &url, "--origin", base];
-    at(&served, &call).run().ok();
+    command_at(&served, &call).run().ok();
     // At a different server the profile's client id is not valid.
     let elsewhere = with(&config, &["token", "--provider", "google"]);
     assert!(
@@ -116,8 +116,8 @@ fn the_default_profile_is_not_for_another_server_or_client() {
     );
     // An explicitly selected profile applies, regardless of other options.
     let options = ["--config", path, "--profile", "me", "token"];
-    let asked = at(&served, &options).run();
-    assert!(asked.stderr.contains("`me`"), "{}", asked.stderr);
+    let run = command_at(&served, &options).run();
+    assert!(run.stderr.contains("`me`"), "{}", run.stderr);
 }
 
 #[test]
@@ -128,8 +128,8 @@ fn profiles_are_found_where_they_belong() {
         &folder.join("oauth"),
         "[profile.acme]\nprovider = \"nobody\"\n",
     );
-    let asked = ["--profile", "acme", "token", "--client-id", "a"];
-    let found = oauth(&asked)
+    let arguments = ["--profile", "acme", "token", "--client-id", "a"];
+    let found = oauth(&arguments)
         .env("XDG_CONFIG_HOME", folder.to_str().unwrap())
         .run();
     assert!(
@@ -137,7 +137,7 @@ fn profiles_are_found_where_they_belong() {
         "{}",
         found.stderr
     );
-    let missing = oauth(&asked).run();
+    let missing = oauth(&arguments).run();
     assert!(
         missing.stderr.contains("usage.profile"),
         "{}",
@@ -167,8 +167,8 @@ fn a_served_system_can_be_talked_to() {
         let mut line = String::new();
         let mut stdout = BufReader::new(server.stdout.take().unwrap());
         stdout.read_line(&mut line).unwrap();
-        let said: Value = serde_json::from_str(&line).unwrap();
-        let text = |name: &str| said[name].as_str().unwrap();
+        let output: Value = serde_json::from_str(&line).unwrap();
+        let text = |name: &str| output[name].as_str().unwrap();
         let mut arguments = vec!["token", "--client-id", text("client_id")];
         arguments.extend(["--client-secret-env", "S"]);
         arguments.extend(text("options").split(' '));

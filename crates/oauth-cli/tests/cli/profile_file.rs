@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::common::{RunResult, SECRET, folder, oauth, served};
+use crate::common::{RunResult, SECRET, folder, oauth, start_twin};
 use crate::store::{Home, says};
 
 const WRITTEN: &str = "\
@@ -23,18 +23,18 @@ provider = \"google\"
 client_id = \"s\"
 ";
 
-fn with(config: &Path, arguments: &[&str]) -> RunResult {
+fn with_config(config: &Path, arguments: &[&str]) -> RunResult {
     let config = ["--config", config.to_str().unwrap()];
     oauth(&[&config, arguments].concat()).run()
 }
 
-fn written(name: &str, text: &str) -> PathBuf {
+fn config_file(name: &str, text: &str) -> PathBuf {
     let path = folder(name).join("config.toml");
     std::fs::write(&path, text).unwrap();
     path
 }
 
-fn read(path: &Path) -> String {
+fn read_text(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
@@ -58,10 +58,10 @@ fn mode(path: &Path) -> u32 {
 
 #[test]
 fn a_profile_that_was_added_works_and_the_rest_of_the_file_is_as_it_was() {
-    let served = served();
-    let path = written("profile-add", WRITTEN);
-    let here = path.parent().unwrap();
-    std::fs::write(here.join("secret.txt"), SECRET).unwrap();
+    let served = start_twin();
+    let path = config_file("profile-add", WRITTEN);
+    let folder = path.parent().unwrap();
+    std::fs::write(folder.join("secret.txt"), SECRET).unwrap();
     let base = served.base();
     let server = [
         "--issuer",
@@ -88,29 +88,29 @@ fn a_profile_that_was_added_works_and_the_rest_of_the_file_is_as_it_was() {
     let config = ["--config", path.to_str().unwrap()];
     let add = [&config[..], &["profile", "add", "local"], &server, &more].concat();
     let mut run = oauth(&add);
-    run.command.current_dir(here);
+    run.command.current_dir(folder);
     assert!(run.run().ok().contains("added profile `local` to "));
-    let text = read(&path);
+    let text = read_text(&path);
     // The default is before all tables, and the rest is unchanged.
     assert!(text.starts_with("default_profile = \"local\"\n"), "{text}");
     assert!(text.contains(WRITTEN), "{text}");
     assert!(!text.contains(SECRET));
 
     assert_eq!(
-        with(&path, &["token", "--json"]).json()["scope"],
+        with_config(&path, &["token", "--json"]).json()["scope"],
         "read write"
     );
-    let asked = served.with(|twin| {
+    let logged_values = served.with(|twin| {
         let log = twin.log();
         let form = &log.last().unwrap().form;
         let all = form.iter().filter(|(name, _)| name == "a");
         all.map(|(_, value)| value.clone()).collect::<Vec<_>>()
     });
-    assert_eq!(asked, ["1"]);
+    assert_eq!(logged_values, ["1"]);
     // From a different folder, with the token for its own origin.
     let url = format!("{base}/api/echo");
-    with(&path, &["call", &url, "-d", "x"]).ok();
-    let listed = with(&path, &["profile", "list", "--json"]).json();
+    with_config(&path, &["call", &url, "-d", "x"]).ok();
+    let listed = with_config(&path, &["profile", "list", "--json"]).json();
     assert_eq!(listed["profiles"][1]["name"], "local");
     assert_eq!(listed["profiles"][1]["default"], true);
     assert!(!listed.to_string().contains(SECRET));
@@ -118,12 +118,12 @@ fn a_profile_that_was_added_works_and_the_rest_of_the_file_is_as_it_was() {
 
 #[test]
 fn what_cannot_be_a_profile_changes_nothing() {
-    let path = written("profile-add-not", WRITTEN);
+    let path = config_file("profile-add-not", WRITTEN);
     let refused = |arguments: &[&str], code: &str| {
-        says(&with(&path, arguments), 2, &[code]);
-        assert_eq!(read(&path), WRITTEN);
+        says(&with_config(&path, arguments), 2, &[code]);
+        assert_eq!(read_text(&path), WRITTEN);
     };
-    let named = |name: &str| {
+    let arguments_for = |name: &str| {
         let mut all = ACME.map(str::to_owned);
         name.clone_into(&mut all[2]);
         all
@@ -134,7 +134,7 @@ fn what_cannot_be_a_profile_changes_nothing() {
         ("../x", "error[usage.profile_name]"),
         ("", "error[usage.profile_name]"),
     ] {
-        let all = named(name);
+        let all = arguments_for(name);
         refused(&all.each_ref().map(String::as_str), code);
     }
     let add = ["profile", "add", "x"];
@@ -161,34 +161,34 @@ fn what_cannot_be_a_profile_changes_nothing() {
     refused(&["profile", "remove", "nobody"], "error[usage.profile]");
     let broken = "[profile.a]\nclient_secret = \"S3CR3T\"\n";
     std::fs::write(&path, broken).unwrap();
-    let done = with(&path, &ACME);
-    says(&done, 2, &["error[usage.profile]", "client_secret_file"]);
-    assert!(!done.stderr.contains("S3CR3T"), "{}", done.stderr);
-    assert_eq!(read(&path), broken);
+    let output = with_config(&path, &ACME);
+    says(&output, 2, &["error[usage.profile]", "client_secret_file"]);
+    assert!(!output.stderr.contains("S3CR3T"), "{}", output.stderr);
+    assert_eq!(read_text(&path), broken);
 }
 
 #[test]
 fn a_new_file_is_for_this_user_alone_and_a_link_is_followed() {
     let folder = folder("profile-new");
     let path = folder.join("deep").join("config.toml");
-    with(&path, &ACME).ok();
+    with_config(&path, &ACME).ok();
     let text = "[profile.acme]\nissuer = \"https://as.example\"\nclient_id = \"app\"\nclient_auth = \"none\"\n";
-    assert_eq!(read(&path), text);
+    assert_eq!(read_text(&path), text);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
         assert_eq!(mode(&path), 0o600);
         assert_eq!(mode(path.parent().unwrap()), 0o700);
         // The file's permissions and location are its owner's choice.
-        let kept = folder.join("dotfiles.toml");
-        std::fs::write(&kept, WRITTEN).unwrap();
-        std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let dotfile = folder.join("dotfiles.toml");
+        std::fs::write(&dotfile, WRITTEN).unwrap();
+        std::fs::set_permissions(&dotfile, std::fs::Permissions::from_mode(0o644)).unwrap();
         let link = folder.join("config.toml");
-        std::os::unix::fs::symlink(&kept, &link).unwrap();
-        with(&link, &ACME).ok();
+        std::os::unix::fs::symlink(&dotfile, &link).unwrap();
+        with_config(&link, &ACME).ok();
         assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
-        assert_eq!(read(&kept), format!("{WRITTEN}\n{text}"));
-        assert_eq!(mode(&kept), 0o644);
+        assert_eq!(read_text(&dotfile), format!("{WRITTEN}\n{text}"));
+        assert_eq!(mode(&dotfile), 0o644);
     }
 }
 
@@ -204,34 +204,34 @@ fn commands_that_add_at_once_all_do() {
             oauth(&[&config[..], &all].concat()).start()
         })
         .collect();
-    for one in started {
-        one.end().ok();
+    for command in started {
+        command.end().ok();
     }
-    let listed = with(&path, &["profile", "list", "--json"]).json();
+    let listed = with_config(&path, &["profile", "list", "--json"]).json();
     assert_eq!(listed["profiles"].as_array().unwrap().len(), 8);
 }
 
 #[test]
 fn a_profile_goes_with_its_own_comment_and_no_other() {
-    let path = written("profile-remove", WRITTEN);
-    let done = with(&path, &["profile", "remove", "bank"]).ok();
+    let path = config_file("profile-remove", WRITTEN);
+    let done = with_config(&path, &["profile", "remove", "bank"]).ok();
     assert!(
         done.contains("removed profile `bank` from ") && done.contains("no stored login"),
         "{done}"
     );
     let rest =
         "# My profiles.\n\n# The shop.\n[profile.shop]\nprovider = \"google\"\nclient_id = \"s\"\n";
-    assert_eq!(read(&path), rest);
+    assert_eq!(read_text(&path), rest);
 
     std::fs::write(
         &path,
         format!("default_profile = \"shop\"\n{WRITTEN}# The end.\n"),
     )
     .unwrap();
-    let done = with(&path, &["profile", "remove", "shop", "--json"]).json();
+    let done = with_config(&path, &["profile", "remove", "shop", "--json"]).json();
     assert_eq!(done["was_default"], true);
     let (before, _) = WRITTEN.split_once("\n# The shop.").unwrap();
-    assert_eq!(read(&path), format!("{before}# The end.\n"));
+    assert_eq!(read_text(&path), format!("{before}# The end.\n"));
 }
 
 #[test]
@@ -239,29 +239,29 @@ fn a_login_is_not_lost_sight_of() {
     let home = Home::new("profile-login");
     home.log_in("p");
     let config = home.folder.join("config.toml");
-    let before = read(&config);
+    let before = read_text(&config);
     says(
         &home.oauth(&["profile", "remove", "p"]).run(),
         2,
         &["error[usage.logged_in]", "oauth logout --profile p"],
     );
-    assert_eq!(read(&config), before);
+    assert_eq!(read_text(&config), before);
 
-    let kept = home
+    let removal = home
         .oauth(&["profile", "remove", "p", "--keep-login", "--json"])
         .run()
         .json();
-    assert_eq!(kept["login_kept"], true);
+    assert_eq!(removal["login_kept"], true);
     says(&home.p(&["token"]), 2, &["no profile `p`"]);
     std::fs::write(&config, &before).unwrap();
     home.p(&["token"]).ok();
 
     home.p(&["logout"]).ok();
-    let gone = home
+    let removal = home
         .oauth(&["profile", "remove", "p", "--json"])
         .run()
         .json();
-    assert_eq!(gone["login_kept"], false);
+    assert_eq!(removal["login_kept"], false);
     // A later profile of the same name is a different one, without logins.
     std::fs::write(&config, &before).unwrap();
     home.p(&["token"]).ok();
@@ -269,7 +269,7 @@ fn a_login_is_not_lost_sight_of() {
 
 #[test]
 fn registering_adds_a_profile_that_works() {
-    let (served, folder) = (served(), folder("register-add"));
+    let (served, folder) = (start_twin(), folder("register-add"));
     let config = folder.join("config.toml");
     let register = |more: &[&str]| {
         let base = [
@@ -289,24 +289,24 @@ fn registering_adds_a_profile_that_works() {
         oauth(&[&base[..], &client, more].concat()).run()
     };
     let add = ["--add-profile", "acme"];
-    let said = register(&add);
-    says(&said, 0, &["added profile `acme` to "]);
-    let secret = read(&folder.join("acme.secret"));
-    assert!(!said.stdout.contains(&secret) && !read(&config).contains(&secret));
+    let output = register(&add);
+    says(&output, 0, &["added profile `acme` to "]);
+    let secret = read_text(&folder.join("acme.secret"));
+    assert!(!output.stdout.contains(&secret) && !read_text(&config).contains(&secret));
     #[cfg(unix)]
     assert_eq!(mode(&folder.join("acme.secret")), 0o600);
-    let token = with(&config, &["--profile", "acme", "token"]).ok();
+    let token = with_config(&config, &["--profile", "acme", "token"]).ok();
     assert!(!token.trim().is_empty());
 
     // Nothing is registered if the profile cannot be added.
-    let asked = || served.with(|twin| twin.registered_clients().len());
-    let before = asked();
+    let client_count = || served.with(|twin| twin.registered_clients().len());
+    let before = client_count();
     says(&register(&add), 2, &["error[usage.profile_exists]"]);
     says(
         &register(&["--add-profile", "a/b"]),
         2,
         &["error[usage.profile_name]"],
     );
-    assert_eq!(asked(), before);
-    assert_eq!(read(&folder.join("acme.secret")), secret);
+    assert_eq!(client_count(), before);
+    assert_eq!(read_text(&folder.join("acme.secret")), secret);
 }

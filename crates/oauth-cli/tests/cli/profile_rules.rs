@@ -16,7 +16,7 @@ fn what_a_profile_forbids_is_refused_with_its_clause_before_anything_is_sent() {
         let done = tiny.run(&["token", "--profile-rules", rules]).run();
         says(&done, 2, &["profile.forbidden", clause]);
     }
-    assert_eq!(tiny.asked("/token"), 0);
+    assert_eq!(tiny.request_count("/token"), 0);
     tiny.run(&["token", "--profile-rules", "oauth21"])
         .run()
         .ok();
@@ -50,7 +50,7 @@ fn a_profile_of_the_file_keeps_to_its_rules_too() {
         visit(run, 1).ok()
     };
     login("");
-    assert_eq!(tiny.asked("/par"), 0);
+    assert_eq!(tiny.request_count("/par"), 0);
     login("profile_rules = \"oauth21\"");
-    assert_eq!(tiny.asked("/par"), 1);
+    assert_eq!(tiny.request_count("/par"), 1);
 }

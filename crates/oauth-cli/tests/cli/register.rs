@@ -3,25 +3,25 @@
 use oauth_testkit::Served;
 use serde_json::{Value, json};
 
-use crate::common::{Run, folder, oauth, served};
+use crate::common::{Run, folder, oauth, start_twin};
 
 const CALLBACK: &str = "https://app.example/callback";
 
 fn register(served: &Served, more: &[&str]) -> Run {
-    let here = ["register", "--issuer", served.base(), "--loopback-http"];
+    let server_options = ["register", "--issuer", served.base(), "--loopback-http"];
     let client = ["--redirect-uri", CALLBACK, "--name", "App"];
-    oauth(&[&here[..], &client, more].concat())
+    oauth(&[&server_options[..], &client, more].concat())
 }
 
 /// The number of registration requests received.
-fn asked(served: &Served) -> usize {
+fn request_count(served: &Served) -> usize {
     let is_it = |path: &str| path == "/register";
     served.with(|twin| twin.log().iter().filter(|entry| is_it(&entry.path)).count())
 }
 
 #[test]
 fn a_profile_is_made_of_a_client_that_registered() {
-    let (served, folder) = (served(), folder("register-profile"));
+    let (served, folder) = (start_twin(), folder("register-profile"));
     let secret = folder.join("acme.secret");
     let grants = [
         "--grant",
@@ -35,11 +35,11 @@ fn a_profile_is_made_of_a_client_that_registered() {
         "--print-profile",
         "acme",
     ];
-    let said = register(&served, &[&grants[..], &files].concat())
+    let output = register(&served, &[&grants[..], &files].concat())
         .run()
         .ok();
-    let kept = std::fs::read_to_string(&secret).unwrap();
-    assert!(!kept.is_empty() && !said.contains(&kept), "{said}");
+    let stored = std::fs::read_to_string(&secret).unwrap();
+    assert!(!stored.is_empty() && !output.contains(&stored), "{output}");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -47,7 +47,7 @@ fn a_profile_is_made_of_a_client_that_registered() {
         assert_eq!(mode & 0o777, 0o600);
     }
     let config = folder.join("config.toml");
-    std::fs::write(&config, said).unwrap();
+    std::fs::write(&config, output).unwrap();
     let config = config.to_str().unwrap();
     let token = oauth(&["token", "--config", config, "--profile", "acme"]).run();
     assert!(!token.ok().trim().is_empty());
@@ -55,7 +55,7 @@ fn a_profile_is_made_of_a_client_that_registered() {
 
 #[test]
 fn secrets_show_only_if_they_are_asked_for() {
-    let (served, folder) = (served(), folder("register-secrets"));
+    let (served, folder) = (start_twin(), folder("register-secrets"));
     let path = folder.join("client.json");
     let output = ["--output", path.to_str().unwrap()];
     let text = register(&served, &output).run().ok();
@@ -87,7 +87,7 @@ fn secrets_show_only_if_they_are_asked_for() {
 
 #[test]
 fn nothing_is_sent_that_could_not_be_kept() {
-    let (served, folder) = (served(), folder("register-kept"));
+    let (served, folder) = (start_twin(), folder("register-kept"));
     let nowhere = register(&served, &[]).run();
     assert_eq!(nowhere.code, 2);
     assert!(
@@ -97,9 +97,9 @@ fn nothing_is_sent_that_could_not_be_kept() {
     );
     let path = folder.join("there.json");
     std::fs::write(&path, "mine").unwrap();
-    let there = register(&served, &["--output", path.to_str().unwrap()]).run();
-    assert_eq!(there.code, 2);
-    assert!(there.stderr.contains("usage.output"), "{}", there.stderr);
+    let run = register(&served, &["--output", path.to_str().unwrap()]).run();
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.contains("usage.output"), "{}", run.stderr);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
     let wrong = register(&served, &["--show-secrets", "--grant", "implicit"]).run();
     assert_eq!(wrong.code, 2);
@@ -108,12 +108,12 @@ fn nothing_is_sent_that_could_not_be_kept() {
         "{}",
         wrong.stderr
     );
-    assert_eq!(asked(&served), 0);
+    assert_eq!(request_count(&served), 0);
 }
 
 #[test]
 fn a_refusal_leaves_no_file_behind_and_a_token_may_be_needed() {
-    let (served, folder) = (served(), folder("register-token"));
+    let (served, folder) = (start_twin(), folder("register-token"));
     served.with(|twin| twin.set_initial_access_token(Some("S3CR3T-init")));
     let path = folder.join("client.json");
     let output = ["--output", path.to_str().unwrap()];
@@ -135,7 +135,7 @@ fn a_refusal_leaves_no_file_behind_and_a_token_may_be_needed() {
 
 #[test]
 fn metadata_come_from_a_file_and_options_go_before_it() {
-    let served = served();
+    let served = start_twin();
     let metadata = json!({ "client_name": "Other", "redirect_uris": ["https://other.example/"],
         "token_endpoint_auth_method": "none", "logo_uri": "https://app.example/logo" });
     let more = ["--show-secrets", "--json", "--metadata", "-"];

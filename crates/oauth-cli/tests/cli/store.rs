@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-use crate::common::{Run, RunResult, SECRET, Started, folder, oauth, served, visit};
+use crate::common::{Run, RunResult, SECRET, Started, folder, oauth, start_twin, visit};
 use oauth_testkit::{Fault, Served, Twin};
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ impl Home {
 
     /// A home with more lines in profile `p`.
     pub(crate) fn with(name: &str, more: &str) -> Self {
-        let (served, folder) = (served(), folder(&format!("store-{name}")));
+        let (served, folder) = (start_twin(), folder(&format!("store-{name}")));
         let base = served.base();
         let profile = |name: &str, more: &str| {
             format!(
@@ -236,8 +236,8 @@ fn a_fresh_token_needs_no_server_and_no_secret() {
     let home = Home::new("fresh");
     home.log_in("p");
     let first = home.p(&["token"]).ok();
-    let own = ["token", "--grant", "client_credentials"];
-    let of_client = home.p(&own).ok();
+    let client_token_args = ["token", "--grant", "client_credentials"];
+    let of_client = home.p(&client_token_args).ok();
     assert_ne!(first, of_client);
     let requests = home.served.with(|twin| twin.log().len());
     let bare = |arguments: &[&str]| {
@@ -245,7 +245,7 @@ fn a_fresh_token_needs_no_server_and_no_secret() {
         run.command.env_remove("TWIN_SECRET");
         run.run()
     };
-    for (arguments, token) in [(&["token"][..], &first), (&own, &of_client)] {
+    for (arguments, token) in [(&["token"][..], &first), (&client_token_args, &of_client)] {
         let done = bare(arguments);
         assert_eq!((&done.stdout, done.stderr.as_str()), (token, ""));
     }
@@ -334,13 +334,13 @@ fn introspection_is_of_the_login() {
     let home = Home::new("introspect");
     says(&home.p(&["introspect"]), 2, &["usage.no_login"]);
     home.log_in("p");
-    let ask = |hint| home.p(&["introspect", "--json", "--hint", hint]).json();
+    let send = |hint| home.p(&["introspect", "--json", "--hint", hint]).json();
     for hint in ["access_token", "refresh_token"] {
-        assert_eq!(ask(hint)["active"], true);
+        assert_eq!(send(hint)["active"], true);
     }
     home.served.with(Twin::expire_access_tokens);
-    assert_eq!(ask("access_token")["active"], false);
-    assert_eq!(ask("refresh_token")["active"], true);
+    assert_eq!(send("access_token")["active"], false);
+    assert_eq!(send("refresh_token")["active"], true);
 }
 
 #[test]
@@ -364,10 +364,13 @@ fn revoking_forgets_the_login_though_the_server_is_gone() {
             "may still be valid at the server",
         ],
     );
-    let left = std::fs::read_dir(folder.join("state/oauth/grants")).unwrap();
-    let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let left: Vec<_> = left.filter(|name| name.ends_with(".json")).collect();
-    assert_eq!(left, [""; 0]);
+    let remaining_files = std::fs::read_dir(folder.join("state/oauth/grants")).unwrap();
+    let remaining_files =
+        remaining_files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let remaining_files: Vec<_> = remaining_files
+        .filter(|name| name.ends_with(".json"))
+        .collect();
+    assert_eq!(remaining_files, [""; 0]);
 }
 
 #[test]
@@ -375,13 +378,13 @@ fn a_record_that_cannot_be_read_is_no_reason_for_another_token() {
     let home = Home::new("unread");
     home.log_in("p");
     let login = home.record();
-    let own = ["token", "--grant", "client_credentials"];
-    home.p(&own).ok();
+    let client_token_args = ["token", "--grant", "client_credentials"];
+    home.p(&client_token_args).ok();
     std::fs::write(&login, "{").unwrap();
     let hint = "oauth login --profile p";
     says(&home.p(&["token"]), 2, &["stored.malformed", hint]);
     // Other profiles, and the client's own tokens, still work.
-    home.p(&own).ok();
+    home.p(&client_token_args).ok();
     home.log_in("q");
     let status = home.p(&["status", "--json"]).json();
     let grants = status["grants"].as_array().unwrap();

@@ -50,7 +50,7 @@ fn app(keys: Keys, store: Option<&std::path::Path>) -> Host {
 }
 
 /// The application's session for this `Cookie` header.
-fn seen(host: &Host, cookie: &str) -> Option<Arc<Session>> {
+fn session_json(host: &Host, cookie: &str) -> Option<Arc<Session>> {
     let mut headers = HeaderMap::new();
     headers.insert("cookie", cookie.parse().unwrap());
     let request = oauth_web::Request {
@@ -84,7 +84,7 @@ fn an_application_under_the_testing_key_knows_who_it_is() {
     ];
     let claims = ["--claim", "name=Ann", "--claim", "age=31"];
     let field = oauth(&[&who[..], &claims].concat()).run().ok();
-    let session = seen(&app(Keys::new(testing_key()), None), field.trim_end());
+    let session = session_json(&app(Keys::new(testing_key()), None), field.trim_end());
     let identity = &session.expect("a signed-in user").identity;
     assert_eq!(
         (identity.subject.as_str(), identity.acr.as_deref()),
@@ -92,7 +92,7 @@ fn an_application_under_the_testing_key_knows_who_it_is() {
     );
     assert_eq!(identity.claims["name"], "Ann");
     assert_eq!(identity.claims["age"], 31);
-    assert!(seen(&app(Keys::new([7; 32]), None), field.trim_end()).is_none());
+    assert!(session_json(&app(Keys::new([7; 32]), None), field.trim_end()).is_none());
 }
 
 #[test]
@@ -109,8 +109,8 @@ fn a_browser_is_handed_a_file_that_is_written_once() {
         file,
     ];
     let run = || oauth(&arguments).run();
-    let said = run().ok();
-    assert!(said.contains("state.json"), "{said}");
+    let output = run().ok();
+    assert!(output.contains("state.json"), "{output}");
     let state: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     let cookie = &state["cookies"][0];
     assert_eq!(cookie["domain"], "127.0.0.1");
@@ -127,7 +127,7 @@ fn a_browser_is_handed_a_file_that_is_written_once() {
         cookie["name"].as_str().unwrap(),
         cookie["value"].as_str().unwrap()
     );
-    assert!(seen(&app(Keys::new(testing_key()), None), &field).is_some());
+    assert!(session_json(&app(Keys::new(testing_key()), None), &field).is_some());
     assert_eq!(run().code, 2, "what is there is not overwritten");
 }
 
@@ -146,7 +146,7 @@ fn a_session_can_be_in_a_store() {
     ];
     let field = oauth(&arguments).run().ok();
     assert!(
-        seen(
+        session_json(
             &app(Keys::new(testing_key()), Some(&path)),
             field.trim_end()
         )

@@ -59,9 +59,9 @@ impl TinyServer {
         self.state.lock().unwrap()
     }
 
-    pub(crate) fn asked(&self, path: &str) -> usize {
+    pub(crate) fn request_count(&self, path: &str) -> usize {
         let log = &self.state().log;
-        log.iter().filter(|(asked, _)| asked == path).count()
+        log.iter().filter(|(logged, _)| logged == path).count()
     }
 
     /// The command against this server.
@@ -81,7 +81,7 @@ impl TinyServer {
     pub(crate) fn form(&self, path: &str) -> BTreeMap<String, String> {
         let state = self.state();
         let mut log = state.log.iter().rev();
-        let (_, body) = log.find(|(asked, _)| asked == path).unwrap();
+        let (_, body) = log.find(|(logged, _)| logged == path).unwrap();
         let pairs = oauth_core::form::parse(body).unwrap();
         pairs
             .into_iter()
@@ -123,7 +123,7 @@ impl TinyServer {
         let json = "content-type: application/json".to_owned();
         let base = &self.base;
         // The pushed request has the parameters.
-        let pushed = state.log.iter().rev().find(|(asked, _)| asked == "/par");
+        let pushed = state.log.iter().rev().find(|(logged, _)| logged == "/par");
         let pushed = pushed.map(|(_, body)| body.clone());
         let query = match &pushed {
             Some(pushed) if query.contains("request_uri=") => pushed,
@@ -168,7 +168,7 @@ impl TinyServer {
                 let uri = uri("redirect_uri");
                 let right = format!("code=c0de&state={}", of("state"));
                 let callback = match state.callback {
-                    Some(said) => said.replace("STATE", of("state")),
+                    Some(template) => template.replace("STATE", of("state")),
                     None => right,
                 };
                 return (

@@ -40,7 +40,7 @@ impl Home {
     }
 
     /// The parameters of the last token request beyond its grant.
-    fn sent(&self) -> String {
+    fn sent_parameters(&self) -> String {
         let state = self.tiny.state();
         let mut bodies = state.log.iter().rev();
         let (_, body) = bodies.find(|(path, _)| path == "/token").unwrap();
@@ -72,9 +72,9 @@ const SENT: &str =
 fn a_client_asks_for_what_its_profile_or_the_command_line_says() {
     let home = Home::new("own", TWO);
     let of_profile = home.run(&["token"]).run().ok();
-    assert_eq!(home.sent(), SENT);
+    assert_eq!(home.sent_parameters(), SENT);
     // The parameters identify the grant: different ones do not get a stored token.
-    let said = [
+    let request_options = [
         "token",
         "--resource",
         "urn:d",
@@ -83,12 +83,12 @@ fn a_client_asks_for_what_its_profile_or_the_command_line_says() {
         "--token-param",
         "f=g",
     ];
-    let of_line = home.run(&said).run().ok();
-    assert_eq!(home.sent(), "resource=urn%3Ad&audience=e&f=g");
+    let of_line = home.run(&request_options).run().ok();
+    assert_eq!(home.sent_parameters(), "resource=urn%3Ad&audience=e&f=g");
     assert_ne!(of_profile, of_line);
-    let asked = home.tiny.asked("/token");
+    let request_count = home.tiny.request_count("/token");
     assert_eq!(home.run(&["token"]).run().ok(), of_profile);
-    assert_eq!(home.run(&said).run().ok(), of_line);
+    assert_eq!(home.run(&request_options).run().ok(), of_line);
     let in_another_order = [
         "token",
         "--audience",
@@ -99,13 +99,15 @@ fn a_client_asks_for_what_its_profile_or_the_command_line_says() {
         "urn:d",
     ];
     assert_eq!(home.run(&in_another_order).run().ok(), of_line);
-    assert_eq!(home.tiny.asked("/token"), asked);
+    assert_eq!(home.tiny.request_count("/token"), request_count);
     // Also without a store.
-    home.run(&[&said[..], &["--no-store"]].concat()).run().ok();
-    assert_eq!(home.sent(), "resource=urn%3Ad&audience=e&f=g");
+    home.run(&[&request_options[..], &["--no-store"]].concat())
+        .run()
+        .ok();
+    assert_eq!(home.sent_parameters(), "resource=urn%3Ad&audience=e&f=g");
     // All of them are the client's own tokens, and removed as such.
     home.run(&["logout", "--client"]).run().ok();
-    assert_ne!(home.run(&said).run().ok(), of_line);
+    assert_ne!(home.run(&request_options).run().ok(), of_line);
 }
 
 #[test]
@@ -119,9 +121,9 @@ fn a_login_is_for_it_and_so_is_each_renewal() {
     );
     assert!(done.stderr.contains("audience=c"), "{}", done.stderr);
     assert!(!done.stderr.contains("expiring=1"), "{}", done.stderr);
-    assert_eq!(home.sent(), SENT);
+    assert_eq!(home.sent_parameters(), SENT);
     home.run(&["refresh"]).run().ok();
-    assert_eq!(home.sent(), SENT);
+    assert_eq!(home.sent_parameters(), SENT);
     // A caller that needs a token for a different resource gets none.
     home.write("resource = [\"urn:other\"]");
     says(&home.run(&["token"]).run(), 2, &["usage.no_login"]);
@@ -132,7 +134,7 @@ fn a_login_is_for_it_and_so_is_each_renewal() {
 #[test]
 fn what_cannot_be_asked_for_is_told_before_anybody_is_asked() {
     let home = Home::new("wrong", "");
-    for (said, code) in [
+    for (arguments, code) in [
         (["--token-param", "grant_type=x"], "form.reserved_parameter"),
         (
             ["--token-param", "client_secret=x"],
@@ -141,10 +143,10 @@ fn what_cannot_be_asked_for_is_told_before_anybody_is_asked() {
         (["--resource", "no uri"], "resource.syntax"),
         (["--resource", "https://a.example/#part"], "resource.syntax"),
     ] {
-        let done = home.run(&[&["token"][..], &said].concat()).run();
+        let done = home.run(&[&["token"][..], &arguments].concat()).run();
         says(&done, 2, &[code]);
     }
-    assert_eq!(home.tiny.asked("/token"), 0);
+    assert_eq!(home.tiny.request_count("/token"), 0);
     home.write("token_parameters = { scope = \"x\" }");
     says(&home.run(&["token"]).run(), 2, &["form.reserved_parameter"]);
 }
@@ -212,19 +214,19 @@ fn tokens_of_one_client_are_told_apart_by_their_apis() {
     let one = "https://one.example/";
     home.run(&["token", "--resource", one]).run().ok();
     home.run(&["token", "--audience", "two"]).run().ok();
-    let said = home.run(&["status"]).run().ok();
+    let output = home.run(&["status"]).run().ok();
     for target in ["resource https://one.example/", "audience two"] {
-        let line = said
+        let line = output
             .lines()
             .filter(|line| line.contains(&format!(", {target},")));
-        assert_eq!(line.count(), 1, "{said}");
+        assert_eq!(line.count(), 1, "{output}");
     }
-    let said = home.run(&["status", "--json"]).run().json();
-    let grants = said["grants"].as_array().unwrap();
+    let output = home.run(&["status", "--json"]).run().json();
+    let grants = output["grants"].as_array().unwrap();
     assert!(
         grants
             .iter()
             .any(|grant| grant["resource"] == serde_json::json!([one])),
-        "{said}"
+        "{output}"
     );
 }

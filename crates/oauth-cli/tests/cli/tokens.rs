@@ -1,12 +1,12 @@
 //! Restrictions on where tokens are sent and printed.
 
-use crate::common::{SECRET, at, folder, log_in, served};
+use crate::common::{SECRET, command_at, folder, log_in, start_twin};
 use oauth_testkit::Twin;
 use serde_json::Value;
 
 #[test]
 fn no_secret_is_ever_printed() {
-    let served = served();
+    let served = start_twin();
     let tokens = folder("trace").join("tokens.json");
     let tokens = tokens.to_str().unwrap();
     let login = log_in(&served, &["--trace", "--save", tokens]);
@@ -26,7 +26,7 @@ fn no_secret_is_ever_printed() {
         &["token", "--json"],
         &["revoke", "--tokens", tokens],
     ] {
-        let done = at(&served, &[command, &["--trace"]].concat()).run();
+        let done = command_at(&served, &[command, &["--trace"]].concat()).run();
         assert_eq!(done.code, 0, "{command:?}: {}", done.stderr);
         let mark = if command.contains(&"--json") {
             "\"sent\""
@@ -69,7 +69,7 @@ fn no_secret_is_ever_printed() {
 
 #[test]
 fn saved_tokens_are_private_and_live_on() {
-    let served = served();
+    let served = start_twin();
     let path = folder("save").join("tokens.json");
     let tokens = path.to_str().unwrap();
     let login = log_in(&served, &["--save", tokens]);
@@ -80,15 +80,19 @@ fn saved_tokens_are_private_and_live_on() {
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
     let before = std::fs::read_to_string(&path).unwrap();
-    let access = at(&served, &["refresh", "--tokens", tokens]).run().ok();
+    let access = command_at(&served, &["refresh", "--tokens", tokens])
+        .run()
+        .ok();
     let after = std::fs::read_to_string(&path).unwrap();
     assert_ne!(before, after, "the new refresh token replaced the old");
     assert!(after.contains(access.trim_end()));
-    at(&served, &["refresh", "--tokens", tokens]).run().ok();
+    command_at(&served, &["refresh", "--tokens", tokens])
+        .run()
+        .ok();
     let counters = served.with(|twin| twin.counters());
     assert_eq!((counters.refreshes, counters.reuse_events), (2, 0));
-    let left = std::fs::read_dir(path.parent().unwrap()).unwrap();
-    let drafts = left.filter(|entry| {
+    let remaining_files = std::fs::read_dir(path.parent().unwrap()).unwrap();
+    let drafts = remaining_files.filter(|entry| {
         entry
             .as_ref()
             .unwrap()
@@ -98,8 +102,10 @@ fn saved_tokens_are_private_and_live_on() {
     });
     assert_eq!(drafts.count(), 0);
 
-    at(&served, &["revoke", "--tokens", tokens]).run().ok();
-    let done = at(&served, &["refresh", "--tokens", tokens]).run();
+    command_at(&served, &["revoke", "--tokens", tokens])
+        .run()
+        .ok();
+    let done = command_at(&served, &["refresh", "--tokens", tokens]).run();
     assert_eq!(done.code, 1);
     assert!(
         done.stderr.contains("error[denied.invalid_grant]"),
@@ -111,7 +117,7 @@ fn saved_tokens_are_private_and_live_on() {
 
 #[test]
 fn a_bare_refresh_token_is_enough() {
-    let served = served();
+    let served = start_twin();
     let folder = folder("bare");
     let tokens = folder.join("tokens.json");
     log_in(&served, &["--save", tokens.to_str().unwrap()]);
@@ -124,11 +130,11 @@ fn a_bare_refresh_token_is_enough() {
         "--save",
         next.to_str().unwrap(),
     ];
-    at(&served, &save)
+    command_at(&served, &save)
         .stdin(stored["refresh_token"].as_str().unwrap())
         .run()
         .ok();
-    let done = at(&served, &["refresh", "--tokens", next.to_str().unwrap()]).run();
+    let done = command_at(&served, &["refresh", "--tokens", next.to_str().unwrap()]).run();
     let stored = std::fs::read_to_string(&next).unwrap();
     assert_eq!(done.code, 0, "{}", done.stderr);
 
@@ -136,41 +142,41 @@ fn a_bare_refresh_token_is_enough() {
     let stored: Value = serde_json::from_str(&stored).unwrap();
     let bare = stored["refresh_token"].as_str().unwrap();
     let refresh = ["refresh", "--token-file", "-", "--json"];
-    let record = at(&served, &refresh).stdin(bare).run().json();
+    let record = command_at(&served, &refresh).stdin(bare).run().json();
     let bare = record["refresh_token"].as_str().unwrap();
-    at(&served, &refresh).stdin(bare).run().ok();
+    command_at(&served, &refresh).stdin(bare).run().ok();
 }
 
 #[test]
 fn introspection_and_revocation_of_one_token() {
-    let served = served();
-    let token = at(&served, &["token"]).run().ok();
-    let ask = |json| {
+    let served = start_twin();
+    let token = command_at(&served, &["token"]).run().ok();
+    let send = |json| {
         let command = ["introspect", "--token-env", "T", json];
         let command = command.into_iter().filter(|word| !word.is_empty());
-        at(&served, &command.collect::<Vec<_>>())
+        command_at(&served, &command.collect::<Vec<_>>())
             .env("T", token.trim_end())
             .run()
     };
-    let record = ask("--json").json();
+    let record = send("--json").json();
     assert_eq!(
         (&record["active"], &record["scope"]),
         (&true.into(), &"read".into())
     );
-    assert!(ask("").ok().contains("twin-client"));
-    let revoked = at(&served, &["revoke", "--token-file", "-"])
+    assert!(send("").ok().contains("twin-client"));
+    let revoked = command_at(&served, &["revoke", "--token-file", "-"])
         .stdin(&token)
         .run()
         .ok();
     assert_eq!(revoked, "revoked: token\n");
-    assert_eq!(ask("--json").json()["active"], false);
+    assert_eq!(send("--json").json()["active"], false);
 }
 
 #[test]
 fn a_token_goes_nowhere_else() {
-    let (ours, other) = (served(), served());
+    let (ours, other) = (start_twin(), start_twin());
     let url = format!("{}/api/echo", other.base());
-    let done = at(&ours, &["call", &url, "--origin", ours.base()]).run();
+    let done = command_at(&ours, &["call", &url, "--origin", ours.base()]).run();
     assert_eq!(done.code, 2);
     assert!(
         done.stderr.contains("resource.origin_not_allowed"),
@@ -182,9 +188,9 @@ fn a_token_goes_nowhere_else() {
 
     let tokens = folder("elsewhere").join("tokens.json");
     let tokens = tokens.to_str().unwrap();
-    at(&ours, &["token", "--save", tokens]).run().ok();
+    command_at(&ours, &["token", "--save", tokens]).run().ok();
     for command in ["revoke", "introspect", "refresh"] {
-        let done = at(&other, &[command, "--tokens", tokens]).run();
+        let done = command_at(&other, &[command, "--tokens", tokens]).run();
         assert_eq!(done.code, 2);
         assert!(
             done.stderr.contains("error[stored.issuer]"),
@@ -197,13 +203,13 @@ fn a_token_goes_nowhere_else() {
 
 #[test]
 fn a_dead_token_is_replaced_once() {
-    let served = served();
+    let served = start_twin();
     let tokens = folder("dead").join("tokens.json");
     let tokens = tokens.to_str().unwrap();
     log_in(&served, &["--save", tokens]);
     served.with(Twin::expire_access_tokens);
     let url = format!("{}/api/echo", served.base());
-    at(
+    command_at(
         &served,
         &["call", &url, "--origin", served.base(), "--tokens", tokens],
     )

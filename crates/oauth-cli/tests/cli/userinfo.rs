@@ -22,7 +22,7 @@ fn login_record(home: &Home) -> PathBuf {
     files.map(|entry| entry.unwrap().path()).next().unwrap()
 }
 
-fn asked(home: &Home) -> usize {
+fn userinfo_requests(home: &Home) -> usize {
     home.served.with(|twin| {
         let log = twin.log().iter();
         log.filter(|entry| entry.path == "/userinfo").count()
@@ -59,9 +59,9 @@ fn an_answer_about_somebody_else_is_not_shown() {
     // A record of a different client's login is not used.
     record["client_id"] = "another".into();
     std::fs::write(&path, record.to_string()).unwrap();
-    let before = asked(&home);
+    let before = userinfo_requests(&home);
     says(&home.p(&["userinfo"]), 2, &["usage.subject", "--subject"]);
-    assert_eq!(asked(&home), before, "the server was not asked");
+    assert_eq!(userinfo_requests(&home), before, "the server was not asked");
 }
 
 #[test]
@@ -85,10 +85,10 @@ fn a_token_that_the_server_no_longer_knows_is_renewed_once() {
     let home = logged_in("renewed");
     home.served.with(Twin::expire_access_tokens);
     home.p(&["userinfo"]).ok();
-    assert_eq!((asked(&home), home.counts().0), (2, 1));
+    assert_eq!((userinfo_requests(&home), home.counts().0), (2, 1));
     home.served.with(Twin::revoke_all);
     says(&home.p(&["userinfo"]), 1, &["log in again"]);
-    assert_eq!(asked(&home), 3);
+    assert_eq!(userinfo_requests(&home), 3);
 }
 
 #[test]

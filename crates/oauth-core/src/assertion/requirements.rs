@@ -44,7 +44,7 @@ impl AssertionRequirements {
         self
     }
 
-    /// Sets how many seconds an assertion is valid, unless its caller says otherwise.
+    /// Sets the default validity of an assertion, in seconds; a caller can override it.
     #[must_use]
     pub fn lifetime(mut self, seconds: u32) -> Self {
         self.lifetime = Some(seconds);
@@ -136,7 +136,7 @@ impl AssertionRequirements {
             let Some(value) = claims.extra_claims.get(name) else {
                 return wrong(name);
             };
-            let is_listed = |text: &str| values.iter().any(|known| known == text);
+            let is_listed = |text: &str| values.iter().any(|allowed| allowed == text);
             if !values.is_empty() && !value.as_str().is_some_and(is_listed) {
                 return wrong(&format!("{name}: {}", values.join(", ")));
             }
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
     use crate::crypto::Signer;
     use crate::error::Cause;
-    use crate::testing::code;
+    use crate::testing::error_code;
 
     struct Zeros;
 
@@ -177,19 +177,23 @@ mod tests {
             .algs([Alg::Rs256])
             .scope_claim(Scope::parse("a").unwrap());
         let mut scope = Scope::parse("b").unwrap();
-        let mut own = Assertion::of_text(key(), |_| (String::new(), String::new()));
-        assert_eq!(code(demanding.apply(&mut own, &mut scope)), Ok(()));
+        let mut raw = Assertion::of_text(key(), |_| (String::new(), String::new()));
+        assert_eq!(error_code(demanding.apply(&mut raw, &mut scope)), Ok(()));
         assert_eq!(scope.as_str(), "b");
-        let mut made = Assertion::new(key(), "i", "s", "a").unwrap();
-        let refused = demanding.apply(&mut made, &mut scope);
-        assert_eq!(code(refused), Err("key.algorithm"));
+        let mut assertion = Assertion::new(key(), "i", "s", "a").unwrap();
+        let refused = demanding.apply(&mut assertion, &mut scope);
+        assert_eq!(error_code(refused), Err("key.algorithm"));
     }
 
     #[test]
     fn claims_with_parameters_of_their_own_cannot_be_required() {
         for name in ["", "aud", "jti"] {
             let refused = AssertionRequirements::new().claim(name, ["x"]);
-            assert_eq!(code(refused.map(drop)), Err("assertion.claim"), "{name}");
+            assert_eq!(
+                error_code(refused.map(drop)),
+                Err("assertion.claim"),
+                "{name}"
+            );
         }
     }
 }

@@ -51,26 +51,26 @@ fn what_is_none_is_refused() {
 
 #[test]
 fn what_was_not_granted_is_told() -> Result<(), &'static str> {
-    let wanted = parse(
+    let expected = parse(
         r#"[{"type":"payment","actions":["initiate","status"],"identifier":"p1"},{"type":"accounts"}]"#,
     )?;
-    let left = |granted: &str| -> Result<Vec<String>, &'static str> {
+    let remaining = |granted: &str| -> Result<Vec<String>, &'static str> {
         let granted = parse(granted)?;
-        let left = wanted
-            .not_in(&granted)
+        let remaining = expected
+            .missing_from(&granted)
             .map(|detail| detail.kind().to_owned());
-        Ok(left.collect())
+        Ok(remaining.collect())
     };
     // In any order, with more than was asked for, and with members that the server added.
     let all = r#"[{"type":"accounts","ids":[1]},{"type":"payment","actions":["status","initiate","cancel"],"identifier":"p1"}]"#;
-    assert_eq!(left(all)?, Vec::<String>::new());
-    assert_eq!(left("[]")?, ["payment", "accounts"]);
+    assert_eq!(remaining(all)?, Vec::<String>::new());
+    assert_eq!(remaining("[]")?, ["payment", "accounts"]);
     for less in [
         r#"[{"type":"accounts"},{"type":"payment","actions":["status"],"identifier":"p1"}]"#,
         r#"[{"type":"accounts"},{"type":"payment","actions":["initiate","status"],"identifier":"p2"}]"#,
         r#"[{"type":"accounts"},{"type":"payment","actions":["initiate","status"]}]"#,
     ] {
-        assert_eq!(left(less)?, ["payment"], "{less}");
+        assert_eq!(remaining(less)?, ["payment"], "{less}");
     }
     Ok(())
 }

@@ -17,12 +17,12 @@ use crate::issuer::Issuer;
 use crate::quirk::Quirk;
 use crate::scope::Scope;
 use crate::server::Server;
-use crate::testing::{answered, at, client, code, json, quirky, server};
+use crate::testing::{at, client, client_with_quirks, error_code, json, run_with_reply, server};
 use crate::url::Url;
 
 const GOOD: &str = r#"{"access_token":"a","token_type":"Bearer"}"#;
 
-/// An endpoint of a caller's own.
+/// A caller-defined endpoint.
 struct Own(&'static str);
 
 impl Endpoint for Own {
@@ -64,7 +64,7 @@ fn signing() -> Client {
     Client::new(server(), ClientId::new("id"), auth).unwrap()
 }
 
-fn sent(step: Step<impl Sized>) -> Request<Bytes> {
+fn sent_request(step: Step<impl Sized>) -> Request<Bytes> {
     match step {
         Step::Send(request) => request,
         step => panic!("{step:?}"),
@@ -75,7 +75,7 @@ fn sent(step: Step<impl Sized>) -> Request<Bytes> {
 fn an_endpoint_of_a_callers_own_is_not_posted_to_in_clear() {
     let begin = |url| {
         let mut exchange = client().call(Own(url));
-        code(exchange.resume(&at(), Input::Begin)).map(drop)
+        error_code(exchange.resume(&at(), Input::Begin)).map(drop)
     };
     assert_eq!(begin("https://own.example/"), Ok(()));
     assert_eq!(begin("http://own.example/"), Err("url.insecure"));
@@ -86,12 +86,12 @@ fn an_endpoint_of_a_callers_own_is_not_posted_to_in_clear() {
 fn a_parameter_given_twice_is_not_sent() {
     let mut exchange = client().token(Twice, Scope::none());
     assert_eq!(
-        code(exchange.resume(&at(), Input::Begin)).map(drop),
+        error_code(exchange.resume(&at(), Input::Begin)).map(drop),
         Err("form.duplicate_parameter")
     );
     let mut exchange = signing().token(Twice, Scope::none());
     assert_eq!(
-        code(exchange.resume(&at(), Input::Begin)).map(drop),
+        error_code(exchange.resume(&at(), Input::Begin)).map(drop),
         Err("form.duplicate_parameter")
     );
 }
@@ -101,11 +101,11 @@ fn nothing_is_signed_for_a_request_without_a_client_or_that_cannot_be_made() {
     let issuer = Issuer::parse("https://as.example").unwrap();
     let place = issuer.well_known_urls().remove(0);
     let mut exchange = signing().call(Metadata::new(issuer, place));
-    let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
+    let request = sent_request(exchange.resume(&at(), Input::Begin).unwrap());
     assert_eq!((request.method(), request.body().len()), (&Method::GET, 0));
     let mut exchange = signing().call(Own("http://own.example/"));
     assert_eq!(
-        code(exchange.resume(&at(), Input::Begin)).map(drop),
+        error_code(exchange.resume(&at(), Input::Begin)).map(drop),
         Err("url.insecure")
     );
     let nowhere = Server::new(Issuer::parse("https://as.example").unwrap());
@@ -113,7 +113,7 @@ fn nothing_is_signed_for_a_request_without_a_client_or_that_cannot_be_made() {
     let lost = Client::new(nowhere, ClientId::new("id"), auth).unwrap();
     let mut exchange = lost.client_credentials(Scope::none());
     assert_eq!(
-        code(exchange.resume(&at(), Input::Begin)).map(drop),
+        error_code(exchange.resume(&at(), Input::Begin)).map(drop),
         Err("endpoint.missing")
     );
 }
@@ -133,7 +133,7 @@ fn a_signature_is_64_bytes() {
         };
         assert_eq!((job.alg, job.key_id.as_str()), ("ES256", "key"));
         let signed = exchange.resume(&at(), Input::Signed(vec![1; length].into()));
-        assert_eq!(code(signed).map(drop), outcome, "{length}");
+        assert_eq!(error_code(signed).map(drop), outcome, "{length}");
     }
 }
 
@@ -144,19 +144,19 @@ fn json_is_for_the_token_endpoint_of_those_who_ask_for_it() {
         field.and_then(|field| field.to_str().ok().map(str::to_owned))
     };
     let form = Some("application/x-www-form-urlencoded".to_owned());
-    let quirky = || quirky([Quirk::JsonRequest]);
+    let quirky = || client_with_quirks([Quirk::JsonRequest]);
     let mut exchange = quirky().client_credentials(Scope::none());
-    let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
+    let request = sent_request(exchange.resume(&at(), Input::Begin).unwrap());
     assert_eq!(media(&request), Some("application/json".to_owned()));
     assert_eq!(request.body(), r#"{"grant_type":"client_credentials"}"#);
     let mut exchange = quirky().call(Own("https://own.example/"));
-    let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
+    let request = sent_request(exchange.resume(&at(), Input::Begin).unwrap());
     assert_eq!(
         (media(&request), &request.body()[..]),
         (form.clone(), &b"a=1"[..])
     );
     let mut exchange = client().client_credentials(Scope::none());
-    let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
+    let request = sent_request(exchange.resume(&at(), Input::Begin).unwrap());
     assert_eq!(media(&request), form);
 }
 
@@ -171,19 +171,19 @@ fn the_second_of_two_calls_follows_the_first() {
         })
         .and_then(|_, tokens| Ok(tokens.access_token.expose().clone()))
         .boxed();
-    let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
+    let request = sent_request(exchange.resume(&at(), Input::Begin).unwrap());
     assert!(!String::from_utf8_lossy(request.body()).contains("second"));
     let second = exchange
         .resume(&at(), Input::Reply(json(200, GOOD)))
         .unwrap();
-    assert!(String::from_utf8_lossy(sent(second).body()).contains("scope=second"));
+    assert!(String::from_utf8_lossy(sent_request(second).body()).contains("scope=second"));
     let end = json(200, &GOOD.replace(r#""a""#, r#""b""#));
     let Ok(Step::Done(token)) = exchange.resume(&at(), Input::Reply(end)) else {
         panic!("tokens")
     };
     assert_eq!(token, "b");
     let over = exchange.resume(&at(), Input::Begin);
-    assert_eq!(code(over).map(drop), Err("misuse.already_finished"));
+    assert_eq!(error_code(over).map(drop), Err("misuse.already_finished"));
 }
 
 #[test]
@@ -191,13 +191,13 @@ fn a_second_call_of_several_steps_is_not_forgotten_between_them() {
     let again = signing();
     let first = client().client_credentials(Scope::none());
     let mut exchange = first.then(move |_, _| Ok(again.client_credentials(Scope::none())));
-    let _ = sent(exchange.resume(&at(), Input::Begin).unwrap());
+    let _ = sent_request(exchange.resume(&at(), Input::Begin).unwrap());
     let second = exchange
         .resume(&at(), Input::Reply(json(200, GOOD)))
         .unwrap();
     assert!(matches!(second, Step::Sign(_)), "{second:?}");
     let signature = Input::Signed(vec![1; 64].into());
-    let _ = sent(exchange.resume(&at(), signature).unwrap());
+    let _ = sent_request(exchange.resume(&at(), signature).unwrap());
     let done = exchange.resume(&at(), Input::Reply(json(200, GOOD)));
     assert!(matches!(done, Ok(Step::Done(_))), "{done:?}");
 }
@@ -206,19 +206,19 @@ fn a_second_call_of_several_steps_is_not_forgotten_between_them() {
 fn an_input_that_answers_no_step_ends_the_call() {
     let mut exchange = client().client_credentials(Scope::none());
     let early = exchange.resume(&at(), Input::Reply(json(200, GOOD)));
-    assert_eq!(code(early).map(drop), Err("misuse.out_of_order"));
+    assert_eq!(error_code(early).map(drop), Err("misuse.out_of_order"));
     let over = exchange.resume(&at(), Input::Begin);
-    assert_eq!(code(over).map(drop), Err("misuse.already_finished"));
+    assert_eq!(error_code(over).map(drop), Err("misuse.already_finished"));
 }
 
 #[test]
 fn a_client_id_is_checked_before_anything_is_sent() {
     let new = |id: &str| {
         let client = Client::new(server(), ClientId::new(id), ClientAuth::none());
-        code(client).map(drop)
+        error_code(client).map(drop)
     };
-    for good in ["id", "my id", "https://app.example/client.json", "a:b"] {
-        assert_eq!(new(good), Ok(()), "{good:?}");
+    for valid in ["id", "my id", "https://app.example/client.json", "a:b"] {
+        assert_eq!(new(valid), Ok(()), "{valid:?}");
     }
     for bad in ["", " ", "id ", "id\n", "\u{feff}id", "i\u{7}d"] {
         assert_eq!(new(bad), Err("client_auth.client_id"), "{bad:?}");
@@ -227,10 +227,11 @@ fn a_client_id_is_checked_before_anything_is_sent() {
 
 #[test]
 fn an_owner_is_recognised() {
-    let tokens = answered(client().client_credentials(Scope::none()), json(200, GOOD)).unwrap();
-    assert_eq!(code(client().check_owner(&tokens)), Ok(()));
+    let tokens =
+        run_with_reply(client().client_credentials(Scope::none()), json(200, GOOD)).unwrap();
+    assert_eq!(error_code(client().check_owner(&tokens)), Ok(()));
     let other = Client::new(server(), ClientId::new("other"), ClientAuth::none()).unwrap();
-    assert_eq!(code(other.check_owner(&tokens)), Err("stored.issuer"));
+    assert_eq!(error_code(other.check_owner(&tokens)), Err("stored.issuer"));
 }
 
 #[test]
@@ -252,44 +253,46 @@ fn a_page_that_repeats_a_secret_in_its_own_spelling_does_not_show_it() {
         "a\\u0026b\\u003cc\\u003Ed\\\"e\\u0027f+g%h\\/\u{e4}",
     ] {
         let body = serde_json::json!({"error":"x","error_description":format!("got {written}.")});
-        let ask = client.client_credentials(Scope::none());
-        let error = answered(ask, json(400, &body.to_string())).unwrap_err();
-        let said = error.server_error().and_then(|said| said.description());
-        assert_eq!(said, Some("got [redacted]."), "{written}");
+        let exchange = client.client_credentials(Scope::none());
+        let error = run_with_reply(exchange, json(400, &body.to_string())).unwrap_err();
+        let server_error = error.server_error().and_then(|said| said.description());
+        assert_eq!(server_error, Some("got [redacted]."), "{written}");
     }
-    // A long secret that was cut off, and a text that agrees with it everywhere.
+    // A truncated long secret, and a text that matches it throughout.
     let long = format!("{}b", "a".repeat(30_000));
     let auth = ClientAuth::basic(long.clone());
     let of_long = Client::new(server(), ClientId::new("id"), auth).unwrap();
     for written in ["a".repeat(70), long, "a".repeat(400_000)] {
         let body = serde_json::json!({"error":"x","error_description":format!("\u{e4}{written}")});
-        let ask = of_long.client_credentials(Scope::none());
-        let error = answered(ask, json(400, &body.to_string())).unwrap_err();
-        let said = error.server_error().and_then(|said| said.description());
-        assert!(!said.unwrap().contains("aaa"), "{said:?}");
+        let exchange = of_long.client_credentials(Scope::none());
+        let error = run_with_reply(exchange, json(400, &body.to_string())).unwrap_err();
+        let server_error = error.server_error().and_then(|said| said.description());
+        assert!(!server_error.unwrap().contains("aaa"), "{server_error:?}");
     }
-    // Next to it nothing is lost, and what only begins like it is shown.
+    // Adjacent text is preserved, and text that only begins like the secret is shown.
     let body = serde_json::json!({"error":"x","error_description":"a%26b \u{e4} 100% a&b<c>d"});
-    let ask = client.client_credentials(Scope::none());
-    let error = answered(ask, json(400, &body.to_string())).unwrap_err();
-    let said = error.server_error().and_then(|said| said.description());
-    assert_eq!(said, Some("a%26b \u{e4} 100% a&b<c>d"));
+    let exchange = client.client_credentials(Scope::none());
+    let error = run_with_reply(exchange, json(400, &body.to_string())).unwrap_err();
+    let server_error = error.server_error().and_then(|said| said.description());
+    assert_eq!(server_error, Some("a%26b \u{e4} 100% a&b<c>d"));
 }
 
-/// The description that is left of what the server says to a client with this secret.
-fn left_of(secret: &str, said: &str) -> (String, String) {
+/// The server's description after redaction for a client with this secret.
+fn redacted_description(secret: &str, server_text: &str) -> (String, String) {
     let auth = ClientAuth::post(secret);
     let client = Client::new(server(), ClientId::new("id"), auth).unwrap();
-    let body = serde_json::json!({"error": "invalid_client", "error_description": said});
-    let ask = client.client_credentials(Scope::none());
-    let error = answered(ask, json(401, &body.to_string())).unwrap_err();
-    let description = error.server_error().and_then(|said| said.description());
+    let body = serde_json::json!({"error": "invalid_client", "error_description": server_text});
+    let exchange = client.client_credentials(Scope::none());
+    let error = run_with_reply(exchange, json(401, &body.to_string())).unwrap_err();
+    let description = error
+        .server_error()
+        .and_then(|server_error| server_error.description());
     (description.unwrap().to_owned(), error.to_string())
 }
 
 #[test]
 fn a_short_secret_is_cut_out_where_it_stands_by_itself_and_in_no_word() {
-    for (secret, said, left) in [
+    for (secret, server_text, remaining) in [
         ("test", "a tested client attests", "a tested client attests"),
         ("test", "got test.", "got [redacted]."),
         ("test", "client_secret=test&b", "client_secret=[redacted]&b"),
@@ -304,16 +307,20 @@ fn a_short_secret_is_cut_out_where_it_stands_by_itself_and_in_no_word() {
         ("test", "got&#34;test&#34;", "got&#34;[redacted]&#34;"),
         ("test", "\u{e4}test test\u{e4}", "\u{e4}test test\u{e4}"),
         ("-pw-", "x-pw-y", "x[redacted]y"),
-        // A text that lacks its words would tell the secret, and little else.
+        // A description without these words would reveal the secret.
         ("a", "a client is not known", "[redacted]"),
         ("a", "no match: bad mac", "no match: bad mac"),
         ("pw", "pw is wrong", "[redacted]"),
-        // Nobody writes words of this length, and so long a secret may stand in another value.
+        // No word is this long, and a secret this long may be part of another value.
         ("0123456789abcdef", "x0123456789abcdefy", "x[redacted]y"),
     ] {
-        assert_eq!(left_of(secret, said).0, left, "{secret} in {said}");
+        assert_eq!(
+            redacted_description(secret, server_text).0,
+            remaining,
+            "{secret} in {server_text}"
+        );
     }
-    // What this crate writes is not garbled, and the code stays what it is.
+    // The crate's own text is not redacted, and the error code is unchanged.
     for secret in [
         "client",
         "invalid_client",
@@ -323,14 +330,14 @@ fn a_short_secret_is_cut_out_where_it_stands_by_itself_and_in_no_word() {
         "refused",
         "POST",
     ] {
-        let (_, text) = left_of(secret, "no");
+        let (_, text) = redacted_description(secret, "no");
         let whole = "token: POST https://as.example/token: the server refused: invalid_client: no \
                      (HTTP 401) [denied.invalid_client]";
         assert_eq!(text, whole, "{secret}");
     }
 }
 
-/// An endpoint that says itself what it sends.
+/// An endpoint that builds its own request.
 struct Sends(EndpointRequest);
 
 impl Endpoint for Sends {
@@ -358,7 +365,7 @@ fn any_method_with_any_body_can_be_sent() {
     let text = r#"{"client_name":"x"}"#;
     let put = EndpointRequest::new(Method::PUT, &url).body(Body::Json(text.into()));
     let mut exchange = client().call(Sends(put));
-    let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
+    let request = sent_request(exchange.resume(&at(), Input::Begin).unwrap());
     assert_eq!(
         (request.method(), request.body().as_ref()),
         (&Method::PUT, text.as_bytes())
@@ -370,7 +377,7 @@ fn any_method_with_any_body_can_be_sent() {
     assert!(!request.headers().contains_key("authorization"));
     let get = EndpointRequest::get(&url).accept("application/jwt");
     let mut exchange = client().call(Sends(get.auth(Auth::Client { purpose: "sends" })));
-    let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
+    let request = sent_request(exchange.resume(&at(), Input::Begin).unwrap());
     assert_eq!(request.headers().get("accept").unwrap(), "application/jwt");
     assert!(
         request.headers().contains_key("authorization"),
@@ -380,7 +387,7 @@ fn any_method_with_any_body_can_be_sent() {
     let delete = EndpointRequest::new(Method::DELETE, &url).auth(Auth::Client { purpose: "sends" });
     let mut exchange = public().call(Sends(delete));
     assert_eq!(
-        code(exchange.resume(&at(), Input::Begin)).map(drop),
+        error_code(exchange.resume(&at(), Input::Begin)).map(drop),
         Err("client_auth.needs_form")
     );
 }
@@ -388,8 +395,11 @@ fn any_method_with_any_body_can_be_sent() {
 #[test]
 fn a_reply_to_an_endpoint_of_ones_own_is_read_like_any_other() {
     let read = |status, body| {
-        let ask = EndpointRequest::get(Url::parse("https://as.example/own").unwrap());
-        code(answered(client().call(Sends(ask)), json(status, body)))
+        let request = EndpointRequest::get(Url::parse("https://as.example/own").unwrap());
+        error_code(run_with_reply(
+            client().call(Sends(request)),
+            json(status, body),
+        ))
     };
     assert_eq!(read(200, r#"{"good":1}"#), Ok(()));
     assert_eq!(read(200, "{}"), Err("reply.shape"));
@@ -415,7 +425,7 @@ fn a_certificate_leads_to_the_aliases_and_names_the_client_only() {
     let of = |auth| Client::new(server.clone(), ClientId::new("id"), auth).unwrap();
     let begin = |client: Client| {
         let mut exchange = client.client_credentials(Scope::none());
-        sent(exchange.resume(&at(), Input::Begin).unwrap())
+        sent_request(exchange.resume(&at(), Input::Begin).unwrap())
     };
     let request = begin(of(ClientAuth::tls(Certificate::Pki)));
     assert_eq!(request.uri(), "https://mtls.as.example/token");
@@ -425,7 +435,7 @@ fn a_certificate_leads_to_the_aliases_and_names_the_client_only() {
     assert_eq!(request.uri(), "https://as.example/token");
     let mut exchange = of(ClientAuth::tls(Certificate::Pki))
         .revoke(crate::endpoint::revocation::Revocation::new("t"));
-    let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
+    let request = sent_request(exchange.resume(&at(), Input::Begin).unwrap());
     assert_eq!(
         request.uri(),
         "https://as.example/revoke",
@@ -438,11 +448,12 @@ fn a_call_shows_no_secret_whatever_it_waits_for() {
     let post = Client::new(server(), ClientId::new("id"), ClientAuth::post("hunter22")).unwrap();
     let grant = crate::grant::Extension::new("urn:example:g").unwrap();
     let grant = grant.parameter("assertion", "s3cr3t").unwrap();
-    let token = crate::endpoint::token::Token::new(grant, crate::grant::TokenRequest::new());
+    let token =
+        crate::endpoint::token::TokenEndpoint::new(grant, crate::grant::TokenRequest::new());
     let mut call = post.call(token);
     let text = |call: &dyn std::fmt::Debug| format!("{call:?} {call:#?}");
     let mut shown = vec![text(&call)];
-    let _ = sent(call.resume(&at(), Input::Begin).unwrap());
+    let _ = sent_request(call.resume(&at(), Input::Begin).unwrap());
     shown.push(text(&call));
     for text in shown {
         assert!(
@@ -455,7 +466,7 @@ fn a_call_shows_no_secret_whatever_it_waits_for() {
 #[test]
 fn a_request_that_found_no_answer_says_where_it_went_and_not_what_it_asked() {
     let mut exchange = client().call(Own("https://own.example:8443/path?state=S3CR3T"));
-    sent(exchange.resume(&at(), Input::Begin).unwrap());
+    sent_request(exchange.resume(&at(), Input::Begin).unwrap());
     let lost = Input::Lost(Cause::unknown("reset"));
     let error = exchange.resume(&at(), lost).unwrap_err().to_string();
     let text = "own: POST https://own.example:8443/path: no answer arrived: reset [lost]";

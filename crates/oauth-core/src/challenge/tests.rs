@@ -9,8 +9,8 @@ fn headers(fields: &[&[u8]]) -> HeaderMap {
     headers
 }
 
-/// Schemes and parameters of what can be read, and whether that is all.
-fn shown((challenges, is_whole): (Vec<Challenge>, bool)) -> (String, bool) {
+/// The schemes and parameters of the valid challenges, and whether all were valid.
+fn summary((challenges, is_whole): (Vec<Challenge>, bool)) -> (String, bool) {
     let one = |challenge: &Challenge| {
         let params = challenge.params.iter();
         let params: Vec<_> = params
@@ -22,8 +22,8 @@ fn shown((challenges, is_whole): (Vec<Challenge>, bool)) -> (String, bool) {
     (all.join("; "), is_whole)
 }
 
-fn of(fields: &[&[u8]]) -> (String, bool) {
-    shown(valid_challenges(&headers(fields)))
+fn parse_one(fields: &[&[u8]]) -> (String, bool) {
+    summary(valid_challenges(&headers(fields)))
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_byte_outside_ascii_in_a_quoted_text_is_part_of_it() {
         ),
     ] {
         let want = format!("bearer error=invalid_token,error_description={text}");
-        assert_eq!(of(&[bytes]), (want, true));
+        assert_eq!(parse_one(&[bytes]), (want, true));
     }
 }
 
@@ -56,16 +56,24 @@ fn what_cannot_be_read_says_nothing_about_the_others() {
         b"Custom; x",
         b"@@@",
     ] {
-        assert_eq!(of(&[odd, bearer]), (want.to_owned(), false), "{odd:?}");
-        assert_eq!(of(&[bearer, odd]), (want.to_owned(), false), "{odd:?}");
+        assert_eq!(
+            parse_one(&[odd, bearer]),
+            (want.to_owned(), false),
+            "{odd:?}"
+        );
+        assert_eq!(
+            parse_one(&[bearer, odd]),
+            (want.to_owned(), false),
+            "{odd:?}"
+        );
     }
     let one = b"Custom realm=https://x/, a=\"b, c\", Bearer error=\"insufficient_scope\", scope=\"write\"";
-    assert_eq!(of(&[one]), (want.to_owned(), false));
+    assert_eq!(parse_one(&[one]), (want.to_owned(), false));
     let one = b"Bearer error=\"insufficient_scope\", scope=\"write\", Custom realm=https://x/, b=c";
-    assert_eq!(of(&[one]), (want.to_owned(), false));
-    // Part of the Bearer challenge itself is odd, so nothing of it is acted on.
+    assert_eq!(parse_one(&[one]), (want.to_owned(), false));
+    // Part of the Bearer challenge is invalid, so the whole challenge is ignored.
     let one = b"Bearer error=\"insufficient_scope\", realm=https://x/, Basic realm=\"y\"";
-    assert_eq!(of(&[one]), ("basic realm=y".to_owned(), false));
+    assert_eq!(parse_one(&[one]), ("basic realm=y".to_owned(), false));
 }
 
 #[test]
@@ -74,7 +82,7 @@ fn a_control_character_refuses_its_challenge_and_no_other() {
     let rest = "Custom realm=\"a\u{7}b\", x=y, Bearer error=\"invalid_token\"";
     let is_whole = Reader::new(rest).read(&mut challenges);
     assert_eq!(
-        shown((challenges, is_whole)),
+        summary((challenges, is_whole)),
         ("bearer error=invalid_token".to_owned(), false)
     );
     assert!(parse(["Bearer realm=\"a\nb\""]).is_err());

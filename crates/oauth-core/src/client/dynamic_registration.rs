@@ -69,7 +69,7 @@ pub fn read_registration(
     anonymous(server, ReadRegistration::new(client))
 }
 
-/// Replaces the registration of a client (RFC 7592 section 2.2): `metadata` is all of it. The result replaces what was
+/// Replaces the registration of a client (RFC 7592 section 2.2): `metadata` is the complete registration. The result replaces what was
 /// stored.
 ///
 /// # Errors
@@ -169,7 +169,9 @@ impl Connection {
     pub fn client(&self, auth: ClientAuth) -> Result<Client, Error> {
         let server = self.server.clone();
         match (&self.client, &self.registration) {
-            (_, Some(known)) => Client::registered(server, known, Credentials::default()),
+            (_, Some(registration)) => {
+                Client::registered(server, registration, Credentials::default())
+            }
             (ClientChoice::Registered(client), None) => {
                 Client::new(server, client.client_id.clone(), auth)
             }

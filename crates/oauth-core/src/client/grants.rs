@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Client;
-use crate::assertion::{Assertion, OwnTokens};
+use crate::assertion::{Assertion, ClientGrantMethod};
 use crate::endpoint::backchannel_authentication::{
     BackchannelAuthentication, BackchannelAuthenticationResponse,
 };
@@ -19,7 +19,7 @@ use crate::flow::identity_assertion::SignInElsewhere;
 use crate::flow::identity_assertion::{
     self, IdentityAccess, IdentityAssertion, IdentityAssertionRequest,
 };
-use crate::flow::poll::{Pace, Poll};
+use crate::flow::poll::{Poll, PollTiming};
 use crate::flow::redeem::{self, Identity, Login};
 use crate::grant::{self, Grant, TokenRequest};
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
@@ -65,7 +65,7 @@ impl Client {
         mut self,
         make: impl Fn(&Scope) -> Result<Assertion, Error> + Send + Sync + 'static,
     ) -> Self {
-        Arc::make_mut(&mut self.0).own_tokens = Some(OwnTokens::Assertion(Arc::new(make)));
+        Arc::make_mut(&mut self.0).own_tokens = Some(ClientGrantMethod::Assertion(Arc::new(make)));
         self
     }
 
@@ -75,7 +75,8 @@ impl Client {
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
     #[must_use]
     pub fn with_subject_token(mut self, subject: SubjectToken) -> Self {
-        Arc::make_mut(&mut self.0).own_tokens = Some(OwnTokens::Exchange(Box::new(subject)));
+        Arc::make_mut(&mut self.0).own_tokens =
+            Some(ClientGrantMethod::Exchange(Box::new(subject)));
         self
     }
 
@@ -100,7 +101,7 @@ impl Client {
         let identity_provider = [binding.issuer.clone(), binding.client_id.clone()];
         let sign_in = SignInElsewhere::new(Arc::clone(&provider_client.0), read);
         let sign_in = Arc::new(sign_in);
-        Arc::make_mut(&mut self.0).own_tokens = Some(OwnTokens::Identity {
+        Arc::make_mut(&mut self.0).own_tokens = Some(ClientGrantMethod::Identity {
             sign_in,
             identity_provider,
         });
@@ -113,7 +114,7 @@ impl Client {
         &self,
         grant: G,
         token_request: R,
-        pace: Pace,
+        pace: PollTiming,
     ) -> impl Exchange<Output = Tokens> + Send + use<G, R> {
         Poll::new(Arc::clone(&self.0), grant, token_request.into(), pace)
     }
@@ -130,7 +131,7 @@ impl Client {
         code: &DeviceAuthorizationResponse,
         token_request: R,
     ) -> impl Exchange<Output = Login> + Send + use<R> {
-        let pace = Pace {
+        let pace = PollTiming {
             interval: code.interval,
             expires_at: code.expires_at,
         };
@@ -147,7 +148,7 @@ impl Client {
         &self,
         grant: G,
         token_request: R,
-        pace: Option<Pace>,
+        pace: Option<PollTiming>,
     ) -> impl Exchange<Output = Login> + Send + use<G, R> {
         let token_request = token_request.into();
         let identity = Identity::for_request(&token_request);
@@ -182,7 +183,7 @@ impl Client {
         &self,
         auth_req_id: Secret<String>,
         token_request: R,
-        pace: Option<Pace>,
+        pace: Option<PollTiming>,
     ) -> impl Exchange<Output = Login> + Send + use<R> {
         self.sign_in(grant::Ciba::new(auth_req_id), token_request, pace)
     }

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use super::jwt::{self, JWT_BEARER};
 use super::{ClientJwt, ClientJwtOutcome, RequestFacts};
-use crate::crypto::{AudienceIs, KeyUse, SigningKey};
+use crate::crypto::{AudienceKind, KeyUse, SigningKey};
 use crate::error::{Error, Misuse};
 use crate::form::Form;
 use crate::jose::{self, Alg};
@@ -162,7 +162,7 @@ impl ClientAssertion {
 
     fn encoded_header(&self) -> String {
         let mut header = String::new();
-        let mut members = Members::of(&mut header);
+        let mut members = Members::begin(&mut header);
         members.text("alg", self.key.alg().as_str());
         if !self.key.id().is_empty() && self.secret.is_none() {
             members.text("kid", self.key.id());
@@ -221,8 +221,8 @@ impl ClientJwt for ClientAssertion {
             return Err(Error::from(Misuse::KeyAlgorithm).about(&detail));
         }
         let audience = match self.audience {
-            AssertionAudience::Issuer => AudienceIs::Issuer,
-            _ => AudienceIs::Other,
+            AssertionAudience::Issuer => AudienceKind::Issuer,
+            _ => AudienceKind::Other,
         };
         self.key.use_at(server.issuer().as_str(), audience)
     }
@@ -230,7 +230,7 @@ impl ClientJwt for ClientAssertion {
     fn make(&self, facts: &RequestFacts<'_>) -> Result<ClientJwtOutcome, Error> {
         let now = facts.at.now().as_secs();
         let mut claims = String::with_capacity(256);
-        let mut members = Members::of(&mut claims);
+        let mut members = Members::begin(&mut claims);
         members.text("aud", self.audience_for(facts)?);
         members.number("exp", now.saturating_add(self.lifetime.into()));
         members.number("iat", now);

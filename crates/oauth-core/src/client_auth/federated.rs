@@ -54,12 +54,12 @@ impl FederatedAssertion {
     /// Authentication by the tokens of this source, whose audience must be the server's issuer. A token that does not
     /// expire is refused (RFC 7523 section 3).
     pub fn new(source: impl AssertionSource + 'static) -> Self {
-        Self::of(WorkloadToken::new(source))
+        Self::from_workload_token(WorkloadToken::new(source))
     }
 
     /// Authentication by the tokens that a platform provides. A service that issues tokens is asked for one with the
     /// [expected](Self::audience) audience.
-    pub fn of(token: WorkloadToken) -> Self {
+    pub fn from_workload_token(token: WorkloadToken) -> Self {
         Self {
             token,
             profile: AssertionProfile::default(),
@@ -120,16 +120,16 @@ impl FederatedAssertion {
         server: &Server,
         now: UnixTime,
     ) -> Result<Secret<String>, Error> {
-        let malformed = |what: &str| Error::from(Misuse::AssertionMalformed).about(what);
+        let malformed = |reason: &str| Error::from(Misuse::AssertionMalformed).about(reason);
         // The error names the flaw, and never contains the token.
-        let seen = Unverified::parse(token.expose()).map_err(|error| {
+        let jwt = Unverified::parse(token.expose()).map_err(|error| {
             let flaw = error.detail().filter(|flaw| !flaw.is_empty());
             malformed(flaw.unwrap_or("not a JWS of a JSON object"))
         })?;
-        let claims = seen.claims().ok_or_else(|| malformed("it is encrypted"))?;
-        // "The JWT MUST be digitally signed or have a Message Authentication Code" (RFC 7523 section 3): anybody could
+        let claims = jwt.claims().ok_or_else(|| malformed("it is encrypted"))?;
+        // "The JWT MUST be digitally signed or have a Message Authentication Code" (RFC 7523 section 3): anyone could
         // have written another.
-        let alg = seen.header().get("alg").and_then(Value::as_str);
+        let alg = jwt.header().get("alg").and_then(Value::as_str);
         let is_signed = alg.is_some_and(|alg| !alg.is_empty() && !alg.eq_ignore_ascii_case("none"));
         if !is_signed || token.expose().ends_with('.') {
             return Err(malformed("it is not signed"));
@@ -139,7 +139,7 @@ impl FederatedAssertion {
     }
 
     fn check(&self, server: &Server, now: UnixTime, claims: &Claims) -> Result<(), Error> {
-        let malformed = |what: &str| Error::from(Misuse::AssertionMalformed).about(what);
+        let malformed = |reason: &str| Error::from(Misuse::AssertionMalformed).about(reason);
         let malformed_claim = |error: Error| malformed(error.detail().unwrap_or_default());
         let expires = claims.time("exp").map_err(malformed_claim)?;
         if let Some(expires) = expires.filter(|at| *at <= now) {
@@ -159,7 +159,7 @@ impl FederatedAssertion {
         // "The JWT MUST contain an "exp" (expiration time) claim" (RFC 7523 section 3): a leaked token without it could
         // be used forever.
         if expires.is_none() {
-            let detail = format!("the token of {} has no exp", self.token.place());
+            let detail = format!("the token of {} has no exp", self.token.location());
             return Err(malformed(&detail));
         }
         claims.text("iss").map_err(malformed_claim)?;

@@ -42,11 +42,11 @@ impl ClientJwt for SignedSecret {
     fn make(&self, facts: &RequestFacts<'_>) -> Result<ClientJwtOutcome, Error> {
         let now = facts.at.now().as_secs();
         let (mut header, mut claims) = (String::new(), String::new());
-        let mut members = Members::of(&mut header);
+        let mut members = Members::begin(&mut header);
         members.text("alg", "ES256");
         members.text("kid", &self.key_id);
         members.end();
-        let mut members = Members::of(&mut claims);
+        let mut members = Members::begin(&mut claims);
         members.text("aud", &self.audience);
         members.number("exp", now.saturating_add(self.lifetime.into()));
         members.number("iat", now);

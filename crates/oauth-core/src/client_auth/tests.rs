@@ -23,7 +23,7 @@ use crate::moment::{Moment, UnixTime};
 use crate::quirk::Rules;
 use crate::scope::Scope;
 use crate::server::Server;
-use crate::testing::{code, json};
+use crate::testing::{error_code, json};
 
 struct Sixty4;
 
@@ -53,7 +53,7 @@ fn server() -> Server {
     server_of("https://as.example", "")
 }
 
-fn of(auth: ClientAuth) -> Client {
+fn client_with(auth: ClientAuth) -> Client {
     Client::new(server(), ClientId::new("me"), auth).unwrap()
 }
 
@@ -61,7 +61,7 @@ fn at(seed: u8) -> Moment {
     Moment::fixed(UnixTime::from_secs(1_700_000_000), [seed; 32])
 }
 
-fn sent<T>(step: Step<T>) -> Request<Bytes> {
+fn sent_request<T>(step: Step<T>) -> Request<Bytes> {
     match step {
         Step::Send(request) => request,
         other => panic!("{:?}", std::mem::discriminant(&other)),
@@ -86,7 +86,7 @@ fn value(request: &Request<Bytes>, name: &str) -> Option<String> {
 
 fn first(client: &Client, seed: u8) -> Request<Bytes> {
     let mut exchange = client.client_credentials(Scope::none());
-    sent(exchange.resume(&at(seed), Input::Begin).unwrap())
+    sent_request(exchange.resume(&at(seed), Input::Begin).unwrap())
 }
 
 fn header(jwt: &str) -> String {
@@ -96,7 +96,7 @@ fn header(jwt: &str) -> String {
 
 #[test]
 fn an_assertion_names_the_issuer_alone_and_each_is_another() {
-    let client = of(ClientAuth::assertion(ClientAssertion::new(key())));
+    let client = client_with(ClientAuth::assertion(ClientAssertion::new(key())));
     let request = first(&client, 1);
     assert!(!request.headers().contains_key("authorization"));
     assert_eq!(
@@ -128,7 +128,7 @@ fn an_assertion_names_the_issuer_alone_and_each_is_another() {
         claims.text("jti").unwrap()
     );
     let mut revoke = client.revoke(Revocation::new("t"));
-    let request = sent(revoke.resume(&at(3), Input::Begin).unwrap());
+    let request = sent_request(revoke.resume(&at(3), Input::Begin).unwrap());
     let jwt = value(&request, "client_assertion").unwrap();
     assert_eq!(
         read_unverified(&jwt).unwrap().audience().unwrap(),
@@ -139,21 +139,21 @@ fn an_assertion_names_the_issuer_alone_and_each_is_another() {
 #[test]
 fn a_key_of_the_host_is_asked_for_and_a_wrong_length_is_refused() {
     let key = SigningKey::host("kms-1", Alg::Es256);
-    let client = of(ClientAuth::assertion(ClientAssertion::new(key)));
+    let client = client_with(ClientAuth::assertion(ClientAssertion::new(key)));
     let mut exchange = client.client_credentials(Scope::none());
     let Step::Sign(job) = exchange.resume(&at(1), Input::Begin).unwrap() else {
         panic!("nothing to sign")
     };
     assert_eq!((job.key_id.as_str(), job.alg), ("kms-1", "ES256"));
     let signed = Input::Signed(Bytes::from_static(&[9; 64]));
-    let request = sent(exchange.resume(&at(1), signed).unwrap());
+    let request = sent_request(exchange.resume(&at(1), signed).unwrap());
     let jwt = value(&request, "client_assertion").unwrap();
     assert!(jwt.as_bytes().starts_with(&job.signing_input));
     let mut exchange = client.client_credentials(Scope::none());
     let _ = exchange.resume(&at(1), Input::Begin).unwrap();
     let signed = Input::Signed(Bytes::from_static(&[9; 70]));
     assert_eq!(
-        code(exchange.resume(&at(1), signed).map(drop)),
+        error_code(exchange.resume(&at(1), signed).map(drop)),
         Err("client_auth.signature_length")
     );
 }
@@ -162,7 +162,7 @@ fn a_key_of_the_host_is_asked_for_and_a_wrong_length_is_refused() {
 fn audiences_and_the_certificate_are_as_the_server_demands() {
     let jwt_of = |assertion: ClientAssertion| {
         value(
-            &first(&of(ClientAuth::assertion(assertion)), 1),
+            &first(&client_with(ClientAuth::assertion(assertion)), 1),
             "client_assertion",
         )
         .unwrap()
@@ -194,7 +194,7 @@ fn audiences_and_the_certificate_are_as_the_server_demands() {
     );
 }
 
-/// The header is made once; whoever changes it afterwards gets another.
+/// The header is built once; changing the configuration builds another.
 #[test]
 fn a_copy_with_a_certificate_has_a_header_of_its_own() {
     let (server, client_id) = (server(), ClientId::new("me"));
@@ -228,7 +228,7 @@ fn a_key_with_an_audience_of_its_own_serves_one_server() {
     let make = |issuer: &str, audience: AssertionAudience| {
         let assertion = ClientAssertion::new(key.clone()).audience(audience);
         let auth = ClientAuth::assertion(assertion);
-        code(Client::new(server_of(issuer, ""), ClientId::new("me"), auth).map(drop))
+        error_code(Client::new(server_of(issuer, ""), ClientId::new("me"), auth).map(drop))
     };
     assert_eq!(make("https://a.example", AssertionAudience::Issuer), Ok(()));
     assert_eq!(make("https://b.example", AssertionAudience::Issuer), Ok(()));
@@ -236,13 +236,13 @@ fn a_key_with_an_audience_of_its_own_serves_one_server() {
         make("https://a.example", AssertionAudience::TokenEndpoint),
         Err("key.used_at_two_servers")
     );
-    // Keys that were read twice are one key, where that is noted; of other names, they are two.
+    // Keys read twice count as one key if they have the same name, and as two otherwise.
     let used = KeyUse::default();
     let make = |id: &str, issuer: &str| {
         let key = SigningKey::local(id, Alg::Es256, Arc::new(Sixty4));
         let assertion = ClientAssertion::new(key).audience(AssertionAudience::TokenEndpoint);
         let auth = ClientAuth::assertion(assertion.noting_use(&used));
-        code(Client::new(server_of(issuer, ""), ClientId::new("me"), auth).map(drop))
+        error_code(Client::new(server_of(issuer, ""), ClientId::new("me"), auth).map(drop))
     };
     assert_eq!(make("one", "https://a.example"), Ok(()));
     assert_eq!(make("one", "https://a.example"), Ok(()));
@@ -265,13 +265,13 @@ fn an_algorithm_that_the_server_does_not_take_is_refused_before_anything_is_sent
     let auth = ClientAuth::assertion(ClientAssertion::new(hmac));
     let made = Client::new(self::server(), ClientId::new("me"), auth);
     assert_eq!(
-        code(made.map(drop)),
+        error_code(made.map(drop)),
         Err("key.algorithm"),
         "no secret is known"
     );
     let made = ClientAssertion::with_shared_secret("secret", key());
     assert_eq!(
-        code(made.map(drop)),
+        error_code(made.map(drop)),
         Err("key.algorithm"),
         "not of a shared secret"
     );
@@ -284,7 +284,7 @@ fn workload(claims: &str) -> String {
 
 const GOOD: &str = r#"{"sub":"w","aud":["https://as.example"],"exp":1700000600}"#;
 
-/// A source whose every reading is the next of these, the last forever.
+/// A source that returns these tokens in order, and then repeats the last one.
 fn reading(texts: Vec<String>) -> (FederatedAssertion, Arc<AtomicUsize>) {
     let reads = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&reads);
@@ -301,7 +301,7 @@ fn reading(texts: Vec<String>) -> (FederatedAssertion, Arc<AtomicUsize>) {
 fn a_workload_token_is_read_for_each_request_and_sent_without_the_client_id() {
     let newer = workload(r#"{"sub":"w","aud":"https://as.example","exp":1700000700}"#);
     let (assertion, reads) = reading(vec![format!("{}\n", workload(GOOD)), newer.clone()]);
-    let client = of(ClientAuth::federated(assertion));
+    let client = client_with(ClientAuth::federated(assertion));
     let request = first(&client, 1);
     let names: Vec<_> = form_of(&request)
         .into_iter()
@@ -315,7 +315,7 @@ fn a_workload_token_is_read_for_each_request_and_sent_without_the_client_id() {
     assert_eq!(value(&first(&client, 2), "client_assertion"), Some(newer));
     assert_eq!(reads.load(Ordering::Relaxed), 2);
     let (assertion, _) = reading(vec![workload(GOOD)]);
-    let client = of(ClientAuth::federated(
+    let client = client_with(ClientAuth::federated(
         assertion.client_id(ClientIdParameter::Sent),
     ));
     assert_eq!(
@@ -326,31 +326,35 @@ fn a_workload_token_is_read_for_each_request_and_sent_without_the_client_id() {
 
 #[test]
 fn a_source_is_told_the_audience_and_how_long_the_token_has_to_be_valid() {
-    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let events = Arc::new(std::sync::Mutex::new(Vec::new()));
     let source = || {
-        let told = Arc::clone(&told);
-        FederatedAssertion::new(move |wanted: &AssertionRequest<'_>| {
-            let (audience, until) = (wanted.audience.to_owned(), wanted.expires_at.as_secs());
+        let events = Arc::clone(&events);
+        FederatedAssertion::new(move |request: &AssertionRequest<'_>| {
+            let (audience, until) = (request.audience.to_owned(), request.expires_at.as_secs());
             let claims = format!(r#"{{"sub":"w","aud":"{audience}","exp":{until}}}"#);
-            told.lock().unwrap().push((audience, until));
+            events.lock().unwrap().push((audience, until));
             Ok(Secret::new(workload(&claims)))
         })
     };
-    first(&of(ClientAuth::federated(source())), 1);
-    first(&of(ClientAuth::federated(source().audience("api://x"))), 2);
+    first(&client_with(ClientAuth::federated(source())), 1);
+    first(
+        &client_with(ClientAuth::federated(source().audience("api://x"))),
+        2,
+    );
     let until = at(1).now().as_secs() + 60;
     let expected = [
         ("https://as.example".to_owned(), until),
         ("api://x".to_owned(), until),
     ];
-    assert_eq!(*told.lock().unwrap(), expected);
+    assert_eq!(*events.lock().unwrap(), expected);
 }
 
 #[test]
 fn what_must_not_be_sent_is_refused_and_never_told() {
     let refused = |text: String| {
         let (assertion, _) = reading(vec![text]);
-        let mut exchange = of(ClientAuth::federated(assertion)).client_credentials(Scope::none());
+        let mut exchange =
+            client_with(ClientAuth::federated(assertion)).client_credentials(Scope::none());
         let error = exchange.resume(&at(1), Input::Begin).map(drop).unwrap_err();
         assert!(!format!("{error:?}").contains("c2ln"), "{error:?}");
         error.code()
@@ -389,9 +393,9 @@ fn what_must_not_be_sent_is_refused_and_never_told() {
     }
     let (assertion, _) = reading(vec![workload(GOOD)]);
     let spiffe = ClientAuth::federated(assertion.profile(AssertionProfile::SpiffeJwt));
-    let mut exchange = of(spiffe).client_credentials(Scope::none());
+    let mut exchange = client_with(spiffe).client_credentials(Scope::none());
     assert_eq!(
-        code(exchange.resume(&at(1), Input::Begin).map(drop)),
+        error_code(exchange.resume(&at(1), Input::Begin).map(drop)),
         Err(malformed)
     );
 }
@@ -399,29 +403,33 @@ fn what_must_not_be_sent_is_refused_and_never_told() {
 /// RFC 7523 section 3: "The JWT MUST be digitally signed or have a Message Authentication Code".
 #[test]
 fn a_workload_token_that_nobody_has_signed_is_not_sent() {
-    let good = workload(GOOD);
-    let (_, rest) = good.split_once('.').unwrap();
+    let valid = workload(GOOD);
+    let (_, rest) = valid.split_once('.').unwrap();
     let under = |header: &str| format!("{}.{rest}", base64::url_safe(header));
     for (token, detail) in [
         (under(r#"{"alg":"none"}"#), "it is not signed"),
         (under(r#"{"alg":"nOnE"}"#), "it is not signed"),
         (under("{}"), "it is not signed"),
         (under(r#"{"alg":7}"#), "it is not signed"),
-        (good.trim_end_matches("c2ln").to_owned(), "it is not signed"),
+        (
+            valid.trim_end_matches("c2ln").to_owned(),
+            "it is not signed",
+        ),
         (format!("e30.{rest}.YQ.YQ"), "it is encrypted"),
         (format!("AAAA.{rest}"), "not a JWS of a JSON object"),
         (under("[]"), "not a JWS of a JSON object"),
         (workload(&GOOD.replace(r#"{"#, r#"{"iss":7,"#)), "iss"),
     ] {
         let (assertion, _) = reading(vec![token.clone()]);
-        let mut exchange = of(ClientAuth::federated(assertion)).client_credentials(Scope::none());
+        let mut exchange =
+            client_with(ClientAuth::federated(assertion)).client_credentials(Scope::none());
         let error = exchange.resume(&at(1), Input::Begin).map(drop).unwrap_err();
         assert_eq!(error.code(), "client_auth.assertion_malformed", "{token}");
         assert_eq!(error.detail(), Some(detail), "{token}");
     }
 }
 
-/// RFC 7523 section 3: nobody would notice that it was stolen.
+/// RFC 7523 section 3: theft of an unsigned assertion would go unnoticed.
 #[test]
 fn a_workload_token_that_does_not_expire_is_refused_with_the_place_it_comes_from() {
     struct Placed(&'static str);
@@ -431,7 +439,7 @@ fn a_workload_token_that_does_not_expire_is_refused_with_the_place_it_comes_from
             Ok(Secret::new(workload(claims)))
         }
 
-        fn place(&self) -> String {
+        fn location(&self) -> String {
             self.0.to_owned()
         }
     }
@@ -440,7 +448,8 @@ fn a_workload_token_that_does_not_expire_is_refused_with_the_place_it_comes_from
         (FederatedAssertion::new(Placed("/run/token")), "/run/token"),
         (called, "a callback"),
     ] {
-        let mut exchange = of(ClientAuth::federated(assertion)).client_credentials(Scope::none());
+        let mut exchange =
+            client_with(ClientAuth::federated(assertion)).client_credentials(Scope::none());
         let error = exchange.resume(&at(1), Input::Begin).map(drop).unwrap_err();
         assert_eq!(error.code(), "client_auth.assertion_malformed");
         let detail = format!("the token of {place} has no exp");
@@ -454,18 +463,20 @@ fn a_token_that_was_replaced_while_it_was_under_way_is_sent_once_more() {
     let refusal = || Input::Reply(json(401, r#"{"error":"invalid_client"}"#));
     let newest = workload(r#"{"sub":"x","aud":"https://as.example","exp":1700000900}"#);
     let (assertion, _) = reading(vec![workload(GOOD), newer.clone(), newest]);
-    let mut exchange = of(ClientAuth::federated(assertion)).client_credentials(Scope::none());
-    let _ = sent(exchange.resume(&at(1), Input::Begin).unwrap());
-    let request = sent(exchange.resume(&at(2), refusal()).unwrap());
+    let mut exchange =
+        client_with(ClientAuth::federated(assertion)).client_credentials(Scope::none());
+    let _ = sent_request(exchange.resume(&at(1), Input::Begin).unwrap());
+    let request = sent_request(exchange.resume(&at(2), refusal()).unwrap());
     assert_eq!(value(&request, "client_assertion"), Some(newer));
     let refused = exchange.resume(&at(3), refusal()).map(drop);
-    assert_eq!(code(refused), Err("denied.invalid_client"), "once");
+    assert_eq!(error_code(refused), Err("denied.invalid_client"), "once");
     let (assertion, reads) = reading(vec![workload(GOOD)]);
-    let mut exchange = of(ClientAuth::federated(assertion)).client_credentials(Scope::none());
-    let _ = sent(exchange.resume(&at(1), Input::Begin).unwrap());
+    let mut exchange =
+        client_with(ClientAuth::federated(assertion)).client_credentials(Scope::none());
+    let _ = sent_request(exchange.resume(&at(1), Input::Begin).unwrap());
     let refused = exchange.resume(&at(2), refusal()).map(drop);
     assert_eq!(
-        code(refused),
+        error_code(refused),
         Err("denied.invalid_client"),
         "it is still the same"
     );

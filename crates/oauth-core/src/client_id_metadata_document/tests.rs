@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::redirect_uri::RedirectUri;
-use crate::testing::{code, server};
+use crate::testing::{error_code, server};
 
 const URL: &str = "https://app.example/c.json";
 
@@ -18,13 +18,13 @@ fn document(members: &str) -> Result<ClientIdMetadataDocument, Error> {
 
 #[test]
 fn the_url_has_a_path_and_nothing_that_servers_could_read_otherwise() {
-    for good in [
+    for valid in [
         URL,
         "https://app.example/",
         "https://app.example:8443/c",
         "https://app.example/c?v=1",
     ] {
-        assert_eq!(ClientIdUrl::parse(good).unwrap().as_str(), good);
+        assert_eq!(ClientIdUrl::parse(valid).unwrap().as_str(), valid);
     }
     for bad in [
         "",
@@ -43,20 +43,20 @@ fn the_url_has_a_path_and_nothing_that_servers_could_read_otherwise() {
         " https://app.example/c",
     ] {
         let read = ClientIdUrl::parse(bad).map(|_| ());
-        assert_eq!(code(read), Err("client_id_metadata.url"), "{bad}");
+        assert_eq!(error_code(read), Err("client_id_metadata.url"), "{bad}");
     }
 }
 
 #[test]
 fn a_document_is_its_urls_and_holds_no_secret() {
-    let fault = |members| code(document(members).map(|_| ()));
+    let fault = |members| error_code(document(members).map(|_| ()));
     let none = r#","token_endpoint_auth_method":"none""#;
     assert_eq!(fault(none), Ok(()));
-    // The default of the standard is a shared secret.
+    // The standard's default authentication method is a shared secret.
     assert_eq!(fault(""), Err("client_id_metadata.shared_secret"));
     for method in ["basic", "post", "jwt", "other"] {
         let members = format!(r#","token_endpoint_auth_method":"client_secret_{method}""#);
-        let fault = code(document(&members).map(|_| ()));
+        let fault = error_code(document(&members).map(|_| ()));
         assert_eq!(fault, Err("client_id_metadata.shared_secret"));
     }
     for secret in [
@@ -65,7 +65,7 @@ fn a_document_is_its_urls_and_holds_no_secret() {
         r#""client_secret_expires_at":0"#,
     ] {
         let members = format!("{none},{secret}");
-        let fault = code(document(&members).map(|_| ()));
+        let fault = error_code(document(&members).map(|_| ()));
         assert_eq!(fault, Err("client_id_metadata.client_secret"));
     }
     let private = r#","token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[{"kty":"EC","d":"AA"}]}"#;
@@ -76,14 +76,18 @@ fn a_document_is_its_urls_and_holds_no_secret() {
     for id in [r#""https://app.example/C.json""#, "7", "null"] {
         let text = format!(r#"{{"client_id":{id},"token_endpoint_auth_method":"none"}}"#);
         let read = ClientIdMetadataDocument::parse(url(), &text).map(|_| ());
-        assert_eq!(code(read), Err("client_id_metadata.client_id"), "{id}");
+        assert_eq!(
+            error_code(read),
+            Err("client_id_metadata.client_id"),
+            "{id}"
+        );
     }
     let without =
         r#"{"client_id":"https://app.example/c.json","token_endpoint_auth_method":"none"}"#;
     let read = ClientIdMetadataDocument::parse(url(), without).map(|_| ());
-    assert_eq!(code(read), Err("client_metadata.inconsistent"));
+    assert_eq!(error_code(read), Err("client_metadata.inconsistent"));
     let read = ClientIdMetadataDocument::parse(url(), "no JSON").map(|_| ());
-    assert_eq!(code(read), Err("client_metadata.malformed"));
+    assert_eq!(error_code(read), Err("client_metadata.malformed"));
 }
 
 #[test]
@@ -98,7 +102,7 @@ fn what_is_printed_is_what_is_read() {
     assert!(text.contains(r#""application_type":"native""#));
     let read = ClientIdMetadataDocument::parse(url(), &text).unwrap();
     assert_eq!(read.to_json(), text);
-    assert_eq!(code(read.check_for_mcp()), Ok(()));
+    assert_eq!(error_code(read.check_for_mcp()), Ok(()));
     assert!(read.warnings().is_empty());
 }
 
@@ -106,7 +110,7 @@ fn what_is_printed_is_what_is_read() {
 fn mcp_wants_a_name_to_show() {
     let unnamed = document(r#","token_endpoint_auth_method":"none""#).unwrap();
     assert_eq!(
-        code(unnamed.check_for_mcp()),
+        error_code(unnamed.check_for_mcp()),
         Err("client_metadata.name_missing")
     );
     let machine = format!(
@@ -115,7 +119,7 @@ fn mcp_wants_a_name_to_show() {
     );
     let machine = ClientIdMetadataDocument::parse(url(), &machine).unwrap();
     assert_eq!(
-        code(machine.check_for_mcp()),
+        error_code(machine.check_for_mcp()),
         Err("client_metadata.inconsistent")
     );
 }
@@ -158,9 +162,9 @@ fn a_document_comes_before_a_registration_and_a_person_is_asked_last() {
         Identification::offered_by(&registering),
         [DynamicRegistration, ByHand]
     );
-    let mut said = registering.metadata().clone();
-    said.insert(SUPPORT_MEMBER.to_owned(), true.into());
-    let both = registering.with_metadata(said);
+    let mut metadata = registering.metadata().clone();
+    metadata.insert(SUPPORT_MEMBER.to_owned(), true.into());
+    let both = registering.with_metadata(metadata);
     assert_eq!(
         Identification::offered_by(&both),
         [MetadataDocument, DynamicRegistration, ByHand]

@@ -206,7 +206,7 @@ impl ClientMetadata {
 fn check_public(jwks: &Map<String, Value>) -> Result<(), Error> {
     let keys = jwks.get("keys").and_then(Value::as_array);
     let keys = keys.ok_or_else(|| malformed("jwks"))?;
-    for (place, key) in keys.iter().enumerate() {
+    for (index, key) in keys.iter().enumerate() {
         let Value::Object(key) = key else {
             return Err(malformed("jwks"));
         };
@@ -214,7 +214,7 @@ fn check_public(jwks: &Map<String, Value>) -> Result<(), Error> {
             .iter()
             .any(|name| key.get(*name).is_some())
         {
-            let which = format!("key {place} of jwks");
+            let which = format!("key {index} of jwks");
             return Err(Error::from(Misuse::ClientMetadataPrivateKey).about(&which));
         }
     }

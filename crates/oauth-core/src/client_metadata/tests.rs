@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)] // a test that fails says so
 
 use super::*;
-use crate::testing::code;
+use crate::testing::error_code;
 
 fn uris(uris: &[&str]) -> ClientMetadata {
     let uris = uris.iter().map(|uri| RedirectUri::parse(uri).unwrap());
@@ -180,7 +180,7 @@ fn keys_are_public_and_there_where_they_are_needed() {
         let text = format!(
             r#"{{"redirect_uris":["https://a.example/"],"token_endpoint_auth_method":"{method}"{keys}}}"#
         );
-        code(ClientMetadata::from_json(&text).map(|_| ()))
+        error_code(ClientMetadata::from_json(&text).map(|_| ()))
     };
     let public = r#","jwks":{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA"}]}"#;
     let private =
@@ -217,7 +217,7 @@ fn identity_assertions_name_their_profile_and_both_grants() {
     let grants = [AUTHORIZATION_CODE, TOKEN_EXCHANGE, JWT_BEARER];
     assert_eq!(metadata.grant_types, grants);
     assert_eq!(metadata.authorization_grant_profiles_supported, [ID_JAG]);
-    assert_eq!(code(metadata.check()), Ok(()));
+    assert_eq!(error_code(metadata.check()), Ok(()));
     let twice = metadata.identity_assertions();
     assert_eq!(twice.grant_types, grants);
     let only = ClientMetadata::new().identity_assertions();

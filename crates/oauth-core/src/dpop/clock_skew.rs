@@ -23,11 +23,11 @@ const MAX_CLOCKS: usize = 64;
 
 /// The clock difference of each server that has refused a proof because of its time.
 #[derive(Debug, Default)]
-pub(crate) struct ServerClocks(Mutex<VecDeque<(ServerRole, String, Difference)>>);
+pub(crate) struct ServerClocks(Mutex<VecDeque<(ServerRole, String, ClockOffset)>>);
 
 /// The difference between a server's clock and the local clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Difference {
+enum ClockOffset {
     Ahead(Duration),
     Behind(Duration),
 }
@@ -41,8 +41,8 @@ impl ServerClocks {
             *server_role == role && *server_origin == origin
         });
         match difference {
-            Some((.., Difference::Ahead(by))) => now.after(*by),
-            Some((.., Difference::Behind(by))) => now.before(*by),
+            Some((.., ClockOffset::Ahead(offset))) => now.after(*offset),
+            Some((.., ClockOffset::Behind(offset))) => now.before(*offset),
             None => now,
         }
     }
@@ -73,9 +73,9 @@ impl ServerClocks {
             return false;
         }
         let difference = if server_date >= now {
-            Difference::Ahead(server_date.since(now))
+            ClockOffset::Ahead(server_date.since(now))
         } else {
-            Difference::Behind(now.since(server_date))
+            ClockOffset::Behind(now.since(server_date))
         };
         let origin = url.origin_text();
         let mut differences = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,7 +131,7 @@ mod tests {
             clocks.server_time(ServerRole::ResourceServer, &one, now),
             now
         );
-        // A proof that was under way meanwhile had the wrong time as well.
+        // A proof that was in flight had the wrong time as well.
         assert!(clocks.correct_from_date(role, &one, &date, now, now));
         assert_eq!(clocks.server_time(role, &one, now), at(784_111_777));
         // One that had the right time was refused for another reason.

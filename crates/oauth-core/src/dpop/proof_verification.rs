@@ -19,7 +19,7 @@ use crate::exchange::{VerificationJob, VerificationKey};
 use crate::jose::{Alg, Claims, Jws, PublicJwk, Validity};
 use crate::json::{self, Json, Object};
 use crate::moment::UnixTime;
-use crate::replay_cache::{DpopProofs, Replay};
+use crate::replay_cache::{DpopProofs, ReplayProtection};
 use crate::secret::Secret;
 
 use nonce_key::NonceAge;
@@ -38,7 +38,7 @@ const LONGEST_MAX_AGE: Duration = Duration::from_secs(300);
 pub(crate) struct ProofChecks {
     max_age: Duration,
     pub(crate) nonce_key: Option<DpopNonceKey>,
-    pub(crate) replay: Replay,
+    pub(crate) replay: ReplayProtection,
 }
 
 /// The request that a proof must be for.
@@ -62,7 +62,7 @@ impl Default for ProofChecks {
         Self {
             max_age: MAX_AGE,
             nonce_key: None,
-            replay: Replay::default(),
+            replay: ReplayProtection::default(),
         }
     }
 }
@@ -142,8 +142,8 @@ impl ProofChecks {
         let latest = issued.after(self.max_age).after(clock_skew);
         if now > latest || issued > now.after(clock_skew) {
             let from = now.before(self.max_age).before(clock_skew).as_secs();
-            let (iat, to) = (issued.as_secs(), now.after(clock_skew).as_secs());
-            let detail = format!("iat is {iat}, expected {from} to {to}");
+            let (iat, until) = (issued.as_secs(), now.after(clock_skew).as_secs());
+            let detail = format!("iat is {iat}, expected {from} to {until}");
             return Err(Error::from(ValidationFailure::ProofTime).about(&detail));
         }
         // Optional in a proof, but honoured if present (RFC 7519 sections 4.1.4 and 4.1.5).
@@ -181,18 +181,18 @@ impl ProofChecks {
     pub(crate) fn remember(
         &self,
         proof: &VerifiedDpopProof,
-        known: &DpopProofs,
+        proofs: &DpopProofs,
         now: UnixTime,
     ) -> Result<(), Error> {
         if now >= proof.forget_at {
             let detail = "it has expired while the token was verified";
             return Err(Error::from(ValidationFailure::ProofTime).about(detail));
         }
-        if self.replay == Replay::Caller {
+        if self.replay == ReplayProtection::Caller {
             return Ok(());
         }
         let key = proof.replay_key.clone();
-        if known.remember(key, proof.forget_at, now) {
+        if proofs.remember(key, proof.forget_at, now) {
             Ok(())
         } else {
             Err(ValidationFailure::ProofReplayed.into())

@@ -20,7 +20,7 @@ use crate::jose::Alg;
 use crate::moment::UnixTime;
 use crate::quirk::{Quirk, Rules};
 use crate::scope::Scope;
-use crate::testing::{NOW, answered, at, client, code, json, reply, server};
+use crate::testing::{NOW, at, client, error_code, json, reply, run_with_reply, server};
 use crate::token::{TokenType, Tokens};
 
 const JWK: &str = r#"{"kty":"EC","crv":"P-256",
@@ -38,7 +38,7 @@ fn host_key() -> DpopKey {
     DpopKey::new(key, PublicJwk::parse(JWK).unwrap()).unwrap()
 }
 
-/// Signs with zeros: what is signed matters here.
+/// Signs with zeros: only the signing input matters here.
 struct Zeros;
 
 impl Signer for Zeros {
@@ -52,7 +52,7 @@ fn local() -> Client {
     client().with_dpop(DpopKey::new(key, PublicJwk::parse(JWK).unwrap()).unwrap())
 }
 
-fn sent(step: Step<impl Sized>) -> Request<Bytes> {
+fn sent_request(step: Step<impl Sized>) -> Request<Bytes> {
     match step {
         Step::Send(request) => request,
         step => panic!("{step:?}"),
@@ -60,7 +60,7 @@ fn sent(step: Step<impl Sized>) -> Request<Bytes> {
 }
 
 /// Header and claims of a JWS.
-fn decoded(jws: &str) -> (Value, Value) {
+fn decode_jws(jws: &str) -> (Value, Value) {
     let mut parts = jws.split('.').map(|part| {
         let bytes = URL_SAFE_NO_PAD.decode(part).unwrap();
         serde_json::from_slice(&bytes).unwrap_or_default()
@@ -68,18 +68,18 @@ fn decoded(jws: &str) -> (Value, Value) {
     (parts.next().unwrap(), parts.next().unwrap())
 }
 
-fn proof(request: &Request<Bytes>) -> (Value, Value) {
+fn proof_of(request: &Request<Bytes>) -> (Value, Value) {
     let mut proofs = request.headers().get_all(DPOP).iter();
     let proof = proofs.next().unwrap();
     assert!(proofs.next().is_none(), "exactly one");
-    decoded(proof.to_str().unwrap())
+    decode_jws(proof.to_str().unwrap())
 }
 
 #[test]
 fn a_proof_says_what_it_is_for_and_holds_the_public_key() {
     let mut exchange = local().client_credentials(Scope::none());
-    let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
-    let (header, claims) = proof(&request);
+    let request = sent_request(exchange.resume(&at(), Input::Begin).unwrap());
+    let (header, claims) = proof_of(&request);
     assert_eq!(header["typ"], "dpop+jwt");
     assert_eq!(header["alg"], "ES256");
     assert_eq!(header["jwk"], host_key().public_jwk().to_value());
@@ -101,15 +101,17 @@ fn a_proof_says_what_it_is_for_and_holds_the_public_key() {
 #[test]
 fn a_token_that_is_not_bound_is_refused_where_it_was_to_be() {
     let bearer = r#"{"access_token":"a","token_type":"Bearer"}"#;
-    let ask = |client: Client, body: &str| {
-        code(answered(client.client_credentials(Scope::none()), json(200, body)).map(drop))
+    let send = |client: Client, body: &str| {
+        error_code(
+            run_with_reply(client.client_credentials(Scope::none()), json(200, body)).map(drop),
+        )
     };
-    assert_eq!(ask(local(), bearer), Err("token.not_sender_constrained"));
-    assert_eq!(ask(local(), BOUND), Ok(()));
-    assert_eq!(ask(local(), &BOUND.to_lowercase()), Ok(()));
+    assert_eq!(send(local(), bearer), Err("token.not_sender_constrained"));
+    assert_eq!(send(local(), BOUND), Ok(()));
+    assert_eq!(send(local(), &BOUND.to_lowercase()), Ok(()));
     let none = r#"{"access_token":"a"}"#;
-    assert_eq!(ask(local(), none), Err("token.missing_token_type"));
-    assert_eq!(ask(client(), BOUND), Err("token.unsupported_token_type"));
+    assert_eq!(send(local(), none), Err("token.missing_token_type"));
+    assert_eq!(send(client(), BOUND), Err("token.unsupported_token_type"));
 }
 
 #[test]
@@ -152,17 +154,17 @@ fn every_signature_that_is_due_is_asked_for_one_after_the_other() {
                 keys.push(job.key_id.clone());
                 input = Input::Signed(Bytes::from(vec![7; 64]));
             }
-            step => break sent(step),
+            step => break sent_request(step),
         }
     };
     assert_eq!(keys, ["apple", "ours"]);
     let body = std::str::from_utf8(request.body()).unwrap();
     let secret = body.split("client_secret=").nth(1).unwrap();
-    assert_eq!(decoded(secret).0["kid"], "apple");
-    assert_eq!(proof(&request).0["typ"], "dpop+jwt");
+    assert_eq!(decode_jws(secret).0["kid"], "apple");
+    assert_eq!(proof_of(&request).0["typ"], "dpop+jwt");
     let mut exchange = local().client_credentials(Scope::none());
     assert_eq!(
-        code(exchange.resume(&at(), Input::Signed(Bytes::new()))).map(drop),
+        error_code(exchange.resume(&at(), Input::Signed(Bytes::new()))).map(drop),
         Err("misuse.out_of_order")
     );
 }
@@ -171,7 +173,7 @@ fn every_signature_that_is_due_is_asked_for_one_after_the_other() {
 fn a_nonce_is_put_in_once_with_a_new_proof_and_stays_for_the_next_request() {
     let client = local();
     let mut exchange = client.client_credentials(Scope::none());
-    let first = sent(exchange.resume(&moment(1), Input::Begin).unwrap());
+    let first = sent_request(exchange.resume(&moment(1), Input::Begin).unwrap());
     let refused = || {
         reply(
             400,
@@ -179,56 +181,59 @@ fn a_nonce_is_put_in_once_with_a_new_proof_and_stays_for_the_next_request() {
             NONCE,
         )
     };
-    let second = sent(
+    let second = sent_request(
         exchange
             .resume(&moment(2), Input::Reply(refused()))
             .unwrap(),
     );
-    assert_eq!(proof(&second).1["nonce"], "n1");
-    assert_ne!(proof(&first).1["jti"], proof(&second).1["jti"]);
+    assert_eq!(proof_of(&second).1["nonce"], "n1");
+    assert_ne!(proof_of(&first).1["jti"], proof_of(&second).1["jti"]);
     assert_eq!(first.body(), second.body());
-    let again = code(exchange.resume(&moment(3), Input::Reply(refused())));
+    let again = error_code(exchange.resume(&moment(3), Input::Reply(refused())));
     assert_eq!(again.map(drop), Err("denied.use_dpop_nonce"));
-    // A clone that was changed shares what the others have learned.
+    // A reconfigured clone shares the nonces that the other clones have received.
     let changed = client.with_header("user-agent", "x").unwrap();
     let mut exchange = changed.client_credentials(Scope::none());
-    let next = sent(exchange.resume(&moment(4), Input::Begin).unwrap());
-    assert_eq!(proof(&next).1["nonce"], "n1");
+    let next = sent_request(exchange.resume(&moment(4), Input::Begin).unwrap());
+    assert_eq!(proof_of(&next).1["nonce"], "n1");
 }
 
 #[test]
 fn a_challenge_asks_for_a_nonce_too_and_other_refusals_do_not() {
-    let ask = |status, headers: &[(&'static str, &str)], body| {
+    let send = |status, headers: &[(&'static str, &str)], body| {
         let mut exchange = local().client_credentials(Scope::none());
         let _ = exchange.resume(&moment(1), Input::Begin).unwrap();
         let step = exchange.resume(&moment(2), Input::Reply(reply(status, headers, body)));
-        code(step).map(|step| matches!(step, Step::Send(_)))
+        error_code(step).map(|step| matches!(step, Step::Send(_)))
     };
     let json = ("content-type", "application/json");
     let nonce = (DPOP_NONCE, "n1");
     let challenge = ("www-authenticate", r#"DPoP error="use_dpop_nonce""#);
-    assert_eq!(ask(401, &[json, nonce], NONCE), Ok(true));
-    assert_eq!(ask(401, &[challenge, nonce], ""), Ok(true));
-    assert_eq!(ask(400, &[json], NONCE), Err("denied.use_dpop_nonce"));
+    assert_eq!(send(401, &[json, nonce], NONCE), Ok(true));
+    assert_eq!(send(401, &[challenge, nonce], ""), Ok(true));
+    assert_eq!(send(400, &[json], NONCE), Err("denied.use_dpop_nonce"));
     let large = format!(
         r#"{{"error":"use_dpop_nonce","x":"{}"}}"#,
         "x".repeat(1 << 20)
     );
     assert!(
-        !matches!(ask(400, &[json, nonce], &large), Ok(true)),
+        !matches!(send(400, &[json, nonce], &large), Ok(true)),
         "not read"
     );
     let other = r#"{"error":"invalid_scope"}"#;
-    assert_eq!(ask(400, &[json, nonce], other), Err("denied.invalid_scope"));
     assert_eq!(
-        ask(500, &[json, nonce], NONCE),
+        send(400, &[json, nonce], other),
+        Err("denied.invalid_scope")
+    );
+    assert_eq!(
+        send(500, &[json, nonce], NONCE),
         Err("denied.use_dpop_nonce")
     );
     let twice = [json, nonce, (DPOP_NONCE, "n2")];
-    assert_eq!(ask(400, &twice, NONCE), Err("dpop.duplicate_nonce"));
-    // Tokens that are there are not thrown away for it.
+    assert_eq!(send(400, &twice, NONCE), Err("dpop.duplicate_nonce"));
+    // Existing tokens are kept.
     let tokens = r#"{"access_token":"a","token_type":"DPoP"}"#;
-    assert_eq!(ask(200, &twice, tokens), Ok(false));
+    assert_eq!(send(200, &twice, tokens), Ok(false));
 }
 
 #[test]
@@ -237,7 +242,7 @@ fn a_reply_to_a_request_without_a_proof_has_a_nonce_for_the_next() {
     let introspected = |headers: &[(&'static str, &str)]| {
         let mut exchange =
             client.introspect(crate::endpoint::introspection::Introspection::new("t"));
-        let request = sent(exchange.resume(&moment(1), Input::Begin).unwrap());
+        let request = sent_request(exchange.resume(&moment(1), Input::Begin).unwrap());
         assert!(!request.headers().contains_key("dpop"));
         let body = r#"{"active":false}"#;
         let step = exchange.resume(&moment(2), Input::Reply(reply(200, headers, body)));
@@ -248,8 +253,8 @@ fn a_reply_to_a_request_without_a_proof_has_a_nonce_for_the_next() {
     introspected(&[json, (DPOP_NONCE, "n1")]);
     introspected(&[json]);
     let mut exchange = client.client_credentials(Scope::none());
-    let next = sent(exchange.resume(&moment(3), Input::Begin).unwrap());
-    assert_eq!(proof(&next).1["nonce"], "n1");
+    let next = sent_request(exchange.resume(&moment(3), Input::Begin).unwrap());
+    assert_eq!(proof_of(&next).1["nonce"], "n1");
 }
 
 #[test]
@@ -293,12 +298,12 @@ fn what_is_no_nonce_is_not_kept() {
         ("é", false),
     ] {
         let reply = reply(200, &[(DPOP_NONCE, text)], "");
-        let kept = nonce_field(reply.headers()).unwrap().is_some();
-        assert_eq!(kept, is_kept, "{text}");
+        let has_nonce = nonce_field(reply.headers()).unwrap().is_some();
+        assert_eq!(has_nonce, is_kept, "{text}");
     }
 }
 
-/// An endpoint that wants an access token.
+/// An endpoint that requires an access token.
 struct Own(Arc<Tokens>);
 
 impl Endpoint for Own {
@@ -318,17 +323,17 @@ impl Endpoint for Own {
 #[test]
 fn a_token_goes_in_the_way_of_its_type() {
     let client = local();
-    let ask = client.client_credentials(Scope::none());
-    let bound = answered(ask, json(200, BOUND)).unwrap();
+    let call = client.client_credentials(Scope::none());
+    let bound = run_with_reply(call, json(200, BOUND)).unwrap();
     let begin = |client: &Client, tokens: Tokens| {
         let mut exchange = client.call(Own(Arc::new(tokens)));
-        code(exchange.resume(&at(), Input::Begin)).map(sent)
+        error_code(exchange.resume(&at(), Input::Begin)).map(sent_request)
     };
     let request = begin(&client, bound.clone()).unwrap();
     let header = |request: &Request<Bytes>| request.headers()["authorization"].clone();
     assert_eq!(header(&request), "DPoP abcd");
     assert!(header(&request).is_sensitive());
-    let claims = proof(&request).1;
+    let claims = proof_of(&request).1;
     assert_eq!(claims["htm"], "GET");
     assert_eq!(claims["htu"], "https://as.example/own");
     assert_eq!(claims["ath"], base64::url_safe(hash(&bound.access_token)));
@@ -364,7 +369,7 @@ fn ath_is_that_of_the_rfc() {
 fn a_key_signs_by_its_own_algorithm_only() {
     let key = SigningKey::host("ours", Alg::Ps256);
     let made = DpopKey::new(key, PublicJwk::parse(JWK).unwrap());
-    assert_eq!(code(made.map(drop)), Err("key.algorithm"));
+    assert_eq!(error_code(made.map(drop)), Err("key.algorithm"));
 }
 
 #[test]
@@ -383,7 +388,7 @@ fn an_empty_path_is_asked_for_as_a_slash() {
             nonce: None,
             issued_at: at().now(),
         };
-        let (_, claims) = decoded(&key.signing_input(&proof, &at()).unwrap());
+        let (_, claims) = decode_jws(&key.signing_input(&proof, &at()).unwrap());
         assert_eq!(claims["htu"], htu, "{text}");
     }
 }
@@ -391,21 +396,21 @@ fn an_empty_path_is_asked_for_as_a_slash() {
 #[test]
 fn an_algorithm_that_the_server_does_not_take_is_not_tried() {
     let with = |algs: &[&str]| {
-        let said = serde_json::json!({ "dpop_signing_alg_values_supported": algs });
-        let server = server().with_metadata(said.as_object().cloned().unwrap());
+        let metadata = serde_json::json!({ "dpop_signing_alg_values_supported": algs });
+        let server = server().with_metadata(metadata.as_object().cloned().unwrap());
         let key = local().dpop_key().cloned().unwrap();
         let client = Client::new(server, ClientId::new("id"), ClientAuth::basic("hunter22"));
         let mut exchange = client
             .unwrap()
             .with_dpop(key)
             .client_credentials(Scope::none());
-        code(exchange.resume(&at(), Input::Begin)).map(drop)
+        error_code(exchange.resume(&at(), Input::Begin)).map(drop)
     };
     assert_eq!(with(&["PS256", "ES256"]), Ok(()));
     assert_eq!(with(&["PS256", "ES384"]), Err("key.algorithm"));
 }
 
-fn keyed(auth: ClientAuth, jwk: &str) -> Client {
+fn client_with_key(auth: ClientAuth, jwk: &str) -> Client {
     let key = SigningKey::local("ours", Alg::Es256, Arc::new(Zeros));
     let key = DpopKey::new(key, PublicJwk::parse(jwk).unwrap()).unwrap();
     let client = Client::new(server(), ClientId::new("id"), auth).unwrap();
@@ -421,36 +426,39 @@ const OTHER: &str = r#"{"kty":"EC","crv":"P-256",
 fn the_refresh_token_of_a_public_client_keeps_its_key() {
     let granted = |auth: &ClientAuth| {
         let reply = r#"{"access_token":"a","token_type":"DPoP","refresh_token":"r"}"#;
-        let client = keyed(auth.clone(), JWK);
+        let client = client_with_key(auth.clone(), JWK);
         let uri = crate::redirect_uri::RedirectUri::parse("https://app.example/cb").unwrap();
-        let ask = crate::AuthorizationRequest::new(uri);
-        let (_, pending) = client.authorize(&at(), ask).unwrap();
+        let request = crate::AuthorizationRequest::new(uri);
+        let (_, pending) = client.authorize(&at(), request).unwrap();
         let state = pending.state().expose();
         let callback = format!("https://app.example/cb?code=c&state={state}");
         let exchange = client.redeem(pending, &callback).unwrap();
-        let tokens = answered(exchange, json(200, reply)).unwrap().tokens;
-        // It stays so in a store, and after a renewal.
+        let tokens = run_with_reply(exchange, json(200, reply)).unwrap().tokens;
+        // The binding survives storage and a renewal.
         let tokens = Tokens::from_json(tokens.to_json().expose()).unwrap();
         let refreshed = client.refresh(tokens.refresh_token.as_ref().unwrap());
-        answered(refreshed, json(200, reply)).unwrap()
+        run_with_reply(refreshed, json(200, reply)).unwrap()
     };
     let refresh = |client: &Client, tokens: &Tokens| {
         let mut exchange = client.refresh(tokens.refresh_token.as_ref().unwrap());
-        code(exchange.resume(&at(), Input::Begin)).map(drop)
+        error_code(exchange.resume(&at(), Input::Begin)).map(drop)
     };
     let public = ClientAuth::none();
     let tokens = granted(&public);
-    assert_eq!(refresh(&keyed(public.clone(), JWK), &tokens), Ok(()));
     assert_eq!(
-        refresh(&keyed(public.clone(), OTHER), &tokens),
+        refresh(&client_with_key(public.clone(), JWK), &tokens),
+        Ok(())
+    );
+    assert_eq!(
+        refresh(&client_with_key(public.clone(), OTHER), &tokens),
         Err("key.mismatch")
     );
     let without = Client::new(server(), ClientId::new("id"), public).unwrap();
     assert_eq!(refresh(&without, &tokens), Err("key.mismatch"));
-    // Whoever authenticates may change the key.
+    // A client that authenticates may change the key.
     let secret = ClientAuth::basic("hunter22");
     let tokens = granted(&secret);
-    assert_eq!(refresh(&keyed(secret, OTHER), &tokens), Ok(()));
+    assert_eq!(refresh(&client_with_key(secret, OTHER), &tokens), Ok(()));
 }
 
 #[test]
@@ -463,20 +471,24 @@ fn a_proof_that_was_refused_for_its_time_is_made_once_by_the_servers() {
         reply(400, &[json, date], r#"{"error":"invalid_dpop_proof"}"#)
     };
     let mut exchange = client.client_credentials(Scope::none());
-    let first = proof(&sent(exchange.resume(&moment(1), Input::Begin).unwrap()));
+    let first = proof_of(&sent_request(
+        exchange.resume(&moment(1), Input::Begin).unwrap(),
+    ));
     assert_eq!(first.1["iat"], NOW);
-    let second = proof(&sent(
+    let second = proof_of(&sent_request(
         exchange.resume(&moment(2), Input::Reply(late())).unwrap(),
     ));
     assert_eq!(second.1["iat"], 784_111_777);
     assert_ne!(first.1["jti"], second.1["jti"]);
-    let refused = code(exchange.resume(&moment(3), Input::Reply(late()))).map(drop);
+    let refused = error_code(exchange.resume(&moment(3), Input::Reply(late()))).map(drop);
     assert_eq!(refused, Err("denied.invalid_dpop_proof"));
-    // All clones of the client know it from then on.
+    // All clones of the client use it from then on.
     let mut exchange = client.clone().client_credentials(Scope::none());
-    let third = proof(&sent(exchange.resume(&moment(4), Input::Begin).unwrap()));
+    let third = proof_of(&sent_request(
+        exchange.resume(&moment(4), Input::Begin).unwrap(),
+    ));
     assert_eq!(third.1["iat"], 784_111_777);
-    // Another refusal has nothing to do with it.
+    // A different refusal has no effect.
     let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
     let other = reply(400, &[date], r#"{"error":"invalid_client"}"#);
     let mut exchange = local().client_credentials(Scope::none());

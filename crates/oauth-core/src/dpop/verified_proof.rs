@@ -17,10 +17,10 @@ impl VerifiedDpopProof {
         &self.jkt
     }
 
-    /// What identifies this proof: a hash of its key, its target URI and its `jti`. For [`Replay::Caller`]: insert it into
+    /// What identifies this proof: a hash of its key, its target URI and its `jti`. For [`ReplayProtection::Caller`]: insert it into
     /// your store if it is not there yet, in one atomic step, and refuse the request if it was.
     ///
-    /// [`Replay::Caller`]: crate::token::logout_token::Replay::Caller
+    /// [`ReplayProtection::Caller`]: crate::token::logout_token::ReplayProtection::Caller
     pub fn replay_key(&self) -> &str {
         &self.replay_key
     }

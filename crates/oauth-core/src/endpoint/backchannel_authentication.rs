@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-pub use crate::duplicate_backchannel_request::Repeat;
+pub use crate::duplicate_backchannel_request::DuplicatePolicy;
 
 use super::{Auth, Context, Endpoint, EndpointRequest, Reply};
 use crate::error::{Error, Misuse, printable};
@@ -39,7 +39,7 @@ impl Hint {
     ///
     /// # Errors
     /// `ciba.hint` if none is present, or more than one.
-    pub fn of(
+    pub fn only_one_of(
         login_hint: Option<String>,
         login_hint_token: Option<Secret<String>>,
         id_token_hint: Option<Secret<String>>,
@@ -71,7 +71,7 @@ pub struct BackchannelAuthentication {
     requested_expiry: Option<u64>,
     acr_values: Vec<String>,
     token_delivery_mode: TokenDeliveryMode,
-    pub(crate) repeat: Repeat,
+    pub(crate) repeat: DuplicatePolicy,
 }
 
 /// How a client learns that the user has approved or declined (section 5).
@@ -133,7 +133,7 @@ impl BackchannelAuthentication {
             requested_expiry: None,
             acr_values: Vec::new(),
             token_delivery_mode: TokenDeliveryMode::Poll,
-            repeat: Repeat::Refused,
+            repeat: DuplicatePolicy::Refused,
         })
     }
 
@@ -180,10 +180,10 @@ impl BackchannelAuthentication {
         self
     }
 
-    /// Sets whether the user may be asked again while the same request is still pending: [`Repeat::Refused`] by
+    /// Sets whether the user may be asked again while the same request is still pending: [`DuplicatePolicy::Refused`] by
     /// default (RFC 10027 section 6.1.15).
     #[must_use]
-    pub const fn repeat(mut self, repeat: Repeat) -> Self {
+    pub const fn repeat(mut self, repeat: DuplicatePolicy) -> Self {
         self.repeat = repeat;
         self
     }

@@ -161,33 +161,35 @@ mod tests {
     use crate::exchange::{Exchange as _, Input, Step};
     use crate::quirk::{Rules, Strictness};
     use crate::scope::Scope;
-    use crate::testing::{answered, at, code, json, of, server};
+    use crate::testing::{at, client_of, error_code, json, run_with_reply, server};
 
     fn client() -> Client {
         let kind = EndpointKind::DeviceAuthorization;
-        of(server()
-            .with_endpoint(kind, "https://as.example/device")
-            .unwrap())
+        client_of(
+            server()
+                .with_endpoint(kind, "https://as.example/device")
+                .unwrap(),
+        )
     }
 
     /// The reply of section 3.2, with these members instead of its own.
-    fn told(members: &[(&str, &str)]) -> Result<DeviceAuthorizationResponse, Error> {
-        let own = [
+    fn response_with(members: &[(&str, &str)]) -> Result<DeviceAuthorizationResponse, Error> {
+        let defaults = [
             ("device_code", r#""GmRhmhcxhwAzkoEqiMEg""#),
             ("user_code", r#""WDJB-MJHT""#),
             ("verification_uri", r#""https://example.com/device""#),
             ("expires_in", "1800"),
         ];
         let is_other = |name: &str| members.iter().any(|(other, _)| *other == name);
-        let kept = own.iter().filter(|(name, _)| !is_other(name));
-        let given = members.iter().filter(|(_, value)| !value.is_empty());
-        let all: Vec<_> = kept.chain(given).collect();
+        let defaults = defaults.iter().filter(|(name, _)| !is_other(name));
+        let overrides = members.iter().filter(|(_, value)| !value.is_empty());
+        let all: Vec<_> = defaults.chain(overrides).collect();
         let body: Vec<_> = all
             .iter()
             .map(|(name, value)| format!("\"{name}\":{value}"))
             .collect();
-        let ask = client().call(DeviceAuthorization::default());
-        answered(ask, json(200, &format!("{{{}}}", body.join(","))))
+        let call = client().call(DeviceAuthorization::default());
+        run_with_reply(call, json(200, &format!("{{{}}}", body.join(","))))
     }
 
     #[test]
@@ -208,7 +210,7 @@ mod tests {
 
     #[test]
     fn the_interval_is_five_seconds_at_least_one_and_no_longer_than_the_code() {
-        let interval = |value| told(&[("interval", value)]).map(|code| code.interval);
+        let interval = |value| response_with(&[("interval", value)]).map(|code| code.interval);
         for (value, expected) in [
             ("", 5),
             ("0", 1),
@@ -217,19 +219,19 @@ mod tests {
             ("2.5", 3),
             ("1e12", 1800),
         ] {
-            assert_eq!(code(interval(value)), Ok(expected), "{value}");
+            assert_eq!(error_code(interval(value)), Ok(expected), "{value}");
         }
-        assert_eq!(code(interval("-1")), Err("reply.shape"));
-        let texts = told(&[("expires_in", r#""1800""#)]);
-        assert_eq!(code(texts.map(|code| code.expires_in)), Ok(1800));
+        assert_eq!(error_code(interval("-1")), Err("reply.shape"));
+        let texts = response_with(&[("expires_in", r#""1800""#)]);
+        assert_eq!(error_code(texts.map(|code| code.expires_in)), Ok(1800));
         // A part of a second is not slept, and not lived either.
-        let parts = told(&[("expires_in", "1800.9")]);
-        assert_eq!(code(parts.map(|code| code.expires_in)), Ok(1800));
+        let parts = response_with(&[("expires_in", "1800.9")]);
+        assert_eq!(error_code(parts.map(|code| code.expires_in)), Ok(1800));
     }
 
     #[test]
     fn a_prompt_says_what_for_and_where_and_warns_and_no_control_character_is_in_it() {
-        let prompt = told(&[])
+        let prompt = response_with(&[])
             .unwrap()
             .prompt("sign in to cli\u{1b}[2J on build-7");
         for part in [
@@ -245,7 +247,7 @@ mod tests {
         );
         assert!(!prompt.chars().any(char::is_control));
         assert!(
-            told(&[])
+            response_with(&[])
                 .unwrap()
                 .prompt(" \n")
                 .starts_with("To sign in, open")
@@ -259,22 +261,22 @@ mod tests {
         let by_rules = |strictness: Strictness| {
             let kind = EndpointKind::DeviceAuthorization;
             let server = server().with_endpoint(kind, "https://as.example/device");
-            let client = of(server.unwrap().with_rules(Rules {
+            let client = client_of(server.unwrap().with_rules(Rules {
                 strictness,
                 ..Rules::default()
             }));
-            let ask = client.call(DeviceAuthorization::default());
-            answered(ask, json(200, of_a_draft))
+            let call = client.call(DeviceAuthorization::default());
+            run_with_reply(call, json(200, of_a_draft))
         };
         let read = by_rules(Strictness::default()).unwrap();
         assert_eq!(read.verification_uri.as_str(), "https://example.com/device");
         assert_eq!((read.expires_in, read.interval), (1800, 5));
         assert_eq!(
-            code(by_rules(Strictness::Strict)).unwrap_err(),
+            error_code(by_rules(Strictness::Strict)).unwrap_err(),
             "reply.shape"
         );
         // The member of the standard takes precedence.
-        let both = told(&[("verification_url", r#""https://evil.example/""#)]).unwrap();
+        let both = response_with(&[("verification_url", r#""https://evil.example/""#)]).unwrap();
         assert_eq!(both.verification_uri.as_str(), "https://example.com/device");
     }
 
@@ -287,7 +289,7 @@ mod tests {
             ("verification_uri", ""),
             ("expires_in", ""),
         ] {
-            let error = told(&[(member, value)]).unwrap_err();
+            let error = response_with(&[(member, value)]).unwrap_err();
             assert_eq!(
                 (error.code(), error.detail()),
                 ("reply.shape", Some(member)),
@@ -316,21 +318,27 @@ mod tests {
                 "not a web address",
             ),
         ] {
-            let error = told(&[(member, value)]).unwrap_err();
+            let error = response_with(&[(member, value)]).unwrap_err();
             let detail = format!("{member} is {reason}");
             assert_eq!(
                 (error.code(), error.detail()),
                 ("device.verification_uri", Some(&*detail))
             );
         }
-        let elsewhere = told(&[("verification_uri_complete", r#""https://evil.example/d""#)]);
+        let elsewhere =
+            response_with(&[("verification_uri_complete", r#""https://evil.example/d""#)]);
         assert!(elsewhere.unwrap().verification_uri_complete.is_none());
-        let whole = told(&[(
+        let complete_response = response_with(&[(
             "verification_uri_complete",
             r#""https://example.com/d?c=W""#,
         )]);
-        assert!(whole.unwrap().verification_uri_complete.is_some());
-        let single_page = told(&[
+        assert!(
+            complete_response
+                .unwrap()
+                .verification_uri_complete
+                .is_some()
+        );
+        let single_page = response_with(&[
             ("verification_uri", r#""https://example.com/#/device""#),
             (
                 "verification_uri_complete",
@@ -344,6 +352,6 @@ mod tests {
             "https://example.com/#/device"
         );
         assert_eq!(complete.as_str(), "https://example.com/#/device?c=W");
-        assert!(!format!("{:?}", told(&[])).contains("GmRhmhcxhwAzkoEqiMEg"));
+        assert!(!format!("{:?}", response_with(&[])).contains("GmRhmhcxhwAzkoEqiMEg"));
     }
 }

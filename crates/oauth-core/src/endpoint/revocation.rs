@@ -44,7 +44,7 @@ impl Revocation {
     /// A request to revoke the refresh token, and with it the access tokens ("SHOULD also
     /// invalidate all access tokens based on the same authorization grant", section 2.1); without a refresh token, the
     /// access token.
-    pub fn of(tokens: &Tokens) -> Self {
+    pub fn from_tokens(tokens: &Tokens) -> Self {
         match &tokens.refresh_token {
             Some(token) => Self::from(token),
             None => Self::new(tokens.access_token.clone()).token_type_hint(TokenKind::Access),
@@ -60,7 +60,7 @@ impl From<&RefreshToken> for Revocation {
 
 impl From<&Tokens> for Revocation {
     fn from(tokens: &Tokens) -> Self {
-        Self::of(tokens)
+        Self::from_tokens(tokens)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Replies that are no tokens: what is read of them, and whose fault they are.
+//! Error replies: which text is extracted, and how the error is classified.
 #![allow(clippy::unwrap_used)] // a test that fails says so
 
 use serde_json::json;
@@ -6,19 +6,26 @@ use serde_json::json;
 use super::*;
 use crate::http::Response;
 use crate::scope::Scope;
-use crate::testing::{answered, client, code, json as json_reply, quirky, reply, strict};
+use crate::testing::{
+    client, client_with_quirks, error_code, json as json_reply, reply, run_with_reply,
+    strict_client,
+};
 use crate::token::{Tokens, Warning};
 use bytes::Bytes;
 
 use crate::error::ServerError;
 use crate::quirk::Quirk;
 
-fn got(reply: Response<Bytes>) -> Result<Tokens, Error> {
-    answered(client().client_credentials(Scope::none()), reply)
+fn tokens_from(reply: Response<Bytes>) -> Result<Tokens, Error> {
+    run_with_reply(client().client_credentials(Scope::none()), reply)
 }
 
-fn refused(reply: Response<Bytes>) -> ServerError {
-    got(reply).unwrap_err().server_error().cloned().unwrap()
+fn refusal_from(reply: Response<Bytes>) -> ServerError {
+    tokens_from(reply)
+        .unwrap_err()
+        .server_error()
+        .cloned()
+        .unwrap()
 }
 
 const GOOD: &str = r#"{"access_token":"a","token_type":"Bearer"}"#;
@@ -65,40 +72,40 @@ fn the_words_of_an_error_that_is_none_of_oauth_are_kept() {
             json!(["a"]),
         ),
     ] {
-        let said = refused(json_reply(400, body));
-        assert_eq!(said.description(), Some(description), "{body}");
-        assert_eq!(said.extra().get(member), Some(&value), "{body}");
-        assert_eq!(said.error(), None, "{body}");
-        assert!(!said.extra().contains_key("x"), "{body}");
+        let outcome = refusal_from(json_reply(400, body));
+        assert_eq!(outcome.description(), Some(description), "{body}");
+        assert_eq!(outcome.extra().get(member), Some(&value), "{body}");
+        assert_eq!(outcome.error(), None, "{body}");
+        assert!(!outcome.extra().contains_key("x"), "{body}");
     }
-    let said = refused(json_reply(
+    let outcome = refusal_from(json_reply(
         400,
         r#"{"error":"invalid_grant","message":"gone"}"#,
     ));
-    assert_eq!(said.description(), Some("gone"));
-    let said = refused(json_reply(
+    assert_eq!(outcome.description(), Some("gone"));
+    let outcome = refusal_from(json_reply(
         400,
         r#"{"error":"x","error_description":"d","message":"m"}"#,
     ));
-    assert_eq!(said.description(), Some("d"));
+    assert_eq!(outcome.description(), Some("d"));
 }
 
 #[test]
 fn the_words_of_a_page_are_kept() {
     let page = "<!DOCTYPE html><html><head><STYLE>a { b: c }</style><script>if (a < b) { x() }</script>\n<title>Bad\tGateway</title></head><body><p>Error 502</p></body></html>";
     let html = [("content-type", "text/html; charset=utf-8")];
-    let said = refused(reply(502, &html, page));
-    assert_eq!(said.description(), Some("Bad Gateway Error 502"));
+    let outcome = refusal_from(reply(502, &html, page));
+    assert_eq!(outcome.description(), Some("Bad Gateway Error 502"));
     let text = [("content-type", "text/plain")];
-    let said = refused(reply(429, &text, "error code:\r\n 1015\u{1b}[31m"));
-    assert_eq!(said.description(), Some("error code: 1015[31m"));
-    assert_eq!(said.denial().code(), "denied.busy");
-    let said = refused(reply(403, &text, "x".repeat(500)));
-    assert_eq!(said.description().map(str::len), Some(200));
-    let said = refused(reply(403, &[("content-type", "image/png")], "PNG"));
-    assert_eq!(said.description(), None);
-    let said = refused(reply(403, &html, "<script>never ends"));
-    assert_eq!(said.description(), None);
+    let outcome = refusal_from(reply(429, &text, "error code:\r\n 1015\u{1b}[31m"));
+    assert_eq!(outcome.description(), Some("error code: 1015[31m"));
+    assert_eq!(outcome.denial().code(), "denied.busy");
+    let outcome = refusal_from(reply(403, &text, "x".repeat(500)));
+    assert_eq!(outcome.description().map(str::len), Some(200));
+    let outcome = refusal_from(reply(403, &[("content-type", "image/png")], "PNG"));
+    assert_eq!(outcome.description(), None);
+    let outcome = refusal_from(reply(403, &html, "<script>never ends"));
+    assert_eq!(outcome.description(), None);
 }
 
 #[test]
@@ -109,7 +116,7 @@ fn a_secret_is_cut_out_of_a_page_before_it_is_cut_short() {
             "<p>{}hun<b></b>ter22 hunter22 hunter22</p>",
             "x".repeat(before)
         );
-        let text = format!("{:?}", got(reply(400, &html, page)).unwrap_err());
+        let text = format!("{:?}", tokens_from(reply(400, &html, page)).unwrap_err());
         assert!(!text.contains("hunt"), "{text}");
     }
     for body in [
@@ -117,8 +124,8 @@ fn a_secret_is_cut_out_of_a_page_before_it_is_cut_short() {
         r#"{"error":{"detail":["hunter22"]}}"#,
         r#"{"title":"hunter22","code":"hunter22"}"#,
     ] {
-        let said = refused(json_reply(400, body));
-        let text = format!("{said:?} {said} {:?}", said.extra());
+        let outcome = refusal_from(json_reply(400, body));
+        let text = format!("{outcome:?} {outcome} {:?}", outcome.extra());
         assert!(!text.contains("hunter22"), "{text}");
     }
 }
@@ -138,24 +145,29 @@ fn what_this_client_sent_is_kept_nowhere_among_the_members() {
         json!({"error":"x","hint":exact}),
         json!({"error":"x","hint":"aWQ6aHVudGVyMjI="}),
     ] {
-        let said = refused(json_reply(400, &body.to_string()));
-        assert!(said.extra().is_empty(), "{body}: {:?}", said.extra());
+        let outcome = refusal_from(json_reply(400, &body.to_string()));
+        assert!(outcome.extra().is_empty(), "{body}: {:?}", outcome.extra());
     }
-    let said = refused(json_reply(
+    let outcome = refusal_from(json_reply(
         400,
         r#"{"error":"x","error_description":"got Basic aWQ6aHVudGVyMjI="}"#,
     ));
-    assert_eq!(said.description(), Some("got Basic [redacted]"));
-    let said = refused(json_reply(
+    assert_eq!(outcome.description(), Some("got Basic [redacted]"));
+    let outcome = refusal_from(json_reply(
         400,
         r#"{"error":"x","suberror":"y","n":[1,{"a":"b"}],"session":7}"#,
     ));
-    assert_eq!(said.extra().len(), 3);
+    assert_eq!(outcome.extra().len(), 3);
 }
 
 #[test]
 fn an_unknown_failure_of_the_server_may_be_tried_again() {
-    let advice = |status, body| got(json_reply(status, body)).unwrap_err().advice().as_str();
+    let advice = |status, body| {
+        tokens_from(json_reply(status, body))
+            .unwrap_err()
+            .advice()
+            .as_str()
+    };
     assert_eq!(advice(500, r#"{"error":"internal_failure"}"#), "retry");
     assert_eq!(advice(400, r#"{"error":"internal_failure"}"#), "give_up");
     assert_eq!(advice(500, r#"{"error":"invalid_client"}"#), "give_up");
@@ -164,19 +176,21 @@ fn an_unknown_failure_of_the_server_may_be_tried_again() {
 
 #[test]
 fn a_list_of_errors_is_read_where_the_provider_has_one() {
-    let fitbit = || quirky([Quirk::ErrorsArray]).client_credentials(Scope::none());
-    let said = |body| {
-        let error = answered(fitbit(), json_reply(400, body)).unwrap_err();
+    let fitbit = || client_with_quirks([Quirk::ErrorsArray]).client_credentials(Scope::none());
+    let description_of = |body| {
+        let error = run_with_reply(fitbit(), json_reply(400, body)).unwrap_err();
         error.server_error().cloned().unwrap()
     };
-    let listed =
-        said(r#"{"errors":[{"errorType":"invalid_grant","message":"gone"}],"success":false}"#);
+    let listed = description_of(
+        r#"{"errors":[{"errorType":"invalid_grant","message":"gone"}],"success":false}"#,
+    );
     assert_eq!(
         (listed.error(), listed.description()),
         (Some("invalid_grant"), Some("gone"))
     );
     assert!(listed.extra().contains_key("success"));
-    let nameless = said(r#"{"errors":[{"errorType":"","message":"gone"}],"success":false}"#);
+    let nameless =
+        description_of(r#"{"errors":[{"errorType":"","message":"gone"}],"success":false}"#);
     assert_eq!(nameless.error(), None);
     assert_eq!(nameless.extra().keys().collect::<Vec<_>>(), ["errors"]);
 }
@@ -191,27 +205,27 @@ fn a_content_type_is_read_as_it_is_meant() {
         "application/json; charset=utf-8, application/json",
         "",
     ] {
-        let tokens = got(reply(200, &[("content-type", media)], GOOD));
+        let tokens = tokens_from(reply(200, &[("content-type", media)], GOOD));
         assert!(tokens.is_ok(), "{media}");
     }
     let twice = [
         ("content-type", "application/json"),
         ("content-type", "application/json"),
     ];
-    assert!(got(reply(200, &twice, GOOD)).is_ok());
+    assert!(tokens_from(reply(200, &twice, GOOD)).is_ok());
     for media in [
         "application/json, text/html",
         "text/html",
         "application/jsonx",
     ] {
-        let error = got(reply(200, &[("content-type", media)], GOOD)).map(drop);
-        assert_eq!(code(error), Err("reply.content_type"), "{media}");
+        let error = tokens_from(reply(200, &[("content-type", media)], GOOD)).map(drop);
+        assert_eq!(error_code(error), Err("reply.content_type"), "{media}");
     }
     let differ = [
         ("content-type", "application/json"),
         ("content-type", "text/html"),
     ];
-    assert!(got(reply(200, &differ, GOOD)).is_err());
+    assert!(tokens_from(reply(200, &differ, GOOD)).is_err());
 }
 
 #[test]
@@ -220,8 +234,8 @@ fn a_form_where_json_is_due_is_named() {
         "content-type",
         "application/x-www-form-urlencoded; charset=utf-8",
     )];
-    let ask = client().introspect(introspection::Introspection::new("t"));
-    let error = answered(ask, reply(200, &form, "active=true")).unwrap_err();
+    let exchange = client().introspect(introspection::Introspection::new("t"));
+    let error = run_with_reply(exchange, reply(200, &form, "active=true")).unwrap_err();
     assert_eq!(error.code(), "reply.content_type");
     assert_eq!(error.detail(), Some("application/x-www-form-urlencoded"));
 }
@@ -232,12 +246,12 @@ fn bad_utf_8_is_malformed_json_or_a_malformed_form() {
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let bad = b"{\"access_token\":\"a\xff\",\"token_type\":\"Bearer\"}";
     assert_eq!(
-        code(got(reply(200, &json, bad)).map(drop)),
+        error_code(tokens_from(reply(200, &json, bad)).map(drop)),
         Err("reply.json")
     );
     let bad = b"access_token=a\xff&token_type=bearer";
     assert_eq!(
-        code(got(reply(200, &form, bad)).map(drop)),
+        error_code(tokens_from(reply(200, &form, bad)).map(drop)),
         Err("reply.encoding")
     );
 }
@@ -246,7 +260,7 @@ fn bad_utf_8_is_malformed_json_or_a_malformed_form() {
 fn a_lifetime_is_read_from_whatever_can_be_one() {
     let lifetime = |value: &str| {
         let body = format!(r#"{{"access_token":"a","token_type":"Bearer","expires_in":{value}}}"#);
-        let tokens = got(json_reply(200, &body)).unwrap();
+        let tokens = tokens_from(json_reply(200, &body)).unwrap();
         let is_noted = tokens.warnings.contains(&Warning::MalformedExpiresIn);
         (tokens.expires_in, is_noted)
     };
@@ -267,15 +281,20 @@ fn a_lifetime_is_read_from_whatever_can_be_one() {
 #[test]
 fn a_token_that_rfc_6750_does_not_allow_is_noted_or_by_strict_rules_refused() {
     let body = r#"{"access_token":"v^1.1#i","token_type":"Bearer"}"#;
-    let tokens = got(json_reply(200, body)).unwrap();
+    let tokens = tokens_from(json_reply(200, body)).unwrap();
     assert_eq!(tokens.warnings, [Warning::TokenNotToken68]);
     assert_eq!(Warning::TokenNotToken68.code(), "token_not_token68");
-    let ask = strict().client_credentials(Scope::none());
+    let exchange = strict_client().client_credentials(Scope::none());
     assert_eq!(
-        code(answered(ask, json_reply(200, body)).map(drop)),
+        error_code(run_with_reply(exchange, json_reply(200, body)).map(drop)),
         Err("token_response.malformed")
     );
-    assert!(got(json_reply(200, GOOD)).unwrap().warnings.is_empty());
+    assert!(
+        tokens_from(json_reply(200, GOOD))
+            .unwrap()
+            .warnings
+            .is_empty()
+    );
 }
 
 #[test]
@@ -284,7 +303,7 @@ fn members_of_a_token_reply_are_kept_as_far_as_they_are_small() {
         r#"{{"access_token":"a","token_type":"Bearer","x":"{}","y":1}}"#,
         "x".repeat(300 << 10)
     );
-    let tokens = got(json_reply(200, &body)).unwrap();
+    let tokens = tokens_from(json_reply(200, &body)).unwrap();
     assert_eq!(tokens.warnings, [Warning::ExtraTooLarge]);
     assert_eq!(tokens.extra.as_map().keys().collect::<Vec<_>>(), ["y"]);
 }

@@ -26,19 +26,19 @@ use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::security_profile::Requirement;
 use crate::server::EndpointKind;
-use crate::token::{RefreshToken, Renews, TokenType, Tokens, Warning, id_token};
+use crate::token::{RefreshToken, RenewalTokenKind, TokenType, Tokens, Warning, id_token};
 use lifetime::{ResponseExpiries, expires_in};
 
 pub(super) use lifetime::{AUTHORIZATION_EXPIRES_IN, REFRESH_TOKEN_TIMEOUT, seconds};
 
 /// Exchanges one grant for tokens of the calling client.
 #[derive(Debug, Clone)]
-pub struct Token<G> {
+pub struct TokenEndpoint<G> {
     grant: G,
     token_request: TokenRequest,
 }
 
-impl<G: Grant> Token<G> {
+impl<G: Grant> TokenEndpoint<G> {
     /// The exchange of `grant` for the requested tokens.
     pub const fn new(grant: G, token_request: TokenRequest) -> Self {
         Self {
@@ -48,7 +48,7 @@ impl<G: Grant> Token<G> {
     }
 }
 
-impl<G: Grant> Endpoint for Token<G> {
+impl<G: Grant> Endpoint for TokenEndpoint<G> {
     const NAME: &'static str = "token";
     type Output = Tokens;
 
@@ -60,7 +60,7 @@ impl<G: Grant> Endpoint for Token<G> {
             return Err(ValidationFailure::StoredIssuer.into());
         }
         if let Some(token) = self.grant.refresh_token()
-            && let Renews::AsAccessToken(lifetime) = token.renews
+            && let RenewalTokenKind::AsAccessToken(lifetime) = token.renews
             && let Some(renewal) = cx.server.renewal(lifetime)
         {
             return self_renewal::request(renewal, token, cx.at.now());
@@ -188,20 +188,22 @@ pub(crate) fn read_tokens(
         new_refresh_token = None;
     }
     let presented = grant.refresh_token();
-    let mut renews = presented.map_or(Renews::AsRefreshToken, |presented| presented.renews);
+    let mut renews = presented.map_or(RenewalTokenKind::AsRefreshToken, |presented| {
+        presented.renews
+    });
     if new_refresh_token.is_some() {
-        renews = Renews::AsRefreshToken;
+        renews = RenewalTokenKind::AsRefreshToken;
     } else if grant.is_user_grant()
-        && presented.is_none_or(|presented| presented.renews != Renews::AsRefreshToken)
+        && presented.is_none_or(|presented| presented.renews != RenewalTokenKind::AsRefreshToken)
         && cx.server.renewal(expires_in).is_some()
     {
         // The access token renews itself, which is possible only while it is valid.
-        renews = Renews::AsAccessToken(expires_in);
+        renews = RenewalTokenKind::AsAccessToken(expires_in);
         new_refresh_token = Some(access_token.clone());
         expiries.expires_at = expires_in.map(|seconds| now.after(Duration::from_secs(seconds)));
     }
     let expiries = match (&new_refresh_token, presented) {
-        (None, Some(kept)) => expiries.kept_for_same_refresh_token(kept, now),
+        (None, Some(previous)) => expiries.kept_for_same_refresh_token(previous, now),
         _ => expiries,
     };
     let earlier_id_token = presented.and_then(|presented| presented.id_token.as_ref());

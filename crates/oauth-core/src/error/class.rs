@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Advice, Denial, Loss, Misuse, ProtocolViolation, ValidationFailure};
 
-/// Whose fault an error is, without the details of [`Kind`](super::Kind): the class that each
+/// The party that caused an error, without the details of [`Kind`](super::Kind): the class that each
 /// language raises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]

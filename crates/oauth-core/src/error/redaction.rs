@@ -29,10 +29,10 @@ pub(super) fn redacted(text: &str, secrets: &[Secret<String>], limit: usize) -> 
     while let Some(first) = text.get(end..).and_then(|rest| rest.chars().next())
         && shown.len() < 4 * limit
     {
-        let found = secrets
+        let matches = secrets
             .iter()
             .filter_map(|secret| Some((length_at(text, end, secret)?, secret)));
-        let next = match found.max_by_key(|(len, _)| *len) {
+        let next = match matches.max_by_key(|(len, _)| *len) {
             Some((_, secret))
                 if !IS_BROWSER_BUILD && secret.expose().len() < MIN_BYTES_REDACTED_AS_WORD =>
             {
@@ -144,15 +144,15 @@ fn character_end(text: &str, ends: &[usize]) -> Option<usize> {
 fn lengths(text: &[u8], byte: u8) -> impl Iterator<Item = usize> + '_ {
     let is_space = |byte: u8| byte == b' ' || byte == b'+';
     // A form writes a space as `+`, and a server that reads or writes one wrongly takes the one for the other.
-    let is_byte = move |found: u8| found == byte || is_space(found) && is_space(byte);
+    let is_byte = move |candidate: u8| candidate == byte || is_space(candidate) && is_space(byte);
     let verbatim = text
         .first()
-        .is_some_and(|&found| is_byte(found))
+        .is_some_and(|&first| is_byte(first))
         .then_some(1);
     let escape = escape_len(text, is_byte);
     let reference = reference_len(text, is_byte);
-    let others = [verbatim, escape, reference].into_iter().flatten();
-    others.chain(percent_lens(text, is_byte))
+    let forms = [verbatim, escape, reference].into_iter().flatten();
+    forms.chain(percent_lens(text, is_byte))
 }
 
 /// `%2F`, `%252f`... For a `%`, each of `%25`, `%2525`... is one.

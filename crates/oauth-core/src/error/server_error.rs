@@ -174,7 +174,7 @@ impl ServerError {
         self.description.as_deref()
     }
 
-    /// The `error_uri`, as data: it is never opened and may contain anything.
+    /// The `error_uri`, unchecked: it is never opened, and its characters are not limited to those of RFC 6749 section 5.2.
     pub fn uri(&self) -> Option<&str> {
         self.uri.as_deref()
     }
@@ -273,8 +273,9 @@ impl ServerError {
             (&mut self.uri, 1000),
         ];
         // A registered error code cannot contain a secret.
-        let is_known =
-            |text: &str| !IS_BROWSER_BUILD && Denial::ALL.iter().any(|known| known.text() == text);
+        let is_known = |text: &str| {
+            !IS_BROWSER_BUILD && Denial::ALL.iter().any(|denial| denial.text() == text)
+        };
         for (text, limit) in texts {
             if let Some(text) = text.as_mut().filter(|text| !is_known(text)) {
                 *text = redacted(text, secrets, limit);

@@ -95,7 +95,7 @@ pub(super) use table;
 /// The line with this number, from 0. A web page build finds the text of a row this way, so that its module need not
 /// contain the offsets. A row that is not in it reads as the first one.
 pub(super) const fn line(lines: &'static str, number: usize) -> &'static str {
-    let whole = lines;
+    let all_lines = lines;
     let (mut rest, mut number) = (lines, number);
     loop {
         let (mut bytes, mut end) = (rest.as_bytes(), 0);
@@ -109,7 +109,7 @@ pub(super) const fn line(lines: &'static str, number: usize) -> &'static str {
             return line;
         }
         (rest, number) = match after.len() {
-            0 | 1 => (whole, 0),
+            0 | 1 => (all_lines, 0),
             _ => (after.split_at(1).1, number - 1),
         };
     }

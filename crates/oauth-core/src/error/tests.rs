@@ -34,9 +34,13 @@ fn no_text_of_a_peer_changes_how_a_terminal_shows_it() {
     ] {
         let text = format!("a{odd}b");
         assert_eq!(printable(&text), "ab", "{odd:?}");
-        let said = ServerError::from_code(&text).with_description(Some(&text), Some(&text));
+        let server_error = ServerError::from_code(&text).with_description(Some(&text), Some(&text));
         assert_eq!(
-            (said.error(), said.description(), said.uri()),
+            (
+                server_error.error(),
+                server_error.description(),
+                server_error.uri()
+            ),
             (Some("ab"), Some("ab"), Some("ab"))
         );
         assert_eq!(
@@ -68,7 +72,7 @@ fn what_cannot_be_repeated_is_never_advised_to_be() {
     assert_eq!(busy().once_only().advice().as_str(), "reauthorize");
 }
 
-/// The refresh token was good before: what passes says nothing of it.
+/// A temporary failure does not show that the refresh token is invalid.
 #[test]
 fn what_passes_is_waited_for_where_a_refresh_token_was_refused() {
     for status in [408, 425, 429, 500, 501, 502, 503, 504, 520, 599] {
@@ -89,7 +93,7 @@ fn what_may_be_spent_is_told_where_no_answer_came() {
     let spent = "the code may have been used";
     assert!(unknown().once_only().to_string().contains(spent));
     assert!(!unknown().to_string().contains(spent));
-    // It was never sent, or it was answered.
+    // The request was never sent, or was answered.
     let unsent = Error::lost(Cause::unsent("no connection"));
     for error in [unsent, ServerError::from_status(503).into()] {
         assert!(!error.once_only().to_string().contains(spent));
@@ -116,7 +120,7 @@ fn an_error_names_the_request_without_its_query() {
     let again = error.at_url("POST", "https://other.example/");
     assert_eq!(again.url(), Some("https://as.example:8443/a/b"));
     assert_eq!(refused().url(), None);
-    // A server that names a long endpoint fills no log.
+    // A long endpoint name is truncated in the error.
     let long = format!("https://as.example/{}", "a".repeat(5000));
     let error = refused().at_url("POST", &long).redact(&[]);
     assert_eq!(error.url().map(str::len), Some(300));
@@ -128,7 +132,7 @@ fn the_error_of_an_api_names_its_origin() {
     assert_eq!(error.url(), Some("https://api.example"));
     let text = error.to_string();
     assert!(text.starts_with("https://api.example: "), "{text}");
-    // A caller that gives other text cannot write a line of its own.
+    // Text from a caller cannot add a line to the log.
     let odd = Error::lost(Cause::unsent("refused")).at_origin("https://a\n\u{1b}[0m\u{202e}b");
     assert_eq!(odd.url(), Some("https://a[0mb"));
 }

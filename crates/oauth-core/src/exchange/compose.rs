@@ -20,7 +20,7 @@ pub trait ExchangeExt: Exchange + Sized {
         }
     }
 
-    /// Chains another exchange, made of the output of this one.
+    /// Runs another exchange after this one, built from its output.
     fn then<N, F>(self, f: F) -> impl Exchange<Output = N::Output> + use<Self, N, F>
     where
         N: Exchange,

@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use crate::assertion::{Assertion, OwnTokens};
+use crate::assertion::{Assertion, ClientGrantMethod};
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::crypto::SigningKey;
-use crate::endpoint::token::Token;
+use crate::endpoint::token::TokenEndpoint;
 use crate::error::{Error, Misuse};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Input, Ready, Step};
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
@@ -49,7 +49,7 @@ fn present(
     });
     signing.then(move |_, jwt| {
         let grant = JwtBearer::new(jwt)?.claiming(claimed_scope);
-        Ok(Call::new(config, Token::new(grant, token_request)))
+        Ok(Call::new(config, TokenEndpoint::new(grant, token_request)))
     })
 }
 
@@ -59,14 +59,16 @@ pub(crate) fn client_own_tokens(
     token_request: TokenRequest,
 ) -> Boxed<Tokens> {
     let make = match config.own_tokens.clone() {
-        None => return Call::new(config, Token::new(ClientCredentials, token_request)).boxed(),
-        Some(OwnTokens::Assertion(make)) => make,
+        None => {
+            return Call::new(config, TokenEndpoint::new(ClientCredentials, token_request)).boxed();
+        }
+        Some(ClientGrantMethod::Assertion(make)) => make,
         #[cfg(not(all(feature = "js", target_family = "wasm")))]
-        Some(OwnTokens::Exchange(subject)) => {
+        Some(ClientGrantMethod::Exchange(subject)) => {
             return exchange_workload_token(config, subject, token_request);
         }
         #[cfg(not(all(feature = "js", target_family = "wasm")))]
-        Some(OwnTokens::Identity { sign_in, .. }) => {
+        Some(ClientGrantMethod::Identity { sign_in, .. }) => {
             return SignInElsewhere::tokens_by_sign_in(&*sign_in, config, token_request);
         }
     };
@@ -100,7 +102,7 @@ fn exchange_workload_token(
         let grant = crate::grant::TokenExchange::new(token, &subject.token_type)?;
         let grant = grant.requested_token_type(token_type::ACCESS_TOKEN)?;
         let request = token_request.audience(&subject.audience);
-        Ok(Call::new(config, Token::new(grant, request)))
+        Ok(Call::new(config, TokenEndpoint::new(grant, request)))
     });
     exchange.boxed()
 }

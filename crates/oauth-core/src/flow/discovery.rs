@@ -26,16 +26,16 @@ use crate::url::{Transport, Url};
 /// Which of a server's documents is preferred if it publishes both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum Prefer {
+pub enum PreferredDocument {
     /// The document of RFC 8414; that of OpenID Connect if there is none.
     #[default]
     OAuth,
-    /// The document of OpenID Connect Discovery, the only one to name the userinfo endpoint and the like; that of RFC
+    /// The document of OpenID Connect Discovery, the only one that names the userinfo endpoint and other OpenID endpoints; that of RFC
     /// 8414 if there is none.
     OpenId,
 }
 
-impl Prefer {
+impl PreferredDocument {
     /// The value of this name: `oauth` or `openid`.
     pub fn named(name: &str) -> Option<Self> {
         match name {
@@ -51,7 +51,7 @@ impl Prefer {
 pub struct DiscoveryRequest {
     issuer: Issuer,
     rules: Rules,
-    prefer: Prefer,
+    prefer: PreferredDocument,
     document: Option<Url>,
     address_policy: RequestAddressPolicy,
     configured_origin: Option<Url>,
@@ -64,7 +64,7 @@ impl DiscoveryRequest {
         Self {
             issuer,
             rules: Rules::default(),
-            prefer: Prefer::default(),
+            prefer: PreferredDocument::default(),
             document: None,
             address_policy: RequestAddressPolicy::Any,
             configured_origin: None,
@@ -81,7 +81,7 @@ impl DiscoveryRequest {
 
     /// Tries this kind of document first.
     #[must_use]
-    pub const fn prefer(mut self, prefer: Prefer) -> Self {
+    pub const fn prefer(mut self, prefer: PreferredDocument) -> Self {
         self.prefer = prefer;
         self
     }
@@ -90,7 +90,7 @@ impl DiscoveryRequest {
     #[must_use]
     pub fn scope(self, scope: &Scope) -> Self {
         if scope.contains("openid") {
-            self.prefer(Prefer::OpenId)
+            self.prefer(PreferredDocument::OpenId)
         } else {
             self
         }
@@ -123,13 +123,13 @@ impl DiscoveryRequest {
             return VecDeque::from([url.clone()]);
         }
         let order = match self.prefer {
-            Prefer::OAuth => [
+            PreferredDocument::OAuth => [
                 WellKnown::AuthorizationServer,
                 WellKnown::OpenIdInserted,
                 WellKnown::OpenIdAppended,
                 WellKnown::AuthorizationServerAppended,
             ],
-            Prefer::OpenId => [
+            PreferredDocument::OpenId => [
                 WellKnown::OpenIdAppended,
                 WellKnown::OpenIdInserted,
                 WellKnown::AuthorizationServer,

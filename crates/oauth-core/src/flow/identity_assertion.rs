@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::client_metadata::ID_JAG;
-use crate::endpoint::token::Token;
+use crate::endpoint::token::TokenEndpoint;
 use crate::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Boxed, ExchangeExt as _, Ready};
 use crate::grant::{IdJag, IdentitySubject, JwtBearer, TokenRequest, token_type};
@@ -103,7 +103,10 @@ pub(crate) fn request(
     let assertion = checked.then(|_, (config, request)| {
         let grant = IdJag::new(&request.subject)?;
         let token_request = request.token_request.audience(&request.audience);
-        let call = Call::new(Arc::clone(&config), Token::new(grant, token_request));
+        let call = Call::new(
+            Arc::clone(&config),
+            TokenEndpoint::new(grant, token_request),
+        );
         let audience = request.audience;
         Ok(call.and_then(move |_, tokens| read(&config, tokens, audience)))
     });
@@ -224,7 +227,7 @@ pub(crate) fn redeem(
             return Err(validity(moment.now()).time_error(ValidationFailure::JwtExpired, expires));
         }
         let grant = JwtBearer::new(assertion.assertion)?;
-        Ok((config, Token::new(grant, token_request)))
+        Ok((config, TokenEndpoint::new(grant, token_request)))
     });
     checked
         .then(|_, (config, token)| Ok(Call::new(config, token)))

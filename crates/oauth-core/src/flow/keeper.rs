@@ -132,7 +132,7 @@ use upkeep::UpkeepDone;
 
 pub use policy::{Policy, Reuse};
 pub use record::{GrantId, GrantOwner};
-pub use step::{Decision, Entry, Event, GrantStatus, Lease, LeaseExtension, Saved, Step};
+pub use step::{Decision, Entry, Event, GrantStatus, Lease, LeaseExtension, SaveOutcome, Step};
 pub use summary::GrantSummary;
 pub use upkeep::Upkeep;
 
@@ -146,7 +146,7 @@ pub struct Keeper {
     /// The highest version known to have been stored: of `record`, or of its predecessor.
     version: u64,
     /// When that version was last seen in the store.
-    seen: UnixTime,
+    version_seen_at: UnixTime,
     /// When the in-flight marker in `record` was first seen, by this worker's clock.
     marker_seen: UnixTime,
     /// When the unconfirmed refusal in `record` was first seen, by this worker's clock.
@@ -203,7 +203,7 @@ impl Keeper {
             storage: Storage::Local,
             record: Record::default(),
             version: 0,
-            seen: none,
+            version_seen_at: none,
             marker_seen: none,
             unconfirmed_refusal_seen: none,
             deadlines: Deadlines {
@@ -443,7 +443,7 @@ impl Keeper {
         self.note_end(at.now());
         if self.version != version {
             self.version = version;
-            self.seen = at.now();
+            self.version_seen_at = at.now();
         }
     }
 

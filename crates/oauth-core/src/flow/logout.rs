@@ -144,9 +144,9 @@ impl FrontChannelLogout {
     /// `logout.malformed` for one of `iss` and `sid` without the other (section 2), for either of them twice,
     /// and for an invalid query, or one larger than 64 KiB.
     pub fn parse(request: &str) -> Result<Self, Error> {
-        let found = parameters(request, &["iss", "sid"])?;
-        let mut found = found.into_iter();
-        match (found.next().flatten(), found.next().flatten()) {
+        let parameters = parameters(request, &["iss", "sid"])?;
+        let mut values = parameters.into_iter();
+        match (values.next().flatten(), values.next().flatten()) {
             (Some(issuer), Some(sid)) => Ok(Self(Some((issuer, sid)))),
             (None, None) => Ok(Self(None)),
             (None, _) => Err(Error::from(ProtocolViolation::LogoutShape).about("iss")),
@@ -183,7 +183,7 @@ pub struct LogoutReply {
 impl LogoutReply {
     /// 200 for a valid request, whether or not there was a session to end; otherwise 400 (OpenID Connect
     /// Back-Channel Logout section 2.8).
-    pub const fn to<T, E>(result: &Result<T, E>) -> Self {
+    pub const fn for_result<T, E>(result: &Result<T, E>) -> Self {
         Self {
             status: if result.is_ok() { 200 } else { 400 },
             cache_control: "no-store",
@@ -203,9 +203,9 @@ fn parameters(request: &str, names: &[&str]) -> Result<Vec<Option<String>>, Erro
     let query = request.split_once('?').map_or(request, |(_, query)| query);
     let pairs = parameter::parse(query).map_err(|_| malformed())?;
     let single_value = |name: &&str| {
-        let mut found = pairs.iter().filter(|(known, _)| known == name);
-        let first = found.next().map(|(_, value)| value.to_string());
-        match found.next() {
+        let mut matches = pairs.iter().filter(|(key, _)| key == name);
+        let first = matches.next().map(|(_, value)| value.to_string());
+        match matches.next() {
             Some(_) => Err(malformed().about(name)),
             None => Ok(first.filter(|value| !value.is_empty())),
         }

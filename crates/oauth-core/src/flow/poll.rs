@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::call::Call;
 use crate::client_config::ClientConfig;
-use crate::endpoint::token::Token;
+use crate::endpoint::token::TokenEndpoint;
 use crate::error::{Advice, Denial, Error, Kind, Misuse, ServerError};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, Input, Step};
 use crate::grant::{Grant, TokenRequest};
@@ -25,7 +25,7 @@ const MAX_DOUBLINGS: u32 = 6;
 
 /// The polling interval, and when polling ends.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub struct PollTiming {
     /// The seconds to wait before each token request; at least 1.
     pub interval: u64,
     /// When the code expires. No request is sent after that.
@@ -53,10 +53,10 @@ impl Poll {
         config: Arc<ClientConfig>,
         grant: G,
         token_request: TokenRequest,
-        pace: Pace,
+        pace: PollTiming,
     ) -> Self {
         let token_call = move || {
-            let token = Token::new(grant.clone(), token_request.clone());
+            let token = TokenEndpoint::new(grant.clone(), token_request.clone());
             Call::new(Arc::clone(&config), token).boxed()
         };
         Self {
@@ -75,7 +75,7 @@ impl Poll {
             .saturating_mul(1 << self.lost_replies.min(MAX_DOUBLINGS));
         let pause = Duration::from_secs(pause).max(min_pause.unwrap_or_default());
         if at.now().after(pause) >= self.expires_at {
-            return Err(expired());
+            return Err(expiry_error());
         }
         self.state = State::Waiting;
         Ok(Step::Sleep(pause))
@@ -128,7 +128,7 @@ impl Poll {
 }
 
 /// The error that the server would now return; no request is sent.
-fn expired() -> Error {
+fn expiry_error() -> Error {
     let expired = ServerError::from_code("expired_token");
     let expired = expired.with_description(Some("nobody answered before the code ended"), None);
     Error::from(expired).at_endpoint("token")
@@ -141,7 +141,7 @@ impl Exchange for Poll {
         match (std::mem::replace(&mut self.state, State::Over), input) {
             (State::Fresh, Input::Begin) => self.wait(at, None),
             // The pause may have taken longer than it should: the machine may have been asleep.
-            (State::Waiting, Input::Elapsed) if at.now() >= self.expires_at => Err(expired()),
+            (State::Waiting, Input::Elapsed) if at.now() >= self.expires_at => Err(expiry_error()),
             (State::Waiting, Input::Elapsed) => {
                 let call = (self.token_call)();
                 self.resume_call(at, call, Input::Begin)
@@ -161,7 +161,7 @@ mod tests {
     use crate::error::Cause;
     use crate::grant::DeviceCode;
     use crate::http::Response;
-    use crate::testing::{NOW, client, code, json, reply};
+    use crate::testing::{NOW, client, error_code, json, reply};
     use bytes::Bytes;
 
     fn at(seconds: u64) -> Moment {
@@ -178,7 +178,7 @@ mod tests {
         expires_in: u64,
         answers: Vec<Option<Response<Bytes>>>,
     ) -> (Vec<u64>, Result<String, &'static str>) {
-        let pace = Pace {
+        let pace = PollTiming {
             interval,
             expires_at: UnixTime::from_secs(NOW + expires_in),
         };
@@ -200,7 +200,7 @@ mod tests {
                     return (pauses, Ok(tokens.access_token.expose().clone()));
                 }
                 Ok(step) => panic!("{step:?}"),
-                Err(error) => return (pauses, code(Err(error))),
+                Err(error) => return (pauses, error_code(Err(error))),
             };
         }
     }
@@ -232,14 +232,14 @@ mod tests {
         assert_eq!(played, (vec![5, 5], expired.clone()));
         assert_eq!(play(u64::MAX, 60, Vec::new()), (Vec::new(), expired));
         // Nor after a pause that took longer than it should.
-        let pace = Pace {
+        let pace = PollTiming {
             interval: 5,
             expires_at: UnixTime::from_secs(NOW + 60),
         };
         let mut poll = client().poll(DeviceCode::new("d"), TokenRequest::new(), pace);
         let _ = poll.resume(&at(0), Input::Begin).unwrap();
-        let late = poll.resume(&at(60), Input::Elapsed);
-        assert_eq!(code(late.map(drop)), Err("denied.expired_token"));
+        let outcome = poll.resume(&at(60), Input::Elapsed);
+        assert_eq!(error_code(outcome.map(drop)), Err("denied.expired_token"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::authorization_details::AuthorizationDetails;
 use crate::call::Call;
 use crate::client_config::ClientConfig;
-use crate::endpoint::token::Token;
+use crate::endpoint::token::TokenEndpoint;
 use crate::error::{Error, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Boxed, Exchange, ExchangeExt as _, OnceOnly, Ready};
 use crate::flow::verification;
@@ -86,7 +86,7 @@ pub(crate) fn redeem(
     } = redemption;
     let hybrid_id_token = hybrid_id_token(&config, expected.as_ref());
     hybrid_id_token.then(move |_, hybrid_id_token| {
-        let request = Call::new(Arc::clone(&config), Token::new(code, token_request));
+        let request = Call::new(Arc::clone(&config), TokenEndpoint::new(code, token_request));
         let login = request.then(move |_, mut tokens| {
             tokens.compare_details(details.as_ref())?;
             record_step_up(&mut tokens, step_up, step_ups_before);
@@ -192,7 +192,7 @@ fn login(
     hybrid_id_token: Option<IdToken>,
 ) -> Result<Boxed<Login>, Error> {
     match expected {
-        Some(expected) => verified(config, tokens, expected.checks(), hybrid_id_token),
+        Some(expected) => with_id_token(config, tokens, expected.checks(), hybrid_id_token),
         None => {
             let id_token = None;
             Ok(Ready::new(Login { tokens, id_token }).boxed())
@@ -206,10 +206,10 @@ pub(crate) fn pushed(
     tokens: Tokens,
     checks: IdTokenChecks,
 ) -> Result<Boxed<Login>, Error> {
-    verified(config, tokens, checks, None)
+    with_id_token(config, tokens, checks, None)
 }
 
-fn verified(
+fn with_id_token(
     config: Arc<ClientConfig>,
     mut tokens: Tokens,
     checks: IdTokenChecks,

@@ -53,7 +53,7 @@ pub use recovery::Recovery;
 pub use rediscovery::{Rediscovery, RediscoveryLimit};
 pub use registration_check::RegistrationCheck;
 pub use scope::{OfflineAccess, ScopeSource, StepUpBudget};
-pub use server_choice::OnSeveralServers;
+pub use server_choice::MultipleServersPolicy;
 
 /// The request to connect to an API that the client has not used before, for [`crate::connect_resource`].
 #[derive(Debug, Clone)]
@@ -64,12 +64,12 @@ pub struct ConnectRequest {
     grant: GrantChoice,
     clients: ClientCandidates,
     allowed: Option<Vec<Issuer>>,
-    on_several_servers: OnSeveralServers,
+    on_several_servers: MultipleServersPolicy,
     offline: OfflineAccess,
     rules: Rules,
     challenge: FirstChallenge,
     registration: Option<Registration>,
-    login: LoginBy,
+    login: LoginMethod,
     registered: Option<RegisteredClient>,
     dpop: Option<DpopKey>,
     pub(crate) certificate: Option<KnownCertificate>,
@@ -78,7 +78,7 @@ pub struct ConnectRequest {
 
 /// How the user signs in to a client that registers itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LoginBy {
+pub enum LoginMethod {
     /// With the browser of this machine.
     #[default]
     Browser,
@@ -132,10 +132,10 @@ impl ConnectRequest {
     /// # Errors
     /// `resource.syntax`, `url.insecure`.
     pub fn new(url: &str) -> Result<Self, Error> {
-        Ok(Self::to(ResourceIdentifier::of_server(url)?))
+        Ok(Self::for_resource(ResourceIdentifier::for_server(url)?))
     }
 
-    pub(crate) fn to(resource: ResourceIdentifier) -> Self {
+    pub(crate) fn for_resource(resource: ResourceIdentifier) -> Self {
         let discovery = ResourceDiscoveryRequest::new(resource);
         Self {
             discovery: discovery.matching(ResourceMatch::Parent),
@@ -144,12 +144,12 @@ impl ConnectRequest {
             grant: GrantChoice::default(),
             clients: ClientCandidates::default(),
             allowed: None,
-            on_several_servers: OnSeveralServers::default(),
+            on_several_servers: MultipleServersPolicy::default(),
             offline: OfflineAccess::default(),
             rules: Rules::default(),
             challenge: FirstChallenge::Unknown,
             registration: None,
-            login: LoginBy::default(),
+            login: LoginMethod::default(),
             registered: None,
             dpop: None,
             certificate: None,
@@ -190,7 +190,7 @@ impl ConnectRequest {
 
     /// Sets how users sign in to a client that registers itself.
     #[must_use]
-    pub const fn login_by(mut self, login: LoginBy) -> Self {
+    pub const fn login_method(mut self, login: LoginMethod) -> Self {
         self.login = login;
         self
     }
@@ -242,7 +242,7 @@ impl ConnectRequest {
 
     /// Sets the scope that was granted before, which a wider request must include.
     #[must_use]
-    pub fn granted(mut self, scope: Scope) -> Self {
+    pub fn with_granted_scope(mut self, scope: Scope) -> Self {
         self.granted = scope;
         self
     }
@@ -299,7 +299,9 @@ impl ConnectRequest {
     ) -> Result<Connection, Error> {
         check_grant(self.grant, &server)?;
         let client = self.clients.choose(self.grant, &server)?;
-        let registration = self.registered.filter(|known| client.is(known, &server));
+        let registration = self
+            .registered
+            .filter(|stored_client| client.is_registration(stored_client, &server));
         let source = ScopeSource {
             granted: &self.granted,
             challenged: self.challenged.as_ref(),
@@ -338,7 +340,7 @@ pub(crate) fn connect(
     request: ConnectRequest,
 ) -> impl Exchange<Output = Connection> + Send + use<> {
     let (registration, login) = (request.registration(), request.login);
-    let found = challenged(request).then(|_, request| {
+    let discovered = challenged(request).then(|_, request| {
         let resource = unprotected::MetadataDiscovery {
             discovery: ResourceDiscovery::new(request.discovery.clone()),
             is_served: request.challenge == FirstChallenge::Served,
@@ -348,7 +350,7 @@ pub(crate) fn connect(
             Ok(discovery.and_then(move |at, server| request.connection(at, resource, server)))
         }))
     });
-    found.then(move |_, connection| registration::registered(connection, registration, login))
+    discovered.then(move |_, connection| registration::registered(connection, registration, login))
 }
 
 /// The request with the challenge of the API, if the API has to be asked for it.
@@ -422,31 +424,38 @@ impl Connection {
     pub fn identity_request(
         &self,
         login: &Tokens,
-        more: &Scope,
+        additional_scope: &Scope,
     ) -> Result<IdentityAssertionRequest, Error> {
-        self.request_for(IdentitySubject::of_login(login)?, more)
+        self.request_for(IdentitySubject::from_login(login)?, additional_scope)
     }
 
     /// Like [`identity_request`](Self::identity_request), after the sign-in was renewed because its ID token had
-    /// expired: the renewal may have returned no new ID token ([`IdentitySubject::of_renewed`]).
+    /// expired: the renewal may have returned no new ID token ([`IdentitySubject::from_renewed_login`]).
     ///
     /// # Errors
     /// The errors of [`Self::identity_request`].
     pub fn renewed_identity_request(
         &self,
         login: &Tokens,
-        more: &Scope,
+        additional_scope: &Scope,
         now: UnixTime,
     ) -> Result<IdentityAssertionRequest, Error> {
-        self.request_for(IdentitySubject::of_renewed(login, now)?, more)
+        self.request_for(
+            IdentitySubject::from_renewed_login(login, now)?,
+            additional_scope,
+        )
     }
 
     fn request_for(
         &self,
         subject: IdentitySubject,
-        more: &Scope,
+        additional_scope: &Scope,
     ) -> Result<IdentityAssertionRequest, Error> {
-        let scope = self.scope.clone().unwrap_or_default().union(more);
+        let scope = self
+            .scope
+            .clone()
+            .unwrap_or_default()
+            .union(additional_scope);
         let issuer = self.server.issuer().as_str();
         IdentityAssertionRequest::new(subject, issuer, self.requesting(scope)?)
     }

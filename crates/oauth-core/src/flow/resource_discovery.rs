@@ -102,11 +102,11 @@ impl ResourceDiscoveryRequest {
         if let Some(url) = &self.challenged {
             return VecDeque::from([url.clone()]);
         }
-        let own = self.resource.well_known();
+        let own_url = self.resource.well_known();
         let root = self.resource.root().well_known();
         match self.matching {
-            ResourceMatch::Parent if root != own => VecDeque::from([own, root]),
-            ResourceMatch::Parent | ResourceMatch::Identical => VecDeque::from([own]),
+            ResourceMatch::Parent if root != own_url => VecDeque::from([own_url, root]),
+            ResourceMatch::Parent | ResourceMatch::Identical => VecDeque::from([own_url]),
         }
     }
 
@@ -173,7 +173,7 @@ impl ResourceDiscovery {
         input: Input,
     ) -> Result<Step<ProtectedResourceMetadata>, Error> {
         match call.resume(at, input) {
-            Ok(Step::Done(document)) => self.found(at, document),
+            Ok(Step::Done(document)) => self.process_document(at, document),
             Ok(Step::Send(request)) => {
                 self.state = State::Asking(config, call);
                 Ok(Step::Send(request))
@@ -191,7 +191,7 @@ impl ResourceDiscovery {
     }
 
     /// A document was found: a trusted signature in it is looked for first.
-    fn found(
+    fn process_document(
         &mut self,
         at: &Moment,
         document: Map<String, Value>,

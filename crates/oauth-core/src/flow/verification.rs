@@ -133,8 +133,8 @@ impl Verification {
         // Only the verification of access tokens uses this, which browser builds do not contain.
         let jws = match self.other_algs {
             OtherAlgs::BoundToKeys if !IS_BROWSER_BUILD => {
-                let known = Alg::ALL.iter().copied();
-                let with_key_pairs: Vec<_> = known.filter(|alg| !alg.is_symmetric()).collect();
+                let algs = Alg::ALL.iter().copied();
+                let with_key_pairs: Vec<_> = algs.filter(|alg| !alg.is_symmetric()).collect();
                 Jws::parse(signed.expose(), &with_key_pairs)?
             }
             _ => Jws::parse(signed.expose(), &self.allowed)?,
@@ -149,9 +149,9 @@ impl Verification {
         }
         match self.config.shared.keys.lookup(at.now()) {
             Lookup::Fresh(keys) => self.choose(at, jws, &keys),
-            Lookup::Stale(known) => {
+            Lookup::Stale(stale_keys) => {
                 self.refetch = Refetch::Done;
-                self.fetch(at, self.call(), jws, known, Input::Begin)
+                self.fetch(at, self.call(), jws, stale_keys, Input::Begin)
             }
         }
     }
@@ -165,7 +165,7 @@ impl Verification {
         at: &Moment,
         mut call: Box<Call<Jwks>>,
         jws: Jws,
-        known: Option<Arc<KeySet>>,
+        stale_keys: Option<Arc<KeySet>>,
         input: Input,
     ) -> Result<Step<Jws>, Error> {
         match call.resume(at, input) {
@@ -176,14 +176,14 @@ impl Verification {
                 self.choose(at, jws, &keys)
             }
             Ok(Step::Send(request)) => {
-                self.state = State::Fetching(call, jws, known);
+                self.state = State::Fetching(call, jws, stale_keys);
                 Ok(Step::Send(request))
             }
             // A document is fetched without pauses, signatures or verification.
             Ok(Step::Sleep(_) | Step::Sign(_) | Step::Verify(_)) => Err(Misuse::OutOfOrder.into()),
             Err(error) => {
                 self.config.shared.keys.fetch_failed();
-                match known {
+                match stale_keys {
                     Some(keys) if leaves_keys_valid(&error) => self.choose(at, jws, &keys),
                     _ => Err(error),
                 }
@@ -263,12 +263,12 @@ impl Verification {
 
     /// Keys that another verification has fetched since these were tried.
     fn newly_fetched(&self) -> Option<Arc<KeySet>> {
-        let known = self.config.shared.keys.cached_keys()?;
+        let cached_keys = self.config.shared.keys.cached_keys()?;
         let was_tried = self
             .tried
             .as_ref()
-            .is_some_and(|tried| Arc::ptr_eq(tried, &known));
-        (!was_tried).then_some(known)
+            .is_some_and(|tried| Arc::ptr_eq(tried, &cached_keys));
+        (!was_tried).then_some(cached_keys)
     }
 }
 
@@ -285,7 +285,9 @@ impl Exchange for Verification {
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Jws>, Error> {
         match (std::mem::replace(&mut self.state, State::Over), input) {
             (State::Fresh, Input::Begin) => self.begin(at),
-            (State::Fetching(call, jws, known), input) => self.fetch(at, call, jws, known, input),
+            (State::Fetching(call, jws, stale_keys), input) => {
+                self.fetch(at, call, jws, stale_keys, input)
+            }
             (State::Verifying(jws, _), Input::Verified(true)) => Ok(Step::Done(jws)),
             (State::Verifying(jws, rest), Input::Verified(false)) => self.verify(at, jws, rest),
             (State::Verifying(..), Input::Lost(cause)) => Err(Error::lost(cause)),

@@ -44,8 +44,8 @@ impl Grant for Ciba {
     }
 
     #[cfg(feature = "sha2")]
-    fn note_outcome(&self, cx: &Context<'_>, answer: Result<(), &Error>) {
-        let denial = match answer {
+    fn note_outcome(&self, cx: &Context<'_>, outcome: Result<(), &Error>) {
+        let denial = match outcome {
             Ok(()) => None,
             Err(error) => Some(error.server_error().map(ServerError::denial)),
         };

@@ -128,7 +128,9 @@ mod tests {
     use crate::exchange::{Exchange as _, Input, Step};
     use crate::quirk::Quirk;
     use crate::scope::Scope;
-    use crate::testing::{answered, at, client, code, json, of, quirky, server};
+    use crate::testing::{
+        at, client, client_of, client_with_quirks, error_code, json, run_with_reply, server,
+    };
 
     fn extension() -> Extension {
         Extension::new("urn:example:grant").unwrap_or_else(|error| unreachable!("{error}"))
@@ -147,7 +149,7 @@ mod tests {
         ] {
             let parameter = extension().parameter(name, "x");
             assert_eq!(
-                code(parameter.map(drop)),
+                error_code(parameter.map(drop)),
                 Err("form.reserved_parameter"),
                 "{name}"
             );
@@ -159,14 +161,14 @@ mod tests {
                 .resume(&at(), Input::Begin)
                 .map(drop)
         };
-        let tiktok = quirky([Quirk::ClientIdParameter("client_key".to_owned())]);
-        assert_eq!(code(named(tiktok)), Err("form.reserved_parameter"));
-        assert_eq!(code(named(client())), Ok(()));
+        let tiktok = client_with_quirks([Quirk::ClientIdParameter("client_key".to_owned())]);
+        assert_eq!(error_code(named(tiktok)), Err("form.reserved_parameter"));
+        assert_eq!(error_code(named(client())), Ok(()));
         assert!(Extension::new("password").is_err());
     }
 
     /// `urn:example:own` with one parameter of each kind.
-    fn own() -> ExtensionGrantDefinition {
+    fn definition() -> ExtensionGrantDefinition {
         let grant = ExtensionGrantDefinition::new("own", "urn:example:own")
             .and_then(|grant| grant.fixed("version", "2"));
         let parameters = [
@@ -180,20 +182,21 @@ mod tests {
             .unwrap_or_else(|error| unreachable!("{error}"))
     }
 
-    /// What the client sends with these parameters.
-    fn sent(
+    /// The form that the client sends with these parameters.
+    fn form_for(
         grant: ExtensionGrantDefinition,
-        given: &[(&str, &str)],
+        parameters: &[(&str, &str)],
     ) -> Result<(String, bool), &'static str> {
         let extension = Extension::of_definition(Arc::new(grant));
-        let mut given = given.iter();
-        let extension = given.try_fold(extension, |all, (name, value)| all.parameter(name, *value));
+        let mut parameters = parameters.iter();
+        let extension =
+            parameters.try_fold(extension, |all, (name, value)| all.parameter(name, *value));
         let begun = extension.and_then(|grant| {
             client()
                 .token(grant, TokenRequest::new())
                 .resume(&at(), Input::Begin)
         });
-        match code(begun) {
+        match error_code(begun) {
             Ok(Step::Send(request)) => Ok((
                 String::from_utf8_lossy(request.body()).into_owned(),
                 request.headers().contains_key("authorization"),
@@ -207,8 +210,8 @@ mod tests {
     fn parameters_are_checked_against_the_description() {
         let body = "grant_type=urn%3Aexample%3Aown&version=2&user=alice&tag=a&tag=b";
         let all = [("user", "alice"), ("tag", "a"), ("tag", "b")];
-        assert_eq!(sent(own(), &all), Ok((body.to_owned(), true)));
-        for (given, error) in [
+        assert_eq!(form_for(definition(), &all), Ok((body.to_owned(), true)));
+        for (parameters, error) in [
             (&[][..], "form.malformed_parameter"),
             (&[("tag", "a")], "form.malformed_parameter"),
             (
@@ -225,15 +228,19 @@ mod tests {
             ),
             (&[("client_id", "x")], "form.reserved_parameter"),
         ] {
-            assert_eq!(sent(own(), given), Err(error), "{given:?}");
+            assert_eq!(
+                form_for(definition(), parameters),
+                Err(error),
+                "{parameters:?}"
+            );
         }
     }
 
     #[test]
     fn a_description_says_who_the_client_is_to_be() {
         let alice = [("user", "alice")];
-        let unnamed = own().client(ExtensionGrantClient::Unnamed);
-        let (body, authenticates) = sent(unnamed, &alice).unwrap_or_default();
+        let unnamed = definition().client(ExtensionGrantClient::Unnamed);
+        let (body, authenticates) = form_for(unnamed, &alice).unwrap_or_default();
         assert!(!authenticates && !body.contains("client_id"), "{body}");
         let public = |grant: ExtensionGrantDefinition| {
             let extension = Extension::of_definition(Arc::new(grant)).parameter("user", "alice");
@@ -242,16 +249,16 @@ mod tests {
             let client = client.unwrap_or_else(|error| unreachable!("{error}"));
             let begun = client.token(extension, TokenRequest::new());
             let mut begun = begun;
-            code(begun.resume(&at(), Input::Begin).map(drop))
+            error_code(begun.resume(&at(), Input::Begin).map(drop))
         };
-        assert_eq!(public(own()), Ok(()));
-        let confidential = own().client(ExtensionGrantClient::Authenticated);
+        assert_eq!(public(definition()), Ok(()));
+        let confidential = definition().client(ExtensionGrantClient::Authenticated);
         assert_eq!(public(confidential), Err("client_auth.required"));
     }
 
     #[test]
     fn a_refresh_token_is_kept_where_the_description_says_so() {
-        let answer = || {
+        let reply = || {
             json(
                 200,
                 r#"{"access_token":"a","token_type":"Bearer","refresh_token":"r"}"#,
@@ -260,38 +267,40 @@ mod tests {
         let tokens = |grant: ExtensionGrantDefinition| {
             let extension = Extension::of_definition(Arc::new(grant)).parameter("user", "alice");
             let extension = extension.unwrap_or_else(|error| unreachable!("{error}"));
-            answered(client().token(extension, TokenRequest::new()), answer())
+            run_with_reply(client().token(extension, TokenRequest::new()), reply())
         };
         let has = |grant| tokens(grant).is_ok_and(|tokens| tokens.refresh_token.is_some());
-        assert!(has(own()));
-        assert!(!has(own().refresh_token(ExtensionGrantRefresh::Dropped)));
+        assert!(has(definition()));
+        assert!(!has(
+            definition().refresh_token(ExtensionGrantRefresh::Dropped)
+        ));
     }
 
     #[test]
     fn a_description_names_nothing_twice_and_nothing_of_the_protocols_own() {
-        let error = |grant: Result<ExtensionGrantDefinition, Error>| code(grant.map(drop));
+        let error = |grant: Result<ExtensionGrantDefinition, Error>| error_code(grant.map(drop));
         let (reserved, twice) = (
             Err("form.reserved_parameter"),
             Err("form.duplicate_parameter"),
         );
-        assert_eq!(error(own().fixed("client_secret", "x")), reserved);
+        assert_eq!(error(definition().fixed("client_secret", "x")), reserved);
         assert_eq!(
-            error(own().parameter(ExtensionGrantParameter::new("scope"))),
+            error(definition().parameter(ExtensionGrantParameter::new("scope"))),
             reserved
         );
-        assert_eq!(error(own().fixed("user", "x")), twice);
+        assert_eq!(error(definition().fixed("user", "x")), twice);
         assert_eq!(
-            error(own().parameter(ExtensionGrantParameter::new("version"))),
+            error(definition().parameter(ExtensionGrantParameter::new("version"))),
             twice
         );
         for (name, grant_type) in [("own", "password"), ("", "urn:x"), ("urn:y", "urn:x")] {
             let grant = ExtensionGrantDefinition::new(name, grant_type);
             assert_eq!(error(grant), Err("grant.not_an_extension"), "{name}");
         }
-        let named = of(server().with_extension_grants([own()]));
+        let named = client_of(server().with_extension_grants([definition()]));
         assert!(named.extension("own").is_ok() && named.extension("urn:example:other").is_ok());
         assert_eq!(
-            code(named.extension("another").map(drop)),
+            error_code(named.extension("another").map(drop)),
             Err("grant.not_an_extension")
         );
     }

@@ -11,7 +11,7 @@ use crate::form::Form;
 use crate::jose::Unverified;
 use crate::moment::UnixTime;
 use crate::secret::Secret;
-use crate::token::{Renews, TokenType, Tokens};
+use crate::token::{RenewalTokenKind, TokenType, Tokens};
 
 /// The subject of the requested assertion.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ impl IdentitySubject {
     /// # Errors
     /// `identity_assertion.subject_token_type` for any other: an access token does not identify a user;
     /// `identity_assertion.no_id_token` for an empty one.
-    pub fn of(token: Secret<String>, token_type: &str) -> Result<Self, Error> {
+    pub fn from_parts(token: Secret<String>, token_type: &str) -> Result<Self, Error> {
         if token.expose().is_empty() {
             return Err(Misuse::IdentityMissing.into());
         }
@@ -46,7 +46,7 @@ impl IdentitySubject {
     ///
     /// # Errors
     /// `identity_assertion.no_id_token` if it has none.
-    pub fn of_login(login: &Tokens) -> Result<Self, Error> {
+    pub fn from_login(login: &Tokens) -> Result<Self, Error> {
         let token = login.id_token.clone().ok_or(Misuse::IdentityMissing)?;
         Ok(Self::IdToken(token))
     }
@@ -57,24 +57,24 @@ impl IdentitySubject {
     ///
     /// # Errors
     /// `identity_assertion.no_id_token` if there is no refresh token either.
-    pub fn of_renewed(login: &Tokens, now: UnixTime) -> Result<Self, Error> {
-        if let Ok(subject) = Self::of_login(login)
+    pub fn from_renewed_login(login: &Tokens, now: UnixTime) -> Result<Self, Error> {
+        if let Ok(subject) = Self::from_login(login)
             && !subject.has_ended(now)
         {
             return Ok(subject);
         }
         let token = login.refresh_token.as_ref();
         // An access token that renews itself does not identify a user.
-        let token = token.filter(|token| token.renews == Renews::AsRefreshToken);
+        let token = token.filter(|token| token.renews == RenewalTokenKind::AsRefreshToken);
         let token = token.ok_or(Misuse::IdentityMissing)?;
         Ok(Self::RefreshToken(token.secret().clone()))
     }
 
     /// Whether these tokens of a sign-in come from a renewal that brought no valid ID token: they were received after it
-    /// had expired. Another renewal would bring none either, so the subject is that of [`of_renewed`](Self::of_renewed)
+    /// had expired. Another renewal would bring none either, so the subject is that of [`from_renewed_login`](Self::from_renewed_login)
     /// already.
     pub fn is_renewal_in_vain(login: &Tokens) -> bool {
-        let subject = Self::of_login(login);
+        let subject = Self::from_login(login);
         subject.is_ok_and(|subject| subject.has_ended(login.received_at))
     }
 

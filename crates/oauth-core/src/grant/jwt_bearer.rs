@@ -75,12 +75,12 @@ impl Grant for JwtBearer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::code;
+    use crate::testing::error_code;
 
     #[test]
     fn what_is_no_jwt_is_refused_before_it_is_sent() {
         for text in ["", "a", "a.b", "a.b.c.d", "a.b.c\n", ".b.c", "{\"a\":1}"] {
-            let refused = code(JwtBearer::new(text).map(drop));
+            let refused = error_code(JwtBearer::new(text).map(drop));
             assert_eq!(refused, Err("client_auth.assertion_malformed"), "{text:?}");
         }
         for text in ["a.b.c", "a.b.", "a..c.d.e"] {

@@ -190,7 +190,7 @@ mod tests {
     use crate::client::Client;
     use crate::exchange::{Exchange as _, Input, Step};
     use crate::grant::TokenRequest;
-    use crate::testing::{answered, at, client, code, json, strict};
+    use crate::testing::{at, client, error_code, json, run_with_reply, strict_client};
 
     fn exchange() -> TokenExchange {
         TokenExchange::new("subject", "access_token").unwrap()
@@ -202,9 +202,9 @@ mod tests {
             .actor(Some("actor".into()), Some("jwt"))
             .and_then(|grant| grant.requested_token_type("urn:example:type"))
             .unwrap();
-        let asked = TokenRequest::new().audience("a").audience("b");
+        let token_request = TokenRequest::new().audience("a").audience("b");
         let Step::Send(request) = client()
-            .token(grant, asked)
+            .token(grant, token_request)
             .resume(&at(), Input::Begin)
             .unwrap()
         else {
@@ -243,28 +243,31 @@ mod tests {
 
     #[test]
     fn a_response_says_what_was_issued() {
-        let of = |client: Client, body: &str| {
-            answered(
+        let redeem = |client: Client, body: &str| {
+            run_with_reply(
                 client.token(exchange(), TokenRequest::new()),
                 json(200, body),
             )
         };
         let saml = r#"{"access_token":"x","token_type":"N_A",
             "issued_token_type":"urn:ietf:params:oauth:token-type:saml2"}"#;
-        let tokens = of(client(), saml).unwrap();
+        let tokens = redeem(client(), saml).unwrap();
         assert_eq!(tokens.issued_token_type(), Some(token_type::SAML2));
         assert_eq!(tokens.token_type, TokenType::Other("N_A".to_owned()));
-        let lower = of(client(), &saml.replace("N_A", "n_a")).unwrap();
+        let lower = redeem(client(), &saml.replace("N_A", "n_a")).unwrap();
         assert_eq!(lower.token_type, tokens.token_type);
         let without = r#"{"access_token":"x","token_type":"Bearer"}"#;
         let missing = "token.missing_issued_token_type";
-        assert_eq!(code(of(strict(), without).map(drop)), Err(missing));
-        let tokens = of(client(), without).unwrap();
+        assert_eq!(
+            error_code(redeem(strict_client(), without).map(drop)),
+            Err(missing)
+        );
+        let tokens = redeem(client(), without).unwrap();
         assert_eq!(tokens.warnings, [Warning::IssuedTokenTypeMissing]);
         assert_eq!(tokens.issued_token_type(), None);
         let number = r#"{"access_token":"x","token_type":"Bearer","issued_token_type":7}"#;
         assert_eq!(
-            code(of(client(), number).map(drop)),
+            error_code(redeem(client(), number).map(drop)),
             Err("token_response.malformed")
         );
     }

@@ -248,7 +248,7 @@ mod tests {
     use super::*;
     use crate::exchange::{Exchange, Input, Step};
     use crate::quirk::Quirk;
-    use crate::testing::{at, client, code, quirky};
+    use crate::testing::{at, client, client_with_quirks, error_code};
 
     fn two() -> TokenRequest {
         TokenRequest::new()
@@ -260,7 +260,7 @@ mod tests {
     }
 
     fn body(mut exchange: impl Exchange) -> Result<String, &'static str> {
-        match code(exchange.resume(&at(), Input::Begin))? {
+        match error_code(exchange.resume(&at(), Input::Begin))? {
             Step::Send(request) => Ok(String::from_utf8_lossy(request.body()).into_owned()),
             step => unreachable!("{step:?}"),
         }
@@ -291,7 +291,7 @@ mod tests {
         for name in RESERVED.iter().copied().chain([""]) {
             let extra = TokenRequest::new().extra(name, "x");
             assert_eq!(
-                code(extra.map(drop)),
+                error_code(extra.map(drop)),
                 Err("form.reserved_parameter"),
                 "{name}"
             );
@@ -305,7 +305,7 @@ mod tests {
             };
             body(client.token(grant, extra)).map(drop)
         };
-        let tiktok = quirky([Quirk::ClientIdParameter("client_key".to_owned())]);
+        let tiktok = client_with_quirks([Quirk::ClientIdParameter("client_key".to_owned())]);
         assert_eq!(named(tiktok, "client_key"), Err("form.reserved_parameter"));
         assert_eq!(named(client(), "client_key"), Ok(()));
         assert_eq!(named(client(), "own"), Err("form.reserved_parameter"));
@@ -315,13 +315,13 @@ mod tests {
     fn permissions_stand_once_however_they_are_written() {
         let text = r#"[{"type":"payment","amount":"12.50"}]"#;
         let loose = r#"[ {"type": "p\u0061yment", "amount": "12.50"} ]"#;
-        let details = code(AuthorizationDetails::parse(text));
+        let details = error_code(AuthorizationDetails::parse(text));
         let details = details.unwrap_or_else(|code| unreachable!("{code}"));
         let named = TokenRequest::new().authorization_details(&details);
         let added = TokenRequest::new().extra(DETAILS, loose);
-        assert_eq!(code(added), Ok(named.clone()));
+        assert_eq!(error_code(added), Ok(named.clone()));
         let twice = named.clone().extra(DETAILS, loose);
-        assert_eq!(code(twice.map(drop)), Err("form.reserved_parameter"));
+        assert_eq!(error_code(twice.map(drop)), Err("form.reserved_parameter"));
         // The method replaces them, as a setter does.
         assert_eq!(named.clone().authorization_details(&details), named);
         assert_eq!(named.named(DETAILS).count(), 1);
@@ -329,17 +329,14 @@ mod tests {
 
     #[test]
     fn a_resource_is_an_absolute_uri_without_fragment() {
-        for good in [
+        for uri in [
             "https://api.example/",
             "https://api.example/a?b=c",
             "urn:a:b",
             "api://id",
         ] {
-            assert!(TokenRequest::new().resource(good).is_ok(), "{good}");
-            assert!(
-                TokenRequest::new().extra("resource", good).is_ok(),
-                "{good}"
-            );
+            assert!(TokenRequest::new().resource(uri).is_ok(), "{uri}");
+            assert!(TokenRequest::new().extra("resource", uri).is_ok(), "{uri}");
         }
         for bad in [
             "",
@@ -351,9 +348,13 @@ mod tests {
             "urn:",
         ] {
             let resource = TokenRequest::new().resource(bad);
-            assert_eq!(code(resource.map(drop)), Err("resource.syntax"), "{bad}");
+            assert_eq!(
+                error_code(resource.map(drop)),
+                Err("resource.syntax"),
+                "{bad}"
+            );
             let extra = TokenRequest::new().extra("resource", bad);
-            assert_eq!(code(extra.map(drop)), Err("resource.syntax"), "{bad}");
+            assert_eq!(error_code(extra.map(drop)), Err("resource.syntax"), "{bad}");
         }
     }
 

@@ -45,11 +45,11 @@ fn a_tenant_is_a_guid() {
 
 #[test]
 fn a_guid_is_five_groups_of_hexadecimal_digits() {
-    for good in [
+    for valid in [
         "9188040d-6c67-4c5b-b112-36a304b66dad",
         "9188040D-6C67-4C5B-B112-36A304B66DAD",
     ] {
-        assert!(is_guid(good), "{good}");
+        assert!(is_guid(valid), "{valid}");
     }
     for bad in [
         "",

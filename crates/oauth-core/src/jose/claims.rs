@@ -187,7 +187,7 @@ impl Claims {
         Err(Error::from(ValidationFailure::JwtAudience).about(&detail))
     }
 
-    /// Checks that `aud` is this recipient, and no other beside it.
+    /// Checks that `aud` is this recipient alone.
     ///
     /// # Errors
     /// The errors of [`Self::check_audience`]; `jwt.untrusted_audience`.

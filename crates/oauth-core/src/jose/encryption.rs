@@ -95,11 +95,11 @@ impl ResponseEncryption {
 /// code.
 pub(crate) trait DecryptJwe: fmt::Debug + Send + Sync {
     /// See [`ResponseEncryption::decrypt`].
-    fn open(&self, token: &str) -> Result<Secret<String>, Error>;
+    fn decrypt_compact(&self, token: &str) -> Result<Secret<String>, Error>;
 }
 
 impl DecryptJwe for ResponseEncryption {
-    fn open(&self, token: &str) -> Result<Secret<String>, Error> {
+    fn decrypt_compact(&self, token: &str) -> Result<Secret<String>, Error> {
         self.decrypt(token)
     }
 }
@@ -127,6 +127,6 @@ pub(crate) fn decrypt_if_encrypted(
         (None, 5) => Err(ValidationFailure::JweUnexpected.into()),
         (None, _) => Ok(token),
         (Some(_), 3) => Err(ValidationFailure::JweMissing.into()),
-        (Some(encryption), _) => encryption.open(token.expose()),
+        (Some(encryption), _) => encryption.decrypt_compact(token.expose()),
     }
 }

@@ -18,26 +18,26 @@ pub struct PublicJwk {
     /// The members in lexical order, as thumbprints require (RFC 7638 section 3.2).
     members: Vec<(&'static str, String)>,
     alg_family: Family,
-    prepared: Prepared,
+    prepared: DerivedValue,
 }
 
 /// A value that a host derived from a key, such as its parsed form. It does not affect equality.
 #[derive(Clone, Default)]
-struct Prepared(OnceLock<Arc<dyn Any + Send + Sync>>);
+struct DerivedValue(OnceLock<Arc<dyn Any + Send + Sync>>);
 
-impl fmt::Debug for Prepared {
+impl fmt::Debug for DerivedValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.get().is_some() { "yes" } else { "no" })
     }
 }
 
-impl PartialEq for Prepared {
+impl PartialEq for DerivedValue {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl Eq for Prepared {}
+impl Eq for DerivedValue {}
 
 /// The kind of a key, which determines its algorithms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +127,7 @@ impl PublicJwk {
         let key = Self {
             members,
             alg_family,
-            prepared: Prepared::default(),
+            prepared: DerivedValue::default(),
         };
         if key.has_acceptable_numbers() {
             Ok(key)
@@ -195,7 +195,7 @@ impl PublicJwk {
 
     /// The value that the host derives from the key for verification. It is computed once and kept with the key,
     /// because parsing a key can take as long as verifying a signature. `None` if it was made with another type.
-    pub fn prepared<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
+    pub fn derived<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
         let prepared_key = self.prepared.0.get_or_init(|| Arc::new(make()));
         prepared_key.downcast_ref()
     }
@@ -287,18 +287,18 @@ pub fn symmetric_thumbprint(jwk: &Secret<String>) -> Result<Secret<String>, Erro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::code;
+    use crate::testing::error_code;
 
     #[test]
     fn a_symmetric_key_has_a_thumbprint_that_is_a_secret_too() {
         let thumbprint = |jwk: &str| symmetric_thumbprint(&Secret::from(jwk));
         // The members in lexical order, without any others.
         let key = r#"{"kty":"oct","alg":"HS256","kid":"a","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"}"#;
-        let found = thumbprint(key);
-        assert!(!format!("{found:?}").contains("y_x3"));
-        let found = found.map(|found| found.expose().clone());
+        let value = thumbprint(key);
+        assert!(!format!("{value:?}").contains("y_x3"));
+        let value = value.map(|found| found.expose().clone());
         assert_eq!(
-            code(found),
+            error_code(value),
             Ok("y_x3gCJnL6oKGBBIXScabduwxTVy2Wd2bzRVEUbdUzc".to_owned())
         );
         for other in [
@@ -310,7 +310,10 @@ mod tests {
             r#"{"kty":"oct","k":["AyM1"]}"#,
             P256,
         ] {
-            assert_eq!(code(thumbprint(other).map(drop)), Err("key.malformed"));
+            assert_eq!(
+                error_code(thumbprint(other).map(drop)),
+                Err("key.malformed")
+            );
         }
     }
 
@@ -333,10 +336,10 @@ mod tests {
     #[test]
     fn what_a_host_makes_of_a_key_is_made_once_and_no_part_of_it() -> Result<(), Error> {
         let key = PublicJwk::parse(P256)?;
-        assert_eq!(key.prepared(|| 7_u8), Some(&7));
-        assert_eq!(key.prepared(|| 8_u8), Some(&7));
-        assert_eq!(key.clone().prepared(|| 9_u8), Some(&7));
-        assert_eq!(key.prepared(|| "another type"), None);
+        assert_eq!(key.derived(|| 7_u8), Some(&7));
+        assert_eq!(key.derived(|| 8_u8), Some(&7));
+        assert_eq!(key.clone().derived(|| 9_u8), Some(&7));
+        assert_eq!(key.derived(|| "another type"), None);
         assert_eq!(key, PublicJwk::parse(P256)?);
         Ok(())
     }
@@ -359,7 +362,9 @@ mod tests {
             let mut n = [0xff; 256];
             n[255] = last;
             let n = base64::url_safe(n);
-            code(PublicJwk::parse(&format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#)).map(drop))
+            error_code(
+                PublicJwk::parse(&format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#)).map(drop),
+            )
         };
         assert_eq!(key(0xff, "AQAB"), Ok(()));
         assert_eq!(key(0xfe, "AQAB"), Err("key.malformed"));
@@ -376,7 +381,7 @@ mod tests {
         ] {
             let e = base64::url_safe(vec![0xff; length]);
             let key = PublicJwk::parse(&format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#));
-            assert_eq!(code(key.map(drop)), expected, "{length}");
+            assert_eq!(error_code(key.map(drop)), expected, "{length}");
         }
     }
 
@@ -402,9 +407,12 @@ mod tests {
         // They do not make a key larger, and zeros alone are no number.
         let mut small = [0xff; 256];
         small[0] = 0;
-        assert_eq!(code(key(&small, "AQAB").map(drop)), Err("key.malformed"));
         assert_eq!(
-            code(key(&[0xff; 256], "AAAA").map(drop)),
+            error_code(key(&small, "AQAB").map(drop)),
+            Err("key.malformed")
+        );
+        assert_eq!(
+            error_code(key(&[0xff; 256], "AAAA").map(drop)),
             Err("key.malformed")
         );
         Ok(())
@@ -425,7 +433,7 @@ mod tests {
             "",
         ] {
             assert_eq!(
-                code(PublicJwk::parse(bad).map(drop)),
+                error_code(PublicJwk::parse(bad).map(drop)),
                 Err("key.malformed"),
                 "{bad}"
             );

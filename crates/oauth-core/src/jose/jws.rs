@@ -173,20 +173,20 @@ pub(super) fn as_jws(error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::code;
+    use crate::testing::error_code;
 
     /// RFC 7797 section 6: only a verifier that knows `b64` can read such a payload.
     #[test]
     fn an_unencoded_payload_is_refused_even_if_it_is_not_listed_as_critical() {
-        let parse = |more: &str| {
-            let header = format!(r#"{{"alg":"RS256"{more}}}"#);
+        let parse = |extra_members: &str| {
+            let header = format!(r#"{{"alg":"RS256"{extra_members}}}"#);
             let token = format!("{}.e30.AA", base64::url_safe(header));
-            code(Jws::parse(&token, &[Alg::Rs256]).map(drop))
+            error_code(Jws::parse(&token, &[Alg::Rs256]).map(drop))
         };
         assert_eq!(parse(r#","b64":true"#), Ok(()));
         for b64 in ["false", "null", "0", r#""false""#] {
-            let more = format!(r#","b64":{b64}"#);
-            assert_eq!(parse(&more), Err("jws.unsupported_crit"), "{b64}");
+            let extra_members = format!(r#","b64":{b64}"#);
+            assert_eq!(parse(&extra_members), Err("jws.unsupported_crit"), "{b64}");
         }
     }
 
@@ -194,7 +194,7 @@ mod tests {
     fn a_member_of_the_header_that_is_null_is_no_text() {
         let parse = |header: &str| {
             let token = format!("{}.e30.AA", base64::url_safe(header));
-            code(Jws::parse(&token, &[Alg::Rs256]).map(drop))
+            error_code(Jws::parse(&token, &[Alg::Rs256]).map(drop))
         };
         assert_eq!(parse(r#"{"alg":"RS256"}"#), Ok(()));
         for header in [

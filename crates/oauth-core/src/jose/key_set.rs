@@ -89,10 +89,10 @@ impl KeySet {
         let from = self
             .by_id
             .partition_point(|index| self.id(*index) < Some(kid));
-        let to = self
+        let end = self
             .by_id
             .partition_point(|index| self.id(*index) <= Some(kid));
-        self.by_id.get(from..to).unwrap_or_default()
+        self.by_id.get(from..end).unwrap_or_default()
     }
 
     /// The candidate keys for a signature by this algorithm: those with this `kid`. Without a `kid`, all keys; if no

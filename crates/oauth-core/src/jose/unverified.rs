@@ -202,14 +202,14 @@ mod tests {
     #[test]
     fn what_is_no_token_is_refused() {
         let [header, payload] = [r#"{"alg":"ES256"}"#, "{}"];
-        let whole = token(header, payload);
+        let complete = token(header, payload);
         for (text, code) in [
             (String::new(), "jws.malformed"),
             ("abc".to_owned(), "jws.malformed"),
             ("a.b".to_owned(), "jws.malformed"),
-            (format!("{whole}.AA"), "jws.malformed"),
-            (format!("{whole}.AA.AA.AA"), "jws.malformed"),
-            (format!("{whole}!"), "jws.malformed"),
+            (format!("{complete}.AA"), "jws.malformed"),
+            (format!("{complete}.AA.AA.AA"), "jws.malformed"),
+            (format!("{complete}!"), "jws.malformed"),
             (token("[]", payload), "jws.malformed"),
             (token(r#"{"a":1,"a":2}"#, payload), "jws.duplicate_member"),
             (token(header, "text"), "jwt.malformed"),

@@ -70,7 +70,7 @@ macro_rules! json_form {
             }
 
             fn write(&self, out: &mut String) {
-                let mut members = $crate::json::Members::of(out);
+                let mut members = $crate::json::Members::begin(out);
                 $($crate::json_form!(@write self, members, $field $(, $how)?);)*
                 members.end();
             }
@@ -150,21 +150,21 @@ pub(crate) fn variant_name(value: Json<'_>) -> Option<(Cow<'_, str>, Option<Json
 }
 
 /// The value of a variant: one value directly, several in a list.
-pub(crate) fn variant_value<T: Inside>(value: Json<'_>) -> Option<T> {
+pub(crate) fn variant_value<T: StoredAs>(value: Json<'_>) -> Option<T> {
     T::from_value(value)
 }
 
-pub(crate) trait Inside: Sized {
+pub(crate) trait StoredAs: Sized {
     fn from_value(value: Json<'_>) -> Option<Self>;
 }
 
-impl<A: JsonForm> Inside for (A,) {
+impl<A: JsonForm> StoredAs for (A,) {
     fn from_value(value: Json<'_>) -> Option<Self> {
         A::read(value).map(|only| (only,))
     }
 }
 
-impl<A: JsonForm, B: JsonForm> Inside for (A, B) {
+impl<A: JsonForm, B: JsonForm> StoredAs for (A, B) {
     fn from_value(value: Json<'_>) -> Option<Self> {
         Self::read(value)
     }
@@ -174,12 +174,12 @@ pub(crate) fn write_word(word: &str, inside: &[&dyn Fn(&mut String)], out: &mut 
     match inside {
         [] => writer::string(word, out),
         [only] => {
-            let mut members = writer::Members::of(out);
+            let mut members = writer::Members::begin(out);
             only(members.next(word));
             members.end();
         }
         several => {
-            let mut members = writer::Members::of(out);
+            let mut members = writer::Members::begin(out);
             writer::list(several, members.next(word), |write, out| write(out));
             members.end();
         }
@@ -323,9 +323,9 @@ impl<A: JsonForm, B: JsonForm> JsonForm for (A, B) {
 
 /// Values by name, in order: an object.
 #[derive(Debug, Clone, Default)]
-pub struct Named<T>(pub Vec<(String, T)>);
+pub struct ByName<T>(pub Vec<(String, T)>);
 
-impl<T> Named<T> {
+impl<T> ByName<T> {
     /// The value of this name.
     pub fn get(&self, name: &str) -> Option<&T> {
         let member = self.0.iter().find(|(member_name, _)| member_name == name);
@@ -333,7 +333,7 @@ impl<T> Named<T> {
     }
 }
 
-impl<T: JsonForm> JsonForm for Named<T> {
+impl<T: JsonForm> JsonForm for ByName<T> {
     fn read(value: Json<'_>) -> Option<Self> {
         match value {
             Json::Object(Object(members)) => {
@@ -346,7 +346,7 @@ impl<T: JsonForm> JsonForm for Named<T> {
     }
 
     fn write(&self, out: &mut String) {
-        let mut members = writer::Members::of(out);
+        let mut members = writer::Members::begin(out);
         for (name, value) in &self.0 {
             value.write(members.next(name));
         }

@@ -134,8 +134,8 @@ fn a_text_is_read_to_the_letter() {
         ("0123456789\u{0}", None),
         ("0123456\u{7f}", Some("0123456\u{7f}")),
     ];
-    for (written, meant) in read {
-        assert_eq!(text(written).as_deref(), meant, "{written}");
+    for (written, expected) in read {
+        assert_eq!(text(written).as_deref(), expected, "{written}");
     }
 }
 

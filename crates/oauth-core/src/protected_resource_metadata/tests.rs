@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::json::{self, Json};
-use crate::testing::code;
+use crate::testing::error_code;
 
 fn id(text: &str) -> ResourceIdentifier {
     ResourceIdentifier::parse(text).unwrap()
@@ -68,18 +68,18 @@ fn an_identifier_is_an_https_url_without_fragment() {
         ("http://r.example/a", Err("url.insecure")),
         ("http://127.0.0.1/a", Err("url.insecure")),
     ] {
-        let parsed = code(ResourceIdentifier::parse(text));
+        let parsed = error_code(ResourceIdentifier::parse(text));
         assert_eq!(parsed.map(drop), outcome, "{text}");
     }
-    let canonical = ResourceIdentifier::of_server("HTTPS://MCP.example:443/?x=A").unwrap();
+    let canonical = ResourceIdentifier::for_server("HTTPS://MCP.example:443/?x=A").unwrap();
     assert_eq!(canonical.as_str(), "https://mcp.example?x=A");
 }
 
 #[test]
 fn a_document_is_about_the_resource_that_was_asked_about() {
-    let asked = |asked: &str, named: &str, matching| {
+    let asked = |check_resource: &str, named: &str, matching| {
         let text = format!(r#"{{"resource":"{named}","authorization_servers":"wrong"}}"#);
-        let read = ProtectedResourceMetadata::read(&id(asked), document(&text), matching);
+        let read = ProtectedResourceMetadata::read(&id(check_resource), document(&text), matching);
         // Nothing else of it is looked at before.
         read.unwrap_err().code() == "resource_metadata.malformed"
     };
@@ -105,7 +105,7 @@ fn a_document_is_about_the_resource_that_was_asked_about() {
     }
     let missing = ProtectedResourceMetadata::read(&id("https://r.example"), Map::new(), Parent);
     assert_eq!(
-        code(missing).map(drop),
+        error_code(missing).map(drop),
         Err("resource_metadata.missing_resource")
     );
 }

@@ -23,7 +23,7 @@ fn a_redirect_uri_is_https_or_on_this_machine_or_of_a_domain() {
     }
 }
 
-fn arrived(
+fn match_callback(
     ours: &'static str,
     callback: &'static str,
 ) -> Result<CallbackForm<'static>, &'static str> {
@@ -40,20 +40,23 @@ fn a_callback_at_another_place_is_refused() {
     let plain = "https://app.example/cb";
     let with_query = "https://app.example/cb?x=1";
     assert_eq!(
-        arrived(plain, "https://app.example/cb?code=c"),
+        match_callback(plain, "https://app.example/cb?code=c"),
         at("code=c")
     );
     assert_eq!(
-        arrived(plain, "HTTPS://APP.example:443/cb?code=c#_=_"),
+        match_callback(plain, "HTTPS://APP.example:443/cb?code=c#_=_"),
         at("code=c")
     );
     assert_eq!(
-        arrived(with_query, "https://app.example/cb?x=1&code=c"),
+        match_callback(with_query, "https://app.example/cb?x=1&code=c"),
         at("code=c")
     );
-    assert_eq!(arrived(with_query, "https://app.example/cb?x=1"), at(""));
     assert_eq!(
-        arrived("https://app.example", "https://app.example/?code=c"),
+        match_callback(with_query, "https://app.example/cb?x=1"),
+        at("")
+    );
+    assert_eq!(
+        match_callback("https://app.example", "https://app.example/?code=c"),
         at("code=c")
     );
     for (ours, callback) in [
@@ -72,10 +75,10 @@ fn a_callback_at_another_place_is_refused() {
         ("com.example.app:/cb", "com.example.other:/cb?code=c"),
         ("com.example.app:/cb", "com.example.app:/other?code=c"),
     ] {
-        assert!(arrived(ours, callback).is_err(), "{ours} {callback}");
+        assert!(match_callback(ours, callback).is_err(), "{ours} {callback}");
     }
     assert_eq!(
-        arrived(plain, "http://app.example/cb?code=c"),
+        match_callback(plain, "http://app.example/cb?code=c"),
         Err("http://app.example/cb")
     );
 }
@@ -84,45 +87,55 @@ fn a_callback_at_another_place_is_refused() {
 fn only_the_parts_of_a_callback_that_are_present_are_compared() {
     let plain = "https://app.example/cb";
     let with_query = "https://app.example/cb?x=1";
-    assert_eq!(arrived(plain, "/cb?code=c"), at("code=c"));
-    assert_eq!(arrived(with_query, "/cb?x=1&code=c"), at("code=c"));
-    assert_eq!(arrived("https://app.example", "/?code=c"), at("code=c"));
-    assert_eq!(arrived("com.example.app:/cb", "/cb?code=c"), at("code=c"));
-    for callback in ["/other?code=c", "/cb/?code=c", "/?code=c", "//cb?code=c"] {
-        assert!(arrived(plain, callback).is_err(), "{callback}");
-    }
-    assert!(arrived(with_query, "/cb?code=c").is_err());
-    let bare = "code=c&iss=https://as.example/a?b";
-    assert_eq!(arrived(plain, bare), Ok(CallbackForm::ParametersOnly(bare)));
+    assert_eq!(match_callback(plain, "/cb?code=c"), at("code=c"));
+    assert_eq!(match_callback(with_query, "/cb?x=1&code=c"), at("code=c"));
     assert_eq!(
-        arrived(plain, "?code=c"),
+        match_callback("https://app.example", "/?code=c"),
+        at("code=c")
+    );
+    assert_eq!(
+        match_callback("com.example.app:/cb", "/cb?code=c"),
+        at("code=c")
+    );
+    for callback in ["/other?code=c", "/cb/?code=c", "/?code=c", "//cb?code=c"] {
+        assert!(match_callback(plain, callback).is_err(), "{callback}");
+    }
+    assert!(match_callback(with_query, "/cb?code=c").is_err());
+    let bare = "code=c&iss=https://as.example/a?b";
+    assert_eq!(
+        match_callback(plain, bare),
+        Ok(CallbackForm::ParametersOnly(bare))
+    );
+    assert_eq!(
+        match_callback(plain, "?code=c"),
         Ok(CallbackForm::ParametersOnly("?code=c"))
     );
     assert_eq!(
-        arrived(with_query, "?x=1&code=c"),
+        match_callback(with_query, "?x=1&code=c"),
         Ok(CallbackForm::ParametersOnly("code=c"))
     );
     assert_eq!(
-        arrived(with_query, "x=1&code=c"),
+        match_callback(with_query, "x=1&code=c"),
         Ok(CallbackForm::ParametersOnly("code=c"))
     );
     assert_eq!(
-        arrived(with_query, "code=c"),
+        match_callback(with_query, "code=c"),
         Ok(CallbackForm::ParametersOnly("code=c"))
     );
 }
 
 #[test]
 fn a_return_target_stays_on_its_origin() {
-    let own = Url::parse("https://app.example/x").unwrap_or_else(|error| unreachable!("{error}"));
-    let stays = |target: &str| check_return_target(target, &own).is_ok();
-    for good in [
+    let registered =
+        Url::parse("https://app.example/x").unwrap_or_else(|error| unreachable!("{error}"));
+    let stays = |target: &str| check_return_target(target, &registered).is_ok();
+    for valid in [
         "/a",
         "/a?b=c#d",
         "https://app.example/a",
         "https://app.example:443/a",
     ] {
-        assert!(stays(good), "{good}");
+        assert!(stays(valid), "{valid}");
     }
     for bad in [
         "//evil.example",

@@ -4,13 +4,13 @@ use super::*;
 use crate::issuer::Issuer;
 use crate::quirk::Rules;
 use crate::redirect_uri::RedirectUri;
-use crate::testing::{code, server};
+use crate::testing::{error_code, server};
 
 const BODY: &str = r#""client_id":"c","client_secret":"S3CR3T","client_secret_expires_at":2893276800,
     "redirect_uris":["https://app.example/cb"],"token_endpoint_auth_method":"client_secret_basic",
     "registration_access_token":"R3GT0K3N","registration_client_uri":"https://as.example/r/c""#;
 
-fn asked() -> ClientMetadata {
+fn requested_metadata() -> ClientMetadata {
     ClientMetadata::with_redirect_uris([RedirectUri::parse("https://app.example/cb").unwrap()])
 }
 
@@ -21,45 +21,49 @@ fn read(text: &str, before: RegistrationContext<'_>) -> Result<RegisteredClient,
     RegisteredClient::read(&server(), object, before)
 }
 
-fn registered(members: &str) -> Result<RegisteredClient, Error> {
+fn parse_registration(members: &str) -> Result<RegisteredClient, Error> {
     read(
         &format!("{{{members}}}"),
-        RegistrationContext::Requested(&asked()),
+        RegistrationContext::Requested(&requested_metadata()),
     )
 }
 
 fn known() -> RegisteredClient {
-    registered(BODY).unwrap()
+    parse_registration(BODY).unwrap()
 }
 
 #[test]
 fn what_the_server_says_holds_and_where_it_is_silent_what_was_asked() {
-    let client = registered(
+    let client = parse_registration(
         r#""client_id":"c","redirect_uris":["https://app.example/cb"],"grant_types":["authorization_code"],
         "token_endpoint_auth_method":"none","client_name":"Other","application_type":"odd","x":1"#,
     );
     let client = client.unwrap();
     assert_eq!(client.metadata.client_name.as_deref(), Some("Other"));
     assert_eq!(client.metadata.auth_method(), "none");
-    // It is no decisive member, and what it says is sent again in an update.
+    // The member has no effect here, and is sent back in an update.
     assert_eq!(
         client.metadata.extra.get("application_type"),
         Some(&"odd".into())
     );
     assert_eq!(client.metadata.extra.get("x"), Some(&1.into()));
 
-    let silent = registered(r#""client_id":"c","token_endpoint_auth_method":"none""#).unwrap();
-    assert_eq!(silent.metadata.redirect_uris, asked().redirect_uris);
+    let silent =
+        parse_registration(r#""client_id":"c","token_endpoint_auth_method":"none""#).unwrap();
+    assert_eq!(
+        silent.metadata.redirect_uris,
+        requested_metadata().redirect_uris
+    );
 }
 
 #[test]
 fn a_secret_has_an_end_or_is_said_to_have_none() {
     let with = |end: &str| {
-        registered(&format!(
+        parse_registration(&format!(
             r#""client_id":"c","client_secret":"s","token_endpoint_auth_method":"client_secret_post"{end}"#
         ))
     };
-    let end = |end: &str| code(with(end).map(|client| client.client_secret_expires_at));
+    let end = |end: &str| error_code(with(end).map(|client| client.client_secret_expires_at));
     assert_eq!(end(r#","client_secret_expires_at":0"#), Ok(None));
     let at = UnixTime::from_secs(5);
     assert_eq!(end(r#","client_secret_expires_at":5"#), Ok(Some(at)));
@@ -97,8 +101,11 @@ fn a_secret_has_an_end_or_is_said_to_have_none() {
         let Ok(Json::Object(object)) = json::parse(text) else {
             panic!("{text}")
         };
-        let read =
-            RegisteredClient::read(&strict, object, RegistrationContext::Requested(&asked()));
+        let read = RegisteredClient::read(
+            &strict,
+            object,
+            RegistrationContext::Requested(&requested_metadata()),
+        );
         assert_eq!(read.unwrap_err().detail(), Some(member));
     }
     let client = with(r#","client_secret_expires_at":5"#).unwrap();
@@ -108,17 +115,17 @@ fn a_secret_has_an_end_or_is_said_to_have_none() {
 
 #[test]
 fn a_public_client_has_no_secret_and_one_with_a_secret_method_has_one() {
-    let public = registered(
+    let public = parse_registration(
         r#""client_id":"c","client_secret":"S3CR3T","client_secret_expires_at":9,"token_endpoint_auth_method":"none""#,
     )
     .unwrap();
     assert!(public.client_secret.is_none() && public.client_secret_expires_at.is_none());
     assert_eq!(public.warnings, [Warning::SecretIgnored]);
     assert!(!public.to_json().expose().contains("S3CR3T"));
-    let own = Credentials::secret("hunter22");
-    assert_eq!(public.auth(own).unwrap().name(), "none");
+    let credentials = Credentials::secret("hunter22");
+    assert_eq!(public.auth(credentials).unwrap().name(), "none");
 
-    let without = registered(r#""client_id":"c""#).unwrap_err();
+    let without = parse_registration(r#""client_id":"c""#).unwrap_err();
     assert_eq!(
         (without.code(), without.detail()),
         ("registration.malformed", Some("client_secret"))
@@ -137,14 +144,14 @@ fn redirect_uris_that_nobody_asked_for_are_refused_and_so_is_none_at_all() {
             r#""client_id":"c","token_endpoint_auth_method":"none","redirect_uris":{uris}"#
         );
         assert_eq!(
-            code(registered(&members).map(|_| ())),
+            error_code(parse_registration(&members).map(|_| ())),
             Err("registration.redirect_uri"),
             "{uris}"
         );
     }
     let no_list = r#""client_id":"c","token_endpoint_auth_method":"none","redirect_uris":"x""#;
     assert_eq!(
-        code(registered(no_list).map(|_| ())),
+        error_code(parse_registration(no_list).map(|_| ())),
         Err("registration.malformed")
     );
 }
@@ -156,7 +163,7 @@ fn the_place_of_management_is_an_endpoint() {
             r#""client_id":"c","token_endpoint_auth_method":"none","registration_access_token":"t",
             "registration_client_uri":{uri}"#
         );
-        code(registered(&members).map(|client| client.management().is_ok()))
+        error_code(parse_registration(&members).map(|client| client.management().is_ok()))
     };
     assert_eq!(with(r#""https://as.example/r""#), Ok(true));
     assert_eq!(with("null"), Ok(false));
@@ -175,7 +182,7 @@ fn a_registration_access_token_fits_in_a_header() {
             r#""client_id":"c","token_endpoint_auth_method":"none","registration_access_token":"{token}",
             "registration_client_uri":"https://as.example/r""#
         );
-        code(registered(&members).map(|client| client.management().is_ok()))
+        error_code(parse_registration(&members).map(|client| client.management().is_ok()))
     };
     assert_eq!(with("a.b~c!"), Ok(true));
     assert_eq!(with(""), Ok(false));
@@ -214,7 +221,7 @@ fn what_the_server_renews_replaces_the_old_and_the_rest_is_kept() {
     assert_eq!(client.client_secret_expires_at, None);
 
     let other = read(r#"{"client_id":"d"}"#, RegistrationContext::Known(&known));
-    assert_eq!(code(other.map(|_| ())), Err("registration.client_id"));
+    assert_eq!(error_code(other.map(|_| ())), Err("registration.client_id"));
 }
 
 #[test]
@@ -227,7 +234,7 @@ fn it_is_stored_whole_and_read_for_its_own_server_only() {
 
     let other = Server::new(Issuer::parse("https://other.example").unwrap());
     let foreign = RegisteredClient::from_json(text.expose(), &other);
-    assert_eq!(code(foreign.map(|_| ())), Err("stored.issuer"));
+    assert_eq!(error_code(foreign.map(|_| ())), Err("stored.issuer"));
     let newer = text.expose().replace(r#""version":1"#, r#""version":2"#);
     for odd in [
         "",
@@ -242,7 +249,11 @@ fn it_is_stored_whole_and_read_for_its_own_server_only() {
             .replace(r#""redirect_uris":["#, r#""redirect_uris":[7,"#),
     ] {
         let read = RegisteredClient::from_json(odd, &server());
-        assert_eq!(code(read.map(|_| ())), Err("stored.malformed"), "{odd}");
+        assert_eq!(
+            error_code(read.map(|_| ())),
+            Err("stored.malformed"),
+            "{odd}"
+        );
     }
 }
 
@@ -250,6 +261,6 @@ fn it_is_stored_whole_and_read_for_its_own_server_only() {
 fn nothing_of_it_shows_a_secret() {
     let shown = format!("{:?} {:#?}", known(), known());
     assert!(!shown.contains("S3CR3T") && !shown.contains("R3GT0K3N"));
-    let told = registered(&BODY.replace("2893276800", r#""S3CR3T""#)).unwrap_err();
-    assert!(!format!("{told} {told:?}").contains("S3CR3T"));
+    let error = parse_registration(&BODY.replace("2893276800", r#""S3CR3T""#)).unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("S3CR3T"));
 }

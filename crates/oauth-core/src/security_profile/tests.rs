@@ -23,7 +23,7 @@ use crate::redirect_uri::RedirectUri;
 use crate::request_signing::RequestSigning;
 use crate::scope::Scope;
 use crate::server::{EndpointKind, Server};
-use crate::testing::{at, code, json};
+use crate::testing::{at, error_code, json};
 
 const ISSUER: &str = "https://as.example";
 
@@ -59,7 +59,7 @@ fn read(changes: Value, rules: Rules) -> Server {
     Server::read(&Issuer::parse(ISSUER).unwrap(), &object, rules).unwrap()
 }
 
-fn discovered() -> Server {
+fn discovered_server() -> Server {
     read(json!({}), Rules::default())
 }
 
@@ -84,15 +84,15 @@ fn client(server: Server, auth: ClientAuth) -> Client {
 }
 
 fn bank() -> Client {
-    client(discovered(), jwt_auth(Alg::Es256)).with_dpop(dpop(Alg::Es256))
+    client(discovered_server(), jwt_auth(Alg::Es256)).with_dpop(dpop(Alg::Es256))
 }
 
-fn ask() -> AuthorizationRequest {
-    let ask = AuthorizationRequest::new(RedirectUri::parse("https://app.example/cb").unwrap());
-    ask.scope(Scope::parse("openid").unwrap())
+fn authorization_request() -> AuthorizationRequest {
+    let request = AuthorizationRequest::new(RedirectUri::parse("https://app.example/cb").unwrap());
+    request.scope(Scope::parse("openid").unwrap())
 }
 
-/// Where the first request goes, or what it is refused with.
+/// The URL of the first request, or the error.
 fn first<T>(mut exchange: impl Exchange<Output = T>) -> Result<String, Error> {
     match exchange.resume(&at(), Input::Begin)? {
         Step::Send(request) => Ok(request.uri().path().to_owned()),
@@ -102,7 +102,7 @@ fn first<T>(mut exchange: impl Exchange<Output = T>) -> Result<String, Error> {
 }
 
 fn authorizing(client: &Client) -> Result<String, Error> {
-    first(client.begin_authorization(ask()))
+    first(client.begin_authorization(authorization_request()))
 }
 
 fn credentials(client: &Client) -> Result<String, Error> {
@@ -129,7 +129,7 @@ fn tokens_are_bound_whatever_the_server_is_known_to_do() {
         let mut exchange = client.client_credentials(Scope::none());
         let _ = exchange.resume(&at(), Input::Begin).unwrap();
         let bearer = r#"{"access_token":"a","token_type":"Bearer"}"#;
-        code(
+        error_code(
             exchange
                 .resume(&at(), Input::Reply(json(200, bearer)))
                 .map(drop),
@@ -166,19 +166,19 @@ fn a_bank_pushes_and_asks_for_tokens() {
     let tls = client_tls().with_profile(SecurityProfile::Fapi2Security);
     assert_eq!(authorizing(&tls).unwrap(), "/par");
     // And with tokens that are bound to the certificate.
-    let bound = self::client(discovered(), jwt_auth(Alg::Es256));
+    let bound = self::client(discovered_server(), jwt_auth(Alg::Es256));
     let bound = bound.with_certificate_bound_tokens();
     let bound = bound.with_profile(SecurityProfile::Fapi2Security);
     assert_eq!(credentials(&bound).unwrap(), "/token");
 }
 
 fn client_tls() -> Client {
-    client(discovered(), ClientAuth::tls(Certificate::Pki))
+    client(discovered_server(), ClientAuth::tls(Certificate::Pki))
 }
 
 #[test]
 fn fapi_refuses_each_client_that_falls_short_and_names_the_clause() {
-    let with = |auth| client(discovered(), auth).with_dpop(dpop(Alg::Es256));
+    let with = |auth| client(discovered_server(), auth).with_dpop(dpop(Alg::Es256));
     let by_hand = Server::new(Issuer::parse(ISSUER).unwrap());
     let by_hand = by_hand.with_endpoint(EndpointKind::Token, "https://as.example/token");
     let to_endpoint = ClientAssertion::new(key(Alg::Es256))
@@ -188,10 +188,10 @@ fn fapi_refuses_each_client_that_falls_short_and_names_the_clause() {
         (with(ClientAuth::basic("hunter22")), "5.3.3.1"),
         (with(ClientAuth::none()), "5.3.3.1"),
         (with(ClientAuth::assertion(to_endpoint)), "5.3.3.1"),
-        (client(discovered(), jwt_auth(Alg::Es256)), "5.3.3.1"),
+        (client(discovered_server(), jwt_auth(Alg::Es256)), "5.3.3.1"),
         (with(jwt_auth(Alg::Rs256)), "5.4.1"),
         (
-            client(discovered(), jwt_auth(Alg::Es256)).with_dpop(dpop(Alg::Rs256)),
+            client(discovered_server(), jwt_auth(Alg::Es256)).with_dpop(dpop(Alg::Rs256)),
             "5.4.1",
         ),
         (
@@ -211,13 +211,17 @@ fn fapi_refuses_each_client_that_falls_short_and_names_the_clause() {
 #[test]
 fn fapi_refuses_requests_that_fall_short() {
     let client = bank().with_profile(SecurityProfile::Fapi2Security);
-    let refused = |ask: AuthorizationRequest| clause(first(client.begin_authorization(ask)));
+    let refused =
+        |request: AuthorizationRequest| clause(first(client.begin_authorization(request)));
     let section = "FAPI 2.0 Security Profile section 5.3.3.2";
     assert_eq!(
-        refused(ask().response_type(ResponseType::CodeIdToken)),
+        refused(authorization_request().response_type(ResponseType::CodeIdToken)),
         section
     );
-    assert_eq!(refused(crate::danger::without_pkce(ask())), section);
+    assert_eq!(
+        refused(crate::danger::without_pkce(authorization_request())),
+        section
+    );
     let quirks = vec![Quirk::WithoutPkce];
     let rules = Rules {
         quirks,
@@ -232,22 +236,25 @@ fn fapi_refuses_requests_that_fall_short() {
 /// "may reject nonce values longer than 64 characters" (FAPI 2.0 Security Profile section 5.3.2.2)
 #[test]
 fn a_nonce_of_the_host_has_64_characters_at_most() {
-    let asking = |client: &Client, ask: AuthorizationRequest, length: usize| {
+    let asking = |client: &Client, request: AuthorizationRequest, length: usize| {
         let verifier = crate::pkce::CodeVerifier::parse(&"v".repeat(43)).unwrap();
         let challenge = verifier.challenge(crate::pkce::ChallengeMethod::S256);
         let (state, nonce) = ("s".repeat(65), "n".repeat(length));
         let values = HostGeneratedValues::new(&state, &nonce, verifier.expose(), &challenge);
-        first(client.begin_authorization_with(values.unwrap(), ask))
+        first(client.begin_authorization_with(values.unwrap(), request))
     };
     let bank = bank().with_profile(SecurityProfile::Fapi2Security);
-    assert_eq!(asking(&bank, ask(), 64).unwrap(), "/par");
-    let refused = asking(&bank, ask(), 65);
+    assert_eq!(asking(&bank, authorization_request(), 64).unwrap(), "/par");
+    let refused = asking(&bank, authorization_request(), 65);
     assert_eq!(clause(refused), "FAPI 2.0 Security Profile section 5.3.3.2");
     // It is not sent without openid.
     let plain = AuthorizationRequest::new(RedirectUri::parse("https://app.example/cb").unwrap());
     assert_eq!(asking(&bank, plain, 65).unwrap(), "/par");
     let strict = self::bank().with_profile(SecurityProfile::Strict);
-    assert_eq!(asking(&strict, ask(), 65).unwrap(), "/par");
+    assert_eq!(
+        asking(&strict, authorization_request(), 65).unwrap(),
+        "/par"
+    );
 }
 
 #[test]
@@ -282,7 +289,7 @@ fn message_signing_signs_and_has_everything_signed() {
         let sent = authorizing(&client.clone().with_request_signing(signing));
         assert_eq!(sent.is_ok(), is_sent, "{seconds}");
     }
-    let mut exchange = client.begin_authorization(ask());
+    let mut exchange = client.begin_authorization(authorization_request());
     let Ok(Step::Send(request)) = exchange.resume(&at(), Input::Begin) else {
         panic!("a request")
     };
@@ -292,7 +299,7 @@ fn message_signing_signs_and_has_everything_signed() {
     let Ok(Step::Done(begun)) = exchange.resume(&at(), Input::Reply(reply)) else {
         panic!("done")
     };
-    // A plain answer is none.
+    // A plain response is refused.
     let state = begun.pending.state().expose();
     let plain = format!("https://app.example/cb?code=c&state={state}&iss=https%3A%2F%2Fas.example");
     let pending = crate::PendingAuthorization::from_json(begun.pending.to_json().expose()).unwrap();
@@ -322,7 +329,7 @@ fn a_callback_without_its_issuer_is_refused_whatever_the_server_promised() {
             || client.clone(),
             |profile| client.clone().with_profile(profile),
         );
-        let mut exchange = client.begin_authorization(ask());
+        let mut exchange = client.begin_authorization(authorization_request());
         let mut step = exchange.resume(&at(), Input::Begin).unwrap();
         if let Step::Send(_) = step {
             assert!(profile.is_some());
@@ -379,8 +386,8 @@ fn the_algorithms_of_fapi_are_the_default_where_a_server_says_nothing() {
         allowed(&silent.with_profile(SecurityProfile::Fapi2Security)),
         [Alg::Ps256, Alg::Es256, Alg::EdDsa, Alg::Ed25519]
     );
-    let said = json!({"id_token_signing_alg_values_supported": ["RS256", "PS256"]});
-    let server = read(said, Rules::default());
+    let metadata = json!({"id_token_signing_alg_values_supported": ["RS256", "PS256"]});
+    let server = read(metadata, Rules::default());
     let client = client(server, jwt_auth(Alg::Es256)).with_dpop(dpop(Alg::Es256));
     assert_eq!(
         allowed(&client.with_profile(SecurityProfile::Fapi2Security)),
@@ -391,14 +398,14 @@ fn the_algorithms_of_fapi_are_the_default_where_a_server_says_nothing() {
 /// The user would sign in for nothing.
 #[test]
 fn no_login_begins_whose_id_token_or_response_fapi_refuses_for_its_algorithm() {
-    let begun = |said: Value, profile: SecurityProfile, scope: &str| {
-        let server = read(said, Rules::default());
+    let begun = |metadata: Value, profile: SecurityProfile, scope: &str| {
+        let server = read(metadata, Rules::default());
         let client = client(server, jwt_auth(Alg::Es256)).with_dpop(dpop(Alg::Es256));
         let signing = RequestSigning::new(key(Alg::Es256));
         let client = client.with_profile(profile).with_request_signing(signing);
         let redirect_uri = RedirectUri::parse("https://app.example/cb").unwrap();
-        let ask = AuthorizationRequest::new(redirect_uri).scope(Scope::parse(scope).unwrap());
-        let mut begin = client.begin_authorization(ask);
+        let request = AuthorizationRequest::new(redirect_uri).scope(Scope::parse(scope).unwrap());
+        let mut begin = client.begin_authorization(request);
         let step = begin.resume(&at(), Input::Begin).map(drop);
         step.map_err(|error| (error.code(), error.to_string()))
     };
@@ -407,11 +414,11 @@ fn no_login_begins_whose_id_token_or_response_fapi_refuses_for_its_algorithm() {
         "id_token_signing_alg_values_supported",
         "authorization_signing_alg_values_supported",
     );
-    for (said, profile) in [
+    for (arguments, profile) in [
         (by(ids, "RS256"), SecurityProfile::Fapi2Security),
         (by(responses, "RS256"), SecurityProfile::Fapi2MessageSigning),
     ] {
-        let (code, text) = begun(said, profile, "openid").unwrap_err();
+        let (code, text) = begun(arguments, profile, "openid").unwrap_err();
         assert_eq!(code, "profile.forbidden");
         assert!(text.contains("section 5.4.1"), "{text}");
     }

@@ -35,7 +35,9 @@ impl Server {
     ) -> Result<Assertion, Error> {
         let audience = self.issuer.as_str();
         match &self.assertion_requirements {
-            Some(known) => known.assertion(key, issuer.into(), subject.into(), audience),
+            Some(requirements) => {
+                requirements.assertion(key, issuer.into(), subject.into(), audience)
+            }
             None => Assertion::new(key, issuer, subject, audience),
         }
     }
@@ -47,8 +49,8 @@ impl Server {
         scope: &mut Scope,
     ) -> Result<(), Error> {
         #[cfg(not(all(feature = "js", target_family = "wasm")))]
-        if let Some(known) = &self.assertion_requirements {
-            return known.apply(assertion, scope);
+        if let Some(requirements) = &self.assertion_requirements {
+            return requirements.apply(assertion, scope);
         }
         let _ = (assertion, scope);
         Ok(())

@@ -3,7 +3,7 @@
 use super::*;
 use crate::json;
 use crate::quirk::Strictness;
-use crate::testing::code;
+use crate::testing::error_code;
 
 fn read(members: &str, rules: Rules) -> Result<Server, &'static str> {
     let text = format!(
@@ -13,7 +13,7 @@ fn read(members: &str, rules: Rules) -> Result<Server, &'static str> {
         unreachable!("{text}")
     };
     let issuer = Issuer::parse("https://as.example").unwrap();
-    code(Server::read(&issuer, &document, rules))
+    error_code(Server::read(&issuer, &document, rules))
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_bad_endpoint_is_an_error_of_that_endpoint() {
         let server = read(members, Rules::default()).unwrap();
         assert!(server.endpoint(EndpointKind::Token).is_ok(), "{members}");
         assert_eq!(
-            code(server.endpoint(kind).map(drop)),
+            error_code(server.endpoint(kind).map(drop)),
             Err(error),
             "{members}"
         );
@@ -91,7 +91,7 @@ fn a_member_of_the_wrong_type_is_ignored_and_listed() {
     );
     assert_eq!(server.code_challenge_methods(), None);
     assert_eq!(server.list("scopes_supported", &[]), ["a"]);
-    assert!(server.flag("claims_parameter_supported", Flag::False));
+    assert!(server.flag("claims_parameter_supported", FlagDefault::False));
     assert!(server.metadata().contains_key("x_supported"));
     let strict = Rules {
         strictness: Strictness::Strict,
@@ -125,7 +125,7 @@ fn the_document_of_many_tenants_names_the_template() {
             unreachable!()
         };
         let issuer = Issuer::parse("https://login.example/common/v2.0").unwrap();
-        code(Server::read(&issuer, &document, rules).map(drop))
+        error_code(Server::read(&issuer, &document, rules).map(drop))
     };
     let rules = || Rules {
         quirks: vec![Quirk::TenantIssuer(template.to_owned())],
@@ -149,14 +149,17 @@ fn a_document_is_kept_as_far_as_it_is_small() {
 
 #[test]
 fn the_known_ends_that_a_server_tells_of_are_listed() {
-    let told = |members: &str| {
+    let expiration_types = |members: &str| {
         let server = read(members, Rules::default()).unwrap();
-        let told = server.refresh_token_expiration_types();
-        told.iter().map(|told| told.as_str()).collect::<Vec<_>>()
+        let types = server.refresh_token_expiration_types();
+        types
+            .iter()
+            .map(|expiration_type| expiration_type.as_str())
+            .collect::<Vec<_>>()
     };
     let member = |names: &str| format!(r#""refresh_token_expiration_types_supported":{names}"#);
     let both = member(r#"["token_timeout","x","authorization"]"#);
-    assert_eq!(told(&both), ["token_timeout", "authorization"]);
-    assert!(told(&member(r#"["credential"]"#)).is_empty());
-    assert!(told(r#""y":1"#).is_empty());
+    assert_eq!(expiration_types(&both), ["token_timeout", "authorization"]);
+    assert!(expiration_types(&member(r#"["credential"]"#)).is_empty());
+    assert!(expiration_types(r#""y":1"#).is_empty());
 }

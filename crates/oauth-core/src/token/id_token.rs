@@ -364,11 +364,16 @@ impl IdTokenChecks {
         // "its value MUST represent the time of the original authentication"
         let may_follow_last_login = config.server.rules().has(&Quirk::AuthTimeOfLastLogin);
         match (original.time("auth_time")?, claims.time("auth_time")?) {
-            (Some(then), Some(now)) if now > then && may_follow_last_login => Ok(()),
-            (Some(then), Some(now)) if then != now => {
-                let (now, then) = (now.as_secs().to_string(), then.as_secs().to_string());
+            (Some(original_time), Some(now)) if now > original_time && may_follow_last_login => {
+                Ok(())
+            }
+            (Some(original_time), Some(now)) if original_time != now => {
+                let (now, original_time) = (
+                    now.as_secs().to_string(),
+                    original_time.as_secs().to_string(),
+                );
                 let failure = ValidationFailure::IdTokenAuthTimeChanged;
-                Err(Claims::mismatch(failure, Some(&now), Some(&then)))
+                Err(Claims::mismatch(failure, Some(&now), Some(&original_time)))
             }
             _ => Ok(()),
         }

@@ -14,7 +14,7 @@ use crate::json::Value;
 use crate::moment::UnixTime;
 use crate::token::id_token::{self, IdToken};
 
-pub use crate::replay_cache::Replay;
+pub use crate::replay_cache::ReplayProtection;
 
 /// The event that makes a token a logout token (section 2.4).
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -125,7 +125,7 @@ impl Session {
     }
 
     /// The session that started with the login that returned this ID token.
-    pub fn of(id_token: &IdToken) -> Self {
+    pub fn from_id_token(id_token: &IdToken) -> Self {
         let sid = id_token.claims().text("sid").ok().flatten();
         let subject = id_token.subject().to_owned();
         Self::new(id_token.issuer(), subject, sid.map(str::to_owned))
@@ -142,7 +142,7 @@ pub struct LogoutTokenChecks {
     /// The tolerated clock skew; at most five minutes count.
     pub clock_skew: Duration,
     /// Where received tokens are remembered.
-    pub replay: Replay,
+    pub replay: ReplayProtection,
     /// Accepts a token without `exp`, as older servers issue it, if it was issued within this time. A few minutes are
     /// enough.
     pub max_age_without_expiry: Option<Duration>,
@@ -153,7 +153,7 @@ impl Default for LogoutTokenChecks {
         Self {
             trusted_audiences: Vec::new(),
             clock_skew: CLOCK_SKEW,
-            replay: Replay::default(),
+            replay: ReplayProtection::default(),
             max_age_without_expiry: None,
         }
     }
@@ -193,7 +193,7 @@ impl LogoutTokenChecks {
         if jti.is_empty() || jti.len() > MAX_JTI {
             return Err(malformed_claim("jti"));
         }
-        if self.replay == Replay::Process {
+        if self.replay == ReplayProtection::Process {
             // Checked last, so that a refused token is not remembered.
             let issuer = claims.text("iss")?.unwrap_or_default();
             let name = (issuer.to_owned(), jti.to_owned());

@@ -18,7 +18,7 @@ use crate::secret::Secret;
 
 /// The kind of token that renews the grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Renews {
+pub(crate) enum RenewalTokenKind {
     /// A refresh token.
     AsRefreshToken,
     /// The access token itself; its lifetime in seconds, if known.
@@ -45,7 +45,7 @@ pub struct RefreshToken {
     pub(crate) certificate: KnownCertificate,
     /// When the unused token expires.
     pub(crate) expires_at: Option<UnixTime>,
-    pub(crate) renews: Renews,
+    pub(crate) renews: RenewalTokenKind,
     /// When the user's authorization ends.
     pub(crate) authorization_expires_at: Option<UnixTime>,
     pub(crate) binding: Arc<Binding>,
@@ -87,8 +87,8 @@ impl RefreshToken {
 impl From<RefreshToken> for Tokens {
     fn from(refresh: RefreshToken) -> Self {
         let access_token = match refresh.renews {
-            Renews::AsRefreshToken => Secret::new(String::new()),
-            Renews::AsAccessToken(_) => refresh.secret.clone(),
+            RenewalTokenKind::AsRefreshToken => Secret::new(String::new()),
+            RenewalTokenKind::AsAccessToken(_) => refresh.secret.clone(),
         };
         Self {
             access_token,

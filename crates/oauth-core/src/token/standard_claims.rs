@@ -129,7 +129,7 @@ pub struct ClaimsSource<'a> {
     /// The claims that the source has.
     pub claims: Vec<&'a str>,
     /// Where the claims are.
-    pub place: ClaimsPlace<'a>,
+    pub location: ClaimsPlace<'a>,
 }
 
 /// The location of another party's claims.
@@ -191,7 +191,7 @@ impl Claims {
                 Ok(ClaimsSource {
                     name,
                     claims: claims_of.remove(name.as_str()).unwrap_or_default(),
-                    place: claims_place(source).ok_or_else(|| malformed_claim(sources))?,
+                    location: claims_place(source).ok_or_else(|| malformed_claim(sources))?,
                 })
             })
             .collect()

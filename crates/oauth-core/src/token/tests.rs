@@ -4,12 +4,12 @@ use serde_json::json;
 
 use super::*;
 use crate::json::Value;
-use crate::testing::{NOW, answered, client, code, json as json_reply};
+use crate::testing::{NOW, client, error_code, json as json_reply, run_with_reply};
 
 fn tokens(members: &str) -> Tokens {
     let body = format!(r#"{{"access_token":"a","token_type":"Bearer"{members}}}"#);
-    let ask = client().client_credentials(Scope::none());
-    answered(ask, json_reply(200, &body)).unwrap()
+    let exchange = client().client_credentials(Scope::none());
+    run_with_reply(exchange, json_reply(200, &body)).unwrap()
 }
 
 #[test]
@@ -18,13 +18,13 @@ fn tokens_of_another_version_are_not_read() {
     let read = |version: u32| {
         let mut stored: Value = serde_json::from_str(text.expose()).unwrap();
         *stored.get_mut("version").unwrap() = json!(version);
-        code(Tokens::from_json(&stored.to_string())).map(drop)
+        error_code(Tokens::from_json(&stored.to_string())).map(drop)
     };
     assert_eq!(read(1), Ok(()));
     assert_eq!(read(0), Err("stored.malformed"));
     assert_eq!(read(3), Err("stored.malformed"));
     assert_eq!(
-        code(Tokens::from_json("{}")).map(drop),
+        error_code(Tokens::from_json("{}")).map(drop),
         Err("stored.malformed")
     );
 }
@@ -46,17 +46,20 @@ fn a_stored_token_that_lacks_a_member_says_which() {
         let mut less = stored.clone();
         less.as_object_mut().unwrap().remove(name);
         if needed.contains(&name.as_str()) {
-            let said = read(&less.to_string());
-            assert!(said.contains(&format!(": {name} is missing [")), "{said}");
+            let outcome = read(&less.to_string());
+            assert!(
+                outcome.contains(&format!(": {name} is missing [")),
+                "{outcome}"
+            );
         } else {
             assert!(Tokens::from_json(&less.to_string()).is_ok(), "{name}")
         }
     }
     for text in ["", "[]", "{\"version\":1", "a-token"] {
-        let said = read(text);
+        let outcome = read(text);
         assert!(
-            said.contains("not a JSON object") && !said.contains("a-token"),
-            "{said}"
+            outcome.contains("not a JSON object") && !outcome.contains("a-token"),
+            "{outcome}"
         );
     }
 }
@@ -79,7 +82,7 @@ fn a_type_that_is_not_bearer_is_stored_where_older_readers_do_not_look() {
     assert_eq!(again.token_type, TokenType::Dpop);
     *stored.get_mut("version").unwrap() = json!(1);
     let read = Tokens::from_json(&stored.to_string());
-    assert_eq!(code(read).map(drop), Err("stored.malformed"));
+    assert_eq!(error_code(read).map(drop), Err("stored.malformed"));
     // Records of before have no type.
     let mut old: Value = serde_json::from_str(tokens("").to_json().expose()).unwrap();
     assert_eq!(old.get("version"), Some(&json!(1)));
@@ -87,7 +90,7 @@ fn a_type_that_is_not_bearer_is_stored_where_older_readers_do_not_look() {
     let read = |old: &Value| Tokens::from_json(&old.to_string());
     assert_eq!(read(&old).unwrap().token_type, TokenType::Bearer);
     *old.get_mut("version").unwrap() = json!(2);
-    assert_eq!(code(read(&old)).map(drop), Err("stored.malformed"));
+    assert_eq!(error_code(read(&old)).map(drop), Err("stored.malformed"));
 }
 
 #[test]

@@ -133,25 +133,25 @@ impl Map<String, Value> {
         Self(Vec::new())
     }
 
-    fn place(&self, name: &str) -> Result<usize, usize> {
+    fn position(&self, name: &str) -> Result<usize, usize> {
         self.0
             .binary_search_by(|(member_name, _)| member_name.as_str().cmp(name))
     }
 
     /// The member of this name.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        let index = self.place(name).ok()?;
+        let index = self.position(name).ok()?;
         self.0.get(index).map(|(_, value)| value)
     }
 
     /// Whether there is a member of this name.
     pub fn contains_key(&self, name: &str) -> bool {
-        self.place(name).is_ok()
+        self.position(name).is_ok()
     }
 
     /// Sets a member, and returns its previous value.
     pub fn insert(&mut self, name: String, value: Value) -> Option<Value> {
-        match self.place(&name) {
+        match self.position(&name) {
             Ok(index) => {
                 let member = self.0.get_mut(index);
                 member.map(|(_, member)| std::mem::replace(member, value))
@@ -165,7 +165,7 @@ impl Map<String, Value> {
 
     /// Removes a member, and returns its value.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
-        let index = self.place(name).ok()?;
+        let index = self.position(name).ok()?;
         Some(self.0.remove(index).1)
     }
 
@@ -225,8 +225,8 @@ mod tests {
         fn members_are_set_found_and_removed(names in prop::collection::vec("[a-d]{0,2}", 0..12), gone in "[a-d]{0,2}") {
             let (mut ours, mut theirs) = (Map::new(), serde_json::Map::new());
             for (at, name) in names.iter().enumerate() {
-                let known = ours.insert(name.clone(), Value::from(at as u64)).is_some();
-                prop_assert_eq!(known, theirs.insert(name.clone(), at.into()).is_some());
+                let replaced = ours.insert(name.clone(), Value::from(at as u64)).is_some();
+                prop_assert_eq!(replaced, theirs.insert(name.clone(), at.into()).is_some());
             }
             prop_assert_eq!(ours.remove(&gone).is_some(), theirs.remove(&gone).is_some());
             for name in &names {

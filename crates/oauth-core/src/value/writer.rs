@@ -10,7 +10,7 @@ pub struct Members<'o> {
 
 impl<'o> Members<'o> {
     /// Opens an object at the end of `out`.
-    pub fn of(out: &'o mut String) -> Self {
+    pub fn begin(out: &'o mut String) -> Self {
         out.push('{');
         Self {
             out,
@@ -141,7 +141,7 @@ pub(crate) fn value(value: &Value, out: &mut String) {
 
 #[allow(clippy::explicit_iter_loop)] // a page's map has no other way
 pub(crate) fn object(members: &Map<String, Value>, out: &mut String) {
-    let mut writer = Members::of(out);
+    let mut writer = Members::begin(out);
     for (name, member) in members.iter() {
         value(member, writer.next(name));
     }

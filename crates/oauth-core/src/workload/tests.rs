@@ -9,7 +9,7 @@ use crate::client_auth::{ClientAuth, FederatedAssertion};
 use crate::client_config::ClientId;
 use crate::http::header::AUTHORIZATION;
 use crate::scope::Scope;
-use crate::testing::{NOW, at, code, json, reply, server};
+use crate::testing::{NOW, at, error_code, json, reply, server};
 
 const URL: &str = "https://run.example/idtoken?api-version=2.0";
 
@@ -55,7 +55,7 @@ fn jwt(claims: &str) -> String {
     format!("{text}.c2ln")
 }
 
-fn good(subject: &str) -> String {
+fn token_for(subject: &str) -> String {
     let exp = NOW + 300;
     jwt(&format!(
         r#"{{"aud":"https://as.example","sub":"{subject}","exp":{exp}}}"#
@@ -71,16 +71,16 @@ fn endpoint() -> WorkloadTokenService {
         .format(TokenFormat::Json("value".to_owned()))
 }
 
-fn placed(source: CredentialSource) -> WorkloadToken {
-    WorkloadToken::at(source, Arc::new(Around::default()))
+fn token_file(source: CredentialSource) -> WorkloadToken {
+    WorkloadToken::from_source(source, Arc::new(Around::default()))
 }
 
 fn client(token: WorkloadToken) -> Client {
-    let auth = ClientAuth::federated(FederatedAssertion::of(token));
+    let auth = ClientAuth::federated(FederatedAssertion::from_workload_token(token));
     Client::new(server(), ClientId::new("id"), auth).unwrap()
 }
 
-fn sent<T>(step: Result<Step<T>, Error>) -> Request<Bytes> {
+fn expect_request<T>(step: Result<Step<T>, Error>) -> Request<Bytes> {
     match step.unwrap() {
         Step::Send(request) => request,
         step => panic!("{:?}", std::mem::discriminant(&step)),
@@ -93,27 +93,27 @@ fn body(request: &Request<Bytes>) -> String {
 
 #[test]
 fn a_service_is_asked_before_each_request_and_nobody_else_sees_what_it_is_asked_with() {
-    let client = client(placed(CredentialSource::Endpoint(endpoint())));
+    let client = client(token_file(CredentialSource::Endpoint(endpoint())));
     for subject in ["first", "second"] {
         let mut exchange = client.client_credentials(Scope::none());
-        let ask = sent(exchange.resume(&at(), Input::Begin));
-        assert_eq!(ask.method(), "GET");
+        let sent = expect_request(exchange.resume(&at(), Input::Begin));
+        assert_eq!(sent.method(), "GET");
         assert_eq!(
-            ask.uri().to_string(),
+            sent.uri().to_string(),
             "https://run.example/idtoken?api-version=2.0&audience=https%3A%2F%2Fas.example"
         );
-        let bearer = ask.headers().get(AUTHORIZATION).unwrap();
+        let bearer = sent.headers().get(AUTHORIZATION).unwrap();
         assert_eq!(bearer, "Bearer request-token");
-        assert!(bearer.is_sensitive() && ask.body().is_empty());
+        assert!(bearer.is_sensitive() && sent.body().is_empty());
         let answer = json(
             200,
-            &format!(r#"{{"value":"{}","count":1}}"#, good(subject)),
+            &format!(r#"{{"value":"{}","count":1}}"#, token_for(subject)),
         );
-        let request = sent(exchange.resume(&at(), Input::Reply(answer)));
+        let request = expect_request(exchange.resume(&at(), Input::Reply(answer)));
         assert_eq!(request.uri(), "https://as.example/token");
         assert!(request.headers().get(AUTHORIZATION).is_none());
         let body = body(&request);
-        assert!(body.contains(&good(subject)), "{body}");
+        assert!(body.contains(&token_for(subject)), "{body}");
         assert!(!body.contains("request-token"), "{body}");
         let tokens = json(200, r#"{"access_token":"a","token_type":"Bearer"}"#);
         let done = exchange.resume(&at(), Input::Reply(tokens)).unwrap();
@@ -123,22 +123,22 @@ fn a_service_is_asked_before_each_request_and_nobody_else_sees_what_it_is_asked_
 
 #[test]
 fn a_refused_token_of_a_service_is_not_asked_for_again_at_once() {
-    let client = client(placed(CredentialSource::Endpoint(endpoint())));
+    let client = client(token_file(CredentialSource::Endpoint(endpoint())));
     let mut exchange = client.client_credentials(Scope::none());
-    let _ = sent(exchange.resume(&at(), Input::Begin));
-    let answer = json(200, &format!(r#"{{"value":"{}"}}"#, good("a")));
-    let _ = sent(exchange.resume(&at(), Input::Reply(answer)));
+    let _ = expect_request(exchange.resume(&at(), Input::Begin));
+    let answer = json(200, &format!(r#"{{"value":"{}"}}"#, token_for("a")));
+    let _ = expect_request(exchange.resume(&at(), Input::Reply(answer)));
     let refusal = Input::Reply(json(401, r#"{"error":"invalid_client"}"#));
     let refused = exchange.resume(&at(), refusal).map(drop);
-    assert_eq!(code(refused), Err("denied.invalid_client"));
+    assert_eq!(error_code(refused), Err("denied.invalid_client"));
 }
 
 #[test]
 fn what_a_service_does_not_give_is_told_by_whose_fault_it_is_and_without_its_words() {
-    let client = client(placed(CredentialSource::Endpoint(endpoint())));
+    let client = client(token_file(CredentialSource::Endpoint(endpoint())));
     let after = |input: Input| {
         let mut exchange = client.client_credentials(Scope::none());
-        let _ = sent(exchange.resume(&at(), Input::Begin));
+        let _ = expect_request(exchange.resume(&at(), Input::Begin));
         let error = exchange.resume(&at(), input).map(drop).unwrap_err();
         let shown = format!("{error:?} {error}");
         assert!(!shown.contains("request-token"), "{shown}");
@@ -184,7 +184,7 @@ fn a_token_from_anywhere_is_bounded() {
         let client = client(WorkloadToken::new(source));
         let mut exchange = client.client_credentials(Scope::none());
         let step = exchange.resume(&at(), Input::Begin).map(drop);
-        assert_eq!(code(step), code_of_it, "{length}");
+        assert_eq!(error_code(step), code_of_it, "{length}");
     }
 }
 
@@ -207,12 +207,12 @@ fn variables_and_files_are_read_anew_for_each_request() {
     ];
     for (source, [before, after]) in sources {
         let around = Around::with("there", "");
-        let client = client(WorkloadToken::at(source, around.clone()));
+        let client = client(WorkloadToken::from_source(source, around.clone()));
         for subject in ["first", "second"] {
-            around.set("there", &format!("{before}{}{after}", good(subject)));
+            around.set("there", &format!("{before}{}{after}", token_for(subject)));
             let mut exchange = client.client_credentials(Scope::none());
-            let request = sent(exchange.resume(&at(), Input::Begin));
-            assert!(body(&request).contains(&good(subject)));
+            let request = expect_request(exchange.resume(&at(), Input::Begin));
+            assert!(body(&request).contains(&token_for(subject)));
         }
     }
 }
@@ -220,7 +220,7 @@ fn variables_and_files_are_read_anew_for_each_request() {
 #[test]
 fn what_is_not_there_is_named_and_what_is_there_is_not_shown() {
     let refused = |source: CredentialSource, text: &str| {
-        let token = WorkloadToken::at(source, Around::with("there", text));
+        let token = WorkloadToken::from_source(source, Around::with("there", text));
         let mut exchange = client(token).client_credentials(Scope::none());
         let error = exchange.resume(&at(), Input::Begin).map(drop).unwrap_err();
         assert!(
@@ -229,9 +229,9 @@ fn what_is_not_there_is_named_and_what_is_there_is_not_shown() {
         );
         (error.code(), error.to_string())
     };
-    let (code, told) = refused(CredentialSource::Variable("CI_TOKEN".to_owned()), "");
+    let (code, detail) = refused(CredentialSource::Variable("CI_TOKEN".to_owned()), "");
     assert_eq!(code, "environment.missing");
-    assert!(told.contains("CI_TOKEN"), "{told}");
+    assert!(detail.contains("CI_TOKEN"), "{detail}");
     let file = |path: &str| CredentialSource::File {
         path: path.to_owned(),
         format: TokenFormat::Json("token".to_owned()),
@@ -259,15 +259,15 @@ fn a_service_is_reached_in_clear_on_this_machine_and_at_the_metadata_address_alo
         "http://169.254.169.254.example/token",
     ] {
         assert_eq!(
-            code(WorkloadTokenService::new(url).map(drop)),
+            error_code(WorkloadTokenService::new(url).map(drop)),
             Err("url.insecure")
         );
     }
     for name in ["host", "Content-Length", "no header"] {
         let refused = endpoint().header(name, "x").map(drop);
-        assert_eq!(code(refused), Err("http.header_value"), "{name}");
+        assert_eq!(error_code(refused), Err("http.header_value"), "{name}");
     }
-    let shown = format!("{:?}", placed(CredentialSource::Endpoint(endpoint())));
+    let shown = format!("{:?}", token_file(CredentialSource::Endpoint(endpoint())));
     assert!(
         !shown.contains("request-token") && !shown.contains("api-version"),
         "{shown}"
@@ -278,15 +278,20 @@ fn a_service_is_reached_in_clear_on_this_machine_and_at_the_metadata_address_alo
 fn a_client_gets_its_own_tokens_in_exchange_for_the_workloads() {
     let around = Around::with("there", "opaque-1");
     let source = CredentialSource::Variable("there".to_owned());
-    let token = WorkloadToken::at(source, around.clone());
+    let token = WorkloadToken::from_source(source, around.clone());
     let subject = SubjectToken::new(token, "jwt", "//pool/provider")
         .default_scope(Scope::parse("cloud").unwrap());
-    let client = Client::new(server(), ClientId::new("id"), ClientAuth::unnamed()).unwrap();
+    let client = Client::new(
+        server(),
+        ClientId::new("id"),
+        ClientAuth::without_client_id(),
+    )
+    .unwrap();
     let client = client.with_subject_token(subject);
-    for (token, scope, wanted) in [("opaque-1", "", "cloud"), ("opaque-2", "a", "a")] {
+    for (token, scope, expected) in [("opaque-1", "", "cloud"), ("opaque-2", "a", "a")] {
         around.set("there", token);
         let mut exchange = client.client_credentials(Scope::parse(scope).unwrap());
-        let request = sent(exchange.resume(&at(), Input::Begin));
+        let request = expect_request(exchange.resume(&at(), Input::Begin));
         let body = body(&request);
         for part in [
             "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange",
@@ -294,7 +299,7 @@ fn a_client_gets_its_own_tokens_in_exchange_for_the_workloads() {
             "requested_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token",
             "audience=%2F%2Fpool%2Fprovider",
             &format!("subject_token={token}"),
-            &format!("scope={wanted}"),
+            &format!("scope={expected}"),
         ] {
             assert!(
                 body.split('&').any(|found| found == part),
@@ -307,20 +312,20 @@ fn a_client_gets_its_own_tokens_in_exchange_for_the_workloads() {
 
 #[test]
 fn a_token_is_fetched_by_itself() {
-    let mut fetch = placed(CredentialSource::Endpoint(endpoint())).fetch("somebody");
-    let ask = sent(fetch.resume(&at(), Input::Begin));
-    assert!(ask.uri().to_string().ends_with("&audience=somebody"));
+    let mut fetch = token_file(CredentialSource::Endpoint(endpoint())).fetch("somebody");
+    let sent = expect_request(fetch.resume(&at(), Input::Begin));
+    assert!(sent.uri().to_string().ends_with("&audience=somebody"));
     let plain = reply(200, &[], r#"{"value":"opaque\n"}"#);
     let Step::Done(token) = fetch.resume(&at(), Input::Reply(plain)).unwrap() else {
         panic!("a token")
     };
     assert_eq!(token.expose(), "opaque");
     assert_eq!(
-        code(fetch.resume(&at(), Input::Begin).map(drop)),
+        error_code(fetch.resume(&at(), Input::Begin).map(drop)),
         Err("misuse.already_finished")
     );
-    let mut lost = placed(CredentialSource::Endpoint(endpoint())).fetch("somebody");
-    let _ = sent(lost.resume(&at(), Input::Begin));
+    let mut lost = token_file(CredentialSource::Endpoint(endpoint())).fetch("somebody");
+    let _ = expect_request(lost.resume(&at(), Input::Begin));
     let refused = lost.resume(&at(), Input::Lost(Cause::unknown("cut off")));
-    assert_eq!(code(refused.map(drop)), Err("lost.unsent"));
+    assert_eq!(error_code(refused.map(drop)), Err("lost.unsent"));
 }

@@ -172,8 +172,8 @@ fn an_agreed_key_is_that_of_rfc_7518() {
         apv: b"Bob".to_vec(),
         ..job(JweAlg::EcdhEs, Enc::A128Gcm)
     };
-    let wanted = [
+    let expected = [
         86, 170, 141, 234, 248, 35, 109, 32, 92, 34, 40, 205, 113, 167, 16, 26,
     ];
-    assert_eq!(*derive_content_key(&secret, &job).unwrap(), wanted);
+    assert_eq!(*derive_content_key(&secret, &job).unwrap(), expected);
 }

@@ -67,7 +67,8 @@ fn content(judge: &mut Judge, name: aead::TestName, enc_of: impl Fn(usize) -> En
         let enc = enc_of(group.key_size);
         let reason = (group.nonce_size / 8 != enc.iv_bytes()).then_some(Why::IvLength);
         for test in group.tests {
-            let key = DecryptionKey::shared(&test.key, JweAlg::Dir).expect("a shared key");
+            let key =
+                DecryptionKey::from_secret_bytes(&test.key, JweAlg::Dir).expect("a shared key");
             let job = DecryptionJob {
                 additional_data: test.aad.to_vec(),
                 iv: test.nonce.to_vec(),
@@ -116,7 +117,7 @@ fn aes_key_wrap() {
             _ => JweAlg::A256Kw,
         };
         for test in group.tests {
-            let key = DecryptionKey::shared(&test.key, alg).expect("a shared key");
+            let key = DecryptionKey::from_secret_bytes(&test.key, alg).expect("a shared key");
             let enc = enc_of(test.pt.len());
             let reason = enc.is_none().then_some(Why::NoContentKey);
             let content = enc.map(|enc| with_content(alg, enc, &test.pt));

@@ -98,7 +98,7 @@ impl Judge {
     fn judge(&mut self, case: impl Display, theirs: TestResult, ours: bool, reason: Option<Why>) {
         self.judged += 1;
         let ours = Verdict::of(ours);
-        let wanted = match (theirs, reason) {
+        let expected = match (theirs, reason) {
             (TestResult::Valid, None) => Verdict::Accepted,
             (TestResult::Acceptable, None) => panic!("{}, {case}: not explained", self.kind),
             (TestResult::Invalid, None) => Verdict::Refused,
@@ -113,7 +113,7 @@ impl Judge {
             }
         };
         assert_eq!(
-            ours, wanted,
+            ours, expected,
             "{}, {case}: {theirs:?}, {reason:?}",
             self.kind
         );

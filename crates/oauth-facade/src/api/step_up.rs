@@ -18,12 +18,15 @@ impl Api {
 
 impl ApiCall {
     /// Whether the user is asked for a step-up, which a request does only once.
-    pub(super) fn wishes(&mut self, status: StatusCode, fields: &HeaderMap) -> bool {
+    pub(super) fn prepares_step_up(&mut self, status: StatusCode, fields: &HeaderMap) -> bool {
         if self.on_step_up == OnStepUp::HandBack {
             return false;
         }
         let wish = self.request.stepped_up(status, fields);
-        self.wish = wish.map(|(wanted, again)| StepUpRequirements { wanted, again });
+        self.wish = wish.map(|(step_up, again)| StepUpRequirements {
+            step_up,
+            retry: again,
+        });
         if self.wish.is_some() {
             self.on_step_up = OnStepUp::HandBack;
         }
@@ -31,18 +34,18 @@ impl ApiCall {
     }
 
     /// The required step-up, as JSON with the members of [`step_up`](crate::step_up).
-    pub fn wanted(&self) -> Option<String> {
+    pub fn step_up_json(&self) -> Option<String> {
         let wish = self.wish.as_ref();
-        wish.map(|wish| json::to_text(&wish.wanted))
+        wish.map(|wish| json::to_text(&wish.step_up))
     }
 
     /// Continues after the user was asked: the request is sent again.
     ///
     /// # Errors
     /// The errors of [`Self::begin`]; `misuse.out_of_order` if no step-up was required.
-    pub fn asked(&mut self, at: &Clock) -> Result<CallStep, Error> {
+    pub fn resume_after_step_up(&mut self, at: &Clock) -> Result<CallStep, Error> {
         let wish = self.wish.take().ok_or(Misuse::OutOfOrder)?;
-        self.request = wish.again;
+        self.request = wish.retry;
         self.begin(at)
     }
 }

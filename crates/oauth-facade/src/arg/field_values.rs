@@ -2,7 +2,7 @@
 
 use oauth_core::Secret;
 
-use super::{Arg, Field, OneOrMore, Shape, Unfit};
+use super::{Arg, Field, FieldError, OneOrMore, Shape};
 
 /// The values of one header field of a request that a host has received: none, one or several.
 #[derive(Debug, Clone, Default)]
@@ -13,8 +13,8 @@ impl Field for FieldValues {
     const WANTED: &'static str = OneOrMore::WANTED;
     const OPTIONAL: bool = true;
 
-    fn read(arg: Arg) -> Result<Self, Unfit> {
-        let one = |arg| Secret::read(arg).map_err(|_| Unfit::Kind("a list of other things"));
+    fn read(arg: Arg) -> Result<Self, FieldError> {
+        let one = |arg| Secret::read(arg).map_err(|_| FieldError::Kind("a list of other things"));
         match arg {
             Arg::Null => Ok(Self::default()),
             Arg::List(list) => list

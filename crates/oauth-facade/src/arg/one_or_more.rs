@@ -2,13 +2,13 @@
 
 use oauth_core::error::{Error, Misuse};
 
-use super::{Arg, Field, Shape, Unfit};
+use super::{Arg, Field, FieldError, Shape};
 
 /// Alternative strings, of which any is acceptable. There is at least one, and none is empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OneOrMore {
     first: String,
-    others: Vec<String>,
+    rest: Vec<String>,
 }
 
 impl OneOrMore {
@@ -20,7 +20,7 @@ impl OneOrMore {
         match texts.next() {
             Some(first) if !is_empty => Ok(Self {
                 first,
-                others: texts.collect(),
+                rest: texts.collect(),
             }),
             _ => Err(Misuse::ParameterValue.into()),
         }
@@ -28,7 +28,7 @@ impl OneOrMore {
 
     /// The first, and the others.
     pub fn into_parts(self) -> (String, Vec<String>) {
-        (self.first, self.others)
+        (self.first, self.rest)
     }
 }
 
@@ -36,9 +36,9 @@ impl Field for OneOrMore {
     const SHAPE: Shape = Shape::OneOrMore;
     const WANTED: &'static str = "a string or a list of strings";
 
-    fn read(arg: Arg) -> Result<Self, Unfit> {
+    fn read(arg: Arg) -> Result<Self, FieldError> {
         let texts = match arg {
-            Arg::Null => return Err(Unfit::Kind(arg.kind())),
+            Arg::Null => return Err(FieldError::Kind(arg.kind())),
             list @ Arg::List(_) => Vec::read(list)?,
             one => vec![String::read(one)?],
         };
@@ -47,7 +47,7 @@ impl Field for OneOrMore {
 
     fn write(self) -> Arg {
         let mut texts = vec![self.first];
-        texts.extend(self.others);
+        texts.extend(self.rest);
         texts.write()
     }
 }

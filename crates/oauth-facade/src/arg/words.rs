@@ -1,14 +1,14 @@
 //! Enums of the core, as strings.
 
-use oauth_core::endpoint::backchannel_authentication::{Repeat, TokenDeliveryMode};
+use oauth_core::endpoint::backchannel_authentication::{DuplicatePolicy, TokenDeliveryMode};
 use oauth_core::flow::authorization::{Push, ResponseMode, ResponseType};
 use oauth_core::protected_resource_metadata::ResourceMatch;
 use oauth_core::token::TokenKind;
 use oauth_core::token::access_token::AccessTokenProfile;
 use oauth_core::token::id_token::UnexpectedNonce;
-use oauth_core::token::logout_token::Replay;
+use oauth_core::token::logout_token::ReplayProtection;
 
-use super::{Arg, Field, Shape, Unfit};
+use super::{Arg, Field, FieldError, Shape};
 
 /// Makes a [`Field`] of an enum of the core whose `as_str` returns the word of each variant.
 macro_rules! words {
@@ -17,13 +17,13 @@ macro_rules! words {
             const SHAPE: Shape = Shape::Word(stringify!($Name), &[$($word),+]);
             const WANTED: &'static str = concat!("one of" $(, " \"", $word, "\"")+);
 
-            fn read(arg: Arg) -> Result<Self, Unfit> {
+            fn read(arg: Arg) -> Result<Self, FieldError> {
                 match &arg {
                     Arg::Text(text) => match text.expose().as_str() {
                         $($word => Ok($case),)+
-                        _ => Err(Unfit::Kind("another text")),
+                        _ => Err(FieldError::Kind("another text")),
                     },
-                    other => Err(Unfit::Kind(other.kind())),
+                    other => Err(FieldError::Kind(other.kind())),
                 }
             }
 
@@ -61,9 +61,9 @@ words! {
 }
 
 words! {
-    Replay {
-        "process" => Replay::Process,
-        "caller" => Replay::Caller,
+    ReplayProtection {
+        "process" => ReplayProtection::Process,
+        "caller" => ReplayProtection::Caller,
     }
 }
 
@@ -101,9 +101,9 @@ words! {
 }
 
 words! {
-    Repeat {
-        "refused" => Repeat::Refused,
-        "allowed" => Repeat::Allowed,
+    DuplicatePolicy {
+        "refused" => DuplicatePolicy::Refused,
+        "allowed" => DuplicatePolicy::Allowed,
     }
 }
 

@@ -3,7 +3,7 @@
 use oauth_core::token::standard_claims;
 
 use super::outcome;
-use crate::arg::{Arg, Field, Personal, Shape, Unfit};
+use crate::arg::{Arg, Field, FieldError, Personal, Shape};
 
 outcome! {
     /// A postal address (OpenID Connect Core section 5.1.1).
@@ -27,14 +27,14 @@ outcome! {
 
 impl From<standard_claims::Address<'_>> for Address {
     fn from(address: standard_claims::Address<'_>) -> Self {
-        let own = |text: Option<&str>| text.map(|text| Personal(text.to_owned()));
+        let personal = |text: Option<&str>| text.map(|text| Personal(text.to_owned()));
         Self {
-            formatted: own(address.formatted),
-            street_address: own(address.street_address),
-            locality: own(address.locality),
-            region: own(address.region),
-            postal_code: own(address.postal_code),
-            country: own(address.country),
+            formatted: personal(address.formatted),
+            street_address: personal(address.street_address),
+            locality: personal(address.locality),
+            region: personal(address.region),
+            postal_code: personal(address.postal_code),
+            country: personal(address.country),
         }
     }
 }
@@ -43,9 +43,9 @@ impl Field for Address {
     const SHAPE: Shape = Shape::Record(Self::DESCRIPTION);
     const WANTED: &'static str = "an address";
 
-    fn read(arg: Arg) -> Result<Self, Unfit> {
+    fn read(arg: Arg) -> Result<Self, FieldError> {
         // Only responses have one; it is never an argument.
-        Err(Unfit::Kind(arg.kind()))
+        Err(FieldError::Kind(arg.kind()))
     }
 
     fn write(self) -> Arg {

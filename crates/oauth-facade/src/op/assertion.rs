@@ -83,6 +83,6 @@ arguments! {
             claims: self.claims.map(|text| text.0),
         };
         let tokens = client.core().tokens_for_own_assertion(assertion(client, signed)?, self.request.to_core()?);
-        Ok(ErasedExchange::of::<_, Tokens>(tokens))
+        Ok(ErasedExchange::with_record::<_, Tokens>(tokens))
     }
 }

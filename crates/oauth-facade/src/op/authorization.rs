@@ -92,7 +92,9 @@ arguments! {
 #[cfg(feature = "sha2")]
 fn begin(client: &Client, request: AuthorizationRequest) -> Result<ErasedExchange, Error> {
     let begin = client.core().begin_authorization(request);
-    Ok(ErasedExchange::of::<_, Begun>(begin))
+    Ok(ErasedExchange::with_record::<_, StartedAuthorization>(
+        begin,
+    ))
 }
 
 /// Without the hash, the host must generate the values: [`Client::begin_authorization_with`].
@@ -103,7 +105,7 @@ fn begin(_: &Client, _: AuthorizationRequest) -> Result<ErasedExchange, Error> {
 
 /// The URL to which to send the user, and the flow to keep in the meantime.
 #[derive(Debug)]
-pub struct Begun {
+pub struct StartedAuthorization {
     /// The URL to open.
     pub url: String,
     /// The flow, to be kept until the callback.
@@ -114,7 +116,7 @@ pub struct Begun {
     pub request_object: Option<Secret<String>>,
 }
 
-impl From<core::Authorization> for Begun {
+impl From<core::Authorization> for StartedAuthorization {
     fn from(begun: core::Authorization) -> Self {
         Self {
             url: begun.url.as_str().to_owned(),
@@ -125,13 +127,13 @@ impl From<core::Authorization> for Begun {
     }
 }
 
-impl From<Begun> for Record {
-    fn from(begun: Begun) -> Self {
+impl From<StartedAuthorization> for Record {
+    fn from(begun: StartedAuthorization) -> Self {
         Self::Authorization(Box::new(begun))
     }
 }
 
-impl Outcome for Begun {
+impl Outcome for StartedAuthorization {
     const KIND: Kind = Kind::Authorization;
 }
 
@@ -193,12 +195,12 @@ impl Authorize {
         Ok(match &self.step_up {
             None => request,
             Some(text) => {
-                let wanted: StepUp = json::from_text(&text.0).ok_or_else(|| {
+                let step_up: StepUp = json::from_text(&text.0).ok_or_else(|| {
                     Error::from(oauth_core::error::Misuse::ParameterValue).about("step_up")
                 })?;
                 let nobodys = || Arc::new(Tokens::bearer(""));
                 let tokens = self.tokens.clone().unwrap_or_else(nobodys);
-                request.step_up(wanted, &tokens)
+                request.step_up(step_up, &tokens)
             }
         })
     }
@@ -216,7 +218,7 @@ impl Authorize {
             ("ui_locales", list(&self.ui_locales)),
             ("claims", self.claims.as_ref().map(|text| text.0.clone())),
         ];
-        let given = all.into_iter();
-        given.filter_map(|(name, value)| Some((name, value?)))
+        let parameters = all.into_iter();
+        parameters.filter_map(|(name, value)| Some((name, value?)))
     }
 }

@@ -2,7 +2,7 @@
 
 use oauth_core::Secret;
 use oauth_core::endpoint::backchannel_authentication::{
-    self as core, Hint, Repeat, TokenDeliveryMode,
+    self as core, DuplicatePolicy, Hint, TokenDeliveryMode,
 };
 use oauth_core::moment::UnixTime;
 
@@ -37,27 +37,27 @@ arguments! {
         /// The registered delivery mode of this client: `poll` by default.
         pub token_delivery_mode: Option<TokenDeliveryMode>,
         /// Whether the same request may be repeated while it is pending: `refused` by default, or `allowed`.
-        pub repeat: Option<Repeat>,
+        pub repeat: Option<DuplicatePolicy>,
         ..request: TokenRequest,
     }
 
     fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
-        let hint = Hint::of(self.login_hint, self.login_hint_token, self.id_token_hint)?;
-        let mut ask = core::BackchannelAuthentication::new(hint, self.request.to_core()?)?
+        let hint = Hint::only_one_of(self.login_hint, self.login_hint_token, self.id_token_hint)?;
+        let mut request = core::BackchannelAuthentication::new(hint, self.request.to_core()?)?
             .acr_values(self.acr_values)
             .token_delivery_mode(self.token_delivery_mode.unwrap_or_default())
             .repeat(self.repeat.unwrap_or_default());
         if let Some(text) = self.binding_message {
-            ask = ask.binding_message(text)?;
+            request = request.binding_message(text)?;
         }
         if let Some(code) = self.user_code {
-            ask = ask.user_code(code);
+            request = request.user_code(code);
         }
         if let Some(seconds) = self.requested_expiry {
-            ask = ask.requested_expiry(seconds);
+            request = request.requested_expiry(seconds);
         }
-        let begun = client.core().authenticate_backchannel(ask);
-        Ok(ErasedExchange::of::<_, BackchannelAuthenticationResponse>(begun))
+        let begun = client.core().authenticate_backchannel(request);
+        Ok(ErasedExchange::with_record::<_, BackchannelAuthenticationResponse>(begun))
     }
 }
 

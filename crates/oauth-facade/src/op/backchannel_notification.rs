@@ -67,6 +67,6 @@ arguments! {
         let authorization = self.authorization.map(|value| value.expose().clone());
         let body = self.body.expose().clone().into();
         let pushed = client.core().accept_push(awaited, authorization, body);
-        Ok(ErasedExchange::of::<_, Login>(pushed))
+        Ok(ErasedExchange::with_record::<_, Login>(pushed))
     }
 }

@@ -22,8 +22,8 @@ arguments! {
     }
 
     fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
-        let ask = core::ReadRegistration::new(known(client, &self.registered)?);
-        Ok(ErasedExchange::of::<_, RegisteredClient>(client.core().call(ask)))
+        let request = core::ReadRegistration::new(stored_client(client, &self.registered)?);
+        Ok(ErasedExchange::with_record::<_, RegisteredClient>(client.core().call(request)))
     }
 }
 
@@ -42,9 +42,9 @@ arguments! {
 
     fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let metadata = ClientMetadata::from_json(&self.metadata.0)?;
-        let known = known(client, &self.registered)?;
-        let ask = core::UpdateRegistration::new(known, metadata);
-        Ok(ErasedExchange::of::<_, RegisteredClient>(client.core().call(ask)))
+        let registered = stored_client(client, &self.registered)?;
+        let request = core::UpdateRegistration::new(registered, metadata);
+        Ok(ErasedExchange::with_record::<_, RegisteredClient>(client.core().call(request)))
     }
 }
 
@@ -59,13 +59,13 @@ arguments! {
     }
 
     fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
-        let ask = core::DeleteRegistration::new(known(client, &self.registered)?);
-        Ok(ErasedExchange::new(client.core().call(ask)))
+        let request = core::DeleteRegistration::new(stored_client(client, &self.registered)?);
+        Ok(ErasedExchange::new(client.core().call(request)))
     }
 }
 
 /// The client that a host stored, which must belong to this client's server.
-fn known(
+fn stored_client(
     client: &Client,
     stored: &Secret<String>,
 ) -> Result<registered_client::RegisteredClient, oauth_core::Error> {

@@ -24,11 +24,11 @@ arguments! {
     }
 
     fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
-        let ask = core::DeviceAuthorization::new(self.request.to_core()?);
+        let request = core::DeviceAuthorization::new(self.request.to_core()?);
         let purpose = self.purpose.unwrap_or_default();
-        let code = client.core().call(ask);
-        let code = code.and_then(move |_, code| Ok(DeviceAuthorizationResponse::of(code, &purpose)));
-        Ok(ErasedExchange::of::<_, DeviceAuthorizationResponse>(code))
+        let code = client.core().call(request);
+        let code = code.and_then(move |_, code| Ok(DeviceAuthorizationResponse::from_core(code, &purpose)));
+        Ok(ErasedExchange::with_record::<_, DeviceAuthorizationResponse>(code))
     }
 }
 
@@ -60,7 +60,7 @@ outcome! {
 
 impl DeviceAuthorizationResponse {
     /// The core's response, with a prompt for this purpose.
-    pub fn of(code: core::DeviceAuthorizationResponse, purpose: &str) -> Self {
+    pub fn from_core(code: core::DeviceAuthorizationResponse, purpose: &str) -> Self {
         let text = |url: &oauth_core::url::Url| url.as_str().to_owned();
         Self {
             prompt: code.prompt(purpose),

@@ -29,12 +29,12 @@ arguments! {
             Transport::Https => UserIdentifier::parse(&self.identifier)?,
             Transport::LoopbackHttp => danger::loopback_user_identifier(&self.identifier)?,
         };
-        let asked = Personal(identifier.as_str().to_owned());
+        let requested = Personal(identifier.as_str().to_owned());
         let exchange = discover_issuer(identifier).and_then(|_: &Moment, issuer: Issuer| {
             let issuer = issuer.as_str().to_owned();
-            Ok(DiscoveredIssuer { issuer, identifier: asked })
+            Ok(DiscoveredIssuer { issuer, identifier: requested })
         });
-        Ok(ErasedExchange::of::<_, DiscoveredIssuer>(exchange))
+        Ok(ErasedExchange::with_record::<_, DiscoveredIssuer>(exchange))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whether two halves of a package were generated from the same table.
 
 use super::{Kind, TABLE};
-use crate::arg::{About, Shape};
+use crate::arg::{FieldDoc, Shape};
 
 /// What both halves of a package must agree on: the names and shapes in the table, in order.
 pub const FINGERPRINT: u64 = fingerprint();
@@ -28,7 +28,7 @@ const fn fingerprint() -> u64 {
     hash
 }
 
-pub(super) const fn fields(mut hash: u64, fields: &[About]) -> u64 {
+pub(super) const fn fields(mut hash: u64, fields: &[FieldDoc]) -> u64 {
     let mut at = 0;
     while at < fields.len() {
         hash = shape(text(hash, fields[at].name), fields[at].shape);
@@ -37,8 +37,8 @@ pub(super) const fn fields(mut hash: u64, fields: &[About]) -> u64 {
     hash
 }
 
-const fn shape(hash: u64, of: Shape) -> u64 {
-    match of {
+const fn shape(hash: u64, value: Shape) -> u64 {
+    match value {
         Shape::Text => text(hash, "text"),
         Shape::Secret => text(hash, "secret"),
         Shape::Personal => text(hash, "personal"),
@@ -53,7 +53,7 @@ const fn shape(hash: u64, of: Shape) -> u64 {
         Shape::Json => text(hash, "json"),
         Shape::JsonText => text(hash, "json text"),
         Shape::Tokens => text(hash, "tokens"),
-        Shape::Maybe(of) => shape(text(hash, "maybe"), *of),
+        Shape::Maybe(inner) => shape(text(hash, "maybe"), *inner),
         Shape::Record(record) => fields(text(hash, record.name), record.members),
     }
 }

@@ -31,11 +31,11 @@ arguments! {
 
     fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let token_type = self.subject_token_type.as_deref().unwrap_or("id_token");
-        let subject = IdentitySubject::of(self.subject_token, token_type)?;
+        let subject = IdentitySubject::from_parts(self.subject_token, token_type)?;
         let request =
             core::IdentityAssertionRequest::new(subject, self.issuer, self.request.to_core()?)?;
-        let got = client.core().identity_assertion(request);
-        Ok(ErasedExchange::of::<_, IdentityAssertion>(got))
+        let exchange = client.core().identity_assertion(request);
+        Ok(ErasedExchange::with_record::<_, IdentityAssertion>(exchange))
     }
 }
 
@@ -58,7 +58,7 @@ arguments! {
         let assertion = core::IdentityAssertion::parse(self.assertion)?;
         let request = self.request.to_core()?;
         let tokens = client.core().redeem_identity_assertion(assertion, request);
-        Ok(ErasedExchange::of::<_, Tokens>(tokens))
+        Ok(ErasedExchange::with_record::<_, Tokens>(tokens))
     }
 }
 

@@ -35,11 +35,11 @@ arguments! {
             signed_response_alg,
             audience,
         } = self;
-        let mut ask = Introspection::new(token).token_type_hint(token_type_hint);
+        let mut introspection = Introspection::new(token).token_type_hint(token_type_hint);
         if let Some(signed) = signed_response(signed_response_alg, audience)? {
-            ask = ask.signed(signed);
+            introspection = introspection.signed(signed);
         }
-        Ok(ErasedExchange::of::<_, IntrospectionResponse>(client.core().introspect(ask)))
+        Ok(ErasedExchange::with_record::<_, IntrospectionResponse>(client.core().introspect(introspection)))
     }
 }
 

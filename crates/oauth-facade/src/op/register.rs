@@ -29,8 +29,8 @@ arguments! {
 
     fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let metadata = ClientMetadata::from_json(&self.metadata.0)?;
-        let ask = Registration::new(metadata).initial_access_token(self.initial_access_token);
-        Ok(ErasedExchange::of::<_, RegisteredClient>(client.core().call(ask)))
+        let registration = Registration::new(metadata).initial_access_token(self.initial_access_token);
+        Ok(ErasedExchange::with_record::<_, RegisteredClient>(client.core().call(registration)))
     }
 }
 
@@ -72,7 +72,7 @@ impl From<registered_client::RegisteredClient> for RegisteredClient {
         Self {
             client_id: client.client_id.as_str().to_owned(),
             stored: client.to_json(),
-            metadata: shown(&client.metadata),
+            metadata: display_form(&client.metadata),
             token_endpoint_auth_method: client.metadata.auth_method().to_owned(),
             redirect_uris: uris.map(|uri| uri.as_str().to_owned()).collect(),
             warnings: warnings.map(|warning| warning.code().to_owned()).collect(),
@@ -86,7 +86,7 @@ impl From<registered_client::RegisteredClient> for RegisteredClient {
 }
 
 /// The metadata as an object that may be shown.
-fn shown(metadata: &ClientMetadata) -> Extra {
+fn display_form(metadata: &ClientMetadata) -> Extra {
     let text = metadata.to_json();
     let mut object = match json::parse(text.expose()) {
         Ok(Json::Object(object)) => object.to_map(),

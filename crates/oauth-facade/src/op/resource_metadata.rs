@@ -36,7 +36,7 @@ arguments! {
 
     fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let request = self.to_core(client.core().server().transport())?;
-        Ok(ErasedExchange::of::<_, ProtectedResourceMetadata>(discover_resource(request)))
+        Ok(ErasedExchange::with_record::<_, ProtectedResourceMetadata>(discover_resource(request)))
     }
 }
 

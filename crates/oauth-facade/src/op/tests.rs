@@ -8,7 +8,8 @@ use super::fingerprint::fields;
 use super::*;
 use crate::arg::Field as _;
 use crate::{
-    Arg, Auth, ErasedStep, Introspecting, Mismatch, Moment, Record, Reply, Server, Shape, UnixTime,
+    Arg, Auth, ErasedStep, IntrospectionOptions, Moment, Record, Reply, Server, Shape,
+    TypeMismatch, UnixTime,
 };
 
 const METADATA: &str = r#"{
@@ -47,16 +48,16 @@ fn sent(name: &str, args: Vec<Arg>) -> String {
     }
 }
 
-fn mismatch(name: &str, args: Vec<Arg>) -> Mismatch {
+fn mismatch(name: &str, args: Vec<Arg>) -> TypeMismatch {
     match client().begin(number(name), args) {
-        Err(Refused::Argument(mismatch)) => mismatch,
+        Err(StartError::Argument(mismatch)) => mismatch,
         other => panic!("{other:?}"),
     }
 }
 
 fn code(name: &str, args: Vec<Arg>) -> String {
     match client().begin(number(name), args) {
-        Err(Refused::Call(error)) => error.to_string(),
+        Err(StartError::Call(error)) => error.to_string(),
         other => panic!("{other:?}"),
     }
 }
@@ -108,7 +109,7 @@ fn what_may_be_left_out_may_be_left_out_at_the_end() {
 
 #[test]
 fn a_wrong_type_is_told_by_name_and_never_by_value() {
-    for (name, args, wanted) in [
+    for (name, args, expected) in [
         (
             "introspect",
             vec![],
@@ -156,7 +157,7 @@ fn a_wrong_type_is_told_by_name_and_never_by_value() {
         ),
     ] {
         let mismatch = mismatch(name, args);
-        assert_eq!(mismatch.to_string(), wanted);
+        assert_eq!(mismatch.to_string(), expected);
         assert!(!format!("{mismatch:?}").contains("S3CR3T"));
     }
 }
@@ -173,10 +174,10 @@ fn a_time_may_have_parts_of_a_second_and_lies_after_1970() {
 
 #[test]
 fn a_name_is_told_in_the_case_of_the_language() {
-    let mismatch = Mismatch {
+    let mismatch = TypeMismatch {
         name: "expires_at",
-        wanted: "a time",
-        given: "nothing",
+        expected: "a time",
+        actual: "nothing",
     };
     assert!(mismatch.to_string().starts_with("argument 'expires_at':"));
     assert!(
@@ -207,7 +208,7 @@ fn a_number_beyond_the_table_is_none() {
         client().begin(beyond, Vec::new()),
         client().begin_in_browser(number("introspect"), vec![text("t")]),
     ] {
-        let Err(Refused::Call(error)) = refused else {
+        let Err(StartError::Call(error)) = refused else {
             panic!("{refused:?}")
         };
         assert_eq!(error.code(), "misuse.setup");
@@ -288,18 +289,18 @@ fn what_an_api_asks_of_tokens_has_to_be_sayable() {
         code("verify_access_token", args)
     };
     for (place, name) in [(6, "acr_values"), (8, "algs"), (10, "dpop_algs")] {
-        let told = with(place, Arg::List(vec![text("no such")]));
+        let error = with(place, Arg::List(vec![text("no such")]));
         assert!(
-            told.contains(&format!(": {name} [form.malformed_parameter]")),
-            "{told}"
+            error.contains(&format!(": {name} [form.malformed_parameter]")),
+            "{error}"
         );
     }
     let mut profile = vec![text("t"), text("https://api.example")];
     profile.extend([Arg::Null, Arg::Null, text("okto")]);
-    let told = mismatch("verify_access_token", profile).to_string();
+    let message = mismatch("verify_access_token", profile).to_string();
     assert!(
-        told.contains(r#""rfc9068" "keycloak" "entra" "auth0" "okta" "cognito""#),
-        "{told}"
+        message.contains(r#""rfc9068" "keycloak" "entra" "auth0" "okta" "cognito""#),
+        "{message}"
     );
 }
 
@@ -320,17 +321,19 @@ fn a_logout_token_is_verified_with_the_servers_keys() {
 
 #[test]
 fn a_person_is_signed_out_at_a_url() {
-    let mut ask = crate::EndSession {
+    let mut request = crate::EndSession {
         state: Some("s".into()),
         post_logout_redirect_uri: Some("https://rp.example/bye".to_owned()),
         ..Default::default()
     };
-    let url = client().end_session_url(ask.clone()).expect("a URL");
-    let wanted = "https://as.example/logout?client_id=id\
+    let url = client().end_session_url(request.clone()).expect("a URL");
+    let expected = "https://as.example/logout?client_id=id\
                   &post_logout_redirect_uri=https%3A%2F%2Frp.example%2Fbye&state=s";
-    assert_eq!(url, wanted);
-    ask.post_logout_redirect_uri = Some("http://rp.example/bye".to_owned());
-    let refused = client().end_session_url(ask).map_err(|error| error.code());
+    assert_eq!(url, expected);
+    request.post_logout_redirect_uri = Some("http://rp.example/bye".to_owned());
+    let refused = client()
+        .end_session_url(request)
+        .map_err(|error| error.code());
     assert_eq!(refused, Err("redirect_uri.refused"));
 }
 
@@ -348,13 +351,13 @@ fn no_name_stands_twice() {
 
 #[test]
 fn the_fingerprint_knows_names_shapes_and_order() {
-    let field = |name, shape| About {
+    let field = |name, shape| FieldDoc {
         name,
         text: &[],
         shape,
         is_optional: false,
     };
-    let hash = |list: &[About]| fields(1, list);
+    let hash = |list: &[FieldDoc]| fields(1, list);
     let (a, b) = (field("a", Shape::Text), field("b", Shape::Text));
     let others = [
         hash(&[a, b]),
@@ -397,11 +400,11 @@ fn an_introspection_may_ask_for_a_signed_answer() {
     assert!(refused.contains("[arguments.inconsistent]"), "{refused}");
 }
 
-fn introspecting(how: Introspecting) -> Client {
+fn introspecting(how: IntrospectionOptions) -> Client {
     client().introspecting(how).expect("it can ask")
 }
 
-fn verifying(client: &Client, profile: Arg, algs: Arg) -> Result<ErasedStep, Refused> {
+fn verifying(client: &Client, profile: Arg, algs: Arg) -> Result<ErasedStep, StartError> {
     let args = vec![text("t"), text("https://api.example"), Arg::Null, Arg::Null];
     let rest = vec![profile, Arg::Null, Arg::Null, Arg::Null, algs];
     let args: Vec<_> = args.into_iter().chain(rest).collect();
@@ -411,7 +414,7 @@ fn verifying(client: &Client, profile: Arg, algs: Arg) -> Result<ErasedStep, Ref
 
 #[test]
 fn a_client_may_ask_about_the_tokens_it_is_shown() {
-    let asks = introspecting(Introspecting::default());
+    let asks = introspecting(IntrospectionOptions::default());
     match verifying(&asks, Arg::Null, Arg::Null) {
         Ok(ErasedStep::Send(request)) => assert_eq!(request.url, "https://as.example/introspect"),
         other => panic!("{other:?}"),
@@ -422,7 +425,7 @@ fn a_client_may_ask_about_the_tokens_it_is_shown() {
         (Arg::Null, Arg::List(vec![text("ES256")])),
     ] {
         match verifying(&asks, profile, algs) {
-            Err(Refused::Call(error)) => assert_eq!(error.code(), "arguments.inconsistent"),
+            Err(StartError::Call(error)) => assert_eq!(error.code(), "arguments.inconsistent"),
             other => panic!("{other:?}"),
         }
     }
@@ -430,9 +433,9 @@ fn a_client_may_ask_about_the_tokens_it_is_shown() {
 
 #[test]
 fn answers_are_kept_for_an_age() {
-    let keeps = introspecting(Introspecting {
+    let keeps = introspecting(IntrospectionOptions {
         cache_max_age: Some(30),
-        ..Introspecting::default()
+        ..IntrospectionOptions::default()
     });
     let args = vec![text("t"), text("https://other.example")];
     let mut first = keeps
@@ -446,9 +449,9 @@ fn answers_are_kept_for_an_age() {
         .expect("an exchange");
     let waits = second.begin(&at());
     assert!(matches!(waits, Ok(ErasedStep::Sleep(_))), "{waits:?}");
-    let ageless = Introspecting {
+    let ageless = IntrospectionOptions {
         cache_entries: Some(10),
-        ..Introspecting::default()
+        ..IntrospectionOptions::default()
     };
     let refused = client().introspecting(ageless).expect_err("no age");
     assert_eq!(refused.code(), "arguments.inconsistent");
@@ -459,8 +462,8 @@ fn what_is_over_at_once_needs_no_driver() {
     let over = ErasedExchange::ready(()).at_once(&at());
     assert!(matches!(over, Ok(ControlFlow::Break(Record::Nothing))));
     let token = "eyJhbGciOiJSUzI1NiJ9.e30.AAAA";
-    let asked = vec![text(""), text("https://api.example")];
-    let verifier = client().verifier(asked).expect("a verifier");
+    let values = vec![text(""), text("https://api.example")];
+    let verifier = client().verifier(values).expect("a verifier");
     let begun = || match verifier.verify(token).at_once(&at()) {
         Ok(ControlFlow::Continue(exchange)) => exchange,
         other => panic!("{other:?}"),
@@ -476,12 +479,15 @@ fn what_is_over_at_once_needs_no_driver() {
     let early = begun().elapsed(&at()).expect_err("it has not begun");
     assert_eq!(early.code(), "misuse.out_of_order");
     let refused = client().verifier(vec![text(""), Arg::Null]);
-    assert!(matches!(refused, Err(Refused::Argument(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(StartError::Argument(_))),
+        "{refused:?}"
+    );
 }
 
 #[test]
 fn a_record_within_a_record_is_known_by_its_members() {
-    let field = |shape| About {
+    let field = |shape| FieldDoc {
         name: "a",
         text: &[],
         shape,

@@ -33,7 +33,7 @@ arguments! {
         #[cfg(all(feature = "js", target_family = "wasm"))]
         return Ok(ErasedExchange::of::<_, PageClaims>(userinfo));
         #[cfg(not(all(feature = "js", target_family = "wasm")))]
-        Ok(ErasedExchange::of::<_, UserClaims>(userinfo))
+        Ok(ErasedExchange::with_record::<_, UserClaims>(userinfo))
     }
 }
 
@@ -104,7 +104,7 @@ pub fn user_claims(claims: &str) -> Result<UserClaims, Error> {
 
 impl From<Claims> for UserClaims {
     fn from(claims: Claims) -> Self {
-        let own = |text: Option<&str>| text.map(|text| Personal(text.to_owned()));
+        let personal = |text: Option<&str>| text.map(|text| Personal(text.to_owned()));
         let user = claims.standard();
         Self {
             subject: claims
@@ -113,22 +113,22 @@ impl From<Claims> for UserClaims {
                 .flatten()
                 .unwrap_or_default()
                 .to_owned(),
-            name: own(user.name),
-            given_name: own(user.given_name),
-            family_name: own(user.family_name),
-            middle_name: own(user.middle_name),
-            nickname: own(user.nickname),
-            preferred_username: own(user.preferred_username),
-            profile: own(user.profile),
-            picture: own(user.picture),
-            website: own(user.website),
-            email: own(user.email),
+            name: personal(user.name),
+            given_name: personal(user.given_name),
+            family_name: personal(user.family_name),
+            middle_name: personal(user.middle_name),
+            nickname: personal(user.nickname),
+            preferred_username: personal(user.preferred_username),
+            profile: personal(user.profile),
+            picture: personal(user.picture),
+            website: personal(user.website),
+            email: personal(user.email),
             email_verified: user.email_verified,
-            gender: own(user.gender),
-            birthdate: own(user.birthdate),
-            zoneinfo: own(user.zoneinfo),
-            locale: own(user.locale),
-            phone_number: own(user.phone_number),
+            gender: personal(user.gender),
+            birthdate: personal(user.birthdate),
+            zoneinfo: personal(user.zoneinfo),
+            locale: personal(user.locale),
+            phone_number: personal(user.phone_number),
             phone_number_verified: user.phone_number_verified,
             address: user.address.map(Address::from),
             updated_at: user.updated_at,

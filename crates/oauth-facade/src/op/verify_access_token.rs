@@ -13,11 +13,11 @@ use oauth_core::flow::access_token::AccessTokenVerifier;
 use oauth_core::jose::Alg;
 use oauth_core::moment::UnixTime;
 use oauth_core::token::access_token::{self, AccessTokenProfile, ProvenKeys};
-use oauth_core::token::logout_token::Replay;
+use oauth_core::token::logout_token::ReplayProtection;
 use oauth_core::{Scope, Secret};
 
 use super::{Operation as _, arguments, outcome};
-use crate::arg::{Args, FieldValues, OneOrMore, Refused};
+use crate::arg::{Args, FieldValues, OneOrMore, StartError};
 use crate::client::Client;
 use crate::erased_exchange::ErasedExchange;
 
@@ -75,7 +75,7 @@ arguments! {
         pub dpop_nonce_key: Option<Secret<String>>,
         /// Where received DPoP proofs are remembered against replay: "process", in this client, by default, or "caller":
         /// then refuse a request whose `dpop_replay_key` is in your store, and keep it there until `dpop_forget_at`.
-        pub dpop_replay: Option<Replay>,
+        pub dpop_replay: Option<ReplayProtection>,
         ..required: AccessTokenRequirements,
     }
 
@@ -120,18 +120,18 @@ impl Verifier {
     /// Begins to verify this token.
     pub fn verify(&self, token: &str) -> ErasedExchange {
         let exchange = self.verifier.verify_with(token, self.proven.clone());
-        ErasedExchange::of::<_, VerifiedAccessToken>(exchange)
+        ErasedExchange::with_record::<_, VerifiedAccessToken>(exchange)
     }
 }
 
 impl Client {
-    /// A verifier that requires what these arguments of a [`VerifyAccessToken`] say; their token is not looked at.
+    /// A verifier that requires what these arguments of a [`VerifyAccessToken`] say; their `token` is ignored.
     ///
     /// # Errors
     /// The errors of an operation that is not begun.
-    pub fn verifier(&self, args: impl Into<Args>) -> Result<Verifier, Refused> {
-        let asked = VerifyAccessToken::read(&mut args.into())?;
-        Ok(asked.verifier(self)?)
+    pub fn verifier(&self, args: impl Into<Args>) -> Result<Verifier, StartError> {
+        let arguments = VerifyAccessToken::read(&mut args.into())?;
+        Ok(arguments.verifier(self)?)
     }
 }
 
@@ -182,7 +182,9 @@ mod request {
                 request = request.with_certificate(certificate);
             }
             let exchange = verifier.verify_request(request);
-            Ok(ErasedExchange::of::<_, VerifiedAccessToken>(exchange))
+            Ok(ErasedExchange::with_record::<_, VerifiedAccessToken>(
+                exchange,
+            ))
         }
     }
 }
@@ -200,9 +202,9 @@ impl AccessTokenRequirements {
             return Err(Error::from(Misuse::ArgumentsInconsistent)
                 .about("a profile and algorithms are those of JWTs"));
         }
-        let (audience, others) = audience.into_parts();
+        let (audience, further_audiences) = audience.into_parts();
         let verifier = client.access_token_verifier(audience);
-        let mut verifier = others
+        let mut verifier = further_audiences
             .into_iter()
             .fold(verifier, AccessTokenVerifier::or_audience)
             .with_profile(self.profile.unwrap_or_default())
@@ -226,9 +228,9 @@ impl AccessTokenRequirements {
 }
 
 fn algs(name: &str, names: &[String]) -> Result<Vec<Alg>, Error> {
-    let known = names.iter().map(|alg| Alg::named(alg));
-    let known: Option<_> = known.collect();
-    known.ok_or_else(|| Error::from(Misuse::ParameterValue).about(name))
+    let algs = names.iter().map(|alg| Alg::named(alg));
+    let algs: Option<_> = algs.collect();
+    algs.ok_or_else(|| Error::from(Misuse::ParameterValue).about(name))
 }
 
 outcome! {

@@ -67,7 +67,7 @@ arguments! {
             checks.max_token_age = Some(Duration::from_secs(age));
         }
         let exchange = client.core().verify_id_token(self.token, checks);
-        Ok(ErasedExchange::of::<_, IdToken>(exchange))
+        Ok(ErasedExchange::with_record::<_, IdToken>(exchange))
     }
 }
 
@@ -123,7 +123,7 @@ impl From<id_token::IdToken> for IdToken {
     fn from(token: id_token::IdToken) -> Self {
         let claims = token.claims();
         // The few standard claims of a record: to look for all takes longer than to read the token.
-        let own = |name| {
+        let text_claim = |name| {
             let text = claims.get(name).and_then(Value::as_str);
             text.map(|text| Personal(text.to_owned()))
         };
@@ -144,12 +144,12 @@ impl From<id_token::IdToken> for IdToken {
             acr: text("acr"),
             amr: texts("amr"),
             sid: text("sid"),
-            name: own("name"),
-            given_name: own("given_name"),
-            family_name: own("family_name"),
-            preferred_username: own("preferred_username"),
-            picture: own("picture"),
-            email: own("email"),
+            name: text_claim("name"),
+            given_name: text_claim("given_name"),
+            family_name: text_claim("family_name"),
+            preferred_username: text_claim("preferred_username"),
+            picture: text_claim("picture"),
+            email: text_claim("email"),
             email_verified: claims.get("email_verified").and_then(Value::as_bool),
             may_act: claims.may_act().cloned().map(Extra::from),
             claims: Extra::default(),

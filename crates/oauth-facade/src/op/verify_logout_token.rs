@@ -5,7 +5,7 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::extra::Extra;
 use oauth_core::moment::UnixTime;
-use oauth_core::token::logout_token::{self, LogoutTokenChecks, Replay};
+use oauth_core::token::logout_token::{self, LogoutTokenChecks, ReplayProtection};
 
 use super::{arguments, outcome};
 use crate::erased_exchange::ErasedExchange;
@@ -25,7 +25,7 @@ arguments! {
         pub token: Secret<String>,
         /// Where received tokens are remembered against replay: "process", in this client, by default, or
         /// "caller": then refuse a token whose issuer and jti are in your store, and keep them until forget_at.
-        pub replay: Option<Replay>,
+        pub replay: Option<ReplayProtection>,
         /// Accepts a token without exp, from servers older than that rule, if it was issued at most this many seconds
         /// ago.
         pub max_age_without_expiry: Option<u64>,
@@ -36,7 +36,7 @@ arguments! {
         checks.replay = self.replay.unwrap_or_default();
         checks.max_age_without_expiry = self.max_age_without_expiry.map(Duration::from_secs);
         let exchange = client.core().verify_logout_token(self.token, checks);
-        Ok(ErasedExchange::of::<_, LogoutToken>(exchange))
+        Ok(ErasedExchange::with_record::<_, LogoutToken>(exchange))
     }
 }
 

@@ -27,7 +27,7 @@ fn pem(alg: Alg) -> Secret<String> {
 fn keys_are_chosen_by_the_registered_algorithm() {
     let shared = r#"{"kty":"oct","k":"AAAAAAAAAAAAAAAAAAAAAA"}"#;
     let keys = vec![pem(Alg::Es256), pem(Alg::Rs256), Secret::from(shared)];
-    for (alg, wanted) in [
+    for (alg, expected) in [
         ("ECDH-ES", Ok(())),
         ("RSA-OAEP-256", Ok(())),
         ("A128KW", Ok(())),
@@ -40,7 +40,7 @@ fn keys_are_chosen_by_the_registered_algorithm() {
             decryption_keys: keys.clone(),
             ..Registration::default()
         };
-        assert_eq!(outcome(&id_token), wanted, "{alg}");
+        assert_eq!(outcome(&id_token), expected, "{alg}");
         let userinfo = Registration {
             userinfo_encrypted_response_alg: Some(alg.to_owned()),
             userinfo_encrypted_response_enc: Some("A256GCM".to_owned()),
@@ -48,14 +48,14 @@ fn keys_are_chosen_by_the_registered_algorithm() {
             decryption_keys: keys.clone(),
             ..Registration::default()
         };
-        assert_eq!(outcome(&userinfo), wanted, "{alg}");
+        assert_eq!(outcome(&userinfo), expected, "{alg}");
     }
 }
 
 /// "symmetric keys ... derived from the client_secret value" (OpenID Connect Core section 10.2).
 #[test]
 fn shared_keys_are_made_of_the_client_secret() {
-    for (alg, keys, wanted) in [
+    for (alg, keys, expected) in [
         ("dir", vec![], Ok(())),
         ("A192KW", vec![], Ok(())),
         // A key for something else stands beside it.
@@ -71,7 +71,7 @@ fn shared_keys_are_made_of_the_client_secret() {
             ..Registration::default()
         };
         let with_secret = outcome_of(Auth::Basic(Secret::from("secret")), &registration);
-        assert_eq!(with_secret, wanted, "{alg}");
+        assert_eq!(with_secret, expected, "{alg}");
         assert!(outcome(&registration).is_err(), "{alg}");
     }
 }
@@ -89,7 +89,7 @@ fn access_tokens_are_decrypted_with_keys_of_the_api() {
         };
         outcome_of(Auth::Basic(Secret::from("secret")), &registration)
     };
-    for (alg, enc, keys, wanted) in [
+    for (alg, enc, keys, expected) in [
         (Some("A128KW"), Some("A256GCM"), &[shared][..], Ok(())),
         (Some("A128KW"), None, &[shared], Ok(())),
         (Some("A128KW"), None, &[], Err("arguments.inconsistent")),
@@ -108,7 +108,7 @@ fn access_tokens_are_decrypted_with_keys_of_the_api() {
             Err("arguments.inconsistent"),
         ),
     ] {
-        assert_eq!(of(alg, enc, keys), wanted, "{alg:?} {enc:?}");
+        assert_eq!(of(alg, enc, keys), expected, "{alg:?} {enc:?}");
     }
 }
 
@@ -144,7 +144,7 @@ fn a_registration_that_makes_no_sense_is_refused() {
 
 #[test]
 fn requests_are_encrypted_to_public_keys_alone() {
-    for (alg, enc, wanted) in [
+    for (alg, enc, expected) in [
         (Some("ECDH-ES"), None, Ok(())),
         (Some("RSA-OAEP-256"), Some("A256GCM"), Ok(())),
         (Some("dir"), None, Err("key.algorithm")),
@@ -158,6 +158,6 @@ fn requests_are_encrypted_to_public_keys_alone() {
             request_object_encryption_enc: enc.map(str::to_owned),
             ..Registration::default()
         };
-        assert_eq!(outcome(&registration), wanted, "{alg:?} {enc:?}");
+        assert_eq!(outcome(&registration), expected, "{alg:?} {enc:?}");
     }
 }

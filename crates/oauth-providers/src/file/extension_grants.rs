@@ -96,8 +96,8 @@ impl Description {
         let mut fixed = self.fixed.iter();
         let grant = fixed.try_fold(grant, |grant, (name, value)| grant.fixed(name, value))?;
         let mut parameters = self.parameters.iter();
-        parameters.try_fold(grant, |grant, (name, said)| {
-            grant.parameter(said.read(name))
+        parameters.try_fold(grant, |grant, (name, description)| {
+            grant.parameter(description.read(name))
         })
     }
 }

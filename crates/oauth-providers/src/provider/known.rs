@@ -40,7 +40,7 @@ impl Provider {
         &self.file.discovery
     }
 
-    /// The documented options, each with what it does.
+    /// The documented options, each with a description of its effect.
     pub fn options(&self) -> impl Iterator<Item = (&str, &str)> {
         let options = self.file.options.iter();
         options.map(|(name, switch)| (name.as_str(), switch.description.as_str()))
@@ -125,7 +125,7 @@ impl Provider {
         Routes::user_segments(self.file.token_route.user_segments.iter().cloned())
     }
 
-    /// Whose token the API requires for this path or URL.
+    /// The owner of the token that the API requires for this path or URL.
     ///
     /// # Errors
     /// `resource.route_ambiguous`, see [`Routes::token_for`].
@@ -136,7 +136,7 @@ impl Provider {
     /// Whether a client secret may be held by a page in a browser.
     ///
     /// # Errors
-    /// `client_auth.secret_not_allowed` with the reason. Also if the file does not say.
+    /// `client_auth.secret_not_allowed` with the reason. Also returned if the provider file does not specify it.
     pub fn allows_secret_in_browser(&self) -> Result<(), Error> {
         match self.file.browser.client_secret {
             InBrowser::Allowed => Ok(()),

@@ -23,13 +23,13 @@ impl ClientSettings {
     ) -> Result<Boxed<Client>, Error> {
         let server = match self.server(transport)? {
             ServerSettings::Issuer(issuer) => {
-                let ask = DiscoveryRequest::new(issuer);
-                let ask = match transport {
-                    Transport::Https => ask,
-                    Transport::LoopbackHttp => danger::loopback_discovery(ask),
+                let request = DiscoveryRequest::new(issuer);
+                let request = match transport {
+                    Transport::Https => request,
+                    Transport::LoopbackHttp => danger::loopback_discovery(request),
                 };
                 let client =
-                    discover_with(ask).and_then(move |_, server| self.client(server, read_key));
+                    discover_with(request).and_then(move |_, server| self.client(server, read_key));
                 return Ok(client.boxed());
             }
             ServerSettings::Provider(provider) => provider.server()?,

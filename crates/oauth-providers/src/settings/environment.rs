@@ -48,10 +48,10 @@ const ENTRA: &str = "microsoft-entra";
 pub(super) fn read(environment: &Arc<dyn Environment>) -> Result<ClientSettings, Error> {
     let variables = Variables(&**environment);
     if let Some(path) = variables.get(CLIENT_FILE) {
-        let others = [ISSUER, PROVIDER, CLIENT_ID, REDIRECT_URIS];
-        let others = others.iter().chain(&CREDENTIALS);
+        let names = [ISSUER, PROVIDER, CLIENT_ID, REDIRECT_URIS];
+        let names = names.iter().chain(&CREDENTIALS);
         let companions = COMPANIONS.iter().map(|(name, _)| name);
-        for other in others.chain(companions) {
+        for other in names.chain(companions) {
             variables.exclude(CLIENT_FILE, other)?;
         }
         return ClientSettings::from_file(&path, environment);
@@ -113,7 +113,7 @@ impl Variables<'_> {
     fn client_id(&self, is_azure: bool) -> Option<String> {
         match self.get(CLIENT_ID) {
             None if is_azure => self.get(AZURE_CLIENT_ID),
-            given => given,
+            id => id,
         }
     }
 
@@ -136,13 +136,13 @@ impl Variables<'_> {
             None if is_azure => ENTRA.to_owned(),
             None => return Err(missing(&format!("{ISSUER} or {PROVIDER}"))),
         };
-        let known = crate::provider(&name)?;
+        let provider = crate::provider(&name)?;
         let mut chosen = BTreeMap::new();
-        for variable in known.variables() {
+        for variable in provider.variables() {
             let named = format!("{PROVIDER}_{}", variable.name.to_ascii_uppercase());
             let value = match self.get(&named) {
                 None if is_azure && name == ENTRA => self.tenant()?,
-                given => given,
+                issuer_text => issuer_text,
             };
             match value {
                 Some(value) => drop(chosen.insert(variable.name.clone(), value)),
@@ -188,8 +188,8 @@ impl Variables<'_> {
         if let Some(path) = self.get(ASSERTION_FILE) {
             let format = TokenFormat::Text;
             let source = CredentialSource::File { path, format };
-            let token = WorkloadToken::at(source, Arc::clone(environment));
-            let assertion = FederatedAssertion::of(token);
+            let token = WorkloadToken::from_source(source, Arc::clone(environment));
+            let assertion = FederatedAssertion::from_workload_token(token);
             return Ok(Credential::Workload(match self.get(AUDIENCE) {
                 Some(audience) => assertion.audience(audience),
                 None => assertion,

@@ -53,7 +53,7 @@ impl ExternalAccount {
             return Err(malformed("credential_source"));
         };
         let audience = needed(file, "audience")?;
-        let token = WorkloadToken::at(credential_source(source)?, Arc::clone(environment));
+        let token = WorkloadToken::from_source(credential_source(source)?, Arc::clone(environment));
         let kind = needed(file, "subject_token_type")?;
         let subject = SubjectToken::new(token, kind, audience).default_scope(Scope::parse(SCOPE)?);
         let client_secret = member(file, "client_secret")?.map(Secret::from);
@@ -76,7 +76,7 @@ impl ExternalAccount {
     pub(super) fn client(&self, server: Server, id: ClientId) -> Result<Client, Error> {
         let auth = match &self.client_secret {
             Some(secret) => ClientAuth::basic(secret.clone()),
-            None => ClientAuth::unnamed(),
+            None => ClientAuth::without_client_id(),
         };
         let client = Client::new(server, id, auth)?;
         Ok(client.with_subject_token(self.subject.clone()))

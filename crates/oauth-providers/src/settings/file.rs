@@ -225,8 +225,8 @@ fn variables(file: &Object<'_>) -> Result<BTreeMap<String, String>, Error> {
 }
 
 /// Refuses unknown members: an ignored one may be one that the author relies on.
-fn only(object: &Object<'_>, known: &[&str], within: &str) -> Result<(), Error> {
-    match object.iter().find(|(name, _)| !known.contains(name)) {
+fn only(object: &Object<'_>, allowed: &[&str], within: &str) -> Result<(), Error> {
+    match object.iter().find(|(name, _)| !allowed.contains(name)) {
         Some((name, _)) => {
             let name: String = name.chars().take(40).collect();
             Err(malformed(&format!("{within}{name} is unknown")))

@@ -109,7 +109,7 @@ fn first(settings: ClientSettings) -> String {
     }
 }
 
-fn asked(client: &Client) -> Request<bytes::Bytes> {
+fn first_request(client: &Client) -> Request<bytes::Bytes> {
     let mut exchange = client.client_credentials(Scope::none());
     match exchange.resume(&at(), Input::Begin).unwrap() {
         Step::Send(request) => request,
@@ -135,7 +135,7 @@ fn googles_client_file_is_a_client_of_the_preset() {
     let web = client(settings);
     assert_eq!(web.client_id().as_str(), "1.apps.googleusercontent.com");
     assert_eq!(web.auth().name(), "client_secret_post");
-    let request = asked(&web);
+    let request = first_request(&web);
     assert_eq!(request.uri(), "https://oauth2.googleapis.com/token");
     assert!(form(&request).contains(HIDDEN));
     let installed = read(&json!({ "installed": inner })).unwrap();
@@ -143,9 +143,9 @@ fn googles_client_file_is_a_client_of_the_preset() {
     let mut elsewhere = inner;
     let members = elsewhere.as_object_mut().unwrap();
     members.insert("token_uri".to_owned(), "https://evil.example/token".into());
-    let (code, told) = refused(read(&json!({ "web": elsewhere })));
+    let (code, detail) = refused(read(&json!({ "web": elsewhere })));
     assert_eq!(code, "client_file.malformed");
-    assert!(told.contains("token_uri"), "{told}");
+    assert!(detail.contains("token_uri"), "{detail}");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_service_account_and_entras_file_are_clients_of_their_presets() {
     });
     let settings = read(&account).unwrap();
     assert_eq!(settings.client_id(), "a@p.iam.example");
-    let request = asked(&client(settings));
+    let request = first_request(&client(settings));
     assert!(
         form(&request).starts_with("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt")
     );
@@ -168,9 +168,9 @@ fn a_service_account_and_entras_file_are_clients_of_their_presets() {
         json!({ "AzureAd": { "Instance": "https://login.microsoftonline.com/", "ClientId": "c",
                 "TenantId": tenant, "ClientSecret": HIDDEN } }),
     ] {
-        let request = asked(&client(read(&file).unwrap()));
-        let wanted = format!("https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token");
-        assert_eq!(request.uri().to_string(), wanted);
+        let request = first_request(&client(read(&file).unwrap()));
+        let expected = format!("https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token");
+        assert_eq!(request.uri().to_string(), expected);
         assert!(form(&request).contains(HIDDEN));
     }
     let china = json!({ "clientId": "c", "clientSecret": HIDDEN, "tenantId": tenant,
@@ -224,9 +224,9 @@ fn a_plain_file_names_its_server_and_one_way_to_authenticate() {
             "client_secert is unknown",
         ),
     ] {
-        let (code, told) = wrong(changes);
-        assert_eq!(code, "client_file.malformed", "{told}");
-        assert!(told.contains(named), "{told}");
+        let (code, detail) = wrong(changes);
+        assert_eq!(code, "client_file.malformed", "{detail}");
+        assert!(detail.contains(named), "{detail}");
     }
 }
 
@@ -250,9 +250,9 @@ fn what_is_no_client_file_is_refused_and_not_shown() {
         assert_eq!(refused(read(&file)).0, "client_file.unsupported");
     }
     let gone = ClientSettings::from_file("gone.json", &environment);
-    let (code, told) = refused(gone);
+    let (code, detail) = refused(gone);
     assert_eq!(code, "client_file.unreadable");
-    assert!(told.contains("gone.json"), "{told}");
+    assert!(detail.contains("gone.json"), "{detail}");
 }
 
 fn external(changes: &Value) -> Value {
@@ -278,7 +278,7 @@ fn an_external_account_exchanges_the_token_as_it_is_now() {
     let client = client(ClientSettings::from_json(&text, &environment).unwrap());
     for token in ["first", "second"] {
         around.set("/token", token);
-        let request = asked(&client);
+        let request = first_request(&client);
         assert_eq!(request.uri(), "https://sts.googleapis.com/v1/token");
         assert!(request.headers().get("authorization").is_none());
         let body = form(&request);
@@ -303,10 +303,10 @@ fn an_external_accounts_service_is_asked_as_its_file_says() {
         "headers": { "Metadata": "True" },
         "format": { "type": "json", "subject_token_field_name": "access_token" },
     } });
-    let request = asked(&client(read(&external(&source)).unwrap()));
-    let asked = request.uri().to_string();
+    let request = first_request(&client(read(&external(&source)).unwrap()));
+    let requested_url = request.uri().to_string();
     assert_eq!(
-        asked,
+        requested_url,
         "http://169.254.169.254/metadata/identity/oauth2/token?resource=api%3A%2F%2Fx"
     );
     assert_eq!(request.headers().get("metadata").unwrap(), "True");
@@ -344,8 +344,8 @@ fn an_external_account_of_another_kind_is_refused() {
         (json!({ "audience": "" }), "malformed"),
         (json!({ "client_secret": HIDDEN }), "malformed"),
     ] {
-        let told = refused(read(&external(&changes)));
-        assert_eq!(told.0, format!("client_file.{code}"), "{}", told.1);
+        let detail = refused(read(&external(&changes)));
+        assert_eq!(detail.0, format!("client_file.{code}"), "{}", detail.1);
     }
     let plain = json!({ "credential_source": { "url": "http://tokens.example/" } });
     assert_eq!(refused(read(&external(&plain))).0, "url.insecure");

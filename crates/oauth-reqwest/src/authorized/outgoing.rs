@@ -39,7 +39,7 @@ impl<S> Outgoing<S> {
     }
 
     /// What the reply requires of the user, and the request to send after the user was asked.
-    pub(crate) fn again(
+    pub(crate) fn copy(
         &mut self,
         status: StatusCode,
         headers: &HeaderMap,
@@ -75,9 +75,9 @@ impl<S> Outgoing<S> {
     pub(crate) fn attach(
         &mut self,
         tokens: &mut Option<Token>,
-        given: Result<Token, Error>,
+        result: Result<Token, Error>,
     ) -> Result<Step, Error> {
-        let event = match given {
+        let event = match result {
             Ok(token) => Event::Token(tokens.insert(token)),
             Err(error) => Event::NoToken(error),
         };

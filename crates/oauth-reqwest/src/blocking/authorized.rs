@@ -45,7 +45,7 @@ impl Authorized {
     ///
     /// The driver may differ from the source's, with its own proxies, certificates and limits.
     pub fn new(driver: Driver, source: impl TokenSource + 'static, resource: Resource) -> Self {
-        Self::of(driver, Sources::one(source), Api::new(resource))
+        Self::with_api(driver, Sources::one(source), Api::new(resource))
     }
 
     /// A client for an API, with the token of its route's owner for each request.
@@ -54,10 +54,10 @@ impl Authorized {
     /// `resource.no_token_source` if there are two sources, and the API has one kind of route.
     pub fn with_sources(driver: Driver, sources: Sources, api: Api) -> Result<Self, Error> {
         let api = api.with_owners(sources.owners())?;
-        Ok(Self::of(driver, sources, api))
+        Ok(Self::with_api(driver, sources, api))
     }
 
-    fn of(driver: Driver, sources: Sources, api: Api) -> Self {
+    fn with_api(driver: Driver, sources: Sources, api: Api) -> Self {
         Self {
             driver,
             sources,
@@ -186,16 +186,16 @@ impl Request<'_> {
                     outgoing.request.resume(&Clock::system()?, Event::Elapsed)?
                 }
                 Step::Token(owner) => {
-                    let given = wait(us.sources.of(owner)?.token(None))?;
-                    outgoing.attach(&mut tokens, given)?
+                    let result = wait(us.sources.for_owner(owner)?.token(None))?;
+                    outgoing.attach(&mut tokens, result)?
                 }
                 Step::Renew(owner) => {
-                    let source = us.sources.of(owner)?;
+                    let source = us.sources.for_owner(owner)?;
                     if tokens.is_none() {
                         source.refused_without_token();
                     }
-                    let given = wait(source.token(tokens.as_deref()))?;
-                    outgoing.attach(&mut tokens, given)?
+                    let result = wait(source.token(tokens.as_deref()))?;
+                    outgoing.attach(&mut tokens, result)?
                 }
                 Step::Sign(job) => {
                     let signature = us.driver.sign(job).map_err(Error::lost)?;
@@ -227,16 +227,16 @@ impl Request<'_> {
                     outgoing.request.resume(&Clock::system()?, event)?
                 }
                 end @ (Step::Done | Step::DoneRefused) => {
-                    let source = us.sources.of(outgoing.request.owner()?)?;
+                    let source = us.sources.for_owner(outgoing.request.owner()?)?;
                     match (end, &tokens) {
                         (Step::DoneRefused, Some(token)) => source.refuse(token),
                         (Step::DoneRefused, None) => source.refused_without_token(),
                         _ => {}
                     }
                     let reply = response.as_ref();
-                    let again = reply.and_then(|r| outgoing.again(r.status(), r.headers()));
-                    if let (Some(token), Some((wanted, again))) = (&tokens, again)
-                        && wait(source.step_up(token, &wanted))??.is_some()
+                    let retry = reply.and_then(|r| outgoing.copy(r.status(), r.headers()));
+                    if let (Some(token), Some((step_up, again))) = (&tokens, retry)
+                        && wait(source.step_up(token, &step_up))??.is_some()
                     {
                         // The connection is free for others in the meantime.
                         response = None;

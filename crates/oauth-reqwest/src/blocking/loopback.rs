@@ -45,13 +45,13 @@ impl Listener {
     }
 
     /// Listens at a registered redirect URI, as
-    /// [`crate::loopback::Listener::at`] does.
+    /// [`crate::loopback::Listener::for_redirect_uri`] does.
     ///
     /// # Errors
     /// `redirect_uri.refused`, or `listener.unavailable` if the port is taken.
     pub fn at(redirect_uri: &RedirectUri) -> Result<Self, Error> {
         let runtime = runtime()?;
-        let listener = runtime.block_on(loopback::Listener::at(redirect_uri))?;
+        let listener = runtime.block_on(loopback::Listener::for_redirect_uri(redirect_uri))?;
         Ok(Self { listener, runtime })
     }
 
@@ -112,28 +112,28 @@ impl Listener {
         client: &Client,
         request: AuthorizationRequest,
         open: impl FnOnce(&Url) -> Result<(), Error>,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Login, Error> {
         let (request, code) = (self.listener.asking(request), self.listener.take_code());
-        let turn = CodeLogin::turn(code.as_ref(), client.server(), &request);
+        let timing = CodeLogin::timing_for(code.as_ref(), client.server(), &request);
         let token_request = request.token_request.clone();
-        if turn.begins()
+        if timing.begins()
             && let Some(login) =
-                by_code(driver, client, token_request.clone(), code.as_ref(), turn)?
+                by_code(driver, client, token_request.clone(), code.as_ref(), timing)?
         {
             return Ok(login);
         }
         let begun = driver.run(client.begin_authorization(request))?;
         if let Err(reason) = open(&begun.url) {
-            let login = match turn {
+            let login = match timing {
                 DeviceLoginTiming::IfNotOpened => {
-                    by_code(driver, client, token_request, code.as_ref(), turn)?
+                    by_code(driver, client, token_request, code.as_ref(), timing)?
                 }
                 _ => None,
             };
             return login.ok_or(reason);
         }
-        let callback = self.wait(&begun.pending, patience)?;
+        let callback = self.wait(&begun.pending, timeout)?;
         driver.run(client.redeem(begun.pending, &callback)?)
     }
 
@@ -142,8 +142,8 @@ impl Listener {
     ///
     /// # Errors
     /// `lost` if no callback arrives within `patience`.
-    pub fn wait(self, pending: &PendingAuthorization, patience: Duration) -> Result<String, Error> {
-        self.runtime.block_on(self.listener.wait(pending, patience))
+    pub fn wait(self, pending: &PendingAuthorization, timeout: Duration) -> Result<String, Error> {
+        self.runtime.block_on(self.listener.wait(pending, timeout))
     }
 
     /// Waits until the user returns from a logout, as
@@ -151,8 +151,8 @@ impl Listener {
     ///
     /// # Errors
     /// `lost` if no callback arrives within `patience`.
-    pub fn wait_for_logout(self, state: &Secret<String>, patience: Duration) -> Result<(), Error> {
-        let waited = self.listener.wait_for_logout(state, patience);
+    pub fn wait_for_logout(self, state: &Secret<String>, timeout: Duration) -> Result<(), Error> {
+        let waited = self.listener.wait_for_logout(state, timeout);
         self.runtime.block_on(waited)
     }
 }
@@ -163,13 +163,13 @@ fn by_code(
     client: &Client,
     token_request: TokenRequest,
     code: Option<&CodeLogin>,
-    turn: DeviceLoginTiming,
+    timing: DeviceLoginTiming,
 ) -> Result<Option<Login>, Error> {
     let Some(CodeLogin { show, .. }) = code else {
         return Ok(None);
     };
     let code = match driver.run(client.call(DeviceAuthorization::new(token_request.clone()))) {
-        Err(error) if turn.leaves_browser(&error) => return Ok(None),
+        Err(error) if timing.leaves_browser(&error) => return Ok(None),
         code => code?,
     };
     show(&code)?;

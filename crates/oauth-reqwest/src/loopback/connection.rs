@@ -41,8 +41,8 @@ impl CallbackConnection {
     pub(super) async fn read(mut stream: TcpStream) -> Option<Self> {
         let mut bytes = Vec::with_capacity(2 << 10);
         loop {
-            let seen = bytes.len();
-            let room = (head::MAX_HEAD_BYTES - seen).min(8 << 10) as u64;
+            let scanned = bytes.len();
+            let room = (head::MAX_HEAD_BYTES - scanned).min(8 << 10) as u64;
             // A read of 0 bytes is the end of the stream, because the buffer has room.
             (&mut stream)
                 .take(room)
@@ -50,7 +50,7 @@ impl CallbackConnection {
                 .await
                 .ok()
                 .filter(|n| *n > 0)?;
-            if let Some(end) = head::end(&bytes, seen) {
+            if let Some(end) = head::end(&bytes, scanned) {
                 let head = head::parse(bytes.get(..end)?);
                 return Some(Self { stream, head });
             }
@@ -63,7 +63,7 @@ impl CallbackConnection {
 
     /// Checks the request: returns the callback as the URL that was requested, if it belongs to this flow, and the
     /// response for the user.
-    pub(super) fn judge(
+    pub(super) fn classify(
         &self,
         host: &str,
         awaited: ExpectedCallback<'_>,
@@ -87,7 +87,7 @@ impl CallbackConnection {
         }
         let has = |name: &str| {
             let mut names = query.split('&').map(|pair| split_at(pair, '=').0);
-            names.any(|found| found == name)
+            names.any(|key| key == name)
         };
         if !awaited.recognizes(&callback) {
             let is_stateless_refusal = has("error") && !has("state");
@@ -97,21 +97,21 @@ impl CallbackConnection {
                 ExpectedCallback::Logout(..) => Answer::OtherLogout,
             });
         }
-        let answer = if has("error") {
+        let response = if has("error") {
             Answer::Refused
         } else {
             Answer::Welcome
         };
-        Ok((callback, answer))
+        Ok((callback, response))
     }
 
-    pub(super) async fn answer(mut self, answer: Answer) {
+    pub(super) async fn respond(mut self, answer: Answer) {
         let bytes = answer.bytes();
         let write = async {
             self.stream.write_all(bytes.as_bytes()).await?;
             self.stream.shutdown().await
         };
-        // A peer that does not read the response goes without.
+        // A peer that does not read the response does not get one.
         if matches!(time::timeout(CLOSE_TIMEOUT, write).await, Ok(Ok(()))) {
             let _ = time::timeout(CLOSE_TIMEOUT, self.lingering_close()).await;
         }
@@ -198,7 +198,9 @@ fn split_at(text: &str, mark: char) -> (&str, &str) {
 /// The path that leads to a redirect URI; browsers write an empty one as `/`.
 fn path_of(uri: &str) -> &str {
     let rest = uri.split_once("//").map_or("", |(_, rest)| rest);
-    let place = split(rest).0;
-    let path = place.find('/').and_then(|start| place.get(start..));
+    let target_end = split(rest).0;
+    let path = target_end
+        .find('/')
+        .and_then(|start| target_end.get(start..));
     path.unwrap_or("/")
 }

@@ -24,10 +24,10 @@ pub(super) enum Flaw {
 }
 
 /// The end of the head within `bytes`, when only those from `seen` on are new.
-pub(super) fn end(bytes: &[u8], seen: usize) -> Option<usize> {
-    let from = seen.saturating_sub(3);
-    let new = bytes.get(from..)?;
-    let at = new.windows(4).position(|four| four == b"\r\n\r\n")?;
+pub(super) fn end(bytes: &[u8], scanned: usize) -> Option<usize> {
+    let from = scanned.saturating_sub(3);
+    let unread = bytes.get(from..)?;
+    let at = unread.windows(4).position(|four| four == b"\r\n\r\n")?;
     Some(from + at + 4)
 }
 
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn odd_heads_are_refused() {
-        for odd in [
+        for head in [
             "GET / HTTP/1.1\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
             "GET http://evil.example/ HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -98,7 +98,7 @@ mod tests {
             "GET /\r\n\r\n",
             "\x16\x03\x01\r\n\r\n",
         ] {
-            assert_eq!(parse(odd.as_bytes()), Err(Flaw::Malformed), "{odd}");
+            assert_eq!(parse(head.as_bytes()), Err(Flaw::Malformed), "{head}");
         }
         let many = "a: b\r\n".repeat(MAX_FIELDS + 1);
         let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n");
@@ -108,8 +108,8 @@ mod tests {
     #[test]
     fn the_end_is_found_wherever_reads_are_cut() {
         let bytes = b"GET / HTTP/1.1\r\n\r\nrest";
-        for seen in 0..18 {
-            assert_eq!(end(bytes, seen), Some(18), "{seen}");
+        for scanned in 0..18 {
+            assert_eq!(end(bytes, scanned), Some(18), "{scanned}");
         }
         assert_eq!(end(&bytes[..17], 0), None);
     }

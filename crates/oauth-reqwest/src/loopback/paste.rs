@@ -41,12 +41,12 @@ pub(super) fn callback(text: &str, awaited: ExpectedCallback<'_>) -> Option<Stri
     let uri = awaited.redirect_uri();
     let query = text.strip_prefix('?').unwrap_or(text);
     let joint = if uri.contains('?') { '&' } else { '?' };
-    let whole = if text.contains("://") {
+    let url = if text.contains("://") {
         text.to_owned()
     } else {
         format!("http://{text}")
     };
-    let readings = [whole, format!("{uri}{joint}{query}")];
+    let readings = [url, format!("{uri}{joint}{query}")];
     readings
         .into_iter()
         .find(|reading| awaited.recognizes(reading))

@@ -20,7 +20,7 @@ pub(super) struct ListenerSockets {
 
 impl ListenerSockets {
     /// A port of `127.0.0.1`, or of `[::1]` if there is no IPv4.
-    pub(super) async fn on(port: u16) -> Result<(Self, String), Error> {
+    pub(super) async fn bind(port: u16) -> Result<(Self, String), Error> {
         let bound = match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
                 let v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await;
@@ -49,14 +49,18 @@ impl ListenerSockets {
             return Err(refused());
         }
         let named = has_port(uri.as_str());
-        let wanted = if named { url.port() } else { 0 };
-        let failed = |error| failed(wanted, error);
+        let requested_port = if named { url.port() } else { 0 };
+        let failed = |error| failed(requested_port, error);
         let bound = match ip {
-            Some(ip) => Self::one(TcpListener::bind((ip, wanted)).await.map_err(failed)?),
-            None => Self::both(wanted).await.map_err(failed)?,
+            Some(ip) => Self::one(
+                TcpListener::bind((ip, requested_port))
+                    .await
+                    .map_err(failed)?,
+            ),
+            None => Self::both(requested_port).await.map_err(failed)?,
         };
         let port = bound.first.local_addr().map_err(failed)?.port();
-        let uri = if named && wanted != 0 {
+        let uri = if named && requested_port != 0 {
             // Exactly as given: servers compare it character by character.
             uri.clone()
         } else {
@@ -114,12 +118,12 @@ impl ListenerSockets {
 }
 
 fn failed(port: u16, reason: io::Error) -> Error {
-    let what = match port {
+    let detail = match port {
         0 => "cannot listen".to_owned(),
         _ => format!("cannot listen on port {port}: {}", reason.kind()),
     };
     Error::from(Misuse::ListenerUnavailable)
-        .about(&what)
+        .about(&detail)
         .caused_by(Cause::unsent(reason))
 }
 

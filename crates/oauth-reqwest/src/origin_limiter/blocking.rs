@@ -27,7 +27,7 @@ impl OriginLimiter {
     }
 
     /// Waits for a permit, at most for `patience`.
-    pub(crate) fn acquire(&self, origin: String, patience: Duration) -> Option<Permit<'_>> {
+    pub(crate) fn acquire(&self, origin: String, timeout: Duration) -> Option<Permit<'_>> {
         let is_full = |origins: &mut HashMap<String, usize>| {
             origins
                 .get(&origin)
@@ -35,7 +35,7 @@ impl OriginLimiter {
         };
         let (mut origins, waited) = self
             .freed
-            .wait_timeout_while(self.origins(), patience, is_full)
+            .wait_timeout_while(self.origins(), timeout, is_full)
             .unwrap_or_else(PoisonError::into_inner);
         if waited.timed_out() {
             return None;

@@ -58,11 +58,11 @@ impl Connected {
             _ => {
                 let resource = TokenRequest::default();
                 let resource = resource.resource(connection.requested_resource())?;
-                GrantId::person(settings.subject.as_str()).requesting(resource)
+                GrantId::user(settings.subject.as_str()).requesting(resource)
             }
         };
         let store = Arc::clone(&settings.store);
-        let session = GrantSource::of_grant(settings.driver.clone(), &client, grant, store);
+        let session = GrantSource::for_grant(settings.driver.clone(), &client, grant, store);
         Ok(Self {
             connection,
             version,
@@ -72,10 +72,10 @@ impl Connected {
     }
 
     /// Whether the client is registered, but not for what is requested.
-    pub(super) fn lacks(&self, wanted: &StepUp) -> bool {
+    pub(super) fn lacks(&self, required: &StepUp) -> bool {
         let registration = self.connection.registration.as_ref();
         let registered = registration.and_then(|client| client.metadata.scope.as_ref());
-        match (registered, &wanted.scope) {
+        match (registered, &required.scope) {
             (Some(registered), Some(wanted)) => !registered.covers(wanted),
             _ => false,
         }
@@ -167,14 +167,14 @@ impl Connected {
         settings: &Settings,
         listener: Option<Listener>,
         short: &Tokens,
-        wanted: &StepUp,
+        required: &StepUp,
     ) -> Result<Token, Error> {
         if let Some(provider) = identity::provider(settings)? {
-            let more = wanted.scope.clone().unwrap_or_default();
-            let assertion = provider.assertion(&settings.driver, &self.connection, &more);
+            let scope = required.scope.clone().unwrap_or_default();
+            let assertion = provider.assertion(&settings.driver, &self.connection, &scope);
             return self.redeem(settings, assertion.await?).await;
         }
-        let occasion = LoginReason::Short(short, wanted);
+        let occasion = LoginReason::Short(short, required);
         if let Some(token) = self.enter_code(settings, occasion).await? {
             return Ok(token);
         }

@@ -9,7 +9,7 @@ use oauth_core::flow::resource_connection::{Connection, GrantChoice};
 use oauth_core::grant::IdentitySubject;
 use oauth_core::moment::UnixTime;
 use oauth_core::{Client, Scope};
-use oauth_session::{Drive as _, TokenSource};
+use oauth_session::{TokenDriver as _, TokenSource};
 
 use super::Settings;
 use crate::driver::Driver;
@@ -38,10 +38,10 @@ impl IdentityProvider {
         &self,
         driver: &Driver,
         connection: &Connection,
-        more: &Scope,
+        additional_scope: &Scope,
     ) -> Result<IdentityAssertion, Error> {
         let login = self.sign_in.token(None).await?;
-        let request = connection.identity_request(&login, more)?;
+        let request = connection.identity_request(&login, additional_scope)?;
         match driver.run(self.client.identity_assertion(request)).await {
             // The ID token may expire before the other tokens. The source of the sign-in renews it, once for all
             // callers.
@@ -52,7 +52,7 @@ impl IdentityProvider {
                     self.sign_in.token(Some(&login)).await?
                 };
                 let now = UnixTime::system()?;
-                let renewed = IdentitySubject::of_renewed(&login, now)?;
+                let renewed = IdentitySubject::from_renewed_login(&login, now)?;
                 // Its refresh token is used only while no worker renews the sign-in.
                 let held = match renewed {
                     IdentitySubject::RefreshToken(_) => {
@@ -61,7 +61,7 @@ impl IdentityProvider {
                     _ => None,
                 };
                 let login = held.as_ref().map_or(&*login, |held| &**held.tokens());
-                let request = connection.renewed_identity_request(login, more, now)?;
+                let request = connection.renewed_identity_request(login, additional_scope, now)?;
                 let vouched = driver.run(self.client.identity_assertion(request)).await;
                 drop(held);
                 vouched

@@ -31,16 +31,16 @@ pub(super) async fn note_replaced(
         return connection;
     }
     match name_of(settings, &connection).await {
-        Some(ours) => connection.replacing(grants, &ours),
+        Some(own_key) => connection.replacing(grants, &own_key),
         // Without its name, its tokens cannot be found.
         None => connection,
     }
 }
 
 /// Removes the grants that the connection has replaced, now that it has tokens; or its own, if it was itself replaced in
-/// the meantime. A grant that cannot be removed now is removed by whoever uses the connection next.
+/// the meantime. A grant that cannot be removed now is removed by the next worker that uses the connection.
 pub(super) async fn remove(settings: &Settings, state: &State, connected: &Connected) {
-    // The tokens are good, regardless of what the store says.
+    // The tokens are valid, even if the store fails.
     let _ = removed(settings, state, connected).await;
 }
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use oauth_core::endpoint::device_authorization::DeviceAuthorization;
 use oauth_core::error::Error;
-use oauth_core::flow::resource_connection::{Connection, GrantChoice, LoginBy};
+use oauth_core::flow::resource_connection::{Connection, GrantChoice, LoginMethod};
 use oauth_core::grant::TokenRequest;
 use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::{AuthorizationRequest, Client, Tokens};
 
 use super::Settings;
 use crate::browser;
-use crate::device_login::{CodeLogin, DeviceLogin, Opener};
+use crate::device_login::{CodeLogin, DeviceLogin, PageOpener};
 use crate::loopback::Listener;
 
 /// Why a login is made.
@@ -28,7 +28,9 @@ pub(super) enum LoginReason<'a> {
 /// registration names its URI.
 pub(super) async fn listener(settings: &Settings) -> Result<Option<Listener>, Error> {
     match (settings.request.chosen_grant(), &settings.redirect_uri) {
-        (GrantChoice::AuthorizationCode, Some(uri)) => Listener::at(uri).await.map(Some),
+        (GrantChoice::AuthorizationCode, Some(uri)) => {
+            Listener::for_redirect_uri(uri).await.map(Some)
+        }
         (GrantChoice::AuthorizationCode, None) => Listener::bind().await.map(Some),
         _ => Ok(None),
     }
@@ -45,7 +47,7 @@ pub(super) async fn registered_listener(
     let registered = connection.registration.as_ref();
     let uri = registered.and_then(|client| client.metadata.redirect_uris.first());
     match settings.redirect_uri.as_ref().or(uri) {
-        Some(uri) => Listener::at(uri).await,
+        Some(uri) => Listener::for_redirect_uri(uri).await,
         None => Listener::bind().await,
     }
 }
@@ -57,7 +59,7 @@ fn code_login(settings: &Settings) -> Option<CodeLogin> {
         show: {
             let purpose = format!("use {}", settings.request.resource().as_str());
             Arc::new(move |code| {
-                // A program that has closed its standard error has nobody to tell.
+                // A program that has closed its standard error gets no message.
                 let _ = writeln!(io::stderr(), "{}", code.prompt(&purpose));
                 Ok(())
             })
@@ -71,13 +73,13 @@ fn code_login(settings: &Settings) -> Option<CodeLogin> {
 }
 
 /// How the user signs in to a client that registers itself.
-pub(super) fn login_by(settings: &Settings) -> LoginBy {
+pub(super) fn login_by(settings: &Settings) -> LoginMethod {
     match &code_login(settings) {
-        Some(code) if code.login == DeviceLogin::Always => LoginBy::Device,
+        Some(code) if code.login == DeviceLogin::Always => LoginMethod::Device,
         Some(code) if code.login == DeviceLogin::WhereNoBrowser && !browser::is_there() => {
-            LoginBy::Device
+            LoginMethod::Device
         }
-        _ => LoginBy::Browser,
+        _ => LoginMethod::Browser,
     }
 }
 
@@ -91,8 +93,8 @@ pub(super) async fn with_code(
     let Some(code) = &code_login(settings) else {
         return Ok(None);
     };
-    let turn = code.login.timing(Opener::System, client.server());
-    if !turn.begins() {
+    let timing = code.login.timing(PageOpener::System, client.server());
+    if !timing.begins() {
         return Ok(None);
     }
     let show = &code.show;
@@ -101,7 +103,7 @@ pub(super) async fn with_code(
     let code = match code.await {
         Ok(code) => code,
         // A browser elsewhere can be used.
-        Err(error) if turn.leaves_browser(&error) => return Ok(None),
+        Err(error) if timing.leaves_browser(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
     show(&code)?;
@@ -117,10 +119,10 @@ fn token_request(
     occasion: LoginReason<'_>,
 ) -> Result<TokenRequest, Error> {
     let mut token_request = connection.token_request()?;
-    if let LoginReason::Short(_, wanted) = occasion
-        && let Some(more) = &wanted.scope
+    if let LoginReason::Short(_, required) = occasion
+        && let Some(required_scope) = &required.scope
     {
-        token_request.scope = token_request.scope.union(more);
+        token_request.scope = token_request.scope.union(required_scope);
     }
     Ok(token_request)
 }
@@ -137,13 +139,13 @@ pub(super) async fn sign_in(
     let request = request.requesting(connection.token_request()?);
     let request = match occasion {
         LoginReason::None => request,
-        LoginReason::Short(tokens, wanted) => request.step_up(wanted.clone(), tokens),
+        LoginReason::Short(tokens, required) => request.step_up(required.clone(), tokens),
     };
     let open = |url: &_| match &settings.open {
         Some(open) => open(url),
         None => browser::open(url),
     };
     let driver = &settings.driver;
-    let login = listener.login(driver, client, request, open, settings.patience);
+    let login = listener.login(driver, client, request, open, settings.sign_in_timeout);
     login.await.map(|login| login.tokens)
 }

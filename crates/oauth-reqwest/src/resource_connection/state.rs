@@ -13,7 +13,7 @@ use oauth_core::{
     ClientId, RegisteredClient, Scope, Tokens, connect_resource, delete_registration,
     discover_resource,
 };
-use oauth_session::connections::{self, Kept};
+use oauth_session::connections::{self, StoredConnection};
 use oauth_session::{Token, dpop_key};
 use tokio::sync::Mutex;
 
@@ -40,7 +40,7 @@ pub(super) struct State {
     flight: Mutex<Budgets>,
 }
 
-/// A budget for what an API may cause within a time.
+/// Limits how many step-ups and metadata fetches an API can cause within an hour.
 #[derive(Default)]
 struct Budgets {
     /// The number of step-up authorizations made.
@@ -57,11 +57,11 @@ impl State {
     pub(super) fn publish(&self, settings: &Settings, connected: Connected) -> Arc<Connected> {
         settings.proofs.set_client(&connected.client);
         let connected = Arc::new(connected);
-        let mut known = self
+        let mut current = self
             .connected
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        *known = Some(Arc::clone(&connected));
+        *current = Some(Arc::clone(&connected));
         connected
     }
 
@@ -113,8 +113,8 @@ pub(super) async fn tokens(
     state.check_protected()?;
     let mut budgets = state.flight.lock().await;
     state.check_protected()?;
-    let (connected, listener) = match known(settings, state).await {
-        Ok(known) => known,
+    let (connected, listener) = match current_connection(settings, state).await {
+        Ok(current) => current,
         Err(error) => {
             if matches!(error.kind(), Kind::Misuse(Misuse::ConnectOpen)) {
                 state.set_open(Some(UnixTime::system()?));
@@ -138,19 +138,19 @@ pub(super) async fn tokens(
         }
         Err(Failure::Other(error)) => Err(error),
         Err(Failure::OfClient(_)) => {
-            let earlier = KeptParts::without_client(&connected.connection);
+            let earlier = PreviousConnection::without_client(&connected.connection);
             replace_client(settings, state, &connected, earlier, LoginReason::None).await
         }
     }
 }
 
 /// The connection that this process or the store has; otherwise the API is asked.
-async fn known(
+async fn current_connection(
     settings: &Settings,
     state: &State,
 ) -> Result<(Arc<Connected>, Option<Listener>), Error> {
     let now = UnixTime::system()?;
-    let Kept {
+    let StoredConnection {
         connection,
         version,
     } = connections::load(&*settings.store, settings.key().await?).await?;
@@ -161,7 +161,9 @@ async fn known(
             Ok((state.publish(settings, connected), None))
         }
         (stale, _) => {
-            let earlier = stale.map_or_else(KeptParts::default, |stale| KeptParts::of(stale, now));
+            let earlier = stale.map_or_else(PreviousConnection::default, |stale| {
+                PreviousConnection::from_connection(stale, now)
+            });
             connect(settings, &settings.request, state, version, earlier).await
         }
     }
@@ -187,19 +189,19 @@ async fn look_again(
         return Ok((connected, listener));
     };
     budgets.metadata.fetching(now);
-    let found = settings.driver.run(discover_resource(request.metadata()));
-    let Ok(found) = found.await else {
+    let discovery = settings.driver.run(discover_resource(request.metadata()));
+    let Ok(metadata) = discovery.await else {
         return Ok((connected, listener));
     };
-    let earlier = match connection.rediscovery(&found) {
-        Rediscovery::Changed => KeptParts::of(connection.clone(), now),
-        Rediscovery::Moved => KeptParts {
+    let earlier = match connection.rediscovery(&metadata) {
+        Rediscovery::Changed => PreviousConnection::from_connection(connection.clone(), now),
+        Rediscovery::Moved => PreviousConnection {
             former: Some(connection.clone()),
-            ..KeptParts::default()
+            ..PreviousConnection::default()
         },
         _ => return Ok((connected, listener)),
     };
-    budgets.metadata.changed(now);
+    budgets.metadata.note_change(now);
     drop(listener);
     connect(settings, &request, state, connected.version, earlier).await
 }
@@ -215,18 +217,18 @@ fn is_usable(settings: &Settings, connection: &Connection, now: UnixTime) -> boo
 
 /// The parts kept from an earlier connection.
 #[derive(Default)]
-struct KeptParts {
+struct PreviousConnection {
     client: Option<RegisteredClient>,
     /// The scope that was granted, which the next login must not lose.
     granted: Scope,
     /// The scope for which the client is registered and that has not been granted yet.
-    wanted: Scope,
+    required_scope: Scope,
     /// The connection itself, whose grant may be of no use once there are tokens of another.
     former: Option<Connection>,
 }
 
-impl KeptParts {
-    fn of(connection: Connection, now: UnixTime) -> Self {
+impl PreviousConnection {
+    fn from_connection(connection: Connection, now: UnixTime) -> Self {
         let Self { granted, .. } = Self::without_client(&connection);
         let client = connection.registration.clone();
         Self {
@@ -251,41 +253,43 @@ struct NewConnection {
     /// The listener at the redirect URI with which the client has just been registered.
     listener: Option<Listener>,
     /// The client that was known before.
-    known: Option<ClientId>,
+    previous_client_id: Option<ClientId>,
 }
 
-/// Asks the API, and registers the client if it is not registered yet.
+/// Discovers the API's server, and registers the client if it is not registered yet.
 async fn find(
     settings: &Settings,
     request: &ConnectRequest,
-    earlier: KeptParts,
+    earlier: PreviousConnection,
 ) -> Result<NewConnection, Error> {
-    let registered_for = earlier.granted.union(&earlier.wanted);
-    let mut request = request.clone().granted(registered_for);
-    let known = earlier.client.as_ref().map(|known| known.client_id.clone());
+    let registered_for = earlier.granted.union(&earlier.required_scope);
+    let mut request = request.clone().with_granted_scope(registered_for);
+    let previous_client_id = earlier.client.as_ref().map(|known| known.client_id.clone());
     if let Some(client) = earlier.client {
         request = request.registered(client)?;
     }
     // The API may have moved to another server, at which the client has to register.
-    request = request.login_by(sign_in::login_by(settings));
+    request = request.login_method(sign_in::login_by(settings));
     let mut listener = sign_in::listener(settings).await?;
     if let Some(listener) = &listener {
         request = request.redirect_uri(listener.redirect_uri().clone());
     }
     let mut connection = settings.driver.run(connect_resource(request)).await?;
     let registration = connection.registration.as_ref();
-    if known.is_some() && known == registration.map(|client| client.client_id.clone()) {
+    if previous_client_id.is_some()
+        && previous_client_id == registration.map(|client| client.client_id.clone())
+    {
         // The client uses the redirect URI with which it is registered.
         listener = None;
     }
-    if !earlier.wanted.is_empty() {
+    if !earlier.required_scope.is_empty() {
         // A login for less must still work if this is never granted.
         connection.scope = Some(earlier.granted).filter(|scope| !scope.is_empty());
     }
     Ok(NewConnection {
         connection,
         listener,
-        known,
+        previous_client_id,
     })
 }
 
@@ -295,12 +299,13 @@ async fn connect(
     request: &ConnectRequest,
     state: &State,
     version: u64,
-    earlier: KeptParts,
+    earlier: PreviousConnection,
 ) -> Result<(Arc<Connected>, Option<Listener>), Error> {
     let mut earlier = earlier;
     let former = earlier.former.take();
-    let found = find(settings, request, earlier).await?;
-    let connection = replaced::note_replaced(settings, found.connection, former.as_ref()).await;
+    let new_connection = find(settings, request, earlier).await?;
+    let connection =
+        replaced::note_replaced(settings, new_connection.connection, former.as_ref()).await;
     let key = settings.key().await?;
     let mut expected = version;
     for _ in 0..MAX_SAVE_ATTEMPTS {
@@ -308,32 +313,41 @@ async fn connect(
             connections::save(&*settings.store, key, &connection, expected).await?
         {
             let connected = Connected::new(settings, connection, version).await?;
-            return Ok((state.publish(settings, connected), found.listener));
+            return Ok((state.publish(settings, connected), new_connection.listener));
         }
-        let theirs = connections::load(&*settings.store, key).await?;
-        if let Some(winner) = theirs.connection {
+        let stored = connections::load(&*settings.store, key).await?;
+        if let Some(winner) = stored.connection {
             // Another worker was faster: its client is used by all.
-            withdraw(settings, &connection, found.known.as_ref()).await;
-            let connected = Connected::new(settings, winner, theirs.version).await?;
+            withdraw(
+                settings,
+                &connection,
+                new_connection.previous_client_id.as_ref(),
+            )
+            .await;
+            let connected = Connected::new(settings, winner, stored.version).await?;
             return Ok((state.publish(settings, connected), None));
         }
         // The connection was forgotten in the meantime: nobody has another client.
-        expected = theirs.version;
+        expected = stored.version;
     }
     Err(contended())
 }
 
-/// The error for a record that others never stop saving.
+/// The error if other workers keep replacing the record.
 fn contended() -> Error {
     Error::lost(Cause::unsent("others keep saving the connection")).at_endpoint("store")
 }
 
 /// Deletes the client that has just been registered, because it will not be used, if the server allows that (RFC 7592
 /// section 2.3). If that fails, only an unused record remains at the server.
-async fn withdraw(settings: &Settings, connection: &Connection, known: Option<&ClientId>) {
-    let ours = connection.registration.as_ref();
-    let ours = ours.filter(|client| known != Some(&client.client_id));
-    if let Some(client) = ours {
+async fn withdraw(
+    settings: &Settings,
+    connection: &Connection,
+    previous_client_id: Option<&ClientId>,
+) {
+    let registration = connection.registration.as_ref();
+    let registration = registration.filter(|client| previous_client_id != Some(&client.client_id));
+    if let Some(client) = registration {
         let deleted = delete_registration(connection.server.clone(), client.clone());
         let _ = settings.driver.run(deleted).await;
     }
@@ -344,9 +358,9 @@ pub(super) async fn step_up(
     settings: &Settings,
     state: &State,
     short: &Tokens,
-    wanted: &StepUp,
+    required: &StepUp,
 ) -> Result<Option<Token>, Error> {
-    match (settings.request.chosen_grant(), &wanted.scope) {
+    match (settings.request.chosen_grant(), &required.scope) {
         (GrantChoice::AuthorizationCode, _) | (GrantChoice::IdentityAssertion, Some(_)) => {}
         // A client that acts for itself has no user to ask, and an identity provider does not start another login
         // itself.
@@ -361,17 +375,17 @@ pub(super) async fn step_up(
     if !newest.access_token.matches(short.access_token.expose()) {
         return Ok(Some(newest));
     }
-    budgets.spend(&connected.connection, wanted)?;
+    budgets.spend(&connected.connection, required)?;
     let (connected, forgotten) = registration_check::checked(settings, state, connected).await?;
-    if forgotten.is_some() || connected.lacks(wanted) {
+    if forgotten.is_some() || connected.lacks(required) {
         // The server would refuse this client the scope.
-        let mut earlier = KeptParts::without_client(&connected.connection);
-        earlier.wanted = wanted.scope.clone().unwrap_or_default();
-        let occasion = LoginReason::Short(short, wanted);
+        let mut earlier = PreviousConnection::without_client(&connected.connection);
+        earlier.required_scope = required.scope.clone().unwrap_or_default();
+        let occasion = LoginReason::Short(short, required);
         let token = replace_client(settings, state, &connected, earlier, occasion).await?;
         return Ok(Some(token));
     }
-    let token = connected.widen(settings, None, short, wanted).await?;
+    let token = connected.widen(settings, None, short, required).await?;
     let connection = connected.granted(&token);
     let key = settings.key().await?;
     match connections::save(&*settings.store, key, &connection, connected.version).await? {
@@ -400,20 +414,21 @@ async fn replace_client(
     settings: &Settings,
     state: &State,
     connected: &Connected,
-    earlier: KeptParts,
+    earlier: PreviousConnection,
     occasion: LoginReason<'_>,
 ) -> Result<Token, Error> {
-    let found = find(settings, &settings.request, earlier).await?;
-    let candidate = found.connection.clone();
+    let new_connection = find(settings, &settings.request, earlier).await?;
+    let candidate = new_connection.connection.clone();
     let obtained = async {
         let next = Connected::new(settings, candidate, connected.version).await?;
         let token = match occasion {
             LoginReason::None => {
-                let token = next.obtain(settings, None, found.listener).await;
+                let token = next.obtain(settings, None, new_connection.listener).await;
                 token.map_err(Failure::into_error)?
             }
-            LoginReason::Short(short, wanted) => {
-                next.widen(settings, found.listener, short, wanted).await?
+            LoginReason::Short(short, required) => {
+                next.widen(settings, new_connection.listener, short, required)
+                    .await?
             }
         };
         Ok::<_, Error>((next, token))
@@ -421,7 +436,12 @@ async fn replace_client(
     let (mut next, token) = match obtained.await {
         Ok(obtained) => obtained,
         Err(error) => {
-            withdraw(settings, &found.connection, found.known.as_ref()).await;
+            withdraw(
+                settings,
+                &new_connection.connection,
+                new_connection.previous_client_id.as_ref(),
+            )
+            .await;
             return Err(error);
         }
     };
@@ -441,9 +461,9 @@ async fn replace_client(
             return Ok(token);
         }
         // The user has just signed in to this client, regardless of what others have saved in the meantime.
-        let theirs = connections::load(&*settings.store, key).await?;
-        next.version = theirs.version;
-        let former = theirs.connection.as_ref();
+        let stored = connections::load(&*settings.store, key).await?;
+        next.version = stored.version;
+        let former = stored.connection.as_ref();
         next.connection = replaced::note_replaced(settings, next.connection, former).await;
     }
     Err(contended())
@@ -455,19 +475,23 @@ pub(super) async fn forget(settings: &Settings, state: &State) -> Result<(), Err
     let connected = match state.connected() {
         Some(connected) => Some(connected),
         None => {
-            let kept = connections::load(&*settings.store, settings.key().await?).await?;
-            match kept.connection {
+            let stored = connections::load(&*settings.store, settings.key().await?).await?;
+            match stored.connection {
                 Some(connection) => {
-                    let connected = Connected::new(settings, connection, kept.version).await?;
+                    let connected = Connected::new(settings, connection, stored.version).await?;
                     Some(Arc::new(connected))
                 }
                 None => None,
             }
         }
     };
-    if let Some(known) = &connected {
-        let replaced = known.connection.replaced_grants.iter().map(String::as_str);
-        for grant in replaced.chain(known.session.key()) {
+    if let Some(current) = &connected {
+        let replaced = current
+            .connection
+            .replaced_grants
+            .iter()
+            .map(String::as_str);
+        for grant in replaced.chain(current.session.key()) {
             settings.store.remove(grant).await?;
         }
     }
@@ -481,16 +505,16 @@ pub(super) async fn forget(settings: &Settings, state: &State) -> Result<(), Err
 impl Budgets {
     /// # Errors
     /// `step_up.*` if the user was already asked for this, or too often.
-    fn spend(&mut self, connection: &Connection, wanted: &StepUp) -> Result<(), Error> {
+    fn spend(&mut self, connection: &Connection, required: &StepUp) -> Result<(), Error> {
         let now = UnixTime::system()?;
         let (_, budget) = match &mut self.step_ups {
-            Some(asked) if now.since(asked.0) < HOUR => asked,
+            Some(recent) if now.since(recent.0) < HOUR => recent,
             over => over.insert((
                 now,
                 StepUpBudget::new(connection.scope.clone().unwrap_or_default()),
             )),
         };
-        match &wanted.scope {
+        match &required.scope {
             // The tokens of a login show whether another would be the same.
             None => budget.spend(),
             scope => budget.next(scope.as_ref()).map(drop),

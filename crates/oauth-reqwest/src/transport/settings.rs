@@ -8,7 +8,7 @@ use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
 use serde::{Deserialize, Deserializer};
 
-use super::{Route, Transport, Trust, bad_setting, certificates};
+use super::{Route, Transport, TrustedRoots, bad_setting, certificates};
 use crate::addresses::AddressPolicy;
 use crate::options::Options;
 
@@ -58,17 +58,17 @@ pub struct Settings {
 impl Settings {
     /// Resolves relative file names against this folder.
     #[must_use]
-    pub fn beside(mut self, folder: &Path) -> Self {
+    pub fn relative_to(mut self, folder: &Path) -> Self {
         let moved = |text: &str| folder.join(text).to_string_lossy().into_owned();
-        for place in [&mut self.ca, &mut self.only_ca].into_iter().flatten() {
-            if !is_pem(place) {
-                *place = moved(place);
+        for path in [&mut self.ca, &mut self.only_ca].into_iter().flatten() {
+            if !is_pem(path) {
+                *path = moved(path);
             }
         }
         let secrets = [&mut self.client_certificate, &mut self.client_key];
-        for place in secrets.into_iter().flatten() {
-            if !is_pem(place.expose()) {
-                *place = moved(place.expose()).into();
+        for path in secrets.into_iter().flatten() {
+            if !is_pem(path.expose()) {
+                *path = moved(path.expose()).into();
             }
         }
         self
@@ -85,9 +85,9 @@ impl Settings {
             ..Transport::default()
         };
         transport.trust = match (&self.ca, &self.only_ca) {
-            (None, None) => Trust::System,
-            (Some(ca), None) => Trust::Also(authorities("ca", ca)?),
-            (None, Some(ca)) => Trust::Only(authorities("only_ca", ca)?),
+            (None, None) => TrustedRoots::System,
+            (Some(ca), None) => TrustedRoots::Also(authorities("ca", ca)?),
+            (None, Some(ca)) => TrustedRoots::Only(authorities("only_ca", ca)?),
             (Some(_), Some(_)) => return Err(bad_setting("give either ca or only_ca")),
         };
         transport.route = match &self.proxy {
@@ -138,7 +138,7 @@ fn is_pem(text: &str) -> bool {
     text.trim_start().starts_with(PEM)
 }
 
-/// The certificates that this setting contains, or that its file does.
+/// The certificates in this setting, or in the file that it names.
 fn authorities(setting: &str, text_or_path: &str) -> Result<Vec<u8>, Error> {
     let pem = pem(setting, text_or_path)?.into_bytes();
     certificates(setting, &pem)?;

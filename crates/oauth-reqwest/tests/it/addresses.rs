@@ -29,8 +29,8 @@ impl Hole {
         socket.bind(at).unwrap();
         let listener = socket.listen(1).unwrap();
         let address = listener.local_addr().unwrap();
-        let (mut queue, patience) = (Vec::new(), Duration::from_millis(200));
-        while let Ok(stream) = tokio::time::timeout(patience, TcpStream::connect(address)).await {
+        let (mut queue, timeout) = (Vec::new(), Duration::from_millis(200));
+        while let Ok(stream) = tokio::time::timeout(timeout, TcpStream::connect(address)).await {
             queue.push(stream.unwrap());
         }
         Self {
@@ -63,12 +63,12 @@ fn driver(addresses: &[SocketAddr], options: Options) -> Driver {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn an_address_that_leads_nowhere_does_not_hold_up_the_other() {
-    for (hole, good) in [("[::1]:0", "127.0.0.1:0"), ("127.0.0.1:0", "[::1]:0")] {
+    for (hole, valid) in [("[::1]:0", "127.0.0.1:0"), ("127.0.0.1:0", "[::1]:0")] {
         let hole = Hole::dig(hole).await;
-        let good = TcpListener::bind(good).await.unwrap();
-        let addresses = [hole.address, good.local_addr().unwrap()];
+        let valid = TcpListener::bind(valid).await.unwrap();
+        let addresses = [hole.address, valid.local_addr().unwrap()];
         let came = tokio::spawn(async move {
-            let (mut stream, _) = good.accept().await.unwrap();
+            let (mut stream, _) = valid.accept().await.unwrap();
             // The connection was received, which suffices.
             let _ = stream.write_all(b"no TLS\r\n").await;
         });

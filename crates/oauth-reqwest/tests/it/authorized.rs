@@ -8,7 +8,7 @@ use oauth_reqwest::reqwest::Body;
 use oauth_reqwest::{Authorized, GrantSource, Options, ResponseExt as _};
 use oauth_testkit::{Fault, Served};
 
-use crate::support::{confidential, counters, driver, driver_with, served};
+use crate::support::{confidential, counters, driver, driver_with, start_twin};
 
 fn api(served: &Served) -> Authorized {
     let scope = Scope::parse("read write").unwrap();
@@ -23,7 +23,7 @@ fn echo(served: &Served) -> String {
 
 #[tokio::test]
 async fn a_401_is_recovered_once() {
-    let served = served();
+    let served = start_twin();
     let api = api(&served);
     assert_eq!(api.get(&echo(&served)).send().await.unwrap().status(), 200);
     served.with(|twin| twin.expire_access_tokens());
@@ -36,7 +36,7 @@ async fn a_401_is_recovered_once() {
 
 #[tokio::test]
 async fn a_second_401_is_the_callers() {
-    let served = served();
+    let served = start_twin();
     // Dead on arrival, every one of them.
     served.with(|twin| twin.set_access_token_lifetime(0));
     let reply = api(&served).get(&echo(&served)).send().await.unwrap();
@@ -48,7 +48,7 @@ async fn a_second_401_is_the_callers() {
 
 #[tokio::test]
 async fn a_stream_is_not_sent_again() {
-    let served = served();
+    let served = start_twin();
     let api = api(&served);
     assert_eq!(api.get(&echo(&served)).send().await.unwrap().status(), 200);
     served.with(|twin| twin.expire_access_tokens());
@@ -67,7 +67,7 @@ async fn a_stream_is_not_sent_again() {
 
 #[tokio::test]
 async fn a_token_stays_within_its_origin() {
-    let (served, elsewhere) = (served(), crate::support::served());
+    let (served, elsewhere) = (start_twin(), crate::support::start_twin());
     let api = api(&served);
     assert_eq!(api.get(&echo(&served)).send().await.unwrap().status(), 200);
 
@@ -85,7 +85,7 @@ async fn a_token_stays_within_its_origin() {
 /// The timeout is zero, to keep the test short; the server never answers.
 #[tokio::test]
 async fn a_request_may_be_given_less_time_than_the_drivers() {
-    let served = served();
+    let served = start_twin();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let elsewhere = format!("http://{}", silent.local_addr().unwrap());
     let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
@@ -100,7 +100,7 @@ async fn a_request_may_be_given_less_time_than_the_drivers() {
 /// A request's turn is decided by the call, not by when a runtime first polls it.
 #[tokio::test]
 async fn a_request_has_its_place_from_the_call_on() {
-    let served = served();
+    let served = start_twin();
     let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     let resource = danger::loopback_resource([served.base()]).unwrap();
     let limited = Api::new(resource).keeping(Allowance::new(1, 60));
@@ -116,7 +116,7 @@ async fn a_request_has_its_place_from_the_call_on() {
 
 #[tokio::test]
 async fn a_redirect_within_the_origin_is_followed_where_the_method_stays() {
-    let served = served();
+    let served = start_twin();
     let api = api(&served);
     let redirected = |path: &str, status: u16| {
         let location = format!("{}{path}", served.base());
@@ -149,7 +149,7 @@ async fn a_redirect_within_the_origin_is_followed_where_the_method_stays() {
 
 #[tokio::test]
 async fn what_the_reply_asks_for_is_told() {
-    let served = served();
+    let served = start_twin();
     let source = GrantSource::client_credentials(
         driver(),
         &confidential(&served),
@@ -183,7 +183,7 @@ async fn what_the_reply_asks_for_is_told() {
 
 #[tokio::test]
 async fn a_request_carries_one_token() {
-    let served = served();
+    let served = start_twin();
     let api = api(&served);
     let twice = api
         .get(&echo(&served))
@@ -197,7 +197,7 @@ async fn a_request_carries_one_token() {
 
 #[tokio::test]
 async fn when_no_token_can_be_had_the_source_says_why() {
-    let served = served();
+    let served = start_twin();
     served.with(|twin| {
         twin.inject(Fault::Status {
             status: 503,

@@ -11,7 +11,7 @@ use oauth_reqwest::{Options, ResponseExt as _, reqwest};
 use oauth_testkit::{Fault, Served, contract};
 
 use crate::support::{
-    TEST_TIMEOUT, browse, confidential, counters, expired, public, served, server,
+    TEST_TIMEOUT, browse, confidential, counters, expired_tokens, public, server, start_twin,
 };
 
 fn driver() -> Driver {
@@ -25,7 +25,7 @@ fn driver_with(options: Options) -> Driver {
 
 fn login(client: &Client) -> Tokens {
     let listener = Listener::bind().unwrap();
-    let ask = AuthorizationRequest::new(listener.redirect_uri().clone())
+    let request = AuthorizationRequest::new(listener.redirect_uri().clone())
         .scope(Scope::parse("read write offline_access").unwrap());
     let open = |url: &oauth_core::url::Url| {
         let url = url.as_str().to_owned();
@@ -37,7 +37,7 @@ fn login(client: &Client) -> Tokens {
         Ok(())
     };
     listener
-        .login(&driver(), client, ask, open, TEST_TIMEOUT)
+        .login(&driver(), client, request, open, TEST_TIMEOUT)
         .unwrap()
         .tokens
 }
@@ -54,18 +54,18 @@ fn keeps_the_five_promises() {
 
 #[test]
 fn fifty_threads_make_one_request() {
-    let served = served();
+    let served = start_twin();
     let client = public(server(served.base()), &served);
-    let tokens = expired(&login(&client));
+    let tokens = expired_tokens(&login(&client));
     let before = counters(&served).token_requests;
     let source = GrantSource::refreshing(driver(), &client, tokens).unwrap();
     let start = Barrier::new(50);
-    let ask = || {
+    let send = || {
         start.wait();
         source.token().unwrap()
     };
     let all: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..50).map(|_| scope.spawn(ask)).collect();
+        let threads: Vec<_> = (0..50).map(|_| scope.spawn(send)).collect();
         threads
             .into_iter()
             .map(|thread| thread.join().unwrap())
@@ -81,7 +81,7 @@ fn fifty_threads_make_one_request() {
 
 #[test]
 fn an_error_ends_one_flight_only() {
-    let served = served();
+    let served = start_twin();
     let source = machine(&served);
     served.with(|twin| twin.inject(Fault::LostReply));
     assert_eq!(source.token().unwrap_err().code(), "lost.closed");
@@ -93,7 +93,7 @@ fn an_error_ends_one_flight_only() {
 
 #[test]
 fn a_401_is_recovered_once() {
-    let served = served();
+    let served = start_twin();
     let resource = danger::loopback_resource([served.base()]).unwrap();
     let api = Authorized::new(driver(), machine(&served), resource);
     let echo = format!("{}/api/echo", served.base());
@@ -113,7 +113,7 @@ fn a_401_is_recovered_once() {
 
 #[test]
 fn a_request_may_be_given_less_time_than_the_drivers() {
-    let served = served();
+    let served = start_twin();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let elsewhere = format!("http://{}", silent.local_addr().unwrap());
     let resource = danger::loopback_resource([served.base(), &elsewhere]).unwrap();
@@ -127,7 +127,7 @@ fn a_request_may_be_given_less_time_than_the_drivers() {
 
 #[test]
 fn bounds_the_requests_in_flight() {
-    let served = served();
+    let served = start_twin();
     let driver = driver_with(Options::default().in_flight_per_origin(2));
     let client = confidential(&served);
     std::thread::scope(|scope| {
@@ -144,7 +144,7 @@ fn bounds_the_requests_in_flight() {
 
 #[test]
 fn a_reply_that_drips_is_lost() {
-    let served = served();
+    let served = start_twin();
     let driver = driver_with(Options::default().timeout(Duration::from_millis(200)));
     // Each single read is within the timeout.
     served.with(|twin| {
@@ -159,7 +159,7 @@ fn a_reply_that_drips_is_lost() {
 
 #[test]
 fn a_key_of_the_host_signs() {
-    let served = served();
+    let served = start_twin();
     let auth = ClientAuth::signed_secret(SignedSecret::apple("team", "key-1"));
     let client = Client::new(server(served.base()), ClientId::new("id"), auth).unwrap();
     let run = |driver: Driver| {
@@ -173,7 +173,7 @@ fn a_key_of_the_host_signs() {
 
 #[test]
 fn an_idle_connection_is_closed_before_the_server_does_it() {
-    let served = served();
+    let served = start_twin();
     let options = oauth_reqwest::Options::default().idle_timeout(std::time::Duration::ZERO);
     let builder = oauth_reqwest::reqwest::blocking::Client::builder();
     let driver = oauth_reqwest::blocking::Driver::with_options(builder, options).unwrap();
@@ -186,7 +186,7 @@ fn an_idle_connection_is_closed_before_the_server_does_it() {
 
 #[test]
 fn plain_http_passes_by_every_proxy() {
-    let (served, proxy) = (served(), served());
+    let (served, proxy) = (start_twin(), start_twin());
     let through = oauth_reqwest::reqwest::Proxy::all(proxy.base()).unwrap();
     let builder = oauth_reqwest::reqwest::blocking::Client::builder().proxy(through);
     let driver = oauth_reqwest::blocking::Driver::new(builder).unwrap();

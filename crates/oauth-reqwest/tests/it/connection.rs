@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use oauth_core::flow::resource_connection::{ClientCandidates, ConnectRequest, GrantChoice};
 use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::{ClientAuth, ClientId, ClientMetadata, Error, Scope, danger};
-use oauth_reqwest::oauth_session::store::{FileStore, MemoryStore, Times};
+use oauth_reqwest::oauth_session::store::{FileStore, MemoryStore, RecordTimes};
 use oauth_reqwest::oauth_session::{Store, TokenSource as _};
 use oauth_reqwest::{ResourceConnection, reqwest};
 use oauth_testkit::{Fault, Served};
 
-use crate::support::{TEST_TIMEOUT, browse, counters, driver, served};
+use crate::support::{TEST_TIMEOUT, browse, counters, driver, start_twin};
 
 /// A user who approves every page that is opened, and the number of pages.
 #[derive(Clone, Default)]
@@ -46,10 +46,10 @@ pub(crate) fn connection(
     ResourceConnection::new(driver(), request(served))
         .store(store)
         .open(open)
-        .patience(TEST_TIMEOUT)
+        .sign_in_timeout(TEST_TIMEOUT)
 }
 
-pub(crate) async fn echoed(
+pub(crate) async fn echo(
     connection: &ResourceConnection,
     served: &Served,
 ) -> (u16, serde_json::Value) {
@@ -64,13 +64,13 @@ pub(crate) async fn echoed(
 
 #[tokio::test]
 async fn the_first_call_finds_registers_and_signs_in() {
-    let (served, person) = (served(), Person::default());
+    let (served, person) = (start_twin(), Person::default());
     let connection = connection(&served, &person, Arc::new(MemoryStore::new()));
-    let (status, said) = echoed(&connection, &served).await;
+    let (status, echo) = echo(&connection, &served).await;
     assert_eq!(status, 200);
     let clients = served.with(|twin| twin.registered_clients().len());
     assert_eq!((clients, person.times()), (1, 1));
-    assert!(said["client_id"].is_string(), "{said}");
+    assert!(echo["client_id"].is_string(), "{echo}");
 
     // Fifty callers with one expired token cause one refresh, and no login.
     served.with(|twin| twin.expire_access_tokens());
@@ -86,7 +86,7 @@ async fn the_first_call_finds_registers_and_signs_in() {
 
 #[tokio::test]
 async fn fifty_strangers_register_one_client() {
-    let (served, person) = (served(), Person::default());
+    let (served, person) = (start_twin(), Person::default());
     let connection = connection(&served, &person, Arc::new(MemoryStore::new()));
     let calls = (0..50).map(|_| {
         let connection = connection.clone();
@@ -101,33 +101,33 @@ async fn fifty_strangers_register_one_client() {
 
 #[tokio::test]
 async fn the_next_run_asks_nobody() {
-    let (served, person) = (served(), Person::default());
+    let (served, person) = (start_twin(), Person::default());
     let folder = tempfile::tempdir().unwrap();
     let store = || Arc::new(FileStore::new(folder.path()).unwrap());
     let first = connection(&served, &person, store());
-    assert_eq!(echoed(&first, &served).await.0, 200);
+    assert_eq!(echo(&first, &served).await.0, 200);
     let before = served.with(|twin| twin.log().len());
 
     let second = connection(&served, &person, store());
-    assert_eq!(echoed(&second, &served).await.0, 200);
-    let asked = served.with(|twin| {
+    assert_eq!(echo(&second, &served).await.0, 200);
+    let logged = served.with(|twin| {
         let log = twin.log().iter().skip(before);
         log.map(|entry| entry.path.clone()).collect::<Vec<_>>()
     });
-    assert_eq!(asked, ["/api/echo"]);
+    assert_eq!(logged, ["/api/echo"]);
     assert_eq!(person.times(), 1);
     // A different user has different tokens, and a different client.
     let other = connection(&served, &person, store()).subject("ann");
-    assert_eq!(echoed(&other, &served).await.0, 200);
+    assert_eq!(echo(&other, &served).await.0, 200);
     assert_eq!(person.times(), 2);
 }
 
 #[tokio::test]
 async fn a_client_that_the_server_has_forgotten_registers_anew_once() {
-    let (served, person) = (served(), Person::default());
+    let (served, person) = (start_twin(), Person::default());
     let connection = connection(&served, &person, Arc::new(MemoryStore::new()));
-    let (_, said) = echoed(&connection, &served).await;
-    let first = said["client_id"].as_str().unwrap().to_owned();
+    let (_, echoed) = echo(&connection, &served).await;
+    let first = echoed["client_id"].as_str().unwrap().to_owned();
     served.with(|twin| {
         twin.forget_client(&first);
         twin.expire_access_tokens();
@@ -139,14 +139,14 @@ async fn a_client_that_the_server_has_forgotten_registers_anew_once() {
     for call in calls.collect::<Vec<_>>() {
         assert_eq!(call.await.unwrap().unwrap().status(), 200);
     }
-    let (_, said) = echoed(&connection, &served).await;
-    assert_ne!(said["client_id"], first.as_str());
+    let (_, echoed) = echo(&connection, &served).await;
+    assert_ne!(echoed["client_id"], first.as_str());
     let clients = served.with(|twin| twin.registered_clients().len());
     assert_eq!((clients, person.times()), (1, 2));
 
     // Registration at a server that forgets clients at once is not repeated forever.
     served.with(|twin| twin.set_initial_access_token(Some("only by hand")));
-    let id = said["client_id"].as_str().unwrap().to_owned();
+    let id = echoed["client_id"].as_str().unwrap().to_owned();
     served.with(|twin| {
         twin.forget_client(&id);
         twin.expire_access_tokens();
@@ -158,7 +158,7 @@ async fn a_client_that_the_server_has_forgotten_registers_anew_once() {
 
 #[tokio::test]
 async fn what_the_api_wants_more_is_asked_of_the_person_once() {
-    let (served, person) = (served(), Person::default());
+    let (served, person) = (start_twin(), Person::default());
     let urls = Arc::new(Mutex::new(Vec::new()));
     let (seen, times) = (Arc::clone(&urls), Arc::clone(&person.0));
     let request = request(&served)
@@ -172,8 +172,8 @@ async fn what_the_api_wants_more_is_asked_of_the_person_once() {
         tokio::spawn(browse(url.as_str().to_owned()));
         Ok(())
     });
-    let (_, said) = echoed(&connection, &served).await;
-    assert_eq!(said["scope"], "read offline_access");
+    let (_, echo) = echo(&connection, &served).await;
+    assert_eq!(echo["scope"], "read offline_access");
 
     let authorized = connection.authorized();
     let reply = authorized
@@ -183,8 +183,11 @@ async fn what_the_api_wants_more_is_asked_of_the_person_once() {
         .await
         .unwrap();
     assert_eq!((reply.status().as_u16(), person.times()), (200, 2));
-    let asked = urls.lock().unwrap().last().unwrap().clone();
-    assert!(asked.contains("scope=read+offline_access+write"), "{asked}");
+    let requested = urls.lock().unwrap().last().unwrap().clone();
+    assert!(
+        requested.contains("scope=read+offline_access+write"),
+        "{requested}"
+    );
     // The granted scope is kept.
     let again = connection.authorized().post(&api(&served)).body("y");
     assert_eq!(again.send().await.unwrap().status(), 200);
@@ -192,18 +195,18 @@ async fn what_the_api_wants_more_is_asked_of_the_person_once() {
 
     // A streaming body cannot be sent again: the caller gets the response.
     let token = connection.token().await.unwrap();
-    let wanted = oauth_core::flow::resource::step_up(
+    let required = oauth_core::flow::resource::step_up(
         http::StatusCode::FORBIDDEN,
         [br#"Bearer error="insufficient_scope", scope="read write""#.as_slice()],
     );
-    let again = connection.step_up(&token, &wanted.unwrap()).await;
+    let again = connection.step_up(&token, &required.unwrap()).await;
     assert_eq!(code(again), Err("step_up.repeated"));
 }
 
 /// Servers refuse scopes that a client is not registered for.
 #[tokio::test]
 async fn a_client_that_is_registered_for_less_registers_anew() {
-    let (served, person) = (served(), Person::default());
+    let (served, person) = (start_twin(), Person::default());
     let mut metadata = ClientMetadata::of_native_app("Notes");
     metadata.scope = Some(Scope::parse("read").unwrap());
     let request = danger::loopback_connect_request(&api(&served)).unwrap();
@@ -217,7 +220,7 @@ async fn a_client_that_is_registered_for_less_registers_anew() {
         tokio::spawn(browse(url.as_str().to_owned()));
         Ok(())
     });
-    let (_, first) = echoed(&connection, &served).await;
+    let (_, first) = echo(&connection, &served).await;
     let authorized = connection.authorized();
     let reply = authorized
         .post(&api(&served))
@@ -226,9 +229,9 @@ async fn a_client_that_is_registered_for_less_registers_anew() {
         .await
         .unwrap();
     assert_eq!((reply.status().as_u16(), person.times()), (200, 2));
-    let said: serde_json::Value = serde_json::from_str(&reply.text().await.unwrap()).unwrap();
-    assert_ne!(said["client_id"], first["client_id"]);
-    assert_eq!(said["scope"], "read offline_access write");
+    let output: serde_json::Value = serde_json::from_str(&reply.text().await.unwrap()).unwrap();
+    assert_ne!(output["client_id"], first["client_id"]);
+    assert_eq!(output["scope"], "read offline_access write");
     let registered = served.with(|twin| {
         let log = twin.log().iter();
         let all = log.filter(|entry| entry.path == "/register");
@@ -245,7 +248,7 @@ async fn a_client_that_is_registered_for_less_registers_anew() {
 
 #[tokio::test]
 async fn a_client_that_was_registered_by_hand_is_used_at_its_server() {
-    let served = served();
+    let served = start_twin();
     let issuer = danger::loopback_issuer(served.base()).unwrap();
     let (id, secret) =
         served.with(|twin| (twin.client_id().to_owned(), twin.client_secret().to_owned()));
@@ -256,9 +259,9 @@ async fn a_client_that_was_registered_by_hand_is_used_at_its_server() {
         .grant(GrantChoice::ClientCredentials);
     let connection =
         ResourceConnection::new(driver(), request).client_auth(ClientAuth::basic(secret.as_str()));
-    let (status, said) = echoed(&connection, &served).await;
+    let (status, echo) = echo(&connection, &served).await;
     assert_eq!(
-        (status, said["client_id"].as_str()),
+        (status, echo["client_id"].as_str()),
         (200, Some(id.as_str()))
     );
     assert!(served.with(|twin| twin.registered_clients().is_empty()));
@@ -274,7 +277,7 @@ async fn a_client_that_was_registered_by_hand_is_used_at_its_server() {
 
 #[tokio::test]
 async fn a_port_that_somebody_has_taken_costs_a_registration() {
-    let (served, person) = (served(), Person::default());
+    let (served, person) = (start_twin(), Person::default());
     let connection = connection(&served, &person, Arc::new(MemoryStore::new()));
     let opened = Arc::new(Mutex::new(Vec::new()));
     let (seen, times) = (Arc::clone(&opened), Arc::clone(&person.0));
@@ -309,10 +312,10 @@ async fn a_port_that_somebody_has_taken_costs_a_registration() {
 /// A stored connection older than a day may be for a server that the API no longer uses.
 #[tokio::test]
 async fn an_api_that_has_moved_is_registered_at_its_new_server() {
-    let (served, person) = (served(), Person::default());
+    let (served, person) = (start_twin(), Person::default());
     let store = Arc::new(MemoryStore::new());
     let first = connection(&served, &person, store.clone());
-    assert_eq!(echoed(&first, &served).await.0, 200);
+    assert_eq!(echo(&first, &served).await.0, 200);
     let page = store.scan(None).await.unwrap();
     let key = page.keys.iter().find(|key| key.starts_with("connection:"));
     let key = key.unwrap();
@@ -325,33 +328,33 @@ async fn an_api_that_has_moved_is_registered_at_its_new_server() {
     old["found_at"] = 0.into();
     let old = oauth_core::Secret::new(old.to_string());
     store
-        .save(key, &old, entry.version, Times::NONE)
+        .save(key, &old, entry.version, RecordTimes::NONE)
         .await
         .unwrap();
 
     let second = connection(&served, &person, store);
-    assert_eq!(echoed(&second, &served).await.0, 200);
+    assert_eq!(echo(&second, &served).await.0, 200);
     let clients = served.with(|twin| twin.registered_clients().len());
     assert_eq!((clients, person.times()), (2, 2));
 }
 
 #[tokio::test]
 async fn what_is_forgotten_is_found_anew() {
-    let (served, person) = (served(), Person::default());
+    let (served, person) = (start_twin(), Person::default());
     let store = Arc::new(MemoryStore::new());
     let first = connection(&served, &person, store.clone());
-    let (_, said) = echoed(&first, &served).await;
+    let (_, first_echo) = echo(&first, &served).await;
     let second = connection(&served, &person, store);
     second.forget().await.unwrap();
     assert_eq!(second.token().await.map(drop).map_err(|e| e.code()), Ok(()));
-    let (_, again) = echoed(&second, &served).await;
-    assert_ne!(again["client_id"], said["client_id"]);
+    let (_, again) = echo(&second, &served).await;
+    assert_ne!(again["client_id"], first_echo["client_id"]);
     assert_eq!(person.times(), 2);
 }
 
 #[tokio::test]
 async fn tokens_go_nowhere_but_beneath_the_api() {
-    let (served, person) = (served(), Person::default());
+    let (served, person) = (start_twin(), Person::default());
     let connection = connection(&served, &person, Arc::new(MemoryStore::new()));
     let neighbour = format!("{}/api/other", served.base());
     let refused = connection.authorized().get(&neighbour).send().await;
@@ -370,7 +373,7 @@ fn code<T>(result: Result<T, Error>) -> Result<(), &'static str> {
 /// Microsoft Entra refuses `resource`, which the Model Context Protocol demands (B80).
 #[tokio::test]
 async fn a_server_that_refuses_resources_is_not_sent_any_by_a_quirk() {
-    let (served, person) = (served(), Person::default());
+    let (served, person) = (start_twin(), Person::default());
     served.with(|twin| twin.refuse_resources());
     let quirk = Rules {
         quirks: vec![Quirk::WithoutResource],
@@ -382,7 +385,7 @@ async fn a_server_that_refuses_resources_is_not_sent_any_by_a_quirk() {
         let times = Arc::clone(&person.0);
         ResourceConnection::new(driver(), request(&served).rules(rules))
             .store(store.clone())
-            .patience(TEST_TIMEOUT)
+            .sign_in_timeout(TEST_TIMEOUT)
             .open(move |url| {
                 times.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(browse(url.as_str().to_owned()));
@@ -393,9 +396,9 @@ async fn a_server_that_refuses_resources_is_not_sent_any_by_a_quirk() {
     let refused = refused.map(drop).unwrap_err();
     assert_eq!(refused.code(), "denied.invalid_target");
     let connection = connected(quirk);
-    assert_eq!(echoed(&connection, &served).await.0, 200);
+    assert_eq!(echo(&connection, &served).await.0, 200);
     served.with(|twin| twin.expire_access_tokens());
-    assert_eq!(echoed(&connection, &served).await.0, 200);
+    assert_eq!(echo(&connection, &served).await.0, 200);
     assert_eq!((counters(&served).refreshes, person.times()), (1, 2));
     // The client is that of the first attempt.
     let clients = served.with(|twin| twin.registered_clients().len());
@@ -412,38 +415,38 @@ async fn a_server_that_refuses_resources_is_not_sent_any_by_a_quirk() {
 /// A proxy in front of the API sends only the challenge `Negotiate` (B87).
 #[tokio::test]
 async fn an_api_whose_challenge_names_no_metadata_is_asked_at_the_well_known_place() {
-    let (served, person) = (served(), Person::default());
+    let (served, person) = (start_twin(), Person::default());
     served.with(|twin| twin.inject(Fault::NegotiateAlone));
     let connection = connection(&served, &person, Arc::new(MemoryStore::new()));
-    assert_eq!(echoed(&connection, &served).await.0, 200);
-    let (fault, asked) = served.with(|twin| {
+    assert_eq!(echo(&connection, &served).await.0, 200);
+    let (fault, logged) = served.with(|twin| {
         let log = twin.log();
         let well_known = "/.well-known/oauth-protected-resource/api/echo";
         let is_asked = log.iter().any(|entry| entry.path == well_known);
         (log[0].fault, is_asked)
     });
-    assert_eq!((fault, asked), (Some("negotiate_alone"), true));
+    assert_eq!((fault, logged), (Some("negotiate_alone"), true));
 }
 
 /// A second connection requests the same as the first (B88).
 #[tokio::test]
 async fn a_second_login_is_for_the_scope_and_resource_of_the_first() {
-    let (served, person) = (served(), Person::default());
+    let (served, person) = (start_twin(), Person::default());
     let connection = connection(&served, &person, Arc::new(MemoryStore::new()));
-    assert_eq!(echoed(&connection, &served).await.0, 200);
+    assert_eq!(echo(&connection, &served).await.0, 200);
     served.with(|twin| twin.revoke_all());
-    assert_eq!(echoed(&connection, &served).await.0, 200);
+    assert_eq!(echo(&connection, &served).await.0, 200);
     assert_eq!(person.times(), 2);
-    let asked = served.with(|twin| {
+    let logged = served.with(|twin| {
         let log = twin.log().iter().filter(|entry| entry.path == "/authorize");
-        let asked = log.map(|entry| {
+        let logged = log.map(|entry| {
             let value = |name| entry.query(name).map(str::to_owned);
             (value("scope"), value("resource"))
         });
-        asked.collect::<Vec<_>>()
+        logged.collect::<Vec<_>>()
     });
-    let [first, second] = asked.as_slice() else {
-        panic!("{asked:?}")
+    let [first, second] = logged.as_slice() else {
+        panic!("{logged:?}")
     };
     assert_eq!(first, second);
     assert_eq!(first.1.as_deref(), Some(api(&served).as_str()));
@@ -452,7 +455,7 @@ async fn a_second_login_is_for_the_scope_and_resource_of_the_first() {
 /// Two APIs on one origin have a login each, even in one store (B81).
 #[tokio::test]
 async fn two_apis_on_one_origin_are_two() {
-    let (served, person) = (served(), Person::default());
+    let (served, person) = (start_twin(), Person::default());
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let echo = connection(&served, &person, Arc::clone(&store));
     let times = Arc::clone(&person.0);
@@ -460,7 +463,7 @@ async fn two_apis_on_one_origin_are_two() {
     let origin = origin.register(ClientMetadata::of_native_app("Notes"));
     let origin = ResourceConnection::new(driver(), origin)
         .store(store)
-        .patience(TEST_TIMEOUT)
+        .sign_in_timeout(TEST_TIMEOUT)
         .open(move |url| {
             times.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(browse(url.as_str().to_owned()));

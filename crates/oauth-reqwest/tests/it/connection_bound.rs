@@ -15,11 +15,11 @@ use oauth_reqwest::oauth_session::store::MemoryStore;
 use oauth_testkit::Served;
 use oauth_testkit::twin::DpopNonces;
 
-use crate::support::{TEST_TIMEOUT, browse, counters, driver, served};
+use crate::support::{TEST_TIMEOUT, browse, counters, driver, start_twin};
 
 /// A twin that binds all of its tokens, and requires a new nonce in each proof.
 fn demanding() -> Served {
-    let served = served();
+    let served = start_twin();
     served.with(|twin| {
         twin.require_dpop();
         twin.set_dpop_nonces(DpopNonces::Once);
@@ -44,7 +44,7 @@ fn connection(
     let logins = Arc::clone(logins);
     ResourceConnection::new(driver(), request(served))
         .store(Arc::<MemoryStore>::clone(store))
-        .patience(TEST_TIMEOUT)
+        .sign_in_timeout(TEST_TIMEOUT)
         .open(move |url| {
             logins.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(browse(url.as_str().to_owned()));
@@ -52,12 +52,12 @@ fn connection(
         })
 }
 
-async fn called(connection: &ResourceConnection, served: &Served) -> Result<u16, Error> {
+async fn call_api(connection: &ResourceConnection, served: &Served) -> Result<u16, Error> {
     let reply = connection.authorized().get(&api(served)).send().await?;
     Ok(reply.status().as_u16())
 }
 
-async fn stored(store: &MemoryStore, kind: &str) -> Option<Secret<String>> {
+async fn stored_record(store: &MemoryStore, kind: &str) -> Option<Secret<String>> {
     let page = store.scan(None).await.unwrap();
     let key = page.keys.iter().find(|key| key.starts_with(kind))?;
     Some(store.load(key).await.unwrap()?.record)
@@ -67,14 +67,14 @@ async fn stored(store: &MemoryStore, kind: &str) -> Option<Secret<String>> {
 async fn tokens_are_bound_where_the_api_demands_it() {
     let (served, logins, store) = (demanding(), Arc::default(), Arc::default());
     let connection = connection(&served, &logins, &store);
-    assert_eq!(called(&connection, &served).await.unwrap(), 200);
+    assert_eq!(call_api(&connection, &served).await.unwrap(), 200);
     let token = connection.token().await.unwrap();
     assert_eq!(token.token_type, TokenType::Dpop);
     let is_told = served.with(|twin| {
         let mut log = twin.log().iter();
-        let asked = log.find(|entry| entry.path == "/register").unwrap();
-        let asked: serde_json::Value = serde_json::from_slice(&asked.body).unwrap();
-        asked["dpop_bound_access_tokens"] == true
+        let logged = log.find(|entry| entry.path == "/register").unwrap();
+        let logged: serde_json::Value = serde_json::from_slice(&logged.body).unwrap();
+        logged["dpop_bound_access_tokens"] == true
     });
     assert!(is_told);
 
@@ -93,7 +93,7 @@ async fn tokens_are_bound_where_the_api_demands_it() {
         refused += usize::from(call.await.unwrap().unwrap().status() != 200);
     }
     assert!(refused < 50);
-    assert_eq!(called(&connection, &served).await.unwrap(), 200);
+    assert_eq!(call_api(&connection, &served).await.unwrap(), 200);
     assert_eq!(
         (counters(&served).refreshes, logins.load(Ordering::SeqCst)),
         (1, 1)
@@ -104,13 +104,13 @@ async fn tokens_are_bound_where_the_api_demands_it() {
 async fn the_key_is_kept_beside_the_connection() {
     let (served, logins, store) = (demanding(), Arc::default(), Arc::default());
     let first = connection(&served, &logins, &store);
-    assert_eq!(called(&first, &served).await.unwrap(), 200);
-    let kept = stored(&store, "dpop").await.expect("a key");
-    assert!(kept.expose().contains("PRIVATE KEY"));
+    assert_eq!(call_api(&first, &served).await.unwrap(), 200);
+    let stored = stored_record(&store, "dpop").await.expect("a key");
+    assert!(stored.expose().contains("PRIVATE KEY"));
     // A second process has the grant, and its key.
     let second = connection(&served, &logins, &store);
     served.with(|twin| twin.expire_access_tokens());
-    assert_eq!(called(&second, &served).await.unwrap(), 200);
+    assert_eq!(call_api(&second, &served).await.unwrap(), 200);
     let token = |connection: &ResourceConnection| connection.clone();
     let token = token(&second).token().await.unwrap();
     assert_eq!(token.token_type, TokenType::Dpop);
@@ -119,12 +119,12 @@ async fn the_key_is_kept_beside_the_connection() {
         (1, 1)
     );
     second.forget().await.unwrap();
-    assert!(stored(&store, "dpop").await.is_none());
-    assert_eq!(called(&second, &served).await.unwrap(), 200);
+    assert!(stored_record(&store, "dpop").await.is_none());
+    assert_eq!(call_api(&second, &served).await.unwrap(), 200);
     assert_eq!(logins.load(Ordering::SeqCst), 2);
     assert_ne!(
-        stored(&store, "dpop").await.unwrap().expose(),
-        kept.expose()
+        stored_record(&store, "dpop").await.unwrap().expose(),
+        stored.expose()
     );
 }
 
@@ -136,14 +136,14 @@ async fn a_key_of_the_callers_is_used_and_not_stored() {
         connection(&served, &logins, &store).dpop(key)
     };
     let one = bound(Alg::Es256);
-    assert_eq!(called(&one, &served).await.unwrap(), 200);
-    assert!(stored(&store, "dpop").await.is_none());
+    assert_eq!(call_api(&one, &served).await.unwrap(), 200);
+    assert!(stored_record(&store, "dpop").await.is_none());
     // A different key has its own grant, of the same client.
-    assert_eq!(called(&bound(Alg::Es256), &served).await.unwrap(), 200);
+    assert_eq!(call_api(&bound(Alg::Es256), &served).await.unwrap(), 200);
     let clients = served.with(|twin| twin.registered_clients().len());
     assert_eq!((clients, logins.load(Ordering::SeqCst)), (1, 2));
     // The API does not accept proofs by such a key, so nothing is requested from the server.
-    let refused = called(&bound(Alg::Es384), &served).await;
+    let refused = call_api(&bound(Alg::Es384), &served).await;
     assert_eq!(refused.map_err(|error| error.code()), Err("key.algorithm"));
     assert_eq!(logins.load(Ordering::SeqCst), 2);
 }
@@ -157,11 +157,11 @@ async fn the_first_refresh_after_a_restart_has_the_newest_nonce() {
         twin.spend_before_nonces();
     });
     let first = connection(&served, &logins, &store);
-    assert_eq!(called(&first, &served).await.unwrap(), 200);
+    assert_eq!(call_api(&first, &served).await.unwrap(), 200);
     drop(first);
     served.with(|twin| twin.expire_access_tokens());
     let second = connection(&served, &logins, &store);
-    assert_eq!(called(&second, &served).await.unwrap(), 200);
+    assert_eq!(call_api(&second, &served).await.unwrap(), 200);
     assert_eq!(
         (counters(&served).refreshes, counters(&served).reuse_events),
         (1, 0)
@@ -172,7 +172,7 @@ async fn the_first_refresh_after_a_restart_has_the_newest_nonce() {
         twin.expire_access_tokens();
         twin.rotate_dpop_nonces();
     });
-    assert_eq!(called(&second, &served).await.unwrap(), 200);
+    assert_eq!(call_api(&second, &served).await.unwrap(), 200);
     assert_eq!(counters(&served).reuse_events, 1);
     assert_eq!(logins.load(Ordering::SeqCst), 2);
 }

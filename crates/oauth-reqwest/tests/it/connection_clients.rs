@@ -19,7 +19,7 @@ use oauth_reqwest::oauth_session::{Store as _, connections};
 use oauth_testkit::twin::Entry;
 use oauth_testkit::{Fault, Served};
 
-use crate::support::{TEST_TIMEOUT, browse, driver, served};
+use crate::support::{TEST_TIMEOUT, browse, driver, start_twin};
 
 fn api(served: &Served) -> String {
     format!("{}/api/echo", served.base())
@@ -38,7 +38,7 @@ fn connection(
     let opened = Arc::clone(&pages);
     let connection = ResourceConnection::new(driver(), request)
         .store(store.clone())
-        .patience(TEST_TIMEOUT)
+        .sign_in_timeout(TEST_TIMEOUT)
         .open(move |url| {
             opened.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(browse(url.as_str().to_owned()));
@@ -49,7 +49,7 @@ fn connection(
 
 #[tokio::test]
 async fn an_initial_access_token_entitles_to_register() {
-    let served = served();
+    let served = start_twin();
     served.with(|twin| twin.set_initial_access_token(Some("S3CR3T-init")));
     let store = Arc::new(MemoryStore::new());
     let entitled = |token: Option<&str>| {
@@ -70,7 +70,7 @@ async fn an_initial_access_token_entitles_to_register() {
     assert_eq!(pages.load(Ordering::SeqCst), 1);
 
     // It is sent only to the registration endpoint, and not stored.
-    let (there, elsewhere) = served.with(|twin| {
+    let (first_requests, elsewhere) = served.with(|twin| {
         let (there, elsewhere): (Vec<_>, Vec<_>) = twin
             .log()
             .iter()
@@ -89,8 +89,12 @@ async fn an_initial_access_token_entitles_to_register() {
             elsewhere.iter().map(shown).collect::<Vec<_>>(),
         )
     });
-    assert_eq!(there.len(), 3);
-    assert!(there[2].contains("Bearer S3CR3T-init"), "{}", there[2]);
+    assert_eq!(first_requests.len(), 3);
+    assert!(
+        first_requests[2].contains("Bearer S3CR3T-init"),
+        "{}",
+        first_requests[2]
+    );
     assert!(!elsewhere.iter().any(|entry| entry.contains("S3CR3T")));
     let keys = store.scan(None).await.unwrap().keys;
     assert!(!keys.is_empty());
@@ -105,12 +109,12 @@ fn home(document: Arc<Mutex<String>>) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let times = Arc::<AtomicUsize>::default();
-    let asked = Arc::clone(&times);
+    let requested = Arc::clone(&times);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let _ = stream.read(&mut [0; 4096]).unwrap();
-            asked.fetch_add(1, Ordering::SeqCst);
+            requested.fetch_add(1, Ordering::SeqCst);
             let body = document.lock().unwrap().clone();
             let length = body.len();
             let reply = format!(
@@ -143,16 +147,16 @@ async fn a_client_is_known_by_the_document_at_its_id() {
         let request = request(served).clients(identities());
         request.register(ClientMetadata::of_native_app("Notes"))
     };
-    let taking = served();
+    let taking = start_twin();
     taking.with(|twin| twin.accept_client_id_metadata());
     let store = Arc::new(MemoryStore::new());
     for _ in 0..2 {
         // The second connection has the store of the first: no login is needed.
         let (connection, _) = connection(registering(&taking), &store);
         let reply = connection.authorized().get(&api(&taking)).send().await;
-        let said: serde_json::Value =
+        let echo: serde_json::Value =
             serde_json::from_str(&reply.unwrap().text().await.unwrap()).unwrap();
-        assert_eq!(said["client_id"], url.as_str());
+        assert_eq!(echo["client_id"], url.as_str());
     }
     let (registered, logins) = taking.with(|twin| {
         let of = |path: &str| twin.log().iter().filter(|entry| entry.path == path).count();
@@ -162,7 +166,7 @@ async fn a_client_is_known_by_the_document_at_its_id() {
     assert!(fetched.load(Ordering::SeqCst) > 0);
 
     // At a server without support for such ids, the client registers; without registration there is no client.
-    let other = served();
+    let other = start_twin();
     let (connection, _) = connection(registering(&other), &store);
     connection.token().await.unwrap();
     assert_eq!(other.with(|twin| twin.registered_clients().len()), 1);
@@ -184,11 +188,11 @@ async fn registered_only(served: &Served, store: &Arc<MemoryStore>) -> String {
 
 /// The stored client.
 async fn client_in(served: &Served, store: &Arc<MemoryStore>) -> RegisteredClient {
-    let kept = connections::load(&**store, &request(served).key("")).await;
-    kept.unwrap().connection.unwrap().registration.unwrap()
+    let stored = connections::load(&**store, &request(served).key("")).await;
+    stored.unwrap().connection.unwrap().registration.unwrap()
 }
 
-fn logged(served: &Served, line: &str) -> usize {
+fn logged_paths(served: &Served, line: &str) -> usize {
     served.with(|twin| {
         let log = twin.log().iter();
         let lines = log.map(|entry| format!("{} {}", entry.method, entry.path));
@@ -199,7 +203,7 @@ fn logged(served: &Served, line: &str) -> usize {
 /// "authorize page says unknown client" (B82): the user does not return from such a page.
 #[tokio::test]
 async fn no_user_is_sent_to_a_server_that_has_forgotten_the_client() {
-    let (served, store) = (served(), Arc::new(MemoryStore::new()));
+    let (served, store) = (start_twin(), Arc::new(MemoryStore::new()));
     let first = registered_only(&served, &store).await;
     served.with(|twin| twin.forget_client(&first));
     let again = request(&served).register(ClientMetadata::of_native_app("Notes"));
@@ -208,34 +212,40 @@ async fn no_user_is_sent_to_a_server_that_has_forgotten_the_client() {
     assert_eq!(pages.load(Ordering::SeqCst), 1);
     assert_ne!(client_in(&served, &store).await.client_id.as_str(), first);
     // The server is asked about the stored client, not about the one that has just been registered.
-    assert_eq!(logged(&served, "GET /register/"), 1);
-    assert_eq!(logged(&served, "POST /register"), 2);
+    assert_eq!(logged_paths(&served, "GET /register/"), 1);
+    assert_eq!(logged_paths(&served, "POST /register"), 2);
 }
 
 #[tokio::test]
 async fn a_client_that_is_still_known_signs_in_with_the_registration_of_today() {
-    let (served, store) = (served(), Arc::new(MemoryStore::new()));
+    let (served, store) = (start_twin(), Arc::new(MemoryStore::new()));
     let first = registered_only(&served, &store).await;
     let before = client_in(&served, &store).await;
     let again = || request(&served).register(ClientMetadata::of_native_app("Notes"));
     let (one, pages) = connection(again(), &store);
     one.token().await.unwrap();
-    let kept = client_in(&served, &store).await;
-    assert_eq!(kept.client_id.as_str(), first);
+    let stored = client_in(&served, &store).await;
+    assert_eq!(stored.client_id.as_str(), first);
     // The server has replaced the token with which the registration is managed.
     let token = |client: &RegisteredClient| client.registration_access_token.clone().unwrap();
-    assert_ne!(token(&kept).expose(), token(&before).expose());
+    assert_ne!(token(&stored).expose(), token(&before).expose());
     let server = one_server(&served, &store).await;
-    driver().run(read_registration(server, kept)).await.unwrap();
+    driver()
+        .run(read_registration(server, stored))
+        .await
+        .unwrap();
     assert_eq!(
-        (pages.load(Ordering::SeqCst), logged(&served, "POST /reg")),
+        (
+            pages.load(Ordering::SeqCst),
+            logged_paths(&served, "POST /reg")
+        ),
         (1, 1)
     );
 }
 
 async fn one_server(served: &Served, store: &Arc<MemoryStore>) -> Server {
-    let kept = connections::load(&**store, &request(served).key("")).await;
-    kept.unwrap().connection.unwrap().server
+    let stored = connections::load(&**store, &request(served).key("")).await;
+    stored.unwrap().connection.unwrap().server
 }
 
 #[tokio::test]
@@ -249,7 +259,7 @@ async fn a_registration_that_cannot_be_read_keeps_nobody_from_signing_in() {
         },
     ];
     for fault in faults {
-        let (served, store) = (served(), Arc::new(MemoryStore::new()));
+        let (served, store) = (start_twin(), Arc::new(MemoryStore::new()));
         let first = registered_only(&served, &store).await;
         served.with(|twin| twin.inject(fault));
         let again = request(&served).register(ClientMetadata::of_native_app("Notes"));

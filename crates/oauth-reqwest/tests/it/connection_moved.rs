@@ -13,7 +13,7 @@ use oauth_reqwest::oauth_session::{Store, connections};
 use oauth_testkit::Served;
 
 use crate::connection_siblings::{Siblings, status, token};
-use crate::support::{counters, driver, served};
+use crate::support::{counters, driver, start_twin};
 
 /// The API `a` of the first server, in a connection whose metadata is ten minutes old.
 pub(crate) struct Stage {
@@ -31,7 +31,7 @@ impl Stage {
 
     /// A stage with this store instead of the default one.
     pub(crate) async fn over(store: Option<Arc<dyn Store>>) -> Self {
-        let (first, second) = (served(), served());
+        let (first, second) = (start_twin(), start_twin());
         let mut apis = Siblings::start(&first, &second);
         if let Some(store) = store {
             apis.store = store;
@@ -58,12 +58,12 @@ impl Stage {
     /// Makes the stored connection older.
     pub(crate) async fn age(&self) {
         let (store, key) = (&*self.apis.store, self.request.key(""));
-        let kept = connections::load(store, &key).await.unwrap();
-        let text = kept.connection.unwrap().to_json().unwrap();
+        let record = connections::load(store, &key).await.unwrap();
+        let text = record.connection.unwrap().to_json().unwrap();
         let mut stored: serde_json::Value = serde_json::from_str(text.expose()).unwrap();
         stored["found_at"] = (UnixTime::system().unwrap().as_secs() - 600).into();
         let old = Connection::from_json(&stored.to_string()).unwrap();
-        let saved = connections::save(store, &key, &old, kept.version).await;
+        let saved = connections::save(store, &key, &old, record.version).await;
         saved.unwrap().unwrap();
     }
 
@@ -81,7 +81,7 @@ impl Stage {
         server.base().clone_into(&mut state.issuers[0]);
     }
 
-    fn fetched(&self) -> usize {
+    fn metadata_requests(&self) -> usize {
         self.apis.state.lock().unwrap().fetched
     }
 }
@@ -94,8 +94,8 @@ async fn an_api_that_names_another_server_as_it_refuses_a_token_is_followed_ther
     let refreshes = counters(&stage.first).refreshes;
     assert_eq!(stage.call().await, Ok(200));
     assert_eq!(stage.apis.logins(), 2);
-    let (before, [_, client_before, _]) = stage.apis.asked(0);
-    let (server, [resource, client, _]) = stage.apis.asked(1);
+    let (before, [_, client_before, _]) = stage.apis.page_parameters(0);
+    let (server, [resource, client, _]) = stage.apis.page_parameters(1);
     assert_eq!(
         (before.as_str(), server.as_str()),
         (stage.first.base(), stage.second.base())
@@ -103,9 +103,9 @@ async fn an_api_that_names_another_server_as_it_refuses_a_token_is_followed_ther
     assert_eq!(resource, Some(stage.apis.url("a")));
     assert_ne!(client, client_before);
     // Nothing about the former server is sent to the new one, and no more requests go to the former.
-    let told = stage.second.with(|twin| format!("{:?}", twin.log()));
-    assert!(!told.contains(&old), "{told}");
-    assert!(!told.contains(&client_before.unwrap()), "{told}");
+    let expected = stage.second.with(|twin| format!("{:?}", twin.log()));
+    assert!(!expected.contains(&old), "{expected}");
+    assert!(!expected.contains(&client_before.unwrap()), "{expected}");
     assert_eq!(counters(&stage.first).refreshes, refreshes);
     // Other processes follow without a login.
     let elsewhere = stage.apis.connection("a");
@@ -118,7 +118,7 @@ async fn fifty_refused_callers_look_once() {
     let stage = Stage::new().await;
     stage.refuse().await;
     stage.name(&stage.second);
-    let before = stage.fetched();
+    let before = stage.metadata_requests();
     let calls = (0..50).map(|_| {
         let (connection, url) = (stage.connection.clone(), stage.apis.url("a"));
         tokio::spawn(async move { status(&connection, &url).await })
@@ -127,29 +127,35 @@ async fn fifty_refused_callers_look_once() {
         assert_eq!(call.await.unwrap(), Ok(200));
     }
     // Once to notice the change, and once to connect.
-    assert_eq!((stage.fetched() - before, stage.apis.logins()), (2, 2));
+    assert_eq!(
+        (stage.metadata_requests() - before, stage.apis.logins()),
+        (2, 2)
+    );
 }
 
 #[tokio::test]
 async fn metadata_that_have_not_changed_cost_one_request_in_five_minutes() {
     let stage = Stage::new().await;
-    let before = stage.fetched();
+    let before = stage.metadata_requests();
     for renewals in 1..=3 {
         stage.refuse().await;
         assert_eq!(stage.call().await, Ok(200));
         assert_eq!(counters(&stage.first).refreshes, renewals);
-        assert_eq!(stage.fetched() - before, 1);
+        assert_eq!(stage.metadata_requests() - before, 1);
     }
     assert_eq!(stage.apis.logins(), 1);
 
     // A refusal without a metadata URL does not cause a fetch.
     let stage = Stage::new().await;
     stage.apis.state.lock().unwrap().names_on_refusal = false;
-    let before = stage.fetched();
+    let before = stage.metadata_requests();
     stage.refuse().await;
     stage.name(&stage.second);
     assert_eq!(stage.call().await, Ok(200));
-    assert_eq!((stage.fetched(), stage.apis.logins()), (before, 1));
+    assert_eq!(
+        (stage.metadata_requests(), stage.apis.logins()),
+        (before, 1)
+    );
 }
 
 #[tokio::test]
@@ -170,7 +176,7 @@ async fn an_api_that_names_one_server_after_another_has_the_user_sign_in_once_an
 
 #[tokio::test]
 async fn a_client_that_was_registered_by_hand_does_not_follow() {
-    let (first, second) = (served(), served());
+    let (first, second) = (start_twin(), start_twin());
     let apis = Siblings::start(&first, &second);
     apis.state.lock().unwrap().names_on_refusal = true;
     let (id, secret) =

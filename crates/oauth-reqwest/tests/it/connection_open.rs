@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use oauth_core::{ClientMetadata, danger};
 use oauth_reqwest::ResourceConnection;
 
-use crate::support::{TEST_TIMEOUT, browse, driver, served};
+use crate::support::{TEST_TIMEOUT, browse, driver, start_twin};
 
 /// An API that needs no token until it is `protected`; then its server is the one at `issuer`.
 struct Api {
@@ -82,7 +82,7 @@ impl Api {
 
 #[tokio::test]
 async fn an_api_that_asks_for_no_authorization_is_called_without_a_token() {
-    let twin = served();
+    let twin = start_twin();
     let (api, logins) = (Api::start(twin.base()), Arc::new(AtomicUsize::new(0)));
     let request = danger::loopback_connect_request(&api.url()).unwrap();
     let issuer = danger::loopback_issuer(twin.base()).unwrap();
@@ -90,7 +90,7 @@ async fn an_api_that_asks_for_no_authorization_is_called_without_a_token() {
     let request = request.register(ClientMetadata::of_native_app("Notes"));
     let opened = Arc::clone(&logins);
     let connection = ResourceConnection::new(driver(), request)
-        .patience(TEST_TIMEOUT)
+        .sign_in_timeout(TEST_TIMEOUT)
         .open(move |url| {
             opened.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(browse(url.as_str().to_owned()));

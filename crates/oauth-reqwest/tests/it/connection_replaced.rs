@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
-use oauth_reqwest::oauth_session::store::{Answer, Entry, Lease, MemoryStore, Page, Saved, Times};
+use oauth_reqwest::oauth_session::store::{
+    Answer, Entry, Lease, MemoryStore, Page, RecordTimes, SaveOutcome,
+};
 use oauth_reqwest::oauth_session::{Store, connections};
 
 use crate::connection_moved::Stage;
@@ -32,8 +34,8 @@ impl Store for Stubborn {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         self.inside.save(key, record, version, times)
     }
 
@@ -68,14 +70,14 @@ async fn grants(stage: &Stage) -> BTreeSet<String> {
 }
 
 /// The grants that the stored connection has yet to remove.
-async fn remembered(stage: &Stage) -> BTreeSet<String> {
-    let kept = connections::load(&*stage.apis.store, &stage.request.key("")).await;
-    let connection = kept.unwrap().connection.unwrap();
+async fn replaced_grants(stage: &Stage) -> BTreeSet<String> {
+    let stored = connections::load(&*stage.apis.store, &stage.request.key("")).await;
+    let connection = stored.unwrap().connection.unwrap();
     connection.replaced_grants.into_iter().collect()
 }
 
 /// A stage whose API has moved, and refuses the earlier token.
-async fn moved(store: Option<Arc<dyn Store>>) -> (Stage, BTreeSet<String>) {
+async fn moved_stage(store: Option<Arc<dyn Store>>) -> (Stage, BTreeSet<String>) {
     let stage = Stage::over(store).await;
     let before = grants(&stage).await;
     assert_eq!(before.len(), 1);
@@ -86,12 +88,12 @@ async fn moved(store: Option<Arc<dyn Store>>) -> (Stage, BTreeSet<String>) {
 
 #[tokio::test]
 async fn the_tokens_of_the_former_server_are_removed_once_there_are_others() {
-    let (stage, before) = moved(None).await;
+    let (stage, before) = moved_stage(None).await;
     assert_eq!(stage.call().await, Ok(200));
     let now = grants(&stage).await;
     assert_eq!(now.len(), 1);
     assert!(now.is_disjoint(&before));
-    assert!(remembered(&stage).await.is_empty());
+    assert!(replaced_grants(&stage).await.is_empty());
     // This costs neither a login nor a token.
     assert_eq!(stage.call().await, Ok(200));
     assert_eq!(stage.apis.logins(), 2);
@@ -99,33 +101,33 @@ async fn the_tokens_of_the_former_server_are_removed_once_there_are_others() {
 
 #[tokio::test]
 async fn nothing_is_removed_before_there_are_tokens_and_whoever_comes_next_goes_on() {
-    let (stage, before) = moved(None).await;
+    let (stage, before) = moved_stage(None).await;
     let gone = || Error::lost(Cause::unsent("the user has closed the page"));
     let closed = stage.apis.connection("a").open(move |_| Err(gone()));
     let url = stage.apis.url("a");
     assert!(status(&closed, &url).await.is_err());
     assert_eq!(grants(&stage).await, before);
-    assert_eq!(remembered(&stage).await, before);
+    assert_eq!(replaced_grants(&stage).await, before);
     // As if the process had ended there: the next one completes the removal.
     let next = stage.apis.connection("a");
     assert_eq!(status(&next, &url).await, Ok(200));
     assert!(grants(&stage).await.is_disjoint(&before));
-    assert!(remembered(&stage).await.is_empty());
+    assert!(replaced_grants(&stage).await.is_empty());
 }
 
 #[tokio::test]
 async fn what_cannot_be_removed_now_is_removed_by_the_next_and_costs_no_token() {
     let store = Arc::new(Stubborn::default());
-    let (stage, before) = moved(Some(store.clone())).await;
+    let (stage, before) = moved_stage(Some(store.clone())).await;
     store.keeps.store(true, Ordering::SeqCst);
     assert_eq!(stage.call().await, Ok(200));
     assert!(grants(&stage).await.is_superset(&before));
-    assert_eq!(remembered(&stage).await, before);
+    assert_eq!(replaced_grants(&stage).await, before);
     store.keeps.store(false, Ordering::SeqCst);
     let next = stage.apis.connection("a");
     assert_eq!(status(&next, &stage.apis.url("a")).await, Ok(200));
     assert!(grants(&stage).await.is_disjoint(&before));
-    assert!(remembered(&stage).await.is_empty());
+    assert!(replaced_grants(&stage).await.is_empty());
     assert_eq!(stage.apis.logins(), 2);
 }
 
@@ -153,7 +155,7 @@ async fn a_process_that_still_has_the_former_tokens_follows_without_a_login() {
 
 #[tokio::test]
 async fn two_processes_that_move_at_once_leave_one_grant() {
-    let (stage, before) = moved(None).await;
+    let (stage, before) = moved_stage(None).await;
     let url = stage.apis.url("a");
     let calls = (0..6).map(|_| {
         let (connection, url) = (stage.apis.connection("a"), url.clone());
@@ -166,7 +168,7 @@ async fn two_processes_that_move_at_once_leave_one_grant() {
     let now = grants(&stage).await;
     assert_eq!(now.len(), 1);
     assert!(now.is_disjoint(&before));
-    assert!(remembered(&stage).await.is_empty());
+    assert!(replaced_grants(&stage).await.is_empty());
 }
 
 #[tokio::test]
@@ -220,7 +222,7 @@ async fn who_signs_in_after_another_has_connected_leaves_no_tokens() {
 
 #[tokio::test]
 async fn what_a_connection_forgets_it_forgets_whole() {
-    let (stage, _) = moved(None).await;
+    let (stage, _) = moved_stage(None).await;
     let gone = || Error::lost(Cause::unsent("the user has closed the page"));
     let closed = stage.apis.connection("a").open(move |_| Err(gone()));
     assert!(status(&closed, &stage.apis.url("a")).await.is_err());

@@ -7,13 +7,13 @@ use oauth_reqwest::oauth_session::connections;
 use oauth_reqwest::oauth_session::store::MemoryStore;
 use oauth_reqwest::{ResourceConnection, reqwest};
 
-use crate::connection::{Person, connection, echoed, request};
-use crate::support::{TEST_TIMEOUT, browse, counters, driver, served};
+use crate::connection::{Person, connection, echo, request};
+use crate::support::{TEST_TIMEOUT, browse, counters, driver, start_twin};
 
 /// A server that identifies the API by a different name (B80).
 #[tokio::test]
 async fn a_server_that_knows_the_api_by_another_name_is_sent_that() {
-    let (served, person) = (served(), Person::default());
+    let (served, person) = (start_twin(), Person::default());
     served.with(|twin| twin.rename_resource());
     let store = Arc::new(MemoryStore::new());
     let refused = connection(&served, &person, store.clone()).token().await;
@@ -23,17 +23,17 @@ async fn a_server_that_knows_the_api_by_another_name_is_sent_that() {
         let request = request(&served).resource_value("api://echo").unwrap();
         ResourceConnection::new(driver(), request)
             .store(store.clone())
-            .patience(TEST_TIMEOUT)
+            .sign_in_timeout(TEST_TIMEOUT)
             .open(|url| {
                 tokio::spawn(browse(url.as_str().to_owned()));
                 Ok(())
             })
     };
     let first = connected();
-    assert_eq!(echoed(&first, &served).await.0, 200);
+    assert_eq!(echo(&first, &served).await.0, 200);
     // The next run also sends that name, and so does a refresh.
     served.with(|twin| twin.expire_access_tokens());
-    assert_eq!(echoed(&connected(), &served).await.0, 200);
+    assert_eq!(echo(&connected(), &served).await.0, 200);
     assert_eq!(counters(&served).refreshes, 1);
     let sent: Vec<_> = served.with(|twin| {
         let tokens = twin.log().iter().filter(|entry| entry.path == "/token");
@@ -50,7 +50,7 @@ async fn a_server_that_knows_the_api_by_another_name_is_sent_that() {
 /// Metadata signed by a trusted signer take precedence over the unsigned members, including the authorization server.
 #[tokio::test]
 async fn a_trusted_signer_says_which_server_issues_the_tokens() {
-    let served = served();
+    let served = start_twin();
     served.with(|twin| {
         twin.sign_resource_metadata(serde_json::json!({
             "resource": format!("{}/api/echo", served.base()),
@@ -86,10 +86,10 @@ async fn a_trusted_signer_says_which_server_issues_the_tokens() {
     });
     let again = ResourceConnection::new(driver(), request(&served).trust(served.base(), keys()));
     let again = again.store(store.clone()).subject("ann").open(open);
-    let (_, said) = echoed(&again, &served).await;
-    assert_eq!(said["scope"], "read offline_access");
+    let (_, echo) = echo(&again, &served).await;
+    assert_eq!(echo["scope"], "read offline_access");
     let key = request(&served).key("ann");
-    let kept = connections::load(&*store, &key).await.unwrap();
-    let resource = kept.connection.unwrap().resource;
+    let stored = connections::load(&*store, &key).await.unwrap();
+    let resource = stored.connection.unwrap().resource;
     assert_eq!(resource.signed_by.as_deref(), Some(served.base()));
 }

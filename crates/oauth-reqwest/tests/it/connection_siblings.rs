@@ -11,7 +11,7 @@ use oauth_reqwest::oauth_session::{Store, store::MemoryStore};
 use oauth_reqwest::{ResourceConnection, reqwest};
 use oauth_testkit::Served;
 
-use crate::support::{TEST_TIMEOUT, browse, driver, served};
+use crate::support::{TEST_TIMEOUT, browse, driver, start_twin};
 
 const METADATA_PATH: &str = "/.well-known/oauth-protected-resource/";
 
@@ -49,7 +49,7 @@ impl State {
             let body = format!(
                 r#"{{"resource":"{base}/{name}","authorization_servers":["{issuer}"],"scopes_supported":["read"]}}"#
             );
-            return said("200 OK", "Content-Type: application/json", &body);
+            return http_reply("200 OK", "Content-Type: application/json", &body);
         }
         self.seen.push((path.to_owned(), token.clone()));
         if token.is_empty() || self.dead.contains(&token) {
@@ -64,21 +64,21 @@ impl State {
             } else {
                 r#"WWW-Authenticate: Bearer error="invalid_token""#.to_owned()
             };
-            return said("401 Unauthorized", &challenge, "");
+            return http_reply("401 Unauthorized", &challenge, "");
         }
         if method == "POST" && self.narrow.contains(&token) {
             let challenge =
                 r#"WWW-Authenticate: Bearer error="insufficient_scope", scope="read write""#;
-            return said("403 Forbidden", challenge, "");
+            return http_reply("403 Forbidden", challenge, "");
         }
         if path == "/a/moved" {
-            return said("307 Temporary Redirect", "Location: /b", "");
+            return http_reply("307 Temporary Redirect", "Location: /b", "");
         }
-        said("200 OK", "Content-Type: text/plain", "served")
+        http_reply("200 OK", "Content-Type: text/plain", "served")
     }
 }
 
-fn said(status: &str, header: &str, body: &str) -> String {
+fn http_reply(status: &str, header: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "HTTP/1.1 {status}\r\n{header}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
@@ -141,7 +141,7 @@ impl Siblings {
         let pages = Arc::clone(&self.pages);
         ResourceConnection::new(driver(), request)
             .store(Arc::clone(&self.store))
-            .patience(TEST_TIMEOUT)
+            .sign_in_timeout(TEST_TIMEOUT)
             .open(move |url| {
                 pages.lock().unwrap().push(url.as_str().to_owned());
                 tokio::spawn(browse(url.as_str().to_owned()));
@@ -150,7 +150,7 @@ impl Siblings {
     }
 
     /// The server whose page was opened, and three of its parameters.
-    pub(crate) fn asked(&self, page: usize) -> (String, [Option<String>; 3]) {
+    pub(crate) fn page_parameters(&self, page: usize) -> (String, [Option<String>; 3]) {
         let page = reqwest::Url::parse(&self.pages.lock().unwrap()[page]).unwrap();
         let param = |name: &str| {
             let mut pairs = page.query_pairs();
@@ -196,12 +196,12 @@ async fn have_all_of_their_own(a: &Served, b: &Served) {
     let [url_a, url_b] = ["a", "b"].map(|name| both.url(name));
     assert_eq!(status(&of_a, &url_a).await, Ok(200));
     assert_eq!(status(&of_b, &url_b).await, Ok(200));
-    let (server, [resource, first_client, _]) = both.asked(0);
+    let (server, [resource, first_client, _]) = both.page_parameters(0);
     assert_eq!((server.as_str(), resource), (a.base(), Some(url_a.clone())));
-    let (server, [resource, second_client, _]) = both.asked(1);
+    let (server, [resource, second_client, _]) = both.page_parameters(1);
     assert_eq!((server.as_str(), resource), (b.base(), Some(url_b.clone())));
     assert_ne!(first_client, second_client);
-    let kept = token(&of_b).await;
+    let token_of_b = token(&of_b).await;
 
     // One API requires more scope: nothing changes for the other.
     let narrow = format!("Bearer {}", token(&of_a).await);
@@ -210,10 +210,10 @@ async fn have_all_of_their_own(a: &Served, b: &Served) {
         let post = connection.authorized().post(url).body("x").send().await;
         assert_eq!(post.unwrap().status(), 200);
     }
-    let (server, [resource, _, scope]) = both.asked(2);
+    let (server, [resource, _, scope]) = both.page_parameters(2);
     assert_eq!((server.as_str(), resource), (a.base(), Some(url_a.clone())));
     assert!(scope.unwrap().split(' ').any(|name| name == "write"));
-    assert_eq!((both.logins(), token(&of_b).await), (3, kept.clone()));
+    assert_eq!((both.logins(), token(&of_b).await), (3, token_of_b.clone()));
 
     // Nor in another process with the same store, nor after the connection to one is forgotten.
     let again = token(&both.connection("a")).await;
@@ -221,27 +221,30 @@ async fn have_all_of_their_own(a: &Served, b: &Served) {
     of_a.forget().await.unwrap();
     assert_eq!(
         (token(&both.connection("b")).await, both.logins()),
-        (kept.clone(), 3)
+        (token_of_b.clone(), 3)
     );
     assert_eq!(both.tokens("a").len(), 2);
-    assert_eq!(both.tokens("b"), HashSet::from([format!("Bearer {kept}")]));
+    assert_eq!(
+        both.tokens("b"),
+        HashSet::from([format!("Bearer {token_of_b}")])
+    );
     assert!(both.tokens("a").is_disjoint(&both.tokens("b")));
 }
 
 #[tokio::test]
 async fn at_two_servers_each_has_a_client_a_login_and_tokens_of_its_own() {
-    have_all_of_their_own(&served(), &served()).await;
+    have_all_of_their_own(&start_twin(), &start_twin()).await;
 }
 
 #[tokio::test]
 async fn at_one_server_each_has_a_client_a_login_and_tokens_of_its_own() {
-    let one = served();
+    let one = start_twin();
     have_all_of_their_own(&one, &one).await;
 }
 
 #[tokio::test]
 async fn no_request_for_the_one_goes_to_the_other() {
-    let one = served();
+    let one = start_twin();
     let both = Siblings::start(&one, &one);
     let of_a = both.connection("a");
     assert_eq!(status(&of_a, &both.url("a")).await, Ok(200));
@@ -260,7 +263,7 @@ async fn no_request_for_the_one_goes_to_the_other() {
 
 #[tokio::test]
 async fn the_metadata_of_the_one_say_nothing_of_the_other() {
-    let both = Siblings::start(&served(), &served());
+    let both = Siblings::start(&start_twin(), &start_twin());
     both.state.lock().unwrap().a_names = 'b';
     let refused = both.connection("a").token().await.map(drop);
     assert_eq!(
@@ -272,7 +275,7 @@ async fn the_metadata_of_the_one_say_nothing_of_the_other() {
 
 #[tokio::test]
 async fn the_secret_of_the_one_is_not_shown_to_the_server_of_the_other() {
-    let (first, second) = (served(), served());
+    let (first, second) = (start_twin(), start_twin());
     let both = Siblings::start(&first, &second);
     let (id, secret) =
         first.with(|twin| (twin.client_id().to_owned(), twin.client_secret().to_owned()));

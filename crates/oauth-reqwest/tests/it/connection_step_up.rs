@@ -10,7 +10,7 @@ use oauth_reqwest::oauth_session::store::MemoryStore;
 use oauth_reqwest::{ResourceConnection, reqwest};
 use oauth_testkit::Served;
 
-use crate::support::{TEST_TIMEOUT, browse, driver, served, until};
+use crate::support::{TEST_TIMEOUT, browse, driver, start_twin, until};
 
 /// The URLs of the opened pages. The first is approved at once.
 type Pages = Arc<Mutex<Vec<String>>>;
@@ -24,7 +24,7 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         Self {
-            served: served(),
+            served: start_twin(),
             store: Arc::default(),
             pages: Arc::default(),
         }
@@ -46,7 +46,7 @@ impl Stage {
         let pages = Arc::clone(&self.pages);
         ResourceConnection::new(driver(), request)
             .store(self.store.clone())
-            .patience(TEST_TIMEOUT)
+            .sign_in_timeout(TEST_TIMEOUT)
             .open(move |url| {
                 let mut pages = pages.lock().unwrap();
                 pages.push(url.as_str().to_owned());
@@ -94,8 +94,8 @@ impl Stage {
     /// The client in the stored record.
     async fn kept_client(&self) -> String {
         let request = danger::loopback_connect_request(&self.api()).unwrap();
-        let kept = connections::load(&*self.store, &request.key("")).await;
-        let registration = kept.unwrap().connection.unwrap().registration;
+        let stored = connections::load(&*self.store, &request.key("")).await;
+        let registration = stored.unwrap().connection.unwrap().registration;
         registration.unwrap().client_id.as_str().to_owned()
     }
 }
@@ -160,9 +160,9 @@ async fn the_wider_client_is_kept_although_another_worker_has_saved_the_connecti
     let key = danger::loopback_connect_request(&stage.api())
         .unwrap()
         .key("");
-    let kept = connections::load(&*stage.store, &key).await.unwrap();
-    let theirs = kept.connection.unwrap();
-    let saved = connections::save(&*stage.store, &key, &theirs, kept.version).await;
+    let stored = connections::load(&*stage.store, &key).await.unwrap();
+    let theirs = stored.connection.unwrap();
+    let saved = connections::save(&*stage.store, &key, &theirs, stored.version).await;
     assert!(saved.unwrap().is_some());
 
     stage.answer_last_page().await;
@@ -171,8 +171,8 @@ async fn the_wider_client_is_kept_although_another_worker_has_saved_the_connecti
     assert_ne!(wider, first);
     assert_eq!(token(&stage.connection()).await, wider);
     // The next login requests all of it at once.
-    let kept = connections::load(&*stage.store, &key).await.unwrap();
-    let scope = kept.connection.unwrap().scope.unwrap();
+    let stored = connections::load(&*stage.store, &key).await.unwrap();
+    let scope = stored.connection.unwrap().scope.unwrap();
     assert!(
         scope.contains("read") && scope.contains("write"),
         "{scope:?}"

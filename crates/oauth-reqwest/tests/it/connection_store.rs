@@ -8,13 +8,15 @@ use oauth_core::error::{Cause, Error};
 use oauth_core::moment::UnixTime;
 use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::{ClientMetadata, Scope, Secret, danger};
-use oauth_reqwest::oauth_session::store::{Answer, Entry, Lease, MemoryStore, Saved, Times};
+use oauth_reqwest::oauth_session::store::{
+    Answer, Entry, Lease, MemoryStore, RecordTimes, SaveOutcome,
+};
 use oauth_reqwest::oauth_session::{Store, connections};
 use oauth_reqwest::{Authorized, ResourceConnection, TokenSource, reqwest};
 use oauth_testkit::Served;
 
 use crate::obliging::Obliging;
-use crate::support::{TEST_TIMEOUT, browse, callback_of, driver, served};
+use crate::support::{TEST_TIMEOUT, browse, callback_of, driver, start_twin};
 
 fn api(served: &Served) -> String {
     format!("{}/api/echo", served.base())
@@ -31,7 +33,7 @@ fn connection(
     let pages = Arc::clone(pages);
     ResourceConnection::new(driver(), request)
         .store(store)
-        .patience(TEST_TIMEOUT)
+        .sign_in_timeout(TEST_TIMEOUT)
         .open(move |url| {
             pages.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(browse(url.as_str().to_owned()));
@@ -78,14 +80,16 @@ impl Store for Troubled {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         let trouble = self.trouble.lock().unwrap().take();
         Box::pin(async move {
             match trouble {
                 Some(NextSave::Broken) => return Err(Error::lost(Cause::unsent("out of order"))),
                 Some(NextSave::Overtaken(theirs)) => {
-                    self.inner.save(key, &theirs, version, Times::NONE).await?;
+                    self.inner
+                        .save(key, &theirs, version, RecordTimes::NONE)
+                        .await?;
                 }
                 None => {}
             }
@@ -105,7 +109,7 @@ fn key(served: &Served) -> String {
 
 #[tokio::test]
 async fn a_connection_that_cannot_be_stored_is_not_used() {
-    let (served, pages) = (served(), Arc::default());
+    let (served, pages) = (start_twin(), Arc::default());
     let connection = connection(&served, &pages, Troubled::new(NextSave::Broken));
     connection.token().await.map(drop).unwrap_err();
     assert_eq!(pages.load(Ordering::SeqCst), 0);
@@ -116,21 +120,21 @@ async fn a_connection_that_cannot_be_stored_is_not_used() {
 
 #[tokio::test]
 async fn of_two_workers_who_connect_at_once_one_has_its_client_used_by_both() {
-    let (served, pages) = (served(), Arc::default());
+    let (served, pages) = (start_twin(), Arc::default());
     let other = Arc::new(MemoryStore::new());
     let first = connection(&served, &pages, other.clone());
     first.token().await.unwrap();
-    let kept = connections::load(&*other, &key(&served)).await.unwrap();
-    let theirs = kept.connection.unwrap().to_json().unwrap();
+    let stored = connections::load(&*other, &key(&served)).await.unwrap();
+    let theirs = stored.connection.unwrap().to_json().unwrap();
 
     let second = connection(&served, &pages, Troubled::new(NextSave::Overtaken(theirs)));
-    let said = async |connection: &ResourceConnection| {
+    let client_id_of = async |connection: &ResourceConnection| {
         let reply = connection.authorized().get(&api(&served)).send().await;
         let text = reply.unwrap().text().await.unwrap();
-        let said: serde_json::Value = serde_json::from_str(&text).unwrap();
-        said["client_id"].as_str().unwrap().to_owned()
+        let output: serde_json::Value = serde_json::from_str(&text).unwrap();
+        output["client_id"].as_str().unwrap().to_owned()
     };
-    assert_eq!(said(&second).await, said(&first).await);
+    assert_eq!(client_id_of(&second).await, client_id_of(&first).await);
     // It had registered before it knew of the other's client, checks that one before opening its page, and deletes its
     // own unused client.
     assert_eq!(times(&served, "/register"), 4);
@@ -140,7 +144,7 @@ async fn of_two_workers_who_connect_at_once_one_has_its_client_used_by_both() {
 /// `oauth connect --forget` in another shell, while this process registers its client.
 #[tokio::test]
 async fn a_connection_that_is_forgotten_while_another_is_made_takes_no_client_away() {
-    let (served, pages) = (served(), Arc::default());
+    let (served, pages) = (start_twin(), Arc::default());
     let tombstone = Secret::new(String::new());
     let store = Troubled::new(NextSave::Overtaken(tombstone));
     let first = connection(&served, &pages, store.clone());
@@ -149,14 +153,17 @@ async fn a_connection_that_is_forgotten_while_another_is_made_takes_no_client_aw
     let second = connection(&served, &pages, store);
     let again = second.token().await.unwrap();
     assert_eq!(again.access_token.expose(), token.access_token.expose());
-    let kept = served.with(|twin| twin.registered_clients().len());
+    let client_count = served.with(|twin| twin.registered_clients().len());
     let registered = times(&served, "/register");
-    assert_eq!((registered, kept, pages.load(Ordering::SeqCst)), (1, 1, 1));
+    assert_eq!(
+        (registered, client_count, pages.load(Ordering::SeqCst)),
+        (1, 1, 1)
+    );
 }
 
 #[tokio::test]
 async fn a_stored_connection_is_asked_for_anew_after_a_day() {
-    let (served, pages) = (served(), Arc::default());
+    let (served, pages) = (start_twin(), Arc::default());
     let store = Arc::new(MemoryStore::new());
     connection(&served, &pages, store.clone())
         .token()
@@ -166,14 +173,14 @@ async fn a_stored_connection_is_asked_for_anew_after_a_day() {
     let metadata = || times(&served, "/.well-known/oauth-protected-resource");
     let before = metadata();
     let aged = async |seconds: u64| {
-        let kept = connections::load(&*store, &key).await.unwrap();
-        let text = kept.connection.unwrap().to_json().unwrap();
+        let record = connections::load(&*store, &key).await.unwrap();
+        let text = record.connection.unwrap().to_json().unwrap();
         let mut stored: serde_json::Value = serde_json::from_str(text.expose()).unwrap();
         let now = UnixTime::system().unwrap().as_secs();
         stored["found_at"] = (now - seconds).into();
         let old = oauth_core::flow::resource_connection::Connection::from_json(&stored.to_string())
             .unwrap();
-        let saved = connections::save(&*store, &key, &old, kept.version).await;
+        let saved = connections::save(&*store, &key, &old, record.version).await;
         saved.unwrap().unwrap();
         connection(&served, &pages, store.clone())
             .token()
@@ -191,7 +198,7 @@ async fn a_stored_connection_is_asked_for_anew_after_a_day() {
 /// Equivalent spellings of a URL share a connection (B81); an older record is found by the spelling it was saved under.
 #[tokio::test]
 async fn spellings_of_one_url_share_a_record() {
-    let (served, pages) = (served(), Arc::default());
+    let (served, pages) = (start_twin(), Arc::default());
     let spelled = |last: &str| {
         let url = format!("{}/api/{last}", served.base());
         danger::loopback_connect_request(&url).unwrap()
@@ -201,7 +208,7 @@ async fn spellings_of_one_url_share_a_record() {
         let pages: Arc<AtomicUsize> = Arc::clone(&pages);
         ResourceConnection::new(driver(), request)
             .store(store.clone())
-            .patience(TEST_TIMEOUT)
+            .sign_in_timeout(TEST_TIMEOUT)
             .open(move |url| {
                 pages.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(browse(url.as_str().to_owned()));
@@ -222,12 +229,12 @@ async fn spellings_of_one_url_share_a_record() {
 
     // A record saved by an earlier release.
     let before = Arc::new(MemoryStore::new());
-    let kept = connections::load(&*store, &spelled("echo").key(""))
+    let stored = connections::load(&*store, &spelled("echo").key(""))
         .await
         .unwrap();
     let former = spelled("ech%6f").former_key("").unwrap();
-    let kept = kept.connection.unwrap();
-    connections::save(&*before, &former, &kept, 0)
+    let connection = stored.connection.unwrap();
+    connections::save(&*before, &former, &connection, 0)
         .await
         .unwrap()
         .unwrap();
@@ -240,7 +247,7 @@ async fn spellings_of_one_url_share_a_record() {
 
 #[tokio::test]
 async fn a_server_that_forgets_every_client_at_once_is_registered_at_twice() {
-    let served = Arc::new(served());
+    let served = Arc::new(start_twin());
     let pages = Arc::<AtomicUsize>::default();
     let request = danger::loopback_connect_request(&api(&served)).unwrap();
     let request = request.register(ClientMetadata::of_native_app("Notes"));
@@ -270,7 +277,7 @@ async fn a_server_that_forgets_every_client_at_once_is_registered_at_twice() {
 
 #[tokio::test]
 async fn what_is_never_granted_costs_nothing() {
-    let (served, pages) = (served(), Arc::<AtomicUsize>::default());
+    let (served, pages) = (start_twin(), Arc::<AtomicUsize>::default());
     let mut metadata = ClientMetadata::of_native_app("Notes");
     metadata.scope = Some(Scope::parse("read").unwrap());
     let request = danger::loopback_connect_request(&api(&served)).unwrap();
@@ -289,11 +296,14 @@ async fn what_is_never_granted_costs_nothing() {
         Ok(())
     });
     let token = connection.token().await.unwrap();
-    let mut wanted = StepUp::default();
-    wanted.scope = Some(Scope::parse("moon").unwrap());
-    let asked = async || connection.step_up(&token, &wanted).await.map(drop);
-    assert_eq!(asked().await.unwrap_err().code(), "denied.invalid_scope");
-    assert_eq!(asked().await.unwrap_err().code(), "step_up.repeated");
+    let mut required = StepUp::default();
+    required.scope = Some(Scope::parse("moon").unwrap());
+    let try_step_up = async || connection.step_up(&token, &required).await.map(drop);
+    assert_eq!(
+        try_step_up().await.unwrap_err().code(),
+        "denied.invalid_scope"
+    );
+    assert_eq!(try_step_up().await.unwrap_err().code(), "step_up.repeated");
     assert_eq!(pages.load(Ordering::SeqCst), 2);
     // Nothing had to be saved, and the errors are those of the user's answer and of the budget.
     assert!(store.trouble.lock().unwrap().take().is_some());
@@ -306,7 +316,7 @@ async fn what_is_never_granted_costs_nothing() {
 
 #[tokio::test]
 async fn a_request_asks_for_more_once() {
-    let (served, pages) = (served(), Arc::default());
+    let (served, pages) = (start_twin(), Arc::default());
     let request = danger::loopback_connect_request(&api(&served)).unwrap();
     let request = request
         .register(ClientMetadata::of_native_app("Notes"))
@@ -319,13 +329,13 @@ async fn a_request_asks_for_more_once() {
         Ok(())
     });
     let token = reader.token().await.unwrap();
-    let (source, asked) = Obliging::with(&token);
+    let (source, prompts) = Obliging::with(&token);
     let resource = danger::loopback_resource([served.base()]).unwrap();
     let api_of_all = Authorized::new(driver(), source, resource);
     for turn in 1..3 {
         let reply = api_of_all.post(&api(&served)).body("x").send().await;
         assert_eq!(reply.unwrap().status(), 403);
-        assert_eq!(asked.load(Ordering::SeqCst), turn);
+        assert_eq!(prompts.load(Ordering::SeqCst), turn);
     }
     assert_eq!(pages.load(Ordering::SeqCst), 1);
 }

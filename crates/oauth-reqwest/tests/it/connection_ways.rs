@@ -22,7 +22,9 @@ use oauth_reqwest::oauth_session::{FixedToken, GrantSource, Token, TokenSource};
 use oauth_reqwest::{DeviceLogin, ResourceConnection, reqwest};
 use oauth_testkit::Served;
 
-use crate::support::{TEST_TIMEOUT, browse, confidential, counters, discovered, driver, served};
+use crate::support::{
+    TEST_TIMEOUT, browse, confidential, counters, discover_server, driver, start_twin,
+};
 
 fn api(served: &Served) -> String {
     format!("{}/api/echo", served.base())
@@ -67,7 +69,7 @@ fn enters(
 
 #[tokio::test]
 async fn a_person_enters_a_code_on_another_device() {
-    let (served, times) = (served(), Arc::<AtomicUsize>::default());
+    let (served, times) = (start_twin(), Arc::<AtomicUsize>::default());
     served.with(|twin| twin.set_polling_interval(1));
     let request = request(&served).register(ClientMetadata::of_native_app("Notes"));
     let connection = ResourceConnection::new(driver(), request)
@@ -101,7 +103,7 @@ async fn without_a_browser_the_code_is_printed_unless_the_caller_opens_pages() {
         .unwrap();
     let stderr = BufReader::new(child.stderr.take().unwrap());
     let mut prompts = 0;
-    let mut said = String::new();
+    let mut output = String::new();
     for line in stderr.lines().map(Result::unwrap) {
         if line.starts_with("To use http://127.0.0.1:") {
             prompts += 1;
@@ -111,22 +113,26 @@ async fn without_a_browser_the_code_is_printed_unless_the_caller_opens_pages() {
             let page = format!("{page}?user_code={}", code.trim_end_matches('.'));
             assert_eq!(reqwest::get(page).await.unwrap().status(), 200);
         }
-        said.push_str(&line);
-        said.push('\n');
+        output.push_str(&line);
+        output.push('\n');
     }
-    assert!(child.wait().unwrap().success(), "{said}");
-    assert_eq!(prompts, 1, "{said}");
+    assert!(child.wait().unwrap().success(), "{output}");
+    assert_eq!(prompts, 1, "{output}");
 }
 
 async fn no_browser_is_there() {
-    let served = served();
+    let served = start_twin();
     served.with(|twin| twin.set_polling_interval(1));
     let request = || request(&served).register(ClientMetadata::of_native_app("Notes"));
     let connection = ResourceConnection::new(driver(), request());
     assert_eq!(status(&connection, &served).await, 200);
     // The application opens pages itself.
-    let own = ResourceConnection::new(driver(), request()).open(|_| Err(Misuse::Setup.into()));
-    assert_eq!(own.token().await.unwrap_err().code(), "misuse.setup");
+    let client_connection =
+        ResourceConnection::new(driver(), request()).open(|_| Err(Misuse::Setup.into()));
+    assert_eq!(
+        client_connection.token().await.unwrap_err().code(),
+        "misuse.setup"
+    );
     let never = ResourceConnection::new(driver(), request());
     let never = never.device(DeviceLogin::Never, |_| panic!("a code"));
     assert_eq!(
@@ -137,25 +143,25 @@ async fn no_browser_is_there() {
 
 /// A sign-in at the identity provider.
 pub(crate) async fn signed_in(idp: &Served) -> (Client, Tokens) {
-    let server = discovered(&driver(), idp).await;
+    let server = discover_server(&driver(), idp).await;
     let known = confidential(idp);
     let client = Client::new(server, known.client_id().clone(), known.auth().clone()).unwrap();
     let listener = Listener::bind().await.unwrap();
-    let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
-    let ask = ask.scope(Scope::parse("openid offline_access").unwrap());
+    let request = AuthorizationRequest::new(listener.redirect_uri().clone());
+    let request = request.scope(Scope::parse("openid offline_access").unwrap());
     let open = |url: &oauth_core::url::Url| {
         tokio::spawn(browse(url.as_str().to_owned()));
         Ok(())
     };
     let driver = driver();
-    let login = listener.login(&driver, &client, ask, open, TEST_TIMEOUT);
+    let login = listener.login(&driver, &client, request, open, TEST_TIMEOUT);
     let tokens = login.await.unwrap().tokens;
     (client, tokens)
 }
 
 /// An API's twin that trusts the identity provider.
 pub(crate) async fn trusting(idp: &Served) -> Served {
-    let served = served();
+    let served = start_twin();
     let keys = oauth_reqwest::reqwest::get(format!("{}/jwks", idp.base())).await;
     let keys = keys.unwrap().text().await.unwrap();
     let keys = serde_json::from_str(&keys).unwrap();
@@ -174,18 +180,18 @@ const ENDED: &str = "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjEsImF1ZCI6InR3aW4tY2xpZW50In
 /// A sign-in whose ID token has expired, and the number of its renewals.
 pub(crate) struct SignIn {
     ended: Tokens,
-    good: Tokens,
+    valid_tokens: Tokens,
     renewed: Arc<AtomicUsize>,
 }
 
 impl SignIn {
-    pub(crate) fn new(good: Tokens, renewed: &Arc<AtomicUsize>) -> Self {
-        let mut ended = good.clone();
+    pub(crate) fn new(valid_tokens: Tokens, renewed: &Arc<AtomicUsize>) -> Self {
+        let mut ended = valid_tokens.clone();
         ended.id_token = Some(ENDED.to_owned().into());
         ended.received_at = UnixTime::from_secs(0);
         Self {
             ended,
-            good,
+            valid_tokens,
             renewed: Arc::clone(renewed),
         }
     }
@@ -197,7 +203,7 @@ impl TokenSource for SignIn {
             None => &self.ended,
             Some(_) => {
                 self.renewed.fetch_add(1, Ordering::SeqCst);
-                &self.good
+                &self.valid_tokens
             }
         };
         let tokens = Arc::new(tokens.clone());
@@ -209,7 +215,7 @@ impl TokenSource for SignIn {
 
 #[tokio::test]
 async fn an_identity_provider_vouches_for_a_person_who_is_sent_nowhere() {
-    let idp = served();
+    let idp = start_twin();
     let served = trusting(&idp).await;
     let (client, login) = signed_in(&idp).await;
     let session = GrantSource::refreshing(driver(), &client, login.clone());
@@ -245,7 +251,7 @@ async fn an_identity_provider_vouches_for_a_person_who_is_sent_nowhere() {
 
 #[tokio::test]
 async fn without_an_id_token_nobody_is_vouched_for() {
-    let idp = served();
+    let idp = start_twin();
     let served = trusting(&idp).await;
     let (client, mut login) = signed_in(&idp).await;
     login.id_token = None;
@@ -261,7 +267,7 @@ async fn without_an_id_token_nobody_is_vouched_for() {
     // An expired one that a renewal does not replace counts as missing.
     let ended = |login| {
         let mut ended = SignIn::new(login, &Arc::default());
-        ended.good = ended.ended.clone();
+        ended.valid_tokens = ended.ended.clone();
         of(Arc::new(ended))
     };
     let mut alone = login.clone();
@@ -290,7 +296,7 @@ async fn without_an_id_token_nobody_is_vouched_for() {
 
 #[tokio::test]
 async fn a_client_acts_for_itself() {
-    let served = served();
+    let served = start_twin();
     let connection =
         ResourceConnection::new(driver(), known(&served, GrantChoice::ClientCredentials))
             .client_auth(auth(&served))
@@ -303,11 +309,11 @@ async fn a_client_acts_for_itself() {
 /// Without a refresh token, which many servers issue only for `offline_access`, the user signs in every hour (B83).
 #[tokio::test]
 async fn offline_access_is_requested_where_it_is_listed_unless_the_caller_says_otherwise() {
-    let served = served();
+    let served = start_twin();
     let granted = async |request: ConnectRequest| {
         let request = request.register(ClientMetadata::of_native_app("Notes"));
         let connection = ResourceConnection::new(driver(), request)
-            .patience(TEST_TIMEOUT)
+            .sign_in_timeout(TEST_TIMEOUT)
             .open(|url| {
                 tokio::spawn(browse(url.as_str().to_owned()));
                 Ok(())

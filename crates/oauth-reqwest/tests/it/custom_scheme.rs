@@ -8,7 +8,7 @@ use std::path::Path;
 
 use oauth_testkit::Served;
 
-use crate::support::{callback_of, counters, served};
+use crate::support::{callback_of, counters, start_twin};
 use example::{App, REDIRECT_URI};
 
 /// The application's state in a process that starts.
@@ -23,7 +23,7 @@ fn flows(folder: &Path) -> usize {
 
 #[tokio::test]
 async fn a_login_ends_in_another_process_than_it_began_in() {
-    let (served, folder) = (served(), tempfile::tempdir().unwrap());
+    let (served, folder) = (start_twin(), tempfile::tempdir().unwrap());
     served.with(|twin| twin.register_redirect_uri(REDIRECT_URI));
     let folder = folder.path().join("flows");
     // Two windows, of which the user answers the first.
@@ -60,7 +60,7 @@ async fn a_login_ends_in_another_process_than_it_began_in() {
 async fn what_is_stored_of_it_is_this_users_alone() {
     use std::os::unix::fs::PermissionsExt as _;
 
-    let (served, folder) = (served(), tempfile::tempdir().unwrap());
+    let (served, folder) = (start_twin(), tempfile::tempdir().unwrap());
     let folder = folder.path().join("flows");
     process(&folder, &served).await.begin().unwrap();
     let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap();

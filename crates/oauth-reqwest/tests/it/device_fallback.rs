@@ -7,16 +7,16 @@ use oauth_core::endpoint::device_authorization::DeviceAuthorizationResponse;
 use oauth_core::error::Misuse;
 use oauth_core::{AuthorizationRequest, Client, ClientAuth, ClientId, Error, Scope, Tokens};
 use oauth_reqwest::DeviceLogin;
-use oauth_reqwest::device_login::{DeviceLoginTiming, Opener};
+use oauth_reqwest::device_login::{DeviceLoginTiming, PageOpener};
 use oauth_reqwest::loopback::Listener;
 use oauth_testkit::Served;
 
-use crate::support::{TEST_TIMEOUT, discovered, driver, served, server};
+use crate::support::{TEST_TIMEOUT, discover_server, driver, server, start_twin};
 
 /// A client of the twin, whose metadata announce device codes.
 async fn client(served: &Served) -> Client {
     served.with(|twin| twin.set_polling_interval(1));
-    let server = discovered(&driver(), served).await;
+    let server = discover_server(&driver(), served).await;
     let (id, secret) =
         served.with(|twin| (twin.client_id().to_owned(), twin.client_secret().to_owned()));
     Client::new(server, ClientId::new(id), ClientAuth::basic(secret)).unwrap()
@@ -45,8 +45,8 @@ fn nothing_opens(_: &oauth_core::url::Url) -> Result<(), Error> {
 }
 
 fn asking(listener: &Listener) -> AuthorizationRequest {
-    let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
-    ask.scope(Scope::parse("read").unwrap())
+    let request = AuthorizationRequest::new(listener.redirect_uri().clone());
+    request.scope(Scope::parse("read").unwrap())
 }
 
 async fn log_in(
@@ -57,37 +57,37 @@ async fn log_in(
     let codes = Arc::<AtomicUsize>::default();
     let listener = Listener::bind().await.unwrap();
     let listener = listener.device(device, enters(&codes));
-    let ask = change(asking(&listener));
+    let request = change(asking(&listener));
     let driver = driver();
-    let login = listener.login(&driver, client, ask, nothing_opens, TEST_TIMEOUT);
+    let login = listener.login(&driver, client, request, nothing_opens, TEST_TIMEOUT);
     let tokens = login.await.map(|login| login.tokens);
     (tokens, codes.load(Ordering::SeqCst))
 }
 
 #[tokio::test]
 async fn a_login_whose_browser_does_not_open_goes_on_with_a_code() {
-    let served = served();
+    let served = start_twin();
     let client = client(&served).await;
-    let (tokens, codes) = log_in(&client, DeviceLogin::WhereNoBrowser, |ask| ask).await;
+    let (tokens, codes) = log_in(&client, DeviceLogin::WhereNoBrowser, |request| request).await;
     assert_eq!((tokens.unwrap().scope.as_str(), codes), ("read", 1));
-    let (tokens, codes) = log_in(&client, DeviceLogin::Always, |ask| ask).await;
+    let (tokens, codes) = log_in(&client, DeviceLogin::Always, |request| request).await;
     assert_eq!((tokens.unwrap().scope.as_str(), codes), ("read", 1));
 }
 
 #[tokio::test]
 async fn what_no_code_could_say_or_nobody_may_stays_in_the_browser() {
-    let served = served();
+    let served = start_twin();
     let client = client(&served).await;
     let setup = |(tokens, codes): (Result<Tokens, Error>, usize)| {
         assert_eq!((tokens.unwrap_err().code(), codes), ("misuse.setup", 0));
     };
-    setup(log_in(&client, DeviceLogin::Never, |ask| ask).await);
+    setup(log_in(&client, DeviceLogin::Never, |request| request).await);
     // A device code request cannot express how the user has to authenticate.
-    let acr = |ask: AuthorizationRequest| ask.extra("acr_values", "gold");
+    let acr = |request: AuthorizationRequest| request.extra("acr_values", "gold");
     setup(log_in(&client, DeviceLogin::WhereNoBrowser, acr).await);
     assert_eq!(asked_for_codes(&served), 0);
     // A hint may be left out.
-    let hint = |ask: AuthorizationRequest| ask.extra("login_hint", "alice");
+    let hint = |request: AuthorizationRequest| request.extra("login_hint", "alice");
     let (tokens, codes) = log_in(&client, DeviceLogin::WhereNoBrowser, hint).await;
     assert!(tokens.is_ok() && codes == 1);
     // The server issues no device codes to this client.
@@ -97,8 +97,8 @@ async fn what_no_code_could_say_or_nobody_may_stays_in_the_browser() {
         ClientAuth::basic("x"),
     );
     let stranger = stranger.unwrap();
-    setup(log_in(&stranger, DeviceLogin::WhereNoBrowser, |ask| ask).await);
-    let (refused, codes) = log_in(&stranger, DeviceLogin::Always, |ask| ask).await;
+    setup(log_in(&stranger, DeviceLogin::WhereNoBrowser, |request| request).await);
+    let (refused, codes) = log_in(&stranger, DeviceLogin::Always, |request| request).await;
     assert_eq!(
         (refused.unwrap_err().code(), codes),
         ("denied.invalid_client", 0)
@@ -117,44 +117,47 @@ fn asked_for_codes(served: &Served) -> usize {
 
 #[tokio::test]
 async fn a_server_without_codes_has_the_browser_alone() {
-    let served = served();
+    let served = start_twin();
     let client = Client::new(
         server(served.base()),
         ClientId::new("id"),
         ClientAuth::none(),
     );
-    let (refused, codes) = log_in(&client.unwrap(), DeviceLogin::WhereNoBrowser, |ask| ask).await;
+    let (refused, codes) = log_in(&client.unwrap(), DeviceLogin::WhereNoBrowser, |request| {
+        request
+    })
+    .await;
     assert_eq!((refused.unwrap_err().code(), codes), ("misuse.setup", 0));
 }
 
 #[tokio::test]
 async fn whose_turn_it_is() {
-    let with = discovered(&driver(), &served()).await;
+    let with = discover_server(&driver(), &start_twin()).await;
     let without = server("http://127.0.0.1:9");
     let auto = DeviceLogin::WhereNoBrowser;
     // A caller with its own function for opening pages has a browser.
     assert_eq!(
-        auto.timing(Opener::Callers, &with),
+        auto.timing(PageOpener::Callers, &with),
         DeviceLoginTiming::Never
     );
     assert_eq!(
-        auto.timing(Opener::System, &without),
+        auto.timing(PageOpener::System, &without),
         DeviceLoginTiming::Never
     );
     assert_eq!(
-        DeviceLogin::Always.timing(Opener::Callers, &without),
+        DeviceLogin::Always.timing(PageOpener::Callers, &without),
         DeviceLoginTiming::Only
     );
     assert_eq!(
-        DeviceLogin::Never.timing(Opener::System, &with),
+        DeviceLogin::Never.timing(PageOpener::System, &with),
         DeviceLoginTiming::Never
     );
-    let here = if oauth_reqwest::browser::is_there() {
+    let expected = if oauth_reqwest::browser::is_there() {
         DeviceLoginTiming::IfNotOpened
     } else {
         DeviceLoginTiming::First
     };
-    assert_eq!(auto.timing(Opener::System, &with), here);
+    assert_eq!(auto.timing(PageOpener::System, &with), expected);
     let prompted = auto.with_parameters(["scope", "prompt"]);
     assert_eq!(prompted, DeviceLogin::Never);
     assert_eq!(
@@ -166,7 +169,7 @@ async fn whose_turn_it_is() {
 #[cfg(feature = "blocking")]
 #[test]
 fn a_login_without_async_falls_to_a_code_too() {
-    let served = served();
+    let served = start_twin();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let client = runtime.block_on(client(&served));
     let driver = oauth_reqwest::blocking::Driver::new(
@@ -177,8 +180,8 @@ fn a_login_without_async_falls_to_a_code_too() {
         let codes = Arc::<AtomicUsize>::default();
         let listener = oauth_reqwest::blocking::Listener::bind().unwrap();
         let listener = listener.device(device, enters(&codes));
-        let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
-        let login = listener.login(&driver, &client, ask, nothing_opens, TEST_TIMEOUT);
+        let request = AuthorizationRequest::new(listener.redirect_uri().clone());
+        let login = listener.login(&driver, &client, request, nothing_opens, TEST_TIMEOUT);
         (
             login.map_err(|error| error.code()).map(drop),
             codes.load(Ordering::SeqCst),
@@ -214,10 +217,10 @@ async fn a_camera_reads_the_page_with_the_code_in_it() {
     use oauth_core::endpoint::device_authorization::DeviceAuthorization;
     use oauth_reqwest::device_login::qr_code;
 
-    let served = served();
+    let served = start_twin();
     let client = client(&served).await;
-    let asked = DeviceAuthorization::new(Scope::parse("read").unwrap());
-    let mut code = driver().run(client.call(asked)).await.unwrap();
+    let request = DeviceAuthorization::new(Scope::parse("read").unwrap());
+    let mut code = driver().run(client.call(request)).await.unwrap();
     let page = code.verification_uri_complete.clone().unwrap();
     assert!(page.as_str().contains(&code.user_code));
     assert_eq!(read_by_camera(&qr_code(&code).unwrap()), page.as_str());

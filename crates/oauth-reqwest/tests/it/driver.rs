@@ -7,10 +7,10 @@ use oauth_core::error::{Cause, Delivery, Error};
 use oauth_core::exchange::SendBy;
 use oauth_core::{Client, ClientAuth, ClientId, Exchange, Input, Moment, Scope, Step};
 use oauth_reqwest::Options;
-use oauth_session::Drive as _;
+use oauth_session::TokenDriver as _;
 use oauth_testkit::{Fault, contract};
 
-use crate::support::{confidential, counters, driver, driver_with, served, server};
+use crate::support::{confidential, counters, driver, driver_with, server, start_twin};
 
 #[test]
 fn keeps_the_five_promises() {
@@ -21,7 +21,7 @@ fn keeps_the_five_promises() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bounds_the_requests_in_flight() {
-    let served = served();
+    let served = start_twin();
     let driver = driver_with(Options::default().in_flight_per_origin(2));
     let client = confidential(&served);
     let mut all = tokio::task::JoinSet::new();
@@ -42,11 +42,11 @@ async fn bounds_the_requests_in_flight() {
 #[tokio::test]
 async fn an_idle_connection_is_closed_before_the_server_does_it() {
     assert!(Options::default().idle_timeout < Duration::from_secs(5));
-    for (options, wanted) in [
+    for (options, expected) in [
         (Options::default(), 1),
         (Options::default().idle_timeout(Duration::ZERO), 3),
     ] {
-        let served = served();
+        let served = start_twin();
         let (driver, client) = (driver_with(options), confidential(&served));
         for _ in 0..3 {
             driver
@@ -54,11 +54,11 @@ async fn an_idle_connection_is_closed_before_the_server_does_it() {
                 .await
                 .unwrap();
         }
-        assert_eq!(served.connections(), wanted);
+        assert_eq!(served.connections(), expected);
     }
 }
 
-async fn lost(driver: &oauth_reqwest::Driver, client: &Client) -> (Delivery, Error) {
+async fn lost_error(driver: &oauth_reqwest::Driver, client: &Client) -> (Delivery, Error) {
     let exchange = client.client_credentials(Scope::none());
     let error = driver.run(exchange).await.unwrap_err();
     assert!(error.code().starts_with("lost"), "{error}");
@@ -67,21 +67,21 @@ async fn lost(driver: &oauth_reqwest::Driver, client: &Client) -> (Delivery, Err
 
 #[tokio::test]
 async fn a_reply_that_drips_is_lost() {
-    let served = served();
+    let served = start_twin();
     let driver = driver_with(Options::default().timeout(Duration::from_millis(100)));
     served.with(|twin| {
         twin.inject(Fault::SlowBody {
             millis_per_byte: 60,
         })
     });
-    let (reach, error) = lost(&driver, &confidential(&served)).await;
+    let (reach, error) = lost_error(&driver, &confidential(&served)).await;
     assert_eq!((reach, error.code()), (Delivery::Unknown, "lost.timeout"));
 }
 
 /// A request that waits longer would have no time left for its response, and its fate would be unknown.
 #[tokio::test]
 async fn half_the_time_of_a_request_may_be_spent_waiting_for_its_turn() {
-    let served = served();
+    let served = start_twin();
     let options = Options::default().timeout(Duration::from_secs(1));
     let driver = driver_with(options.in_flight_per_origin(1));
     assert_eq!(driver.longest(), Duration::from_secs(1));
@@ -91,7 +91,7 @@ async fn half_the_time_of_a_request_may_be_spent_waiting_for_its_turn() {
         })
     });
     let client = confidential(&served);
-    let (first, second) = tokio::join!(lost(&driver, &client), lost(&driver, &client));
+    let (first, second) = tokio::join!(lost_error(&driver, &client), lost_error(&driver, &client));
     assert_eq!(
         (first.0, first.1.code()),
         (Delivery::Unknown, "lost.timeout")
@@ -105,7 +105,7 @@ async fn half_the_time_of_a_request_may_be_spent_waiting_for_its_turn() {
 
 #[tokio::test]
 async fn what_never_left_is_unsent() {
-    let served = served();
+    let served = start_twin();
     // No TLS is spoken there, and no such name is known.
     let tls = served.base().replace("http:", "https:");
     for base in [tls.as_str(), "https://nobody.invalid"] {
@@ -114,7 +114,7 @@ async fn what_never_left_is_unsent() {
             ClientId::new("id"),
             ClientAuth::post("S3CR3T"),
         );
-        let (reach, error) = lost(&driver(), &client.unwrap()).await;
+        let (reach, error) = lost_error(&driver(), &client.unwrap()).await;
         assert_eq!(reach, Delivery::Unsent, "{error:?}");
     }
     assert!(served.with(|twin| twin.log().is_empty()));
@@ -122,7 +122,7 @@ async fn what_never_left_is_unsent() {
 
 #[tokio::test]
 async fn errors_name_no_url() {
-    let served = served();
+    let served = start_twin();
     served.with(|twin| twin.inject(Fault::LostReply));
     /// `GET`s one URL with a secret in it.
     struct Ask(String);
@@ -140,8 +140,8 @@ async fn errors_name_no_url() {
         }
     }
     for base in [served.base(), "https://nobody.invalid", "ftp://a.invalid"] {
-        let ask = Ask(format!("{base}/cb?code=S3CR3T"));
-        let error = driver().run(ask).await.unwrap_err();
+        let endpoint = Ask(format!("{base}/cb?code=S3CR3T"));
+        let error = driver().run(endpoint).await.unwrap_err();
         let mut text = format!("{error} {error:?}");
         let mut source = std::error::Error::source(&error);
         while let Some(next) = source {
@@ -154,7 +154,7 @@ async fn errors_name_no_url() {
 
 #[tokio::test]
 async fn says_who_it_is_and_accepts_gzip() {
-    let served = served();
+    let served = start_twin();
     let exchange = confidential(&served).client_credentials(Scope::none());
     driver().run(exchange).await.unwrap();
     served.with(|twin| {
@@ -169,20 +169,20 @@ async fn says_who_it_is_and_accepts_gzip() {
 
 #[tokio::test]
 async fn a_key_of_the_host_signs() {
-    let served = served();
+    let served = start_twin();
     let auth = ClientAuth::signed_secret(SignedSecret::apple("team", "key-1"));
     let client = Client::new(server(served.base()), ClientId::new("id"), auth).unwrap();
 
-    let (reach, _) = lost(&driver(), &client).await;
+    let (reach, _) = lost_error(&driver(), &client).await;
     assert_eq!(reach, Delivery::Unsent);
 
     let failing = driver().with_signer(|_| async { Err(Cause::unsent("the HSM is asleep")) });
-    let (reach, _) = lost(&failing, &client).await;
+    let (reach, _) = lost_error(&failing, &client).await;
     assert_eq!(reach, Delivery::Unsent);
     assert!(served.with(|twin| twin.log().is_empty()));
 
-    let asked = Arc::new(Mutex::new(None));
-    let seen = Arc::clone(&asked);
+    let requested = Arc::new(Mutex::new(None));
+    let seen = Arc::clone(&requested);
     let signing = driver().with_signer(move |job| {
         *seen.lock().unwrap() = Some(job.key_id);
         async { Ok(Bytes::from_static(&[7; 64])) }
@@ -191,7 +191,7 @@ async fn a_key_of_the_host_signs() {
     let exchange = client.client_credentials(Scope::none());
     let error = signing.run(exchange).await.unwrap_err();
     assert_eq!(error.code(), "denied.invalid_client");
-    assert_eq!(asked.lock().unwrap().as_deref(), Some("key-1"));
+    assert_eq!(requested.lock().unwrap().as_deref(), Some("key-1"));
     served.with(|twin| {
         let secret = twin.log()[0].form("client_secret").unwrap();
         assert_eq!(secret.split('.').count(), 3);
@@ -202,7 +202,7 @@ async fn a_key_of_the_host_signs() {
 /// Plain http must not leave the machine, so it never uses a proxy.
 #[tokio::test]
 async fn plain_http_passes_by_every_proxy() {
-    let (served, proxy) = (served(), served());
+    let (served, proxy) = (start_twin(), start_twin());
     let through = oauth_reqwest::reqwest::Proxy::all(proxy.base()).unwrap();
     let builder = oauth_reqwest::reqwest::Client::builder().proxy(through);
     let driver = oauth_reqwest::Driver::new(builder).unwrap();
@@ -231,7 +231,7 @@ async fn what_must_have_left_by_now_does_not_leave() {
             }
         }
     }
-    let served = served();
+    let served = start_twin();
     let url = format!("{}/nothing", served.base());
     let now = Moment::system().unwrap().now();
     let past = SendBy(now.before(Duration::from_secs(2)));

@@ -9,13 +9,13 @@ use oauth_reqwest::oauth_session::{FixedToken, Sources};
 use oauth_reqwest::{Authorized, GrantSource, blocking, reqwest};
 use oauth_testkit::{Fault, Served};
 
-use crate::support::{confidential, counters, driver, served};
+use crate::support::{confidential, counters, driver, start_twin};
 
 /// Rules for Slack's body, and for an API that answers with 404.
 const RULES: &str =
     r#"[{"status":200,"body":{"ok":[false],"error":["token_expired"]}},{"status":404}]"#;
 
-fn ruled(base: &str) -> Api {
+fn api_with_rules(base: &str) -> Api {
     let api = Api::new(danger::loopback_resource([base]).unwrap());
     api.with_expired_token_replies(ExpiredTokenReply::from_json(RULES).unwrap())
         .unwrap()
@@ -24,7 +24,12 @@ fn ruled(base: &str) -> Api {
 fn api(served: &Served) -> Authorized {
     let scope = Scope::parse("read write").unwrap();
     let source = GrantSource::client_credentials(driver(), &confidential(served), scope);
-    Authorized::with_sources(driver(), Sources::one(source), ruled(served.base())).unwrap()
+    Authorized::with_sources(
+        driver(),
+        Sources::one(source),
+        api_with_rules(served.base()),
+    )
+    .unwrap()
 }
 
 fn in_body() -> Fault {
@@ -42,7 +47,7 @@ fn for_threads() -> blocking::Driver {
 
 #[tokio::test]
 async fn a_token_that_ended_in_a_body_is_renewed_and_the_request_repeated() {
-    let served = served();
+    let served = start_twin();
     let api = api(&served);
     let echo = format!("{}/api/echo", served.base());
     let reply = api.get(&echo).send().await.unwrap();
@@ -63,7 +68,7 @@ async fn a_token_that_ended_in_a_body_is_renewed_and_the_request_repeated() {
 
 #[tokio::test]
 async fn a_second_refusal_is_the_callers_body_and_all() {
-    let served = served();
+    let served = start_twin();
     // Dead on arrival, every one of them.
     served.with(|twin| {
         twin.set_access_token_lifetime(0);
@@ -80,13 +85,13 @@ async fn a_second_refusal_is_the_callers_body_and_all() {
 
 #[test]
 fn the_same_for_threads() {
-    let served = served();
+    let served = start_twin();
     let source = blocking::GrantSource::client_credentials(
         for_threads(),
         &confidential(&served),
         Scope::parse("read write").unwrap(),
     );
-    let api = ruled(served.base());
+    let api = api_with_rules(served.base());
     let api = blocking::Authorized::with_sources(for_threads(), Sources::one(source), api).unwrap();
     let echo = format!("{}/api/echo", served.base());
     let reply = api.get(&echo).send().unwrap();
@@ -132,11 +137,12 @@ async fn a_long_body_is_looked_into_no_further_and_stays_whole() {
     let (body, answer) = long(300_000);
     let base = says(answer);
     let source = || Sources::one(FixedToken::new("t"));
-    let api = Authorized::with_sources(driver(), source(), ruled(&base)).unwrap();
+    let api = Authorized::with_sources(driver(), source(), api_with_rules(&base)).unwrap();
     let reply = api.get(&base).send().await.unwrap();
     assert!(reply.text().await.unwrap() == body);
     let threads = std::thread::spawn(move || {
-        let api = blocking::Authorized::with_sources(for_threads(), source(), ruled(&base));
+        let api =
+            blocking::Authorized::with_sources(for_threads(), source(), api_with_rules(&base));
         api.unwrap().get(&base).send().unwrap().text().unwrap()
     });
     assert!(threads.join().unwrap() == body);
@@ -147,12 +153,13 @@ async fn a_body_that_is_cut_off_says_nothing_and_whoever_reads_it_is_told() {
     let body = r#"{"ok":false,"error":"token_expired"}"#;
     let base = says(format!("{HEAD}content-length: 1000\r\n\r\n{body}").into_bytes());
     let source = || Sources::one(FixedToken::new("t"));
-    let api = Authorized::with_sources(driver(), source(), ruled(&base)).unwrap();
+    let api = Authorized::with_sources(driver(), source(), api_with_rules(&base)).unwrap();
     let reply = api.get(&base).send().await.unwrap();
     assert_eq!(reply.status(), 200);
     reply.text().await.unwrap_err();
     let threads = std::thread::spawn(move || {
-        let api = blocking::Authorized::with_sources(for_threads(), source(), ruled(&base));
+        let api =
+            blocking::Authorized::with_sources(for_threads(), source(), api_with_rules(&base));
         api.unwrap().get(&base).send().unwrap().text().unwrap_err();
     });
     threads.join().unwrap();

@@ -12,14 +12,14 @@ use oauth_reqwest::loopback::Listener;
 use oauth_testkit::Fault;
 
 use crate::support::{
-    TEST_TIMEOUT, browse, callback_of, confidential, counters, discovered, driver, expired, login,
-    public, served,
+    TEST_TIMEOUT, browse, callback_of, confidential, counters, discover_server, driver,
+    expired_tokens, login, public, start_twin,
 };
 
 #[tokio::test]
 async fn client_credentials_with_discovery() {
-    let (served, driver) = (served(), driver());
-    let server = discovered(&driver, &served).await;
+    let (served, driver) = (start_twin(), driver());
+    let server = discover_server(&driver, &served).await;
     assert_eq!(server.issuer().as_str(), served.base());
     let client = confidential(&served);
     let tokens = driver
@@ -32,8 +32,8 @@ async fn client_credentials_with_discovery() {
 
 #[tokio::test]
 async fn a_person_logs_in_and_the_refresh_token_rotates() {
-    let (served, driver) = (served(), driver());
-    let client = public(discovered(&driver, &served).await, &served);
+    let (served, driver) = (start_twin(), driver());
+    let client = public(discover_server(&driver, &served).await, &served);
     let tokens = login(&driver, &client).await;
     let first = tokens.refresh_token.clone().unwrap();
     assert!(served.with(|twin| {
@@ -41,7 +41,7 @@ async fn a_person_logs_in_and_the_refresh_token_rotates() {
         entry.is_some_and(|entry| entry.query("code_challenge_method") == Some("S256"))
     }));
 
-    let source = GrantSource::refreshing(driver, &client, expired(&tokens)).unwrap();
+    let source = GrantSource::refreshing(driver, &client, expired_tokens(&tokens)).unwrap();
     let renewed = source.token().await.unwrap();
     let second = renewed.refresh_token.clone().unwrap();
     assert_ne!(first.secret().expose(), second.secret().expose());
@@ -52,20 +52,20 @@ async fn a_person_logs_in_and_the_refresh_token_rotates() {
 
 #[tokio::test]
 async fn a_no_is_an_error_and_not_on_the_page() {
-    let (served, driver) = (served(), driver());
-    let client = public(discovered(&driver, &served).await, &served);
+    let (served, driver) = (start_twin(), driver());
+    let client = public(discover_server(&driver, &served).await, &served);
     served.with(|twin| twin.deny_next());
     let listener = Listener::bind().await.unwrap();
-    let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
-    let (tell, told) = tokio::sync::oneshot::channel();
+    let request = AuthorizationRequest::new(listener.redirect_uri().clone());
+    let (tell, receiver) = tokio::sync::oneshot::channel();
     let open = |url: &oauth_core::url::Url| {
         let url = url.as_str().to_owned();
         tokio::spawn(async { tell.send(browse(url).await) });
         Ok(())
     };
-    let login = listener.login(&driver, &client, ask, open, TEST_TIMEOUT);
+    let login = listener.login(&driver, &client, request, open, TEST_TIMEOUT);
     assert_eq!(login.await.unwrap_err().code(), "denied.access_denied");
-    let (status, page) = told.await.unwrap();
+    let (status, page) = receiver.await.unwrap();
     assert_eq!(status, 200);
     assert!(!page.contains("denied") && !page.contains("said no"));
     assert_eq!(counters(&served).token_requests, 0);
@@ -73,28 +73,31 @@ async fn a_no_is_an_error_and_not_on_the_page() {
 
 #[tokio::test]
 async fn a_callback_of_another_issuer_ends_the_login() {
-    let (served, driver) = (served(), driver());
-    let client = public(discovered(&driver, &served).await, &served);
+    let (served, driver) = (start_twin(), driver());
+    let client = public(discover_server(&driver, &served).await, &served);
     served.with(|twin| twin.inject(Fault::WrongIssuerInCallback));
     let listener = Listener::bind().await.unwrap();
-    let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
+    let request = AuthorizationRequest::new(listener.redirect_uri().clone());
     let open = |url: &oauth_core::url::Url| {
         tokio::spawn(browse(url.as_str().to_owned()));
         Ok(())
     };
-    let login = listener.login(&driver, &client, ask, open, TEST_TIMEOUT);
+    let login = listener.login(&driver, &client, request, open, TEST_TIMEOUT);
     assert_eq!(login.await.unwrap_err().code(), "callback.issuer");
     assert_eq!(counters(&served).token_requests, 0);
 }
 
 #[tokio::test]
 async fn a_login_is_bound_to_its_flow() {
-    let (served, driver) = (served(), driver());
-    let client = public(discovered(&driver, &served).await, &served);
-    let here = RedirectUri::parse("https://app.example/callback").unwrap();
+    let (served, driver) = (start_twin(), driver());
+    let client = public(discover_server(&driver, &served).await, &served);
+    let redirect_uri = RedirectUri::parse("https://app.example/callback").unwrap();
     let begin = || {
-        let ask = AuthorizationRequest::new(here.clone()).scope(Scope::parse("openid").unwrap());
-        client.authorize(&Moment::system().unwrap(), ask).unwrap()
+        let request =
+            AuthorizationRequest::new(redirect_uri.clone()).scope(Scope::parse("openid").unwrap());
+        client
+            .authorize(&Moment::system().unwrap(), request)
+            .unwrap()
     };
     for (fault, code) in [
         (Fault::ForeignStateInCallback, "callback.state"),
@@ -113,9 +116,9 @@ async fn a_login_is_bound_to_its_flow() {
     driver.run(redeemed).await.unwrap();
     // The twin compares the verifier with the challenge; its log has the other parameters.
     let log = served.with(|twin| twin.log().to_vec());
-    let asked = log.iter().filter(|entry| entry.path == "/authorize");
+    let logged = log.iter().filter(|entry| entry.path == "/authorize");
     for name in ["state", "nonce", "code_challenge"] {
-        let values: BTreeSet<_> = asked
+        let values: BTreeSet<_> = logged
             .clone()
             .filter_map(|entry| entry.query(name))
             .collect();
@@ -132,7 +135,7 @@ async fn a_login_is_bound_to_its_flow() {
 
 #[tokio::test]
 async fn the_password_grant_is_a_danger_that_works() {
-    let (served, driver) = (served(), driver());
+    let (served, driver) = (start_twin(), driver());
     let client = confidential(&served);
     let (user, password) = served.with(|twin| {
         let (user, password) = twin.resource_owner();
@@ -153,8 +156,8 @@ async fn the_password_grant_is_a_danger_that_works() {
 
 #[tokio::test]
 async fn an_extension_grant_goes_by_its_uri() {
-    let (served, driver) = (served(), driver());
-    let person = public(discovered(&driver, &served).await, &served);
+    let (served, driver) = (start_twin(), driver());
+    let person = public(discover_server(&driver, &served).await, &served);
     let subject = login(&driver, &person).await;
     let exchange = Extension::new("urn:ietf:params:oauth:grant-type:token-exchange")
         .and_then(|grant| grant.parameter("subject_token", subject.access_token.clone()))
@@ -173,10 +176,10 @@ async fn an_extension_grant_goes_by_its_uri() {
 
 #[tokio::test]
 async fn a_code_for_another_device_is_asked_for() {
-    let (served, driver) = (served(), driver());
-    let client = public(discovered(&driver, &served).await, &served);
-    let ask = DeviceAuthorization::new(Scope::parse("read").unwrap());
-    let code = driver.run(client.call(ask)).await.unwrap();
+    let (served, driver) = (start_twin(), driver());
+    let client = public(discover_server(&driver, &served).await, &served);
+    let request = DeviceAuthorization::new(Scope::parse("read").unwrap());
+    let code = driver.run(client.call(request)).await.unwrap();
     assert!(code.expires_in >= code.interval && !code.user_code.is_empty());
     let page = code.verification_uri_complete.unwrap();
     assert!(page.same_origin(&code.verification_uri));
@@ -185,7 +188,7 @@ async fn a_code_for_another_device_is_asked_for() {
 
 #[tokio::test]
 async fn a_token_is_looked_up_and_forgotten() {
-    let (served, driver) = (served(), driver());
+    let (served, driver) = (start_twin(), driver());
     let client = confidential(&served);
     let exchange = client.client_credentials(Scope::none());
     let tokens = driver.run(exchange).await.unwrap();

@@ -11,29 +11,29 @@ use oauth_reqwest::oauth_session::{GrantSource, SubjectTokenSource};
 use oauth_testkit::Served;
 
 use crate::connection_ways::{SignIn as EndedSignIn, signed_in, trusting};
-use crate::support::{confidential, counters, discovered, driver, served};
+use crate::support::{confidential, counters, discover_server, driver, start_twin};
 
 async fn client_of(served: &Served) -> Client {
-    let server = discovered(&driver(), served).await;
+    let server = discover_server(&driver(), served).await;
     let known = confidential(served);
     Client::new(server, known.client_id().clone(), known.auth().clone()).unwrap()
 }
 
 fn id() -> GrantId {
-    GrantId::person("ann").requesting(Scope::parse("read").unwrap())
+    GrantId::user("ann").requesting(Scope::parse("read").unwrap())
 }
 
 #[tokio::test]
 async fn a_source_gets_its_tokens_with_a_sign_in_and_renews_them_with_the_sign_in_of_then() {
-    let idp = served();
+    let idp = start_twin();
     let served = trusting(&idp).await;
     let (provider, login) = signed_in(&idp).await;
     let sign_in = GrantSource::refreshing(driver(), &provider, login).unwrap();
     let store = Arc::new(MemoryStore::new());
-    let there = client_of(&served).await;
+    let resource_client = client_of(&served).await;
     let source = || {
         let sign_in = SubjectTokenSource::new(&provider, sign_in.clone());
-        GrantSource::by_identity_shared(driver(), &there, id(), sign_in, store.clone())
+        GrantSource::by_identity_shared(driver(), &resource_client, id(), sign_in, store.clone())
     };
     let (first, second) = (source(), source());
     // Many callers in two workers cause one exchange, and one assertion.
@@ -78,7 +78,8 @@ async fn a_source_gets_its_tokens_with_a_sign_in_and_renews_them_with_the_sign_i
     assert_eq!(spent(before), (1, 1));
     // A later process too, whose sign-in is not even read.
     let nobody = SubjectTokenSource::read(&provider, || panic!("the tokens are fresh"));
-    let third = GrantSource::by_identity_shared(driver(), &there, id(), nobody, store.clone());
+    let third =
+        GrantSource::by_identity_shared(driver(), &resource_client, id(), nobody, store.clone());
     assert!(
         third
             .token()
@@ -92,14 +93,14 @@ async fn a_source_gets_its_tokens_with_a_sign_in_and_renews_them_with_the_sign_i
 
 #[tokio::test]
 async fn tokens_that_are_about_to_end_are_replaced_before() {
-    let idp = served();
+    let idp = start_twin();
     let served = trusting(&idp).await;
     served.with(|twin| twin.set_access_token_lifetime(2));
     let (provider, login) = signed_in(&idp).await;
     let sign_in = GrantSource::refreshing(driver(), &provider, login).unwrap();
-    let there = client_of(&served).await;
+    let resource_client = client_of(&served).await;
     let sign_in = SubjectTokenSource::new(&provider, sign_in);
-    let source = GrantSource::by_identity(driver(), &there, id(), sign_in);
+    let source = GrantSource::by_identity(driver(), &resource_client, id(), sign_in);
     let first = source.token().await.unwrap();
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     let second = source.token().await.unwrap();
@@ -108,13 +109,13 @@ async fn tokens_that_are_about_to_end_are_replaced_before() {
 
 #[tokio::test]
 async fn an_id_token_that_has_ended_is_renewed_by_whoever_keeps_the_sign_in() {
-    let idp = served();
+    let idp = start_twin();
     let served = trusting(&idp).await;
     let (provider, login) = signed_in(&idp).await;
-    let there = client_of(&served).await;
+    let resource_client = client_of(&served).await;
     let renewed = Arc::default();
     let sign_in = SubjectTokenSource::new(&provider, EndedSignIn::new(login.clone(), &renewed));
-    let source = GrantSource::by_identity(driver(), &there, id(), sign_in);
+    let source = GrantSource::by_identity(driver(), &resource_client, id(), sign_in);
     source.token().await.unwrap();
     assert_eq!(renewed.load(Ordering::SeqCst), 1);
     // Without one the user has to sign in there again, and nothing is sent.
@@ -123,7 +124,7 @@ async fn an_id_token_that_has_ended_is_renewed_by_whoever_keeps_the_sign_in() {
     let plain = GrantSource::refreshing(driver(), &provider, without).unwrap();
     let source = GrantSource::by_identity(
         driver(),
-        &there,
+        &resource_client,
         id(),
         SubjectTokenSource::new(&provider, plain),
     );
@@ -133,10 +134,10 @@ async fn an_id_token_that_has_ended_is_renewed_by_whoever_keeps_the_sign_in() {
 
 #[tokio::test]
 async fn a_sign_in_is_read_anew_each_time_and_its_error_is_the_callers() {
-    let idp = served();
+    let idp = start_twin();
     let served = trusting(&idp).await;
     let (provider, login) = signed_in(&idp).await;
-    let there = client_of(&served).await;
+    let resource_client = client_of(&served).await;
     let id_token = login.id_token.clone().unwrap();
     let reads = Arc::new(Mutex::new(Vec::<Result<(), Error>>::new()));
     let sign_in = SubjectTokenSource::read(&provider, {
@@ -152,7 +153,7 @@ async fn a_sign_in_is_read_anew_each_time_and_its_error_is_the_callers() {
             })
         }
     });
-    let source = GrantSource::by_identity(driver(), &there, id(), sign_in);
+    let source = GrantSource::by_identity(driver(), &resource_client, id(), sign_in);
     let gone = oauth_core::error::Misuse::NoRefreshToken;
     reads.lock().unwrap().push(Err(gone.into()));
     assert_eq!(

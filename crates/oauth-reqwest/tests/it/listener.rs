@@ -29,10 +29,10 @@ impl Wait {
             ClientAuth::none(),
         );
         let listener = listener.at_path("/cb").unwrap();
-        let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
+        let request = AuthorizationRequest::new(listener.redirect_uri().clone());
         let (_, pending) = client
             .unwrap()
-            .authorize(&Moment::system().unwrap(), ask)
+            .authorize(&Moment::system().unwrap(), request)
             .unwrap();
         let uri = listener.redirect_uri().as_str();
         let host = uri.strip_prefix("http://").unwrap();
@@ -114,8 +114,8 @@ async fn lo_bind() {
     let taken = Listener::bind_on(port.parse().unwrap()).await;
     let taken = taken.unwrap_err();
     assert_eq!(taken.code(), "listener.unavailable");
-    let said = format!("cannot listen on port {port}: address in use");
-    assert_eq!(taken.detail(), Some(said.as_str()));
+    let message = format!("cannot listen on port {port}: address in use");
+    assert_eq!(taken.detail(), Some(message.as_str()));
 }
 
 #[tokio::test]
@@ -336,10 +336,10 @@ async fn nobody_comes() {
         ClientId::new("id"),
         ClientAuth::none(),
     );
-    let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
+    let request = AuthorizationRequest::new(listener.redirect_uri().clone());
     let (_, pending) = client
         .unwrap()
-        .authorize(&Moment::system().unwrap(), ask)
+        .authorize(&Moment::system().unwrap(), request)
         .unwrap();
     let error = listener
         .wait(&pending, Duration::from_millis(20))

@@ -8,7 +8,7 @@ use oauth_core::{Client, ClientAuth, ClientId, Scope};
 use oauth_reqwest::{Driver, reqwest};
 use reqwest::dns::{Name, Resolve, Resolving};
 
-use crate::support::{confidential, driver, served, server};
+use crate::support::{confidential, driver, server, start_twin};
 
 /// A resolver that knows no names, and records the lookups.
 #[derive(Default)]
@@ -28,7 +28,7 @@ impl Resolve for NoNames {
 }
 
 /// The served twin's base URL, with the name `localhost`.
-fn named(base: &str) -> String {
+fn resolve_name(base: &str) -> String {
     base.replace("127.0.0.1", "localhost")
 }
 
@@ -39,21 +39,21 @@ fn client(base: &str) -> Client {
 
 #[tokio::test]
 async fn a_token_is_got_by_the_name_and_no_resolver_is_asked() {
-    let served = served();
-    let asked = Arc::new(NoNames::default());
+    let served = start_twin();
+    let requested = Arc::new(NoNames::default());
     let builder = reqwest::Client::builder()
         .no_proxy()
-        .dns_resolver(Arc::clone(&asked));
+        .dns_resolver(Arc::clone(&requested));
     let driver = Driver::new(builder).unwrap();
     let known = confidential(&served);
     let by_name = Client::new(
-        server(&named(served.base())),
+        server(&resolve_name(served.base())),
         known.client_id().clone(),
         known.auth().clone(),
     );
     let exchange = by_name.unwrap().client_credentials(Scope::none());
     assert!(driver.run(exchange).await.is_ok());
-    assert_eq!(asked.names(), [""; 0]);
+    assert_eq!(requested.names(), [""; 0]);
 }
 
 #[tokio::test]
@@ -73,19 +73,19 @@ async fn over_tls_too_the_name_is_this_machine() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let met = std::thread::spawn(move || listener.accept().unwrap().1);
-    let asked = Arc::new(NoNames::default());
+    let requested = Arc::new(NoNames::default());
     let builder = reqwest::Client::builder()
         .no_proxy()
-        .dns_resolver(Arc::clone(&asked));
+        .dns_resolver(Arc::clone(&requested));
     let driver = Driver::new(builder).unwrap();
     let exchange = client(&format!("https://localhost:{port}")).client_credentials(Scope::none());
     assert!(driver.run(exchange).await.is_err());
     assert!(met.join().unwrap().ip().is_loopback());
-    assert_eq!(asked.names(), [""; 0]);
+    assert_eq!(requested.names(), [""; 0]);
     // The resolver is still used for all other names.
     let exchange = client("https://as.example").client_credentials(Scope::none());
     assert_eq!(driver.run(exchange).await.unwrap_err().code(), "lost.dns");
-    assert_eq!(asked.names(), ["as.example"]);
+    assert_eq!(requested.names(), ["as.example"]);
 }
 
 /// The core refuses such requests. Even if it did not, the name would not be resolved, and nothing would
@@ -107,19 +107,19 @@ async fn plain_http_knows_no_other_name() {
 #[cfg(feature = "blocking")]
 #[test]
 fn a_blocking_driver_does_the_same() {
-    let served = served();
+    let served = start_twin();
     let known = confidential(&served);
     let by_name = Client::new(
-        server(&named(served.base())),
+        server(&resolve_name(served.base())),
         known.client_id().clone(),
         known.auth().clone(),
     );
-    let asked = Arc::new(NoNames::default());
+    let requested = Arc::new(NoNames::default());
     let builder = reqwest::blocking::Client::builder()
         .no_proxy()
-        .dns_resolver(Arc::clone(&asked));
+        .dns_resolver(Arc::clone(&requested));
     let driver = oauth_reqwest::blocking::Driver::new(builder).unwrap();
     let exchange = by_name.unwrap().client_credentials(Scope::none());
     assert!(driver.run(exchange).is_ok());
-    assert_eq!(asked.names(), [""; 0]);
+    assert_eq!(requested.names(), [""; 0]);
 }

@@ -8,7 +8,7 @@ use oauth_core::{Client, ClientAuth, ClientId, Scope};
 use oauth_reqwest::{Driver, reqwest};
 use oauth_testkit::Fault;
 
-use crate::support::{confidential, driver, served, server};
+use crate::support::{confidential, driver, server, start_twin};
 
 async fn lost(driver: &Driver, base: &str) -> Error {
     let client = Client::new(
@@ -55,7 +55,7 @@ async fn a_port_where_nobody_listens() {
 /// A TLS failure is permanent, unlike a lost connection.
 #[tokio::test]
 async fn a_server_that_speaks_no_tls() {
-    let served = served();
+    let served = start_twin();
     let error = lost(&driver(), &served.base().replace("http:", "https:")).await;
     is(&error, "lost.tls", "give_up", "corrupt message");
 }
@@ -76,7 +76,7 @@ async fn a_proxy_that_refuses() {
 
 #[tokio::test]
 async fn a_connection_that_is_cut() {
-    let served = served();
+    let served = start_twin();
     served.with(|twin| twin.inject(Fault::LostReply));
     let exchange = confidential(&served).client_credentials(Scope::none());
     let error = driver().run(exchange).await.unwrap_err();

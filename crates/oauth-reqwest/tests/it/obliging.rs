@@ -11,19 +11,19 @@ use oauth_reqwest::oauth_session::{FixedToken, Token, TokenSource};
 /// A source that always grants a step-up, which never satisfies the API.
 pub(crate) struct Obliging {
     token: FixedToken,
-    asked: Arc<AtomicUsize>,
+    requested: Arc<AtomicUsize>,
 }
 
 impl Obliging {
     /// A source that always returns this token, and the number of step-ups requested.
     pub(crate) fn with(token: &Tokens) -> (Self, Arc<AtomicUsize>) {
-        let asked = Arc::default();
+        let requested = Arc::default();
         let token = FixedToken::new(token.access_token.expose().as_str());
         let source = Self {
             token,
-            asked: Arc::clone(&asked),
+            requested: Arc::clone(&requested),
         };
-        (source, asked)
+        (source, requested)
     }
 }
 
@@ -37,9 +37,9 @@ impl TokenSource for Obliging {
     }
 
     fn step_up<'a>(&'a self, _: &'a Tokens, _: &'a StepUp) -> Answer<'a, Option<Token>> {
-        let asked = self.asked.fetch_add(1, Ordering::SeqCst);
+        let prompt_count = self.requested.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
-            match asked {
+            match prompt_count {
                 // A failing test has to end too.
                 9.. => Ok(None),
                 _ => self.token.token(None).await.map(Some),

@@ -101,7 +101,7 @@ fn answer(mut stream: TcpStream, public: &[u8], log: &Log) -> std::io::Result<()
     }
     let mut sent = vec![0; length];
     reader.read_exact(&mut sent)?;
-    let claims = verified(&proof, public);
+    let claims = verify_request(&proof, public);
     let is_api = first.starts_with("POST /api");
     let (status, headers, body) = match (&claims, is_api) {
         (None, _) => (400, "", r#"{"error":"invalid_dpop_proof"}"#),
@@ -136,7 +136,7 @@ fn answer(mut stream: TcpStream, public: &[u8], log: &Log) -> std::io::Result<()
 }
 
 /// The claims of a proof with a valid signature.
-fn verified(jws: &str, public: &[u8]) -> Option<Value> {
+fn verify_request(jws: &str, public: &[u8]) -> Option<Value> {
     let (input, signature) = jws.rsplit_once('.')?;
     let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
     let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, public);

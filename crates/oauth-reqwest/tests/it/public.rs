@@ -10,10 +10,10 @@ use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Scope};
 use oauth_reqwest::{AddressPolicy, Driver, Options, Transport};
 
-use crate::support::{confidential, counters, served};
+use crate::support::{confidential, counters, start_twin};
 
 /// A client of a server on this machine that was named by a third party.
-fn marked(base: &str) -> Client {
+fn marked_request(base: &str) -> Client {
     let server = Server::new(Issuer::parse(base).unwrap())
         .with_address_policy(RequestAddressPolicy::PublicOnly);
     client(server)
@@ -54,7 +54,7 @@ async fn a_url_that_somebody_else_named_does_not_lead_to_this_machine() {
     let v6 = TcpListener::bind(("::1", port)).unwrap();
     for policy in [AddressPolicy::PublicWhereMarked, AddressPolicy::PublicOnly] {
         for base in bases(port) {
-            let error = lost(&driver(policy), &marked(&base)).await;
+            let error = lost(&driver(policy), &marked_request(&base)).await;
             assert_eq!(error.code(), "lost.not_public", "{policy:?} {base}");
             let text = error.to_string();
             assert!(!text.contains("tried"), "{text}");
@@ -79,13 +79,14 @@ async fn whose_url_is_the_callers_own_leads_anywhere_by_default() {
     ] {
         let base = format!("https://127.0.0.1:{port}");
         let known = if is_marked {
-            marked(&base)
+            marked_request(&base)
         } else {
             client(Server::new(Issuer::parse(&base).unwrap()))
         };
-        let (driver, said) = (driver(policy), listener.try_clone().unwrap());
+        let (driver, listener_clone) = (driver(policy), listener.try_clone().unwrap());
         // The listener accepts, and closes the connection without TLS.
-        let met = std::thread::spawn(move || is_allowed.then(|| drop(said.accept().unwrap())));
+        let met =
+            std::thread::spawn(move || is_allowed.then(|| drop(listener_clone.accept().unwrap())));
         let error = lost(&driver, &known).await;
         assert_eq!(
             error.code() != "lost.not_public",
@@ -98,7 +99,7 @@ async fn whose_url_is_the_callers_own_leads_anywhere_by_default() {
 
 #[tokio::test]
 async fn what_a_client_of_a_named_server_sends_is_marked_to_the_end() {
-    let served = served();
+    let served = start_twin();
     let known = confidential(&served);
     let marked = known
         .server()
@@ -118,7 +119,7 @@ async fn where_a_proxy_would_resolve_the_name_nothing_is_sent() {
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", proxy.local_addr().unwrap());
     let driver = Transport::default().proxy(url).driver().unwrap();
-    let error = lost(&driver, &marked("https://as.example")).await;
+    let error = lost(&driver, &marked_request("https://as.example")).await;
     assert_eq!(error.code(), "lost.not_public", "{error}");
     assert!(error.to_string().contains("a proxy"), "{error}");
     assert!(!is_met(&proxy));
@@ -129,7 +130,7 @@ async fn where_a_proxy_would_resolve_the_name_nothing_is_sent() {
 async fn a_name_that_nobody_has_is_told_as_such() {
     let error = lost(
         &driver(AddressPolicy::default()),
-        &marked("https://nobody.invalid"),
+        &marked_request("https://nobody.invalid"),
     )
     .await;
     assert_eq!(error.code(), "lost.dns", "{error}");
@@ -143,12 +144,12 @@ fn a_blocking_driver_does_the_same() {
     let transport = Transport::default().without_proxy();
     let driver = transport.blocking_driver().unwrap();
     for base in bases(port) {
-        let exchange = marked(&base).client_credentials(Scope::none());
+        let exchange = marked_request(&base).client_credentials(Scope::none());
         let error = driver.run(exchange).unwrap_err();
         assert_eq!(error.code(), "lost.not_public", "{base}");
     }
     assert!(!is_met(&v4));
-    let served = served();
+    let served = start_twin();
     let known = confidential(&served);
     let options = Options::default().addresses(AddressPolicy::PublicOnly);
     let strict = transport.options(options).blocking_driver().unwrap();

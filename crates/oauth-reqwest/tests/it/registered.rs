@@ -29,9 +29,9 @@ fn flow(redirect_uri: &RedirectUri) -> PendingAuthorization {
         ClientId::new("id"),
         ClientAuth::none(),
     );
-    let ask = AuthorizationRequest::new(redirect_uri.clone());
+    let request = AuthorizationRequest::new(redirect_uri.clone());
     let now = Moment::system().unwrap();
-    client.unwrap().authorize(&now, ask).unwrap().1
+    client.unwrap().authorize(&now, request).unwrap().1
 }
 
 fn port_of(uri: &RedirectUri) -> u16 {
@@ -70,7 +70,7 @@ async fn a_registered_redirect_uri_is_kept_to_the_letter() {
     for form in ["/", "", "/a/b", "/cb?tenant=a", "?tenant=a/b"] {
         let port = free_port().await;
         let registered = uri(&format!("http://127.0.0.1:{port}{form}"));
-        let listener = Listener::at(&registered).await.unwrap();
+        let listener = Listener::for_redirect_uri(&registered).await.unwrap();
         assert_eq!(listener.redirect_uri(), &registered);
         let flow = pending(&listener);
         let url = right(&flow);
@@ -83,11 +83,15 @@ async fn a_registered_redirect_uri_is_kept_to_the_letter() {
 
 #[tokio::test]
 async fn without_a_port_any_will_do() {
-    let listener = Listener::at(&uri("http://127.0.0.1/cb")).await.unwrap();
+    let listener = Listener::for_redirect_uri(&uri("http://127.0.0.1/cb"))
+        .await
+        .unwrap();
     let port = port_of(listener.redirect_uri());
-    let wanted = format!("http://127.0.0.1:{port}/cb");
-    assert_eq!(listener.redirect_uri().as_str(), wanted);
-    let taken = Listener::at(listener.redirect_uri()).await.unwrap_err();
+    let expected = format!("http://127.0.0.1:{port}/cb");
+    assert_eq!(listener.redirect_uri().as_str(), expected);
+    let taken = Listener::for_redirect_uri(listener.redirect_uri())
+        .await
+        .unwrap_err();
     assert_eq!(taken.code(), "listener.unavailable");
 }
 
@@ -101,7 +105,9 @@ async fn localhost_is_both_addresses_and_nothing_else() {
     };
     let has_v6 = TcpListener::bind("[::1]:0").await.is_ok();
     for which in 0..if has_v6 { 2 } else { 1 } {
-        let listener = Listener::at(&uri("http://localhost/cb")).await.unwrap();
+        let listener = Listener::for_redirect_uri(&uri("http://localhost/cb"))
+            .await
+            .unwrap();
         let port = port_of(listener.redirect_uri());
         let flow = pending(&listener);
         let url = right(&flow);
@@ -119,7 +125,7 @@ async fn localhost_is_both_addresses_and_nothing_else() {
         // A program with the port in one address family would get callbacks.
         let other = TcpListener::bind("[::1]:0").await.unwrap();
         let port = other.local_addr().unwrap().port();
-        let taken = Listener::at(&uri(&format!("http://localhost:{port}/cb"))).await;
+        let taken = Listener::for_redirect_uri(&uri(&format!("http://localhost:{port}/cb"))).await;
         assert_eq!(taken.unwrap_err().code(), "listener.unavailable");
     }
 }
@@ -132,14 +138,16 @@ async fn what_is_not_on_this_machine_is_refused() {
         "https://localhost/cb",
         "com.example.app:/cb",
     ] {
-        let refused = Listener::at(&uri(elsewhere)).await.unwrap_err();
+        let refused = Listener::for_redirect_uri(&uri(elsewhere))
+            .await
+            .unwrap_err();
         assert_eq!(refused.code(), "redirect_uri.refused", "{elsewhere}");
     }
 }
 
 #[tokio::test]
 async fn a_callback_of_another_login_is_told_at_once() {
-    let (sender, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let listener = Listener::bind().await.unwrap();
     let listener = listener.on_stray(move |stray| sender.send(stray).unwrap());
     let port = port_of(listener.redirect_uri());
@@ -166,12 +174,12 @@ async fn a_callback_of_another_login_is_told_at_once() {
             _ => "The login has failed",
         };
         assert!(reply.contains(page), "{reply}");
-        assert_eq!(told.recv().unwrap(), stray);
+        assert_eq!(receiver.recv().unwrap(), stray);
     }
     let reply = visit(&format!("{base}/other"), address).await;
     assert!(reply.starts_with("HTTP/1.1 404"), "{reply}");
     assert!(
-        told.try_recv().is_err(),
+        receiver.try_recv().is_err(),
         "requests for icons are not reported"
     );
     assert!(visit(&url, address).await.contains("has arrived"));
@@ -189,7 +197,7 @@ async fn a_refusal_without_state_is_told_at_the_timeout() {
             "a refusal that has no `state`",
         ),
     ] {
-        let (sender, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let listener = Listener::bind().await.unwrap();
         let listener = listener.on_stray(move |stray| sender.send(stray).unwrap());
         let port = port_of(listener.redirect_uri());
@@ -207,7 +215,7 @@ async fn a_refusal_without_state_is_told_at_the_timeout() {
         assert_eq!(error.code(), "lost.timeout");
         let cause = error.cause().unwrap().to_string();
         assert!(cause.contains(text), "{cause}");
-        assert_eq!(told.iter().count(), came.len());
+        assert_eq!(receiver.iter().count(), came.len());
     }
 }
 
@@ -237,7 +245,7 @@ async fn the_address_one_ended_at_may_be_pasted() {
         |url| format!("?{}", url.split_once('?').unwrap().1),
     ];
     for form in forms {
-        let (sender, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let listener = Listener::bind().await.unwrap();
         let mut listener = listener.on_stray(move |stray| sender.send(stray).unwrap());
         let paste = listener.paste();
@@ -247,7 +255,10 @@ async fn the_address_one_ended_at_may_be_pasted() {
         assert!(paste.give(""));
         assert!(paste.give(&form(&url)));
         assert_eq!(listener.wait(&flow, TEST_TIMEOUT).await.unwrap(), url);
-        assert_eq!(told.iter().collect::<Vec<_>>(), [UnexpectedCallback::Paste]);
+        assert_eq!(
+            receiver.iter().collect::<Vec<_>>(),
+            [UnexpectedCallback::Paste]
+        );
         assert!(!paste.give(&url), "no login waits any more");
     }
 }

@@ -8,7 +8,7 @@ use oauth_testkit::{Fault, Served};
 use tokio::task::JoinSet;
 
 use crate::support::{
-    confidential, counters, driver, expired, login, public, served, server, until,
+    confidential, counters, driver, expired_tokens, login, public, server, start_twin, until,
 };
 
 fn secret(token: Option<&RefreshToken>) -> &str {
@@ -20,7 +20,7 @@ async fn stale(served: &Served) -> (GrantSource, Tokens) {
     let driver = driver();
     let client = public(server(served.base()), served);
     let tokens = login(&driver, &client).await;
-    let old = expired(&tokens);
+    let old = expired_tokens(&tokens);
     (
         GrantSource::refreshing(driver, &client, old.clone()).unwrap(),
         old,
@@ -29,7 +29,7 @@ async fn stale(served: &Served) -> (GrantSource, Tokens) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_callers_make_one_request() {
-    let served = served();
+    let served = start_twin();
     let (source, _) = stale(&served).await;
     let before = counters(&served).token_requests;
     let mut all = JoinSet::new();
@@ -49,7 +49,7 @@ async fn two_hundred_callers_make_one_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_callers_make_one_request() {
-    let served = served();
+    let served = start_twin();
     let (source, _) = stale(&served).await;
     let before = counters(&served).token_requests;
     let mut all = JoinSet::new();
@@ -65,7 +65,7 @@ async fn ten_thousand_callers_make_one_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_callers_with_one_dead_token_make_one_request() {
-    let served = served();
+    let served = start_twin();
     let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     let dead = source.token().await.unwrap();
     let mut all = JoinSet::new();
@@ -81,7 +81,7 @@ async fn two_hundred_callers_with_one_dead_token_make_one_request() {
 
 #[tokio::test]
 async fn a_cancelled_leader_loses_nothing() {
-    let served = served();
+    let served = start_twin();
     let (source, old) = stale(&served).await;
     let before = counters(&served).token_requests;
     served.with(|twin| twin.inject(Fault::SlowBody { millis_per_byte: 1 }));
@@ -102,7 +102,7 @@ async fn a_cancelled_leader_loses_nothing() {
 
 #[tokio::test]
 async fn a_flight_lands_though_everyone_has_gone() {
-    let served = served();
+    let served = start_twin();
     let (source, _) = stale(&served).await;
     let stored = Arc::new(Mutex::new(None));
     let store = Arc::clone(&stored);
@@ -121,7 +121,7 @@ async fn a_flight_lands_though_everyone_has_gone() {
 
 #[tokio::test]
 async fn an_error_goes_to_every_follower_and_the_next_caller_asks_again() {
-    let served = served();
+    let served = start_twin();
     let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     let refusal = Fault::Status {
         status: 503,
@@ -139,7 +139,7 @@ async fn an_error_goes_to_every_follower_and_the_next_caller_asks_again() {
 
 #[tokio::test]
 async fn a_pause_that_the_server_asks_for_is_kept() {
-    let served = served();
+    let served = start_twin();
     let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     let refusal = Fault::Status {
         status: 503,
@@ -158,7 +158,7 @@ async fn a_pause_that_the_server_asks_for_is_kept() {
 
 #[tokio::test]
 async fn a_grant_that_is_gone_stays_gone_without_asking() {
-    let served = served();
+    let served = start_twin();
     let (source, _) = stale(&served).await;
     served.with(|twin| twin.revoke_all());
     let before = counters(&served).token_requests;
@@ -172,7 +172,7 @@ async fn a_grant_that_is_gone_stays_gone_without_asking() {
 
 #[tokio::test]
 async fn a_token_of_two_seconds_works() {
-    let served = served();
+    let served = start_twin();
     served.with(|twin| twin.set_access_token_lifetime(2));
     let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     let tokens = source.token().await.unwrap();
@@ -182,7 +182,7 @@ async fn a_token_of_two_seconds_works() {
 /// The runtime of a renewal may end before the renewal does.
 #[test]
 fn a_runtime_that_ends_takes_no_one_with_it() {
-    let served = served();
+    let served = start_twin();
     let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     served.with(|twin| {
         twin.inject(Fault::SlowBody {
@@ -207,7 +207,7 @@ fn a_runtime_that_ends_takes_no_one_with_it() {
 
 #[test]
 fn nothing_secret_is_printed() {
-    let served = served();
+    let served = start_twin();
     let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     let secret = served.with(|twin| twin.client_secret().to_owned());
     assert!(!format!("{source:?} {:?}", driver()).contains(&secret));

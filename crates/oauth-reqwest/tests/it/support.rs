@@ -21,7 +21,7 @@ pub(crate) fn driver_with(options: Options) -> Driver {
     Driver::with_options(reqwest::Client::builder().no_proxy(), options).unwrap()
 }
 
-pub(crate) fn served() -> Served {
+pub(crate) fn start_twin() -> Served {
     Served::start(Twin::generic).unwrap()
 }
 
@@ -56,14 +56,14 @@ pub(crate) fn public(server: Server, served: &Served) -> Client {
     Client::new(server, ClientId::new(id), ClientAuth::none()).unwrap()
 }
 
-pub(crate) async fn discovered(driver: &Driver, served: &Served) -> Server {
+pub(crate) async fn discover_server(driver: &Driver, served: &Served) -> Server {
     let issuer: Issuer = danger::loopback_issuer(served.base()).unwrap();
     let exchange = danger::discover_on_loopback(issuer, Rules::default());
     driver.run(exchange).await.unwrap()
 }
 
 /// These tokens, as if received in 1970.
-pub(crate) fn expired(tokens: &Tokens) -> Tokens {
+pub(crate) fn expired_tokens(tokens: &Tokens) -> Tokens {
     let mut stored: serde_json::Value = serde_json::from_str(tokens.to_json().expose()).unwrap();
     stored["received_at"] = 0.into();
     Tokens::from_json(&stored.to_string()).unwrap()
@@ -96,14 +96,14 @@ pub(crate) async fn login(driver: &Driver, client: &Client) -> Tokens {
     use oauth_reqwest::loopback::Listener;
 
     let listener = Listener::bind().await.unwrap();
-    let ask = AuthorizationRequest::new(listener.redirect_uri().clone())
+    let request = AuthorizationRequest::new(listener.redirect_uri().clone())
         .scope(Scope::parse("read write offline_access").unwrap());
     let open = |url: &oauth_core::url::Url| {
         tokio::spawn(browse(url.as_str().to_owned()));
         Ok(())
     };
     listener
-        .login(driver, client, ask, open, TEST_TIMEOUT)
+        .login(driver, client, request, open, TEST_TIMEOUT)
         .await
         .unwrap()
         .tokens

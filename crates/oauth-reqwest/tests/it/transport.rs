@@ -50,7 +50,7 @@ async fn serve(authority: &Authority, clients: Option<&Authority>) -> SocketAddr
 async fn serve_as(
     (certificate, key): (rcgen::Certificate, KeyPair),
     clients: Option<&Authority>,
-    asked: Arc<Mutex<Vec<String>>>,
+    requested: Arc<Mutex<Vec<String>>>,
 ) -> SocketAddr {
     let builder = ServerConfig::builder();
     let builder = match clients {
@@ -70,7 +70,7 @@ async fn serve_as(
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let (acceptor, asked) = (acceptor.clone(), Arc::clone(&asked));
+            let (acceptor, requested) = (acceptor.clone(), Arc::clone(&requested));
             tokio::spawn(async move {
                 // A client that trusts nobody hangs up here.
                 let Ok(mut stream) = acceptor.accept(stream).await else {
@@ -82,7 +82,7 @@ async fn serve_as(
                     return;
                 }
                 let head = String::from_utf8_lossy(&seen[..size]).into_owned();
-                asked.lock().unwrap().push(head);
+                requested.lock().unwrap().push(head);
                 let head = format!(
                     "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
                     REPLY.len()
@@ -160,22 +160,22 @@ async fn a_server_that_asks_is_shown_the_certificate() {
     assert!(!format!("{shown:?}").contains("PRIVATE KEY"));
 }
 
-/// A proxy that opens every tunnel, and keeps what was asked of it.
-async fn tunnel(asked: Arc<Mutex<Vec<String>>>) -> SocketAddr {
+/// A proxy that opens every tunnel, and records the targets.
+async fn tunnel(requested: Arc<Mutex<Vec<String>>>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let asked = Arc::clone(&asked);
+            let requested = Arc::clone(&requested);
             tokio::spawn(async move {
                 let mut seen = vec![0; 4096];
                 let size = stream.read(&mut seen).await.unwrap();
                 let head = String::from_utf8_lossy(&seen[..size]).into_owned();
                 let target = head.split(' ').nth(1).unwrap().to_owned();
-                asked.lock().unwrap().push(head);
-                let mut there = TcpStream::connect(target).await.unwrap();
+                requested.lock().unwrap().push(head);
+                let mut upstream = TcpStream::connect(target).await.unwrap();
                 stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
-                let _ = tokio::io::copy_bidirectional(&mut stream, &mut there).await;
+                let _ = tokio::io::copy_bidirectional(&mut stream, &mut upstream).await;
             });
         }
     });
@@ -186,8 +186,8 @@ async fn tunnel(asked: Arc<Mutex<Vec<String>>>) -> SocketAddr {
 async fn a_proxy_is_asked_to_open_the_way() {
     let ours = Authority::new();
     let base = format!("https://{}", serve(&ours, None).await);
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let proxy = tunnel(Arc::clone(&asked)).await;
+    let requested = Arc::new(Mutex::new(Vec::new()));
+    let proxy = tunnel(Arc::clone(&requested)).await;
     let transport = Transport::default()
         .trust_only(ours.pem())
         .proxy(format!("http://ann:PASSW0RD@{proxy}"));
@@ -195,10 +195,14 @@ async fn a_proxy_is_asked_to_open_the_way() {
         code(token(&transport.driver().unwrap(), &base).await),
         "a token"
     );
-    let asked = asked.lock().unwrap();
-    assert!(asked[0].starts_with("CONNECT 127.0.0.1:"), "{}", asked[0]);
+    let requested = requested.lock().unwrap();
     assert!(
-        asked[0]
+        requested[0].starts_with("CONNECT 127.0.0.1:"),
+        "{}",
+        requested[0]
+    );
+    assert!(
+        requested[0]
             .to_ascii_lowercase()
             .contains("proxy-authorization: basic")
     );
@@ -313,7 +317,7 @@ fn a_key_that_lacks_its_lines_is_never_shown() {
         ] {
             let mut settings = Settings::default();
             change(&mut settings, key);
-            for settings in [settings.clone(), settings.beside("/home/a.b".as_ref())] {
+            for settings in [settings.clone(), settings.relative_to("/home/a.b".as_ref())] {
                 let error = settings.read().unwrap_err();
                 assert_eq!(error.code(), "transport.setup");
                 let text = format!("{error} {error:?}");
@@ -324,13 +328,17 @@ fn a_key_that_lacks_its_lines_is_never_shown() {
     }
 }
 
-/// TLS that is not verified: a certificate of nobody, of another host, and one that has ended are none. There is no
+/// Invalid certificates are refused: a self-signed one, one of another host, and an expired one. There is no
 /// switch, and roots that cannot be read are an error.
 #[tokio::test]
 async fn c6_a_server_proves_who_it_is_or_gets_nothing() {
     let ours = Authority::new();
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let served = async |certificate| serve_as(certificate, None, Arc::clone(&asked)).await.port();
+    let requested = Arc::new(Mutex::new(Vec::new()));
+    let served = async |certificate| {
+        serve_as(certificate, None, Arc::clone(&requested))
+            .await
+            .port()
+    };
     let issued = |name: &str, until: i32| {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -339,13 +347,13 @@ async fn c6_a_server_proves_who_it_is_or_gets_nothing() {
         (params.signed_by(&key, &ours.0).unwrap(), key)
     };
     let own_key = KeyPair::generate().unwrap();
-    let own = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-    let self_signed = (own.self_signed(&own_key).unwrap(), own_key);
+    let certificate_params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let self_signed = (certificate_params.self_signed(&own_key).unwrap(), own_key);
     let transport = Transport::default().without_proxy().trust_only(ours.pem());
     let driver = transport.driver().unwrap();
-    let good = served(issued("127.0.0.1", 2090)).await;
+    let valid_token = served(issued("127.0.0.1", 2090)).await;
     for (reason, port, seen) in [
-        ("good", good, "a token"),
+        ("good", valid_token, "a token"),
         ("self-signed", served(self_signed).await, "lost.tls"),
         (
             "of another host",
@@ -357,11 +365,11 @@ async fn c6_a_server_proves_who_it_is_or_gets_nothing() {
         let base = format!("https://127.0.0.1:{port}");
         assert_eq!(code(token(&driver, &base).await), seen, "{reason}");
     }
-    assert_eq!(asked.lock().unwrap().len(), 1, "no secret left");
+    assert_eq!(requested.lock().unwrap().len(), 1, "no secret left");
     // Without roots of the caller's the same server is a stranger's.
     let plain = Transport::default().without_proxy().driver().unwrap();
     assert_eq!(
-        code(token(&plain, &format!("https://127.0.0.1:{good}")).await),
+        code(token(&plain, &format!("https://127.0.0.1:{valid_token}")).await),
         "lost.tls"
     );
     for pem in [
@@ -404,10 +412,10 @@ async fn c7_a_proxy_and_a_server_see_their_own_secrets_alone() {
         seen.contains("s3cr3t") && !seen.contains("proxy-authorization"),
         "{seen}"
     );
-    let asked = at_proxy.lock().unwrap().join("\n");
+    let requested = at_proxy.lock().unwrap().join("\n");
     assert!(
-        asked.starts_with("CONNECT ") && !asked.contains("S3CR3T"),
-        "{asked}"
+        requested.starts_with("CONNECT ") && !requested.contains("S3CR3T"),
+        "{requested}"
     );
 
     let refusing = TcpListener::bind("127.0.0.1:0").await.unwrap();

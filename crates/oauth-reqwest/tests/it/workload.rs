@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::support::{counters, driver, served};
+use crate::support::{counters, driver, start_twin};
 
 const PLATFORM: &str = "https://platform.test";
 
@@ -42,12 +42,12 @@ fn token(key: &PrivateKey, audience: &str, subject: &str) -> String {
     format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
-/// GitHub's service: it answers whoever shows the bearer token of the job, and remembers what it was asked.
+/// GitHub's service: it answers requests with the job's bearer token, and records them.
 async fn github(key: Arc<PrivateKey>) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let heard = Arc::clone(&asked);
+    let requested = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&requested);
     tokio::spawn(async move {
         loop {
             let (mut socket, _) = listener.accept().await.unwrap();
@@ -80,14 +80,14 @@ async fn github(key: Arc<PrivateKey>) -> (String, Arc<Mutex<Vec<String>>>) {
             socket.write_all(reply.as_bytes()).await.unwrap();
         }
     });
-    (format!("{base}/idtoken?api-version=2.0"), asked)
+    (format!("{base}/idtoken?api-version=2.0"), requested)
 }
 
 async fn of(variables: &[(&str, &str)]) -> Client {
     let owned = variables
         .iter()
         .map(|(name, value)| ((*name).to_owned(), Secret::from(*value)));
-    let environment: Arc<dyn Environment> = Arc::new(ProcessEnvironment::of(owned));
+    let environment: Arc<dyn Environment> = Arc::new(ProcessEnvironment::from_variables(owned));
     let settings = ClientSettings::from_env(&environment).unwrap();
     let client =
         oauth_reqwest::configured_client::connect(settings, Transport::LoopbackHttp).unwrap();
@@ -96,8 +96,8 @@ async fn of(variables: &[(&str, &str)]) -> Client {
 
 #[tokio::test]
 async fn a_job_of_github_gets_a_token_and_asks_for_its_own_anew_each_time() {
-    let served = served();
-    let (url, asked) = github(platform(&served)).await;
+    let served = start_twin();
+    let (url, requests) = github(platform(&served)).await;
     let client = of(&[
         ("OAUTH_ISSUER", served.base()),
         ("OAUTH_CLIENT_ID", "twin-client"),
@@ -113,14 +113,16 @@ async fn a_job_of_github_gets_a_token_and_asks_for_its_own_anew_each_time() {
             .await
             .unwrap();
         assert_eq!(tokens.scope.as_str(), "read");
-        assert_eq!(asked.lock().unwrap().len(), number);
+        assert_eq!(requests.lock().unwrap().len(), number);
     }
-    assert!(asked.lock().unwrap()[0].contains("?api-version=2.0&audience=http%3A%2F%2F127.0.0.1"));
+    assert!(
+        requests.lock().unwrap()[0].contains("?api-version=2.0&audience=http%3A%2F%2F127.0.0.1")
+    );
 }
 
 #[tokio::test]
 async fn a_service_that_refuses_ends_it_before_the_server_is_asked() {
-    let served = served();
+    let served = start_twin();
     let (url, _) = github(platform(&served)).await;
     let client = of(&[
         ("OAUTH_ISSUER", served.base()),
@@ -139,7 +141,7 @@ async fn a_service_that_refuses_ends_it_before_the_server_is_asked() {
 
 #[tokio::test]
 async fn a_pods_file_is_read_anew_when_it_was_replaced() {
-    let served = served();
+    let served = start_twin();
     let key = platform(&served);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
@@ -150,11 +152,11 @@ async fn a_pods_file_is_read_anew_when_it_was_replaced() {
         ("OAUTH_WORKLOAD_FILE", path.to_str().unwrap()),
     ])
     .await;
-    let ask = || driver_run(&client);
-    assert_eq!(ask().await.unwrap_err(), "lost.unsent");
+    let send = || driver_run(&client);
+    assert_eq!(send().await.unwrap_err(), "lost.unsent");
     for subject in ["first", "second"] {
         std::fs::write(&path, token(&key, served.base(), subject) + "\n").unwrap();
-        ask().await.unwrap();
+        send().await.unwrap();
         let shown = served.with(|twin| {
             let entry = twin.log().iter().rfind(|entry| entry.path == "/token");
             entry.unwrap().form("client_assertion").unwrap().to_owned()
@@ -162,7 +164,7 @@ async fn a_pods_file_is_read_anew_when_it_was_replaced() {
         assert_eq!(shown, token_text(&path));
     }
     std::fs::write(&path, "a".repeat(65 << 10)).unwrap();
-    assert_eq!(ask().await.unwrap_err(), "lost.unsent");
+    assert_eq!(send().await.unwrap_err(), "lost.unsent");
 }
 
 async fn driver_run(client: &Client) -> Result<(), &'static str> {
@@ -176,7 +178,7 @@ fn token_text(path: &std::path::Path) -> String {
 
 #[tokio::test]
 async fn a_federated_account_exchanges_what_its_file_names() {
-    let served = served();
+    let served = start_twin();
     let key = platform(&served);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token.json");

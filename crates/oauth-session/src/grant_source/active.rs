@@ -152,7 +152,7 @@ impl Inner {
     }
 }
 
-pub(super) fn timeout(what: &'static str) -> Error {
-    let timeout = Cause::unknown(what);
+pub(super) fn timeout(operation: &'static str) -> Error {
+    let timeout = Cause::unknown(operation);
     Error::lost(timeout.because(Loss::Timeout))
 }

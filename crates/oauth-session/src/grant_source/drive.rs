@@ -10,7 +10,7 @@ use oauth_core::exchange::Boxed;
 use crate::store::Answer;
 
 /// Runs token requests over a transport.
-pub trait Drive: Send + Sync {
+pub trait TokenDriver: Send + Sync {
     /// Runs an exchange until it is done.
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens>;
 
@@ -36,7 +36,7 @@ pub trait Drive: Send + Sync {
     }
 }
 
-impl<D: Drive + ?Sized> Drive for Arc<D> {
+impl<D: TokenDriver + ?Sized> TokenDriver for Arc<D> {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         (**self).run(exchange)
     }

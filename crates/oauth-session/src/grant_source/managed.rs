@@ -28,9 +28,16 @@ impl GrantSource {
 
     /// Adopts the tokens of a new login like [`log_in`](Self::log_in), unless the record was removed after it was read at
     /// this version.
-    pub(crate) async fn log_in_seen(&self, tokens: Tokens, seen: u64) -> Result<(), Error> {
+    pub(crate) async fn log_in_at_version(
+        &self,
+        tokens: Tokens,
+        known_version: u64,
+    ) -> Result<(), Error> {
         let (at, runtime) = (crate::clock::moment()?, runtime::current()?);
-        self.0.state().keeper.replace_seen(&at, tokens, seen)?;
+        self.0
+            .state()
+            .keeper
+            .replace_at_version(&at, tokens, known_version)?;
         self.store_login(at.now(), &runtime).await
     }
 

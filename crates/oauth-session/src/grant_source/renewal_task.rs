@@ -15,7 +15,7 @@ use crate::clock::{self, now};
 use crate::fault_points;
 use crate::hold::STORE_TIMEOUT;
 use crate::observe::GrantEvent;
-use crate::store::{Store, Times};
+use crate::store::{RecordTimes, Store};
 
 /// Spawns a renewal. No lock may be held: a runtime that is shut down drops the task at once, and its
 /// drop takes the lock.
@@ -107,15 +107,15 @@ impl RenewalTask {
 
     fn notify(&self, is_new: bool) {
         let Some(outcome) = &self.outcome else { return };
-        let (standing, reported, trouble, is_stored) = {
+        let (standing, reported, last_error, is_stored) = {
             let mut state = self.session.state();
             let standing = state.keeper.status();
             let reported = std::mem::replace(&mut state.reported, standing);
-            let trouble = state.keeper.last_error().cloned();
-            (standing, reported, trouble, state.keeper.is_stored())
+            let last_error = state.keeper.last_error().cloned();
+            (standing, reported, last_error, state.keeper.is_stored())
         };
         // A caller whose token is valid gets no error.
-        let error = outcome.as_ref().err().or(trouble.as_ref());
+        let error = outcome.as_ref().err().or(last_error.as_ref());
         match (standing, error) {
             (GrantStatus::Ended, Some(error)) if reported != standing => {
                 self.session.notify(&GrantEvent::Ended(error));
@@ -154,10 +154,10 @@ impl Drop for RenewalTask {
     }
 }
 
-/// The only task that retries the save of unsaved tokens; another may take over when this is dropped.
-struct SavingLater<'a>(&'a Inner);
+/// A guard for the one task that retries saving unsaved tokens; another task may take over when it is dropped.
+struct DeferredSaveGuard<'a>(&'a Inner);
 
-impl Drop for SavingLater<'_> {
+impl Drop for DeferredSaveGuard<'_> {
     fn drop(&mut self) {
         self.0.state().is_saving_later = false;
     }
@@ -173,7 +173,7 @@ impl Inner {
                 return;
             }
         }
-        let _saving = SavingLater(&self);
+        let _saving = DeferredSaveGuard(&self);
         loop {
             let Ok(now) = now() else { return };
             let pause = {
@@ -232,8 +232,8 @@ impl Inner {
                 Step::Load => self.load(&**store, key).await.map(Event::Loaded),
                 Step::Lease { holder, ttl } => {
                     let leased = store.lease(key, &holder, ttl).await;
-                    if let Ok(Lease::Held(left)) = leased {
-                        self.notify(&GrantEvent::Waits(left));
+                    if let Ok(Lease::Held(remaining)) = leased {
+                        self.notify(&GrantEvent::Waits(remaining));
                     }
                     leased.map(Event::Leased)
                 }
@@ -245,7 +245,7 @@ impl Inner {
                 } => {
                     fault_points::at("session.save");
                     let save_result = store
-                        .save(key, &record, version, Times { due, until })
+                        .save(key, &record, version, RecordTimes { due, until })
                         .await;
                     fault_points::at("session.saved");
                     save_result.map(Event::Saved)

@@ -27,13 +27,13 @@ impl Inner {
         let extension = self.state().keeper.lease_extension();
         let limit = self.driver.longest().saturating_add(DRIVER_GRACE);
         let request = timeout(limit, self.driver.run(exchange));
-        let late = |_| {
-            let late = Cause::unknown("the driver took too long").because(Loss::Timeout);
-            Err(Error::lost(late).at_endpoint("token"))
+        let timed_out = |_| {
+            let cause = Cause::unknown("the driver took too long").because(Loss::Timeout);
+            Err(Error::lost(cause).at_endpoint("token"))
         };
         run_beside(request, self.extend(extension))
             .await
-            .unwrap_or_else(late)
+            .unwrap_or_else(timed_out)
     }
 
     /// Extends the lease. Whether that succeeds does not affect the request: its tokens are saved by

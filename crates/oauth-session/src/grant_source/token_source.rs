@@ -10,13 +10,13 @@ use tokio::time::timeout;
 
 use super::{GrantSource, Shared};
 use crate::clock;
-use crate::hold::{HeldLease, Hold, contended, lock_for};
+use crate::hold::{HeldLease, HeldTokens, contended, lock_for};
 use crate::observe::GrantEvent;
 use crate::source::{Token, TokenSource};
 use crate::store::{Answer, Store};
 
 impl GrantSource {
-    /// The latest tokens of the grant, which no worker renews until the [`Hold`] is dropped, or `limit` is over: to use
+    /// The latest tokens of the grant, which no worker renews until the [`HeldTokens`] is dropped, or `limit` is over: to use
     /// the refresh token outside a renewal. It waits for a renewal under way. With a store, the lease is short, and
     /// extended meanwhile: if this worker is killed, others renew the grant after
     /// [`Policy::lease`](oauth_core::flow::keeper::Policy::lease).
@@ -24,7 +24,7 @@ impl GrantSource {
     /// # Errors
     /// `grant.no_refresh_token` if there are no tokens; `lost.unsent` if a worker has gone away in the middle of a
     /// renewal, which may have used the refresh token; those of the store.
-    pub async fn hold(&self, limit: Duration) -> Result<Hold, Error> {
+    pub async fn hold(&self, limit: Duration) -> Result<HeldTokens, Error> {
         let none = || Error::from(Misuse::NoRefreshToken);
         let Some(Shared { store, key }) = &self.0.shared else {
             let lock = Arc::clone(&self.0.local_use).lock_owned();
@@ -32,7 +32,7 @@ impl GrantSource {
             let status = self.0.state().keeper.status();
             let tokens = self.latest().filter(|_| status != GrantStatus::Ended);
             let tokens = tokens.ok_or_else(none)?;
-            return Ok(Hold::until_dropped(tokens, lock_for(guard, limit)?));
+            return Ok(HeldTokens::until_dropped(tokens, lock_for(guard, limit)?));
         };
         let lease = self.hold_lease(store, key, limit).await?;
         let entry = store.load(key).await?;
@@ -42,7 +42,7 @@ impl GrantSource {
             None => self.latest(),
         };
         let tokens = tokens.ok_or_else(none)?;
-        Ok(Hold::until_dropped(tokens, lease))
+        Ok(HeldTokens::until_dropped(tokens, lease))
     }
 }
 
@@ -55,7 +55,7 @@ impl GrantSource {
         limit: Duration,
     ) -> Result<HeldLease, Error> {
         let holder = clock::moment()?.ticket()?;
-        let lease = self.0.state().keeper.lease_of(holder);
+        let lease = self.0.state().keeper.lease_for(holder);
         let session = Arc::clone(&self.0);
         let lost = move || session.notify(&GrantEvent::LeaseLost);
         HeldLease::take(store, key, lease, limit, lost).await
@@ -75,7 +75,7 @@ impl TokenSource for GrantSource {
         self.invalidate(refused);
     }
 
-    fn hold(&self, limit: Duration) -> Answer<'_, Option<Hold>> {
+    fn hold(&self, limit: Duration) -> Answer<'_, Option<HeldTokens>> {
         Box::pin(async move { GrantSource::hold(self, limit).await.map(Some) })
     }
 }

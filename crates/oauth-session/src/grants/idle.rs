@@ -18,7 +18,7 @@ const CONCURRENT_RENEWALS: usize = 8;
 /// The result of [`Grants::renew_idle`].
 #[derive(Debug, Default)]
 #[non_exhaustive]
-pub struct Idle {
+pub struct IdleRenewalReport {
     /// The number of grants renewed, here or by another worker in the meantime.
     pub renewed: usize,
     /// The grants that could not be renewed, by the keys of their records.
@@ -41,7 +41,7 @@ fn stopped_error() -> Error {
 impl Grants {
     /// Renews the grants of this client whose access token expired so long ago that they cannot have been
     /// used since: with many servers, a refresh token expires if it is not used for some weeks. One pass
-    /// over the keys that are due in the store; call it now and then, from any number of workers.
+    /// over the keys that are due in the store; call it periodically, from any number of workers.
     ///
     /// With [`Policy::keep_alive`](oauth_core::flow::keeper::Policy::keep_alive), it also renews those whose server
     /// says when an unused refresh token expires, if that is soon. A session in memory does so itself; this covers all
@@ -49,9 +49,9 @@ impl Grants {
     ///
     /// # Errors
     /// `misuse.not_supported` for a store that cannot list due records; `lost` at endpoint `store`.
-    pub async fn renew_idle(&self, unused: Duration) -> Result<Idle, Error> {
+    pub async fn renew_idle(&self, unused: Duration) -> Result<IdleRenewalReport, Error> {
         let now = clock::now()?;
-        let mut idle = Idle::default();
+        let mut idle = IdleRenewalReport::default();
         self.renew_due(now.before(unused), RenewalReason::Token, &mut idle)
             .await?;
         if self.0.options.policy.keep_alive.is_some() {
@@ -66,7 +66,7 @@ impl Grants {
         &self,
         before: UnixTime,
         reason: RenewalReason,
-        idle: &mut Idle,
+        idle: &mut IdleRenewalReport,
     ) -> Result<(), Error> {
         let mut seen_keys = BTreeSet::new();
         loop {

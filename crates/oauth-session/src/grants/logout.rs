@@ -10,7 +10,7 @@ use oauth_core::flow::keeper::GrantId;
 use oauth_core::server::EndpointKind;
 
 use super::Grants;
-use super::step_ups::Ending;
+use super::step_ups::EndSelection;
 use crate::grant_source::GrantSource;
 
 /// The time beyond the longest request for which a renewal under way is waited for.
@@ -25,15 +25,18 @@ impl Grants {
     /// That of the revocation, if the tokens could not be revoked: the record is removed anyway. `lost` at endpoint
     /// `store` if the record could not be removed. A server without a revocation endpoint is not an error.
     pub async fn log_out(&self, id: &GrantId) -> Result<(), Error> {
-        let ending = id.step_up.as_ref().map_or(Ending::All, Ending::One);
-        let beside = self.end_beside(id, ending).await;
-        let outcome = self.end(id).await.and(beside);
-        // That of a login which was being stored meanwhile.
-        let late = self.end_beside(id, ending).await;
-        outcome.and(late)
+        let ending = id
+            .step_up
+            .as_ref()
+            .map_or(EndSelection::All, EndSelection::One);
+        let step_ups_ended = self.end_beside(id, ending).await;
+        let outcome = self.end(id).await.and(step_ups_ended);
+        // Ends a login that was being stored in the meantime.
+        let ended_late = self.end_beside(id, ending).await;
+        outcome.and(ended_late)
     }
 
-    /// Ends one grant, and none beside it.
+    /// Ends one grant, without its step-up grants.
     pub(super) async fn end(&self, id: &GrantId) -> Result<(), Error> {
         let session = self.get(id);
         let key = session.key().unwrap_or_default().to_owned();
@@ -57,7 +60,11 @@ impl Grants {
         if server.endpoint(EndpointKind::Revocation).is_err() {
             return Ok(());
         }
-        let exchange = self.0.client.revoke(Revocation::of(&tokens)).boxed();
+        let exchange = self
+            .0
+            .client
+            .revoke(Revocation::from_tokens(&tokens))
+            .boxed();
         self.0.driver.revoke(exchange).await
     }
 }

@@ -4,7 +4,7 @@
 //! No grant is ever stored that the list does not name, whichever worker dies or sleeps between two steps:
 //!
 //! - a login reads the version of its record, then saves the list with its entry, then saves the record: at that version,
-//!   or over another login, but over no later removal ([`Keeper::replace_seen`](oauth_core::flow::keeper::Keeper));
+//!   or over another login, but over no later removal ([`Keeper::replace_at_version`](oauth_core::flow::keeper::Keeper));
 //! - what is taken off the list was ended after the list was read, which removes its record even if there is none, and the
 //!   list is saved only over the version that was read.
 //!
@@ -18,9 +18,9 @@ use oauth_core::{Secret, Tokens, json};
 
 use super::Grants;
 use crate::clock;
-use crate::store::{ENDPOINT, Entry, STEP_UPS, Saved, Times};
+use crate::store::{ENDPOINT, Entry, RecordTimes, STEP_UPS, SaveOutcome};
 
-/// The number of grants beside an ordinary one. The oldest gives way to a new one.
+/// The maximum number of step-up grants per user. The oldest gives way to a new one.
 const MAX_STEP_UP_GRANTS: usize = 8;
 
 /// The longest list: the oldest stay on it until they have been ended.
@@ -31,7 +31,7 @@ const MAX_SAVE_ATTEMPTS: usize = 16;
 
 /// Which of the listed grants to end.
 #[derive(Clone, Copy)]
-pub(super) enum Ending<'a> {
+pub(super) enum EndSelection<'a> {
     All,
     One(&'a StepUp),
     /// The oldest beyond [`MAX_STEP_UP_GRANTS`], and those that have ended or expired.
@@ -72,7 +72,7 @@ fn read(entry: &Entry) -> Result<Vec<StepUp>, Error> {
 }
 
 /// The record of a list; an empty one is removed.
-fn written(listed: &Vec<StepUp>) -> Secret<String> {
+fn to_record(listed: &Vec<StepUp>) -> Secret<String> {
     Secret::new(if listed.is_empty() {
         String::new()
     } else {
@@ -87,12 +87,12 @@ fn contended() -> Error {
 }
 
 impl Grants {
-    fn list_of(&self, id: &GrantId) -> String {
+    fn list_key(&self, id: &GrantId) -> String {
         let key = self.0.client.keeper(ordinary(id)).key();
         format!("{STEP_UPS}{key}")
     }
 
-    /// Adopts the tokens of a step-up, stores them beside the ordinary ones, and ends what gives way to them.
+    /// Adopts the tokens of a step-up, stores them beside the ordinary ones, and ends the grants that they supersede.
     pub(super) async fn log_in_beside(
         &self,
         id: &GrantId,
@@ -100,16 +100,18 @@ impl Grants {
         tokens: Tokens,
     ) -> Result<(), Error> {
         let key = self.0.client.keeper(id.clone()).key();
-        let seen = self.version_of(&key).await?;
-        // A failed revocation of what gives way must not lose the new tokens: it is reported once they are stored.
-        let mut gave_way = Ok(());
-        self.list_beside(id, step_up, &mut gave_way).await?;
-        self.get(id).log_in_seen(tokens, seen).await?;
-        gave_way.and(self.end_beside(id, Ending::Surplus).await)
+        let known_version = self.load_version(&key).await?;
+        // A failed revocation of a superseded grant must not lose the new tokens, so it is reported after they are stored.
+        let mut superseded = Ok(());
+        self.list_beside(id, step_up, &mut superseded).await?;
+        self.get(id)
+            .log_in_at_version(tokens, known_version)
+            .await?;
+        superseded.and(self.end_beside(id, EndSelection::Surplus).await)
     }
 
     /// The version of a record. One that cannot be read is removed, as any login does.
-    async fn version_of(&self, key: &str) -> Result<u64, Error> {
+    async fn load_version(&self, key: &str) -> Result<u64, Error> {
         let store = &self.0.store;
         let entry = match store.load(key).await {
             Err(error) if error.is_unreadable_record() => {
@@ -121,14 +123,14 @@ impl Grants {
         Ok(entry?.map_or(0, |entry| entry.version))
     }
 
-    /// Lists a grant beside the ordinary one, as the newest.
+    /// Adds a step-up grant to the list, as the newest.
     async fn list_beside(
         &self,
         id: &GrantId,
         step_up: &StepUp,
         gave_way: &mut Result<(), Error>,
     ) -> Result<(), Error> {
-        let key = self.list_of(id);
+        let key = self.list_key(id);
         for _ in 0..MAX_SAVE_ATTEMPTS {
             let entry = self.0.store.load(&key).await?;
             // A list that cannot be read is rewritten: a logout has reported it, or will report the new one.
@@ -136,7 +138,7 @@ impl Grants {
             let mut listed = listed.ok().flatten().unwrap_or_default();
             listed.retain(|listed_step_up| listed_step_up != step_up);
             if listed.len() >= LISTED {
-                match self.end_beside(id, Ending::Surplus).await {
+                match self.end_beside(id, EndSelection::Surplus).await {
                     Err(error) if error.endpoint() == Some(ENDPOINT) => return Err(error),
                     Err(error) if gave_way.is_ok() => *gave_way = Err(error),
                     Ok(()) | Err(_) => {}
@@ -145,9 +147,13 @@ impl Grants {
             }
             listed.push(step_up.clone());
             let version = entry.map_or(0, |entry| entry.version);
-            let text = written(&listed);
-            let saved = self.0.store.save(&key, &text, version, Times::NONE).await?;
-            if let Saved::At(_) = saved {
+            let text = to_record(&listed);
+            let saved = self
+                .0
+                .store
+                .save(&key, &text, version, RecordTimes::NONE)
+                .await?;
+            if let SaveOutcome::At(_) = saved {
                 return Ok(());
             }
         }
@@ -158,11 +164,15 @@ impl Grants {
     ///
     /// # Errors
     /// The first of a revocation: the others are ended, too. Those of the store: what was not ended is still listed.
-    pub(super) async fn end_beside(&self, id: &GrantId, ending: Ending<'_>) -> Result<(), Error> {
+    pub(super) async fn end_beside(
+        &self,
+        id: &GrantId,
+        ending: EndSelection<'_>,
+    ) -> Result<(), Error> {
         if id.owner == GrantOwner::Client {
             return Ok(());
         }
-        let key = self.list_of(id);
+        let key = self.list_key(id);
         let mut outcome = Ok(());
         for _ in 0..MAX_SAVE_ATTEMPTS {
             let entry = self.0.store.load(&key).await?;
@@ -171,13 +181,13 @@ impl Grants {
             };
             let mut listed = match (read(&entry), ending) {
                 (Ok(listed), _) => listed,
-                (Err(error), Ending::All) => {
+                (Err(error), EndSelection::All) => {
                     outcome = outcome.and(Err(error));
                     Vec::new()
                 }
                 (Err(error), _) => return outcome.and(Err(error)),
             };
-            let ended = self.chosen(id, &listed, ending).await?;
+            let ended = self.select(id, &listed, ending).await?;
             if ended.is_empty() && !listed.is_empty() {
                 return outcome;
             }
@@ -188,33 +198,37 @@ impl Grants {
                 }
             }
             listed.retain(|step_up| !ended.contains(step_up));
-            let (text, version) = (written(&listed), entry.version);
-            let saved = self.0.store.save(&key, &text, version, Times::NONE).await?;
-            if let Saved::At(_) = saved {
+            let (text, version) = (to_record(&listed), entry.version);
+            let saved = self
+                .0
+                .store
+                .save(&key, &text, version, RecordTimes::NONE)
+                .await?;
+            if let SaveOutcome::At(_) = saved {
                 return outcome;
             }
         }
         outcome.and(Err(contended()))
     }
 
-    async fn chosen(
+    async fn select(
         &self,
         id: &GrantId,
         listed: &[StepUp],
-        ending: Ending<'_>,
+        ending: EndSelection<'_>,
     ) -> Result<Vec<StepUp>, Error> {
         match ending {
-            Ending::All => return Ok(listed.to_vec()),
-            Ending::One(step_up) => {
+            EndSelection::All => return Ok(listed.to_vec()),
+            EndSelection::One(step_up) => {
                 let one = listed
                     .iter()
                     .filter(|listed_step_up| *listed_step_up == step_up);
                 return Ok(one.cloned().collect());
             }
-            Ending::Surplus => {}
+            EndSelection::Surplus => {}
         }
         let now = clock::now()?;
-        let (mut ended, mut kept) = (Vec::new(), Vec::new());
+        let (mut ended, mut remaining) = (Vec::new(), Vec::new());
         for step_up in listed {
             let keeper = self.0.client.keeper(id.clone().stepped_up(step_up));
             // Without a record, another worker may be about to store it. One that cannot be read may be a grant.
@@ -227,11 +241,11 @@ impl Grants {
             if summary.is_some_and(|summary| summary.is_over(now)) {
                 ended.push(step_up.clone())
             } else {
-                kept.push(step_up)
+                remaining.push(step_up)
             }
         }
-        let surplus = kept.len().saturating_sub(MAX_STEP_UP_GRANTS);
-        ended.extend(kept.into_iter().take(surplus).cloned());
+        let surplus = remaining.len().saturating_sub(MAX_STEP_UP_GRANTS);
+        ended.extend(remaining.into_iter().take(surplus).cloned());
         Ok(ended)
     }
 }

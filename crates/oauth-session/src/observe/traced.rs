@@ -10,25 +10,25 @@ pub struct Traced;
 
 impl Observe for Traced {
     fn observe(&self, key: Option<&str>, notice: &GrantEvent<'_>) {
-        let (grant, what) = (key, notice.name());
+        let (grant, event) = (key, notice.name());
         match notice {
             GrantEvent::Renewed | GrantEvent::StoredLate => {
-                tracing::debug!(target: "oauth_session", grant, "{what}");
+                tracing::debug!(target: "oauth_session", grant, "{event}");
             }
             GrantEvent::Waits(pause) => {
                 let wait = pause.as_secs_f64();
-                tracing::debug!(target: "oauth_session", grant, wait, "{what}");
+                tracing::debug!(target: "oauth_session", grant, wait, "{event}");
             }
             GrantEvent::Failed(error) | GrantEvent::Suspect(error) | GrantEvent::Ended(error) => {
                 let code = error.code();
-                tracing::warn!(target: "oauth_session", grant, code, %error, "{what}");
+                tracing::warn!(target: "oauth_session", grant, code, %error, "{event}");
             }
             GrantEvent::AuthorizationEnds(end) => {
                 let end = end.as_secs();
-                tracing::warn!(target: "oauth_session", grant, end, "{what}");
+                tracing::warn!(target: "oauth_session", grant, end, "{event}");
             }
             GrantEvent::Unsaved | GrantEvent::LeaseLost => {
-                tracing::warn!(target: "oauth_session", grant, "{what}");
+                tracing::warn!(target: "oauth_session", grant, "{event}");
             }
         }
     }

@@ -60,7 +60,11 @@ pub async fn check(stores: &[Arc<dyn Store>]) -> Vec<Report> {
             saving::conflict(&harness),
         )
         .await,
-        report("a version is higher than the last", saving::rise(&harness)).await,
+        report(
+            "a version is higher than the last",
+            saving::versions_rise(&harness),
+        )
+        .await,
         report(
             "a removed record is at a version of its own",
             saving::removed_record(&harness),
@@ -68,7 +72,7 @@ pub async fn check(stores: &[Arc<dyn Store>]) -> Vec<Report> {
         .await,
         report(
             "a first version is higher than those of before",
-            saving::first_save(&harness),
+            saving::versions_are_not_reused(&harness),
         )
         .await,
         report("a removal ends what there is", listing::removal(&harness)).await,
@@ -91,14 +95,18 @@ pub async fn check(stores: &[Arc<dyn Store>]) -> Vec<Report> {
         .await,
         report("a lease is one holder's", lease::exclusive(&harness)).await,
         report("one of many takers has the lease", lease::race(&harness)).await,
-        report("the holder takes the lease anew", lease::again(&harness)).await,
+        report(
+            "the holder takes the lease anew",
+            lease::reacquire(&harness),
+        )
+        .await,
         report("a lease is given back", lease::give_back(&harness)).await,
         report(
             "another's lease is not given back",
             lease::not_theirs(&harness),
         )
         .await,
-        report("a lease expires after its time", lease::over(&harness)).await,
+        report("a lease expires after its time", lease::expired(&harness)).await,
         report("leases are independent", lease::keys(&harness)).await,
         report(
             "a lease needs no record, and is none",
@@ -112,7 +120,7 @@ pub async fn check(stores: &[Arc<dyn Store>]) -> Vec<Report> {
         .await,
         report(
             "a worker that slept through its lease is fenced off",
-            lease::fenced(&harness),
+            lease::fences_late_saves(&harness),
         )
         .await,
     ]

@@ -10,10 +10,10 @@ use oauth_core::error::{Cause, Error};
 use oauth_core::moment::UnixTime;
 use serde::{Deserialize, Serialize};
 
-use super::folder::{Folder, Locked};
+use super::folder::{Folder, LockedKey};
 use super::{
-    Access, Answer, ENDPOINT, Entry, Lease, PAGE_KEYS, Page, Saved, Store, Times, malformed,
-    millis, next,
+    Access, Answer, ENDPOINT, Entry, Lease, PAGE_KEYS, Page, RecordTimes, SaveOutcome, Store,
+    malformed, millis, next,
 };
 
 /// The format name in a record's file.
@@ -78,7 +78,7 @@ struct ReadRecord {
 /// The content of a record's file.
 pub(super) struct RecordFile {
     pub(super) entry: Entry,
-    pub(super) times: Times,
+    pub(super) times: RecordTimes,
 }
 
 impl RecordFile {
@@ -129,36 +129,36 @@ impl FileStore {
     ) -> impl Future<Output = Result<T, Error>> + use<T, F>
     where
         T: Send + 'static,
-        F: FnOnce(&Locked<'_>) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&LockedKey<'_>) -> Result<T, Error> + Send + 'static,
     {
         let (folder, key) = (Arc::clone(&self.0), key.to_owned());
         run_blocking(move || work(&folder.lock(&key)?))
     }
 }
 
-fn read(locked: &Locked<'_>) -> Result<Option<Entry>, Error> {
+fn read(locked: &LockedKey<'_>) -> Result<Option<Entry>, Error> {
     Ok(stored_record(locked)?.and_then(RecordFile::unless_expired))
 }
 
 /// The stored record, even if it has expired.
-fn stored_record(locked: &Locked<'_>) -> Result<Option<RecordFile>, Error> {
+fn stored_record(locked: &LockedKey<'_>) -> Result<Option<RecordFile>, Error> {
     let bytes = locked.read(RECORD)?;
     let record = bytes.map(|bytes| decode_file(&bytes, &locked.name(RECORD)));
     Ok(locked.read_tombstone()?.newer_than(record.transpose()?))
 }
 
 /// The times of a record: `None` if it cannot be read, which is reported when it is loaded.
-fn read_times(bytes: &Secret<Vec<u8>>) -> Option<Times> {
+fn read_times(bytes: &Secret<Vec<u8>>) -> Option<RecordTimes> {
     let record = decode_file(bytes, RECORD).ok()?;
     (!record.entry.is_removed()).then_some(record.times)
 }
 
 fn save(
-    locked: &Locked<'_>,
+    locked: &LockedKey<'_>,
     record: &Secret<String>,
     version: u64,
-    times: Times,
-) -> Result<Saved, Error> {
+    times: RecordTimes,
+) -> Result<SaveOutcome, Error> {
     let stored_record = stored_record(locked)?;
     // The version of an expired record is not used again.
     let last = stored_record
@@ -168,17 +168,17 @@ fn save(
         .and_then(RecordFile::unless_expired)
         .map_or(0, |entry| entry.version);
     let Some(next) = next(last).filter(|_| stored == version) else {
-        return Ok(Saved::Conflict);
+        return Ok(SaveOutcome::Conflict);
     };
     // A removed record is a tombstone file, which scans do not list.
     if record.expose().is_empty() {
         let next = locked.mark_removed(last)?;
         locked.remove(RECORD)?;
-        return Ok(Saved::At(next));
+        return Ok(SaveOutcome::At(next));
     }
     locked.write(RECORD, &encode_file(record, next, times)?)?;
     locked.unmark_removed()?;
-    Ok(Saved::At(next))
+    Ok(SaveOutcome::At(next))
 }
 
 /// Decodes the file of this name.
@@ -195,7 +195,7 @@ pub(super) fn decode_file(bytes: &Secret<Vec<u8>>, name: &str) -> Result<RecordF
             version: stored.version,
             record,
         },
-        times: Times {
+        times: RecordTimes {
             due: stored.due,
             until: stored.until,
         },
@@ -205,7 +205,7 @@ pub(super) fn decode_file(bytes: &Secret<Vec<u8>>, name: &str) -> Result<RecordF
 pub(super) fn encode_file(
     record: &Secret<String>,
     version: u64,
-    times: Times,
+    times: RecordTimes,
 ) -> Result<Secret<Vec<u8>>, Error> {
     let writing = WrittenRecord {
         format: FORMAT,
@@ -231,8 +231,8 @@ impl Store for FileStore {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         let record = record.clone();
         let saved = self.run_locked(key, move |locked| save(locked, &record, version, times));
         Box::pin(async move {
@@ -312,7 +312,7 @@ pub(super) async fn run_blocking<T: Send + 'static>(
         return work();
     };
     match runtime.spawn_blocking(work).await {
-        Ok(answer) => answer,
+        Ok(result) => result,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(ended) => Err(Error::lost(Cause::unsent(ended)).at_endpoint(ENDPOINT)),

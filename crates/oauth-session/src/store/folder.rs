@@ -42,7 +42,7 @@ pub(super) struct Folder {
 }
 
 /// The files of one key, locked against all other workers.
-pub(super) struct Locked<'a> {
+pub(super) struct LockedKey<'a> {
     folder: &'a Folder,
     name: String,
     lock: File,
@@ -61,7 +61,7 @@ impl Folder {
     }
 
     /// Locks the key: waits until no other worker has it.
-    pub(super) fn lock(&self, key: &str) -> Result<Locked<'_>, Error> {
+    pub(super) fn lock(&self, key: &str) -> Result<LockedKey<'_>, Error> {
         let started = Instant::now();
         let mut pause = Duration::from_micros(250);
         loop {
@@ -77,7 +77,7 @@ impl Folder {
         }
     }
 
-    fn try_lock(&self, key: &str) -> Result<Option<Locked<'_>>, Error> {
+    fn try_lock(&self, key: &str) -> Result<Option<LockedKey<'_>>, Error> {
         let name = encode_key(key)?;
         let file = format!("lock-{:x}", stripe(key));
         let io_failed = |error| io_error(&file, error);
@@ -87,7 +87,7 @@ impl Folder {
         let data = lock.metadata().map_err(io_failed)?;
         ownership::check_file(&data, self.trusted).map_err(|reason| setup_error(&file, reason))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Some(Locked {
+            Ok(()) => Ok(Some(LockedKey {
                 folder: self,
                 name,
                 lock,
@@ -163,7 +163,7 @@ impl Folder {
     }
 }
 
-impl Locked<'_> {
+impl LockedKey<'_> {
     /// The name of the key's file with this extension.
     pub(super) fn name(&self, ending: &str) -> String {
         format!("{PREFIX}{}.{ending}", self.name)
@@ -225,7 +225,7 @@ impl Locked<'_> {
     }
 }
 
-impl Drop for Locked<'_> {
+impl Drop for LockedKey<'_> {
     fn drop(&mut self) {
         // Unlock explicitly, because a child process that is being started may hold a copy of the descriptor. If
         // unlocking fails, closing the file releases the lock.

@@ -15,8 +15,11 @@ use oauth_core::Secret;
 use oauth_core::error::{Cause, Error, Misuse};
 
 use super::file::{RecordFile, decode_file, encode_file, run_blocking};
-use super::folder::{Folder, Locked};
-use super::{Access, Answer, ENDPOINT, Entry, Lease, Saved, Store, Times, malformed, millis, next};
+use super::folder::{Folder, LockedKey};
+use super::{
+    Access, Answer, ENDPOINT, Entry, Lease, RecordTimes, SaveOutcome, Store, malformed, millis,
+    next,
+};
 
 /// The timeout of a connection to the keyring.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,7 +68,10 @@ impl KeyringStore {
     ///
     /// # Errors
     /// The errors of [`new`](Self::new).
-    pub fn over(keyring: Arc<CredentialStore>, folder: impl Into<PathBuf>) -> Result<Self, Error> {
+    pub fn with_keyring(
+        keyring: Arc<CredentialStore>,
+        folder: impl Into<PathBuf>,
+    ) -> Result<Self, Error> {
         Self::open(folder.into(), Some(keyring))
     }
 
@@ -97,7 +103,7 @@ impl KeyringStore {
     ) -> impl Future<Output = Result<T, Error>> + use<T, F>
     where
         T: Send + 'static,
-        F: FnOnce(&Locked<'_>, &Item) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&LockedKey<'_>, &Item) -> Result<T, Error> + Send + 'static,
     {
         let (store, key) = (self.clone(), key.to_owned());
         run_blocking(move || {
@@ -181,13 +187,13 @@ fn platform_keyring() -> Result<Arc<CredentialStore>, KeyringError> {
     ))
 }
 
-fn read(locked: &Locked<'_>, item: &Item) -> Result<Option<Entry>, Error> {
+fn read(locked: &LockedKey<'_>, item: &Item) -> Result<Option<Entry>, Error> {
     Ok(stored_record(locked, item)?.and_then(RecordFile::unless_expired))
 }
 
 /// The stored record, even if it has expired: expired ones are not deleted, because the items of a keyring cannot be
 /// listed.
-fn stored_record(locked: &Locked<'_>, item: &Item) -> Result<Option<RecordFile>, Error> {
+fn stored_record(locked: &LockedKey<'_>, item: &Item) -> Result<Option<RecordFile>, Error> {
     let record = match item.get_secret() {
         Ok(bytes) => Some(decode_file(&Secret::new(bytes), "the keyring")?),
         Err(KeyringError::NoEntry) => None,
@@ -197,12 +203,12 @@ fn stored_record(locked: &Locked<'_>, item: &Item) -> Result<Option<RecordFile>,
 }
 
 fn save(
-    locked: &Locked<'_>,
+    locked: &LockedKey<'_>,
     item: &Item,
     record: &Secret<String>,
     version: u64,
-    times: Times,
-) -> Result<Saved, Error> {
+    times: RecordTimes,
+) -> Result<SaveOutcome, Error> {
     let stored_record = stored_record(locked, item)?;
     // The version of an expired record is not used again.
     let last = stored_record
@@ -212,13 +218,13 @@ fn save(
         .and_then(RecordFile::unless_expired)
         .map_or(0, |entry| entry.version);
     let Some(next) = next(last).filter(|_| stored == version) else {
-        return Ok(Saved::Conflict);
+        return Ok(SaveOutcome::Conflict);
     };
     // A keyring cannot be listed, so the due time is never used.
-    let bytes = encode_file(record, next, Times { due: None, ..times })?;
+    let bytes = encode_file(record, next, RecordTimes { due: None, ..times })?;
     item.set_secret(bytes.expose()).map_err(keyring_error)?;
     locked.unmark_removed()?;
-    Ok(Saved::At(next))
+    Ok(SaveOutcome::At(next))
 }
 
 impl Store for KeyringStore {
@@ -231,8 +237,8 @@ impl Store for KeyringStore {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         let record = record.clone();
         Box::pin(self.with_item(key, move |locked, item| {
             save(locked, item, &record, version, times)

@@ -10,8 +10,8 @@ use oauth_core::Secret;
 use oauth_core::moment::UnixTime;
 
 use super::{
-    Answer, Entry, Lease, MAX_LEASE, PAGE_KEYS, Page, Saved, Store, Times, is_forgotten, is_past,
-    next,
+    Answer, Entry, Lease, MAX_LEASE, PAGE_KEYS, Page, RecordTimes, SaveOutcome, Store,
+    is_forgotten, is_past, next,
 };
 
 /// Records in the memory of this process, for all its threads and tasks. Clones share them.
@@ -33,7 +33,7 @@ const MAX_DELETED_AT_ONCE: usize = 16;
 #[derive(Default)]
 struct Grant {
     entry: Option<Entry>,
-    times: Times,
+    times: RecordTimes,
     lease: Option<LeaseEntry>,
 }
 
@@ -73,17 +73,17 @@ impl Records {
 }
 
 impl Grant {
-    fn save(&mut self, record: &Secret<String>, version: u64, times: Times) -> Saved {
+    fn save(&mut self, record: &Secret<String>, version: u64, times: RecordTimes) -> SaveOutcome {
         // An expired record is absent, but its version is not used again.
         let last = self.entry.as_ref().map_or(0, |entry| entry.version);
         let stored = self.entry().map_or(0, |entry| entry.version);
         let Some(version) = next(last).filter(|_| stored == version) else {
-            return Saved::Conflict;
+            return SaveOutcome::Conflict;
         };
         let record = record.clone();
         self.entry = Some(Entry { version, record });
         self.times = times;
-        Saved::At(version)
+        SaveOutcome::At(version)
     }
 
     /// The record, unless it has expired.
@@ -139,8 +139,8 @@ impl Store for MemoryStore {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         Box::pin(async move {
             let mut records = self.records();
             if let Some(until) = times.until {
@@ -168,7 +168,7 @@ impl Store for MemoryStore {
             let existed = grant.is_there();
             grant.lease = None;
             let version = grant.entry().map_or(0, |entry| entry.version);
-            grant.save(&Secret::new(String::new()), version, Times::NONE);
+            grant.save(&Secret::new(String::new()), version, RecordTimes::NONE);
             Ok(existed)
         })
     }

@@ -20,10 +20,10 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Config, Row};
 
 use super::{
-    Answer, ENDPOINT, Entry, Lease, PAGE_KEYS, Page, Saved, Store, TOMBSTONE_LIFETIME, Times,
-    malformed, micros,
+    Answer, ENDPOINT, Entry, Lease, PAGE_KEYS, Page, RecordTimes, SaveOutcome, Store,
+    TOMBSTONE_LIFETIME, malformed, micros,
 };
-use errors::{database_error, description, is_broken, late_by, setup, unsent_error};
+use errors::{database_error, description, is_broken, setup, timeout_error, unsent_error};
 use tls::Tls;
 
 /// The default timeout for an answer.
@@ -143,7 +143,7 @@ type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 #[derive(Clone)]
 pub struct PostgresStore {
     pool: Pool,
-    patience: Duration,
+    timeout: Duration,
     /// Only for the store's own pool.
     tls: Option<Tls>,
 }
@@ -164,7 +164,7 @@ impl PostgresStore {
         Self::with_timeout(url, DEFAULT_TIMEOUT)
     }
 
-    /// Uses the server at this URL like [`new`](Self::new), with this timeout for a connection and for an answer
+    /// Uses the server at this URL like [`new`](Self::new), with this timeout for a connection and for a answer
     /// instead of 5 s each.
     ///
     /// # Errors
@@ -188,7 +188,7 @@ impl PostgresStore {
             .map_err(|_| setup("no pool of connections"))?;
         Ok(Self {
             pool,
-            patience: timeout,
+            timeout,
             tls: Some(tls),
         })
     }
@@ -198,10 +198,10 @@ impl PostgresStore {
     ///
     /// Its connections are not changed. A statement that is not answered in time is not cancelled, only its connection
     /// is closed: set a `statement_timeout` if that matters.
-    pub const fn over(pool: Pool, timeout: Duration) -> Self {
+    pub const fn with_pool(pool: Pool, timeout: Duration) -> Self {
         Self {
             pool,
-            patience: timeout,
+            timeout,
             tls: None,
         }
     }
@@ -227,15 +227,15 @@ impl PostgresStore {
             transaction.batch_execute(Self::SCHEMA).await?;
             transaction.commit().await
         };
-        match tokio::time::timeout(self.patience, migration).await {
+        match tokio::time::timeout(self.timeout, migration).await {
             Ok(result) => result.map_err(|error| database_error(&error)),
-            Err(elapsed) => Err(late_by(elapsed)),
+            Err(elapsed) => Err(timeout_error(elapsed)),
         }
     }
 
     async fn client(&self) -> Result<Object, Error> {
         // The application's pool may have no timeouts.
-        let client = tokio::time::timeout(self.patience * 2, self.pool.get());
+        let client = tokio::time::timeout(self.timeout * 2, self.pool.get());
         let client = client
             .await
             .map_err(|_| unsent_error("no connection in time".to_owned()))?;
@@ -263,7 +263,7 @@ impl PostgresStore {
     ) -> Result<Vec<Row>, Error> {
         match self.execute(text, parameters).await? {
             Err(error) if is_broken(&error) => self.query(text, parameters).await,
-            answer => answer.map_err(|error| database_error(&error)),
+            result => result.map_err(|error| database_error(&error)),
         }
     }
 
@@ -274,7 +274,7 @@ impl PostgresStore {
     ) -> Result<Result<Vec<Row>, tokio_postgres::Error>, Error> {
         let client = self.client().await?;
         let query = client.query_typed(text, parameters);
-        match tokio::time::timeout(self.patience, query).await {
+        match tokio::time::timeout(self.timeout, query).await {
             Ok(Ok(rows)) => Ok(Ok(rows)),
             Ok(Err(error)) => {
                 if is_broken(&error) && self.tls.is_some() {
@@ -287,7 +287,7 @@ impl PostgresStore {
             }
             Err(elapsed) => {
                 self.cancel(client);
-                Err(late_by(elapsed))
+                Err(timeout_error(elapsed))
             }
         }
     }
@@ -297,11 +297,11 @@ impl PostgresStore {
     fn cancel(&self, client: Object) {
         let client = Object::take(client);
         if let Some(tls) = self.tls.clone() {
-            let patience = self.patience;
+            let timeout = self.timeout;
             tokio::spawn(async move {
                 let cancel = client.cancel_token();
                 // If this fails, the statement ends on its own.
-                let _ = tokio::time::timeout(patience, cancel.cancel_query(tls)).await;
+                let _ = tokio::time::timeout(timeout, cancel.cancel_query(tls)).await;
                 drop(client);
             });
         }
@@ -329,8 +329,8 @@ impl Store for PostgresStore {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         Box::pin(async move {
             let record = record.expose();
             // A removed record is not due.
@@ -338,7 +338,7 @@ impl Store for PostgresStore {
             let expires_at = times.until.filter(|_| !record.is_empty()).map(seconds);
             let rows = match i64::try_from(version) {
                 // No record ever reaches this version.
-                Err(_) | Ok(i64::MAX) => return Ok(Saved::Conflict),
+                Err(_) | Ok(i64::MAX) => return Ok(SaveOutcome::Conflict),
                 Ok(0) => {
                     if expires_at.is_some() {
                         self.execute_with_retry(DELETE_EXPIRED, &[]).await?;
@@ -363,10 +363,10 @@ impl Store for PostgresStore {
                 }
             };
             let Some(row) = rows.first() else {
-                return Ok(Saved::Conflict);
+                return Ok(SaveOutcome::Conflict);
             };
             let version: i64 = column(row, 0)?;
-            Ok(Saved::At(version.cast_unsigned()))
+            Ok(SaveOutcome::At(version.cast_unsigned()))
         })
     }
 

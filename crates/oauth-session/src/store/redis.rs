@@ -15,8 +15,8 @@ use redis::{
 };
 
 use super::{
-    Answer, ENDPOINT, Entry, Lease, PAGE_KEYS, Page, Saved, Store, TOMBSTONE_LIFETIME, Times,
-    malformed, micros,
+    Answer, ENDPOINT, Entry, Lease, PAGE_KEYS, Page, RecordTimes, SaveOutcome, Store,
+    TOMBSTONE_LIFETIME, malformed, micros,
 };
 use address::Address;
 use connection::{Connections, NumberedConnection, ServerConnection, is_broken, is_elsewhere};
@@ -60,13 +60,13 @@ static LEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redi
 pub struct RedisStore {
     connections: Arc<Connections>,
     prefix: Arc<str>,
-    patience: Duration,
+    timeout: Duration,
     replicas: usize,
 }
 
 /// The errors after which a query may be sent again.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Resend {
+enum RetryPolicy {
     /// Only a response that the query had no effect.
     Undone,
     /// Also a broken connection, such as one that was idle for long.
@@ -87,7 +87,7 @@ impl RedisStore {
         Ok(Self {
             connections: Arc::new(Connections::new(Address::parse(url)?)),
             prefix: "oauth-core:grant:".into(),
-            patience: DEFAULT_TIMEOUT,
+            timeout: DEFAULT_TIMEOUT,
             replicas: 0,
         })
     }
@@ -102,7 +102,7 @@ impl RedisStore {
     /// Sets the timeout for a connection and for an answer, instead of 5 s each.
     #[must_use]
     pub const fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.patience = timeout;
+        self.timeout = timeout;
         self
     }
 
@@ -150,8 +150,8 @@ impl RedisStore {
 
     async fn connection(&self) -> Result<NumberedConnection, Error> {
         // Another caller may be connecting; this one waits for it, but not forever.
-        let link = self.connections.link(self.patience);
-        match tokio::time::timeout(self.patience * 2, link).await {
+        let link = self.connections.link(self.timeout);
+        match tokio::time::timeout(self.timeout * 2, link).await {
             Ok(Ok(numbered)) => Ok(numbered),
             Ok(Err(error)) if is_refused(&error) => Err(lost_error(&error)),
             Ok(Err(error)) => Err(unsent_error(description(&error))),
@@ -163,14 +163,14 @@ impl RedisStore {
     /// that was used.
     async fn send_query<T: FromRedisValue>(
         &self,
-        resend: Resend,
+        resend: RetryPolicy,
         query: Query<'_>,
     ) -> Result<(T, NumberedConnection), Error> {
         let mut is_first = true;
         loop {
             let mut used = self.connection().await?;
             // The connection limits the wait for each answer; this timeout limits everything else.
-            let result = tokio::time::timeout(self.patience * 4, query.run(&mut used.link)).await;
+            let result = tokio::time::timeout(self.timeout * 4, query.run(&mut used.link)).await;
             let Ok(result) = result else {
                 self.connections.discard(&used).await;
                 return Err(Error::lost(Cause::unknown("no answer in time")).at_endpoint(ENDPOINT));
@@ -182,8 +182,8 @@ impl RedisStore {
             if is_broken(&error) {
                 self.connections.discard(&used).await;
             }
-            let may_ask =
-                is_elsewhere(&error) || (resend == Resend::Always && error.is_connection_dropped());
+            let may_ask = is_elsewhere(&error)
+                || (resend == RetryPolicy::Always && error.is_connection_dropped());
             if !(is_first && may_ask) {
                 return Err(lost_error(&error));
             }
@@ -200,7 +200,7 @@ impl RedisStore {
         if self.replicas == 0 {
             return Ok(());
         }
-        let limit = self.patience / 2;
+        let limit = self.timeout / 2;
         let count = used.link.replicas(name, self.replicas, limit).await;
         // The record was written, so the error must not claim that nothing was done.
         if count.is_ok_and(|count| count >= self.replicas) {
@@ -242,7 +242,7 @@ impl Store for RedisStore {
             let mut command = redis::cmd("HMGET");
             command.arg(self.name(key)).arg("version").arg("record");
             let query = Query::Command(command);
-            let (stored, _) = self.send_query(Resend::Always, query).await?;
+            let (stored, _) = self.send_query(RetryPolicy::Always, query).await?;
             let (Some(version), record): (Option<String>, Option<String>) = stored else {
                 return Ok(None);
             };
@@ -259,8 +259,8 @@ impl Store for RedisStore {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         Box::pin(async move {
             let name = self.name(key);
             let seconds = |time: Option<UnixTime>, if_none: &str| {
@@ -274,14 +274,14 @@ impl Store for RedisStore {
             script.arg(key).arg(removal_shows());
             script.arg(seconds(times.until, ""));
             let (saved, used) = self
-                .send_query(Resend::Undone, Query::Script(script))
+                .send_query(RetryPolicy::Undone, Query::Script(script))
                 .await?;
             let Some(version): Option<String> = saved else {
-                return Ok(Saved::Conflict);
+                return Ok(SaveOutcome::Conflict);
             };
             self.wait_for_replicas(used, &name).await?;
             let version = version.parse().map_err(|_| malformed("no version"))?;
-            Ok(Saved::At(version))
+            Ok(SaveOutcome::At(version))
         })
     }
 
@@ -290,7 +290,7 @@ impl Store for RedisStore {
             let mut script = LEASE.key(self.name(key));
             script.arg(holder).arg(micros(ttl));
             match self
-                .send_query(Resend::Always, Query::Script(script))
+                .send_query(RetryPolicy::Always, Query::Script(script))
                 .await?
             {
                 (0, _) => Ok(Lease::Won),
@@ -307,7 +307,7 @@ impl Store for RedisStore {
             script.key(self.expiry_index(partition_of(key)));
             script.arg(removal_shows()).arg(key);
             let (existed, used) = self
-                .send_query(Resend::Undone, Query::Script(script))
+                .send_query(RetryPolicy::Undone, Query::Script(script))
                 .await?;
             self.wait_for_replicas(used, &name).await?;
             Ok(existed)
@@ -330,7 +330,7 @@ impl Store for RedisStore {
             command.arg(self.index(partition)).arg(position);
             command.arg("COUNT").arg(PAGE_KEYS);
             let (members, _) = self
-                .send_query(Resend::Always, Query::Command(command))
+                .send_query(RetryPolicy::Always, Query::Command(command))
                 .await?;
             let (position, members): (u64, Vec<(String, String)>) = members;
             let keys = members.into_iter().map(|(key, _)| key).collect();
@@ -354,7 +354,7 @@ impl Store for RedisStore {
                     .arg("WITHSCORES");
                 command.arg("LIMIT").arg(0).arg(limit);
                 let (members, _) = self
-                    .send_query(Resend::Always, Query::Command(command))
+                    .send_query(RetryPolicy::Always, Query::Command(command))
                     .await?;
                 let members: Vec<(String, u64)> = members;
                 due_keys.extend(members.into_iter().map(|(key, due)| (due, key)));

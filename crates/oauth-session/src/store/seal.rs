@@ -11,7 +11,7 @@ use oauth_core::Secret;
 use oauth_core::error::{Error, Misuse, ValidationFailure};
 use oauth_core::moment::UnixTime;
 
-use super::{Answer, ENDPOINT, Entry, Lease, Page, Saved, Store, Times};
+use super::{Answer, ENDPOINT, Entry, Lease, Page, RecordTimes, SaveOutcome, Store};
 pub use keys::Keys;
 use keys::{DecryptedRecord, is_sealed};
 pub use oauth_seal::Key;
@@ -47,7 +47,7 @@ enum Plain {
 /// The result of [`SealedStore::reseal`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Resealed {
+pub struct ResealReport {
     /// The number of records resealed with the current key.
     pub count: u64,
     /// The names in the store of records that no key opens: they were left unchanged.
@@ -97,8 +97,8 @@ impl<S: Store> SealedStore<S> {
     /// # Errors
     /// The errors of the methods of [`Store`], and `misuse.not_supported` for a store that cannot list. After an error, call
     /// it again: resealed records stay so.
-    pub async fn reseal(&self) -> Result<Resealed, Error> {
-        let mut resealed = Resealed::default();
+    pub async fn reseal(&self) -> Result<ResealReport, Error> {
+        let mut resealed = ResealReport::default();
         let mut cursor: Option<String> = None;
         loop {
             let page = self.store.scan(cursor.as_deref()).await?;
@@ -144,7 +144,7 @@ impl<S: Store> SealedStore<S> {
                 .store
                 .save(stored, &sealed, entry.version, times)
                 .await?;
-            if saved != Saved::Conflict {
+            if saved != SaveOutcome::Conflict {
                 return Ok(true);
             }
         }
@@ -190,9 +190,9 @@ impl<S: Store> SealedStore<S> {
 }
 
 /// The times in the record itself: of a grant, or of another record that expires.
-fn times_of_record(record: &Secret<String>) -> Times {
+fn times_of_record(record: &Secret<String>) -> RecordTimes {
     let (due, until) = record_times(record);
-    Times { due, until }
+    RecordTimes { due, until }
 }
 
 fn is_unopened(error: &Error) -> bool {
@@ -225,8 +225,8 @@ impl<S: Store> Store for SealedStore<S> {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         Box::pin(async move {
             let stored = self.sealed_name(key)?;
             // A tombstone is not secret, and the store itself has to recognize it.

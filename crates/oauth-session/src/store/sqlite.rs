@@ -15,8 +15,8 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use super::file::run_blocking;
 use super::folder::lease::{Change, LeaseRecord, clock, decide};
 use super::{
-    Access, Answer, Entry, Lease, PAGE_KEYS, Page, Saved, Store, TOMBSTONE_LIFETIME, Times,
-    malformed, millis, next,
+    Access, Answer, Entry, Lease, PAGE_KEYS, Page, RecordTimes, SaveOutcome, Store,
+    TOMBSTONE_LIFETIME, malformed, millis, next,
 };
 use database::{ConnectionReuse, Database};
 
@@ -120,7 +120,7 @@ impl SqliteStore {
         run_blocking(move || base.read(work)).await
     }
 
-    /// Writes while no other connection does.
+    /// Writes exclusively: no other connection writes at the same time.
     async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure> + Send + 'static,
@@ -152,7 +152,7 @@ impl From<Error> for Failure {
 struct Row {
     version: u64,
     record: Secret<String>,
-    times: Times,
+    times: RecordTimes,
 }
 
 fn row(transaction: &Transaction<'_>, key: &str) -> rusqlite::Result<Option<Row>> {
@@ -164,7 +164,7 @@ fn row(transaction: &Transaction<'_>, key: &str) -> rusqlite::Result<Option<Row>
         Ok(Row {
             version: row.get::<_, i64>(0)?.cast_unsigned(),
             record: Secret::new(row.get(1)?),
-            times: Times {
+            times: RecordTimes {
                 due: None,
                 until: expires_at_time,
             },
@@ -187,15 +187,15 @@ fn save(
     key: &str,
     record: &Secret<String>,
     version: u64,
-    times: Times,
-) -> Result<Saved, Failure> {
+    times: RecordTimes,
+) -> Result<SaveOutcome, Failure> {
     let row = row(transaction, key)?;
     // The version of an expired record is not used again.
     let last = row.as_ref().map_or(0, |row| row.version);
     let live = row.filter(|row| !row.times.is_over());
     let stored = live.map_or(0, |row| row.version);
     let Some(next) = next(last).filter(|_| stored == version) else {
-        return Ok(Saved::Conflict);
+        return Ok(SaveOutcome::Conflict);
     };
     if let (0, Some(_)) = (version, times.until) {
         let now = clock()?;
@@ -216,7 +216,7 @@ fn save(
         due,
         expires_at
     ])?;
-    Ok(Saved::At(next))
+    Ok(SaveOutcome::At(next))
 }
 
 fn lease(
@@ -263,7 +263,7 @@ fn remove(transaction: &Transaction<'_>, key: &str) -> Result<bool, Failure> {
         key,
         &Secret::new(String::new()),
         version,
-        Times::NONE,
+        RecordTimes::NONE,
     )?;
     transaction.prepare(RELEASE_LEASE)?.execute([key])?;
     Ok(existed)
@@ -298,8 +298,8 @@ impl Store for SqliteStore {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         let (key, record) = (key.to_owned(), record.clone());
         Box::pin(self.write(move |transaction| save(transaction, &key, &record, version, times)))
     }

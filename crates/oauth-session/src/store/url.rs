@@ -113,7 +113,7 @@ fn left_out(feature: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Times;
+    use super::super::RecordTimes;
     use super::*;
 
     fn kind(url: &str) -> Option<&'static str> {
@@ -172,7 +172,10 @@ mod tests {
         let record = Secret::new("record".to_owned());
         for url in [url.as_str(), "memory:"] {
             let store = StoreUrl::parse(url).and_then(|url| url.open()).expect(url);
-            store.save("key", &record, 0, Times::NONE).await.expect(url);
+            store
+                .save("key", &record, 0, RecordTimes::NONE)
+                .await
+                .expect(url);
             assert!(store.load("key").await.expect(url).is_some(), "{url}");
         }
         assert!(path.is_dir());

@@ -18,9 +18,10 @@ use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Secret, Tokens};
 use oauth_session::store::seal::Keys;
 use oauth_session::store::{
-    Answer, Entry, FileStore, Lease, MemoryStore, Saved, SealedStore, SqliteStore, Times,
+    Answer, Entry, FileStore, Lease, MemoryStore, RecordTimes, SaveOutcome, SealedStore,
+    SqliteStore,
 };
-use oauth_session::{Drive, GrantSource, Grants, Store, dpop_key};
+use oauth_session::{GrantSource, Grants, Store, TokenDriver, dpop_key};
 use serde_json::Value;
 
 const NAME: &str = "api";
@@ -125,7 +126,7 @@ async fn what_cannot_be_a_key_is_refused() {
             .expect("loaded")
             .map_or(version, |entry| entry.version);
         store
-            .save("dpop-key:api", &text, version, Times::NONE)
+            .save("dpop-key:api", &text, version, RecordTimes::NONE)
             .await
             .expect("saved");
         assert_eq!(
@@ -149,9 +150,9 @@ impl Store for Contended {
         _: &'a str,
         _: &'a Secret<String>,
         _: u64,
-        _: Times,
-    ) -> Answer<'a, Saved> {
-        Box::pin(async { Ok(Saved::Conflict) })
+        _: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
+        Box::pin(async { Ok(SaveOutcome::Conflict) })
     }
 
     fn lease<'a>(&'a self, _: &'a str, _: &'a str, _: Duration) -> Answer<'a, Lease> {
@@ -207,8 +208,8 @@ impl AuthorizationServer {
             .split('&')
             .find_map(|pair| pair.strip_prefix("refresh_token="));
         let jkt = issued.check_proof(request);
-        let good = issued.current.clone();
-        if sent.map(str::to_owned).zip(jkt.clone()) != good {
+        let valid_token = issued.current.clone();
+        if sent.map(str::to_owned).zip(jkt.clone()) != valid_token {
             issued.wrong.push(format!("{sent:?} with the key {jkt:?}"));
         }
         issued.refreshes += 1;
@@ -243,7 +244,7 @@ impl Issued {
     }
 }
 
-impl Drive for AuthorizationServer {
+impl TokenDriver for AuthorizationServer {
     fn run(&self, mut exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         Box::pin(async move {
             let mut input = Input::Begin;
@@ -282,11 +283,11 @@ async fn fifty_callers_of_two_workers_who_share_key_and_token_make_one_refresh()
         let key = dpop_key::open(&*store, NAME, Alg::Es256)
             .await
             .expect("a key");
-        let grant = GrantId::person("alice");
+        let grant = GrantId::user("alice");
         let keeper = client(key.clone()).keeper(grant);
         (
             key,
-            GrantSource::shared(server.clone(), keeper, Arc::clone(&store) as Arc<dyn Store>),
+            GrantSource::with_store(server.clone(), keeper, Arc::clone(&store) as Arc<dyn Store>),
         )
     };
     let ((key, one), (_, two)) = (worker().await, worker().await);
@@ -315,9 +316,9 @@ async fn a_worker_with_a_key_of_its_own_shares_no_token() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let server = AuthorizationServer::default();
     let session = |key: &DpopKey| {
-        let grant = GrantId::person("alice");
+        let grant = GrantId::user("alice");
         let keeper = client(key.clone()).keeper(grant);
-        GrantSource::shared(server.clone(), keeper, Arc::clone(&store))
+        GrantSource::with_store(server.clone(), keeper, Arc::clone(&store))
     };
     let open = async |name| {
         dpop_key::open(&*store, name, Alg::Es256)

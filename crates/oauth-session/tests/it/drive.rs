@@ -8,8 +8,8 @@ use std::time::Duration;
 use oauth_core::error::{Cause, Delivery, Error};
 use oauth_core::exchange::Boxed;
 use oauth_core::{Secret, Tokens};
-use oauth_session::store::{Answer, Entry, Lease, MemoryStore, Saved, Times};
-use oauth_session::{Drive, GrantSource, Store};
+use oauth_session::store::{Answer, Entry, Lease, MemoryStore, RecordTimes, SaveOutcome};
+use oauth_session::{GrantSource, Store, TokenDriver};
 use tokio::time::{Instant, sleep};
 
 use crate::session::{of_ann, person};
@@ -30,7 +30,7 @@ fn taking(takes: impl Into<Option<u64>>, says: impl Into<Option<u64>>) -> TimedD
 /// A driver without a network for its first request.
 struct OfflineFirst(TimedDriver);
 
-impl Drive for OfflineFirst {
+impl TokenDriver for OfflineFirst {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         let answer = self.0.run(exchange);
         match self.0.runs.load(Ordering::SeqCst) {
@@ -50,13 +50,13 @@ impl Drive for OfflineFirst {
 /// A driver with the default declarations.
 struct Default(TimedDriver);
 
-impl Drive for Default {
+impl TokenDriver for Default {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         self.0.run(exchange)
     }
 }
 
-impl Drive for TimedDriver {
+impl TokenDriver for TimedDriver {
     fn run(&self, _: Boxed<Tokens>) -> Answer<'_, Tokens> {
         self.runs.fetch_add(1, Ordering::SeqCst);
         Box::pin(async {
@@ -93,7 +93,7 @@ impl Leases {
         }
     }
 
-    fn taken(&self) -> Vec<(u64, u64)> {
+    fn take_request(&self) -> Vec<(u64, u64)> {
         self.taken.lock().expect("no panic").clone()
     }
 
@@ -117,8 +117,8 @@ impl Store for Leases {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         self.answer(self.memory.save(key, record, version, times))
     }
 
@@ -143,8 +143,8 @@ async fn a_lease_is_short_and_extended_while_the_request_runs() {
     let (session, first) = with_first(taking(20, 30), &store).await;
     session.renew(&first).await.expect("a token");
     let every = [0, 3, 6, 9, 12, 15, 18].map(|second| (second, 10));
-    assert_eq!(store.taken()[..7], every);
-    assert_eq!(store.taken()[7..], [(20, 0)]);
+    assert_eq!(store.take_request()[..7], every);
+    assert_eq!(store.take_request()[7..], [(20, 0)]);
 }
 
 #[tokio::test(start_paused = true)]

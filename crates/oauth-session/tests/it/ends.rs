@@ -6,26 +6,28 @@ use oauth_core::Secret;
 use oauth_core::moment::UnixTime;
 use oauth_session::Store;
 use oauth_session::store::seal::{Key, Keys};
-use oauth_session::store::{FileStore, MemoryStore, Saved, SealedStore, SqliteStore, Times};
+use oauth_session::store::{
+    FileStore, MemoryStore, RecordTimes, SaveOutcome, SealedStore, SqliteStore,
+};
 
 use crate::postgres::migrate;
 use crate::servers::Server;
 
 /// An expiration time in the past.
-pub(crate) const PAST: Times = Times::until(UnixTime::from_secs(1));
+pub(crate) const PAST: RecordTimes = RecordTimes::until(UnixTime::from_secs(1));
 
-fn later() -> Times {
+fn later() -> RecordTimes {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .expect("a clock");
-    Times::until(UnixTime::from_secs(now.as_secs()).after(Duration::from_secs(3600)))
+    RecordTimes::until(UnixTime::from_secs(now.as_secs()).after(Duration::from_secs(3600)))
 }
 
-async fn save(store: &dyn Store, key: &str, times: Times) -> u64 {
+async fn save(store: &dyn Store, key: &str, times: RecordTimes) -> u64 {
     let saved = store.save(key, &Secret::from("text"), 0, times).await;
     match saved.expect("saved") {
-        Saved::At(version) => version,
-        Saved::Conflict => panic!("a conflict at {key}"),
+        SaveOutcome::At(version) => version,
+        SaveOutcome::Conflict => panic!("a conflict at {key}"),
     }
 }
 
@@ -37,9 +39,9 @@ async fn records_end(store: &dyn Store) {
         let first = save(store, &key, PAST).await;
         assert!(store.load(&key).await.expect("loaded").is_none(), "{key}");
         let stale = store
-            .save(&key, &Secret::from("stale"), first, Times::NONE)
+            .save(&key, &Secret::from("stale"), first, RecordTimes::NONE)
             .await;
-        assert_eq!(stale.expect("an answer"), Saved::Conflict);
+        assert_eq!(stale.expect("an answer"), SaveOutcome::Conflict);
         assert!(!store.remove("never").await.expect("removed"));
     }
     let later = store
@@ -50,9 +52,9 @@ async fn records_end(store: &dyn Store) {
     assert_eq!(later.version, version);
     // A later save with a different expiration time, or none, replaces the first one.
     let saved = store
-        .save("later", &Secret::from("text"), version, Times::NONE)
+        .save("later", &Secret::from("text"), version, RecordTimes::NONE)
         .await;
-    assert!(matches!(saved.expect("saved"), Saved::At(_)));
+    assert!(matches!(saved.expect("saved"), SaveOutcome::At(_)));
     for number in 40..80 {
         save(store, &format!("past-{number}"), PAST).await;
     }
@@ -72,8 +74,8 @@ async fn in_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = FileStore::new(folder.path().join("store")).expect("a store");
     records_end(&store).await;
-    let left = store.list().await.expect("names").len();
-    assert!(left < 40, "{left} of 81 are left");
+    let remaining = store.list().await.expect("names").len();
+    assert!(remaining < 40, "{remaining} of 81 are left");
 }
 
 #[tokio::test]
@@ -123,10 +125,16 @@ async fn in_redis() {
     assert!(count("ends", &mut connection).await < 20);
     // The server deletes the record by itself.
     save(&store, "soon", later()).await;
-    let mut left = redis::cmd("PTTL");
-    left.arg("oauth-core:grant:soon");
-    let left: i64 = left.query_async(&mut connection).await.expect("a time");
-    assert!((3_500_000..=3_600_000).contains(&left), "{left} ms");
+    let mut remaining = redis::cmd("PTTL");
+    remaining.arg("oauth-core:grant:soon");
+    let remaining: i64 = remaining
+        .query_async(&mut connection)
+        .await
+        .expect("a time");
+    assert!(
+        (3_500_000..=3_600_000).contains(&remaining),
+        "{remaining} ms"
+    );
 }
 
 #[tokio::test]
@@ -150,7 +158,7 @@ async fn what_is_sealed_anew_ends_as_before() {
         .save("session", &record, 0, later())
         .await
         .expect("saved");
-    let after = SealedStore::new(memory.clone(), Keys::new(new).also(old));
+    let after = SealedStore::new(memory.clone(), Keys::new(new).with_previous(old));
     assert_eq!(after.reseal().await.expect("sealed").count, 1);
     assert!(memory.load("session").await.expect("loaded").is_none());
 }

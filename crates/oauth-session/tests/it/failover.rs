@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use oauth_core::Secret;
 use oauth_core::moment::UnixTime;
 use oauth_session::Store;
-use oauth_session::store::{Lease, RedisStore, Saved, Times, contract};
+use oauth_session::store::{Lease, RecordTimes, RedisStore, SaveOutcome, contract};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::nodes::{Cluster, Replicated, Watched, until};
@@ -22,9 +22,13 @@ fn store(url: &str) -> RedisStore {
     store.with_timeout(Duration::from_secs(2))
 }
 
-async fn save(store: &RedisStore, text: &str, version: u64) -> Result<Saved, oauth_core::Error> {
+async fn save(
+    store: &RedisStore,
+    text: &str,
+    version: u64,
+) -> Result<SaveOutcome, oauth_core::Error> {
     store
-        .save(KEY, &Secret::from(text), version, Times::NONE)
+        .save(KEY, &Secret::from(text), version, RecordTimes::NONE)
         .await
 }
 
@@ -36,8 +40,8 @@ async fn save_in_the_end(store: &RedisStore, text: &str) -> u64 {
         if let Ok(entry) = store.load(KEY).await {
             let version = entry.map_or(0, |entry| entry.version);
             match save(store, text, version).await {
-                Ok(Saved::At(version)) => return version,
-                Ok(Saved::Conflict) => {}
+                Ok(SaveOutcome::At(version)) => return version,
+                Ok(SaveOutcome::Conflict) => {}
                 Err(error) => assert!(error.code().starts_with("lost"), "{error}"),
             }
         }
@@ -78,7 +82,7 @@ async fn a_failover_in_the_midst_loses_nothing() {
     assert!(next > last);
     // The save replaced the last record, not an older one.
     let conflict = save(&store, "late", last).await.expect("an answer");
-    assert_eq!(conflict, Saved::Conflict);
+    assert_eq!(conflict, SaveOutcome::Conflict);
     assert!(versions.iter().all(|version| *version < next));
     let lease = store.lease(KEY, "one", MINUTE).await.expect("leased");
     assert_eq!(lease, Lease::Won);
@@ -211,7 +215,7 @@ async fn a_cluster_divides_the_records() {
                 &key,
                 &record,
                 0,
-                Times {
+                RecordTimes {
                     due: due(number),
                     until: None,
                 },

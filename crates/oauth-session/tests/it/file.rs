@@ -11,7 +11,7 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::error::Error;
 use oauth_session::Store;
-use oauth_session::store::{FAULT_POINTS, FileStore, Lease, Saved, Times, contract};
+use oauth_session::store::{FAULT_POINTS, FileStore, Lease, RecordTimes, SaveOutcome, contract};
 
 use crate::workers::{hammer, version, worker};
 
@@ -62,9 +62,9 @@ async fn load(store: &FileStore) -> Result<Option<(u64, String)>, Error> {
     Ok(entry.map(|entry| (entry.version, entry.record.expose().clone())))
 }
 
-async fn save(store: &FileStore, text: &str, version: u64) -> Result<Saved, Error> {
+async fn save(store: &FileStore, text: &str, version: u64) -> Result<SaveOutcome, Error> {
     store
-        .save(KEY, &Secret::from(text), version, Times::NONE)
+        .save(KEY, &Secret::from(text), version, RecordTimes::NONE)
         .await
 }
 
@@ -112,7 +112,7 @@ async fn records_are_listed_and_removed() {
     assert!(store.list().await.expect("a list").is_empty());
     for key in ["b/../c", "A", KEY] {
         store
-            .save(key, &Secret::from("text"), 0, Times::NONE)
+            .save(key, &Secret::from("text"), 0, RecordTimes::NONE)
             .await
             .expect("saved");
     }
@@ -148,7 +148,7 @@ async fn what_was_removed_is_told_for_thirty_days() {
     assert!(removed.is_removed() && removed.version > first);
     assert_eq!(
         save(&store, "new", 0).await.expect("asked"),
-        Saved::Conflict
+        SaveOutcome::Conflict
     );
     let again = save(&store, "again", removed.version).await;
     assert!(version(again.expect("saved")) > removed.version);

@@ -86,8 +86,8 @@ impl Volume {
         self.worker(user, &GROUP.to_string(), arguments)
     }
 
-    fn ask(&self, user: u32, arguments: &[&str]) -> String {
-        said(&mut self.member(user, arguments)).expect("done")
+    fn run_command(&self, user: u32, arguments: &[&str]) -> String {
+        output_of(&mut self.member(user, arguments)).expect("done")
     }
 
     fn files(&self) -> Vec<PathBuf> {
@@ -105,7 +105,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 /// The output of a worker, or its error.
-fn said(command: &mut Command) -> Result<String, String> {
+fn output_of(command: &mut Command) -> Result<String, String> {
     let output = command.output().expect("a worker");
     let text = |bytes| String::from_utf8(bytes).expect("text");
     if output.status.success() {
@@ -116,42 +116,42 @@ fn said(command: &mut Command) -> Result<String, String> {
 }
 
 fn refused(command: &mut Command, reason: &str) {
-    let error = said(command).expect_err("refused");
+    let error = output_of(command).expect_err("refused");
     assert!(error.contains("store.setup"), "{error}");
     assert!(error.contains(reason), "{error}");
 }
 
 fn share(kind: &'static str) {
     let volume = Volume::new(kind);
-    let ask = |user, arguments: &[&str]| volume.ask(user, arguments);
+    let send = |user, arguments: &[&str]| volume.run_command(user, arguments);
     let version = |loaded: &str| loaded.split(' ').next().expect("a version").to_owned();
-    assert_eq!(ask(ANN, &["load", KEY]), "None\n");
-    ask(ANN, &["save", KEY, "0", "of-ann"]);
-    let first = ask(BEN, &["load", KEY]);
+    assert_eq!(send(ANN, &["load", KEY]), "None\n");
+    send(ANN, &["save", KEY, "0", "of-ann"]);
+    let first = send(BEN, &["load", KEY]);
     assert!(first.ends_with(" of-ann\n"), "{first}");
-    assert_eq!(ask(BEN, &["lease", KEY, "ben", "60000"]), "Won\n");
-    assert!(ask(ANN, &["lease", KEY, "ann", "60000"]).starts_with("Held"));
-    assert_eq!(ask(BEN, &["lease", KEY, "ben", "0"]), "Won\n");
-    assert_eq!(ask(ANN, &["lease", KEY, "ann", "60000"]), "Won\n");
-    ask(BEN, &["save", KEY, &version(&first), "of-ben"]);
-    let second = ask(ANN, &["load", KEY]);
+    assert_eq!(send(BEN, &["lease", KEY, "ben", "60000"]), "Won\n");
+    assert!(send(ANN, &["lease", KEY, "ann", "60000"]).starts_with("Held"));
+    assert_eq!(send(BEN, &["lease", KEY, "ben", "0"]), "Won\n");
+    assert_eq!(send(ANN, &["lease", KEY, "ann", "60000"]), "Won\n");
+    send(BEN, &["save", KEY, &version(&first), "of-ben"]);
+    let second = send(ANN, &["load", KEY]);
     assert!(second.ends_with(" of-ben\n"), "{second}");
     for file in volume.files() {
         let data = fs::metadata(&file).expect("a file");
         assert_eq!(data.mode() & 0o777, 0o660, "{}", file.display());
         assert!(!is_root() || data.gid() == GROUP, "{}", file.display());
     }
-    assert_eq!(ask(BEN, &["remove", KEY]), "true\n");
-    let removed = ask(ANN, &["load", KEY]);
+    assert_eq!(send(BEN, &["remove", KEY]), "true\n");
+    let removed = send(ANN, &["load", KEY]);
     assert!(removed.ends_with(" \n"), "{removed}");
-    assert_eq!(ask(ANN, &["lease", KEY, "ann", "60000"]), "Won\n");
+    assert_eq!(send(ANN, &["lease", KEY, "ann", "60000"]), "Won\n");
 
     let turn = Cell::new(ANN);
     let counted = hammer(
         |arguments| volume.member(turn.replace(ANN + BEN - turn.get()), arguments),
         "count",
     );
-    let text = ask(BEN, &["load", "count"]);
+    let text = send(BEN, &["load", "count"]);
     let (_, text) = text.trim().split_once(' ').expect("a version and a string");
     counted.check(text);
 }
@@ -184,7 +184,7 @@ fn what_all_may_read_is_refused() {
     for kind in ["group-file", "group-sqlite"] {
         let volume = Volume::new(kind);
         let save = |key| volume.member(ANN, &["save", key, "0", "text"]);
-        said(&mut save(KEY)).expect("saved");
+        output_of(&mut save(KEY)).expect("saved");
         let files = volume.files().into_iter();
         let mut files = files.filter(|file| !file.to_string_lossy().contains("lock-"));
         let file = files.next().expect("a file");
@@ -193,7 +193,7 @@ fn what_all_may_read_is_refused() {
             refused(&mut volume.member(BEN, &["load", KEY]), "chmod 660");
         }
         set_mode(&file, 0o660);
-        volume.ask(BEN, &["load", KEY]);
+        volume.run_command(BEN, &["load", KEY]);
         for (wide, reason) in [
             (0o2772, "all may write"),
             (0o2750, "its group may not write"),
@@ -214,7 +214,7 @@ fn strangers_are_refused() {
         return refused(&mut volume.member(ANN, &["load", KEY]), "all may write");
     }
     let volume = Volume::new("group-file");
-    volume.ask(ANN, &["save", KEY, "0", "text"]);
+    volume.run_command(ANN, &["save", KEY, "0", "text"]);
     let stranger = BEN.to_string();
     let mut outside = volume.worker(BEN, &stranger, &["load", KEY]);
     refused(&mut outside, "a group that this process is not in");
@@ -232,7 +232,7 @@ fn strangers_are_refused() {
         "another group's file",
     );
     set_mode(&record, 0o600);
-    assert!(volume.ask(ANN, &["load", KEY]).ends_with("text\n"));
+    assert!(volume.run_command(ANN, &["load", KEY]).ends_with("text\n"));
 }
 
 /// New files belong to the group regardless of the umask; root's would deny the group write access.

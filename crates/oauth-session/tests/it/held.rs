@@ -14,8 +14,8 @@ use oauth_core::flow::keeper::{GrantId, Policy};
 use oauth_core::issuer::Issuer;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Tokens};
-use oauth_session::store::{Answer, Entry, Lease, MemoryStore, Saved, Times};
-use oauth_session::{Drive, GrantSource, Store, SubjectTokenSource, TokenSource as _};
+use oauth_session::store::{Answer, Entry, Lease, MemoryStore, RecordTimes, SaveOutcome};
+use oauth_session::{GrantSource, Store, SubjectTokenSource, TokenDriver, TokenSource as _};
 use tokio::time::sleep;
 
 const IDP: &str = "https://idp.example";
@@ -45,7 +45,7 @@ fn jwt(typ: &str, audience: &str, exp: u64) -> String {
 }
 
 impl Servers {
-    fn seen<T>(&self, look: impl FnOnce(&mut ServerState) -> T) -> T {
+    fn logged_requests<T>(&self, look: impl FnOnce(&mut ServerState) -> T) -> T {
         look(&mut self.0.lock().expect("no panic"))
     }
 
@@ -61,13 +61,13 @@ impl Servers {
         }
         let refreshed = value("refresh_token");
         let token = refreshed.clone().or(value("subject_token")).expect("one");
-        self.seen(|seen| {
+        self.logged_requests(|seen| {
             if seen.spent.contains(&token) || !seen.in_use.insert(token.clone()) {
                 seen.twice.push(token.clone());
             }
         });
         sleep(Duration::from_millis(100)).await;
-        self.seen(|seen| {
+        self.logged_requests(|seen| {
             seen.in_use.remove(&token);
             if refreshed.is_some() {
                 seen.renewals += 1;
@@ -87,7 +87,7 @@ impl Servers {
     }
 }
 
-impl Drive for Servers {
+impl TokenDriver for Servers {
     fn run(&self, mut exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         Box::pin(async move {
             let mut step = exchange.resume(&Moment::system()?, Input::Begin)?;
@@ -120,7 +120,7 @@ fn client(issuer: &str) -> Client {
     Client::new(server.expect("a server"), ClientId::new("app"), secret).expect("a client")
 }
 
-/// Of a sign-in whose ID token has ended since.
+/// A sign-in whose ID token has expired since.
 fn login() -> Tokens {
     let now = Moment::system().expect("a clock").now().as_secs() - 100;
     let ended = jwt("JWT", "app", now + 50);
@@ -135,8 +135,8 @@ async fn signed_in(servers: &Servers, store: Option<&Arc<dyn Store>>) -> GrantSo
     let idp = client(IDP);
     let source = match store {
         Some(store) => {
-            let id = GrantId::person("ann");
-            GrantSource::of_grant(servers.clone(), &idp, id, Arc::clone(store))
+            let id = GrantId::user("ann");
+            GrantSource::for_grant(servers.clone(), &idp, id, Arc::clone(store))
         }
         None => GrantSource::new(servers.clone(), idp.keeper(GrantId::unnamed_person())),
     };
@@ -146,15 +146,15 @@ async fn signed_in(servers: &Servers, store: Option<&Arc<dyn Store>>) -> GrantSo
 
 /// The workers get tokens with the sign-in, while these others renew it.
 async fn hold_against(servers: Servers, workers: [GrantSource; 2], renewing: &[GrantSource]) {
-    let there = client(THERE);
+    let resource_client = client(THERE);
     let calls = workers.iter().map(|sign_in| {
         let subject = SubjectTokenSource::new(&client(IDP), sign_in.clone());
-        let (servers, id) = (servers.clone(), GrantId::person("ann"));
-        let source = GrantSource::by_identity(servers, &there, id, subject);
+        let (servers, id) = (servers.clone(), GrantId::user("ann"));
+        let source = GrantSource::by_identity(servers, &resource_client, id, subject);
         tokio::spawn(async move { source.token().await.map(|token| token.into_arc()) })
     });
     let calls: Vec<_> = calls.collect();
-    // The access tokens of the sign-in are soon over: whoever needs one renews it.
+    // The sign-in's access tokens expire soon: the next user renews them.
     for worker in renewing.iter().chain(renewing).chain(renewing) {
         sleep(Duration::from_millis(70)).await;
         worker.token().await.expect("a token");
@@ -163,7 +163,7 @@ async fn hold_against(servers: Servers, workers: [GrantSource; 2], renewing: &[G
         let token = call.await.expect("no panic").expect("a token");
         assert_eq!(token.access_token.expose(), "there");
     }
-    servers.seen(|seen| {
+    servers.logged_requests(|seen| {
         assert_eq!(seen.twice, Vec::<String>::new());
         assert!(seen.assertions == 2 && seen.renewals >= 1);
     });
@@ -173,14 +173,14 @@ async fn hold_against(servers: Servers, workers: [GrantSource; 2], renewing: &[G
 async fn no_worker_renews_a_sign_in_whose_refresh_token_another_presents() {
     let (servers, store) = (Servers::default(), Arc::new(MemoryStore::new()));
     let store: Arc<dyn Store> = store;
-    let here = signed_in(&servers, Some(&store)).await;
-    let there = GrantSource::of_grant(
+    let sign_in = signed_in(&servers, Some(&store)).await;
+    let resource_source = GrantSource::for_grant(
         servers.clone(),
         &client(IDP),
-        GrantId::person("ann"),
+        GrantId::user("ann"),
         Arc::clone(&store),
     );
-    let both = [here, there];
+    let both = [sign_in, resource_source];
     hold_against(servers, both.clone(), &both).await;
 }
 
@@ -195,23 +195,23 @@ async fn nor_does_a_task_where_there_is_no_store() {
 async fn a_hold_ends_when_it_is_dropped_and_has_the_latest_tokens() {
     let (servers, store) = (Servers::default(), Arc::new(MemoryStore::new()));
     let store: Arc<dyn Store> = store;
-    let here = signed_in(&servers, Some(&store)).await;
-    let there = GrantSource::of_grant(
+    let sign_in = signed_in(&servers, Some(&store)).await;
+    let resource_source = GrantSource::for_grant(
         servers.clone(),
         &client(IDP),
-        GrantId::person("ann"),
+        GrantId::user("ann"),
         Arc::clone(&store),
     );
-    let old = here.token().await.expect("a token");
-    there.renew(&old).await.expect("a token");
+    let old = sign_in.token().await.expect("a token");
+    resource_source.renew(&old).await.expect("a token");
     let minute = Duration::from_secs(60);
-    let held = here.hold(minute).await.expect("held");
+    let held = sign_in.hold(minute).await.expect("held");
     let refresh = held.tokens().refresh_token.as_ref().expect("a token");
     assert_eq!(refresh.secret().expose(), "rt-1");
-    let waits = tokio::time::timeout(Duration::from_secs(5), there.hold(minute));
+    let waits = tokio::time::timeout(Duration::from_secs(5), resource_source.hold(minute));
     assert!(waits.await.is_err());
     drop(held);
-    let next = tokio::time::timeout(Duration::from_secs(1), there.hold(minute)).await;
+    let next = tokio::time::timeout(Duration::from_secs(1), resource_source.hold(minute)).await;
     assert!(next.expect("at once").is_ok());
     // A source that has no grant has nothing to hold.
     let fixed = oauth_session::FixedToken::new("t");
@@ -268,8 +268,8 @@ impl Store for Killed {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         Box::pin(async move { self.store()?.save(key, record, version, times).await })
     }
 
@@ -289,8 +289,8 @@ async fn a_worker_that_is_killed_in_a_hold_keeps_others_waiting_for_a_lease_and_
     let [here, there] = [killed.clone() as Arc<dyn Store>, store].map(|store| {
         let mut policy = Policy::default();
         policy.lease = Duration::from_millis(500);
-        let keeper = client(IDP).keeper(GrantId::person("ann"));
-        GrantSource::shared(servers.clone(), keeper.with_policy(policy), store)
+        let keeper = client(IDP).keeper(GrantId::user("ann"));
+        GrantSource::with_store(servers.clone(), keeper.with_policy(policy), store)
     });
     here.log_in(login()).await.expect("stored");
     let old = there.token().await.expect("a token");
@@ -309,10 +309,10 @@ async fn a_worker_that_is_killed_in_a_hold_keeps_others_waiting_for_a_lease_and_
 async fn a_hold_is_over_after_its_limit_also_with_a_store() {
     let (servers, store) = (Servers::default(), Arc::new(MemoryStore::new()));
     let store: Arc<dyn Store> = store;
-    let here = signed_in(&servers, Some(&store)).await;
-    let held = here.hold(Duration::from_secs(30)).await.expect("held");
+    let sign_in = signed_in(&servers, Some(&store)).await;
+    let held = sign_in.hold(Duration::from_secs(30)).await.expect("held");
     let began = tokio::time::Instant::now();
-    let next = here.hold(Duration::from_secs(60)).await.expect("held");
+    let next = sign_in.hold(Duration::from_secs(60)).await.expect("held");
     let waited = began.elapsed();
     assert!((29..32).contains(&waited.as_secs()), "{waited:?}");
     drop((held, next));
@@ -322,29 +322,29 @@ async fn a_hold_is_over_after_its_limit_also_with_a_store() {
 async fn a_hold_without_end_is_extended_and_released() {
     let (servers, store) = (Servers::default(), Arc::new(MemoryStore::new()));
     let store: Arc<dyn Store> = store;
-    let here = signed_in(&servers, Some(&store)).await;
-    let held = here.hold(Duration::MAX).await.expect("held");
+    let sign_in = signed_in(&servers, Some(&store)).await;
+    let held = sign_in.hold(Duration::MAX).await.expect("held");
     let minute = Duration::from_secs(60);
-    let waits = tokio::time::timeout(minute, here.hold(minute)).await;
+    let waits = tokio::time::timeout(minute, sign_in.hold(minute)).await;
     assert!(waits.is_err(), "it is extended");
     drop(held);
-    let next = tokio::time::timeout(Duration::from_secs(1), here.hold(minute)).await;
+    let next = tokio::time::timeout(Duration::from_secs(1), sign_in.hold(minute)).await;
     drop(next.expect("released").expect("held"));
 }
 
-/// One that goes away while it waits gets no lease that nobody would release.
+/// A cancelled wait leaves no lease behind.
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_gives_up_leaves_no_lease_behind() {
     let (servers, store) = (Servers::default(), Arc::new(MemoryStore::new()));
     let store: Arc<dyn Store> = store;
-    let here = signed_in(&servers, Some(&store)).await;
+    let sign_in = signed_in(&servers, Some(&store)).await;
     let minute = Duration::from_secs(60);
-    let held = here.hold(minute).await.expect("held");
-    let gone = tokio::time::timeout(Duration::from_secs(2), here.hold(minute)).await;
+    let held = sign_in.hold(minute).await.expect("held");
+    let gone = tokio::time::timeout(Duration::from_secs(2), sign_in.hold(minute)).await;
     assert!(gone.is_err());
     drop(held);
     sleep(Duration::from_millis(300)).await;
-    let key = here.key().expect("a key");
+    let key = sign_in.key().expect("a key");
     let free = store.lease(key, "another", Duration::from_secs(1)).await;
     assert_eq!(free.expect("answered"), Lease::Won);
 }
@@ -356,17 +356,17 @@ async fn exchanges_in_quick_succession_renew_the_sign_in_once() {
     for is_shared in [true, false] {
         let (servers, store) = (Servers::default(), Arc::new(MemoryStore::new()));
         let store: Arc<dyn Store> = store;
-        servers.seen(|seen| seen.lifetime = 600);
+        servers.logged_requests(|seen| seen.lifetime = 600);
         let sign_in = signed_in(&servers, is_shared.then_some(&store)).await;
-        let there = client(THERE);
+        let resource_client = client(THERE);
         for _ in 0..12 {
             let subject = SubjectTokenSource::new(&client(IDP), sign_in.clone());
-            let (servers, id) = (servers.clone(), GrantId::person("ann"));
-            let source = GrantSource::by_identity(servers, &there, id, subject);
+            let (servers, id) = (servers.clone(), GrantId::user("ann"));
+            let source = GrantSource::by_identity(servers, &resource_client, id, subject);
             let token = source.token().await.expect("a token");
             source.renew(&token).await.expect("a token");
         }
-        servers.seen(|seen| {
+        servers.logged_requests(|seen| {
             assert_eq!(seen.twice, Vec::<String>::new());
             assert_eq!((seen.assertions, seen.renewals), (24, 1));
         });

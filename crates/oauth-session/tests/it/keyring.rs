@@ -15,7 +15,7 @@ use oauth_core::Secret;
 use oauth_core::error::Error;
 use oauth_session::Store;
 use oauth_session::store::seal::Key;
-use oauth_session::store::{Entry, KeyringStore, Lease, Saved, Times, contract};
+use oauth_session::store::{Entry, KeyringStore, Lease, RecordTimes, SaveOutcome, contract};
 
 const KEY: &str = "a-key";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -37,7 +37,7 @@ impl GrantSource {
     }
 
     /// The output of a worker. The daemon may need a moment before it answers.
-    fn ask(&self, arguments: &[&str]) -> String {
+    fn run_command(&self, arguments: &[&str]) -> String {
         for _ in 0..200 {
             let output = self.worker(arguments).output().expect("a worker");
             if output.status.success() {
@@ -57,21 +57,24 @@ impl GrantSource {
 #[test]
 fn the_contract_holds_over_gnomes() {
     let session = GrantSource::new();
-    assert_eq!(session.ask(&["load", KEY]), "None\n");
-    let said = session.ask(&["contract"]);
+    assert_eq!(session.run_command(&["load", KEY]), "None\n");
+    let output = session.run_command(&["contract"]);
     assert!(
-        said.contains("a record comes back as it was saved"),
-        "{said}"
+        output.contains("a record comes back as it was saved"),
+        "{output}"
     );
 }
 
 #[test]
 fn many_processes_lose_nothing() {
     let session = GrantSource::new();
-    assert_eq!(session.ask(&["load", KEY]), "None\n");
+    assert_eq!(session.run_command(&["load", KEY]), "None\n");
     let counted = hammer(|arguments| session.worker(arguments), KEY);
-    let said = session.ask(&["load", KEY]);
-    let (_, text) = said.trim().split_once(' ').expect("a version and a string");
+    let output = session.run_command(&["load", KEY]);
+    let (_, text) = output
+        .trim()
+        .split_once(' ')
+        .expect("a version and a string");
     counted.check(text);
 }
 
@@ -93,7 +96,7 @@ fn no_session_is_told() {
 #[test]
 fn one_key_is_in_the_keyring_for_all() {
     let session = GrantSource::new();
-    assert_eq!(session.ask(&["load", KEY]), "None\n");
+    assert_eq!(session.run_command(&["load", KEY]), "None\n");
     let start = |name: &str| {
         let mut command = session.worker(&["key", name]);
         command.stdout(Stdio::piped()).spawn().expect("a worker")
@@ -106,7 +109,7 @@ fn one_key_is_in_the_keyring_for_all() {
             .map(|worker| worker.wait_with_output().expect("a worker's end"))
             .map(|output| String::from_utf8(output.stdout).expect("an id"))
             .collect();
-        ids.push(session.ask(&["key", name]));
+        ids.push(session.run_command(&["key", name]));
         ids.dedup();
         assert_eq!(ids.len(), 1, "{ids:?}");
         others.extend(ids);
@@ -151,7 +154,7 @@ impl Mock {
 
     fn store(&self) -> KeyringStore {
         let folder = self.folder.path().join("state");
-        KeyringStore::over(Arc::clone(&self.keyring), folder).expect("a store")
+        KeyringStore::with_keyring(Arc::clone(&self.keyring), folder).expect("a store")
     }
 
     /// Has the next call on the key's item fail with this error.
@@ -172,9 +175,9 @@ async fn load(store: &KeyringStore) -> Result<Option<Entry>, Error> {
     store.load(KEY).await
 }
 
-async fn save(store: &KeyringStore, text: &str, version: u64) -> Result<Saved, Error> {
+async fn save(store: &KeyringStore, text: &str, version: u64) -> Result<SaveOutcome, Error> {
     store
-        .save(KEY, &Secret::from(text), version, Times::NONE)
+        .save(KEY, &Secret::from(text), version, RecordTimes::NONE)
         .await
 }
 
@@ -187,12 +190,12 @@ async fn the_contract_holds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_drawn_once() {
     let mock = Mock::new();
-    let ask = |name: &'static str| {
+    let send = |name: &'static str| {
         let store = mock.store();
         tokio::spawn(async move { store.seal_key(name).await })
     };
     let mut ids = Vec::new();
-    for asking in (0..20).map(|_| ask(KEY)).collect::<Vec<_>>() {
+    for asking in (0..20).map(|_| send(KEY)).collect::<Vec<_>>() {
         let key = asking.await.expect("no panic").expect("a key");
         ids.push(key.id().to_owned());
     }

@@ -9,7 +9,9 @@ use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::moment::UnixTime;
 use oauth_core::{Moment, Secret};
 use oauth_session::store::seal::{DataKey, Key, KeySource, Keys};
-use oauth_session::store::{Answer, Entry, MemoryStore, Saved, SealedStore, Times, contract};
+use oauth_session::store::{
+    Answer, Entry, MemoryStore, RecordTimes, SaveOutcome, SealedStore, contract,
+};
 use oauth_session::{Store, simulated};
 use tokio::sync::Semaphore;
 
@@ -112,9 +114,9 @@ async fn read(store: &impl Store, name: &str) -> Result<String, Error> {
 async fn put(store: &impl Store, name: &str, text: &str) -> Result<(), Error> {
     let version = store.load(name).await?.map_or(0, |entry| entry.version);
     let saved = store
-        .save(name, &Secret::from(text), version, Times::NONE)
+        .save(name, &Secret::from(text), version, RecordTimes::NONE)
         .await?;
-    assert_ne!(saved, Saved::Conflict);
+    assert_ne!(saved, SaveOutcome::Conflict);
     Ok(())
 }
 
@@ -130,9 +132,9 @@ async fn forge(memory: &MemoryStore, name: &str, id: &str) {
     let version = memory.load(name).await.expect("loaded");
     let version = version.map_or(0, |entry| entry.version);
     let saved = memory
-        .save(name, &Secret::new(forged), version, Times::NONE)
+        .save(name, &Secret::new(forged), version, RecordTimes::NONE)
         .await;
-    assert_ne!(saved.expect("saved"), Saved::Conflict);
+    assert_ne!(saved.expect("saved"), SaveOutcome::Conflict);
 }
 
 fn pass(since: UnixTime, time: Duration) {
@@ -185,11 +187,11 @@ async fn many_callers_wait_for_one_call() {
         .expect("saved");
     let store = process(&memory, &kms);
     kms.stops();
-    let ask = || {
+    let send = || {
         let store = store.clone();
         tokio::spawn(async move { read(&store, NAME).await })
     };
-    let callers: Vec<_> = (0..50).map(|_| ask()).collect();
+    let callers: Vec<_> = (0..50).map(|_| send()).collect();
     tokio::task::yield_now().await;
     assert_eq!(kms.calls().1, 1);
     // The requesting caller gives up, and a different one takes over.
@@ -231,7 +233,7 @@ async fn a_failure_costs_no_record_and_is_not_kept() {
     ] {
         kms.fails(trouble);
         let (new, version) = (Secret::from("new"), before.version);
-        let save = store.save(NAME, &new, version, Times::NONE);
+        let save = store.save(NAME, &new, version, RecordTimes::NONE);
         for error in [
             read(&store, NAME).await.expect_err("no key"),
             save.await.expect_err("no key"),
@@ -378,7 +380,7 @@ async fn records_move_to_a_service_and_back() {
     put(&SealedStore::new(memory.clone(), given()), NAME, TEXT)
         .await
         .expect("saved");
-    let moving = Keys::from_source(kms.clone()).also([99; 32]);
+    let moving = Keys::from_source(kms.clone()).with_previous([99; 32]);
     let moving = SealedStore::new(memory.clone(), moving);
     let done = moving.reseal().await.expect("resealed");
     assert_eq!((done.count, done.unopened.len()), (1, 0));

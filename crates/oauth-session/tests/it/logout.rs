@@ -11,13 +11,14 @@ use crate::sessions::{Rotating, person, requests, sessions, stale, tokens};
 #[tokio::test(start_paused = true)]
 async fn a_logout_revokes_and_every_worker_learns_of_it() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let (here, there) = (sessions(&server, &store), sessions(&server, &store));
+    let (first_worker, second_worker) = (sessions(&server, &store), sessions(&server, &store));
     let ann = person(1);
-    here.log_in(&ann, tokens("ann", Duration::ZERO))
+    first_worker
+        .log_in(&ann, tokens("ann", Duration::ZERO))
         .await
         .expect("stored");
-    let elsewhere = there.get(&ann).token().await.expect("a token");
-    here.log_out(&ann).await.expect("logged out");
+    let elsewhere = second_worker.get(&ann).token().await.expect("a token");
+    first_worker.log_out(&ann).await.expect("logged out");
     let revoked = server.0.revoked.lock().expect("no panic").clone();
     assert_eq!(revoked.len(), 1);
     assert!(
@@ -26,7 +27,7 @@ async fn a_logout_revokes_and_every_worker_learns_of_it() {
             .all(|form| form.contains("token=rt-ann") && form.contains("refresh_token"))
     );
     // The other worker considers its token valid until an API refuses it.
-    let error = there
+    let error = second_worker
         .get(&ann)
         .renew(&elsewhere)
         .await
@@ -34,19 +35,26 @@ async fn a_logout_revokes_and_every_worker_learns_of_it() {
     assert_eq!(error.advice(), oauth_core::error::Advice::Reauthorize);
     assert_eq!(requests(&server), 0);
     // The user logs in again, and both workers get the new tokens.
-    there
+    second_worker
         .log_in(&ann, tokens("ann-again", Duration::ZERO))
         .await
         .expect("stored");
-    for sessions in [&here, &there] {
+    for sessions in [&first_worker, &second_worker] {
         let token = sessions.get(&ann).token().await.expect("a token");
         assert_eq!(token.access_token.expose(), "of-ann-again");
     }
-    here.log_out(&ann).await.expect("logged out");
-    let error = here.get(&ann).token().await.expect_err("nobody is in");
+    first_worker.log_out(&ann).await.expect("logged out");
+    let error = first_worker
+        .get(&ann)
+        .token()
+        .await
+        .expect_err("nobody is in");
     assert_eq!(error.advice(), oauth_core::error::Advice::Reauthorize);
     // Logging out a grant that never existed succeeds.
-    here.log_out(&person(2)).await.expect("nothing to do");
+    first_worker
+        .log_out(&person(2))
+        .await
+        .expect("nothing to do");
 }
 
 #[tokio::test(start_paused = true)]
@@ -67,16 +75,16 @@ async fn a_logout_that_cannot_revoke_says_so_and_removes_the_record() {
 #[tokio::test(start_paused = true)]
 async fn a_logout_waits_for_a_renewal_under_way() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let (here, there) = (sessions(&server, &store), sessions(&server, &store));
+    let (first_worker, second_worker) = (sessions(&server, &store), sessions(&server, &store));
     stale(&server, &*store, 1).await;
     let renewing = tokio::spawn({
-        let there = there.clone();
+        let there = second_worker.clone();
         async move { there.get(&person(0)).token().await }
     });
     while requests(&server) == 0 {
         tokio::task::yield_now().await;
     }
-    here.log_out(&person(0)).await.expect("logged out");
+    first_worker.log_out(&person(0)).await.expect("logged out");
     renewing.await.expect("no panic").expect("a token");
     // The token that it returned was revoked.
     let revoked = server.0.revoked.lock().expect("no panic").clone();

@@ -6,7 +6,9 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::moment::UnixTime;
 use oauth_session::Store;
-use oauth_session::store::{Answer, Entry, FileStore, Lease, MemoryStore, Saved, Times, contract};
+use oauth_session::store::{
+    Answer, Entry, FileStore, Lease, MemoryStore, RecordTimes, SaveOutcome, contract,
+};
 
 use crate::session::{Rotating, of_ann, person};
 
@@ -24,8 +26,8 @@ impl Store for MinimalStore {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         self.0.save(key, record, version, times)
     }
 

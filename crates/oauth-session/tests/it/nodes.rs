@@ -31,8 +31,8 @@ impl Replicated {
         let replicas: Vec<Server> = (0..count).map(replica).collect();
         until("the replicas have what the primary has", || {
             replicas.iter().all(|replica| {
-                let said = replica.redis_says(&["info", "replication"]);
-                said.contains("master_link_status:up")
+                let server_reply = replica.redis_says(&["info", "replication"]);
+                server_reply.contains("master_link_status:up")
             })
         });
         Self { primary, replicas }
@@ -68,8 +68,8 @@ impl Watched {
         let count = replicas.to_string();
         until("the sentinels know each other", || {
             watched.sentinels.iter().all(|sentinel| {
-                let said = sentinel.redis_says(&["sentinel", "master", "main"]);
-                let lines: Vec<&str> = said.lines().collect();
+                let server_reply = sentinel.redis_says(&["sentinel", "master", "main"]);
+                let lines: Vec<&str> = server_reply.lines().collect();
                 let is = |name, value: &str| lines.windows(2).any(|pair| pair == [name, value]);
                 is("num-other-sentinels", "2") && is("num-slaves", &count)
             })
@@ -92,8 +92,8 @@ impl Watched {
 
     /// Makes the replica the primary, and the primary a replica.
     pub(crate) fn switch(&self) {
-        let said = self.sentinels[0].redis_says(&["sentinel", "failover", "main"]);
-        assert!(said.starts_with("OK"), "{said}");
+        let server_reply = self.sentinels[0].redis_says(&["sentinel", "failover", "main"]);
+        assert!(server_reply.starts_with("OK"), "{server_reply}");
     }
 
     /// Kills one sentinel; the others are still a majority.
@@ -123,21 +123,22 @@ impl Cluster {
             .collect();
         let slots = [("0", "5000"), ("5001", "11000"), ("11001", "16383")];
         for ((node, _), (first, last)) in nodes.iter().zip(slots) {
-            let said = node.redis_says(&["cluster", "addslotsrange", first, last]);
-            assert!(said.starts_with("OK"), "{said}");
+            let server_reply = node.redis_says(&["cluster", "addslotsrange", first, last]);
+            assert!(server_reply.starts_with("OK"), "{server_reply}");
         }
         for (node, bus) in &nodes[1..] {
             let port = node.port.to_string();
-            let said = nodes[0]
+            let server_reply = nodes[0]
                 .0
                 .redis_says(&["cluster", "meet", "127.0.0.1", &port, bus]);
-            assert!(said.starts_with("OK"), "{said}");
+            assert!(server_reply.starts_with("OK"), "{server_reply}");
         }
         let nodes: Vec<Server> = nodes.into_iter().map(|(node, _)| node).collect();
         until("the nodes know each other", || {
             nodes.iter().all(|node| {
-                let said = node.redis_says(&["cluster", "info"]);
-                said.contains("cluster_state:ok") && said.contains("cluster_known_nodes:3")
+                let server_reply = node.redis_says(&["cluster", "info"]);
+                server_reply.contains("cluster_state:ok")
+                    && server_reply.contains("cluster_known_nodes:3")
             })
         });
         Self(nodes)

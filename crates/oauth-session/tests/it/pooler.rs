@@ -6,7 +6,7 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, Pool};
 use oauth_core::Secret;
 use oauth_session::Store;
-use oauth_session::store::{PostgresStore, Times, contract};
+use oauth_session::store::{PostgresStore, RecordTimes, contract};
 
 use crate::postgres::migrate;
 use crate::servers::Server;
@@ -61,7 +61,9 @@ async fn many_processes_behind_pgbouncer_lose_nothing() {
 async fn a_pgbouncer_that_comes_back_is_found() {
     let mut pooled = Pooled::start().await;
     let store = pooled.store();
-    let saved = store.save(KEY, &Secret::from("text"), 0, Times::NONE).await;
+    let saved = store
+        .save(KEY, &Secret::from("text"), 0, RecordTimes::NONE)
+        .await;
     let first = version(saved.expect("saved"));
     pooled.bouncer.stop();
     let error = store.load(KEY).await.expect_err("nobody there");
@@ -80,7 +82,7 @@ async fn the_contract_holds_over_an_applications_pool() {
     let config = pooled.bouncer.postgres_url().parse().expect("a URL");
     let manager = Manager::new(config, tokio_postgres::NoTls);
     let pool = Pool::builder(manager).max_size(3).build().expect("a pool");
-    let store = PostgresStore::over(pool.clone(), Duration::from_secs(5));
+    let store = PostgresStore::with_pool(pool.clone(), Duration::from_secs(5));
     contract::assert(&[Arc::new(store.clone()), Arc::new(store)]).await;
     // The application can still use the connection.
     let client = pool.get().await.expect("a connection");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::error::{Delivery, Error};
 use oauth_session::Store;
-use oauth_session::store::{Lease, PostgresStore, Saved, Times, contract};
+use oauth_session::store::{Lease, PostgresStore, RecordTimes, SaveOutcome, contract};
 
 use crate::servers::{PASSWORD, Server};
 use crate::workers::{hammer, version, worker};
@@ -18,7 +18,7 @@ fn store(server: &Server) -> PostgresStore {
     PostgresStore::new(&server.postgres_url()).expect("a store")
 }
 
-async fn migrated(server: &Server) -> PostgresStore {
+async fn migrate_store(server: &Server) -> PostgresStore {
     let store = store(server);
     migrate(&store).await;
     store
@@ -38,16 +38,16 @@ pub(crate) async fn migrate(store: &PostgresStore) {
     panic!("the server does not answer");
 }
 
-async fn save(store: &PostgresStore, text: &str, version: u64) -> Result<Saved, Error> {
+async fn save(store: &PostgresStore, text: &str, version: u64) -> Result<SaveOutcome, Error> {
     store
-        .save(KEY, &Secret::from(text), version, Times::NONE)
+        .save(KEY, &Secret::from(text), version, RecordTimes::NONE)
         .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_holds() {
     let server = Server::postgres();
-    let first = migrated(&server).await;
+    let first = migrate_store(&server).await;
     let stores: Vec<Arc<dyn Store>> = vec![
         Arc::new(first.clone()),
         Arc::new(first),
@@ -60,7 +60,7 @@ async fn the_contract_holds() {
 #[tokio::test]
 async fn many_processes_lose_nothing() {
     let server = Server::postgres();
-    let store = migrated(&server).await;
+    let store = migrate_store(&server).await;
     let counted = hammer(|arguments| worker(&server.postgres_url(), arguments), KEY);
     let entry = store.load(KEY).await.expect("loaded").expect("a record");
     counted.check(entry.record.expose());
@@ -69,7 +69,7 @@ async fn many_processes_lose_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_migrate_at_once_and_nothing_is_lost() {
     let server = Server::postgres();
-    drop(migrated(&server).await);
+    drop(migrate_store(&server).await);
     let mut workers = tokio::task::JoinSet::new();
     for _ in 0..8 {
         let store = store(&server);
@@ -96,7 +96,7 @@ async fn many_migrate_at_once_and_nothing_is_lost() {
 #[tokio::test]
 async fn what_was_removed_is_told_for_thirty_days() {
     let server = Server::postgres();
-    let store = migrated(&server).await;
+    let store = migrate_store(&server).await;
     // Also if there was nothing, or only a lease: a worker may have the tokens.
     assert!(!store.remove(KEY).await.expect("removed"));
     assert!(
@@ -130,7 +130,7 @@ async fn what_was_removed_is_told_for_thirty_days() {
 #[tokio::test]
 async fn a_missing_table_is_told() {
     let server = Server::postgres();
-    let store = migrated(&server).await;
+    let store = migrate_store(&server).await;
     let client = connect(&server).await;
     let dropped = client.batch_execute("drop table oauth_core_grant").await;
     dropped.expect("dropped");
@@ -146,7 +146,7 @@ async fn a_missing_table_is_told() {
 #[tokio::test]
 async fn a_server_that_comes_back_is_found() {
     let mut server = Server::postgres();
-    let store = migrated(&server).await;
+    let store = migrate_store(&server).await;
     let first = version(save(&store, "text", 0).await.expect("saved"));
     server.stop();
     let error = store.load(KEY).await.expect_err("no server");
@@ -156,7 +156,7 @@ async fn a_server_that_comes_back_is_found() {
     );
     assert_eq!(error.cause().expect("a cause").delivery(), Delivery::Unsent);
     server.start();
-    let entry = migrated(&server).await.load(KEY).await;
+    let entry = migrate_store(&server).await.load(KEY).await;
     assert_eq!(entry.expect("loaded").expect("a record").version, first);
     // Also with a connection from before the restart.
     let entry = store.load(KEY).await.expect("loaded").expect("a record");
@@ -168,7 +168,7 @@ async fn a_server_that_comes_back_is_found() {
 #[tokio::test]
 async fn a_connection_that_broke_unused_is_no_error() {
     let server = Server::postgres();
-    let store = migrated(&server).await;
+    let store = migrate_store(&server).await;
     let client = connect(&server).await;
     let cut = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'oauth-core'";
     client.batch_execute(cut).await.expect("cut");
@@ -182,7 +182,7 @@ async fn a_connection_that_broke_unused_is_no_error() {
 #[tokio::test]
 async fn waiting_has_an_end() {
     let server = Server::postgres();
-    let saved = save(&migrated(&server).await, "text", 0).await;
+    let saved = save(&migrate_store(&server).await, "text", 0).await;
     let first = version(saved.expect("saved"));
     let client = connect(&server).await;
     client
@@ -209,7 +209,7 @@ async fn waiting_has_an_end() {
     }
     assert_eq!(count, 0);
     client.batch_execute("rollback").await.expect("unlocked");
-    let saved = save(&migrated(&server).await, "new", first).await;
+    let saved = save(&migrate_store(&server).await, "new", first).await;
     assert!(version(saved.expect("saved")) > first);
 
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
@@ -228,7 +228,7 @@ async fn waiting_has_an_end() {
 #[tokio::test]
 async fn errors_show_no_secret() {
     let server = Server::postgres();
-    let store = migrated(&server).await;
+    let store = migrate_store(&server).await;
     let url = |user: &str, password: &str, database: &str| {
         format!(
             "postgres://{user}:{password}@127.0.0.1:{}/{database}?sslmode=disable",

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
-use oauth_core::flow::keeper::{Entry, Lease, Saved};
-use oauth_session::store::{Answer, MemoryStore, Times};
-use oauth_session::{Drive, GrantSource, Store, observe::Counters};
+use oauth_core::flow::keeper::{Entry, Lease, SaveOutcome};
+use oauth_session::store::{Answer, MemoryStore, RecordTimes};
+use oauth_session::{GrantSource, Store, TokenDriver, observe::Counters};
 
 use crate::session::{Rotating, of_ann, person};
 
@@ -36,8 +36,8 @@ impl Store for Mounted {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         match self.refuses() {
             Some(refusal) => refusal,
             None => self.memory.save(key, record, version, times),
@@ -55,7 +55,7 @@ impl Store for Mounted {
 /// [`Rotating`], during whose first answer the store is remounted read-only.
 struct Mounting(Rotating, Mounted);
 
-impl Drive for Mounting {
+impl TokenDriver for Mounting {
     fn run(
         &self,
         exchange: oauth_core::exchange::Boxed<oauth_core::Tokens>,
@@ -65,7 +65,7 @@ impl Drive for Mounting {
     }
 }
 
-async fn renewed(session: &GrantSource, before: &oauth_core::Tokens) -> oauth_core::Tokens {
+async fn renew_read_only(session: &GrantSource, before: &oauth_core::Tokens) -> oauth_core::Tokens {
     let token = session.renew(before).await.expect("a token");
     (*token).clone()
 }
@@ -78,14 +78,14 @@ async fn a_read_only_store_is_told_loudly_and_ends_no_grant() {
     let session = of_ann(driver, Arc::new(store.clone())).observe(Arc::clone(&counters));
     let first = person("first").expect("tokens");
     session.log_in(first.clone()).await.expect("stored");
-    let second = renewed(&session, &first).await;
+    let second = renew_read_only(&session, &first).await;
     assert_eq!(second.access_token.expose(), "renewed-0");
     let unsaved = || counters.counts().contains(&("unsaved", 1));
     assert!(unsaved(), "{:?}", counters.counts());
     assert!(session.last_error().is_some());
     // Days later an API refuses it: the next token descends from one that the store does not have.
     tokio::time::sleep(Duration::from_secs(24 * 3600)).await;
-    let third = renewed(&session, &second).await;
+    let third = renew_read_only(&session, &second).await;
     assert_eq!(third.access_token.expose(), "renewed-1");
     // A second program with this store, which has waited as long, has only the first token.
     let key = session.key().expect("a key").to_owned();

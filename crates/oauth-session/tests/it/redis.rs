@@ -6,7 +6,7 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::error::Delivery;
 use oauth_session::Store;
-use oauth_session::store::{Lease, RedisStore, Times, contract};
+use oauth_session::store::{Lease, RecordTimes, RedisStore, contract};
 
 use crate::servers::{PASSWORD, Server};
 use crate::workers::{hammer, version, worker};
@@ -48,7 +48,9 @@ async fn prefixes_are_places() {
     let server = Server::redis();
     let ours = store(&server).with_prefix("ours:");
     let theirs = store(&server).with_prefix("theirs:");
-    let saved = ours.save(KEY, &Secret::from("text"), 0, Times::NONE).await;
+    let saved = ours
+        .save(KEY, &Secret::from("text"), 0, RecordTimes::NONE)
+        .await;
     let first = version(saved.expect("saved"));
     assert!(theirs.load(KEY).await.expect("loaded").is_none());
     assert!(!theirs.remove(KEY).await.expect("removed"));
@@ -65,7 +67,9 @@ async fn what_was_removed_is_told_for_thirty_days() {
     const DAY: u64 = 24 * 3600;
     let server = Server::redis();
     let store = store(&server);
-    let saved = store.save(KEY, &Secret::from("text"), 0, Times::NONE).await;
+    let saved = store
+        .save(KEY, &Secret::from("text"), 0, RecordTimes::NONE)
+        .await;
     let first = version(saved.expect("saved"));
     store.remove(KEY).await.expect("removed");
     let client = redis::Client::open(server.redis_url()).expect("a client");
@@ -73,16 +77,16 @@ async fn what_was_removed_is_told_for_thirty_days() {
         .get_multiplexed_async_connection()
         .await
         .expect("connected");
-    let mut left = async || -> i64 {
+    let mut remaining = async || -> i64 {
         let mut command = redis::cmd("TTL");
         command.arg(format!("oauth-core:grant:{KEY}"));
         command.query_async(&mut connection).await.expect("a time")
     };
-    let month = left().await.cast_unsigned();
+    let month = remaining().await.cast_unsigned();
     assert!((29 * DAY..=30 * DAY).contains(&month), "{month}");
     let year = Duration::from_secs(365 * DAY);
     store.lease(KEY, "one", year).await.expect("leased");
-    assert!(left().await.cast_unsigned() > 364 * DAY);
+    assert!(remaining().await.cast_unsigned() > 364 * DAY);
     store.remove(KEY).await.expect("removed");
     let entry = store
         .load(KEY)
@@ -90,10 +94,15 @@ async fn what_was_removed_is_told_for_thirty_days() {
         .expect("loaded")
         .expect("a word of it");
     let saved = store
-        .save(KEY, &Secret::from("again"), entry.version, Times::NONE)
+        .save(
+            KEY,
+            &Secret::from("again"),
+            entry.version,
+            RecordTimes::NONE,
+        )
         .await;
     assert!(version(saved.expect("saved")) > entry.version.max(first));
-    assert_eq!(left().await, -1, "a record stays");
+    assert_eq!(remaining().await, -1, "a record stays");
 }
 
 /// The same store reconnects to a restarted server, which still has the records.
@@ -101,7 +110,9 @@ async fn what_was_removed_is_told_for_thirty_days() {
 async fn a_server_that_comes_back_is_found() {
     let mut server = Server::redis();
     let store = store(&server);
-    let saved = store.save(KEY, &Secret::from("text"), 0, Times::NONE).await;
+    let saved = store
+        .save(KEY, &Secret::from("text"), 0, RecordTimes::NONE)
+        .await;
     let first = version(saved.expect("saved"));
     server.stop();
     let error = store.load(KEY).await.expect_err("no server");
@@ -126,7 +137,9 @@ async fn a_server_that_comes_back_is_found() {
 async fn a_connection_that_broke_unused_is_no_error() {
     let mut server = Server::redis();
     let store = store(&server);
-    let saved = store.save(KEY, &Secret::from("text"), 0, Times::NONE).await;
+    let saved = store
+        .save(KEY, &Secret::from("text"), 0, RecordTimes::NONE)
+        .await;
     let first = version(saved.expect("saved"));
     server.stop();
     server.start();
@@ -160,7 +173,7 @@ async fn silence_has_an_end() {
     let store = RedisStore::new(&format!("redis://:{PASSWORD}@127.0.0.1:{port}")).expect("a store");
     let store = store.with_timeout(Duration::from_millis(50));
     let error = store
-        .save(KEY, &Secret::from("text"), 0, Times::NONE)
+        .save(KEY, &Secret::from("text"), 0, RecordTimes::NONE)
         .await
         .expect_err("silence");
     assert_eq!(
@@ -176,13 +189,13 @@ async fn errors_show_no_secret() {
     let wrong = format!("redis://user:wrong-S3CR3T@127.0.0.1:{}", server.port);
     let wrong = RedisStore::new(&wrong).expect("a store");
     let refused = wrong
-        .save(KEY, &record, 0, Times::NONE)
+        .save(KEY, &record, 0, RecordTimes::NONE)
         .await
         .expect_err("refused");
     assert_eq!(refused.code(), "store.setup");
     let nobody = RedisStore::new(&format!("redis://127.0.0.1:{}", server.port)).expect("a store");
     let unknown = nobody
-        .save(KEY, &record, 0, Times::NONE)
+        .save(KEY, &record, 0, RecordTimes::NONE)
         .await
         .expect_err("refused");
     let no_url = RedisStore::new("redis://user:S3CR3T@host:port/x").expect_err("no URL");
@@ -201,7 +214,7 @@ async fn errors_show_no_secret() {
         .await
         .expect("set");
     let other = store
-        .save("text", &record, 0, Times::NONE)
+        .save("text", &record, 0, RecordTimes::NONE)
         .await
         .expect_err("another type");
     let read = store.load("text").await.expect_err("another type");

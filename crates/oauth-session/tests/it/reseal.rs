@@ -8,7 +8,9 @@ use oauth_core::Secret;
 use oauth_core::moment::UnixTime;
 use oauth_session::Store;
 use oauth_session::store::seal::{Key, Keys};
-use oauth_session::store::{MemoryStore, Saved, SealedStore, SqliteStore, Times, contract};
+use oauth_session::store::{
+    MemoryStore, RecordTimes, SaveOutcome, SealedStore, SqliteStore, contract,
+};
 
 use crate::session::{Rotating, of_ann, person};
 use crate::workers::version;
@@ -21,7 +23,7 @@ async fn save(store: &dyn Store, name: &str, text: &str) -> u64 {
     let entry = store.load(name).await.ok().flatten();
     let version = entry.map_or(0, |entry| entry.version);
     let saved = store
-        .save(name, &Secret::from(text), version, Times::NONE)
+        .save(name, &Secret::from(text), version, RecordTimes::NONE)
         .await;
     self::version(saved.expect("saved"))
 }
@@ -32,7 +34,7 @@ async fn text(store: &dyn Store, name: &str) -> Option<String> {
 }
 
 fn both() -> Keys {
-    Keys::new(NEW).also(OLD)
+    Keys::new(NEW).with_previous(OLD)
 }
 
 /// The end of a key rotation: no remaining record is sealed with the old key.
@@ -155,7 +157,7 @@ async fn records_from_before_are_taken_over() {
 async fn the_contract_holds_with_hidden_names() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("grants.db");
-    let stores = [both(), Keys::new(OLD).also(NEW)].map(|keys| {
+    let stores = [both(), Keys::new(OLD).with_previous(NEW)].map(|keys| {
         let files = SqliteStore::new(&path).expect("a store");
         Arc::new(SealedStore::new(files, keys).hiding_names(NAMES)) as Arc<dyn Store>
     });
@@ -188,12 +190,12 @@ async fn hidden_names_are_seen_with_the_key_only() {
         "ben",
         &record,
         0,
-        Times {
+        RecordTimes {
             due: early,
             until: None,
         },
     );
-    assert_ne!(saved.await.expect("saved"), Saved::Conflict);
+    assert_ne!(saved.await.expect("saved"), SaveOutcome::Conflict);
     assert_eq!(new.due(due, 9).await.expect("told"), ["ben"]);
     assert!(!format!("{new:?}").contains("[3, 3"));
     assert_eq!(Key::new(NAMES).id(), Key::new(NAMES).id());

@@ -8,7 +8,7 @@ use oauth_core::error::Error;
 use oauth_session::Store;
 use oauth_session::store::seal::{Key, Keys};
 use oauth_session::store::{
-    Answer, Entry, FileStore, Lease, MemoryStore, Saved, SealedStore, Times, contract,
+    Answer, Entry, FileStore, Lease, MemoryStore, RecordTimes, SaveOutcome, SealedStore, contract,
 };
 
 const NAME: &str = "a-key";
@@ -32,9 +32,9 @@ async fn put(store: &impl Store, name: &str, text: &str) {
     let version = store.load(name).await;
     let version = version.ok().flatten().map_or(0, |entry| entry.version);
     let saved = store
-        .save(name, &Secret::from(text), version, Times::NONE)
+        .save(name, &Secret::from(text), version, RecordTimes::NONE)
         .await;
-    assert_ne!(saved.expect("saved"), Saved::Conflict);
+    assert_ne!(saved.expect("saved"), SaveOutcome::Conflict);
 }
 
 async fn seal(memory: &MemoryStore, keys: Keys) {
@@ -46,8 +46,11 @@ async fn the_contract_holds() {
     let memory = MemoryStore::new();
     // During a key rotation.
     let stores: Vec<Arc<dyn Store>> = vec![
-        Arc::new(SealedStore::new(memory.clone(), Keys::new(OLD).also(NEW))),
-        Arc::new(SealedStore::new(memory, Keys::new(NEW).also(OLD))),
+        Arc::new(SealedStore::new(
+            memory.clone(),
+            Keys::new(OLD).with_previous(NEW),
+        )),
+        Arc::new(SealedStore::new(memory, Keys::new(NEW).with_previous(OLD))),
     ];
     contract::assert(&stores).await;
 }
@@ -74,7 +77,10 @@ async fn nothing_of_it_is_seen() {
         !first.record.matches(second.record.expose()),
         "the same nonce"
     );
-    let shown = format!("{:?}", SealedStore::new(memory, Keys::new(NEW).also(OLD)));
+    let shown = format!(
+        "{:?}",
+        SealedStore::new(memory, Keys::new(NEW).with_previous(OLD))
+    );
     assert!(shown.contains(Key::new(NEW).id()));
     assert!(
         !shown.contains("[2, 2") && !shown.contains("[1, 1"),
@@ -132,7 +138,7 @@ async fn another_key_opens_nothing() {
 async fn a_key_can_be_changed() {
     let memory = MemoryStore::new();
     seal(&memory, Keys::new(OLD)).await;
-    let both = || Keys::new(NEW).also(OLD);
+    let both = || Keys::new(NEW).with_previous(OLD);
     assert_eq!(open(&memory, both()).await.expect("opened"), TEXT);
     assert!(open(&memory, Keys::new(NEW)).await.is_err());
     // The next save seals it again.
@@ -263,8 +269,8 @@ impl Store for RollbackStore {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         self.0.save(key, record, version, times)
     }
 

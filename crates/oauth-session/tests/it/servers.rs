@@ -134,8 +134,8 @@ impl Server {
             .arg(folder.path().join("data"))
             .output()
             .expect("initdb");
-        let said = String::from_utf8_lossy(&made.stderr);
-        assert!(made.status.success(), "initdb: {said}");
+        let output = String::from_utf8_lossy(&made.stderr);
+        assert!(made.status.success(), "initdb: {output}");
         Self::begin(folder, |folder, port| {
             let mut command = as_user(program("postgres"), server_user());
             command

@@ -15,14 +15,16 @@ use oauth_core::flow::keeper::GrantId;
 use oauth_core::issuer::Issuer;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Scope, Secret, Tokens};
-use oauth_session::store::{Answer, Entry, FileStore, Lease, MemoryStore, Saved, Times};
-use oauth_session::{Drive, FixedToken, GrantSource, Store, TokenSource, blocking};
+use oauth_session::store::{
+    Answer, Entry, FileStore, Lease, MemoryStore, RecordTimes, SaveOutcome,
+};
+use oauth_session::{FixedToken, GrantSource, Store, TokenDriver, TokenSource, blocking};
 
 /// A driver that issues one token after the other, and counts them.
 #[derive(Clone, Default)]
 struct Counting(Arc<AtomicUsize>);
 
-impl Drive for Counting {
+impl TokenDriver for Counting {
     fn run(&self, _: Boxed<Tokens>) -> Answer<'_, Tokens> {
         let number = self.0.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
@@ -49,7 +51,7 @@ fn tokens(access_token: &str) -> Result<Tokens, Error> {
 }
 
 fn machine(driver: &Counting, store: Arc<dyn Store>) -> GrantSource {
-    GrantSource::shared(driver.clone(), client().keeper(GrantId::client()), store)
+    GrantSource::with_store(driver.clone(), client().keeper(GrantId::client()), store)
 }
 
 /// A store that accepts calls, and never answers.
@@ -65,8 +67,8 @@ impl Store for Silent {
         _: &'a str,
         _: &'a Secret<String>,
         _: u64,
-        _: Times,
-    ) -> Answer<'a, Saved> {
+        _: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         Box::pin(pending())
     }
 
@@ -150,7 +152,7 @@ fn threads_share_a_session_without_a_runtime_of_their_own() {
 #[tokio::test]
 async fn a_fixed_token_is_given_until_it_is_refused() {
     let source: Arc<dyn TokenSource> =
-        Arc::new(FixedToken::of_tokens(tokens("only").expect("tokens")));
+        Arc::new(FixedToken::from_tokens(tokens("only").expect("tokens")));
     let token = source.token(None).await.expect("the token");
     assert_eq!(token.access_token.expose(), "only");
     let error = source.token(Some(&token)).await.expect_err("no other");
@@ -161,7 +163,7 @@ async fn a_fixed_token_is_given_until_it_is_refused() {
 #[derive(Clone, Default)]
 pub(crate) struct Rotating(pub(crate) Arc<AtomicUsize>);
 
-impl Drive for Rotating {
+impl TokenDriver for Rotating {
     fn run(&self, _: Boxed<Tokens>) -> Answer<'_, Tokens> {
         let number = self.0.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move { person(&format!("renewed-{number}")) })
@@ -177,15 +179,15 @@ pub(crate) fn person(name: &str) -> Result<Tokens, Error> {
     ))
 }
 
-pub(crate) fn of_ann(driver: impl Drive + 'static, store: Arc<dyn Store>) -> GrantSource {
-    GrantSource::shared(driver, client().keeper(GrantId::person("ann")), store)
+pub(crate) fn of_ann(driver: impl TokenDriver + 'static, store: Arc<dyn Store>) -> GrantSource {
+    GrantSource::with_store(driver, client().keeper(GrantId::user("ann")), store)
 }
 
 #[tokio::test]
 async fn nobody_gets_new_tokens_before_the_hook_has_them() {
     let early: Arc<Mutex<Vec<bool>>> = Arc::default();
-    let (asked, told) = (Arc::new(OnceLock::<GrantSource>::new()), Arc::clone(&early));
-    let others = Arc::clone(&asked);
+    let (requested, events) = (Arc::new(OnceLock::<GrantSource>::new()), Arc::clone(&early));
+    let others = Arc::clone(&requested);
     let session = GrantSource::client_credentials(Counting::default(), &client(), Scope::none());
     let session = session.on_tokens(move |_| {
         let (other, dead) = (others.get().expect("a session"), tokens("dead"));
@@ -195,9 +197,9 @@ async fn nobody_gets_new_tokens_before_the_hook_has_them() {
         let is_had = pin!(other.token()).poll(&mut context).is_ready();
         let is_cached = matches!(other.ready(), Ok(Some(_)));
         let seen = [is_renewed, is_had, is_cached];
-        told.lock().expect("a lock").extend(seen);
+        events.lock().expect("a lock").extend(seen);
     });
-    assert!(asked.set(session.clone()).is_ok());
+    assert!(requested.set(session.clone()).is_ok());
     let token = session.token().await.expect("a token").into_arc();
     assert!(token.access_token.matches("token-0"));
     assert_eq!(*early.lock().expect("a lock"), [false; 3]);
@@ -237,8 +239,12 @@ async fn a_login_beside_a_renewal_is_never_lost() {
             .await
             .expect("a token");
         assert_eq!(next.access_token.expose(), "second", "round {round}");
-        let own = session.token().await.expect("a token");
-        assert_eq!(own.access_token.expose(), "second", "round {round}");
+        let client_token = session.token().await.expect("a token");
+        assert_eq!(
+            client_token.access_token.expose(),
+            "second",
+            "round {round}"
+        );
     }
 }
 
@@ -255,9 +261,9 @@ fn without_a_runtime_a_session_says_so_and_is_of_use_later() {
     let session = GrantSource::client_credentials(driver.clone(), &client(), Scope::none());
     let outside = session.clone();
     let polled = in_time(move || {
-        let mut asked = Box::pin(outside.token());
+        let mut token_call = Box::pin(outside.token());
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        match asked.as_mut().poll(&mut context) {
+        match token_call.as_mut().poll(&mut context) {
             std::task::Poll::Ready(answer) => answer.map(drop).map_err(|error| error.code()),
             std::task::Poll::Pending => Ok(()),
         }
@@ -292,15 +298,15 @@ fn a_runtime_ends_while_callers_still_come() {
                 .enable_all()
                 .build()
                 .expect("a runtime");
-            let (asked, callers) = std::sync::mpsc::channel();
+            let (requests, callers) = std::sync::mpsc::channel();
             for _ in 0..8 {
                 // A token that expires at once: every call begins a renewal.
                 let session = of_ann(Rotating::default(), Arc::new(MemoryStore::new()));
-                let asked = asked.clone();
+                let sender = requests.clone();
                 runtime.spawn(async move {
                     loop {
                         let _ = session.log_in(person("again").expect("tokens")).await;
-                        let _ = asked.send(());
+                        let _ = sender.send(());
                         tokio::task::yield_now().await;
                     }
                 });

@@ -13,8 +13,8 @@ use oauth_core::issuer::Issuer;
 use oauth_core::moment::UnixTime;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Secret, Tokens};
-use oauth_session::store::{Answer, MemoryStore, Times};
-use oauth_session::{Drive, GrantSource, Grants, Store, simulated};
+use oauth_session::store::{Answer, MemoryStore, RecordTimes};
+use oauth_session::{GrantSource, Grants, Store, TokenDriver, simulated};
 use tokio::time::{Instant, sleep};
 
 use crate::session::unsaved::Failing;
@@ -50,7 +50,7 @@ impl Rotating {
     }
 }
 
-impl Drive for Rotating {
+impl TokenDriver for Rotating {
     fn run(&self, mut exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         Box::pin(async move {
             let Step::Send(request) = exchange.resume(&Moment::system()?, Input::Begin)? else {
@@ -137,7 +137,7 @@ pub(crate) fn tokens(name: &str, age: Duration) -> Tokens {
 }
 
 pub(crate) fn person(number: usize) -> GrantId {
-    GrantId::person(format!("person-{number}"))
+    GrantId::user(format!("person-{number}"))
 }
 
 pub(crate) fn sessions(server: &Rotating, store: &Arc<MemoryStore>) -> Grants {
@@ -151,7 +151,7 @@ pub(crate) async fn stale(server: &Rotating, store: &dyn Store, count: usize) {
         let fresh = tokens(&number.to_string(), Duration::ZERO);
         let (new, old) = (fresh.received_at, fresh.received_at.before(2 * DAY));
         let memory = Arc::new(MemoryStore::new());
-        let session = GrantSource::shared(
+        let session = GrantSource::with_store(
             server.clone(),
             client("id").keeper(person(number)),
             memory.clone(),
@@ -168,7 +168,7 @@ pub(crate) async fn stale(server: &Rotating, store: &dyn Store, count: usize) {
         assert_ne!(aged.expose(), record.expose());
         let due = Some(old.after(Duration::from_secs(3600)));
         store
-            .save(&keeper.key(), &aged, 0, Times { due, until: None })
+            .save(&keeper.key(), &aged, 0, RecordTimes { due, until: None })
             .await
             .expect("saved");
     }
@@ -268,11 +268,11 @@ async fn a_list_shows_the_grants_of_this_client() {
     sessions.log_out(&person(7)).await.expect("logged out");
     let garbled = Secret::from("S3CR3T");
     store
-        .save("garbled", &garbled, 0, Times::NONE)
+        .save("garbled", &garbled, 0, RecordTimes::NONE)
         .await
         .expect("saved");
     let other = client("other").keeper(GrantId::client());
-    let other = GrantSource::shared(server.clone(), other, store.clone());
+    let other = GrantSource::with_store(server.clone(), other, store.clone());
     other.token().await.expect("a token");
     let (mut count, mut subjects) = (0, Vec::new());
     let (mut unreadable, mut cursor) = (Vec::new(), None);
@@ -316,7 +316,7 @@ async fn grants_that_nobody_uses_are_kept_alive() {
             .push((id.subject().map(str::to_owned), error.code()));
     });
     stale(&server, &*store, 250).await;
-    let fresh = GrantId::person("in use");
+    let fresh = GrantId::user("in use");
     sessions
         .log_in(&fresh, tokens("used", Duration::ZERO))
         .await
@@ -400,7 +400,7 @@ async fn what_is_suspect_or_was_never_there_has_not_ended() {
             .expect("no panic")
             .push(id.subject().map(str::to_owned));
     });
-    let nobody = GrantId::person("nobody");
+    let nobody = GrantId::user("nobody");
     let error = sessions.get(&nobody).token().await.expect_err("no login");
     assert_eq!(error.advice(), oauth_core::error::Advice::Reauthorize);
     let counts = sessions.counters().counts();
@@ -428,8 +428,8 @@ async fn what_is_suspect_or_was_never_there_has_not_ended() {
 #[tokio::test(start_paused = true)]
 async fn new_tokens_are_told_before_anybody_sees_them() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let hook = Arc::clone(&told);
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let hook = Arc::clone(&events);
     let sessions = sessions(&server, &store).on_renewed(move |id, tokens| {
         let text = tokens.access_token.expose().clone();
         hook.lock()
@@ -442,7 +442,7 @@ async fn new_tokens_are_told_before_anybody_sees_them() {
         Some("person-0".to_owned()),
         token.access_token.expose().clone(),
     );
-    assert_eq!(*told.lock().expect("no panic"), [expected]);
+    assert_eq!(*events.lock().expect("no panic"), [expected]);
 }
 
 #[tokio::test(start_paused = true)]

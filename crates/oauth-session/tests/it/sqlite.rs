@@ -9,7 +9,7 @@ use oauth_core::Secret;
 use oauth_core::error::Error;
 use oauth_core::moment::UnixTime;
 use oauth_session::Store;
-use oauth_session::store::{Saved, SqliteStore, Times, contract};
+use oauth_session::store::{RecordTimes, SaveOutcome, SqliteStore, contract};
 
 use crate::workers::{hammer, version, worker};
 
@@ -48,9 +48,9 @@ impl TempStore {
     }
 }
 
-async fn save(store: &SqliteStore, text: &str, version: u64) -> Result<Saved, Error> {
+async fn save(store: &SqliteStore, text: &str, version: u64) -> Result<SaveOutcome, Error> {
     store
-        .save(KEY, &Secret::from(text), version, Times::NONE)
+        .save(KEY, &Secret::from(text), version, RecordTimes::NONE)
         .await
 }
 
@@ -246,7 +246,7 @@ async fn no_record_is_read_to_find_what_is_due() {
     let due = Some(UnixTime::from_secs(7));
     let record = Secret::from("text");
     store
-        .save(KEY, &record, 0, Times { due, until: None })
+        .save(KEY, &record, 0, RecordTimes { due, until: None })
         .await
         .expect("saved");
     let other = place.other();
@@ -298,7 +298,7 @@ mod unix {
         let store = place.store();
         save(&store, "text", 0).await.expect("saved");
         let folder = place.path().parent().expect("a folder").to_owned();
-        for (path, bad, good) in [
+        for (path, bad, valid) in [
             (place.path(), 0o640, 0o600),
             (place.beside("-wal"), 0o644, 0o600),
             (place.beside("-shm"), 0o660, 0o600),
@@ -307,7 +307,7 @@ mod unix {
             set_mode(&path, bad);
             let error = place.refused();
             assert_eq!(error.code(), "store.setup", "{}", path.display());
-            set_mode(&path, good);
+            set_mode(&path, valid);
             assert!(place.store().load(KEY).await.expect("loaded").is_some());
         }
     }

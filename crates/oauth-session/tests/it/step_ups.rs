@@ -7,11 +7,11 @@ use oauth_core::flow::keeper::GrantId;
 use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::{Secret, Tokens};
 use oauth_session::Grants;
-use oauth_session::store::{MemoryStore, Store as _, Times};
+use oauth_session::store::{MemoryStore, RecordTimes, Store as _};
 
 use crate::sessions::{Rotating, client, person, sessions, tokens};
 
-pub(crate) fn required(acr: &str) -> StepUp {
+pub(crate) fn required_acr(acr: &str) -> StepUp {
     let mut required = StepUp::default();
     required.acr_values = vec![acr.to_owned()];
     required
@@ -25,7 +25,7 @@ pub(crate) fn stepped_up(name: &str, acr: &str) -> Tokens {
     Tokens::from_json(&text.replacen('{', &answered, 1)).expect("tokens")
 }
 
-async fn used(grants: &Grants, id: &GrantId) -> Result<String, &'static str> {
+async fn use_token(grants: &Grants, id: &GrantId) -> Result<String, &'static str> {
     let token = grants.get(id).token().await;
     let token = token.map_err(|error| error.advice().as_str())?;
     Ok(token.access_token.expose().clone())
@@ -34,33 +34,36 @@ async fn used(grants: &Grants, id: &GrantId) -> Result<String, &'static str> {
 #[tokio::test(start_paused = true)]
 async fn tokens_of_a_step_up_are_kept_beside_the_ordinary_ones_and_found_by_what_is_required() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let (here, there) = (sessions(&server, &store), sessions(&server, &store));
+    let (first_worker, second_worker) = (sessions(&server, &store), sessions(&server, &store));
     let ann = person(1);
-    let login = |tokens| here.log_in(&ann, tokens);
+    let login = |tokens| first_worker.log_in(&ann, tokens);
     login(tokens("ordinary", Duration::ZERO))
         .await
         .expect("stored");
     login(stepped_up("phr", "phr")).await.expect("stored");
     login(stepped_up("mfa", "mfa")).await.expect("stored");
-    for grants in [&here, &there] {
-        assert_eq!(used(grants, &ann).await.as_deref(), Ok("of-ordinary"));
+    for grants in [&first_worker, &second_worker] {
+        assert_eq!(use_token(grants, &ann).await.as_deref(), Ok("of-ordinary"));
         for acr in ["phr", "mfa"] {
-            let token = used(grants, &ann.clone().stepped_up(&required(acr))).await;
+            let token = use_token(grants, &ann.clone().stepped_up(&required_acr(acr))).await;
             assert_eq!(token, Ok(format!("of-{acr}")));
         }
-        let nobody = used(grants, &ann.clone().stepped_up(&required("hardware"))).await;
+        let nobody = use_token(grants, &ann.clone().stepped_up(&required_acr("hardware"))).await;
         assert_eq!(nobody, Err("reauthorize"));
     }
-    // Another login for the same replaces its tokens and no others, and what it was for stays with a renewal.
+    // Another login for the same requirement replaces only those tokens, and a renewal keeps the requirement.
     login(stepped_up("again", "phr")).await.expect("stored");
-    let phr = ann.clone().stepped_up(&required("phr"));
-    let token = here.get(&phr).token().await.expect("a token");
+    let phr = ann.clone().stepped_up(&required_acr("phr"));
+    let token = first_worker.get(&phr).token().await.expect("a token");
     assert_eq!(token.access_token.expose(), "of-again");
-    let renewed = here.get(&phr).renew(&token).await.expect("a token");
+    let renewed = first_worker.get(&phr).renew(&token).await.expect("a token");
     assert_eq!(renewed.access_token.expose(), "new-0");
-    assert_eq!(renewed.step_up(), Some(&required("phr")));
-    assert_eq!(used(&here, &ann).await.as_deref(), Ok("of-ordinary"));
-    let mut listed = here.list(None).await.expect("listed").grants;
+    assert_eq!(renewed.step_up(), Some(&required_acr("phr")));
+    assert_eq!(
+        use_token(&first_worker, &ann).await.as_deref(),
+        Ok("of-ordinary")
+    );
+    let mut listed = first_worker.list(None).await.expect("listed").grants;
     listed.sort_by_key(|grant| {
         grant
             .id
@@ -69,27 +72,37 @@ async fn tokens_of_a_step_up_are_kept_beside_the_ordinary_ones_and_found_by_what
             .map(|step_up| step_up.acr_values.clone())
     });
     let ids: Vec<_> = listed.into_iter().map(|grant| grant.id).collect();
-    let mfa = ann.clone().stepped_up(&required("mfa"));
+    let mfa = ann.clone().stepped_up(&required_acr("mfa"));
     assert_eq!(ids, [ann, mfa, phr]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_logout_ends_the_tokens_of_step_ups_too() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-    let (here, there) = (sessions(&server, &store), sessions(&server, &store));
+    let (first_worker, second_worker) = (sessions(&server, &store), sessions(&server, &store));
     let ann = person(1);
-    let login = |tokens| here.log_in(&ann, tokens);
+    let login = |tokens| first_worker.log_in(&ann, tokens);
     login(tokens("ordinary", Duration::ZERO))
         .await
         .expect("stored");
     login(stepped_up("phr", "phr")).await.expect("stored");
     login(stepped_up("mfa", "mfa")).await.expect("stored");
     // That of a step-up ends alone.
-    let phr = ann.clone().stepped_up(&required("phr"));
-    there.log_out(&phr).await.expect("logged out");
-    assert_eq!(used(&there, &ann).await.as_deref(), Ok("of-ordinary"));
-    there.log_out(&ann).await.expect("logged out");
-    assert!(there.list(None).await.expect("listed").grants.is_empty());
+    let phr = ann.clone().stepped_up(&required_acr("phr"));
+    second_worker.log_out(&phr).await.expect("logged out");
+    assert_eq!(
+        use_token(&second_worker, &ann).await.as_deref(),
+        Ok("of-ordinary")
+    );
+    second_worker.log_out(&ann).await.expect("logged out");
+    assert!(
+        second_worker
+            .list(None)
+            .await
+            .expect("listed")
+            .grants
+            .is_empty()
+    );
     let revoked = server.0.revoked.lock().expect("no panic").join(" ");
     for name in ["rt-ordinary", "rt-phr", "rt-mfa"] {
         assert_eq!(revoked.matches(name).count(), 1, "{revoked}");
@@ -109,8 +122,8 @@ async fn the_ninth_step_up_of_a_person_ends_the_oldest() {
             .expect("stored");
     }
     assert_eq!(grants.list(None).await.expect("listed").grants.len(), 8);
-    let oldest = ann.stepped_up(&required("acr-0"));
-    assert_eq!(used(&grants, &oldest).await, Err("reauthorize"));
+    let oldest = ann.stepped_up(&required_acr("acr-0"));
+    assert_eq!(use_token(&grants, &oldest).await, Err("reauthorize"));
     let revoked = server.0.revoked.lock().expect("no panic").join(" ");
     assert!(revoked.contains("rt-acr-0"), "{revoked}");
 }
@@ -136,10 +149,10 @@ async fn a_step_up_that_has_ended_or_expired_makes_room_for_the_next() {
     }
     // The server ends one; of another only an access token is left, which has expired.
     *server.0.refuses.lock().expect("no panic") = Some("rt-ended");
-    let ended = grants.get(&ann.clone().stepped_up(&required("ended")));
+    let ended = grants.get(&ann.clone().stepped_up(&required_acr("ended")));
     let token = ended.token().await.expect("a token");
     ended.renew(&token).await.expect_err("ended");
-    let expired = ann.clone().stepped_up(&required("expired"));
+    let expired = ann.clone().stepped_up(&required_acr("expired"));
     let key = client("id").keeper(expired).key();
     let entry = store.load(&key).await.expect("read").expect("a record");
     let now = stepped_up("expired", "expired").received_at.as_secs();
@@ -150,20 +163,20 @@ async fn a_step_up_that_has_ended_or_expired_makes_room_for_the_next() {
     let record = record.replace(r#""refresh_token":"rt-expired""#, r#""refresh_token":null"#);
     assert!(record.contains("null") && record.contains(&(now - 7200).to_string()));
     store
-        .save(&key, &Secret::new(record), entry.version, Times::NONE)
+        .save(&key, &Secret::new(record), entry.version, RecordTimes::NONE)
         .await
         .expect("saved");
     login(stepped_up("new", "new")).await.expect("stored");
     assert_eq!(stored(&grants).await, ["kept", "new"]);
-    // Nor does one stay on the list that has ended alone.
+    // A step-up grant that ended on its own is removed from the list.
     grants
-        .log_out(&ann.clone().stepped_up(&required("kept")))
+        .log_out(&ann.clone().stepped_up(&required_acr("kept")))
         .await
         .expect("logged out");
     let key = format!("step-ups:{}", client("id").keeper(ann.clone()).key());
     let list = store.load(&key).await.expect("read").expect("a list");
     assert!(!list.record.expose().contains("kept"));
-    let new = ann.stepped_up(&required("new"));
+    let new = ann.stepped_up(&required_acr("new"));
     grants.log_out(&new).await.expect("logged out");
     let list = store.load(&key).await.expect("read").expect("a list");
     assert!(list.is_removed());
@@ -187,8 +200,8 @@ async fn a_step_up_that_gives_way_and_cannot_be_revoked_is_reported() {
     let error = login("acr-8".to_owned()).await.expect_err("no way");
     assert_eq!(error.code(), "lost.unsent");
     // The login is stored, and the record of the other removed.
-    let new = ann.clone().stepped_up(&required("acr-8"));
-    assert_eq!(used(&grants, &new).await.as_deref(), Ok("of-acr-8"));
+    let new = ann.clone().stepped_up(&required_acr("acr-8"));
+    assert_eq!(use_token(&grants, &new).await.as_deref(), Ok("of-acr-8"));
     let names = stored(&grants).await;
     assert_eq!(
         (names.len(), names.contains(&"acr-0".to_owned())),
@@ -202,10 +215,12 @@ async fn a_step_up_that_gives_way_and_cannot_be_revoked_is_reported() {
         .collect();
     let list = entry.record.expose().replace("}]", &format!("}}{more}]"));
     let list = Secret::new(list);
-    let saved = store.save(&key, &list, entry.version, Times::NONE).await;
+    let saved = store
+        .save(&key, &list, entry.version, RecordTimes::NONE)
+        .await;
     saved.expect("saved");
     let error = login("acr-9".to_owned()).await.expect_err("no way");
     assert_eq!(error.code(), "lost.unsent");
-    let new = ann.clone().stepped_up(&required("acr-9"));
-    assert_eq!(used(&grants, &new).await.as_deref(), Ok("of-acr-9"));
+    let new = ann.clone().stepped_up(&required_acr("acr-9"));
+    assert_eq!(use_token(&grants, &new).await.as_deref(), Ok("of-acr-9"));
 }

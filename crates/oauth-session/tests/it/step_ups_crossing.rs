@@ -10,14 +10,14 @@ use oauth_core::moment::UnixTime;
 use oauth_core::{Secret, json};
 use oauth_session::Grants;
 use oauth_session::store::{
-    Answer, Entry, Lease, MemoryStore, Page, Saved, Store, Times, is_grant,
+    Answer, Entry, Lease, MemoryStore, Page, RecordTimes, SaveOutcome, Store, is_grant,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::sessions::{Rotating, client, person, sessions, tokens};
-use crate::step_ups::{required, stepped_up};
+use crate::step_ups::{required_acr, stepped_up};
 
 /// The leases of other workers.
 enum Leases {
@@ -68,8 +68,8 @@ impl Store for Turns {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         Box::pin(async move {
             self.come().await;
             self.store.save(key, record, version, times).await
@@ -123,7 +123,7 @@ fn worker_with(
 }
 
 /// The names in the list of this user's step-ups.
-async fn listed(store: &MemoryStore, ann: &GrantId) -> Vec<String> {
+async fn listed_step_ups(store: &MemoryStore, ann: &GrantId) -> Vec<String> {
     let key = format!("step-ups:{}", client("id").keeper(ann.clone()).key());
     let entry = store.load(&key).await.expect("read");
     let Some(entry) = entry.filter(|entry| !entry.is_removed()) else {
@@ -136,7 +136,7 @@ async fn listed(store: &MemoryStore, ann: &GrantId) -> Vec<String> {
 
 /// Whatever dies now: every stored grant of a step-up is listed, so that a logout ends it.
 async fn check(server: &Rotating, store: &Arc<MemoryStore>, ann: &GrantId, when: &str) {
-    let names = listed(store, ann).await;
+    let names = listed_step_ups(store, ann).await;
     let grants = sessions(server, store).list(None).await.expect("listed");
     for grant in grants.grants {
         for acr in grant.id.step_up.into_iter().flat_map(|one| one.acr_values) {
@@ -161,7 +161,7 @@ async fn cross(before: Before, turns: [usize; 4]) {
     let when = format!("{before:?}, {turns:?}");
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let (ann, others) = (person(1), sessions(&server, &store));
-    let phr = ann.clone().stepped_up(&required("phr"));
+    let phr = ann.clone().stepped_up(&required_acr("phr"));
     if !matches!(before, Before::Nothing) {
         let earlier = stepped_up("earlier", "phr");
         others.log_in(&ann, earlier).await.expect("stored");
@@ -171,15 +171,15 @@ async fn cross(before: Before, turns: [usize; 4]) {
     }
     let ordinary = tokens("ordinary", Duration::ZERO);
     others.log_in(&ann, ordinary).await.expect("stored");
-    let ((here, coming), (there, leaving)) = (worker(&server, &store), worker(&server, &store));
+    let ((first, coming), (second, leaving)) = (worker(&server, &store), worker(&server, &store));
     let id = ann.clone();
     let coming = tokio::spawn(async move { coming.log_in(&id, stepped_up("phr", "phr")).await });
     let id = ann.clone();
     let leaving = tokio::spawn(async move { leaving.log_out(&id).await });
     for (position, count) in turns.into_iter().chain([usize::MAX; 2]).enumerate() {
         let (turns, worker) = match position % 2 {
-            0 => (&here, &coming),
-            _ => (&there, &leaving),
+            0 => (&first, &coming),
+            _ => (&second, &leaving),
         };
         for _ in 0..count {
             if !turns.step(worker).await {
@@ -199,7 +199,11 @@ async fn cross(before: Before, turns: [usize; 4]) {
     others.log_out(&ann).await.expect("logged out");
     let keys = store.scan(None).await.expect("listed").keys;
     assert!(!keys.iter().any(|key| is_grant(key)), "{when}");
-    assert_eq!(listed(&store, &ann).await, Vec::<String>::new(), "{when}");
+    assert_eq!(
+        listed_step_ups(&store, &ann).await,
+        Vec::<String>::new(),
+        "{when}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -250,7 +254,7 @@ async fn a_worker_that_dies_in_a_logout_or_in_the_ninth_step_up_leaves_the_rest_
             dying.abort();
             let (_, later) = worker_with(&server, &store, 1000, Leases::Expired);
             later.log_out(&ann).await.expect("logged out");
-            assert_eq!(listed(&store, &ann).await, Vec::<String>::new());
+            assert_eq!(listed_step_ups(&store, &ann).await, Vec::<String>::new());
             let keys = store.scan(None).await.expect("listed").keys;
             assert!(!keys.iter().any(|key| is_grant(key)), "{steps}");
         }

@@ -12,8 +12,8 @@ use oauth_core::moment::UnixTime;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Tokens};
 use oauth_session::observe::{GrantEvent, Observe};
-use oauth_session::store::{Answer, MemoryStore, Saved, Times};
-use oauth_session::{Drive, GrantSource, Grants, Store as _};
+use oauth_session::store::{Answer, MemoryStore, RecordTimes, SaveOutcome};
+use oauth_session::{GrantSource, Grants, Store as _, TokenDriver};
 use tokio::time::sleep;
 
 const DAY: u64 = 24 * 3600;
@@ -22,7 +22,7 @@ const DAY: u64 = 24 * 3600;
 #[derive(Clone, Default)]
 struct Weekly(Arc<AtomicUsize>);
 
-impl Drive for Weekly {
+impl TokenDriver for Weekly {
     fn run(&self, mut exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         Box::pin(async move {
             let Step::Send(_) = exchange.resume(&Moment::system()?, Input::Begin)? else {
@@ -104,8 +104,8 @@ impl Observe for RecordedEvents {
 
 impl RecordedEvents {
     fn names(&self) -> Vec<&'static str> {
-        let told = self.0.lock().expect("no panic");
-        told.iter().map(|(name, _)| *name).collect()
+        let events = self.0.lock().expect("no panic");
+        events.iter().map(|(name, _)| *name).collect()
     }
 }
 
@@ -127,16 +127,16 @@ async fn a_session_keeps_an_idle_grant_alive_on_wish_alone() {
     );
     sleep(Duration::from_secs(2 * DAY)).await;
     assert_eq!(server.requests(), 0);
-    let kept = session(&server, policy(), nearly_unused()).expect("a session");
+    let source = session(&server, policy(), nearly_unused()).expect("a session");
     // The access token is valid; the refresh keeps the refresh token alive.
     assert_eq!(
-        kept.token().await.expect("good").access_token.expose(),
+        source.token().await.expect("good").access_token.expose(),
         "first"
     );
     sleep(Duration::from_secs(1)).await;
     assert_eq!(server.requests(), 1);
     assert_eq!(
-        kept.token().await.expect("good").access_token.expose(),
+        source.token().await.expect("good").access_token.expose(),
         "new-0"
     );
     sleep(Duration::from_secs(2 * DAY)).await;
@@ -148,57 +148,59 @@ async fn a_session_that_nobody_holds_is_not_looked_after() {
     let server = Weekly::default();
     let later = now() + 6 * DAY;
     let members = format!(r#","refresh_token_use_by":{later}"#);
-    let kept = session(&server, policy(), tokens(DAY, &members)).expect("a session");
-    kept.token().await.expect("good");
-    drop(kept);
+    let source = session(&server, policy(), tokens(DAY, &members)).expect("a session");
+    source.token().await.expect("good");
+    drop(source);
     sleep(Duration::from_secs(7 * DAY)).await;
     assert_eq!(server.requests(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_observes_a_grant_is_told_once_that_its_authorization_ends() {
-    let (server, told) = (Weekly::default(), Arc::new(RecordedEvents::default()));
+    let (server, events) = (Weekly::default(), Arc::new(RecordedEvents::default()));
     let end = now() + DAY;
     let members = format!(r#","authorization_until":{end}"#);
     let session = session(&server, policy(), tokens(60, &members)).expect("a session");
-    let session = session.observe(Arc::clone(&told));
+    let session = session.observe(Arc::clone(&events));
     for _ in 0..3 {
         session.token().await.expect("good");
         sleep(Duration::from_secs(3600)).await;
     }
-    let told = told.0.lock().expect("no panic").clone();
-    assert_eq!(told, [("authorization_ends", Some(end))]);
+    let events = events.0.lock().expect("no panic").clone();
+    assert_eq!(events, [("authorization_ends", Some(end))]);
     assert_eq!(server.requests(), 0, "no refresh outruns it");
 }
 
 /// Stores tokens as a worker without upkeep: due since their access token expired, a minute ago.
-async fn put(store: &MemoryStore, subject: &str, tokens: Tokens) {
-    let (id, scratch) = (GrantId::person(subject), Arc::new(MemoryStore::new()));
-    let session = GrantSource::of_grant(Weekly::default(), &client(), id, scratch.clone());
+async fn put_record(store: &MemoryStore, subject: &str, tokens: Tokens) {
+    let (id, scratch) = (GrantId::user(subject), Arc::new(MemoryStore::new()));
+    let session = GrantSource::for_grant(Weekly::default(), &client(), id, scratch.clone());
     session.log_in(tokens).await.expect("stored");
     let key = session.key().expect("a key").to_owned();
     let entry = scratch.load(&key).await.expect("read").expect("a record");
     let due = UnixTime::from_secs(now() - 60);
-    let saved = store.save(&key, &entry.record, 0, Times::due(due)).await;
-    assert!(matches!(saved, Ok(Saved::At(_))), "{saved:?}");
+    let saved = store
+        .save(&key, &entry.record, 0, RecordTimes::due(due))
+        .await;
+    assert!(matches!(saved, Ok(SaveOutcome::At(_))), "{saved:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn idle_grants_of_a_store_are_kept_alive_by_one_pass() {
     let (server, store) = (Weekly::default(), Arc::new(MemoryStore::new()));
     let ending = |days| format!(r#","refresh_token_use_by":{}"#, now() + days * DAY);
-    put(&store, "near", tokens(6 * DAY, &ending(1))).await;
-    put(&store, "far", tokens(DAY, &ending(6))).await;
-    put(&store, "unknown", tokens(DAY, "")).await;
-    let near = GrantId::person("near");
-    let (told, ends) = (
+    put_record(&store, "near", tokens(6 * DAY, &ending(1))).await;
+    put_record(&store, "far", tokens(DAY, &ending(6))).await;
+    put_record(&store, "unknown", tokens(DAY, "")).await;
+    let near = GrantId::user("near");
+    let (notices, ends) = (
         Arc::new(RecordedEvents::default()),
         Arc::new(Mutex::new(Vec::new())),
     );
     let hook = Arc::clone(&ends);
     let sessions = Grants::new(server.clone(), &client(), store)
         .policy(policy())
-        .observe(Arc::clone(&told))
+        .observe(Arc::clone(&notices))
         .on_authorization_ends(move |id, end| {
             let subject = id.subject().map(str::to_owned);
             hook.lock()
@@ -213,12 +215,12 @@ async fn idle_grants_of_a_store_are_kept_alive_by_one_pass() {
     );
     let token = sessions.get(&near).token().await.expect("good");
     assert_eq!(token.access_token.expose(), "new-0");
-    assert_eq!(told.names(), ["renewed"]);
+    assert_eq!(notices.names(), ["renewed"]);
     let again = sessions.renew_idle(month).await.expect("a pass");
     assert_eq!((again.renewed, server.requests()), (0, 1));
     let end = now() + DAY;
     let members = format!(r#","authorization_until":{end}"#);
-    let ann = GrantId::person("ann");
+    let ann = GrantId::user("ann");
     sessions
         .log_in(&ann, tokens(60, &members))
         .await

@@ -3,13 +3,13 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use oauth_session::store::Saved;
+use oauth_session::store::SaveOutcome;
 
 /// The version of what was saved.
-pub(crate) fn version(saved: Saved) -> u64 {
+pub(crate) fn version(saved: SaveOutcome) -> u64 {
     match saved {
-        Saved::At(version) => version,
-        Saved::Conflict => panic!("it was not saved"),
+        SaveOutcome::At(version) => version,
+        SaveOutcome::Conflict => panic!("it was not saved"),
     }
 }
 
@@ -33,25 +33,25 @@ pub(crate) fn hammer(worker: impl Fn(&[&str]) -> Command, key: &str) -> Counted 
     };
     let workers: Vec<_> = (0..WORKERS).map(|_| start(ROUNDS)).collect();
     let victims: Vec<_> = (0..VICTIMS).map(|_| start(1_000_000)).collect();
-    let mut told = Vec::new();
+    let mut events = Vec::new();
     for (number, victim) in victims.into_iter().enumerate() {
-        told.extend(killed_after(victim, 5 + 5 * number));
+        events.extend(killed_after(victim, 5 + 5 * number));
     }
     for worker in workers {
         let output = worker.wait_with_output().expect("a worker's end");
         assert!(output.status.success(), "a worker failed");
         let numbers = String::from_utf8(output.stdout).expect("numbers");
         assert_eq!(numbers.lines().count(), ROUNDS);
-        told.extend(
+        events.extend(
             numbers
                 .lines()
                 .map(|line| line.parse::<u64>().expect("a number")),
         );
     }
-    told.sort_unstable();
-    let count = told.len();
-    told.dedup();
-    assert_eq!(told.len(), count, "a number was stored twice");
+    events.sort_unstable();
+    let count = events.len();
+    events.dedup();
+    assert_eq!(events.len(), count, "a number was stored twice");
     Counted {
         at_least: count as u64,
         at_most: (count + VICTIMS) as u64,
@@ -75,17 +75,17 @@ impl Counted {
 /// Kills the process once it has reported this many numbers; returns all reported numbers.
 fn killed_after(mut victim: Child, count: usize) -> Vec<u64> {
     let output = victim.stdout.take().expect("what it says");
-    let mut told = Vec::new();
+    let mut events = Vec::new();
     for line in BufReader::new(output).lines() {
-        told.push(line.expect("a line").parse().expect("a number"));
-        if told.len() == count {
+        events.push(line.expect("a line").parse().expect("a number"));
+        if events.len() == count {
             victim.kill().expect("to kill it");
         }
     }
     let status = victim.wait().expect("its end");
     assert!(
-        !status.success() && told.len() >= count,
+        !status.success() && events.len() >= count,
         "it was not killed"
     );
-    told
+    events
 }

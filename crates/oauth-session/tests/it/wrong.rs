@@ -8,7 +8,9 @@ use std::time::Duration;
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
 use oauth_core::moment::UnixTime;
-use oauth_session::store::{Answer, Entry, Lease, MemoryStore, Page, Saved, Store, Times};
+use oauth_session::store::{
+    Answer, Entry, Lease, MemoryStore, Page, RecordTimes, SaveOutcome, Store,
+};
 
 /// The mistake of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,10 +148,10 @@ impl FaultyStore {
         matches!(self.way, Way::CountsFromOne | Way::ForgetsVersions)
     }
 
-    fn count(&self, key: &str, record: &Secret<String>, version: u64) -> Saved {
+    fn count(&self, key: &str, record: &Secret<String>, version: u64) -> SaveOutcome {
         let mut counts = self.counts.lock().expect("no panic");
         if counts.get(key).map_or(0, |entry| entry.version) != version {
-            return Saved::Conflict;
+            return SaveOutcome::Conflict;
         }
         let (version, record) = (version + 1, record.clone());
         if self.way == Way::ForgetsVersions && record.expose().is_empty() {
@@ -157,7 +159,7 @@ impl FaultyStore {
         } else {
             counts.insert(key.to_owned(), Entry { version, record })
         };
-        Saved::At(version)
+        SaveOutcome::At(version)
     }
 
     fn key(&self, key: &str) -> String {
@@ -211,8 +213,8 @@ impl Store for FaultyStore {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         Box::pin(async move {
             let key = self.key(key);
             let mut times = times;
@@ -246,15 +248,16 @@ impl Store for FaultyStore {
             let stored = self.memory.load(&key).await?;
             let stored = stored.map_or(0, |entry| entry.version);
             if self.way == Way::LooksThenSaves && stored != version {
-                return Ok(Saved::Conflict);
+                return Ok(SaveOutcome::Conflict);
             }
             // Gives all workers time to read.
             tokio::time::sleep(Duration::from_millis(20)).await;
             loop {
                 let now = self.memory.load(&key).await?;
                 let now = now.map_or(0, |entry| entry.version);
-                if let Saved::At(version) = self.memory.save(&key, record, now, times).await? {
-                    return Ok(Saved::At(version));
+                if let SaveOutcome::At(version) = self.memory.save(&key, record, now, times).await?
+                {
+                    return Ok(SaveOutcome::At(version));
                 }
             }
         })
@@ -279,7 +282,9 @@ impl Store for FaultyStore {
                 }
                 Way::LeaseIsRecord if !ttl.is_zero() => {
                     let record = Secret::from(holder);
-                    self.memory.save(&key, &record, 0, Times::NONE).await?;
+                    self.memory
+                        .save(&key, &record, 0, RecordTimes::NONE)
+                        .await?;
                     self.memory.lease(&key, holder, ttl).await
                 }
                 _ => self.memory.lease(&key, holder, ttl).await,

@@ -42,7 +42,7 @@ where
         (CAP, Trial::flood),
         (FAILURES_ARE_LOST, Trial::failures),
         (FAILURES_ARE_LOST, Trial::refused),
-        (SEND_ONCE, Trial::kept_alive),
+        (SEND_ONCE, Trial::check_kept_connections),
     ];
     for (promise, case) in cases {
         if let Err(reason) = case(&mut trial) {
@@ -71,7 +71,7 @@ impl ProbeMarks {
     fn new() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let n = COUNT.fetch_add(1, Ordering::SeqCst);
-        let mark = |of: &str| format!("testkit{of}{n}mark");
+        let mark = |label: &str| format!("testkit{label}{n}mark");
         let (credential, query) = (mark("credential"), mark("query"));
         Self {
             credential,
@@ -118,11 +118,11 @@ impl ProbeMarks {
 const LARGE: &str = "Lost with Cause::too_large()";
 
 impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
-    fn breaks(&mut self, promise: &'static str, how: &str) {
-        let told = self.broken.entry(promise).or_default();
+    fn breaks(&mut self, promise: &'static str, breach: &str) {
+        let failures = self.broken.entry(promise).or_default();
         // A logging HTTP client does so in every case: it is reported once.
-        if !told.iter().any(|line| line == how) {
-            told.push(how.to_owned());
+        if !failures.iter().any(|line| line == breach) {
+            failures.push(breach.to_owned());
         }
     }
 
@@ -134,35 +134,35 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
             (&marks.body, "the request's body"),
             (&marks.reply, "the reply"),
         ];
-        for (text, what) in texts {
-            log_capture::watch_for(text, what);
+        for (text, label) in texts {
+            log_capture::watch_for(text, label);
         }
-        let seen = (self.driver)(Probe::new(marks.request(port)));
+        let result = (self.driver)(Probe::new(marks.request(port)));
         for (text, _) in texts {
             for line in log_capture::take_found(text) {
                 self.breaks(NO_LOG, &format!("logged: {line}"));
             }
         }
-        seen
+        result
     }
 
     fn plain(&mut self) -> io::Result<()> {
         for status in ["200 OK", "400 Bad Request", "503 Service Unavailable"] {
             let marks = ProbeMarks::new();
             let reply = marks.reply(status);
-            let server = Hostile::start(move |visit| answer_all(visit, &reply))?;
-            let seen = self.send(&marks, server.port);
+            let server = Hostile::start(move |visit| respond_to_all(visit, &reply))?;
+            let result = self.send(&marks, server.port);
             self.arrived_as_made(&server, &marks);
-            let came_back = matches!(&seen, Ok(Seen::Reply(reply))
+            let came_back = matches!(&result, Ok(Seen::Reply(reply))
                 if status.starts_with(reply.status().as_str())
                     && reply.body() == marks.reply_body().as_bytes()
                     && reply.headers().get("x-probe").is_some_and(|v| v == marks.reply.as_str()));
             if !came_back {
-                let how = format!(
+                let breach = format!(
                     "a reply {status} did not come back as it was sent: {}",
-                    said(&seen)
+                    describe(&result)
                 );
-                self.breaks(SEND_ONCE, &how);
+                self.breaks(SEND_ONCE, &breach);
             }
         }
         Ok(())
@@ -171,15 +171,15 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
     fn arrived_as_made(&mut self, server: &Hostile, marks: &ProbeMarks) {
         let requests = server.requests(&marks.body);
         let [request] = requests.as_slice() else {
-            let how = format!("one POST arrived {} times", requests.len());
-            return self.breaks(SEND_ONCE, &how);
+            let breach = format!("one POST arrived {} times", requests.len());
+            return self.breaks(SEND_ONCE, &breach);
         };
         let line = format!("POST {} HTTP/1.1\r\n", marks.target());
         let credential = format!("Bearer {}\r\n", marks.credential);
-        let whole = request.head.starts_with(&line)
+        let is_unchanged = request.head.starts_with(&line)
             && request.head.contains(&credential)
             && contains(&request.body, marks.form().as_bytes());
-        if !whole {
+        if !is_unchanged {
             self.breaks(SEND_ONCE, "the request did not arrive unchanged");
         }
     }
@@ -188,18 +188,18 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         for status in [301, 302, 303, 307, 308] {
             let marks = ProbeMarks::new();
             let elsewhere = marks.reply("200 OK");
-            let elsewhere = Hostile::start(move |visit| answer_all(visit, &elsewhere))?;
+            let elsewhere = Hostile::start(move |visit| respond_to_all(visit, &elsewhere))?;
             let reply = format!(
                 "HTTP/1.1 {status} Elsewhere\r\nlocation: http://127.0.0.1:{}/\r\n\
                  content-length: 0\r\n\r\n",
                 elsewhere.port
             );
-            let server = Hostile::start(move |visit| answer_all(visit, &reply))?;
-            let seen = self.send(&marks, server.port);
-            if !matches!(&seen, Ok(Seen::Reply(reply)) if reply.status() == status) {
+            let server = Hostile::start(move |visit| respond_to_all(visit, &reply))?;
+            let result = self.send(&marks, server.port);
+            if !matches!(&result, Ok(Seen::Reply(reply)) if reply.status() == status) {
                 self.breaks(
                     NO_REDIRECT,
-                    &format!("a reply {status} became {}", said(&seen)),
+                    &format!("a reply {status} became {}", describe(&result)),
                 );
             }
             if elsewhere.connections() > 0 {
@@ -211,21 +211,21 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
 
     fn large(&mut self) -> io::Result<()> {
         // A reply of exactly the limit must not be lost.
-        let seen = self.told(&sized(MIB))?;
-        if !matches!(&seen, Ok(Seen::Reply(reply)) if reply.body().len() == MIB) {
+        let result = self.reply_with(&reply_of_size(MIB))?;
+        if !matches!(&result, Ok(Seen::Reply(reply)) if reply.body().len() == MIB) {
             self.breaks(
                 CAP,
-                &format!("a reply of exactly 1 MiB became {}", said(&seen)),
+                &format!("a reply of exactly 1 MiB became {}", describe(&result)),
             );
         }
         for size in [MIB + 1, 4 * MIB] {
-            let seen = self.told(&sized(size))?;
-            if !is_lost(&seen, Delivery::TooLarge) {
+            let result = self.reply_with(&reply_of_size(size))?;
+            if !is_lost(&result, Delivery::TooLarge) {
                 self.breaks(
                     CAP,
                     &format!(
                         "a reply of {size} bytes became {}, not {LARGE}",
-                        said(&seen)
+                        describe(&result)
                     ),
                 );
             }
@@ -237,15 +237,16 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
             bomb.len()
         ));
         reply.extend(bomb);
-        let seen = self.told(&reply)?;
+        let result = self.reply_with(&reply)?;
         // Without decompression it is a small and harmless reply.
-        let is_small = matches!(&seen, Ok(Seen::Reply(r)) if r.body().len() as u64 <= REPLY_LIMIT);
-        if !is_small && !is_lost(&seen, Delivery::TooLarge) {
+        let is_small =
+            matches!(&result, Ok(Seen::Reply(r)) if r.body().len() as u64 <= REPLY_LIMIT);
+        if !is_small && !is_lost(&result, Delivery::TooLarge) {
             self.breaks(
                 CAP,
                 &format!(
                     "gzip that expands to 1 GiB became {}, not {LARGE}",
-                    said(&seen)
+                    describe(&result)
                 ),
             );
         }
@@ -254,23 +255,23 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
 
     /// Without a Content-Length, the length is only known by reading.
     fn flood(&mut self) -> io::Result<()> {
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let server = Hostile::start(move |mut visit| {
             if visit.read_request() {
-                let _ = tell.send(pour(&mut visit));
+                let _ = sender.send(pour(&mut visit));
             }
         })?;
         let marks = ProbeMarks::new();
-        let seen = self.send(&marks, server.port);
-        if !is_lost(&seen, Delivery::TooLarge) {
-            let how = format!("50 MiB in chunks became {}, not {LARGE}", said(&seen));
-            self.breaks(CAP, &how);
+        let result = self.send(&marks, server.port);
+        if !is_lost(&result, Delivery::TooLarge) {
+            let breach = format!("50 MiB in chunks became {}, not {LARGE}", describe(&result));
+            self.breaks(CAP, &breach);
         }
         // A pool may keep the connection open unread; then writing stalls, which is fine.
-        match told.recv_timeout(Duration::from_secs(30)) {
+        match receiver.recv_timeout(Duration::from_secs(30)) {
             Ok(poured) if poured > IN_FLIGHT => {
-                let how = format!("{} MiB were read of a reply of 50 MiB", poured / MIB);
-                self.breaks(CAP, &how);
+                let breach = format!("{} MiB were read of a reply of 50 MiB", poured / MIB);
+                self.breaks(CAP, &breach);
             }
             Ok(_) => {}
             Err(_) => self.breaks(CAP, "cannot be checked: no request arrived"),
@@ -309,10 +310,13 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
                     let _ = visit.write(reply);
                 }
             })?;
-            let seen = self.send(&marks, server.port);
+            let result = self.send(&marks, server.port);
             // The request was read, so "unsent" would invite a second one.
-            if !is_lost(&seen, Delivery::Unknown) {
-                self.breaks(FAILURES_ARE_LOST, &format!("{name} became {}", said(&seen)));
+            if !is_lost(&result, Delivery::Unknown) {
+                self.breaks(
+                    FAILURES_ARE_LOST,
+                    &format!("{name} became {}", describe(&result)),
+                );
             }
             let count = server.requests(&marks.body).len();
             if count != 1 {
@@ -329,17 +333,17 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         // Bound but not listening: connections are refused, and no other process can use the port.
         let nobody = TcpSocket::new_v4()?;
         nobody.bind((Ipv4Addr::LOCALHOST, 0).into())?;
-        let seen = self.send(&ProbeMarks::new(), nobody.local_addr()?.port());
-        if !is_lost(&seen, Delivery::Unsent) {
-            let how = format!("a refused connection became {}", said(&seen));
-            self.breaks(FAILURES_ARE_LOST, &how);
+        let result = self.send(&ProbeMarks::new(), nobody.local_addr()?.port());
+        if !is_lost(&result, Delivery::Unsent) {
+            let breach = format!("a refused connection became {}", describe(&result));
+            self.breaks(FAILURES_ARE_LOST, &breach);
         }
         Ok(())
     }
 
     /// HTTP clients often repeat a request when a connection from their pool turns out to be closed; a
     /// POST may have been processed by then.
-    fn kept_alive(&mut self) -> io::Result<()> {
+    fn check_kept_connections(&mut self) -> io::Result<()> {
         let cases = [
             ("closed while idle", false),
             ("closed on the second request", true),
@@ -354,18 +358,18 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
             })?;
             // Other cases check whether these succeed.
             let _ = self.send(&first, server.port);
-            let seen = self.send(&second, server.port);
+            let result = self.send(&second, server.port);
             let count = server.requests(&second.body).len();
-            if count > 1 || count == 0 && matches!(seen, Ok(Seen::Reply(_))) {
-                let how = format!("a kept connection {name}: the POST arrived {count} times");
-                self.breaks(SEND_ONCE, &how);
+            if count > 1 || count == 0 && matches!(result, Ok(Seen::Reply(_))) {
+                let breach = format!("a kept connection {name}: the POST arrived {count} times");
+                self.breaks(SEND_ONCE, &breach);
             }
         }
         Ok(())
     }
 
     /// Sends one probe to a server with one fixed answer.
-    fn told(&mut self, reply: &[u8]) -> io::Result<Result<Seen, Error>> {
+    fn reply_with(&mut self, reply: &[u8]) -> io::Result<Result<Seen, Error>> {
         let reply = reply.to_vec();
         let server = Hostile::start(move |mut visit: Visit| {
             if visit.read_request() {
@@ -379,7 +383,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
     }
 }
 
-fn answer_all(mut visit: Visit, reply: &str) {
+fn respond_to_all(mut visit: Visit, reply: &str) {
     while visit.read_request() && visit.write(reply.as_bytes()).is_ok() {}
 }
 
@@ -387,7 +391,7 @@ fn head(fields: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{fields}\r\n\r\n").into_bytes()
 }
 
-fn sized(size: usize) -> Vec<u8> {
+fn reply_of_size(size: usize) -> Vec<u8> {
     let mut reply = head(&format!("content-length: {size}"));
     reply.resize(reply.len() + size, b' ');
     reply
@@ -410,12 +414,12 @@ fn pour(visit: &mut Visit) -> usize {
     poured
 }
 
-fn is_lost(seen: &Result<Seen, Error>, reach: Delivery) -> bool {
-    matches!(seen, Ok(Seen::Lost(cause)) if cause.delivery() == reach)
+fn is_lost(result: &Result<Seen, Error>, reach: Delivery) -> bool {
+    matches!(result, Ok(Seen::Lost(cause)) if cause.delivery() == reach)
 }
 
-fn said(seen: &Result<Seen, Error>) -> String {
-    match seen {
+fn describe(result: &Result<Seen, Error>) -> String {
+    match result {
         Ok(seen) => format!("{seen:?}"),
         Err(error) => format!("a driver error ({error})"),
     }

@@ -44,23 +44,24 @@ impl Hostile {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = listener.local_addr()?.port();
         let shared = Arc::new(Shared::default());
-        let ours = Arc::clone(&shared);
+        let shared_state = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("hostile".to_owned())
             .spawn(move || {
                 let behave = &behave;
                 std::thread::scope(|scope| {
                     for stream in listener.incoming() {
-                        if ours.stop.load(Ordering::SeqCst) {
+                        if shared_state.stop.load(Ordering::SeqCst) {
                             break;
                         }
-                        let Ok(visit) = stream.and_then(|stream| Visit::new(stream, &ours)) else {
+                        let Ok(visit) = stream.and_then(|stream| Visit::new(stream, &shared_state))
+                        else {
                             continue;
                         };
                         scope.spawn(move || behave(visit));
                     }
                     // Wakes threads that wait for another request on a connection kept alive.
-                    lock(&ours.streams).iter().for_each(|stream| {
+                    lock(&shared_state.streams).iter().for_each(|stream| {
                         let _ = stream.shutdown(Shutdown::Both);
                     });
                 });
@@ -130,25 +131,25 @@ impl Visit {
             if let Some(end) = find(&bytes, b"\r\n\r\n") {
                 break end + 4;
             }
-            self.more(&mut bytes)?;
+            self.read_more(&mut bytes)?;
         };
         let mut body = bytes.split_off(head);
         let head = String::from_utf8_lossy(&bytes).into_owned();
         let lower = head.to_ascii_lowercase();
         if lower.contains("transfer-encoding: chunked") {
             while find(&body, b"0\r\n\r\n").is_none() {
-                self.more(&mut body)?;
+                self.read_more(&mut body)?;
             }
         } else if let Some((_, rest)) = lower.split_once("\r\ncontent-length:") {
             let length: usize = rest.lines().next()?.trim().parse().ok()?;
             while body.len() < length {
-                self.more(&mut body)?;
+                self.read_more(&mut body)?;
             }
         }
         Some(Request { head, body })
     }
 
-    fn more(&mut self, bytes: &mut Vec<u8>) -> Option<()> {
+    fn read_more(&mut self, bytes: &mut Vec<u8>) -> Option<()> {
         let mut part = [0; 8192];
         let count = self
             .stream
@@ -167,14 +168,16 @@ impl Drop for Visit {
     }
 }
 
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
-    bytes.windows(what.len()).position(|window| window == what)
+fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
+    bytes
+        .windows(needle.len())
+        .position(|window| window == needle)
 }
 
-pub(super) fn contains(bytes: &[u8], what: &[u8]) -> bool {
-    find(bytes, what).is_some()
+pub(super) fn contains(bytes: &[u8], needle: &[u8]) -> bool {
+    find(bytes, needle).is_some()
 }

@@ -7,8 +7,8 @@ static MARKS: Mutex<Vec<SearchedText>> = Mutex::new(Vec::new());
 
 struct SearchedText {
     text: String,
-    what: &'static str,
-    found: Vec<String>,
+    label: &'static str,
+    records: Vec<String>,
 }
 
 struct LogCapture;
@@ -16,10 +16,10 @@ struct LogCapture;
 /// Installs the logger. `Err` if there is another one: then nothing can be captured.
 pub(super) fn install() -> Result<(), &'static str> {
     static INSTALLED: OnceLock<bool> = OnceLock::new();
-    let ours = *INSTALLED.get_or_init(|| log::set_logger(&LogCapture).is_ok());
+    let is_installed = *INSTALLED.get_or_init(|| log::set_logger(&LogCapture).is_ok());
     // On every call, because a driver may have lowered the level since.
     log::set_max_level(log::LevelFilter::Trace);
-    if ours {
+    if is_installed {
         Ok(())
     } else {
         Err("cannot be checked: this process has a logger already")
@@ -27,20 +27,20 @@ pub(super) fn install() -> Result<(), &'static str> {
 }
 
 /// Searches log records for `text` from now on, which must be unique in the process.
-pub(super) fn watch_for(text: &str, what: &'static str) {
+pub(super) fn watch_for(text: &str, label: &'static str) {
     marks().push(SearchedText {
         text: text.to_owned(),
-        what,
-        found: Vec::new(),
+        label,
+        records: Vec::new(),
     });
 }
 
 /// The records that contained this text, which is no longer searched for.
 pub(super) fn take_found(text: &str) -> Vec<String> {
     let mut marks = marks();
-    let found = marks.iter().position(|mark| mark.text == text);
-    found
-        .map(|at| marks.swap_remove(at).found)
+    let index = marks.iter().position(|mark| mark.text == text);
+    index
+        .map(|at| marks.swap_remove(at).records)
         .unwrap_or_default()
 }
 
@@ -57,9 +57,9 @@ impl log::Log for LogCapture {
         // Before the lock, because formatting may log in turn.
         let text = record.args().to_string();
         for mark in marks().iter_mut().filter(|mark| text.contains(&mark.text)) {
-            mark.found.push(format!(
+            mark.records.push(format!(
                 "{} by {} ({})",
-                mark.what,
+                mark.label,
                 record.target(),
                 record.level()
             ));

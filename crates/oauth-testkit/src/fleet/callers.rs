@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oauth_core::danger;
 use oauth_core::error::{Advice, Error};
 use oauth_core::exchange::{Exchange as _, Input, Step as Move};
-use oauth_core::flow::keeper::{Decision, Saved};
+use oauth_core::flow::keeper::{Decision, SaveOutcome};
 use oauth_core::{Scope, Secret, Tokens};
 
 use super::simulation::{Scheduled, Simulation, millis};
@@ -20,7 +20,7 @@ pub(super) struct Caller {
     pub(super) worker: usize,
     pub(super) grant: usize,
     pub(super) asked_at: u64,
-    patience: CallerPatience,
+    wait_limit: CallerPatience,
     held: Option<Arc<Tokens>>,
     refused: Option<Arc<Tokens>>,
     is_open: bool,
@@ -46,7 +46,10 @@ impl Caller {
             tokens.map(|tokens| tokens.access_token.expose().clone())
         };
         let (held, refused) = (access(&self.held), access(&self.refused));
-        format!("{:?} {} {held:?} {refused:?}", self.patience, self.is_open)
+        format!(
+            "{:?} {} {held:?} {refused:?}",
+            self.wait_limit, self.is_open
+        )
     }
 
     pub(super) fn close(&mut self) {
@@ -74,20 +77,20 @@ impl Simulation {
         let grant = self.rng.index(self.grants.len());
         if self.workers[worker].is_up {
             for _ in 0..count {
-                self.come(worker, grant, CallerPatience::Hasty);
+                self.add_caller(worker, grant, CallerPatience::Hasty);
             }
         }
         let next = self.rng.between(1000, 30_000);
         self.post(next, Scheduled::Visit(worker));
     }
 
-    pub(super) fn come(&mut self, worker: usize, grant: usize, patience: CallerPatience) {
+    pub(super) fn add_caller(&mut self, worker: usize, grant: usize, wait_limit: CallerPatience) {
         let caller = self.callers.len();
         self.callers.push(Caller {
             worker,
             grant,
             asked_at: self.now,
-            patience,
+            wait_limit,
             held: None,
             refused: None,
             is_open: true,
@@ -96,7 +99,7 @@ impl Simulation {
         self.notify(0, worker, grant, Message::Ask(caller));
     }
 
-    pub(super) fn ask(&mut self, caller: usize) -> Result<(), Breach> {
+    pub(super) fn request_token(&mut self, caller: usize) -> Result<(), Breach> {
         let Caller { worker, grant, .. } = self.callers[caller];
         if !self.callers[caller].is_open {
             return Ok(());
@@ -106,17 +109,20 @@ impl Simulation {
         let about = refused.as_ref().map(|tokens| &tokens.access_token);
         self.trace_text(worker, "ask", about.map_or("", |token| token.expose()));
         let slot = self.slot(worker, grant);
-        let turn = slot.keeper.ask(now, refused.as_deref());
-        self.note_of(worker, grant, |ledger| {
+        let decision = slot.keeper.ask(now, refused.as_deref());
+        self.note_for(worker, grant, |ledger| {
             let about = refused.as_ref().map_or(String::new(), |tokens| {
                 format!(
                     ", {} was refused",
                     ledger.name(tokens.access_token.expose())
                 )
             });
-            format!("caller {caller} asks{about}: {}", ledger.turn(&turn))
+            format!(
+                "caller {caller} asks{about}: {}",
+                ledger.decision(&decision)
+            )
         });
-        match turn {
+        match decision {
             Decision::UseToken(tokens) => {
                 self.check_hand_out(worker, grant, &tokens)?;
                 self.hand(caller, &tokens)?;
@@ -160,8 +166,8 @@ impl Simulation {
         let Caller { worker, grant, .. } = self.callers[caller];
         let now = self.clock(worker);
         let slot = self.slot(worker, grant);
-        let place = slot.waiting.iter().position(|waiting| *waiting == caller);
-        let (Some(place), Some(tokens)) = (place, slot.keeper.usable_tokens(now)) else {
+        let position = slot.waiting.iter().position(|waiting| *waiting == caller);
+        let (Some(place), Some(tokens)) = (position, slot.keeper.usable_tokens(now)) else {
             return Ok(());
         };
         let refused = self.callers[caller].refused.as_ref();
@@ -171,7 +177,7 @@ impl Simulation {
         }
         self.slot(worker, grant).waiting.remove(place);
         self.report.impatient += 1;
-        self.note_of(worker, grant, |ledger| {
+        self.note_for(worker, grant, |ledger| {
             format!("caller {caller} takes {}", ledger.tokens(&tokens))
         });
         self.check_hand_out(worker, grant, &tokens)?;
@@ -182,14 +188,14 @@ impl Simulation {
     pub(super) fn cancel(&mut self, caller: usize) -> Result<(), Breach> {
         let Caller { worker, grant, .. } = self.callers[caller];
         let slot = self.slot(worker, grant);
-        let Some(place) = slot.waiting.iter().position(|waiting| *waiting == caller) else {
+        let Some(position) = slot.waiting.iter().position(|waiting| *waiting == caller) else {
             return Ok(());
         };
-        slot.waiting.remove(place);
+        slot.waiting.remove(position);
         let is_leader = slot.leader == Some(caller);
         self.callers[caller].close();
         self.report.cancelled += 1;
-        self.note_of(worker, grant, |_| format!("caller {caller} gives up"));
+        self.note_for(worker, grant, |_| format!("caller {caller} gives up"));
         if is_leader && self.setup.flaw == Some(Flaw::DropOnCancel) {
             self.drop_flight(worker, grant);
         }
@@ -224,7 +230,7 @@ impl Simulation {
         if !self.callers[caller].is_open {
             return Ok(());
         }
-        self.note_of(worker, grant, |_| {
+        self.note_for(worker, grant, |_| {
             format!("caller {caller} gets an error: {}", error.code())
         });
         self.report.errors += 1;
@@ -239,7 +245,7 @@ impl Simulation {
                 return Err(Breach(Rule::Answered, text));
             }
         }
-        match self.callers[caller].patience {
+        match self.callers[caller].wait_limit {
             CallerPatience::Hasty => self.callers[caller].close(),
             CallerPatience::Patient => {
                 let after = pause.max(self.rng.between(1000, 3000));
@@ -265,7 +271,7 @@ impl Simulation {
         }
         self.report.refused += 1;
         let caller_state = &mut self.callers[caller];
-        if caller_state.patience == CallerPatience::Hasty && caller_state.refused.is_some() {
+        if caller_state.wait_limit == CallerPatience::Hasty && caller_state.refused.is_some() {
             caller_state.close();
             return Ok(());
         }
@@ -325,7 +331,7 @@ impl Simulation {
         let key = self.grants[grant].key.clone();
         let version = self.store.load(&key).map_or(0, |entry| entry.version);
         let saved = self.store.save(&key, &Secret::new(String::new()), version);
-        if let Saved::At(version) = saved {
+        if let SaveOutcome::At(version) = saved {
             self.report.logouts += 1;
             self.ledger.removed(grant, version);
             self.note(|| format!("grant {grant}: a user logs out, record at version {version}"));
@@ -333,8 +339,8 @@ impl Simulation {
     }
 
     pub(super) fn login(&mut self, worker: usize) -> Result<Option<Tokens>, Breach> {
-        let (name, word) = self.twin.resource_owner();
-        let grant = danger::password(name, word);
+        let (name, password) = self.twin.resource_owner();
+        let grant = danger::password(name, password);
         // The tokens are bound to the key or the certificate of the worker that the user returns to.
         let is_bound = self.setup.dpop.is_some() || self.setup.certificates.is_some();
         let client = if is_bound {
@@ -349,7 +355,7 @@ impl Simulation {
             match step {
                 Ok(Move::Send(mut request)) => {
                     self.certificates.present(worker, &mut request);
-                    let reply = self.answered(self.known_client(&request)?);
+                    let reply = self.note_reply(self.known_client(&request)?);
                     self.bind(&request, &reply);
                     step = exchange.resume(&at, Input::Reply(reply));
                 }
@@ -368,7 +374,7 @@ impl Simulation {
     ) -> Result<(), Breach> {
         let access = tokens.access_token.expose().clone();
         let at = self.moment(worker);
-        self.note_of(worker, grant, |ledger| {
+        self.note_for(worker, grant, |ledger| {
             format!("a user has logged in: {}", ledger.tokens(&tokens))
         });
         self.trace_text(worker, "login", &access);
@@ -377,7 +383,7 @@ impl Simulation {
         slot.keeper
             .replace(&at, tokens)
             .map_err(|error| Breach(Rule::Answered, format!("a login is refused: {error}")))?;
-        self.come(worker, grant, CallerPatience::Hasty);
+        self.add_caller(worker, grant, CallerPatience::Hasty);
         Ok(())
     }
 }

@@ -21,9 +21,9 @@ use crate::twin::wire::ClientCertificate;
 pub(super) struct Certificates {
     newest: usize,
     /// The number of the certificate that each worker's HTTP client presents.
-    own: HashMap<usize, usize>,
+    by_worker: HashMap<usize, usize>,
     /// The certificate with which each token was requested: access tokens are bound to it.
-    asked: HashMap<String, usize>,
+    by_refresh_token: HashMap<String, usize>,
 }
 
 impl Certificates {
@@ -39,12 +39,12 @@ impl Certificates {
 
     /// Has the worker present this certificate from now on.
     pub(super) fn install(&mut self, worker: usize, number: usize) {
-        self.own.insert(worker, number);
+        self.by_worker.insert(worker, number);
     }
 
     /// The client of a worker, with the certificate that its HTTP client presents.
     pub(super) fn client(&self, worker: usize, client: Client) -> Client {
-        match self.own.get(&worker) {
+        match self.by_worker.get(&worker) {
             Some(number) => client.with_certificate(&thumbprint(*number)),
             None => client,
         }
@@ -52,7 +52,7 @@ impl Certificates {
 
     /// Sends the request over a connection of the worker.
     pub(super) fn present(&self, worker: usize, request: &mut http::Request<Bytes>) {
-        if let Some(number) = self.own.get(&worker) {
+        if let Some(number) = self.by_worker.get(&worker) {
             let shown = ClientCertificate(thumbprint(*number));
             request.extensions_mut().insert(shown);
         }
@@ -68,21 +68,26 @@ impl Certificates {
         let Some(number) = shown.and_then(|shown| number(&shown.0)) else {
             return false;
         };
-        let new = serde_json::from_slice::<PeekTokens>(reply.body());
-        let Some(new) = new.ok().filter(|_| reply.status() == 200) else {
+        let tokens = serde_json::from_slice::<PeekTokens>(reply.body());
+        let Some(new) = tokens.ok().filter(|_| reply.status() == 200) else {
             return false;
         };
-        let old = refresh_token(request).and_then(|token| self.asked.get(&token).copied());
+        let previous =
+            refresh_token(request).and_then(|token| self.by_refresh_token.get(&token).copied());
         let all = [Some(new.access_token), new.refresh_token];
         let all = all.into_iter().flatten();
-        self.asked.extend(all.map(|token| (token, number)));
-        old.is_some_and(|old| old != number)
+        self.by_refresh_token
+            .extend(all.map(|token| (token, number)));
+        previous.is_some_and(|old| old != number)
     }
 
     /// Whether an API accepts the token over connections of the worker.
     pub(super) fn fits(&self, worker: usize, access: &str) -> bool {
-        match (self.asked.get(access), self.own.get(&worker)) {
-            (Some(bound), Some(own)) => bound == own,
+        match (
+            self.by_refresh_token.get(access),
+            self.by_worker.get(&worker),
+        ) {
+            (Some(bound), Some(worker_certificate)) => bound == worker_certificate,
             _ => true,
         }
     }
@@ -126,7 +131,7 @@ impl Simulation {
     /// Issues a new certificate, with which every worker restarts in the first half of this time.
     pub(super) fn replace_certificate(&mut self, overlap: Duration) {
         let overlap = millis(overlap);
-        if self.now + overlap > millis(self.setup.trouble) {
+        if self.now + overlap > millis(self.setup.fault_duration) {
             return;
         }
         let number = self.certificates.issue();

@@ -31,9 +31,9 @@ pub(super) struct ClientKeys {
     /// The time at which the server forgets each key except the newest, in milliseconds.
     ends: Vec<u64>,
     /// The number of each worker's key.
-    own: HashMap<usize, usize>,
+    by_worker: HashMap<usize, usize>,
     /// The key with which each access token was requested.
-    asked: HashMap<String, usize>,
+    by_access_token: HashMap<String, usize>,
 }
 
 /// A key whose signatures are not verified.
@@ -47,7 +47,7 @@ impl Signer for Unsigned {
 
 impl Simulation {
     /// The client of a worker that starts.
-    pub(super) fn client_of(&mut self, worker: usize, epoch: u32) -> Client {
+    pub(super) fn make_client(&mut self, worker: usize, epoch: u32) -> Client {
         let client = client(&self.twin);
         if self.setup.client_keys.is_none() {
             return client;
@@ -57,7 +57,7 @@ impl Simulation {
             Some(Flaw::OlderClientKey) if epoch > 0 => newest.saturating_sub(1),
             _ => newest,
         };
-        self.client_keys.own.insert(worker, number);
+        self.client_keys.by_worker.insert(worker, number);
         let key = SigningKey::local(format!("{NAME}{number}"), Alg::Es256, Arc::new(Unsigned));
         let auth = ClientAuth::assertion(ClientAssertion::new(key));
         let keyed = Client::new(client.server().clone(), client.client_id().clone(), auth);
@@ -68,7 +68,7 @@ impl Simulation {
     /// is removed while a request signed with it is under way.
     pub(super) fn replace_client_key(&mut self, overlap: Duration) {
         let overlap = millis(overlap);
-        if self.now + overlap > millis(self.setup.trouble) {
+        if self.now + overlap > millis(self.setup.fault_duration) {
             return;
         }
         self.client_keys.ends.push(self.now + overlap);
@@ -108,13 +108,13 @@ impl Simulation {
         request: &http::Request<Bytes>,
     ) -> Result<http::Request<Bytes>, Breach> {
         let mut request = request.clone();
-        let Some(number) = key_of(&request) else {
+        let Some(number) = signing_key(&request) else {
             return Ok(request);
         };
         let end = self.client_keys.ends.get(number);
-        if let Some(gone) = end.and_then(|end| self.now.checked_sub(*end)) {
+        if let Some(age) = end.and_then(|end| self.now.checked_sub(*end)) {
             let text = format!(
-                "a request is signed with {NAME}{number}, which the server has not known for {gone} ms"
+                "a request is signed with {NAME}{number}, which the server has not known for {age} ms"
             );
             return Err(Breach(Rule::KnownClientKey, text));
         }
@@ -138,16 +138,23 @@ impl Simulation {
 
     /// Records the key with which tokens were requested.
     pub(super) fn note_client_key(&mut self, request: &http::Request<Bytes>, access: &str) {
-        if let Some(number) = key_of(request) {
-            self.client_keys.asked.insert(access.to_owned(), number);
+        if let Some(number) = signing_key(request) {
+            self.client_keys
+                .by_access_token
+                .insert(access.to_owned(), number);
         }
     }
 
     /// Counts a token that a worker with a different key has requested.
     pub(super) fn count_shared(&mut self, worker: usize, tokens: &Tokens) {
-        let asked = self.client_keys.asked.get(tokens.access_token.expose());
-        if let Some((asked, own)) = asked.zip(self.client_keys.own.get(&worker)) {
-            self.report.shared_over_client_keys += u64::from(asked != own);
+        let requested_with = self
+            .client_keys
+            .by_access_token
+            .get(tokens.access_token.expose());
+        if let Some((requested_with, current)) =
+            requested_with.zip(self.client_keys.by_worker.get(&worker))
+        {
+            self.report.shared_over_client_keys += u64::from(requested_with != current);
         }
     }
 }
@@ -157,7 +164,7 @@ fn form(request: &http::Request<Bytes>) -> Vec<(String, String)> {
 }
 
 /// The number of the key that signed the client's assertion.
-fn key_of(request: &http::Request<Bytes>) -> Option<usize> {
+fn signing_key(request: &http::Request<Bytes>) -> Option<usize> {
     let form = form(request);
     let (_, jwt) = form.iter().find(|(name, _)| name == "client_assertion")?;
     let header = URL_SAFE_NO_PAD.decode(jwt.split('.').next()?).ok()?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use oauth_core::Secret;
-use oauth_core::flow::keeper::{Entry, Lease, Saved};
+use oauth_core::flow::keeper::{Entry, Lease, SaveOutcome};
 
 /// A store under test: the three operations that a keeper needs, each atomic.
 ///
@@ -16,7 +16,7 @@ pub trait FakeStore {
 
     /// Saves the record if it is still at `version`; 0 is the version of an absent one. An empty
     /// record is a tombstone.
-    fn save(&mut self, key: &str, record: &Secret<String>, version: u64) -> Saved;
+    fn save(&mut self, key: &str, record: &Secret<String>, version: u64) -> SaveOutcome;
 
     /// Grants `holder` the lease for `ttl` unless another holds it; a `ttl` of zero releases it.
     fn lease(&mut self, now: Duration, key: &str, holder: &str, ttl: Duration) -> Lease;
@@ -52,15 +52,15 @@ impl FakeStore for PlainStore {
         self.records.get(key)?.last().cloned()
     }
 
-    fn save(&mut self, key: &str, record: &Secret<String>, version: u64) -> Saved {
+    fn save(&mut self, key: &str, record: &Secret<String>, version: u64) -> SaveOutcome {
         if self.load(key).map_or(0, |entry| entry.version) != version {
-            return Saved::Conflict;
+            return SaveOutcome::Conflict;
         }
         self.last_version += 1;
         let (version, record) = (self.last_version, record.clone());
         let entry = Entry { version, record };
         self.records.entry(key.to_owned()).or_default().push(entry);
-        Saved::At(version)
+        SaveOutcome::At(version)
     }
 
     fn lease(&mut self, now: Duration, key: &str, holder: &str, ttl: Duration) -> Lease {

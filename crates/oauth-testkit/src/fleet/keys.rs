@@ -30,8 +30,8 @@ const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 /// The key in the store, and the keys that workers generated instead of loading it.
 static KEYS: LazyLock<Vec<DpopKey>> = LazyLock::new(|| {
-    let made = (0..5).map(|_| oauth_crypto::DpopKey::generate(Alg::Es256)?.to_core());
-    made.collect::<Result<_, oauth_core::Error>>()
+    let keys = (0..5).map(|_| oauth_crypto::DpopKey::generate(Alg::Es256)?.to_core());
+    keys.collect::<Result<_, oauth_core::Error>>()
         .unwrap_or_default()
 });
 
@@ -43,7 +43,7 @@ pub(super) struct Keys {
     /// For each grant, the first version of its record that has a nonce of the token endpoint.
     nonces: HashMap<usize, u64>,
     /// The thumbprint of each worker's key.
-    own: HashMap<usize, String>,
+    by_worker: HashMap<usize, String>,
     /// The number of keys that were generated and not stored.
     unsaved: usize,
 }
@@ -78,28 +78,28 @@ pub(super) fn shared() -> Option<String> {
 impl Simulation {
     /// The client shared by the keepers of a process that starts, with the key from the store.
     pub(super) fn fresh_client(&mut self, worker: usize, epoch: u32) -> Client {
-        let client = self.client_of(worker, epoch);
+        let client = self.make_client(worker, epoch);
         let client = self.certified(worker, client);
         if self.setup.dpop.is_none() {
             return client;
         }
-        let own = match self.setup.flaw {
+        let key = match self.setup.flaw {
             Some(Flaw::KeyUnsaved) => true,
             Some(Flaw::OlderKey) => epoch > 0 && self.report.renewals > 0,
             _ => false,
         };
-        self.keys.unsaved += usize::from(own);
-        let place = if own {
+        self.keys.unsaved += usize::from(key);
+        let place = if key {
             1 + self.keys.unsaved % (KEYS.len() - 1)
         } else {
             0
         };
-        self.keys.own.insert(worker, KEYS[place].thumbprint());
+        self.keys.by_worker.insert(worker, KEYS[place].thumbprint());
         client.with_dpop(KEYS[place].clone())
     }
 
     /// The server's reply. If proofs are verified, it has a `Date`, since the workers' clocks may be hours off.
-    pub(super) fn answered(&mut self, request: http::Request<Bytes>) -> http::Response<Bytes> {
+    pub(super) fn note_reply(&mut self, request: http::Request<Bytes>) -> http::Response<Bytes> {
         let now = self.time();
         let mut reply = self.twin.answer(&Moment::fixed(now, [0; 32]), request);
         if self.setup.dpop.is_some() {
@@ -120,20 +120,20 @@ impl Simulation {
         let token = refresh_token(request)?;
         let bound = self.keys.bound.get(&token)?;
         let proof = Proof::of(request);
-        let is_by_it = proof.is_some_and(|proof| proof.jkt == *bound);
-        (!is_by_it).then(|| refusal((400, "invalid_grant")))
+        let is_bound_key = proof.is_some_and(|proof| proof.jkt == *bound);
+        (!is_bound_key).then(|| refusal((400, "invalid_grant")))
     }
 
     /// Records that the tokens issued for this request are bound to the key of its proof.
     pub(super) fn bind(&mut self, request: &http::Request<Bytes>, reply: &http::Response<Bytes>) {
         let is_continued = self.certificates.note(request, reply);
         self.report.continued_over_certificates += u64::from(is_continued);
-        let new = serde_json::from_slice::<PeekTokens>(reply.body());
-        let new = new.ok().filter(|_| reply.status() == 200);
-        if let Some(new) = &new {
-            self.note_client_key(request, &new.access_token);
+        let tokens = serde_json::from_slice::<PeekTokens>(reply.body());
+        let tokens = tokens.ok().filter(|_| reply.status() == 200);
+        if let Some(tokens) = &tokens {
+            self.note_client_key(request, &tokens.access_token);
         }
-        if let Some((proof, new)) = Proof::of(request).zip(new) {
+        if let Some((proof, new)) = Proof::of(request).zip(tokens) {
             let all = [Some(new.access_token), new.refresh_token];
             for token in all.into_iter().flatten() {
                 self.keys.bound.insert(token, proof.jkt.clone());
@@ -185,7 +185,7 @@ impl Simulation {
             );
             return Err(Breach(Rule::OwnKey, text));
         }
-        let seen = self.slot(worker, grant).seen;
+        let seen = self.slot(worker, grant).known_version;
         // Once the store has lost it, its record may be a copy of tokens without a nonce.
         let since = self.keys.nonces.get(&grant);
         let has_read = since.is_some_and(|since| *since <= seen) && !self.ledger.has_lost(grant, 0);
@@ -201,8 +201,8 @@ impl Simulation {
     /// Checks rule 8 for tokens that a worker hands out: it must have their key.
     pub(super) fn check_key(&self, worker: usize, tokens: &Tokens) -> Result<(), Breach> {
         let bound = self.keys.bound.get(tokens.access_token.expose());
-        match (bound, self.keys.own.get(&worker)) {
-            (Some(bound), Some(own)) if bound != own => {
+        match (bound, self.keys.by_worker.get(&worker)) {
+            (Some(bound), Some(worker_key)) if bound != worker_key => {
                 let text = format!("worker {worker} hands out a token without having its key");
                 Err(Breach(Rule::OwnKey, text))
             }
@@ -219,7 +219,7 @@ impl Simulation {
             let request = request.body(Bytes::new());
             let mut request = request.expect("a token's characters fit a header");
             self.certificates.present(worker, &mut request);
-            return self.answered(request).status().as_u16();
+            return self.note_reply(request).status().as_u16();
         }
         let clock = |sim: &mut Self| Clock {
             moment: sim.moment(worker),
@@ -245,7 +245,7 @@ impl Simulation {
                         fields.extend(dpop.map(|field| (DPOP, field)));
                     }
                     let request = request.expect("the twin's own URL");
-                    let reply = self.answered(request);
+                    let reply = self.note_reply(request);
                     status = reply.status().as_u16();
                     let clock = clock(self);
                     call.resume(&clock, Event::Reply(reply.status(), reply.headers()))
@@ -277,25 +277,25 @@ mod tests {
 
     #[test]
     fn the_server_refuses_a_proof_by_another_key() {
-        let mut setup = Setup::drawn(1).with_dpop(DpopNonces::Unasked);
-        setup.own = false;
+        let mut setup = Setup::random(1).with_dpop(DpopNonces::Unasked);
+        setup.is_client_grant = false;
         let mut sim = Simulation::new(1, &setup, false);
         let tokens = sim.login(0).ok().flatten().unwrap();
         let token = tokens.refresh_token.unwrap();
         let mut refresh = |client: &Client| {
-            let asked = grant::Refresh::new(token.clone());
-            let mut exchange = client.token(asked, Scope::none());
+            let refresh_request = grant::Refresh::new(token.clone());
+            let mut exchange = client.token(refresh_request, Scope::none());
             let Ok(Step::Send(request)) = exchange.resume(&sim.moment(0), Input::Begin) else {
                 unreachable!()
             };
             sim.refuses_key(&request)
                 .map(|reply| reply.status().as_u16())
         };
-        let (own, other) = (
+        let (own_key, other) = (
             client(&Twin::generic("https://as.example")),
             KEYS[1].clone(),
         );
-        assert_eq!(refresh(&own.clone().with_dpop(KEYS[0].clone())), None);
-        assert_eq!(refresh(&own.with_dpop(other)), Some(400));
+        assert_eq!(refresh(&own_key.clone().with_dpop(KEYS[0].clone())), None);
+        assert_eq!(refresh(&own_key.with_dpop(other)), Some(400));
     }
 }

@@ -82,7 +82,7 @@ pub(super) struct Version {
     pub(super) version: u64,
     pub(super) access: String,
     /// The access tokens for other certificates.
-    pub(super) beside: Vec<String>,
+    pub(super) other_tokens: Vec<String>,
     pub(super) refresh: Option<String>,
     pub(super) generation: u64,
     pub(super) is_over: bool,
@@ -96,7 +96,7 @@ pub(super) struct Version {
 impl Version {
     /// Whether the record has this access token, for any certificate.
     pub(super) fn has_access_token(&self, access: &str) -> bool {
-        self.access == access || self.beside.iter().any(|token| token == access)
+        self.access == access || self.other_tokens.iter().any(|token| token == access)
     }
 }
 
@@ -105,7 +105,7 @@ impl Version {
 pub(super) struct Peek {
     pub(super) tokens: Option<PeekTokens>,
     #[serde(default)]
-    pub(super) beside: Vec<PeekTokens>,
+    pub(super) other_tokens: Vec<PeekTokens>,
     ended: Option<serde_json::Value>,
     pub(super) attempt: Option<PeekAttempt>,
     suspicion: Option<PeekSuspicion>,
@@ -203,7 +203,7 @@ impl Ledger {
         history.push(Version {
             version,
             access: String::new(),
-            beside: Vec::new(),
+            other_tokens: Vec::new(),
             refresh: None,
             generation: generation.unwrap_or(0),
             is_over: false,
@@ -238,8 +238,8 @@ impl Ledger {
     /// Whether the record comes from the login that was stored last. A login that was brought earlier
     /// may be stored later.
     pub(super) fn ends_with_the_last_login(&self, grant: usize) -> bool {
-        let is_login = |it: &&Version| {
-            let token = self.token(&it.access);
+        let is_login = |version: &&Version| {
+            let token = self.token(&version.access);
             token.is_some_and(|token| token.parent.is_none())
         };
         let history = &self.history[grant];
@@ -322,12 +322,12 @@ impl Ledger {
     pub(super) fn knows_unspent(&self, worker: usize, epoch: u32, attempt: Option<&str>) -> bool {
         let mark = attempt.and_then(|attempt| self.marks.get(attempt));
         mark.is_some_and(|&(marker, marked, since)| {
-            let ours = |send: &&Send| (send.worker, send.epoch) == (worker, epoch);
+            let is_own = |send: &&Send| (send.worker, send.epoch) == (worker, epoch);
             (marker, marked) == (worker, epoch)
                 && self
                     .sends
                     .iter()
-                    .filter(ours)
+                    .filter(is_own)
                     .filter(|send| send.at >= since)
                     .all(|send| send.end == Some(End::Unspent))
         })
@@ -358,7 +358,8 @@ impl Ledger {
 
     /// Whether the tokens of one version descend from the other's: they are newer, whichever was saved last.
     pub(super) fn grew_from(&self, new: &Version, old: &Version) -> bool {
-        let number = |it: &Version| self.token(&it.access).map_or(0, |token| token.number);
+        let number =
+            |version: &Version| self.token(&version.access).map_or(0, |token| token.number);
         // Tokens of `client_credentials` have no refresh token to descend from: the later ones are newer.
         let descends = |elder: &str| self.descends(&new.access, elder);
         number(new) > number(old) && old.refresh.as_deref().is_none_or(descends)
@@ -367,7 +368,7 @@ impl Ledger {
     /// Whether the clocks of the receivers, which differ by at most `apart`, show that the tokens of one
     /// version are newer than the other's.
     pub(super) fn is_clearly_newer(&self, new: &Version, old: &Version, apart: Duration) -> bool {
-        let at = |it: &Version| self.token(&it.access).map_or(0, |token| token.at);
+        let at = |version: &Version| self.token(&version.access).map_or(0, |token| token.at);
         Duration::from_millis(at(new)) > Duration::from_millis(at(old)) + apart
     }
 
@@ -377,7 +378,8 @@ impl Ledger {
         history.last().is_some_and(|last| {
             let is_copy = last.refresh.as_deref() == Some(refresh);
             let is_copy = is_copy && self.copies.contains(&last.access);
-            let is_other = |it: &Version| it.is_removed || it.generation != last.generation;
+            let is_other =
+                |version: &Version| version.is_removed || version.generation != last.generation;
             is_copy && history.iter().any(is_other)
         })
     }
@@ -385,13 +387,14 @@ impl Ledger {
     /// Whether this is an application's own copy of tokens that the server issued later, or one brought
     /// after a logout: it cannot be told from a new login.
     pub(super) fn is_later_copy(&self, new: &Version, old: &Version) -> bool {
-        let number = |it: &Version| self.token(&it.access).map_or(0, |token| token.number);
+        let number =
+            |version: &Version| self.token(&version.access).map_or(0, |token| token.number);
         // The login itself may still wait to be stored, and will replace the one that is stored.
         let is_login = self
             .token(&new.access)
             .is_some_and(|saved| saved.parent.is_none());
         // Tokens count from their arrival, and the response may have been slow.
-        let at = |it: &Version| self.token(&it.access).map_or(0, |token| token.at);
+        let at = |version: &Version| self.token(&version.access).map_or(0, |token| token.at);
         let may_be_later = at(new) + MAX_ARRIVAL_MS >= at(old);
         let is_later = old.is_removed || is_login || number(new) > number(old) || may_be_later;
         self.copies.contains(&new.access) && is_later
@@ -417,21 +420,21 @@ impl Ledger {
         let Ok(peek) = serde_json::from_str::<Peek>(text) else {
             return "unreadable".to_owned();
         };
-        let mut said = peek.tokens.as_ref().map_or("nothing".to_owned(), |tokens| {
+        let mut description = peek.tokens.as_ref().map_or("nothing".to_owned(), |tokens| {
             let refresh = tokens.refresh_token.as_deref();
             let refresh = refresh.map_or("no refresh token", |token| self.name(token));
             format!("{} {refresh}", self.name(&tokens.access_token))
         });
         if peek.attempt.is_some() {
-            said += ", on its way";
+            description += ", on its way";
         }
         if peek.suspicion.is_some() {
-            said += ", suspect";
+            description += ", suspect";
         }
         if peek.is_over() {
-            said += ", over";
+            description += ", over";
         }
-        said
+        description
     }
 
     pub(super) fn event(&self, event: &Event) -> String {
@@ -472,7 +475,7 @@ impl Ledger {
         }
     }
 
-    pub(super) fn turn(&self, turn: &Decision) -> String {
+    pub(super) fn decision(&self, turn: &Decision) -> String {
         match turn {
             Decision::UseToken(tokens) => format!("has {}", self.tokens(tokens)),
             Decision::UseAndRenew(tokens) => format!("has {}; renew", self.tokens(tokens)),

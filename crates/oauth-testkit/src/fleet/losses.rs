@@ -118,7 +118,7 @@ impl Simulation {
             let access = copy.access_token.expose().clone();
             self.report.copies += 1;
             self.ledger.copies.insert(access.clone());
-            self.note_of(worker, grant, |ledger| {
+            self.note_for(worker, grant, |ledger| {
                 format!("begins with a copy of {}", ledger.tokens(&copy))
             });
             let keeper = self.keeper(&self.workers[worker].client, self.grants[grant].id.clone());
@@ -142,6 +142,6 @@ impl Ledger {
 
     pub(super) fn has_lost(&self, grant: usize, since: u64) -> bool {
         let mut losses = self.losses.iter();
-        losses.any(|(of, at)| *of == grant && *at >= since)
+        losses.any(|(lost_grant, at)| *lost_grant == grant && *at >= since)
     }
 }

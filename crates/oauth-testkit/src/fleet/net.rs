@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::Input;
-use oauth_core::flow::keeper::{Event, Lease, Saved};
+use oauth_core::flow::keeper::{Event, Lease, SaveOutcome};
 
 use super::simulation::{Scheduled, Simulation, millis};
 use super::slot::{Message, Order};
@@ -32,7 +32,7 @@ impl Simulation {
     pub(super) fn order(&mut self, worker: usize, grant: usize, order: Order) {
         let call = self.ledger.call();
         self.slot(worker, grant).call = Some(call);
-        let failure = self.ask_store(worker, grant, order, call).1;
+        let failure = self.call_store(worker, grant, order, call).1;
         let error = Error::lost(Cause::unknown("the store does not answer"));
         let event = Event::Failed(error);
         let message = Message::Heard {
@@ -44,7 +44,7 @@ impl Simulation {
     }
 
     /// Draws whether the order is executed and answered, and the time after which the worker gives up.
-    pub(super) fn ask_store(
+    pub(super) fn call_store(
         &mut self,
         worker: usize,
         grant: usize,
@@ -67,7 +67,7 @@ impl Simulation {
             _ => self.rng.between(1, 20),
         };
         let mut failure = STORE_TIMEOUT;
-        let (arrival, is_answered) = match fate {
+        let (arrival, reply_arrives) = match fate {
             StoreFate::Done => (Some(way), true),
             StoreFate::Refused => {
                 failure = way;
@@ -77,7 +77,7 @@ impl Simulation {
             StoreFate::Mute => (Some(way), false),
             StoreFate::Late => (Some(STORE_TIMEOUT + self.rng.between(1, 8000)), false),
         };
-        if !is_answered {
+        if !reply_arrives {
             self.report.store_faults += 1;
         }
         if let Some(after) = arrival {
@@ -88,11 +88,11 @@ impl Simulation {
                 grant,
                 call,
                 order,
-                is_answered,
+                reply_arrives,
             };
             self.post(after, ev);
         }
-        (is_answered, failure)
+        (reply_arrives, failure)
     }
 
     /// Executes an order in the store.
@@ -103,7 +103,7 @@ impl Simulation {
         grant: usize,
         call: u64,
         order: Order,
-        is_answered: bool,
+        reply_arrives: bool,
     ) -> Result<(), Breach> {
         let key = self.grants[grant].key.clone();
         let now = std::time::Duration::from_millis(self.now);
@@ -135,18 +135,18 @@ impl Simulation {
                 }
                 let over = self.saved_over(grant);
                 let saved = self.store.save(&key, &record, version);
-                if let Saved::At(version) = saved {
+                if let SaveOutcome::At(version) = saved {
                     self.trace_record(record.expose());
                     self.note_nonce(grant, version, record.expose());
-                    let (by, record) = ((worker, epoch, self.now), record.expose());
-                    self.ledger.store(by, grant, record, version, over)?;
+                    let (writer, record) = ((worker, epoch, self.now), record.expose());
+                    self.ledger.store(writer, grant, record, version, over)?;
                 }
                 Event::Saved(saved)
             }
         };
-        if !is_answered {
+        if !reply_arrives {
             let text = self.ledger.event(&event);
-            self.note_of(worker, grant, |_| format!("unheard: {text}"));
+            self.note_for(worker, grant, |_| format!("unheard: {text}"));
             return Ok(());
         }
         let after = self.rng.between(1, 20);
@@ -175,24 +175,24 @@ impl Simulation {
         if let Some(flight) = &mut self.slot(worker, grant).flight {
             flight.send = Some(send);
         }
-        let patience = millis(self.setup.policy.longest_request);
+        let timeout = millis(self.setup.policy.longest_request);
         let (odds, calm) = (self.setup.odds, self.calm);
         let mut hits = |odds: u32| !calm && self.rng.chance(odds);
-        let (mut is_answered, mut is_twice, mut is_late) = (true, false, false);
+        let (mut reply_arrives, mut is_twice, mut is_late) = (true, false, false);
         let mut is_sent = true;
         if hits(odds.unsent) {
             is_sent = false;
         } else if hits(odds.lost_request) {
             self.report.network_faults += 1;
-            self.note_of(worker, grant, |_| "the request is lost".to_owned());
+            self.note_for(worker, grant, |_| "the request is lost".to_owned());
             let lost = Input::Lost(Cause::unknown("no answer in time"));
-            self.notify(patience, worker, grant, Message::Net { send, input: lost });
+            self.notify(timeout, worker, grant, Message::Net { send, input: lost });
             self.ledger.never_arrives(send);
             return Ok(());
         } else if hits(odds.lost_reply) {
-            is_answered = false;
+            reply_arrives = false;
         } else if hits(odds.late_request) {
-            (is_answered, is_late) = (false, true);
+            (reply_arrives, is_late) = (false, true);
         } else if hits(odds.twice) {
             is_twice = true;
         }
@@ -204,18 +204,18 @@ impl Simulation {
             self.ledger.never_arrives(send);
             return Ok(());
         }
-        self.report.network_faults += u64::from(!is_answered || is_twice);
+        self.report.network_faults += u64::from(!reply_arrives || is_twice);
         let way = match (is_late, self.rng.index(10)) {
-            (true, _) => patience + self.rng.between(1, MAX_LATENESS_MS),
-            (false, 0) => self.rng.between(100, patience / 2),
+            (true, _) => timeout + self.rng.between(1, MAX_LATENESS_MS),
+            (false, 0) => self.rng.between(100, timeout / 2),
             (false, _) => self.rng.between(5, 100),
         };
         if is_twice {
-            let after = way + self.rng.between(1, patience / 2);
+            let after = way + self.rng.between(1, timeout / 2);
             let ev = Scheduled::Arrival {
                 send,
                 request: request.clone(),
-                is_answered: false,
+                reply_arrives: false,
                 is_copy: true,
             };
             self.post(after, ev);
@@ -223,12 +223,12 @@ impl Simulation {
         let ev = Scheduled::Arrival {
             send,
             request,
-            is_answered,
+            reply_arrives,
             is_copy: false,
         };
         self.post(way, ev);
         let lost = Input::Lost(Cause::unknown("no answer in time"));
-        self.notify(patience, worker, grant, Message::Net { send, input: lost });
+        self.notify(timeout, worker, grant, Message::Net { send, input: lost });
         Ok(())
     }
 
@@ -237,7 +237,7 @@ impl Simulation {
         &mut self,
         send: usize,
         request: http::Request<Bytes>,
-        is_answered: bool,
+        reply_arrives: bool,
         is_copy: bool,
     ) -> Result<(), Breach> {
         let (odds, calm) = (self.setup.odds, self.calm);
@@ -254,7 +254,7 @@ impl Simulation {
                 *reply.body_mut() = Bytes::from_static(br#"{"error":"temporarily_unavailable"}"#);
             }
             reply
-        } else if !calm && !self.setup.own && self.rng.chance(odds.refusal) {
+        } else if !calm && !self.setup.is_client_grant && self.rng.chance(odds.refusal) {
             self.ledger.refused(send, is_copy);
             self.ledger.refused_in_words(send);
             self.report.suspects += 1;
@@ -274,10 +274,10 @@ impl Simulation {
             format!(
                 "server: request {send}{copy} of worker {worker} grant {grant}: {}{}",
                 reply.status().as_u16(),
-                if is_answered { "" } else { ", unheard" },
+                if reply_arrives { "" } else { ", unheard" },
             )
         });
-        if is_answered {
+        if reply_arrives {
             let after = self.rng.between(5, 100);
             let input = Input::Reply(reply);
             let message = Message::Net { send, input };
@@ -303,7 +303,7 @@ impl Simulation {
         let before = self.twin.counters().reuse_events;
         let reply = match self.refuses_key(&request) {
             Some(reply) => reply,
-            None => self.answered(self.known_client(&request)?),
+            None => self.note_reply(self.known_client(&request)?),
         };
         self.bind(&request, &reply);
         self.report.token_requests += 1;
@@ -335,12 +335,12 @@ pub(super) fn is_proof_refused(reply: &http::Response<Bytes>) -> bool {
     reply.status() == 400 && errors.iter().any(|error| body.contains(error))
 }
 
-pub(super) fn refusal((code, word): (u16, &str)) -> http::Response<Bytes> {
+pub(super) fn refusal((code, error_code): (u16, &str)) -> http::Response<Bytes> {
     let mut reply = status(code, None);
-    if !word.is_empty() {
+    if !error_code.is_empty() {
         let json = HeaderValue::from_static("application/json");
         reply.headers_mut().insert(CONTENT_TYPE, json);
-        *reply.body_mut() = Bytes::from(format!(r#"{{"error":"{word}"}}"#));
+        *reply.body_mut() = Bytes::from(format!(r#"{{"error":"{error_code}"}}"#));
     }
     reply
 }

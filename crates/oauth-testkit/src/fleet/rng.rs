@@ -33,8 +33,8 @@ impl Rng {
         usize::try_from(self.next() % len as u64).unwrap_or_default()
     }
 
-    pub(super) fn pick<T: Clone>(&mut self, of: &[T]) -> T {
-        of[self.index(of.len())].clone()
+    pub(super) fn pick<T: Clone>(&mut self, choices: &[T]) -> T {
+        choices[self.index(choices.len())].clone()
     }
 
     /// True with this probability, in ten-thousandths.

@@ -53,12 +53,13 @@ impl Simulation {
             self.workers[worker].epoch,
             self.ledger.sends.len(),
         );
-        self.note_of(worker, grant, |ledger| {
+        self.note_for(worker, grant, |ledger| {
             let token = refresh.as_ref().map_or("", |token| ledger.name(token));
             format!("sends request {number} {token}")
         });
         let is_fixed = self.setup.rotation == Rotation::Never;
-        let needs_none = self.setup.own || (is_fixed && self.setup.policy.reuse != Reuse::Revokes);
+        let needs_none =
+            self.setup.is_client_grant || (is_fixed && self.setup.policy.reuse != Reuse::Revokes);
         let extend_every = super::simulation::millis(self.setup.policy.lease) * 3 / 10;
         // No other worker can send tokens that were never stored.
         let history = &self.ledger.history[grant];
@@ -90,9 +91,9 @@ impl Simulation {
             let text = format!("worker {worker} sends a second request under one lease");
             return Self::breach(Rule::OneFlight, text);
         }
-        let patience = super::simulation::millis(self.setup.policy.longest_request);
+        let timeout = super::simulation::millis(self.setup.policy.longest_request);
         for other in self.ledger.sends.iter().rev() {
-            if other.at + patience < now {
+            if other.at + timeout < now {
                 break;
             }
             let is_under_way = other.grant == grant && other.end.is_none();
@@ -187,13 +188,13 @@ impl Simulation {
         if self.is_lost_in_time(grant) {
             return None;
         }
-        let seen = self.workers[worker].slots[grant].seen;
+        let known_version = self.workers[worker].slots[grant].known_version;
         let mut read = self.ledger.history[grant]
             .iter()
             .rev()
-            .skip_while(|version| version.version > seen);
+            .skip_while(|version| version.version > known_version);
         let newest = read.next()?;
-        // Once the tombstone of a removal is lost, no worker knows of it; nor does an application with a copy.
+        // Once the tombstone of a removal is lost, neither workers nor an application with a copy can detect the removal.
         let copies = &self.workers[worker].slots[grant].logins;
         let has_copy = copies.iter().any(|copy| self.ledger.copies.contains(copy));
         if newest.is_removed && (self.may_be_lost(grant, 0) || has_copy) {
@@ -214,9 +215,9 @@ impl Simulation {
 
     /// Whether the record that the worker has read last says that the token must not be sent yet.
     fn is_suspect(&self, worker: usize, grant: usize) -> bool {
-        let seen = self.workers[worker].slots[grant].seen;
+        let known_version = self.workers[worker].slots[grant].known_version;
         let mut history = self.ledger.history[grant].iter().rev();
-        let read = history.find(|version| version.version == seen);
+        let read = history.find(|version| version.version == known_version);
         let until = read.and_then(|version| version.suspect_until);
         !self.have_clocks_stepped()
             && until.is_some_and(|until| self.time().after(self.slack()) < until)
@@ -247,7 +248,7 @@ impl Simulation {
         {
             return Err(format!("{} is alive", self.ledger.name(&record.access)));
         }
-        match earlier.find(|send| self.may_hold_answer(grant, token, send)) {
+        match earlier.find(|send| self.may_hold_response(grant, token, send)) {
             Some(send) => Err(format!(
                 "worker {} may still have the answer to it, in time",
                 send.worker
@@ -268,12 +269,12 @@ impl Simulation {
     }
 
     /// Whether the sender of a refresh token may still get or store the response.
-    fn may_hold_answer(&self, grant: usize, token: &str, send: &Send) -> bool {
+    fn may_hold_response(&self, grant: usize, token: &str, send: &Send) -> bool {
         let slack = super::simulation::millis(self.slack());
         let holder = &self.workers[send.worker];
         let is_living = holder.epoch == send.epoch && holder.is_up;
         let landing = holder.slots[grant].landing.as_ref();
-        let has_answer = landing.is_some_and(|(access, _)| {
+        let has_response = landing.is_some_and(|(access, _)| {
             let parent = self
                 .ledger
                 .token(access)
@@ -281,7 +282,7 @@ impl Simulation {
             parent == Some(token)
         });
         let is_in_time = self.now + slack < send.window_end;
-        is_living && is_in_time && (send.end.is_none() || has_answer)
+        is_living && is_in_time && (send.end.is_none() || has_response)
     }
 
     /// Checks rule 3 for a refresh token that the server received twice.
@@ -328,11 +329,11 @@ impl Simulation {
         worker: usize,
         grant: usize,
         error: &Error,
-        is_told: bool,
+        is_reported: bool,
     ) -> Result<(), Breach> {
         match error.advice() {
             Advice::Retry { .. } => return Ok(()),
-            Advice::Reauthorize if !is_told => return Ok(()),
+            Advice::Reauthorize if !is_reported => return Ok(()),
             Advice::Reauthorize => {}
             _ => {
                 let text = format!("an error that advises to give up: {error}");
@@ -346,7 +347,7 @@ impl Simulation {
         let Some(refresh) = record.refresh.as_deref() else {
             return Ok(());
         };
-        let told = format!(
+        let message = format!(
             "worker {worker} tells a caller to log in ({})",
             error.code()
         );
@@ -365,7 +366,8 @@ impl Simulation {
         // A read counts as current for `READ_IS_CURRENT_MS` (five seconds), and longer if the clock was set back since.
         let had_time_to_read =
             looked_at + READ_IS_CURRENT_MS < self.now && !self.has_stepped(worker, looked_at);
-        let has_to_know = slot.seen >= record.version || slot.is_behind || had_time_to_read;
+        let has_to_know =
+            slot.known_version >= record.version || slot.is_behind || had_time_to_read;
         // The server's own refusal of this token is reported, regardless of the outcome of another worker's request.
         if is_suspect {
             return Ok(());
@@ -373,7 +375,7 @@ impl Simulation {
         if !self.twin.honours(self.time(), refresh) {
             // It may have been true when the worker looked: another worker has sent the token since.
             let over = if has_to_know { over } else { Replaced::Older };
-            return self.check_hands(worker, grant, (refresh, over), &told);
+            return self.check_hands(worker, grant, (refresh, over), &message);
         }
         if over == Replaced::Older {
             return Ok(());
@@ -382,7 +384,7 @@ impl Simulation {
             let name = self.ledger.name(refresh);
             let over = if record.is_over { ", over" } else { "" };
             let text = format!(
-                "{told}, while {name}, in the store at version {}{over}, is alive",
+                "{message}, while {name}, in the store at version {}{over}, is alive",
                 record.version
             );
             return Self::breach(Rule::Kept, text);
@@ -397,7 +399,7 @@ impl Simulation {
         worker: usize,
         grant: usize,
         (refresh, over): (&str, Replaced),
-        told: &str,
+        message: &str,
     ) -> Result<(), Breach> {
         for (other, holder) in self.workers.iter().enumerate() {
             let slot = &holder.slots[grant];
@@ -406,11 +408,11 @@ impl Simulation {
             };
             let is_newer = self.ledger.descends(newer, refresh);
             let is_leased = slot.lease.is_some_and(|held| self.now < held.until);
-            let is_told_of = self.is_awake(other) && is_leased && over != Replaced::Older;
-            let is_near = other == worker || is_told_of;
+            let has_been_notified = self.is_awake(other) && is_leased && over != Replaced::Older;
+            let is_near = other == worker || has_been_notified;
             if is_newer && is_near && self.twin.honours(self.time(), newer) {
                 let text = format!(
-                    "{told}, while worker {other} has {}",
+                    "{message}, while worker {other} has {}",
                     self.ledger.name(newer)
                 );
                 return Self::breach(Rule::Kept, text);
@@ -484,12 +486,13 @@ impl Simulation {
             .any(|version| version.access == *access);
         let slot = self.slot(worker, grant);
         let is_login = slot.logins.contains(access);
-        let patience = if slot.is_alone { 1 } else { MIN_FAILED_SAVES };
-        let is_given_up = slot.fails >= patience || slot.unsaved.as_ref() == Some(access);
+        let min_failed_saves = if slot.is_alone { 1 } else { MIN_FAILED_SAVES };
+        let save_abandoned =
+            slot.fails >= min_failed_saves || slot.unsaved.as_ref() == Some(access);
         if is_stored || is_login {
             return Ok(());
         }
-        if !is_given_up {
+        if !save_abandoned {
             let text = format!("worker {worker} hands out {name}, which is not stored");
             return Self::breach(Rule::SavedFirst, text);
         }

@@ -45,8 +45,8 @@ impl Ledger {
             version,
             generation: token.generation,
             access: tokens.access_token,
-            beside: peek
-                .beside
+            other_tokens: peek
+                .other_tokens
                 .into_iter()
                 .map(|tokens| tokens.access_token)
                 .collect(),
@@ -96,9 +96,9 @@ impl Ledger {
             return breach(Rule::Kept, text);
         }
         // A login whose save was slow may have been the newest record, until the store lost it.
-        let first = |of: &Version| {
+        let first = |version: &Version| {
             let is_same_login =
-                |saved: &Version| saved.generation == of.generation && !saved.is_removed;
+                |saved: &Version| saved.generation == version.generation && !saved.is_removed;
             history.iter().position(is_same_login)
         };
         let was_newer = first(new) > first(last) && self.has_lost(grant, 0);

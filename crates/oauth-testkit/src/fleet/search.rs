@@ -68,14 +68,14 @@ impl Search {
         let setup = Setup {
             workers: 2,
             grants: 1,
-            own: false,
+            is_client_grant: false,
             rotation: Rotation::Strict,
             lifetime: 60,
             hides_lifetime: false,
             refresh_token_timeout: None,
             idle_after: None,
             policy,
-            trouble: Duration::ZERO,
+            fault_duration: Duration::ZERO,
             odds: Odds::default(),
             dpop: None,
             client_keys: None,
@@ -109,29 +109,29 @@ impl Search {
     /// # Errors
     /// A violation in the shortest history that has one.
     pub fn run(&self) -> Result<Found, Violation> {
-        let seen = Mutex::new(HashSet::new());
-        let mut found = Found::default();
+        let visited = Mutex::new(HashSet::new());
+        let mut report = Found::default();
         let mut level = vec![Path::new()];
         for depth in 0..=self.depth {
-            let (next, bad) = self.level(&level, &seen);
+            let (next, bad) = self.level(&level, &visited);
             if let Some(path) = bad {
                 return Err(self.with_transcript(&path));
             }
-            found.depth = depth;
-            let states = lock(&seen).len();
-            found.repeated += level.len() - (states - found.states);
-            found.states = states;
+            report.depth = depth;
+            let states = lock(&visited).len();
+            report.repeated += level.len() - (states - report.states);
+            report.states = states;
             level = next;
             if level.is_empty() {
-                found.is_complete = true;
+                report.is_complete = true;
                 break;
             }
         }
-        Ok(found)
+        Ok(report)
     }
 
     /// Runs all histories of one length; returns those one step longer, or one that breaks a rule.
-    fn level(&self, level: &[Path], seen: &Mutex<HashSet<u64>>) -> (Vec<Path>, Option<Path>) {
+    fn level(&self, level: &[Path], visited: &Mutex<HashSet<u64>>) -> (Vec<Path>, Option<Path>) {
         let (number, is_bad) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
         let longer = Mutex::new(BTreeMap::new());
         let work = || {
@@ -140,7 +140,7 @@ impl Search {
                 let Some(path) = level.get(number) else {
                     return;
                 };
-                match self.follow(path, seen) {
+                match self.follow(path, visited) {
                     Ok(0) => {}
                     Ok(choices) => drop(lock(&longer).insert(number, choices)),
                     Err(_) => {
@@ -168,13 +168,13 @@ impl Search {
     }
 
     /// Replays the path to a state and runs on from there; returns its number of choices, 0 if the state is known.
-    fn follow(&self, path: &[u8], seen: &Mutex<HashSet<u64>>) -> Result<u8, Breach> {
-        let (mut sim, left) = self.reach(path, WithTranscript::No)?;
-        if !lock(seen).insert(sim.fingerprint(&left.digest())) {
+    fn follow(&self, path: &[u8], visited: &Mutex<HashSet<u64>>) -> Result<u8, Breach> {
+        let (mut sim, remaining) = self.reach(path, WithTranscript::No)?;
+        if !lock(visited).insert(sim.fingerprint(&remaining.digest())) {
             return Ok(0);
         }
-        let choices = sim.choices(&left).len();
-        sim.close(&left)?;
+        let choices = sim.choices(&remaining).len();
+        sim.close(&remaining)?;
         Ok(u8::try_from(choices).unwrap_or(u8::MAX))
     }
 
@@ -184,26 +184,26 @@ impl Search {
         with_transcript: WithTranscript,
     ) -> Result<(Simulation, RemainingTroubles), Breach> {
         let mut sim = Simulation::opened(&self.setup, with_transcript);
-        let mut left = RemainingTroubles::new(self.troubles);
+        let mut remaining = RemainingTroubles::new(self.troubles);
         sim.settle()?;
         for choice in path {
-            sim.choose(&mut left, usize::from(*choice))?;
+            sim.choose(&mut remaining, usize::from(*choice))?;
             sim.settle()?;
         }
-        Ok((sim, left))
+        Ok((sim, remaining))
     }
 
     /// Runs a violating history again, with a transcript.
     fn with_transcript(&self, path: &[u8]) -> Violation {
         let mut sim = Simulation::opened(&self.setup, WithTranscript::Yes);
-        let mut left = RemainingTroubles::new(self.troubles);
+        let mut remaining = RemainingTroubles::new(self.troubles);
         let mut run = |sim: &mut Simulation| {
             sim.settle()?;
             for choice in path {
-                sim.choose(&mut left, usize::from(*choice))?;
+                sim.choose(&mut remaining, usize::from(*choice))?;
                 sim.settle()?;
             }
-            sim.close(&left)
+            sim.close(&remaining)
         };
         let (rule, text) = match run(&mut sim) {
             Err(Breach(rule, text)) => (rule, text),
@@ -240,13 +240,13 @@ impl Simulation {
         let begun = sim
             .log_in_at(0, 0)
             .and_then(|()| sim.go_on(u64::MAX))
-            .map(|()| sim.come(1, 0, CallerPatience::Hasty))
+            .map(|()| sim.add_caller(1, 0, CallerPatience::Hasty))
             .and_then(|()| sim.go_on(u64::MAX));
         sim.now += (setup.lifetime + 5) * 1000;
         match begun {
             Ok(()) => {
                 for worker in 0..setup.workers {
-                    sim.come(worker, 0, CallerPatience::Hasty);
+                    sim.add_caller(worker, 0, CallerPatience::Hasty);
                 }
             }
             // A rule is broken without any fault, which every history will show.
@@ -284,7 +284,7 @@ impl Simulation {
 
     /// Runs to the end without faults and checks that every caller has a working token soon, and that the
     /// store has the tokens of the last login unless the user has logged out.
-    fn close(&mut self, left: &RemainingTroubles) -> Result<(), Breach> {
+    fn close(&mut self, remaining: &RemainingTroubles) -> Result<(), Breach> {
         self.calm = true;
         let before = self.report.logins;
         let last_round = 5 * window(&self.setup);
@@ -294,15 +294,15 @@ impl Simulation {
             let text = "a caller has no working token after the faults have ended".to_owned();
             return Err(Breach(Rule::Answered, text));
         }
-        if left.has_lost_nothing(&self.setup.policy.reuse) && self.report.logins > before {
+        if remaining.has_lost_nothing(&self.setup.policy.reuse) && self.report.logins > before {
             let text = "the user has to log in, although nothing was lost".to_owned();
             return Err(Breach(Rule::Kept, text));
         }
-        if left.is_removed() {
+        if remaining.is_removed() {
             return Ok(());
         }
         // A login that was not stored is lost with its worker.
-        let is_there = left.has_died() || self.ledger.is_stored(0, self.ledger.newest_login());
+        let is_there = remaining.has_died() || self.ledger.is_stored(0, self.ledger.newest_login());
         if !is_there || !self.ledger.ends_with_the_last_login(0) {
             let text = "the tokens of the last login are not in the store at the end".to_owned();
             return Err(Breach(Rule::Kept, text));

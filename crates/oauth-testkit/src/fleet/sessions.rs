@@ -57,20 +57,24 @@ impl Sessions {
     /// # Errors
     /// The first violation, with the history up to it.
     pub fn run(&self) -> Result<Report, Violation> {
-        let result = self.tell(None).map_err(|_| ());
+        let result = self.run_with_transcript(None).map_err(|_| ());
         result.or_else(|()| {
-            self.tell(Some(Vec::new()))
-                .map_err(|(Breach(rule, text), transcript)| Violation {
+            self.run_with_transcript(Some(Vec::new())).map_err(
+                |(Breach(rule, text), transcript)| Violation {
                     seed: self.seed,
                     rule,
                     text,
                     setup: Box::new(self.setup.clone()),
                     transcript,
-                })
+                },
+            )
         })
     }
 
-    fn tell(&self, transcript: Option<Vec<String>>) -> Result<Report, (Breach, Vec<String>)> {
+    fn run_with_transcript(
+        &self,
+        transcript: Option<Vec<String>>,
+    ) -> Result<Report, (Breach, Vec<String>)> {
         let sim = Simulation::new(&self.setup, Rng::new(self.seed), transcript);
         let sim: Shared = Arc::new(std::sync::Mutex::new(sim));
         let mut workers = Workers::new(Arc::clone(&sim));

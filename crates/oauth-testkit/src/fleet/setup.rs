@@ -21,7 +21,7 @@ pub struct Setup {
     /// The number of grants in the store.
     pub grants: usize,
     /// Whether the grants are the client's own (`client_credentials`) instead of a user's.
-    pub own: bool,
+    pub is_client_grant: bool,
     /// The server's rotation of refresh tokens.
     pub rotation: Rotation,
     /// The lifetime of access tokens, in seconds.
@@ -36,7 +36,7 @@ pub struct Setup {
     /// [`longest_request`](Policy::longest_request), and the network delays none for more than 13 s beyond that.
     pub policy: Policy,
     /// The duration of faults, after which every caller must get a token.
-    pub trouble: Duration,
+    pub fault_duration: Duration,
     /// The odds of each fault.
     pub odds: Odds,
     /// The nonces that the server requires, if tokens are bound to a DPoP key: that in the store, which all workers
@@ -86,7 +86,7 @@ pub struct Odds {
     pub refusal: u32,
     /// The store answers with an error, and nothing is done.
     pub store_fails: u32,
-    /// The store executes an order, and the answer is lost.
+    /// The store executes an order, but its answer is lost.
     pub store_mute: u32,
     /// The store executes an order after its sender has given up.
     pub store_late: u32,
@@ -98,7 +98,7 @@ pub struct Odds {
     pub ended: u32,
     /// In each minute, a user revokes all grants.
     pub withdrawn: u32,
-    /// In each minute, a user logs in without being asked.
+    /// In each minute, a user logs in without a prompt.
     pub login: u32,
     /// The maximum error of a worker's clock, in seconds.
     pub skew: u64,
@@ -113,7 +113,7 @@ pub struct Odds {
     /// In each minute, the store loses up to five saves of a record, as after a failover to a replica or a
     /// restored backup.
     pub rolled_back: u32,
-    /// A worker that restarts begins with a copy of tokens that its application has kept.
+    /// A restarted worker begins with a copy of tokens that its application had kept.
     pub own_copy: u32,
 }
 
@@ -170,7 +170,7 @@ impl Flaw {
 
 impl Setup {
     /// A random fleet, determined by the seed.
-    pub fn drawn(seed: u64) -> Self {
+    pub fn random(seed: u64) -> Self {
         let rng = &mut Rng::new(!seed);
         let kinds = [
             (Rotation::Strict, Reuse::Unknown),
@@ -193,15 +193,15 @@ impl Setup {
         Self {
             workers: rng.pick(&[1, 2, 2, 3, 3, 4, 6]),
             grants: rng.pick(&[1, 1, 1, 2]),
-            own: rng.chance(800),
+            is_client_grant: rng.chance(800),
             rotation,
             lifetime: rng.pick(&[60, 120, 120, 300, 900]),
             hides_lifetime: rng.chance(1000),
             refresh_token_timeout: None,
             idle_after: None,
             policy,
-            trouble: Duration::from_secs(rng.between(200, 1200)),
-            odds: Odds::drawn(rng),
+            fault_duration: Duration::from_secs(rng.between(200, 1200)),
+            odds: Odds::random(rng),
             dpop: None,
             client_keys: None,
             certificates: None,
@@ -266,7 +266,7 @@ impl Setup {
 impl Odds {
     /// Each kind of fault is absent, rare or frequent, independently of the others: mistakes that a
     /// frequent fault hides appear in a history without it.
-    fn drawn(rng: &mut Rng) -> Self {
+    fn random(rng: &mut Rng) -> Self {
         let mut some = |rare: u32, frequent: u32| match rng.index(4) {
             0 | 1 => 0,
             2 => rare,
@@ -309,14 +309,14 @@ impl fmt::Debug for Setup {
         f.debug_struct("Setup")
             .field("workers", &self.workers)
             .field("grants", &self.grants)
-            .field("own", &self.own)
+            .field("own", &self.is_client_grant)
             .field("rotation", &self.rotation)
             .field("lifetime", &self.lifetime)
             .field("hides_lifetime", &self.hides_lifetime)
             .field("refresh_token_timeout", &self.refresh_token_timeout)
             .field("idle_after", &self.idle_after)
             .field("policy", &self.policy)
-            .field("trouble", &self.trouble)
+            .field("trouble", &self.fault_duration)
             .field("odds", &self.odds)
             .field("dpop", &self.dpop)
             .field("client_keys", &self.client_keys)

@@ -102,13 +102,13 @@ pub(super) enum Scheduled {
     },
     Wake(usize),
     Restart(usize),
-    /// A caller comes to a worker.
+    /// A caller arrives at a worker.
     Visit(usize),
     /// A token request reaches the server.
     Arrival {
         send: usize,
         request: http::Request<Bytes>,
-        is_answered: bool,
+        reply_arrives: bool,
         is_copy: bool,
     },
     /// An order reaches the store.
@@ -118,7 +118,7 @@ pub(super) enum Scheduled {
         grant: usize,
         call: u64,
         order: Order,
-        is_answered: bool,
+        reply_arrives: bool,
     },
     Login(usize),
     Logout(usize),
@@ -142,7 +142,7 @@ pub(super) struct DueEvent {
 }
 
 impl Simulation {
-    pub(super) fn new(seed: u64, setup: &Setup, is_told: bool) -> Self {
+    pub(super) fn new(seed: u64, setup: &Setup, with_transcript: bool) -> Self {
         let mut rng = Rng::new(seed);
         let mut twin = Twin::generic("https://as.example");
         twin.set_rotation(setup.rotation);
@@ -174,7 +174,7 @@ impl Simulation {
             calm: false,
             server_down_until: 0,
             store_down_until: 0,
-            transcript: is_told.then(Vec::new),
+            transcript: with_transcript.then(Vec::new),
             trace: None,
             queue: BinaryHeap::new(),
             posted: 0,
@@ -186,11 +186,11 @@ impl Simulation {
             rng: rng.clone(),
         };
         for number in 0..setup.grants {
-            let id = if setup.own {
+            let id = if setup.is_client_grant {
                 let audience = format!("api {number}");
                 GrantId::client().requesting(TokenRequest::new().audience(&audience))
             } else {
-                GrantId::person(format!("person {number}"))
+                GrantId::user(format!("person {number}"))
             };
             let id = match keys::shared().filter(|_| setup.dpop.is_some()) {
                 Some(jkt) => id.with_dpop_jkt(jkt),
@@ -222,7 +222,7 @@ impl Simulation {
             sim.workers.push(worker);
             sim.post(rng.between(5000, 20_000), Scheduled::Visit(number));
         }
-        if !setup.own {
+        if !setup.is_client_grant {
             for grant in 0..setup.grants {
                 sim.grants[grant].is_login_due = true;
                 sim.post(0, Scheduled::Login(grant));
@@ -234,18 +234,18 @@ impl Simulation {
         if let Some(overlap) = setup.certificates {
             sim.post(rng.between(0, MINUTE_MS), Scheduled::Certificate(overlap));
         }
-        let trouble = millis(setup.trouble);
+        let fault_end = millis(setup.fault_duration);
         sim.post(MINUTE_MS, Scheduled::Weather);
-        sim.post(trouble, Scheduled::Calm);
+        sim.post(fault_end, Scheduled::Calm);
         // By then suspended workers are awake, and no attempt of a dead worker counts as under way.
-        sim.post(trouble + 5 * window(setup), Scheduled::LastRound);
+        sim.post(fault_end + 5 * window(setup), Scheduled::LastRound);
         sim.rng = rng;
         sim
     }
 
     /// Runs until every caller has its answer.
     pub(super) fn run(&mut self) -> Result<(), Breach> {
-        let last_round = millis(self.setup.trouble) + 5 * window(&self.setup);
+        let last_round = millis(self.setup.fault_duration) + 5 * window(&self.setup);
         // Every pause, lease and backoff of the faults has expired by then: what remains is a login
         // and a few requests.
         let end = last_round + 2 * MINUTE_MS;
@@ -261,8 +261,8 @@ impl Simulation {
                 return Ok(());
             }
         }
-        let left = self.callers.iter().find(|caller| caller.is_open());
-        match left {
+        let waiting = self.callers.iter().find(|caller| caller.is_open());
+        match waiting {
             Some(caller) => Err(Breach(
                 Rule::Answered,
                 format!(
@@ -271,7 +271,7 @@ impl Simulation {
                     caller.worker,
                     caller.grant,
                     caller.asked_at / 1000,
-                    (self.now.saturating_sub(millis(self.setup.trouble))) / 1000,
+                    (self.now.saturating_sub(millis(self.setup.fault_duration))) / 1000,
                 ),
             )),
             None => Ok(()),
@@ -305,17 +305,17 @@ impl Simulation {
             Scheduled::Arrival {
                 send,
                 request,
-                is_answered,
+                reply_arrives,
                 is_copy,
-            } => return self.arrive(send, request, is_answered, is_copy),
+            } => return self.arrive(send, request, reply_arrives, is_copy),
             Scheduled::Store {
                 worker,
                 epoch,
                 grant,
                 call,
                 order,
-                is_answered,
-            } => return self.obey(worker, epoch, grant, call, order, is_answered),
+                reply_arrives,
+            } => return self.obey(worker, epoch, grant, call, order, reply_arrives),
             Scheduled::Login(grant) => return self.log_in(grant),
             Scheduled::Logout(grant) => self.log_out(grant),
             Scheduled::ClientKey(overlap) => self.replace_client_key(overlap),
@@ -332,7 +332,7 @@ impl Simulation {
             Scheduled::LastRound => {
                 for worker in 0..self.workers.len() {
                     for grant in 0..self.grants.len() {
-                        self.come(worker, grant, CallerPatience::Patient);
+                        self.add_caller(worker, grant, CallerPatience::Patient);
                     }
                 }
             }
@@ -358,10 +358,10 @@ impl Simulation {
             self.note(|| "a user revokes all grants at the server".to_owned());
         }
         for grant in 0..self.grants.len() {
-            if !self.setup.own && self.rng.chance(odds.login) {
+            if !self.setup.is_client_grant && self.rng.chance(odds.login) {
                 self.expect_login(grant);
             }
-            if !self.setup.own && self.rng.chance(odds.logout) {
+            if !self.setup.is_client_grant && self.rng.chance(odds.logout) {
                 let after = self.rng.between(0, MINUTE_MS);
                 self.post(after, Scheduled::Logout(grant));
             }
@@ -442,7 +442,7 @@ impl Simulation {
     }
 
     /// Adds a line about one worker.
-    pub(super) fn note_of(
+    pub(super) fn note_for(
         &mut self,
         worker: usize,
         grant: usize,

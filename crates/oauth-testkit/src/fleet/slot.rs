@@ -29,7 +29,7 @@ pub(super) struct Slot {
     pub(super) holder: String,
     pub(super) lease: Option<LeaseTerm>,
     /// The newest version of the record this worker has read or saved.
-    pub(super) seen: u64,
+    pub(super) known_version: u64,
     /// The time at which it did, in milliseconds.
     pub(super) seen_at: u64,
     /// Whether the store has reported a newer version since then.
@@ -129,7 +129,7 @@ impl Slot {
             is_flying: false,
             holder: String::new(),
             lease: None,
-            seen: 0,
+            known_version: 0,
             seen_at: 0,
             is_behind: false,
             is_silent: false,

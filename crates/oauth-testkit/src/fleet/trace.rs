@@ -7,7 +7,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::time::Duration;
 
-use oauth_core::flow::keeper::{Event, Lease, Saved};
+use oauth_core::flow::keeper::{Event, Lease, SaveOutcome};
 
 use super::rng::Rng;
 use super::simulation::{DueEvent, Scheduled, Simulation};
@@ -46,9 +46,9 @@ impl Trace {
     }
 }
 
-fn digest(of: &impl Hash) -> u64 {
+fn digest(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    of.hash(&mut hasher);
+    value.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -57,8 +57,8 @@ impl Simulation {
     pub(super) fn trace_text(&mut self, worker: usize, kind: &str, text: &str) {
         let (now, epoch) = (self.now, self.workers[worker].epoch);
         if let Some(trace) = &mut self.trace {
-            let ours = &mut trace.workers[worker];
-            *ours = digest(&(*ours, now, epoch, kind, text));
+            let digest_so_far = &mut trace.workers[worker];
+            *digest_so_far = digest(&(*digest_so_far, now, epoch, kind, text));
         }
     }
 
@@ -139,7 +139,7 @@ impl Simulation {
                 message,
                 ..
             } => {
-                let (kind, said) = match message {
+                let (kind, text) = match message {
                     Message::Ask(caller) => ("ask", self.callers[*caller].describe()),
                     Message::Use(caller) => ("use", self.callers[*caller].describe()),
                     Message::Cancel(_) => ("cancel", String::new()),
@@ -157,7 +157,7 @@ impl Simulation {
                     Message::Extend(..) => ("extend", String::new()),
                     Message::Impatient(_) => ("impatient", String::new()),
                 };
-                (*worker, *epoch, kind, said)
+                (*worker, *epoch, kind, text)
             }
             Scheduled::Store {
                 worker,
@@ -165,14 +165,14 @@ impl Simulation {
                 order,
                 ..
             } => {
-                let said = match order {
+                let text = match order {
                     Order::Load => "load".to_owned(),
                     Order::Lease(holder, ttl) | Order::Extend(holder, ttl) => {
                         format!("{holder} {ttl:?}")
                     }
                     Order::Save(record, version) => format!("{version} {}", record.expose()),
                 };
-                (*worker, *epoch, "store", said)
+                (*worker, *epoch, "store", text)
             }
             Scheduled::Arrival { send, .. } => {
                 let send = &self.ledger.sends[*send];
@@ -192,7 +192,7 @@ fn text(event: &Event) -> String {
         Event::Loaded(None) => "nothing".to_owned(),
         Event::Completed(Ok(tokens)) => tokens.access_token.expose().clone(),
         Event::Completed(Err(error)) | Event::Failed(error) => error.code().to_owned(),
-        Event::Saved(Saved::At(version)) => format!("at {version}"),
+        Event::Saved(SaveOutcome::At(version)) => format!("at {version}"),
         event => format!("{event:?}"),
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use oauth_core::Tokens;
 use oauth_core::error::{Cause, Delivery, Error};
 use oauth_core::exchange::{Exchange as _, Input, Step as Move};
-use oauth_core::flow::keeper::{Event, Lease, LeaseExtension, Saved, Step, Upkeep};
+use oauth_core::flow::keeper::{Event, Lease, LeaseExtension, SaveOutcome, Step, Upkeep};
 
 use super::simulation::{Scheduled, Simulation, millis, window};
 use super::slot::{Flight, LeaseTerm, Message, Order, Outcome, Slot};
@@ -51,14 +51,14 @@ impl Simulation {
             self.abandon(worker, grant);
         }
         if !calm
-            && !self.setup.own
+            && !self.setup.is_client_grant
             && self.workers[worker].slots[grant].keeper.is_busy()
             && self.rng.chance(odds.login_beside)
         {
             self.log_in_at(worker, grant)?;
         }
         match message {
-            Message::Ask(caller) => self.ask(caller),
+            Message::Ask(caller) => self.request_token(caller),
             Message::Use(caller) => self.use_token(caller),
             Message::Cancel(caller) => self.cancel(caller),
             Message::Begin(round)
@@ -81,7 +81,7 @@ impl Simulation {
                 if self.slot(worker, grant).call != Some(call) {
                     return Ok(());
                 }
-                self.hear(worker, grant, event, until)
+                self.handle_event(worker, grant, event, until)
             }
             Message::Net { send, input } => self.net(worker, grant, send, input),
             Message::Answer(callers, outcome) => {
@@ -96,7 +96,7 @@ impl Simulation {
             Message::Login(tokens) => self.bring(worker, grant, tokens),
             Message::Tend => {
                 if self.slot(worker, grant).keeper.save_again() {
-                    self.note_of(worker, grant, |_| "saves again".to_owned());
+                    self.note_for(worker, grant, |_| "saves again".to_owned());
                     self.begin(worker, grant);
                 }
                 Ok(())
@@ -157,7 +157,7 @@ impl Simulation {
         }
     }
 
-    fn hear(
+    fn handle_event(
         &mut self,
         worker: usize,
         grant: usize,
@@ -169,17 +169,19 @@ impl Simulation {
         slot.call = None;
         slot.is_silent = matches!(event, Event::Failed(_));
         match &event {
-            Event::Loaded(_) | Event::Saved(Saved::At(_)) => slot.is_behind = false,
-            Event::Saved(Saved::Conflict) => slot.is_behind = true,
+            Event::Loaded(_) | Event::Saved(SaveOutcome::At(_)) => slot.is_behind = false,
+            Event::Saved(SaveOutcome::Conflict) => slot.is_behind = true,
             _ => {}
         }
         match &event {
             // The worker still knows records that the store has lost.
             Event::Loaded(Some(entry)) => {
-                (slot.seen, slot.seen_at) = (slot.seen.max(entry.version), now);
+                (slot.known_version, slot.seen_at) = (slot.known_version.max(entry.version), now);
             }
             Event::Loaded(None) => slot.seen_at = now,
-            Event::Saved(Saved::At(version)) => (slot.seen, slot.seen_at) = (*version, now),
+            Event::Saved(SaveOutcome::At(version)) => {
+                (slot.known_version, slot.seen_at) = (*version, now)
+            }
             Event::Leased(Lease::Won) => {
                 slot.lease = until.map(|until| LeaseTerm::new(until.saturating_sub(lease), until));
             }
@@ -191,13 +193,13 @@ impl Simulation {
 
     /// Passes an event to the keeper.
     fn feed(&mut self, worker: usize, grant: usize, event: Event) -> Result<(), Breach> {
-        self.note_of(worker, grant, |ledger| {
+        self.note_for(worker, grant, |ledger| {
             format!("<- {}", ledger.event(&event))
         });
         self.trace_event(worker, &event);
         let at = self.moment(worker);
         let step = self.slot(worker, grant).keeper.resume(&at, event);
-        self.note_of(worker, grant, |ledger| format!("-> {}", ledger.step(&step)));
+        self.note_for(worker, grant, |ledger| format!("-> {}", ledger.step(&step)));
         if let Step::Done(outcome) = step {
             return self.over(worker, grant, outcome);
         }
@@ -247,7 +249,7 @@ impl Simulation {
         match slot.keeper.upkeep(now) {
             Some(Upkeep::Renew) => {
                 self.report.kept_alive += 1;
-                self.note_of(worker, grant, |_| "keeps an idle grant alive".to_owned());
+                self.note_for(worker, grant, |_| "keeps an idle grant alive".to_owned());
                 self.begin(worker, grant);
             }
             _ => self.look_after(worker, grant),
@@ -319,7 +321,7 @@ impl Simulation {
         let (round, every) = (slot.round, millis(extension.every));
         let order = Order::Extend(extension.holder.clone(), extension.ttl);
         let call = self.ledger.call();
-        let (is_done, _) = self.ask_store(worker, grant, order, call);
+        let (is_done, _) = self.call_store(worker, grant, order, call);
         if let (false, Some(lease)) = (is_done, &mut self.slot(worker, grant).lease) {
             lease.is_missed = true;
         }
@@ -337,7 +339,7 @@ impl Simulation {
         ttl: u64,
     ) {
         let until = self.now + ttl;
-        self.note_of(worker, grant, |_| {
+        self.note_for(worker, grant, |_| {
             format!("the lease is extended: {lease:?}")
         });
         if self.workers[worker].epoch != epoch || self.slot(worker, grant).holder != holder {
@@ -448,10 +450,10 @@ impl Simulation {
         self.feed(worker, grant, Event::Completed(result))
     }
 
-    /// The task of the renewal is gone, while the process lives on.
+    /// The renewal's task is dropped, but the process continues.
     fn abandon(&mut self, worker: usize, grant: usize) {
         let at = self.moment(worker);
-        self.note_of(worker, grant, |_| "the renewal is abandoned".to_owned());
+        self.note_for(worker, grant, |_| "the renewal is abandoned".to_owned());
         self.report.abandoned += 1;
         let slot = self.slot(worker, grant);
         slot.keeper.abandon(&at);
@@ -467,9 +469,9 @@ impl Simulation {
             let lost = Input::Lost(Cause::unknown("its sender has given up"));
             self.ledger.close(send, &lost);
         }
-        let left = std::mem::take(&mut self.slot(worker, grant).waiting);
+        let callers = std::mem::take(&mut self.slot(worker, grant).waiting);
         let lost = Error::lost(Cause::unknown("the renewal was abandoned"));
-        self.notify(0, worker, grant, Message::Answer(left, Err(lost)));
+        self.notify(0, worker, grant, Message::Answer(callers, Err(lost)));
     }
 
     /// [`Flaw::DropOnCancel`](super::Flaw): drops the request with the caller that began it.
@@ -483,7 +485,7 @@ impl Simulation {
         slot.lease = None;
         slot.leader = None;
         let holder = slot.holder.clone();
-        let left = std::mem::take(&mut slot.waiting);
+        let callers = std::mem::take(&mut slot.waiting);
         let epoch = self.workers[worker].epoch;
         self.ledger.give_back(worker, epoch, grant);
         self.order(
@@ -492,7 +494,7 @@ impl Simulation {
             Order::Lease(holder, std::time::Duration::ZERO),
         );
         self.slot(worker, grant).call = None;
-        for caller in left {
+        for caller in callers {
             self.notify(0, worker, grant, Message::Ask(caller));
         }
     }

@@ -24,7 +24,7 @@ const MAX_DOCUMENT_BYTES: usize = 16 << 10;
 ///
 /// # Errors
 /// If the URL is not a loopback address, or nothing answers in time.
-pub(super) async fn fetched(url: &str) -> Result<Response<Bytes>, Failure> {
+pub(super) async fn fetch_from_loopback(url: &str) -> Result<Response<Bytes>, Failure> {
     let url: Uri = url.parse()?;
     let address = loopback(&url).ok_or("documents are only fetched from this machine")?;
     tokio::time::timeout(MAX_WAIT, fetch(&url, address)).await?

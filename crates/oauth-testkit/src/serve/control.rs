@@ -13,7 +13,7 @@ use super::State;
 use crate::twin::{BackchannelDelivery, DpopNonces, Fault, LogoutTokenFlaw};
 
 /// The answer, if the path is one of these routes.
-pub(super) fn answer(
+pub(super) fn control_response(
     state: &mut State,
     request: &http::Request<Bytes>,
 ) -> Option<http::Response<Bytes>> {
@@ -152,9 +152,9 @@ enum DeliveryOption {
 }
 
 fn delivery(body: &[u8]) -> Result<BackchannelDelivery, String> {
-    let wanted = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let delivery_settings = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let uri = |text: String| text.parse::<Uri>().map_err(|error| error.to_string());
-    Ok(match wanted {
+    Ok(match delivery_settings {
         DeliveryOption::Poll => BackchannelDelivery::Poll,
         DeliveryOption::Ping { endpoint } => BackchannelDelivery::Ping(uri(endpoint)?),
         DeliveryOption::Push { endpoint } => BackchannelDelivery::Push(uri(endpoint)?),
@@ -218,25 +218,28 @@ fn respond(
             Ok(json!({}))
         }
         (&Method::POST, "step_up") => {
-            let wanted: StepUp = serde_json::from_slice(body).map_err(bad)?;
-            let acr_values: Vec<&str> = wanted.acr_values.iter().map(String::as_str).collect();
-            twin.require_step_up(&acr_values, wanted.max_age);
-            twin.require_claims(wanted.claims);
+            let required: StepUp = serde_json::from_slice(body).map_err(bad)?;
+            let acr_values: Vec<&str> = required.acr_values.iter().map(String::as_str).collect();
+            twin.require_step_up(&acr_values, required.max_age);
+            twin.require_claims(required.claims);
             Ok(json!({}))
         }
         (&Method::POST, "encrypt_responses") => {
-            let wanted: ResponseKey = serde_json::from_slice(body).map_err(bad)?;
-            let (alg, enc) = (JweAlg::named(&wanted.alg), Enc::named(&wanted.enc));
+            let response_key: ResponseKey = serde_json::from_slice(body).map_err(bad)?;
+            let (alg, enc) = (
+                JweAlg::named(&response_key.alg),
+                Enc::named(&response_key.enc),
+            );
             let (Some(alg), Some(enc)) = (alg, enc) else {
                 return Err(misread("unknown alg or enc".to_owned()));
             };
-            let done = twin.encrypt_responses(&wanted.jwk.to_string(), alg, enc);
+            let done = twin.encrypt_responses(&response_key.jwk.to_string(), alg, enc);
             done.map(|()| json!({}))
                 .map_err(|error| misread(error.to_string()))
         }
         (&Method::POST, "dpop_nonces") => {
-            let wanted: Nonces = serde_json::from_slice(body).map_err(bad)?;
-            if let Some(nonces) = wanted.nonces {
+            let nonce_settings: Nonces = serde_json::from_slice(body).map_err(bad)?;
+            if let Some(nonces) = nonce_settings.nonces {
                 twin.set_dpop_nonces(nonces);
             }
             twin.rotate_dpop_nonces();
@@ -265,13 +268,14 @@ fn respond(
             Ok(json!({}))
         }
         (&Method::POST, "logout_token") => {
-            let wanted: LogoutToken = serde_json::from_slice(body).map_err(bad)?;
-            let token = twin.logout_token(now, wanted.flaw);
+            let logout_token_request: LogoutToken = serde_json::from_slice(body).map_err(bad)?;
+            let token = twin.logout_token(now, logout_token_request.flaw);
             Ok(json!({ "logout_token": token }))
         }
         (&Method::POST, "initial_access_token") => {
-            let wanted: InitialAccessToken = serde_json::from_slice(body).map_err(bad)?;
-            twin.set_initial_access_token(wanted.token.as_deref());
+            let initial_access_token: InitialAccessToken =
+                serde_json::from_slice(body).map_err(bad)?;
+            twin.set_initial_access_token(initial_access_token.token.as_deref());
             Ok(json!({}))
         }
         (&Method::POST, "forget_client") => {
@@ -348,8 +352,8 @@ fn respond(
             Ok(json!({}))
         }
         (&Method::POST, "notifications") => {
-            let told = twin.take_notifications();
-            Ok(told.iter().map(notification).collect())
+            let notifications = twin.take_notifications();
+            Ok(notifications.iter().map(notification).collect())
         }
         (&Method::POST, "console_token") => {
             let token = twin.console_token(now);

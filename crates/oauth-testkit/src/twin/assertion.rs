@@ -22,12 +22,12 @@ type Refusal = (&'static str, &'static str);
 /// The client of a request that names none: "Authentication of the client is optional" (RFC 7521 section 4.1), and a
 /// service account is not a client. `None` if the request names its client.
 pub(super) fn nobody(request: &ReceivedRequest, grant_type: &str) -> Option<Client> {
-    let says_who = request.headers.contains_key(AUTHORIZATION)
+    let has_client_auth = request.headers.contains_key(AUTHORIZATION)
         || ["client_id", "client_secret", "client_assertion"]
             .iter()
             .any(|name| request.form(name).is_some());
     let is_workload = workload::nobody(request, grant_type);
-    ((grant_type == GRANT || is_workload) && !says_who).then(|| Client {
+    ((grant_type == GRANT || is_workload) && !has_client_auth).then(|| Client {
         id: String::new(),
         is_public: !is_workload,
     })
@@ -40,14 +40,14 @@ pub(super) fn token(
     client: Client,
 ) -> Result<Value, Refusal> {
     let wrong = |description| ("invalid_grant", description);
-    let given = request
+    let assertion = request
         .form("assertion")
         .ok_or(("invalid_request", "assertion is missing"))?;
-    let jwt = Jwt::read(given).map_err(wrong)?;
+    let jwt = Jwt::read(assertion).map_err(wrong)?;
     let typ = jwt.header["typ"].as_str().unwrap_or_default();
     let typ = typ.strip_prefix("application/").unwrap_or(typ);
     let grant = if typ.eq_ignore_ascii_case(ID_JAG_TYP) {
-        vouched(authority, at, request, client, jwt)?
+        verify_identity_assertion(authority, at, request, client, jwt)?
     } else {
         signed(authority, at, request, client, jwt)?
     };
@@ -109,7 +109,7 @@ fn signed(
 }
 
 /// The grant of an identity assertion: signed by an identity provider, about a user and for this client.
-fn vouched(
+fn verify_identity_assertion(
     authority: &mut Authority,
     at: UnixTime,
     request: &ReceivedRequest,
@@ -123,7 +123,7 @@ fn vouched(
             "the client must authenticate to use an identity assertion",
         ));
     }
-    let jwt = authority.trust.vouched(jwt).map_err(wrong)?;
+    let jwt = authority.trust.is_trusted(jwt).map_err(wrong)?;
     // One string: "aud: the issuer identifier of the resource authorization server".
     if jwt.text("aud") != Some(&authority.rules.issuer) {
         return Err(wrong("the assertion is for a different server"));
@@ -140,16 +140,16 @@ fn vouched(
     let subject = text(&jwt, "sub").ok_or(wrong("the assertion has no sub"))?;
     let jti = text(&jwt, "jti").ok_or(wrong("an identity assertion must have a jti"))?;
     let allowed = jwt.text("scope");
-    let asked = request.form("scope");
+    let requested = request.form("scope");
     let is_allowed = |part: &str| {
         let mut allowed = allowed.unwrap_or_default().split(' ');
         allowed.any(|name| name == part)
     };
-    if !asked.is_none_or(|asked| asked.split(' ').all(is_allowed)) {
+    if !requested.is_none_or(|requested| requested.split(' ').all(is_allowed)) {
         return Err(("invalid_scope", "more scope than the assertion allows"));
     }
     let scope = authority
-        .scope(asked.or(allowed))
+        .scope(requested.or(allowed))
         .map_err(|description| ("invalid_scope", description))?;
     let resources = match &jwt.claims["resource"] {
         Value::String(one) => vec![one.clone()],

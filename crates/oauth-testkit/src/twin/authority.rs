@@ -236,7 +236,7 @@ impl Authority {
 
     /// Issues tokens; returns the token response (RFC 6749 section 5.1) in this system's shape.
     pub(super) fn issue(&mut self, at: UnixTime, mut grant: Grant, with_refresh: bool) -> Value {
-        lifetimes::limit(self, at, &mut grant);
+        lifetimes::limit_to_approval(self, at, &mut grant);
         let lifetime = self.rules.access_lifetime;
         let expires = lifetime.map(|seconds| plus(at, seconds));
         let expires = lifetimes::earlier(expires, grant.ends);
@@ -258,7 +258,7 @@ impl Authority {
             let mut claims = id_token::claims(&self.rules.issuer, at, &grant);
             claims["at_hash"] = id_token::half_hash(&token).into();
             let subject = grant.subject.as_deref();
-            self.person.tell(subject, &grant.scope, &mut claims);
+            self.person.add_claims(subject, &grant.scope, &mut claims);
             self.person.describe(&mut claims);
             reply["id_token"] = id_token::made(self, claims).into();
         }
@@ -273,7 +273,7 @@ impl Authority {
         if let (true, Some(expires)) = (shape.expires_in, expires) {
             reply["expires_in"] = expires.since(at).as_secs().into();
         }
-        lifetimes::tell(at, &grant, &mut reply);
+        lifetimes::add_to_response(at, &grant, &mut reply);
         if shape.scope {
             reply["scope"] = grant.scope.clone().into();
         }
@@ -402,13 +402,15 @@ impl Authority {
     }
 
     /// The scope to grant, or the error. A system without scopes ignores the requested one.
-    pub(super) fn scope(&self, asked: Option<&str>) -> Result<String, &'static str> {
-        let known = self.rules.scopes;
-        if known.is_empty() {
+    pub(super) fn scope(&self, requested: Option<&str>) -> Result<String, &'static str> {
+        let supported = self.rules.scopes;
+        if supported.is_empty() {
             return Ok(String::new());
         }
-        match asked.or(self.rules.default_scope) {
-            Some(scope) if known == ["*"] || scope.split(' ').all(|part| known.contains(&part)) => {
+        match requested.or(self.rules.default_scope) {
+            Some(scope)
+                if supported == ["*"] || scope.split(' ').all(|part| supported.contains(&part)) =>
+            {
                 Ok(scope.to_owned())
             }
             _ => Err("the scope is missing or unknown"),

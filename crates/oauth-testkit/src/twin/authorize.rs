@@ -37,12 +37,12 @@ pub(super) fn authorize(
     if request.query("client_secret").is_some() {
         return wire::page(400, "A client secret must never be in a URL.");
     }
-    let given = request;
+    let received = request;
     let resolved = match request_object::resolved(authority, at, request) {
         Ok(resolved) => resolved,
         Err(description) => return wire::page(400, description),
     };
-    let request = resolved.as_ref().unwrap_or(given);
+    let request = resolved.as_ref().unwrap_or(received);
     if let Some(name) = repeated(&request.query) {
         return wire::page(400, &format!("{} is repeated.", printable(name)));
     }
@@ -91,7 +91,7 @@ pub(super) fn authorize(
         callback.push(("iss", authority.rules.issuer.clone()));
     }
     let mode = request.query("response_mode");
-    let place = match mode.map(|mode| {
+    let response_mode = match mode.map(|mode| {
         mode.strip_suffix("jwt")
             .map_or((mode, false), |mode| (mode, true))
     }) {
@@ -107,12 +107,12 @@ pub(super) fn authorize(
         }
         _ => mode,
     };
-    if place == Some("form_post") {
+    if response_mode == Some("form_post") {
         return wire::posting_page(&redirect_uri, &callback);
     }
     // "the fragment encoding" is the default if the response contains a token (OAuth 2.0 Multiple Response
     // Type Encoding Practices section 5), errors included.
-    let in_fragment = match place {
+    let in_fragment = match response_mode {
         Some(place) => place == "fragment",
         None => is_hybrid(request),
     };
@@ -160,8 +160,8 @@ pub(super) fn approve_device(
 /// `GET` or `POST {end_session_endpoint}`: the user is signed out, and sent back to any page at the origin of a registered
 /// redirect URI (OpenID Connect RP-Initiated Logout sections 2 and 3).
 pub(super) fn end_session(authority: &mut Authority, request: &ReceivedRequest) -> Reply {
-    let given = |name| request.query(name).or_else(|| request.form(name));
-    let Some(home) = given(personality::logout_parameter(authority)) else {
+    let parameter = |name| request.query(name).or_else(|| request.form(name));
+    let Some(home) = parameter(personality::logout_parameter(authority)) else {
         return wire::page(200, "Signed out.");
     };
     let origin = |uri: &str| -> Option<String> {
@@ -176,12 +176,12 @@ pub(super) fn end_session(authority: &mut Authority, request: &ReceivedRequest) 
     };
     authority.person.sign_out();
     let registered = &authority.rules.redirect_uris;
-    let known = origin(home);
-    if known.is_none() || !registered.iter().any(|uri| origin(uri) == known) {
+    let home_origin = origin(home);
+    if home_origin.is_none() || !registered.iter().any(|uri| origin(uri) == home_origin) {
         return wire::page(400, "The post_logout_redirect_uri is not registered.");
     }
     let joint = if home.contains('?') { '&' } else { '?' };
-    let state = given("state").map(|state| [("state", state)]);
+    let state = parameter("state").map(|state| [("state", state)]);
     let query = state.and_then(|state| serde_urlencoded::to_string(state).ok());
     match query {
         Some(query) => wire::redirect(302, &format!("{home}{joint}{query}")),
@@ -227,7 +227,7 @@ pub(super) fn is_acceptable(
     {
         return Err(("invalid_request", "the redirect_uri is not registered"));
     }
-    checked(authority, request, client_id).map(drop)
+    check_request(authority, request, client_id).map(drop)
 }
 
 type Refusal = (&'static str, &'static str);
@@ -248,14 +248,14 @@ fn is_hybrid(request: &ReceivedRequest) -> bool {
     )
 }
 
-/// Issues a code, and the ID token beside it.
+/// Issues a code and the ID token that accompanies it.
 fn approve(
     authority: &mut Authority,
     at: UnixTime,
     request: &ReceivedRequest,
     client_id: &str,
 ) -> Result<(String, Option<String>), Refusal> {
-    let checked = checked(authority, request, client_id)?;
+    let checked = check_request(authority, request, client_id)?;
     if std::mem::take(&mut authority.deny_next) {
         return Err(("access_denied", "the user denied the request"));
     }
@@ -269,7 +269,7 @@ fn approve(
         family: authority.new_family(),
         nonce: request.query("nonce").map(str::to_owned),
         auth_time: Some(at),
-        login: Login::asked_by(authority, request),
+        login: Login::for_request(authority, request),
         details: checked.details,
         resources: checked.resources,
         ..Grant::default()
@@ -302,7 +302,7 @@ fn approve(
 }
 
 /// Validates all parameters of a request.
-fn checked(
+fn check_request(
     authority: &Authority,
     request: &ReceivedRequest,
     client_id: &str,
@@ -338,7 +338,7 @@ fn checked(
     let modes = modes.cloned().unwrap_or_else(plain);
     if request
         .query("response_mode")
-        .is_some_and(|mode| !modes.iter().any(|known| *known == mode))
+        .is_some_and(|mode| !modes.iter().any(|supported| *supported == mode))
     {
         return Err(("invalid_request", "unknown response_mode"));
     }
@@ -365,7 +365,7 @@ fn challenge(authority: &Authority, request: &ReceivedRequest) -> Result<Option<
     let standard = request.query("code_challenge");
     let alias = request.query("code_verifier");
     let challenge = match (standard, alias) {
-        (given, None) => given,
+        (code_challenge, None) => code_challenge,
         (None, Some(alias)) if authority.rules.challenge_alias => Some(alias),
         (Some(standard), Some(alias)) if authority.rules.challenge_alias && standard == alias => {
             Some(standard)
@@ -393,10 +393,12 @@ fn knows(authority: &Authority, client_id: &str) -> bool {
 }
 
 /// The registered redirect URI to send the browser to, if there is one.
-fn target(authority: &Authority, client_id: &str, asked: Option<&str>) -> Option<String> {
-    let own = authority.registrations.redirect_uris(client_id);
-    let registered = own.as_ref().unwrap_or(&authority.rules.redirect_uris);
-    let Some(asked) = asked else {
+fn target(authority: &Authority, client_id: &str, requested: Option<&str>) -> Option<String> {
+    let registered_uris = authority.registrations.redirect_uris(client_id);
+    let registered = registered_uris
+        .as_ref()
+        .unwrap_or(&authority.rules.redirect_uris);
+    let Some(requested) = requested else {
         // It may be left out if only one is registered (RFC 6749 section 3.1.2.3).
         return <&[String; 1]>::try_from(registered.as_slice())
             .ok()
@@ -404,12 +406,13 @@ fn target(authority: &Authority, client_id: &str, asked: Option<&str>) -> Option
     };
     // "The authorization server MUST allow any port to be specified at the time of the request
     // for loopback IP redirect URIs" (RFC 8252 section 7.3).
-    let alike = |known: &String| {
-        known == asked
+    let alike = |registered_uri: &String| {
+        registered_uri == requested
             || authority.rules.any_loopback_port
-                && without_port(known).is_some_and(|known| Some(known) == without_port(asked))
+                && without_port(registered_uri)
+                    .is_some_and(|bare| Some(bare) == without_port(requested))
     };
-    registered.iter().any(alike).then(|| asked.to_owned())
+    registered.iter().any(alike).then(|| requested.to_owned())
 }
 
 /// Host and path of a loopback IP redirect URI; `None` for all others.

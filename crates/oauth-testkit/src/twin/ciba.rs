@@ -73,9 +73,9 @@ pub(super) fn authenticate(
         Ok(client) => client,
         Err(reply) => return *reply,
     };
-    let begun = opened(authority, at, request, &client)
-        .and_then(|asked| begin(authority, at, &asked, client));
-    match begun {
+    let authorization = opened(authority, at, request, &client)
+        .and_then(|parameters| begin(authority, at, &parameters, client));
+    match authorization {
         Ok(reply) => wire::unstored(200, &reply),
         Err((error, description)) => wire::refusal(error, description),
     }
@@ -152,31 +152,31 @@ fn opened(
 fn begin(
     authority: &mut Authority,
     at: UnixTime,
-    asked: &Pairs,
+    parameters: &Pairs,
     client: Client,
 ) -> Result<Value, Refusal> {
     // "exactly one of the hints in the request" (section 7.1)
     let mut hints = HINTS
         .iter()
-        .filter_map(|name| Some((*name, find(asked, name)?)));
+        .filter_map(|name| Some((*name, find(parameters, name)?)));
     let (Some((name, hint)), None) = (hints.next(), hints.next()) else {
         return Err(("invalid_request", "there must be exactly one hint"));
     };
-    is_known(authority, &client, name, hint)?;
+    check_hint(authority, &client, name, hint)?;
     let scope = authority
-        .scope(find(asked, "scope"))
+        .scope(find(parameters, "scope"))
         .map_err(|description| ("invalid_scope", description))?;
     if !scope.split(' ').any(|name| name == "openid") {
         return Err(("invalid_scope", "scope must contain openid"));
     }
-    let binding_message = find(asked, "binding_message");
+    let binding_message = find(parameters, "binding_message");
     let is_shown =
         |text: &str| text.chars().count() <= LONGEST_MESSAGE && !text.chars().any(char::is_control);
     if !binding_message.is_none_or(is_shown) {
         let description = "the message cannot be shown on a small screen";
         return Err(("invalid_binding_message", description));
     }
-    let lifetime = match find(asked, "requested_expiry").map(str::parse::<u64>) {
+    let lifetime = match find(parameters, "requested_expiry").map(str::parse::<u64>) {
         None => DEFAULT_EXPIRY_SECONDS,
         Some(Ok(seconds)) if seconds > 0 => seconds.min(MAX_EXPIRY_SECONDS),
         Some(_) => {
@@ -186,7 +186,7 @@ fn begin(
             ));
         }
     };
-    let notification_token = find(asked, "client_notification_token");
+    let notification_token = find(parameters, "client_notification_token");
     let is_polled = authority.backchannel.delivery == BackchannelDelivery::Poll;
     if !is_polled && !notification_token.is_some_and(is_notification_token) {
         let description =
@@ -216,7 +216,12 @@ fn begin(
 }
 
 /// Checks that the hint identifies a user; an ID token may have expired (section 7.1).
-fn is_known(authority: &Authority, client: &Client, name: &str, hint: &str) -> Result<(), Refusal> {
+fn check_hint(
+    authority: &Authority,
+    client: &Client,
+    name: &str,
+    hint: &str,
+) -> Result<(), Refusal> {
     let unknown = ("unknown_user_id", "no user has this name");
     match name {
         "login_hint" => match hint {
@@ -224,7 +229,7 @@ fn is_known(authority: &Authority, client: &Client, name: &str, hint: &str) -> R
             _ => Err(unknown),
         },
         "id_token_hint" => {
-            let token = id_token::own(authority, hint)
+            let token = id_token::parse_own_token(authority, hint)
                 .map_err(|description| ("invalid_request", description))?;
             match token.text("aud") == Some(&client.id) {
                 true if token.text("sub") == Some(SUBJECT) => Ok(()),
@@ -261,12 +266,12 @@ pub(super) fn token(
             "this client must not poll: its tokens are pushed",
         ));
     }
-    let given = request
+    let auth_req_id = request
         .form("auth_req_id")
         .ok_or(("invalid_request", "auth_req_id is missing"))?;
     let mut requests = authority.backchannel.requests.iter_mut();
     let pending = requests
-        .find(|pending| pending.id == given)
+        .find(|pending| pending.id == auth_req_id)
         .ok_or(("invalid_grant", "unknown auth_req_id"))?;
     let grant = pending.awaited.poll(at, &client.id)?;
     Ok(authority.issue(at, grant, true))

@@ -40,7 +40,7 @@ impl Twin {
         }
         let (head, body) = request.clone().into_parts();
         let request = ReceivedRequest::read(http::Request::from_parts(head, body));
-        let place = self.place(&request.path);
+        let place = self.route_of(&request.path);
         let id = request
             .query("client_id")
             .or_else(|| request.form("client_id"))?;
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_is_no_good_makes_nobody_a_client() {
+    fn an_invalid_document_identifies_no_client() {
         let mut twin = Twin::generic("https://as.test");
         let at = UnixTime::from_secs(0);
         let mut take = |found: &http::Response<Bytes>| {
@@ -157,9 +157,9 @@ mod tests {
             assert_eq!(twin.registered_clients().is_empty(), refused.is_err());
             refused.err().unwrap_or_default()
         };
-        let good = document("client_name", "Notes".into());
-        assert_eq!(take(&good), "");
-        let body = String::from_utf8_lossy(good.body()).into_owned();
+        let reply = document("client_name", "Notes".into());
+        assert_eq!(take(&reply), "");
+        let body = String::from_utf8_lossy(reply.body()).into_owned();
         for (status, kind, description) in [
             (
                 302,

@@ -11,10 +11,10 @@ use super::{Route, Twin};
 
 impl Twin {
     /// The answer to a preflight of the allowed origin.
-    pub(super) fn preflight(&self, place: Route, request: &ReceivedRequest) -> Option<Reply> {
+    pub(super) fn preflight(&self, route: Route, request: &ReceivedRequest) -> Option<Reply> {
         let is_preflight = request.method == Method::OPTIONS
             && request.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
-            && self.allowed(place, request).is_some();
+            && self.allowed_origin(route, request).is_some();
         is_preflight.then(|| {
             let reply = wire::plain(204, "text/plain", "");
             let reply = wire::with(reply, ACCESS_CONTROL_ALLOW_METHODS, "GET, POST");
@@ -24,8 +24,8 @@ impl Twin {
     }
 
     /// Marks a reply as readable for the allowed origin.
-    pub(super) fn allow_origin(&self, place: Route, request: &ReceivedRequest, reply: &mut Reply) {
-        if let Some(origin) = self.allowed(place, request) {
+    pub(super) fn allow_origin(&self, route: Route, request: &ReceivedRequest, reply: &mut Reply) {
+        if let Some(origin) = self.allowed_origin(route, request) {
             let open = std::mem::take(reply);
             let open = wire::with(open, ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             let open = wire::with(open, VARY, "origin");
@@ -34,9 +34,9 @@ impl Twin {
         }
     }
 
-    fn allowed(&self, place: Route, request: &ReceivedRequest) -> Option<&str> {
+    fn allowed_origin(&self, route: Route, request: &ReceivedRequest) -> Option<&str> {
         let is_page = matches!(
-            place,
+            route,
             Route::Authorize | Route::DevicePage | Route::BackchannelPage | Route::Logout
         );
         let origin = self.cors.as_deref().filter(|_| !is_page)?;

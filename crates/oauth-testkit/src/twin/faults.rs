@@ -142,7 +142,7 @@ pub enum Fault {
     /// A device code or backchannel request expires early. Applies to the next poll while the user has not
     /// answered.
     ExpiredToken,
-    /// The client is told to `slow_down`. Applies to the next poll while the user has not answered.
+    /// The server responds with `slow_down`. Applies to the next poll while the user has not answered.
     SlowDown,
     /// The request is carried out; `issued_token_type` is wrong. Applies to the next token exchange.
     IssuedTokenType,
@@ -391,8 +391,9 @@ impl Fault {
             Self::ChallengeCase => {
                 let field = reply.headers().get(WWW_AUTHENTICATE);
                 let field = field.and_then(|field| field.to_str().ok()?.split_once(' '));
-                let odd = field.map(|(scheme, rest)| format!("{} {rest}", other_case(scheme)));
-                if let Some(odd) = odd.and_then(|odd| odd.parse().ok()) {
+                let other_spelling =
+                    field.map(|(scheme, rest)| format!("{} {rest}", other_case(scheme)));
+                if let Some(odd) = other_spelling.and_then(|odd| odd.parse().ok()) {
                     reply.headers_mut().insert(WWW_AUTHENTICATE, odd);
                 }
             }

@@ -186,7 +186,7 @@ pub(super) fn api(authority: &mut Authority, at: UnixTime, request: &ReceivedReq
         return resource_metadata(authority, request, resource);
     }
     if request.path == webfinger::PATH {
-        return webfinger::answer(authority, request);
+        return webfinger::respond(authority, request);
     }
     if [renewal::EXCHANGE, renewal::RENEW].contains(&request.path.as_str()) {
         return renewal::renew(authority, at, request);
@@ -227,8 +227,8 @@ pub(super) fn resource_metadata_url(
     authority: &Authority,
     request: &ReceivedRequest,
 ) -> Option<String> {
-    let place = || format!("{}{RESOURCE_METADATA}{ECHO}", authority.rules.issuer);
-    is_api(request).then(place)
+    let url = || format!("{}{RESOURCE_METADATA}{ECHO}", authority.rules.issuer);
+    is_api(request).then(url)
 }
 
 /// Whether this request calls the API.

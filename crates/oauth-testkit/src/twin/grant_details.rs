@@ -25,21 +25,21 @@ impl Twin {
 }
 
 /// The requested `authorization_details`; null if there are none.
-pub(super) fn read(authority: &Authority, asked: Option<&str>) -> Result<Value, Refusal> {
+pub(super) fn read(authority: &Authority, requested: Option<&str>) -> Result<Value, Refusal> {
     let wrong = |description| ("invalid_authorization_details", description);
-    let (Some(text), Some(fapi)) = (asked, &authority.rules.fapi) else {
+    let (Some(text), Some(fapi)) = (requested, &authority.rules.fapi) else {
         return Ok(Value::Null);
     };
-    let asked: Value =
+    let requested: Value =
         serde_json::from_str(text).map_err(|_| wrong("authorization_details must be JSON"))?;
-    let details = asked.as_array().filter(|details| !details.is_empty());
+    let details = requested.as_array().filter(|details| !details.is_empty());
     let details = details.ok_or(wrong("authorization_details must be an array of objects"))?;
     let is_known_type = |detail: &Value| {
         let kind = detail["type"].as_str();
         kind.is_some_and(|kind| fapi.details.contains(&kind))
     };
     if details.iter().all(is_known_type) {
-        Ok(asked)
+        Ok(requested)
     } else {
         Err(wrong("unknown type of authorization details"))
     }

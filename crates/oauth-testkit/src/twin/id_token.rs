@@ -122,8 +122,8 @@ pub(super) fn claims(issuer: &str, at: UnixTime, grant: &Grant) -> Value {
 /// The hash of an access token for `at_hash`, or of a code for `c_hash` (OpenID Connect Core section 3.3.2.11).
 pub(super) fn half_hash(value: &str) -> String {
     let digest = Sha256::digest(value);
-    let (left, _) = digest.split_at(digest.len() / 2);
-    URL_SAFE_NO_PAD.encode(left)
+    let (left_half, _) = digest.split_at(digest.len() / 2);
+    URL_SAFE_NO_PAD.encode(left_half)
 }
 
 /// A token with these claims; `None` if there is no key for the algorithm.
@@ -146,7 +146,7 @@ pub(super) fn made(authority: &Authority, mut claims: Value) -> Option<String> {
 }
 
 /// Parses a token that this twin has issued: verifies its signature, but not its expiry.
-pub(super) fn own(authority: &Authority, token: &str) -> Result<Jwt, &'static str> {
+pub(super) fn parse_own_token(authority: &Authority, token: &str) -> Result<Jwt, &'static str> {
     let alg = authority.rules.alg;
     let key = key(alg).ok_or("the key cannot be read")?;
     let jwt = Jwt::verified(token, key.public_jwk(), &[alg])?;
@@ -235,7 +235,9 @@ pub(super) fn userinfo(
         claims["address"] = json!({ "locality": "Oxford", "country": "GB" });
     }
     let subject = grant.subject.as_deref();
-    authority.person.tell(subject, &grant.scope, &mut claims);
+    authority
+        .person
+        .add_claims(subject, &grant.scope, &mut claims);
     if authority
         .registrations
         .wants_signed_userinfo(&grant.client_id)

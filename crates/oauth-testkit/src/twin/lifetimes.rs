@@ -36,7 +36,7 @@ impl Twin {
 }
 
 /// Limits the lifetime of a grant to that of its approval.
-pub(super) fn limit(authority: &Authority, at: UnixTime, grant: &mut Grant) {
+pub(super) fn limit_to_approval(authority: &Authority, at: UnixTime, grant: &mut Grant) {
     let has_subject = grant.subject.is_some();
     if let Some(seconds) = authority
         .rules
@@ -56,7 +56,7 @@ pub(super) fn earlier(one: Option<UnixTime>, other: Option<UnixTime>) -> Option<
 }
 
 /// Adds `authorization_expires_in` to a token response.
-pub(super) fn tell(at: UnixTime, grant: &Grant, reply: &mut Value) {
+pub(super) fn add_to_response(at: UnixTime, grant: &Grant, reply: &mut Value) {
     if let Some(ends) = grant.ends {
         reply["authorization_expires_in"] = ends.since(at).as_secs().into();
     }

@@ -27,7 +27,7 @@ pub enum LogoutTokenFlaw {
     MissingEvent,
     /// `events` has only a different member.
     OtherEvent,
-    /// It has a `nonce`, as an ID token does.
+    /// It has a `nonce`, like an ID token.
     Nonce,
     /// `iss` has a `1` at its end.
     WrongIssuer,

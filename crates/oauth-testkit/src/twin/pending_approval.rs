@@ -19,7 +19,7 @@ pub(super) struct Awaited {
     approval: Approval,
     expires: UnixTime,
     interval: u64,
-    asked: Option<UnixTime>,
+    last_polled_at: Option<UnixTime>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Awaited {
             approval: Approval::Pending,
             expires: plus(at, lifetime),
             interval,
-            asked: None,
+            last_polled_at: None,
         }
     }
 
@@ -61,7 +61,7 @@ impl Awaited {
         if at >= self.expires {
             return Err(("expired_token", "it has expired"));
         }
-        let last = self.asked.replace(at);
+        let last = self.last_polled_at.replace(at);
         if last.is_some_and(|last| at.since(last).as_secs() < self.interval) {
             // "the interval MUST be increased by 5 seconds for this and all subsequent requests"
             self.interval = self.interval.saturating_add(SLOW_DOWN_SECONDS);

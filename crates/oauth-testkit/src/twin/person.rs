@@ -12,7 +12,7 @@ pub(super) struct Person {
     is_signed_out: bool,
     claims: Map<String, Value>,
     /// The accounts here: claims by subject.
-    known: BTreeMap<String, Map<String, Value>>,
+    accounts: BTreeMap<String, Map<String, Value>>,
     /// The subject who approves requests without a `login_hint`, if not [`SUBJECT`].
     approving: Option<String>,
 }
@@ -72,15 +72,15 @@ impl Person {
             let matches_hint = |(subject, claims): &(&String, &Map<String, Value>)| {
                 *subject == hint || claims.get("email").is_some_and(|email| email == hint)
             };
-            self.known.iter().find(matches_hint)
+            self.accounts.iter().find(matches_hint)
         });
         named.map_or(approving, |(subject, _)| subject).to_owned()
     }
 
     /// Adds the claims about a subject that this scope grants access to.
-    pub(super) fn tell(&self, subject: Option<&str>, scope: &str, claims: &mut Value) {
-        let known = subject.and_then(|subject| self.known.get(subject));
-        for (name, value) in known.into_iter().flatten() {
+    pub(super) fn add_claims(&self, subject: Option<&str>, scope: &str, claims: &mut Value) {
+        let claims_of_account = subject.and_then(|subject| self.accounts.get(subject));
+        for (name, value) in claims_of_account.into_iter().flatten() {
             if is_claim_in_scope(name, scope) {
                 claims[name] = value.clone();
             }
@@ -120,16 +120,16 @@ impl Twin {
 
     /// Adds the account of another user, who approves authorization requests whose `login_hint` is this subject.
     pub fn add_person(&mut self, subject: &str) {
-        let known = &mut self.authority.person.known;
-        known.entry(subject.to_owned()).or_default();
+        let accounts = &mut self.authority.person.accounts;
+        accounts.entry(subject.to_owned()).or_default();
     }
 
     /// Adds an account with these claims for ID tokens and the userinfo endpoint: those that the scopes `profile`,
     /// `email`, `phone` and `address` request are returned with these scopes, all others always. The person approves
     /// authorization requests whose `login_hint` is their subject or address.
     pub fn describe_person(&mut self, subject: &str, claims: Map<String, Value>) {
-        let known = &mut self.authority.person.known;
-        known.insert(subject.to_owned(), claims);
+        let accounts = &mut self.authority.person.accounts;
+        accounts.insert(subject.to_owned(), claims);
     }
 
     /// The subject of the user who approves requests without a `login_hint`.

@@ -170,7 +170,7 @@ impl Twin {
     /// The server of a preset, with its deviations: issuer and endpoints are those of `metadata`, the preset's. It
     /// grants every scope, to a client with a secret of 32 bytes. `None` if there is no such twin of this name.
     pub fn personality(name: &str, metadata: &Value) -> Option<Self> {
-        let (_, deviations) = TABLE.iter().find(|(known, _)| *known == name)?;
+        let (_, deviations) = TABLE.iter().find(|(system, _)| *system == name)?;
         let issuer = metadata["issuer"].as_str()?.to_owned();
         let path = |member: &str| {
             let url = metadata[member].as_str().unwrap_or_default();
@@ -310,7 +310,7 @@ pub(super) fn refused(
 }
 
 /// A token response in this server's shape.
-pub(super) fn shaped(authority: &Authority, mut reply: Value) -> Value {
+pub(super) fn shape(authority: &Authority, mut reply: Value) -> Value {
     for deviation in authority.rules.deviations {
         let scope = reply["scope"].as_str().unwrap_or_default().to_owned();
         let names = || scope.split(' ');
@@ -319,8 +319,8 @@ pub(super) fn shaped(authority: &Authority, mut reply: Value) -> Value {
                 reply["scope"] = names().collect::<Vec<_>>().join(joint).into();
             }
             D::ScopeListed => reply["scope"] = names().collect::<Vec<_>>().into(),
-            D::ScopeRenamed(asked, granted) => {
-                let names = names().map(|name| if name == *asked { *granted } else { name });
+            D::ScopeRenamed(requested, granted) => {
+                let names = names().map(|name| if name == *requested { *granted } else { name });
                 reply["scope"] = names.collect::<Vec<_>>().join(" ").into();
             }
             D::LifetimeAsText => reply["expires_in"] = reply["expires_in"].to_string().into(),
@@ -343,18 +343,25 @@ pub(super) fn shaped(authority: &Authority, mut reply: Value) -> Value {
 
 /// A refusal in this server's words.
 pub(super) fn shaped_refusal(authority: &Authority, reply: Reply) -> Reply {
-    let words = authority
+    let error_names = authority
         .rules
         .deviations
         .iter()
         .find_map(|deviation| match deviation {
-            D::RefusesWith200(words) => Some(*words),
+            D::RefusesWith200(error_names) => Some(*error_names),
             _ => None,
         });
-    let Some(words) = words else { return reply };
-    let said: Value = serde_json::from_slice(reply.body()).unwrap_or_default();
-    let own = words.iter().find(|(known, _)| said["error"] == *known);
-    let error = own.map_or_else(|| said["error"].clone(), |(_, own)| Value::from(*own));
+    let Some(error_names) = error_names else {
+        return reply;
+    };
+    let body: Value = serde_json::from_slice(reply.body()).unwrap_or_default();
+    let renamed = error_names
+        .iter()
+        .find(|(standard, _)| body["error"] == *standard);
+    let error = renamed.map_or_else(
+        || body["error"].clone(),
+        |(_, renamed)| Value::from(*renamed),
+    );
     wire::unstored(200, &json!({ "ok": false, "error": error }))
 }
 
@@ -405,9 +412,9 @@ pub(super) fn odd_userinfo(authority: &Authority, request: &ReceivedRequest) -> 
 /// The name of the end session endpoint's parameter with the URL to return to.
 pub(super) fn logout_parameter(authority: &Authority) -> &'static str {
     let mut deviations = authority.rules.deviations.iter();
-    let own = deviations.find_map(|deviation| match deviation {
+    let renamed_parameter = deviations.find_map(|deviation| match deviation {
         D::LogoutParameter(name) => Some(*name),
         _ => None,
     });
-    own.unwrap_or("post_logout_redirect_uri")
+    renamed_parameter.unwrap_or("post_logout_redirect_uri")
 }

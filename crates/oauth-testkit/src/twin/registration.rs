@@ -114,7 +114,11 @@ impl Registrations {
     /// Whether it may use this grant; other rules decide about clients that did not register.
     pub(super) fn allows_grant(&self, id: &str, grant: &str) -> bool {
         let client = self.clients.get(id);
-        client.is_none_or(|client| client.list("grant_types").any(|known| known == grant))
+        client.is_none_or(|client| {
+            client
+                .list("grant_types")
+                .any(|grant_type| grant_type == grant)
+        })
     }
 
     /// The first public key, and the algorithm with which it signs requests.
@@ -145,8 +149,8 @@ pub(super) fn register(
     at: UnixTime,
     request: &ReceivedRequest,
 ) -> Reply {
-    let wanted = authority.registrations.initial_access_token.as_deref();
-    if wanted.is_some() && wanted != bearer(request) {
+    let required_token = authority.registrations.initial_access_token.as_deref();
+    if required_token.is_some() && required_token != bearer(request) {
         return unknown_token();
     }
     let metadata = match checked(authority, request) {
@@ -167,7 +171,7 @@ pub(super) fn register(
         token: String::new(),
     };
     authority.registrations.clients.insert(id.clone(), client);
-    told(authority, at, &id, 201)
+    information_response(authority, at, &id, 201)
 }
 
 /// `GET`, `PUT` and `DELETE {registration_client_uri}`.
@@ -183,12 +187,12 @@ pub(super) fn configure(
         .unwrap_or_default()
         .to_owned();
     // "If the client does not exist on this server ... 401" (section 2.1)
-    let known = authority.registrations.clients.get(&id);
-    if known.is_none_or(|client| bearer(request) != Some(client.token.as_str())) {
+    let registered = authority.registrations.clients.get(&id);
+    if registered.is_none_or(|client| bearer(request) != Some(client.token.as_str())) {
         return unknown_token();
     }
     match request.method {
-        Method::GET => told(authority, at, &id, 200),
+        Method::GET => information_response(authority, at, &id, 200),
         Method::PUT => update(authority, at, request, &id),
         Method::DELETE => {
             authority.registrations.clients.remove(&id);
@@ -215,12 +219,12 @@ fn update(authority: &mut Authority, at: UnixTime, request: &ReceivedRequest, id
         return wire::refusal("invalid_request", "a client must not choose its secret");
     }
     client.metadata = metadata;
-    told(authority, at, id, 200)
+    information_response(authority, at, id, 200)
 }
 
 /// The client information response (RFC 7591 section 3.2.1), with a new registration access token, which replaces the
 /// previous one.
-fn told(authority: &mut Authority, at: UnixTime, id: &str, status: u16) -> Reply {
+fn information_response(authority: &mut Authority, at: UnixTime, id: &str, status: u16) -> Reply {
     let (token, fresh) = (
         authority.mint(at, "registration"),
         authority.mint(at, "secret"),
@@ -270,7 +274,7 @@ fn checked(
     if let Some(statement) = metadata.get("software_statement") {
         let stated = authority
             .trust
-            .stated(statement.as_str().unwrap_or_default())?;
+            .verify_software_statement(statement.as_str().unwrap_or_default())?;
         // "values conveyed in the software statement MUST take precedence over those conveyed using plain JSON
         // elements" (section 2.3)
         metadata.extend(stated);

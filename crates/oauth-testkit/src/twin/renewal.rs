@@ -26,23 +26,23 @@ impl super::Twin {
 }
 
 pub(super) fn renew(authority: &mut Authority, at: UnixTime, request: &ReceivedRequest) -> Reply {
-    let said = |name: &str| request.query(name).unwrap_or_default();
+    let parameter_value = |name: &str| request.query(name).unwrap_or_default();
     let is_exchange = request.path == EXCHANGE;
     let (grant_type, parameter) = if is_exchange {
         ("exchange_token", "short_lived_token")
     } else {
         ("refresh_token", "access_token")
     };
-    if said("grant_type") != grant_type {
+    if parameter_value("grant_type") != grant_type {
         return refused(100, "unexpected grant_type");
     }
     if is_exchange
-        && (said("client_id") != authority.rules.client_id
-            || said("client_secret") != authority.rules.client_secret)
+        && (parameter_value("client_id") != authority.rules.client_id
+            || parameter_value("client_secret") != authority.rules.client_secret)
     {
         return refused(101, "the client's secret is wrong");
     }
-    let token = said(parameter).to_owned();
+    let token = parameter_value(parameter).to_owned();
     let Some(grant) = authority.access(at, &token).cloned() else {
         return refused(190, "the token has expired");
     };

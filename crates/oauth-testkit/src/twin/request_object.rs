@@ -52,15 +52,15 @@ pub(super) fn push(authority: &mut Authority, at: UnixTime, request: &ReceivedRe
         return refused(("invalid_request", "a request_uri must not be pushed"));
     }
     // The client's authentication is not part of the authorization request.
-    let asked = form.iter().filter(|(name, _)| {
+    let parameters_of_request = form.iter().filter(|(name, _)| {
         let name = name.as_str();
         !matches!(
             name,
             "client_assertion" | "client_assertion_type" | "client_secret"
         )
     });
-    let asked: Pairs = asked.cloned().collect();
-    let mut parameters = match opened(authority, at, asked, &client.id) {
+    let pushed: Pairs = parameters_of_request.cloned().collect();
+    let mut parameters = match opened(authority, at, pushed, &client.id) {
         Ok(parameters) => parameters,
         Err(problem) => return refused(problem),
     };
@@ -103,7 +103,7 @@ pub(super) fn resolved(
     match (request.query("request_uri"), request.query("request")) {
         (Some(uri), None) if authority.hosted.contains_key(uri) => {
             let object = authority.hosted[uri].clone();
-            fetched(authority, at, request, &object).map(Some)
+            fetch_request_object(authority, at, request, &object).map(Some)
         }
         (Some(uri), None) => {
             // Accepted once, and only for its client.
@@ -125,9 +125,9 @@ pub(super) fn resolved(
             Err("Requests must be pushed.")
         }
         (None, Some(_)) => {
-            let asked = request.query.clone();
+            let query = request.query.clone();
             let opened =
-                opened(authority, at, asked, &client_id).map_err(|(_, description)| description)?;
+                opened(authority, at, query, &client_id).map_err(|(_, description)| description)?;
             Ok(Some(ReceivedRequest::to_authorize(&request.path, opened)))
         }
         (None, None)
@@ -148,7 +148,7 @@ pub(super) fn resolved(
 fn opened(
     authority: &Authority,
     at: UnixTime,
-    asked: Pairs,
+    parameters: Pairs,
     client_id: &str,
 ) -> Result<Pairs, (&'static str, &'static str)> {
     let Some(fapi) = &authority.rules.fapi else {
@@ -157,24 +157,28 @@ fn opened(
             "this server does not support request objects",
         ));
     };
-    let Some(object) = find(&asked, "request") else {
-        return match (fapi.signed_only, find(&asked, "client_id")) {
+    let Some(object) = find(&parameters, "request") else {
+        return match (fapi.signed_only, find(&parameters, "client_id")) {
             (true, _) => Err(("invalid_request", "requests must be signed")),
             (false, Some(named)) if named != client_id => Err((
                 "invalid_request",
                 "client_id of the request must be the client",
             )),
             (false, named) => {
-                let own = named
+                let client_id_parameter = named
                     .is_none()
                     .then(|| ("client_id".to_owned(), client_id.to_owned()));
-                Ok(asked.clone().into_iter().chain(own).collect())
+                Ok(parameters
+                    .clone()
+                    .into_iter()
+                    .chain(client_id_parameter)
+                    .collect())
             }
         };
     };
     let wrong = |description| ("invalid_request_object", description);
     // Only the client's identification is allowed beside it.
-    if asked
+    if parameters
         .iter()
         .any(|(name, _)| !matches!(name.as_str(), "request" | "client_id"))
     {
@@ -186,12 +190,12 @@ fn opened(
     let jwt = fapi::client_public_key()
         .and_then(|key| Jwt::verified(&opened, &key, fapi::ALGS))
         .map_err(wrong)?;
-    parameters(authority, at, &jwt, client_id)
+    verified_parameters(authority, at, &jwt, client_id)
 }
 
 /// The parameters of a request object that was fetched from its `request_uri` (RFC 9101 section 5.2.3), of a client
 /// that has registered its key. Parameters outside of it must be the same (OpenID Connect Core section 6.1).
-fn fetched(
+fn fetch_request_object(
     authority: &Authority,
     at: UnixTime,
     request: &ReceivedRequest,
@@ -203,13 +207,13 @@ fn fetched(
         .request_key(client_id)
         .ok_or("The client has registered no key.")?;
     let jwt = Jwt::verified(object, &key, &[alg])?;
-    let parameters =
-        parameters(authority, at, &jwt, client_id).map_err(|(_, description)| description)?;
-    let mut beside = request
+    let parameters = verified_parameters(authority, at, &jwt, client_id)
+        .map_err(|(_, description)| description)?;
+    let mut outer_parameters = request
         .query
         .iter()
         .filter(|(name, _)| name != "request_uri");
-    if beside.all(|(name, value)| find(&parameters, name) == Some(value)) {
+    if outer_parameters.all(|(name, value)| find(&parameters, name) == Some(value)) {
         Ok(ReceivedRequest::to_authorize(&request.path, parameters))
     } else {
         Err("A parameter beside the request object differs from the one in it.")
@@ -217,7 +221,7 @@ fn fetched(
 }
 
 /// The parameters in a request object, if it is this client's, for this server, and valid now.
-fn parameters(
+fn verified_parameters(
     authority: &Authority,
     at: UnixTime,
     jwt: &Jwt,

@@ -122,8 +122,8 @@ pub(super) fn proof(
     }
     let nonces = authority.rules.sender.map(|sender| sender.nonces);
     if nonces.is_some_and(|nonces| nonces != DpopNonces::Unasked) {
-        let known = &authority.nonces[side as usize];
-        if known.is_empty() || jwt.text("nonce") != Some(known) {
+        let expected_nonce = &authority.nonces[side as usize];
+        if expected_nonce.is_empty() || jwt.text("nonce") != Some(expected_nonce) {
             return Err((USE_NONCE, "the proof must contain the nonce of this server"));
         }
     }
@@ -195,8 +195,8 @@ pub(super) fn spend(
     if !authority.rules.spends_before_nonces || error != USE_NONCE {
         return;
     }
-    let given = request.form("refresh_token").unwrap_or_default();
-    if let Some(refresh) = authority.refresh.get_mut(given) {
+    let provided = request.form("refresh_token").unwrap_or_default();
+    if let Some(refresh) = authority.refresh.get_mut(provided) {
         refresh.spent.get_or_insert(at);
     }
 }
@@ -209,23 +209,26 @@ pub(super) fn holder(
     request: &ReceivedRequest,
     scope: &str,
 ) -> Result<(Grant, String), Box<Reply>> {
-    let given = request
+    let authorization = request
         .header(AUTHORIZATION)
         .and_then(|field| field.split_once(' '));
     let count = request.headers.get_all(AUTHORIZATION).iter().count();
-    let given = given.filter(|_| count == 1);
+    let authorization = authorization.filter(|_| count == 1);
     let by_key = authority.rules.binds_to_keys();
-    let wanted = if by_key { "DPoP" } else { "Bearer" };
-    let token =
-        given.and_then(|(scheme, token)| scheme.eq_ignore_ascii_case(wanted).then_some(token));
+    let expected_scheme = if by_key { "DPoP" } else { "Bearer" };
+    let token = authorization.and_then(|(scheme, token)| {
+        scheme
+            .eq_ignore_ascii_case(expected_scheme)
+            .then_some(token)
+    });
     let algs: Vec<_> = ALGS.iter().map(|alg| alg.as_str()).collect();
     let mut challenge = if by_key {
         format!("DPoP realm=\"twin\", algs=\"{}\"", algs.join(" "))
     } else {
         "Bearer realm=\"twin\"".to_owned()
     };
-    if let Some(place) = generic::resource_metadata_url(authority, request) {
-        challenge += &format!(", resource_metadata=\"{place}\"");
+    if let Some(metadata_url) = generic::resource_metadata_url(authority, request) {
+        challenge += &format!(", resource_metadata=\"{metadata_url}\"");
     }
     // "If the request lacks any authentication information [...] the resource server SHOULD NOT
     // include an error code" (RFC 6750 section 3.1)

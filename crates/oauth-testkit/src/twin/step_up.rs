@@ -31,14 +31,14 @@ pub(super) struct Login {
 impl Login {
     /// The login by the first of the requested `acr_values`, if the API requires any, unless a test has set the user's
     /// `acr`.
-    pub(super) fn asked_by(authority: &Authority, request: &ReceivedRequest) -> Self {
+    pub(super) fn for_request(authority: &Authority, request: &ReceivedRequest) -> Self {
         let knows_acr = !authority.step_up.acr_values.is_empty();
-        let asked = request.query("acr_values").filter(|_| knows_acr);
-        let first = || asked?.split(' ').next();
-        let own = authority.person.claim("acr").and_then(Value::as_str);
+        let requested = request.query("acr_values").filter(|_| knows_acr);
+        let first = || requested?.split(' ').next();
+        let default_acr = authority.person.claim("acr").and_then(Value::as_str);
         let claims = request.query("claims").unwrap_or_default();
         Self {
-            acr: own.or_else(first).map(str::to_owned),
+            acr: default_acr.or_else(first).map(str::to_owned),
             claims: serde_json::from_str(claims).unwrap_or_default(),
         }
     }

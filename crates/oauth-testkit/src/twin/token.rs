@@ -69,7 +69,7 @@ pub(super) fn token(authority: &mut Authority, at: UnixTime, request: &ReceivedR
             return wire::refusal(error, description);
         }
     };
-    let answer = match grant_type {
+    let outcome = match grant_type {
         CLIENT_CREDENTIALS => client_credentials(authority, at, request, client),
         AUTHORIZATION_CODE => authorization_code(authority, at, request, &client),
         REFRESH_TOKEN => refresh_token(authority, at, request, &client),
@@ -80,8 +80,8 @@ pub(super) fn token(authority: &mut Authority, at: UnixTime, request: &ReceivedR
         assertion::GRANT => assertion::token(authority, at, request, client),
         _ => token_exchange::token(authority, at, request, client),
     };
-    match answer {
-        Ok(reply) => wire::unstored(200, &personality::shaped(authority, reply)),
+    match outcome {
+        Ok(reply) => wire::unstored(200, &personality::shape(authority, reply)),
         Err((error, description)) => {
             personality::shaped_refusal(authority, wire::refusal(error, description))
         }
@@ -130,13 +130,13 @@ fn authorization_code(
     request: &ReceivedRequest,
     client: &Client,
 ) -> Result<Value, Refusal> {
-    let asked = grant_details::resources(authority, request.form.as_deref())?;
-    let given = request
+    let requested_resources = grant_details::resources(authority, request.form.as_deref())?;
+    let presented_code = request
         .form("code")
         .ok_or(("invalid_request", "code is missing"))?;
     let code = authority
         .codes
-        .get_mut(given)
+        .get_mut(presented_code)
         .ok_or(("invalid_grant", "unknown code"))?;
     if code.grant.client_id != client.id {
         return Err(("invalid_grant", "the code was issued to a different client"));
@@ -178,18 +178,21 @@ fn authorization_code(
         ));
     }
     let mut grant = code.grant.clone();
-    narrow(&mut grant, asked)?;
+    narrow(&mut grant, requested_resources)?;
     code.spent = true;
     Ok(authority.issue(at, grant, true))
 }
 
 /// "the client requests [...] a token for a subset of the resources" (RFC 8707 section 2.2)
-fn narrow(grant: &mut Grant, asked: Vec<String>) -> Result<(), Refusal> {
-    if asked.iter().any(|one| !grant.resources.contains(one)) {
+fn narrow(grant: &mut Grant, requested: Vec<String>) -> Result<(), Refusal> {
+    if requested
+        .iter()
+        .any(|resource| !grant.resources.contains(resource))
+    {
         return Err(("invalid_target", "the resource was not granted"));
     }
-    if !asked.is_empty() {
-        grant.resources = asked;
+    if !requested.is_empty() {
+        grant.resources = requested;
     }
     Ok(())
 }
@@ -208,14 +211,14 @@ fn refresh_token(
     request: &ReceivedRequest,
     client: &Client,
 ) -> Result<Value, Refusal> {
-    let asked = grant_details::resources(authority, request.form.as_deref())?;
-    let given = request
+    let requested_resources = grant_details::resources(authority, request.form.as_deref())?;
+    let refresh_token = request
         .form("refresh_token")
         .ok_or(("invalid_request", "refresh_token is missing"))?;
     let rotation = authority.rules.rotation;
     let refresh = authority
         .refresh
-        .get_mut(given)
+        .get_mut(refresh_token)
         .ok_or(("invalid_grant", "unknown refresh token"))?;
     if refresh.grant.client_id != client.id {
         return Err((
@@ -248,7 +251,7 @@ fn refresh_token(
         }
         grant.scope = scope.to_owned();
     }
-    narrow(&mut grant, asked)?;
+    narrow(&mut grant, requested_resources)?;
     if matches!(rotation, Rotation::Strict | Rotation::Grace(_)) {
         refresh.spent.get_or_insert(at);
     }
@@ -289,12 +292,12 @@ fn device_code(
     request: &ReceivedRequest,
     client: &Client,
 ) -> Result<Value, Refusal> {
-    let given = request
+    let device_code = request
         .form("device_code")
         .ok_or(("invalid_request", "device_code is missing"))?;
     let device = authority
         .devices
-        .get_mut(given)
+        .get_mut(device_code)
         .ok_or(("invalid_grant", "unknown device code"))?;
     let grant = device.awaited.poll(at, &client.id)?;
     Ok(authority.issue(at, grant, true))

@@ -145,7 +145,7 @@ fn identity_assertion(
     let (Some((_, audience)), None) = (audiences.next(), audiences.next()) else {
         return Err(("invalid_request", "there must be exactly one audience"));
     };
-    let client_id = authority.trust.client_at(audience);
+    let client_id = authority.trust.client_id_for(audience);
     let client_id = client_id.ok_or(("invalid_target", "the audience is unknown"))?;
     let mut claims = json!({
         "iss": authority.rules.issuer,
@@ -194,7 +194,7 @@ fn person(
     let wrong = |description| ("invalid_grant", description);
     match kind {
         ID_TOKEN => {
-            let jwt = id_token::own(authority, token).map_err(wrong)?;
+            let jwt = id_token::parse_own_token(authority, token).map_err(wrong)?;
             if jwt.text("aud") != Some(&client.id) {
                 return Err(wrong("the ID token was issued to a different client"));
             }

@@ -85,7 +85,13 @@ pub(super) fn introspect(
             .map(|r| (&r.grant, None, r.expires))
     };
     let Some((grant, issued, expires)) = access.or_else(refresh) else {
-        return told(authority, at, request, &client, &json!({ "active": false }));
+        return introspection_response(
+            authority,
+            at,
+            request,
+            &client,
+            &json!({ "active": false }),
+        );
     };
     let mut reply = json!({
         "active": true,
@@ -126,11 +132,11 @@ pub(super) fn introspect(
     if let Some(expires) = expires {
         reply["exp"] = expires.as_secs().into();
     }
-    told(authority, at, request, &client, &reply)
+    introspection_response(authority, at, request, &client, &reply)
 }
 
 /// The response, signed if the client requests that (RFC 9701 sections 4 and 5).
-fn told(
+fn introspection_response(
     authority: &Authority,
     at: UnixTime,
     request: &ReceivedRequest,

@@ -53,20 +53,24 @@ impl Trust {
     }
 
     /// Verifies a JWT of any identity provider.
-    pub(super) fn vouched(&self, jwt: Jwt) -> Result<Jwt, &'static str> {
+    pub(super) fn is_trusted(&self, jwt: Jwt) -> Result<Jwt, &'static str> {
         let issuer = jwt.text("iss").unwrap_or_default().to_owned();
         verified(&self.identity_providers, jwt, &issuer)
     }
 
     /// The verified claims of a software statement (RFC 7591 section 2.3).
-    pub(super) fn stated(
+    pub(super) fn verify_software_statement(
         &self,
         statement: &str,
     ) -> Result<Map<String, Value>, (&'static str, &'static str)> {
         let wrong = |description| ("invalid_software_statement", description);
         let jwt = Jwt::read(statement).map_err(wrong)?;
         let issuer = jwt.text("iss").unwrap_or_default().to_owned();
-        if !self.publishers.iter().any(|known| known.issuer == issuer) {
+        if !self
+            .publishers
+            .iter()
+            .any(|publisher| publisher.issuer == issuer)
+        {
             let description = "this issuer may not issue software statements";
             return Err(("unapproved_software_statement", description));
         }
@@ -80,9 +84,9 @@ impl Trust {
     }
 
     /// The client's id at this server, if it is known.
-    pub(super) fn client_at(&self, audience: &str) -> Option<&str> {
-        let mut known = self.audiences.iter();
-        let found = known.find(|(issuer, _)| issuer == audience);
+    pub(super) fn client_id_for(&self, audience: &str) -> Option<&str> {
+        let mut audiences = self.audiences.iter();
+        let found = audiences.find(|(issuer, _)| issuer == audience);
         found.map(|(_, client_id)| client_id.as_str())
     }
 }
@@ -91,8 +95,8 @@ fn verified(signers: &[Signer], jwt: Jwt, issuer: &str) -> Result<Jwt, &'static 
     if jwt.text("iss") != Some(issuer) {
         return Err("iss must be the signer");
     }
-    let known = signers.iter().filter(|signer| signer.issuer == issuer);
-    let keys = known.flat_map(|signer| &signer.keys);
+    let matching = signers.iter().filter(|signer| signer.issuer == issuer);
+    let keys = matching.flat_map(|signer| &signer.keys);
     // A `kid` is only a hint: a signature by any of the keys is valid.
     let mut problem = "the issuer is unknown";
     for key in keys {
@@ -142,7 +146,7 @@ impl Twin {
     /// Issues identity assertions for the server of this issuer, where the confidential client has this client id
     /// (draft-ietf-oauth-identity-assertion-authz-grant section 4.3).
     pub fn vouch_to(&mut self, issuer: &str, client_id: &str) {
-        let known = &mut self.authority.trust.audiences;
-        known.push((issuer.to_owned(), client_id.to_owned()));
+        let audiences = &mut self.authority.trust.audiences;
+        audiences.push((issuer.to_owned(), client_id.to_owned()));
     }
 }

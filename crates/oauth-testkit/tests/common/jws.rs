@@ -1,4 +1,4 @@
-//! JWTs by hand: any header, any claims.
+//! Builds and reads JWTs with arbitrary headers and claims, for tests.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,7 +6,7 @@ use oauth_core::crypto::Signer as _;
 use oauth_crypto::PrivateKey;
 use serde_json::Value;
 
-pub(crate) fn signed(key: &PrivateKey, header: &Value, claims: &Value) -> String {
+pub(crate) fn sign_jwt(key: &PrivateKey, header: &Value, claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let input = format!("{}.{}", part(header), part(claims));
     let signature = key.sign(input.as_bytes()).unwrap();
@@ -22,7 +22,7 @@ pub(crate) fn header(jwt: &str) -> Value {
     part(jwt, 0)
 }
 
-fn part(jwt: &str, place: usize) -> Value {
-    let part = jwt.split('.').nth(place).unwrap();
+fn part(jwt: &str, index: usize) -> Value {
+    let part = jwt.split('.').nth(index).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }

@@ -61,7 +61,11 @@ pub(crate) fn call(
 }
 
 /// The URL of an authorization request.
-pub(crate) fn ask(driver: &mut TwinDriver, path: &str, query: &[(&str, &str)]) -> String {
+pub(crate) fn visit_authorization_endpoint(
+    driver: &mut TwinDriver,
+    path: &str,
+    query: &[(&str, &str)],
+) -> String {
     format!("{}{path}?{}", driver.twin().base(), pairs(query))
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use oauth_testkit::{Twin, TwinDriver};
 
-use super::{ask, encoded_basic, param, post_as};
+use super::{encoded_basic, param, post_as, visit_authorization_endpoint};
 
 pub(crate) const REDIRECT: &str = "https://app.example/callback";
 
@@ -28,7 +28,7 @@ pub(crate) fn authorize(
         ("state", "s t&a=te"),
     ];
     query.extend(more);
-    let url = ask(driver, "/authorize", &query);
+    let url = visit_authorization_endpoint(driver, "/authorize", &query);
     driver.browse(&url)
 }
 

@@ -1,4 +1,4 @@
-//! The smallest exchange that is one: a request, and a second try after a pause if it was lost.
+//! A minimal exchange: one request, repeated once after a pause if it was lost.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use oauth_core::error::{Error, Misuse};
 use oauth_core::exchange::{Exchange, Input, Step};
 use oauth_core::moment::{Moment, UnixTime};
 
-pub(crate) struct Toy {
+pub(crate) struct MinimalExchange {
     request: Request<Bytes>,
-    lost: bool,
+    was_lost: bool,
 }
 
-impl Toy {
+impl MinimalExchange {
     pub(crate) fn get(url: &str) -> Self {
         Self {
             request: Request::get(url).body(Bytes::new()).unwrap(),
-            lost: false,
+            was_lost: false,
         }
     }
 
@@ -29,20 +29,20 @@ impl Toy {
             .unwrap();
         Self {
             request,
-            lost: false,
+            was_lost: false,
         }
     }
 }
 
-impl Exchange for Toy {
+impl Exchange for MinimalExchange {
     type Output = (UnixTime, Response<Bytes>);
 
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Self::Output>, Error> {
         match input {
             Input::Begin | Input::Elapsed => Ok(Step::Send(self.request.clone())),
-            Input::Lost(cause) if self.lost => Err(Error::lost(cause)),
+            Input::Lost(cause) if self.was_lost => Err(Error::lost(cause)),
             Input::Lost(_) => {
-                self.lost = true;
+                self.was_lost = true;
                 Ok(Step::Sleep(Duration::from_millis(2500)))
             }
             Input::Reply(reply) => Ok(Step::Done((at.now(), reply))),

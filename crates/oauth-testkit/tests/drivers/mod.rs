@@ -38,12 +38,12 @@ pub(crate) type Kept = Option<(TcpStream, String)>;
 const MAX_REPLY_BYTES: usize = 1 << 20;
 
 /// The run loop, for an exchange that only sends.
-pub(crate) fn drive(mut probe: Probe, fault: DriverFault, kept: &mut Kept) -> Result<Seen, Error> {
+pub(crate) fn drive(mut probe: Probe, fault: DriverFault, cache: &mut Kept) -> Result<Seen, Error> {
     let at = Moment::fixed(UnixTime::from_secs(0), [0; 32]);
     let mut input = Input::Begin;
     loop {
         input = match probe.resume(&at, input)? {
-            Step::Send(request) => match with_fault(request, fault, kept) {
+            Step::Send(request) => match with_fault(request, fault, cache) {
                 Ok(reply) => Input::Reply(reply),
                 Err(cause)
                     if fault == DriverFault::ReturnsErrors
@@ -62,25 +62,25 @@ pub(crate) fn drive(mut probe: Probe, fault: DriverFault, kept: &mut Kept) -> Re
 fn with_fault(
     mut request: Request<Bytes>,
     fault: DriverFault,
-    kept: &mut Kept,
+    cache: &mut Kept,
 ) -> Result<Response<Bytes>, Cause> {
     let again = request.clone();
     match fault {
         DriverFault::DropsAuthorization => drop(request.headers_mut().remove("authorization")),
         DriverFault::LogsHeads => log::debug!("sending {:?}", request.headers()),
         DriverFault::LogsUrls => log::trace!("sending {}", request.uri()),
-        DriverFault::SendsTwice => drop(send(request.clone(), fault, kept)),
+        DriverFault::SendsTwice => drop(send(request.clone(), fault, cache)),
         _ => {}
     }
-    let had_connection = kept.is_some();
-    let mut result = send(request, fault, kept);
+    let had_connection = cache.is_some();
+    let mut result = send(request, fault, cache);
     let retries = match fault {
         DriverFault::RetriesWhenCut => true,
         DriverFault::RetriesOnDeadConnection => had_connection,
         _ => false,
     };
     if retries && matches!(&result, Err(cause) if cause.delivery() == Delivery::Unknown) {
-        result = send(again.clone(), fault, kept);
+        result = send(again.clone(), fault, cache);
     }
     let reply = match result {
         Err(_) if fault == DriverFault::SaysUnsent => return Err(unsent_unless_large(result)),
@@ -100,7 +100,7 @@ fn with_fault(
             .unwrap();
         let mut next = again;
         *next.uri_mut() = location;
-        return send(next, fault, kept);
+        return send(next, fault, cache);
     }
     Ok(reply)
 }
@@ -122,10 +122,10 @@ fn keeps_alive(fault: DriverFault) -> bool {
 fn send(
     request: Request<Bytes>,
     fault: DriverFault,
-    kept: &mut Kept,
+    cache: &mut Kept,
 ) -> Result<Response<Bytes>, Cause> {
     let authority = request.uri().authority().unwrap().to_string();
-    let mut stream = match kept.take() {
+    let mut stream = match cache.take() {
         Some((stream, to)) if to == authority => stream,
         _ => TcpStream::connect(&authority).map_err(Cause::unsent)?,
     };
@@ -142,7 +142,7 @@ fn send(
     stream.write_all(&bytes).map_err(Cause::unknown)?;
     let reply = receive(&mut stream, fault)?;
     if keeps_alive(fault) {
-        *kept = Some((stream, authority));
+        *cache = Some((stream, authority));
     }
     Ok(reply)
 }

@@ -118,7 +118,7 @@ pub(crate) fn browser() -> reqwest::Client {
     browser.default_headers(headers).build().unwrap()
 }
 
-/// What comes of these, which are under way together.
+/// The results of these concurrent requests.
 async fn at_once<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut all: Vec<_> = all.map(|one| (Box::pin(one), None)).collect();
     std::future::poll_fn(|context| {
@@ -157,7 +157,7 @@ pub(crate) async fn check_calls(shop: &Shop) {
     assert_eq!(shop.open(&ann, "/").await.1, "Hello, stranger");
 }
 
-/// What the application was told: who was signed out, and of which provider.
+/// The application's notifications: which users were signed out, and by which provider.
 pub(crate) type Told = Arc<Mutex<Vec<(String, String)>>>;
 
 /// A host whose only provider is looked up at run time, and an application that wants to know who is signed out.
@@ -173,8 +173,8 @@ pub(crate) async fn with_tenant(shop: &Shop) -> (Host, Told) {
     (config.lookup, config.providers) = (Lookup::Asked, Vec::new());
     let store = Arc::new(MemoryStore::new());
     let host = Host::with_store(Site::new(config).unwrap(), shop.driver.clone(), store);
-    let told = Told::default();
-    let tells = Arc::clone(&told);
+    let events = Told::default();
+    let tells = Arc::clone(&events);
     let host = host
         .providers(move |_| std::future::ready(Ok(Some(tenant.clone()))))
         .signed_out(move |identity| {
@@ -182,12 +182,12 @@ pub(crate) async fn with_tenant(shop: &Shop) -> (Host, Told) {
             tells.lock().unwrap().push(known);
             std::future::ready(())
         });
-    (host, told)
+    (host, events)
 }
 
 /// Somebody signs out, and is signed out by their provider, in both channels.
-pub(crate) async fn check_signed_out(shop: &Shop, told: &Told) {
-    let told = || std::mem::take(&mut *told.lock().unwrap());
+pub(crate) async fn check_signed_out(shop: &Shop, events: &Told) {
+    let events = || std::mem::take(&mut *events.lock().unwrap());
     let ann = || vec![("user-248289761001".to_owned(), "acme".to_owned())];
     let browser = browser();
     let out = || {
@@ -195,11 +195,11 @@ pub(crate) async fn check_signed_out(shop: &Shop, told: &Told) {
         out.header("origin", &shop.base).send()
     };
     shop.open(&browser, "/me").await;
-    assert_eq!(told(), []);
+    assert_eq!(events(), []);
     assert!(out().await.unwrap().status().is_success());
-    assert_eq!(told(), ann());
+    assert_eq!(events(), ann());
     assert!(out().await.unwrap().status().is_success());
-    assert_eq!(told(), []);
+    assert_eq!(events(), []);
     let announce = async || {
         let now = Moment::system().unwrap().now();
         let token = shop.twin.with(|twin| twin.logout_token(now, None)).unwrap();
@@ -210,15 +210,15 @@ pub(crate) async fn check_signed_out(shop: &Shop, told: &Told) {
         form.send().await.unwrap().status().as_u16()
     };
     shop.open(&browser, "/me").await;
-    assert_eq!((announce().await, told()), (200, ann()));
-    assert_eq!((announce().await, told()), (200, Vec::new()));
+    assert_eq!((announce().await, events()), (200, ann()));
+    assert_eq!((announce().await, events()), (200, Vec::new()));
     shop.open(&browser, "/me").await;
     let frame = format!(
         "/auth/frontchannel-logout/acme?iss={}&sid=one",
         shop.twin.base()
     );
     assert_eq!(shop.open(&browser, &frame).await.0, 200);
-    assert_eq!(told(), ann());
+    assert_eq!(events(), ann());
 }
 
 /// The provider fetches the document from the shop, and people sign in.
@@ -271,7 +271,7 @@ pub(crate) async fn check_grant_over(shop: &Shop) {
 /// A provider that is away at first, and a clock that can be moved.
 #[derive(Default)]
 pub(crate) struct UnavailableProvider {
-    asked: AtomicU64,
+    request_count: AtomicU64,
     is_back: AtomicBool,
     ahead: AtomicU64,
 }
@@ -283,7 +283,7 @@ impl UnavailableProvider {
         let host = Host::new(site, shop.driver.clone()).unwrap();
         let host = host.connect(move |provider| {
             assert_eq!(provider, "twin");
-            away.asked.fetch_add(1, Ordering::SeqCst);
+            away.request_count.fetch_add(1, Ordering::SeqCst);
             let is_back = away.is_back.load(Ordering::SeqCst);
             let made = is_back.then(|| client.clone());
             async move { made.ok_or_else(|| Error::lost(Cause::unsent("no route"))) }
@@ -296,25 +296,25 @@ impl UnavailableProvider {
         })
     }
 
-    /// Public pages are there meanwhile, whoever signs in is told, and nobody asks again for a while.
+    /// Meanwhile public pages are served, sign-ins get an error, and the provider is not asked again for a while.
     pub(crate) async fn check(&self, shop: &Shop) {
-        let asked = || self.asked.load(Ordering::SeqCst);
+        let request_count = || self.request_count.load(Ordering::SeqCst);
         let ann = browser();
         assert_eq!(shop.open(&ann, "/").await.1, "Hello, stranger");
-        assert_eq!(asked(), 0);
+        assert_eq!(request_count(), 0);
         let (status, page) = shop.open(&ann, "/me").await;
         assert!(status == 503 && page.contains("lost.unsent"), "{page}");
         assert!(!page.contains("no route"), "{page}");
         self.is_back.store(true, Ordering::SeqCst);
         assert_eq!(shop.open(&ann, "/auth/login").await.0, 503);
-        assert_eq!(asked(), 1);
+        assert_eq!(request_count(), 1);
         self.ahead.store(5, Ordering::SeqCst);
         let people = [(); 8].map(|()| browser());
         let pages = people.iter().map(|one| shop.open(one, "/me"));
         for (status, page) in at_once(pages).await {
             assert_eq!(status, 200, "{page}");
         }
-        assert_eq!(asked(), 2);
+        assert_eq!(request_count(), 2);
         assert_eq!(shop.open(&people[0], "/").await.1, "Hello, Ann");
     }
 }

@@ -5,7 +5,7 @@
 use oauth_core::error::{Error, ValidationFailure};
 use oauth_core::url::Url;
 
-use crate::config::{Keep, Upstream};
+use crate::config::{SessionStorage, Upstream};
 use crate::current_session::{self, CurrentSession};
 use crate::forward::{self, Forward};
 use crate::login_loop::RecentLogins;
@@ -14,9 +14,9 @@ use crate::request::Initiator;
 use crate::request_context::RequestContext;
 use crate::routes::Route;
 use crate::session::Session;
-use crate::visit::End;
+use crate::visit::VisitEnd;
 
-pub(crate) async fn api(context: &RequestContext, name: &str) -> Result<End, Error> {
+pub(crate) async fn api(context: &RequestContext, name: &str) -> Result<VisitEnd, Error> {
     let request = &context.request;
     // Checked for every method, because a GET may have side effects.
     let is_same_origin = request.has_protection_header()
@@ -37,12 +37,12 @@ pub(crate) async fn api(context: &RequestContext, name: &str) -> Result<End, Err
         CurrentSession::Session(session) => session,
         CurrentSession::Absent(_) => return signed_out(context),
     };
-    if context.config().keep == Keep::AccessToken && session.is_stale(context.io.now()) {
+    if context.config().keep == SessionStorage::AccessToken && session.is_stale(context.io.now()) {
         // Only the token has expired: the session stays.
-        return Ok(End::Respond(signed_out_problem(context)?));
+        return Ok(VisitEnd::Respond(signed_out_problem(context)?));
     }
     let provider = context.provider(&session.identity.provider).await?;
-    Ok(End::Forward(Box::new(Forward {
+    Ok(VisitEnd::Forward(Box::new(Forward {
         method: request.method.clone(),
         url,
         headers: forward::forwarded_request_fields(&request.headers),
@@ -53,13 +53,13 @@ pub(crate) async fn api(context: &RequestContext, name: &str) -> Result<End, Err
 }
 
 /// Ends the session because the application asks for it.
-pub(crate) async fn end(context: &RequestContext, session: &Session) -> End {
+pub(crate) async fn end(context: &RequestContext, session: &Session) -> VisitEnd {
     crate::session_store::end(context, session).await;
-    End::Pass(None)
+    VisitEnd::Pass(None)
 }
 
 /// Ends a session whose grant has ended (RFC 10017 section 6.1.2.2).
-pub(crate) async fn grant_ended(context: &RequestContext) -> Result<End, Error> {
+pub(crate) async fn grant_ended(context: &RequestContext) -> Result<VisitEnd, Error> {
     if let CurrentSession::Session(session) = current_session::session(context).await? {
         crate::session_store::end(context, &session).await;
     }
@@ -76,16 +76,16 @@ pub(crate) async fn grant_ended(context: &RequestContext) -> Result<End, Error> 
         .transpose()?;
     let login = context.page_path("login", &[("return_to", &context.this_page()?)])?;
     let reply = RequestContext::see_other(&login, context.end_session()?);
-    Ok(End::Respond(reply.with_cookies(recent_logins_cookie)))
+    Ok(VisitEnd::Respond(reply.with_cookies(recent_logins_cookie)))
 }
 
-fn signed_out(context: &RequestContext) -> Result<End, Error> {
-    Ok(End::Respond(
+fn signed_out(context: &RequestContext) -> Result<VisitEnd, Error> {
+    Ok(VisitEnd::Respond(
         signed_out_problem(context)?.with_cookies(context.end_session()?),
     ))
 }
 
-/// The response if nobody is signed in, or no longer.
+/// The response if no user is signed in, or the session has ended.
 fn signed_out_problem(context: &RequestContext) -> Result<Reply, Error> {
     let error = ValidationFailure::WebSignedOut.into();
     let login = context.page_path("login", &[])?;

@@ -13,7 +13,7 @@ use oauth_core::token::id_token::IdToken;
 use oauth_core::{Client, Secret, Tokens};
 use serde_json::{Map, Value};
 
-use crate::config::{Keep, setup};
+use crate::config::{SessionStorage, setup};
 use crate::cookie::{CookieSameSite, Jar};
 use crate::current_session::{self, CookieSession, CurrentSession};
 use crate::hop;
@@ -314,12 +314,12 @@ async fn begin_session(
     };
     let return_to = &flow.return_to;
     let cookies = match context.config().keep {
-        Keep::Identity => seal_session(context, session, hint, return_to)?,
-        Keep::AccessToken => {
+        SessionStorage::Identity => seal_session(context, session, hint, return_to)?,
+        SessionStorage::AccessToken => {
             let tokens = Some(Arc::new(tokens_for_cookie(login.tokens)?));
             seal_session(context, Session { tokens, ..session }, hint, return_to)?
         }
-        Keep::Store => {
+        SessionStorage::Store => {
             session_store::begin(
                 context,
                 (&provider.id, Some(client)),
@@ -421,8 +421,10 @@ pub(crate) fn seal_session(
     let keep = context.config().keep;
     let plaintext = |session: &Session| {
         let json = match keep {
-            Keep::AccessToken => serde_json::to_vec(&CookieSession::from_session(session.clone())),
-            Keep::Identity | Keep::Store => serde_json::to_vec(session),
+            SessionStorage::AccessToken => {
+                serde_json::to_vec(&CookieSession::from_session(session.clone()))
+            }
+            SessionStorage::Identity | SessionStorage::Store => serde_json::to_vec(session),
         };
         Secret::new(json.unwrap_or_default())
     };

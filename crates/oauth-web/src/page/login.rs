@@ -13,7 +13,7 @@ use crate::login_stage::LoginStage;
 use crate::provider::Provider;
 use crate::reply::{Reader, Reply};
 use crate::request_context::RequestContext;
-use crate::session::Need;
+use crate::session::PageRequirements;
 use crate::visit::ProviderQuery;
 
 /// The longest hint that is passed on, in bytes.
@@ -160,16 +160,16 @@ async fn determined_provider(
 
 /// The step-up in the query, from a problem response to a script. Requesting more is harmless, and does not lower a
 /// requirement.
-fn need(context: &RequestContext) -> Option<Need> {
+fn need(context: &RequestContext) -> Option<PageRequirements> {
     let acr = context.request.parameter("acr_values");
     let acr = acr.filter(|acr| acr.len() <= MAX_HINT).unwrap_or_default();
     let max_age = context.request.parameter("max_age");
-    let need = Need {
+    let need = PageRequirements {
         acr: acr.split_whitespace().take(8).map(str::to_owned).collect(),
         max_age: max_age.and_then(|age| age.parse().ok()),
-        ..Need::default()
+        ..PageRequirements::default()
     };
-    (need != Need::default()).then_some(need)
+    (need != PageRequirements::default()).then_some(need)
 }
 
 /// Shows the error of a callback without a flow, after the hop, unless there is a session.

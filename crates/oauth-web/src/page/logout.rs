@@ -11,7 +11,7 @@ use oauth_core::server::EndpointKind;
 use oauth_core::{Client, Secret};
 use serde::{Deserialize, Serialize};
 
-use crate::config::Keep;
+use crate::config::SessionStorage;
 use crate::cookie::{CookieSameSite, Purpose};
 use crate::current_session::{self, CurrentSession};
 use crate::html;
@@ -68,7 +68,7 @@ async fn log_out(
     let session = match current_session::session(context).await {
         Ok(CurrentSession::Session(session)) => Some(session),
         Ok(CurrentSession::Absent(_)) => {
-            if context.config().keep == Keep::Store
+            if context.config().keep == SessionStorage::Store
                 && let Err(error) = session_store::forget_leftover_grant(context).await
             {
                 context.io.note_error(&error);

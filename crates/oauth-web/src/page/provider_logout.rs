@@ -6,16 +6,16 @@ use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{Method, StatusCode};
 use oauth_core::error::{Error, Misuse, ProtocolViolation, ValidationFailure};
 use oauth_core::flow::logout::{FrontChannelLogout, Session as Ended};
-use oauth_core::token::logout_token::{LogoutTokenChecks, Replay};
+use oauth_core::token::logout_token::{LogoutTokenChecks, ReplayProtection};
 use oauth_core::{Secret, form};
 
-use crate::config::Keep;
+use crate::config::SessionStorage;
 use crate::provider::Provider;
 use crate::reply::{Reader, Reply};
 use crate::request_context::RequestContext;
 use crate::session::{Identity, Session};
 use crate::session_store::{self, UnstoredSessions};
-use crate::visit::{ExchangeOutput, Times, wrong_output};
+use crate::visit::{ExchangeOutput, RecordTimes, wrong_output};
 
 pub(crate) async fn back_channel(
     context: &RequestContext,
@@ -44,7 +44,7 @@ async fn backchannel_logout(
     let token = posted_token(context)?;
     let provider = provider(context, id).await?;
     let mut checks = LogoutTokenChecks::default();
-    checks.replay = Replay::Caller;
+    checks.replay = ReplayProtection::Caller;
     checks.max_age_without_expiry = provider.logout_max_age_without_expiry;
     let client = context.client(&provider).await?;
     let verified = client.verify_logout_token(token, checks);
@@ -80,7 +80,7 @@ async fn backchannel_logout(
     let record = Secret::new(format!("{{\"until\":{}}}", until.as_secs()));
     context
         .io
-        .save(&replay_key, record, 0, Times::until(until))
+        .save(&replay_key, record, 0, RecordTimes::until(until))
         .await?;
     Ok(())
 }
@@ -104,7 +104,7 @@ pub(crate) async fn front_channel(
 ) -> Result<Reply, Error> {
     let mut signed_out = None;
     let mut reply = match frontchannel_logout(context, id, &mut signed_out).await {
-        // As in the back channel: the application is told of the sessions that have ended before the store failed.
+        // As in the back channel: the application is informed of the sessions that ended before the store failed.
         Err(error) if signed_out.is_some() && !super::is_host_misuse(&error) => {
             super::error_page(context, &error, None)
         }
@@ -143,7 +143,7 @@ async fn frontchannel_logout(
 }
 
 async fn provider(context: &RequestContext, id: Option<String>) -> Result<Provider, Error> {
-    if context.config().keep != Keep::Store {
+    if context.config().keep != SessionStorage::Store {
         let reason = "sessions without a store cannot be ended from elsewhere";
         return Err(Error::from(Misuse::WebSetup).about(reason));
     }

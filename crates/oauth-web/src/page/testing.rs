@@ -7,14 +7,17 @@ use oauth_core::Tokens;
 use oauth_core::error::{Error, ValidationFailure};
 
 use super::callback;
-use crate::config::{Keep, setup};
+use crate::config::{SessionStorage, setup};
 use crate::reply::Reply;
 use crate::request_context::RequestContext;
 use crate::session::{Identity, Session};
 use crate::testing;
-use crate::visit::{Admission, End};
+use crate::visit::{Admission, VisitEnd};
 
-pub(crate) async fn sign_in(context: RequestContext, identity: Identity) -> Result<End, Error> {
+pub(crate) async fn sign_in(
+    context: RequestContext,
+    identity: Identity,
+) -> Result<VisitEnd, Error> {
     if !testing::is_testing_key(context.config().keys.current()) {
         return Err(setup(
             "keys: nobody is signed in for a test under another than the testing key",
@@ -41,12 +44,14 @@ pub(crate) async fn sign_in(context: RequestContext, identity: Identity) -> Resu
         tenant: provider.tenant.clone(),
         client: None,
         // It is never used, and does not expire.
-        tokens: (context.config().keep == Keep::AccessToken)
+        tokens: (context.config().keep == SessionStorage::AccessToken)
             .then(|| Arc::new(Tokens::bearer("a token of a test"))),
     };
     let cookies = match context.config().keep {
-        Keep::Identity | Keep::AccessToken => callback::seal_session(&context, session, None, "")?,
-        Keep::Store => {
+        SessionStorage::Identity | SessionStorage::AccessToken => {
+            callback::seal_session(&context, session, None, "")?
+        }
+        SessionStorage::Store => {
             // The client is not requested for this: without one, the logout does not continue at the provider.
             let client = context.known_client(&provider);
             crate::session_store::begin(&context, (&provider.id, client.as_ref()), session, None)
@@ -54,5 +59,5 @@ pub(crate) async fn sign_in(context: RequestContext, identity: Identity) -> Resu
         }
     };
     let reply = Reply::empty(StatusCode::NO_CONTENT).with_cookies(cookies);
-    Ok(End::Respond(reply))
+    Ok(VisitEnd::Respond(reply))
 }

@@ -92,7 +92,7 @@ pub(crate) async fn complete(
     match output.await {
         Ok(ExchangeOutput::UserInfo(claims)) => {
             let claims = serde_json::from_str(&claims.to_json()).unwrap_or_default();
-            Ok(completed(identity, claims))
+            Ok(with_userinfo(identity, claims))
         }
         Ok(_) => Err(wrong_output()),
         Err(error) => match error.kind() {
@@ -123,20 +123,20 @@ fn is_needed(
         let covering = scopes.find(|(_, claims)| claims.contains(&claim));
         covering.is_none_or(|(scope, _)| login.tokens.scope.contains(scope))
     };
-    let mut kept = context.config().claims.iter();
-    kept.any(|claim| {
+    let mut configured = context.config().claims.iter();
+    configured.any(|claim| {
         !identity.claims.contains_key(claim) && (is_any_accessible || is_accessible(claim))
     })
 }
 
 /// Adds the claims that the ID token lacks.
-fn completed(mut identity: Identity, userinfo: Map<String, Value>) -> Identity {
+fn with_userinfo(mut identity: Identity, userinfo: Map<String, Value>) -> Identity {
     let contradicts_pair = |name: &str| {
         let mut pairs = PAIRS.iter().filter(|pair| pair.contains(&name));
         pairs.any(|pair| {
             let mut pair = pair.iter();
-            let known = &identity.claims;
-            pair.any(|name| known.contains_key(*name) && known.get(*name) != userinfo.get(*name))
+            let claims = &identity.claims;
+            pair.any(|name| claims.contains_key(*name) && claims.get(*name) != userinfo.get(*name))
         })
     };
     let is_missing = |name: &str| {
@@ -164,10 +164,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn is_completed(id_token: &Value, userinfo: &Value, wanted: &Value) {
+    fn is_completed(id_token: &Value, userinfo: &Value, expected: &Value) {
         let mut identity = Identity::new("login", "https://as.example", "ann");
         identity.claims = map(id_token);
-        assert_eq!(completed(identity, map(userinfo)).claims, map(wanted));
+        assert_eq!(with_userinfo(identity, map(userinfo)).claims, map(expected));
     }
 
     #[test]

@@ -114,22 +114,22 @@ impl ProviderSettings {
 fn unknown_mode(name: &str) -> SettingError {
     let words: Vec<_> = ResponseMode::ALL.iter().map(|mode| mode.as_str()).collect();
     let words = one_of(&words);
-    let wanted = match name {
+    let expected = match name {
         "fragment" | "fragment.jwt" => {
             format!("{words}: browsers do not send a fragment to servers")
         }
         _ => words,
     };
-    mismatch("response_mode", &wanted)
+    mismatch("response_mode", &expected)
 }
 
 fn one_of(words: &[&str]) -> String {
     format!("one of \"{}\"", words.join("\", \""))
 }
 
-fn mismatch(name: &str, wanted: &str) -> SettingError {
+fn mismatch(name: &str, expected: &str) -> SettingError {
     SettingError::Type {
         name: name.to_owned(),
-        wanted: wanted.to_owned(),
+        expected: expected.to_owned(),
     }
 }

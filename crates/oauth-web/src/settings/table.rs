@@ -1,11 +1,11 @@
-//! Every setting, one below the other, in the order in which they are set.
+//! The table of all settings, in the order in which they are applied.
 
 use http::Method;
 use oauth_core::url::{Transport, Url};
 use serde_json::Value;
 
-use super::{Setting, Shape, Unfit, one_of_words, span, string_list, text, urls};
-use crate::config::{Keep, Lookup, SameSite, Upstream};
+use super::{Setting, Shape, ValueError, one_of_words, span, string_list, text, urls};
+use crate::config::{Lookup, SameSite, SessionStorage, Upstream};
 
 const TRANSPORTS: &[&str] = &["https", "loopback_http"];
 const KEEPS: &[&str] = &["identity", "access_token", "store"];
@@ -47,9 +47,9 @@ pub const SITE_SETTINGS: &[Setting] = &[
                without a prompt, and scripts get 401.",
         set: |config, value| {
             config.keep = match one_of_words(value, KEEPS)? {
-                "store" => Keep::Store,
-                "access_token" => Keep::AccessToken,
-                _ => Keep::Identity,
+                "store" => SessionStorage::Store,
+                "access_token" => SessionStorage::AccessToken,
+                _ => SessionStorage::Identity,
             };
             Ok(())
         },
@@ -117,7 +117,7 @@ pub const SITE_SETTINGS: &[Setting] = &[
         shape: Shape::Whole,
         text: "How many sign-ins a browser may have in progress: 4 unless set.",
         set: |config, value| {
-            let flows = value.as_u64().ok_or(Unfit::Type)?;
+            let flows = value.as_u64().ok_or(ValueError::Type)?;
             config.flows = usize::try_from(flows).unwrap_or(usize::MAX);
             Ok(())
         },
@@ -168,7 +168,7 @@ pub const SITE_SETTINGS: &[Setting] = &[
                `GET` unless methods are named. This needs tokens. Bodies are limited to 10 MiB.",
         set: |config, value| {
             let Value::Object(named) = value else {
-                return Err(Unfit::Type);
+                return Err(ValueError::Type);
             };
             let apis = named.into_iter().map(|(name, value)| api(name, value));
             config.api = apis.collect::<Result<_, _>>()?;
@@ -185,22 +185,22 @@ pub const SITE_SETTINGS: &[Setting] = &[
             let document = match value {
                 Value::String(text) => text,
                 object @ Value::Object(_) => object.to_string(),
-                _ => return Err(Unfit::Type),
+                _ => return Err(ValueError::Type),
             };
             Ok(config.set_client_metadata(&document)?)
         },
     },
 ];
 
-fn list(value: Value) -> Result<Vec<Value>, Unfit> {
+fn list(value: Value) -> Result<Vec<Value>, ValueError> {
     match value {
         Value::Array(list) => Ok(list),
-        _ => Err(Unfit::Type),
+        _ => Err(ValueError::Type),
     }
 }
 
 /// A URL, or an object of a URL and methods.
-fn api(name: String, value: Value) -> Result<Upstream, Unfit> {
+fn api(name: String, value: Value) -> Result<Upstream, ValueError> {
     let (url, methods) = match value {
         url @ Value::String(_) => (url, None),
         Value::Object(mut members) => {
@@ -212,13 +212,14 @@ fn api(name: String, value: Value) -> Result<Upstream, Unfit> {
                     .filter(|methods| !methods.is_null()),
             )
         }
-        _ => return Err(Unfit::Type),
+        _ => return Err(ValueError::Type),
     };
     let upstream = Upstream::new(name, Url::parse(&text(url)?)?);
     let Some(methods) = methods else {
         return Ok(upstream);
     };
     let methods = string_list(methods)?.into_iter();
-    let methods = methods.map(|name| Method::from_bytes(name.as_bytes()).map_err(|_| Unfit::Type));
+    let methods =
+        methods.map(|name| Method::from_bytes(name.as_bytes()).map_err(|_| ValueError::Type));
     Ok(upstream.methods(methods.collect::<Result<Vec<_>, _>>()?))
 }

@@ -19,7 +19,7 @@ fn read(settings: &Value, storage: Storage) -> Result<Config, SettingError> {
 fn refused(settings: &Value) -> String {
     match read(settings, Storage::Cookie) {
         Ok(_) => "accepted".to_owned(),
-        Err(SettingError::Type { name, wanted }) => SettingError::type_text(&name, &wanted),
+        Err(SettingError::Type { name, expected }) => SettingError::type_text(&name, &expected),
         Err(SettingError::Value(name, error)) => format!("{name}: {}", error.code()),
         Err(SettingError::Refused(error)) => error.code().to_owned(),
     }
@@ -65,7 +65,7 @@ fn every_field_of_a_site_can_be_set() {
     } = config.expect("settings");
     assert_eq!((base_urls.len(), return_origins.len(), flows), (2, 1, 2));
     assert_eq!(transport, oauth_core::url::Transport::LoopbackHttp);
-    assert_eq!((keep, lookup), (Keep::Store, Lookup::Asked));
+    assert_eq!((keep, lookup), (SessionStorage::Store, Lookup::Asked));
     assert_eq!(
         (&*name, &*prefix, &*home, &claims),
         ("own", "/in", "/start", &vec!["name".to_owned()])
@@ -87,13 +87,17 @@ fn what_is_absent_is_as_in_rust() {
     let cookie = read(&site, Storage::Cookie).expect("settings");
     assert_eq!(
         (cookie.keep, cookie.lifetime, cookie.idle),
-        (Keep::Identity, Duration::from_secs(8 * 3600), None)
+        (
+            SessionStorage::Identity,
+            Duration::from_secs(8 * 3600),
+            None
+        )
     );
     let store = read(&site, Storage::Store).expect("settings");
     let hours = |hours: u64| Duration::from_secs(hours * 3600);
     assert_eq!(
         (store.keep, store.lifetime, store.idle),
-        (Keep::Store, hours(24), Some(hours(2)))
+        (SessionStorage::Store, hours(24), Some(hours(2)))
     );
     let never = json!({ "base_url": "https://shop.example", "idle": f64::MAX });
     let store = read(&never, Storage::Store).expect("settings");
@@ -108,15 +112,15 @@ fn a_setting_of_another_type_is_named_and_not_shown() {
         refused(&settings)
     };
     for setting in SITE_SETTINGS {
-        let wanted = SettingError::type_text(setting.name, &setting.shape.expected());
-        assert_eq!(at(setting.name, json!(true)), wanted);
+        let expected = SettingError::type_text(setting.name, &setting.shape.expected());
+        assert_eq!(at(setting.name, json!(true)), expected);
         if let Shape::Word(words) = setting.shape {
             assert!(
-                words.iter().all(|word| wanted.contains(word)),
+                words.iter().all(|word| expected.contains(word)),
                 "{}",
                 setting.name
             );
-            assert_eq!(at(setting.name, json!("another")), wanted);
+            assert_eq!(at(setting.name, json!("another")), expected);
         }
     }
     assert_eq!(
@@ -170,17 +174,18 @@ fn a_provider_returns_in_every_mode_that_reaches_a_server() {
     };
     for mode in authorization::ResponseMode::ALL {
         let name = mode.as_str();
-        let is_fragment = mode.place(ResponseType::Code) == authorization::ResponseMode::Fragment;
+        let is_fragment =
+            mode.location(ResponseType::Code) == authorization::ResponseMode::Fragment;
         match made(name) {
             Ok(provider) => assert_eq!(
                 (provider.response_mode.as_str(), is_fragment),
                 (name, false)
             ),
-            Err(SettingError::Type { name, wanted }) => {
+            Err(SettingError::Type { name, expected }) => {
                 let words = r#"one of "query", "form_post", "jwt", "query.jwt", "form_post.jwt""#;
                 let reason = "browsers do not send a fragment to servers";
                 assert_eq!((name.as_str(), is_fragment), ("response_mode", true));
-                assert_eq!(wanted, format!("{words}: {reason}"));
+                assert_eq!(expected, format!("{words}: {reason}"));
             }
             Err(error) => panic!("{error:?}"),
         }
@@ -204,12 +209,12 @@ fn a_form_needs_https_signed_or_not() {
         let made = crate::Site::new(config)
             .map(drop)
             .map_err(|error| error.code());
-        let wanted = if mode.is_posted() {
+        let expected = if mode.is_posted() {
             Err("web.setup")
         } else {
             Ok(())
         };
-        assert_eq!(made, wanted, "{mode:?}");
+        assert_eq!(made, expected, "{mode:?}");
     }
 }
 
@@ -232,7 +237,7 @@ fn a_provider_says_when_userinfo_is_asked_and_how_old_a_logout_token_may_be() {
         assert_eq!(age, Some(std::time::Duration::from_secs(90)));
     }
     let (words, span) = (r#"one of "never", "when_missing""#, "a positive time span");
-    for (name, value, wanted) in [
+    for (name, value, expected) in [
         ("userinfo", json!("s3cret"), ("userinfo", words)),
         (
             "logoutMaxAgeWithoutExpiry",
@@ -246,8 +251,11 @@ fn a_provider_says_when_userinfo_is_asked_and_how_old_a_logout_token_may_be() {
         ),
     ] {
         match made(&json!({ "id": "login", name: value })) {
-            Err(SettingError::Type { name, wanted: said }) => {
-                assert_eq!((name.as_str(), said.as_str()), wanted);
+            Err(SettingError::Type {
+                name,
+                expected: said,
+            }) => {
+                assert_eq!((name.as_str(), said.as_str()), expected);
             }
             other => panic!("{other:?}"),
         }

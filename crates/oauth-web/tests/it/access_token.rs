@@ -3,12 +3,12 @@
 use http::{Method, StatusCode};
 use oauth_core::scope::Scope;
 use oauth_core::url::Url;
-use oauth_web::{Access, Config, Keep, SameSite, Site, Upstream};
+use oauth_web::{Access, Config, SameSite, SessionStorage, Site, Upstream};
 
 use crate::world::{Browser, Ended, From, SESSION, TWIN, World, code, location, put};
 
 fn keeping(mut config: Config) -> Config {
-    config.keep = Keep::AccessToken;
+    config.keep = SessionStorage::AccessToken;
     config.providers[0].scope = Scope::parse("openid read").unwrap();
     let url = Url::parse("https://api.example/v1/").unwrap();
     config.api = vec![Upstream::new("shop", url)];

@@ -2,12 +2,12 @@
 
 use http::{Method, StatusCode};
 use oauth_core::scope::Scope;
-use oauth_web::{Access, Config, Keep, Need, Reply, SameSite};
+use oauth_web::{Access, Config, PageRequirements, Reply, SameSite, SessionStorage};
 
 use crate::world::{Browser, From, SESSION, SUBJECT, World, code, location, put};
 
 fn with_access_token(mut config: Config) -> Config {
-    config.keep = Keep::AccessToken;
+    config.keep = SessionStorage::AccessToken;
     config.providers[0].scope = Scope::parse("openid read").unwrap();
     config
 }
@@ -33,7 +33,7 @@ fn check(world: &mut World, browser: &mut Browser) -> Reply {
     there_and_back(world, browser, &reply)
 }
 
-fn step_up(world: &mut World, browser: &mut Browser, need: &Need) -> Reply {
+fn step_up(world: &mut World, browser: &mut Browser, need: &PageRequirements) -> Reply {
     let request = browser.request(world, Method::GET, "/pay", From::Own);
     let ended = browser.send_needing(world, request, Access::SignedIn, Some(need.clone()));
     there_and_back(world, browser, &ended.reply())
@@ -59,10 +59,10 @@ fn page_after(reply: &Reply) -> String {
 
 #[track_caller]
 fn is_signed_out(world: &mut World, browser: &mut Browser, reply: &Reply) {
-    let left = reply.signed_out.as_ref().map(|left| left.subject.as_str());
+    let remaining = reply.signed_out.as_ref().map(|left| left.subject.as_str());
     // Without the cookie or a record, the site cannot tell who has left.
-    let is_known = world.config.keep == Keep::Store || world.config.same_site.is_none();
-    assert_eq!(left, Some(SUBJECT).filter(|_| is_known));
+    let is_known = world.config.keep == SessionStorage::Store || world.config.same_site.is_none();
+    assert_eq!(remaining, Some(SUBJECT).filter(|_| is_known));
     assert!(browser.cookie(SESSION).is_none());
     assert!(world.records().is_empty(), "{:?}", world.records().len());
     assert!(browser.fetch(world, Method::GET, "/me").is_status(401));
@@ -78,7 +78,7 @@ fn a_silent_check_that_finds_somebody_else_ends_the_session_and_begins_none() {
         strict_in_store,
     ] {
         let (mut world, mut ann) = taken_over(change);
-        let has_tokens = world.config.keep != Keep::Identity;
+        let has_tokens = world.config.keep != SessionStorage::Identity;
         let reply = check(&mut world, &mut ann);
         assert_eq!(page_after(&reply), "/shop");
         is_signed_out(&mut world, &mut ann, &reply);
@@ -128,7 +128,7 @@ fn a_step_up_as_somebody_else_is_an_error_and_ends_the_session() {
     for change in [|config| config, Config::in_store, strict_in_store] {
         let (mut world, mut ann) = taken_over(change);
         world.provider.twin().set_claim("acr", "mfa");
-        let reply = step_up(&mut world, &mut ann, &Need::acr(["mfa"]));
+        let reply = step_up(&mut world, &mut ann, &PageRequirements::acr(["mfa"]));
         assert_eq!(reply.status, StatusCode::FORBIDDEN);
         assert_eq!(code(&reply), "web.another_person");
         let sign_in = reply.problem.clone().unwrap().sign_in.unwrap();
@@ -139,18 +139,18 @@ fn a_step_up_as_somebody_else_is_an_error_and_ends_the_session() {
 
 #[test]
 fn a_step_up_that_a_script_was_told_of_is_for_the_same_person_unless_another_is_asked_for() {
-    for (prompt, wanted) in [("", "web.another_person"), ("&prompt=select_account", "")] {
+    for (prompt, expected) in [("", "web.another_person"), ("&prompt=select_account", "")] {
         let (mut world, mut ann) = taken_over(|config| config);
         world.provider.twin().set_claim("acr", "mfa");
         let mut request = ann.request(&world, Method::GET, "/pay", From::Own);
         put(&mut request.headers, "sec-fetch-mode", "cors");
         put(&mut request.headers, "sec-fetch-dest", "empty");
-        let need = Some(Need::acr(["mfa"]));
+        let need = Some(PageRequirements::acr(["mfa"]));
         let ended = ann.send_needing(&mut world, request, Access::SignedIn, need);
         let sign_in = ended.reply().problem.unwrap().sign_in.unwrap();
         let reply = ann.click(&mut world, &format!("{sign_in}{prompt}")).reply();
         let reply = there_and_back(&mut world, &mut ann, &reply);
-        assert_eq!(code(&reply), wanted);
+        assert_eq!(code(&reply), expected);
     }
 }
 
@@ -214,7 +214,7 @@ fn the_provider_is_told_whose_session_it_is_if_its_id_token_is_at_hand() {
     ann.open(&mut world, "/me").session();
     assert!(hinted(ann.click(&mut world, "/auth/check").reply()));
     let request = ann.request(&world, Method::GET, "/pay", From::Own);
-    let need = Some(Need::acr(["mfa"]));
+    let need = Some(PageRequirements::acr(["mfa"]));
     let ended = ann.send_needing(&mut world, request, Access::SignedIn, need);
     assert!(hinted(ended.reply()));
     assert!(!hinted(ann.click(&mut world, "/auth/login").reply()));

@@ -41,7 +41,7 @@ fn call(
 
 #[test]
 fn the_cookie_of_a_site_with_apis_is_strict_unless_the_site_says_otherwise() {
-    for (has_api, same_site, wanted) in [
+    for (has_api, same_site, expected) in [
         (true, None, "SameSite=Strict"),
         (true, Some(SameSite::Lax), "SameSite=Lax"),
         (false, None, "SameSite=Lax"),
@@ -59,16 +59,16 @@ fn the_cookie_of_a_site_with_apis_is_strict_unless_the_site_says_otherwise() {
         let cookies = reply.headers.get_all("set-cookie").iter();
         let mut cookies = cookies.map(|cookie| cookie.to_str().unwrap());
         let session = cookies.find(|cookie| cookie.starts_with(&format!("{SESSION}=")));
-        assert!(session.unwrap().contains(wanted), "{session:?}");
+        assert!(session.unwrap().contains(expected), "{session:?}");
         assert_eq!(
             reply.status == StatusCode::SEE_OTHER,
-            wanted == "SameSite=Lax"
+            expected == "SameSite=Lax"
         );
         ann.click(&mut world, "/me").session();
         // A strict cookie comes with the hop, if a link of another site leads here.
         let request = ann.request(&world, Method::GET, "/me", From::Elsewhere);
         let ended = ann.send(&mut world, request, Access::SignedIn);
-        match wanted {
+        match expected {
             "SameSite=Lax" => drop(ended.session()),
             _ => assert!(location(&ended.reply()).starts_with("/auth/login?stage=to_application&")),
         }

@@ -1,7 +1,7 @@
 //! What others try.
 
 use http::{Method, StatusCode};
-use oauth_web::{Access, Need};
+use oauth_web::{Access, PageRequirements};
 
 use crate::world::{Browser, Ended, From, SESSION, SHOP, World, add_cookie, code, location, put};
 
@@ -62,7 +62,7 @@ fn forms_of_other_sites_reach_pages_for_everybody_as_nobodys() {
         }
         let refused = posted(&mut world, &mut ann, Access::SignedIn, None);
         assert_eq!(code(&refused.reply()), "web.cross_site");
-        let need = Some(Need::acr(["pin"]));
+        let need = Some(PageRequirements::acr(["pin"]));
         let refused = posted(&mut world, &mut ann, Access::Open, need);
         assert_eq!(code(&refused.reply()), "web.cross_site");
         ann.open(&mut world, "/me").session();
@@ -89,10 +89,10 @@ fn a_websocket_is_opened_by_pages_of_the_site_only() {
 fn cookies_of_others_hide_none_of_ours() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     ann.open(&mut world, "/me").session();
-    let good = &ann.cookie(SESSION).unwrap().value;
+    let valid = &ann.cookie(SESSION).unwrap().value;
     for other in ["name=Jos\u{e9}", "latin=\u{e9}", "bad", "=", ";;"] {
         let mut request = ann.clone().request(&world, Method::GET, "/me", From::Typed);
-        let line = format!("{other}; {SESSION}={good}; x=\u{e9}");
+        let line = format!("{other}; {SESSION}={valid}; x=\u{e9}");
         let mut line = line.into_bytes();
         if other.starts_with("latin") {
             line.retain(|byte| *byte != 0xc3);
@@ -193,7 +193,7 @@ fn cookie_planted_twice_does_not_hide_the_good_one() {
     let (mut world, mut ann, mut eve) = (World::new(), Browser::new(), Browser::new());
     ann.open(&mut world, "/me").session();
     eve.open(&mut world, "/me").session();
-    let good = ann.cookie(SESSION).unwrap().value.clone();
+    let valid = ann.cookie(SESSION).unwrap().value.clone();
     for planted in ["x", "1.a.b", "2.abcdefgh.AAAA", ""] {
         let mut request = ann.request(&world, Method::GET, "/me", From::Typed);
         put(
@@ -201,7 +201,7 @@ fn cookie_planted_twice_does_not_hide_the_good_one() {
             "cookie",
             &format!("{SESSION}={planted}"),
         );
-        add_cookie(&mut request, SESSION, &good);
+        add_cookie(&mut request, SESSION, &valid);
         ann.send(&mut world, request, Access::SignedIn).session();
     }
     // Not any number of them.
@@ -211,7 +211,7 @@ fn cookie_planted_twice_does_not_hide_the_good_one() {
         "cookie",
         &format!("{SESSION}=a; {SESSION}=b; {SESSION}=c"),
     );
-    add_cookie(&mut request, SESSION, &good);
+    add_cookie(&mut request, SESSION, &valid);
     assert!(
         ann.send(&mut world, request, Access::SignedIn)
             .is_status(303)
@@ -289,7 +289,7 @@ fn a_new_login_takes_the_place_of_the_session_before() {
         before.cookie(SESSION).unwrap().value,
         ann.cookie(SESSION).unwrap().value
     );
-    // The one before is over, and so are its tokens.
+    // The earlier session and its tokens have ended.
     let mut before = before;
     assert!(before.click(&mut world, "/me").is_status(303));
     let revoked = world.provider.twin().counters().revocations;

@@ -29,7 +29,7 @@ fn query(pairs: &[(&str, &str)]) -> String {
 }
 
 /// CSRF on the start of a flow: from elsewhere a user can be sent to a provider that the site trusts, and no more
-/// (OpenID Connect Core section 4). Nothing is linked, and who is signed in stays so.
+/// (OpenID Connect Core section 4). Nothing is linked, and the current user stays signed in.
 #[test]
 fn a2_a_flow_that_somebody_else_starts_changes_nothing() {
     let (mut world, mut ann) = (World::new(), Browser::new());
@@ -73,7 +73,7 @@ fn a2_a_flow_that_somebody_else_starts_changes_nothing() {
     assert_eq!(location(&reply), "/");
 }
 
-/// Session fixation: neither a session of before nor a flow is the session of whoever signs in.
+/// Session fixation: a sign-in reuses neither an earlier session nor a flow.
 #[test]
 fn a9_nobody_signs_in_to_a_session_that_somebody_else_knows() {
     let (mut world, mut eve) = (World::in_store(), Browser::new());
@@ -166,10 +166,10 @@ fn a11_no_cookie_is_without_its_flags() {
     assert!(seen >= 3, "a flow, a session, and their ends: {seen}");
 }
 
-/// Open redirect: whatever a browser could read as another place is no place to return to.
+/// Open redirect: no target that a browser could resolve to another site is accepted.
 #[test]
 fn a12_nobody_returns_to_another_place() {
-    let own = Url::parse(SHOP).unwrap();
+    let shop_url = Url::parse(SHOP).unwrap();
     for target in [
         "//evil.example",
         "///evil.example",
@@ -188,13 +188,13 @@ fn a12_nobody_returns_to_another_place() {
         "evil.example",
         "",
     ] {
-        let refused = check_return_target(target, &own).map_err(|error| error.code());
+        let refused = check_return_target(target, &shop_url).map_err(|error| error.code());
         assert_eq!(refused, Err("return_to.refused"), "{target:?}");
         let login = format!("/auth/login?{}", query(&[("return_to", target)]));
         assert_eq!(landed(&login), "/", "{target:?}");
     }
     for target in ["/", "/me?x=1#y", "https://shop.example/me"] {
-        assert!(check_return_target(target, &own).is_ok(), "{target}");
+        assert!(check_return_target(target, &shop_url).is_ok(), "{target}");
     }
     assert_eq!(landed("/auth/login?return_to=%2Fme%3Fx%3D1"), "/me?x=1");
 }
@@ -220,8 +220,11 @@ fn a13_the_redirect_uri_is_the_sites_own_whatever_host_is_named() {
             "host=evil.example;proto=http",
         );
         let url = location(&ann.send(&mut world, request, Access::SignedIn).reply());
-        let own = "redirect_uri=https%3A%2F%2Fshop.example%2Fauth%2Fcallback";
-        assert!(url.starts_with(TWIN) && url.contains(own), "{host}: {url}");
+        let redirect_uri = "redirect_uri=https%3A%2F%2Fshop.example%2Fauth%2Fcallback";
+        assert!(
+            url.starts_with(TWIN) && url.contains(redirect_uri),
+            "{host}: {url}"
+        );
         assert!(!url.contains("evil"), "{host}: {url}");
     }
 }
@@ -229,7 +232,7 @@ fn a13_the_redirect_uri_is_the_sites_own_whatever_host_is_named() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// URLs that nobody expects: each is answered, and none by an error of the site's.
+    /// Unexpected URLs: each gets a response, and none a server error.
     #[test]
     fn a14_no_url_is_a_fault_of_the_sites(
         page in "(login|callback|logout|logout/done|session|check|signed-out|backchannel-logout)",
@@ -252,7 +255,7 @@ proptest! {
     }
 }
 
-/// A session that outlives its logout: it is over here, and its tokens with it, though the provider does not answer.
+/// A session that outlives its logout: the session and its tokens end here, even if the provider does not answer.
 #[test]
 fn d4_a_logout_that_the_provider_does_not_hear_of_is_one() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());

@@ -64,10 +64,10 @@ fn missing_parts_are_named_in_the_log() {
     );
 
     world.notes.clear();
-    let kept = ann.clone();
+    let stored = ann.clone();
     world.advance(15 * 60);
     let mut request = ann.request(&world, Method::GET, &lost, From::Elsewhere);
-    let flow = &kept.cookies[0];
+    let flow = &stored.cookies[0];
     crate::world::add_cookie(&mut request, &flow.name, &flow.value);
     ann.send(&mut world, request, Access::SignedIn);
     assert!(world.log().contains("it has expired"), "{}", world.log());

@@ -34,7 +34,7 @@ fn world() -> World {
     world
 }
 
-fn asked(world: &mut World, method: Method, target: &str) -> Ended {
+fn request(world: &mut World, method: Method, target: &str) -> Ended {
     let mut request = Browser::default().request(world, method, target, From::Elsewhere);
     request.headers.clear();
     world.visit(request, Access::SignedIn, None)
@@ -44,10 +44,10 @@ fn asked(world: &mut World, method: Method, target: &str) -> Ended {
 fn a_person_signs_in_at_a_server_that_has_fetched_the_document() {
     let mut world = world();
     let mut ann = Browser::default();
-    // Who has not shown a document is nobody there.
+    // A client without a document is unknown there.
     let refused = ann.get(&mut world, "/me").reply();
     assert_eq!(refused.status, StatusCode::SEE_OTHER);
-    let reply = asked(&mut world, Method::GET, PLACE).reply();
+    let reply = request(&mut world, Method::GET, PLACE).reply();
     let (at, url) = (world.provider.now(), format!("{SHOP}{PLACE}"));
     let mut found = http::Response::new(reply.body.into());
     *found.headers_mut() = reply.headers;
@@ -64,19 +64,19 @@ fn the_document_is_there_for_whoever_asks_and_may_be_cached() {
     let mut world = world();
     // No store, no provider and no session is needed.
     world.is_store_down = true;
-    let reply = asked(&mut world, Method::GET, PLACE).reply();
+    let reply = request(&mut world, Method::GET, PLACE).reply();
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(reply.headers["content-type"], "application/json");
     assert_eq!(reply.headers["cache-control"], "public, max-age=300");
     assert!(!reply.headers.contains_key("set-cookie"));
     assert!(!reply.headers.contains_key("vary"));
-    let mut said: Value = serde_json::from_str(&reply.body).unwrap();
+    let mut output: Value = serde_json::from_str(&reply.body).unwrap();
     // Derived from its redirect URIs.
-    said.as_object_mut().unwrap().remove("application_type");
-    assert_eq!(said, document());
-    let head = asked(&mut world, Method::HEAD, PLACE).reply();
+    output.as_object_mut().unwrap().remove("application_type");
+    assert_eq!(output, document());
+    let head = request(&mut world, Method::HEAD, PLACE).reply();
     assert_eq!((head.status, head.body.as_str()), (StatusCode::OK, ""));
-    let post = asked(&mut world, Method::POST, PLACE).reply();
+    let post = request(&mut world, Method::POST, PLACE).reply();
     assert_eq!(post.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(post.headers["allow"], "GET, HEAD");
     // It is the site's own page, and its neighbours are the application's.
@@ -103,20 +103,20 @@ fn a_document_that_the_site_cannot_serve_is_refused_at_the_start() {
         ("https://shop.example", "client id"),
         ("http://shop.example/c.json", "client id"),
     ] {
-        let said = refused(&|document, _| document["client_id"] = id.into());
-        assert!(said.contains(reason), "{id}: {said}");
+        let outcome = refused(&|document, _| document["client_id"] = id.into());
+        assert!(outcome.contains(reason), "{id}: {outcome}");
     }
-    let said = refused(&|document, _| {
+    let outcome = refused(&|document, _| {
         document["redirect_uris"] = json!([format!("{SHOP}/auth/callback/other")]);
     });
     assert!(
-        said.contains("lack https://shop.example/auth/callback"),
-        "{said}"
+        outcome.contains("lack https://shop.example/auth/callback"),
+        "{outcome}"
     );
     // Below the prefix what is no page of the site is free.
     let mut config = world.config.clone();
-    let mut own = document();
-    own["client_id"] = format!("{SHOP}/auth/client.json").into();
-    config.set_client_metadata(&own.to_string()).unwrap();
+    let mut expected = document();
+    expected["client_id"] = format!("{SHOP}/auth/client.json").into();
+    config.set_client_metadata(&expected.to_string()).unwrap();
     assert!(Site::new(config).unwrap().owns("/auth/client.json"));
 }

@@ -50,25 +50,41 @@ fn key_rotation_rolls_over_two_workers() {
     let (mut world, mut ann, mut bob) = (World::new(), Browser::new(), Browser::new());
     // First all can open what the new key seals, then they seal with it, then the old one goes.
     let steps = [
-        (Keys::new(old), Keys::new(old).also(new)),
-        (Keys::new(old).also(new), Keys::new(old).also(new)),
-        (Keys::new(old).also(new), Keys::new(new).also(old)),
-        (Keys::new(new).also(old), Keys::new(new).also(old)),
+        (Keys::new(old), Keys::new(old).with_previous(new)),
+        (
+            Keys::new(old).with_previous(new),
+            Keys::new(old).with_previous(new),
+        ),
+        (
+            Keys::new(old).with_previous(new),
+            Keys::new(new).with_previous(old),
+        ),
+        (
+            Keys::new(new).with_previous(old),
+            Keys::new(new).with_previous(old),
+        ),
     ];
     ann.open(&mut world, "/me").session();
     for (one, two) in steps {
         let workers = [worker(&world, one), worker(&world, two)];
         for turn in 0..4 {
-            let (here, there) = (&workers[turn % 2], &workers[(turn + 1) % 2]);
-            at(&mut world, here, &mut ann, "/me", From::Own).session();
-            at(&mut world, there, &mut ann, "/me", From::Own).session();
-            // Who signs in at one worker comes back to the other.
+            let (sign_in_worker, callback_worker) = (&workers[turn % 2], &workers[(turn + 1) % 2]);
+            at(&mut world, sign_in_worker, &mut ann, "/me", From::Own).session();
+            at(&mut world, callback_worker, &mut ann, "/me", From::Own).session();
+            // A user signs in at one worker and returns to the other.
             let target = "/auth/login?return_to=/me";
-            let url = location(&at(&mut world, here, &mut bob, target, From::Typed).reply());
+            let url =
+                location(&at(&mut world, sign_in_worker, &mut bob, target, From::Typed).reply());
             let callback = Browser::provider(&mut world, &url);
-            let back = at(&mut world, there, &mut bob, &callback, From::Elsewhere);
+            let back = at(
+                &mut world,
+                callback_worker,
+                &mut bob,
+                &callback,
+                From::Elsewhere,
+            );
             assert_eq!(location(&back.reply()), "/me");
-            at(&mut world, here, &mut bob, "/me", From::Own).session();
+            at(&mut world, sign_in_worker, &mut bob, "/me", From::Own).session();
             world.advance(61);
         }
     }
@@ -127,7 +143,7 @@ fn two_hosts_are_one_site_and_neither_has_the_sessions_of_the_other() {
     let url = location(&open(&mut world, &mut ann, "/me", "other.example").reply());
     let callback = world.provider.browse(&url).unwrap();
     let callback = callback.strip_prefix(other).unwrap().to_owned();
-    // The answer to one host is none to the other.
+    // A response for one host is not accepted by the other.
     let mut stray = ann.clone();
     let reply = open(&mut world, &mut stray, &callback, "shop.example").reply();
     assert_eq!(location(&reply), "/auth/login?stage=restart");

@@ -43,7 +43,7 @@ fn whoever_renews_a_grant_tells_the_store_that_it_ends_with_its_session() {
             Step::Lease { .. } => Event::Leased(oauth_core::flow::keeper::Lease::Won),
             Step::Save { version, until, .. } => {
                 ends.push(until);
-                Event::Saved(oauth_core::flow::keeper::Saved::At(version + 1))
+                Event::Saved(oauth_core::flow::keeper::SaveOutcome::At(version + 1))
             }
             Step::Run(exchange) => Event::Completed(world.provider.run(exchange)),
             Step::Wait(_) => Event::Elapsed,

@@ -127,7 +127,7 @@ proptest! {
         run(&mut world, &mut visits, &turns, &deaths);
         let token = visits.iter().find(|visit| visit.kind == Kind::Token).unwrap();
         let token_began = token.began;
-        let told = token.ended.as_ref().is_some_and(|(_, ended)| ended.is_status(200));
+        let is_accepted = token.ended.as_ref().is_some_and(|(_, ended)| ended.is_status(200));
         let contended = world.notes.iter().any(|note| note.code == "store.conflict");
         prop_assert!(!contended, "{}", world.log());
         for visit in visits.iter().filter(|visit| visit.kind != Kind::Token) {
@@ -145,7 +145,7 @@ proptest! {
                 }
                 (Kind::Login, Some((over, _))) => {
                     let is_in = is_in(&mut world, browser);
-                    if told && token_began.is_some_and(|began| *over < began) {
+                    if is_accepted && token_began.is_some_and(|began| *over < began) {
                         prop_assert!(!is_in, "the token came after the login");
                     }
                     if token_began.is_none() {

@@ -5,7 +5,7 @@ use oauth_core::issuer::Issuer;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Secret, discover};
 use oauth_testkit::{Fault, Twin, TwinDriver};
-use oauth_web::{Access, Admission, Config, Keep, Need};
+use oauth_web::{Access, Admission, Config, PageRequirements, SessionStorage};
 
 use crate::world::{Browser, From, SESSION, TWIN, World, code, location};
 
@@ -26,7 +26,7 @@ fn refusing(change: impl FnOnce(Config) -> Config) -> World {
 }
 
 fn with_access_token(mut config: Config) -> Config {
-    config.keep = Keep::AccessToken;
+    config.keep = SessionStorage::AccessToken;
     config.providers[0].scope = "openid read".parse().unwrap();
     config
 }
@@ -70,7 +70,7 @@ fn a_step_up_that_failed_leaves_the_running_session_its_grant() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     ann.open(&mut world, "/me").session();
     let request = ann.request(&world, Method::GET, "/pay", From::Own);
-    let need = Some(Need::acr(["mfa"]));
+    let need = Some(PageRequirements::acr(["mfa"]));
     let ended = ann.send_needing(&mut world, request, Access::SignedIn, need);
     let callback = Browser::provider(&mut world, &location(&ended.reply()));
     let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);

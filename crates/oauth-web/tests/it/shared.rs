@@ -1,11 +1,11 @@
-//! Sites that share what need not be theirs alone: a key, a host, a store, a base URL.
+//! Sites that share a key, a host, a store or a base URL.
 
 use http::Method;
 use oauth_core::issuer::Issuer;
 use oauth_core::url::Url;
 use oauth_core::{Client, ClientAuth, ClientId, discover};
 use oauth_testkit::{Twin, TwinDriver};
-use oauth_web::{Access, Config, Keep, Lookup, Provider};
+use oauth_web::{Access, Config, Lookup, Provider, SessionStorage};
 
 use crate::world::{Browser, Ended, From, SHOP, World, client, location};
 
@@ -42,12 +42,16 @@ fn is_nobody(world: &mut World, browser: &mut Browser, target: &str) -> bool {
     )
 }
 
-const KEEPS: [Keep; 3] = [Keep::Identity, Keep::AccessToken, Keep::Store];
+const KEEPS: [SessionStorage; 3] = [
+    SessionStorage::Identity,
+    SessionStorage::AccessToken,
+    SessionStorage::Store,
+];
 
-fn world(keep: Keep) -> World {
+fn world(keep: SessionStorage) -> World {
     World::with(|config| {
         let mut config = match keep {
-            Keep::Store => config.in_store(),
+            SessionStorage::Store => config.in_store(),
             _ => config,
         };
         config.keep = keep;
@@ -68,8 +72,8 @@ fn a_session_of_another_client_or_issuer_is_nobodys() {
             ours.change(|config| config.providers = vec![provider]);
             assert!(is_nobody(&mut ours, &mut ann, "/me"), "{keep:?}");
             let request = ann.request(&ours, Method::GET, "/auth/session", From::Own);
-            let told = ann.send(&mut ours, request, Access::Open).reply();
-            assert!(told.body.contains("\"signed_in\":false"), "{}", told.body);
+            let reply = ann.send(&mut ours, request, Access::Open).reply();
+            assert!(reply.body.contains("\"signed_in\":false"), "{}", reply.body);
         }
         assert!(ours.log().contains("another issuer or client") || ours.notes.is_empty());
         // The provider is not there under this id any more.
@@ -111,7 +115,7 @@ fn a_provider_that_is_not_known_yet_vouches_only_for_its_own() {
 
 #[test]
 fn a_provider_that_is_looked_up_vouches_for_its_sessions_as_long_as_it_is_there() {
-    let mut world = world(Keep::Identity);
+    let mut world = world(SessionStorage::Identity);
     let mut ann = Browser::new();
     let provider = world.config.providers[0].clone();
     world.directory.push(provider.clone());
@@ -187,7 +191,7 @@ fn sites_at_two_paths_of_a_host_do_not_sign_each_other_out() {
     for path in paths {
         site_at(&mut world, path, None);
         assert!(!is_nobody(&mut world, &mut ann, &format!("{path}/me")));
-        // Nor does a sign-in that begins clear what is another's.
+        // Beginning a sign-in does not clear another site's cookies.
         let before = ann.cookies.len();
         for _ in 0..6 {
             ann.get(&mut world, &format!("{path}/auth/login"));

@@ -1,4 +1,4 @@
-//! Signing in, and what comes of it.
+//! Sign-in, and the session that results.
 
 use http::{Method, StatusCode};
 use oauth_core::url::{Transport, Url};
@@ -57,8 +57,8 @@ fn a_session_ends_when_its_time_is_over() {
     world.advance(1);
     // A copy that somebody kept, regardless of what the browser's clock says.
     let mut request = ann.request(&world, Method::GET, "/me", From::Own);
-    let kept = copy.cookie(SESSION).unwrap();
-    crate::world::add_cookie(&mut request, SESSION, &kept.value);
+    let stored = copy.cookie(SESSION).unwrap();
+    crate::world::add_cookie(&mut request, SESSION, &stored.value);
     let reply = ann.send(&mut world, request, Access::SignedIn).reply();
     assert!(location(&reply).starts_with(TWIN));
     assert_eq!(
@@ -123,11 +123,11 @@ fn prefetch_begins_nothing() {
             let mut request = ann.request(&world, Method::GET, target, From::Own);
             put(&mut request.headers, name, value);
             let reply = ann.send(&mut world, request, Access::SignedIn).reply();
-            let wanted = match target {
+            let expected = match target {
                 "/me" => StatusCode::UNAUTHORIZED,
                 _ => StatusCode::NO_CONTENT,
             };
-            assert_eq!(reply.status, wanted, "{name} {target}");
+            assert_eq!(reply.status, expected, "{name} {target}");
             assert!(ann.cookies.is_empty());
         }
     }
@@ -175,7 +175,7 @@ fn key_rotation_while_people_are_signed_in() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     ann.open(&mut world, "/me").session();
     let under_way = location(&ann.get(&mut world, "/auth/login?return_to=/x").reply());
-    world.change(|config| config.keys = Keys::new([8; 32]).also([7; 32]));
+    world.change(|config| config.keys = Keys::new([8; 32]).with_previous([7; 32]));
     ann.click(&mut world, "/me").session();
     let callback = Browser::provider(&mut world, &under_way);
     let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
@@ -198,7 +198,7 @@ fn what_does_not_fit_into_one_cookie_is_in_two_and_leaves_nothing_behind() {
     let session = ann.open(&mut world, "/me").session();
     assert_eq!(session.identity.text("name").unwrap().len(), 3000);
     assert!(ann.cookie(&format!("{SESSION}.1")).is_some());
-    // Two halves of two sessions are none.
+    // Cookies of two sessions do not combine.
     let before = ann.clone();
     let ended = ann.click(&mut world, "/auth/login");
     ann.follow(&mut world, ended);
@@ -245,7 +245,7 @@ fn a_session_that_fills_its_cookies_is_in_the_log() {
             .twin()
             .set_claim("picture", "p".repeat(bytes));
         ann.open(&mut world, "/me").session();
-        // It is said once.
+        // The message is shown once.
         Browser::new().open(&mut world, "/me").session();
         let notes = world.notes_of("web.response_large");
         assert_eq!(notes.len(), lines, "{notes:?}");
@@ -273,7 +273,7 @@ fn strict_hop_is_taken_once() {
     assert!(ann.cookie(SESSION).is_some());
     ann.click(&mut world, "/me").session();
     hops(&linked(&mut world, &mut ann, "/me"), "/me");
-    // Whoever is not signed in hops once, and signs in then.
+    // Without a session, the browser takes one hop and then signs in.
     let mut bob = Browser::new();
     let reply = linked(&mut world, &mut bob, "/me?a={<x>}&b");
     hops(&reply, "/me?a=%7B%3Cx%3E%7D&amp;b");
@@ -422,13 +422,13 @@ fn the_session_page_tells_a_page_what_it_may_know() {
     world.provider.twin().set_claim("name", "Ann");
     let reply = ann.fetch(&mut world, Method::GET, "/auth/session").reply();
     assert_eq!(reply.status, StatusCode::OK);
-    let told: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
-    assert_eq!(told["signed_in"], false);
+    let output: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+    assert_eq!(output["signed_in"], false);
     ann.open(&mut world, "/me").session();
     let reply = ann.fetch(&mut world, Method::GET, "/auth/session").reply();
-    let told: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
-    assert_eq!(told["user"]["name"], "Ann");
-    assert_eq!(told["user"]["sub"], SUBJECT);
+    let output: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+    assert_eq!(output["user"]["name"], "Ann");
+    assert_eq!(output["user"]["sub"], SUBJECT);
     let request = ann.request(&world, Method::GET, "/auth/session", From::Elsewhere);
     assert!(ann.send(&mut world, request, Access::Open).is_status(403));
 }
@@ -453,7 +453,7 @@ fn among_several_providers_people_choose_and_each_has_its_own_callback() {
     );
     let callback = Browser::provider(&mut world, &url);
     assert!(callback.starts_with("/auth/callback/other?"));
-    // A callback of one provider is none of another's (mix-up).
+    // A callback of one provider is not accepted for another (mix-up).
     let moved = callback.replace("/other?", "/twin?");
     let request = ann.request(&world, Method::GET, &moved, From::Elsewhere);
     let again = location(&ann.send(&mut world, request, Access::SignedIn).reply());

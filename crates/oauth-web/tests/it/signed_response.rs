@@ -101,10 +101,12 @@ fn a_signed_response_signs_in_wherever_it_is() {
     for mode in SIGNED {
         let (mut world, mut ann) = (world(mode), Browser::new());
         let arrived = callback(&mut world, &mut ann);
-        let told = parameters(&arrived);
+        let callback_parameters = parameters(&arrived);
         assert!(
-            told.len() == 1 && told[0].0 == "response" && told[0].1.split('.').count() == 3,
-            "{mode:?}: {told:?}"
+            callback_parameters.len() == 1
+                && callback_parameters[0].0 == "response"
+                && callback_parameters[0].1.split('.').count() == 3,
+            "{mode:?}: {callback_parameters:?}"
         );
         let reply = arrive(&mut world, &mut ann, &arrived);
         assert_eq!(location(&reply), "/me", "{mode:?}: {}", world.log());
@@ -168,7 +170,7 @@ fn a_response_of_the_other_kind_signs_nobody_in() {
 
 #[test]
 fn a_signed_response_that_is_wrong_or_an_error_is_a_page() {
-    for (flaw, wanted) in [
+    for (flaw, expected) in [
         (IdTokenFlaw::WrongAudience, "jwt.audience"),
         (IdTokenFlaw::WrongIssuer, "jwt.issuer"),
         (IdTokenFlaw::Expired, "jwt.expired"),
@@ -178,7 +180,7 @@ fn a_signed_response_that_is_wrong_or_an_error_is_a_page() {
         world.provider.twin().inject(Fault::ResponseJwt { flaw });
         let forged = callback(&mut world, &mut ann);
         let reply = arrive(&mut world, &mut ann, &forged);
-        assert_eq!(code(&reply), wanted);
+        assert_eq!(code(&reply), expected);
         assert!(ann.cookie(SESSION).is_none());
     }
     let (mut world, mut ann) = (world(ResponseMode::FormPostJwt), Browser::new());
@@ -214,7 +216,7 @@ fn an_error_that_no_flow_awaits_is_a_page_whether_signed_or_not() {
 
 /// A callback reaches a browser that has no flow: an error is shown, and after anything else a new sign-in begins.
 fn is_told_apart(world: impl Fn() -> World) {
-    for (is_denied, wanted) in [(true, ""), (false, "/auth/login?stage=restart")] {
+    for (is_denied, expected) in [(true, ""), (false, "/auth/login?stage=restart")] {
         let (mut world, mut ann, mut other) = (world(), Browser::new(), Browser::new());
         if is_denied {
             world.provider.twin().deny_next();
@@ -222,7 +224,7 @@ fn is_told_apart(world: impl Fn() -> World) {
         let arrived = callback(&mut world, &mut ann);
         let reply = arrive(&mut world, &mut other, &arrived);
         let mode = world.config.providers[0].response_mode;
-        match wanted {
+        match expected {
             "" => assert_eq!(code(&reply), "web.callback_unknown", "{mode:?}"),
             login => assert_eq!(location(&reply), login, "{mode:?}"),
         }
@@ -248,10 +250,10 @@ fn an_encrypted_response_is_found_among_several_flows() {
     let second = callback(&mut world, &mut ann);
     assert_eq!(parameters(&first)[0].1.split('.').count(), 5);
     assert_eq!(ann.flows(), 2);
-    for (arrived, left) in [(second, 1), (first, 0)] {
+    for (arrived, remaining) in [(second, 1), (first, 0)] {
         let reply = arrive(&mut world, &mut ann, &arrived);
         assert_eq!(location(&reply), "/me", "{}", world.log());
-        assert_eq!(ann.flows(), left);
+        assert_eq!(ann.flows(), remaining);
     }
     ann.click(&mut world, "/me").session();
 }
@@ -279,8 +281,11 @@ fn message_signing_signs_both_ways_and_the_site_need_not_say_so() {
         });
         let mut ann = Browser::new();
         let arrived = callback(&mut world, &mut ann);
-        let told = parameters(&arrived);
-        assert!(told.len() == 1 && told[0].0 == "response", "{told:?}");
+        let callback_parameters = parameters(&arrived);
+        assert!(
+            callback_parameters.len() == 1 && callback_parameters[0].0 == "response",
+            "{callback_parameters:?}"
+        );
         let reply = arrive(&mut world, &mut ann, &arrived);
         assert_eq!(location(&reply), "/me", "{mode:?}: {}", world.log());
         ann.click(&mut world, "/me").session();

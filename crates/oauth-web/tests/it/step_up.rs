@@ -1,11 +1,11 @@
-//! A page wants more than somebody who is signed in.
+//! Pages that require more than a session.
 
 use http::{Method, StatusCode};
-use oauth_web::{Access, Need};
+use oauth_web::{Access, PageRequirements};
 
 use crate::world::{Browser, Ended, From, World, code, location, put};
 
-fn needs(world: &mut World, browser: &mut Browser, need: &Need, script: bool) -> Ended {
+fn needs(world: &mut World, browser: &mut Browser, need: &PageRequirements, script: bool) -> Ended {
     let mut request = browser.request(world, Method::GET, "/pay", From::Own);
     if script {
         put(&mut request.headers, "sec-fetch-mode", "cors");
@@ -23,7 +23,7 @@ fn arrive(world: &mut World, browser: &mut Browser, url: &str) -> oauth_web::Rep
 #[test]
 fn the_provider_is_asked_and_its_answer_is_what_counts() {
     let (mut world, mut ann) = (World::new(), Browser::new());
-    let need = Need::acr(["mfa"]);
+    let need = PageRequirements::acr(["mfa"]);
     ann.open(&mut world, "/me").session();
     let url = location(&needs(&mut world, &mut ann, &need, false).reply());
     assert!(url.contains("acr_values=mfa"));
@@ -36,20 +36,20 @@ fn the_provider_is_asked_and_its_answer_is_what_counts() {
 fn a_provider_that_ignores_the_wish_is_no_loop_and_no_stronger_session() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     ann.open(&mut world, "/me").session();
-    let need = Need::acr(["mfa"]);
+    let need = PageRequirements::acr(["mfa"]);
     let url = location(&needs(&mut world, &mut ann, &need, false).reply());
     world.provider.twin().set_claim("acr", "pwd");
     let reply = arrive(&mut world, &mut ann, &url);
     assert_eq!(reply.status, StatusCode::FORBIDDEN);
     assert_eq!(code(&reply), "web.step_up_failed");
-    // The session before is as good as it was.
+    // The earlier session is unchanged.
     ann.click(&mut world, "/me").session();
 }
 
 #[test]
 fn a_login_is_fresh_for_as_long_as_the_page_says() {
     let (mut world, mut ann) = (World::new(), Browser::new());
-    let need = Need::acr(Vec::<String>::new()).within(300);
+    let need = PageRequirements::acr(Vec::<String>::new()).with_max_age(300);
     ann.open(&mut world, "/me").session();
     needs(&mut world, &mut ann, &need, false).session();
     world.advance(361);
@@ -72,7 +72,7 @@ fn a_login_is_fresh_for_as_long_as_the_page_says() {
 fn a_script_is_told_where_to_send_the_person() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     ann.open(&mut world, "/me").session();
-    let need = Need::acr(["mfa"]).within(60);
+    let need = PageRequirements::acr(["mfa"]).with_max_age(60);
     let reply = needs(&mut world, &mut ann, &need, true).reply();
     assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
     assert_eq!(code(&reply), "web.step_up");
@@ -92,7 +92,8 @@ fn a_script_is_told_where_to_send_the_person() {
 #[test]
 fn whoever_is_not_signed_in_signs_in_as_is_needed() {
     let (mut world, mut ann) = (World::new(), Browser::new());
-    let url = location(&needs(&mut world, &mut ann, &Need::acr(["mfa"]), false).reply());
+    let url =
+        location(&needs(&mut world, &mut ann, &PageRequirements::acr(["mfa"]), false).reply());
     assert!(url.contains("acr_values=mfa"));
     world.provider.twin().set_claim("acr", "pwd");
     let reply = arrive(&mut world, &mut ann, &url);

@@ -171,7 +171,7 @@ fn what_a_worker_left_behind_that_died_goes_when_the_person_signs_in_again() {
     let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
     let visit = world.site.visit(request, Access::SignedIn);
     die(&mut world, visit, |world| kinds(world) == (0, 1));
-    // Another may still be at it: so soon, nobody takes its tokens away.
+    // Another worker may still use the tokens, so they are not removed yet.
     let mut other = Browser::new();
     other.open(&mut world, "/me").session();
     assert_eq!(kinds(&world), (1, 2));
@@ -180,7 +180,7 @@ fn what_a_worker_left_behind_that_died_goes_when_the_person_signs_in_again() {
     third.open(&mut world, "/me").session();
     other.click(&mut world, "/me").session();
     assert_eq!(kinds(&world), (2, 2));
-    // Nor is anything left of what is over.
+    // Nothing remains of ended sessions.
     world.advance(3 * 3600);
     third.open(&mut world, "/me").session();
     assert_eq!(kinds(&world), (1, 1));
@@ -201,7 +201,7 @@ fn who_is_signed_out_by_the_provider_while_signing_in_is_not_signed_in() {
     }
     let now = world.provider.now();
     let token = world.provider.twin().logout_token(now, None).unwrap();
-    assert_eq!(told(&mut world, &token).status, StatusCode::OK);
+    assert_eq!(send_logout_token(&mut world, &token).status, StatusCode::OK);
     let reply = loop {
         match world.step(&mut visit, event) {
             Ok(next) => event = next,
@@ -260,14 +260,14 @@ fn the_sixty_fifth_session_of_a_person_ends_the_first_and_a_logout_token_all_oth
         .set_claim("sid", serde_json::Value::Null);
     let now = world.provider.now();
     let token = world.provider.twin().logout_token(now, None).unwrap();
-    assert_eq!(told(&mut world, &token).status, StatusCode::OK);
+    assert_eq!(send_logout_token(&mut world, &token).status, StatusCode::OK);
     for browser in &mut browsers {
         assert!(browser.click(&mut world, "/me").is_status(303));
     }
     assert!(world.records().iter().all(|record| !record.contains("sub")));
 }
 
-fn told(world: &mut World, token: &str) -> oauth_web::Reply {
+fn send_logout_token(world: &mut World, token: &str) -> oauth_web::Reply {
     let mut provider = Browser::new();
     let mut request = provider.request(
         world,
@@ -290,13 +290,13 @@ fn backchannel_logout_then_login_and_a_token_is_taken_once() {
     other.open(&mut world, "/me").session();
     let now = world.provider.now();
     let token = world.provider.twin().logout_token(now, None).unwrap();
-    let reply = told(&mut world, &token);
+    let reply = send_logout_token(&mut world, &token);
     assert_eq!((reply.status, reply.body.as_str()), (StatusCode::OK, ""));
     assert!(other.click(&mut world, "/me").is_status(303));
     ann.click(&mut world, "/me").session();
     // The next login works, and the token does not end it again.
     other.open(&mut world, "/me").session();
-    let reply = told(&mut world, &token);
+    let reply = send_logout_token(&mut world, &token);
     assert_eq!(code(&reply), "logout_token.replayed");
     assert_eq!(reply.status, StatusCode::BAD_REQUEST);
     other.click(&mut world, "/me").session();
@@ -307,7 +307,7 @@ fn backchannel_logout_then_login_and_a_token_is_taken_once() {
         .set_claim("sid", serde_json::Value::Null);
     let now = world.provider.now();
     let token = world.provider.twin().logout_token(now, None).unwrap();
-    assert_eq!(told(&mut world, &token).status, StatusCode::OK);
+    assert_eq!(send_logout_token(&mut world, &token).status, StatusCode::OK);
     assert!(ann.click(&mut world, "/me").is_status(303));
     assert!(other.click(&mut world, "/me").is_status(303));
 }
@@ -325,11 +325,18 @@ fn backchannel_token_that_is_not_good_ends_nothing() {
             .twin()
             .logout_token(now, Some(*flaw))
             .unwrap();
-        refused += usize::from(told(&mut world, &token).status == StatusCode::BAD_REQUEST);
+        refused +=
+            usize::from(send_logout_token(&mut world, &token).status == StatusCode::BAD_REQUEST);
     }
     assert!(refused + 1 >= LogoutTokenFlaw::ALL.len(), "{refused}");
-    assert_eq!(told(&mut world, "x").status, StatusCode::BAD_REQUEST);
-    assert_eq!(told(&mut world, "").status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        send_logout_token(&mut world, "x").status,
+        StatusCode::BAD_REQUEST
+    );
+    assert_eq!(
+        send_logout_token(&mut world, "").status,
+        StatusCode::BAD_REQUEST
+    );
     ann.click(&mut world, "/me").session();
 }
 
@@ -365,7 +372,7 @@ fn a_logout_token_is_one_value_of_a_posted_form() {
         assert_eq!(code(&reply), "logout.malformed");
     }
     ann.click(&mut world, "/me").session();
-    assert_eq!(told(&mut world, &token).status, StatusCode::OK);
+    assert_eq!(send_logout_token(&mut world, &token).status, StatusCode::OK);
     assert!(ann.click(&mut world, "/me").is_status(303));
 }
 
@@ -377,11 +384,11 @@ fn a_token_that_could_not_be_worked_off_is_taken_again() {
     let token = world.provider.twin().logout_token(now, None).unwrap();
     world.is_store_down = true;
     assert_eq!(
-        told(&mut world, &token).status,
+        send_logout_token(&mut world, &token).status,
         StatusCode::SERVICE_UNAVAILABLE
     );
     world.is_store_down = false;
-    assert_eq!(told(&mut world, &token).status, StatusCode::OK);
+    assert_eq!(send_logout_token(&mut world, &token).status, StatusCode::OK);
     assert!(ann.click(&mut world, "/me").is_status(303));
 }
 
@@ -418,7 +425,7 @@ fn without_a_store_the_provider_is_told_that_it_cannot() {
     let mut world = World::new();
     let now = world.provider.now();
     let token = world.provider.twin().logout_token(now, None).unwrap();
-    let reply = told(&mut world, &token);
+    let reply = send_logout_token(&mut world, &token);
     assert_eq!(code(&reply), "web.setup");
     assert_ne!(reply.status, StatusCode::OK);
     let mut ann = Browser::new();

@@ -5,7 +5,7 @@ use oauth_core::quirk::{Quirk, Rules};
 use oauth_core::scope::Scope;
 use oauth_core::{Client, ClientAuth};
 use oauth_testkit::{Twin, TwinDriver};
-use oauth_web::{Access, Config, Lookup, Need, Provider, ResponseMode};
+use oauth_web::{Access, Config, Lookup, PageRequirements, Provider, ResponseMode};
 
 use crate::callbacks::{pairs, posted};
 use crate::world::{Browser, Ended, From, SHOP, TWIN, World, code, form, location};
@@ -35,8 +35,8 @@ fn tenant(world: &World, id: &str) -> Provider {
     provider
 }
 
-fn needing(tenant: &str) -> Option<Need> {
-    Some(Need::tenant(tenant))
+fn needing(tenant: &str) -> Option<PageRequirements> {
+    Some(PageRequirements::tenant(tenant))
 }
 
 fn open(world: &mut World, browser: &mut Browser, tenant: &str) -> Ended {
@@ -86,9 +86,9 @@ fn tenant_from_database_signs_in_at_its_own_provider() {
     assert!(url.starts_with(TWIN) && url.contains("callback%2Fglobex"));
     assert!(
         world
-            .asked
+            .requests
             .iter()
-            .any(|ask| ask.path == "/t/globex/me" && ask.host == "shop.example")
+            .any(|request| request.path == "/t/globex/me" && request.host == "shop.example")
     );
 }
 
@@ -97,18 +97,18 @@ fn tenant_from_database_no_session_of_another_tenant_is_taken() {
     let (mut world, mut ann) = (world(|config| config), Browser::new());
     sign_in(&mut world, &mut ann, "acme");
     open(&mut world, &mut ann, "acme").session();
-    // The page of another tenant is for its own people.
+    // Another tenant's page requires a user of that tenant.
     let url = location(&open(&mut world, &mut ann, "globex").reply());
     assert!(url.contains("callback%2Fglobex"), "{url}");
     let mut request = ann.request(&world, Method::GET, "/t/globex/me", From::Own);
     crate::world::put(&mut request.headers, "sec-fetch-mode", "cors");
     crate::world::put(&mut request.headers, "sec-fetch-dest", "empty");
-    let told = ann.send_needing(&mut world, request, Access::SignedIn, needing("globex"));
-    let reply = told.reply();
+    let outcome = ann.send_needing(&mut world, request, Access::SignedIn, needing("globex"));
+    let reply = outcome.reply();
     assert_eq!(code(&reply), "web.step_up");
     let sign_in = reply.problem.unwrap().sign_in.unwrap();
     assert!(sign_in.ends_with("provider=globex"), "{sign_in}");
-    // What a sign-in elsewhere brings does not do, whoever sent the user there.
+    // A sign-in at another tenant's provider does not suffice.
     world.directory[1].tenant = Some("acme".to_owned());
     let callback = Browser::provider(&mut world, &url);
     let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
@@ -143,7 +143,7 @@ fn tenant_from_database_no_mix_up() {
     }
     let reason = world.notes_of("web.callback_unknown");
     assert!(reason[1].contains("another provider"), "{reason:?}");
-    // The application's mistakes are nobody's session.
+    // If the application fails, no session is created.
     let mut wrong = world.directory[1].clone();
     wrong.id = "acme".to_owned();
     wrong.tenant = Some("globex".to_owned());
@@ -234,7 +234,7 @@ fn a_sign_in_may_be_begun_by_the_issuer_of_a_tenant() {
     let reply = ann.get(&mut world, "/auth/login?iss=https://twin.example/x/v2.0");
     assert_eq!(code(&reply.reply()), "web.unknown_provider");
     // A provider for this tenant alone comes first, in the settings and from the application.
-    let own = world.config.providers[0].client.clone().unwrap();
+    let tenant_client = world.config.providers[0].client.clone().unwrap();
     let server = oauth_core::server::Server::new(ISSUER_OF_TENANT.parse().unwrap());
     let server = server
         .with_endpoint(
@@ -243,7 +243,7 @@ fn a_sign_in_may_be_begun_by_the_issuer_of_a_tenant() {
         )
         .unwrap();
     let auth = ClientAuth::basic("secret");
-    let client = Client::new(server, own.client_id().clone(), auth).unwrap();
+    let client = Client::new(server, tenant_client.client_id().clone(), auth).unwrap();
     let one = Provider::new("one", client).unwrap();
     let mut both = world.config.providers.clone();
     both.push(one.clone());

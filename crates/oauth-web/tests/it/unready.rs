@@ -3,7 +3,7 @@
 use http::Method;
 use oauth_core::error::{Cause, Error, Misuse, ValidationFailure};
 use oauth_core::url::Url;
-use oauth_web::{Access, Config, Event, Need, Provider, Step};
+use oauth_web::{Access, Config, Event, PageRequirements, Provider, Step};
 
 use crate::world::{Browser, Ended, From, SHOP, TWIN, World, client, code, location, put};
 
@@ -35,7 +35,7 @@ fn back(world: &mut World) {
     world.connected = Some(Ok(client));
 }
 
-/// Whether a page for everybody is there for nobody in particular.
+/// Whether a public page is served without a session.
 fn is_open(world: &mut World, browser: &mut Browser) -> bool {
     let request = browser.request(world, Method::GET, "/", From::Typed);
     matches!(
@@ -87,7 +87,12 @@ fn pages_that_need_no_provider_are_there_without_it() {
     assert_eq!(world.connects, []);
     // Who has to show more than the session has does need it,
     let pay = ann.request(&world, Method::GET, "/pay", From::Typed);
-    let ended = ann.send_needing(&mut world, pay, Access::SignedIn, Some(Need::acr(["pin"])));
+    let ended = ann.send_needing(
+        &mut world,
+        pay,
+        Access::SignedIn,
+        Some(PageRequirements::acr(["pin"])),
+    );
     assert!(ended.is_status(503));
     // and whoever signs out does not.
     let mut out = ann.request(&world, Method::POST, "/auth/logout", From::Own);
@@ -177,7 +182,7 @@ fn a_flight_without_an_end_is_not_waited_for_for_ever() {
     world.advance(50);
     back(&mut world);
     assert!(location(&ann.get(&mut world, "/me").reply()).starts_with(TWIN));
-    // The one that was given up says nothing any more.
+    // The abandoned request has no further effect.
     let lost = world.connects[0].clone();
     world
         .site

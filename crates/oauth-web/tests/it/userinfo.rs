@@ -6,7 +6,7 @@ use oauth_core::scope::Scope;
 use oauth_core::server::EndpointKind;
 use oauth_core::{Client, ClientAuth, ClientId, discover};
 use oauth_testkit::{Fault, Twin, TwinDriver};
-use oauth_web::{Admission, Config, Keep, Session, Userinfo};
+use oauth_web::{Admission, Config, Session, SessionStorage, Userinfo};
 use std::sync::Arc;
 
 use crate::world::{Browser, SESSION, TWIN, World, code};
@@ -25,7 +25,7 @@ fn world(change: impl FnOnce(Config) -> Config) -> World {
     })
 }
 
-/// A site whose provider has UserInfo elsewhere.
+/// A site whose provider's UserInfo endpoint is on another host.
 fn world_at(endpoint: &str) -> World {
     let mut provider = TwinDriver::new(Twin::generic(TWIN));
     let issuer = Issuer::parse(TWIN).unwrap();
@@ -54,7 +54,7 @@ fn sign_in(world: &mut World) -> Arc<Session> {
 #[test]
 fn a_name_that_only_userinfo_has_is_in_the_session() {
     let in_cookie = |mut config: Config| {
-        config.keep = Keep::AccessToken;
+        config.keep = SessionStorage::AccessToken;
         config
     };
     for change in [|config| config, in_cookie, Config::in_store] {
@@ -80,7 +80,7 @@ fn the_application_is_told_before_it_decides() {
 
 #[test]
 fn userinfo_is_asked_only_for_claims_that_are_missing_and_granted() {
-    let asked = |scope: &str, claims: &[&str], change: fn(&mut Config)| {
+    let requested_claims = |scope: &str, claims: &[&str], change: fn(&mut Config)| {
         let mut world = World::with(|mut config| {
             config.providers[0].scope = Scope::parse(scope).unwrap();
             config.claims = claims.iter().map(|claim| (*claim).to_owned()).collect();
@@ -92,23 +92,32 @@ fn userinfo_is_asked_only_for_claims_that_are_missing_and_granted() {
         requests(&mut world)
     };
     let unchanged: fn(&mut Config) = |_| {};
-    assert_eq!(asked("openid profile email", &["name"], unchanged), 0);
     assert_eq!(
-        asked("openid profile email", &["name", "email"], unchanged),
+        requested_claims("openid profile email", &["name"], unchanged),
+        0
+    );
+    assert_eq!(
+        requested_claims("openid profile email", &["name", "email"], unchanged),
         1
     );
     // No scope gives access to it, so the endpoint has nothing to tell.
-    assert_eq!(asked("openid profile", &["name", "email"], unchanged), 0);
-    assert_eq!(asked("openid", &["name", "groups"], unchanged), 1);
-    assert_eq!(asked("openid", &[], unchanged), 0);
+    assert_eq!(
+        requested_claims("openid profile", &["name", "email"], unchanged),
+        0
+    );
+    assert_eq!(
+        requested_claims("openid", &["name", "groups"], unchanged),
+        1
+    );
+    assert_eq!(requested_claims("openid", &[], unchanged), 0);
     let with_parameter: fn(&mut Config) = |config| {
         let claims = r#"{"userinfo":{"email":null}}"#;
         let parameter = ("claims".to_owned(), claims.to_owned());
         config.providers[0].parameters = vec![parameter];
     };
-    assert_eq!(asked("openid", &["email"], with_parameter), 1);
+    assert_eq!(requested_claims("openid", &["email"], with_parameter), 1);
     let never: fn(&mut Config) = |config| config.providers[0].userinfo = Userinfo::Never;
-    assert_eq!(asked("openid email", &["email"], never), 0);
+    assert_eq!(requested_claims("openid email", &["email"], never), 0);
 }
 
 #[test]
@@ -120,9 +129,9 @@ fn userinfo_replaces_no_claim_and_says_nothing_about_the_authentication() {
         config
     });
     let subject = world.provider.twin().person();
-    let told = serde_json::json!({ "acr": "mfa", "sid": "s-1", "amr": ["otp"], "auth_time": 1, "nickname": "Al" });
-    let told = told.as_object().unwrap().clone();
-    world.provider.twin().describe_person(&subject, told);
+    let claims = serde_json::json!({ "acr": "mfa", "sid": "s-1", "amr": ["otp"], "auth_time": 1, "nickname": "Al" });
+    let claims = claims.as_object().unwrap().clone();
+    world.provider.twin().describe_person(&subject, claims);
     for name in ["acr", "sid", "amr", "auth_time"] {
         world
             .provider

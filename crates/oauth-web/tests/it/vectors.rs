@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::Method;
 use http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
 use oauth_core::form;
-use oauth_web::{Access, Config, Need, ProviderSettings, Reply, Storage};
+use oauth_web::{Access, Config, PageRequirements, ProviderSettings, Reply, Storage};
 use serde_json::{Value, json};
 
 use crate::callbacks::{pairs, posted};
@@ -39,19 +39,19 @@ fn kind(cookie: &str, name: &str) -> String {
 fn shape(field: &str, name: &str) -> (String, String) {
     let (pair, attributes) = field.split_once("; ").expect("attributes");
     let attributes: Vec<_> = attributes.split("; ").collect();
-    for wanted in ["Secure", "HttpOnly", "Path=/"] {
-        assert!(attributes.contains(&wanted), "{field}");
+    for expected in ["Secure", "HttpOnly", "Path=/"] {
+        assert!(attributes.contains(&expected), "{field}");
     }
     let has_domain = attributes.iter().any(|one| one.starts_with("Domain"));
     assert!(!has_domain, "{field}");
     let kind = kind(pair.split('=').next().unwrap_or_default(), name);
     let named = |name: &str| attributes.iter().find_map(|one| one.strip_prefix(name));
     let seconds = named("Max-Age=").expect("Max-Age");
-    let told = match seconds {
+    let description = match seconds {
         "0" => format!("{kind} ended"),
         _ => format!("{kind} {}", named("SameSite=").expect("SameSite")),
     };
-    (told, format!("{kind} {seconds}"))
+    (description, format!("{kind} {seconds}"))
 }
 
 /// Where a response leads, as the vectors write it.
@@ -63,27 +63,27 @@ fn leads(location: &str) -> String {
 }
 
 /// Whether a parameter is as it should be: of this value, there (`true`), or absent (`null`).
-fn is_sent(wanted: &Value, sent: Option<&str>) -> bool {
-    match wanted {
+fn is_sent(expected: &Value, sent: Option<&str>) -> bool {
+    match expected {
         Value::Null => sent.is_none(),
         Value::Bool(_) => sent.is_some_and(|sent| !sent.is_empty()),
-        wanted => sent == wanted.as_str(),
+        expected => sent == expected.as_str(),
     }
 }
 
-/// What a response is, without what chance has made; of the rest, what the vector asks for.
-fn told(reply: &Reply, name: &str, then: &Value) -> Value {
-    let mut told = json!({ "status": reply.status.as_u16() });
+/// A response without its random parts, and only the members that the vector checks.
+fn describe_reply(reply: &Reply, name: &str, then: &Value) -> Value {
+    let mut description = json!({ "status": reply.status.as_u16() });
     let location = reply.headers.get(LOCATION);
     let location = location.map(|location| location.to_str().unwrap());
     if let Some(location) = location {
-        told["location"] = leads(location).into();
+        description["location"] = leads(location).into();
     }
     let content = reply.headers.get(CONTENT_TYPE);
     let content = content.map(|content| content.to_str().unwrap());
     if content == Some("application/problem+json") {
         let problem: Value = serde_json::from_str(&reply.body).unwrap();
-        told["code"] = problem["code"].clone();
+        description["code"] = problem["code"].clone();
     }
     let set = reply.headers.get_all(SET_COOKIE).iter();
     let set = set.map(|field| shape(field.to_str().unwrap(), name));
@@ -91,16 +91,16 @@ fn told(reply: &Reply, name: &str, then: &Value) -> Value {
     cookies.sort();
     lives.sort();
     if !cookies.is_empty() {
-        told["cookies"] = cookies.into();
+        description["cookies"] = cookies.into();
     }
     if then.get("lives").is_some() {
-        told["lives"] = lives.into();
+        description["lives"] = lives.into();
     }
     if let Some(shows) = then["shows"]
         .as_str()
         .filter(|text| reply.body.contains(text))
     {
-        told["shows"] = shows.into();
+        description["shows"] = shows.into();
     }
     if let Some(fields) = then["fields"].as_object() {
         let of = |name: &String| reply.headers.get(name)?.to_str().ok();
@@ -108,24 +108,24 @@ fn told(reply: &Reply, name: &str, then: &Value) -> Value {
             let value = of(name).map(|value| value.replace(TWIN, "provider"));
             (name.clone(), Value::from(value))
         });
-        told["fields"] = Value::Object(fields.collect());
+        description["fields"] = Value::Object(fields.collect());
     }
     if then.get("json").is_some() {
         let mut body: Value = serde_json::from_str(&reply.body).unwrap();
         body.as_object_mut().unwrap().remove("until");
-        told["json"] = body;
+        description["json"] = body;
     }
     if let Some(sends) = then["sends"].as_object() {
         let query = location.and_then(|location| location.split_once('?'));
         let query = form::parse(query.expect("a query").1).unwrap();
         let sent = |name: &str| query.iter().find(|(known, _)| known == name);
-        let fits = sends
-            .iter()
-            .filter(|(name, wanted)| is_sent(wanted, sent(name).map(|(_, value)| value.as_ref())));
-        let fits = fits.map(|(name, wanted)| (name.clone(), wanted.clone()));
-        told["sends"] = Value::Object(fits.collect());
+        let fits = sends.iter().filter(|(name, expected)| {
+            is_sent(expected, sent(name).map(|(_, value)| value.as_ref()))
+        });
+        let fits = fits.map(|(name, expected)| (name.clone(), expected.clone()));
+        description["sends"] = Value::Object(fits.collect());
     }
-    told
+    description
 }
 
 fn world(sign_in: &Value) -> World {
@@ -175,7 +175,7 @@ fn world(sign_in: &Value) -> World {
 }
 
 /// A string with the places of earlier steps in it.
-fn filled(text: &str, places: &BTreeMap<String, String>) -> String {
+fn fill_template(text: &str, places: &BTreeMap<String, String>) -> String {
     let mut filled = text.to_owned();
     for (name, value) in places {
         filled = filled.replace(name, value);
@@ -267,7 +267,7 @@ impl Play<'_> {
     }
 
     fn request(&mut self, step: &Value, verb: &str) -> oauth_web::Request {
-        let target = filled(step[verb].as_str().unwrap(), &self.places);
+        let target = fill_template(step[verb].as_str().unwrap(), &self.places);
         let from = match step["from"].as_str() {
             Some("elsewhere") => From::Elsewhere,
             Some("own" | "sibling") => From::Own,
@@ -333,7 +333,7 @@ impl Play<'_> {
                 "content-type",
                 "application/x-www-form-urlencoded",
             );
-            let text = filled(given.as_str().unwrap(), &self.places);
+            let text = fill_template(given.as_str().unwrap(), &self.places);
             let fields = form::parse(&text).unwrap();
             let fields: Vec<_> = fields
                 .iter()
@@ -354,11 +354,11 @@ impl Play<'_> {
             _ => Access::SignedIn,
         };
         let need = step.get("need").map(|need| {
-            let mut wanted = Need::default();
+            let mut expected = PageRequirements::default();
             let acr = need["acr"].as_array().into_iter().flatten();
-            wanted.acr = acr.map(|acr| acr.as_str().unwrap().to_owned()).collect();
-            wanted.max_age = need["max_age"].as_u64();
-            wanted
+            expected.acr = acr.map(|acr| acr.as_str().unwrap().to_owned()).collect();
+            expected.max_age = need["max_age"].as_u64();
+            expected
         });
         let mut browser = std::mem::take(self.browser(step));
         let ended = browser.send_needing(&mut self.world, request, access, need);
@@ -368,7 +368,7 @@ impl Play<'_> {
                 if let Some(location) = reply.headers.get(LOCATION) {
                     location.to_str().unwrap().clone_into(&mut self.last);
                 }
-                told(&reply, &self.name, &step["then"])
+                describe_reply(&reply, &self.name, &step["then"])
             }
             Ended::Passed(None) => json!({ "user": false }),
             Ended::Passed(Some(session)) => {
@@ -389,7 +389,7 @@ impl Play<'_> {
     }
 }
 
-/// Plays one: what is not as it should be, if anything.
+/// Runs one vector; returns the differences.
 fn play(sign_in: &Value, subject: &str) -> Option<String> {
     let world = world(sign_in);
     let mut issuer = String::new();
@@ -406,9 +406,9 @@ fn play(sign_in: &Value, subject: &str) -> Option<String> {
         if play.beside(step) {
             continue;
         }
-        let told = play.step(step);
-        if told != step["then"] {
-            return Some(format!("{}: {step}: {told}", sign_in["name"]));
+        let actual = play.step(step);
+        if actual != step["then"] {
+            return Some(format!("{}: {step}: {actual}", sign_in["name"]));
         }
     }
     None

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::{COOKIE, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use oauth_core::error::{Cause, Error};
-use oauth_core::flow::keeper::{Entry, Lease, Saved};
+use oauth_core::flow::keeper::{Entry, Lease, SaveOutcome};
 use oauth_core::issuer::Issuer;
 use oauth_core::moment::UnixTime;
 use oauth_core::scope::Scope;
@@ -19,8 +19,8 @@ use oauth_core::{Client, ClientAuth, ClientId, Secret, discover};
 use oauth_seal::Keys;
 use oauth_testkit::{Twin, TwinDriver};
 use oauth_web::{
-    Access, Admission, Config, Connect, Event, Forward, Identity, LogEntry, Need, Provider,
-    ProviderQuery, Reply, Request, Session, Site, Step, Visit,
+    Access, Admission, Config, Connect, Event, Forward, Identity, LogEntry, PageRequirements,
+    Provider, ProviderQuery, Reply, Request, Session, Site, Step, Visit,
 };
 
 pub(crate) const SHOP: &str = "https://shop.example";
@@ -48,8 +48,8 @@ pub(crate) struct World {
     pub(crate) admission: Box<dyn Fn(&Identity) -> Admission>,
     /// The providers that only the host knows, and what it was asked.
     pub(crate) directory: Vec<Provider>,
-    pub(crate) asked: Vec<ProviderQuery>,
-    /// The clients that the host was to make, and what becomes of that; unless it is set they are under way.
+    pub(crate) requests: Vec<ProviderQuery>,
+    /// The clients that the host must create, and the result; pending if not set.
     pub(crate) connects: Vec<Connect>,
     pub(crate) connected: Option<Result<Client, Error>>,
     /// When records end.
@@ -125,7 +125,7 @@ impl World {
             notes: Vec::new(),
             admission: Box::new(|_| Admission::default()),
             directory: Vec::new(),
-            asked: Vec::new(),
+            requests: Vec::new(),
             connects: Vec::new(),
             connected: None,
             ends: BTreeMap::new(),
@@ -144,7 +144,12 @@ impl World {
         self.sweep();
     }
 
-    pub(crate) fn visit(&mut self, request: Request, access: Access, need: Option<Need>) -> Ended {
+    pub(crate) fn visit(
+        &mut self,
+        request: Request,
+        access: Access,
+        need: Option<PageRequirements>,
+    ) -> Ended {
         let visit = match need {
             Some(need) => self.site.challenge(request, need),
             None => self.site.visit(request, access),
@@ -185,8 +190,8 @@ impl World {
         );
         let is_full = match (&step, &mut self.saves_left) {
             (Step::Save { .. }, Some(0)) => true,
-            (Step::Save { .. }, Some(left)) => {
-                *left -= 1;
+            (Step::Save { .. }, Some(remaining)) => {
+                *remaining -= 1;
                 false
             }
             _ => false,
@@ -215,9 +220,9 @@ impl World {
                 Event::Elapsed
             }
             Step::Run(exchange) => Event::Completed(self.provider.run(exchange)),
-            Step::Provider(ask) => {
-                let provider = self.looked_up(&ask);
-                self.asked.push(*ask);
+            Step::Provider(request) => {
+                let provider = self.looked_up(&request);
+                self.requests.push(*request);
                 Event::Provider(provider.map(Box::new))
             }
             Step::Connect(connect) => {
@@ -234,12 +239,12 @@ impl World {
         }))
     }
 
-    /// What the application's database says: by id, by issuer, by tenant, or by the first part of the path.
-    fn looked_up(&self, ask: &ProviderQuery) -> Option<Provider> {
-        let tenant = ask.path.strip_prefix("/t/").unwrap_or_default();
+    /// Looks up a provider in the application's database by id, issuer, tenant, or first path segment.
+    fn looked_up(&self, request: &ProviderQuery) -> Option<Provider> {
+        let tenant = request.path.strip_prefix("/t/").unwrap_or_default();
         let tenant = tenant.split('/').next().unwrap_or_default();
         let mut known = self.directory.iter();
-        let found = known.find(|provider| match ask {
+        let found = known.find(|provider| match request {
             ProviderQuery { id: Some(id), .. } => provider.id == *id,
             ProviderQuery {
                 issuer: Some(issuer),
@@ -250,7 +255,7 @@ impl World {
             }
             ProviderQuery {
                 tenant: Some(_), ..
-            } => provider.tenant == ask.tenant,
+            } => provider.tenant == request.tenant,
             _ => provider.tenant.as_deref() == Some(tenant),
         });
         found.cloned()
@@ -275,11 +280,11 @@ impl World {
         record: Secret<String>,
         version: u64,
         until: Option<UnixTime>,
-    ) -> Saved {
+    ) -> SaveOutcome {
         assert!(key.len() <= 60, "{key}");
         let current = self.store.get(key).map_or(0, |entry| entry.version);
         if current != version {
-            return Saved::Conflict;
+            return SaveOutcome::Conflict;
         }
         self.versions += 1;
         let version = self.versions;
@@ -289,7 +294,7 @@ impl World {
         };
         let entry = Entry { version, record };
         self.store.insert(key.to_owned(), entry);
-        Saved::At(version)
+        SaveOutcome::At(version)
     }
 
     /// The records that are not removed.

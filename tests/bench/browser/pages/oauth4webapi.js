@@ -8,13 +8,13 @@ const redirectUri = 'https://app.example/callback'
 
 const discovered = await oauth.discoveryRequest(issuer)
 const server = await oauth.processDiscoveryResponse(issuer, discovered)
-const kept = JSON.parse(sessionStorage.getItem('flow'))
-if (kept && location.search) {
+const storedFlow = JSON.parse(sessionStorage.getItem('flow'))
+if (storedFlow && location.search) {
   sessionStorage.removeItem('flow')
-  const parameters = oauth.validateAuthResponse(server, client, new URL(location.href), kept.state)
+  const parameters = oauth.validateAuthResponse(server, client, new URL(location.href), storedFlow.state)
   history.replaceState(null, '', redirectUri)
-  const asked = await oauth.authorizationCodeGrantRequest(server, client, auth, parameters, redirectUri, kept.verifier)
-  let tokens = await oauth.processAuthorizationCodeResponse(server, client, asked, { expectedNonce: kept.nonce })
+  const tokenResponse = await oauth.authorizationCodeGrantRequest(server, client, auth, parameters, redirectUri, storedFlow.verifier)
+  let tokens = await oauth.processAuthorizationCodeResponse(server, client, tokenResponse, { expectedNonce: storedFlow.nonce })
   let end = Date.now() + tokens.expires_in * 1000
   const call = async (url) => {
     if (Date.now() > end - 30_000) {

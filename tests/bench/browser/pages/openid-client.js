@@ -3,15 +3,15 @@ import * as oidc from 'openid-client'
 
 const redirectUri = 'https://app.example/callback'
 const config = await oidc.discovery(new URL('https://as.example'), 'app', undefined, oidc.None())
-const kept = JSON.parse(sessionStorage.getItem('flow'))
-if (kept && location.search) {
+const storedFlow = JSON.parse(sessionStorage.getItem('flow'))
+if (storedFlow && location.search) {
   sessionStorage.removeItem('flow')
   const callback = new URL(location.href)
   history.replaceState(null, '', redirectUri)
   let tokens = await oidc.authorizationCodeGrant(config, callback, {
-    expectedState: kept.state,
-    expectedNonce: kept.nonce,
-    pkceCodeVerifier: kept.verifier,
+    expectedState: storedFlow.state,
+    expectedNonce: storedFlow.nonce,
+    pkceCodeVerifier: storedFlow.verifier,
   })
   let end = Date.now() + tokens.expires_in * 1000
   const call = async (url) => {

@@ -9,7 +9,7 @@ use oauth_facade::{Entry, Exposure, Kind, Shape};
 
 use super::{
     arguments, camel, fingerprint, inner, is_secret, javascript_paragraphs, pascal, records, table,
-    words, wrapped,
+    word_types, wrapped,
 };
 use crate::{HEADER, region, root};
 
@@ -21,7 +21,7 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
     let table = table()?;
     let mut module = format!(
         "'use strict'\n\n// {HEADER}\n// The source is crates/oauth-facade/src/op.\n\n\
-         const {{ authorizationOf, begin, nothing, perform, recordOf, tokensOf }} = require('./operation-support.cjs')\n\
+         const {{ toAuthorization, begin, nothing, perform, recordConverter, toTokens }} = require('./operation-support.cjs')\n\
          const {{ Record }} = require('./record.cjs')\n\nconst FINGERPRINT = '{}'\n",
         fingerprint()
     );
@@ -63,9 +63,9 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
         };
         let finish = match entry.outcome {
             Kind::Nothing => "nothing".to_owned(),
-            Kind::Tokens => "tokensOf".to_owned(),
-            Kind::Authorization => "authorizationOf".to_owned(),
-            Kind::Record(record) => format!("recordOf({})", record.name),
+            Kind::Tokens => "toTokens".to_owned(),
+            Kind::Authorization => "toAuthorization".to_owned(),
+            Kind::Record(record) => format!("recordConverter({})", record.name),
         };
         let _ = writeln!(
             module,
@@ -108,9 +108,12 @@ pub(crate) fn types(_: &str) -> Result<String, Box<dyn Error>> {
         "// {HEADER}\n// The source is crates/oauth-facade/src/op.\n\n\
          import type {{ Authorization, CallOptions, Exchange, MomentOptions, Scope, Tokens }} from '../index.cjs'\n"
     );
-    for (name, words) in words() {
-        let words: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
-        let _ = write!(module, "\nexport type {name} = {}\n", words.join(" | "));
+    for (name, variants) in word_types() {
+        let variants: Vec<_> = variants
+            .iter()
+            .map(|variant| format!("'{variant}'"))
+            .collect();
+        let _ = write!(module, "\nexport type {name} = {}\n", variants.join(" | "));
     }
     for &(_, entry) in &table {
         module += &interface(entry)?;
@@ -162,8 +165,8 @@ fn interface(entry: &'static Entry) -> Result<String, Box<dyn Error>> {
 fn method(entry: &'static Entry, options: &str, result: &str) -> String {
     let mut lines = javascript_paragraphs(entry.text);
     for field in arguments(entry) {
-        let said = javascript_paragraphs(field.text).join(" ");
-        lines.push(format!("@param args.{} {said}", camel(field.name)));
+        let doc = javascript_paragraphs(field.text).join(" ");
+        lines.push(format!("@param args.{} {doc}", camel(field.name)));
     }
     let is_optional = arguments(entry).all(|field| field.is_optional);
     let optional = if is_optional { "?" } else { "" };
@@ -179,7 +182,7 @@ fn method(entry: &'static Entry, options: &str, result: &str) -> String {
 pub(crate) fn comment(lines: &[String], indent: &str) -> String {
     let continued = format!("{indent} * ");
     match lines {
-        [one] if indent.len() + one.len() + 7 <= LINE_WIDTH => format!("{indent}/** {one} */\n"),
+        [line] if indent.len() + line.len() + 7 <= LINE_WIDTH => format!("{indent}/** {line} */\n"),
         lines => {
             let lines = lines.iter().map(|line| {
                 let line = wrapped(line, LINE_WIDTH, &continued);
@@ -255,8 +258,8 @@ pub(crate) fn exports(now: &str) -> Result<String, Box<dyn Error>> {
 
 /// The entry for `import`: whatever the one for `require` exports.
 pub(crate) fn entry(_: &str) -> Result<String, Box<dyn Error>> {
-    let place = "bindings/node/js/index.cjs";
-    let text = fs::read_to_string(root().join(place))?;
+    let target = "bindings/node/js/index.cjs";
+    let text = fs::read_to_string(root().join(target))?;
     let (_, names) = text
         .split_once("module.exports = {\n")
         .ok_or("index.cjs exports nothing")?;

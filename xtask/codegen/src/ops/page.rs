@@ -1,9 +1,9 @@
-//! The page for people: every operation, what it takes, and what comes back.
+//! The page for users: every operation, its arguments and its result.
 
 use std::error::Error;
 use std::fmt::Write as _;
 
-use oauth_facade::{About, Exposure, Kind, Shape};
+use oauth_facade::{Exposure, FieldDoc, Kind, Shape};
 
 use super::{arguments, camel, inner, is_secret, paragraphs, records, table};
 use crate::HEADER;
@@ -71,12 +71,15 @@ pub(crate) fn page(_: &str) -> Result<String, Box<dyn Error>> {
     Ok(page)
 }
 
-fn row(field: &About, is_optional: bool) -> String {
+fn row(field: &FieldDoc, is_optional: bool) -> String {
     let kind = match inner(field.shape) {
         _ if is_secret(field) => "string, secret".to_owned(),
-        Shape::Word(_, words) => {
-            let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
-            words.join(" or ")
+        Shape::Word(_, variants) => {
+            let variants: Vec<_> = variants
+                .iter()
+                .map(|variant| format!("`{variant}`"))
+                .collect();
+            variants.join(" or ")
         }
         Shape::Flag => "flag".to_owned(),
         Shape::Whole => "integer".to_owned(),

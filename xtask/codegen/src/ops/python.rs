@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt::Write as _;
 
-use oauth_facade::{About, Description, Entry, Exposure, Kind, Shape};
+use oauth_facade::{Description, Entry, Exposure, FieldDoc, Kind, Shape};
 
 use super::{
     arguments, fingerprint, inner, is_personal, is_secret, paragraphs, records, table, within,
-    words, wrapped,
+    word_types, wrapped,
 };
 use crate::HEADER;
 
@@ -74,7 +74,7 @@ fn imports(body: &str) -> String {
     let named: BTreeSet<&str> = body
         .split(|c: char| !(c.is_alphanumeric() || c == '_'))
         .collect();
-    let from = |place: &str, names: &[&str]| {
+    let from = |module: &str, names: &[&str]| {
         let names: Vec<_> = names
             .iter()
             .copied()
@@ -83,7 +83,7 @@ fn imports(body: &str) -> String {
         if names.is_empty() {
             String::new()
         } else {
-            format!("    from {place} import {}\n", names.join(", "))
+            format!("    from {module} import {}\n", names.join(", "))
         }
     };
     let abstract_names = ["Coroutine", "Iterable", "Mapping", "Sequence"];
@@ -95,25 +95,32 @@ fn imports(body: &str) -> String {
     lines += &from("._records", &records);
     lines += &from(".drive", &["Moment"]);
     lines.push('\n');
-    for (name, words) in words() {
+    for (name, variants) in word_types() {
         if !named.contains(name) {
             continue;
         }
-        let words: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
-        let _ = writeln!(lines, "    {name} = Literal[{}]", words.join(", "));
+        let variants: Vec<_> = variants
+            .iter()
+            .map(|variant| format!("\"{variant}\""))
+            .collect();
+        let _ = writeln!(lines, "    {name} = Literal[{}]", variants.join(", "));
     }
     lines
 }
 
 fn call(number: u32, entry: &'static Entry) -> Result<String, Box<dyn Error>> {
     let (name, result) = (entry.name, result(entry.outcome));
-    let given = given(entry);
+    let call_arguments = argument_tuple(entry);
     let text = docstring(entry.text, "Args", arguments(entry), "        ");
     let plain = signature(name, &parameters(entry)?, result);
     let later = format!("Coroutine[Any, Any, {result}]");
     let awaited = signature(&format!("a{name}"), &parameters(entry)?, &later);
-    let calling =
-        |method: &str, result: &str| answer(&format!("self.{method}({number}, {given})"), result);
+    let calling = |method: &str, result: &str| {
+        return_expression(
+            &format!("self.{method}({number}, {call_arguments})"),
+            result,
+        )
+    };
     Ok(format!(
         "\n{plain}        \"\"\"{text}\"\"\"\n{}\n{awaited}        \"\"\"{name}(), in a coroutine.\"\"\"\n{}",
         calling("_call", result),
@@ -122,7 +129,7 @@ fn call(number: u32, entry: &'static Entry) -> Result<String, Box<dyn Error>> {
 }
 
 /// Gives what a call of the native half gives, which is of the type that the table says.
-fn answer(call: &str, result: &str) -> String {
+fn return_expression(call: &str, result: &str) -> String {
     match result {
         "None" => format!("        {call}\n"),
         _ => format!("        answer: {result} = {call}\n        return answer\n"),
@@ -131,7 +138,7 @@ fn answer(call: &str, result: &str) -> String {
 
 /// An operation whose exchange sends nothing.
 fn at_once(entry: &'static Entry) -> Result<String, Box<dyn Error>> {
-    let (all, fields) = with_moment(entry)?;
+    let (all_parameters, fields) = with_moment(entry)?;
     let about = [
         " begin_authorization(), where nothing has to be sent: authorization.push_required elsewhere.",
         "",
@@ -141,16 +148,16 @@ fn at_once(entry: &'static Entry) -> Result<String, Box<dyn Error>> {
     let text = docstring(&about, "Args", fields.iter(), "        ");
     Ok(format!(
         "\n{}        \"\"\"{text}\"\"\"\n        return self._authorize({}, moment)\n",
-        signature("authorize", &all, "PendingAuthorization"),
-        given(entry),
+        signature("authorize", &all_parameters, "PendingAuthorization"),
+        argument_tuple(entry),
     ))
 }
 
 /// What a method takes that tests and replays call.
-fn with_moment(entry: &'static Entry) -> Result<(Vec<String>, Vec<About>), Box<dyn Error>> {
-    let mut all = parameters(entry)?;
-    all.push("moment: Moment | None = None".to_owned());
-    let moment = About {
+fn with_moment(entry: &'static Entry) -> Result<(Vec<String>, Vec<FieldDoc>), Box<dyn Error>> {
+    let mut all_parameters = parameters(entry)?;
+    all_parameters.push("moment: Moment | None = None".to_owned());
+    let moment = FieldDoc {
         name: "moment",
         text: &[
             " For tests and replays: gives the Unix time in seconds and 32 random bytes, at each step.",
@@ -159,30 +166,30 @@ fn with_moment(entry: &'static Entry) -> Result<(Vec<String>, Vec<About>), Box<d
         is_optional: true,
     };
     let fields = arguments(entry).copied().chain([moment]).collect();
-    Ok((all, fields))
+    Ok((all_parameters, fields))
 }
 
 fn exchange(number: u32, entry: &'static Entry) -> Result<String, Box<dyn Error>> {
-    let (all, fields) = with_moment(entry)?;
+    let (all_parameters, fields) = with_moment(entry)?;
     let result = format!("Exchange[{}]", result(entry.outcome));
     let text = docstring(entry.text, "Args", fields.iter(), "        ");
-    let call = format!("self._begin({number}, {}, moment)", given(entry));
+    let call = format!("self._begin({number}, {}, moment)", argument_tuple(entry));
     Ok(format!(
         "\n{}        \"\"\"{text}\"\"\"\n{}",
-        signature(entry.name, &all, &result),
-        answer(&call, &result),
+        signature(entry.name, &all_parameters, &result),
+        return_expression(&call, &result),
     ))
 }
 
 /// `(token, hint)`
-fn given(entry: &'static Entry) -> String {
-    let name = |field: &About| match inner(field.shape) {
+fn argument_tuple(entry: &'static Entry) -> String {
+    let name = |field: &FieldDoc| match inner(field.shape) {
         Shape::JsonText => format!("json_text({})", field.name),
         _ => field.name.to_owned(),
     };
     let names: Vec<_> = arguments(entry).map(name).collect();
     match &names[..] {
-        [one] => format!("({one},)"),
+        [argument] => format!("({argument},)"),
         _ => format!("({})", names.join(", ")),
     }
 }
@@ -249,7 +256,7 @@ fn result(kind: Kind) -> &'static str {
 fn docstring<'a>(
     text: &[&str],
     title: &str,
-    fields: impl Iterator<Item = &'a About>,
+    fields: impl Iterator<Item = &'a FieldDoc>,
     indent: &str,
 ) -> String {
     let blank = format!("\n\n{indent}");
@@ -259,8 +266,8 @@ fn docstring<'a>(
     let deeper = format!("{indent}        ");
     let fields: Vec<_> = fields
         .map(|field| {
-            let said = paragraphs(field.text).join(" ");
-            let line = format!("{}: {said}", field.name);
+            let doc = paragraphs(field.text).join(" ");
+            let line = format!("{}: {doc}", field.name);
             format!("{indent}    {}", wrapped(&line, LINE_WIDTH, &deeper))
         })
         .collect();
@@ -299,11 +306,11 @@ fn class(record: &Description) -> Result<String, Box<dyn Error>> {
     for member in record.members {
         let (annotation, default) = of_member(member.shape)?;
         let default_text = default.map_or(String::new(), |value| format!(" = {value}"));
-        let said = paragraphs(member.text).join(" ").replace('`', "");
-        let said = wrapped(&said, LINE_WIDTH - 3, "        ");
+        let doc = paragraphs(member.text).join(" ").replace('`', "");
+        let doc = wrapped(&doc, LINE_WIDTH - 3, "        ");
         let _ = write!(
             typed,
-            "        {}: {annotation}{default_text}\n        \"\"\"{said}\"\"\"\n",
+            "        {}: {annotation}{default_text}\n        \"\"\"{doc}\"\"\"\n",
             member.name
         );
         slots.push(member.name);
@@ -315,7 +322,7 @@ fn class(record: &Description) -> Result<String, Box<dyn Error>> {
             .map(|name| format!("            \"{name}\",\n"));
         names.collect()
     };
-    let marked = |mark: &str, is_marked: fn(&About) -> bool| {
+    let marked = |mark: &str, is_marked: fn(&FieldDoc) -> bool| {
         let members = record.members.iter().filter(|member| is_marked(member));
         let members: Vec<_> = members.map(|member| member.name).collect();
         if members.is_empty() {

@@ -26,14 +26,14 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
     for (number, entry) in offered()? {
         let names: Vec<_> = arguments(entry).map(|field| camel(field.name)).collect();
         let names = names.join(", ");
-        let given = given(entry);
+        let call_arguments = argument_list(entry);
         let text = javascript_paragraphs(entry.text)
             .into_iter()
             .next()
             .unwrap_or_default();
         let _ = write!(
             module,
-            "\n/** {text} */\nexport function {}(client, {{ {names} }}) {{\n  return client.begin({number}, [{given}])\n}}\n",
+            "\n/** {text} */\nexport function {}(client, {{ {names} }}) {{\n  return client.begin({number}, [{call_arguments}])\n}}\n",
             camel(entry.name),
         );
     }
@@ -41,14 +41,14 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
 }
 
 /// The arguments as the module reads them.
-fn given(entry: &'static Entry) -> String {
-    let given: Vec<_> = arguments(entry)
+fn argument_list(entry: &'static Entry) -> String {
+    let names: Vec<_> = arguments(entry)
         .map(|field| match inner(field.shape) {
             Shape::JsonText => format!("json({})", camel(field.name)),
             _ => camel(field.name),
         })
         .collect();
-    given.join(", ")
+    names.join(", ")
 }
 
 /// An authorization needs values that the page draws and hashes.
@@ -64,7 +64,7 @@ fn authorization(entry: &'static Entry) -> String {
          const {{ {} }} = asked\n  return client.beginAuthorization(state, nonce, verifier, challenge, [{}])\n}}\n",
         camel(entry.name),
         names.join(", "),
-        given(entry),
+        argument_list(entry),
     )
 }
 
@@ -77,18 +77,21 @@ pub(crate) fn types(_: &str) -> Result<String, Box<dyn Error>> {
          /** Tokens as the module holds them. */\ninterface Tokens {{\n  toJson(): string\n}}\n\
          type Scope = string | readonly string[]\n"
     );
-    for (name, words) in super::words() {
-        let words: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
-        let _ = writeln!(module, "type {name} = {}", words.join(" | "));
+    for (name, variants) in super::word_types() {
+        let variants: Vec<_> = variants
+            .iter()
+            .map(|variant| format!("'{variant}'"))
+            .collect();
+        let _ = writeln!(module, "type {name} = {}", variants.join(" | "));
     }
     for (_, entry) in table()? {
         if let Kind::Authorization = entry.outcome {
-            let drawn = "Record<'state' | 'nonce' | 'verifier' | 'challenge', string>";
+            let generated_values = "Record<'state' | 'nonce' | 'verifier' | 'challenge', string>";
             let _ = write!(
                 module,
                 "\nexport interface AskedFor {{\n{}}}\n\nexport function {}<NativeExchange>(client: {{\n  \
                  beginAuthorization(state: string, nonce: string, verifier: string, challenge: string, given: readonly unknown[]): NativeExchange\n\
-                 }}, drawn: {drawn}, asked: AskedFor): NativeExchange\n",
+                 }}, drawn: {generated_values}, asked: AskedFor): NativeExchange\n",
                 fields(entry)?,
                 camel(entry.name),
             );

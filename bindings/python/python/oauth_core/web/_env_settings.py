@@ -23,21 +23,21 @@ _OPEN: dict[str, Callable[[str], stores.Store]] = {
 _PROVIDER_OPTIONS = ("scope", "extra", "response_mode", "identity", "userinfo", "logout_max_age_without_expiry")
 
 
-def settings(environ: Mapping[str, str] | None, given: dict[str, Any]) -> dict[str, Any]:
+def settings(environ: Mapping[str, str] | None, overrides: dict[str, Any]) -> dict[str, Any]:
     """The given settings, and the rest from the environment. One error names all missing variables. Sends nothing."""
     variables = os.environ if environ is None else environ
-    found = dict(given)
+    found = dict(overrides)
     provider_options: dict[str, Any] = {name: found.pop(name) for name in _PROVIDER_OPTIONS if name in found}
     required = {"base_url": "OAUTH_BASE_URL", "key": "OAUTH_KEY"}
-    wanted = {argument: name for argument, name in required.items() if found.get(argument) is None}
+    unset_variables = {argument: name for argument, name in required.items() if found.get(argument) is None}
     missing = [] if found.get("providers") is not None else ClientSettings.missing_from_env(environ)
-    missing += [name for name in wanted.values() if not variables.get(name)]
+    missing += [name for name in unset_variables.values() if not variables.get(name)]
     if missing:
         text = f"a required environment variable is not set: {', '.join(missing)}"
         raise misuse("environment.missing", text)
-    if "base_url" in wanted:
+    if "base_url" in unset_variables:
         found["base_url"] = variables["OAUTH_BASE_URL"]
-    if "key" in wanted:
+    if "key" in unset_variables:
         found["key"] = variables["OAUTH_KEY"]
     # The current key, and former keys, which still open cookies and records.
     if isinstance(found["key"], str) and found.get("old_keys") is None:
@@ -65,7 +65,7 @@ def provider(environ: Mapping[str, str] | None, line: dict[str, Any], options: d
     """The provider from the environment. Its metadata is fetched at the first sign-in, if necessary."""
     client = ClientSettings.from_env(environ)
     try:
-        known, issuer = client.server(line.get("transport", "https"))
+        native_server, issuer = client.server(line.get("transport", "https"))
     except MisuseError as error:
         raise _issuer_error(error) from error
     if options.get("identity") is None:
@@ -73,10 +73,10 @@ def provider(environ: Mapping[str, str] | None, line: dict[str, Any], options: d
     network = {name: value for name, value in line.items() if name == "network" and value is not None}
 
     def connect() -> Client:
-        server = known or discover(issuer, transport=line.get("transport", "https"), **network)
+        server = native_server or discover(issuer, transport=line.get("transport", "https"), **network)
         return create_client(Client, client, server, network)
 
-    if known is not None:
+    if native_server is not None:
         return Provider(connect(), **options)
     return Provider(connect, registered=(issuer, client.arguments()[0]), **options)
 

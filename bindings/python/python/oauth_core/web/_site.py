@@ -9,7 +9,7 @@ from .._lists import listed
 from .._native import Identity, Reply, Visit, WebSite
 from ._env_settings import settings
 from ._providers import People
-from ._types import NOTHING, Access, Ended, Local, Need, Request
+from ._types import NOTHING, Access, VisitResult, Local, Need, Request
 from ._user import User
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ __all__ = ["Site"]
 class Site(People):
     """The sign-in of one web application."""
 
-    def _made(
+    def _assemble(
         self, settings: str, providers: Sequence[Provider], key: str | bytes | SealingKey,
         old_keys: Sequence[str | bytes | SealingKey], store: Store | None, network: Network | None,
     ) -> None:
@@ -34,7 +34,7 @@ class Site(People):
         self.transport: Literal["https", "loopback_http"] = transport
         self.network = network
         self._store = store
-        self._known = {provider.id: provider for provider in providers}
+        self._providers_by_id = {provider.id: provider for provider in providers}
         self._grants = {}
 
     @classmethod
@@ -81,7 +81,7 @@ class Site(People):
 
     def testing(self, identity: Mapping[str, Any], local: Local = None) -> Reply:
         """A reply that signs a user in for a test; call it through ``oauth_core.web.testing``."""
-        identity = {"provider": next(iter(self._known), None), **identity}
+        identity = {"provider": next(iter(self._providers_by_id), None), **identity}
 
         def fixed(_: Identity) -> Local:
             return local
@@ -98,14 +98,14 @@ class Site(People):
         """Whether this is one of the site's own pages."""
         return self.reads_form("POST", target)
 
-    def visit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> Ended:
+    def visit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> VisitResult:
         """Handles a request: returns the reply to send, or the signed-in user or None if the application responds."""
-        ended: Ended = self._drive(self._visit_steps(self._begin(request, access, need), "resume"))
+        ended: VisitResult = self._drive(self._visit_steps(self._begin(request, access, need), "resume"))
         return ended
 
-    async def avisit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> Ended:
+    async def avisit(self, request: Request, access: Access = "open", need: Need = NOTHING) -> VisitResult:
         """visit(), in a coroutine."""
-        ended: Ended = await self._adrive(self._visit_steps(self._begin(request, access, need), "aresume"))
+        ended: VisitResult = await self._adrive(self._visit_steps(self._begin(request, access, need), "aresume"))
         return ended
 
     def _begin(self, request: Request, access: Access, need: Need) -> Visit:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .._native import Problem, Provider
 
 Access = Literal["open", "silent", "signed_in"]
-Ended = Union[Reply, Forward, User, None]
+VisitResult = Union[Reply, Forward, User, None]
 Local = Optional[Mapping[str, Any]]
 Admit: TypeAlias = "Callable[[Identity], Union[Local, Awaitable[Local]]]"
 ErrorPage: TypeAlias = "Callable[[Problem], Union[str, Awaitable[str]]]"
@@ -73,7 +73,7 @@ def ends_session(user: User | None, status: int | None) -> bool:
     return status == 500 and user is not None and user.is_over
 
 
-def somebody(ended: Ended) -> User:
+def require_user(ended: VisitResult) -> User:
     """The user of a visit whose access mode requires a signed-in user."""
     if isinstance(ended, User):
         return ended

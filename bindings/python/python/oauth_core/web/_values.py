@@ -11,28 +11,28 @@ from .._lists import listed
 __all__ = ["settings_json"]
 
 
-def _urls(_: str, given: Any) -> Any:
-    return given if isinstance(given, str) else list(given)
+def _urls(_: str, value: Any) -> Any:
+    return value if isinstance(value, str) else list(value)
 
 
-def _seconds(_: str, given: Any) -> Any:
+def _seconds(_: str, value: Any) -> Any:
     # JSON cannot represent an infinite time.
-    return min(given, sys.float_info.max)
+    return min(value, sys.float_info.max)
 
 
-def _apis(_: str, given: Any) -> Any:
-    return {name: _api(api) for name, api in given.items()}
+def _apis(_: str, value: Any) -> Any:
+    return {name: _api(api) for name, api in value.items()}
 
 
-def _api(given: Any) -> Any:
-    if isinstance(given, str):
-        return given
-    url, methods = given
+def _api(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    url, methods = value
     return {"url": url, "methods": listed("methods", methods)}
 
 
-def _document(_: str, given: Any) -> Any:
-    return given if isinstance(given, str) else dict(given)
+def _document(_: str, value: Any) -> Any:
+    return value if isinstance(value, str) else dict(value)
 
 
 _CROSSING: Mapping[str, Callable[[str, Any], Any]] = {
@@ -44,9 +44,9 @@ _CROSSING: Mapping[str, Callable[[str, Any], Any]] = {
 }
 
 
-def settings_json(given: Mapping[str, Any], shapes: Mapping[str, str]) -> str:
+def settings_json(values: Mapping[str, Any], shapes: Mapping[str, str]) -> str:
     """The given settings as JSON, each converted by its shape."""
-    settings = {name: value for name, value in given.items() if value is not None}
+    settings = {name: value for name, value in values.items() if value is not None}
     for name in settings.keys() & shapes.keys():
         settings[name] = _CROSSING[shapes[name]](name, settings[name])
     return json.dumps(settings, allow_nan=False)

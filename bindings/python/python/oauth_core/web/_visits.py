@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, Generator, Mapping, TypeVar
 from .._bridge import result_of_callback
 from .._native import Forward, Identity, ProviderQuery, Reply, Visit
 from ._settings import SiteSettings
-from ._types import Admit, Ended, ErrorPage, Find, Refuse, SignedOut
+from ._types import Admit, VisitResult, ErrorPage, Find, Refuse, SignedOut
 from ._user import User
 
 if TYPE_CHECKING:
@@ -61,46 +61,46 @@ class Visits(SiteSettings):
         return hook
 
     def _drive(self, steps: Generator[Step, Any, Any]) -> Any:
-        answer: Any = None
+        result: Any = None
         while True:
             try:
-                call, argument = steps.send(answer)
+                call, argument = steps.send(result)
             except StopIteration as end:
                 return end.value
             try:
-                answer = result_of_callback(call(argument))
+                result = result_of_callback(call(argument))
             except Refuse as refused:
-                answer = refused
+                result = refused
 
     async def _adrive(self, steps: Generator[Step, Any, Any]) -> Any:
-        answer: Any = None
+        result: Any = None
         while True:
             try:
-                call, argument = steps.send(answer)
+                call, argument = steps.send(result)
             except StopIteration as end:
                 return end.value
             try:
-                answer = call(argument)
-                answer = await answer if hasattr(answer, "__await__") else answer
+                result = call(argument)
+                result = await result if hasattr(result, "__await__") else result
             except Refuse as refused:
-                answer = refused
+                result = refused
 
     def _result_steps(self, visit: Visit, resume: str, admit: Admit | None = None) -> Generator[Step, Any, Any]:
         """Resumes a visit, and calls the application's hooks for it, until it has a result."""
         decide = admit or self._admit
         resume_visit = getattr(visit, resume)
-        ended = yield lambda answer: resume_visit(**answer), {}
+        ended = yield lambda resume_arguments: resume_visit(**resume_arguments), {}
         while isinstance(ended, (ProviderQuery, Identity)):
             if isinstance(ended, ProviderQuery):
                 found = (yield self._find, ended) if self._find else None
                 self._add_provider(found)
-                answer: dict[str, Any] = {"local": {}} if found is None else {"provider": found}
+                resume_arguments: dict[str, Any] = {"local": {}} if found is None else {"provider": found}
             else:
-                answer = _admission((yield decide, ended) if decide else None)
-            ended = yield lambda answer: resume_visit(**answer), answer
+                resume_arguments = _admission((yield decide, ended) if decide else None)
+            ended = yield lambda resume_arguments: resume_visit(**resume_arguments), resume_arguments
         return ended
 
-    def _visit_steps(self, visit: Visit, resume: str) -> Generator[Step, Any, Ended]:
+    def _visit_steps(self, visit: Visit, resume: str) -> Generator[Step, Any, VisitResult]:
         ended = yield from self._result_steps(visit, resume)
         if isinstance(ended, Forward):
             return ended
@@ -114,11 +114,11 @@ class Visits(SiteSettings):
         return ended
 
 
-def _admission(answer: Any) -> dict[str, Any]:
+def _admission(decision: Any) -> dict[str, Any]:
     """The result of ``admit``. A value that is neither an admission nor a refusal, such as False, is an error."""
-    if isinstance(answer, Refuse):
-        return {"refused": str(answer)}
-    local: Any = answer
-    if answer is None or isinstance(answer, Mapping):
+    if isinstance(decision, Refuse):
+        return {"refused": str(decision)}
+    local: Any = decision
+    if decision is None or isinstance(decision, Mapping):
         return {"local": dict(local or {})}
-    raise TypeError(f"admit must return a dict, None or a Refuse, not {type(answer).__name__}; access denied")
+    raise TypeError(f"admit must return a dict, None or a Refuse, not {type(decision).__name__}; access denied")

@@ -11,25 +11,25 @@ from ._types import Request
 if TYPE_CHECKING:
     from ._site import Site
 
-__all__ = ["Environ", "body_of", "headers_of", "request_of", "target_of"]
+__all__ = ["Environ", "read_body", "headers_from", "request_from", "target_from"]
 
 Environ = dict[str, Any]
 
 
-def request_of(site: Site, environ: Environ) -> Request:
+def request_from(site: Site, environ: Environ) -> Request:
     """The request of an environment."""
-    method, target = environ["REQUEST_METHOD"], target_of(environ)
-    form = body_of(environ, MAX_FORM) if site.reads_form(method, target) else None
-    return Request(method, environ.get("HTTP_HOST", ""), target, headers_of(environ), form)
+    method, target = environ["REQUEST_METHOD"], target_from(environ)
+    form = read_body(environ, MAX_FORM) if site.reads_form(method, target) else None
+    return Request(method, environ.get("HTTP_HOST", ""), target, headers_from(environ), form)
 
 
-def headers_of(environ: Environ) -> list[tuple[str, str]]:
+def headers_from(environ: Environ) -> list[tuple[str, str]]:
     """The header fields of an environment."""
     fields = ((name[5:], value) for name, value in environ.items() if name.startswith("HTTP_"))
     return [(name.replace("_", "-").lower(), value) for name, value in fields]
 
 
-def target_of(environ: Environ) -> str:
+def target_from(environ: Environ) -> str:
     """Path and query as the browser shows them: WSGI decodes the path, but most servers also pass the original."""
     root = quote(environ.get("SCRIPT_NAME", "").rstrip("/"), encoding="latin-1")
     raw: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
@@ -44,13 +44,13 @@ def target_of(environ: Environ) -> str:
     return raw if f"{path}/".startswith(f"{root}/") else root + raw
 
 
-def body_of(environ: Environ, limit: int) -> bytes:
+def read_body(environ: Environ, limit: int) -> bytes:
     """The body, of which at most ``limit`` + 1 bytes are read."""
     length = environ.get("CONTENT_LENGTH") or (limit + 1 if environ.get("wsgi.input_terminated") else 0)
-    wanted = min(int(length), limit + 1)
+    max_bytes = min(int(length), limit + 1)
     body = bytearray()
-    while len(body) < wanted:
-        more = environ["wsgi.input"].read(wanted - len(body))
+    while len(body) < max_bytes:
+        more = environ["wsgi.input"].read(max_bytes - len(body))
         if not more:
             break
         body += more

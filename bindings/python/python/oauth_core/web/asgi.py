@@ -13,10 +13,10 @@ from urllib.parse import quote
 from .._native import MAX_FORM, Forward, Reply
 from ..errors import OAuthError
 from ._site import Site
-from ._types import NOTHING, Access, Ended, Need, Request, ends_session, is_over, somebody
+from ._types import NOTHING, Access, VisitResult, Need, Request, ends_session, is_over, require_user
 from ._user import User
 
-__all__ = ["SignIn", "challenge", "passed_on", "reply", "somebody", "target_of", "user"]
+__all__ = ["SignIn", "challenge", "passed_on", "reply", "require_user", "target_from", "user"]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -73,11 +73,11 @@ def user(scope: Scope) -> User | None:
     return _visit(scope)[2]
 
 
-async def challenge(scope: Scope, need: Need = NOTHING) -> Ended:
+async def challenge(scope: Scope, need: Need = NOTHING) -> VisitResult:
     """The user, if they meet the need; otherwise the reply to send."""
-    site, request, known = _visit(scope)
-    if known is not None and need == NOTHING:
-        return known
+    site, request, current_user = _visit(scope)
+    if current_user is not None and need == NOTHING:
+        return current_user
     ended = await site.avisit(request, "signed_in", need)
     if isinstance(ended, User):
         scope[VISIT] = (site, request, ended)
@@ -86,23 +86,23 @@ async def challenge(scope: Scope, need: Need = NOTHING) -> Ended:
 
 async def passed_on(forward: Forward, scope: Scope, receive: Receive, send: Send) -> None:
     """Forwards a page's call to its API, and streams the response back."""
-    answer = await forward.asend(await _body(receive, forward.limit))
-    if isinstance(answer, Reply):
-        return await reply(answer, scope, send)
-    await send({"type": "http.response.start", "status": answer.status, "headers": _fields(answer.headers)})
-    while (chunk := await answer.achunk()) is not None:
+    api_response = await forward.asend(await _body(receive, forward.limit))
+    if isinstance(api_response, Reply):
+        return await reply(api_response, scope, send)
+    await send({"type": "http.response.start", "status": api_response.status, "headers": _fields(api_response.headers)})
+    while (chunk := await api_response.achunk()) is not None:
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
 
-async def reply(answer: Reply, scope: Scope, send: Send) -> None:
+async def reply(response: Reply, scope: Scope, send: Send) -> None:
     """Sends a reply."""
     if scope["type"] == "websocket":
         # The WebSocket has not been accepted yet, so the server responds with 403.
         return await send({"type": "websocket.close", "code": 1008})
-    headers = _fields([*answer.headers, ("content-length", str(len(answer.body)))])
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    headers = _fields([*response.headers, ("content-length", str(len(response.body)))])
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
 
 
 def _fields(fields: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
@@ -121,13 +121,13 @@ async def _request(site: Site, scope: Scope, receive: Receive) -> Request:
     host = next((value.decode("latin-1") for name, value in headers if name == b"host"), "")
     # Any page may open a WebSocket, which can change state: it is checked like a form.
     method = scope.get("method", "POST")
-    target = target_of(scope)
+    target = target_from(scope)
     is_form = scope["type"] == "http" and method != "GET" and site.reads_form(method, target)
     form = await _body(receive, MAX_FORM) if is_form else None
     return Request(method, host, target, headers, form)
 
 
-def target_of(scope: Scope) -> str:
+def target_from(scope: Scope) -> str:
     """Path and query as the browser shows them: servers and frameworks differ in whether the root path is included."""
     raw = scope.get("raw_path")
     path = raw.decode("latin-1").partition("?")[0] if raw else quote(scope["path"])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Refuse", "Site", "User"]
 
 
-class Answered(Exception):
+class ReplyInstead(Exception):
     """Raised to send a reply instead of calling the handler."""
 
     def __init__(self, reply: Reply) -> None:
@@ -43,7 +43,7 @@ class Site(Base):
     def __init__(self, app: Starlette, *, access: Access = "open", **settings: Any) -> None:
         super().__init__(**settings)
         app.add_middleware(asgi.SignIn, site=self, access=access)
-        app.add_exception_handler(Answered, _answer)
+        app.add_exception_handler(ReplyInstead, _exception_handler)
 
     @property
     def user(self) -> Any:
@@ -81,9 +81,9 @@ async def require(request: starlette.requests.HTTPConnection, need: Need = NOTHI
         # A mounted application has its own exception handlers: the site's handler is added to them here.
         handlers = request.scope.get("starlette.exception_handlers")
         if handlers is not None:
-            handlers[0].setdefault(Answered, _answer)
-        raise Answered(ended)
-    return asgi.somebody(ended)
+            handlers[0].setdefault(ReplyInstead, _exception_handler)
+        raise ReplyInstead(ended)
+    return asgi.require_user(ended)
 
 
 def _depends(call: Any) -> Any:
@@ -92,10 +92,10 @@ def _depends(call: Any) -> Any:
     return Depends(call)
 
 
-async def _answer(_: starlette.requests.Request, answered: Exception) -> starlette.responses.Response:
-    if not isinstance(answered, Answered):
-        raise answered
-    reply = answered.reply
+async def _exception_handler(_: starlette.requests.Request, exception: Exception) -> starlette.responses.Response:
+    if not isinstance(exception, ReplyInstead):
+        raise exception
+    reply = exception.reply
     response = starlette.responses.Response(reply.body, reply.status)
     for name, value in reply.headers:
         response.headers.append(name, value)

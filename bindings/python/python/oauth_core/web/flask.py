@@ -100,10 +100,10 @@ class Site(Base):
 
     def _before_request(self) -> Response | None:
         environ = flask.request.environ
-        request = wsgi.request_of(self, environ)
+        request = wsgi.request_from(self, environ)
         ended = self.visit(request, self._access)
         if isinstance(ended, Forward):
-            answer = wsgi.answered(ended, environ)
+            answer = wsgi.forward_call(ended, environ)
             return _response(answer) if isinstance(answer, Reply) else _streamed(answer)
         if isinstance(ended, Reply):
             return _response(ended)
@@ -121,8 +121,8 @@ def _response(reply: Reply) -> Response:
     return _add_headers(flask.Response(reply.body, reply.status), reply.headers)
 
 
-def _streamed(answer: Streamed) -> Response:
-    return _add_headers(flask.Response(wsgi.chunks(answer), answer.status), answer.headers)
+def _streamed(api_response: Streamed) -> Response:
+    return _add_headers(flask.Response(wsgi.chunks(api_response), api_response.status), api_response.headers)
 
 
 def _add_headers(response: Response, headers: list[tuple[str, str]]) -> Response:

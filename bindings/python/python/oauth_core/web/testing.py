@@ -67,23 +67,23 @@ def cookies(
 
 def sign_in(client: _Client, site: Site, subject: str, **identity: Any) -> _Client:
     """Adds ``cookies()`` and ``SAME_ORIGIN`` to a test client, as the user's browser would, and returns it."""
-    known: Any = client
-    jar = getattr(known, "cookies", None)
+    test_client: Any = client
+    jar = getattr(test_client, "cookies", None)
     for name, value in cookies(site, subject, **identity).items():
         if isinstance(jar, SimpleCookie):  # Django
             jar[name] = value
         elif jar is not None:  # httpx, Starlette
             jar.set(name, value)
-        elif hasattr(known, "set_cookie"):  # Flask
-            known.set_cookie(name, value)
+        elif hasattr(test_client, "set_cookie"):  # Flask
+            test_client.set_cookie(name, value)
         else:
             raise TypeError("unknown kind of test client: set the result of cookies() on it yourself")
     for name, value in SAME_ORIGIN.items():
         variable = f"HTTP_{name.upper().replace('-', '_')}"
         if isinstance(jar, SimpleCookie):  # Django
-            known.defaults[variable] = value
+            test_client.defaults[variable] = value
         elif jar is not None:
-            known.headers.setdefault(name, value)
+            test_client.headers.setdefault(name, value)
         else:
-            known.environ_base[variable] = value
+            test_client.environ_base[variable] = value
     return client

@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator
 from .._native import Forward, Reply
 from ..errors import OAuthError
 from ._site import Site
-from ._types import NOTHING, Access, Ended, Need, Request, ends_session, is_over
+from ._types import NOTHING, Access, VisitResult, Need, Request, ends_session, is_over
 from ._user import User
-from ._wsgi_request import Environ, body_of, headers_of, request_of, target_of
+from ._wsgi_request import Environ, read_body, headers_from, request_from, target_from
 
 if TYPE_CHECKING:
     from .._native import Streamed
 
 __all__ = [
     "SignIn",
-    "answered",
-    "body_of",
+    "forward_call",
+    "read_body",
     "challenge",
     "chunks",
-    "headers_of",
+    "headers_from",
     "passed_on",
     "reply",
-    "request_of",
-    "target_of",
+    "request_from",
+    "target_from",
     "user",
 ]
 
@@ -54,7 +54,7 @@ class SignIn:
         self.access: Access = access
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        request = request_of(self.site, environ)
+        request = request_from(self.site, environ)
         ended = self.site.visit(request, self.access)
         if isinstance(ended, Forward):
             return passed_on(ended, environ, start_response)
@@ -86,42 +86,42 @@ def user(environ: Environ) -> User | None:
     return _visit(environ)[2]
 
 
-def challenge(environ: Environ, need: Need = NOTHING) -> Ended:
+def challenge(environ: Environ, need: Need = NOTHING) -> VisitResult:
     """The user, if they meet the need; otherwise the reply to send."""
-    site, request, known = _visit(environ)
-    if known is not None and need == NOTHING:
-        return known
+    site, request, current_user = _visit(environ)
+    if current_user is not None and need == NOTHING:
+        return current_user
     ended = site.visit(request, "signed_in", need)
     if isinstance(ended, User):
         environ[VISIT] = (site, request, ended)
     return ended
 
 
-def reply(answer: Reply, start_response: StartResponse) -> list[bytes]:
+def reply(response: Reply, start_response: StartResponse) -> list[bytes]:
     """Sends a reply."""
-    headers = [(name.title(), value) for name, value in answer.headers]
-    headers.append(("Content-Length", str(len(answer.body))))
-    start_response(_status(answer.status), headers)
-    return [answer.body]
+    headers = [(name.title(), value) for name, value in response.headers]
+    headers.append(("Content-Length", str(len(response.body))))
+    start_response(_status(response.status), headers)
+    return [response.body]
 
 
 def passed_on(forward: Forward, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """Forwards a page's call to its API, and streams the response back."""
-    answer = answered(forward, environ)
-    if isinstance(answer, Reply):
-        return reply(answer, start_response)
-    start_response(_status(answer.status), [(name.title(), value) for name, value in answer.headers])
-    return chunks(answer)
+    api_response = forward_call(forward, environ)
+    if isinstance(api_response, Reply):
+        return reply(api_response, start_response)
+    start_response(_status(api_response.status), [(name.title(), value) for name, value in api_response.headers])
+    return chunks(api_response)
 
 
-def answered(forward: Forward, environ: Environ) -> Streamed | Reply:
+def forward_call(forward: Forward, environ: Environ) -> Streamed | Reply:
     """The response of the API to a page's call."""
-    return forward.send(body_of(environ, forward.limit))
+    return forward.send(read_body(environ, forward.limit))
 
 
-def chunks(answer: Streamed) -> Iterator[bytes]:
+def chunks(api_response: Streamed) -> Iterator[bytes]:
     """The body as a stream of chunks."""
-    while (chunk := answer.chunk()) is not None:
+    while (chunk := api_response.chunk()) is not None:
         yield chunk
 
 

@@ -98,12 +98,12 @@ fn addresses(server: &str) -> Vec<Url> {
     if server.contains("://") {
         return Url::parse(server).into_iter().collect();
     }
-    let of = |scheme: &str| Url::parse(&format!("{scheme}://{server}")).ok();
-    let plain = of("http").filter(Url::is_local);
-    of("https").into_iter().chain(plain).collect()
+    let with_scheme = |scheme: &str| Url::parse(&format!("{scheme}://{server}")).ok();
+    let plain = with_scheme("http").filter(Url::is_local);
+    with_scheme("https").into_iter().chain(plain).collect()
 }
 
-fn read_only(what: &str, hint: &str) -> Result<(), Failure> {
+fn read_only(operation: &str, hint: &str) -> Result<(), Failure> {
     request()?;
-    Err(Failure::refused("credential.read_only", what, hint))
+    Err(Failure::refused("credential.read_only", operation, hint))
 }

@@ -44,18 +44,18 @@ struct CredentialQuery<'a> {
 impl<'a> CredentialQuery<'a> {
     /// Reads lines up to an empty one. Unknown names are ignored, as git requires.
     fn read(text: &'a str) -> Self {
-        let mut asked = Self::default();
+        let mut query = Self::default();
         let lines = text.lines().take_while(|line| !line.is_empty());
         for (name, value) in lines.filter_map(|line| line.split_once('=')) {
             match name {
-                "protocol" => asked.protocol = value,
-                "host" => asked.host = value,
-                "username" => asked.username = Some(value).filter(|name| !name.is_empty()),
-                "password" => asked.password = Some(value),
+                "protocol" => query.protocol = value,
+                "host" => query.host = value,
+                "username" => query.username = Some(value).filter(|name| !name.is_empty()),
+                "password" => query.password = Some(value),
                 _ => {}
             }
         }
-        asked
+        query
     }
 
     /// `None` unless protocol and host form a URL.
@@ -77,15 +77,15 @@ impl Git {
 
     fn get(self, global: &Global, output: Output) -> Result<(), Failure> {
         let text = request()?;
-        let asked = CredentialQuery::read(text.expose());
-        let Some(url) = asked.url() else {
+        let query = CredentialQuery::read(text.expose());
+        let Some(url) = query.url() else {
             return Ok(());
         };
         let Some(profile) = profile_for(&url, global)? else {
             return Ok(());
         };
-        let given = self.username.or_else(|| asked.username.map(str::to_owned));
-        let name = username(given, &profile);
+        let requested_name = self.username.or_else(|| query.username.map(str::to_owned));
+        let name = username(requested_name, &profile);
         let tokens = password(profile, global, output)?;
         let password = tokens.access_token.expose();
         output::print(format_args!("username={name}\npassword={password}"))?;
@@ -99,8 +99,8 @@ impl Git {
 /// The host has rejected this password.
 fn erase(global: &Global, output: Output) -> Result<(), Failure> {
     let text = request()?;
-    let asked = CredentialQuery::read(text.expose());
-    let (Some(url), Some(password)) = (asked.url(), asked.password) else {
+    let query = CredentialQuery::read(text.expose());
+    let (Some(url), Some(password)) = (query.url(), query.password) else {
         return Ok(());
     };
     match profile_for(&url, global)? {

@@ -24,7 +24,7 @@ use oauth_testkit::twin::{Counters, Entry};
 use oauth_testkit::{Served, Twin};
 use serde_json::Value;
 
-use super::wire_recorder::{self, BROWSER, Hops, WireRecorder};
+use super::wire_recorder::{self, BROWSER, Recording, WireRecorder};
 use crate::trace::Received;
 
 /// The timeout of every operation, which are all local.
@@ -43,21 +43,21 @@ pub(super) struct System {
 /// One documented flow.
 pub(super) struct Flow {
     pub(super) name: &'static str,
-    pub(super) what: &'static str,
+    pub(super) description: &'static str,
     pub(super) run: fn(&DemoEnv) -> FlowResult,
 }
 
 /// The result of a flow.
-pub(super) type FlowResult<T = ()> = Result<T, Failed>;
+pub(super) type FlowResult<T = ()> = Result<T, Discrepancy>;
 
 /// A difference between a flow and the documentation.
 #[derive(Debug)]
-pub(super) struct Failed {
+pub(super) struct Discrepancy {
     pub(super) code: Option<&'static str>,
     pub(super) reason: String,
 }
 
-impl Failed {
+impl Discrepancy {
     pub(super) fn new(reason: impl Display) -> Self {
         Self {
             code: None,
@@ -66,7 +66,7 @@ impl Failed {
     }
 }
 
-impl From<Error> for Failed {
+impl From<Error> for Discrepancy {
     fn from(error: Error) -> Self {
         Self {
             code: Some(error.code()),
@@ -75,13 +75,13 @@ impl From<Error> for Failed {
     }
 }
 
-impl From<std::io::Error> for Failed {
+impl From<std::io::Error> for Discrepancy {
     fn from(error: std::io::Error) -> Self {
         Self::new(error)
     }
 }
 
-impl From<oauth_reqwest::reqwest::Error> for Failed {
+impl From<oauth_reqwest::reqwest::Error> for Discrepancy {
     fn from(error: oauth_reqwest::reqwest::Error) -> Self {
         Self::new(error.without_url())
     }
@@ -105,7 +105,7 @@ pub(super) fn driver() -> Result<Driver, Error> {
 /// The environment of one flow.
 pub(super) struct DemoEnv {
     pub(super) provider: Provider,
-    pub(super) hops: Hops,
+    pub(super) hops: Recording,
     base: String,
     served: Served,
     _tap: WireRecorder,
@@ -119,8 +119,8 @@ impl DemoEnv {
         let (listener, base) = wire_recorder::listen()?;
         let served = Served::start(|_| (system.twin)(&base))?;
         let address = served.base().trim_start_matches("http://").parse();
-        let address: SocketAddr = address.map_err(Failed::new)?;
-        let hops = Hops::default();
+        let address: SocketAddr = address.map_err(Discrepancy::new)?;
+        let hops = Recording::default();
         let mut provider = oauth_providers::provider(system.name)?;
         for (name, value) in system.variables {
             provider = provider.with(name, value)?;
@@ -148,14 +148,14 @@ impl DemoEnv {
     }
 
     /// Records a check, and fails if it does not hold.
-    pub(super) fn check(&self, what: impl Display, holds: bool) -> FlowResult {
+    pub(super) fn check(&self, expectation: impl Display, holds: bool) -> FlowResult {
         if !holds {
-            return Err(Failed::new(format_args!("not true: {what}")));
+            return Err(Discrepancy::new(format_args!("not true: {expectation}")));
         }
-        let what = what.to_string();
+        let expectation = expectation.to_string();
         let mut checks = self.checks.borrow_mut();
-        if checks.last() != Some(&what) {
-            checks.push(what);
+        if checks.last() != Some(&expectation) {
+            checks.push(expectation);
         }
         Ok(())
     }
@@ -163,17 +163,19 @@ impl DemoEnv {
     /// Checks that something is refused with this code.
     pub(super) fn refused<T>(
         &self,
-        what: impl Display,
+        attempt: impl Display,
         result: Result<T, Error>,
         code: &'static str,
     ) -> FlowResult<Error> {
         match result {
             Err(error) if error.code() == code => {
-                self.check(format_args!("{what} is refused: {code}"), true)?;
+                self.check(format_args!("{attempt} is refused: {code}"), true)?;
                 Ok(error)
             }
             Err(error) => Err(error.into()),
-            Ok(_) => Err(Failed::new(format_args!("not refused: {what} ({code})"))),
+            Ok(_) => Err(Discrepancy::new(format_args!(
+                "not refused: {attempt} ({code})"
+            ))),
         }
     }
 
@@ -199,15 +201,15 @@ impl DemoEnv {
 
     /// The last request to this path.
     pub(super) fn entry(&self, path: &str) -> FlowResult<Entry> {
-        let found = self.log().into_iter().rfind(|entry| entry.path == path);
-        found.ok_or_else(|| Failed::new(format_args!("no request was sent to {path}")))
+        let matching = self.log().into_iter().rfind(|entry| entry.path == path);
+        matching.ok_or_else(|| Discrepancy::new(format_args!("no request was sent to {path}")))
     }
 
     /// The last reply on the wire.
     pub(super) fn last_reply(&self) -> FlowResult<Received> {
         let hop = self.hops.all().into_iter().next_back();
         let reply = hop.and_then(|hop| hop.received);
-        reply.ok_or_else(|| Failed::new("no response was received"))
+        reply.ok_or_else(|| Discrepancy::new("no response was received"))
     }
 
     /// Advances the twin's clock.
@@ -244,7 +246,7 @@ impl DemoEnv {
 
     /// The API with the application's own tokens.
     pub(super) fn application(&self, client: Client, scope: Scope) -> Result<Authorized, Error> {
-        self.api(self.own(&client, scope))
+        self.api(self.client_grant(&client, scope))
     }
 
     /// The API with a user's tokens.
@@ -264,7 +266,7 @@ impl DemoEnv {
     }
 
     /// A source of the application's own tokens.
-    pub(super) fn own(&self, client: &Client, scope: Scope) -> GrantSource {
+    pub(super) fn client_grant(&self, client: &Client, scope: Scope) -> GrantSource {
         GrantSource::client_credentials(self.driver.clone(), client, scope)
     }
 
@@ -295,14 +297,14 @@ impl DemoEnv {
             reply.status == 200,
         )?;
         let counters = self.counters();
-        let seen = (
+        let outcome = (
             counters.api_401,
             counters.token_requests,
             counters.api_calls,
         );
         self.check(
             "there is one 401, one new token and one retry",
-            seen == (1, 2, 3),
+            outcome == (1, 2, 3),
         )
     }
 
@@ -326,20 +328,24 @@ impl DemoEnv {
     pub(super) fn authorize(
         &self,
         client: &Client,
-        ask: AuthorizationRequest,
+        request: AuthorizationRequest,
     ) -> FlowResult<(PendingAuthorization, String)> {
-        let (url, pending) = client.authorize(&Moment::system()?, ask)?;
+        let (url, pending) = client.authorize(&Moment::system()?, request)?;
         match self.visit(&url)? {
             Visit::Sent(callback) => Ok((pending, callback)),
-            Visit::Page(status) => Err(Failed::new(format_args!(
+            Visit::Page(status) => Err(Discrepancy::new(format_args!(
                 "the server shows a page with status {status} instead of a redirect"
             ))),
         }
     }
 
     /// A whole login, with the callback passed on by the page at the redirect URI.
-    pub(super) fn login(&self, client: &Client, ask: AuthorizationRequest) -> FlowResult<Tokens> {
-        let (pending, callback) = self.authorize(client, ask)?;
+    pub(super) fn login(
+        &self,
+        client: &Client,
+        request: AuthorizationRequest,
+    ) -> FlowResult<Tokens> {
+        let (pending, callback) = self.authorize(client, request)?;
         Ok(self.run(client.redeem(pending, &callback)?)?.tokens)
     }
 
@@ -348,7 +354,7 @@ impl DemoEnv {
         &self,
         listener: Listener,
         client: &Client,
-        ask: AuthorizationRequest,
+        request: AuthorizationRequest,
     ) -> FlowResult<Tokens> {
         let (http, hops) = (self.browser.clone(), self.hops.clone());
         let mut browser = None;
@@ -359,7 +365,7 @@ impl DemoEnv {
             }));
             Ok(())
         };
-        let tokens = listener.login(&self.driver, client, ask, open, MAX_WAIT);
+        let tokens = listener.login(&self.driver, client, request, open, MAX_WAIT);
         if let Some(browser) = browser {
             // If it fails, the listener times out, which `tokens` reports.
             let _ = browser.join();
@@ -387,7 +393,7 @@ fn visit(http: &Http, url: &Url) -> Result<Visit, oauth_reqwest::reqwest::Error>
 }
 
 /// Follows the server's redirect to the listener, which the recorder does not see.
-fn follow_redirect(http: &Http, hops: &Hops, url: &Url) -> Option<()> {
+fn follow_redirect(http: &Http, hops: &Recording, url: &Url) -> Option<()> {
     let Visit::Sent(callback) = visit(http, url).ok()? else {
         return None;
     };
@@ -396,10 +402,10 @@ fn follow_redirect(http: &Http, hops: &Hops, url: &Url) -> Option<()> {
         http::header::USER_AGENT,
         http::HeaderValue::from_static(BROWSER),
     );
-    let place = hops.begin(&Method::GET, &callback.parse().ok()?, &headers, &[]);
+    let index = hops.begin(&Method::GET, &callback.parse().ok()?, &headers, &[]);
     let response = http.get(&callback).send().ok()?;
     hops.end(
-        place,
+        index,
         Received::new(response.status(), response.headers(), &[]),
     );
     Some(())

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::demo_env::{Failed, Flow, System};
-use super::wire_recorder::Hop;
+use super::demo_env::{Discrepancy, Flow, System};
+use super::wire_recorder::Exchanged;
 use crate::output::{BOLD, DIM, GREEN, RED};
 use crate::trace::{Item, relevant_headers};
 
@@ -20,9 +20,9 @@ const LINE_WIDTH: usize = 100;
 /// The outcome of one flow.
 pub(super) struct Outcome {
     flow: &'static Flow,
-    pub(super) hops: Vec<Hop>,
+    pub(super) hops: Vec<Exchanged>,
     pub(super) checks: Vec<String>,
-    pub(super) failed: Option<Failed>,
+    pub(super) failed: Option<Discrepancy>,
     pub(super) milliseconds: u128,
 }
 
@@ -39,13 +39,13 @@ impl Outcome {
 
     fn to_json(&self) -> Value {
         let steps = self.hops.iter().map(|hop| {
-            let by = if hop.is_browser { "browser" } else { "client" };
-            json!({ "by": by, "sent": hop.sent, "received": hop.received })
+            let sender = if hop.is_browser { "browser" } else { "client" };
+            json!({ "by": sender, "sent": hop.sent, "received": hop.received })
         });
         json!({
             "name": self.flow.name,
             "ok": self.failed.is_none(),
-            "what": self.flow.what,
+            "what": self.flow.description,
             "checks": self.checks,
             "error_code": self.failed.as_ref().and_then(|failed| failed.code),
             "reason": self.failed.as_ref().map(|failed| &failed.reason),
@@ -83,7 +83,9 @@ pub(super) fn summary(tally: &[(&str, Vec<Outcome>)]) -> String {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Flow { name, what, .. } = self.flow;
+        let Flow {
+            name, description, ..
+        } = self.flow;
         let (sign, color) = match self.failed {
             None => ('✓', GREEN),
             Some(_) => ('✗', RED),
@@ -91,7 +93,7 @@ impl fmt::Display for Outcome {
         let time = self.milliseconds;
         write!(
             f,
-            "{color}{sign}{color:#} {BOLD}{name}{BOLD:#}  {what} {DIM}{time} ms{DIM:#}"
+            "{color}{sign}{color:#} {BOLD}{name}{BOLD:#}  {description} {DIM}{time} ms{DIM:#}"
         )?;
         for (hop, times) in runs(&self.hops) {
             write_hop(f, hop, times)?;
@@ -107,8 +109,8 @@ impl fmt::Display for Outcome {
 }
 
 /// Equal neighbours, counted.
-fn runs(hops: &[Hop]) -> Vec<(&Hop, usize)> {
-    let mut runs: Vec<(&Hop, usize)> = Vec::new();
+fn runs(hops: &[Exchanged]) -> Vec<(&Exchanged, usize)> {
+    let mut runs: Vec<(&Exchanged, usize)> = Vec::new();
     for hop in hops {
         match runs.last_mut() {
             Some((last, times)) if *last == hop => *times += 1,
@@ -118,9 +120,9 @@ fn runs(hops: &[Hop]) -> Vec<(&Hop, usize)> {
     runs
 }
 
-fn write_hop(f: &mut fmt::Formatter<'_>, hop: &Hop, times: usize) -> fmt::Result {
-    let (sent, who) = (&hop.sent, if hop.is_browser { "browser " } else { "" });
-    let head = format!("{who}{} {}{}", sent.method, sent.origin, sent.path);
+fn write_hop(f: &mut fmt::Formatter<'_>, hop: &Exchanged, times: usize) -> fmt::Result {
+    let (sent, prefix) = (&hop.sent, if hop.is_browser { "browser " } else { "" });
+    let head = format!("{prefix}{} {}{}", sent.method, sent.origin, sent.path);
     let query = sent.query.iter().enumerate().map(|(at, item)| {
         let joint = if at == 0 { '?' } else { '&' };
         format!("{joint}{item}")

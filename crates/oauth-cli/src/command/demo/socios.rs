@@ -15,7 +15,7 @@ use oauth_session::Sources;
 use oauth_testkit::Twin;
 use serde_json::Value;
 
-use super::demo_env::{DemoEnv, Failed, Flow, FlowResult, System};
+use super::demo_env::{DemoEnv, Discrepancy, Flow, FlowResult, System};
 
 const TOKEN: &str = "/oauth2/token";
 const AUTHORIZE: &str = "/oauth2/authorize";
@@ -33,67 +33,67 @@ pub(super) const SYSTEM: System = System {
     flows: &[
         Flow {
             name: "client_credentials",
-            what: "a token for the application, with consumer key and secret in raw Basic",
+            description: "a token for the application, with consumer key and secret in raw Basic",
             run: client_credentials,
         },
         Flow {
             name: "public_route",
-            what: "a public route, with the application's token",
+            description: "a public route, with the application's token",
             run: public_route,
         },
         Flow {
             name: "user_route_refused",
-            what: "a user's route, refused with the application's token",
+            description: "a user's route, refused with the application's token",
             run: user_route_refused,
         },
         Flow {
             name: "code_exchange",
-            what: "Socios.com Connect, with partner tag and tracking parameters",
+            description: "Socios.com Connect, with partner tag and tracking parameters",
             run: code_exchange,
         },
         Flow {
             name: "tracking_shadow_refused",
-            what: "tracking parameters with names reserved by the protocol",
+            description: "tracking parameters with names reserved by the protocol",
             run: tracking_shadow_refused,
         },
         Flow {
             name: "user_api",
-            what: "wallet, polls and a vote, with the user's token",
+            description: "wallet, polls and a vote, with the user's token",
             run: user_api,
         },
         Flow {
             name: "token_for_route",
-            what: "the preset selects the token for each route",
+            description: "the preset selects the token for each route",
             run: token_for_route,
         },
         Flow {
             name: "two_owners",
-            what: "one API with both token sources: each route gets the right token",
+            description: "one API with both token sources: each route gets the right token",
             run: two_owners,
         },
         Flow {
             name: "refresh_rotation",
-            what: "each refresh returns a new refresh token",
+            description: "each refresh returns a new refresh token",
             run: refresh_rotation,
         },
         Flow {
             name: "reuse_detection",
-            what: "reuse of an old refresh token revokes the whole grant",
+            description: "reuse of an old refresh token revokes the whole grant",
             run: reuse_detection,
         },
         Flow {
             name: "revocation",
-            what: "200 for known and unknown tokens",
+            description: "200 for known and unknown tokens",
             run: revocation,
         },
         Flow {
             name: "after_revocation",
-            what: "an API client after its tokens are revoked",
+            description: "an API client after its tokens are revoked",
             run: after_revocation,
         },
         Flow {
             name: "expiry",
-            what: "after two hours, a refresh and then the call",
+            description: "after two hours, a refresh and then the call",
             run: expiry,
         },
     ],
@@ -146,18 +146,18 @@ fn code_exchange(env: &DemoEnv) -> FlowResult {
         ("param2", "b"),
         ("param3", "c"),
     ];
-    let mut ask = ask()?;
+    let mut request = authorization_request()?;
     for (name, value) in extras {
         env.provider.authorization_parameter(name)?;
-        ask = ask.extra(name, value);
+        request = request.extra(name, value);
     }
-    let tokens = env.login(&env.trusted()?, ask)?;
-    let (asked, sent) = (env.entry(AUTHORIZE)?, env.entry(TOKEN)?);
+    let tokens = env.login(&env.trusted()?, request)?;
+    let (authorize_entry, sent) = (env.entry(AUTHORIZE)?, env.entry(TOKEN)?);
     env.check(
         "the authorization URL contains partner tag and tracking parameters unchanged",
         extras
             .iter()
-            .all(|(name, value)| asked.query(name) == Some(value)),
+            .all(|(name, value)| authorize_entry.query(name) == Some(value)),
     )?;
     env.check(
         "key and secret are in the body, and not in a header",
@@ -167,7 +167,8 @@ fn code_exchange(env: &DemoEnv) -> FlowResult {
     )?;
     env.check(
         "the body also contains the code and the redirect URI of the authorization request",
-        sent.form("code").is_some() && sent.form("redirect_uri") == asked.query("redirect_uri"),
+        sent.form("code").is_some()
+            && sent.form("redirect_uri") == authorize_entry.query("redirect_uri"),
     )?;
     env.check("a refresh token is issued", tokens.refresh_token.is_some())
 }
@@ -182,10 +183,15 @@ fn tracking_shadow_refused(env: &DemoEnv) -> FlowResult {
         "code_challenge",
         "response_type",
     ] {
-        let result = client.authorize(&Moment::system()?, ask()?.extra(name, "tracking"));
+        let result = client.authorize(
+            &Moment::system()?,
+            authorization_request()?.extra(name, "tracking"),
+        );
         env.refused(format_args!("`{name}`"), result, "form.reserved_parameter")?;
     }
-    let twice = ask()?.extra("campaign", "a").extra("campaign", "b");
+    let twice = authorization_request()?
+        .extra("campaign", "a")
+        .extra("campaign", "b");
     let result = client.authorize(&Moment::system()?, twice);
     env.refused("`campaign` twice", result, "form.duplicate_parameter")?;
     let result = env.provider.authorization_parameter("utm_source");
@@ -216,7 +222,7 @@ fn user_api(env: &DemoEnv) -> FlowResult {
 
 fn token_for_route(env: &DemoEnv) -> FlowResult {
     let (application, (_, person)) = (application(env)?, person(env)?);
-    for (path, wanted) in [
+    for (path, expected_owner) in [
         (POLLS, TokenOwner::Application),
         (WALLET, TokenOwner::User),
         (USER_POLLS, TokenOwner::User),
@@ -229,7 +235,7 @@ fn token_for_route(env: &DemoEnv) -> FlowResult {
         let status = env.get(api, path)?.status;
         env.check(
             format_args!("{path} is called with {whose} token"),
-            env.provider.token_for(path)? == wanted && status == 200,
+            env.provider.token_for(path)? == expected_owner && status == 200,
         )?;
     }
     Ok(())
@@ -237,22 +243,22 @@ fn token_for_route(env: &DemoEnv) -> FlowResult {
 
 fn two_owners(env: &DemoEnv) -> FlowResult {
     let client = env.trusted()?;
-    let tokens = env.login(&client, ask()?)?;
-    let own = || env.own(&client, Scope::none());
-    let sources = Sources::application(own()).with_user(env.persons(&client, tokens)?);
+    let tokens = env.login(&client, authorization_request()?)?;
+    let client_grant = || env.client_grant(&client, Scope::none());
+    let sources = Sources::application(client_grant()).with_user(env.persons(&client, tokens)?);
     let both = env.api_of(sources, env.provider.api()?)?;
     for path in [POLLS, WALLET, USER_POLLS, "/polls/1.0.0/polls?by=user"] {
         let status = env.get(&both, path)?.status;
         env.check(format_args!("{path} is called successfully"), status == 200)?;
     }
     let before = env.arrived();
-    let odd = env.get(&both, "/polls%2Fuser");
+    let encoded_route = env.get(&both, "/polls%2Fuser");
     env.refused(
         "an escaped slash before `user`",
-        odd,
+        encoded_route,
         "resource.route_ambiguous",
     )?;
-    let app = env.api_of(Sources::application(own()), env.provider.api()?)?;
+    let app = env.api_of(Sources::application(client_grant()), env.provider.api()?)?;
     let missing = env.get(&app, USER_POLLS);
     let error = env.refused(
         "a user's route without a user",
@@ -269,7 +275,7 @@ fn two_owners(env: &DemoEnv) -> FlowResult {
 
 fn refresh_rotation(env: &DemoEnv) -> FlowResult {
     let client = env.trusted()?;
-    let old = env.login(&client, ask()?)?;
+    let old = env.login(&client, authorization_request()?)?;
     let new = refresh(env, &client, &old)?;
     env.check(
         "the refresh authenticates the revocation authenticates with raw Basic",
@@ -289,18 +295,26 @@ fn refresh_rotation(env: &DemoEnv) -> FlowResult {
 
 fn reuse_detection(env: &DemoEnv) -> FlowResult {
     let client = env.trusted()?;
-    let old = env.login(&client, ask()?)?;
+    let old = env.login(&client, authorization_request()?)?;
     let new = refresh(env, &client, &old)?;
-    let again = |tokens: &Tokens| match &tokens.refresh_token {
+    let refresh_again = |tokens: &Tokens| match &tokens.refresh_token {
         Some(token) => env.run(client.refresh(token)),
         None => Err(oauth_core::error::Misuse::NoRefreshToken.into()),
     };
-    let error = env.refused("the old refresh token", again(&old), "denied.invalid_grant")?;
+    let error = env.refused(
+        "the old refresh token",
+        refresh_again(&old),
+        "denied.invalid_grant",
+    )?;
     env.check(
         "the advice is to log in again",
         error.advice() == Advice::Reauthorize,
     )?;
-    env.refused("the new refresh token", again(&new), "denied.invalid_grant")?;
+    env.refused(
+        "the new refresh token",
+        refresh_again(&new),
+        "denied.invalid_grant",
+    )?;
     let status = env.get_with(&new.access_token, WALLET)?.status;
     env.check("the new access token is revoked too", status == 401)?;
     let events = env.counters().reuse_events;
@@ -364,7 +378,7 @@ fn after_revocation(env: &DemoEnv) -> FlowResult {
 
 fn expiry(env: &DemoEnv) -> FlowResult {
     let client = env.trusted()?;
-    let tokens = env.login(&client, ask()?)?;
+    let tokens = env.login(&client, authorization_request()?)?;
     let dead = tokens.access_token.clone();
     env.check(
         "the token is valid for 7200 seconds",
@@ -388,18 +402,19 @@ fn expiry(env: &DemoEnv) -> FlowResult {
 
 /// The tokens as loaded from a store after their lifetime.
 fn aged(tokens: &Tokens) -> FlowResult<Tokens> {
-    let mut stored: Value = serde_json::from_str(tokens.to_json().expose()).map_err(Failed::new)?;
-    let then = tokens
+    let mut stored: Value =
+        serde_json::from_str(tokens.to_json().expose()).map_err(Discrepancy::new)?;
+    let aged_tokens = tokens
         .received_at
         .as_secs()
         .saturating_sub(TOKEN_LIFETIME_SECONDS);
     if let Some(members) = stored.as_object_mut() {
-        members.insert("received_at".to_owned(), then.into());
+        members.insert("received_at".to_owned(), aged_tokens.into());
     }
     Ok(Tokens::from_json(&stored.to_string())?)
 }
 
-fn ask() -> FlowResult<AuthorizationRequest> {
+fn authorization_request() -> FlowResult<AuthorizationRequest> {
     Ok(AuthorizationRequest::new(RedirectUri::parse(CALLBACK)?))
 }
 
@@ -410,14 +425,14 @@ fn application(env: &DemoEnv) -> FlowResult<Authorized> {
 /// A user who has just logged in, and the API with their tokens.
 fn person(env: &DemoEnv) -> FlowResult<(Tokens, Authorized)> {
     let client = env.trusted()?;
-    let tokens = env.login(&client, ask()?)?;
+    let tokens = env.login(&client, authorization_request()?)?;
     let api = env.person(client, tokens.clone())?;
     Ok((tokens, api))
 }
 
 fn refresh(env: &DemoEnv, client: &Client, tokens: &Tokens) -> FlowResult<Tokens> {
     let token = tokens.refresh_token.as_ref();
-    let token = token.ok_or_else(|| Failed::new("no refresh token was issued"))?;
+    let token = token.ok_or_else(|| Discrepancy::new("no refresh token was issued"))?;
     Ok(env.run(client.refresh(token))?)
 }
 

@@ -33,67 +33,67 @@ pub(super) const SYSTEM: System = System {
     flows: &[
         Flow {
             name: "discovery_oauth",
-            what: "metadata at the RFC 8414 location, before the issuer's path",
+            description: "metadata at the RFC 8414 location, before the issuer's path",
             run: discovery_oauth,
         },
         Flow {
             name: "discovery_openid",
-            what: "metadata after the issuer's path, where Okta also publishes it",
+            description: "metadata after the issuer's path, where Okta also publishes it",
             run: discovery_openid,
         },
         Flow {
             name: "client_credentials",
-            what: "a token for studies:read, with the credentials in the body",
+            description: "a token for studies:read, with the credentials in the body",
             run: client_credentials,
         },
         Flow {
             name: "api_v2_and_v1",
-            what: "one token for both APIs",
+            description: "one token for both APIs",
             run: api_v2_and_v1,
         },
         Flow {
             name: "expiry",
-            what: "after an hour, a new token is requested because no refresh token is issued",
+            description: "after an hour, a new token is requested because no refresh token is issued",
             run: expiry,
         },
         Flow {
             name: "token_died",
-            what: "a 401 within the hour: one new token and one retry",
+            description: "a 401 within the hour: one new token and one retry",
             run: token_died,
         },
         Flow {
             name: "rate_limit",
-            what: "ten calls per minute, then 429 with x-ratelimit-reset",
+            description: "ten calls per minute, then 429 with x-ratelimit-reset",
             run: rate_limit,
         },
         Flow {
             name: "limit_told",
-            what: "the rate limit as an error with a delay, before which no request is sent",
+            description: "the rate limit as an error with a delay, before which no request is sent",
             run: limit_told,
         },
         Flow {
             name: "limit_waited_for",
-            what: "waiting for the rate limit (here: three calls in two seconds)",
+            description: "waiting for the rate limit (here: three calls in two seconds)",
             run: limit_waited_for,
         },
         Flow {
             name: "limit_kept",
-            what: "staying within the rate limit in advance (here: three calls in two seconds)",
+            description: "staying within the rate limit in advance (here: three calls in two seconds)",
             run: limit_kept,
         },
         Flow {
             name: "introspection",
-            what: "introspection of a valid and an invented token",
+            description: "introspection of a valid and an invented token",
             run: introspection,
         },
         Flow {
             name: "revocation",
-            what: "revocation of a token",
+            description: "revocation of a token",
             run: revocation,
         },
         Flow {
             name: "v1_error_body",
-            what: "errors of the older API, and for an unknown scope",
+            description: "errors of the older API, and for an unknown scope",
             run: v1_error_body,
         },
     ],
@@ -101,9 +101,9 @@ pub(super) const SYSTEM: System = System {
 
 fn discovery_oauth(env: &DemoEnv) -> FlowResult {
     let server = discover(env)?;
-    let asked: Vec<String> = env.log().into_iter().map(|entry| entry.path).collect();
+    let requests: Vec<String> = env.log().into_iter().map(|entry| entry.path).collect();
     let place = format!("/.well-known/oauth-authorization-server{TENANT}");
-    env.check("the first location has it", asked == [place])?;
+    env.check("the first location has it", requests == [place])?;
     same_endpoints(env, &server)
 }
 
@@ -292,7 +292,7 @@ fn limited(env: &DemoEnv, api: Api) -> FlowResult<Authorized> {
         twin.set_rate_limit(3);
         twin.set_rate_window(2);
     });
-    let own = env.own(&env.trusted()?, env.provider.default_scope());
+    let own = env.client_grant(&env.trusted()?, env.provider.default_scope());
     Ok(env.api_of(Sources::one(own), api)?)
 }
 

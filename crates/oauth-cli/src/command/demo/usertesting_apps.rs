@@ -21,47 +21,47 @@ pub(super) const SYSTEM: System = System {
     flows: &[
         Flow {
             name: "redirect_uri_checked_locally",
-            what: "redirect URIs that differ slightly from the registered one",
+            description: "redirect URIs that differ slightly from the registered one",
             run: redirect_uri_checked_locally,
         },
         Flow {
             name: "redirect_uri_checked_by_server",
-            what: "the same, without registered redirect URIs in the client",
+            description: "the same, without registered redirect URIs in the client",
             run: redirect_uri_checked_by_server,
         },
         Flow {
             name: "authorization_code_pkce",
-            what: "a user's login for clips and studies",
+            description: "a user's login for clips and studies",
             run: authorization_code_pkce,
         },
         Flow {
             name: "secret_in_url_refused",
-            what: "the portal's example with client_secret in the authorization URL",
+            description: "the portal's example with client_secret in the authorization URL",
             run: secret_in_url_refused,
         },
         Flow {
             name: "wrong_state_refused",
-            what: "a callback that belongs to another login",
+            description: "a callback that belongs to another login",
             run: wrong_state_refused,
         },
         Flow {
             name: "wrong_issuer_refused",
-            what: "a callback from another server",
+            description: "a callback from another server",
             run: wrong_issuer_refused,
         },
         Flow {
             name: "access_denied",
-            what: "the user denies access",
+            description: "the user denies access",
             run: access_denied,
         },
         Flow {
             name: "api_call",
-            what: "session results with the user's token",
+            description: "session results with the user's token",
             run: api_call,
         },
         Flow {
             name: "expired_means_login",
-            what: "an expired token without a refresh token requires a new login",
+            description: "an expired token without a refresh token requires a new login",
             run: expired_means_login,
         },
     ],
@@ -77,13 +77,13 @@ fn redirect_uri_checked_locally(env: &DemoEnv) -> FlowResult {
         "https://evil.example/callback",
         "http://127.0.0.1:8400/callback",
     ] {
-        let ask = AuthorizationRequest::new(RedirectUri::parse(almost)?);
-        let result = client.authorize(&Moment::system()?, ask);
+        let request = AuthorizationRequest::new(RedirectUri::parse(almost)?);
+        let result = client.authorize(&Moment::system()?, request);
         env.refused(almost, result, "redirect_uri.not_registered")?;
     }
     let result = env
         .trusted()?
-        .authorize(&Moment::system()?, ask(REGISTERED)?);
+        .authorize(&Moment::system()?, authorization_request(REGISTERED)?);
     env.refused(
         "any redirect URI of a client without a registered one",
         result,
@@ -98,8 +98,8 @@ fn redirect_uri_checked_locally(env: &DemoEnv) -> FlowResult {
 fn redirect_uri_checked_by_server(env: &DemoEnv) -> FlowResult {
     let server = env.provider.server()?;
     let client = Client::new(server, env.client_id(), ClientAuth::post(env.secret()))?;
-    let ask = ask("https://evil.example/callback")?;
-    let (url, _) = client.authorize(&Moment::system()?, ask)?;
+    let request = authorization_request("https://evil.example/callback")?;
+    let (url, _) = client.authorize(&Moment::system()?, request)?;
     let visit = env.visit(&url)?;
     env.check(
         "the server shows its own page with 400, and does not redirect",
@@ -115,17 +115,17 @@ fn authorization_code_pkce(env: &DemoEnv) -> FlowResult {
     let callback = listener.redirect_uri().as_str().to_owned();
     env.twin(|twin| twin.register_redirect_uri(&callback));
     let client = app(env, &callback)?;
-    let tokens = env.login_at(listener, &client, ask(&callback)?)?;
-    let asked = env.entry(AUTHORIZE)?;
+    let tokens = env.login_at(listener, &client, authorization_request(&callback)?)?;
+    let authorize_entry = env.entry(AUTHORIZE)?;
     env.check(
         "both scopes are requested, separated by a space",
-        asked.query("scope") == Some("clips:read studies:read"),
+        authorize_entry.query("scope") == Some("clips:read studies:read"),
     )?;
     env.check(
         "the URL contains an S256 challenge and a state, and no secret",
-        asked.query("code_challenge_method") == Some("S256")
-            && asked.query("state").is_some()
-            && asked.query("client_secret").is_none(),
+        authorize_entry.query("code_challenge_method") == Some("S256")
+            && authorize_entry.query("state").is_some()
+            && authorize_entry.query("client_secret").is_none(),
     )?;
     let sent = env.entry(TOKEN)?;
     env.check(
@@ -147,8 +147,8 @@ fn secret_in_url_refused(env: &DemoEnv) -> FlowResult {
     let client = app(env, REGISTERED)?;
     let secret = env.secret();
     for name in ["client_secret", "key"] {
-        let ask = ask(REGISTERED)?.extra(name, secret.expose());
-        let result = client.authorize(&Moment::system()?, ask);
+        let request = authorization_request(REGISTERED)?.extra(name, secret.expose());
+        let result = client.authorize(&Moment::system()?, request);
         env.refused(
             format_args!("the secret as parameter `{name}`"),
             result,
@@ -167,7 +167,7 @@ fn secret_in_url_refused(env: &DemoEnv) -> FlowResult {
 fn wrong_state_refused(env: &DemoEnv) -> FlowResult {
     let client = app(env, REGISTERED)?;
     env.twin(|twin| twin.inject(Fault::ForeignStateInCallback));
-    let (pending, callback) = env.authorize(&client, ask(REGISTERED)?)?;
+    let (pending, callback) = env.authorize(&client, authorization_request(REGISTERED)?)?;
     env.check(
         "the pending login rejects the callback",
         !pending.recognizes(&callback),
@@ -180,7 +180,7 @@ fn wrong_state_refused(env: &DemoEnv) -> FlowResult {
 fn wrong_issuer_refused(env: &DemoEnv) -> FlowResult {
     let client = app(env, REGISTERED)?;
     env.twin(|twin| twin.inject(Fault::WrongIssuerInCallback));
-    let (pending, callback) = env.authorize(&client, ask(REGISTERED)?)?;
+    let (pending, callback) = env.authorize(&client, authorization_request(REGISTERED)?)?;
     let result = client.redeem(pending, &callback);
     env.refused("the code of another issuer", result, "callback.issuer")?;
     no_token_request(env)
@@ -189,13 +189,13 @@ fn wrong_issuer_refused(env: &DemoEnv) -> FlowResult {
 fn access_denied(env: &DemoEnv) -> FlowResult {
     let client = app(env, REGISTERED)?;
     env.twin(Twin::deny_next);
-    let (pending, callback) = env.authorize(&client, ask(REGISTERED)?)?;
+    let (pending, callback) = env.authorize(&client, authorization_request(REGISTERED)?)?;
     let result = client.redeem(pending, &callback);
     let error = env.refused("the login", result, "denied.access_denied")?;
-    let said = error.server_error().and_then(|server| server.description());
+    let description = error.server_error().and_then(|server| server.description());
     env.check(
         "the server's error description is kept",
-        said == Some("the user denied the request"),
+        description == Some("the user denied the request"),
     )?;
     env.check("the advice is to give up", error.advice() == Advice::GiveUp)?;
     no_token_request(env)
@@ -234,13 +234,13 @@ fn app(env: &DemoEnv, registered: &str) -> FlowResult<Client> {
     Ok(client.with_redirect_uris([RedirectUri::parse(registered)?]))
 }
 
-fn ask(callback: &str) -> FlowResult<AuthorizationRequest> {
+fn authorization_request(callback: &str) -> FlowResult<AuthorizationRequest> {
     let scope = Scope::parse("clips:read studies:read")?;
     Ok(AuthorizationRequest::new(RedirectUri::parse(callback)?).scope(scope))
 }
 
 fn login(env: &DemoEnv, client: &Client) -> FlowResult<Tokens> {
-    env.login(client, ask(REGISTERED)?)
+    env.login(client, authorization_request(REGISTERED)?)
 }
 
 fn no_token_request(env: &DemoEnv) -> FlowResult {

@@ -27,62 +27,62 @@ pub(super) const SYSTEM: System = System {
     flows: &[
         Flow {
             name: "client_credentials",
-            what: "a token for a trusted client, with its credentials in the body",
+            description: "a token for a trusted client, with its credentials in the body",
             run: client_credentials,
         },
         Flow {
             name: "missing_token_type_refused",
-            what: "the same response, without the preset's quirk",
+            description: "the same response, without the preset's quirk",
             run: missing_token_type_refused,
         },
         Flow {
             name: "authorization_code_pkce",
-            what: "a public client's login through a loopback port",
+            description: "a public client's login through a loopback port",
             run: authorization_code_pkce,
         },
         Flow {
             name: "challenge_as_verifier",
-            what: "the login as in the vendor's example, with the challenge sent twice",
+            description: "the login as in the vendor's example, with the challenge sent twice",
             run: challenge_as_verifier,
         },
         Flow {
             name: "verifier_never_in_url",
-            what: "no URL of either login contains the actual verifier",
+            description: "no URL of either login contains the actual verifier",
             run: verifier_never_in_url,
         },
         Flow {
             name: "api_call",
-            what: "two calls with one token",
+            description: "two calls with one token",
             run: api_call,
         },
         Flow {
             name: "console_token",
-            what: "a token created and revoked in the console",
+            description: "a token created and revoked in the console",
             run: console_token,
         },
         Flow {
             name: "token_died",
-            what: "a 401 without a challenge: one new token and one retry",
+            description: "a 401 without a challenge: one new token and one retry",
             run: token_died,
         },
         Flow {
             name: "token_revoked_in_console",
-            what: "an administrator revokes a user's token, for which there is no endpoint",
+            description: "an administrator revokes a user's token, for which there is no endpoint",
             run: token_revoked_in_console,
         },
         Flow {
             name: "rate_limit",
-            what: "429 with Retry-After, and the delay",
+            description: "429 with Retry-After, and the delay",
             run: rate_limit,
         },
         Flow {
             name: "subdomain_checked",
-            what: "a subdomain that is not a single host name label",
+            description: "a subdomain that is not a single host name label",
             run: subdomain_checked,
         },
         Flow {
             name: "secret_in_browser_refused",
-            what: "a trusted client's secret in a web page",
+            description: "a trusted client's secret in a web page",
             run: secret_in_browser_refused,
         },
     ],
@@ -123,14 +123,16 @@ fn missing_token_type_refused(env: &DemoEnv) -> FlowResult {
 
 fn authorization_code_pkce(env: &DemoEnv) -> FlowResult {
     let tokens = loopback_login(env, &env.public()?)?;
-    let asked = env.entry(AUTHORIZE)?;
+    let authorize_entry = env.entry(AUTHORIZE)?;
     let (challenge, method) = (
-        asked.query("code_challenge"),
-        asked.query("code_challenge_method"),
+        authorize_entry.query("code_challenge"),
+        authorize_entry.query("code_challenge_method"),
     );
     env.check(
         "the authorization URL contains an S256 challenge, and no verifier",
-        challenge.is_some() && method == Some("S256") && asked.query("code_verifier").is_none(),
+        challenge.is_some()
+            && method == Some("S256")
+            && authorize_entry.query("code_verifier").is_none(),
     )?;
     let sent = env.entry(TOKEN)?;
     env.check(
@@ -147,8 +149,11 @@ fn authorization_code_pkce(env: &DemoEnv) -> FlowResult {
 
 fn challenge_as_verifier(env: &DemoEnv) -> FlowResult {
     documented_login(env)?;
-    let (asked, sent) = (env.entry(AUTHORIZE)?, env.entry(TOKEN)?);
-    let (named, challenge) = (asked.query("code_verifier"), asked.query("code_challenge"));
+    let (authorize_entry, sent) = (env.entry(AUTHORIZE)?, env.entry(TOKEN)?);
+    let (named, challenge) = (
+        authorize_entry.query("code_verifier"),
+        authorize_entry.query("code_challenge"),
+    );
     env.check(
         "code_verifier in the URL equals the challenge",
         named.is_some() && named == challenge,
@@ -325,8 +330,8 @@ fn admin(env: &DemoEnv) -> FlowResult<Authorized> {
 
 fn loopback_login(env: &DemoEnv, client: &Client) -> FlowResult<Tokens> {
     let listener = Listener::bind()?;
-    let ask = AuthorizationRequest::new(listener.redirect_uri().clone());
-    env.login_at(listener, client, ask)
+    let request = AuthorizationRequest::new(listener.redirect_uri().clone());
+    env.login_at(listener, client, request)
 }
 
 /// The login with the option that follows the vendor's example.

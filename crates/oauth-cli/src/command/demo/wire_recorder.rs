@@ -1,5 +1,4 @@
-//! Records the wire between a client and a twin, so that the report shows what was really sent and
-//! received, by whichever part of the library.
+//! Records the wire between a client and a twin, so that the report shows what was actually sent and received.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -19,7 +18,7 @@ const MAX_FIELDS: usize = 100;
 
 /// One request and its reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Hop {
+pub(super) struct Exchanged {
     pub(super) is_browser: bool,
     pub(super) sent: TracedRequest,
     pub(super) received: Option<Received>,
@@ -27,10 +26,10 @@ pub(super) struct Hop {
 
 /// Every request, in the order in which they were sent.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Hops(Arc<Mutex<Vec<Hop>>>);
+pub(super) struct Recording(Arc<Mutex<Vec<Exchanged>>>);
 
-impl Hops {
-    pub(super) fn all(&self) -> Vec<Hop> {
+impl Recording {
+    pub(super) fn all(&self) -> Vec<Exchanged> {
         self.locked().clone()
     }
 
@@ -43,7 +42,7 @@ impl Hops {
         body: &[u8],
     ) -> usize {
         let mut hops = self.locked();
-        hops.push(Hop {
+        hops.push(Exchanged {
             is_browser: header(headers, USER_AGENT.as_str()) == BROWSER,
             sent: TracedRequest::new(method, uri, headers, body),
             received: None,
@@ -58,7 +57,7 @@ impl Hops {
         }
     }
 
-    fn locked(&self) -> MutexGuard<'_, Vec<Hop>> {
+    fn locked(&self) -> MutexGuard<'_, Vec<Exchanged>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -71,7 +70,11 @@ pub(super) struct WireRecorder {
 
 impl WireRecorder {
     /// Starts forwarding what arrives at `listener`.
-    pub(super) fn start(listener: TcpListener, server: SocketAddr, hops: Hops) -> io::Result<Self> {
+    pub(super) fn start(
+        listener: TcpListener,
+        server: SocketAddr,
+        hops: Recording,
+    ) -> io::Result<Self> {
         let recorder = Self {
             address: listener.local_addr()?,
             is_over: Arc::default(),
@@ -107,9 +110,9 @@ pub(super) fn listen() -> io::Result<(TcpListener, String)> {
 }
 
 /// One connection: a request, its reply, the next request (HTTP/1.1 takes turns).
-fn hand_on(client: TcpStream, server: SocketAddr, hops: &Hops) -> io::Result<()> {
-    let mut server = Side::new(TcpStream::connect(server)?)?;
-    let mut client = Side::new(client)?;
+fn hand_on(client: TcpStream, server: SocketAddr, hops: &Recording) -> io::Result<()> {
+    let mut server = BufferedPeer::new(TcpStream::connect(server)?)?;
+    let mut client = BufferedPeer::new(client)?;
     while let Some(request) = client.read()? {
         let (method, uri, headers) = request_head(&request.head)?;
         let index = hops.begin(&method, &uri, &headers, &request.body);
@@ -128,12 +131,12 @@ struct Message {
 }
 
 /// One end of a connection, with what was read and not yet used.
-struct Side {
+struct BufferedPeer {
     stream: TcpStream,
     read: Vec<u8>,
 }
 
-impl Side {
+impl BufferedPeer {
     fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         let read = Vec::new();
@@ -147,13 +150,13 @@ impl Side {
             if let Some(at) = self.read.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
             }
-            if !self.more()? {
+            if !self.fill()? {
                 return Ok(None);
             }
         };
         let request_length = head + body_length(self.read.get(..head).unwrap_or_default())?;
         while self.read.len() < request_length {
-            if !self.more()? {
+            if !self.fill()? {
                 return Ok(None);
             }
         }
@@ -166,7 +169,7 @@ impl Side {
         }))
     }
 
-    fn more(&mut self) -> io::Result<bool> {
+    fn fill(&mut self) -> io::Result<bool> {
         let mut chunk = [0; 8 << 10];
         let size = self.stream.read(&mut chunk)?;
         self.read
@@ -186,31 +189,40 @@ fn body_length(head: &[u8]) -> io::Result<usize> {
         .iter()
         .position(|&byte| byte == b'\n')
         .map_or(0, |at| at + 1);
-    httparse::parse_headers(head.get(start..).unwrap_or_default(), &mut fields).map_err(odd)?;
+    httparse::parse_headers(head.get(start..).unwrap_or_default(), &mut fields)
+        .map_err(invalid_data)?;
     let headers = map(&fields);
     if headers.contains_key(TRANSFER_ENCODING) {
-        return Err(odd("a body of unknown length"));
+        return Err(invalid_data("a body of unknown length"));
     }
     match header(&headers, CONTENT_LENGTH.as_str()) {
         "" => Ok(0),
-        digits => digits.parse().map_err(odd),
+        digits => digits.parse().map_err(invalid_data),
     }
 }
 
 fn request_head(head: &[u8]) -> io::Result<(Method, Uri, HeaderMap)> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut request = httparse::Request::new(&mut fields);
-    request.parse(head).map_err(odd)?;
-    let method = request.method.unwrap_or_default().parse().map_err(odd)?;
-    let uri = request.path.unwrap_or_default().parse().map_err(odd)?;
+    request.parse(head).map_err(invalid_data)?;
+    let method = request
+        .method
+        .unwrap_or_default()
+        .parse()
+        .map_err(invalid_data)?;
+    let uri = request
+        .path
+        .unwrap_or_default()
+        .parse()
+        .map_err(invalid_data)?;
     Ok((method, uri, map(request.headers)))
 }
 
 fn reply_head(head: &[u8]) -> io::Result<(StatusCode, HeaderMap)> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut reply = httparse::Response::new(&mut fields);
-    reply.parse(head).map_err(odd)?;
-    let status = StatusCode::from_u16(reply.code.unwrap_or_default()).map_err(odd)?;
+    reply.parse(head).map_err(invalid_data)?;
+    let status = StatusCode::from_u16(reply.code.unwrap_or_default()).map_err(invalid_data)?;
     Ok((status, map(reply.headers)))
 }
 
@@ -226,6 +238,6 @@ fn map(fields: &[httparse::Header<'_>]) -> HeaderMap {
     headers
 }
 
-fn odd(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+fn invalid_data(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason)
 }

@@ -9,7 +9,7 @@ use oauth_core::moment::UnixTime;
 use oauth_core::token::access_token::AccessTokenProfile;
 use serde_json::{Map, Value};
 
-use super::Typ;
+use super::CheckedTokenType;
 use super::keys::KeySource;
 use crate::time::{relative, rfc3339};
 
@@ -25,7 +25,7 @@ pub(super) struct Check {
 
 /// The requested checks.
 pub(super) struct RequestedChecks {
-    pub(super) typ: Option<Typ>,
+    pub(super) typ: Option<CheckedTokenType>,
     pub(super) issuer: Option<String>,
     pub(super) client_id: Option<String>,
     pub(super) audience: Vec<String>,
@@ -42,7 +42,8 @@ impl RequestedChecks {
 
     /// The issuer, if the token is verified as a whole; `None` if only its claims are checked.
     pub(super) fn verification_issuer(&self, keys: &KeySource) -> Option<&str> {
-        let is_verified = !matches!(keys, KeySource::None) || self.typ == Some(Typ::AccessToken);
+        let is_verified =
+            !matches!(keys, KeySource::None) || self.typ == Some(CheckedTokenType::AccessToken);
         self.issuer.as_deref().filter(|_| is_verified)
     }
 
@@ -55,7 +56,7 @@ impl RequestedChecks {
     ) -> Vec<Check> {
         let mut all = Vec::new();
         let mut add = |name, outcome| all.push(Check { name, outcome });
-        let is_id_token = matches!(self.typ, Some(Typ::IdToken));
+        let is_id_token = matches!(self.typ, Some(CheckedTokenType::IdToken));
         if is_id_token {
             add("typ", check_typ(header));
         }
@@ -75,8 +76,8 @@ impl RequestedChecks {
         if let Some(client_id) = &self.client_id {
             match self.typ {
                 // The claim that names it depends on the server: see the verdict of an API.
-                Some(Typ::AccessToken) => {}
-                Some(Typ::IdToken) => {
+                Some(CheckedTokenType::AccessToken) => {}
+                Some(CheckedTokenType::IdToken) => {
                     add("aud", check_audience(claims, &[client_id]));
                     add("azp", authorized_party(claims, client_id));
                 }
@@ -107,11 +108,11 @@ fn check_typ(header: &Map<String, Value>) -> Result<String, Error> {
     let lower = named.map(str::to_ascii_lowercase);
     let lower = lower.as_deref();
     let short = lower.map(|name| name.strip_prefix("application/").unwrap_or(name));
-    let given = named.unwrap_or("not set");
+    let typ = named.unwrap_or("not set");
     if [None, Some("jwt"), Some("id_token+jwt")].contains(&short) {
-        Ok(given.to_owned())
+        Ok(typ.to_owned())
     } else {
-        Err(Error::from(ValidationFailure::JwtType).about(given))
+        Err(Error::from(ValidationFailure::JwtType).about(typ))
     }
 }
 
@@ -126,26 +127,26 @@ fn required_text(claims: &Claims, name: &str) -> Result<String, Error> {
 fn equals(
     claims: &Claims,
     name: &str,
-    wanted: &str,
+    expected: &str,
     failure: ValidationFailure,
 ) -> Result<String, Error> {
     match claims.text(name)? {
-        Some(named) if named == wanted => Ok(named.to_owned()),
-        Some(named) => Err(mismatch(failure, named, wanted)),
+        Some(named) if named == expected => Ok(named.to_owned()),
+        Some(named) => Err(mismatch(failure, named, expected)),
         None => Err(missing(name)),
     }
 }
 
 /// Checks that the audience contains one of these.
-fn check_audience(claims: &Claims, wanted: &[&str]) -> Result<String, Error> {
+fn check_audience(claims: &Claims, expected: &[&str]) -> Result<String, Error> {
     let audience = claims.audience()?;
     match audience.as_slice() {
         [] => Err(missing("aud")),
-        named if named.iter().any(|name| wanted.contains(name)) => Ok(named.join(" ")),
+        named if named.iter().any(|name| expected.contains(name)) => Ok(named.join(" ")),
         named => Err(mismatch(
             ValidationFailure::JwtAudience,
             &named.join(" "),
-            &wanted.join(" or "),
+            &expected.join(" or "),
         )),
     }
 }
@@ -180,6 +181,6 @@ fn missing(name: &str) -> Error {
     Error::from(ValidationFailure::JwtClaimMissing).about(name)
 }
 
-pub(super) fn mismatch(failure: ValidationFailure, named: &str, wanted: &str) -> Error {
-    Error::from(failure).about(&format!("found {named}, expected {wanted}"))
+pub(super) fn mismatch(failure: ValidationFailure, named: &str, expected: &str) -> Error {
+    Error::from(failure).about(&format!("found {named}, expected {expected}"))
 }

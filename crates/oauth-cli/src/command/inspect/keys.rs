@@ -16,7 +16,7 @@ use oauth_core::token::id_token::IdTokenChecks;
 use oauth_core::{Client, ClientAuth, ClientId, Moment, Secret, danger};
 use serde_json::{Map, Value, json};
 
-use super::Typ;
+use super::CheckedTokenType;
 use super::checks::{Check, RequestedChecks, SIGNATURE, mismatch};
 use crate::Global;
 use crate::net::Net;
@@ -85,13 +85,13 @@ impl SignatureChecker {
     pub(super) fn verdicts(
         &self,
         token: &Secret<String>,
-        wanted: &RequestedChecks,
+        requested_checks: &RequestedChecks,
     ) -> Result<Vec<Check>, Failure> {
         let algs = Alg::ALL.iter().copied().filter(|alg| !alg.is_symmetric());
         let algs: Vec<_> = algs.collect();
         let mut all = Vec::new();
         if !matches!(self.keys, KeyOrigin::Placeholder(_)) {
-            let client = self.client(wanted)?;
+            let client = self.client(requested_checks)?;
             let signature = self.run(client.verify_signature(token.clone(), algs.clone()));
             all.push(Check {
                 name: SIGNATURE,
@@ -99,19 +99,21 @@ impl SignatureChecker {
                     signature.map(|_| "signed with a key of the issuer".to_owned()),
                 )?,
             });
-            if wanted.typ == Some(Typ::IdToken) && wanted.client_id.is_some() {
-                all.push(self.login(client, token, algs.clone(), wanted)?);
+            if requested_checks.typ == Some(CheckedTokenType::IdToken)
+                && requested_checks.client_id.is_some()
+            {
+                all.push(self.login(client, token, algs.clone(), requested_checks)?);
             }
         }
-        if wanted.typ == Some(Typ::AccessToken) {
-            all.push(self.api(token, algs, wanted)?);
+        if requested_checks.typ == Some(CheckedTokenType::AccessToken) {
+            all.push(self.api(token, algs, requested_checks)?);
         }
         Ok(all)
     }
 
-    fn client(&self, wanted: &RequestedChecks) -> Result<Client, Error> {
+    fn client(&self, requested_checks: &RequestedChecks) -> Result<Client, Error> {
         // Not compared with anything: a signature does not depend on the client.
-        let id = ClientId::new(wanted.client_id.as_deref().unwrap_or("any"));
+        let id = ClientId::new(requested_checks.client_id.as_deref().unwrap_or("any"));
         Client::new(self.server.clone(), id, ClientAuth::none())
     }
 
@@ -120,7 +122,7 @@ impl SignatureChecker {
         client: Client,
         token: &Secret<String>,
         algs: Vec<Alg>,
-        wanted: &RequestedChecks,
+        requested_checks: &RequestedChecks,
     ) -> Result<Check, Failure> {
         let client = match self.keys {
             KeyOrigin::Net(_) => client,
@@ -128,8 +130,10 @@ impl SignatureChecker {
             _ => client.with_id_token_algs(algs),
         };
         let mut checks = IdTokenChecks::default();
-        checks.nonce = wanted.nonce.as_deref().map(Secret::from);
-        checks.trusted_audiences.clone_from(&wanted.audience);
+        checks.nonce = requested_checks.nonce.as_deref().map(Secret::from);
+        checks
+            .trusted_audiences
+            .clone_from(&requested_checks.audience);
         let signed_in = self.run(client.verify_id_token(token.clone(), checks));
         Ok(Check {
             name: "login",
@@ -141,17 +145,17 @@ impl SignatureChecker {
         &self,
         token: &Secret<String>,
         algs: Vec<Alg>,
-        wanted: &RequestedChecks,
+        requested_checks: &RequestedChecks,
     ) -> Result<Check, Failure> {
-        let mut audiences = wanted.audience.iter();
+        let mut audiences = requested_checks.audience.iter();
         let audience = audiences.next().ok_or_else(|| Error::from(Misuse::Setup))?;
         let verifier = AccessTokenVerifier::new(self.server.clone(), audience);
         let verifier = audiences
             .fold(verifier, AccessTokenVerifier::or_audience)
-            .with_profile(wanted.profile)
+            .with_profile(requested_checks.profile)
             .with_algs(algs);
         let verified = self.run(verifier.verify(token.expose()));
-        let verified = verified.and_then(|verified| match &wanted.client_id {
+        let verified = verified.and_then(|verified| match &requested_checks.client_id {
             Some(client) if Some(client.as_str()) != verified.client_id() => Err(mismatch(
                 ValidationFailure::JwtAudience,
                 verified.client_id().unwrap_or("no client"),

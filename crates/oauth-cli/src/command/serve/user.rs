@@ -33,7 +33,7 @@ impl User {
                 return Err(format!("{name} is given twice"));
             }
         }
-        Self::of(claims)
+        Self::from_claims(claims)
     }
 
     /// Reads the users in a file: a JSON array of objects with claims.
@@ -48,13 +48,13 @@ impl User {
         let text = read_file(path).map_err(|error| wrong(&error.to_string()))?;
         let users: Vec<Map<String, Value>> =
             serde_json::from_str(&text).map_err(|error| wrong(&error.to_string()))?;
-        let users = users.into_iter().map(Self::of);
+        let users = users.into_iter().map(Self::from_claims);
         users
             .collect::<Result<_, _>>()
             .map_err(|error| wrong(&error))
     }
 
-    fn of(mut claims: Map<String, Value>) -> Result<Self, String> {
+    fn from_claims(mut claims: Map<String, Value>) -> Result<Self, String> {
         let subject = match claims.remove("sub") {
             Some(Value::String(subject)) if !subject.is_empty() => subject,
             _ => return Err("a user requires `sub`, a non-empty string".to_owned()),
@@ -75,7 +75,7 @@ pub(super) fn add_accounts(users: &[User], twin: &mut Twin) {
         Some(first) => twin.approve_as(&first.subject),
         None => {
             let subject = twin.person();
-            let known = [
+            let claims = [
                 ("name", Value::from("Alice Liddell")),
                 ("given_name", "Alice".into()),
                 ("family_name", "Liddell".into()),
@@ -83,8 +83,8 @@ pub(super) fn add_accounts(users: &[User], twin: &mut Twin) {
                 ("email", "alice@twin.example".into()),
                 ("email_verified", true.into()),
             ];
-            let known = known.map(|(name, value)| (name.to_owned(), value));
-            twin.describe_person(&subject, known.into_iter().collect());
+            let claims = claims.map(|(name, value)| (name.to_owned(), value));
+            twin.describe_person(&subject, claims.into_iter().collect());
         }
     }
 }

@@ -11,9 +11,9 @@ use crate::flow::logout::LogoutRequest;
 use crate::issuer::Issuer;
 use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
-use crate::testing::{at, code, server};
+use crate::testing::{at, error_code, server};
 
-fn stored(method: &str, more: &str) -> RegisteredClient {
+fn stored_registration(method: &str, more: &str) -> RegisteredClient {
     let text = format!(
         r#"{{"version":1,"issuer":"https://as.example","client_id":"c","client_secret":"s",
         "client_secret_expires_at":0,"metadata":{{"redirect_uris":["https://app.example/cb"],
@@ -31,8 +31,8 @@ fn key() -> Credentials {
 
 #[test]
 fn a_client_is_what_it_is_registered_as() {
-    let made = |method: &str, own: Credentials| {
-        let client = Client::registered(server(), &stored(method, ""), own)?;
+    let made = |method: &str, credentials: Credentials| {
+        let client = Client::registered(server(), &stored_registration(method, ""), credentials)?;
         assert_eq!(client.client_id().as_str(), "c");
         let allowed = RedirectUri::parse("https://app.example/cb")?;
         assert!(client.0.allows_redirect_uri(&allowed));
@@ -44,11 +44,14 @@ fn a_client_is_what_it_is_registered_as() {
         Ok::<_, Error>(client.auth().name())
     };
     for method in ["none", "client_secret_basic", "client_secret_post"] {
-        assert_eq!(code(made(method, Credentials::default())), Ok(method));
-        // A key at hand changes nothing.
-        assert_eq!(code(made(method, key())), Ok(method));
+        assert_eq!(error_code(made(method, Credentials::default())), Ok(method));
+        // An available key makes no difference.
+        assert_eq!(error_code(made(method, key())), Ok(method));
     }
-    assert_eq!(code(made("private_key_jwt", key())), Ok("private_key_jwt"));
+    assert_eq!(
+        error_code(made("private_key_jwt", key())),
+        Ok("private_key_jwt")
+    );
     for method in [
         "private_key_jwt",
         "tls_client_auth",
@@ -56,23 +59,31 @@ fn a_client_is_what_it_is_registered_as() {
         "odd",
     ] {
         let none = made(method, Credentials::default());
-        assert_eq!(code(none), Err("client_auth.no_usable_method"), "{method}");
+        assert_eq!(
+            error_code(none),
+            Err("client_auth.no_usable_method"),
+            "{method}"
+        );
     }
 }
 
 #[test]
 fn it_is_a_client_of_its_own_server_and_takes_its_own_id_tokens() {
     let other = Server::new(Issuer::parse("https://other.example").unwrap());
-    let foreign = Client::registered(other, &stored("none", ""), Credentials::default());
-    assert_eq!(code(foreign.map(|_| ())), Err("stored.issuer"));
+    let foreign = Client::registered(
+        other,
+        &stored_registration("none", ""),
+        Credentials::default(),
+    );
+    assert_eq!(error_code(foreign.map(|_| ())), Err("stored.issuer"));
     let named = |alg: &str| {
         let more = format!(r#","id_token_signed_response_alg":"{alg}""#);
-        let client = stored("none", &more);
+        let client = stored_registration("none", &more);
         Client::registered(server(), &client, Credentials::default())
     };
     let algs = named("ES256").map(|client| client.0.id_token_algs.clone());
-    assert_eq!(code(algs), Ok(Some(vec![Alg::Es256])));
-    assert_eq!(code(named("none").map(|_| ())), Err("key.algorithm"));
+    assert_eq!(error_code(algs), Ok(Some(vec![Alg::Es256])));
+    assert_eq!(error_code(named("none").map(|_| ())), Err("key.algorithm"));
 }
 
 #[test]
@@ -87,32 +98,32 @@ fn a_metadata_document_is_an_id_where_the_server_takes_such() {
 
     let refused = Client::with_metadata_document(server(), &public, Credentials::default());
     assert_eq!(
-        code(refused.map(|_| ())),
+        error_code(refused.map(|_| ())),
         Err("client_id_metadata.not_supported")
     );
-    let mut said = server().metadata().clone();
-    said.insert(
+    let mut server_metadata = server().metadata().clone();
+    server_metadata.insert(
         client_id_metadata_document::SUPPORT_MEMBER.to_owned(),
         true.into(),
     );
-    let server = server().with_metadata(said);
-    let made = |document, own| {
-        let client = Client::with_metadata_document(server.clone(), document, own)?;
+    let server = server().with_metadata(server_metadata);
+    let made = |document, credentials| {
+        let client = Client::with_metadata_document(server.clone(), document, credentials)?;
         assert_eq!(client.client_id().as_str(), "https://app.example/c.json");
         Ok::<_, Error>(client.auth().name())
     };
-    assert_eq!(code(made(&public, key())), Ok("none"));
-    assert_eq!(code(made(&with_key, key())), Ok("private_key_jwt"));
+    assert_eq!(error_code(made(&public, key())), Ok("none"));
+    assert_eq!(error_code(made(&with_key, key())), Ok("private_key_jwt"));
     // "authenticate on every call if the document declares private_key_jwt"
     let without = made(&with_key, Credentials::default());
-    assert_eq!(code(without), Err("client_auth.no_usable_method"));
+    assert_eq!(error_code(without), Err("client_auth.no_usable_method"));
 }
 
 #[test]
 fn a_client_without_an_id_registers_and_does_nothing_else() {
     let client = Client::unregistered(server());
     let refused = |result: Result<(), Error>| {
-        assert_eq!(code(result), Err("client_auth.client_id"));
+        assert_eq!(error_code(result), Err("client_auth.client_id"));
     };
     let begun = client
         .client_credentials(Scope::none())
@@ -123,7 +134,7 @@ fn a_client_without_an_id_registers_and_does_nothing_else() {
         .resume(&at(), Input::Begin);
     refused(revoked.map(|_| ()));
     let uri = RedirectUri::parse("https://app.example/cb").unwrap();
-    let asked = AuthorizationRequest::new(uri);
-    refused(client.authorize(&at(), asked).map(|_| ()));
+    let request = AuthorizationRequest::new(uri);
+    refused(client.authorize(&at(), request).map(|_| ()));
     refused(client.end_session_url(&LogoutRequest::new()).map(|_| ()));
 }

@@ -24,7 +24,7 @@ fn the_metadata_choose_among_svids() {
         auth.map(|auth| auth.name()).map_err(|error| error.code())
     };
     let unusable = Err("client_auth.no_usable_method");
-    for (methods, wanted) in [
+    for (methods, expected) in [
         (
             r#""spiffe_wit","spiffe_x509","spiffe_jwt""#,
             Ok("spiffe_jwt"),
@@ -34,7 +34,7 @@ fn the_metadata_choose_among_svids() {
             r#""spiffe_wit","client_secret_basic""#,
             Ok("client_secret_basic"),
         ),
-        // A certificate that an authority attests, and any JWT, are something else.
+        // A CA-issued certificate and an arbitrary JWT do not match the method.
         (
             r#""tls_client_auth","self_signed_tls_client_auth""#,
             unusable,
@@ -42,7 +42,7 @@ fn the_metadata_choose_among_svids() {
         (r#""private_key_jwt""#, unusable),
         (r#""spiffe_wit""#, unusable),
     ] {
-        assert_eq!(chosen(methods, credentials()), wanted, "{methods}");
+        assert_eq!(chosen(methods, credentials()), expected, "{methods}");
     }
     let mut pki = credentials();
     (pki.workload, pki.certificate) = (None, Some(Certificate::Pki));
@@ -77,9 +77,9 @@ fn an_x509_svid_names_the_client_by_its_spiffe_id_and_has_no_other_credential() 
     };
     let id = "spiffe://example.org/worker";
     let request = first(&made(id).unwrap(), 1);
-    let wanted = [("grant_type", "client_credentials"), ("client_id", id)];
-    let wanted = wanted.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    assert_eq!(form_of(&request), wanted);
+    let expected = [("grant_type", "client_credentials"), ("client_id", id)];
+    let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(form_of(&request), expected);
     assert!(request.headers().get("authorization").is_none());
     for other in [
         "worker",
@@ -87,7 +87,11 @@ fn an_x509_svid_names_the_client_by_its_spiffe_id_and_has_no_other_credential() 
         "spiffe://",
         "spiffe:///worker",
     ] {
-        assert_eq!(code(made(other).map(drop)), Err("misuse.setup"), "{other}");
+        assert_eq!(
+            error_code(made(other).map(drop)),
+            Err("misuse.setup"),
+            "{other}"
+        );
     }
 }
 

@@ -61,7 +61,7 @@ impl Proof {
     }
 }
 
-fn checked(
+fn check_proof(
     checks: &ProofChecks,
     fields: &[String],
     url: &str,
@@ -82,17 +82,17 @@ fn checked(
     proof.map(UnverifiedProof::verified)
 }
 
-fn judged(proof: &Proof) -> Result<VerifiedDpopProof, Error> {
+fn verify_proof(proof: &Proof) -> Result<VerifiedDpopProof, Error> {
     let (checks, url) = (
         ProofChecks::default(),
         "https://api.example/orders?page=2#top",
     );
-    checked(&checks, &[proof.text()], url, NOW)
+    check_proof(&checks, &[proof.text()], url, NOW)
 }
 
 /// The code and the detail of a refusal, which name neither the token nor the proof.
-fn refused(proof: &Proof) -> (&'static str, String) {
-    let error = judged(proof).unwrap_err();
+fn refusal_of(proof: &Proof) -> (&'static str, String) {
+    let error = verify_proof(proof).unwrap_err();
     let (text, proof) = (format!("{error} {error:?}"), proof.text());
     assert!(!text.contains(TOKEN) && !text.contains(ATH), "{text}");
     assert!(!text.contains(&proof) && !text.contains('\n'), "{text}");
@@ -100,7 +100,7 @@ fn refused(proof: &Proof) -> (&'static str, String) {
 }
 
 fn is(proof: Proof, code: &str, detail: &str) {
-    assert_eq!(refused(&proof), (error_code(code), detail.to_owned()));
+    assert_eq!(refusal_of(&proof), (error_code(code), detail.to_owned()));
 }
 
 /// The same code as a constant of the table.
@@ -111,17 +111,17 @@ fn error_code(code: &str) -> &'static str {
 
 #[test]
 fn a_good_proof_tells_its_key() {
-    let proof = judged(&Proof::new()).unwrap();
+    let proof = verify_proof(&Proof::new()).unwrap();
     assert_eq!(proof.jkt(), JKT);
     assert_eq!(proof.replay_key().len(), 43);
     // A second after the last moment at which it is accepted.
     assert_eq!(proof.forget_at(), UnixTime::from_secs(NOW + 121));
     assert_eq!(proof.next_nonce(), None);
     // "application/" may be left out, and letter case is ignored (RFC 7515 section 4.1.9).
-    assert!(judged(&Proof::new().header("typ", "application/DPoP+jwt")).is_ok());
-    // Members that nothing is known of.
+    assert!(verify_proof(&Proof::new().header("typ", "application/DPoP+jwt")).is_ok());
+    // Unknown members.
     assert!(
-        judged(
+        verify_proof(
             &Proof::new()
                 .header("kid", "1")
                 .claim("x", 1)
@@ -133,37 +133,37 @@ fn a_good_proof_tells_its_key() {
 
 #[test]
 fn there_is_exactly_one_field() {
-    let good = Proof::new().text();
+    let valid = Proof::new().text();
     let url = "https://api.example/orders";
     let judged = |fields: &[String]| {
-        let proof = checked(&ProofChecks::default(), fields, url, NOW);
+        let proof = check_proof(&ProofChecks::default(), fields, url, NOW);
         proof.map(drop).map_err(|error| error.code())
     };
-    assert_eq!(judged(&[format!(" {good}\t")]), Ok(()));
+    assert_eq!(judged(&[format!(" {valid}\t")]), Ok(()));
     assert_eq!(judged(&[]), Err("dpop_proof.missing"));
-    let twice = [good.clone(), good.clone()];
+    let twice = [valid.clone(), valid.clone()];
     assert_eq!(judged(&twice), Err("dpop_proof.duplicate"));
-    // As servers join fields.
+    // Fields joined with a comma, as some servers do.
     assert_eq!(judged(&[twice.join(", ")]), Err("dpop_proof.duplicate"));
-    assert_eq!(judged(&[format!("{good},")]), Err("dpop_proof.duplicate"));
+    assert_eq!(judged(&[format!("{valid},")]), Err("dpop_proof.duplicate"));
 }
 
 #[test]
 fn it_is_a_well_formed_jwt() {
     let url = "https://api.example/orders";
     let judged = |field: &str| {
-        let proof = checked(&ProofChecks::default(), &[field.to_owned()], url, NOW);
+        let proof = check_proof(&ProofChecks::default(), &[field.to_owned()], url, NOW);
         proof.map(drop).map_err(|error| error.code())
     };
-    let good = Proof::new().text();
-    let (header, rest) = good.split_once('.').unwrap();
+    let valid = Proof::new().text();
+    let (header, rest) = valid.split_once('.').unwrap();
     let encoded = base64::url_safe;
     let texts = [
         String::new(),
         "proof".to_owned(),
         "a.b".to_owned(),
-        format!("{good}.AAAA"),
-        format!("{good}="),
+        format!("{valid}.AAAA"),
+        format!("{valid}="),
         format!("{}.{rest}", encoded("[]")),
         format!("{}.{rest}", encoded(r#"{"alg":"ES256","alg":"ES256"}"#)),
         format!("{header}.{}.AAAA", encoded("[]")),
@@ -265,7 +265,10 @@ fn it_is_for_the_url_of_the_request() {
         "HTTPS://API.example:443/orders",
         "https://api.example/./a/../%6Frders?other=query#fragment",
     ] {
-        assert!(judged(&Proof::new().claim("htu", same)).is_ok(), "{same}");
+        assert!(
+            verify_proof(&Proof::new().claim("htu", same)).is_ok(),
+            "{same}"
+        );
     }
     for other in [
         "http://api.example/orders",
@@ -283,7 +286,7 @@ fn it_is_for_the_url_of_the_request() {
         detail,
     );
     let fields = [Proof::new().text()];
-    let relative = checked(&ProofChecks::default(), &fields, "/orders", NOW).map(drop);
+    let relative = check_proof(&ProofChecks::default(), &fields, "/orders", NOW).map(drop);
     assert_eq!(relative.map_err(|error| error.code()), Err("url.syntax"));
 }
 
@@ -306,7 +309,10 @@ fn it_was_made_for_this_token() {
 fn it_was_made_recently() {
     let detail = |iat| format!("iat is {iat}, expected {} to {}", NOW - 120, NOW + 60);
     for iat in [NOW - 120, NOW - 60, NOW, NOW + 60] {
-        assert!(judged(&Proof::new().claim("iat", iat)).is_ok(), "{iat}");
+        assert!(
+            verify_proof(&Proof::new().claim("iat", iat)).is_ok(),
+            "{iat}"
+        );
     }
     for iat in [0, NOW - 121, NOW + 61] {
         is(
@@ -325,18 +331,18 @@ fn it_was_made_recently() {
         "dpop_proof.iat",
         "by exp or nbf",
     );
-    assert!(judged(&Proof::new().claim("exp", NOW).claim("nbf", NOW)).is_ok());
+    assert!(verify_proof(&Proof::new().claim("exp", NOW).claim("nbf", NOW)).is_ok());
 
     let mut checks = ProofChecks::default();
     let (fields, url) = ([Proof::new().text()], "https://api.example/orders");
     for (age, accepted) in [(0, 60), (10, 70), (300, 360), (9_999, 360)] {
         checks.set_max_age(Duration::from_secs(age));
         assert!(
-            checked(&checks, &fields, url, NOW + accepted).is_ok(),
+            check_proof(&checks, &fields, url, NOW + accepted).is_ok(),
             "{age}"
         );
         assert!(
-            checked(&checks, &fields, url, NOW + accepted + 1).is_err(),
+            check_proof(&checks, &fields, url, NOW + accepted + 1).is_err(),
             "{age}"
         );
     }
@@ -352,7 +358,7 @@ fn an_error_repeats_the_beginning_of_a_claim_alone() {
         (Proof::new().claim("htm", long.as_str()), "dpop_proof.htm"),
         (Proof::new().claim("htu", url), "dpop_proof.htu"),
     ] {
-        let (refused_by, detail) = refused(&proof);
+        let (refused_by, detail) = refusal_of(&proof);
         assert_eq!(refused_by, code);
         assert!(detail.len() < 300, "{code}: {} bytes", detail.len());
     }
@@ -367,7 +373,7 @@ fn it_contains_a_nonce_of_this_api_if_one_is_required() {
     };
     let judged = |proof: Proof| {
         let url = "https://api.example/orders";
-        checked(&checks, &[proof.text()], url, NOW)
+        check_proof(&checks, &[proof.text()], url, NOW)
     };
     let issued = |ago: u64| key.nonce(UnixTime::from_secs(NOW - ago));
     let recent = judged(Proof::new().claim("nonce", issued(149))).unwrap();
@@ -396,11 +402,11 @@ fn it_contains_a_nonce_of_this_api_if_one_is_required() {
 #[test]
 fn a_proof_is_known_by_its_key_target_and_jti() {
     let key = |proof: Proof, url: &str| {
-        let proof = checked(&ProofChecks::default(), &[proof.text()], url, NOW).unwrap();
+        let proof = check_proof(&ProofChecks::default(), &[proof.text()], url, NOW).unwrap();
         proof.replay_key().to_owned()
     };
-    let (here, there) = ("https://api.example/orders", "https://api.example/");
-    let first = key(Proof::new(), here);
+    let (orders_url, root_url) = ("https://api.example/orders", "https://api.example/");
+    let first = key(Proof::new(), orders_url);
     assert_eq!(
         first,
         key(
@@ -408,14 +414,14 @@ fn a_proof_is_known_by_its_key_target_and_jti() {
             "https://API.example:443/orders?x"
         )
     );
-    assert_ne!(first, key(Proof::new().claim("jti", "2"), here));
-    assert_ne!(first, key(Proof::new().claim("htu", there), there));
-    // Coordinates swapped: what matters is that it is another key. Whether it is one, the host finds out.
+    assert_ne!(first, key(Proof::new().claim("jti", "2"), orders_url));
+    assert_ne!(first, key(Proof::new().claim("htu", root_url), root_url));
+    // Swapped coordinates: it only matters that the key differs. Whether it is one, the host finds out.
     let jwk: Map<String, Value> = serde_json::from_str(JWK).unwrap();
     let mut other = jwk.clone();
     other.insert("x".to_owned(), jwk.get("y").unwrap().clone());
     assert_ne!(
         first,
-        key(Proof::new().header("jwk", Value::from(other)), here)
+        key(Proof::new().header("jwk", Value::from(other)), orders_url)
     );
 }

@@ -6,7 +6,7 @@ use crate::exchange::{Exchange, Input, Step};
 use crate::issuer::Issuer;
 use crate::quirk::{Rules, Strictness};
 use crate::server::Server;
-use crate::testing::{answered, at, code, json, reply, server};
+use crate::testing::{at, error_code, json, reply, run_with_reply, server};
 
 const STORED: &str = r#"{"version":1,"issuer":"https://as.example","client_id":"c",
     "registration_access_token":"R3GT0K3N","registration_client_uri":"https://as.example/r/c",
@@ -57,11 +57,11 @@ fn each_request_goes_to_the_clients_own_place_with_its_token() {
 #[test]
 fn what_comes_back_is_the_client_from_now_on() {
     let body = r#"{"client_id":"c","registration_access_token":"t2","token_endpoint_auth_method":"none","client_name":"New"}"#;
-    let read = answered(read_registration(server(), known()), json(200, body)).unwrap();
+    let read = run_with_reply(read_registration(server(), known()), json(200, body)).unwrap();
     assert!(read.registration_access_token.unwrap().matches("t2"));
     let metadata = known().metadata;
     let update = update_registration(server(), known(), metadata);
-    let updated = answered(update, json(200, body)).unwrap();
+    let updated = run_with_reply(update, json(200, body)).unwrap();
     assert_eq!(updated.metadata.client_name.as_deref(), Some("New"));
 
     let evil = body.replace(
@@ -70,14 +70,19 @@ fn what_comes_back_is_the_client_from_now_on() {
     );
     let update = update_registration(server(), known(), known().metadata);
     assert_eq!(
-        code(answered(update, json(200, &evil)).map(|_| ())),
+        error_code(run_with_reply(update, json(200, &evil)).map(|_| ())),
         Err("registration.redirect_uri")
     );
 }
 
 #[test]
 fn a_deleted_client_is_gone() {
-    let deleted = |answer| code(answered(delete_registration(server(), known()), answer));
+    let deleted = |answer| {
+        error_code(run_with_reply(
+            delete_registration(server(), known()),
+            answer,
+        ))
+    };
     assert_eq!(deleted(reply(204, &[], "")), Ok(()));
     assert_eq!(deleted(json(200, "{}")), Ok(()));
     assert_eq!(
@@ -89,15 +94,15 @@ fn a_deleted_client_is_gone() {
         strictness: Strictness::Strict,
         ..Rules::default()
     });
-    let strict = answered(delete_registration(strict, known()), json(200, "{}"));
-    assert_eq!(code(strict), Err("denied.http_status"));
+    let strict = run_with_reply(delete_registration(strict, known()), json(200, "{}"));
+    assert_eq!(error_code(strict), Err("denied.http_status"));
 }
 
 #[test]
 fn what_is_not_to_be_managed_is_not_asked_for() {
     let begun = |server, client| {
         let step = read_registration(server, client).resume(&at(), Input::Begin);
-        code(step.map(|_| ()))
+        error_code(step.map(|_| ()))
     };
     let mut unmanaged = known();
     unmanaged.registration_access_token = None;
@@ -107,10 +112,10 @@ fn what_is_not_to_be_managed_is_not_asked_for() {
     assert_eq!(begun(server(), nowhere), Err("registration.not_managed"));
     let other = Server::new(Issuer::parse("https://other.example").unwrap());
     assert_eq!(begun(other, known()), Err("stored.issuer"));
-    // What is stored may have been altered: a token goes over TLS, whatever the text says.
+    // A stored record may have been altered: a token is only sent over TLS, regardless of the stored URL.
     let plain = STORED.replace("https://as.example/r/c", "http://as.example/r/c");
     assert_eq!(
-        code(RegisteredClient::from_json(&plain, &server()).map(|_| ())),
+        error_code(RegisteredClient::from_json(&plain, &server()).map(|_| ())),
         Err("stored.malformed")
     );
 }

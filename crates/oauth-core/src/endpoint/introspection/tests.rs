@@ -1,11 +1,11 @@
 #![allow(clippy::unwrap_used)] // a test that fails says so
 
 use super::*;
-use crate::testing::{answered, client, code, json};
+use crate::testing::{client, error_code, json, run_with_reply};
 
 fn state(body: &str) -> Result<IntrospectionResponse, Error> {
-    let ask = client().introspect(Introspection::new("t"));
-    answered(ask, json(200, body))
+    let exchange = client().introspect(Introspection::new("t"));
+    run_with_reply(exchange, json(200, body))
 }
 
 fn alive(body: &str) -> ActiveToken {
@@ -55,12 +55,15 @@ fn a_member_of_the_wrong_type_is_no_permission() {
         assert_eq!(error.detail(), Some(member));
     }
     assert_eq!(
-        code(state(r#"{"active":true,"scope":"a\"b"}"#)).map(drop),
+        error_code(state(r#"{"active":true,"scope":"a\"b"}"#)).map(drop),
         Err("introspection.malformed")
     );
     for active in [r#""true""#, "1", "null"] {
         let body = format!(r#"{{"active":{active}}}"#);
-        assert_eq!(code(state(&body)).map(drop), Err("introspection.malformed"));
+        assert_eq!(
+            error_code(state(&body)).map(drop),
+            Err("introspection.malformed")
+        );
     }
     assert!(matches!(
         state(r#"{"active":false,"exp":"x"}"#),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::exchange::{Exchange as _, Input, Step};
-use crate::testing::{at, of, reply, server};
+use crate::testing::{at, client_of, reply, server};
 
 const SET: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"e","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
@@ -12,7 +12,7 @@ fn fetched(
     body: &str,
 ) -> Result<FetchedKeys, Error> {
     let place = "https://as.example/jwks";
-    let client = of(server().with_endpoint(EndpointKind::Jwks, place).unwrap());
+    let client = client_of(server().with_endpoint(EndpointKind::Jwks, place).unwrap());
     let mut call = client.call(Jwks);
     let Step::Send(request) = call.resume(&at(), Input::Begin)? else {
         return Err(Error::from(ProtocolViolation::JwksShape));
@@ -24,7 +24,7 @@ fn fetched(
         ),
         (place, "GET")
     );
-    // The keys are nobody's secret.
+    // Public keys are not secret.
     assert!(request.headers().get("authorization").is_none());
     match call.resume(&at(), Input::Reply(reply(status, headers, body)))? {
         Step::Done(keys) => Ok(keys),
@@ -62,14 +62,14 @@ fn the_registered_media_type_of_keys_is_json_to_the_letter_too() {
         strictness: crate::quirk::Strictness::Strict,
         ..Default::default()
     };
-    let client = of(server.unwrap().with_rules(rules));
+    let client = client_of(server.unwrap().with_rules(rules));
     for (media, code) in [
         ("application/jwk-set+json", None),
         ("application/json", None),
         ("application/octet-stream", Some("reply.content_type")),
     ] {
         let reply = reply(200, &[("content-type", media)], SET);
-        let error = crate::testing::answered(client.call(Jwks), reply).err();
+        let error = crate::testing::run_with_reply(client.call(Jwks), reply).err();
         assert_eq!(error.map(|error| error.code()), code, "{media}");
     }
 }
@@ -90,7 +90,7 @@ fn what_is_no_key_set_is_refused() {
     );
 }
 
-/// Of a server with many tenants, say: more than other replies may hold.
+/// For example from a server with many tenants: larger than the limit of other replies.
 #[test]
 fn a_set_of_a_thousand_keys_is_read() {
     let key = |n: usize| SET[9..SET.len() - 2].replace(r#""kid":"e""#, &format!(r#""kid":"{n}""#));

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)] // a test that fails says so
 
 use super::*;
-use crate::testing::{answered, client, code, json};
+use crate::testing::{client, error_code, json, run_with_reply};
 
 #[test]
 fn a_document_comes_with_status_200() {
@@ -14,8 +14,8 @@ fn a_document_comes_with_status_200() {
     ] {
         let issuer = Issuer::parse("https://as.example").unwrap();
         let place = issuer.well_known_urls().remove(0);
-        let ask = client().call(Metadata::new(issuer, place));
-        let read = answered(ask, json(status, r#"{"issuer":"https://as.example"}"#));
-        assert_eq!(code(read).map(drop), outcome, "{status}");
+        let exchange = client().call(Metadata::new(issuer, place));
+        let read = run_with_reply(exchange, json(status, r#"{"issuer":"https://as.example"}"#));
+        assert_eq!(error_code(read).map(drop), outcome, "{status}");
     }
 }

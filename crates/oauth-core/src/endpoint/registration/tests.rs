@@ -5,7 +5,7 @@ use crate::client::register;
 use crate::exchange::{Exchange as _, Input, Step};
 use crate::redirect_uri::RedirectUri;
 use crate::server::Server;
-use crate::testing::{answered, at, code, json, reply, server};
+use crate::testing::{at, error_code, json, reply, run_with_reply, server};
 
 fn registrar() -> Server {
     server()
@@ -47,7 +47,7 @@ fn what_cannot_be_registered_is_not_sent() {
     assert_eq!(error.code(), "client_metadata.inconsistent");
     assert_eq!(error.endpoint(), Some("registration"));
     let nowhere = register(server(), request()).resume(&at(), Input::Begin);
-    assert_eq!(code(nowhere.map(|_| ())), Err("endpoint.missing"));
+    assert_eq!(error_code(nowhere.map(|_| ())), Err("endpoint.missing"));
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn refusals_have_codes_and_repeat_no_token() {
     let refused = |status, error: &str| {
         let request = request().initial_access_token(Secret::from("S3CR3T-init"));
         let body = format!(r#"{{"error":"{error}","error_description":"of S3CR3T-init"}}"#);
-        answered(register(registrar(), request), json(status, &body)).unwrap_err()
+        run_with_reply(register(registrar(), request), json(status, &body)).unwrap_err()
     };
     for (error, code) in [
         ("invalid_redirect_uri", "denied.invalid_redirect_uri"),
@@ -78,7 +78,8 @@ fn refusals_have_codes_and_repeat_no_token() {
 
 #[test]
 fn what_is_no_registration_response_is_refused() {
-    let answer = |body| code(answered(register(registrar(), request()), body).map(|_| ()));
+    let answer =
+        |body| error_code(run_with_reply(register(registrar(), request()), body).map(|_| ()));
     let shape = Err("registration.malformed");
     assert_eq!(answer(json(201, "[]")), shape);
     assert_eq!(answer(json(201, "")), shape);

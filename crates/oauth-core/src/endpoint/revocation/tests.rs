@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{answered, client, code, reply};
+use crate::testing::{client, error_code, reply, run_with_reply};
 
 #[test]
 fn only_the_status_tells_whether_a_token_is_revoked() {
@@ -10,9 +10,13 @@ fn only_the_status_tells_whether_a_token_is_revoked() {
         (400, Err("denied.http_status")),
         (503, Err("denied.busy")),
     ] {
-        let ask = client().revoke(Revocation::new("t"));
+        let exchange = client().revoke(Revocation::new("t"));
         // "The content of the response body is ignored by the client" (2.2)
         let page = reply(status, &[("content-type", "text/html")], "<p>hello</p>");
-        assert_eq!(code(answered(ask, page)), outcome, "{status}");
+        assert_eq!(
+            error_code(run_with_reply(exchange, page)),
+            outcome,
+            "{status}"
+        );
     }
 }

@@ -7,34 +7,36 @@ mod quirks;
 use super::*;
 use crate::client::Client;
 use crate::grant::Refresh;
-use crate::testing::{answered, client, code, json, quirky, reply, strict};
+use crate::testing::{
+    client, client_with_quirks, error_code, json, reply, run_with_reply, strict_client,
+};
 
 fn got(client: &Client, token_request: &str, members: &str) -> Result<Tokens, Error> {
-    let ask = client.client_credentials(Scope::parse(token_request).unwrap());
+    let exchange = client.client_credentials(Scope::parse(token_request).unwrap());
     let body = format!(r#"{{"access_token":"a","token_type":"Bearer"{members}}}"#);
-    answered(ask, json(200, &body))
+    run_with_reply(exchange, json(200, &body))
 }
 
 #[test]
 fn a_member_of_another_name_is_read_by_its_quirk_alone() {
     let members = r#","expires":60"#;
     assert_eq!(got(&client(), "", members).unwrap().expires_in, None);
-    let early = quirky([Quirk::PlainFormResponse]);
+    let early = client_with_quirks([Quirk::PlainFormResponse]);
     assert_eq!(got(&early, "", members).unwrap().expires_in, Some(60));
-    let camel = quirky([Quirk::CamelCaseResponse]);
+    let camel = client_with_quirks([Quirk::CamelCaseResponse]);
     let body = r#"{"accessToken":"a","TokenType":"Bearer","expiresIn":60,"id_token":"i","x":1}"#;
-    let tokens = answered(camel.client_credentials(Scope::none()), json(200, body)).unwrap();
+    let tokens = run_with_reply(camel.client_credentials(Scope::none()), json(200, body)).unwrap();
     assert_eq!(tokens.expires_in, Some(60));
     assert!(tokens.id_token.is_some() && tokens.extra.get("x").is_some());
     let twice = r#"{"accessToken":"a","access_token":"b","token_type":"Bearer"}"#;
-    let twice = answered(camel.client_credentials(Scope::none()), json(200, twice));
-    assert_eq!(code(twice).map(drop), Err("reply.duplicate_member"));
+    let twice = run_with_reply(camel.client_credentials(Scope::none()), json(200, twice));
+    assert_eq!(error_code(twice).map(drop), Err("reply.duplicate_member"));
 }
 
 /// RFC 9396 section 7, for a client's own tokens and for a refresh.
 #[test]
 fn permissions_that_were_asked_for_and_not_granted_are_noted() {
-    let ask = || {
+    let send = || {
         TokenRequest::new()
             .extra("authorization_details", r#"[{"type":"payment"}]"#)
             .unwrap()
@@ -49,15 +51,15 @@ fn permissions_that_were_asked_for_and_not_granted_are_noted() {
         ),
     ] {
         let body = format!(r#"{{"access_token":"a","token_type":"Bearer"{members}}}"#);
-        let own = answered(client().client_credentials(ask()), json(200, &body));
-        let refreshed = client().token(Refresh::new(token.clone()), ask());
-        for tokens in [own, answered(refreshed, json(200, &body))] {
+        let client_tokens = run_with_reply(client().client_credentials(send()), json(200, &body));
+        let refreshed = client().token(Refresh::new(token.clone()), send());
+        for tokens in [client_tokens, run_with_reply(refreshed, json(200, &body))] {
             let warnings = tokens.unwrap().warnings;
             let noted = warnings.contains(&Warning::AuthorizationDetailsMissing);
             assert_eq!(noted, is_noted, "{members}");
         }
-        // Whoever asked for none is not told that some are missing.
-        let plain = answered(client().client_credentials(Scope::none()), json(200, &body));
+        // Without requested permissions, none are reported as missing.
+        let plain = run_with_reply(client().client_credentials(Scope::none()), json(200, &body));
         assert_eq!(plain.unwrap().warnings, []);
     }
 }
@@ -94,7 +96,7 @@ fn tokens_are_of_visible_ascii_and_spaces() {
 fn only_a_quirk_makes_a_zero_lifetime_mean_forever() {
     let members = r#","expires_in":0"#;
     assert_eq!(got(&client(), "", members).unwrap().expires_in, Some(0));
-    let forever = quirky([Quirk::ZeroLifetimeIsForever]);
+    let forever = client_with_quirks([Quirk::ZeroLifetimeIsForever]);
     assert_eq!(got(&forever, "", members).unwrap().expires_in, None);
     assert_eq!(
         got(&forever, "", r#","expires_in":1"#).unwrap().expires_in,
@@ -121,7 +123,7 @@ fn a_lifetime_in_a_text_is_digits_with_a_fraction_at_most() {
 
 #[test]
 fn a_malformed_scope_is_read_as_far_as_it_goes_or_by_strict_rules_refused() {
-    for (scope, kept, is_odd, is_strict) in [
+    for (scope, expected_scope, is_odd, is_strict) in [
         (r#""a b""#, "a b", false, true),
         (r#""a  b""#, "a b", false, false),
         (r#""a b ""#, "a b", false, false),
@@ -133,22 +135,26 @@ fn a_malformed_scope_is_read_as_far_as_it_goes_or_by_strict_rules_refused() {
     ] {
         let members = format!(r#","scope":{scope}"#);
         let tokens = got(&client(), "", &members).unwrap();
-        assert_eq!(tokens.scope.as_str(), kept, "{scope}");
+        assert_eq!(tokens.scope.as_str(), expected_scope, "{scope}");
         assert_eq!(
             tokens.warnings.contains(&Warning::MalformedScope),
             is_odd,
             "{scope}"
         );
-        assert_eq!(got(&strict(), "", &members).is_ok(), is_strict, "{scope}");
+        assert_eq!(
+            got(&strict_client(), "", &members).is_ok(),
+            is_strict,
+            "{scope}"
+        );
     }
     for scope in ["7", "[7]", "{}"] {
         let members = format!(r#","scope":{scope}"#);
         assert_eq!(
-            code(got(&client(), "", &members)).map(drop),
+            error_code(got(&client(), "", &members)).map(drop),
             Err("token_response.malformed")
         );
     }
-    let commas = quirky([Quirk::ReplyScopeDelimiter(',')]);
+    let commas = client_with_quirks([Quirk::ReplyScopeDelimiter(',')]);
     let tokens = got(&commas, "", r#","scope":"a,b""#).unwrap();
     assert_eq!(tokens.scope.as_str(), "a b");
 }
@@ -161,7 +167,7 @@ fn a_scope_is_kept_up_to_64_kib() {
     assert!((60_000..=MAX_SCOPE).contains(&tokens.scope.as_str().len()));
     assert_eq!(tokens.warnings, [Warning::MalformedScope]);
     assert_eq!(
-        code(got(&strict(), "", &members)).map(drop),
+        error_code(got(&strict_client(), "", &members)).map(drop),
         Err("token_response.malformed")
     );
 }
@@ -170,19 +176,19 @@ fn a_scope_is_kept_up_to_64_kib() {
 fn an_error_of_the_providers_own_means_what_it_is_said_to_mean() {
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let body = "error=bad_refresh_token&error_description=expired";
-    let ask = |client: Client| {
+    let send = |client: Client| {
         let token = client.refresh_token("r1", Scope::none());
-        answered(client.refresh(&token), reply(200, &form, body)).unwrap_err()
+        run_with_reply(client.refresh(&token), reply(200, &form, body)).unwrap_err()
     };
-    let meant = Quirk::ErrorMeans("bad_refresh_token".to_owned(), "invalid_grant".to_owned());
-    let error = ask(quirky([meant]));
+    let expected = Quirk::ErrorMeans("bad_refresh_token".to_owned(), "invalid_grant".to_owned());
+    let error = send(client_with_quirks([expected]));
     assert_eq!(
         (error.code(), error.advice().as_str()),
         ("denied.invalid_grant", "reauthorize")
     );
-    let said = error.server_error().unwrap();
-    assert_eq!(said.error(), Some("bad_refresh_token"));
-    assert_eq!(ask(client()).code(), "denied.other");
+    let server_error = error.server_error().unwrap();
+    assert_eq!(server_error.error(), Some("bad_refresh_token"));
+    assert_eq!(send(client()).code(), "denied.other");
 }
 
 #[test]
@@ -191,9 +197,9 @@ fn a_refusal_that_can_only_be_about_the_refresh_token_asks_for_a_person() {
         let mut all = vec![("content-type", "application/json")];
         all.extend(headers);
         let token = client().refresh_token("r1", Scope::none());
-        let refresh = answered(client().refresh(&token), reply(status, &all, body));
+        let refresh = run_with_reply(client().refresh(&token), reply(status, &all, body));
         let fresh = client().client_credentials(Scope::none());
-        let fresh = answered(fresh, reply(status, &all, body));
+        let fresh = run_with_reply(fresh, reply(status, &all, body));
         [refresh, fresh].map(|error| error.unwrap_err().advice().as_str())
     };
     let basic = [("www-authenticate", "Basic realm=\"x\"")];
@@ -214,7 +220,7 @@ fn a_refusal_that_can_only_be_about_the_refresh_token_asks_for_a_person() {
         advice(400, r#"{"error":"unauthorized_client"}"#, &[]),
         nobody
     );
-    // Keycloak says so of a wrong secret.
+    // Keycloak's reply to a wrong secret.
     assert_eq!(
         advice(401, r#"{"error":"unauthorized_client"}"#, &[]),
         nobody
@@ -228,16 +234,17 @@ fn a_refresh_asks_for_no_more_than_was_granted() {
     let refresh = |granted: &str, token_request: &str| {
         let token = client().refresh_token("r1", Scope::parse(granted).unwrap());
         let scope = Scope::parse(token_request).unwrap();
-        let ask = client().token(Refresh::new(token), scope);
+        let exchange = client().token(Refresh::new(token), scope);
         let body = r#"{"access_token":"a","token_type":"Bearer"}"#;
-        code(answered(ask, json(200, body))).map(|tokens| tokens.scope.as_str().to_owned())
+        error_code(run_with_reply(exchange, json(200, body)))
+            .map(|tokens| tokens.scope.as_str().to_owned())
     };
     assert_eq!(refresh("a b", ""), Ok("a b".to_owned()));
     assert_eq!(refresh("a b", "a"), Ok("a".to_owned()));
     assert_eq!(refresh("a b", "a c"), Err("scope.exceeds_grant"));
-    // Of a token from elsewhere only the server knows.
+    // For a token from elsewhere, only the server knows the granted scope.
     assert_eq!(refresh("", "c"), Ok("c".to_owned()));
-    // These are asked for at a login, and seldom named among what was granted.
+    // These scopes are requested at a login, but servers rarely list them as granted.
     assert_eq!(
         refresh("a", "a offline_access openid"),
         Ok("a offline_access openid".to_owned())
@@ -251,7 +258,7 @@ fn a_refresh_may_ask_for_what_the_login_asked_for() {
     let refresh = |tokens: &Tokens, token_request: &str, reply: &str| {
         let token = tokens.refresh_token.clone().unwrap();
         let scope = Scope::parse(token_request).unwrap();
-        code(answered(
+        error_code(run_with_reply(
             client().token(Refresh::new(token), scope),
             json(200, reply),
         ))
@@ -269,10 +276,10 @@ fn a_refresh_may_ask_for_what_the_login_asked_for() {
             Err("scope.exceeds_grant")
         );
     }
-    // Nothing chosen asks for what was granted, and that is what counts as granted again.
+    // Without a requested scope the refresh omits `scope`, and the earlier grant is kept.
     assert_eq!(refresh(&login, "", plain).unwrap().scope.as_str(), "a");
 
-    // What was granted whole is stored as it always was, and read as it always was.
+    // Tokens with the full scope keep their storage format.
     let whole = got(&client(), "a", r#","scope":"a","refresh_token":"r1""#).unwrap();
     assert!(!whole.to_json().expose().contains("requested_scope"));
     let earlier = whole.to_json().expose().clone();

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::exchange::{Exchange as _, Input, Step};
-use crate::testing::{answered, at, code, json, reply};
+use crate::testing::{at, error_code, json, reply, run_with_reply};
 use crate::{danger, discover_issuer};
 
 const GOOD: &str = r#"{"subject":"acct:joe@example.com","links":[
@@ -13,11 +13,11 @@ fn joe() -> UserIdentifier {
 }
 
 fn found(body: &str) -> Result<String, &'static str> {
-    let issuer = answered(discover_issuer(joe()), json(200, body));
-    code(issuer.map(|issuer| issuer.as_str().to_owned()))
+    let issuer = run_with_reply(discover_issuer(joe()), json(200, body));
+    error_code(issuer.map(|issuer| issuer.as_str().to_owned()))
 }
 
-/// The examples of sections 2.1 and 2.2, and what is like them.
+/// The examples of sections 2.1 and 2.2, and variants.
 #[test]
 fn what_is_typed_is_normalized() {
     for (typed, resource, place) in [
@@ -127,7 +127,7 @@ fn what_names_no_host_to_be_asked_is_refused() {
         "j\noe@example.com",
         &long,
     ] {
-        let read = code(UserIdentifier::parse(typed));
+        let read = error_code(UserIdentifier::parse(typed));
         assert_eq!(read.map(drop), Err("webfinger.identifier"), "{typed:?}");
     }
 }
@@ -151,22 +151,22 @@ fn the_host_is_asked_for_the_issuer_alone_and_at_public_addresses() {
     assert_eq!(found(GOOD).as_deref(), Ok("https://server.example.com"));
     // As RFC 7033 registers it.
     let jrd = reply(200, &[("content-type", "application/jrd+json")], GOOD);
-    assert!(answered(discover_issuer(joe()), jrd).is_ok());
+    assert!(run_with_reply(discover_issuer(joe()), jrd).is_ok());
     assert!(!format!("{:?}", joe()).contains("joe"));
 }
 
 #[test]
 fn an_answer_about_somebody_else_is_none() {
     let of = |subject: &str| found(&GOOD.replace("\"acct:joe@example.com\"", subject));
-    let good = Ok("https://server.example.com".to_owned());
+    let valid = Ok("https://server.example.com".to_owned());
     assert_eq!(of("\"acct:ann@example.com\""), Err("webfinger.subject"));
     assert_eq!(of("\"acct:Joe@example.com\""), Err("webfinger.subject"));
     assert_eq!(of("\"https://example.com/joe\""), Err("webfinger.subject"));
     assert_eq!(of("7"), Err("webfinger.subject"));
-    assert_eq!(of("\"acct:joe@EXAMPLE.COM\""), good);
+    assert_eq!(of("\"acct:joe@EXAMPLE.COM\""), valid);
     let alias = "\"https://example.com/joe\",\"aliases\":[\"x\",\"acct:joe@example.com\"]";
-    assert_eq!(of(alias), good);
-    assert_eq!(found(&GOOD.replace("subject", "other")), good);
+    assert_eq!(of(alias), valid);
+    assert_eq!(found(&GOOD.replace("subject", "other")), valid);
 }
 
 #[test]
@@ -213,9 +213,9 @@ fn the_relation_is_compared_to_the_letter_and_the_first_one_holds() {
 #[test]
 fn no_redirect_is_followed_and_nobody_else_is_asked() {
     let moved = reply(302, &[("location", "https://elsewhere.example/")], "");
-    let moved = code(answered(discover_issuer(joe()), moved).map(drop));
+    let moved = error_code(run_with_reply(discover_issuer(joe()), moved).map(drop));
     assert_eq!(moved, Err("reply.redirect"));
-    let none = code(answered(discover_issuer(joe()), reply(404, &[], "")).map(drop));
+    let none = error_code(run_with_reply(discover_issuer(joe()), reply(404, &[], "")).map(drop));
     assert_eq!(none, Err("denied.http_status"));
 }
 
@@ -228,5 +228,5 @@ fn plain_http_is_for_this_machine_alone() {
     let other = danger::loopback_user_identifier("joe@example.com").unwrap();
     assert_eq!(other.host.as_str(), "https://example.com");
     let refused = danger::loopback_user_identifier("http://example.com/joe");
-    assert_eq!(code(refused.map(drop)), Err("webfinger.identifier"));
+    assert_eq!(error_code(refused.map(drop)), Err("webfinger.identifier"));
 }

@@ -55,7 +55,7 @@ pub(super) struct IntrospectionCache {
 
 #[derive(Debug, Default)]
 struct State {
-    known: BTreeMap<TokenHash, Entry>,
+    entries: BTreeMap<TokenHash, Entry>,
     by_end: BTreeSet<(UnixTime, TokenHash)>,
     /// The tokens about which a request is under way.
     pending: BTreeSet<TokenHash>,
@@ -120,7 +120,7 @@ impl IntrospectionCache {
         if is_cacheable {
             let received_at = now;
             state.by_end.insert((until, token));
-            state.known.insert(
+            state.entries.insert(
                 token,
                 Entry {
                     response,
@@ -130,7 +130,7 @@ impl IntrospectionCache {
             );
         }
         // The entry that expires first is dropped first, so that forged tokens do not displace valid ones.
-        while state.known.len() > self.entries {
+        while state.entries.len() > self.entries {
             state.forget_first();
         }
         until
@@ -144,7 +144,7 @@ impl IntrospectionCache {
 impl State {
     /// The response, and until when it may be used. `None` if the clock has been set back.
     fn get(&mut self, token: &TokenHash, now: UnixTime) -> Option<(IntrospectionResult, UnixTime)> {
-        let entry = self.known.get(token)?;
+        let entry = self.entries.get(token)?;
         if entry.received_at <= now && now < entry.until {
             return Some((entry.response.clone(), entry.until));
         }
@@ -153,14 +153,14 @@ impl State {
     }
 
     fn forget(&mut self, token: &TokenHash) {
-        if let Some(entry) = self.known.remove(token) {
+        if let Some(entry) = self.entries.remove(token) {
             self.by_end.remove(&(entry.until, *token));
         }
     }
 
     fn forget_first(&mut self) {
         if let Some((_, token)) = self.by_end.pop_first() {
-            self.known.remove(&token);
+            self.entries.remove(&token);
         }
     }
 }
@@ -213,30 +213,30 @@ mod tests {
         let cache = IntrospectionCache::new(MINUTE, 10);
         cache.store(hash("t"), active(None), at(100));
         cache.store(hash("t"), None, at(100));
-        let known = cache.lock().get(&hash("t"), at(101));
-        let known = known.map(|(response, until)| (response.is_none(), until));
-        assert_eq!(known, Some((true, at(105))));
+        let cached = cache.lock().get(&hash("t"), at(101));
+        let cached = cached.map(|(response, until)| (response.is_none(), until));
+        assert_eq!(cached, Some((true, at(105))));
         assert!(!has(&cache, "t", 130), "the old one does not come back");
     }
 
     #[test]
     fn made_up_tokens_fill_nothing_and_push_out_nothing() {
         let cache = IntrospectionCache::new(MINUTE, 3);
-        for good in ["a", "b"] {
-            cache.store(hash(good), active(None), at(100));
+        for token in ["a", "b"] {
+            cache.store(hash(token), active(None), at(100));
         }
         for made_up in 0..100 {
             cache.store(hash(&made_up.to_string()), None, at(100));
         }
         assert!(has(&cache, "a", 101) && has(&cache, "b", 101));
         let state = cache.lock();
-        assert_eq!((state.known.len(), state.by_end.len()), (3, 3));
+        assert_eq!((state.entries.len(), state.by_end.len()), (3, 3));
         let none = IntrospectionCache::new(Duration::ZERO, 3);
         none.store(hash("t"), active(None), at(100));
         assert!(!has(&none, "t", 100));
     }
 
-    fn claimed(look: Lookup) -> Option<LookupPermit> {
+    fn begin_lookup(look: Lookup) -> Option<LookupPermit> {
         match look {
             Lookup::Missing(claim) => Some(claim),
             Lookup::Cached(..) | Lookup::Pending => None,
@@ -247,13 +247,13 @@ mod tests {
     fn one_asks_for_all_who_would_have_the_answer() {
         let cache = Arc::new(IntrospectionCache::new(MINUTE, 3));
         let look = |token: &str| cache.look_up(hash(token), at(100));
-        let claim = claimed(look("t"));
+        let claim = begin_lookup(look("t"));
         assert!(claim.is_some(), "nobody asks yet");
         assert!(matches!(look("t"), Lookup::Pending));
         assert!(matches!(look("other"), Lookup::Missing(_)));
         // The request was given up.
         drop(claim);
-        let claim = claimed(look("t"));
+        let claim = begin_lookup(look("t"));
         assert!(claim.is_some(), "somebody else is to ask");
         cache.store(hash("t"), active(None), at(100));
         assert!(matches!(look("t"), Lookup::Cached(Some(_), _)));

@@ -1,6 +1,6 @@
 //! Verification of a request to an API: which token it carries and by which scheme, and its DPoP proof, whose rules are
 //! in `dpop/proof_verification.rs`. The characters of a bearer token (`b64token`, RFC 6750 section 2.1) are checked where
-//! one is sent, in `flow/resource.rs`.
+//! one is sent, in `flow/resource.rs`, as is the rule that a token is sent by only one method (section 2).
 //!
 //! RFC 9449 <https://www.rfc-editor.org/rfc/rfc9449#section-7>
 
@@ -21,7 +21,7 @@ use crate::jose::Validity;
 use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::token::access_token::{ProvenKeys, VerifiedAccessToken};
-use crate::token::logout_token::Replay;
+use crate::token::logout_token::ReplayProtection;
 
 /// The parts of a request to an API that say which token it carries, and prove possession of the token's key.
 #[derive(Clone)]
@@ -97,7 +97,7 @@ impl ReceivedRequest {
         let schemes = [Scheme::Bearer, Scheme::Dpop];
         let scheme = schemes
             .into_iter()
-            .find(|known| known.as_str().eq_ignore_ascii_case(scheme));
+            .find(|candidate| candidate.as_str().eq_ignore_ascii_case(scheme));
         let scheme = scheme.ok_or_else(|| Error::from(ValidationFailure::AccessTokenMissing))?;
         match token.trim_start_matches(' ') {
             "" => Err(ProtocolViolation::AccessTokenShape.into()),
@@ -136,7 +136,7 @@ impl AccessTokenVerifier {
     /// Sets where the DPoP proofs received are remembered, so that each is accepted once: by default in this process, by
     /// all clones of this verifier.
     #[must_use]
-    pub fn with_dpop_replay(mut self, replay: Replay) -> Self {
+    pub fn with_dpop_replay(mut self, replay: ReplayProtection) -> Self {
         Arc::make_mut(&mut self.proofs).replay = replay;
         self
     }

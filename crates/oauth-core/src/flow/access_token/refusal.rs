@@ -77,8 +77,8 @@ impl AccessTokenVerifier {
         if !self.challenge_parameters.dpop_algs.is_empty() {
             return self.challenge_parameters.dpop_algs.clone();
         }
-        let known = Alg::ALL.iter().copied();
-        known.filter(|alg| !alg.is_symmetric()).collect()
+        let algs = Alg::ALL.iter().copied();
+        algs.filter(|alg| !alg.is_symmetric()).collect()
     }
 
     /// The response to a request without a token: 401, with the supported schemes. "The resource server

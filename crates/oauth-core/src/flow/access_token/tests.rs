@@ -15,7 +15,7 @@ use crate::json::{Map, Value};
 use crate::moment::UnixTime;
 use crate::scope::Scope;
 use crate::server::EndpointKind;
-use crate::testing::{self, NOW, at, code};
+use crate::testing::{self, NOW, at, error_code};
 use crate::token::access_token::{AccessTokenProfile, ProvenKeys, VerifiedAccessToken};
 
 const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"1",
@@ -29,7 +29,7 @@ fn verifier() -> AccessTokenVerifier {
     verifier
 }
 
-/// A token whose signature will be found good.
+/// A token whose signature verifies.
 fn token(typ: &str, claims: &str) -> String {
     let header = format!(r#"{{"alg":"ES256","kid":"1"{typ}}}"#);
     format!("{}.{}", signing_input(&header, claims), "A".repeat(86))
@@ -51,7 +51,7 @@ fn claims(more: &str) -> String {
     serde_json::to_string(&claims).unwrap()
 }
 
-fn shown(
+fn verify(
     verifier: &AccessTokenVerifier,
     token: &str,
     proven: ProvenKeys,
@@ -67,20 +67,24 @@ fn shown(
     }
 }
 
-fn judged(verifier: &AccessTokenVerifier, typ: &str, more: &str) -> Result<(), &'static str> {
+fn verify_claims(
+    verifier: &AccessTokenVerifier,
+    typ: &str,
+    more: &str,
+) -> Result<(), &'static str> {
     let token = token(typ, &claims(more));
-    code(shown(verifier, &token, ProvenKeys::none()).map(drop))
+    error_code(verify(verifier, &token, ProvenKeys::none()).map(drop))
 }
 
-fn profile(of: AccessTokenProfile) -> AccessTokenVerifier {
-    verifier().with_profile(of)
+fn profile(profile: AccessTokenProfile) -> AccessTokenVerifier {
+    verifier().with_profile(profile)
 }
 
 #[test]
 fn a_good_token_tells_who_may_do_what() {
     let more = r#""scope":"read write","groups":["g"]"#;
     let token = token(AT_JWT, &claims(more));
-    let token = shown(&verifier(), &token, ProvenKeys::none()).unwrap();
+    let token = verify(&verifier(), &token, ProvenKeys::none()).unwrap();
     assert_eq!((token.subject(), token.client_id()), ("u", Some("c")));
     assert_eq!(token.scope().as_str(), "read write");
     assert_eq!(token.issuer(), "https://as.example");
@@ -95,7 +99,7 @@ fn a_shared_secret_signs_no_access_token() {
     let text = signing_input(r#"{"alg":"HS256","typ":"at+jwt"}"#, &claims(""));
     let mut exchange = verifier().verify(&format!("{text}.{}", "A".repeat(43)));
     let step = exchange.resume(&at(), Input::Begin);
-    assert_eq!(code(step.map(drop)), Err("jws.alg_not_allowed"));
+    assert_eq!(error_code(step.map(drop)), Err("jws.alg_not_allowed"));
 }
 
 #[test]
@@ -103,18 +107,18 @@ fn the_metadata_say_how_tokens_are_signed() {
     let named = Value::from(["HS256", "PS256"].map(Value::from).to_vec());
     let metadata = [("id_token_signing_alg_values_supported".to_owned(), named)];
     let server = testing::server().with_metadata(metadata.into_iter().collect());
-    let asked = |server| AccessTokenVerifier::new(server, "https://api.example").algs;
-    assert_eq!(*asked(server), [Alg::Ps256]);
-    assert_eq!(*asked(testing::server()), [Alg::Rs256]);
+    let algs_of = |server| AccessTokenVerifier::new(server, "https://api.example").algs;
+    assert_eq!(*algs_of(server), [Alg::Ps256]);
+    assert_eq!(*algs_of(testing::server()), [Alg::Rs256]);
 }
 
 #[test]
 fn a_token_of_another_kind_is_refused_under_every_profile() {
-    // With every claim that any profile asks for.
+    // With every claim that a profile requires.
     let all = r#""azp":"c","cid":"c","token_use":"access","typ":"Bearer""#;
     for &known in AccessTokenProfile::ALL {
         let verifier = profile(known);
-        assert_eq!(judged(&verifier, AT_JWT, all), Ok(()), "{known:?}");
+        assert_eq!(verify_claims(&verifier, AT_JWT, all), Ok(()), "{known:?}");
         let foreign = [
             r#""nonce":"n","at_hash":"h""#,
             r#""c_hash":"h""#,
@@ -127,18 +131,26 @@ fn a_token_of_another_kind_is_refused_under_every_profile() {
         ];
         for more in foreign {
             let more = format!("{all},{more}");
-            let seen = judged(&verifier, AT_JWT, &more);
+            let seen = verify_claims(&verifier, AT_JWT, &more);
             assert_eq!(seen, Err("jwt.unexpected_claim"), "{known:?} {more}");
         }
-        // Some servers copy the nonce of the login, and say that it is an access token all the same.
+        // Some servers copy the login's nonce into a token that its `typ` declares an access token.
         let copied = format!(r#"{all},"nonce":"n""#);
-        assert_eq!(judged(&verifier, AT_JWT, &copied), Ok(()), "{known:?}");
+        assert_eq!(
+            verify_claims(&verifier, AT_JWT, &copied),
+            Ok(()),
+            "{known:?}"
+        );
         let expected = match known {
             AccessTokenProfile::Rfc9068 => "jwt.typ",
             _ => "jwt.unexpected_claim",
         };
         for typ in ["", r#","typ":"JWT""#] {
-            assert_eq!(judged(&verifier, typ, &copied), Err(expected), "{known:?}");
+            assert_eq!(
+                verify_claims(&verifier, typ, &copied),
+                Err(expected),
+                "{known:?}"
+            );
         }
         for typ in [
             "logout+jwt",
@@ -149,7 +161,7 @@ fn a_token_of_another_kind_is_refused_under_every_profile() {
         ] {
             let typ = format!(r#","typ":"{typ}""#);
             assert_eq!(
-                judged(&verifier, &typ, all),
+                verify_claims(&verifier, &typ, all),
                 Err("jwt.typ"),
                 "{known:?}{typ}"
             );
@@ -188,35 +200,37 @@ fn each_profile_reads_what_its_servers_write() {
             r#""cid":"c","scp":["read"]"#,
         ),
     ];
-    for (known, typ, own) in cases {
+    for (known, typ, expected) in cases {
         let verifier = profile(known).require_scope(Scope::parse("read").unwrap());
         assert_eq!(
-            judged(&verifier, typ, &format!("{none},{own}")),
+            verify_claims(&verifier, typ, &format!("{none},{expected}")),
             Ok(()),
             "{known:?}"
         );
         // Without the claim that names the client an ID token looks the same.
-        let stripped = own.replace("\"azp\"", "\"x\"").replace("\"cid\"", "\"x\"");
+        let stripped = expected
+            .replace("\"azp\"", "\"x\"")
+            .replace("\"cid\"", "\"x\"");
         let stripped = format!("{none},{}", stripped.replace("\"appid\"", "\"x\""));
         assert_eq!(
-            judged(&verifier, typ, &stripped),
+            verify_claims(&verifier, typ, &stripped),
             Err("jwt.missing_claim"),
             "{known:?}"
         );
         assert_eq!(
-            judged(&self::verifier(), typ, own),
+            verify_claims(&self::verifier(), typ, expected),
             Err("jwt.typ"),
             "{known:?}"
         );
     }
     let keycloak = profile(AccessTokenProfile::Keycloak);
     assert_eq!(
-        judged(&keycloak, jwt, r#""azp":"c""#),
+        verify_claims(&keycloak, jwt, r#""azp":"c""#),
         Err("jwt.missing_claim")
     );
 }
 
-/// What servers write that know no profile: the scope as a list, no `jti`, and no client.
+/// As written by servers without a profile: the scope as a list, no `jti`, and no client.
 #[test]
 fn a_plain_jwt_is_taken_for_what_it_says() {
     let plain = || profile(AccessTokenProfile::Jwt).require_scope(Scope::parse("read").unwrap());
@@ -227,18 +241,21 @@ fn a_plain_jwt_is_taken_for_what_it_says() {
             r#""scope":"read write""#,
             r#""scp":["read"]"#,
         ] {
-            assert_eq!(judged(&plain(), typ, &format!("{none},{scope}")), Ok(()));
+            assert_eq!(
+                verify_claims(&plain(), typ, &format!("{none},{scope}")),
+                Ok(())
+            );
         }
     }
     let token = |more: &str| token("", &claims(&format!("{none},{more}")));
-    let read = |more| shown(&plain(), &token(more), ProvenKeys::none()).unwrap();
+    let read = |more| verify(&plain(), &token(more), ProvenKeys::none()).unwrap();
     assert_eq!(read(r#""scope":"read""#).client_id(), None);
     assert_eq!(read(r#""scope":"read","azp":"c""#).client_id(), Some("c"));
-    let scopeless = judged(&plain(), "", none);
+    let scopeless = verify_claims(&plain(), "", none);
     assert_eq!(scopeless, Err("access_token.insufficient_scope"));
     for missing in ["iss", "sub", "aud", "iat", "exp"] {
         let more = format!(r#"{none},"scope":"read","{missing}":null"#);
-        let seen = judged(&plain(), "", &more);
+        let seen = verify_claims(&plain(), "", &more);
         assert_eq!(seen, Err("jwt.missing_claim"), "{missing}");
     }
 }
@@ -248,13 +265,13 @@ fn a_plain_jwt_is_taken_for_what_it_says() {
 fn an_id_token_is_no_plain_access_token() {
     let plain = profile(AccessTokenProfile::Jwt);
     let for_a_client = r#""client_id":null,"jti":null,"aud":"c","azp":"c""#;
-    assert_eq!(judged(&plain, "", for_a_client), Err("jwt.audience"));
+    assert_eq!(verify_claims(&plain, "", for_a_client), Err("jwt.audience"));
     // The API has the id of a client.
     let alike = plain.or_audience("c");
-    let seen = judged(&alike, "", for_a_client);
+    let seen = verify_claims(&alike, "", for_a_client);
     assert_eq!(seen, Err("jwt.unexpected_claim"));
     let of_another = for_a_client.replace(r#""azp":"c""#, r#""azp":"app""#);
-    assert_eq!(judged(&alike, "", &of_another), Ok(()));
+    assert_eq!(verify_claims(&alike, "", &of_another), Ok(()));
 }
 
 #[test]
@@ -275,8 +292,8 @@ fn a_token_of_cognito_is_for_an_app_client_unless_it_names_a_resource() {
         (r#""token_use":"access""#, Ok(())),
         (r#""aud":null"#, Err("jwt.missing_claim")),
     ];
-    for (more, wanted) in cases {
-        assert_eq!(judged(&for_client, "", more), wanted, "{more}");
+    for (more, expected) in cases {
+        assert_eq!(verify_claims(&for_client, "", more), expected, "{more}");
     }
 }
 
@@ -296,11 +313,11 @@ fn a_claim_of_the_wrong_type_is_not_a_claim_that_is_missing() {
         r#""cnf":{"jkt":1}"#,
     ];
     for more in cases {
-        let seen = judged(&verifier(), AT_JWT, more);
+        let seen = verify_claims(&verifier(), AT_JWT, more);
         assert_eq!(seen, Err("jwt.malformed_claim"), "{more}");
     }
     let okta = profile(AccessTokenProfile::Okta);
-    let seen = judged(&okta, "", r#""cid":"c","scp":["read admin"]"#);
+    let seen = verify_claims(&okta, "", r#""cid":"c","scp":["read admin"]"#);
     assert_eq!(seen, Err("jwt.malformed_claim"));
 }
 
@@ -309,7 +326,7 @@ fn a_bound_token_needs_its_proof_and_a_proof_its_bound_token() {
     let verifier = verifier();
     let judged = |more: &str, proven: &ProvenKeys| {
         let token = token(AT_JWT, &claims(more));
-        code(shown(&verifier, &token, proven.clone()).map(drop))
+        error_code(verify(&verifier, &token, proven.clone()).map(drop))
     };
     let (none, jkt, cert) = (
         ProvenKeys::none(),
@@ -319,7 +336,7 @@ fn a_bound_token_needs_its_proof_and_a_proof_its_bound_token() {
     let mut both = jkt.clone();
     both.x5t_s256 = Some("t".to_owned());
     let refused = Err("access_token.proof_required");
-    for (more, proven, wanted) in [
+    for (more, proven, expected) in [
         ("", &none, Ok(())),
         ("", &cert, Ok(())),
         ("", &jkt, refused),
@@ -336,7 +353,7 @@ fn a_bound_token_needs_its_proof_and_a_proof_its_bound_token() {
         (r#""cnf":{"kid":"k"}"#, &none, refused),
         (r#""cnf":{"kid":"k","jkt":"k"}"#, &both, refused),
     ] {
-        assert_eq!(judged(more, proven), wanted, "{more} {proven:?}");
+        assert_eq!(judged(more, proven), expected, "{more} {proven:?}");
     }
 }
 
@@ -345,27 +362,33 @@ fn how_and_when_a_person_authenticated_is_what_the_token_says() {
     let strict = verifier().require_max_age(Duration::from_secs(60));
     let strict = strict.require_acr(["gold", "silver"]).unwrap();
     let unmet = Err("access_token.insufficient_user_authentication");
-    for (acr, age, wanted) in [
+    for (acr, age, expected) in [
         ("silver", 120, Ok(())),
         ("silver", 121, unmet),
         ("bronze", 0, unmet),
     ] {
         let more = format!(r#""acr":"{acr}","auth_time":{}"#, NOW - age);
-        assert_eq!(judged(&strict, AT_JWT, &more), wanted, "{more}");
+        assert_eq!(verify_claims(&strict, AT_JWT, &more), expected, "{more}");
     }
-    // `iat` says nothing of it.
-    assert_eq!(judged(&strict, AT_JWT, r#""acr":"gold""#), unmet);
+    // `iat` does not replace `auth_time`.
+    assert_eq!(verify_claims(&strict, AT_JWT, r#""acr":"gold""#), unmet);
     let now = format!(r#""auth_time":{NOW}"#);
-    assert_eq!(judged(&strict, AT_JWT, &now), unmet);
+    assert_eq!(verify_claims(&strict, AT_JWT, &now), unmet);
 }
 
 #[test]
 fn a_skew_is_five_minutes_at_most() {
     let lenient = verifier().with_clock_skew(Duration::from_secs(3600));
     let ended = |ago: u64| format!(r#""exp":{}"#, NOW - ago);
-    assert_eq!(judged(&lenient, AT_JWT, &ended(299)), Ok(()));
-    assert_eq!(judged(&lenient, AT_JWT, &ended(300)), Err("jwt.expired"));
-    assert_eq!(judged(&verifier(), AT_JWT, &ended(60)), Err("jwt.expired"));
+    assert_eq!(verify_claims(&lenient, AT_JWT, &ended(299)), Ok(()));
+    assert_eq!(
+        verify_claims(&lenient, AT_JWT, &ended(300)),
+        Err("jwt.expired")
+    );
+    assert_eq!(
+        verify_claims(&verifier(), AT_JWT, &ended(60)),
+        Err("jwt.expired")
+    );
 }
 
 #[test]
@@ -374,8 +397,8 @@ fn clones_share_the_keys_and_have_needs_of_their_own() {
     let admin = verifier
         .clone()
         .require_scope(Scope::parse("admin").unwrap());
-    assert_eq!(judged(&verifier, AT_JWT, ""), Ok(()));
-    let refused = judged(&admin, AT_JWT, r#""scope":"administrator""#);
+    assert_eq!(verify_claims(&verifier, AT_JWT, ""), Ok(()));
+    let refused = verify_claims(&admin, AT_JWT, r#""scope":"administrator""#);
     assert_eq!(refused, Err("access_token.insufficient_scope"));
     let keys = KeySet::parse(r#"{"keys":[]}"#).unwrap();
     admin.keep_keys(UnixTime::from_secs(NOW), keys);
@@ -384,7 +407,7 @@ fn clones_share_the_keys_and_have_needs_of_their_own() {
 
 fn refused(verifier: &AccessTokenVerifier, scheme: Scheme, more: &str) -> ApiRefusal {
     let token = token(AT_JWT, &claims(more));
-    let error = shown(verifier, &token, ProvenKeys::none()).unwrap_err();
+    let error = verify(verifier, &token, ProvenKeys::none()).unwrap_err();
     let refusal = verifier.refuse(scheme, &error);
     if scheme == Scheme::Bearer {
         assert_eq!(error.refusal(), Some(&refusal));
@@ -446,19 +469,19 @@ fn every_way_to_show_a_token_has_its_challenge() {
         [Some(r#"a "b" \"#); 2]
     );
     assert_eq!(
-        code(self::verifier().with_realm("a\r\nb").map(drop)),
+        error_code(self::verifier().with_realm("a\r\nb").map(drop)),
         Err("form.malformed_parameter")
     );
     for acr in ["", "a b", "ä"] {
         let wrong = self::verifier().require_acr([acr]).map(drop);
-        assert_eq!(code(wrong), Err("form.malformed_parameter"));
+        assert_eq!(error_code(wrong), Err("form.malformed_parameter"));
     }
 }
 
 #[test]
 fn a_proof_is_answered_in_its_scheme() {
     let token = token(AT_JWT, &claims(""));
-    let error = shown(&verifier(), &token, ProvenKeys::dpop("k")).unwrap_err();
+    let error = verify(&verifier(), &token, ProvenKeys::dpop("k")).unwrap_err();
     let refusal = error.refusal().unwrap();
     says(refusal, 401, r#"DPoP error="invalid_token", Bearer"#);
     assert_eq!(Error::lost(Cause::unsent("no network")).refusal(), None);
@@ -466,12 +489,12 @@ fn a_proof_is_answered_in_its_scheme() {
 
 #[test]
 fn a_client_verifies_what_its_own_api_is_shown_with_the_keys_that_it_knows() {
-    let client = testing::of(testing::server()).with_id_token_algs([Alg::Hs256]);
+    let client = testing::client_of(testing::server()).with_id_token_algs([Alg::Hs256]);
     client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
     let verifier = client.access_token_verifier("https://api.example");
     assert_eq!(*verifier.algs, [Alg::Rs256]);
     assert_eq!(
-        judged(&verifier.with_algs([Alg::Es256]), AT_JWT, ""),
+        verify_claims(&verifier.with_algs([Alg::Es256]), AT_JWT, ""),
         Ok(())
     );
 }

@@ -1,4 +1,4 @@
-//! Verification of opaque access tokens by introspection (RFC 7662), with a cache of responses. The request and its
+//! Verification of opaque access tokens by introspection (RFC 7662), with a cache of responses. The claims of a response, with `cnf`, are checked in `token/access_token/introspected.rs`. The request and its
 //! response are in `endpoint/introspection.rs`.
 
 #[cfg(test)]

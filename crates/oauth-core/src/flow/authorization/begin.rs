@@ -10,7 +10,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use super::prepare::Prepared;
+use super::prepare::PreparedRequest;
 use super::{
     AuthorizationRequest, FlowEntropy, HostGeneratedValues, PendingAuthorization, request_object,
     security_profile, step_up_request, warning,
@@ -143,7 +143,7 @@ impl Begin {
             }
         };
         let warnings = warning::warnings_for(&config, &request, &delivery);
-        let Prepared { form, mut pending } =
+        let PreparedRequest { form, mut pending } =
             request.prepare(&config, at.now(), &entropy(at, values)?)?;
         pending.warnings = warnings;
         let Some(signing) = config.request_signing() else {

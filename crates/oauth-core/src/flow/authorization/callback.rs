@@ -68,22 +68,17 @@ impl<'a> Callback<'a> {
                 .next()
                 .map_or(query, |query| query.strip_prefix('?').unwrap_or(query)),
         };
-        Self::of(read_known(form)?)
+        Self::from_pairs(read_known(form)?)
     }
 
     /// Uses parameters that arrived another way, such as the claims of a verified JARM response.
     ///
     /// # Errors
     /// `callback.duplicate_parameter`.
-    pub fn of(pairs: Pairs<'a>) -> Result<Self, Error> {
+    pub fn from_pairs(pairs: Pairs<'a>) -> Result<Self, Error> {
         for name in RESPONSE_PARAMETERS {
             // "Request and response parameters MUST NOT be included more than once" (3.1)
-            if pairs
-                .iter()
-                .filter(|(known, _)| known == name)
-                .nth(1)
-                .is_some()
-            {
+            if pairs.iter().filter(|(key, _)| key == name).nth(1).is_some() {
                 return Err(Error::from(ProtocolViolation::CallbackDuplicate).about(name));
             }
         }
@@ -92,12 +87,12 @@ impl<'a> Callback<'a> {
 
     /// The parameter of this name. "Parameters sent without a value MUST be treated as if they were omitted" (3.1).
     fn get(&self, name: &str) -> Option<&str> {
-        let found = self
+        let parameter = self
             .0
             .iter()
-            .find(|(known, _)| known == name)
+            .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_ref());
-        found.filter(|value| !value.is_empty())
+        parameter.filter(|value| !value.is_empty())
     }
 
     /// The issuer that the callback names.

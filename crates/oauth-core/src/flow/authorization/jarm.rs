@@ -43,7 +43,7 @@ pub(super) fn redemption(
     signature.and_then(move |at, jws| {
         let read = || {
             let claims = check(&config, &jws, at.now())?;
-            pending.check_callback(&config, &Callback::of(parameters(&claims)?)?)
+            pending.check_callback(&config, &Callback::from_pairs(parameters(&claims)?)?)
         };
         read().map_err(|error| error.at_endpoint("authorization"))
     })

@@ -135,7 +135,7 @@ impl PendingAuthorization {
     }
 
     fn read<'a>(&self, callback: &'a str) -> Result<Callback<'a>, Error> {
-        let response_part = self.response_mode.place(self.response_type);
+        let response_part = self.response_mode.location(self.response_type);
         Callback::read(callback, &self.redirect_uri, response_part)
     }
 
@@ -154,7 +154,7 @@ impl PendingAuthorization {
             let requested = self.token_request.named("resource").map(Secret::expose);
             if !requested
                 .chain(authorized.as_slice())
-                .any(|known| known == uri)
+                .any(|resource| resource == uri)
             {
                 return Err(Error::from(Misuse::ResourceExceeds).about(uri));
             }
@@ -219,7 +219,7 @@ impl PendingAuthorization {
         // A response must not be accepted in a part of the callback where none was requested.
         let response_type = stored.response_type.unwrap_or_default();
         let is_response_mode_valid = response_type == ResponseType::Code
-            || has_nonce && stored.response_mode.place(response_type) != ResponseMode::Query;
+            || has_nonce && stored.response_mode.location(response_type) != ResponseMode::Query;
         if stored.version != 1 || stored.state.is_empty() || !is_bound || !is_response_mode_valid {
             return Err(Misuse::StoredForm.into());
         }
@@ -308,7 +308,7 @@ impl PendingAuthorization {
         // A forged error costs only this flow, which anyone who can reach the browser can end; a forged code
         // costs more.
         let may_omit_issuer = error.is_some() && rules.has(&Quirk::ErrorsWithoutIssuer);
-        // The ID token beside a code names the issuer as well, and is verified before the code is sent: a server need
+        // The ID token that accompanies a code names the issuer as well, and is verified before the code is sent: a server need
         // not name it twice (RFC 9207 section 2.4).
         let is_issuer_in_id_token =
             self.response_type == ResponseType::CodeIdToken && callback.id_token().is_ok();

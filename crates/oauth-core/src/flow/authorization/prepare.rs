@@ -13,11 +13,11 @@ use crate::moment::UnixTime;
 use crate::pkce::{ChallengeMethod, PkceRequirement};
 use crate::quirk::Quirk;
 use crate::security_profile::{Requirement, SecurityProfile};
-use crate::server::{EndpointKind, Flag};
+use crate::server::{EndpointKind, FlagDefault};
 use crate::token::authorized_resources::AuthorizedResources;
 
 /// A request whose parameters are complete, before it is decided how they are delivered.
-pub(super) struct Prepared {
+pub(super) struct PreparedRequest {
     pub(super) form: Form,
     pub(super) pending: PendingAuthorization,
 }
@@ -33,7 +33,7 @@ impl AuthorizationRequest {
                 || profile.requires(Requirement::PushedWhereOffered) && is_offered()
         };
         self.push == Push::Always
-            || config.server.flag(required, Flag::False)
+            || config.server.flag(required, FlagDefault::False)
             || config.profile.is_some_and(is_required)
     }
 
@@ -43,10 +43,10 @@ impl AuthorizationRequest {
         config: &ClientConfig,
         now: UnixTime,
         entropy: &FlowEntropy<'_>,
-    ) -> Result<Prepared, Error> {
+    ) -> Result<PreparedRequest, Error> {
         // The user would only see the server's error page.
         let required = "require_signed_request_object";
-        if config.request_signing().is_none() && config.server.flag(required, Flag::False) {
+        if config.request_signing().is_none() && config.server.flag(required, FlagDefault::False) {
             return Err(Misuse::RequestObjectRequired.into());
         }
         let endpoint = config.server.endpoint(EndpointKind::Authorization)?;
@@ -141,7 +141,7 @@ impl AuthorizationRequest {
             user: self.user,
             callback_context: CallbackContext::default(),
         };
-        Ok(Prepared { form, pending })
+        Ok(PreparedRequest { form, pending })
     }
 
     /// A token in the response is an ID token, and must stay out of the query, which is logged and sent on as a
@@ -154,7 +154,7 @@ impl AuthorizationRequest {
         if !self.token_request.scope.contains("openid") {
             return invalid("response_type, which needs the scope openid");
         }
-        if self.response_mode.place(self.response_type) == ResponseMode::Query {
+        if self.response_mode.location(self.response_type) == ResponseMode::Query {
             return invalid("response_mode");
         }
         Ok(())

@@ -207,7 +207,7 @@ impl AuthorizationRequest {
     }
 
     /// Whether the user is prompted: `none`, or any of `login`, `consent`, `select_account` and `create`, separated
-    /// by spaces. `none` beside another is refused (`form.malformed_parameter`).
+    /// by spaces. `none` together with another value is refused (`form.malformed_parameter`).
     #[must_use]
     pub fn prompt(self, prompt: &str) -> Self {
         self.extra("prompt", prompt)

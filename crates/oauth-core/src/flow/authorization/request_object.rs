@@ -1,4 +1,4 @@
-//! Signed authorization requests (JAR): the parameters are the claims of a JWT.
+//! Signed authorization requests (JAR): the parameters are the claims of a JWT. `client_id` is also sent outside it (section 5); `request` and `request_uri` are reserved names in `prepare.rs`.
 //!
 //! RFC 9101 <https://www.rfc-editor.org/rfc/rfc9101#section-4>
 
@@ -13,7 +13,7 @@ use crate::jose;
 use crate::json::Members;
 use crate::moment::Moment;
 use crate::request_signing::RequestSigning;
-use crate::server::{Flag, Server};
+use crate::server::{FlagDefault, Server};
 use crate::url::{Transport, Url};
 use crate::value::writer;
 
@@ -29,7 +29,7 @@ pub(crate) fn signing_input(
 ) -> Result<String, Error> {
     let now = at.now().as_secs();
     let (mut header, mut claims) = (String::new(), String::new());
-    let mut members = Members::of(&mut header);
+    let mut members = Members::begin(&mut header);
     members.text("alg", signing.key().alg().as_str());
     if !signing.key().id().is_empty() {
         members.text("kid", signing.key().id());
@@ -37,7 +37,7 @@ pub(crate) fn signing_input(
     // Distinguished from a client assertion by its type, and because it has no `sub` (section 10.8).
     members.text("typ", "oauth-authz-req+jwt");
     members.end();
-    let mut members = Members::of(&mut claims);
+    let mut members = Members::begin(&mut claims);
     members.text("aud", config.server.issuer().as_str());
     members.number("exp", now.saturating_add(signing.lifetime_seconds().into()));
     members.number("iat", now);
@@ -55,7 +55,7 @@ pub(crate) fn signing_input(
 fn write(parameters: &Form, members: &mut Members<'_>) {
     let pairs = form::parse(parameters.as_str()).unwrap_or_default();
     for (index, (name, value)) in pairs.iter().enumerate() {
-        let has_same_name = |(known, _): &&(std::borrow::Cow<'_, str>, _)| known == name;
+        let has_same_name = |(other, _): &&(std::borrow::Cow<'_, str>, _)| other == name;
         if pairs.iter().take(index).any(|pair| has_same_name(&pair)) {
             continue;
         }
@@ -96,7 +96,7 @@ pub(super) fn parameters_beside(config: &ClientConfig, parameters: &Form) -> For
 /// it.
 pub(super) fn check_reference(url: &Url, server: &Server) -> Result<(), Error> {
     let invalid = |reason: &str| Err(Error::from(Misuse::ParameterValue).about(reason));
-    if !server.flag("request_uri_parameter_supported", Flag::True) {
+    if !server.flag("request_uri_parameter_supported", FlagDefault::True) {
         return invalid("request_uri: the server takes none");
     }
     if url.require(Transport::Https).is_err() || url.as_str().len() > MAX_REQUEST_URI {

@@ -50,7 +50,7 @@ impl ResponseMode {
     }
 
     /// Where the parameters are, signed or not: [`Self::Query`], [`Self::Fragment`] or [`Self::FormPost`].
-    pub const fn place(self, response_type: ResponseType) -> Self {
+    pub const fn location(self, response_type: ResponseType) -> Self {
         match self {
             Self::Query | Self::QueryJwt => Self::Query,
             Self::Fragment | Self::FragmentJwt => Self::Fragment,

@@ -73,7 +73,7 @@ pub(super) fn apply(request: &mut AuthorizationRequest, now: UnixTime) -> Result
     }
     let scope = request.token_request.scope.union(&granted);
     request.token_request.scope = match &required.scope {
-        Some(more) => scope.union(more),
+        Some(required_scope) => scope.union(required_scope),
         None => scope,
     };
     let extra = &mut request.extra;

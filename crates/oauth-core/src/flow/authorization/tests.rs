@@ -20,23 +20,27 @@ use crate::quirk::{Rules, Strictness};
 use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
 use crate::server::Server;
-use crate::testing::{at, client, code, of, quirky, server};
+use crate::testing::{at, client, client_of, client_with_quirks, error_code, server};
 use crate::url::Url;
 
 const CB: &str = "https://app.example/cb";
 
-fn ask() -> AuthorizationRequest {
+fn authorization_request() -> AuthorizationRequest {
     AuthorizationRequest::new(RedirectUri::parse(CB).unwrap())
 }
 
 fn naming() -> Server {
-    let said = json!({"authorization_response_iss_parameter_supported": true});
-    server().with_metadata(said.as_object().cloned().unwrap())
+    let metadata = json!({"authorization_response_iss_parameter_supported": true});
+    server().with_metadata(metadata.as_object().cloned().unwrap())
 }
 
-/// What comes of a callback with these parameters and the flow's own state.
-fn judged(client: &Client, ask: AuthorizationRequest, parameters: &str) -> Result<(), Error> {
-    let (_, pending) = client.authorize(&at(), ask)?;
+/// The result of a callback with these parameters and the flow's own state.
+fn redeem_callback(
+    client: &Client,
+    request: AuthorizationRequest,
+    parameters: &str,
+) -> Result<(), Error> {
+    let (_, pending) = client.authorize(&at(), request)?;
     let state = pending.state().expose().clone();
     let callback = format!("{CB}?state={state}&{parameters}");
     client.redeem(pending, &callback).map(drop)
@@ -52,16 +56,19 @@ fn parameter(url: &Url, name: &str) -> Option<String> {
 fn an_issuer_that_the_caller_demands_must_be_named() {
     let demanding = || AuthorizationRequest {
         issuer_required: true,
-        ..ask()
+        ..authorization_request()
     };
     let client = client();
-    assert_eq!(code(judged(&client, ask(), "code=c")), Ok(()));
     assert_eq!(
-        code(judged(&client, demanding(), "code=c")),
+        error_code(redeem_callback(&client, authorization_request(), "code=c")),
+        Ok(())
+    );
+    assert_eq!(
+        error_code(redeem_callback(&client, demanding(), "code=c")),
         Err("callback.missing_issuer")
     );
     assert_eq!(
-        code(judged(
+        error_code(redeem_callback(
             &client,
             demanding(),
             "code=c&iss=https://as.example"
@@ -69,7 +76,11 @@ fn an_issuer_that_the_caller_demands_must_be_named() {
         Ok(())
     );
     assert_eq!(
-        code(judged(&of(naming()), ask(), "code=c")),
+        error_code(redeem_callback(
+            &client_of(naming()),
+            authorization_request(),
+            "code=c"
+        )),
         Err("callback.missing_issuer")
     );
 }
@@ -77,11 +88,12 @@ fn an_issuer_that_the_caller_demands_must_be_named() {
 #[test]
 fn an_error_without_its_issuer_is_told_but_not_believed() {
     let refused = "error=access_denied&error_description=no";
-    let error = judged(&of(naming()), ask(), refused).unwrap_err();
+    let error =
+        redeem_callback(&client_of(naming()), authorization_request(), refused).unwrap_err();
     assert_eq!(error.code(), "callback.missing_issuer");
     assert_eq!(error.detail(), Some("it says error=access_denied"));
     let other = format!("{refused}&iss=https://evil.example");
-    let error = judged(&of(naming()), ask(), &other).unwrap_err();
+    let error = redeem_callback(&client_of(naming()), authorization_request(), &other).unwrap_err();
     assert_eq!(error.code(), "callback.issuer");
     assert_eq!(error.detail(), Some("it says error=access_denied"));
 }
@@ -92,16 +104,19 @@ fn a_server_may_be_known_to_leave_its_name_out_of_errors() {
         quirks: vec![Quirk::ErrorsWithoutIssuer],
         ..Rules::default()
     };
-    let client = of(naming().with_rules(rules));
+    let client = client_of(naming().with_rules(rules));
     let refused = "error=access_denied&error_description=no";
-    let error = judged(&client, ask(), refused).unwrap_err();
+    let error = redeem_callback(&client, authorization_request(), refused).unwrap_err();
     assert_eq!(error.code(), "denied.access_denied");
-    let said = error.server_error().unwrap();
-    assert_eq!(said.description(), Some("no"));
+    let server_error = error.server_error().unwrap();
+    assert_eq!(server_error.description(), Some("no"));
     let other = format!("{refused}&iss=https://evil.example");
-    assert_eq!(code(judged(&client, ask(), &other)), Err("callback.issuer"));
     assert_eq!(
-        code(judged(&client, ask(), "code=c")),
+        error_code(redeem_callback(&client, authorization_request(), &other)),
+        Err("callback.issuer")
+    );
+    assert_eq!(
+        error_code(redeem_callback(&client, authorization_request(), "code=c")),
         Err("callback.missing_issuer")
     );
 }
@@ -112,10 +127,17 @@ fn a_promise_to_name_the_issuer_may_be_known_to_be_void() {
         quirks: vec![Quirk::CallbacksWithoutIssuer],
         ..Rules::default()
     };
-    let client = of(naming().with_rules(rules));
-    assert_eq!(code(judged(&client, ask(), "code=c")), Ok(()));
+    let client = client_of(naming().with_rules(rules));
     assert_eq!(
-        code(judged(&client, ask(), "code=c&iss=https://evil.example")),
+        error_code(redeem_callback(&client, authorization_request(), "code=c")),
+        Ok(())
+    );
+    assert_eq!(
+        error_code(redeem_callback(
+            &client,
+            authorization_request(),
+            "code=c&iss=https://evil.example"
+        )),
         Err("callback.issuer")
     );
 }
@@ -123,7 +145,7 @@ fn a_promise_to_name_the_issuer_may_be_known_to_be_void() {
 #[test]
 fn all_that_an_error_says_is_kept() {
     let refused = "error=access_denied&error_description=no&error_uri=https://as.example/why";
-    let error = judged(&client(), ask(), refused).unwrap_err();
+    let error = redeem_callback(&client(), authorization_request(), refused).unwrap_err();
     assert_eq!(
         error
             .server_error()
@@ -143,36 +165,36 @@ fn pkce_is_left_out_where_it_is_known_to_break_a_login_with_a_secret() {
         Client::new(server, ClientId::new("id"), auth).unwrap()
     };
     let secret = with(ClientAuth::post("secret"));
-    let (url, pending) = secret.authorize(&at(), ask()).unwrap();
+    let (url, pending) = secret.authorize(&at(), authorization_request()).unwrap();
     assert_eq!(parameter(&url, "code_challenge"), None);
     assert_eq!(parameter(&url, "code_challenge_method"), None);
     assert!(pending.code_verifier.is_none());
     assert!(parameter(&url, "state").is_some());
 
-    // Without a secret the code would be worth as much to whoever else has it.
+    // Without client authentication, anyone who has the code could redeem it.
     let public = with(ClientAuth::none());
-    let (url, pending) = public.authorize(&at(), ask()).unwrap();
+    let (url, pending) = public.authorize(&at(), authorization_request()).unwrap();
     assert!(parameter(&url, "code_challenge").is_some() && pending.code_verifier.is_some());
 
-    // A profile that demands PKCE is not told that there is none.
+    // A profile that requires PKCE raises no warning about its absence.
     let demanding = AuthorizationRequest {
         pkce_requirement: PkceRequirement::Advertised,
-        ..ask()
+        ..authorization_request()
     };
     assert_eq!(
-        code(secret.authorize(&at(), demanding).map(drop)),
+        error_code(secret.authorize(&at(), demanding).map(drop)),
         Err("pkce.unsupported")
     );
 
     let other = Client::new(server(), ClientId::new("id"), ClientAuth::post("secret")).unwrap();
-    let (url, _) = other.authorize(&at(), ask()).unwrap();
+    let (url, _) = other.authorize(&at(), authorization_request()).unwrap();
     assert!(parameter(&url, "code_challenge").is_some());
 }
 
 #[test]
 fn a_verifier_never_enters_a_url() {
-    let quirky = quirky([Quirk::ChallengeAsVerifier]);
-    let (url, pending) = quirky.authorize(&at(), ask()).unwrap();
+    let quirky = client_with_quirks([Quirk::ChallengeAsVerifier]);
+    let (url, pending) = quirky.authorize(&at(), authorization_request()).unwrap();
     let challenge = parameter(&url, "code_challenge");
     assert_eq!(parameter(&url, "code_verifier"), challenge);
     let verifier = pending
@@ -183,7 +205,7 @@ fn a_verifier_never_enters_a_url() {
 
     // With `plain` the challenge is the verifier: it is not written a second time.
     let (url, pending) = quirky
-        .authorize(&at(), danger::plain_challenge(ask()))
+        .authorize(&at(), danger::plain_challenge(authorization_request()))
         .unwrap();
     let verifier = pending
         .code_verifier
@@ -196,7 +218,7 @@ fn a_verifier_never_enters_a_url() {
     );
     assert_eq!(parameter(&url, "code_verifier"), None);
 
-    let (url, _) = client().authorize(&at(), ask()).unwrap();
+    let (url, _) = client().authorize(&at(), authorization_request()).unwrap();
     assert_eq!(parameter(&url, "code_verifier"), None);
     assert_eq!(
         parameter(&url, "code_challenge_method").as_deref(),
@@ -204,7 +226,7 @@ fn a_verifier_never_enters_a_url() {
     );
 
     let (url, pending) = client()
-        .authorize(&at(), danger::without_pkce(ask()))
+        .authorize(&at(), danger::without_pkce(authorization_request()))
         .unwrap();
     assert_eq!(parameter(&url, "code_challenge"), None);
     assert!(pending.code_verifier.is_none());
@@ -213,7 +235,7 @@ fn a_verifier_never_enters_a_url() {
 #[test]
 fn parameters_of_the_callers_own_have_names_of_their_own() {
     let with = |name: &str, value: &str| {
-        code(client().authorize(&at(), ask().extra(name, value))).map(drop)
+        error_code(client().authorize(&at(), authorization_request().extra(name, value))).map(drop)
     };
     for prompt in ["login", "none", "login consent", "nonesuch login"] {
         assert_eq!(with("prompt", prompt), Ok(()), "{prompt}");
@@ -233,16 +255,18 @@ fn parameters_of_the_callers_own_have_names_of_their_own() {
         assert_eq!(with(name, "x"), Err("form.secret_in_url"), "{name}");
     }
     assert_eq!(with("hint", "is hunter22"), Err("form.secret_in_url"));
-    let twice = ask().extra("prompt", "login").extra("prompt", "none");
+    let twice = authorization_request()
+        .extra("prompt", "login")
+        .extra("prompt", "none");
     assert_eq!(
-        code(client().authorize(&at(), twice)).map(drop),
+        error_code(client().authorize(&at(), twice)).map(drop),
         Err("form.duplicate_parameter")
     );
-    // An empty secret stands in every text.
+    // Every text contains the empty secret.
     let auth = ClientAuth::basic("");
     let empty = Client::new(server(), ClientId::new("id"), auth).unwrap();
-    let extra = ask().extra("prompt", "login");
-    assert_eq!(code(empty.authorize(&at(), extra)).map(drop), Ok(()));
+    let extra = authorization_request().extra("prompt", "login");
+    assert_eq!(error_code(empty.authorize(&at(), extra)).map(drop), Ok(()));
 }
 
 #[test]
@@ -257,11 +281,11 @@ fn a_server_that_takes_pushed_or_signed_requests_only_is_not_sent_a_person() {
             "authorization.request_object_required",
         ),
     ] {
-        for (said, outcome) in [(true, Err(error)), (false, Ok(()))] {
-            let metadata = json!({ member: said }).as_object().cloned().unwrap();
-            let client = of(server().with_metadata(metadata));
+        for (arguments, outcome) in [(true, Err(error)), (false, Ok(()))] {
+            let metadata = json!({ member: arguments }).as_object().cloned().unwrap();
+            let client = client_of(server().with_metadata(metadata));
             assert_eq!(
-                code(client.authorize(&at(), ask())).map(drop),
+                error_code(client.authorize(&at(), authorization_request())).map(drop),
                 outcome,
                 "{member}"
             );
@@ -271,7 +295,7 @@ fn a_server_that_takes_pushed_or_signed_requests_only_is_not_sent_a_person() {
 
 #[test]
 fn a_flow_outlives_its_storage_whole() {
-    let openid = ask().scope(Scope::parse("openid read").unwrap());
+    let openid = authorization_request().scope(Scope::parse("openid read").unwrap());
     let (url, pending) = client().authorize(&at(), openid).unwrap();
     let again = PendingAuthorization::from_json(pending.to_json().expose()).unwrap();
     for flow in [&pending, &again] {
@@ -286,42 +310,45 @@ fn a_flow_outlives_its_storage_whole() {
             parameter(&url, "state")
         );
     }
-    let (_, plain) = client().authorize(&at(), ask()).unwrap();
+    let (_, plain) = client().authorize(&at(), authorization_request()).unwrap();
     assert!(plain.nonce().is_none());
 }
 
 #[test]
 fn a_flow_of_another_version_or_without_state_is_not_read() {
-    let (_, pending) = client().authorize(&at(), ask()).unwrap();
+    let (_, pending) = client().authorize(&at(), authorization_request()).unwrap();
     let text = pending.to_json();
     let read = |name: &str, value: serde_json::Value| {
         let mut stored: serde_json::Value = serde_json::from_str(text.expose()).unwrap();
         *stored.get_mut(name).unwrap() = value;
-        code(PendingAuthorization::from_json(&stored.to_string())).map(drop)
+        error_code(PendingAuthorization::from_json(&stored.to_string())).map(drop)
     };
     assert_eq!(read("version", json!(1)), Ok(()));
     assert_eq!(read("version", json!(2)), Err("stored.malformed"));
     assert_eq!(read("version", json!(0)), Err("stored.malformed"));
     assert_eq!(read("state", json!("")), Err("stored.malformed"));
     assert_eq!(
-        code(PendingAuthorization::from_json("{}")).map(drop),
+        error_code(PendingAuthorization::from_json("{}")).map(drop),
         Err("stored.malformed")
     );
 }
 
 /// The body of the token request that a callback of this flow leads to.
-fn redeemed(mode: ResponseMode, callback: impl Fn(&str) -> String) -> Result<String, &'static str> {
-    let ask = AuthorizationRequest {
+fn token_request_body(
+    mode: ResponseMode,
+    callback: impl Fn(&str) -> String,
+) -> Result<String, &'static str> {
+    let authorization = AuthorizationRequest {
         response_mode: mode,
-        ..ask()
+        ..authorization_request()
     };
-    let (_, pending) = client().authorize(&at(), ask).unwrap();
+    let (_, pending) = client().authorize(&at(), authorization).unwrap();
     let callback = callback(pending.state().expose());
     assert_eq!(
         pending.recognizes(&callback),
-        code(Callback::read(&callback, pending.redirect_uri(), mode)).is_ok()
+        error_code(Callback::read(&callback, pending.redirect_uri(), mode)).is_ok()
     );
-    let mut exchange = code(client().redeem(pending, &callback))?;
+    let mut exchange = error_code(client().redeem(pending, &callback))?;
     match exchange.resume(&at(), Input::Begin) {
         Ok(Step::Send(request)) => Ok(String::from_utf8_lossy(request.body()).into_owned()),
         other => unreachable!("{other:?}"),
@@ -350,7 +377,7 @@ fn a_callback_is_taken_in_whatever_form_a_framework_has_it() {
         (Fragment, |state| format!("code=c1&state={state}")),
     ];
     for (mode, callback) in forms {
-        let body = redeemed(mode, callback);
+        let body = token_request_body(mode, callback);
         let is_spent = body.as_ref().is_ok_and(|body| body.contains("&code=c1&"));
         assert!(is_spent, "{mode:?} {} {body:?}", callback("S"));
     }
@@ -364,7 +391,7 @@ fn a_callback_that_says_it_arrived_elsewhere_is_refused_and_names_the_place() {
         "/other",
         "//app.example/cb",
     ] {
-        let (_, pending) = client().authorize(&at(), ask()).unwrap();
+        let (_, pending) = client().authorize(&at(), authorization_request()).unwrap();
         let state = pending.state().expose().clone();
         let error = client().redeem(pending, &format!("{elsewhere}?code=c1&state={state}"));
         let error = error.map(drop).unwrap_err();
@@ -380,18 +407,40 @@ fn a_callback_that_says_it_arrived_elsewhere_is_refused_and_names_the_place() {
 
 #[test]
 fn a_code_of_odd_characters_is_for_lenient_rules() {
-    let strict = of(server().with_rules(Rules {
+    let strict = client_of(server().with_rules(Rules {
         strictness: Strictness::Strict,
         ..Rules::default()
     }));
-    assert_eq!(code(judged(&strict, ask(), "code=abc")), Ok(()));
     assert_eq!(
-        code(judged(&strict, ask(), "code=%C3%A9")),
+        error_code(redeem_callback(
+            &strict,
+            authorization_request(),
+            "code=abc"
+        )),
+        Ok(())
+    );
+    assert_eq!(
+        error_code(redeem_callback(
+            &strict,
+            authorization_request(),
+            "code=%C3%A9"
+        )),
         Err("callback.encoding")
     );
-    assert_eq!(code(judged(&client(), ask(), "code=%C3%A9")), Ok(()));
     assert_eq!(
-        code(judged(&client(), ask(), "code=a%0Ab")),
+        error_code(redeem_callback(
+            &client(),
+            authorization_request(),
+            "code=%C3%A9"
+        )),
+        Ok(())
+    );
+    assert_eq!(
+        error_code(redeem_callback(
+            &client(),
+            authorization_request(),
+            "code=a%0Ab"
+        )),
         Err("callback.encoding")
     );
 }
@@ -399,13 +448,13 @@ fn a_code_of_odd_characters_is_for_lenient_rules() {
 #[test]
 fn resources_and_audiences_are_asked_for_and_redeemed() {
     let expiring = TokenRequest::new().extra("expiring", "1").unwrap();
-    let ask = ask()
+    let authorization_request = authorization_request()
         .requesting(expiring)
         .resource("https://a.example/")
-        .and_then(|ask| ask.resource("https://b.example/"))
-        .map(|ask| ask.audience("x"))
+        .and_then(|authorization_request| authorization_request.resource("https://b.example/"))
+        .map(|authorization_request| authorization_request.audience("x"))
         .unwrap();
-    let (url, pending) = client().authorize(&at(), ask).unwrap();
+    let (url, pending) = client().authorize(&at(), authorization_request).unwrap();
     let query = url.query().unwrap();
     let targets =
         "resource=https%3A%2F%2Fa.example%2F&resource=https%3A%2F%2Fb.example%2F&audience=x";
@@ -428,25 +477,25 @@ fn resources_and_audiences_are_asked_for_and_redeemed() {
 #[test]
 fn a_resource_is_checked_and_a_flow_without_one_is_stored_as_ever() {
     for bad in ["api", "https://a.example/#f"] {
-        let error = ask().resource(bad).map(drop);
-        assert_eq!(code(error), Err("resource.syntax"), "{bad}");
+        let error = authorization_request().resource(bad).map(drop);
+        assert_eq!(error_code(error), Err("resource.syntax"), "{bad}");
         let error = client()
-            .authorize(&at(), ask().extra("resource", bad))
+            .authorize(&at(), authorization_request().extra("resource", bad))
             .map(drop);
-        assert_eq!(code(error), Err("resource.syntax"), "{bad}");
+        assert_eq!(error_code(error), Err("resource.syntax"), "{bad}");
     }
     let leak = client()
-        .authorize(&at(), ask().audience("hunter22"))
+        .authorize(&at(), authorization_request().audience("hunter22"))
         .map(drop);
-    assert_eq!(code(leak), Err("form.secret_in_url"));
-    let (_, pending) = client().authorize(&at(), ask()).unwrap();
+    assert_eq!(error_code(leak), Err("form.secret_in_url"));
+    let (_, pending) = client().authorize(&at(), authorization_request()).unwrap();
     assert!(!pending.to_json().expose().contains("parameters"));
 }
 
 #[test]
 fn a_redirect_uri_is_repeated_unless_the_server_must_not_see_it() {
     let body = |client: Client| {
-        let (_, pending) = client.authorize(&at(), ask()).unwrap();
+        let (_, pending) = client.authorize(&at(), authorization_request()).unwrap();
         let callback = format!("{CB}?code=c1&state={}", pending.state().expose());
         let mut exchange = client.redeem(pending, &callback).unwrap();
         match exchange.resume(&at(), Input::Begin) {
@@ -455,5 +504,5 @@ fn a_redirect_uri_is_repeated_unless_the_server_must_not_see_it() {
         }
     };
     assert!(body(client()).contains("&redirect_uri="));
-    assert!(!body(quirky([Quirk::OmitRedirectUri])).contains("redirect_uri"));
+    assert!(!body(client_with_quirks([Quirk::OmitRedirectUri])).contains("redirect_uri"));
 }

@@ -60,12 +60,12 @@ fn supports_no_requested_acr(config: &ClientConfig, request: &AuthorizationReque
     let (Some(requested), Some(supported)) = (extra(request, "acr_values"), supported) else {
         return false;
     };
-    let is_supported = |acr| supported.iter().any(|known| known == acr);
+    let is_supported = |acr| supported.iter().any(|value| value == acr);
     !requested.split(' ').any(is_supported)
 }
 
 fn extra<'a>(request: &'a AuthorizationRequest, name: &str) -> Option<&'a str> {
     let mut extra = request.extra.iter();
-    let found = extra.find(|(known, _)| known == name);
-    found.map(|(_, value)| value.as_str())
+    let parameter = extra.find(|(key, _)| key == name);
+    parameter.map(|(_, value)| value.as_str())
 }

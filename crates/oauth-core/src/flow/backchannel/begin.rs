@@ -1,10 +1,10 @@
-//! Begins a backchannel authentication, unless the same request is still pending (RFC 10027 section 6.1.15).
+//! Begins a backchannel authentication, unless the same request is still pending (RFC 10027 section 6.1.15). The `client_notification_token` is generated in `flow/backchannel.rs`.
 
 use std::sync::Arc;
 
 use super::begin_unchecked;
 use crate::client_config::ClientConfig;
-use crate::duplicate_backchannel_request::Repeat;
+use crate::duplicate_backchannel_request::DuplicatePolicy;
 use crate::endpoint::backchannel_authentication::{
     BackchannelAuthentication, BackchannelAuthenticationResponse,
 };
@@ -25,7 +25,7 @@ pub(crate) fn begin(config: Arc<ClientConfig>, request: BackchannelAuthenticatio
 
 pub(crate) struct Begin {
     request_key: Result<String, Error>,
-    repeat: Repeat,
+    repeat: DuplicatePolicy,
     inner: Boxed<BackchannelAuthenticationResponse>,
     config: Arc<ClientConfig>,
     /// Whether the request is recorded, and the server has not responded yet.

@@ -6,7 +6,7 @@ use super::*;
 use crate::base64::{self, Alphabet, url_safe};
 use crate::client::Client;
 use crate::crypto::{Signer, SigningKey};
-use crate::endpoint::backchannel_authentication::{Hint, Repeat, TokenDeliveryMode};
+use crate::endpoint::backchannel_authentication::{DuplicatePolicy, Hint, TokenDeliveryMode};
 use crate::error::Cause;
 use crate::exchange::{Input, Step};
 use crate::jose::{Alg, KeySet};
@@ -14,7 +14,7 @@ use crate::moment::UnixTime;
 use crate::request_signing::RequestSigning;
 use crate::scope::Scope;
 use crate::server::EndpointKind;
-use crate::testing::{NOW, answered, at, code, json, of, server};
+use crate::testing::{NOW, at, client_of, error_code, json, run_with_reply, server};
 
 const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"one","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
@@ -23,7 +23,7 @@ fn client() -> Client {
     let server = server()
         .with_endpoint(kind, "https://as.example/bc")
         .unwrap();
-    let client = of(server).with_id_token_algs([Alg::EdDsa]);
+    let client = client_of(server).with_id_token_algs([Alg::EdDsa]);
     client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
     client
 }
@@ -32,12 +32,12 @@ fn openid() -> Scope {
     Scope::parse("openid").unwrap()
 }
 
-fn ask() -> BackchannelAuthentication {
+fn backchannel_request() -> BackchannelAuthentication {
     BackchannelAuthentication::new(Hint::Login("ann".to_owned()), openid()).unwrap()
 }
 
-fn form_of(client: &Client, ask: BackchannelAuthentication) -> String {
-    let mut exchange = client.authenticate_backchannel(ask);
+fn form_of(client: &Client, authentication_request: BackchannelAuthentication) -> String {
+    let mut exchange = client.authenticate_backchannel(authentication_request);
     let Step::Send(request) = exchange.resume(&at(), Input::Begin).unwrap() else {
         panic!("a request")
     };
@@ -46,7 +46,7 @@ fn form_of(client: &Client, ask: BackchannelAuthentication) -> String {
 
 #[test]
 fn what_the_person_is_asked_is_sent_and_shown_here_too() {
-    let ask = ask()
+    let request = backchannel_request()
         .binding_message("W4SCT")
         .unwrap()
         .user_code("1234")
@@ -54,9 +54,13 @@ fn what_the_person_is_asked_is_sent_and_shown_here_too() {
         .acr_values(["a", "b"]);
     let sent = "scope=openid&login_hint=ann&binding_message=W4SCT&user_code=1234\
                 &requested_expiry=120&acr_values=a+b";
-    assert_eq!(form_of(&client(), ask.clone()), sent);
+    assert_eq!(form_of(&client(), request.clone()), sent);
     let answer = r#"{"auth_req_id":"1c2","expires_in":120}"#;
-    let begun = answered(client().authenticate_backchannel(ask), json(200, answer)).unwrap();
+    let begun = run_with_reply(
+        client().authenticate_backchannel(request),
+        json(200, answer),
+    )
+    .unwrap();
     assert_eq!(begun.binding_message.as_deref(), Some("W4SCT"));
     assert_eq!((begun.interval, begun.expires_in), (5, 120));
     assert_eq!(begun.expires_at, UnixTime::from_secs(NOW + 120));
@@ -68,7 +72,7 @@ fn what_the_person_is_asked_is_sent_and_shown_here_too() {
 fn a_request_that_is_answered_by_a_notification_has_a_token_of_its_own() {
     let form = form_of(
         &client(),
-        ask().token_delivery_mode(TokenDeliveryMode::Ping),
+        backchannel_request().token_delivery_mode(TokenDeliveryMode::Ping),
     );
     let token = form
         .split('&')
@@ -95,9 +99,9 @@ fn a_request_is_signed_where_both_sides_agree_and_nothing_stands_beside_it() {
         let name = "backchannel_authentication_request_signing_alg_values_supported";
         let taken = value!([alg]);
         let server = server.with_metadata([(name.to_owned(), taken)].into_iter().collect());
-        of(server).with_request_signing(RequestSigning::new(key.clone()))
+        client_of(server).with_request_signing(RequestSigning::new(key.clone()))
     };
-    let form = form_of(&taking("ES256"), ask());
+    let form = form_of(&taking("ES256"), backchannel_request());
     let jws = form.strip_prefix("request=").unwrap();
     assert!(!jws.contains('&'), "{form}");
     let claims = base64::decode(jws.split('.').nth(1).unwrap(), Alphabet::UrlSafe).unwrap();
@@ -110,43 +114,48 @@ fn a_request_is_signed_where_both_sides_agree_and_nothing_stands_beside_it() {
     for member in ["exp", "iat", "nbf", "jti"] {
         assert!(claims.get(member).is_some(), "{member}");
     }
-    let mut other = taking("PS256").authenticate_backchannel(ask());
+    let mut other = taking("PS256").authenticate_backchannel(backchannel_request());
     let refused = other.resume(&at(), Input::Begin);
-    assert_eq!(code(refused.map(drop)), Err("key.algorithm"));
-    // Where the server does not say that it takes such, it gets the plain parameters.
-    let plain = of(server()
-        .with_endpoint(
-            EndpointKind::BackchannelAuthentication,
-            "https://as.example/bc",
-        )
-        .unwrap());
+    assert_eq!(error_code(refused.map(drop)), Err("key.algorithm"));
+    // A server that does not announce signed requests gets plain parameters.
+    let plain = client_of(
+        server()
+            .with_endpoint(
+                EndpointKind::BackchannelAuthentication,
+                "https://as.example/bc",
+            )
+            .unwrap(),
+    );
     let plain = plain.with_request_signing(RequestSigning::new(key.clone()));
-    assert_eq!(form_of(&plain, ask()), "scope=openid&login_hint=ann");
+    assert_eq!(
+        form_of(&plain, backchannel_request()),
+        "scope=openid&login_hint=ann"
+    );
 }
 
 #[test]
 fn hints_scope_and_messages_are_checked_before_anything_is_sent() {
-    let both = Hint::of(Some("a".into()), None, Some("b".into()));
-    assert_eq!(code(both.map(drop)), Err("ciba.hint"));
+    let both = Hint::only_one_of(Some("a".into()), None, Some("b".into()));
+    assert_eq!(error_code(both.map(drop)), Err("ciba.hint"));
     assert_eq!(
-        code(Hint::of(Some(String::new()), None, None).map(drop)),
+        error_code(Hint::only_one_of(Some(String::new()), None, None).map(drop)),
         Err("ciba.hint")
     );
     for (login_hint_token, id_token_hint) in
         [(Some(""), None), (None, Some("")), (Some(""), Some(""))]
     {
-        let hint = Hint::of(
+        let hint = Hint::only_one_of(
             None,
             login_hint_token.map(Into::into),
             id_token_hint.map(Into::into),
         );
-        assert_eq!(code(hint.map(drop)), Err("ciba.hint"));
+        assert_eq!(error_code(hint.map(drop)), Err("ciba.hint"));
     }
-    assert!(Hint::of(None, Some("t".into()), Some("".into())).is_ok());
-    assert!(Hint::of(None, Some("t".into()), None).is_ok());
+    assert!(Hint::only_one_of(None, Some("t".into()), Some("".into())).is_ok());
+    assert!(Hint::only_one_of(None, Some("t".into()), None).is_ok());
     let hint = || Hint::Login("a".to_owned());
     let plain = BackchannelAuthentication::new(hint(), Scope::parse("x").unwrap());
-    assert_eq!(code(plain.map(drop)), Err("ciba.openid_scope"));
+    assert_eq!(error_code(plain.map(drop)), Err("ciba.openid_scope"));
     for text in [
         "",
         " ",
@@ -156,7 +165,7 @@ fn hints_scope_and_messages_are_checked_before_anything_is_sent() {
         "a\u{200b}b",
         &"x".repeat(101),
     ] {
-        let refused = code(ask().binding_message(text).map(drop));
+        let refused = error_code(backchannel_request().binding_message(text).map(drop));
         assert_eq!(refused, Err("ciba.binding_message"), "{text:?}");
     }
 }
@@ -172,16 +181,19 @@ fn a_request_lives_for_a_positive_number_of_seconds() {
         (r#""+120""#, Err("reply.shape")),
     ] {
         let body = format!(r#"{{"auth_req_id":"1c2","expires_in":{expires_in}}}"#);
-        let begun = answered(client().authenticate_backchannel(ask()), json(200, &body));
+        let begun = run_with_reply(
+            client().authenticate_backchannel(backchannel_request()),
+            json(200, &body),
+        );
         assert_eq!(
-            code(begun.map(|begun| begun.expires_in)),
+            error_code(begun.map(|begun| begun.expires_in)),
             outcome,
             "{expires_in}"
         );
     }
 }
 
-fn awaited() -> AwaitedRequest {
+fn awaited_request() -> AwaitedRequest {
     AwaitedRequest {
         auth_req_id: "1c2".into(),
         client_notification_token: "n0tify".into(),
@@ -192,7 +204,7 @@ fn awaited() -> AwaitedRequest {
 #[test]
 fn a_ping_is_believed_with_its_token_and_for_its_request_alone() {
     let ping = |authorization: Option<&str>, body: &str| {
-        let refused = awaited().pinged(authorization, body.as_bytes());
+        let refused = awaited_request().pinged(authorization, body.as_bytes());
         refused.map_err(|error| (error.code(), error.refusal().map(|refusal| refusal.status)))
     };
     let body = r#"{"auth_req_id":"1c2"}"#;
@@ -208,12 +220,12 @@ fn a_ping_is_believed_with_its_token_and_for_its_request_alone() {
         let refused = Err(("ciba.client_notification_token", Some(401)));
         assert_eq!(ping(authorization, body), refused, "{authorization:?}");
     }
-    let good = Some("Bearer n0tify");
+    let valid = Some("Bearer n0tify");
     let unknown = Err(("ciba.unknown_request", Some(400)));
-    assert_eq!(ping(good, r#"{"auth_req_id":"1c3"}"#), unknown);
-    assert_eq!(ping(good, r#"{"auth_req_id":7}"#), unknown);
-    assert_eq!(ping(good, "{"), Err(("reply.json", Some(400))));
-    assert_eq!(ping(good, "[]"), Err(("reply.shape", Some(400))));
+    assert_eq!(ping(valid, r#"{"auth_req_id":"1c3"}"#), unknown);
+    assert_eq!(ping(valid, r#"{"auth_req_id":7}"#), unknown);
+    assert_eq!(ping(valid, "{"), Err(("reply.json", Some(400))));
+    assert_eq!(ping(valid, "[]"), Err(("reply.shape", Some(400))));
 }
 
 /// Pushes tokens whose ID token has these claims: what each hash was compared with, and how it ended.
@@ -239,7 +251,8 @@ fn push(claims: serde_json::Value) -> (Vec<String>, Result<(), &'static str>) {
     let body = value!({ "auth_req_id": "1c2", "access_token": "a", "token_type": "Bearer",
         "refresh_token": "r", "id_token": id_token });
     let authorization = Some("Bearer n0tify".to_owned());
-    let mut exchange = client().accept_push(awaited(), authorization, body.to_string().into());
+    let mut exchange =
+        client().accept_push(awaited_request(), authorization, body.to_string().into());
     let (mut compared, mut input) = (Vec::new(), Input::Begin);
     loop {
         input = match exchange.resume(&at(), input) {
@@ -273,68 +286,76 @@ fn pushed_tokens_are_taken_if_the_id_token_vouches_for_them_and_for_the_request(
         let refused = push(value!({ missing: null })).1;
         assert_eq!(refused, Err("jwt.missing_claim"), "{missing}");
     }
-    let mut stranger = client().accept_push(awaited(), None, "{}".into());
+    let mut stranger = client().accept_push(awaited_request(), None, "{}".into());
     let refused = stranger.resume(&at(), Input::Begin);
     assert_eq!(
-        code(refused.map(drop)),
+        error_code(refused.map(drop)),
         Err("ciba.client_notification_token")
     );
 }
 
-/// RFC 10027 section 6.1.15: whoever is asked again and again agrees in the end.
+/// RFC 10027 section 6.1.15: repeated prompts wear users down.
 #[test]
 fn a_person_who_has_not_answered_is_not_asked_the_same_again() {
     let client = client();
     let answer = r#"{"auth_req_id":"1c2","expires_in":120}"#;
-    let begun = |ask, answer: &str| {
-        let asked = client.clone().authenticate_backchannel(ask);
-        code(answered(asked, json(200, answer)).map(|request| request.auth_req_id))
+    let begun = |authentication_request, answer: &str| {
+        let exchange = client
+            .clone()
+            .authenticate_backchannel(authentication_request);
+        error_code(run_with_reply(exchange, json(200, answer)).map(|request| request.auth_req_id))
     };
-    // One that failed has asked nobody.
-    let denied = client.authenticate_backchannel(ask());
-    let denied = answered(denied, json(400, r#"{"error":"unknown_user_id"}"#));
+    // A failed request has not prompted the user.
+    let denied = client.authenticate_backchannel(backchannel_request());
+    let denied = run_with_reply(denied, json(400, r#"{"error":"unknown_user_id"}"#));
     assert!(denied.is_err());
-    let name = begun(ask(), answer).unwrap();
+    let name = begun(backchannel_request(), answer).unwrap();
     assert_eq!(
-        begun(ask(), answer).map(drop),
+        begun(backchannel_request(), answer).map(drop),
         Err("ciba.duplicate_request")
     );
-    // Somebody else, or something else, is another question; and the caller may know better.
+    // Another user or another message is a different request; and a caller may allow repetitions.
     let bob = BackchannelAuthentication::new(Hint::Login("bob".to_owned()), openid()).unwrap();
     assert!(begun(bob, answer.replace("1c2", "2").as_str()).is_ok());
     let scope = Scope::parse("openid pay").unwrap();
     let pay = BackchannelAuthentication::new(Hint::Login("ann".to_owned()), scope).unwrap();
     assert!(begun(pay, answer.replace("1c2", "3").as_str()).is_ok());
-    assert!(begun(ask().repeat(Repeat::Allowed), answer).is_ok());
+    assert!(
+        begun(
+            backchannel_request().repeat(DuplicatePolicy::Allowed),
+            answer
+        )
+        .is_ok()
+    );
 
     let polled = |status, body: &str| {
         let login = client.poll_backchannel_token(name.clone(), openid(), None);
-        code(answered(login, json(status, body)).map(drop))
+        error_code(run_with_reply(login, json(status, body)).map(drop))
     };
     let pending = r#"{"error":"authorization_pending"}"#;
     assert_eq!(polled(400, pending), Err("denied.authorization_pending"));
     assert_eq!(
-        begun(ask(), answer).map(drop),
+        begun(backchannel_request(), answer).map(drop),
         Err("ciba.duplicate_request")
     );
     let no = r#"{"error":"access_denied"}"#;
     assert_eq!(polled(400, no), Err("denied.access_denied"));
-    assert!(begun(ask(), answer).is_ok());
+    assert!(begun(backchannel_request(), answer).is_ok());
 
-    // Nobody waits for what has ended.
+    // An expired request no longer counts as pending.
     let late = Moment::fixed(UnixTime::from_secs(NOW + 120), [9; 32]);
-    let mut again = client.authenticate_backchannel(ask());
+    let mut again = client.authenticate_backchannel(backchannel_request());
     assert!(matches!(
         again.resume(&late, Input::Begin),
         Ok(Step::Send(_))
     ));
-    let mut beside = client.authenticate_backchannel(ask());
+    let mut beside = client.authenticate_backchannel(backchannel_request());
     assert_eq!(
-        code(beside.resume(&late, Input::Begin).map(drop)),
+        error_code(beside.resume(&late, Input::Begin).map(drop)),
         Err("ciba.duplicate_request")
     );
     drop(again);
-    let mut next = client.authenticate_backchannel(ask());
+    let mut next = client.authenticate_backchannel(backchannel_request());
     assert!(matches!(
         next.resume(&late, Input::Begin),
         Ok(Step::Send(_))

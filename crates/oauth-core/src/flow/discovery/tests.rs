@@ -16,12 +16,12 @@ fn issuer() -> Issuer {
     Issuer::parse("https://as.example/t").unwrap()
 }
 
-/// Asks, answers each place in turn, and tells how many were asked and where the first was.
+/// Runs the discovery with these replies; returns the number of requests and the first URL.
 fn found(
-    ask: DiscoveryRequest,
+    discovery_request: DiscoveryRequest,
     replies: Vec<Response<Bytes>>,
 ) -> (Vec<String>, Result<Server, Error>) {
-    let mut exchange = Discovery::new(ask);
+    let mut exchange = Discovery::new(discovery_request);
     let mut input = Input::Begin;
     let (mut places, mut replies) = (Vec::new(), replies.into_iter());
     loop {
@@ -38,7 +38,7 @@ fn found(
     }
 }
 
-fn ask() -> DiscoveryRequest {
+fn discovery_request() -> DiscoveryRequest {
     DiscoveryRequest::new(issuer())
 }
 
@@ -56,7 +56,7 @@ fn a_place_that_fails_does_not_end_the_search() {
         json(401, ""),
     ] {
         let status = first.status();
-        let (places, server) = found(ask(), vec![first, json(200, GOOD)]);
+        let (places, server) = found(discovery_request(), vec![first, json(200, GOOD)]);
         assert_eq!(places.len(), 2, "{status}");
         assert!(server.is_ok(), "{status}");
     }
@@ -65,11 +65,11 @@ fn a_place_that_fails_does_not_end_the_search() {
 #[test]
 fn a_request_for_a_pause_and_a_lost_reply_end_the_search() {
     for status in [408, 429] {
-        let (places, server) = found(ask(), vec![json(status, ""), json(200, GOOD)]);
+        let (places, server) = found(discovery_request(), vec![json(status, ""), json(200, GOOD)]);
         assert_eq!(places.len(), 1, "{status}");
         assert_eq!(server.map(drop).map_err(|e| e.code()), Err("denied.busy"));
     }
-    let mut exchange = Discovery::new(ask());
+    let mut exchange = Discovery::new(discovery_request());
     let _ = exchange.resume(&at(), Input::Begin).unwrap();
     let lost = exchange.resume(&at(), Input::Lost(Cause::unknown("cut")));
     assert_eq!(lost.map(drop).map_err(|error| error.code()), Err("lost"));
@@ -78,7 +78,7 @@ fn a_request_for_a_pause_and_a_lost_reply_end_the_search() {
 #[test]
 fn the_most_telling_error_is_given() {
     let code = |replies| {
-        found(ask(), replies)
+        found(discovery_request(), replies)
             .1
             .map(drop)
             .map_err(|error| error.code())
@@ -98,7 +98,7 @@ fn the_most_telling_error_is_given() {
 #[test]
 fn another_issuers_document_is_refused_with_both_names() {
     let text = found(
-        ask(),
+        discovery_request(),
         vec![json(200, r#"{"issuer":"https://as.example/t/"}"#)],
     )
     .1
@@ -115,15 +115,21 @@ fn another_issuers_document_is_refused_with_both_names() {
 fn the_document_of_openid_connect_is_asked_first_where_it_is_wanted() {
     let openid = "/t/.well-known/openid-configuration";
     let oauth = "/.well-known/oauth-authorization-server/t";
-    let wanted = Scope::parse("openid read").unwrap();
-    for ask in [ask().prefer(Prefer::OpenId), ask().scope(&wanted)] {
-        let (places, server) = found(ask.clone(), vec![json(200, GOOD)]);
+    let expected = Scope::parse("openid read").unwrap();
+    for request in [
+        discovery_request().prefer(PreferredDocument::OpenId),
+        discovery_request().scope(&expected),
+    ] {
+        let (places, server) = found(request.clone(), vec![json(200, GOOD)]);
         assert_eq!((places, server.is_ok()), (vec![openid.to_owned()], true));
-        let (places, _) = found(ask, vec![]);
+        let (places, _) = found(request, vec![]);
         assert_eq!(places.len(), 4);
         assert_eq!(places.get(2).map(String::as_str), Some(oauth));
     }
-    let (places, _) = found(ask().scope(&Scope::parse("read").unwrap()), vec![]);
+    let (places, _) = found(
+        discovery_request().scope(&Scope::parse("read").unwrap()),
+        vec![],
+    );
     assert_eq!(places.first().map(String::as_str), Some(oauth));
     assert_eq!(places.len(), 4);
 }
@@ -131,10 +137,13 @@ fn the_document_of_openid_connect_is_asked_first_where_it_is_wanted() {
 #[test]
 fn a_place_given_by_hand_is_the_only_one_and_its_issuer_is_pinned() {
     let place = || Url::parse("https://login.example/t/policy/metadata").unwrap();
-    let (places, server) = found(ask().document(place()), vec![json(200, GOOD)]);
+    let (places, server) = found(discovery_request().document(place()), vec![json(200, GOOD)]);
     assert_eq!(places, ["/t/policy/metadata"]);
     assert_eq!(server.unwrap().issuer(), &issuer());
-    let (places, server) = found(ask().document(place()), vec![json(200, OTHER)]);
+    let (places, server) = found(
+        discovery_request().document(place()),
+        vec![json(200, OTHER)],
+    );
     assert_eq!(places.len(), 1);
     assert_eq!(
         server.map(drop).map_err(|error| error.code()),
@@ -149,8 +158,8 @@ fn rules_are_kept_by_the_safe_door() {
         ..Rules::default()
     };
     let plain = reply(200, &[], GOOD);
-    assert!(found(ask(), vec![plain.clone()]).1.is_ok());
-    let strict = found(ask().rules(rules), vec![plain]).1;
+    assert!(found(discovery_request(), vec![plain.clone()]).1.is_ok());
+    let strict = found(discovery_request().rules(rules), vec![plain]).1;
     assert_eq!(
         strict.map(drop).map_err(|error| error.code()),
         Err("reply.content_type")

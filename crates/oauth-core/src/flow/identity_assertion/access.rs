@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{IdentityAssertion, IdentityAssertionRequest, redeem, request};
 use crate::call::Call;
 use crate::client_config::ClientConfig;
-use crate::endpoint::token::Token;
+use crate::endpoint::token::TokenEndpoint;
 use crate::error::{Cause, Denial, Error, Misuse, ServerError};
 use crate::exchange::{Boxed, Exchange, Input, Step, host_step};
 use crate::grant::{IdentitySubject, Refresh, TokenRequest, has_ended};
@@ -17,14 +17,14 @@ use crate::token::{RefreshToken, Tokens};
 
 /// Access to the server of `client` for a user who has signed in at the identity provider. Clones share their state.
 #[derive(Debug, Clone)]
-pub struct IdentityAccess(Arc<Facts>);
+pub struct IdentityAccess(Arc<Inner>);
 
 #[derive(Debug)]
-struct Facts {
+struct Inner {
     identity_provider: Arc<ClientConfig>,
     client: Arc<ClientConfig>,
     token_request: TokenRequest,
-    known: Mutex<SignInState>,
+    sign_in: Mutex<SignInState>,
 }
 
 #[derive(Debug, Clone)]
@@ -53,11 +53,11 @@ impl IdentityAccess {
         client: Arc<ClientConfig>,
         token_request: TokenRequest,
     ) -> Self {
-        Self(Arc::new(Facts {
+        Self(Arc::new(Inner {
             identity_provider,
             client,
             token_request,
-            known: Mutex::new(SignInState {
+            sign_in: Mutex::new(SignInState {
                 id_token: login.id_token.clone(),
                 refresh_token: login.refresh_token.clone(),
                 assertion: None,
@@ -80,40 +80,46 @@ impl IdentityAccess {
         Access {
             access: self.clone(),
             state: State::Fresh,
-            presented: Presented::New,
+            presented: AssertionOrigin::New,
             polls: 0,
         }
     }
 
     /// The refresh token of the sign-in at the identity provider, which a renewal may have replaced.
     pub fn refresh_token(&self) -> Option<RefreshToken> {
-        self.known().refresh_token
+        self.sign_in().refresh_token
     }
 
     /// Keeps an assertion that was obtained elsewhere, to be presented next.
     pub fn keep(&self, assertion: IdentityAssertion) {
-        self.update(|known| known.assertion = Some(assertion));
+        self.update(|sign_in| sign_in.assertion = Some(assertion));
     }
 
-    fn known(&self) -> SignInState {
-        let known = self.0.known.lock();
-        known.unwrap_or_else(PoisonError::into_inner).clone()
+    fn sign_in(&self) -> SignInState {
+        let sign_in = self.0.sign_in.lock();
+        sign_in.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn update(&self, change: impl FnOnce(&mut SignInState)) {
-        change(&mut self.0.known.lock().unwrap_or_else(PoisonError::into_inner));
+        change(
+            &mut self
+                .0
+                .sign_in
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
     }
 
     /// The first state of an exchange.
     fn next(&self, now: UnixTime) -> Result<State, Error> {
-        let known = self.known();
-        if let Some(assertion) = known
+        let sign_in = self.sign_in();
+        if let Some(assertion) = sign_in
             .assertion
             .filter(|assertion| is_unexpired(assertion, now))
         {
             return Ok(State::Redeeming(self.redeem(assertion)));
         }
-        match known.id_token {
+        match sign_in.id_token {
             Some(id_token) if !has_ended(&id_token, now) => Ok(State::Exchanging(
                 self.request(IdentitySubject::IdToken(id_token))?,
                 None,
@@ -121,7 +127,7 @@ impl IdentityAccess {
             _ => match self.permit() {
                 Some((permit, refresh_token)) => {
                     let refresh = Refresh::new(refresh_token.ok_or(Misuse::NoRefreshToken)?);
-                    let token = Token::new(refresh, TokenRequest::new());
+                    let token = TokenEndpoint::new(refresh, TokenRequest::new());
                     let idp = Arc::clone(&self.0.identity_provider);
                     Ok(State::Refreshing(Box::new(Call::new(idp, token)), permit))
                 }
@@ -132,14 +138,14 @@ impl IdentityAccess {
 
     /// The permit to use the refresh token, unless another exchange has it. Both are taken under one lock.
     fn permit(&self) -> Option<(Arc<RefreshPermit>, Option<RefreshToken>)> {
-        let known = self.0.known.lock();
-        let mut known = known.unwrap_or_else(PoisonError::into_inner);
-        if known.refreshing.strong_count() > 0 {
+        let guard = self.0.sign_in.lock();
+        let mut sign_in = guard.unwrap_or_else(PoisonError::into_inner);
+        if sign_in.refreshing.strong_count() > 0 {
             return None;
         }
         let permit = Arc::new(RefreshPermit);
-        known.refreshing = Arc::downgrade(&permit);
-        Some((permit, known.refresh_token.clone()))
+        sign_in.refreshing = Arc::downgrade(&permit);
+        Some((permit, sign_in.refresh_token.clone()))
     }
 
     fn request(&self, subject: IdentitySubject) -> Result<Boxed<IdentityAssertion>, Error> {
@@ -155,7 +161,7 @@ impl IdentityAccess {
     /// The assertion contains what was granted, which is not sent again. The assertion is dropped here, because it may
     /// be valid only once.
     fn redeem(&self, assertion: IdentityAssertion) -> Boxed<Tokens> {
-        self.update(|known| known.assertion = None);
+        self.update(|sign_in| sign_in.assertion = None);
         redeem(Arc::clone(&self.0.client), assertion, TokenRequest::new())
     }
 }
@@ -167,13 +173,13 @@ fn is_unexpired(assertion: &IdentityAssertion, now: UnixTime) -> bool {
 struct Access {
     access: IdentityAccess,
     state: State,
-    presented: Presented,
+    presented: AssertionOrigin,
     polls: u16,
 }
 
 /// The origin of the assertion that is presented.
 #[derive(PartialEq, Eq)]
-enum Presented {
+enum AssertionOrigin {
     /// The assertion was kept: the server may already have seen it.
     Kept,
     /// The assertion was just issued.
@@ -204,21 +210,21 @@ impl Access {
             ))),
             State::Refreshing(exchange, _) => {
                 let step = exchange.resume(at, Input::Begin)?;
-                self.refreshed(at, state, step)
+                self.after_refresh(at, state, step)
             }
             State::Exchanging(exchange, _) => {
                 let step = exchange.resume(at, Input::Begin)?;
-                self.exchanged(at, state, step)
+                self.after_exchange(at, state, step)
             }
             State::Redeeming(exchange) => {
                 let step = exchange.resume(at, Input::Begin);
-                self.redeemed(at, state, step)
+                self.after_redemption(at, state, step)
             }
             State::Fresh | State::Over => Err(Misuse::OutOfOrder.into()),
         }
     }
 
-    fn refreshed(
+    fn after_refresh(
         &mut self,
         at: &Moment,
         state: State,
@@ -226,11 +232,11 @@ impl Access {
     ) -> Result<Step<Tokens>, Error> {
         let step = match step {
             Step::Done(tokens) => {
-                self.access.update(|known| {
-                    known.id_token.clone_from(&tokens.id_token);
-                    known.refresh_token.clone_from(&tokens.refresh_token);
+                self.access.update(|sign_in| {
+                    sign_in.id_token.clone_from(&tokens.id_token);
+                    sign_in.refresh_token.clone_from(&tokens.refresh_token);
                 });
-                let subject = IdentitySubject::of_renewed(&tokens, at.now());
+                let subject = IdentitySubject::from_renewed_login(&tokens, at.now());
                 let subject = subject.map_err(|_| Misuse::NoRefreshToken)?;
                 let permit = match state {
                     State::Refreshing(_, permit)
@@ -249,14 +255,14 @@ impl Access {
         host_step(step)
     }
 
-    fn exchanged(
+    fn after_exchange(
         &mut self,
         at: &Moment,
         state: State,
         step: Step<IdentityAssertion>,
     ) -> Result<Step<Tokens>, Error> {
         if let Step::Done(assertion) = step {
-            self.presented = Presented::New;
+            self.presented = AssertionOrigin::New;
             let next = State::Redeeming(self.access.redeem(assertion));
             return self.enter(at, next);
         }
@@ -265,15 +271,15 @@ impl Access {
     }
 
     /// An assertion that was kept may have been presented before: then a new one is requested, once.
-    fn redeemed(
+    fn after_redemption(
         &mut self,
         at: &Moment,
         state: State,
         step: Result<Step<Tokens>, Error>,
     ) -> Result<Step<Tokens>, Error> {
         match step {
-            Err(error) if self.presented == Presented::Kept && is_invalid_grant(&error) => {
-                self.presented = Presented::New;
+            Err(error) if self.presented == AssertionOrigin::Kept && is_invalid_grant(&error) => {
+                self.presented = AssertionOrigin::New;
                 let next = self.access.next(at.now())?;
                 self.enter(at, next)
             }
@@ -300,22 +306,22 @@ impl Exchange for Access {
             (State::Fresh, Input::Begin) | (State::Waiting, Input::Elapsed) => {
                 let next = self.access.next(at.now())?;
                 if let State::Redeeming(_) = next {
-                    self.presented = Presented::Kept;
+                    self.presented = AssertionOrigin::Kept;
                 }
                 self.enter(at, next)
             }
             (State::Fresh | State::Waiting, _) => Err(Misuse::OutOfOrder.into()),
             (State::Refreshing(mut exchange, permit), input) => {
                 let step = exchange.resume(at, input)?;
-                self.refreshed(at, State::Refreshing(exchange, permit), step)
+                self.after_refresh(at, State::Refreshing(exchange, permit), step)
             }
             (State::Exchanging(mut exchange, permit), input) => {
                 let step = exchange.resume(at, input)?;
-                self.exchanged(at, State::Exchanging(exchange, permit), step)
+                self.after_exchange(at, State::Exchanging(exchange, permit), step)
             }
             (State::Redeeming(mut exchange), input) => {
                 let step = exchange.resume(at, input);
-                self.redeemed(at, State::Redeeming(exchange), step)
+                self.after_redemption(at, State::Redeeming(exchange), step)
             }
             (State::Over, _) => Err(Misuse::Over.into()),
         }

@@ -94,7 +94,7 @@ impl SubjectSlot {
     /// Stores the ID token of a sign-in. Returns whether it has expired, so that the host should renew the tokens: the result
     /// is then `identity_assertion.no_id_token`.
     pub fn leave_login(&self, login: &Tokens, now: UnixTime) -> bool {
-        let subject = IdentitySubject::of_login(login);
+        let subject = IdentitySubject::from_login(login);
         let has_ended = matches!(&subject, Ok(subject) if subject.has_ended(now));
         self.leave(if has_ended {
             Err(Misuse::IdentityMissing.into())
@@ -105,10 +105,10 @@ impl SubjectSlot {
     }
 
     /// Stores the subject of a sign-in that was renewed because its ID token had expired:
-    /// [`IdentitySubject::of_renewed`]. Returns whether it is the refresh token, so that the host should keep other
+    /// [`IdentitySubject::from_renewed_login`]. Returns whether it is the refresh token, so that the host should keep other
     /// workers from using it in the meantime.
     pub fn leave_renewed(&self, login: &Tokens, now: UnixTime) -> bool {
-        let subject = IdentitySubject::of_renewed(login, now);
+        let subject = IdentitySubject::from_renewed_login(login, now);
         let is_refresh_token = matches!(subject, Ok(IdentitySubject::RefreshToken(_)));
         self.leave(subject);
         is_refresh_token

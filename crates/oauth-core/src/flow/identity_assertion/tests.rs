@@ -19,7 +19,7 @@ use crate::exchange::{Exchange, Input, Step};
 use crate::issuer::Issuer;
 use crate::moment::Moment;
 use crate::server::EndpointKind;
-use crate::testing::{NOW, at, client, code, json};
+use crate::testing::{NOW, at, client, error_code, json};
 
 const OTHER: &str = "https://other.example";
 
@@ -51,7 +51,7 @@ fn assertion(changes: &serde_json::Value) -> String {
     jwt("oauth-id-jag+jwt", &claims)
 }
 
-fn issued(assertion: &str) -> String {
+fn issued_reply(assertion: &str) -> String {
     value!({
         "access_token": assertion, "token_type": "N_A", "expires_in": 300,
         "issued_token_type": "urn:ietf:params:oauth:token-type:id-jag",
@@ -59,21 +59,21 @@ fn issued(assertion: &str) -> String {
     .to_string()
 }
 
-fn login(id_token: &str) -> Tokens {
+fn login_tokens(id_token: &str) -> Tokens {
     let body = value!({
         "access_token": "a", "token_type": "Bearer", "refresh_token": "r", "id_token": id_token,
     });
     let got = client().client_credentials(Scope::none());
-    crate::testing::answered(got, json(200, &body.to_string())).unwrap()
+    crate::testing::run_with_reply(got, json(200, &body.to_string())).unwrap()
 }
 
-/// Plays the bodies, each with its status: which servers were asked for what, and how it ended.
+/// Runs an exchange with these replies; returns the requests and the result.
 fn play<T>(
     mut exchange: impl Exchange<Output = T>,
     moment: &Moment,
     replies: &[(u16, String)],
 ) -> (Vec<String>, Result<T, &'static str>) {
-    let (mut asked, mut replies, mut input) = (Vec::new(), replies.iter(), Input::Begin);
+    let (mut requests, mut replies, mut input) = (Vec::new(), replies.iter(), Input::Begin);
     loop {
         match exchange.resume(moment, input) {
             Ok(Step::Send(request)) => {
@@ -82,13 +82,13 @@ fn play<T>(
                     .split('&')
                     .find_map(|pair| pair.strip_prefix("grant_type="));
                 let grant = grant.unwrap().rsplit("%3A").next().unwrap().to_owned();
-                asked.push(format!("{} {grant}", request.uri().host().unwrap()));
+                requests.push(format!("{} {grant}", request.uri().host().unwrap()));
                 let (status, body) = replies.next().expect("a request too many");
                 input = Input::Reply(json(*status, body));
             }
-            Ok(Step::Done(output)) => return (asked, Ok(output)),
+            Ok(Step::Done(output)) => return (requests, Ok(output)),
             Ok(step) => panic!("{step:?}"),
-            Err(error) => return (asked, Err(error.code())),
+            Err(error) => return (requests, Err(error.code())),
         }
     }
 }
@@ -97,7 +97,7 @@ const EXCHANGE: &str = "as.example token-exchange";
 const REDEEM: &str = "other.example jwt-bearer";
 const REFRESH: &str = "as.example refresh_token";
 
-fn granted() -> (u16, String) {
+fn granted_reply() -> (u16, String) {
     (
         200,
         r#"{"access_token":"t","token_type":"Bearer"}"#.to_owned(),
@@ -110,30 +110,33 @@ fn refused() -> (u16, String) {
 
 #[test]
 fn an_id_token_is_exchanged_and_its_assertion_presented_once() {
-    let access = client().identity_access(&login(&id_token(300)), &other(), Scope::none());
-    let replies = [(200, issued(&assertion(&value!({})))), granted()];
+    let access = client().identity_access(&login_tokens(&id_token(300)), &other(), Scope::none());
+    let replies = [
+        (200, issued_reply(&assertion(&value!({})))),
+        granted_reply(),
+    ];
     for _ in 0..2 {
-        let (asked, tokens) = play(access.tokens(), &at(), &replies);
-        assert_eq!(asked, [EXCHANGE, REDEEM]);
+        let (requests, tokens) = play(access.tokens(), &at(), &replies);
+        assert_eq!(requests, [EXCHANGE, REDEEM]);
         assert_eq!(tokens.unwrap().access_token.expose(), "t");
     }
 }
 
 #[test]
 fn a_kept_assertion_is_presented_and_replaced_once_if_it_was_seen_before() {
-    let access = client().identity_access(&login(&id_token(300)), &other(), Scope::none());
-    let kept = || IdentityAssertion::parse(assertion(&value!({}))).unwrap();
-    access.keep(kept());
-    assert_eq!(play(access.tokens(), &at(), &[granted()]).0, [REDEEM]);
-    access.keep(kept());
-    let new = (200, issued(&assertion(&value!({ "jti": "2" }))));
-    let replies = [refused(), new.clone(), granted()];
-    let (asked, tokens) = play(access.tokens(), &at(), &replies);
-    assert_eq!(asked, [REDEEM, EXCHANGE, REDEEM]);
+    let access = client().identity_access(&login_tokens(&id_token(300)), &other(), Scope::none());
+    let stored = || IdentityAssertion::parse(assertion(&value!({}))).unwrap();
+    access.keep(stored());
+    assert_eq!(play(access.tokens(), &at(), &[granted_reply()]).0, [REDEEM]);
+    access.keep(stored());
+    let new = (200, issued_reply(&assertion(&value!({ "jti": "2" }))));
+    let replies = [refused(), new.clone(), granted_reply()];
+    let (requests, tokens) = play(access.tokens(), &at(), &replies);
+    assert_eq!(requests, [REDEEM, EXCHANGE, REDEEM]);
     assert!(tokens.is_ok());
-    access.keep(kept());
-    let (asked, tokens) = play(access.tokens(), &at(), &[refused(), new, refused()]);
-    assert_eq!(asked, [REDEEM, EXCHANGE, REDEEM]);
+    access.keep(stored());
+    let (requests, tokens) = play(access.tokens(), &at(), &[refused(), new, refused()]);
+    assert_eq!(requests, [REDEEM, EXCHANGE, REDEEM]);
     assert_eq!(tokens.map(drop), Err("denied.invalid_grant"));
 }
 
@@ -148,27 +151,31 @@ fn an_id_token_that_has_ended_is_refreshed_and_without_a_refresh_token_a_person_
     let refreshed = value!({ "access_token": "b", "token_type": "Bearer", "refresh_token": "r2",
         "id_token": fresh });
     let new = assertion(&value!({ "exp": NOW + 900 }));
-    let replies = [(200, refreshed.to_string()), (200, issued(&new)), granted()];
+    let replies = [
+        (200, refreshed.to_string()),
+        (200, issued_reply(&new)),
+        granted_reply(),
+    ];
     let whole = jwt(
         "JWT",
         &value!({ "iss": "https://as.example", "aud": "id", "sub": "u",
         "iat": NOW, "exp": NOW + 300 }),
     );
-    let whole = client().identity_access(&login(&whole), &other(), Scope::none());
-    let (asked, tokens) = play(whole.tokens(), &ended, &replies);
+    let whole = client().identity_access(&login_tokens(&whole), &other(), Scope::none());
+    let (requests, tokens) = play(whole.tokens(), &ended, &replies);
     assert_eq!(
-        (asked.as_slice(), tokens.is_ok()),
+        (requests.as_slice(), tokens.is_ok()),
         (
             [REFRESH, EXCHANGE, REDEEM].map(str::to_owned).as_slice(),
             true
         )
     );
     assert_eq!(whole.refresh_token().unwrap().secret().expose(), "r2");
-    let mut without = login(&id_token(300));
+    let mut without = login_tokens(&id_token(300));
     without.refresh_token = None;
     let access = client().identity_access(&without, &other(), Scope::none());
-    let (asked, tokens) = play(access.tokens(), &ended, &[]);
-    assert_eq!(asked, Vec::<String>::new());
+    let (requests, tokens) = play(access.tokens(), &ended, &[]);
+    assert_eq!(requests, Vec::<String>::new());
     assert_eq!(tokens.map(drop), Err("grant.no_refresh_token"));
 }
 
@@ -178,23 +185,27 @@ fn a_refresh_without_an_id_token_leaves_the_refresh_token() {
     let ended = Moment::fixed(UnixTime::from_secs(NOW + 301), [9; 32]);
     let refreshed = value!({ "access_token": "b", "token_type": "Bearer", "refresh_token": "r2" });
     let new = assertion(&value!({ "exp": NOW + 900 }));
-    let replies = [(200, refreshed.to_string()), (200, issued(&new)), granted()];
-    let access = client().identity_access(&login(&id_token(300)), &other(), Scope::none());
-    let (asked, tokens) = play(access.tokens(), &ended, &replies);
-    let asked: Vec<_> = asked.iter().map(String::as_str).collect();
-    assert_eq!(asked, [REFRESH, EXCHANGE, REDEEM]);
+    let replies = [
+        (200, refreshed.to_string()),
+        (200, issued_reply(&new)),
+        granted_reply(),
+    ];
+    let access = client().identity_access(&login_tokens(&id_token(300)), &other(), Scope::none());
+    let (requests, tokens) = play(access.tokens(), &ended, &replies);
+    let requests: Vec<_> = requests.iter().map(String::as_str).collect();
+    assert_eq!(requests, [REFRESH, EXCHANGE, REDEEM]);
     assert!(tokens.is_ok());
 
     let now = UnixTime::from_secs(NOW + 301);
-    let mut login = login(&id_token(300));
-    let kind = |login: &Tokens| code(IdentitySubject::of_renewed(login, now));
+    let mut login = login_tokens(&id_token(300));
+    let kind = |login: &Tokens| error_code(IdentitySubject::from_renewed_login(login, now));
     let refresh = |subject| matches!(subject, Ok(IdentitySubject::RefreshToken(token)) if token.expose() == "r");
     assert!(refresh(kind(&login)));
     login.id_token = None;
     assert!(refresh(kind(&login)));
-    // An access token that is renewed with itself says nothing of who somebody is.
+    // An access token that renews itself does not identify a user.
     let token = login.refresh_token.as_mut().unwrap();
-    token.renews = crate::token::Renews::AsAccessToken(None);
+    token.renews = crate::token::RenewalTokenKind::AsAccessToken(None);
     assert_eq!(
         kind(&login).map(drop),
         Err("identity_assertion.no_id_token")
@@ -208,7 +219,7 @@ fn a_refresh_without_an_id_token_leaves_the_refresh_token() {
     assert!(matches!(kind(&login), Ok(IdentitySubject::IdToken(_))));
 }
 
-/// A server that replaces refresh tokens ends the family of one that comes twice.
+/// A server with rotation revokes the grant if a refresh token is reused.
 #[test]
 fn only_one_of_two_concurrent_runs_spends_the_refresh_token() {
     let at = |seconds| Moment::fixed(UnixTime::from_secs(NOW + seconds), [9; 32]);
@@ -220,7 +231,7 @@ fn only_one_of_two_concurrent_runs_spends_the_refresh_token() {
             &value!({ "iss": iss, "aud": "id", "sub": "u", "iat": iat, "exp": exp }),
         )
     };
-    let access = client().identity_access(&login(&claims(0, 300)), &other(), Scope::none());
+    let access = client().identity_access(&login_tokens(&claims(0, 300)), &other(), Scope::none());
     let refreshed = value!({ "access_token": "b", "token_type": "Bearer", "refresh_token": "r2",
         "id_token": claims(301, 900) });
     let (mut first, mut second) = (access.tokens(), access.clone().tokens());
@@ -233,14 +244,14 @@ fn only_one_of_two_concurrent_runs_spends_the_refresh_token() {
     let reply = Input::Reply(json(200, &refreshed.to_string()));
     let step = first.resume(&at(301), reply);
     assert!(matches!(step, Ok(Step::Send(_))), "{step:?}");
-    // The ID token that came is good for both.
-    let asked = match second.resume(&at(301), Input::Elapsed) {
+    // Both runs can use the new ID token.
+    let sent = match second.resume(&at(301), Input::Elapsed) {
         Ok(Step::Send(request)) => String::from_utf8(request.body().to_vec()).unwrap(),
         step => panic!("{step:?}"),
     };
-    assert!(asked.contains("token-exchange"), "{asked}");
+    assert!(sent.contains("token-exchange"), "{sent}");
 
-    // One that is given up leaves the next its turn.
+    // When a run is dropped, the next one proceeds.
     let (mut third, mut fourth) = (access.tokens(), access.tokens());
     assert!(matches!(
         third.resume(&at(901), Input::Begin),
@@ -251,12 +262,12 @@ fn only_one_of_two_concurrent_runs_spends_the_refresh_token() {
         Ok(Step::Sleep(_))
     ));
     drop(third);
-    let asked = match fourth.resume(&at(901), Input::Elapsed) {
+    let sent = match fourth.resume(&at(901), Input::Elapsed) {
         Ok(Step::Send(request)) => String::from_utf8(request.body().to_vec()).unwrap(),
         step => panic!("{step:?}"),
     };
-    assert!(asked.contains("refresh_token=r2"), "{asked}");
-    // Nobody waits forever.
+    assert!(sent.contains("refresh_token=r2"), "{sent}");
+    // The wait is limited.
     let mut fifth = access.tokens();
     let mut step = fifth.resume(&at(901), Input::Begin);
     let mut polls = 0;
@@ -265,46 +276,46 @@ fn only_one_of_two_concurrent_runs_spends_the_refresh_token() {
         step = fifth.resume(&at(901), Input::Elapsed);
     }
     assert_eq!(
-        (polls, code(step).map(drop)),
+        (polls, error_code(step).map(drop)),
         (MAX_POLLS, Err("lost.unsent"))
     );
 }
 
-/// While it is the subject of an exchange, nobody may replace it.
+/// While the refresh token is the subject of an exchange, no other run may refresh it.
 #[test]
 fn nobody_refreshes_while_the_refresh_token_is_a_subject() {
     let ended = Moment::fixed(UnixTime::from_secs(NOW + 301), [9; 32]);
     let refreshed = value!({ "access_token": "b", "token_type": "Bearer", "refresh_token": "r2" });
-    let access = client().identity_access(&login(&id_token(300)), &other(), Scope::none());
+    let access = client().identity_access(&login_tokens(&id_token(300)), &other(), Scope::none());
     let (mut first, mut second) = (access.tokens(), access.tokens());
     assert!(matches!(
         first.resume(&ended, Input::Begin),
         Ok(Step::Send(_))
     ));
     let reply = Input::Reply(json(200, &refreshed.to_string()));
-    let asked = match first.resume(&ended, reply) {
+    let sent = match first.resume(&ended, reply) {
         Ok(Step::Send(request)) => String::from_utf8(request.body().to_vec()).unwrap(),
         step => panic!("{step:?}"),
     };
-    assert!(asked.contains("subject_token=r2"), "{asked}");
+    assert!(sent.contains("subject_token=r2"), "{sent}");
     for input in [Input::Begin, Input::Elapsed] {
         let step = second.resume(&ended, input);
         assert!(matches!(step, Ok(Step::Sleep(_))), "{step:?}");
     }
     let new = assertion(&value!({ "exp": NOW + 900 }));
-    let step = first.resume(&ended, Input::Reply(json(200, &issued(&new))));
+    let step = first.resume(&ended, Input::Reply(json(200, &issued_reply(&new))));
     assert!(matches!(step, Ok(Step::Send(_))), "{step:?}");
-    // The exchange is over, and the next has its turn.
-    let asked = match second.resume(&ended, Input::Elapsed) {
+    // The exchange has ended, and the next run proceeds.
+    let sent = match second.resume(&ended, Input::Elapsed) {
         Ok(Step::Send(request)) => String::from_utf8(request.body().to_vec()).unwrap(),
         step => panic!("{step:?}"),
     };
-    assert!(asked.contains("refresh_token=r2"), "{asked}");
+    assert!(sent.contains("refresh_token=r2"), "{sent}");
 }
 
 #[test]
 fn what_is_no_assertion_for_that_server_goes_nowhere() {
-    let ask = |answer: String| {
+    let send = |answer: String| {
         let subject = IdentitySubject::IdToken(id_token(300).into());
         let request = IdentityAssertionRequest::new(subject, OTHER, Scope::none()).unwrap();
         let (_, got) = play(
@@ -314,56 +325,59 @@ fn what_is_no_assertion_for_that_server_goes_nowhere() {
         );
         got.map(drop)
     };
-    assert_eq!(ask(issued(&assertion(&value!({})))), Ok(()));
+    assert_eq!(send(issued_reply(&assertion(&value!({})))), Ok(()));
     let foreign = value!({ "aud": "https://third.example" });
-    assert_eq!(ask(issued(&assertion(&foreign))), Err("jwt.audience"));
+    assert_eq!(
+        send(issued_reply(&assertion(&foreign))),
+        Err("jwt.audience")
+    );
     let several = value!({ "aud": [OTHER, "https://third.example"] });
     assert_eq!(
-        ask(issued(&assertion(&several))),
+        send(issued_reply(&assertion(&several))),
         Err("jwt.untrusted_audience")
     );
     let plain = jwt("JWT", &value!({ "aud": OTHER }));
-    assert_eq!(ask(issued(&plain)), Err("jwt.typ"));
-    let usable = issued(&assertion(&value!({}))).replace("N_A", "Bearer");
-    assert_eq!(ask(usable), Err("token.unsupported_token_type"));
-    let untyped = issued(&assertion(&value!({}))).replace("issued_token_type", "other");
-    assert_eq!(ask(untyped), Err("token.missing_issued_token_type"));
+    assert_eq!(send(issued_reply(&plain)), Err("jwt.typ"));
+    let usable = issued_reply(&assertion(&value!({}))).replace("N_A", "Bearer");
+    assert_eq!(send(usable), Err("token.unsupported_token_type"));
+    let untyped = issued_reply(&assertion(&value!({}))).replace("issued_token_type", "other");
+    assert_eq!(send(untyped), Err("token.missing_issued_token_type"));
     // An encrypted one is for the other server to read.
-    let issued_encrypted = issued("e30.a2V5.aXY.dGV4dA.dGFn");
-    assert_eq!(ask(issued_encrypted), Ok(()));
+    let issued_encrypted = issued_reply("e30.a2V5.aXY.dGV4dA.dGFn");
+    assert_eq!(send(issued_encrypted), Ok(()));
 }
 
 #[test]
 fn an_id_token_of_another_client_or_that_has_ended_is_not_shown_to_anybody() {
-    let ask = |token: String| {
+    let send = |token: String| {
         let subject = IdentitySubject::IdToken(token.into());
         let request = IdentityAssertionRequest::new(subject, OTHER, Scope::none()).unwrap();
-        let (asked, got) = play(client().identity_assertion(request), &at(), &[]);
-        assert!(asked.is_empty());
+        let (requests, got) = play(client().identity_assertion(request), &at(), &[]);
+        assert!(requests.is_empty());
         got.map(drop)
     };
     let foreign = jwt("JWT", &value!({ "aud": "other", "exp": NOW + 300 }));
-    assert_eq!(ask(foreign), Err("jwt.audience"));
+    assert_eq!(send(foreign), Err("jwt.audience"));
     let ended = jwt("JWT", &value!({ "aud": "id", "exp": NOW - 300 }));
-    assert_eq!(ask(ended), Err("jwt.expired"));
+    assert_eq!(send(ended), Err("jwt.expired"));
 }
 
 #[test]
 fn an_assertion_is_presented_to_its_server_alone_and_while_it_is_good() {
     let present = |client: Client, seconds: u64| {
-        let kept = IdentityAssertion::parse(assertion(&value!({}))).unwrap();
+        let stored = IdentityAssertion::parse(assertion(&value!({}))).unwrap();
         let moment = Moment::fixed(UnixTime::from_secs(NOW + seconds), [9; 32]);
-        let (asked, got) = play(
-            client.redeem_identity_assertion(kept, Scope::none()),
+        let (requests, got) = play(
+            client.redeem_identity_assertion(stored, Scope::none()),
             &moment,
-            &[granted()],
+            &[granted_reply()],
         );
-        (asked.len(), got.map(drop))
+        (requests.len(), got.map(drop))
     };
     assert_eq!(present(other(), 0), (1, Ok(())));
     assert_eq!(present(client(), 0), (0, Err("jwt.audience")));
     assert_eq!(present(other(), 60), (0, Err("jwt.expired")));
-    let refused = code(IdentityAssertion::parse("a.b").map(drop));
+    let refused = error_code(IdentityAssertion::parse("a.b").map(drop));
     assert_eq!(refused, Err("jws.malformed"));
 }
 
@@ -374,7 +388,7 @@ fn only_a_token_of_the_type_is_presented() {
             typ,
             &value!({ "aud": "https://other.example", "exp": NOW + 60 }),
         );
-        code(IdentityAssertion::parse(token).map(drop))
+        error_code(IdentityAssertion::parse(token).map(drop))
     };
     for typ in [
         "oauth-id-jag+jwt",

@@ -10,7 +10,7 @@ use crate::jose::{
 use crate::json::{Map, Value};
 use crate::secret::Secret;
 use crate::server::EndpointKind;
-use crate::testing::{NOW, at, code, json, of, reply, server};
+use crate::testing::{NOW, at, client_of, error_code, json, reply, server};
 
 const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256",
     "x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
@@ -18,7 +18,7 @@ const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256",
 const MEDIA: &str = "application/token-introspection+jwt";
 const HEADER: &str = r#"{"alg":"ES256","typ":"token-introspection+jwt"}"#;
 
-/// What the algorithms find.
+/// The result of the signature check.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Signature {
     Good,
@@ -27,7 +27,7 @@ enum Signature {
 
 fn client() -> Client {
     let server = server().with_endpoint(EndpointKind::Jwks, "https://as.example/jwks");
-    let client = of(server.unwrap());
+    let client = client_of(server.unwrap());
     client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
     client
 }
@@ -39,22 +39,22 @@ fn es256() -> SignedResponse {
     }
 }
 
-/// What comes of a response to a request for a signed one.
-fn told(
+/// The result of this response to a request for a signed one.
+fn introspect(
     signed: SignedResponse,
     signature: Signature,
     media: &str,
     body: &str,
 ) -> Result<IntrospectionResponse, &'static str> {
     let mut exchange = client().introspect(Introspection::new("t").signed(signed));
-    let Step::Send(request) = code(exchange.resume(&at(), Input::Begin))? else {
+    let Step::Send(request) = error_code(exchange.resume(&at(), Input::Begin))? else {
         panic!("a request");
     };
     assert_eq!(request.headers()["accept"], MEDIA);
     assert_eq!(request.body().as_ref(), b"token=t");
     let mut input = Input::Reply(reply(200, &[("content-type", media)], body));
     loop {
-        input = match code(exchange.resume(&at(), input))? {
+        input = match error_code(exchange.resume(&at(), input))? {
             Step::Done(state) => return Ok(state),
             Step::Verify(_) => Input::Verified(signature == Signature::Good),
             Step::Send(_) => Input::Reply(json(200, KEYS)),
@@ -78,22 +78,22 @@ fn response(members: &str) -> String {
 
 const ACTIVE: &str = r#","token_introspection":{"active":true,"sub":"ann"}"#;
 
-fn verified(body: &str) -> Result<IntrospectionResponse, &'static str> {
-    told(es256(), Signature::Good, MEDIA, body)
+fn verify(body: &str) -> Result<IntrospectionResponse, &'static str> {
+    introspect(es256(), Signature::Good, MEDIA, body)
 }
 
 #[test]
 fn a_signed_response_is_verified() {
-    let Ok(IntrospectionResponse::Active(token)) = verified(&response(ACTIVE)) else {
+    let Ok(IntrospectionResponse::Active(token)) = verify(&response(ACTIVE)) else {
         panic!("an active token");
     };
     assert_eq!(token.subject.as_deref(), Some("ann"));
-    let forged = told(es256(), Signature::Bad, MEDIA, &response(ACTIVE));
+    let forged = introspect(es256(), Signature::Bad, MEDIA, &response(ACTIVE));
     assert_eq!(forged.map(drop), Err("jws.bad_signature"));
-    // What stands beside the object is not about the token.
+    // Claims outside `token_introspection` do not describe the token.
     let beside = response(r#","active":true,"token_introspection":{"active":false,"sub":"ann"}"#);
     assert!(matches!(
-        verified(&beside),
+        verify(&beside),
         Ok(IntrospectionResponse::Inactive)
     ));
 }
@@ -103,7 +103,7 @@ fn what_a_signed_response_lacks_or_says_wrong() {
     let of = |claims: &str| token(HEADER, claims);
     let object = r#""token_introspection":{"active":true}"#;
     let iss = r#""iss":"https://as.example""#;
-    for (body, wanted) in [
+    for (body, expected) in [
         (response(""), "jwt.missing_claim"),
         (
             response(r#","token_introspection":null"#),
@@ -160,7 +160,7 @@ fn what_a_signed_response_lacks_or_says_wrong() {
         ),
         (of("[]"), "jwt.malformed"),
     ] {
-        assert_eq!(verified(&body).map(drop), Err(wanted), "{body}");
+        assert_eq!(verify(&body).map(drop), Err(expected), "{body}");
     }
     for header in [
         r#"{"alg":"ES256"}"#,
@@ -169,13 +169,13 @@ fn what_a_signed_response_lacks_or_says_wrong() {
     ] {
         let claims = format!(r#"{{{iss},"aud":"id","iat":1,{object}}}"#);
         assert_eq!(
-            verified(&token(header, &claims)).map(drop),
+            verify(&token(header, &claims)).map(drop),
             Err("jwt.typ"),
             "{header}"
         );
     }
-    // By its default a client is registered for RS256.
-    let refused = told(
+    // A client is registered for RS256 by default.
+    let refused = introspect(
         SignedResponse::default(),
         Signature::Good,
         MEDIA,
@@ -194,15 +194,15 @@ fn a_resource_server_may_have_another_name() {
         audience: Some("https://rs.example".to_owned()),
         ..es256()
     };
-    assert!(told(signed.clone(), Signature::Good, MEDIA, &body).is_ok());
-    let refused = told(signed, Signature::Good, MEDIA, &response(ACTIVE));
+    assert!(introspect(signed.clone(), Signature::Good, MEDIA, &body).is_ok());
+    let refused = introspect(signed, Signature::Good, MEDIA, &response(ACTIVE));
     assert_eq!(refused.map(drop), Err("jwt.audience"));
 }
 
 #[test]
 fn what_is_not_signed_is_refused() {
     let json = "application/json";
-    for (media, body, wanted) in [
+    for (media, body, expected) in [
         (json, r#"{"active":true}"#, "introspection.not_signed"),
         (json, r#"{"active":false}"#, "introspection.not_signed"),
         (
@@ -213,8 +213,8 @@ fn what_is_not_signed_is_refused() {
         ("application/jwt", "x", "reply.content_type"),
         (MEDIA, r#"{"active":true}"#, "jws.malformed"),
     ] {
-        let told = told(es256(), Signature::Good, media, body);
-        assert_eq!(told.map(drop), Err(wanted), "{body}");
+        let result = introspect(es256(), Signature::Good, media, body);
+        assert_eq!(result.map(drop), Err(expected), "{body}");
     }
 }
 
@@ -237,12 +237,12 @@ fn an_encrypted_response_is_decrypted_and_verified() {
         encryption: Some(encryption.encs([Enc::A128Gcm])),
         ..es256()
     };
-    assert!(told(signed.clone(), Signature::Good, MEDIA, &jwe).is_ok());
-    let forged = told(signed.clone(), Signature::Bad, MEDIA, &jwe);
+    assert!(introspect(signed.clone(), Signature::Good, MEDIA, &jwe).is_ok());
+    let forged = introspect(signed.clone(), Signature::Bad, MEDIA, &jwe);
     assert_eq!(forged.map(drop), Err("jws.bad_signature"));
-    let plain = told(signed, Signature::Good, MEDIA, &response(ACTIVE));
+    let plain = introspect(signed, Signature::Good, MEDIA, &response(ACTIVE));
     assert_eq!(plain.map(drop), Err("jwe.not_encrypted"));
-    assert_eq!(verified(&jwe).map(drop), Err("jwe.unexpected"));
+    assert_eq!(verify(&jwe).map(drop), Err("jwe.unexpected"));
 }
 
 /// "Unsupported" is said before anything is sent.
@@ -252,8 +252,8 @@ fn what_the_server_does_not_offer_is_not_asked_for() {
         let values = values.iter().map(|value| Value::from(*value)).collect();
         let member = format!("introspection_{member}_values_supported");
         let server = server().with_metadata(Map::from_iter([(member, Value::Array(values))]));
-        let mut exchange = of(server).introspect(Introspection::new("t").signed(signed));
-        code(exchange.resume(&at(), Input::Begin)).map(drop)
+        let mut exchange = client_of(server).introspect(Introspection::new("t").signed(signed));
+        error_code(exchange.resume(&at(), Input::Begin)).map(drop)
     };
     let refused = Err("introspection.alg_not_supported");
     let algs = ["RS256", "PS256"];
@@ -266,7 +266,7 @@ fn what_the_server_does_not_offer_is_not_asked_for() {
         ..plain.clone()
     };
     assert_eq!(begin("encryption_alg", &["RSA-OAEP"], plain), Ok(()));
-    for (member, value, wanted) in [
+    for (member, value, expected) in [
         ("signing_alg", "RS256", Ok(())),
         ("encryption_alg", "dir", Ok(())),
         ("encryption_alg", "RSA-OAEP", refused),
@@ -275,7 +275,7 @@ fn what_the_server_does_not_offer_is_not_asked_for() {
     ] {
         assert_eq!(
             begin(member, &[value], encrypted.clone()),
-            wanted,
+            expected,
             "{value}"
         );
     }

@@ -57,7 +57,7 @@ impl Refusals {
     pub(super) fn hold(&self, now: UnixTime) -> Option<Duration> {
         let pause = match self.count.checked_sub(FREE_RENEWALS) {
             None => 0,
-            Some(more) => u64::min(1 << more.min(6), MAX_PAUSE_SECONDS),
+            Some(excess) => u64::min(1 << excess.min(6), MAX_PAUSE_SECONDS),
         };
         // A clock that was set back must not extend the pause.
         let last = self.last.filter(|last| *last <= now)?;
@@ -81,14 +81,14 @@ impl Refusals {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Backoff {
     count: u32,
-    last: Option<Box<Hold>>,
+    last: Option<Box<AttemptPause>>,
     /// Whether it applies only while the token is valid.
     is_soft: bool,
 }
 
 /// The time before which no attempt is made.
 #[derive(Debug, Clone)]
-struct Hold {
+struct AttemptPause {
     /// When it began. If the clock is before that, it was set back, and the remaining time is unknown.
     since: UnixTime,
     until: UnixTime,
@@ -97,7 +97,7 @@ struct Hold {
     error: Error,
 }
 
-impl Hold {
+impl AttemptPause {
     fn is_active_at(&self, now: UnixTime) -> bool {
         self.since <= now && now < self.until
     }
@@ -153,7 +153,7 @@ impl Backoff {
     /// Allows no attempt from `since` until `until`.
     pub(super) fn set(&mut self, since: UnixTime, until: UnixTime, error: &Error) {
         let named = error.retry_after().unwrap_or_default();
-        self.last = Some(Box::new(Hold {
+        self.last = Some(Box::new(AttemptPause {
             since,
             until,
             may_succeed_at: until.max(since.after(named)),

@@ -86,19 +86,20 @@ fn access_only(tokens: &Tokens) -> Arc<Tokens> {
 impl Record {
     /// Exchanges the access token for the one that is bound to this worker's certificate, if the record has both.
     pub(super) fn choose_certificate(&mut self, config: &ClientConfig) {
-        let ours = &config.certificate;
-        if !ours.is_known() || !config.auth.is_confidential() {
+        let own_certificate = &config.certificate;
+        if !own_certificate.is_known() || !config.auth.is_confidential() {
             return;
         }
         let Some(newest) = self.tokens.as_ref() else {
             return;
         };
         let is_usable =
-            newest.certificate.is_usable_with(ours) || newest.renews_with_access_token();
-        let mut beside = self.beside.0.iter_mut();
+            newest.certificate.is_usable_with(own_certificate) || newest.renews_with_access_token();
+        let mut other_tokens = self.other_certificate_tokens.0.iter_mut();
         // A token of another server or client does not belong to this grant.
-        let matching =
-            beside.find(|tokens| tokens.certificate == *ours && tokens.binding == newest.binding);
+        let matching = other_tokens.find(|tokens| {
+            tokens.certificate == *own_certificate && tokens.binding == newest.binding
+        });
         let Some(matching) = matching.filter(|_| !is_usable) else {
             return;
         };
@@ -124,28 +125,30 @@ impl Record {
             return;
         }
         let newest = former.tokens.as_deref().map(access_only);
-        let others = newest.into_iter().chain(former.beside.0.iter().cloned());
-        let mut kept: Vec<Arc<Tokens>> = Vec::new();
-        for other in others.chain(std::mem::take(&mut self.beside.0)) {
+        let former_tokens = newest
+            .into_iter()
+            .chain(former.other_certificate_tokens.0.iter().cloned());
+        let mut retained: Vec<Arc<Tokens>> = Vec::new();
+        for other in former_tokens.chain(std::mem::take(&mut self.other_certificate_tokens.0)) {
             let is_valid = other.expires_at().is_none_or(|end| now < end);
             let is_for_another_certificate =
                 other.certificate.is_known() && other.certificate != tokens.certificate;
-            let is_already_kept = kept
+            let is_already_kept = retained
                 .iter()
                 .any(|tokens| tokens.certificate == other.certificate);
             if is_valid && is_for_another_certificate && !is_already_kept {
-                kept.push(other);
+                retained.push(other);
             }
         }
         // The oldest belong to certificates that are being retired.
-        kept.sort_by_key(|tokens| std::cmp::Reverse(tokens.received_at));
-        kept.truncate(MAX_OTHER_CERTIFICATES);
-        self.beside.0 = kept;
+        retained.sort_by_key(|tokens| std::cmp::Reverse(tokens.received_at));
+        retained.truncate(MAX_OTHER_CERTIFICATES);
+        self.other_certificate_tokens.0 = retained;
     }
 
     /// When the newest of its access tokens was received, regardless of its certificate.
     pub(super) fn received_at(&self) -> Option<UnixTime> {
-        let all = self.tokens.iter().chain(&self.beside.0);
+        let all = self.tokens.iter().chain(&self.other_certificate_tokens.0);
         all.map(|tokens| tokens.received_at).max()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::login::Login;
-use super::reconcile::{Reconciled, version};
+use super::reconcile::{Reconciliation, version};
 use super::record::{GrantEnd, INVALID_GRANT, Pause, Record};
 use super::state::{Outcome, State};
 use super::{Entry, Keeper, Step, Storage};
@@ -199,7 +199,7 @@ impl Keeper {
         // the store has lost this one; only this worker has seen that the attempt had no effect.
         let marked = self.record.in_flight.as_ref().map(|marker| &marker.id);
         self.finished
-            .retain(|ours| ours.is_unspent || Some(&ours.id) == marked);
+            .retain(|attempt| attempt.is_unspent || Some(&attempt.id) == marked);
         self.discard_renewed();
         let is_fresh = self.valid_tokens(at.now()).is_some() && at.now() < self.deadlines.stale_at;
         // The tokens may have expired by now; they are renewed only if a caller waits.
@@ -275,7 +275,7 @@ impl Keeper {
             return self.release(outcome);
         }
         self.state = Some(State::RevokeUnwanted(outcome));
-        let revocation = Call::new(Arc::clone(&self.config), Revocation::of(unwanted));
+        let revocation = Call::new(Arc::clone(&self.config), Revocation::from_tokens(unwanted));
         Step::Run(
             revocation
                 .and_then(|_, ()| Err(Misuse::NoRefreshToken.into()))
@@ -391,11 +391,11 @@ impl Keeper {
     /// tokens, they are used; otherwise the grant has ended for all workers.
     pub(super) fn recheck(&mut self, at: &Moment, error: Error, entry: Option<Entry>) -> Step {
         let read = self.reconcile(at, entry);
-        if let Ok(Reconciled::Adopted) = read {
+        if let Ok(Reconciliation::Adopted) = read {
             self.discard_renewed();
         }
-        if let Ok(Reconciled::Unchanged | Reconciled::StoreLost(_)) = read {
-            if let Ok(Reconciled::StoreLost(version)) = read {
+        if let Ok(Reconciliation::Unchanged | Reconciliation::StoreLost(_)) = read {
+            if let Ok(Reconciliation::StoreLost(version)) = read {
                 self.version = version;
             }
             // The grant may have ended already, for another reason.

@@ -11,7 +11,7 @@ use crate::moment::UnixTime;
 use crate::token::Tokens;
 
 impl Keeper {
-    /// Decides what a caller has to do. `refused` is a token that a resource server refused, if any.
+    /// Decides what a caller does next. `refused` is a token that a resource server has refused, if any.
     pub fn ask(&mut self, now: UnixTime, refused: Option<&Tokens>) -> Decision {
         if self.lacks_subject() {
             return Decision::Fail(Misuse::SubjectMissing.into());
@@ -97,7 +97,7 @@ impl Keeper {
         decision
     }
 
-    /// Whether this is a user's grant in a store, without a subject to distinguish it from others. A sign-in elsewhere
+    /// Whether this is a user's grant in a store, without a subject to distinguish it from others. A sign-in at an identity provider
     /// is a user's, even if the grant's owner is the client.
     fn lacks_subject(&self) -> bool {
         let is_user_grant = !self.is_client_grant() || self.config.has_sign_in_elsewhere();
@@ -142,8 +142,8 @@ impl Keeper {
         }
         let stored = self.parse_entry(Some(entry.clone()))?;
         let tokens = stored.tokens.filter(|_| stored.ended.is_none());
-        let ours = &self.config.certificate;
-        Ok(tokens.is_some_and(|tokens| !tokens.certificate.is_usable_with(ours)))
+        let own_certificate = &self.config.certificate;
+        Ok(tokens.is_some_and(|tokens| !tokens.certificate.is_usable_with(own_certificate)))
     }
 
     /// The tokens, unless they are expired, refused, or bound to the certificate of another worker.

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::reconcile::Reconciled;
+use super::reconcile::Reconciliation;
 use super::send_decision::SendDecision;
 use super::state::{Outcome, State};
 use super::{Entry, Keeper, LeaseExtension, Step, Storage};
@@ -32,8 +32,8 @@ impl Keeper {
         }
         let before = self.record.tokens.clone();
         match self.reconcile(at, entry) {
-            Ok(Reconciled::StoreLost(version)) => return self.restore_lost(version),
-            Ok(Reconciled::Unchanged | Reconciled::Adopted) => {}
+            Ok(Reconciliation::StoreLost(version)) => return self.restore_lost(version),
+            Ok(Reconciliation::Unchanged | Reconciliation::Adopted) => {}
             Err(error) => return self.finish(at, Err(error)),
         }
         if let Some(error) = self.ended_error(at) {
@@ -94,8 +94,8 @@ impl Keeper {
     pub(super) fn read_under_lease(&mut self, at: &Moment, entry: Option<Entry>) -> Step {
         let before = self.record.tokens.clone();
         match self.reconcile(at, entry) {
-            Ok(Reconciled::StoreLost(version)) => return self.restore_lost(version),
-            Ok(Reconciled::Unchanged | Reconciled::Adopted) => {}
+            Ok(Reconciliation::StoreLost(version)) => return self.restore_lost(version),
+            Ok(Reconciliation::Unchanged | Reconciliation::Adopted) => {}
             Err(error) => return self.release(Err(error)),
         }
         if let Some(error) = self.ended_error(at) {
@@ -163,12 +163,12 @@ impl Keeper {
             })
         );
         let holder = self.renewal_id.clone();
-        (is_leased && self.storage == Storage::Shared).then(|| self.lease_of(holder))
+        (is_leased && self.storage == Storage::Shared).then(|| self.lease_for(holder))
     }
 
     /// The lease of a host that uses the refresh token outside a renewal, under this name: as long as that of a renewal,
     /// to be extended as often.
-    pub fn lease_of(&self, holder: String) -> LeaseExtension {
+    pub fn lease_for(&self, holder: String) -> LeaseExtension {
         let ttl = self.policy.lease;
         LeaseExtension {
             holder,

@@ -24,7 +24,7 @@ pub(super) struct Login {
     /// The login that was stored before that.
     pub(super) replaced_login: Option<String>,
     /// The version of the record that the host had read before: a removal after that ends this login, too.
-    pub(super) seen: Option<u64>,
+    pub(super) known_version: Option<u64>,
 }
 
 impl Login {
@@ -35,14 +35,17 @@ impl Login {
             may_be_stored: false,
             is_copy: false,
             replaced_login: None,
-            seen: None,
+            known_version: None,
         }
     }
 
     /// Whether the record was removed after the host had read it.
     fn is_removed_since(&self, entry: Option<&Entry>) -> bool {
         let is_gone = entry.is_none_or(Entry::is_removed);
-        is_gone && self.seen.is_some_and(|seen| seen != version(entry))
+        is_gone
+            && self
+                .known_version
+                .is_some_and(|known_version| known_version != version(entry))
     }
 
     pub(super) fn record(&self, until: Option<UnixTime>) -> Record {
@@ -57,15 +60,20 @@ impl Login {
 
 impl Keeper {
     /// Takes the tokens of a new login like [`replace`](Self::replace), for a host that has read the record at the version
-    /// `seen`, 0 if there was none. They are not stored over a removal after that: the user has logged out meanwhile, so
+    /// `seen`, 0 if there was none. They are not stored over a removal after that: the user has logged out in the meantime, so
     /// they are revoked, and callers get `grant.no_refresh_token`.
     ///
     /// # Errors
     /// `stored.issuer` for tokens of another server or client.
-    pub fn replace_seen(&mut self, at: &Moment, tokens: Tokens, seen: u64) -> Result<(), Error> {
+    pub fn replace_at_version(
+        &mut self,
+        at: &Moment,
+        tokens: Tokens,
+        known_version: u64,
+    ) -> Result<(), Error> {
         self.replace(at, tokens)?;
         if let UnsavedState::Login(login) = &mut self.unsaved {
-            login.seen = Some(seen);
+            login.known_version = Some(known_version);
         }
         Ok(())
     }

@@ -78,6 +78,6 @@ pub enum Reuse {
     /// The server revokes the grant. A refresh token that may have been used is never sent again: the grant ends with
     /// `grant.outcome_unknown`, even if the server had not seen it.
     Revokes,
-    /// The old token stays valid, or is accepted again for a while: it is sent again at once.
+    /// The old token stays valid, or is accepted again for a grace period: it is resent immediately.
     Tolerated,
 }

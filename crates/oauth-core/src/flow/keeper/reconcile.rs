@@ -16,7 +16,7 @@ const CERTAIN_TOMBSTONE_LIFETIME: Duration = Duration::from_secs(29 * 24 * 3600)
 
 /// How the stored record compares with the known one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reconciled {
+pub(super) enum Reconciliation {
     /// The store has the record that this worker has.
     Unchanged,
     /// The store had something else, which was adopted.
@@ -32,25 +32,25 @@ impl Keeper {
         &mut self,
         at: &Moment,
         entry: Option<Entry>,
-    ) -> Result<Reconciled, Error> {
+    ) -> Result<Reconciliation, Error> {
         if self.storage == Storage::Local {
-            return Ok(Reconciled::Unchanged);
+            return Ok(Reconciliation::Unchanged);
         }
         let version = version(entry.as_ref());
         if version == self.version {
-            self.seen = at.now();
-            return Ok(Reconciled::Unchanged);
+            self.version_seen_at = at.now();
+            return Ok(Reconciliation::Unchanged);
         }
         let stored = self.parse_entry(entry)?;
         if self.supersedes(at, &self.record, &stored, version) {
-            return Ok(Reconciled::StoreLost(version));
+            return Ok(Reconciliation::StoreLost(version));
         }
         if let Some(pause) = &stored.pause {
             let now = at.now();
             self.backoff.set(now, pause.end(now), &pause.error(now));
         }
         self.adopt(at, stored, version);
-        Ok(Reconciled::Adopted)
+        Ok(Reconciliation::Adopted)
     }
 
     /// The reason why nothing is sent now, if there is one: the host is shutting down, every new token was refused, the
@@ -109,17 +109,20 @@ impl Keeper {
     pub(super) fn supersedes(
         &self,
         at: &Moment,
-        ours: &Record,
+        known_record: &Record,
         stored: &Record,
         version: u64,
     ) -> bool {
         let is_lost = version < self.version
-            && ours.tokens.is_some()
+            && known_record.tokens.is_some()
             && match version {
-                0 => at.now().since(self.seen) < CERTAIN_TOMBSTONE_LIFETIME,
-                _ => stored.login == ours.login || ours.received_at() > stored.received_at(),
+                0 => at.now().since(self.version_seen_at) < CERTAIN_TOMBSTONE_LIFETIME,
+                _ => {
+                    stored.login == known_record.login
+                        || known_record.received_at() > stored.received_at()
+                }
             };
-        is_lost || ours.is_later_than(stored)
+        is_lost || known_record.is_later_than(stored)
     }
 
     /// Saves the lost record again.

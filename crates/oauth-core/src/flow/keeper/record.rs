@@ -41,7 +41,7 @@ pub struct GrantId {
     /// The thumbprint of the key to which the tokens are bound (RFC 9449 section 6.1).
     pub dpop_jkt: Option<String>,
     /// What an API required of the user at the login of these tokens, as [`stepped_up`](Self::stepped_up) sets it:
-    /// they are kept beside those of the ordinary login (RFC 9470). Not in browser builds: a page has one login.
+    /// they are kept separately from those of the ordinary login (RFC 9470). Not in browser builds: a page has one login.
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
     pub step_up: Option<StepUp>,
 }
@@ -59,7 +59,7 @@ pub enum GrantOwner {
 
 impl GrantId {
     /// The grant of this user, renewed with the refresh token.
-    pub fn person(subject: impl Into<String>) -> Self {
+    pub fn user(subject: impl Into<String>) -> Self {
         Self {
             owner: GrantOwner::Person(Some(subject.into())),
             ..Self::client()
@@ -107,7 +107,7 @@ impl GrantId {
         self
     }
 
-    /// Names the grant of a login that an API required (RFC 9470), which is kept beside the user's ordinary one. The
+    /// Names the grant of a login that an API required (RFC 9470), which is kept separately from the user's ordinary one. The
     /// order of the `acr_values` does not matter. The scope belongs to the tokens: a wider one replaces them. So this
     /// changes nothing if only a scope was required.
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
@@ -151,7 +151,7 @@ impl GrantId {
         let scope = scope.join(" ");
         let step_up = self.required().map(json::to_text);
         let suffix = |text: Option<&str>| text.map_or(String::new(), |text| format!("={text}"));
-        let facts = [
+        let key_parts = [
             kind,
             &config.binding.issuer,
             &config.binding.client_id,
@@ -166,7 +166,7 @@ impl GrantId {
         let step_up_facts = step_up
             .iter()
             .flat_map(|required| ["oauth-core grant after step-up 1", required]);
-        let facts = facts.into_iter().chain(elsewhere.map(String::as_str));
+        let facts = key_parts.into_iter().chain(elsewhere.map(String::as_str));
         crate::base64::sha256_of_parts(step_up_facts.chain(facts).chain(parameters))
     }
 }
@@ -186,9 +186,9 @@ const MAX_ATTEMPT_WINDOW: Duration = Duration::from_secs(3600);
 
 impl InFlightMarker {
     /// How long its request may be in flight, if this worker's own may be for `ours`.
-    pub(super) fn window(&self, ours: Duration) -> Duration {
-        let theirs = Duration::from_secs(self.window.unwrap_or(0));
-        ours.max(theirs.min(MAX_ATTEMPT_WINDOW))
+    pub(super) fn window(&self, own_window: Duration) -> Duration {
+        let marked_window = Duration::from_secs(self.window.unwrap_or(0));
+        own_window.max(marked_window.min(MAX_ATTEMPT_WINDOW))
     }
 }
 
@@ -260,7 +260,7 @@ impl GrantEnd {
 pub(super) struct Record {
     pub(super) tokens: Option<Arc<Tokens>>,
     /// Access tokens of the same grant that are bound to the certificates of other workers.
-    pub(super) beside: OtherCertificateTokens,
+    pub(super) other_certificate_tokens: OtherCertificateTokens,
     /// The id of the login that the tokens come from.
     pub(super) login: Option<String>,
     /// Whether the server has replaced the refresh token before.
@@ -306,6 +306,7 @@ pub(super) struct Stored {
     pub(super) refusals: Refusals,
     pub(super) until: Option<UnixTime>,
     pub(super) tokens: Option<StoredTokens>,
+    /// [`Record::other_certificate_tokens`], under the name that all versions store.
     pub(super) beside: OtherCertificateTokens,
 }
 
@@ -322,7 +323,7 @@ json_words! { GrantEnd { "refused" = Refused(code), "outcome_unknown" = OutcomeU
 
 impl Stored {
     pub(super) fn read(text: &str) -> Result<Self, Error> {
-        let malformed = |what| Error::from(Misuse::StoredForm).about(what);
+        let malformed = |member| Error::from(Misuse::StoredForm).about(member);
         let stored: Self = json::from_text(text).ok_or_else(|| malformed("record"))?;
         match stored.version {
             FORMAT => Ok(stored),
@@ -406,7 +407,7 @@ impl Record {
             refusals: self.refusals.clone(),
             until: self.until,
             tokens: tokens.map(Tokens::to_stored),
-            beside: self.beside.clone(),
+            beside: self.other_certificate_tokens.clone(),
         };
         Secret::new(json::to_text(&stored))
     }
@@ -447,7 +448,7 @@ impl Record {
         }
         let mut record = Self {
             tokens: tokens.map(Arc::new),
-            beside: stored.beside,
+            other_certificate_tokens: stored.beside,
             login: stored.login,
             rotates: stored.rotates,
             renewals: stored.renewals,

@@ -33,9 +33,9 @@ impl SendDeadline {
         }
     }
 
-    pub(super) fn missed() -> Error {
-        let late = Cause::unsent_as("the time for this request is over");
-        Error::lost(late).at_endpoint("token")
+    pub(super) fn too_late() -> Error {
+        let cause = Cause::unsent_as("the deadline for this request has passed");
+        Error::lost(cause).at_endpoint("token")
     }
 }
 
@@ -46,7 +46,7 @@ impl Exchange for SendDeadline {
         let mut step = self.exchange.resume(at, input)?;
         if let Step::Send(request) = &mut step {
             if at.now() < self.not_before || at.now() > self.begin_by {
-                return Err(Self::missed());
+                return Err(Self::too_late());
             }
             // The driver may queue it.
             request.extensions_mut().insert(SendBy(self.send_by));

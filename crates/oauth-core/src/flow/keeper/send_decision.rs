@@ -10,7 +10,7 @@ use super::state::State;
 use super::unconfirmed_refusal::UnconfirmedRefusal;
 use super::{Keeper, Reuse, Step, Storage};
 use crate::call::Call;
-use crate::endpoint::token::Token;
+use crate::endpoint::token::TokenEndpoint;
 use crate::error::{Cause, Error, Misuse};
 use crate::exchange::{Boxed, ExchangeExt as _};
 use crate::flow::assertion_grant;
@@ -41,7 +41,10 @@ impl Keeper {
     /// of this worker.
     pub(super) fn marker_is_unspent(&self) -> Option<bool> {
         let marker = self.record.in_flight.as_ref()?;
-        let finished = self.finished.iter().find(|ours| ours.id == marker.id)?;
+        let finished = self
+            .finished
+            .iter()
+            .find(|attempt| attempt.id == marker.id)?;
         Some(finished.is_unspent)
     }
 
@@ -111,7 +114,7 @@ impl Keeper {
         let grant = Refresh::new(token.ok_or(Misuse::NoRefreshToken)?);
         // The granted scope, which may differ from the requested one.
         token_request.scope = Scope::none();
-        Ok(Call::new(config, Token::new(grant, token_request)).boxed())
+        Ok(Call::new(config, TokenEndpoint::new(grant, token_request)).boxed())
     }
 
     /// Saves the in-flight marker.
@@ -148,7 +151,7 @@ impl Keeper {
                 return self.release_into(State::ReleaseAndWait);
             }
             self.record.in_flight = None;
-            let outcome = self.failure_outcome(at, SendDeadline::missed());
+            let outcome = self.failure_outcome(at, SendDeadline::too_late());
             let record = self.record.clone();
             return self.save(&record, State::SaveFailure(outcome));
         }
@@ -205,8 +208,8 @@ impl Keeper {
         }
     }
 
-    /// Records the outcome of a request for the other grants of the client. That of a sign-in elsewhere may be about the
-    /// identity provider, which must not stop the requests of those who have nothing to do with it.
+    /// Records the outcome of a request for the other grants of the client. An error of a sign-in at an identity
+    /// provider must not block requests that do not involve that provider.
     pub(super) fn note_outcome(&self, at: &Moment, error: Option<&Error>) {
         if !self.config.has_sign_in_elsewhere() {
             self.config

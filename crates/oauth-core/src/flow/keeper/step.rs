@@ -74,7 +74,7 @@ pub enum Step {
         /// [`Keeper::until`](super::Keeper::until).
         until: Option<UnixTime>,
     },
-    /// Run this exchange. Report the result with [`Event::Completed`], even if every caller has gone.
+    /// Run this exchange. Report the result with [`Event::Completed`], even if all callers were cancelled.
     ///
     /// The exchange requests tokens; or it revokes tokens that were received after a logout, and returns an error in
     /// any case.
@@ -101,7 +101,7 @@ pub enum Event {
     /// The outcome of the exchange of [`Step::Run`].
     Completed(Result<Tokens, Error>),
     /// The result of [`Step::Save`].
-    Saved(Saved),
+    Saved(SaveOutcome),
     /// The pause has ended.
     Elapsed,
     /// The store failed: the step may or may not have taken effect.
@@ -140,7 +140,7 @@ pub enum Lease {
 
 /// The result of saving a record in a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Saved {
+pub enum SaveOutcome {
     /// The record was saved, at this version.
     At(u64),
     /// The record was not saved: the stored one is at another version.

@@ -131,7 +131,7 @@ mod tests {
             )
         });
         let end = Some(UnixTime::from_secs(1060));
-        let expected = (GrantId::person("anna"), "read".to_owned(), end, true);
+        let expected = (GrantId::user("anna"), "read".to_owned(), end, true);
         assert_eq!(facts.ok(), Some(expected));
     }
 

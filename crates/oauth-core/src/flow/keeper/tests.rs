@@ -28,9 +28,9 @@ use crate::server::{EndpointKind, Server};
 /// The time at which every test begins.
 const START: u64 = 1_750_000_000;
 
-/// A store, a clock, and a word for everything that was asked of them.
+/// A store and a clock, with a log of every call.
 struct TestStore {
-    /// Whose record it holds.
+    /// The key of its record.
     id: GrantId,
     now: u64,
     draws: u64,
@@ -62,12 +62,12 @@ impl TestStore {
     /// With this record at version 1.
     fn with(tokens: Tokens) -> Self {
         let mut store = Self::new();
-        store.put(&Record::from_tokens(Arc::new(tokens)));
+        store.save_elsewhere(&Record::from_tokens(Arc::new(tokens)));
         store
     }
 
     /// Another worker saves.
-    fn put(&mut self, record: &Record) {
+    fn save_elsewhere(&mut self, record: &Record) {
         let (config, id) = (config(), self.id.clone());
         self.entry = Some(Entry {
             version: self.version() + 1,
@@ -83,7 +83,7 @@ impl TestStore {
         });
     }
 
-    /// The store falls back to what it had then.
+    /// Rolls the store back to an earlier entry.
     fn lose(&mut self, entry: Option<Entry>) {
         self.entry = entry;
     }
@@ -109,22 +109,22 @@ impl TestStore {
         Moment::fixed(self.now(), seed)
     }
 
-    fn save(&mut self, record: Secret<String>, version: u64) -> Saved {
+    fn save(&mut self, record: Secret<String>, version: u64) -> SaveOutcome {
         if version != self.version() {
             self.log.push("conflict");
-            return Saved::Conflict;
+            return SaveOutcome::Conflict;
         }
         self.log.push("save");
         let version = version + 1;
         self.entry = Some(Entry { version, record });
-        Saved::At(version)
+        SaveOutcome::At(version)
     }
 
-    fn ask(&self, keeper: &mut Keeper) -> Decision {
+    fn decide(&self, keeper: &mut Keeper) -> Decision {
         keeper.ask(self.now(), None)
     }
 
-    /// Answers for the store until there is something else to do.
+    /// Handles the store's steps until another step comes.
     fn go(&mut self, keeper: &mut Keeper, event: Event) -> Step {
         let mut step = keeper.resume(&self.at(), event);
         loop {
@@ -160,7 +160,7 @@ impl TestStore {
     }
 
     /// The request of a renewal.
-    fn sends(&mut self, keeper: &mut Keeper) -> crate::http::Request<bytes::Bytes> {
+    fn renewal_request(&mut self, keeper: &mut Keeper) -> crate::http::Request<bytes::Bytes> {
         let Step::Run(mut exchange) = self.go(keeper, Event::Begin) else {
             panic!("no request");
         };
@@ -170,7 +170,7 @@ impl TestStore {
         }
     }
 
-    /// A whole renewal, which the server answers like this.
+    /// Runs a whole renewal with this reply of the server.
     fn renew(&mut self, keeper: &mut Keeper, answer: Result<Tokens, Error>) -> Outcome {
         match self.go(keeper, Event::Begin) {
             Step::Run(_) => {}
@@ -207,7 +207,7 @@ fn alone() -> Keeper {
 }
 
 fn person() -> GrantId {
-    GrantId::person("alice")
+    GrantId::user("alice")
 }
 
 fn keeper() -> Keeper {
@@ -239,14 +239,14 @@ fn access(tokens: &Tokens) -> &str {
     tokens.access_token.expose()
 }
 
-fn handed(decision: Decision) -> String {
+fn access_of_decision(decision: Decision) -> String {
     match decision {
         Decision::UseToken(tokens) => access(&tokens).to_owned(),
         decision => panic!("no token but {decision:?}"),
     }
 }
 
-fn got(outcome: Outcome) -> String {
+fn access_of_outcome(outcome: Outcome) -> String {
     access(&outcome.unwrap()).to_owned()
 }
 
@@ -254,11 +254,11 @@ fn code(outcome: Outcome) -> &'static str {
     outcome.unwrap_err().code()
 }
 
-fn lost() -> Error {
+fn lost_reply() -> Error {
     Error::lost(Cause::unknown("no answer in time"))
 }
 
-fn unsent() -> Error {
+fn unsent_request() -> Error {
     Error::lost(Cause::unsent("no connection"))
 }
 
@@ -272,7 +272,7 @@ fn the_nonce_of_a_bound_grant_survives_a_restart() {
     let url = config().token_url().cloned().unwrap();
     let side = crate::dpop::ServerRole::AuthorizationServer;
     let bound = person().with_dpop_jkt("jkt");
-    let kept = |id: &GrantId, known: Option<&str>, stored: Option<&str>| {
+    let nonce_after_restart = |id: &GrantId, known: Option<&str>, stored: Option<&str>| {
         let before = config();
         if let Some(nonce) = stored {
             before.shared.nonces.keep(side, &url, nonce);
@@ -285,15 +285,18 @@ fn the_nonce_of_a_bound_grant_survives_a_restart() {
         Record::read(text.expose(), &after, id).unwrap();
         after.shared.nonces.newest_nonce(side, &url)
     };
-    assert_eq!(kept(&bound, None, Some("n1")).as_deref(), Some("n1"));
     assert_eq!(
-        kept(&bound, Some("newer"), Some("n1")).as_deref(),
+        nonce_after_restart(&bound, None, Some("n1")).as_deref(),
+        Some("n1")
+    );
+    assert_eq!(
+        nonce_after_restart(&bound, Some("newer"), Some("n1")).as_deref(),
         Some("newer")
     );
-    assert_eq!(kept(&bound, None, None), None);
-    // Nobody needs one for bearer tokens, and what is none is not believed.
-    assert_eq!(kept(&person(), None, Some("n1")), None);
-    assert_eq!(kept(&bound, None, Some("a b")), None);
+    assert_eq!(nonce_after_restart(&bound, None, None), None);
+    // Bearer tokens need no nonce, and an invalid stored nonce is ignored.
+    assert_eq!(nonce_after_restart(&person(), None, Some("n1")), None);
+    assert_eq!(nonce_after_restart(&bound, None, Some("a b")), None);
 }
 
 /// So are those of APIs, the newest few of them.

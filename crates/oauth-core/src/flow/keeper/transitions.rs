@@ -9,7 +9,7 @@ use super::lease::MIN_POLL_MILLIS;
 use super::record::{GrantEnd, Record};
 use super::state::{Outcome, State};
 use super::unconfirmed_refusal::UnconfirmedRefusal;
-use super::{Event, Keeper, Lease, Saved, Step, Storage, UnsavedState};
+use super::{Event, Keeper, Lease, SaveOutcome, Step, Storage, UnsavedState};
 use crate::error::{Cause, Error, Kind, Loss, Misuse};
 use crate::moment::{Moment, UnixTime};
 use crate::secret::Secret;
@@ -26,17 +26,17 @@ impl Keeper {
     pub fn resume(&mut self, at: &Moment, event: Event) -> Step {
         let mut step = self.next(at, event);
         while self.storage == Storage::Local {
-            let answer = match step {
+            let local_event = match step {
                 // No other worker writes: the known record is the stored one.
                 Step::Load => Event::Loaded(None),
                 Step::Lease { .. } => Event::Leased(Lease::Won),
                 Step::Save { version, .. } if version == self.version => {
-                    Event::Saved(Saved::At(version + 1))
+                    Event::Saved(SaveOutcome::At(version + 1))
                 }
-                Step::Save { .. } => Event::Saved(Saved::Conflict),
+                Step::Save { .. } => Event::Saved(SaveOutcome::Conflict),
                 step => return step,
             };
-            step = self.next(at, answer);
+            step = self.next(at, local_event);
         }
         step
     }
@@ -66,10 +66,10 @@ impl Keeper {
                 }
             }
             (State::LoadBeforeLogin, Event::Loaded(entry)) => self.save_login(at, entry),
-            (State::SaveLogin(id, record), Event::Saved(Saved::At(version))) => {
+            (State::SaveLogin(id, record), Event::Saved(SaveOutcome::At(version))) => {
                 self.login_saved(at, &id, *record, version)
             }
-            (State::SaveLogin(..), Event::Saved(Saved::Conflict)) => {
+            (State::SaveLogin(..), Event::Saved(SaveOutcome::Conflict)) => {
                 self.restart_after_conflict(at, State::LoadBeforeLogin)
             }
             (State::LoadBeforeLease { attempts }, Event::Loaded(entry)) => {
@@ -92,7 +92,7 @@ impl Keeper {
                     Err(error) => self.end(Err(error)),
                 }
             }
-            (State::SaveMarker(marker), Event::Saved(Saved::At(version))) => {
+            (State::SaveMarker(marker), Event::Saved(SaveOutcome::At(version))) => {
                 self.version = version;
                 self.record.ended = None;
                 self.record.pause = None;
@@ -101,7 +101,7 @@ impl Keeper {
                 self.marker_saved(at, marker)
             }
             // Another worker wrote after its lease expired, or the user logged in.
-            (State::SaveMarker(_), Event::Saved(Saved::Conflict)) => {
+            (State::SaveMarker(_), Event::Saved(SaveOutcome::Conflict)) => {
                 self.restart_after_conflict(at, State::LoadUnderLease)
             }
             // The marker may be stored, although nothing was sent.
@@ -115,10 +115,10 @@ impl Keeper {
             (State::RunRequest { .. }, Event::Completed(Err(error))) => {
                 self.request_failed(at, error)
             }
-            (State::SaveTokens(unsaved), Event::Saved(Saved::At(version))) => {
+            (State::SaveTokens(unsaved), Event::Saved(SaveOutcome::At(version))) => {
                 self.tokens_saved(at, unsaved, version)
             }
-            (State::SaveTokens(unsaved), Event::Saved(Saved::Conflict)) => {
+            (State::SaveTokens(unsaved), Event::Saved(SaveOutcome::Conflict)) => {
                 self.restart_after_conflict(at, State::ResolveConflict(unsaved))
             }
             (State::PauseAfterConflict(next), Event::Elapsed) => self.load(*next),
@@ -134,28 +134,28 @@ impl Keeper {
             (State::RevokeUnwanted(outcome), Event::Completed(_)) => self.release(outcome),
             (State::RecheckStore(error), Event::Loaded(entry)) => self.recheck(at, error, entry),
             (State::SaveFailure(outcome), Event::Saved(saved)) => {
-                if let Saved::At(version) = saved {
+                if let SaveOutcome::At(version) = saved {
                     self.version = version;
                 }
                 self.release(outcome)
             }
             (State::SaveFailure(outcome), Event::Failed(_)) => self.release(outcome),
-            (State::SaveUnconfirmedRefusal(error), Event::Saved(Saved::At(version))) => {
+            (State::SaveUnconfirmedRefusal(error), Event::Saved(SaveOutcome::At(version))) => {
                 self.version = version;
                 self.unconfirmed_refusal_saved(at, error)
             }
-            (State::SaveUnconfirmedRefusal(error), Event::Saved(Saved::Conflict)) => {
+            (State::SaveUnconfirmedRefusal(error), Event::Saved(SaveOutcome::Conflict)) => {
                 self.restart_after_conflict(at, State::ResolveRefusalConflict(error))
             }
             (State::ResolveRefusalConflict(error), Event::Loaded(entry)) => {
                 self.resolve_refusal_conflict(at, error, entry)
             }
-            (State::SaveGrantEnd(error), Event::Saved(Saved::At(version))) => {
+            (State::SaveGrantEnd(error), Event::Saved(SaveOutcome::At(version))) => {
                 self.version = version;
                 self.release(Err(error))
             }
             // Another worker has saved something newer.
-            (State::SaveGrantEnd(error), Event::Saved(Saved::Conflict)) => {
+            (State::SaveGrantEnd(error), Event::Saved(SaveOutcome::Conflict)) => {
                 self.restart_after_conflict(at, State::RecheckStore(error))
             }
             (State::SaveGrantEnd(error), Event::Failed(_)) => self.release(Err(error)),

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::reconcile::Reconciled;
+use super::reconcile::Reconciliation;
 use super::state::State;
 use super::{Entry, Keeper, Step};
 use crate::error::{Cause, Error, ServerError};
@@ -62,9 +62,9 @@ impl UnconfirmedRefusal {
 
     /// Whether the token must not be sent yet, for a worker that first saw this refusal at `seen`: the clock of the
     /// worker that wrote it may have been ahead.
-    fn holds(&self, seen: UnixTime, now: UnixTime) -> bool {
+    fn holds(&self, first_seen_at: UnixTime, now: UnixTime) -> bool {
         let pause = Duration::from_secs(self.seconds.min(2 * MAX_PAUSE_SECONDS));
-        now < self.since.min(seen).after(pause)
+        now < self.since.min(first_seen_at).after(pause)
     }
 
     /// The refusal as an error with the server's own text, interpreted by the server's rules.
@@ -137,8 +137,8 @@ impl Keeper {
             self.refresh_token(),
         );
         match self.reconcile(at, entry) {
-            Ok(Reconciled::StoreLost(version)) => self.version = version,
-            Ok(Reconciled::Unchanged | Reconciled::Adopted) => {}
+            Ok(Reconciliation::StoreLost(version)) => self.version = version,
+            Ok(Reconciliation::Unchanged | Reconciliation::Adopted) => {}
             Err(error) => return self.release(Err(error)),
         }
         if let Some(error) = self.ended_error(at) {

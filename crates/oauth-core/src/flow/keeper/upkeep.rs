@@ -118,7 +118,7 @@ impl Keeper {
         })
     }
 
-    /// If the end is far again, it will be reported again once it is near.
+    /// If the expiry is extended, it is reported again when it approaches.
     pub(super) fn note_end(&mut self, now: UnixTime) {
         let is_near = |end: UnixTime| end.before(self.policy.notice) <= now;
         if !self.authorization_expires_at().is_some_and(is_near) {

@@ -15,15 +15,15 @@ use crate::moment::{Moment, UnixTime};
 use crate::redirect_uri::RedirectUri;
 use crate::secret::Secret;
 use crate::server::EndpointKind;
-use crate::testing::{self, NOW, code};
-use crate::token::logout_token::{LogoutToken, LogoutTokenChecks, Replay};
+use crate::testing::{self, NOW, error_code};
+use crate::token::logout_token::{LogoutToken, LogoutTokenChecks, ReplayProtection};
 
 const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"1",
     "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
 
 fn client() -> Client {
     let server = testing::server().with_endpoint(EndpointKind::Jwks, "https://as.example/jwks");
-    let client = testing::of(server.unwrap()).with_id_token_algs([Alg::Es256]);
+    let client = testing::client_of(server.unwrap()).with_id_token_algs([Alg::Es256]);
     client.keep_keys(UnixTime::from_secs(NOW - 100), KeySet::parse(KEYS).unwrap());
     client
 }
@@ -57,7 +57,7 @@ fn received_at(
     }
 }
 
-fn received(client: &Client, token: &str) -> Result<LogoutToken, Error> {
+fn verify_logout_token(client: &Client, token: &str) -> Result<LogoutToken, Error> {
     received_at(client, token, LogoutTokenChecks::default(), NOW)
 }
 
@@ -65,17 +65,17 @@ fn received(client: &Client, token: &str) -> Result<LogoutToken, Error> {
 fn a_token_is_taken_once_by_all_clones_and_once_by_each_other_client() {
     let client = client();
     let token = token("1", &format!(r#"{FOR_US},"sub":"u","sid":"s""#));
-    let first = received(&client, &token).unwrap();
+    let first = verify_logout_token(&client, &token).unwrap();
     assert_eq!((first.subject(), first.sid()), (Some("u"), Some("s")));
     assert_eq!((first.jti(), first.issuer()), ("1", "https://as.example"));
     assert_eq!(first.issued_at(), UnixTime::from_secs(NOW));
     assert_eq!(first.expires_at(), Some(UnixTime::from_secs(NOW + 120)));
-    // The skew is over then, too.
+    // The tolerated skew has passed as well.
     assert_eq!(first.forget_at(), UnixTime::from_secs(NOW + 180));
     assert!(!format!("{first:?}").contains("\"u\""));
-    let again = received(&client.clone(), &token);
-    assert_eq!(code(again.map(drop)), Err("logout_token.replayed"));
-    assert!(received(&self::client(), &token).is_ok());
+    let again = verify_logout_token(&client.clone(), &token);
+    assert_eq!(error_code(again.map(drop)), Err("logout_token.replayed"));
+    assert!(verify_logout_token(&self::client(), &token).is_ok());
 }
 
 /// Turns every ciphertext into this text.
@@ -103,16 +103,24 @@ fn a_logout_token_is_encrypted_where_id_tokens_are() {
         let mut exchange = client.verify_logout_token(Secret::from(token), checks);
         exchange.resume(&at, Input::Begin).map(drop)
     };
-    assert_eq!(code(begun(&encrypted, &signed)), Err("jwe.not_encrypted"));
-    assert_eq!(code(begun(&client(), &sealed)), Err("jwe.unexpected"));
-    assert_eq!(received(&encrypted, &sealed).unwrap().sid(), Some("s"));
-    let replayed = received(&encrypted, &sealed).map(drop);
-    assert_eq!(code(replayed), Err("logout_token.replayed"));
+    assert_eq!(
+        error_code(begun(&encrypted, &signed)),
+        Err("jwe.not_encrypted")
+    );
+    assert_eq!(error_code(begun(&client(), &sealed)), Err("jwe.unexpected"));
+    assert_eq!(
+        verify_logout_token(&encrypted, &sealed).unwrap().sid(),
+        Some("s")
+    );
+    let replayed = verify_logout_token(&encrypted, &sealed).map(drop);
+    assert_eq!(error_code(replayed), Err("logout_token.replayed"));
 }
 
 #[test]
 fn a_session_without_a_name_ends_with_its_subject() {
-    let of = |more: &str| received(&client(), &token("1", &format!("{FOR_US},{more}"))).unwrap();
+    let of = |more: &str| {
+        verify_logout_token(&client(), &token("1", &format!("{FOR_US},{more}"))).unwrap()
+    };
     let (named, both, all) = (
         of(r#""sid":"s""#),
         of(r#""sub":"u","sid":"s""#),
@@ -122,7 +130,7 @@ fn a_session_without_a_name_ends_with_its_subject() {
         let sid = sid.map(str::to_owned);
         Session::new("https://as.example", subject.to_owned(), sid)
     };
-    for (subject, sid, wanted) in [
+    for (subject, sid, expected) in [
         ("u", Some("s"), [true, true, true]),
         ("u", Some("t"), [false, false, true]),
         ("u", None, [false, true, true]),
@@ -131,7 +139,7 @@ fn a_session_without_a_name_ends_with_its_subject() {
     ] {
         let session = session(subject, sid);
         let ends = [&named, &both, &all].map(|token| token.ends(&session));
-        assert_eq!(ends, wanted, "{session:?}");
+        assert_eq!(ends, expected, "{session:?}");
     }
     let elsewhere = Session::new("https://other.example", "u".to_owned(), "s".to_owned());
     assert!(!both.ends(&elsewhere) && !all.ends(&elsewhere));
@@ -141,14 +149,17 @@ fn a_session_without_a_name_ends_with_its_subject() {
 fn a_store_of_the_callers_is_asked_by_the_caller() {
     let client = client();
     let checks = LogoutTokenChecks {
-        replay: Replay::Caller,
+        replay: ReplayProtection::Caller,
         ..LogoutTokenChecks::default()
     };
     let token = token("1", &format!(r#"{FOR_US},"sub":"u""#));
     for _ in 0..2 {
         assert!(received_at(&client, &token, checks.clone(), NOW).is_ok());
     }
-    assert!(received(&client, &token).is_ok(), "nothing was remembered");
+    assert!(
+        verify_logout_token(&client, &token).is_ok(),
+        "nothing was remembered"
+    );
 }
 
 #[test]
@@ -156,15 +167,15 @@ fn what_is_refused_is_not_remembered() {
     let client = client();
     let wrong = token("1", r#""aud":"other","exp":1750000120,"sub":"u""#);
     assert_eq!(
-        code(received(&client, &wrong).map(drop)),
+        error_code(verify_logout_token(&client, &wrong).map(drop)),
         Err("jwt.audience")
     );
-    assert!(received(&client, &token("1", &format!(r#"{FOR_US},"sub":"u""#))).is_ok());
+    assert!(verify_logout_token(&client, &token("1", &format!(r#"{FOR_US},"sub":"u""#))).is_ok());
 }
 
 #[test]
 fn the_rules_of_a_logout_token_have_codes_of_their_own() {
-    for (more, wanted) in [
+    for (more, expected) in [
         (r#""aud":"id","exp":1749999940,"sub":"u""#, "jwt.expired"),
         (r#""aud":"id","sub":"u""#, "jwt.missing_claim"),
         (r#""exp":1750000120,"sub":"u""#, "jwt.missing_claim"),
@@ -185,12 +196,12 @@ fn the_rules_of_a_logout_token_have_codes_of_their_own() {
             "jwt.unexpected_claim",
         ),
     ] {
-        let seen = received(&client(), &token("1", more));
-        assert_eq!(code(seen.map(drop)), Err(wanted), "{more}");
+        let seen = verify_logout_token(&client(), &token("1", more));
+        assert_eq!(error_code(seen.map(drop)), Err(expected), "{more}");
     }
     let long = token(&"j".repeat(513), &format!(r#"{FOR_US},"sub":"u""#));
     assert_eq!(
-        code(received(&client(), &long).map(drop)),
+        error_code(verify_logout_token(&client(), &long).map(drop)),
         Err("jwt.malformed_claim")
     );
     let checks = LogoutTokenChecks {
@@ -201,13 +212,13 @@ fn the_rules_of_a_logout_token_have_codes_of_their_own() {
     assert!(received_at(&client(), &several, checks, NOW).is_ok());
     // As for ID tokens, those that the client trusts.
     let trusting = client().with_trusted_audiences(["other"]);
-    assert!(received(&trusting, &several).is_ok());
+    assert!(verify_logout_token(&trusting, &several).is_ok());
     let third = token(
         "2",
         r#""aud":["id","other","third"],"exp":1750000120,"sub":"u""#,
     );
-    let seen = received(&trusting, &third).map(drop);
-    assert_eq!(code(seen), Err("jwt.untrusted_audience"));
+    let seen = verify_logout_token(&trusting, &third).map(drop);
+    assert_eq!(error_code(seen), Err("jwt.untrusted_audience"));
 }
 
 #[test]
@@ -218,7 +229,8 @@ fn a_token_without_end_is_taken_for_a_short_time_and_remembered_for_it() {
         ..LogoutTokenChecks::default()
     };
     let endless = token("1", r#""aud":"id","sub":"u""#);
-    let at = |seconds| code(received_at(&client, &endless, checks.clone(), seconds).map(drop));
+    let at =
+        |seconds| error_code(received_at(&client, &endless, checks.clone(), seconds).map(drop));
     assert_eq!(at(NOW - 61), Err("jwt.issued_in_future"));
     assert_eq!(at(NOW + 180), Err("jwt.too_old"));
     assert_eq!(at(NOW), Ok(()));
@@ -226,7 +238,7 @@ fn a_token_without_end_is_taken_for_a_short_time_and_remembered_for_it() {
     // An end that is there holds.
     let ended = token("2", r#""aud":"id","exp":1749999940,"sub":"u""#);
     let seen = received_at(&client, &ended, checks.clone(), NOW);
-    assert_eq!(code(seen.map(drop)), Err("jwt.expired"));
+    assert_eq!(error_code(seen.map(drop)), Err("jwt.expired"));
 }
 
 #[test]
@@ -237,7 +249,7 @@ fn the_url_names_client_session_and_way_back() {
             "https://as.example/logout?tenant=1",
         )
         .unwrap();
-    let client = testing::of(server);
+    let client = testing::client_of(server);
     let bare = client.end_session_url(&LogoutRequest::new()).unwrap();
     assert_eq!(
         bare.as_str(),
@@ -250,24 +262,24 @@ fn the_url_names_client_session_and_way_back() {
     request.state = Some(Secret::from("st ate"));
     request.ui_locales = Some("de en".to_owned());
     let url = client.end_session_url(&request).unwrap();
-    let wanted = "https://as.example/logout?tenant=1&id_token_hint=a.b.c&logout_hint=a%40b.example&client_id=id\
+    let expected = "https://as.example/logout?tenant=1&id_token_hint=a.b.c&logout_hint=a%40b.example&client_id=id\
                   &post_logout_redirect_uri=https%3A%2F%2Frp.example%2Fbye&state=st+ate&ui_locales=de+en";
-    assert_eq!(url.as_str(), wanted);
+    assert_eq!(url.as_str(), expected);
     let form = client.end_session_form(&request).unwrap();
     let mut posted = crate::form::Form::new();
     for (name, value) in form.fields() {
         posted.push(name, value);
     }
     let posted = [form.action().as_str(), "&", posted.as_str()].concat();
-    assert_eq!(posted, wanted);
+    assert_eq!(posted, expected);
     let shown = format!("{request:?} {form:?}");
     assert!(!shown.contains("a.b.c") && !shown.contains("ate") && !shown.contains("a@b"));
 }
 
 #[test]
 fn a_server_that_offers_no_logout_or_names_a_parameter_itself_gets_none() {
-    let asked = |client: Client| client.end_session_url(&LogoutRequest::new());
-    let error = asked(testing::client()).unwrap_err();
+    let end_session_url = |client: Client| client.end_session_url(&LogoutRequest::new());
+    let error = end_session_url(testing::client()).unwrap_err();
     assert_eq!(
         (error.code(), error.endpoint()),
         ("endpoint.missing", Some("end_session"))
@@ -275,11 +287,14 @@ fn a_server_that_offers_no_logout_or_names_a_parameter_itself_gets_none() {
     assert_eq!(error.detail(), Some("end_session_endpoint"));
     let url = "https://as.example/logout?client_id=other";
     let server = testing::server().with_endpoint(EndpointKind::EndSession, url);
-    let client = testing::of(server.unwrap());
+    let client = testing::client_of(server.unwrap());
     let posted = client.end_session_form(&LogoutRequest::new());
-    assert_eq!(code(posted.map(drop)), Err("form.duplicate_parameter"));
-    let twice = asked(client);
-    assert_eq!(code(twice.map(drop)), Err("form.duplicate_parameter"));
+    assert_eq!(
+        error_code(posted.map(drop)),
+        Err("form.duplicate_parameter")
+    );
+    let twice = end_session_url(client);
+    assert_eq!(error_code(twice.map(drop)), Err("form.duplicate_parameter"));
 }
 
 #[test]
@@ -290,9 +305,13 @@ fn a_person_comes_back_with_the_state_that_was_sent() {
         "/bye?a=b&state=s1#x",
         "state=s1",
     ] {
-        assert_eq!(code(check_return(callback, &state)), Ok(()), "{callback}");
+        assert_eq!(
+            error_code(check_return(callback, &state)),
+            Ok(()),
+            "{callback}"
+        );
     }
-    for (callback, wanted) in [
+    for (callback, expected) in [
         ("https://rp.example/bye", "logout.state"),
         ("https://rp.example/bye?state=", "logout.state"),
         ("https://rp.example/bye?state=s2", "logout.state"),
@@ -301,19 +320,22 @@ fn a_person_comes_back_with_the_state_that_was_sent() {
         ("?state=%ff", "logout.malformed"),
     ] {
         assert_eq!(
-            code(check_return(callback, &state)),
-            Err(wanted),
+            error_code(check_return(callback, &state)),
+            Err(expected),
             "{callback}"
         );
     }
     let large = format!("?state=s1&x={}", "x".repeat(64 << 10));
-    assert_eq!(code(check_return(&large, &state)), Err("logout.malformed"));
+    assert_eq!(
+        error_code(check_return(&large, &state)),
+        Err("logout.malformed")
+    );
 }
 
 #[test]
 fn a_frame_ends_the_session_that_it_names_or_that_of_its_browser() {
     let session = Session::new("https://as.example", "u".to_owned(), "s".to_owned());
-    let parse = |query: &str| code(FrontChannelLogout::parse(query));
+    let parse = |query: &str| error_code(FrontChannelLogout::parse(query));
     let ends = |query: &str| parse(query).map(|logout| logout.ends(&session));
     assert_eq!(ends("?iss=https://as.example&sid=s"), Ok(true));
     assert_eq!(ends("?iss=https://as.example&sid=t"), Ok(false));
@@ -322,7 +344,7 @@ fn a_frame_ends_the_session_that_it_names_or_that_of_its_browser() {
     for query in ["?sid=s", "?iss=https://as.example", "?sid=s&sid=s&iss=a"] {
         assert_eq!(ends(query), Err("logout.malformed"), "{query}");
     }
-    let reply = LogoutReply::to(&parse("?sid=s"));
+    let reply = LogoutReply::for_result(&parse("?sid=s"));
     assert_eq!((reply.status, reply.cache_control), (400, "no-store"));
 }
 
@@ -339,8 +361,8 @@ fn each_logout_has_a_state_of_its_own() {
     let back = format!("http://127.0.0.1/out?state={}", state.expose());
     assert!(check_return(&back, &state).is_ok());
     let other = begin(2).state.unwrap();
-    assert_eq!(code(check_return(&back, &other)), Err("logout.state"));
+    assert_eq!(error_code(check_return(&back, &other)), Err("logout.state"));
     let dull = Moment::without_randomness(UnixTime::from_secs(NOW));
     let undrawn = LogoutRequest::returning_to(uri, &dull).map(|_| ());
-    assert_eq!(code(undrawn), Err("misuse.no_randomness"));
+    assert_eq!(error_code(undrawn), Err("misuse.no_randomness"));
 }

@@ -18,7 +18,7 @@ use crate::moment::Moment;
 use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
 use crate::server::EndpointKind;
-use crate::testing::{NOW, answered, at, json, of, server};
+use crate::testing::{NOW, at, client_of, json, run_with_reply, server};
 use bytes::Bytes;
 
 const CB: &str = "https://app.example/cb";
@@ -31,11 +31,11 @@ fn later(seconds: u64) -> Moment {
 fn client() -> Client {
     let keys = "https://as.example/jwks";
     let server = server().with_endpoint(EndpointKind::Jwks, keys).unwrap();
-    of(server).with_id_token_algs([crate::jose::Alg::EdDsa])
+    client_of(server).with_id_token_algs([crate::jose::Alg::EdDsa])
 }
 
 /// A login whose code is spent, at this time: the step after the token response.
-fn redeemed(
+fn begin_redeem(
     client: &Client,
     now: &Moment,
     kid: &str,
@@ -43,9 +43,9 @@ fn redeemed(
     impl Exchange<Output = Login> + use<>,
     Result<Step<Login>, Error>,
 ) {
-    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
-    let ask = ask.scope(Scope::parse("openid").unwrap());
-    let (_, pending) = client.authorize(now, ask).unwrap();
+    let request = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    let request = request.scope(Scope::parse("openid").unwrap());
+    let (_, pending) = client.authorize(now, request).unwrap();
     let callback = format!("{CB}?code=c&state={}", pending.state().expose());
     let mut login = client.redeem(pending, &callback).unwrap();
     assert!(matches!(login.resume(now, Input::Begin), Ok(Step::Send(_))));
@@ -57,14 +57,14 @@ fn redeemed(
     (login, step)
 }
 
-/// What comes of a login whose keys are asked for, and get this answer.
+/// The result of a login whose key request gets this reply.
 fn with_keys(
     client: &Client,
     now: &Moment,
     kid: &str,
     answer: Input,
 ) -> Result<Step<Login>, Error> {
-    let (mut login, step) = redeemed(client, now, kid);
+    let (mut login, step) = begin_redeem(client, now, kid);
     let Ok(Step::Send(request)) = step else {
         panic!("keys are asked for: {step:?}")
     };
@@ -93,7 +93,7 @@ fn nothing_that_fails_after_the_code_is_spent_is_advised_to_be_repeated() {
     // The host that was to verify could not.
     let client = client();
     client.keep_keys(at().now(), KeySet::parse(KEYS).unwrap());
-    let (mut login, step) = redeemed(&client, &at(), "one");
+    let (mut login, step) = begin_redeem(&client, &at(), "one");
     assert!(matches!(step, Ok(Step::Verify(_))), "{step:?}");
     let lost = Input::Lost(Cause::unsent("no algorithms here"));
     let error = login.resume(&at(), lost).unwrap_err();
@@ -127,20 +127,20 @@ fn keys_that_were_just_fetched_are_not_fetched_again_for_the_same_token() {
     assert_eq!(error.code(), "jws.no_matching_key");
     // The next token may be by a newer key still.
     assert!(matches!(
-        redeemed(&client, &at(), "two").1,
+        begin_redeem(&client, &at(), "two").1,
         Ok(Step::Send(_))
     ));
 }
 
-/// Many sign in at the moment in which the server begins to sign with another key: one of them fetches it.
+/// Many users sign in just after a key rotation: one login fetches the new key.
 #[test]
 fn whoever_finds_the_keys_being_fetched_waits_for_them() {
     let replaced = KEYS.replace("\"one\"", "\"two\"");
     let client = client();
     client.keep_keys(at().now(), KeySet::parse(KEYS).unwrap());
-    let (mut first, step) = redeemed(&client, &at(), "two");
+    let (mut first, step) = begin_redeem(&client, &at(), "two");
     assert!(matches!(step, Ok(Step::Send(_))), "{step:?}");
-    let (mut second, step) = redeemed(&client, &at(), "two");
+    let (mut second, step) = begin_redeem(&client, &at(), "two");
     assert!(matches!(step, Ok(Step::Sleep(_))), "{step:?}");
     let step = second.resume(&later(1), Input::Elapsed);
     assert!(matches!(step, Ok(Step::Sleep(_))), "{step:?}");
@@ -155,14 +155,14 @@ fn nobody_waits_for_keys_that_do_not_come() {
     for is_answered in [true, false] {
         let client = client();
         client.keep_keys(at().now(), KeySet::parse(KEYS).unwrap());
-        let (mut first, step) = redeemed(&client, &at(), "two");
+        let (mut first, step) = begin_redeem(&client, &at(), "two");
         assert!(matches!(step, Ok(Step::Send(_))), "{step:?}");
-        let (mut second, _) = redeemed(&client, &at(), "two");
+        let (mut second, _) = begin_redeem(&client, &at(), "two");
         let now = if is_answered {
             assert!(first.resume(&later(1), reply(503)).is_err());
             later(1)
         } else {
-            // Whoever asked for them is gone.
+            // The login that was fetching the keys was dropped.
             drop(first);
             later(10)
         };
@@ -176,8 +176,8 @@ fn nobody_waits_for_keys_that_do_not_come() {
 fn nobody_waits_without_end_where_the_clock_does_not_move() {
     let client = client();
     client.keep_keys(at().now(), KeySet::parse(KEYS).unwrap());
-    drop(redeemed(&client, &at(), "two"));
-    let (mut login, mut step) = redeemed(&client, &at(), "two");
+    drop(begin_redeem(&client, &at(), "two"));
+    let (mut login, mut step) = begin_redeem(&client, &at(), "two");
     let mut looks = 0;
     while let Ok(Step::Sleep(_)) = step {
         looks += 1;
@@ -200,9 +200,9 @@ impl Decrypter for Known {
 /// (OpenID Connect Core section 3.1.2.1), and what a refresh brings is compared with it.
 #[test]
 fn the_signed_id_token_inside_an_encrypted_one_is_kept() {
-    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
-    let ask = ask.scope(Scope::parse("openid").unwrap());
-    let (url, _) = client().authorize(&at(), ask.clone()).unwrap();
+    let request = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    let request = request.scope(Scope::parse("openid").unwrap());
+    let (url, _) = client().authorize(&at(), request.clone()).unwrap();
     let (_, nonce) = url.as_str().split_once("nonce=").unwrap();
     let nonce = nonce.split('&').next().unwrap();
     let claims = format!(
@@ -220,7 +220,7 @@ fn the_signed_id_token_inside_an_encrypted_one_is_kept() {
     let header = part(r#"{"alg":"dir","enc":"A128GCM"}"#);
     let [iv, text, tag] = [12, 4, 16].map(|bytes| URL_SAFE_NO_PAD.encode(vec![1; bytes]));
     let jwe = format!("{header}..{iv}.{text}.{tag}");
-    let (_, pending) = client.authorize(&at(), ask).unwrap();
+    let (_, pending) = client.authorize(&at(), request).unwrap();
     let callback = format!("{CB}?code=c&state={}", pending.state().expose());
     let mut login = client.redeem(pending, &callback).unwrap();
     assert!(matches!(
@@ -237,8 +237,8 @@ fn the_signed_id_token_inside_an_encrypted_one_is_kept() {
     };
     assert_eq!(login.id_token.unwrap().text().expose(), &signed);
     assert_eq!(login.tokens.id_token.unwrap().expose(), &signed);
-    let kept = login.tokens.refresh_token.unwrap().id_token;
-    assert_eq!(kept.unwrap().expose(), &signed);
+    let stored_id_token = login.tokens.refresh_token.unwrap().id_token;
+    assert_eq!(stored_id_token.unwrap().expose(), &signed);
 }
 
 /// A voluntary claim (OpenID Connect Core section 5.5.1.1), and so a warning: the API decides.
@@ -247,16 +247,17 @@ fn a_login_for_a_step_up_notes_that_the_user_did_not_authenticate_as_wanted() {
     let signed_in = |acr: &str| {
         let client = client();
         client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
-        let wanted = StepUp {
+        let required = StepUp {
             acr_values: vec!["phr".to_owned(), "mfa".to_owned()],
             ..StepUp::default()
         };
         let before = r#"{"access_token":"a","token_type":"Bearer"}"#;
-        let before = answered(client.client_credentials(Scope::none()), json(200, before)).unwrap();
-        let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
-        let ask = ask.scope(Scope::parse("openid").unwrap());
-        let ask = ask.step_up(wanted, &before);
-        let (url, pending) = client.authorize(&at(), ask).unwrap();
+        let before =
+            run_with_reply(client.client_credentials(Scope::none()), json(200, before)).unwrap();
+        let request = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+        let request = request.scope(Scope::parse("openid").unwrap());
+        let request = request.step_up(required, &before);
+        let (url, pending) = client.authorize(&at(), request).unwrap();
         let (_, nonce) = url.as_str().split_once("nonce=").unwrap();
         let nonce = nonce.split('&').next().unwrap();
         let claims = format!(
@@ -285,20 +286,20 @@ fn a_login_for_a_step_up_notes_that_the_user_did_not_authenticate_as_wanted() {
     assert_eq!(Warning::AcrNotMet.code(), "acr_not_met");
 }
 
-/// RFC 9396 section 7: what was granted may be more, or another thing.
+/// RFC 9396 section 7: the granted permissions may exceed or differ from the requested ones.
 #[test]
 fn permissions_that_were_not_granted_are_noted() {
-    let wanted = r#"[{"type":"payment","actions":["initiate"],"amount":"12.50"}]"#;
-    let client = of(server());
-    let granted = |said: &str| {
-        let details = AuthorizationDetails::parse(wanted).unwrap();
-        let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
-        let ask = ask.authorization_details(&details);
-        let (_, pending) = client.authorize(&at(), ask).unwrap();
+    let expected = r#"[{"type":"payment","actions":["initiate"],"amount":"12.50"}]"#;
+    let client = client_of(server());
+    let granted = |granted_details: &str| {
+        let details = AuthorizationDetails::parse(expected).unwrap();
+        let request = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+        let request = request.authorization_details(&details);
+        let (_, pending) = client.authorize(&at(), request).unwrap();
         let callback = format!("{CB}?code=c&state={}", pending.state().expose());
         let mut login = client.redeem(pending, &callback).unwrap();
         let _ = login.resume(&at(), Input::Begin).unwrap();
-        let body = format!(r#"{{"access_token":"a","token_type":"Bearer"{said}}}"#);
+        let body = format!(r#"{{"access_token":"a","token_type":"Bearer"{granted_details}}}"#);
         match login.resume(&at(), Input::Reply(json(200, &body))) {
             Ok(Step::Done(login)) => Ok(login.tokens.warnings),
             Ok(other) => panic!("{other:?}"),

@@ -33,7 +33,7 @@ pub struct Api {
     pub(super) metadata_challenge: Option<MetadataChallenge>,
 }
 
-/// Whose tokens are available.
+/// The owners of the available tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owners {
     /// One source for all routes.
@@ -177,7 +177,7 @@ impl Api {
             .or_else(|| self.ended.field(name))
     }
 
-    /// Whose token a request to this URL gets; [`TokenOwner::Any`] if there is one source.
+    /// The owner of the token for a request to this URL; [`TokenOwner::Any`] if there is one source.
     ///
     /// # Errors
     /// `resource.no_token_source`, `resource.route_ambiguous`.
@@ -186,8 +186,8 @@ impl Api {
             Owners::One => return Ok(TokenOwner::Any),
             _ => self.routes.token_for(url.as_str())?,
         };
-        let missing = |what: &str| {
-            let detail = format!("{} needs {what}", url.path());
+        let missing = |source: &str| {
+            let detail = format!("{} needs {source}", url.path());
             Err(Error::from(Misuse::OwnerMissing).about(&detail))
         };
         match (route_owner, self.owners) {

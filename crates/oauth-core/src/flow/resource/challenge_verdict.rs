@@ -180,7 +180,7 @@ pub fn refusal(status: StatusCode, headers: &HeaderMap, pause: Option<Duration>)
         .iter()
         .filter(|challenge| ["bearer", dpop::DPOP].contains(&challenge.scheme.as_str()))
         .find_map(|challenge| challenge.param("error"))
-        .filter(|code| Denial::ALL.iter().any(|known| known.text() == *code));
+        .filter(|code| Denial::ALL.iter().any(|denial| denial.text() == *code));
     let server = match code {
         Some(code) => server.with_code(code),
         None => server,

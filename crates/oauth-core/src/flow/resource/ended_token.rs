@@ -40,9 +40,10 @@ impl ExpiredTokenReply {
     /// # Errors
     /// `misuse.setup` for a status that is neither 2xx nor 4xx, and for 429, which is about a limit.
     pub fn new(status: u16) -> Result<Self, Error> {
-        let known = StatusCode::from_u16(status).ok();
-        let known = known.filter(|status| status.is_success() || status.is_client_error());
-        let status = known
+        let valid_status = StatusCode::from_u16(status).ok();
+        let valid_status =
+            valid_status.filter(|status| status.is_success() || status.is_client_error());
+        let status = valid_status
             .filter(|status| *status != StatusCode::TOO_MANY_REQUESTS)
             .ok_or_else(|| invalid_rule(&format!("{status} is no status that tells of a token")))?;
         Ok(Self {
@@ -80,11 +81,11 @@ impl ExpiredTokenReply {
             let Json::Object(rule) = rule else {
                 return Err(wrong());
             };
-            let known = |name: &str| ["status", "body"].contains(&name);
+            let is_known_member = |name: &str| ["status", "body"].contains(&name);
             let Some(Json::Unsigned(status)) = rule.get("status") else {
                 return Err(wrong());
             };
-            if !rule.iter().all(|(name, _)| known(name)) {
+            if !rule.iter().all(|(name, _)| is_known_member(name)) {
                 return Err(wrong());
             }
             let status = u16::try_from(*status).map_err(|_| wrong())?;
@@ -139,8 +140,8 @@ impl ExpiredTokenReply {
     }
 }
 
-fn invalid_rule(what: &str) -> Error {
-    Error::from(Misuse::Setup).about(&format!("ended tokens: {what}"))
+fn invalid_rule(reason: &str) -> Error {
+    Error::from(Misuse::Setup).about(&format!("ended tokens: {reason}"))
 }
 
 /// The rules of one API.
@@ -173,15 +174,15 @@ impl EndedTokens {
     }
 
     pub(super) fn by_head(&self, status: StatusCode, headers: &HeaderMap) -> TokenVerdict {
-        let mut ours = self
+        let mut rules = self
             .0
             .iter()
             .filter(|rule| rule.status == status)
             .peekable();
-        if ours.peek().is_none() {
+        if rules.peek().is_none() {
             return TokenVerdict::Nothing;
         }
-        if ours.any(|rule| rule.members.is_empty()) {
+        if rules.any(|rule| rule.members.is_empty()) {
             return TokenVerdict::Ended;
         }
         if is_json(headers) && is_short(headers) {
@@ -202,8 +203,8 @@ impl EndedTokens {
         else {
             return false;
         };
-        let mut ours = self.0.iter().filter(|rule| rule.status == status);
-        ours.any(|rule| rule.fits(&body))
+        let mut rules = self.0.iter().filter(|rule| rule.status == status);
+        rules.any(|rule| rule.fits(&body))
     }
 }
 

@@ -103,14 +103,14 @@ struct Origin {
     in_flight: Vec<u64>,
     /// The waiting requests in order, each with the time until which it waits.
     waiting: Vec<(u64, Duration)>,
-    run: Run,
+    run: CountingWindow,
     stated: Option<Allowance>,
-    observed: Option<Observed>,
+    observed: Option<ObservedLimit>,
 }
 
 /// The requests since the server last began to count, as estimated by this client.
 #[derive(Default, Clone, Copy)]
-struct Run {
+struct CountingWindow {
     /// `None` before the first request.
     began: Option<Duration>,
     served: u32,
@@ -120,7 +120,7 @@ struct Run {
 
 /// An allowance that was inferred from a refusal.
 #[derive(Clone, Copy)]
-struct Observed {
+struct ObservedLimit {
     requests: usize,
     window: Duration,
     until: Duration,
@@ -133,9 +133,9 @@ pub(super) struct Ticket {
     number: u64,
 }
 
-/// Whether a caller waits.
+/// Whether a caller waits in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Patience {
+pub(super) enum Queueing {
     /// Waits in the queue, behind all earlier callers.
     Waits,
     /// Proceeds now or not at all.
@@ -197,21 +197,21 @@ impl Ticket {
     }
 
     /// `None` if the request may be sent now; otherwise the pause after which to ask again.
-    pub(super) fn admit(&self, at: Duration, patience: Patience) -> Option<Duration> {
+    pub(super) fn admit(&self, at: Duration, queueing: Queueing) -> Option<Duration> {
         let mut state = self.limiter.state();
         state.elapsed = state.elapsed.max(at);
         let origin = state.origin(&self.origin);
         let allowance = self.limiter.0.allowance;
-        let due = match patience {
-            Patience::Waits => {
+        let due = match queueing {
+            Queueing::Waits => {
                 let position = origin.position(self.number);
-                let due = origin.due(position, at, allowance, patience);
+                let due = origin.due(position, at, allowance, queueing);
                 due.max(origin.behind(self.number, at))
             }
-            Patience::None => origin.due(origin.waiting.len(), at, allowance, patience),
+            Queueing::None => origin.due(origin.waiting.len(), at, allowance, queueing),
         };
         if due > at {
-            if patience == Patience::Waits {
+            if queueing == Queueing::Waits {
                 origin.wait(self.number, due);
             }
             return Some(due - at);
@@ -225,7 +225,7 @@ impl Ticket {
     }
 
     /// Updates the limits from the reply. Returns a pause, if the request was refused because it was sent too soon.
-    pub(super) fn replied(
+    pub(super) fn note_reply(
         &self,
         at: &Clock,
         status: StatusCode,
@@ -265,8 +265,8 @@ impl Drop for Ticket {
 
 impl State {
     fn origin(&mut self, name: &str) -> &mut Origin {
-        let known = self.origins.iter().position(|(known, _)| known == name);
-        let at = known.unwrap_or_else(|| {
+        let position = self.origins.iter().position(|(known, _)| known == name);
+        let at = position.unwrap_or_else(|| {
             self.origins.push((name.to_owned(), Origin::default()));
             self.origins.len() - 1
         });
@@ -287,8 +287,8 @@ impl Origin {
     /// The position of this caller in the queue, if it waits.
     fn waiting_position(&self, number: u64) -> Option<usize> {
         let index = self.position(number);
-        let found = self.waiting.get(index);
-        found
+        let entry = self.waiting.get(index);
+        entry
             .is_some_and(|&(other, _)| other == number)
             .then_some(index)
     }
@@ -315,7 +315,7 @@ impl Origin {
         &self,
         at: Duration,
         allowance: Option<Allowance>,
-        patience: Patience,
+        queueing: Queueing,
     ) -> Option<(usize, Duration)> {
         let stated = [allowance, self.stated].into_iter().flatten();
         // The slower of the two.
@@ -332,7 +332,7 @@ impl Origin {
         }
         // A request that does not wait is not refused because of an observed limit, which is only a guess.
         let observed = self.observed.filter(|observed| at < observed.until);
-        let observed = observed.filter(|_| patience == Patience::Waits);
+        let observed = observed.filter(|_| queueing == Queueing::Waits);
         observed.map(|observed| (observed.requests.max(1), observed.window))
     }
 
@@ -342,10 +342,10 @@ impl Origin {
         position: usize,
         at: Duration,
         allowance: Option<Allowance>,
-        patience: Patience,
+        queueing: Queueing,
     ) -> Duration {
         let due = at.max(self.paused_until);
-        let Some((requests, window)) = self.rule(at, allowance, patience) else {
+        let Some((requests, window)) = self.rule(at, allowance, queueing) else {
             return due;
         };
         // One full window later for every `requests` callers that wait before this one.
@@ -386,9 +386,9 @@ impl Origin {
             is_lifted || at.saturating_sub(began) >= MAX_COUNTED_WINDOW
         };
         if self.run.began.is_none_or(has_ended) {
-            self.run = Run {
+            self.run = CountingWindow {
                 began: Some(at),
-                ..Run::default()
+                ..CountingWindow::default()
             };
         }
     }
@@ -396,7 +396,7 @@ impl Origin {
     /// Records that the reply to a request has arrived, or never will.
     fn count(&mut self, at: Duration, allowance: Option<Allowance>) {
         self.reply_times.push_back(at);
-        let rule = self.rule(at, allowance, Patience::Waits);
+        let rule = self.rule(at, allowance, Queueing::Waits);
         let remembered = rule.map_or(REMEMBERED_REQUESTS, |(requests, _)| {
             requests.max(REMEMBERED_REQUESTS)
         });
@@ -441,7 +441,7 @@ impl Origin {
     /// Records that the server served this many in a window of this length, and refused the rest.
     fn observe(&mut self, at: Duration) {
         if let Some(window) = self.run.window {
-            self.observed = Some(Observed {
+            self.observed = Some(ObservedLimit {
                 requests: usize::try_from(self.run.served).unwrap_or(REMEMBERED_REQUESTS),
                 window,
                 until: at + window * OBSERVED_FOR_WINDOWS,

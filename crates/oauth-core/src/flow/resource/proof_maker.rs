@@ -32,15 +32,15 @@ pub struct Proofs(Arc<RwLock<Option<ProofMaker>>>);
 
 impl Proofs {
     pub(super) fn proof_maker(&self) -> Option<ProofMaker> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.clone()
+        let maker = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        maker.clone()
     }
 
     /// Uses the key and nonces of this client from now on; none if it has no key.
     #[cfg(feature = "sha2")]
     pub(crate) fn use_client(&self, config: &ClientConfig) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        *known = config.dpop.clone().map(|key| ProofMaker {
+        let mut maker = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *maker = config.dpop.clone().map(|key| ProofMaker {
             key,
             shared: Arc::clone(&config.shared),
         });

@@ -146,7 +146,7 @@ pub(super) fn read(
         let is_used_up = draft_fields.remaining == Some(0);
         return LimitReading {
             is_refusal: false,
-            pause: draft_fields.reset.filter(|_| is_used_up).map(bounded),
+            pause: draft_fields.reset.filter(|_| is_used_up).map(capped),
             policy: draft_fields.policy,
         };
     }
@@ -155,7 +155,7 @@ pub(super) fn read(
     } else {
         reset.read(headers, now)
     };
-    let pause = retry_after.or(draft_fields.reset).map(bounded);
+    let pause = retry_after.or(draft_fields.reset).map(capped);
     LimitReading {
         // A 503 without a pause may be anything.
         is_refusal: status == StatusCode::TOO_MANY_REQUESTS || pause.is_some(),
@@ -164,7 +164,7 @@ pub(super) fn read(
     }
 }
 
-fn bounded(pause: Duration) -> Duration {
+fn capped(pause: Duration) -> Duration {
     pause.min(MAX_PAUSE)
 }
 
@@ -182,8 +182,8 @@ fn draft_fields(headers: &HeaderMap) -> DraftFields {
     let limit = field(&LIMIT).unwrap_or_default();
     let policy = field(&POLICY).unwrap_or_default();
     let number = |short: &str, long: &str| {
-        let found = parameter(limit, short).or_else(|| parameter(limit, long));
-        found.and_then(digits)
+        let value = parameter(limit, short).or_else(|| parameter(limit, long));
+        value.and_then(digits)
     };
     let quota = parameter(policy, "q")
         .or_else(|| first_item(policy))
@@ -239,7 +239,7 @@ mod tests {
 
     const NOW: u64 = 1_750_000_000;
 
-    fn told(status: u16, fields: &[(&'static str, &str)], unit: ResetUnit) -> LimitReading {
+    fn reading(status: u16, fields: &[(&'static str, &str)], unit: ResetUnit) -> LimitReading {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             let value = HeaderValue::from_str(value).unwrap();
@@ -251,8 +251,8 @@ mod tests {
     }
 
     fn pause(status: u16, fields: &[(&'static str, &str)]) -> Option<u64> {
-        let told = told(status, fields, ResetUnit::Either);
-        told.pause.map(|pause| pause.as_secs())
+        let reading = reading(status, fields, ResetUnit::Either);
+        reading.pause.map(|pause| pause.as_secs())
     }
 
     #[test]
@@ -264,34 +264,34 @@ mod tests {
         assert_eq!(pause(429, &[("x-ratelimit-reset", "41.2")]), Some(42));
         assert_eq!(pause(429, &[("x-ratelimit-reset", &epoch)]), Some(42));
         assert_eq!(pause(429, &[("ratelimit", "\"default\";r=0;t=9")]), Some(9));
-        let old = "limit=10, remaining=0, reset=8";
-        assert_eq!(pause(429, &[("ratelimit", old)]), Some(8));
+        let old_draft = "limit=10, remaining=0, reset=8";
+        assert_eq!(pause(429, &[("ratelimit", old_draft)]), Some(8));
         assert_eq!(pause(429, &[("ratelimit-reset", "6")]), Some(6));
         assert_eq!(pause(429, &[("retry-after", "999999")]), Some(86_400));
         // The standard field takes precedence over the others, even if it cannot be read.
         let both = [("retry-after", "7"), ("x-ratelimit-reset", "42")];
         assert_eq!(pause(429, &both), Some(7));
-        let odd = [("retry-after", "soon"), ("x-ratelimit-reset", "42")];
-        assert_eq!(pause(429, &odd), None);
+        let malformed = [("retry-after", "soon"), ("x-ratelimit-reset", "42")];
+        assert_eq!(pause(429, &malformed), None);
     }
 
     #[test]
     fn the_unit_of_a_reset_is_the_presets_to_say() {
         let field = [("x-ratelimit-reset", "2000000000")];
-        let of = |unit| told(429, &field, unit).pause;
-        assert_eq!(of(ResetUnit::UnixTime), Some(MAX_PAUSE));
-        assert_eq!(of(ResetUnit::Seconds), Some(MAX_PAUSE));
+        let pause_with_unit = |unit| reading(429, &field, unit).pause;
+        assert_eq!(pause_with_unit(ResetUnit::UnixTime), Some(MAX_PAUSE));
+        assert_eq!(pause_with_unit(ResetUnit::Seconds), Some(MAX_PAUSE));
         let small = [("x-ratelimit-reset", "30")];
         assert_eq!(
-            told(429, &small, ResetUnit::UnixTime).pause,
+            reading(429, &small, ResetUnit::UnixTime).pause,
             Some(Duration::ZERO),
             "a second of 1970 is over"
         );
         let soon = (NOW + 5).to_string();
         let soon = [("x-ratelimit-reset", soon.as_str())];
-        let of = |unit| told(429, &soon, unit).pause.map(|pause| pause.as_secs());
-        assert_eq!(of(ResetUnit::UnixTime), Some(5));
-        assert_eq!(of(ResetUnit::Seconds), Some(86_400));
+        let seconds_with_unit = |unit| reading(429, &soon, unit).pause.map(|pause| pause.as_secs());
+        assert_eq!(seconds_with_unit(ResetUnit::UnixTime), Some(5));
+        assert_eq!(seconds_with_unit(ResetUnit::Seconds), Some(86_400));
     }
 
     #[test]
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn only_what_refuses_is_a_refusal() {
         let refused = |status, fields: &[(&'static str, &str)]| {
-            told(status, fields, ResetUnit::Either).is_refusal
+            reading(status, fields, ResetUnit::Either).is_refusal
         };
         assert!(refused(429, &[]));
         assert!(refused(503, &[("retry-after", "1")]));
@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn a_policy_is_a_quota_and_a_window() {
         let policy =
-            |text: &str| told(200, &[("ratelimit-policy", text)], ResetUnit::Either).policy;
+            |text: &str| reading(200, &[("ratelimit-policy", text)], ResetUnit::Either).policy;
         assert_eq!(
             policy("\"default\";q=100;w=60"),
             Some(Allowance::new(100, 60))

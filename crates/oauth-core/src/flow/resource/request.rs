@@ -67,7 +67,7 @@ use bytes::Bytes;
 
 use super::TokenOwner;
 use super::api::Api;
-use super::limiter::{Clock, Patience, Ticket};
+use super::limiter::{Clock, Queueing, Ticket};
 use super::proof_maker::{ProofStep, UnsignedProof};
 use super::step::{Event, OnRateLimit, Step};
 use crate::call::Retry;
@@ -95,7 +95,7 @@ pub struct ResourceRequest {
     hops: u8,
     is_renewed: bool,
     /// How the token was presented last.
-    presented: Presented,
+    presented: TokenPresentation,
     /// The `iat` of the last proof.
     proved_at: UnixTime,
     nonce: Retry,
@@ -103,7 +103,7 @@ pub struct ResourceRequest {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Presented {
+enum TokenPresentation {
     /// Not at all: the API requires no authorization.
     Not,
     AsBearer,
@@ -157,7 +157,7 @@ impl ResourceRequest {
             waited: Duration::ZERO,
             hops: 0,
             is_renewed: false,
-            presented: Presented::AsBearer,
+            presented: TokenPresentation::AsBearer,
             proved_at: UnixTime::from_secs(0),
             nonce: Retry::Unused,
             clock: Retry::Unused,
@@ -264,7 +264,7 @@ impl ResourceRequest {
                 self.send(unsent.url, Some(unsent.authorization), Some(proof))
             }
             (State::Sent, Event::Reply(status, headers)) => self.reply(at, status, headers),
-            (State::Peeking(status), Event::Body(body)) => self.peeked(at, status, body),
+            (State::Peeking(status), Event::Body(body)) => self.after_peek(at, status, body),
             (state, _) => {
                 self.state = state;
                 Err(Misuse::OutOfOrder.into())
@@ -272,7 +272,7 @@ impl ResourceRequest {
         }
     }
 
-    /// Whose token the request needs.
+    /// The owner of the token that the request needs.
     ///
     /// # Errors
     /// `url.*`, and those of [`Api::owner`].
@@ -283,12 +283,12 @@ impl ResourceRequest {
     /// Asks for a token if the rate limiter admits the request; otherwise waits, or fails if the
     /// wait would be too long.
     fn queue(&mut self, at: &Clock, owner: TokenOwner, is_refused: bool) -> Result<Step, Error> {
-        let patience = match self.on_rate_limit {
-            OnRateLimit::Wait { .. } => Patience::Waits,
-            OnRateLimit::Error | OnRateLimit::Pass => Patience::None,
+        let queueing = match self.on_rate_limit {
+            OnRateLimit::Wait { .. } => Queueing::Waits,
+            OnRateLimit::Error | OnRateLimit::Pass => Queueing::None,
         };
         let ticket = self.ticket.as_ref();
-        let Some(pause) = ticket.and_then(|ticket| ticket.admit(at.elapsed, patience)) else {
+        let Some(pause) = ticket.and_then(|ticket| ticket.admit(at.elapsed, queueing)) else {
             self.state = State::Asking;
             return Ok(if is_refused {
                 Step::Renew(owner)
@@ -301,7 +301,7 @@ impl ResourceRequest {
             OnRateLimit::Error | OnRateLimit::Pass => Duration::ZERO,
         };
         if self.waited.saturating_add(pause) > longest {
-            return Err(self.limited(pause, None));
+            return Err(self.rate_limit_error(pause, None));
         }
         self.waited += pause;
         self.state = State::Queued { is_refused };
@@ -319,7 +319,7 @@ impl ResourceRequest {
             }
             let token = &tokens.access_token;
             let authorization = token::authorization_header(&TokenType::Dpop, token)?;
-            self.presented = Presented::WithProof;
+            self.presented = TokenPresentation::WithProof;
             self.proved_at = proof_maker.issues_at(&at.moment, &url);
             return match proof_maker.prove(&at.moment, self.method.as_str(), &url, token)? {
                 ProofStep::Ready(proof) => self.send(url, Some(authorization), Some(proof)),
@@ -333,7 +333,7 @@ impl ResourceRequest {
                 }
             };
         }
-        self.presented = Presented::AsBearer;
+        self.presented = TokenPresentation::AsBearer;
         let authorization = super::bearer(tokens.bearer_token()?)?;
         self.send(url, Some(authorization), None)
     }
@@ -346,7 +346,7 @@ impl ResourceRequest {
         let url = self.url.clone()?;
         let body = self.bytes().map(|bytes| &**bytes);
         self.api.resource.may_carry(&url, &self.headers, body)?;
-        self.presented = Presented::Not;
+        self.presented = TokenPresentation::Not;
         self.send(url, None, None)
     }
 
@@ -375,7 +375,7 @@ impl ResourceRequest {
         step
     }
 
-    fn limited(&mut self, pause: Duration, status: Option<StatusCode>) -> Error {
+    fn rate_limit_error(&mut self, pause: Duration, status: Option<StatusCode>) -> Error {
         let origin = self
             .ticket
             .as_ref()

@@ -7,7 +7,7 @@ use crate::http::header::WWW_AUTHENTICATE;
 use crate::http::{Method, StatusCode};
 use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
-use crate::testing::code;
+use crate::testing::error_code;
 use crate::token::Tokens;
 use crate::token::step_up_requirement::StepUp;
 
@@ -197,7 +197,7 @@ fn a_token_of_visible_ascii_is_attached_as_it_came() {
         ("t\u{f6}k", "token.not_ascii"),
     ] {
         assert_eq!(
-            code(bearer(&token.into()).map(drop)),
+            error_code(bearer(&token.into()).map(drop)),
             Err(error),
             "{token:?}"
         );
@@ -212,7 +212,7 @@ fn a_second_token_in_the_body_is_found_in_any_spelling_of_a_form() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_str(media).unwrap());
         let token = "t".into();
         let at = url("https://a.example/x");
-        code(resource.authorization(&at, &headers, Some(body.as_bytes()), &token)).map(drop)
+        error_code(resource.authorization(&at, &headers, Some(body.as_bytes()), &token)).map(drop)
     };
     let twice = Err("token.more_than_one_method");
     let form = "application/x-www-form-urlencoded";
@@ -230,30 +230,30 @@ fn a_second_token_in_the_body_is_found_in_any_spelling_of_a_form() {
 #[test]
 fn a_reply_that_is_no_success_can_be_told_as_an_error() {
     let pause = Some(Duration::from_secs(7));
-    let told = |status: u16, field: &str| {
+    let verdict_of = |status: u16, field: &str| {
         let mut headers = HeaderMap::new();
         headers.append(WWW_AUTHENTICATE, HeaderValue::from_str(field).unwrap());
         refusal(StatusCode::from_u16(status).unwrap(), &headers, pause)
     };
     let scope = r#"Bearer error="insufficient_scope", error_description="the-token""#;
-    let own = r#"Bearer error="the-token""#;
+    let challenge = r#"Bearer error="the-token""#;
     let rows = [
         (404, "Basic", "denied.http_status"),
         (500, "Basic", "denied.busy"),
         (501, "Basic", "denied.http_status"),
         (429, "Basic", "denied.busy"),
         (403, scope, "denied.insufficient_scope"),
-        (403, own, "denied.http_status"),
+        (403, challenge, "denied.http_status"),
     ];
     for (status, field, expected) in rows {
-        let error = told(status, field).unwrap();
+        let error = verdict_of(status, field).unwrap();
         let server = error.server_error().unwrap();
         assert_eq!((error.code(), server.status()), (expected, Some(status)));
         assert!(!format!("{error} {error:?}").contains("the-token"));
     }
-    assert_eq!(told(429, "Basic").unwrap().retry_after(), pause);
+    assert_eq!(verdict_of(429, "Basic").unwrap().retry_after(), pause);
     for status in [200, 204, 302, 304] {
-        assert!(told(status, scope).is_none());
+        assert!(verdict_of(status, scope).is_none());
     }
 }
 

@@ -1,9 +1,9 @@
-//! Whose token a route of an API needs, distinguished by a path segment.
+//! The owner of the token that a route needs (the application or a user), distinguished by a path segment.
 
 use crate::error::{Error, Misuse};
 use crate::url::Url;
 
-/// Whose token a route needs. Exhaustive on purpose: a request router must know them all.
+/// The owner of the token that a route needs. Exhaustive on purpose: a request router must know them all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TokenOwner {
     /// The application's own token, from client credentials.
@@ -56,7 +56,7 @@ impl Routes {
         &self.user_segments
     }
 
-    /// Whose token this path or URL needs.
+    /// The owner of the token that this path or URL needs.
     ///
     /// Whole segments are compared, case-sensitively, with escaped unreserved characters decoded (`%75ser` is `user`:
     /// RFC 3986 section 6.2.2.2). Query and host are ignored.
@@ -87,7 +87,7 @@ impl Routes {
             .clone()
             .any(|segment| matches!(segment, b"." | b".."));
         if has_dot_segment {
-            return Err(ambiguous(path));
+            return Err(ambiguous_route(path));
         }
         let mut strict = path
             .split('/')
@@ -104,13 +104,13 @@ impl Routes {
         if lenient.any(|segment| {
             without_matrix_parameters(segment).is_some_and(|segment| is_user_segment(&segment))
         }) {
-            return Err(ambiguous(path));
+            return Err(ambiguous_route(path));
         }
         Ok(TokenOwner::Application)
     }
 }
 
-fn ambiguous(path: &str) -> Error {
+fn ambiguous_route(path: &str) -> Error {
     Error::from(Misuse::RouteAmbiguous).about(path)
 }
 
@@ -165,7 +165,7 @@ mod tests {
 
     use super::*;
 
-    fn told(path: &str) -> Result<TokenOwner, &'static str> {
+    fn owner_of(path: &str) -> Result<TokenOwner, &'static str> {
         let routes = Routes::user_segments(["user"]);
         routes.token_for(path).map_err(|error| error.code())
     }
@@ -184,7 +184,7 @@ mod tests {
             "https://api.example/user",
             "/user/poll/a%2Fb/vote",
         ] {
-            assert_eq!(told(path), Ok(TokenOwner::User), "{path}");
+            assert_eq!(owner_of(path), Ok(TokenOwner::User), "{path}");
         }
         for path in [
             "",
@@ -202,7 +202,7 @@ mod tests {
             "/%zzuser",
             "/user%",
         ] {
-            assert_eq!(told(path), Ok(TokenOwner::Application), "{path}");
+            assert_eq!(owner_of(path), Ok(TokenOwner::Application), "{path}");
         }
     }
 
@@ -222,7 +222,7 @@ mod tests {
             "/polls\\user",
             "/%75ser%3Ba",
         ] {
-            assert_eq!(told(path), Err("resource.route_ambiguous"), "{path}");
+            assert_eq!(owner_of(path), Err("resource.route_ambiguous"), "{path}");
         }
     }
 

@@ -4,7 +4,7 @@ use crate::client_id::ClientId;
 use crate::error::{Error, Misuse, ValidationFailure};
 use crate::issuer::Issuer;
 use crate::registered_client::RegisteredClient;
-use crate::server::{EndpointKind, Flag, Server};
+use crate::server::{EndpointKind, FlagDefault, Server};
 use crate::url::Url;
 
 /// The grant by which tokens are requested.
@@ -80,10 +80,11 @@ impl ClientChoice {
     }
 
     /// Whether this is the client of this registration.
-    pub(super) fn is(&self, known: &RegisteredClient, server: &Server) -> bool {
+    pub(super) fn is_registration(&self, registration: &RegisteredClient, server: &Server) -> bool {
         match self {
             Self::Registered(client) => {
-                client.client_id == known.client_id && known.issuer() == server.issuer().as_str()
+                client.client_id == registration.client_id
+                    && registration.issuer() == server.issuer().as_str()
             }
             Self::MetadataDocument(_) | Self::Register(_) | Self::Ask => false,
         }
@@ -107,7 +108,7 @@ impl ClientCandidates {
     }
 
     /// Chooses the client for this server: registered by hand, registered before, by its metadata document if the
-    /// server accepts that, to be registered now, or to be asked for.
+    /// server accepts that, to be registered now, or missing, so that the caller must supply one.
     ///
     /// # Errors
     /// `connect.issuer` for a client that was registered by hand elsewhere; `client_auth.no_usable_method` if a client
@@ -129,12 +130,12 @@ impl ClientCandidates {
             let reason = "a client that was registered by hand";
             return Err(Error::from(Misuse::NoUsableMethod).about(reason));
         }
-        let mut known = self.registered.iter();
-        if let Some(client) = known.find(|client| client.issuer == *server.issuer()) {
+        let mut registered = self.registered.iter();
+        if let Some(client) = registered.find(|client| client.issuer == *server.issuer()) {
             return Ok(ClientChoice::Registered(client.clone()));
         }
         if let Some(id) = &self.metadata_document
-            && server.flag("client_id_metadata_document_supported", Flag::False)
+            && server.flag("client_id_metadata_document_supported", FlagDefault::False)
         {
             return Ok(ClientChoice::MetadataDocument(id.clone()));
         }

@@ -48,7 +48,7 @@ impl RediscoveryLimit {
     }
 
     /// Records that the metadata had changed.
-    pub const fn changed(&mut self, now: UnixTime) {
+    pub const fn note_change(&mut self, now: UnixTime) {
         self.0 = Some(now.after(MIN_CHANGE_INTERVAL));
     }
 }
@@ -63,11 +63,14 @@ impl ConnectRequest {
 
 impl Connection {
     /// The consequence of this metadata of the API, fetched because a challenge named it, for the connection.
-    pub fn rediscovery(&self, found: &ProtectedResourceMetadata) -> Rediscovery {
-        if !found.authorization_servers.contains(self.server.issuer()) {
+    pub fn rediscovery(&self, metadata: &ProtectedResourceMetadata) -> Rediscovery {
+        if !metadata
+            .authorization_servers
+            .contains(self.server.issuer())
+        {
             return Rediscovery::Moved;
         }
-        if found.metadata == self.resource.metadata {
+        if metadata.metadata == self.resource.metadata {
             Rediscovery::Same
         } else {
             Rediscovery::Changed

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{BoundClient, ClientChoice, Connection, LoginBy};
+use super::{BoundClient, ClientChoice, Connection, LoginMethod};
 use crate::call::Call;
 use crate::client_config::ClientConfig;
 use crate::endpoint::registration::Registration;
@@ -15,7 +15,7 @@ use crate::scope::Scope;
 pub(super) fn registered(
     connection: Connection,
     registration: Option<Registration>,
-    login: LoginBy,
+    login: LoginMethod,
 ) -> Result<Boxed<Connection>, Error> {
     let (ClientChoice::Register(_), Some(mut registration)) = (&connection.client, registration)
     else {
@@ -26,19 +26,19 @@ pub(super) fn registered(
         registration.metadata.dpop_bound_access_tokens = Some(true);
     }
     // Servers refuse metadata with grants that they do not have.
-    if login == LoginBy::Device && connection.server.takes_device_logins() {
+    if login == LoginMethod::Device && connection.server.takes_device_logins() {
         registration.metadata = registration.metadata.device_logins();
     }
     let config = ClientConfig::anonymous(connection.server.clone());
     let call = Call::new(Arc::new(config), registration);
-    let registered = call.and_then(move |_, known| {
+    let registered = call.and_then(move |_, registered_client| {
         let client = ClientChoice::Registered(BoundClient {
             issuer: connection.server.issuer().clone(),
-            client_id: known.client_id.clone(),
+            client_id: registered_client.client_id.clone(),
         });
         Ok(Connection {
             client,
-            registration: Some(known),
+            registration: Some(registered_client),
             ..connection
         })
     });
@@ -48,9 +48,9 @@ pub(super) fn registered(
 /// The scope that will be requested, because servers refuse scopes for which a client is not registered; and the scope
 /// in the metadata, or else all that the API lists, because more may be requested later.
 fn registered_scope(connection: &Connection, named: Option<Scope>) -> Option<Scope> {
-    let more = named.or_else(|| connection.resource.scopes_supported.clone());
-    match (&connection.scope, more) {
-        (Some(requested), Some(more)) => Some(requested.union(&more)),
-        (requested, more) => requested.clone().or(more),
+    let later_scope = named.or_else(|| connection.resource.scopes_supported.clone());
+    match (&connection.scope, later_scope) {
+        (Some(requested), Some(later_scope)) => Some(requested.union(&later_scope)),
+        (requested, later_scope) => requested.clone().or(later_scope),
     }
 }

@@ -33,11 +33,11 @@ impl Connection {
     pub fn check_registration(
         &self,
     ) -> Option<impl Exchange<Output = RegistrationCheck> + Send + use<>> {
-        let known = self.registration.clone()?;
-        known.management().ok()?;
+        let registration = self.registration.clone()?;
+        registration.management().ok()?;
         let config = Arc::new(ClientConfig::anonymous(self.server.clone()));
-        let metadata = known.metadata.clone();
-        let read = Call::new(config, ReadRegistration::new(known));
+        let metadata = registration.metadata.clone();
+        let read = Call::new(config, ReadRegistration::new(registration));
         Some(Check { read, metadata })
     }
 }
@@ -52,10 +52,10 @@ impl<E: Exchange<Output = RegisteredClient>> Exchange for Check<E> {
 
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<RegistrationCheck>, Error> {
         Ok(match self.read.resume(at, input) {
-            Ok(Step::Done(mut known)) => {
+            Ok(Step::Done(mut registration)) => {
                 // Some servers omit metadata, whose defaults would change the client.
-                known.metadata.clone_from(&self.metadata);
-                Step::Done(RegistrationCheck::Known(Box::new(known)))
+                registration.metadata.clone_from(&self.metadata);
+                Step::Done(RegistrationCheck::Known(Box::new(registration)))
             }
             Ok(step) => host_step(step)?,
             Err(error) if is_forgotten(&error) => Step::Done(RegistrationCheck::Forgotten(error)),

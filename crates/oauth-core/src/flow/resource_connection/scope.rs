@@ -61,7 +61,7 @@ impl ScopeSource<'_> {
 #[derive(Debug, Clone)]
 pub struct StepUpBudget {
     requested: Scope,
-    left: u8,
+    remaining: u8,
 }
 
 impl StepUpBudget {
@@ -69,7 +69,7 @@ impl StepUpBudget {
     pub const fn new(requested: Scope) -> Self {
         Self {
             requested,
-            left: MAX_STEP_UPS,
+            remaining: MAX_STEP_UPS,
         }
     }
 
@@ -94,7 +94,7 @@ impl StepUpBudget {
     /// # Errors
     /// `step_up.limit`, as [`Self::next`].
     pub fn spend(&mut self) -> Result<(), Error> {
-        self.left = self.left.checked_sub(1).ok_or(Misuse::StepUpLimit)?;
+        self.remaining = self.remaining.checked_sub(1).ok_or(Misuse::StepUpLimit)?;
         Ok(())
     }
 }

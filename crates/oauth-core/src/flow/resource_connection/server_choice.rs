@@ -7,10 +7,10 @@ use crate::issuer::Issuer;
 use crate::jose::KeySet;
 use crate::protected_resource_metadata::ProtectedResourceMetadata;
 
-/// What a connection does if the API names several authorization servers, and the caller knows none of them.
+/// The server to use if the API names several authorization servers that the caller has not configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum OnSeveralServers {
+pub enum MultipleServersPolicy {
     /// Use the first: "The MCP client is responsible for selecting which authorization server to use", and the API
     /// lists them in its own order. The caller has no credentials that could be sent there.
     #[default]
@@ -41,7 +41,7 @@ impl ConnectRequest {
 
     /// Sets what to do if the API names several servers, of which the caller has allowed none and has a client at none.
     #[must_use]
-    pub const fn on_several_servers(mut self, several: OnSeveralServers) -> Self {
+    pub const fn on_several_servers(mut self, several: MultipleServersPolicy) -> Self {
         self.on_several_servers = several;
         self
     }
@@ -79,13 +79,13 @@ impl ConnectRequest {
                 Err(Error::from(ValidationFailure::ConnectIssuer).about(&detail))
             };
         }
-        let mut known = candidates.iter();
-        if let Some(known) = known.find(|issuer| self.clients.is_known_at(issuer)) {
-            return Ok((*known).clone());
+        let mut issuers = candidates.iter();
+        if let Some(known_issuer) = issuers.find(|issuer| self.clients.is_known_at(issuer)) {
+            return Ok((*known_issuer).clone());
         }
         match (candidates.as_slice(), self.on_several_servers) {
             ([], _) => Err(Error::from(Misuse::ConnectServer).about(&list())),
-            ([_, _, ..], OnSeveralServers::Error) if self.allowed.is_none() => {
+            ([_, _, ..], MultipleServersPolicy::Error) if self.allowed.is_none() => {
                 Err(Error::from(Misuse::ConnectSeveralServers).about(&list()))
             }
             ([first, ..], _) => Ok((*first).clone()),

@@ -9,7 +9,7 @@ use super::*;
 use crate::address::RequestAddressPolicy;
 use crate::client_id::ClientId;
 use crate::exchange::{Input, Step};
-use crate::testing::{at, code, json};
+use crate::testing::{at, error_code, json};
 
 const RESOURCE: &str = r#"{"resource":"https://mcp.example/mcp","scopes_supported":["a","b"],
     "authorization_servers":["https://one.example","https://two.example"]}"#;
@@ -20,7 +20,7 @@ fn issuer(text: &str) -> Issuer {
     Issuer::parse(text).unwrap()
 }
 
-fn ask() -> ConnectRequest {
+fn connect_request() -> ConnectRequest {
     ConnectRequest::new("https://mcp.example/mcp").unwrap()
 }
 
@@ -36,16 +36,16 @@ fn server(issuer: &str, members: &str) -> String {
     )
 }
 
-struct Met {
+struct ConnectResult {
     /// Whom was asked, and whether at public addresses alone.
-    asked: Vec<(String, RequestAddressPolicy)>,
+    requests: Vec<(String, RequestAddressPolicy)>,
     outcome: Result<Connection, Error>,
 }
 
 /// Has the resource say `resource`, and each server `members`.
-fn met_with(request: ConnectRequest, resource: &str, members: &str) -> Met {
+fn connect_with(request: ConnectRequest, resource: &str, members: &str) -> ConnectResult {
     let mut exchange = connect(request);
-    let (mut asked, mut input) = (Vec::new(), Input::Begin);
+    let (mut requests, mut input) = (Vec::new(), Input::Begin);
     let outcome = loop {
         input = match exchange.resume(&at(), input) {
             Ok(Step::Send(request)) => {
@@ -55,7 +55,7 @@ fn met_with(request: ConnectRequest, resource: &str, members: &str) -> Met {
                     "mcp.example" => json(200, resource),
                     host => json(200, &server(&format!("https://{host}"), members)),
                 };
-                asked.push((host, reach));
+                requests.push((host, reach));
                 Input::Reply(reply)
             }
             Ok(Step::Done(connection)) => break Ok(connection),
@@ -63,24 +63,24 @@ fn met_with(request: ConnectRequest, resource: &str, members: &str) -> Met {
             Err(error) => break Err(error),
         }
     };
-    Met { asked, outcome }
+    ConnectResult { requests, outcome }
 }
 
-fn met(request: ConnectRequest, members: &str) -> Met {
-    met_with(request, RESOURCE, members)
+fn connect_to(request: ConnectRequest, members: &str) -> ConnectResult {
+    connect_with(request, RESOURCE, members)
 }
 
 #[test]
 fn an_api_says_who_its_server_is_and_what_to_ask_for() {
-    let met = met(ask(), DCR);
+    let met = connect_to(connect_request(), DCR);
     let hosts = [
         ("mcp.example".to_owned(), RequestAddressPolicy::Any),
         ("one.example".to_owned(), RequestAddressPolicy::PublicOnly),
     ];
-    assert_eq!(met.asked, hosts);
+    assert_eq!(met.requests, hosts);
     let connection = met.outcome.unwrap();
     assert_eq!(connection.server.issuer().as_str(), "https://one.example");
-    // Whoever named it names its endpoints too.
+    // The address policy of the server also applies to its endpoints.
     assert_eq!(
         connection.server.address_policy(),
         RequestAddressPolicy::PublicOnly
@@ -122,7 +122,7 @@ fn the_client_is_chosen_in_one_order() {
     };
     let both = format!("{CIMD}{DCR}");
     let chosen = |identities: ClientCandidates, members: &str| {
-        met(ask().clients(identities), members)
+        connect_to(connect_request().clients(identities), members)
             .outcome
             .unwrap()
             .client
@@ -133,20 +133,20 @@ fn the_client_is_chosen_in_one_order() {
         ClientChoice::Register(_) => "register".to_owned(),
         ClientChoice::Ask => "ask".to_owned(),
     };
-    let mut left = everything();
-    assert_eq!(id(chosen(left.clone(), &both)), "by-hand");
-    left.preregistered = None;
-    assert_eq!(id(chosen(left.clone(), &both)), "before");
-    left.registered.clear();
+    let mut remaining = everything();
+    assert_eq!(id(chosen(remaining.clone(), &both)), "by-hand");
+    remaining.preregistered = None;
+    assert_eq!(id(chosen(remaining.clone(), &both)), "before");
+    remaining.registered.clear();
     assert_eq!(
-        id(chosen(left.clone(), &both)),
+        id(chosen(remaining.clone(), &both)),
         "https://app.example/client.json"
     );
-    assert_eq!(id(chosen(left.clone(), DCR)), "register");
-    left.metadata_document = None;
-    assert_eq!(id(chosen(left.clone(), &both)), "register");
-    left.dynamic_registration = DynamicRegistration::Never;
-    assert_eq!(id(chosen(left.clone(), &both)), "ask");
+    assert_eq!(id(chosen(remaining.clone(), DCR)), "register");
+    remaining.metadata_document = None;
+    assert_eq!(id(chosen(remaining.clone(), &both)), "register");
+    remaining.dynamic_registration = DynamicRegistration::Never;
+    assert_eq!(id(chosen(remaining.clone(), &both)), "ask");
     assert_eq!(id(chosen(ClientCandidates::default(), "")), "ask");
 }
 
@@ -155,9 +155,9 @@ fn credentials_are_the_one_servers_that_they_were_made_for() {
     // The second of the servers that the API names is the one that is known: it is asked, by its own credentials.
     let second =
         ClientCandidates::preregistered(issuer("https://two.example"), ClientId::new("id"));
-    let known = met(ask().clients(second), DCR);
+    let known = connect_to(connect_request().clients(second), DCR);
     assert_eq!(
-        known.asked.last(),
+        known.requests.last(),
         Some(&("two.example".to_owned(), RequestAddressPolicy::Any))
     );
     let two = known.outcome.unwrap();
@@ -165,15 +165,15 @@ fn credentials_are_the_one_servers_that_they_were_made_for() {
 
     // No other server is even asked about itself.
     let moved = ClientCandidates::preregistered(issuer("https://old.example"), ClientId::new("id"));
-    let moved = met(ask().clients(moved), DCR);
-    assert_eq!(moved.asked.len(), 1);
-    assert_eq!(code(moved.outcome).map(drop), Err("connect.issuer"));
+    let moved = connect_to(connect_request().clients(moved), DCR);
+    assert_eq!(moved.requests.len(), 1);
+    assert_eq!(error_code(moved.outcome).map(drop), Err("connect.issuer"));
 
-    // Whoever chooses without the API is told the same.
+    // A direct call of `select_server` returns the same error.
     let known = ClientCandidates::preregistered(issuer("https://old.example"), ClientId::new("id"));
     let new = Server::new(issuer("https://new.example"));
     let refused = known.choose(GrantChoice::AuthorizationCode, &new);
-    assert_eq!(code(refused).map(drop), Err("connect.issuer"));
+    assert_eq!(error_code(refused).map(drop), Err("connect.issuer"));
 
     let registered = ClientCandidates {
         registered: vec![
@@ -188,7 +188,9 @@ fn credentials_are_the_one_servers_that_they_were_made_for() {
         ],
         ..ClientCandidates::default()
     };
-    let two = met(ask().clients(registered), DCR).outcome.unwrap();
+    let two = connect_to(connect_request().clients(registered), DCR)
+        .outcome
+        .unwrap();
     let ClientChoice::Registered(client) = two.client else {
         panic!("{:?}", two.client)
     };
@@ -198,29 +200,34 @@ fn credentials_are_the_one_servers_that_they_were_made_for() {
 
 #[test]
 fn servers_that_are_not_allowed_are_not_asked() {
-    let second = met(ask().allow([issuer("https://two.example")]), "");
+    let second = connect_to(connect_request().allow([issuer("https://two.example")]), "");
     assert_eq!(
-        second.asked.last(),
+        second.requests.last(),
         Some(&("two.example".to_owned(), RequestAddressPolicy::Any))
     );
     assert!(second.outcome.is_ok());
-    let none = met(ask().allow([issuer("https://mine.example")]), "");
-    assert_eq!(none.asked.len(), 1);
+    let none = connect_to(
+        connect_request().allow([issuer("https://mine.example")]),
+        "",
+    );
+    assert_eq!(none.requests.len(), 1);
     assert_eq!(
-        code(none.outcome).map(drop),
+        error_code(none.outcome).map(drop),
         Err("connect.server_not_allowed")
     );
     // A client that is known at a server that is not allowed is not used there.
     let known = ClientCandidates::preregistered(issuer("https://one.example"), ClientId::new("id"));
-    let request = ask().clients(known).allow([issuer("https://two.example")]);
+    let request = connect_request()
+        .clients(known)
+        .allow([issuer("https://two.example")]);
     assert_eq!(
-        code(met(request, "").outcome).map(drop),
+        error_code(connect_to(request, "").outcome).map(drop),
         Err("connect.issuer")
     );
     let silent = r#"{"resource":"https://mcp.example/mcp"}"#;
-    let silent = met_with(ask(), silent, "");
+    let silent = connect_with(connect_request(), silent, "");
     assert_eq!(
-        code(silent.outcome).map(drop),
+        error_code(silent.outcome).map(drop),
         Err("resource_metadata.no_authorization_server")
     );
 }
@@ -228,7 +235,7 @@ fn servers_that_are_not_allowed_are_not_asked() {
 #[test]
 fn a_way_that_the_server_does_not_offer_is_refused() {
     let without = |old: &str, new: &str| {
-        let mut exchange = connect(ask());
+        let mut exchange = connect(connect_request());
         let mut input = Input::Begin;
         loop {
             input = match exchange.resume(&at(), input) {
@@ -250,46 +257,62 @@ fn a_way_that_the_server_does_not_offer_is_refused() {
     );
     assert_eq!(without("S256", "plain"), "pkce.s256_unsupported");
 
-    let refused = met(ask().grant(GrantChoice::IdentityAssertion), "").outcome;
-    assert_eq!(code(refused).map(drop), Err("connect.grant_not_supported"));
+    let refused = connect_to(connect_request().grant(GrantChoice::IdentityAssertion), "").outcome;
+    assert_eq!(
+        error_code(refused).map(drop),
+        Err("connect.grant_not_supported")
+    );
     let profiles = format!(r#""authorization_grant_profiles_supported":["{ID_JAG}"],"#);
-    let vouched = met(ask().grant(GrantChoice::IdentityAssertion), &profiles).outcome;
+    let vouched = connect_to(
+        connect_request().grant(GrantChoice::IdentityAssertion),
+        &profiles,
+    )
+    .outcome;
     assert_eq!(vouched.unwrap().grant, GrantChoice::IdentityAssertion);
 
-    let itself = met(ask().grant(GrantChoice::ClientCredentials), DCR).outcome;
-    assert_eq!(code(itself).map(drop), Err("client_auth.no_usable_method"));
+    let itself = connect_to(connect_request().grant(GrantChoice::ClientCredentials), DCR).outcome;
+    assert_eq!(
+        error_code(itself).map(drop),
+        Err("client_auth.no_usable_method")
+    );
     let by_hand =
         ClientCandidates::preregistered(issuer("https://one.example"), ClientId::new("id"));
-    let itself = ask().grant(GrantChoice::ClientCredentials).clients(by_hand);
-    assert!(met(itself, DCR).outcome.is_ok());
+    let itself = connect_request()
+        .grant(GrantChoice::ClientCredentials)
+        .clients(by_hand);
+    assert!(connect_to(itself, DCR).outcome.is_ok());
 }
 
 #[test]
 fn what_the_challenge_says_is_followed() {
     let place = "https://mcp.example/.well-known/oauth-protected-resource/mcp";
     let field = format!("Bearer scope=\"x\", resource_metadata=\"{place}\"");
-    let challenged = ask().challenge([field.as_bytes()]).unwrap();
-    let challenged = challenged.granted(Scope::parse("a").unwrap());
-    let met_so = met(challenged, "");
+    let challenged = connect_request().challenge([field.as_bytes()]).unwrap();
+    let challenged = challenged.with_granted_scope(Scope::parse("a").unwrap());
+    let met_so = connect_to(challenged, "");
     assert_eq!(
-        met_so.asked.first(),
+        met_so.requests.first(),
         Some(&("mcp.example".to_owned(), RequestAddressPolicy::Any))
     );
     let scope = met_so.outcome.unwrap().scope;
     assert_eq!(scope.as_ref().map(Scope::as_str), Some("a x"));
 
-    let elsewhere = ask().challenge([&b"Bearer resource_metadata=\"https://evil.example/\""[..]]);
-    assert_eq!(code(elsewhere).map(drop), Err("resource_metadata.url"));
+    let elsewhere =
+        connect_request().challenge([&b"Bearer resource_metadata=\"https://evil.example/\""[..]]);
+    assert_eq!(
+        error_code(elsewhere).map(drop),
+        Err("resource_metadata.url")
+    );
 
     // Nothing says so: it is the default.
-    let offline = ask();
+    let offline = connect_request();
     let listed = r#""scopes_supported":["offline_access"],"#;
     for (members, scope) in [(listed, "a b offline_access"), ("", "a b")] {
-        let scopes = met(offline.clone(), members).outcome.unwrap().scope;
+        let scopes = connect_to(offline.clone(), members).outcome.unwrap().scope;
         assert_eq!(scopes.as_ref().map(Scope::as_str), Some(scope));
     }
     let as_given = offline.clone().offline(OfflineAccess::AsGiven);
-    let scopes = met(as_given, listed).outcome.unwrap().scope;
+    let scopes = connect_to(as_given, listed).outcome.unwrap().scope;
     assert_eq!(scopes.as_ref().map(Scope::as_str), Some("a b"));
     // A client that acts for itself has nobody whose absence its tokens would outlast.
     let by_hand =
@@ -297,7 +320,7 @@ fn what_the_challenge_says_is_followed() {
     let itself = offline
         .grant(GrantChoice::ClientCredentials)
         .clients(by_hand);
-    let scopes = met(itself, listed).outcome.unwrap().scope;
+    let scopes = connect_to(itself, listed).outcome.unwrap().scope;
     assert_eq!(scopes.as_ref().map(Scope::as_str), Some("a b"));
 }
 
@@ -305,22 +328,25 @@ fn what_the_challenge_says_is_followed() {
 fn nobody_is_asked_again_and_again() {
     let scope = |names: &str| Scope::parse(names).unwrap();
     let mut budget = StepUpBudget::new(scope("a"));
-    assert_eq!(code(budget.next(None)), Err("step_up.empty"));
+    assert_eq!(error_code(budget.next(None)), Err("step_up.empty"));
     assert_eq!(
-        code(budget.next(Some(&Scope::none()))),
+        error_code(budget.next(Some(&Scope::none()))),
         Err("step_up.empty")
     );
     assert_eq!(
-        code(budget.next(Some(&scope("a")))),
+        error_code(budget.next(Some(&scope("a")))),
         Err("step_up.repeated")
     );
     assert_eq!(budget.next(Some(&scope("b"))).unwrap().as_str(), "a b");
     assert_eq!(
-        code(budget.next(Some(&scope("b")))),
+        error_code(budget.next(Some(&scope("b")))),
         Err("step_up.repeated")
     );
     assert_eq!(budget.next(Some(&scope("c"))).unwrap().as_str(), "a b c");
-    assert_eq!(code(budget.next(Some(&scope("d")))), Err("step_up.limit"));
+    assert_eq!(
+        error_code(budget.next(Some(&scope("d")))),
+        Err("step_up.limit")
+    );
 }
 
 /// The way of developers: one program on one port of their own machine is the API and its server.
@@ -366,8 +392,8 @@ fn what_an_api_names_on_its_own_origin_may_be_where_the_api_is() {
         client: client.unwrap(),
         ..connection
     };
-    let kept = Connection::from_json(known.to_json().unwrap().expose()).unwrap();
-    for server in [&known.server, &kept.server] {
+    let stored = Connection::from_json(known.to_json().unwrap().expose()).unwrap();
+    for server in [&known.server, &stored.server] {
         let of = |url: &str| server.address_policy_for(&url.parse().unwrap());
         assert_eq!(of(&format!("{api}/token")), RequestAddressPolicy::Any);
         // Anything else is named by a stranger: another port, scheme, host.
@@ -385,9 +411,9 @@ fn what_an_api_names_on_its_own_origin_may_be_where_the_api_is() {
     }
 }
 
-/// What comes of an API that answers a stranger with this status, and has no metadata.
-fn undescribed(status: u16) -> Result<Connection, Error> {
-    let mut exchange = connect(ask().asking_for_challenge());
+/// The result for an API without metadata that answers an unauthorized request with this status.
+fn connect_without_metadata(status: u16) -> Result<Connection, Error> {
+    let mut exchange = connect(connect_request().asking_for_challenge());
     let mut input = Input::Begin;
     loop {
         input = match exchange.resume(&at(), input) {
@@ -406,15 +432,15 @@ fn undescribed(status: u16) -> Result<Connection, Error> {
 fn an_api_that_serves_strangers_and_says_nothing_wants_no_tokens() {
     for status in [200, 204, 405, 406] {
         assert_eq!(
-            code(undescribed(status).map(drop)),
+            error_code(connect_without_metadata(status).map(drop)),
             Err("connect.not_protected"),
             "{status}"
         );
     }
-    // It wants a token, is not there, or has said nothing.
+    // It requires a token, does not exist, or has not responded.
     for status in [401, 403, 404, 500] {
         assert_eq!(
-            code(undescribed(status).map(drop)),
+            error_code(connect_without_metadata(status).map(drop)),
             Err("denied.http_status"),
             "{status}"
         );

@@ -6,7 +6,7 @@ use super::*;
 use crate::base64;
 use crate::error::Cause;
 use crate::http::Response;
-use crate::testing::{NOW, at, code, json, reply};
+use crate::testing::{NOW, at, error_code, json, reply};
 
 const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256",
     "x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
@@ -18,12 +18,12 @@ const ROOT: &str =
 const OWN_PLACE: &str = "https://r.example/.well-known/oauth-protected-resource/mcp";
 const ROOT_PLACE: &str = "https://r.example/.well-known/oauth-protected-resource";
 
-fn ask() -> ResourceDiscoveryRequest {
+fn discovery_request() -> ResourceDiscoveryRequest {
     ResourceDiscoveryRequest::new(ResourceIdentifier::parse("https://r.example/mcp").unwrap())
 }
 
-fn challenged(field: &str) -> Result<ResourceDiscoveryRequest, Error> {
-    ask().challenge([field.as_bytes()])
+fn challenged_request(field: &str) -> Result<ResourceDiscoveryRequest, Error> {
+    discovery_request().challenge([field.as_bytes()])
 }
 
 /// What an algorithm finds of each key that is tried.
@@ -50,16 +50,16 @@ impl Found {
     }
 }
 
-fn found(ask: ResourceDiscoveryRequest, replies: Vec<Response<Bytes>>) -> Found {
-    verified(ask, replies, Signature::Good)
+fn found(request: ResourceDiscoveryRequest, replies: Vec<Response<Bytes>>) -> Found {
+    discover_with_signature(request, replies, Signature::Good)
 }
 
-fn verified(
-    ask: ResourceDiscoveryRequest,
+fn discover_with_signature(
+    discovery_request: ResourceDiscoveryRequest,
     replies: Vec<Response<Bytes>>,
     signature: Signature,
 ) -> Found {
-    let mut exchange = ResourceDiscovery::new(ask);
+    let mut exchange = ResourceDiscovery::new(discovery_request);
     let mut input = Input::Begin;
     let (mut places, mut tried, mut replies) = (Vec::new(), 0, replies.into_iter());
     let outcome = loop {
@@ -81,7 +81,7 @@ fn verified(
         }
     };
     let over = exchange.resume(&at(), Input::Begin);
-    assert_eq!(code(over).map(drop), Err("misuse.already_finished"));
+    assert_eq!(error_code(over).map(drop), Err("misuse.already_finished"));
     Found {
         places,
         tried,
@@ -91,23 +91,23 @@ fn verified(
 
 #[test]
 fn the_resources_own_place_is_asked_and_the_origins_where_a_parent_will_do() {
-    let own = found(ask(), vec![json(200, GOOD)]);
+    let from_resource = found(discovery_request(), vec![json(200, GOOD)]);
     assert_eq!(
-        own.places,
+        from_resource.places,
         [(OWN_PLACE.to_owned(), RequestAddressPolicy::Any)]
     );
-    let resource = own.outcome.unwrap();
+    let resource = from_resource.outcome.unwrap();
     assert_eq!(resource.resource.as_str(), "https://r.example/mcp");
     assert_eq!(resource.signed_by, None);
 
-    let nothing = found(ask(), vec![json(404, ""), json(200, ROOT)]);
+    let nothing = found(discovery_request(), vec![json(404, ""), json(200, ROOT)]);
     assert_eq!(
         (nothing.urls(), nothing.code()),
         (vec![OWN_PLACE], Err("denied.http_status"))
     );
 
     let parent = found(
-        ask().matching(ResourceMatch::Parent),
+        discovery_request().matching(ResourceMatch::Parent),
         vec![json(404, ""), json(200, ROOT)],
     );
     assert_eq!(parent.urls(), [OWN_PLACE, ROOT_PLACE]);
@@ -132,7 +132,7 @@ fn a_challenge_says_where_on_the_origin_that_the_caller_named() {
         ),
         format!("Other resource_metadata=\"{place}\""),
     ] {
-        let found = found(challenged(&field).unwrap(), vec![json(200, GOOD)]);
+        let found = found(challenged_request(&field).unwrap(), vec![json(200, GOOD)]);
         assert_eq!(
             found.places,
             [(place.to_owned(), RequestAddressPolicy::Any)],
@@ -143,12 +143,14 @@ fn a_challenge_says_where_on_the_origin_that_the_caller_named() {
     // It is about the URL that was asked, not about what its place is built from (section 3.3).
     let other = GOOD.replace("/mcp", "/x");
     let field = format!("Bearer resource_metadata=\"{place}\"");
-    let other = found(challenged(&field).unwrap(), vec![json(200, &other)]);
+    let other = found(challenged_request(&field).unwrap(), vec![json(200, &other)]);
     assert_eq!(other.code(), Err("resource_metadata.resource"));
     // Nothing else is asked.
-    let matching = challenged(&field).unwrap().matching(ResourceMatch::Parent);
+    let matching = challenged_request(&field)
+        .unwrap()
+        .matching(ResourceMatch::Parent);
     assert_eq!(found(matching, vec![]).urls(), [place]);
-    let silent = challenged("Bearer error=\"invalid_token\"").unwrap();
+    let silent = challenged_request("Bearer error=\"invalid_token\"").unwrap();
     assert_eq!(found(silent, vec![]).urls(), [OWN_PLACE]);
 }
 
@@ -164,9 +166,9 @@ fn a_challenge_that_leads_elsewhere_is_refused_before_anything_is_sent() {
         "/relative",
         "",
     ] {
-        let refused = challenged(&format!("Bearer resource_metadata=\"{url}\""));
+        let refused = challenged_request(&format!("Bearer resource_metadata=\"{url}\""));
         assert_eq!(
-            code(refused).map(drop),
+            error_code(refused).map(drop),
             Err("resource_metadata.url"),
             "{url}"
         );
@@ -175,7 +177,7 @@ fn a_challenge_that_leads_elsewhere_is_refused_before_anything_is_sent() {
 
 #[test]
 fn what_is_no_answer_to_the_question_ends_the_search() {
-    let parent = || ask().matching(ResourceMatch::Parent);
+    let parent = || discovery_request().matching(ResourceMatch::Parent);
     for (first, outcome) in [
         (
             reply(302, &[("location", "https://evil.example/")], ""),
@@ -203,12 +205,12 @@ fn what_is_no_answer_to_the_question_ends_the_search() {
     let mut lost = ResourceDiscovery::new(parent());
     let _ = lost.resume(&at(), Input::Begin).unwrap();
     let lost = lost.resume(&at(), Input::Lost(Cause::unknown("cut")));
-    assert_eq!(code(lost).map(drop), Err("lost"));
+    assert_eq!(error_code(lost).map(drop), Err("lost"));
 }
 
 #[test]
 fn an_error_names_the_endpoint_and_both_resources() {
-    let other = found(ask(), vec![json(200, ROOT)]);
+    let other = found(discovery_request(), vec![json(200, ROOT)]);
     let text = other.outcome.unwrap_err().to_string();
     assert!(text.starts_with("resource_metadata: "), "{text}");
     assert!(
@@ -232,7 +234,7 @@ fn with_signed(claims: &str) -> Response<Bytes> {
 }
 
 fn trusting() -> ResourceDiscoveryRequest {
-    ask().trust("https://trust.example", KeySet::parse(KEYS).unwrap())
+    discovery_request().trust("https://trust.example", KeySet::parse(KEYS).unwrap())
 }
 
 #[test]
@@ -264,8 +266,13 @@ fn values_that_nobody_trusted_has_signed_are_ignored() {
     };
     let trusted = "https://trust.example";
     let past = format!(r#","exp":{}"#, NOW - 61);
-    for (name, ask, claims, signature) in [
-        ("nobody", ask(), claims(trusted, ""), Signature::Good),
+    for (name, request, claims, signature) in [
+        (
+            "nobody",
+            discovery_request(),
+            claims(trusted, ""),
+            Signature::Good,
+        ),
         ("forged", trusting(), claims(trusted, ""), Signature::Bad),
         (
             "another's",
@@ -287,7 +294,7 @@ fn values_that_nobody_trusted_has_signed_are_ignored() {
         ),
         ("no object", trusting(), "[]".to_owned(), Signature::Good),
     ] {
-        let found = verified(ask, vec![with_signed(&claims)], signature);
+        let found = discover_with_signature(request, vec![with_signed(&claims)], signature);
         let resource = found.outcome.unwrap();
         assert_eq!(resource.signed_by, None, "{name}");
         let servers: Vec<_> = resource

@@ -7,7 +7,7 @@ use crate::crypto::{Decrypter, DecryptionFailed, DecryptionJob};
 use crate::exchange::{Input, Step};
 use crate::jose::{Alg, Enc, JweAlg, KeySet, ResponseEncryption};
 use crate::server::EndpointKind;
-use crate::testing::{NOW, at, code, json, of, reply, server};
+use crate::testing::{NOW, at, client_of, error_code, json, reply, server};
 
 const PLACE: &str = "https://as.example/userinfo";
 const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256",
@@ -19,7 +19,7 @@ fn client() -> Client {
     let server = server
         .unwrap()
         .with_endpoint(EndpointKind::Jwks, "https://as.example/jwks");
-    of(server.unwrap())
+    client_of(server.unwrap())
 }
 
 /// A client that is registered for signed responses.
@@ -29,9 +29,9 @@ fn signed_client() -> Client {
     client
 }
 
-/// What comes of a response to a question about `ann`.
-fn told(status: u16, media: &str, body: &str) -> Result<Claims, Error> {
-    told_to(
+/// The result of a UserInfo response about `ann`.
+fn userinfo(status: u16, media: &str, body: &str) -> Result<Claims, Error> {
+    userinfo_with(
         &client(),
         "application/json",
         Signature::Good,
@@ -48,7 +48,7 @@ enum Signature {
     Bad,
 }
 
-fn told_to(
+fn userinfo_with(
     client: &Client,
     accept: &str,
     signature: Signature,
@@ -81,13 +81,13 @@ fn told_to(
     }
 }
 
-/// A token of these claims, whose signature is as good as its judge says.
+/// A token with these claims; the test host decides whether its signature is valid.
 fn token(header: &str, claims: &str) -> String {
     let input = crate::jose::signing_input(header, claims);
     format!("{input}.{}", base64::url_safe([1; 64]))
 }
 
-fn signed(claims: &str) -> String {
+fn signed_jwt(claims: &str) -> String {
     token(r#"{"alg":"ES256"}"#, claims)
 }
 
@@ -95,7 +95,7 @@ const GOOD: &str = r#"{"iss":"https://as.example","aud":"id","sub":"ann","name":
 const JWT: &str = "application/jwt";
 
 fn told_signed(token: &str) -> Result<Claims, &'static str> {
-    code(told_to(
+    error_code(userinfo_with(
         &signed_client(),
         JWT,
         Signature::Good,
@@ -107,18 +107,18 @@ fn told_signed(token: &str) -> Result<Claims, &'static str> {
 
 #[test]
 fn a_signed_response_is_verified() {
-    let claims = told_signed(&signed(GOOD)).unwrap();
+    let claims = told_signed(&signed_jwt(GOOD)).unwrap();
     assert_eq!(claims.text("name").unwrap(), Some("Ann"));
-    let forged = told_to(
+    let forged = userinfo_with(
         &signed_client(),
         JWT,
         Signature::Bad,
         200,
         JWT,
-        &signed(GOOD),
+        &signed_jwt(GOOD),
     );
-    assert_eq!(code(forged).map(drop), Err("jws.bad_signature"));
-    for (claims, wanted) in [
+    assert_eq!(error_code(forged).map(drop), Err("jws.bad_signature"));
+    for (claims, expected) in [
         (r#"{"aud":"id","sub":"ann"}"#, "jwt.missing_claim"),
         (
             r#"{"iss":"https://as.example","sub":"ann"}"#,
@@ -167,8 +167,8 @@ fn a_signed_response_is_verified() {
         ("[]", "jwt.malformed"),
     ] {
         assert_eq!(
-            told_signed(&signed(claims)).map(drop),
-            Err(wanted),
+            told_signed(&signed_jwt(claims)).map(drop),
+            Err(expected),
             "{claims}"
         );
     }
@@ -186,7 +186,7 @@ fn a_signed_response_is_one_of_the_agreed_kind() {
     assert_eq!(told_signed(GOOD).map(drop), Err("jws.malformed"));
 
     let json = "application/json";
-    for (status, media, body, wanted) in [
+    for (status, media, body, expected) in [
         (200, json, GOOD, "userinfo.not_signed"),
         (200, "text/html", "<html>", "reply.content_type"),
         (
@@ -197,8 +197,12 @@ fn a_signed_response_is_one_of_the_agreed_kind() {
         ),
         (500, JWT, "no", "denied.busy"),
     ] {
-        let told = told_to(&signed_client(), JWT, Signature::Good, status, media, body);
-        assert_eq!(code(told).map(drop), Err(wanted), "{status} {body}");
+        let result = userinfo_with(&signed_client(), JWT, Signature::Good, status, media, body);
+        assert_eq!(
+            error_code(result).map(drop),
+            Err(expected),
+            "{status} {body}"
+        );
     }
 }
 
@@ -211,7 +215,7 @@ impl Decrypter for Known {
     }
 }
 
-fn encrypted(text: &str) -> (ResponseEncryption, String) {
+fn encrypted_jwt(text: &str) -> (ResponseEncryption, String) {
     let header = base64::url_safe(r#"{"alg":"dir","enc":"A128GCM"}"#);
     let [iv, text_part, tag] = [12, 4, 16].map(|bytes| base64::url_safe(vec![1; bytes]));
     let encryption = ResponseEncryption::new(JweAlg::Dir, Known(text.to_owned()));
@@ -222,42 +226,42 @@ fn encrypted(text: &str) -> (ResponseEncryption, String) {
 #[test]
 fn an_encrypted_response_is_decrypted_and_what_is_signed_in_it_is_verified() {
     // "The UserInfo Response MAY be encrypted without also being signed."
-    let (encryption, jwe) = encrypted(r#"{"sub":"ann","name":"Ann"}"#);
+    let (encryption, jwe) = encrypted_jwt(r#"{"sub":"ann","name":"Ann"}"#);
     let plain = client().with_userinfo_encryption(encryption);
-    let claims = told_to(&plain, JWT, Signature::Good, 200, JWT, &jwe).unwrap();
+    let claims = userinfo_with(&plain, JWT, Signature::Good, 200, JWT, &jwe).unwrap();
     assert_eq!(claims.text("name").unwrap(), Some("Ann"));
-    for (media, body, wanted) in [
+    for (media, body, expected) in [
         ("application/json", r#"{"sub":"ann"}"#, "jwe.not_encrypted"),
-        (JWT, signed(GOOD).as_str(), "jwe.not_encrypted"),
+        (JWT, signed_jwt(GOOD).as_str(), "jwe.not_encrypted"),
         (JWT, "x", "jwe.malformed"),
     ] {
-        let told = told_to(&plain, JWT, Signature::Good, 200, media, body);
-        assert_eq!(code(told).map(drop), Err(wanted), "{body}");
+        let result = userinfo_with(&plain, JWT, Signature::Good, 200, media, body);
+        assert_eq!(error_code(result).map(drop), Err(expected), "{body}");
     }
 
-    let (encryption, jwe) = encrypted(&signed(GOOD));
+    let (encryption, jwe) = encrypted_jwt(&signed_jwt(GOOD));
     let both = signed_client().with_userinfo_encryption(encryption);
-    assert!(told_to(&both, JWT, Signature::Good, 200, JWT, &jwe).is_ok());
-    let forged = told_to(&both, JWT, Signature::Bad, 200, JWT, &jwe);
-    assert_eq!(code(forged).map(drop), Err("jws.bad_signature"));
-    let unsigned = told_to(&both, JWT, Signature::Good, 200, JWT, &signed(GOOD));
-    assert_eq!(code(unsigned).map(drop), Err("jwe.not_encrypted"));
+    assert!(userinfo_with(&both, JWT, Signature::Good, 200, JWT, &jwe).is_ok());
+    let forged = userinfo_with(&both, JWT, Signature::Bad, 200, JWT, &jwe);
+    assert_eq!(error_code(forged).map(drop), Err("jws.bad_signature"));
+    let unsigned = userinfo_with(&both, JWT, Signature::Good, 200, JWT, &signed_jwt(GOOD));
+    assert_eq!(error_code(unsigned).map(drop), Err("jwe.not_encrypted"));
 
     // Where a signature is agreed on, what anybody can have encrypted is nothing.
-    let (encryption, jwe) = encrypted(GOOD);
+    let (encryption, jwe) = encrypted_jwt(GOOD);
     let both = signed_client().with_userinfo_encryption(encryption);
-    let told = told_to(&both, JWT, Signature::Good, 200, JWT, &jwe);
-    assert_eq!(code(told).map(drop), Err("jws.malformed"));
+    let result = userinfo_with(&both, JWT, Signature::Good, 200, JWT, &jwe);
+    assert_eq!(error_code(result).map(drop), Err("jws.malformed"));
     // And the other way round: a signature that nobody has agreed on is not read.
-    let (encryption, jwe) = encrypted(&signed(GOOD));
+    let (encryption, jwe) = encrypted_jwt(&signed_jwt(GOOD));
     let plain = client().with_userinfo_encryption(encryption);
-    let told = told_to(&plain, JWT, Signature::Good, 200, JWT, &jwe);
-    assert_eq!(code(told).map(drop), Err("jwt.malformed"));
+    let result = userinfo_with(&plain, JWT, Signature::Good, 200, JWT, &jwe);
+    assert_eq!(error_code(result).map(drop), Err("jwt.malformed"));
 }
 
 #[test]
 fn what_is_told_is_about_the_user_who_signed_in() {
-    let claims = told(
+    let claims = userinfo(
         200,
         "application/json; charset=utf-8",
         r#"{"sub":"ann","name":"Ann"}"#,
@@ -271,7 +275,7 @@ fn what_is_told_is_about_the_user_who_signed_in() {
 #[test]
 fn what_is_about_somebody_else_or_nobody_is_refused() {
     let json = "application/json";
-    for (status, media, body, wanted) in [
+    for (status, media, body, expected) in [
         (200, json, r#"{"sub":"bob"}"#, "userinfo.subject"),
         (200, json, r#"{"sub":"ANN"}"#, "userinfo.subject"),
         (200, json, r#"{"name":"Ann"}"#, "userinfo.malformed"),
@@ -294,8 +298,8 @@ fn what_is_about_somebody_else_or_nobody_is_refused() {
         (403, json, "{}", "denied.http_status"),
     ] {
         assert_eq!(
-            code(told(status, media, body).map(drop)),
-            Err(wanted),
+            error_code(userinfo(status, media, body).map(drop)),
+            Err(expected),
             "{body}"
         );
     }
@@ -308,5 +312,5 @@ fn tokens_of_another_server_are_not_sent() {
     let tokens = Tokens::from_json(foreign).unwrap();
     let mut call = client().userinfo(Arc::new(tokens), "ann".to_owned());
     let refused = call.resume(&at(), Input::Begin).map(drop);
-    assert_eq!(code(refused), Err("stored.issuer"));
+    assert_eq!(error_code(refused), Err("stored.issuer"));
 }

@@ -6,9 +6,9 @@ use super::*;
 use crate::jose::{DecryptJwe, ResponseEncryption, decrypt_if_encrypted};
 use crate::jose::{Decrypter, DecryptionFailed};
 use crate::secret::Secret;
-use crate::testing::code;
+use crate::testing::error_code;
 
-/// Gives this text for every token, and tells that it was asked.
+/// Decrypts every token to this text, and records the call.
 struct Fake(
     Option<&'static str>,
     &'static str,
@@ -47,23 +47,23 @@ fn with_parts(header: &str, key: usize, iv: usize, text: usize, tag: usize) -> S
 const HEADER: &str = r#"{"alg":"RSA-OAEP","enc":"A128GCM"}"#;
 
 fn outcome(token: &str) -> Result<String, &'static str> {
-    code(fake("a.b.c").decrypt(token)).map(|text| text.expose().clone())
+    error_code(fake("a.b.c").decrypt(token)).map(|text| text.expose().clone())
 }
 
 #[test]
 fn what_has_another_form_is_malformed() {
     assert_eq!(outcome(&token(HEADER)).as_deref(), Ok("a.b.c"));
-    let good = token(HEADER);
+    let valid_token = token(HEADER);
     let long = " ".repeat(MAX_HEADER);
     for bad in [
         String::new(),
         "....".to_owned(),
-        good.replacen('.', "", 1),
-        format!("{good}."),
-        format!("{good}.x"),
-        format!("{good}="),
-        format!(" {good}"),
-        good.replace('.', "+."),
+        valid_token.replacen('.', "", 1),
+        format!("{valid_token}."),
+        format!("{valid_token}.x"),
+        format!("{valid_token}="),
+        format!(" {valid_token}"),
+        valid_token.replace('.', "+."),
         token("[]"),
         token("{}"),
         token(r#"{"alg":"RSA-OAEP"}"#),
@@ -92,7 +92,7 @@ fn what_has_another_form_is_malformed() {
     assert_eq!(outcome(&token(critical)), Err("jws.unsupported_crit"));
 }
 
-/// The algorithms are those of the registration. What the token says is compared and not followed.
+/// The algorithms are those of the registration. The token's header is compared with the registration, not obeyed.
 #[test]
 fn algorithms_that_were_not_agreed_on_are_refused() {
     for (alg, enc) in [
@@ -119,7 +119,7 @@ fn algorithms_that_were_not_agreed_on_are_refused() {
     // The default of registrations is the only one until another is named.
     let by_default = ResponseEncryption::new(JweAlg::RsaOaep, Fake(None, "a.b.c", Arc::default()));
     assert_eq!(
-        code(by_default.decrypt(&token(HEADER))).map(drop),
+        error_code(by_default.decrypt(&token(HEADER))).map(drop),
         Err("jwe.alg_not_allowed")
     );
 }
@@ -143,20 +143,20 @@ fn parts_have_the_lengths_of_their_algorithms() {
         (256, 16, 16),
     ] {
         let token = with_parts(HEADER, key, iv, 5, tag);
-        let asked = Arc::default();
-        let key = Fake(None, "a.b.c", Arc::clone(&asked));
+        let requested = Arc::default();
+        let key = Fake(None, "a.b.c", Arc::clone(&requested));
         let encryption = ResponseEncryption::new(JweAlg::RsaOaep, key).encs([Enc::A128Gcm]);
         assert_eq!(
-            code(encryption.decrypt(&token)).map(drop),
+            error_code(encryption.decrypt(&token)).map(drop),
             Err("jwe.decryption")
         );
-        assert!(asked.lock().unwrap().is_empty());
+        assert!(requested.lock().unwrap().is_empty());
     }
     let direct = ResponseEncryption::new(JweAlg::Dir, Fake(None, "a.b.c", Arc::default()));
     let direct = direct.encs([Enc::A128Gcm]);
     let header = r#"{"alg":"dir","enc":"A128GCM"}"#;
     assert!(direct.decrypt(&with_parts(header, 0, 12, 5, 16)).is_ok());
-    let refused = code(direct.decrypt(&token(header))).map(drop);
+    let refused = error_code(direct.decrypt(&token(header))).map(drop);
     assert_eq!(
         refused,
         Err("jwe.decryption"),
@@ -170,7 +170,7 @@ fn an_ephemeral_key_is_one_of_a_known_curve() {
     let encryption = encryption.encs([Enc::A128Gcm]);
     let of = |epk: &str| {
         let header = format!(r#"{{"alg":"ECDH-ES","enc":"A128GCM"{epk}}}"#);
-        code(encryption.decrypt(&with_parts(&header, 0, 12, 5, 16))).map(drop)
+        error_code(encryption.decrypt(&with_parts(&header, 0, 12, 5, 16))).map(drop)
     };
     let x = base64::url_safe([1; 32]);
     let (ec, okp) = (
@@ -202,28 +202,28 @@ fn an_ephemeral_key_is_one_of_a_known_curve() {
 #[test]
 fn a_key_is_used_by_its_name_where_one_has_it() {
     let header = |kid: &str| format!(r#"{{"alg":"RSA-OAEP","enc":"A128GCM"{kid}}}"#);
-    for (kid, wanted) in [
+    for (kid, expected) in [
         (r#","kid":"b""#, &[Some("b")][..]),
         (r#","kid":"z""#, &[Some("a"), Some("b"), None]),
         ("", &[Some("a"), Some("b"), None]),
     ] {
-        let asked = Arc::default();
-        let key = |id| Fake(id, "", Arc::clone(&asked));
+        let requested = Arc::default();
+        let key = |id| Fake(id, "", Arc::clone(&requested));
         let encryption = ResponseEncryption::new(JweAlg::RsaOaep, key(Some("a")));
         let encryption = encryption.key(key(Some("b"))).key(key(None));
         let refused = encryption
             .encs([Enc::A128Gcm])
             .decrypt(&token(&header(kid)));
-        assert_eq!(code(refused).map(drop), Err("jwe.decryption"));
-        assert_eq!(asked.lock().unwrap().as_slice(), wanted, "{kid}");
+        assert_eq!(error_code(refused).map(drop), Err("jwe.decryption"));
+        assert_eq!(requested.lock().unwrap().as_slice(), expected, "{kid}");
     }
 }
 
 #[test]
 fn a_token_is_encrypted_once() {
-    let inside = code(fake("a.b.c.d.e").decrypt(&token(HEADER))).map(drop);
+    let inside = error_code(fake("a.b.c.d.e").decrypt(&token(HEADER))).map(drop);
     assert_eq!(inside, Err("jwe.nesting"));
-    // What has dots and is no token is for whoever reads it.
+    // A value with dots that is not a JWE is passed through.
     let claims = r#"{"iss":"https://a.b.c.d.example"}"#;
     assert!(fake(claims).decrypt(&token(HEADER)).is_ok());
 }
@@ -231,7 +231,7 @@ fn a_token_is_encrypted_once() {
 #[test]
 fn a_token_comes_as_it_was_agreed() {
     let of = |token: &str, encryption: Option<&ResponseEncryption>| {
-        code(decrypt_if_encrypted(
+        error_code(decrypt_if_encrypted(
             Secret::from(token),
             encryption.map(|opens| opens as &dyn DecryptJwe),
         ))

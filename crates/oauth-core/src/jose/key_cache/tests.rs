@@ -8,7 +8,7 @@ fn later(seconds: u64) -> UnixTime {
     NOW.after(Duration::from_secs(seconds))
 }
 
-fn kept(max_age: Option<u64>) -> KeyCache {
+fn cache_with_keys(max_age: Option<u64>) -> KeyCache {
     let cache = KeyCache::default();
     cache.store_keys(NOW, Arc::default(), max_age.map(Duration::from_secs));
     cache
@@ -20,22 +20,22 @@ fn is_fresh(cache: &KeyCache, now: UnixTime) -> bool {
 
 #[test]
 fn keys_are_kept_as_long_as_the_server_says_within_bounds() {
-    for (said, good) in [
+    for (header_age, valid) in [
         (None, 900),
         (Some(0), 60),
         (Some(3600), 3600),
         (Some(u64::MAX), 86_400),
     ] {
-        let cache = kept(said);
-        assert!(is_fresh(&cache, later(good - 1)), "{said:?}");
-        assert!(!is_fresh(&cache, later(good)), "{said:?}");
+        let cache = cache_with_keys(header_age);
+        assert!(is_fresh(&cache, later(valid - 1)), "{header_age:?}");
+        assert!(!is_fresh(&cache, later(valid)), "{header_age:?}");
         // They will do for a day if no others are to be had, and not longer.
-        for (after, will_do) in [(good, good < 86_400), (86_399, true), (86_400, false)] {
+        for (after, will_do) in [(valid, valid < 86_400), (86_399, true), (86_400, false)] {
             let found = match cache.lookup(later(after)) {
                 Lookup::Fresh(_) => true,
                 Lookup::Stale(found) => found.is_some(),
             };
-            assert_eq!(found, will_do, "{said:?} {after}");
+            assert_eq!(found, will_do, "{header_age:?} {after}");
         }
     }
     assert!(matches!(
@@ -46,14 +46,14 @@ fn keys_are_kept_as_long_as_the_server_says_within_bounds() {
 
 #[test]
 fn a_clock_that_is_set_back_does_not_keep_keys_forever() {
-    let cache = kept(Some(86_400));
+    let cache = cache_with_keys(Some(86_400));
     assert!(is_fresh(&cache, NOW.before(Duration::from_secs(60))));
     assert!(!is_fresh(&cache, NOW.before(Duration::from_secs(61))));
 }
 
 #[test]
 fn keys_are_fetched_before_their_time_once_a_minute() {
-    let cache = kept(None);
+    let cache = cache_with_keys(None);
     assert_eq!(cache.on_unknown_key(NOW), OnUnknownKey::Fetch);
     // While they are fetched, for ten seconds at most.
     assert_eq!(cache.on_unknown_key(NOW), OnUnknownKey::Wait);

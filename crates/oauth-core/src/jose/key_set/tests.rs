@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)] // a test that fails says so
 
 use super::*;
-use crate::testing::code;
+use crate::testing::error_code;
 
 const X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 const EC: &str = r#""kty":"EC","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
@@ -128,7 +128,7 @@ fn what_is_not_understood_is_left_out_and_what_is_no_set_is_refused() {
     assert!(keys.is_empty());
     for bad in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[1]}"#] {
         assert_eq!(
-            code(KeySet::parse(bad).map(drop)),
+            error_code(KeySet::parse(bad).map(drop)),
             Err("jwks.malformed"),
             "{bad}"
         );

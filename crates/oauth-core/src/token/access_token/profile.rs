@@ -334,7 +334,7 @@ impl Rules {
 /// A scope with spaces, or as a list.
 fn scope_claim(claims: &Claims, name: &str) -> Result<Option<Result<Scope, Error>>, Error> {
     Ok(match claims.get(name) {
-        Some(Value::Array(_)) => Some(Scope::of(claims.texts(name)?)),
+        Some(Value::Array(_)) => Some(Scope::from_names(claims.texts(name)?)),
         _ => claims.text(name)?.map(Scope::parse),
     })
 }

@@ -12,7 +12,7 @@ use crate::moment::UnixTime;
 use crate::quirk::{Quirk, Rules};
 use crate::secret::Secret;
 use crate::server::EndpointKind;
-use crate::testing::{self, NOW, at, code};
+use crate::testing::{self, NOW, at, error_code};
 
 const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"1",
     "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
@@ -23,7 +23,7 @@ fn client(quirks: Vec<Quirk>) -> Client {
         quirks,
         ..Rules::default()
     });
-    let client = testing::of(server).with_id_token_algs([Alg::Es256]);
+    let client = testing::client_of(server).with_id_token_algs([Alg::Es256]);
     client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
     client
 }
@@ -43,7 +43,7 @@ fn token(typ: &str, more: &str) -> String {
     format!("{}.{}", signing_input(&header, &claims), "A".repeat(86))
 }
 
-/// What is made of a token whose signature is good, and whose hashes are, too.
+/// The result for a token whose signature and hashes are valid.
 fn judged_by(client: &Client, token: &str, checks: IdTokenChecks) -> Result<IdToken, Error> {
     let mut exchange = client.verify_id_token(Secret::from(token), checks);
     let mut step = exchange.resume(&at(), Input::Begin)?;
@@ -60,7 +60,7 @@ fn judged_by(client: &Client, token: &str, checks: IdTokenChecks) -> Result<IdTo
 
 fn judged(more: &str, checks: IdTokenChecks) -> Result<(), &'static str> {
     let client = client(Vec::new());
-    code(judged_by(&client, &token("", more), checks).map(drop))
+    error_code(judged_by(&client, &token("", more), checks).map(drop))
 }
 
 fn with_nonce() -> IdTokenChecks {
@@ -114,7 +114,7 @@ fn a_token_that_comes_by_itself_is_bound_by_its_nonce() {
     // A server that forgets nonces is excused where a code binds the answer to the request, and nowhere else.
     let forgetful = client(vec![Quirk::IdTokensWithoutNonce]);
     let without = token("", r#""nonce":null"#);
-    let judge = |checks| code(judged_by(&forgetful, &without, checks).map(drop));
+    let judge = |checks| error_code(judged_by(&forgetful, &without, checks).map(drop));
     assert_eq!(judge(with_nonce()), Err("jwt.missing_claim"));
     let answer = IdTokenChecks {
         nonce: Some("n".into()),
@@ -184,7 +184,7 @@ fn a_shared_secret_is_that_of_one_client() {
         ..with_nonce()
     };
     let seen = judged_by(&client, &token, checks);
-    assert_eq!(code(seen.map(drop)), Err("jwt.untrusted_audience"));
+    assert_eq!(error_code(seen.map(drop)), Err("jwt.untrusted_audience"));
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_hash_of_another_token_is_refused() {
     };
     assert_eq!(half, "h");
     let refused = exchange.resume(&at(), Input::Verified(false));
-    assert_eq!(code(refused.map(drop)), Err("id_token.at_hash"));
+    assert_eq!(error_code(refused.map(drop)), Err("id_token.at_hash"));
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn a_token_of_another_kind_says_nothing_of_a_sign_in() {
     for typ in ["at+jwt", "logout+jwt", "dpop+jwt"] {
         let token = token(&format!(r#","typ":"{typ}""#), "");
         let seen = judged_by(&client(Vec::new()), &token, with_nonce());
-        assert_eq!(code(seen.map(drop)), Err("jwt.typ"), "{typ}");
+        assert_eq!(error_code(seen.map(drop)), Err("jwt.typ"), "{typ}");
     }
 }
 
@@ -269,7 +269,7 @@ fn a_token_says_who_may_act_for_the_person() {
     }
 }
 
-/// What is wrong with the claims of a token is no answer to somebody who cannot sign one.
+/// Claim errors are reported only for tokens with a valid signature.
 #[test]
 fn a_token_is_judged_by_its_signature_first() {
     for more in [

@@ -3,7 +3,7 @@
 use crate::exchange::{Exchange as _, Input, Step};
 use crate::grant::{Refresh, TokenRequest};
 use crate::redirect_uri::RedirectUri;
-use crate::testing::{at, client, code, json};
+use crate::testing::{at, client, error_code, json};
 use crate::{
     AuthorizationRequest, Client, ClientAuth, ClientId, PendingAuthorization, Tokens, danger,
 };
@@ -15,11 +15,11 @@ const CB: &str = "https://app.example/cb";
 /// Tokens of a login for these resources, whose code is redeemed for only some of them. Flow and tokens are stored on
 /// the way.
 fn login_for(resources: &[&str], narrowed: Option<&str>) -> Tokens {
-    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
-    let ask = resources
+    let request = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    let request = resources
         .iter()
-        .fold(ask, |ask, uri| ask.resource(uri).unwrap());
-    let (_, mut pending) = client().authorize(&at(), ask).unwrap();
+        .fold(request, |ask, uri| ask.resource(uri).unwrap());
+    let (_, mut pending) = client().authorize(&at(), request).unwrap();
     if narrowed.is_some() {
         pending = pending.for_resources(narrowed).unwrap();
     }
@@ -36,12 +36,14 @@ fn login_for(resources: &[&str], narrowed: Option<&str>) -> Tokens {
 
 /// Refreshes the tokens for these resources: what was sent, and the next tokens.
 fn refreshed_for(tokens: &Tokens, resources: &[&str]) -> Result<(String, Tokens), &'static str> {
-    let ask = resources
+    let token_request = resources
         .iter()
-        .fold(TokenRequest::new(), |ask, uri| ask.resource(uri).unwrap());
+        .fold(TokenRequest::new(), |token_request, uri| {
+            token_request.resource(uri).unwrap()
+        });
     let token = tokens.refresh_token.clone().unwrap();
-    let mut exchange = client().token(Refresh::new(token), ask);
-    let Step::Send(request) = code(exchange.resume(&at(), Input::Begin))? else {
+    let mut exchange = client().token(Refresh::new(token), token_request);
+    let Step::Send(request) = error_code(exchange.resume(&at(), Input::Begin))? else {
         panic!("a request")
     };
     let body = String::from_utf8_lossy(request.body()).into_owned();
@@ -76,7 +78,7 @@ fn a_refresh_token_of_a_public_client_is_sent_with_its_own_certificate_alone() {
         [tokens, stored].map(|tokens| {
             let token = tokens.refresh_token.unwrap();
             let mut exchange = to.token(Refresh::new(token), Scope::none());
-            code(exchange.resume(&at(), Input::Begin).map(drop))
+            error_code(exchange.resume(&at(), Input::Begin).map(drop))
         })
     };
     let with = |client: &Client, certificate| client.clone().with_certificate(certificate);
@@ -142,7 +144,7 @@ fn a_bare_refresh_token_becomes_a_grant_that_is_renewed_before_its_first_use() {
         body,
         "grant_type=refresh_token&refresh_token=r-of-another-library"
     );
-    let kept = renewed.refresh_token.unwrap();
-    assert_eq!(kept.secret().expose(), "r-of-another-library");
+    let refresh_token = renewed.refresh_token.unwrap();
+    assert_eq!(refresh_token.secret().expose(), "r-of-another-library");
     assert!(!format!("{tokens:?}").contains("r-of-another"));
 }

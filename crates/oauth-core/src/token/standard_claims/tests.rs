@@ -85,17 +85,17 @@ fn claims_of_other_parties_are_found_and_not_fetched() {
     names.sort_unstable();
     assert_eq!(names, ["address", "phone_number"]);
     assert!(
-        matches!(&first.place, ClaimsPlace::Aggregated(jwt) if jwt.expose() == "jwt_header.jwt_part2.jwt_part3")
+        matches!(&first.location, ClaimsPlace::Aggregated(jwt) if jwt.expose() == "jwt_header.jwt_part2.jwt_part3")
     );
     assert_eq!(second.claims, ["credit_score"]);
     assert!(matches!(
-        &second.place,
+        &second.location,
         ClaimsPlace::Distributed { endpoint: "https://creditagency.example.com/claims", access_token: Some(token) }
             if token.expose() == "ksj3n283dke"
     ));
     assert!(third.claims.is_empty());
     assert!(matches!(
-        &third.place,
+        &third.location,
         ClaimsPlace::Distributed {
             access_token: None,
             ..

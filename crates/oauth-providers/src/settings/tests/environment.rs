@@ -16,7 +16,7 @@ fn variables_name_the_server_the_client_and_one_way_to_authenticate() {
         ("OAUTH_CLIENT_SECRET_FILE", "/s"),
         ("/s", "hunter22-secret\n"),
     ];
-    let request = asked(&client(from_env(&in_file).unwrap()));
+    let request = first_request(&client(from_env(&in_file).unwrap()));
     assert!(form(&request).ends_with(&format!("client_secret={HIDDEN}")));
     let by_key = [
         google,
@@ -122,9 +122,9 @@ fn a_variable_that_is_missing_is_named() {
         ),
         (vec![("OAUTH_WORKLOAD", "azure")], "OAUTH_PROVIDER_TENANT"),
     ] {
-        let (code, told) = refused(from_env(&all));
-        assert_eq!(code, "environment.missing", "{told}");
-        assert!(told.contains(named), "{told}");
+        let (code, detail) = refused(from_env(&all));
+        assert_eq!(code, "environment.missing", "{detail}");
+        assert!(detail.contains(named), "{detail}");
     }
 }
 
@@ -183,9 +183,9 @@ fn neither_of_two_variables_for_the_same_setting_wins() {
             ["OAUTH_CLIENT_FILE", "OAUTH_CLIENT_ID"],
         ),
     ] {
-        let (code, told) = refused(from_env(&all));
-        assert_eq!(code, "environment.conflict", "{told}");
-        assert!(named.iter().all(|name| told.contains(name)), "{told}");
+        let (code, detail) = refused(from_env(&all));
+        assert_eq!(code, "environment.conflict", "{detail}");
+        assert!(named.iter().all(|name| detail.contains(name)), "{detail}");
     }
 }
 
@@ -213,13 +213,13 @@ fn each_platform_has_its_token_where_it_is_documented() {
         let settings = from_env(&all).unwrap();
         let shown = format!("{settings:?}");
         assert!(!shown.contains(HIDDEN), "{shown}");
-        let wanted = match platform {
+        let expected = match platform {
             "gitlab_ci" => "CI_TOKEN",
             "gcp" => "http://169.254.169.254/computeMetadata",
             "github_actions" => "https://run.example/t",
             _ => "/t",
         };
-        assert!(shown.contains(wanted), "{platform}: {shown}");
+        assert!(shown.contains(expected), "{platform}: {shown}");
         assert_eq!(shown.contains("SpiffeJwt"), platform == "spiffe");
         assert_eq!(
             shown.contains("api://AzureADTokenExchange"),
@@ -254,9 +254,9 @@ fn azure_says_by_itself_who_the_client_is_and_of_which_directory() {
     let settings = from_env(&all).unwrap();
     assert_eq!(settings.client_id(), "from-azure");
     assert!(client(settings).server().issuer().as_str().contains(tenant));
-    let mut own = all.to_vec();
-    own.push(("OAUTH_CLIENT_ID", "own"));
-    assert_eq!(from_env(&own).unwrap().client_id(), "own");
+    let mut variables = all.to_vec();
+    variables.push(("OAUTH_CLIENT_ID", "own"));
+    assert_eq!(from_env(&variables).unwrap().client_id(), "own");
     let mut elsewhere = all.to_vec();
     elsewhere.push(("AZURE_AUTHORITY_HOST", "https://login.chinacloudapi.cn/"));
     assert_eq!(refused(from_env(&elsewhere)).0, "workload.setup");
@@ -272,7 +272,7 @@ fn a_platforms_token_is_exchanged_where_an_audience_is_named() {
         ("OAUTH_EXCHANGE_AUDIENCE", "//pool"),
         ("CI_TOKEN", "a-token"),
     ];
-    let body = form(&asked(&client(from_env(&all).unwrap())));
+    let body = form(&first_request(&client(from_env(&all).unwrap())));
     for part in [
         "audience=%2F%2Fpool",
         "subject_token=a-token",
@@ -288,7 +288,7 @@ fn a_platforms_token_is_exchanged_where_an_audience_is_named() {
     assert_eq!(refused(from_env(&alone)).0, "environment.missing");
     let file = json!({ "provider": "google", "client_id": "c", "workload": {
         "platform": "gcp", "audience": "https://a.example", "exchange_audience": "//pool" } });
-    let request = asked(&client(read(&file).unwrap()));
+    let request = first_request(&client(read(&file).unwrap()));
     let url = request.uri().to_string();
     assert!(url.ends_with("&audience=https%3A%2F%2Fa.example"), "{url}");
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use oauth_core::moment::UnixTime;
 
 use super::harness::{CaseResult, Harness, saved_version};
-use crate::store::Times;
+use crate::store::RecordTimes;
 
 /// The number of records that expire: more than a store deletes at a time.
 const EXPIRING_RECORDS: usize = 24;
@@ -16,11 +16,11 @@ fn from_now(seconds: u64) -> UnixTime {
 }
 
 /// The time of a record that has already expired.
-const PAST: Times = Times::until(UnixTime::from_secs(1));
+const PAST: RecordTimes = RecordTimes::until(UnixTime::from_secs(1));
 
 pub(super) async fn stays(harness: &Harness) -> CaseResult {
     let key = harness.key("ending:stays");
-    let later = Times::until(from_now(3600));
+    let later = RecordTimes::until(from_now(3600));
     let version = saved_version(harness.save_at(0, &key, "text", 0, later).await?, 0)?;
     harness.expect_record(&key, version, "text").await?;
     // Expired records do not affect others.
@@ -41,7 +41,7 @@ pub(super) async fn absent(harness: &Harness) -> CaseResult {
     let key = harness.key("ending:absent");
     let first_version = saved_version(harness.save_at(0, &key, "text", 0, PAST).await?, 0)?;
     let Some(entry) = harness.load(1, &key).await? else {
-        // It is absent: no save over it succeeds, and a new record gets a new version.
+        // The record is absent: no save at its version succeeds, and a new record gets a new version.
         harness.expect_conflict(&key, first_version).await?;
         if harness.load(0, &key).await?.is_some() {
             return Err("a record that has ended is there again".to_owned());

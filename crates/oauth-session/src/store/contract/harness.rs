@@ -12,7 +12,7 @@ use oauth_core::moment::UnixTime;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::store::{Entry, Lease, Saved, Store, Times};
+use crate::store::{Entry, Lease, RecordTimes, SaveOutcome, Store};
 
 /// Success of a case, or a description of the failure.
 pub(super) type CaseResult = Result<(), String>;
@@ -56,8 +56,8 @@ impl Harness {
     }
 
     pub(super) async fn load(&self, worker: usize, key: &str) -> Result<Option<Entry>, String> {
-        let answer = self.store(worker).load(key).await;
-        answer.map_err(|error| format!("load: {error}"))
+        let result = self.store(worker).load(key).await;
+        result.map_err(|error| format!("load: {error}"))
     }
 
     pub(super) async fn save(
@@ -66,7 +66,7 @@ impl Harness {
         key: &str,
         text: &str,
         version: u64,
-    ) -> Result<Saved, String> {
+    ) -> Result<SaveOutcome, String> {
         self.save_due(worker, key, text, version, None).await
     }
 
@@ -78,9 +78,9 @@ impl Harness {
         text: &str,
         version: u64,
         due: Option<u64>,
-    ) -> Result<Saved, String> {
+    ) -> Result<SaveOutcome, String> {
         let due = due.map(UnixTime::from_secs);
-        let times = Times { due, until: None };
+        let times = RecordTimes { due, until: None };
         self.save_at(worker, key, text, version, times).await
     }
 
@@ -91,16 +91,16 @@ impl Harness {
         key: &str,
         text: &str,
         version: u64,
-        times: Times,
-    ) -> Result<Saved, String> {
+        times: RecordTimes,
+    ) -> Result<SaveOutcome, String> {
         let record = Secret::from(text);
-        let answer = self.store(worker).save(key, &record, version, times).await;
-        answer.map_err(|error| format!("save at version {version}: {error}"))
+        let result = self.store(worker).save(key, &record, version, times).await;
+        result.map_err(|error| format!("save at version {version}: {error}"))
     }
 
     pub(super) async fn remove(&self, worker: usize, key: &str) -> Result<bool, String> {
-        let answer = self.store(worker).remove(key).await;
-        answer.map_err(|error| format!("remove: {error}"))
+        let result = self.store(worker).remove(key).await;
+        result.map_err(|error| format!("remove: {error}"))
     }
 
     /// All pages that a handle lists, one after the other, with the keys of this run; `None` if the store cannot list.
@@ -108,9 +108,9 @@ impl Harness {
         let mut keys = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
-            let answer = self.store(worker).scan(cursor.as_deref()).await;
+            let result = self.store(worker).scan(cursor.as_deref()).await;
             let Some(page) =
-                unless_unsupported(answer).map_err(|error| format!("scan: {error}"))?
+                unless_unsupported(result).map_err(|error| format!("scan: {error}"))?
             else {
                 return Ok(None);
             };
@@ -137,8 +137,8 @@ impl Harness {
         limit: usize,
     ) -> Result<Option<Vec<String>>, String> {
         let before = UnixTime::from_secs(before);
-        let answer = self.store(worker).due(before, limit).await;
-        unless_unsupported(answer).map_err(|error| format!("due: {error}"))
+        let result = self.store(worker).due(before, limit).await;
+        unless_unsupported(result).map_err(|error| format!("due: {error}"))
     }
 
     /// Whether a key belongs to this run.
@@ -154,8 +154,8 @@ impl Harness {
         millis: u64,
     ) -> Result<Lease, String> {
         let ttl = Duration::from_millis(millis);
-        let answer = self.store(worker).lease(key, holder, ttl).await;
-        answer.map_err(|error| format!("lease: {error}"))
+        let result = self.store(worker).lease(key, holder, ttl).await;
+        result.map_err(|error| format!("lease: {error}"))
     }
 
     /// Checks through every handle that the record has this version and this text.
@@ -191,7 +191,7 @@ impl Harness {
         expect_equal(
             &format!("the answer to a save at version {version}"),
             &saved,
-            &Saved::Conflict,
+            &SaveOutcome::Conflict,
         )
     }
 
@@ -214,9 +214,9 @@ impl Harness {
                 Lease::Won => {
                     return Err(format!("{holder} was given a lease that another holds"));
                 }
-                Lease::Held(left) if left > remaining || left < remaining / 2 => {
+                Lease::Held(reported) if reported > remaining || reported < remaining / 2 => {
                     return Err(format!(
-                        "{holder} was told to wait {left:?} for a lease of {remaining:?} that has just begun"
+                        "{holder} was told to wait {reported:?} for a lease of {remaining:?} that has just begun"
                     ));
                 }
                 Lease::Held(_) => {}
@@ -271,10 +271,12 @@ impl Harness {
 }
 
 /// The version of the record that was saved over this one.
-pub(super) fn saved_version(saved: Saved, version: u64) -> Result<u64, String> {
+pub(super) fn saved_version(saved: SaveOutcome, version: u64) -> Result<u64, String> {
     match saved {
-        Saved::At(new) if new >= 1 << 53 => Err(format!("version {new} is not below 2^53")),
-        Saved::At(new) if new > version => Ok(new),
+        SaveOutcome::At(saved_at) if saved_at >= 1 << 53 => {
+            Err(format!("version {saved_at} is not below 2^53"))
+        }
+        SaveOutcome::At(saved_at) if saved_at > version => Ok(saved_at),
         saved => Err(format!(
             "the answer to a save over version {version} is {saved:?}"
         )),
@@ -282,10 +284,10 @@ pub(super) fn saved_version(saved: Saved, version: u64) -> Result<u64, String> {
 }
 
 /// The result of an optional method.
-fn unless_unsupported<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
-    match answer {
+fn unless_unsupported<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
         Err(error) if matches!(error.kind(), Kind::Misuse(Misuse::NotSupported)) => Ok(None),
-        answer => answer.map(Some),
+        result => result.map(Some),
     }
 }
 

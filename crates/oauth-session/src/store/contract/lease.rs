@@ -35,7 +35,7 @@ pub(super) async fn race(harness: &Harness) -> CaseResult {
     Ok(())
 }
 
-pub(super) async fn again(harness: &Harness) -> CaseResult {
+pub(super) async fn reacquire(harness: &Harness) -> CaseResult {
     let key = harness.key("again");
     harness.expect_won(&key, "one", MINUTE_MS).await?;
     harness.expect_won(&key, "one", 10 * MINUTE_MS).await?;
@@ -62,7 +62,7 @@ pub(super) async fn not_theirs(harness: &Harness) -> CaseResult {
     harness.expect_held(&key, "two", MINUTE_MS).await
 }
 
-pub(super) async fn over(harness: &Harness) -> CaseResult {
+pub(super) async fn expired(harness: &Harness) -> CaseResult {
     let key = harness.key("over");
     harness.expect_won(&key, "one", SHORT_LEASE_MS).await?;
     harness.expect_takeover(&key, "two", SHORT_LEASE_MS).await?;
@@ -111,7 +111,7 @@ pub(super) async fn apart(harness: &Harness) -> CaseResult {
     harness.expect_record(&key, second_version, "second").await
 }
 
-pub(super) async fn fenced(harness: &Harness) -> CaseResult {
+pub(super) async fn fences_late_saves(harness: &Harness) -> CaseResult {
     let key = harness.key("fenced");
     let first_version = harness.save_record(&key, "first", 0).await?;
     harness.expect_won(&key, "sleeper", SHORT_LEASE_MS).await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::harness::{CONCURRENT_WORKERS, CaseResult, Harness, expect_equal, saved_version};
-use crate::store::Saved;
+use crate::store::SaveOutcome;
 
 pub(super) async fn nothing(harness: &Harness) -> CaseResult {
     let key = harness.key("nothing");
@@ -32,7 +32,7 @@ pub(super) async fn conflict(harness: &Harness) -> CaseResult {
     harness.expect_record(&key, second_version, "second").await
 }
 
-pub(super) async fn rise(harness: &Harness) -> CaseResult {
+pub(super) async fn versions_rise(harness: &Harness) -> CaseResult {
     let key = harness.key("rise");
     let mut version = 0;
     for number in 0..12 {
@@ -48,8 +48,8 @@ pub(super) async fn removed_record(harness: &Harness) -> CaseResult {
     let key = harness.key("removed");
     let first_version = harness.save_record(&key, "first", 0).await?;
     let removed_version = harness.save_record(&key, "", first_version).await?;
-    let left = harness.load(1, &key).await?;
-    if let Some(left) = &left {
+    let removed_entry = harness.load(1, &key).await?;
+    if let Some(left) = &removed_entry {
         expect_equal(
             "the version of what was removed",
             &left.version,
@@ -58,21 +58,21 @@ pub(super) async fn removed_record(harness: &Harness) -> CaseResult {
         expect_equal("that it is empty", &left.is_removed(), &true)?;
     }
     harness.expect_conflict(&key, first_version).await?;
-    let again = harness
-        .save_record(&key, "again", left.map_or(0, |left| left.version))
+    let resaved_version = harness
+        .save_record(&key, "again", removed_entry.map_or(0, |left| left.version))
         .await?;
-    if again <= removed_version {
+    if resaved_version <= removed_version {
         let text = format!(
-            "version {again} does not exceed {removed_version}, at which the key was removed"
+            "version {resaved_version} does not exceed {removed_version}, at which the key was removed"
         );
         return Err(text);
     }
     harness.expect_conflict(&key, first_version).await?;
-    harness.expect_record(&key, again, "again").await
+    harness.expect_record(&key, resaved_version, "again").await
 }
 
 /// A store that has lost a key never reuses its versions.
-pub(super) async fn first_save(harness: &Harness) -> CaseResult {
+pub(super) async fn versions_are_not_reused(harness: &Harness) -> CaseResult {
     let mut highest = 0;
     let earlier_key = harness.key("before");
     for text in ["first", "second", "third"] {
@@ -119,7 +119,7 @@ pub(super) async fn race(harness: &Harness) -> CaseResult {
             .await?;
         let mut winners = Vec::new();
         for (saved, text) in answers {
-            if saved != Saved::Conflict {
+            if saved != SaveOutcome::Conflict {
                 winners.push((saved_version(saved, version)?, text));
             }
         }
@@ -168,7 +168,7 @@ async fn add_one(harness: &Harness, worker: usize, key: &str) -> Result<bool, St
     };
     let next = (count + 1).to_string();
     let saved = harness.save(worker, key, &next, version).await?;
-    Ok(saved != Saved::Conflict)
+    Ok(saved != SaveOutcome::Conflict)
 }
 
 pub(super) const ODD_KEYS: &[&str] = &[

@@ -6,7 +6,7 @@ use oauth_core::Secret;
 use oauth_core::error::{Error, Misuse};
 use serde::{Deserialize, Serialize};
 
-use super::Locked;
+use super::LockedKey;
 use crate::store::{ENDPOINT, Lease, malformed};
 
 const FORMAT: &str = "oauth-core lease 1";
@@ -50,7 +50,7 @@ pub(in crate::store) fn clock() -> Result<u64, Error> {
     Ok(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
 
-impl Locked<'_> {
+impl LockedKey<'_> {
     /// Acquires the lease for this many milliseconds; 0 releases it.
     pub(in crate::store) fn lease(&self, holder: &str, ttl: u64) -> Result<Lease, Error> {
         let now = clock()?;
@@ -136,47 +136,47 @@ pub(in crate::store) fn decide(
 mod tests {
     use super::*;
 
-    fn held(holder: &str, taken_at: u64, until: u64) -> LeaseRecord {
+    fn record(holder: &str, taken_at: u64, until: u64) -> LeaseRecord {
         LeaseRecord::new(holder.to_owned(), taken_at, until)
     }
 
-    const fn rest(millis: u64) -> Lease {
+    const fn held_for(millis: u64) -> Lease {
         Lease::Held(Duration::from_millis(millis))
     }
 
     #[test]
     fn a_lease_is_over_at_its_end() {
-        let stored = Some(held("one", 1000, 1500));
-        let kept = decide(stored.clone(), "two", 100, 1499);
-        assert_eq!(kept, (rest(1), Change::Keep));
+        let stored = Some(record("one", 1000, 1500));
+        let decision = decide(stored.clone(), "two", 100, 1499);
+        assert_eq!(decision, (held_for(1), Change::Keep));
         let over = decide(stored, "two", 100, 1500);
-        assert_eq!(over, (Lease::Won, Change::Write(held("two", 1500, 1600))));
+        assert_eq!(over, (Lease::Won, Change::Write(record("two", 1500, 1600))));
     }
 
     #[test]
     fn a_clock_set_back_neither_ends_a_lease_nor_keeps_it_for_hours() {
-        let stored = Some(held("one", 3_600_000, 3_600_500));
-        let moved = held("one", 7, 507);
-        let seen = decide(stored, "two", 100, 7);
-        assert_eq!(seen, (rest(500), Change::Write(moved.clone())));
-        let kept = decide(Some(moved.clone()), "two", 100, 506);
-        assert_eq!(kept, (rest(1), Change::Keep));
+        let stored = Some(record("one", 3_600_000, 3_600_500));
+        let moved = record("one", 7, 507);
+        let decision = decide(stored, "two", 100, 7);
+        assert_eq!(decision, (held_for(500), Change::Write(moved.clone())));
+        let decision = decide(Some(moved.clone()), "two", 100, 506);
+        assert_eq!(decision, (held_for(1), Change::Keep));
         let over = decide(Some(moved), "two", 100, 507);
-        assert_eq!(over, (Lease::Won, Change::Write(held("two", 507, 607))));
+        assert_eq!(over, (Lease::Won, Change::Write(record("two", 507, 607))));
     }
 
     #[test]
     fn the_holder_is_not_kept_out_by_a_clock_set_back() {
-        let stored = Some(held("one", 3_600_000, 3_600_500));
-        let again = decide(stored.clone(), "one", 100, 7);
-        assert_eq!(again, (Lease::Won, Change::Write(held("one", 7, 107))));
+        let stored = Some(record("one", 3_600_000, 3_600_500));
+        let decision = decide(stored.clone(), "one", 100, 7);
+        assert_eq!(decision, (Lease::Won, Change::Write(record("one", 7, 107))));
         let back = decide(stored, "one", 0, 7);
         assert_eq!(back, (Lease::Won, Change::Remove));
     }
 
     #[test]
     fn only_the_holder_gives_back() {
-        let stored = Some(held("one", 1000, 1500));
+        let stored = Some(record("one", 1000, 1500));
         let not_theirs = decide(stored.clone(), "two", 0, 1200);
         assert_eq!(not_theirs, (Lease::Won, Change::Keep));
         assert_eq!(decide(stored, "one", 0, 1200), (Lease::Won, Change::Remove));

@@ -4,17 +4,17 @@
 use oauth_core::Secret;
 use oauth_core::error::Error;
 
-use super::{Folder, Locked, parse_file_name};
+use super::{Folder, LockedKey, parse_file_name};
 use crate::store::file::{RECORD, RecordFile, decode_file, encode_file};
-use crate::store::{Times, is_forgotten, malformed, next};
+use crate::store::{RecordTimes, is_forgotten, malformed, next};
 
 /// The extension of a tombstone's file.
 const REMOVED: &str = "removed";
 
 /// The tombstone of a record; none if the record was not removed.
-pub(in crate::store) struct Removed(Option<RecordFile>);
+pub(in crate::store) struct Tombstone(Option<RecordFile>);
 
-impl Removed {
+impl Tombstone {
     /// The tombstone or the stored record, whichever has the higher version. Both exist if a process was killed while it
     /// removed or saved the record.
     pub(in crate::store) fn newer_than(self, stored: Option<RecordFile>) -> Option<RecordFile> {
@@ -31,12 +31,12 @@ impl Removed {
     }
 }
 
-impl Locked<'_> {
+impl LockedKey<'_> {
     /// Reads the tombstone.
-    pub(in crate::store) fn read_tombstone(&self) -> Result<Removed, Error> {
+    pub(in crate::store) fn read_tombstone(&self) -> Result<Tombstone, Error> {
         let bytes = self.read(REMOVED)?;
         let record_file = bytes.map(|bytes| decode_file(&bytes, &self.name(REMOVED)));
-        Ok(Removed(record_file.transpose()?))
+        Ok(Tombstone(record_file.transpose()?))
     }
 
     /// Writes the tombstone of the record at `version`, before the record is deleted. Returns the tombstone's version.
@@ -44,7 +44,7 @@ impl Locked<'_> {
         let next = next(version).ok_or_else(|| malformed("version"))?;
         self.write(
             REMOVED,
-            &encode_file(&Secret::new(String::new()), next, Times::NONE)?,
+            &encode_file(&Secret::new(String::new()), next, RecordTimes::NONE)?,
         )?;
         Ok(next)
     }

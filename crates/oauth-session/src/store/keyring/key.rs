@@ -8,7 +8,7 @@ use zeroize::Zeroize as _;
 
 use super::KeyringStore;
 use crate::store::seal::Key;
-use crate::store::{ENDPOINT, Store as _, Times, malformed};
+use crate::store::{ENDPOINT, RecordTimes, Store as _, malformed};
 
 impl KeyringStore {
     /// The key in the keyring under this name, to seal records that are too large for a keyring, or have to be listed.
@@ -29,7 +29,7 @@ impl KeyringStore {
             }
             // If several callers find no key, one of them saves; all use the stored key.
             let version = entry.map_or(0, |entry| entry.version);
-            self.save(name, &generate_key()?, version, Times::NONE)
+            self.save(name, &generate_key()?, version, RecordTimes::NONE)
                 .await?;
         }
     }

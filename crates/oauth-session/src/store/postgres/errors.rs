@@ -15,8 +15,8 @@ pub(super) fn unsent_error(reason: String) -> Error {
     Error::lost(Cause::unsent(reason)).at_endpoint(ENDPOINT)
 }
 
-pub(super) fn late_by(late: tokio::time::error::Elapsed) -> Error {
-    Error::lost(Cause::unknown(late)).at_endpoint(ENDPOINT)
+pub(super) fn timeout_error(elapsed: tokio::time::error::Elapsed) -> Error {
+    Error::lost(Cause::unknown(elapsed)).at_endpoint(ENDPOINT)
 }
 
 pub(super) fn is_broken(error: &tokio_postgres::Error) -> bool {

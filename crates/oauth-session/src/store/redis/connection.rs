@@ -50,12 +50,12 @@ impl Connections {
     }
 
     /// The current connection, or a new one.
-    pub(super) async fn link(&self, patience: Duration) -> Result<NumberedConnection, RedisError> {
+    pub(super) async fn link(&self, timeout: Duration) -> Result<NumberedConnection, RedisError> {
         let mut current = self.open.lock().await;
         if let Some(numbered) = &*current {
             return Ok(numbered.clone());
         }
-        let link = connect(&self.address, patience).await?;
+        let link = connect(&self.address, timeout).await?;
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         Ok(current.insert(NumberedConnection { number, link }).clone())
     }
@@ -72,16 +72,16 @@ impl Connections {
     }
 }
 
-async fn connect(address: &Address, patience: Duration) -> Result<ServerConnection, RedisError> {
+async fn connect(address: &Address, timeout: Duration) -> Result<ServerConnection, RedisError> {
     match address {
-        Address::Single(client) => Ok(ServerConnection::One(open(client, patience).await?)),
+        Address::Single(client) => Ok(ServerConnection::One(open(client, timeout).await?)),
         Address::Sentinels(sentinels) => {
-            Ok(ServerConnection::One(primary(sentinels, patience).await?))
+            Ok(ServerConnection::One(primary(sentinels, timeout).await?))
         }
         Address::Cluster(nodes) => {
             let builder = ClusterClient::builder(nodes.clone())
-                .connection_timeout(patience)
-                .response_timeout(patience)
+                .connection_timeout(timeout)
+                .response_timeout(timeout)
                 // A failover takes longer than a caller should wait: the keeper retries.
                 .retries(2);
             let cluster = builder.build()?.get_async_connection().await?;
@@ -90,10 +90,10 @@ async fn connect(address: &Address, patience: Duration) -> Result<ServerConnecti
     }
 }
 
-async fn open(client: &Client, patience: Duration) -> Result<MultiplexedConnection, RedisError> {
+async fn open(client: &Client, timeout: Duration) -> Result<MultiplexedConnection, RedisError> {
     let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(patience))
-        .set_response_timeout(Some(patience));
+        .set_connection_timeout(Some(timeout))
+        .set_response_timeout(Some(timeout));
     client
         .get_multiplexed_async_connection_with_config(&config)
         .await
@@ -103,16 +103,16 @@ async fn open(client: &Client, patience: Duration) -> Result<MultiplexedConnecti
 /// for Redis clients with support for Redis Sentinel", steps 1 to 3).
 async fn primary(
     sentinels: &Sentinels,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<MultiplexedConnection, RedisError> {
     // Unreachable ones must leave time for the others.
-    let patience = patience
+    let timeout = timeout
         / u32::try_from(sentinels.nodes.len())
             .unwrap_or(u32::MAX)
             .max(1);
     let mut last = None;
     for sentinel in &sentinels.nodes {
-        match ask(sentinel, sentinels, patience).await {
+        match query(sentinel, sentinels, timeout).await {
             Ok(connection) => return Ok(connection),
             Err(error) => last = Some(error),
         }
@@ -120,18 +120,18 @@ async fn primary(
     Err(last.unwrap_or_else(|| no_primary("there are no sentinels")))
 }
 
-async fn ask(
+async fn query(
     sentinel: &Client,
     sentinels: &Sentinels,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<MultiplexedConnection, RedisError> {
-    let mut sentinel = open(sentinel, patience).await?;
+    let mut sentinel = open(sentinel, timeout).await?;
     let mut name = redis::cmd("SENTINEL");
     name.arg("GET-MASTER-ADDR-BY-NAME").arg(&sentinels.primary);
     let address: Option<(String, u16)> = name.query_async(&mut sentinel).await?;
     let (host, port) = address.ok_or_else(|| no_primary("no sentinel knows this primary"))?;
     let client = Client::open(sentinels.node(host, port))?;
-    let mut connection = open(&client, patience).await?;
+    let mut connection = open(&client, timeout).await?;
     let role: Vec<Value> = redis::cmd("ROLE").query_async(&mut connection).await?;
     let is_primary = match role.first() {
         Some(Value::BulkString(role)) => role == b"master",
@@ -217,8 +217,8 @@ pub(super) fn is_elsewhere(error: &RedisError) -> bool {
     }
 }
 
-/// Whether the connection can no longer be used: also if it gives no answer, for example because the other machine is
-/// gone.
+/// Whether the connection can no longer be used: also if it does not respond, for example because the other machine
+/// has failed.
 pub(super) fn is_broken(error: &RedisError) -> bool {
     is_elsewhere(error) || error.is_io_error() || error.is_unrecoverable_error()
 }

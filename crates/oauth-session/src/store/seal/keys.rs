@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use oauth_core::Secret;
 use oauth_core::error::{Error, Misuse};
-use oauth_seal::record::{self, NoKey, OpenedRecord, SealedRecord, unopened};
+use oauth_seal::record::{self, MissingKey, OpenedRecord, SealedRecord, seal_error};
 use oauth_seal::{Key, NONCE};
 
 use super::source::{CachedSource, KeySource};
@@ -15,14 +15,14 @@ use crate::store::ENDPOINT;
 ///
 /// They are given, or requested when they are needed: see [`KeySource`].
 ///
-/// To change a key that is given: give every process the new one as [`also`](Self::also), then make it the
-/// current one everywhere, with the old one as `also`. Each record is sealed again with the current key when it is next
+/// To change a key that is given: give every process the new one as [`with_previous`](Self::with_previous), then make it the
+/// current one everywhere, with the old one as `with_previous`. Each record is sealed again with the current key when it is next
 /// saved; [`SealedStore::reseal`](super::SealedStore::reseal) does it for all. When that has resealed all, the old key can be
 /// removed.
 #[derive(Clone)]
 pub struct Keys {
     current: Holder,
-    old: Vec<Holder>,
+    previous: Vec<Holder>,
 }
 
 #[derive(Debug, Clone)]
@@ -43,32 +43,32 @@ pub(super) struct DecryptedRecord {
 impl Keys {
     /// Seals and opens records with this key.
     pub fn new(current: impl Into<Key>) -> Self {
-        Self::of(Holder::Here(current.into()))
+        Self::from_holder(Holder::Here(current.into()))
     }
 
     /// Seals and opens with the keys of this source, such as a key management service.
     pub fn from_source(source: impl KeySource + 'static) -> Self {
-        Self::of(Holder::Elsewhere(Arc::new(CachedSource::new(source))))
+        Self::from_holder(Holder::Elsewhere(Arc::new(CachedSource::new(source))))
     }
 
-    const fn of(current: Holder) -> Self {
+    const fn from_holder(current: Holder) -> Self {
         Self {
             current,
-            old: Vec::new(),
+            previous: Vec::new(),
         }
     }
 
     /// Adds an old key, which only opens records.
     #[must_use]
-    pub fn also(mut self, old: impl Into<Key>) -> Self {
-        self.old.push(Holder::Here(old.into()));
+    pub fn with_previous(mut self, key: impl Into<Key>) -> Self {
+        self.previous.push(Holder::Here(key.into()));
         self
     }
 
     /// Adds a source of old keys, which only open records.
     #[must_use]
     pub fn also_from(mut self, source: impl KeySource + 'static) -> Self {
-        self.old
+        self.previous
             .push(Holder::Elsewhere(Arc::new(CachedSource::new(source))));
         self
     }
@@ -83,12 +83,12 @@ impl Keys {
 
     /// The key of this id, if it is configured or the key source has it.
     async fn find(&self, id: &str) -> Result<Option<Key>, Error> {
-        let holders = || std::iter::once(&self.current).chain(&self.old);
-        let mut here = holders().filter_map(|holder| match holder {
+        let holders = || std::iter::once(&self.current).chain(&self.previous);
+        let mut local_keys = holders().filter_map(|holder| match holder {
             Holder::Here(key) => Some(key.clone()).filter(|key| key.id() == id),
             Holder::Elsewhere(key_source) => key_source.cached_key(id),
         });
-        if let Some(key) = here.next() {
+        if let Some(key) = local_keys.next() {
             return Ok(Some(key));
         }
         // If one key source fails, another may have the key.
@@ -108,7 +108,7 @@ impl Keys {
 
     /// Whether keys are requested from a key source.
     fn asks(&self) -> bool {
-        let mut holders = std::iter::once(&self.current).chain(&self.old);
+        let mut holders = std::iter::once(&self.current).chain(&self.previous);
         holders.any(|holder| matches!(holder, Holder::Elsewhere(_)))
     }
 
@@ -134,15 +134,15 @@ impl Keys {
         text: &Secret<String>,
         version: u64,
     ) -> Result<DecryptedRecord, Error> {
-        let sealed = SealedRecord::read(text).ok_or_else(|| unopened("it is not sealed"))?;
+        let sealed = SealedRecord::read(text).ok_or_else(|| seal_error("it is not sealed"))?;
         // No key is requested for a record that is malformed.
         if !sealed.can_be(version) {
-            return Err(record::changed());
+            return Err(record::changed_error());
         }
         let reason = if self.asks() {
-            NoKey::Known
+            MissingKey::Known
         } else {
-            NoKey::Given
+            MissingKey::Given
         };
         let key = self.find(sealed.key_id()).await?;
         let key = key.ok_or_else(|| record::without_key(sealed.key_id(), reason))?;
@@ -164,7 +164,7 @@ impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keys")
             .field("current", &self.current)
-            .field("old", &self.old)
+            .field("old", &self.previous)
             .finish()
     }
 }

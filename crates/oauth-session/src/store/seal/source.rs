@@ -227,10 +227,10 @@ impl KeyCache {
     fn record_answer(
         &mut self,
         query: &KeyQuery,
-        answer: &Result<Option<Key>, Error>,
+        result: &Result<Option<Key>, Error>,
         now: UnixTime,
     ) {
-        match (query, answer) {
+        match (query, result) {
             (Some(id), Ok(Some(key))) => {
                 self.keys.put(id.clone(), key.clone());
             }
@@ -260,10 +260,10 @@ impl Leader<'_> {
         let result = match &self.query {
             Some(id) => {
                 let key = source.unwrap_key(id).await;
-                key.map(|key| key.map(|key| key.known_by(id)))
+                key.map(|key| key.map(|key| key.with_id(id)))
             }
             None => match source.data_key().await {
-                Ok(DataKey { id, key }) if is_id(&id) => Ok(Some(key.known_by(&id))),
+                Ok(DataKey { id, key }) if is_id(&id) => Ok(Some(key.with_id(&id))),
                 Ok(_) => Err(setup("the id of a key is 1 to 2048 characters of ASCII")),
                 Err(error) => Err(error),
             },

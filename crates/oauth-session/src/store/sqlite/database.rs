@@ -164,10 +164,10 @@ fn open(path: &Path, trusted: Trusted, reuse: ConnectionReuse) -> Result<OpenDat
     ownership::ensure(path, trusted).map_err(io_failed)?;
     let data = fs::symlink_metadata(path).map_err(io_failed)?;
     ownership::check_file(&data, trusted).map_err(|reason| setup_error(&name, reason))?;
-    for beside in ["-wal", "-shm"] {
+    for suffix in ["-wal", "-shm"] {
         let mut path = path.as_os_str().to_owned();
-        path.push(beside);
-        let name = format!("{name}{beside}");
+        path.push(suffix);
+        let name = format!("{name}{suffix}");
         // SQLite would create them with the umask and set the mode afterwards: another user of the group who opens them
         // in between could not write.
         if trusted != Trusted::Owner {
@@ -245,7 +245,7 @@ fn create_schema(connection: &mut Connection) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Tables of earlier versions lack it, and those versions go on beside this one: they name their columns.
+/// Tables of earlier versions lack it, and those versions may run at the same time: they name their columns.
 fn has_ends(connection: &Connection) -> rusqlite::Result<bool> {
     let column = "select count(*) from pragma_table_info('oauth_core_grant') where name = 'ends'";
     connection.query_row(column, [], |row| Ok(row.get::<_, i64>(0)? > 0))

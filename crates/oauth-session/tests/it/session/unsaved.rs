@@ -8,7 +8,7 @@ pub(crate) struct Failing(pub(crate) MemoryStore, pub(crate) Arc<AtomicUsize>);
 
 impl Failing {
     fn is_down(&self) -> bool {
-        let less = |left: usize| left.checked_sub(1);
+        let less = |remaining: usize| remaining.checked_sub(1);
         let (order, load) = (Ordering::SeqCst, Ordering::SeqCst);
         self.1.fetch_update(order, load, less).is_ok()
     }
@@ -36,8 +36,8 @@ impl Store for Failing {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        times: Times,
-    ) -> Answer<'a, Saved> {
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         if self.is_down() {
             Self::down()
         } else {
@@ -57,7 +57,7 @@ impl Store for Failing {
 /// [`Rotating`], during whose answers the store goes down.
 struct Unlucky(Rotating, Failing, usize);
 
-impl Drive for Unlucky {
+impl TokenDriver for Unlucky {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         self.1.1.store(self.2, Ordering::SeqCst);
         self.0.run(exchange)
@@ -102,7 +102,7 @@ async fn a_login_that_could_not_be_stored_is_stored_later() {
 #[derive(Clone, Default)]
 struct Slow(Rotating);
 
-impl Drive for Slow {
+impl TokenDriver for Slow {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         let answer = self.0.run(exchange);
         Box::pin(async move {
@@ -118,9 +118,9 @@ fn a_program_that_ends_in_good_order_loses_no_grant() {
     let (driver, memory) = (Slow::default(), MemoryStore::new());
     let sessions: Vec<_> = (0..GRANTS)
         .map(|number| {
-            let id = GrantId::person(format!("person {number}"));
+            let id = GrantId::user(format!("person {number}"));
             let keeper = client().keeper(id);
-            GrantSource::shared(driver.clone(), keeper, Arc::new(memory.clone()))
+            GrantSource::with_store(driver.clone(), keeper, Arc::new(memory.clone()))
         })
         .collect();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -176,7 +176,7 @@ async fn draining_stores_what_is_not_stored_yet_or_says_that_it_could_not() {
 async fn draining_does_not_wait_for_a_store_that_is_down_to_save_a_token_of_the_client_itself() {
     let store = Failing::default();
     let driver = Unlucky(Rotating::default(), store.clone(), usize::MAX);
-    let session = GrantSource::shared(
+    let session = GrantSource::with_store(
         driver,
         client().keeper(GrantId::client()),
         Arc::new(store.clone()),
@@ -237,7 +237,7 @@ async fn a_login_replaces_a_record_that_was_cut_and_a_renewal_does_not() {
 
 #[test]
 fn threads_drain_a_session_too() {
-    let keeper = client().keeper(GrantId::person("ann"));
+    let keeper = client().keeper(GrantId::user("ann"));
     let driver = Slow::default();
     let session =
         blocking::GrantSource::shared(driver.clone(), keeper, Arc::new(MemoryStore::new()));

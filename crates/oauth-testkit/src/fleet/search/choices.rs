@@ -41,11 +41,11 @@ impl RemainingTroubles {
         }
     }
 
-    fn may(&self, trouble: Trouble) -> bool {
+    fn is_allowed(&self, trouble: Trouble) -> bool {
         self.troubles > 0 && self.has_occurred[trouble as usize] == HasOccurred::No
     }
 
-    const fn comes(&mut self, trouble: Trouble) {
+    const fn count(&mut self, trouble: Trouble) {
         self.troubles -= 1;
         self.has_occurred[trouble as usize] = HasOccurred::Yes;
     }
@@ -89,10 +89,10 @@ pub(super) enum Choice {
     Next(u64),
     /// A worker gives up on the store. Its order may have been executed, or will be.
     Silent(u64),
-    /// The store refuses this order, and the worker is told.
+    /// The store refuses this order, and the worker gets the refusal.
     Refused {
         order: u64,
-        answer: u64,
+        refusal: u64,
     },
     /// A worker gives up on the server.
     LostReply(u64),
@@ -197,8 +197,8 @@ impl Simulation {
 
     fn take(&mut self, posted: u64) -> Option<Scheduled> {
         let mut events = std::mem::take(&mut self.queue).into_vec();
-        let place = events.iter().position(|due| due.0.posted == posted);
-        let taken = place.map(|place| events.swap_remove(place).0.ev);
+        let position = events.iter().position(|due| due.0.posted == posted);
+        let taken = position.map(|place| events.swap_remove(place).0.ev);
         self.queue = events.into();
         taken
     }
@@ -211,7 +211,7 @@ impl Simulation {
     }
 
     /// All possible next steps, in a deterministic order.
-    pub(super) fn choices(&self, left: &RemainingTroubles) -> Vec<Choice> {
+    pub(super) fn choices(&self, remaining: &RemainingTroubles) -> Vec<Choice> {
         let mut events: Vec<_> = self.queue.iter().map(|due| &due.0).collect();
         events.sort_unstable_by_key(|due| due.posted);
         let is_local = |due: &&&DueEvent| match (self.kind(&due.ev), &due.ev) {
@@ -240,33 +240,35 @@ impl Simulation {
         }
         for due in &events {
             match self.kind(&due.ev) {
-                Kind::StoreTimeout if left.may(Trouble::StoreFails) => {
+                Kind::StoreTimeout if remaining.is_allowed(Trouble::StoreFails) => {
                     choices.push(Choice::Silent(due.posted));
-                    let order = events.iter().find(|other| is_order_of(&other.ev, &due.ev));
+                    let order = events
+                        .iter()
+                        .find(|other| belongs_to_timeout(&other.ev, &due.ev));
                     choices.extend(order.map(|order| Choice::Refused {
                         order: order.posted,
-                        answer: due.posted,
+                        refusal: due.posted,
                     }));
                 }
-                Kind::NetTimeout if left.may(Trouble::LostReply) => {
+                Kind::NetTimeout if remaining.is_allowed(Trouble::LostReply) => {
                     choices.push(Choice::LostReply(due.posted));
                 }
                 _ => {}
             }
         }
         for worker in 0..self.workers.len() {
-            if self.workers[worker].is_up && left.may(Trouble::Crash) {
+            if self.workers[worker].is_up && remaining.is_allowed(Trouble::Crash) {
                 choices.push(Choice::Crash(worker));
             }
-            if self.workers[worker].is_up && left.may(Trouble::Login) {
+            if self.workers[worker].is_up && remaining.is_allowed(Trouble::Login) {
                 choices.push(Choice::LogIn(worker));
             }
         }
-        if left.may(Trouble::Logout) {
+        if remaining.is_allowed(Trouble::Logout) {
             choices.push(Choice::LogOut);
         }
         // The network delays no message for that long.
-        if left.may(Trouble::StandStill) && !is_under_way {
+        if remaining.is_allowed(Trouble::StandStill) && !is_under_way {
             choices.push(Choice::StandStill(lease));
             choices.push(Choice::StandStill(attempt));
         }
@@ -275,10 +277,10 @@ impl Simulation {
 
     pub(super) fn choose(
         &mut self,
-        left: &mut RemainingTroubles,
+        remaining: &mut RemainingTroubles,
         number: usize,
     ) -> Result<(), Breach> {
-        let Some(choice) = self.choices(left).get(number).copied() else {
+        let Some(choice) = self.choices(remaining).get(number).copied() else {
             return Ok(());
         };
         let trouble = match choice {
@@ -291,19 +293,19 @@ impl Simulation {
             Choice::StandStill(_) => Some(Trouble::StandStill),
         };
         if let Some(trouble) = trouble {
-            left.comes(trouble);
+            remaining.count(trouble);
             self.note(|| format!("trouble: {trouble:?}"));
         }
         match choice {
-            Choice::Refused { order, answer } => {
+            Choice::Refused { order, refusal } => {
                 drop(self.take(order));
-                self.pass(answer)
+                self.pass(refusal)
             }
             Choice::Silent(posted) | Choice::LostReply(posted) => self.pass(posted),
             Choice::Next(posted) => match self.take(posted) {
                 Some(Scheduled::Restart(worker)) => {
                     self.handle(Scheduled::Restart(worker))?;
-                    self.come(worker, 0, CallerPatience::Hasty);
+                    self.add_caller(worker, 0, CallerPatience::Hasty);
                     Ok(())
                 }
                 Some(ev) => self.handle(ev),
@@ -331,7 +333,7 @@ impl Simulation {
 }
 
 /// Whether `timeout` belongs to this order.
-fn is_order_of(order: &Scheduled, timeout: &Scheduled) -> bool {
+fn belongs_to_timeout(order: &Scheduled, timeout: &Scheduled) -> bool {
     match (order, timeout) {
         (
             Scheduled::Store { call, .. },

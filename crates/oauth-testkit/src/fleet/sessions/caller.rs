@@ -26,13 +26,13 @@ thread_local! {
 }
 
 pub(super) fn register(member: usize, session: &GrantSource) {
-    SESSIONS.with_borrow_mut(|ours| ours.insert(member, session.clone()));
+    SESSIONS.with_borrow_mut(|sessions| sessions.insert(member, session.clone()));
 }
 
 pub(super) fn forget(member: usize) {
     // It is dropped after the borrow of the map ends, because its tasks end with it.
-    let gone = SESSIONS.with_borrow_mut(|ours| ours.remove(&member));
-    drop(gone);
+    let removed = SESSIONS.with_borrow_mut(|sessions| sessions.remove(&member));
+    drop(removed);
 }
 
 /// A call of a session, open until this is dropped.
@@ -42,12 +42,12 @@ struct Call {
 }
 
 impl Call {
-    fn open(line: &SessionLink, what: &str) -> Self {
+    fn open(line: &SessionLink, description: &str) -> Self {
         let number = line.act(|sim| {
             let now = sim.now / 1000;
             let (worker, member) = (line.worker, line.member);
-            sim.opened(format!(
-                "{what} of session {member}, worker {worker}, of {now} s"
+            sim.open(format!(
+                "{description} of session {member}, worker {worker}, of {now} s"
             ))
         });
         let sim = Arc::clone(&line.sim);
@@ -62,12 +62,12 @@ impl Drop for Call {
 }
 
 /// An await point at which a user may log in.
-pub(super) async fn beside(line: &SessionLink) {
+pub(super) async fn log_in_concurrently(line: &SessionLink) {
     let is_login = line.act(|sim| {
         let odds = sim.setup.odds.login_beside;
-        sim.hits(odds) && !sim.setup.own
+        sim.hits(odds) && !sim.setup.is_client_grant
     });
-    let session = SESSIONS.with_borrow(|ours| ours.get(&line.member).cloned());
+    let session = SESSIONS.with_borrow(|sessions| sessions.get(&line.member).cloned());
     if let (true, Some(session)) = (is_login, session) {
         tokio::spawn(log_in(line.clone(), session));
         tokio::task::yield_now().await;
@@ -92,13 +92,13 @@ pub(super) async fn log_in(line: SessionLink, session: GrantSource) {
 }
 
 /// Requests tokens until one works, or the caller gives up.
-pub(super) async fn call(line: SessionLink, session: GrantSource, patience: CallerPatience) {
+pub(super) async fn call(line: SessionLink, session: GrantSource, wait_limit: CallerPatience) {
     let call = Call::open(&line, "a caller");
-    let turn = Duration::from_millis(1 + call.number % 64);
+    let delay = Duration::from_millis(1 + call.number % 64);
     line.act(|sim| sim.report.callers += 1);
     let mut refused: Option<Arc<Tokens>> = None;
     loop {
-        line.act(|sim| sim.note_of(line.member, || format!("caller {} asks", call.number)));
+        line.act(|sim| sim.note_for(line.member, || format!("caller {} asks", call.number)));
         let outcome = match &refused {
             None => session.token().await,
             Some(tokens) => session.renew(tokens).await,
@@ -111,19 +111,20 @@ pub(super) async fn call(line: SessionLink, session: GrantSource, patience: Call
         };
         line.act(|sim| sim.judge(result));
         // The callers of one renewal are woken in an order that the seed does not determine.
-        tokio::time::sleep(turn).await;
+        tokio::time::sleep(delay).await;
         match outcome {
             Ok(token) => {
                 let (tokens, pause) = (token.into_arc(), line.act(|sim| sim.rng.between(1, 2000)));
                 tokio::time::sleep(Duration::from_millis(pause)).await;
-                if works(&line, &tokens) || (patience == CallerPatience::Hasty && refused.is_some())
+                if works(&line, &tokens)
+                    || (wait_limit == CallerPatience::Hasty && refused.is_some())
                 {
                     return;
                 }
                 let is_invalidated_first = line.act(|sim| {
                     let access = tokens.access_token.expose().clone();
                     let name = sim.ledger.name(&access).to_owned();
-                    sim.note_of(line.member, || format!("{name} was refused"));
+                    sim.note_for(line.member, || format!("{name} was refused"));
                     sim.members[line.member].refused = Some(access);
                     sim.rng.chance(3000)
                 });
@@ -142,7 +143,7 @@ pub(super) async fn call(line: SessionLink, session: GrantSource, patience: Call
                     }
                     sim.rng.between(1000, 3000)
                 });
-                if patience == CallerPatience::Hasty {
+                if wait_limit == CallerPatience::Hasty {
                     return;
                 }
                 let named = match error.advice() {

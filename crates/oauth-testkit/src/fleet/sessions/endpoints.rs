@@ -1,16 +1,15 @@
 //! The simulated store and driver of a session, which lose, delay and repeat calls.
 
-use std::future::pending;
 use std::time::Duration;
 
 use bytes::Bytes;
 use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::{Boxed, Exchange as _, Input, Step as Move};
-use oauth_core::flow::keeper::{Entry, Lease, Saved};
+use oauth_core::flow::keeper::{Entry, Lease, SaveOutcome};
 use oauth_core::moment::Moment;
 use oauth_core::{Secret, Tokens};
-use oauth_session::Drive;
-use oauth_session::store::{Answer, Times};
+use oauth_session::TokenDriver;
+use oauth_session::store::{Answer, RecordTimes};
 
 use super::super::fake_store::FakeStore as _;
 use super::super::net::{REFUSALS, refusal, status};
@@ -69,20 +68,20 @@ impl SessionLink {
     }
 
     /// Sends every call of the store.
-    async fn ask<T: Send + 'static>(
+    async fn call<T: Send + 'static>(
         &self,
         act: impl FnOnce(&mut Simulation) -> T + Send + 'static,
     ) -> Result<T, Error> {
-        caller::beside(self).await;
+        caller::log_in_concurrently(self).await;
         let (fate, way, back) = self.order();
-        let asked = PendingStoreCall(self);
+        let pending = PendingStoreCall(self);
         match fate {
             StoreFate::Done => {
                 sleep(way).await;
-                let answer = self.act(act);
+                let reply = self.act(act);
                 sleep(back).await;
-                asked.heard();
-                return Ok(answer);
+                pending.mark_delivered();
+                return Ok(reply);
             }
             StoreFate::Refused => sleep(way).await,
             StoreFate::Lost => sleep(STORE_TIMEOUT).await,
@@ -98,7 +97,7 @@ impl SessionLink {
                 });
                 sleep(STORE_TIMEOUT).await;
             }
-            StoreFate::Never => pending::<()>().await,
+            StoreFate::Never => std::future::pending::<()>().await,
         }
         Err(Error::lost(Cause::unknown("the store does not answer")))
     }
@@ -114,7 +113,7 @@ impl SessionLink {
         self.act(|sim| {
             let now = sim.now;
             let session = &mut sim.members[self.member];
-            (session.seen, session.seen_at) = (version, now);
+            (session.known_version, session.seen_at) = (version, now);
         });
     }
 }
@@ -124,7 +123,7 @@ impl SessionLink {
 struct PendingStoreCall<'a>(&'a SessionLink);
 
 impl PendingStoreCall<'_> {
-    fn heard(self) {
+    fn mark_delivered(self) {
         let line = self.0;
         line.act(|sim| sim.members[line.member].is_silent = false);
         std::mem::forget(self);
@@ -150,10 +149,10 @@ impl oauth_session::Store for Store {
         let (line, key) = (&self.0, key.to_owned());
         Box::pin(async move {
             let member = line.member;
-            let entry = line.ask(move |sim| {
+            let entry = line.call(move |sim| {
                 let entry = sim.store.load(&key);
                 let version = entry.as_ref().map_or(0, |entry| entry.version);
-                sim.note_of(member, || format!("loads version {version}"));
+                sim.note_for(member, || format!("loads version {version}"));
                 entry
             });
             let entry = entry.await?;
@@ -168,8 +167,8 @@ impl oauth_session::Store for Store {
         key: &'a str,
         record: &'a Secret<String>,
         version: u64,
-        _: Times,
-    ) -> Answer<'a, Saved> {
+        _: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
         let (line, key, record) = (&self.0, key.to_owned(), record.clone());
         let SessionLink {
             member,
@@ -178,20 +177,20 @@ impl oauth_session::Store for Store {
             ..
         } = *line;
         Box::pin(async move {
-            let saved = line.ask(move |sim| {
+            let saved = line.call(move |sim| {
                 let saved = sim.store.save(&key, &record, version);
-                if let Saved::At(version) = saved {
-                    let by = (worker, number(member), sim.now);
+                if let SaveOutcome::At(version) = saved {
+                    let writer = (worker, number(member), sim.now);
                     let stored =
                         sim.ledger
-                            .store(by, grant, record.expose(), version, Replaced::Newest);
+                            .store(writer, grant, record.expose(), version, Replaced::Newest);
                     sim.judge(stored);
                 }
-                sim.note_of(member, || format!("saves over {version}: {saved:?}"));
+                sim.note_for(member, || format!("saves over {version}: {saved:?}"));
                 saved
             });
             let saved = saved.await?;
-            if let Saved::At(version) = saved {
+            if let SaveOutcome::At(version) = saved {
                 line.sees(version);
             }
             Ok(saved)
@@ -210,7 +209,7 @@ impl oauth_session::Store for Store {
         }
         Box::pin(async move {
             let name = holder.clone();
-            let leased = line.ask(move |sim| {
+            let leased = line.call(move |sim| {
                 let now = Duration::from_millis(sim.now);
                 (sim.store.lease(now, &key, &holder, ttl), sim.now)
             });
@@ -232,15 +231,15 @@ pub(super) fn number(member: usize) -> u32 {
 /// The driver with which one session reaches the server.
 pub(super) struct Driver(pub(super) SessionLink);
 
-impl Drive for Driver {
+impl TokenDriver for Driver {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
         Box::pin(async move {
-            caller::beside(&self.0).await;
+            caller::log_in_concurrently(&self.0).await;
             let result = self.0.send(exchange).await;
             if let Ok(tokens) = &result {
                 self.0.act(|sim| sim.fetched(self.0.member, tokens));
             }
-            caller::beside(&self.0).await;
+            caller::log_in_concurrently(&self.0).await;
             result
         })
     }
@@ -308,23 +307,23 @@ impl SessionLink {
             Move::Send(request) => request,
             _ => return Err(Error::lost(Cause::unsent("an unexpected first move"))),
         };
-        let (send, net, way, patience) = self.act(|sim| {
+        let (send, net, way, request_timeout) = self.act(|sim| {
             sim.certificates.present(self.worker, &mut request);
             let send = sim.check_send(self.member, &request);
             let net = sim.net();
-            let patience = millis(sim.setup.policy.longest_request);
+            let timeout = millis(sim.setup.policy.longest_request);
             let way = match sim.rng.index(10) {
-                0 => sim.rng.between(100, patience / 2),
+                0 => sim.rng.between(100, timeout / 2),
                 _ => sim.rng.between(5, 100),
             };
-            (send, net, way, patience)
+            (send, net, way, timeout)
         });
         let mut sent = InFlightRequest {
             line: self,
             send,
             request: Some(request),
         };
-        let input = self.travel(&mut sent, net, way, patience).await;
+        let input = self.travel(&mut sent, net, way, request_timeout).await;
         sent.ends(&input);
         let at = self.act(|sim| sim.moment(self.worker));
         match exchange.resume(&at, input)? {
@@ -338,7 +337,7 @@ impl SessionLink {
         sent: &mut InFlightRequest<'_>,
         net: Net,
         way: u64,
-        patience: u64,
+        timeout: u64,
     ) -> Input {
         let send = sent.send;
         let lost = || Input::Lost(Cause::unknown("no answer in time"));
@@ -352,20 +351,20 @@ impl SessionLink {
             Net::LostRequest => {
                 sent.request = None;
                 self.act(|sim| sim.ledger.never_arrives(send));
-                sleep(patience).await;
+                sleep(timeout).await;
                 return lost();
             }
             Net::Late => {
                 let request = sent.request.take();
                 self.act(|sim| {
-                    let after = patience + sim.rng.between(1, 10_000);
+                    let after = timeout + sim.rng.between(1, 10_000);
                     sim.later(after, move |sim| {
                         if let Some(request) = request {
                             drop(sim.process(send, request, Copy::No));
                         }
                     });
                 });
-                sleep(patience).await;
+                sleep(timeout).await;
                 return lost();
             }
             _ => {}
@@ -390,7 +389,7 @@ impl SessionLink {
             }
         });
         if matches!(net, Net::LostReply) {
-            sleep(patience - way).await;
+            sleep(timeout - way).await;
             return lost();
         }
         sleep(way.min(100)).await;
@@ -408,7 +407,7 @@ impl Simulation {
             () if self.hits(odds.late_request) => Net::Late,
             () if self.hits(odds.twice) => Net::Twice,
             () if self.hits(odds.busy) => Net::Busy,
-            () if self.hits(odds.refusal) && !self.setup.own => Net::Refusal,
+            () if self.hits(odds.refusal) && !self.setup.is_client_grant => Net::Refusal,
             () if self.hits(odds.gateway) => Net::Gateway,
             () => Net::Good,
         };

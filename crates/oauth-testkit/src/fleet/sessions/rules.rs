@@ -45,7 +45,7 @@ impl Simulation {
             .as_deref()
             .map_or("", |token| self.ledger.name(token));
         let name = name.to_owned();
-        self.note_of(member, || format!("sends request {send} {name}"));
+        self.note_for(member, || format!("sends request {send} {name}"));
         let checked = self.may_send(member, refresh.as_deref());
         self.judge(checked);
         let session = &mut self.members[member];
@@ -76,7 +76,8 @@ impl Simulation {
     fn may_send(&mut self, member: usize, refresh: Option<&str>) -> Result<(), Breach> {
         let now = self.now;
         let is_fixed = self.setup.rotation == Rotation::Never;
-        let needs_none = self.setup.own || (is_fixed && self.setup.policy.reuse != Reuse::Revokes);
+        let needs_none =
+            self.setup.is_client_grant || (is_fixed && self.setup.policy.reuse != Reuse::Revokes);
         let session = &mut self.members[member];
         if session.is_drained {
             let text = format!("session {member} sends a request although it was drained");
@@ -103,14 +104,14 @@ impl Simulation {
             let text = format!("session {member} sends a second request under one lease");
             return breach(Rule::OneFlight, text);
         }
-        let patience = millis(self.setup.policy.longest_request);
+        let timeout = millis(self.setup.policy.longest_request);
         let is_soon = |at: u64| at <= now + MAX_CLOCK_DIFFERENCE_MS;
-        let beside = self.ledger.sends.iter().rev().find(|other| {
+        let concurrent_send = self.ledger.sends.iter().rev().find(|other| {
             let is_under_way = other.grant == grant && other.end.is_none();
             let has_run_out = is_soon(until) || other.lease.is_some_and(is_soon);
-            other.at + patience > now + MAX_CLOCK_DIFFERENCE_MS && is_under_way && !has_run_out
+            other.at + timeout > now + MAX_CLOCK_DIFFERENCE_MS && is_under_way && !has_run_out
         });
-        if let Some(other) = beside {
+        if let Some(other) = concurrent_send {
             let text = format!(
                 "session {member} sends a token request while one of session {} is under way, and \
                  neither lease has run out",
@@ -130,9 +131,9 @@ impl Simulation {
             let text = format!("session {member} sends {name}, which it has seen replaced");
             return breach(Rule::Newest, text);
         }
-        let seen = self.members[member].seen;
+        let known_version = self.members[member].known_version;
         let mut history = self.ledger.history[grant].iter().rev();
-        let read = history.find(|version| version.version == seen);
+        let read = history.find(|version| version.version == known_version);
         let slack = std::time::Duration::from_millis(
             MAX_CLOCK_DIFFERENCE_MS + 1000 * (2 * self.setup.odds.skew + 2),
         );
@@ -151,7 +152,7 @@ impl Simulation {
         let session = &self.members[member];
         let history = self.ledger.history[session.grant].iter().rev();
         let mut read = history
-            .skip_while(|version| version.version > session.seen)
+            .skip_while(|version| version.version > session.known_version)
             .map(|version| holds(version.refresh.as_deref(), &version.access));
         read.next() == Some(false) && read.any(|holds| holds)
     }
@@ -222,13 +223,13 @@ impl Simulation {
     }
 
     /// Checks a call of the session's hook.
-    pub(super) fn hooked(&mut self, member: usize, tokens: &Tokens) {
+    pub(super) fn note_hook(&mut self, member: usize, tokens: &Tokens) {
         let access = tokens.access_token.expose();
         let session = &mut self.members[member];
         session.hooked.insert(access.clone());
-        let ours = session.landing.as_ref().map(|(access, _)| access);
+        let landed = session.landing.as_ref().map(|(access, _)| access);
         // The tokens it fetched itself were replaced before they could be stored.
-        let is_replaced = ours.is_some_and(|ours| session.hooked.insert(ours.clone()));
+        let is_replaced = landed.is_some_and(|ours| session.hooked.insert(ours.clone()));
         if !session.fetched.contains_key(access) && !is_replaced {
             let text = format!("session {member} calls its hook for tokens that it did not fetch");
             self.judge(breach(Rule::SavedFirst, text));
@@ -239,7 +240,7 @@ impl Simulation {
     pub(super) fn check_hand_out(&mut self, member: usize, tokens: &Tokens) -> Result<(), Breach> {
         let access = tokens.access_token.expose();
         let name = self.ledger.name(access).to_owned();
-        self.note_of(member, || format!("a caller gets {name}"));
+        self.note_for(member, || format!("a caller gets {name}"));
         let session = &self.members[member];
         self.certificates.check(session.worker, tokens)?;
         if self.ledger.token(access).map(|token| token.grant) != Some(session.grant) {
@@ -262,16 +263,17 @@ impl Simulation {
             let text = format!("session {member} hands out {name}, and its hook was not called");
             return breach(Rule::SavedFirst, text);
         }
-        let patience = if session.is_alone {
+        let min_failed_saves = if session.is_alone {
             1
         } else {
             MIN_FAILED_SAVES
         };
-        let is_given_up = session.fails >= patience || session.unsaved.as_ref() == Some(access);
+        let save_abandoned =
+            session.fails >= min_failed_saves || session.unsaved.as_ref() == Some(access);
         if is_stored || is_login {
             return Ok(());
         }
-        if !is_given_up {
+        if !save_abandoned {
             let text = format!("session {member} hands out {name}, which is not stored");
             return breach(Rule::SavedFirst, text);
         }
@@ -284,7 +286,7 @@ impl Simulation {
     pub(super) fn check_error(&mut self, member: usize, error: &Error) -> Result<(), Breach> {
         self.report.errors += 1;
         let code = error.code();
-        self.note_of(member, || format!("a caller gets an error: {code}"));
+        self.note_for(member, || format!("a caller gets an error: {code}"));
         let grant = self.members[member].grant;
         match error.advice() {
             Advice::Retry { .. } => return Ok(()),
@@ -316,8 +318,8 @@ impl Simulation {
             0 => 0,
             _ => STORE_WAIT,
         };
-        let should_have_read =
-            session.seen >= record.version || looked_at + READ_IS_CURRENT_MS + silence < self.now;
+        let should_have_read = session.known_version >= record.version
+            || looked_at + READ_IS_CURRENT_MS + silence < self.now;
         if !is_promised && should_have_read && self.twin.honours(self.time(), refresh) {
             let text = format!(
                 "session {member} tells a caller to log in ({code}), while {}, in the store, is alive",

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oauth_core::danger;
 use oauth_core::exchange::{Exchange as _, Input, Step as Move};
-use oauth_core::flow::keeper::{GrantId, Keeper, Saved};
+use oauth_core::flow::keeper::{GrantId, Keeper, SaveOutcome};
 use oauth_core::grant::TokenRequest;
 use oauth_core::moment::{Moment, UnixTime};
 use oauth_core::{Client, Scope, Secret, Tokens};
@@ -77,7 +77,7 @@ pub(super) struct Member {
     pub(super) lease: Option<LeaseTerm>,
     pub(super) holder: String,
     /// The newest version it has read or saved, and when.
-    pub(super) seen: u64,
+    pub(super) known_version: u64,
     pub(super) seen_at: u64,
     pub(super) fails: u32,
     pub(super) is_silent: bool,
@@ -110,7 +110,7 @@ impl Member {
             is_closed: false,
             lease: None,
             holder: String::new(),
-            seen: 0,
+            known_version: 0,
             seen_at: 0,
             fails: 0,
             is_silent: false,
@@ -186,10 +186,10 @@ impl Simulation {
             transcript,
         };
         for number in 0..setup.grants {
-            let id = if setup.own {
+            let id = if setup.is_client_grant {
                 GrantId::client()
             } else {
-                GrantId::person(format!("person {number}"))
+                GrantId::user(format!("person {number}"))
             };
             let id = match number {
                 0 => id,
@@ -202,14 +202,14 @@ impl Simulation {
             sim.grants.push(Grant {
                 id,
                 key,
-                login_at: (!setup.own).then_some(0),
+                login_at: (!setup.is_client_grant).then_some(0),
             });
         }
         sim
     }
 
     /// The client of a worker that starts, with the newest certificate.
-    pub(super) fn client_of(&mut self, worker: usize) -> Client {
+    pub(super) fn make_client(&mut self, worker: usize) -> Client {
         if self.setup.certificates.is_some() {
             let number = self.certificates.newest();
             self.certificates.install(worker, number);
@@ -230,8 +230,8 @@ impl Simulation {
     /// Reads a worker's clock, and advances the common one to it.
     pub(super) fn tick(&mut self, worker: usize) -> u64 {
         let clock = &self.clocks[worker];
-        let gone = clock.since.map_or(0, |since| millis(since.elapsed()));
-        let now = clock.at + gone;
+        let elapsed = clock.since.map_or(0, |since| millis(since.elapsed()));
+        let now = clock.at + elapsed;
         self.now = self.now.max(now);
         now
     }
@@ -261,10 +261,10 @@ impl Simulation {
 
     /// Runs the events due by now.
     pub(super) fn catch_up(&mut self) {
-        let (due, left) = std::mem::take(&mut self.later)
+        let (due, pending) = std::mem::take(&mut self.later)
             .into_iter()
             .partition(|(at, _)| *at <= self.now);
-        self.later = left;
+        self.later = pending;
         let mut due: Vec<(u64, Later)> = due;
         due.sort_by_key(|(at, _)| *at);
         for (_, act) in due {
@@ -272,14 +272,14 @@ impl Simulation {
         }
     }
 
-    pub(super) fn opened(&mut self, what: String) -> u64 {
+    pub(super) fn open(&mut self, description: String) -> u64 {
         self.calls += 1;
-        self.open.insert(self.calls, what);
+        self.open.insert(self.calls, description);
         self.calls
     }
 
     pub(super) fn expect_login(&mut self, grant: usize) {
-        if self.grants[grant].login_at.is_none() && !self.setup.own {
+        if self.grants[grant].login_at.is_none() && !self.setup.is_client_grant {
             let after = self.rng.between(1000, 30_000);
             self.grants[grant].login_at = Some(self.now + after);
         }
@@ -291,10 +291,10 @@ impl Simulation {
         if self.server_down_until > self.now {
             return None;
         }
-        let (name, word) = self.twin.resource_owner();
-        let asked = danger::password(name, word);
+        let (name, password) = self.twin.resource_owner();
+        let password_request = danger::password(name, password);
         let client = self.certificates.client(worker, self.client.clone());
-        let mut exchange = client.token(asked, Scope::none());
+        let mut exchange = client.token(password_request, Scope::none());
         let at = self.moment(worker);
         let Ok(Move::Send(mut request)) = exchange.resume(&at, Input::Begin) else {
             return None;
@@ -310,8 +310,8 @@ impl Simulation {
         self.report.logins += 1;
         let access = tokens.access_token.expose().clone();
         self.members[member].logins.insert(access);
-        let said = self.ledger.tokens(&tokens);
-        self.note_of(member, || format!("a user has logged in: {said}"));
+        let text = self.ledger.tokens(&tokens);
+        self.note_for(member, || format!("a user has logged in: {text}"));
         Some(tokens)
     }
 
@@ -319,7 +319,7 @@ impl Simulation {
         let key = self.grants[grant].key.clone();
         let version = self.store.load(&key).map_or(0, |entry| entry.version);
         let saved = self.store.save(&key, &Secret::new(String::new()), version);
-        if let Saved::At(version) = saved {
+        if let SaveOutcome::At(version) = saved {
             self.report.logouts += 1;
             self.ledger.removed(grant, version);
             self.note(|| format!("grant {grant}: a user logs out, record at version {version}"));
@@ -333,7 +333,7 @@ impl Simulation {
         }
     }
 
-    pub(super) fn note_of(&mut self, member: usize, text: impl FnOnce() -> String) {
+    pub(super) fn note_for(&mut self, member: usize, text: impl FnOnce() -> String) {
         let Member { worker, grant, .. } = self.members[member];
         self.note(|| format!("worker {worker} grant {grant} session {member}: {}", text()));
     }

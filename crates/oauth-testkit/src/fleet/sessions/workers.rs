@@ -63,7 +63,10 @@ impl Workers {
     pub(super) fn play(&mut self) -> Result<(), Breach> {
         let (trouble, attempt) = {
             let sim = lock(&self.sim);
-            (millis(sim.setup.trouble), millis(sim.setup.policy.lease))
+            (
+                millis(sim.setup.fault_duration),
+                millis(sim.setup.policy.lease),
+            )
         };
         let last_round = trouble + 5 * attempt;
         let mut is_last_round = false;
@@ -78,8 +81,8 @@ impl Workers {
                 return Ok(());
             }
             if self.now >= last_round + 2 * MINUTE_MS {
-                let left = sim.open.values().min().cloned().unwrap_or_default();
-                let text = format!("{left}, has no answer after the faults have ended");
+                let unanswered = sim.open.values().min().cloned().unwrap_or_default();
+                let text = format!("{unanswered}, has no answer after the faults have ended");
                 return Err(Breach(Rule::Answered, text));
             }
             drop(sim);
@@ -107,7 +110,7 @@ impl Workers {
         self.now += span;
         self.weather();
         for number in 0..self.workers.len() {
-            self.turn((first + number) % self.workers.len(), span);
+            self.take_turn((first + number) % self.workers.len(), span);
             if let Some(breach) = lock(&self.sim).breach.take() {
                 return Err(breach);
             }
@@ -117,7 +120,7 @@ impl Workers {
         Ok(())
     }
 
-    fn turn(&mut self, worker: usize, span: u64) {
+    fn take_turn(&mut self, worker: usize, span: u64) {
         let sim = Arc::clone(&self.sim);
         simulated::set(Box::new(move || lock(&sim).moment(worker)));
         let worker_state = &mut self.workers[worker];
@@ -142,7 +145,7 @@ impl Workers {
             self.workers[worker].up_at = self.now;
             return;
         }
-        self.trouble(worker);
+        self.inject_faults(worker);
         self.visit(worker);
         self.run(worker, span);
         if self.workers[worker]
@@ -155,13 +158,13 @@ impl Workers {
     }
 
     /// Advances the clock of a suspended worker: all that it waited for is due at once.
-    fn catch_up(&self, worker: usize, to: u64) {
+    fn catch_up(&self, worker: usize, target: u64) {
         let mut sim = lock(&self.sim);
-        let behind = to.saturating_sub(sim.clocks[worker].at);
+        let behind = target.saturating_sub(sim.clocks[worker].at);
         if behind == 0 {
             return;
         }
-        sim.clocks[worker].awake_since = to;
+        sim.clocks[worker].awake_since = target;
         drop(sim);
         self.block_on(worker, behind, tokio::time::advance);
     }
@@ -201,7 +204,7 @@ impl Workers {
         self.new_runtime(worker);
         let grants = lock(&self.sim).grants.len();
         // The client that the sessions of one process share.
-        let client = lock(&self.sim).client_of(worker);
+        let client = lock(&self.sim).make_client(worker);
         for grant in (0..grants).chain(0..grants) {
             let mut sim = lock(&self.sim);
             let member = sim.members.len();
@@ -216,9 +219,9 @@ impl Workers {
             };
             let store = Arc::new(Store(line.clone()));
             let hook = line.clone();
-            let session = GrantSource::shared(Driver(line.clone()), keeper, store);
+            let session = GrantSource::with_store(Driver(line.clone()), keeper, store);
             let session = session.on_tokens(move |tokens| {
-                hook.act(|sim| sim.hooked(hook.member, tokens));
+                hook.act(|sim| sim.note_hook(hook.member, tokens));
             });
             caller::register(member, &session);
             self.workers[worker].lines.push((line, session));
@@ -247,7 +250,7 @@ impl Workers {
         }
     }
 
-    fn trouble(&mut self, worker: usize) {
+    fn inject_faults(&mut self, worker: usize) {
         let mut sim = lock(&self.sim);
         let odds = sim.setup.odds;
         let spans = [millis(sim.setup.policy.lease), window(&sim.setup)];
@@ -331,11 +334,11 @@ impl Workers {
             let sim = Arc::clone(&self.sim);
             self.spawn(worker, async move {
                 let call = caller::call(line, session, CallerPatience::Hasty);
-                let Some(patience) = leaves else {
+                let Some(leaves_after) = leaves else {
                     return call.await;
                 };
-                let patience = Duration::from_millis(patience);
-                if tokio::time::timeout(patience, call).await.is_err() {
+                let leaves_after = Duration::from_millis(leaves_after);
+                if tokio::time::timeout(leaves_after, call).await.is_err() {
                     lock(&sim).report.cancelled += 1;
                 }
             });
@@ -380,7 +383,7 @@ impl Workers {
                 worker.renewed_at = Some(self.now + sim.rng.between(0, millis(longest)));
             }
         }
-        let (odds, own) = (sim.setup.odds, sim.setup.own);
+        let (odds, per_worker_keys) = (sim.setup.odds, sim.setup.is_client_grant);
         if sim.hits(odds.outage) {
             sim.server_down_until = self.now + sim.rng.between(5000, 2 * MINUTE_MS);
             sim.note(|| "the token endpoint goes down".to_owned());
@@ -394,10 +397,10 @@ impl Workers {
             sim.note(|| "a user revokes all grants at the server".to_owned());
         }
         for grant in 0..sim.grants.len() {
-            if !own && sim.hits(odds.login) {
+            if !per_worker_keys && sim.hits(odds.login) {
                 sim.expect_login(grant);
             }
-            if !own && sim.hits(odds.logout) {
+            if !per_worker_keys && sim.hits(odds.logout) {
                 let after = sim.rng.between(0, MINUTE_MS);
                 sim.later(after, move |sim| sim.log_out(grant));
             }

@@ -85,7 +85,7 @@ impl Simulation {
             Sender::Provider { .. } => None,
         };
         let sent = jar.and_then(|jar| jar.session(now));
-        let sent = sent.and_then(|value| self.ledger.session_of(value));
+        let sent = sent.and_then(|value| self.ledger.session_for_cookie(value));
         let line = jar.and_then(|jar| jar.line(now));
         let form = match tab.from {
             Sender::Provider { person, sid, .. } => self.logout_form(person, sid),
@@ -99,7 +99,8 @@ impl Simulation {
             _ => Access::SignedIn,
         };
         let visit = self.workers[worker].site.visit(request, access);
-        let login = parameter(&tab.target, "code").and_then(|code| self.ledger.login_of(&code));
+        let login =
+            parameter(&tab.target, "code").and_then(|code| self.ledger.login_for_code(&code));
         let visiting = Visiting {
             visit,
             exchange: None,
@@ -121,14 +122,14 @@ impl Simulation {
     }
 
     fn logout_form(&mut self, person: usize, sid: u64) -> Option<Bytes> {
-        self.speak_of(person, sid);
+        self.mention_session(person, sid);
         let token = self.twin.logout_token(self.unix(), None)?;
         let form = serde_urlencoded::to_string([("logout_token", token)]).ok()?;
         Some(Bytes::from(form))
     }
 
     /// Sets the user and the session of the provider's next tokens.
-    pub(super) fn speak_of(&mut self, person: usize, sid: u64) {
+    pub(super) fn mention_session(&mut self, person: usize, sid: u64) {
         self.twin.set_claim("sub", format!("person-{person}"));
         self.twin.set_claim("sid", format!("sid-{sid}"));
     }
@@ -146,7 +147,7 @@ impl Simulation {
     }
 
     /// A response of the site reaches its sender.
-    pub(super) fn answered(&mut self, tab: &Tab, reply: &Reply) -> Result<(), Breach> {
+    pub(super) fn handle_reply(&mut self, tab: &Tab, reply: &Reply) -> Result<(), Breach> {
         match tab.from {
             Sender::Browser(browser) => {
                 let now = self.unix().as_secs();

@@ -17,15 +17,15 @@ use super::task::{Answer, Renewing, ReplyArrives, Task, Visiting, Work};
 use super::{Breach, WebFlaw, WebRule};
 
 impl Simulation {
-    /// An answer reaches a task.
-    pub(super) fn proceed(&mut self, id: u64, answer: Answer) -> Result<(), Breach> {
+    /// Delivers an answer to a task.
+    pub(super) fn proceed(&mut self, id: u64, outcome: Answer) -> Result<(), Breach> {
         let Some(task) = self.tasks.remove(&id) else {
             return Ok(());
         };
         let worker = task.worker;
         match task.work {
-            Work::Visit(visiting) => self.visit(id, worker, visiting, answer),
-            Work::Renewal(renewing) => self.renew(id, worker, renewing, answer),
+            Work::Visit(visiting) => self.visit(id, worker, visiting, outcome),
+            Work::Renewal(renewing) => self.renew(id, worker, renewing, outcome),
         }
     }
 
@@ -38,28 +38,30 @@ impl Simulation {
         id: u64,
         worker: usize,
         mut visiting: Box<Visiting>,
-        answer: Answer,
+        outcome: Answer,
     ) -> Result<(), Breach> {
-        let told = match answer {
+        let event = match outcome {
             Answer::Begin => VisitEvent::Begin,
             Answer::StoreReply(stored) => stored.of_visit(),
             Answer::Elapsed => VisitEvent::Elapsed,
             Answer::Admitted => VisitEvent::Admitted(Admission::default()),
             Answer::Net(input) => {
                 let Some(mut exchange) = visiting.exchange.take() else {
-                    return odd("an answer to the wrong task");
+                    return broken_simulation("an answer to the wrong task");
                 };
-                // It is there to be blamed for what gets lost.
+                // The visit stays registered, so that a lost reply is attributed to it.
                 self.keep(id, worker, Work::Visit(visiting));
                 let landed = self.fly(id, &mut exchange, input);
                 let Some(task) = self.tasks.remove(&id) else {
                     return Ok(());
                 };
                 let Work::Visit(mut visiting) = task.work else {
-                    return odd("a visit has become a renewal");
+                    return broken_simulation("a visit has become a renewal");
                 };
                 return match landed {
-                    Some(landed) => self.told(id, worker, visiting, VisitEvent::Completed(landed)),
+                    Some(landed) => {
+                        self.resume(id, worker, visiting, VisitEvent::Completed(landed))
+                    }
                     None => {
                         visiting.exchange = Some(exchange);
                         self.keep(id, worker, Work::Visit(visiting));
@@ -68,18 +70,18 @@ impl Simulation {
                 };
             }
         };
-        self.told(id, worker, visiting, told)
+        self.resume(id, worker, visiting, event)
     }
 
-    fn told(
+    fn resume(
         &mut self,
         id: u64,
         worker: usize,
         mut visiting: Box<Visiting>,
-        told: VisitEvent,
+        event: VisitEvent,
     ) -> Result<(), Breach> {
-        let at = self.moment_of(&visiting);
-        let step = visiting.visit.resume(&at, told);
+        let at = self.moment_for(&visiting);
+        let step = visiting.visit.resume(&at, event);
         for note in visiting.visit.notes() {
             self.note(|| format!("{id}: {}: {}", note.code, note.detail));
         }
@@ -87,14 +89,18 @@ impl Simulation {
         let order = match step {
             Step::Respond(reply) => return self.respond(worker, *visiting, &reply),
             Step::Pass(session) => return self.pass(id, worker, visiting, session),
-            Step::Forward(_) => return odd("a call is passed on though there is no API"),
-            Step::Connect(_) => return odd("a client is made though there is one"),
-            Step::Provider(_) => return odd("a provider is looked up though there is one"),
+            Step::Forward(_) => {
+                return broken_simulation("a call is passed on though there is no API");
+            }
+            Step::Connect(_) => return broken_simulation("a client is made though there is one"),
+            Step::Provider(_) => {
+                return broken_simulation("a provider is looked up though there is one");
+            }
             Step::Run(exchange) => {
                 visiting.exchange = Some(exchange);
                 if self.flaw == Some(WebFlaw::GrantKept) && visiting.tab.path() == "/auth/logout" {
                     let lost = oauth_core::error::Cause::unsent("this host revokes nothing");
-                    return self.told(
+                    return self.resume(
                         id,
                         worker,
                         visiting,
@@ -102,18 +108,18 @@ impl Simulation {
                     );
                 }
                 self.keep(id, worker, Work::Visit(visiting));
-                self.answer(id, 1, Answer::Net(Input::Begin));
+                self.outcome(id, 1, Answer::Net(Input::Begin));
                 return Ok(());
             }
             Step::Wait(pause) => {
                 let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
                 self.keep(id, worker, Work::Visit(visiting));
-                self.answer(id, pause, Answer::Elapsed);
+                self.outcome(id, pause, Answer::Elapsed);
                 return Ok(());
             }
             Step::Admit(_) => {
                 self.keep(id, worker, Work::Visit(visiting));
-                self.answer(id, 1, Answer::Admitted);
+                self.outcome(id, 1, Answer::Admitted);
                 return Ok(());
             }
             Step::Load { key } => Order::Load(key),
@@ -126,11 +132,11 @@ impl Simulation {
             } => Order::Save(key, record, version),
             Step::Remove { key } => {
                 if self.forgets(&visiting, &key) {
-                    return self.told(id, worker, visiting, VisitEvent::Removed);
+                    return self.resume(id, worker, visiting, VisitEvent::Removed);
                 }
                 if self.puts_off(&visiting, &key) {
                     visiting.put_off.push(key);
-                    return self.told(id, worker, visiting, VisitEvent::Removed);
+                    return self.resume(id, worker, visiting, VisitEvent::Removed);
                 }
                 Order::Remove(key)
             }
@@ -140,7 +146,7 @@ impl Simulation {
         Ok(())
     }
 
-    fn moment_of(&mut self, visiting: &Visiting) -> Moment {
+    fn moment_for(&mut self, visiting: &Visiting) -> Moment {
         match (self.flaw, visiting.tab.from, visiting.login) {
             (Some(WebFlaw::SameHandle), Sender::Browser(browser), Some(_)) => {
                 let seed = [u8::try_from(browser).unwrap_or_default(); 32];
@@ -173,16 +179,16 @@ impl Simulation {
             self.carry_out(0, Order::Remove(key), ReplyArrives::No);
         }
         if let (Some(value), Some(key)) = (session_set(reply), &visiting.begun) {
-            self.ledger.given(value, key);
+            self.ledger.note_cookie(value, key);
         }
         let status = reply.status.as_u16();
         let path = visiting.tab.path().to_owned();
         self.note(|| format!("worker {worker} answers {path} with {status}"));
         self.write_down(&visiting, status);
-        self.answered(&visiting.tab, reply)
+        self.handle_reply(&visiting.tab, reply)
     }
 
-    /// It is the application's turn: its page wants a token.
+    /// The request was passed to the application: its page requests a token.
     fn pass(
         &mut self,
         id: u64,
@@ -192,7 +198,9 @@ impl Simulation {
     ) -> Result<(), Breach> {
         let Some(session) = session else {
             if visiting.tab.path() != "/" {
-                return odd("nobody is passed on to a page for those who are signed in");
+                return broken_simulation(
+                    "nobody is passed on to a page for those who are signed in",
+                );
             }
             if let Sender::Browser(browser) = visiting.tab.from {
                 self.browsers[browser].last = Some(ShownPage::Home);
@@ -239,7 +247,7 @@ impl Simulation {
     /// The page is shown.
     fn show(&mut self, visiting: Visiting, tokens: &Tokens) -> Result<(), Breach> {
         let Some(session) = &visiting.session else {
-            return odd("a token for nobody");
+            return broken_simulation("a token for nobody");
         };
         self.check_token(session, tokens)?;
         self.report.tokens += 1;
@@ -251,7 +259,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// There is no token: the session is over, if its grant is.
+    /// There is no token: the session has ended if its grant has.
     fn without_token(
         &mut self,
         id: u64,
@@ -271,7 +279,7 @@ impl Simulation {
         visiting.visit = self.workers[worker].site.tokens_over(request);
         visiting.is_over = true;
         self.keep(id, worker, Work::Visit(visiting));
-        self.answer(id, 1, Answer::Begin);
+        self.outcome(id, 1, Answer::Begin);
         Ok(())
     }
 
@@ -297,16 +305,16 @@ impl Simulation {
         id: u64,
         worker: usize,
         mut renewing: Box<Renewing>,
-        answer: Answer,
+        outcome: Answer,
     ) -> Result<(), Breach> {
-        let event = match answer {
+        let event = match outcome {
             Answer::Begin => keeper::Event::Begin,
             Answer::Elapsed => keeper::Event::Elapsed,
-            Answer::Admitted => return odd("a renewal admits nobody"),
+            Answer::Admitted => return broken_simulation("a renewal admits nobody"),
             Answer::StoreReply(stored) => stored.of_keeper(),
             Answer::Net(input) => {
                 let Some(mut exchange) = renewing.exchange.take() else {
-                    return odd("an answer to the wrong task");
+                    return broken_simulation("an answer to the wrong task");
                 };
                 if matches!(input, Input::Begin) && !renewing.is_sent {
                     renewing.is_sent = true;
@@ -319,7 +327,7 @@ impl Simulation {
                     return Ok(());
                 };
                 let Work::Renewal(back) = task.work else {
-                    return odd("a renewal has become a visit");
+                    return broken_simulation("a renewal has become a visit");
                 };
                 renewing = back;
                 match landed {
@@ -358,7 +366,9 @@ impl Simulation {
         let extension = slot.keeper.lease_extension();
         self.note(|| format!("{id}: {step:?}"));
         let order = match step {
-            keeper::Step::Done(outcome) => return self.renewed(worker, &renewing.key, outcome),
+            keeper::Step::Done(outcome) => {
+                return self.note_renewal(worker, &renewing.key, outcome);
+            }
             keeper::Step::Run(exchange) => {
                 renewing.exchange = Some(exchange);
                 if let Some(extension) = &extension {
@@ -367,13 +377,13 @@ impl Simulation {
                 }
                 renewing.extension = extension;
                 self.keep(id, worker, Work::Renewal(renewing));
-                self.answer(id, 1, Answer::Net(Input::Begin));
+                self.outcome(id, 1, Answer::Net(Input::Begin));
                 return Ok(());
             }
             keeper::Step::Wait(pause) => {
                 let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
                 self.keep(id, worker, Work::Renewal(renewing));
-                self.answer(id, pause, Answer::Elapsed);
+                self.outcome(id, pause, Answer::Elapsed);
                 return Ok(());
             }
             keeper::Step::Load => Order::Load(record),
@@ -408,17 +418,17 @@ impl Simulation {
         };
         let record = renewing.record.clone();
         let every = u64::try_from(extension.every.as_millis()).unwrap_or(u64::MAX);
-        let there = self.rng.between(1, 15);
+        let delay = self.rng.between(1, 15);
         let order = Order::Extend(record, extension.holder, extension.ttl);
         let fails = self.odds.store_fails + self.odds.store_mute;
         if !self.rng.chance(fails) {
-            self.post(there, Event::Store(id, order, ReplyArrives::No));
+            self.post(delay, Event::Store(id, order, ReplyArrives::No));
         }
         self.post(every, Event::Extend(id));
     }
 
     /// The lease of a request under way was extended, or was another worker's.
-    pub(super) fn extended(&mut self, id: u64, lease: Lease, ttl: std::time::Duration) {
+    pub(super) fn note_extension(&mut self, id: u64, lease: Lease, ttl: std::time::Duration) {
         let until = self.now + u64::try_from(ttl.as_millis()).unwrap_or_default();
         let Some(Work::Renewal(renewing)) = self.tasks.get(&id).map(|task| &task.work) else {
             return;
@@ -429,8 +439,8 @@ impl Simulation {
         }
     }
 
-    /// A renewal is over: for all who waited.
-    fn renewed(
+    /// Records the end of a renewal, for all tasks that waited for it.
+    fn note_renewal(
         &mut self,
         worker: usize,
         key: &str,
@@ -440,7 +450,7 @@ impl Simulation {
             return Ok(());
         };
         let waiting = std::mem::take(&mut slot.waiting);
-        // Its tokens are stored by now, or are nobody's.
+        // Its tokens are stored by now, or belong to no session.
         if !slot.keeper.is_busy() && slot.keeper.is_stored() && self.rng.chance(3_000) {
             self.workers[worker].grants.remove(key);
         }
@@ -460,6 +470,6 @@ impl Simulation {
     }
 }
 
-fn odd<T>(text: &str) -> Result<T, Breach> {
+fn broken_simulation<T>(text: &str) -> Result<T, Breach> {
     Err(Breach(WebRule::Answered, text.to_owned()))
 }

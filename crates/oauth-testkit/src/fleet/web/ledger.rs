@@ -23,7 +23,7 @@ pub(super) struct Ledger {
     /// The time at which each session was listed in each of the records by which the provider finds it.
     pub(super) listed: BTreeMap<String, BTreeMap<String, u64>>,
     /// The provider's sessions whose end it has announced, with the time.
-    pub(super) told: Vec<((usize, u64), u64)>,
+    pub(super) announced: Vec<((usize, u64), u64)>,
     pub(super) sids: u64,
     /// Leases of token requests under way, by the grant's record: the task, and the end of the lease.
     pub(super) flights: BTreeMap<String, BTreeMap<u64, u64>>,
@@ -72,7 +72,7 @@ impl Ledger {
         });
     }
 
-    pub(super) fn login_of(&self, code: &str) -> Option<usize> {
+    pub(super) fn login_for_code(&self, code: &str) -> Option<usize> {
         self.codes.get(code).copied()
     }
 
@@ -82,9 +82,9 @@ impl Ledger {
     }
 
     /// The login that a form sent to the provider belongs to.
-    pub(super) fn whose(&self, form: &[(String, String)]) -> Option<usize> {
+    pub(super) fn login_for_form(&self, form: &[(String, String)]) -> Option<usize> {
         form.iter().find_map(|(name, value)| match name.as_str() {
-            "code" => self.login_of(value),
+            "code" => self.login_for_code(value),
             "refresh_token" | "token" => self.tokens.get(value).copied(),
             _ => None,
         })
@@ -105,24 +105,25 @@ impl Ledger {
     pub(super) fn began(&mut self, key: &str, grant: String, login: usize, now: u64) {
         let listed = self.listed.get(key).into_iter().flatten();
         let listed_at = listed.map(|(_, at)| *at).max().unwrap_or(now);
-        let whose = self.person(login);
-        let mut told = self.told.iter();
+        let user = self.person(login);
+        let mut announced = self.announced.iter();
         // It was signed out before it was stored.
-        let is_announced = told.any(|(of, since)| Some(*of) == whose && listed_at < *since);
-        let known = StoredSession {
+        let is_announced =
+            announced.any(|(announced, since)| Some(*announced) == user && listed_at < *since);
+        let stored = StoredSession {
             login,
             grant,
             listed_at,
             ended_at: is_announced.then_some(now),
             grant_removed_at: None,
         };
-        self.sessions.insert(key.to_owned(), known);
+        self.sessions.insert(key.to_owned(), stored);
     }
 
     pub(super) fn removed(&mut self, record: &str, now: u64) {
-        for known in self.sessions.values_mut() {
-            if known.grant == record {
-                known.grant_removed_at = Some(now);
+        for stored in self.sessions.values_mut() {
+            if stored.grant == record {
+                stored.grant_removed_at = Some(now);
             }
         }
     }
@@ -130,22 +131,22 @@ impl Ledger {
     /// The login that the tokens in a record belong to.
     pub(super) fn login_of_grant(&self, record: &str) -> Option<usize> {
         let mut sessions = self.sessions.values();
-        let known = sessions.find(|known| known.grant == record)?;
-        Some(known.login)
+        let stored = sessions.find(|known| known.grant == record)?;
+        Some(stored.login)
     }
 
     /// Records that a session's cookie was set.
-    pub(super) fn given(&mut self, value: String, session: &str) {
+    pub(super) fn note_cookie(&mut self, value: String, session: &str) {
         self.cookies.insert(value, session.to_owned());
     }
 
-    pub(super) fn session_of(&self, cookie: &str) -> Option<String> {
+    pub(super) fn session_for_cookie(&self, cookie: &str) -> Option<String> {
         self.cookies.get(cookie).cloned()
     }
 
     pub(super) fn end(&mut self, session: &str, now: u64) {
-        if let Some(known) = self.sessions.get_mut(session) {
-            known.ended_at.get_or_insert(now);
+        if let Some(stored) = self.sessions.get_mut(session) {
+            stored.ended_at.get_or_insert(now);
         }
     }
 
@@ -162,11 +163,11 @@ impl Ledger {
 
     /// Ends the sessions of a logout token received at `since` and accepted at `now`.
     pub(super) fn end_all(&mut self, person: usize, sid: u64, since: u64, now: u64) {
-        self.told.push(((person, sid), since));
-        for known in self.sessions.values_mut() {
-            let login = &self.logins[known.login];
-            if (login.person, login.sid) == (person, sid) && known.listed_at < since {
-                known.ended_at.get_or_insert(now);
+        self.announced.push(((person, sid), since));
+        for stored in self.sessions.values_mut() {
+            let login = &self.logins[stored.login];
+            if (login.person, login.sid) == (person, sid) && stored.listed_at < since {
+                stored.ended_at.get_or_insert(now);
             }
         }
     }
@@ -185,7 +186,7 @@ impl Ledger {
                     .sent
                     .as_ref()
                     .and_then(|key| self.sessions.get(key));
-                let sent = sent.map(|known| known.login);
+                let sent = sent.map(|stored| stored.login);
                 let cleared = visiting.cleared.iter().copied();
                 for login in sent.into_iter().chain(visiting.login).chain(cleared) {
                     self.spoil(login);
@@ -197,8 +198,8 @@ impl Ledger {
                 }
             }
             Work::Renewal(renewing) => {
-                if let Some(known) = self.sessions.get(&renewing.key) {
-                    self.spoil(known.login);
+                if let Some(stored) = self.sessions.get(&renewing.key) {
+                    self.spoil(stored.login);
                 }
             }
         }

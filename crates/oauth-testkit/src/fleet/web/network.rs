@@ -7,7 +7,7 @@ use http::Response;
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::{Boxed, Input, Step as Move};
-use oauth_core::flow::keeper::{Lease, Saved};
+use oauth_core::flow::keeper::{Lease, SaveOutcome};
 
 use super::super::fake_store::FakeStore as _;
 use super::WebFlaw;
@@ -19,24 +19,24 @@ impl Simulation {
     /// Sends a task's request to the store.
     pub(super) fn order(&mut self, id: u64, order: Order) {
         if self.flaw == Some(WebFlaw::NoLease) && matches!(order, Order::Lease(..)) {
-            return self.answer(id, 1, Answer::StoreReply(StoreReply::Leased(Lease::Won)));
+            return self.outcome(id, 1, Answer::StoreReply(StoreReply::Leased(Lease::Won)));
         }
-        let there = match self.rng.index(20) {
+        let delay = match self.rng.index(20) {
             0 => self.rng.between(20, 900),
             _ => self.rng.between(1, 15),
         };
         let odds = self.odds;
         if self.rng.chance(odds.store_fails) {
-            self.fail(id, there);
+            self.fail(id, delay);
         } else if self.rng.chance(odds.store_mute) {
-            self.post(there, Event::Store(id, order, ReplyArrives::No));
+            self.post(delay, Event::Store(id, order, ReplyArrives::No));
             self.fail(id, STORE_TIMEOUT);
         } else if self.rng.chance(odds.store_late) {
-            let late = self.rng.between(STORE_TIMEOUT, 10_000);
-            self.post(late, Event::Store(id, order, ReplyArrives::No));
+            let delay = self.rng.between(STORE_TIMEOUT, 10_000);
+            self.post(delay, Event::Store(id, order, ReplyArrives::No));
             self.fail(id, STORE_TIMEOUT);
         } else {
-            self.post(there, Event::Store(id, order, ReplyArrives::Yes));
+            self.post(delay, Event::Store(id, order, ReplyArrives::Yes));
         }
     }
 
@@ -49,15 +49,15 @@ impl Simulation {
             }
             self.ledger.failed(&task.work);
         }
-        self.answer(id, after, Answer::StoreReply(StoreReply::Failed));
+        self.outcome(id, after, Answer::StoreReply(StoreReply::Failed));
     }
 
-    pub(super) fn answer(&mut self, id: u64, after: u64, answer: Answer) {
+    pub(super) fn outcome(&mut self, id: u64, after: u64, answer: Answer) {
         self.post(after, Event::Answer(id, answer));
     }
 
     /// The store executes an order, even if its sender is dead by now.
-    pub(super) fn carry_out(&mut self, id: u64, order: Order, answered: ReplyArrives) {
+    pub(super) fn carry_out(&mut self, id: u64, order: Order, reply_arrival: ReplyArrives) {
         let now = Duration::from_millis(self.now);
         let done = match order {
             Order::Load(key) => StoreReply::Loaded(self.store.load(&key)),
@@ -70,11 +70,11 @@ impl Simulation {
             }
             Order::Extend(key, holder, ttl) => {
                 let lease = self.store.lease(now, &key, &holder, ttl);
-                return self.extended(id, lease, ttl);
+                return self.note_extension(id, lease, ttl);
             }
             Order::Save(key, record, version) => {
                 let saved = self.store.save(&key, &record, version);
-                if let Saved::At(_) = saved {
+                if let SaveOutcome::At(_) = saved {
                     self.note(|| format!("{id} has saved {}", short(&key)));
                     self.stored(id, &key, &record, version);
                 }
@@ -90,9 +90,9 @@ impl Simulation {
                 StoreReply::Removed
             }
         };
-        if answered == ReplyArrives::Yes {
+        if reply_arrival == ReplyArrives::Yes {
             let back = self.rng.between(1, 15);
-            self.answer(id, back, Answer::StoreReply(done));
+            self.outcome(id, back, Answer::StoreReply(done));
         }
     }
 
@@ -139,15 +139,15 @@ impl Simulation {
             Ok(Move::Send(request)) => self.send(id, request),
             Ok(Move::Sleep(pause)) => {
                 let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-                self.answer(id, pause, Answer::Net(Input::Elapsed));
+                self.outcome(id, pause, Answer::Net(Input::Elapsed));
             }
             Ok(Move::Verify(job)) => {
                 let verified = Input::Verified(oauth_crypto::verify(&job));
-                self.answer(id, 1, Answer::Net(verified));
+                self.outcome(id, 1, Answer::Net(verified));
             }
             Ok(Move::Sign(_)) => {
                 let lost = Input::Lost(Cause::unsent("this worker holds no keys"));
-                self.answer(id, 1, Answer::Net(lost));
+                self.outcome(id, 1, Answer::Net(lost));
             }
             Ok(Move::Done(output)) => return Some(Ok(output)),
             Err(error) => return Some(Err(error)),
@@ -156,7 +156,7 @@ impl Simulation {
     }
 
     fn send(&mut self, id: u64, request: http::Request<Bytes>) {
-        let there = match self.rng.index(10) {
+        let delay = match self.rng.index(10) {
             0 => self.rng.between(500, 7_000),
             _ => self.rng.between(5, 200),
         };
@@ -165,16 +165,16 @@ impl Simulation {
         if self.rng.chance(odds.unsent) {
             self.lose(id);
             let unsent = Input::Lost(Cause::unsent("there is no connection"));
-            self.answer(id, there, Answer::Net(unsent));
+            self.outcome(id, delay, Answer::Net(unsent));
         } else if self.rng.chance(odds.lost_request) {
             self.lose(id);
-            self.answer(id, REQUEST_TIMEOUT, lost("the request was lost"));
+            self.outcome(id, REQUEST_TIMEOUT, lost("the request was lost"));
         } else if self.rng.chance(odds.lost_reply) {
             self.lose(id);
-            self.post(there, Event::Provider(id, request, ReplyArrives::No));
-            self.answer(id, REQUEST_TIMEOUT, lost("the reply was lost"));
+            self.post(delay, Event::Provider(id, request, ReplyArrives::No));
+            self.outcome(id, REQUEST_TIMEOUT, lost("the reply was lost"));
         } else {
-            self.post(there, Event::Provider(id, request, ReplyArrives::Yes));
+            self.post(delay, Event::Provider(id, request, ReplyArrives::Yes));
         }
     }
 
@@ -193,14 +193,14 @@ impl Simulation {
         &mut self,
         id: u64,
         request: http::Request<Bytes>,
-        answered: ReplyArrives,
+        reply_arrival: ReplyArrives,
     ) {
         let path = request.uri().path().to_owned();
         let form: Vec<(String, String)> =
             serde_urlencoded::from_bytes(request.body()).unwrap_or_default();
-        let login = self.ledger.whose(&form);
+        let login = self.ledger.login_for_form(&form);
         if let Some((person, sid)) = login.and_then(|login| self.ledger.person(login)) {
-            self.speak_of(person, sid);
+            self.mention_session(person, sid);
         }
         let at = self.moment();
         let reply: Response<Bytes> = self.twin.answer(&at, request);
@@ -209,9 +209,9 @@ impl Simulation {
         }
         let status = reply.status().as_u16();
         self.note(|| format!("the provider answers {path} of {id} with {status}"));
-        if answered == ReplyArrives::Yes {
+        if reply_arrival == ReplyArrives::Yes {
             let back = self.rng.between(5, 200);
-            self.answer(id, back, Answer::Net(Input::Reply(reply)));
+            self.outcome(id, back, Answer::Net(Input::Reply(reply)));
         } else if let Some(login) = login {
             self.ledger.spoil(login);
         }

@@ -14,24 +14,24 @@ impl Simulation {
     /// Checks rules 1 and 2 when the site passes a user to the application.
     pub(super) fn check_pass(&self, visiting: &Visiting, session: &Session) -> Result<(), Breach> {
         let key = session_key(session).unwrap_or_default();
-        let Some(known) = self.ledger.sessions.get(&key) else {
+        let Some(stored) = self.ledger.sessions.get(&key) else {
             return breach(WebRule::Person, "a session without a login".to_owned());
         };
         if visiting.sent.as_deref() != Some(key.as_str()) {
             let text = format!("session {} belongs to a different cookie", short(&key));
             return breach(WebRule::Person, text);
         }
-        let person = self.ledger.logins[known.login].person;
+        let person = self.ledger.logins[stored.login].person;
         if session.identity.subject != format!("person-{person}") {
             let text = format!("person {person} is taken for {}", session.identity.subject);
             return breach(WebRule::Person, text);
         }
         let is_before = |end: Option<u64>| end.is_some_and(|end| end < visiting.began);
-        if is_before(known.ended_at) {
+        if is_before(stored.ended_at) {
             let text = format!("session {} is found after its end", short(&key));
             return breach(WebRule::SignedOut, text);
         }
-        if is_before(known.grant_removed_at) {
+        if is_before(stored.grant_removed_at) {
             let text = format!(
                 "session {} is found after its tokens were removed",
                 short(&key)
@@ -46,8 +46,8 @@ impl Simulation {
         let key = session_key(session).unwrap_or_default();
         let token = tokens.access_token.expose();
         let login = self.ledger.tokens.get(token);
-        let known = self.ledger.sessions.get(&key);
-        if login.copied() == known.map(|known| known.login) && login.is_some() {
+        let stored = self.ledger.sessions.get(&key);
+        if login.copied() == stored.map(|stored| stored.login) && login.is_some() {
             Ok(())
         } else {
             breach(
@@ -112,14 +112,14 @@ impl Simulation {
         Ok(())
     }
 
-    fn expect(&mut self, wanted: &ShownPage) -> Result<(), Breach> {
+    fn expect(&mut self, expected: &ShownPage) -> Result<(), Breach> {
         let shown = self.browsers[0].last.take();
-        if shown.as_ref() == Some(wanted) {
+        if shown.as_ref() == Some(expected) {
             Ok(())
         } else {
             breach(
                 WebRule::Answered,
-                format!("{shown:?} is shown instead of {wanted:?}"),
+                format!("{shown:?} is shown instead of {expected:?}"),
             )
         }
     }
@@ -129,19 +129,19 @@ impl Simulation {
         let grants = self.store.all();
         let mut grants = grants.filter(|(_, record)| record.contains("\"refresh_token\""));
         // Deterministic: the same one in each run of a history.
-        if let Some(left) = grants.by_ref().map(|(key, _)| key).min() {
+        if let Some(surviving) = grants.by_ref().map(|(key, _)| key).min() {
             let mut sessions = self.ledger.sessions.iter();
-            let of = sessions.find(|(_, known)| known.grant == left);
-            let of = of.map_or("none", |(key, _)| short(key));
-            let text = format!("grant {} of session {of} outlives it", short(left));
+            let owner = sessions.find(|(_, stored)| stored.grant == surviving);
+            let owner = owner.map_or("none", |(key, _)| short(key));
+            let text = format!("grant {} of session {owner} outlives it", short(surviving));
             return breach(WebRule::Outlives, text);
         }
         let at = self.unix();
-        for (key, known) in &self.ledger.sessions {
-            let login = &self.ledger.logins[known.login];
+        for (key, stored) in &self.ledger.sessions {
+            let login = &self.ledger.logins[stored.login];
             let mut tokens = login.refresh.iter();
             let is_live = tokens.any(|token| self.twin.honours(at, token));
-            if known.ended_at.is_some() && is_live && !login.is_spoiled {
+            if stored.ended_at.is_some() && is_live && !login.is_spoiled {
                 let text = format!("the tokens of session {} are still valid", short(key));
                 return breach(WebRule::Outlives, text);
             }

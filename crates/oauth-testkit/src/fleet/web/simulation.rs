@@ -80,19 +80,19 @@ impl Simulation {
                 self.note(|| format!("worker {worker} is back"));
                 Ok(())
             }
-            Event::Store(id, order, answered) => {
-                self.carry_out(id, order, answered);
+            Event::Store(id, order, reply_arrival) => {
+                self.carry_out(id, order, reply_arrival);
                 Ok(())
             }
-            Event::Provider(id, request, answered) => {
-                self.reach_provider(id, request, answered);
+            Event::Provider(id, request, reply_arrival) => {
+                self.reach_provider(id, request, reply_arrival);
                 Ok(())
             }
             Event::Extend(id) => {
                 self.extend(id);
                 Ok(())
             }
-            Event::Answer(id, answer) => {
+            Event::Answer(id, outcome) => {
                 let Some(task) = self.tasks.get(&id) else {
                     return Ok(());
                 };
@@ -102,10 +102,10 @@ impl Simulation {
                 }
                 if self.stalls(id) {
                     let pause = self.rng.between(5_000, 60_000);
-                    self.post(pause, Event::Answer(id, answer));
+                    self.post(pause, Event::Answer(id, outcome));
                     return Ok(());
                 }
-                self.proceed(id, answer)
+                self.proceed(id, outcome)
             }
         }
     }

@@ -53,7 +53,7 @@ pub(super) struct Simulation {
     pub(super) transcript: Option<Vec<String>>,
 }
 
-/// The probability of each fault, in ten-thousandths; 0 once it is calm.
+/// The probability of each fault, in ten-thousandths; 0 after the faults have ended.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Odds {
     pub(super) crash: u32,
@@ -200,9 +200,7 @@ impl Worker {
 
     /// The keeper of a session's grant.
     pub(super) fn grant(&self, session: &str) -> Keeper {
-        let keeper = self
-            .client
-            .keeper(GrantId::person(format!("web:{session}")));
+        let keeper = self.client.keeper(GrantId::user(format!("web:{session}")));
         let longest = std::time::Duration::from_millis(REQUEST_TIMEOUT);
         keeper.with_longest_request(longest).shared()
     }

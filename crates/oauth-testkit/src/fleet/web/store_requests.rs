@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use oauth_core::Secret;
 use oauth_core::error::{Cause, Error};
-use oauth_core::flow::keeper::{self, Entry, Lease, Saved};
+use oauth_core::flow::keeper::{self, Entry, Lease, SaveOutcome};
 use oauth_web::Event as VisitEvent;
 
 /// The timeout of a call of the store, in milliseconds.
@@ -24,7 +24,7 @@ pub(super) enum Order {
 pub(super) enum StoreReply {
     Loaded(Option<Entry>),
     Leased(Lease),
-    Saved(Saved),
+    Saved(SaveOutcome),
     Removed,
     Failed,
 }

@@ -88,8 +88,8 @@ impl Browser {
 
 impl Jar {
     pub(super) fn line(&self, now: u64) -> Option<String> {
-        let good = self.0.iter().filter(|(_, _, until)| now < *until);
-        let pairs: Vec<_> = good
+        let current = self.0.iter().filter(|(_, _, until)| now < *until);
+        let pairs: Vec<_> = current
             .map(|(name, value, _)| format!("{name}={value}"))
             .collect();
         (!pairs.is_empty()).then(|| pairs.join("; "))
@@ -103,7 +103,7 @@ impl Jar {
 
     pub(super) fn keep(&mut self, now: u64, reply: &Reply) {
         for (name, value, age) in cookies(reply) {
-            self.0.retain(|(known, _, _)| *known != name);
+            self.0.retain(|(cookie_name, _, _)| *cookie_name != name);
             if age > 0 {
                 self.0.push((name, value, now + age));
             }
@@ -195,7 +195,5 @@ pub(super) fn parameter(url: &str, name: &str) -> Option<String> {
     let (_, query) = url.split_once('?')?;
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;
     let mut pairs = pairs.into_iter();
-    pairs
-        .find(|(known, _)| known == name)
-        .map(|(_, value)| value)
+    pairs.find(|(key, _)| key == name).map(|(_, value)| value)
 }

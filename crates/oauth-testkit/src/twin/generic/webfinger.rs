@@ -13,7 +13,7 @@ const ISSUER: &str = "http://openid.net/specs/connect/1.0/issuer";
 
 /// Answers for `acct:alice@{host}` and `{base}/alice`, and for `bob` in both forms, whose `subject` in the answer is
 /// alice.
-pub(super) fn answer(authority: &Authority, request: &ReceivedRequest) -> Reply {
+pub(super) fn respond(authority: &Authority, request: &ReceivedRequest) -> Reply {
     if request.method != Method::GET {
         return wire::method_not_allowed("GET");
     }
@@ -28,8 +28,8 @@ pub(super) fn answer(authority: &Authority, request: &ReceivedRequest) -> Reply 
             format!("{issuer}/{person}"),
         ]
     };
-    let known = named("alice").into_iter().zip(named("bob"));
-    let subject = known
+    let accounts = named("alice").into_iter().zip(named("bob"));
+    let subject = accounts
         .filter(|(alice, bob)| [alice.as_str(), bob].contains(&resource))
         .map(|(alice, _)| alice)
         .next();
@@ -38,8 +38,8 @@ pub(super) fn answer(authority: &Authority, request: &ReceivedRequest) -> Reply 
     };
     let link = json!({ "rel": ISSUER, "href": issuer });
     // "If no matching link relation types exist, the links array in the JRD will be empty" (RFC 7033 section 4.3)
-    let is_asked = request.query("rel").is_none_or(|rel| rel == ISSUER);
-    let links: Vec<Value> = is_asked.then_some(link).into_iter().collect();
+    let is_requested = request.query("rel").is_none_or(|rel| rel == ISSUER);
+    let links: Vec<Value> = is_requested.then_some(link).into_iter().collect();
     let mut reply = wire::json(200, &json!({ "subject": subject, "links": links }));
     let media = http::HeaderValue::from_static("application/jrd+json");
     reply.headers_mut().insert(CONTENT_TYPE, media);

@@ -70,7 +70,7 @@ impl Browser {
         world: &mut World,
         request: Request,
         access: Access,
-        need: Option<Need>,
+        need: Option<PageRequirements>,
     ) -> Ended {
         let ended = world.visit(request, access, need);
         if let Ended::Reply(reply) = &ended {
@@ -177,13 +177,13 @@ impl Browser {
                 return ended;
             }
             let mut next = location(reply);
-            if let Some(own) = next.strip_prefix(SHOP) {
-                next = own.to_owned();
+            if let Some(path) = next.strip_prefix(SHOP) {
+                next = path.to_owned();
             } else if next.starts_with(TWIN) {
                 next = Self::provider(world, &next);
                 from = From::Elsewhere;
             }
-            // A chain that another site was in counts as its.
+            // A redirect chain that passed through another site counts as cross-site.
             let request = self.request(world, Method::GET, &next, from);
             ended = self.send(world, request, Access::SignedIn);
         }

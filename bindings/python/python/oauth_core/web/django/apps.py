@@ -27,5 +27,5 @@ def order(app_configs: Any, **_: Any) -> list[checks.CheckMessage]:
     """Checks that the middleware comes after Django's own for sessions and users."""
     from .middleware import position_error
 
-    wrong = position_error()
-    return [checks.Error(wrong, id="oauth_core.E001")] if wrong else []
+    problem = position_error()
+    return [checks.Error(problem, id="oauth_core.E001")] if problem else []

@@ -15,7 +15,7 @@ from django.utils.module_loading import import_string
 from ..._native import MAX_FORM, Forward, Reply
 from .. import asgi, wsgi
 from .._site import Site
-from .._types import Ended, Request, is_over
+from .._types import VisitResult, Request, is_over
 from .replies import async_chunks, response, streamed, with_logout_cookies
 from .site import SERVED, at_once, site
 
@@ -34,31 +34,31 @@ class Middleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self.get_response = get_response
-        wrong = position_error()
-        if wrong:
+        problem = position_error()
+        if problem:
             # In a different position, Django's middleware would immediately sign every user out again.
-            raise ImproperlyConfigured(wrong)
+            raise ImproperlyConfigured(problem)
         self.site, self.access = site()
         if iscoroutinefunction(get_response):  # pyright: ignore[reportDeprecated]
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Any:
-        seen: Any = request
-        seen.oauth_request = _request(self.site, request)
+        oauth_aware_request: Any = request
+        oauth_aware_request.oauth_request = _request(self.site, request)
         if iscoroutinefunction(self):  # pyright: ignore[reportDeprecated]
-            return self._acall(seen)
+            return self._acall(oauth_aware_request)
         SERVED.set((request, at_once))
-        ended = self.site.visit(seen.oauth_request, self.access)
+        ended = self.site.visit(oauth_aware_request.oauth_request, self.access)
         if isinstance(ended, Forward):
             api_response = ended.send(request.read(ended.limit + 1))
             return response(api_response) if isinstance(api_response, Reply) else streamed(api_response, wsgi.chunks(api_response))
         if isinstance(ended, Reply):
             return response(ended)
-        _set_user(seen, ended, _user_of(ended))
-        if self.access == "signed_in" and seen.oauth is None:
-            return response(self.site.sign_out(seen.oauth_request))
-        answer: HttpResponse = self.get_response(seen)
-        return with_logout_cookies(answer, self.site.sign_out(seen.oauth_request)) if seen.oauth_left else answer
+        _set_user(oauth_aware_request, ended, _user_of(ended))
+        if self.access == "signed_in" and oauth_aware_request.oauth is None:
+            return response(self.site.sign_out(oauth_aware_request.oauth_request))
+        view_response: HttpResponse = self.get_response(oauth_aware_request)
+        return with_logout_cookies(view_response, self.site.sign_out(oauth_aware_request.oauth_request)) if oauth_aware_request.oauth_left else view_response
 
     def process_exception(self, request: Any, exception: Exception) -> HttpResponse | None:
         """Redirects a user whose grant has ended to sign in."""
@@ -78,10 +78,10 @@ class Middleware:
         _set_user(request, ended, await sync_to_async(_user_of)(ended) if ended is not None else None)
         if self.access == "signed_in" and request.oauth is None:
             return response(await self.site.asign_out(request.oauth_request))
-        answer: HttpResponse = await self.get_response(request)
+        view_response: HttpResponse = await self.get_response(request)
         if not request.oauth_left:
-            return answer
-        return with_logout_cookies(answer, await self.site.asign_out(request.oauth_request))
+            return view_response
+        return with_logout_cookies(view_response, await self.site.asign_out(request.oauth_request))
 
 
 def position_error() -> str | None:
@@ -91,26 +91,26 @@ def position_error() -> str | None:
 
     names: list[str] = list(settings.MIDDLEWARE)
     classes = [(name, import_string(name)) for name in names]
-    ours = next((at for at, (_, one) in enumerate(classes) if _is_a(one, Middleware)), len(classes))
+    own_position = next((at for at, (_, middleware) in enumerate(classes) if _is_a(middleware, Middleware)), len(classes))
     needed = (SessionMiddleware, AuthenticationMiddleware)
-    late = [name for name, one in classes[ours + 1 :] if any(_is_a(one, kind) for kind in needed)]
+    late = [name for name, middleware in classes[own_position + 1 :] if any(_is_a(middleware, kind) for kind in needed)]
     if not late:
         return None
-    return f"{names[ours]} must come after {' and '.join(late)} in MIDDLEWARE"
+    return f"{names[own_position]} must come after {' and '.join(late)} in MIDDLEWARE"
 
 
-def _is_a(one: Any, kind: type) -> bool:
-    return isinstance(one, type) and issubclass(one, kind)
+def _is_a(value: Any, kind: type) -> bool:
+    return isinstance(value, type) and issubclass(value, kind)
 
 
 def _request(oauth_site: Site, request: Any) -> Request:
     scope = getattr(request, "scope", None)
-    target = wsgi.target_of(request.META) if scope is None else asgi.target_of(scope)
+    target = wsgi.target_from(request.META) if scope is None else asgi.target_from(scope)
     if oauth_site.owns(target):
         target = _with_return_to(target)
     form = request.read(MAX_FORM + 1) if oauth_site.reads_form(request.method, target) else None
     host = request.META.get("HTTP_HOST", "")
-    return Request(request.method, host, target, wsgi.headers_of(request.META), form)
+    return Request(request.method, host, target, wsgi.headers_from(request.META), form)
 
 
 def _with_return_to(target: str) -> str:
@@ -131,15 +131,15 @@ def _with_return_to(target: str) -> str:
     return f"{path}{mark}{'&'.join(parts)}"
 
 
-def _user_of(ended: Ended) -> Any:
+def _user_of(ended: VisitResult) -> Any:
     from . import people
 
-    return None if ended is None or isinstance(ended, (Forward, Reply)) else people.user_of(ended.identity)
+    return None if ended is None or isinstance(ended, (Forward, Reply)) else people.get_user(ended.identity)
 
 
-def _set_user(request: Any, ended: Ended, user: Any) -> None:
+def _set_user(request: Any, ended: VisitResult, user: Any) -> None:
     """Sets the user of the request: at once, so that both names say the same, in coroutines too."""
-    # The session that a view may end, whoever the view sees.
+    # The session that a view may end, whichever user the view sees.
     request.oauth_session, request.oauth_left = ended, False
     request.oauth = None if user is None or user.is_anonymous else ended
     if user is not None:

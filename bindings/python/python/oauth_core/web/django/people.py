@@ -57,9 +57,9 @@ def _session_key(user: Any) -> str:
 
 def sign_out(request: HttpRequest, identity: Identity, hook: Any) -> None:
     """Logs the user out of Django, and calls the application's ``signed_out`` hook."""
-    user = user_of(identity)
-    known = None if user.is_anonymous else user
-    user_logged_out.send(sender=type(known) if known else get_user_model(), request=request, user=known)
+    user = get_user(identity)
+    signed_in_user = None if user.is_anonymous else user
+    user_logged_out.send(sender=type(signed_in_user) if signed_in_user else get_user_model(), request=request, user=signed_in_user)
     if hasattr(request, "session"):
         request.session.flush()
     if hook:
@@ -85,7 +85,7 @@ def _on_login(sender: Any, request: Any = None, user: Any = None, **_: Any) -> N
         for name in [name for name in session.keys() if name not in _LOGIN_KEYS]:
             del session[name]
     served = _served_request(request)
-    if served is not None and user_of(served.oauth_session.identity).pk != getattr(user, "pk", None):
+    if served is not None and get_user(served.oauth_session.identity).pk != getattr(user, "pk", None):
         _leave(served)
 
 
@@ -101,7 +101,7 @@ def _served_request(request: Any) -> Any:
     return served if is_this and getattr(served, "oauth_session", None) is not None else None
 
 
-def user_of(identity: Identity) -> Any:
+def get_user(identity: Identity) -> Any:
     """The person's user, if active."""
     people = Person.objects.select_related("user")
     person = people.filter(issuer=identity.issuer, subject=identity.subject).first()
@@ -111,16 +111,16 @@ def user_of(identity: Identity) -> Any:
 
 def get_or_create_person(identity: Any) -> Person:
     """The person, created together with a user on the first sign-in."""
-    who = {"issuer": identity.issuer, "subject": identity.subject}
-    person, _ = Person.objects.get_or_create(defaults={"user": lambda: _user(identity)}, **who)
+    lookup = {"issuer": identity.issuer, "subject": identity.subject}
+    person, _ = Person.objects.get_or_create(defaults={"user": lambda: _user(identity)}, **lookup)
     return person
 
 
 def _user(identity: Any) -> Any:
     model: Any = get_user_model()
     # No claim selects a user: anyone who can set the claim could select another user.
-    facts = f"{len(identity.issuer)}:{identity.issuer}{identity.subject}"
-    name = hashlib.sha256(facts.encode()).hexdigest()[:32]
+    digest_input = f"{len(identity.issuer)}:{identity.issuer}{identity.subject}"
+    name = hashlib.sha256(digest_input.encode()).hexdigest()[:32]
     user = model._default_manager.create_user(**{model.USERNAME_FIELD: name})
     claims = identity.claims
     fields = {"email": "email", "first_name": "given_name", "last_name": "family_name"}

@@ -13,38 +13,38 @@ if TYPE_CHECKING:
     from ..._native import Streamed
 
 
-async def async_chunks(answer: Streamed) -> AsyncIterator[bytes]:
+async def async_chunks(api_response: Streamed) -> AsyncIterator[bytes]:
     """The body of an API's response, as a stream."""
-    while (chunk := await answer.achunk()) is not None:
+    while (chunk := await api_response.achunk()) is not None:
         yield chunk
 
 
-def streamed(answer: Streamed, body: Any) -> Any:
+def streamed(api_response: Streamed, body: Any) -> Any:
     """The response of an API, as a Django response."""
-    django_response = StreamingHttpResponse(body, status=answer.status)
+    django_response = StreamingHttpResponse(body, status=api_response.status)
     del django_response.headers["Content-Type"]
-    for name, value in answer.headers:
+    for name, value in api_response.headers:
         django_response.headers[name] = value
     return django_response
 
 
-def with_logout_cookies(answer: HttpResponse, reply: Reply) -> HttpResponse:
+def with_logout_cookies(view_response: HttpResponse, reply: Reply) -> HttpResponse:
     """The response of a view that has logged the user out, with the cookies of the site's logout."""
     for name, value in reply.headers:
         if name == "set-cookie":
-            answer.cookies.load(value)
-    patch_vary_headers(answer, ["Cookie"])
-    return answer
+            view_response.cookies.load(value)
+    patch_vary_headers(view_response, ["Cookie"])
+    return view_response
 
 
 def response(reply: Reply) -> HttpResponse:
     """Converts a reply to a Django response."""
-    answer = HttpResponse(reply.body, status=reply.status)
-    del answer.headers["Content-Type"]
+    django_response = HttpResponse(reply.body, status=reply.status)
+    del django_response.headers["Content-Type"]
     for name, value in reply.headers:
         if name == "set-cookie":
             # Several `Set-Cookie` fields have the same name, which Django's headers do not support.
-            answer.cookies.load(value)
+            django_response.cookies.load(value)
         else:
-            answer.headers[name] = value
-    return answer
+            django_response.headers[name] = value
+    return django_response

@@ -6,7 +6,7 @@ use crate::jose::{Decrypter, DecryptionFailed, DecryptionJob, Enc, JweAlg, Respo
 use crate::secret::Secret;
 use crate::testing::NOW;
 
-/// An ID token with these members beside those that each has. Nobody looks at its signature.
+/// An ID token with the common members and these. Its signature is not checked.
 fn id_token(issuer: &str, members: &str) -> String {
     let claims = format!(
         r#"{{"iss":"{issuer}","aud":"id","iat":{NOW},"exp":{}{members}}}"#,
@@ -20,7 +20,7 @@ fn ours(members: &str) -> String {
     id_token("https://as.example", members)
 }
 
-/// What a refresh leaves, of tokens with the first ID token, whose reply has the second.
+/// The tokens after a refresh: the first ID token was stored, and the reply contains the second.
 fn refreshed(login: &str, renewed: Option<&str>) -> Result<Tokens, Error> {
     refreshed_by(&client(), login, renewed)
 }
@@ -28,26 +28,26 @@ fn refreshed(login: &str, renewed: Option<&str>) -> Result<Tokens, Error> {
 fn refreshed_by(client: &Client, login: &str, renewed: Option<&str>) -> Result<Tokens, Error> {
     let members = format!(r#","refresh_token":"r","id_token":"{login}""#);
     let tokens = got(client, "", &members).unwrap();
-    // Through a store.
+    // After a round trip through a store.
     let tokens = Tokens::from_json(tokens.to_json().expose()).unwrap();
     let member = renewed.map_or_else(String::new, |token| format!(r#","id_token":"{token}""#));
     let body = format!(r#"{{"access_token":"b","token_type":"Bearer"{member}}}"#);
     let refresh = client.refresh(tokens.refresh_token.as_ref().unwrap());
-    answered(refresh, json(200, &body))
+    run_with_reply(refresh, json(200, &body))
 }
 
 #[test]
 fn the_id_token_of_a_refresh_continues_the_login() {
     let login = ours(r#","sub":"ann","nonce":"n","auth_time":5"#);
-    for good in [
+    for valid in [
         r#","sub":"ann""#,
         r#","sub":"ann","nonce":"n","auth_time":5,"sid":"s""#,
     ] {
-        let good = ours(good);
-        let tokens = refreshed(&login, Some(&good)).unwrap();
-        assert_eq!(tokens.id_token.unwrap().expose(), &good);
+        let valid = ours(valid);
+        let tokens = refreshed(&login, Some(&valid)).unwrap();
+        assert_eq!(tokens.id_token.unwrap().expose(), &valid);
     }
-    for (members, told) in [
+    for (members, expected) in [
         (r#","sub":"bob""#, "id_token.subject_changed"),
         ("", "id_token.subject_changed"),
         (r#","sub":"ann","nonce":"m""#, "id_token.nonce"),
@@ -59,15 +59,15 @@ fn the_id_token_of_a_refresh_continues_the_login() {
         (r#","sub":"ann","events":{}"#, "jwt.unexpected_claim"),
     ] {
         let refused = refreshed(&login, Some(&ours(members))).map(drop);
-        assert_eq!(code(refused), Err(told), "{members}");
+        assert_eq!(error_code(refused), Err(expected), "{members}");
     }
     let foreign = id_token("https://evil.example", r#","sub":"ann""#);
     assert_eq!(
-        code(refreshed(&login, Some(&foreign)).map(drop)),
+        error_code(refreshed(&login, Some(&foreign)).map(drop)),
         Err("jwt.issuer")
     );
     assert_eq!(
-        code(refreshed(&login, Some("no token")).map(drop)),
+        error_code(refreshed(&login, Some("no token")).map(drop)),
         Err("jws.malformed")
     );
 }
@@ -89,7 +89,7 @@ fn a_wrong_clock_loses_no_refresh_token() {
         );
         let client = client();
         let refresh = client.refresh(tokens.refresh_token.as_ref().unwrap());
-        (answered(refresh, json(200, &body)), id_token)
+        (run_with_reply(refresh, json(200, &body)), id_token)
     };
     let day = 86_400;
     for (iat, exp, noted) in [
@@ -102,21 +102,22 @@ fn a_wrong_clock_loses_no_refresh_token() {
         assert_eq!(tokens.refresh_token.unwrap().secret().expose(), "r2");
         assert_eq!(tokens.id_token.unwrap().expose(), &id_token);
         assert_eq!(tokens.warnings, Vec::from_iter(noted));
-        // All else is compared as ever.
-        let other = code(renewed(iat, exp, "bob").0.map(drop));
+        // All other claims are still compared.
+        let other = error_code(renewed(iat, exp, "bob").0.map(drop));
         assert_eq!(other, Err("id_token.subject_changed"));
     }
-    // Over before it was issued, by the server's own clock.
-    let over = code(renewed(NOW, NOW - day, "ann").0.map(drop));
+    // It expired before it was issued, by the server's own clock.
+    let over = error_code(renewed(NOW, NOW - day, "ann").0.map(drop));
     assert_eq!(over, Err("jwt.expired"));
     assert_eq!(Warning::IdTokenTimes.code(), "id_token_times");
 }
 
 #[test]
 fn a_server_may_be_known_to_tell_of_the_last_login() {
-    let client = quirky([Quirk::AuthTimeOfLastLogin]);
+    let client = client_with_quirks([Quirk::AuthTimeOfLastLogin]);
     let login = ours(r#","sub":"ann","auth_time":5"#);
-    let refreshed = |members| code(refreshed_by(&client, &login, Some(&ours(members))).map(drop));
+    let refreshed =
+        |members| error_code(refreshed_by(&client, &login, Some(&ours(members))).map(drop));
     assert_eq!(refreshed(r#","sub":"ann","auth_time":5"#), Ok(()));
     assert_eq!(refreshed(r#","sub":"ann","auth_time":6"#), Ok(()));
     assert_eq!(
@@ -134,7 +135,7 @@ fn where_a_refresh_brings_no_id_token_the_one_before_is_kept() {
     let login = ours(r#","sub":"ann""#);
     let tokens = refreshed(&login, None).unwrap();
     assert_eq!(tokens.id_token.unwrap().expose(), &login);
-    // What cannot be compared is not.
+    // Claims that cannot be compared are skipped.
     let tokens = refreshed("an old text", Some(&login)).unwrap();
     assert_eq!(tokens.id_token.unwrap().expose(), &login);
     let encrypted = "a.b.c.d.e";
@@ -142,7 +143,7 @@ fn where_a_refresh_brings_no_id_token_the_one_before_is_kept() {
     assert_eq!(tokens.id_token.unwrap().expose(), encrypted);
 }
 
-/// Turns every ciphertext into this text.
+/// Decrypts every ciphertext to this text.
 struct Known(String);
 
 impl Decrypter for Known {
@@ -151,7 +152,7 @@ impl Decrypter for Known {
     }
 }
 
-/// What a login has left is the signed token, whatever it came in.
+/// A login keeps the signed token, even if it was encrypted.
 #[test]
 fn an_encrypted_id_token_of_a_refresh_is_decrypted_and_compared() {
     let header = url_safe(r#"{"alg":"dir","enc":"A128GCM"}"#);
@@ -167,7 +168,7 @@ fn an_encrypted_id_token_of_a_refresh_is_decrypted_and_compared() {
         let body =
             format!(r#"{{"access_token":"b","token_type":"Bearer","id_token":"{renewed}"}}"#);
         let refresh = client.refresh(tokens.refresh_token.as_ref().unwrap());
-        code(answered(refresh, json(200, &body)))
+        error_code(run_with_reply(refresh, json(200, &body)))
     };
     let ann = ours(r#","sub":"ann","sid":"s""#);
     let tokens = refreshed(&ann, &jwe).unwrap();

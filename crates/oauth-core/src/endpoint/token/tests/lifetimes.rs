@@ -1,4 +1,4 @@
-//! The ends that a response names beside that of the access token.
+//! The expiry times in a token response, other than that of the access token.
 #![allow(clippy::unwrap_used)] // a test that fails says so
 
 use super::*;
@@ -25,31 +25,33 @@ fn both_ends_are_read_and_stored() {
     assert!(tokens.extra.get("refresh_token_timeout").is_none());
     let stored = Tokens::from_json(tokens.to_json().expose()).unwrap();
     assert_eq!(ends(&stored), (Some(60), Some(90)));
-    // One that knows no end is stored as it always was.
+    // Tokens without these times keep their storage format.
     let text = read(&client(), "").unwrap().to_json();
     assert!(!text.expose().contains("until") && !text.expose().contains("use_by"));
 }
 
 #[test]
 fn a_lifetime_that_is_none_counts_as_unknown_and_is_told() {
-    for bad in ["-1", "[]", "\"soon\"", "1700000000"] {
-        let members = format!(r#","refresh_token_timeout":{bad},"authorization_expires_in":{bad}"#);
+    for malformed in ["-1", "[]", "\"soon\"", "1700000000"] {
+        let members = format!(
+            r#","refresh_token_timeout":{malformed},"authorization_expires_in":{malformed}"#
+        );
         let tokens = read(&client(), &members).unwrap();
-        assert_eq!(ends(&tokens), (None, None), "{bad}");
+        assert_eq!(ends(&tokens), (None, None), "{malformed}");
         let codes: Vec<_> = tokens
             .warnings
             .iter()
             .map(|warning| warning.code())
             .collect();
-        let told = [
+        let expected = [
             "malformed_refresh_token_timeout",
             "malformed_authorization_expires_in",
         ];
-        assert_eq!(codes, told, "{bad}");
+        assert_eq!(codes, expected, "{malformed}");
     }
-    for bad in ["-1", "\"60\""] {
-        let members = format!(r#","authorization_expires_in":{bad}"#);
-        let error = read(&strict(), &members).unwrap_err();
+    for malformed in ["-1", "\"60\""] {
+        let members = format!(r#","authorization_expires_in":{malformed}"#);
+        let error = read(&strict_client(), &members).unwrap_err();
         let facts = (error.code(), error.detail());
         assert_eq!(
             facts,
@@ -79,13 +81,13 @@ fn the_earlier_end_counts() {
     assert_eq!(tokens.expires_in, Some(3600), "as it came");
 }
 
-fn kept(expires_at: Option<u64>, until: Option<u64>, members: &str) -> Tokens {
+fn refresh_without_rotation(expires_at: Option<u64>, until: Option<u64>, members: &str) -> Tokens {
     let client = client();
     let mut token = client.refresh_token("r0", Scope::none());
     token.expires_at = expires_at.map(UnixTime::from_secs);
     token.authorization_expires_at = until.map(UnixTime::from_secs);
     let body = format!(r#"{{"access_token":"a","token_type":"Bearer"{members}}}"#);
-    answered(client.refresh(&token), json(200, &body)).unwrap()
+    run_with_reply(client.refresh(&token), json(200, &body)).unwrap()
 }
 
 #[test]
@@ -94,30 +96,39 @@ fn the_newest_answer_wins_for_a_token_that_stays() {
     let until = Some(now + 500);
     let both = r#","refresh_token_timeout":60,"authorization_expires_in":90"#;
     assert_eq!(
-        ends(&kept(Some(now + 10), until, both)),
+        ends(&refresh_without_rotation(Some(now + 10), until, both)),
         (Some(60), Some(90))
     );
-    // It was used a moment ago, so that what was said of its idleness is no longer so.
-    assert_eq!(ends(&kept(Some(now + 10), until, "")), (None, Some(500)));
+    // The refresh token was just used, so the earlier idle timeout no longer applies.
+    assert_eq!(
+        ends(&refresh_without_rotation(Some(now + 10), until, "")),
+        (None, Some(500))
+    );
     let idle = r#","refresh_token_timeout":900"#;
-    assert_eq!(ends(&kept(None, until, idle)), (Some(500), Some(500)));
-    // The server has just shown that this was not the end.
-    assert_eq!(ends(&kept(None, Some(now), "")), (None, None));
+    assert_eq!(
+        ends(&refresh_without_rotation(None, until, idle)),
+        (Some(500), Some(500))
+    );
+    // The successful refresh disproves the stored expiry.
+    assert_eq!(
+        ends(&refresh_without_rotation(None, Some(now), "")),
+        (None, None)
+    );
 }
 
 #[test]
 fn a_new_refresh_token_has_no_end_but_its_own() {
     let now = at().now().as_secs();
     let members = r#","refresh_token":"r1""#;
-    let tokens = kept(Some(now + 10), Some(now + 10), members);
+    let tokens = refresh_without_rotation(Some(now + 10), Some(now + 10), members);
     assert_eq!(ends(&tokens), (None, None));
 }
 
 #[test]
 fn a_member_of_the_servers_own_is_read_by_its_quirk_alone() {
     let member = || "refresh_token_expires_in".to_owned();
-    let idle = quirky([Quirk::RefreshTokenTimeoutMember(member())]);
-    let fixed = quirky([Quirk::AuthorizationExpiresInMember(member())]);
+    let idle = client_with_quirks([Quirk::RefreshTokenTimeoutMember(member())]);
+    let fixed = client_with_quirks([Quirk::AuthorizationExpiresInMember(member())]);
     let members = r#","refresh_token_expires_in":"60""#;
     assert_eq!(ends(&read(&client(), members).unwrap()), (None, None));
     let tokens = read(&idle, members).unwrap();
@@ -127,7 +138,7 @@ fn a_member_of_the_servers_own_is_read_by_its_quirk_alone() {
         "what the program reads already stays where it is"
     );
     assert_eq!(ends(&read(&fixed, members).unwrap()), (None, Some(60)));
-    // The standard's own member goes before it; a zero is no end.
+    // The standard member takes precedence; zero means no expiry.
     let both = r#","refresh_token_expires_in":60,"refresh_token_timeout":30"#;
     assert_eq!(ends(&read(&idle, both).unwrap()).0, Some(30));
     let never = read(&idle, r#","refresh_token_expires_in":0"#).unwrap();
@@ -138,7 +149,7 @@ fn a_member_of_the_servers_own_is_read_by_its_quirk_alone() {
 
 #[test]
 fn a_camel_case_server_names_them_too() {
-    let camel = quirky([Quirk::CamelCaseResponse]);
+    let camel = client_with_quirks([Quirk::CamelCaseResponse]);
     let tokens = read(&camel, r#","refreshTokenTimeout":60"#).unwrap();
     assert_eq!(ends(&tokens).0, Some(60));
 }

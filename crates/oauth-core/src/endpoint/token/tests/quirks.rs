@@ -1,4 +1,4 @@
-//! Replies of deployed servers: each is read by its quirk, and by nothing else.
+//! Replies of real servers: each is accepted only with its quirk.
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
 use crate::http::Response;
@@ -8,12 +8,12 @@ use super::*;
 use crate::client::Client;
 use crate::exchange::{Exchange, Input, Step};
 use crate::grant::Refresh;
-use crate::testing::{answered, at, client, json as reply, quirky};
+use crate::testing::{at, client, client_with_quirks, json as reply, run_with_reply};
 use bytes::Bytes;
 
-fn refreshed(client: &Client, reply: Response<Bytes>) -> Result<Tokens, Error> {
+fn refresh(client: &Client, reply: Response<Bytes>) -> Result<Tokens, Error> {
     let token = client.refresh_token("r1", Scope::parse("read").unwrap());
-    answered(client.refresh(&token), reply)
+    run_with_reply(client.refresh(&token), reply)
 }
 
 fn pair(first: &str, second: &str) -> (String, String) {
@@ -26,8 +26,8 @@ const SLACK: &str = r#"{"ok":true,"authed_user":{"id":"U1","access_token":"xoxp-
 fn a_token_inside_a_member_is_read_by_its_quirk_and_pointed_to_without() {
     let user = Quirk::BearerAlias("user".to_owned());
     let inside = Quirk::TokenMember("authed_user".to_owned());
-    let slack = quirky([inside, user]);
-    let tokens = refreshed(&slack, reply(200, SLACK)).unwrap();
+    let slack = client_with_quirks([inside, user]);
+    let tokens = refresh(&slack, reply(200, SLACK)).unwrap();
     assert_eq!(tokens.access_token.expose(), "xoxp-1");
     assert_eq!(tokens.scope.as_str(), "chat:write");
     assert_eq!(
@@ -35,11 +35,11 @@ fn a_token_inside_a_member_is_read_by_its_quirk_and_pointed_to_without() {
         Some(&json!({"id": "U1"})),
         "what else stands there is kept, the token is not"
     );
-    let error = refreshed(&client(), reply(200, SLACK)).unwrap_err();
+    let error = refresh(&client(), reply(200, SLACK)).unwrap_err();
     assert_eq!(error.code(), "token.missing_access_token");
     assert_eq!(error.detail(), Some("one stands inside `authed_user`"));
     let nowhere = r#"{"authed_user":{"access_token":""}}"#;
-    let error = refreshed(&slack, reply(200, nowhere)).unwrap_err();
+    let error = refresh(&slack, reply(200, nowhere)).unwrap_err();
     assert_eq!(
         (error.code(), error.detail()),
         ("token.missing_access_token", None)
@@ -48,54 +48,54 @@ fn a_token_inside_a_member_is_read_by_its_quirk_and_pointed_to_without() {
 
 #[test]
 fn a_token_of_the_response_itself_goes_before_one_inside() {
-    let slack = quirky([Quirk::TokenMember("authed_user".to_owned())]);
+    let slack = client_with_quirks([Quirk::TokenMember("authed_user".to_owned())]);
     let both = r#"{"access_token":"xoxb-1","token_type":"Bearer","refresh_token":"r2","authed_user":{"access_token":"xoxp-1","refresh_token":"r3"}}"#;
-    let tokens = refreshed(&slack, reply(200, both)).unwrap();
+    let tokens = refresh(&slack, reply(200, both)).unwrap();
     assert_eq!(tokens.access_token.expose(), "xoxb-1");
     assert_eq!(tokens.refresh_token.unwrap().secret().expose(), "r2");
-    // Of one token nothing is read from another's description.
+    // The description of one token is not applied to another.
     let apart = r#"{"refresh_token":"r2","scope":"a","authed_user":{"access_token":"xoxp-1","token_type":"Bearer","scope":"b"}}"#;
-    let tokens = refreshed(&slack, reply(200, apart)).unwrap();
+    let tokens = refresh(&slack, reply(200, apart)).unwrap();
     assert_eq!(tokens.scope.as_str(), "b");
 }
 
 fn withings() -> Client {
-    let (words, meant) = pair("invalid refresh_token", "invalid_grant");
-    let (status, good) = pair("status", "0");
+    let (words, expected) = pair("invalid refresh_token", "invalid_grant");
+    let (status, valid) = pair("status", "0");
     let (action, request) = pair("action", "requesttoken");
     let (busy, later) = pair("601", "temporarily_unavailable");
-    quirky([
+    client_with_quirks([
         Quirk::TokenMember("body".to_owned()),
-        Quirk::StatusMember(status, good),
+        Quirk::StatusMember(status, valid),
         Quirk::TokenParameter(action, request),
-        Quirk::DescriptionMeans(words, meant),
+        Quirk::DescriptionMeans(words, expected),
         Quirk::ErrorMeans(busy, later),
     ])
 }
 
 #[test]
 fn a_reply_whose_status_is_not_the_good_one_is_a_refusal() {
-    let good = r#"{"status":0,"body":{"userid":"7","access_token":"n1","refresh_token":"r2","expires_in":10800,"token_type":"Bearer"}}"#;
-    let tokens = refreshed(&withings(), reply(200, good)).unwrap();
+    let valid_token = r#"{"status":0,"body":{"userid":"7","access_token":"n1","refresh_token":"r2","expires_in":10800,"token_type":"Bearer"}}"#;
+    let tokens = refresh(&withings(), reply(200, valid_token)).unwrap();
     assert_eq!(tokens.expires_in, Some(10800));
     assert_eq!(tokens.refresh_token.unwrap().secret().expose(), "r2");
     assert_eq!(tokens.extra.get("body"), Some(&json!({"userid": "7"})));
 
-    let refused = |body: &str| refreshed(&withings(), reply(200, body)).unwrap_err();
+    let refused = |body: &str| refresh(&withings(), reply(200, body)).unwrap_err();
     let dead =
         refused(r#"{"status":503,"body":{},"error":"Invalid Params: Invalid Refresh_Token"}"#);
-    let said = dead.server_error().unwrap();
-    assert_eq!(said.error(), Some("503"));
+    let server_error = dead.server_error().unwrap();
+    assert_eq!(server_error.error(), Some("503"));
     assert_eq!(
-        said.description(),
+        server_error.description(),
         Some("Invalid Params: Invalid Refresh_Token")
     );
     assert_eq!(
         (dead.code(), dead.advice().as_str()),
         ("denied.invalid_grant", "reauthorize")
     );
-    // A token beside a refusal is none.
-    let both = good.replace(r#""status":0"#, r#""status":"100""#);
+    // A token in a refusal is ignored.
+    let both = valid_token.replace(r#""status":0"#, r#""status":"100""#);
     let error = refused(&both);
     assert_eq!(error.code(), "denied.other");
     assert_eq!(error.server_error().unwrap().error(), Some("100"));
@@ -117,7 +117,7 @@ fn a_reply_whose_status_is_not_the_good_one_is_a_refusal() {
 }
 
 /// What a request that begins `exchange` sends under this name.
-fn sends<E: Exchange>(mut exchange: E, name: &str) -> Result<Option<String>, &'static str> {
+fn parameter_of<E: Exchange>(mut exchange: E, name: &str) -> Result<Option<String>, &'static str> {
     let step = exchange.resume(&at(), Input::Begin);
     match step.map_err(|error| error.code())? {
         Step::Send(request) => {
@@ -134,21 +134,24 @@ fn a_parameter_of_the_servers_own_goes_with_every_token_request() {
     let client = withings();
     let token = client.refresh_token("r1", Scope::none());
     let sent = Ok(Some("requesttoken".to_owned()));
-    assert_eq!(sends(client.refresh(&token), "action"), sent);
+    assert_eq!(parameter_of(client.refresh(&token), "action"), sent);
     assert_eq!(
-        sends(client.client_credentials(Scope::none()), "action"),
+        parameter_of(client.client_credentials(Scope::none()), "action"),
         sent
     );
     let elsewhere = crate::endpoint::introspection::Introspection::new("t");
-    assert_eq!(sends(client.introspect(elsewhere), "action"), Ok(None));
+    assert_eq!(
+        parameter_of(client.introspect(elsewhere), "action"),
+        Ok(None)
+    );
 }
 
 #[test]
 fn the_end_of_a_token_is_its_lifetime_by_its_quirk_alone() {
-    let strava = quirky([Quirk::ExpiresAtMember("expires_at".to_owned())]);
+    let strava = client_with_quirks([Quirk::ExpiresAtMember("expires_at".to_owned())]);
     let life = |client: &Client, members: &str| {
         let body = format!(r#"{{"access_token":"n1","token_type":"Bearer",{members}}}"#);
-        let tokens = refreshed(client, reply(200, &body)).unwrap();
+        let tokens = refresh(client, reply(200, &body)).unwrap();
         let is_noted = tokens.warnings.contains(&Warning::MalformedExpiresIn);
         (tokens.expires_in, is_noted)
     };
@@ -163,7 +166,7 @@ fn the_end_of_a_token_is_its_lifetime_by_its_quirk_alone() {
     assert_eq!(life(&client(), r#""expires_at":1750003600"#), (None, false));
     let both = r#""expires_in":1200,"expires_at":1750009999"#;
     assert_eq!(life(&strava, both), (Some(1200), false));
-    // One that is over is over at once, and not of unknown life.
+    // An expired token counts as expired, not as one of unknown lifetime.
     assert_eq!(
         life(&strava, r#""expires_at":1749999999"#),
         (Some(0), false)
@@ -181,38 +184,38 @@ fn the_end_of_a_token_is_its_lifetime_by_its_quirk_alone() {
 fn an_empty_scope_says_that_nothing_was_granted_or_by_its_quirk_nothing_at_all() {
     let body = r#"{"access_token":"n1","token_type":"BearerToken","expires_in":"1799","scope":"","refresh_token_expires_in":"0"}"#;
     let alias = || Quirk::BearerAlias("BearerToken".to_owned());
-    let apigee = quirky([alias(), Quirk::EmptyScopeIsAbsent]);
-    let tokens = refreshed(&apigee, reply(200, body)).unwrap();
+    let apigee = client_with_quirks([alias(), Quirk::EmptyScopeIsAbsent]);
+    let tokens = refresh(&apigee, reply(200, body)).unwrap();
     assert_eq!(
         (tokens.scope.as_str(), tokens.expires_in),
         ("read", Some(1799))
     );
     assert_eq!(tokens.refresh_token.unwrap().secret().expose(), "r1");
-    let tokens = refreshed(&quirky([alias()]), reply(200, body)).unwrap();
+    let tokens = refresh(&client_with_quirks([alias()]), reply(200, body)).unwrap();
     assert_eq!(tokens.scope.as_str(), "");
 }
 
 #[test]
 fn a_refusal_means_what_its_description_is_said_to_mean() {
-    let (words, meant) = pair(
+    let (words, expected) = pair(
         "token request is already being processed",
         "temporarily_unavailable",
     );
-    let salesforce = quirky([Quirk::DescriptionMeans(words, meant)]);
-    let told = |client: &Client, description: &str| {
+    let salesforce = client_with_quirks([Quirk::DescriptionMeans(words, expected)]);
+    let error_for = |client: &Client, description: &str| {
         let body = json!({"error": "invalid_grant", "error_description": description});
-        let error = refreshed(client, reply(400, &body.to_string())).unwrap_err();
+        let error = refresh(client, reply(400, &body.to_string())).unwrap_err();
         assert_eq!(error.server_error().unwrap().error(), Some("invalid_grant"));
         (error.code(), error.advice().as_str())
     };
     let busy = "Token request is already being processed";
     let dead = ("denied.invalid_grant", "reauthorize");
     assert_eq!(
-        told(&salesforce, busy),
+        error_for(&salesforce, busy),
         ("denied.temporarily_unavailable", "retry")
     );
-    assert_eq!(told(&salesforce, "expired access/refresh token"), dead);
-    assert_eq!(told(&client(), busy), dead);
+    assert_eq!(error_for(&salesforce, "expired access/refresh token"), dead);
+    assert_eq!(error_for(&client(), busy), dead);
 }
 
 /// The scope that a refresh of a token granted for `granted` sends.
@@ -223,7 +226,7 @@ fn sent(
 ) -> Result<Option<String>, &'static str> {
     let token = client.refresh_token("r1", Scope::parse(granted).unwrap());
     let scope = Scope::parse(token_request).unwrap();
-    sends(client.token(Refresh::new(token), scope), "scope")
+    parameter_of(client.token(Refresh::new(token), scope), "scope")
 }
 
 #[test]
@@ -234,7 +237,7 @@ fn a_scope_is_known_by_each_of_its_names() {
         Quirk::ScopeAlias(short, long.clone()),
         Quirk::ScopePrefix(prefix.to_owned()),
     ];
-    let known = quirky(quirks);
+    let known = client_with_quirks(quirks);
     for (granted, token_request) in [
         (long.as_str(), "email"),
         ("email", long.as_str()),
@@ -252,9 +255,9 @@ fn a_scope_is_known_by_each_of_its_names() {
             "{token_request}"
         );
         let login = |client: &Client| {
-            let ask = client.client_credentials(Scope::parse(token_request).unwrap());
+            let exchange = client.client_credentials(Scope::parse(token_request).unwrap());
             let body = json!({"access_token": "n1", "token_type": "Bearer", "scope": granted});
-            answered(ask, reply(200, &body.to_string()))
+            run_with_reply(exchange, reply(200, &body.to_string()))
                 .unwrap()
                 .warnings
         };
@@ -274,7 +277,7 @@ fn a_scope_is_known_by_each_of_its_names() {
 #[test]
 fn a_refresh_names_its_scope_where_the_server_wants_one() {
     let also = Scope::parse("offline_access").unwrap();
-    let entra = quirky([Quirk::ScopeOnRefresh(also)]);
+    let entra = client_with_quirks([Quirk::ScopeOnRefresh(also)]);
     let all = "api://app/read offline_access";
     assert_eq!(sent(&entra, "api://app/read", ""), Ok(Some(all.to_owned())));
     assert_eq!(sent(&entra, "a b", "a"), Ok(Some("a".to_owned())));
@@ -289,7 +292,7 @@ fn a_refresh_names_its_scope_where_the_server_wants_one() {
 #[test]
 fn a_refresh_token_may_be_good_for_other_resources() {
     let graph = "https://graph.microsoft.com/.default";
-    let entra = quirky([Quirk::RefreshesAnyScope]);
+    let entra = client_with_quirks([Quirk::RefreshesAnyScope]);
     assert_eq!(
         sent(&entra, "api://a/read", graph),
         Ok(Some(graph.to_owned()))
@@ -298,12 +301,12 @@ fn a_refresh_token_may_be_good_for_other_resources() {
         sent(&client(), "api://a/read", graph),
         Err("scope.exceeds_grant")
     );
-    // The grant itself stays what it was.
+    // The grant itself is unchanged.
     let token = entra.refresh_token("r1", Scope::parse("api://a/read").unwrap());
     let scope = Scope::parse(graph).unwrap();
     let body = json!({"access_token": "n1", "token_type": "Bearer", "scope": graph, "refresh_token": "r2"});
-    let ask = entra.token(Refresh::new(token), scope);
-    let tokens = answered(ask, reply(200, &body.to_string())).unwrap();
+    let exchange = entra.token(Refresh::new(token), scope);
+    let tokens = run_with_reply(exchange, reply(200, &body.to_string())).unwrap();
     assert_eq!(tokens.scope.as_str(), graph);
     assert_eq!(
         tokens.refresh_token.unwrap().scope().as_str(),
@@ -313,22 +316,22 @@ fn a_refresh_token_may_be_good_for_other_resources() {
 
 #[test]
 fn a_server_that_refuses_resources_is_sent_none() {
-    let asked = || {
+    let refresh = || {
         let request = TokenRequest::from(Scope::parse("a").unwrap());
         request.resource("https://api.example/").unwrap()
     };
-    let usual = quirky([]).client_credentials(asked());
+    let usual = client_with_quirks([]).client_credentials(refresh());
     assert_eq!(
-        sends(usual, "resource"),
+        parameter_of(usual, "resource"),
         Ok(Some("https://api.example/".to_owned()))
     );
-    let entra = quirky([Quirk::WithoutResource]);
+    let entra = client_with_quirks([Quirk::WithoutResource]);
     assert_eq!(
-        sends(entra.client_credentials(asked()), "resource"),
+        parameter_of(entra.client_credentials(refresh()), "resource"),
         Ok(None)
     );
     assert_eq!(
-        sends(entra.client_credentials(asked()), "scope"),
+        parameter_of(entra.client_credentials(refresh()), "scope"),
         Ok(Some("a".to_owned()))
     );
 }

@@ -7,7 +7,7 @@ use crate::exchange::VerificationJob;
 use crate::jose::{Alg, KeySet, signing_input};
 use crate::moment::UnixTime;
 use crate::server::EndpointKind;
-use crate::testing::{self, NOW, code};
+use crate::testing::{self, NOW, error_code};
 
 const URL: &str = "https://api.example/orders";
 const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"1",
@@ -28,7 +28,7 @@ fn verifier() -> AccessTokenVerifier {
     verifier
 }
 
-/// A token whose signature will be found good.
+/// A token whose signature verifies.
 fn token_with(more: &str) -> String {
     let claims = format!(
         r#"{{"iss":"https://as.example","aud":"https://api.example","sub":"u","client_id":"c",
@@ -86,7 +86,7 @@ fn run(
 }
 
 /// The code of the error, and the response to the request.
-fn refused(request: ReceivedRequest) -> (&'static str, u16, String) {
+fn refusal_of(request: ReceivedRequest) -> (&'static str, u16, String) {
     let error = run(&verifier(), request, &at(0)).unwrap_err();
     let refusal = error.refusal().unwrap();
     let challenge = refusal.challenge.clone().unwrap_or_default();
@@ -117,10 +117,10 @@ fn a_token_that_is_not_bound_is_a_bearer_token() {
     let bearer = request().with_authorization(format!("bearer {token}"));
     let verified = run(&verifier(), bearer.clone(), &at(0)).unwrap();
     assert!(verified.dpop_proof().is_none());
-    // What else is in the request does not matter.
+    // Other header fields are ignored.
     let with_field = bearer.with_dpop("?").with_dpop("?");
     assert!(run(&verifier(), with_field, &at(0)).is_ok());
-    let (code, status, challenge) = refused(bound_request(&token, "1", ""));
+    let (code, status, challenge) = refusal_of(bound_request(&token, "1", ""));
     assert_eq!((code, status), ("access_token.proof_required", 401));
     assert_eq!(
         challenge,
@@ -137,15 +137,15 @@ fn a_bound_token_is_no_bearer_token() {
         401,
         r#"Bearer error="invalid_token", DPoP algs="ES256""#.to_owned(),
     );
-    assert_eq!(refused(bearer.clone()), refusal);
+    assert_eq!(refusal_of(bearer.clone()), refusal);
     // A good proof does not help: "not DPoP" is what the sender said (RFC 9449 section 7.2).
     let with_proof = bearer.with_dpop(proof_for(&token, "1", ""));
-    assert_eq!(refused(with_proof), refusal);
+    assert_eq!(refusal_of(with_proof), refusal);
 }
 
 #[test]
 fn the_key_is_that_of_the_token() {
-    let (code, status, challenge) = refused(bound_request(&token_with(OTHER), "1", ""));
+    let (code, status, challenge) = refusal_of(bound_request(&token_with(OTHER), "1", ""));
     assert_eq!((code, status), ("access_token.proof_required", 401));
     // As in figure 17 of RFC 9449.
     assert_eq!(
@@ -161,11 +161,11 @@ fn a_certificate_is_compared_too() {
     let right = bearer.clone().with_certificate("of-the-certificate");
     assert!(run(&verifier(), right, &at(0)).is_ok());
     for wrong in [bearer.clone(), bearer.with_certificate("another")] {
-        assert_eq!(refused(wrong).0, "access_token.proof_required");
+        assert_eq!(refusal_of(wrong).0, "access_token.proof_required");
     }
     let both = BOUND.replace('}', r#","x5t#S256":"of-the-certificate"}"#);
     let bound = bound_request(&token_with(&both), "1", "");
-    assert_eq!(refused(bound.clone()).0, "access_token.proof_required");
+    assert_eq!(refusal_of(bound.clone()).0, "access_token.proof_required");
     let bound = bound.with_certificate("of-the-certificate");
     assert!(run(&verifier(), bound, &at(0)).is_ok());
 }
@@ -177,12 +177,12 @@ fn a_request_without_a_token_learns_how_to_present_one() {
     let no_scheme = request().with_authorization(token_with(""));
     for request in [request(), basic, no_scheme] {
         assert_eq!(
-            refused(request),
+            refusal_of(request),
             ("access_token.missing", 401, both.clone())
         );
     }
     for empty in ["Bearer", "DPoP ", "bearer   "] {
-        let (code, status, _) = refused(request().with_authorization(empty));
+        let (code, status, _) = refusal_of(request().with_authorization(empty));
         assert_eq!((code, status), ("access_token.malformed", 401), "{empty}");
     }
     let bearer = format!("Bearer {}", token_with(""));
@@ -191,7 +191,7 @@ fn a_request_without_a_token_learns_how_to_present_one() {
         .with_authorization(&bearer);
     let challenge = r#"Bearer error="invalid_request", DPoP algs="ES256""#;
     assert_eq!(
-        refused(two),
+        refusal_of(two),
         ("access_token.duplicate", 400, challenge.to_owned())
     );
 }
@@ -202,13 +202,13 @@ fn a_proof_that_is_refused_is_no_fault_of_the_token() {
     let none = request().with_authorization(format!("DPoP {token}"));
     let challenge = r#"DPoP error="invalid_dpop_proof", algs="ES256", Bearer"#.to_owned();
     assert_eq!(
-        refused(none),
+        refusal_of(none),
         ("dpop_proof.missing", 401, challenge.clone())
     );
     let post = request().with_authorization(format!("DPoP {token}"));
     let two = post.with_dpop(proof_for(&token, "1", "")).with_dpop("?");
     assert_eq!(
-        refused(two),
+        refusal_of(two),
         ("dpop_proof.duplicate", 401, challenge.clone())
     );
     let bound = bound_request(&token, "1", "");
@@ -220,7 +220,7 @@ fn a_proof_that_is_refused_is_no_fault_of_the_token() {
     let error = exchange.resume(&at(0), Input::Verified(false)).unwrap_err();
     assert_eq!(error.code(), "dpop_proof.signature");
     assert_eq!(error.refusal().unwrap().challenge, Some(challenge));
-    // A host that could not verify it knows nothing of the proof.
+    // If the host cannot verify the signature, the proof is not accepted.
     let mut exchange = verifier().verify_request(bound);
     drop(exchange.resume(&at(0), Input::Begin));
     let lost = exchange.resume(&at(0), Input::Lost(Cause::unsent("no thread")));
@@ -228,7 +228,7 @@ fn a_proof_that_is_refused_is_no_fault_of_the_token() {
     let relative =
         ReceivedRequest::new("GET", "/orders").with_authorization(format!("DPoP {token}"));
     assert_eq!(
-        refused(relative.with_dpop("?")),
+        refusal_of(relative.with_dpop("?")),
         ("url.syntax", 500, String::new())
     );
 }
@@ -251,7 +251,7 @@ fn without_named_algorithms_all_asymmetric_ones_are_announced() {
 fn a_proof_is_accepted_once() {
     let (verifier, token) = (verifier(), token_with(BOUND));
     let seen = |verifier: &AccessTokenVerifier, jti: &str, seconds: u64| {
-        code(run(verifier, bound_request(&token, jti, ""), &at(seconds)).map(drop))
+        error_code(run(verifier, bound_request(&token, jti, ""), &at(seconds)).map(drop))
     };
     assert_eq!(seen(&verifier, "1", 0), Ok(()));
     assert_eq!(seen(&verifier, "1", 0), Err("dpop_proof.replayed"));
@@ -262,8 +262,8 @@ fn a_proof_is_accepted_once() {
     );
     assert_eq!(seen(&verifier, "1", 121), Err("dpop_proof.iat"));
     assert_eq!(seen(&verifier, "2", 0), Ok(()));
-    // The application remembers them, and has a name and a time for it.
-    let by_caller = verifier.with_dpop_replay(Replay::Caller);
+    // The application stores `replay_key` until `forget_at`.
+    let by_caller = verifier.with_dpop_replay(ReplayProtection::Caller);
     assert_eq!(seen(&by_caller, "1", 0), Ok(()));
     assert_eq!(seen(&by_caller, "1", 0), Ok(()));
 }
@@ -272,7 +272,7 @@ fn a_proof_is_accepted_once() {
 #[test]
 fn a_proof_that_expires_while_the_token_is_verified_is_refused() {
     let token = token_with(BOUND);
-    for replay in [Replay::Process, Replay::Caller] {
+    for replay in [ReplayProtection::Process, ReplayProtection::Caller] {
         let verifier = verifier().with_dpop_replay(replay);
         for (seconds, outcome) in [(120, Ok(())), (121, Err("dpop_proof.iat"))] {
             let request = bound_request(&token, &seconds.to_string(), "");
@@ -282,21 +282,21 @@ fn a_proof_that_expires_while_the_token_is_verified_is_refused() {
             let signature = exchange.resume(&at(0), Input::Verified(true)).unwrap();
             assert!(matches!(signature, Step::Verify(_)));
             let ended = exchange.resume(&at(seconds), Input::Verified(true));
-            assert_eq!(code(ended.map(drop)), outcome, "{replay:?} {seconds}");
+            assert_eq!(error_code(ended.map(drop)), outcome, "{replay:?} {seconds}");
         }
     }
 }
 
 #[test]
 fn a_request_that_is_refused_uses_up_no_proof() {
-    let (verifier, good) = (verifier(), token_with(BOUND));
+    let (verifier, valid_token) = (verifier(), token_with(BOUND));
     let demanding = verifier
         .clone()
         .require_scope(crate::Scope::parse("admin").unwrap());
-    let refused = run(&demanding, bound_request(&good, "1", ""), &at(0)).unwrap_err();
+    let refused = run(&demanding, bound_request(&valid_token, "1", ""), &at(0)).unwrap_err();
     assert_eq!(refused.code(), "access_token.insufficient_scope");
     assert_eq!(refused.refusal().unwrap().status, 403);
-    assert!(run(&verifier, bound_request(&good, "1", ""), &at(0)).is_ok());
+    assert!(run(&verifier, bound_request(&valid_token, "1", ""), &at(0)).is_ok());
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn a_nonce_is_required_with_a_challenge_that_has_one() {
     let again = bound_request(&token, "2", &format!(r#","nonce":"{nonce}""#));
     let verified = run(&verifier, again, &at(1)).unwrap();
     assert_eq!(verified.dpop_proof().unwrap().next_nonce(), None);
-    // When it gets old, the response has the next one.
+    // When the nonce is about to expire, the response contains the next one.
     let later = bound_request(
         &token,
         "3",
@@ -338,12 +338,12 @@ fn a_nonce_is_required_with_a_challenge_that_has_one() {
 fn an_exchange_ends_once() {
     let mut exchange = verifier().verify_request(request());
     assert_eq!(
-        code(exchange.resume(&at(0), Input::Begin).map(drop)),
+        error_code(exchange.resume(&at(0), Input::Begin).map(drop)),
         Err("access_token.missing")
     );
     let over = exchange.resume(&at(0), Input::Begin).map(drop);
-    assert_eq!(code(over), Err("misuse.already_finished"));
+    assert_eq!(error_code(over), Err("misuse.already_finished"));
     let mut exchange = verifier().verify_request(request());
     let early = exchange.resume(&at(0), Input::Verified(true)).map(drop);
-    assert_eq!(code(early), Err("misuse.out_of_order"));
+    assert_eq!(error_code(early), Err("misuse.out_of_order"));
 }

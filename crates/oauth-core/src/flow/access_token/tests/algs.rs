@@ -1,4 +1,4 @@
-//! With which algorithms an access token may be signed if the caller names none.
+//! The algorithms that are accepted for access tokens if the caller names none.
 
 use super::{AT_JWT, claims};
 use crate::exchange::{Exchange, Input, Step, VerificationJob};
@@ -7,7 +7,7 @@ use crate::jose::{Alg, KeySet, signing_input};
 use crate::json::Value;
 use crate::moment::UnixTime;
 use crate::server::EndpointKind;
-use crate::testing::{self, NOW, at, code};
+use crate::testing::{self, NOW, at, error_code};
 
 /// 2048 bits, odd.
 fn rsa(more: &str) -> String {
@@ -38,9 +38,9 @@ fn verifier(listed: &[&str], keys: &[String]) -> AccessTokenVerifier {
     verifier
 }
 
-/// The algorithm with which the signature of such a token is checked, or why it is not. Keys are fetched again once, in
-/// vain.
-fn checked(
+/// The algorithm with which the signature of such a token is checked, or why it is not. The keys are fetched once
+/// more, without a match.
+fn alg_used(
     verifier: &AccessTokenVerifier,
     alg: &str,
     header: &str,
@@ -48,10 +48,10 @@ fn checked(
     let header = format!(r#"{{"alg":"{alg}"{AT_JWT}{header}}}"#);
     let text = signing_input(&header, &claims(""));
     let mut exchange = verifier.verify(&format!("{text}.{}", "A".repeat(86)));
-    let mut step = code(exchange.resume(&at(), Input::Begin))?;
+    let mut step = error_code(exchange.resume(&at(), Input::Begin))?;
     if let Step::Send(_) = step {
         let keys = verifier.keys().unwrap().to_json();
-        step = code(exchange.resume(&at(), Input::Reply(testing::json(200, &keys))))?;
+        step = error_code(exchange.resume(&at(), Input::Reply(testing::json(200, &keys))))?;
     }
     match step {
         Step::Verify(VerificationJob::Signature { alg, .. }) => Ok(alg),
@@ -64,7 +64,7 @@ const REFUSED: Result<&str, &str> = Err("jws.alg_not_allowed");
 #[test]
 fn a_published_key_says_with_which_algorithm_tokens_are_signed() {
     for listed in [&[][..], &["RS256"]] {
-        let of = |keys: &[String], alg| checked(&verifier(listed, keys), alg, "");
+        let of = |keys: &[String], alg| alg_used(&verifier(listed, keys), alg, "");
         assert_eq!(of(&[ec("")], "ES256"), Ok("ES256"));
         assert_eq!(
             of(&[ec(r#","alg":"ES256","use":"sig""#)], "ES256"),
@@ -72,7 +72,7 @@ fn a_published_key_says_with_which_algorithm_tokens_are_signed() {
         );
         assert_eq!(of(&[rsa("")], "RS256"), Ok("RS256"));
         assert_eq!(of(&[rsa(r#","alg":"PS256""#)], "PS256"), Ok("PS256"));
-        // The key of one algorithm is for no other, and an RSA key that names none is for the default.
+        // A key with `alg` is used only with that algorithm; an RSA key without `alg` is used with the default.
         assert_eq!(of(&[ec("")], "ES384"), REFUSED);
         assert_eq!(of(&[rsa("")], "PS256"), REFUSED);
         assert_eq!(of(&[rsa("")], "RS512"), REFUSED);
@@ -81,7 +81,7 @@ fn a_published_key_says_with_which_algorithm_tokens_are_signed() {
             of(&[rsa(r#","alg":"PS256""#)], "RS256"),
             Err("jws.no_matching_key")
         );
-        // A key for encryption signs nothing.
+        // A key with `use: enc` verifies no signature.
         assert_eq!(of(&[rsa(""), ec(r#","use":"enc""#)], "ES256"), REFUSED);
         assert_eq!(
             of(&[rsa(""), ec(r#","key_ops":["deriveKey"]"#)], "ES256"),
@@ -91,7 +91,7 @@ fn a_published_key_says_with_which_algorithm_tokens_are_signed() {
     }
     // Listed algorithms are accepted as before.
     assert_eq!(
-        checked(&verifier(&["PS256"], &[rsa("")]), "PS256", ""),
+        alg_used(&verifier(&["PS256"], &[rsa("")]), "PS256", ""),
         Ok("PS256")
     );
 }
@@ -99,9 +99,9 @@ fn a_published_key_says_with_which_algorithm_tokens_are_signed() {
 #[test]
 fn a_token_cannot_choose_an_algorithm_that_its_key_is_not_for() {
     let verifier = verifier(&[], &[rsa(""), ec("")]);
-    let of = |alg, header: &str| checked(&verifier, alg, header);
+    let of = |alg, header: &str| alg_used(&verifier, alg, header);
     assert_eq!(of("ES256", r#","kid":"ec""#), Ok("ES256"));
-    // Never a shared secret, which would be a public key, and never none, in any spelling.
+    // Never an HMAC, whose secret would be a public key, and never `none`, in any spelling.
     for alg in [
         "HS256", "HS384", "HS512", "none", "None", "nOnE", "", "es256", "ES256 ",
     ] {
@@ -113,13 +113,13 @@ fn a_token_cannot_choose_an_algorithm_that_its_key_is_not_for() {
     assert_eq!(of("ES256", r#","kid":"rsa""#), REFUSED);
     assert_eq!(of("RS256", r#","kid":"ec""#), Err("jws.no_matching_key"));
     assert_eq!(of("ES256", r#","kid":"other""#), REFUSED);
-    let own = format!(r#","kid":"own","jwk":{}"#, ec(""));
-    assert_eq!(of("ES256", &own), REFUSED);
+    let embedded_key = format!(r#","kid":"own","jwk":{}"#, ec(""));
+    assert_eq!(of("ES256", &embedded_key), REFUSED);
 }
 
 #[test]
 fn algorithms_that_the_caller_names_are_the_only_ones() {
     let named = verifier(&[], &[rsa(""), ec("")]).with_algs([Alg::Rs256]);
-    assert_eq!(checked(&named, "RS256", ""), Ok("RS256"));
-    assert_eq!(checked(&named, "ES256", ""), REFUSED);
+    assert_eq!(alg_used(&named, "RS256", ""), Ok("RS256"));
+    assert_eq!(alg_used(&named, "ES256", ""), REFUSED);
 }

@@ -1,6 +1,6 @@
 //! Tokens that are encrypted for the API (RFC 9068 section 4).
 
-use super::{AT_JWT, KEYS, claims, shown, token, verifier};
+use super::{AT_JWT, KEYS, claims, token, verifier, verify};
 use crate::base64;
 use crate::crypto::{Decrypter, DecryptionFailed, DecryptionJob};
 use crate::error::Error;
@@ -9,10 +9,10 @@ use crate::flow::access_token::{AccessTokenVerifier, Scheme};
 use crate::jose::{Alg, Enc, JweAlg, KeySet, ResponseEncryption};
 use crate::moment::UnixTime;
 use crate::secret::Secret;
-use crate::testing::{self, NOW, at, code};
+use crate::testing::{self, NOW, at, error_code};
 use crate::token::access_token::ProvenKeys;
 
-/// Opens every token, which contains this text.
+/// Decrypts every token to this text.
 struct Known(String);
 
 impl Decrypter for Known {
@@ -21,7 +21,7 @@ impl Decrypter for Known {
     }
 }
 
-/// Opens none.
+/// Decrypts no token.
 struct Other;
 
 impl Decrypter for Other {
@@ -30,7 +30,7 @@ impl Decrypter for Other {
     }
 }
 
-fn agreed(text: &str) -> ResponseEncryption {
+fn verifier_with_encryption(text: &str) -> ResponseEncryption {
     ResponseEncryption::new(JweAlg::Dir, Known(text.to_owned())).encs([Enc::A128Gcm])
 }
 
@@ -49,9 +49,10 @@ fn refused(verifier: &AccessTokenVerifier, token: &str) -> Error {
 #[test]
 fn what_is_encrypted_is_decrypted_and_verified_by_the_same_rules() {
     let judged = |typ: &str, more: &str| {
-        let verifier = verifier().with_encryption(agreed(&token(typ, &claims(more))));
-        let shown = shown(&verifier, &jwe(DIR), ProvenKeys::none());
-        code(shown.map(|token| assert_eq!(token.subject(), "u")))
+        let verifier =
+            verifier().with_encryption(verifier_with_encryption(&token(typ, &claims(more))));
+        let shown = verify(&verifier, &jwe(DIR), ProvenKeys::none());
+        error_code(shown.map(|token| assert_eq!(token.subject(), "u")))
     };
     assert_eq!(judged(AT_JWT, ""), Ok(()));
     assert_eq!(judged(r#","typ":"JWT""#, ""), Err("jwt.typ"));
@@ -64,10 +65,13 @@ fn what_is_encrypted_is_decrypted_and_verified_by_the_same_rules() {
 
 #[test]
 fn a_plain_token_is_refused_where_encryption_was_agreed() {
-    let good = token(AT_JWT, &claims(""));
-    let error = refused(&verifier().with_encryption(agreed(&good)), &good);
+    let valid_token = token(AT_JWT, &claims(""));
+    let error = refused(
+        &verifier().with_encryption(verifier_with_encryption(&valid_token)),
+        &valid_token,
+    );
     assert_eq!(error.code(), "jwe.not_encrypted");
-    // The token is at fault, and not the API.
+    // The error blames the token, not the API.
     let refusal = error.refusal().unwrap();
     let challenge = r#"Bearer error="invalid_token""#;
     assert_eq!(
@@ -82,7 +86,8 @@ fn a_plain_token_is_refused_where_encryption_was_agreed() {
 
 #[test]
 fn keys_and_algorithms_are_those_of_the_api_and_not_of_the_token() {
-    let verifier = verifier().with_encryption(agreed(&token(AT_JWT, &claims(""))));
+    let verifier =
+        verifier().with_encryption(verifier_with_encryption(&token(AT_JWT, &claims(""))));
     for (alg, enc) in [
         ("dir", "A256GCM"),
         ("A128KW", "A128GCM"),
@@ -101,25 +106,28 @@ fn keys_and_algorithms_are_those_of_the_api_and_not_of_the_token() {
 #[test]
 fn what_is_encrypted_and_not_signed_is_refused() {
     let unsigned = format!("{}.{}.", base64::url_safe(r#"{"alg":"none"}"#), "e30");
-    for (inside, wanted) in [
+    for (inside, expected) in [
         (claims(""), "jws.malformed"),
         (unsigned, "jws.alg_not_allowed"),
         (jwe(DIR), "jwe.nesting"),
     ] {
-        let error = refused(&verifier().with_encryption(agreed(&inside)), &jwe(DIR));
-        assert_eq!(error.code(), wanted, "{inside}");
+        let error = refused(
+            &verifier().with_encryption(verifier_with_encryption(&inside)),
+            &jwe(DIR),
+        );
+        assert_eq!(error.code(), expected, "{inside}");
         assert_eq!(error.refusal().map(|refusal| refusal.status), Some(401));
     }
 }
 
 #[test]
 fn the_apis_of_a_client_receive_what_is_encrypted_for_the_client() {
-    let client = testing::of(testing::server());
+    let client = testing::client_of(testing::server());
     client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
-    let good = token(AT_JWT, &claims(""));
-    let client = client.with_access_token_encryption(agreed(&good));
+    let valid_token = token(AT_JWT, &claims(""));
+    let client = client.with_access_token_encryption(verifier_with_encryption(&valid_token));
     let verifier = client.access_token_verifier("https://api.example");
     let verifier = verifier.with_algs([Alg::Es256]);
-    assert_eq!(refused(&verifier, &good).code(), "jwe.not_encrypted");
-    assert!(shown(&verifier, &jwe(DIR), ProvenKeys::none()).is_ok());
+    assert_eq!(refused(&verifier, &valid_token).code(), "jwe.not_encrypted");
+    assert!(verify(&verifier, &jwe(DIR), ProvenKeys::none()).is_ok());
 }

@@ -1,6 +1,6 @@
 //! Who may act for the subject of a token.
 
-use super::{AT_JWT, claims, shown, token, verifier};
+use super::{AT_JWT, claims, token, verifier, verify};
 use crate::json::{Value, value_text};
 use crate::token::access_token::ProvenKeys;
 
@@ -9,20 +9,20 @@ use crate::token::access_token::ProvenKeys;
 fn a_token_says_who_may_act_for_its_subject() {
     let of = |more: &str| {
         let token = token(AT_JWT, &claims(more));
-        let token = shown(&verifier(), &token, ProvenKeys::none()).unwrap();
+        let token = verify(&verifier(), &token, ProvenKeys::none()).unwrap();
         let may_act = token.may_act().cloned().map(Value::Object);
         may_act.map(|claims| value_text(&claims))
     };
-    let said = r#"{"iss":"https://as.example","sub":"admin@example.com"}"#;
-    // What is among them decides nothing about the token: neither an end that has passed nor another audience.
+    let actor_claims = r#"{"iss":"https://as.example","sub":"admin@example.com"}"#;
+    // Claims inside `may_act` do not affect the token: neither an expiry in the past nor another audience.
     let idle = r#"{"aud":"https://other.example","exp":1,"nbf":9999999999,"sub":"a"}"#;
-    for text in [said, idle, "{}"] {
+    for text in [actor_claims, idle, "{}"] {
         assert_eq!(of(&format!(r#""may_act":{text}"#)).as_deref(), Some(text));
     }
     for text in ["null", r#""admin""#, r#"["admin"]"#, "true", "7"] {
         assert_eq!(of(&format!(r#""may_act":{text}"#)), None, "{text}");
     }
     assert_eq!(of(""), None);
-    // Who acts now is another claim.
+    // The current actor is in another claim (`act`).
     assert_eq!(of(r#""act":{"sub":"a"}"#), None);
 }

@@ -8,7 +8,7 @@ use crate::error::{Cause, Error};
 use crate::exchange::{Exchange, Input, Step};
 use crate::moment::{Moment, UnixTime};
 use crate::scope::Scope;
-use crate::testing::{self, NOW, code, json};
+use crate::testing::{self, NOW, error_code, json};
 use crate::token::access_token::{ProvenKeys, VerifiedAccessToken};
 
 const API: &str = "https://api.example";
@@ -22,22 +22,22 @@ fn later(seconds: u64) -> Moment {
     Moment::fixed(UnixTime::from_secs(NOW + seconds), [9; 32])
 }
 
-/// What becomes of a token of which the server says this; nothing if it must not be asked.
+/// Verifies a token with this introspection response; `None` if no request may be sent.
 fn shown_at(
     verifier: &AccessTokenVerifier,
     token: &str,
     proven: ProvenKeys,
     at: &Moment,
-    told: Option<&str>,
+    response: Option<&str>,
 ) -> Result<VerifiedAccessToken, Error> {
     let mut exchange = verifier.verify_with(token, proven);
-    match (exchange.resume(at, Input::Begin)?, told) {
+    match (exchange.resume(at, Input::Begin)?, response) {
         (Step::Done(token), None) => Ok(token),
-        (Step::Send(request), Some(told)) => {
+        (Step::Send(request), Some(response)) => {
             let form = format!("token={token}&token_type_hint=access_token");
             assert_eq!(request.body().as_ref(), form.as_bytes());
             assert!(request.headers().contains_key("authorization"));
-            match exchange.resume(at, Input::Reply(json(200, told)))? {
+            match exchange.resume(at, Input::Reply(json(200, response)))? {
                 Step::Done(token) => Ok(token),
                 step => panic!("{step:?}"),
             }
@@ -50,20 +50,26 @@ fn active(members: &str) -> String {
     format!(r#"{{"active":true,{members}}}"#)
 }
 
-fn judged(members: &str) -> Result<(), &'static str> {
-    let told = active(members);
-    let shown = shown_at(&verifier(), "t", ProvenKeys::none(), &later(0), Some(&told));
-    code(shown.map(drop))
+fn verify_with_members(members: &str) -> Result<(), &'static str> {
+    let response = active(members);
+    let shown = shown_at(
+        &verifier(),
+        "t",
+        ProvenKeys::none(),
+        &later(0),
+        Some(&response),
+    );
+    error_code(shown.map(drop))
 }
 
 #[test]
 fn a_live_token_tells_who_may_do_what() {
-    let told = active(&format!(
+    let response = active(&format!(
         r#"{GOOD},"exp":{},"token_type":"Bearer","groups":["g"],"username":"al""#,
         NOW + 300
     ));
     let proven = ProvenKeys::none();
-    let token = shown_at(&verifier(), "t", proven, &later(0), Some(&told)).unwrap();
+    let token = shown_at(&verifier(), "t", proven, &later(0), Some(&response)).unwrap();
     assert_eq!((token.subject(), token.client_id()), ("u", Some("c")));
     assert_eq!(token.scope().as_str(), "read write");
     assert_eq!(token.issuer(), "https://as.example");
@@ -71,10 +77,10 @@ fn a_live_token_tells_who_may_do_what() {
     assert_eq!(token.expires_at(), UnixTime::from_secs(NOW + 300));
     assert_eq!(token.claims().texts("groups").unwrap(), ["g"]);
     assert_eq!(token.claims().text("username").unwrap(), Some("al"));
-    // Only what the server vouches for itself may be left out.
-    let told = active(r#""client_id":"c""#);
+    // Only claims that the server guarantees may be absent.
+    let response = active(r#""client_id":"c""#);
     let proven = ProvenKeys::none();
-    let token = shown_at(&verifier(), "t", proven, &later(0), Some(&told)).unwrap();
+    let token = shown_at(&verifier(), "t", proven, &later(0), Some(&response)).unwrap();
     assert_eq!((token.subject(), token.client_id()), ("c", Some("c")));
     assert!(token.audience().is_empty() && token.scope().is_empty());
 }
@@ -115,7 +121,7 @@ fn what_makes_a_token_no_good_has_the_codes_of_a_jwt() {
             format!(r#"{GOOD},"cnf":{{"jkt":"k"}}"#),
             Err("access_token.proof_required"),
         ),
-        // Beyond the limit anything could have been said.
+        // Members beyond the size limit are unknown.
         (
             format!(
                 r#"{GOOD},"a":"{}","cnf":{{"jkt":"k"}}"#,
@@ -125,7 +131,7 @@ fn what_makes_a_token_no_good_has_the_codes_of_a_jwt() {
         ),
     ] {
         let shown: String = members.chars().take(200).collect();
-        assert_eq!(judged(&members), expected, "{shown}");
+        assert_eq!(verify_with_members(&members), expected, "{shown}");
     }
 }
 
@@ -148,9 +154,9 @@ fn the_server_is_not_asked_about_what_no_header_can_carry() {
 
 #[test]
 fn a_token_that_is_not_active_is_answered_like_any_bad_token() {
-    let told = r#"{"active":false,"sub":"u","client_id":"c"}"#;
+    let response = r#"{"active":false,"sub":"u","client_id":"c"}"#;
     let proven = ProvenKeys::none();
-    let error = shown_at(&verifier(), "t", proven, &later(0), Some(told)).unwrap_err();
+    let error = shown_at(&verifier(), "t", proven, &later(0), Some(response)).unwrap_err();
     assert_eq!(error.code(), "access_token.inactive");
     let refusal = error.refusal().unwrap();
     assert_eq!(refusal.status, 401);
@@ -188,7 +194,7 @@ fn what_goes_wrong_with_the_question_is_not_the_tokens_fault() {
     let shape = refused(Input::Reply(json(200, r#"{"active":"true"}"#)));
     assert_eq!((shape.1, shape.2), (503, None));
 
-    // A signature of the response is the server's matter, too.
+    // A bad signature of the response is the server's fault as well.
     let signed = verifier().with_signed_introspection(SignedResponse::default());
     let mut exchange = signed.verify("t");
     let Step::Send(request) = exchange.resume(&later(0), Input::Begin).unwrap() else {
@@ -216,27 +222,30 @@ fn clone_for(verifier: &AccessTokenVerifier, audience: &str) -> AccessTokenVerif
 #[test]
 fn clones_share_what_was_said_and_need_what_they_need() {
     let verifier = verifier().with_introspection_cache(Duration::from_secs(30), 10);
-    let told = active(&format!(r#"{GOOD},"exp":{}"#, NOW + 20));
+    let response = active(&format!(r#"{GOOD},"exp":{}"#, NOW + 20));
     let none = ProvenKeys::none;
-    shown_at(&verifier, "t", none(), &later(0), Some(&told)).unwrap();
+    shown_at(&verifier, "t", none(), &later(0), Some(&response)).unwrap();
     let clone = verifier.clone();
     shown_at(&clone, "t", none(), &later(19), None).unwrap();
     let needs = clone.require_scope(Scope::parse("admin").unwrap());
     let known = shown_at(&needs, "t", none(), &later(1), None);
     assert_eq!(
-        code(known.map(drop)),
+        error_code(known.map(drop)),
         Err("access_token.insufficient_scope")
     );
     let unbound = shown_at(&verifier, "t", ProvenKeys::dpop("k"), &later(1), None);
-    assert_eq!(code(unbound.map(drop)), Err("access_token.proof_required"));
+    assert_eq!(
+        error_code(unbound.map(drop)),
+        Err("access_token.proof_required")
+    );
     let other = clone_for(&verifier, "https://other.example");
     let elsewhere = shown_at(&other, "t", none(), &later(1), None);
-    assert_eq!(code(elsewhere.map(drop)), Err("jwt.audience"));
-    // Of the token's end, and of another token, nothing is known.
+    assert_eq!(error_code(elsewhere.map(drop)), Err("jwt.audience"));
+    // Neither an expired entry nor another token is in the cache.
     let dead = r#"{"active":false}"#;
     for (token, at) in [("t", 20), ("t1", 1)] {
-        let asked = shown_at(&verifier, token, none(), &later(at), Some(dead));
-        assert_eq!(code(asked.map(drop)), Err("access_token.inactive"));
+        let outcome = shown_at(&verifier, token, none(), &later(at), Some(dead));
+        assert_eq!(error_code(outcome.map(drop)), Err("access_token.inactive"));
         let known = shown_at(&verifier, token, none(), &later(at + 4), None);
         let refused = known.unwrap_err();
         assert_eq!(refused.code(), "access_token.inactive");
@@ -271,7 +280,9 @@ fn without_a_cache_every_token_is_a_question() {
     assert!(!debug.contains("hunter22"), "{debug}");
 }
 
-fn begun(verifier: &AccessTokenVerifier) -> impl Exchange<Output = VerifiedAccessToken> + use<> {
+fn begin_lookup(
+    verifier: &AccessTokenVerifier,
+) -> impl Exchange<Output = VerifiedAccessToken> + use<> {
     let mut exchange = verifier.verify("t");
     let Step::Send(_) = exchange.resume(&later(0), Input::Begin).unwrap() else {
         panic!("a request")
@@ -289,12 +300,12 @@ fn waits(exchange: &mut impl Exchange<Output = VerifiedAccessToken>, input: Inpu
 #[test]
 fn only_one_of_several_verifications_introspects_a_new_token() {
     let verifier = verifier().with_introspection_cache(Duration::from_secs(30), 10);
-    let mut first = begun(&verifier);
+    let mut first = begin_lookup(&verifier);
     let mut second = verifier.clone().verify("t");
     waits(&mut second, Input::Begin);
     waits(&mut second, Input::Elapsed);
-    let told = Input::Reply(json(200, &active(GOOD)));
-    let Step::Done(_) = first.resume(&later(0), told).unwrap() else {
+    let response = Input::Reply(json(200, &active(GOOD)));
+    let Step::Done(_) = first.resume(&later(0), response).unwrap() else {
         panic!("an answer")
     };
     let Step::Done(token) = second.resume(&later(0), Input::Elapsed).unwrap() else {
@@ -302,14 +313,14 @@ fn only_one_of_several_verifications_introspects_a_new_token() {
     };
     assert_eq!(token.subject(), "u");
     let early = verifier.verify("other").resume(&later(0), Input::Elapsed);
-    assert_eq!(code(early.map(drop)), Err("misuse.out_of_order"));
+    assert_eq!(error_code(early.map(drop)), Err("misuse.out_of_order"));
 }
 
 #[test]
 fn a_question_without_an_answer_is_put_by_the_next() {
     let verifier = verifier().with_introspection_cache(Duration::from_secs(30), 10);
-    // It was lost, or nobody drives it any more.
-    let mut lost = begun(&verifier);
+    // The lookup failed, or its driver was dropped.
+    let mut lost = begin_lookup(&verifier);
     let mut second = verifier.verify("t");
     waits(&mut second, Input::Begin);
     let cause = Input::Lost(Cause::unsent("no way"));
@@ -323,7 +334,7 @@ fn a_question_without_an_answer_is_put_by_the_next() {
     let Step::Send(_) = third.resume(&later(0), Input::Elapsed).unwrap() else {
         panic!("its own request")
     };
-    // One that takes long holds nobody up for longer than five seconds.
+    // A slow lookup delays other verifications by at most five seconds.
     let mut patient = verifier.verify("t");
     waits(&mut patient, Input::Begin);
     for _ in 1..100 {

@@ -15,26 +15,26 @@ use crate::moment::UnixTime;
 use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
 use crate::server::Server;
-use crate::testing::{at, client, code, json as reply, server};
+use crate::testing::{at, client, error_code, json as reply, server};
 
 const CB: &str = "https://app.example/cb";
 const URI: &str = "urn:ietf:params:oauth:request_uri:6esc";
 
-fn ask() -> AuthorizationRequest {
-    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
-    ask.scope(Scope::parse("openid read").unwrap())
+fn authorization_request() -> AuthorizationRequest {
+    let request = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    request.scope(Scope::parse("openid read").unwrap())
 }
 
 fn pushing() -> Server {
-    let said = json!({"require_pushed_authorization_requests": true});
-    let server = server().with_metadata(said.as_object().cloned().unwrap());
+    let metadata = json!({"require_pushed_authorization_requests": true});
+    let server = server().with_metadata(metadata.as_object().cloned().unwrap());
     let kind = EndpointKind::PushedAuthorizationRequest;
     server
         .with_endpoint(kind, "https://as.example/par")
         .unwrap()
 }
 
-fn of(auth: ClientAuth) -> Client {
+fn begin(auth: ClientAuth) -> Client {
     Client::new(pushing(), ClientId::new("id"), auth).unwrap()
 }
 
@@ -54,15 +54,15 @@ fn pairs(text: &str) -> Vec<(String, String)> {
 
 #[test]
 fn without_a_need_to_push_the_first_step_is_the_last() {
-    let (url, pending) = client().authorize(&at(), ask()).unwrap();
-    let mut exchange = client().begin_authorization(ask());
+    let (url, pending) = client().authorize(&at(), authorization_request()).unwrap();
+    let mut exchange = client().begin_authorization(authorization_request());
     let Step::Done(made) = exchange.resume(&at(), Input::Begin).unwrap() else {
         panic!("nothing to send")
     };
     assert_eq!((made.url, made.expires_in), (url, None));
     assert_eq!(made.pending.to_json().expose(), pending.to_json().expose());
     assert_eq!(
-        code(exchange.resume(&at(), Input::Begin)).map(drop),
+        error_code(exchange.resume(&at(), Input::Begin)).map(drop),
         Err("misuse.already_finished")
     );
 }
@@ -74,15 +74,18 @@ fn a_pushed_request_holds_every_parameter_once_and_the_url_two() {
         ClientAuth::basic("hunter22"),
         ClientAuth::post("hunter22"),
     ] {
-        let client = of(auth.clone());
-        let mut exchange = client.begin_authorization(ask());
+        let client = begin(auth.clone());
+        let mut exchange = client.begin_authorization(authorization_request());
         let request = sent(exchange.resume(&at(), Input::Begin).unwrap());
         assert_eq!(request.uri(), "https://as.example/par");
         let pushed = pairs(std::str::from_utf8(request.body()).unwrap());
-        // The same as would stand in the URL of a server that does not require it.
-        let url = crate::testing::client().authorize(&at(), ask()).unwrap().0;
-        let mut wanted = pairs(url.query().unwrap());
-        wanted.extend(
+        // The same parameters as in the URL for a server that does not require PAR.
+        let url = crate::testing::client()
+            .authorize(&at(), authorization_request())
+            .unwrap()
+            .0;
+        let mut expected = pairs(url.query().unwrap());
+        expected.extend(
             auth.secret()
                 .filter(|_| auth.name() == "client_secret_post")
                 .map(|secret| ("client_secret".to_owned(), secret.to_owned())),
@@ -91,7 +94,7 @@ fn a_pushed_request_holds_every_parameter_once_and_the_url_two() {
             pairs.sort();
             pairs
         };
-        assert_eq!(sorted(pushed), sorted(wanted), "{}", auth.name());
+        assert_eq!(sorted(pushed), sorted(expected), "{}", auth.name());
         let answer = format!(r#"{{"request_uri":"{URI}","expires_in":90}}"#);
         let step = exchange
             .resume(&at(), Input::Reply(reply(201, &answer)))
@@ -99,9 +102,9 @@ fn a_pushed_request_holds_every_parameter_once_and_the_url_two() {
         let Step::Done(made) = step else {
             panic!("{step:?}")
         };
-        let wanted = [("client_id", "id"), ("request_uri", URI)];
-        let wanted = wanted.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(pairs(made.url.query().unwrap()), wanted);
+        let expected = [("client_id", "id"), ("request_uri", URI)];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(pairs(made.url.query().unwrap()), expected);
         assert_eq!(made.expires_in, Some(90));
         // The callback is judged as that of any other flow.
         let callback = format!("{CB}?code=c&state={}", made.pending.state().expose());
@@ -111,7 +114,7 @@ fn a_pushed_request_holds_every_parameter_once_and_the_url_two() {
 
 #[test]
 fn what_is_no_answer_to_a_push_is_refused() {
-    for (status, body, wanted) in [
+    for (status, body, expected) in [
         (201, r#"{"expires_in":90}"#, "reply.shape"),
         (201, r#"{"request_uri":"","expires_in":90}"#, "reply.shape"),
         (201, r#"{"request_uri":"urn:a"}"#, "reply.shape"),
@@ -125,7 +128,7 @@ fn what_is_no_answer_to_a_push_is_refused() {
             r#"{"error":"invalid_request"}"#,
             "denied.invalid_request",
         ),
-        // RFC 9396 section 5: none of these permissions is granted like that.
+        // RFC 9396 section 5: the server rejects these `authorization_details`.
         (
             400,
             r#"{"error":"invalid_authorization_details"}"#,
@@ -133,10 +136,10 @@ fn what_is_no_answer_to_a_push_is_refused() {
         ),
         (302, "", "reply.redirect"),
     ] {
-        let mut exchange = of(ClientAuth::none()).begin_authorization(ask());
+        let mut exchange = begin(ClientAuth::none()).begin_authorization(authorization_request());
         let _ = sent(exchange.resume(&at(), Input::Begin).unwrap());
         let step = exchange.resume(&at(), Input::Reply(reply(status, body)));
-        assert_eq!(code(step).map(drop), Err(wanted), "{body}");
+        assert_eq!(error_code(step).map(drop), Err(expected), "{body}");
     }
 }
 
@@ -144,59 +147,68 @@ fn what_is_no_answer_to_a_push_is_refused() {
 fn whoever_wishes_pushes_and_what_cannot_be_pushed_is_not_put_into_a_url() {
     let always = || AuthorizationRequest {
         push: Push::Always,
-        ..ask()
+        ..authorization_request()
     };
     let refused = client().authorize(&at(), always());
-    assert_eq!(code(refused).map(drop), Err("authorization.push_required"));
+    assert_eq!(
+        error_code(refused).map(drop),
+        Err("authorization.push_required")
+    );
     let mut exchange = client().begin_authorization(always());
     let step = exchange.resume(&at(), Input::Begin);
-    assert_eq!(code(step).map(drop), Err("endpoint.missing"));
-    let refused = of(ClientAuth::none()).authorize(&at(), ask());
-    assert_eq!(code(refused).map(drop), Err("authorization.push_required"));
+    assert_eq!(error_code(step).map(drop), Err("endpoint.missing"));
+    let refused = begin(ClientAuth::none()).authorize(&at(), authorization_request());
+    assert_eq!(
+        error_code(refused).map(drop),
+        Err("authorization.push_required")
+    );
 }
 
-/// RFC 9126 section 2.3 names 405, 413 and 429 beside the errors of a token endpoint. Nothing is sent again: a request
-/// that is too large stays so.
+/// RFC 9126 section 2.3 names 405, 413 and 429 beside the errors of a token endpoint. The request is not repeated: it
+/// would still be too large.
 #[test]
 fn a_push_that_is_refused_by_its_status_is_refused_once_whatever_the_body() {
     for status in [405, 413, 429] {
         for body in ["", "<html>413</html>", r#"{"message":"too large"}"#] {
-            let mut exchange = of(ClientAuth::none()).begin_authorization(ask());
+            let mut exchange =
+                begin(ClientAuth::none()).begin_authorization(authorization_request());
             let _ = sent(exchange.resume(&at(), Input::Begin).unwrap());
             let step = exchange.resume(&at(), Input::Reply(reply(status, body)));
             let error = step.map(drop).unwrap_err();
-            let wanted = match status {
+            let expected = match status {
                 429 => "denied.busy",
                 _ => "denied.http_status",
             };
-            assert_eq!(error.code(), wanted, "{status} {body}");
+            assert_eq!(error.code(), expected, "{status} {body}");
             assert_eq!(
-                error.server_error().and_then(|said| said.status()),
+                error
+                    .server_error()
+                    .and_then(|server_error| server_error.status()),
                 Some(status)
             );
             assert_eq!(error.endpoint(), Some("pushed_authorization_request"));
             let is_for_later = matches!(error.advice(), Advice::Retry { .. });
             assert_eq!(is_for_later, status == 429, "{:?}", error.advice());
             let again = exchange.resume(&at(), Input::Begin).map(drop);
-            assert_eq!(code(again), Err("misuse.already_finished"));
+            assert_eq!(error_code(again), Err("misuse.already_finished"));
         }
     }
-    // With an OAuth error, that is what is told.
-    let mut exchange = of(ClientAuth::none()).begin_authorization(ask());
+    // An OAuth error in the body takes precedence over the status.
+    let mut exchange = begin(ClientAuth::none()).begin_authorization(authorization_request());
     let _ = sent(exchange.resume(&at(), Input::Begin).unwrap());
-    let said = reply(413, r#"{"error":"invalid_request"}"#);
-    let step = exchange.resume(&at(), Input::Reply(said)).map(drop);
-    assert_eq!(code(step), Err("denied.invalid_request"));
+    let error_reply = reply(413, r#"{"error":"invalid_request"}"#);
+    let step = exchange.resume(&at(), Input::Reply(error_reply)).map(drop);
+    assert_eq!(error_code(step), Err("denied.invalid_request"));
 }
 
 /// A `request_uri` that has expired is not used again, and neither is anything of its request: "a client SHOULD only
 /// use a request_uri value once" (RFC 9126 section 4).
 #[test]
 fn an_authorization_that_is_started_again_is_pushed_again_and_shares_nothing_with_the_first() {
-    let client = of(ClientAuth::none());
+    let client = begin(ClientAuth::none());
     let begun = |seed: u8, uri: &str, now: u64| {
         let at = Moment::fixed(UnixTime::from_secs(now), [seed; 32]);
-        let mut exchange = client.begin_authorization(ask());
+        let mut exchange = client.begin_authorization(authorization_request());
         let request = sent(exchange.resume(&at, Input::Begin).unwrap());
         let answer = format!(r#"{{"request_uri":"{uri}","expires_in":60}}"#);
         let step = exchange.resume(&at, Input::Reply(reply(201, &answer)));
@@ -211,7 +223,11 @@ fn an_authorization_that_is_started_again_is_pushed_again_and_shares_nothing_wit
     for name in ["state", "nonce", "code_challenge"] {
         let of = |pairs: &[(String, String)]| {
             let mut pairs = pairs.iter();
-            pairs.find(|(own, _)| own == name).unwrap().1.clone()
+            pairs
+                .find(|(parameter, _)| parameter == name)
+                .unwrap()
+                .1
+                .clone()
         };
         assert_ne!(of(&first), of(&second), "{name}");
     }

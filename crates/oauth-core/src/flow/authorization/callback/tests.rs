@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::quirk::Rules;
-use crate::testing::code;
+use crate::testing::error_code;
 
 const CB: &str = "https://app.example/cb";
 
@@ -11,7 +11,7 @@ fn uri() -> RedirectUri {
 }
 
 fn read(callback: &str, mode: ResponseMode) -> Result<Callback<'_>, &'static str> {
-    code(Callback::read(callback, &uri(), mode))
+    error_code(Callback::read(callback, &uri(), mode))
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_parameter_without_a_value_is_as_good_as_omitted() {
     let callback = read(&callback, ResponseMode::Query).unwrap();
     assert!(callback.is_empty() && callback.refusal().is_none());
     assert_eq!((callback.code(), callback.issuer()), (None, None));
-    // Not even a flow without a state, which there is none of, would be found by it.
+    // An empty state matches no flow.
     assert!(!callback.has_state(&"".into()));
 }
 
@@ -101,16 +101,16 @@ fn all_issuers_that_are_named_must_be_the_expected_one() {
     let issuer = Issuer::parse("https://as.example").unwrap();
     let check = |is_required, named: &[Option<&str>]| {
         let named = named.iter().copied();
-        code(check_issuers(
+        error_code(check_issuers(
             &issuer,
             &Rules::default(),
             is_required,
             named,
         ))
     };
-    let (own, other) = (Some("https://as.example"), Some("https://other.example"));
-    assert_eq!(check(true, &[own, None, own]), Ok(()));
-    assert_eq!(check(true, &[own, other]), Err("callback.issuer"));
+    let (expected, other) = (Some("https://as.example"), Some("https://other.example"));
+    assert_eq!(check(true, &[expected, None, expected]), Ok(()));
+    assert_eq!(check(true, &[expected, other]), Err("callback.issuer"));
     assert_eq!(check(false, &[other]), Err("callback.issuer"));
     assert_eq!(check(true, &[None, None]), Err("callback.missing_issuer"));
     assert_eq!(check(false, &[]), Ok(()));

@@ -7,7 +7,7 @@ use crate::client::Client;
 use crate::flow::authorization::{AuthorizationRequest, PendingAuthorization};
 use crate::json::{Json, parse};
 use crate::quirk::Rules;
-use crate::testing::{at, client, code, of, server};
+use crate::testing::{at, client, client_of, error_code, server};
 
 const CB: &str = "https://app.example/cb";
 
@@ -15,58 +15,71 @@ fn request() -> AuthorizationRequest {
     AuthorizationRequest::new(RedirectUri::parse(CB).unwrap())
 }
 
-/// What a callback with the right state comes to that arrived there.
-fn judged(
+/// The result of a callback with the right state that arrived in this context.
+fn redeem_in(
     request: AuthorizationRequest,
     callback_context: CallbackContext,
 ) -> Result<(), &'static str> {
     let client = client();
     let (url, pending) = client.authorize(&at(), request).unwrap();
     assert!(!url.as_str().contains("tool") && !url.as_str().contains("user-1"));
-    // As it is kept meanwhile.
+    // The flow after a round trip through storage.
     let pending = PendingAuthorization::from_json(pending.to_json().expose()).unwrap();
     assert!(!format!("{pending:?}").contains("user-1"));
     let callback = format!("{CB}?code=c&state={}", pending.state().expose());
-    code(
+    error_code(
         client
             .redeem(pending.with_callback_context(callback_context), &callback)
             .map(drop),
     )
 }
 
-fn here() -> CallbackContext {
+fn callback_context() -> CallbackContext {
     CallbackContext::default()
 }
 
 #[test]
 fn a_flow_ends_in_the_context_that_it_was_begun_in_alone() {
     let begun = || request().in_context("tenant1/tool");
-    assert_eq!(judged(begun(), here().in_context("tenant1/tool")), Ok(()));
+    assert_eq!(
+        redeem_in(begun(), callback_context().in_context("tenant1/tool")),
+        Ok(())
+    );
     for callback_context in [
-        here(),
-        here().in_context("tenant2/tool"),
-        here().in_context(""),
+        callback_context(),
+        callback_context().in_context("tenant2/tool"),
+        callback_context().in_context(""),
     ] {
-        assert_eq!(judged(begun(), callback_context), Err("callback.context"));
+        assert_eq!(
+            redeem_in(begun(), callback_context),
+            Err("callback.context")
+        );
     }
-    let of_none = judged(request(), here().in_context("tenant1/tool"));
+    let of_none = redeem_in(request(), callback_context().in_context("tenant1/tool"));
     assert_eq!(of_none, Err("callback.context"), "it was begun in none");
-    assert_eq!(judged(request(), here()), Ok(()));
+    assert_eq!(redeem_in(request(), callback_context()), Ok(()));
 }
 
 #[test]
 fn a_flow_ends_with_the_person_who_began_it_alone() {
     let begun = || request().for_user("user-1");
-    assert_eq!(judged(begun(), here().for_user("user-1")), Ok(()));
-    for callback_context in [here(), here().for_user("user-2"), here().in_context("x")] {
-        assert!(judged(begun(), callback_context).is_err());
-    }
-    assert_eq!(judged(begun(), here()), Err("callback.user"));
     assert_eq!(
-        judged(request(), here().for_user("user-1")),
+        redeem_in(begun(), callback_context().for_user("user-1")),
+        Ok(())
+    );
+    for callback_context in [
+        callback_context(),
+        callback_context().for_user("user-2"),
+        callback_context().in_context("x"),
+    ] {
+        assert!(redeem_in(begun(), callback_context).is_err());
+    }
+    assert_eq!(redeem_in(begun(), callback_context()), Err("callback.user"));
+    assert_eq!(
+        redeem_in(request(), callback_context().for_user("user-1")),
         Err("callback.user")
     );
-    assert!(!format!("{:?}", here().for_user("user-1")).contains("user-1"));
+    assert!(!format!("{:?}", callback_context().for_user("user-1")).contains("user-1"));
 }
 
 #[test]
@@ -75,7 +88,7 @@ fn the_state_is_compared_first() {
     let begun = request().in_context("a").for_user("u");
     let (_, pending) = client.authorize(&at(), begun).unwrap();
     let judged = client.redeem(pending, &format!("{CB}?code=c&state=another"));
-    assert_eq!(code(judged.map(drop)), Err("callback.state"));
+    assert_eq!(error_code(judged.map(drop)), Err("callback.state"));
 }
 
 #[test]
@@ -98,11 +111,14 @@ fn a_context_is_a_segment_of_its_redirect_uri() {
         ("com.example.app:/cb", "a", "com.example.app:/cb/a"),
     ] {
         let made = base(from).of_context(id).map(String::from);
-        assert_eq!(code(made), Ok(uri.to_owned()));
+        assert_eq!(error_code(made), Ok(uri.to_owned()));
     }
     let long = "x".repeat(257);
     for id in ["", ".", "..", &long] {
-        assert_eq!(code(base(CB).of_context(id)), Err("context.identifier"));
+        assert_eq!(
+            error_code(base(CB).of_context(id)),
+            Err("context.identifier")
+        );
     }
 }
 
@@ -111,8 +127,8 @@ fn context(id: &str, owner: &str, client: &Client) -> ConnectionContext {
     ConnectionContext::new(id, owner, client.server(), client.client_id(), uri).unwrap()
 }
 
-/// Whose metadata promise that its callbacks name it.
-fn discovered() -> Client {
+/// A server that always returns `iss`.
+fn server_with_issuer_parameter() -> Client {
     let text = json!({
         "issuer": "https://as.example", "token_endpoint": "https://as.example/token",
         "authorization_response_iss_parameter_supported": true,
@@ -122,15 +138,15 @@ fn discovered() -> Client {
         unreachable!()
     };
     let server = Server::read(server().issuer(), &document, Rules::default());
-    of(server.unwrap())
+    client_of(server.unwrap())
 }
 
 #[test]
 fn contexts_of_different_owners_share_no_registration() {
-    let client = discovered();
+    let client = server_with_issuer_parameter();
     let owned = |first, second| {
         let contexts = [context("a", first, &client), context("b", second, &client)];
-        code(check_contexts(&contexts))
+        error_code(check_contexts(&contexts))
     };
     assert_eq!(owned("o1", "o1"), Ok(()));
     assert_eq!(owned("o1", "o2"), Err("registration.shared"));
@@ -138,30 +154,34 @@ fn contexts_of_different_owners_share_no_registration() {
 
 #[test]
 fn contexts_share_a_redirect_uri_only_where_the_issuer_tells_them_apart() {
-    let said = json!({"authorization_response_iss_parameter_supported": true});
-    let by_hand = of(server().with_metadata(said.as_object().cloned().unwrap()));
+    let metadata = json!({"authorization_response_iss_parameter_supported": true});
+    let by_hand = client_of(server().with_metadata(metadata.as_object().cloned().unwrap()));
     assert!(by_hand.server().needs_distinct_redirect_uri());
     assert!(client().server().needs_distinct_redirect_uri());
-    assert!(!discovered().server().needs_distinct_redirect_uri());
+    assert!(
+        !server_with_issuer_parameter()
+            .server()
+            .needs_distinct_redirect_uri()
+    );
     let pair = |first: &Client, second: &Client| {
         let mut other = context("b", "o", second);
-        let shared = code(check_contexts(&[context("a", "o", first), other.clone()]));
+        let shared = error_code(check_contexts(&[context("a", "o", first), other.clone()]));
         other.redirect_uri = other.redirect_uri.of_context("b").unwrap();
-        let apart = code(check_contexts(&[context("a", "o", first), other]));
+        let apart = error_code(check_contexts(&[context("a", "o", first), other]));
         (shared, apart)
     };
-    let (good, bad) = (discovered(), by_hand);
-    assert_eq!(pair(&good, &good), (Ok(()), Ok(())));
+    let (valid, bad) = (server_with_issuer_parameter(), by_hand);
+    assert_eq!(pair(&valid, &valid), (Ok(()), Ok(())));
     let refused = (Err("redirect_uri.shared"), Ok(()));
     assert_eq!(pair(&bad, &bad), refused);
-    // One that nothing defends endangers the other, whichever comes first.
-    assert_eq!(pair(&good, &bad), refused);
-    assert_eq!(pair(&bad, &good), refused);
+    // An undefended server endangers the other one, in either order.
+    assert_eq!(pair(&valid, &bad), refused);
+    assert_eq!(pair(&bad, &valid), refused);
 }
 
 #[test]
 fn no_two_contexts_have_one_name() {
-    let client = discovered();
+    let client = server_with_issuer_parameter();
     let twice = [context("a", "o", &client), context("a", "o", &client)];
     let error = check_contexts(&twice).unwrap_err();
     assert_eq!(
@@ -170,5 +190,5 @@ fn no_two_contexts_have_one_name() {
     );
     let uri = RedirectUri::parse(CB).unwrap();
     let unnamed = ConnectionContext::new("", "o", client.server(), client.client_id(), uri);
-    assert_eq!(code(unnamed.map(drop)), Err("context.identifier"));
+    assert_eq!(error_code(unnamed.map(drop)), Err("context.identifier"));
 }

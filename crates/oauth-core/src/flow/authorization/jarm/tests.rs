@@ -12,28 +12,30 @@ use crate::jose::KeySet;
 use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
 use crate::server::EndpointKind;
-use crate::testing::{NOW, at, of, server};
+use crate::testing::{NOW, at, client_of, server};
 
 const CB: &str = "https://app.example/cb";
 const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"one",
     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
 fn client() -> Client {
-    let client = of(server()).with_authorization_algs([Alg::EdDsa]);
+    let client = client_of(server()).with_authorization_algs([Alg::EdDsa]);
     client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
     client
 }
 
-fn begun(client: &Client, mode: ResponseMode) -> PendingAuthorization {
-    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
-    let ask = ask.scope(Scope::parse("read").unwrap()).response_mode(mode);
-    let (url, pending) = client.authorize(&at(), ask).unwrap();
-    let wanted = format!("response_mode={}", mode.as_str());
-    assert!(url.as_str().contains(&wanted), "{}", url.as_str());
+fn begin_flow(client: &Client, mode: ResponseMode) -> PendingAuthorization {
+    let request = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    let request = request
+        .scope(Scope::parse("read").unwrap())
+        .response_mode(mode);
+    let (url, pending) = client.authorize(&at(), request).unwrap();
+    let expected = format!("response_mode={}", mode.as_str());
+    assert!(url.as_str().contains(&expected), "{}", url.as_str());
     pending
 }
 
-/// A response that says this beside what every one says; its signature is what a host says it is.
+/// A response with the common claims and these; the test host decides whether its signature is valid.
 fn jwt(pending: &PendingAuthorization, changes: &Value) -> String {
     typed_jwt(pending, changes, &json!({}))
 }
@@ -59,7 +61,7 @@ fn typed_jwt(pending: &PendingAuthorization, changes: &Value, more: &Value) -> S
     )
 }
 
-/// What a flow sends after this callback, if every signature is good, or its error.
+/// The flow's next request after this callback if all signatures are valid, or the error.
 fn redeem(client: &Client, pending: PendingAuthorization, callback: &str) -> Result<String, Error> {
     let mut login = client.redeem(pending, callback)?;
     let mut step = login.resume(&at(), Input::Begin)?;
@@ -77,7 +79,7 @@ fn redeem(client: &Client, pending: PendingAuthorization, callback: &str) -> Res
 
 fn answer(changes: &Value) -> Result<String, &'static str> {
     let client = client();
-    let pending = begun(&client, ResponseMode::Jwt);
+    let pending = begin_flow(&client, ResponseMode::Jwt);
     let callback = format!("{CB}?response={}", jwt(&pending, changes));
     redeem(&client, pending, &callback).map_err(|error| error.code())
 }
@@ -94,7 +96,7 @@ fn the_code_of_a_verified_response_is_redeemed() {
         (ResponseMode::FormPostJwt, ""),
     ] {
         let client = client();
-        let pending = begun(&client, mode);
+        let pending = begin_flow(&client, mode);
         let stored = PendingAuthorization::from_json(pending.to_json().expose()).unwrap();
         let url = if place.is_empty() { "" } else { CB };
         let callback = format!("{url}{place}response={}", jwt(&pending, &json!({})));
@@ -136,7 +138,7 @@ fn what_is_wrong_with_a_response_ends_the_flow_before_its_code_is_sent() {
 fn a_token_of_another_type_is_no_response() {
     let typed = |typ: &str| {
         let client = client();
-        let pending = begun(&client, ResponseMode::Jwt);
+        let pending = begin_flow(&client, ResponseMode::Jwt);
         let jwt = typed_jwt(&pending, &json!({}), &json!({ "typ": typ }));
         let callback = format!("{CB}?response={jwt}");
         redeem(&client, pending, &callback)
@@ -154,8 +156,8 @@ fn a_token_of_another_type_is_no_response() {
 #[test]
 fn a_response_that_no_key_of_the_server_has_signed_is_refused() {
     let server = server().with_endpoint(EndpointKind::Jwks, "https://as.example/jwks");
-    let client = of(server.unwrap()).with_authorization_algs([Alg::EdDsa]);
-    let pending = begun(&client, ResponseMode::Jwt);
+    let client = client_of(server.unwrap()).with_authorization_algs([Alg::EdDsa]);
+    let pending = begin_flow(&client, ResponseMode::Jwt);
     let callback = format!("{CB}?response={}", jwt(&pending, &json!({})));
     let mut login = client.redeem(pending, &callback).unwrap();
     let Ok(Step::Send(_)) = login.resume(&at(), Input::Begin) else {
@@ -173,9 +175,9 @@ fn a_response_that_no_key_of_the_server_has_signed_is_refused() {
 fn keys_are_fetched_for_the_expected_issuer_alone() {
     let jwks = "https://as.example/jwks";
     let server = server().with_endpoint(EndpointKind::Jwks, jwks).unwrap();
-    let client = of(server).with_authorization_algs([Alg::EdDsa]);
+    let client = client_of(server).with_authorization_algs([Alg::EdDsa]);
     let redeem = |changes: Value| {
-        let pending = begun(&client, ResponseMode::Jwt);
+        let pending = begin_flow(&client, ResponseMode::Jwt);
         let callback = format!("{CB}?response={}", jwt(&pending, &changes));
         redeem(&client, pending, &callback).map_err(|error| error.code())
     };
@@ -217,29 +219,29 @@ fn plain_and_signed_responses_are_not_mixed_up() {
     for mode in [ResponseMode::Jwt, ResponseMode::Query] {
         assert_eq!(redeem(mode, &both), Err("callback.mixed_response"));
     }
-    // What stands outside and is no answer is nothing.
+    // Parameters outside the JWT are ignored.
     assert!(redeem(ResponseMode::Jwt, &iss).is_ok());
 }
 
 fn begun_or_plain(client: &Client, mode: ResponseMode) -> PendingAuthorization {
     if mode.is_jwt() {
-        return begun(client, mode);
+        return begin_flow(client, mode);
     }
-    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
-    client.authorize(&at(), ask).unwrap().1
+    let request = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    client.authorize(&at(), request).unwrap().1
 }
 
 #[test]
 fn a_response_of_another_flow_is_not_this_flows() {
     let client = client();
-    let pending = begun(&client, ResponseMode::Jwt);
+    let pending = begin_flow(&client, ResponseMode::Jwt);
     let of = |changes: Value| format!("{CB}?response={}", jwt(&pending, &changes));
     assert!(pending.recognizes(&of(json!({}))));
     assert!(client.recognizes(&pending, &of(json!({}))));
     assert!(!pending.recognizes(&of(json!({"state": "other"}))));
     assert!(!pending.recognizes(&of(json!({"state": null}))));
     assert!(!pending.recognizes(&format!("{CB}?response=x")));
-    // Only whoever has the key can read an encrypted one.
+    // An encrypted response can only be read with the key.
     let encrypted = format!("{CB}?response=a.b.c.d.e");
     assert!(pending.recognizes(&encrypted) && !client.recognizes(&pending, &encrypted));
 }
@@ -247,8 +249,9 @@ fn a_response_of_another_flow_is_not_this_flows() {
 #[test]
 fn without_an_agreed_algorithm_it_is_rs256() {
     let allowed = |client: &Client| super::allowed_algs(client.config());
-    assert_eq!(allowed(&of(server())), [Alg::Rs256]);
-    let said = json!({"authorization_signing_alg_values_supported": ["HS256", "ES256", "none"]});
-    let said = server().with_metadata(said.as_object().cloned().unwrap());
-    assert_eq!(allowed(&of(said)), [Alg::Es256]);
+    assert_eq!(allowed(&client_of(server())), [Alg::Rs256]);
+    let metadata =
+        json!({"authorization_signing_alg_values_supported": ["HS256", "ES256", "none"]});
+    let server = server().with_metadata(metadata.as_object().cloned().unwrap());
+    assert_eq!(allowed(&client_of(server)), [Alg::Es256]);
 }

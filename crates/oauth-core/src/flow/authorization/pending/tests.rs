@@ -6,40 +6,40 @@ use super::*;
 use crate::client::Client;
 use crate::flow::authorization::AuthorizationRequest;
 use crate::server::EndpointKind;
-use crate::testing::{NOW, at, client, code, of, server};
+use crate::testing::{NOW, at, client, client_of, error_code, server};
 
 const CB: &str = "https://app.example/cb";
 const OTHER: &str = "iss=https://other.example";
 const OWN: &str = "iss=https://as.example";
 
 fn pending(client: &Client, scope: &str) -> PendingAuthorization {
-    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
-    let ask = ask.scope(Scope::parse(scope).unwrap());
-    client.authorize(&at(), ask).unwrap().1
+    let request = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    let request = request.scope(Scope::parse(scope).unwrap());
+    client.authorize(&at(), request).unwrap().1
 }
 
-/// What a callback of these parameters comes to; `STATE` is the flow's own.
+/// The result of a callback with these parameters; `STATE` stands for the flow's own state.
 fn judged(client: &Client, parameters: &str) -> Result<(), &'static str> {
     let pending = pending(client, "read");
     let parameters = parameters.replace("STATE", pending.state().expose());
-    code(
+    error_code(
         client
             .redeem(pending, &format!("{CB}?{parameters}"))
             .map(drop),
     )
 }
 
-/// A server whose callbacks name it.
+/// A server that always returns `iss`.
 fn naming() -> Client {
-    let said = json!({"authorization_response_iss_parameter_supported": true});
-    of(server().with_metadata(said.as_object().cloned().unwrap()))
+    let metadata = json!({"authorization_response_iss_parameter_supported": true});
+    client_of(server().with_metadata(metadata.as_object().cloned().unwrap()))
 }
 
 #[test]
 fn a_callback_is_judged_by_its_state_before_its_issuer_before_its_error_before_its_code() {
     let client = naming();
     let cases = [
-        // Neither code nor error: nothing could deceive.
+        // Neither code nor error: there is nothing to verify.
         (format!("state=wrong&{OTHER}"), Err("callback.missing_code")),
         (
             format!("state=wrong&{OTHER}&error=access_denied&code=c"),
@@ -87,7 +87,7 @@ fn a_flow_recognizes_its_own_state_where_it_was_sent_to() {
     let pending = pending(&client(), "read");
     let state = pending.state().expose();
     assert!(pending.recognizes(&format!("{CB}?state={state}&code=c")));
-    // An error of its own, too: whether to believe it is another question.
+    // An error response is recognized too, whether or not it is authentic.
     assert!(pending.recognizes(&format!("{CB}?state={state}&error=access_denied")));
     for callback in [
         format!("{CB}?code=c"),
@@ -114,11 +114,11 @@ fn a_flow_of_another_server_or_client_is_not_redeemed() {
         auth,
     )
     .unwrap();
-    for client_of_no_flow in [of(elsewhere), another] {
+    for client_of_no_flow in [client_of(elsewhere), another] {
         let pending = pending(&client(), "read");
         let callback = callback(&pending);
         let redeemed = client_of_no_flow.redeem(pending, &callback).map(drop);
-        assert_eq!(code(redeemed), Err("stored.issuer"));
+        assert_eq!(error_code(redeemed), Err("stored.issuer"));
     }
 }
 
@@ -129,9 +129,10 @@ fn a_nonce_is_kept_where_an_id_token_is_asked_for() {
     assert!(openid.nonce().is_some());
     assert_eq!(openid.started_at(), UnixTime::from_secs(NOW));
     assert_eq!(openid.issuer(), "https://as.example");
-    let kept = PendingAuthorization::from_json(openid.to_json().expose()).unwrap();
+    let stored = PendingAuthorization::from_json(openid.to_json().expose()).unwrap();
     assert!(
-        kept.nonce()
+        stored
+            .nonce()
             .unwrap()
             .matches(openid.nonce().unwrap().expose())
     );
@@ -151,13 +152,13 @@ fn debug_shows_no_secret_of_the_flow() {
 /// OpenID Connect Core section 3.1.2.1.
 #[test]
 fn the_age_that_was_asked_for_is_kept_until_the_callback() {
-    let ask = |value: &str| {
-        let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
-        let ask = ask.scope(Scope::parse("openid").unwrap());
-        code(client().authorize(&at(), ask.extra("max_age", value)))
+    let send = |value: &str| {
+        let request = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+        let request = request.scope(Scope::parse("openid").unwrap());
+        error_code(client().authorize(&at(), request.extra("max_age", value)))
     };
     for (value, seconds) in [("0", 0), ("3600", 3600)] {
-        let (_, pending) = ask(value).unwrap();
+        let (_, pending) = send(value).unwrap();
         let pending = PendingAuthorization::from_json(pending.to_json().expose()).unwrap();
         assert_eq!(pending.max_age, Some(seconds));
     }
@@ -170,7 +171,7 @@ fn the_age_that_was_asked_for_is_kept_until_the_callback() {
         "an hour",
         "18446744073709551616",
     ] {
-        let refused = ask(value).map(drop);
+        let refused = send(value).map(drop);
         assert_eq!(refused, Err("form.malformed_parameter"), "{value}");
     }
 }
@@ -184,7 +185,7 @@ fn a_stored_sign_in_without_its_nonce_is_none() {
             serde_json::from_str(text.expose()).unwrap();
         stored.insert("nonce".to_owned(), nonce);
         let stored = serde_json::to_string(&stored).unwrap();
-        let read = code(PendingAuthorization::from_json(&stored).map(drop));
+        let read = error_code(PendingAuthorization::from_json(&stored).map(drop));
         assert_eq!(read, Err("stored.malformed"));
     }
 }
@@ -192,10 +193,15 @@ fn a_stored_sign_in_without_its_nonce_is_none() {
 #[test]
 fn a_code_is_redeemed_for_some_of_the_resources() {
     let client = client();
-    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
-    let ask = ask.resource("https://a.example/").unwrap();
-    let ask = ask.resource("https://b.example/").unwrap().audience("x");
-    let (_, pending) = client.authorize(&at(), ask).unwrap();
+    let authorization_request = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    let authorization_request = authorization_request
+        .resource("https://a.example/")
+        .unwrap();
+    let authorization_request = authorization_request
+        .resource("https://b.example/")
+        .unwrap()
+        .audience("x");
+    let (_, pending) = client.authorize(&at(), authorization_request).unwrap();
     let stored = pending.to_json();
     let narrowed = |resources: &[&str]| {
         let pending = PendingAuthorization::from_json(stored.expose()).unwrap();
@@ -217,5 +223,5 @@ fn a_code_is_redeemed_for_some_of_the_resources() {
     );
     assert!(!body.contains("a.example"), "{body}");
     let wider = narrowed(&["https://c.example/"]).map(drop);
-    assert_eq!(code(wider), Err("resource.exceeds_grant"));
+    assert_eq!(error_code(wider), Err("resource.exceeds_grant"));
 }

@@ -18,11 +18,11 @@ use crate::jose::Alg;
 use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
 use crate::server::EndpointKind;
-use crate::testing::{NOW, at, code, of, server};
+use crate::testing::{NOW, at, client_of, error_code, server};
 
 const CB: &str = "https://app.example/cb";
 
-/// Signs nothing, but in the right length.
+/// Returns zeros of the right length.
 struct Sixtyfour;
 
 impl Signer for Sixtyfour {
@@ -35,14 +35,14 @@ fn local() -> RequestSigning {
     RequestSigning::new(SigningKey::local("k1", Alg::Es256, Arc::new(Sixtyfour)))
 }
 
-fn ask(scope: &str) -> AuthorizationRequest {
-    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
-    ask.scope(Scope::parse(scope).unwrap())
+fn authorization_request(scope: &str) -> AuthorizationRequest {
+    let request = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    request.scope(Scope::parse(scope).unwrap())
 }
 
-fn begun(client: &Client, ask: AuthorizationRequest) -> Result<Authorization, &'static str> {
-    let mut exchange = client.begin_authorization(ask);
-    match code(exchange.resume(&at(), Input::Begin))? {
+fn begin(client: &Client, request: AuthorizationRequest) -> Result<Authorization, &'static str> {
+    let mut exchange = client.begin_authorization(request);
+    match error_code(exchange.resume(&at(), Input::Begin))? {
         Step::Done(begun) => Ok(begun),
         step => panic!("{step:?}"),
     }
@@ -59,7 +59,7 @@ fn names(pairs: &[(String, String)]) -> Vec<&str> {
     pairs.iter().map(|(name, _)| name.as_str()).collect()
 }
 
-fn opened(jwt: &str) -> (Value, Value) {
+fn claims_of(jwt: &str) -> (Value, Value) {
     let mut parts = jwt.split('.');
     let mut next = || -> Value {
         let bytes = URL_SAFE_NO_PAD.decode(parts.next().unwrap()).unwrap();
@@ -70,27 +70,27 @@ fn opened(jwt: &str) -> (Value, Value) {
 
 fn object(pairs: &[(String, String)]) -> (Value, Value) {
     let found = pairs.iter().find(|(name, _)| name == "request");
-    opened(&found.unwrap().1)
+    claims_of(&found.unwrap().1)
 }
 
 #[test]
 fn every_parameter_is_a_claim_and_numbers_stay_numbers() {
-    let client = of(server()).with_request_signing(local());
+    let client = client_of(server()).with_request_signing(local());
     let details: AuthorizationDetails = [AuthorizationDetail::new("payment").action("pay")]
         .into_iter()
         .collect();
-    let asked = json!({"id_token": {"acr": {"essential": true}}});
-    let ask = ask("openid read")
+    let requested_claims = json!({"id_token": {"acr": {"essential": true}}});
+    let request = authorization_request("openid read")
         .max_age(300)
         .prompt("login consent")
-        .claims(asked.as_object().unwrap())
+        .claims(requested_claims.as_object().unwrap())
         .authorization_details(&details)
         .resource("https://a.example/")
-        .and_then(|ask| ask.resource("https://b.example/"))
+        .and_then(|request| request.resource("https://b.example/"))
         .unwrap();
-    let begun = begun(&client, ask.clone()).unwrap();
+    let begun = begin(&client, request.clone()).unwrap();
     let query = pairs(begun.url.query().unwrap());
-    // Beside it only what OpenID Connect wants there.
+    // Outside the JWT, only the parameters that OpenID Connect requires.
     assert_eq!(
         names(&query),
         ["response_type", "client_id", "scope", "request"]
@@ -107,7 +107,7 @@ fn every_parameter_is_a_claim_and_numbers_stay_numbers() {
     assert_eq!(claim("nbf"), json!(NOW));
     assert_eq!(claim("exp"), json!(NOW + 300));
     assert_eq!(claim("max_age"), json!(300));
-    assert_eq!(claim("claims"), asked);
+    assert_eq!(claim("claims"), requested_claims);
     let payment = json!([{"type": "payment", "actions": ["pay"]}]);
     assert_eq!(claim("authorization_details"), payment);
     let resources = json!(["https://a.example/", "https://b.example/"]);
@@ -118,7 +118,7 @@ fn every_parameter_is_a_claim_and_numbers_stay_numbers() {
         assert_eq!(claim(absent), Value::Null, "{absent}");
     }
     // The same parameters as in a request that is not signed.
-    let plain = begun_plain(ask);
+    let plain = begun_plain(request);
     for (name, _) in pairs(plain.url.query().unwrap()) {
         assert!(claims.get(&name).is_some(), "{name}");
     }
@@ -126,8 +126,8 @@ fn every_parameter_is_a_claim_and_numbers_stay_numbers() {
 
 #[test]
 fn without_openid_nothing_but_the_client_stands_outside() {
-    let client = of(server()).with_request_signing(local().lifetime(60));
-    let begun = begun(&client, ask("read")).unwrap();
+    let client = client_of(server()).with_request_signing(local().lifetime(60));
+    let begun = begin(&client, authorization_request("read")).unwrap();
     let query = pairs(begun.url.query().unwrap());
     assert_eq!(names(&query), ["client_id", "request"]);
     assert_eq!(object(&query).1.get("exp"), Some(&json!(NOW + 60)));
@@ -139,8 +139,8 @@ fn a_pushed_request_is_the_object_and_the_clients_credentials() {
     let server = server()
         .with_endpoint(kind, "https://as.example/par")
         .unwrap();
-    let client = of(server).with_request_signing(local());
-    let mut exchange = client.begin_authorization(ask("openid").pushed());
+    let client = client_of(server).with_request_signing(local());
+    let mut exchange = client.begin_authorization(authorization_request("openid").pushed());
     let Ok(Step::Send(request)) = exchange.resume(&at(), Input::Begin) else {
         panic!("a request")
     };
@@ -152,9 +152,10 @@ fn a_pushed_request_is_the_object_and_the_clients_credentials() {
 #[test]
 fn a_host_may_sign_and_the_request_may_be_fetched() {
     let key = SigningKey::host("k1", Alg::Es256);
-    let client = of(server()).with_request_signing(RequestSigning::new(key));
+    let client = client_of(server()).with_request_signing(RequestSigning::new(key));
     let url = Url::parse("https://app.example/requests/4711").unwrap();
-    let mut exchange = client.begin_authorization(ask("read").request_uri(url.clone()));
+    let mut exchange =
+        client.begin_authorization(authorization_request("read").request_uri(url.clone()));
     let Ok(Step::Sign(job)) = exchange.resume(&at(), Input::Begin) else {
         panic!("a job")
     };
@@ -168,12 +169,14 @@ fn a_host_may_sign_and_the_request_may_be_fetched() {
     assert_eq!(query.get(1).unwrap().1, url.as_str());
     let object = begun.request_object.unwrap();
     assert_eq!(
-        opened(object.expose()).1.get("client_id"),
+        claims_of(object.expose()).1.get("client_id"),
         Some(&json!("id"))
     );
-    // Nobody waits for the host in one call.
-    let at_once = client.authorize(&at(), ask("read")).map(drop);
-    assert_eq!(code(at_once), Err("misuse.setup"));
+    // A synchronous call cannot wait for the host's signature.
+    let at_once = client
+        .authorize(&at(), authorization_request("read"))
+        .map(drop);
+    assert_eq!(error_code(at_once), Err("misuse.setup"));
 }
 
 #[test]
@@ -189,22 +192,26 @@ fn a_signature_that_is_none_and_a_host_that_does_not_sign_end_it() {
         ),
     ] {
         let key = SigningKey::host("k1", Alg::Es256);
-        let client = of(server()).with_request_signing(RequestSigning::new(key));
-        let mut exchange = client.begin_authorization(ask("read"));
+        let client = client_of(server()).with_request_signing(RequestSigning::new(key));
+        let mut exchange = client.begin_authorization(authorization_request("read"));
         let _ = exchange.resume(&at(), Input::Begin);
-        assert_eq!(code(exchange.resume(&at(), input)).map(drop), Err(error));
+        assert_eq!(
+            error_code(exchange.resume(&at(), input)).map(drop),
+            Err(error)
+        );
     }
 }
 
 #[test]
 fn what_cannot_be_is_refused_before_anything_is_signed() {
-    let with = |said: Value| server().with_metadata(said.as_object().cloned().unwrap());
-    let reference = |text: &str| ask("read").request_uri(Url::parse(text).unwrap());
+    let with = |metadata: Value| server().with_metadata(metadata.as_object().cloned().unwrap());
+    let reference =
+        |text: &str| authorization_request("read").request_uri(Url::parse(text).unwrap());
     let hosted = "https://app.example/r";
-    let signing = |server| of(server).with_request_signing(local());
+    let signing = |server| client_of(server).with_request_signing(local());
     let long = format!("https://app.example/{}", "r".repeat(500));
-    for (client, ask, error) in [
-        (of(server()), reference(hosted), "key.missing"),
+    for (client, request, error) in [
+        (client_of(server()), reference(hosted), "key.missing"),
         (
             signing(server()),
             reference("http://app.example/r"),
@@ -229,36 +236,36 @@ fn what_cannot_be_is_refused_before_anything_is_signed() {
             signing(with(
                 json!({"request_object_signing_alg_values_supported": ["PS256"]}),
             )),
-            ask("read"),
+            authorization_request("read"),
             "key.algorithm",
         ),
         (
-            of(with(json!({"require_signed_request_object": true}))),
-            ask("read"),
+            client_of(with(json!({"require_signed_request_object": true}))),
+            authorization_request("read"),
             "authorization.request_object_required",
         ),
         (
             signing(server()),
-            ask("read").extra("request", "x"),
+            authorization_request("read").extra("request", "x"),
             "form.reserved_parameter",
         ),
     ] {
-        assert_eq!(begun(&client, ask).map(drop), Err(error));
+        assert_eq!(begin(&client, request).map(drop), Err(error));
     }
 }
 
-fn begun_plain(ask: AuthorizationRequest) -> Authorization {
-    begun(&of(server()), ask).unwrap()
+fn begun_plain(request: AuthorizationRequest) -> Authorization {
+    begin(&client_of(server()), request).unwrap()
 }
 
 #[test]
 fn where_a_server_requires_it_the_key_of_the_client_assertion_signs() {
-    let said = json!({"require_signed_request_object": true});
-    let server = server().with_metadata(said.as_object().cloned().unwrap());
+    let metadata = json!({"require_signed_request_object": true});
+    let server = server().with_metadata(metadata.as_object().cloned().unwrap());
     let key = SigningKey::local("k1", Alg::Es256, Arc::new(Sixtyfour));
     let auth = crate::ClientAuth::assertion(crate::client_auth::ClientAssertion::new(key));
     let client = Client::new(server, crate::ClientId::new("id"), auth).unwrap();
-    let begun = begun(&client, ask("read")).unwrap();
+    let begun = begin(&client, authorization_request("read")).unwrap();
     let query = pairs(begun.url.query().unwrap());
     assert_eq!(names(&query), ["client_id", "request"]);
 }

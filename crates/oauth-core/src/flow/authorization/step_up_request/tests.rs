@@ -10,14 +10,14 @@ use crate::http::{HeaderMap, HeaderValue, StatusCode};
 use crate::moment::{Moment, UnixTime};
 use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
-use crate::testing::{NOW, at, client, code, json};
+use crate::testing::{NOW, at, client, error_code, json};
 
 use super::*;
 
 const CB: &str = "https://app.example/cb";
 const MFA: &str = r#"Bearer error="insufficient_user_authentication", acr_values="mfa phr", max_age="5", scope="pay""#;
 
-fn wanted(field: &'static str) -> StepUp {
+fn step_up_requirement(field: &'static str) -> StepUp {
     let mut headers = HeaderMap::new();
     headers.insert("www-authenticate", HeaderValue::from_static(field));
     verdict(StatusCode::UNAUTHORIZED, &headers)
@@ -25,9 +25,9 @@ fn wanted(field: &'static str) -> StepUp {
         .unwrap()
 }
 
-fn ask() -> AuthorizationRequest {
-    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
-    ask.scope(Scope::parse("read").unwrap())
+fn authorization_request() -> AuthorizationRequest {
+    let request = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    request.scope(Scope::parse("read").unwrap())
 }
 
 fn later_by(seconds: u64) -> Moment {
@@ -36,8 +36,8 @@ fn later_by(seconds: u64) -> Moment {
 }
 
 /// Signs in by this request; the flow is stored between its halves, and so are the tokens.
-fn login(ask: AuthorizationRequest) -> Tokens {
-    let (_, pending) = client().authorize(&at(), ask).unwrap();
+fn login(request: AuthorizationRequest) -> Tokens {
+    let (_, pending) = client().authorize(&at(), request).unwrap();
     let pending = PendingAuthorization::from_json(pending.to_json().expose()).unwrap();
     let callback = format!("{CB}?code=c&state={}", pending.state().expose());
     let mut exchange = client().redeem(pending, &callback).unwrap();
@@ -52,7 +52,7 @@ fn login(ask: AuthorizationRequest) -> Tokens {
     Tokens::from_json(login.tokens.to_json().expose()).unwrap()
 }
 
-fn refreshed(tokens: &Tokens) -> Tokens {
+fn refresh(tokens: &Tokens) -> Tokens {
     let mut exchange = client().refresh(tokens.refresh_token.as_ref().unwrap());
     let _ = exchange.resume(&at(), Input::Begin);
     let reply = r#"{"access_token":"b","token_type":"Bearer"}"#;
@@ -64,9 +64,9 @@ fn refreshed(tokens: &Tokens) -> Tokens {
 
 #[test]
 fn an_authorization_asks_for_what_the_api_wants_and_for_all_that_was_granted() {
-    let tokens = login(ask());
-    let again = ask().acr_values(["low"]).max_age(1000);
-    let again = again.step_up(wanted(MFA), &tokens);
+    let tokens = login(authorization_request());
+    let again = authorization_request().acr_values(["low"]).max_age(1000);
+    let again = again.step_up(step_up_requirement(MFA), &tokens);
     let (url, _) = client().authorize(&at(), again).unwrap();
     let pairs = form::parse(url.query().unwrap()).unwrap();
     let value = |name: &str| {
@@ -85,7 +85,10 @@ fn an_authorization_asks_for_what_the_api_wants_and_for_all_that_was_granted() {
 fn claims_that_an_api_wants_are_in_the_next_request() {
     let challenge =
         r#"Bearer realm="", error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ==""#;
-    let again = ask().step_up(wanted(challenge), &login(ask()));
+    let again = authorization_request().step_up(
+        step_up_requirement(challenge),
+        &login(authorization_request()),
+    );
     let (url, _) = client().authorize(&at(), again).unwrap();
     let pairs = form::parse(url.query().unwrap()).unwrap();
     let claims: Vec<_> = pairs.iter().filter(|(name, _)| name == "claims").collect();
@@ -98,18 +101,18 @@ fn claims_that_an_api_wants_are_in_the_next_request() {
 #[test]
 fn the_same_wish_after_a_login_for_it_is_not_asked_again() {
     let step_up = |field, tokens: &Tokens, later| {
-        let again = ask().step_up(wanted(field), tokens);
-        code(client().authorize(&later_by(later), again.clone())).map(|_| again)
+        let again = authorization_request().step_up(step_up_requirement(field), tokens);
+        error_code(client().authorize(&later_by(later), again.clone())).map(|_| again)
     };
-    let tokens = login(step_up(MFA, &login(ask()), 0).unwrap());
-    for tokens in [tokens.clone(), refreshed(&tokens)] {
+    let tokens = login(step_up(MFA, &login(authorization_request()), 0).unwrap());
+    for tokens in [tokens.clone(), refresh(&tokens)] {
         let repeated = step_up(MFA, &tokens, 5).map(drop);
         assert_eq!(repeated, Err("step_up.repeated"));
         // Any one of the values suffices, in whatever order an API writes them.
         let turned = MFA.replace("mfa phr", "phr mfa").leak();
         let repeated = step_up(turned, &tokens, 5).map(drop);
         assert_eq!(repeated, Err("step_up.repeated"));
-        // A login that has grown old meanwhile is another matter, and so is another wish.
+        // A login that is too old by now, or another requirement, is not a repetition.
         assert!(step_up(MFA, &tokens, 6).is_ok());
         for other in [
             r#"Bearer error="insufficient_user_authentication", acr_values="phr", max_age="5""#,
@@ -123,7 +126,7 @@ fn the_same_wish_after_a_login_for_it_is_not_asked_again() {
     }
     // A wider scope that was asked for and not granted is not granted the next time.
     let scope = r#"Bearer error="insufficient_scope", scope="pay""#;
-    let tokens = login(step_up(scope, &login(ask()), 0).unwrap());
+    let tokens = login(step_up(scope, &login(authorization_request()), 0).unwrap());
     assert_eq!(
         step_up(scope, &tokens, 0).map(drop),
         Err("step_up.repeated")
@@ -134,25 +137,26 @@ fn the_same_wish_after_a_login_for_it_is_not_asked_again() {
 #[test]
 fn an_api_that_keeps_requiring_something_else_is_not_obeyed_forever() {
     let other = r#"Bearer error="insufficient_user_authentication", acr_values="pin""#;
-    let mut tokens = login(ask());
+    let mut tokens = login(authorization_request());
     for field in [MFA, other, MFA, other, MFA] {
-        tokens = login(ask().step_up(wanted(field), &tokens));
+        tokens = login(authorization_request().step_up(step_up_requirement(field), &tokens));
     }
     let next = |tokens: &Tokens, seconds| {
-        let again = ask().step_up(wanted(other), tokens);
-        code(client().authorize(&later_by(seconds), again)).map(drop)
+        let again = authorization_request().step_up(step_up_requirement(other), tokens);
+        error_code(client().authorize(&later_by(seconds), again)).map(drop)
     };
     assert_eq!(next(&tokens, 60), Err("step_up.limit"));
-    assert_eq!(next(&refreshed(&tokens), 0), Err("step_up.limit"));
-    // Somebody has used the API in between.
+    assert_eq!(next(&refresh(&tokens), 0), Err("step_up.limit"));
+    // The API was used successfully in between.
     assert_eq!(next(&tokens, 61), Ok(()));
 }
 
 #[test]
 fn a_wish_for_nothing_is_no_wish() {
-    let asked = ask().step_up(StepUp::default(), &login(ask()));
-    let asked = client().authorize(&at(), asked).map(drop);
-    assert_eq!(code(asked), Err("step_up.empty"));
+    let request =
+        authorization_request().step_up(StepUp::default(), &login(authorization_request()));
+    let asked = client().authorize(&at(), request).map(drop);
+    assert_eq!(error_code(asked), Err("step_up.empty"));
     for field in [
         r#"Bearer error="insufficient_user_authentication""#,
         r#"Bearer error="insufficient_user_authentication", scope="pay""#,
@@ -170,9 +174,9 @@ fn a_wish_for_nothing_is_no_wish() {
 /// RFC 9470 section 3: whatever scheme a challenge has, and with a `max_age` of 0 as well.
 #[test]
 fn a_login_right_now_is_a_wish() {
-    let zero = wanted(r#"Bearer error="insufficient_user_authentication", max_age=0"#);
+    let zero = step_up_requirement(r#"Bearer error="insufficient_user_authentication", max_age=0"#);
     assert_eq!(zero.max_age, Some(0));
-    let asked = ask().step_up(zero, &login(ask()));
-    let (url, _) = client().authorize(&at(), asked).unwrap();
+    let request = authorization_request().step_up(zero, &login(authorization_request()));
+    let (url, _) = client().authorize(&at(), request).unwrap();
     assert!(url.as_str().contains("max_age=0"));
 }

@@ -4,7 +4,9 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::exchange::Boxed;
-use crate::flow::keeper::{self, Decision, Event, GrantId, GrantStatus, Keeper, Lease, Saved};
+use crate::flow::keeper::{
+    self, Decision, Event, GrantId, GrantStatus, Keeper, Lease, SaveOutcome,
+};
 
 /// The other server's client, for whom the sign-in is what `slot` holds.
 fn by_identity(slot: &SubjectSlot) -> Client {
@@ -22,12 +24,15 @@ fn later(seconds: u64) -> Moment {
 fn both() -> [(u16, String); 2] {
     let lived = r#"{"access_token":"t","token_type":"Bearer","expires_in":600}"#;
     [
-        (200, issued(&assertion(&value!({ "exp": NOW + 9000 })))),
+        (
+            200,
+            issued_reply(&assertion(&value!({ "exp": NOW + 9000 }))),
+        ),
         (200, lived.to_owned()),
     ]
 }
 
-/// What the keeper wants sent.
+/// The request that the keeper sends.
 fn renewal(keeper: &mut Keeper, moment: &Moment) -> Boxed<Tokens> {
     let decision = keeper.ask(moment.now(), None);
     assert!(matches!(
@@ -40,19 +45,22 @@ fn renewal(keeper: &mut Keeper, moment: &Moment) -> Boxed<Tokens> {
     }
 }
 
-/// Answers the keeper with what became of the request.
+/// Passes the result of the request to the keeper.
 fn end(
     keeper: &mut Keeper,
     moment: &Moment,
     got: Result<Tokens, Error>,
 ) -> Result<(), &'static str> {
     match keeper.resume(moment, Event::Completed(got)) {
-        keeper::Step::Done(outcome) => code(outcome.map(drop)),
+        keeper::Step::Done(outcome) => error_code(outcome.map(drop)),
         step => panic!("{step:?}"),
     }
 }
 
-fn tokens(exchange: Boxed<Tokens>, moment: &Moment) -> (Vec<String>, Result<Tokens, &'static str>) {
+fn play_both(
+    exchange: Boxed<Tokens>,
+    moment: &Moment,
+) -> (Vec<String>, Result<Tokens, &'static str>) {
     play(exchange, moment, &both())
 }
 
@@ -65,8 +73,8 @@ fn a_grant_is_renewed_before_it_ends_by_both_steps_with_the_sign_in_as_it_is_the
             // Near the end of the tokens, and each time with an ID token of that time.
             let moment = later(round * 590);
             leave(&slot, &id_token(round * 590 + 60));
-            let (asked, got) = tokens(renewal(&mut keeper, &moment), &moment);
-            assert_eq!(asked, [EXCHANGE, REDEEM]);
+            let (requests, got) = play_both(renewal(&mut keeper, &moment), &moment);
+            assert_eq!(requests, [EXCHANGE, REDEEM]);
             assert_eq!(end(&mut keeper, &moment, Ok(got.unwrap())), Ok(()));
             let fresh = keeper.ask(later(round * 590 + 60).now(), None);
             assert!(matches!(fresh, Decision::UseToken(_)));
@@ -78,9 +86,9 @@ fn a_grant_is_renewed_before_it_ends_by_both_steps_with_the_sign_in_as_it_is_the
 fn both_servers_get_what_is_requested_and_the_assertion_is_all_that_the_other_gets() {
     let slot = SubjectSlot::default();
     leave(&slot, &id_token(300));
-    let ask = TokenRequest::new().scope(Scope::parse("read").unwrap());
-    let ask = ask.resource("https://api.example").unwrap();
-    let mut exchange = by_identity(&slot).client_credentials(ask);
+    let token_request = TokenRequest::new().scope(Scope::parse("read").unwrap());
+    let token_request = token_request.resource("https://api.example").unwrap();
+    let mut exchange = by_identity(&slot).client_credentials(token_request);
     let mut forms = Vec::new();
     let (mut replies, mut input) = (both().into_iter(), Input::Begin);
     while let Ok(Step::Send(request)) = exchange.resume(&at(), input) {
@@ -108,12 +116,12 @@ fn a_refusal_ends_no_grant_because_the_next_sign_in_is_another() {
         assert_eq!(got.map(drop), Err(reason));
         leave(&slot, &id_token(9000));
         let mut again = by_identity(&slot).client_credentials(Scope::none());
-        let mut left = replies.iter();
+        let mut remaining = replies.iter();
         let mut input = Input::Begin;
         let error = loop {
             match again.resume(&moment, input) {
                 Ok(Step::Send(_)) => {
-                    let (status, body) = left.next().unwrap();
+                    let (status, body) = remaining.next().unwrap();
                     input = Input::Reply(json(*status, body));
                 }
                 Ok(step) => panic!("{step:?}"),
@@ -123,15 +131,18 @@ fn a_refusal_ends_no_grant_because_the_next_sign_in_is_another() {
         assert_eq!(end(&mut keeper, &moment, Err(error)), Err(reason));
         assert_eq!(keeper.status(), GrantStatus::Good);
     }
-    // The person has signed in again: after its pause the grant goes on.
+    // The user has signed in again: the grant is renewed after its pause.
     let moment = later(9 * 3600);
     leave(&slot, &id_token(10 * 3600));
     let got = play(
         renewal(&mut keeper, &moment),
         &moment,
         &[
-            (200, issued(&assertion(&value!({ "exp": NOW + 10 * 3600 })))),
-            granted(),
+            (
+                200,
+                issued_reply(&assertion(&value!({ "exp": NOW + 10 * 3600 }))),
+            ),
+            granted_reply(),
         ],
     );
     assert_eq!(end(&mut keeper, &moment, Ok(got.1.unwrap())), Ok(()));
@@ -140,28 +151,28 @@ fn a_refusal_ends_no_grant_because_the_next_sign_in_is_another() {
 #[test]
 fn why_there_is_no_sign_in_is_told_and_nothing_is_sent() {
     let slot = SubjectSlot::default();
-    let ask = |slot: &SubjectSlot| {
+    let send = |slot: &SubjectSlot| {
         let exchange = by_identity(slot).client_credentials(Scope::none());
-        let (asked, got) = play(exchange, &at(), &[]);
-        assert!(asked.is_empty());
+        let (requests, got) = play(exchange, &at(), &[]);
+        assert!(requests.is_empty());
         got.map(drop)
     };
-    assert_eq!(ask(&slot), Err("lost.unsent"));
+    assert_eq!(send(&slot), Err("lost.unsent"));
     slot.leave(Err(Misuse::NoRefreshToken.into()));
-    assert_eq!(ask(&slot), Err("grant.no_refresh_token"));
-    // What was left is for one request.
-    assert_eq!(ask(&slot), Err("lost.unsent"));
+    assert_eq!(send(&slot), Err("grant.no_refresh_token"));
+    // The kept assertion is used for one request.
+    assert_eq!(send(&slot), Err("lost.unsent"));
     let ended = jwt("JWT", &value!({ "aud": "id", "exp": NOW - 300 }));
     leave(&slot, &ended);
-    assert_eq!(ask(&slot), Err("jwt.expired"));
+    assert_eq!(send(&slot), Err("jwt.expired"));
     let subject = IdentitySubject::IdToken(ended.into());
     assert!(subject.has_ended(UnixTime::from_secs(NOW)));
-    let saml = IdentitySubject::of("PHNhbWw+".to_owned().into(), "saml2").unwrap();
+    let saml = IdentitySubject::from_parts("PHNhbWw+".to_owned().into(), "saml2").unwrap();
     assert!(!saml.has_ended(UnixTime::from_secs(NOW)));
 }
 
 /// Runs a shared renewal up to its request, with what the store says.
-fn shared(keeper: &mut Keeper, moment: &Moment) -> Boxed<Tokens> {
+fn begin_shared_renewal(keeper: &mut Keeper, moment: &Moment) -> Boxed<Tokens> {
     assert!(matches!(keeper.ask(moment.now(), None), Decision::Renew));
     let mut event = Event::Begin;
     loop {
@@ -177,11 +188,11 @@ fn shared(keeper: &mut Keeper, moment: &Moment) -> Boxed<Tokens> {
 #[test]
 fn a_shared_grant_needs_no_marker_and_its_second_request_may_be_late() {
     let slot = SubjectSlot::default();
-    let id = GrantId::person("ann");
+    let id = GrantId::user("ann");
     let mut keeper = by_identity(&slot).keeper(id.clone()).shared();
     leave(&slot, &id_token(300));
     // An identity provider that takes longer than a lease.
-    let mut exchange = shared(&mut keeper, &at());
+    let mut exchange = begin_shared_renewal(&mut keeper, &at());
     assert!(matches!(
         exchange.resume(&at(), Input::Begin),
         Ok(Step::Send(_))
@@ -201,10 +212,10 @@ fn a_shared_grant_needs_no_marker_and_its_second_request_may_be_late() {
         event = match keeper.resume(&later(26), event) {
             keeper::Step::Save { record, .. } => {
                 *saved.lock().unwrap() = Some(record);
-                Event::Saved(Saved::At(1))
+                Event::Saved(SaveOutcome::At(1))
             }
             keeper::Step::Lease { .. } => Event::Leased(Lease::Won),
-            keeper::Step::Done(outcome) => break code(outcome.map(drop)).unwrap(),
+            keeper::Step::Done(outcome) => break error_code(outcome.map(drop)).unwrap(),
             step => panic!("{step:?}"),
         };
     }
@@ -213,15 +224,15 @@ fn a_shared_grant_needs_no_marker_and_its_second_request_may_be_late() {
     assert_ne!(keeper.key(), other().keeper(id.clone()).key());
     assert_ne!(
         keeper.key(),
-        by_identity(&slot).keeper(GrantId::person("bob")).key()
+        by_identity(&slot).keeper(GrantId::user("bob")).key()
     );
     // Nor that of a user of the same name at another identity provider.
     let server = Server::new(Issuer::parse("https://idp.two.example").unwrap());
     let auth = ClientAuth::basic("s");
     let second = Client::new(server, ClientId::new("id"), auth).unwrap();
-    let there = other().with_identity(&second, slot.read());
-    assert_ne!(keeper.key(), there.keeper(id.clone()).key());
-    // Whose it is has to be said, or two people would share it.
+    let other_idp = other().with_identity(&second, slot.read());
+    assert_ne!(keeper.key(), other_idp.keeper(id.clone()).key());
+    // A subject is required, or two users would share the grant.
     for id in [GrantId::unnamed_person(), GrantId::client()] {
         let mut nobodys = by_identity(&slot).keeper(id).shared();
         match nobodys.ask(later(0).now(), None) {
@@ -236,7 +247,7 @@ fn an_identity_provider_that_is_down_stops_no_other_grant_of_the_client() {
     let (slot, partner) = (SubjectSlot::default(), other());
     let by_identity = partner.clone().with_identity(&client(), slot.read());
     for name in ["ann", "bob", "cat", "dan"] {
-        let mut keeper = by_identity.keeper(GrantId::person(name));
+        let mut keeper = by_identity.keeper(GrantId::user(name));
         leave(&slot, &id_token(300));
         let mut exchange = renewal(&mut keeper, &at());
         assert!(matches!(
@@ -279,14 +290,14 @@ fn a_sign_in_is_shown_nowhere() {
 #[test]
 fn a_lost_reply_or_a_death_between_the_steps_costs_an_assertion_and_no_grant() {
     let slot = SubjectSlot::default();
-    let id = || GrantId::person("ann");
+    let id = || GrantId::user("ann");
     let (mut first, mut second) = (
         by_identity(&slot).keeper(id()).shared(),
         by_identity(&slot).keeper(id()).shared(),
     );
-    // One worker dies with the assertion in its hand: nothing of it is stored, and its lease ends by itself.
+    // A worker dies after it got the assertion: nothing is stored, and its lease expires.
     leave(&slot, &id_token(300));
-    let mut exchange = shared(&mut first, &at());
+    let mut exchange = begin_shared_renewal(&mut first, &at());
     assert!(matches!(
         exchange.resume(&at(), Input::Begin),
         Ok(Step::Send(_))
@@ -311,8 +322,8 @@ fn a_lost_reply_or_a_death_between_the_steps_costs_an_assertion_and_no_grant() {
         };
     };
     leave(&slot, &id_token(300));
-    let (asked, got) = tokens(exchange, &later(waited));
-    assert_eq!(asked, [EXCHANGE, REDEEM]);
+    let (requests, got) = play_both(exchange, &later(waited));
+    assert_eq!(requests, [EXCHANGE, REDEEM]);
     assert!(got.is_ok());
 
     // A reply is lost, of either server: the next attempt makes both steps again, with another assertion.
@@ -334,8 +345,8 @@ fn a_lost_reply_or_a_death_between_the_steps_costs_an_assertion_and_no_grant() {
         assert_eq!(end(&mut keeper, &at(), Err(lost)), Err("lost"));
         assert_eq!(keeper.status(), GrantStatus::Good);
         leave(&slot, &id_token(9000));
-        let (asked, got) = tokens(renewal(&mut keeper, &later(60)), &later(60));
-        assert_eq!(asked, [EXCHANGE, REDEEM]);
+        let (requests, got) = play_both(renewal(&mut keeper, &later(60)), &later(60));
+        assert_eq!(requests, [EXCHANGE, REDEEM]);
         assert_eq!(end(&mut keeper, &later(60), Ok(got.unwrap())), Ok(()));
     }
 }

@@ -8,7 +8,7 @@ struct Many {
     keepers: Vec<Keeper>,
 }
 
-/// What became of a caller.
+/// The outcome for a caller.
 #[derive(Debug)]
 enum Met {
     /// A request was sent.
@@ -32,10 +32,10 @@ impl Many {
         }
     }
 
-    /// A caller of this grant, whose request ends like this if there is one.
-    fn ask(&mut self, number: usize, answer: Result<Tokens, Error>) -> Met {
+    /// Asks for this grant's token; if a request is sent, it has this result.
+    fn renew_grant(&mut self, number: usize, answer: Result<Tokens, Error>) -> Met {
         let (store, keeper) = (&mut self.store, self.keepers.get_mut(number).unwrap());
-        match store.ask(keeper) {
+        match store.decide(keeper) {
             Decision::Fail(error) => Met::Told(error),
             Decision::Renew => match store.go(keeper, Event::Begin) {
                 Step::Done(outcome) => Met::Told(outcome.unwrap_err()),
@@ -50,7 +50,7 @@ impl Many {
     }
 
     fn fail(&mut self, number: usize) -> Met {
-        self.ask(number, Err(lost()))
+        self.renew_grant(number, Err(lost_reply()))
     }
 }
 
@@ -59,7 +59,7 @@ impl Met {
         matches!(self, Self::Sent)
     }
 
-    fn told(self) -> Error {
+    fn unwrap_error(self) -> Error {
         match self {
             Self::Told(error) => error,
             Self::Sent => panic!("a request"),
@@ -74,8 +74,8 @@ fn three_grants_that_failed_speak_for_all() {
         assert!(many.fail(number).is_sent(), "{number}");
     }
     for number in 3..20 {
-        let error = many.fail(number).told();
-        assert_eq!(error.code(), lost().code());
+        let error = many.fail(number).unwrap_error();
+        assert_eq!(error.code(), lost_reply().code());
         assert!(error.is_repeated());
         let pause = error.retry_after().unwrap();
         assert!((1..=2).contains(&pause.as_secs()), "{pause:?}");
@@ -90,9 +90,9 @@ fn when_the_pause_is_over_one_tries_and_the_others_wait_longer() {
     }
     let mut pauses = Vec::new();
     for _ in 0..9 {
-        let rest = many.fail(39).told().retry_after().unwrap();
+        let rest = many.fail(39).unwrap_error().retry_after().unwrap();
         pauses.push(rest.as_secs());
-        // A caller that waits exactly as long as it was told is not told the same again.
+        // A caller that waits for exactly the reported pause is not refused again.
         many.store.now += rest.as_secs();
         let sent = (3..40).filter(|&number| many.fail(number).is_sent());
         assert_eq!(sent.count(), 1, "after {pauses:?}");
@@ -107,11 +107,11 @@ fn once_one_is_served_all_may_ask() {
     for number in 0..3 {
         many.fail(number);
     }
-    many.store.now += many.fail(3).told().retry_after().unwrap().as_secs();
+    many.store.now += many.fail(3).unwrap_error().retry_after().unwrap().as_secs();
     let now = many.store.now;
-    assert!(many.ask(4, Ok(tokens_from(4, now))).is_sent());
+    assert!(many.renew_grant(4, Ok(tokens_from(4, now))).is_sent());
     for number in 5..20 {
-        assert!(many.ask(number, Ok(tokens_from(9, now))).is_sent());
+        assert!(many.renew_grant(number, Ok(tokens_from(9, now))).is_sent());
     }
     // And what failed before is forgotten.
     many.store.now += 600;
@@ -137,7 +137,10 @@ fn a_refusal_of_a_grant_says_that_the_server_serves() {
         assert!(many.fail(round * 3).is_sent());
         assert!(many.fail(round * 3 + 1).is_sent());
         let refused = ServerError::from_status(400).with_code("unauthorized_client");
-        assert!(many.ask(round * 3 + 2, Err(refused.into())).is_sent());
+        assert!(
+            many.renew_grant(round * 3 + 2, Err(refused.into()))
+                .is_sent()
+        );
     }
 }
 
@@ -145,7 +148,10 @@ fn a_refusal_of_a_grant_says_that_the_server_serves() {
 fn what_was_never_sent_says_nothing_of_the_server() {
     let mut many = Many::new(20);
     for number in 0..20 {
-        assert!(many.ask(number, Err(unsent())).is_sent(), "{number}");
+        assert!(
+            many.renew_grant(number, Err(unsent_request())).is_sent(),
+            "{number}"
+        );
     }
 }
 
@@ -154,8 +160,8 @@ fn a_pause_that_the_server_asks_of_one_is_kept_by_all() {
     for status in [429, 503] {
         let mut many = Many::new(3);
         let busy = ServerError::from_status(status).retry_after(Some(Duration::from_secs(30)));
-        assert!(many.ask(0, Err(busy.into())).is_sent());
-        let error = many.fail(1).told();
+        assert!(many.renew_grant(0, Err(busy.into())).is_sent());
+        let error = many.fail(1).unwrap_error();
         assert_eq!(error.server_error().unwrap().status(), Some(status));
         let pause = error.retry_after().unwrap();
         assert_eq!(pause.as_secs(), 31);
@@ -183,10 +189,10 @@ fn a_clock_that_was_ahead_when_a_pause_was_asked_for_holds_nobody() {
         Err(server.into())
     };
     let mut many = Many::new(3);
-    assert!(many.ask(0, busy()).is_sent());
+    assert!(many.renew_grant(0, busy()).is_sent());
     many.store.now += 31;
     let (store, keeper) = (&mut many.store, many.keepers.get_mut(1).unwrap());
-    assert!(matches!(store.ask(keeper), Decision::Renew));
+    assert!(matches!(store.decide(keeper), Decision::Renew));
     assert!(matches!(store.go(keeper, Event::Begin), Step::Run(_)));
     store.now += 7200;
     drop(store.complete(keeper, busy()));
@@ -225,12 +231,15 @@ fn a_valid_token_is_returned_while_the_server_gets_no_requests() {
     many.store.now = store.now;
     // The pause of the three is long over by now: they fail again.
     assert!(many.fail(0).is_sent());
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
-    // No lease was taken for it.
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a1"
+    );
+    // No lease was acquired.
     assert_eq!(store.log, ["load"]);
     store.now = START + 601;
-    let Decision::Renew = store.ask(&mut keeper) else {
+    let Decision::Renew = store.decide(&mut keeper) else {
         panic!("a token");
     };
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));

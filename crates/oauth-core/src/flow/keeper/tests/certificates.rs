@@ -21,17 +21,20 @@ fn worker(certificate: &str) -> Keeper {
 fn a_token_for_another_certificate_is_renewed_and_not_handed_out() {
     let mut store = TestStore::with(bound_to("old", 1));
     let mut keeper = worker("new");
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-    assert_eq!(got(store.renew(&mut keeper, Ok(bound_to("new", 2)))), "a2");
-    assert_eq!(handed(store.ask(&mut keeper)), "a2");
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+    assert_eq!(
+        access_of_outcome(store.renew(&mut keeper, Ok(bound_to("new", 2)))),
+        "a2"
+    );
+    assert_eq!(access_of_decision(store.decide(&mut keeper)), "a2");
 }
 
 #[test]
 fn a_token_for_another_certificate_is_not_what_is_left_after_a_failure() {
     let mut store = TestStore::with(bound_to("old", 1));
     let mut keeper = worker("new");
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-    assert!(store.renew(&mut keeper, Err(unsent())).is_err());
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+    assert!(store.renew(&mut keeper, Err(unsent_request())).is_err());
     assert!(keeper.fresh().is_none());
 }
 
@@ -45,8 +48,8 @@ fn a_worker_begins_with_a_token_for_its_own_certificate_only() {
     }
 }
 
-/// One of unknown binding is for the API to judge: it was stored by an earlier release, or by a program that does not
-/// say what it presents.
+/// A token of unknown binding is sent to the API: it was stored by an earlier release, or by a program that has not
+/// configured its certificate.
 #[test]
 fn a_token_of_unknown_binding_is_handed_out() {
     for (tokens, mut keeper) in [
@@ -55,12 +58,12 @@ fn a_token_of_unknown_binding_is_handed_out() {
         (bound_to("new", 1), worker("new")),
     ] {
         let mut store = TestStore::with(tokens);
-        assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+        assert!(matches!(store.decide(&mut keeper), Decision::Renew));
         assert!(matches!(
             store.go(&mut keeper, Event::Begin),
             Step::Done(Ok(_))
         ));
-        assert_eq!(handed(store.ask(&mut keeper)), "a1");
+        assert_eq!(access_of_decision(store.decide(&mut keeper)), "a1");
     }
 }
 
@@ -73,16 +76,16 @@ fn a_worker_keeps_its_own_good_token_when_the_store_tells_of_one_for_another() {
     };
     let mut store = TestStore::with(bound_to("old", 1));
     let mut keeper = worker("old");
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert!(matches!(
         store.go(&mut keeper, Event::Begin),
         Step::Done(Ok(_))
     ));
     let at = Moment::fixed(UnixTime::from_secs(START), [1; 32]);
     keeper.learn(&at, entry(2, bound_to("new", 2))).unwrap();
-    assert_eq!(handed(store.ask(&mut keeper)), "a1");
+    assert_eq!(access_of_decision(store.decide(&mut keeper)), "a1");
     keeper.learn(&at, entry(3, bound_to("old", 3))).unwrap();
-    assert_eq!(handed(store.ask(&mut keeper)), "a3");
+    assert_eq!(access_of_decision(store.decide(&mut keeper)), "a3");
 }
 
 /// While a certificate is rotated, each generation asks once, and then each uses what is its own, also after a restart.
@@ -90,13 +93,19 @@ fn a_worker_keeps_its_own_good_token_when_the_store_tells_of_one_for_another() {
 fn workers_of_two_certificates_share_a_record_and_each_finds_its_own_token() {
     let mut store = TestStore::with(bound_to("old", 1));
     let mut keeper = worker("new");
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-    assert_eq!(got(store.renew(&mut keeper, Ok(bound_to("new", 2)))), "a2");
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+    assert_eq!(
+        access_of_outcome(store.renew(&mut keeper, Ok(bound_to("new", 2)))),
+        "a2"
+    );
     for _ in 0..4 {
         for (certificate, token) in [("old", "a1"), ("new", "a2")] {
             let mut keeper = worker(certificate);
-            assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-            assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), token);
+            assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+            assert_eq!(
+                access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+                token
+            );
             // What is shared is the newest refresh token: the former one is spent.
             let tokens = keeper.tokens().unwrap();
             let refresh = tokens.refresh_token.as_ref().unwrap().secret();
@@ -108,28 +117,31 @@ fn workers_of_two_certificates_share_a_record_and_each_finds_its_own_token() {
     store.now = START + 601;
     for (certificate, spent, number) in [("old", "r2", 3), ("new", "r3", 4)] {
         let mut keeper = worker(certificate);
-        assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-        let request = store.sends(&mut keeper);
+        assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+        let request = store.renewal_request(&mut keeper);
         let form = String::from_utf8(request.body().to_vec()).unwrap();
         assert!(form.contains(&format!("refresh_token={spent}")), "{form}");
         let mut tokens = tokens_from(number, store.now);
         tokens.certificate = KnownCertificate::from_thumbprint(certificate);
         assert_eq!(
-            got(store.complete(&mut keeper, Ok(tokens))),
+            access_of_outcome(store.complete(&mut keeper, Ok(tokens))),
             format!("a{number}")
         );
     }
     for (certificate, token) in [("old", "a3"), ("new", "a4")] {
         let mut keeper = worker(certificate);
-        assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-        assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), token);
+        assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+        assert_eq!(
+            access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+            token
+        );
     }
 }
 
 #[test]
 fn a_record_has_few_tokens_beside_its_own_and_none_that_has_expired_or_is_of_another_login() {
     let names = |record: &Record| -> Vec<String> {
-        let beside = record.beside.0.iter();
+        let beside = record.other_certificate_tokens.0.iter();
         beside
             .map(|tokens| tokens.access_token.expose().clone())
             .collect()
@@ -146,7 +158,7 @@ fn a_record_has_few_tokens_beside_its_own_and_none_that_has_expired_or_is_of_ano
     // No more than the access token, whose successors are asked for with the newest refresh token.
     assert!(
         record
-            .beside
+            .other_certificate_tokens
             .0
             .iter()
             .all(|tokens| tokens.refresh_token.is_none())
@@ -177,7 +189,7 @@ fn a_public_client_takes_no_token_from_beside() {
     assert_eq!(access(record.tokens.as_ref().unwrap()), "a2");
 }
 
-/// The application's own copy is older than what another certificate's worker has made of it.
+/// The application's copy is older than the tokens that a worker with another certificate has stored.
 #[test]
 fn a_copy_does_not_replace_what_followed_it_for_another_certificate() {
     let mut newest = tokens_from(3, START + 20);
@@ -188,16 +200,19 @@ fn a_copy_does_not_replace_what_followed_it_for_another_certificate() {
         UnixTime::from_secs(START),
     );
     let mut store = TestStore::new();
-    store.put(&record);
+    store.save_elsewhere(&record);
     store.now = START + 30;
     let mut copy = tokens_from(2, START + 10);
     copy.certificate = KnownCertificate::from_thumbprint("old");
     let mut keeper = worker("old").with_tokens(&store.at(), copy).unwrap();
     assert!(matches!(
-        store.ask(&mut keeper),
+        store.decide(&mut keeper),
         Decision::UseAndRenew(_) | Decision::Renew
     ));
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a1"
+    );
     let refresh = keeper.tokens().unwrap().refresh_token.clone().unwrap();
     assert_eq!(refresh.secret().expose(), "r3");
 }

@@ -8,21 +8,21 @@ const HOUR: u64 = 3600;
 const WINDOW: u64 = 10 + 30 + 15;
 
 /// A record with the marker of a worker that died, made at this time by its own clock.
-fn marked(store: &mut TestStore, at: u64) {
+fn with_marker(store: &mut TestStore, at: u64) {
     let marker = record::InFlightMarker {
         id: "dead".to_owned(),
         at: UnixTime::from_secs(at),
         window: None,
     };
-    store.put(&Record {
+    store.save_elsewhere(&Record {
         in_flight: Some(marker),
         ..Record::from_tokens(Arc::new(tokens(1)))
     });
 }
 
 /// How long a caller waits until the token is sent.
-fn waited(store: &mut TestStore, keeper: &mut Keeper) -> u64 {
-    assert!(matches!(store.ask(keeper), Decision::Renew));
+fn pause_of(store: &mut TestStore, keeper: &mut Keeper) -> u64 {
+    assert!(matches!(store.decide(keeper), Decision::Renew));
     let since = store.now;
     let mut step = store.go(keeper, Event::Begin);
     while let Step::Wait(_) = step {
@@ -39,8 +39,8 @@ fn a_marker_of_a_clock_that_was_ahead_expires_a_window_after_it_was_seen() {
     for ahead in [0, 10, 2 * HOUR, 365 * 24 * HOUR] {
         let mut store = TestStore::new();
         store.now = START + 700;
-        marked(&mut store, START + 700 + ahead);
-        let time = waited(&mut store, &mut keeper());
+        with_marker(&mut store, START + 700 + ahead);
+        let time = pause_of(&mut store, &mut keeper());
         assert_eq!(time, WINDOW, "{ahead} s ahead");
     }
 }
@@ -54,20 +54,24 @@ fn how_long_a_dead_worker_is_waited_for_follows_from_the_longest_request_and_the
     ] {
         let mut store = TestStore::new();
         store.now = START + 700;
-        marked(&mut store, START + 700);
+        with_marker(&mut store, START + 700);
         let policy = Policy {
             longest_request: Duration::from_secs(longest),
             reuse,
             ..Policy::default()
         };
         let mut keeper = keeper().with_policy(policy);
-        assert_eq!(waited(&mut store, &mut keeper), time, "{longest} {reuse:?}");
+        assert_eq!(
+            pause_of(&mut store, &mut keeper),
+            time,
+            "{longest} {reuse:?}"
+        );
     }
-    // A good token is used meanwhile.
+    // A valid token is used in the meantime.
     let mut store = TestStore::new();
-    marked(&mut store, START);
+    with_marker(&mut store, START);
     let mut keeper = keeper();
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert!(matches!(
         store.go(&mut keeper, Event::Begin),
         Step::Done(Ok(_))
@@ -78,17 +82,17 @@ fn how_long_a_dead_worker_is_waited_for_follows_from_the_longest_request_and_the
 fn a_marker_of_long_ago_holds_nobody_back() {
     let mut store = TestStore::new();
     store.now = START + 700;
-    marked(&mut store, START + 600);
-    assert_eq!(waited(&mut store, &mut keeper()), 0);
+    with_marker(&mut store, START + 600);
+    assert_eq!(pause_of(&mut store, &mut keeper()), 0);
 }
 
 #[test]
 fn a_clock_that_is_set_back_while_one_waits_costs_no_more_than_a_window() {
     let mut store = TestStore::new();
     store.now = START + 2 * HOUR;
-    marked(&mut store, START + 2 * HOUR);
+    with_marker(&mut store, START + 2 * HOUR);
     let mut keeper = keeper();
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Wait(_)));
     store.now = START + 700;
     let mut step = store.go(&mut keeper, Event::Elapsed);
@@ -108,35 +112,41 @@ fn failures_of_a_clock_that_was_ahead_hold_nobody_once_it_is_set_back() {
     store.now = START + 2 * HOUR;
     for _ in 0..3 {
         store.now += 60;
-        assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-        store.renew(&mut keeper, Err(unsent())).unwrap_err();
+        assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+        store.renew(&mut keeper, Err(unsent_request())).unwrap_err();
     }
-    assert!(matches!(store.ask(&mut keeper), Decision::Fail(_)));
+    assert!(matches!(store.decide(&mut keeper), Decision::Fail(_)));
     store.now = START + 700;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
 }
 
 #[test]
 fn a_token_lives_no_longer_than_its_lifetime_after_it_was_first_seen() {
     let mut store = TestStore::with(tokens_from(1, START + 24 * HOUR));
     let mut keeper = keeper();
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a1"
+    );
     store.now = START + 600;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
 }
 
 /// Fails at these milliseconds, and asks again as long after that as it was told to.
 fn waits_as_told(keeper: &mut Keeper, store: &mut TestStore, millis: u64, error: &Error) -> u64 {
     store.now = START + millis / 1000;
-    assert!(matches!(store.ask(keeper), Decision::Renew), "at {millis}");
+    assert!(
+        matches!(store.decide(keeper), Decision::Renew),
+        "at {millis}"
+    );
     let error = store.renew(keeper, Err(error.clone())).unwrap_err();
     assert!(!error.is_repeated());
     let pause = error.retry_after().unwrap().as_secs();
     assert!(pause >= 1);
-    // Just before, it is told what is left, and that it is told again.
+    // Just before, it gets the remaining pause, and gets it again.
     if pause > 1 {
-        let Decision::Fail(again) = store.ask(keeper) else {
+        let Decision::Fail(again) = store.decide(keeper) else {
             panic!("it is not too early at {millis}");
         };
         assert!(again.is_repeated());
@@ -171,7 +181,7 @@ fn a_caller_that_waits_exactly_as_told_is_not_told_the_same_again() {
 
 #[test]
 fn a_caller_held_back_after_failures_is_told_for_how_long() {
-    for error in [lost(), ServerError::from_status(500).into()] {
+    for error in [lost_reply(), ServerError::from_status(500).into()] {
         let mut keeper = keeper_for(Reuse::Tolerated);
         let mut store = TestStore::with(tokens(1));
         let mut millis = 601_999;
@@ -190,14 +200,14 @@ fn a_pause_is_told_as_one_to_wait_only_where_waiting_may_help() {
     let mut store = TestStore::with(tokens(1));
     store.now = START + 601;
     for _ in 0..2 {
-        assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+        assert!(matches!(store.decide(&mut keeper), Decision::Renew));
         let error = store.renew(&mut keeper, Err(html.clone())).unwrap_err();
         assert_eq!(
             (error.advice().as_str(), error.retry_after()),
             ("give_up", None)
         );
     }
-    let Decision::Fail(again) = store.ask(&mut keeper) else {
+    let Decision::Fail(again) = store.decide(&mut keeper) else {
         panic!("it is not too early");
     };
     assert!(again.is_repeated());
@@ -220,7 +230,7 @@ fn requests(lifetimes: &[u64], seconds: u64) -> Vec<u64> {
     for second in 0..seconds {
         store.now = START + second;
         for _ in 0..10 {
-            let decision = store.ask(&mut keeper);
+            let decision = store.decide(&mut keeper);
             if !matches!(decision, Decision::Renew | Decision::UseAndRenew(_)) {
                 continue;
             }
@@ -263,14 +273,17 @@ fn the_margin_before_the_end_is_a_part_of_the_lifetime_however_short_that_is() {
 fn a_worker_that_slept_past_the_expiry_of_a_token_renews_once() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a1"
+    );
     store.now = START + 8 * HOUR;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-    assert!(matches!(store.ask(&mut keeper), Decision::Wait));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Wait));
     let fresh = tokens_from(2, store.now);
-    assert_eq!(got(store.renew(&mut keeper, Ok(fresh))), "a2");
-    assert!(matches!(store.ask(&mut keeper), Decision::UseToken(_)));
+    assert_eq!(access_of_outcome(store.renew(&mut keeper, Ok(fresh))), "a2");
+    assert!(matches!(store.decide(&mut keeper), Decision::UseToken(_)));
 }
 
 #[test]
@@ -283,7 +296,7 @@ fn clocks_that_differ_by_hours_make_no_loop() {
         for (keeper, ahead) in &mut workers {
             store.now = START + *ahead + second;
             if !matches!(
-                store.ask(keeper),
+                store.decide(keeper),
                 Decision::Renew | Decision::UseAndRenew(_)
             ) {
                 continue;
@@ -295,7 +308,7 @@ fn clocks_that_differ_by_hours_make_no_loop() {
             }
         }
     }
-    // Each of them once in a lifetime, less what is renewed early.
+    // Each worker renews once per lifetime, apart from early renewals.
     assert!(u64::from(sent) <= 2 * (2 * HOUR / 480 + 1), "{sent}");
 }
 
@@ -306,7 +319,7 @@ fn a_clock_that_is_set_right_costs_one_renewal() {
         store.now = wrong;
         let mut keeper = alone();
         keeper.replace(&store.at(), tokens_from(1, wrong)).unwrap();
-        assert_eq!(handed(store.ask(&mut keeper)), "a1");
+        assert_eq!(access_of_decision(store.decide(&mut keeper)), "a1");
         let (mut sent, mut last) = (0, tokens_from(1, wrong));
         for second in 0..500 {
             store.now = right + second;

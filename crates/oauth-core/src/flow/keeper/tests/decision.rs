@@ -7,7 +7,7 @@ use crate::quirk::{Quirk, Rules};
 fn a_fresh_token_is_handed_out() {
     let store = TestStore::new();
     let mut keeper = keeper_known(1);
-    assert_eq!(handed(store.ask(&mut keeper)), "a1");
+    assert_eq!(access_of_decision(store.decide(&mut keeper)), "a1");
     assert!(!keeper.is_busy());
 }
 
@@ -17,8 +17,11 @@ fn a_nearly_stale_token_is_handed_out_and_renewed_once() {
     let mut keeper = keeper_known(1);
     // 30 s of leeway and at least 60 s before it, of 600.
     store.now = START + 511;
-    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
-    assert_eq!(handed(store.ask(&mut keeper)), "a1");
+    assert!(matches!(
+        store.decide(&mut keeper),
+        Decision::UseAndRenew(_)
+    ));
+    assert_eq!(access_of_decision(store.decide(&mut keeper)), "a1");
 }
 
 #[test]
@@ -26,11 +29,11 @@ fn for_a_stale_token_one_renews_and_all_others_follow() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     store.now = START + 580;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-    assert!(matches!(store.ask(&mut keeper), Decision::Wait));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Wait));
     let fresh = tokens_from(2, store.now);
-    assert_eq!(got(store.renew(&mut keeper, Ok(fresh))), "a2");
-    assert_eq!(handed(store.ask(&mut keeper)), "a2");
+    assert_eq!(access_of_outcome(store.renew(&mut keeper, Ok(fresh))), "a2");
+    assert_eq!(access_of_decision(store.decide(&mut keeper)), "a2");
 }
 
 #[test]
@@ -39,9 +42,15 @@ fn a_refused_token_is_renewed_though_its_lifetime_says_otherwise() {
     let mut keeper = keeper_known(1);
     let decision = keeper.ask(store.now(), Some(&tokens(1)));
     assert!(matches!(decision, Decision::Renew), "{decision:?}");
-    assert_eq!(got(store.renew(&mut keeper, Ok(tokens(2)))), "a2");
-    // Whoever comes late with the old one does not cost the new one its life.
-    assert_eq!(handed(keeper.ask(store.now(), Some(&tokens(1)))), "a2");
+    assert_eq!(
+        access_of_outcome(store.renew(&mut keeper, Ok(tokens(2)))),
+        "a2"
+    );
+    // A caller that refuses the old token late does not invalidate the new one.
+    assert_eq!(
+        access_of_decision(keeper.ask(store.now(), Some(&tokens(1)))),
+        "a2"
+    );
 }
 
 #[test]
@@ -61,7 +70,10 @@ fn a_token_that_is_refused_while_the_renewal_ends_is_not_its_outcome() {
     let mut keeper = keeper_known(1);
     store.now = START + 511;
     store.is_held = true;
-    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
+    assert!(matches!(
+        store.decide(&mut keeper),
+        Decision::UseAndRenew(_)
+    ));
     let Step::Load = keeper.resume(&store.at(), Event::Begin) else {
         panic!("no look at the store");
     };
@@ -78,7 +90,7 @@ fn a_token_without_lifetime_lasts_until_it_is_refused() {
     let mut keeper = alone();
     keeper.replace(&store.at(), endless.clone()).unwrap();
     store.now = START + 40_000_000;
-    assert_eq!(handed(store.ask(&mut keeper)), "a1");
+    assert_eq!(access_of_decision(store.decide(&mut keeper)), "a1");
     assert!(matches!(
         keeper.ask(store.now(), Some(&endless)),
         Decision::Renew
@@ -93,10 +105,13 @@ fn without_a_refresh_token_the_access_token_is_used_until_it_expires() {
     let mut keeper = alone();
     keeper.replace(&store.at(), bare).unwrap();
     store.now = START + 599;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a1"
+    );
     store.now = START + 602;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let outcome = over(store.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.no_refresh_token");
 }
@@ -123,22 +138,22 @@ fn without_a_store_a_renewal_is_a_request_and_its_end() {
     let mut keeper = alone();
     keeper.replace(&store.at(), tokens(1)).unwrap();
     store.now = START + 580;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let fresh = tokens_from(2, store.now);
-    assert_eq!(got(store.renew(&mut keeper, Ok(fresh))), "a2");
+    assert_eq!(access_of_outcome(store.renew(&mut keeper, Ok(fresh))), "a2");
     store.now += 580;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let outcome = store.renew(&mut keeper, Err(invalid_grant()));
     assert_eq!(code(outcome), "denied.invalid_grant");
     // Nobody needs to ask the server again.
     store.now += 10_000;
-    let decision = store.ask(&mut keeper);
+    let decision = store.decide(&mut keeper);
     assert!(matches!(&decision, Decision::Fail(error) if error.code() == "denied.invalid_grant"));
     assert_eq!(store.log, ["run", "run"]);
     keeper
         .replace(&store.at(), tokens_from(3, store.now))
         .unwrap();
-    assert_eq!(handed(store.ask(&mut keeper)), "a3");
+    assert_eq!(access_of_decision(store.decide(&mut keeper)), "a3");
 }
 
 #[test]
@@ -147,12 +162,15 @@ fn an_event_that_answers_nothing_ends_the_renewal() {
     let mut keeper = keeper();
     let outcome = over(keeper.resume(&store.at(), Event::Elapsed));
     assert_eq!(code(outcome), "misuse.already_finished");
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let outcome = over(keeper.resume(&store.at(), Event::Elapsed));
     assert_eq!(code(outcome), "misuse.out_of_order");
     assert!(!keeper.is_busy());
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a1"
+    );
 }
 
 #[test]
@@ -241,7 +259,7 @@ fn where_a_renewal_gives_the_same_token_again_renewals_become_rare() {
                         let mut same = tokens_from(1, store.now);
                         same.expires_in = Some(1200);
                         // Whoever waits is told to try it again.
-                        assert_eq!(got(store.complete(keeper, Ok(same))), "a1");
+                        assert_eq!(access_of_outcome(store.complete(keeper, Ok(same))), "a1");
                     }
                     step => panic!("{step:?}"),
                 }
@@ -258,7 +276,7 @@ fn a_drained_keeper_begins_nothing_and_finishes_what_was_sent() {
         let mut store = TestStore::with(tokens(1));
         let mut keeper = keeper();
         store.now = START + 601;
-        assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+        assert!(matches!(store.decide(&mut keeper), Decision::Renew));
         let mut event = Event::Begin;
         for _ in 0..steps {
             event = match keeper.resume(&store.at(), event) {
@@ -268,28 +286,31 @@ fn a_drained_keeper_begins_nothing_and_finishes_what_was_sent() {
             };
         }
         keeper.drain();
-        // What waits for this renewal gets what a later caller gets: another attempt changes nothing.
+        // Callers that wait for this renewal get the same as a later caller.
         let error = over(store.go(&mut keeper, event)).unwrap_err();
         assert_eq!(error.code(), "token_source.closed");
         assert_eq!(error.advice(), Advice::GiveUp);
         assert!(store.record().in_flight.is_none());
-        assert_closed(store.ask(&mut keeper));
+        assert_closed(store.decide(&mut keeper));
     }
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     store.now = START + 601;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
     keeper.drain();
-    assert!(matches!(store.ask(&mut keeper), Decision::Wait));
+    assert!(matches!(store.decide(&mut keeper), Decision::Wait));
     let fresh = tokens_from(2, store.now);
-    assert_eq!(got(store.complete(&mut keeper, Ok(fresh))), "a2");
+    assert_eq!(
+        access_of_outcome(store.complete(&mut keeper, Ok(fresh))),
+        "a2"
+    );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
-    // As long as it is good, and no longer.
+    // Only as long as the token is valid.
     store.now += 599;
-    assert_eq!(handed(store.ask(&mut keeper)), "a2");
+    assert_eq!(access_of_decision(store.decide(&mut keeper)), "a2");
     store.now += 1;
-    assert_closed(store.ask(&mut keeper));
+    assert_closed(store.decide(&mut keeper));
 }
 
 fn assert_closed(decision: Decision) {
@@ -303,7 +324,7 @@ fn assert_closed(decision: Decision) {
 fn keeper_known(number: u32) -> Keeper {
     let mut store = TestStore::with(tokens(number));
     let mut keeper = keeper();
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     over(store.go(&mut keeper, Event::Begin)).unwrap();
     keeper
 }

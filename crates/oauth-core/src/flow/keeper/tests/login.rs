@@ -19,7 +19,7 @@ fn answer(store: &mut TestStore, step: Step) -> Result<Event, Outcome> {
 /// A renewal, and after so many of its steps a login; then whatever else is to be done.
 fn log_in_after(steps: usize, mut keeper: Keeper, mut store: TestStore) -> (Keeper, TestStore) {
     store.now = START + 601;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let (mut event, mut done) = (Event::Begin, 0);
     loop {
         if done == steps {
@@ -40,7 +40,7 @@ fn log_in_after(steps: usize, mut keeper: Keeper, mut store: TestStore) -> (Keep
     }
     while !keeper.is_stored() {
         store.now += 1;
-        if matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)) {
+        if matches!(store.decide(&mut keeper), Decision::UseAndRenew(_)) {
             over(store.go(&mut keeper, Event::Begin)).unwrap();
         }
     }
@@ -53,7 +53,11 @@ fn a_login_between_any_two_steps_of_a_renewal_is_what_is_stored_in_the_end() {
         let (mut keeper, store) = log_in_after(steps, keeper(), TestStore::with(tokens(1)));
         assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a5");
         assert!(store.record().ended.is_none(), "{steps}");
-        assert_eq!(handed(store.ask(&mut keeper)), "a5", "after {steps} steps");
+        assert_eq!(
+            access_of_decision(store.decide(&mut keeper)),
+            "a5",
+            "after {steps} steps"
+        );
     }
 }
 
@@ -65,13 +69,17 @@ fn a_login_heals_a_grant_that_is_over_whenever_it_comes() {
     };
     for steps in 0..4 {
         let mut store = TestStore::new();
-        store.put(&ended);
+        store.save_elsewhere(&ended);
         let mut known = keeper();
         let entry = store.entry.clone().unwrap();
         known.learn(&store.at(), entry).unwrap();
         let (mut keeper, store) = log_in_after(steps, known, store);
         assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a5");
-        assert_eq!(handed(store.ask(&mut keeper)), "a5", "after {steps} steps");
+        assert_eq!(
+            access_of_decision(store.decide(&mut keeper)),
+            "a5",
+            "after {steps} steps"
+        );
     }
 }
 
@@ -79,14 +87,17 @@ fn a_login_heals_a_grant_that_is_over_whenever_it_comes() {
 fn the_second_of_two_logins_is_stored_even_if_the_first_is_being_stored() {
     let mut store = TestStore::new();
     let mut keeper = keeper().with_tokens(&store.at(), tokens(5)).unwrap();
-    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
+    assert!(matches!(
+        store.decide(&mut keeper),
+        Decision::UseAndRenew(_)
+    ));
     let _ = keeper.resume(&store.at(), Event::Begin);
     let step = keeper.resume(&store.at(), Event::Loaded(None));
     keeper.replace(&store.at(), tokens(6)).unwrap();
     let event = answer(&mut store, step).unwrap();
-    assert_eq!(got(over(store.go(&mut keeper, event))), "a6");
+    assert_eq!(access_of_outcome(over(store.go(&mut keeper, event))), "a6");
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a6");
-    assert_eq!(handed(store.ask(&mut keeper)), "a6");
+    assert_eq!(access_of_decision(store.decide(&mut keeper)), "a6");
 }
 
 #[test]
@@ -94,10 +105,13 @@ fn without_a_store_a_login_before_the_first_step_spares_the_renewal() {
     let mut store = TestStore::new();
     let mut keeper = alone().with_tokens(&store.at(), tokens(1)).unwrap();
     store.now = START + 601;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let login = tokens_from(5, store.now);
     keeper.replace(&store.at(), login).unwrap();
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a5");
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a5"
+    );
     assert_eq!(store.log, [""; 0]);
 }
 
@@ -106,21 +120,27 @@ fn without_a_store_a_login_before_the_first_step_spares_the_renewal() {
 fn what_was_learned_from_the_store_is_no_login() {
     let login = Login::new("one".to_owned(), Arc::new(tokens(1)));
     let mut store = TestStore::new();
-    store.put(&login.record(None));
+    store.save_elsewhere(&login.record(None));
     let mut keeper = keeper();
     let entry = store.entry.clone().unwrap();
     keeper.learn(&store.at(), entry).unwrap();
     // Another worker renews meanwhile.
-    store.put(&Record {
+    store.save_elsewhere(&Record {
         tokens: Some(Arc::new(tokens_from(2, START + 10))),
         ..login.record(None)
     });
     let mut keeper = keeper.shared();
     assert!(keeper.is_stored());
-    assert_eq!(handed(store.ask(&mut keeper)), "a1");
+    assert_eq!(access_of_decision(store.decide(&mut keeper)), "a1");
     store.now = START + 511;
-    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a2");
+    assert!(matches!(
+        store.decide(&mut keeper),
+        Decision::UseAndRenew(_)
+    ));
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a2"
+    );
     assert_eq!(store.log, ["load"]);
 }
 
@@ -139,7 +159,7 @@ fn an_older_copy_does_not_take_the_place_of_what_became_of_it() {
     for (build, later) in builds.into_iter().zip([0, 100]) {
         let mut store = TestStore::new();
         let mut first = build(store.at(), login.clone());
-        let _ = store.ask(&mut first);
+        let _ = store.decide(&mut first);
         over(store.go(&mut first, Event::Begin)).unwrap();
         store.now += later;
         assert!(matches!(
@@ -147,22 +167,28 @@ fn an_older_copy_does_not_take_the_place_of_what_became_of_it() {
             Decision::Renew
         ));
         let fresh = tokens_from(2, store.now);
-        assert_eq!(got(store.renew(&mut first, Ok(fresh))), "a2");
+        assert_eq!(access_of_outcome(store.renew(&mut first, Ok(fresh))), "a2");
         store.log.clear();
 
         let mut again = build(store.at(), login.clone());
-        assert!(matches!(store.ask(&mut again), Decision::UseAndRenew(_)));
-        assert_eq!(got(over(store.go(&mut again, Event::Begin))), "a2");
+        assert!(matches!(store.decide(&mut again), Decision::UseAndRenew(_)));
+        assert_eq!(
+            access_of_outcome(over(store.go(&mut again, Event::Begin))),
+            "a2"
+        );
         assert_eq!(store.log, ["load"]);
-        assert_eq!(handed(store.ask(&mut again)), "a2");
-        // What is certainly a new login does not look at the time.
+        assert_eq!(access_of_decision(store.decide(&mut again)), "a2");
+        // A certain new login replaces the record regardless of its time.
         again.replace(&store.at(), tokens(5)).unwrap();
-        let _ = store.ask(&mut again);
-        assert_eq!(got(over(store.go(&mut again, Event::Begin))), "a5");
+        let _ = store.decide(&mut again);
+        assert_eq!(
+            access_of_outcome(over(store.go(&mut again, Event::Begin))),
+            "a5"
+        );
     }
 }
 
-/// One store, one client, nobody named: a person's record is still none of the client's own.
+/// Without a subject, a user's record still differs from the client's own.
 #[test]
 #[cfg(feature = "sha2")]
 fn a_persons_grant_and_the_clients_own_are_two_records() {
@@ -176,37 +202,37 @@ fn a_persons_grant_in_a_store_says_whose_it_is() {
     let mut store = TestStore::new();
     let mut nobodys = alone().shared();
     nobodys.replace(&store.at(), tokens(1)).unwrap();
-    let decision = store.ask(&mut nobodys);
+    let decision = store.decide(&mut nobodys);
     assert!(matches!(&decision, Decision::Fail(error) if error.code() == "grant.subject_missing"));
-    // Without a store, nobody else can come upon it.
+    // Without a store, no other worker can find the record.
     let mut unnamed = alone();
     unnamed.replace(&store.at(), tokens(1)).unwrap();
-    assert_eq!(handed(store.ask(&mut unnamed)), "a1");
+    assert_eq!(access_of_decision(store.decide(&mut unnamed)), "a1");
 }
 
 /// What names the grant is what is asked for: a scope that the client asks for with each token, and
 /// parameters alone where a refresh token stands for the scope.
 #[test]
 fn how_a_grant_is_renewed_follows_from_whose_it_is() {
-    let asked = || {
-        let asked = crate::grant::TokenRequest::from(Scope::parse("read").unwrap());
-        asked.resource("https://api.example/").unwrap()
+    let token_request = || {
+        let scoped = crate::grant::TokenRequest::from(Scope::parse("read").unwrap());
+        scoped.resource("https://api.example/").unwrap()
     };
     let sent = |id: GrantId| {
         let mut store = TestStore::with(tokens(1));
         store.now = START + 601;
         let mut keeper = Keeper::new(config(), id);
         keeper.replace(&store.at(), tokens(1)).unwrap();
-        let _ = store.ask(&mut keeper);
-        let request = store.sends(&mut keeper);
+        let _ = store.decide(&mut keeper);
+        let request = store.renewal_request(&mut keeper);
         String::from_utf8(request.body().to_vec()).unwrap()
     };
     let resource = "resource=https%3A%2F%2Fapi.example%2F";
     assert_eq!(
-        sent(GrantId::client().requesting(asked())),
+        sent(GrantId::client().requesting(token_request())),
         format!("grant_type=client_credentials&scope=read&{resource}")
     );
-    let person = sent(GrantId::person("alice").requesting(asked()));
+    let person = sent(GrantId::user("alice").requesting(token_request()));
     assert!(person.starts_with("grant_type=refresh_token&refresh_token="));
     assert!(
         person.ends_with(resource) && !person.contains("scope="),

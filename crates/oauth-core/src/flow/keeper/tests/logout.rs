@@ -17,7 +17,7 @@ fn forgetting() -> Keeper {
 fn sent(mut keeper: Keeper) -> (Keeper, TestStore) {
     let mut store = TestStore::with(tokens(1));
     store.now = START + 601;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
     (keeper, store)
 }
@@ -50,7 +50,7 @@ fn what_comes_after_a_logout_is_revoked() {
         over(store.go(&mut keeper, Event::Completed(Err(error)))).unwrap_err();
         assert_eq!(store.log, ["release"]);
         assert!(store.entry.as_ref().unwrap().is_removed());
-        assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+        assert!(matches!(store.decide(&mut keeper), Decision::Renew));
         let outcome = over(store.go(&mut keeper, Event::Begin));
         assert_eq!(code(outcome), "grant.no_refresh_token");
     }
@@ -66,7 +66,7 @@ fn a_server_that_revokes_nothing_or_does_not_answer_changes_nothing() {
     store.remove();
     let step = store.go(&mut keeper, Event::Completed(Ok(tokens(2))));
     assert!(matches!(step, Step::Run(_)));
-    store.complete(&mut keeper, Err(lost())).unwrap_err();
+    store.complete(&mut keeper, Err(lost_reply())).unwrap_err();
     assert!(store.entry.as_ref().unwrap().is_removed());
 }
 
@@ -79,8 +79,11 @@ fn what_a_login_has_replaced_is_not_revoked() {
         login: Some("two".to_owned()),
         ..Record::from_tokens(Arc::new(tokens_from(7, store.now)))
     };
-    store.put(&login);
-    assert_eq!(got(store.complete(&mut keeper, Ok(tokens(2)))), "a7");
+    store.save_elsewhere(&login);
+    assert_eq!(
+        access_of_outcome(store.complete(&mut keeper, Ok(tokens(2)))),
+        "a7"
+    );
 }
 
 /// The tokens of a step-up are listed before they are stored, and a logout may have ended what was listed.
@@ -96,7 +99,9 @@ fn a_login_ends_with_a_logout_after_its_host_read_the_record() {
         let seen = store.entry.as_ref().map_or(0, |entry| entry.version);
         let mut keeper = forgetting();
         let at = store.at();
-        keeper.replace_seen(&at, stepped_up.clone(), seen).unwrap();
+        keeper
+            .replace_at_version(&at, stepped_up.clone(), seen)
+            .unwrap();
         store.remove();
         assert!(keeper.save_again());
         let Step::Run(mut revocation) = store.go(&mut keeper, Event::Begin) else {
@@ -106,7 +111,7 @@ fn a_login_ends_with_a_logout_after_its_host_read_the_record() {
             panic!("nothing is sent");
         };
         assert_eq!(request.uri(), "https://as.example/revoke");
-        let step = store.go(&mut keeper, Event::Completed(Err(lost())));
+        let step = store.go(&mut keeper, Event::Completed(Err(lost_reply())));
         assert_eq!(code(over(step)), "grant.no_refresh_token");
         assert!(store.entry.as_ref().unwrap().is_removed());
         assert!(keeper.is_stored() && keeper.tokens().is_none());
@@ -126,7 +131,7 @@ fn a_login_ends_with_a_logout_after_its_host_read_the_record() {
         let seen = store.entry.as_ref().unwrap().version;
         let mut keeper = forgetting();
         keeper
-            .replace_seen(&store.at(), stepped_up.clone(), seen)
+            .replace_at_version(&store.at(), stepped_up.clone(), seen)
             .unwrap();
         if others {
             store.entry = TestStore::with(first.clone()).entry.map(|entry| Entry {

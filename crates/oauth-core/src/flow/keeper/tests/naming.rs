@@ -5,7 +5,7 @@ use crate::grant::TokenRequest;
 use crate::token::step_up_requirement::StepUp;
 
 /// The same client, whose server has moved its token endpoint.
-fn moved() -> Arc<ClientConfig> {
+fn client_with_moved_endpoint() -> Arc<ClientConfig> {
     let server = Server::new(Issuer::parse("https://as.example").unwrap())
         .with_endpoint(EndpointKind::Token, "https://as.example/v2/token")
         .unwrap();
@@ -16,11 +16,11 @@ fn moved() -> Arc<ClientConfig> {
 #[test]
 fn a_server_that_moves_its_token_endpoint_logs_nobody_out() {
     let mut store = TestStore::with(tokens(1));
-    let mut keeper = Keeper::new(moved(), person()).shared();
+    let mut keeper = Keeper::new(client_with_moved_endpoint(), person()).shared();
     assert_eq!(keeper.key(), super::keeper().key());
     store.now = START + 601;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-    let request = store.sends(&mut keeper);
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+    let request = store.renewal_request(&mut keeper);
     assert_eq!(request.uri(), "https://as.example/v2/token");
 }
 
@@ -45,7 +45,7 @@ fn what_is_asked_for_names_a_grant_in_whatever_order_and_is_asked_for_again() {
     let all: std::collections::BTreeSet<_> = keys.iter().collect();
     assert_eq!(all.len(), keys.len());
     assert_eq!(named(&[b, a]).key(), named(&[a, b]).key());
-    // A record of one is none of the other, and read by anyone who asks for the same.
+    // Each request has its own record, which every worker with the same request reads.
     let record = Record::from_tokens(Arc::new(tokens(1))).to_json(&config(), &asking_for(&[a, b]));
     let read = |id: GrantId| Record::read(record.expose(), &config(), &id).map(drop);
     assert!(read(asking_for(&[b, a])).is_ok());
@@ -59,14 +59,14 @@ fn what_is_asked_for_names_a_grant_in_whatever_order_and_is_asked_for_again() {
     store.now = START + 601;
     store.entry = Some(Entry { version: 1, record });
     let mut keeper = named(&[b, a]);
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-    let request = store.sends(&mut keeper);
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+    let request = store.renewal_request(&mut keeper);
     let body = String::from_utf8_lossy(request.body());
     let added = "&resource=https%3A%2F%2Fb.example%2F&resource=https%3A%2F%2Fa.example%2F";
     assert!(body.contains(added), "{body}");
 }
 
-/// RFC 9470: what an API required is a grant of its own, whose name nobody has to invent.
+/// RFC 9470: a step-up has its own grant, whose key is derived from the requirement.
 #[test]
 fn the_tokens_of_a_step_up_have_a_record_of_their_own() {
     let required = |acr_values: &[&str], max_age, scope: Option<&str>| StepUp {

@@ -5,7 +5,7 @@ use crate::flow::keeper::record::GrantEnd;
 
 const DAY: u64 = 24 * 3600;
 
-/// What a login has brought, and what was made of it.
+/// The tokens of a login, and their renewals.
 fn of(login: &str, number: u32, received_at: u64) -> Record {
     Record {
         login: Some(login.to_owned()),
@@ -16,14 +16,14 @@ fn of(login: &str, number: u32, received_at: u64) -> Record {
 /// A worker that knows what is stored.
 fn worker(store: &mut TestStore) -> Keeper {
     let mut keeper = keeper();
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     over(store.go(&mut keeper, Event::Begin)).unwrap();
     keeper
 }
 
-fn stored(record: &Record) -> TestStore {
+fn stored_entry(record: &Record) -> TestStore {
     let mut store = TestStore::new();
-    store.put(record);
+    store.save_elsewhere(record);
     store
 }
 
@@ -35,36 +35,39 @@ fn in_store(store: &TestStore) -> (Option<String>, String) {
 
 #[test]
 fn a_login_after_a_logout_is_seen_by_a_worker_with_the_old_one() {
-    let mut store = stored(&of("one", 1, START));
+    let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = worker(&mut store);
     store.remove();
-    store.put(&of("two", 7, START + 100));
+    store.save_elsewhere(&of("two", 7, START + 100));
     // The API refuses the old token.
     store.now = START + 200;
     let decision = keeper.ask(store.now(), Some(&tokens(1)));
     assert!(matches!(decision, Decision::Renew), "{decision:?}");
     store.log.clear();
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a7");
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a7"
+    );
     assert_eq!(store.log, ["load"]);
 }
 
 #[test]
 fn what_was_sent_before_a_logout_is_not_stored_after_it() {
     for login in [None, Some("two")] {
-        let mut store = stored(&of("one", 1, START));
+        let mut store = stored_entry(&of("one", 1, START));
         let mut keeper = worker(&mut store);
         store.now = START + 601;
-        let _ = store.ask(&mut keeper);
+        let _ = store.decide(&mut keeper);
         assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
         store.remove();
         if let Some(login) = login {
-            store.put(&of(login, 7, store.now));
+            store.save_elsewhere(&of(login, 7, store.now));
         }
         let late = tokens_from(2, store.now);
         let outcome = store.complete(&mut keeper, Ok(late));
         match login {
             Some(login) => {
-                assert_eq!(got(outcome), "a7");
+                assert_eq!(access_of_outcome(outcome), "a7");
                 assert_eq!(in_store(&store), (Some(login.to_owned()), "a7".to_owned()));
             }
             None => {
@@ -77,14 +80,17 @@ fn what_was_sent_before_a_logout_is_not_stored_after_it() {
 
 #[test]
 fn a_worker_that_sees_a_removed_record_has_nothing_to_hand_out() {
-    let mut store = stored(&of("one", 1, START));
+    let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = worker(&mut store);
     store.remove();
     store.now = START + 511;
-    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
+    assert!(matches!(
+        store.decide(&mut keeper),
+        Decision::UseAndRenew(_)
+    ));
     let outcome = over(store.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.no_refresh_token");
-    let decision = store.ask(&mut keeper);
+    let decision = store.decide(&mut keeper);
     let error = "grant.no_refresh_token";
     assert!(
         matches!(&decision, Decision::Fail(reason) if reason.code() == error),
@@ -95,26 +101,32 @@ fn a_worker_that_sees_a_removed_record_has_nothing_to_hand_out() {
 
 #[test]
 fn a_login_takes_the_place_of_a_removed_record() {
-    let mut store = stored(&of("one", 1, START));
+    let mut store = stored_entry(&of("one", 1, START));
     store.remove();
     let mut keeper = keeper().with_tokens(&store.at(), tokens(5)).unwrap();
-    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a5");
+    assert!(matches!(
+        store.decide(&mut keeper),
+        Decision::UseAndRenew(_)
+    ));
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a5"
+    );
     assert_eq!(store.version(), 3);
 }
 
 /// A worker has renewed, and the store has lost that.
-fn lost_save(left: impl FnOnce(&TestStore) -> Option<Entry>) -> (Keeper, TestStore) {
-    let mut store = stored(&of("one", 1, START));
+fn lost_save(remaining: impl FnOnce(&TestStore) -> Option<Entry>) -> (Keeper, TestStore) {
+    let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = worker(&mut store);
-    let left = left(&store);
+    let remaining = remaining(&store);
     for number in [2, 3] {
         store.now += 601;
-        let _ = store.ask(&mut keeper);
+        let _ = store.decide(&mut keeper);
         let fresh = tokens_from(number, store.now);
         store.renew(&mut keeper, Ok(fresh)).unwrap();
     }
-    store.lose(left);
+    store.lose(remaining);
     store.log.clear();
     (keeper, store)
 }
@@ -125,8 +137,14 @@ fn what_the_store_has_lost_is_restored_by_whoever_still_has_it() {
     for what in whats {
         let (mut keeper, mut store) = lost_save(what);
         store.now += 511;
-        assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
-        assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a3");
+        assert!(matches!(
+            store.decide(&mut keeper),
+            Decision::UseAndRenew(_)
+        ));
+        assert_eq!(
+            access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+            "a3"
+        );
         assert_eq!(in_store(&store), (Some("one".to_owned()), "a3".to_owned()));
         assert_eq!(store.log, ["load", "save", "release"]);
     }
@@ -134,10 +152,10 @@ fn what_the_store_has_lost_is_restored_by_whoever_still_has_it() {
 
 #[test]
 fn a_restored_marker_means_as_little_as_before() {
-    let mut store = stored(&of("one", 1, START));
+    let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = keeper_for(Reuse::Revokes);
     store.now = START + 601;
-    let _ = store.ask(&mut keeper);
+    let _ = store.decide(&mut keeper);
     // The marker is stored, and the answer is lost: nothing is sent.
     let mut step = keeper.resume(&store.at(), Event::Begin);
     loop {
@@ -153,11 +171,11 @@ fn a_restored_marker_means_as_little_as_before() {
         };
         step = keeper.resume(&store.at(), event);
     }
-    let outcome = over(store.go(&mut keeper, Event::Failed(lost())));
+    let outcome = over(store.go(&mut keeper, Event::Failed(lost_reply())));
     assert_eq!(code(outcome), "lost");
     store.is_held = true;
     store.now += 1;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Wait(_)));
     store.lose(None);
     store.is_held = false;
@@ -170,12 +188,12 @@ fn a_grant_that_is_over_for_one_reason_is_not_put_back_as_over_for_another() {
     let mut store = TestStore::with(tokens(1));
     let mut dead = keeper_for(Reuse::Revokes);
     store.now = START + 601;
-    let _ = store.ask(&mut dead);
+    let _ = store.decide(&mut dead);
     assert!(matches!(store.go(&mut dead, Event::Begin), Step::Run(_)));
     // Nobody hears of the request any more.
     store.now = START + 700;
     let mut keeper = keeper_for(Reuse::Revokes);
-    let _ = store.ask(&mut keeper);
+    let _ = store.decide(&mut keeper);
     let mut step = keeper.resume(&store.at(), Event::Begin);
     loop {
         let event = match step {
@@ -187,7 +205,7 @@ fn a_grant_that_is_over_for_one_reason_is_not_put_back_as_over_for_another() {
         step = keeper.resume(&store.at(), event);
     }
     store.lose(None);
-    let outcome = over(store.go(&mut keeper, Event::Saved(Saved::Conflict)));
+    let outcome = over(store.go(&mut keeper, Event::Saved(SaveOutcome::Conflict)));
     assert_eq!(code(outcome), "grant.outcome_unknown");
     assert_eq!(store.record().ended, Some(GrantEnd::OutcomeUnknown));
 }
@@ -196,22 +214,28 @@ fn a_grant_that_is_over_for_one_reason_is_not_put_back_as_over_for_another() {
 fn the_newest_refresh_token_is_sent_after_the_store_has_lost_records() {
     let (mut keeper, mut store) = lost_save(|store| store.entry.clone());
     store.now += 601;
-    let _ = store.ask(&mut keeper);
-    let request = store.sends(&mut keeper);
+    let _ = store.decide(&mut keeper);
+    let request = store.renewal_request(&mut keeper);
     assert!(String::from_utf8_lossy(request.body()).contains("refresh_token=r3"));
 }
 
 #[test]
 fn a_marker_that_the_store_has_lost_is_restored() {
-    let mut store = stored(&of("one", 1, START));
+    let mut store = stored_entry(&of("one", 1, START));
     let before = store.entry.clone();
     let mut keeper = worker(&mut store);
     store.now = START + 580;
-    let _ = store.ask(&mut keeper);
-    assert_eq!(got(store.renew(&mut keeper, Err(lost()))), "a1");
+    let _ = store.decide(&mut keeper);
+    assert_eq!(
+        access_of_outcome(store.renew(&mut keeper, Err(lost_reply()))),
+        "a1"
+    );
     store.lose(before);
-    let _ = store.ask(&mut keeper);
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+    let _ = store.decide(&mut keeper);
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a1"
+    );
     assert!(store.record().in_flight.is_some());
 }
 
@@ -220,13 +244,16 @@ fn new_tokens_are_stored_though_the_store_has_lost_what_they_follow() {
     let whats: [fn(&TestStore) -> Option<Entry>; 2] = [|store| store.entry.clone(), |_| None];
     for what in whats {
         let (mut keeper, mut store) = lost_save(what);
-        let left = store.entry.clone();
+        let remaining = store.entry.clone();
         store.now += 601;
-        let _ = store.ask(&mut keeper);
+        let _ = store.decide(&mut keeper);
         assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
-        store.lose(left);
+        store.lose(remaining);
         let fresh = tokens_from(4, store.now);
-        assert_eq!(got(store.complete(&mut keeper, Ok(fresh))), "a4");
+        assert_eq!(
+            access_of_outcome(store.complete(&mut keeper, Ok(fresh))),
+            "a4"
+        );
         assert_eq!(in_store(&store), (Some("one".to_owned()), "a4".to_owned()));
     }
 }
@@ -235,7 +262,7 @@ fn new_tokens_are_stored_though_the_store_has_lost_what_they_follow() {
 fn after_a_month_a_record_that_is_not_there_may_have_been_removed() {
     let (mut keeper, mut store) = lost_save(|_| None);
     store.now += 30 * DAY;
-    let _ = store.ask(&mut keeper);
+    let _ = store.decide(&mut keeper);
     let outcome = over(store.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.no_refresh_token");
     assert!(store.entry.is_none());
@@ -245,98 +272,113 @@ fn after_a_month_a_record_that_is_not_there_may_have_been_removed() {
 fn a_store_that_counts_anew_costs_nobody_a_login() {
     let (mut keeper, mut store) = lost_save(|_| None);
     store.now += 601;
-    store.put(&of("two", 7, store.now));
+    store.save_elsewhere(&of("two", 7, store.now));
     assert_eq!(store.version(), 1);
-    let _ = store.ask(&mut keeper);
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a7");
+    let _ = store.decide(&mut keeper);
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a7"
+    );
     assert_eq!(in_store(&store), (Some("two".to_owned()), "a7".to_owned()));
 }
 
 #[test]
 fn an_older_record_that_is_told_of_changes_nothing() {
-    let mut store = stored(&of("one", 1, START));
+    let mut store = stored_entry(&of("one", 1, START));
     let older = store.entry.clone().unwrap();
-    store.put(&of("one", 2, START));
+    store.save_elsewhere(&of("one", 2, START));
     let mut keeper = worker(&mut store);
     keeper.learn(&store.at(), older).unwrap();
-    assert_eq!(handed(store.ask(&mut keeper)), "a2");
+    assert_eq!(access_of_decision(store.decide(&mut keeper)), "a2");
 }
 
 /// Some servers give the same refresh token at every login.
 #[test]
 fn what_was_sent_before_a_login_does_not_replace_it_though_the_refresh_token_is_the_same() {
-    let mut store = stored(&of("one", 1, START));
+    let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = worker(&mut store);
     store.now = START + 601;
-    let _ = store.ask(&mut keeper);
+    let _ = store.decide(&mut keeper);
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
     let mut login = tokens_from(7, store.now);
     login.refresh_token = tokens(1).refresh_token;
-    store.put(&Record {
+    store.save_elsewhere(&Record {
         login: Some("two".to_owned()),
         ..Record::from_tokens(Arc::new(login))
     });
     let mut late = tokens_from(2, store.now + 1);
     late.refresh_token = tokens(1).refresh_token;
-    assert_eq!(got(store.complete(&mut keeper, Ok(late))), "a7");
+    assert_eq!(
+        access_of_outcome(store.complete(&mut keeper, Ok(late))),
+        "a7"
+    );
     assert_eq!(in_store(&store), (Some("two".to_owned()), "a7".to_owned()));
 }
 
 #[test]
 fn tokens_of_the_same_second_do_not_replace_those_with_the_same_refresh_token() {
-    let mut store = stored(&of("one", 1, START));
+    let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = worker(&mut store);
     store.now = START + 601;
-    let _ = store.ask(&mut keeper);
+    let _ = store.decide(&mut keeper);
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
     let renewed = |number| {
         let mut renewed = tokens_from(number, START + 601);
         renewed.refresh_token = tokens(1).refresh_token;
         renewed
     };
-    store.put(&Record {
+    store.save_elsewhere(&Record {
         login: Some("one".to_owned()),
         ..Record::from_tokens(Arc::new(renewed(7)))
     });
     // Others have the stored ones already.
-    assert_eq!(got(store.complete(&mut keeper, Ok(renewed(2)))), "a7");
+    assert_eq!(
+        access_of_outcome(store.complete(&mut keeper, Ok(renewed(2)))),
+        "a7"
+    );
     assert_eq!(in_store(&store).1, "a7");
 }
 
 #[test]
 fn a_login_that_may_be_stored_is_stored_though_the_store_has_lost_what_was_there() {
-    let mut store = stored(&of("one", 1, START));
+    let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = keeper();
     keeper.replace(&store.at(), tokens(5)).unwrap();
-    let _ = store.ask(&mut keeper);
+    let _ = store.decide(&mut keeper);
     let _ = keeper.resume(&store.at(), Event::Begin);
     let _ = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert_eq!(
-        got(over(store.go(&mut keeper, Event::Failed(lost())))),
+        access_of_outcome(over(store.go(&mut keeper, Event::Failed(lost_reply())))),
         "a5"
     );
     store.lose(None);
     store.now += 1;
-    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a5");
+    assert!(matches!(
+        store.decide(&mut keeper),
+        Decision::UseAndRenew(_)
+    ));
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a5"
+    );
     assert_eq!(in_store(&store).1, "a5");
 }
 
 #[test]
 fn a_login_that_may_be_stored_is_not_stored_after_a_logout() {
-    let mut store = stored(&of("one", 1, START));
+    let mut store = stored_entry(&of("one", 1, START));
     store.remove();
     let mut keeper = keeper().with_tokens(&store.at(), tokens(5)).unwrap();
-    let _ = store.ask(&mut keeper);
+    let _ = store.decide(&mut keeper);
     let _ = keeper.resume(&store.at(), Event::Begin);
     let _ = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert_eq!(
-        got(over(store.go(&mut keeper, Event::Failed(lost())))),
+        access_of_outcome(over(store.go(&mut keeper, Event::Failed(lost_reply())))),
         "a5"
     );
     store.remove();
     store.now += 1;
-    let _ = store.ask(&mut keeper);
+    let _ = store.decide(&mut keeper);
     let outcome = over(store.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.no_refresh_token");
     assert!(store.entry.as_ref().unwrap().is_removed());
@@ -344,32 +386,40 @@ fn a_login_that_may_be_stored_is_not_stored_after_a_logout() {
 
 #[test]
 fn what_was_read_on_the_way_into_the_store_is_what_is_handed_out_meanwhile() {
-    let own = Keeper::new(config(), GrantId::client());
-    let mut keeper = own.shared();
+    let client_keeper = Keeper::new(config(), GrantId::client());
+    let mut keeper = client_keeper.shared();
     let bare = |number, at| {
         let mut bare = tokens_from(number, at);
         bare.refresh_token = None;
         bare
     };
     let mut store = TestStore::of(GrantId::client());
-    store.put(&Record::from_tokens(Arc::new(bare(1, START))));
-    let _ = store.ask(&mut keeper);
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+    store.save_elsewhere(&Record::from_tokens(Arc::new(bare(1, START))));
+    let _ = store.decide(&mut keeper);
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a1"
+    );
     store.now = START + 520;
-    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
+    assert!(matches!(
+        store.decide(&mut keeper),
+        Decision::UseAndRenew(_)
+    ));
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
     // Another was quicker, and the store falls silent after that is read.
-    store.put(&Record::from_tokens(Arc::new(bare(2, store.now))));
+    store.save_elsewhere(&Record::from_tokens(Arc::new(bare(2, store.now))));
     store.now += 1;
     let step = keeper.resume(&store.at(), Event::Completed(Ok(bare(3, store.now))));
     assert!(matches!(step, Step::Save { .. }), "{step:?}");
-    let step = keeper.resume(&store.at(), Event::Saved(Saved::Conflict));
+    let step = keeper.resume(&store.at(), Event::Saved(SaveOutcome::Conflict));
     assert!(matches!(step, Step::Load), "{step:?}");
     let step = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert!(matches!(step, Step::Save { .. }), "{step:?}");
-    assert_eq!(handed(store.ask(&mut keeper)), "a2");
+    assert_eq!(access_of_decision(store.decide(&mut keeper)), "a2");
     assert_eq!(
-        got(over(store.go(&mut keeper, Event::Saved(Saved::At(3))))),
+        access_of_outcome(over(
+            store.go(&mut keeper, Event::Saved(SaveOutcome::At(3)))
+        )),
         "a3"
     );
 }
@@ -379,20 +429,26 @@ fn an_older_record_of_the_same_login_is_not_newer_whatever_its_version() {
     let mut store = TestStore::new();
     let mut keeper = keeper();
     keeper.replace(&store.at(), tokens(1)).unwrap();
-    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+    assert!(matches!(
+        store.decide(&mut keeper),
+        Decision::UseAndRenew(_)
+    ));
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a1"
+    );
     let old = store.entry.clone().unwrap();
     store.now = START + 601;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let fresh = tokens_from(2, store.now);
-    assert_eq!(got(store.renew(&mut keeper, Ok(fresh))), "a2");
+    assert_eq!(access_of_outcome(store.renew(&mut keeper, Ok(fresh))), "a2");
     // Somebody restores a backup, and saves it as new.
     let version = store.version() + 1000;
     let record = old.record;
     store.entry = Some(Entry { version, record });
     store.now += 700;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-    let request = store.sends(&mut keeper);
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+    let request = store.renewal_request(&mut keeper);
     let body = String::from_utf8_lossy(request.body());
     assert!(body.contains("refresh_token=r2"), "{body}");
     assert!(store.version() > version);
@@ -403,12 +459,18 @@ fn where_the_refresh_token_is_the_same_what_is_stored_is_taken() {
     let mut store = TestStore::new();
     let mut keeper = keeper();
     keeper.replace(&store.at(), tokens(1)).unwrap();
-    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+    assert!(matches!(
+        store.decide(&mut keeper),
+        Decision::UseAndRenew(_)
+    ));
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a1"
+    );
     let old = store.record();
     for number in 2..4 {
         store.now += 601;
-        assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+        assert!(matches!(store.decide(&mut keeper), Decision::Renew));
         let mut fresh = tokens_from(number, store.now);
         fresh.refresh_token = tokens(1).refresh_token;
         store.renew(&mut keeper, Ok(fresh)).unwrap();
@@ -419,11 +481,14 @@ fn where_the_refresh_token_is_the_same_what_is_stored_is_taken() {
     let mut record = Record::from_tokens(Arc::new(other));
     (record.login, record.renewals) = (old.login, Some(1));
     let version = store.version() + 1;
-    store.put(&record);
+    store.save_elsewhere(&record);
     store.entry.as_mut().unwrap().version = version;
     store.now += 601;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a9");
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a9"
+    );
     assert_eq!(store.version(), version);
 }
 
@@ -433,28 +498,28 @@ fn the_version_decides_between_records_without_a_renewal_count() {
     let mut keeper = keeper();
     assert_eq!(store.record().renewals, None);
     store.now = START + 601;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        got(store.renew(&mut keeper, Ok(tokens_from(2, store.now)))),
+        access_of_outcome(store.renew(&mut keeper, Ok(tokens_from(2, store.now)))),
         "a2"
     );
     assert_eq!(store.record().renewals, None);
     // A worker of an earlier version has renewed, with a clock that is behind.
     let mut other = store.record();
     other.tokens = Some(Arc::new(tokens_from(3, START + 300)));
-    store.put(&other);
+    store.save_elsewhere(&other);
     store.now += 601;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-    let request = store.sends(&mut keeper);
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+    let request = store.renewal_request(&mut keeper);
     let body = String::from_utf8_lossy(request.body());
     assert!(body.contains("refresh_token=r3"), "{body}");
 }
 
 /// With a refresh token that the server leaves as it is.
-fn kept(number: u32, received_at: u64) -> Tokens {
-    let mut kept = tokens_from(number, received_at);
-    kept.refresh_token = tokens(1).refresh_token;
-    kept
+fn tokens_with_same_refresh_token(number: u32, received_at: u64) -> Tokens {
+    let mut renewed = tokens_from(number, received_at);
+    renewed.refresh_token = tokens(1).refresh_token;
+    renewed
 }
 
 #[test]
@@ -462,38 +527,53 @@ fn the_token_with_more_renewals_is_newer_if_the_refresh_token_is_the_same() {
     let mut store = TestStore::new();
     let mut keeper = keeper();
     keeper.replace(&store.at(), tokens(1)).unwrap();
-    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+    assert!(matches!(
+        store.decide(&mut keeper),
+        Decision::UseAndRenew(_)
+    ));
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a1"
+    );
     store.now = START + 601;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
     // Others have renewed it twice while this request was in flight, and their clocks are behind.
     let mut other = store.record();
-    other.tokens = Some(Arc::new(kept(3, START + 590)));
+    other.tokens = Some(Arc::new(tokens_with_same_refresh_token(3, START + 590)));
     other.renewals = Some(2);
-    store.put(&other);
+    store.save_elsewhere(&other);
     store.now += 1;
     assert_eq!(
-        got(store.complete(&mut keeper, Ok(kept(2, store.now)))),
+        access_of_outcome(store.complete(
+            &mut keeper,
+            Ok(tokens_with_same_refresh_token(2, store.now))
+        )),
         "a3"
     );
     assert_eq!(access(store.record().tokens.as_deref().unwrap()), "a3");
-    // Renewed as often, the time tells.
+    // With equal renewal counts, the later time wins.
     for (received_at, newest) in [(START + 1300, "a5"), (START + 1200, "a4")] {
         let mut store = TestStore::new();
         let mut keeper = super::keeper();
         keeper.replace(&store.at(), tokens(1)).unwrap();
-        assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
+        assert!(matches!(
+            store.decide(&mut keeper),
+            Decision::UseAndRenew(_)
+        ));
         drop(store.go(&mut keeper, Event::Begin));
         store.now = START + 601;
-        assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+        assert!(matches!(store.decide(&mut keeper), Decision::Renew));
         assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
         let mut other = store.record();
-        other.tokens = Some(Arc::new(kept(4, START + 1250)));
+        other.tokens = Some(Arc::new(tokens_with_same_refresh_token(4, START + 1250)));
         other.renewals = Some(1);
-        store.put(&other);
+        store.save_elsewhere(&other);
         store.now = START + 1260;
-        drop(store.complete(&mut keeper, Ok(kept(5, received_at))));
+        drop(store.complete(
+            &mut keeper,
+            Ok(tokens_with_same_refresh_token(5, received_at)),
+        ));
         assert_eq!(access(store.record().tokens.as_deref().unwrap()), newest);
     }
 }

@@ -13,7 +13,7 @@ fn go(
     loop {
         let event = match step {
             Step::Load => Event::Loaded(store.entry.clone()),
-            Step::Save { .. } | Step::Lease { .. } => Event::Failed(unsent()),
+            Step::Save { .. } | Step::Lease { .. } => Event::Failed(unsent_request()),
             Step::Wait(_) => Event::Elapsed,
             Step::Run(mut exchange) => {
                 let Ok(Move::Send(request)) = exchange.resume(&store.at(), Input::Begin) else {
@@ -25,7 +25,7 @@ fn go(
                     _ if form.contains("refresh_token=r3") => "r3",
                     _ => "another",
                 });
-                Event::Completed(fresh.pop().ok_or_else(lost))
+                Event::Completed(fresh.pop().ok_or_else(lost_reply))
             }
             Step::Done(outcome) => return outcome,
         };
@@ -35,27 +35,27 @@ fn go(
 
 /// It took the marker of the first refresh, and nothing after that: `a2` was handed out, and `r2` is known
 /// here alone.
-fn stranded() -> (Keeper, TestStore) {
+fn keeper_with_unsaved_tokens() -> (Keeper, TestStore) {
     stranded_with(|_| ())
 }
 
 /// The same, with this done to the new tokens.
 fn stranded_with(change: impl FnOnce(&mut Tokens)) -> (Keeper, TestStore) {
     let mut store = TestStore::new();
-    store.put(&Record {
+    store.save_elsewhere(&Record {
         login: Some("one".to_owned()),
         renewals: Some(0),
         ..Record::from_tokens(Arc::new(tokens(1)))
     });
     let mut keeper = keeper();
     store.now = START + 601;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
     let mut fresh = tokens_from(2, store.now);
     change(&mut fresh);
     let answer = Event::Completed(Ok(fresh));
     let outcome = go(&mut store, &mut keeper, answer, &mut Vec::new());
-    assert_eq!(got(outcome), "a2");
+    assert_eq!(access_of_outcome(outcome), "a2");
     assert!(!keeper.is_stored());
     assert!(keeper.last_error().is_some());
     store.log.clear();
@@ -64,7 +64,7 @@ fn stranded_with(change: impl FnOnce(&mut Tokens)) -> (Keeper, TestStore) {
 
 #[test]
 fn the_next_refresh_goes_on_from_what_could_not_be_stored() {
-    let (mut keeper, mut store) = stranded();
+    let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     for (number, sent) in [(3, "r2"), (4, "r3")] {
         // A host tries to store them all the while.
         while store.now < START + 601 * u64::from(number - 1) {
@@ -73,49 +73,52 @@ fn the_next_refresh_goes_on_from_what_could_not_be_stored() {
                 let _ = go(&mut store, &mut keeper, Event::Begin, &mut Vec::new());
             }
         }
-        assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+        assert!(matches!(store.decide(&mut keeper), Decision::Renew));
         let mut fresh = vec![tokens_from(number, store.now)];
         let outcome = go(&mut store, &mut keeper, Event::Begin, &mut fresh);
-        assert_eq!(got(outcome), format!("a{number}"));
+        assert_eq!(access_of_outcome(outcome), format!("a{number}"));
         assert_eq!(store.log, [sent]);
         store.log.clear();
-        assert!(matches!(store.ask(&mut keeper), Decision::UseToken(_)));
+        assert!(matches!(store.decide(&mut keeper), Decision::UseToken(_)));
     }
     // The store takes them once it can.
     assert!(keeper.save_again());
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a4");
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a4"
+    );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a4");
     assert!(keeper.is_stored() && store.record().in_flight.is_none());
 }
 
 #[test]
 fn what_another_has_stored_meanwhile_is_not_passed_over() {
-    let (mut keeper, mut store) = stranded();
+    let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     store.now += 601;
-    store.put(&Record {
+    store.save_elsewhere(&Record {
         login: Some("two".to_owned()),
         ..Record::from_tokens(Arc::new(tokens_from(7, store.now)))
     });
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let outcome = go(&mut store, &mut keeper, Event::Begin, &mut Vec::new());
-    assert_eq!(got(outcome), "a7");
+    assert_eq!(access_of_outcome(outcome), "a7");
     assert!(store.log.is_empty(), "nothing is sent");
 }
 
 #[test]
 fn a_lost_reply_leaves_its_fate_open_here_too() {
-    let (mut keeper, mut store) = stranded();
+    let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     keeper = keeper.with_policy(Policy {
         reuse: Reuse::Revokes,
         ..Policy::default()
     });
     store.now += 601;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let outcome = go(&mut store, &mut keeper, Event::Begin, &mut Vec::new());
     assert_eq!(code(outcome), "lost");
     assert_eq!(store.log, ["r2"]);
     store.now += 3600;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let mut fresh = vec![tokens_from(3, store.now)];
     go(&mut store, &mut keeper, Event::Begin, &mut fresh).unwrap_err();
     assert_eq!(store.log, ["r2"], "it is not sent again");
@@ -124,7 +127,7 @@ fn a_lost_reply_leaves_its_fate_open_here_too() {
 /// A save that was never answered may come about later.
 #[test]
 fn what_the_store_may_have_is_not_sent_without_a_lease() {
-    let (mut keeper, mut store) = stranded();
+    let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     // The host tries to store them, and hears nothing.
     store.now += 90;
     assert!(keeper.save_again());
@@ -132,7 +135,7 @@ fn what_the_store_may_have_is_not_sent_without_a_lease() {
     loop {
         let event = match step {
             Step::Load => Event::Loaded(store.entry.clone()),
-            Step::Save { .. } | Step::Lease { .. } => Event::Failed(lost()),
+            Step::Save { .. } | Step::Lease { .. } => Event::Failed(lost_reply()),
             Step::Wait(_) => Event::Elapsed,
             Step::Run(_) => panic!("a request"),
             Step::Done(_) => break,
@@ -140,7 +143,7 @@ fn what_the_store_may_have_is_not_sent_without_a_lease() {
         step = keeper.resume(&store.at(), event);
     }
     store.now += 601;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let mut fresh = vec![tokens_from(3, store.now)];
     go(&mut store, &mut keeper, Event::Begin, &mut fresh).unwrap_err();
     assert!(store.log.is_empty(), "{:?}", store.log);
@@ -153,7 +156,7 @@ fn what_the_store_has_is_not_sent_without_a_lease() {
         fresh.refresh_token = tokens(1).refresh_token;
     });
     store.now += 601;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let mut fresh = vec![tokens_from(3, store.now)];
     go(&mut store, &mut keeper, Event::Begin, &mut fresh).unwrap_err();
     assert!(store.log.is_empty(), "{:?}", store.log);
@@ -161,10 +164,10 @@ fn what_the_store_has_is_not_sent_without_a_lease() {
 
 #[test]
 fn a_store_that_is_silent_altogether_is_waited_for() {
-    let (mut keeper, mut store) = stranded();
+    let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     store.now += 601;
     store.is_down = true;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(code(over(store.go(&mut keeper, Event::Begin))), "lost");
     assert!(!store.log.contains(&"run"));
 }

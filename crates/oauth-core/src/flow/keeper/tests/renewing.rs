@@ -6,7 +6,7 @@ use super::*;
 fn stale(keeper: &mut Keeper) -> TestStore {
     let mut store = TestStore::with(tokens(1));
     store.now = START + 601;
-    assert!(matches!(store.ask(keeper), Decision::Renew));
+    assert!(matches!(store.decide(keeper), Decision::Renew));
     store
 }
 
@@ -26,7 +26,10 @@ fn the_marker_is_stored_before_the_token_is_sent_and_the_tokens_before_they_are_
     assert!(body.contains("refresh_token=r1"), "{body}");
     store.log.clear();
     let fresh = tokens_from(2, store.now);
-    assert_eq!(got(store.complete(&mut keeper, Ok(fresh))), "a2");
+    assert_eq!(
+        access_of_outcome(store.complete(&mut keeper, Ok(fresh))),
+        "a2"
+    );
     assert_eq!(store.log, ["save", "release"]);
     assert!(store.record().in_flight.is_none());
     assert_eq!(store.record().rotates, Some(true));
@@ -36,8 +39,11 @@ fn the_marker_is_stored_before_the_token_is_sent_and_the_tokens_before_they_are_
 fn the_newer_token_of_another_is_taken_first() {
     let mut keeper = keeper();
     let mut store = stale(&mut keeper);
-    store.put(&Record::from_tokens(Arc::new(tokens_from(2, store.now))));
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a2");
+    store.save_elsewhere(&Record::from_tokens(Arc::new(tokens_from(2, store.now))));
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a2"
+    );
     assert_eq!(store.log, ["load"]);
 }
 
@@ -45,18 +51,24 @@ fn the_newer_token_of_another_is_taken_first() {
 fn a_renewal_after_a_login_elsewhere_sends_the_token_of_that_login() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a1"
+    );
     let login = Record {
         login: Some("elsewhere".to_owned()),
         ..Record::from_tokens(Arc::new(tokens_from(9, START + 100)))
     };
-    store.put(&login);
+    store.save_elsewhere(&login);
     // As long as it is good it is handed out, and after that its own refresh token is sent.
     store.now = START + 601;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     store.log.clear();
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a9");
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a9"
+    );
     assert_eq!(store.log, ["load"]);
     for read in [true, false] {
         let mut keeper = if read {
@@ -65,12 +77,12 @@ fn a_renewal_after_a_login_elsewhere_sends_the_token_of_that_login() {
             super::keeper().with_tokens(&store.at(), tokens(1)).unwrap()
         };
         store.now = START + 701;
-        assert!(matches!(store.ask(&mut keeper), Decision::Renew));
-        let request = store.sends(&mut keeper);
+        assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+        let request = store.renewal_request(&mut keeper);
         let form = String::from_utf8_lossy(request.body());
         assert!(form.contains("refresh_token=r9"), "{form}");
         keeper.abandon(&store.at());
-        store.put(&login);
+        store.save_elsewhere(&login);
     }
 }
 
@@ -83,8 +95,11 @@ fn while_another_has_the_lease_one_waits_and_looks_again() {
         panic!("no pause");
     };
     assert!(pause < Duration::from_secs(1), "{pause:?}");
-    store.put(&Record::from_tokens(Arc::new(tokens_from(2, store.now))));
-    assert_eq!(got(over(store.go(&mut keeper, Event::Elapsed))), "a2");
+    store.save_elsewhere(&Record::from_tokens(Arc::new(tokens_from(2, store.now))));
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Elapsed))),
+        "a2"
+    );
     assert_eq!(store.log, ["load", "lease", "load"]);
 }
 
@@ -92,14 +107,20 @@ fn while_another_has_the_lease_one_waits_and_looks_again() {
 fn while_another_has_the_lease_a_good_token_is_used() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
-    let _ = store.ask(&mut keeper);
+    let _ = store.decide(&mut keeper);
     over(store.go(&mut keeper, Event::Begin)).unwrap();
     store.now = START + 520;
     store.is_held = true;
-    assert!(matches!(store.ask(&mut keeper), Decision::UseAndRenew(_)));
-    assert_eq!(got(over(store.go(&mut keeper, Event::Begin))), "a1");
+    assert!(matches!(
+        store.decide(&mut keeper),
+        Decision::UseAndRenew(_)
+    ));
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        "a1"
+    );
     // Not at once again; but one whose token was refused need not hold back.
-    assert_eq!(handed(store.ask(&mut keeper)), "a1");
+    assert_eq!(access_of_decision(store.decide(&mut keeper)), "a1");
     let decision = keeper.ask(store.now(), Some(&tokens(1)));
     assert!(matches!(decision, Decision::Renew), "{decision:?}");
 }
@@ -121,11 +142,11 @@ fn a_worker_that_finds_another_marker_in_place_of_its_own_does_not_send() {
         at: store.now(),
         window: None,
     };
-    store.put(&Record {
+    store.save_elsewhere(&Record {
         in_flight: Some(marker),
         ..Record::from_tokens(Arc::new(tokens(1)))
     });
-    let step = store.go(&mut keeper, Event::Saved(Saved::Conflict));
+    let step = store.go(&mut keeper, Event::Saved(SaveOutcome::Conflict));
     assert!(matches!(step, Step::Wait(_)), "{step:?}");
     assert_eq!(store.log, ["load", "release"]);
 }
@@ -204,7 +225,7 @@ fn slow_marker(store: &mut TestStore, keeper: &mut Keeper, event: Event) -> Even
                 let version = version + 1;
                 store.entry = Some(Entry { version, record });
                 store.now += 11;
-                return Event::Saved(Saved::At(version));
+                return Event::Saved(SaveOutcome::At(version));
             }
             _ => Event::Leased(Lease::Won),
         };
@@ -218,10 +239,10 @@ fn client_credentials_need_no_marker() {
     let mut keeper = Keeper::new(config(), GrantId::client().requesting(scope.clone())).shared();
     assert_eq!(keeper.id().token_request.scope, scope);
     let mut store = TestStore::new();
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let mut own = tokens(1);
     own.refresh_token = None;
-    assert_eq!(got(store.renew(&mut keeper, Ok(own))), "a1");
+    assert_eq!(access_of_outcome(store.renew(&mut keeper, Ok(own))), "a1");
     let log = ["load", "lease", "load", "run", "save", "release"];
     assert_eq!(store.log, log);
 }
@@ -233,9 +254,12 @@ fn what_was_sent_after_a_login_does_not_replace_it() {
         let mut store = stale(&mut keeper);
         assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
         let login = Login::new("elsewhere".to_owned(), Arc::new(tokens_from(5, store.now)));
-        store.put(&login.record(None));
+        store.save_elsewhere(&login.record(None));
         let late = tokens_from(2, store.now + 1);
-        assert_eq!(got(store.complete(&mut keeper, Ok(late))), "a5");
+        assert_eq!(
+            access_of_outcome(store.complete(&mut keeper, Ok(late))),
+            "a5"
+        );
         assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a5");
     }
 }
@@ -246,9 +270,12 @@ fn new_tokens_follow_the_one_they_were_given_for_whatever_others_tried() {
     let mut store = stale(&mut keeper);
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
     // Another came when the lease had expired, found no connection and took its marker away.
-    store.put(&Record::from_tokens(Arc::new(tokens(1))));
+    store.save_elsewhere(&Record::from_tokens(Arc::new(tokens(1))));
     let late = tokens_from(2, store.now);
-    assert_eq!(got(store.complete(&mut keeper, Ok(late))), "a2");
+    assert_eq!(
+        access_of_outcome(store.complete(&mut keeper, Ok(late))),
+        "a2"
+    );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
 }
 
@@ -263,7 +290,7 @@ fn a_refused_token_is_handed_to_nobody_while_the_next_is_stored() {
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
     let step = keeper.resume(&store.at(), Event::Completed(Ok(tokens(2))));
     assert!(matches!(step, Step::Save { .. }));
-    assert!(matches!(store.ask(&mut keeper), Decision::Wait));
+    assert!(matches!(store.decide(&mut keeper), Decision::Wait));
 }
 
 #[test]
@@ -301,7 +328,10 @@ fn a_lease_is_short_however_long_a_request_may_take_and_is_extended_while_it_run
         let expected = LeaseExtension { holder, ttl, every };
         assert_eq!(keeper.lease_extension(), Some(expected));
         let fresh = tokens_from(2, store.now);
-        assert_eq!(got(store.complete(&mut keeper, Ok(fresh))), "a2");
+        assert_eq!(
+            access_of_outcome(store.complete(&mut keeper, Ok(fresh))),
+            "a2"
+        );
         assert_eq!(keeper.lease_extension(), None);
     }
     // Where there is no lease, none is extended.
@@ -309,12 +339,12 @@ fn a_lease_is_short_however_long_a_request_may_take_and_is_extended_while_it_run
     let mut keeper = alone();
     keeper.replace(&store.at(), tokens(1)).unwrap();
     store.now = START + 601;
-    let _ = store.ask(&mut keeper);
+    let _ = store.decide(&mut keeper);
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
     assert_eq!(keeper.lease_extension(), None);
     let mut keeper = Keeper::new(config(), GrantId::client()).shared();
     store.is_down = true;
-    let _ = store.ask(&mut keeper);
+    let _ = store.decide(&mut keeper);
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
     assert_eq!(keeper.lease_extension(), None);
 }
@@ -325,7 +355,7 @@ fn a_marker_expires_with_the_request_of_its_worker() {
     let mut store = stale(&mut slow);
     assert!(matches!(store.go(&mut slow, Event::Begin), Step::Run(_)));
     let mut other = keeper();
-    assert!(matches!(store.ask(&mut other), Decision::Renew));
+    assert!(matches!(store.decide(&mut other), Decision::Renew));
     let mut step = store.go(&mut other, Event::Begin);
     let since = store.now;
     while let Step::Wait(_) = step {
@@ -345,12 +375,12 @@ fn no_two_leases_have_one_name() {
         at: UnixTime::from_secs(START + 601),
         window: None,
     };
-    store.put(&Record {
+    store.save_elsewhere(&Record {
         in_flight: Some(marker),
         ..Record::from_tokens(Arc::new(tokens(1)))
     });
     store.now = START + 601;
-    let _ = store.ask(&mut keeper);
+    let _ = store.decide(&mut keeper);
     let (mut step, mut names) = (keeper.resume(&store.at(), Event::Begin), Vec::new());
     while names.len() < 3 {
         let event = match step {

@@ -14,15 +14,15 @@ fn refused(error: Error) -> (Keeper, TestStore, Error) {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper_for(Reuse::Revokes);
     store.now = START + 601;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let error = store.renew(&mut keeper, Err(error)).unwrap_err();
     store.log.clear();
     (keeper, store, error)
 }
 
 /// What a caller without a token gets: at once, or after a look at the store.
-fn told(store: &mut TestStore, keeper: &mut Keeper) -> Option<Error> {
-    match store.ask(keeper) {
+fn error_for_caller(store: &mut TestStore, keeper: &mut Keeper) -> Option<Error> {
+    match store.decide(keeper) {
         Decision::Fail(error) => Some(error),
         Decision::Renew => match store.go(keeper, Event::Begin) {
             Step::Done(outcome) => outcome.err(),
@@ -56,8 +56,8 @@ fn any_other_refusal_is_told_in_the_servers_words_and_ends_nothing() {
         assert!(record.tokens.unwrap().refresh_token.is_some(), "{word}");
         // Here, and wherever the record is read.
         for again in [
-            told(&mut store, &mut keeper).unwrap(),
-            told(&mut store, &mut other).unwrap(),
+            error_for_caller(&mut store, &mut keeper).unwrap(),
+            error_for_caller(&mut store, &mut other).unwrap(),
         ] {
             assert_eq!(again.code(), error.code(), "{word}");
             assert_eq!(error.advice(), Advice::Reauthorize, "{word}");
@@ -74,7 +74,10 @@ fn any_other_refusal_is_told_in_the_servers_words_and_ends_nothing() {
     // Without a word, too.
     let (mut keeper, mut store, error) = refused(ServerError::from_status(403).into());
     assert_eq!(error.advice(), Advice::Reauthorize);
-    assert_eq!(told(&mut store, &mut keeper).unwrap().code(), error.code());
+    assert_eq!(
+        error_for_caller(&mut store, &mut keeper).unwrap().code(),
+        error.code()
+    );
 }
 
 #[test]
@@ -90,11 +93,11 @@ fn what_passes_makes_no_grant_suspect() {
         let (_, store, _) = refused(server.into());
         assert_eq!(store.record().unconfirmed_refusal, None, "{text}");
     }
-    // Nor does what the client's own token is refused with.
-    let own = Keeper::new(config(), GrantId::client());
-    let mut keeper = own.shared();
+    // A refusal of the client's own token does not count either.
+    let client_keeper = Keeper::new(config(), GrantId::client());
+    let mut keeper = client_keeper.shared();
     let mut store = TestStore::new();
-    let _ = store.ask(&mut keeper);
+    let _ = store.decide(&mut keeper);
     let error = store
         .renew(&mut keeper, Err(refusal(401, "invalid_client")))
         .unwrap_err();
@@ -111,9 +114,9 @@ fn a_suspect_token_is_sent_again_at_growing_intervals() {
     let (mut last, mut pauses) = (store.now, Vec::new());
     while pauses.len() < 12 {
         store.now += 1;
-        // Whoever asks first sends it, for all.
+        // The first caller sends the request, for all.
         for worker in [&mut other, &mut keeper] {
-            if told(&mut store, worker).is_some() {
+            if error_for_caller(&mut store, worker).is_some() {
                 continue;
             }
             pauses.push(store.now - last);
@@ -124,7 +127,7 @@ fn a_suspect_token_is_sent_again_at_growing_intervals() {
     }
     for (number, pause) in pauses.iter().enumerate() {
         let least = (10 << number).min(3600);
-        // Half as much by chance, and a second until somebody looks.
+        // Up to half of it as jitter, and one second until the next check.
         assert!((least..=least * 3 / 2 + 1).contains(pause), "{pauses:?}");
     }
 }
@@ -134,27 +137,36 @@ fn a_success_or_a_login_clears_it() {
     // A success.
     let (mut keeper, mut store, _) = refused(refusal(401, "invalid_client"));
     store.now += 20;
-    assert!(told(&mut store, &mut keeper).is_none());
+    assert!(error_for_caller(&mut store, &mut keeper).is_none());
     let fresh = tokens_from(2, store.now);
-    assert_eq!(got(store.complete(&mut keeper, Ok(fresh))), "a2");
+    assert_eq!(
+        access_of_outcome(store.complete(&mut keeper, Ok(fresh))),
+        "a2"
+    );
     assert_eq!(store.record().unconfirmed_refusal, None);
     assert!(keeper.last_error().is_none());
     // A login here, and a login elsewhere, which is known after a second.
     for is_local in [true, false] {
         let (mut keeper, mut store, _) = refused(refusal(401, "invalid_client"));
         let mut other = keeper_for(Reuse::Revokes);
-        assert!(told(&mut store, &mut other).is_some());
+        assert!(error_for_caller(&mut store, &mut other).is_some());
         let where_to = if is_local { &mut keeper } else { &mut other };
         let login = tokens_from(5, store.now);
         where_to.replace(&store.at(), login).unwrap();
         assert!(where_to.save_again());
-        assert_eq!(got(over(store.go(where_to, Event::Begin))), "a5");
+        assert_eq!(
+            access_of_outcome(over(store.go(where_to, Event::Begin))),
+            "a5"
+        );
         assert_eq!(store.record().unconfirmed_refusal, None);
         store.now += 1;
         for worker in [&mut keeper, &mut other] {
-            match store.ask(worker) {
+            match store.decide(worker) {
                 Decision::UseToken(tokens) => assert_eq!(access(&tokens), "a5"),
-                Decision::Renew => assert_eq!(got(over(store.go(worker, Event::Begin))), "a5"),
+                Decision::Renew => assert_eq!(
+                    access_of_outcome(over(store.go(worker, Event::Begin))),
+                    "a5"
+                ),
                 decision => panic!("{decision:?}"),
             }
         }
@@ -166,19 +178,22 @@ fn a_token_that_is_still_good_is_handed_out_meanwhile() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper_for(Reuse::Revokes);
     store.now = START + 580;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let outcome = store.renew(&mut keeper, Err(refusal(400, "consent_required")));
-    assert_eq!(got(outcome), "a1");
-    // The caller can be told all the same.
+    assert_eq!(access_of_outcome(outcome), "a1");
+    // The caller still gets the error.
     let trouble = keeper.last_error().unwrap();
     assert_eq!(
         (trouble.code(), trouble.advice()),
         ("denied.consent_required", Advice::Reauthorize)
     );
     let mut other = keeper_for(Reuse::Revokes);
-    assert!(matches!(store.ask(&mut other), Decision::Renew));
-    assert_eq!(got(over(store.go(&mut other, Event::Begin))), "a1");
-    assert_eq!(handed(store.ask(&mut other)), "a1");
+    assert!(matches!(store.decide(&mut other), Decision::Renew));
+    assert_eq!(
+        access_of_outcome(over(store.go(&mut other, Event::Begin))),
+        "a1"
+    );
+    assert_eq!(access_of_decision(store.decide(&mut other)), "a1");
     assert_eq!(
         other.last_error().unwrap().code(),
         "denied.consent_required"
@@ -190,7 +205,7 @@ fn an_unconfirmed_refusal_by_a_clock_that_was_ahead_ends_in_time() {
     let mut store = TestStore::with(tokens(1));
     let mut ahead = keeper_for(Reuse::Revokes);
     store.now = START + 365 * 24 * 3600;
-    let _ = store.ask(&mut ahead);
+    let _ = store.decide(&mut ahead);
     store
         .renew(&mut ahead, Err(refusal(401, "invalid_client")))
         .unwrap_err();
@@ -198,11 +213,11 @@ fn an_unconfirmed_refusal_by_a_clock_that_was_ahead_ends_in_time() {
     // Another's clock was right, and its own is set right.
     for mut worker in [keeper_for(Reuse::Revokes), ahead] {
         store.now = START + 700;
-        assert!(told(&mut store, &mut worker).is_some());
+        assert!(error_for_caller(&mut store, &mut worker).is_some());
         store.now += 16;
-        assert!(told(&mut store, &mut worker).is_none());
+        assert!(error_for_caller(&mut store, &mut worker).is_none());
         worker.abandon(&store.at());
-        store.put(&refused);
+        store.save_elsewhere(&refused);
     }
 }
 
@@ -212,18 +227,18 @@ fn without_a_store_it_is_the_same() {
     let mut keeper = alone();
     keeper.replace(&store.at(), tokens(1)).unwrap();
     store.now = START + 601;
-    let _ = store.ask(&mut keeper);
+    let _ = store.decide(&mut keeper);
     store
         .renew(&mut keeper, Err(refusal(403, "unauthorized_client")))
         .unwrap_err();
     store.now += 5;
-    let error = told(&mut store, &mut keeper).unwrap();
+    let error = error_for_caller(&mut store, &mut keeper).unwrap();
     assert_eq!(error.advice(), Advice::Reauthorize);
     store.now += 15;
-    assert!(told(&mut store, &mut keeper).is_none());
+    assert!(error_for_caller(&mut store, &mut keeper).is_none());
 }
 
-/// Microsoft's word for a person who has to confirm something.
+/// Microsoft's error code if the user must confirm something.
 #[test]
 fn an_invalid_grant_that_wants_interaction_is_not_the_end() {
     let wanting = |suberror: &str| {
@@ -263,15 +278,15 @@ fn nobody_is_told_to_log_in_for_a_token_that_was_replaced_meanwhile() {
         let mut store = TestStore::with(tokens(1));
         let mut keeper = keeper_for(Reuse::Unknown);
         store.now = START + 601;
-        let _ = store.ask(&mut keeper);
+        let _ = store.decide(&mut keeper);
         assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
-        store.put(&Record::from_tokens(Arc::new(tokens_from(
+        store.save_elsewhere(&Record::from_tokens(Arc::new(tokens_from(
             number, store.now,
         ))));
         let refused = Err(refusal(401, "invalid_client"));
         let outcome = store.complete(&mut keeper, refused);
-        assert_eq!(got(outcome), expected);
-        // It is the token that is suspect, whoever saved it last.
+        assert_eq!(access_of_outcome(outcome), expected);
+        // The refusal applies to the token, no matter which worker saved it last.
         assert_eq!(store.record().unconfirmed_refusal.is_some(), number == 1);
     }
 }
@@ -281,7 +296,7 @@ fn nobody_is_told_to_log_in_before_all_can_know() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper_for(Reuse::Unknown);
     store.now = START + 601;
-    let _ = store.ask(&mut keeper);
+    let _ = store.decide(&mut keeper);
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
     store.is_down = true;
     let refused = Err(refusal(401, "invalid_client"));
@@ -289,7 +304,7 @@ fn nobody_is_told_to_log_in_before_all_can_know() {
     // It is known here all the same.
     store.is_down = false;
     store.now += 5;
-    let error = told(&mut store, &mut keeper).unwrap();
+    let error = error_for_caller(&mut store, &mut keeper).unwrap();
     assert_eq!(error.advice(), Advice::Reauthorize);
 }
 
@@ -297,24 +312,24 @@ fn nobody_is_told_to_log_in_before_all_can_know() {
 fn nobody_is_told_of_a_refusal_while_the_token_is_on_its_way_again() {
     let (mut keeper, mut store, _) = refused(refusal(401, "invalid_client"));
     store.now += 16;
-    assert!(told(&mut store, &mut keeper).is_none());
+    assert!(error_for_caller(&mut store, &mut keeper).is_none());
     // By a clock that is behind, it is too early.
     let mut other = keeper_for(Reuse::Revokes);
     store.now -= 15;
     store.is_held = true;
-    assert!(matches!(store.ask(&mut other), Decision::Renew));
+    assert!(matches!(store.decide(&mut other), Decision::Renew));
     assert!(matches!(store.go(&mut other, Event::Begin), Step::Wait(_)));
     // What is lost now counts as lost, and the next refusal as the second.
     store.is_held = false;
     store.now += 15;
     assert_eq!(
-        code(store.complete(&mut keeper, Err(unsent()))),
+        code(store.complete(&mut keeper, Err(unsent_request()))),
         "lost.unsent"
     );
-    assert!(told(&mut store, &mut keeper).is_none());
+    assert!(error_for_caller(&mut store, &mut keeper).is_none());
     store
         .complete(&mut keeper, Err(refusal(401, "invalid_client")))
         .unwrap_err();
     store.now += 19;
-    assert!(told(&mut store, &mut keeper).is_some());
+    assert!(error_for_caller(&mut store, &mut keeper).is_some());
 }

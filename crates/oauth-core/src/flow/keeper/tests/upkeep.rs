@@ -1,4 +1,4 @@
-//! What is done for a grant though nobody asks for its token.
+//! Upkeep of a grant whose token no caller requests.
 
 use super::*;
 
@@ -26,7 +26,7 @@ fn kept_alive() -> Keeper {
     })
 }
 
-/// One that has read the store, as any worker has that was asked once.
+/// A keeper that has read the store, as after its first request.
 fn having_read(store: &mut TestStore, keeper: &mut Keeper) {
     let entry = store.entry.clone().unwrap();
     keeper.learn(&store.at(), entry).unwrap();
@@ -51,7 +51,7 @@ fn an_idle_grant_is_exchanged_before_its_refresh_token_ends() {
     assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
     assert_eq!(after(&store, &keeper), None, "it is under way");
     let fresh = idle(2, store.now, None);
-    assert_eq!(got(store.renew(&mut keeper, Ok(fresh))), "a2");
+    assert_eq!(access_of_outcome(store.renew(&mut keeper, Ok(fresh))), "a2");
     assert_eq!(store.record().tokens.as_deref().map(access), Some("a2"));
     assert!(after(&store, &keeper).unwrap() > WEEK - 2 * DAY);
 }
@@ -75,7 +75,7 @@ fn who_wakes_after_another_has_kept_the_grant_alive_sends_nothing() {
     having_read(&mut store, &mut keeper);
     let late = START + WEEK - DAY;
     // Another was first, so long ago that its access token is stale.
-    store.put(&Record::from_tokens(Arc::new(idle(
+    store.save_elsewhere(&Record::from_tokens(Arc::new(idle(
         2,
         late - DAY / 3,
         None,
@@ -83,7 +83,7 @@ fn who_wakes_after_another_has_kept_the_grant_alive_sends_nothing() {
     store.now = late;
     assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
     let outcome = over(store.go(&mut keeper, Event::Begin));
-    assert_eq!(got(outcome), "a2");
+    assert_eq!(access_of_outcome(outcome), "a2");
     assert_eq!(store.log, ["load"]);
     assert!(after(&store, &keeper).unwrap() > 4 * DAY);
 }
@@ -101,15 +101,18 @@ fn who_asks_while_another_has_kept_the_grant_alive_gets_a_token() {
     assert!(matches!(lease, Step::Lease { .. }), "{lease:?}");
     let load = keeper.resume(&store.at(), Event::Leased(Lease::Won));
     assert!(matches!(load, Step::Load), "{load:?}");
-    store.put(&Record::from_tokens(Arc::new(idle(2, START + DAY, None))));
+    store.save_elsewhere(&Record::from_tokens(Arc::new(idle(2, START + DAY, None))));
     let release = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert!(matches!(&release, Step::Lease { ttl, .. } if ttl.is_zero()));
-    assert!(matches!(store.ask(&mut keeper), Decision::Wait));
+    assert!(matches!(store.decide(&mut keeper), Decision::Wait));
     // The token that was found is stale: it is renewed for whoever waits.
     let step = store.go(&mut keeper, Event::Leased(Lease::Won));
     assert!(matches!(step, Step::Run(_)), "{step:?}");
     let fresh = idle(3, store.now, None);
-    assert_eq!(got(store.complete(&mut keeper, Ok(fresh))), "a3");
+    assert_eq!(
+        access_of_outcome(store.complete(&mut keeper, Ok(fresh))),
+        "a3"
+    );
 }
 
 #[test]
@@ -121,7 +124,7 @@ fn a_grant_is_kept_alive_though_its_access_token_is_fresh() {
     store.now = START + WEEK - DAY;
     assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
     let fresh = idle(2, store.now, None);
-    assert_eq!(got(store.renew(&mut keeper, Ok(fresh))), "a2");
+    assert_eq!(access_of_outcome(store.renew(&mut keeper, Ok(fresh))), "a2");
 }
 
 #[test]
@@ -131,7 +134,10 @@ fn a_try_that_failed_is_repeated_after_a_pause_and_not_for_an_ended_grant() {
     having_read(&mut store, &mut keeper);
     store.now = START + WEEK - DAY;
     assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
-    assert_eq!(code(store.renew(&mut keeper, Err(unsent()))), "lost.unsent");
+    assert_eq!(
+        code(store.renew(&mut keeper, Err(unsent_request()))),
+        "lost.unsent"
+    );
     assert_eq!(keeper.upkeep(store.now()), None);
     assert_eq!(after(&store, &keeper), Some(60));
     store.now += 60;
@@ -154,7 +160,7 @@ fn a_passed_end_is_a_hint_and_tried_once() {
     assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
     let fresh = idle(2, store.now, None);
     assert_eq!(
-        got(store.renew(&mut keeper, Ok(fresh))),
+        access_of_outcome(store.renew(&mut keeper, Ok(fresh))),
         "a2",
         "it was not the end"
     );
@@ -189,8 +195,8 @@ fn the_end_of_the_authorization_is_told_once_and_again_when_it_was_extended() {
         (after(&store, &keeper), keeper.upkeep(store.now())),
         (None, None)
     );
-    // The same end, told again with a second's difference by the next answer.
-    store.put(&Record::from_tokens(Arc::new(idle(
+    // The same expiry, reported with a difference of one second by the next response.
+    store.save_elsewhere(&Record::from_tokens(Arc::new(idle(
         2,
         store.now,
         Some(end + 1),
@@ -198,7 +204,7 @@ fn the_end_of_the_authorization_is_told_once_and_again_when_it_was_extended() {
     having_read(&mut store, &mut keeper);
     assert_eq!(keeper.upkeep(store.now()), None);
     let extended = store.now + 20 * DAY;
-    store.put(&Record::from_tokens(Arc::new(idle(
+    store.save_elsewhere(&Record::from_tokens(Arc::new(idle(
         3,
         store.now,
         Some(extended),
@@ -254,7 +260,7 @@ fn no_access_token_outlives_the_authorization() {
     let mut store = TestStore::with(idle(1, START, Some(START + 300)));
     let mut keeper = keeper();
     having_read(&mut store, &mut keeper);
-    assert_eq!(handed(store.ask(&mut keeper)), "a1");
+    assert_eq!(access_of_decision(store.decide(&mut keeper)), "a1");
     store.now = START + 300;
-    assert!(matches!(store.ask(&mut keeper), Decision::Renew));
+    assert!(matches!(store.decide(&mut keeper), Decision::Renew));
 }

@@ -14,21 +14,22 @@ use crate::flow::authorization::{
 use crate::jose::{Alg, KeySet};
 use crate::redirect_uri::RedirectUri;
 use crate::scope::Scope;
-use crate::testing::{NOW, at, json as answer, of, server};
+use crate::testing::{NOW, at, client_of, json as answer, server};
 
 fn client() -> Client {
-    let client = of(server()).with_id_token_algs([Alg::EdDsa]);
+    let client = client_of(server()).with_id_token_algs([Alg::EdDsa]);
     client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
     client
 }
 
-fn ask() -> AuthorizationRequest {
-    let ask = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
-    ask.scope(Scope::parse("openid").unwrap())
+fn authorization_request() -> AuthorizationRequest {
+    let request = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
+    request
+        .scope(Scope::parse("openid").unwrap())
         .response_type(ResponseType::CodeIdToken)
 }
 
-/// A token that says this beside what every one of the flow says; its signature is what a host says it is.
+/// A token with the flow's common claims and these; the test host decides whether its signature is valid.
 fn id_token(pending: &PendingAuthorization, changes: &Value) -> String {
     let mut claims = json!({
         "iss": "https://as.example", "sub": "ann", "aud": "id", "iat": NOW, "exp": NOW + 60,
@@ -49,14 +50,14 @@ fn redeem(
     hashes: &[&str],
 ) -> Result<String, Error> {
     let client = client();
-    let (_, pending) = client.authorize(&at(), ask()).unwrap();
+    let (_, pending) = client.authorize(&at(), authorization_request()).unwrap();
     let state = pending.state().expose().clone();
     let given = change(&pending);
     let callback = format!("{CB}#code=c0de&state={state}{given}");
     let mut login = client.redeem(pending, &callback)?;
     let mut step = login.resume(&at(), Input::Begin)?;
     loop {
-        let good = match step {
+        let valid = match step {
             Step::Send(request) => {
                 return Ok(String::from_utf8(request.body().to_vec()).unwrap());
             }
@@ -67,7 +68,7 @@ fn redeem(
             Step::Verify(VerificationJob::Signature { .. }) => true,
             other => panic!("{other:?}"),
         };
-        step = login.resume(&at(), Input::Verified(good))?;
+        step = login.resume(&at(), Input::Verified(valid))?;
     }
 }
 
@@ -77,16 +78,17 @@ fn with(changes: Value) -> impl FnOnce(&PendingAuthorization) -> String {
 
 #[test]
 fn the_request_asks_for_both_and_for_a_place_out_of_the_servers_logs() {
-    let url = |ask| client().authorize(&at(), ask).map(|(url, _)| url);
-    let fragment = url(ask()).unwrap();
+    let url = |request| client().authorize(&at(), request).map(|(url, _)| url);
+    let fragment = url(authorization_request()).unwrap();
     assert!(fragment.as_str().contains("response_type=code+id_token"));
     assert!(!fragment.as_str().contains("response_mode="));
-    let posted = url(ask().response_mode(ResponseMode::FormPost)).unwrap();
+    let posted = url(authorization_request().response_mode(ResponseMode::FormPost)).unwrap();
     assert!(posted.as_str().contains("response_mode=form_post"));
 
-    let in_query = url(ask().response_mode(ResponseMode::Query)).unwrap_err();
+    let in_query = url(authorization_request().response_mode(ResponseMode::Query)).unwrap_err();
     assert_eq!(in_query.code(), "form.malformed_parameter");
-    let without_openid = url(ask().scope(Scope::parse("read").unwrap())).unwrap_err();
+    let without_openid =
+        url(authorization_request().scope(Scope::parse("read").unwrap())).unwrap_err();
     assert_eq!(without_openid.code(), "form.malformed_parameter");
 }
 
@@ -135,16 +137,16 @@ fn no_code_is_sent_that_nobody_vouches_for() {
             "callback.duplicate_parameter",
         ),
     ];
-    for (change, wanted) in cases {
-        assert_eq!(redeem(change, &["c"]).unwrap_err().code(), wanted);
+    for (change, expected) in cases {
+        assert_eq!(redeem(change, &["c"]).unwrap_err().code(), expected);
     }
 }
 
 #[test]
 fn both_id_tokens_are_about_one_person() {
-    for (subject, wanted) in [("ann", None), ("bob", Some("id_token.subject_changed"))] {
+    for (subject, expected) in [("ann", None), ("bob", Some("id_token.subject_changed"))] {
         let client = client();
-        let (_, pending) = client.authorize(&at(), ask()).unwrap();
+        let (_, pending) = client.authorize(&at(), authorization_request()).unwrap();
         let front = id_token(&pending, &json!({ "c_hash": "c" }));
         let back = id_token(&pending, &json!({ "sub": subject }));
         let state = pending.state().expose();
@@ -164,7 +166,7 @@ fn both_id_tokens_are_about_one_person() {
                 other => panic!("{other:?}"),
             };
         };
-        assert_eq!(seen.as_ref().err().map(Error::code), wanted);
+        assert_eq!(seen.as_ref().err().map(Error::code), expected);
         if let Ok(login) = seen {
             assert_eq!(login.tokens.id_token.unwrap().expose(), &back);
         }
@@ -173,7 +175,7 @@ fn both_id_tokens_are_about_one_person() {
 
 #[test]
 fn a_flow_that_was_stored_still_wants_its_id_token() {
-    let (_, pending) = client().authorize(&at(), ask()).unwrap();
+    let (_, pending) = client().authorize(&at(), authorization_request()).unwrap();
     let text = pending.to_json().expose().clone();
     let again = PendingAuthorization::from_json(&text).unwrap();
     assert_eq!(*again.to_json().expose(), text);
@@ -181,14 +183,14 @@ fn a_flow_that_was_stored_still_wants_its_id_token() {
     let refused = client().redeem(again, &callback).map(drop).unwrap_err();
     assert_eq!(refused.code(), "id_token.missing");
 
-    for (kept, spoilt) in [
+    for (hash_claim, spoilt) in [
         (
             "\"response_mode\":\"fragment\"",
             "\"response_mode\":\"query\"",
         ),
         ("\"scope\":\"openid\"", "\"scope\":\"read\",\"nonce\":null"),
     ] {
-        assert!(text.contains(kept), "{text}");
+        assert!(text.contains(hash_claim), "{text}");
         let mut stored: Value = serde_json::from_str(&text).unwrap();
         let change: Value = serde_json::from_str(&format!("{{{spoilt}}}")).unwrap();
         let members = stored.as_object_mut().unwrap();
@@ -201,9 +203,9 @@ fn a_flow_that_was_stored_still_wants_its_id_token() {
 /// RFC 9207 section 2.4: the ID token names the issuer as well. An error has none beside it.
 #[test]
 fn a_server_that_names_itself_in_the_id_token_need_not_do_so_in_a_parameter() {
-    let mut ask = ask();
-    ask.issuer_required = true;
-    let begin = || client().authorize(&at(), ask.clone()).unwrap().1;
+    let mut request = authorization_request();
+    request.issuer_required = true;
+    let begin = || client().authorize(&at(), request.clone()).unwrap().1;
     let pending = begin();
     let token = id_token(&pending, &json!({ "c_hash": "c" }));
     let state = pending.state().expose();

@@ -18,18 +18,18 @@ fn ticket(limiter: &RateLimiter) -> Ticket {
 }
 
 /// Sends one request, and takes a reply for it.
-fn served(limiter: &RateLimiter, seconds: u64, fields: &[(&'static str, &str)]) {
+fn send_request(limiter: &RateLimiter, seconds: u64, fields: &[(&'static str, &str)]) {
     let ticket = ticket(limiter);
-    assert_eq!(ticket.admit(at(seconds).elapsed, Patience::Waits), None);
-    let pause = ticket.replied(&at(seconds), StatusCode::OK, &headers(fields));
+    assert_eq!(ticket.admit(at(seconds).elapsed, Queueing::Waits), None);
+    let pause = ticket.note_reply(&at(seconds), StatusCode::OK, &headers(fields));
     assert_eq!(pause, None);
 }
 
 fn refused(limiter: &RateLimiter, seconds: u64, fields: &[(&'static str, &str)]) -> u64 {
     let ticket = ticket(limiter);
-    assert_eq!(ticket.admit(at(seconds).elapsed, Patience::None), None);
+    assert_eq!(ticket.admit(at(seconds).elapsed, Queueing::None), None);
     let status = StatusCode::TOO_MANY_REQUESTS;
-    let pause = ticket.replied(&at(seconds), status, &headers(fields));
+    let pause = ticket.note_reply(&at(seconds), status, &headers(fields));
     pause.unwrap().as_secs()
 }
 
@@ -42,14 +42,14 @@ fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 fn waits(ticket: &Ticket, seconds: u64) -> f64 {
-    let pause = ticket.admit(at(seconds).elapsed, Patience::Waits);
+    let pause = ticket.admit(at(seconds).elapsed, Queueing::Waits);
     pause.unwrap_or_default().as_secs_f64()
 }
 
 #[test]
 fn those_behind_wait_for_a_window_each() {
     let limiter = RateLimiter::default().keeping(Allowance::new(1, 60));
-    served(&limiter, 0, &[]);
+    send_request(&limiter, 0, &[]);
     let queue: Vec<Ticket> = (0..3).map(|_| ticket(&limiter)).collect();
     let pauses: Vec<f64> = queue.iter().map(|ticket| waits(ticket, 0)).collect();
     assert_eq!(pauses, [60.0, 120.0, 180.0]);
@@ -58,13 +58,13 @@ fn those_behind_wait_for_a_window_each() {
 #[test]
 fn an_allowance_that_the_server_names_is_kept() {
     let limiter = RateLimiter::default();
-    served(&limiter, 0, &[("ratelimit-policy", "\"default\";q=1;w=30")]);
+    send_request(&limiter, 0, &[("ratelimit-policy", "\"default\";q=1;w=30")]);
     assert_eq!(waits(&ticket(&limiter), 10), 20.0);
     // Of two, the slower one.
-    for kept in [Allowance::new(1, 60), Allowance::new(9, 60)] {
-        let limiter = RateLimiter::default().keeping(kept);
-        served(&limiter, 0, &[("ratelimit-policy", "\"default\";q=1;w=30")]);
-        let window = if kept.requests == 1 { 60.0 } else { 30.0 };
+    for allowance in [Allowance::new(1, 60), Allowance::new(9, 60)] {
+        let limiter = RateLimiter::default().keeping(allowance);
+        send_request(&limiter, 0, &[("ratelimit-policy", "\"default\";q=1;w=30")]);
+        let window = if allowance.requests == 1 { 60.0 } else { 30.0 };
         assert_eq!(waits(&ticket(&limiter), 0), window);
     }
 }
@@ -76,15 +76,15 @@ fn a_pause_of_no_time_is_one_of_a_second() {
     assert_eq!(waits(&ticket(&limiter), 0), 1.0);
 }
 
-/// What was only observed is a guess, and nobody is refused for it.
+/// An observed limit is a guess, so no request is refused for it.
 #[test]
 fn a_guess_holds_back_only_those_who_wait() {
     let limiter = RateLimiter::default();
-    served(&limiter, 0, &[]);
+    send_request(&limiter, 0, &[]);
     assert_eq!(refused(&limiter, 0, &[("retry-after", "60")]), 60);
-    served(&limiter, 60, &[]);
+    send_request(&limiter, 60, &[]);
     let impatient = ticket(&limiter);
-    assert_eq!(impatient.admit(at(61).elapsed, Patience::None), None);
+    assert_eq!(impatient.admit(at(61).elapsed, Queueing::None), None);
     drop(impatient);
     assert!(waits(&ticket(&limiter), 61) > 50.0);
 }
@@ -93,10 +93,10 @@ fn a_guess_holds_back_only_those_who_wait() {
 #[test]
 fn an_old_request_does_not_stretch_the_window() {
     let limiter = RateLimiter::default();
-    served(&limiter, 0, &[]);
-    served(&limiter, 1_000, &[]);
+    send_request(&limiter, 0, &[]);
+    send_request(&limiter, 1_000, &[]);
     assert_eq!(refused(&limiter, 1_000, &[("retry-after", "60")]), 60);
-    served(&limiter, 1_060, &[]);
+    send_request(&limiter, 1_060, &[]);
     assert_eq!(waits(&ticket(&limiter), 1_060), 60.0);
 }
 
@@ -104,11 +104,11 @@ fn an_old_request_does_not_stretch_the_window() {
 #[test]
 fn a_window_begins_when_a_pause_is_over() {
     let limiter = RateLimiter::default();
-    served(&limiter, 0, &[]);
-    served(&limiter, 0, &[]);
+    send_request(&limiter, 0, &[]);
+    send_request(&limiter, 0, &[]);
     assert_eq!(refused(&limiter, 0, &[("retry-after", "20")]), 20);
-    served(&limiter, 20, &[]);
+    send_request(&limiter, 20, &[]);
     assert_eq!(refused(&limiter, 20, &[("retry-after", "20")]), 20);
-    served(&limiter, 40, &[]);
+    send_request(&limiter, 40, &[]);
     assert_eq!(waits(&ticket(&limiter), 40), 20.0);
 }

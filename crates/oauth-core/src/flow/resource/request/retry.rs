@@ -8,7 +8,7 @@ use crate::http::{HeaderMap, Method, StatusCode};
 
 use super::super::ended_token::{MAX_PEEKED_BYTES, TokenVerdict};
 use super::super::{Redirect, Verdict, challenge_verdict};
-use super::{Clock, MAX_HOPS, OnRateLimit, Presented, ResourceRequest, State, Step};
+use super::{Clock, MAX_HOPS, OnRateLimit, ResourceRequest, State, Step, TokenPresentation};
 use crate::call::Retry;
 use crate::url::Url;
 
@@ -23,21 +23,22 @@ impl ResourceRequest {
     ) -> Result<Step, Error> {
         let has_nonce = self.update_from_reply(headers);
         let ticket = self.ticket.as_ref();
-        if let Some(pause) = ticket.and_then(|ticket| ticket.replied(at, status, headers)) {
+        if let Some(pause) = ticket.and_then(|ticket| ticket.note_reply(at, status, headers)) {
             return match self.on_rate_limit {
                 OnRateLimit::Wait { longest } if self.may_repeat(status) => {
                     let owner = self.owner()?;
                     if self.waited.saturating_add(pause) > longest {
-                        return Err(self.limited(pause, Some(status)));
+                        return Err(self.rate_limit_error(pause, Some(status)));
                     }
                     self.queue(at, owner, false)
                 }
-                _ => Err(self.limited(pause, Some(status))),
+                _ => Err(self.rate_limit_error(pause, Some(status))),
             };
         }
         let can_repeat = self.bytes().is_some();
         let verdict = self.verdict(status, headers);
-        if let (Presented::WithProof, Some(proof_maker)) = (self.presented, self.api.proof_maker())
+        if let (TokenPresentation::WithProof, Some(proof_maker)) =
+            (self.presented, self.api.proof_maker())
         {
             // No other proof of this key would be accepted.
             proof_maker.check(challenge_verdict::refused_algs(status, headers).as_deref())?;
@@ -102,7 +103,7 @@ impl ResourceRequest {
 
     /// Handles the beginning of a body of a reply that may report an expired token. The reply is neither a redirect nor
     /// a pause, so it is returned to the caller otherwise.
-    pub(super) fn peeked(
+    pub(super) fn after_peek(
         &mut self,
         at: &Clock,
         status: StatusCode,
@@ -131,8 +132,10 @@ impl ResourceRequest {
 
     pub(super) fn verdict(&self, status: StatusCode, headers: &HeaderMap) -> Verdict {
         match self.presented {
-            Presented::Not | Presented::AsBearer => challenge_verdict::verdict(status, headers),
-            Presented::WithProof => challenge_verdict::verdict_with_dpop(status, headers),
+            TokenPresentation::Not | TokenPresentation::AsBearer => {
+                challenge_verdict::verdict(status, headers)
+            }
+            TokenPresentation::WithProof => challenge_verdict::verdict_with_dpop(status, headers),
         }
     }
 
@@ -141,7 +144,7 @@ impl ResourceRequest {
         let (Some(proof_maker), Ok(url)) = (self.api.proof_maker(), &self.url) else {
             return false;
         };
-        if (self.presented, self.clock) != (Presented::WithProof, Retry::Unused) {
+        if (self.presented, self.clock) != (TokenPresentation::WithProof, Retry::Unused) {
             return false;
         }
         let is_refused = challenge_verdict::refuses_proof(status, headers);

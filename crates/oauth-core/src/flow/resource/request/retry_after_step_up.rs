@@ -1,7 +1,7 @@
 //! Repeats a request after a step-up authorization (RFC 9470). The retries after a 401 and with a DPoP nonce are
 //! decided in `retry.rs`.
 
-use super::{Body, Presented, ResourceRequest};
+use super::{Body, ResourceRequest, TokenPresentation};
 use crate::http::{HeaderMap, StatusCode};
 use crate::token::step_up_requirement::StepUp;
 
@@ -10,7 +10,7 @@ impl ResourceRequest {
     /// unsent request, to be repeated after that authorization. `None` if no authorization would help, or if the body
     /// cannot be sent again.
     pub fn stepped_up(&self, status: StatusCode, headers: &HeaderMap) -> Option<(StepUp, Self)> {
-        if self.presented == Presented::Not {
+        if self.presented == TokenPresentation::Not {
             // The request was made without a token, so no other token would help.
             return None;
         }
@@ -19,11 +19,11 @@ impl ResourceRequest {
             return None;
         };
         let url = self.url.as_ref().ok()?;
-        let again = Self::new(&self.api, self.method.clone(), url.as_str())
+        let copy = Self::new(&self.api, self.method.clone(), url.as_str())
             .headers(self.headers.clone())
             .body(bytes.clone())
             .on_rate_limit(self.on_rate_limit);
         let follows = self.follows;
-        Some((required, Self { follows, ..again }))
+        Some((required, Self { follows, ..copy }))
     }
 }

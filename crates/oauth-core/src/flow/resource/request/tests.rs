@@ -55,10 +55,10 @@ fn fields(fields: &[(&str, &str)]) -> HeaderMap {
 fn sent(request: &mut ResourceRequest, at: &Clock) {
     let step = request.resume(at, Event::Begin).unwrap();
     assert!(matches!(step, Step::Token(_)), "{step:?}");
-    resent(request, at);
+    retry(request, at);
 }
 
-fn resent(request: &mut ResourceRequest, at: &Clock) {
+fn retry(request: &mut ResourceRequest, at: &Clock) {
     let tokens = Tokens::bearer("t");
     let step = request.resume(at, Event::Token(&tokens)).unwrap();
     assert!(matches!(step, Step::Send { .. }), "{step:?}");
@@ -107,7 +107,7 @@ fn a_401_is_renewed_once() {
     let none = HeaderMap::new();
     let step = reply(&mut request, &at(0.0), 401, &none).unwrap();
     assert!(matches!(step, Step::Renew(TokenOwner::Any)), "{step:?}");
-    resent(&mut request, &at(0.0));
+    retry(&mut request, &at(0.0));
     let step = reply(&mut request, &at(0.0), 401, &none).unwrap();
     assert!(matches!(step, Step::Done), "{step:?}");
     let again = request.resume(&at(0.0), Event::Begin);
@@ -217,7 +217,7 @@ fn an_unsafe_request_follows_only_redirects_that_keep_its_method_and_none_foreve
             reply(&mut get, &at(0.0), 302, &to),
             Ok(Step::Token(_))
         ));
-        resent(&mut get, &at(0.0));
+        retry(&mut get, &at(0.0));
     }
     assert!(matches!(
         reply(&mut get, &at(0.0), 302, &to),

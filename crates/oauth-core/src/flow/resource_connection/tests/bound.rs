@@ -1,6 +1,6 @@
 //! Tokens that are bound to a key, because the API demands it or the caller has one.
 
-use super::kept::registered_with;
+use super::kept::connect_registering;
 use super::*;
 use crate::certificate::KnownCertificate;
 use crate::client_auth::ClientAuth;
@@ -24,8 +24,8 @@ fn demanding(algs: &str) -> String {
 }
 
 fn alg(resource: &str, members: &str) -> Result<Option<Alg>, &'static str> {
-    let connection = code(met_with(ask(), resource, members).outcome)?;
-    code(connection.dpop_alg())
+    let connection = error_code(connect_with(connect_request(), resource, members).outcome)?;
+    error_code(connection.dpop_alg())
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_key_is_of_the_first_algorithm_that_api_and_server_take() {
         alg(&demanding(r#"["ES256","PS256"]"#), server),
         Ok(Some(Alg::Ps256))
     );
-    // Whoever only lists algorithms demands nothing.
+    // An API that only lists algorithms requires no DPoP.
     assert_eq!(alg(RESOURCE, server), Ok(None));
     assert_eq!(
         alg(&demanding(r#"["HS256","new"]"#), ""),
@@ -54,20 +54,24 @@ fn a_key_is_of_the_first_algorithm_that_api_and_server_take() {
 #[test]
 fn a_client_is_registered_for_tokens_that_are_bound() {
     let is_named = |request, resource: &str| {
-        let (asked, outcome) = registered_with(request, resource);
+        let (requests, outcome) = connect_registering(request, resource);
         let bound = r#""dpop_bound_access_tokens":true"#;
-        let posted = asked.iter().find(|(line, _)| line.starts_with("POST"));
-        code(outcome).map(|_| posted.unwrap().1.contains(bound))
+        let posted = requests.iter().find(|(line, _)| line.starts_with("POST"));
+        error_code(outcome).map(|_| posted.unwrap().1.contains(bound))
     };
-    assert_eq!(is_named(ask(), RESOURCE), Ok(false));
-    assert_eq!(is_named(ask(), &demanding(r#"["ES256"]"#)), Ok(true));
-    assert_eq!(is_named(ask().dpop(key()), RESOURCE), Ok(true));
-    // The server is not told of a client whose proofs it would not take.
-    let (asked, outcome) = registered_with(ask().dpop(key()), &demanding(r#"["PS256"]"#));
-    assert_eq!(code(outcome).map(drop), Err("key.algorithm"));
+    assert_eq!(is_named(connect_request(), RESOURCE), Ok(false));
+    assert_eq!(
+        is_named(connect_request(), &demanding(r#"["ES256"]"#)),
+        Ok(true)
+    );
+    assert_eq!(is_named(connect_request().dpop(key()), RESOURCE), Ok(true));
+    // No client is registered whose proofs the server would reject.
+    let (requests, outcome) =
+        connect_registering(connect_request().dpop(key()), &demanding(r#"["PS256"]"#));
+    assert_eq!(error_code(outcome).map(drop), Err("key.algorithm"));
     assert!(
-        asked.iter().all(|(line, _)| line.starts_with("GET")),
-        "{asked:?}"
+        requests.iter().all(|(line, _)| line.starts_with("GET")),
+        "{requests:?}"
     );
 }
 
@@ -75,20 +79,23 @@ fn a_client_is_registered_for_tokens_that_are_bound() {
 #[test]
 fn a_client_is_registered_for_tokens_that_are_bound_to_its_certificate() {
     let is_named = |request| {
-        let (asked, outcome) = registered_with(request, RESOURCE);
+        let (requests, outcome) = connect_registering(request, RESOURCE);
         let bound = r#""tls_client_certificate_bound_access_tokens":true"#;
-        let posted = asked.iter().find(|(line, _)| line.starts_with("POST"));
-        code(outcome).map(|_| posted.unwrap().1.contains(bound))
+        let posted = requests.iter().find(|(line, _)| line.starts_with("POST"));
+        error_code(outcome).map(|_| posted.unwrap().1.contains(bound))
     };
-    assert_eq!(is_named(ask()), Ok(false));
-    assert_eq!(is_named(ask().certificate_bound_tokens()), Ok(true));
-    assert_eq!(is_named(ask().certificate("dGh1bWI")), Ok(true));
+    assert_eq!(is_named(connect_request()), Ok(false));
+    assert_eq!(
+        is_named(connect_request().certificate_bound_tokens()),
+        Ok(true)
+    );
+    assert_eq!(is_named(connect_request().certificate("dGh1bWI")), Ok(true));
 }
 
 #[test]
 fn tokens_of_the_client_carry_the_certificate_of_the_request() {
     let client = |request: ConnectRequest| {
-        let (_, connection) = registered_with(request.clone(), RESOURCE);
+        let (_, connection) = connect_registering(request.clone(), RESOURCE);
         let client = connection.unwrap().client(ClientAuth::none()).unwrap();
         let client = request.bound(client);
         let config = client.config();
@@ -96,13 +103,16 @@ fn tokens_of_the_client_carry_the_certificate_of_the_request() {
     };
     let known = KnownCertificate::from_thumbprint("dGh1bWI");
     let unknown = KnownCertificate::default();
-    assert_eq!(client(ask()), (TokenBinding::None, unknown.clone()));
     assert_eq!(
-        client(ask().certificate_bound_tokens()),
+        client(connect_request()),
+        (TokenBinding::None, unknown.clone())
+    );
+    assert_eq!(
+        client(connect_request().certificate_bound_tokens()),
         (TokenBinding::Certificate, unknown)
     );
     assert_eq!(
-        client(ask().certificate("dGh1bWI")),
+        client(connect_request().certificate("dGh1bWI")),
         (TokenBinding::Certificate, known)
     );
 }

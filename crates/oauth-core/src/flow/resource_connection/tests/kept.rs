@@ -19,16 +19,16 @@ fn metadata() -> ClientMetadata {
 }
 
 /// What was asked by a client that registers itself, at an API that says this of itself.
-pub(super) fn registered_with(
+pub(super) fn connect_registering(
     request: ConnectRequest,
     resource: &str,
 ) -> (Vec<(String, String)>, Result<Connection, Error>) {
     let request = request.register(Registration::new(metadata()));
-    told(request, json(200, ""), DCR, resource)
+    run_connect(request, json(200, ""), DCR, resource)
 }
 
-/// What was asked, as method, path and body; the API answers a stranger with `challenge`.
-fn connected(
+/// The requests, as method, path and body; the API answers requests without a token with `challenge`.
+fn connect_with_challenge(
     request: ConnectRequest,
     challenge: Response<Bytes>,
 ) -> (Vec<(String, String)>, Result<Connection, Error>) {
@@ -41,17 +41,17 @@ fn connected_at(
     challenge: Response<Bytes>,
     members: &str,
 ) -> (Vec<(String, String)>, Result<Connection, Error>) {
-    told(request, challenge, members, RESOURCE)
+    run_connect(request, challenge, members, RESOURCE)
 }
 
-fn told(
+fn run_connect(
     request: ConnectRequest,
     challenge: Response<Bytes>,
     members: &str,
     resource: &str,
 ) -> (Vec<(String, String)>, Result<Connection, Error>) {
     let mut exchange = connect(request);
-    let (mut asked, mut input) = (Vec::new(), Input::Begin);
+    let (mut requests, mut input) = (Vec::new(), Input::Begin);
     let outcome = loop {
         input = match exchange.resume(&at(), input) {
             Ok(Step::Send(request)) => {
@@ -63,7 +63,7 @@ fn told(
                     _ => json(200, &server("https://one.example", members)),
                 };
                 let body = String::from_utf8(request.body().to_vec()).unwrap();
-                asked.push((line, body));
+                requests.push((line, body));
                 Input::Reply(reply)
             }
             Ok(Step::Done(connection)) => break Ok(connection),
@@ -71,7 +71,7 @@ fn told(
             Err(error) => break Err(error),
         }
     };
-    (asked, outcome)
+    (requests, outcome)
 }
 
 fn unauthorized(challenge: &str) -> Response<Bytes> {
@@ -80,8 +80,8 @@ fn unauthorized(challenge: &str) -> Response<Bytes> {
     reply.body(Bytes::new()).unwrap()
 }
 
-fn lines(asked: &[(String, String)]) -> Vec<&str> {
-    asked.iter().map(|(line, _)| line.as_str()).collect()
+fn lines(requests: &[(String, String)]) -> Vec<&str> {
+    requests.iter().map(|(line, _)| line.as_str()).collect()
 }
 
 /// Two spellings of one URL are one connection (RFC 3986 section 6.2), and what is not one URL stays two.
@@ -155,10 +155,11 @@ fn the_api_is_asked_for_its_challenge_and_gone_by_it() {
     let challenge = unauthorized(&format!(
         r#"Bearer resource_metadata="{place}", scope="write""#
     ));
-    let (asked, outcome) = connected(ask().asking_for_challenge(), challenge);
+    let (requests, outcome) =
+        connect_with_challenge(connect_request().asking_for_challenge(), challenge);
     let about = format!("GET {place}");
     assert_eq!(
-        lines(&asked),
+        lines(&requests),
         [
             "GET https://mcp.example/mcp",
             about.as_str(),
@@ -167,35 +168,38 @@ fn the_api_is_asked_for_its_challenge_and_gone_by_it() {
     );
     assert_eq!(outcome.unwrap().scope.unwrap().as_str(), "write");
 
-    // Whoever has met the challenge need not ask again.
-    let met = ask().asking_for_challenge();
+    // A caller that has the challenge sends no further request for it.
+    let met = connect_request().asking_for_challenge();
     let met = met.challenge([br#"Bearer scope="b""#.as_slice()]).unwrap();
-    let (asked, outcome) = connected(met, unauthorized(r#"Bearer scope="other""#));
-    assert_eq!(asked.len(), 2);
+    let (requests, outcome) = connect_with_challenge(met, unauthorized(r#"Bearer scope="other""#));
+    assert_eq!(requests.len(), 2);
     assert_eq!(outcome.unwrap().scope.unwrap().as_str(), "b");
 
     // An API that answers strangers, or whose challenge leads elsewhere.
-    let (_, outcome) = connected(ask().asking_for_challenge(), json(200, "{}"));
+    let (_, outcome) =
+        connect_with_challenge(connect_request().asking_for_challenge(), json(200, "{}"));
     assert_eq!(outcome.unwrap().scope.unwrap().as_str(), "a b");
     let elsewhere = unauthorized(r#"Bearer resource_metadata="https://evil.example/""#);
-    let (asked, outcome) = connected(ask().asking_for_challenge(), elsewhere);
-    assert_eq!(asked.len(), 1);
-    assert_eq!(code(outcome).map(drop), Err("resource_metadata.url"));
+    let (requests, outcome) =
+        connect_with_challenge(connect_request().asking_for_challenge(), elsewhere);
+    assert_eq!(requests.len(), 1);
+    assert_eq!(error_code(outcome).map(drop), Err("resource_metadata.url"));
 }
 
 #[test]
 fn a_client_that_nobody_knows_registers_itself_once() {
     let registration = Registration::new(metadata());
-    let narrow = ask()
+    let narrow = connect_request()
         .challenge([br#"Bearer scope="c""#.as_slice()])
         .unwrap();
-    let (asked, outcome) = connected(narrow.register(registration.clone()), json(200, ""));
+    let (requests, outcome) =
+        connect_with_challenge(narrow.register(registration.clone()), json(200, ""));
     assert_eq!(
-        lines(&asked).last(),
+        lines(&requests).last(),
         Some(&"POST https://one.example/register")
     );
-    // For all that it may ask for later.
-    let body = &asked.last().unwrap().1;
+    // Registers for every scope that may be requested later.
+    let body = &requests.last().unwrap().1;
     assert!(body.contains(r#""scope":"c a b""#), "{body}");
     let connection = outcome.unwrap();
     assert_eq!(connection.scope.as_ref().unwrap().as_str(), "c");
@@ -204,21 +208,24 @@ fn a_client_that_nobody_knows_registers_itself_once() {
     assert_eq!(client.auth().name(), "none");
 
     let known = connection.registration.clone().unwrap();
-    let again = ask().register(registration).registered(known).unwrap();
-    let (asked, outcome) = connected(again, json(200, ""));
-    assert_eq!(asked.len(), 2);
+    let again = connect_request()
+        .register(registration)
+        .registered(known)
+        .unwrap();
+    let (requests, outcome) = connect_with_challenge(again, json(200, ""));
+    assert_eq!(requests.len(), 2);
     assert_eq!(
         outcome.unwrap().registration.unwrap().client_id.as_str(),
         "new"
     );
 
     // Without metadata the caller registers.
-    let (_, outcome) = connected(ask(), json(200, ""));
+    let (_, outcome) = connect_with_challenge(connect_request(), json(200, ""));
     let connection = outcome.unwrap();
     let nobody = connection.client(ClientAuth::none());
-    assert_eq!(code(nobody).map(drop), Err("connect.no_client"));
+    assert_eq!(error_code(nobody).map(drop), Err("connect.no_client"));
     assert_eq!(
-        code(connection.to_json()).map(drop),
+        error_code(connection.to_json()).map(drop),
         Err("connect.no_client")
     );
 }
@@ -227,19 +234,19 @@ fn a_client_that_nobody_knows_registers_itself_once() {
 fn a_client_is_registered_for_what_it_will_ask_for() {
     let mut metadata = metadata();
     metadata.scope = Some(Scope::parse("mine").unwrap());
-    let request = ask().register(Registration::new(metadata));
-    let (asked, _) = connected(request, json(200, ""));
-    let body = &asked.last().unwrap().1;
+    let request = connect_request().register(Registration::new(metadata));
+    let (requests, _) = connect_with_challenge(request, json(200, ""));
+    let body = &requests.last().unwrap().1;
     assert!(body.contains(r#""scope":"a b mine""#), "{body}");
 }
 
 /// A server refuses what a client is not registered for, so that nobody could sign in.
 #[test]
 fn a_client_that_registered_before_the_server_listed_offline_access_does_not_request_it() {
-    let request = || ask().register(Registration::new(metadata()));
+    let request = || connect_request().register(Registration::new(metadata()));
     let listed = format!(r#"{DCR}"scopes_supported":["a","b","offline_access"],"#);
     let scope = |registered: Option<&str>| {
-        let (_, outcome) = connected(request(), json(200, ""));
+        let (_, outcome) = connect_with_challenge(request(), json(200, ""));
         let mut known = outcome.unwrap().registration.unwrap();
         known.metadata.scope = registered.map(|scope| Scope::parse(scope).unwrap());
         let again = request().registered(known).unwrap();
@@ -257,21 +264,21 @@ fn a_client_is_registered_for_codes_where_the_server_has_them() {
     let device = r#""device_authorization_endpoint":"https://one.example/device","#;
     let others = r#""grant_types_supported":["authorization_code"],"#;
     let grants = |login, members: &str| {
-        let request = ask().register(Registration::new(metadata()));
+        let request = connect_request().register(Registration::new(metadata()));
         let members = format!("{DCR}{members}");
-        let (asked, _) = connected_at(request.login_by(login), json(200, ""), &members);
-        asked.last().unwrap().1.contains("device_code")
+        let (requests, _) = connected_at(request.login_method(login), json(200, ""), &members);
+        requests.last().unwrap().1.contains("device_code")
     };
-    assert!(grants(LoginBy::Device, device));
-    assert!(!grants(LoginBy::Browser, device));
-    assert!(!grants(LoginBy::Device, ""));
-    assert!(!grants(LoginBy::Device, &format!("{device}{others}")));
+    assert!(grants(LoginMethod::Device, device));
+    assert!(!grants(LoginMethod::Browser, device));
+    assert!(!grants(LoginMethod::Device, ""));
+    assert!(!grants(LoginMethod::Device, &format!("{device}{others}")));
 }
 
 #[test]
 fn a_connection_is_kept_with_its_client_for_a_day() {
-    let request = ask().register(Registration::new(metadata()));
-    let (_, outcome) = connected(request, json(200, ""));
+    let request = connect_request().register(Registration::new(metadata()));
+    let (_, outcome) = connect_with_challenge(request, json(200, ""));
     let connection = outcome.unwrap();
     let text = connection.to_json().unwrap();
     let read = Connection::from_json(text.expose()).unwrap();
@@ -298,7 +305,11 @@ fn a_connection_is_kept_with_its_client_for_a_day() {
         let other = text.expose().replacen(from, to, 1);
         assert_ne!(&other, text.expose());
         let refused = Connection::from_json(&other);
-        assert_eq!(code(refused).map(drop), Err("stored.malformed"), "{from}");
+        assert_eq!(
+            error_code(refused).map(drop),
+            Err("stored.malformed"),
+            "{from}"
+        );
     }
 }
 
@@ -309,8 +320,10 @@ fn the_rules_for_a_server_are_kept_with_it() {
         quirks: vec![Quirk::WithoutResource],
         ..Rules::default()
     };
-    let request = ask().rules(rules).register(Registration::new(metadata()));
-    let (_, outcome) = connected(request, json(200, ""));
+    let request = connect_request()
+        .rules(rules)
+        .register(Registration::new(metadata()));
+    let (_, outcome) = connect_with_challenge(request, json(200, ""));
     let text = outcome.unwrap().to_json().unwrap();
     let read = Connection::from_json(text.expose()).unwrap();
     assert!(read.server.rules().has(&Quirk::WithoutResource));
@@ -318,8 +331,8 @@ fn the_rules_for_a_server_are_kept_with_it() {
 
 #[test]
 fn a_secret_that_has_expired_is_not_gone_by() {
-    let request = ask().register(Registration::new(metadata()));
-    let (_, outcome) = connected(request, json(200, ""));
+    let request = connect_request().register(Registration::new(metadata()));
+    let (_, outcome) = connect_with_challenge(request, json(200, ""));
     let mut connection = outcome.unwrap();
     if let Some(known) = &mut connection.registration {
         known.client_secret_expires_at = Some(UnixTime::from_secs(NOW + 60));
@@ -332,12 +345,12 @@ fn a_secret_that_has_expired_is_not_gone_by() {
 fn what_helps_depends_on_whose_the_client_is() {
     use crate::error::{Cause, ServerError};
     let denied = |code: &str| Error::from(ServerError::from_code(code));
-    let request = ask().register(Registration::new(metadata()));
-    let (_, outcome) = connected(request, json(200, ""));
+    let request = connect_request().register(Registration::new(metadata()));
+    let (_, outcome) = connect_with_challenge(request, json(200, ""));
     let ours = outcome.unwrap();
     let by_hand =
         ClientCandidates::preregistered(issuer("https://one.example"), ClientId::new("id"));
-    let (_, outcome) = connected(ask().clients(by_hand), json(200, ""));
+    let (_, outcome) = connect_with_challenge(connect_request().clients(by_hand), json(200, ""));
     let theirs = outcome.unwrap();
     let cases = [
         (denied("invalid_client"), Some(Recovery::Register), None),
@@ -367,8 +380,8 @@ fn what_helps_depends_on_whose_the_client_is() {
 
 #[test]
 fn a_grant_is_replaced_by_that_of_another_client_and_not_by_the_same_ones() {
-    let request = ask().register(Registration::new(metadata()));
-    let (_, outcome) = connected(request.clone(), json(200, ""));
+    let request = connect_request().register(Registration::new(metadata()));
+    let (_, outcome) = connect_with_challenge(request.clone(), json(200, ""));
     let connection = outcome.unwrap();
     let text = connection.to_json().unwrap();
     let other = |from: &str, to: &str| {
@@ -386,6 +399,6 @@ fn a_grant_is_replaced_by_that_of_another_client_and_not_by_the_same_ones() {
     // The oldest are given up, and the connection's own is none of them.
     let names = (0..12).map(|number| format!("g{number}"));
     let next = client.replacing(names.chain(["g3".to_owned()]), "g11");
-    let kept: Vec<_> = (3..11).map(|number| format!("g{number}")).collect();
-    assert_eq!(next.replaced_grants, kept);
+    let expected: Vec<_> = (3..11).map(|number| format!("g{number}")).collect();
+    assert_eq!(next.replaced_grants, expected);
 }

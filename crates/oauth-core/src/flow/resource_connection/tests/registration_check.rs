@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::error::Cause;
-use crate::testing::answered;
+use crate::testing::run_with_reply;
 
 /// A connection that has registered its client, with these further members in the server's answer.
-fn registered(members: &str) -> Connection {
+fn connection_with_registration(members: &str) -> Connection {
     let created = format!(
         r#"{{"client_id":"c","token_endpoint_auth_method":"none"{members},
         "redirect_uris":["http://127.0.0.1:7/callback"]}}"#
@@ -14,7 +14,7 @@ fn registered(members: &str) -> Connection {
         r#"{{"version":1,"issuer":"https://one.example","client_id":"c"{members},
         "metadata":{created}}}"#
     );
-    let found = met(ask(), DCR).outcome.unwrap();
+    let found = connect_to(connect_request(), DCR).outcome.unwrap();
     let client = RegisteredClient::from_json(&stored, &found.server).unwrap();
     Connection {
         registration: Some(client),
@@ -26,18 +26,30 @@ const MANAGED: &str = r#","registration_access_token":"t1",
     "registration_client_uri":"https://one.example/register/c""#;
 
 fn check(status: u16, body: &str) -> RegistrationCheck {
-    let check = registered(MANAGED).check_registration().unwrap();
-    answered(check, json(status, body)).unwrap()
+    let check = connection_with_registration(MANAGED)
+        .check_registration()
+        .unwrap();
+    run_with_reply(check, json(status, body)).unwrap()
 }
 
 #[test]
 fn a_server_is_asked_only_where_a_registration_can_be_read() {
-    assert!(registered("").check_registration().is_none());
+    assert!(
+        connection_with_registration("")
+            .check_registration()
+            .is_none()
+    );
     let token_only = r#","registration_access_token":"t1""#;
-    assert!(registered(token_only).check_registration().is_none());
-    let unregistered = met(ask(), DCR).outcome.unwrap();
+    assert!(
+        connection_with_registration(token_only)
+            .check_registration()
+            .is_none()
+    );
+    let unregistered = connect_to(connect_request(), DCR).outcome.unwrap();
     assert!(unregistered.check_registration().is_none());
-    let mut check = registered(MANAGED).check_registration().unwrap();
+    let mut check = connection_with_registration(MANAGED)
+        .check_registration()
+        .unwrap();
     let Step::Send(request) = check.resume(&at(), Input::Begin).unwrap() else {
         panic!("a request")
     };
@@ -50,10 +62,10 @@ fn a_server_is_asked_only_where_a_registration_can_be_read() {
 fn a_client_is_forgotten_only_if_the_server_says_so() {
     let invalid = r#"{"error":"invalid_token"}"#;
     for (status, body) in [(401, invalid), (401, "{}"), (404, "{}"), (400, invalid)] {
-        let said = check(status, body);
+        let outcome = check(status, body);
         assert!(
-            matches!(&said, RegistrationCheck::Forgotten(_)),
-            "{status} {body}: {said:?}"
+            matches!(&outcome, RegistrationCheck::Forgotten(_)),
+            "{status} {body}: {outcome:?}"
         );
     }
     // "If the client does not have permission to read its record, the server MUST return an HTTP 403 Forbidden."
@@ -66,17 +78,19 @@ fn a_client_is_forgotten_only_if_the_server_says_so() {
         (200, "[]"),
         (200, r#"{"client_id":"of-another"}"#),
     ] {
-        let said = check(status, body);
+        let outcome = check(status, body);
         assert!(
-            matches!(&said, RegistrationCheck::Unanswered),
-            "{status} {body}: {said:?}"
+            matches!(&outcome, RegistrationCheck::Unanswered),
+            "{status} {body}: {outcome:?}"
         );
     }
-    let mut lost = registered(MANAGED).check_registration().unwrap();
+    let mut lost = connection_with_registration(MANAGED)
+        .check_registration()
+        .unwrap();
     let _ = lost.resume(&at(), Input::Begin).unwrap();
-    let said = lost.resume(&at(), Input::Lost(Cause::unknown("reset")));
+    let outcome = lost.resume(&at(), Input::Lost(Cause::unknown("reset")));
     assert!(matches!(
-        said,
+        outcome,
         Ok(Step::Done(RegistrationCheck::Unanswered))
     ));
 }

@@ -2,9 +2,9 @@
 
 use super::*;
 
-fn asked(request: ConnectRequest) -> Result<String, &'static str> {
-    let met = met(request, DCR);
-    let server = code(met.outcome.map(|connection| connection.server));
+fn request(request: ConnectRequest) -> Result<String, &'static str> {
+    let met = connect_to(request, DCR);
+    let server = error_code(met.outcome.map(|connection| connection.server));
     server.map(|server| server.issuer().as_str().to_owned())
 }
 
@@ -13,11 +13,12 @@ const TWO: &str = "https://two.example";
 
 #[test]
 fn the_callers_order_goes_before_that_of_the_api() {
-    assert_eq!(asked(ask()).unwrap(), ONE);
-    let allowed = |issuers: &[&str]| ask().allow(issuers.iter().map(|text| issuer(text)));
-    assert_eq!(asked(allowed(&[TWO, ONE])).unwrap(), TWO);
+    assert_eq!(request(connect_request()).unwrap(), ONE);
+    let allowed =
+        |issuers: &[&str]| connect_request().allow(issuers.iter().map(|text| issuer(text)));
+    assert_eq!(request(allowed(&[TWO, ONE])).unwrap(), TWO);
     assert_eq!(
-        asked(allowed(&["https://elsewhere.example", TWO])).unwrap(),
+        request(allowed(&["https://elsewhere.example", TWO])).unwrap(),
         TWO
     );
     // A client that is known at one of them is used.
@@ -26,15 +27,15 @@ fn the_callers_order_goes_before_that_of_the_api() {
         issuer: issuer(ONE),
         client_id: ClientId::new("known"),
     });
-    assert_eq!(asked(allowed(&[TWO, ONE]).clients(clients)).unwrap(), ONE);
+    assert_eq!(request(allowed(&[TWO, ONE]).clients(clients)).unwrap(), ONE);
 }
 
 #[test]
 fn a_caller_who_wants_to_choose_is_told_of_several_servers() {
-    let choosing = || ask().on_several_servers(OnSeveralServers::Error);
-    let met_so = met(choosing(), DCR);
+    let choosing = || connect_request().on_several_servers(MultipleServersPolicy::Error);
+    let met_so = connect_to(choosing(), DCR);
     // None of them has been asked.
-    assert_eq!(met_so.asked.len(), 1);
+    assert_eq!(met_so.requests.len(), 1);
     let error = met_so.outcome.unwrap_err();
     assert_eq!(error.code(), "connect.several_servers");
     assert_eq!(
@@ -42,23 +43,23 @@ fn a_caller_who_wants_to_choose_is_told_of_several_servers() {
         Some("https://one.example https://two.example")
     );
 
-    // Whoever has chosen is not asked again.
-    assert_eq!(asked(choosing().allow([issuer(TWO)])).unwrap(), TWO);
+    // A caller that has chosen gets no error.
+    assert_eq!(request(choosing().allow([issuer(TWO)])).unwrap(), TWO);
     assert_eq!(
-        asked(choosing().allow([issuer(TWO), issuer(ONE)])).unwrap(),
+        request(choosing().allow([issuer(TWO), issuer(ONE)])).unwrap(),
         TWO
     );
     let by_hand = ClientCandidates::preregistered(issuer(TWO), ClientId::new("id"));
-    assert_eq!(asked(choosing().clients(by_hand)).unwrap(), TWO);
+    assert_eq!(request(choosing().clients(by_hand)).unwrap(), TWO);
     let mut clients = ClientCandidates::default();
     clients.registered.push(BoundClient {
         issuer: issuer(TWO),
         client_id: ClientId::new("known"),
     });
-    assert_eq!(asked(choosing().clients(clients)).unwrap(), TWO);
+    assert_eq!(request(choosing().clients(clients)).unwrap(), TWO);
     // One server is no choice.
     let single = r#"{"resource":"https://mcp.example/mcp",
         "authorization_servers":["https://two.example","https://two.example"]}"#;
-    let single = met_with(choosing(), single, DCR).outcome.unwrap();
+    let single = connect_with(choosing(), single, DCR).outcome.unwrap();
     assert_eq!(single.server.issuer().as_str(), TWO);
 }

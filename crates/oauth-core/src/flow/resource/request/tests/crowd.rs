@@ -32,8 +32,8 @@ impl Server {
             return (200, HeaderMap::new());
         }
         self.refused.push(now);
-        let left = (self.began + self.window - now).ceil();
-        let reset = fields(&[("x-ratelimit-reset", &format!("{left}"))]);
+        let remaining = (self.began + self.window - now).ceil();
+        let reset = fields(&[("x-ratelimit-reset", &format!("{remaining}"))]);
         (429, reset)
     }
 }
@@ -101,7 +101,7 @@ fn run(
         match step {
             Step::Wait(pause) => plan(&mut calendar, time + pause, caller, Due::Ask),
             Step::Token(_) => {
-                resent(request, &at(now));
+                retry(request, &at(now));
                 let there = time + Duration::from_secs_f64(latency(caller));
                 plan(&mut calendar, there, caller, Due::Arrive);
             }

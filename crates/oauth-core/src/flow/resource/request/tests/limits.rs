@@ -25,7 +25,7 @@ fn a_limit_is_an_error_with_its_pause_by_default() {
     let error = get(&api, "/b").resume(&at(3.0), Event::Begin).unwrap_err();
     assert_eq!((error.code(), after(&error)), ("resource.rate_limited", 5));
     assert_eq!(error.server_error().unwrap().status(), None);
-    // Whoever waits as long as was said is not refused again.
+    // A caller that waits for the reported pause is not refused again.
     sent(&mut get(&api, "/b"), &at(8.0));
 }
 
@@ -77,7 +77,7 @@ fn whoever_waits_sends_again_after_the_pause() {
     assert_eq!(pause(step), 7.0);
     let step = request.resume(&at(7.5), Event::Elapsed).unwrap();
     assert!(matches!(step, Step::Token(_)), "{step:?}");
-    resent(&mut request, &at(7.5));
+    retry(&mut request, &at(7.5));
     let step = reply(&mut request, &at(7.6), 200, &HeaderMap::new());
     assert!(matches!(step, Ok(Step::Done)), "{step:?}");
 }
@@ -97,7 +97,7 @@ fn the_longest_wait_bounds_all_pauses_together() {
     );
     assert_eq!(pause(step), 6.0);
     request.resume(&at(6.0), Event::Elapsed).unwrap();
-    resent(&mut request, &at(6.0));
+    retry(&mut request, &at(6.0));
     let refused = reply(
         &mut request,
         &at(6.0),
@@ -128,7 +128,7 @@ fn a_refusal_without_a_pause_is_answered_by_longer_and_longer_ones() {
         assert_eq!(pause(step), expected);
         now += expected;
         request.resume(&at(now), Event::Elapsed).unwrap();
-        resent(&mut request, &at(now));
+        retry(&mut request, &at(now));
     }
     reply(&mut request, &at(now), 200, &HeaderMap::new()).unwrap();
     let mut request = get(&api, "/a").on_rate_limit(WAIT);
@@ -195,7 +195,7 @@ fn a_caller_who_does_not_come_back_holds_nobody_for_long() {
     let mut next = get(&api, "/c").on_rate_limit(WAIT);
     let first = pause(next.resume(&at(0.0), Event::Begin));
     assert!(first > 60.0 && first < 60.1, "{first}");
-    // The one before it could go now, and does not.
+    // The request before it could be sent now, but is not.
     let again = pause(next.resume(&at(60.1), Event::Elapsed));
     assert!(again < 0.1, "{again}");
     let step = next.resume(&at(61.1), Event::Elapsed).unwrap();

@@ -5,7 +5,7 @@ use super::*;
 const NAMED: &str = "Bearer error=\"invalid_token\", resource_metadata=\"https://api.example/m\"";
 
 /// What is noted of this refusal of the first token, and of the second.
-fn noted(challenge: &str, second: &str) -> Option<Vec<Vec<u8>>> {
+fn noted_metadata(challenge: &str, second: &str) -> Option<Vec<Vec<u8>>> {
     let noted = MetadataChallenge::default();
     let mut request = get(&api().with_metadata_challenge(noted.clone()), "/things");
     sent(&mut request, &at(0.0));
@@ -15,7 +15,7 @@ fn noted(challenge: &str, second: &str) -> Option<Vec<Vec<u8>>> {
     ]);
     let step = reply(&mut request, &at(1.0), 401, &refused);
     assert!(matches!(step, Ok(Step::Renew(_))), "{step:?}");
-    resent(&mut request, &at(1.0));
+    retry(&mut request, &at(1.0));
     let refused = fields(&[("www-authenticate", second)]);
     let step = reply(&mut request, &at(2.0), 401, &refused);
     assert!(matches!(step, Ok(Step::Done)), "{step:?}");
@@ -26,10 +26,10 @@ fn noted(challenge: &str, second: &str) -> Option<Vec<Vec<u8>>> {
 fn a_refusal_that_names_the_metadata_is_noted_once_per_request() {
     let silent = "Bearer error=\"invalid_token\"";
     let both = vec![b"Negotiate".to_vec(), NAMED.as_bytes().to_vec()];
-    assert_eq!(noted(NAMED, silent), Some(both.clone()));
+    assert_eq!(noted_metadata(NAMED, silent), Some(both.clone()));
     let other = NAMED.replace("/m", "/n");
-    assert_eq!(noted(NAMED, &other), Some(both));
-    assert_eq!(noted(silent, NAMED), None);
+    assert_eq!(noted_metadata(NAMED, &other), Some(both));
+    assert_eq!(noted_metadata(silent, NAMED), None);
 }
 
 #[test]

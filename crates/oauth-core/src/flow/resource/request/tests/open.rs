@@ -1,13 +1,13 @@
-//! An API that asks for no authorization, and one that comes to ask for it.
+//! An API that requires no authorization, and one that begins to require it.
 
 use super::*;
 use crate::error::{Error, Misuse};
 
-fn open() -> Event<'static> {
+fn no_token_needed() -> Event<'static> {
     Event::NoToken(Misuse::ConnectOpen.into())
 }
 
-fn asked(request: ResourceRequest) -> ResourceRequest {
+fn begin(request: ResourceRequest) -> ResourceRequest {
     let mut request = request;
     let step = request.resume(&at(0.0), Event::Begin);
     assert!(matches!(step, Ok(Step::Token(_))), "{step:?}");
@@ -33,13 +33,13 @@ fn is_bare(step: &Result<Step, Error>) {
 
 #[test]
 fn a_request_goes_without_a_token_where_the_api_wants_none() {
-    let mut request = asked(new());
-    is_bare(&request.resume(&at(0.0), open()));
+    let mut request = begin(new());
+    is_bare(&request.resume(&at(0.0), no_token_needed()));
     let reply = request.resume(&at(1.0), Event::Reply(StatusCode::OK, &HeaderMap::new()));
     assert!(matches!(reply, Ok(Step::Done)), "{reply:?}");
     // Nobody's token is short of anything.
-    let mut request = asked(new());
-    is_bare(&request.resume(&at(0.0), open()));
+    let mut request = begin(new());
+    is_bare(&request.resume(&at(0.0), no_token_needed()));
     let mut more = HeaderMap::new();
     let challenge = "Bearer error=\"insufficient_scope\", scope=\"write\"";
     more.insert("www-authenticate", challenge.parse().unwrap());
@@ -48,7 +48,7 @@ fn a_request_goes_without_a_token_where_the_api_wants_none() {
 
 #[test]
 fn every_other_reason_for_no_token_ends_the_request() {
-    let mut request = asked(new());
+    let mut request = begin(new());
     let refused = request.resume(&at(0.0), Event::NoToken(Misuse::NoRefreshToken.into()));
     assert_eq!(
         refused.map(drop).map_err(|error| error.code()),
@@ -58,19 +58,19 @@ fn every_other_reason_for_no_token_ends_the_request() {
 
 #[test]
 fn an_api_that_has_come_to_want_a_token_is_given_one() {
-    let mut request = asked(new());
-    is_bare(&request.resume(&at(0.0), open()));
+    let mut request = begin(new());
+    is_bare(&request.resume(&at(0.0), no_token_needed()));
     let refused = Event::Reply(StatusCode::UNAUTHORIZED, &HeaderMap::new());
     let step = request.resume(&at(1.0), refused);
     assert!(matches!(step, Ok(Step::Renew(_))), "{step:?}");
-    // It may have changed its mind again; then its answer stands.
-    is_bare(&request.resume(&at(1.0), open()));
+    // If the API no longer requires a token, its reply is returned.
+    is_bare(&request.resume(&at(1.0), no_token_needed()));
     let refused = Event::Reply(StatusCode::UNAUTHORIZED, &HeaderMap::new());
     let step = request.resume(&at(2.0), refused);
     assert!(matches!(step, Ok(Step::Done)), "{step:?}");
 
-    let mut stream = asked(new().body_once());
-    is_bare(&stream.resume(&at(0.0), open()));
+    let mut stream = begin(new().body_once());
+    is_bare(&stream.resume(&at(0.0), no_token_needed()));
     let refused = Event::Reply(StatusCode::UNAUTHORIZED, &HeaderMap::new());
     let step = stream.resume(&at(1.0), refused);
     assert!(matches!(step, Ok(Step::DoneRefused)), "{step:?}");

@@ -7,7 +7,7 @@ fn socios(owners: &[TokenOwner]) -> Api {
     api.with_owners(owners.iter().copied()).unwrap()
 }
 
-fn asked(api: &Api, path: &str) -> Result<TokenOwner, Error> {
+fn owner_of(api: &Api, path: &str) -> Result<TokenOwner, Error> {
     match get(api, path).resume(&at(0.0), Event::Begin)? {
         Step::Token(owner) => Ok(owner),
         step => panic!("{step:?}"),
@@ -17,31 +17,31 @@ fn asked(api: &Api, path: &str) -> Result<TokenOwner, Error> {
 #[test]
 fn each_route_asks_for_the_token_of_its_owner() {
     let both = socios(&[TokenOwner::Application, TokenOwner::User]);
-    assert_eq!(asked(&both, "/user/polls").unwrap(), TokenOwner::User);
+    assert_eq!(owner_of(&both, "/user/polls").unwrap(), TokenOwner::User);
     assert_eq!(
-        asked(&both, "/polls?by=user").unwrap(),
+        owner_of(&both, "/polls?by=user").unwrap(),
         TokenOwner::Application
     );
-    let odd = asked(&both, "/polls%2Fuser").unwrap_err();
+    let odd = owner_of(&both, "/polls%2Fuser").unwrap_err();
     assert_eq!(odd.code(), "resource.route_ambiguous");
 }
 
 #[test]
 fn a_missing_owner_is_named_before_anything_is_sent() {
     let app = socios(&[TokenOwner::Application]);
-    let missing = asked(&app, "/user/polls").unwrap_err();
+    let missing = owner_of(&app, "/user/polls").unwrap_err();
     assert_eq!(missing.code(), "resource.no_token_source");
     assert!(
         missing
             .to_string()
             .contains("/user/polls needs the user's token")
     );
-    assert_eq!(asked(&app, "/polls").unwrap(), TokenOwner::Application);
+    assert_eq!(owner_of(&app, "/polls").unwrap(), TokenOwner::Application);
 
     let user = socios(&[TokenOwner::User]);
-    let missing = asked(&user, "/polls").unwrap_err();
+    let missing = owner_of(&user, "/polls").unwrap_err();
     assert!(missing.to_string().contains("client credentials"));
-    assert_eq!(asked(&user, "/user").unwrap(), TokenOwner::User);
+    assert_eq!(owner_of(&user, "/user").unwrap(), TokenOwner::User);
 }
 
 #[test]
@@ -100,5 +100,5 @@ fn an_api_with_one_kind_of_route_has_one_owner() {
         "resource.no_token_source"
     );
     let one = api().with_owners([TokenOwner::User]).unwrap();
-    assert_eq!(asked(&one, "/anything").unwrap(), TokenOwner::User);
+    assert_eq!(owner_of(&one, "/anything").unwrap(), TokenOwner::User);
 }

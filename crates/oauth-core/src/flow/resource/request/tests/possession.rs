@@ -63,7 +63,7 @@ fn moment(number: u8) -> Clock {
 
 /// The claims of the proof that goes with a request, whose token has the scheme `DPoP`.
 #[track_caller]
-fn proved(step: Result<Step, Error>) -> Value {
+fn proof_claims(step: Result<Step, Error>) -> Value {
     let Ok(Step::Send {
         authorization: Some(authorization),
         dpop: Some(dpop),
@@ -100,7 +100,7 @@ fn asks_for(nonce: &str) -> HeaderMap {
 fn a_bound_token_goes_with_a_proof_for_this_request() {
     let mut request = get(&api_of(&local()), "/things?page=2");
     request.resume(&moment(1), Event::Begin).unwrap();
-    let claims = proved(request.resume(&moment(1), Event::Token(&tokens())));
+    let claims = proof_claims(request.resume(&moment(1), Event::Token(&tokens())));
     assert_eq!(claims["htm"], "GET");
     assert_eq!(claims["htu"], "https://api.example/things");
     assert_eq!(claims["ath"], ATH);
@@ -116,11 +116,11 @@ fn the_host_signs_where_the_key_lives_with_it() {
     assert_eq!((job.key_id.as_str(), job.alg), ("ours", "ES256"));
     let input = String::from_utf8(job.signing_input.to_vec()).unwrap();
     assert_eq!(claims(&input)["ath"], ATH);
-    // Nothing else is an answer, and none of it spoils the request.
+    // Any other event is an error, and leaves the request usable.
     let early = reply(&mut request, &moment(2), 200, &HeaderMap::new()).unwrap_err();
     assert_eq!(early.code(), "misuse.out_of_order");
     let signature = Bytes::from_static(&[7; 64]);
-    let claims = proved(request.resume(&moment(2), Event::Signed(signature)));
+    let claims = proof_claims(request.resume(&moment(2), Event::Signed(signature)));
     assert_eq!(claims["iat"], START);
     let done = reply(&mut request, &moment(3), 200, &HeaderMap::new());
     assert!(matches!(done, Ok(Step::Done)));
@@ -138,11 +138,11 @@ fn a_nonce_is_asked_for_once_and_kept_for_all_clones_of_the_client() {
     let api = api_of(&client);
     let mut request = get(&api, "/things");
     request.resume(&moment(1), Event::Begin).unwrap();
-    let first = proved(request.resume(&moment(1), Event::Token(&tokens())));
-    // The same token, so the source is not told that it is dead.
+    let first = proof_claims(request.resume(&moment(1), Event::Token(&tokens())));
+    // The token is the same, so it is not reported to the source as refused.
     let step = reply(&mut request, &moment(2), 401, &asks_for("n-1"));
     assert!(matches!(step, Ok(Step::Token(_))), "{step:?}");
-    let second = proved(request.resume(&moment(2), Event::Token(&tokens())));
+    let second = proof_claims(request.resume(&moment(2), Event::Token(&tokens())));
     assert_eq!(second["nonce"], "n-1");
     assert_ne!(first["jti"], second["jti"]);
     let again = reply(&mut request, &moment(3), 401, &asks_for("n-2"));
@@ -151,12 +151,12 @@ fn a_nonce_is_asked_for_once_and_kept_for_all_clones_of_the_client() {
     // "n-2" came with a refusal, and a later nonce with a success.
     let mut later = get(&api_of(&client.clone()), "/other");
     later.resume(&moment(4), Event::Begin).unwrap();
-    let claims = proved(later.resume(&moment(4), Event::Token(&tokens())));
+    let claims = proof_claims(later.resume(&moment(4), Event::Token(&tokens())));
     assert_eq!(claims["nonce"], "n-2");
     reply(&mut later, &moment(5), 200, &fields(&[(DPOP_NONCE, "n-3")])).unwrap();
     let mut last = get(&api, "/other");
     last.resume(&moment(6), Event::Begin).unwrap();
-    let claims = proved(last.resume(&moment(6), Event::Token(&tokens())));
+    let claims = proof_claims(last.resume(&moment(6), Event::Token(&tokens())));
     assert_eq!(claims["nonce"], "n-3");
 }
 
@@ -167,7 +167,7 @@ fn without_a_nonce_in_the_reply_or_with_two_nothing_is_sent_again() {
     for headers in [&[challenge][..], &two[..]] {
         let mut request = get(&api_of(&local()), "/things");
         request.resume(&moment(1), Event::Begin).unwrap();
-        proved(request.resume(&moment(1), Event::Token(&tokens())));
+        proof_claims(request.resume(&moment(1), Event::Token(&tokens())));
         let step = reply(&mut request, &moment(2), 401, &fields(headers));
         assert!(matches!(step, Ok(Step::Done)), "{step:?}");
     }
@@ -178,7 +178,7 @@ fn a_body_that_is_gone_is_not_sent_again_for_a_nonce() {
     let url = format!("{API}/things");
     let mut request = ResourceRequest::new(&api_of(&local()), Method::POST, &url).body_once();
     request.resume(&moment(1), Event::Begin).unwrap();
-    proved(request.resume(&moment(1), Event::Token(&tokens())));
+    proof_claims(request.resume(&moment(1), Event::Token(&tokens())));
     let step = reply(&mut request, &moment(2), 401, &asks_for("n"));
     assert!(matches!(step, Ok(Step::Done)), "{step:?}");
 }
@@ -192,7 +192,7 @@ fn a_dead_token_is_renewed_by_the_challenge_of_either_scheme() {
     ] {
         let mut request = get(&api_of(&local()), "/things");
         request.resume(&moment(1), Event::Begin).unwrap();
-        proved(request.resume(&moment(1), Event::Token(&tokens())));
+        proof_claims(request.resume(&moment(1), Event::Token(&tokens())));
         let headers = fields(&[(WWW_AUTHENTICATE.as_str(), challenge)]);
         let step = reply(&mut request, &moment(2), 401, &headers);
         assert!(matches!(step, Ok(Step::Renew(_))), "{challenge}: {step:?}");
@@ -260,12 +260,12 @@ fn a_proof_that_the_api_refused_for_its_time_is_made_once_by_the_apis() {
     ]);
     let mut request = ResourceRequest::new(&api, Method::GET, API);
     request.resume(&moment(1), Event::Begin).unwrap();
-    let first = proved(request.resume(&moment(2), Event::Token(&tokens())));
+    let first = proof_claims(request.resume(&moment(2), Event::Token(&tokens())));
     assert_eq!(first["iat"], START);
     let status = StatusCode::UNAUTHORIZED;
     let again = request.resume(&moment(3), Event::Reply(status, &headers));
     assert!(matches!(again, Ok(Step::Token(_))));
-    let second = proved(request.resume(&moment(4), Event::Token(&tokens())));
+    let second = proof_claims(request.resume(&moment(4), Event::Token(&tokens())));
     assert_eq!(second["iat"], 784_111_777);
     headers.insert("date", "Sun, 06 Nov 1994 09:49:37 GMT".parse().unwrap());
     let last = request.resume(&moment(5), Event::Reply(status, &headers));
