@@ -89,7 +89,7 @@ function fromEnvironment({ env, clientOptions = {}, ...options }) {
     })
   }
   const server = callNative(() => settings.server(isLocal))
-  const registered = { issuer: server.issuer ?? server.known.issuer, clientId: settings.clientId }
+  const registered = { issuer: server.issuer ?? server.server.issuer, clientId: settings.clientId }
   if (!URL.canParse(variables.OAUTH_BASE_URL)) throw setupError('OAUTH_BASE_URL must be a URL')
   const [key, ...oldKeys] = variables.OAUTH_KEY.split(/[\s,]+/).filter(Boolean)
   if (key !== TESTING) parseVariable('OAUTH_KEY', 'a key must be 32 bytes in base64url', () => [key, ...oldKeys].map(nativeKey))
