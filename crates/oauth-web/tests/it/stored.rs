@@ -66,7 +66,10 @@ fn a_valid_cookie_of_a_session_that_the_store_does_not_have_is_said_once() {
     }
     let notes = world.notes_of("web.session_unknown");
     assert_eq!(notes.len(), 1, "{notes:?}");
-    assert!(notes[0].contains("give them all the same store"), "{notes:?}");
+    assert!(
+        notes[0].contains("give them all the same store"),
+        "{notes:?}"
+    );
     // A session whose time is over is in no store.
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     ann.open(&mut world, "/me").session();
