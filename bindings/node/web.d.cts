@@ -239,7 +239,10 @@ export interface SiteSettings extends PlainSiteSettings {
   signedOut?: ((identity: Identity, request: any) => MaybePromise<void>) | undefined
   /** The HTML of an error page. */
   errorPage?: ((problem: Problem & { readonly status: number }) => MaybePromise<string>) | undefined
-  /** Gets log entries, as does the channel `oauth-core:web` of `node:diagnostics_channel`. */
+  /**
+   * Gets log entries, as does the channel `oauth-core:web` of `node:diagnostics_channel`. Without it, those of failures
+   * that the site or its provider causes are written with `console.error`, each in one line; `() => {}` silences them.
+   */
   log?: ((note: LogEntry) => void) | undefined
   /** The prefix that a proxy removes from the path before the application sees it, such as `/shop`. */
   rootPath?: string | undefined
@@ -354,17 +357,21 @@ export class Site {
     options?: HandleOptions,
   ): (request: Request, ...rest: Rest) => Promise<Response>
   readonly required: Required
-  /** Middleware for Hono: `c.var.user`. */
-  hono(): (context: any, next: () => Promise<void>) => Promise<Response | void>
-  /** Middleware for Express 4 and 5, Connect and `node:http`: `request.user`. */
-  express(): (request: any, response: any, next: (error?: any) => void) => void
-  /** A plugin for Fastify: `request.user`. */
+  /** Middleware for Hono: `app.use(site.hono())`, and `c.var.user`. */
+  hono(...forgottenCall: never[]): (context: any, next: () => Promise<void>) => Promise<Response | void>
+  /**
+   * Middleware for Express 4 and 5, Connect and `node:http`: `app.use(site.express())`, and `request.user`. What `user.fetch`
+   * throws needs {@link Site.expressErrors} as well.
+   */
+  express(...forgottenCall: never[]): (request: any, response: any, next: (error?: any) => void) => void
+  /** A plugin for Fastify, passed on without parentheses: `app.register(site.fastify)`, and `request.user`. */
   readonly fastify: (app: any) => Promise<void>
   /**
-   * An error handler for Express, after the routes: if `user.fetch` has found that a grant has ended, a user who opened
-   * a page is redirected to sign in, and a script gets a 401. The adapters of all other frameworks do so automatically.
+   * An error handler for Express, after the routes: `app.use(site.expressErrors())`. If `user.fetch` has found that a
+   * grant has ended, a user who opened a page is redirected to sign in, and a script gets a 401. The adapters of all
+   * other frameworks do so automatically.
    */
-  expressErrors(): (error: any, request: any, response: any, next: (error?: any) => void) => Promise<void>
+  expressErrors(...forgottenCall: never[]): (error: any, request: any, response: any, next: (error?: any) => void) => Promise<void>
   /**
    * The `handle` hook of SvelteKit: `event.locals.user`. `protect`: paths for people who are signed in, with all paths below; as an
    * object, each with what else is required there: `{ '/me': {}, '/pay': { acr: 'mfa' } }`.

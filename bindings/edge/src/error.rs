@@ -52,7 +52,7 @@ impl NativeFailure {
 /// The text of the error of a caller's own timeout, for JavaScript.
 #[wasm_bindgen(js_name = lateError)]
 pub fn late_error() -> String {
-    let late = Cause::unknown("no answer in time");
+    let late = Cause::unknown("the time limit of the call has passed");
     text(&Error::lost(late.because(Loss::Timeout)))
 }
 

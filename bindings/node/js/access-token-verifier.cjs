@@ -5,6 +5,7 @@
 const { inspect } = require('#host')
 const { Client, createIntrospecting, createVerifier } = require('./client.cjs')
 const { MisuseError } = require('./errors.cjs')
+const { kindError } = require('./kinds.cjs')
 const { refuseUnknown } = require('./options.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
@@ -69,7 +70,7 @@ class AccessTokenVerifier {
   static introspecting(client, {
     cacheMaxAge, cacheEntries, signedResponseAlg, signedResponseAudience, ...common
   } = {}) {
-    if (!(client instanceof Client)) throw new TypeError('client must be a Client: a server answers introspection requests only from its clients')
+    if (!(client instanceof Client)) throw kindError('client must be a Client, since a server answers introspection requests only from its clients', client)
     refuseUnknown(COMMON_OPTIONS, common)
     const verifier = new AccessTokenVerifier(client.server, common)
     verifier.#useClient(createIntrospecting(client, [signedResponseAlg, signedResponseAudience, cacheMaxAge, cacheEntries]))

@@ -6,8 +6,9 @@ const { inspect } = require('#host')
 const native = require('#native')
 const { errorFromNative, callNative } = require('./errors.cjs')
 const { checkLimit, named, pause } = require('./exchange.cjs')
+const { kindError } = require('./kinds.cjs')
 const { selectTransport } = require('./network.cjs')
-const { checkSignal, splitInit, optionsOf, toStrings } = require('./options.cjs')
+const { checkSignal, splitInit, checkOptions, toStrings } = require('./options.cjs')
 const { checkInput, textOrUrl } = require('./paths.cjs')
 const { nativeTokens } = require('./tokens.cjs')
 
@@ -236,7 +237,7 @@ function isStream(body) {
 /** Returns the source, after checking that it has the methods of a token source. */
 function checkSource(source, name) {
   for (const verb of ['token', 'renew', 'invalidate']) {
-    if (typeof source?.[verb] !== 'function') throw new TypeError(`${name} must have a method ${verb}`)
+    if (typeof source?.[verb] !== 'function') throw kindError(`${name} must have a method ${verb}`, source)
   }
   return source
 }
@@ -295,7 +296,7 @@ class Source {
 
   /** An API whose only token source is this one, with its own rate limit. */
   api(input) {
-    const options = optionsOf('source.api', input)
+    const options = checkOptions('source.api', input)
     const sources = { any: checkSource(this, 'source') }
     const { fetch, ...defaults } = this.#options
     const defaultTransport = options.network === undefined ? { fetch } : {}

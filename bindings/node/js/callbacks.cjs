@@ -2,7 +2,7 @@
 
 // Carries out calls from the native half to JavaScript objects: stores, key holders, and functions that sign users in.
 
-const { nativeFailureOf } = require('./errors.cjs')
+const { getNativeFailure } = require('./errors.cjs')
 const { Step, causeText } = require('./exchange.cjs')
 const { storeCalls } = require('./renewal.cjs')
 const { DeviceAuthorizationResponse } = require('./ops.cjs')
@@ -23,7 +23,7 @@ async function handleCall(callback, name, methods, object) {
     else if (result.failed) callback.failedAs(result.failed.code, result.failed.why, result.failed.retryAfter)
     else callback.answer(result)
   } catch (error) {
-    const failure = nativeFailureOf(error)
+    const failure = getNativeFailure(error)
     if (failure) callback.failedWith(failure)
     // Not the error's own message, which may contain a URL with a password.
     else callback.failed(`the ${name} threw ${causeText(error)}`)

@@ -6,7 +6,7 @@ const native = require('#native')
 const { OAuthError, callNative } = require('./errors.cjs')
 const { causeText, waitFor } = require('./exchange.cjs')
 const { assertionCallbacks } = require('./callbacks.cjs')
-const { optionsOf } = require('./options.cjs')
+const { checkOptions } = require('./options.cjs')
 const { checkText, toPath } = require('./paths.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
@@ -158,7 +158,7 @@ function checked(assertion) {
 
 /** `private_key_jwt` (RFC 7523 section 2.2). */
 function privateKeyJwt(key, options) {
-  const { alg, kid, certificateThumbprint, audience, passphrase } = optionsOf('privateKeyJwt', options)
+  const { alg, kid, certificateThumbprint, audience, passphrase } = checkOptions('privateKeyJwt', options)
   if (passphrase !== undefined) checkText(passphrase, 'passphrase')
   const keys = (Array.isArray(key) ? key : [key]).map((key) => checkText(key, 'key'))
   return checked({ method: 'private_key_jwt', source: '', keys, passphrase, alg, kid, certificateThumbprint, audience })
@@ -166,19 +166,19 @@ function privateKeyJwt(key, options) {
 
 /** `client_secret_jwt` (RFC 7523 section 2.2). */
 function clientSecretJwt(secret, options) {
-  const { alg, audience } = optionsOf('clientSecretJwt', options)
+  const { alg, audience } = checkOptions('clientSecretJwt', options)
   return checked({ method: 'client_secret_jwt', source: checkText(secret, 'secret'), alg, audience })
 }
 
 /** A service account of Google (RFC 7523 section 2.1). */
 function serviceAccount(file, options) {
-  const { subject } = optionsOf('serviceAccount', options)
+  const { subject } = checkOptions('serviceAccount', options)
   return checked({ method: 'service_account', source: checkText(file, 'file'), subject })
 }
 
 /** How a workload's token is used: in place of a key, or in exchange for the client's own tokens. */
 function assertionOptions(call, options) {
-  const { audience, profile, clientId, exchangeAudience } = optionsOf(call, options)
+  const { audience, profile, clientId, exchangeAudience } = checkOptions(call, options)
   if (exchangeAudience !== undefined && profile === 'spiffe_jwt') {
     throw new TypeError('profile is of tokens in place of a key, and not of exchanged ones')
   }
@@ -200,7 +200,7 @@ function assertionFunction(read, options) {
 
 /** The identity of a workload, proved by a token that its platform issues (RFC 7521 section 4.2). */
 function workloadIdentity(platform, options) {
-  const { path, variable, audience, clientId, exchangeAudience, env } = optionsOf('workloadIdentity', options)
+  const { path, variable, audience, clientId, exchangeAudience, env } = checkOptions('workloadIdentity', options)
   const tokenPath = path === undefined ? undefined : toPath(path)
   const workload = { platform: checkText(platform, 'platform'), path: tokenPath, variable, exchangeAudience, env: toVariables(env) }
   return new ClientAuth({ method: 'workload', source: '', audience, clientId, workload })

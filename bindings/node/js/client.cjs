@@ -3,18 +3,19 @@
 // `Client`: an OAuth client of one authorization server, with its exchanges for your own driver.
 
 const { inspect, isOnePackage } = require('#host')
-const { ClientAuth, checkText, variablesOf } = require('./client-auth.cjs')
+const { ClientAuth, checkText, toVariables } = require('./client-auth.cjs')
 const { DpopKey } = require('./dpop.cjs')
 const native = require('#native')
 const { DeniedError, OAuthError, errorFromNative, callNative } = require('./errors.cjs')
 const { Exchange, checkLimit, readMoment, runOver: run, startAndRun, waitFor } = require('./exchange.cjs')
+const { kindError } = require('./kinds.cjs')
 const { checkStore } = require('./renewal.cjs')
 const { Keeper } = require('./keeper.cjs')
 const { LogoutForm, endSessionParameters } = require('./logout.cjs')
 const { selectTransport } = require('./network.cjs')
-const { agree, tokenRequestArguments, authorization, begin, beginExchange, inOrder, perform, tokensOf } = require('./operation-support.cjs')
+const { agree, tokenRequestArguments, authorization, begin, beginExchange, inOrder, perform, toTokens } = require('./operation-support.cjs')
 const { ExchangeOperations, FINGERPRINT, Operations, operations } = require('./ops.cjs')
-const { optionsOf, toStrings } = require('./options.cjs')
+const { checkOptions, refuseUnknown, toStrings } = require('./options.cjs')
 const { Server, discover, isLoopback, nativeServer } = require('./server.cjs')
 const { toPath, textOrUrl } = require('./paths.cjs')
 const { SubjectTokenSource } = require('./subject-token-source.cjs')
@@ -44,11 +45,11 @@ class Exchanges extends ExchangeOperations {
   }
 
   redeem(flow, callback, options) {
-    const { resource, context, user, moment } = optionsOf('exchange.redeem', options)
+    const { resource, context, user, moment } = checkOptions('exchange.redeem', options)
     const flowHandle = nativeFlow(flow)
     const resources = toStrings('resource', resource)
     const exchange = callNative(() => this.#client.redeem(flowHandle, textOrUrl(callback, 'callback'), resources, context, user))
-    return new Exchange(exchange, tokensOf, moment, this.#assertion)
+    return new Exchange(exchange, toTokens, moment, this.#assertion)
   }
 
   [begin](operation, args, options) {
@@ -133,7 +134,7 @@ class Client extends Operations {
       idTokenEncryptedResponseAlg, idTokenEncryptedResponseEnc, userinfoSignedResponseAlg,
       userinfoEncryptedResponseAlg, userinfoEncryptedResponseEnc, decryptionKeys, timeoutMs, network, fetch, send,
       ...registration
-    } = optionsOf('Client', input)
+    } = checkOptions('Client', input)
     const serverHandle = nativeServer(server)
     if (clientId === undefined && stored === undefined && input !== undefined && 'clientId' in input) {
       throw new TypeError('clientId must be a string')
@@ -162,20 +163,20 @@ class Client extends Operations {
 
   /** A client from environment variables. */
   static async fromEnv(input) {
-    const { env, ...options } = optionsOf('Client.fromEnv', input)
-    return clientFromSettings(this, callNative(() => native.NativeSettings.fromEnv(variablesOf(env))), options)
+    const { env, ...options } = checkOptions('Client.fromEnv', input)
+    return clientFromSettings(this, callNative(() => native.NativeSettings.fromEnv(toVariables(env))), options)
   }
 
   /** A client from a client file: Google's, Microsoft Entra's, or a plain one. */
   static async fromFile(path, input) {
-    const { env, ...options } = optionsOf('Client.fromFile', input)
-    return clientFromSettings(this, callNative(() => native.NativeSettings.fromFile(toPath(path), variablesOf(env))), options)
+    const { env, ...options } = checkOptions('Client.fromFile', input)
+    return clientFromSettings(this, callNative(() => native.NativeSettings.fromFile(toPath(path), toVariables(env))), options)
   }
 
   /** A client from the text of a client file. */
   static async fromJson(text, input) {
-    const { env, ...options } = optionsOf('Client.fromJson', input)
-    return clientFromSettings(this, callNative(() => native.NativeSettings.fromJson(checkText(text, 'text'), variablesOf(env))), options)
+    const { env, ...options } = checkOptions('Client.fromJson', input)
+    return clientFromSettings(this, callNative(() => native.NativeSettings.fromJson(checkText(text, 'text'), toVariables(env))), options)
   }
 
   get server() { return this.#server }
@@ -183,25 +184,25 @@ class Client extends Operations {
 
   /** A source of tokens for the client itself. */
   clientCredentials(options) {
-    return this.#source('client_credentials', undefined, optionsOf('clientCredentials', options))
+    return this.#source('client_credentials', undefined, checkOptions('clientCredentials', options))
   }
 
   /** The grant of a refresh token that another library has obtained for this client. */
   tokensFromRefreshToken(refreshToken, options) {
-    const requestArguments = tokenRequestArguments(optionsOf('tokensFromRefreshToken', options))
+    const requestArguments = tokenRequestArguments(checkOptions('tokensFromRefreshToken', options))
     return new Tokens(callNative(() => this.#native.tokensFromRefreshToken(checkText(refreshToken, 'refreshToken'), requestArguments)))
   }
 
   /** A source of a user's tokens: from a login, from the store, or by identity assertion from another identity provider. */
   source(...args) {
     const [tokens, options] = tokensAndOptions(args)
-    return this.#source('refresh_token', tokens, optionsOf('source', options))
+    return this.#source('refresh_token', tokens, checkOptions('source', options))
   }
 
   /** The keeper of one grant, for your own driver. */
   keeper(...args) {
     const [tokens, named] = tokensAndOptions(args)
-    const options = optionsOf('keeper', named)
+    const options = checkOptions('keeper', named)
     const { grantType = 'refresh_token', shared = true, longestRequestMs, moment } = options
     return this.#keep(tokens, grantType, { shared, longestRequestMs, moment }, options)
   }
@@ -211,7 +212,7 @@ class Client extends Operations {
     const present = [identityProvider, signIn].filter((value) => value !== undefined)
     if (present.length === 0 && subjectTokenType === undefined) return [this.#native, this.#assertion]
     if (present.length !== 2) throw new TypeError('identityProvider and signIn must be given together')
-    if (!(identityProvider instanceof Client)) throw new TypeError('identityProvider must be a Client')
+    if (!(identityProvider instanceof Client)) throw kindError('identityProvider must be a Client', identityProvider)
     if (tokens !== undefined) throw new TypeError('tokens and signIn cannot be given together')
     const read = new SubjectTokenSource(signIn, subjectTokenType)
     const readers = [this.#assertion, identityProvider.#assertion, read].filter((reader) => reader !== undefined)
@@ -285,7 +286,7 @@ class Client extends Operations {
 
   /** Checks the callback and redeems its code. No check can be skipped. */
   async redeem(flow, callback, options) {
-    const { resource, context, user, ...call } = optionsOf('redeem', options)
+    const { resource, context, user, ...call } = checkOptions('redeem', options)
     return run(this.exchange.redeem(flow, callback, { resource, context, user }), this.#transport, call)
   }
 
@@ -316,9 +317,13 @@ async function clientFromSettings(ClientClass, settings, { transport, signal, ..
   return new ClientClass(server, { redirectUris: redirectUris ?? undefined, ...options, clientId, clientAuth })
 }
 
+/** The options of `login` that are not parameters of the authorization request. */
+const OWN_LOGIN_OPTIONS = ['open', 'paste', 'port', 'path', 'device', 'show', 'purpose', 'timeoutMs', 'signal']
+
 /** Logs a user in from a native app (RFC 8252): with the browser and a loopback listener, or with a code on another device. */
 async function login(client, options = {}) {
-  if (!(client instanceof Client)) throw new TypeError('client must be a Client')
+  if (!(client instanceof Client)) throw kindError('client must be a Client', client)
+  refuseUnknown([...OWN_LOGIN_OPTIONS, ...operations.beginAuthorization.names], options)
   const { device, show: _, purpose: __, open, paste, port = 0, path, redirectUri, timeoutMs = 300_000, signal, ...request } = options
   signal?.throwIfAborted()
   const { scope, resource, audience, tokenExtra, ...browserOnly } = request
@@ -390,9 +395,9 @@ function showCode(code) {
  * redeems it at the server of `client`.
  */
 async function identityAssertionGrant(identityProvider, tokens, client, options) {
-  const { scope, resource, audience, extra, authorizationDetails, ...call } = optionsOf('identityAssertionGrant', options)
-  if (!(identityProvider instanceof Client)) throw new TypeError('identityProvider must be a Client')
-  if (!(client instanceof Client)) throw new TypeError('client must be a Client')
+  const { scope, resource, audience, extra, authorizationDetails, ...call } = checkOptions('identityAssertionGrant', options)
+  if (!(identityProvider instanceof Client)) throw kindError('identityProvider must be a Client', identityProvider)
+  if (!(client instanceof Client)) throw kindError('client must be a Client', client)
   nativeTokens(tokens)
   const requested = { scope, resource, audience, extra, authorizationDetails }
   const { assertion } = await identityProvider.requestIdentityAssertion(

@@ -12,9 +12,9 @@ const { DpopKey } = require('./dpop.cjs')
 const { callNative } = require('./errors.cjs')
 const { checkLimit, waitFor } = require('./exchange.cjs')
 const { userCallbacks } = require('./callbacks.cjs')
-const { HOLD, holdOf } = require('./hold.cjs')
+const { HOLD, acquireHold } = require('./hold.cjs')
 const { selectTransport } = require('./network.cjs')
-const { optionsOf, toStrings } = require('./options.cjs')
+const { checkOptions, toStrings } = require('./options.cjs')
 const { textOrUrl } = require('./paths.cjs')
 const { isLoopback } = require('./server.cjs')
 const { nativeStore } = require('./stores.cjs')
@@ -31,7 +31,7 @@ function createHoldCallbacks(signIn) {
   const holds = new Map()
   return {
     hold: async (ms) => {
-      const held = await holdOf(signIn, ms)
+      const held = await acquireHold(signIn, ms)
       if (held === undefined) return undefined
       const { tokens, release } = held
       const id = crypto.randomUUID()
@@ -63,7 +63,7 @@ class ResourceConnection {
       clientName, clientMetadata, initialAccessToken, clientMetadataUrl, clientId, clientSecret, clientAuth, issuer, issuers,
       onSeveralServers, signers, grantType, store, subject, open, device = false, show: showPrompt = showCode, identityProvider, signIn, redirectUri, dpopKey,
       withoutResource = false, resource, tlsClientCertificateBoundAccessTokens, timeoutMs = 300_000, wwwAuthenticate, transport, network, ...options
-    } = optionsOf('ResourceConnection', settings)
+    } = checkOptions('ResourceConnection', settings)
     for (const [name, callback] of Object.entries({ open: open ?? showAndOpen, show: showPrompt })) {
       if (typeof callback !== 'function') throw new TypeError(`${name} must be a function`)
     }
@@ -145,7 +145,7 @@ class ResourceConnection {
   }
 
   async #tokens(request, options) {
-    const { signal, timeoutMs } = optionsOf('a call', options)
+    const { signal, timeoutMs } = checkOptions('a call', options)
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
     try {

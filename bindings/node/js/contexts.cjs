@@ -5,7 +5,8 @@
 const native = require('#native')
 const { Client, nativeClient } = require('./client.cjs')
 const { callNative } = require('./errors.cjs')
-const { optionsOf } = require('./options.cjs')
+const { kindError } = require('./kinds.cjs')
+const { checkOptions } = require('./options.cjs')
 const { checkText, textOrUrl } = require('./paths.cjs')
 
 /** Checks all configured contexts of an application. */
@@ -13,8 +14,8 @@ function checkContexts(contexts) {
   if (typeof contexts?.[Symbol.iterator] !== 'function') throw new TypeError('contexts must be a list of contexts')
   const nativeContexts = new native.NativeContexts()
   for (const context of contexts) {
-    const { id, owner, client, redirectUri } = optionsOf('checkContexts', context)
-    if (!(client instanceof Client)) throw new TypeError('client must be a Client')
+    const { id, owner, client, redirectUri } = checkOptions('checkContexts', context)
+    if (!(client instanceof Client)) throw kindError('client must be a Client', client)
     const uri = textOrUrl(redirectUri, 'redirectUri')
     callNative(() => nativeContexts.add(checkText(id, 'id'), checkText(owner, 'owner'), nativeClient(client), uri))
   }

@@ -6,7 +6,8 @@ const { inspect } = require('#host')
 const native = require('#native')
 const { keyHolderCallbacks } = require('./callbacks.cjs')
 const { errorFromNative, callNative } = require('./errors.cjs')
-const { optionsOf } = require('./options.cjs')
+const { kindError } = require('./kinds.cjs')
+const { checkOptions } = require('./options.cjs')
 const { checkText } = require('./paths.cjs')
 const { loadDpopKey } = require('./stores.cjs')
 
@@ -15,14 +16,14 @@ class DpopKey {
   #native
 
   constructor(key, options) {
-    const { alg, passphrase } = optionsOf('DpopKey', options)
+    const { alg, passphrase } = checkOptions('DpopKey', options)
     if (key instanceof native.NativeDpopKey) this.#native = key
     else this.#native = callNative(() => native.NativeDpopKey.read(checkText(key, 'key'), alg, passphrase))
   }
 
   /** A new key, in memory. */
   static async generate(options) {
-    const { alg = 'ES256' } = optionsOf('DpopKey.generate', options)
+    const { alg = 'ES256' } = checkOptions('DpopKey.generate', options)
     try {
       return new DpopKey(await native.NativeDpopKey.generate(checkText(alg, 'alg')))
     } catch (error) {
@@ -32,13 +33,13 @@ class DpopKey {
 
   /** The key with this name in a store, shared by all workers; the first that needs it generates it. */
   static async open(store, name, options) {
-    const { alg = 'ES256' } = optionsOf('DpopKey.open', options)
+    const { alg = 'ES256' } = checkOptions('DpopKey.open', options)
     return new DpopKey(await loadDpopKey(store, checkText(name, 'name'), checkText(alg, 'alg')), { alg })
   }
 
   /** A key held outside this process, for example in an HSM: `sign` signs each proof. */
   static held(publicJwk, sign, options) {
-    const { alg = 'ES256' } = optionsOf('DpopKey.held', options)
+    const { alg = 'ES256' } = checkOptions('DpopKey.held', options)
     if (typeof sign !== 'function') throw new TypeError('sign must be a function')
     const text = typeof publicJwk === 'string' ? publicJwk : JSON.stringify(publicJwk)
     const callbacks = keyHolderCallbacks(sign, checkText(alg, 'alg'))
@@ -55,7 +56,7 @@ class DpopKey {
 
   /** The native half of a key. */
   static native(key) {
-    if (typeof key !== 'object' || key === null || !(#native in key)) throw new TypeError('dpopKey must be a DpopKey')
+    if (typeof key !== 'object' || key === null || !(#native in key)) throw kindError('dpopKey must be a DpopKey', key)
     return key.#native
   }
 

@@ -7,7 +7,8 @@ const { idle, inspect, joined, userAgent } = require('#host')
 const native = require('#native')
 const { timeoutError, errorFromNative, callNative, OAuthError } = require('./errors.cjs')
 const { classifyLoss } = require('./fetch-errors.cjs')
-const { optionsOf } = require('./options.cjs')
+const { kindError } = require('./kinds.cjs')
+const { checkOptions } = require('./options.cjs')
 const { verified } = require('./webcrypto.cjs')
 
 /** The largest response body, in bytes. */
@@ -265,7 +266,7 @@ async function bodyOfStream(stream) {
   return joined(chunks)
 }
 
-const abortLate = (stop) => stop.abort(new DOMException('no answer in time', 'TimeoutError'))
+const abortLate = (stop) => stop.abort(new DOMException('the time limit of the request has passed', 'TimeoutError'))
 
 /** Sends a request of the native half, within both time limits, and resumes it with the outcome. */
 async function sendRequest(parts, text, { send, requestTimeoutMs, signal, timeoutMs }) {
@@ -311,9 +312,9 @@ function pause(ms, signal, { isIdle = false } = {}) {
 
 /** Runs an exchange to its end over any `send`, or any `fetch`. */
 async function run(exchange, options) {
-  const checkedOptions = optionsOf('run', options)
+  const checkedOptions = checkOptions('run', options)
   const { fetch = globalThis.fetch, send = sendOver(fetch), sign, signal, timeoutMs, requestTimeoutMs = REQUEST_TIMEOUT_MS } = checkedOptions
-  if (!(exchange instanceof Exchange)) throw new TypeError('exchange must be an Exchange')
+  if (!(exchange instanceof Exchange)) throw kindError('exchange must be an Exchange', exchange)
   const parts = getParts(exchange)
   checkLimit(timeoutMs)
   checkLimit(requestTimeoutMs)
@@ -329,7 +330,7 @@ async function run(exchange, options) {
       const limits = { signal, timeoutMs: remaining }
       if (typeof step === 'string') {
         step = remaining <= 0
-          ? resumeNative(parts, ...lossArguments('no answer in time', 'unsent'))
+          ? resumeNative(parts, ...lossArguments('the time limit of the call has passed', 'unsent'))
           : await sendRequest(parts, step, { send, requestTimeoutMs, ...limits })
       } else if (typeof step === 'number') {
         await pause(Math.min(step, Math.max(remaining, 0)), signal)
@@ -394,7 +395,7 @@ function waitFor(promise, { signal, timeoutMs }, leave = () => {}) {
 
 /** Runs an exchange to its end: over the client's `send` if it has one, otherwise natively. */
 async function runOver(exchange, { send, network, requestTimeoutMs }, call) {
-  const { signal, timeoutMs } = optionsOf('a call', call)
+  const { signal, timeoutMs } = checkOptions('a call', call)
   checkLimit(timeoutMs)
   if (send) return run(exchange, { send, requestTimeoutMs, signal, timeoutMs })
   signal?.throwIfAborted()
@@ -429,7 +430,7 @@ async function runNatively(handle, finish, activeReaders, { requestTimeoutMs, ne
  * returns its result without another promise.
  */
 function startAndRun(start, finish, transport, call) {
-  const { signal, timeoutMs } = optionsOf('a call', call)
+  const { signal, timeoutMs } = checkOptions('a call', call)
   checkLimit(timeoutMs)
   signal?.throwIfAborted()
   const begun = callNative(start)

@@ -8,7 +8,7 @@ const { Source } = require('./api.cjs')
 const { errorFromNative, callNative } = require('./errors.cjs')
 const { checkLimit, waitFor } = require('./exchange.cjs')
 const { selectTransport } = require('./network.cjs')
-const { optionsOf } = require('./options.cjs')
+const { checkOptions } = require('./options.cjs')
 const { Server, isLoopback, nativeServer } = require('./server.cjs')
 const { Tokens, nativeTokens, toSeconds } = require('./tokens.cjs')
 const { checkUnicode } = require('./unicode.cjs')
@@ -70,7 +70,7 @@ class FixedToken extends Source {
   }
 
   async #current(refused, options) {
-    const { signal, timeoutMs } = optionsOf('a call', options)
+    const { signal, timeoutMs } = checkOptions('a call', options)
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
     try {
@@ -92,7 +92,7 @@ class FixedToken extends Source {
 
 /** A source of one token that was created by hand, or is kept fresh by another program. */
 function fixedToken(token, options) {
-  const { origins = [], expiresAt, transport, network, fetch } = optionsOf('fixedToken', options)
+  const { origins = [], expiresAt, transport, network, fetch } = checkOptions('fixedToken', options)
   const read = createReader(token, toSeconds(expiresAt))
   const requestTransport = { fetch: selectTransport(network, fetch).apiFetch }
   if (origins instanceof Server) return new FixedToken(read, { server: nativeServer(origins) }, requestTransport)

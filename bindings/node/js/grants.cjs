@@ -8,10 +8,10 @@ const { Client, createSource } = require('./client.cjs')
 const { OAuthError, errorFromNative, callNative, methodMissingError, waitTimeoutError } = require('./errors.cjs')
 const { checkLimit } = require('./exchange.cjs')
 const { excludeRenewals } = require('./hold.cjs')
-const { Keeper } = require('./keeper.cjs')
+const { kindError } = require('./kinds.cjs')
 const { checkStore, drainKeepers } = require('./renewal.cjs')
 const { tokenRequestArguments } = require('./operation-support.cjs')
-const { optionsOf } = require('./options.cjs')
+const { checkOptions } = require('./options.cjs')
 const { paced } = require('./renewal-limits.cjs')
 const { GrantSource } = require('./source.cjs')
 const { MAX_SAVE_ATTEMPTS, addStepUp, stepUpKey, endBeside, foundIn, isList, nothing, selectSurplus, takeTurn, unreadable } = require('./step-ups.cjs')
@@ -67,9 +67,9 @@ class Grants {
   #counters = Object.fromEntries(COUNTED_EVENTS.map((event) => [event, 0]))
 
   constructor(client, store, options) {
-    const { reuse, leaseMs, keepAliveMs, noticeMs, capacity = 10_000, perSecond = 0, atOnce = 0, ...hooks } = optionsOf('Grants', options)
+    const { reuse, leaseMs, keepAliveMs, noticeMs, capacity = 10_000, perSecond = 0, atOnce = 0, ...hooks } = checkOptions('Grants', options)
     const { onRenewed, onEnded, onAuthorizationEnds } = hooks
-    if (!(client instanceof Client)) throw new TypeError('client must be a Client')
+    if (!(client instanceof Client)) throw kindError('client must be a Client', client)
     if (checkStore(store) === undefined) throw new TypeError('store must be given')
     for (const [name, hook] of Object.entries({ onRenewed, onEnded, onAuthorizationEnds })) {
       if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`${name} must be a function`)
@@ -87,7 +87,7 @@ class Grants {
 
   /** The source of one grant: a user's, or the client's own. Callers of the same grant share it. */
   get(subject, options) {
-    const { scope, stepUp: requestedStepUp, ...requestOptions } = optionsOf('Grants.get', options)
+    const { scope, stepUp: requestedStepUp, ...requestOptions } = checkOptions('Grants.get', options)
     const stepUp = stepUpKey(requestedStepUp)
     const request = { ...requestOptions, stepUp, scope: typeof scope?.next === 'function' ? [...scope] : scope }
     const requestKey = callNative(() => native.requestKey(tokenRequestArguments(request)))
@@ -132,7 +132,7 @@ class Grants {
 
   /** Stores the tokens of a new login, replacing the stored record; those of a step-up beside the ordinary ones. */
   async logIn(subject, tokens, options) {
-    const ordinary = this.get(subject, optionsOf('Grants.logIn', options))
+    const ordinary = this.get(subject, checkOptions('Grants.logIn', options))
     const stepUp = stepUpKey(nativeTokens(tokens).stepUp() ?? undefined)
     if (stepUp === undefined) return ordinary.logIn(tokens)
     const failures = []

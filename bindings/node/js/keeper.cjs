@@ -4,9 +4,9 @@
 
 const { inspect } = require('#host')
 const native = require('#native')
-const { storeError, nativeFailureOf, callNative } = require('./errors.cjs')
+const { storeError, getNativeFailure, callNative } = require('./errors.cjs')
 const { Exchange, readMoment, causeText } = require('./exchange.cjs')
-const { Tokens, nativeTokens, toldTokens, tokensOf } = require('./tokens.cjs')
+const { Tokens, nativeTokens, tokensFromTexts, toTokens } = require('./tokens.cjs')
 
 const request = (handle, at, refused, held) => handle.ask(at, refused, held)
 const requestAlone = (handle, at, refused, held) => handle.askAlone(at, refused, held)
@@ -75,7 +75,7 @@ class Keeper {
   }
 
   #renewal(exchange) {
-    return new Exchange(exchange, ({ tokens }) => (this.#latest = toldTokens(tokens)), this.#moment, this.#assertion)
+    return new Exchange(exchange, ({ tokens }) => (this.#latest = tokensFromTexts(tokens)), this.#moment, this.#assertion)
   }
 
   refuse(tokens) { this.#handle.refuse(nativeTokens(tokens)) }
@@ -163,7 +163,7 @@ class Keeper {
 
   /** Reports that the store failed. Its error may contain an address with a password, so it is not the `cause`. */
   failed(reason) {
-    const failure = nativeFailureOf(reason)
+    const failure = getNativeFailure(reason)
     return this.#step((handle, at) => (failure ? handle.failedWith(at, failure) : handle.failed(at, causeText(reason))))
   }
 
@@ -173,7 +173,7 @@ class Keeper {
     switch (kind) {
       case 'lease': return new Task({ kind, holder, ms })
       case 'save': return new Task({ kind, record, version, due: toDate(due), until: toDate(until) })
-      case 'run': return new Task({ kind, exchange: new Exchange(exchange, tokensOf, this.#moment, this.#assertion) })
+      case 'run': return new Task({ kind, exchange: new Exchange(exchange, toTokens, this.#moment, this.#assertion) })
       case 'wait': return new Task({ kind, ms })
       case 'over': return new Task({ kind, tokens: this.#sameTokens(tokens) })
       default: return new Task({ kind })

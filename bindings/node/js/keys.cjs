@@ -6,7 +6,8 @@ const { inspect } = require('#host')
 const native = require('#native')
 const { errorFromNative, callNative } = require('./errors.cjs')
 const { keyServiceCallbacks } = require('./callbacks.cjs')
-const { optionsOf } = require('./options.cjs')
+const { kindError } = require('./kinds.cjs')
+const { checkOptions } = require('./options.cjs')
 const { toPath } = require('./paths.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
@@ -20,7 +21,7 @@ class SealingKey {
 
   /** The key in the system's keyring for this service and name, created on first use. */
   static async fromKeyring(folder, options) {
-    const { service = 'oauth-core', name = 'seal' } = optionsOf('SealingKey.fromKeyring', options)
+    const { service = 'oauth-core', name = 'seal' } = checkOptions('SealingKey.fromKeyring', options)
     const path = toPath(folder)
     try {
       const keyHandle = await native.keyOfKeyring(path, String(service), String(name))
@@ -45,7 +46,7 @@ class SealingKey {
 function nativeKey(key) {
   const keyHandle = natives.get(key)
   if (keyHandle !== undefined) return keyHandle
-  if (typeof key !== 'string' && !(key instanceof Uint8Array)) throw new TypeError('a key must be a Uint8Array, a string or a SealingKey')
+  if (typeof key !== 'string' && !(key instanceof Uint8Array)) throw kindError('a key must be a Uint8Array, a string or a SealingKey', key)
   return callNative(() => native.NativeKey.of(checkUnicode(key, 'key')))
 }
 

@@ -5,12 +5,12 @@
 const { inspect } = require('#host')
 const native = require('#native')
 const { callNative } = require('./errors.cjs')
-const { optionsOf } = require('./options.cjs')
+const { checkOptions } = require('./options.cjs')
 const { checkText, textOrUrl } = require('./paths.cjs')
 
 /** The parameters of an end session request, as the native half expects them. */
 function endSessionParameters(call, options) {
-  const { idTokenHint, logoutHint, postLogoutRedirectUri, state, uiLocales } = optionsOf(call, options)
+  const { idTokenHint, logoutHint, postLogoutRedirectUri, state, uiLocales } = checkOptions(call, options)
   const uri = postLogoutRedirectUri === undefined ? undefined : String(postLogoutRedirectUri)
   return { idTokenHint, logoutHint, postLogoutRedirectUri: uri, state, uiLocales }
 }
@@ -33,7 +33,7 @@ class LogoutForm {
 
 /** Checks the `state` with which the user returns from a logout. */
 function checkLogoutReturn(url, options) {
-  const { state } = optionsOf('checkLogoutReturn', options)
+  const { state } = checkOptions('checkLogoutReturn', options)
   callNative(() => native.checkLogoutReturn(textOrUrl(url, 'url'), checkText(state, 'state')))
 }
 
@@ -48,7 +48,7 @@ class FrontChannelLogout {
 
   /** Whether it ends the session of the browser that sent it. */
   ends(session) {
-    const { issuer, sid } = optionsOf('FrontChannelLogout.ends', session)
+    const { issuer, sid } = checkOptions('FrontChannelLogout.ends', session)
     return this.#native.ends(checkText(issuer, 'issuer'), sid === undefined ? undefined : checkText(sid, 'sid'))
   }
 }

@@ -6,7 +6,8 @@ const { fetch: defaultFetch, fileURLToPath, inspect } = require('#host')
 const native = require('#native')
 const { errorFromNative, callNative } = require('./errors.cjs')
 const { checkLimit, sendOver } = require('./exchange.cjs')
-const { optionsOf } = require('./options.cjs')
+const { kindError } = require('./kinds.cjs')
+const { checkOptions } = require('./options.cjs')
 const { checkInput } = require('./paths.cjs')
 
 const natives = new WeakMap()
@@ -15,7 +16,7 @@ const natives = new WeakMap()
 function nativeNetwork(network) {
   if (network === undefined) return undefined
   const handle = natives.get(network)
-  if (handle === undefined) throw new TypeError('network must be a Network')
+  if (handle === undefined) throw kindError('network must be a Network', network)
   return handle
 }
 
@@ -41,7 +42,7 @@ class Network {
   constructor(options) {
     const {
       ca, onlyCa, clientCertificate, clientKey, proxy, connectTimeoutMs, timeoutMs, userAgent, inFlightPerOrigin, addresses,
-    } = optionsOf('Network', options)
+    } = checkOptions('Network', options)
     this.#handle = callNative(() => new native.NativeNetwork({
       ca: pem(ca),
       onlyCa: pem(onlyCa),

@@ -6,8 +6,8 @@
 const native = require('#native')
 const { callNative } = require('./errors.cjs')
 const { Exchange } = require('./exchange.cjs')
-const { refuseUnknown, optionsOf } = require('./options.cjs')
-const { PendingAuthorization, Tokens, nativeTokens, tokensOf } = require('./tokens.cjs')
+const { refuseUnknown, checkOptions } = require('./options.cjs')
+const { PendingAuthorization, Tokens, nativeTokens, toTokens } = require('./tokens.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
 /** The keys of two methods of a client: one runs an operation to completion, the other returns its exchange. */
@@ -57,7 +57,7 @@ function inOrder({ names, json = [] }, args = {}) {
 
 /** Begins an operation as an exchange. */
 function beginExchange(clientHandle, operation, args, options, assertion) {
-  const { moment } = optionsOf('an exchange', options)
+  const { moment } = checkOptions('an exchange', options)
   const positional = inOrder(operation, args)
   return new Exchange(callNative(() => clientHandle.begin(operation.number, positional)), operation.finish, moment, assertion)
 }
@@ -80,5 +80,5 @@ function agree(fingerprint) {
 }
 
 module.exports = {
-  agree, tokenRequestArguments, authorization, toAuthorization, begin, beginExchange, inOrder, nothing, perform, recordConverter, tokensOf,
+  agree, tokenRequestArguments, authorization, toAuthorization, begin, beginExchange, inOrder, nothing, perform, recordConverter, toTokens,
 }

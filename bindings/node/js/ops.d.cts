@@ -285,13 +285,13 @@ export interface AcceptPushArguments {
 export interface TokenExchangeArguments {
   /** The token to exchange. */
   subjectToken: string
-  /** The type of the subject token. */
+  /** The type of the subject token: access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI. */
   subjectTokenType: string
   /** The token of the actor, who acts for the subject. */
   actorToken?: string | undefined
-  /** The type of the actor token. */
+  /** The type of the actor token, as for the subject token. */
   actorTokenType?: string | undefined
-  /** The requested type of token; by default the server chooses. */
+  /** The requested type of token, as for the subject token; by default the server chooses. */
   requestedTokenType?: string | undefined
   /** The scope to request. */
   scope?: Scope | undefined
@@ -1214,10 +1214,12 @@ export interface Operations {
    * `token_exchange.malformed` for an invalid request, `denied.invalid_target` for a resource or audience that the
    * server does not know, other `denied.*` if it refuses, `lost.*` if no answer arrives.
    * @param args.subjectToken The token to exchange.
-   * @param args.subjectTokenType The type of the subject token.
+   * @param args.subjectTokenType The type of the subject token: access_token, refresh_token, id_token, saml1, saml2,
+   * jwt, id-jag, or any URI.
    * @param args.actorToken The token of the actor, who acts for the subject.
-   * @param args.actorTokenType The type of the actor token.
-   * @param args.requestedTokenType The requested type of token; by default the server chooses.
+   * @param args.actorTokenType The type of the actor token, as for the subject token.
+   * @param args.requestedTokenType The requested type of token, as for the subject token; by default the server
+   * chooses.
    * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
@@ -1716,10 +1718,12 @@ export interface ExchangeOperations {
    * `token_exchange.malformed` for an invalid request, `denied.invalid_target` for a resource or audience that the
    * server does not know, other `denied.*` if it refuses, `lost.*` if no answer arrives.
    * @param args.subjectToken The token to exchange.
-   * @param args.subjectTokenType The type of the subject token.
+   * @param args.subjectTokenType The type of the subject token: access_token, refresh_token, id_token, saml1, saml2,
+   * jwt, id-jag, or any URI.
    * @param args.actorToken The token of the actor, who acts for the subject.
-   * @param args.actorTokenType The type of the actor token.
-   * @param args.requestedTokenType The requested type of token; by default the server chooses.
+   * @param args.actorTokenType The type of the actor token, as for the subject token.
+   * @param args.requestedTokenType The requested type of token, as for the subject token; by default the server
+   * chooses.
    * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.

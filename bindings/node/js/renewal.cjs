@@ -5,7 +5,8 @@
 const { channel: channelOf, idle } = require('#host')
 const { checkLimit, pause, run, waitFor } = require('./exchange.cjs')
 const { extendLease, useAlone } = require('./hold.cjs')
-const { optionsOf } = require('./options.cjs')
+const { kindError } = require('./kinds.cjs')
+const { checkOptions } = require('./options.cjs')
 
 /** The longest time that a store call may take, in milliseconds. */
 const MAX_WAIT = 30_000
@@ -238,7 +239,7 @@ async function drain(options) {
  * stored.
  */
 async function drainKeepers(isDraining, options) {
-  const { timeoutMs = 10_000, signal } = optionsOf('a call', options)
+  const { timeoutMs = 10_000, signal } = checkOptions('a call', options)
   checkLimit(timeoutMs)
   const ended = async () => {
     for (;;) {
@@ -332,14 +333,14 @@ function withinStoreTimeout(storeCall) {
 function checkStore(store) {
   if (store === undefined) return undefined
   for (const verb of ['load', 'save', 'lease']) {
-    if (typeof store?.[verb] !== 'function') throw new TypeError(`store must have a method ${verb}`)
+    if (typeof store?.[verb] !== 'function') throw kindError(`store must have a method ${verb}`, store)
   }
   return store
 }
 
 /** Returns fresh tokens of a keeper, over your own store and `fetch`. */
 async function keep(keeper, options) {
-  const { store, refused, onTokens, fetch, send, sign, requestTimeoutMs, signal, timeoutMs } = optionsOf('keep', options)
+  const { store, refused, onTokens, fetch, send, sign, requestTimeoutMs, signal, timeoutMs } = checkOptions('keep', options)
   if (typeof keeper?.ask !== 'function') throw new TypeError('keeper must be a Keeper')
   signal?.throwIfAborted()
   checkLimit(timeoutMs)

@@ -4,11 +4,12 @@
 
 const { inspect } = require('#host')
 const native = require('#native')
-const { Source, apiOf, checkSource } = require('./api.cjs')
-const { callNative } = require('./errors.cjs')
+const { Source, createApi, checkSource } = require('./api.cjs')
+const { callNative, copyOfError } = require('./errors.cjs')
 const { Exchange, runOver } = require('./exchange.cjs')
+const { kindError } = require('./kinds.cjs')
 const { selectTransport } = require('./network.cjs')
-const { optionsOf } = require('./options.cjs')
+const { checkOptions } = require('./options.cjs')
 const { checkText, textOrUrl } = require('./paths.cjs')
 
 const natives = new WeakMap()
@@ -16,7 +17,7 @@ const natives = new WeakMap()
 /** The native half of a server. */
 function nativeServer(server) {
   const handle = natives.get(server)
-  if (handle === undefined) throw new TypeError('server must be a Server, from provider, discover or Server.fromMetadata')
+  if (handle === undefined) throw kindError('server must be a Server, from provider, discover or Server.fromMetadata', server)
   return handle
 }
 
@@ -31,7 +32,7 @@ class Server {
 
   /** A server from a metadata document (RFC 8414), whose `issuer` must be the given one. */
   static fromMetadata(issuer, metadata, options) {
-    const { transport } = optionsOf('Server.fromMetadata', options)
+    const { transport } = checkOptions('Server.fromMetadata', options)
     if (metadata === undefined) throw new TypeError('metadata must be an object or JSON text')
     const loopback = isLoopback(transport)
     const text = typeof metadata === 'string' ? metadata : JSON.stringify(metadata)
@@ -47,12 +48,12 @@ class Server {
 
   /** The preset's API: each request carries the token that its route requires, the application's or the user's. */
   api(input) {
-    const { app, user, ...options } = optionsOf('server.api', input)
+    const { app, user, ...options } = checkOptions('server.api', input)
     const sources = {}
     if (app !== undefined) sources.application = checkSource(app, 'app')
     if (user !== undefined) sources.user = checkSource(user, 'user')
     const requestTransport = options.network === undefined ? { fetch: Source.getFetch(app ?? user) } : {}
-    return apiOf({ server: nativeServer(this) }, sources, { ...requestTransport, ...options })
+    return createApi({ server: nativeServer(this) }, sources, { ...requestTransport, ...options })
   }
 
   [inspect.custom](depth, options) {
@@ -69,13 +70,13 @@ function isLoopback(transport = 'https') {
 
 /** The server of a preset. `loopback` replaces its origin with that of a test server. */
 function provider(name, input) {
-  const { variables = {}, options = [], loopback } = optionsOf('provider', input)
+  const { variables = {}, options = [], loopback } = checkOptions('provider', input)
   return new Server(callNative(() => native.NativeServer.fromProvider(checkText(name, 'name'), undefined, variables, options, loopback)))
 }
 
 /** The server that the text of your own provider file describes. */
 function providerFile(text, input) {
-  const { variables = {}, options = [], loopback } = optionsOf('providerFile', input)
+  const { variables = {}, options = [], loopback } = checkOptions('providerFile', input)
   return new Server(callNative(() => native.NativeServer.fromProvider(undefined, checkText(text, 'text'), variables, options, loopback)))
 }
 
@@ -86,9 +87,13 @@ function providers() {
 
 /** Fetches the metadata of a server. */
 async function discover(issuer, options) {
-  const { transport, prefer, network, fetch, send, ...call } = optionsOf('discover', options)
+  const { transport, prefer, network, fetch, send, ...call } = checkOptions('discover', options)
   const requestTransport = selectTransport(network, fetch, send)
-  const fetchMetadata = (issuer) => runOver(discovery(issuer, { transport, prefer }), { ...requestTransport, requestTimeoutMs: call.timeoutMs }, call)
+  const fetchMetadata = (issuer) => runOver(discovery(issuer, { transport, prefer }), { ...requestTransport, requestTimeoutMs: call.timeoutMs }, call).catch((error) => {
+    // The limit of the whole call does not know which request it ended.
+    const isUnnamed = error.code === 'lost.timeout' && error.url === undefined
+    throw isUnnamed ? copyOfError(error, { message: `${issuer}: ${error.message}`, url: String(issuer) }) : error
+  })
   // `URL` adds a slash to a URL without a path, which few issuers end with. The metadata URL is the same.
   if (!(issuer instanceof URL) || issuer.href !== `${issuer.origin}/`) return fetchMetadata(issuer)
   return fetchMetadata(issuer.origin).catch((error) => {
@@ -99,7 +104,7 @@ async function discover(issuer, options) {
 
 /** Discovery as an exchange, for your own driver. */
 function discovery(issuer, options) {
-  const { transport, prefer, moment } = optionsOf('discovery', options)
+  const { transport, prefer, moment } = checkOptions('discovery', options)
   const exchange = callNative(() => native.discovery(textOrUrl(issuer, 'issuer'), isLoopback(transport), prefer))
   return new Exchange(exchange, (raw) => new Server(raw.server), moment)
 }

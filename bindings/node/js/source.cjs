@@ -9,7 +9,7 @@ const { checkLimit, runOver, waitFor } = require('./exchange.cjs')
 const { HOLD, holdGrant } = require('./hold.cjs')
 const { drainKeepers, freshTokens, publish, renewalUnderWay, runUpkeep } = require('./renewal.cjs')
 const { Keeper } = require('./keeper.cjs')
-const { optionsOf } = require('./options.cjs')
+const { checkOptions } = require('./options.cjs')
 const { asyncDispose } = require('./value.cjs')
 
 /**
@@ -83,7 +83,7 @@ class GrantSource extends Source {
   }
 
   async #fresh(refused, options) {
-    const { signal, timeoutMs } = optionsOf('a call', options)
+    const { signal, timeoutMs } = checkOptions('a call', options)
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
     const tokens = waitFor(freshTokens(this.#keeper, refused, this.#job), { signal, timeoutMs })

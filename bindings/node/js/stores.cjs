@@ -9,7 +9,7 @@ const { checkLimit } = require('./exchange.cjs')
 const { storeCallbacks } = require('./callbacks.cjs')
 const { checkStore } = require('./renewal.cjs')
 const { nativeKey, nativeKeys } = require('./keys.cjs')
-const { optionsOf } = require('./options.cjs')
+const { checkOptions } = require('./options.cjs')
 const { toPath, textOrUrl } = require('./paths.cjs')
 
 const natives = new WeakMap()
@@ -94,7 +94,7 @@ class FileStore extends NativeStore {
   #path
 
   constructor(path, options) {
-    const { access } = optionsOf('FileStore', options)
+    const { access } = checkOptions('FileStore', options)
     const text = toPath(path)
     const isForGroup = isGroupAccess(access)
     super(() => native.NativeStore.file(text, isForGroup))
@@ -116,7 +116,7 @@ class SqliteStore extends NativeStore {
   #path
 
   constructor(path, options) {
-    const { access } = optionsOf('SqliteStore', options)
+    const { access } = checkOptions('SqliteStore', options)
     const text = toPath(path)
     const isForGroup = isGroupAccess(access)
     super(() => native.NativeStore.sqlite(text, isForGroup))
@@ -142,7 +142,7 @@ class MemoryStore extends NativeStore {
 /** Stores records in Redis, for processes on several machines. */
 class RedisStore extends NativeStore {
   constructor(url, options) {
-    const { prefix, timeoutMs, replicas } = optionsOf('RedisStore', options)
+    const { prefix, timeoutMs, replicas } = checkOptions('RedisStore', options)
     const text = textOrUrl(url, 'url')
     checkLimit(timeoutMs)
     if (replicas !== undefined && !(Number.isSafeInteger(replicas) && replicas >= 0)) {
@@ -165,7 +165,7 @@ class PostgresStore extends NativeStore {
   }
 
   constructor(url, options) {
-    const { timeoutMs } = optionsOf('PostgresStore', options)
+    const { timeoutMs } = checkOptions('PostgresStore', options)
     const text = textOrUrl(url, 'url')
     checkLimit(timeoutMs)
     super(() => native.NativeStore.postgres(text, timeoutMs))
@@ -185,7 +185,7 @@ class PostgresStore extends NativeStore {
 /** A store with encrypted, authenticated records: only a key's holder can read them, or change them undetected. */
 class SealedStore extends NativeStore {
   constructor(store, key, options) {
-    const { old = [], names, plain = 'refuse' } = optionsOf('SealedStore', options)
+    const { old = [], names, plain = 'refuse' } = checkOptions('SealedStore', options)
     if (plain !== 'refuse' && plain !== 'accept') throw new TypeError("plain must be 'refuse' or 'accept'")
     const keys = nativeKeys(key, old)
     const namesKey = names === undefined ? undefined : nativeKey(names)

@@ -5,7 +5,7 @@
 const native = require('#native')
 const { OAuthError, callNative } = require('./errors.cjs')
 const { causeText, waitFor } = require('./exchange.cjs')
-const { holdOf } = require('./hold.cjs')
+const { acquireHold } = require('./hold.cjs')
 const { nativeTokens } = require('./tokens.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
@@ -71,7 +71,7 @@ class SubjectTokenSource {
     const renewed = this.native.isRenewalInVain(nativeTokens(tokens)) ? tokens : await source.renew(tokens)
     if (!this.native.leaveRenewed(nativeTokens(renewed), at)) return undefined
     // Its refresh token is used only while no worker renews the sign-in.
-    const held = await holdOf(source, HOLD_MS)
+    const held = await acquireHold(source, HOLD_MS)
     if (held === undefined) return undefined
     const { tokens: latest, release } = held
     this.release()

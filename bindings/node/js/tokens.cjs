@@ -5,7 +5,8 @@
 const { inspect } = require('#host')
 const native = require('#native')
 const { callNative } = require('./errors.cjs')
-const { optionsOf } = require('./options.cjs')
+const { kindError } = require('./kinds.cjs')
+const { checkOptions } = require('./options.cjs')
 const { checkText, textOrUrl } = require('./paths.cjs')
 const { refuseClones } = require('./value.cjs')
 
@@ -25,6 +26,27 @@ function toSeconds(date) {
   if (date === undefined) return undefined
   if (!(date instanceof Date) || Number.isNaN(date.getTime())) throw new TypeError('expiresAt must be a Date')
   return Math.max(0, Math.floor(date.getTime() / 1000))
+}
+
+/** Whether a value is what `toJSON` of tokens or of a flow returns, which is without secrets. */
+const isRedacted = (value) => value?.accessToken === '[redacted]' || (value?.startedAt !== undefined && value.redirectUri !== undefined)
+
+/** The value of a JSON text; `undefined` for any other text. */
+function jsonOf(text) {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** Checks what was stored: a session that is kept as JSON holds only what `toJSON` returns, unless the application serializes first. */
+function serializedText(text, what) {
+  const isObject = typeof text === 'object' && text !== null
+  if (isObject || (typeof text === 'string' && isRedacted(jsonOf(text)))) {
+    throw kindError(`the text of serialize() must be stored, not ${what} as JSON, which has no secrets`, text)
+  }
+  return checkText(text, 'text')
 }
 
 /** The placeholder for the native half of tokens that the addon returned as strings. */
@@ -49,7 +71,7 @@ class Tokens {
   static {
     nativeTokens = (tokens) => {
       if (typeof tokens !== 'object' || tokens === null || !(#handle in tokens)) {
-        throw new TypeError('tokens must be Tokens of this package')
+        throw kindError('tokens must be Tokens of this package: store the text of serialize(), and read that with Tokens.deserialize', tokens)
       }
       return (tokens.#handle ??= native.NativeTokens.deserialize(tokens.#texts[1]))
     }
@@ -63,12 +85,12 @@ class Tokens {
 
   /** A token without a grant, for your own sources and for tests. */
   static bearer(accessToken, options) {
-    const { expiresAt } = optionsOf('Tokens.bearer', options)
+    const { expiresAt } = checkOptions('Tokens.bearer', options)
     return new Tokens(callNative(() => native.NativeTokens.bearer(checkText(accessToken, 'accessToken'), toSeconds(expiresAt))))
   }
 
   static deserialize(text) {
-    return new Tokens(callNative(() => native.NativeTokens.deserialize(checkText(text, 'text'))))
+    return new Tokens(callNative(() => native.NativeTokens.deserialize(serializedText(text, 'Tokens'))))
   }
 
   /** Reads a member each time it is accessed; the value is a copy that the caller may change. */
@@ -138,7 +160,7 @@ class PendingAuthorization {
   #native
 
   constructor(text) {
-    this.#native = callNative(() => native.NativeFlow.parse(checkText(text, 'text')))
+    this.#native = callNative(() => native.NativeFlow.parse(serializedText(text, 'a PendingAuthorization')))
     refuseClones(this, () => 'a flow cannot be cloned: pass on its serialize() to PendingAuthorization.deserialize')
   }
 
@@ -175,7 +197,7 @@ class PendingAuthorization {
   /** The native half of a flow. */
   static native(flow) {
     if (typeof flow !== 'object' || flow === null || !(#native in flow)) {
-      throw new TypeError('flow must be a PendingAuthorization: read a stored one with PendingAuthorization.deserialize')
+      throw kindError('flow must be a PendingAuthorization: store the text of serialize(), and read that with PendingAuthorization.deserialize', flow)
     }
     return flow.#native
   }

@@ -34,7 +34,7 @@ pub(crate) fn overdue(what: &str) -> Error {
 
 /// The error of a caller's own timeout.
 pub(crate) fn late() -> Error {
-    Error::lost(Cause::unknown("no answer in time").because(Loss::Timeout))
+    Error::lost(Cause::unknown("the time limit of the call has passed").because(Loss::Timeout))
 }
 
 /// The text of the error of a caller's own timeout, for JavaScript.

@@ -47,7 +47,7 @@ test('every code belongs to its class', () => {
     assert.deepEqual({ code, kind, advice, message }, Object.fromEntries(
       ['code', 'kind', 'advice', 'message'].map((member) => [member, record[member]])))
     assert.equal(name.toLowerCase(), `${record.kind}error`)
-    assert.equal(error.hint, record.hint ?? undefined, record.code)
+    assert.equal(error.hint, record.javascript_hint ?? undefined, record.code)
   }
 })
 

@@ -1,5 +1,7 @@
 // Common mistakes of users, reported before anything is done, with the name of the wrong option.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { core, rejection, serverAt } from './helper.mjs'
@@ -70,6 +72,75 @@ test('a mistyped option is reported by name, at the call', async () => {
     assert.ok(error instanceof TypeError, inspect(error))
     assert.match(error.message, message)
   }
+})
+
+test('a promise that was not awaited is told as one', async () => {
+  const promise = Promise.resolve()
+  for (const [call, name] of [
+    [() => new core.Client(promise, { clientId: 'id' }), 'server must be a Server'],
+    [() => new core.AccessTokenVerifier(promise, { audience: api }), 'server must be a Server'],
+    [() => new core.Client(server, { clientId: 'id', dpopKey: promise }), 'dpopKey must be a DpopKey'],
+    [() => new core.Grants(promise, new core.MemoryStore()), 'client must be a Client'],
+    [() => core.login(promise), 'client must be a Client'],
+    [() => core.AccessTokenVerifier.introspecting(promise, { audience: api }), 'client must be a Client'],
+    [() => client.clientCredentials({ store: promise }), 'store must have a method'],
+    [() => client.redeem(promise, redirectUri), 'flow must be a PendingAuthorization'],
+    [() => client.source(promise), 'tokens must be Tokens'],
+    [() => new core.SealedStore(new core.MemoryStore(), promise), 'a key must be'],
+    [() => new Site({ baseUrl: api, key: Buffer.alloc(32, 7), client: promise }), 'client must be a Client'],
+  ]) {
+    const error = await failed(call)
+    assert.ok(error instanceof TypeError && error.message.startsWith(name), inspect(error))
+    assert.match(error.message, /, not a Promise: await it$/)
+  }
+})
+
+test('what a session kept as JSON is told from what serialize() returns', async () => {
+  const { flow } = client.authorize({ redirectUri })
+  const tokens = core.Tokens.bearer('secret')
+  for (const [Class, kept] of [[core.PendingAuthorization, flow], [core.Tokens, tokens]]) {
+    for (const stored of [kept, JSON.parse(JSON.stringify(kept)), JSON.stringify(kept)]) {
+      const error = await failed(() => Class.deserialize(stored))
+      assert.ok(error instanceof TypeError, inspect(error))
+      assert.match(error.message, /^the text of serialize\(\) must be stored, not .* as JSON, which has no secrets$/)
+    }
+    assert.ok(Class.deserialize(kept.serialize()) instanceof Class)
+    for (const junk of ['', 'null', '5', '{}', 'x']) assert.equal((await failed(() => Class.deserialize(junk))).code, 'stored.malformed')
+    assert.match((await failed(() => Class.deserialize(5))).message, /^text must be a string$/)
+  }
+  assert.match((await failed(() => client.redeem(JSON.parse(JSON.stringify(flow)), redirectUri))).message, /store the text of serialize\(\)/)
+})
+
+test('an option of a login is told with those of its own', async () => {
+  assert.match((await failed(() => core.login(client, { timeout: 20 }))).message, /^timeout: there is no such option; perhaps timeoutMs$/)
+  const all = (await failed(() => core.login(client, { zzzzzzzzzzzz: 1 }))).message
+  for (const name of ['open', 'paste', 'port', 'path', 'device', 'show', 'purpose', 'timeoutMs', 'signal', 'redirectUri', 'scope']) {
+    assert.equal(all.split(/[ ,]+/).filter((word) => word === name).length, 1, all)
+  }
+})
+
+test('discovery that takes too long names the server, and says so once', async (context) => {
+  const silent = createServer(() => {}).listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  context.after(() => silent.close())
+  silent.on('connection', (socket) => context.after(() => socket.destroy()))
+  const issuer = `http://127.0.0.1:${silent.address().port}`
+  // The limit of the call or that of its request ends it, whichever is noticed first.
+  for (let time = 0; time < 4; time += 1) {
+    const error = await failed(() => core.discover(issuer, { transport: 'loopback_http', timeoutMs: 200 }))
+    assert.equal(error.code, 'lost.timeout')
+    assert.ok(error.message.includes(issuer) && error.url.startsWith(issuer), error.message)
+    assert.equal(error.message.split('no answer').length, 2, error.message)
+  }
+})
+
+test('an error that is printed tells what helps, and no more than it knows', async () => {
+  const misuse = await failed(() => new core.Client(server, { clientId: 'id' }).clientCredentials().token())
+  const text = inspect(misuse)
+  assert.ok(misuse.hint && text.includes(`hint: ${inspect(misuse.hint)}`), text)
+  assert.match(text, /^MisuseError: .*\n    at /)
+  assert.doesNotMatch(text, /undefined|responseHeaders|repeated|extra/)
+  assert.deepEqual([misuse.status, misuse.repeated, misuse.extra, misuse.responseHeaders], [undefined, false, {}, {}])
 })
 
 test('a verifier that can verify nothing is not made', async () => {

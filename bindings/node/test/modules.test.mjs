@@ -1,6 +1,8 @@
 // Both module systems get the very same objects, so what the other tests show of one they show of both.
 import assert from 'node:assert/strict'
+import { readFileSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import path from 'node:path'
 import { test } from 'node:test'
 
 const require = createRequire(import.meta.url)
@@ -20,4 +22,18 @@ for (const entry of entries) {
 
 test('every entry point is among them', () => {
   for (const entry of ['oauth-core', 'oauth-core/web', 'oauth-core/web/next']) assert.ok(entries.includes(entry), entry)
+})
+
+test('every file requires only what another file exports', () => {
+  const place = path.dirname(require.resolve('oauth-core/package.json'))
+  const files = readdirSync(path.join(place, 'js'), { recursive: true }).filter((name) => name.endsWith('.cjs')).map((name) => path.join(place, 'js', name))
+  const missing = []
+  for (const file of files) {
+    for (const [, names, from] of readFileSync(file, 'utf8').matchAll(/const \{([^}]*)\} = require\('(\.[^']+)'\)/g)) {
+      const exported = /module\.exports = \{([^]*)\}/.exec(readFileSync(path.join(path.dirname(file), from), 'utf8'))?.[1].match(/\w+/g) ?? []
+      const wanted = names.split(',').map((name) => name.split(':')[0].trim()).filter(Boolean)
+      missing.push(...wanted.filter((name) => !exported.includes(name)).map((name) => `${path.basename(file)}: ${name} of ${from}`))
+    }
+  }
+  assert.deepEqual(missing, [])
 })

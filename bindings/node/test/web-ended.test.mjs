@@ -103,3 +103,15 @@ test('while the provider is down, signed-in users stay signed in and can sign ou
     assert.equal(logoutResponse.headers.getSetCookie().some((field) => /session=;.*max-age=0/i.test(field)), isIn)
   }
 })
+
+test('what a call of a user throws has no status that a framework would answer with', async () => {
+  const site = at({ store: new core.MemoryStore(), transport, apiOrigins: [twin.base] })
+  const cookie = await signedIn(site)
+  const { user } = await site.handle(page('/', { cookie }))
+  assert.equal((await user.fetch(`${twin.base}/api/echo`)).status, 200)
+  await twin.revoke()
+  const error = await rejection(user.fetch(`${twin.base}/api/echo`))
+  assert.ok(error instanceof core.DeniedError)
+  assert.deepEqual([error.advice, error.status, error.statusCode], ['reauthorize', undefined, undefined])
+  assert.match(error.stack, /^DeniedError: .*\n    at /)
+})

@@ -329,6 +329,7 @@ export type MisuseCode =
   | 'token_source.unreadable'
   | 'web.setup'
   | 'web.response_large'
+  | 'web.session_unknown'
   | 'web.session_too_large'
   | 'client_auth.keys'
   | 'grant.subject_missing'

@@ -39,7 +39,7 @@ pub fn lost_error(reason: &str) -> JsValue {
 /// The error of a caller's own timeout.
 #[wasm_bindgen(js_name = lateError)]
 pub fn late_error() -> JsValue {
-    let late = Cause::unknown_as("no answer in time");
+    let late = Cause::unknown_as("the time limit");
     fail(Error::lost(late.because(Loss::Timeout)))
 }
 

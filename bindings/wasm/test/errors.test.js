@@ -34,7 +34,7 @@ test('every code belongs to its class', () => {
     assert.ok(error instanceof errors.OAuthError && error instanceof Error)
     assert.equal(error.name.toLowerCase(), `${record.kind}error`)
     for (const member of ['code', 'kind', 'advice', 'message']) assert.equal(error[member], record[member])
-    assert.equal(hintFor(error.code), record.hint ?? undefined, record.code)
+    assert.equal(hintFor(error.code), record.javascript_hint ?? undefined, record.code)
   }
 })
 

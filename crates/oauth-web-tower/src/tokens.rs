@@ -137,7 +137,7 @@ impl Host {
             }
             (_, _, Some(tokens)) => Arc::new(FixedToken::from_tokens((**tokens).clone())),
             _ => {
-                let reason = "who signed in is kept, and no tokens";
+                let reason = "sessions have tokens only if the site has a store";
                 return Err(Error::from(Misuse::WebSetup).about(reason));
             }
         };

@@ -1,8 +1,9 @@
 //! The session of a request: found by its cookies, and loaded from the store.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use oauth_core::error::{Error, Kind, ValidationFailure};
+use oauth_core::error::{Error, Kind, Misuse, ValidationFailure};
 use oauth_core::{Secret, Tokens};
 use serde::{Deserialize, Serialize};
 
@@ -36,9 +37,14 @@ pub(crate) async fn session(context: &RequestContext) -> Result<CurrentSession, 
         SessionStorage::Store => match jar.open_session::<Handle>(&context.cookies) {
             Ok(handle) => match session_store::load(context, &handle.key()).await? {
                 Some(session) => Ok(session),
-                None => Err(CookieRejection::Unopened(
-                    "the store has none such".to_owned(),
-                )),
+                None => {
+                    if handle.until > now {
+                        warn_about_unknown_session(context);
+                    }
+                    Err(CookieRejection::Unopened(
+                        "the store has none such".to_owned(),
+                    ))
+                }
             },
             Err(rejected) => Err(rejected),
         },
@@ -61,6 +67,15 @@ pub(crate) async fn session(context: &RequestContext) -> Result<CurrentSession, 
         Ok(session) => CurrentSession::Session(Box::new(session)),
         Err(rejected) => CurrentSession::Absent(rejected.reason().to_owned()),
     })
+}
+
+/// Logs the first session whose cookie is valid, but which the store does not have: processes that serve the site may each
+/// have a store of their own. Sessions that were ended elsewhere look the same.
+fn warn_about_unknown_session(context: &RequestContext) {
+    let is_logged = &context.site.is_unknown_session_logged;
+    if !is_logged.swap(true, Ordering::Relaxed) {
+        context.io.note_error(&Misuse::WebSessionUnknown.into());
+    }
 }
 
 /// The reason why a session does not belong to this site. A site with the same keys or store might not have the

@@ -18,6 +18,8 @@ pub(crate) struct SiteState {
     pub(crate) connections: Connections,
     /// Whether a large session has already been logged.
     pub(crate) is_large_session_logged: AtomicBool,
+    /// Whether a session that the store does not have has already been logged.
+    pub(crate) is_unknown_session_logged: AtomicBool,
     /// Whether another large response has already been logged.
     pub(crate) is_large_response_logged: AtomicBool,
 }
@@ -57,6 +59,7 @@ impl SiteState {
             base_urls,
             connections,
             is_large_session_logged: AtomicBool::new(false),
+            is_unknown_session_logged: AtomicBool::new(false),
             is_large_response_logged: AtomicBool::new(false),
         })
     }

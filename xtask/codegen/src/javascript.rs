@@ -5,6 +5,7 @@ use std::error::Error;
 use oauth_core::error::{Class, Row};
 
 use crate::errors::{advice, class_name, hints, name, rows};
+use crate::ops::javascript_names;
 use crate::{HEADER, region};
 
 /// The unions of codes, the same in both packages.
@@ -54,6 +55,7 @@ pub(crate) fn browser_hint_types(_: &str) -> Result<String, Box<dyn Error>> {
 
 fn table() -> String {
     let rows: String = hints()
+        .map(|(code, hint)| (code, javascript_names(hint)))
         .map(|(code, hint)| format!("  '{code}': '{}',\n", hint.replace('\'', "\\'")))
         .collect();
     format!("{{\n{rows}}}\n")

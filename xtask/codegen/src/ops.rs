@@ -204,14 +204,17 @@ const OWN_NAMES: &[&str] = &[
 
 /// The paragraphs of a string for JavaScript: operations and our own names are in its case.
 pub(crate) fn javascript_paragraphs(text: &[&str]) -> Vec<String> {
-    let in_case = |paragraph: String| {
-        let operations = TABLE.iter().map(|entry| entry.name);
-        let names = operations.chain(OWN_NAMES.iter().copied());
-        names.fold(paragraph, |text, name| {
-            text.replace(&format!("`{name}`"), &format!("`{}`", camel(name)))
-        })
-    };
+    let in_case = |paragraph: String| javascript_names(&paragraph);
     paragraphs(text).into_iter().map(in_case).collect()
+}
+
+/// A text for JavaScript: operations and our own names are in its case.
+pub(crate) fn javascript_names(text: &str) -> String {
+    let operations = TABLE.iter().map(|entry| entry.name);
+    let names = operations.chain(OWN_NAMES.iter().copied());
+    names.fold(text.to_owned(), |text, name| {
+        text.replace(&format!("`{name}`"), &format!("`{}`", camel(name)))
+    })
 }
 
 /// A string in lines of at most `width`, what stands before each included.

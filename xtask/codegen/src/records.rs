@@ -9,6 +9,8 @@ use oauth_facade::{
     Server, TokenRequest, UnixTime,
 };
 
+use crate::ops::javascript_names;
+
 /// A list of records, one a line.
 pub(crate) fn file(_: &str) -> Result<String, Box<dyn Error>> {
     let mut lines = Vec::new();
@@ -21,6 +23,7 @@ pub(crate) fn file(_: &str) -> Result<String, Box<dyn Error>> {
         let mut record = serde_json::to_value(&record)?;
         // No member of the record: the bindings know it by the code.
         record["hint"] = row.hint().into();
+        record["javascript_hint"] = row.hint().map(javascript_names).into();
         lines.push(record.to_string());
     }
     Ok(format!("[\n{}\n]\n", lines.join(",\n")))

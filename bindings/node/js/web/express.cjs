@@ -5,6 +5,7 @@
 const { pipeline } = require('#host')
 const { readBody } = require('./body.cjs')
 const { textOfRaw } = require('./fields.cjs')
+const { forgottenCallError, refuseArguments } = require('./forgotten-call.cjs')
 const { signedIn } = require('./requirements.cjs')
 
 const isCalled = (request, response, next) =>
@@ -46,12 +47,17 @@ async function visitRequest(site, options, request, response, next) {
   return next()
 }
 
-function middleware(site) {
+/** `input` is what `site.express` was called with: nothing, unless it was passed on without parentheses. */
+function createMiddleware(site, input) {
+  if (isCalled(...input)) return input[2](forgottenCallError('express'))
+  refuseArguments('express', input)
   return (request, response, next) => visitRequest(site, {}, request, response, next)
 }
 
 /** Handles the errors of ended grants, after the application's routes. All other errors go to `next`. */
-function errorHandler(site) {
+function createErrorHandler(site, [thrown, ...call]) {
+  if (isCalled(...call)) return call[2](forgottenCallError('expressErrors', thrown))
+  refuseArguments('expressErrors', [thrown].filter(Boolean))
   return async (error, request, response, next) => {
     try {
       const reply = response.headersSent ? undefined : await site.ended(requestParts(request), request.user, error)
@@ -67,4 +73,4 @@ function requiredUser(site, need, request, response, next) {
   return visitRequest(site, signedIn(need), request, response, next)
 }
 
-module.exports = { errorHandler, isCalled, middleware, requiredUser, requestParts }
+module.exports = { createErrorHandler, createMiddleware, isCalled, requiredUser, requestParts }

@@ -51,6 +51,7 @@ function setErrorHandler(site, app) {
 /** Registers the site's pages as routes, because hooks run only for routes. The hook responds before the body is read. */
 function plugin(site) {
   const register = async (app) => {
+    if (typeof app?.decorateRequest !== 'function') throw new TypeError('site.fastify is the plugin itself: app.register(site.fastify), without parentheses')
     app.decorateRequest('user')
     app.addHook('onRequest', (request, reply) => visitRequest(site, {}, request, reply))
     setErrorHandler(site, app)

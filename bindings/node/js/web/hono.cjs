@@ -2,8 +2,9 @@
 
 // The adapter for Hono: middleware.
 
+const { refuseArguments } = require('./forgotten-call.cjs')
 const { signedIn } = require('./requirements.cjs')
-const { handle, responseOf, requestParts } = require('./standard.cjs')
+const { handle, toResponse, requestParts } = require('./standard.cjs')
 
 const isCalled = (context, next) => typeof next === 'function' && typeof context?.req?.raw?.url === 'string'
 
@@ -15,11 +16,13 @@ async function visitRequest(site, options, context, next) {
   await next()
   // Hono has already caught what a handler threw, and stored it with its response.
   const reply = context.error && (await site.ended(requestParts(context.req.raw), outcome.user, context.error))
-  if (reply) context.res = responseOf(reply)
+  if (reply) context.res = toResponse(reply)
   return undefined
 }
 
-function middleware(site) {
+/** `input` is what `site.hono` was called with: nothing, unless it was passed on without parentheses. */
+function createMiddleware(site, input) {
+  refuseArguments('hono', input)
   return (context, next) => visitRequest(site, {}, context, next)
 }
 
@@ -28,4 +31,4 @@ function requiredUser(site, need, context, next) {
   return visitRequest(site, signedIn(need), context, next)
 }
 
-module.exports = { isCalled, middleware, requiredUser }
+module.exports = { createMiddleware, isCalled, requiredUser }

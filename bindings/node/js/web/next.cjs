@@ -2,7 +2,7 @@
 
 // The `Site` of Next.js, which can also be created during `next build`, when environment variables may be missing.
 
-const { optionsOf } = require('../options.cjs')
+const { checkOptions } = require('../options.cjs')
 const { fromEnvironment } = require('./site-from-env.cjs')
 const { Site: BaseSite } = require('./site.cjs')
 const { Refuse, User } = require('./user.cjs')
@@ -41,7 +41,7 @@ class Site extends BaseSite {
    */
   static fromEnv({ redirect, ...options } = {}) {
     const env = process.env.NEXT_PHASE === 'phase-production-build' ? withPlaceholders(options.env ?? process.env) : options.env
-    return new this({ redirect, ...fromEnvironment(optionsOf('Site.fromEnv', { ...options, env })) })
+    return new this({ redirect, ...fromEnvironment(checkOptions('Site.fromEnv', { ...options, env })) })
   }
 
   async leave(location) {

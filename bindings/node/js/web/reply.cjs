@@ -3,7 +3,7 @@
 // Builds the responses that a site sends.
 
 const { errorFromNative } = require('../errors.cjs')
-const { identityOf } = require('./user.cjs')
+const { toIdentity } = require('./user.cjs')
 
 /** The body of an API's response as a stream; empty for a status without a body. */
 function toReadableStream(stream, status) {
@@ -27,7 +27,7 @@ function toReadableStream(stream, status) {
 
 /** The response of the site, with the application's own error page if it has one. It is told first who was signed out. */
 async function buildReply({ errorPage, signedOut: onSignedOut }, { status, headers, body, problem: text, signedOut }, request) {
-  if (typeof signedOut === 'string') await onSignedOut?.(identityOf(JSON.parse(signedOut)), request)
+  if (typeof signedOut === 'string') await onSignedOut?.(toIdentity(JSON.parse(signedOut)), request)
   const problem = typeof text === 'string' ? JSON.parse(text) : undefined
   const isPage = headers.some(([name, value]) => name === 'content-type' && value.startsWith('text/html'))
   if (problem === undefined || !isPage || errorPage === undefined) return { status, headers, body, problem }

@@ -2,13 +2,13 @@
 
 // Converts the requirements of a page to the form that the native half expects.
 
-const { optionsOf } = require('../options.cjs')
+const { checkOptions } = require('../options.cjs')
 
 const texts = (value) => (typeof value === 'string' ? value.split(' ') : [...value])
 
 /** Converts the requirements of a page. Unknown names are rejected as typos. */
 function readNeed(need) {
-  const { acr = [], maxAge, scope = [], tenant } = optionsOf('what a page needs', need)
+  const { acr = [], maxAge, scope = [], tenant } = checkOptions('what a page needs', need)
   return { acr: texts(acr), maxAge, scope: texts(scope), tenant }
 }
 

@@ -7,7 +7,8 @@ const { Client, nativeClient } = require('../client.cjs')
 const { errorFromNative, callNative } = require('../errors.cjs')
 const { checkLimit } = require('../exchange.cjs')
 const { nativeKey } = require('../keys.cjs')
-const { optionsOf, toStrings } = require('../options.cjs')
+const { kindError } = require('../kinds.cjs')
+const { checkOptions, toStrings } = require('../options.cjs')
 const { SITE_SETTINGS } = require('./settings-table.cjs')
 
 /** The well-known key for tests; a site on any address but a loopback address refuses it. */
@@ -23,9 +24,9 @@ function readProviders({
     { id, title, client, scope, identity, parameters, callback, responseMode, apiOrigins, registered, userinfo, logoutMaxAgeWithoutExpiry },
   ]
   return listed.map((named) => {
-    const provider = optionsOf('a provider of a site', named)
+    const provider = checkOptions('a provider of a site', named)
     if (!(provider.client instanceof Client) && typeof provider.client !== 'function') {
-      throw new TypeError('client must be a Client, or a function that returns one')
+      throw kindError('client must be a Client, or a function that returns one', provider.client)
     }
     return provider
   })
@@ -36,7 +37,7 @@ const names = (scope) => (scope === undefined || typeof scope === 'string' ? sco
 /** An API that pages may call: its URL, with the methods that they may use if these are limited. */
 function apiSetting(api) {
   if (typeof api === 'string' || api instanceof URL) return String(api)
-  const { url, methods } = optionsOf('an API of a site', api)
+  const { url, methods } = checkOptions('an API of a site', api)
   return { url: String(url), methods: toStrings('methods', methods) }
 }
 
@@ -61,13 +62,13 @@ function nativeOptions(options) {
 /** The identity endpoint of a provider without OpenID Connect. */
 function identityEndpoint(identity) {
   if (identity === undefined) return undefined
-  const { url, subject, claims = {} } = optionsOf('identity of a provider', identity)
+  const { url, subject, claims = {} } = checkOptions('identity of a provider', identity)
   return { url: String(url), subject, claims: Object.entries(claims) }
 }
 
 /** The issuer and client id of sessions, for a provider whose client is not known yet. */
 function issuerAndClientId(registered) {
-  const { issuer, clientId } = optionsOf('registered of a provider', registered)
+  const { issuer, clientId } = checkOptions('registered of a provider', registered)
   return [String(issuer), String(clientId)]
 }
 

@@ -5,7 +5,7 @@
 const { environment } = require('#host')
 const native = require('#native')
 const { Client } = require('../client.cjs')
-const { variablesOf } = require('../client-auth.cjs')
+const { toVariables } = require('../client-auth.cjs')
 const { errorFromNative, callNative } = require('../errors.cjs')
 const { nativeKey } = require('../keys.cjs')
 const { isLoopback } = require('../server.cjs')
@@ -75,7 +75,7 @@ function identification(settings, { scope, identity }) {
 
 /** The options of a site from environment variables. One error names everything that is missing. */
 function fromEnvironment({ env, clientOptions = {}, ...options }) {
-  const variables = variablesOf(env ?? environment())
+  const variables = toVariables(env ?? environment())
   const transport = options.transport ?? readTransport(variables)
   const { network } = options
   const settingsOptions = { env, transport, network, ...clientOptions }
@@ -89,7 +89,7 @@ function fromEnvironment({ env, clientOptions = {}, ...options }) {
     })
   }
   const server = callNative(() => settings.server(isLocal))
-  const registered = { issuer: server.issuer ?? server.known.issuer, clientId: settings.clientId }
+  const registered = { issuer: server.issuer ?? server.server.issuer, clientId: settings.clientId }
   if (!URL.canParse(variables.OAUTH_BASE_URL)) throw setupError('OAUTH_BASE_URL must be a URL')
   const [key, ...oldKeys] = variables.OAUTH_KEY.split(/[\s,]+/).filter(Boolean)
   if (key !== TESTING) parseVariable('OAUTH_KEY', 'a key must be 32 bytes in base64url', () => [key, ...oldKeys].map(nativeKey))

@@ -7,6 +7,7 @@ const { Client } = require('../client.cjs')
 const { OAuthError } = require('../errors.cjs')
 const { fixedToken } = require('../fixed-token.cjs')
 const { Grants } = require('../grants.cjs')
+const { kindError } = require('../kinds.cjs')
 const { Tokens } = require('../tokens.cjs')
 const { nativeSetup, setupError } = require('./settings.cjs')
 
@@ -70,13 +71,14 @@ class SiteProviders {
     try {
       this.thrown = undefined
       const client = await provider.client()
-      if (!(client instanceof Client)) throw new TypeError('client must be a Client, or a function that returns one')
+      if (!(client instanceof Client)) throw kindError('client must be a Client, or a function that returns one', client)
       this.know({ ...provider, client })
       return { setup: nativeSetup(this.#options, [{ ...provider, client }]) }
     } catch (error) {
       if (error instanceof OAuthError) {
-        const { code, message, cause, retryAfter } = error
-        return { failed: { code, why: cause?.message ?? message, retryAfter } }
+        const { code, message, cause, retryAfter, url } = error
+        const why = cause?.message ?? message
+        return { failed: { code, why: url === undefined ? why : `${url}: ${why}`, retryAfter } }
       }
       // The visit rethrows what the application's function threw.
       this.thrown = { error }
@@ -87,7 +89,7 @@ class SiteProviders {
   /** The API of a provider with one user's tokens, and their source. */
   getApi(id, grant, held) {
     const { provider, grants } = this.#connected.get(id) ?? {}
-    if (!held || !provider) throw setupError('the site keeps only the identity of its users, not their tokens')
+    if (!held || !provider) throw setupError('sessions have tokens only if the site has a store')
     const { apiOrigins: origins, client } = provider
     if (typeof grant !== 'string') {
       const { accessToken, expiresAt } = new Tokens(held.tokens)

@@ -11,6 +11,12 @@ const standard = require('./standard.cjs')
 /** Tried in this order: Fastify's arguments would also match Express. */
 const ADAPTERS = [fastify, hono, express, standard]
 
+/** Refuses what cannot be requirements: a page without its request must not pass for one that has a guard. */
+function checkNeed(need) {
+  if (typeof need === 'object' && need !== null && [Object.prototype, null].includes(Object.getPrototypeOf(need))) return need
+  throw new TypeError('site.required needs the request, or an object with what the page needs; as middleware it is passed on without parentheses')
+}
+
 /**
  * Admits only users who are signed in and meet the requirements. Works as middleware of each framework, or as a function
  * of a request. Called with requirements, returns a guard with those.
@@ -20,7 +26,7 @@ function createRequired(site, need) {
   return function required(first, second, third) {
     const adapter = ADAPTERS.find(({ isCalled }) => isCalled(first, second, third))
     if (adapter !== undefined) return adapter.requiredUser(site, need, first, second, third)
-    return createRequired(site, readNeed({ ...need, ...first }))
+    return createRequired(site, readNeed({ ...need, ...checkNeed(first) }))
   }
 }
 

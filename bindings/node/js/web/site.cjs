@@ -4,7 +4,7 @@
 
 const { inspect } = require('#host')
 const { nativeNetwork } = require('../network.cjs')
-const { optionsOf } = require('../options.cjs')
+const { checkOptions } = require('../options.cjs')
 const { checkStore } = require('../renewal.cjs')
 const { nativeStore } = require('../stores.cjs')
 const { User } = require('./user.cjs')
@@ -23,7 +23,7 @@ const ACCESS = ['open', 'silent', 'signed_in']
 
 /** The options of `handle` and `wrap`, with the requirements in the form of the addon. */
 function handleOptions(options) {
-  const checked = optionsOf('site.handle', options)
+  const checked = checkOptions('site.handle', options)
   return checked.need === undefined ? checked : { ...checked, need: readNeed(checked.need) }
 }
 
@@ -35,7 +35,7 @@ class Site {
   #users = new WeakMap()
 
   constructor(input) {
-    const options = optionsOf('Site', input)
+    const options = checkOptions('Site', input)
     const { access = 'open', admit, errorPage, log, provider, signedOut, store, network } = options
     for (const [name, hook] of Object.entries({ admit, errorPage, log, provider, signedOut })) {
       if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`${name} must be a function`)
@@ -52,7 +52,7 @@ class Site {
 
   /** Creates a site from environment variables. */
   static fromEnv(options) {
-    return new this(fromEnvironment(optionsOf('Site.fromEnv', options)))
+    return new this(fromEnvironment(checkOptions('Site.fromEnv', options)))
   }
 
   /** The paths of the site's own pages, as the application's router sees them; `*` at the end stands for all paths below. */
@@ -91,7 +91,7 @@ class Site {
    * are no tokens. `admit` is called, unless `local` replaces its result.
    */
   async testing(testUser) {
-    const options = optionsOf('site.testing', testUser)
+    const options = checkOptions('site.testing', testUser)
     const { subject, provider = this.#providers[0].id, issuer = 'https://as.invalid', claims = {}, acr, authTime, sid, local } = options
     if (subject === undefined) throw new TypeError('subject must be given: the `sub` of the user to sign in')
     const identity = { provider, issuer, subject: String(subject), claims, acr, sid, auth_time: authTime && Math.floor(authTime / 1000) }
@@ -123,11 +123,11 @@ class Site {
   /** Wraps a request handler, so that the site handles each request first. */
   wrap(handler, options) { return standard.wrap(this, handler, handleOptions(options)) }
   /** Middleware for Hono. */
-  hono() { return hono.middleware(this) }
+  hono(...input) { return hono.createMiddleware(this, input) }
   /** Middleware for Express, Connect, and `node:http`. */
-  express() { return express.middleware(this) }
-  /** The error handler for Express: sends a user whose grant has ended to sign in. */
-  expressErrors() { return express.errorHandler(this) }
+  express(...input) { return express.createMiddleware(this, input) }
+  /** The error handler for Express: sends a user whose grant has ended to sign in. Express passes errors to functions of four parameters. */
+  expressErrors(error, request, response, next) { return express.createErrorHandler(this, [error, request, response, next]) }
   /** The `handle` hook of SvelteKit. */
   sveltekit(options) { return sveltekit.handle(this, options) }
 

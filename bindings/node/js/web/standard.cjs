@@ -42,6 +42,7 @@ async function page(site, input) {
 }
 
 function wrap(site, handler, options) {
+  if (typeof handler !== 'function') throw new TypeError('handler must be a function: call site.wrap(handler), and pass on what it returns')
   return async (request, ...args) => {
     const outcome = await handle(site, request, options)
     if (outcome instanceof Response) return outcome

@@ -2,9 +2,10 @@
 
 // The adapter for SvelteKit: the `handle` hook.
 
-const { optionsOf } = require('../options.cjs')
+const { checkOptions } = require('../options.cjs')
+const { forgottenCallError } = require('./forgotten-call.cjs')
 const { OVER, signedIn } = require('./requirements.cjs')
-const { handle: visited, userOrLoginLocation, responseOf, requestParts } = require('./standard.cjs')
+const { handle: visited, userOrLoginLocation, toResponse, requestParts } = require('./standard.cjs')
 const { User } = require('./user.cjs')
 
 const isBelow = (path, pathname) => pathname === path || pathname.startsWith(`${path.replace(/\/$/, '')}/`)
@@ -69,12 +70,13 @@ const hasFailed = (event, page) => event.isDataRequest || page.status === 500
 async function loginResponse(site, event) {
   if (event.isDataRequest) return redirectDataRequest(site, OVER, event)
   const { reply } = await site.visit(requestParts(event.request), OVER)
-  return responseOf(reply)
+  return toResponse(reply)
 }
 
 /** The `handle` hook: `protect` lists the paths for signed-in users, with their requirements. */
 function handle(site, options) {
-  const { protect = [] } = optionsOf('site.sveltekit', options)
+  if (typeof options?.resolve === 'function') throw forgottenCallError('sveltekit')
+  const { protect = [] } = checkOptions('site.sveltekit', options)
   const needed = typeof protect === 'function' ? requirementsFromFunction(protect) : requirementsByPath(protect, site.base)
   return async ({ event, resolve }) => {
     const needs = needed(event)

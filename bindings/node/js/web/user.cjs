@@ -3,6 +3,7 @@
 // `User`: the signed-in user, with their claims, tokens and a `fetch` to the provider's API.
 
 const { inspect } = require('#host')
+const { copyOfError, OAuthError } = require('../errors.cjs')
 const { toDate, refuseClones } = require('../value.cjs')
 
 const notCloned = () => 'a User cannot be cloned: it belongs to its request; pass on only the members that are needed'
@@ -80,7 +81,8 @@ class User {
         await this.#end()
         await this.#leave?.(error)
       }
-      throw error
+      // Express and Fastify would answer the visitor with the status of the token endpoint.
+      throw error instanceof OAuthError && error.status !== undefined ? copyOfError(error, { status: undefined }) : error
     }
   }
 

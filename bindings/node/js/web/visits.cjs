@@ -6,11 +6,11 @@ const { siteCallbacks } = require('../callbacks.cjs')
 const { errorFromNative, callNative } = require('../errors.cjs')
 const { TOO_LARGE } = require('./body.cjs')
 const { joinFields } = require('./fields.cjs')
-const { publishNote } = require('./notes.cjs')
+const { logNotes } = require('./notes.cjs')
 const { SiteProviders, THROWN } = require('./site-providers.cjs')
 const { buildReply, toReadableStream } = require('./reply.cjs')
 const { nativeOptions, nativeSetup } = require('./settings.cjs')
-const { Refuse, User, identityOf } = require('./user.cjs')
+const { Refuse, User, toIdentity } = require('./user.cjs')
 
 /** The visits of a site. */
 class Visits {
@@ -73,13 +73,13 @@ class Visits {
       return await this.#toResult(await callNative(() => forward.send(content, (id, grant) => this.#providers.source(id, grant))), request)
     } catch (error) {
       const { code, message } = errorFromNative(error)
-      publishNote(this.#options.log, code, message)
+      logNotes(this.#options.log, [[code, message]], { status: 502 })
       return { reply: { status: 502, headers: [['cache-control', 'no-store']], body: '' } }
     }
   }
 
   async #toResult({ status, headers, body, problem, signedOut, session, grant, held, notes, stream }, request) {
-    for (const [code, detail] of notes) publishNote(this.#options.log, code, detail)
+    logNotes(this.#options.log, notes, stream ? undefined : { status: status ?? undefined, problem: problem ?? undefined })
     if (stream) return { reply: { status, headers, body: toReadableStream(stream, status) } }
     if (typeof status === 'number') return { reply: await buildReply(this.#options, { status, headers, body, problem, signedOut }, request) }
     return { user: typeof session === 'string' ? this.#userOf(session, grant, held) : undefined }
@@ -92,7 +92,7 @@ class Visits {
 
   #admit(identity, id) {
     return this.#callApplication(id, async (request) => {
-      const decision = this.#visiting.get(id)?.local ?? (await this.#options.admit?.(identityOf(identity), request))
+      const decision = this.#visiting.get(id)?.local ?? (await this.#options.admit?.(toIdentity(identity), request))
       if (decision instanceof Refuse) return { refused: decision.reason }
       if (decision === undefined || decision === null) return {}
       if (typeof decision !== 'object' || Array.isArray(decision)) throw new TypeError('admit must return an object, nothing, or a Refuse')

@@ -36,6 +36,19 @@ export async function use(request: Request): Promise<Response> {
   const served = site.wrap((_, person) => new Response(person?.name ?? reply.statusText))
   // @ts-expect-error nobody may be there
   site.wrap((_, person) => new Response(person.name))
+  type ExpressMiddleware = (request: Request, response: object, next: (error?: unknown) => void) => void
+  const middleware: ExpressMiddleware = site.express()
+  // @ts-expect-error the parentheses are forgotten
+  const forgotten: ExpressMiddleware = site.express
+  // @ts-expect-error here too
+  const inert: ExpressMiddleware = site.expressErrors
+  // @ts-expect-error as an error handler too, whose first parameter is anything
+  const unhandled: (error: any, ...others: Parameters<ExpressMiddleware>) => void = site.expressErrors
+  // @ts-expect-error and with Hono
+  const hono: (context: object, next: () => Promise<void>) => unknown = site.hono
+  // @ts-expect-error a guard is passed on without parentheses
+  site.required()
+  void [middleware, forgotten, inert, unhandled, hono]
   // @ts-expect-error a site has a key
   new Site({ baseUrl: 'https://shop.example', client })
   // @ts-expect-error there is no such access

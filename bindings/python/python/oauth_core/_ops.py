@@ -731,10 +731,12 @@ class Operations:
 
         Args:
             subject_token: The token to exchange.
-            subject_token_type: The type of the subject token.
+            subject_token_type: The type of the subject token: access_token, refresh_token,
+                id_token, saml1, saml2, jwt, id-jag, or any URI.
             actor_token: The token of the actor, who acts for the subject.
-            actor_token_type: The type of the actor token.
-            requested_token_type: The requested type of token; by default the server chooses.
+            actor_token_type: The type of the actor token, as for the subject token.
+            requested_token_type: The requested type of token, as for the subject token; by
+                default the server chooses.
             scope: The scope to request.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.

@@ -77,7 +77,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "denied.invalid_dpop_proof",
-        "check this machine's clock, and that no proxy changes the URL that the server sees; if the client has no DPoP key, give it one (dpop_key)",
+        "check this machine's clock, and that no proxy changes the URL that the server sees; if the client has no DPoP key, give it one",
     ),
     (
         "denied.invalid_request_object",
@@ -189,7 +189,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "issuer.not_https",
-        "plain http is only for loopback addresses, such as http://127.0.0.1:8080, with transport=\"loopback_http\"; any other server needs https",
+        "plain http is only for loopback addresses, such as http://127.0.0.1:8080, with the transport loopback_http; any other server needs https",
     ),
     (
         "url.syntax",
@@ -292,6 +292,10 @@ const HINTS: &[(&str, &str)] = &[
     (
         "resource.not_covered",
         "get a token for the resource at this URL",
+    ),
+    (
+        "authorization.push_required",
+        "begin the authorization with `begin_authorization`, which sends its parameters to the server first",
     ),
     (
         "step_up.repeated",
@@ -412,7 +416,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "web.loop",
-        "the browser does not send the session cookie back: check base_url, cookies and clocks; the log says why each session was refused",
+        "the browser does not send the session cookie back: check the base URL, cookies and clocks; the log says why each session was refused",
     ),
     (
         "web.step_up_failed",
@@ -421,6 +425,10 @@ const HINTS: &[(&str, &str)] = &[
     (
         "web.response_large",
         "keep sessions in a store, keep fewer claims, or shorten the URLs of pages; otherwise raise the proxy's limit (nginx: proxy_buffer_size 16k; proxy_buffers 8 16k;), which answers 502 with its default buffers",
+    ),
+    (
+        "web.session_unknown",
+        "the session was ended elsewhere; or, if this happens often, several processes serve the site, each with a store of its own, such as one in memory: give them all the same store",
     ),
     (
         "web.session_too_large",

@@ -18,13 +18,13 @@ arguments! {
     pub struct TokenExchange {
         /// The token to exchange.
         pub subject_token: Secret<String>,
-        /// The type of the subject token.
+        /// The type of the subject token: access_token, refresh_token, id_token, saml1, saml2, jwt, id-jag, or any URI.
         pub subject_token_type: String,
         /// The token of the actor, who acts for the subject.
         pub actor_token: Option<Secret<String>>,
-        /// The type of the actor token.
+        /// The type of the actor token, as for the subject token.
         pub actor_token_type: Option<String>,
-        /// The requested type of token; by default the server chooses.
+        /// The requested type of token, as for the subject token; by default the server chooses.
         pub requested_token_type: Option<String>,
         ..request: TokenRequest,
     }

@@ -5,7 +5,7 @@ use oauth_core::moment::Moment;
 use oauth_testkit::twin::LogoutTokenFlaw;
 use oauth_web::{Access, Event, Visit};
 
-use crate::world::{Browser, From, SESSION, TWIN, World, code, form, location};
+use crate::world::{Browser, Ended, From, SESSION, TWIN, World, code, form, location};
 
 #[test]
 fn whoever_reads_the_store_cannot_make_the_cookie() {
@@ -51,6 +51,32 @@ fn a_session_that_nobody_uses_ends_and_one_in_use_does_not() {
     // Its tokens are of no use to anybody.
     assert!(world.records().is_empty());
     assert_eq!(world.provider.twin().counters().revocations, 1);
+}
+
+#[test]
+fn a_valid_cookie_of_a_session_that_the_store_does_not_have_is_said_once() {
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    world.store.clear();
+    for _ in 0..2 {
+        // An open page too: nobody is sent to sign in there, so nothing else would tell.
+        let request = ann.request(&world, Method::GET, "/", From::Typed);
+        let ended = ann.send(&mut world, request, Access::Open);
+        assert!(matches!(ended, Ended::Passed(None)));
+    }
+    let notes = world.notes_of("web.session_unknown");
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(
+        notes[0].contains("give them all the same store"),
+        "{notes:?}"
+    );
+    // A session whose time is over is in no store.
+    let (mut world, mut ann) = (World::in_store(), Browser::new());
+    ann.open(&mut world, "/me").session();
+    world.store.clear();
+    world.advance(24 * 60 * 60);
+    ann.get(&mut world, "/");
+    assert_eq!(world.notes_of("web.session_unknown").len(), 0);
 }
 
 #[test]

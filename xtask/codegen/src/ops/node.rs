@@ -21,7 +21,7 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
     let table = table()?;
     let mut module = format!(
         "'use strict'\n\n// {HEADER}\n// The source is crates/oauth-facade/src/op.\n\n\
-         const {{ begin, nothing, perform, recordConverter, toAuthorization, tokensOf }} = require('./operation-support.cjs')\n\
+         const {{ begin, nothing, perform, recordConverter, toAuthorization, toTokens }} = require('./operation-support.cjs')\n\
          const {{ Record }} = require('./record.cjs')\n\nconst FINGERPRINT = '{}'\n",
         fingerprint()
     );
@@ -63,7 +63,7 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
         };
         let finish = match entry.outcome {
             Kind::Nothing => "nothing".to_owned(),
-            Kind::Tokens => "tokensOf".to_owned(),
+            Kind::Tokens => "toTokens".to_owned(),
             Kind::Authorization => "toAuthorization".to_owned(),
             Kind::Record(record) => format!("recordConverter({})", record.name),
         };
