@@ -33,7 +33,7 @@ struct Cli {
 #[derive(Debug, Clone, Args)]
 struct Size {
     /// The number of grants in the store
-    #[arg(long, global = true, default_value_t = 1_000_000)]
+    #[arg(long = "known", global = true, default_value_t = 1_000_000)]
     grants: usize,
     /// The number of them that are active, and kept in memory
     #[arg(long, global = true, default_value_t = 10_000)]

@@ -14,6 +14,7 @@ use crate::fields::{Fields, Reply, Text};
 pub(crate) struct Conversation {
     pub(crate) server: Option<ServerConfig>,
     pub(crate) client: Option<ClientConfig>,
+    #[serde(rename = "talk")]
     pub(crate) turns: Vec<Turn>,
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 /// The result of one turn, and the texts that the language renders of the objects involved.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Entry {
+    #[serde(rename = "said")]
     pub(crate) output: TurnOutput,
     #[serde(default)]
     pub(crate) shown: Vec<String>,

@@ -32,6 +32,7 @@ struct WrittenVector {
     only: Vec<Lang>,
     server: Option<ServerConfig>,
     client: Option<ClientConfig>,
+    #[serde(rename = "talk")]
     turns: Vec<WrittenTurn>,
 }
 
