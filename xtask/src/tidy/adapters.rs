@@ -91,6 +91,8 @@ const PLACES: &[AdapterFolder] = &[
             // Of Hono, React Router, Workers and SvelteKit.
             "standard.cjs",
             "fields.cjs",
+            // Of Express, Hono and SvelteKit.
+            "forgotten-call.cjs",
             "index.cjs",
             "index.mjs",
             "notes.cjs",
