@@ -27,6 +27,17 @@ pub(crate) fn advice() -> [&'static str; 3] {
     [retry, Advice::Reauthorize, Advice::GiveUp].map(Advice::as_str)
 }
 
+/// URLs of examples as code: rustdoc refuses a bare one, and nothing is behind it.
+fn without_links(hint: &str) -> String {
+    let words = hint
+        .split(' ')
+        .map(|word| match word.trim_end_matches([',', ';', ':']) {
+            url if url.contains("://") => word.replace(url, &format!("`{url}`")),
+            _ => word.to_owned(),
+        });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// Every code that has a hint, with it.
 pub(crate) fn hints() -> impl Iterator<Item = (&'static str, &'static str)> {
     Row::all().filter_map(|row| Some((row.code(), row.hint()?)))
@@ -51,7 +62,7 @@ pub(crate) fn page(_: &str) -> Result<String, Box<dyn Error>> {
                 }
                 _ => row.text().to_owned(),
             };
-            let hint = row.hint().unwrap_or_default();
+            let hint = without_links(row.hint().unwrap_or_default());
             page += &format!("| `{code}` | `{advice}` | {text} | {hint} |\n");
         }
     }

@@ -97,7 +97,7 @@ HINTS: dict[str, str] = {
     "stored.malformed": "start the sign-in again, which replaces the stored record of a grant; any other record has to be removed by its key, and a damaged database as a whole, unless there is a backup",
     "provider.variable": "give every variable that the provider's page lists",
     "key.encrypted": "give the key's passphrase",
-    "resource.origin_syntax": "write https://api.example instead of https://api.example/v1: the token may be sent to every path of an origin",
+    "resource.origin_syntax": "leave out the path, such as /v1: the token may be sent to every path of an origin",
     "client_auth.secret_syntax": "remove what stands around the secret, such as the line break at the end of a file or of a variable",
     "web.response_large": "keep sessions in a store, keep fewer claims, or shorten the URLs of pages; otherwise raise the proxy's limit (nginx: proxy_buffer_size 16k; proxy_buffers 8 16k;), which answers 502 with its default buffers",
     "web.session_unknown": "the session was ended elsewhere; or, if this happens often, several processes serve the site, each with a store of its own, such as one in memory: give them all the same store",

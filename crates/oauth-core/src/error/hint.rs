@@ -283,7 +283,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "resource.origin_syntax",
-        "write https://api.example instead of https://api.example/v1: the token may be sent to every path of an origin",
+        "leave out the path, such as /v1: the token may be sent to every path of an origin",
     ),
     (
         "client_auth.secret_syntax",
