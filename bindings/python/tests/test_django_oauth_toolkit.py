@@ -33,7 +33,7 @@ def django() -> Iterator[Any]:
 
 
 @pytest.fixture
-def own_django() -> Iterator[Any]:
+def restarted_django() -> Iterator[Any]:
     """One for a test that others would notice."""
     with django_oauth_toolkit() as server_info:
         yield server_info

@@ -91,7 +91,7 @@ def test_a_moment_of_your_own_makes_a_conversation_repeatable() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [(1, b"short"), (-1, b"x" * 32), (float("nan"), b"x" * 32), (1, "x" * 32), None]
+    "value", [(1, b"short"), (-1, b"x" * 32), (float("nan"), b"x" * 32), (1, "x" * 32), None]
 )
 def test_an_invalid_moment_is_rejected(value: Any) -> None:
     exchange = offline().exchange.client_credentials(moment=lambda: value)

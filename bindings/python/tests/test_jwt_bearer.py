@@ -88,7 +88,7 @@ def test_docusign_takes_a_jwt_for_its_bare_host_with_the_scope_as_a_claim(
 
 
 @pytest.mark.parametrize(
-    ("preset", "asked", "code", "about"),
+    ("preset", "grant_options", "code", "about"),
     [
         ("box", {"claims": {"box_sub_type": "user"}}, "assertion.claim", "kid"),
         ("box", {"kid": "k1"}, "assertion.claim", "box_sub_type"),

@@ -117,7 +117,7 @@ def test_every_record_is_exported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "text"),
+    ("name", "value", "text"),
     [
         ("introspect", {"token": 7}, "argument 'token': expected a string, not a number"),
         ("introspect", {"token": b"S3CR3T"}, "argument 'token': expected a string, not something else"),

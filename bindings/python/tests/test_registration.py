@@ -51,7 +51,7 @@ def test_an_encrypted_answer_is_decrypted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "registered", "code"),
+    ("response", "registered", "code"),
     [
         (JSON, ENCRYPTION, "jwe.not_encrypted"),
         (JSON, {"userinfo_signed_response_alg": "ES256"}, "userinfo.not_signed"),

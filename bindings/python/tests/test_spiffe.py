@@ -15,7 +15,7 @@ import oauth_core
 
 
 @pytest.fixture(scope="module")
-def said() -> Iterator[Any]:
+def server_info() -> Iterator[Any]:
     with process(example("spiffe_tls"), ROOT) as server_info:
         yield server_info
 

@@ -172,7 +172,7 @@ def ended(process: Any) -> int | None:
 
 
 @pytest.mark.filterwarnings(FORKED)
-@pytest.mark.parametrize("how", ["fork", "spawn", "subprocess"])
+@pytest.mark.parametrize("worker_kind", ["fork", "spawn", "subprocess"])
 def test_processes_of_threads_spend_one_refresh_token(
     generic: Twin, place: Place, tmp_path: Path, worker_kind: str
 ) -> None:

@@ -29,7 +29,7 @@ def test_none_is_left_out() -> None:
     assert (len(NO_RESOURCES), len(ADDRESSES)) == (2, 29)
 
 
-@pytest.mark.parametrize(("asked", "expected"), NO_RESOURCES)
+@pytest.mark.parametrize(("vector_input", "expected"), NO_RESOURCES)
 def test_what_is_not_the_url_of_an_api(vector_input: dict[str, str], expected: dict[str, str]) -> None:
     with pytest.raises(oauth_core.MisuseError) as refused:
         oauth_core.ResourceConnection(vector_input["server_url"])
@@ -43,7 +43,7 @@ def code(url: str, addresses: Any) -> str:
     return refused.value.code
 
 
-@pytest.mark.parametrize(("asked", "expected"), ADDRESSES)
+@pytest.mark.parametrize(("vector_input", "expected"), ADDRESSES)
 def test_an_address_that_is_not_public_is_not_connected_to(vector_input: dict[str, str], expected: dict[str, Any]) -> None:
     address = vector_input.get("resolved_address", "")
     url = vector_input.get("url", f"https://[{address}]/" if ":" in address else f"https://{address}/")

@@ -170,7 +170,7 @@ MAY_ACT: dict[str, Any] = {"iss": "https://as.example", "sub": "admin@example.co
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("actor_claims", "expected"),
     [
         ({"may_act": MAY_ACT, "act": {"sub": "somebody"}}, MAY_ACT),
         ({"may_act": {}}, {}),

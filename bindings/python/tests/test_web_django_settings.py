@@ -104,7 +104,7 @@ print(asyncio.run(main()))
     assert run(TENANTS + program, setting).strip() == "/auth/login?return_to=%2Flater"
 
 
-@pytest.mark.parametrize(("hook", "said"), [("signed_out", "('ann', 2)"), ("told_later", "('ann', 'later')")])
+@pytest.mark.parametrize(("hook", "expected_calls"), [("signed_out", "('ann', 2)"), ("told_later", "('ann', 'later')")])
 def test_the_application_learns_who_has_signed_out(hook: str, expected_calls: str) -> None:
     program = """
 import hooks

@@ -103,7 +103,7 @@ print(ann.get("/view-plain").status_code)
     assert run(GUARDED + program).split() == ["401"]
 
 
-@pytest.mark.parametrize("given", ['{"access": "signed_in"}', '{"access": "open"}'])
+@pytest.mark.parametrize("admit_mode", ['{"access": "signed_in"}', '{"access": "open"}'])
 def test_a_site_that_admits_no_new_users_admits_no_deactivated_user(admit_mode: str) -> None:
     program = """
 urlpatterns += [path("open", view), path("later", coroutine)]
