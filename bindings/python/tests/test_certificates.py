@@ -88,8 +88,8 @@ def test_an_api_takes_a_token_with_its_certificate_only(bank: Bank, tmp_path: Pa
     assert bank.status(source) == 200
     for number, expected in ((0, 200), (1, 401)):
         both = tmp_path / f"{number}.pem"
-        both.write_text(bank.said["certificates"][number])
-        shown = ssl.create_default_context(cadata=bank.said["ca"])
+        both.write_text(bank.server_info["certificates"][number])
+        shown = ssl.create_default_context(cadata=bank.server_info["ca"])
         shown.load_cert_chain(both)
         with httpx.Client(verify=shown, trust_env=False) as http:
             stolen = http.get(bank.api, headers={"Authorization": f"Bearer {token}"})
@@ -152,7 +152,7 @@ class Process:
     """A worker in a process of its own, which runs this file."""
 
     def __init__(self, bank: Bank, number: int, place: Path) -> None:
-        config = json.dumps({"said": bank.said, "number": number, "place": str(place)})
+        config = json.dumps({"said": bank.server_info, "number": number, "place": str(place)})
         command = [sys.executable, "-B", __file__, config]
         pipe = subprocess.PIPE
         self.started = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
@@ -193,7 +193,7 @@ def test_processes_with_two_certificates_find_their_own_tokens_in_a_file_store(b
         """How many token requests it takes for all of them to call at once."""
         before = bank.counter("token_requests")
         for worker in fleet:
-            worker.ask()
+            worker.request_tokens()
         assert [worker.status() for worker in fleet] == ["200"] * len(fleet)
         return bank.counter("token_requests") - before
 

@@ -171,7 +171,7 @@ def test_a_connection_registers_for_tokens_that_are_bound_to_a_certificate(
 
 
 def test_an_initial_access_token_entitles_a_connection_to_register(generic: Twin) -> None:
-    generic._ask("initial_access_token", {"token": "S3CR3T-init"})
+    generic._control("initial_access_token", {"token": "S3CR3T-init"})
     opened: list[str] = []
 
     def person(url: str) -> None:

@@ -80,7 +80,7 @@ def test_a_registration_is_read_updated_and_deleted(generic: Twin) -> None:
 
 
 def test_a_token_may_entitle_to_register(generic: Twin) -> None:
-    generic._ask("initial_access_token", {"token": "S3CR3T-init"})
+    generic._control("initial_access_token", {"token": "S3CR3T-init"})
     unregistered_client = oauth_core.Client(discover_server(generic))
     with pytest.raises(oauth_core.DeniedError) as refused:
         unregistered_client.register(metadata=ASKED, initial_access_token="S3CR3T-other")
@@ -102,7 +102,7 @@ def test_a_publishers_statement_takes_precedence_over_the_clients_metadata(gener
         unregistered_client.register(metadata=metadata)
     assert error_code(refused) == "denied.unapproved_software_statement"
     key = jwt.algorithms.ECAlgorithm.to_jwk(private.public_key(), as_dict=True)
-    generic._ask("trust_publisher", {"issuer": "https://publisher.example", "jwks": {"keys": [key]}})
+    generic._control("trust_publisher", {"issuer": "https://publisher.example", "jwks": {"keys": [key]}})
     registration = unregistered_client.register(metadata=metadata)
     assert registration.metadata["client_name"] == "The stated"
     # The statement was for this request, and is not sent again.
