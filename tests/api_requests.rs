@@ -18,6 +18,7 @@ use oauth_core::moment::UnixTime;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::token::access_token::VerifiedAccessToken;
 use oauth_core::token::logout_token::ReplayProtection;
+use oauth_core::url::Url;
 use oauth_core::{
     Client, ClientAuth, ClientId, Error, Exchange, Input, Moment, Scope, Secret, Step, Tokens,
 };
@@ -97,7 +98,8 @@ struct Call {
 
 impl Call {
     fn new(client: &Client, method: &Method, url: &str, seconds: u64) -> Self {
-        let api = Api::new(Resource::new([url]).expect("an API")).with_dpop(client);
+        let origin = Url::parse(url).expect("a URL").origin();
+        let api = Api::new(Resource::new([origin.as_str()]).expect("an API")).with_dpop(client);
         let request = ResourceRequest::new(&api.expect("a key"), method.clone(), url);
         Self { request, seconds }
     }

@@ -9,6 +9,7 @@ use oauth_core::flow::resource::{Api, Resource};
 use oauth_core::jose::Alg;
 use oauth_core::request_signing::RequestSigning;
 use oauth_core::server::Server;
+use oauth_core::url::Url;
 use oauth_core::{Client, ClientAuth, SecurityProfile, Tokens};
 use oauth_crypto::{ClientKeys, DpopKey};
 use oauth_reqwest::blocking::{Authorized, Driver};
@@ -174,7 +175,8 @@ impl Fapi {
         let Some(url) = &self.resource else {
             return Ok(None);
         };
-        let api = Api::new(Resource::new([url.as_str()])?);
+        let origin = Url::parse(url)?.origin();
+        let api = Api::new(Resource::new([origin.as_str()])?);
         let api = match client.dpop_key() {
             Some(_) => api.with_dpop(client)?,
             None => api,

@@ -148,7 +148,6 @@ async fn lo_host_missing() {
         format!("GET {right} HTTP/1.1\r\n\r\n"),
         format!("GET {right} HTTP/1.0\r\n\r\n"),
         format!("GET {right} HTTP/1.1\r\nHost: {host}\r\nHost: {host}\r\n\r\n"),
-        format!("GET http://{host}{right} HTTP/1.1\r\nHost: {host}\r\n\r\n"),
         format!("GET {right}\r\n\r\n"),
     ] {
         let reply = wait.raw(request.as_bytes()).await;
@@ -206,6 +205,18 @@ async fn lo_right_and_lo_keepalive() {
     assert_eq!(status(&reply), "200");
     assert_modest(&reply);
     assert!(!reply.contains(&state) && !reply.contains("C0DE") && !reply.contains("planted"));
+    assert!(wait.task.await.unwrap().is_ok());
+}
+
+/// RFC 9112 section 3.2.2: a server accepts such a target, too.
+#[tokio::test]
+async fn a_target_may_be_a_whole_url() {
+    let wait = Wait::start().await;
+    let (target, host) = (wait.right(), wait.host.clone());
+    let elsewhere = format!("GET http://evil.example{target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    assert_eq!(status(&wait.raw(elsewhere.as_bytes()).await), "403");
+    let request = format!("GET http://{host}{target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    assert_eq!(status(&wait.raw(request.as_bytes()).await), "200");
     assert!(wait.task.await.unwrap().is_ok());
 }
 

@@ -104,7 +104,7 @@ impl Version {
 #[derive(Deserialize)]
 pub(super) struct Peek {
     pub(super) tokens: Option<PeekTokens>,
-    #[serde(default)]
+    #[serde(default, rename = "beside")]
     pub(super) other_tokens: Vec<PeekTokens>,
     ended: Option<serde_json::Value>,
     pub(super) attempt: Option<PeekAttempt>,
