@@ -22,7 +22,7 @@ use oauth_core::workload::{Environment, MAX_BYTES};
 ///
 /// // A job of GitLab CI, whose `id_tokens` name this variable.
 /// let source = CredentialSource::Variable("IDP_TOKEN".to_owned());
-/// let token = WorkloadToken::at(source, Arc::new(ProcessEnvironment::new()));
+/// let token = WorkloadToken::from_source(source, Arc::new(ProcessEnvironment::new()));
 /// let auth = ClientAuth::federated(FederatedAssertion::from_workload_token(token));
 /// ```
 #[derive(Clone, Default)]

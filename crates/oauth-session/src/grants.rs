@@ -36,8 +36,8 @@ const DEFAULT_CAPACITY: usize = 10_000;
 /// # use std::time::Duration;
 /// # use oauth_core::{Client, Error, Tokens};
 /// # use oauth_core::flow::keeper::GrantId;
-/// # use oauth_session::{Drive, Grants, Store};
-/// # async fn serve(driver: impl Drive + 'static, client: &Client, store: Arc<dyn Store>, tokens: Tokens) -> Result<(), Error> {
+/// # use oauth_session::{TokenDriver, Grants, Store};
+/// # async fn serve(driver: impl TokenDriver + 'static, client: &Client, store: Arc<dyn Store>, tokens: Tokens) -> Result<(), Error> {
 /// let grants = Grants::new(driver, client, store)
 ///     .capacity(50_000)
 ///     .per_second(50)

@@ -39,13 +39,13 @@ pub struct StepUp<N>(User, PhantomData<fn() -> N>);
 /// What a handler requires in addition to a signed-in user, as a type for [`StepUp`].
 ///
 /// ```
-/// use oauth_web::Need;
+/// use oauth_web::PageRequirements;
 /// use oauth_web_tower::{HandlerRequirement, StepUp};
 ///
 /// struct Mfa;
 ///
 /// impl HandlerRequirement for Mfa {
-///     fn need() -> Need {
+///     fn need() -> PageRequirements {
 ///         PageRequirements::acr(["mfa"])
 ///     }
 /// }
