@@ -190,7 +190,7 @@ class Grants {
       for (const { stepUp, found } of await selectSurplus(listed, (one) => this.#loadIfReadable(keeperOf(one).key))) {
         const keeper = keeperOf(stepUp)
         // A login of this worker that waits for the store.
-        const endTurn = found === nothing && !keeper.isStored ? undefined : await takeTurn(this.#store, keeper, 0)
+        const endTurn = keeper.isStored ? await takeTurn(this.#store, keeper, 0) : undefined
         if (endTurn === undefined) continue
         const endIt = () => (found === unreadable ? this.#end(subject, { ...options, stepUp }) : this.#endFound(keeper, found))
         try {

@@ -95,6 +95,7 @@ class Keeper {
 
   /** Ends a login that is not stored yet, and returns its tokens, to be revoked. */
   static endUnsavedLogin(keeper) {
+    if (!(keeper instanceof Keeper)) throw new TypeError('keeper must be a Keeper')
     const ended = callNative(() => keeper.#handle.endUnsavedLogin(readMoment(keeper.#moment))) ?? undefined
     return ended && new Tokens(ended)
   }

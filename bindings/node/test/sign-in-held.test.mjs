@@ -165,10 +165,10 @@ test('a ResourceConnection is held like any other grant', async () => {
   const connection = new ResourceConnection(`${generic.base}/api/echo`, { clientName: 'Notes', open, transport: 'loopback_http' })
   const tokens = await connection.token()
   const { resolve } = createRequire(import.meta.url)
-  const { holdOf } = createRequire(import.meta.url)(path.join(path.dirname(resolve('oauth-core')), 'hold.cjs'))
+  const { acquireHold } = createRequire(import.meta.url)(path.join(path.dirname(resolve('oauth-core')), 'hold.cjs'))
   const wrapped = { grant: connection }
   for (const source of [connection, wrapped]) {
-    const held = await holdOf(source, 60_000)
+    const held = await acquireHold(source, 60_000)
     assert.equal(held.tokens.refreshToken, (await connection.token()).refreshToken)
     const before = (await generic.counters()).refreshes
     const renewal = connection.renew(held.tokens)
@@ -178,6 +178,6 @@ test('a ResourceConnection is held like any other grant', async () => {
     assert.notEqual((await renewal).accessToken, tokens.accessToken)
     assert.equal((await generic.counters()).refreshes, before + 1)
   }
-  await assert.rejects(holdOf({ grant: {} }, 1), TypeError)
-  assert.equal(await holdOf(core.fixedToken('t'), 1), undefined)
+  await assert.rejects(acquireHold({ grant: {} }, 1), TypeError)
+  assert.equal(await acquireHold(core.fixedToken('t'), 1), undefined)
 })

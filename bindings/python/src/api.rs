@@ -420,7 +420,7 @@ impl Api {
 
     /// The steps of one request, for a plug-in.
     ///
-    /// headers are pairs of names and values. once means that the body cannot be sent again.
+    /// headers are pairs of names and values. streams_once means that the body cannot be sent again.
     fn call(
         this: &Bound<'_, Self>,
         method: &str,

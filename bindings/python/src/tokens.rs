@@ -177,12 +177,12 @@ impl Tokens {
         granted.map(|list| value::json_to_py(py, &list)).transpose()
     }
 
-    /// The wanted authorization_details that were not granted: none has this type, or one lacks
+    /// The requested authorization_details that were not granted: none has this type, or one lacks
     /// a value of a common member (RFC 9396 section 2.2).
     ///
     /// Your program has to compare the members that a type itself defines, such as an amount. A login automatically
     /// compares those it requested: "authorization_details_missing" is in warnings. MisuseError,
-    /// authorization_details.malformed, if wanted is invalid; MalformedError, token_response.malformed, if the granted are.
+    /// authorization_details.malformed, if requested is invalid; MalformedError, token_response.malformed, if the granted are.
     #[pyo3(signature = (requested, /))]
     fn missing_authorization_details<'py>(
         &self,

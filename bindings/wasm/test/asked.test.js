@@ -35,11 +35,11 @@ test('who asks for something else shares no session', async () => {
   const page = await harness.page()
   const names = await page.evaluate(
     async ([config, requestOptions]) => {
-      const { nameOf } = await import('/js/client-from-config.js')
+      const { sharedName } = await import('/js/client-from-config.js')
       const server = { issuer: 'https://as.example' }
       const turned = { ...requestOptions, resource: [...requestOptions.resource].reverse() }
       const all = [config, { ...config, ...requestOptions }, { ...config, ...turned }, { ...config, ...requestOptions, audience: [] }]
-      return all.map((config) => nameOf(server, config))
+      return all.map((config) => sharedName(server, config))
     },
     [harness.configs.generic, requestOptions],
   )

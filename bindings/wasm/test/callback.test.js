@@ -137,7 +137,7 @@ test('no user is redirected to another origin', async () => {
   for (const returnTo of refused) {
     const options = { returnTo }
     const result = await page.evaluate(
-      ([config, options]) => result(web.signIn(config, options)),
+      ([config, options]) => told(web.signIn(config, options)),
       [harness.configs.generic, options],
     )
     assert.equal(result.code, 'return_to.refused', returnTo)

@@ -158,8 +158,8 @@ test('without a signed-in user, actions that need one are rejected', async () =>
   const page = await opened('/cart')
   await shows(page, 'nobody')
   const result = await page.evaluate(async (api) => {
-    const refused = [result(hook.fetch(api)), result(hook.signOut({ returnTo: 'https://evil.example' }))]
-    return Promise.all([...refused, result(hook.signIn({ returnTo: '//evil.example' }))])
+    const refused = [told(hook.fetch(api)), told(hook.signOut({ returnTo: 'https://evil.example' }))]
+    return Promise.all([...refused, told(hook.signIn({ returnTo: '//evil.example' }))])
   }, `${harness.twins.generic}/api/echo`)
   assert.deepEqual(result, ['grant.no_refresh_token', 'return_to.refused', 'return_to.refused'])
 })

@@ -82,7 +82,7 @@ test('messages from other origins and other windows are ignored', async () => {
         document.body.append(frame)
         window.postMessage({ type: 'oauth-core:callback', url: forged }, location.origin)
         const look = setInterval(() => {
-          if (messages.length < 2) return
+          if (heard.length < 2) return
           clearInterval(look)
           done()
         }, 20)

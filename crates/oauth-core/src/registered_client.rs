@@ -312,7 +312,7 @@ impl RegisteredClient {
     /// key or a certificate from the caller.
     ///
     /// # Errors
-    /// `client_auth.no_usable_method`, naming the method, if `own` has no credentials for it.
+    /// `client_auth.no_usable_method`, naming the method, if `credentials` has none for it.
     pub fn auth(&self, credentials: Credentials) -> Result<ClientAuth, Error> {
         let method = self.metadata.auth_method();
         let all = Credentials {

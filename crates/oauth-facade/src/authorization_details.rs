@@ -13,7 +13,7 @@ pub fn authorization_details(tokens: &Tokens) -> Result<Option<Value>, Error> {
     Ok(tokens.authorization_details()?.as_ref().map(list))
 }
 
-/// The `authorization_details` in `wanted`, a JSON array, that were not granted: there is none of this type, or it
+/// The `authorization_details` in `requested`, a JSON array, that were not granted: there is none of this type, or it
 /// lacks something that section 2.2 defines. The members that a type itself defines are for the caller to compare.
 ///
 /// # Errors

@@ -185,7 +185,7 @@ impl Keeper {
         self.state().keeper.replace(at, tokens)
     }
 
-    /// The same, unless the record was removed after it was read at the version `seen`: see
+    /// The same, unless the record was removed after it was read at the version `known_version`: see
     /// [`oauth_core::flow::keeper::Keeper::replace_at_version`].
     ///
     /// # Errors

@@ -248,7 +248,7 @@ impl Listener {
     /// listener is closed by then, and the user has seen a page that shows nothing of the callback.
     ///
     /// # Errors
-    /// `lost` if no callback arrives within `patience`.
+    /// `lost.no_callback` if no callback arrives within `timeout`.
     pub async fn wait(
         self,
         pending: &PendingAuthorization,
@@ -282,7 +282,7 @@ impl Listener {
     /// this listener's (OpenID Connect RP-Initiated Logout section 3).
     ///
     /// # Errors
-    /// `lost` if no callback arrives within `patience`.
+    /// `lost.no_callback` if no callback arrives within `timeout`.
     pub async fn wait_for_logout(
         self,
         state: &Secret<String>,

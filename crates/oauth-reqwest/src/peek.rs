@@ -57,7 +57,7 @@ where
     }
 }
 
-/// Reads at least `limit` bytes, or all there are, or what arrives within `patience`; returns these, and the reply with
+/// Reads at least `limit` bytes, or all there are, or what arrives within `timeout`; returns these, and the reply with
 /// its whole body.
 pub(crate) async fn peek(
     mut response: reqwest::Response,

@@ -1,5 +1,6 @@
 //! What the adapters of all frameworks have in common: a request comes in, and a response or the session goes out.
 
+use std::fmt;
 use std::future::Future;
 
 use bytes::Bytes;
@@ -13,12 +14,21 @@ use crate::visit_driver::Outcome;
 use crate::visited::RequestSession;
 
 /// What an adapter does with a request.
-#[derive(Debug)]
 pub enum Served {
     /// Send this response.
     Answer(Answer),
     /// Call the application.
     Pass(RequestSession),
+}
+
+impl fmt::Debug for Served {
+    /// Shows no header fields, whose values contain cookies and states.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer(answer) => f.debug_tuple("Answer").field(&answer.status()).finish(),
+            Self::Pass(_) => f.write_str("Pass"),
+        }
+    }
 }
 
 impl Host {

@@ -25,7 +25,7 @@ try {
 
 /** Runs in the page. What a proof adds to a request: one without is taken off ours. */
 async function measure({ peer, OURS, RAW, BATCH, ROUNDS }) {
-  const [{ ready }, { prepare }, { refresh }, { answer: resumeWithWebCrypto }, dpop] = await Promise.all([
+  const [{ ready }, { prepare }, { refresh }, { resumeWithWebCrypto }, dpop] = await Promise.all([
     import('/js/wasm.js'),
     import('/js/client-from-config.js'),
     import('/js/ops.js'),

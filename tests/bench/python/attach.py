@@ -69,9 +69,9 @@ def clients(library: Any, plugin: Any, source: Any, asynchronous: bool) -> dict[
 
 def check(what: str, sides: dict[str, Any]) -> None:
     all_ears = {name: listener_for(client) for name, client in sides.items()}
-    agree(what, {name: ears.heard for name, ears in all_ears.items()})
+    agree(what, {name: ears.events for name, ears in all_ears.items()})
     for ears in all_ears.values():
-        assert len(ears.heard) == len(URLS) and ears.heard[0][2]
+        assert len(ears.events) == len(URLS) and ears.events[0][2]
         ears.is_listening = False
 
 

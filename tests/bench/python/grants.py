@@ -92,7 +92,7 @@ def main() -> None:
             return lambda _: dict(child("grants.py", side, *arguments))
 
         results = in_turns({side: run(side) for side in SIDES}, rounds=7)
-        check(server.ask("log"))
+        check(server.control("log"))
     name = f"Python: {GRANTS} client_credentials grants, {AT_ONCE} at once"
 
     def millis(quantity: str) -> dict[str, float]:

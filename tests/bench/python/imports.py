@@ -75,7 +75,7 @@ def main() -> None:
             return lambda _: float(child("holding.py", side, *arguments))
 
         memory = in_turns({side: holding(side) for side in HOLDERS}, rounds=5)
-        counted = server.ask("counters")["token_requests"]
+        counted = server.control("counters")["token_requests"]
         assert counted == 6 * 3, "every holder has its token from the server"
     figure("Python: import and one token", "MiB at the peak", medians(memory), budget=26)
 

@@ -119,5 +119,5 @@ const run = ({ app, cookie }) => () => measureCpu(async () => {
 const taken = await inTurns(Object.fromEntries(Object.entries(sides).map(([name, side]) => [name, run(side)])), ROUNDS)
 const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1]
 const floor = taken['nobody is asked']
-const over = Object.entries(taken).slice(1).map(([name, runs]) => [name, median(runs.map((oauthCore, round) => (oauthCore - floor[round]) / CALLS))])
+const over = Object.entries(taken).slice(1).map(([name, runs]) => [name, median(runs.map((us, round) => (us - floor[round]) / CALLS))])
 figure('Node.js: a page for who is signed in, Express, sealed cookie, over a page for everybody', 'us CPU', Object.fromEntries(over), { budget: BUDGET })

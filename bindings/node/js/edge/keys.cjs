@@ -147,7 +147,7 @@ function keysOver(wasm, notSupportedHere) {
     if (!isProof(alg)) throw failed('key.algorithm', alg)
     const key = `dpop-key:${name}`
     const callStore = async (request) => {
-      const { failure, why: reason, ...result } = await store.ask(request)
+      const { failure, why: reason, ...result } = await store.call(request)
       if (failure !== undefined) throw new Error(failure.text)
       if (reason !== undefined) throw failed('lost.unknown', reason)
       return result

@@ -24,13 +24,13 @@ const isFailure = ({ failure, why: reason }) => failure !== undefined || reason 
 
 /** Removes a record: with the store's `remove`, or else by saving a tombstone. */
 async function saveEmptyRecord(store, key) {
-  const result = await store.ask({ verb: 'remove', key })
+  const result = await store.call({ verb: 'remove', key })
   if (result.absent !== true) return result
   for (let tries = 0; tries < MAX_REMOVAL_ATTEMPTS; tries += 1) {
-    const loaded = await store.ask({ verb: 'load', key })
+    const loaded = await store.call({ verb: 'load', key })
     if (isFailure(loaded)) return loaded
     const { version = 0, record } = loaded
-    const saved = await store.ask({ verb: 'save', key, record: '', version })
+    const saved = await store.call({ verb: 'save', key, record: '', version })
     if (isFailure(saved)) return saved
     // The tombstone of an earlier removal does not count as a record.
     if (saved.version !== undefined) return { removed: Boolean(record) }
@@ -123,7 +123,7 @@ function storesOver(wasm) {
     #verbs = {
       load: async ({ key }) => {
         const stored = this.#seal.stored(key)
-        const result = await this.#store.ask({ verb: 'load', key: stored })
+        const result = await this.#store.call({ verb: 'load', key: stored })
         // An empty record is a tombstone.
         return result.record ? { ...result, record: this.#seal.open(stored, result.record, result.version).record } : result
       },
@@ -131,13 +131,13 @@ function storesOver(wasm) {
         const stored = this.#seal.stored(key)
         // A tombstone is not secret, and the store itself has to recognize it.
         const text = record === '' ? record : this.#seal.seal(key, stored, record, version)
-        return this.#store.ask({ ...times, key: stored, record: text, version })
+        return this.#store.call({ ...times, key: stored, record: text, version })
       },
-      lease: async (request) => this.#store.ask({ ...request, key: this.#seal.stored(request.key) }),
+      lease: async (request) => this.#store.call({ ...request, key: this.#seal.stored(request.key) }),
       // A tombstone has no content to seal: only its name may be hidden.
       remove: async ({ key }) => saveEmptyRecord(this.#store, this.#seal.stored(key)),
-      scan: async (request) => this.#named(await this.#store.ask(request)),
-      due: async (request) => this.#named(await this.#store.ask(request)),
+      scan: async (request) => this.#named(await this.#store.call(request)),
+      due: async (request) => this.#named(await this.#store.call(request)),
     }
 
     /** The names of the records that are stored under these keys. */
@@ -145,7 +145,7 @@ function storesOver(wasm) {
       if (!this.#seal.hidesNames || result.keys === undefined) return result
       const keys = []
       for (const stored of result.keys) {
-        const entry = await this.#store.ask({ verb: 'load', key: stored })
+        const entry = await this.#store.call({ verb: 'load', key: stored })
         if (isFailure(entry)) return entry
         const { name, failure } = entry.record ? this.#opened(stored, entry) : {}
         // The name of a record that no key opens is unknown.

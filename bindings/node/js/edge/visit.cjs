@@ -19,14 +19,14 @@ async function passStoreResult(visit, { store }, call, pass) {
 /** Carries out each kind of step. */
 const steps = {
   load(visit, { key }, host) {
-    return passStoreResult(visit, host, (store) => store.ask({ verb: 'load', key }), ({ version, record }) => visit.loaded(version, record))
+    return passStoreResult(visit, host, (store) => store.call({ verb: 'load', key }), ({ version, record }) => visit.loaded(version, record))
   },
   lease(visit, { key, holder, ms }, host) {
-    return passStoreResult(visit, host, (store) => store.ask({ verb: 'lease', key, holder, ms }), ({ ms = 0 }) => visit.leased(ms))
+    return passStoreResult(visit, host, (store) => store.call({ verb: 'lease', key, holder, ms }), ({ ms = 0 }) => visit.leased(ms))
   },
   save(visit, { key, record, version, due, until }, host) {
     const request = { verb: 'save', key, record, version, due, until }
-    return passStoreResult(visit, host, (store) => store.ask(request), ({ version }) => visit.saved(version))
+    return passStoreResult(visit, host, (store) => store.call(request), ({ version }) => visit.saved(version))
   },
   remove(visit, { key }, host) {
     return passStoreResult(visit, host, (store) => saveEmptyRecord(store, key), () => visit.removed())
@@ -54,7 +54,7 @@ const steps = {
   async connect(visit, { id }, { admit }) {
     const result = await callMethod('client function', admit, { verb: 'client', key: id })
     if (result.why !== undefined) return visit.unconnected('lost.unknown', result.why)
-    if (result.failed === undefined) return visit.connected(result.setup.given())
+    if (result.failed === undefined) return visit.connected(result.setup.intoHandle())
     const { code, why: reason, retryAfter } = result.failed
     return visit.unconnected(code, reason, retryAfter)
   },
@@ -62,7 +62,7 @@ const steps = {
     if (admit === undefined) return visit.provided()
     const result = await callMethod('provider function', admit, { verb: 'provider', key: id, record })
     if (result.why !== undefined) throw new Error(overdue(result.why))
-    return visit.provided(result.setup?.given())
+    return visit.provided(result.setup?.intoHandle())
   },
 }
 

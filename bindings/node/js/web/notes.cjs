@@ -10,10 +10,12 @@ const NOTES = channel('oauth-core:web')
 /** Warnings about the setup of the site, which are logged once. */
 const WARNINGS = ['web.session_unknown', 'web.response_large']
 /** Refusals that do not show that the site or its provider is at fault; anybody can cause some of them. */
-const ORDINARY = /^(web\..*|callback\.state|denied\..*_required)$/
+const ORDINARY = /^(web\..*|callback\.state|denied\.(invalid_grant|.*_required))$/
 
 /** Whether a response says that something is wrong with the site or its provider. */
 function isFault({ status = 0, problem }) {
+  // A browser without cookies goes round in circles.
+  if (status === 508) return false
   if (status >= 500) return true
   return status === 400 && problem !== undefined && !ORDINARY.test(JSON.parse(problem).code)
 }

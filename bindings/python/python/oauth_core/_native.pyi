@@ -976,14 +976,14 @@ class Tokens:
         token_response.malformed, if they are invalid.
         """
     def missing_authorization_details(
-        self, wanted: Sequence[_Detail], /
+        self, requested: Sequence[_Detail], /
     ) -> list[_Detail]:
-        """The wanted authorization_details that were not granted: none has this type, or one lacks
+        """The requested authorization_details that were not granted: none has this type, or one lacks
         a value of a common member (RFC 9396 section 2.2).
 
         Your program has to compare the members that a type itself defines, such as an amount. A login automatically
         compares those it requested: "authorization_details_missing" is in warnings. MisuseError,
-        authorization_details.malformed, if wanted is invalid; MalformedError, token_response.malformed, if the granted are.
+        authorization_details.malformed, if requested is invalid; MalformedError, token_response.malformed, if the granted are.
         """
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -1594,11 +1594,11 @@ class Api:
         sent.
         """
     def call(
-        self, method: str, url: str, headers: _Fields, body: bytes | None, once: bool
+        self, method: str, url: str, headers: _Fields, body: bytes | None, streams_once: bool
     ) -> Call:
         """The steps of one request, for a plug-in.
 
-        headers are pairs of names and values. once means that the body cannot be sent again.
+        headers are pairs of names and values. streams_once means that the body cannot be sent again.
         """
     def waits(self, seconds: float) -> None:
         """Calls on_wait with a pause in seconds, for a plug-in that waits."""

@@ -11,8 +11,15 @@ pub(super) fn explain(text: &str, error: &toml::de::Error) -> String {
     if let Some(nearest) = nearest(message) {
         return format!("line {number}: {nearest}");
     }
-    // Quoted parts are text of the file.
-    let message = message
+    // Quoted parts are text of the file, in which a quote is escaped, and so is the value of an enumeration.
+    let unescaped = message.replace("\\\\", "").replace("\\\"", "");
+    let value = unescaped
+        .strip_prefix("unknown variant `")
+        .and_then(|rest| rest.split_once('`'));
+    let unescaped = value.map_or(unescaped.clone(), |(_, rest)| {
+        format!("unknown value{rest}")
+    });
+    let message = unescaped
         .split('"')
         .step_by(2)
         .collect::<Vec<_>>()

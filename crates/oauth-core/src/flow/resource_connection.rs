@@ -417,7 +417,7 @@ impl Connection {
     }
 
     /// The request to the identity provider at which the user has signed in with `login`, to get tokens for the scope
-    /// of the connection and `more` ([`GrantChoice::IdentityAssertion`]): only for the connection's server.
+    /// of the connection and `additional_scope` ([`GrantChoice::IdentityAssertion`]): only for the connection's server.
     ///
     /// # Errors
     /// `identity_assertion.no_id_token`, `resource.syntax`.

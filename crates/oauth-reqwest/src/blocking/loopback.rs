@@ -141,7 +141,7 @@ impl Listener {
     /// [`Client::redeem`].
     ///
     /// # Errors
-    /// `lost` if no callback arrives within `patience`.
+    /// `lost.no_callback` if no callback arrives within `timeout`.
     pub fn wait(self, pending: &PendingAuthorization, timeout: Duration) -> Result<String, Error> {
         self.runtime.block_on(self.listener.wait(pending, timeout))
     }
@@ -150,7 +150,7 @@ impl Listener {
     /// [`crate::loopback::Listener::wait_for_logout`] does.
     ///
     /// # Errors
-    /// `lost` if no callback arrives within `patience`.
+    /// `lost.no_callback` if no callback arrives within `timeout`.
     pub fn wait_for_logout(self, state: &Secret<String>, timeout: Duration) -> Result<(), Error> {
         let waited = self.listener.wait_for_logout(state, timeout);
         self.runtime.block_on(waited)

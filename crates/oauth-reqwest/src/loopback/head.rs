@@ -23,7 +23,7 @@ pub(super) enum Flaw {
     FieldsTooLarge,
 }
 
-/// The end of the head within `bytes`, when only those from `seen` on are new.
+/// The end of the head within `bytes`, when only those from `scanned` on are new.
 pub(super) fn end(bytes: &[u8], scanned: usize) -> Option<usize> {
     let from = scanned.saturating_sub(3);
     let unread = bytes.get(from..)?;

@@ -26,7 +26,7 @@ impl OriginLimiter {
         }
     }
 
-    /// Waits for a permit, at most for `patience`.
+    /// Waits for a permit, at most for `timeout`.
     pub(crate) fn acquire(&self, origin: String, timeout: Duration) -> Option<Permit<'_>> {
         let is_full = |origins: &mut HashMap<String, usize>| {
             origins

@@ -45,9 +45,12 @@ impl Grants {
         let session = self.get(id);
         let key = session.key().unwrap_or_default().to_owned();
         let store = &self.0.store;
+        // Before the store is needed: it may be why the login is not stored.
+        let mut revoked = self.revoke(session.end_unsaved_login()?).await;
         let lease = self.exclude_renewals(&session, &key).await?;
+        // One that came while the lease was waited for.
         let unsaved = session.end_unsaved_login()?;
-        let mut revoked = self.revoke(unsaved).await;
+        revoked = revoked.and(self.revoke(unsaved).await);
         revoked = match session.refresh_from(&**store, &key).await {
             Ok(()) => revoked.and(self.revoke(session.latest()).await),
             error => revoked.and(error),

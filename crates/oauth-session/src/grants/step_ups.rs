@@ -4,7 +4,7 @@
 //! No grant is ever stored that the list does not name, whichever worker dies or sleeps between two steps:
 //!
 //! - a login reads the version of its record, then saves the list with its entry, then saves the record: at that version,
-//!   or over another login, but over no later removal ([`Keeper::replace_seen`](oauth_core::flow::keeper::Keeper));
+//!   or over another login, but over no later removal ([`Keeper::replace_at_version`](oauth_core::flow::keeper::Keeper));
 //! - what is taken off the list was ended after the list was read, which removes its record even if there is none, and the
 //!   list is saved only over the version that was read.
 //!
@@ -303,7 +303,7 @@ impl Grants {
                 .map(|entry| GrantSummary::read(&entry.record));
             let is_over = match found {
                 // Its worker has died or sleeps, unless it has the turn.
-                Found::Nothing => self.get(&one).is_stored(),
+                Found::Nothing => true,
                 Found::Login(_) => {
                     summary.is_some_and(|read| read.is_ok_and(|read| read.is_over(now)))
                 }
@@ -315,6 +315,10 @@ impl Grants {
         chosen.extend(kept.into_iter().take(surplus));
         let mut all_ended = Vec::new();
         for (one, step_up, found) in chosen {
+            // A login of this worker that waits for the store: its tokens are not those that were found.
+            if !self.get(&one).is_stored() {
+                continue;
+            }
             let Some(turn) = self.turn(&one, Duration::ZERO).await? else {
                 continue;
             };

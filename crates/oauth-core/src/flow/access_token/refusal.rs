@@ -73,10 +73,13 @@ impl AccessTokenVerifier {
         self
     }
 
-    /// The algorithms that the API has named.
-    fn named_proof_algs(&self) -> &[Alg] {
-        let named = &self.challenge_parameters.dpop_algs;
-        named.as_deref().unwrap_or_default()
+    /// The algorithms that the API has named, and the profile of the client allows.
+    fn named_proof_algs(&self) -> Vec<Alg> {
+        let named = self.challenge_parameters.dpop_algs.iter().flatten();
+        named
+            .copied()
+            .filter(|alg| self.config.allows_alg(*alg))
+            .collect()
     }
 
     /// The algorithms of the proofs that are accepted.
@@ -92,7 +95,7 @@ impl AccessTokenVerifier {
     /// SHOULD NOT include an error code" (RFC 6750 section 3.1).
     pub fn refuse_missing(&self) -> ApiRefusal {
         let algs = self.named_proof_algs();
-        ApiRefusal::new(401, Some(self.challenge(Scheme::Bearer, None, algs)))
+        ApiRefusal::new(401, Some(self.challenge(Scheme::Bearer, None, &algs)))
     }
 
     /// The response to a request whose token was presented by `scheme` and failed with this error.
@@ -102,7 +105,7 @@ impl AccessTokenVerifier {
 
     /// The response of [`Self::refuse`], for an error of which only the code is known.
     pub fn refuse_code(&self, scheme: Scheme, code: &str) -> ApiRefusal {
-        self.refuse_request(scheme, code, self.named_proof_algs())
+        self.refuse_request(scheme, code, &self.named_proof_algs())
     }
 
     /// The same, for an API that accepts DPoP proofs by these algorithms.

@@ -51,7 +51,7 @@ impl Login {
 
 impl Keeper {
     /// Takes the tokens of a new login like [`replace`](Self::replace), for a host that has read the record at the version
-    /// `seen`, 0 if there was none. They are not stored over a removal after that: the user has logged out in the meantime, so
+    /// `known_version`, 0 if there was none. They are not stored over a removal after that: the user has logged out in the meantime, so
     /// they are revoked, and callers get `grant.no_refresh_token`.
     ///
     /// # Errors
@@ -82,7 +82,8 @@ impl Keeper {
         }
         let tokens = Arc::clone(&login.tokens);
         self.unsaved = UnsavedState::Nothing;
-        self.adopt(at, Record::default(), self.version);
+        // The logout reads the store again, and revokes an older login there that this one would have replaced.
+        self.adopt(at, Record::default(), 0);
         Some(tokens)
     }
 
@@ -98,10 +99,7 @@ impl Keeper {
             let stored = self.parse_entry(entry).unwrap_or_default();
             self.unsaved = UnsavedState::Nothing;
             self.adopt(at, stored, version);
-            let error =
-                Error::from(Misuse::NoRefreshToken).about("the user has logged out meanwhile");
-            self.pause_briefly(at, &error);
-            return self.revoke_unwanted(&unwanted, Err(error));
+            return self.end_unwanted_login(at, &unwanted);
         }
         let is_removed = entry.as_ref().is_some_and(Entry::is_removed);
         // A record that cannot be read is replaced like any other.
@@ -143,11 +141,24 @@ impl Keeper {
         self.backoff.clear();
         match &self.unsaved {
             UnsavedState::Login(login) if login.id != id => self.load(State::LoadBeforeLogin),
+            UnsavedState::Login(login) if login.removals.is_ended() => {
+                let unwanted = Arc::clone(&login.tokens);
+                self.unsaved = UnsavedState::Nothing;
+                self.adopt(at, Record::default(), version);
+                self.end_unwanted_login(at, &unwanted)
+            }
             _ => {
                 self.unsaved = UnsavedState::Nothing;
                 self.finish_stored(at)
             }
         }
+    }
+
+    /// Revokes the tokens of a login whose user has logged out while it was being stored.
+    fn end_unwanted_login(&mut self, at: &Moment, unwanted: &Tokens) -> Step {
+        let error = Error::from(Misuse::NoRefreshToken).about("the user has logged out meanwhile");
+        self.pause_briefly(at, &error);
+        self.revoke_unwanted(unwanted, Err(error))
     }
 
     /// Records that a login cannot be saved at once.

@@ -103,7 +103,7 @@ impl Keeper {
         }
     }
 
-    /// Whether `ours` is newer than what the store has at this version: it is a later renewal of the same login, or the
+    /// Whether `known_record` is newer than what the store has at this version: it is a later renewal of the same login, or the
     /// store is known to have had a higher version. Another login is compared by the time of its tokens: a store that
     /// restarts its versions after a removal must not lose a login.
     pub(super) fn supersedes(

@@ -39,6 +39,11 @@ impl Removals {
         self.is_ended = true;
     }
 
+    /// Whether the user has logged out of this very login.
+    pub(super) const fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
     /// Whether the login with these tokens has ended, according to the record.
     pub(super) fn end(&self, tokens: &Tokens, entry: Option<&Entry>) -> bool {
         let is_gone = entry.is_none_or(Entry::is_removed);
@@ -62,6 +67,9 @@ impl Removals {
     pub(super) const fn note_first_read(&mut self, _: u64) {}
     pub(super) const fn note_late(&mut self) {}
     pub(super) const fn note_logout(&mut self) {}
+    pub(super) const fn is_ended(&self) -> bool {
+        false
+    }
     pub(super) const fn end(&self, _: &Tokens, _: Option<&Entry>) -> bool {
         false
     }

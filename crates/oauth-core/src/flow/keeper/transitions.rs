@@ -375,6 +375,8 @@ impl Keeper {
             State::PauseAfterConflict(next) => return self.clean_up(at, *next),
             _ => {}
         }
+        // Its record may be removed before the next attempt.
+        self.note_late_login();
         self.adopt_login(at);
         self.has_waiters = false;
     }

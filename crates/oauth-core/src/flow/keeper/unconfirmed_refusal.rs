@@ -60,7 +60,7 @@ impl UnconfirmedRefusal {
         self
     }
 
-    /// Whether the token must not be sent yet, for a worker that first saw this refusal at `seen`: the clock of the
+    /// Whether the token must not be sent yet, for a worker that first saw this refusal at `first_seen_at`: the clock of the
     /// worker that wrote it may have been ahead.
     fn holds(&self, first_seen_at: UnixTime, now: UnixTime) -> bool {
         let pause = Duration::from_secs(self.seconds.min(2 * MAX_PAUSE_SECONDS));

@@ -76,7 +76,7 @@ class Middleware:
                 return streamed(ended, chunks(ended))
         if isinstance(ended, Reply):
             return response(ended)
-        user = (yield call(people.user_of), ended.identity) if ended else None
+        user = (yield call(people.get_user), ended.identity) if ended else None
         _set_user(request, ended, user)
         if self.access == "signed_in" and request.oauth is None:
             return response((yield from self.site.sign_out_steps(request.oauth_request)))
@@ -92,13 +92,13 @@ class Middleware:
 
 def _request(oauth_site: Site, request: Any) -> Request:
     scope = getattr(request, "scope", None)
-    target = wsgi.target_of(request.META) if scope is None else asgi.target_of(scope)
+    target = wsgi.target_from(request.META) if scope is None else asgi.target_from(scope)
     if oauth_site.owns(target):
         # Views append this parameter to ``LOGIN_URL``.
         target = renamed_parameter(target, REDIRECT_FIELD_NAME, "return_to")
     form = request.read(MAX_FORM + 1) if oauth_site.reads_form(request.method, target) else None
     host = request.META.get("HTTP_HOST", "")
-    return Request(request.method, host, target, wsgi.headers_of(request.META), form)
+    return Request(request.method, host, target, wsgi.headers_from(request.META), form)
 
 
 def _set_user(request: Any, ended: VisitResult, user: Any) -> None:
