@@ -80,7 +80,12 @@ impl WebSite {
 /// Whether any visitor can cause an entry with this code: such entries do not show that the site or its provider is at
 /// fault, and would fill the log.
 fn is_ordinary(code: &str) -> bool {
-    const SETUP: &[&str] = &["web.setup", "web.session_unknown", "web.response_large"];
+    const SETUP: &[&str] = &[
+        "web.setup",
+        "web.session_too_large",
+        "web.session_unknown",
+        "web.response_large",
+    ];
     let is_visitors = [
         "return_to.refused",
         "callback.state",
