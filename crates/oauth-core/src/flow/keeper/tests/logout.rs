@@ -270,3 +270,51 @@ fn a_login_that_is_being_saved_at_its_logout_is_stored_neither_over_a_removal_no
         assert!(keeper.is_stored());
     }
 }
+
+/// A driver that is dropped says nothing of the store.
+#[test]
+fn a_login_whose_driver_was_dropped_is_not_stored_over_a_later_logout() {
+    let (mut store, mut keeper) = (TestStore::new(), forgetting());
+    keeper.replace(&store.at(), tokens(7)).unwrap();
+    assert!(keeper.save_again());
+    let _ = keeper.resume(&store.at(), Event::Begin);
+    keeper.abandon(&store.at());
+    store.now += 5;
+    store.entry = tombstone(store.now, 0);
+    let outcome = saved_late(&mut keeper, &mut store);
+    assert_eq!(outcome, Err("grant.no_refresh_token"));
+    assert!(store.entry.as_ref().unwrap().is_removed());
+}
+
+#[test]
+fn a_logout_finds_the_login_that_an_unsaved_one_would_have_replaced() {
+    let (mut store, mut keeper) = (TestStore::with(tokens(1)), forgetting());
+    let stored = store.entry.clone().unwrap();
+    keeper.learn(&store.at(), stored.clone()).unwrap();
+    keeper.replace(&store.at(), tokens(7)).unwrap();
+    store.is_down = true;
+    saved_late(&mut keeper, &mut store).unwrap();
+    let ended = keeper.end_unsaved_login(&store.at());
+    assert_eq!(ended.as_deref().map(access), Some("a7"));
+    keeper.learn(&store.at(), stored).unwrap();
+    assert_eq!(keeper.tokens().map(|tokens| access(tokens)), Some("a1"));
+}
+
+#[test]
+fn a_login_whose_save_lands_after_its_logout_is_revoked() {
+    let (mut store, mut keeper) = (TestStore::new(), forgetting());
+    keeper.replace(&store.at(), tokens(7)).unwrap();
+    assert!(keeper.save_again());
+    let _ = keeper.resume(&store.at(), Event::Begin);
+    let step = keeper.resume(&store.at(), Event::Loaded(None));
+    assert!(matches!(step, Step::Save { .. }));
+    assert!(
+        keeper.end_unsaved_login(&store.at()).is_none(),
+        "the save is on its way"
+    );
+    let step = keeper.resume(&store.at(), Event::Saved(SaveOutcome::At(1)));
+    assert!(matches!(step, Step::Run(_)), "it is revoked");
+    let outcome = store.complete(&mut keeper, Err(lost_reply()));
+    assert_eq!(code(outcome), "grant.no_refresh_token");
+    assert!(keeper.tokens().is_none());
+}
