@@ -43,7 +43,7 @@ export type { KeepOptions, KeeperOptions, LeaseTask, LoadTask, OverTask, RedeemO
 export { Grants, drain } from './grants.cjs'
 export type { Grant, GrantMessage, GrantOptions, GrantPage, GrantEvent, GrantsOptions } from './grants.cjs'
 export { FileStore, SealingKey, MemoryStore, PostgresStore, RedisStore, SealedStore, SqliteStore } from './stores.cjs'
-export type { DataKey, FileOptions, RecordKeyPage, KeySource, NativeStore, PostgresOptions, RedisOptions, Resealed, SealOptions, Store, StoredRecord } from './stores.cjs'
+export type { DataKey, FileOptions, RecordKeyPage, KeySource, NativeStore, PostgresOptions, RedisOptions, ResealReport, SealOptions, Store, StoredRecord } from './stores.cjs'
 
 /** An error: what went wrong, and which party was at fault. No error contains a token, code or secret. */
 export class OAuthError extends Error {

@@ -231,7 +231,7 @@ export class SealedStore implements Store {
    * Reseals every record that is not sealed with the current key, while workers continue. When nothing
    * is `unopened`, the old keys can be removed.
    */
-  reseal(): Promise<Resealed>
+  reseal(): Promise<ResealReport>
   /** Like `remove` of the store that is sealed. It needs no key, except for names. */
   remove(key: string): Promise<boolean>
   /** The keys of some records, and the cursor for the next ones; a key may appear twice. */
@@ -251,7 +251,7 @@ export interface SealOptions {
   /** Whether records that were never sealed are read; `reseal` seals them. By default `'refuse'`. */
   plain?: 'refuse' | 'accept' | undefined
 }
-export interface Resealed {
+export interface ResealReport {
   count: number
   /** The names in the store of the records that no key opens. */
   unopened: string[]

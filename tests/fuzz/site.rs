@@ -8,7 +8,7 @@ use oauth_core::Moment;
 use oauth_core::moment::UnixTime;
 use oauth_core::url::Url;
 use oauth_web::{
-    Access, Admission, Config, Event, Identity, Keep, Provider, Request, Site, Step, Upstream,
+    Access, Admission, Config, Event, Identity, Provider, Request, SessionStorage, Site, Step, Upstream,
     Visit, testing_key,
 };
 
@@ -36,7 +36,7 @@ fn site() -> &'static Site {
         let provider = Provider::new("as", crate::client().clone()).expect("a provider");
         let origin = Url::parse(ORIGIN).expect("a URL");
         let mut config = Config::new(origin, oauth_seal::Keys::new(testing_key()), provider);
-        config.keep = Keep::AccessToken;
+        config.keep = SessionStorage::AccessToken;
         config.api = vec![Upstream::new("shop", Url::parse(API).expect("a URL"))];
         Site::new(config).expect("a site")
     })

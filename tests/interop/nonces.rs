@@ -145,7 +145,7 @@ fn a_bound_grant_goes_on_after_a_restart() -> Result<(), Error> {
         let client = crate::fapi::client(&server, &driver, "security").with_dpop(opened?);
         let client = client.with_profile(SecurityProfile::Fapi2Security);
         let id = GrantId::user("ann");
-        let session = GrantSource::of_grant(driver.clone(), &client, id, store);
+        let session = GrantSource::for_grant(driver.clone(), &client, id, store);
         Ok((client, session))
     };
     let (client, _) = worker()?;

@@ -48,7 +48,7 @@ impl NativeKeeper {
         let tokens = (*tokens.0).clone();
         let replaced = self
             .0
-            .replace_seen(&moment(at)?, tokens, to_u64(seen_version));
+            .replace_at_version(&moment(at)?, tokens, to_u64(seen_version));
         replaced.map_err(fail)
     }
 

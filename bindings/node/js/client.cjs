@@ -13,7 +13,7 @@ const { checkStore } = require('./renewal.cjs')
 const { Keeper } = require('./keeper.cjs')
 const { LogoutForm, endSessionParameters } = require('./logout.cjs')
 const { selectTransport } = require('./network.cjs')
-const { agree, tokenRequestArguments, authorization, begin, beginExchange, inOrder, perform, toTokens } = require('./operation-support.cjs')
+const { checkFingerprint, tokenRequestArguments, authorization, begin, beginExchange, inOrder, perform, toTokens } = require('./operation-support.cjs')
 const { ExchangeOperations, FINGERPRINT, Operations, operations } = require('./ops.cjs')
 const { checkOptions, refuseUnknown, toStrings } = require('./options.cjs')
 const { Server, discover, isLoopback, nativeServer } = require('./server.cjs')
@@ -22,7 +22,7 @@ const { SubjectTokenSource } = require('./subject-token-source.cjs')
 const { GrantSource } = require('./source.cjs')
 const { Tokens, nativeFlow, nativeTokens } = require('./tokens.cjs')
 
-if (!isOnePackage) agree(FINGERPRINT)
+if (!isOnePackage) checkFingerprint(FINGERPRINT)
 
 /** The method of a client that creates a verifier of access tokens; `undefined` if a function has to supply an assertion first. */
 const createVerifier = Symbol('verifier')

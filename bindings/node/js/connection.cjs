@@ -26,7 +26,7 @@ const OPENING_MS = 1000
 /** Passes on a failure of the function that opens a page, without letting it delay the last page of the login. */
 const openedOrTimedOut = (opening) => Promise.race([opening, new Promise((done) => setTimeout(done, OPENING_MS))])
 
-/** The holds on the grant of a sign-in, by their ids. */
+/** Creates the callbacks that hold and release the grant of a sign-in; each hold has an id. */
 function createHoldCallbacks(signIn) {
   const holds = new Map()
   return {

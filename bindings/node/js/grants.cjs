@@ -169,18 +169,18 @@ class Grants {
     }
   }
 
-  /** Ends the step-ups beside an ordinary grant that `isMeant` names, whatever is stored of them by now. */
-  async #endBeside(subject, options, isMeant, failures, clear) {
+  /** Ends the step-ups beside an ordinary grant that `isSelected` names, whatever is stored of them by now. */
+  async #endBeside(subject, options, isSelected, failures, clear) {
     const { key } = this.get(subject, { ...options, stepUp: undefined })
     await endBeside(this.#store, key, async (listed) => {
-      const meant = listed.filter(isMeant)
+      const meant = listed.filter(isSelected)
       for (const stepUp of meant) await noteRevocation(failures, () => this.#end(subject, { ...options, stepUp }))
       return meant
     }, clear)
   }
 
   /**
-   * Ends what is over beside an ordinary grant, and the oldest step-ups beyond the number allowed. What another worker
+   * Ends the expired step-ups of an ordinary grant, and the oldest beyond the number allowed. A grant that another worker
    * stores or renews meanwhile is left to the next login.
    */
   async #makeRoom(subject, options, failures) {

@@ -44,7 +44,7 @@ function useAlone(keeper) {
 }
 
 /**
- * Extends a lease again and again, until the returned function is called, which waits for the extension under way. `lost`
+ * Extends a lease again and again, until the returned function is called, which waits for the extension under way. `onLost`
  * is called once another holder has it.
  */
 function extendLease(store, key, { holder, ms, every }, onLost) {
@@ -69,7 +69,7 @@ function extendLease(store, key, { holder, ms, every }, onLost) {
  * Takes a lease, for which it waits at most `wait` milliseconds if another holder has it, and extends it for at most
  * `limit`. Returns a function that releases it, or nothing if the other holder still has it.
  */
-async function takeLease(store, key, lease, { wait, limit }, lost = () => {}) {
+async function takeLease(store, key, lease, { wait, limit }, onLost = () => {}) {
   const start = performance.now()
   for (;;) {
     const remaining = (await store.lease(key, lease.holder, lease.ms)) ?? 0
@@ -77,7 +77,7 @@ async function takeLease(store, key, lease, { wait, limit }, lost = () => {}) {
     if (performance.now() - start >= wait) return undefined
     await pause(Math.min(remaining, POLL_INTERVAL))
   }
-  const stop = extendLease(store, key, lease, lost)
+  const stop = extendLease(store, key, lease, onLost)
   let released
   // A lease that could not be released ends with its time.
   const release = () => (released ??= stop().then(() => store.lease(key, lease.holder, 0)).catch(() => {}))
@@ -90,8 +90,8 @@ async function takeLease(store, key, lease, { wait, limit }, lost = () => {}) {
 }
 
 /** Takes the lease of a grant, after the renewal under way has ended, for at most so many milliseconds. */
-async function excludeRenewals(store, keeper, ms, lost) {
-  const release = await takeLease(store, keeper.key, Keeper.leaseOfUse(keeper), { wait: ms, limit: ms }, lost)
+async function excludeRenewals(store, keeper, ms, onLost) {
+  const release = await takeLease(store, keeper.key, Keeper.leaseOfUse(keeper), { wait: ms, limit: ms }, onLost)
   if (release === undefined) throw waitTimeoutError('the grant is renewed again and again')
   return release
 }

@@ -71,7 +71,7 @@ function tokenRequestArguments({ scope, resource, audience, extra, authorization
 /**
  * Checks that both halves were generated from the same list of operations: they refer to operations by number and to arguments by position.
  */
-function agree(fingerprint) {
+function checkFingerprint(fingerprint) {
   const found = native.fingerprint?.()
   if (found !== fingerprint) {
     const error = new Error('oauth-core and its native half have different versions: reinstall both')
@@ -80,5 +80,5 @@ function agree(fingerprint) {
 }
 
 module.exports = {
-  agree, tokenRequestArguments, authorization, toAuthorization, begin, beginExchange, inOrder, nothing, perform, recordConverter, toTokens,
+  checkFingerprint, tokenRequestArguments, authorization, toAuthorization, begin, beginExchange, inOrder, nothing, perform, recordConverter, toTokens,
 }

@@ -127,7 +127,7 @@ function nearestName(name, names) {
   return steps <= Math.max(2, Math.floor(name.length / 3)) ? best : undefined
 }
 
-/** Throws for unknown names; `what` says in the message what they name. */
+/** Throws for unknown names; `kind` says in the message what they name. */
 function refuseUnknown(names, options, kind = 'option') {
   const unknown = Object.keys(options).find((name) => !names.includes(name))
   if (unknown === undefined) return options

@@ -90,7 +90,7 @@ async function discover(issuer, options) {
   const { transport, prefer, network, fetch, send, ...call } = checkOptions('discover', options)
   const requestTransport = selectTransport(network, fetch, send)
   const fetchMetadata = (issuer) => runOver(discovery(issuer, { transport, prefer }), { ...requestTransport, requestTimeoutMs: call.timeoutMs }, call).catch((error) => {
-    // The limit of the whole call does not know which request it ended.
+    // The timeout of the whole call does not say which request it ended.
     const isUnnamed = error.code === 'lost.timeout' && error.url === undefined
     throw isUnnamed ? copyOfError(error, { message: `${issuer}: ${error.message}`, url: String(issuer) }) : error
   })

@@ -278,7 +278,7 @@ impl NativeStore {
         let (due, until) = (due.map(unix_time), until.map(unix_time));
         let (record, times) = (Secret::new(record), RecordTimes { due, until });
         self.call(env, move |store| async move {
-            let saved = store.save(&key, &record, whole(version), times).await?;
+            let saved = store.save(&key, &record, to_u64(version), times).await?;
             Ok(NativeAnswer {
                 version: match saved {
                     SaveOutcome::At(version) => Some(version as f64),
@@ -401,11 +401,11 @@ const fn access(for_group: bool) -> Access {
 
 /// Converts a JavaScript time, in milliseconds since 1970.
 fn unix_time(ms: f64) -> UnixTime {
-    UnixTime::from_secs(whole(ms / 1000.0))
+    UnixTime::from_secs(to_u64(ms / 1000.0))
 }
 
 /// A version from JavaScript; an invalid one becomes one that no record has.
-pub(crate) fn whole(version: f64) -> u64 {
+pub(crate) fn to_u64(version: f64) -> u64 {
     if version.is_finite() && version >= 0.0 {
         version as u64
     } else {

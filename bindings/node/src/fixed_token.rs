@@ -7,7 +7,7 @@ use oauth_core::error::{Cause, Error};
 use oauth_core::moment::UnixTime;
 use oauth_session::FixedToken;
 
-use crate::built_in_stores::whole;
+use crate::built_in_stores::to_u64;
 use crate::error::fail;
 use crate::runtime::promise;
 use crate::tokens::{NativeTokens, bearer};
@@ -63,7 +63,7 @@ impl NativeFixedToken {
 
 fn until(source: FixedToken, expires_at: Option<f64>) -> FixedToken {
     match expires_at {
-        Some(end) => source.expiring_at(UnixTime::from_secs(whole(end))),
+        Some(end) => source.expiring_at(UnixTime::from_secs(to_u64(end))),
         None => source,
     }
 }

@@ -5,7 +5,7 @@ use napi_derive::napi;
 use oauth_core::Secret;
 use oauth_core::flow::keeper::GrantSummary;
 
-use crate::built_in_stores::whole;
+use crate::built_in_stores::to_u64;
 use crate::error::fail;
 use crate::exchange::{NativeMoment, moment};
 use crate::keeper::{NativeExtension, NativeKeeper};
@@ -45,7 +45,9 @@ impl NativeKeeper {
         seen: f64,
     ) -> Result<()> {
         let tokens = (*tokens.0).clone();
-        let replaced = self.0.replace_seen(&moment(at)?, tokens, whole(seen));
+        let replaced = self
+            .0
+            .replace_at_version(&moment(at)?, tokens, to_u64(seen));
         replaced.map_err(fail)
     }
 

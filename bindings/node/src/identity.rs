@@ -9,7 +9,7 @@ use oauth_core::error::{Cause, Error};
 use oauth_core::grant::IdentitySubject;
 use oauth_facade::SubjectSlot;
 
-use crate::built_in_stores::whole;
+use crate::built_in_stores::to_u64;
 use crate::client::NativeClient;
 use crate::error::fail;
 use crate::exchange::{NativeMoment, moment};
@@ -77,7 +77,7 @@ impl NativeKeeper {
         version: Option<f64>,
         record: Option<String>,
     ) -> Result<NativeTokens> {
-        let entry = version.map(whole).zip(record.map(Secret::new));
+        let entry = version.map(to_u64).zip(record.map(Secret::new));
         let tokens = self.0.settled_tokens(entry).map_err(fail)?;
         Ok(NativeTokens(Arc::new(tokens)))
     }

@@ -20,7 +20,7 @@ use oauth_session::store::{
 use oauth_web::Provider;
 use tokio::sync::oneshot;
 
-use crate::built_in_stores::{NativeFailure, whole};
+use crate::built_in_stores::{NativeFailure, to_u64};
 use crate::keys::key;
 use crate::runtime::millis;
 use crate::web::NativeSiteSetup;
@@ -237,7 +237,7 @@ impl Store for JsImplementation {
                 .version
                 .zip(said.record)
                 .map(|(version, record)| Entry {
-                    version: whole(version),
+                    version: to_u64(version),
                     record: Secret::new(record),
                 }))
         })
@@ -261,7 +261,7 @@ impl Store for JsImplementation {
             };
             let version = self.ask(ask).await?.said.version;
             Ok(version.map_or(SaveOutcome::Conflict, |version| {
-                SaveOutcome::At(whole(version))
+                SaveOutcome::At(to_u64(version))
             }))
         })
     }

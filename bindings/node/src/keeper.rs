@@ -10,7 +10,7 @@ use oauth_core::moment::{Moment, UnixTime};
 use oauth_core::{Error, Secret, Tokens, json};
 use oauth_facade::{Client, Decision, GrantSettings, Keeper, Task, TokenRequest, Upkeep};
 
-use crate::built_in_stores::{NativeFailure, whole};
+use crate::built_in_stores::{NativeFailure, to_u64};
 use crate::error::fail;
 use crate::exchange::{NativeExchange, NativeMoment, moment};
 use crate::runtime::millis;
@@ -292,7 +292,7 @@ impl NativeKeeper {
     pub fn learn(&self, at: Option<NativeMoment>, version: f64, record: String) -> Result<()> {
         let learned = self
             .0
-            .learn(&moment(at)?, whole(version), Secret::new(record));
+            .learn(&moment(at)?, to_u64(version), Secret::new(record));
         learned.map_err(fail)
     }
 
@@ -409,7 +409,7 @@ impl NativeKeeper {
         record: Option<String>,
     ) -> Result<NativeTask> {
         let entry = version.zip(record);
-        let entry = entry.map(|(version, record)| (whole(version), Secret::new(record)));
+        let entry = entry.map(|(version, record)| (to_u64(version), Secret::new(record)));
         self.step(at, |keeper, at| keeper.loaded(at, entry))
     }
 
@@ -423,7 +423,7 @@ impl NativeKeeper {
     /// Continues with the new version; nothing if the stored version was not the expected one.
     #[napi]
     pub fn saved(&self, at: Option<NativeMoment>, version: Option<f64>) -> Result<NativeTask> {
-        self.step(at, |keeper, at| keeper.saved(at, version.map(whole)))
+        self.step(at, |keeper, at| keeper.saved(at, version.map(to_u64)))
     }
 
     /// Continues after the exchange, which was run to its end or dropped.

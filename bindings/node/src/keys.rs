@@ -85,7 +85,7 @@ impl NativeKeys {
     #[napi]
     pub fn also_of_source(&self, handler: Handler<'_>) -> Result<()> {
         let source = JsImplementation::new(CALLBACK, &handler)?;
-        self.change(|keys| keys.also_from(source));
+        self.change(|keys| keys.with_previous_source(source));
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use oauth_core::moment::UnixTime;
 use oauth_facade::for_doubles;
 use serde_json::json;
 
-use crate::built_in_stores::whole;
+use crate::built_in_stores::to_u64;
 use crate::error::fail;
 
 /// Tokens as a list of strings, which JavaScript parses only on access: the access token, the result of
@@ -81,8 +81,8 @@ impl NativeTokens {
 
     /// The `authorization_details` of `wanted` that were not granted; both are JSON arrays.
     #[napi]
-    pub fn missing_authorization_details(&self, wanted: String) -> Result<String> {
-        let missing = oauth_facade::missing_authorization_details(&self.0, &wanted);
+    pub fn missing_authorization_details(&self, requested: String) -> Result<String> {
+        let missing = oauth_facade::missing_authorization_details(&self.0, &requested);
         Ok(for_doubles(missing.map_err(fail)?).to_string())
     }
 
@@ -116,7 +116,7 @@ impl NativeTokens {
 pub(crate) fn bearer(text: String, expires_at: Option<f64>) -> oauth_core::Tokens {
     let tokens = oauth_core::Tokens::bearer(text);
     match expires_at {
-        Some(end) => tokens.expiring_at(UnixTime::from_secs(whole(end))),
+        Some(end) => tokens.expiring_at(UnixTime::from_secs(to_u64(end))),
         None => tokens,
     }
 }

@@ -10,7 +10,7 @@ use oauth_facade::{Arg, Args, DoubleSafeNumbers, StartError, TokenRequest};
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
-use crate::built_in_stores::whole;
+use crate::built_in_stores::to_u64;
 use crate::error::{fail, invalid};
 use crate::tokens::NativeTokens;
 
@@ -134,7 +134,7 @@ fn object(slot: &impl Slot, value: &Unknown<'_>) -> Result<Arg> {
         let date = slot.get::<JsDate<'_>>()?;
         let ms = date.map(|date| date.value_of()).transpose()?;
         let ms = ms.filter(|ms| ms.is_finite() && *ms >= 0.0);
-        let time = ms.map(|ms| Arg::Time(UnixTime::from_secs(whole(ms / 1000.0))));
+        let time = ms.map(|ms| Arg::Time(UnixTime::from_secs(to_u64(ms / 1000.0))));
         return Ok(time.unwrap_or(Arg::Other));
     }
     if let Ok(Some(tokens)) = slot.get::<ClassInstance<'_, NativeTokens>>() {

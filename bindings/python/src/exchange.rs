@@ -51,7 +51,7 @@ impl Exchange {
         })
     }
 
-    /// Takes one step; `answer` is called with the exchange, the moment, and whether the exchange has begun.
+    /// Takes one step; `input` is called with the exchange, the moment, and whether the exchange has begun.
     fn step(
         &self,
         py: Python<'_>,

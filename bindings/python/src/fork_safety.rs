@@ -34,7 +34,7 @@ impl<T> PerProcess<T> {
     ) -> Result<R, E> {
         let pid = std::process::id();
         let held = self.0.load_full();
-        if let Some(existing) = held.as_ref().filter(|made| made.pid == pid) {
+        if let Some(existing) = held.as_ref().filter(|existing| existing.pid == pid) {
             return Ok(read(&existing.value));
         }
         let new = Arc::new(ProcessValue {

@@ -154,7 +154,9 @@ impl StoreKeys {
         };
         self.old.iter().fold(keys, |keys, old| match old {
             Holder::Value(key) => keys.with_previous(key.clone()),
-            Holder::Service(object) => keys.also_from(PythonKeySource(Arc::clone(object))),
+            Holder::Service(object) => {
+                keys.with_previous_source(PythonKeySource(Arc::clone(object)))
+            }
         })
     }
 }

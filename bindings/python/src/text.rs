@@ -109,7 +109,7 @@ pub(crate) fn client_auth_argument<'py>(
 /// Extracts the number of a port.
 ///
 /// # Errors
-/// `ValueError` that names the argument for a number that is none; `TypeError` for anything else.
+/// `ValueError` that names the argument, for a number that is not a port; `TypeError` for anything else.
 pub(crate) fn port(argument: &Bound<'_, PyAny>) -> PyResult<u16> {
     let py = argument.py();
     argument.extract().map_err(|error: PyErr| {

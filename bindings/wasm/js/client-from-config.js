@@ -29,7 +29,7 @@ export async function prepare(config, stored, options) {
 }
 
 /** The parameters of token requests, which each renewal repeats. */
-function requestedTargets({ resource = [], audience = [], tokenExtra = {} }) {
+function tokenRequestParameters({ resource = [], audience = [], tokenExtra = {} }) {
   const pairs = Object.entries(tokenExtra).flatMap(([name, value]) =>
     (Array.isArray(value) ? value : [value]).map((item) => [name, String(item)]),
   )
@@ -70,7 +70,7 @@ export function origins(config, server) {
 export function onlyOrigins(all) {
   const texts = [...all].map(String)
   for (const text of texts) {
-    // What is no URL is refused where it is read.
+    // A text that is not a URL is refused later, where it is parsed.
     if (!URL.canParse(text)) continue
     const { origin, pathname, search } = new URL(text)
     if (pathname !== '/' || search) {
@@ -82,7 +82,7 @@ export function onlyOrigins(all) {
 
 /** The name that tabs share if their tokens have the same client, resources and audiences. */
 export function sharedName(server, config) {
-  const requested = Object.values(requestedTargets(config))
+  const requested = Object.values(tokenRequestParameters(config))
   const more = requested.some((names) => names.length > 0) ? ` ${JSON.stringify(requested.map((names) => names.sort()))}` : ''
   return `oauth-core ${server.issuer} ${config.clientId}${more}`
 }

@@ -120,7 +120,7 @@ export class Tabs {
     }
   }
 
-  /** The first record that is newer than `asked`; `peers` are the tabs to wait for, if known. */
+  /** The first record that is newer than `query`; `peers` are the tabs to wait for, if known. */
   #askTabs(query, peers) {
     return new Promise((resolve) => {
       const end = (share) => {

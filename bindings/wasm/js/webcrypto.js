@@ -10,8 +10,8 @@ export async function resumeWithWebCrypto(exchange, step, sign, now = Date.now()
   try {
     result = await (isProof ? sign(step.signingInput) : verified(step))
   } catch (error) {
-    const action = isProof ? 'cannot sign' : 'cannot verify it'
-    return exchange.lost(now, `this browser ${action}: ${error.name}`, false)
+    const failure = isProof ? 'cannot sign' : 'cannot verify it'
+    return exchange.lost(now, `this browser ${failure}: ${error.name}`, false)
   }
   return isProof ? exchange.signed(now, result) : exchange.verified(now, result)
 }

@@ -27,7 +27,7 @@ impl Authorization {
 
 #[wasm_bindgen]
 impl Client {
-    /// A public client with its registered redirect URI. `ask` has the parameters of every token request: an empty
+    /// A public client with its registered redirect URI. `request_values` has the parameters of every token request: an empty
     /// scope, resource, audience and extra. `dpop` is the public key that tokens are bound to, a JWK for ES256.
     #[wasm_bindgen(constructor)]
     pub fn new(

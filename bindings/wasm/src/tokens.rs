@@ -81,7 +81,7 @@ impl Tokens {
         Ok(granted.map(|list| value_text(&for_doubles(list))))
     }
 
-    /// The `authorization_details` of `wanted` that were not granted; both are JSON arrays.
+    /// The `authorization_details` of `requested` that were not granted; both are JSON arrays.
     #[wasm_bindgen(js_name = missingAuthorizationDetails)]
     pub fn missing_authorization_details(&self, requested: &str) -> Result<String, JsValue> {
         let missing = oauth_facade::missing_authorization_details(&self.0, requested);

@@ -227,7 +227,7 @@ impl CredentialArgs {
 pub(crate) struct Credential(Option<Auth>);
 
 impl Credential {
-    /// Checks that the method and the given credential match.
+    /// The credential of this profile. Checks that its method and the given credential match.
     pub(crate) fn from_profile(profile: &Profile) -> Result<Self, Failure> {
         if let Some(name) = &profile.client_key_alg {
             alg(name).ok_or_else(|| {

@@ -27,7 +27,7 @@ pub(crate) fn listener(profile: &Profile, options: RedirectOptions) -> Result<Li
         .iter()
         .find_map(|uri| fitting(uri, port, path.as_deref()));
     if let Some(uri) = fitting {
-        return Ok(Listener::at(&RedirectUri::parse(&uri)?)?);
+        return Ok(Listener::for_redirect_uri(&RedirectUri::parse(&uri)?)?);
     }
     if port.is_none() && path.is_none() && !registered.is_empty() {
         return Err(Failure::usage(

@@ -66,7 +66,7 @@ impl Source {
         matches!(self, Self::File(path) if path == Path::new("-"))
     }
 
-    /// Reads the secret. `what` names it, and `options` lists the ways to pass it.
+    /// Reads the secret. `label` names it, and `options` lists the ways to pass it.
     pub(crate) fn read(&self, label: &str, options: &str) -> Result<Secret<String>, Failure> {
         let fail = |reason: String| Err(Failure::usage("usage.secret", reason, options));
         let text = match self {

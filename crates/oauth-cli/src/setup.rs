@@ -274,7 +274,7 @@ impl ServerArgs {
                 ..Profile::default()
             };
         }
-        Ok(self.over(profile))
+        Ok(self.overriding(profile))
     }
 
     fn selects_other_than(&self, profile: &Profile) -> bool {
@@ -291,7 +291,7 @@ impl ServerArgs {
     }
 
     /// The profile, overridden by the command line.
-    pub(crate) fn over(self, mut profile: Profile) -> Profile {
+    pub(crate) fn overriding(self, mut profile: Profile) -> Profile {
         if self.provider.is_some() || self.provider_file.is_some() || self.issuer.is_some() {
             profile.provider = self.provider;
             profile.provider_file = self.provider_file;

@@ -250,7 +250,7 @@ fn fields(headers: &HeaderMap) -> Vec<Item> {
             text.split_once(' ')
                 .map(|(scheme, _)| format!("{scheme} …"))
         } else if *name == LOCATION {
-            Some(without_query(text))
+            Some(with_redacted_query(text))
         } else {
             harmless(name.as_str(), text, HEADERS)
         };
@@ -260,7 +260,7 @@ fn fields(headers: &HeaderMap) -> Vec<Item> {
 }
 
 /// A `Location` with the names of its parameters.
-fn without_query(location: &str) -> String {
+fn with_redacted_query(location: &str) -> String {
     let (bare, query) = location.split_once('?').unwrap_or((location, ""));
     let pairs = form::parse(query).unwrap_or_default();
     let items = pairs

@@ -102,7 +102,7 @@ impl ClientGrantMethod {
 
 impl fmt::Debug for ClientGrantMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OwnTokens(..)")
+        f.write_str("ClientGrantMethod(..)")
     }
 }
 

@@ -168,7 +168,7 @@ pub fn encode(text: &str, into: &mut String) {
     encode_after(unencoded_length(text.as_bytes()), text, into);
 }
 
-/// [`encode`] for a text of which the first `plain` bytes stand for themselves.
+/// Encodes a text whose first `plain` bytes need no escape.
 fn encode_after(plain: usize, text: &str, into: &mut String) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let hex = |nibble: u8| {

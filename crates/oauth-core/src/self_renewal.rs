@@ -60,7 +60,7 @@ impl SelfRenewal {
     /// Limits the renewal to tokens with a lifetime of less than this many seconds, or of unknown lifetime: they are
     /// exchanged at once.
     #[must_use]
-    pub const fn only_below(mut self, seconds: u64) -> Self {
+    pub const fn with_lifetime_below(mut self, seconds: u64) -> Self {
         self.shorter_than = Some(seconds);
         self
     }

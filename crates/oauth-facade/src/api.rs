@@ -249,7 +249,7 @@ pub enum CallStep {
     Renew(&'static str),
     /// Sign this with a key of the host, then call [`ApiCall::signed`].
     Sign(SigningJob),
-    /// The reply requires more than the token of this owner has. Ask the user for what is [step_up](ApiCall::step_up_json),
+    /// The reply requires a token with more authority than this owner's. Ask the user for the [step-up](ApiCall::step_up_json),
     /// then call [`ApiCall::resume_after_step_up`].
     StepUp(&'static str),
     /// Send the request to this URL with this `Authorization`, then call [`ApiCall::reply`].
@@ -277,7 +277,7 @@ pub struct ApiCall {
     #[cfg(feature = "connect")]
     on_step_up: OnStepUp,
     #[cfg(feature = "connect")]
-    wish: Option<StepUpRequirements>,
+    required_step_up: Option<StepUpRequirements>,
 }
 
 /// The step-up that a reply requires, and the request to send after it.
@@ -316,7 +316,7 @@ impl ApiCall {
             #[cfg(feature = "connect")]
             on_step_up: api.on_step_up,
             #[cfg(feature = "connect")]
-            wish: None,
+            required_step_up: None,
         })
     }
 
@@ -380,7 +380,7 @@ impl ApiCall {
         let fields = headers(fields.iter().filter(plain), |name| self.request.field(name))?;
         let step = self.resume(at, Event::Reply(status, &fields))?;
         #[cfg(feature = "connect")]
-        if step == CallStep::Done && self.prepares_step_up(status, &fields) {
+        if step == CallStep::Done && self.take_step_up(status, &fields) {
             let owner = self.request.owner()?;
             return Ok(CallStep::StepUp(owner.as_str()));
         }

@@ -190,7 +190,7 @@ impl Keeper {
     ///
     /// # Errors
     /// `stored.issuer`.
-    pub fn replace_seen(
+    pub fn replace_at_version(
         &self,
         at: &Moment,
         tokens: Tokens,

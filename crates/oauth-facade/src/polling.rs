@@ -26,11 +26,11 @@ impl PollSchedule {
     }
 
     /// Does not wait: the user has answered.
-    pub(crate) const fn over() -> Self {
+    pub(crate) const fn once() -> Self {
         Self(None)
     }
 
-    /// Signs the user in once the user has answered.
+    /// Polls until the user has answered, and signs them in.
     pub(crate) fn sign_in<G: Grant + Clone + Send + 'static>(
         self,
         client: &Client,

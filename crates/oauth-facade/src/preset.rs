@@ -96,7 +96,7 @@ impl Preset {
             stored.add_quirks(quirks.ok_or_else(|| unknown("option", name))?);
         }
         if let Some(base) = loopback {
-            stored = stored.replace_all(&loopback_origin(base)?);
+            stored = stored.with_origin(&loopback_origin(base)?);
         }
         stored.into_server()
     }

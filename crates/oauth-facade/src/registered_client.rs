@@ -10,11 +10,11 @@ use crate::server::Server;
 
 impl Client {
     /// Creates a client as it was registered with `server`: with its id, its redirect URIs, the algorithm of its ID
-    /// tokens, and authenticated by its registered method. `own` is the key or the certificate, if the method uses one;
+    /// tokens, and authenticated by its registered method. `auth` is the key or the certificate, if the method uses one;
     /// a secret comes from the registration.
     ///
     /// # Errors
-    /// `stored.malformed`; `stored.issuer` for a client of another server; `client_auth.no_usable_method` if `own` is
+    /// `stored.malformed`; `stored.issuer` for a client of another server; `client_auth.no_usable_method` if `auth` is
     /// not what the method needs, `key.*`; `arguments.inconsistent` for a secret that does not come from the registration.
     pub fn registered(
         server: &Server,

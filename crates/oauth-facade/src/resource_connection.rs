@@ -175,7 +175,7 @@ impl Connect {
             .with_metadata_challenge(self.metadata_challenge.clone());
         Ok(match request.chosen_grant() {
             GrantChoice::ClientCredentials => api.into(),
-            _ => Api::from(api).asking_for_more(),
+            _ => Api::from(api).with_step_up_requests(),
         })
     }
 

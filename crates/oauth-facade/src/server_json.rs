@@ -146,7 +146,7 @@ impl StoredServer {
     }
 
     /// Moves every URL to this origin, where plain http is allowed.
-    pub(crate) fn replace_all(mut self, origin: &str) -> Self {
+    pub(crate) fn with_origin(mut self, origin: &str) -> Self {
         self.loopback = true;
         let mut moved = self.with_replacements(|url| {
             let rest = url.split_once("://").map_or(url, |(_, rest)| rest);

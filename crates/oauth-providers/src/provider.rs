@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::facts::{Documented, IdentityEndpoint, Method};
 use crate::file::{self, File, ISSUER, RenewalMethod, at};
-use crate::template::{Template, replace_all};
+use crate::template::{Template, with_base};
 use crate::variable::Variable;
 
 /// What is known about one provider: built in, or read from your own file.
@@ -214,7 +214,7 @@ impl Provider {
                 renewal = renewal.with_client_auth();
             }
             if let Some(seconds) = one.shorter_than {
-                renewal = renewal.only_below(seconds);
+                renewal = renewal.with_lifetime_below(seconds);
             }
             Ok(renewal.after(one.earliest_age))
         };
@@ -364,7 +364,7 @@ impl Provider {
             None => self.fill(&self.file.issuer),
         })?;
         Ok(match &self.loopback {
-            Some(base) => replace_all(&url, base),
+            Some(base) => with_base(&url, base),
             None => url,
         })
     }
@@ -386,7 +386,7 @@ impl Provider {
         if let Some(base) = &self.loopback {
             for quirk in &mut quirks {
                 if let Quirk::TenantIssuer(template) = quirk {
-                    *template = replace_all(template, base);
+                    *template = with_base(template, base);
                 }
             }
         }

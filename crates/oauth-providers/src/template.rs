@@ -100,7 +100,7 @@ impl Template {
 /// `url` with another scheme, host and port; the rest is kept.
 ///
 /// Works on text, because a template such as a tenant's issuer is not a URL yet.
-pub(crate) fn replace_all(url: &str, base: &str) -> String {
+pub(crate) fn with_base(url: &str, base: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let path = rest
         .find(['/', '?', '#'])

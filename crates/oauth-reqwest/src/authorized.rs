@@ -264,7 +264,7 @@ impl Request {
                         _ => {}
                     }
                     let reply = response.as_ref();
-                    let retry = reply.and_then(|r| outgoing.copy(r.status(), r.headers()));
+                    let retry = reply.and_then(|r| outgoing.step_up_retry(r.status(), r.headers()));
                     if let (Some(token), Some((step_up, again))) = (&tokens, retry)
                         && source.step_up(token, &step_up).await?.is_some()
                     {

@@ -185,7 +185,7 @@ impl Listener {
 
     /// Performs the whole login: opens the authorization URL, waits for the callback, redeems its code.
     ///
-    /// `ask` is sent with this listener's redirect URI and with the response in the query, even if it specifies others, because
+    /// `request` is sent with this listener's redirect URI and with the response in the query, even if it specifies others, because
     /// the listener can receive nothing else. `open` shows the URL to the user, for example with
     /// [`browser::open`](crate::browser::open), and must not wait for the browser.
     ///
@@ -370,19 +370,19 @@ async fn by_code(
 #[derive(Default)]
 struct UnexpectedCallbacks {
     refusals: usize,
-    omitted: usize,
+    others: usize,
 }
 
 impl UnexpectedCallbacks {
     const fn note(&mut self, unexpected: UnexpectedCallback) {
         match unexpected {
             UnexpectedCallback::Refusal => self.refusals += 1,
-            UnexpectedCallback::Callback | UnexpectedCallback::Paste => self.omitted += 1,
+            UnexpectedCallback::Callback | UnexpectedCallback::Paste => self.others += 1,
         }
     }
 
     const fn timeout_reason(&self) -> &'static str {
-        match (self.refusals, self.omitted) {
+        match (self.refusals, self.others) {
             (0, 0) => "the browser did not return to the redirect URI",
             (0, _) => {
                 "the redirect URI was called, but only with callbacks that belong to other logins"

@@ -211,7 +211,7 @@ impl AuthorizedClient {
                     let retry = if std::mem::replace(&mut has_asked, true) {
                         None
                     } else {
-                        request.stepped_up(refusal.status, &refusal.fields)
+                        request.required_step_up(refusal.status, &refusal.fields)
                     };
                     if let (Some(token), Some((step_up, again))) = (&tokens, retry)
                         && self.source.step_up(token, &step_up).await?.is_some()

@@ -29,7 +29,7 @@ impl GrantSource {
     }
 
     /// A session shared through a store, see [`crate::GrantSource::with_store`].
-    pub fn shared(
+    pub fn with_store(
         driver: impl TokenDriver + 'static,
         keeper: Keeper,
         store: Arc<dyn Store>,
@@ -38,7 +38,7 @@ impl GrantSource {
     }
 
     /// A session for a grant of the client, shared through a store, see [`crate::GrantSource::for_grant`].
-    pub fn of_grant(
+    pub fn for_grant(
         driver: impl TokenDriver + 'static,
         client: &Client,
         id: GrantId,

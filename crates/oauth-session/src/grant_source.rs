@@ -136,7 +136,7 @@ impl GrantSource {
         Self::with_store(driver, client.keeper(id), store)
     }
 
-    /// A session for tokens of the client itself, for what is `asked`: a [`TokenRequest`], or just a scope.
+    /// A session for tokens of the client itself, for the `token_request`: a [`TokenRequest`], or just a scope.
     pub fn client_credentials(
         driver: impl TokenDriver + 'static,
         client: &Client,
@@ -290,7 +290,7 @@ impl GrantSource {
             };
             spawn(runtime, task);
             // Wait for a renewal that was already running: only tokens stored after it are the new ones.
-            let _ = as_outcome(&renewal).await;
+            let _ = wait_for_outcome(&renewal).await;
             if let Some(error) = self.last_error() {
                 return Err(error);
             }
@@ -323,7 +323,7 @@ impl GrantSource {
                     }
                 };
                 spawn(&runtime, task);
-                let _ = as_outcome(&renewal).await;
+                let _ = wait_for_outcome(&renewal).await;
                 if self.0.has_unsaved_grant() {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(1));
@@ -368,7 +368,7 @@ impl GrantSource {
             WaitState::Background(tokens, _) => Ok(tokens),
             WaitState::HookPending(tokens, renewal) => {
                 // The callers of this renewal get its outcome.
-                let _ = as_outcome(&renewal).await;
+                let _ = wait_for_outcome(&renewal).await;
                 Ok(tokens)
             }
             WaitState::Renewal(renewal) => self.wait_for(&renewal, refused).await,
@@ -379,7 +379,7 @@ impl GrantSource {
     /// Waits for the outcome of a renewal, which runs in its own task. A caller whose token is valid waits at most a
     /// second, because a store or a server may hang.
     async fn wait_for(&self, renewal: &SharedRenewal, refused: Option<&Tokens>) -> Outcome {
-        let outcome = as_outcome(renewal);
+        let outcome = wait_for_outcome(renewal);
         let mut outcome = pin!(outcome);
         if self.usable_tokens(refused).is_none() {
             return outcome.await;
@@ -451,7 +451,7 @@ enum WaitState {
     Renewal(SharedRenewal),
 }
 
-async fn as_outcome(renewal: &SharedRenewal) -> Outcome {
+async fn wait_for_outcome(renewal: &SharedRenewal) -> Outcome {
     let mut outcome = renewal.outcome.subscribe();
     match outcome.wait_for(Option::is_some).await.as_deref() {
         Ok(Some(outcome)) => outcome.clone(),

@@ -180,6 +180,6 @@ pub(crate) fn contended() -> Error {
 
 impl fmt::Debug for HeldTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hold").finish_non_exhaustive()
+        f.debug_struct("HeldTokens").finish_non_exhaustive()
     }
 }

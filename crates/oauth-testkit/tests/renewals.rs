@@ -29,7 +29,7 @@ fn client(driver: &mut TwinDriver) -> Client {
     let at = |path: &str| Url::parse(&format!("{BASE}{path}")).unwrap();
     let exchange = SelfRenewal::new(at("/access_token"), "exchange_token", "short_lived_token")
         .with_client_auth()
-        .only_below(DAY);
+        .with_lifetime_below(DAY);
     let renew =
         SelfRenewal::new(at("/refresh_access_token"), "refresh_token", "access_token").after(DAY);
     let mut server = Server::new(Issuer::parse(BASE).unwrap());

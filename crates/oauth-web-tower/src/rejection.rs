@@ -25,7 +25,7 @@ use crate::answer::{Answer, answer, empty};
 pub enum Rejection {
     /// The site's answer.
     Reply(Box<Reply>),
-    /// No one is signed in, of an adapter whose extractor does not know whether the page is for everyone.
+    /// No one is signed in. Used by adapters whose extractor cannot tell whether the page is public.
     SignedOut,
     /// The application is not wrapped in the layer or middleware that signs users in, or there is no clock.
     Setup,

@@ -48,7 +48,7 @@ fn visit(
     }
 }
 
-/// The cookies that a browser has after this answer.
+/// The value of `Cookie` that a browser sends after this reply.
 fn cookie_value(reply: &Reply) -> String {
     let lines = reply.headers.get_all(SET_COOKIE).iter();
     let pairs = lines.filter_map(|line| line.to_str().ok()?.split(';').next());

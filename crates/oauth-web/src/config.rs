@@ -270,7 +270,7 @@ impl Config {
     fn check_api(&self) -> Result<(), Error> {
         if !self.api.is_empty() && self.keep == SessionStorage::Identity {
             return Err(setup(
-                "api: needs Keep::Store or Keep::AccessToken, since Keep::Identity keeps no tokens",
+                "api: needs SessionStorage::Store or SessionStorage::AccessToken, since SessionStorage::Identity keeps no tokens",
             ));
         }
         for (index, upstream) in self.api.iter().enumerate() {

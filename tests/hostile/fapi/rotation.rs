@@ -33,7 +33,7 @@ fn worker(bank: &Bank, certificate: &str, store: &Arc<dyn Store>) -> Authorized 
     let driver = transport.blocking_driver().expect("a driver");
     let client = client(bank, &transport);
     let id = GrantId::user("alice");
-    let session = GrantSource::of_grant(driver.clone(), &client, id, Arc::clone(store));
+    let session = GrantSource::for_grant(driver.clone(), &client, id, Arc::clone(store));
     api(&bank.tls, &driver, &client, session).expect("an API")
 }
 
@@ -48,7 +48,7 @@ fn log_in(bank: &Bank, certificate: &str, store: &Arc<dyn Store>) {
     let redeem = client.redeem(authorization.pending, &callback);
     let login = driver.run(redeem.expect("a callback"));
     let id = GrantId::user("alice");
-    let session = GrantSource::of_grant(driver, &client, id, Arc::clone(store));
+    let session = GrantSource::for_grant(driver, &client, id, Arc::clone(store));
     let stored = session.log_in(login.expect("a login").tokens);
     stored.expect("it is stored");
 }

@@ -172,7 +172,7 @@ function parseJwk(text) {
   return { jwk }
 }
 
-/** A private key. No member reveals it except `pem` and `whole`. */
+/** A private key. No member reveals it except `pem` and `exportJwk`. */
 class PrivateKey {
   #jwk
   #pkcs8

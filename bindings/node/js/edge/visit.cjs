@@ -94,7 +94,7 @@ class Forward {
     return MAX_FORWARDED
   }
 
-  /** Forwards the call with this body, once, and returns the response with its body as a stream. `sourceOf` returns the token source of a grant. */
+  /** Forwards the call with this body, once, and returns the response with its body as a stream. `getSource` returns the token source of a grant. */
   async send(body, getSource) {
     const { Source, createSingleSourceApi } = require('../api.cjs')
     const { method, url, headers, provider, grant } = this.#handle.call

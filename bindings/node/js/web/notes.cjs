@@ -1,6 +1,6 @@
 'use strict'
 
-// The log of a site: the application's `log` function, or else the console for what whoever runs the site has to know.
+// The log of a site: the application's `log` function, or else the console, for entries that the site's operator has to see.
 
 const { channel } = require('#host')
 

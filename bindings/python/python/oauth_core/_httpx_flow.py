@@ -40,8 +40,8 @@ class UncopiedHeaders:
     @property
     def raw(self) -> list[tuple[bytes, bytes]]:
         raw_fields: list[tuple[bytes, bytes]] = getattr(super(), "raw")  # noqa: B009
-        visible_fields = [field for field in raw_fields if field[0].lower().decode("latin-1") not in self.held]
-        return [*visible_fields, *((name.encode(), value.encode()) for name, value in self.held.items())]
+        other_fields = [field for field in raw_fields if field[0].lower().decode("latin-1") not in self.held]
+        return [*other_fields, *((name.encode(), value.encode()) for name, value in self.held.items())]
 
     def __getitem__(self, key: str) -> str:
         value = self.held.get(key.lower())
@@ -59,18 +59,18 @@ class UncopiedHeaders:
 
     # Transports, hooks and logs see the held fields; only copies lack them.
 
-    def _redacted_items(self) -> dict[str, str]:
+    def _all_items(self) -> dict[str, str]:
         items: Iterable[tuple[str, str]] = getattr(super(), "items")()  # noqa: B009
         return {**dict(items), **self.held}
 
     def items(self) -> ItemsView[str, str]:
-        return self._redacted_items().items()
+        return self._all_items().items()
 
     def keys(self) -> KeysView[str]:
-        return self._redacted_items().keys()
+        return self._all_items().keys()
 
     def values(self) -> ValuesView[str]:
-        return self._redacted_items().values()
+        return self._all_items().values()
 
 
 class Flow(Attacher):

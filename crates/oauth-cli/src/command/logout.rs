@@ -242,7 +242,7 @@ impl SignOut {
     fn new(args: SignOutArgs, profile: &Profile) -> Result<Self, Failure> {
         let from_args = args.post_logout_redirect_uri;
         let uri = from_args.or_else(|| profile.post_logout_redirect_uri.clone());
-        let listen = |uri: String| Listener::at(&RedirectUri::parse(&uri)?);
+        let listen = |uri: String| Listener::for_redirect_uri(&RedirectUri::parse(&uri)?);
         let listener = uri.map(listen).transpose().map_err(|error| {
             Failure::from(error).with_hint(
                 "use a loopback URI that is registered in `post_logout_redirect_uris`, such as http://127.0.0.1/signed-out, or none",

@@ -157,7 +157,7 @@ impl Add {
 
     /// The profile, checked to the extent possible without a server.
     fn profile(self, global: &Global) -> Result<Entry, Failure> {
-        let mut profile = self.server.over(Entry::default());
+        let mut profile = self.server.overriding(Entry::default());
         self.request_args.into_profile(&mut profile);
         (profile.token_env, profile.token_file) = (self.fixed.env, self.fixed.file);
         profile.origins = self.origins;

@@ -53,7 +53,7 @@ impl Poll {
         config: Arc<ClientConfig>,
         grant: G,
         token_request: TokenRequest,
-        pace: PollTiming,
+        timing: PollTiming,
     ) -> Self {
         let token_call = move || {
             let token = TokenEndpoint::new(grant.clone(), token_request.clone());
@@ -61,9 +61,9 @@ impl Poll {
         };
         Self {
             token_call: Box::new(token_call),
-            interval: pace.interval.max(1),
+            interval: timing.interval.max(1),
             lost_replies: 0,
-            expires_at: pace.expires_at,
+            expires_at: timing.expires_at,
             state: State::Fresh,
         }
     }

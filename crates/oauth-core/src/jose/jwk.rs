@@ -18,7 +18,7 @@ pub struct PublicJwk {
     /// The members in lexical order, as thumbprints require (RFC 7638 section 3.2).
     members: Vec<(&'static str, String)>,
     alg_family: Family,
-    prepared: DerivedValue,
+    derived: DerivedValue,
 }
 
 /// A value that a host derived from a key, such as its parsed form. It does not affect equality.
@@ -127,7 +127,7 @@ impl PublicJwk {
         let key = Self {
             members,
             alg_family,
-            prepared: DerivedValue::default(),
+            derived: DerivedValue::default(),
         };
         if key.has_acceptable_numbers() {
             Ok(key)
@@ -196,7 +196,7 @@ impl PublicJwk {
     /// The value that the host derives from the key for verification. It is computed once and kept with the key,
     /// because parsing a key can take as long as verifying a signature. `None` if it was made with another type.
     pub fn derived<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
-        let prepared_key = self.prepared.0.get_or_init(|| Arc::new(make()));
+        let prepared_key = self.derived.0.get_or_init(|| Arc::new(make()));
         prepared_key.downcast_ref()
     }
 

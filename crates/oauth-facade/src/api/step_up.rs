@@ -10,7 +10,7 @@ use super::{Api, ApiCall, CallStep, OnStepUp, StepUpRequirements};
 impl Api {
     /// Marks the API as called with the tokens of a source that can ask the user for a step-up if a reply requires one.
     #[must_use]
-    pub(crate) const fn asking_for_more(mut self) -> Self {
+    pub(crate) const fn with_step_up_requests(mut self) -> Self {
         self.on_step_up = OnStepUp::Ask;
         self
     }
@@ -18,24 +18,24 @@ impl Api {
 
 impl ApiCall {
     /// Whether the user is asked for a step-up, which a request does only once.
-    pub(super) fn prepares_step_up(&mut self, status: StatusCode, fields: &HeaderMap) -> bool {
+    pub(super) fn take_step_up(&mut self, status: StatusCode, fields: &HeaderMap) -> bool {
         if self.on_step_up == OnStepUp::HandBack {
             return false;
         }
-        let wish = self.request.stepped_up(status, fields);
-        self.wish = wish.map(|(step_up, again)| StepUpRequirements {
+        let wish = self.request.required_step_up(status, fields);
+        self.required_step_up = wish.map(|(step_up, again)| StepUpRequirements {
             step_up,
             retry: again,
         });
-        if self.wish.is_some() {
+        if self.required_step_up.is_some() {
             self.on_step_up = OnStepUp::HandBack;
         }
-        self.wish.is_some()
+        self.required_step_up.is_some()
     }
 
     /// The required step-up, as JSON with the members of [`step_up`](crate::step_up).
     pub fn step_up_json(&self) -> Option<String> {
-        let wish = self.wish.as_ref();
+        let wish = self.required_step_up.as_ref();
         wish.map(|wish| json::to_text(&wish.step_up))
     }
 
@@ -44,7 +44,7 @@ impl ApiCall {
     /// # Errors
     /// The errors of [`Self::begin`]; `misuse.out_of_order` if no step-up was required.
     pub fn resume_after_step_up(&mut self, at: &Clock) -> Result<CallStep, Error> {
-        let wish = self.wish.take().ok_or(Misuse::OutOfOrder)?;
+        let wish = self.required_step_up.take().ok_or(Misuse::OutOfOrder)?;
         self.request = wish.retry;
         self.begin(at)
     }

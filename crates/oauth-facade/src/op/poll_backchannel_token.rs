@@ -1,4 +1,4 @@
-//! Tokens once the user has answered elsewhere (CIBA Core section 10.1).
+//! Polls for tokens until the user has answered on another device (CIBA Core section 10.1).
 
 use oauth_core::Secret;
 use oauth_core::grant;
@@ -29,10 +29,10 @@ arguments! {
 
     fn start(self, client: &Client) -> Result<ErasedExchange, Error> {
         let grant = grant::Ciba::new(self.auth_req_id);
-        let waiting = match self.expires_at {
+        let schedule = match self.expires_at {
             Some(expires_at) => PollSchedule::until(expires_at, self.interval),
-            None => PollSchedule::over(),
+            None => PollSchedule::once(),
         };
-        waiting.sign_in(client, grant, &self.request)
+        schedule.sign_in(client, grant, &self.request)
     }
 }

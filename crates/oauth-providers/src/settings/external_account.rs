@@ -15,7 +15,7 @@ use oauth_core::workload::{
 };
 use oauth_core::{Client, ClientAuth, ClientId, Scope, Secret, danger};
 
-use super::file::{member, needed};
+use super::file::{member, required_member};
 use super::{malformed, unsupported};
 
 /// The scope that Google's own libraries request by default: its exchange requires one.
@@ -52,9 +52,9 @@ impl ExternalAccount {
         let Some(Json::Object(source)) = file.get("credential_source") else {
             return Err(malformed("credential_source"));
         };
-        let audience = needed(file, "audience")?;
+        let audience = required_member(file, "audience")?;
         let token = WorkloadToken::from_source(credential_source(source)?, Arc::clone(environment));
-        let kind = needed(file, "subject_token_type")?;
+        let kind = required_member(file, "subject_token_type")?;
         let subject = SubjectToken::new(token, kind, audience).default_scope(Scope::parse(SCOPE)?);
         let client_secret = member(file, "client_secret")?.map(Secret::from);
         let client_id = match (member(file, "client_id")?, &client_secret) {
@@ -143,7 +143,7 @@ fn format(source: &Object<'_>) -> Result<TokenFormat, Error> {
     match member(format, "type")? {
         None | Some("text") => Ok(TokenFormat::Text),
         Some("json") => Ok(TokenFormat::Json(
-            needed(format, "subject_token_field_name")?.to_owned(),
+            required_member(format, "subject_token_field_name")?.to_owned(),
         )),
         Some(_) => Err(malformed("credential_source.format.type")),
     }

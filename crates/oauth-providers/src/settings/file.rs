@@ -95,7 +95,7 @@ fn google(kind: &str, client: &Object<'_>) -> Result<ClientSettings, Error> {
     };
     Ok(ClientSettings {
         server: preset("google", BTreeMap::new())?,
-        client_id: needed(client, "client_id")?.to_owned(),
+        client_id: required_member(client, "client_id")?.to_owned(),
         credential: Credential::Secret(member(client, "client_secret")?.map(Into::into)),
         redirect_uris,
     })
@@ -115,7 +115,7 @@ fn external_account(
     file: &Object<'_>,
     environment: &Arc<dyn Environment>,
 ) -> Result<ClientSettings, Error> {
-    let token_url = needed(file, "token_url")?.to_owned();
+    let token_url = required_member(file, "token_url")?.to_owned();
     let account = ExternalAccount::read(file, environment)?;
     Ok(ClientSettings {
         server: ServerSource::Sts(token_url),
@@ -137,21 +137,21 @@ fn entra(
             "{instance}: there is a preset for {ENTRA} alone"
         )));
     }
-    let tenant = needed(file, tenant)?.to_owned();
+    let tenant = required_member(file, tenant)?.to_owned();
     Ok(ClientSettings {
         server: preset(
             "microsoft-entra",
             BTreeMap::from([("tenant".to_owned(), tenant)]),
         )?,
-        client_id: needed(file, client_id)?.to_owned(),
+        client_id: required_member(file, client_id)?.to_owned(),
         credential: Credential::Secret(member(file, secret)?.map(Into::into)),
         redirect_uris: Vec::new(),
     })
 }
 
 fn plain(file: &Object<'_>, environment: &Arc<dyn Environment>) -> Result<ClientSettings, Error> {
-    only(file, PLAIN, "")?;
-    let client_id = needed(file, "client_id")?.to_owned();
+    check_members(file, PLAIN, "")?;
+    let client_id = required_member(file, "client_id")?.to_owned();
     let server = match (member(file, "issuer")?, member(file, "provider")?) {
         (Some(_), Some(_)) => return Err(malformed("either issuer or provider, not both")),
         (None, None) => return Err(malformed("issuer or provider")),
@@ -196,8 +196,8 @@ fn plain(file: &Object<'_>, environment: &Arc<dyn Environment>) -> Result<Client
 }
 
 fn read_workload(object: &Object<'_>) -> Result<Workload, Error> {
-    only(object, WORKLOAD, "workload.")?;
-    let mut workload = Workload::new(Platform::named(needed(object, "platform")?)?);
+    check_members(object, WORKLOAD, "workload.")?;
+    let mut workload = Workload::new(Platform::named(required_member(object, "platform")?)?);
     if let Some(path) = member(object, "path")? {
         workload = workload.path(path);
     }
@@ -225,7 +225,7 @@ fn variables(file: &Object<'_>) -> Result<BTreeMap<String, String>, Error> {
 }
 
 /// Refuses unknown members: an ignored one may be one that the author relies on.
-fn only(object: &Object<'_>, allowed: &[&str], within: &str) -> Result<(), Error> {
+fn check_members(object: &Object<'_>, allowed: &[&str], within: &str) -> Result<(), Error> {
     match object.iter().find(|(name, _)| !allowed.contains(name)) {
         Some((name, _)) => {
             let name: String = name.chars().take(40).collect();
@@ -246,7 +246,7 @@ pub(super) fn member<'a>(object: &'a Object<'_>, name: &str) -> Result<Option<&'
     }
 }
 
-pub(super) fn needed<'a>(object: &'a Object<'_>, name: &str) -> Result<&'a str, Error> {
+pub(super) fn required_member<'a>(object: &'a Object<'_>, name: &str) -> Result<&'a str, Error> {
     member(object, name)?.ok_or_else(|| malformed(name))
 }
 

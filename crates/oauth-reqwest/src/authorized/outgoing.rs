@@ -39,7 +39,7 @@ impl<S> Outgoing<S> {
     }
 
     /// What the reply requires of the user, and the request to send after the user was asked.
-    pub(crate) fn copy(
+    pub(crate) fn step_up_retry(
         &mut self,
         status: StatusCode,
         headers: &HeaderMap,
@@ -47,7 +47,7 @@ impl<S> Outgoing<S> {
         if std::mem::replace(&mut self.has_asked, true) {
             return None;
         }
-        self.request.stepped_up(status, headers)
+        self.request.required_step_up(status, headers)
     }
 
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {

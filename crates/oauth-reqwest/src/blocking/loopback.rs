@@ -49,7 +49,7 @@ impl Listener {
     ///
     /// # Errors
     /// `redirect_uri.refused`, or `listener.unavailable` if the port is taken.
-    pub fn at(redirect_uri: &RedirectUri) -> Result<Self, Error> {
+    pub fn for_redirect_uri(redirect_uri: &RedirectUri) -> Result<Self, Error> {
         let runtime = runtime()?;
         let listener = runtime.block_on(loopback::Listener::for_redirect_uri(redirect_uri))?;
         Ok(Self { listener, runtime })

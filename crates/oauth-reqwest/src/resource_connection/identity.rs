@@ -29,7 +29,7 @@ impl IdentityProvider {
         Self { client, sign_in }
     }
 
-    /// Requests an assertion for the user at the server of the connection, for its scope and `more`.
+    /// Requests an assertion for the user at the server of the connection, for its scope and `additional_scope`.
     ///
     /// # Errors
     /// `identity_assertion.no_id_token` if the user has to sign in again there; those of the sign-in and of

@@ -14,7 +14,7 @@ use super::connected::{Connected, Failure};
 use super::state::State;
 use crate::loopback::Listener;
 
-/// The time that the user waits for the answer. Without one, the login continues.
+/// The longest time that the user waits for the answer; the login continues without it after that.
 const MAX_CHECK_WAIT: Duration = Duration::from_secs(10);
 
 /// Signs the user in with the browser; returns the tokens, and the connection that they belong to. `listener` is that of a
@@ -27,7 +27,7 @@ pub(super) async fn sign_in(
 ) -> Result<(Arc<Connected>, Result<Token, Failure>), Error> {
     let (connected, forgotten) = match listener {
         Some(_) => (connected, None),
-        None => checked(settings, state, connected).await?,
+        None => check_registration(settings, state, connected).await?,
     };
     let obtained = match forgotten {
         Some(error) => Err(Failure::OfClient(error)),
@@ -40,7 +40,7 @@ pub(super) async fn sign_in(
 ///
 /// # Errors
 /// The errors of the store; `client_auth.no_usable_method`.
-pub(super) async fn checked(
+pub(super) async fn check_registration(
     settings: &Settings,
     state: &State,
     connected: Arc<Connected>,

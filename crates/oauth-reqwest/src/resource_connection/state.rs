@@ -367,7 +367,8 @@ pub(super) async fn step_up(
         return Ok(Some(newest));
     }
     budgets.spend(&connected.connection, required)?;
-    let (connected, forgotten) = registration_check::checked(settings, state, connected).await?;
+    let (connected, forgotten) =
+        registration_check::check_registration(settings, state, connected).await?;
     if forgotten.is_some() || connected.lacks(required) {
         // The server would refuse this client the scope.
         let mut earlier = PreviousConnection::without_client(&connected.connection);

@@ -266,9 +266,9 @@ async fn the_address_one_ended_at_may_be_pasted() {
 #[cfg(feature = "blocking")]
 #[test]
 fn a_blocking_listener_takes_it_as_well() {
-    let refused = blocking::Listener::at(&uri("https://app.example/cb")).unwrap_err();
+    let refused = blocking::Listener::for_redirect_uri(&uri("https://app.example/cb")).unwrap_err();
     assert_eq!(refused.code(), "redirect_uri.refused");
-    let mut listener = blocking::Listener::at(&uri("http://127.0.0.1/cb")).unwrap();
+    let mut listener = blocking::Listener::for_redirect_uri(&uri("http://127.0.0.1/cb")).unwrap();
     let paste = listener.paste();
     let flow = flow(listener.redirect_uri());
     let url = right(&flow);

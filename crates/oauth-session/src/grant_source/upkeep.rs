@@ -8,7 +8,7 @@ use oauth_core::error::Error;
 use oauth_core::flow::keeper::Upkeep;
 
 use super::renewal_task::{RenewalTask, spawn};
-use super::{GrantSource, Inner, SharedRenewal, as_outcome};
+use super::{GrantSource, Inner, SharedRenewal, wait_for_outcome};
 use crate::clock;
 use crate::observe::GrantEvent;
 use crate::runtime;
@@ -52,7 +52,7 @@ pub(super) fn look_after(runtime: &tokio::runtime::Handle, session: &Arc<Inner>)
             if let Some(renewal) = session.upkeep() {
                 drop(session);
                 // The grant's observer gets the error.
-                let _ = as_outcome(&renewal).await;
+                let _ = wait_for_outcome(&renewal).await;
             }
         }
     });
@@ -112,7 +112,7 @@ impl GrantSource {
     pub(crate) async fn keep_alive(&self, store: &dyn Store, key: &str) -> Result<bool, Error> {
         self.refresh_from(store, key).await?;
         match self.0.upkeep() {
-            Some(renewal) => as_outcome(&renewal).await.map(|_| true),
+            Some(renewal) => wait_for_outcome(&renewal).await.map(|_| true),
             None => {
                 look_after(&runtime::current()?, &self.0);
                 Ok(false)

@@ -273,7 +273,7 @@ impl Grants {
         Ok(step_ups)
     }
 
-    /// Ends what is over and the oldest beyond [`MAX_STEP_UP_GRANTS`], and returns what has ended. What another worker
+    /// Ends the expired grants and the oldest beyond [`MAX_STEP_UP_GRANTS`], and returns those it ended. A grant that another worker
     /// stores or renews meanwhile is left to the next login.
     async fn make_room(
         &self,
@@ -302,7 +302,7 @@ impl Grants {
                 .flatten()
                 .map(|entry| GrantSummary::read(&entry.record));
             let is_over = match found {
-                // Its worker has died or sleeps, unless it has the turn.
+                // The login was never stored: its worker has died or sleeps, unless it holds the turn.
                 Found::Nothing => true,
                 Found::Login(_) => {
                     summary.is_some_and(|read| read.is_ok_and(|read| read.is_over(now)))
@@ -335,7 +335,7 @@ impl Grants {
     }
 }
 
-/// The outcome of an ending that only the store can prevent; that of a revocation is added to `outcome`.
+/// Splits the result of an ending: an error of the store is returned, because the grant has not ended; an error of the revocation is recorded in `outcome`.
 fn note_revocation<T>(
     ended: Result<T, Error>,
     outcome: &mut Result<(), Error>,

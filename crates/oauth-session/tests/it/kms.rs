@@ -391,7 +391,9 @@ async fn records_move_to_a_service_and_back() {
     );
     // One service does not answer, and the other has the key.
     other.fails(lost());
-    let back = given().also_from(other.clone()).also_from(kms.clone());
+    let back = given()
+        .with_previous_source(other.clone())
+        .with_previous_source(kms.clone());
     let back = SealedStore::new(memory.clone(), back);
     assert_eq!(back.reseal().await.expect("resealed").count, 1);
     assert_eq!(
@@ -404,7 +406,7 @@ async fn records_move_to_a_service_and_back() {
     put(&process(&memory, &kms), "another", TEXT)
         .await
         .expect("saved");
-    let two = Keys::from_source(other).also_from(Kms::new());
+    let two = Keys::from_source(other).with_previous_source(Kms::new());
     let error = read(&SealedStore::new(memory, two), "another")
         .await
         .expect_err("no key");

@@ -1,4 +1,4 @@
-//! The ledger of a history: every token, request and version of a record, for checks that no worker can make.
+//! The ledger of a simulation: every token, request and record version. Its checks need the global view, which no worker has.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;

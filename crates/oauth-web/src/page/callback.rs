@@ -392,7 +392,7 @@ async fn identity(
 /// no API needs the rest.
 fn tokens_for_cookie(tokens: Tokens) -> Result<Tokens, Error> {
     if tokens.token_type != TokenType::Bearer {
-        return Err(setup("keep: a key-bound token needs Keep::Store"));
+        return Err(setup("keep: a key-bound token needs SessionStorage::Store"));
     }
     let mut tokens = tokens;
     (tokens.refresh_token, tokens.id_token) = (None, None);

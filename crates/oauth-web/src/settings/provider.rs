@@ -56,7 +56,7 @@ impl ProviderSettings {
     /// The provider, with its client if that is known.
     ///
     /// # Errors
-    /// For a word or a time span that is none; `scope.*`, `url.*`
+    /// `SettingError::Value` for an unknown word or an invalid time span; `scope.*`, `url.*`
     pub fn provider(self, client: Option<Client>) -> Result<Provider, SettingError> {
         let response_mode = match self.response_mode.as_deref() {
             None => ResponseMode::default(),

@@ -8,7 +8,7 @@ use oauth_core::error::{Cause, Error};
 use oauth_core::exchange::Boxed;
 use oauth_core::{Moment, Tokens};
 use oauth_session::store::Answer;
-use oauth_session::{Drive, GrantSource};
+use oauth_session::{GrantSource, TokenDriver};
 
 use crate::measure::{median, on_cpu};
 use crate::{ID, ISSUER, OURS, huskarls, ours, print_figure, replies};
@@ -23,7 +23,7 @@ const TOKEN: &str = "mF_9.B5f-4.1JqM_mF_9.B5f-4.1JqM";
 /// Nothing here asks for a token.
 struct Nobody;
 
-impl Drive for Nobody {
+impl TokenDriver for Nobody {
     fn run(&self, _: Boxed<Tokens>) -> Answer<'_, Tokens> {
         Box::pin(std::future::ready(Err(Error::lost(Cause::unsent(
             "nobody",

@@ -29,15 +29,15 @@ def settings(environ: Mapping[str, str] | None, overrides: dict[str, Any]) -> di
     found = dict(overrides)
     provider_options: dict[str, Any] = {name: found.pop(name) for name in _PROVIDER_OPTIONS if name in found}
     required = {"base_url": "OAUTH_BASE_URL", "key": "OAUTH_KEY"}
-    unset_variables = {argument: name for argument, name in required.items() if found.get(argument) is None}
+    not_overridden = {argument: name for argument, name in required.items() if found.get(argument) is None}
     missing = [] if found.get("providers") is not None else ClientSettings.missing_from_env(environ)
-    missing += [name for name in unset_variables.values() if not variables.get(name)]
+    missing += [name for name in not_overridden.values() if not variables.get(name)]
     if missing:
         text = f"a required environment variable is not set: {', '.join(missing)}"
         raise misuse("environment.missing", text)
-    if "base_url" in unset_variables:
+    if "base_url" in not_overridden:
         found["base_url"] = variables["OAUTH_BASE_URL"]
-    if "key" in unset_variables:
+    if "key" in not_overridden:
         found["key"] = variables["OAUTH_KEY"]
     # The current key, and former keys, which still open cookies and records.
     if isinstance(found["key"], str) and found.get("old_keys") is None:
@@ -53,27 +53,27 @@ def settings(environ: Mapping[str, str] | None, overrides: dict[str, Any]) -> di
             raise misuse("web.setup", "OAUTH_USERINFO must be never or when_missing")
         provider_options["userinfo"] = userinfo
     if found.get("providers") is None:
-        line: dict[str, Any] = {name: found[name] for name in ("transport", "network") if name in found}
-        found["providers"] = [provider(environ, line, provider_options)]
+        connection_settings: dict[str, Any] = {name: found[name] for name in ("transport", "network") if name in found}
+        found["providers"] = [provider(environ, connection_settings, provider_options)]
     url = variables.get("OAUTH_STORE")
     if found.get("store") is None and url:
         found["store"] = store(url, found["key"], found.get("old_keys") or ())
     return found
 
 
-def provider(environ: Mapping[str, str] | None, line: dict[str, Any], options: dict[str, Any]) -> Provider:
+def provider(environ: Mapping[str, str] | None, connection_settings: dict[str, Any], options: dict[str, Any]) -> Provider:
     """The provider from the environment. Its metadata is fetched at the first sign-in, if necessary."""
     client = ClientSettings.from_env(environ)
     try:
-        native_server, issuer = client.server(line.get("transport", "https"))
+        native_server, issuer = client.server(connection_settings.get("transport", "https"))
     except MisuseError as error:
         raise _issuer_error(error) from error
     if options.get("identity") is None:
         options = {**options, **_identity(client, options.get("scope"))}
-    network = {name: value for name, value in line.items() if name == "network" and value is not None}
+    network = {name: value for name, value in connection_settings.items() if name == "network" and value is not None}
 
     def connect() -> Client:
-        server = native_server or discover(issuer, transport=line.get("transport", "https"), **network)
+        server = native_server or discover(issuer, transport=connection_settings.get("transport", "https"), **network)
         return create_client(Client, client, server, network)
 
     if native_server is not None:

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::demo_env::{Discrepancy, Flow, System};
-use super::wire_recorder::Exchanged;
+use super::wire_recorder::RecordedRequest;
 use crate::output::{BOLD, DIM, GREEN, RED};
 use crate::trace::{Item, relevant_headers};
 
@@ -20,7 +20,7 @@ const LINE_WIDTH: usize = 100;
 /// The outcome of one flow.
 pub(super) struct Outcome {
     flow: &'static Flow,
-    pub(super) hops: Vec<Exchanged>,
+    pub(super) hops: Vec<RecordedRequest>,
     pub(super) checks: Vec<String>,
     pub(super) failed: Option<Discrepancy>,
     pub(super) milliseconds: u128,
@@ -109,8 +109,8 @@ impl fmt::Display for Outcome {
 }
 
 /// Equal neighbours, counted.
-fn runs(hops: &[Exchanged]) -> Vec<(&Exchanged, usize)> {
-    let mut runs: Vec<(&Exchanged, usize)> = Vec::new();
+fn runs(hops: &[RecordedRequest]) -> Vec<(&RecordedRequest, usize)> {
+    let mut runs: Vec<(&RecordedRequest, usize)> = Vec::new();
     for hop in hops {
         match runs.last_mut() {
             Some((last, times)) if *last == hop => *times += 1,
@@ -120,7 +120,7 @@ fn runs(hops: &[Exchanged]) -> Vec<(&Exchanged, usize)> {
     runs
 }
 
-fn write_hop(f: &mut fmt::Formatter<'_>, hop: &Exchanged, times: usize) -> fmt::Result {
+fn write_hop(f: &mut fmt::Formatter<'_>, hop: &RecordedRequest, times: usize) -> fmt::Result {
     let (sent, prefix) = (&hop.sent, if hop.is_browser { "browser " } else { "" });
     let head = format!("{prefix}{} {}{}", sent.method, sent.origin, sent.path);
     let query = sent.query.iter().enumerate().map(|(at, item)| {

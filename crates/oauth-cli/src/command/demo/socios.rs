@@ -404,12 +404,12 @@ fn expiry(env: &DemoEnv) -> FlowResult {
 fn aged(tokens: &Tokens) -> FlowResult<Tokens> {
     let mut stored: Value =
         serde_json::from_str(tokens.to_json().expose()).map_err(Discrepancy::new)?;
-    let aged_tokens = tokens
+    let earlier_receipt = tokens
         .received_at
         .as_secs()
         .saturating_sub(TOKEN_LIFETIME_SECONDS);
     if let Some(members) = stored.as_object_mut() {
-        members.insert("received_at".to_owned(), aged_tokens.into());
+        members.insert("received_at".to_owned(), earlier_receipt.into());
     }
     Ok(Tokens::from_json(&stored.to_string())?)
 }

@@ -18,7 +18,7 @@ const MAX_FIELDS: usize = 100;
 
 /// One request and its reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Exchanged {
+pub(super) struct RecordedRequest {
     pub(super) is_browser: bool,
     pub(super) sent: TracedRequest,
     pub(super) received: Option<Received>,
@@ -26,10 +26,10 @@ pub(super) struct Exchanged {
 
 /// Every request, in the order in which they were sent.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Recording(Arc<Mutex<Vec<Exchanged>>>);
+pub(super) struct Recording(Arc<Mutex<Vec<RecordedRequest>>>);
 
 impl Recording {
-    pub(super) fn all(&self) -> Vec<Exchanged> {
+    pub(super) fn all(&self) -> Vec<RecordedRequest> {
         self.locked().clone()
     }
 
@@ -42,7 +42,7 @@ impl Recording {
         body: &[u8],
     ) -> usize {
         let mut hops = self.locked();
-        hops.push(Exchanged {
+        hops.push(RecordedRequest {
             is_browser: header(headers, USER_AGENT.as_str()) == BROWSER,
             sent: TracedRequest::new(method, uri, headers, body),
             received: None,
@@ -57,7 +57,7 @@ impl Recording {
         }
     }
 
-    fn locked(&self) -> MutexGuard<'_, Vec<Exchanged>> {
+    fn locked(&self) -> MutexGuard<'_, Vec<RecordedRequest>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -185,7 +185,7 @@ pub(super) struct InFlightMarker {
 const MAX_ATTEMPT_WINDOW: Duration = Duration::from_secs(3600);
 
 impl InFlightMarker {
-    /// How long its request may be in flight, if this worker's own may be for `ours`.
+    /// How long its request may be in flight, if this worker's own may be for `own_window`.
     pub(super) fn window(&self, own_window: Duration) -> Duration {
         let marked_window = Duration::from_secs(self.window.unwrap_or(0));
         own_window.max(marked_window.min(MAX_ATTEMPT_WINDOW))

@@ -33,7 +33,7 @@ impl SendDeadline {
         }
     }
 
-    pub(super) fn too_late() -> Error {
+    pub(super) fn deadline_error() -> Error {
         let cause = Cause::unsent_as("the deadline for this request has passed");
         Error::lost(cause).at_endpoint("token")
     }
@@ -46,7 +46,7 @@ impl Exchange for SendDeadline {
         let mut step = self.exchange.resume(at, input)?;
         if let Step::Send(request) = &mut step {
             if at.now() < self.not_before || at.now() > self.begin_by {
-                return Err(Self::too_late());
+                return Err(Self::deadline_error());
             }
             // The driver may queue it.
             request.extensions_mut().insert(SendBy(self.send_by));

@@ -151,7 +151,7 @@ impl Keeper {
                 return self.release_into(State::ReleaseAndWait);
             }
             self.record.in_flight = None;
-            let outcome = self.failure_outcome(at, SendDeadline::too_late());
+            let outcome = self.failure_outcome(at, SendDeadline::deadline_error());
             let record = self.record.clone();
             return self.save(&record, State::SaveFailure(outcome));
         }

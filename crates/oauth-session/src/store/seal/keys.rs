@@ -36,7 +36,7 @@ pub(super) struct DecryptedRecord {
     /// The record's name, unless it was sealed in the first format.
     pub(super) name: Option<String>,
     pub(super) record: Secret<String>,
-    /// The id of the key, unless it would not be sealed like that today.
+    /// The id of the key, or `None` if the record uses the first format and has to be sealed again.
     pub(super) key: Option<String>,
 }
 
@@ -67,7 +67,7 @@ impl Keys {
 
     /// Adds a source of old keys, which only open records.
     #[must_use]
-    pub fn also_from(mut self, source: impl KeySource + 'static) -> Self {
+    pub fn with_previous_source(mut self, source: impl KeySource + 'static) -> Self {
         self.previous
             .push(Holder::Elsewhere(Arc::new(CachedSource::new(source))));
         self
@@ -164,7 +164,7 @@ impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keys")
             .field("current", &self.current)
-            .field("old", &self.previous)
+            .field("previous", &self.previous)
             .finish()
     }
 }

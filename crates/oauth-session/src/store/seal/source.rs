@@ -17,7 +17,7 @@ use crate::clock;
 use crate::store::Answer;
 
 /// The time for which a process seals with one key before it requests the next.
-const CURRENT_LASTS: Duration = Duration::from_secs(24 * 3600);
+const CURRENT_KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// The pause before the next attempt if the next key could not be obtained; until then the current key seals.
 const RETRY_PAUSE: Duration = Duration::from_secs(60);
@@ -29,7 +29,7 @@ const UNKNOWN_LASTS: Duration = Duration::from_secs(60);
 const MOST_UNKNOWN: usize = 64;
 
 /// The number of cached keys.
-const KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
+const MAX_CACHED_KEYS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 
 /// The longest id, in bytes: a key wrapped with the largest RSA keys in use, as text.
 const LONGEST_ID: usize = 2048;
@@ -43,7 +43,7 @@ const LONGEST_ID: usize = 2048;
 ///
 /// Its answers are cached in memory: an id is requested once during the life of the process (the 1024 most recently
 /// used keys are kept), the key to seal with once a day, and callers that need a key in the meantime wait for the
-/// single call. An unknown id is not requested again for a minute, and no others while there are 64 unknown ones.
+/// single call. An unknown id is not requested again for a minute. While 64 ids are remembered as unknown, no further ids are requested.
 /// Errors are not cached. They fail the call to the store with an error that names the key service: nothing was written
 /// then, and tokens that are still valid are still returned.
 ///
@@ -131,7 +131,7 @@ impl CachedSource {
         Self {
             source: Box::new(source),
             cache: Mutex::new(KeyCache {
-                keys: LruCache::new(KEPT),
+                keys: LruCache::new(MAX_CACHED_KEYS),
                 unknown: BTreeMap::new(),
                 current: None,
                 in_flight: HashMap::new(),
@@ -171,14 +171,14 @@ impl CachedSource {
                         return outcome;
                     }
                 }
-                KeyAccess::Lead(lead) => return lead.key_or_wait().await,
+                KeyAccess::Lead(lead) => return lead.request_key().await,
             }
         }
     }
 
     fn next_turn(&self, query: &KeyQuery, now: UnixTime) -> KeyAccess<'_> {
         let mut cache = self.lock();
-        if let Some(outcome) = cache.at_hand(query, now) {
+        if let Some(outcome) = cache.cached_outcome(query, now) {
             return KeyAccess::Found(outcome);
         }
         if let Some(receiver) = cache.in_flight.get(query) {
@@ -200,7 +200,7 @@ impl CachedSource {
 }
 
 impl KeyCache {
-    fn at_hand(&mut self, query: &KeyQuery, now: UnixTime) -> Option<Outcome> {
+    fn cached_outcome(&mut self, query: &KeyQuery, now: UnixTime) -> Option<Outcome> {
         let Some(id) = query else {
             let is_asked_for = self.in_flight.contains_key(&None);
             let current = self.current.as_ref()?;
@@ -241,7 +241,7 @@ impl KeyCache {
                 self.keys.put(key.id().to_owned(), key.clone());
                 self.current = Some(Current {
                     key: key.clone(),
-                    until: now.after(CURRENT_LASTS),
+                    until: now.after(CURRENT_KEY_LIFETIME),
                 });
             }
             (None, _) => {
@@ -255,7 +255,7 @@ impl KeyCache {
 }
 
 impl Leader<'_> {
-    async fn key_or_wait(self) -> Outcome {
+    async fn request_key(self) -> Outcome {
         let source = &self.cached_source.source;
         let result = match &self.query {
             Some(id) => {
@@ -273,7 +273,7 @@ impl Leader<'_> {
         let mut cache = self.cached_source.lock();
         cache.record_answer(&self.query, &result, now);
         cache.in_flight.remove(&self.query);
-        let outcome = match cache.at_hand(&self.query, now) {
+        let outcome = match cache.cached_outcome(&self.query, now) {
             // There is an earlier key.
             Some(cached @ Ok(_)) => cached,
             _ => result,
@@ -314,6 +314,6 @@ fn source_error(error: Error) -> Error {
 
 impl fmt::Debug for CachedSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeySource").finish_non_exhaustive()
+        f.debug_struct("CachedSource").finish_non_exhaustive()
     }
 }

@@ -240,7 +240,7 @@ fn threads_drain_a_session_too() {
     let keeper = client().keeper(GrantId::user("ann"));
     let driver = Slow::default();
     let session =
-        blocking::GrantSource::shared(driver.clone(), keeper, Arc::new(MemoryStore::new()));
+        blocking::GrantSource::with_store(driver.clone(), keeper, Arc::new(MemoryStore::new()));
     let first = person("first").expect("tokens");
     session.log_in(first.clone()).expect("stored");
     let renewing = session.clone();

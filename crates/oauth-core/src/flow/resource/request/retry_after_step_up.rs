@@ -9,7 +9,11 @@ impl ResourceRequest {
     /// The authorization that the reply to this request requires (RFC 9470, RFC 6750 `insufficient_scope`), and the
     /// unsent request, to be repeated after that authorization. `None` if no authorization would help, or if the body
     /// cannot be sent again.
-    pub fn stepped_up(&self, status: StatusCode, headers: &HeaderMap) -> Option<(StepUp, Self)> {
+    pub fn required_step_up(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Option<(StepUp, Self)> {
         if self.presented == TokenPresentation::Not {
             // The request was made without a token, so no other token would help.
             return None;

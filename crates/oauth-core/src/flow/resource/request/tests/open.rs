@@ -43,7 +43,11 @@ fn a_request_goes_without_a_token_where_the_api_wants_none() {
     let mut more = HeaderMap::new();
     let challenge = "Bearer error=\"insufficient_scope\", scope=\"write\"";
     more.insert("www-authenticate", challenge.parse().unwrap());
-    assert!(request.stepped_up(StatusCode::FORBIDDEN, &more).is_none());
+    assert!(
+        request
+            .required_step_up(StatusCode::FORBIDDEN, &more)
+            .is_none()
+    );
 }
 
 #[test]
