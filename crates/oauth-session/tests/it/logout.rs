@@ -189,3 +189,22 @@ async fn a_login_that_waited_for_the_store_is_not_stored_after_a_logout_here_or_
         assert_eq!(revoked.matches("rt-late").count(), 1, "{revoked}");
     }
 }
+
+/// The store is needed to end what others have stored, and not for what this process alone knows.
+#[tokio::test(start_paused = true)]
+async fn a_logout_while_the_store_is_down_ends_a_login_that_was_never_stored() {
+    let ann = person(1);
+    let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
+    let flaky = Arc::new(Flaky(Arc::clone(&store), AtomicBool::new(true)));
+    let grants = Grants::new(server.clone(), &client("id"), Arc::clone(&flaky) as _);
+    let login = grants.log_in(&ann, tokens("late", Duration::ZERO)).await;
+    assert_eq!(login.expect_err("down").endpoint(), Some("store"));
+    let logout = grants.log_out(&ann).await.expect_err("down");
+    assert_eq!(logout.endpoint(), Some("store"));
+    let revoked = server.0.revoked.lock().expect("no panic").join(" ");
+    assert_eq!(revoked.matches("rt-late").count(), 1, "{revoked}");
+    flaky.1.store(false, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    let keys = store.scan(None).await.expect("listed").keys;
+    assert!(keys.is_empty(), "{keys:?}");
+}
