@@ -45,7 +45,7 @@ where
 pub(crate) fn origins(argument: &Bound<'_, PyAny>) -> PyResult<Option<Vec<String>>> {
     text(argument).map_err(|error| {
         if error.is_instance_of::<PyTypeError>(argument.py()) {
-            wrong_type(argument.py(), "origins must be a list of URLs")
+            wrong_type(argument.py(), "it must be a list of URLs, or a Server")
         } else {
             error
         }

@@ -258,7 +258,7 @@ def test_an_invalid_key_is_reported_by_argument_name(key: Any) -> None:
 
 @pytest.mark.parametrize("origins", ["https://api.example", None, 7, [None]])
 def test_invalid_origins_are_reported_by_argument_name(origins: Any) -> None:
-    with pytest.raises(TypeError, match=r"^origins must be a list of URLs, or a Server"):
+    with pytest.raises(TypeError, match=r"origins'?:? (it )?must be a list of URLs, or a Server"):
         oauth_core.fixed_token("a-token", origins=origins)
     if origins is not None:
         source = oauth_core.fixed_token("a-token", origins=["https://api.example"])
@@ -271,7 +271,7 @@ def test_invalid_origins_are_reported_by_argument_name(origins: Any) -> None:
             lambda **given: a_source().request("GET", "https://api.example", **given),
         ]
         for call in calls:
-            with pytest.raises(TypeError, match=r"^origins must be a list of URLs"):
+            with pytest.raises(TypeError, match=r"origins'?:? (it )?must be a list of URLs"):
                 call(origins=origins)
 
 

@@ -50,7 +50,7 @@ def test_the_types_name_the_codes_of_the_table() -> None:
 
 @pytest.mark.parametrize("record", RECORDS, ids=by_code)
 def test_a_code_belongs_to_its_class(record: Record) -> None:
-    beside = ("kind", "message", "hint")
+    beside = ("kind", "message", "hint", "javascript_hint")
     facts = {name: value for name, value in record.items() if name not in beside}
     error = errors.CLASSES[record["kind"]](record["message"], **facts)
     assert type(error) is KINDS[record["kind"]][0] and isinstance(error, oauth_core.OAuthError)

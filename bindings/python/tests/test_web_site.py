@@ -346,7 +346,7 @@ def test_the_log_contains_details_that_the_page_omits(
     client: oauth_core.Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     web = site(client)
-    with caplog.at_level(logging.WARNING, logger="oauth_core"):
+    with caplog.at_level(logging.INFO, logger="oauth_core"):
         web.visit(make_request("/auth/login?return_to=https://evil.example/"))
     assert "return_to.refused" in caplog.text and "evil" not in caplog.text
 

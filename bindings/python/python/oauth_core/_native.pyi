@@ -2052,7 +2052,7 @@ class Exchange(Generator[Step, StepResult, _T_co]):
     # What `yield from` needs to know its value; at run time it is the exchange itself.
     def __iter__(self) -> Generator[Step, StepResult, _T_co]: ...
     def __next__(self) -> Step: ...
-    def send(self, answer: StepResult, /) -> Step:
+    def send(self, sent_value: StepResult, /) -> Step:
         """Continues with the result of the last step: (status, headers, body) for a Send, None after a Sleep.
 
         For a Sign, the bytes of the signature. headers are pairs of names and values, each str or

@@ -126,7 +126,7 @@ class OAuthError(Exception):
         return notes
 
     @__notes__.setter
-    def __notes__(self, notes: list[str]) -> None:
+    def __notes__(self, notes: list[str]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self.__dict__["__notes__"] = notes
 
     def __reduce__(
