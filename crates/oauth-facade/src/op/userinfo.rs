@@ -31,7 +31,7 @@ arguments! {
         let Self { tokens, subject } = self;
         let userinfo = client.core().userinfo(tokens, subject);
         #[cfg(all(feature = "js", target_family = "wasm"))]
-        return Ok(ErasedExchange::of::<_, PageClaims>(userinfo));
+        return Ok(ErasedExchange::with_record::<_, PageClaims>(userinfo));
         #[cfg(not(all(feature = "js", target_family = "wasm")))]
         Ok(ErasedExchange::with_record::<_, UserClaims>(userinfo))
     }

@@ -174,7 +174,7 @@ async fn it_is_asked_for_each_key_once() {
     assert_eq!(kms.calls(), (2, 2));
     let shown = format!("{one:?}");
     assert!(
-        shown.contains("KeySource") && !shown.contains("[1, 1"),
+        shown.contains("CachedSource") && !shown.contains("[1, 1"),
         "{shown}"
     );
 }
