@@ -63,21 +63,7 @@ async function createServer(wasm, config, preset, stored) {
 /** The origins that tokens may be sent to. */
 export function origins(config, server) {
   const configured = config.api ?? server.apiOrigins()
-  return configured.length > 0 ? onlyOrigins(configured) : [location.origin]
-}
-
-/** These origins. One with a path is refused: the token may be sent to every path of an origin. */
-export function onlyOrigins(all) {
-  const texts = [...all].map(String)
-  for (const text of texts) {
-    // A text that is not a URL is refused later, where it is parsed.
-    if (!URL.canParse(text)) continue
-    const { origin, pathname, search } = new URL(text)
-    if (pathname !== '/' || search) {
-      throw setupError(`${origin}: an origin is only a scheme, a host and a port`, 'resource.origin_syntax')
-    }
-  }
-  return texts
+  return configured.length > 0 ? configured : [location.origin]
 }
 
 /** The name that tabs share if their tokens have the same client, resources and audiences. */

@@ -1,7 +1,6 @@
 // A fixed token, such as one that a user created manually and pasted.
 
 import { call } from './api.js'
-import { onlyOrigins } from './client-from-config.js'
 import { ready } from './wasm.js'
 
 /** A source of one token, which is kept only in memory and never renewed. */
@@ -24,7 +23,9 @@ class FixedToken {
       }
       // The token is not discarded, because no other can replace it.
       const source = { token: () => checked(false), renew: () => checked(true), refuse() {} }
-      const api = new wasm.Api(onlyOrigins(origins), Boolean(config.loopback))
+      const { checkOrigins } = await import('./setting-names.js')
+      checkOrigins(origins)
+      const api = new wasm.Api([...origins].map(String), Boolean(config.loopback))
       return { wasm, api, source, config }
     }
     let context

@@ -1,4 +1,6 @@
-// The names of all settings. Loaded together with the module, so that it does not delay the page.
+// The names of all settings, and what they may be. Loaded together with the module, so that it does not delay the page.
+
+import { setupError } from './errors.js'
 
 /** The settings of a configuration. */
 export const CONFIG = [
@@ -17,6 +19,18 @@ export const SIGN_IN = [
 export function check(config, options = {}) {
   refuseUnknown(config, CONFIG, 'setting')
   refuseUnknown(options, SIGN_IN, 'option of a sign-in')
+  checkOrigins(config.api ?? [])
+}
+
+/** Refuses an origin with a path: the token may be sent to every path of an origin. */
+export function checkOrigins(origins) {
+  for (const text of origins) {
+    // A text that is not a URL is refused later, where it is parsed.
+    if (!URL.canParse(text)) continue
+    const { origin, pathname, search } = new URL(text)
+    if (pathname === '/' && !search) continue
+    throw setupError(`${origin}: an origin is only a scheme, a host and a port`, 'resource.origin_syntax')
+  }
 }
 
 function refuseUnknown(settings, names, kind) {
