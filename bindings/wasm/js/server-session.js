@@ -56,7 +56,7 @@ export class ServerSession {
     if (typeof BroadcastChannel !== 'undefined' && !this.#config) {
       this.#channel = new BroadcastChannel(`oauth-core${this.#prefix}`)
       this.#channel.onmessage = ({ data }) => {
-        if (data?.leaving) return this.#onSignedOutElsewhere(data.leaving)
+        if (data?.leaving) return this.#signedOut(data.leaving)
         if (data !== this.#subject()) this.#loadOnce().catch(() => {})
       }
     }
@@ -70,7 +70,7 @@ export class ServerSession {
   }
 
   /** Another tab signs out: so does this one. An answer that is under way may be older. */
-  async #onSignedOutElsewhere(pause) {
+  async #signedOut(pause) {
     await this.#loading?.catch(() => {})
     if (!this.#channel) return
     this.set({})

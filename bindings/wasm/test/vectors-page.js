@@ -6,7 +6,7 @@ import { prepare } from '/js/client-from-config.js'
 import { OAuthError, signIn, stepUp } from '/js/index.js'
 import * as operations from '/js/ops.js'
 import { begin } from '/js/session.js'
-import { answer } from '/js/webcrypto.js'
+import { resumeWithWebCrypto } from '/js/webcrypto.js'
 import { ready } from '/js/wasm.js'
 
 const wasm = await ready()
@@ -194,7 +194,7 @@ class Party {
   async #toOutput(first) {
     let step = first
     while (['sign', 'verify'].includes(step.kind)) {
-      step = await answer(this.#machine, step, this.#lasting?.config.sign, this.#now)
+      step = await resumeWithWebCrypto(this.#machine, step, this.#lasting?.config.sign, this.#now)
     }
     this.#show(step, this.#machine)
     switch (step.kind) {
