@@ -1,7 +1,7 @@
 // The page that plays conversations: the package's own modules around its machines, without a network.
 // It knows no protocol and no answer.
 
-import { drawn as fresh, hashed } from '/js/random.js'
+import { generateFlowValues as fresh, hashed } from '/js/random.js'
 import { prepare } from '/js/client-from-config.js'
 import { OAuthError, signIn, stepUp } from '/js/index.js'
 import * as operations from '/js/ops.js'
