@@ -137,7 +137,7 @@ pub struct NativeVisit {
     request: Option<Request>,
     flight: SharedOutcome,
     connect: Option<Connect>,
-    notes: Vec<(String, String)>,
+    notes: Vec<(String, String, bool)>,
 }
 
 impl NativeVisit {
@@ -163,7 +163,7 @@ impl NativeVisit {
         let step = self.visit.resume(&current_moment(), event);
         let notes = self.visit.notes().into_iter();
         self.notes
-            .extend(notes.map(|note| (note.code.to_owned(), note.detail)));
+            .extend(notes.map(|note| (note.code.to_owned(), note.detail, note.is_site_fault)));
         let kind = |kind: &str| ("kind", json!(kind));
         Ok(match step.map_err(fail)? {
             Step::Load { key } => object(&[kind("load"), ("key", json!(key))]),

@@ -84,8 +84,8 @@ pub struct NativeVisited {
     pub stream: Option<NativeStream>,
     /// A call to be forwarded to an API.
     pub forward: Option<NativeForward>,
-    /// The codes and details of log entries.
-    pub notes: Vec<(String, String)>,
+    /// The codes and details of log entries, and whether each shows a fault of the site.
+    pub notes: Vec<(String, String, bool)>,
 }
 
 /// A session that has tokens.
@@ -411,7 +411,7 @@ fn native_visit(
 ) -> NativeVisited {
     let notes = notes
         .into_iter()
-        .map(|note| (note.code.to_owned(), note.detail));
+        .map(|note| (note.code.to_owned(), note.detail, note.is_site_fault));
     let ended = match outcome {
         Outcome::Respond(reply) => visited_of(reply),
         Outcome::Forward(forward) => NativeVisited {

@@ -67,33 +67,14 @@ impl WebSite {
         Ok(host.log(|note| {
             runtime::call_python(move |py| {
                 let text = format!("{}: {}", note.code, note.detail);
-                if is_ordinary(note.code) {
-                    errors::log(py, "info", &text);
-                } else {
+                if note.is_site_fault {
                     errors::warn_of_site(py, &text);
+                } else {
+                    errors::log(py, "info", &text);
                 }
             });
         }))
     }
-}
-
-/// Whether any visitor can cause an entry with this code: such entries do not show that the site or its provider is at
-/// fault, and would fill the log.
-fn is_ordinary(code: &str) -> bool {
-    const SETUP: &[&str] = &[
-        "web.setup",
-        "web.session_too_large",
-        "web.session_unknown",
-        "web.response_large",
-    ];
-    let is_visitors = [
-        "return_to.refused",
-        "callback.state",
-        "denied.invalid_grant",
-    ]
-    .contains(&code)
-        || (code.starts_with("denied.") && code.ends_with("_required"));
-    is_visitors || (code.starts_with("web.") && !SETUP.contains(&code))
 }
 
 #[pymethods]

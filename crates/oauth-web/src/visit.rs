@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use oauth_core::error::{Error, Misuse};
+use oauth_core::error::{Error, Kind, Misuse};
 use oauth_core::exchange::{Boxed, Exchange, ExchangeExt as _};
 use oauth_core::flow::authorization::Authorization;
 use oauth_core::flow::keeper::{Entry, Lease, SaveOutcome};
@@ -174,6 +174,9 @@ pub struct LogEntry {
     pub code: &'static str,
     /// The details, in one line.
     pub detail: String,
+    /// Whether it shows a fault of the site, its settings or its provider, which the site's operator should see. Any
+    /// visitor can cause the others.
+    pub is_site_fault: bool,
 }
 
 impl LogEntry {
@@ -186,6 +189,27 @@ impl LogEntry {
         Self {
             code: error.code(),
             detail,
+            is_site_fault: is_site_fault(error.code()),
+        }
+    }
+}
+
+fn is_site_fault(code: &str) -> bool {
+    match code {
+        "web.setup" | "web.response_large" | "web.session_too_large" | "web.session_unknown" => {
+            true
+        }
+        "callback.encoding"
+        | "callback.state"
+        | "callback.too_large"
+        | "logout.malformed"
+        | "logout.state"
+        | "return_to.refused"
+        | "denied.access_denied"
+        | "denied.invalid_grant" => false,
+        code => {
+            let needs_the_user = code.starts_with("denied.") && code.ends_with("_required");
+            !code.starts_with("web.") && !needs_the_user
         }
     }
 }
@@ -311,16 +335,30 @@ impl Io {
     }
 
     pub(crate) fn note(&self, code: &'static str, detail: impl Into<String>) {
-        let mut state = self.state();
-        if state.notes.len() < MAX_NOTES {
-            let detail = detail.into();
-            state.notes.push_back(LogEntry { code, detail });
-        }
+        self.push(LogEntry {
+            code,
+            detail: detail.into(),
+            is_site_fault: is_site_fault(code),
+        });
     }
 
     pub(crate) fn note_error(&self, error: &Error) {
-        let LogEntry { code, detail } = LogEntry::from_error(error);
-        self.note(code, detail);
+        self.push(LogEntry::from_error(error));
+    }
+
+    /// Notes the error of a message that anyone can post: that it is not what it should be is no fault of the site.
+    pub(crate) fn note_error_of_message(&self, error: &Error) {
+        let mut entry = LogEntry::from_error(error);
+        let is_of_message = matches!(error.kind(), Kind::Malformed(_) | Kind::Untrusted(_));
+        entry.is_site_fault &= !is_of_message;
+        self.push(entry);
+    }
+
+    fn push(&self, entry: LogEntry) {
+        let mut state = self.state();
+        if state.notes.len() < MAX_NOTES {
+            state.notes.push_back(entry);
+        }
     }
 
     async fn take_step(&self, step: Step) -> Event {

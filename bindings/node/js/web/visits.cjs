@@ -73,13 +73,13 @@ class Visits {
       return await this.#toResult(await callNative(() => forward.send(content, (id, grant) => this.#providers.source(id, grant))), request)
     } catch (error) {
       const { code, message } = errorFromNative(error)
-      logNotes(this.#options.log, [[code, message]], { status: 502 })
+      logNotes(this.#options.log, [[code, message, true]])
       return { reply: { status: 502, headers: [['cache-control', 'no-store']], body: '' } }
     }
   }
 
   async #toResult({ status, headers, body, problem, signedOut, session, grant, held, notes, stream }, request) {
-    logNotes(this.#options.log, notes, stream ? undefined : { status: status ?? undefined, problem: problem ?? undefined })
+    logNotes(this.#options.log, notes)
     if (stream) return { reply: { status, headers, body: toReadableStream(stream, status) } }
     if (typeof status === 'number') return { reply: await buildReply(this.#options, { status, headers, body, problem, signedOut }, request) }
     return { user: typeof session === 'string' ? this.#userOf(session, grant, held) : undefined }

@@ -11,24 +11,29 @@ pub(super) fn explain(text: &str, error: &toml::de::Error) -> String {
     if let Some(nearest) = nearest(message) {
         return format!("line {number}: {nearest}");
     }
-    // Quoted parts are text of the file, in which a quote is escaped, and so is the value of an enumeration.
-    let unescaped = message.replace("\\\\", "").replace("\\\"", "");
-    let value = unescaped
-        .strip_prefix("unknown variant `")
-        .and_then(|rest| rest.split_once('`'));
-    let unescaped = value.map_or(unescaped.clone(), |(_, rest)| {
-        format!("unknown value{rest}")
-    });
-    let message = unescaped
-        .split('"')
-        .step_by(2)
-        .collect::<Vec<_>>()
-        .join("...");
+    let message = without_values(message);
     let line = text.lines().nth(number - 1).unwrap_or_default();
     match field(line) {
         Some(field) if !message.contains('`') => format!("line {number}, `{field}`: {message}"),
         _ => format!("line {number}: {message}"),
     }
+}
+
+/// The parser's message without text of the file: quoted parts, in which a quote is escaped, and the value that is none
+/// of an enumeration's.
+fn without_values(message: &str) -> String {
+    if let Some(unknown) = message.strip_prefix("unknown variant `") {
+        let expected = unknown.rsplit_once("`, expected ");
+        return expected.map_or("unknown value".to_owned(), |(_, expected)| {
+            format!("unknown value, expected {expected}")
+        });
+    }
+    let message = message.replace("\\\\", "").replace("\\\"", "");
+    message
+        .split('"')
+        .step_by(2)
+        .collect::<Vec<_>>()
+        .join("...")
 }
 
 /// An unknown field with the known one that was probably meant, instead of all that are known.
@@ -111,6 +116,15 @@ mod tests {
         );
         let other = of("[profile.a]\nnonsense = 1\n");
         assert!(other.contains("`provider`"), "{other}");
-        assert!(!of("[profile.a]\nclient_id = S3CRET\n").contains("S3CRET"));
+        for text in [
+            "client_id = S3CRET",
+            r#"origins = "S3CR\"S3CRET""#,
+            r#"redirect_uris = "S3\\\"S3CRET\\""#,
+            "as = \"S3CRET\"",
+            "as = \"S3C`RET, S3CRET`\"",
+        ] {
+            let shown = of(&format!("[profile.a]\n{text}\n"));
+            assert!(!shown.contains("RET"), "{shown}");
+        }
     }
 }

@@ -1,13 +1,15 @@
 //! The tokens of a step-up are kept beside the ordinary ones (RFC 9470).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use oauth_core::error::{Cause, Error};
 use oauth_core::flow::keeper::GrantId;
 use oauth_core::token::step_up_requirement::StepUp;
 use oauth_core::{Secret, Tokens};
 use oauth_session::Grants;
-use oauth_session::store::{MemoryStore, RecordTimes, Store as _};
+use oauth_session::store::{Answer, Entry, Lease, MemoryStore, RecordTimes, SaveOutcome, Store};
 
 use crate::sessions::{Rotating, client, person, sessions, tokens};
 
@@ -180,6 +182,59 @@ async fn a_step_up_that_has_ended_or_expired_makes_room_for_the_next() {
     grants.log_out(&new).await.expect("logged out");
     let list = store.load(&key).await.expect("read").expect("a list");
     assert!(list.is_removed());
+}
+
+/// A store that saves lists, and no grants while it fails.
+struct OnlyLists(Arc<MemoryStore>, AtomicBool);
+
+impl Store for OnlyLists {
+    fn load<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Entry>> {
+        self.0.load(key)
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a str,
+        record: &'a Secret<String>,
+        version: u64,
+        times: RecordTimes,
+    ) -> Answer<'a, SaveOutcome> {
+        if self.1.load(Ordering::SeqCst) && !key.starts_with("step-ups:") {
+            let error = Error::lost(Cause::unknown("down")).at_endpoint("store");
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        self.0.save(key, record, version, times)
+    }
+
+    fn lease<'a>(&'a self, key: &'a str, holder: &'a str, ttl: Duration) -> Answer<'a, Lease> {
+        self.0.lease(key, holder, ttl)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn making_room_leaves_a_login_of_this_worker_that_waits_for_the_store() {
+    let (server, memory) = (Rotating::default(), Arc::new(MemoryStore::new()));
+    let store = Arc::new(OnlyLists(Arc::clone(&memory), AtomicBool::new(false)));
+    let grants = Grants::new(server.clone(), &client("id"), Arc::clone(&store) as _);
+    let ann = person(1);
+    let login = |tokens| grants.log_in(&ann, tokens);
+    login(stepped_up("first", "mfa")).await.expect("stored");
+    // The server ends it, and the next login cannot be stored over it.
+    *server.0.refuses.lock().expect("no panic") = Some("rt-first");
+    let mfa = ann.clone().stepped_up(&required_acr("mfa"));
+    let token = grants.get(&mfa).token().await.expect("a token");
+    let renewal = grants.get(&mfa).renew(&token).await;
+    renewal.expect_err("ended");
+    store.1.store(true, Ordering::SeqCst);
+    login(stepped_up("second", "mfa")).await.expect_err("down");
+    store.1.store(false, Ordering::SeqCst);
+    login(stepped_up("other", "other")).await.expect("stored");
+    let revoked = server.0.revoked.lock().expect("no panic").join(" ");
+    assert!(!revoked.contains("rt-second"), "{revoked}");
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    let others = sessions(&server, &memory);
+    assert_eq!(stored(&others).await, ["mfa", "other"]);
+    assert_eq!(use_token(&grants, &mfa).await.as_deref(), Ok("of-second"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,7 +28,7 @@ pub(crate) async fn back_channel(
         Ok(()) => Reply::empty(StatusCode::OK),
         Err(error) if super::is_host_misuse(&error) => return Err(error),
         Err(error) => {
-            context.io.note_error(&error);
+            context.io.note_error_of_message(&error);
             Reply::problem(&error, Reader::Script, None)
         }
     };

@@ -48,6 +48,7 @@ fn state_of_another_browser_signs_nobody_in() {
     assert!(ann.cookie(SESSION).is_none());
     let notes = world.notes_of("web.callback_unknown");
     assert!(notes[0].contains("the state does not match"), "{notes:?}");
+    assert!(!world.notes[0].is_site_fault);
     // Her own sign-in is still good: it was not used up.
     assert_eq!(ann.flows(), 1);
 }

@@ -341,6 +341,9 @@ fn backchannel_token_that_is_not_good_ends_nothing() {
         StatusCode::BAD_REQUEST
     );
     ann.click(&mut world, "/me").session();
+    // Anyone can post one.
+    assert!(!world.notes.is_empty());
+    assert!(world.notes.iter().all(|note| !note.is_site_fault));
 }
 
 /// OpenID Connect Back-Channel Logout sections 2.5 and 2.8.

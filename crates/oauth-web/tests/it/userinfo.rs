@@ -193,6 +193,7 @@ fn an_endpoint_that_fails_is_noted_and_the_person_is_signed_in_without_a_name() 
     let session = sign_in(&mut world);
     assert_eq!(session.identity.text("name"), None);
     assert!(world.notes[0].code.starts_with("lost"), "{}", world.log());
+    assert!(world.notes[0].is_site_fault);
 }
 
 #[test]

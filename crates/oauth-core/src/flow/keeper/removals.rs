@@ -45,7 +45,7 @@ impl Removals {
     }
 
     /// Whether the login with these tokens has ended, according to the record.
-    pub(super) fn end(&self, tokens: &Tokens, entry: Option<&Entry>) -> bool {
+    pub(super) fn end_login(&self, tokens: &Tokens, entry: Option<&Entry>) -> bool {
         let is_gone = entry.is_none_or(Entry::is_removed);
         let is_later = |tombstone: &Entry| match self.first_read {
             Some(version) => tombstone.version > version,
@@ -70,7 +70,7 @@ impl Removals {
     pub(super) const fn is_ended(&self) -> bool {
         false
     }
-    pub(super) const fn end(&self, _: &Tokens, _: Option<&Entry>) -> bool {
+    pub(super) const fn end_login(&self, _: &Tokens, _: Option<&Entry>) -> bool {
         false
     }
 }
