@@ -150,7 +150,7 @@ def test_a_str_is_neither_a_list_nor_bytes(client: oauth_core.Client) -> None:
         "origins": lambda: source.get(text, origins=text),
         "redirect_uris": lambda: oauth_core.Client(client.server, client_id="c", redirect_uris=text),
     }
-    expected = {"origins": "origins must be a list of URLs"}
+    expected = {"origins": "must be a list of URLs"}
     for name, call in calls.items():
         with pytest.raises(TypeError, match=expected.get(name, "expected a list or bytes, not a string")):
             call()

@@ -8,7 +8,6 @@ use oauth_web::Access;
 use oauth_web_tower::{Host, Served};
 
 use crate::convert::{read, response, site_request};
-use crate::user::Rejection;
 
 /// The response of the application, or one in its place.
 type Response<B> = ServiceResponse<EitherBody<B, BoxBody>>;
@@ -43,11 +42,10 @@ async fn serve<B: MessageBody + 'static>(
     };
     request.extensions_mut().insert(visited.clone());
     let page = next.call(request).await?;
-    let error = page.response().error();
-    let answer = match error.and_then(|error| error.as_error()) {
-        Some(Rejection(reason)) => visited.instead(reason, site_request(page.request())).await,
-        None => None,
-    };
+    // An error type of the application's own may have passed on the response of a rejection.
+    let replacement = page.response().extensions().get().copied().flatten();
+    let request = site_request(page.request());
+    let answer = visited.instead(replacement, request).await;
     Ok(match answer {
         Some(answer) => page.into_response(response(answer)).map_into_right_body(),
         None => page.map_into_left_body(),

@@ -89,6 +89,8 @@ impl ResponseError for Rejection {
     }
 
     fn error_response(&self) -> HttpResponse {
-        response(self.0.answer())
+        let mut response = response(self.0.answer());
+        response.extensions_mut().insert(self.0.replacement());
+        response
     }
 }

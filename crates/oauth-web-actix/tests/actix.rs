@@ -6,7 +6,7 @@ mod shop;
 use std::sync::Arc;
 
 use actix_web::web::{self, get, post};
-use actix_web::{App, HttpRequest, HttpServer};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError};
 use oauth_session::TokenSource as _;
 use oauth_session::store::MemoryStore;
 use oauth_web::{Access, PageRequirements, Site};
@@ -64,7 +64,27 @@ async fn pay(request: HttpRequest) -> Result<String, actix_web::Error> {
     Ok(user.identity.acr.clone().unwrap_or_default())
 }
 
-async fn call(user: User) -> Result<String, Rejection> {
+/// An error type of an application, which passes on the response of a rejection.
+#[derive(Debug)]
+struct ShopError(Rejection);
+
+impl std::fmt::Display for ShopError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl ResponseError for ShopError {
+    fn error_response(&self) -> HttpResponse {
+        self.0.error_response()
+    }
+}
+
+async fn call(user: User) -> Result<String, ShopError> {
+    called(user).await.map_err(ShopError)
+}
+
+async fn called(user: User) -> Result<String, Rejection> {
     let source = user.source().await?;
     let first = source.token(None).await?;
     // As if an API had refused it.

@@ -21,7 +21,7 @@ pub use axum::{HandlerRequirement, StepUp};
 pub use convert::{GrantEnded, GuardedBody};
 pub use host::Host;
 pub use layer::{SignIn, SignInService};
-pub use rejection::Rejection;
+pub use rejection::{PageReplacement, Rejection};
 pub use serve::Served;
 pub use tokens::{Forwarded, MAX_FORWARDED, SessionSource};
 pub use visit_driver::Outcome;

@@ -33,13 +33,32 @@ pub enum Rejection {
     Call(Box<Error>),
 }
 
+/// What takes the place of a page of the application, once an adapter has its response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageReplacement {
+    /// No one is signed in: the way to the provider, or a 401 for a script.
+    SignIn,
+    /// The user's grant has ended, and with it the session: the same.
+    SignInAgain,
+}
+
 impl Rejection {
+    /// What takes the place of the page that was rejected, for adapters; `None` if its response remains.
+    pub fn replacement(&self) -> Option<PageReplacement> {
+        match self {
+            Self::SignedOut => Some(PageReplacement::SignIn),
+            _ => self
+                .is_grant_ended()
+                .then_some(PageReplacement::SignInAgain),
+        }
+    }
+
     /// Whether a call has found that the user's grant has ended.
     pub fn is_grant_ended(&self) -> bool {
         matches!(self, Self::Call(error) if error.advice() == Advice::Reauthorize)
     }
 
-    /// The response, unless [`RequestSession::instead`](crate::RequestSession::instead) has another.
+    /// The response, unless its [`replacement`](Self::replacement) is sent.
     pub fn answer(&self) -> Answer {
         match self {
             Self::Reply(reply) => answer((**reply).clone()),

@@ -9,7 +9,7 @@ use oauth_web::{Access, PageRequirements, Request, Session};
 
 use crate::answer::{Answer, answer, empty};
 use crate::host::Host;
-use crate::rejection::Rejection;
+use crate::rejection::{PageReplacement, Rejection};
 use crate::tokens::SessionSource;
 use crate::visit_driver::Outcome;
 
@@ -67,14 +67,15 @@ impl RequestSession {
         }
     }
 
-    /// The response in place of that of a rejected page, for adapters; `None` if that remains as it is.
-    pub async fn instead(&self, rejection: &Rejection, request: Request) -> Option<Answer> {
-        match rejection {
-            Rejection::SignedOut => Some(self.required(request, None).await.err()?.answer()),
-            Rejection::Call(_) if rejection.is_grant_ended() => {
-                Some(self.sign_in_again(request).await)
-            }
-            Rejection::Reply(_) | Rejection::Setup | Rejection::Call(_) => None,
+    /// The response that replaces the page of this request, for adapters; `None` if the page remains.
+    pub async fn instead(
+        &self,
+        replacement: Option<PageReplacement>,
+        request: Request,
+    ) -> Option<Answer> {
+        match replacement? {
+            PageReplacement::SignIn => Some(self.required(request, None).await.err()?.answer()),
+            PageReplacement::SignInAgain => Some(self.sign_in_again(request).await),
         }
     }
 

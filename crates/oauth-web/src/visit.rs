@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use oauth_core::error::{Error, Kind, Misuse};
+use oauth_core::error::{Error, Misuse};
 use oauth_core::exchange::{Boxed, Exchange, ExchangeExt as _};
 use oauth_core::flow::authorization::Authorization;
 use oauth_core::flow::keeper::{Entry, Lease, SaveOutcome};
@@ -24,6 +24,7 @@ use serde_json::{Map, Value};
 
 use crate::client_connections::Connect;
 use crate::forward::Forward;
+use crate::log_entry::LogEntry;
 use crate::provider::Provider;
 use crate::reply::Reply;
 use crate::session::{Identity, Session};
@@ -166,54 +167,6 @@ pub(crate) enum ExchangeOutput {
     Revoked,
 }
 
-/// A log entry: codes and reasons, never a cookie, a token or a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LogEntry {
-    /// A code of the error table.
-    pub code: &'static str,
-    /// The details, in one line.
-    pub detail: String,
-    /// Whether it shows a fault of the site, its settings or its provider, which the site's operator should see. Any
-    /// visitor can cause the others.
-    pub is_site_fault: bool,
-}
-
-impl LogEntry {
-    /// The log entry of an error that a host encountered, with its hint.
-    pub fn from_error(error: &Error) -> Self {
-        let detail = match error.hint() {
-            Some(hint) => format!("{error}; {hint}"),
-            None => error.to_string(),
-        };
-        Self {
-            code: error.code(),
-            detail,
-            is_site_fault: is_site_fault(error.code()),
-        }
-    }
-}
-
-fn is_site_fault(code: &str) -> bool {
-    match code {
-        "web.setup" | "web.response_large" | "web.session_too_large" | "web.session_unknown" => {
-            true
-        }
-        "callback.encoding"
-        | "callback.state"
-        | "callback.too_large"
-        | "logout.malformed"
-        | "logout.state"
-        | "return_to.refused"
-        | "denied.access_denied"
-        | "denied.invalid_grant" => false,
-        code => {
-            let needs_the_user = code.starts_with("denied.") && code.ends_with("_required");
-            !code.starts_with("web.") && !needs_the_user
-        }
-    }
-}
-
 /// The end of a visit.
 #[expect(
     clippy::large_enum_variant,
@@ -335,26 +288,14 @@ impl Io {
     }
 
     pub(crate) fn note(&self, code: &'static str, detail: impl Into<String>) {
-        self.push(LogEntry {
-            code,
-            detail: detail.into(),
-            is_site_fault: is_site_fault(code),
-        });
+        self.log(LogEntry::new(code, detail.into()));
     }
 
     pub(crate) fn note_error(&self, error: &Error) {
-        self.push(LogEntry::from_error(error));
+        self.log(LogEntry::from_error(error));
     }
 
-    /// Notes the error of a message that anyone can post: that it is not what it should be is no fault of the site.
-    pub(crate) fn note_error_of_message(&self, error: &Error) {
-        let mut entry = LogEntry::from_error(error);
-        let is_of_message = matches!(error.kind(), Kind::Malformed(_) | Kind::Untrusted(_));
-        entry.is_site_fault &= !is_of_message;
-        self.push(entry);
-    }
-
-    fn push(&self, entry: LogEntry) {
+    pub(crate) fn log(&self, entry: LogEntry) {
         let mut state = self.state();
         if state.notes.len() < MAX_NOTES {
             state.notes.push_back(entry);

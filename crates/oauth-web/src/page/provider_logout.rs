@@ -10,6 +10,7 @@ use oauth_core::token::logout_token::{LogoutTokenChecks, ReplayProtection};
 use oauth_core::{Secret, form};
 
 use crate::config::SessionStorage;
+use crate::log_entry::LogEntry;
 use crate::provider::Provider;
 use crate::reply::{Reader, Reply};
 use crate::request_context::RequestContext;
@@ -28,7 +29,7 @@ pub(crate) async fn back_channel(
         Ok(()) => Reply::empty(StatusCode::OK),
         Err(error) if super::is_host_misuse(&error) => return Err(error),
         Err(error) => {
-            context.io.note_error_of_message(&error);
+            context.io.log(LogEntry::from_error_of_message(&error));
             Reply::problem(&error, Reader::Script, None)
         }
     };

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, AsyncIterator
+from typing import TYPE_CHECKING, Any, AsyncIterator, TypeVar
 
 from django.http import HttpResponse, StreamingHttpResponse
 from django.utils.cache import patch_vary_headers
@@ -12,13 +12,15 @@ from ..._native import Reply
 if TYPE_CHECKING:
     from ..._native import Streamed
 
+_Response = TypeVar("_Response", HttpResponse, StreamingHttpResponse)
 
-def response(reply: Reply) -> Any:
+
+def response(reply: Reply) -> HttpResponse:
     """Converts a reply to a Django response."""
     return _with_headers(HttpResponse(reply.body, status=reply.status), reply)
 
 
-def streamed(api_response: Streamed, body: Any) -> Any:
+def streamed(api_response: Streamed, body: Any) -> StreamingHttpResponse:
     """The response of an API, as a Django response."""
     return _with_headers(StreamingHttpResponse(body, status=api_response.status), api_response)
 
@@ -29,7 +31,7 @@ async def async_chunks(api_response: Streamed) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _with_headers(answer: Any, reply: Reply | Streamed) -> Any:
+def _with_headers(answer: _Response, reply: Reply | Streamed) -> _Response:
     del answer.headers["Content-Type"]
     for name, value in reply.headers:
         if name == "set-cookie":
