@@ -110,8 +110,8 @@ test('halves of different releases are rejected', () => {
   const inside = (name) => require(path.join(path.dirname(require.resolve('oauth-core')), name))
   const { FINGERPRINT } = inside('ops.cjs')
   assert.match(FINGERPRINT, /^[0-9a-f]{16}$/)
-  inside('operation-support.cjs').agree(FINGERPRINT)
-  assert.throws(() => inside('operation-support.cjs').agree('0'), { code: 'misuse.setup', advice: 'give_up' })
+  inside('operation-support.cjs').checkFingerprint(FINGERPRINT)
+  assert.throws(() => inside('operation-support.cjs').checkFingerprint('0'), { code: 'misuse.setup', advice: 'give_up' })
 })
 
 test('a secret of a record is read by name, and met by nothing else', () => {
