@@ -139,6 +139,18 @@ impl ClientAuth {
         }
     }
 
+    /// Refuses a client secret with whitespace at an end: RFC 6749 appendix A.2 allows no line break in a secret, and a
+    /// space there was pasted by mistake. The server would only report a wrong secret.
+    ///
+    /// # Errors
+    /// `client_auth.secret_syntax`.
+    pub(crate) fn check_secret(&self) -> Result<(), Error> {
+        match self.secret() {
+            Some(secret) if has_blank_ends(secret) => Err(Misuse::SecretSyntax.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// The client secret, if there is one that the server knows too: keys are derived from it (OpenID Connect Core
     /// section 10.2).
     pub fn client_secret(&self) -> Option<Secret<String>> {
@@ -173,6 +185,12 @@ impl ClientAuth {
             }
         }
     }
+}
+
+/// Whether a client id or secret starts or ends with whitespace, or a byte order mark: what stands around it in a file.
+pub(crate) fn has_blank_ends(text: &str) -> bool {
+    let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
+    text.trim_matches(is_blank).len() != text.len()
 }
 
 /// The value of an `Authorization: Basic` header.

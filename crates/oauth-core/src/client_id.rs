@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::client_auth::has_blank_ends;
 use crate::error::{Error, Misuse};
 
 /// The identifier by which the server knows the client. An opaque string that is unique only at that server (RFC 6749
@@ -19,10 +20,8 @@ impl ClientId {
     /// would only respond with `invalid_client`. Other characters outside `VSCHAR` (RFC 6749 appendix A.1) are
     /// accepted.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
-        let is_valid = !self.0.is_empty()
-            && self.0.trim_matches(is_blank) == self.0
-            && !self.0.chars().any(char::is_control);
+        let is_valid =
+            !self.0.is_empty() && !has_blank_ends(&self.0) && !self.0.chars().any(char::is_control);
         if is_valid {
             Ok(())
         } else {

@@ -131,27 +131,6 @@ impl Auth {
         }
     }
 
-    /// Refuses a client secret with whitespace at an end: RFC 6749 appendix A.2 allows no line break in a secret, and a
-    /// space there was pasted by mistake. The server would only report a wrong secret.
-    ///
-    /// # Errors
-    /// `client_auth.secret_syntax`.
-    #[cfg(feature = "providers")]
-    pub(crate) fn check_secret(&self) -> Result<(), Error> {
-        let secret = match self {
-            Self::Documented(Some(secret)) | Self::Basic(secret) | Self::Post(secret) => secret,
-            #[cfg(feature = "held-keys")]
-            Self::DocumentedHolding(secret, _) => secret,
-            _ => return Ok(()),
-        };
-        let text = secret.expose();
-        if text.trim().len() == text.len() {
-            Ok(())
-        } else {
-            Err(Misuse::SecretSyntax.into())
-        }
-    }
-
     /// The method at this server, which does not come from a preset.
     ///
     /// # Errors

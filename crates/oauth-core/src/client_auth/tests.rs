@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
 
+mod secret_syntax;
 mod spiffe;
 
 use std::sync::Arc;
