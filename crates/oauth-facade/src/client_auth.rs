@@ -8,7 +8,6 @@ use oauth_core::{Secret, server};
 #[cfg(feature = "providers")]
 use oauth_core::{
     client_auth::ClientIdParameter,
-    error::Misuse,
     grant::token_type,
     workload::{SubjectToken, WorkloadToken},
 };
