@@ -3,7 +3,7 @@
 mod assertion;
 mod choice;
 mod federated;
-mod jwt;
+mod jwt_methods;
 mod signed_secret;
 #[cfg(test)]
 mod tests;
@@ -27,7 +27,7 @@ pub use assertion::{AssertionAudience, ClientAssertion, PRIVATE_KEY_ALGS};
 pub use choice::{Certificate, Credentials};
 pub(crate) use federated::is_spiffe_id;
 pub use federated::{AssertionProfile, ClientIdParameter, FederatedAssertion};
-pub(crate) use jwt::{ClientJwt, ClientJwtOutcome, Origin, Remote, RequestFacts};
+pub(crate) use jwt_methods::{ClientJwt, ClientJwtOutcome, Origin, Remote, RequestFacts};
 pub use signed_secret::SignedSecret;
 
 /// How the client authenticates: by exactly one method.

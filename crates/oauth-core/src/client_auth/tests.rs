@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
-use super::jwt::JWT_BEARER;
+use super::jwt_methods::JWT_BEARER;
 use super::*;
 use crate::client::Client;
 use crate::client_id::ClientId;
