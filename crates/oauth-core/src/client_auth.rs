@@ -15,6 +15,7 @@ use crate::browser_build::IS_BROWSER_BUILD;
 use crate::http::HeaderValue;
 
 use crate::base64::{self, Alphabet};
+use crate::client_id::has_blank_ends;
 use crate::crypto::SigningKey;
 use crate::error::{Error, Misuse};
 use crate::form::{self, Form};
@@ -185,12 +186,6 @@ impl ClientAuth {
             }
         }
     }
-}
-
-/// Whether a client id or secret starts or ends with whitespace, or a byte order mark: what stands around it in a file.
-pub(crate) fn has_blank_ends(text: &str) -> bool {
-    let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
-    text.trim_matches(is_blank).len() != text.len()
 }
 
 /// The value of an `Authorization: Basic` header.
