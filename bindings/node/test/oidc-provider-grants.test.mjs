@@ -191,7 +191,7 @@ for (const [way, options] of Object.entries(ways)) {
   })
 
   for (const method of ['client_secret_basic', 'client_secret_post', 'none']) {
-    test(`a registered client signs people in: ${method}, ${way}`, async () => {
+    test(`a registered client signs users in: ${method}, ${way}`, async () => {
       const metadata = { ...requestedMetadata, token_endpoint_auth_method: method }
       const newRegistration = await new Client(server, options).register({ metadata })
       assert.equal(newRegistration.tokenEndpointAuthMethod, method)
@@ -237,7 +237,7 @@ for (const [way, options] of Object.entries(ways)) {
   })
 }
 
-test('what the server does not take is refused by its name', async () => {
+test('metadata that the server rejects is reported with its error code', async () => {
   const unregisteredClient = new Client(server, {})
   const register = (more) => unregisteredClient.register({ metadata: { ...requestedMetadata, token_endpoint_auth_method: 'none', ...more } })
   // A native application cannot claim an https URI on `localhost`, which every machine resolves to itself.
@@ -246,7 +246,7 @@ test('what the server does not take is refused by its name', async () => {
   await assert.rejects(register({ grant_types: ['authorization_code', 'odd'] }), { code: 'denied.invalid_client_metadata' })
 })
 
-test('an initial access token entitles to register', async () => {
+test('an initial access token permits registration', async () => {
   const serverProcess = await oidcProvider({ INITIAL_ACCESS_TOKEN: 'S3CR3T-init' })
   const unregisteredClient = new Client(await discover(serverProcess.issuer, { transport: 'loopback_http' }), {})
   const metadata = { ...requestedMetadata, token_endpoint_auth_method: 'none' }

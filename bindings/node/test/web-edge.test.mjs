@@ -112,7 +112,7 @@ for (const [kind, ...args] of [['bun', 'run'], ['deno', 'run', '--no-lock', '--a
   })
 }
 
-test('what a Worker does not support is reported', async (context) => {
+test('options that a Worker does not support are reported', async (context) => {
   const code = `
     import * as core from 'oauth-core'
     const server = core.Server.fromMetadata('https://login.example', { issuer: 'https://login.example', token_endpoint: 'https://login.example/token' })
