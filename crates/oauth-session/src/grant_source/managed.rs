@@ -1,4 +1,4 @@
-//! The parts of a session that [`Grants`](crate::Grants) uses.
+//! The parts of a session that [`Grants`](crate::Grants) and its logout use.
 
 use std::sync::Arc;
 
@@ -6,15 +6,18 @@ use oauth_core::Tokens;
 use oauth_core::error::Error;
 
 use super::{GrantSource, Inner};
+use crate::grants::PoolRef;
 use crate::observe::GrantEvent;
 use crate::renewal_limits::RenewalLimits;
 use crate::runtime;
 use crate::store::{Entry, Store};
 
 impl GrantSource {
-    /// Sets the limits of renewals. Has no effect on a session that callers already use.
-    pub(crate) fn with_renewal_limits(mut self, limits: RenewalLimits) -> Self {
+    /// Makes this a source of a pool, with the limits of its renewals. Has no effect on a session that callers already
+    /// use.
+    pub(crate) fn in_pool(mut self, pool: PoolRef, limits: RenewalLimits) -> Self {
         if let Some(session) = Arc::get_mut(&mut self.0) {
+            session.pool = Some(pool);
             session.renewal_limits = limits;
         }
         self
