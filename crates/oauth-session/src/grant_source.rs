@@ -26,7 +26,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::clock::{self, now};
-use crate::grants::PoolRef;
 use crate::observe::Observe;
 use crate::renewal_limits::RenewalLimits;
 use crate::runtime;
@@ -37,6 +36,7 @@ pub use active::drain_all;
 pub(crate) use active::drain_each;
 use active::timeout;
 pub use drive::TokenDriver;
+pub(crate) use logout::PoolLogout;
 use renewal_task::{RenewalTask, spawn};
 use upkeep::look_after;
 
@@ -75,7 +75,7 @@ struct Inner {
     on_tokens: OnceLock<Hook>,
     observer: OnceLock<Box<dyn Observe>>,
     renewal_limits: RenewalLimits,
-    pool: Option<PoolRef>,
+    pool_logout: Option<PoolLogout>,
     /// Held while the refresh token of a grant without a store is used; with a store, a lease is.
     local_use: Arc<tokio::sync::Mutex<()>>,
 }
@@ -182,7 +182,7 @@ impl GrantSource {
             on_tokens: OnceLock::new(),
             observer: OnceLock::new(),
             renewal_limits: RenewalLimits::default(),
-            pool: None,
+            pool_logout: None,
             local_use: Arc::default(),
         };
         inner.publish_at_first();

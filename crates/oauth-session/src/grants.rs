@@ -21,7 +21,6 @@ use crate::store::{self, Store};
 
 use cache::SessionCache;
 pub use idle::IdleRenewalReport;
-pub(crate) use logout::PoolRef;
 
 /// The default number of sessions kept in memory.
 const DEFAULT_CAPACITY: usize = 10_000;
@@ -223,7 +222,7 @@ impl Grants {
         let keeper = client.keeper(id.clone());
         let keeper = keeper.with_policy(options.policy.clone());
         let session = GrantSource::with_store(Arc::clone(driver), keeper, Arc::clone(store));
-        let session = session.in_pool(self.pool_ref(), options.renewal_limits.clone());
+        let session = session.in_pool(self.logout_of(id), options.renewal_limits.clone());
         let session = session.observe(Observer {
             id: id.clone(),
             on_ended: options.on_ended.clone(),

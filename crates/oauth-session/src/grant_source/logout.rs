@@ -10,13 +10,15 @@ use oauth_core::exchange::ExchangeExt as _;
 use tokio::time::timeout;
 
 use super::{GrantSource, Shared, wait_for_outcome};
-use crate::grants::PoolRef;
 use crate::hold::{HeldLease, contended};
 use crate::runtime;
-use crate::store::Store;
+use crate::store::{Answer, Store};
 
 /// The time beyond the longest request for which a renewal under way is waited for.
 const RENEWAL_MARGIN: Duration = Duration::from_secs(15);
+
+/// The logout of a source's grant by its pool; `None` once the pool is gone.
+pub(crate) type PoolLogout = Box<dyn Fn() -> Option<Answer<'static, ()>> + Send + Sync>;
 
 impl GrantSource {
     /// Logs the grant out: waits for a renewal under way, revokes the tokens (RFC 7009), and removes the record from the
@@ -32,9 +34,8 @@ impl GrantSource {
     /// `store` if the record could not be removed; `lost.unsent` if a renewal does not end. A server without a revocation
     /// endpoint is not an error.
     pub async fn log_out(&self) -> Result<(), Error> {
-        let id = self.0.state().keeper.id().clone();
-        match self.0.pool.as_ref().and_then(PoolRef::upgrade) {
-            Some(grants) => grants.log_out(&id).await,
+        match self.0.pool_logout.as_ref().and_then(|log_out| log_out()) {
+            Some(logout) => logout.await,
             None => self.end().await,
         }
     }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use oauth_core::Tokens;
 use oauth_core::error::Error;
 
-use super::{GrantSource, Inner};
-use crate::grants::PoolRef;
+use super::{GrantSource, Inner, PoolLogout};
 use crate::observe::GrantEvent;
 use crate::renewal_limits::RenewalLimits;
 use crate::runtime;
@@ -15,9 +14,9 @@ use crate::store::{Entry, Store};
 impl GrantSource {
     /// Makes this a source of a pool, with the limits of its renewals. Has no effect on a session that callers already
     /// use.
-    pub(crate) fn in_pool(mut self, pool: PoolRef, limits: RenewalLimits) -> Self {
+    pub(crate) fn in_pool(mut self, log_out: PoolLogout, limits: RenewalLimits) -> Self {
         if let Some(session) = Arc::get_mut(&mut self.0) {
-            session.pool = Some(pool);
+            session.pool_logout = Some(log_out);
             session.renewal_limits = limits;
         }
         self

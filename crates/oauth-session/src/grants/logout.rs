@@ -1,27 +1,24 @@
 //! Logs a grant out, and those of step-ups beside it. One grant is ended by `grant_source/logout.rs`.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use oauth_core::Secret;
 use oauth_core::error::Error;
 use oauth_core::flow::keeper::GrantId;
 
+use super::Grants;
 use super::step_ups::{EndSelection, Found, MAX_SAVE_ATTEMPTS, contended};
-use super::{Grants, Inner};
+use crate::grant_source::PoolLogout;
 use crate::store::{RecordTimes, SaveOutcome};
 
-/// The pool of a source, which the source does not keep alive.
-pub(crate) struct PoolRef(Weak<Inner>);
-
-impl PoolRef {
-    pub(crate) fn upgrade(&self) -> Option<Grants> {
-        self.0.upgrade().map(Grants)
-    }
-}
-
 impl Grants {
-    pub(super) fn pool_ref(&self) -> PoolRef {
-        PoolRef(Arc::downgrade(&self.0))
+    /// The logout of a grant by its source, which does not keep the pool alive.
+    pub(super) fn logout_of(&self, id: &GrantId) -> PoolLogout {
+        let (pool, id) = (Arc::downgrade(&self.0), id.clone());
+        Box::new(move || {
+            let (grants, id) = (Self(pool.upgrade()?), id.clone());
+            Some(Box::pin(async move { grants.log_out(&id).await }))
+        })
     }
 
     /// Logs a grant out: waits for a renewal under way, revokes the tokens (RFC 7009), and removes the record. Workers
