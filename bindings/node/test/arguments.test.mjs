@@ -148,7 +148,7 @@ const withOptions = {
   'site.testing': (options) => site.testing({ subject: 'ann', ...options }),
 }
 
-test('no error of an option shows what was given', async () => {
+test('no error about an option shows its value', async () => {
   const found = []
   for (const [name, call] of Object.entries(withOptions)) {
     for (const option of OPTIONS[name]) {
@@ -160,7 +160,7 @@ test('no error of an option shows what was given', async () => {
   assert.deepEqual(found, [])
 })
 
-test('no error of an argument of an operation shows what was given', async () => {
+test('no error about an argument of an operation shows its value', async () => {
   const found = []
   for (const [name, { names }] of Object.entries(operations)) {
     for (const argument of names) {

@@ -35,7 +35,7 @@ test('responses are requested uncompressed and uncached, but decompressed if nec
   }
 })
 
-test('what unpacks to more than a mebibyte is too large', async () => {
+test('a body that decompresses to more than a mebibyte is too large', async () => {
   const exact = TOKENS + ' '.repeat(MIB - TOKENS.length)
   for (const [coding, pack] of Object.entries(CODINGS)) {
     assert.ok(pack(exact).length < 10_000)
@@ -48,7 +48,7 @@ test('what unpacks to more than a mebibyte is too large', async () => {
   }
 })
 
-test('what costs much to unpack, and was not asked for, is not read', async () => {
+test('an unrequested expensive encoding is not decompressed', async () => {
   for (const coding of ['br', 'zstd', 'gzip, br', 'x\u00e9']) {
     const { base } = await answering(brotliCompressSync(TOKENS), coding)
     const error = await rejection(run(exchangeAt(base)))

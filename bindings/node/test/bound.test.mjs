@@ -86,7 +86,7 @@ const trusting = (url, { headers }) => new Promise((done, failed) => {
 const pairs = ([name, value, ...more]) => (name === undefined ? [] : [[name, value], ...pairs(more)])
 
 /** RFC 8705 section 3: UserInfo takes the token over a connection that shows the certificate, and over no other. */
-test('a bound token is good with its certificate alone', async () => {
+test('a bound token is accepted only with its certificate', async () => {
   const { issuer, clients } = await oidcProvider({ TLS: JSON.stringify(tls) })
   const ours = new Network({ onlyCa: tls.ca, clientCertificate: tls.client, clientKey: tls.client_key })
   // The server's own is of the same authority, and another.

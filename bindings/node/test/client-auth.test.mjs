@@ -33,7 +33,7 @@ function body(clientAuth, more) {
   return Buffer.from(step.body).toString()
 }
 
-test('a workload token is read anew for each request', () => {
+test('a workload token is read again for each request', () => {
   const place = join(folder, 'token')
   const auth = assertionFile(place)
   assert.throws(() => body(auth), { code: 'lost.unsent' })
@@ -94,7 +94,7 @@ for (const [claims, code] of [
   [{ aud: issuer, exp: undefined }, 'client_auth.assertion_malformed'],
   [{ aud: 7 }, 'client_auth.assertion_malformed'],
 ]) {
-  test(`what must not be sent is not: ${JSON.stringify(claims)}`, () => {
+  test(`a token with unacceptable claims is not sent: ${JSON.stringify(claims)}`, () => {
     const place = join(folder, 'bad')
     writeFileSync(place, token(claims))
     assert.throws(() => body(assertionFile(place)), { code })

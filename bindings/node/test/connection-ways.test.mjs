@@ -38,7 +38,7 @@ test('the user enters a code on another device', async () => {
   assert.equal(codes.length, 1)
 })
 
-test('what shows the code may fail', async () => {
+test('an error thrown by the callback that shows the code is rethrown', async () => {
   const screen = new RangeError('no screen')
   const show = () => { throw screen }
   const api = connection({ clientName: 'Notes', device: true, show })

@@ -126,7 +126,7 @@ test('the user approves what the API additionally requires', async () => {
   assert.equal((await rejection(api.stepUp(await api.token(), requiredStepUp))).code, 'step_up.repeated')
 })
 
-test('a client that the server has forgotten registers anew', async () => {
+test('a client that the server has forgotten registers again', async () => {
   const api = connection()
   const { client_id: first } = await fetchJson(api)
   await twin.forgetClient(first)
@@ -166,13 +166,13 @@ test('tokens go nowhere but beneath the API', async () => {
   assert.equal(pages.length, 0)
 })
 
-test('what the opener throws ends the login', async () => {
+test('an error thrown by the opener ends the login', async () => {
   const failure = new Error('no screen')
   const open = () => { throw failure }
   assert.equal(await rejection(connection({ open }).token()), failure)
 })
 
-test('what opens the page may wait for the page that the login ends at', async () => {
+test('the opener may wait for the final page of the login', async () => {
   const open = async (page) => { await (await fetch(page)).text() }
   assert.ok((await connection({ open }).token({ timeoutMs: 20_000 })).accessToken)
   const failure = new Error('no window')

@@ -58,7 +58,7 @@ test('a response about another subject is rejected', async () => {
 })
 
 for (const typed of ['', '=alice', 'mailto:alice@example.com', 'http://example.com/alice', 'alice@ex\u00e4mple.com']) {
-  test(`what names no host is refused before anything is sent: ${JSON.stringify(typed)}`, async () => {
+  test(`an identifier without a host is refused before anything is sent: ${JSON.stringify(typed)}`, async () => {
     const before = await countRequests()
     assert.equal(await code(typed), 'webfinger.identifier')
     assert.equal(await countRequests(), before)

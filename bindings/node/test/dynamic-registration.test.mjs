@@ -58,7 +58,7 @@ test('a registration is read, updated and deleted', async () => {
   await assert.rejects(again.token(), { code: 'denied.invalid_client' })
 })
 
-test('what contradicts itself is not sent', async () => {
+test('contradictory metadata is not sent', async () => {
   const unregisteredClient = new Client(await discoverServer(), {})
   for (const [metadata, code] of [
     [{}, 'client_metadata.inconsistent'],
@@ -145,7 +145,7 @@ test('a token may entitle to register', async () => {
 })
 
 /** RFC 7591 section 2.3. */
-test('what a publisher states about software goes before what it says itself', async () => {
+test('a software statement takes precedence over the metadata of the client', async () => {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const publisher = 'https://publisher.example'
   const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')

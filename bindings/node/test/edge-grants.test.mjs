@@ -67,7 +67,7 @@ function output(program) {
   return JSON.parse(text)
 }
 
-test('step-ups are kept beside the ordinary login in edge runtimes', () => {
+test('step-up tokens are stored separately from the ordinary login in edge runtimes', () => {
   assert.deepEqual(output(grantsProgram), { token: 'at-acr-8', stored: 9, left: [] })
 })
 

@@ -208,7 +208,7 @@ test('a profile names the clause that it refuses by', async () => {
   assert.throws(() => client('security', { profile: 'fapi' }), { code: 'argument.invalid' })
 })
 
-test('what an API wants is asked for once', async () => {
+test('a step-up that an API requires is requested once', async () => {
   const challenge = 'Bearer error="insufficient_user_authentication", acr_values="mfa", max_age="0", scope="pay"'
   const reply = (status, text) => new Response(null, { status, headers: { 'www-authenticate': text } })
   const requiredStepUp = stepUp(reply(401, challenge))

@@ -50,7 +50,7 @@ test('a revoked token is reported, and neither renewed nor sent again', async ()
   assert.equal((await source.fetch(suggestions, { method: 'POST', body })).status, 401)
 })
 
-test('a file is read anew each time, and another token there is tried once', async () => {
+test('a file is read each time, and a new token in it is tried once', async () => {
   const file = path.join(folder, 'token')
   const source = fixedToken({ file }, { origins })
   const error = await rejection(source.token())
@@ -74,7 +74,7 @@ test('a file is read anew each time, and another token there is tried once', asy
   assert.equal((await source.fetch(suggestions)).status, 200)
 })
 
-test('an environment variable is read anew each time', async () => {
+test('an environment variable is read each time', async () => {
   const source = fixedToken({ env: 'OAUTH_CORE_TEST_TOKEN' }, { origins })
   delete process.env.OAUTH_CORE_TEST_TOKEN
   const error = await rejection(source.fetch(suggestions))

@@ -119,7 +119,7 @@ test('an API reads an access token', async () => {
   await assert.rejects(elsewhere.verify(accessToken), { code: 'jwt.audience', responseStatus: 401 })
 })
 
-test('what is encrypted for an API can be read only by that API', async () => {
+test('a token encrypted for an API can be read only by that API', async () => {
   const sealed = 'https://sealed.example/'
   const issued = async (resource) => {
     const { accessToken } = await client('basic').clientCredentials({ scope: 'read', resource: [resource] }).token()

@@ -63,7 +63,7 @@ test('an API introspects opaque tokens', async () => {
 })
 
 /** FAPI 2.0 Message Signing asks that of APIs. */
-test('what the server says of a token is signed', async () => {
+test('a signed introspection response is verified', async () => {
   const { fapi: bank } = await twins()
   const { clientId, clientKey } = await bank.client()
   const client = new Client(await discover(bank.base, { transport: 'loopback_http' }), {
@@ -82,7 +82,7 @@ test('what the server says of a token is signed', async () => {
 })
 
 /** RFC 8705 section 3.2: the server says to which certificate a token is bound. */
-test('a token is good over the connection of its certificate alone', async () => {
+test('a token is accepted only over a connection with its certificate', async () => {
   // That of the certificate of the known answer mtls-cnf-mismatch.
   const x5tS256 = 'LXEWQrcmsEQBYnyp-6wy9chTD7GQPMTbAiWHF5IaSIE'
   const { api } = await server({ ...validResponse, cnf: { 'x5t#S256': x5tS256 } })
@@ -133,7 +133,7 @@ test('a rejected introspection request does not make the token invalid', async (
   assert.deepEqual(await refusal(large({ cacheMaxAge: 60 }), 't'), ['introspection.malformed', 503, undefined])
 })
 
-test('what no header can carry is refused, and not asked about', async () => {
+test('a value that no header can carry is refused before any request', async () => {
   const { api, asked: requests } = await server({ error: 'invalid_request' }, 400)
   for (const token of ['', 'a b', 'a\r\nX: y', 't\u00f6ken']) {
     assert.deepEqual(await refusal(api(), token), ['access_token.malformed', 401, 'Bearer error="invalid_token"'])

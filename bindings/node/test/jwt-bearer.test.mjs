@@ -55,7 +55,7 @@ test('Docusign takes a JWT for its bare host, with the scope as a claim', () => 
   }
 })
 
-test('what a provider would refuse is not sent', () => {
+test('a request that the provider would refuse is not sent', () => {
   const { privateKey: other } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const claims = { box_sub_type: 'user' }
   for (const [preset, grantOptions, code, about] of [

@@ -277,7 +277,7 @@ function ending(members) {
   return Tokens.deserialize(JSON.stringify({ ...stored, received_at, expires_in: NOW - received_at + 3600, ...members }))
 }
 
-test('an idle grant is kept alive on wish alone', () => {
+test('an idle grant is kept alive only if configured', () => {
   const tokens = ending({ refresh_token_use_by: NOW + 3600 })
   assert.deepEqual(tokens.refreshTokenExpiresAt, new Date((NOW + 3600) * 1000))
   const idle = offline.keeper(tokens, { shared: false, moment })

@@ -133,7 +133,7 @@ test('an unknown key id is requested only once', async () => {
   assert.equal(kms.calls.length, 2)
 })
 
-test('what a service must not give', async () => {
+test('invalid keys of a key service are refused', async () => {
   const cases = [
     [{ id: 'id', key: Buffer.alloc(31) }, 'key.sealing'],
     [{ id: '', key: Buffer.alloc(32) }, 'key.sealing'],

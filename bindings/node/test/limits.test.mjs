@@ -59,7 +59,7 @@ test('a limit is waited for, and the wait is shown', async () => {
   assert.ok(waits.length >= 2 && waits.every((ms) => ms > 0))
 })
 
-test('a reply that refuses is handed back on wish, of one request or all', async () => {
+test('a rate limit reply is returned if configured, for one request or for all', async () => {
   const source = await limited(1, 60)
   const api = source.api({ onRateLimit: 'pass' })
   await api.fetch(results(1))
@@ -137,7 +137,7 @@ test('a body that streams is not sent again for a limit', async () => {
   assert.equal(calls, 1)
 })
 
-test('a body at hand is sent again, and a 503 of what may have been done is not', async () => {
+test('a buffered body is sent again, but not after a 503 if the request may have taken effect', async () => {
   const seen = []
   const api = await listen(async (request, response) => {
     const chunks = []

@@ -47,7 +47,7 @@ test('a login listens at the configured address', async () => {
   }
 })
 
-test('what opens the page may wait for the page that the login ends at', async () => {
+test('the opener may wait for the final page of the login', async () => {
   const open = async (url) => { await (await fetch(url)).text() }
   assert.ok((await login(client, { scope: 'read', open, timeoutMs: 10_000 })).accessToken)
   const failure = new Error('no window')

@@ -102,7 +102,7 @@ for (const name of SERVERS) {
     assert.equal(server.pages, 1)
   })
 
-  test(`${name}: a client that is forgotten registers anew once`, async () => {
+  test(`${name}: a client that the server has forgotten registers again once`, async () => {
     const server = await Server.start(name)
     const api = server.connection()
     await server.called(api, 'echo')
@@ -176,7 +176,7 @@ for (const name of SERVERS) {
     assert.equal(server.pages, 1)
   })
 
-  test(`${name}: the SDK's authProvider registers a client anew that is forgotten`, async () => {
+  test(`${name}: the SDK's authProvider registers a client again that the server has forgotten`, async () => {
     const server = await Server.start(name)
     const api = server.connection()
     const echoed = () => server.within(provided(api), (client) => call(client, 'echo'))

@@ -74,7 +74,7 @@ test('a mistyped option is reported by name, at the call', async () => {
   }
 })
 
-test('a promise that was not awaited is told as one', async () => {
+test('a promise that was not awaited is reported as such', async () => {
   const promise = Promise.resolve()
   for (const [call, name] of [
     [() => new core.Client(promise, { clientId: 'id' }), 'server must be a Server'],
@@ -95,7 +95,7 @@ test('a promise that was not awaited is told as one', async () => {
   }
 })
 
-test('what a session kept as JSON is told from what serialize() returns', async () => {
+test('a flow or tokens stored as JSON, not by serialize(), are refused with an explanation', async () => {
   const { flow } = client.authorize({ redirectUri })
   const tokens = core.Tokens.bearer('secret')
   for (const [Class, kept] of [[core.PendingAuthorization, flow], [core.Tokens, tokens]]) {
@@ -111,7 +111,7 @@ test('what a session kept as JSON is told from what serialize() returns', async 
   assert.match((await failed(() => client.redeem(JSON.parse(JSON.stringify(flow)), redirectUri))).message, /store the text of serialize\(\)/)
 })
 
-test('an option of a login is told with those of its own', async () => {
+test('an error about a login option lists the options of a login', async () => {
   assert.match((await failed(() => core.login(client, { timeout: 20 }))).message, /^timeout: there is no such option; perhaps timeoutMs$/)
   const all = (await failed(() => core.login(client, { zzzzzzzzzzzz: 1 }))).message
   for (const name of ['open', 'paste', 'port', 'path', 'device', 'show', 'purpose', 'timeoutMs', 'signal', 'redirectUri', 'scope']) {
@@ -134,7 +134,7 @@ test('discovery that takes too long names the server, and says so once', async (
   }
 })
 
-test('an error that is printed tells what helps, and no more than it knows', async () => {
+test('a printed error contains its hint and no absent fields', async () => {
   const misuse = await failed(() => new core.Client(server, { clientId: 'id' }).clientCredentials().token())
   const text = inspect(misuse)
   assert.ok(misuse.hint && text.includes(`hint: ${inspect(misuse.hint)}`), text)

@@ -28,7 +28,7 @@ async function uses(network, place = base) {
 
 const code = (act) => act().then(() => 'nothing went wrong', (error) => error.code)
 
-test('an authority of one\'s own is trusted on wish', async () => {
+test('a private CA is trusted if configured', async () => {
   const file = path.join(folder, 'ca.pem')
   writeFileSync(file, ca)
   for (const place of [ca, file, pathToFileURL(file)]) {

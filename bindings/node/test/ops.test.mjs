@@ -28,7 +28,7 @@ const TOLD = {
   big: 9007199254740993, more: [1, { a: 2.5 }],
 }
 
-test('what a server says of a token has members', async () => {
+test('an introspection response exposes its members', async () => {
   const state = await finishWith(client.exchange.introspect({ token: 't' }), TOLD)
   assert(state instanceof IntrospectionResponse)
   assert.equal(state.active, true)

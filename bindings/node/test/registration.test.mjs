@@ -42,7 +42,7 @@ for (const [response, registered, code] of [
   [jwt, {}, 'reply.content_type'],
   [jwt, { ...encryption, userinfoEncryptedResponseEnc: 'A256GCM' }, 'jwe.alg_not_allowed'],
 ]) {
-  test(`what comes otherwise than registered is refused: ${code}`, () => {
+  test(`a response that differs from the registered format is refused: ${code}`, () => {
     assert.throws(() => fetchUserinfo(response, registered), { code })
   })
 }

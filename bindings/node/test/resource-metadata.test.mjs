@@ -32,7 +32,7 @@ beforeEach(async () => {
 })
 
 for (const [name, options] of [['native', {}], ['fetch', { fetch }]]) {
-  test(`an API says who issues its tokens: ${name}`, async () => {
+  test(`an API names the issuer of its tokens: ${name}`, async () => {
     const found = await client(options).resourceMetadata({ resource })
     assert(found instanceof ProtectedResourceMetadata)
     assert.equal(found.resource, resource)

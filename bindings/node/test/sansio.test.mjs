@@ -143,7 +143,7 @@ test('the reason for a missing response is derived from the error of fetch', asy
   assert.throws(() => exchange.lost('so', 'unknown', 'weather'), /loss must be dns/)
 })
 
-test('a step does not show what it carries', () => {
+test('a step does not show its contents', () => {
   const exchange = new Client(server, { clientId, clientSecret: 'hush', clientAuth: 'client_secret_post' }).exchange
   const shown = inspect(exchange.password({ username: 'ann', password: 'hunter2' }).begin(), { depth: 9 })
   assert.match(shown, /kind: 'send'/)

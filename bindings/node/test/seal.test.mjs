@@ -58,7 +58,7 @@ test('two processes share a file that shows no token', async () => {
   assert.deepEqual(results, [[fresh.accessToken], [fresh.accessToken]])
   const secrets = [fresh.accessToken, fresh.refreshToken, place.key]
   assert.ok(secrets.every((secret) => !written(place.path).includes(secret)))
-  // An open store beside it has the token in its file, so the look above could find it.
+  // An unsealed store has the token in its file, so the check above could find it.
   const open = newPlace()
   await client.source(undefined, { store: new FileStore(open), subject: 'ann' }).logIn(fresh)
   assert.ok(written(open).includes(fresh.accessToken))
@@ -83,7 +83,7 @@ test('a wrong key opens nothing', async () => {
   assert.deepEqual(await files.keys(), [])
 })
 
-test('a record of an old key is sealed anew', async () => {
+test('a record sealed with an old key is resealed', async () => {
   const files = new FileStore(newPlace())
   const first = await new SealedStore(files, text(OLD)).save('k', 'text', 0)
   const both = new SealedStore(files, NEW, { old: [randomBytes(32), OLD] })
@@ -144,7 +144,7 @@ test('names can be hidden', async () => {
   assert.deepEqual(await sealed.due(new Date(2000), 9), ['anna'])
 })
 
-test('a login takes the place of what no key opens', async () => {
+test('a login replaces a record that no key opens', async () => {
   const { generic: twin } = await twins()
   const { clientId, clientSecret, redirectUris } = await twin.client()
   const client = new Client(serverAt(twin.base), { clientId, clientSecret })

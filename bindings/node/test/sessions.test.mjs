@@ -261,7 +261,7 @@ test('renewals under way are drained', async () => {
   await assert.rejects(source.renew(await source.token()), { code: 'token_source.closed' })
 })
 
-test('the end of a block finishes and stores what was sent', async () => {
+test('leaving the block completes and stores requests under way', async () => {
   const dispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
   const store = new MemoryStore()
   const tokens = await aLogin()

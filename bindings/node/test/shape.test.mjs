@@ -71,7 +71,7 @@ test('tokens are read by member, and shown by none', () => {
   assert.equal(Tokens.deserialize(all.serialize()).refreshToken, 'rt-secret')
 })
 
-test('what was not stored by us is refused', () => {
+test('tokens and flows that the library did not serialize are refused', () => {
   for (const text of ['', '{}', '{"version":2}', 'null']) {
     assert.throws(() => Tokens.deserialize(text), { code: 'stored.malformed', advice: 'reauthorize' })
     assert.throws(() => PendingAuthorization.deserialize(text), { code: 'stored.malformed' })
@@ -93,7 +93,7 @@ test('a flow is stored whole, and shown without its secrets', () => {
   assert.ok(flow.startedAt instanceof Date)
 })
 
-test('what would be cloned to an empty object is refused', async () => {
+test('a value that structuredClone would empty is refused', async () => {
   const client = new Client(serverAt('http://127.0.0.1:1'), { clientId: 'id' })
   const { flow } = client.authorize({ redirectUri: 'https://app.example/cb' })
   const { port1, port2 } = new MessageChannel()

@@ -97,7 +97,7 @@ for (const [way, options] of Object.entries(ways)) {
     assert.equal(kind, 'urn:ietf:params:oauth:token-type:refresh_token')
   })
 
-  test(`what a sign-in fails with is thrown and ends nothing: ${way}`, async () => {
+  test(`the error of a sign-in is thrown and ends nothing: ${way}`, async () => {
     const { us: ownClient, login, source: of } = await stage()
     let failure = new RangeError('gone')
     const source = of(() => {

@@ -132,7 +132,7 @@ async function expire(store, grants, acr) {
   assert.ok(await store.save(key, old, version))
 }
 
-test('no login ends with what another worker ends to make room', async () => {
+test('a login is not ended by the eviction of another worker', async () => {
   for (const isStored of [true, false]) {
     for (const isLoginFirst of [true, false]) {
       for (let number = 1, isOver = false; !isOver; number += 1) {
@@ -167,7 +167,7 @@ test('no login ends with what another worker ends to make room', async () => {
   }
 })
 
-test('what a dead worker has listed and not stored makes room first', async () => {
+test('entries that a crashed worker listed but never stored are evicted first', async () => {
   const store = new MemoryStore()
   const grants = new Grants(client, store)
   await grants.logIn('ann', login('first'))

@@ -35,7 +35,7 @@ test('eight workers of fifty promises spend one refresh token', async () => {
   assert.equal(new Set(all.map((tokens) => tokens.accessToken)).size, 1)
 })
 
-test('one client_credentials request for all who share the store', async () => {
+test('all workers that share the store make one client_credentials request', async () => {
   const store = new MemoryStore()
   const workers = Array.from({ length: 8 }, () => client.clientCredentials({ scope: 'read', store }))
   const requests = await twin.tokenRequests(() => Promise.all(workers.map((source) => source.token())))
@@ -85,7 +85,7 @@ test('a record of another grant is refused', async () => {
   assert.equal(error.code, 'stored.grant')
 })
 
-test('a grant that the server ended is over for every worker, and a login begins it anew', async () => {
+test('a grant that the server ended has ended for every worker, until the next login', async () => {
   const store = new MemoryStore()
   const [one, two] = [0, 1].map(() => client.source(undefined, { store, subject: 'cas' }))
   const stale = await signIn()

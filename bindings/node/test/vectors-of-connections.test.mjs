@@ -68,7 +68,7 @@ test('scope-mcp-none: neither the challenge nor the metadata names a scope', asy
   assert.deepEqual(pages.map((page) => page.searchParams.get('scope')), [null])
 })
 
-test('mcp-application-type: whoever is redirected to a loopback address registers as a native application', async () => {
+test('mcp-application-type: a client with a loopback redirect URI registers as native', async () => {
   const { base, registered } = await recorder()
   const nobody = new Error('nobody is there')
   const open = () => { throw nobody }
@@ -110,7 +110,7 @@ test('mcp-cimd-portable: the document is the client at each server, and tokens a
   assert.deepEqual(seen, [clientMetadataUrl, 1, one.base, clientMetadataUrl, 1, other.base])
 })
 
-test('mcp-ema-cimd: an identity provider vouches to the client of a document', async () => {
+test('mcp-ema-cimd: an identity assertion is redeemed by a client with a metadata document', async () => {
   const { 'identity-provider': idp } = await twins()
   const { base, forms } = await recorder()
   const { clientId, clientSecret, issuer } = await idp.client()

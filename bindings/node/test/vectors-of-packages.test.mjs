@@ -22,7 +22,7 @@ async function code(url, policy) {
 test('no known answer is left out', () => assert.deepEqual([noResources.length, addresses.length], [2, 29]))
 
 for (const { id, input } of noResources) {
-  test(`what is not the URL of an API: ${id}`, () => {
+  test(`a URL that is not that of an API is refused: ${id}`, () => {
     assert.throws(() => new ResourceConnection(input.server_url), { code: 'resource.syntax' })
   })
 }

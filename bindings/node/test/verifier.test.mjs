@@ -57,7 +57,7 @@ test('an end that no Date says is the last one', async () => {
   assert.equal(verified.expiresAt.getTime(), 8.64e15)
 })
 
-test('an API verifies what it is shown, with keys that it fetches once', async () => {
+test('an API verifies access tokens with keys that it fetches once', async () => {
   const { base, server, asked: requests, token } = await issuer()
   const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE, scope: 'read' })
   // Some servers copy the nonce of the login into it.
@@ -206,7 +206,7 @@ test('mistyped options are rejected, and a profile must be one of the list', asy
   assert.equal((await keycloak.verify(token({ azp: 'k', typ: 'Bearer' }, 'JWT'))).clientId, 'k')
 })
 
-test('an ID token that comes by itself says who signed in', async () => {
+test('a standalone ID token identifies the user', async () => {
   const { base, server, asked: requests, idToken } = await issuer()
   const client = new Client(server, { clientId: 'id' })
   const person = { email: 'ann@example.com', email_verified: true, name: 'Ann', sid: 's' }

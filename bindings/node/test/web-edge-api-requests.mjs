@@ -152,7 +152,7 @@ test('opaque tokens need their proofs in a Worker too, also those that it rememb
   assert.equal((await verify('DPoP opaque', old)).code, 'dpop_proof.iat')
 })
 
-test('what an API of a Worker gets wrong is reported before any token', async () => {
+test('invalid API settings of a Worker are reported before any token is verified', async () => {
   for (const [options, wanted] of [
     [{ dpopNonceKey: 'short' }, 'key.sealing'],
     [{ dpopAlgs: ['XS256'] }, 'form.malformed_parameter'],

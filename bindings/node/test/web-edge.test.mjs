@@ -1,4 +1,5 @@
-// Every check of a sign-in in the runtimes beside Node.js: Workers, with the machine in WebAssembly; Deno and Bun, with the addon.
+// Every check of a sign-in in the other runtimes: Workers, with the machine in WebAssembly; Deno and Bun, with the
+// addon.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -111,7 +112,7 @@ for (const [kind, ...args] of [['bun', 'run'], ['deno', 'run', '--no-lock', '--a
   })
 }
 
-test('what a Worker does not support is reported', async (context) => {
+test('options that a Worker does not support are reported', async (context) => {
   const code = `
     import * as core from 'oauth-core'
     const server = core.Server.fromMetadata('https://login.example', { issuer: 'https://login.example', token_endpoint: 'https://login.example/token' })

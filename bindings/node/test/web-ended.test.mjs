@@ -54,7 +54,7 @@ test('whose grant is over is led to sign in', async () => {
   assert.equal((await orders(page('/orders', { cookie: other, accept: 'application/json' }))).status, 401)
 })
 
-test('the user of required throws what leads to sign in, once the grant has ended', async () => {
+test('a call of a user of required() throws the redirect to sign in once the grant has ended', async () => {
   const options = { store: new core.MemoryStore(), transport, apiOrigins: [twin.base] }
   const site = at(options)
   const cookie = await signedIn(site)
@@ -104,7 +104,7 @@ test('while the provider is down, signed-in users stay signed in and can sign ou
   }
 })
 
-test('what a call of a user throws has no status that a framework would answer with', async () => {
+test('an error thrown by a call of a user has no status that a framework would respond with', async () => {
   const site = at({ store: new core.MemoryStore(), transport, apiOrigins: [twin.base] })
   const cookie = await signedIn(site)
   const { user } = await site.handle(page('/', { cookie }))

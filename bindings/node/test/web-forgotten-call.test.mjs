@@ -47,7 +47,7 @@ for (const framework of ['express', 'express4']) {
   })
 }
 
-test('a factory refuses what a framework passes', async () => {
+test('a factory refuses the arguments of a framework', async () => {
   const { Hono } = tools('hono')
   const seen = []
   const app = new Hono()
@@ -65,7 +65,7 @@ test('a factory refuses what a framework passes', async () => {
   assert.throws(() => site.expressErrors({}), { name: 'TypeError', message: /^call site\.expressErrors\(\)/ })
 })
 
-test('what is passed on without parentheses says so if it is called', async () => {
+test('calling a plugin, or required() with an invalid argument, is refused', async () => {
   assert.match((await rejection(Promise.resolve().then(() => site.fastify()))).message, /^site\.fastify is the plugin itself/)
   for (const given of [[], [undefined], [null], ['x'], [new Date()]]) {
     assert.throws(() => site.required(...given), { name: 'TypeError', message: /^site\.required/ }, inspect(given))

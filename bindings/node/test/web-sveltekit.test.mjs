@@ -73,7 +73,7 @@ test('a click on a link to a protected page leads to the login', async () => {
   assert.match(await data.text(), /"type":"data".*"Ann"/)
 })
 
-test('forms are for people who are signed in, and for this site', async () => {
+test('forms are accepted only from signed-in users of this site', async () => {
   const form = (origin) => ({
     method: 'POST', body: 'pens=2', headers: { ...SCRIPT, origin, accept: 'application/json', 'content-type': 'application/x-www-form-urlencoded' },
   })
@@ -100,7 +100,7 @@ test('a page steps up, and so does a click on a link to it', async () => {
   }
 })
 
-test('whose grant has ended is led to sign in, and so is who clicks on a link', async () => {
+test('a user whose grant has ended is redirected to sign in, also from a link', async () => {
   const ann = new Browser()
   assert.match((await ann.open(`${base}/fetch`)).text, /The API says 200/)
   await twin.revoke()

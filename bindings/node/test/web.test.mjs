@@ -172,7 +172,7 @@ test('a session that fills its cookies is in the log', async () => {
   }
 })
 
-test('a user identifies who signed in, and is redacted in output', async () => {
+test('a user object identifies the user, and is redacted in output', async () => {
   const site = at({ admit: () => ({ cart: 3 }) })
   const cookie = await signedIn(site)
   const { user } = await site.handle(page('/', { cookie }))
@@ -225,7 +225,7 @@ test('a path that a proxy cuts off comes back', async () => {
   assert.equal((await rejection(site.required(new Headers(), '/me'))).headers.get('location').split('return_to=')[1], '%2Fshop%2Fme')
 })
 
-test('loaders throw what to send', async () => {
+test('loaders throw the response to send', async () => {
   const site = at()
   const thrown = await rejection(site.required(page('/me')))
   assert.deepEqual([thrown.status, new URL(thrown.headers.get('location')).origin], [303, twin.base])
@@ -269,7 +269,7 @@ test('React Router: loaders of a real application', async () => {
   assert.deepEqual([out.status, new URL(out.headers.get('location')).origin], [303, twin.base])
 })
 
-test('what admit throws comes out as it went in', async () => {
+test('an error thrown by admit is rethrown unchanged', async () => {
   const failure = new Error('the database is away')
   const site = at({ admit: async () => { throw failure } })
   assert.equal(await rejection(signedIn(site)), failure)

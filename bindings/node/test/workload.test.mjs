@@ -51,7 +51,7 @@ const job = ({ url }, token = 'job-token') => ({
 const loopback = { transport: 'loopback_http' }
 
 for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })) {
-  test(`a job of GitHub gets a token, and asks for its own anew each time: ${transport}`, async () => {
+  test(`a GitHub job requests a new identity token for each exchange: ${transport}`, async () => {
     const service = await github()
     const client = await Client.fromEnv({ env: job(service), ...loopback, ...more })
     assert.equal(client.clientId, 'key-ES256')
@@ -83,7 +83,7 @@ async function everybodys() {
   return { base, shown }
 }
 
-test('a file and a variable are read anew, of the process by default', async () => {
+test('a file and a variable are read each time, by default those of the process', async () => {
   const { base, shown } = await everybodys()
   const place = join(folder, 'token')
   const fetchToken = (clientAuth) => new Client(serverAt(base), { clientId: 'me', clientAuth }).clientCredentials().token()

@@ -57,7 +57,7 @@ def test_a_fixed_token_in_a_plugin(twins: Twins, way: str) -> None:
     assert caught.value.code == "grant.revoked"
 
 
-def test_a_fixed_token_is_read_anew(
+def test_a_fixed_token_is_read_each_time(
     twins: Twins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     twin = twins["uservoice"]
@@ -175,7 +175,7 @@ def test_two_owners_in_a_plugin(twins: Twins, way: str) -> None:
     assert twin.counters["api_calls"] == calls
 
 
-def test_a_missing_owner_is_told_before_anything_is_sent(twins: Twins) -> None:
+def test_a_missing_token_source_is_reported_before_anything_is_sent(twins: Twins) -> None:
     twin = twins["socios"]
     app, _, server = socios(twin)
     with pytest.raises(oauth_core.MisuseError) as caught:

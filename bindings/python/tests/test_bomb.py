@@ -65,7 +65,7 @@ def test_responses_are_requested_uncompressed_but_decompressed_if_necessary(
 
 @pytest.mark.parametrize("make", [*CLIENTS, *ASYNC_CLIENTS])
 @pytest.mark.parametrize("coding", CODINGS)
-def test_what_unpacks_to_more_than_a_mebibyte_is_too_large(
+def test_a_body_that_decompresses_to_more_than_a_mebibyte_is_too_large(
     plain: Start, coding: str, make: Callable[[], Any]
 ) -> None:
     exact = json.dumps(TOKENS).encode()
@@ -85,7 +85,7 @@ def test_what_unpacks_to_more_than_a_mebibyte_is_too_large(
 
 
 @pytest.mark.parametrize("make", [httpx.Client, httpx.AsyncClient])
-def test_what_cannot_be_unpacked_is_lost(plain: Start, make: Callable[[], Any]) -> None:
+def test_a_body_that_cannot_be_decompressed_is_reported_as_lost(plain: Start, make: Callable[[], Any]) -> None:
     whole = gzip.compress(json.dumps(TOKENS).encode())
     for coding, body in [
         ("br", b"anything"),

@@ -22,7 +22,7 @@ CLAIMS = {
 
 
 @pytest.mark.parametrize("claims", [CLAIMS, MappingProxyType(CLAIMS)])
-def test_claims_of_other_parties_are_told_apart(claims: Any) -> None:
+def test_claims_of_other_parties_are_distinguished(claims: Any) -> None:
     first, second, third = oauth_core.claims_sources(claims)
     assert (first.name, sorted(first.claims)) == ("src1", ["address", "phone_number"])
     assert first.jwt == "jwt_header.jwt_part2.jwt_part3"

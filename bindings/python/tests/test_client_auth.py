@@ -50,7 +50,7 @@ def code_of(auth: oauth_core.ClientAuth, **more: Any) -> str:
     return caught.value.code
 
 
-def test_a_workload_token_is_read_anew_for_each_request(tmp_path: Path) -> None:
+def test_a_workload_token_is_read_again_for_each_request(tmp_path: Path) -> None:
     place = tmp_path / "token"
     auth = oauth_core.FederatedAssertion(place)
     assert code_of(auth) == "lost.unsent"
@@ -209,7 +209,7 @@ def test_a_function_may_itself_wait_for_another_client(shown: tuple[str, list[st
         ({"aud": 7}, "client_auth.assertion_malformed"),
     ],
 )
-def test_what_must_not_be_sent_is_not(claims: dict[str, Any], code: str) -> None:
+def test_a_token_with_unacceptable_claims_is_not_sent(claims: dict[str, Any], code: str) -> None:
     assert code_of(oauth_core.FederatedAssertion(lambda _: token(**claims))) == code
 
 

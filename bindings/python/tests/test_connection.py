@@ -63,7 +63,7 @@ def test_the_first_call_finds_registers_and_signs_in(generic: Twin) -> None:
     assert (generic.counters["refreshes"], len(person.pages)) == (1, 1)
 
 
-def test_the_next_run_asks_nobody(generic: Twin, tmp_path: Any) -> None:
+def test_a_stored_connection_needs_no_sign_in(generic: Twin, tmp_path: Any) -> None:
     person = Person()
     for _ in range(2):
         store = oauth_core.stores.FileStore(tmp_path)
@@ -110,7 +110,7 @@ PLUG_INS: dict[str, tuple[Callable[[Any], Any], Callable[[Any, str], int]]] = {
 
 
 @pytest.mark.parametrize("name", PLUG_INS)
-def test_what_the_api_wants_more_is_asked_of_the_person(generic: Twin, name: str) -> None:
+def test_a_wider_scope_is_requested_from_the_user(generic: Twin, name: str) -> None:
     person = Person()
     api = connection(generic, person, www_authenticate=['Bearer scope="read"'])
     auth, send = PLUG_INS[name]
@@ -157,7 +157,7 @@ def test_threads_that_want_a_token_at_once_make_one_login(generic: Twin) -> None
     assert (replies, len(person.pages)) == ([200] * 8, 1)
 
 
-def test_a_client_that_the_server_has_forgotten_registers_anew(generic: Twin) -> None:
+def test_a_client_that_the_server_has_forgotten_registers_again(generic: Twin) -> None:
     person = Person()
     api = connection(generic, person)
     first = api.get(api.url).json()["client_id"]
@@ -205,7 +205,7 @@ def test_a_client_that_was_registered_by_hand(generic: Twin) -> None:
     assert raised.value.code == "connect.issuer"
 
 
-def test_what_the_opener_raises_comes_out_as_it_is(generic: Twin) -> None:
+def test_an_exception_of_the_opener_is_raised_unchanged(generic: Twin) -> None:
     def broken(url: str) -> None:
         raise LookupError("no screen")
 
@@ -222,20 +222,20 @@ def test_what_the_opener_raises_comes_out_as_it_is(generic: Twin) -> None:
         ({"www_authenticate": ['Bearer resource_metadata="https://e.example"']}, "resource_metadata.url"),
     ],
 )
-def test_what_contradicts_itself_is_refused_at_once(options: Any, code: str) -> None:
+def test_inconsistent_or_malformed_settings_are_refused_immediately(options: Any, code: str) -> None:
     with pytest.raises(oauth_core.OAuthError) as raised:
         oauth_core.ResourceConnection("https://mcp.example/mcp", **options)
     assert raised.value.code == code
 
 
-def test_nobody_to_be(generic: Twin) -> None:
+def test_a_connection_without_any_client_is_refused(generic: Twin) -> None:
     with pytest.raises(oauth_core.MisuseError) as raised:
         connection(generic, Person(), client_name=None).token()
     assert raised.value.code == "connect.no_client"
 
 
 @pytest.mark.parametrize("addresses", ["public_where_marked", "any"])
-def test_what_an_api_names_elsewhere_is_not_asked_inside(generic: Twin, addresses: Any) -> None:
+def test_an_internal_server_named_by_an_api_is_contacted_only_if_allowed(generic: Twin, addresses: Any) -> None:
     def answer(handler: Any) -> None:
         place = handler.path.startswith("/.well-known/oauth-protected-resource")
         document = {"resource": f"{api.base}/mcp", "authorization_servers": [generic.base]}
@@ -287,7 +287,7 @@ def test_of_several_servers_the_caller_chooses(generic: Twin) -> None:
     assert raised.value.code == "form.malformed_parameter"
 
 
-def test_a_trusted_signer_says_which_server_issues_the_tokens(generic: Twin) -> None:
+def test_metadata_of_a_trusted_signer_selects_the_server(generic: Twin) -> None:
     resource = f"{generic.base}/api/echo"
     generic.sign_resource_metadata({"authorization_servers": ["https://signed.example"]})
     with urllib.request.urlopen(f"{generic.base}/jwks") as answer:

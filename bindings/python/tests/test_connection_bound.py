@@ -90,7 +90,7 @@ def test_tokens_are_bound_where_the_api_demands_it(generic: Twin) -> None:
     assert (generic.counters["refreshes"], len(person.pages)) == (2, 1)
 
 
-def test_the_key_is_kept_beside_the_connection(generic: Twin) -> None:
+def test_the_dpop_key_is_stored_with_the_connection(generic: Twin) -> None:
     generic.require_dpop()
     person, memory = Person(), oauth_core.stores.MemoryStore()
     store = oauth_core.stores.SealedStore(memory, bytes(range(32)))

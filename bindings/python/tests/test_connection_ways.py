@@ -56,7 +56,7 @@ def test_a_person_enters_a_code_on_another_device(generic: Twin, way: str) -> No
     assert len(person.codes) == 1
 
 
-def test_what_shows_the_code_may_fail(generic: Twin) -> None:
+def test_an_exception_of_the_code_callback_is_raised(generic: Twin) -> None:
     def broken(code: oauth_core.DeviceAuthorizationResponse) -> None:
         raise LookupError("no screen")
 

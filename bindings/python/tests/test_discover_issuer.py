@@ -25,7 +25,7 @@ def count_requests(twin: Twin) -> int:
     return sum(entry["path"] == PLACE for entry in twin.log)
 
 
-def test_the_host_of_a_person_says_who_signs_them_in(generic: Twin) -> None:
+def test_the_issuer_is_discovered_from_the_identifier_of_a_user(generic: Twin) -> None:
     client = generic_client(generic)
     host = generic.base.removeprefix("http://")
     for typed in (f"acct:alice@{host}", f"{generic.base}/alice"):
@@ -40,7 +40,7 @@ def test_the_host_of_a_person_says_who_signs_them_in(generic: Twin) -> None:
     assert server.issuer == generic.base
 
 
-def test_an_answer_about_somebody_else_is_refused(generic: Twin) -> None:
+def test_invalid_webfinger_responses_are_refused(generic: Twin) -> None:
     client = generic_client(generic)
     host = generic.base.removeprefix("http://")
     assert code(client, f"acct:bob@{host}") == "webfinger.subject"

@@ -149,7 +149,7 @@ def test_a_wrong_secret_is_named(django: Any, method: Any) -> None:
     ("which", "alg", "other"),
     [("web", "RS256", "HS256"), ("native", "RS256", "ES256"), ("hs256", "HS256", "RS256")],
 )
-def test_a_login_and_who_signed_in(django: Any, which: str, alg: str, other: str) -> None:
+def test_a_login_identifies_the_user(django: Any, which: str, alg: str, other: str) -> None:
     client = make_client(django, which, id_token_signed_response_alg=alg)
     tokens = Person(django).sign_in(client, "openid profile email")
     claims = tokens.claims
@@ -190,7 +190,7 @@ def test_revocation_ends_a_refresh_token(django: Any) -> None:
     assert caught.value.code == "denied.invalid_grant"
 
 
-def test_what_is_wrong_with_a_login(django: Any) -> None:
+def test_an_unregistered_redirect_uri_and_an_injected_code_are_refused(django: Any) -> None:
     client, person = make_client(django, "web"), Person(django)
     elsewhere = client.authorize(redirect_uri="http://127.0.0.1/elsewhere", scope="read")
     with pytest.raises(AssertionError, match="redirect"):
@@ -274,7 +274,7 @@ def test_a_registration_is_read_updated_and_deleted(django: Any) -> None:
     assert refused(error) == "denied.invalid_token"
 
 
-def test_an_api_says_who_issues_its_tokens(django: Any) -> None:
+def test_an_api_names_the_issuer_of_its_tokens(django: Any) -> None:
     api = django["issuer"].removesuffix("/o") + "/api"
     server = oauth_core.discover(django["issuer"], transport="loopback_http")
     unregistered_client = oauth_core.Client(server, client_id="id", client_auth=oauth_core.Public())
@@ -290,7 +290,7 @@ def test_an_api_says_who_issues_its_tokens(django: Any) -> None:
     assert unregistered_client.resource_metadata(resource=api, challenges=challenges).metadata == found.metadata
 
 
-def test_documents_of_an_api_are_about_the_path_that_was_asked_for(django: Any) -> None:
+def test_resource_metadata_is_about_the_requested_path(django: Any) -> None:
     api = django["issuer"].removesuffix("/o") + "/api"
     server = oauth_core.discover(django["issuer"], transport="loopback_http")
     unregistered_client = oauth_core.Client(server, client_id="id", client_auth=oauth_core.Public())

@@ -109,7 +109,7 @@ def test_a_publishers_statement_takes_precedence_over_the_clients_metadata(gener
     assert "software_statement" not in registration.metadata
 
 
-def test_what_contradicts_itself_is_not_sent(generic: Twin) -> None:
+def test_contradictory_metadata_is_not_sent(generic: Twin) -> None:
     unregistered_client = oauth_core.Client(discover_server(generic))
     for metadata, code in [
         ({}, "client_metadata.inconsistent"),

@@ -108,7 +108,7 @@ def test_a_timeout_is_a_number_of_seconds(timeout: float) -> None:
         source.token(timeout=timeout)
 
 
-def test_the_end_of_a_block_finishes_what_was_sent(generic: Twin, person: Person) -> None:
+def test_leaving_the_block_completes_requests_under_way(generic: Twin, person: Person) -> None:
     client, tokens = person
     store = stores.MemoryStore()
     generic.fault("slow_body", millis_per_byte=1)

@@ -60,7 +60,7 @@ tag = { required = false, repeated = true }
 """
 
 
-def test_a_grant_that_a_preset_describes_is_asked_with_by_its_name(
+def test_an_extension_grant_of_a_preset_is_selected_by_its_name(
     quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     server = oauth_core.provider_file(OWN_GRANT, loopback=quick.base)

@@ -93,7 +93,7 @@ def test_a_device_signs_in_once_the_person_agrees(
     assert token_answers(quick) == [(400, None), (400, "lost_reply"), (200, None)]
 
 
-def test_a_device_is_told_no(
+def test_a_denied_device_login_is_reported(
     quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     code = call(client, "device_authorization", scope=SCOPE)

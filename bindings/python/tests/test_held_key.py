@@ -124,7 +124,7 @@ class ServiceDown(Exception):
     pass
 
 
-def test_what_the_key_service_raises_comes_out_and_nothing_is_sent(
+def test_an_exception_of_the_key_service_is_raised_and_nothing_is_sent(
     plain: Callable[[Answer], Plain],
 ) -> None:
     proofs, service = Proofs(), KeyService()
@@ -160,7 +160,7 @@ def test_what_the_key_service_raises_comes_out_and_nothing_is_sent(
     assert len(proofs.seen) == before
 
 
-def test_what_is_no_signature_is_refused(plain: Callable[[Answer], Plain]) -> None:
+def test_an_invalid_signature_or_public_key_is_refused(plain: Callable[[Answer], Plain]) -> None:
     proofs, service = Proofs(), KeyService()
     base = plain(proofs).base
     held = oauth_core.DpopKey.held

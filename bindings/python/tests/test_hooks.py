@@ -94,7 +94,7 @@ def test_open_may_start_a_task(generic: Twin) -> None:
 
 
 @pytest.mark.parametrize("way", ["blocking", "asyncio"])
-def test_who_renews_gets_what_on_tokens_raised_and_the_tokens_are_kept(
+def test_an_exception_of_on_tokens_is_raised_to_the_renewing_caller_and_the_tokens_are_kept(
     generic: Twin, person: Person, caplog: pytest.LogCaptureFixture, way: str
 ) -> None:
     failure = RuntimeError("the database is down: s3cret")
@@ -122,7 +122,7 @@ def test_an_error_of_the_package_in_a_hook_is_that_error(client: oauth_core.Clie
     assert caught.value.code == "lost.timeout"
 
 
-def test_who_renews_a_grant_gets_what_on_renewed_raised(generic: Twin, person: Person) -> None:
+def test_an_exception_of_on_renewed_is_raised_to_the_renewing_caller(generic: Twin, person: Person) -> None:
     def save(subject: str | None, _: oauth_core.Tokens) -> None:
         raise LookupError(subject)
 

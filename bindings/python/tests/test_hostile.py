@@ -75,7 +75,7 @@ def test_each_login_has_a_state_a_nonce_and_a_challenge_of_its_own(generic: Twin
     assert len(drawn) == 6 and {len(value) for value in drawn} == {43}
 
 
-def test_who_signed_in_is_told_by_the_verified_claims(generic: Twin) -> None:
+def test_the_user_is_identified_by_verified_claims(generic: Twin) -> None:
     client = generic_client(generic, public=True)
     flow = client.authorize(redirect_uri=CALLBACK, scope="openid read")
     tokens = client.redeem(flow, approve(flow.url))
@@ -91,7 +91,7 @@ def test_who_signed_in_is_told_by_the_verified_claims(generic: Twin) -> None:
     assert client.redeem(other, approve(other.url)).claims is None
 
 
-def test_what_the_server_tells_of_a_user_is_of_the_one_who_signed_in(generic: Twin) -> None:
+def test_userinfo_is_about_the_user_who_signed_in(generic: Twin) -> None:
     client = generic_client(generic, public=True)
     flow = client.authorize(redirect_uri=CALLBACK, scope="openid profile email")
     tokens = client.redeem(flow, approve(flow.url))
@@ -120,7 +120,7 @@ def test_what_the_server_tells_of_a_user_is_of_the_one_who_signed_in(generic: Tw
         ("unsigned", oauth_core.UntrustedError, "jws.alg_not_allowed"),
     ],
 )
-def test_an_id_token_with_a_flaw_signs_nobody_in(
+def test_a_flawed_id_token_fails_the_login(
     generic: Twin, flaw: str, kind: type[oauth_core.OAuthError], code: str
 ) -> None:
     client = generic_client(generic, public=True)
@@ -351,7 +351,7 @@ def test_stored_tokens_that_lack_a_member_say_which() -> None:
         ),
     ],
 )
-def test_what_the_caller_did_wrong(call: Callable[[], object], code: str) -> None:
+def test_misuse_is_reported_with_its_code(call: Callable[[], object], code: str) -> None:
     with pytest.raises(oauth_core.OAuthError) as caught:
         call()
     assert caught.value.code == code

@@ -119,7 +119,7 @@ def test_keys_are_replaced_while_a_client_runs() -> None:
         assert caught.value.code == "jws.no_matching_key"
 
 
-def test_an_id_token_vouches_for_the_code_beside_it(oidc: Any) -> None:
+def test_a_hybrid_code_must_match_its_id_token(oidc: Any) -> None:
     client = client_of(oidc, "hybrid")
 
     def begin() -> tuple[oauth_core.PendingAuthorization, str]:
@@ -182,7 +182,7 @@ def test_an_access_token_is_read_by_an_api(oidc: Any) -> None:
     assert (caught.value.code, caught.value.response_status) == ("jwt.audience", 401)
 
 
-def test_what_is_encrypted_for_an_api_is_read_by_that_api_alone(oidc: Any) -> None:
+def test_a_token_encrypted_for_an_api_is_read_only_by_that_api(oidc: Any) -> None:
     client, sealed = client_of(oidc, "basic"), "https://sealed.example/"
     token, plain = (
         client.client_credentials(scope="read", resource=[api]).token().access_token
@@ -242,7 +242,7 @@ def test_a_person_signs_out_with_a_form(posting: tuple[Any, Plain]) -> None:
     assert error.value.error == "login_required"
 
 
-def test_a_logout_comes_home_and_is_told_once(posting: tuple[Any, Plain]) -> None:
+def test_a_logout_returns_and_its_logout_token_is_accepted_once(posting: tuple[Any, Plain]) -> None:
     server_info, mailbox = posting
     client, browser = client_of(server_info, "logout"), Browser()
     tokens = browser.sign_in(client)

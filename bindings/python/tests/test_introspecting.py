@@ -72,7 +72,7 @@ def test_the_answers_are_signed(oidc: Any) -> None:
     assert refused(other, token) == ("jws.alg_not_allowed", 503, None)
 
 
-def test_what_the_server_says_of_a_token_is_signed(twins: dict[str, Twin]) -> None:
+def test_a_signed_introspection_response_is_verified(twins: dict[str, Twin]) -> None:
     """FAPI 2.0 Message Signing asks that of APIs."""
     bank = twins["fapi"]
     client = oauth_core.Client(

@@ -96,7 +96,7 @@ def test_docusign_takes_a_jwt_for_its_bare_host_with_the_scope_as_a_claim(
         ("docusign", {"key": pem(ec.generate_private_key(ec.SECP256R1()))}, "key.algorithm", "ES256"),
     ],
 )
-def test_what_a_provider_would_refuse_is_not_sent(preset: str, grant_options: dict[str, Any], code: str, about: str) -> None:
+def test_a_request_that_the_provider_would_refuse_is_not_sent(preset: str, grant_options: dict[str, Any], code: str, about: str) -> None:
     with pytest.raises(oauth_core.MisuseError, match=about) as refused:
         sent(preset, **grant_options)
     assert refused.value.code == code

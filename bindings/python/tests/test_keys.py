@@ -138,7 +138,7 @@ def test_an_unknown_key_id_is_requested_once() -> None:
     assert len(kms.calls) == 2
 
 
-def test_what_a_service_must_not_give() -> None:
+def test_invalid_keys_of_a_key_service_are_refused() -> None:
     class Odd(Kms):
         def __init__(self, given: object) -> None:
             super().__init__()

@@ -76,7 +76,7 @@ def nobody_sees(generic: Twin, monkeypatch: pytest.MonkeyPatch) -> Twin:
 
 
 @pytest.mark.parametrize("way", ["blocking", "asyncio"])
-def test_what_opens_the_url_may_return_when_the_browser_has_ended(generic: Twin, way: str) -> None:
+def test_the_opener_may_block_until_the_browser_has_ended(generic: Twin, way: str) -> None:
     visited: list[str] = []
 
     def visit(url: str) -> None:
@@ -93,7 +93,7 @@ def test_what_opens_the_url_may_return_when_the_browser_has_ended(generic: Twin,
     assert tokens.access_token and "/callback?" in visited[0]
 
 
-def test_what_opens_the_url_in_vain_ends_the_login_and_the_listener(generic: Twin) -> None:
+def test_a_failing_opener_ends_the_login_and_the_listener(generic: Twin) -> None:
     port = free_port()
     client = generic_client(generic, public=True)
 
@@ -163,7 +163,7 @@ def test_the_prompt_is_printed_and_what_a_camera_reads_on_a_terminal_alone(
         assert (drawn in captured.err) is is_terminal
 
 
-def test_a_login_stays_in_the_browser_where_somebody_says_so(
+def test_a_login_stays_in_the_browser_if_configured(
     nobody_sees: Twin, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def show(code: oauth_core.DeviceAuthorizationResponse) -> None:
@@ -199,7 +199,7 @@ def test_a_login_stays_in_the_browser_where_somebody_says_so(
 
 
 @pytest.mark.parametrize("expected_uri", ["port", "path", "redirect_uri"])
-def test_a_login_listens_where_it_is_told(generic: Twin, expected_uri: str) -> None:
+def test_a_login_listens_at_the_configured_address(generic: Twin, expected_uri: str) -> None:
     port = free_port()
     choices: dict[str, dict[str, Any]] = {
         "port": {"port": port},
@@ -295,14 +295,14 @@ def pasting(generic: Twin, opener: str, *, reads_before: bool = False, reads_aft
     return subprocess.Popen([sys.executable, "-c", program], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
-def test_a_prompt_that_nobody_answers_ends_with_the_login(generic: Twin) -> None:
+def test_an_unanswered_prompt_ends_with_the_login(generic: Twin) -> None:
     """Standard input stays open, as at a terminal, and the browser comes back: the interpreter exits as usual."""
     with pasting(generic, "browse") as program:
         assert program.wait(60) == 0, program.stderr.read()
         assert program.stdout.read().lower() == "bearer\nnone none\n" and program.stderr.read() == ""
 
 
-def test_a_prompt_takes_no_line_of_what_follows(generic: Twin) -> None:
+def test_a_prompt_consumes_no_input_after_the_login(generic: Twin) -> None:
     with pasting(generic, "browse", reads_after=True) as program:
         assert program.stdout.readline().lower() == "bearer\n"
         program.stdin.write("for the program\n")
@@ -342,7 +342,7 @@ def test_a_timeout_bounds_a_login_with_a_code(nobody_sees: Twin, way: str, chose
     assert time.monotonic() - start < 10
 
 
-def test_a_port_that_is_none_is_named() -> None:
+def test_an_invalid_port_is_reported() -> None:
     with pytest.raises(ValueError, match="port must be a number from 0 to 65535"):
         oauth_core.Listener(port=99999)
     with pytest.raises(TypeError, match="argument 'port'"):

@@ -53,7 +53,7 @@ def test_a_person_is_signed_out_with_a_form() -> None:
         ("https://rp.example/bye?state=s1&state=s1", "logout.malformed"),
     ],
 )
-def test_a_return_is_told_by_its_state(url: str, code: str | None) -> None:
+def test_a_return_from_a_logout_is_recognized_by_its_state(url: str, code: str | None) -> None:
     try:
         oauth_core.check_logout_return(url, state="s1")
         seen = None

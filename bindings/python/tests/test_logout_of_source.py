@@ -113,7 +113,7 @@ def test_a_logout_of_a_source_without_a_store_revokes_and_forgets(world: World) 
 
 
 @pytest.mark.parametrize("is_stored", [True, False])
-def test_a_logout_of_a_source_that_cannot_revoke_says_so_and_logs_out_anyway(
+def test_a_logout_of_a_source_that_cannot_revoke_reports_it_and_logs_out_anyway(
     world: World, is_stored: bool
 ) -> None:
     store = stores.MemoryStore()
@@ -131,7 +131,7 @@ def test_a_logout_of_a_source_that_cannot_revoke_says_so_and_logs_out_anyway(
 
 
 @pytest.mark.parametrize("is_stored", [True, False])
-def test_a_logout_of_a_source_waits_for_a_renewal_under_way(world: World, is_stored: bool) -> None:
+def test_a_logout_of_a_source_waits_for_a_running_renewal(world: World, is_stored: bool) -> None:
     store, events = stores.MemoryStore(), list[str]()
 
     def hook(tokens: oauth_core.Tokens) -> None:

@@ -102,7 +102,7 @@ def test_a_token_that_has_ended_costs_one_refresh(server: Server) -> None:
     assert (counts["refreshes"], counts["refresh_token_reuses"], server.pages) == (1, 0, 1)
 
 
-def test_a_client_that_is_forgotten_registers_anew_once(server: Server) -> None:
+def test_a_client_that_the_server_has_forgotten_registers_again_once(server: Server) -> None:
     api = server.connection()
     called(api, "echo")
     server.steer("forget_clients")
@@ -111,7 +111,7 @@ def test_a_client_that_is_forgotten_registers_anew_once(server: Server) -> None:
     assert server.pages == 2
 
 
-def test_what_a_tool_wants_more_is_asked_of_the_person_once(server: Server) -> None:
+def test_a_wider_scope_of_a_tool_is_requested_from_the_user_once(server: Server) -> None:
     api = server.connection()
     assert called(api, "echo")
     results = called(api, "secret_tool", "secret_tool")
@@ -130,7 +130,7 @@ def test_what_a_tool_wants_more_is_asked_of_the_person_once(server: Server) -> N
     assert called(api, "echo") == ["hello"]
 
 
-def test_the_next_run_registers_nobody(server: Server, tmp_path: Path) -> None:
+def test_a_later_run_does_not_register_again(server: Server, tmp_path: Path) -> None:
     for _ in range(2):
         store = oauth_core.stores.FileStore(tmp_path)
         assert called(server.connection(store=store), "echo") == ["hello"]

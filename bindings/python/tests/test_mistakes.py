@@ -55,7 +55,7 @@ def test_a_wrong_type_names_its_argument(client: oauth_core.Client) -> None:
         assert any(f"'{name}'" in text for text in told), name
 
 
-def test_what_is_not_set_is_not_taken(client: oauth_core.Client, tmp_path: Path) -> None:
+def test_a_missing_client_id_an_empty_token_and_a_missing_client_file_are_refused(client: oauth_core.Client, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="client_id must be given"):
         oauth_core.Client(client.server, client_id=None, client_secret="b")  # type: ignore[call-overload]
     with pytest.raises(oauth_core.MisuseError) as caught:

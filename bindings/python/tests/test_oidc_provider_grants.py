@@ -98,7 +98,7 @@ def test_a_device_signs_in_once_its_person_has_entered_the_code(
     assert refused(spent) == "denied.invalid_grant"
 
 
-def test_a_person_says_no_to_a_device(oidc: Any, call: Callable[..., Any]) -> None:
+def test_a_device_login_denied_by_the_user_is_reported(oidc: Any, call: Callable[..., Any]) -> None:
     client = client_of(oidc, "device")
     code = device(call, client)
     assert code.verification_uri_complete
@@ -235,7 +235,7 @@ def test_a_client_is_notified_once_its_person_has_answered(
     assert refused(no) == "denied.access_denied"
 
 
-def test_what_somebody_else_posts_is_refused(notified: Notified, notifying: Any) -> None:
+def test_notifications_from_other_senders_are_refused(notified: Notified, notifying: Any) -> None:
     request = notified.begin(client_of(notifying, "ciba-ping"))
     assert notified.post("Bearer another", request.auth_req_id) == (401, "Bearer")
     assert notified.post(f"Bearer {request.client_notification_token}", "another") == (400, None)
@@ -324,7 +324,7 @@ def test_a_registration_is_read_updated_and_deleted(oidc: Any, call: Callable[..
     assert refused(unknown) == "denied.invalid_client"
 
 
-def test_what_the_server_does_not_take_is_refused_by_its_name(oidc: Any) -> None:
+def test_metadata_that_the_server_rejects_is_reported_with_its_error_code(oidc: Any) -> None:
     unregistered_client = oauth_core.Client(discover_server(oidc))
     public = {**ASKED, "token_endpoint_auth_method": "none"}
     # A native application cannot claim the https of a name that leads to every machine.

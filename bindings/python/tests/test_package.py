@@ -158,7 +158,7 @@ def test_tokens_know_their_times(person: tuple[oauth_core.Client, oauth_core.Tok
     assert expired(tokens).received_at.year == 1970
 
 
-def test_the_log_names_what_was_done_and_no_secret(
+def test_the_log_names_operations_and_no_secrets(
     generic: Twin, client: oauth_core.Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG, logger="oauth_core"):
@@ -199,7 +199,7 @@ def test_a_coroutine_that_has_to_wait_needs_asyncio(
     assert generic.counters["token_requests"] == 1
 
 
-def test_tokens_are_compared_by_what_they_are(client: oauth_core.Client) -> None:
+def test_tokens_are_compared_by_value(client: oauth_core.Client) -> None:
     first = client.client_credentials().token()
     again = oauth_core.Tokens.deserialize(first.serialize())
     assert first == again and hash(first) == hash(again)

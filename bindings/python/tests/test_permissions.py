@@ -72,7 +72,7 @@ def redeemed(granted: object) -> oauth_core.Tokens:
     return tokens
 
 
-def test_what_was_not_granted_is_told() -> None:
+def test_permissions_that_were_not_granted_are_reported() -> None:
     for granted, missing in (
         (None, True),
         ([], True),

@@ -22,7 +22,7 @@ def test_the_presets_are_those() -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: str(preset["name"]))
-def test_every_preset_leads_where_it_says(preset: dict[str, Any]) -> None:
+def test_every_preset_uses_its_own_endpoints(preset: dict[str, Any]) -> None:
     server = oauth_core.provider(preset["name"], **preset["variables"])
     assert server.issuer == preset["issuer"]
     client = oauth_core.Client(server, client_id="id", client_secret="secret", redirect_uris=[CALLBACK])

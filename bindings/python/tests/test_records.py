@@ -24,7 +24,7 @@ class Device(_record.Record):
     _secrets = frozenset(("device_code",))
 
 
-def test_what_a_server_says_of_a_token_has_members(generic: Twin) -> None:
+def test_an_introspection_response_exposes_its_members(generic: Twin) -> None:
     client = generic_client(generic)
     token = client.client_credentials(scope="read").token().access_token
     state = client.introspect(token=token)
@@ -89,7 +89,7 @@ def test_a_record_does_not_change() -> None:
     assert repr(state).startswith("IntrospectionResponse(active=True, scope=None, ")
 
 
-def test_a_record_by_hand_has_what_there_is() -> None:
+def test_a_record_without_active_or_with_unknown_members_is_refused() -> None:
     kind: Any = oauth_core.IntrospectionResponse
     with pytest.raises(TypeError, match="needs active"):
         kind()

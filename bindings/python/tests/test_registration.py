@@ -61,7 +61,7 @@ def test_an_encrypted_answer_is_decrypted() -> None:
         (("application/jwt", ENCRYPTED[:-2] + "Qw"), ENCRYPTION, "jwe.decryption"),
     ],
 )
-def test_what_comes_otherwise_than_registered_is_refused(
+def test_a_response_that_differs_from_the_registered_format_is_refused(
     response: tuple[str, str], registered: dict[str, Any], code: str
 ) -> None:
     with pytest.raises(oauth_core.OAuthError) as caught:

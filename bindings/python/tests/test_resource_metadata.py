@@ -42,7 +42,7 @@ def code(client: oauth_core.Client, **arguments: Any) -> str:
     return raised.value.code
 
 
-def test_an_api_says_who_issues_its_tokens(generic: Twin) -> None:
+def test_an_api_names_the_issuer_of_its_tokens(generic: Twin) -> None:
     client = generic_client(generic)
     resource = f"{generic.base}/api/echo"
     found = client.resource_metadata(resource=resource)
@@ -69,7 +69,7 @@ def test_a_parent_has_to_be_allowed(generic: Twin) -> None:
         client.resource_metadata(resource=below, matching="any")  # type: ignore[arg-type]
 
 
-def test_a_challenge_says_where(generic: Twin) -> None:
+def test_metadata_is_fetched_from_the_url_in_a_challenge(generic: Twin) -> None:
     resource = f"{generic.base}/api/echo"
     challenge_headers = challenges(generic)
     client = api_client(generic, **ANY)
@@ -108,7 +108,7 @@ def test_a_challenge_that_points_to_another_origin_is_rejected_before_anything_i
         ("html", "reply.content_type"),
     ],
 )
-def test_what_is_wrong_is_refused(generic: Twin, fault: str, refused: str) -> None:
+def test_invalid_metadata_is_refused(generic: Twin, fault: str, refused: str) -> None:
     client = generic_client(generic)
     generic.fault(fault)
     assert code(client, resource=f"{generic.base}/api/echo") == refused

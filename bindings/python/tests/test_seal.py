@@ -77,7 +77,7 @@ def test_a_wrong_key_opens_nothing(person: Person, tmp_path: Path) -> None:
     assert files.keys() == []
 
 
-def test_a_record_of_an_old_key_is_sealed_anew(tmp_path: Path) -> None:
+def test_a_record_sealed_with_an_old_key_is_resealed(tmp_path: Path) -> None:
     files = stores.FileStore(tmp_path)
     first = stores.SealedStore(files, text_of(OLD)).save("k", "text", 0)
     assert first
@@ -174,7 +174,7 @@ def test_names_can_be_hidden(tmp_path: Path) -> None:
     assert sealed.due(2, 9) == ["anna"]
 
 
-def test_a_login_takes_the_place_of_what_no_key_opens(person: Person, tmp_path: Path) -> None:
+def test_a_login_replaces_a_record_that_no_key_opens(person: Person, tmp_path: Path) -> None:
     client, tokens = person
     files = stores.FileStore(tmp_path)
     client.source(store=stores.SealedStore(files, OLD), subject="ann").log_in(tokens)

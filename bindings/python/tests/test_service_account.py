@@ -122,7 +122,7 @@ def test_a_client_file_of_an_account_gets_tokens(file: dict[str, str], generic: 
         tokens: oauth_core.Tokens = done.value.value
         return tokens
 
-    # Whose key nobody knows gets nothing.
+    # An account with an unknown key gets no token.
     with pytest.raises(oauth_core.DeniedError) as refused:
         fetch_tokens()
     assert refused.value.code == "denied.invalid_grant"
@@ -133,7 +133,7 @@ def test_a_client_file_of_an_account_gets_tokens(file: dict[str, str], generic: 
     assert (introspected.active, introspected.subject) == (True, file["client_email"])
 
 
-def test_a_client_file_that_is_not_right_names_what_is_wrong(file: dict[str, str], tmp_path: Path) -> None:
+def test_errors_of_an_invalid_client_file_name_the_problem(file: dict[str, str], tmp_path: Path) -> None:
     def refused(text: str) -> oauth_core.MisuseError:
         (tmp_path / "account.json").write_text(text)
         errors = []

@@ -93,7 +93,7 @@ def test_a_list_says_what_may_be_shown(client: oauth_core.Client) -> None:
     assert tokens.access_token not in repr(grants)
 
 
-def test_what_nobody_uses_is_renewed(generic: Twin, client: oauth_core.Client) -> None:
+def test_unused_grants_are_renewed(generic: Twin, client: oauth_core.Client) -> None:
     store = stores.MemoryStore()
     before = oauth_core.Grants(client, store)
     for name in ("ann", "ben", "cem"):
@@ -112,7 +112,7 @@ def test_what_nobody_uses_is_renewed(generic: Twin, client: oauth_core.Client) -
     assert asyncio.run(sessions.arenew_idle(DAY)) == (0, [])
 
 
-def test_the_end_of_a_grant_is_told(generic: Twin, client: oauth_core.Client) -> None:
+def test_the_end_of_a_grant_is_reported(generic: Twin, client: oauth_core.Client) -> None:
     ended: list[tuple[str | None, oauth_core.OAuthError]] = []
     sessions = oauth_core.Grants(
         client, stores.MemoryStore(), on_ended=lambda subject, error: ended.append((subject, error))
@@ -249,7 +249,7 @@ def test_an_idle_grant_is_kept_alive_before_its_refresh_token_ends(
     assert ends["ann"] is None and ends["ben"] is not None
 
 
-def test_the_end_of_an_authorization_is_told(client: oauth_core.Client) -> None:
+def test_the_end_of_an_authorization_is_reported(client: oauth_core.Client) -> None:
     store = stores.MemoryStore()
     before = oauth_core.Grants(client, store)
     before.log_in("ann", a_login(client))

@@ -167,7 +167,7 @@ def test_a_sign_in_comes_from_a_function_a_coroutine_or_a_file(stage: Stage, tmp
     file.write_text(stage.id_token)
 
 
-def test_what_a_sign_in_raises_is_raised_and_ends_nothing(stage: Stage) -> None:
+def test_an_exception_of_a_sign_in_is_raised_and_ends_nothing(stage: Stage) -> None:
     raised: list[BaseException] = []
 
     def sign_in() -> str:
@@ -192,7 +192,7 @@ def test_what_a_sign_in_raises_is_raised_and_ends_nothing(stage: Stage) -> None:
     assert source.token().access_token
 
 
-def test_the_log_says_why_a_sign_in_failed(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_contains_the_reason_of_a_failed_sign_in(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("WARNING", "oauth_core")
 
     def nobody() -> str:

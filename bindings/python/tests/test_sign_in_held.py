@@ -140,7 +140,7 @@ def test_two_workers_never_use_one_refresh_token_at_a_time(
     assert stage.idp.twice == []
 
 
-def test_what_a_source_names_as_its_grant_is_one(plain: Callable[[Answer], Plain]) -> None:
+def test_the_grant_of_a_custom_source_must_be_of_a_supported_type(plain: Callable[[Answer], Plain]) -> None:
     stage = Stage(plain)
     custom_source = Own(stage.client.source(stage.login))
     grant, custom_source.token = custom_source.grant, custom_source.grant.token  # type: ignore[method-assign]

@@ -95,7 +95,7 @@ def test_claims_that_the_api_requires_are_those_of_another_login(generic: Twin) 
     assert called(generic, client, second).status == 200
 
 
-def test_the_tokens_of_a_step_up_are_kept_beside_the_ordinary_ones(generic: Twin, tmp_path: Path) -> None:
+def test_step_up_tokens_are_stored_separately_from_ordinary_ones(generic: Twin, tmp_path: Path) -> None:
     client = generic_client(generic)
     first = generic.signed_in(client)
     generic.step_up(acr_values=["phr"])

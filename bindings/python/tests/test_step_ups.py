@@ -147,7 +147,7 @@ def test_no_tokens_of_a_step_up_outlive_a_logout_that_crosses_their_sign_in(stag
 
 @pytest.mark.parametrize("before", ["expired", "removed"])
 @pytest.mark.parametrize("first", ["anew", "room"])
-def test_no_login_ends_with_what_another_worker_ends_to_make_room(stage: Stage, first: str, before: str) -> None:
+def test_a_login_is_not_ended_by_another_workers_eviction(stage: Stage, first: str, before: str) -> None:
     for number in range(1, 100):
         store = stores.MemoryStore()
         others = oauth_core.Grants(stage.client, store)
@@ -186,7 +186,7 @@ def test_no_login_ends_with_what_another_worker_ends_to_make_room(stage: Stage, 
         assert "rt-anew" not in stage.revoked(), number
 
 
-def test_what_a_dead_worker_has_listed_and_not_stored_makes_room_first(stage: Stage) -> None:
+def test_entries_that_a_crashed_worker_listed_but_never_stored_are_evicted_first(stage: Stage) -> None:
     store = stores.MemoryStore()
     grants = oauth_core.Grants(stage.client, store)
     grants.log_in("ann", stage.login("first"))

@@ -223,7 +223,7 @@ class Front:
         handler.wfile.write(content)
 
 
-def test_a_worker_that_is_killed_while_it_refreshes_holds_nobody_up(
+def test_a_worker_killed_during_a_refresh_blocks_no_other(
     generic: Twin, place: Place, tmp_path: Path, plain: Callable[[Answer], Plain]
 ) -> None:
     front = Front(generic, plain)

@@ -26,12 +26,12 @@ NO_RESOURCES = [one for one in named("mcp-resource-") if "error" in one.values[1
 ADDRESSES = [one for one in named("ssrf-ip-", "ssrf-host-") if not one.values[1]["allowed"]]
 
 
-def test_none_is_left_out() -> None:
+def test_all_vectors_are_run() -> None:
     assert (len(NO_RESOURCES), len(ADDRESSES)) == (2, 29)
 
 
 @pytest.mark.parametrize(("vector_input", "expected"), NO_RESOURCES)
-def test_what_is_not_the_url_of_an_api(vector_input: dict[str, str], expected: dict[str, str]) -> None:
+def test_a_url_that_is_not_that_of_an_api_is_refused(vector_input: dict[str, str], expected: dict[str, str]) -> None:
     with pytest.raises(oauth_core.MisuseError) as refused:
         oauth_core.ResourceConnection(vector_input["server_url"])
     assert refused.value.code == "resource.syntax"

@@ -87,7 +87,7 @@ def issuer(plain: Callable[[Answer], Plain]) -> Issuer:
     return Issuer(plain)
 
 
-def test_an_api_verifies_what_it_is_shown(issuer: Issuer) -> None:
+def test_an_api_verifies_access_tokens(issuer: Issuer) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE, scope=["read"])
     verified = verifier.verify(issuer.token(groups=["g"]))
     assert isinstance(verified, oauth_core.VerifiedAccessToken)
@@ -103,7 +103,7 @@ def test_an_api_verifies_what_it_is_shown(issuer: Issuer) -> None:
     assert [path for _, path, _, _ in issuer.plain.seen] == ["/jwks"]
 
 
-def test_a_published_key_says_how_access_tokens_are_signed(
+def test_the_algorithm_of_a_published_key_is_used(
     issuer: Issuer, plain: Callable[[Answer], Plain]
 ) -> None:
     private = ec.generate_private_key(ec.SECP256R1())
@@ -142,7 +142,7 @@ def by_hand(coroutine: Any) -> Any:
     return over.value.value
 
 
-def test_what_is_verified_with_keys_at_hand_is_not_waited_for(issuer: Issuer) -> None:
+def test_verification_with_cached_keys_does_not_wait(issuer: Issuer) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
     # Some servers copy the nonce of the login into it.
     verifier.verify(issuer.token(nonce="n"))
@@ -201,7 +201,7 @@ def test_a_member_is_made_when_it_is_read_and_once(issuer: Issuer) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert len({id(claims) for claims in pool.map(lambda _: verified.claims, range(64))}) == 1
     assert verified.claims is verified.claims and verified.expires_at is verified.expires_at
-    # What nobody has read yet is compared, shown and stored all the same.
+    # A token whose claims have not been read yet can still be compared, shown and stored.
     assert verifier.verify(shown) == verified
     assert "client_id='c'" in repr(verifier.verify(shown))
     assert pickle.loads(pickle.dumps(verifier.verify(shown))) == verified
@@ -314,7 +314,7 @@ def test_the_verification_runs_without_a_transport(issuer: Issuer) -> None:
     assert done.value.value.subject == "u" and issuer.plain.seen == []
 
 
-def test_an_id_token_that_comes_by_itself_says_who_signed_in(issuer: Issuer) -> None:
+def test_a_standalone_id_token_identifies_the_user(issuer: Issuer) -> None:
     client = oauth_core.Client(issuer.server, client_id="id")
     person: dict[str, Any] = {"email": "ann@example.com", "email_verified": True, "name": "Ann", "sid": "s"}
     verified = client.verify_id_token(token=issuer.id_token(nonce="n", **person), nonce="n")
@@ -369,7 +369,7 @@ def test_a_hostile_id_token_is_refused(issuer: Issuer) -> None:
     assert client.verify_id_token(token=vouched, nonce="n", access_token="t").subject == "u"
 
 
-def test_a_plain_jwt_is_an_access_token_and_an_id_token_is_none(issuer: Issuer) -> None:
+def test_a_plain_jwt_is_accepted_as_an_access_token_but_an_id_token_is_not(issuer: Issuer) -> None:
     plain = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE, profile="jwt")
     now = int(time.time())
     claims = {"iss": issuer.base, "sub": "client", "aud": AUDIENCE, "iat": now, "exp": now + 60}

@@ -38,7 +38,7 @@ def sent(site: Site) -> str | None:
     return scope[0] if scope else None
 
 
-def test_a_preset_says_where_people_are_identified() -> None:
+def test_the_scope_of_a_sign_in_depends_on_the_identity_endpoint_of_the_preset() -> None:
     assert sent(at("github")) is None
     assert sent(at("github", scope=["read:user", "user:email"])) == "read:user user:email"
     assert sent(at("docusign")) == "signature"

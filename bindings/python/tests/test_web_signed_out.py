@@ -89,7 +89,7 @@ def test_userinfo_is_a_variable_too(generic: Twin) -> None:
     assert caught.value.code == "web.setup" and "alw4ys" not in str(caught.value)
 
 
-def test_userinfo_about_another_person_signs_nobody_in(generic: Twin, client: oauth_core.Client) -> None:
+def test_userinfo_about_another_user_fails_the_sign_in(generic: Twin, client: oauth_core.Client) -> None:
     generic.register(f"{BASE}/auth/callback")
     revoked = generic.counters["revocations"]
     generic.claim("sub", "another")
@@ -113,7 +113,7 @@ def test_the_tokens_of_a_rejected_user_are_revoked(generic: Twin, client: oauth_
     assert dict(call["form"])["token_type_hint"] == "refresh_token"
 
 
-def test_the_application_is_told_who_was_signed_out_of_a_tenant(generic: Twin, client: oauth_core.Client) -> None:
+def test_the_application_is_notified_which_user_of_a_tenant_was_signed_out(generic: Twin, client: oauth_core.Client) -> None:
     generic.register(f"{BASE}/auth/callback/acme")
     tenant = Provider(client, id="acme", scope="openid read", tenant="acme", logout_max_age_without_expiry=300)
     web = Site(

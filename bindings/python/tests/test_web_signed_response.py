@@ -70,7 +70,7 @@ class Person:
 
 
 @pytest.mark.parametrize("mode", ["jwt", "query.jwt"])
-def test_a_signed_response_signs_in_and_unsigned_parameters_beside_it_do_not(provider: Any, mode: str) -> None:
+def test_a_signed_response_is_accepted_and_additional_unsigned_parameters_are_refused(provider: Any, mode: str) -> None:
     client = client_of(provider, "browser", request_object_signing_alg="ES256")
     person = Person(client, mode)
     assert person.signed_in(person.callback()) == "somebody"

@@ -119,7 +119,7 @@ def test_the_application_starts_while_its_provider_is_down() -> None:
         assert isinstance(site.visit(make_request("/auth/login")), Reply) and door.request_count == asked_once
 
 
-def test_a_silent_provider_holds_no_page_and_is_asked_once() -> None:
+def test_an_unresponsive_provider_blocks_no_page_and_is_contacted_once() -> None:
     with provider(free_port()) as door, ThreadPoolExecutor(8) as pool:
         site = started(door.issuer)
         sign_ins = [pool.submit(site.visit, make_request("/me"), "signed_in") for _ in range(8)]
@@ -155,7 +155,7 @@ def test_a_coroutine_waits_without_holding_its_loop() -> None:
             assert waiting.result(30).status_code == 303
 
 
-def test_a_page_that_looks_who_is_there_looks_once_it_can() -> None:
+def test_a_silent_check_runs_once_the_provider_is_reachable() -> None:
     with provider(free_port()) as door:
         door.open.set()
         site = started(door.issuer)
@@ -175,7 +175,7 @@ def signed_in(site: Site, **identity: Any) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("store", [None, MemoryStore()])
-def test_whoever_is_signed_in_stays_so_while_the_provider_is_down(store: Any) -> None:
+def test_users_stay_signed_in_while_the_provider_is_down(store: Any) -> None:
     site = started(f"http://127.0.0.1:{free_port()}", key=testing.KEY, store=store)
     headers = signed_in(site, acr="mfa")
     user = site.visit(make_request("/me", headers=headers), "signed_in")
@@ -202,7 +202,7 @@ def test_a_child_process_asks_for_itself() -> None:
         until(lambda: door.request_count == 1, "nobody asks")
         child = os.fork()
         if child == 0:
-            # Whoever is at it is of the parent, and lets nobody here wait.
+            # The thread that holds the lock is of the parent process, and must not block the child.
             status = 1
             with suppress(BaseException):
                 status = status_and_text(site.visit(make_request("/me"), "signed_in"))[0] // 100

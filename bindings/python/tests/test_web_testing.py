@@ -221,7 +221,7 @@ def test_jars_of_each_kind(client: oauth_core.Client) -> None:
         testing.sign_in(object(), site, "ann")
 
 
-def test_only_a_site_with_the_testing_key_that_nobody_else_reaches(client: oauth_core.Client) -> None:
+def test_the_testing_key_works_only_on_a_local_site(client: oauth_core.Client) -> None:
     with pytest.raises(oauth_core.MisuseError) as caught:
         testing.cookies(oauth_core.web.Site(**settings(client, key="k" * 43)), "ann")
     assert caught.value.code == "web.setup"

@@ -72,7 +72,7 @@ def shown(shop: Plain) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_a_token_in_place_of_a_secret_is_read_anew(
+def test_a_token_in_place_of_a_secret_is_read_again_for_each_request(
     platform: Any, shop: Plain, plain: Callable[[Answer], Plain], tmp_path: Path
 ) -> None:
     place = Place(platform, tmp_path, plain)
@@ -108,7 +108,7 @@ def test_a_token_in_place_of_a_secret_is_read_anew(
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_a_token_that_is_exchanged_is_read_anew(
+def test_a_subject_token_is_read_again_for_each_exchange(
     platform: Any, shop: Plain, plain: Callable[[Answer], Plain], tmp_path: Path
 ) -> None:
     place = Place(platform, tmp_path, plain)
@@ -124,7 +124,7 @@ def test_a_token_that_is_exchanged_is_read_anew(
         assert "client_assertion" not in form
 
 
-def test_a_callback_gives_the_token_anew(shop: Plain) -> None:
+def test_a_callback_is_called_for_each_token(shop: Plain) -> None:
     """Where a library of the platform has it, and no file: its function stands in for the preset."""
     given = [token(shop.base, 1), token(shop.base, 2)]
     left = list(given)
@@ -145,7 +145,7 @@ def test_a_callback_gives_the_token_anew(shop: Plain) -> None:
         ("gcp", {"path": "/x"}, "workload.setup", "gcp has no file"),
     ],
 )
-def test_what_a_platform_lacks_is_named(shop: Plain, platform: Any, options: Any, code: str, named: str) -> None:
+def test_missing_and_unsupported_platform_settings_are_named(shop: Plain, platform: Any, options: Any, code: str, named: str) -> None:
     with pytest.raises(oauth_core.MisuseError) as refused:
         auth = oauth_core.WorkloadIdentity(platform, environ={}, **options)
         oauth_core.Client(server_at(shop.base), client_id="me", client_auth=auth)

@@ -47,7 +47,7 @@ test('who asks for something else shares no session', async () => {
   assert.equal(new Set(names).size, 3)
 })
 
-test('what cannot be asked for is refused before anything is sent', async () => {
+test('invalid request parameters are refused before anything is sent', async () => {
   const page = await harness.page()
   for (const [more, code] of [
     [{ tokenExtra: { client_secret: 'x' } }, 'form.reserved_parameter'],

@@ -131,7 +131,7 @@ test('the user signs in and out', async () => {
   await assert.rejects(session.fetch('https://evil.example/'), TypeError)
 })
 
-test('React: a component is drawn anew', async () => {
+test('React: a component is rendered again when the session ends', async () => {
   let last
   const Who = () => {
     last = useSession({ prefix: '/react' })

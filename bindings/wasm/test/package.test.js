@@ -11,7 +11,7 @@ const harness = world()
 const packageRoot = fileURLToPath(new URL('..', import.meta.url))
 const run = (command, ...args) => execFileSync(command, args, { cwd: packageRoot, encoding: 'utf8' })
 
-test('the package holds what a page needs, and nothing else', () => {
+test('the package contains only the files that a page needs', () => {
   const [{ files }] = JSON.parse(run('npm', 'pack', '--dry-run', '--json', '--ignore-scripts'))
   const names = files.map(({ path }) => path).sort()
   const modules = readdirSync(`${packageRoot}js`).map((name) => `js/${name}`)

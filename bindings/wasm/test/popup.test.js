@@ -223,7 +223,7 @@ test('a user who returns to the page without a response has closed the popup', a
   assert.match(end.cause, /popup was closed/)
 })
 
-test('what comes by the channel with another state is not taken', async () => {
+test('a message on the channel with another state is ignored', async () => {
   const config = harness.configs.generic
   const page = await harness.page()
   await elsewhere(page)

@@ -84,7 +84,7 @@ test('permissions are objects with a type', async () => {
   assert.equal(result, 'authorization_details.malformed')
 })
 
-test('a profile refuses what it forbids', async () => {
+test('a security profile refuses requests that it forbids', async () => {
   const page = await harness.page()
   const requests = []
   harness.context.on('request', (request) => requests.push(new URL(request.url()).pathname))
@@ -105,7 +105,7 @@ test('a profile refuses what it forbids', async () => {
   assert.deepEqual(requests.filter((path) => /\/(auth|request|token)$/.test(path)), [])
 })
 
-test('what an API wants is asked for', async () => {
+test('the step-up that an API requires is requested', async () => {
   const urls = opened()
   const page = await harness.page()
   const requiredStepUp = await page.evaluate(() => {
@@ -121,7 +121,7 @@ test('what an API wants is asked for', async () => {
   assert.deepEqual([query.acr_values, query.max_age, query.scope], ['urn:mfa', '0', 'openid read'])
 })
 
-test('what a login was made for is not asked for again', async () => {
+test('a requirement that a login was made for is not requested again', async () => {
   const page = await harness.page()
   const config = bound()
   const stepUp = { scope: 'openid' }

@@ -117,7 +117,7 @@ test('a change of the server’s session is reported once, and nothing before it
   assert.deepEqual(await tab.evaluate(() => [told, answers, document.querySelectorAll('iframe').length]), [['changed'], before, 0])
 })
 
-test('what is no session state is not monitored, and a frame is asked only over TLS', async () => {
+test('an invalid session state is not monitored, and a frame is used only over TLS', async () => {
   const tab = await page()
   for (const sessionState of [undefined, null, '', 'a b.c']) {
     assert.deepEqual(await probe(tab, { checkSessionIframe: `${server.origin}/silent`, sessionState }), { monitoring: false })

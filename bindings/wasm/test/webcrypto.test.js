@@ -24,7 +24,7 @@ for (const [name, outcome] of [
   ['OperationError', false],
   ['NotSupportedError', 'this browser cannot verify it: NotSupportedError'],
 ]) {
-  test(`what a browser says about a key that it cannot use: ${name}`, async (context) => {
+  test(`a failed key import means no valid signature or is reported as unsupported: ${name}`, async (context) => {
     context.mock.method(crypto.subtle, 'importKey', async () => { throw new DOMException('no', name) })
     assert.equal(await resumeWithWebCrypto(exchange, step('Ed25519', { kty: 'OKP', crv: 'Ed25519', x }, new Uint8Array(63))), outcome)
   })

@@ -3,7 +3,7 @@
 mod assertion;
 mod choice;
 mod federated;
-mod jwt;
+mod jwt_methods;
 mod signed_secret;
 #[cfg(test)]
 mod tests;
@@ -15,6 +15,7 @@ use crate::browser_build::IS_BROWSER_BUILD;
 use crate::http::HeaderValue;
 
 use crate::base64::{self, Alphabet};
+use crate::client_id::has_blank_ends;
 use crate::crypto::SigningKey;
 use crate::error::{Error, Misuse};
 use crate::form::{self, Form};
@@ -27,7 +28,7 @@ pub use assertion::{AssertionAudience, ClientAssertion, PRIVATE_KEY_ALGS};
 pub use choice::{Certificate, Credentials};
 pub(crate) use federated::is_spiffe_id;
 pub use federated::{AssertionProfile, ClientIdParameter, FederatedAssertion};
-pub(crate) use jwt::{ClientJwt, ClientJwtOutcome, Origin, Remote, RequestFacts};
+pub(crate) use jwt_methods::{ClientJwt, ClientJwtOutcome, Origin, Remote, RequestFacts};
 pub use signed_secret::SignedSecret;
 
 /// How the client authenticates: by exactly one method.
@@ -185,12 +186,6 @@ impl ClientAuth {
             }
         }
     }
-}
-
-/// Whether a client id or secret starts or ends with whitespace, or a byte order mark: what stands around it in a file.
-pub(crate) fn has_blank_ends(text: &str) -> bool {
-    let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
-    text.trim_matches(is_blank).len() != text.len()
 }
 
 /// The value of an `Authorization: Basic` header.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use crate::client_auth::has_blank_ends;
 use crate::error::{Error, Misuse};
 
 /// The identifier by which the server knows the client. An opaque string that is unique only at that server (RFC 6749
@@ -63,4 +62,10 @@ impl fmt::Debug for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ClientId({})", self.0)
     }
+}
+
+/// Whether a client id or secret starts or ends with whitespace, or a byte order mark: what stands around it in a file.
+pub(crate) fn has_blank_ends(text: &str) -> bool {
+    let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
+    text.trim_matches(is_blank).len() != text.len()
 }

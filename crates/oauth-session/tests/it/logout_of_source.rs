@@ -101,7 +101,7 @@ async fn a_logout_of_a_source_that_cannot_revoke_fails_and_logs_out_anyway() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_logout_of_a_source_waits_for_a_renewal_under_way() {
+async fn a_logout_of_a_source_waits_for_a_running_renewal() {
     for is_stored in [true, false] {
         let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
         let hooked = Arc::new(Mutex::new(0));
