@@ -246,6 +246,31 @@ fn logout_ends_a_login_that_is_not_stored_yet() {
     assert!(keeper.end_unsaved_login(&store.at()).is_none());
 }
 
+/// Without a store, no login is ever stored.
+#[test]
+fn logout_ends_a_login_without_a_store_unless_a_renewal_is_running() {
+    let mut store = TestStore::new();
+    let mut keeper = Keeper::new(config(), GrantId::unnamed_person());
+    keeper.replace(&store.at(), tokens(7)).unwrap();
+    let refused = tokens(7);
+    let now = store.at().now();
+    assert!(matches!(keeper.ask(now, Some(&refused)), Decision::Renew));
+    assert!(keeper.end_unsaved_login(&store.at()).is_none());
+    let step = keeper.resume(&store.at(), Event::Begin);
+    assert!(matches!(step, Step::Run(_)));
+    assert!(keeper.end_unsaved_login(&store.at()).is_none());
+    let step = keeper.resume(&store.at(), Event::Completed(Err(invalid_grant())));
+    assert_eq!(code(over(step)), "denied.invalid_grant");
+    let ended = keeper.end_unsaved_login(&store.at());
+    assert_eq!(ended.as_deref().map(access), Some("a7"));
+    assert!(keeper.tokens().is_none());
+    // Callers do not get the error of that renewal.
+    assert!(matches!(keeper.ask(now, None), Decision::Renew));
+    let step = keeper.resume(&store.at(), Event::Begin);
+    assert_eq!(code(over(step)), "grant.no_refresh_token");
+    assert!(keeper.end_unsaved_login(&store.at()).is_none());
+}
+
 /// Its save is in progress and may complete before or after the removal.
 #[test]
 fn logout_during_a_save_in_conflict_revokes_the_login_and_keeps_the_stored_record() {
