@@ -33,7 +33,7 @@ use external_account::ExternalAccount;
 /// | Google's `client_secret.json` | `installed` or `web` |
 /// | Google's service account | `"type": "service_account"` |
 /// | Google's workload identity federation (AIP-4117) | `"type": "external_account"` |
-/// | Microsoft Entra | `clientId` and `tenantId`, or `AzureAd` with `ClientId` and `TenantId` |
+/// | Microsoft Entra | `clientId` and `tenantId`, `appId` and `tenant`, or `AzureAd` with `ClientId` and `TenantId` |
 /// | a plain one | `client_id`, and `issuer` or `provider` |
 ///
 /// The members of a plain one are those of [`Self::from_json`].
