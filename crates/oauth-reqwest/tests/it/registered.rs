@@ -5,7 +5,7 @@ use std::sync::mpsc;
 
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{
-    AuthorizationRequest, Client, ClientAuth, ClientId, Moment, PendingAuthorization,
+    AuthorizationRequest, Client, ClientAuth, ClientId, Moment, PendingAuthorization, Secret,
 };
 #[cfg(feature = "blocking")]
 use oauth_reqwest::blocking;
@@ -232,6 +232,35 @@ async fn the_page_says_that_the_server_refused() {
         "{reply}"
     );
     assert_eq!(waiting.await.unwrap().unwrap(), url);
+}
+
+/// A host's name is the same in any case (RFC 9110 section 4.2.3); the callback is at the URI of the flow.
+#[tokio::test]
+async fn capitals_do_not_make_another_host() {
+    let listener = Listener::for_redirect_uri(&uri("http://localhost/cb"))
+        .await
+        .unwrap();
+    let port = port_of(listener.redirect_uri());
+    let flow = pending(&listener);
+    let url = right(&flow);
+    let waiting = tokio::spawn(async move { listener.wait(&flow, TEST_TIMEOUT).await });
+    let capitals = url.replace("localhost", "LocalHost");
+    let reply = visit(&capitals, ([127, 0, 0, 1], port).into()).await;
+    assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
+    assert_eq!(waiting.await.unwrap().unwrap(), url);
+}
+
+/// No error is defined for the return from a logout, so the page says nothing of a login.
+#[tokio::test]
+async fn the_page_of_a_logout_does_not_report_a_login() {
+    let listener = Listener::bind().await.unwrap();
+    let port = port_of(listener.redirect_uri());
+    let url = format!("{}?state=s1&error=x", listener.redirect_uri().as_str());
+    let state = Secret::from("s1");
+    let waiting = tokio::spawn(async move { listener.wait_for_logout(&state, TEST_TIMEOUT).await });
+    let reply = visit(&url, ([127, 0, 0, 1], port).into()).await;
+    assert!(reply.contains("The answer has arrived"), "{reply}");
+    waiting.await.unwrap().unwrap();
 }
 
 /// Over SSH no browser reaches the listener.
