@@ -219,19 +219,26 @@ async fn a_refusal_without_state_is_told_at_the_timeout() {
     }
 }
 
+/// The page says what the login finds in the same callback: names may be escaped, and a parameter without a value is as
+/// good as none (RFC 6749 section 3.1).
 #[tokio::test]
-async fn the_page_says_that_the_server_refused() {
-    let listener = Listener::bind().await.unwrap();
-    let port = port_of(listener.redirect_uri());
-    let flow = pending(&listener);
-    let url = right(&flow).replace("code=C0DE", "error=access_denied");
-    let waiting = tokio::spawn(async move { listener.wait(&flow, TEST_TIMEOUT).await });
-    let reply = visit(&url, ([127, 0, 0, 1], port).into()).await;
-    assert!(
-        reply.contains("the server refuses it") && !reply.contains("access_denied"),
-        "{reply}"
-    );
-    assert_eq!(waiting.await.unwrap().unwrap(), url);
+async fn the_page_says_whether_the_server_refused() {
+    for (response, text) in [
+        ("error=access_denied", "the server refuses it"),
+        ("%65rror=access_denied", "the server refuses it"),
+        ("error=&code=C0DE", "The answer has arrived"),
+        ("error&code=C0DE", "The answer has arrived"),
+    ] {
+        let listener = Listener::bind().await.unwrap();
+        let port = port_of(listener.redirect_uri());
+        let flow = pending(&listener);
+        let url = right(&flow).replace("code=C0DE", response);
+        let waiting = tokio::spawn(async move { listener.wait(&flow, TEST_TIMEOUT).await });
+        let reply = visit(&url, ([127, 0, 0, 1], port).into()).await;
+        assert!(reply.contains(text), "{response}: {reply}");
+        assert!(!reply.contains("access_denied"), "{reply}");
+        assert_eq!(waiting.await.unwrap().unwrap(), url);
+    }
 }
 
 /// A host's name is the same in any case (RFC 9110 section 4.2.3); the callback is at the URI of the flow.
