@@ -65,6 +65,14 @@ def test_what_shows_the_code_may_fail(generic: Twin) -> None:
         api.token()
 
 
+def test_nobody_registers_or_signs_in_to_learn_that_there_are_no_tokens(generic: Twin) -> None:
+    generic.fault("without_member", member="token_endpoint")
+    with pytest.raises(oauth_core.OAuthError) as refused:
+        connection(generic, client_name="Notes").token()
+    assert refused.value.code == "endpoint.missing"
+    assert "/register" not in [entry["path"] for entry in generic.log]
+
+
 class SignIn:
     """A custom source, for a sign-in at the identity provider."""
 
