@@ -146,6 +146,9 @@ impl Variables<'_> {
             };
             match value {
                 Some(value) => drop(chosen.insert(variable.name.clone(), value)),
+                None if variable.default.is_none() && is_azure && name == ENTRA => {
+                    return Err(missing(&format!("{named} or {AZURE_TENANT_ID}")));
+                }
                 None if variable.default.is_none() => return Err(missing(&named)),
                 None => {}
             }
@@ -207,11 +210,15 @@ impl Variables<'_> {
         Ok(Credential::Secret(secret))
     }
 
-    /// A file's text without the line break that editors end it with.
+    /// A file's text without the line break that editors end it with. An empty one was mounted and never filled: the
+    /// server would only report a wrong credential.
     fn file(&self, path: &str) -> Result<Secret<String>, Error> {
         let text = self.0.file(path);
         let text = text.map_err(|reason| unreadable(path, reason))?;
-        Ok(Secret::from(text.expose().trim_end_matches(['\r', '\n'])))
+        match text.expose().trim_end_matches(['\r', '\n']) {
+            "" => Err(Error::from(Misuse::ClientFileUnreadable).about(&format!("{path} is empty"))),
+            text => Ok(Secret::from(text)),
+        }
     }
 }
 
