@@ -30,7 +30,7 @@ pub(crate) fn runtime() -> std::result::Result<&'static Runtime, Error> {
     Ok(RUNTIME.get_or_init(|| new))
 }
 
-/// The driver over the system's network with this timeout; one for all clients, so that they share connections.
+/// Returns the driver for the system's network with this timeout. All clients share it, and thus its connections.
 pub(crate) fn driver(timeout: Option<Duration>) -> std::result::Result<Driver, Error> {
     static SYSTEM: OnceLock<Network> = OnceLock::new();
     if let Some(network) = SYSTEM.get() {
@@ -40,7 +40,7 @@ pub(crate) fn driver(timeout: Option<Duration>) -> std::result::Result<Driver, E
     SYSTEM.get_or_init(|| network).driver(timeout)
 }
 
-/// Milliseconds from JavaScript; an invalid number means no pause.
+/// Milliseconds from JavaScript; an invalid number means `Duration::MAX`, which is no limit.
 pub(crate) fn millis(value: f64) -> Duration {
     Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::MAX)
 }
@@ -95,7 +95,7 @@ where
     }
 }
 
-/// Catches panics of work on the thread of Node.js, into which they must not unwind.
+/// Catches panics on the Node.js thread, into which they must not unwind.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| fail(overdue(STOPPED)))
 }

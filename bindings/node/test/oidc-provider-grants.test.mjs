@@ -1,4 +1,4 @@
-// Grants without a browser of the client's, and clients that register themselves, at npm's oidc-provider.
+// Grants without a browser on the client, and dynamic registration, against npm's oidc-provider.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -16,7 +16,7 @@ const ways = { native: {}, fetch: { fetch: globalThis.fetch } }
 /** The client that is notified, the request to approve, and the received notifications. */
 const awaited = { us: undefined, request: undefined, verdicts: [] }
 
-/** The client's own endpoint: it judges what comes, and answers what the library says. */
+/** The client's notification endpoint: the library verifies each notification and determines the response. */
 const mailbox = await listen(async (request, response) => {
   let body = ''
   for await (const part of request) body += part
@@ -40,12 +40,12 @@ function client(which, options) {
   return new Client(server, { clientId, clientSecret, clientAuth: 'client_secret_basic', ...options })
 }
 
-/** How often the token endpoint had no tokens for this client. */
+/** The number of polls of this client to which the token endpoint responded without tokens. */
 async function refusals({ clientId }) {
   return (await (await fetch(`${issuer}/_counters/${clientId}`)).json()).refused
 }
 
-/** Does this once the client has asked in vain from now on, and is `done` then. */
+/** Runs `act` after the client's next poll that returns no tokens; `done` is the promise of its result. */
 async function onceToldToWait(client, act) {
   const before = await refusals(client)
   const wait = async () => {
@@ -163,10 +163,10 @@ for (const [way, options] of Object.entries(ways)) {
     assert.deepEqual(awaited.verdicts, ['POST /notified ours'])
     const { claims } = await ownClient.pollBackchannelToken({ authReqId: first.authReqId, scope })
     assert.equal(claims.sub, 'somebody')
-    assert.equal(await refusals(ownClient), before, 'it has asked once')
+    assert.equal(await refusals(ownClient), before, 'the client polled only once')
 
     const { authReqId } = await begunWithPing(ownClient)
-    assert.deepEqual(awaited.verdicts, [], 'nobody has answered')
+    assert.deepEqual(awaited.verdicts, [], 'the user has not decided yet')
     await decide('no')
     assert.deepEqual(awaited.verdicts, ['POST /notified ours'])
     await assert.rejects(ownClient.pollBackchannelToken({ authReqId, scope }), { code: 'denied.access_denied' })
@@ -224,7 +224,7 @@ for (const [way, options] of Object.entries(ways)) {
     const metadata = { ...bySecret, client_name: 'New' }
     const updated = await unregisteredClient.updateRegistration({ registered: read.stored, metadata })
     assert.deepEqual([updated.clientId, updated.metadata.client_name], [first.clientId, 'New'])
-    // The server has replaced the token, and the new one is good.
+    // The server has replaced the registration access token, and the new one works.
     assert.notEqual(updated.registrationAccessToken, read.registrationAccessToken)
     await assert.rejects(unregisteredClient.readRegistration({ registered: read.stored }), { code: 'denied.invalid_token' })
     const { metadata: currentMetadata, stored: registered } = await unregisteredClient.readRegistration({ registered: updated.stored })
@@ -240,7 +240,7 @@ for (const [way, options] of Object.entries(ways)) {
 test('what the server does not take is refused by its name', async () => {
   const unregisteredClient = new Client(server, {})
   const register = (more) => unregisteredClient.register({ metadata: { ...requestedMetadata, token_endpoint_auth_method: 'none', ...more } })
-  // A native application cannot claim the https of a name that leads to every machine.
+  // A native application cannot claim an https URI on `localhost`, which every machine resolves to itself.
   const claimed = { redirect_uris: [redirectUri, 'https://localhost/callback'], application_type: 'native' }
   await assert.rejects(register(claimed), { code: 'denied.invalid_redirect_uri' })
   await assert.rejects(register({ grant_types: ['authorization_code', 'odd'] }), { code: 'denied.invalid_client_metadata' })

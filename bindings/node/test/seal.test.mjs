@@ -58,7 +58,7 @@ test('two processes share a file that shows no token', async () => {
   assert.deepEqual(results, [[fresh.accessToken], [fresh.accessToken]])
   const secrets = [fresh.accessToken, fresh.refreshToken, place.key]
   assert.ok(secrets.every((secret) => !written(place.path).includes(secret)))
-  // An open store beside it has the token in its file, so the look above could find it.
+  // An unsealed store has the token in its file, so the check above could find it.
   const open = newPlace()
   await client.source(undefined, { store: new FileStore(open), subject: 'ann' }).logIn(fresh)
   assert.ok(written(open).includes(fresh.accessToken))

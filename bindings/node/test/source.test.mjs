@@ -116,7 +116,7 @@ for (const [transport, client] of Object.entries(clients)) {
     const requests = await twin.tokenRequests(async () => {
       for (const repeated of [false, true, true]) {
         const error = await rejection(source.token())
-        // A second more than the server says: whoever waits so long is not told the same again.
+        // A second more than the server says, so that a caller who waits that long does not get the same error again.
         assert.ok([70, 71].includes(error.retryAfter), error.retryAfter)
         assert.equal(error.repeated, repeated)
       }

@@ -1,4 +1,4 @@
-// Without a `log` function, what whoever runs a site has to know is on the console; what anybody can cause is not.
+// Without a `log` function, errors for the operator are on the console; errors that any visitor can cause are not.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { core, twins } from './helper.mjs'

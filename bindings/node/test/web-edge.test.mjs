@@ -1,4 +1,5 @@
-// Every check of a sign-in in the runtimes beside Node.js: Workers, with the machine in WebAssembly; Deno and Bun, with the addon.
+// Every check of a sign-in in the other runtimes: Workers, with the machine in WebAssembly; Deno and Bun, with the
+// addon.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'

@@ -1,4 +1,4 @@
-// What a site does around a sign-in's end: UserInfo, who was signed out, and tokens that nobody may keep.
+// The end of a sign-in at a site: UserInfo, the user who was signed out, and tokens that must be revoked.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { core, rejection, twins } from './helper.mjs'

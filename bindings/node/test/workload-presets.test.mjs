@@ -1,4 +1,5 @@
-// The tokens of SPIFFE, AWS, Azure and Google Cloud: each read anew, in place of a secret or to be exchanged.
+// The tokens of SPIFFE, AWS, Azure and Google Cloud, each read for each request, in place of a secret or as a subject
+// token.
 import assert from 'node:assert/strict'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

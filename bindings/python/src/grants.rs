@@ -87,7 +87,7 @@ impl Shared {
             None => grants,
             Some(hook) => grants.on_authorization_ends(move |id, end| {
                 let subject = id.subject().map(str::to_owned);
-                // The log has its error: nobody waits for it.
+                // Its error is in the log: no caller waits for it.
                 let _ = hook.run("on_authorization_ends", move |py| {
                     Ok((subject, value::time_to_py(py, end)?.unbind()))
                 });

@@ -170,7 +170,7 @@ def test_the_servers_retry_delay_is_respected(plain: Callable[[Answer], Plain]) 
     for repeated in (False, True, True):
         with pytest.raises(oauth_core.OAuthError) as caught:
             source.token()
-        # A second more than the server says: whoever waits so long is not told the same again.
+        # A second more than the server says, so that a caller who waits that long does not get the same error again.
         assert caught.value.retry_after in (70, 71)
         assert caught.value.repeated is repeated
     with pytest.raises(oauth_core.OAuthError) as caught:

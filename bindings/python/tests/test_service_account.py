@@ -122,7 +122,7 @@ def test_a_client_file_of_an_account_gets_tokens(file: dict[str, str], generic: 
         tokens: oauth_core.Tokens = done.value.value
         return tokens
 
-    # Whose key nobody knows gets nothing.
+    # An account with an unknown key gets no token.
     with pytest.raises(oauth_core.DeniedError) as refused:
         fetch_tokens()
     assert refused.value.code == "denied.invalid_grant"

@@ -201,7 +201,7 @@ def test_a_member_is_made_when_it_is_read_and_once(issuer: Issuer) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert len({id(claims) for claims in pool.map(lambda _: verified.claims, range(64))}) == 1
     assert verified.claims is verified.claims and verified.expires_at is verified.expires_at
-    # What nobody has read yet is compared, shown and stored all the same.
+    # A token whose claims have not been read yet can still be compared, shown and stored.
     assert verifier.verify(shown) == verified
     assert "client_id='c'" in repr(verifier.verify(shown))
     assert pickle.loads(pickle.dumps(verifier.verify(shown))) == verified

@@ -108,7 +108,7 @@ for way in ("/out", "/wrapped"):
     for name, value in copy.items():
         thief.cookies[name] = value
     print(way, thief.get("/me").status_code)
-# Others' sessions, and pages that nobody leaves, are as they were.
+# The sessions of other users, and pages without a logout, are unchanged.
 bob = come("bob")
 assert "oauth-session" not in bob.get("/me").cookies and bob.get("/me").status_code == 200
 """
@@ -147,7 +147,7 @@ assert stranger.get("/admin/login/?next=/admin/").headers["location"].startswith
 
 ann = come(claims={"given_name": "Ann"})
 assert b"not authorized" in ann.get("/admin/login/?next=/admin/").content
-# As somebody else, with a password.
+# As another user, with a password.
 done = ann.post("/admin/login/?next=/admin/", {"username": "root", "password": "pw", "next": "/admin/"}, HTTP_ORIGIN=HERE)
 assert done.status_code == 302 and done.cookies["oauth-session"]["max-age"] == "0"
 page = ann.get("/admin/oauth_core/person/")

@@ -181,7 +181,7 @@ def test_an_access_token_is_in_the_cookie_and_nothing_else(
     assert user.session.tokens.refresh_token is None
     assert user.session.tokens.access_token not in cookie + repr(user.session)
     assert user.fetch(f"{generic.base}/api/echo", origins=[generic.base]).status == 200
-    # A URL by itself allows nothing: it may be somebody else's.
+    # A URL alone allows nothing: it may be another user's.
     for url in (f"{generic.base}/api/echo", "https://elsewhere.example/"):
         with pytest.raises(oauth_core.MisuseError) as caught:
             user.fetch(url)

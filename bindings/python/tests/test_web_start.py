@@ -202,7 +202,7 @@ def test_a_child_process_asks_for_itself() -> None:
         until(lambda: door.request_count == 1, "nobody asks")
         child = os.fork()
         if child == 0:
-            # Whoever is at it is of the parent, and lets nobody here wait.
+            # The thread that holds the lock is of the parent process, and must not block the child.
             status = 1
             with suppress(BaseException):
                 status = status_and_text(site.visit(make_request("/me"), "signed_in"))[0] // 100

@@ -247,7 +247,7 @@ impl Output {
         }
     }
 
-    /// Prints a progress note for people on stderr. Programs use the result.
+    /// Prints a progress note to stderr, for humans; programs use the result.
     pub(crate) fn note(self, text: impl Display) {
         if !self.json {
             print_stderr(text);

@@ -318,7 +318,7 @@ pub(crate) fn is_client_grant(plan: &ClientPlan, summary: &GrantSummary) -> Resu
     Ok(summary.client_id == plan.client_id() && summary.issuer == plan.issuer()?)
 }
 
-/// A stored token of the client's own.
+/// A stored token of the client itself.
 pub(crate) struct ClientToken {
     pub(crate) key: String,
     pub(crate) tokens: Option<Arc<Tokens>>,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::key_file;
 use crate::output::Failure;
 
-/// The members of the client's metadata, by their registered names, and the key that decrypts.
+/// The members of the client's metadata, by their registered names, and the decryption key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RegisteredResponses {

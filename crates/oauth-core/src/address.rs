@@ -113,7 +113,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that fails says so
+    #![allow(clippy::unwrap_used)] // tests may panic
 
     use super::*;
 

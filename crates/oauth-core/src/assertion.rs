@@ -248,7 +248,7 @@ impl Claims {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+    #![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
     use super::*;
     use crate::base64::{Alphabet, decode};

@@ -201,7 +201,7 @@ fn encode_after(plain: usize, text: &str, into: &mut String) {
 /// The length of a name or value once it is encoded.
 fn encoded_length(text: &str) -> usize {
     let is_triple = |&b: &u8| u8::from(!is_unencoded(b) & (b != b' '));
-    // The compiler adds up bytes side by side, of which 128 do not overflow.
+    // The compiler vectorizes this sum of bytes; 128 of them do not overflow.
     let blocks = text.as_bytes().chunks(128);
     let triples = blocks.map(|block| usize::from(block.iter().map(is_triple).sum::<u8>()));
     text.len() + 2 * triples.sum::<usize>()

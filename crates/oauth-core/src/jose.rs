@@ -100,7 +100,7 @@ pub enum Hash {
 }
 
 impl Alg {
-    /// The algorithm of this name.
+    /// The algorithm with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|alg| alg.as_str() == name)
     }

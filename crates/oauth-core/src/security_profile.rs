@@ -246,7 +246,7 @@ impl SecurityProfile {
         Self::Fapi2MessageSigning,
     ];
 
-    /// The profile of this name.
+    /// The profile with this name.
     pub fn named(name: &str) -> Option<Self> {
         let mut profiles = Self::ALL.iter().copied();
         profiles.find(|profile| profile.as_str() == name)

@@ -1,5 +1,5 @@
 //! Helpers shared by the unit tests.
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use crate::http::{HeaderName, HeaderValue, Response, StatusCode};
 use bytes::Bytes;

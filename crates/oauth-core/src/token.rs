@@ -79,7 +79,7 @@ impl TokenType {
         }
     }
 
-    /// The type of this name. "Value is case insensitive" (RFC 6749 section 5.1)
+    /// The type with this name. "Value is case insensitive" (RFC 6749 section 5.1)
     pub fn named(name: &str) -> Self {
         match () {
             () if name.eq_ignore_ascii_case("bearer") => Self::Bearer,

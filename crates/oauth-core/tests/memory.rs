@@ -1,5 +1,5 @@
 //! The memory that a reply of the maximum size may use, whatever its content.
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};

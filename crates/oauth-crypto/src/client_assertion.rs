@@ -38,7 +38,7 @@ fn mac_key(secret: &Secret<String>, alg: Alg) -> Result<SigningKey, Error> {
     Ok(SigningKey::local("", alg, Arc::new(Hmac { alg, secret })))
 }
 
-/// The key that signs a client's assertions, from its text: a private key in PEM or as a JWK, named `kid`, or for an HMAC the
+/// Reads the key that signs a client's assertions: a private key in PEM or as a JWK, named `kid`, or for an HMAC the
 /// client secret itself.
 ///
 /// # Errors
@@ -56,7 +56,7 @@ pub fn client_signing_key(
     }
 }
 
-/// The way to authenticate with a secret at this server: as [`ClientAuth::negotiate`] selects it, or by
+/// The method of authenticating with a secret at this server: as [`ClientAuth::negotiate`] selects it, or by
 /// `client_secret_jwt` if the server accepts secrets in no other way, with [`ClientAssertion::mac_alg_at`].
 ///
 /// # Errors
@@ -84,7 +84,7 @@ impl Signer for Hmac {
     fn sign(&self, input: &[u8]) -> Result<Bytes, Cause> {
         let tag = mac(self.alg, self.secret.expose().as_bytes(), input);
         tag.map(Bytes::from)
-            .ok_or_else(|| Cause::unsent("no HMAC of this algorithm"))
+            .ok_or_else(|| Cause::unsent("the algorithm is not an HMAC"))
     }
 }
 

@@ -244,7 +244,7 @@ fn an_rsa_key_with_more_than_two_primes_is_refused() -> Outcome {
     Ok(())
 }
 
-/// A key's public half is written beside it: one that is another's is a mistake.
+/// A private JWK includes its public half: that of another key is a mistake.
 #[test]
 fn a_private_key_with_the_public_half_of_another_is_refused() -> Outcome {
     let cases: Vec<Value> = serde_json::from_str(include_str!("jwe.json"))?;

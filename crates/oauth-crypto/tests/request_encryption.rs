@@ -76,7 +76,7 @@ fn part(text: &str, at: usize) -> Value {
     serde_json::from_slice(&bytes).expect("JSON")
 }
 
-/// The public half of a private JWK, with these members beside it.
+/// The public half of a private JWK, with these additional members.
 fn public(private: &Value, more: &Value) -> Value {
     let mut jwk = private.clone();
     let members = jwk.as_object_mut().expect("a JWK");

@@ -57,9 +57,6 @@ impl Client {
     /// `client_auth.*`.
     pub fn new(server: &Server, client_id: &str, auth: Auth) -> Result<Self, Error> {
         let id = ClientId::new(client_id);
-        // A page has no secret.
-        #[cfg(feature = "providers")]
-        auth.check_secret()?;
         let auth = match auth {
             Auth::Documented(secret) => {
                 #[cfg(feature = "providers")]

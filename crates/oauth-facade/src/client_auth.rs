@@ -8,7 +8,6 @@ use oauth_core::{Secret, server};
 #[cfg(feature = "providers")]
 use oauth_core::{
     client_auth::ClientIdParameter,
-    error::Misuse,
     grant::token_type,
     workload::{SubjectToken, WorkloadToken},
 };
@@ -128,27 +127,6 @@ impl Auth {
             #[cfg(all(feature = "crypto", feature = "providers"))]
             Self::ServiceAccount(file, _) => check_service_account(file),
             _ => Ok(()),
-        }
-    }
-
-    /// Refuses a client secret with whitespace at an end: RFC 6749 appendix A.2 allows no line break in a secret, and a
-    /// space there was pasted by mistake. The server would only report a wrong secret.
-    ///
-    /// # Errors
-    /// `client_auth.secret_syntax`.
-    #[cfg(feature = "providers")]
-    pub(crate) fn check_secret(&self) -> Result<(), Error> {
-        let secret = match self {
-            Self::Documented(Some(secret)) | Self::Basic(secret) | Self::Post(secret) => secret,
-            #[cfg(feature = "held-keys")]
-            Self::DocumentedHolding(secret, _) => secret,
-            _ => return Ok(()),
-        };
-        let text = secret.expose();
-        if text.trim().len() == text.len() {
-            Ok(())
-        } else {
-            Err(Misuse::SecretSyntax.into())
         }
     }
 

@@ -80,7 +80,7 @@ fn by_secret(_: &RegisteredClient) -> Result<Credentials, Error> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that fails says so
+    #![allow(clippy::unwrap_used)] // tests may panic
 
     use super::*;
     use crate::client_auth::SecretJwt;

@@ -1,4 +1,4 @@
-//! Connections to APIs of which only the URL is known, for language bindings. Decisions are made in
+//! Connections to APIs that are known only by their URLs, for language bindings. Decisions are made in
 //! `flow/resource_connection.rs` of oauth-core.
 
 use oauth_core::client_auth::ClientAuth;
@@ -241,7 +241,7 @@ impl Auth {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that fails says so
+    #![allow(clippy::unwrap_used)] // tests may panic
 
     use super::*;
 

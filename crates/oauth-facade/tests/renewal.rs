@@ -1,4 +1,4 @@
-//! A renewal as one exchange: what the keeper learns of it, however it ends.
+//! A renewal as one exchange: the result that the keeper learns, however the exchange ends.
 
 use std::sync::Arc;
 

@@ -163,7 +163,7 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+    #![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
     use std::sync::Arc;
 

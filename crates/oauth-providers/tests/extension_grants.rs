@@ -1,6 +1,6 @@
 //! Grants of a provider's own, as a preset describes them.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // tests may panic
 
 use oauth_core::Error;
 use oauth_providers::Provider;

@@ -1,6 +1,6 @@
 //! The JWTs that ask for a token, as the documentation of each provider demands them (RFC 7523 section 2.1).
 
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use std::sync::Arc;
 

@@ -33,7 +33,7 @@ pub enum AddressPolicy {
 }
 
 impl AddressPolicy {
-    /// The policy of this name: `public_where_marked`, `public_only` or `any`.
+    /// The policy with this name: `public_where_marked`, `public_only` or `any`.
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "public_where_marked" => Some(Self::PublicWhereMarked),

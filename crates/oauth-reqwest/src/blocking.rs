@@ -98,7 +98,7 @@ impl Driver {
         self
     }
 
-    /// Sets what the client for URLs that another party named is made from, and which requests go to a proxy.
+    /// Sets the builder of the client for URLs that another party named, and which requests go to a proxy.
     pub(crate) fn with_public(
         mut self,
         proxies: Proxies,
@@ -112,7 +112,7 @@ impl Driver {
         self
     }
 
-    /// Answers [`Step::Sign`] with this signer; without one, such a step is lost.
+    /// Sets the signer for [`Step::Sign`]; without one, such a step fails with [`Input::Lost`].
     #[must_use]
     pub fn with_signer(
         mut self,
@@ -151,7 +151,7 @@ impl Driver {
             reqwest::blocking::Request::try_from(request).map_err(error_mapping::lost)?;
         let _place = self.acquire_permit(request.url(), self.options.longest_queue())?;
         error_mapping::in_time(send_by)?;
-        // The timeout includes the time spent waiting for a place.
+        // The timeout includes the time spent waiting for the permit.
         *request.timeout_mut() = Some(self.options.timeout.saturating_sub(start.elapsed()));
         let url = request.url().clone();
         let sent = self.client(&url, reach)?.execute(request);
@@ -186,7 +186,7 @@ impl Driver {
     /// the credentials already attached. No redirect is followed and nothing is retried.
     ///
     /// # Errors
-    /// The cause of a `lost`.
+    /// The cause of a `lost` error.
     pub fn call(
         &self,
         mut request: reqwest::blocking::Request,
@@ -240,7 +240,7 @@ impl Driver {
     }
 }
 
-/// The client for URLs that another party named, made when it is first needed.
+/// The client for URLs that another party named, created on first use.
 struct PublicClient {
     client: OnceLock<reqwest::blocking::Client>,
     builder: Box<dyn Fn() -> Result<reqwest::blocking::ClientBuilder, Error> + Send + Sync>,
@@ -294,7 +294,7 @@ fn configure(
 }
 
 impl Driver {
-    /// Runs an exchange on a thread of the runtime that may block.
+    /// Runs an exchange on a thread of the runtime's blocking pool.
     fn run_beside<T: Send + 'static>(&self, exchange: Boxed<T>) -> Answer<'_, T> {
         let driver = self.clone();
         let run = tokio::task::spawn_blocking(move || driver.run(exchange));
@@ -314,7 +314,7 @@ impl TokenDriver for Driver {
         self.run_beside(exchange)
     }
 
-    /// The last read of an answer may take as long as all before it.
+    /// Twice the timeout: the last read of a reply may take as long as everything before it.
     fn longest(&self) -> Duration {
         self.options.timeout * 2
     }

@@ -27,7 +27,7 @@ const PROGRAM: (&str, &[&str]) = ("xdg-open", &[]);
 pub fn open(url: &Url) -> Result<(), Error> {
     let chosen = Choice::read(variable);
     if chosen == Choice::Refused {
-        return Err(Error::from(Misuse::BrowserUnavailable).about("BROWSER is none"));
+        return Err(Error::from(Misuse::BrowserUnavailable).about("BROWSER is set to `none`"));
     }
     let mut failed = None;
     for (program, arguments) in chosen.commands() {

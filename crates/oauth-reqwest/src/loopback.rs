@@ -145,7 +145,7 @@ impl Listener {
         self
     }
 
-    /// Reports at once every callback that does not belong to this login: the listener keeps waiting, and the user
+    /// Immediately reports every callback that does not belong to this login: the listener keeps waiting, and the user
     /// should not have to wait for its end to learn that something is wrong.
     #[must_use]
     pub fn on_stray(mut self, notice: impl Fn(UnexpectedCallback) + Send + Sync + 'static) -> Self {

@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject as _;
 const FILE: &str = "SSL_CERT_FILE";
 const FOLDER: &str = "SSL_CERT_DIR";
 
-/// Checks that there is something where the environment says that the certificates are.
+/// Checks that the certificate paths in the environment exist.
 ///
 /// # Errors
 /// `transport.setup`, with the variables and what they name.

@@ -371,7 +371,7 @@ impl StreamableHttpClient for AuthorizedClient {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that fails says so
+    #![allow(clippy::unwrap_used)] // tests may panic
 
     use oauth_core::flow::resource_connection::{ConnectRequest, GrantChoice};
     use rmcp::ServiceExt as _;

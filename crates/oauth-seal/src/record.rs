@@ -158,7 +158,7 @@ pub fn without_key(id: &str, reason: MissingKey) -> Error {
     let id: String = id.chars().take(20).collect();
     seal_error(&match reason {
         MissingKey::Given => format!("the key {id} is not given"),
-        MissingKey::Known => format!("nobody has the key {id}"),
+        MissingKey::Known => format!("no key source has the key {id}"),
     })
 }
 

@@ -285,7 +285,7 @@ fn polling_clients_get_slow_down_and_expired_token() {
     let (id, _) = begun(&mut driver, &[]);
     driver.twin().inject(Fault::SlowDown);
     driver.twin().inject(Fault::ExpiredToken);
-    // They wait for somebody who asks.
+    // The tokens wait for the client's poll.
     begun(&mut driver, &[]);
     refused(&poll(&mut driver, &id), 400, "slow_down");
     driver.advance(Duration::from_secs(5));

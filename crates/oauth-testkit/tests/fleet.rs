@@ -76,7 +76,7 @@ fn a_thousand_workers_renew_once() {
     assert_eq!((troubles, report.logins), ([0; 3], 1));
 }
 
-/// A thousand workers that nobody asks after the first half minute, and a refresh token that ends unused after 1,000 s.
+/// A thousand workers without callers after the first half minute, and a refresh token that ends unused after 1,000 s.
 fn idle() -> Setup {
     let mut setup = Setup::random(0);
     setup.workers = 1000;
@@ -99,7 +99,7 @@ fn a_thousand_idle_workers_keep_a_grant_alive_by_one_exchange_a_window() {
     let mut setup = idle();
     setup.policy.keep_alive = Some(Duration::from_secs(24 * 3600));
     let report = Fleet::new(1, setup).run().expect("no violation");
-    // A window is four fifths of the timeout, and with so many workers somebody is up to a tenth of it early:
+    // A window is four fifths of the timeout, and with so many workers one of them is up to a tenth of it early:
     // three of them in 2,500 s. The fourth exchange is for all thousand, who ask at once in the end.
     assert_eq!(report.token_requests, 4, "{report:?}");
     assert!(report.kept_alive >= 3, "{report:?}");

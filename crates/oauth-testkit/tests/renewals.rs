@@ -198,7 +198,7 @@ fn a_keeper_exchanges_at_once_and_renews_from_half_of_the_lifetime_on() {
     let short = login(&mut driver, &client);
     let mut keeper = client.keeper(GrantId::user("me"));
     keeper.replace(&driver.moment(), short.clone()).unwrap();
-    // It is good, and handed out; beside, it is exchanged.
+    // It is valid, so it is returned while it is being exchanged.
     let now = driver.now();
     let Decision::UseAndRenew(tokens) = keeper.ask(now, None) else {
         panic!("it is exchanged at once")

@@ -38,7 +38,7 @@ impl Host {
     ///
     /// # Errors
     /// `environment.missing`, which names all that are needed and not set; `misuse.setup` and `misuse.not_supported`
-    /// for the store; `web.setup`, also for a provider that identifies nobody; `url.*`; those of the client.
+    /// for the store; `web.setup`, also for a provider that does not identify users; `url.*`; those of the client.
     pub async fn from_env() -> Result<Self, Error> {
         let driver = Driver::new(reqwest::Client::builder())?;
         let environment: Arc<dyn Environment> = Arc::new(ProcessEnvironment::new());

@@ -364,7 +364,7 @@ async fn a_variable_that_is_missing_is_named_before_anything_is_asked() {
     assert!(twin.with(|twin| twin.log().is_empty()));
 }
 
-/// The application's own call finds that the grant is over: so is the session, whoever asks next.
+/// The application's own call finds that the grant has ended: so has the session, for every later request.
 #[tokio::test]
 async fn a_grant_that_is_over_ends_the_session() {
     let shop = shop(Access::Open, true).await;

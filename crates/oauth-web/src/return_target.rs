@@ -1,4 +1,4 @@
-//! Checks return targets, against open redirects (RFC 9700 section 4.11): a page of the site, or of a listed origin.
+//! Checks return targets to prevent open redirects (RFC 9700 section 4.11): a page of the site, or of a listed origin.
 //! How one URL is compared with an origin is in `redirect_uri.rs` of `oauth-core`.
 
 use std::borrow::Cow;
@@ -61,7 +61,7 @@ fn path(target: &str) -> &str {
     path.split(['?', '#']).next().unwrap_or_default()
 }
 
-/// Whether a path is one of the sign-in pages, even for a server that decodes first.
+/// Whether a path is one of the sign-in pages, also for a server that percent-decodes the path first.
 fn is_below(path: &str, pages: &str) -> bool {
     let decoded = form::decode(path).unwrap_or(Cow::Borrowed(path));
     let path = decoded.to_ascii_lowercase();

@@ -31,7 +31,7 @@ impl Userinfo {
         }
     }
 
-    /// The value of this name.
+    /// The value with this name.
     pub fn named(name: &str) -> Option<Self> {
         let mut all = Self::ALL.iter().copied();
         all.find(|value| value.as_str() == name)

@@ -115,7 +115,7 @@ impl Call {
         let url = Url::parse(&self.url)?;
         let profile = self.server.loaded(global)?;
         let provider = provider_of(&profile)?;
-        // Otherwise the first complaint would be about the URL, whose rules depend on the server.
+        // Otherwise the first error would be about the URL, whose rules depend on the server.
         if provider.is_none() && profile.issuer.is_none() && !self.fixed.is_given(&profile) {
             return Err(no_server());
         }
@@ -217,7 +217,7 @@ impl Call {
     }
 }
 
-/// Some APIs require a user's token for some routes, and the application's for all others.
+/// Checks the token's owner: some APIs require a user's token for some routes, and the application's for all others.
 fn check_route(token_owner: TokenOwner, url: &Url, acts_for_user: bool) -> Result<(), Failure> {
     let fail = |kind: &str, hint: &str| {
         let message = format_args!("{} requires {kind} token", url.path()).to_string();
@@ -241,7 +241,7 @@ enum Source<'a> {
     Stored(Grant<'a>),
     /// A file written by --save.
     File(TokenFile, &'a Setup),
-    /// The server, again for each command.
+    /// The token endpoint, which each command asks for a new token.
     Client(TokenRequest, &'a Setup),
 }
 
@@ -284,7 +284,7 @@ impl Source<'_> {
     }
 }
 
-/// A request, and what may be done with it.
+/// A request to an API, and how rate limits are handled.
 struct AuthorizedRequest {
     api: Api,
     request: http::Request<Bytes>,
@@ -317,7 +317,7 @@ impl AuthorizedRequest {
                     };
                     Event::Token(tokens.insert(new))
                 }
-                // Its keys are in this process.
+                // The client's keys are in this process, so this step cannot occur.
                 Step::Sign(_) => return Err(Error::from(Misuse::KeyMissing).into()),
                 Step::Send {
                     url,

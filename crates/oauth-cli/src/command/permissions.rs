@@ -42,7 +42,7 @@ impl Permissions {
         Self { granted, missing }
     }
 
-    /// Tells people, one line for each.
+    /// Prints one note for each.
     pub(super) fn tell(&self, output: Output) {
         for detail in self.granted.iter() {
             output.note(format_args!("granted: {}", one_line(detail)));

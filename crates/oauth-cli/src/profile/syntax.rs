@@ -64,7 +64,7 @@ fn field(line: &str) -> Option<&str> {
     known.any(|known| known == name).then_some(name)
 }
 
-/// How many letters have to be inserted, removed or replaced (Levenshtein).
+/// The number of letters to insert, remove or replace (the Levenshtein distance).
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.chars().count()).collect();
     for (i, a) in one.chars().enumerate() {

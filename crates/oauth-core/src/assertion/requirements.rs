@@ -147,7 +147,7 @@ impl AssertionRequirements {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that fails says so
+    #![allow(clippy::unwrap_used)] // tests may panic
 
     use std::sync::Arc;
 

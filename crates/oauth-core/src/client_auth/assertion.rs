@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use super::jwt::{self, JWT_BEARER};
+use super::jwt_methods::{self, JWT_BEARER};
 use super::{ClientJwt, ClientJwtOutcome, RequestFacts};
 use crate::crypto::{AudienceKind, KeyUse, SigningKey};
 use crate::error::{Error, Misuse};
@@ -247,6 +247,6 @@ impl ClientJwt for ClientAssertion {
 
     fn write(&self, (parameter, id): (&str, &str), jwt: &str, form: &mut Form) {
         form.push(parameter, id);
-        jwt::write_assertion(JWT_BEARER, jwt, form);
+        jwt_methods::write_assertion(JWT_BEARER, jwt, form);
     }
 }

@@ -1,5 +1,6 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
+mod secret_syntax;
 mod spiffe;
 
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
-use super::jwt::JWT_BEARER;
+use super::jwt_methods::JWT_BEARER;
 use super::*;
 use crate::client::Client;
 use crate::client_id::ClientId;

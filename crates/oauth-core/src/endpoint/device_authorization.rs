@@ -158,7 +158,7 @@ impl Endpoint for DeviceAuthorization {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+    #![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
     use super::*;
     use crate::client::Client;

@@ -1,5 +1,5 @@
 //! Error replies: which text is extracted, and how the error is classified.
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use serde_json::json;
 

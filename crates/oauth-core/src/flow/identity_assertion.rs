@@ -91,7 +91,7 @@ pub fn is_advertised(server: &Server) -> bool {
     profiles.iter().any(|name| name == ID_JAG)
 }
 
-/// Sends the request to the identity provider, of which `config` is a client.
+/// Sends the request to the identity provider; `config` is a client of it.
 pub(crate) fn request(
     config: Arc<ClientConfig>,
     request: IdentityAssertionRequest,

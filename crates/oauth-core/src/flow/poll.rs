@@ -155,7 +155,7 @@ impl Exchange for Poll {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+    #![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
     use super::*;
     use crate::error::Cause;

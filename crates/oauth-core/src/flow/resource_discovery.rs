@@ -16,7 +16,7 @@ use crate::call::Call;
 use crate::challenge;
 use crate::client_config::ClientConfig;
 use crate::endpoint::Endpoint as _;
-use crate::endpoint::resource_metadata::ResourceMetadata;
+use crate::endpoint::protected_resource_metadata::ResourceMetadata;
 use crate::error::{Error, Kind, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Exchange, Input, Step};
 use crate::issuer::Issuer;

@@ -184,7 +184,7 @@ pub(crate) fn check_issued_token_type(
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+    #![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
     use super::*;
     use crate::client::Client;

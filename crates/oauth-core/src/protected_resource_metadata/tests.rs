@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use super::*;
 use crate::json::{self, Json};

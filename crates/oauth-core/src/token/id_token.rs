@@ -49,7 +49,7 @@ impl IdToken {
         self.claims.text("iss").ok().flatten().unwrap_or_default()
     }
 
-    /// When the user last authenticated, if the server says so.
+    /// When the user last authenticated, if the server states it.
     pub fn auth_time(&self) -> Option<UnixTime> {
         self.claims.time("auth_time").ok().flatten()
     }

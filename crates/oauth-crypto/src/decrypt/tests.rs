@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)] // tests may panic
 
 use super::*;
 use crate::encrypt::key_wrap_by_blocks;

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // tests may panic
 
 use super::*;
 

@@ -90,7 +90,7 @@ fn qr_code(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that fails says so
+    #![allow(clippy::unwrap_used)] // tests may panic
 
     use super::*;
 

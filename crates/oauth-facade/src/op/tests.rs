@@ -419,7 +419,7 @@ fn a_client_may_ask_about_the_tokens_it_is_shown() {
         Ok(ErasedStep::Send(request)) => assert_eq!(request.url, "https://as.example/introspect"),
         other => panic!("{other:?}"),
     }
-    // What is said of signatures would be said in vain.
+    // Settings about signatures would have no effect.
     for (profile, algs) in [
         (text("okta"), Arg::Null),
         (Arg::Null, Arg::List(vec![text("ES256")])),

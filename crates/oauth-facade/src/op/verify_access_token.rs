@@ -85,7 +85,7 @@ arguments! {
 }
 
 arguments! {
-    /// What an API requires of access tokens beside their audience.
+    /// What an API requires of access tokens besides their audience.
     pub struct AccessTokenRequirements {
         /// The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their audience
         /// distinguishes from ID tokens of the same server: it must identify an API, and never be a client's id.

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use oauth_core::jose::Alg;
 use oauth_crypto::PrivateKey;
@@ -58,7 +58,7 @@ fn shared_keys_are_made_of_the_client_secret() {
     for (alg, keys, expected) in [
         ("dir", vec![], Ok(())),
         ("A192KW", vec![], Ok(())),
-        // A key for something else stands beside it.
+        // The set also has a key for another use.
         ("A256GCMKW", vec![pem(Alg::Es256)], Ok(())),
         ("ECDH-ES", vec![], Err("arguments.inconsistent")),
         ("ECDH-ES+A128KW", vec![], Err("arguments.inconsistent")),

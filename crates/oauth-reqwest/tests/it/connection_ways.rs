@@ -276,7 +276,7 @@ async fn without_an_id_token_nobody_is_vouched_for() {
     assert_eq!(refused.code(), "identity_assertion.no_id_token");
     // Its refresh token serves the same purpose.
     assert_eq!(status(&ended(login.clone()), &served).await, 200);
-    // One that was renewed in vain already is not renewed again.
+    // One whose renewal has already failed is not renewed again.
     let renewed = Arc::default();
     let mut in_vain = SignIn::new(login.clone(), &renewed);
     in_vain.ended.received_at = login.received_at;

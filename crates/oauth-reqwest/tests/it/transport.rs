@@ -72,7 +72,7 @@ async fn serve_as(
         while let Ok((stream, _)) = listener.accept().await {
             let (acceptor, requested) = (acceptor.clone(), Arc::clone(&requested));
             tokio::spawn(async move {
-                // A client that trusts nobody hangs up here.
+                // A client that does not trust the certificate closes the connection here.
                 let Ok(mut stream) = acceptor.accept(stream).await else {
                     return;
                 };
@@ -253,7 +253,7 @@ async fn settings_are_texts_or_files() {
     assert!(!shown.contains("PRIVATE KEY"), "{shown}");
 }
 
-/// PEM, of what is not a certificate.
+/// PEM whose content is not a certificate.
 const UNREADABLE: &str = "-----BEGIN CERTIFICATE-----\nS3CR3T\n-----END CERTIFICATE-----\n";
 
 #[test]
@@ -366,7 +366,7 @@ async fn c6_a_server_proves_who_it_is_or_gets_nothing() {
         assert_eq!(code(token(&driver, &base).await), seen, "{reason}");
     }
     assert_eq!(requested.lock().unwrap().len(), 1, "no secret left");
-    // Without roots of the caller's the same server is a stranger's.
+    // Without the caller's roots, the same server is not trusted.
     let plain = Transport::default().without_proxy().driver().unwrap();
     assert_eq!(
         code(token(&plain, &format!("https://127.0.0.1:{valid_token}")).await),

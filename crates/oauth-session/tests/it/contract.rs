@@ -19,7 +19,7 @@ async fn memory() {
     contract::assert(&clones(MemoryStore::new())).await;
 }
 
-/// The contract must detect wrong stores: each of these breaks the cases named beside it, and each
+/// The contract must detect wrong stores: each of these fails the cases listed with it, and each
 /// case is broken by one of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_stores_are_found_out() {

@@ -59,7 +59,7 @@ impl Turns {
             sleep(Duration::from_millis(100)).await;
         }
         self.turns.add_permits(1);
-        // Time passes only where nobody can do anything.
+        // Time only advances when no task can make progress.
         sleep(Duration::from_millis(1)).await;
         true
     }
@@ -291,7 +291,7 @@ async fn expire(store: &Arc<MemoryStore>, id: &GrantId) {
     assert!(matches!(saved, Ok(SaveOutcome::At(_))));
 }
 
-/// Ann signs in anew for a step-up that has expired while another worker makes room for another.
+/// Ann signs in again for an expired step-up while another worker makes room for another one.
 async fn cross_with_room(before: Before, turns: [usize; 4]) {
     let when = format!("{before:?}, {turns:?}");
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));

@@ -140,7 +140,11 @@ async fn a_session_keeps_an_idle_grant_alive_on_wish_alone() {
         "new-0"
     );
     sleep(Duration::from_secs(2 * DAY)).await;
-    assert_eq!(server.requests(), 1, "it is good for a week");
+    assert_eq!(
+        server.requests(),
+        1,
+        "the refresh token is valid for a week"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,7 +172,11 @@ async fn who_observes_a_grant_is_told_once_that_its_authorization_ends() {
     }
     let events = events.0.lock().expect("no panic").clone();
     assert_eq!(events, [("authorization_ends", Some(end))]);
-    assert_eq!(server.requests(), 0, "no refresh outruns it");
+    assert_eq!(
+        server.requests(),
+        0,
+        "a refresh cannot extend the authorization"
+    );
 }
 
 /// Stores tokens as a worker without upkeep: due since their access token expired, a minute ago.

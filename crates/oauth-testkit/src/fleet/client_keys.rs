@@ -1,7 +1,8 @@
 //! Replacement of the keys with which a fleet's client authenticates (`private_key_jwt`).
 //!
-//! The operator registers a new key beside the old one, restarts one worker after the other with it, and removes the
-//! old one from the server after some time. Signatures are not verified here: a key is identified by its name.
+//! The operator registers a new key in addition to the old one, restarts one worker after the other with it, and
+//! removes the old one from the server after some time. Signatures are not verified here: a key is identified by its
+//! name.
 
 use std::collections::HashMap;
 use std::sync::Arc;

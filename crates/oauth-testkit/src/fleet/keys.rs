@@ -265,7 +265,7 @@ pub(super) fn refresh_token(request: &http::Request<Bytes>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that fails says so
+    #![allow(clippy::unwrap_used)] // tests may panic
 
     use oauth_core::exchange::{Exchange as _, Input, Step};
     use oauth_core::{Scope, grant};

@@ -63,7 +63,7 @@ const ID_TOKEN_ONLY_CLAIMS: [&str; 18] = [
     "cnf",
 ];
 
-/// Claims that are about one another: `email_verified` of one response must not vouch for the `email` of the other.
+/// Claims that belong together: `email_verified` of one response must not be combined with the `email` of the other.
 const PAIRS: [[&str; 2]; 3] = [
     ["email", "email_verified"],
     ["phone_number", "phone_number_verified"],

@@ -39,7 +39,7 @@ fn step_up(world: &mut World, browser: &mut Browser, need: &PageRequirements) ->
     there_and_back(world, browser, &ended.reply())
 }
 
-/// Somebody signs in, and then somebody else at the provider.
+/// One user signs in, and then another one at the provider.
 fn taken_over(change: impl FnOnce(Config) -> Config) -> (World, Browser) {
     let (mut world, mut ann) = (World::with(change), Browser::new());
     ann.open(&mut world, "/me");
@@ -84,9 +84,9 @@ fn a_silent_check_that_finds_somebody_else_ends_the_session_and_begins_none() {
         is_signed_out(&mut world, &mut ann, &reply);
         assert_eq!(world.notes_of("web.another_person").len(), 1);
         let revocations = world.provider.twin().counters().revocations;
-        // Those of the session that ends, and those that were issued to somebody else.
+        // Those of the session that ends, and those that were issued to the other user.
         assert_eq!(revocations, u64::from(has_tokens) + 1);
-        // As after any check that finds nobody, none is made for a while.
+        // As after any check that finds no user, no check is made for a while.
         let request = ann.request(&world, Method::GET, "/shop", From::Own);
         let ended = ann.send(&mut world, request, Access::Silent);
         assert!(matches!(ended, crate::world::Ended::Passed(None)));
@@ -178,7 +178,7 @@ fn a_check_that_began_before_a_sign_in_at_another_provider_leaves_that_alone() {
     let (mut world, mut ann) = (World::with(with_another_provider), Browser::new());
     let begun = ann.click(&mut world, "/auth/check?return_to=/shop&provider=twin");
     let begun = begun.reply();
-    // In another tab, with another provider, as somebody else.
+    // In another tab, with another provider, as another user.
     world.provider.twin().approve_as("bob");
     let login = ann.get(&mut world, "/auth/login?provider=other").reply();
     there_and_back(&mut world, &mut ann, &login);

@@ -54,7 +54,7 @@ fn forms_of_other_sites_reach_pages_for_everybody_as_nobodys() {
         let request = ann.request(world, Method::POST, "/payment/return", From::Elsewhere);
         ann.send_needing(world, request, access, need)
     };
-    // Of somebody who is signed in as well: the browser keeps the cookie back.
+    // Also for a signed-in user: the browser withholds the cookie.
     for _ in 0..2 {
         for access in [Access::Open, Access::Silent] {
             let ended = posted(&mut world, &mut ann, access, None);

@@ -105,7 +105,7 @@ fn a9_nobody_signs_in_to_a_session_that_somebody_else_knows() {
     }
 }
 
-/// Pending flows without end: what is begun and never finished is kept by the browser, and by nobody else.
+/// Unlimited pending flows: a flow that is never finished is stored only by the browser.
 #[test]
 fn a10_flows_that_nobody_finishes_cost_the_site_nothing() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());

@@ -155,7 +155,7 @@ proptest! {
                 (_, None) | (Kind::Token, _) => {}
             }
         }
-        // Where nobody died, every grant has its session.
+        // If no worker crashed, every grant has its session.
         if deaths.is_empty() {
             let records = world.records();
             let grants = records.iter().filter(|record| record.contains("refresh_token")).count();

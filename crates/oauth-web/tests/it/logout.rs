@@ -89,7 +89,7 @@ fn a_link_from_elsewhere_signs_nobody_out() {
         );
         ann.click(&mut world, "/me").session();
     }
-    // A picture that somebody put into a page of the site.
+    // An image that an attacker put into a page of the site.
     let mut request = ann.request(&world, Method::GET, "/auth/logout", From::Own);
     crate::world::put(&mut request.headers, "sec-fetch-dest", "image");
     crate::world::put(&mut request.headers, "sec-fetch-mode", "no-cors");

@@ -55,7 +55,7 @@ fn a_session_ends_when_its_time_is_over() {
     world.advance(8 * 3600 - 1);
     ann.click(&mut world, "/me").session();
     world.advance(1);
-    // A copy that somebody kept, regardless of what the browser's clock says.
+    // A stolen copy, regardless of the browser's clock.
     let mut request = ann.request(&world, Method::GET, "/me", From::Own);
     let stored = copy.cookie(SESSION).unwrap();
     crate::world::add_cookie(&mut request, SESSION, &stored.value);

@@ -154,7 +154,7 @@ fn a_response_of_the_other_kind_signs_nobody_in() {
         assert_eq!(code(&reply), "callback.missing_jarm_response", "{mode:?}");
         assert!(ann.cookie(SESSION).is_none());
     }
-    // A response that nobody asked to be signed: it belongs to no flow.
+    // A signed response although none was requested: it belongs to no flow.
     let (mut world, mut ann) = (world(ResponseMode::Query), Browser::new());
     let url = location(&ann.get(&mut world, "/me").reply());
     assert!(!url.contains("response_mode"), "{url}");

@@ -59,7 +59,7 @@ fn a_valid_cookie_of_a_session_that_the_store_does_not_have_is_said_once() {
     ann.open(&mut world, "/me").session();
     world.store.clear();
     for _ in 0..2 {
-        // An open page too: nobody is sent to sign in there, so nothing else would tell.
+        // On a public page too: it never redirects to sign in, so nothing else would show it.
         let request = ann.request(&world, Method::GET, "/", From::Typed);
         let ended = ann.send(&mut world, request, Access::Open);
         assert!(matches!(ended, Ended::Passed(None)));

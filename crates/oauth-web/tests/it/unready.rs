@@ -148,7 +148,7 @@ fn whoever_comes_while_somebody_is_asked_waits_for_the_same_answer() {
         .connected(&world.provider.moment(), connect, Ok(known));
     for (visit, event) in visits.iter_mut().zip(&mut events) {
         let Err(ended) = world.step(visit, event.take().unwrap()) else {
-            // The client is known: the next step runs the sign-in, which asks nobody for it.
+            // The client is known: the next step runs the sign-in, without discovery.
             continue;
         };
         panic!("{ended:?}");

@@ -206,7 +206,7 @@ impl Play<'_> {
         self.places.insert(format!("{{{name}}}"), target.to_owned());
     }
 
-    /// Whether a step was something that happens beside the site's pages.
+    /// Whether a step happens outside the site's pages.
     fn beside(&mut self, step: &Value) -> bool {
         let of = |name: &str| step[name].as_str();
         if let Some(place) = of("provider") {

@@ -155,7 +155,7 @@ fn members(body: &[Item]) -> Vec<String> {
     body.iter().enumerate().map(member).collect()
 }
 
-/// Words after a sign, wrapped at the width.
+/// A line of text after a marker, wrapped at the width.
 fn line(
     f: &mut fmt::Formatter<'_>,
     sign: char,

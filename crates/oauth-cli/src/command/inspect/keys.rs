@@ -31,7 +31,7 @@ pub(super) enum KeySource {
     File(PathBuf),
     /// The issuer itself.
     Issuer,
-    /// There are none: everything else is verified as if the signature were valid.
+    /// No keys: everything else is verified as if the signature were valid.
     None,
 }
 

@@ -13,7 +13,7 @@ use crate::shell::quote;
 use crate::token_file;
 
 impl Serve {
-    /// Serves until Ctrl-C.
+    /// Writes the certificates to `folder`, and serves over mutual TLS until Ctrl-C.
     pub(super) fn behind_tls(
         &self,
         folder: &Path,

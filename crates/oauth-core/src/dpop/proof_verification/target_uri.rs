@@ -14,7 +14,7 @@ pub(super) fn normalized(uri: &str) -> Option<String> {
     };
     // An empty port is the default one (section 6.2.3).
     let authority = authority.strip_suffix(':').unwrap_or(authority);
-    // Puts scheme and host in lower case, and refuses user names.
+    // Converts scheme and host to lower case, and rejects user information.
     let root = Url::scan(&[scheme, "://", authority].concat()).ok()?;
     let path = match path {
         "" => "/".to_owned(),
@@ -69,7 +69,7 @@ const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// The characters that stand in a path as they are (RFC 3986 section 3.3), and a percent sign that escapes nothing.
+/// The characters that a path may contain unescaped (RFC 3986 section 3.3), and a percent sign that escapes nothing.
 const fn is_of_path(byte: u8) -> bool {
     is_unreserved(byte)
         || matches!(

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use super::*;
 use crate::testing::{client, error_code, json, run_with_reply};

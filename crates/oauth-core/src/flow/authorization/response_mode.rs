@@ -77,7 +77,7 @@ pub enum ResponseType {
     /// A code; everything else comes from the token endpoint.
     #[default]
     Code,
-    /// A code and an ID token that vouches for it (OpenID Connect Core section 3.3). It is
+    /// A code and an ID token with its hash (OpenID Connect Core section 3.3). It is
     /// verified before the code is sent.
     CodeIdToken,
 }

@@ -36,7 +36,7 @@ struct SignInState {
     refreshing: Weak<RefreshPermit>,
 }
 
-/// The permit to refresh, of which there is one: the exchange that holds it refreshes, and dropping it releases it.
+/// The only permit to refresh: the exchange that holds it refreshes, and dropping it releases it.
 #[derive(Debug)]
 struct RefreshPermit;
 
@@ -90,7 +90,7 @@ impl IdentityAccess {
         self.sign_in().refresh_token
     }
 
-    /// Keeps an assertion that was obtained elsewhere, to be presented next.
+    /// Sets the assertion to present next, which was obtained elsewhere.
     pub fn keep(&self, assertion: IdentityAssertion) {
         self.update(|sign_in| sign_in.assertion = Some(assertion));
     }

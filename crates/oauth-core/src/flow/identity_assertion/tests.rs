@@ -3,7 +3,7 @@
     clippy::panic,
     clippy::expect_used,
     clippy::indexing_slicing
-)] // a test that fails says so
+)] // tests may panic
 
 use serde_json::json as value;
 

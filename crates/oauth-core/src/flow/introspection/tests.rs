@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use super::*;
 use crate::base64;
@@ -68,7 +68,7 @@ fn token(header: &str, claims: &str) -> String {
     format!("{input}.{}", base64::url_safe([1; 64]))
 }
 
-/// A response with these members beside those that it has to have.
+/// A response with these members in addition to the required ones.
 fn response(members: &str) -> String {
     token(
         HEADER,

@@ -1,5 +1,5 @@
 //! Unit tests of the keeper, one rule each. Whole histories are simulated by the fleet of the test kit.
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 mod breaker;
 mod certificates;
@@ -268,7 +268,7 @@ fn invalid_grant() -> Error {
     ServerError::from_code("invalid_grant").into()
 }
 
-/// A nonce is stored beside the tokens of a bound grant: the first request after a restart has it.
+/// A nonce is stored with the tokens of a bound grant: the first request after a restart has it.
 #[test]
 fn the_nonce_of_a_bound_grant_survives_a_restart() {
     let url = config().token_url().cloned().unwrap();

@@ -234,7 +234,7 @@ fn is_short(headers: &HeaderMap) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)] // a test that fails says so
+#[allow(clippy::unwrap_used)] // tests may panic
 mod tests {
     use super::*;
 

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use std::time::Duration;
 
@@ -176,7 +176,7 @@ fn a_redirect_to_another_origin_is_refused_though_both_are_allowed() {
         resource.redirect(&from, "https://a.example/y"),
         Redirect::Follow(url("https://a.example/y"))
     );
-    // A reference is relative to the URL that was asked, and its fragment is for nobody but the reader.
+    // A reference is relative to the URL that was asked, and its fragment is only for the caller.
     let from = url("https://a.example/b/x?q=/r");
     for (location, target) in [
         ("/y", "/y"),

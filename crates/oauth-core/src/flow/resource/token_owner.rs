@@ -161,7 +161,7 @@ const fn is_unreserved(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that fails says so
+    #![allow(clippy::unwrap_used)] // tests may panic
 
     use super::*;
 

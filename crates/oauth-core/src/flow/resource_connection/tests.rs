@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 mod bound;
 mod kept;
@@ -322,7 +322,7 @@ fn what_the_challenge_says_is_followed() {
     let as_given = offline.clone().offline(OfflineAccess::AsGiven);
     let scopes = connect_to(as_given, listed).outcome.unwrap().scope;
     assert_eq!(scopes.as_ref().map(Scope::as_str), Some("a b"));
-    // A client that acts for itself has nobody whose absence its tokens would outlast.
+    // A client that acts for itself needs no offline access: there is no user who could be absent.
     let by_hand =
         ClientCandidates::preregistered(issuer("https://one.example"), ClientId::new("id"));
     let itself = offline

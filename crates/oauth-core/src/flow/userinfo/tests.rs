@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use super::*;
 use crate::base64;
@@ -252,7 +252,7 @@ fn an_encrypted_response_is_decrypted_and_what_is_signed_in_it_is_verified() {
     let both = signed_client().with_userinfo_encryption(encryption);
     let result = userinfo_with(&both, JWT, Signature::Good, 200, JWT, &jwe);
     assert_eq!(error_code(result).map(drop), Err("jws.malformed"));
-    // And the other way round: a signature that nobody has agreed on is not read.
+    // And vice versa: a signed response is refused if none was registered.
     let (encryption, jwe) = encrypted_jwt(&signed_jwt(GOOD));
     let plain = client().with_userinfo_encryption(encryption);
     let result = userinfo_with(&plain, JWT, Signature::Good, 200, JWT, &jwe);

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use super::*;
 use crate::testing::error_code;
@@ -7,7 +7,7 @@ const X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 const EC: &str = r#""kty":"EC","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
     "y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA""#;
 
-/// An Ed25519 key with these members beside.
+/// An Ed25519 key with these additional members.
 fn key(more: &str) -> String {
     format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{X}"{more}}}"#)
 }

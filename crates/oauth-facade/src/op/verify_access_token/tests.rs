@@ -1,4 +1,4 @@
-#![allow(clippy::expect_used)] // a test that fails says so
+#![allow(clippy::expect_used)] // tests may panic
 
 use oauth_core::moment::Moment;
 

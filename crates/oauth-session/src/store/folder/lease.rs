@@ -1,4 +1,4 @@
-//! The lease of a key, as a small file beside the record.
+//! The lease of a key, as a small file next to the record.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

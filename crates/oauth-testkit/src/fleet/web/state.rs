@@ -91,7 +91,7 @@ pub(super) enum Event {
     Store(u64, Order, ReplyArrives),
     /// A request reaches the provider.
     Provider(u64, http::Request<bytes::Bytes>, ReplyArrives),
-    /// The lease of a renewal has to be extended.
+    /// The lease of a renewal is due for extension.
     Extend(u64),
     Restart(usize),
 }

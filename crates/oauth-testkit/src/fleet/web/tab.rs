@@ -7,7 +7,7 @@ use oauth_web::{Reply, Request};
 
 pub(super) const SESSION: &str = "__Host-Http-oauth-session";
 
-/// A browser, and its user.
+/// A browser with its user and cookies.
 pub(super) struct Browser {
     pub(super) person: usize,
     /// The number of its session at the provider.
@@ -36,14 +36,14 @@ pub(super) enum ShownPage {
     Nothing,
 }
 
-/// A request of a browser, or of the provider.
+/// A request from a browser or from the provider.
 #[derive(Clone)]
 pub(super) struct Tab {
     pub(super) from: Sender,
     pub(super) target: String,
     pub(super) kind: Kind,
     pub(super) hops: u32,
-    /// The request, once it was sent.
+    /// The request, once it has been sent.
     pub(super) request: Option<Request>,
 }
 
@@ -123,7 +123,7 @@ fn cookies(reply: &Reply) -> Vec<(String, String, u64)> {
     read.collect()
 }
 
-/// The session's cookie that a reply sets, if it sets one.
+/// The session cookie that a reply sets, if any.
 pub(super) fn session_set(reply: &Reply) -> Option<String> {
     let mut all = cookies(reply).into_iter();
     all.find(|(name, _, age)| name == SESSION && *age > 0)
@@ -190,7 +190,7 @@ impl Kind {
     }
 }
 
-/// A parameter of a URL's query.
+/// The value of a query parameter of a URL.
 pub(super) fn parameter(url: &str, name: &str) -> Option<String> {
     let (_, query) = url.split_once('?')?;
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;

@@ -160,7 +160,7 @@ impl Browser {
         callback.strip_prefix(SHOP).unwrap().to_owned()
     }
 
-    /// Opens a page and follows every redirect, whoever sends it.
+    /// Opens a page and follows every redirect, of the site and of the provider.
     pub(crate) fn open(&mut self, world: &mut World, target: &str) -> Ended {
         let request = self.request(world, Method::GET, target, From::Typed);
         let ended = self.send(world, request, Access::SignedIn);

@@ -1,5 +1,5 @@
 //! The expiry times in a token response, other than that of the access token.
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use super::*;
 use crate::moment::UnixTime;

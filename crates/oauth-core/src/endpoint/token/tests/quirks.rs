@@ -1,5 +1,5 @@
 //! Replies of real servers: each is accepted only with its quirk.
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use crate::http::Response;
 use serde_json::json;

@@ -220,7 +220,7 @@ fn a_shared_grant_needs_no_marker_and_its_second_request_may_be_late() {
         };
     }
     assert!(saved.into_inner().unwrap().is_some());
-    // Nor is it the grant of somebody who has logged in at that server.
+    // Nor is it the grant of a user who has logged in at that server.
     assert_ne!(keeper.key(), other().keeper(id.clone()).key());
     assert_ne!(
         keeper.key(),

@@ -18,7 +18,7 @@ fn lost_and_unknown_the_old_token_is_used_and_sent_again_after_its_expiry() {
     let (mut keeper, mut store, outcome) = failed_renewal(Reuse::Unknown, lost_reply());
     assert_eq!(access_of_outcome(outcome), "a1");
     assert!(store.record().in_flight.is_some());
-    // The first look holds back, and nobody looks again before the end.
+    // The first check finds that it must wait, and there is no second one before the end.
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
         access_of_outcome(over(store.go(&mut keeper, Event::Begin))),

@@ -105,7 +105,7 @@ fn who_asks_while_another_has_kept_the_grant_alive_gets_a_token() {
     let release = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert!(matches!(&release, Step::Lease { ttl, .. } if ttl.is_zero()));
     assert!(matches!(store.decide(&mut keeper), Decision::Wait));
-    // The token that was found is stale: it is renewed for whoever waits.
+    // The stored token is stale: it is renewed for the waiting callers.
     let step = store.go(&mut keeper, Event::Leased(Lease::Won));
     assert!(matches!(step, Step::Run(_)), "{step:?}");
     let fresh = idle(3, store.now, None);

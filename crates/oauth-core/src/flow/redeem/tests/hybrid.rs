@@ -200,7 +200,7 @@ fn a_flow_that_was_stored_still_wants_its_id_token() {
     }
 }
 
-/// RFC 9207 section 2.4: the ID token names the issuer as well. An error has none beside it.
+/// RFC 9207 section 2.4: the ID token names the issuer as well. An error comes without an ID token.
 #[test]
 fn a_server_that_names_itself_in_the_id_token_need_not_do_so_in_a_parameter() {
     let mut request = authorization_request();

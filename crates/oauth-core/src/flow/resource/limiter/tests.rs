@@ -1,5 +1,5 @@
 //! What is learnt from replies, one rule each.
-#![allow(clippy::unwrap_used, clippy::float_cmp)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::float_cmp)] // tests may panic
 
 use super::*;
 use crate::moment::UnixTime;

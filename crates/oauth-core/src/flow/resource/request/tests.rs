@@ -4,7 +4,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::float_cmp
-)] // a test that fails says so
+)] // tests may panic
 
 mod metadata;
 mod open;

@@ -240,7 +240,7 @@ fn a_client_is_registered_for_what_it_will_ask_for() {
     assert!(body.contains(r#""scope":"a b mine""#), "{body}");
 }
 
-/// A server refuses what a client is not registered for, so that nobody could sign in.
+/// A server refuses scopes for which the client is not registered, so no user could sign in.
 #[test]
 fn a_client_that_registered_before_the_server_listed_offline_access_does_not_request_it() {
     let request = || connect_request().register(Registration::new(metadata()));

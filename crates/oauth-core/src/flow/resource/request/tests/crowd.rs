@@ -185,7 +185,7 @@ proptest! {
         prop_assert_eq!(answered.len(), count);
     }
 
-    /// Without one, everyone is served too, and nobody is refused again and again.
+    /// Without a configured allowance too, every caller is served, with a limited number of refusals.
     #[test]
     fn all_are_served_without_one(
         requests in 1u32..20,
