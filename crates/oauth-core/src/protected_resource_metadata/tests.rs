@@ -206,7 +206,7 @@ fn what_cannot_be_used_is_refused_by_its_name() {
         (
             r#","bearer_methods_supported":[]"#,
             "resource_metadata.bearer_methods",
-            Some(""),
+            Some("it lists none"),
         ),
         (
             r#","bearer_methods_supported":["query","body"]"#,
