@@ -384,14 +384,9 @@ fn challenged(request: ConnectRequest) -> Boxed<ConnectRequest> {
 /// # Errors
 /// `pkce.unsupported`, `pkce.s256_unsupported`: "If code_challenge_methods_supported is absent, the authorization server
 /// does not support PKCE and MCP clients MUST refuse to proceed." `connect.grant_not_supported` if the server accepts
-/// no identity assertions. `endpoint.missing` if it has no place for the requests: nobody should sign in to learn this.
+/// no identity assertions. `endpoint.missing` if it issues no tokens: nobody should sign in to learn this.
 fn check_grant(grant: GrantChoice, server: &Server) -> Result<(), Error> {
     server.endpoint(EndpointKind::Token)?;
-    if grant == GrantChoice::AuthorizationCode
-        && server.endpoint(EndpointKind::DeviceAuthorization).is_err()
-    {
-        server.endpoint(EndpointKind::Authorization)?;
-    }
     match grant {
         GrantChoice::AuthorizationCode => match server.code_challenge_methods() {
             None => Err(Misuse::PkceUnsupported.into()),
