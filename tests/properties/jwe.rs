@@ -26,8 +26,8 @@ static KNOWN: LazyLock<Vec<ForeignToken>> = LazyLock::new(|| {
 
 fn foreign_token(case: &Value) -> ForeignToken {
     let text = |name: &str| case[name].as_str().unwrap_or_default();
-    let alg = JweAlg::named(text("alg")).expect("an alg");
-    let enc = Enc::named(text("enc")).expect("an enc");
+    let alg = JweAlg::from_name(text("alg")).expect("an alg");
+    let enc = Enc::from_name(text("enc")).expect("an enc");
     let key = DecryptionKey::from_jwk(&case["key"].to_string(), alg).expect("a key");
     ForeignToken {
         token: text("token").to_owned(),

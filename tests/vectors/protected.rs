@@ -134,7 +134,7 @@ pub(crate) fn jarm(vector: &Vector) -> Verdict {
     let keys = KeySet::parse(&key_set(&Value::Null).to_string()).map_err(text)?;
     client.keep_keys(UnixTime::from_secs(now), keys);
     let mode = vector.text("response_mode").unwrap_or("jwt");
-    let mode = ResponseMode::named(mode).ok_or("no such mode")?;
+    let mode = ResponseMode::from_name(mode).ok_or("no such mode")?;
     let state = vector.text("expected_state").unwrap_or("xyz");
     let pending = pending(&client, mode, state)?;
     match sent_code(&client, pending, vector.must("callback")?, now) {

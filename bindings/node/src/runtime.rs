@@ -84,11 +84,11 @@ where
     let runtime = runtime().map_err(fail)?;
     let mut future = Box::pin(future);
     // Timers and sockets created meanwhile belong to the runtime.
-    let context = runtime.enter();
+    let entered = runtime.enter();
     // The runtime polls again, with its own waker.
-    let mut waiting = Context::from_waker(Waker::noop());
-    let polled = guarded(|| future.as_mut().poll(&mut waiting));
-    drop(context);
+    let mut noop_context = Context::from_waker(Waker::noop());
+    let polled = guarded(|| future.as_mut().poll(&mut noop_context));
+    drop(entered);
     match polled? {
         Poll::Ready(outcome) => outcome.map(Either::A).map_err(fail),
         Poll::Pending => promise(env, future).map(Either::B),

@@ -14,13 +14,13 @@ const message = 'W4SCT'
 const ways = { native: {}, fetch: { fetch: globalThis.fetch } }
 
 /** The client that is notified, the request to approve, and the received notifications. */
-const awaited = { us: undefined, request: undefined, verdicts: [] }
+const awaited = { ownClient: undefined, request: undefined, verdicts: [] }
 
 /** The client's notification endpoint: the library verifies each notification and determines the response. */
-const mailbox = await listen(async (request, response) => {
+const notificationEndpoint = await listen(async (request, response) => {
   let body = ''
   for await (const part of request) body += part
-  const { us: ownClient, request: { authReqId, clientNotificationToken } } = awaited
+  const { ownClient, request: { authReqId, clientNotificationToken } } = awaited
   const { method, url, headers: { authorization } } = request
   const respond = (verdict, status, headers) => {
     awaited.verdicts.push(`${method} ${url} ${verdict}`)
@@ -31,7 +31,7 @@ const mailbox = await listen(async (request, response) => {
     ({ code, responseStatus, challenge }) => respond(code, responseStatus ?? 500, challenge && { 'www-authenticate': challenge }),
   )
 })
-const notificationUri = `${mailbox}/notified`
+const notificationUri = `${notificationEndpoint}/notified`
 const { issuer, clients } = await oidcProvider({ BACKCHANNEL_NOTIFICATION_URI: notificationUri })
 const server = await discover(issuer, { transport: 'loopback_http' })
 
@@ -46,7 +46,7 @@ async function refusals({ clientId }) {
 }
 
 /** Runs `act` after the client's next poll that returns no tokens; `done` is the promise of its result. */
-async function onceToldToWait(client, act) {
+async function afterNextPendingPoll(client, act) {
   const before = await refusals(client)
   const wait = async () => {
     const end = Date.now() + 30_000
@@ -78,7 +78,7 @@ async function decide(verdict) {
   assert.deepEqual([await response.text(), response.status], [message, 200])
 }
 
-async function begun(client, more) {
+async function beginBackchannel(client, more) {
   const backchannelOptions = { loginHint: 'somebody', bindingMessage: message, requestedExpiry: 60, scope }
   const request = await client.backchannelAuthentication({ ...backchannelOptions, ...more })
   assert.deepEqual([request.expiresIn, request.interval], [60, 5])
@@ -87,8 +87,8 @@ async function begun(client, more) {
 
 /** A request that the client is notified about. */
 async function begunWithPing(client) {
-  const request = await begun(client, { tokenDeliveryMode: 'ping' })
-  Object.assign(awaited, { us: client, request, verdicts: [] })
+  const request = await beginBackchannel(client, { tokenDeliveryMode: 'ping' })
+  Object.assign(awaited, { ownClient: client, request, verdicts: [] })
   return request
 }
 
@@ -110,7 +110,7 @@ for (const [way, options] of Object.entries(ways)) {
     const code = await ownClient.deviceAuthorization({ scope })
     assert.ok(String(code.verificationUri).startsWith(issuer))
     assert.equal(code.interval, 5)
-    const person = await onceToldToWait(ownClient, () => visit(code.verificationUri, code))
+    const person = await afterNextPendingPoll(ownClient, () => visit(code.verificationUri, code))
     assert.equal((await ownClient.pollDeviceToken(waiting(code))).claims.sub, 'somebody')
     assert.equal(await person.done, 'signed in')
     // A code can be used only once.
@@ -141,8 +141,8 @@ for (const [way, options] of Object.entries(ways)) {
   test(`the user approves on their own device: ${way}`, async () => {
     const ownClient = client('ciba-poll', options)
     const polled = async (verdict) => {
-      const { authReqId, expiresAt } = await begun(ownClient)
-      const person = await onceToldToWait(ownClient, () => decide(verdict))
+      const { authReqId, expiresAt } = await beginBackchannel(ownClient)
+      const person = await afterNextPendingPoll(ownClient, () => decide(verdict))
       const login = ownClient.pollBackchannelToken({ authReqId, expiresAt, interval: 1, scope })
       const [ended] = await Promise.allSettled([login, person.done])
       await person.done
@@ -187,7 +187,7 @@ for (const [way, options] of Object.entries(ways)) {
   })
 
   test(`a client that is notified sends a token: ${way}`, async () => {
-    await assert.rejects(begun(client('ciba-ping', options)), { code: 'denied.invalid_request' })
+    await assert.rejects(beginBackchannel(client('ciba-ping', options)), { code: 'denied.invalid_request' })
   })
 
   for (const method of ['client_secret_basic', 'client_secret_post', 'none']) {

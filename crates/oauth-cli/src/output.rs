@@ -72,7 +72,7 @@ impl Failure {
     }
 
     /// Whether it has this code.
-    pub(crate) fn is(&self, code: &str) -> bool {
+    pub(crate) fn has_code(&self, code: &str) -> bool {
         self.code == code
     }
 

@@ -94,10 +94,10 @@ impl RegisteredResponses {
                 )),
             };
         };
-        let alg = JweAlg::named(name).ok_or_else(|| unknown(name))?;
+        let alg = JweAlg::from_name(name).ok_or_else(|| unknown(name))?;
         let enc = match enc {
             None => Enc::A128CbcHs256,
-            Some(name) => Enc::named(name).ok_or_else(|| unknown(name))?,
+            Some(name) => Enc::from_name(name).ok_or_else(|| unknown(name))?,
         };
         let path = self.decryption_key_file.as_deref().ok_or_else(|| {
             wrong(
@@ -116,7 +116,7 @@ fn key(path: &Path, alg: JweAlg) -> Result<DecryptionKey, Failure> {
 }
 
 fn alg(name: &str) -> Result<Alg, Failure> {
-    Alg::named(name).ok_or_else(|| unknown(name))
+    Alg::from_name(name).ok_or_else(|| unknown(name))
 }
 
 fn unknown(name: &str) -> Failure {

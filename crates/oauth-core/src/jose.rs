@@ -101,7 +101,7 @@ pub enum Hash {
 
 impl Alg {
     /// The algorithm with this name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|alg| alg.as_str() == name)
     }
 

@@ -96,7 +96,7 @@ impl<N: Ord> State<N> {
 mod tests {
     use super::*;
 
-    fn named(issuer: &str, jti: &str) -> (String, String) {
+    fn key_of(issuer: &str, jti: &str) -> (String, String) {
         (issuer.to_owned(), jti.to_owned())
     }
 
@@ -107,11 +107,11 @@ mod tests {
     #[test]
     fn a_name_is_known_until_its_end_and_at_its_issuer() {
         let replays = LogoutTokens::default();
-        assert!(replays.remember(named("a", "1"), at(100), at(0)));
-        assert!(!replays.remember(named("a", "1"), at(100), at(99)));
-        assert!(replays.remember(named("b", "1"), at(100), at(99)));
-        assert!(replays.remember(named("a", "1"), at(200), at(100)));
-        assert!(!replays.remember(named("a", "1"), at(200), at(100)));
+        assert!(replays.remember(key_of("a", "1"), at(100), at(0)));
+        assert!(!replays.remember(key_of("a", "1"), at(100), at(99)));
+        assert!(replays.remember(key_of("b", "1"), at(100), at(99)));
+        assert!(replays.remember(key_of("a", "1"), at(200), at(100)));
+        assert!(!replays.remember(key_of("a", "1"), at(200), at(100)));
     }
 
     #[test]
@@ -120,14 +120,14 @@ mod tests {
         let replays = ReplayCache::<_, CAPACITY>::default();
         let count = CAPACITY as u64;
         for number in 0..=count {
-            assert!(replays.remember(named("a", &number.to_string()), at(1000 + number), at(0)));
+            assert!(replays.remember(key_of("a", &number.to_string()), at(1000 + number), at(0)));
         }
         assert_eq!(
             replays.0.lock().map(|state| state.by_end.len()).ok(),
             Some(CAPACITY)
         );
-        assert!(!replays.remember(named("a", &count.to_string()), at(9999), at(0)));
-        assert!(!replays.remember(named("a", "1"), at(9999), at(0)));
-        assert!(replays.remember(named("a", "0"), at(9999), at(0)));
+        assert!(!replays.remember(key_of("a", &count.to_string()), at(9999), at(0)));
+        assert!(!replays.remember(key_of("a", "1"), at(9999), at(0)));
+        assert!(replays.remember(key_of("a", "0"), at(9999), at(0)));
     }
 }

@@ -247,7 +247,7 @@ impl SecurityProfile {
     ];
 
     /// The profile with this name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         let mut profiles = Self::ALL.iter().copied();
         profiles.find(|profile| profile.as_str() == name)
     }

@@ -171,16 +171,16 @@ mod tests {
                 member("token_endpoint_auth_signing_alg_values_supported", algs),
             ]))
         };
-        let name = |methods: &[&str], algs: &[&str]| {
+        let chosen = |methods: &[&str], algs: &[&str]| {
             let server = server(methods, algs);
             let auth = client_secret_auth("s".repeat(64), &server)?;
             Ok::<_, Error>((auth.name(), ClientAssertion::mac_alg_at(&server, 64)))
         };
-        let methods = name(&["client_secret_jwt", "client_secret_post"], &[])?;
+        let methods = chosen(&["client_secret_jwt", "client_secret_post"], &[])?;
         assert_eq!(methods.0, "client_secret_post");
         let signed = ["private_key_jwt", "client_secret_jwt"];
-        assert_eq!(name(&signed, &[])?, ("client_secret_jwt", Alg::Hs256));
-        let listed = name(&signed, &["ES256", "HS512"])?;
+        assert_eq!(chosen(&signed, &[])?, ("client_secret_jwt", Alg::Hs256));
+        let listed = chosen(&signed, &["ES256", "HS512"])?;
         assert_eq!(listed, ("client_secret_jwt", Alg::Hs512));
         // The first for which the secret is long enough (RFC 7518 section 3.2).
         let server = server(&signed, &["HS512", "HS256"]);

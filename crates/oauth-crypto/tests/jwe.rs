@@ -54,8 +54,8 @@ fn tokens_of_another_implementation() -> Outcome {
     let (mut algs, mut encs) = (JweAlg::ALL.to_vec(), Enc::ALL.to_vec());
     for case in &cases {
         let text = |name: &str| case[name].as_str().unwrap_or_default();
-        let alg = JweAlg::named(text("alg")).ok_or("alg")?;
-        let enc = Enc::named(text("enc")).ok_or("enc")?;
+        let alg = JweAlg::from_name(text("alg")).ok_or("alg")?;
+        let enc = Enc::from_name(text("enc")).ok_or("enc")?;
         let key = DecryptionKey::from_jwk(&case["key"].to_string(), alg)?;
         let token = text("token");
         assert_eq!(decrypted(key.clone(), enc, token)?, text("text"), "{token}");
@@ -95,12 +95,12 @@ fn a_point_beside_the_curve_is_refused() -> Outcome {
     let mut tried = 0;
     for case in cases {
         let text = |name: &str| case[name].as_str().unwrap_or_default();
-        let alg = JweAlg::named(text("alg")).ok_or("alg")?;
+        let alg = JweAlg::from_name(text("alg")).ok_or("alg")?;
         if !alg.has_ephemeral_key() || case["key"]["kty"] != "EC" {
             continue;
         }
         let key = DecryptionKey::from_jwk(&case["key"].to_string(), alg)?;
-        let enc = Enc::named(text("enc")).ok_or("enc")?;
+        let enc = Enc::from_name(text("enc")).ok_or("enc")?;
         for y in ["off", "zero", "of another curve"] {
             let token = changed(text("token"), 0, |bytes| {
                 let mut header: Value = serde_json::from_slice(bytes).unwrap_or_default();
@@ -281,9 +281,9 @@ fn keys_are_read_from_pem() -> Outcome {
         let case = case.ok_or("a token")?;
         let text = |name: &str| case[name].as_str().unwrap_or_default();
         let pem = PrivateKey::from_jwk(&case["key"].to_string(), alg)?.to_pem()?;
-        let jwe_alg = JweAlg::named(text("alg")).ok_or("alg")?;
+        let jwe_alg = JweAlg::from_name(text("alg")).ok_or("alg")?;
         let key = DecryptionKey::from_pem(&pem, jwe_alg)?;
-        let enc = Enc::named(text("enc")).ok_or("enc")?;
+        let enc = Enc::from_name(text("enc")).ok_or("enc")?;
         assert_eq!(decrypted(key, enc, text("token"))?, text("text"));
     }
     Ok(())
@@ -295,8 +295,8 @@ fn a_client_secret_makes_a_key() -> Outcome {
     let cases: Vec<Value> = serde_json::from_str(CLIENT_SECRET)?;
     for case in cases {
         let text = |name: &str| case[name].as_str().unwrap_or_default();
-        let alg = JweAlg::named(text("alg")).ok_or("alg")?;
-        let enc = Enc::named(text("enc")).ok_or("enc")?;
+        let alg = JweAlg::from_name(text("alg")).ok_or("alg")?;
+        let enc = Enc::from_name(text("enc")).ok_or("enc")?;
         let key = DecryptionKey::from_client_secret("client secret", alg, enc)?;
         assert_eq!(decrypted(key, enc, text("token"))?, "hello");
         let key = DecryptionKey::from_client_secret("client Secret", alg, enc)?;

@@ -183,8 +183,8 @@ pub(crate) mod by_key {
     use oauth_core::jose::Alg;
 
     /// The algorithm of this name.
-    pub(crate) fn named(name: &str) -> Result<Alg, Error> {
-        Alg::named(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))
+    pub(crate) fn alg_from_name(name: &str) -> Result<Alg, Error> {
+        Alg::from_name(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))
     }
 
     /// Assertions for this audience, if one is given.
@@ -215,7 +215,7 @@ mod assertion {
     use oauth_core::server::Server;
     use oauth_crypto::{ClientKeys, PrivateKey};
 
-    use super::by_key::{for_audience, named};
+    use super::by_key::{alg_from_name, for_audience};
     use super::{PrivateKeyJwt, SecretJwt};
 
     impl SecretJwt {
@@ -224,7 +224,7 @@ mod assertion {
         /// # Errors
         /// `key.algorithm`, `jws.key_too_small`, naming the argument.
         pub(super) fn check(&self) -> Result<(), Error> {
-            let alg = named(&self.alg).map_err(|error| of_argument("alg", error))?;
+            let alg = alg_from_name(&self.alg).map_err(|error| of_argument("alg", error))?;
             if !alg.is_symmetric() {
                 let error = Error::from(Misuse::KeyAlgorithm).about(&self.alg);
                 return Err(of_argument("alg", error));
@@ -236,7 +236,7 @@ mod assertion {
         }
 
         pub(crate) fn assertion(self) -> Result<ClientAssertion, Error> {
-            let alg = named(&self.alg)?;
+            let alg = alg_from_name(&self.alg)?;
             let assertion = oauth_crypto::client_secret_jwt(self.secret, alg)?;
             Ok(for_audience(assertion, self.audience))
         }
@@ -258,7 +258,7 @@ mod assertion {
         /// # Errors
         /// `key.*`, `client_auth.keys`, `arguments.inconsistent`, naming the argument.
         pub(super) fn check(&self) -> Result<(), Error> {
-            let alg = self.alg.as_deref().map(named).transpose();
+            let alg = self.alg.as_deref().map(alg_from_name).transpose();
             let alg = alg.map_err(|error| of_argument("alg", error))?;
             self.all().map_err(|error| {
                 let name = match error.code() {
@@ -282,7 +282,7 @@ mod assertion {
         }
 
         pub(crate) fn assertion(self, server: &Server) -> Result<ClientAssertion, Error> {
-            let alg = self.alg.as_deref().map(named).transpose()?;
+            let alg = self.alg.as_deref().map(alg_from_name).transpose()?;
             let mut assertion = match &*self.keys {
                 [key] => PrivateKey::read_for(server, self.decrypted(key)?.expose(), alg)?
                     .client_assertion(self.kid.clone().unwrap_or_default()),

@@ -34,7 +34,7 @@ pub enum AddressPolicy {
 
 impl AddressPolicy {
     /// The policy with this name: `public_where_marked`, `public_only` or `any`.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "public_where_marked" => Some(Self::PublicWhereMarked),
             "public_only" => Some(Self::PublicOnly),

@@ -18,7 +18,7 @@ const FOLDER: &str = "SSL_CERT_DIR";
 ///
 /// # Errors
 /// `transport.setup`, with the variables and what they name.
-pub(crate) fn named() -> Result<(), Error> {
+pub(crate) fn check_variables() -> Result<(), Error> {
     // These two have their own certificate stores, and look nowhere else.
     if cfg!(any(target_vendor = "apple", windows)) {
         return Ok(());

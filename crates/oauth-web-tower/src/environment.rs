@@ -74,8 +74,9 @@ impl Host {
             return Err(Error::from(Misuse::EnvironmentMissing).about(&missing.join(", ")));
         };
         let userinfo = userinfo(&environment)?;
-        let base_url = Url::parse(base_url.expose()).map_err(|error| named(BASE_URL, error))?;
-        let keys = Keys::parse(&keys).map_err(|error| named(KEY, error))?;
+        let base_url =
+            Url::parse(base_url.expose()).map_err(|error| with_variable(BASE_URL, error))?;
+        let keys = Keys::parse(&keys).map_err(|error| with_variable(KEY, error))?;
         let store = optional(STORE).map(|url| StoreUrl::parse(url.expose())?.open());
         // Its errors contain no password of a URL.
         let store = store.transpose()?;
@@ -168,7 +169,7 @@ fn userinfo(environment: &Arc<dyn Environment>) -> Result<Userinfo, Error> {
     let value = environment.variable(USERINFO);
     match value.as_ref().map_or("", |value| value.expose().as_str()) {
         "" => Ok(Userinfo::default()),
-        name => Userinfo::named(name).ok_or_else(|| {
+        name => Userinfo::from_name(name).ok_or_else(|| {
             let reason = "OAUTH_USERINFO: never or when_missing";
             Error::from(Misuse::WebSetup).about(reason)
         }),
@@ -176,7 +177,7 @@ fn userinfo(environment: &Arc<dyn Environment>) -> Result<Userinfo, Error> {
 }
 
 /// The error, with the name of the variable that it is about.
-fn named(name: &str, error: Error) -> Error {
+fn with_variable(name: &str, error: Error) -> Error {
     let detail = match error.detail() {
         Some(detail) => format!("{name}: {detail}"),
         None => name.to_owned(),

@@ -41,7 +41,7 @@ impl ResponseMode {
     }
 
     /// The mode with this name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         let mut modes = Self::ALL.iter().copied();
         modes.find(|mode| mode.as_str() == name)
     }

@@ -23,7 +23,7 @@ pub(crate) fn allowed_target<'a>(
         return None;
     }
     if let Ok(target) = check_return_target(target, base_url) {
-        return (!is_below(path(target), pages)).then_some(target);
+        return (!is_sign_in_page(path(target), pages)).then_some(target);
     }
     let listed = return_origins.iter().any(|origin| {
         target.starts_with("https://") && check_return_target(target, origin).is_ok()
@@ -62,7 +62,7 @@ fn path(target: &str) -> &str {
 }
 
 /// Whether a path is one of the sign-in pages, also for a server that percent-decodes the path first.
-fn is_below(path: &str, pages: &str) -> bool {
+fn is_sign_in_page(path: &str, pages: &str) -> bool {
     let decoded = form::decode(path).unwrap_or(Cow::Borrowed(path));
     let path = decoded.to_ascii_lowercase();
     let pages = pages.to_ascii_lowercase();
@@ -78,12 +78,12 @@ mod tests {
         Url::parse("https://shop.example/app").expect("a URL")
     }
 
-    fn others() -> Vec<Url> {
+    fn listed_origins() -> Vec<Url> {
         vec![Url::parse("https://docs.example").expect("a URL")]
     }
 
     fn is_allowed(target: &str) -> bool {
-        allowed_target(target, &site(), "/app/auth", &others()).is_some()
+        allowed_target(target, &site(), "/app/auth", &listed_origins()).is_some()
     }
 
     #[test]
@@ -127,7 +127,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn a_browser_never_leaves_for_an_origin_that_is_not_listed(target in "[/\\\\:@.a-z?#%0-9-]{0,40}|https?://[a-z.@:/\\\\]{0,30}") {
-            if let Some(target) = allowed_target(&target, &site(), "/app/auth", &others()) {
+            if let Some(target) = allowed_target(&target, &site(), "/app/auth", &listed_origins()) {
                 let is_own_path = target.starts_with('/') && !target.starts_with("//") && !target.contains('\\');
                 let listed = ["https://shop.example", "https://docs.example"].iter().any(|origin| {
                     target.strip_prefix(origin).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))

@@ -32,7 +32,7 @@ impl Userinfo {
     }
 
     /// The value with this name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         let mut all = Self::ALL.iter().copied();
         all.find(|value| value.as_str() == name)
     }

@@ -171,7 +171,7 @@ impl LoginArgs {
                 None => output.note("logged in"),
             }
             output.note(token::summary(tokens));
-            permissions.tell(output);
+            permissions.print(output);
         };
         match (file, grants) {
             (Some(file), _) => {

@@ -261,7 +261,7 @@ fn a_reply_to_a_request_without_a_proof_has_a_nonce_for_the_next() {
 fn nonces_of_other_origins_and_of_the_other_side_are_not_used() {
     let nonces = Nonces::default();
     let url = |text: &str| Url::parse(text).unwrap();
-    nonces.keep(
+    nonces.store_nonce(
         ServerRole::ResourceServer,
         &url("https://rs.example/a"),
         "r1",
@@ -281,7 +281,7 @@ fn nonces_of_other_origins_and_of_the_other_side_are_not_used() {
     );
     for number in 0..200 {
         let text = format!("https://rs{number}.example/");
-        nonces.keep(ServerRole::ResourceServer, &url(&text), "n");
+        nonces.store_nonce(ServerRole::ResourceServer, &url(&text), "n");
     }
     assert_eq!(nonces.0.lock().unwrap().len(), MAX_NONCES);
 }

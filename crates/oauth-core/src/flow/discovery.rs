@@ -38,7 +38,7 @@ pub enum PreferredDocument {
 
 impl PreferredDocument {
     /// The value with this name: `oauth` or `openid`.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "oauth" => Some(Self::OAuth),
             "openid" => Some(Self::OpenId),

@@ -206,7 +206,7 @@ impl ResourceDiscovery {
         &mut self,
         mut signed: Box<Signed>,
     ) -> Result<Step<ProtectedResourceMetadata>, Error> {
-        match signed.next() {
+        match signed.next_job() {
             Some(job) => {
                 self.state = State::Verifying(signed);
                 Ok(Step::Verify(job))

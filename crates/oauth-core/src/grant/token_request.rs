@@ -98,7 +98,7 @@ impl TokenRequest {
 
     /// The requested permissions, if any.
     pub(crate) fn requested_details(&self) -> Result<Option<AuthorizationDetails>, Error> {
-        let text = self.named(DETAILS).last();
+        let text = self.values_of(DETAILS).last();
         text.map(|text| AuthorizationDetails::parse(text.expose()))
             .transpose()
     }
@@ -125,7 +125,7 @@ impl TokenRequest {
             // Browser builds skip this normalization to stay small, because a page never compares requests.
             if !IS_BROWSER_BUILD {
                 // "Request and response parameters MUST NOT be included more than once" (RFC 6749 section 3.2).
-                if self.named(DETAILS).next().is_some() {
+                if self.values_of(DETAILS).next().is_some() {
                     return Err(Error::from(Misuse::ParameterReserved).about(DETAILS));
                 }
                 // Two spellings of the same details are the same request.
@@ -137,7 +137,7 @@ impl TokenRequest {
     }
 
     /// The parameters of this name, in order: the resources, for example.
-    pub fn named(&self, name: &str) -> impl Iterator<Item = &Secret<String>> {
+    pub fn values_of(&self, name: &str) -> impl Iterator<Item = &Secret<String>> {
         let has_name = move |pair: &&(String, Secret<String>)| pair.0 == name;
         self.parameters
             .iter()
@@ -324,7 +324,7 @@ mod tests {
         assert_eq!(error_code(twice.map(drop)), Err("form.reserved_parameter"));
         // The method replaces them, as a setter does.
         assert_eq!(named.clone().authorization_details(&details), named);
-        assert_eq!(named.named(DETAILS).count(), 1);
+        assert_eq!(named.values_of(DETAILS).count(), 1);
     }
 
     #[test]

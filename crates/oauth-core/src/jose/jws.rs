@@ -62,7 +62,7 @@ impl Jws {
         };
         let name = text("alg")?.ok_or_else(|| malformed().about("alg"))?;
         let refused = || alg_refused(name, allowed_algs);
-        let alg = Alg::named(name).ok_or_else(refused)?;
+        let alg = Alg::from_name(name).ok_or_else(refused)?;
         if !allowed_algs.contains(&alg) {
             return Err(refused());
         }

@@ -145,13 +145,13 @@ fn tokens_are_bound_whatever_the_server_is_known_to_do() {
 #[test]
 fn names_are_names_and_every_clause_says_where_it_is_written() {
     for profile in SecurityProfile::ALL {
-        assert_eq!(SecurityProfile::named(profile.as_str()), Some(*profile));
+        assert_eq!(SecurityProfile::from_name(profile.as_str()), Some(*profile));
         for clause in profile.clauses() {
             assert!(profile.requires(clause.requirement));
             assert!(!clause.source.is_empty() && clause.to_string().contains(clause.text));
         }
     }
-    assert_eq!(SecurityProfile::named("fapi"), None);
+    assert_eq!(SecurityProfile::from_name("fapi"), None);
     let all = |profile: SecurityProfile| profile.clauses().len();
     assert_eq!(
         all(SecurityProfile::Fapi2MessageSigning),

@@ -236,7 +236,7 @@ impl AccessTokenRequirements {
 }
 
 fn algs(name: &str, names: &[String]) -> Result<Vec<Alg>, Error> {
-    let algs = names.iter().map(|alg| Alg::named(alg));
+    let algs = names.iter().map(|alg| Alg::from_name(alg));
     let algs: Option<_> = algs.collect();
     algs.ok_or_else(|| Error::from(Misuse::ParameterValue).about(name))
 }

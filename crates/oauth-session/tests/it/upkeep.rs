@@ -93,12 +93,12 @@ fn policy() -> Policy {
 struct RecordedEvents(Mutex<Vec<(&'static str, Option<u64>)>>);
 
 impl Observe for RecordedEvents {
-    fn observe(&self, _: Option<&str>, notice: &GrantEvent<'_>) {
-        let end = match notice {
+    fn observe(&self, _: Option<&str>, event: &GrantEvent<'_>) {
+        let end = match event {
             GrantEvent::AuthorizationEnds(end) => Some(end.as_secs()),
             _ => None,
         };
-        self.0.lock().expect("no panic").push((notice.name(), end));
+        self.0.lock().expect("no panic").push((event.name(), end));
     }
 }
 

@@ -75,7 +75,7 @@ impl Simulation {
         self.client_keys.ends.push(self.now + overlap);
         self.report.client_keys += 1;
         let number = self.client_keys.ends.len();
-        self.note(|| format!("the server knows {NAME}{number} too"));
+        self.record_in_transcript(|| format!("the server knows {NAME}{number} too"));
         self.redeploy_all(overlap / 2);
         let after = self.rng.between(overlap, 2 * overlap);
         self.post(after, Scheduled::ClientKey(Duration::from_millis(overlap)));

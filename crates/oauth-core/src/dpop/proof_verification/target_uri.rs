@@ -18,14 +18,14 @@ pub(super) fn normalized(uri: &str) -> Option<String> {
     let root = Url::scan(&[scheme, "://", authority].concat()).ok()?;
     let path = match path {
         "" => "/".to_owned(),
-        path => without_dot_segments(&with_normal_escapes(path)),
+        path => without_dot_segments(&with_normalized_escapes(path)),
     };
     Some([root.origin_text(), &path].concat())
 }
 
 /// Decodes the unreserved characters (section 6.2.2.2), writes other escapes in upper case (section 6.2.2.1), and
 /// escapes bytes that no URI contains, which servers accept in a request line.
-fn with_normal_escapes(path: &str) -> String {
+fn with_normalized_escapes(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     let mut rest = path.as_bytes();
     while let [byte, after @ ..] = rest {
@@ -35,11 +35,11 @@ fn with_normal_escapes(path: &str) -> String {
         };
         rest = match escaped {
             Some((high, low)) => {
-                push(high << 4 | low, is_unreserved, &mut out);
+                push_escaped_unless(high << 4 | low, is_unreserved, &mut out);
                 after.get(2..).unwrap_or_default()
             }
             None => {
-                push(*byte, is_of_path, &mut out);
+                push_escaped_unless(*byte, is_path_byte, &mut out);
                 after
             }
         };
@@ -47,7 +47,7 @@ fn with_normal_escapes(path: &str) -> String {
     out
 }
 
-fn push(byte: u8, is_plain: fn(u8) -> bool, out: &mut String) {
+fn push_escaped_unless(byte: u8, is_plain: fn(u8) -> bool, out: &mut String) {
     if is_plain(byte) {
         out.push(char::from(byte))
     } else {
@@ -70,7 +70,7 @@ const fn is_unreserved(byte: u8) -> bool {
 }
 
 /// The characters that a path may contain unescaped (RFC 3986 section 3.3), and a percent sign that escapes nothing.
-const fn is_of_path(byte: u8) -> bool {
+const fn is_path_byte(byte: u8) -> bool {
     is_unreserved(byte)
         || matches!(
             byte,

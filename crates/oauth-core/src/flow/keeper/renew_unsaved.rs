@@ -52,8 +52,8 @@ impl Keeper {
         if let Some(ended) = self.ended_error(at) {
             return self.release(Err(ended));
         }
-        if let Some(held) = self.reason_not_to_send(at) {
-            return self.release(Err(held));
+        if let Some(reason) = self.reason_not_to_send(at) {
+            return self.release(Err(reason));
         }
         match self.send_decision(at.now()) {
             SendDecision::Send { marked } if may_send => {

@@ -277,12 +277,12 @@ fn the_nonce_of_a_bound_grant_survives_a_restart() {
     let nonce_after_restart = |id: &GrantId, known: Option<&str>, stored: Option<&str>| {
         let before = config();
         if let Some(nonce) = stored {
-            before.shared.nonces.keep(side, &url, nonce);
+            before.shared.nonces.store_nonce(side, &url, nonce);
         }
         let text = Record::default().to_json(&before, id);
         let after = config();
         if let Some(nonce) = known {
-            after.shared.nonces.keep(side, &url, nonce);
+            after.shared.nonces.store_nonce(side, &url, nonce);
         }
         Record::read(text.expose(), &after, id).unwrap();
         after.shared.nonces.newest_nonce(side, &url)
@@ -310,12 +310,12 @@ fn the_nonces_of_apis_survive_a_restart() {
     let before = config();
     for n in 0..6 {
         let nonces = &before.shared.nonces;
-        nonces.keep(ServerRole::ResourceServer, &url(n), &format!("n{n}"));
+        nonces.store_nonce(ServerRole::ResourceServer, &url(n), &format!("n{n}"));
     }
     let text = Record::default().to_json(&before, &bound);
     let after = config();
     let nonces = &after.shared.nonces;
-    nonces.keep(ServerRole::ResourceServer, &url(5), "newer");
+    nonces.store_nonce(ServerRole::ResourceServer, &url(5), "newer");
     Record::read(text.expose(), &after, &bound).unwrap();
     let known: Vec<_> = (0..6)
         .map(|n| nonces.newest_nonce(ServerRole::ResourceServer, &url(n)))

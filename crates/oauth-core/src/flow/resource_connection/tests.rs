@@ -90,7 +90,7 @@ fn an_api_says_who_its_server_is_and_what_to_ask_for() {
     assert_eq!(connection.client, ClientChoice::Register(register));
     let request = connection.token_request().unwrap();
     let resources: Vec<_> = request
-        .named("resource")
+        .values_of("resource")
         .map(|uri| uri.expose().as_str())
         .collect();
     assert_eq!(resources, ["https://mcp.example/mcp"]);

@@ -114,7 +114,7 @@ fn algorithms_that_were_not_agreed_on_are_refused() {
         );
     }
     for name in ["RSA1_5", "PBES2-HS256+A128KW", "none", ""] {
-        assert_eq!(JweAlg::named(name), None);
+        assert_eq!(JweAlg::from_name(name), None);
     }
     // The default of registrations is the only one until another is named.
     let by_default = ResponseEncryption::new(JweAlg::RsaOaep, Fake(None, "a.b.c", Arc::default()));
