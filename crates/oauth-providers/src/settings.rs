@@ -339,6 +339,18 @@ fn malformed(member: &str) -> Error {
 }
 
 /// `client_file.unreadable`.
+/// Checks redirect URIs here, where it is known what names them.
+///
+/// # Errors
+/// `redirect_uri.refused`, which names `place`.
+fn check_redirect_uris(uris: &[String], place: &str) -> Result<(), Error> {
+    let mut uris = uris.iter().map(|uri| RedirectUri::parse(uri));
+    match uris.find_map(Result::err) {
+        Some(error) => Err(error.about(place)),
+        None => Ok(()),
+    }
+}
+
 fn unreadable(path: &str, reason: Cause) -> Error {
     Error::from(Misuse::ClientFileUnreadable)
         .about(path)

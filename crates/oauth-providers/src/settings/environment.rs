@@ -8,7 +8,7 @@ use oauth_core::client_auth::FederatedAssertion;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::workload::{CredentialSource, Environment, TokenFormat, WorkloadToken};
 
-use super::{ClientSettings, Credential, ServerSource, preset, unreadable};
+use super::{ClientSettings, Credential, ServerSource, check_redirect_uris, preset, unreadable};
 use crate::workload::present;
 use crate::{Platform, Workload};
 
@@ -77,11 +77,13 @@ pub(super) fn read(environment: &Arc<dyn Environment>) -> Result<ClientSettings,
     let client_id = variables.client_id(is_azure);
     let client_id = client_id.ok_or_else(|| missing(CLIENT_ID))?;
     let uris = variables.get(REDIRECT_URIS).unwrap_or_default();
+    let redirect_uris: Vec<_> = uris.split_whitespace().map(str::to_owned).collect();
+    check_redirect_uris(&redirect_uris, REDIRECT_URIS)?;
     Ok(ClientSettings {
         server,
         client_id,
         credential: variables.credential(environment, platform)?,
-        redirect_uris: uris.split_whitespace().map(str::to_owned).collect(),
+        redirect_uris,
     })
 }
 

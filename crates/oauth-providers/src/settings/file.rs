@@ -9,7 +9,9 @@ use oauth_core::url::Url;
 use oauth_core::workload::{Environment, MAX_BYTES};
 
 use super::external_account::ExternalAccount;
-use super::{ClientSettings, Credential, ServerSource, malformed, preset, unsupported};
+use super::{
+    ClientSettings, Credential, ServerSource, check_redirect_uris, malformed, preset, unsupported,
+};
 use crate::{Platform, ServiceAccount, Workload};
 
 /// The members that a plain file may have.
@@ -119,7 +121,7 @@ fn google(kind: &str, client: &Object<'_>) -> Result<ClientSettings, Error> {
         }
     }
     let redirect_uris = match kind {
-        "web" => texts(client, "redirect_uris")?,
+        "web" => redirect_uris(client)?,
         // An installed app may use any port and path on this machine.
         _ => Vec::new(),
     };
@@ -245,7 +247,7 @@ fn plain(file: &Object<'_>, environment: &Arc<dyn Environment>) -> Result<Client
         server,
         client_id,
         credential,
-        redirect_uris: texts(file, "redirect_uris")?,
+        redirect_uris: redirect_uris(file)?,
     })
 }
 
@@ -310,4 +312,10 @@ fn texts(object: &Object<'_>, name: &str) -> Result<Vec<String>, Error> {
     };
     let texts = value.as_texts().ok_or_else(|| malformed(name))?;
     Ok(texts.into_iter().map(str::to_owned).collect())
+}
+
+fn redirect_uris(object: &Object<'_>) -> Result<Vec<String>, Error> {
+    let uris = texts(object, "redirect_uris")?;
+    check_redirect_uris(&uris, "redirect_uris")?;
+    Ok(uris)
 }

@@ -234,6 +234,11 @@ fn a_plain_file_names_its_server_and_one_way_to_authenticate() {
     let public = client(read(&json!({ "provider": "google", "client_id": "c" })).unwrap());
     assert_eq!(public.auth().name(), "none");
 
+    let no_uri = json!({ "provider": "google", "client_id": "c", "redirect_uris": ["app"] });
+    let (code, detail) = refused(read(&no_uri));
+    assert_eq!(code, "redirect_uri.refused");
+    assert!(detail.contains(": redirect_uris ["), "{detail}");
+
     let wrong = |changes: Value| {
         let mut file = secret.clone();
         let members = file.as_object_mut().unwrap();

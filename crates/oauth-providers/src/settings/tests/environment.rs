@@ -29,6 +29,14 @@ fn variables_name_the_server_the_client_and_one_way_to_authenticate() {
         assert_eq!(code, "client_file.unreadable");
         assert!(detail.contains(": /e is empty ["), "{detail}");
     }
+    let no_uri = [
+        google,
+        id,
+        ("OAUTH_REDIRECT_URIS", "https://app.example/cb app"),
+    ];
+    let (code, detail) = refused(from_env(&no_uri));
+    assert_eq!(code, "redirect_uri.refused");
+    assert!(detail.contains(": OAUTH_REDIRECT_URIS ["), "{detail}");
     let by_key = [
         google,
         id,
