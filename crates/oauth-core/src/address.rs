@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn each_block_ends_where_the_registry_says() {
+    fn special_purpose_ipv4_blocks_are_not_public_up_to_their_registered_bounds() {
         are(
             false,
             &[
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_address_is_public_in_global_unicast_alone() {
+    fn ipv6_addresses_are_public_only_in_allocated_global_unicast() {
         are(
             false,
             &[
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_for_an_ipv4_address_is_what_that_one_is() {
+    fn embedded_ipv4_addresses_are_classified_as_the_ipv4_address() {
         are(
             false,
             &[
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_is_an_address_is_known_by_its_url() {
+    fn literal_returns_the_address_only_for_ip_hosts() {
         let address_of = |text: &str| literal(&Url::parse(text).unwrap());
         assert_eq!(
             address_of("https://10.0.0.1:8443/x"),

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_known_until_its_end_and_at_its_issuer() {
+    fn name_is_remembered_per_issuer_until_it_expires() {
         let replays = LogoutTokens::default();
         assert!(replays.remember(key_of("a", "1"), at(100), at(0)));
         assert!(!replays.remember(key_of("a", "1"), at(100), at(99)));
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn with_too_many_tokens_the_first_to_expire_is_forgotten() {
+    fn entry_that_expires_first_is_evicted_from_a_full_cache() {
         const CAPACITY: usize = 1_000;
         let replays = ReplayCache::<_, CAPACITY>::default();
         let count = CAPACITY as u64;

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_wiped_when_it_is_dropped() {
+    fn secret_is_wiped_on_drop() {
         let wiped = std::cell::Cell::new(0);
         let secret = Secret::new(WipeCounter(&wiped));
         assert_eq!(secret.expose().0.get(), 0);
@@ -177,8 +177,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     const MARK: &str = "S3CR3T-marker-S3CR3T-marker-S3CR3T-marker-S3CR3T-marker-S3CR3T.";
 
-    /// Drops `holder`, whose bytes are at `at`, and looks for the end of the mark there: the allocator writes its own
-    /// data only at the beginning.
+    /// Drops `holder`, whose bytes are at `at`, and checks whether the end of the mark remains: the allocator writes
+    /// its own data only at the beginning.
     #[cfg(target_os = "linux")]
     fn stays(holder: impl Sized, at: *const u8) -> bool {
         let (address, tail) = (at as usize, MARK.len() / 2);
@@ -192,7 +192,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn no_memory_that_is_freed_holds_a_secret() {
+    fn freed_memory_contains_no_secret() {
         struct Bare(#[expect(dead_code, reason = "held, not read")] String);
         let text = MARK.to_owned();
         let at = text.as_ptr();
@@ -214,7 +214,7 @@ mod tests {
         drop(bytes);
         assert!(!stays(other, at), "Bytes");
 
-        // What was cut off is as secret as what is left.
+        // The truncated part is as secret as the rest.
         let mut text = MARK.as_bytes().to_vec();
         let at = text.as_ptr();
         text.truncate(4);
@@ -223,12 +223,12 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_form_leaves_nothing_behind() {
+    fn form_leaves_no_secret_in_freed_memory() {
         let mut form = crate::form::Form::new();
         form.push("a", MARK);
         let at = form.as_str().as_ptr().wrapping_add(2);
         let room = form.as_str().len();
-        // The string grows into a new block, and the old one is freed.
+        // The string is reallocated, and the old block is freed.
         let address = at as usize + MARK.len() / 2;
         for n in 0..100 {
             form.push(&format!("p{n}"), "some value that takes room");

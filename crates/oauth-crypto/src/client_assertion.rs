@@ -144,7 +144,7 @@ mod tests {
     use oauth_core::json::{Map, Value};
 
     #[test]
-    fn the_key_of_settings_is_a_private_one_or_the_secret_of_an_hmac() -> Result<(), Error> {
+    fn hmac_client_key_must_be_long_enough_and_needs_an_explicit_algorithm() -> Result<(), Error> {
         let server = Server::new(Issuer::parse("https://as.example")?);
         let key = |text: &str, alg| {
             let text = Secret::new(text.to_owned());
@@ -162,7 +162,8 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_signs_only_where_the_server_accepts_it_in_no_other_way() -> Result<(), Error> {
+    fn client_secret_jwt_is_used_only_if_the_server_accepts_no_other_secret_method()
+    -> Result<(), Error> {
         let issuer = Issuer::parse("https://as.example")?;
         let server = |methods: &[&str], algs: &[&str]| {
             let member = |name: &str, values: &[&str]| (name.to_owned(), Value::from(values));

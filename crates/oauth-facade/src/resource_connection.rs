@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_refused_before_anything_is_sent() {
+    fn inconsistent_connect_settings_are_refused_before_sending() {
         type Case = (fn(&mut Connect), &'static str);
         let new = || Connect::new("https://mcp.example/mcp", Transport::Https);
         assert!(new().to_core().is_ok());
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_is_registered_by_hand_is_that_of_the_first_issuer() {
+    fn preregistered_client_belongs_to_the_first_issuer() {
         let mut connect = Connect::new("https://mcp.example/mcp", Transport::Https);
         connect.client_id = Some("id".into());
         connect.issuers = vec!["https://as.example".into()];

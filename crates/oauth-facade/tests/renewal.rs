@@ -55,7 +55,7 @@ fn must_renew(keeper: &Keeper, seconds: u64) -> bool {
 }
 
 #[test]
-fn callers_wait_for_it_and_have_its_tokens() {
+fn callers_wait_for_the_renewal_and_get_its_tokens() {
     let keeper = keeper();
     assert!(must_renew(&keeper, 0));
     let mut renewal = begin_renewal(&keeper, 0);
@@ -73,7 +73,7 @@ fn callers_wait_for_it_and_have_its_tokens() {
 }
 
 #[test]
-fn dropped_before_its_end_it_is_given_up() {
+fn dropped_renewal_is_abandoned() {
     let keeper = keeper();
     assert!(must_renew(&keeper, 0));
     drop(keeper.renewal(&at(0)));
@@ -85,7 +85,7 @@ fn dropped_before_its_end_it_is_given_up() {
 }
 
 #[test]
-fn an_answer_to_another_question_ends_it() {
+fn out_of_order_input_ends_the_renewal() {
     let keeper = keeper();
     for is_begun in [true, false] {
         assert!(must_renew(&keeper, 0));
@@ -103,7 +103,7 @@ fn an_answer_to_another_question_ends_it() {
 }
 
 #[test]
-fn a_refusal_is_told_to_all() {
+fn refusal_is_available_as_the_last_error() {
     let keeper = keeper();
     assert!(must_renew(&keeper, 0));
     let mut renewal = begin_renewal(&keeper, 0);
@@ -115,7 +115,7 @@ fn a_refusal_is_told_to_all() {
 }
 
 #[test]
-fn beside_a_good_token_a_failure_costs_nobody_that_token() {
+fn failed_renewal_returns_the_still_valid_tokens() {
     let keeper = keeper();
     assert!(must_renew(&keeper, 0));
     let mut renewal = begin_renewal(&keeper, 0);
@@ -136,7 +136,7 @@ fn beside_a_good_token_a_failure_costs_nobody_that_token() {
 }
 
 #[test]
-fn a_shared_grant_needs_a_store() {
+fn shared_grant_without_a_store_is_refused() {
     let keeper = Arc::into_inner(keeper()).expect("no one else has it");
     let keeper = Arc::new(keeper.shared().expect("shared"));
     assert!(must_renew(&keeper, 0));
@@ -146,7 +146,7 @@ fn a_shared_grant_needs_a_store() {
 }
 
 #[test]
-fn a_pause_in_the_head_of_a_reply_is_kept() {
+fn retry_after_headers_of_a_reply_are_respected() {
     for field in ["Retry-After", "X-RateLimit-Reset"] {
         let keeper = keeper();
         assert!(must_renew(&keeper, 0));

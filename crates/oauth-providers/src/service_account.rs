@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named_and_no_other_server_gets_a_signature() {
+    fn missing_fields_are_named_and_a_foreign_token_uri_is_refused() {
         for name in [
             "type",
             "private_key",
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn the_assertion_is_the_accounts_for_the_scope_and_for_the_person() {
+    fn assertion_contains_the_account_scope_and_impersonated_user() {
         let account = ServiceAccount::from_json(&file(&[])).unwrap();
         let client = account
             .client(key(), Some("é@p.example".to_owned()))

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_leads_nowhere_is_told_with_its_variable() {
+    fn an_invalid_certificate_path_is_reported_with_its_variable() {
         let folder = tempfile::tempdir().unwrap();
         let place = |name: &str| folder.path().join(name).into_os_string();
         let names = ["ca.example".to_owned()];

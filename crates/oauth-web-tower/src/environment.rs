@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_is_allowed_by_a_variable() {
+    fn the_transport_variable_permits_loopback_http() {
         for (value, wanted) in [
             ("", Some(Transport::Https)),
             ("https", Some(Transport::Https)),
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn userinfo_is_set_by_a_variable() {
+    fn the_userinfo_variable_selects_when_userinfo_is_requested() {
         for (value, wanted) in [
             ("", Some(Userinfo::WhenMissing)),
             ("when_missing", Some(Userinfo::WhenMissing)),
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_preset_says_where_people_are_identified() {
+    async fn a_preset_sets_the_identity_endpoint_and_the_scope() {
         let (endpoint, scope) = at("github", |config| config).await.unwrap();
         let endpoint = endpoint.unwrap();
         assert_eq!(endpoint.url.as_str(), "https://api.github.com/user");
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_provider_that_identifies_nobody_is_refused_at_the_start() {
+    async fn a_provider_without_user_identity_is_refused_at_startup() {
         let error = at("withings", |config| config).await.unwrap_err();
         assert_eq!(error.code(), "web.setup");
         assert!(error.detail().unwrap().contains("withings"));

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_the_site_and_of_listed_origins_are() {
+    fn pages_of_the_site_and_of_listed_origins_are_allowed() {
         for target in [
             "/app/me?tab=1",
             "/",
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_away_or_round_in_circles_is_not() {
+    fn other_origins_and_the_sign_in_pages_are_not_allowed() {
         for target in [
             "",
             "//evil.example",
@@ -126,7 +126,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn a_browser_never_leaves_for_an_origin_that_is_not_listed(target in "[/\\\\:@.a-z?#%0-9-]{0,40}|https?://[a-z.@:/\\\\]{0,30}") {
+        fn an_allowed_target_never_leads_to_an_unlisted_origin(target in "[/\\\\:@.a-z?#%0-9-]{0,40}|https?://[a-z.@:/\\\\]{0,30}") {
             if let Some(target) = allowed_target(&target, &site(), "/app/auth", &listed_origins()) {
                 let is_own_path = target.starts_with('/') && !target.starts_with("//") && !target.contains('\\');
                 let listed = ["https://shop.example", "https://docs.example"].iter().any(|origin| {

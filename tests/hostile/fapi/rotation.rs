@@ -59,7 +59,7 @@ fn misbound(bank: &Bank) -> u64 {
 }
 
 #[test]
-fn a_certificate_is_replaced_under_a_fleet_at_work() {
+fn a_certificate_is_rotated_in_a_running_fleet() {
     for auth in [CredentialKind::Key, CredentialKind::Certificate] {
         let sender = CredentialKind::Certificate;
         let bank = Bank::of(Variant {
@@ -98,7 +98,7 @@ fn a_certificate_is_replaced_under_a_fleet_at_work() {
 /// If tokens expire while both certificates are in use, each worker finds a token for the other certificate in the
 /// store, and renews it without sending it; from then on each keeps its own token.
 #[test]
-fn tokens_that_end_in_the_midst_of_it_cost_no_call() {
+fn tokens_expiring_during_a_certificate_rotation_fail_no_call() {
     let sender = CredentialKind::Certificate;
     let bank = Bank::of(Variant { sender, ..USUAL });
     let [old, new] = [(); 2].map(|()| bank.tls.issue().expect("a certificate"));

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_a_grant_are_shown_where_they_are_known() {
+    fn known_expirations_of_a_grant_are_shown() {
         let now = UnixTime::from_secs(1001);
         let unknown = summary("");
         let expected = "expires 1970-01-01T00:17:40Z, can be refreshed";

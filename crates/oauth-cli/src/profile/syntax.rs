@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_are_counted() {
+    fn edit_distances_are_computed() {
         for (one, other, expected) in [
             ("", "", 0),
             ("scope", "scopes", 1),
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_named_and_a_value_is_not() {
+    fn errors_name_the_field_and_never_show_its_value() {
         let of = |text: &str| {
             let error = toml::from_str::<super::super::File>(text).unwrap_err();
             explain(text, &error)

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn every_grant_takes_them_and_each_may_stand_twice() {
+    fn every_grant_sends_extra_parameters_and_repeated_targets() {
         let added = "&resource=https%3A%2F%2Fapi.example%2Fa&resource=urn%3Aexample%3Ab&audience=x&audience=y&expires_in=3600";
         let client = client();
         let token_request = || two().scope(Scope::parse("a").unwrap_or_default());
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_the_protocol_owns_is_refused() {
+    fn reserved_parameter_names_are_refused() {
         for name in RESERVED.iter().copied().chain([""]) {
             let extra = TokenRequest::new().extra(name, "x");
             assert_eq!(
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn permissions_stand_once_however_they_are_written() {
+    fn authorization_details_are_normalized_and_sent_once() {
         let text = r#"[{"type":"payment","amount":"12.50"}]"#;
         let loose = r#"[ {"type": "p\u0061yment", "amount": "12.50"} ]"#;
         let details = error_code(AuthorizationDetails::parse(text));
@@ -322,13 +322,13 @@ mod tests {
         assert_eq!(error_code(added), Ok(named.clone()));
         let twice = named.clone().extra(DETAILS, loose);
         assert_eq!(error_code(twice.map(drop)), Err("form.reserved_parameter"));
-        // The method replaces them, as a setter does.
+        // The setter replaces earlier values.
         assert_eq!(named.clone().authorization_details(&details), named);
         assert_eq!(named.values_of(DETAILS).count(), 1);
     }
 
     #[test]
-    fn a_resource_is_an_absolute_uri_without_fragment() {
+    fn resource_parameter_must_be_an_absolute_uri_without_fragment() {
         for uri in [
             "https://api.example/",
             "https://api.example/a?b=c",
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_not_printed() {
+    fn debug_hides_parameter_values() {
         let text = format!("{:?}", two());
         assert!(
             text.contains("expires_in") && !text.contains("3600"),

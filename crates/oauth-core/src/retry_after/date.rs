@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn each_form_is_read() {
+    fn every_http_date_format_is_parsed() {
         let at = UnixTime::from_secs(784_111_777);
         for text in [
             "Sun, 06 Nov 1994 08:49:37 GMT",
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leap_second_is_read() {
+    fn leap_second_is_accepted() {
         let at = UnixTime::from_secs(1_483_228_800);
         for text in [
             "Sat, 31 Dec 2016 23:59:60 GMT",
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_refused() {
+    fn invalid_date_is_refused() {
         for text in [
             "",
             "Mon, 06 Nov 1994 08:49:37 GMT",
@@ -153,13 +153,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn another_reader_agrees(seconds in 0u64..253_402_300_800) {
+        fn parser_agrees_with_httpdate_on_valid_dates(seconds in 0u64..253_402_300_800) {
             let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
             prop_assert_eq!(read(&text), Some(UnixTime::from_secs(seconds)));
         }
 
         #[test]
-        fn another_reader_agrees_on_other_texts(
+        fn parser_agrees_with_httpdate_on_random_dates(
             text in "(Mon|Tue|Fri|Sun), [0-3][0-9] (Jan|Feb|Apr|Dec) (19|20)[0-9]{2} [0-2][0-9]:[0-6][0-9]:[0-6][0-9] GMT"
         ) {
             let leap = text.ends_with(":60 GMT").then(|| text.replace(":60 GMT", ":59 GMT"));

@@ -229,7 +229,7 @@ mod tests {
     use super::is_same_host;
 
     #[test]
-    fn spellings_of_one_host_are_one() {
+    fn equivalent_host_spellings_match() {
         for (requested, own) in [
             ("localhost:8080", "localhost:8080"),
             ("LocalHost:8080", "localhost:8080"),

@@ -62,7 +62,7 @@ fn driver(addresses: &[SocketAddr], options: Options) -> Driver {
 /// timeout of the request.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn an_address_that_leads_nowhere_does_not_hold_up_the_other() {
+async fn an_unreachable_address_does_not_delay_the_other() {
     for (hole, valid) in [("[::1]:0", "127.0.0.1:0"), ("127.0.0.1:0", "[::1]:0")] {
         let hole = Hole::dig(hole).await;
         let valid = TcpListener::bind(valid).await.unwrap();
@@ -82,7 +82,7 @@ async fn an_address_that_leads_nowhere_does_not_hold_up_the_other() {
 }
 
 #[tokio::test]
-async fn where_no_connection_can_be_made_the_addresses_are_named() {
+async fn a_failed_connection_is_reported_with_the_addresses_tried() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = free.local_addr().unwrap().port();
     drop(free);

@@ -179,7 +179,7 @@ async fn lo_wrong_path() {
 }
 
 #[tokio::test]
-async fn only_get() {
+async fn only_get_requests_are_accepted() {
     let wait = Wait::start().await;
     for method in ["POST", "HEAD", "OPTIONS", "PUT", "get"] {
         let request = format!(
@@ -210,7 +210,7 @@ async fn lo_right_and_lo_keepalive() {
 
 /// RFC 9112 section 3.2.2: a server accepts such a target, too.
 #[tokio::test]
-async fn a_target_may_be_a_whole_url() {
+async fn an_absolute_request_url_is_accepted_for_the_own_host_only() {
     let wait = Wait::start().await;
     let (target, host) = (wait.right(), wait.host.clone());
     let elsewhere = format!("GET http://evil.example{target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
@@ -253,7 +253,7 @@ async fn lo_second() {
     first.write_all(request.as_bytes()).await.unwrap();
     let mut byte = [0];
     assert_eq!(first.read(&mut byte).await.unwrap(), 1);
-    // Not even while the first is still being answered.
+    // Not even during the response to the first.
     assert!(TcpStream::connect(&wait.host).await.is_err());
     let _ = early.write_all(request.as_bytes()).await;
     let mut rest = Vec::new();
@@ -288,7 +288,7 @@ async fn lo_slowloris() {
 
 /// The oldest connections are closed: there may be 32.
 #[tokio::test]
-async fn idle_connections_crowd_nobody_out() {
+async fn idle_connections_do_not_block_the_callback() {
     let listener = Listener::bind().await.unwrap();
     let wait = Wait::on(listener.with_header_timeout(TEST_TIMEOUT)).await;
     let mut idle = Vec::new();
@@ -340,7 +340,7 @@ async fn lo_error_xss() {
 }
 
 #[tokio::test]
-async fn nobody_comes() {
+async fn waiting_without_a_callback_times_out() {
     let listener = Listener::bind().await.unwrap();
     let client = Client::new(
         server("http://127.0.0.1:9"),
@@ -363,7 +363,7 @@ async fn nobody_comes() {
 }
 
 #[tokio::test]
-async fn a_path_is_a_path() {
+async fn an_invalid_callback_path_is_refused() {
     for path in ["cb", "/cb?x=1", "/cb#x", "/a/../b", "@evil.example/", ""] {
         let listener = Listener::bind().await.unwrap();
         let error = listener.at_path(path).unwrap_err();

@@ -118,7 +118,7 @@ fn session(server: &Weekly, policy: Policy, tokens: Tokens) -> Result<GrantSourc
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_keeps_an_idle_grant_alive_on_wish_alone() {
+async fn an_idle_grant_is_kept_alive_only_if_configured() {
     let server = Weekly::default();
     let idle = session(&server, Policy::default(), nearly_unused()).expect("a session");
     assert_eq!(
@@ -148,7 +148,7 @@ async fn a_session_keeps_an_idle_grant_alive_on_wish_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_nobody_holds_is_not_looked_after() {
+async fn a_dropped_source_does_not_keep_its_grant_alive() {
     let server = Weekly::default();
     let later = now() + 6 * DAY;
     let members = format!(r#","refresh_token_use_by":{later}"#);
@@ -160,7 +160,7 @@ async fn a_session_that_nobody_holds_is_not_looked_after() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_observes_a_grant_is_told_once_that_its_authorization_ends() {
+async fn an_observer_is_notified_once_that_the_authorization_ends() {
     let (server, events) = (Weekly::default(), Arc::new(RecordedEvents::default()));
     let end = now() + DAY;
     let members = format!(r#","authorization_until":{end}"#);
@@ -194,7 +194,7 @@ async fn put_record(store: &MemoryStore, subject: &str, tokens: Tokens) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn idle_grants_of_a_store_are_kept_alive_by_one_pass() {
+async fn one_pass_of_upkeep_keeps_idle_grants_alive() {
     let (server, store) = (Weekly::default(), Arc::new(MemoryStore::new()));
     let ending = |days| format!(r#","refresh_token_use_by":{}"#, now() + days * DAY);
     put_record(&store, "near", tokens(6 * DAY, &ending(1))).await;

@@ -1,4 +1,4 @@
-//! Whatever somebody makes up: nothing panics, nobody is signed in, nobody is sent elsewhere.
+//! Arbitrary input causes no panic, no sign-in, and no redirect to another site.
 
 use http::Method;
 use http::header::LOCATION;
@@ -32,7 +32,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn cookies(line in "([a-zA-Z_-]{0,20}=[ -~]{0,40};? ?){0,6}", sealed in "[12]\\.[A-Za-z0-9_-]{0,9}\\.[A-Za-z0-9_-]{0,120}") {
+    fn arbitrary_cookies_are_harmless(line in "([a-zA-Z_-]{0,20}=[ -~]{0,40};? ?){0,6}", sealed in "[12]\\.[A-Za-z0-9_-]{0,9}\\.[A-Za-z0-9_-]{0,120}") {
         in_both(|world| {
             for target in ["/me", "/auth/logout/done?state=x", "/auth/session"] {
                 let mut ann = Browser::new();
@@ -44,7 +44,7 @@ proptest! {
     }
 
     #[test]
-    fn callbacks(query in "[ -~]{0,80}", body in "[ -~]{0,80}") {
+    fn arbitrary_callbacks_are_harmless(query in "[ -~]{0,80}", body in "[ -~]{0,80}") {
         in_both(|world| {
             let mut ann = Browser::new();
             ann.get(world, "/me");
@@ -61,7 +61,7 @@ proptest! {
     }
 
     #[test]
-    fn targets(target in "/(auth/)?(login|logout|check|callback|session|frontchannel-logout)?[ -~]{0,60}", posts in any::<bool>()) {
+    fn arbitrary_targets_are_harmless(target in "/(auth/)?(login|logout|check|callback|session|frontchannel-logout)?[ -~]{0,60}", posts in any::<bool>()) {
         in_both(|world| {
             let mut ann = Browser::new();
             let method = if posts { Method::POST } else { Method::GET };
@@ -72,7 +72,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_too_large_is_not_read() {
+fn an_oversized_callback_is_refused() {
     let mut world = World::new();
     let mut ann = Browser::new();
     let long = format!("/auth/callback?code={}", "a".repeat(70_000));

@@ -61,7 +61,7 @@ fn world(keep: SessionStorage) -> World {
 }
 
 #[test]
-fn a_session_of_another_client_or_issuer_is_nobodys() {
+fn a_session_of_another_client_or_issuer_is_not_accepted() {
     for keep in KEEPS {
         let mut ours = world(keep);
         let known = ours.config.providers.clone();
@@ -76,7 +76,7 @@ fn a_session_of_another_client_or_issuer_is_nobodys() {
             assert!(reply.body.contains("\"signed_in\":false"), "{}", reply.body);
         }
         assert!(ours.log().contains("another issuer or client") || ours.notes.is_empty());
-        // The provider is not there under this id any more.
+        // There is no provider with this id any more.
         ours.change(|config| {
             config.providers = known.clone();
             config.providers[0].id = "renamed".to_owned();
@@ -88,7 +88,7 @@ fn a_session_of_another_client_or_issuer_is_nobodys() {
 }
 
 #[test]
-fn a_provider_that_is_not_known_yet_vouches_only_for_its_own() {
+fn a_provider_without_metadata_yet_accepts_only_its_own_sessions() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let twin = world.config.providers[0].client.clone().unwrap();
     let (issuer, client_id) = (twin.server().issuer().as_str(), twin.client_id().as_str());
@@ -114,7 +114,7 @@ fn a_provider_that_is_not_known_yet_vouches_only_for_its_own() {
 }
 
 #[test]
-fn a_provider_that_is_looked_up_vouches_for_its_sessions_as_long_as_it_is_there() {
+fn sessions_of_a_looked_up_provider_are_valid_while_it_exists() {
     let mut world = world(SessionStorage::Identity);
     let mut ann = Browser::new();
     let provider = world.config.providers[0].clone();
@@ -136,7 +136,7 @@ fn a_provider_that_is_looked_up_vouches_for_its_sessions_as_long_as_it_is_there(
 }
 
 #[test]
-fn a_sign_in_that_another_client_began_is_not_finished() {
+fn a_sign_in_started_by_another_client_is_not_completed() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let url = location(&ann.get(&mut world, "/me").reply());
     let callback = Browser::provider(&mut world, &url);
@@ -161,7 +161,7 @@ fn site_at(world: &mut World, path: &str, name: Option<&str>) {
 }
 
 #[test]
-fn a_cookie_of_another_path_of_the_host_opens_nothing() {
+fn a_cookie_of_another_path_of_the_host_is_not_accepted() {
     for keep in KEEPS {
         let (mut world, mut ann) = (world(keep), Browser::new());
         site_at(&mut world, "/a", Some("one"));
@@ -174,7 +174,7 @@ fn a_cookie_of_another_path_of_the_host_opens_nothing() {
 }
 
 #[test]
-fn sites_at_two_paths_of_a_host_do_not_sign_each_other_out() {
+fn sites_at_different_paths_of_a_host_keep_each_others_sessions() {
     let paths = [
         "",
         "/a",

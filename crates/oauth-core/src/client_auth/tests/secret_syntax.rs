@@ -1,8 +1,8 @@
 use super::*;
 
-/// RFC 6749 appendix A.2: a secret contains no line break, and what stands around it comes from its file.
+/// RFC 6749 appendix A.2: a secret contains no line break; surrounding whitespace comes from the file it was read from.
 #[test]
-fn a_secret_with_whitespace_around_it_is_refused() {
+fn secret_with_surrounding_whitespace_is_refused() {
     let mac = |secret: &str| {
         let key = SigningKey::local("", Alg::Hs256, Arc::new(Sixty4));
         ClientAuth::assertion(ClientAssertion::with_shared_secret(secret, key).unwrap())

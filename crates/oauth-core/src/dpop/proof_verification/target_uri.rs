@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_uris_have_one_normal_form() {
+    fn equivalent_uris_normalize_to_the_same_text() {
         for (uri, normal) in [
             ("https://a.example/x", "https://a.example/x"),
             ("HTTPS://A.example:443/x?y=z#f", "https://a.example/x"),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_stays_different() {
+    fn different_uris_normalize_differently() {
         let other = [
             "http://a.example/x",
             "https://a.example/x/",
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_absolute_has_no_normal_form() {
+    fn relative_or_invalid_uri_is_not_normalized() {
         for uri in [
             "",
             "/x",

@@ -16,7 +16,7 @@ const JWK: &str = r#"{"kty":"EC","crv":"P-256",
 const JKT: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
 const NONCE_KEY: [u8; 32] = [7; 32];
 
-/// A proof for `GET https://api.example/orders`, or one with other members.
+/// A proof for `GET https://api.example/orders` whose members can be changed.
 #[derive(Clone)]
 struct Proof {
     header: Map<String, Value>,
@@ -90,7 +90,7 @@ fn verify_proof(proof: &Proof) -> Result<VerifiedDpopProof, Error> {
     check_proof(&checks, &[proof.text()], url, NOW)
 }
 
-/// The code and the detail of a refusal, which name neither the token nor the proof.
+/// The code and detail of a refusal, which contain neither the token nor the proof.
 fn refusal_of(proof: &Proof) -> (&'static str, String) {
     let error = verify_proof(proof).unwrap_err();
     let (text, proof) = (format!("{error} {error:?}"), proof.text());
@@ -103,14 +103,14 @@ fn is(proof: Proof, code: &str, detail: &str) {
     assert_eq!(refusal_of(&proof), (error_code(code), detail.to_owned()));
 }
 
-/// The same code as a constant of the table.
+/// The same code as a static string.
 fn error_code(code: &str) -> &'static str {
     let all = ValidationFailure::ALL.iter().map(|row| row.code());
     all.into_iter().find(|known| *known == code).unwrap()
 }
 
 #[test]
-fn a_good_proof_tells_its_key() {
+fn valid_proof_yields_its_key_thumbprint_and_replay_data() {
     let proof = verify_proof(&Proof::new()).unwrap();
     assert_eq!(proof.jkt(), JKT);
     assert_eq!(proof.replay_key().len(), 43);
@@ -132,7 +132,7 @@ fn a_good_proof_tells_its_key() {
 }
 
 #[test]
-fn there_is_exactly_one_field() {
+fn exactly_one_dpop_header_field_is_required() {
     let valid = Proof::new().text();
     let url = "https://api.example/orders";
     let judged = |fields: &[String]| {
@@ -149,7 +149,7 @@ fn there_is_exactly_one_field() {
 }
 
 #[test]
-fn it_is_a_well_formed_jwt() {
+fn malformed_jwt_is_refused() {
     let url = "https://api.example/orders";
     let judged = |field: &str| {
         let proof = check_proof(&ProofChecks::default(), &[field.to_owned()], url, NOW);
@@ -188,7 +188,7 @@ fn it_is_a_well_formed_jwt() {
 }
 
 #[test]
-fn its_type_is_dpop() {
+fn typ_other_than_dpop_jwt_is_refused() {
     for typ in ["JWT", "at+jwt", "dpop", ""] {
         let detail = format!("it is {typ}, expected dpop+jwt");
         is(Proof::new().header("typ", typ), "dpop_proof.typ", &detail);
@@ -201,14 +201,14 @@ fn its_type_is_dpop() {
 }
 
 #[test]
-fn no_required_claim_is_missing() {
+fn missing_required_claim_is_refused() {
     for name in ["jti", "htm", "htu", "iat"] {
         is(Proof::new().without(name), "dpop_proof.missing_claim", name);
     }
 }
 
 #[test]
-fn its_algorithm_is_one_of_those_accepted() {
+fn algorithm_that_is_not_allowed_is_refused() {
     for alg in ["none", "HS256", "RS256", "ES384", "es256"] {
         let detail = format!("{alg}, allowed: ES256 PS256");
         is(Proof::new().header("alg", alg), "dpop_proof.alg", &detail);
@@ -216,7 +216,7 @@ fn its_algorithm_is_one_of_those_accepted() {
 }
 
 #[test]
-fn its_key_is_a_public_one_for_its_algorithm() {
+fn jwk_must_be_public_and_match_the_algorithm() {
     is(
         Proof::new().without("jwk"),
         "dpop_proof.jwk",
@@ -245,13 +245,13 @@ fn its_key_is_a_public_one_for_its_algorithm() {
 }
 
 #[test]
-fn it_is_for_the_method_of_the_request() {
+fn htm_must_match_the_request_method() {
     is(
         Proof::new().claim("htm", "POST"),
         "dpop_proof.htm",
         "it is POST, expected GET",
     );
-    // Methods have a case (RFC 9110 section 9.1).
+    // Methods are case-sensitive (RFC 9110 section 9.1).
     is(
         Proof::new().claim("htm", "get"),
         "dpop_proof.htm",
@@ -260,7 +260,7 @@ fn it_is_for_the_method_of_the_request() {
 }
 
 #[test]
-fn it_is_for_the_url_of_the_request() {
+fn htu_must_match_the_request_url() {
     for same in [
         "HTTPS://API.example:443/orders",
         "https://api.example/./a/../%6Frders?other=query#fragment",
@@ -291,7 +291,7 @@ fn it_is_for_the_url_of_the_request() {
 }
 
 #[test]
-fn it_was_made_for_this_token() {
+fn ath_must_be_the_hash_of_the_access_token() {
     is(
         Proof::new().without("ath"),
         "dpop_proof.ath",
@@ -306,7 +306,7 @@ fn it_was_made_for_this_token() {
 }
 
 #[test]
-fn it_was_made_recently() {
+fn proof_outside_its_time_window_is_refused() {
     let detail = |iat| format!("iat is {iat}, expected {} to {}", NOW - 120, NOW + 60);
     for iat in [NOW - 120, NOW - 60, NOW, NOW + 60] {
         assert!(
@@ -350,7 +350,7 @@ fn it_was_made_recently() {
 
 /// The sender is not authenticated, and the error may be logged.
 #[test]
-fn an_error_repeats_the_beginning_of_a_claim_alone() {
+fn error_detail_truncates_a_long_claim() {
     let long = "x".repeat(5_000);
     let url = format!("https://api.example/{long}");
     for (proof, code) in [
@@ -365,7 +365,7 @@ fn an_error_repeats_the_beginning_of_a_claim_alone() {
 }
 
 #[test]
-fn it_contains_a_nonce_of_this_api_if_one_is_required() {
+fn nonce_must_be_issued_by_this_api_if_required() {
     let key = DpopNonceKey::new(NONCE_KEY);
     let checks = ProofChecks {
         nonce_key: Some(key.clone()),
@@ -400,7 +400,7 @@ fn it_contains_a_nonce_of_this_api_if_one_is_required() {
 }
 
 #[test]
-fn a_proof_is_known_by_its_key_target_and_jti() {
+fn replay_key_depends_on_the_key_target_and_jti() {
     let key = |proof: Proof, url: &str| {
         let proof = check_proof(&ProofChecks::default(), &[proof.text()], url, NOW).unwrap();
         proof.replay_key().to_owned()
@@ -416,7 +416,7 @@ fn a_proof_is_known_by_its_key_target_and_jti() {
     );
     assert_ne!(first, key(Proof::new().claim("jti", "2"), orders_url));
     assert_ne!(first, key(Proof::new().claim("htu", root_url), root_url));
-    // Swapped coordinates: it only matters that the key differs. Whether it is one, the host finds out.
+    // Swapped coordinates: only a different key is needed here; the host checks its validity.
     let jwk: Map<String, Value> = serde_json::from_str(JWK).unwrap();
     let mut other = jwk.clone();
     other.insert("x".to_owned(), jwk.get("y").unwrap().clone());

@@ -16,7 +16,7 @@ fn alive(body: &str) -> ActiveToken {
 }
 
 #[test]
-fn every_member_of_the_standard_is_a_field() {
+fn standard_members_are_parsed_into_fields() {
     let token = alive(
         r#"{"active":true,"scope":"a b","client_id":"c","username":"u","token_type":"Bearer",
             "exp":30,"iat":10,"nbf":20,"sub":"s","aud":["x","y"],"iss":"https://as.example",
@@ -37,7 +37,7 @@ fn every_member_of_the_standard_is_a_field() {
 }
 
 #[test]
-fn a_member_of_the_wrong_type_is_no_permission() {
+fn member_of_the_wrong_type_is_an_error() {
     for member in [
         "scope",
         "client_id",
@@ -72,7 +72,7 @@ fn a_member_of_the_wrong_type_is_no_permission() {
 }
 
 #[test]
-fn what_a_server_adds_is_not_printed() {
+fn debug_hides_extra_member_values() {
     let token = alive(r#"{"active":true,"refresh":"SECRET"}"#);
     let text = format!("{token:?}");
     assert!(
@@ -82,7 +82,7 @@ fn what_a_server_adds_is_not_printed() {
 }
 
 #[test]
-fn the_ends_of_a_grant_are_told_and_a_bad_one_says_nothing_of_the_token() {
+fn grant_expiry_members_are_read_and_invalid_ones_ignored() {
     let now = crate::testing::at().now();
     let after = |seconds| Some(now.after(std::time::Duration::from_secs(seconds)));
     let token =
@@ -90,7 +90,7 @@ fn the_ends_of_a_grant_are_told_and_a_bad_one_says_nothing_of_the_token() {
     assert_eq!(token.refresh_token_expires_at, after(100));
     assert_eq!(token.authorization_expires_at, after(200));
     assert!(token.extra.0.is_empty());
-    // The timeout must not exceed the authorization: the earlier end counts.
+    // The timeout must not exceed the authorization, so the earlier expiry applies.
     let token =
         alive(r#"{"active":true,"refresh_token_timeout":300,"authorization_expires_in":200}"#);
     assert_eq!(token.refresh_token_expires_at, after(200));

@@ -1,4 +1,4 @@
-//! Unit tests of the keeper, one rule each. Whole histories are simulated by the fleet of the test kit.
+//! Unit tests of the keeper, one rule each. Complete histories are simulated in the test kit.
 #![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 mod breaker;
@@ -30,16 +30,16 @@ use crate::server::{EndpointKind, Server};
 /// The time at which every test begins.
 const START: u64 = 1_750_000_000;
 
-/// A store and a clock, with a log of every call.
+/// A store and a clock that log every call.
 struct TestStore {
     /// The key of its record.
     id: GrantId,
     now: u64,
     draws: u64,
     entry: Option<Entry>,
-    /// Whether another has the lease.
+    /// Whether another worker holds the lease.
     is_held: bool,
-    /// Whether the store answers with errors only.
+    /// Whether the store only returns errors.
     is_down: bool,
     log: Vec<&'static str>,
 }
@@ -77,7 +77,7 @@ impl TestStore {
         });
     }
 
-    /// A person logs out.
+    /// A user logs out.
     fn remove(&mut self) {
         self.entry = Some(Entry {
             version: self.version() + 1,
@@ -126,7 +126,7 @@ impl TestStore {
         keeper.ask(self.now(), None)
     }
 
-    /// Handles the store's steps until another step comes.
+    /// Answers the store's steps until another kind of step.
     fn go(&mut self, keeper: &mut Keeper, event: Event) -> Step {
         let mut step = keeper.resume(&self.at(), event);
         loop {
@@ -172,7 +172,7 @@ impl TestStore {
         }
     }
 
-    /// Runs a whole renewal with this reply of the server.
+    /// Runs a complete renewal with this reply of the server.
     fn renew(&mut self, keeper: &mut Keeper, answer: Result<Tokens, Error>) -> Outcome {
         match self.go(keeper, Event::Begin) {
             Step::Run(_) => {}
@@ -223,7 +223,7 @@ fn keeper_for(reuse: Reuse) -> Keeper {
     })
 }
 
-/// `a1` and `r1` for 1, received at the start and good for 600 seconds.
+/// `a1` and `r1` for 1, received at the start and valid for 600 seconds.
 fn tokens(number: u32) -> Tokens {
     tokens_from(number, START)
 }
@@ -270,7 +270,7 @@ fn invalid_grant() -> Error {
 
 /// A nonce is stored with the tokens of a bound grant: the first request after a restart has it.
 #[test]
-fn the_nonce_of_a_bound_grant_survives_a_restart() {
+fn authorization_server_nonce_of_a_bound_grant_is_stored_and_restored() {
     let url = config().token_url().cloned().unwrap();
     let side = crate::dpop::ServerRole::AuthorizationServer;
     let bound = person().with_dpop_jkt("jkt");
@@ -301,9 +301,9 @@ fn the_nonce_of_a_bound_grant_survives_a_restart() {
     assert_eq!(nonce_after_restart(&bound, None, Some("a b")), None);
 }
 
-/// So are those of APIs, the newest few of them.
+/// The newest nonces of APIs are stored too.
 #[test]
-fn the_nonces_of_apis_survive_a_restart() {
+fn newest_api_nonces_of_a_bound_grant_are_stored_and_restored() {
     use crate::dpop::ServerRole;
     let url = |n: usize| crate::url::Url::parse(&format!("https://api{n}.example/a")).unwrap();
     let bound = person().with_dpop_jkt("jkt");

@@ -41,7 +41,7 @@ fn userinfo(status: u16, media: &str, body: &str) -> Result<Claims, Error> {
     )
 }
 
-/// What the algorithms find.
+/// The result of the signature check.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Signature {
     Good,
@@ -106,7 +106,7 @@ fn told_signed(token: &str) -> Result<Claims, &'static str> {
 }
 
 #[test]
-fn a_signed_response_is_verified() {
+fn signed_userinfo_is_verified_and_invalid_claims_are_refused() {
     let claims = told_signed(&signed_jwt(GOOD)).unwrap();
     assert_eq!(claims.text("name").unwrap(), Some("Ann"));
     let forged = userinfo_with(
@@ -175,7 +175,7 @@ fn a_signed_response_is_verified() {
 }
 
 #[test]
-fn a_signed_response_is_one_of_the_agreed_kind() {
+fn userinfo_without_the_agreed_type_algorithm_or_signature_is_refused() {
     let access = token(r#"{"alg":"ES256","typ":"at+jwt"}"#, GOOD);
     assert_eq!(told_signed(&access).map(drop), Err("jwt.typ"));
     let none = token(r#"{"alg":"none"}"#, GOOD);
@@ -224,7 +224,7 @@ fn encrypted_jwt(text: &str) -> (ResponseEncryption, String) {
 }
 
 #[test]
-fn an_encrypted_response_is_decrypted_and_what_is_signed_in_it_is_verified() {
+fn encrypted_userinfo_is_decrypted_and_its_inner_signature_verified() {
     // "The UserInfo Response MAY be encrypted without also being signed."
     let (encryption, jwe) = encrypted_jwt(r#"{"sub":"ann","name":"Ann"}"#);
     let plain = client().with_userinfo_encryption(encryption);
@@ -247,7 +247,7 @@ fn an_encrypted_response_is_decrypted_and_what_is_signed_in_it_is_verified() {
     let unsigned = userinfo_with(&both, JWT, Signature::Good, 200, JWT, &signed_jwt(GOOD));
     assert_eq!(error_code(unsigned).map(drop), Err("jwe.not_encrypted"));
 
-    // Where a signature is agreed on, what anybody can have encrypted is nothing.
+    // If a signature is agreed, an encrypted but unsigned response is refused.
     let (encryption, jwe) = encrypted_jwt(GOOD);
     let both = signed_client().with_userinfo_encryption(encryption);
     let result = userinfo_with(&both, JWT, Signature::Good, 200, JWT, &jwe);
@@ -260,7 +260,7 @@ fn an_encrypted_response_is_decrypted_and_what_is_signed_in_it_is_verified() {
 }
 
 #[test]
-fn what_is_told_is_about_the_user_who_signed_in() {
+fn userinfo_of_the_signed_in_user_is_returned_and_hidden_in_debug() {
     let claims = userinfo(
         200,
         "application/json; charset=utf-8",
@@ -268,12 +268,12 @@ fn what_is_told_is_about_the_user_who_signed_in() {
     )
     .unwrap();
     assert_eq!(claims.text("name").unwrap(), Some("Ann"));
-    // Not a word of it reaches a log.
+    // The claims do not appear in logs.
     assert!(!format!("{claims:?}").contains("Ann"));
 }
 
 #[test]
-fn what_is_about_somebody_else_or_nobody_is_refused() {
+fn userinfo_without_the_expected_subject_is_refused() {
     let json = "application/json";
     for (status, media, body, expected) in [
         (200, json, r#"{"sub":"bob"}"#, "userinfo.subject"),

@@ -18,7 +18,7 @@ fn says(refusal: &ApiRefusal, status: u16, challenge: &str) {
 }
 
 #[test]
-fn a_refusal_says_what_is_needed_and_nothing_of_the_token() {
+fn challenge_states_the_requirements_of_the_api() {
     let verifier = verifier()
         .require_scope(Scope::parse("read write").unwrap())
         .require_max_age(Duration::from_secs(60))
@@ -40,7 +40,7 @@ fn a_refusal_says_what_is_needed_and_nothing_of_the_token() {
 }
 
 #[test]
-fn every_way_to_show_a_token_has_its_challenge() {
+fn challenge_has_realm_metadata_and_one_entry_per_scheme() {
     let verifier = verifier().with_realm(r#"a "b" \"#).unwrap();
     let verifier =
         verifier.with_resource_metadata("https://api.example/.well-known/x".parse().unwrap());
@@ -76,7 +76,7 @@ fn every_way_to_show_a_token_has_its_challenge() {
 }
 
 #[test]
-fn a_proof_is_answered_in_its_scheme() {
+fn refusal_with_a_proof_uses_the_dpop_scheme() {
     let token = token(AT_JWT, &claims(""));
     let error = verify(&verifier(), &token, ProvenKeys::dpop("k")).unwrap_err();
     let refusal = error.refusal().unwrap();
@@ -85,7 +85,7 @@ fn a_proof_is_answered_in_its_scheme() {
 }
 
 #[test]
-fn a_client_verifies_what_its_own_api_is_shown_with_the_keys_that_it_knows() {
+fn clients_verifier_uses_its_cached_keys_but_not_its_hmac_algorithm() {
     let client = testing::client_of(testing::server()).with_id_token_algs([Alg::Hs256]);
     client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
     let verifier = client.access_token_verifier("https://api.example");

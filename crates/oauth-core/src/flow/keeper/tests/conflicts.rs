@@ -1,10 +1,10 @@
-//! Stores that report conflicts, and hosts that end meanwhile.
+//! Stores that report conflicts, and hosts that stop meanwhile.
 
 use super::storing::keeper_with_unsaved_tokens;
 use super::*;
 
-/// How often a store that knows no word but "conflict" was asked to save, the pauses in between, and
-/// the end.
+/// With a store that always reports a conflict: the number of saves, the pauses in between, and
+/// the outcome.
 fn in_conflict(
     store: &mut TestStore,
     keeper: &mut Keeper,
@@ -33,7 +33,7 @@ fn in_conflict(
 }
 
 #[test]
-fn a_store_that_reports_conflicts_forever_is_asked_at_growing_intervals_and_then_no_more() {
+fn repeated_store_conflicts_are_retried_with_growing_pauses_and_then_reported() {
     let grown = |(saves, pauses, outcome): (usize, Vec<u64>, Outcome)| {
         assert_eq!((saves, pauses.len()), (9, 7), "{pauses:?}");
         for (number, pause) in pauses.iter().enumerate() {
@@ -42,7 +42,7 @@ fn a_store_that_reports_conflicts_forever_is_asked_at_growing_intervals_and_then
         }
         outcome
     };
-    // A mark.
+    // Saving a marker.
     let mut store = TestStore::with(tokens(1));
     let mut keeper_of_mark = keeper();
     store.now = START + 601;
@@ -55,7 +55,7 @@ fn a_store_that_reports_conflicts_forever_is_asked_at_growing_intervals_and_then
     );
     assert!(matches!(error.advice(), Advice::Retry { .. }));
     assert!(!keeper_of_mark.is_busy());
-    // New tokens, which no other worker can have, are returned unsaved and stored later.
+    // New tokens, which no other worker has, are returned unsaved and stored later.
     let mut store = TestStore::with(tokens(1));
     let mut keeper_of_tokens = keeper();
     store.now = START + 601;
@@ -73,7 +73,7 @@ fn a_store_that_reports_conflicts_forever_is_asked_at_growing_intervals_and_then
         "a2"
     );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
-    // A login.
+    // Saving a login.
     let mut store = TestStore::with(tokens(1));
     let mut keeper_of_login = keeper();
     keeper_of_login.replace(&store.at(), tokens(5)).unwrap();
@@ -98,7 +98,7 @@ fn a_store_that_reports_conflicts_forever_is_asked_at_growing_intervals_and_then
 }
 
 #[test]
-fn tokens_whose_host_ends_while_the_store_is_in_conflict_are_stored_later() {
+fn tokens_whose_save_is_abandoned_during_a_conflict_are_stored_later() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     let mut step = keeper.resume(&store.at(), Event::Completed(Ok(tokens_from(2, store.now))));
     for _ in 0..4 {
@@ -121,7 +121,7 @@ fn tokens_whose_host_ends_while_the_store_is_in_conflict_are_stored_later() {
 }
 
 #[test]
-fn tokens_of_an_abandoned_save_are_not_seen_because_others_were() {
+fn tokens_of_an_abandoned_save_are_not_returned_after_earlier_unsaved_ones() {
     let client_keeper = Keeper::new(config(), GrantId::client());
     let mut keeper = client_keeper.shared();
     let mut store = TestStore::new();
@@ -131,8 +131,8 @@ fn tokens_of_an_abandoned_save_are_not_seen_because_others_were() {
         access_of_outcome(store.renew(&mut keeper, Ok(tokens(1)))),
         "a1"
     );
-    // They are handed out unsaved, and refused when the store has failed again: others are fetched, and are being saved
-    // when their host ends.
+    // They are returned unsaved and then refused while the store fails again; new tokens are being saved
+    // when their host stops.
     store.now += 100;
     assert!(keeper.save_again());
     let step = keeper.resume(&store.at(), Event::Begin);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Of a server that revokes tokens.
+/// A keeper of a server with a revocation endpoint.
 fn forgetting() -> Keeper {
     let mut config = config();
     let server = config.server.clone();
@@ -13,7 +13,7 @@ fn forgetting() -> Keeper {
     Keeper::new(config, person()).shared()
 }
 
-/// A renewal that was sent.
+/// A renewal in flight.
 fn sent(mut keeper: Keeper) -> (Keeper, TestStore) {
     let mut store = TestStore::with(tokens(1));
     store.now = START + 601;
@@ -23,7 +23,7 @@ fn sent(mut keeper: Keeper) -> (Keeper, TestStore) {
 }
 
 #[test]
-fn what_comes_after_a_logout_is_revoked() {
+fn tokens_received_after_a_logout_are_revoked() {
     let mut bare = tokens(2);
     bare.refresh_token = None;
     for (fresh, form) in [
@@ -57,7 +57,7 @@ fn what_comes_after_a_logout_is_revoked() {
 }
 
 #[test]
-fn a_server_that_revokes_nothing_or_does_not_answer_changes_nothing() {
+fn missing_or_failing_revocation_leaves_the_record_removed() {
     let (mut keeper, mut store) = sent(keeper());
     store.remove();
     store.complete(&mut keeper, Ok(tokens(2))).unwrap_err();
@@ -70,9 +70,9 @@ fn a_server_that_revokes_nothing_or_does_not_answer_changes_nothing() {
     assert!(store.entry.as_ref().unwrap().is_removed());
 }
 
-/// With some servers a revocation ends every grant of the person, and so the new login as well.
+/// On some servers a revocation ends all grants of the user, including the new login.
 #[test]
-fn what_a_login_has_replaced_is_not_revoked() {
+fn tokens_replaced_by_a_new_login_are_not_revoked() {
     let (mut keeper, mut store) = sent(forgetting());
     store.remove();
     let login = Record {
@@ -86,9 +86,9 @@ fn what_a_login_has_replaced_is_not_revoked() {
     );
 }
 
-/// The tokens of a step-up are listed before they are stored, and a logout may have ended what was listed.
+/// The tokens of a step-up are listed before they are stored, and a logout may have ended the listed record.
 #[test]
-fn a_login_ends_with_a_logout_after_its_host_read_the_record() {
+fn logout_after_the_record_was_read_prevents_the_login_from_being_stored() {
     let (first, stepped_up) = (tokens(1), tokens_from(7, START + 1));
     // Nothing was stored, or the tombstone of an earlier logout; then the user logs out.
     for is_removed_before in [false, true] {
@@ -117,14 +117,14 @@ fn a_login_ends_with_a_logout_after_its_host_read_the_record() {
         assert!(keeper.is_stored() && keeper.tokens().is_none());
         let error = keeper.last_error().unwrap();
         assert_eq!(error.code(), "grant.no_refresh_token");
-        // A login after the logout is another.
+        // A login after the logout is a new one.
         keeper
             .replace(&store.at(), tokens_from(8, START + 2))
             .unwrap();
         assert!(keeper.save_again());
         over(store.go(&mut keeper, Event::Begin)).unwrap();
     }
-    // The tombstone that the host has read, and another worker's record, are replaced as ever.
+    // The tombstone that the host has read, and another worker's record, are replaced as usual.
     for others in [false, true] {
         let mut store = TestStore::with(first.clone());
         store.remove();
@@ -150,7 +150,7 @@ fn a_login_ends_with_a_logout_after_its_host_read_the_record() {
     }
 }
 
-/// A tombstone of this second, from a store whose versions are its clock, or which just counts.
+/// A tombstone of this time, from a store whose versions are timestamps or plain counters.
 fn tombstone(second: u64, version: u64) -> Option<Entry> {
     Some(Entry {
         version: second * 1_000_000 + version,
@@ -158,7 +158,7 @@ fn tombstone(second: u64, version: u64) -> Option<Entry> {
     })
 }
 
-/// What becomes of a login that is saved now.
+/// The result of saving a login now.
 fn saved_late(keeper: &mut Keeper, store: &mut TestStore) -> Result<String, &'static str> {
     assert!(keeper.save_again());
     let outcome = match store.go(keeper, Event::Begin) {
@@ -170,11 +170,11 @@ fn saved_late(keeper: &mut Keeper, store: &mut TestStore) -> Result<String, &'st
 }
 
 #[test]
-fn a_login_that_waited_for_the_store_is_not_stored_over_a_later_logout() {
+fn unsaved_login_is_not_stored_over_a_later_logout() {
     let at = START + 100;
     for (removed, outcome) in [
         (tombstone(at + 1, 0), Err("grant.no_refresh_token")),
-        // The user had logged out before, or the store's versions say nothing of the time.
+        // The user had logged out before, or the store's versions contain no time.
         (tombstone(at - 1, 0), Ok("a7".to_owned())),
         (tombstone(0, 9), Ok("a7".to_owned())),
         (None, Ok("a7".to_owned())),
@@ -193,7 +193,7 @@ fn a_login_that_waited_for_the_store_is_not_stored_over_a_later_logout() {
 }
 
 #[test]
-fn a_login_whose_save_failed_is_revoked_after_a_logout_and_is_saved_over_an_earlier_one() {
+fn failed_login_save_is_revoked_after_a_later_logout_and_kept_after_an_earlier_one() {
     for is_removed_before in [false, true] {
         let mut store = TestStore::new();
         if is_removed_before {
@@ -219,14 +219,14 @@ fn a_login_whose_save_failed_is_revoked_after_a_logout_and_is_saved_over_an_earl
 }
 
 #[test]
-fn a_login_during_a_renewal_is_not_stored_over_a_logout_that_came_before_its_end() {
+fn login_during_a_renewal_is_not_stored_over_a_later_logout() {
     let (mut keeper, mut store) = sent(forgetting());
     store.now += 5;
     let login = tokens_from(7, store.now);
     keeper.replace(&store.at(), login).unwrap();
     store.now += 5;
     store.entry = tombstone(store.now, 0);
-    // The renewal is refused.
+    // The renewal fails.
     let _ = store.complete(&mut keeper, Err(lost_reply()));
     let outcome = saved_late(&mut keeper, &mut store);
     assert_eq!(outcome, Err("grant.no_refresh_token"));
@@ -235,7 +235,7 @@ fn a_login_during_a_renewal_is_not_stored_over_a_logout_that_came_before_its_end
 
 /// The logout of a worker whose own login is not stored yet.
 #[test]
-fn a_logout_ends_a_login_that_is_not_stored_yet() {
+fn logout_ends_a_login_that_is_not_stored_yet() {
     let (mut store, mut keeper) = (TestStore::new(), forgetting());
     store.is_down = true;
     keeper.replace(&store.at(), tokens(7)).unwrap();
@@ -246,9 +246,9 @@ fn a_logout_ends_a_login_that_is_not_stored_yet() {
     assert!(keeper.end_unsaved_login(&store.at()).is_none());
 }
 
-/// Its save is under way: it comes before the removal, or after it.
+/// Its save is in progress and may complete before or after the removal.
 #[test]
-fn a_login_that_is_being_saved_at_its_logout_is_stored_neither_over_a_removal_nor_over_another() {
+fn logout_during_a_save_in_conflict_revokes_the_login_and_keeps_the_stored_record() {
     for is_another_stored in [false, true] {
         let (mut store, mut keeper) = (TestStore::new(), forgetting());
         keeper.replace(&store.at(), tokens(7)).unwrap();
@@ -271,9 +271,9 @@ fn a_login_that_is_being_saved_at_its_logout_is_stored_neither_over_a_removal_no
     }
 }
 
-/// A driver that is dropped says nothing of the store.
+/// A dropped driver does not know the state of the store.
 #[test]
-fn a_login_whose_driver_was_dropped_is_not_stored_over_a_later_logout() {
+fn login_whose_save_was_abandoned_is_not_stored_over_a_later_logout() {
     let (mut store, mut keeper) = (TestStore::new(), forgetting());
     keeper.replace(&store.at(), tokens(7)).unwrap();
     assert!(keeper.save_again());
@@ -287,7 +287,7 @@ fn a_login_whose_driver_was_dropped_is_not_stored_over_a_later_logout() {
 }
 
 #[test]
-fn a_logout_finds_the_login_that_an_unsaved_one_would_have_replaced() {
+fn after_an_unsaved_login_is_ended_the_stored_login_can_be_read() {
     let (mut store, mut keeper) = (TestStore::with(tokens(1)), forgetting());
     let stored = store.entry.clone().unwrap();
     keeper.learn(&store.at(), stored.clone()).unwrap();
@@ -301,7 +301,7 @@ fn a_logout_finds_the_login_that_an_unsaved_one_would_have_replaced() {
 }
 
 #[test]
-fn a_login_whose_save_lands_after_its_logout_is_revoked() {
+fn login_whose_save_completes_after_its_logout_is_revoked() {
     let (mut store, mut keeper) = (TestStore::new(), forgetting());
     keeper.replace(&store.at(), tokens(7)).unwrap();
     assert!(keeper.save_again());

@@ -13,7 +13,7 @@ fn of(login: &str, number: u32, received_at: u64) -> Record {
     }
 }
 
-/// A worker that knows what is stored.
+/// A worker that has read the record.
 fn worker(store: &mut TestStore) -> Keeper {
     let mut keeper = keeper();
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
@@ -34,7 +34,7 @@ fn in_store(store: &TestStore) -> (Option<String>, String) {
 }
 
 #[test]
-fn a_login_after_a_logout_is_seen_by_a_worker_with_the_old_one() {
+fn worker_with_the_old_login_takes_the_new_one_after_a_logout() {
     let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = worker(&mut store);
     store.remove();
@@ -52,7 +52,7 @@ fn a_login_after_a_logout_is_seen_by_a_worker_with_the_old_one() {
 }
 
 #[test]
-fn what_was_sent_before_a_logout_is_not_stored_after_it() {
+fn renewal_sent_before_a_logout_is_not_stored_after_it() {
     for login in [None, Some("two")] {
         let mut store = stored_entry(&of("one", 1, START));
         let mut keeper = worker(&mut store);
@@ -79,7 +79,7 @@ fn what_was_sent_before_a_logout_is_not_stored_after_it() {
 }
 
 #[test]
-fn a_worker_that_sees_a_removed_record_has_nothing_to_hand_out() {
+fn removed_record_leaves_the_worker_without_a_token() {
     let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = worker(&mut store);
     store.remove();
@@ -100,7 +100,7 @@ fn a_worker_that_sees_a_removed_record_has_nothing_to_hand_out() {
 }
 
 #[test]
-fn a_login_takes_the_place_of_a_removed_record() {
+fn login_replaces_a_removed_record() {
     let mut store = stored_entry(&of("one", 1, START));
     store.remove();
     let mut keeper = keeper().with_tokens(&store.at(), tokens(5)).unwrap();
@@ -115,7 +115,7 @@ fn a_login_takes_the_place_of_a_removed_record() {
     assert_eq!(store.version(), 3);
 }
 
-/// A worker has renewed, and the store has lost that.
+/// A worker has renewed, and the store has lost the result.
 fn lost_save(remaining: impl FnOnce(&TestStore) -> Option<Entry>) -> (Keeper, TestStore) {
     let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = worker(&mut store);
@@ -132,7 +132,7 @@ fn lost_save(remaining: impl FnOnce(&TestStore) -> Option<Entry>) -> (Keeper, Te
 }
 
 #[test]
-fn what_the_store_has_lost_is_restored_by_whoever_still_has_it() {
+fn worker_restores_tokens_that_the_store_has_lost() {
     let whats: [fn(&TestStore) -> Option<Entry>; 2] = [|store| store.entry.clone(), |_| None];
     for what in whats {
         let (mut keeper, mut store) = lost_save(what);
@@ -151,12 +151,12 @@ fn what_the_store_has_lost_is_restored_by_whoever_still_has_it() {
 }
 
 #[test]
-fn a_restored_marker_means_as_little_as_before() {
+fn marker_of_an_unsent_request_stays_ignored_after_being_restored() {
     let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = keeper_for(Reuse::Revokes);
     store.now = START + 601;
     let _ = store.decide(&mut keeper);
-    // The marker is stored, and the answer is lost: nothing is sent.
+    // The marker is stored, but the reply is lost: nothing is sent.
     let mut step = keeper.resume(&store.at(), Event::Begin);
     loop {
         let event = match step {
@@ -184,13 +184,13 @@ fn a_restored_marker_means_as_little_as_before() {
 }
 
 #[test]
-fn a_grant_that_is_over_for_one_reason_is_not_put_back_as_over_for_another() {
+fn ended_grant_keeps_its_reason_after_the_store_loses_the_record() {
     let mut store = TestStore::with(tokens(1));
     let mut dead = keeper_for(Reuse::Revokes);
     store.now = START + 601;
     let _ = store.decide(&mut dead);
     assert!(matches!(store.go(&mut dead, Event::Begin), Step::Run(_)));
-    // Nobody hears of the request any more.
+    // The result of the request is never known.
     store.now = START + 700;
     let mut keeper = keeper_for(Reuse::Revokes);
     let _ = store.decide(&mut keeper);
@@ -211,7 +211,7 @@ fn a_grant_that_is_over_for_one_reason_is_not_put_back_as_over_for_another() {
 }
 
 #[test]
-fn the_newest_refresh_token_is_sent_after_the_store_has_lost_records() {
+fn newest_refresh_token_is_sent_after_the_store_has_lost_records() {
     let (mut keeper, mut store) = lost_save(|store| store.entry.clone());
     store.now += 601;
     let _ = store.decide(&mut keeper);
@@ -220,7 +220,7 @@ fn the_newest_refresh_token_is_sent_after_the_store_has_lost_records() {
 }
 
 #[test]
-fn a_marker_that_the_store_has_lost_is_restored() {
+fn worker_restores_a_marker_that_the_store_has_lost() {
     let mut store = stored_entry(&of("one", 1, START));
     let before = store.entry.clone();
     let mut keeper = worker(&mut store);
@@ -240,7 +240,7 @@ fn a_marker_that_the_store_has_lost_is_restored() {
 }
 
 #[test]
-fn new_tokens_are_stored_though_the_store_has_lost_what_they_follow() {
+fn new_tokens_are_stored_even_if_the_store_has_lost_the_previous_ones() {
     let whats: [fn(&TestStore) -> Option<Entry>; 2] = [|store| store.entry.clone(), |_| None];
     for what in whats {
         let (mut keeper, mut store) = lost_save(what);
@@ -259,7 +259,7 @@ fn new_tokens_are_stored_though_the_store_has_lost_what_they_follow() {
 }
 
 #[test]
-fn after_a_month_a_record_that_is_not_there_may_have_been_removed() {
+fn record_missing_after_thirty_days_is_treated_as_removed() {
     let (mut keeper, mut store) = lost_save(|_| None);
     store.now += 30 * DAY;
     let _ = store.decide(&mut keeper);
@@ -269,7 +269,7 @@ fn after_a_month_a_record_that_is_not_there_may_have_been_removed() {
 }
 
 #[test]
-fn a_store_that_counts_anew_costs_nobody_a_login() {
+fn store_with_restarted_versions_does_not_lose_a_login() {
     let (mut keeper, mut store) = lost_save(|_| None);
     store.now += 601;
     store.save_elsewhere(&of("two", 7, store.now));
@@ -283,7 +283,7 @@ fn a_store_that_counts_anew_costs_nobody_a_login() {
 }
 
 #[test]
-fn an_older_record_that_is_told_of_changes_nothing() {
+fn older_record_is_ignored() {
     let mut store = stored_entry(&of("one", 1, START));
     let older = store.entry.clone().unwrap();
     store.save_elsewhere(&of("one", 2, START));
@@ -294,7 +294,7 @@ fn an_older_record_that_is_told_of_changes_nothing() {
 
 /// Some servers give the same refresh token at every login.
 #[test]
-fn what_was_sent_before_a_login_does_not_replace_it_though_the_refresh_token_is_the_same() {
+fn renewal_sent_before_a_login_does_not_replace_it_with_the_same_refresh_token() {
     let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = worker(&mut store);
     store.now = START + 601;
@@ -316,7 +316,7 @@ fn what_was_sent_before_a_login_does_not_replace_it_though_the_refresh_token_is_
 }
 
 #[test]
-fn tokens_of_the_same_second_do_not_replace_those_with_the_same_refresh_token() {
+fn stored_tokens_of_the_same_second_and_refresh_token_are_kept() {
     let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = worker(&mut store);
     store.now = START + 601;
@@ -331,7 +331,7 @@ fn tokens_of_the_same_second_do_not_replace_those_with_the_same_refresh_token() 
         login: Some("one".to_owned()),
         ..Record::from_tokens(Arc::new(renewed(7)))
     });
-    // Others have the stored ones already.
+    // Other workers already use the stored tokens.
     assert_eq!(
         access_of_outcome(store.complete(&mut keeper, Ok(renewed(2)))),
         "a7"
@@ -340,7 +340,7 @@ fn tokens_of_the_same_second_do_not_replace_those_with_the_same_refresh_token() 
 }
 
 #[test]
-fn a_login_that_may_be_stored_is_stored_though_the_store_has_lost_what_was_there() {
+fn possibly_saved_login_is_stored_again_if_the_store_lost_the_record() {
     let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = keeper();
     keeper.replace(&store.at(), tokens(5)).unwrap();
@@ -365,7 +365,7 @@ fn a_login_that_may_be_stored_is_stored_though_the_store_has_lost_what_was_there
 }
 
 #[test]
-fn a_login_that_may_be_stored_is_not_stored_after_a_logout() {
+fn possibly_saved_login_is_not_stored_after_a_logout() {
     let mut store = stored_entry(&of("one", 1, START));
     store.remove();
     let mut keeper = keeper().with_tokens(&store.at(), tokens(5)).unwrap();
@@ -385,7 +385,7 @@ fn a_login_that_may_be_stored_is_not_stored_after_a_logout() {
 }
 
 #[test]
-fn what_was_read_on_the_way_into_the_store_is_what_is_handed_out_meanwhile() {
+fn tokens_read_during_a_save_are_returned_until_it_completes() {
     let client_keeper = Keeper::new(config(), GrantId::client());
     let mut keeper = client_keeper.shared();
     let bare = |number, at| {
@@ -406,7 +406,7 @@ fn what_was_read_on_the_way_into_the_store_is_what_is_handed_out_meanwhile() {
         Decision::UseAndRenew(_)
     ));
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
-    // Another was quicker, and the store falls silent after that is read.
+    // Another worker was faster, and the store fails after that was read.
     store.save_elsewhere(&Record::from_tokens(Arc::new(bare(2, store.now))));
     store.now += 1;
     let step = keeper.resume(&store.at(), Event::Completed(Ok(bare(3, store.now))));

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_silent_store_costs_nobody_a_good_token() {
+fn unavailable_store_does_not_withhold_a_valid_token() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     store.is_down = true;
@@ -25,7 +25,7 @@ fn a_silent_store_costs_nobody_a_good_token() {
 }
 
 #[test]
-fn a_lease_whose_answer_was_lost_is_given_back() {
+fn lease_is_released_if_the_reply_was_lost() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     store.now = START + 601;
@@ -37,7 +37,7 @@ fn a_lease_whose_answer_was_lost_is_given_back() {
     assert!(matches!(step, Step::Lease { ttl, .. } if ttl.is_zero()));
 }
 
-/// New tokens, and a store that has gone.
+/// New tokens, and a store that has failed.
 pub(super) fn keeper_with_unsaved_tokens() -> (Keeper, TestStore) {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
@@ -50,7 +50,7 @@ pub(super) fn keeper_with_unsaved_tokens() -> (Keeper, TestStore) {
 }
 
 #[test]
-fn after_five_failed_saves_tokens_are_handed_out_and_stored_later() {
+fn tokens_are_returned_after_five_failed_saves_and_stored_later() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     let fresh = tokens_from(2, store.now);
     let mut step = store.go(&mut keeper, Event::Completed(Ok(fresh)));
@@ -61,7 +61,7 @@ fn after_five_failed_saves_tokens_are_handed_out_and_stored_later() {
     }
     assert_eq!(pauses, [200, 400, 800, 1600]);
     assert_eq!(access_of_outcome(over(step)), "a2");
-    // Five saves, and the lease.
+    // Five saves and the lease release.
     assert_eq!(store.log.len(), 6);
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a1");
     store.is_down = false;
@@ -78,7 +78,7 @@ fn after_five_failed_saves_tokens_are_handed_out_and_stored_later() {
 }
 
 #[test]
-fn tokens_of_an_abandoned_save_are_stored_before_they_are_seen() {
+fn tokens_of_an_abandoned_save_are_stored_before_they_are_returned() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     let fresh = tokens_from(2, store.now);
     let step = store.go(&mut keeper, Event::Completed(Ok(fresh)));
@@ -95,7 +95,7 @@ fn tokens_of_an_abandoned_save_are_stored_before_they_are_seen() {
 }
 
 #[test]
-fn tokens_that_are_over_when_they_are_stored_at_last_are_renewed() {
+fn tokens_that_expire_before_they_are_stored_are_renewed() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     let fresh = tokens_from(2, store.now);
     let _ = store.go(&mut keeper, Event::Completed(Ok(fresh)));
@@ -111,7 +111,7 @@ fn tokens_that_are_over_when_they_are_stored_at_last_are_renewed() {
 }
 
 #[test]
-fn a_record_of_another_grant_is_refused_and_left_alone() {
+fn record_of_another_grant_is_refused_and_left_unchanged() {
     let stranger = |id: GrantId| {
         let mut store = TestStore::new();
         let record = Record::from_tokens(Arc::new(tokens(1))).to_json(&config(), &id);
@@ -148,8 +148,8 @@ fn a_record_of_another_grant_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_login_takes_the_place_of_what_is_stored() {
-    // In whichever order it is built.
+fn login_replaces_the_stored_record() {
+    // Regardless of the order in which it is built.
     let built: [fn(Moment) -> Keeper; 2] = [
         |at| {
             keeper()
@@ -179,7 +179,7 @@ fn a_login_takes_the_place_of_what_is_stored() {
 }
 
 #[test]
-fn a_login_that_is_stale_by_now_is_stored_and_renewed() {
+fn stale_login_is_stored_and_renewed() {
     let mut store = TestStore::new();
     let mut keeper = keeper().with_tokens(&store.at(), tokens(1)).unwrap();
     store.now = START + 601;
@@ -189,7 +189,7 @@ fn a_login_that_is_stale_by_now_is_stored_and_renewed() {
 }
 
 #[test]
-fn a_login_during_a_renewal_outlives_it() {
+fn login_during_a_renewal_is_stored_after_it() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     store.now = START + 601;
@@ -214,7 +214,7 @@ fn a_login_during_a_renewal_outlives_it() {
 }
 
 #[test]
-fn a_login_that_may_be_stored_already_is_not_stored_over_what_became_of_it() {
+fn possibly_saved_login_does_not_replace_its_renewed_successor() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     let login = tokens_from(5, store.now);
@@ -228,7 +228,7 @@ fn a_login_that_may_be_stored_already_is_not_stored_over_what_became_of_it() {
     let Step::Save { record, .. } = step else {
         panic!("the login is not saved");
     };
-    // The tokens are stored, but the answer is lost; another worker renews them.
+    // The tokens are stored, but the reply is lost; another worker renews them.
     store.entry = Some(Entry { version: 2, record });
     assert_eq!(
         access_of_outcome(over(store.go(&mut keeper, Event::Failed(lost_reply())))),
@@ -251,7 +251,7 @@ fn a_login_that_may_be_stored_already_is_not_stored_over_what_became_of_it() {
 }
 
 #[test]
-fn an_empty_store_is_asked_again_after_a_second() {
+fn empty_store_is_read_again_after_one_second() {
     let mut store = TestStore::new();
     let mut keeper = keeper();
     for _ in 0..5 {
@@ -270,7 +270,7 @@ fn an_empty_store_is_asked_again_after_a_second() {
 }
 
 #[test]
-fn tokens_that_could_not_be_stored_are_stored_though_nobody_asks() {
+fn unsaved_tokens_are_stored_by_background_retries() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     assert_eq!(keeper.retry_after(store.now()), None);
     let fresh = tokens_from(2, store.now);
@@ -293,13 +293,13 @@ fn tokens_that_could_not_be_stored_are_stored_though_nobody_asks() {
     }
     assert!((10..30).contains(&tries), "{tries}");
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
-    // Nobody has asked for others.
+    // No caller has requested new tokens.
     assert_eq!(store.log, ["save", "release"]);
     assert!(!keeper.save_again());
 }
 
 #[test]
-fn a_caller_that_asks_while_old_tokens_are_stored_gets_new_ones() {
+fn caller_gets_renewed_tokens_if_the_tokens_being_saved_have_expired() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     let fresh = tokens_from(2, store.now);
     let _ = store.go(&mut keeper, Event::Completed(Ok(fresh)));
@@ -316,7 +316,7 @@ fn a_caller_that_asks_while_old_tokens_are_stored_gets_new_ones() {
 }
 
 #[test]
-fn a_login_that_could_not_be_stored_is_stored_though_nobody_asks() {
+fn unsaved_login_is_stored_by_background_retries() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     store.is_down = true;
@@ -336,7 +336,7 @@ fn a_login_that_could_not_be_stored_is_stored_though_nobody_asks() {
 }
 
 #[test]
-fn a_renewal_that_needs_no_lease_goes_on_without_the_store() {
+fn renewal_that_needs_no_lease_continues_without_the_store() {
     let client_keeper = Keeper::new(config(), GrantId::client()).shared();
     let mut store = TestStore::of(GrantId::client());
     store.is_down = true;
@@ -347,7 +347,7 @@ fn a_renewal_that_needs_no_lease_goes_on_without_the_store() {
         "a1"
     );
     assert_eq!(store.log, ["failure", "run", "failure", "failure"]);
-    // What it brought is stored once the store is back.
+    // The result is stored once the store is available again.
     store.is_down = false;
     assert!(keeper.save_again());
     over(store.go(&mut keeper, Event::Begin)).unwrap();
@@ -392,7 +392,7 @@ fn a_renewal_that_needs_no_lease_goes_on_without_the_store() {
 }
 
 #[test]
-fn a_store_that_refuses_is_told_though_no_lease_is_needed() {
+fn store_refusal_is_reported_even_if_no_lease_is_needed() {
     let client_keeper = || Keeper::new(config(), GrantId::client()).shared();
     let mut store = TestStore::new();
     for refusal in [

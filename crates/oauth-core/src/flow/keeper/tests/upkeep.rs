@@ -5,7 +5,7 @@ use super::*;
 const DAY: u64 = 24 * 3600;
 const WEEK: u64 = 7 * DAY;
 
-/// Whose refresh token ends unused after a week, and whose authorization ends at that time.
+/// Its refresh token expires unused after a week, and its authorization ends at this time.
 fn idle(number: u32, received_at: u64, authorization_expires_at: Option<u64>) -> Tokens {
     let expires_at = received_at + WEEK;
     let until = authorization_expires_at.map_or(String::new(), |until| {
@@ -37,7 +37,7 @@ fn after(store: &TestStore, keeper: &Keeper) -> Option<u64> {
 }
 
 #[test]
-fn an_idle_grant_is_exchanged_before_its_refresh_token_ends() {
+fn idle_grant_is_renewed_before_its_refresh_token_expires() {
     let mut store = TestStore::with(idle(1, START, None));
     let mut keeper = kept_alive();
     having_read(&mut store, &mut keeper);
@@ -57,7 +57,7 @@ fn an_idle_grant_is_exchanged_before_its_refresh_token_ends() {
 }
 
 #[test]
-fn nothing_is_sent_for_an_idle_grant_unless_that_is_wished() {
+fn idle_grant_is_not_renewed_unless_keep_alive_is_enabled() {
     let mut store = TestStore::with(idle(1, START, None));
     let mut keeper = keeper();
     having_read(&mut store, &mut keeper);
@@ -69,12 +69,12 @@ fn nothing_is_sent_for_an_idle_grant_unless_that_is_wished() {
 }
 
 #[test]
-fn who_wakes_after_another_has_kept_the_grant_alive_sends_nothing() {
+fn keep_alive_sends_nothing_if_another_worker_has_renewed() {
     let mut store = TestStore::with(idle(1, START, None));
     let mut keeper = kept_alive();
     having_read(&mut store, &mut keeper);
     let late = START + WEEK - DAY;
-    // Another was first, so long ago that its access token is stale.
+    // Another worker was first, and its access token is already stale.
     store.save_elsewhere(&Record::from_tokens(Arc::new(idle(
         2,
         late - DAY / 3,
@@ -89,7 +89,7 @@ fn who_wakes_after_another_has_kept_the_grant_alive_sends_nothing() {
 }
 
 #[test]
-fn who_asks_while_another_has_kept_the_grant_alive_gets_a_token() {
+fn caller_during_a_keep_alive_gets_a_token_if_another_worker_has_renewed() {
     let mut store = TestStore::with(idle(1, START, None));
     let mut keeper = kept_alive();
     having_read(&mut store, &mut keeper);
@@ -116,7 +116,7 @@ fn who_asks_while_another_has_kept_the_grant_alive_gets_a_token() {
 }
 
 #[test]
-fn a_grant_is_kept_alive_though_its_access_token_is_fresh() {
+fn keep_alive_renews_even_if_the_access_token_is_fresh() {
     let long = idle(1, START, None).expiring_at(UnixTime::from_secs(START + 2 * WEEK));
     let mut store = TestStore::with(long);
     let mut keeper = kept_alive();
@@ -128,7 +128,7 @@ fn a_grant_is_kept_alive_though_its_access_token_is_fresh() {
 }
 
 #[test]
-fn a_try_that_failed_is_repeated_after_a_pause_and_not_for_an_ended_grant() {
+fn failed_keep_alive_is_retried_after_a_pause_but_not_for_an_ended_grant() {
     let mut store = TestStore::with(idle(1, START, None));
     let mut keeper = kept_alive();
     having_read(&mut store, &mut keeper);
@@ -152,7 +152,7 @@ fn a_try_that_failed_is_repeated_after_a_pause_and_not_for_an_ended_grant() {
 }
 
 #[test]
-fn a_passed_end_is_a_hint_and_tried_once() {
+fn keep_alive_is_tried_after_the_refresh_token_timeout_has_passed() {
     let mut store = TestStore::with(idle(1, START, None));
     let mut keeper = kept_alive();
     store.now = START + 2 * WEEK;
@@ -167,7 +167,7 @@ fn a_passed_end_is_a_hint_and_tried_once() {
 }
 
 #[test]
-fn no_refresh_outruns_the_end_of_the_authorization() {
+fn grant_is_not_kept_alive_until_the_end_of_its_authorization() {
     let end = START + WEEK;
     let mut store = TestStore::with(idle(1, START, Some(end)));
     let mut keeper = kept_alive();
@@ -182,7 +182,7 @@ fn no_refresh_outruns_the_end_of_the_authorization() {
 }
 
 #[test]
-fn the_end_of_the_authorization_is_told_once_and_again_when_it_was_extended() {
+fn end_of_authorization_is_reported_once_and_again_after_an_extension() {
     let end = START + 10 * DAY;
     let mut store = TestStore::with(idle(1, START, Some(end)));
     let mut keeper = keeper();
@@ -195,7 +195,7 @@ fn the_end_of_the_authorization_is_told_once_and_again_when_it_was_extended() {
         (after(&store, &keeper), keeper.upkeep(store.now())),
         (None, None)
     );
-    // The same expiry, reported with a difference of one second by the next response.
+    // The same expiry, reported one second later by the next response.
     store.save_elsewhere(&Record::from_tokens(Arc::new(idle(
         2,
         store.now,
@@ -218,7 +218,7 @@ fn the_end_of_the_authorization_is_told_once_and_again_when_it_was_extended() {
 }
 
 #[test]
-fn a_timeout_of_less_than_a_minute_is_not_kept_alive() {
+fn refresh_token_timeout_below_one_minute_is_not_kept_alive() {
     for (timeout, is_kept) in [(59, false), (60, true)] {
         let mut tokens = idle(1, START, None);
         let token = tokens.refresh_token.as_mut().unwrap();
@@ -231,7 +231,7 @@ fn a_timeout_of_less_than_a_minute_is_not_kept_alive() {
 }
 
 #[test]
-fn a_drained_worker_keeps_nothing_alive() {
+fn closed_keeper_does_not_keep_grants_alive() {
     let mut store = TestStore::with(idle(1, START, None));
     let mut keeper = kept_alive();
     having_read(&mut store, &mut keeper);
@@ -241,7 +241,7 @@ fn a_drained_worker_keeps_nothing_alive() {
 }
 
 #[test]
-fn a_store_is_told_when_an_idle_grant_is_due() {
+fn record_is_due_before_an_idle_refresh_token_expires_with_keep_alive() {
     let policy = kept_alive().policy;
     let due = |tokens: Tokens, policy: &Policy| {
         let due = Record::from_tokens(Arc::new(tokens)).due(policy);
@@ -256,7 +256,7 @@ fn a_store_is_told_when_an_idle_grant_is_due() {
 }
 
 #[test]
-fn no_access_token_outlives_the_authorization() {
+fn access_token_is_not_used_after_the_end_of_the_authorization() {
     let mut store = TestStore::with(idle(1, START, Some(START + 300)));
     let mut keeper = keeper();
     having_read(&mut store, &mut keeper);
