@@ -46,6 +46,14 @@ test('an error thrown by the callback that shows the code is rethrown', async ()
   assert.throws(() => connection({ device: true, show: 1 }), /show must be a function/)
 })
 
+test('a server without a token endpoint is refused before registration and login', async () => {
+  const isRegistration = ({ path }) => path === '/register'
+  const before = (await twin.log()).filter(isRegistration).length
+  await twin.fault('without_member', { member: 'token_endpoint' })
+  assert.equal((await rejection(connection({ clientName: 'Other notes' }).token())).code, 'endpoint.missing')
+  assert.equal((await twin.log()).filter(isRegistration).length, before)
+})
+
 /** A client of the identity provider, and the tokens of a user who signs in to it. */
 async function signedIn() {
   const { clientId, clientSecret, issuer } = await idp.client()

@@ -156,6 +156,16 @@ test('Google and Entra client files are recognized', async () => {
   assert.throws(() => google.authorize({ redirectUri: 'https://other.example/callback', scope: 'openid' }), { code: 'redirect_uri.not_registered' })
   const entra = await Client.fromJson(JSON.stringify({ clientId: 'c', clientSecret: HIDDEN, tenantId: TENANT }))
   assert.ok(entra.server.issuer.includes(TENANT))
+  const principal = join(folder, 'principal.json')
+  // As the Azure CLI prints it, kept with an editor that puts a byte order mark before it.
+  writeFileSync(principal, `\ufeff${JSON.stringify({ appId: 'c', displayName: 'd', password: HIDDEN, tenant: TENANT })}`)
+  assert.ok((await Client.fromFile(principal)).server.issuer.includes(TENANT))
+  const section = (ClientCredentials) => JSON.stringify({ AzureAd: { ClientId: 'c', TenantId: TENANT, ClientCredentials } })
+  const described = await Client.fromJson(section([{ SourceType: 'ClientSecret', ClientSecret: HIDDEN }]))
+  // A public client would be refused here.
+  described.exchange.clientCredentials({ scope: 'api://a/.default' }).begin()
+  const assertion = Client.fromJson(section([{ SourceType: 'SignedAssertionFilePath' }]))
+  assert.equal((await rejection(assertion)).code, 'client_file.unsupported')
   assert.ok(!inspect([google, entra], { depth: 9, showHidden: true }).includes(HIDDEN))
   assert.equal((await rejection(Client.fromFile(join(folder, 'gone.json')))).code, 'client_file.unreadable')
 })

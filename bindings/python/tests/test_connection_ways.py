@@ -65,6 +65,14 @@ def test_an_exception_of_the_code_callback_is_raised(generic: Twin) -> None:
         api.token()
 
 
+def test_a_server_without_a_token_endpoint_is_refused_before_registration_and_login(generic: Twin) -> None:
+    generic.fault("without_member", member="token_endpoint")
+    with pytest.raises(oauth_core.OAuthError) as refused:
+        connection(generic, client_name="Notes").token()
+    assert refused.value.code == "endpoint.missing"
+    assert "/register" not in [entry["path"] for entry in generic.log]
+
+
 class SignIn:
     """A custom source, for a sign-in at the identity provider."""
 

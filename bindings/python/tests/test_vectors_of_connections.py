@@ -30,7 +30,7 @@ def paths(twin: Twin) -> list[str]:
     return [entry["path"] for entry in twin.log]
 
 
-def recorder(plain: Callable[..., Plain], place: str = "/mcp") -> Plain:
+def recorder(plain: Callable[..., Plain], place: str = "/mcp", **changes: Any) -> Plain:
     """An API and its server, which remembers what registers, and the forms of token requests, assertions too."""
 
     def respond(handler: BaseHTTPRequestHandler) -> None:
@@ -53,7 +53,7 @@ def recorder(plain: Callable[..., Plain], place: str = "/mcp") -> Plain:
                 "client_id_metadata_document_supported": True,
                 "authorization_grant_profiles_supported": ["urn:ietf:params:oauth:grant-profile:id-jag"],
             },
-            "/register": {**registered, "client_id": "registered"},
+            "/register": {**registered, "client_id": "registered", **changes},
             "/token": {"access_token": "a", "token_type": "Bearer", "expires_in": 60},
         }
         found = canned_responses.get(handler.path)
@@ -108,6 +108,23 @@ def test_mcp_application_type(plain: Callable[..., Plain]) -> None:
         api.token()
     [metadata] = [json.loads(body) for _, path, _, body in server.seen if path == "/register"]
     assert metadata["application_type"] == "native"
+
+
+def test_a_loopback_redirect_uri_may_be_registered_without_its_port(plain: Callable[..., Plain]) -> None:
+    """It covers every port (RFC 8252 section 7.3)."""
+    server = recorder(plain, redirect_uris=["http://127.0.0.1/callback"])
+    pages: list[str] = []
+
+    def nobody(url: str) -> None:
+        pages.append(url)
+        raise LookupError("nobody is there")
+
+    api = oauth_core.ResourceConnection(f"{server.base}/mcp", client_name="Notes", open=nobody, **HERE)
+    with pytest.raises(LookupError, match="nobody"):
+        api.token()
+    [metadata] = [json.loads(body) for _, path, _, body in server.seen if path == "/register"]
+    [page] = pages
+    assert parse_qs(urlsplit(page).query)["redirect_uri"] == metadata["redirect_uris"]
 
 
 def test_mcp_cc_no_registration(generic: Twin) -> None:

@@ -237,6 +237,19 @@ def test_standard_client_files_are_recognised(tmp_path: Path) -> None:
     assert refused.value.code == "redirect_uri.not_registered"
     entra = {"clientId": "c", "clientSecret": HIDDEN, "tenantId": TENANT}
     assert TENANT in oauth_core.Client.from_json(json.dumps(entra)).server.issuer
+    principal = tmp_path / "principal.json"
+    # As the Azure CLI prints it, kept with an editor that puts a byte order mark before it.
+    printed = {"appId": "c", "displayName": "d", "password": HIDDEN, "tenant": TENANT}
+    principal.write_text(json.dumps(printed), "utf-8-sig")
+    assert TENANT in oauth_core.Client.from_file(principal).server.issuer
+    section: dict[str, Any] = {"ClientId": "c", "TenantId": TENANT}
+    section["ClientCredentials"] = [{"SourceType": "ClientSecret", "ClientSecret": HIDDEN}]
+    described = oauth_core.Client.from_json(json.dumps({"AzureAd": section}))
+    next(described.exchange.client_credentials(scope="api://a/.default"))  # a public client is refused here
+    section["ClientCredentials"] = [{"SourceType": "SignedAssertionFilePath"}]
+    with pytest.raises(oauth_core.MisuseError) as unsupported:
+        oauth_core.Client.from_json(json.dumps({"AzureAd": section}))
+    assert unsupported.value.code == "client_file.unsupported"
     for client in [google, oauth_core.Client.from_json(json.dumps(entra))]:
         assert HIDDEN not in repr(client)
     with pytest.raises(oauth_core.MisuseError) as error:
