@@ -7,6 +7,7 @@ mod tests;
 use std::sync::Arc;
 
 use super::{Alg, JweAlg, PublicJwk};
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::error::{Error, ProtocolViolation};
 use crate::json::{self, Json, JsonForm, Map, Object, Value};
 
@@ -31,6 +32,8 @@ struct Entry {
     id: Option<String>,
     /// `alg`, if the key is for one algorithm only.
     alg: Option<String>,
+    /// The issuer whose tokens the key signs, or the template of several (Microsoft Entra).
+    issuer: Option<String>,
     purpose: Purpose,
 }
 
@@ -129,15 +132,29 @@ impl KeySet {
     }
 
     /// The reason why [`candidates`](Self::candidates) is empty, for an error message.
-    pub(crate) fn no_candidate_reason(&self, alg: Alg, kid: Option<&str>) -> String {
-        let (alg, count) = (alg.as_str(), self.len());
+    pub(crate) fn no_candidate_reason(&self, key_alg: Alg, kid: Option<&str>) -> String {
+        let (alg, count) = (key_alg.as_str(), self.len());
         match kid {
             None => format!("none of {count} keys is for {alg}"),
             Some(kid) if self.named(kid).is_empty() => {
                 format!("none of {count} keys has the kid {kid}")
             }
-            Some(kid) => format!("not for {alg}: the key with the kid {kid}"),
+            Some(kid) => {
+                let mut named = self.named(kid).iter().filter_map(|at| self.keys.get(*at));
+                let fitting = named.find(|entry| !IS_BROWSER_BUILD && entry.fits(key_alg));
+                match fitting.and_then(|entry| entry.issuer.as_deref()) {
+                    Some(issuer) => format!("only for {issuer}: the key with the kid {kid}"),
+                    None => format!("not for {alg}: the key with the kid {kid}"),
+                }
+            }
         }
+    }
+
+    /// The issuer whose tokens a key of this set signs, or the template of several, if its JWK names one.
+    pub(crate) fn issuer_of_key(&self, key: &Arc<PublicJwk>) -> Option<&str> {
+        let mut keys = self.keys.iter();
+        let entry = keys.find(|entry| Arc::ptr_eq(&entry.key, key))?;
+        entry.issuer.as_deref()
     }
 
     /// The first key that is intended for encryption by this algorithm, or else one that may be used for it; and its
@@ -238,6 +255,12 @@ impl Entry {
             key,
             id: id.flatten(),
             alg: alg.flatten(),
+            // Not a registered member, so a value of another type has no meaning.
+            issuer: if IS_BROWSER_BUILD {
+                None
+            } else {
+                text("issuer").flatten()
+            },
             purpose,
         })
     }
@@ -271,6 +294,7 @@ impl Entry {
             ("kid", self.id.as_deref()),
             ("alg", self.alg.as_deref()),
             ("use", purpose),
+            ("issuer", self.issuer.as_deref()),
         ];
         for (name, text) in texts {
             if let Some(text) = text {
