@@ -178,13 +178,13 @@ fn a_key_of_one_tenant_signs_for_no_other() {
         let member = key_issuer.map_or(String::new(), |named| format!(r#","issuer":{named}"#));
         let keys = KEYS.replacen(r#""kty""#, &format!(r#""unused":1{member},"kty""#), 1);
         let stored = KeySet::parse(&keys).unwrap().to_json();
-        for keys in [keys, stored] {
+        let verdicts = [keys, stored].map(|keys| {
             client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(&keys).unwrap());
             let claims = format!(r#""iss":"{}","tid":"{tenant}""#, issuer(tenant));
             let mut exchange =
                 client.verify_id_token(Secret::from(token("", &claims)), with_nonce());
             let mut input = Input::Begin;
-            let judged = loop {
+            loop {
                 input = match exchange.resume(&at(), input) {
                     Ok(Step::Verify(_)) => Input::Verified(true),
                     Ok(Step::Send(_)) => Input::Reply(testing::json(200, &keys)),
@@ -192,12 +192,11 @@ fn a_key_of_one_tenant_signs_for_no_other() {
                     Ok(step) => panic!("{step:?}"),
                     Err(error) => break Err((error.code(), error.detail().map(str::to_owned))),
                 };
-            };
-            if judged != Ok(()) {
-                return judged;
             }
-        }
-        Ok(())
+        });
+        let [published, stored] = verdicts;
+        assert_eq!(published, stored);
+        published
     };
     let for_all = || vec![Quirk::TenantIssuer(template.to_owned())];
     let quoted = |text: &str| format!(r#""{text}""#);
