@@ -32,9 +32,15 @@ struct Entry {
     id: Option<String>,
     /// `alg`, if the key is for one algorithm only.
     alg: Option<String>,
-    /// The issuer whose tokens the key signs, or the template of several (Microsoft Entra).
-    issuer: Option<String>,
+    issuer: KeyIssuer,
     purpose: Purpose,
+}
+
+/// The issuer whose tokens a key signs, or the template of several (Microsoft Entra). No page reads it.
+#[derive(Debug, Clone)]
+struct KeyIssuer {
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
+    issuer: Option<String>,
 }
 
 /// The purpose of a key, by its `use`, its `key_ops`, and its kind.
@@ -140,9 +146,10 @@ impl KeySet {
                 format!("none of {count} keys has the kid {kid}")
             }
             Some(kid) => {
-                let mut named = self.named(kid).iter().filter_map(|at| self.keys.get(*at));
-                let fitting = named.find(|entry| !IS_BROWSER_BUILD && entry.fits(key_alg));
-                match fitting.and_then(|entry| entry.issuer.as_deref()) {
+                let named = self.named(kid).iter().filter_map(|at| self.keys.get(*at));
+                let fitting = named.filter(|_| !IS_BROWSER_BUILD);
+                let mut fitting = fitting.filter(|entry| entry.fits(key_alg));
+                match fitting.find_map(|entry| entry.issuer.as_str()) {
                     Some(issuer) => format!("only for {issuer}: the key with the kid {kid}"),
                     None => format!("not for {alg}: the key with the kid {kid}"),
                 }
@@ -154,7 +161,7 @@ impl KeySet {
     pub(crate) fn issuer_of_key(&self, key: &Arc<PublicJwk>) -> Option<&str> {
         let mut keys = self.keys.iter();
         let entry = keys.find(|entry| Arc::ptr_eq(&entry.key, key))?;
-        entry.issuer.as_deref()
+        entry.issuer.as_str()
     }
 
     /// The first key that is intended for encryption by this algorithm, or else one that may be used for it; and its
@@ -255,12 +262,7 @@ impl Entry {
             key,
             id: id.flatten(),
             alg: alg.flatten(),
-            // Not a registered member, so a value of another type has no meaning.
-            issuer: if IS_BROWSER_BUILD {
-                None
-            } else {
-                text("issuer").flatten()
-            },
+            issuer: KeyIssuer::read(object),
             purpose,
         })
     }
@@ -294,13 +296,41 @@ impl Entry {
             ("kid", self.id.as_deref()),
             ("alg", self.alg.as_deref()),
             ("use", purpose),
-            ("issuer", self.issuer.as_deref()),
         ];
         for (name, text) in texts {
             if let Some(text) = text {
                 members.insert(name.to_owned(), text.into());
             }
         }
+        if let Some(issuer) = self.issuer.as_str() {
+            members.insert("issuer".to_owned(), issuer.into());
+        }
         Value::Object(members)
+    }
+}
+
+impl KeyIssuer {
+    /// A value that is no string has no meaning, because the member is not registered.
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
+    fn read(object: &Object<'_>) -> Self {
+        let issuer = object.get("issuer").and_then(Json::as_str);
+        Self {
+            issuer: issuer.map(str::to_owned),
+        }
+    }
+
+    #[cfg(all(feature = "js", target_family = "wasm"))]
+    const fn read(_: &Object<'_>) -> Self {
+        Self {}
+    }
+
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
+    fn as_str(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
+    #[cfg(all(feature = "js", target_family = "wasm"))]
+    const fn as_str(&self) -> Option<&str> {
+        None
     }
 }
