@@ -48,7 +48,7 @@ fn verifier(client: &Client) -> AccessTokenVerifier {
 }
 
 fn at(seconds: u64) -> Moment {
-    // A seed of its own for each moment, so that no `jti` is repeated.
+    // A different seed for each moment, so that no `jti` is repeated.
     let seed = Sha256::digest(seconds.to_be_bytes()).into();
     Moment::fixed(UnixTime::from_secs(NOW + seconds), seed)
 }
@@ -69,7 +69,7 @@ fn tokens(client: &Client) -> Tokens {
     }
 }
 
-/// Verifies a request, of whose token the server says that it is bound to this key.
+/// Verifies a request whose token is bound to this key according to the server.
 fn verified(
     verifier: &AccessTokenVerifier,
     request: ReceivedRequest,
@@ -140,7 +140,7 @@ fn thumbprint(client: &Client) -> String {
 }
 
 #[test]
-fn the_proofs_of_this_client_are_verified_by_every_algorithm() {
+fn proofs_of_this_client_are_verified_for_every_algorithm() {
     for alg in Alg::ALL.iter().copied().filter(|alg| !alg.is_symmetric()) {
         // The old name of Ed25519, which no new key has.
         if alg == Alg::EdDsa {
@@ -178,7 +178,7 @@ fn the_proofs_of_this_client_are_verified_by_every_algorithm() {
 }
 
 #[test]
-fn a_proof_that_was_changed_is_refused() {
+fn a_modified_proof_is_refused() {
     let client = client(Alg::Es256);
     let url = "https://api.example/orders";
     let headers = Call::new(&client, &Method::GET, url, 0).begin(&tokens(&client));
@@ -257,7 +257,7 @@ fn runtime() -> tokio::runtime::Runtime {
     runtime.enable_all().build().expect("a runtime")
 }
 
-/// Whether no process that shares this store has received the proof before, as in the guide.
+/// Whether the proof is new to all processes that share this store, as in the guide.
 fn is_new(store: &dyn Store, token: &VerifiedAccessToken) -> bool {
     let proof = token.dpop_proof().expect("a proof");
     let key = format!("dpop-proof:{}", proof.replay_key());
@@ -316,7 +316,7 @@ fn vector(id: &str) -> Value {
 
 /// RFC 9449 section 7.1: the request of figure 14, whose token is bound to the key of figure 5.
 #[test]
-fn the_published_request_is_verified() {
+fn the_example_request_of_rfc_9449_is_verified() {
     let (proof, token) = (vector("dpop-proof-2"), vector("dpop-ath"));
     let proof = proof["input"]["proof"].as_str().expect("a proof");
     let token = token["input"]["access_token"].as_str().expect("a token");
@@ -354,7 +354,7 @@ fn the_published_request_is_verified() {
 
 /// The URLs of requests and their `htu`, as parsers of the URL Standard write them.
 #[test]
-fn the_vectors_of_htu_name_the_same_targets() {
+fn htu_vectors_match_their_request_urls() {
     let client = client(Alg::Es256);
     let key = oauth_crypto::DpopKey::generate(Alg::Es256).expect("a key");
     let public = key.to_core().expect("a key").public_jwk().to_value();
@@ -365,7 +365,7 @@ fn the_vectors_of_htu_name_the_same_targets() {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let header = json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": public });
         let claims = json!({ "jti": id, "htm": "GET", "htu": vector["expected"]["htu"], "iat": NOW, "ath": ath });
-        // The signature is checked last: what is refused for another reason is refused for that.
+        // The signature is checked last: any other reason for refusal comes first.
         let proof = format!("{}.{}.{}", part(&header), part(&claims), "A".repeat(86));
         let request = ReceivedRequest::new("GET", url)
             .with_authorization(format!("DPoP {TOKEN}"))

@@ -132,7 +132,7 @@ fn fifty(api: &Api, twin: &mut Twin, tokens: &Tokens) -> (Vec<usize>, Vec<Durati
 }
 
 #[test]
-fn fifty_callers_keep_ten_calls_a_minute_and_are_served_in_order() {
+fn fifty_callers_stay_within_ten_calls_a_minute_in_order() {
     let (mut twin, api, tokens) = usertesting();
     let preset = provider("usertesting").expect("a preset");
     let documented = preset.rate_limit().and_then(|limit| limit.allowance);
@@ -145,7 +145,7 @@ fn fifty_callers_keep_ten_calls_a_minute_and_are_served_in_order() {
 }
 
 #[test]
-fn without_it_one_burst_is_refused_and_all_are_served() {
+fn without_a_client_side_limit_one_burst_is_refused_and_retried() {
     let (mut twin, api, tokens) = usertesting();
     let (succeeded, refused) = fifty(&api, &mut twin, &tokens);
     assert_eq!(refused.len(), 40);
@@ -234,7 +234,7 @@ fn login(twin: &mut Twin) -> Tokens {
 const WRONG_TOKEN: u16 = 403;
 
 #[test]
-fn routes_of_socios_get_the_token_of_their_owner() {
+fn socios_routes_get_the_token_of_their_owner() {
     let mut socios = Socios::new();
     for (path, expected) in [
         ("/user", TokenOwner::User),
@@ -258,7 +258,7 @@ fn routes_of_socios_get_the_token_of_their_owner() {
 proptest! {
     /// The twin, which parses paths independently, never gets the wrong token, regardless of the path.
     #[test]
-    fn a_wrong_token_never_reaches_a_route(
+    fn a_route_never_gets_the_wrong_token(
         segments in prop::collection::vec(
             prop_oneof![
                 Just("user".to_owned()),

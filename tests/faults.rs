@@ -165,7 +165,7 @@ fn killed_at_each(reuse: &'static str) -> Vec<(&'static str, String, u64)> {
 }
 
 #[test]
-fn a_server_that_revokes_sees_no_token_twice_wherever_a_worker_dies() {
+fn wherever_a_worker_dies_a_revoking_server_sees_no_refresh_token_twice() {
     for (point, outcome, reuse_events) in killed_at_each("Revokes") {
         let is_outcome_unknown = outcome == "grant.outcome_unknown reauthorize";
         // A process that dies while it takes the lease has not sent a token.
@@ -179,7 +179,7 @@ fn a_server_that_revokes_sees_no_token_twice_wherever_a_worker_dies() {
 }
 
 #[test]
-fn what_can_be_kept_of_a_grant_is_kept_wherever_a_worker_dies() {
+fn wherever_a_worker_dies_the_grant_is_kept_if_possible() {
     for (point, outcome, reuse_events) in killed_at_each("Unknown") {
         let is_grant_revoked = outcome == "denied.invalid_grant reauthorize" && reuse_events == 1;
         // Tokens can be lost only between the reply and its save.

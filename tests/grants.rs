@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 #[test]
-fn a_small_run_of_the_benchmark_counts_right_and_gives_its_figures() {
+fn a_small_benchmark_run_prints_correct_figures() {
     let run = Command::new(env!("CARGO_BIN_EXE_grants"))
         .args(["--known", "2000", "--active", "200", "--callers", "100"])
         // Fewer than the driver's own limit.

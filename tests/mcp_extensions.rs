@@ -72,7 +72,7 @@ fn key() -> PrivateKey {
     PrivateKey::from_jwk(&keys.to_string(), Alg::Es256).expect("a key")
 }
 
-/// The audience of the assertion that this client sends for tokens of its own.
+/// The audience of the assertion that this client sends for client tokens.
 fn audience(connection: &Connection, assertion: ClientAssertion) -> Value {
     let auth = ClientAuth::assertion(assertion);
     let client = Client::new(connection.server.clone(), ClientId::new("service"), auth);
@@ -94,9 +94,9 @@ fn audience(connection: &Connection, assertion: ClientAssertion) -> Value {
 }
 
 /// Discovery as usual, and the issuer as the audience, although the extension's guide names the token endpoint, which is
-/// an option for servers that insist on it.
+/// an option for servers that require it.
 #[test]
-fn mcp_cc_b_the_server_is_discovered_and_its_issuer_is_the_audience() {
+fn mcp_cc_b_the_server_is_discovered_and_its_issuer_is_the_audience_by_default() {
     let (requests, connection) = connected();
     let expected = [
         "https://mcp.example/.well-known/oauth-protected-resource/mcp",
@@ -114,7 +114,7 @@ fn mcp_cc_b_the_server_is_discovered_and_its_issuer_is_the_audience() {
 
 /// The JWT of a workload is sent unchanged, with the resource; its audience was configured at its platform.
 #[test]
-fn mcp_wif_a_the_jwt_of_a_workload_is_presented_with_the_resource() {
+fn mcp_wif_a_a_workload_jwt_is_sent_unchanged_with_the_resource() {
     let (_, connection) = connected();
     let client = Client::new(
         connection.server,

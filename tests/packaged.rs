@@ -55,7 +55,7 @@ fn statements(code: &str) -> usize {
 }
 
 /// Packs the crates, and unpacks them outside of this workspace.
-fn unpacked(folder: &Path) -> String {
+fn pack_and_unpack(folder: &Path) -> String {
     let mut package = cargo();
     package.args([
         "package",
@@ -85,7 +85,7 @@ fn unpacked(folder: &Path) -> String {
     patches
 }
 
-/// Runs the tool where it keeps its tokens, enters the code if there is one, and returns what it prints.
+/// Runs the tool in the folder of its tokens, enters the code if there is one, and returns what it prints.
 fn run(program: &Path, folder: &Path, served: &Served) -> String {
     let mut tool = Command::new(program);
     tool.current_dir(folder).env("ISSUER", served.base());
@@ -109,11 +109,11 @@ fn run(program: &Path, folder: &Path, served: &Served) -> String {
 }
 
 #[test]
-fn a_tool_of_ten_lines_is_built_from_the_packaged_crates_and_asks_nobody_twice() {
+fn a_ten_line_tool_builds_from_the_packaged_crates_and_reuses_its_login() {
     let code = tool();
     assert!(statements(&code) <= 10, "{code}");
     let place = tempfile::tempdir().unwrap();
-    let patches = unpacked(place.path());
+    let patches = pack_and_unpack(place.path());
     let project = place.path().join("tool");
     fs::create_dir_all(project.join("src")).unwrap();
     fs::write(project.join("src/main.rs"), code).unwrap();

@@ -70,7 +70,7 @@ loop {
 }
 
 #[test]
-fn the_readme_shows_this_file() {
+fn the_readme_contains_the_code_of_this_file() {
     let readme = include_str!("../README.md");
     let source = include_str!("readme.rs");
     let shown: Vec<_> = source
@@ -87,7 +87,7 @@ fn the_readme_shows_this_file() {
 
 /// The same lines, with the provider's twin.
 #[tokio::test]
-async fn the_three_lines_work() -> Result<(), Error> {
+async fn the_three_line_example_works() -> Result<(), Error> {
     let served = Served::start(Twin::usertesting).expect("a twin");
     let (id, secret) =
         served.with(|twin| (twin.client_id().to_owned(), twin.client_secret().to_owned()));
@@ -105,7 +105,7 @@ async fn the_three_lines_work() -> Result<(), Error> {
 
 /// A login in one process, and its token in another process that only has the folder.
 #[tokio::test]
-async fn a_shared_token_is_shared() -> Result<(), Error> {
+async fn the_shared_token_example_works_across_processes() -> Result<(), Error> {
     let client = provider("usertesting")?.client(ClientId::new("id"), Some("secret".into()))?;
     let now = Moment::system()?.now().as_secs();
     let tokens = Tokens::from_json(&format!(
@@ -126,7 +126,7 @@ async fn a_shared_token_is_shared() -> Result<(), Error> {
 
 /// One API with two sources, as `tests/systems.rs` uses it against its twin.
 #[tokio::test]
-async fn two_owners_are_one_api() -> Result<(), Error> {
+async fn the_example_of_an_api_with_two_token_owners_works() -> Result<(), Error> {
     let socios = provider("socios")?;
     let client = socios.client(ClientId::new("id"), Some("secret".into()))?;
     let driver = Driver::new(reqwest::Client::builder())?;
@@ -151,7 +151,7 @@ async fn two_owners_are_one_api() -> Result<(), Error> {
 
 /// The README's driver, with a function in place of the server.
 #[test]
-fn the_whole_driver_works() -> Result<(), Error> {
+fn the_driver_example_works() -> Result<(), Error> {
     let client = provider("usertesting")?.client(ClientId::new("id"), Some("secret".into()))?;
     let reply = r#"{"access_token":"abc","token_type":"Bearer","expires_in":3600}"#;
     let http = |_| {

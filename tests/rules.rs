@@ -74,7 +74,7 @@ fn pending(uri: &str) -> PendingAuthorization {
 }
 
 #[test]
-fn a_signed_secret_that_comes_back_is_not_shown() {
+fn an_echoed_signed_secret_is_not_shown() {
     let auth = ClientAuth::signed_secret(SignedSecret::apple("team", "key"));
     let mut exchange = client(auth).client_credentials(Scope::none());
     let _ = exchange
@@ -98,7 +98,7 @@ fn a_signed_secret_that_comes_back_is_not_shown() {
 }
 
 #[test]
-fn an_error_keeps_no_token_of_the_reply() {
+fn an_error_contains_no_token_from_the_reply() {
     for body in [
         r#"{"error":"partial","authed_user":{"access_token":"NESTED"}}"#,
         r#"{"error":"partial","accessToken":"NESTED"}"#,
@@ -120,7 +120,7 @@ fn an_error_keeps_no_token_of_the_reply() {
 }
 
 #[test]
-fn an_extension_grant_is_no_back_door() {
+fn an_extension_grant_cannot_be_a_standard_grant_or_set_reserved_parameters() {
     assert_eq!(
         code(Extension::new("password").err()),
         Some("grant.not_an_extension")
@@ -138,7 +138,7 @@ fn an_extension_grant_is_no_back_door() {
 }
 
 #[test]
-fn a_json_request_has_no_place_for_a_name_twice() {
+fn a_json_request_refuses_duplicate_parameters() {
     let rules = Rules {
         quirks: vec![Quirk::JsonRequest],
         ..Rules::default()
@@ -158,7 +158,7 @@ fn a_json_request_has_no_place_for_a_name_twice() {
 }
 
 #[test]
-fn a_rate_limit_field_means_something_on_a_limited_reply_only() {
+fn rate_limit_fields_are_ignored_outside_of_429() {
     let reset = ("x-ratelimit-reset", "1750000060");
     let pause = |status, field| refused(status, &[field], "").advice();
     let seconds = |seconds| Advice::Retry {
@@ -175,7 +175,7 @@ fn a_rate_limit_field_means_something_on_a_limited_reply_only() {
 }
 
 #[test]
-fn discovery_goes_on_behind_a_gateway_that_counts() {
+fn discovery_continues_after_404_and_401() {
     let mut exchange = discover(Issuer::parse("https://as.example/t").expect("an issuer"));
     let _ = exchange.resume(&moment(), Input::Begin).expect("a request");
     let not_found = reply(404, &[("x-ratelimit-reset", "1750000060")], "");
@@ -188,7 +188,7 @@ fn discovery_goes_on_behind_a_gateway_that_counts() {
 }
 
 #[test]
-fn a_busy_server_is_busy_whatever_it_writes() {
+fn a_busy_status_is_retryable_whatever_the_error_code() {
     for (status, error) in [
         (429, "too_many_requests"),
         (429, "access_denied"),
@@ -203,7 +203,7 @@ fn a_busy_server_is_busy_whatever_it_writes() {
 }
 
 #[test]
-fn a_code_that_may_be_spent_is_not_to_be_sent_again() {
+fn a_possibly_redeemed_code_is_not_retried() {
     let redeem = || {
         let callback = "https://app.example/cb?code=c&state=xyz";
         let client = client(ClientAuth::none());
@@ -230,7 +230,7 @@ fn a_code_that_may_be_spent_is_not_to_be_sent_again() {
 }
 
 #[test]
-fn an_error_of_any_kind_wins_over_a_token() {
+fn an_error_member_of_any_type_overrides_a_token() {
     for error in [r#"{"code":1}"#, "true", "[1]", "7"] {
         let body = format!(r#"{{"error":{error},"access_token":"a","token_type":"Bearer"}}"#);
         assert_eq!(
@@ -242,7 +242,7 @@ fn an_error_of_any_kind_wins_over_a_token() {
 }
 
 #[test]
-fn a_client_header_is_neither_shown_nor_ours() {
+fn client_headers_are_not_shown_and_cannot_override_protocol_headers() {
     for name in [
         "Host",
         "Authorization",
@@ -260,7 +260,7 @@ fn a_client_header_is_neither_shown_nor_ours() {
 }
 
 #[test]
-fn plain_http_on_loopback_is_asked_for_by_name() {
+fn loopback_http_metadata_requires_the_danger_function() {
     let document =
         json::parse(r#"{"issuer":"http://127.0.0.1:9","token_endpoint":"http://127.0.0.1:9/t"}"#);
     let Ok(Json::Object(document)) = document else {
@@ -275,7 +275,7 @@ fn plain_http_on_loopback_is_asked_for_by_name() {
 }
 
 #[test]
-fn a_promise_that_cannot_be_read_is_no_silence() {
+fn a_malformed_iss_support_member_is_an_error() {
     let text = r#"{"issuer":"https://as.example","authorization_response_iss_parameter_supported":"true"}"#;
     let Ok(Json::Object(document)) = json::parse(text) else {
         panic!("an object")
@@ -286,7 +286,7 @@ fn a_promise_that_cannot_be_read_is_no_silence() {
 }
 
 #[test]
-fn a_second_token_cannot_hide_behind_bad_bytes() {
+fn a_second_token_beside_invalid_bytes_is_detected() {
     let resource = Resource::new(["https://api.example"]).expect("origins");
     let attach = |uri: &str, media: &'static str, body: &[u8]| {
         let (mut parts, ()) = Request::builder()
@@ -330,7 +330,7 @@ fn a_second_token_cannot_hide_behind_bad_bytes() {
 }
 
 #[test]
-fn authorization_parameters_stand_once_and_hold_no_token() {
+fn authorization_parameters_must_be_unique_and_contain_no_token() {
     let request =
         || AuthorizationRequest::new(RedirectUri::parse("https://app.example/cb").expect("a URI"));
     let refused = |request| {
@@ -364,7 +364,7 @@ fn authorization_parameters_stand_once_and_hold_no_token() {
 
 /// Browsers normalize URLs; a registered redirect URI may be written differently.
 #[test]
-fn a_callback_is_known_as_browsers_write_it() {
+fn callbacks_match_the_redirect_uri_as_browsers_normalize_it() {
     for (registered, arrives) in [
         ("https://app.example", "https://app.example/?"),
         ("http://localhost:3000", "http://localhost:3000/?"),
@@ -396,7 +396,7 @@ fn a_callback_is_known_as_browsers_write_it() {
 }
 
 #[test]
-fn introspection_is_for_clients_that_prove_who_they_are() {
+fn introspection_requires_client_authentication() {
     let introspection = Introspection::new("t");
     let error = client(ClientAuth::none())
         .introspect(introspection)
@@ -406,7 +406,7 @@ fn introspection_is_for_clients_that_prove_who_they_are() {
 }
 
 #[test]
-fn metadata_is_json() {
+fn metadata_must_be_json() {
     let mut exchange = discover(Issuer::parse("https://as.example").expect("an issuer"));
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let _ = exchange.resume(&moment(), Input::Begin).expect("a request");
@@ -420,7 +420,7 @@ fn metadata_is_json() {
 }
 
 #[test]
-fn tokens_know_their_owner() {
+fn tokens_of_another_issuer_are_refused() {
     let stored = serde_json::json!({
         "version": 1, "issuer": "https://other.example", "client_id": "id", "access_token": "a",
         "received_at": 0, "expires_in": null, "scope": "", "refresh_token": "r", "refresh_scope": null,

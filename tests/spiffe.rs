@@ -98,7 +98,7 @@ fn svid(key: &PrivateKey, issuer: &str, audience: &str) -> String {
 
 /// An agent replaces the file under the running process.
 #[test]
-fn a_jwt_svid_is_read_anew_from_its_file() {
+fn a_jwt_svid_is_read_from_its_file_for_each_request() {
     let served = Served::start(Twin::generic).expect("a server");
     let [first, second] = ["https://one.example", "https://two.example"].map(|issuer| {
         let key = PrivateKey::generate(Alg::Es256).expect("a key");

@@ -144,7 +144,7 @@ Ok(reply.status().as_u16())
 }
 
 #[test]
-fn the_readme_shows_this_file() {
+fn the_readme_contains_the_code_of_this_file() {
     let readme = include_str!("../crates/oauth-reqwest/README.md");
     let source = include_str!("systems.rs");
     let parts = source.split("// readme\n").skip(1);
@@ -187,7 +187,7 @@ async fn visit(url: String) -> String {
 }
 
 #[tokio::test]
-async fn uservoice_to_the_first_call_and_after_a_revocation() -> Result<(), Error> {
+async fn uservoice_calls_succeed_and_a_revocation_is_reported() -> Result<(), Error> {
     let served = Served::start(Twin::uservoice).expect("a twin");
     let acme = || preset(&served, "uservoice").with("subdomain", "acme");
     assert_eq!(uservoice(driver(), acme()?, client(&served)).await?, 200);
@@ -207,7 +207,7 @@ async fn uservoice_to_the_first_call_and_after_a_revocation() -> Result<(), Erro
 }
 
 #[tokio::test]
-async fn usertesting_to_the_first_call_and_after_an_hour() -> Result<(), Error> {
+async fn usertesting_calls_succeed_and_expired_tokens_are_replaced() -> Result<(), Error> {
     let served = Served::start(Twin::usertesting).expect("a twin");
     let preset = preset(&served, "usertesting");
     let api = usertesting(driver(), preset.clone(), client(&served)).await?;
@@ -221,7 +221,7 @@ async fn usertesting_to_the_first_call_and_after_an_hour() -> Result<(), Error> 
 }
 
 #[tokio::test]
-async fn a_usertesting_app_logs_a_person_in() -> Result<(), Error> {
+async fn a_usertesting_app_logs_a_user_in() -> Result<(), Error> {
     const REGISTERED: &str = "https://app.example/callback";
     let served = Served::start(Twin::usertesting_apps).expect("a twin");
     let apps = || preset(&served, "usertesting-apps").with("guid", "0oa1partnerapp2345678");
@@ -249,7 +249,7 @@ async fn a_usertesting_app_logs_a_person_in() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn socios_picks_the_token_of_each_route() -> Result<(), Error> {
+async fn socios_routes_get_the_right_token() -> Result<(), Error> {
     let served = Served::start(Twin::socios).expect("a twin");
     let preset = preset(&served, "socios");
     let api = socios(driver(), preset.clone(), client(&served), visit).await?;
@@ -296,7 +296,7 @@ async fn socios_picks_the_token_of_each_route() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn an_api_known_by_its_url_and_the_next_run() -> Result<(), Error> {
+async fn an_api_known_by_its_url_is_called_and_the_login_is_reused() -> Result<(), Error> {
     let served = Served::start(Twin::generic).expect("a twin");
     let folder = tempfile::tempdir().expect("a folder");
     for _ in 0..2 {

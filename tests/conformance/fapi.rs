@@ -36,7 +36,7 @@ impl Bank {
     }
 
     /// Runs the program with a user who answers at once on their device; `notify` is called then.
-    fn run_elsewhere(&self, more: &[&str], notify: impl FnOnce(&Self)) -> (i32, Value) {
+    fn run_with_backchannel(&self, more: &[&str], notify: impl FnOnce(&Self)) -> (i32, Value) {
         let mut command = self.command(more);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut program = command.spawn().expect("the program");
@@ -110,7 +110,7 @@ enum CredentialKind {
 }
 
 #[test]
-fn every_variant_of_the_plans_gets_to_the_api() {
+fn every_plan_variant_reaches_the_api() {
     use CredentialKind::{Certificate, Key};
     let bound = [&CERTIFICATE[..], &["--bind", "certificate"]].concat();
     for (name, auth, bind, arguments) in [
@@ -171,7 +171,7 @@ fn reaches_the_api(
 
 /// `refresh-token-test`: two refreshes, the second with the token of the first, and the call is repeated.
 #[test]
-fn an_api_that_refuses_every_token_is_refreshed_for_twice() {
+fn an_api_that_refuses_every_token_causes_two_refreshes() {
     let bound = [&CERTIFICATE[..], &["--bind", "certificate"]].concat();
     for (name, bind) in [("dpop", &DPOP[..]), ("mtls", &bound)] {
         let bank = Bank::new(&format!("refresh-{name}"));
@@ -196,7 +196,7 @@ fn an_api_that_refuses_every_token_is_refreshed_for_twice() {
 
 /// Message Signing by a client whose certificate authenticates, and whose key only signs.
 #[test]
-fn message_signing_by_certificate_gets_to_the_api() {
+fn message_signing_with_a_certificate_reaches_the_api() {
     let bound = [&CERTIFICATE[..], &["--bind", "certificate"]].concat();
     for (name, bind) in [("dpop", &DPOP[..]), ("mtls", &bound[2..])] {
         let bank = Bank::new(&format!("signing-mtls-{name}"));
@@ -221,7 +221,7 @@ fn message_signing_by_certificate_gets_to_the_api() {
 }
 
 #[test]
-fn message_signing_goes_all_the_way_and_stops_at_a_flaw() {
+fn message_signing_reaches_the_api_and_stops_at_a_flaw() {
     let bank = Bank::new("signing");
     bank.tls.with(|twin| twin.require_signed_requests());
     let arguments = [&KEY[..], &DPOP, &SIGNING].concat();
@@ -261,7 +261,7 @@ fn the_user_approves_on_another_device() {
         });
         bank
     };
-    let (code, record) = bank().run_elsewhere(&arguments, |_| ());
+    let (code, record) = bank().run_with_backchannel(&arguments, |_| ());
     let reached = (code, &record["stage"]);
     assert_eq!(reached, (0, &"resource".into()), "{record}");
 
@@ -274,7 +274,7 @@ fn the_user_approves_on_another_device() {
         let place = format!("http://{address}/ping").parse().expect("a URL");
         bank.tls
             .with(|twin| twin.set_backchannel_delivery(BackchannelDelivery::Ping(place)));
-        let (code, record) = bank.run_elsewhere(&arguments, |bank| {
+        let (code, record) = bank.run_with_backchannel(&arguments, |bank| {
             let notifications = bank.tls.with(|twin| twin.take_notifications());
             let ping = notifications.into_iter().next().expect("a ping");
             let authorization = ping.headers()["authorization"].to_str().expect("text");

@@ -68,7 +68,7 @@ impl Suite {
 }
 
 #[test]
-fn a_good_flow_makes_the_requests_it_needs_and_no_others() {
+fn a_successful_flow_makes_only_the_necessary_requests() {
     for mode in ["query", "form_post"] {
         let suite = Suite::new();
         let ended = suite.run(&["--response-mode", mode]);
@@ -172,7 +172,7 @@ fn a_flow_stops_at_the_requested_stage() {
 
 /// oidcc-client-test-discovery-issuer-mismatch. A trailing slash makes a different issuer with the same metadata URL.
 #[test]
-fn another_issuer_ends_the_flow_before_anybody_is_sent_anywhere() {
+fn a_mismatched_issuer_stops_the_flow_before_authorization() {
     let suite = Suite::new();
     let ended = suite.run_for(&format!("{}/", suite.0.base()), &[]);
     assert_eq!(ended.code, 1);
@@ -184,7 +184,7 @@ fn another_issuer_ends_the_flow_before_anybody_is_sent_anywhere() {
 
 /// oidcc-client-test-form-post-error, and an error in the query.
 #[test]
-fn a_refusal_is_an_error_and_no_token_request() {
+fn a_denial_is_reported_without_a_token_request() {
     for mode in ["query", "form_post"] {
         let suite = Suite::new();
         suite.0.with(Twin::deny_next);
@@ -216,7 +216,7 @@ fn logins_of_one_client_share_its_keys() {
 
 /// oidcc-client-test-refresh-token: UserInfo is requested with the new token.
 #[test]
-fn a_refresh_is_made_once_and_shown() {
+fn a_refresh_is_made_once_and_reported() {
     let suite = Suite::new();
     let more = [
         "--scope",

@@ -1,5 +1,5 @@
-//! What the fuzz targets share: a client whose server has one key, a site that signs people in at it, and hosts that
-//! answer what is asked.
+//! Shared by the fuzz targets: a client whose server has one key, a site that signs users in at it, and hosts that
+//! answer their requests.
 
 pub mod site;
 
@@ -15,7 +15,7 @@ use oauth_core::moment::UnixTime;
 use oauth_core::server::{EndpointKind, Server};
 use oauth_core::{Client, ClientAuth, ClientId, Error, Exchange, Input, Moment, Step};
 
-/// When every token is looked at, in seconds since 1970.
+/// The time at which every token is verified, in seconds since 1970.
 pub const NOW: u64 = 1_750_000_000;
 
 /// The token endpoint.
@@ -45,23 +45,23 @@ pub fn client() -> &'static Client {
     })
 }
 
-/// A token with this payload, whose signature is good if [`run`] says so.
+/// A token with this payload, whose signature is valid if [`run`] reports so.
 pub fn token(typ: &str, payload: &[u8]) -> String {
     let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"ES256","kid":"k","typ":"{typ}"}}"#));
     let signature = URL_SAFE_NO_PAD.encode([0; 64]);
     format!("{header}.{}.{signature}", URL_SAFE_NO_PAD.encode(payload))
 }
 
-/// How signatures are found.
+/// The reported validity of signatures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signatures {
-    /// As they are.
+    /// The actual validity.
     Verified,
-    /// Good, to get behind them.
+    /// Always valid, to reach the code behind.
     Taken,
 }
 
-/// Runs a verification that needs nothing from outside.
+/// Runs a verification that needs no input from outside.
 pub fn run<E: Exchange>(mut exchange: E, signatures: Signatures) -> Result<E::Output, Error> {
     let at = Moment::without_randomness(UnixTime::from_secs(NOW));
     let mut input = Input::Begin;
@@ -87,7 +87,7 @@ pub fn check_error(error: &Error) {
     assert!(!text.chars().any(char::is_control), "{text:?}");
 }
 
-/// The reply to the first request of an exchange, and what becomes of it.
+/// The reply to the first request of an exchange, and the result.
 pub fn answered<E: Exchange>(mut exchange: E, reply: Response<Bytes>) -> Result<(), Error> {
     let at = Moment::fixed(UnixTime::from_secs(NOW), [3; 32]);
     match exchange.resume(&at, Input::Begin)? {

@@ -1,4 +1,4 @@
-//! A site whose people are signed in, and what comes of a request to it.
+//! A site with signed-in users, and the result of a request to it.
 
 use std::sync::OnceLock;
 
@@ -16,13 +16,13 @@ use crate::NOW;
 
 /// The origin of the site.
 pub const ORIGIN: &str = "https://shop.localhost";
-/// The URL of the API to which the site passes calls on.
+/// The URL of the API to which the site forwards calls.
 pub const API: &str = "https://api.example/v1";
 
 /// How a request ended.
 #[derive(Debug)]
 pub enum End {
-    /// The application's turn; with a person or without one.
+    /// Passed to the application, with or without a user.
     Passed { is_signed_in: bool },
     /// A response of the site.
     Replied,
@@ -42,7 +42,7 @@ fn site() -> &'static Site {
     })
 }
 
-/// The session cookie of a person who is signed in.
+/// The session cookie of a signed-in user.
 pub fn session_cookie() -> &'static str {
     static COOKIE: OnceLock<String> = OnceLock::new();
     COOKIE.get_or_init(|| {
@@ -59,7 +59,7 @@ pub fn session_cookie() -> &'static str {
 
 struct VisitResult(End, HeaderMap);
 
-/// Drives a visit that nothing outside of the process is needed for.
+/// Runs a visit that needs nothing outside of the process.
 fn drive(mut visit: Visit) -> VisitResult {
     let at = Moment::fixed(UnixTime::from_secs(NOW), [5; 32]);
     let mut event = Event::Begin;
@@ -85,7 +85,7 @@ fn drive(mut visit: Visit) -> VisitResult {
     }
 }
 
-/// A request of a script on a page of the site, which is not sent elsewhere.
+/// A request of a script on a page of the site, which is not redirected.
 pub fn visit(target: &str, cookies: &str) -> Option<End> {
     let mut headers = HeaderMap::new();
     for (name, value) in [

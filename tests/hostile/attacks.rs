@@ -25,7 +25,7 @@ fn alone() -> Clock {
 
 /// CSRF on the redirect, and a response to a different flow: each flow has its own `state`.
 #[test]
-fn a1_a_response_of_another_flow_ends_none() {
+fn a1_a_response_of_another_flow_is_refused() {
     let bank = Bank::of(USUAL);
     let begin = || {
         bank.driver.run(
@@ -43,7 +43,7 @@ fn a1_a_response_of_another_flow_ends_none() {
 
 /// Weak randomness: a flow's secrets are 256 bits from the system's generator, and unique to that flow.
 #[test]
-fn a3_nothing_of_a_flow_is_drawn_twice() {
+fn a3_random_values_of_flows_are_unique() {
     let bank = Bank::of(USUAL);
     let mut seen = std::collections::HashSet::new();
     for _ in 0..20 {
@@ -120,7 +120,7 @@ async fn a5_every_request_has_a_challenge() {
 /// The classic mix-up: the user was redirected to an honest server, whose response arrives in the flow of the
 /// attacker's server. The code is not sent to the attacker's.
 #[tokio::test]
-async fn a6_a_code_of_the_honest_server_is_not_sent_to_the_other() {
+async fn a6_a_code_from_the_honest_server_is_not_sent_to_the_attacker() {
     let (attacker, honest) = (Party::new().await, Party::new().await);
     let at = Moment::system().expect("a clock");
     let (url, pending) = attacker
@@ -148,7 +148,7 @@ async fn a6_a_code_of_the_honest_server_is_not_sent_to_the_other() {
 
 /// Mix-up by redirect URIs: a response at a different server's redirect URI belongs to a different flow.
 #[test]
-fn a6_a_response_belongs_where_it_was_asked_for() {
+fn a6_a_response_at_another_redirect_uri_is_refused() {
     let bank = Bank::of(USUAL);
     let authorization = bank.driver.run(
         bank.client
@@ -164,7 +164,7 @@ fn a6_a_response_belongs_where_it_was_asked_for() {
 
 /// Mix-up by a resource server: a token is sent only to the origins it is meant for.
 #[test]
-fn a6_a_token_does_not_go_to_another_api() {
+fn a6_a_token_is_not_sent_to_another_api() {
     let bank = Bank::of(USUAL);
     let tokens = bank.sign_in().expect("a login").tokens;
     let api = bank.api(tokens).expect("an API");
@@ -177,7 +177,7 @@ fn a6_a_token_does_not_go_to_another_api() {
 
 /// An error response is accepted only with the flow's `state` and issuer.
 #[test]
-fn a7_a_forged_error_ends_no_flow() {
+fn a7_a_forged_error_response_is_refused() {
     let bank = Bank::of(USUAL);
     let begin = || {
         bank.driver.run(
@@ -204,7 +204,7 @@ fn a7_a_forged_error_ends_no_flow() {
 
 /// Extra parameters of the caller never replace the flow's own.
 #[test]
-fn a8_extra_parameters_never_replace_the_flows_own() {
+fn a8_extra_parameters_cannot_override_parameters_of_the_flow() {
     let bank = Bank::of(USUAL);
     for name in [
         "client_id",
@@ -230,7 +230,7 @@ fn a8_extra_parameters_never_replace_the_flows_own() {
 
 /// A signed response is not accepted as an ID token, nor vice versa, although one key signs both.
 #[test]
-fn b16_one_kind_of_token_is_not_taken_for_another() {
+fn b16_a_token_of_one_kind_is_not_accepted_as_another() {
     let profile = oauth_core::SecurityProfile::Fapi2MessageSigning;
     let bank = Bank::of(Variant { profile, ..USUAL });
     let id_token = bank
@@ -279,7 +279,7 @@ fn c8_an_assertion_has_only_the_issuer_as_audience() {
 
 /// Header injection: neither a token nor a nonce can add a header field.
 #[test]
-fn c12_what_a_server_hands_out_ends_no_line() {
+fn c12_tokens_and_nonces_cannot_inject_header_fields() {
     let bank = Bank::of(USUAL);
     let tokens = bank.sign_in().expect("a login").tokens;
     let url = format!("{}/api/echo", bank.tls.mutual);
@@ -334,7 +334,7 @@ fn refused_by_nonce(
 /// Retry storms: a request is sent only twice to a server that always requires a new nonce, and is not repeated at
 /// once if the server names no pause.
 #[test]
-fn c13_polling_ends() {
+fn c13_retries_are_limited() {
     let bank = Bank::of(USUAL);
     let tokens = Arc::new(bank.sign_in().expect("a login").tokens);
     let url = format!("{}/api/echo", bank.tls.mutual);
@@ -383,7 +383,7 @@ const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
 
 /// A wrong token from a cache: the keys of grants distinguish the user, the purpose and the DPoP key.
 #[test]
-fn d1_grants_that_differ_are_kept_apart() {
+fn d1_different_grants_have_different_keys() {
     let bank = Bank::of(USUAL);
     let scope = |text| GrantId::client().requesting(Scope::parse(text).expect("a scope"));
     let other = DpopKey::generate(oauth_core::jose::Alg::Es256).and_then(|key| key.to_core());
@@ -404,7 +404,7 @@ fn d1_grants_that_differ_are_kept_apart() {
 
 /// Sender-constraint downgrade: a bound token never becomes a bearer token, neither by the server nor by losing the key.
 #[test]
-fn d5_a_bound_token_is_never_a_bearers() {
+fn d5_a_bound_token_is_never_used_as_a_bearer_token() {
     let bank = Bank::of(USUAL);
     bank.tls.with(|twin| twin.inject(Fault::BearerTokenType));
     let refused = bank.sign_in().err().map(|error| error.code());
@@ -426,7 +426,7 @@ fn d5_a_bound_token_is_never_a_bearers() {
 /// Request integrity: the server answers the request that was pushed to it, regardless of what is changed in the
 /// browser.
 #[test]
-fn a_request_that_is_changed_on_its_way_changes_nothing() {
+fn modified_authorization_urls_do_not_change_a_pushed_request() {
     let bank = Bank::of(USUAL);
     let authorization = bank.driver.run(
         bank.client

@@ -13,7 +13,7 @@ use crate::{Party, REDIRECT_URI, browse, row};
 
 /// The checks common to all modules: scope, redirect URI, PKCE, client authentication, and use of the token.
 #[tokio::test]
-async fn a_whole_sign_in_is_as_the_plans_look_at_it() {
+async fn a_complete_sign_in_passes_the_common_checks() {
     let party = Party::new().await;
     let login = party
         .login(party.authorization_request("openid read"))
@@ -76,7 +76,7 @@ async fn a_whole_sign_in_is_as_the_plans_look_at_it() {
 
 /// oidcc-client-test-scope-userinfo-claims
 #[tokio::test]
-async fn claims_of_every_scope_are_read() {
+async fn claims_of_all_standard_scopes_are_read() {
     let party = Party::new().await;
     let login = party
         .login(party.authorization_request("openid profile email address phone"))
@@ -112,7 +112,7 @@ async fn claims_of_every_scope_are_read() {
 
 /// oidcc-client-test-nonce-unless-code-flow: a nonce is also sent in the code flow, a new one each time.
 #[tokio::test]
-async fn a_nonce_is_sent_whatever_the_flow() {
+async fn a_nonce_is_sent_in_every_flow() {
     let party = Party::new().await;
     let mut nonces = Vec::new();
     for kind in [
@@ -152,7 +152,7 @@ fn posted(page: &str) -> String {
 
 /// The form post plans, and oidcc-client-test-form-post-error.
 #[tokio::test]
-async fn an_answer_that_is_posted_is_read() {
+async fn a_form_post_response_is_read() {
     let party = Party::new().await;
     for (module, is_denied, expected) in [
         ("oidcc-client-formpost", false, None),
@@ -182,7 +182,7 @@ async fn an_answer_that_is_posted_is_read() {
 /// oidcc-client-test-invalid-sig-es256 and -hs256, and their valid counterparts: the registered algorithm is accepted,
 /// and its signature verified.
 #[tokio::test]
-async fn tokens_of_every_agreed_algorithm_are_verified() {
+async fn signatures_of_every_registered_algorithm_are_verified() {
     for (module, alg) in [
         ("oidcc-client-test-invalid-sig-rs256", Alg::Rs256),
         ("oidcc-client-test-invalid-sig-es256", Alg::Es256),
@@ -209,7 +209,7 @@ async fn tokens_of_every_agreed_algorithm_are_verified() {
 /// oidcc-client-test-aggregated-claims and -distributed-claims: they are available separately, and not mixed with the
 /// server's own claims.
 #[tokio::test]
-async fn claims_of_other_providers_are_told_apart() {
+async fn aggregated_and_distributed_claims_are_kept_separate() {
     let party = Party::new().await;
     party.served.with(|twin| {
         twin.set_claim(

@@ -83,7 +83,7 @@ fn keyed(key: &PrivateKey) -> ClientMetadata {
 /// oidcc-client-test-discovery-openid-config and -jwks-uri-keys: the endpoints and the `jwks_uri` in the metadata are
 /// used.
 #[tokio::test]
-async fn what_the_document_says_is_used() {
+async fn endpoints_and_jwks_uri_of_the_metadata_are_used() {
     let party = Party::new().await;
     party
         .served
@@ -123,7 +123,7 @@ async fn what_the_document_says_is_used() {
 
 /// oidcc-client-test-discovery-issuer-mismatch: no user is sent to such a server.
 #[tokio::test]
-async fn a_document_of_another_issuer_is_none() {
+async fn metadata_with_another_issuer_is_refused() {
     let party = Party::new().await;
     party.served.with(|twin| {
         twin.inject(Fault::WrongIssuerInMetadata);
@@ -148,7 +148,7 @@ async fn a_document_of_another_issuer_is_none() {
 
 /// oidcc-client-test-signing-key-rotation-just-before-signing: the client has fetched the previous keys.
 #[tokio::test]
-async fn keys_that_are_replaced_before_the_token_is_signed_are_fetched_anew() {
+async fn keys_rotated_before_signing_are_fetched_again() {
     let party = Party::new().await;
     party.sign_in().await.expect("a login");
     let at = Moment::system().expect("a clock");
@@ -171,7 +171,7 @@ async fn keys_that_are_replaced_before_the_token_is_signed_are_fetched_anew() {
 
 /// oidcc-client-test-discovery-webfinger-acct and -url: from the user's input to their sign-in.
 #[tokio::test]
-async fn a_person_is_found_by_webfinger() {
+async fn an_issuer_is_found_by_webfinger() {
     let party = Party::new().await;
     let base = party.served.base().to_owned();
     let host = base.replace("http://", "");
@@ -195,7 +195,7 @@ async fn a_person_is_found_by_webfinger() {
 
 /// After an invalid WebFinger response no metadata is requested.
 #[tokio::test]
-async fn an_answer_of_webfinger_that_is_not_good_leads_nowhere() {
+async fn an_invalid_webfinger_response_is_followed_by_no_request() {
     let party = Party::new().await;
     let base = party.served.base().to_owned();
     let host = base.replace("http://", "");
@@ -238,11 +238,11 @@ async fn an_answer_of_webfinger_that_is_not_good_leads_nowhere() {
 
 /// oidcc-client-test-dynamic-registration: the registered metadata is valid, and the server's response is used.
 #[tokio::test]
-async fn a_client_registers_and_signs_people_in() {
+async fn a_client_registers_and_signs_users_in() {
     let party = Party::new().await;
     let base = party.served.base().to_owned();
     let server = party.discover_server(&base).await.expect("a server");
-    // Metadata with two sets of keys are refused before anything is sent.
+    // Metadata with two key sets is refused before anything is sent.
     let key = PrivateKey::generate(Alg::Es256).expect("a key");
     let mut both = keyed(&key);
     both.jwks_uri = Some("https://app.example/jwks".to_owned());
@@ -284,7 +284,7 @@ async fn a_client_registers_and_signs_people_in() {
 /// oidcc-client-test-request-uri-signed-rs256: the server fetches the request object from the client's URL, and the
 /// parameters beside `request_uri` are those in it.
 #[tokio::test]
-async fn a_request_is_signed_and_kept_where_it_is_fetched() {
+async fn a_signed_request_object_is_fetched_by_the_server() {
     let party = Party::new().await;
     let base = party.served.base().to_owned();
     let server = party.discover_server(&base).await.expect("a server");
@@ -332,7 +332,7 @@ async fn a_request_is_signed_and_kept_where_it_is_fetched() {
 /// oidcc-client-test-request-uri-signed-none: "the Request Object MUST be signed" (RFC 9101 section 4), so the client
 /// creates no unsigned ones.
 #[tokio::test]
-async fn no_request_is_kept_unsigned() {
+async fn an_unsigned_request_object_is_refused_for_request_uri() {
     let party = Party::new().await;
     let request = party
         .authorization_request("openid")
@@ -355,7 +355,7 @@ async fn no_request_is_kept_unsigned() {
 
 /// oidcc-client-test-userinfo-signed
 #[tokio::test]
-async fn what_is_told_of_a_person_is_signed_where_that_is_agreed_on() {
+async fn userinfo_must_be_signed_if_registered() {
     let party = Party::new().await;
     let base = party.served.base().to_owned();
     let server = party.discover_server(&base).await.expect("a server");

@@ -162,7 +162,7 @@ impl Bank {
     }
 
     /// Calls such an API twice: each call refreshes the token and is repeated once, and ends with the refusal.
-    pub(crate) fn refreshes_once_a_call(&self, tokens: Tokens, what: &str) {
+    pub(crate) fn check_one_refresh_per_call(&self, tokens: Tokens, what: &str) {
         let api = self.api(tokens).expect("an API");
         for calls in 1..=2 {
             assert_eq!(self.call(&api), Ok(401), "{what}");
@@ -258,7 +258,7 @@ pub(crate) fn browse(tls: &MutualTls, url: &str) -> String {
 
 /// `test-happy-path` and `test-happy-path-no-dpop-nonce`, and the rules that the plans check in passing.
 #[test]
-fn every_variant_signs_in_and_calls() {
+fn every_variant_signs_in_and_calls_the_api() {
     for variant in variants() {
         for nonces in [DpopNonces::Unasked, DpopNonces::Kept, DpopNonces::Once] {
             let bank = Bank::of(variant);
@@ -269,13 +269,13 @@ fn every_variant_signs_in_and_calls() {
             let api = bank.api(login.tokens).expect("an API");
             assert_eq!(bank.call(&api), Ok(200), "{variant:?} {nonces:?}");
             assert_eq!(bank.call(&api), Ok(200), "{variant:?} {nonces:?}");
-            only_a_reference_goes_through_the_browser(&bank);
+            check_only_request_uri_in_browser(&bank);
         }
     }
     row("fapi2-...-test-happy-path", "none", None, None);
 }
 
-fn only_a_reference_goes_through_the_browser(bank: &Bank) {
+fn check_only_request_uri_in_browser(bank: &Bank) {
     bank.tls.with(|twin| {
         let logged_request = twin.log().iter().find(|entry| entry.path == "/authorize");
         let names = logged_request.expect("a request").query.iter();
@@ -286,7 +286,7 @@ fn only_a_reference_goes_through_the_browser(bank: &Bank) {
 
 /// Signed requests may be encrypted, to the only key in the server's set that is for encryption.
 #[test]
-fn a_request_may_be_encrypted() {
+fn a_request_object_can_be_encrypted() {
     let profile = SecurityProfile::Fapi2MessageSigning;
     let mut bank = Bank::of(Variant { profile, ..USUAL });
     let encryption = RequestEncryption::new(JweAlg::EcdhEs, PublicKeyEncrypter);
@@ -303,7 +303,7 @@ fn a_request_may_be_encrypted() {
 
 /// The client credentials grant of the plans, in every variant.
 #[test]
-fn every_variant_gets_a_token_of_its_own() {
+fn every_variant_gets_a_client_token() {
     for variant in variants() {
         let bank = Bank::of(variant);
         let read = Scope::parse("read").expect("a scope");
@@ -315,7 +315,7 @@ fn every_variant_gets_a_token_of_its_own() {
 
 /// `test-invalid-...` of the ID token: no request to the API follows, and no second one for tokens.
 #[test]
-fn every_flaw_of_an_id_token_is_found() {
+fn every_id_token_flaw_is_detected() {
     for profile in [
         SecurityProfile::Fapi2Security,
         SecurityProfile::Fapi2MessageSigning,
@@ -340,7 +340,7 @@ fn every_flaw_of_an_id_token_is_found() {
 
 /// `test-discovery-issuer-mismatch`
 #[test]
-fn metadata_of_another_issuer_is_none() {
+fn metadata_with_another_issuer_is_refused() {
     let (tls, driver) = Bank::doors(USUAL);
     // At both URLs that a client may request.
     for _ in 0..2 {
@@ -360,7 +360,7 @@ fn metadata_of_another_issuer_is_none() {
 /// `test-token-endpoint-response-without-expires_in`, `test-token-type-case-insensitivity`,
 /// `test-rs-dpop-auth-scheme-case-insensitivity`
 #[test]
-fn what_is_no_flaw_is_taken() {
+fn permitted_deviations_are_accepted() {
     let bank = Bank::of(USUAL);
     bank.tls.with(|twin| twin.hide_access_token_lifetime());
     assert!(bank.sign_in().is_ok());
@@ -381,7 +381,7 @@ fn what_is_no_flaw_is_taken() {
 
 /// A token response with `token_type` Bearer in place of a bound token is refused.
 #[test]
-fn a_token_that_is_bound_to_nothing_is_refused() {
+fn an_unbound_token_is_refused() {
     let bank = Bank::of(USUAL);
     bank.tls.with(|twin| twin.inject(Fault::BearerTokenType));
     let seen = bank.sign_in().err().map(|error| error.code());
@@ -397,7 +397,7 @@ fn a_token_that_is_bound_to_nothing_is_refused() {
 
 /// An expired token is renewed, each time it expires.
 #[test]
-fn a_token_that_is_refused_is_renewed() {
+fn an_expired_token_is_renewed() {
     for variant in variants() {
         let bank = Bank::of(variant);
         let login = bank.sign_in().expect("a login");
@@ -414,19 +414,19 @@ fn a_token_that_is_refused_is_renewed() {
 
 /// `refresh-token-test`: the API answers every token with 401, and each refresh replaces the refresh token.
 #[test]
-fn an_api_that_refuses_every_token_costs_one_refresh_a_call() {
+fn an_api_that_refuses_every_token_causes_one_refresh_per_call() {
     for variant in variants() {
         let bank = Bank::of(variant);
         bank.refuse_every_token();
         let login = bank.sign_in().expect("a login");
-        bank.refreshes_once_a_call(login.tokens, &format!("{variant:?}"));
+        bank.check_one_refresh_per_call(login.tokens, &format!("{variant:?}"));
     }
     row("fapi2-...-refresh-token-test", "401", None, None);
 }
 
 /// A thief has the token, but neither the key nor the certificate that it is bound to.
 #[test]
-fn a_stolen_token_is_worth_nothing() {
+fn a_stolen_token_is_useless_without_its_key_or_certificate() {
     for sender in [CredentialKind::Key, CredentialKind::Certificate] {
         let variant = Variant { sender, ..USUAL };
         let bank = Bank::of(variant);

@@ -26,7 +26,7 @@ fn expected(flaw: IdTokenFlaw) -> Option<&'static str> {
 }
 
 #[tokio::test]
-async fn every_flaw_of_an_id_token_beside_the_code_is_found_before_the_code_is_sent() {
+async fn every_flaw_of_a_hybrid_id_token_is_detected_before_the_code_is_sent() {
     println!("{:<48} {:<22} {:<26} seen", "module", "flaw", "expected");
     for flaw in IdTokenFlaw::ALL {
         let party = Party::new().await;
@@ -55,7 +55,7 @@ async fn every_flaw_of_an_id_token_beside_the_code_is_found_before_the_code_is_s
 }
 
 #[tokio::test]
-async fn an_answer_with_both_comes_in_a_fragment_and_never_in_a_query() {
+async fn a_hybrid_response_is_returned_in_the_fragment_and_refused_in_the_query() {
     let party = Party::new().await;
     assert!(party.login(authorization_request(&party)).await.is_ok());
     assert_eq!(party.requests("/token"), 1);

@@ -26,7 +26,7 @@ fn code<T>(result: Result<T, Error>) -> Option<&'static str> {
 
 /// Base URL override: whatever is joined to an API's URL, the token is sent only to the API's origin.
 #[tokio::test]
-async fn c2_what_is_joined_to_a_url_takes_the_token_nowhere_else() {
+async fn c2_paths_joined_to_the_api_url_cannot_redirect_the_token() {
     let (party, evil) = (Party::new().await, Party::new().await);
     let base = party.served.base();
     let resource = danger::loopback_resource([base]).expect("an origin");
@@ -81,9 +81,9 @@ async fn c2_what_is_joined_to_a_url_takes_the_token_nowhere_else() {
     });
 }
 
-/// Metadata of a different issuer are not used, wherever they were found.
+/// Metadata of a different issuer is not used, wherever it was found.
 #[tokio::test]
-async fn c4_a_document_that_names_another_issuer_is_not_used() {
+async fn c4_metadata_with_another_issuer_is_not_used() {
     let (honest, evil) = (Party::new().await, Party::new().await);
     let issuer = |text: &str| danger::loopback_issuer(text).expect("an issuer");
     let at_evil = format!("{}/.well-known/openid-configuration", evil.served.base());
@@ -248,7 +248,7 @@ fn token(scope: &str, body: &[u8]) -> Result<Tokens, Error> {
 
 /// JSON that parsers read differently is refused.
 #[test]
-fn c11_json_is_read_one_way_or_not_at_all() {
+fn c11_ambiguous_json_is_refused() {
     let valid_response = br#"{"access_token":"a","token_type":"Bearer","expires_in":60}"#;
     assert!(token("read", valid_response).is_ok());
     for body in [
@@ -276,7 +276,7 @@ fn c11_json_is_read_one_way_or_not_at_all() {
 
 /// The refresh race: a hundred callers use a refresh token once, and it is not sent again after a lost reply.
 #[tokio::test(flavor = "multi_thread")]
-async fn d2_a_refresh_token_is_spent_once() {
+async fn d2_a_refresh_token_is_used_once() {
     let party = Party::new().await;
     let login = party
         .login(party.authorization_request("openid read"))
@@ -345,7 +345,7 @@ fn d3_an_empty_scope_grants_nothing() {
 
 /// Registration confusion: a secret assigned to a public client is ignored.
 #[test]
-fn d6_a_secret_that_a_public_client_is_given_is_never_sent() {
+fn d6_a_secret_assigned_to_a_public_client_is_never_sent() {
     let uri = RedirectUri::parse("http://127.0.0.1/callback").expect("a redirect URI");
     let mut metadata = ClientMetadata::with_redirect_uris([uri]);
     metadata.token_endpoint_auth_method = Some("none".to_owned());

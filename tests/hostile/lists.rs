@@ -75,7 +75,7 @@ fn is_named_by(file: &str, id: &str) -> bool {
 }
 
 #[test]
-fn every_attack_has_a_test_of_its_name() {
+fn every_attack_has_a_test_named_after_it() {
     let list = read("tests/attacks.txt");
     let mut ids = BTreeSet::new();
     for (id, tests) in rows(&list) {
@@ -109,7 +109,7 @@ fn every_attack_has_a_test_of_its_name() {
 }
 
 #[test]
-fn every_module_is_reproduced_or_has_a_reason() {
+fn every_conformance_module_is_reproduced_or_excluded_with_a_reason() {
     let list = read("tests/hostile/modules.txt");
     let mut modules = BTreeSet::new();
     for (module, what) in rows(&list) {

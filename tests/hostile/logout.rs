@@ -96,7 +96,7 @@ async fn body(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn a_logout_token_with_a_flaw_is_answered_400_and_ends_no_session() {
+async fn a_flawed_logout_token_gets_400_and_ends_no_session() {
     let party = Arc::new(Party::new().await);
     let (url, mut codes) = application(party.clone()).await;
     let all = LogoutTokenFlaw::ALL.iter().copied().map(Some);
@@ -137,7 +137,7 @@ async fn a_logout_token_with_a_flaw_is_answered_400_and_ends_no_session() {
 
 /// rp-init-logout and similar modules: the user returns with the `state` that was sent, a different one, or none.
 #[tokio::test]
-async fn a_return_from_a_logout_is_told_by_its_state() {
+async fn the_return_from_a_logout_is_verified_by_its_state() {
     let party = Party::new().await;
     let home = RedirectUri::parse("http://127.0.0.1/signed-out").expect("a URI");
     let at = Moment::system().expect("a clock");

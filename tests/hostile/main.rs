@@ -196,7 +196,7 @@ async fn browse(url: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_flaw_of_an_id_token_is_found_and_nothing_is_sent_after_it() {
+async fn every_id_token_flaw_is_detected_and_no_request_follows() {
     println!("{:<48} {:<22} {:<26} seen", "module", "flaw", "expected");
     for flaw in IdTokenFlaw::ALL {
         let party = Party::new().await;
@@ -228,7 +228,7 @@ async fn every_flaw_of_an_id_token_is_found_and_nothing_is_sent_after_it() {
 }
 
 #[tokio::test]
-async fn what_the_server_tells_of_a_user_is_of_the_one_who_signed_in() {
+async fn userinfo_must_be_about_the_signed_in_user() {
     let party = Party::new().await;
     let login = party
         .login(party.authorization_request("openid profile"))
@@ -268,7 +268,7 @@ async fn what_the_server_tells_of_a_user_is_of_the_one_who_signed_in() {
 
 /// OpenID Connect Core section 12.2 (oidcc-client-test-refresh-token and similar modules).
 #[tokio::test]
-async fn the_id_token_of_a_refresh_is_of_the_same_person() {
+async fn a_refreshed_id_token_must_be_for_the_same_user() {
     let party = Party::new().await;
     for (flaw, expected) in [
         (None, None),
@@ -369,7 +369,7 @@ async fn auth_time_satisfies_the_requested_max_age() {
 }
 
 #[tokio::test]
-async fn keys_are_fetched_once_and_again_after_they_are_replaced() {
+async fn keys_are_cached_and_fetched_again_after_rotation() {
     let party = Party::new().await;
     let first = party.sign_in().await.expect("a login");
     assert_eq!(party.sign_in().await.as_deref(), Ok(first.as_str()));
@@ -393,7 +393,7 @@ async fn keys_are_fetched_once_and_again_after_they_are_replaced() {
 
 /// Without `kid`, all keys of the right type are tried.
 #[tokio::test]
-async fn a_token_that_names_no_key_is_tried_with_each_of_its_kind() {
+async fn a_token_without_kid_is_tried_with_every_key_of_its_type() {
     let party = Party::new().await;
     party.served.with(|twin| {
         twin.publish_other_keys();
@@ -418,7 +418,7 @@ async fn a_token_that_names_no_key_is_tried_with_each_of_its_kind() {
 }
 
 #[tokio::test]
-async fn made_up_tokens_do_not_make_the_client_ask_for_keys_at_their_pace() {
+async fn forged_tokens_cannot_trigger_unlimited_key_requests() {
     let party = Party::new().await;
     assert!(party.sign_in().await.is_ok());
     for _ in 0..5 {

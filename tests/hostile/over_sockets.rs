@@ -19,7 +19,7 @@ use crate::fapi::{Bank, USUAL};
 /// PKCE downgrade at a server that refuses S256: `invalid_request`, in the callback or from the pushed request, ends the
 /// login, and no request without a challenge or with a plain one follows.
 #[tokio::test]
-async fn a5_a_refusal_of_the_challenge_is_one_request() {
+async fn a5_a_refused_challenge_is_not_retried() {
     let party = Party::new().await;
     party.served.with(|twin| twin.inject(Fault::RefusedS256));
     let refused = party
@@ -34,7 +34,7 @@ async fn a5_a_refusal_of_the_challenge_is_one_request() {
 }
 
 #[test]
-fn a5_a_refusal_of_a_pushed_challenge_is_one_request() {
+fn a5_a_refused_pushed_challenge_is_not_retried() {
     let bank = Bank::of(USUAL);
     let error = "invalid_request".to_owned();
     bank.tls.with(|twin| twin.inject(Fault::Refusal { error }));
@@ -51,7 +51,7 @@ fn a5_a_refusal_of_a_pushed_challenge_is_one_request() {
 /// A wrong token from a cache: two users, with two scopes each, call through one client at once, over sockets and
 /// while their tokens are renewed. Each reply is about the calling user, and each token has the requested scope.
 #[tokio::test]
-async fn d1_two_people_and_two_scopes_at_once_get_their_own_tokens() {
+async fn d1_concurrent_users_and_scopes_get_their_own_tokens() {
     let party = Party::new().await;
     let api = format!("{}/api/echo", party.served.base());
     let grants = Grants::new(
@@ -113,7 +113,7 @@ async fn d1_two_people_and_two_scopes_at_once_get_their_own_tokens() {
 
 /// Signed introspection responses (RFC 9701), which FAPI 2.0 Message Signing requires of APIs.
 #[test]
-fn what_the_server_says_of_a_token_is_signed() {
+fn introspection_responses_must_be_signed_if_requested() {
     let bank = Bank::of(USUAL);
     let tokens = bank.sign_in().expect("a login").tokens;
     let introspect = |token: &str, alg| {

@@ -56,7 +56,7 @@ fn code<T>(result: Result<T, Error>) -> Option<&'static str> {
 
 /// Redirects of resource metadata are not followed.
 #[tokio::test]
-async fn c1_metadata_are_not_fetched_from_where_they_redirect() {
+async fn c1_redirects_of_resource_metadata_are_not_followed() {
     let (party, evil) = (Party::new().await, Party::new().await);
     let location = format!("{}{METADATA_PATH}", evil.served.base());
     party.served.with(|twin| {
@@ -111,7 +111,7 @@ async fn stranger(issuer: &str) -> ConnectRequest {
 /// No request is sent to an authorization server on this machine that only an API names, unless the caller has named it
 /// too, or allows any address.
 #[tokio::test]
-async fn c3_a_server_that_an_api_names_is_not_asked_inside() {
+async fn c3_a_private_authorization_server_named_only_by_the_api_is_not_contacted() {
     let party = Party::new().await;
     let issuer_place = "/.well-known/oauth-authorization-server";
     let before = party.requests(issuer_place);
@@ -151,7 +151,7 @@ async fn c3_a_server_that_an_api_names_is_not_asked_inside() {
 /// URLs on the API's own origin are allowed, since the caller has named it: a program under development may have its
 /// server beside its API on one port of this machine.
 #[tokio::test]
-async fn c3_an_origin_that_the_caller_named_is_asked_wherever_it_is() {
+async fn c3_private_urls_on_the_callers_own_origin_are_permitted() {
     let party = Party::new().await;
     let fields = party.challenges().await;
     let request = party
@@ -171,9 +171,9 @@ async fn c3_an_origin_that_the_caller_named_is_asked_wherever_it_is() {
     assert_eq!(party.requests("/token"), 1);
 }
 
-/// A fake API: metadata of a different resource are not used, and no token is requested.
+/// A fake API: metadata of a different resource is not used, and no token is requested.
 #[tokio::test]
-async fn c5_metadata_of_another_resource_are_not_used() {
+async fn c5_metadata_of_another_resource_is_not_used() {
     let party = Party::new().await;
     for (fault, refused) in [
         (Fault::OtherResource, "resource_metadata.resource"),
@@ -207,7 +207,7 @@ async fn c5_credentials_are_not_tried_at_another_server() {
 
 /// A token for one API is not sent to a different API on the same origin.
 #[tokio::test]
-async fn c5_a_token_is_shown_to_its_own_api_alone() {
+async fn c5_a_token_is_sent_only_to_its_own_api() {
     let party = Party::new().await;
     let resource = party.discovered().await.expect("metadata").resource;
     let session =

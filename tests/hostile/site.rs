@@ -97,7 +97,7 @@ fn browser() -> reqwest::Client {
 
 /// OpenID Connect Core section 4. The target page is shown afterwards, if it is the site's own.
 #[tokio::test]
-async fn a_login_that_another_site_begins_goes_to_the_issuer_that_it_names() {
+async fn a_third_party_initiated_login_uses_the_issuer_it_names() {
     const MODULE: &str = "oidcc-client-test-3rd-party-init-login";
     let shop = Shop::open().await;
     let [one, two] = shop
@@ -162,7 +162,7 @@ async fn a_login_that_another_site_begins_goes_to_the_issuer_that_it_names() {
 
 /// OpenID Connect Front-Channel Logout section 3: the URL of the frame identifies the session.
 #[tokio::test]
-async fn a_frame_ends_the_session_that_it_names_and_no_other() {
+async fn a_front_channel_logout_ends_only_the_session_it_names() {
     let sound = [
         "rp-frontchannel-rpinitlogout",
         "rp-frontchannel-opinitlogout",

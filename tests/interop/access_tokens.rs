@@ -31,7 +31,7 @@ fn client_token_for(driver: &Driver, client: &Client, api: &str) -> String {
 }
 
 #[test]
-fn an_api_reads_access_tokens_by_itself() {
+fn an_api_verifies_access_tokens_locally() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "basic").expect("a client");
     let verifier = client.access_token_verifier(API).require_scope(read());
@@ -53,7 +53,7 @@ fn an_api_reads_access_tokens_by_itself() {
     let shown = shown.expect("a person's");
     assert_eq!(shown.subject(), "somebody");
 
-    // An API that is no client of the server.
+    // An API that is not a client of the server.
     let found = server.discovered(&driver).expect("metadata");
     let alone = AccessTokenVerifier::new(found, API);
     let shown = driver.run(alone.verify(tokens.access_token.expose()));
@@ -61,7 +61,7 @@ fn an_api_reads_access_tokens_by_itself() {
 }
 
 #[test]
-fn what_was_issued_for_something_else_is_refused() {
+fn tokens_issued_for_another_purpose_are_refused() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "basic").expect("a client");
     let token = client_token(&driver, &client);
@@ -86,7 +86,7 @@ fn what_was_issued_for_something_else_is_refused() {
 }
 
 #[test]
-fn what_is_encrypted_for_an_api_is_read_by_that_api_alone() {
+fn an_encrypted_access_token_is_readable_only_by_its_api() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "basic").expect("a client");
     let sealed_api = "https://sealed.example/";
@@ -114,6 +114,6 @@ fn what_is_encrypted_for_an_api_is_read_by_that_api_alone() {
     let plain = client_token(&driver, &client);
     let accepting = verifier.clone().or_audience(API);
     assert_eq!(code(accepting, &plain), "jwe.not_encrypted");
-    // Encryption says nothing about what is inside: its audience is still another one's.
+    // Decryption does not validate the content: its audience is still a different one.
     assert_eq!(code(verifier.with_audience(API), &sealed), "jwt.audience");
 }

@@ -1,4 +1,4 @@
-//! A browser in which a person stays signed in from one login to the next.
+//! A browser in which a user stays signed in between logins.
 
 use oauth_core::flow::redeem::Login;
 use oauth_core::redirect_uri::RedirectUri;
@@ -9,12 +9,12 @@ use reqwest::redirect::Policy;
 
 pub(crate) const CALLBACK: &str = "http://127.0.0.1/callback";
 
-/// A person's browser. It follows redirects up to where a login or a logout comes home.
+/// A user's browser. It follows redirects up to the redirect URI of a login or a logout.
 pub(crate) fn browser() -> Browser {
     builder().build().expect("a browser")
 }
 
-/// What such a browser is made from.
+/// The builder of such a browser.
 pub(crate) fn builder() -> ClientBuilder {
     let stop = Policy::custom(|attempt| match attempt.url().path() {
         "/callback" | "/signed-out" => attempt.stop(),
@@ -23,14 +23,14 @@ pub(crate) fn builder() -> ClientBuilder {
     Browser::builder().cookie_store(true).redirect(stop)
 }
 
-/// Where a redirect leads that the browser did not follow.
+/// The target of a redirect that the browser did not follow.
 pub(crate) fn home(response: &Response) -> &str {
     assert_eq!(response.status(), 303);
     let location = response.headers().get("location").expect("a redirect");
     location.to_str().expect("a URL")
 }
 
-/// A login in this browser, with what the server may ask the person.
+/// A login in this browser, with the user's answers to the server's prompts.
 pub(crate) fn sign_in(
     browser: &Browser,
     driver: &Driver,

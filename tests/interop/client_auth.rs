@@ -1,4 +1,4 @@
-//! Every way to authenticate that `oidc-provider` offers, and an ID token of every algorithm.
+//! Every authentication method of `oidc-provider`, and an ID token of every algorithm.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use oauth_reqwest::blocking::Driver;
 use crate::library::sign_in;
 use crate::oidc_provider::{OidcProvider, driver};
 
-/// How the client of this algorithm is registered.
+/// The registered client for this algorithm.
 fn assertion(server: &OidcProvider, alg: Alg) -> (String, ClientAssertion) {
     if alg.is_symmetric() {
         let name = format!("secret-{}", alg.as_str());
@@ -34,7 +34,7 @@ fn client(server: &OidcProvider, driver: &Driver, alg: Alg) -> Client {
 }
 
 #[test]
-fn every_algorithm_authenticates_and_signs() {
+fn every_algorithm_authenticates_and_signs_id_tokens() {
     let (server, driver) = (OidcProvider::start(), driver());
     for alg in Alg::ALL.iter().copied() {
         let client = client(&server, &driver, alg);
@@ -60,7 +60,7 @@ fn every_algorithm_authenticates_and_signs() {
 }
 
 #[test]
-fn an_assertion_for_another_server_or_by_another_key_is_refused() {
+fn an_assertion_with_another_audience_or_key_is_refused() {
     let (server, driver) = (OidcProvider::start(), driver());
     let found = server.discovered(&driver).expect("metadata");
     let of = |assertion: ClientAssertion| {
@@ -78,14 +78,14 @@ fn an_assertion_for_another_server_or_by_another_key_is_refused() {
     let foreign = PrivateKey::generate(Alg::Es256).expect("a key");
     let refused = of(foreign.client_assertion("theirs")).expect_err("another key");
     assert_eq!(refused.code(), "denied.invalid_client");
-    // The audience of servers that know no issuer.
+    // The audience for servers that do not accept the issuer.
     let (_, assertion) = self::assertion(&server, Alg::Es256);
     of(assertion.audience(AssertionAudience::TokenEndpoint)).expect("it takes this one too");
 }
 
 /// The access tokens are opaque: the API introspects them at the server that issued them.
 #[test]
-fn an_api_asks_about_tokens_that_say_nothing() {
+fn an_api_introspects_opaque_tokens() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = client(&server, &driver, Alg::Es256);
     let api = client.introspecting_verifier("https://api.example");
@@ -119,10 +119,10 @@ fn an_api_asks_about_tokens_that_say_nothing() {
     }
 }
 
-/// What is published is what the server finds the keys in: while one key takes the place of another, clients may sign
+/// The server finds the keys in the published set: while a key is rotated, clients may sign
 /// with either.
 #[test]
-fn a_key_takes_the_place_of_another() {
+fn a_client_key_is_rotated() {
     let pem = |alg| {
         let key = PrivateKey::generate(alg).expect("a key");
         key.to_pem().expect("PEM").to_string()
@@ -143,7 +143,7 @@ fn a_key_takes_the_place_of_another() {
         let tokens = driver.run(client.client_credentials(scope));
         tokens.map(|_| alg).map_err(|error| error.code())
     };
-    // A worker that knows both signs with the newest; one that was not told yet, with the old; and then the old is gone.
+    // A worker with both keys signs with the newest, one with only the old key still works; then it is removed.
     assert_eq!(authenticate_with(read(&[&new, &old])), Ok(Alg::Es256));
     assert_eq!(authenticate_with(read(&[&old])), Ok(Alg::Rs256));
     assert_eq!(authenticate_with(read(&[&new])), Ok(Alg::Es256));

@@ -15,7 +15,7 @@ fn oauth() -> Command {
     let path = BUILT.get_or_init(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let built = Command::new(cargo)
-            // Named from the root, it is built with what the tests are built with.
+            // Built from the workspace root, it has the same features as the tests.
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
             .args([
                 "build",
@@ -37,7 +37,7 @@ fn oauth() -> Command {
         built.next_back().expect("the command is built")
     });
     let mut command = Command::new(path);
-    // Nothing of the developer's own profiles and tokens.
+    // The developer's own profiles and tokens are not used.
     let state = concat!(env!("CARGO_TARGET_TMPDIR"), "/interop");
     command
         .env_remove("OAUTH_PROFILE")
@@ -46,7 +46,7 @@ fn oauth() -> Command {
     command
 }
 
-/// A folder of its own for each test, gone when it is dropped.
+/// A folder for each test, removed when this is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -68,7 +68,7 @@ impl Drop for Folder {
     }
 }
 
-/// The command with what it needs to be this client.
+/// The command with the credentials of this client.
 fn as_client(server: &OidcProvider, which: &str, arguments: &[&str]) -> Command {
     let mut command = oauth();
     let method = if which == "native" { "none" } else { which };
@@ -145,7 +145,7 @@ fn follow(login: &mut Command) {
 }
 
 #[test]
-fn a_key_authenticates_the_command() {
+fn the_command_authenticates_with_a_key() {
     let server = OidcProvider::start();
     let folder = Folder::new("key");
     let file = folder.file("client.pem");
@@ -179,7 +179,7 @@ fn a_key_authenticates_the_command() {
 }
 
 #[test]
-fn a_secret_signs_for_the_command() {
+fn the_command_authenticates_with_client_secret_jwt() {
     let server = OidcProvider::start();
     let token = |which: &str, secret: &str| {
         let mut command = oauth();
@@ -223,7 +223,7 @@ fn discover_lists_the_endpoints() {
 }
 
 #[test]
-fn token_by_client_credentials_and_introspection_and_revocation() {
+fn the_command_gets_introspects_and_revokes_client_tokens() {
     let server = OidcProvider::start();
     let folder = Folder::new("token");
     for which in ["basic", "post"] {
@@ -270,7 +270,7 @@ fn a_wrong_secret_is_reported_by_code() {
 }
 
 #[test]
-fn login_refresh_with_rotation_and_revocation() {
+fn the_command_logs_in_refreshes_with_rotation_and_revokes() {
     let server = OidcProvider::start();
     let folder = Folder::new("login");
     for which in ["native", "basic", "post"] {
@@ -306,7 +306,7 @@ fn login_refresh_with_rotation_and_revocation() {
 }
 
 #[test]
-fn the_command_takes_responses_as_the_client_is_registered() {
+fn the_command_accepts_responses_in_the_registered_form() {
     let server = OidcProvider::start();
     let folder = Folder::new("registered");
     let config = folder.file("config.toml");

@@ -25,7 +25,7 @@ pub(crate) const CALLBACK: &str = "http://127.0.0.1/callback";
 /// A running server; it stops when this is dropped.
 pub(crate) struct Django(ServerProcess);
 
-/// The server of the tests that leave others alone. It stops when the program of the tests ends.
+/// The server shared by tests that do not change it. It stops when the test program ends.
 pub(crate) fn shared() -> &'static Django {
     static SHARED: LazyLock<Django> = LazyLock::new(Django::start);
     &SHARED
@@ -51,7 +51,7 @@ impl Django {
         self.0.of_client(which, "client_secret")
     }
 
-    /// What the server publishes, of two documents the one that is preferred.
+    /// The server's metadata, from the preferred one of its two documents.
     pub(crate) fn discovered(
         &self,
         driver: &Driver,
@@ -67,7 +67,7 @@ impl Django {
         driver.run(discover_with(danger::loopback_discovery(discovery)))
     }
 
-    /// All that the server has, by its preset.
+    /// The server with all endpoints, by its preset.
     pub(crate) fn server(&self) -> Result<Server, Error> {
         let base = self.issuer().trim_end_matches("/o");
         let preset = provider("django-oauth-toolkit")?.with("host", "moved.example")?;
@@ -79,7 +79,7 @@ impl Django {
         self.client_for(self.server()?, which)
     }
 
-    /// The client of this name at the server as somebody knows it.
+    /// The client of this name, for this description of the server.
     pub(crate) fn client_for(&self, server: Server, which: &str) -> Result<Client, Error> {
         let auth = match self.0.info["clients"][which].get("client_secret") {
             None => ClientAuth::none(),
@@ -88,7 +88,7 @@ impl Django {
         Client::new(server, ClientId::new(self.client_id(which)), auth)
     }
 
-    /// Asks for what the server offers to tests only.
+    /// Requests a test-only function of the server.
     pub(crate) fn steer(&self, what: &str) {
         let url = self.issuer().replace("/o", what);
         let done = Browser::new().post(url).send();
@@ -113,12 +113,12 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// Where the browser leaves the server for; or the page, if there is nothing to fill in.
+    /// The URL to which the browser leaves the server; or the page, if it has no form.
     pub(crate) fn visit(&self, url: &str) -> Result<String, String> {
         self.visit_with(url, &[])
     }
 
-    /// [`Self::visit`], with more answers to what the forms ask for.
+    /// [`Self::visit`], with more values for the forms.
     pub(crate) fn visit_with(
         &self,
         url: &str,
@@ -144,7 +144,7 @@ impl Person {
         panic!("the forms go round in circles: {url}");
     }
 
-    /// The fields of the form on this page: what is hidden as it stands there, CSRF token included.
+    /// The fields of the form on this page: hidden fields unchanged, including the CSRF token.
     fn filled_in(&self, page: &str, form_values: &[(&str, &str)]) -> Vec<(String, String)> {
         let Some((_, form)) = page.split_once("<form") else {
             return Vec::new();
@@ -183,7 +183,7 @@ impl Person {
         fields
     }
 
-    /// Signs in, with these parameters besides.
+    /// Signs in, with these additional parameters.
     pub(crate) fn sign_in(
         &self,
         driver: &Driver,
@@ -204,13 +204,13 @@ impl Person {
     }
 }
 
-/// A login that comes home to the registered URI.
+/// A login that returns to the registered redirect URI.
 pub(crate) fn authorization_request(scope: &str) -> AuthorizationRequest {
     let home = RedirectUri::parse(CALLBACK).expect("a URI");
     AuthorizationRequest::new(home).scope(Scope::parse(scope).expect("a scope"))
 }
 
-/// Where a redirect leads that the browser did not follow.
+/// The target of a redirect that the browser did not follow.
 fn home(reply: &Response) -> Option<String> {
     let location = reply.headers().get("location")?;
     let location = location.to_str().expect("a URL");

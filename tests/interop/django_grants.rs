@@ -1,4 +1,4 @@
-//! Tokens of `django-oauth-toolkit`: clients' and people's, renewed, looked at and revoked.
+//! Tokens of `django-oauth-toolkit`: of clients and users, renewed, introspected and revoked.
 
 use std::thread;
 
@@ -42,7 +42,7 @@ fn code<T>(result: Result<T, Error>) -> &'static str {
 }
 
 #[test]
-fn each_document_names_endpoints_that_the_other_does_not() {
+fn openid_and_oauth_metadata_list_different_endpoints() {
     let (server, driver) = (shared(), driver());
     let [openid, oauth] = [PreferredDocument::OpenId, PreferredDocument::OAuth]
         .map(|prefer| server.discovered(&driver, prefer, &[]).expect("metadata"));
@@ -93,7 +93,7 @@ fn each_document_names_endpoints_that_the_other_does_not() {
 }
 
 #[test]
-fn client_credentials_with_odd_characters() {
+fn client_credentials_with_special_characters_are_accepted() {
     let (server, driver) = (shared(), driver());
     let found = server.server().expect("metadata");
     let secret = server.secret("machine");
@@ -120,7 +120,7 @@ fn client_credentials_with_odd_characters() {
 }
 
 #[test]
-fn a_wrong_secret_is_refused_by_name() {
+fn a_wrong_secret_is_refused_with_invalid_client() {
     let (server, driver) = (shared(), driver());
     let found = server.server().expect("metadata");
     let wrong = "wrong: +%/";
@@ -135,7 +135,7 @@ fn a_wrong_secret_is_refused_by_name() {
             .and_then(|server_error| server_error.status());
         assert_eq!(status, Some(401));
         assert!(!refused.to_string().contains(wrong));
-        // No JSON and no error code there, and 403 where RFC 7662 says 401.
+        // This endpoint returns neither JSON nor an error code, and 403 where RFC 7662 requires 401.
         let refused = driver.run(client.introspect(Introspection::new("never-issued")));
         let refused = refused.map(drop).expect_err("a refusal");
         assert_eq!(refused.code(), "denied.http_status");
@@ -147,7 +147,7 @@ fn a_wrong_secret_is_refused_by_name() {
 }
 
 #[test]
-fn code_with_pkce_and_refresh_with_rotation() {
+fn a_code_with_pkce_is_redeemed_and_refreshed_with_rotation() {
     let (server, driver) = (shared(), driver());
     for which in ["native", "web"] {
         let client = server.client(which).expect("a client");
@@ -162,7 +162,7 @@ fn code_with_pkce_and_refresh_with_rotation() {
         assert!(!next.secret().matches(spent.secret().expose()), "{which}");
         assert!(!second.access_token.matches(first.access_token.expose()));
 
-        // The server notices a token that is spent twice, and ends the grant.
+        // The server detects the reuse of a token, and ends the grant.
         let replayed = driver.run(client.refresh(&spent)).map(drop);
         let replayed = replayed.expect_err("a refusal");
         assert_eq!(replayed.code(), "denied.invalid_grant");
@@ -173,7 +173,7 @@ fn code_with_pkce_and_refresh_with_rotation() {
 }
 
 #[test]
-fn revocation_ends_a_token_and_takes_unknown_ones() {
+fn a_token_is_revoked_and_an_unknown_one_accepted() {
     let (server, driver) = (shared(), driver());
     let client = server.client("web").expect("a client");
     let sign_in = || {
@@ -201,7 +201,7 @@ fn revocation_ends_a_token_and_takes_unknown_ones() {
 }
 
 #[test]
-fn a_redirect_uri_that_is_not_registered_is_refused_on_a_page() {
+fn an_unregistered_redirect_uri_gives_an_error_page() {
     let server = shared();
     let client = server.client("web").expect("a client");
     let other = RedirectUri::parse("http://127.0.0.1/elsewhere").expect("a URI");
@@ -216,7 +216,7 @@ fn a_redirect_uri_that_is_not_registered_is_refused_on_a_page() {
 }
 
 #[test]
-fn a_verifier_of_another_flow_is_refused() {
+fn the_verifier_of_another_flow_is_refused() {
     let (server, driver) = (shared(), driver());
     for which in ["native", "web"] {
         let client = server.client(which).expect("a client");
@@ -227,7 +227,7 @@ fn a_verifier_of_another_flow_is_refused() {
         let (_, other) = client
             .authorize(&moment(), authorization_request("read"))
             .expect("a URL");
-        // The other flow's verifier with this flow's state: what a code injected from elsewhere meets.
+        // The other flow's verifier with this flow's state: as with an injected code.
         let mut stolen: Value = serde_json::from_str(other.to_json().expose()).expect("JSON");
         stolen["state"] = Value::from(pending.state().expose().as_str());
         let stolen = PendingAuthorization::from_json(&stolen.to_string()).expect("a flow");
@@ -237,7 +237,7 @@ fn a_verifier_of_another_flow_is_refused() {
     }
 }
 
-/// What comes of the denial of a login, with what the person answers and the request says besides.
+/// The result of a denied login, with these answers of the user and this additional parameter.
 fn denied(
     quirks: &[Quirk],
     form_values: &[(&str, &str)],
@@ -260,7 +260,7 @@ fn denied(
 
 /// The server's metadata says that every callback names the issuer.
 #[test]
-fn a_denial_does_not_name_the_issuer() {
+fn a_denial_without_iss_is_accepted_only_with_the_quirk() {
     let (no, silent) = ([("allow", "")], Some(("prompt", "none")));
     assert_eq!(denied(&[], &no, None), "callback.missing_issuer");
     assert_eq!(denied(&[], &[], silent), "callback.missing_issuer");
@@ -270,7 +270,7 @@ fn a_denial_does_not_name_the_issuer() {
 }
 
 #[test]
-fn a_device_is_let_in_by_its_person() {
+fn a_device_signs_in_once_the_user_approves() {
     let (server, driver) = (shared(), driver());
     let client = server.client("device").expect("a client");
     let device = driver.run(client.call(DeviceAuthorization::new(scope("read"))));

@@ -1,4 +1,4 @@
-//! Who signed in at `django-oauth-toolkit`: ID tokens, UserInfo, and the end of a session.
+//! Identity at `django-oauth-toolkit`: ID tokens, UserInfo, and the end of a session.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::oidc_provider::driver;
 const HOME: &str = "http://127.0.0.1/signed-out";
 
 #[test]
-fn an_id_token_is_verified_by_key_and_by_secret() {
+fn id_tokens_signed_with_a_key_or_the_secret_are_verified() {
     let (server, driver) = (shared(), driver());
     for (which, alg, other) in [
         ("web", Alg::Rs256, Alg::Hs256),
@@ -46,7 +46,7 @@ fn an_id_token_is_verified_by_key_and_by_secret() {
 }
 
 #[test]
-fn userinfo_is_of_the_person_who_signed_in() {
+fn userinfo_is_verified_to_be_about_the_signed_in_user() {
     let (server, driver) = (shared(), driver());
     let client = server.client("web").expect("a client");
     let login = server.person();
@@ -64,7 +64,7 @@ fn userinfo_is_of_the_person_who_signed_in() {
 /// The server describes the latest login, not the one that is continued (OpenID Connect Core section
 /// 12.2): without the preset's quirk, a sign-in anywhere else would end all other grants of the user.
 #[test]
-fn an_id_token_of_a_refresh_tells_of_the_last_login() {
+fn the_preset_accepts_a_refreshed_id_token_of_a_later_login() {
     let (server, driver) = (Django::start(), driver());
     let found = server.discovered(&driver, PreferredDocument::OpenId, &[]);
     let plain = server.client_for(found.expect("metadata"), "web");
@@ -78,7 +78,7 @@ fn an_id_token_of_a_refresh_tells_of_the_last_login() {
         assert!(next.id_token.is_some());
         next
     };
-    // The session of this browser is an hour old when the clients are signed in to.
+    // The session of this browser is an hour old when the user signs in to the clients.
     person
         .sign_in(&driver, &clients[0], "openid", &[])
         .expect("a login");
@@ -99,7 +99,7 @@ fn an_id_token_of_a_refresh_tells_of_the_last_login() {
 }
 
 #[test]
-fn keys_are_replaced_while_clients_run() {
+fn signing_keys_are_rotated_while_clients_run() {
     let (server, driver) = (Django::start(), driver());
     let client = server.client("web").expect("a client");
     let person = server.person();
@@ -142,7 +142,7 @@ fn keys_are_replaced_while_clients_run() {
 }
 
 #[test]
-fn a_person_signs_out_at_the_server_and_comes_home() {
+fn a_user_signs_out_at_the_server_and_returns() {
     let (server, driver) = (Django::start(), driver());
     let client = server.client("web").expect("a client");
     let person = server.person();
@@ -160,8 +160,8 @@ fn a_person_signs_out_at_the_server_and_comes_home() {
     assert!(home.starts_with(HOME), "{home}");
     check_return(&home, &state).expect("the state of this logout");
 
-    // The session is gone, and the grant has ended with it. (Asked for `openid` without a prompt, this server
-    // answers with status 500: it does not implement what its library asks of it.)
+    // The session is gone, and the grant has ended with it. (For a request for `openid` without a prompt, this server
+    // returns status 500: it does not implement a required hook of its library.)
     let silent = person.sign_in(&driver, &client, "read", &[("prompt", "none")]);
     let error = silent.map(drop).expect_err("the session is gone");
     assert_eq!(error.code(), "denied.login_required");

@@ -1,4 +1,4 @@
-//! `django-oauth-toolkit`: clients that register themselves (RFC 7591), and what they do with that afterwards (RFC 7592).
+//! `django-oauth-toolkit`: dynamic client registration (RFC 7591), and its management (RFC 7592).
 
 use oauth_core::client_auth::Credentials;
 use oauth_core::endpoint::registration::Registration;
@@ -27,7 +27,7 @@ fn code<T>(result: Result<T, Error>) -> Option<&'static str> {
 }
 
 #[test]
-fn a_registered_client_signs_people_in() -> Result<(), Error> {
+fn a_registered_client_signs_users_in() -> Result<(), Error> {
     let (server, driver) = (shared(), driver());
     let found = server.discovered(&driver, PreferredDocument::default(), &[])?;
     let public = Registration::new(client_metadata("none"));
@@ -36,7 +36,7 @@ fn a_registered_client_signs_people_in() -> Result<(), Error> {
     let login = server.person().sign_in(&driver, &client, "read", &[])?;
     let refresh = login.tokens.refresh_token.expect("a refresh token");
     driver.run(client.refresh(&refresh))?;
-    // It does not say when a secret expires, as it has to (RFC 7591 section 3.2.1).
+    // It omits the expiration time of a secret, which is required (RFC 7591 section 3.2.1).
     let secret = Registration::new(client_metadata("client_secret_basic"));
     let registered = driver.run(register(found.clone(), secret))?;
     assert_eq!(registered.warnings, [Warning::SecretExpiryMissing]);
@@ -69,7 +69,7 @@ fn a_registration_is_read_updated_and_deleted() -> Result<(), Error> {
     driver.run(delete_registration(found.clone(), updated.clone()))?;
     let removed = driver.run(read_registration(found.clone(), updated));
     assert_eq!(code(removed), Some("denied.invalid_token"));
-    // It knows fewer methods than there are, and says so by the registered name.
+    // It supports only some methods, and reports others with the registered error code.
     let mut odd = client_metadata("none");
     odd.grant_types = vec!["urn:ietf:params:oauth:grant-type:token-exchange".to_owned()];
     let refused = driver.run(register(found, Registration::new(odd)));

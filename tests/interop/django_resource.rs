@@ -1,4 +1,4 @@
-//! An API of `django-oauth-toolkit`'s, which says who issues its tokens (RFC 9728).
+//! An API of `django-oauth-toolkit`, which names its authorization server (RFC 9728).
 
 use http::header::WWW_AUTHENTICATE;
 use oauth_core::flow::resource::Resource;
@@ -42,7 +42,7 @@ fn code<T>(result: Result<T, Error>) -> Option<&'static str> {
 }
 
 #[test]
-fn an_api_says_who_issues_its_tokens() {
+fn an_api_lists_its_authorization_server() {
     let (server, driver) = (shared(), driver());
     let url = api(server);
     let found = driver
@@ -65,12 +65,12 @@ fn an_api_says_who_issues_its_tokens() {
     };
     let same = driver.run(challenged()).expect("metadata");
     assert_eq!(same.resource, found.resource);
-    // Its URL is of the server's choice, but on the origin that the caller named: it may lead to this machine.
+    // The server chose its URL, but on the origin that the caller named, so it may be on this machine.
     let usual = Driver::new(ClientBuilder::new().no_proxy()).expect("a driver");
     let usual = usual.run(challenged()).expect("metadata");
     assert_eq!(usual.resource, found.resource);
 
-    // Its documents are about any path that is asked for, and no other.
+    // Its metadata is for the requested path, whatever that is.
     let below = format!("{url}/below");
     let below = driver
         .run(discover_resource(request(&below)))
@@ -84,7 +84,7 @@ fn an_api_says_who_issues_its_tokens() {
 }
 
 #[test]
-fn from_the_url_of_an_api_to_its_answer() {
+fn a_client_connects_and_calls_an_api_known_only_by_its_url() {
     let (server, driver) = (shared(), driver());
     let url = api(server);
     let fields = challenges(&url);
@@ -106,7 +106,7 @@ fn from_the_url_of_an_api_to_its_answer() {
         auth,
     );
     let client = client.expect("a client");
-    // It has more scopes than a machine wants.
+    // It supports more scopes than the client needs.
     let token_request = connection.token_request().expect("a resource");
     let token_request = token_request.scope(Scope::parse("read").expect("a scope"));
     let session = GrantSource::client_credentials(driver.clone(), &client, token_request);

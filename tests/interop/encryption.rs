@@ -1,4 +1,4 @@
-//! What `oidc-provider` encrypts for a client, and what it signs beside ID tokens.
+//! Responses that `oidc-provider` encrypts for a client, and that it signs in addition to ID tokens.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::browser::{browser, sign_in as signed_in};
 use crate::library::sign_in;
 use crate::oidc_provider::{OidcProvider, driver};
 
-/// How the responses for this client are encrypted.
+/// The encryption of responses for this client.
 pub(crate) fn encryption(
     server: &OidcProvider,
     which: &str,
@@ -35,7 +35,7 @@ fn userinfo(driver: &Driver, client: &Client, login: &Login) -> Result<Claims, E
 
 // A plain one would be refused: see the next test.
 #[test]
-fn every_encryption_of_an_id_token_is_opened() {
+fn id_tokens_in_every_encryption_are_decrypted() {
     let (server, driver) = (OidcProvider::start(), driver());
     let found = server.discovered(&driver).expect("metadata");
     let browser = browser();
@@ -56,7 +56,7 @@ fn every_encryption_of_an_id_token_is_opened() {
 }
 
 #[test]
-fn an_id_token_that_is_not_encrypted_as_agreed_is_refused() {
+fn an_id_token_not_encrypted_as_registered_is_refused() {
     let (server, driver) = (OidcProvider::start(), driver());
     let agreed = |enc| encryption(&server, "id-token-ECDH-ES-A128GCM", JweAlg::EcdhEs, enc);
     let of = |client: Client| {
@@ -64,20 +64,20 @@ fn an_id_token_that_is_not_encrypted_as_agreed_is_refused() {
         refused.expect_err("a refusal").code()
     };
     let client = |which| server.client(&driver, which).expect("a client");
-    // Nothing is agreed on, another way to encrypt is, and another algorithm is.
+    // With no registered encryption, a different content encryption, and a different algorithm.
     let which = "id-token-ECDH-ES-A128GCM";
     assert_eq!(of(client(which)), "jwe.unexpected");
     let other = client(which).with_id_token_encryption(agreed(Enc::A256Gcm));
     assert_eq!(of(other), "jwe.alg_not_allowed");
     let other = client("id-token-dir-A128GCM").with_id_token_encryption(agreed(Enc::A128Gcm));
     assert_eq!(of(other), "jwe.alg_not_allowed");
-    // The server leaves the encryption out.
+    // The server does not encrypt.
     let plain = client("basic").with_id_token_encryption(agreed(Enc::A128Gcm));
     assert_eq!(of(plain), "jwe.not_encrypted");
 }
 
 #[test]
-fn userinfo_comes_as_it_is_registered() {
+fn userinfo_must_be_signed_or_encrypted_as_registered() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = |which| server.client(&driver, which).expect("a client");
     let subject = |client: &Client| {
@@ -106,7 +106,7 @@ fn userinfo_comes_as_it_is_registered() {
     );
 }
 
-/// What the server says of a token of the client's own, in a response that is signed like this.
+/// The introspection of a client token, in a response signed like this.
 fn introspected(driver: &Driver, client: &Client, signed: SignedResponse) -> Option<String> {
     let read = Scope::parse("read").expect("a scope");
     let tokens = driver.run(client.client_credentials(read)).expect("tokens");
@@ -121,7 +121,7 @@ fn introspected(driver: &Driver, client: &Client, signed: SignedResponse) -> Opt
 }
 
 #[test]
-fn every_signature_of_userinfo_and_introspection_is_verified() {
+fn signatures_of_userinfo_and_introspection_are_verified_for_every_algorithm() {
     let (server, driver) = (OidcProvider::start(), driver());
     for (at, alg) in Alg::ALL.iter().copied().enumerate() {
         let which = format!("signed-{}", alg.as_str());
@@ -142,7 +142,7 @@ fn every_signature_of_userinfo_and_introspection_is_verified() {
         let named = introspected(&driver, &client, signed);
         assert_eq!(named.as_deref(), Some(&*which));
 
-        // Another algorithm than the agreed one is refused.
+        // An algorithm other than the registered one is refused.
         let other = Alg::ALL[(at + 1) % Alg::ALL.len()];
         let refused = userinfo(&driver, &client.with_userinfo_algs([other]), &login);
         let code = refused.map(drop).expect_err("a refusal").code();
@@ -151,7 +151,7 @@ fn every_signature_of_userinfo_and_introspection_is_verified() {
 }
 
 #[test]
-fn every_encryption_of_userinfo_and_introspection_is_opened() {
+fn userinfo_and_introspection_in_every_encryption_are_decrypted() {
     let (server, driver) = (OidcProvider::start(), driver());
     let found = server.discovered(&driver).expect("metadata");
     let browser = browser();
@@ -183,7 +183,7 @@ fn every_encryption_of_userinfo_and_introspection_is_opened() {
 }
 
 #[test]
-fn an_introspection_comes_signed_if_it_is_asked_for() {
+fn an_introspection_response_is_signed_if_requested() {
     let (server, driver) = (OidcProvider::start(), driver());
     let introspect_as = |which: &str, signed: SignedResponse| {
         let client = server.client(&driver, which)?;

@@ -1,5 +1,5 @@
-//! `oidc-provider` with what FAPI 2.0 asks for: pushed and signed requests, signed responses, tokens that are bound
-//! to a key, permissions in detail.
+//! `oidc-provider` as FAPI 2.0 requires it: pushed and signed requests, signed responses, tokens bound
+//! to a key, authorization details.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,9 +75,9 @@ fn userinfo(driver: &Driver, client: &Client, tokens: &Tokens) -> Result<(), Err
     Ok(())
 }
 
-// What this server would accept without FAPI 2.0, where the only redirect URI of a client may be omitted.
+// Without FAPI 2.0 this server would accept this: the only redirect URI of a client may then be omitted.
 #[test]
-fn the_server_keeps_to_fapi_2() {
+fn the_fapi_server_requires_the_redirect_uri() {
     let (server, driver) = (OidcProvider::fapi(), driver());
     let client = client(&server, &driver, "encrypted");
     let url = begun(&driver, &client, authorization_request("openid")).url;
@@ -95,9 +95,9 @@ fn the_server_keeps_to_fapi_2() {
     }
 }
 
-// Requests are pushed and tokens bound without being asked for: the profile demands it.
+// Requests are pushed and tokens bound because the profile requires it.
 #[test]
-fn a_client_of_fapi_2_security_signs_in_and_calls() -> Result<(), Error> {
+fn a_fapi_2_security_client_signs_in_and_calls_an_api() -> Result<(), Error> {
     let (server, driver, key) = (OidcProvider::fapi(), driver(), dpop());
     let client =
         bound(&server, &driver, "security", &key).with_profile(SecurityProfile::Fapi2Security);
@@ -116,10 +116,10 @@ fn a_client_of_fapi_2_security_signs_in_and_calls() -> Result<(), Error> {
         .expect("a refresh token");
     let renewed = driver.run(client.refresh(refresh))?;
     assert_eq!(renewed.token_type, TokenType::Dpop);
-    // The same key in another process: it has the token, and nothing else.
+    // The same key in another process, which has only the token.
     let restarted = bound(&server, &driver, "security", &key);
     userinfo(&driver, &restarted, &renewed)?;
-    // Another key is of no use.
+    // A different key is refused.
     let other_client = bound(&server, &driver, "security", &dpop());
     let refused = userinfo(&driver, &other_client, &renewed).expect_err("a refusal");
     assert_eq!(refused.code(), "denied.invalid_token");
@@ -127,8 +127,7 @@ fn a_client_of_fapi_2_security_signs_in_and_calls() -> Result<(), Error> {
 }
 
 #[test]
-fn a_client_of_fapi_2_message_signing_signs_its_requests_and_verifies_the_responses()
--> Result<(), Error> {
+fn a_fapi_2_message_signing_client_signs_requests_and_verifies_responses() -> Result<(), Error> {
     let (server, driver) = (OidcProvider::fapi(), driver());
     let client = bound(&server, &driver, "signing", &dpop());
     let client = client.with_profile(SecurityProfile::Fapi2MessageSigning);
@@ -149,9 +148,9 @@ fn a_client_of_fapi_2_message_signing_signs_its_requests_and_verifies_the_respon
 }
 
 #[test]
-fn what_a_server_requires_is_done_without_a_profile() -> Result<(), Error> {
+fn requirements_of_the_server_are_met_without_a_profile() -> Result<(), Error> {
     let (server, driver) = (OidcProvider::fapi(), driver());
-    // The server says of this client alone that its requests have to be signed, so the client says so too.
+    // The server requires signed requests only from this client, so the client is configured to sign.
     let plain = client(&server, &driver, "browser");
     let refused = browser()
         .get(
@@ -183,7 +182,7 @@ fn what_a_server_requires_is_done_without_a_profile() -> Result<(), Error> {
 }
 
 #[test]
-fn requests_are_encrypted_to_the_server_pushed_and_not() -> Result<(), Error> {
+fn request_objects_are_encrypted_pushed_or_not() -> Result<(), Error> {
     let (server, driver) = (OidcProvider::fapi(), driver());
     let plain = client(&server, &driver, "secretive");
     let key = plain.auth().signing_key().expect("a key").clone();
@@ -216,7 +215,7 @@ fn home_error(page: &reqwest::blocking::Response) -> bool {
 }
 
 #[test]
-fn a_response_is_posted_signed() -> Result<(), Error> {
+fn a_signed_and_encrypted_response_is_accepted_by_form_post() -> Result<(), Error> {
     let (server, driver) = (OidcProvider::fapi(), driver());
     let client = client(&server, &driver, "encrypted");
     let key = DecryptionKey::from_jwk(
@@ -240,7 +239,7 @@ fn a_response_is_posted_signed() -> Result<(), Error> {
     assert!(opens.recognizes(&begun.pending, &form) && !client.recognizes(&begun.pending, &form));
     let login = driver.run(opens.redeem(begun.pending, &form)?)?;
     assert!(login.id_token.is_some());
-    // A client that has not agreed to signed responses rejects them, and one that has rejects plain ones.
+    // A client not registered for signed responses rejects them, and a registered one rejects plain ones.
     let begun = self::begun(&driver, &client, new_request());
     let refused = client
         .redeem(begun.pending, &form)
@@ -250,7 +249,7 @@ fn a_response_is_posted_signed() -> Result<(), Error> {
 }
 
 #[test]
-fn permissions_are_granted_and_resources_narrowed() -> Result<(), Error> {
+fn authorization_details_are_granted_and_resources_narrowed() -> Result<(), Error> {
     let (server, driver) = (OidcProvider::fapi(), driver());
     let client = bound(&server, &driver, "security", &dpop());
     let expected: AuthorizationDetails = [AuthorizationDetail::new("payment")
@@ -271,7 +270,7 @@ fn permissions_are_granted_and_resources_narrowed() -> Result<(), Error> {
     assert_eq!(payment.get("id").and_then(|id| id.as_str()), Some("p-4711"));
     assert!(login.tokens.warnings.is_empty());
     assert_eq!(audience(&driver, &client, &login.tokens), one);
-    // A refresh is for what the grant has, whichever its code was redeemed for.
+    // A refresh can use all resources of the grant, whichever resource the code was redeemed for.
     let refresh = login.tokens.refresh_token.expect("a refresh token");
     let narrow = TokenRequest::new().resource(other)?;
     let renewed = driver.run(client.token(Refresh::new(refresh), narrow))?;
@@ -280,7 +279,7 @@ fn permissions_are_granted_and_resources_narrowed() -> Result<(), Error> {
 }
 
 #[test]
-fn a_client_s_own_token_is_for_the_resource_it_names() -> Result<(), Error> {
+fn a_client_token_is_for_the_requested_resource() -> Result<(), Error> {
     let (server, driver) = (OidcProvider::fapi(), driver());
     let client = bound(&server, &driver, "security", &dpop());
     for resource in ["https://one.example/", "https://other.example/"] {
@@ -291,7 +290,7 @@ fn a_client_s_own_token_is_for_the_resource_it_names() -> Result<(), Error> {
     Ok(())
 }
 
-/// For whom an access token is, as the server tells.
+/// The audience of an access token, by introspection.
 fn audience(driver: &Driver, client: &Client, tokens: &Tokens) -> String {
     let introspection = Introspection::new(tokens.access_token.clone());
     match driver
@@ -304,7 +303,7 @@ fn audience(driver: &Driver, client: &Client, tokens: &Tokens) -> String {
 }
 
 #[test]
-fn a_public_client_keeps_its_key() -> Result<(), Error> {
+fn refresh_tokens_of_a_public_client_are_bound_to_its_key() -> Result<(), Error> {
     let (server, driver, key) = (OidcProvider::fapi(), driver(), dpop());
     let found = server.discovered(&driver)?;
     let public = Client::new(found, ClientId::new("public"), ClientAuth::none())?;
@@ -321,9 +320,9 @@ fn a_public_client_keeps_its_key() -> Result<(), Error> {
     userinfo(&driver, &bound, &renewed)
 }
 
-// RFC 9126 section 5: the server's metadata says so, and the client asks for nothing.
+// RFC 9126 section 5: the server's metadata requires it, and the client does not request it.
 #[test]
-fn a_request_is_pushed_if_the_metadata_require_it() -> Result<(), Error> {
+fn a_request_is_pushed_if_the_metadata_requires_it() -> Result<(), Error> {
     let server = OidcProvider::fapi_with(&[("REQUIRE_PUSHED", "yes")]);
     let driver = driver();
     let client = client(&server, &driver, "encrypted");
@@ -338,7 +337,7 @@ fn a_request_is_pushed_if_the_metadata_require_it() -> Result<(), Error> {
         query.starts_with("client_id=encrypted&request_uri=urn"),
         "{query}"
     );
-    // The server means it: the same request is refused if it comes through the browser.
+    // The server enforces it: the same request is refused if sent through the browser.
     let lax = OidcProvider::fapi();
     let unaware = self::client(&lax, &driver, "encrypted");
     let unpushed = self::begun(&driver, &unaware, authorization_request("openid read")).url;
@@ -377,7 +376,7 @@ fn a_login_at_loopback_pushes_its_request() -> Result<(), Error> {
 }
 
 #[test]
-fn a_login_at_loopback_has_its_response_signed_on_wish() -> Result<(), Error> {
+fn a_loopback_login_can_request_a_signed_response() -> Result<(), Error> {
     let (server, driver) = (OidcProvider::fapi(), driver());
     let found = server.discovered(&driver)?;
     let client = Client::new(found, ClientId::new("public"), ClientAuth::none())?;
@@ -386,7 +385,7 @@ fn a_login_at_loopback_has_its_response_signed_on_wish() -> Result<(), Error> {
     let listener = Listener::bind()?;
     let request = AuthorizationRequest::new(listener.redirect_uri().clone());
     let request = request.scope(Scope::parse("openid")?);
-    // A listener sees no fragment: the place is its own to say, and nothing else is.
+    // A listener gets no fragment, so it selects the response mode itself.
     let request = request.response_mode(ResponseMode::FragmentJwt);
     let opens = |url: &Url| {
         let query = url.query().expect("a query");

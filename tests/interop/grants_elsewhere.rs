@@ -1,5 +1,5 @@
-//! Approval on other devices, at `oidc-provider`: on its page with a code, or on the user's own device; and what comes
-//! of it, asked for again and again, or once after a notification.
+//! Approval on other devices, at `oidc-provider`: on its page with a code, or on the user's own device; and the polling
+//! for its result, or one request after a notification.
 
 use std::sync::mpsc::Receiver;
 use std::thread;
@@ -49,7 +49,7 @@ fn device(driver: &Driver, client: &Client) -> DeviceAuthorizationResponse {
     device_authorization.expect("a code")
 }
 
-/// What the hidden fields of the form on a page say.
+/// The values of the hidden fields of the form on a page.
 fn hidden(page: &str) -> Vec<(String, String)> {
     let between = |text: &str, start: &str| -> Option<String> {
         let (_, rest) = text.split_once(start)?;
@@ -70,7 +70,7 @@ fn visit(code: &DeviceAuthorizationResponse, abort: Option<(&str, &str)>) -> Str
         reply.text().expect("a page")
     };
     let mut shown = page(browser.get(start.as_str()).send());
-    // The code by itself, and whether it is really the person's own device.
+    // The code itself, and the confirmation that it is the user's own device.
     for _ in 0..2 {
         let mut fields = hidden(&shown);
         let confirm_field = fields.iter_mut().find(|(name, _)| name == "confirm");
@@ -93,7 +93,7 @@ fn quick(code: &DeviceAuthorizationResponse) -> PollTiming {
 }
 
 #[test]
-fn a_device_signs_in_once_its_person_has_entered_the_code() {
+fn a_device_signs_in_once_the_user_has_entered_the_code() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "device").expect("a client");
     let device_authorization = device(&driver, &client);
@@ -121,7 +121,7 @@ fn a_device_signs_in_once_its_person_has_entered_the_code() {
 }
 
 #[test]
-fn a_person_says_no_to_a_device() {
+fn a_user_denies_a_device() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "device").expect("a client");
     let device_authorization = device(&driver, &client);
@@ -164,7 +164,7 @@ fn decide(server: &OidcProvider, verdict: &str) {
 }
 
 #[test]
-fn a_person_answers_on_a_device_of_theirs() {
+fn a_user_approves_or_denies_a_backchannel_request() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "ciba-poll").expect("a client");
     for (verdict, expected) in [("yes", None), ("no", Some("denied.access_denied"))] {
@@ -196,7 +196,7 @@ fn a_person_answers_on_a_device_of_theirs() {
     assert_eq!(server_error, Some("unknown_user_id"));
 }
 
-/// What the server posts, judged: with good news the tokens are asked for, once.
+/// Verifies the server's notification, after which the tokens are requested once.
 fn pinged(mailbox: &Receiver<Posted>, request: &BackchannelAuthenticationResponse) {
     let posted = mailbox.recv_timeout(MAX_WAIT).expect("a notification");
     let token = request.client_notification_token.clone();
@@ -217,7 +217,7 @@ fn pinged(mailbox: &Receiver<Posted>, request: &BackchannelAuthenticationRespons
 }
 
 #[test]
-fn a_client_is_notified_once_its_person_has_answered() {
+fn a_client_is_pinged_after_the_user_has_answered() {
     let (uri, mailbox) = mailbox("/notified", "204 No Content");
     let server = OidcProvider::start_with(&[("BACKCHANNEL_NOTIFICATION_URI", &uri)]);
     let driver = driver();
@@ -236,9 +236,9 @@ fn a_client_is_notified_once_its_person_has_answered() {
     assert_eq!(code(refused), "denied.access_denied");
 }
 
-// This server tells a client that is notified of nothing without the token that it would authenticate with.
+// This server refuses a ping client's request without the notification token.
 #[test]
-fn a_client_that_is_notified_sends_a_token() {
+fn a_client_in_ping_mode_must_send_a_notification_token() {
     let server =
         OidcProvider::start_with(&[("BACKCHANNEL_NOTIFICATION_URI", "http://127.0.0.1/notified")]);
     let driver = driver();
@@ -249,7 +249,7 @@ fn a_client_that_is_notified_sends_a_token() {
 }
 
 #[test]
-fn a_request_to_ask_a_person_is_signed() -> Result<(), Error> {
+fn backchannel_requests_are_signed() -> Result<(), Error> {
     let (server, driver) = (OidcProvider::fapi(), driver());
     let found = server.discovered(&driver)?;
     let pem = server.private_key("backchannel");
@@ -257,7 +257,7 @@ fn a_request_to_ask_a_person_is_signed() -> Result<(), Error> {
     let assertion = keys.client_assertion(&found, Some(Alg::Es256));
     let auth = ClientAuth::assertion(assertion.expect("an assertion"));
     let plain = Client::new(found, ClientId::new("backchannel"), auth)?;
-    // This client has said that it signs, and is held to that.
+    // This client is registered for signed requests, which the server enforces.
     let refused =
         driver.run(plain.authenticate_backchannel(backchannel_request(TokenDeliveryMode::Poll)));
     assert_eq!(code(refused), "denied.invalid_request");

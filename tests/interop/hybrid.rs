@@ -16,7 +16,7 @@ fn parameter<'a>(url: &'a str, name: &str) -> &'a str {
 }
 
 #[test]
-fn an_id_token_beside_the_code_is_verified_before_the_code_is_sent() {
+fn a_hybrid_id_token_is_verified_before_the_code_is_sent() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "hybrid").expect("a client");
     let begin = || {
@@ -35,7 +35,7 @@ fn an_id_token_beside_the_code_is_verified_before_the_code_is_sent() {
     let login = sign_in(|callback, _| callback).expect("a login");
     assert_eq!(login.id_token.expect("who it is").subject(), "somebody");
 
-    // Another code beside the same ID token.
+    // A different code with the same ID token.
     let injected = sign_in(|callback, _| {
         let code = parameter(&callback, "code").to_owned();
         callback.replace(&code, "another")
@@ -56,9 +56,9 @@ fn an_id_token_beside_the_code_is_verified_before_the_code_is_sent() {
     );
 }
 
-/// The server posts the answer by a page; what is read here is the form on it.
+/// The server posts the response by a page, whose form is parsed here.
 #[test]
-fn the_answer_may_be_posted() -> Result<(), Error> {
+fn a_hybrid_response_is_accepted_by_form_post() -> Result<(), Error> {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "hybrid")?;
     let request = AuthorizationRequest::new(RedirectUri::parse(CALLBACK)?)

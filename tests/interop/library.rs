@@ -71,7 +71,7 @@ fn discovery_finds_the_endpoints() {
 }
 
 #[test]
-fn client_credentials_with_odd_characters_in_basic() {
+fn client_credentials_with_special_characters_are_accepted() {
     let (server, driver) = (OidcProvider::start(), driver());
     for which in ["basic", "post"] {
         let client = server.client(&driver, which).expect("a client");
@@ -85,7 +85,7 @@ fn client_credentials_with_odd_characters_in_basic() {
 }
 
 #[test]
-fn a_wrong_secret_is_refused_by_name() {
+fn a_wrong_secret_is_refused_with_invalid_client() {
     let (server, driver) = (OidcProvider::start(), driver());
     let found = server.discovered(&driver).expect("metadata");
     let id = ClientId::new(server.client_id("basic"));
@@ -102,7 +102,7 @@ fn a_wrong_secret_is_refused_by_name() {
 }
 
 #[test]
-fn code_with_pkce_refresh_with_rotation_and_revocation() {
+fn a_code_with_pkce_is_redeemed_refreshed_with_rotation_and_revoked() {
     let (server, driver) = (OidcProvider::start(), driver());
     for which in ["native", "basic", "post"] {
         let client = server.client(&driver, which).expect("a client");
@@ -132,7 +132,7 @@ fn code_with_pkce_refresh_with_rotation_and_revocation() {
 }
 
 #[test]
-fn revocation_ends_a_token_and_takes_unknown_ones() {
+fn a_token_is_revoked_and_an_unknown_one_accepted() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "basic").expect("a client");
     let tokens = login(&driver, &client, "openid read").expect("tokens");
@@ -150,7 +150,7 @@ fn revocation_ends_a_token_and_takes_unknown_ones() {
 }
 
 #[test]
-fn a_redirect_uri_that_is_not_registered_never_comes_back() {
+fn a_redirect_uri_not_registered_is_refused_before_sending() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "native").expect("a client");
     let held =
@@ -164,7 +164,7 @@ fn a_redirect_uri_that_is_not_registered_never_comes_back() {
 }
 
 #[test]
-fn a_verifier_of_another_flow_is_refused() {
+fn the_verifier_of_another_flow_is_refused() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "native").expect("a client");
     let listener = Listener::bind().expect("a listener");
@@ -173,7 +173,7 @@ fn a_verifier_of_another_flow_is_refused() {
     let moment = || oauth_core::Moment::system().expect("a moment");
     let (url, pending) = client.authorize(&moment(), request()).expect("a URL");
     let (_, other) = client.authorize(&moment(), request()).expect("a URL");
-    // The other flow's verifier with this flow's state: what a code injected from elsewhere meets.
+    // The other flow's verifier with this flow's state: as with an injected code.
     let mut stolen: serde_json::Value =
         serde_json::from_str(other.to_json().expose()).expect("JSON");
     stolen["state"] = serde_json::Value::from(pending.state().expose().as_str());

@@ -18,7 +18,7 @@ use crate::oidc_provider::{OidcProvider, driver};
 const HOME: &str = "http://127.0.0.1/signed-out";
 const MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// What stands between `start` and the next quotation mark.
+/// The text between `start` and the next quotation mark.
 fn attribute<'a>(page: &'a str, start: &str) -> &'a str {
     let (_, rest) = page.split_once(start).expect("the form");
     rest.split('"').next().unwrap_or_default()
@@ -48,11 +48,11 @@ fn logout_token(body: &str) -> Secret<String> {
 }
 
 #[test]
-fn a_person_signs_out_at_the_server_and_comes_home() {
+fn a_user_signs_out_at_the_server_and_returns() {
     let (server, driver, browser) = (OidcProvider::start(), driver(), browser());
     let client = server.client(&driver, "logout").expect("a client");
     let login = sign_in(&browser, &driver, &client, None).expect("a login");
-    // The browser has a session now, so nobody is asked.
+    // The browser has a session now, so there is no prompt.
     sign_in(&browser, &driver, &client, Some("none")).expect("a silent login");
 
     let state = Secret::from("drawn for this logout: +%/&");
@@ -79,7 +79,7 @@ fn a_person_signs_out_at_the_server_and_comes_home() {
 }
 
 #[test]
-fn a_person_signs_out_with_a_form() {
+fn a_user_signs_out_with_a_posted_form() {
     let server = OidcProvider::start_with(&[("POST_METHODS", "1")]);
     let (driver, browser) = (driver(), browser());
     let client = server.client(&driver, "logout").expect("a client");
@@ -118,7 +118,7 @@ fn an_unregistered_logout_redirect_uri_is_rejected() {
 }
 
 #[test]
-fn a_logout_token_arrives_and_is_taken_once() {
+fn a_logout_token_is_received_and_accepted_once() {
     let (address, mailbox) = mailbox("/logout", "200 OK");
     let server = OidcProvider::start_with(&[("BACKCHANNEL_LOGOUT_URI", &address)]);
     let driver = driver();

@@ -1,17 +1,17 @@
-//! An HTTP server that takes what is posted to it.
+//! An HTTP server that records POST requests.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-/// What was posted.
+/// A recorded POST request.
 pub(crate) struct Posted {
     pub(crate) authorization: Option<String>,
     pub(crate) body: String,
 }
 
-/// Its URL, which ends in this path, and what comes: each is answered with this status line.
+/// Its URL, which ends in this path, and the received requests, each answered with this status line.
 pub(crate) fn mailbox(path: &str, status: &'static str) -> (String, Receiver<Posted>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("a port");

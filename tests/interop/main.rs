@@ -1,4 +1,4 @@
-//! Against servers this project did not write.
+//! Interoperability tests against third-party servers.
 
 mod access_tokens;
 mod browser;

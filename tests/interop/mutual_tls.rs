@@ -95,7 +95,7 @@ fn a_certificate_authenticates_and_tokens_are_bound_to_it() {
         assert_eq!(bound, Some(of.thumbprint.as_str().into()), "{id}");
         let revocation = Revocation::new(tokens.access_token.clone());
         with.run(client.revoke(revocation)).expect(id);
-        // Nobody else gets one: the alias asks for the certificate.
+        // A client without the certificate gets no token: the alias requires it.
         let refused = without
             .run(client.client_credentials(Scope::none()))
             .map(drop);
@@ -108,7 +108,7 @@ fn a_certificate_authenticates_and_tokens_are_bound_to_it() {
     }
 }
 
-/// A person's browser, which shows no certificate, from the request to the tokens.
+/// A login through a user's browser, which presents no certificate.
 fn sign_in(of: &Certificates, driver: &Driver, client: &Client) -> Login {
     let root = reqwest::Certificate::from_pem(of.ca.as_bytes()).expect("a certificate");
     let browser = crate::browser::builder().tls_certs_only([root]);
@@ -128,7 +128,7 @@ fn sign_in(of: &Certificates, driver: &Driver, client: &Client) -> Login {
     driver.run(redeem).expect("tokens")
 }
 
-/// RFC 8705 section 3: UserInfo takes the token over a connection that shows the certificate, and over no other.
+/// RFC 8705 section 3: UserInfo accepts the token only over a connection that presents the certificate.
 #[test]
 fn a_bound_token_is_accepted_only_with_its_certificate() {
     let of = certificates();
@@ -171,7 +171,7 @@ fn a_bound_token_is_accepted_only_with_its_certificate() {
     }
 }
 
-/// What UserInfo answers to a token over a connection that shows no certificate.
+/// The status of a UserInfo request over a connection without a certificate.
 fn status_without(of: &Certificates, tokens: &Tokens) -> u16 {
     let root = reqwest::Certificate::from_pem(of.ca.as_bytes()).expect("a certificate");
     let plain = crate::browser::builder().tls_certs_only([root]);

@@ -1,5 +1,5 @@
-//! Tokens that are bound to a key at `oidc-provider`, whose nonces change while they are in use (RFC 9449 sections 8 and
-//! 9), and a worker that stops in the middle.
+//! DPoP-bound tokens of `oidc-provider`, whose nonces change while they are in use (RFC 9449 sections 8 and
+//! 9), and a worker that stops meanwhile.
 
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -21,8 +21,8 @@ use crate::oidc_provider::{OidcProvider, driver};
 
 const CALLERS: usize = 50;
 
-/// What the server has counted: refreshes, and how often a proof wanted another nonce, at the token endpoint and at the
-/// API; and what else was refused.
+/// The server's counters: refreshes, nonce challenges at the token endpoint and at the
+/// API, and other refusals.
 fn counted(server: &OidcProvider) -> [u64; 4] {
     let reply = reqwest::blocking::get(format!("{}/_counters", server.issuer()));
     let body: Value = reply.and_then(|reply| reply.json()).expect("counters");
@@ -35,7 +35,7 @@ fn counted(server: &OidcProvider) -> [u64; 4] {
     names.map(|name| body[name].as_u64().expect("a number"))
 }
 
-/// How much more of each there is after `work` than there was before.
+/// The increase of each counter during `work`.
 fn during(server: &OidcProvider, work: impl FnOnce()) -> [u64; 4] {
     let before = counted(server);
     work();
@@ -70,7 +70,7 @@ fn call(server: &OidcProvider, api: &Authorized) {
     assert_eq!(reply.expect("a reply").status(), 200);
 }
 
-/// Somebody who has signed in to a client with a key, and their tokens.
+/// A client with a key, and the tokens of a user who has signed in.
 fn signed_in(server: &OidcProvider, driver: &Driver) -> Result<(Client, GrantSource), Error> {
     let key = DpopKey::generate(Alg::Es256)?;
     let client = bound(server, driver, "security", &key);
@@ -81,7 +81,7 @@ fn signed_in(server: &OidcProvider, driver: &Driver) -> Result<(Client, GrantSou
 }
 
 #[test]
-fn nonces_change_while_tokens_are_in_use() -> Result<(), Error> {
+fn nonces_are_rotated_while_tokens_are_in_use() -> Result<(), Error> {
     let (server, driver) = (started("600"), driver());
     let (client, session) = signed_in(&server, &driver)?;
     let first = api(&server, &driver, &client, session.clone());
@@ -91,7 +91,7 @@ fn nonces_change_while_tokens_are_in_use() -> Result<(), Error> {
     let second = api(&server, &driver, &client, session.clone());
     assert_eq!(during(&server, || call(&server, &first)), [0, 0, 1, 0]);
     assert_eq!(during(&server, || call(&server, &second)), [0, 0, 0, 0]);
-    // So it is at the token endpoint, which has others.
+    // The same holds at the token endpoint, which has its own nonces.
     let renew = || {
         let tokens = session.token().expect("tokens");
         session.renew(&tokens).expect("others");
@@ -110,7 +110,7 @@ fn nonces_change_while_tokens_are_in_use() -> Result<(), Error> {
 }
 
 #[test]
-fn fifty_callers_with_new_nonces_make_one_refresh() -> Result<(), Error> {
+fn fifty_callers_with_new_nonces_cause_one_refresh() -> Result<(), Error> {
     let (server, driver) = (started("600"), driver());
     let (client, session) = signed_in(&server, &driver)?;
     let fleet = api(&server, &driver, &client, session);
@@ -134,9 +134,9 @@ fn fifty_callers_with_new_nonces_make_one_refresh() -> Result<(), Error> {
     Ok(())
 }
 
-/// Key, tokens and nonces are stored: nothing else is left of the first worker. What began before it stopped goes on.
+/// Key, tokens and nonces are stored: nothing else remains of the first worker. Its grant continues.
 #[test]
-fn a_bound_grant_goes_on_after_a_restart() -> Result<(), Error> {
+fn a_bound_grant_continues_after_a_restart() -> Result<(), Error> {
     let (server, driver) = (started("600"), driver());
     let folder = tempfile::tempdir().expect("a folder");
     let worker = || -> Result<(Client, GrantSource), Error> {
@@ -170,7 +170,7 @@ fn a_bound_grant_goes_on_after_a_restart() -> Result<(), Error> {
     let [refreshes, nonces, _, refused] = during(&server, || call(&server, &third));
     assert_eq!([refreshes, nonces, refused], [1, 0, 0]);
 
-    // What the API has said is stored with the next tokens, and known to the next worker.
+    // The API's nonce is stored with the next tokens, and known to the next worker.
     steer(&server, "expire");
     call(&server, &third);
     let (client, session) = worker()?;

@@ -26,7 +26,7 @@ impl OidcProvider {
         Self::start_script("server.mjs", environment)
     }
 
-    /// For clients that ask for more: signed requests, tokens that are bound to a key.
+    /// For clients with more requirements: signed requests, tokens bound to a key.
     pub(crate) fn fapi() -> Self {
         Self::fapi_with(&[])
     }
@@ -65,13 +65,13 @@ impl OidcProvider {
         self.0.of_client(which, "private_key")
     }
 
-    /// The key by which what is for a client is decrypted, as a JWK, if it is not made of its secret.
+    /// A client's decryption key as a JWK, unless it is derived from its secret.
     pub(crate) fn decryption_key(&self, which: &str) -> Option<String> {
         let key = self.0.info["clients"][which].get("decryption_key")?;
         Some(key.to_string())
     }
 
-    /// Gives the server new signing keys, and has it forget the old ones.
+    /// Replaces the server's signing keys.
     pub(crate) fn rotate_keys(&self) {
         let url = format!("{}/_rotate", self.issuer());
         let done = reqwest::blocking::Client::new().post(url).send();
@@ -99,8 +99,8 @@ impl OidcProvider {
     }
 }
 
-/// A browser with nobody at the screen: it keeps cookies and follows redirects, in a thread of
-/// its own, until a page is shown.
+/// A headless browser that keeps cookies and follows redirects in its
+/// own thread, until a page is shown.
 pub(crate) fn browse(url: &str) {
     let url = url.to_owned();
     thread::spawn(move || {
@@ -112,7 +112,7 @@ pub(crate) fn browse(url: &str) {
     });
 }
 
-/// [`browse`], in the shape a login wants.
+/// [`browse`], as the callback of a login.
 pub(crate) fn open(url: &Url) -> Result<(), Error> {
     browse(url.as_str());
     Ok(())

@@ -1,4 +1,4 @@
-//! Clients that register themselves with `oidc-provider` (RFC 7591), and manage that (RFC 7592).
+//! Dynamic client registration at `oidc-provider` (RFC 7591), and its management (RFC 7592).
 
 use oauth_core::client_auth::Credentials;
 use oauth_core::client_metadata::ApplicationType;
@@ -40,7 +40,7 @@ fn refused<T>(result: Result<T, Error>) -> &'static str {
 }
 
 #[test]
-fn registered_clients_sign_people_in_by_their_registered_methods() {
+fn registered_clients_sign_users_in_by_their_registered_methods() {
     let (server, driver) = (OidcProvider::start(), driver());
     let found = server.discovered(&driver).expect("metadata");
     for (method, grants) in [
@@ -88,7 +88,7 @@ fn a_client_registers_its_public_key_and_signs_with_the_private_one() {
 }
 
 #[test]
-fn grants_without_a_redirect_are_registered_without_response_types() {
+fn a_client_without_redirect_uris_is_registered_without_response_types() {
     let (server, driver) = (OidcProvider::start(), driver());
     let found = server.discovered(&driver).expect("metadata");
     let mut metadata = client_metadata("client_secret_basic", &["client_credentials"]);
@@ -135,10 +135,10 @@ fn a_registration_is_read_updated_and_deleted() {
 }
 
 #[test]
-fn what_the_server_does_not_take_is_refused_by_its_name() {
+fn metadata_that_the_server_rejects_is_reported_with_its_error_code() {
     let (server, driver) = (OidcProvider::start(), driver());
     let found = server.discovered(&driver).expect("metadata");
-    // A native application cannot claim the https of a name that leads to every machine.
+    // A native application cannot register an https URL of `localhost`.
     let mut claimed = client_metadata("none", &["authorization_code"]);
     let https = RedirectUri::parse("https://localhost/callback").expect("a redirect URI");
     claimed.redirect_uris.push(https);
@@ -155,7 +155,7 @@ fn what_the_server_does_not_take_is_refused_by_its_name() {
 }
 
 #[test]
-fn an_initial_access_token_entitles_to_register() {
+fn an_initial_access_token_permits_registration() {
     let server = OidcProvider::start_with(&[("INITIAL_ACCESS_TOKEN", "an-initial-token")]);
     let driver = driver();
     let found = server.discovered(&driver).expect("metadata");

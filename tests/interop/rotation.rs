@@ -8,7 +8,7 @@ use crate::library::sign_in;
 use crate::oidc_provider::{OidcProvider, driver};
 
 #[test]
-fn new_keys_are_found_and_withdrawn_ones_forgotten() {
+fn rotated_keys_are_fetched_and_withdrawn_ones_removed() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "basic").expect("a client");
     let first = sign_in(&driver, &client, "openid read").expect("a login");
@@ -23,12 +23,12 @@ fn new_keys_are_found_and_withdrawn_ones_forgotten() {
 
     let checks = IdTokenChecks::default();
     let verify = |token, checks| driver.run(client.verify_id_token(token, checks)).map(drop);
-    // What is signed by a key that the server took back is worth nothing.
+    // Signatures by a withdrawn key are refused.
     let refused = verify(first.clone(), checks.clone()).expect_err("a refusal");
     assert_eq!(refused.code(), "jws.no_matching_key");
     verify(second, checks.clone()).expect("the new key's");
 
-    // A process that still knows the old keys takes what they have signed, until it meets a new one.
+    // A process that still has the old keys accepts their signatures until it encounters a new key.
     let late = server.client(&driver, "basic").expect("a client");
     let now = Moment::system().expect("a moment").now();
     late.keep_keys(now, (*before).clone());
@@ -45,7 +45,7 @@ fn new_keys_are_found_and_withdrawn_ones_forgotten() {
 }
 
 #[test]
-fn many_clients_at_once_get_over_a_rotation() {
+fn concurrent_logins_succeed_after_a_key_rotation() {
     let (server, driver) = (OidcProvider::start(), driver());
     let client = server.client(&driver, "basic").expect("a client");
     sign_in(&driver, &client, "openid").expect("a login");

@@ -1,4 +1,4 @@
-//! A server in a process of its own, which says where it is in one line of JSON, and stops when its standard
+//! A server in its own process, which prints its URL in one line of JSON, and stops when its standard
 //! input closes.
 
 use std::io::{BufRead as _, BufReader};
@@ -33,7 +33,7 @@ impl ServerProcess {
             .expect("the server says where it listens");
         let info = serde_json::from_str(&line).expect("JSON");
         let alive = process.stdin.take();
-        // Whatever else it says must not fill the pipe.
+        // Other output must not fill the pipe.
         thread::spawn(move || lines.for_each(drop));
         Self {
             process,
@@ -46,7 +46,7 @@ impl ServerProcess {
         self.info["issuer"].as_str().expect("an issuer")
     }
 
-    /// What is said of a client, such as its `client_id`.
+    /// A member of a client's description, such as its `client_id`.
     pub(crate) fn of_client(&self, which: &str, member: &str) -> &str {
         let client = &self.info["clients"][which];
         let text = client[member].as_str();
@@ -56,7 +56,7 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // It clears up what it has written.
+        // It removes its files.
         drop(self.alive.take());
         let _ = self.process.wait();
     }

@@ -1,4 +1,4 @@
-//! People sign in to a web application at `oidc-provider`, and sign out on either side.
+//! Users sign in to a web application at `oidc-provider`, and sign out on either side.
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ use crate::oidc_provider::{OidcProvider, driver};
 
 const MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// A shop on a socket, whose people sign in at the provider.
+/// A shop on a socket, whose users sign in at the provider.
 struct Shop {
     base: String,
     provider: OidcProvider,
@@ -92,7 +92,7 @@ impl Shop {
 }
 
 #[test]
-fn a_person_signs_in_to_a_web_application_and_out_on_both_sides() {
+fn a_user_signs_in_to_a_web_application_and_out_at_both_sides() {
     let (shop, ann) = (shop(), browser());
     assert_eq!(shop.open(&ann, "/"), "false");
     let subject = shop.open(&ann, "/me");

@@ -1,4 +1,4 @@
-//! What every one of these servers does.
+//! Checks that every one of these servers passes.
 
 use std::net::TcpStream;
 
@@ -16,7 +16,7 @@ fn begin(server: &Server, tokens: &Value) -> Session {
     session.expect("a session")
 }
 
-/// How often what happened; everything else never did.
+/// Checks the counts of these events; all others must be zero.
 fn assert_counts(server: &Server, expected: &[(&str, u64)]) {
     let expected = expected
         .iter()
@@ -24,7 +24,7 @@ fn assert_counts(server: &Server, expected: &[(&str, u64)]) {
     assert_eq!(server.counts(), expected.collect());
 }
 
-pub(crate) fn a_call_without_a_token_is_told_where_to_ask(server: Server) {
+pub(crate) fn the_challenge_of_a_call_without_a_token_names_the_metadata(server: Server) {
     let refused = Session::begin(&server, None).expect_err("a refusal");
     assert_eq!(refused.status, 401);
     let url = Url::parse(server.url()).expect("a URL");
@@ -53,7 +53,7 @@ pub(crate) fn a_call_without_a_token_is_told_where_to_ask(server: Server) {
     );
 }
 
-pub(crate) fn from_a_registration_to_a_tool(server: Server) {
+pub(crate) fn a_registered_client_logs_in_and_calls_a_tool(server: Server) {
     let client = Client::register(&server);
     let tokens = client.login(None);
     assert_eq!(
@@ -75,7 +75,7 @@ pub(crate) fn from_a_registration_to_a_tool(server: Server) {
     );
 }
 
-pub(crate) fn a_code_works_once_for_its_verifier(server: Server) {
+pub(crate) fn a_code_is_redeemed_once_with_its_verifier(server: Server) {
     let client = Client::register(&server);
     let code = client.code(None, server.url());
     let wrong = VERIFIER.replace('a', "b");
@@ -95,7 +95,7 @@ pub(crate) fn a_code_works_once_for_its_verifier(server: Server) {
     assert_eq!(server.counts()["code_redemptions"], 1);
 }
 
-pub(crate) fn ended_tokens_are_refused_and_renewed(server: Server) {
+pub(crate) fn expired_tokens_are_refused_and_renewed(server: Server) {
     let client = Client::register(&server);
     let tokens = client.login(None);
     let session = begin(&server, &tokens);
@@ -110,14 +110,14 @@ pub(crate) fn ended_tokens_are_refused_and_renewed(server: Server) {
     assert_eq!(status, 200, "{renewed}");
     assert_ne!(renewed["access_token"], tokens["access_token"]);
     assert_ne!(renewed["refresh_token"], tokens["refresh_token"]);
-    // The session is the client's, whichever token it shows.
+    // The session belongs to the client, whichever token it sends.
     let session = session.with_token(&renewed);
     assert_eq!(session.echo("hello").expect("an answer"), "hello");
     let counts = server.counts();
     assert_eq!((counts["refreshes"], counts["tool_calls"]), (1, 1));
 }
 
-pub(crate) fn a_refresh_token_works_once(server: Server) {
+pub(crate) fn a_refresh_token_is_accepted_once(server: Server) {
     let client = Client::register(&server);
     let first = client.login(None);
     let (_, second) = client.refresh(&first);
@@ -134,7 +134,7 @@ pub(crate) fn a_refresh_token_works_once(server: Server) {
     );
 }
 
-pub(crate) fn tokens_live_as_long_as_is_said(server: Server) {
+pub(crate) fn the_lifetime_of_tokens_can_be_set(server: Server) {
     let client = Client::register(&server);
     server.steer("access_token_seconds/7");
     let tokens = client.login(None);
@@ -144,7 +144,7 @@ pub(crate) fn tokens_live_as_long_as_is_said(server: Server) {
     assert_eq!(renewed["expires_in"], 900);
 }
 
-pub(crate) fn a_forgotten_client_is_refused(server: Server) {
+pub(crate) fn a_forgotten_client_is_refused_and_can_register_again(server: Server) {
     let client = Client::register(&server);
     let tokens = client.login(None);
     let session = begin(&server, &tokens);
@@ -153,7 +153,7 @@ pub(crate) fn a_forgotten_client_is_refused(server: Server) {
     let (status, refused) = client.refresh(&tokens);
     assert!(matches!(status, 400 | 401), "{status}");
     assert_eq!(refused["error"], "invalid_client");
-    // Nobody is sent back to a client that is not known.
+    // There is no redirect to an unknown client.
     assert_eq!(client.authorize(None, server.url()).status(), 400);
 
     let again = Client::register(&server);
@@ -171,7 +171,7 @@ pub(crate) fn a_forgotten_client_is_refused(server: Server) {
     );
 }
 
-pub(crate) fn the_secret_tool_wants_more_scope(server: Server) {
+pub(crate) fn the_secret_tool_requires_more_scope(server: Server) {
     let client = Client::register(&server);
     let session = begin(&server, &client.login(None));
     let refused = session
@@ -197,7 +197,7 @@ pub(crate) fn the_secret_tool_wants_more_scope(server: Server) {
     assert_eq!(server.counts()["tool_calls"], 2);
 }
 
-pub(crate) fn a_scope_that_nobody_has_is_never_enough(server: Server) {
+pub(crate) fn a_required_scope_that_no_token_has_is_refused(server: Server) {
     let client = Client::register(&server);
     let session = begin(&server, &client.login(Some(BOTH)));
     server.steer("require_scope/mcp:never");
@@ -232,11 +232,11 @@ pub(crate) fn a_token_for_another_resource_is_refused(server: Server) {
     );
 }
 
-pub(crate) fn it_stops_with_its_standard_input(server: Server) {
+pub(crate) fn the_server_stops_when_its_standard_input_closes(server: Server) {
     let url = Url::parse(server.url()).expect("a URL");
     let place = ("127.0.0.1", url.port().expect("a port"));
     assert!(TcpStream::connect(place).is_ok());
-    // A session may be open.
+    // Even with an open session.
     let session = begin(&server, &Client::register(&server).login(None));
     drop(server);
     assert!(TcpStream::connect(place).is_err());

@@ -1,5 +1,5 @@
-//! Where the SDKs' server sides differ from what the specifications say, and from one another, as README.md lists: a
-//! test that fails here is a version that does better, and a line less there.
+//! Deviations of the SDKs' server sides from the specifications, and from one another, as listed in README.md: a
+//! failing test means that a version has improved, and its line there can be removed.
 
 use serde_json::json;
 
@@ -9,15 +9,15 @@ use crate::session::Session;
 
 const ALL: [Sdk; 3] = [Sdk::Python, Sdk::TypeScript, Sdk::Rust];
 
-/// The SDKs of whose server this holds.
+/// The SDKs whose servers satisfy this.
 fn of_which(holds: impl Fn(&Server) -> bool) -> Vec<Sdk> {
     ALL.into_iter().filter(|sdk| holds(shared(*sdk))).collect()
 }
 
 #[test]
-fn the_issuer_is_named_and_not_advertised() {
+fn some_servers_send_iss_without_advertising_it() {
     let name = "authorization_response_iss_parameter_supported";
-    // That it is named, a login asserts.
+    // A login asserts that `iss` is sent.
     let silent = of_which(|server| {
         let client = Client::register(server);
         client.login(None);
@@ -27,7 +27,7 @@ fn the_issuer_is_named_and_not_advertised() {
 }
 
 #[test]
-fn an_issuer_has_a_slash_that_nobody_wrote() {
+fn some_servers_append_a_slash_to_the_issuer() {
     let slashes = of_which(|server| {
         let client = Client::register(server);
         text(&client.metadata, "issuer").ends_with('/')
@@ -36,7 +36,7 @@ fn an_issuer_has_a_slash_that_nobody_wrote() {
 }
 
 #[test]
-fn nobody_reads_client_id_metadata_documents() {
+fn no_server_advertises_client_id_metadata_documents() {
     let silent = of_which(|server| {
         let client = Client::register(server);
         client.metadata["client_id_metadata_document_supported"].is_null()
@@ -45,7 +45,7 @@ fn nobody_reads_client_id_metadata_documents() {
 }
 
 #[test]
-fn a_missing_token_is_called_invalid() {
+fn some_servers_report_a_missing_token_as_invalid_token() {
     let called = of_which(|server| {
         let refused = Session::begin(server, None).expect_err("a refusal");
         refused.param("error") == Some("invalid_token")
@@ -54,7 +54,7 @@ fn a_missing_token_is_called_invalid() {
 }
 
 #[test]
-fn the_first_challenge_names_no_scope() {
+fn some_servers_omit_the_scope_in_the_first_challenge() {
     let silent = of_which(|server| {
         let refused = Session::begin(server, None).expect_err("a refusal");
         refused.scope().is_empty()
@@ -63,7 +63,7 @@ fn the_first_challenge_names_no_scope() {
 }
 
 #[test]
-fn a_lack_of_scope_is_refused_without_naming_it() {
+fn some_servers_refuse_insufficient_scope_without_naming_it() {
     let silent = of_which(|server| {
         let client = Client::register(server);
         let tokens = client.login(Some("mcp:secret"));
@@ -79,7 +79,7 @@ fn a_lack_of_scope_is_refused_without_naming_it() {
 }
 
 #[test]
-fn public_clients_are_taken_and_not_advertised() {
+fn some_servers_accept_public_clients_without_advertising_it() {
     let silent = of_which(|server| {
         let client = Client::register(server);
         client.login(None);
@@ -90,7 +90,7 @@ fn public_clients_are_taken_and_not_advertised() {
 }
 
 #[test]
-fn public_clients_cannot_revoke() {
+fn some_servers_let_no_public_client_revoke() {
     let refusing = of_which(|server| {
         let client = Client::register(server);
         let tokens = client.login(None);
@@ -101,7 +101,7 @@ fn public_clients_cannot_revoke() {
         let (status, body) = client.post("revocation_endpoint", &form);
         if status != 200 {
             assert_eq!((status, &body["error"]), (400, &json!("invalid_request")));
-            // An empty secret, which nobody has, is what it waits for.
+            // The server expects an empty secret.
             let form = [&form[..], &[("client_secret", "")]].concat();
             assert_eq!(client.post("revocation_endpoint", &form).0, 200);
         }
@@ -112,7 +112,7 @@ fn public_clients_cannot_revoke() {
 }
 
 #[test]
-fn a_loopback_redirect_uri_has_one_port() {
+fn some_servers_compare_the_port_of_loopback_redirect_uris() {
     let exact = of_which(|server| {
         let mut client = Client::register(server);
         client.callback = "http://127.0.0.1:1234/callback".to_owned();
@@ -123,7 +123,7 @@ fn a_loopback_redirect_uri_has_one_port() {
 
 /// By RFC 7591 section 2 a client that names no method has `client_secret_basic`.
 #[test]
-fn a_client_that_names_no_method_gets_another() {
+fn some_servers_register_another_default_authentication_method() {
     let outcomes = ALL.map(|sdk| {
         let (_, registered) = Client::register_as(shared(sdk), json!({}));
         assert!(registered["client_secret"].is_string());
@@ -133,9 +133,9 @@ fn a_client_that_names_no_method_gets_another() {
     assert_eq!(outcomes, [json!("client_secret_post"), json!(null), basic]);
 }
 
-/// Whoever is refused with such a header gets 401 and a challenge (RFC 6749 section 5.2).
+/// A refusal with such a header requires 401 and a challenge (RFC 6749 section 5.2).
 #[test]
-fn a_secret_in_the_header_is_not_enough() {
+fn some_servers_refuse_a_secret_in_the_authorization_header() {
     let basic = json!({ "token_endpoint_auth_method": "client_secret_basic" });
     let results = ALL.map(|sdk| {
         let (client, registered) = Client::register_as(shared(sdk), basic.clone());
@@ -147,7 +147,7 @@ fn a_secret_in_the_header_is_not_enough() {
 }
 
 #[test]
-fn a_session_belongs_to_the_client_that_began_it() {
+fn some_servers_bind_sessions_to_the_client() {
     let bound = of_which(|server| {
         let [one, other] = [Client::register(server), Client::register(server)];
         let tokens = one.login(None);
@@ -165,7 +165,7 @@ fn a_session_belongs_to_the_client_that_began_it() {
 }
 
 #[test]
-fn a_version_has_no_sessions() {
+fn some_servers_support_a_version_without_sessions() {
     let speaking = of_which(|server| {
         let client = Client::register(server);
         let session = Session::none(server, &client.login(None));

@@ -1,5 +1,5 @@
-//! MCP servers that are made with the SDKs' server sides, their authorization switched on: what the other suites
-//! reach with this project's clients is seen here by plain HTTP.
+//! MCP servers made with the SDKs' server sides, with authorization enabled, tested over plain HTTP; the other suites
+//! use this project's clients.
 
 mod checks;
 mod deviations;
@@ -35,28 +35,28 @@ macro_rules! of_each_sdk {
 
 of_each_sdk![
     checks in python, typescript, rust:
-    a_call_without_a_token_is_told_where_to_ask,
-    from_a_registration_to_a_tool,
-    a_code_works_once_for_its_verifier,
-    ended_tokens_are_refused_and_renewed,
-    a_refresh_token_works_once,
-    tokens_live_as_long_as_is_said,
-    a_forgotten_client_is_refused,
-    the_secret_tool_wants_more_scope,
-    a_scope_that_nobody_has_is_never_enough,
+    the_challenge_of_a_call_without_a_token_names_the_metadata,
+    a_registered_client_logs_in_and_calls_a_tool,
+    a_code_is_redeemed_once_with_its_verifier,
+    expired_tokens_are_refused_and_renewed,
+    a_refresh_token_is_accepted_once,
+    the_lifetime_of_tokens_can_be_set,
+    a_forgotten_client_is_refused_and_can_register_again,
+    the_secret_tool_requires_more_scope,
+    a_required_scope_that_no_token_has_is_refused,
     a_token_for_another_resource_is_refused,
-    it_stops_with_its_standard_input,
+    the_server_stops_when_its_standard_input_closes,
 ];
 
 of_each_sdk![
     rmcp_client in rmcp_at_python, rmcp_at_typescript, rmcp_at_rust:
     the_first_call_registers_and_signs_in,
-    a_token_that_has_ended_costs_one_refresh,
-    a_client_that_is_forgotten_registers_anew_once,
-    what_a_tool_wants_more_is_asked_of_the_person_once,
-    the_next_run_registers_nobody,
-    tokens_go_beneath_the_url_alone,
-    a_revoked_token_of_another_source_is_told,
-    a_message_asks_for_more_once,
-    the_guides_lines_are_run,
+    an_expired_token_causes_one_refresh,
+    a_forgotten_client_registers_again_once,
+    additional_scope_for_a_tool_is_requested_from_the_user_once,
+    the_next_run_reuses_the_registration,
+    tokens_are_sent_only_beneath_the_url,
+    a_revoked_token_of_another_source_is_reported,
+    a_message_steps_up_once,
+    the_example_of_the_guide_works,
 ];

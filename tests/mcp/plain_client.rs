@@ -1,4 +1,4 @@
-//! A client of plain HTTP, which takes nothing from this project: what it sees is what the servers do.
+//! A plain HTTP client without code of this project, which shows the servers' actual behaviour.
 
 use std::collections::BTreeMap;
 
@@ -81,7 +81,7 @@ fn read(url: &str) -> Value {
     document
 }
 
-/// A client that has registered, and what it knows of its servers.
+/// A registered client, and the metadata of its servers.
 pub(crate) struct Client<'a> {
     server: &'a Server,
     /// Protected resource metadata (RFC 9728).
@@ -93,12 +93,12 @@ pub(crate) struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    /// From a refused call to the metadata, and to a registration.
+    /// Fetches the metadata after a refused call, and registers.
     pub(crate) fn register(server: &'a Server) -> Self {
         Self::register_as(server, json!({ "token_endpoint_auth_method": "none" })).0
     }
 
-    /// [`Self::register`] with these metadata besides; and what it was told.
+    /// [`Self::register`] with this additional metadata; also returns the response.
     pub(crate) fn register_as(server: &'a Server, more: Value) -> (Self, Value) {
         let refused = Session::begin(server, None).expect_err("a refusal");
         let place = refused.param("resource_metadata").expect("a place");
@@ -130,7 +130,7 @@ impl<'a> Client<'a> {
         (client, registered)
     }
 
-    /// What the authorization endpoint answers.
+    /// The response of the authorization endpoint.
     pub(crate) fn authorize(&self, scope: Option<&str>, resource: &str) -> Response {
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(VERIFIER));
         let mut query = vec![
@@ -148,7 +148,7 @@ impl<'a> Client<'a> {
         http().get(url).send().expect("a reply")
     }
 
-    /// The code that the browser brings home, with its state and its issuer.
+    /// The code in the callback, whose state and issuer are checked.
     pub(crate) fn code(&self, scope: Option<&str>, resource: &str) -> String {
         let reply = self.authorize(scope, resource);
         assert_eq!(reply.status(), 302);
@@ -161,7 +161,7 @@ impl<'a> Client<'a> {
         query["code"].clone()
     }
 
-    /// What the token endpoint answers.
+    /// The response of the token endpoint.
     fn token(&self, more: &[(&str, &str)]) -> Said {
         let mut form = vec![("client_id", self.id.as_str())];
         form.extend(more);
@@ -197,7 +197,7 @@ impl<'a> Client<'a> {
     /// answer has a challenge.
     pub(crate) fn redeem_by_basic(&self, code: &str, verifier: &str, secret: &str) -> (u16, bool) {
         let form = serde_urlencoded::to_string(self.redemption(code, verifier)).expect("a form");
-        // Neither has a character to encode.
+        // Neither contains a character that needs encoding.
         let request = self.posting("token_endpoint").body(form);
         let reply = request
             .basic_auth(&self.id, Some(secret))
@@ -215,7 +215,7 @@ impl<'a> Client<'a> {
         ])
     }
 
-    /// Tokens of a person, who always agrees.
+    /// The tokens of a user, who always approves.
     pub(crate) fn login(&self, scope: Option<&str>) -> Value {
         let code = self.code(scope, self.server.url());
         let (status, tokens) = self.redeem(&code, VERIFIER);

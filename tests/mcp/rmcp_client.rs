@@ -23,7 +23,7 @@ use crate::obliging::Obliging;
 use crate::plain_client::http;
 use crate::servers::Server;
 
-/// The guide's lines, which are run below.
+/// The guide's example, which is run below.
 #[rustfmt::skip]
 async fn called_as_in_the_guide(connection: ResourceConnection) -> Result<(), Box<dyn std::error::Error>> {
 // guide
@@ -37,7 +37,7 @@ client.cancel().await?;
 Ok(())
 }
 
-pub(crate) fn the_guides_lines_are_run(server: Server) {
+pub(crate) fn the_example_of_the_guide_works(server: Server) {
     let chapter = include_str!("../../crates/oauth-guide/chapters/mcp_client.md");
     let source = include_str!("rmcp_client.rs");
     let lines = source
@@ -55,7 +55,7 @@ pub(crate) fn the_guides_lines_are_run(server: Server) {
 /// How long the user may take.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A user with a program, who approves every page that it opens.
+/// A program whose user approves every page that it opens.
 struct Person {
     runtime: Runtime,
     pages: Arc<AtomicUsize>,
@@ -99,7 +99,7 @@ impl Person {
         Client(self, service)
     }
 
-    /// What the tools answer, over a transport of their own.
+    /// The results of these tools, over a new transport.
     fn call(&self, connection: &ResourceConnection, tools: &[&str]) -> Vec<String> {
         let client = self.begin(connection);
         let results = tools
@@ -156,7 +156,7 @@ pub(crate) fn the_first_call_registers_and_signs_in(server: Server) {
     assert_eq!(person.pages(), 1);
 }
 
-pub(crate) fn a_token_that_has_ended_costs_one_refresh(server: Server) {
+pub(crate) fn an_expired_token_causes_one_refresh(server: Server) {
     let person = Person::new();
     let connection = person.connection(server.url(), Arc::new(MemoryStore::new()));
     let client = person.begin(&connection);
@@ -169,13 +169,13 @@ pub(crate) fn a_token_that_has_ended_costs_one_refresh(server: Server) {
     assert_eq!(person.pages(), 1);
 }
 
-pub(crate) fn a_client_that_is_forgotten_registers_anew_once(server: Server) {
+pub(crate) fn a_forgotten_client_registers_again_once(server: Server) {
     let person = Person::new();
     let connection = person.connection(server.url(), Arc::new(MemoryStore::new()));
     let client = person.begin(&connection);
     client.call("echo").expect("a string");
     server.steer("forget_clients");
-    // Where a session is its client's, rmcp begins another.
+    // If sessions are bound to the client, rmcp begins another.
     assert_eq!(client.call("echo").expect("a string"), "hello");
     assert_eq!(client.call("echo").expect("a string"), "hello");
     client.end();
@@ -183,7 +183,7 @@ pub(crate) fn a_client_that_is_forgotten_registers_anew_once(server: Server) {
     assert_eq!(person.pages(), 2);
 }
 
-pub(crate) fn what_a_tool_wants_more_is_asked_of_the_person_once(server: Server) {
+pub(crate) fn additional_scope_for_a_tool_is_requested_from_the_user_once(server: Server) {
     let person = Person::new();
     let connection = person.connection(server.url(), Arc::new(MemoryStore::new()));
     let client = person.begin(&connection);
@@ -191,7 +191,7 @@ pub(crate) fn what_a_tool_wants_more_is_asked_of_the_person_once(server: Server)
     let results = ["secret_tool", "secret_tool"].map(|tool| client.call(tool).expect("a string"));
     assert!(!results[0].is_empty() && results[0] == results[1]);
     assert_eq!(person.pages(), 2);
-    // One that never has enough is not asked for for ever.
+    // A scope that never suffices is not requested forever.
     server.steer("require_scope/mcp:other");
     let mut pages = Vec::new();
     for _ in 0..3 {
@@ -205,12 +205,12 @@ pub(crate) fn what_a_tool_wants_more_is_asked_of_the_person_once(server: Server)
         code.is_some_and(|code| code.starts_with("step_up.")),
         "{failure:?}"
     );
-    // The client goes on.
+    // The client still works.
     assert_eq!(client.call("echo").expect("a string"), "hello");
     client.end();
 }
 
-pub(crate) fn the_next_run_registers_nobody(server: Server) {
+pub(crate) fn the_next_run_reuses_the_registration(server: Server) {
     let person = Person::new();
     let folder = tempfile::tempdir().expect("a folder");
     let store = |place: &Path| Arc::new(FileStore::new(place).expect("a store"));
@@ -222,7 +222,7 @@ pub(crate) fn the_next_run_registers_nobody(server: Server) {
     assert_eq!(person.pages(), 1);
 }
 
-pub(crate) fn tokens_go_beneath_the_url_alone(server: Server) {
+pub(crate) fn tokens_are_sent_only_beneath_the_url(server: Server) {
     let person = Person::new();
     let beneath = format!("{}/deeper", server.url());
     let connection = person.connection(&beneath, Arc::new(MemoryStore::new()));
@@ -238,7 +238,7 @@ pub(crate) fn tokens_go_beneath_the_url_alone(server: Server) {
     assert_eq!(person.pages(), 0);
 }
 
-pub(crate) fn a_revoked_token_of_another_source_is_told(server: Server) {
+pub(crate) fn a_revoked_token_of_another_source_is_reported(server: Server) {
     let person = Person::new();
     let connection = person.connection(server.url(), Arc::new(MemoryStore::new()));
     let failure = person.runtime.block_on(async {
@@ -252,7 +252,7 @@ pub(crate) fn a_revoked_token_of_another_source_is_told(server: Server) {
     assert_eq!(code, Some("grant.revoked"), "{failure:?}");
 }
 
-pub(crate) fn a_message_asks_for_more_once(server: Server) {
+pub(crate) fn a_message_steps_up_once(server: Server) {
     let person = Person::new();
     let connection = person.connection(server.url(), Arc::new(MemoryStore::new()));
     let token = person.runtime.block_on(connection.token()).expect("tokens");

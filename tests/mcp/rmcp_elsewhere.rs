@@ -1,5 +1,5 @@
-//! The client of the crate `rmcp` at servers that its own authorization has no idea of: one that asks for none, and one
-//! that takes tokens alone that are bound to a key (RFC 9449).
+//! The client of the crate `rmcp` at servers its own authorization does not support: one without authorization, one
+//! that accepts only DPoP-bound tokens (RFC 9449).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -26,7 +26,7 @@ struct Empty;
 
 impl ServerHandler for Empty {}
 
-/// What has come, and which nonce is wanted in proofs.
+/// The received requests, and the nonce required in proofs.
 #[derive(Clone, Default)]
 struct Guard {
     seen: Arc<Mutex<Vec<(StatusCode, bool)>>>,
@@ -38,7 +38,7 @@ impl Guard {
         format!("n-{}", self.nonces.load(Ordering::SeqCst))
     }
 
-    /// Whether a proof of the newest nonce came along. That it is signed is for other suites.
+    /// Whether the request has a proof with the newest nonce. Other suites verify its signature.
     fn is_proved(&self, request: &Request) -> bool {
         let field = |name| {
             let value = request.headers().get(name)?;
@@ -59,8 +59,8 @@ impl Guard {
     }
 }
 
-/// A server made with rmcp behind this guard, whose tokens are those of the server at `issuer`; without one it asks for
-/// none. Its URL.
+/// A server made with rmcp behind this guard, whose tokens are those of the server at `issuer`; without one it requires
+/// none. Returns its URL.
 async fn started(guard: &Guard, issuer: Option<&str>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/mcp", listener.local_addr().expect("an address"));
@@ -124,7 +124,7 @@ fn connection(url: &str, twin: &Served, pages: &Arc<AtomicUsize>) -> ResourceCon
 async fn listed(connection: &ResourceConnection) {
     let transport = oauth_rmcp::transport(connection).expect("a transport");
     let client = ().serve(transport).await.expect("a session");
-    // It has no tools, and says so itself.
+    // The server reports that it has no tools.
     let result = client.list_all_tools().await;
     assert!(
         matches!(result, Err(ServiceError::McpError(_))),
@@ -134,7 +134,7 @@ async fn listed(connection: &ResourceConnection) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_asks_for_no_authorization_simply_works() {
+async fn a_server_without_authorization_is_called_without_a_token() {
     let (guard, pages) = (Guard::default(), Arc::default());
     let twin = Served::start(Twin::generic).expect("a twin");
     let url = started(&guard, None).await;
@@ -145,14 +145,14 @@ async fn a_server_that_asks_for_no_authorization_simply_works() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_demands_bound_tokens_gets_proofs_with_its_nonces() {
+async fn a_server_that_requires_dpop_gets_proofs_with_its_nonces() {
     let (guard, pages) = (Guard::default(), Arc::default());
     let twin = Served::start(Twin::generic).expect("a twin");
     twin.with(Twin::require_dpop);
     let url = started(&guard, Some(twin.base())).await;
     let connection = connection(&url, &twin, &pages);
     listed(&connection).await;
-    // The first without a token, the first with a proof, and what asks for the nonce.
+    // The first request without a token, the first with a proof, and the nonce challenge.
     let refused = guard.count(StatusCode::UNAUTHORIZED);
     listed(&connection).await;
     assert_eq!(guard.count(StatusCode::UNAUTHORIZED), refused);

@@ -9,7 +9,7 @@ use reqwest::blocking::Client as Http;
 
 use crate::server_process::ServerProcess;
 
-/// Whose server side an MCP server is made with.
+/// The SDK of an MCP server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sdk {
     /// PyPI's `mcp`.
@@ -23,7 +23,7 @@ pub(crate) enum Sdk {
 /// A running server; it stops when this is dropped.
 pub(crate) struct Server(ServerProcess);
 
-/// The server of the tests that leave others alone. It stops when the program of the tests ends.
+/// The server shared by tests that do not change it. It stops when the test program ends.
 pub(crate) fn shared(sdk: Sdk) -> &'static Server {
     static PYTHON: LazyLock<Server> = LazyLock::new(|| Server::start(Sdk::Python));
     static TYPESCRIPT: LazyLock<Server> = LazyLock::new(|| Server::start(Sdk::TypeScript));
@@ -55,7 +55,7 @@ impl Server {
         Self(ServerProcess::start(&mut command))
     }
 
-    /// Where MCP is spoken; also the resource that tokens are for.
+    /// The URL of the MCP endpoint, which is also the resource of tokens.
     pub(crate) fn url(&self) -> &str {
         self.0.info["url"].as_str().expect("a URL")
     }
@@ -64,13 +64,13 @@ impl Server {
         format!("{}/{what}", self.0.info["control"].as_str().expect("a URL"))
     }
 
-    /// Does to the server what only tests may.
+    /// Calls a test-only function of the server.
     pub(crate) fn steer(&self, what: &str) {
         let done = Http::new().post(self.control(what)).send();
         assert!(done.is_ok_and(|reply| reply.status() == 204), "{what}");
     }
 
-    /// How often things happened; what never did is left out.
+    /// The counts of events, without those that are zero.
     pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
         let response = Http::new().get(self.control("counts")).send();
         let response = response.and_then(|reply| reply.text()).expect("counts");

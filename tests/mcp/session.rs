@@ -10,7 +10,7 @@ use crate::servers::Server;
 const WITH_SESSIONS: &str = "2025-11-25";
 const WITHOUT: &str = "2026-07-28";
 
-/// Who calls, and with which token.
+/// A session, and the token that it sends.
 #[derive(Debug)]
 pub(crate) struct Session {
     url: String,
@@ -50,13 +50,13 @@ impl Session {
         }
     }
 
-    /// Goes on with another token.
+    /// Continues with a different token.
     pub(crate) fn with_token(mut self, tokens: &Value) -> Self {
         self.token = Some(text(tokens, "access_token").to_owned());
         self
     }
 
-    /// The text that a tool answers.
+    /// The text that a tool returns.
     pub(crate) fn call(&self, tool: &str, arguments: Value) -> Result<String, Refused> {
         let mut params = json!({ "name": tool, "arguments": arguments });
         if self.version == WITHOUT {

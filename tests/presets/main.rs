@@ -1,4 +1,4 @@
-//! The presets as `presets.json` states them, which every language is held to, and sign-ins by the rules of those
+//! The presets as stated in `presets.json`, which every language must match, and sign-ins by the rules of those
 //! that deviate.
 
 mod party;
@@ -15,7 +15,7 @@ use oauth_providers::{names, provider};
 use serde_json::Value;
 
 #[test]
-fn every_preset_leads_where_it_says() {
+fn every_preset_has_the_documented_endpoints() {
     let stated: Vec<Value> =
         serde_json::from_str(include_str!("../presets.json")).expect("a list of presets");
     let text = |preset: &Value, member: &str| preset[member].as_str().map(str::to_owned);

@@ -1,4 +1,4 @@
-//! A client of a preset and, in place of its provider, replies that are written out. No socket is opened: the
+//! A client of a preset, with prepared replies in place of its provider. No socket is opened: the
 //! URLs are the provider's own.
 
 use base64::Engine as _;
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 pub(crate) const NOW: u64 = 1_750_000_000;
 pub(crate) const CLIENT: &str = "client-1";
-/// As long as LINE's channel secrets are: HS256 wants 32 bytes.
+/// As long as LINE's channel secrets are: HS256 requires 32 bytes.
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 pub(crate) const CALLBACK: &str = "https://app.example/callback";
 
@@ -54,7 +54,7 @@ pub(crate) struct Party {
     pub(crate) key: PrivateKey,
 }
 
-/// An authorization that has begun: what was asked for, and what is kept.
+/// A started authorization: the request, and the pending flow.
 pub(crate) struct StartedAuthorization {
     pub(crate) query: String,
     pub(crate) pending: PendingAuthorization,
@@ -65,7 +65,7 @@ impl StartedAuthorization {
         parameter(&self.query, name)
     }
 
-    /// The URL that the person comes back to.
+    /// The URL to which the user returns.
     pub(crate) fn callback(&self) -> String {
         let state = self.query_parameter("state").expect("a state");
         format!("{CALLBACK}?code=c0de&state={state}")
@@ -118,7 +118,7 @@ impl Party {
         format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// The code is redeemed, and the token endpoint answers so.
+    /// Redeems the code, with this response of the token endpoint.
     pub(crate) fn redeem(&self, authorization: StartedAuthorization, reply: &Value) -> Outcome {
         let callback = authorization.callback();
         self.redeem_at(authorization, &callback, reply)
@@ -134,7 +134,7 @@ impl Party {
         self.run(exchange.expect("a callback of this flow"), reply)
     }
 
-    /// A conversation in which the keys are where the preset says, and all else is answered so.
+    /// Runs an exchange that gets the keys at the preset's URL, and this reply to all other requests.
     pub(crate) fn run<E: Exchange>(&self, mut exchange: E, reply: &Value) -> Outcome<E::Output> {
         let keys = self.client.server().endpoint(EndpointKind::Jwks);
         let keys = keys.expect("an endpoint").as_str().to_owned();
@@ -170,7 +170,7 @@ fn json_response(body: &Value) -> Response<Bytes> {
     reply.body(Bytes::from(body.to_string())).expect("a reply")
 }
 
-/// What came of a conversation, and what was sent but for requests of keys.
+/// The result of an exchange, and its requests except those for keys.
 pub(crate) struct Outcome<T = Login> {
     pub(crate) result: Result<T, Error>,
     pub(crate) sent: Vec<Request<Bytes>>,

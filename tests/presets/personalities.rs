@@ -1,5 +1,5 @@
-//! A whole sign-in with each preset, at a twin that has the deviations of its provider: each is handled as it
-//! is there, and without what the preset says about it the sign-in, or what follows it, fails.
+//! A whole sign-in with each preset, at a twin that has the deviations of its provider: each is handled as
+//! required, and without the preset's rules the sign-in, or a later step, fails.
 
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ fn every_preset_signs_in_at_its_twin() {
 }
 
 #[test]
-fn google_grants_by_long_names() {
+fn google_grants_scopes_by_their_long_names() {
     let (scope, long) = (
         "openid email profile",
         "https://www.googleapis.com/auth/userinfo.email",
@@ -77,7 +77,7 @@ fn google_grants_by_long_names() {
     ] {
         let login = scene.by_query(scope).expect("a login");
         assert!(login.tokens.scope.contains(long));
-        // What was granted may be renewed by its long name; that it was asked for by the short one, the preset knows.
+        // The granted scope can be renewed by its long name; the preset knows that it corresponds to the short one.
         let stored = scene.client.refresh_token(
             login
                 .tokens
@@ -94,9 +94,9 @@ fn google_grants_by_long_names() {
 }
 
 #[test]
-fn apple_posts_a_form_and_knows_no_plain_secret() {
+fn apple_requires_form_post_and_a_signed_secret() {
     let mut scene = Scene::new("apple");
-    // What the preset's default leaves out, for it is refused without the form.
+    // The preset's default scope omits these, because they are refused without `form_post`.
     assert_eq!(
         scene.outcome("openid name email"),
         Err("denied.invalid_request")
@@ -126,7 +126,7 @@ fn apple_posts_a_form_and_knows_no_plain_secret() {
 }
 
 #[test]
-fn entra_signs_in_people_of_every_tenant_and_wants_a_scope() {
+fn entra_signs_in_users_of_every_tenant_and_requires_a_scope_for_refreshes() {
     let scope = "openid profile offline_access";
     let mut scene = Scene::new("microsoft-entra");
     let login = scene.by_query(scope).expect("a login");
@@ -138,12 +138,12 @@ fn entra_signs_in_people_of_every_tenant_and_wants_a_scope() {
     assert_eq!(scene.renewed(&login, None), Ok(()));
     let sent = scene.last("/token").form("scope");
     assert!(sent.is_some_and(|scope| scope.contains("offline_access")));
-    // A tenant of one's own lets nobody else's people in.
+    // By the standards, users of another tenant are refused.
     assert_eq!(
         Scene::by_the_standards("microsoft-entra").outcome(scope),
         Err("jwt.issuer")
     );
-    // The scope of a refresh is the preset's doing too.
+    // The scope of a refresh is also a rule of the preset.
     let quirks = scene.client.server().rules().quirks.iter();
     let quirks = quirks.filter(|quirk| matches!(quirk, Quirk::TenantIssuer(_)));
     let quirks = quirks.cloned().collect();
@@ -159,7 +159,7 @@ fn entra_signs_in_people_of_every_tenant_and_wants_a_scope() {
 }
 
 #[test]
-fn b2c_has_an_access_token_for_whoever_names_the_client() {
+fn b2c_issues_an_access_token_only_for_the_client_id_as_scope() {
     let mut scene = Scene::new("microsoft-entra-b2c");
     let refused = scene.outcome("openid offline_access");
     assert_eq!(refused, Err("token.missing_access_token"));
@@ -168,7 +168,7 @@ fn b2c_has_an_access_token_for_whoever_names_the_client() {
 }
 
 #[test]
-fn keycloak_names_itself_and_its_older_releases_do_not() {
+fn keycloak_sends_iss_and_older_releases_do_not() {
     let mut scene = Scene::new("keycloak");
     assert_eq!(scene.outcome("openid"), Ok(()));
     scene.twin.inject(Fault::MissingIssuerInCallback);
@@ -179,7 +179,7 @@ fn keycloak_names_itself_and_its_older_releases_do_not() {
 }
 
 #[test]
-fn cognito_leads_home_by_a_parameter_of_its_own() {
+fn cognito_uses_its_own_logout_parameter() {
     let mut scene = Scene::new("cognito");
     assert_eq!(scene.outcome("openid"), Ok(()));
     let page = "https://acme.auth.eu-central-1.amazoncognito.com/logout";
@@ -190,7 +190,7 @@ fn cognito_leads_home_by_a_parameter_of_its_own() {
     assert!(!standard.headers().contains_key("location"));
     let logout_page = scene.get(&format!("{page}?client_id={ID}&logout_uri={home}"));
     assert_eq!(logout_page.headers()["location"], "https://app.example/");
-    // So it is none that a client could be sent to by the standard.
+    // So the endpoint cannot be used as the standard end session endpoint.
     let at = scene.moment();
     let home = RedirectUri::parse("https://app.example/").expect("a URI");
     let request = LogoutRequest::returning_to(home, &at).expect("a request");
@@ -202,7 +202,7 @@ fn cognito_leads_home_by_a_parameter_of_its_own() {
 }
 
 #[test]
-fn linkedin_has_neither_nonce_nor_pkce() {
+fn linkedin_supports_neither_nonce_nor_pkce() {
     let scope = "openid profile email";
     let login = Scene::new("linkedin").by_query(scope).expect("a login");
     assert_eq!(login.tokens.scope, Scope::parse(scope).expect("a scope"));
@@ -234,7 +234,7 @@ fn linkedin_has_neither_nonce_nor_pkce() {
 }
 
 #[test]
-fn slack_refuses_with_status_200() {
+fn slack_refuses_requests_with_status_200() {
     for (mut scene, expected) in [
         (Scene::new("slack-signin"), "denied.invalid_grant"),
         (Scene::by_the_standards("slack-signin"), "denied.other"),
@@ -252,7 +252,7 @@ fn slack_refuses_with_status_200() {
 }
 
 #[test]
-fn paypal_writes_numbers_as_texts_and_wants_a_schema() {
+fn paypal_sends_numbers_as_strings_and_requires_a_schema() {
     let mut scene = Scene::new("paypal");
     let login = scene.by_query("openid").expect("a login");
     assert!(login.tokens.expires_at().is_some());
@@ -284,7 +284,7 @@ fn paypal_writes_numbers_as_texts_and_wants_a_schema() {
 }
 
 #[test]
-fn salesforce_is_busy_while_it_renews_and_says_where_the_org_is() {
+fn salesforce_is_busy_during_a_renewal_and_returns_the_instance_url() {
     for (mut scene, expected) in [
         (Scene::new("salesforce"), "denied.temporarily_unavailable"),
         (
@@ -306,7 +306,7 @@ fn salesforce_is_busy_while_it_renews_and_says_where_the_org_is() {
 }
 
 #[test]
-fn twitch_grants_a_list() {
+fn twitch_returns_the_scope_as_a_list() {
     let scope = "openid user:read:email";
     let login = Scene::new("twitch").by_query(scope).expect("a login");
     assert_eq!(login.tokens.scope, Scope::parse(scope).expect("a scope"));
@@ -315,7 +315,7 @@ fn twitch_grants_a_list() {
 }
 
 #[test]
-fn line_signs_with_the_secret_unless_it_is_asked_for_a_key() {
+fn line_signs_with_the_secret_unless_a_key_is_requested() {
     let mut scene = Scene::new("line");
     assert_eq!(scene.outcome("openid"), Err("jws.alg_not_allowed"));
     scene.client = scene.client.with_id_token_algs([Alg::Hs256]);

@@ -1,4 +1,4 @@
-//! A provider as its preset describes it, and the twin that plays it, at the provider's own URLs.
+//! A provider as its preset describes it, and the twin that simulates it, at the provider's own URLs.
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -90,7 +90,7 @@ impl Scene {
         }
     }
 
-    /// Without what the preset says of the ways of its provider.
+    /// Without the preset's rules for its provider.
     pub(crate) fn by_the_standards(name: &str) -> Self {
         Self::ruled(name, Rules::default())
     }
@@ -138,7 +138,7 @@ impl Scene {
         self.twin.answer(&moment, request)
     }
 
-    /// What comes back to the redirect URI: its URL, or the form that was posted.
+    /// The authorization response: the callback URL, or the posted form.
     pub(crate) fn authorized(
         &mut self,
         scope: &str,
@@ -171,7 +171,7 @@ impl Scene {
         self.sign_in(scope, ResponseMode::Query)
     }
 
-    /// A sign-in that is told apart by its person alone.
+    /// The result of a sign-in whose response is in the query.
     pub(crate) fn outcome(&mut self, scope: &str) -> Result<(), &'static str> {
         self.by_query(scope)
             .map(|login| assert!(login.id_token.is_some()))
@@ -216,7 +216,7 @@ impl Scene {
         self.run(exchange).map(drop).map_err(|error| error.code())
     }
 
-    /// What the twin was asked last at this path.
+    /// The twin's last request at this path.
     pub(crate) fn last(&self, path: &str) -> &oauth_testkit::twin::Entry {
         let entry = self
             .twin

@@ -1,5 +1,5 @@
-//! A sign-in by the rules of each preset, with replies in the shape that the provider documents, and what is
-//! refused.
+//! A sign-in by the rules of each preset, with replies in the documented form of the provider, and
+//! the refused ones.
 
 mod apple;
 mod cognito;

@@ -1,4 +1,4 @@
-//! Encrypted tokens: whatever comes, nothing panics, and nothing that was changed is accepted.
+//! Encrypted tokens: no input causes a panic, and no modified token is accepted.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::Value;
 
-/// A token of another implementation, and who can read it.
+/// A token of another implementation, and its decryption key.
 struct ForeignToken {
     token: String,
     text: String,
@@ -26,8 +26,8 @@ static KNOWN: LazyLock<Vec<ForeignToken>> = LazyLock::new(|| {
 
 fn foreign_token(case: &Value) -> ForeignToken {
     let text = |name: &str| case[name].as_str().unwrap_or_default();
-    let alg = JweAlg::named(text("alg")).expect("an alg");
-    let enc = Enc::named(text("enc")).expect("an enc");
+    let alg = JweAlg::from_name(text("alg")).expect("an alg");
+    let enc = Enc::from_name(text("enc")).expect("an enc");
     let key = DecryptionKey::from_jwk(&case["key"].to_string(), alg).expect("a key");
     ForeignToken {
         token: text("token").to_owned(),
@@ -36,7 +36,7 @@ fn foreign_token(case: &Value) -> ForeignToken {
     }
 }
 
-/// What is done to a token.
+/// A modification of a token.
 #[derive(Debug, Clone)]
 enum Change {
     Replace(Index, char),
@@ -145,7 +145,7 @@ fn part() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn no_token_that_was_changed_is_accepted(at in any::<Index>(), changes in vec(change(), 1..4)) {
+    fn modified_tokens_are_refused(at in any::<Index>(), changes in vec(change(), 1..4)) {
         let known = &KNOWN[at.index(KNOWN.len())];
         let mut token = known.token.clone();
         for change in &changes {
@@ -163,7 +163,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_made_up_is_accepted(
+    fn made_up_tokens_are_refused(
         at in any::<Index>(),
         header in prop_oneof![4 => header(), 1 => "\\PC{0,20}"],
         parts in vec(part(), 0..6),
@@ -173,9 +173,9 @@ proptest! {
         prop_assert!(known.encryption.decrypt(&token).is_err());
     }
 
-    /// The right header, so that the algorithms themselves are given what was made up.
+    /// With the correct header, so that the arbitrary parts reach the algorithms.
     #[test]
-    fn no_algorithm_panics(at in any::<Index>(), parts in vec(part(), 4)) {
+    fn arbitrary_parts_with_a_valid_header_are_refused_without_a_panic(at in any::<Index>(), parts in vec(part(), 4)) {
         let known = &KNOWN[at.index(KNOWN.len())];
         let header = known.token.split('.').next().unwrap_or_default();
         let token = format!("{header}.{}", parts.join("."));
@@ -183,7 +183,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_panics(text in "\\PC{0,60}|[.]{0,9}") {
+    fn arbitrary_text_is_refused_without_a_panic(text in "\\PC{0,60}|[.]{0,9}") {
         for known in KNOWN.iter() {
             prop_assert!(known.encryption.decrypt(&text).is_err());
         }

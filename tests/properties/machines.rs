@@ -1,4 +1,4 @@
-//! Every state machine, with any input: it never panics, sends no second request for one exchange, and does nothing once it has
+//! Every state machine, with any input: it never panics, sends no second request for one exchange, and does nothing after it has
 //! ended.
 
 use bytes::Bytes;
@@ -166,7 +166,7 @@ proptest! {
     #![proptest_config(oauth_tests::cases(3_000))]
 
     #[test]
-    fn any_sequence_of_inputs(inputs in vec(any_input(), 0..8)) {
+    fn any_sequence_of_inputs_ends_once_and_sends_a_limited_number_of_requests(inputs in vec(any_input(), 0..8)) {
         for (name, mut exchange, at_most) in machines() {
             let (mut sent, mut over) = (0, false);
             for (second, input) in inputs.iter().enumerate() {

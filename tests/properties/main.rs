@@ -1,4 +1,4 @@
-//! What must hold for every input, not only for those someone thought of.
+//! Properties that hold for every input, not only for chosen ones.
 
 mod jwe;
 mod machines;

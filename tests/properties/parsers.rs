@@ -116,7 +116,7 @@ proptest! {
         names.dedup();
         let mut guarded = Form::new();
         pairs.iter().for_each(|(name, value)| guarded.push(name, value));
-        // A name is guarded as it stands on the wire; every name that needs no escape is plain there.
+        // Names are compared as sent; those without escapes are sent unchanged.
         let plain = pairs.iter().all(|(name, _)| name.bytes().all(|b| b.is_ascii_alphanumeric()));
         if plain {
             prop_assert_eq!(guarded.check().is_err(), names.len() < pairs.len());
@@ -149,7 +149,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_that_is_read_panics(text in "\\PC{0,80}", bytes in vec(any::<u8>(), 0..64)) {
+    fn parsers_never_panic(text in "\\PC{0,80}", bytes in vec(any::<u8>(), 0..64)) {
         let _ = (Issuer::parse(&text), Url::parse(&text), Scope::parse(&text), json::parse(&text));
         let _ = (PendingAuthorization::from_json(&text), Tokens::from_json(&text), form::decode(&text));
         let _ = challenge::parse([text.as_str(), "Bearer "]);
@@ -169,7 +169,7 @@ proptest! {
     }
 
     #[test]
-    fn return_targets_stay_at_home(target in "[/\\\\.a-z:%2F@? \t]{0,12}") {
+    fn accepted_return_targets_stay_on_the_origin(target in "[/\\\\.a-z:%2F@? \t]{0,12}") {
         let origin = Url::parse("https://app.example").expect("a URL");
         if let Ok(target) = check_return_target(&target, &origin) {
             let joined = url::Url::parse("https://app.example").and_then(|base| base.join(target));
@@ -178,7 +178,7 @@ proptest! {
     }
 
     #[test]
-    fn strict_accepts_no_more_than_lenient(
+    fn strict_parsing_accepts_no_more_than_lenient(
         status in prop::sample::select(vec![200u16, 201, 204, 302, 400, 401, 429, 500, 503]),
         media in prop::sample::select(vec!["application/json", "text/html", "text/plain", "application/x-www-form-urlencoded", "a/b+json", ""]),
         body in json_like(),
@@ -204,9 +204,9 @@ proptest! {
     }
 }
 
-/// Time grows with the input, not with its square: a square of these sizes would take minutes.
+/// The time must be linear in the input: quadratic time would take minutes at these sizes.
 #[test]
-fn megabytes_are_read_in_one_pass() {
+fn megabytes_are_parsed_in_linear_time() {
     let members: String = (0..60_000).map(|n| format!(",\"m{n}\":1")).collect();
     let names: String = (0..120_000).map(|n| format!("s{n} ")).collect();
     let bodies = [

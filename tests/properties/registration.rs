@@ -24,7 +24,7 @@ fn server() -> Server {
     server.expect("a server")
 }
 
-/// An object with members that mean something here, of types that they have and of others.
+/// An object with relevant members, of valid and invalid types.
 fn object() -> impl Strategy<Value = String> {
     let name = prop::sample::select(vec![
         "client_id",

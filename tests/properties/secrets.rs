@@ -47,7 +47,7 @@ proptest! {
     #![proptest_config(oauth_tests::cases(2_000))]
 
     #[test]
-    fn an_echoed_secret_is_never_shown(
+    fn an_echoed_secret_is_never_shown_in_errors(
         secret in "Zq[A-Za-z0-9+/%:~\"\\\\]{8,24}|Zq[a-z]{1500}",
         template in prop::sample::select(vec![
             r#"{"error":"invalid_client","error_description":"bad %"}"#, r#"{"error":"%"}"#,
@@ -129,7 +129,7 @@ proptest! {
 
     /// Whatever the caller adds to the URL, the protocol's own parameters stay what they are.
     #[test]
-    fn extra_parameters_never_shadow(name in "[a-z_]{0,14}|client_id|state|redirect_uri|client_secret|scope", value in "[ -~]{0,12}") {
+    fn extra_parameters_never_override_protocol_parameters(name in "[a-z_]{0,14}|client_id|state|redirect_uri|client_secret|scope", value in "[ -~]{0,12}") {
         let uri = || AuthorizationRequest::new(RedirectUri::parse("https://app.example/cb").expect("a URI"));
         let plain = client(ClientAuth::basic("S3CR3T-value")).authorize(&moment(), uri()).expect("a URL").0;
         let Ok((url, _)) = client(ClientAuth::basic("S3CR3T-value")).authorize(&moment(), uri().extra(&name, &value)) else {

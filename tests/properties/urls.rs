@@ -1,11 +1,11 @@
-//! One URL parser decides what is checked and what is sent: where ours says yes, the two others
+//! One URL parser decides what is checked and what is sent: if ours accepts a URL, the two others
 //! that will see the URL must read the same.
 
 use oauth_core::url::Url;
 use proptest::prelude::*;
 
-/// Texts near the border between what is a URL and what is not.
-fn nearly_url() -> impl Strategy<Value = String> {
+/// Texts that are barely or almost URLs.
+fn almost_url() -> impl Strategy<Value = String> {
     let scheme = prop_oneof![
         Just("https"),
         Just("http"),
@@ -47,7 +47,7 @@ fn agrees(text: &str) -> Result<(), TestCaseError> {
     };
     let standard = match url::Url::parse(text) {
         Ok(standard) => standard,
-        // Whether Punycode is sound takes Unicode's tables to say. Such a request is not sent.
+        // The validity of Punycode depends on Unicode tables. An invalid one is not sent.
         Err(url::ParseError::IdnaError) if ours.host().contains("xn--") => return Ok(()),
         Err(error) => {
             return Err(TestCaseError::fail(format!(
@@ -91,12 +91,12 @@ proptest! {
     #![proptest_config(oauth_tests::cases(20_000))]
 
     #[test]
-    fn three_parsers_agree_near_the_border(text in nearly_url()) {
+    fn three_url_parsers_agree_on_near_valid_urls(text in almost_url()) {
         agrees(&text)?;
     }
 
     #[test]
-    fn three_parsers_agree_on_anything(text in "\\PC{0,40}") {
+    fn three_url_parsers_agree_on_arbitrary_text(text in "\\PC{0,40}") {
         agrees(&text)?;
         agrees(&format!("https://{text}"))?;
         agrees(&format!("https://a.example/{text}"))?;

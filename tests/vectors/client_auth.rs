@@ -156,7 +156,7 @@ pub(crate) fn client_assertion(vector: &Vector) -> Verdict {
         return same("aud", &part(&jwt, 1)?["aud"], &expected["aud"]);
     }
     if vector.text("alg") == Some("none") {
-        return holds("cannot be named", Alg::named("none").is_none());
+        return holds("cannot be named", Alg::from_name("none").is_none());
     }
     let assertion = match described(input) {
         Ok(assertion) => assertion,
@@ -244,7 +244,7 @@ fn described(input: &Value) -> Result<ClientAssertion, Error> {
     let is_of_secret = text("method") == Some("client_secret_jwt");
     let by_default = if is_of_secret { "HS256" } else { "ES256" };
     let alg = text("alg").or(text("key_alg")).unwrap_or(by_default);
-    let alg = Alg::named(alg).ok_or_else(unknown)?;
+    let alg = Alg::from_name(alg).ok_or_else(unknown)?;
     let assertion = if is_of_secret {
         oauth_crypto::client_secret_jwt(text("client_secret").unwrap_or_default(), alg)?
     } else {

@@ -193,7 +193,7 @@ pub(crate) fn dpop(vector: &Vector) -> Verdict {
         return no_proxy();
     }
     if let Some(alg) = vector.text("alg") {
-        let Some(alg) = Alg::named(alg) else {
+        let Some(alg) = Alg::from_name(alg) else {
             // An algorithm without a name here, such as `none`, cannot be used for signing.
             return same(
                 "class",
@@ -323,7 +323,7 @@ fn nonce_syntax(vector: &Vector, nonce: &str) -> Verdict {
 }
 
 fn challenged(vector: &Vector, challenge: &str) -> Verdict {
-    let alg = Alg::named(vector.must("key_alg")?).ok_or("no such algorithm")?;
+    let alg = Alg::from_name(vector.must("key_alg")?).ok_or("no such algorithm")?;
     let client = Client::new(
         server(&Value::Null).map_err(text)?,
         ClientId::new("id"),
@@ -351,7 +351,7 @@ fn challenged(vector: &Vector, challenge: &str) -> Verdict {
 fn by_metadata(vector: &Vector) -> Verdict {
     let alg = match vector.must("key_alg")? {
         "EdDSA" => Alg::EdDsa,
-        other => Alg::named(other).ok_or("no such algorithm")?,
+        other => Alg::from_name(other).ok_or("no such algorithm")?,
     };
     let server = server(&vector.input["metadata"]).map_err(text)?;
     let client = Client::new(server, ClientId::new("id"), ClientAuth::basic("hunter22"));

@@ -106,7 +106,7 @@ pub(crate) fn userinfo(vector: &Vector) -> Verdict {
     let is_signed = vector.expected["ctx"] == "userinfo_signed_response_alg registered";
     let registered = vector.text("userinfo_signed_response_alg");
     if let Some(alg) = registered.or(is_signed.then_some("RS256")) {
-        client = client.with_userinfo_algs(Alg::named(alg));
+        client = client.with_userinfo_algs(Alg::from_name(alg));
     }
     let subject = vector.text("id_token_sub").unwrap_or("user-1").to_owned();
     let tokens = Arc::new(Tokens::bearer("t0ken"));

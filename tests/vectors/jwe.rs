@@ -49,11 +49,11 @@ pub(crate) fn encryption_agreed(expect: &Value) -> Result<Option<ResponseEncrypt
 pub(crate) fn encryption(expect: &Value) -> Result<Option<ResponseEncryption>, String> {
     let alg = match expect.get("id_token_encrypted_response_alg") {
         Some(Value::Null) => return Ok(None),
-        Some(name) => JweAlg::named(name.as_str().unwrap_or_default()).ok_or("no such alg")?,
+        Some(name) => JweAlg::from_name(name.as_str().unwrap_or_default()).ok_or("no such alg")?,
         None => ALG,
     };
     let encs = match expect["id_token_encrypted_response_enc"].as_str() {
-        Some(name) => vec![Enc::named(name).ok_or("no such enc")?],
+        Some(name) => vec![Enc::from_name(name).ok_or("no such enc")?],
         None => Enc::ALL.to_vec(),
     };
     let key = match (alg.is_rsa(), alg.has_ephemeral_key()) {

@@ -79,7 +79,7 @@ pub(crate) fn algs(list: &Value) -> Vec<Alg> {
         .into_iter()
         .flatten()
         .filter_map(Value::as_str);
-    names.filter_map(Alg::named).collect()
+    names.filter_map(Alg::from_name).collect()
 }
 
 /// Runs a verification, serving these key sets in order and then the last one repeatedly.
@@ -183,7 +183,7 @@ fn symmetric(vector: &Vector, token: &str) -> Verdict {
     let secret = decode(vector.input["jwk"]["k"].as_str().unwrap_or_default())?;
     let (input, signature) = token.rsplit_once('.').ok_or("no signature")?;
     let named = vector.input["allowed_algs"][0].as_str();
-    let named = named.and_then(Alg::named).ok_or("no such algorithm")?;
+    let named = named.and_then(Alg::from_name).ok_or("no such algorithm")?;
     let is_valid = oauth_crypto::verify(&VerificationJob::Signature {
         alg: named.as_str(),
         key: VerificationKey::Secret(Secret::new(secret)),
@@ -217,7 +217,7 @@ fn payload_is(payload: &[u8], expected: &Value) -> Verdict {
 
 pub(crate) fn hash_claim(vector: &Vector) -> Verdict {
     let (name, value) = (vector.must("alg")?, vector.must("value")?);
-    let Some(alg) = Alg::named(name) else {
+    let Some(alg) = Alg::from_name(name) else {
         return same(
             "class",
             vector.expected["error"].as_str(),

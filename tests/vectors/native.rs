@@ -89,9 +89,11 @@ impl Party<'_> {
                 let mode = authorization_request.response_mode.as_deref();
                 let authorization_request = Authorize {
                     scope: for_scope(&authorization_request.scope)?.scope,
-                    response_type: Some(ResponseType::named(response_type).ok_or(Misuse::Setup)?),
+                    response_type: Some(
+                        ResponseType::from_name(response_type).ok_or(Misuse::Setup)?,
+                    ),
                     response_mode: mode
-                        .map(|mode| ResponseMode::named(mode).ok_or(Misuse::Setup))
+                        .map(|mode| ResponseMode::from_name(mode).ok_or(Misuse::Setup))
                         .transpose()?,
                     extra: authorization_request
                         .extra

@@ -1,9 +1,9 @@
-//! Benchmarks: what users of each language pay, compared with other libraries, measured alternately in one run; and what many
-//! grants cost.
+//! Benchmarks: costs in each language, compared with other libraries, measured alternately in one run; and those of many
+//! grants.
 //!
 //! The scripts in `tests/bench` print one line of JSON for each figure; this builds what they
-//! measure, installs the peers in pinned versions, and shows what was said. A missed budget is no
-//! failure, for a figure depends on the machine; a side that fails is one, and so are sides that
+//! measure, installs the peers in pinned versions, and shows the figures. A missed budget is not a
+//! failure, since a figure depends on the machine; a failing side is one, and so are sides that
 //! do not send the same.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::shell::{Outcome, cargo, root, stdout_of, step, target};
 use crate::{node, python, setup, wasm};
 
-/// Which side a budget is for.
+/// The side that a budget is for.
 const OAUTH_CORE: &str = "oauth-core";
 
 /// Python, Node.js and the browser. The figures also go into a file, if one is named.
@@ -81,7 +81,7 @@ pub(crate) fn rust(file: Option<&Path>) -> Outcome {
     finish(measured, &figures, file)
 }
 
-/// A page for signed-in users, in three languages, compared with other libraries; and what a page and a Worker load.
+/// A page for signed-in users, in three languages, compared with other libraries; and the sizes that a page and a Worker load.
 /// The Rust side is a workspace of its own.
 pub(crate) fn web(file: Option<&Path>) -> Outcome {
     let scripts = bench_dir().join("web");
@@ -154,7 +154,7 @@ fn bench_dir() -> PathBuf {
     root().join("tests/bench")
 }
 
-/// Where the Python peers are, beside our wheel.
+/// The environment of the Python peers and our wheel.
 fn environment() -> PathBuf {
     target().join("bench/venv")
 }
@@ -169,7 +169,7 @@ fn peers() -> Outcome {
     installed.and(python::install(&environment()))
 }
 
-/// The server that grants are asked of, as fast as it gets.
+/// Builds the server for token requests, in release mode.
 fn twins() -> Outcome {
     let mut build = cargo();
     build.args(["build", "--quiet", "--release", "-p", "oauth-testkit"]);
@@ -201,13 +201,13 @@ fn measure(script: &str, command: &mut Command, figures: &mut Vec<Figure>) -> Ou
     Outcome::of(is_ok)
 }
 
-/// One quantity, and what it is for each side.
+/// One quantity, with its value for each side.
 struct Figure {
     metric: String,
     unit: String,
     /// In the order of the script.
     sides: Vec<(String, f64)>,
-    /// What ours must not pass.
+    /// The maximum for ours.
     budget: Option<f64>,
     /// A side, and its value on the machine that the budget was set on.
     pace: Option<(String, f64)>,
@@ -292,7 +292,7 @@ impl Figure {
     }
 }
 
-/// As many digits as the value deserves.
+/// With a suitable number of digits.
 fn number(value: f64) -> String {
     if value.abs() >= 1000.0 {
         let digits = format!("{value:.0}");
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_grows_with_the_machine() {
+    fn a_budget_is_scaled_by_the_pace_of_the_machine() {
         assert_eq!(figure(15.0, 10.0).judge(), Some(Verdict::Met));
         assert_eq!(figure(15.1, 10.0).judge(), Some(Verdict::Missed));
         assert_eq!(figure(22.0, 15.0).judge(), Some(Verdict::MetAtPace));
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_short() {
+    fn numbers_are_formatted_briefly() {
         let formatted = [1.25, 12.0, 123.4, 1234.4, 3_571_848.0].map(number);
         assert_eq!(formatted, ["1.2", "12", "123", "1,234", "3,571,848"]);
     }

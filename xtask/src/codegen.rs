@@ -1,4 +1,4 @@
-//! What is generated from tables: error classes, codes, operations and their documentation, the browser's
+//! Files generated from tables: error classes, codes, operations and their documentation, the browser's
 //! presets, Python's stub.
 
 use crate::shell::{Outcome, cargo, step};

@@ -1,4 +1,4 @@
-//! People sign in to hello world of every framework, in Chromium.
+//! Users sign in to a hello world application of every framework, in Chromium.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,12 +15,12 @@ pub(crate) fn suite(filter: Option<&str>) -> Outcome {
     packages.and(checked(filter))
 }
 
-/// All of them, with the packages that other suites of the same run have built.
+/// All frameworks, with the packages that other suites of the same run have built.
 pub(crate) fn all() -> Outcome {
     checked(None)
 }
 
-/// The release that was last tried: its file, and what that must be.
+/// The tested release: its file, and the expected checksum.
 const KEYCLOAK: (&str, &str) = (
     "26.7.3",
     "27a6535553c3cdcd083872ba40629efafb3475e3b758e0c6f691395561dd0f1f",

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::shell::{Outcome, root, stdout_of, step, target};
 
-/// Runs each target whose name holds `only` for so many seconds. What it finds on the way is kept among
+/// Runs each target whose name contains `only` for this many seconds. New inputs are kept among
 /// the built files; the seeds in `tests/fuzz/corpus` stay as they are.
 pub(crate) fn run(seconds: u64, filter: Option<&str>) -> Outcome {
     let ready = compiler().and(cargo_fuzz());
@@ -54,7 +54,7 @@ fn fuzz(name: &str, seconds: u64) -> Outcome {
     cargo.arg(format!("-max_total_time={seconds}"));
     cargo.args(["-max_len=16384", "-timeout=10", "-rss_limit_mb=2048"]);
     cargo.arg("-print_final_stats=1").current_dir(root());
-    // Cargo sets them for this program, and they would choose the compiler of the other.
+    // Cargo sets these for this program, and they would select the wrong compiler for the other.
     for variable in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTC"] {
         cargo.env_remove(variable);
     }

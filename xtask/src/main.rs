@@ -1,4 +1,4 @@
-//! Project chores: `cargo xtask test` runs everything, `cargo xtask ci JOB` one job of it.
+//! Project chores: `cargo xtask test` runs everything, `cargo xtask ci JOB` one CI job.
 
 mod bench;
 mod codegen;
@@ -33,12 +33,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Install what is missing, run every suite, and count: ends with `N passed, N failed`.
+    /// Install missing dependencies, run every suite, and print the totals: `N passed, N failed`.
     Test {
         #[command(subcommand)]
         suite: Option<Suite>,
     },
-    /// Build a package where it lies, as it is published.
+    /// Build a package in place, as it is published.
     Build {
         /// The package.
         package: Package,
@@ -48,41 +48,41 @@ enum Command {
         /// The tag of a release, such as `v1.2.3`.
         tag: Option<String>,
     },
-    /// One job of the continuous integration, as it runs there.
+    /// Run one job of the continuous integration.
     Ci {
         /// The job.
         job: Job,
     },
-    /// Write what comes from a table: error classes, codes and their documentation in every language.
+    /// Generate code from tables: error classes, codes and their documentation in every language.
     Codegen {
-        /// Write nothing, and fail where a file is stale.
+        /// Write nothing, and fail if a file is stale.
         #[arg(long)]
         check: bool,
     },
-    /// Write the README's table of what each language can do, from what the suites last proved.
+    /// Write the README's feature table of the languages, from the last results of the suites.
     Parity {
-        /// Write nothing, and fail where the table is stale.
+        /// Write nothing, and fail if the table is stale.
         #[arg(long)]
         check: bool,
     },
-    /// Measure what users pay: `cargo xtask bench bindings` and `cargo xtask bench rust` beside peers,
+    /// Run benchmarks: `cargo xtask bench bindings` and `cargo xtask bench rust` against peers,
     /// `cargo xtask bench web` for sign-in, `cargo xtask bench grants` for many grants in one process.
     Bench {
         #[command(subcommand)]
         benchmark: Bench,
     },
-    /// Fuzz the parsers of tokens and keys, with the nightly compiler; no part of the whole.
+    /// Fuzz the parsers of tokens and keys, with the nightly compiler; not part of the full run.
     Fuzz {
         /// How long each target runs.
         #[arg(long, default_value_t = 60)]
         seconds: u64,
-        /// Only the targets whose name holds this text.
+        /// Only the targets whose name contains this text.
         #[arg(long)]
         only: Option<String>,
     },
-    /// Check the import rules, the sources of time and chance, and the size of files.
+    /// Check the import rules, the sources of time and randomness, and file sizes.
     Tidy,
-    /// Install what the suites need and this machine lacks.
+    /// Install missing dependencies of the suites.
     Setup,
 }
 
@@ -90,31 +90,31 @@ enum Command {
 enum Suite {
     /// Unit, integration and documentation tests of every crate.
     Rust,
-    /// Known-answer vectors and conversations; builds the packages it asks.
+    /// Known-answer vectors and conversations; builds the tested packages.
     Vectors {
         /// A folder of vector and conversation files; by default the project's own, of which only
         /// the groups with a handler are run.
         #[arg(long)]
         dir: Option<PathBuf>,
-        /// The language whose implementation is asked.
+        /// The language whose implementation is tested.
         #[arg(long, value_enum, default_value = "rust")]
         lang: vectors::Lang,
     },
-    /// The modules of OpenID's relying-party plans, against a server that answers wrongly: prints a
-    /// table of module, what the client must say, and what it said. Part of `rust`.
+    /// The modules of OpenID's relying-party plans, against a faulty server: prints a
+    /// table of modules with expected and actual results. Part of `rust`.
     Hostile,
-    /// MCP servers that are made with the SDKs for Python, TypeScript and Rust, by plain HTTP. Part of `rust`.
+    /// MCP servers made with the SDKs for Python, TypeScript and Rust, over plain HTTP. Part of `rust`.
     Mcp,
     /// The flows of all four documented systems, through the command line.
     Demo,
-    /// Threads, tasks and processes that share a grant over each store, killed at random and told to
-    /// end, against a server that ends a grant whose refresh token comes twice; and peers for
+    /// Threads, tasks and processes that share a grant over each store, some killed at random or
+    /// terminated, against a server that revokes a grant on refresh token reuse; and peers for
     /// comparison.
     Workers {
-        /// How long each part runs.
+        /// The duration of each part.
         #[arg(long, default_value_t = 30)]
         seconds: u64,
-        /// Only the parts whose name holds this text.
+        /// Only the parts whose name contains this text.
         #[arg(long)]
         only: Option<String>,
     },
@@ -126,23 +126,23 @@ enum Suite {
     Python,
     /// The browser package, in Chromium.
     Browser,
-    /// Hello world in every framework of Rust, Python and Node.js, started as its users start it, with Chromium before it:
-    /// prints what held, by framework and check.
+    /// Hello world in every framework of Rust, Python and Node.js, started as by its users, tested with Chromium:
+    /// prints the results by framework and check.
     Frameworks {
-        /// Only the frameworks whose name holds this text.
+        /// Only the frameworks whose name contains this text.
         #[arg(long)]
         only: Option<String>,
     },
-    /// People sign in at Keycloak, to the applications of three languages: by level, from elsewhere, and out. Fetches Keycloak
-    /// (177 MB, Java 17), and is no part of the whole.
+    /// Keycloak sign-ins to applications in three languages, with step-up and logout. Fetches Keycloak
+    /// (177 MB, Java 17), and is not part of the full run.
     Keycloak {
         /// Only the frameworks whose name holds this text.
         #[arg(long)]
         only: Option<String>,
     },
-    /// Histories of fleets of workers that share a store, while everything goes wrong.
+    /// Simulated histories of fleets of workers that share a store, with faults.
     Fleet {
-        /// Whose hosts run the keepers.
+        /// The kind of hosts that run the keepers.
         #[arg(long, value_enum, default_value = "model")]
         host: suites::Host,
         #[command(flatten)]
@@ -150,17 +150,17 @@ enum Suite {
     },
     /// Every order of events of two workers that share a store, up to a number of steps.
     Search {
-        /// How many steps; by default, what fits into half a minute.
+        /// The number of steps; by default, as many as fit into half a minute.
         #[arg(long)]
         depth: Option<usize>,
-        /// How many troubles a history may have.
+        /// The maximum number of faults in a history.
         #[arg(long)]
         troubles: Option<u32>,
     },
-    /// Rules broken by hand, one after another, in a copy of the tree: a test must notice each. Takes
-    /// minutes, and is no part of the whole.
+    /// Apply each mutant in turn to a copy of the tree: a test must detect it. Takes
+    /// minutes, and is not part of the full run.
     Mutants {
-        /// Only the patches of tests/mutants whose name holds this text.
+        /// Only the patches of tests/mutants whose name contains this text.
         #[arg(long)]
         only: Option<String>,
     },
@@ -170,33 +170,33 @@ enum Suite {
 
 #[derive(Subcommand)]
 enum Bench {
-    /// The packages for Python, Node.js and the browser. A missed budget is no failure.
+    /// The packages for Python, Node.js and the browser. A missed budget is not a failure.
     Bindings {
         /// Also write the figures there, as JSON.
         #[arg(long)]
         json: Option<PathBuf>,
     },
-    /// The Rust crates, beside a floor and peers in one process. A missed budget is no failure, sides
+    /// The Rust crates, compared with a floor and peers in one process. A missed budget is not a failure, sides
     /// that do not send the same are one.
     Rust {
         /// Also write the figures there, as JSON.
         #[arg(long)]
         json: Option<PathBuf>,
     },
-    /// A page for whoever is signed in: axum, Starlette and Express, beside axum-login, Authlib, Auth.js and
-    /// express-openid-connect. A missed budget is no failure, a side that lets in the wrong people is one.
+    /// A page for signed-in users: axum, Starlette and Express, compared with axum-login, Authlib, Auth.js and
+    /// express-openid-connect. A missed budget is not a failure, a side that admits the wrong users is one.
     Web {
         /// Also write the figures there, as JSON.
         #[arg(long)]
         json: Option<PathBuf>,
     },
-    /// Many grants in one process over one PostgreSQL: memory, and what is asked of the store and of
-    /// the server. A wrong count is a failure, a missed budget is none.
+    /// Many grants in one process over one PostgreSQL: memory, and the calls of the store and of
+    /// the server. A wrong count is a failure, a missed budget is not.
     Grants {
-        /// How many are in the store.
+        /// The number of grants in the store.
         #[arg(long, default_value_t = 1_000_000)]
         known: usize,
-        /// How many of them are active.
+        /// The number of active grants.
         #[arg(long, default_value_t = 10_000)]
         active: usize,
     },
@@ -232,7 +232,7 @@ fn main() -> ExitCode {
         Command::Test {
             suite: Some(Suite::Vectors { dir, lang }),
         } => {
-            // Its own last line is the count.
+            // Its last line is the count.
             return match vectors::run(dir.as_deref(), lang).failed {
                 0 => ExitCode::SUCCESS,
                 _ => ExitCode::FAILURE,
@@ -329,7 +329,7 @@ fn main() -> ExitCode {
 }
 
 impl Outcome {
-    /// Something ran, and nothing failed.
+    /// At least one test ran, and none failed.
     fn is_green(self) -> bool {
         self.failed == 0 && self.passed > 0
     }

@@ -1,7 +1,7 @@
-//! Rules broken by hand, one at a time, each of which a test must notice.
+//! Mutants: rules broken one at a time, each of which a test must detect.
 //!
-//! A file in `tests/mutants` is a patch. Above it stand the rule that it breaks, and what cargo is
-//! asked to test:
+//! A file in `tests/mutants` is a patch. It begins with the rule that it breaks, and the tests
+//! that cargo runs:
 //!
 //! ```text
 //! Rule: a redirect stays within its origin
@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 
 use crate::shell::{Outcome, cargo, root, stdout_of, target};
 
-/// A test that hangs has noticed, too.
+/// A hanging test counts as detection, too.
 const TEST_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Applies every patch whose name holds `only` to a copy of the tree, and runs its test there.
+/// Applies every patch whose name contains `only` to a copy of the tree, and runs its test there.
 pub(crate) fn run(filter: Option<&str>) -> Outcome {
     println!("== mutants");
     let tree = target().join("mutants/tree");
@@ -48,7 +48,7 @@ fn patches(filter: Option<&str>) -> io::Result<Vec<PathBuf>> {
     Ok(patches)
 }
 
-/// The tracked files as they are now. What is equal is left alone, so that cargo need not build it
+/// The tracked files as they are now. Equal files are not written, so that cargo need not build them
 /// again.
 fn copy(tree: &Path) -> io::Result<()> {
     let mut list = Command::new("git");
@@ -105,7 +105,7 @@ enum Direction {
 fn apply(path: &Path, tree: &Path, direction: Direction) -> Result<(), String> {
     let mut git = Command::new("git");
     git.arg("apply").current_dir(tree);
-    // The copy lies inside another work tree, which is not meant.
+    // The copy is inside another work tree, which must not be used.
     git.env("GIT_CEILING_DIRECTORIES", tree.parent().unwrap_or(tree));
     if direction == Direction::Back {
         git.arg("--reverse");
@@ -129,7 +129,7 @@ fn tests(arguments: &str, tree: &Path) -> Result<Tested, String> {
         cargo.args(arguments.split_whitespace()).args(more);
         cargo.env("CARGO_TARGET_DIR", target().join("mutants/target"));
         cargo.stdout(Stdio::null()).stderr(Stdio::null());
-        // The tests are cargo's children: whoever ends it must end them as well.
+        // The tests are cargo's children: they must be ended with it.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut cargo, 0);
         cargo
@@ -138,7 +138,7 @@ fn tests(arguments: &str, tree: &Path) -> Result<Tested, String> {
     if !built.is_ok_and(|status| status.success()) {
         return Err("it does not compile".to_owned());
     }
-    // Where a module has moved, its name would run no test and be green.
+    // The name of a moved module would run no test and pass.
     let mut list = cargo(&["--", "--list"]);
     let listed = stdout_of(list.stdout(Stdio::piped())).unwrap_or_default();
     if !listed.lines().any(|line| line.ends_with(": test")) {

@@ -1,4 +1,4 @@
-//! The Node.js package: built, packed, installed in an empty project, and tested there.
+//! The Node.js package: built, packed, and tested in an empty project where it is installed.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -30,7 +30,7 @@ pub(crate) fn suite() -> Outcome {
         .and(vectors::run_own(Lang::Node))
 }
 
-/// The checks of a sign-in in the runtimes beside Node.js. Part of [`suite`].
+/// The sign-in checks in runtimes other than Node.js. Part of [`suite`].
 pub(crate) fn edge() -> Outcome {
     let installed = installed().and(python::twins());
     if installed.failed > 0 {
@@ -54,7 +54,7 @@ pub(crate) fn installed() -> Outcome {
     })
 }
 
-/// The program that plays conversations with what is installed there.
+/// The program that plays conversations with the installed package.
 pub(crate) fn player() -> Vec<PathBuf> {
     vec!["node".into(), project().join("test/vectors-player.mjs")]
 }
@@ -63,7 +63,7 @@ fn project() -> PathBuf {
     target().join("node-project")
 }
 
-/// Builds the package where it lies.
+/// Builds the package in place.
 pub(crate) fn built() -> Outcome {
     setup::npm_ci(&package()).and(build())
 }
@@ -72,12 +72,12 @@ fn package() -> PathBuf {
     root().join("bindings/node")
 }
 
-/// Builds the package without the tools of the tests.
+/// Builds the package without test tools.
 pub(crate) fn build() -> Outcome {
     wasm::edge().and(addon()).and(sizes())
 }
 
-/// What a Worker is made of.
+/// The part for Workers.
 fn sizes() -> Outcome {
     let mut node = Command::new("node");
     node.arg("sizes.mjs").current_dir(package());
@@ -107,7 +107,7 @@ fn pack(project: &Path) -> io::Result<Outcome> {
     Ok(installed)
 }
 
-/// What is tested in other runtimes than Node.js, where applications are modules.
+/// Tests in runtimes other than Node.js, where applications are modules.
 const EDGE: &str = "web-edge";
 
 fn edge_tests() -> Outcome {
@@ -152,7 +152,7 @@ fn tool(name: &str) -> Command {
     command
 }
 
-/// TAP for people and for the count, and the record of what passed.
+/// TAP for readers and for the count, and the record of passed tests.
 pub(crate) fn reporters(run: &str) -> [String; 4] {
     let results_file = parity::begin(run);
     let record = root().join("xtask/record.mjs");
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_of_node_are_read() {
+    fn node_test_counts_are_parsed() {
         let count = |line| node_count(line).map(|outcome| (outcome.passed, outcome.failed));
         assert_eq!(count("# pass 12"), Some((12, 0)));
         assert_eq!(count("# fail 1"), Some((0, 1)));

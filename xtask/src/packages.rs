@@ -1,4 +1,4 @@
-//! The packages as their users get them: from a registry, into bundlers, into a page.
+//! The packages as users get them: from a registry, in bundlers, in a page.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::node::{node_count, reporters};
 use crate::setup;
 use crate::shell::{Outcome, cargo, counted, root, step, target};
 
-/// Where the tests are, and the tools they bring.
+/// The folder of the tests and their tools.
 pub(crate) fn packages_dir() -> PathBuf {
     root().join("tests/packages")
 }
@@ -30,7 +30,7 @@ pub(crate) fn web() -> Outcome {
     tests("web", "browser_twins")
 }
 
-/// Whether what is published together has one version: that of this program's workspace and, at a
+/// Whether all packages of a release have one version: that of this program's workspace and, for a
 /// release, of its tag.
 pub(crate) fn version(tag: Option<&str>) -> Outcome {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap_or_default();

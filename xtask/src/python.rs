@@ -21,7 +21,7 @@ pub(crate) fn suite() -> Outcome {
         Ok(()) => tests(&scratch_dir).and(types(&scratch_dir)),
         Err(reason) => report_io_error(&scratch_dir, &reason),
     };
-    // It is empty but for caches, and in the system's own place for such things.
+    // It is in the system's temporary folder, and empty except for caches.
     let _ = fs::remove_dir_all(&scratch_dir);
     built.and(outcome).and(vectors::run_own(Lang::Python))
 }
@@ -31,7 +31,7 @@ pub(crate) fn installed() -> Outcome {
     environment(&tools(), &package().join("tests/requirements.txt")).and(wheel())
 }
 
-/// The program that plays conversations with what is installed there.
+/// The program that plays conversations with the installed package.
 pub(crate) fn player() -> Vec<PathBuf> {
     let script = package().join("tests/vectors_player.py");
     vec![tools().join("bin/python"), "-B".into(), script]
@@ -195,7 +195,7 @@ fn tests(scratch_dir: &Path) -> Outcome {
     outcome.and(record.save("pytest"))
 }
 
-/// The package as it is installed, its stub against what is there, and how it is used.
+/// Type checks of the installed package, of its stub against the module, and of its use.
 fn types(scratch_dir: &Path) -> Outcome {
     let tests = package().join("tests");
     let usage = tests.join("typing/usage.py");
@@ -250,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_of_pytest_are_read() {
+    fn pytest_counts_are_parsed() {
         let count = |line| pytest_count(line).map(|outcome| (outcome.passed, outcome.failed));
         assert_eq!(count("128 passed in 40.20s"), Some((128, 0)));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What the suites need and a fresh machine lacks.
+//! Installs dependencies of the suites on a fresh machine.
 
 use std::env;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::python;
 use crate::shell::{Outcome, cargo, root, stdout_of, step};
 
-/// The oldest Node.js the counterpart server runs on.
+/// The minimum Node.js version of the interoperability server.
 const MIN_NODE_VERSION: u32 = 20;
 
 /// The programs of the servers that stores and sites are tested with, and Debian's packages of them.
@@ -23,7 +23,7 @@ const SERVERS: &[(&str, &str)] = &[
     ("openssl", "openssl"),
 ];
 
-/// Installs what is missing, or says how to.
+/// Installs missing dependencies, or reports how to.
 pub(crate) fn run() -> Outcome {
     node().and(counterparts()).and(servers())
 }
@@ -49,7 +49,7 @@ pub(crate) fn node() -> Outcome {
     Outcome::of(is_new_enough)
 }
 
-/// Installs Debian packages, as root; whether that worked is seen by what is there afterwards.
+/// Installs Debian packages, as root; success is checked by their presence afterwards.
 pub(crate) fn apt(packages: &[&str]) {
     if stdout_of(Command::new("id").arg("-u")).as_deref() != Some("0") {
         return;
@@ -78,7 +78,7 @@ fn node_version() -> Option<u32> {
         .ok()
 }
 
-/// The servers that the project did not write.
+/// The third-party servers.
 fn counterparts() -> Outcome {
     let dir = root().join("tests/interop");
     let django = dir.join("django-oauth-toolkit");
@@ -89,7 +89,7 @@ fn counterparts() -> Outcome {
         .and(web())
 }
 
-/// What the MCP servers are made with: the SDKs for Node.js and Python.
+/// The SDKs of the MCP servers, for Node.js and Python.
 fn mcp() -> Outcome {
     let dir = root().join("tests/mcp");
     let python = dir.join("python");
@@ -97,7 +97,7 @@ fn mcp() -> Outcome {
     npm_ci(&dir.join("typescript")).and(python::environment(&python.join(".venv"), &requirements))
 }
 
-/// The frameworks of web applications that people sign in to.
+/// The web frameworks whose sign-in is tested.
 fn web() -> Outcome {
     let dir = root().join("tests/web");
     let frameworks = [
@@ -113,7 +113,7 @@ fn web() -> Outcome {
     installed.fold(Outcome::of(true), Outcome::and)
 }
 
-/// What signing in on other runtimes than Node.js is tested with.
+/// The tools for sign-in tests on runtimes other than Node.js.
 pub(crate) fn edge() -> Outcome {
     node().and(npm_ci(&root().join("tests/web/edge")))
 }
@@ -126,8 +126,8 @@ pub(crate) fn mcp_server() -> Outcome {
     step("mcp-server", build.args(["--bin", "mcp-server"]))
 }
 
-/// The servers that stores and sites are tested with. The tests start their own, and stop them; what
-/// Debian starts when it installs one is of no use to them.
+/// The servers that stores and sites are tested with. The tests start and stop their own; the instance that
+/// Debian starts at installation is not used.
 fn servers() -> Outcome {
     let missing = || -> Vec<&str> {
         let lacks = |(program, _): &&(&str, &str)| !is_installed(program);
@@ -158,7 +158,7 @@ fn is_installed(program: &str) -> bool {
         .any(|folder| folder.join(program).exists())
 }
 
-/// What a folder's lock file names, unless it is there already.
+/// Installs the packages of a folder's lock file, unless they are installed already.
 pub(crate) fn npm_ci(dir: &Path) -> Outcome {
     let age = |name: &str| {
         dir.join(name)
@@ -176,7 +176,7 @@ pub(crate) fn npm_ci(dir: &Path) -> Outcome {
         npm.args(["ci", "--no-audit", "--no-fund"]);
         step(&name, npm.current_dir(dir))
     };
-    // npm leaves out an optional package that a registry did not give once, and what needs it fails later.
+    // npm omits an optional package if the registry failed once, and its dependents fail later.
     match install() {
         first if first.failed > 0 => install(),
         first => first,

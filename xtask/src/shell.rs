@@ -1,4 +1,4 @@
-//! Running programs and counting what they say.
+//! Runs programs and counts their results.
 
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ impl Outcome {
     }
 }
 
-/// The tests that have failed, as those who run them name them.
+/// The tests that have failed, by the names that their runners print.
 static FAILED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Lists the failed tests again, because thousands of lines follow after each was reported.
@@ -69,7 +69,7 @@ pub(crate) fn target() -> PathBuf {
     root().join(named.unwrap_or_else(|| "target".into()))
 }
 
-/// Says what is run now; the guard says how long it took, where that was long.
+/// Prints the current step; the guard prints its duration if it was long.
 fn announced(name: &str) -> Timed<'_> {
     println!("== {name}");
     Timed(name, Instant::now())
@@ -87,7 +87,7 @@ impl Drop for Timed<'_> {
     }
 }
 
-/// Cargo, as it was called, in the workspace's root. Programs are named to it by themselves, not with
+/// Cargo, as it was called, in the workspace's root. Programs are selected by their own name, not with
 /// their package: that one alone would get its dependencies with fewer features than the tests have
 /// them with, and so a second time.
 pub(crate) fn cargo() -> Command {
@@ -110,14 +110,14 @@ fn not_started(name: &str, command: &Command, error: &io::Error) -> String {
     format!("{name}: {}: {error}", command.get_program().display())
 }
 
-/// One failure, which is said now and at the end.
+/// One failure, which is reported now and at the end.
 fn failure(text: &str) -> Outcome {
     println!("{text}");
     remember_failure(text);
     Outcome::of(false)
 }
 
-/// What a program prints, if it ends well.
+/// The output of a program, if it succeeds.
 pub(crate) fn stdout_of(command: &mut Command) -> Option<String> {
     let output = command
         .output()
@@ -127,7 +127,7 @@ pub(crate) fn stdout_of(command: &mut Command) -> Option<String> {
 }
 
 /// Runs a program that prints its counts, and adds them up. `count` reads them from a line. A
-/// program that fails without a count that says so is a failure of its own.
+/// program that fails without counting a failure counts as one.
 pub(crate) fn counted(
     name: &str,
     command: &mut Command,
@@ -156,7 +156,7 @@ pub(crate) fn counted_both(
         let child = command.stdout(input.try_clone()?).stderr(input).spawn()?;
         Ok((child, output))
     });
-    // The command holds its ends of the pipe, which would never end.
+    // The command keeps its ends of the pipe open, so reading would never end.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     match started {
         Ok((child, output)) => listen(name, child, output, count),
@@ -171,7 +171,7 @@ fn listen(
     mut count: impl FnMut(&str) -> Option<Outcome>,
 ) -> Outcome {
     let mut sum = Outcome::default();
-    // What a test prints need not be UTF-8.
+    // The output of a test need not be UTF-8.
     for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line);
         let line = line.trim_end_matches('\r');
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tests_that_failed_are_known_by_their_lines() {
+    fn lines_of_failed_tests_are_recognized() {
         for line in [
             "test flow::a_flow_is_used_once ... FAILED",
             "    not ok 3 - a token",
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_read() {
+    fn test_counts_are_parsed() {
         let line =
             "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out";
         let outcome = cargo_count(line).expect("a count");

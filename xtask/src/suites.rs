@@ -7,14 +7,14 @@ use crate::shell::{Outcome, cargo, cargo_count, counted, counted_both, plain_cou
 use crate::vectors::{self, Lang};
 use crate::{codegen, frameworks, node, parity, python, setup, tidy, wasm, workers};
 
-/// Every store, for the documentation; the tests ask for them by themselves.
+/// Features of every store, for the documentation; the tests enable them by themselves.
 const STORES: &str = "oauth-session/contract,oauth-session/keyring,oauth-session/postgres-tls,\
     oauth-session/redis-tls,oauth-session/seal";
 
 /// A suite by name.
 type Named = (&'static str, fn() -> Outcome);
 
-/// Everything, on a machine that may lack anything.
+/// Everything, including the setup of the machine.
 pub(crate) fn all() -> Outcome {
     let start = Instant::now();
     let suites: [Named; 10] = [
@@ -43,16 +43,16 @@ pub(crate) fn all() -> Outcome {
     sum.and(parity::run(true))
 }
 
-/// A suite after what it needs is there.
+/// A suite after its dependencies are installed.
 pub(crate) fn prepared(suite: fn() -> Outcome) -> Outcome {
     setup::run().and(suite())
 }
 
-/// Unit, integration and documentation tests; the servers the project did not write among them.
+/// Unit, integration and documentation tests; including those with third-party servers.
 pub(crate) fn rust() -> Outcome {
     let mut cargo = cargo();
     cargo.args(["test", "--workspace", "--no-fail-fast", "--color", "never"]);
-    // Most of what takes long waits: for a server, for a lease that ends.
+    // Most slow tests wait for a server or the end of a lease.
     cargo.env("RUST_TEST_THREADS", "4");
     let mut record = Record::begin("cargo");
     // The program that a test belongs to is defined in the tests, not here.
@@ -63,7 +63,7 @@ pub(crate) fn rust() -> Outcome {
     outcome.and(record.save("cargo"))
 }
 
-/// MCP servers that are made with the SDKs, by plain HTTP. Part of [`rust`].
+/// MCP servers made with the SDKs, over plain HTTP. Part of [`rust`].
 pub(crate) fn mcp() -> Outcome {
     let mut cargo = cargo();
     cargo.args([
@@ -82,27 +82,27 @@ fn own_vectors() -> Outcome {
     vectors::run_own(Lang::Rust)
 }
 
-/// Whose hosts a fleet has.
+/// The kind of hosts of a fleet.
 #[derive(Clone, Copy, clap::ValueEnum)]
 pub(crate) enum Host {
-    /// A model, cut into single steps.
+    /// A model that runs in single steps.
     Model,
-    /// The sessions that ship.
+    /// The real sessions.
     Real,
-    /// Web servers, and people with browsers.
+    /// Web servers, and users with browsers.
     Web,
 }
 
-/// Which histories of fleets.
+/// The selection of histories.
 #[derive(clap::Args)]
 pub(crate) struct Seeds {
-    /// How many seeds.
+    /// The number of seeds.
     #[arg(long, default_value_t = 100_000)]
     seeds: u64,
     /// The first of them.
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// This seed only; told in full if it breaks a promise.
+    /// Only this seed, with a full transcript if it violates a rule.
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
 }
@@ -136,7 +136,7 @@ pub(crate) fn fleet(host: Host, seed_range: &Seeds) -> Outcome {
 }
 
 /// As many as fit into some twenty seconds of two cores, of the model and of the real sessions; and every order of events of two workers as
-/// far as half a minute goes.
+/// far as they fit into half a minute.
 fn some_fleets() -> Outcome {
     let model = fleet(Host::Model, &Seeds::first(20_000));
     model
@@ -145,7 +145,7 @@ fn some_fleets() -> Outcome {
         .and(search(None, None))
 }
 
-/// Every order of events of two workers, up to so many steps.
+/// Every order of events of two workers, up to this many steps.
 pub(crate) fn search(depth: Option<usize>, max_troubles: Option<u32>) -> Outcome {
     let mut command = cargo();
     command.args(["run", "--release", "--quiet", "-p", "oauth-testkit"]);
@@ -171,7 +171,7 @@ pub(crate) fn demo() -> Outcome {
     )
 }
 
-/// Each kind of store can be had alone.
+/// Each kind of store can be enabled alone.
 fn stores() -> Outcome {
     let features = [
         "", "contract", "file", "keyring", "postgres", "redis", "seal",
@@ -191,7 +191,7 @@ fn stores() -> Outcome {
         .fold(Outcome::default(), Outcome::and)
 }
 
-/// The lock files of the workspaces apart, which no ordinary build reads: benchmarks and fuzzing build with `--locked`.
+/// The lock files of separate workspaces, which no ordinary build reads: benchmarks and fuzzing build with `--locked`.
 fn lock_files() -> Outcome {
     let apart = ["tests/bench/rust", "tests/bench/web/rust", "tests/fuzz"];
     apart.into_iter().fold(Outcome::default(), |checked, dir| {
@@ -202,7 +202,7 @@ fn lock_files() -> Outcome {
     })
 }
 
-/// What needs no test to run.
+/// The checks that run no tests.
 pub(crate) fn lint() -> Outcome {
     let fmt = step("cargo fmt", cargo().args(["fmt", "--all", "--check"]));
     let clippy = step(

@@ -18,13 +18,13 @@ use crate::shell::{Outcome, cargo, root};
 /// The longest file, in lines.
 const MAX_LINES: usize = 500;
 
-/// Tables, with a row for each thing: they are looked up, and not read.
+/// Tables, which are used for lookups, and not read as code.
 const DATA: &[&str] = &["tests/parity.toml"];
 
 /// The longest stub: it describes all files of one compiled module, with their documentation.
 const MAX_STUB_LINES: usize = 2450;
 
-/// The largest number of crates `oauth-core` stands on, itself included.
+/// The maximum number of crates that `oauth-core` depends on, itself included.
 const MAX_CRATES: usize = 35;
 
 /// The layers of `oauth-core`, lowest first: a module imports from its own layer and those below.
@@ -58,7 +58,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("tokens and keys", &["jose"]),
-    // `exchange` imports only what is below, and so may anything above.
+    // `exchange` imports only modules below, and all modules above may import it.
     ("contract", &["exchange"]),
     (
         "proofs",
@@ -120,7 +120,7 @@ const CRATES: &[&[&str]] = &[
     &["xtask", "xtask-codegen", "xtask-wasm"],
 ];
 
-/// What only `moment.rs` may name: all sources of time and randomness.
+/// Names that only `moment.rs` may use: all sources of time and randomness.
 const FORBIDDEN: &[&str] = &[
     "SystemTime::now",
     "Instant::now",
@@ -132,11 +132,11 @@ const FORBIDDEN: &[&str] = &[
     "HashSet",
 ];
 
-/// A rule in words, and what breaks it.
+/// A rule in words, and its violations.
 type Rule = (&'static str, fn() -> Vec<String>);
 
-/// What the browser package must not contain: transports, and what WebCrypto does better. It hashes by itself
-/// (`digest`, `sha2`): a proof of DPoP holds the hash of a token, and WebCrypto makes one wait for it.
+/// What the browser package must not contain: transports, and the functions of WebCrypto. It hashes by itself
+/// (`digest`, `sha2`): a proof of DPoP holds the hash of a token, which WebCrypto only computes asynchronously.
 const NOT_IN_BROWSERS: &[&str] = &[
     "aws-lc-rs",
     "ecdsa",
@@ -156,7 +156,7 @@ const NOT_IN_BROWSERS: &[&str] = &[
     "tokio",
 ];
 
-/// Checks every rule and prints what breaks it.
+/// Checks every rule and prints its violations.
 pub(crate) fn check() -> Outcome {
     let rules: [Rule; 10] = [
         ("modules of oauth-core import upward only", modules),
@@ -273,7 +273,7 @@ fn crates() -> Vec<String> {
         };
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
             let dependency_name = dependency["name"].as_str().unwrap_or_default();
-            // A driver's tests run against the test kit beside it; the core has no such help.
+            // The drivers' tests use the test kit, the core's do not.
             let is_dev = dependency["kind"] == "dev" && own_rank > 0;
             if rank(dependency_name).is_some_and(|other| other >= own_rank) && !is_dev {
                 breaches.push(format!(
@@ -336,7 +336,7 @@ fn lengths() -> Vec<String> {
     breaches
 }
 
-/// Whether a file says what another one does, documentation included, and is generated.
+/// Whether a file is a generated description of another one, such as a stub.
 fn is_stub(name: &str) -> bool {
     [
         "/ops.d.cts",
@@ -370,7 +370,7 @@ fn browser() -> Vec<String> {
     }
 }
 
-/// The crates a package stands on, itself included, each once.
+/// The crates that a package depends on, itself included, each once.
 fn tree(package: &str, options: &[&str]) -> Vec<String> {
     let arguments = ["tree", "-p", package, "-e", "normal", "--prefix", "none"];
     let output = cargo().args(arguments).args(options).output();
@@ -439,14 +439,14 @@ fn rust_files(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Whether a file holds nothing but tests, or what they share: those see all layers.
+/// Whether a file contains only tests or their helpers, which may use all layers.
 fn is_test(path: &Path) -> bool {
     let is_named = |part: &str| matches!(part, "tests" | "tests.rs" | "testing.rs");
     path.iter().any(|part| part.to_str().is_some_and(is_named))
 }
 
 /// The lines of a file before its tests, without comments. Tests in a file of their own are named at
-/// its head and end nothing.
+/// its beginning, where they do not end the count.
 fn code_lines(file: &Path) -> Vec<(usize, String)> {
     let text = fs::read_to_string(file).unwrap_or_default();
     let code = text

@@ -9,7 +9,7 @@ use crate::parity::Record;
 use crate::shell::{Outcome, cargo, counted, plain_count, root};
 use crate::{node, python, setup, wasm};
 
-/// Whose implementation is asked.
+/// The language whose implementation is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Lang {
     Rust,
@@ -54,7 +54,7 @@ impl Lang {
     }
 }
 
-/// The vectors of `dir`, after the packages that are asked are built; without a folder, the groups
+/// The vectors of `dir`, after building the tested packages; without a folder, the groups
 /// of our own that have a handler. The judge's last line is the count.
 pub(crate) fn run(dir: Option<&Path>, lang: Lang) -> Outcome {
     let installed = lang.install();
@@ -77,7 +77,7 @@ fn judged(dir: Option<&Path>, lang: Lang) -> Outcome {
     command.args(["run", "--quiet", "--bin", "vectors"]);
     command.args(["--", "--lang", lang.name(), "--dir"]);
     match dir {
-        // The command runs in the root, the folder was named from where the caller stands.
+        // The command runs in the root, the folder is relative to the caller's.
         Some(dir) => command.arg(std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned())),
         None => {
             let vectors_dir = root().join("tests/vectors");

@@ -11,10 +11,10 @@ use crate::{codegen, packages, setup};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// What Debian calls the pieces: a compiler with the standard library's sources, a linker, a browser.
+/// The names of Debian's packages: a compiler with the standard library's sources, a linker, a browser.
 const COMPILER: &[&str] = &["rustc-web", "cargo-web", "rust-web-src", "lld-19"];
 const BROWSER: &str = "/usr/bin/chromium";
-/// Chromium without windows, which takes half the time where many people have a browser of their own.
+/// Chromium without windows, which takes half the time with many browsers.
 const HEADLESS: &str = "/usr/bin/chromium-headless-shell";
 
 /// Builds the package, and runs its tests in a browser.
@@ -42,7 +42,7 @@ pub(crate) fn installed() -> Outcome {
     built.and(packed())
 }
 
-/// The program that plays conversations, in a browser, with what is installed there.
+/// The program that plays conversations, in a browser, with the installed package.
 pub(crate) fn player() -> Vec<PathBuf> {
     let script = package().join("test/vectors-player.js");
     let installed = project().join("node_modules/oauth-core-web");
@@ -53,7 +53,7 @@ fn project() -> PathBuf {
     target().join("web-project")
 }
 
-/// Packs the package, and installs it from that file alone.
+/// Packs the package, and installs it from that file only.
 fn packed() -> Outcome {
     let project = project();
     let pack = || {
@@ -80,13 +80,13 @@ fn packed() -> Outcome {
     packed.and(step("npm install (the tarball only)", &mut npm))
 }
 
-/// Everything the package is made of, and the tools to test it.
+/// The whole package, and the tools to test it.
 fn prepared() -> Outcome {
     let tools = browser().and(setup::npm_ci(&package()));
     tools.and(built())
 }
 
-/// Builds the package where it lies.
+/// Builds the package in place.
 pub(crate) fn built() -> Outcome {
     let Some(compiler) = compiler() else {
         return no_compiler();
@@ -104,7 +104,7 @@ pub(crate) fn edge() -> Outcome {
     if built.failed > 0 {
         return built;
     }
-    // A module in a package whose `.js` are none has to say so.
+    // A module in a package whose `.js` files are not modules must declare it.
     let glue = |ending| folder.join("oauth_core_edge").with_extension(ending);
     match fs::rename(glue("js"), glue("mjs")) {
         Ok(()) => built,
@@ -124,7 +124,7 @@ fn no_compiler() -> Outcome {
     Outcome::of(false)
 }
 
-/// The module as cargo leaves it, with the names of its functions.
+/// The module as built by cargo, with function names.
 pub(crate) fn module() -> PathBuf {
     module_path("oauth-core-web")
 }
@@ -138,9 +138,9 @@ fn package() -> PathBuf {
     root().join("bindings/wasm")
 }
 
-/// The ways to compile for WebAssembly.
+/// The toolchains for WebAssembly.
 enum Compiler {
-    /// The compiler at hand has the target.
+    /// The default compiler has the target.
     Own,
     /// Debian's, with the standard library built along, and this linker.
     Debian(PathBuf),
@@ -234,7 +234,7 @@ fn build(compiler: &Compiler, name: &str, folder: &Path) -> Outcome {
     ))
 }
 
-/// The part of this that takes a while to compile.
+/// The part that takes long to compile.
 fn helper(name: &str, args: &[&Path]) -> Outcome {
     let mut command = cargo();
     command
@@ -243,7 +243,7 @@ fn helper(name: &str, args: &[&Path]) -> Outcome {
     step(name, &mut command)
 }
 
-/// What a page loads.
+/// The size that a page loads.
 fn sizes() -> Outcome {
     let mut node = Command::new("node");
     step("sizes", node.arg("test/sizes.js").current_dir(package()))

@@ -1,16 +1,16 @@
-//! Workers that share a grant, at work against a server that ends it when a refresh token comes
-//! twice; and their peers.
+//! Workers that share a grant, against a server that revokes it on reuse of a
+//! refresh token; and their peers.
 
 use std::path::PathBuf;
 
 use crate::python;
 use crate::shell::{Outcome, cargo, counted, plain_count, root, target};
 
-/// How long each part runs in the gate, in seconds; by itself it runs for 30. Only a longer part sees
-/// the end of a killed worker's lease, and asks for it.
+/// The duration of each part in the full run, in seconds; alone it runs for 30. Only a longer part sees
+/// the end of a killed worker's lease, and requires it.
 const GATE_SECONDS: u64 = 8;
 
-/// A short run of it, for the gate.
+/// A short run, for the full test run.
 pub(crate) fn short() -> Outcome {
     run(GATE_SECONDS, None)
 }
@@ -32,7 +32,7 @@ pub(crate) fn run(seconds: u64, filter: Option<&str>) -> Outcome {
     peers.and(counted("workers", &mut workers, plain_count))
 }
 
-/// Where the Python peer is.
+/// The path of the Python peer.
 fn environment() -> PathBuf {
     target().join("workers/venv")
 }

@@ -37,7 +37,7 @@ pub fn outline(record: String) -> Result<Object, JsValue> {
     let outline = GrantSummary::read(&Secret::new(record)).map_err(fail)?;
     let parameters = &outline.id.token_request;
     let named = |name| -> Vec<String> {
-        let values = parameters.named(name);
+        let values = parameters.values_of(name);
         values.map(|value| value.expose().clone()).collect()
     };
     let (resource, audience) = (named("resource"), named("audience"));

@@ -93,7 +93,7 @@ pub fn discovery(
     prefer: Option<String>,
 ) -> Result<NativeExchange, JsValue> {
     let invalid_prefer = || invalid("prefer must be oauth or openid");
-    let prefer = prefer.map(|name| PreferredDocument::named(&name).ok_or_else(invalid_prefer));
+    let prefer = prefer.map(|name| PreferredDocument::from_name(&name).ok_or_else(invalid_prefer));
     let options = Discover {
         prefer: prefer.transpose()?.unwrap_or_default(),
         ..Discover::default()

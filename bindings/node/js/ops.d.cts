@@ -865,7 +865,7 @@ export class IdToken {
   readonly issuedAt: Date | undefined
   /** When the ID token expires. */
   readonly expiresAt: Date | undefined
-  /** When the user last authenticated, if the server says so. */
+  /** When the user last authenticated, if the server states it. */
   readonly authTime: Date | undefined
   /** The authentication context class of the user's authentication. */
   readonly acr: string | undefined

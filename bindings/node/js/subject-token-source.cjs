@@ -76,7 +76,7 @@ class SubjectTokenSource {
     const { tokens: latest, release } = held
     this.release()
     this.#release = release
-    // Nobody waits any more, so nobody would end the hold.
+    // No caller waits any more, so none would end the hold.
     if (attempt.isOver || !this.native.leaveRenewed(nativeTokens(latest), at)) this.release()
     return undefined
   }

@@ -134,7 +134,7 @@ pub(crate) fn outline(record: String) -> Result<NativeSummary> {
     let summary = GrantSummary::read(&Secret::new(record)).map_err(fail)?;
     let parameters = &summary.id.token_request;
     let named = |name| {
-        let values = parameters.named(name);
+        let values = parameters.values_of(name);
         values.map(|value| value.expose().clone()).collect()
     };
     let (resource, audience) = (named("resource"), named("audience"));

@@ -30,7 +30,7 @@ pub(crate) fn runtime() -> std::result::Result<&'static Runtime, Error> {
     Ok(RUNTIME.get_or_init(|| new))
 }
 
-/// The driver over the system's network with this timeout; one for all clients, so that they share connections.
+/// Returns the driver for the system's network with this timeout. All clients share it, and thus its connections.
 pub(crate) fn driver(timeout: Option<Duration>) -> std::result::Result<Driver, Error> {
     static SYSTEM: OnceLock<Network> = OnceLock::new();
     if let Some(network) = SYSTEM.get() {
@@ -40,7 +40,7 @@ pub(crate) fn driver(timeout: Option<Duration>) -> std::result::Result<Driver, E
     SYSTEM.get_or_init(|| network).driver(timeout)
 }
 
-/// Milliseconds from JavaScript; an invalid number means no pause.
+/// Milliseconds from JavaScript; an invalid number means `Duration::MAX`, which is no limit.
 pub(crate) fn millis(value: f64) -> Duration {
     Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::MAX)
 }
@@ -84,18 +84,18 @@ where
     let runtime = runtime().map_err(fail)?;
     let mut future = Box::pin(future);
     // Timers and sockets created meanwhile belong to the runtime.
-    let context = runtime.enter();
+    let entered = runtime.enter();
     // The runtime polls again, with its own waker.
-    let mut waiting = Context::from_waker(Waker::noop());
-    let polled = guarded(|| future.as_mut().poll(&mut waiting));
-    drop(context);
+    let mut noop_context = Context::from_waker(Waker::noop());
+    let polled = guarded(|| future.as_mut().poll(&mut noop_context));
+    drop(entered);
     match polled? {
         Poll::Ready(outcome) => outcome.map(Either::A).map_err(fail),
         Poll::Pending => promise(env, future).map(Either::B),
     }
 }
 
-/// Catches panics of work on the thread of Node.js, into which they must not unwind.
+/// Catches panics on the Node.js thread, into which they must not unwind.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| fail(overdue(STOPPED)))
 }

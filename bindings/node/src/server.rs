@@ -89,7 +89,7 @@ pub(crate) fn discovery(
     prefer: Option<String>,
 ) -> Result<NativeExchange> {
     let wrong = || invalid("prefer must be oauth or openid");
-    let prefer = prefer.map(|name| PreferredDocument::named(&name).ok_or_else(wrong));
+    let prefer = prefer.map(|name| PreferredDocument::from_name(&name).ok_or_else(wrong));
     let settings = Discover {
         prefer: prefer.transpose()?.unwrap_or_default(),
         ..Discover::default()

@@ -68,7 +68,7 @@ for (const [name, object] of Object.entries(objects)) {
   for (const member of methods(object)) callable.push([`${name}.${member}`, (...args) => object[member](...args)])
 }
 
-/** Callables that pass on values from others, are called by others with their own objects, or wait for a user. */
+/** Skipped: callables that pass values on, that frameworks call with their own objects, or that wait for a user. */
 const LEFT = /^(Record|GrantSource\..*|.*\.notCloned|site\.(leave|remember|remembered|required|fastify|page|visit|wrap)|.*Error|DeniedError|MalformedError|UntrustedError|LostError|MisuseError)$/
 
 /** How the engine and the addon's library describe unexpected values. */
@@ -94,7 +94,7 @@ function* shows(outcome, what) {
   }
 }
 
-test('no error of a call shows a value that was passed instead of a string', async () => {
+test('a call with a wrongly typed argument reports an error that does not contain its value', async () => {
   const found = []
   for (const [name, call] of callable) {
     if (LEFT.test(name)) continue
@@ -148,7 +148,7 @@ const withOptions = {
   'site.testing': (options) => site.testing({ subject: 'ann', ...options }),
 }
 
-test('no error of an option shows what was given', async () => {
+test('no error about an option shows its value', async () => {
   const found = []
   for (const [name, call] of Object.entries(withOptions)) {
     for (const option of OPTIONS[name]) {
@@ -160,7 +160,7 @@ test('no error of an option shows what was given', async () => {
   assert.deepEqual(found, [])
 })
 
-test('no error of an argument of an operation shows what was given', async () => {
+test('no error about an argument of an operation shows its value', async () => {
   const found = []
   for (const [name, { names }] of Object.entries(operations)) {
     for (const argument of names) {

@@ -35,7 +35,7 @@ test('responses are requested uncompressed and uncached, but decompressed if nec
   }
 })
 
-test('what unpacks to more than a mebibyte is too large', async () => {
+test('a body that decompresses to more than a mebibyte is too large', async () => {
   const exact = TOKENS + ' '.repeat(MIB - TOKENS.length)
   for (const [coding, pack] of Object.entries(CODINGS)) {
     assert.ok(pack(exact).length < 10_000)
@@ -48,7 +48,7 @@ test('what unpacks to more than a mebibyte is too large', async () => {
   }
 })
 
-test('what costs much to unpack, and was not asked for, is not read', async () => {
+test('an unrequested expensive encoding is not decompressed', async () => {
   for (const coding of ['br', 'zstd', 'gzip, br', 'x\u00e9']) {
     const { base } = await answering(brotliCompressSync(TOKENS), coding)
     const error = await rejection(run(exchangeAt(base)))
@@ -58,7 +58,7 @@ test('what costs much to unpack, and was not asked for, is not read', async () =
 })
 
 // Peaks are read from /proc.
-test('no reply costs more than 16 MiB', { skip: process.platform !== 'linux' }, async () => {
+test('reading a response takes at most 16 MiB of memory', { skip: process.platform !== 'linux' }, async () => {
   const reply = await answering(TOKENS)
   const text = JSON.stringify({ access_token: 't', token_type: 'Bearer', x: 'x'.repeat(MIB - 80) })
   const shapes = [
@@ -97,7 +97,7 @@ function ask(base) {
   return door === 'fetch' ? run(client.exchange.clientCredentials()) : client.clientCredentials().token()
 }
 
-// What libraries take once is not the reply's.
+// The first call initializes the libraries, whose memory is not counted.
 await ask(good)
 writeFileSync('/proc/self/clear_refs', '5')
 const before = peak()

@@ -13,7 +13,7 @@ const redirectUri = 'http://127.0.0.1/callback'
 const tls = JSON.parse(readFileSync(path.join(root, 'tests/interop/oidc-provider/tls.json')))
 
 /** Key, tokens and nonces are stored: nothing else is left of the first process. */
-test('a bound grant is renewed after a restart', async (t) => {
+test('a DPoP-bound grant is renewed after a restart', async (t) => {
   const folder = mkdtempSync(path.join(tmpdir(), 'bound-'))
   t.after(() => rmSync(folder, { recursive: true }))
   const { issuer, clients } = await fapiProvider({ ACCESS_TOKEN_SECONDS: '3' })
@@ -52,7 +52,7 @@ test('a bound grant is renewed after a restart', async (t) => {
   assert.ok(nonceChallenges > 0)
 })
 
-test('tokens are bound to a certificate', async () => {
+test('client credentials tokens are bound to the client certificate', async () => {
   const { issuer } = await oidcProvider({ TLS: JSON.stringify(tls) })
   const shown = new Network({ onlyCa: tls.ca, clientCertificate: tls.client, clientKey: tls.client_key })
   const hidden = new Network({ onlyCa: tls.ca })
@@ -86,7 +86,7 @@ const trusting = (url, { headers }) => new Promise((done, failed) => {
 const pairs = ([name, value, ...more]) => (name === undefined ? [] : [[name, value], ...pairs(more)])
 
 /** RFC 8705 section 3: UserInfo takes the token over a connection that shows the certificate, and over no other. */
-test('a bound token is good with its certificate alone', async () => {
+test('a bound token is accepted only with its certificate', async () => {
   const { issuer, clients } = await oidcProvider({ TLS: JSON.stringify(tls) })
   const ours = new Network({ onlyCa: tls.ca, clientCertificate: tls.client, clientKey: tls.client_key })
   // The server's own is of the same authority, and another.
@@ -116,7 +116,7 @@ test('a bound token is good with its certificate alone', async () => {
 })
 
 /** The vectors of `htu` that the core reads from nobody: `URL` has made them plain before (RFC 9449 section 4.2). */
-test('a proof names the URL as fetch writes it', async () => {
+test('a proof contains the URL as normalized by fetch', async () => {
   const named = []
   const claims = (proof) => JSON.parse(Buffer.from(proof.split('.')[1], 'base64url'))
   const fetch = async (url, { headers }) => {

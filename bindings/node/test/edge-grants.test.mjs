@@ -40,7 +40,7 @@ const program = `
   process.stdout.write(JSON.stringify({ token: token.accessToken, stored, left: (await store.scan()).keys }))
 `
 
-test('step-ups are kept beside the ordinary login in edge runtimes', () => {
+test('step-up tokens are stored separately from the ordinary login in edge runtimes', () => {
   const said = execFileSync(process.execPath, ['--conditions=edge-light', '--input-type=module', '--eval', program], { timeout: 60_000 })
   assert.deepEqual(JSON.parse(said), { token: 'at-acr-8', stored: 9, left: [] })
 })

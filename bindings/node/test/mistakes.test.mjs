@@ -41,7 +41,7 @@ const TEXTS = {
 }
 
 for (const [name, call] of Object.entries(TEXTS)) {
-  test(`a lone surrogate is refused rather than replaced: ${name}`, async () => {
+  test(`a string with a lone surrogate is rejected with a TypeError: ${name}`, async () => {
     const error = await failed(() => call(SURROGATE))
     assert.ok(error instanceof TypeError, inspect(error))
     assert.match(error.message, /lone surrogate/)
@@ -49,7 +49,7 @@ for (const [name, call] of Object.entries(TEXTS)) {
   })
 }
 
-test('a mistyped option is reported by name, at the call', async () => {
+test('a wrongly typed option is reported by name when it is passed', async () => {
   const { flow } = client.authorize({ redirectUri })
   for (const [call, message] of [
     [() => client.redeem(flow, undefined), /^callback must be a string or a URL$/],
@@ -74,7 +74,7 @@ test('a mistyped option is reported by name, at the call', async () => {
   }
 })
 
-test('a promise that was not awaited is told as one', async () => {
+test('a promise that was not awaited is reported as such', async () => {
   const promise = Promise.resolve()
   for (const [call, name] of [
     [() => new core.Client(promise, { clientId: 'id' }), 'server must be a Server'],
@@ -95,7 +95,7 @@ test('a promise that was not awaited is told as one', async () => {
   }
 })
 
-test('what a session kept as JSON is told from what serialize() returns', async () => {
+test('a flow or tokens stored as JSON, not by serialize(), are refused with an explanation', async () => {
   const { flow } = client.authorize({ redirectUri })
   const tokens = core.Tokens.bearer('secret')
   for (const [Class, kept] of [[core.PendingAuthorization, flow], [core.Tokens, tokens]]) {
@@ -111,7 +111,7 @@ test('what a session kept as JSON is told from what serialize() returns', async 
   assert.match((await failed(() => client.redeem(JSON.parse(JSON.stringify(flow)), redirectUri))).message, /store the text of serialize\(\)/)
 })
 
-test('an option of a login is told with those of its own', async () => {
+test('an error about a login option lists the options of a login', async () => {
   assert.match((await failed(() => core.login(client, { timeout: 20 }))).message, /^timeout: there is no such option; perhaps timeoutMs$/)
   const all = (await failed(() => core.login(client, { zzzzzzzzzzzz: 1 }))).message
   for (const name of ['open', 'paste', 'port', 'path', 'device', 'show', 'purpose', 'timeoutMs', 'signal', 'redirectUri', 'scope']) {
@@ -119,7 +119,7 @@ test('an option of a login is told with those of its own', async () => {
   }
 })
 
-test('discovery that takes too long names the server, and says so once', async (context) => {
+test('a discovery timeout names the server once', async (context) => {
   const silent = createServer(() => {}).listen(0, '127.0.0.1')
   await once(silent, 'listening')
   context.after(() => silent.close())
@@ -134,7 +134,7 @@ test('discovery that takes too long names the server, and says so once', async (
   }
 })
 
-test('an error that is printed tells what helps, and no more than it knows', async () => {
+test('a printed error contains its hint and no absent fields', async () => {
   const misuse = await failed(() => new core.Client(server, { clientId: 'id' }).clientCredentials().token())
   const text = inspect(misuse)
   assert.ok(misuse.hint && text.includes(`hint: ${inspect(misuse.hint)}`), text)
@@ -143,7 +143,7 @@ test('an error that is printed tells what helps, and no more than it knows', asy
   assert.deepEqual([misuse.status, misuse.repeated, misuse.extra, misuse.responseHeaders], [undefined, false, {}, {}])
 })
 
-test('a verifier that can verify nothing is not made', async () => {
+test('an access token verifier with unusable options is rejected at construction', async () => {
   for (const options of [{}, { audience: '' }, { audience: 'a', algs: ['none'] }, { audience: 'a', algs: ['RS265'] }, { audience: 'a', profile: 'azure' }]) {
     assert.throws(() => new core.AccessTokenVerifier(server, options), (error) => error instanceof TypeError || error instanceof core.MisuseError)
   }

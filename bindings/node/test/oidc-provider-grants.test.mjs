@@ -1,4 +1,4 @@
-// Grants without a browser of the client's, and clients that register themselves, at npm's oidc-provider.
+// Grants without a browser on the client, and dynamic registration, against npm's oidc-provider.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -14,13 +14,13 @@ const message = 'W4SCT'
 const ways = { native: {}, fetch: { fetch: globalThis.fetch } }
 
 /** The client that is notified, the request to approve, and the received notifications. */
-const awaited = { us: undefined, request: undefined, verdicts: [] }
+const awaited = { ownClient: undefined, request: undefined, verdicts: [] }
 
-/** The client's own endpoint: it judges what comes, and answers what the library says. */
-const mailbox = await listen(async (request, response) => {
+/** The client's notification endpoint: the library verifies each notification and determines the response. */
+const notificationEndpoint = await listen(async (request, response) => {
   let body = ''
   for await (const part of request) body += part
-  const { us: ownClient, request: { authReqId, clientNotificationToken } } = awaited
+  const { ownClient, request: { authReqId, clientNotificationToken } } = awaited
   const { method, url, headers: { authorization } } = request
   const respond = (verdict, status, headers) => {
     awaited.verdicts.push(`${method} ${url} ${verdict}`)
@@ -31,7 +31,7 @@ const mailbox = await listen(async (request, response) => {
     ({ code, responseStatus, challenge }) => respond(code, responseStatus ?? 500, challenge && { 'www-authenticate': challenge }),
   )
 })
-const notificationUri = `${mailbox}/notified`
+const notificationUri = `${notificationEndpoint}/notified`
 const { issuer, clients } = await oidcProvider({ BACKCHANNEL_NOTIFICATION_URI: notificationUri })
 const server = await discover(issuer, { transport: 'loopback_http' })
 
@@ -40,13 +40,13 @@ function client(which, options) {
   return new Client(server, { clientId, clientSecret, clientAuth: 'client_secret_basic', ...options })
 }
 
-/** How often the token endpoint had no tokens for this client. */
+/** The number of polls of this client to which the token endpoint responded without tokens. */
 async function refusals({ clientId }) {
   return (await (await fetch(`${issuer}/_counters/${clientId}`)).json()).refused
 }
 
-/** Does this once the client has asked in vain from now on, and is `done` then. */
-async function onceToldToWait(client, act) {
+/** Runs `act` after the client's next poll that returns no tokens; `done` is the promise of its result. */
+async function afterNextPendingPoll(client, act) {
   const before = await refusals(client)
   const wait = async () => {
     const end = Date.now() + 30_000
@@ -78,7 +78,7 @@ async function decide(verdict) {
   assert.deepEqual([await response.text(), response.status], [message, 200])
 }
 
-async function begun(client, more) {
+async function beginBackchannel(client, more) {
   const backchannelOptions = { loginHint: 'somebody', bindingMessage: message, requestedExpiry: 60, scope }
   const request = await client.backchannelAuthentication({ ...backchannelOptions, ...more })
   assert.deepEqual([request.expiresIn, request.interval], [60, 5])
@@ -87,8 +87,8 @@ async function begun(client, more) {
 
 /** A request that the client is notified about. */
 async function begunWithPing(client) {
-  const request = await begun(client, { tokenDeliveryMode: 'ping' })
-  Object.assign(awaited, { us: client, request, verdicts: [] })
+  const request = await beginBackchannel(client, { tokenDeliveryMode: 'ping' })
+  Object.assign(awaited, { ownClient: client, request, verdicts: [] })
   return request
 }
 
@@ -105,12 +105,12 @@ const bySecret = {
 }
 
 for (const [way, options] of Object.entries(ways)) {
-  test(`a device gets tokens once the user has entered the code: ${way}`, async () => {
+  test(`a device gets tokens after the user enters the code: ${way}`, async () => {
     const ownClient = client('device', options)
     const code = await ownClient.deviceAuthorization({ scope })
     assert.ok(String(code.verificationUri).startsWith(issuer))
     assert.equal(code.interval, 5)
-    const person = await onceToldToWait(ownClient, () => visit(code.verificationUri, code))
+    const person = await afterNextPendingPoll(ownClient, () => visit(code.verificationUri, code))
     assert.equal((await ownClient.pollDeviceToken(waiting(code))).claims.sub, 'somebody')
     assert.equal(await person.done, 'signed in')
     // A code can be used only once.
@@ -124,7 +124,7 @@ for (const [way, options] of Object.entries(ways)) {
     await assert.rejects(ownClient.pollDeviceToken(waiting(code)), { code: 'denied.access_denied' })
   })
 
-  test(`a device gets tokens for the resource it asked for: ${way}`, async () => {
+  test(`a device gets tokens for the requested resource only: ${way}`, async () => {
     const ownClient = client('device', options)
     const polled = async (resource) => {
       const code = await ownClient.deviceAuthorization({ scope, resource: [api] })
@@ -141,8 +141,8 @@ for (const [way, options] of Object.entries(ways)) {
   test(`the user approves on their own device: ${way}`, async () => {
     const ownClient = client('ciba-poll', options)
     const polled = async (verdict) => {
-      const { authReqId, expiresAt } = await begun(ownClient)
-      const person = await onceToldToWait(ownClient, () => decide(verdict))
+      const { authReqId, expiresAt } = await beginBackchannel(ownClient)
+      const person = await afterNextPendingPoll(ownClient, () => decide(verdict))
       const login = ownClient.pollBackchannelToken({ authReqId, expiresAt, interval: 1, scope })
       const [ended] = await Promise.allSettled([login, person.done])
       await person.done
@@ -154,7 +154,7 @@ for (const [way, options] of Object.entries(ways)) {
     assert.deepEqual([denied.code, denied.error], ['denied.other', 'unknown_user_id'])
   })
 
-  test(`the client is notified once the user has decided: ${way}`, async () => {
+  test(`the client is notified after the user decides: ${way}`, async () => {
     const ownClient = client('ciba-ping', options)
     const before = await refusals(ownClient)
     const first = await begunWithPing(ownClient)
@@ -163,16 +163,16 @@ for (const [way, options] of Object.entries(ways)) {
     assert.deepEqual(awaited.verdicts, ['POST /notified ours'])
     const { claims } = await ownClient.pollBackchannelToken({ authReqId: first.authReqId, scope })
     assert.equal(claims.sub, 'somebody')
-    assert.equal(await refusals(ownClient), before, 'it has asked once')
+    assert.equal(await refusals(ownClient), before, 'the client polled only once')
 
     const { authReqId } = await begunWithPing(ownClient)
-    assert.deepEqual(awaited.verdicts, [], 'nobody has answered')
+    assert.deepEqual(awaited.verdicts, [], 'the user has not decided yet')
     await decide('no')
     assert.deepEqual(awaited.verdicts, ['POST /notified ours'])
     await assert.rejects(ownClient.pollBackchannelToken({ authReqId, scope }), { code: 'denied.access_denied' })
   })
 
-  test(`notifications from anyone else are rejected: ${way}`, async () => {
+  test(`notifications with another token or request ID are rejected: ${way}`, async () => {
     const { authReqId, clientNotificationToken } = await begunWithPing(client('ciba-ping', options))
     const posted = async (token, id) => {
       const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
@@ -186,12 +186,12 @@ for (const [way, options] of Object.entries(ways)) {
     assert.deepEqual(awaited.verdicts, verdicts.map((verdict) => `POST /notified ${verdict}`))
   })
 
-  test(`a client that is notified sends a token: ${way}`, async () => {
-    await assert.rejects(begun(client('ciba-ping', options)), { code: 'denied.invalid_request' })
+  test(`a ping-mode client must send a notification token: ${way}`, async () => {
+    await assert.rejects(beginBackchannel(client('ciba-ping', options)), { code: 'denied.invalid_request' })
   })
 
   for (const method of ['client_secret_basic', 'client_secret_post', 'none']) {
-    test(`a registered client signs people in: ${method}, ${way}`, async () => {
+    test(`a registered client signs users in: ${method}, ${way}`, async () => {
       const metadata = { ...requestedMetadata, token_endpoint_auth_method: method }
       const newRegistration = await new Client(server, options).register({ metadata })
       assert.equal(newRegistration.tokenEndpointAuthMethod, method)
@@ -204,7 +204,7 @@ for (const [way, options] of Object.entries(ways)) {
     })
   }
 
-  test(`a client registers its public key, and signs with the private one: ${way}`, async () => {
+  test(`a client registers its public key and authenticates with the private key: ${way}`, async () => {
     const clientAuth = privateKeyJwt(clients['key-ES256'].private_key, { alg: 'ES256' })
     const metadata = { ...bySecret, token_endpoint_auth_method: 'private_key_jwt', jwks: clientAuth.publicJwks() }
     const { clientSecret, stored } = await new Client(server, options).register({ metadata })
@@ -224,7 +224,7 @@ for (const [way, options] of Object.entries(ways)) {
     const metadata = { ...bySecret, client_name: 'New' }
     const updated = await unregisteredClient.updateRegistration({ registered: read.stored, metadata })
     assert.deepEqual([updated.clientId, updated.metadata.client_name], [first.clientId, 'New'])
-    // The server has replaced the token, and the new one is good.
+    // The server has replaced the registration access token, and the new one works.
     assert.notEqual(updated.registrationAccessToken, read.registrationAccessToken)
     await assert.rejects(unregisteredClient.readRegistration({ registered: read.stored }), { code: 'denied.invalid_token' })
     const { metadata: currentMetadata, stored: registered } = await unregisteredClient.readRegistration({ registered: updated.stored })
@@ -237,16 +237,16 @@ for (const [way, options] of Object.entries(ways)) {
   })
 }
 
-test('what the server does not take is refused by its name', async () => {
+test('metadata that the server rejects is reported with its error code', async () => {
   const unregisteredClient = new Client(server, {})
   const register = (more) => unregisteredClient.register({ metadata: { ...requestedMetadata, token_endpoint_auth_method: 'none', ...more } })
-  // A native application cannot claim the https of a name that leads to every machine.
+  // A native application cannot claim an https URI on `localhost`, which every machine resolves to itself.
   const claimed = { redirect_uris: [redirectUri, 'https://localhost/callback'], application_type: 'native' }
   await assert.rejects(register(claimed), { code: 'denied.invalid_redirect_uri' })
   await assert.rejects(register({ grant_types: ['authorization_code', 'odd'] }), { code: 'denied.invalid_client_metadata' })
 })
 
-test('an initial access token entitles to register', async () => {
+test('an initial access token permits registration', async () => {
   const serverProcess = await oidcProvider({ INITIAL_ACCESS_TOKEN: 'S3CR3T-init' })
   const unregisteredClient = new Client(await discover(serverProcess.issuer, { transport: 'loopback_http' }), {})
   const metadata = { ...requestedMetadata, token_endpoint_auth_method: 'none' }

@@ -68,7 +68,7 @@ test('scope-mcp-none: neither the challenge nor the metadata names a scope', asy
   assert.deepEqual(pages.map((page) => page.searchParams.get('scope')), [null])
 })
 
-test('mcp-application-type: whoever is redirected to a loopback address registers as a native application', async () => {
+test('mcp-application-type: a client with a loopback redirect URI registers as native', async () => {
   const { base, registered } = await recorder()
   const nobody = new Error('nobody is there')
   const open = () => { throw nobody }
@@ -76,14 +76,14 @@ test('mcp-application-type: whoever is redirected to a loopback address register
   assert.deepEqual(registered.map((metadata) => metadata.application_type), ['native'])
 })
 
-test('mcp-cc-no-registration: a client that acts for itself is registered by people', async () => {
+test('mcp-cc-no-registration: a client_credentials connection does not register dynamically', async () => {
   const { generic } = await twins()
   const refused = await rejection(connection(generic, { clientName: 'Notes', grantType: 'client_credentials' }).token())
   assert.equal(refused.code, 'client_auth.no_usable_method')
   assert.ok((await generic.log()).every(({ path }) => path !== '/register'))
 })
 
-test('mcp-cc-jwt: the audience of an assertion is the issuer alone', async () => {
+test('mcp-cc-jwt: the audience of a client assertion is the issuer', async () => {
   const { base, forms } = await recorder()
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const clientAuth = core.privateKeyJwt(privateKey.export({ type: 'pkcs8', format: 'pem' }))
@@ -97,7 +97,7 @@ test('mcp-cc-jwt: the audience of an assertion is the issuer alone', async () =>
   assert.equal(JSON.parse(atob(assertion.split('.')[1])).aud, base)
 })
 
-test('mcp-cimd-portable: the document is the client at each server, and tokens are of one', async () => {
+test('mcp-cimd-portable: one metadata document identifies the client at each server', async () => {
   const [{ generic: one }, { generic: other }] = [await twins(), await twins()]
   const clientMetadataUrl = await metadataUrl(one, other)
   const store = new MemoryStore()
@@ -110,7 +110,7 @@ test('mcp-cimd-portable: the document is the client at each server, and tokens a
   assert.deepEqual(seen, [clientMetadataUrl, 1, one.base, clientMetadataUrl, 1, other.base])
 })
 
-test('mcp-ema-cimd: an identity provider vouches to the client of a document', async () => {
+test('mcp-ema-cimd: an identity assertion is redeemed by a client with a metadata document', async () => {
   const { 'identity-provider': idp } = await twins()
   const { base, forms } = await recorder()
   const { clientId, clientSecret, issuer } = await idp.client()
@@ -129,10 +129,10 @@ test('mcp-ema-cimd: an identity provider vouches to the client of a document', a
 // Those whose host has another normal form would be connected to.
 const resources = vectors.filter(({ id }) => ['mcp-resource-1', 'mcp-resource-4', 'mcp-resource-5'].includes(id))
 
-test('no URL of an API is left out', () => assert.equal(resources.length, 3))
+test('all URL vectors are tested', () => assert.equal(resources.length, 3))
 
 for (const { id, input, expected } of resources) {
-  test(`${id}: the normal form of an API's URL is what tokens are asked for`, async () => {
+  test(`${id}: tokens are requested for the normalized API URL`, async () => {
     const rest = (url) => url.slice('https://'.length).replace(/^[^/]*/, '')
     const { base, forms } = await recorder(rest(expected.resource))
     const options = { clientId: 'id', clientSecret: 'secret', issuer: base, grantType: 'client_credentials', ...loopbackOptions }

@@ -1,4 +1,4 @@
-// Without a `log` function, what whoever runs a site has to know is on the console; what anybody can cause is not.
+// Without a `log` function, errors for the operator are on the console; errors that any visitor can cause are not.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { core, twins } from './helper.mjs'
@@ -37,27 +37,27 @@ async function signIn(site) {
   return site.page(page(url.href.slice(baseUrl.length), { cookie: flow }))
 }
 
-test('a sign-in that fails through the fault of the site is one line of the console', async () => {
+test('a sign-in that fails because of the configuration logs one line to the console', async () => {
   const wrong = new core.Client(server, { clientId, clientSecret: 'not-the-secret' })
   const at = (options) => new Site({ baseUrl, key, client: wrong, transport, ...options })
   const lines = await written(async () => assert.ok((await signIn(at())).status >= 400))
   assert.equal(lines.length, 1, lines.join('\n'))
   assert.match(lines[0], /^oauth-core: token: POST http.*\[denied\.invalid_client\]; check the client id/)
   assert.ok(!lines[0].includes('not-the-secret') && !lines[0].includes('\n'))
-  // Whoever has a log, or wants none, gets nothing there.
+  // With a `log` function nothing is written to the console.
   const notes = []
   assert.deepEqual(await written(() => signIn(at({ log: (note) => notes.push(note.code) }))), [])
   assert.deepEqual(notes, ['denied.invalid_client'])
 })
 
-test('a provider that is down is one line of the console', async () => {
+test('an unreachable provider logs one line to the console', async () => {
   const site = new Site({ baseUrl, key, client: () => core.discover('http://127.0.0.1:9', { transport }), transport })
   const lines = await written(async () => assert.equal((await site.page(page('/auth/login'))).status, 503))
   assert.equal(lines.length, 1)
   assert.match(lines[0], /^oauth-core: .*127\.0\.0\.1:9.*\[lost\./)
 })
 
-test('processes without a common store are told apart from expired sessions, once', async () => {
+test('processes without a common store are distinguished from expired sessions, once', async () => {
   const at = () => new Site({ baseUrl, key, client, transport, scope: 'openid read offline_access', store: new core.MemoryStore() })
   const cookie = (await signIn(at())).headers.getSetCookie().filter((field) => !/max-age=0/i.test(field)).map(pair).join('; ')
   const other = at()
@@ -68,7 +68,7 @@ test('processes without a common store are told apart from expired sessions, onc
   assert.match(lines[0], /^oauth-core: .*\[web\.session_unknown\].* same store$/)
 })
 
-test('what anybody can cause does not fill the console', async () => {
+test('errors that any visitor can cause do not fill the console', async () => {
   const site = new Site({ baseUrl, key, client, transport })
   const lines = await written(async () => {
     for (const path of ['/auth/callback?code=c&state=s', '/auth/nothing', '/auth/callback?error=login_required']) {

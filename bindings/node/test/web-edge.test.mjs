@@ -1,4 +1,5 @@
-// Every check of a sign-in in the runtimes beside Node.js: Workers, with the machine in WebAssembly; Deno and Bun, with the addon.
+// Every check of a sign-in in the other runtimes: Workers, with the machine in WebAssembly; Deno and Bun, with the
+// addon.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -66,7 +67,7 @@ for (const [runtime, start] of Object.entries(runtimes)) {
   }
 }
 
-/** Settings of a client of the twin, whose people come back here. */
+/** Settings of a client of the twin with this base URL. */
 async function environment(base) {
   await twin.register(`${base}/auth/callback`)
   return {
@@ -87,7 +88,7 @@ const expectedPages = [
   { '/': 'Hello, stranger', '/auth/login': `Hello, ${ANN}` },
 ]
 
-test('there are as many Workers in the documentation as answers', () => assert.equal(pages.length, expectedPages.length))
+test('there is an expected result for each documented Worker', () => assert.equal(pages.length, expectedPages.length))
 
 for (const [index, code] of pages.entries()) {
   test(`the documentation's Worker ${index + 1}`, async (context) => {
@@ -111,7 +112,7 @@ for (const [kind, ...args] of [['bun', 'run'], ['deno', 'run', '--no-lock', '--a
   })
 }
 
-test('what a Worker does not support is reported', async (context) => {
+test('options that a Worker does not support are reported', async (context) => {
   const code = `
     import * as core from 'oauth-core'
     const server = core.Server.fromMetadata('https://login.example', { issuer: 'https://login.example', token_endpoint: 'https://login.example/token' })
@@ -154,7 +155,7 @@ test('what a Worker does not support is reported', async (context) => {
   assert.deepEqual(named.sort(), Object.keys(body).sort())
 })
 
-test('an access token in the cookie of a session is sent by a Worker', async (context) => {
+test('a Worker sends the access token kept in the session cookie', async (context) => {
   const code = `
     import { env } from 'cloudflare:workers'
     import { Site } from 'oauth-core/web'
@@ -173,7 +174,7 @@ test('an access token in the cookie of a session is sent by a Worker', async (co
   assert.equal((await new Browser().open(base)).text, '200 resource.origin_not_allowed')
 })
 
-test('a fixed token in a Worker ends, and is not repeated', async (context) => {
+test('a fixed token in a Worker expires, and is not renewed', async (context) => {
   const code = `
     import * as core from 'oauth-core'
     const origins = ['https://api.example']

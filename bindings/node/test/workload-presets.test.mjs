@@ -1,4 +1,5 @@
-// The tokens of SPIFFE, AWS, Azure and Google Cloud: each read anew, in place of a secret or to be exchanged.
+// The tokens of SPIFFE, AWS, Azure and Google Cloud, each read for each request, in place of a secret or as a subject
+// token.
 import assert from 'node:assert/strict'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -58,7 +59,7 @@ async function shop() {
 }
 
 for (const platform of PLATFORMS) {
-  test(`a token in place of a secret is read anew: ${platform}`, async () => {
+  test(`a token in place of a secret is read again for each request: ${platform}`, async () => {
     const [place, { base, shown }] = [await startPlatform(platform), await shop()]
     const clientAuth = workloadIdentity(platform, place.options)
     const client = new Client(serverAt(base), { clientId: 'me', clientAuth })
@@ -90,7 +91,7 @@ for (const platform of PLATFORMS) {
     assert.ok(!inspect([foreign, empty, client, clientAuth], { depth: 9, showHidden: true }).includes(HIDDEN))
   })
 
-  test(`a token that is exchanged is read anew: ${platform}`, async () => {
+  test(`a subject token is read again for each exchange: ${platform}`, async () => {
     const [place, { base, shown }] = [await startPlatform(platform), await shop()]
     const clientAuth = workloadIdentity(platform, { exchangeAudience: '//pool', ...place.options })
     const client = new Client(serverAt(base), { clientId: 'me', clientAuth })
@@ -106,7 +107,7 @@ for (const platform of PLATFORMS) {
   })
 }
 
-test('a function of the platform’s own library gives the token anew', async () => {
+test('a platform library function is called for each token', async () => {
   const { base, shown } = await shop()
   const queuedTokens = [token(base, 1), token(base, 2)]
   const remaining = [...queuedTokens]
@@ -117,7 +118,7 @@ test('a function of the platform’s own library gives the token anew', async ()
   }
 })
 
-test('what a platform lacks is named', async () => {
+test('missing and unsupported platform settings are named', async () => {
   const { base } = await shop()
   for (const [platform, options, code, named] of [
     ['spiffe', {}, 'workload.setup', 'spiffe needs the path'],

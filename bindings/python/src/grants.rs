@@ -87,7 +87,7 @@ impl Shared {
             None => grants,
             Some(hook) => grants.on_authorization_ends(move |id, end| {
                 let subject = id.subject().map(str::to_owned);
-                // The log has its error: nobody waits for it.
+                // Its error is in the log: no caller waits for it.
                 let _ = hook.run("on_authorization_ends", move |py| {
                     Ok((subject, value::time_to_py(py, end)?.unbind()))
                 });
@@ -369,7 +369,7 @@ fn summary_dict<'py>(py: Python<'py>, summary: &GrantSummary) -> PyResult<Bound<
     let loads = |text| py.import("json")?.call_method1("loads", (text,));
     dict.set_item("step_up", required.map(loads).transpose()?)?;
     for name in ["resource", "audience"] {
-        let values = summary.id.token_request.named(name);
+        let values = summary.id.token_request.values_of(name);
         let values: Vec<_> = values.map(|value| value.expose().as_str()).collect();
         dict.set_item(name, values)?;
     }

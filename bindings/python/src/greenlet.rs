@@ -48,7 +48,7 @@ pub(crate) struct Waker(Option<Py<PyAny>>);
 impl Drop for Waker {
     fn drop(&mut self) {
         if let Some(greenlet) = self.0.take() {
-            // Its hub may have ended, and then nobody waits.
+            // Its hub may have ended, and then no greenlet waits.
             runtime::call_python(move |py| drop(greenlet.call_method0(py, "tell")));
         }
     }

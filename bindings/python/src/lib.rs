@@ -147,7 +147,7 @@ fn secret(text: String) -> oauth_core::Secret<String> {
     oauth_core::Secret::new(text)
 }
 
-/// The error of pickling an object with secrets, which nobody expects in a pickle.
+/// The error of pickling an object with secrets, which must not end up in a pickle.
 fn no_pickle<T>(class_name: &str) -> PyResult<T> {
     Err(pyo3::exceptions::PyTypeError::new_err(format!(
         "{class_name} cannot be pickled, because it contains secrets: store the text of serialize() where \

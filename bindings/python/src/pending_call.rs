@@ -255,7 +255,7 @@ fn finish(py: Python<'_>, name: Option<&str>, outcome: Outcome) -> PyResult<Py<P
 /// The result, or the future of it.
 type Begun = (Option<Py<PyAny>>, Option<Py<PyAny>>);
 
-/// Begins the work: returns its result if that is available at once, and otherwise a future of the running loop.
+/// Begins the work: returns its result if that is available immediately, and otherwise a future of the running loop.
 #[pyclass(frozen)]
 struct Start(Mutex<Option<PendingCall>>);
 
@@ -266,7 +266,7 @@ impl Start {
         runtime::refuse_if_closed()?;
         let work = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let work = work.ok_or_else(|| PyRuntimeError::new_err("already awaited"))?;
-        // A result that is available at once needs no running loop.
+        // A result that is available immediately needs no running loop.
         let work = match work.ready_now(py) {
             ControlFlow::Break(result) => return Ok((Some(result?), None)),
             ControlFlow::Continue(work) => work,
@@ -317,7 +317,7 @@ fn complete_future(
         Err(error) => (None, Some(error.into_value(py))),
     };
     if let Ok(complete) = COMPLETE.import(py, "oauth_core._bridge", "complete") {
-        // If the loop is closed, nobody waits for the future.
+        // If the loop is closed, no task waits for the future.
         let _ = event_loop.call_method1(
             py,
             "call_soon_threadsafe",

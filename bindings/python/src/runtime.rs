@@ -60,7 +60,7 @@ pub(crate) fn is_closed() -> bool {
     IS_CLOSED.load(Ordering::SeqCst)
 }
 
-/// The error of new asynchronous work during shutdown, which nobody could await.
+/// The error of new asynchronous work during shutdown, when no event loop could await it.
 pub(crate) fn refuse_if_closed() -> PyResult<()> {
     if is_closed() {
         Err(PyRuntimeError::new_err("the interpreter is shutting down"))

@@ -255,7 +255,7 @@ pub(crate) fn discovery_exchange(
 ) -> PyResult<Result<ErasedExchange, oauth_facade::Error>> {
     let invalid_prefer = || PyValueError::new_err("prefer must be \"oauth\" or \"openid\"");
     let settings = Discover {
-        prefer: PreferredDocument::named(prefer).ok_or_else(invalid_prefer)?,
+        prefer: PreferredDocument::from_name(prefer).ok_or_else(invalid_prefer)?,
         ..Discover::default()
     };
     let transport = read_transport(transport)?;

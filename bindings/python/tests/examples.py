@@ -115,7 +115,7 @@ def run(
         "approve": approve,
     }
     code = code.replace(REAL[named], twin.base)
-    # Whoever opens a browser gets one with nobody at the screen.
+    # Every opened browser is headless.
     monkeypatch.setenv("DISPLAY", ":1")
     monkeypatch.setattr("webbrowser.open", opened)
     with mcp_url(code) as url:

@@ -1,4 +1,4 @@
-"""From the URL of an API alone to its answer: blocking, in coroutines, and through the plug-ins."""
+"""Calling an API known only by its URL: blocking, in coroutines, and through the plug-ins."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def paths(twin: Twin) -> list[str]:
     return [entry["path"] for entry in twin.log]
 
 
-def test_the_first_call_finds_registers_and_signs_in(generic: Twin) -> None:
+def test_the_first_call_discovers_the_server_registers_and_logs_in(generic: Twin) -> None:
     person = Person()
     api = connection(generic, person)
     assert api.url == f"{generic.base}/api/echo"
@@ -63,14 +63,14 @@ def test_the_first_call_finds_registers_and_signs_in(generic: Twin) -> None:
     assert (generic.counters["refreshes"], len(person.pages)) == (1, 1)
 
 
-def test_the_next_run_asks_nobody(generic: Twin, tmp_path: Any) -> None:
+def test_a_stored_connection_needs_no_sign_in(generic: Twin, tmp_path: Any) -> None:
     person = Person()
     for _ in range(2):
         store = oauth_core.stores.FileStore(tmp_path)
         connection(generic, person, store=store).get(f"{generic.base}/api/echo")
     assert (len(person.pages), paths(generic).count("/register")) == (1, 1)
     store = oauth_core.stores.FileStore(tmp_path)
-    # Listed among the grants is the grant alone.
+    # Only the grant is listed among the grants.
     keys, _ = store.scan()
     assert len([key for key in keys if ":" not in key]) == 1
 
@@ -110,7 +110,7 @@ PLUG_INS: dict[str, tuple[Callable[[Any], Any], Callable[[Any, str], int]]] = {
 
 
 @pytest.mark.parametrize("name", PLUG_INS)
-def test_what_the_api_wants_more_is_asked_of_the_person(generic: Twin, name: str) -> None:
+def test_a_wider_scope_is_requested_from_the_user(generic: Twin, name: str) -> None:
     person = Person()
     api = connection(generic, person, www_authenticate=['Bearer scope="read"'])
     auth, send = PLUG_INS[name]
@@ -121,7 +121,7 @@ def test_what_the_api_wants_more_is_asked_of_the_person(generic: Twin, name: str
     assert len(person.pages) == 2 and "scope=read+offline_access+write" in person.pages[1]
     assert send(plugged, api.url) == 200
     assert len(person.pages) == 2
-    # An access token that has ended, and a neighbour on the same origin.
+    # An expired access token, and another path on the same origin.
     generic.expire()
     assert send(plugged, api.url) == 200
     with pytest.raises(Exception, match="resource") as raised:
@@ -130,7 +130,7 @@ def test_what_the_api_wants_more_is_asked_of_the_person(generic: Twin, name: str
     assert error.code == "resource.not_covered"
 
 
-def test_the_client_itself_asks_for_more(generic: Twin) -> None:
+def test_the_connection_requests_the_scope_that_the_api_additionally_requires(generic: Twin) -> None:
     person = Person()
     api = connection(generic, person, www_authenticate=['Bearer scope="read"'])
     assert api.get(api.url).status == 200
@@ -143,7 +143,7 @@ def test_the_client_itself_asks_for_more(generic: Twin) -> None:
     assert raised.value.code == "step_up.repeated"
 
 
-def test_threads_that_want_a_token_at_once_make_one_login(generic: Twin) -> None:
+def test_concurrent_threads_share_one_login(generic: Twin) -> None:
     person = Person()
     api = connection(generic, person)
     replies: list[int] = []
@@ -157,7 +157,7 @@ def test_threads_that_want_a_token_at_once_make_one_login(generic: Twin) -> None
     assert (replies, len(person.pages)) == ([200] * 8, 1)
 
 
-def test_a_client_that_the_server_has_forgotten_registers_anew(generic: Twin) -> None:
+def test_a_client_that_the_server_has_forgotten_registers_again(generic: Twin) -> None:
     person = Person()
     api = connection(generic, person)
     first = api.get(api.url).json()["client_id"]
@@ -170,7 +170,7 @@ def test_a_client_that_the_server_has_forgotten_registers_anew(generic: Twin) ->
     assert paths(generic).count("/register") == 3
 
 
-def test_no_person_is_sent_to_a_server_that_has_forgotten_the_client(generic: Twin) -> None:
+def test_no_browser_is_opened_for_a_server_that_has_forgotten_the_client(generic: Twin) -> None:
     shown: list[str] = []
 
     def closed(url: str) -> None:
@@ -188,7 +188,7 @@ def test_no_person_is_sent_to_a_server_that_has_forgotten_the_client(generic: Tw
     assert (len(person.pages), paths(generic).count("/register")) == (1, 2)
 
 
-def test_a_client_that_was_registered_by_hand(generic: Twin) -> None:
+def test_a_manually_registered_client_is_used_only_at_its_issuer(generic: Twin) -> None:
     data = generic.data
     connection_options: Any = {
         "client_name": None,
@@ -205,7 +205,7 @@ def test_a_client_that_was_registered_by_hand(generic: Twin) -> None:
     assert raised.value.code == "connect.issuer"
 
 
-def test_what_the_opener_raises_comes_out_as_it_is(generic: Twin) -> None:
+def test_an_exception_of_the_opener_is_raised_unchanged(generic: Twin) -> None:
     def broken(url: str) -> None:
         raise LookupError("no screen")
 
@@ -222,20 +222,20 @@ def test_what_the_opener_raises_comes_out_as_it_is(generic: Twin) -> None:
         ({"www_authenticate": ['Bearer resource_metadata="https://e.example"']}, "resource_metadata.url"),
     ],
 )
-def test_what_contradicts_itself_is_refused_at_once(options: Any, code: str) -> None:
+def test_inconsistent_or_malformed_settings_are_refused_immediately(options: Any, code: str) -> None:
     with pytest.raises(oauth_core.OAuthError) as raised:
         oauth_core.ResourceConnection("https://mcp.example/mcp", **options)
     assert raised.value.code == code
 
 
-def test_nobody_to_be(generic: Twin) -> None:
+def test_a_connection_without_any_client_is_refused(generic: Twin) -> None:
     with pytest.raises(oauth_core.MisuseError) as raised:
         connection(generic, Person(), client_name=None).token()
     assert raised.value.code == "connect.no_client"
 
 
 @pytest.mark.parametrize("addresses", ["public_where_marked", "any"])
-def test_what_an_api_names_elsewhere_is_not_asked_inside(generic: Twin, addresses: Any) -> None:
+def test_an_internal_server_named_by_an_api_is_contacted_only_if_allowed(generic: Twin, addresses: Any) -> None:
     def answer(handler: Any) -> None:
         place = handler.path.startswith("/.well-known/oauth-protected-resource")
         document = {"resource": f"{api.base}/mcp", "authorization_servers": [generic.base]}
@@ -255,7 +255,7 @@ def test_what_an_api_names_elsewhere_is_not_asked_inside(generic: Twin, addresse
     assert person.pages == []
 
 
-def test_of_several_servers_the_caller_chooses(generic: Twin) -> None:
+def test_the_caller_may_reject_or_choose_among_several_authorization_servers(generic: Twin) -> None:
     servers: list[str] = ["http://127.0.0.1:1", generic.base]
 
     def answer(handler: Any) -> None:
@@ -287,7 +287,7 @@ def test_of_several_servers_the_caller_chooses(generic: Twin) -> None:
     assert raised.value.code == "form.malformed_parameter"
 
 
-def test_a_trusted_signer_says_which_server_issues_the_tokens(generic: Twin) -> None:
+def test_metadata_of_a_trusted_signer_selects_the_server(generic: Twin) -> None:
     resource = f"{generic.base}/api/echo"
     generic.sign_resource_metadata({"authorization_servers": ["https://signed.example"]})
     with urllib.request.urlopen(f"{generic.base}/jwks") as answer:
@@ -306,7 +306,7 @@ def test_a_trusted_signer_says_which_server_issues_the_tokens(generic: Twin) -> 
     assert raised_keys.value.code == "jwks.malformed"
 
 
-def test_a_server_that_refuses_resources_is_not_sent_any(generic: Twin) -> None:
+def test_the_resource_parameter_is_omitted_if_configured(generic: Twin) -> None:
     generic.refuse_resources()
     person = Person()
     with pytest.raises(oauth_core.DeniedError) as refused:
@@ -319,7 +319,7 @@ def test_a_server_that_refuses_resources_is_not_sent_any(generic: Twin) -> None:
     assert not any("resource" in dict(entry["form"]) for entry in generic.log if entry["path"] == "/token")
 
 
-def test_a_server_that_knows_the_api_by_another_name_is_sent_that(generic: Twin) -> None:
+def test_the_configured_resource_is_sent_instead_of_the_api_url(generic: Twin) -> None:
     generic.rename_resource()
     person = Person()
     with pytest.raises(oauth_core.DeniedError) as refused:
@@ -336,7 +336,7 @@ def test_a_server_that_knows_the_api_by_another_name_is_sent_that(generic: Twin)
     assert both.value.code == "arguments.inconsistent"
 
 
-def test_a_client_is_known_by_the_document_at_its_id(
+def test_a_client_is_identified_by_its_client_id_metadata_document(
     generic: Twin, plain: Callable[..., Plain]
 ) -> None:
     generic.accept_client_id_metadata()

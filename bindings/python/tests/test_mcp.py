@@ -1,4 +1,4 @@
-"""Servers of the Model Context Protocol, made with three SDKs, called by the official Python SDK with our tokens."""
+"""MCP servers built with three SDKs, called by the official Python SDK with our tokens."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ import oauth_core.stores
 
 
 class Server:
-    """A server, and somebody who says yes at whatever page it shows."""
+    """A server, and a user who approves every page."""
 
     def __init__(self, server_info: dict[str, str]) -> None:
         self.url, self.control = server_info["url"], server_info["control"]
@@ -86,14 +86,14 @@ def codes(failure: BaseException) -> list[str]:
     return [failure.code] if isinstance(failure, oauth_core.OAuthError) else []
 
 
-def test_the_first_call_registers_and_signs_in(server: Server) -> None:
+def test_the_first_call_registers_the_client_and_logs_in(server: Server) -> None:
     assert called(server.connection(), "echo", "echo") == ["hello", "hello"]
     counts = server.counts()
     assert (counts["registrations"], counts["code_redemptions"], server.pages) == (1, 1, 1)
     assert counts["tool_calls"] == 2
 
 
-def test_a_token_that_has_ended_costs_one_refresh(server: Server) -> None:
+def test_an_expired_token_is_refreshed_once(server: Server) -> None:
     api = server.connection()
     called(api, "echo")
     server.steer("expire_tokens")
@@ -102,7 +102,7 @@ def test_a_token_that_has_ended_costs_one_refresh(server: Server) -> None:
     assert (counts["refreshes"], counts["refresh_token_reuses"], server.pages) == (1, 0, 1)
 
 
-def test_a_client_that_is_forgotten_registers_anew_once(server: Server) -> None:
+def test_a_client_that_the_server_has_forgotten_registers_again_once(server: Server) -> None:
     api = server.connection()
     called(api, "echo")
     server.steer("forget_clients")
@@ -111,7 +111,7 @@ def test_a_client_that_is_forgotten_registers_anew_once(server: Server) -> None:
     assert server.pages == 2
 
 
-def test_what_a_tool_wants_more_is_asked_of_the_person_once(server: Server) -> None:
+def test_a_wider_scope_of_a_tool_is_requested_from_the_user_once(server: Server) -> None:
     api = server.connection()
     assert called(api, "echo")
     results = called(api, "secret_tool", "secret_tool")
@@ -130,7 +130,7 @@ def test_what_a_tool_wants_more_is_asked_of_the_person_once(server: Server) -> N
     assert called(api, "echo") == ["hello"]
 
 
-def test_the_next_run_registers_nobody(server: Server, tmp_path: Path) -> None:
+def test_a_later_run_does_not_register_again(server: Server, tmp_path: Path) -> None:
     for _ in range(2):
         store = oauth_core.stores.FileStore(tmp_path)
         assert called(server.connection(store=store), "echo") == ["hello"]
@@ -138,7 +138,7 @@ def test_the_next_run_registers_nobody(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("grant", ["authorization_code", "client_credentials", "identity_assertion"])
-def test_the_extension_by_which_tokens_are_requested_is_declared(grant: str) -> None:
+def test_a_connection_declares_the_mcp_authorization_extension_that_it_uses(grant: str) -> None:
     client_options: Any = {"client_id": "id", "client_secret": "s", "issuer": "https://as.example"}
     keys = {"client_credentials": "io.modelcontextprotocol/oauth-client-credentials"}
     if grant == "identity_assertion":

@@ -1,4 +1,4 @@
-"""The presets as tests/presets.json states them, which every language is held to."""
+"""The presets as in tests/presets.json, the same in every language."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import oauth_core
 PRESETS: list[dict[str, Any]] = json.loads((ROOT / "tests/presets.json").read_text())
 
 
-def test_the_presets_are_those() -> None:
+def test_the_presets_are_those_of_presets_json() -> None:
     with pytest.raises(oauth_core.MisuseError) as caught:
         oauth_core.provider("none of them")
     assert caught.value.code == "provider.unknown"
@@ -22,7 +22,7 @@ def test_the_presets_are_those() -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: str(preset["name"]))
-def test_every_preset_leads_where_it_says(preset: dict[str, Any]) -> None:
+def test_every_preset_uses_its_own_endpoints(preset: dict[str, Any]) -> None:
     server = oauth_core.provider(preset["name"], **preset["variables"])
     assert server.issuer == preset["issuer"]
     client = oauth_core.Client(server, client_id="id", client_secret="secret", redirect_uris=[CALLBACK])

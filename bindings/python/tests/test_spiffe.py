@@ -49,7 +49,7 @@ def test_an_x509_svid_authenticates_over_mutual_tls(server_info: Any) -> None:
     assert requests[-1]["form"] == [["grant_type", "client_credentials"], ["client_id", server_info["spiffe_id"]]]
 
 
-def test_the_svid_of_another_workload_and_none_are_refused(server_info: Any) -> None:
+def test_a_missing_svid_or_one_of_another_workload_is_refused(server_info: Any) -> None:
     assert code(client(server_info, server_info["other_svid"])) == "denied.invalid_client"
     assert code(client(server_info, None)).startswith("lost.")
 

@@ -1,4 +1,4 @@
-"""What is done for a grant though nobody asks for its token."""
+"""Maintenance of idle grants."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import oauth_core
 
 
 def ending(**members: int) -> oauth_core.Tokens:
-    """Received six days ago, with these ends of the grant, and an access token that is good."""
+    """Received six days ago, with these ends of the grant, and a valid access token."""
     stored = json.loads(tokens_of_old().serialize())
     received_at = NOW - 6 * 24 * 3600
     stored |= {"received_at": received_at, "expires_in": NOW - received_at + 3600} | members
     return oauth_core.Tokens.deserialize(json.dumps(stored))
 
 
-def test_an_idle_grant_is_kept_alive_on_wish_alone() -> None:
+def test_an_idle_grant_is_kept_alive_only_if_configured() -> None:
     tokens = ending(refresh_token_use_by=NOW + 3600)
     assert tokens.refresh_token_expires_at is not None
     assert tokens.refresh_token_expires_at.timestamp() == NOW + 3600
@@ -38,7 +38,7 @@ def test_an_idle_grant_is_kept_alive_on_wish_alone() -> None:
     assert keeper.upkeep_after is None and keeper.upkeep() is None
 
 
-def test_the_end_of_an_authorization_is_told_once() -> None:
+def test_the_end_of_an_authorization_is_reported_once() -> None:
     tokens = ending(authorization_until=NOW + 24 * 3600)
     assert tokens.authorization_expires_at is not None and tokens.refresh_token_expires_at is None
     later = offline().keeper(tokens, shared=False, notice=3600, moment=moment)

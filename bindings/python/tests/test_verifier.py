@@ -1,4 +1,4 @@
-"""For API servers: access tokens verified; and the ends of sessions."""
+"""For API servers: verification of access tokens, and of logout tokens."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def signed(typ: str | None, claims: dict[str, Any]) -> str:
 
 
 class Issuer:
-    """An authorization server that has keys and counts who asks for them."""
+    """An authorization server that publishes keys and counts the requests for them."""
 
     def __init__(self, plain: Callable[[Answer], Plain]) -> None:
         keys = json.dumps(KEYS["as_jwks"]).encode()
@@ -88,7 +88,7 @@ def issuer(plain: Callable[[Answer], Plain]) -> Issuer:
     return Issuer(plain)
 
 
-def test_an_api_verifies_what_it_is_shown(issuer: Issuer) -> None:
+def test_an_api_verifies_access_tokens(issuer: Issuer) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE, scope=["read"])
     verified = verifier.verify(issuer.token(groups=["g"]))
     assert isinstance(verified, oauth_core.VerifiedAccessToken)
@@ -104,7 +104,7 @@ def test_an_api_verifies_what_it_is_shown(issuer: Issuer) -> None:
     assert [path for _, path, _, _ in issuer.plain.seen] == ["/jwks"]
 
 
-def test_a_published_key_says_how_access_tokens_are_signed(
+def test_the_algorithm_of_a_published_key_is_used(
     issuer: Issuer, plain: Callable[[Answer], Plain]
 ) -> None:
     private = ec.generate_private_key(ec.SECP256R1())
@@ -137,13 +137,13 @@ def test_a_published_key_says_how_access_tokens_are_signed(
 
 
 def by_hand(coroutine: Any) -> Any:
-    """What a coroutine that waits for nothing gives: there is no event loop."""
+    """The result of a coroutine that never suspends, run without an event loop."""
     with pytest.raises(StopIteration) as over:
         coroutine.send(None)
     return over.value.value
 
 
-def test_what_is_verified_with_keys_at_hand_is_not_waited_for(issuer: Issuer) -> None:
+def test_verification_with_cached_keys_does_not_wait(issuer: Issuer) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
     # Some servers copy the nonce of the login into it.
     verifier.verify(issuer.token(nonce="n"))
@@ -159,7 +159,7 @@ def test_what_is_verified_with_keys_at_hand_is_not_waited_for(issuer: Issuer) ->
     assert by_hand(again).subject == "u"
 
 
-def test_requirements_that_cannot_be_are_refused_before_any_token(issuer: Issuer) -> None:
+def test_invalid_requirements_are_rejected_before_verification(issuer: Issuer) -> None:
     with pytest.raises(TypeError, match="clock_skew"):
         oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE, clock_skew="a minute")  # type: ignore[arg-type]
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
@@ -182,7 +182,7 @@ MAY_ACT: dict[str, Any] = {"iss": "https://as.example", "sub": "admin@example.co
         ({}, None),
     ],
 )
-def test_a_token_says_who_may_act_for_its_subject(
+def test_may_act_of_a_token_is_returned_if_it_is_an_object(
     issuer: Issuer, actor_claims: dict[str, Any], expected: dict[str, Any] | None
 ) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
@@ -195,14 +195,14 @@ def test_a_token_says_who_may_act_for_its_subject(
         assert "admin@example.com" not in repr(verified)
 
 
-def test_a_member_is_made_when_it_is_read_and_once(issuer: Issuer) -> None:
+def test_members_of_a_verified_token_are_created_lazily_and_once(issuer: Issuer) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
     shown = issuer.token()
     verified = verifier.verify(shown)
     with ThreadPoolExecutor(8) as pool:
         assert len({id(claims) for claims in pool.map(lambda _: verified.claims, range(64))}) == 1
     assert verified.claims is verified.claims and verified.expires_at is verified.expires_at
-    # What nobody has read yet is compared, shown and stored all the same.
+    # A token whose claims have not been read yet can still be compared, shown and stored.
     assert verifier.verify(shown) == verified
     assert "client_id='c'" in repr(verifier.verify(shown))
     assert pickle.loads(pickle.dumps(verifier.verify(shown))) == verified
@@ -211,7 +211,7 @@ def test_a_member_is_made_when_it_is_read_and_once(issuer: Issuer) -> None:
             getattr(verified, name)
 
 
-def test_keys_outlast_a_process(issuer: Issuer) -> None:
+def test_exported_keys_can_be_imported_by_another_process(issuer: Issuer) -> None:
     def started() -> oauth_core.AccessTokenVerifier:
         return oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
 
@@ -234,7 +234,7 @@ def test_keys_outlast_a_process(issuer: Issuer) -> None:
 
 
 @pytest.mark.parametrize("tenant", ["{tenantid}", "9188040d-6c67-4c5b-b112-36a304b66dad", "other", None])
-def test_a_key_of_one_tenant_signs_for_no_other(plain: Callable[[Answer], Plain], tenant: str | None) -> None:
+def test_a_key_published_for_an_issuer_verifies_only_its_tokens(plain: Callable[[Answer], Plain], tenant: str | None) -> None:
     """Microsoft: "Keys that have an issuer value with a GUID" are for tokens of that issuer alone."""
 
     def keys(handler: BaseHTTPRequestHandler) -> None:
@@ -266,7 +266,7 @@ def refused(verifier: oauth_core.AccessTokenVerifier, token: str, **needs: Any) 
     return raised.value.code, raised.value.response_status, raised.value.challenge
 
 
-def test_a_refusal_has_the_answer_to_give(issuer: Issuer) -> None:
+def test_a_rejection_has_the_status_and_challenge_of_the_response(issuer: Issuer) -> None:
     verifier = oauth_core.AccessTokenVerifier(
         issuer.server, audience=AUDIENCE, realm='a "b"', dpop_algs=["ES256"]
     )
@@ -295,7 +295,7 @@ def test_a_refusal_has_the_answer_to_give(issuer: Issuer) -> None:
         assert refused(verifier, token)[:2] == (code, 401)
 
 
-def test_a_token_that_is_bound_to_a_key_needs_its_proof(issuer: Issuer) -> None:
+def test_a_token_bound_to_a_key_requires_its_proof(issuer: Issuer) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
     bound = issuer.token(cnf={"jkt": "k"})
     assert verifier.verify(bound, jkt="k").claims["cnf"] == {"jkt": "k"}
@@ -318,7 +318,7 @@ def test_an_unreachable_server_does_not_make_the_token_invalid(issuer: Issuer) -
     assert (raised.value.response_status, raised.value.challenge) == (503, None)
 
 
-def test_a_profile_is_one_of_a_list(issuer: Issuer) -> None:
+def test_only_known_profiles_are_accepted(issuer: Issuer) -> None:
     def verifier(profile: Any) -> oauth_core.AccessTokenVerifier:
         return oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE, profile=profile)
 
@@ -330,7 +330,7 @@ def test_a_profile_is_one_of_a_list(issuer: Issuer) -> None:
     assert refused(verifier("rfc9068"), token)[0] == "jwt.typ"
 
 
-def test_the_verification_runs_without_a_transport(issuer: Issuer) -> None:
+def test_verification_runs_without_a_transport(issuer: Issuer) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
     keys = json.dumps(KEYS["as_jwks"]).encode()
     exchange = verifier.verify_exchange(issuer.token())
@@ -342,7 +342,7 @@ def test_the_verification_runs_without_a_transport(issuer: Issuer) -> None:
     assert done.value.value.subject == "u" and issuer.plain.seen == []
 
 
-def test_an_id_token_that_comes_by_itself_says_who_signed_in(issuer: Issuer) -> None:
+def test_a_standalone_id_token_identifies_the_user(issuer: Issuer) -> None:
     client = oauth_core.Client(issuer.server, client_id="id")
     person: dict[str, Any] = {"email": "ann@example.com", "email_verified": True, "name": "Ann", "sid": "s"}
     verified = client.verify_id_token(token=issuer.id_token(nonce="n", **person), nonce="n")
@@ -354,14 +354,14 @@ def test_an_id_token_that_comes_by_itself_says_who_signed_in(issuer: Issuer) -> 
     again = client.averify_id_token(token=issuer.id_token(), unexpected_nonce="reject")
     assert asyncio.run(again).subject == "u"
     assert [path for _, path, _, _ in issuer.plain.seen] == ["/jwks"]
-    # An app asks for a token for its server; a native button gives one for the app.
+    # The audience or the authorized party may be a native app of the same service.
     for claims in ({"azp": "phone"}, {"aud": "phone"}):
         token = issuer.id_token(nonce="n", **claims)
         verified = client.verify_id_token(token=token, nonce="n", client_ids=["phone"])
         assert verified.subject == "u"
 
 
-def test_a_hostile_id_token_is_refused(issuer: Issuer) -> None:
+def test_a_forged_or_unsuitable_id_token_is_rejected(issuer: Issuer) -> None:
     client = oauth_core.Client(issuer.server, client_id="id")
     valid = issuer.id_token(nonce="n")
     head, body, signature = valid.split(".")
@@ -397,7 +397,7 @@ def test_a_hostile_id_token_is_refused(issuer: Issuer) -> None:
     assert client.verify_id_token(token=vouched, nonce="n", access_token="t").subject == "u"
 
 
-def test_a_plain_jwt_is_an_access_token_and_an_id_token_is_none(issuer: Issuer) -> None:
+def test_a_plain_jwt_is_accepted_as_an_access_token_but_an_id_token_is_not(issuer: Issuer) -> None:
     plain = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE, profile="jwt")
     now = int(time.time())
     claims = {"iss": issuer.base, "sub": "client", "aud": AUDIENCE, "iat": now, "exp": now + 60}
@@ -409,7 +409,7 @@ def test_a_plain_jwt_is_an_access_token_and_an_id_token_is_none(issuer: Issuer) 
         assert raised.value.code in ("jwt.audience", "jwt.unexpected_claim")
 
 
-def test_an_api_may_have_several_names_and_has_one(issuer: Issuer) -> None:
+def test_a_token_for_any_configured_audience_is_accepted(issuer: Issuer) -> None:
     names = ["https://old.example", AUDIENCE]
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=iter(names))  # type: ignore[arg-type]
     for _ in range(2):
@@ -424,7 +424,7 @@ def test_an_api_may_have_several_names_and_has_one(issuer: Issuer) -> None:
         assert misused.value.code == "form.malformed_parameter"
 
 
-def test_a_logout_token_is_taken_once(issuer: Issuer) -> None:
+def test_a_logout_token_is_accepted_once(issuer: Issuer) -> None:
     client = oauth_core.Client(issuer.server, client_id="id")
     token = issuer.logout(jti="1", sub="u", sid="s")
     verified = client.verify_logout_token(token=token)
@@ -440,7 +440,7 @@ def test_a_logout_token_is_taken_once(issuer: Issuer) -> None:
     assert raised.value.code == "jwt.unexpected_claim"
 
 
-def test_a_person_is_signed_out_at_a_url(issuer: Issuer) -> None:
+def test_end_session_url_contains_the_logout_parameters(issuer: Issuer) -> None:
     client = oauth_core.Client(issuer.server, client_id="id")
     assert client.end_session_url() == f"{issuer.base}/logout?client_id=id"
     url = client.end_session_url(

@@ -1,4 +1,4 @@
-"""Services without a client secret: the tokens of platforms, client files, and environment variables."""
+"""Services without a client secret: platform tokens, client files, and environment variables."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def encoded(data: bytes) -> str:
 
 
 class Platform:
-    """Who signs the tokens of workloads."""
+    """The issuer of workload tokens."""
 
     def __init__(self) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
@@ -64,7 +64,7 @@ def platform(generic: Twin) -> Platform:
 
 
 def github(platform: Platform) -> Answer:
-    """GitHub's service, which answers whoever shows the bearer token of the job."""
+    """GitHub's token service, which requires the bearer token of the job."""
 
     def respond(handler: BaseHTTPRequestHandler) -> None:
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(handler.path).query)
@@ -94,7 +94,7 @@ def read(environ: dict[str, str], **options: Any) -> oauth_core.Client:
     return oauth_core.Client.from_env(environ=environ, transport="loopback_http", **options)
 
 
-def test_a_job_of_github_gets_a_token_and_asks_for_its_own_anew_each_time(
+def test_a_github_job_requests_a_new_identity_token_for_each_exchange(
     generic: Twin, platform: Platform, plain: Callable[[Answer], Plain]
 ) -> None:
     service = plain(github(platform))
@@ -116,7 +116,7 @@ def test_a_job_of_github_gets_a_token_and_asks_for_its_own_anew_each_time(
     assert asyncio.run(later()).scope == {"write"}
 
 
-def test_a_service_that_refuses_ends_it_before_the_server_is_asked(
+def test_a_refusal_by_the_service_prevents_the_token_request(
     generic: Twin, platform: Platform, plain: Callable[[Answer], Plain]
 ) -> None:
     client = read(job(generic, plain(github(platform)), HIDDEN))
@@ -127,7 +127,7 @@ def test_a_service_that_refuses_ends_it_before_the_server_is_asked(
     assert generic.counters["token_requests"] == 0
 
 
-def test_a_file_is_read_anew_and_the_process_environment_is_the_default(
+def test_a_file_is_read_each_time_and_the_process_environment_is_the_default(
     generic: Twin, platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "token"
@@ -148,7 +148,7 @@ def test_a_file_is_read_anew_and_the_process_environment_is_the_default(
     client.client_credentials().token()
 
 
-def test_a_variable_is_read_anew(
+def test_a_variable_is_read_each_time(
     generic: Twin, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = oauth_core.discover(generic.base, transport="loopback_http")
@@ -166,7 +166,7 @@ def test_a_variable_is_read_anew(
     assert "redacted" in repr(auth)
 
 
-def test_a_federated_account_exchanges_what_its_file_names(
+def test_an_external_account_exchanges_the_token_of_its_file(
     generic: Twin, platform: Platform, tmp_path: Path
 ) -> None:
     place = tmp_path / "token.json"
@@ -199,7 +199,7 @@ def test_a_federated_account_exchanges_what_its_file_names(
     assert refused.value.code == "client_file.unsupported"
 
 
-def test_a_token_is_exchanged_where_an_audience_is_named(
+def test_a_token_is_exchanged_if_an_exchange_audience_is_configured(
     generic: Twin, platform: Platform, plain: Callable[[Answer], Plain]
 ) -> None:
     service = plain(github(platform))
@@ -244,7 +244,7 @@ def test_standard_client_files_are_recognised(tmp_path: Path) -> None:
     assert error.value.code == "client_file.unreadable"
 
 
-def test_what_is_wrong_is_named_and_no_secret_shown(generic: Twin) -> None:
+def test_errors_name_the_problem_without_secrets(generic: Twin) -> None:
     def refused(file: Any) -> oauth_core.MisuseError:
         with pytest.raises(oauth_core.MisuseError) as refused:
             oauth_core.Client.from_json(file if isinstance(file, str) else json.dumps(file))
@@ -285,7 +285,7 @@ def test_what_is_wrong_is_named_and_no_secret_shown(generic: Twin) -> None:
         assert HIDDEN not in str(missing.value)
 
 
-def test_variables_make_a_client_with_a_secret(generic: Twin, tmp_path: Path) -> None:
+def test_environment_variables_configure_a_client_with_a_secret(generic: Twin, tmp_path: Path) -> None:
     data = generic.data
     environ = {"OAUTH_ISSUER": generic.base, "OAUTH_CLIENT_ID": data["client_id"]}
     secret = tmp_path / "secret"

@@ -1,4 +1,4 @@
-"""The tokens of SPIFFE, AWS, Azure and Google Cloud: each read anew, in place of a secret or to be exchanged."""
+"""The tokens of SPIFFE, AWS, Azure and Google Cloud, read for each request as an assertion or for exchange."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def token(audience: str, number: int) -> str:
 
 
 class Place:
-    """Where a platform puts the tokens of a workload."""
+    """A file or service from which a workload reads its token."""
 
     def __init__(self, platform: str, folder: Path, plain: Callable[[Answer], Plain]) -> None:
         self.platform, self.now = platform, ""
@@ -58,7 +58,7 @@ PLATFORMS = ["spiffe", "aws", "azure", "gcp"]
 
 @pytest.fixture
 def shop(plain: Callable[[Answer], Plain]) -> Plain:
-    """A server that gives everybody tokens, and remembers what it was shown."""
+    """A server that issues tokens for every request, and records the requests."""
     said = {
         "access_token": "a",
         "token_type": "Bearer",
@@ -72,7 +72,7 @@ def shown(shop: Plain) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_a_token_in_place_of_a_secret_is_read_anew(
+def test_a_token_in_place_of_a_secret_is_read_again_for_each_request(
     platform: Any, shop: Plain, plain: Callable[[Answer], Plain], tmp_path: Path
 ) -> None:
     place = Place(platform, tmp_path, plain)
@@ -108,7 +108,7 @@ def test_a_token_in_place_of_a_secret_is_read_anew(
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_a_token_that_is_exchanged_is_read_anew(
+def test_a_subject_token_is_read_again_for_each_exchange(
     platform: Any, shop: Plain, plain: Callable[[Answer], Plain], tmp_path: Path
 ) -> None:
     place = Place(platform, tmp_path, plain)
@@ -124,8 +124,8 @@ def test_a_token_that_is_exchanged_is_read_anew(
         assert "client_assertion" not in form
 
 
-def test_a_callback_gives_the_token_anew(shop: Plain) -> None:
-    """Where a library of the platform has it, and no file: its function stands in for the preset."""
+def test_a_callback_is_called_for_each_token(shop: Plain) -> None:
+    """The token comes from a function, such as one of a platform's library."""
     given = [token(shop.base, 1), token(shop.base, 2)]
     left = list(given)
     auth = oauth_core.FederatedAssertion(lambda _: left.pop(0))
@@ -145,7 +145,7 @@ def test_a_callback_gives_the_token_anew(shop: Plain) -> None:
         ("gcp", {"path": "/x"}, "workload.setup", "gcp has no file"),
     ],
 )
-def test_what_a_platform_lacks_is_named(shop: Plain, platform: Any, options: Any, code: str, named: str) -> None:
+def test_missing_and_unsupported_platform_settings_are_named(shop: Plain, platform: Any, options: Any, code: str, named: str) -> None:
     with pytest.raises(oauth_core.MisuseError) as refused:
         auth = oauth_core.WorkloadIdentity(platform, environ={}, **options)
         oauth_core.Client(server_at(shop.base), client_id="me", client_auth=auth)

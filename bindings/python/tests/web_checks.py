@@ -238,7 +238,7 @@ def the_application_refuses(app: App) -> None:
         app.twin.claim("email", "ann@example.com")
 
 
-def a_page_steps_up(app: App) -> None:
+def a_page_can_require_a_step_up(app: App) -> None:
     with app.browser() as ann:
         ann.get("/me")
         short = ann.get("/pay")
@@ -300,7 +300,7 @@ def pages_call_an_api(app: App) -> None:
         assert large.status_code == 413
 
 
-def a_grant_that_is_over_ends_the_session(app: App) -> None:
+def an_ended_grant_ends_the_session(app: App) -> None:
     """Only where tokens are kept."""
     csrf_headers = {"x-csrf-protection": "1", "accept": "*/*"}
     with app.browser() as ann:
@@ -325,9 +325,9 @@ CHECKS: dict[str, Any] = {
         no_open_redirect,
         the_error_page_is_the_applications,
         the_application_refuses,
-        a_page_steps_up,
+        a_page_can_require_a_step_up,
         a_form_too_large_is_not_read,
     )
 }
-WITH_TOKENS = (fifty_fetches_at_expiry, pages_call_an_api, a_grant_that_is_over_ends_the_session)
+WITH_TOKENS = (fifty_fetches_at_expiry, pages_call_an_api, an_ended_grant_ends_the_session)
 STORED = {**CHECKS, **{check.__name__: check for check in WITH_TOKENS}}

@@ -10,8 +10,8 @@ import { ready } from './wasm.js'
  * refused.
  */
 export async function prepare(config, stored, options) {
-  const named = import('./setting-names.js').then(({ check }) => check(config, options))
-  const [wasm] = await Promise.all([ready(config.wasm), named])
+  const checked = import('./setting-names.js').then(({ check }) => check(config, options))
+  const [wasm] = await Promise.all([ready(config.wasm), checked])
   const preset = await loadPreset(config.provider)
   // Before any request is sent.
   if (config.clientSecret !== undefined) {

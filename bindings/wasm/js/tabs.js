@@ -142,7 +142,7 @@ export class Tabs {
   }
 
   async #withPermission(work) {
-    // All tabs share one wall clock; equal times are told apart by the tabs' names.
+    // All tabs share one wall clock; the tabs' names break ties.
     this.#ticket = [Date.now(), this.#id]
     try {
       await this.#permission(new Set(this.#peers))

@@ -14,7 +14,7 @@ const exchange = {
 const { publicKey } = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify'])
 const { kty, crv, x, y } = await crypto.subtle.exportKey('jwk', publicKey)
 
-test('a key that is no point of its curve has made no signature', async () => {
+test('a key that is not on its curve invalidates the signature', async () => {
   assert.equal(await resumeWithWebCrypto(exchange, step('ES256', { kty, crv, x, y: x }, new Uint8Array(64))), false)
   assert.equal(await resumeWithWebCrypto(exchange, step('ES256', { kty, crv, x, y }, new Uint8Array(64))), false)
 })
@@ -24,7 +24,7 @@ for (const [name, outcome] of [
   ['OperationError', false],
   ['NotSupportedError', 'this browser cannot verify it: NotSupportedError'],
 ]) {
-  test(`what a browser says about a key that it cannot use: ${name}`, async (context) => {
+  test(`a failed key import means no valid signature or is reported as unsupported: ${name}`, async (context) => {
     context.mock.method(crypto.subtle, 'importKey', async () => { throw new DOMException('no', name) })
     assert.equal(await resumeWithWebCrypto(exchange, step('Ed25519', { kty: 'OKP', crv: 'Ed25519', x }, new Uint8Array(63))), outcome)
   })

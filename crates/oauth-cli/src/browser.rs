@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_port_is_forwarded_to_where_the_listener_is() {
+    fn the_printed_ssh_command_forwards_the_listener_port() {
         let uri = Url::parse("http://localhost:4711/cb").unwrap();
         let over =
             |ssh_connection: &str| Browser::OverSsh(this_end(ssh_connection)).forwarding(&uri);

@@ -185,7 +185,7 @@ pub(crate) struct CredentialArgs {
 impl CredentialArgs {
     /// Overrides the profile with the command line. There is only one credential: a given one replaces that of the profile,
     /// and also a method that does not use it.
-    pub(crate) fn over(self, profile: &mut Profile) {
+    pub(crate) fn override_profile(self, profile: &mut Profile) {
         let kind = match (&self.key, &self.assertion_file) {
             (Some(_), _) => Some(CredentialKind::Key),
             (None, Some(_)) => Some(CredentialKind::AssertionFile),
@@ -443,7 +443,7 @@ fn configured_alg(profile: &Profile) -> Option<Alg> {
 }
 
 fn alg(name: &str) -> Option<Alg> {
-    Alg::named(name)
+    Alg::from_name(name)
 }
 
 fn alg_name(name: &str) -> Result<String, String> {

@@ -97,7 +97,7 @@ impl KeyFile {
         let jwk: Jwk = serde_json::from_str(text).map_err(|_| KeyError::Malformed)?;
         let alg = match &jwk.alg {
             None => None,
-            Some(name) => Some(Alg::named(name).ok_or(KeyError::Algorithm)?),
+            Some(name) => Some(Alg::from_name(name).ok_or(KeyError::Algorithm)?),
         };
         let public = match (&jwk.d, alg) {
             (None, _) => PublicJwk::parse(text).map_err(|_| KeyError::Malformed)?,

@@ -72,7 +72,7 @@ impl Failure {
     }
 
     /// Whether it has this code.
-    pub(crate) fn is(&self, code: &str) -> bool {
+    pub(crate) fn has_code(&self, code: &str) -> bool {
         self.code == code
     }
 
@@ -247,7 +247,7 @@ impl Output {
         }
     }
 
-    /// Prints a progress note for people on stderr. Programs use the result.
+    /// Prints a progress note to stderr, for humans; programs use the result.
     pub(crate) fn note(self, text: impl Display) {
         if !self.json {
             print_stderr(text);
@@ -381,7 +381,7 @@ mod tests {
     use super::hint;
 
     #[test]
-    fn a_server_that_is_not_trusted_and_one_without_tls_get_different_hints() {
+    fn untrusted_certificates_and_servers_without_tls_get_different_hints() {
         let hint_for = |cause: &str| hint(&Error::lost(Cause::unsent(cause).because(Loss::Tls)));
         assert!(hint_for("invalid peer certificate: UnknownIssuer").contains("SSL_CERT_FILE"));
         assert!(
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_names_a_switch_where_there_is_one_and_else_the_tables() {
+    fn an_error_without_a_switch_gets_the_general_hint() {
         let dns = Error::lost(Cause::unsent("no such host").because(Loss::Dns));
         assert_eq!(Some(hint(&dns).as_str()), dns.hint());
         let reset = Error::lost(Cause::unknown("connection reset"));

@@ -173,7 +173,7 @@ impl File {
     }
 
     /// A profile by its name.
-    fn named(&self, name: &str, path: &Path) -> Option<Profile> {
+    fn find_by_name(&self, name: &str, path: &Path) -> Option<Profile> {
         let mut profile = self.profile.get(name)?.clone().resolve_paths(path);
         profile.name = Some(name.to_owned());
         Some(profile)
@@ -230,7 +230,7 @@ impl Profile {
         let Some(name) = global.profile.as_ref().or(file.default_profile.as_ref()) else {
             return Ok(Self::default());
         };
-        let Some(profile) = file.named(name, &path) else {
+        let Some(profile) = file.find_by_name(name, &path) else {
             let names: Vec<&str> = file.profile.keys().map(String::as_str).collect();
             let reason = format!("no profile `{name}`; the profiles are {}", names.join(", "));
             return Err(bad(&path, &reason));
@@ -247,7 +247,9 @@ impl Profile {
             return Ok(Vec::new());
         };
         let all = file.profile.keys();
-        Ok(all.filter_map(|name| file.named(name, &path)).collect())
+        Ok(all
+            .filter_map(|name| file.find_by_name(name, &path))
+            .collect())
     }
 
     /// The redirect URIs that are registered.

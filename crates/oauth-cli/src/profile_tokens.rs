@@ -188,8 +188,8 @@ impl ProfileTokens {
     }
 
     /// All of the client's own grants, of any scope.
-    pub(crate) fn clients(&self, plan: &ClientPlan) -> Result<Vec<ClientToken>, Failure> {
-        let mut all = Vec::new();
+    pub(crate) fn client_tokens(&self, plan: &ClientPlan) -> Result<Vec<ClientToken>, Failure> {
+        let mut client_tokens = Vec::new();
         for ListedRecord { key, summary } in list(&self.store)? {
             let Ok(summary) = summary else { continue };
             if summary.id.subject().is_some() || !is_client_grant(plan, &summary)? {
@@ -199,9 +199,9 @@ impl ProfileTokens {
             let stored = self.find(plan, &Owner::Client(token_request));
             // An unusable one can be removed anyway.
             let tokens = stored.ok().flatten().and_then(|stored| stored.tokens());
-            all.push(ClientToken { key, tokens });
+            client_tokens.push(ClientToken { key, tokens });
         }
-        Ok(all)
+        Ok(client_tokens)
     }
 
     /// The client, set up for the chosen tokens.
@@ -210,11 +210,11 @@ impl ProfileTokens {
         plan: ClientPlan,
         chosen: &SelectedOwner,
     ) -> Result<Setup, Failure> {
-        let need = match chosen.owner {
+        let secret_requirement = match chosen.owner {
             Owner::Login => SecretRequirement::Optional,
             Owner::Client(_) => SecretRequirement::Secret,
         };
-        plan.set_up(need, false)
+        plan.set_up(secret_requirement, false)
     }
 
     /// Opens the grant. Its tokens are renewed when necessary.
@@ -318,7 +318,7 @@ pub(crate) fn is_client_grant(plan: &ClientPlan, summary: &GrantSummary) -> Resu
     Ok(summary.client_id == plan.client_id() && summary.issuer == plan.issuer()?)
 }
 
-/// A stored token of the client's own.
+/// A stored token of the client itself.
 pub(crate) struct ClientToken {
     pub(crate) key: String,
     pub(crate) tokens: Option<Arc<Tokens>>,
@@ -333,7 +333,7 @@ pub(crate) struct ListedRecord {
 
 /// All records of a store.
 pub(crate) fn list(store: &TokenStore) -> Result<Vec<ListedRecord>, Failure> {
-    let mut all = Vec::new();
+    let mut records = Vec::new();
     for key in store.keys()? {
         let summary = match store.load(&key) {
             Ok(Some(entry)) => GrantSummary::read(&entry.record),
@@ -341,9 +341,9 @@ pub(crate) fn list(store: &TokenStore) -> Result<Vec<ListedRecord>, Failure> {
             Ok(None) => continue,
             Err(error) => Err(error),
         };
-        all.push(ListedRecord { key, summary });
+        records.push(ListedRecord { key, summary });
     }
-    Ok(all)
+    Ok(records)
 }
 
 /// A grant as it is stored.

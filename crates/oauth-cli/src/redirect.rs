@@ -67,7 +67,7 @@ mod tests {
     use super::fitting;
 
     #[test]
-    fn port_and_path_choose_a_redirect_uri() {
+    fn the_redirect_uri_is_selected_by_port_and_path() {
         let with = "http://127.0.0.1:8080/cb";
         let without = "http://localhost/cb?a=b";
         assert_eq!(fitting(with, None, None).as_deref(), Some(with));

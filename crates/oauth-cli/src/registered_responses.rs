@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::key_file;
 use crate::output::Failure;
 
-/// The members of the client's metadata, by their registered names, and the key that decrypts.
+/// The members of the client's metadata, by their registered names, and the decryption key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RegisteredResponses {
@@ -94,10 +94,10 @@ impl RegisteredResponses {
                 )),
             };
         };
-        let alg = JweAlg::named(name).ok_or_else(|| unknown(name))?;
+        let alg = JweAlg::from_name(name).ok_or_else(|| unknown(name))?;
         let enc = match enc {
             None => Enc::A128CbcHs256,
-            Some(name) => Enc::named(name).ok_or_else(|| unknown(name))?,
+            Some(name) => Enc::from_name(name).ok_or_else(|| unknown(name))?,
         };
         let path = self.decryption_key_file.as_deref().ok_or_else(|| {
             wrong(
@@ -116,7 +116,7 @@ fn key(path: &Path, alg: JweAlg) -> Result<DecryptionKey, Failure> {
 }
 
 fn alg(name: &str) -> Result<Alg, Failure> {
-    Alg::named(name).ok_or_else(|| unknown(name))
+    Alg::from_name(name).ok_or_else(|| unknown(name))
 }
 
 fn unknown(name: &str) -> Failure {

@@ -297,7 +297,7 @@ impl ServerArgs {
             profile.provider_file = self.provider_file;
             profile.issuer = self.issuer;
         }
-        self.credential.over(&mut profile);
+        self.credential.override_profile(&mut profile);
         profile.variables.extend(self.variables);
         profile.options.extend(self.options);
         profile.endpoints.extend(self.endpoints);

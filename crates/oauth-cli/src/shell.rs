@@ -14,7 +14,7 @@ mod tests {
     use super::quote;
 
     #[test]
-    fn words_are_quoted_where_they_have_to_be() {
+    fn words_are_quoted_if_necessary() {
         assert_eq!(
             quote("http://127.0.0.1:1/a-b_c"),
             "http://127.0.0.1:1/a-b_c"

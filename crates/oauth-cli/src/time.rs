@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_times() {
+    fn timestamps_are_formatted_as_rfc3339() {
         for (seconds, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (951_782_400, "2000-02-29T00:00:00Z"),
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn distances_in_words() {
+    fn relative_times_are_formatted_in_words() {
         let now = UnixTime::from_secs(1_000_000_000);
         let at =
             |seconds: i64| UnixTime::from_secs(1_000_000_000_u64.saturating_add_signed(seconds));

@@ -41,12 +41,12 @@ impl TokenRequestArgs {
         profile.scope = self.scope;
         profile.resource = self.resource;
         profile.audience = self.audience;
-        let mut all = BTreeMap::<String, Vec<String>>::new();
+        let mut values_by_name = BTreeMap::<String, Vec<String>>::new();
         for (name, value) in self.token_parameters {
-            all.entry(name).or_default().push(value);
+            values_by_name.entry(name).or_default().push(value);
         }
         let several = |(name, values)| (name, Values::Several(values));
-        profile.token_parameters = all.into_iter().map(several).collect();
+        profile.token_parameters = values_by_name.into_iter().map(several).collect();
     }
 }
 
@@ -84,20 +84,20 @@ impl ProfileDefaults<'_> {
                 from_args.to_vec()
             }
         };
-        let all = or(&args.resource, self.resource)
+        let request = or(&args.resource, self.resource)
             .iter()
             .try_fold(TokenRequest::new(), |all, uri| all.resource(uri))?;
-        let all = or(&args.audience, self.audience)
+        let request = or(&args.audience, self.audience)
             .iter()
-            .fold(all, |all, name| all.audience(name));
+            .fold(request, |all, name| all.audience(name));
         if !args.token_parameters.is_empty() {
             let mut parameters = args.token_parameters.iter();
-            return parameters.try_fold(all, |all, (name, value)| {
+            return parameters.try_fold(request, |all, (name, value)| {
                 all.extra(name.as_str(), value.clone())
             });
         }
         let mut usual = self.token_parameters.iter();
-        usual.try_fold(all, |all, (name, values)| {
+        usual.try_fold(request, |all, (name, values)| {
             let mut values = values.as_slice().iter();
             values.try_fold(all, |all, value| all.extra(name.as_str(), value.clone()))
         })

@@ -377,7 +377,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_listed_values_are_shown() {
+    fn traced_requests_show_only_allowed_values() {
         let mut headers = HeaderMap::new();
         headers.insert(
             AUTHORIZATION,
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_shows_words_and_no_sentences() {
+    fn traced_replies_hide_secrets_and_error_text() {
         let mut headers = HeaderMap::new();
         headers.insert(
             LOCATION,

@@ -22,14 +22,14 @@ fn run<E: Exchange>(mut exchange: E) -> Result<E::Output, Error> {
                 Input::Elapsed
             }
             Step::Sign(job) => Input::Lost(Cause::unsent(format!("no key {}", job.key_id))),
-            // Only of sign-ins: `Input::Verified(oauth_crypto::verify(&job))`.
+            // Only needed for ID tokens: `Input::Verified(oauth_crypto::verify(&job))`.
             Step::Verify(_) => Input::Lost(Cause::unsent("no algorithms here")),
             Step::Done(output) => return Ok(output),
         };
     }
 }
 
-/// Answers as a token endpoint does.
+/// Stands in for a token endpoint.
 fn network(request: &http::Request<Bytes>) -> Result<http::Response<Bytes>, Cause> {
     println!("{} {}", request.method(), request.uri());
     let reply = r#"{"access_token":"abc","token_type":"Bearer","expires_in":3600,
@@ -71,7 +71,7 @@ fn main() -> Result<(), Error> {
 }
 
 #[test]
-fn the_login_ends_with_tokens() -> Result<(), Error> {
+fn login_returns_access_and_refresh_tokens() -> Result<(), Error> {
     let tokens = login()?;
     assert!(tokens.access_token.matches("abc") && tokens.refresh_token.is_some());
     Ok(())

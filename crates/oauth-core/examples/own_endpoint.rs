@@ -1,5 +1,5 @@
-//! An endpoint that this crate does not have, in the thirty lines that it takes: client authentication,
-//! URLs, signatures and retries are the call's. `cargo run -p oauth-core --example own_endpoint`.
+//! A custom endpoint in about thirty lines: client authentication,
+//! URLs, signatures and retries are handled by the call. `cargo run -p oauth-core --example own_endpoint`.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ impl Endpoint for UserInfo {
     }
 }
 
-/// Sends the request, and reads this body as its response.
+/// Sends the request and parses this body as its response.
 fn subject(body: &'static str) -> Result<String, Error> {
     let server = Server::new(Issuer::parse("https://as.example")?)
         .with_endpoint(EndpointKind::Userinfo, "https://as.example/userinfo")?;
@@ -61,7 +61,7 @@ fn main() -> Result<(), Error> {
 }
 
 #[test]
-fn the_subject_is_read_and_a_reply_without_one_is_refused() {
+fn subject_is_read_and_a_reply_without_sub_is_refused() {
     assert_eq!(subject(r#"{"sub":"ann"}"#).ok().as_deref(), Some("ann"));
     let error = subject(r#"{"name":"Ann"}"#).err();
     assert_eq!(error.map(|error| error.endpoint()), Some(Some("userinfo")));

@@ -113,11 +113,11 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that fails says so
+    #![allow(clippy::unwrap_used)] // tests may panic
 
     use super::*;
 
-    fn are(is_wanted: bool, texts: &[&str]) {
+    fn assert_public(is_wanted: bool, texts: &[&str]) {
         for text in texts {
             let address = text.parse().unwrap();
             assert_eq!(is_public(address), is_wanted, "{text}");
@@ -125,8 +125,8 @@ mod tests {
     }
 
     #[test]
-    fn each_block_ends_where_the_registry_says() {
-        are(
+    fn special_purpose_ipv4_blocks_are_not_public_up_to_their_registered_bounds() {
+        assert_public(
             false,
             &[
                 "0.255.255.255",
@@ -142,7 +142,7 @@ mod tests {
                 "255.255.255.255",
             ],
         );
-        are(
+        assert_public(
             true,
             &[
                 "1.1.1.1",
@@ -163,8 +163,8 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_address_is_public_in_global_unicast_alone() {
-        are(
+    fn ipv6_addresses_are_public_only_in_allocated_global_unicast() {
+        assert_public(
             false,
             &[
                 "::",
@@ -187,7 +187,7 @@ mod tests {
                 "ff0e::1",
             ],
         );
-        are(
+        assert_public(
             true,
             &[
                 "2000::1",
@@ -201,8 +201,8 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_for_an_ipv4_address_is_what_that_one_is() {
-        are(
+    fn embedded_ipv4_addresses_are_classified_as_the_ipv4_address() {
+        assert_public(
             false,
             &[
                 "::ffff:127.0.0.1",
@@ -212,11 +212,11 @@ mod tests {
                 "64:ff9b:1::8.8.8.8",
             ],
         );
-        are(true, &["::ffff:93.184.216.34", "64:ff9b::93.184.216.34"]);
+        assert_public(true, &["::ffff:93.184.216.34", "64:ff9b::93.184.216.34"]);
     }
 
     #[test]
-    fn a_host_that_is_an_address_is_known_by_its_url() {
+    fn literal_returns_the_address_only_for_ip_hosts() {
         let address_of = |text: &str| literal(&Url::parse(text).unwrap());
         assert_eq!(
             address_of("https://10.0.0.1:8443/x"),

@@ -248,7 +248,7 @@ impl Claims {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+    #![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
     use super::*;
     use crate::base64::{Alphabet, decode};
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_who_about_whom_and_to_whom_and_each_is_another() {
+    fn own_assertion_carries_iss_sub_aud_times_and_a_fresh_jti() {
         let assertion = assertion().lifetime(60).claim("scope", "a b").unwrap();
         let mut exchange =
             server_client(ClientAuth::none()).tokens_for_own_assertion(assertion, Scope::none());
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_that_are_missing_or_not_the_callers_are_refused() {
+    fn assertions_with_empty_or_reserved_claims_are_refused() {
         for (issuer, subject, audience) in [("", "s", "a"), ("i", "", "a"), ("i", "s", "")] {
             let refused = Assertion::new(key(), issuer, subject, audience);
             assert_eq!(error_code(refused.map(drop)), Err("assertion.claim"));
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_of_its_own_assertions_names_nobody_and_its_grant_is_renewed_by_them() {
+    fn own_assertion_client_sends_no_client_id_and_renews_with_jwt_bearer() {
         let scope = Scope::parse("a b").unwrap();
         let mut exchange = account().client_credentials(scope.clone());
         let Step::Send(request) = exchange.resume(&at(), Input::Begin).unwrap() else {

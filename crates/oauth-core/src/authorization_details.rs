@@ -192,7 +192,7 @@ impl AuthorizationDetails {
         self.0.iter()
     }
 
-    /// Whether there are none.
+    /// Whether the list is empty.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

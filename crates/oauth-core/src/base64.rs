@@ -159,7 +159,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn another_implementation_agrees(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        fn encoding_matches_the_base64_crate(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
             let mut text = String::new();
             append(&bytes, Alphabet::Standard, &mut text);
             prop_assert_eq!(&text, &STANDARD_NO_PAD.encode(&bytes));
@@ -168,7 +168,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_no_base64_is_refused_alike(text in "[ABx09+/_=-]{0,9}") {
+        fn decoding_accepts_and_rejects_the_same_input_as_the_base64_crate(text in "[ABx09+/_=-]{0,9}") {
             prop_assert_eq!(decode(&text, Alphabet::Standard), STANDARD_NO_PAD.decode(&text).ok());
             prop_assert_eq!(decode(&text, Alphabet::UrlSafe), URL_SAFE_NO_PAD.decode(&text).ok());
         }

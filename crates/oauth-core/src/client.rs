@@ -110,7 +110,9 @@ impl Client {
     /// Creates a client of `server`.
     ///
     /// # Errors
-    /// `client_auth.colon_in_raw_id`.
+    /// `client_auth.client_id`; `client_auth.secret_syntax` for a secret that starts or ends with whitespace;
+    /// `client_auth.colon_in_raw_id`; `key.algorithm` or `key.used_at_two_servers` for a key that cannot sign for this server;
+    /// `misuse.setup` for a client id that does not fit `spiffe_x509`.
     pub fn new(server: Server, id: ClientId, auth: ClientAuth) -> Result<Self, Error> {
         ClientConfig::new(server, id, auth).map(|config| Self(Arc::new(config)))
     }

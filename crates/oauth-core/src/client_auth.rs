@@ -3,7 +3,7 @@
 mod assertion;
 mod choice;
 mod federated;
-mod jwt;
+mod jwt_methods;
 mod signed_secret;
 #[cfg(test)]
 mod tests;
@@ -15,6 +15,7 @@ use crate::browser_build::IS_BROWSER_BUILD;
 use crate::http::HeaderValue;
 
 use crate::base64::{self, Alphabet};
+use crate::client_id::has_blank_ends;
 use crate::crypto::SigningKey;
 use crate::error::{Error, Misuse};
 use crate::form::{self, Form};
@@ -27,7 +28,7 @@ pub use assertion::{AssertionAudience, ClientAssertion, PRIVATE_KEY_ALGS};
 pub use choice::{Certificate, Credentials};
 pub(crate) use federated::is_spiffe_id;
 pub use federated::{AssertionProfile, ClientIdParameter, FederatedAssertion};
-pub(crate) use jwt::{ClientJwt, ClientJwtOutcome, Origin, Remote, RequestFacts};
+pub(crate) use jwt_methods::{ClientJwt, ClientJwtOutcome, Origin, Remote, RequestFacts};
 pub use signed_secret::SignedSecret;
 
 /// How the client authenticates: by exactly one method.
@@ -136,6 +137,18 @@ impl ClientAuth {
             Method::Basic(secret) | Method::Post(secret) => Some(secret.expose()),
             Method::Jwt(jwt) => jwt.secret(),
             Method::None | Method::Unnamed | Method::Tls(_) => None,
+        }
+    }
+
+    /// Refuses a client secret with whitespace at an end: RFC 6749 appendix A.2 allows no line break in a secret, and a
+    /// space there was pasted by mistake. The server would only report a wrong secret.
+    ///
+    /// # Errors
+    /// `client_auth.secret_syntax`.
+    pub(crate) fn check_secret(&self) -> Result<(), Error> {
+        match self.secret() {
+            Some(secret) if has_blank_ends(secret) => Err(Misuse::SecretSyntax.into()),
+            _ => Ok(()),
         }
     }
 

@@ -132,6 +132,7 @@ impl ClientConfig {
         if IS_BROWSER_BUILD && !matches!(auth.0, Method::None | Method::Unnamed) {
             return Err(Misuse::SecretNotAllowed.into());
         }
+        auth.check_secret()?;
         if let Some(jwt) = auth.jwt() {
             jwt.check(&server)?;
         }

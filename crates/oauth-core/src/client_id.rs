@@ -19,10 +19,8 @@ impl ClientId {
     /// would only respond with `invalid_client`. Other characters outside `VSCHAR` (RFC 6749 appendix A.1) are
     /// accepted.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
-        let is_valid = !self.0.is_empty()
-            && self.0.trim_matches(is_blank) == self.0
-            && !self.0.chars().any(char::is_control);
+        let is_valid =
+            !self.0.is_empty() && !has_blank_ends(&self.0) && !self.0.chars().any(char::is_control);
         if is_valid {
             Ok(())
         } else {
@@ -64,4 +62,10 @@ impl fmt::Debug for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ClientId({})", self.0)
     }
+}
+
+/// Whether a client id or secret starts or ends with whitespace, or a byte order mark: what stands around it in a file.
+pub(crate) fn has_blank_ends(text: &str) -> bool {
+    let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
+    text.trim_matches(is_blank).len() != text.len()
 }

@@ -272,7 +272,7 @@ impl ClientMetadata {
     /// addresses and private schemes (RFC 8252 section 7), and servers treat a client without a type as a web
     /// application, which must not use them.
     fn derived_application_type(&self) -> Option<ApplicationType> {
-        let is_given = self.application_type.is_some() || self.says("application_type");
+        let is_given = self.application_type.is_some() || self.has_extra("application_type");
         if is_given || self.redirect_uris.is_empty() {
             return None;
         }
@@ -290,12 +290,12 @@ impl ClientMetadata {
 
     /// Whether only grants without a redirect are named, and no response type.
     fn has_no_redirect(&self) -> bool {
-        let is_silent = self.response_types.is_empty() && !self.says("response_types");
+        let is_silent = self.response_types.is_empty() && !self.has_extra("response_types");
         is_silent && !self.grant_types.is_empty() && !self.uses_redirects()
     }
 
     /// Whether a member is set that has no typed field here.
-    fn says(&self, name: &str) -> bool {
+    fn has_extra(&self, name: &str) -> bool {
         self.extra.get(name).is_some()
     }
 

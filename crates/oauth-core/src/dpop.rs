@@ -231,12 +231,12 @@ impl Nonces {
     /// Restores a stored nonce, unless a newer one is known.
     pub(crate) fn restore_nonce(&self, role: ServerRole, url: &Url, nonce: &str) {
         if is_nonce(&nonce) && self.newest_nonce(role, url).is_none() {
-            self.keep(role, url, nonce);
+            self.store_nonce(role, url, nonce);
         }
     }
 
     /// Stores the nonce of a reply, if there is one.
-    pub(crate) fn keep(&self, role: ServerRole, url: &Url, nonce: &str) {
+    pub(crate) fn store_nonce(&self, role: ServerRole, url: &Url, nonce: &str) {
         let origin = url.origin_text();
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|entry| entry.role != role || entry.origin != origin);

@@ -29,7 +29,7 @@ pub use table::{Advice, Loss, Misuse, ProtocolViolation, ValidationFailure};
 /// How much of a request's URL an error keeps, in characters.
 const MAX_URL: usize = 300;
 
-/// An error of an exchange: its kind, which says whose fault it is, with code and details.
+/// An error of an exchange: its kind, which names the party at fault, with code and details.
 ///
 /// No error holds a token, a code, a secret, a request or reply body, or a URL's query.
 #[derive(Clone)]

@@ -201,7 +201,7 @@ fn encode_after(plain: usize, text: &str, into: &mut String) {
 /// The length of a name or value once it is encoded.
 fn encoded_length(text: &str) -> usize {
     let is_triple = |&b: &u8| u8::from(!is_unencoded(b) & (b != b' '));
-    // The compiler adds up bytes side by side, of which 128 do not overflow.
+    // The compiler vectorizes this sum of bytes; 128 of them do not overflow.
     let blocks = text.as_bytes().chunks(128);
     let triples = blocks.map(|block| usize::from(block.iter().map(is_triple).sum::<u8>()));
     text.len() + 2 * triples.sum::<usize>()
@@ -308,7 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_given_twice_is_remembered() {
+    fn duplicate_parameter_is_detected() {
         let mut form = Form::new();
         form.push("a", "1");
         form.push("ab", "1");
@@ -320,9 +320,9 @@ mod tests {
         );
     }
 
-    /// However many there are, until each bit is set, and names that share a bit.
+    /// With any number of names, until every bit is set, and with names that share a bit.
     #[test]
-    fn a_name_of_many_given_twice_is_remembered() {
+    fn duplicate_is_detected_among_many_parameters() {
         let name = |number: usize| format!("n{number}é");
         let many = || {
             let mut form = Form::new();
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn names_with_the_same_bit_are_two() {
+    fn names_sharing_a_filter_bit_are_distinguished() {
         assert_eq!(seen_bit("abc"), seen_bit("axc"));
         let mut form = Form::new();
         form.push("abc", "1");
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_is_counted_as_it_is_encoded() {
+    fn encoded_length_matches_the_encoding_of_every_byte() {
         let plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789*-._";
         let mut all: String = (0..=0x2ff).filter_map(char::from_u32).collect();
         all.push_str(plain);
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_value_has_room() {
+    fn long_value_is_encoded_completely() {
         let mut form = Form::new();
         form.push("a", "1");
         let long = "é".repeat(5000);
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn decoding_is_strict_about_utf8_only() {
+    fn decoding_refuses_only_invalid_utf8() {
         assert_eq!(decode("a%2"), Ok(Cow::from("a%2")));
         assert_eq!(decode("%zz+%41"), Ok(Cow::from("%zz A")));
         assert_eq!(decode("%FF"), Err(NotUtf8));

@@ -416,7 +416,7 @@ mod tests {
     proptest! {
         /// The `http` crate accepts the same.
         #[test]
-        fn what_a_message_may_hold(bytes: Vec<u8>, status: u16, letter: u8) {
+        fn header_status_and_method_validation_matches_the_http_crate(bytes: Vec<u8>, status: u16, letter: u8) {
             let text = String::from_utf8_lossy(&bytes);
             let (ours, theirs) = (HeaderValue::from_bytes(&bytes), ::http::HeaderValue::from_bytes(&bytes));
             prop_assert_eq!(ours.is_ok(), theirs.is_ok());
@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_found_by_name() {
+    fn fields_are_appended_replaced_and_removed_by_name() {
         let mut fields = HeaderMap::new();
         let value = |fields: &HeaderMap| {
             let all = fields.get_all(header::DATE).iter();

@@ -100,8 +100,8 @@ pub enum Hash {
 }
 
 impl Alg {
-    /// The algorithm of this name.
-    pub fn named(name: &str) -> Option<Self> {
+    /// The algorithm with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|alg| alg.as_str() == name)
     }
 

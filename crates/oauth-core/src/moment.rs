@@ -226,7 +226,7 @@ mod tests {
 
     #[cfg(feature = "sha2")]
     #[test]
-    fn labels_and_seeds_separate() -> Result<(), Error> {
+    fn tokens_differ_by_label_and_seed() -> Result<(), Error> {
         let moment = Moment::fixed(UnixTime::from_secs(0), [1; 32]);
         let other = Moment::fixed(UnixTime::from_secs(0), [2; 32]);
         assert_eq!(moment.token("state")?, moment.token("state")?);
@@ -238,7 +238,7 @@ mod tests {
 
     #[cfg(feature = "sha2")]
     #[test]
-    fn a_ticket_shows_nothing_of_the_seed() -> Result<(), Error> {
+    fn ticket_is_deterministic_and_reveals_nothing_of_the_seed() -> Result<(), Error> {
         let moment = Moment::fixed(UnixTime::from_secs(0), [0xab; 32]);
         assert_eq!(moment.ticket()?.len(), 32);
         assert!(!moment.ticket()?.contains("abab"));
@@ -251,7 +251,7 @@ mod tests {
     /// All values of a moment come from one seed, including those of its clones.
     #[cfg(feature = "system")]
     #[test]
-    fn random_bytes_are_drawn_once_and_when_they_are_asked_for() -> Result<(), Error> {
+    fn random_seed_is_drawn_once_on_first_use() -> Result<(), Error> {
         let moment = Moment::system()?;
         assert!(matches!(&moment.seed, Seed::System(drawn) if drawn.get().is_none()));
         let state = moment.token("state")?;
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn time_saturates() {
+    fn time_arithmetic_saturates() {
         let late = UnixTime::from_secs(u64::MAX);
         assert_eq!(late.after(Duration::from_secs(1)), late);
         assert_eq!(UnixTime::from_secs(1).since(late), Duration::ZERO);

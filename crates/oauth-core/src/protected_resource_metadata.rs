@@ -1,5 +1,5 @@
 //! Protected resource metadata (RFC 9728): parses the document, and checks that its `resource` is the requested one
-//! (section 3.3). The request for it is in `endpoint/resource_metadata.rs`.
+//! (section 3.3). The request for it is in `endpoint/protected_resource_metadata.rs`.
 
 #[cfg(test)]
 mod tests;

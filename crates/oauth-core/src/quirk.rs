@@ -226,7 +226,7 @@ impl Rules {
             .any(|quirk| matches!(quirk, Quirk::BearerAlias(alias) if alias == token_type))
     }
 
-    /// The registered code that stands for a server's own error code or description, if a quirk names one. A match on
+    /// The registered code that replaces a server's own error code or description, if a quirk names one. A match on
     /// its description takes precedence.
     pub(crate) fn registered_error_code(
         &self,

@@ -96,7 +96,7 @@ impl<N: Ord> State<N> {
 mod tests {
     use super::*;
 
-    fn named(issuer: &str, jti: &str) -> (String, String) {
+    fn key_of(issuer: &str, jti: &str) -> (String, String) {
         (issuer.to_owned(), jti.to_owned())
     }
 
@@ -105,29 +105,29 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_known_until_its_end_and_at_its_issuer() {
+    fn name_is_remembered_per_issuer_until_it_expires() {
         let replays = LogoutTokens::default();
-        assert!(replays.remember(named("a", "1"), at(100), at(0)));
-        assert!(!replays.remember(named("a", "1"), at(100), at(99)));
-        assert!(replays.remember(named("b", "1"), at(100), at(99)));
-        assert!(replays.remember(named("a", "1"), at(200), at(100)));
-        assert!(!replays.remember(named("a", "1"), at(200), at(100)));
+        assert!(replays.remember(key_of("a", "1"), at(100), at(0)));
+        assert!(!replays.remember(key_of("a", "1"), at(100), at(99)));
+        assert!(replays.remember(key_of("b", "1"), at(100), at(99)));
+        assert!(replays.remember(key_of("a", "1"), at(200), at(100)));
+        assert!(!replays.remember(key_of("a", "1"), at(200), at(100)));
     }
 
     #[test]
-    fn with_too_many_tokens_the_first_to_expire_is_forgotten() {
+    fn entry_that_expires_first_is_evicted_from_a_full_cache() {
         const CAPACITY: usize = 1_000;
         let replays = ReplayCache::<_, CAPACITY>::default();
         let count = CAPACITY as u64;
         for number in 0..=count {
-            assert!(replays.remember(named("a", &number.to_string()), at(1000 + number), at(0)));
+            assert!(replays.remember(key_of("a", &number.to_string()), at(1000 + number), at(0)));
         }
         assert_eq!(
             replays.0.lock().map(|state| state.by_end.len()).ok(),
             Some(CAPACITY)
         );
-        assert!(!replays.remember(named("a", &count.to_string()), at(9999), at(0)));
-        assert!(!replays.remember(named("a", "1"), at(9999), at(0)));
-        assert!(replays.remember(named("a", "0"), at(9999), at(0)));
+        assert!(!replays.remember(key_of("a", &count.to_string()), at(9999), at(0)));
+        assert!(!replays.remember(key_of("a", "1"), at(9999), at(0)));
+        assert!(replays.remember(key_of("a", "0"), at(9999), at(0)));
     }
 }

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_around_a_field_is_not_part_of_it() {
+    fn whitespace_around_retry_after_is_ignored() {
         for field in ["5", " 5", "5 ", "\t5 \t"] {
             assert_eq!(parse(field, NOW), Some(Duration::from_secs(5)), "{field:?}");
         }
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limits_end_is_believed_of_a_refusal_alone_and_within_the_cap() {
+    fn rate_limit_reset_is_used_only_for_429_and_503_and_is_capped() {
         let reset = |status, value| pause(status, &[("x-ratelimit-reset", value)]);
         assert_eq!(reset(429, "60"), Some(60));
         assert_eq!(reset(503, " 60 "), Some(60));

@@ -247,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_stand_once_however_many() {
+    fn duplicate_scope_names_are_removed() {
         let many: String = (0..50).map(|n| format!("s{} ", n % 30)).collect();
         let scope = Scope::parse(&many);
         let names: Vec<_> = (0..30).map(|n| format!("s{n}")).collect();
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_one_name() {
+    fn from_names_refuses_invalid_scope_names() {
         let names_of = |names: &[&str]| {
             Scope::from_names(names.iter().copied())
                 .map(|scope| scope.0)
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_set_covers_its_own_and_no_other() {
+    fn large_scope_covers_exactly_its_own_names() {
         let names = |range: std::ops::Range<u32>| {
             let names: Vec<_> = range.map(|n| format!("name-{n}")).collect();
             Scope::parse(&names.join(" ")).unwrap_or_default()
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn nobodys_choice_is_the_challenges_then_the_metadatas() {
+    fn challenge_scope_takes_precedence_over_metadata_scope() {
         let one = |name: &str| Scope::parse(name).unwrap_or_default();
         let (a, b) = (one("a"), one("b"));
         let choose = |first, second| Scope::choose(first, second).map(|scope| scope.0);

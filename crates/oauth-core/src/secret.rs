@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_wiped_when_it_is_dropped() {
+    fn secret_is_wiped_on_drop() {
         let wiped = std::cell::Cell::new(0);
         let secret = Secret::new(WipeCounter(&wiped));
         assert_eq!(secret.expose().0.get(), 0);
@@ -177,10 +177,10 @@ mod tests {
     #[cfg(target_os = "linux")]
     const MARK: &str = "S3CR3T-marker-S3CR3T-marker-S3CR3T-marker-S3CR3T-marker-S3CR3T.";
 
-    /// Drops `holder`, whose bytes are at `at`, and looks for the end of the mark there: the allocator writes its own
-    /// data only at the beginning.
+    /// Drops `holder`, whose bytes are at `at`, and checks whether the end of the mark remains: the allocator writes
+    /// its own data only at the beginning.
     #[cfg(target_os = "linux")]
-    fn stays(holder: impl Sized, at: *const u8) -> bool {
+    fn remains_in_memory(holder: impl Sized, at: *const u8) -> bool {
         let (address, tail) = (at as usize, MARK.len() / 2);
         let before = memory(address, MARK.len());
         assert_eq!(before, MARK.as_bytes(), "the memory is looked at");
@@ -192,43 +192,43 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn no_memory_that_is_freed_holds_a_secret() {
+    fn freed_memory_contains_no_secret() {
         struct Bare(#[expect(dead_code, reason = "held, not read")] String);
         let text = MARK.to_owned();
         let at = text.as_ptr();
         assert!(
-            stays(Bare(text), at),
+            remains_in_memory(Bare(text), at),
             "an allocator that wipes makes this test worthless"
         );
 
         let secret = Secret::new(MARK.to_owned());
         let at = secret.expose().as_ptr();
-        assert!(!stays(secret, at), "Secret<String>");
+        assert!(!remains_in_memory(secret, at), "Secret<String>");
 
         let secret = Secret::new(MARK.as_bytes().to_vec());
         let at = secret.expose().as_ptr();
-        assert!(!stays(secret, at), "Secret<Vec<u8>>");
+        assert!(!remains_in_memory(secret, at), "Secret<Vec<u8>>");
 
         let bytes = zeroizing_bytes(MARK.to_owned());
         let (other, at) = (bytes.clone(), bytes.as_ptr());
         drop(bytes);
-        assert!(!stays(other, at), "Bytes");
+        assert!(!remains_in_memory(other, at), "Bytes");
 
-        // What was cut off is as secret as what is left.
+        // The truncated part is as secret as the rest.
         let mut text = MARK.as_bytes().to_vec();
         let at = text.as_ptr();
         text.truncate(4);
-        assert!(!stays(Secret::new(text), at), "spare capacity");
+        assert!(!remains_in_memory(Secret::new(text), at), "spare capacity");
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_form_leaves_nothing_behind() {
+    fn form_leaves_no_secret_in_freed_memory() {
         let mut form = crate::form::Form::new();
         form.push("a", MARK);
         let at = form.as_str().as_ptr().wrapping_add(2);
         let room = form.as_str().len();
-        // The string grows into a new block, and the old one is freed.
+        // The string is reallocated, and the old block is freed.
         let address = at as usize + MARK.len() / 2;
         for n in 0..100 {
             form.push(&format!("p{n}"), "some value that takes room");
@@ -246,11 +246,11 @@ mod tests {
         let mut form = crate::form::Form::new();
         form.push("a", MARK);
         let at = form.as_str().as_ptr().wrapping_add(2);
-        assert!(!stays(form, at), "dropped");
+        assert!(!remains_in_memory(form, at), "dropped");
         let mut form = crate::form::Form::new();
         form.push("a", MARK);
         let body = form.into_body();
         let at = body.as_ptr().wrapping_add(2);
-        assert!(!stays(body, at), "sent");
+        assert!(!remains_in_memory(body, at), "sent");
     }
 }

@@ -246,8 +246,8 @@ impl SecurityProfile {
         Self::Fapi2MessageSigning,
     ];
 
-    /// The profile of this name.
-    pub fn named(name: &str) -> Option<Self> {
+    /// The profile with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
         let mut profiles = Self::ALL.iter().copied();
         profiles.find(|profile| profile.as_str() == name)
     }

@@ -14,7 +14,7 @@ use crate::url::Url;
 /// The access token then takes the role of a refresh token: [`Tokens::refresh_token`](crate::Tokens::refresh_token)
 /// holds it even if the response had none, and all rules for a refresh apply, such as one request for all workers,
 /// and storing new tokens before use. An expired access token cannot be renewed, so a token is renewed after half of
-/// its lifetime; one that is exchanged for a longer-lived token is exchanged at once.
+/// its lifetime; one that is exchanged for a longer-lived token is exchanged immediately.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SelfRenewal {
     pub(crate) endpoint: Url,

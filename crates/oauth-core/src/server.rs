@@ -413,7 +413,7 @@ impl Server {
         let names = listed.unwrap_or_default();
         names
             .iter()
-            .filter_map(|name| RefreshTokenExpiration::named(name))
+            .filter_map(|name| RefreshTokenExpiration::from_name(name))
             .collect()
     }
 

@@ -1,5 +1,5 @@
 //! Helpers shared by the unit tests.
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use crate::http::{HeaderName, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use crate::moment::{Moment, UnixTime};
 use crate::quirk::{Quirk, Rules, Strictness};
 use crate::server::{EndpointKind, Server};
 
-/// The time of every test.
+/// The time used by every test.
 pub(crate) const NOW: u64 = 1_750_000_000;
 
 pub(crate) fn at() -> Moment {
@@ -52,7 +52,7 @@ pub(crate) fn client_with_quirks(quirks: impl Into<Vec<Quirk>>) -> Client {
     }))
 }
 
-/// A client that parses replies strictly.
+/// A client with strict rules.
 pub(crate) fn strict_client() -> Client {
     client_of(server().with_rules(Rules {
         strictness: Strictness::Strict,
@@ -82,7 +82,7 @@ pub(crate) fn reply(
     reply
 }
 
-/// Begins, and answers the one request with this reply.
+/// Begins the exchange and answers its only request with this reply.
 pub(crate) fn run_with_reply<E: Exchange>(
     mut exchange: E,
     reply: Response<Bytes>,

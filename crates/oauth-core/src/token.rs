@@ -79,8 +79,8 @@ impl TokenType {
         }
     }
 
-    /// The type of this name. "Value is case insensitive" (RFC 6749 section 5.1)
-    pub fn named(name: &str) -> Self {
+    /// The type with this name. "Value is case insensitive" (RFC 6749 section 5.1)
+    pub fn from_name(name: &str) -> Self {
         match () {
             () if name.eq_ignore_ascii_case("bearer") => Self::Bearer,
             () if name.eq_ignore_ascii_case("dpop") => Self::Dpop,
@@ -411,7 +411,7 @@ impl Tokens {
     pub(crate) fn from_stored(stored: Stored) -> Result<Self, Error> {
         let token_type = match (stored.version, stored.token_type.as_deref()) {
             (1, None) => TokenType::Bearer,
-            (1 | 2, Some(name)) => TokenType::named(name),
+            (1 | 2, Some(name)) => TokenType::from_name(name),
             _ => return Err(Error::from(Misuse::StoredForm).about("version")),
         };
         if stored.version == 1 && token_type != TokenType::Bearer {

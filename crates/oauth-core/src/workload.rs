@@ -206,7 +206,7 @@ impl WorkloadToken {
         }
     }
 
-    /// Where it comes from, for errors.
+    /// The source, as errors name it.
     pub(crate) fn location(&self) -> String {
         match &self.0 {
             Origin::Called(source) => source.location(),

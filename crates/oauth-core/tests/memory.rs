@@ -1,5 +1,5 @@
-//! The memory that a reply of the maximum size may use, whatever its content.
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+//! The memory that a reply of the maximum size may use, with any content.
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
@@ -17,10 +17,10 @@ use oauth_core::{
 
 const PEAK: u64 = 16 << 20;
 
-/// One mebibyte, and what a reply without any content costs.
+/// One mebibyte, and the cost of an empty reply.
 const KEPT: i64 = (1 << 20) + (4 << 10);
 
-/// What a set of keys may cost for as long as a client keeps it.
+/// The memory of a key set while a client keeps it.
 const KEPT_KEYS: i64 = 2 << 20;
 
 /// Keeps the output of any exchange.
@@ -98,9 +98,9 @@ fn bodies() -> Vec<(&'static str, String)> {
     bodies
 }
 
-/// A set of keys may hold more values than any other reply, and is kept as long as the client.
+/// A key set may contain more values than any other reply, and is kept as long as the client.
 #[test]
-fn no_set_of_keys_costs_more_than_its_bound() {
+fn parsed_key_sets_stay_within_their_memory_limits() {
     let key = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},"#;
     let sets = [("[],", "0]}"), ("0,", "0]}"), (key, "{}]}")];
     for (part, end) in sets {
@@ -126,7 +126,7 @@ fn no_set_of_keys_costs_more_than_its_bound() {
 }
 
 #[test]
-fn no_reply_of_one_mebibyte_costs_more_than_its_bound() {
+fn replies_of_one_mebibyte_stay_within_their_memory_limit() {
     for (media, body) in bodies() {
         assert!(body.len() <= MAX_REPLY);
         for status in [200, 400] {
@@ -147,7 +147,7 @@ fn check(mut exchange: Boxed<Kept>, media: &'static str, body: &str, status: u16
     let media = HeaderValue::from_static(media);
     reply.headers_mut().insert("content-type", media);
     let mut cache: Option<Result<Step<Kept>, Error>> = None;
-    // The reply is the exchange's to drop, so its body counts as freed.
+    // The exchange drops the reply, so its body counts as freed.
     let spent = allocation_counter::measure(|| {
         cache = Some(exchange.resume(&at, Input::Reply(reply)));
     });

@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 #[test]
-fn a_signature_of_every_algorithm_is_good() -> Result<(), Box<dyn std::error::Error>> {
+fn signatures_of_every_asymmetric_algorithm_verify() -> Result<(), Box<dyn std::error::Error>> {
     for alg in Alg::ALL.iter().filter(|alg| !alg.is_symmetric()) {
         assert!(signed_and_verified(*alg)?, "{}", alg.as_str());
     }

@@ -38,7 +38,7 @@ fn mac_key(secret: &Secret<String>, alg: Alg) -> Result<SigningKey, Error> {
     Ok(SigningKey::local("", alg, Arc::new(Hmac { alg, secret })))
 }
 
-/// The key that signs a client's assertions, from its text: a private key in PEM or as a JWK, named `kid`, or for an HMAC the
+/// Reads the key that signs a client's assertions: a private key in PEM or as a JWK, named `kid`, or for an HMAC the
 /// client secret itself.
 ///
 /// # Errors
@@ -56,7 +56,7 @@ pub fn client_signing_key(
     }
 }
 
-/// The way to authenticate with a secret at this server: as [`ClientAuth::negotiate`] selects it, or by
+/// The method of authenticating with a secret at this server: as [`ClientAuth::negotiate`] selects it, or by
 /// `client_secret_jwt` if the server accepts secrets in no other way, with [`ClientAssertion::mac_alg_at`].
 ///
 /// # Errors
@@ -84,7 +84,7 @@ impl Signer for Hmac {
     fn sign(&self, input: &[u8]) -> Result<Bytes, Cause> {
         let tag = mac(self.alg, self.secret.expose().as_bytes(), input);
         tag.map(Bytes::from)
-            .ok_or_else(|| Cause::unsent("no HMAC of this algorithm"))
+            .ok_or_else(|| Cause::unsent("the algorithm is not an HMAC"))
     }
 }
 
@@ -144,7 +144,7 @@ mod tests {
     use oauth_core::json::{Map, Value};
 
     #[test]
-    fn the_key_of_settings_is_a_private_one_or_the_secret_of_an_hmac() -> Result<(), Error> {
+    fn hmac_client_key_must_be_long_enough_and_needs_an_explicit_algorithm() -> Result<(), Error> {
         let server = Server::new(Issuer::parse("https://as.example")?);
         let key = |text: &str, alg| {
             let text = Secret::new(text.to_owned());
@@ -162,7 +162,8 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_signs_only_where_the_server_accepts_it_in_no_other_way() -> Result<(), Error> {
+    fn client_secret_jwt_is_used_only_if_the_server_accepts_no_other_secret_method()
+    -> Result<(), Error> {
         let issuer = Issuer::parse("https://as.example")?;
         let server = |methods: &[&str], algs: &[&str]| {
             let member = |name: &str, values: &[&str]| (name.to_owned(), Value::from(values));
@@ -171,16 +172,16 @@ mod tests {
                 member("token_endpoint_auth_signing_alg_values_supported", algs),
             ]))
         };
-        let name = |methods: &[&str], algs: &[&str]| {
+        let chosen = |methods: &[&str], algs: &[&str]| {
             let server = server(methods, algs);
             let auth = client_secret_auth("s".repeat(64), &server)?;
             Ok::<_, Error>((auth.name(), ClientAssertion::mac_alg_at(&server, 64)))
         };
-        let methods = name(&["client_secret_jwt", "client_secret_post"], &[])?;
+        let methods = chosen(&["client_secret_jwt", "client_secret_post"], &[])?;
         assert_eq!(methods.0, "client_secret_post");
         let signed = ["private_key_jwt", "client_secret_jwt"];
-        assert_eq!(name(&signed, &[])?, ("client_secret_jwt", Alg::Hs256));
-        let listed = name(&signed, &["ES256", "HS512"])?;
+        assert_eq!(chosen(&signed, &[])?, ("client_secret_jwt", Alg::Hs256));
+        let listed = chosen(&signed, &["ES256", "HS512"])?;
         assert_eq!(listed, ("client_secret_jwt", Alg::Hs512));
         // The first for which the secret is long enough (RFC 7518 section 3.2).
         let server = server(&signed, &["HS512", "HS256"]);

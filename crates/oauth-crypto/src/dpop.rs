@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_survives_its_storage_and_says_nothing_of_itself() -> Result<(), Error> {
+    fn dpop_key_round_trips_through_pem_and_debug_hides_it() -> Result<(), Error> {
         for alg in [Alg::Es256, Alg::Es384, Alg::Es512, Alg::Ed25519] {
             let key = DpopKey::generate(alg)?;
             let pem = key.to_pem()?;
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_secret_proves_nothing() {
+    fn hmac_algorithms_are_refused_for_dpop_keys() {
         for alg in [Alg::Hs256, Alg::Hs384, Alg::Hs512] {
             let made = DpopKey::generate(alg).map(drop);
             assert_eq!(made.map_err(|error| error.code()), Err("key.algorithm"));

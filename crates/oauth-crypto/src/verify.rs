@@ -47,7 +47,7 @@ pub fn verify(job: &VerificationJob) -> bool {
             key,
             signing_input,
             signature,
-        } => match (Alg::named(alg), key) {
+        } => match (Alg::from_name(alg), key) {
             (Some(alg), VerificationKey::Public(key)) => public(alg, key, signing_input, signature),
             (Some(alg), VerificationKey::Secret(secret)) => {
                 is_mac(alg, secret.expose(), signing_input, signature)

@@ -1,4 +1,4 @@
-//! Keys of a client, of which one takes the place of another.
+//! Keys of a client during key rotation.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ fn published(keys: &ClientKeys) -> Result<Vec<BTreeMap<String, String>>, serde_j
 }
 
 #[test]
-fn the_newest_key_that_the_server_can_take_signs() -> Outcome {
+fn newest_key_with_an_algorithm_accepted_by_the_server_signs() -> Outcome {
     let (new, old) = (pem(Alg::Es256)?, pem(Alg::Rs256)?);
     let thumbprint = |text: &str, alg| {
         let key = PrivateKey::from_pem(text, alg)?;
@@ -58,7 +58,7 @@ fn the_newest_key_that_the_server_can_take_signs() -> Outcome {
 }
 
 #[test]
-fn the_public_halves_of_all_are_published_and_nothing_else() -> Outcome {
+fn only_public_keys_are_published() -> Outcome {
     let (new, old) = (pem(Alg::EdDsa)?, pem(Alg::Rs256)?);
     let keys = ClientKeys::read([new.as_str(), old.as_str()])?;
     let set = published(&keys)?;
@@ -66,7 +66,7 @@ fn the_public_halves_of_all_are_published_and_nothing_else() -> Outcome {
     assert_eq!(names(0), ["crv", "kid", "kty", "use", "x"]);
     assert_eq!(names(1), ["e", "kid", "kty", "n", "use"]);
     assert!(set.iter().all(|key| key["use"] == "sig"));
-    // The name that stands in the header of an assertion is the one that is published.
+    // The kid in the header of an assertion is the published one.
     let signing = keys.client_assertion(&server(&["EdDSA"])?, None)?;
     assert_eq!(set[0]["kid"], signing.key().id());
     let named = published(&keys.clone().with_kid("2026-11"))?;
@@ -78,7 +78,7 @@ fn the_public_halves_of_all_are_published_and_nothing_else() -> Outcome {
 }
 
 #[test]
-fn a_jwk_keeps_its_name_and_its_algorithm() -> Outcome {
+fn jwk_keeps_its_kid_and_alg() -> Outcome {
     let vectors: Value = serde_json::from_str(include_str!("../../../tests/vectors/vectors.json"))?;
     let key = |kid: &str, alg: Option<&str>| {
         let mut key = vectors["keys"]["as_private"]["rsa1"].clone();
@@ -110,7 +110,7 @@ fn a_jwk_keeps_its_name_and_its_algorithm() -> Outcome {
 }
 
 #[test]
-fn what_is_no_set_of_keys_is_refused() -> Outcome {
+fn empty_duplicate_or_unreadable_keys_are_refused() -> Outcome {
     let code = |texts: &[&str]| {
         let read = ClientKeys::read(texts.iter().copied());
         read.map(drop).map_err(|error| error.code())
@@ -118,7 +118,7 @@ fn what_is_no_set_of_keys_is_refused() -> Outcome {
     let key = pem(Alg::Es256)?;
     assert_eq!(code(&[]), Err("client_auth.keys"));
     assert_eq!(code(&[&key, &key]), Err("client_auth.keys"));
-    // One that cannot be read is not passed over for one that can.
+    // An unreadable key is not skipped.
     assert_eq!(code(&[&key, "no key"]), Err("key.malformed"));
     assert_eq!(code(&["no key", &key]), Err("key.malformed"));
     let nameless = r#"{"kty":"EC","kid":""}"#;

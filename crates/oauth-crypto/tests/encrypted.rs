@@ -20,7 +20,7 @@ fn read(text: &str, passphrase: &str) -> Result<PublicJwk, KeyError> {
 }
 
 #[test]
-fn a_passphrase_opens_what_openssl_has_encrypted() -> Result<(), KeyError> {
+fn aes_encrypted_openssl_key_is_read_with_its_passphrase() -> Result<(), KeyError> {
     let plain = PrivateKey::from_pem(file!("plain"), Alg::Es256)?
         .public_jwk()
         .clone();
@@ -29,7 +29,7 @@ fn a_passphrase_opens_what_openssl_has_encrypted() -> Result<(), KeyError> {
         let without = PrivateKey::from_pem(encrypted, Alg::Es256).err();
         assert_eq!(without, Some(KeyError::Encrypted));
     }
-    // A certificate may stand before it, and a key that is not encrypted needs no passphrase.
+    // A certificate may precede the key, and an unencrypted key needs no passphrase.
     let certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let behind = format!("{certificate}{}", file!("aes256"));
     assert_eq!(read(&behind, "correct"), Ok(plain.clone()));
@@ -39,7 +39,7 @@ fn a_passphrase_opens_what_openssl_has_encrypted() -> Result<(), KeyError> {
 
 /// One wrong passphrase in 256 yields valid padding by chance: it is still detected.
 #[test]
-fn a_wrong_passphrase_is_told() {
+fn wrong_passphrase_is_reported() {
     for number in 0..600 {
         let wrong = read(file!("aes128"), &number.to_string());
         assert_eq!(wrong, Err(KeyError::Passphrase), "{number}");
@@ -48,7 +48,7 @@ fn a_wrong_passphrase_is_told() {
 }
 
 #[test]
-fn what_is_encrypted_otherwise_is_refused_before_any_work() {
+fn unsupported_encryption_is_refused() {
     for other in [
         file!("des3"),
         file!("sha1"),
@@ -76,7 +76,7 @@ fn what_is_encrypted_otherwise_is_refused_before_any_work() {
 }
 
 #[test]
-fn each_reason_has_its_code() {
+fn key_errors_map_to_their_error_codes() {
     for (reason, misuse) in [
         (KeyError::Encrypted, Misuse::KeyEncrypted),
         (KeyError::Passphrase, Misuse::KeyPassphrase),
@@ -84,7 +84,7 @@ fn each_reason_has_its_code() {
     ] {
         assert_eq!(Error::from(reason).code(), misuse.code());
     }
-    // The message repeats nothing.
+    // The message contains no input.
     for (reason, message) in [
         (
             KeyError::Encrypted,

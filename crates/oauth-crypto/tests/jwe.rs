@@ -1,4 +1,4 @@
-//! Encrypted tokens: the examples of the RFCs, tokens of another implementation, and what is none.
+//! Encrypted tokens: RFC examples, tokens of another implementation, and invalid tokens.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -34,7 +34,7 @@ fn decrypted(key: DecryptionKey, enc: Enc, token: &str) -> Result<String, &'stat
 }
 
 #[test]
-fn examples_of_rfc_7516() -> Outcome {
+fn rfc_7516_examples_are_decrypted() -> Outcome {
     let key = DecryptionKey::from_jwk(RSA, JweAlg::RsaOaep)?;
     assert_eq!(
         decrypted(key, Enc::A256Gcm, RSA_OAEP)?,
@@ -47,29 +47,29 @@ fn examples_of_rfc_7516() -> Outcome {
     Ok(())
 }
 
-/// What joserfc has encrypted: every algorithm, every curve, every `enc`.
+/// Tokens encrypted by joserfc: every algorithm, every curve, every `enc`.
 #[test]
-fn tokens_of_another_implementation() -> Outcome {
+fn tokens_of_joserfc_are_decrypted_and_modified_ones_refused() -> Outcome {
     let cases: Vec<Value> = serde_json::from_str(include_str!("jwe.json"))?;
     let (mut algs, mut encs) = (JweAlg::ALL.to_vec(), Enc::ALL.to_vec());
     for case in &cases {
         let text = |name: &str| case[name].as_str().unwrap_or_default();
-        let alg = JweAlg::named(text("alg")).ok_or("alg")?;
-        let enc = Enc::named(text("enc")).ok_or("enc")?;
+        let alg = JweAlg::from_name(text("alg")).ok_or("alg")?;
+        let enc = Enc::from_name(text("enc")).ok_or("enc")?;
         let key = DecryptionKey::from_jwk(&case["key"].to_string(), alg)?;
         let token = text("token");
         assert_eq!(decrypted(key.clone(), enc, token)?, text("text"), "{token}");
         algs.retain(|known| *known != alg);
         encs.retain(|known| *known != enc);
 
-        // A modified token yields no content and no reason.
+        // A modified token reveals neither content nor a reason.
         for (at, part) in token.split('.').enumerate().skip(1) {
             let changed = changed(token, at, |bytes| bytes[0] ^= 1);
             if !part.is_empty() {
                 assert_eq!(decrypted(key.clone(), enc, &changed), Err("jwe.decryption"));
             }
         }
-        // The header is authenticated, whatever in it is read.
+        // The header is authenticated, even where it is not read.
         let changed = changed(token, 0, |bytes| bytes.insert(1, b' '));
         assert_eq!(decrypted(key, enc, &changed), Err("jwe.decryption"));
     }
@@ -90,17 +90,17 @@ fn changed(token: &str, at: usize, change: impl Fn(&mut Vec<u8>)) -> String {
 
 /// An attacker who chooses the point could learn the private key from a few responses (CVE-2016-9121).
 #[test]
-fn a_point_beside_the_curve_is_refused() -> Outcome {
+fn ephemeral_point_off_the_curve_is_refused() -> Outcome {
     let cases: Vec<Value> = serde_json::from_str(include_str!("jwe.json"))?;
     let mut tried = 0;
     for case in cases {
         let text = |name: &str| case[name].as_str().unwrap_or_default();
-        let alg = JweAlg::named(text("alg")).ok_or("alg")?;
+        let alg = JweAlg::from_name(text("alg")).ok_or("alg")?;
         if !alg.has_ephemeral_key() || case["key"]["kty"] != "EC" {
             continue;
         }
         let key = DecryptionKey::from_jwk(&case["key"].to_string(), alg)?;
-        let enc = Enc::named(text("enc")).ok_or("enc")?;
+        let enc = Enc::from_name(text("enc")).ok_or("enc")?;
         for y in ["off", "zero", "of another curve"] {
             let token = changed(text("token"), 0, |bytes| {
                 let mut header: Value = serde_json::from_slice(bytes).unwrap_or_default();
@@ -135,13 +135,13 @@ fn a_point_beside_the_curve_is_refused() -> Outcome {
 }
 
 #[test]
-fn a_key_is_for_its_algorithm_alone() -> Outcome {
+fn key_is_refused_for_another_algorithm() -> Outcome {
     let rsa = DecryptionKey::from_jwk(RSA, JweAlg::RsaOaep256)?;
     assert_eq!(
         decrypted(rsa.clone(), Enc::A256Gcm, RSA_OAEP),
         Err("jwe.alg_not_allowed")
     );
-    // Whatever the core lets through.
+    // Even if the core does not check it.
     let encryption = ResponseEncryption::new(JweAlg::RsaOaep, rsa).encs([Enc::A256Gcm]);
     let refused = encryption.decrypt(RSA_OAEP).map(drop);
     assert_eq!(refused.map_err(|error| error.code()), Err("jwe.decryption"));
@@ -205,7 +205,7 @@ fn a_key_is_for_its_algorithm_alone() -> Outcome {
 }
 
 #[test]
-fn a_jwk_for_something_else_decrypts_nothing() -> Outcome {
+fn jwk_with_another_use_or_key_ops_is_refused() -> Outcome {
     let shared = |members: Value| {
         let mut jwk = json!({ "kty": "oct", "k": URL_SAFE_NO_PAD.encode([0; 16]) });
         for (name, value) in members.as_object().into_iter().flatten() {
@@ -244,9 +244,9 @@ fn an_rsa_key_with_more_than_two_primes_is_refused() -> Outcome {
     Ok(())
 }
 
-/// A key's public half is written beside it: one that is another's is a mistake.
+/// A private JWK includes its public half: that of another key is a mistake.
 #[test]
-fn a_private_key_with_the_public_half_of_another_is_refused() -> Outcome {
+fn private_key_with_a_mismatched_public_key_is_refused() -> Outcome {
     let cases: Vec<Value> = serde_json::from_str(include_str!("jwe.json"))?;
     let mut tried = 0;
     for curve in ["P-256", "P-384", "P-521", "X25519"] {
@@ -281,22 +281,22 @@ fn keys_are_read_from_pem() -> Outcome {
         let case = case.ok_or("a token")?;
         let text = |name: &str| case[name].as_str().unwrap_or_default();
         let pem = PrivateKey::from_jwk(&case["key"].to_string(), alg)?.to_pem()?;
-        let jwe_alg = JweAlg::named(text("alg")).ok_or("alg")?;
+        let jwe_alg = JweAlg::from_name(text("alg")).ok_or("alg")?;
         let key = DecryptionKey::from_pem(&pem, jwe_alg)?;
-        let enc = Enc::named(text("enc")).ok_or("enc")?;
+        let enc = Enc::from_name(text("enc")).ok_or("enc")?;
         assert_eq!(decrypted(key, enc, text("token"))?, text("text"));
     }
     Ok(())
 }
 
-/// OpenID Connect Core section 10.2: the left part of SHA-256, or of a longer hash where that is too short.
+/// OpenID Connect Core section 10.2: the leftmost bits of SHA-256, or of a longer hash if that is too short.
 #[test]
-fn a_client_secret_makes_a_key() -> Outcome {
+fn client_secret_is_derived_into_a_decryption_key() -> Outcome {
     let cases: Vec<Value> = serde_json::from_str(CLIENT_SECRET)?;
     for case in cases {
         let text = |name: &str| case[name].as_str().unwrap_or_default();
-        let alg = JweAlg::named(text("alg")).ok_or("alg")?;
-        let enc = Enc::named(text("enc")).ok_or("enc")?;
+        let alg = JweAlg::from_name(text("alg")).ok_or("alg")?;
+        let enc = Enc::from_name(text("enc")).ok_or("enc")?;
         let key = DecryptionKey::from_client_secret("client secret", alg, enc)?;
         assert_eq!(decrypted(key, enc, text("token"))?, "hello");
         let key = DecryptionKey::from_client_secret("client Secret", alg, enc)?;
@@ -316,7 +316,7 @@ const CLIENT_SECRET: &str = r#"[
 
 /// Of several keys, the one named by the token is used; without a match, all are tried.
 #[test]
-fn the_key_before_the_last_still_opens() -> Outcome {
+fn previous_key_still_decrypts() -> Outcome {
     let old = DecryptionKey::from_jwk(RSA, JweAlg::RsaOaep)?;
     let other: Value = serde_json::from_str(include_str!("jwe.json"))?;
     let new = DecryptionKey::from_jwk(&other[0]["key"].to_string(), JweAlg::RsaOaep)?;
@@ -329,7 +329,7 @@ fn the_key_before_the_last_still_opens() -> Outcome {
 }
 
 #[test]
-fn no_secret_is_printed() -> Outcome {
+fn debug_shows_no_key() -> Outcome {
     let key = DecryptionKey::from_jwk(RSA, JweAlg::RsaOaep)?.with_kid("mine");
     let shown = format!(
         "{key:?} {:?}",

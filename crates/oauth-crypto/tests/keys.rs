@@ -1,4 +1,4 @@
-//! Keys in every form, and what is no key.
+//! Keys in every format, and invalid keys.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ fn asymmetric() -> impl Iterator<Item = Alg> {
 }
 
 #[test]
-fn a_key_survives_its_pem() -> Outcome {
+fn key_round_trips_through_pem() -> Outcome {
     for alg in asymmetric() {
         let key = PrivateKey::generate(alg)?;
         let again = PrivateKey::from_pem(&key.to_pem()?, alg)?;
@@ -38,7 +38,7 @@ fn a_key_survives_its_pem() -> Outcome {
 }
 
 #[test]
-fn a_signature_is_good_for_its_algorithm_alone() -> Outcome {
+fn signature_verifies_only_under_its_algorithm() -> Outcome {
     for alg in asymmetric() {
         let key = PrivateKey::generate(alg)?;
         let signature = key.sign(b"text")?;
@@ -53,9 +53,9 @@ fn a_signature_is_good_for_its_algorithm_alone() -> Outcome {
     Ok(())
 }
 
-/// A key is held as it was made for its first algorithm.
+/// A key is cached in the form made for its first algorithm.
 #[test]
-fn a_key_that_has_verified_by_one_algorithm_does_by_another() -> Outcome {
+fn cached_key_verifies_under_each_of_its_algorithms() -> Outcome {
     let first = PrivateKey::generate(Alg::Rs256)?;
     let second = PrivateKey::from_pem(&first.to_pem()?, Alg::Ps512)?;
     let key = Arc::new(first.public_jwk().clone());
@@ -78,9 +78,9 @@ fn a_key_that_has_verified_by_one_algorithm_does_by_another() -> Outcome {
     Ok(())
 }
 
-/// Some servers write the zero that marks a positive number in ASN.1 (RFC 7518 section 6.3.1.1 forbids it).
+/// Some servers include the leading zero of a positive ASN.1 integer (forbidden by RFC 7518 section 6.3.1.1).
 #[test]
-fn a_modulus_with_a_zero_before_it_is_the_same_key() -> Outcome {
+fn leading_zeros_in_rsa_numbers_are_accepted() -> Outcome {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     let key = PrivateKey::generate(Alg::Rs256)?;
@@ -103,12 +103,12 @@ fn a_modulus_with_a_zero_before_it_is_the_same_key() -> Outcome {
 }
 
 #[test]
-fn a_public_key_is_no_secret() -> Outcome {
+fn public_key_is_not_accepted_as_hmac_secret() -> Outcome {
     let key = PrivateKey::generate(Alg::Es256)?;
     let jwk = key.public_jwk().to_json();
     let tag = mac(Alg::Hs256, jwk.as_bytes(), b"text").ok_or("no tag")?;
     assert!(!verify(&job("HS256", &key, "text", tag.clone().into())));
-    // The same octets are good where they are a secret that both sides hold.
+    // The same octets are accepted as a shared secret.
     let secret = VerificationKey::Secret(Secret::new(jwk.into_bytes()));
     assert!(verify(&VerificationJob::Signature {
         alg: "HS256",
@@ -121,7 +121,7 @@ fn a_public_key_is_no_secret() -> Outcome {
 }
 
 #[test]
-fn a_key_of_another_kind_is_refused() -> Outcome {
+fn key_of_another_type_is_refused() -> Outcome {
     let ec = PrivateKey::generate(Alg::Es256)?.to_pem()?;
     for alg in asymmetric().filter(|alg| *alg != Alg::Es256) {
         let refused = PrivateKey::from_pem(&ec, alg).err();
@@ -137,7 +137,7 @@ fn a_key_of_another_kind_is_refused() -> Outcome {
 }
 
 #[test]
-fn what_is_no_private_key_is_refused_without_its_text() {
+fn invalid_private_key_is_refused_without_showing_its_text() {
     let encrypted =
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----";
     assert_eq!(
@@ -166,7 +166,7 @@ fn what_is_no_private_key_is_refused_without_its_text() {
 
 /// The key of RFC 7515 appendix A.3.
 #[test]
-fn the_halves_of_a_jwk_belong_together() -> Outcome {
+fn jwk_with_mismatched_private_and_public_parts_is_refused() -> Outcome {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     let mut jwk = serde_json::json!({
@@ -177,7 +177,7 @@ fn the_halves_of_a_jwk_belong_together() -> Outcome {
     });
     let read = |jwk: &serde_json::Value, alg| PrivateKey::from_jwk(&jwk.to_string(), alg).err();
     assert_eq!(read(&jwk, Alg::Es256), None);
-    // A good key of another algorithm is not a broken one.
+    // A valid key of another algorithm is not malformed.
     assert_eq!(read(&jwk, Alg::Es384), Some(KeyError::Algorithm));
     jwk["d"] = URL_SAFE_NO_PAD.encode([1; 32]).into();
     assert_eq!(read(&jwk, Alg::Es256), Some(KeyError::Malformed));
@@ -187,7 +187,7 @@ fn the_halves_of_a_jwk_belong_together() -> Outcome {
 }
 
 #[test]
-fn a_jwk_for_something_else_signs_nothing() -> Outcome {
+fn jwk_with_another_use_or_key_ops_is_refused() -> Outcome {
     let key = |members: serde_json::Value| {
         let mut jwk = serde_json::json!({
             "kty": "EC", "crv": "P-256",
@@ -227,7 +227,7 @@ fn a_jwk_for_something_else_signs_nothing() -> Outcome {
 
 /// RSA keys of 1024 bits, made by OpenSSL.
 #[test]
-fn a_small_rsa_key_is_not_called_malformed() -> Outcome {
+fn small_rsa_key_is_refused_for_its_algorithm_rather_than_as_malformed() -> Outcome {
     let pkcs1 = include_str!("openssl/rsa1024.pkcs1.pem");
     let pkcs8 = include_str!("openssl/rsa1024.pkcs8.pem");
     let jwk = include_str!("openssl/rsa1024.jwk");
@@ -248,9 +248,9 @@ fn a_small_rsa_key_is_not_called_malformed() -> Outcome {
     Ok(())
 }
 
-/// Otherwise the error would be about the algorithm, whatever was tried.
+/// Otherwise the error would name the algorithm instead.
 #[test]
-fn a_truncated_key_is_malformed() -> Outcome {
+fn truncated_or_extended_key_is_malformed() -> Outcome {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     for alg in asymmetric() {

@@ -2,7 +2,7 @@
 //! `openssl genpkey`; the other forms are from `openssl pkcs8 -topk8`, encrypted with the passphrase "correct", and the
 //! public halves from `openssl pkey -pubout`.
 //!
-//! What a key signs is verified with the public half that OpenSSL has written, and not with the key's own.
+//! Signatures are verified with the public key written by OpenSSL, not with the one derived from the private key.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519,
@@ -24,7 +24,7 @@ macro_rules! file {
 struct Key {
     alg: Alg,
     verified_by: &'static dyn VerificationAlgorithm,
-    /// A label of its PEM, and the text.
+    /// The PEM label and the text.
     forms: &'static [(&'static str, &'static str)],
     encrypted: &'static str,
     public: &'static str,
@@ -55,7 +55,7 @@ const KEYS: &[Key] = &[
         verified_by: &ECDSA_P256_SHA256_FIXED,
         forms: &[
             ("EC PRIVATE KEY", file!("p256.sec1")),
-            // As `openssl ecparam -genkey` writes it: the curve stands before the key.
+            // As `openssl ecparam -genkey` writes it: the curve parameters precede the key.
             ("EC PARAMETERS", file!("p256.parameters")),
             ("PRIVATE KEY", file!("p256.pkcs8")),
         ],
@@ -100,8 +100,8 @@ fn public(pem: &str) -> Vec<u8> {
     STANDARD.decode(text).expect("base64")
 }
 
-/// Whether what the key in this PEM signs is good under OpenSSL's public half.
-fn signs(key: &Key, pem: &str) -> Result<(), KeyError> {
+/// Whether a signature of the key in this PEM verifies with OpenSSL's public key.
+fn sign_and_verify(key: &Key, pem: &str) -> Result<(), KeyError> {
     let alg = key.alg.as_str();
     let read = PrivateKey::from_pem(pem, key.alg)?;
     let signature = read.sign(TEXT).expect("a signature");
@@ -112,24 +112,28 @@ fn signs(key: &Key, pem: &str) -> Result<(), KeyError> {
 }
 
 #[test]
-fn what_openssl_writes_signs_what_its_public_half_verifies() {
+fn openssl_keys_in_every_pem_form_sign_verifiably() {
     for key in KEYS {
         for (label, pem) in key.forms {
             assert!(pem.starts_with(&format!("-----BEGIN {label}-----")));
-            let outcome = signs(key, pem);
+            let outcome = sign_and_verify(key, pem);
             assert_eq!(outcome, Ok(()), "{} {label}", key.alg.as_str());
         }
     }
 }
 
 #[test]
-fn what_openssl_encrypts_signs_once_the_passphrase_has_opened_it() {
+fn encrypted_openssl_keys_sign_after_decryption() {
     for key in KEYS {
         let alg = key.alg.as_str();
-        assert_eq!(signs(key, key.encrypted), Err(KeyError::Encrypted), "{alg}");
+        assert_eq!(
+            sign_and_verify(key, key.encrypted),
+            Err(KeyError::Encrypted),
+            "{alg}"
+        );
         let wrong = decrypt_pem(key.encrypted, &Secret::from("wrong")).map(drop);
         assert_eq!(wrong, Err(KeyError::Passphrase), "{alg}");
         let opened = decrypt_pem(key.encrypted, &Secret::from("correct")).expect(alg);
-        assert_eq!(signs(key, opened.expose()), Ok(()), "{alg}");
+        assert_eq!(sign_and_verify(key, opened.expose()), Ok(()), "{alg}");
     }
 }

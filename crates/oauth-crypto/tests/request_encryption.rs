@@ -33,7 +33,7 @@ fn client(more: &Value, encryption: RequestEncryption) -> Result<Client, Error> 
     Ok(client.with_request_encryption(encryption))
 }
 
-/// The authorization, and how often the keys were fetched.
+/// The authorization and the number of key requests.
 fn begun(client: &Client, keys: &Value) -> Result<(Authorization, usize), Error> {
     let authorization_request =
         AuthorizationRequest::new(RedirectUri::parse("https://app.example/cb")?);
@@ -76,7 +76,7 @@ fn part(text: &str, at: usize) -> Value {
     serde_json::from_slice(&bytes).expect("JSON")
 }
 
-/// The public half of a private JWK, with these members beside it.
+/// The public half of a private JWK, with these additional members.
 fn public(private: &Value, more: &Value) -> Value {
     let mut jwk = private.clone();
     let members = jwk.as_object_mut().expect("a JWK");
@@ -85,14 +85,17 @@ fn public(private: &Value, more: &Value) -> Value {
     jwk
 }
 
-/// Every algorithm for public keys, every curve, every `enc`. What opens it opens the tokens of another
-/// implementation as well.
+/// Every public-key algorithm, every curve, every `enc`. The decrypter used here also decrypts tokens of another
+/// implementation.
 #[test]
-fn a_request_is_for_the_server_alone() -> Outcome {
+fn request_object_is_encrypted_to_the_servers_encryption_key() -> Outcome {
     let cases: Vec<Value> = serde_json::from_str(include_str!("jwe.json"))?;
     let mut count = 0;
     for case in &cases {
-        let alg = case["alg"].as_str().and_then(JweAlg::named).ok_or("alg")?;
+        let alg = case["alg"]
+            .as_str()
+            .and_then(JweAlg::from_name)
+            .ok_or("alg")?;
         let Ok(encryption) = RequestEncryption::new(alg, PublicKeyEncrypter) else {
             assert_eq!(case["key"]["kty"], "oct", "{alg:?}");
             continue;
@@ -134,7 +137,7 @@ fn agreed() -> Result<RequestEncryption, Error> {
 }
 
 #[test]
-fn keys_are_fetched_once_and_kept() -> Outcome {
+fn server_keys_are_fetched_once_and_cached() -> Outcome {
     let jwk: Value = serde_json::from_str(EC)?;
     let keys = json!({ "keys": [public(&jwk, &json!({ "use": "enc" }))] });
     let client = client(&json!({}), agreed()?)?;
@@ -142,12 +145,12 @@ fn keys_are_fetched_once_and_kept() -> Outcome {
     assert_eq!(fetches, 1);
     let (second, fetches) = begun(&client, &keys)?;
     assert_eq!(fetches, 0);
-    // Each is encrypted to a key of its own.
+    // Each request uses a fresh ephemeral key.
     assert_ne!(
         part(&parameter(&first), 0)["epk"],
         part(&parameter(&second), 0)["epk"]
     );
-    // What a store keeps of the keys will do.
+    // Exported keys suffice after a restart.
     let restarted = self::client(&json!({}), agreed()?)?;
     restarted.import_keys(&client.export_keys().ok_or("keys")?)?;
     let (_, fetches) = begun(&restarted, &keys)?;
@@ -156,7 +159,7 @@ fn keys_are_fetched_once_and_kept() -> Outcome {
 }
 
 #[test]
-fn a_key_is_for_what_it_says() -> Outcome {
+fn encryption_key_must_match_use_alg_key_ops_and_type() -> Outcome {
     let jwk: Value = serde_json::from_str(EC)?;
     let refused = |more: Value| -> Result<Option<&'static str>, Error> {
         let client = client(&json!({}), agreed()?)?;
@@ -191,7 +194,7 @@ fn a_key_is_for_what_it_says() -> Outcome {
 
 /// A key that was added after the key set was fetched is found, without repeated requests.
 #[test]
-fn a_missing_key_is_looked_for_once() -> Outcome {
+fn missing_encryption_key_is_fetched_again_with_the_next_request() -> Outcome {
     let jwk: Value = serde_json::from_str(EC)?;
     let client = client(&json!({}), agreed()?)?;
     let none = json!({ "keys": [] });
@@ -208,7 +211,7 @@ fn a_missing_key_is_looked_for_once() -> Outcome {
 }
 
 #[test]
-fn what_cannot_be_is_refused_before_anything_is_sent() -> Outcome {
+fn unsupported_or_unsigned_encryption_is_refused_before_sending() -> Outcome {
     let none = json!({ "keys": [] });
     for more in [
         json!({ "request_object_encryption_alg_values_supported": ["RSA-OAEP-256"] }),

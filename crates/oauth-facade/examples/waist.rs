@@ -1,4 +1,4 @@
-//! How a binding drives every operation there is: one table, one way to pass arguments, one machine.
+//! How a binding drives every operation: one table, one argument format, one state machine.
 //! `cargo run -p oauth-facade --example waist`.
 
 use oauth_facade::{
@@ -23,14 +23,14 @@ fn token() -> Result<Record, Error> {
     let mut turn = exchange.begin(&at)?;
     loop {
         turn = match turn {
-            // What crosses to the other language is strings, numbers and bytes.
+            // Only strings, numbers and bytes cross to the other language.
             ErasedStep::Send(request) => {
                 println!("{} {}", request.method, request.url);
                 exchange.reply(&at, reply())?
             }
             ErasedStep::Sleep(_) => exchange.elapsed(&at)?,
             ErasedStep::Sign(_) => exchange.lost(&at, oauth_facade::Cause::unsent("no key"))?,
-            // Only without the feature `crypto`, where the host has the algorithms.
+            // Only without the feature `crypto`, where the host provides the algorithms.
             ErasedStep::Verify(_) => exchange.verified(&at, false)?,
             ErasedStep::Done(record) => return Ok(record),
         };
@@ -53,7 +53,7 @@ fn main() -> Result<(), Error> {
 }
 
 #[test]
-fn the_waist_carries_a_token() -> Result<(), Error> {
+fn facade_lists_introspect_and_returns_tokens() -> Result<(), Error> {
     assert!(operations().iter().any(|name| name == "introspect"));
     assert_eq!(
         token()?.tokens().and_then(|tokens| tokens.expires_in),

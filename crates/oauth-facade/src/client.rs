@@ -57,9 +57,6 @@ impl Client {
     /// `client_auth.*`.
     pub fn new(server: &Server, client_id: &str, auth: Auth) -> Result<Self, Error> {
         let id = ClientId::new(client_id);
-        // A page has no secret.
-        #[cfg(feature = "providers")]
-        auth.check_secret()?;
         let auth = match auth {
             Auth::Documented(secret) => {
                 #[cfg(feature = "providers")]
@@ -163,7 +160,8 @@ impl Client {
     /// # Errors
     /// `key.algorithm` for an unknown name.
     pub fn with_id_token_signed_response_alg(self, name: &str) -> Result<Self, Error> {
-        let alg = Alg::named(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))?;
+        let alg =
+            Alg::from_name(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))?;
         Ok(self.core.with_id_token_algs([alg]).into())
     }
 
@@ -190,7 +188,8 @@ impl Client {
     /// `key.malformed` if it is not a public JWK, `key.algorithm` if the key does not fit the algorithm.
     #[cfg(feature = "sha2")]
     pub fn with_dpop_key_of_host(self, alg: &str, public_jwk: &str) -> Result<Self, Error> {
-        let alg = Alg::named(alg).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(alg))?;
+        let alg =
+            Alg::from_name(alg).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(alg))?;
         let key = SigningKey::host("dpop", alg);
         let key = DpopKey::new(key, PublicJwk::parse(public_jwk)?)?;
         Ok(self.core.with_dpop(key).into())
@@ -201,7 +200,7 @@ impl Client {
     /// # Errors
     /// `argument.invalid` for another name.
     pub fn with_profile(self, name: &str) -> Result<Self, Error> {
-        let profile = SecurityProfile::named(name).ok_or_else(|| {
+        let profile = SecurityProfile::from_name(name).ok_or_else(|| {
             let all: Vec<_> = SecurityProfile::ALL
                 .iter()
                 .map(|candidate| candidate.as_str())

@@ -8,7 +8,6 @@ use oauth_core::{Secret, server};
 #[cfg(feature = "providers")]
 use oauth_core::{
     client_auth::ClientIdParameter,
-    error::Misuse,
     grant::token_type,
     workload::{SubjectToken, WorkloadToken},
 };
@@ -131,27 +130,6 @@ impl Auth {
         }
     }
 
-    /// Refuses a client secret with whitespace at an end: RFC 6749 appendix A.2 allows no line break in a secret, and a
-    /// space there was pasted by mistake. The server would only report a wrong secret.
-    ///
-    /// # Errors
-    /// `client_auth.secret_syntax`.
-    #[cfg(feature = "providers")]
-    pub(crate) fn check_secret(&self) -> Result<(), Error> {
-        let secret = match self {
-            Self::Documented(Some(secret)) | Self::Basic(secret) | Self::Post(secret) => secret,
-            #[cfg(feature = "held-keys")]
-            Self::DocumentedHolding(secret, _) => secret,
-            _ => return Ok(()),
-        };
-        let text = secret.expose();
-        if text.trim().len() == text.len() {
-            Ok(())
-        } else {
-            Err(Misuse::SecretSyntax.into())
-        }
-    }
-
     /// The method at this server, which does not come from a preset.
     ///
     /// # Errors
@@ -205,8 +183,8 @@ pub(crate) mod by_key {
     use oauth_core::jose::Alg;
 
     /// The algorithm of this name.
-    pub(crate) fn named(name: &str) -> Result<Alg, Error> {
-        Alg::named(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))
+    pub(crate) fn alg_from_name(name: &str) -> Result<Alg, Error> {
+        Alg::from_name(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))
     }
 
     /// Assertions for this audience, if one is given.
@@ -237,7 +215,7 @@ mod assertion {
     use oauth_core::server::Server;
     use oauth_crypto::{ClientKeys, PrivateKey};
 
-    use super::by_key::{for_audience, named};
+    use super::by_key::{alg_from_name, for_audience};
     use super::{PrivateKeyJwt, SecretJwt};
 
     impl SecretJwt {
@@ -246,7 +224,7 @@ mod assertion {
         /// # Errors
         /// `key.algorithm`, `jws.key_too_small`, naming the argument.
         pub(super) fn check(&self) -> Result<(), Error> {
-            let alg = named(&self.alg).map_err(|error| of_argument("alg", error))?;
+            let alg = alg_from_name(&self.alg).map_err(|error| of_argument("alg", error))?;
             if !alg.is_symmetric() {
                 let error = Error::from(Misuse::KeyAlgorithm).about(&self.alg);
                 return Err(of_argument("alg", error));
@@ -258,7 +236,7 @@ mod assertion {
         }
 
         pub(crate) fn assertion(self) -> Result<ClientAssertion, Error> {
-            let alg = named(&self.alg)?;
+            let alg = alg_from_name(&self.alg)?;
             let assertion = oauth_crypto::client_secret_jwt(self.secret, alg)?;
             Ok(for_audience(assertion, self.audience))
         }
@@ -280,7 +258,7 @@ mod assertion {
         /// # Errors
         /// `key.*`, `client_auth.keys`, `arguments.inconsistent`, naming the argument.
         pub(super) fn check(&self) -> Result<(), Error> {
-            let alg = self.alg.as_deref().map(named).transpose();
+            let alg = self.alg.as_deref().map(alg_from_name).transpose();
             let alg = alg.map_err(|error| of_argument("alg", error))?;
             self.all().map_err(|error| {
                 let name = match error.code() {
@@ -304,7 +282,7 @@ mod assertion {
         }
 
         pub(crate) fn assertion(self, server: &Server) -> Result<ClientAssertion, Error> {
-            let alg = self.alg.as_deref().map(named).transpose()?;
+            let alg = self.alg.as_deref().map(alg_from_name).transpose()?;
             let mut assertion = match &*self.keys {
                 [key] => PrivateKey::read_for(server, self.decrypted(key)?.expose(), alg)?
                     .client_assertion(self.kid.clone().unwrap_or_default()),

@@ -38,7 +38,7 @@ impl DpopKey {
         public_jwk: &str,
         holder: Holder,
     ) -> Result<Self, Error> {
-        let key = SigningKey::host("dpop", named(alg)?).held_by(holder);
+        let key = SigningKey::host("dpop", alg_from_name(alg)?).held_by(holder);
         let core = dpop::DpopKey::new(key, PublicJwk::parse(public_jwk)?)?;
         Ok(Self {
             private: None,
@@ -51,7 +51,7 @@ impl DpopKey {
     /// # Errors
     /// `key.algorithm`, `key.malformed`.
     pub fn generate(alg: &str) -> Result<Self, Error> {
-        Self::new(oauth_crypto::DpopKey::generate(named(alg)?)?)
+        Self::new(oauth_crypto::DpopKey::generate(alg_from_name(alg)?)?)
     }
 
     /// Reads a private key in PEM or as a JWK, decrypted with a passphrase if there is one: for this algorithm, or the
@@ -64,7 +64,7 @@ impl DpopKey {
         alg: Option<&str>,
         passphrase: Option<&Secret<String>>,
     ) -> Result<Self, Error> {
-        let alg = alg.map(named).transpose()?;
+        let alg = alg.map(alg_from_name).transpose()?;
         let text = match passphrase {
             Some(passphrase) => oauth_crypto::decrypt_pem(text.expose(), passphrase)?,
             None => text.clone(),
@@ -108,6 +108,6 @@ impl DpopKey {
 ///
 /// # Errors
 /// `key.algorithm` for an unknown name.
-pub fn named(name: &str) -> Result<Alg, Error> {
-    Alg::named(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))
+pub fn alg_from_name(name: &str) -> Result<Alg, Error> {
+    Alg::from_name(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))
 }

@@ -41,7 +41,7 @@ mod tests {
     use super::error_from_code;
 
     #[test]
-    fn an_error_comes_back_as_it_went() {
+    fn error_code_round_trips_and_denied_or_unknown_codes_become_lost() {
         for row in Row::all() {
             let error = error_from_code(row.code(), "why", None);
             match row.class() {
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pause_of_a_busy_server_is_kept() {
+    fn retry_after_is_kept_when_an_error_is_created_from_its_code() {
         let pause = Duration::from_secs(70);
         for code in ["denied.busy", "lost.connect", "endpoint.status"] {
             let wait_of = |pause| error_from_code(code, "why", pause).retry_after();

@@ -30,7 +30,7 @@ pub struct GrantSettings {
     /// How long before the end of a user's authorization a notice is given, if not 7 days.
     pub notice: Option<Duration>,
     /// What an API required of the user, as JSON with the members of [`step_up`](crate::step_up): the grant of that
-    /// login, which is kept beside the ordinary one.
+    /// login, which is stored separately from the ordinary one.
     pub step_up: Option<String>,
 }
 

@@ -8,7 +8,7 @@ use oauth_core::exchange::Holder;
 use oauth_core::jose::Alg;
 use oauth_core::server::Server;
 
-use crate::client_auth::by_key::{for_audience, named};
+use crate::client_auth::by_key::{alg_from_name, for_audience};
 
 /// A private key that the host holds.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ impl HeldKeyJwt {
     /// `key.algorithm`; `client_auth.keys` if there is no key, or if two have the same name; `arguments.inconsistent` if a setting for one key is given
     /// with several.
     pub(crate) fn assertion(self, server: &Server) -> Result<ClientAssertion, Error> {
-        let alg = self.alg.as_deref().map(named).transpose()?;
+        let alg = self.alg.as_deref().map(alg_from_name).transpose()?;
         let key = match &*self.keys {
             [key] => key.signing_key(server, self.kid.as_deref().unwrap_or_default(), alg)?,
             _ => self.newest(server, alg)?,
@@ -126,7 +126,7 @@ impl HeldSecretJwt {
     /// `key.algorithm` for an algorithm that is not an HMAC; `jws.key_too_small` for a secret that is shorter than its
     /// hash (RFC 7518 section 3.2).
     pub(crate) fn assertion(self) -> Result<ClientAssertion, Error> {
-        let key = mac_key(&self.secret, named(&self.alg)?, self.holder)?;
+        let key = mac_key(&self.secret, alg_from_name(&self.alg)?, self.holder)?;
         let assertion = ClientAssertion::with_shared_secret(self.secret, key)?;
         Ok(for_audience(assertion, self.audience))
     }

@@ -72,7 +72,8 @@ pub(crate) fn signed_response(
                 .about("an audience is that of a signed answer")),
         };
     };
-    let alg = Alg::named(&name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(&name))?;
+    let alg =
+        Alg::from_name(&name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(&name))?;
     let mut signed = SignedResponse::default();
     signed.algs = vec![alg];
     signed.audience = audience;

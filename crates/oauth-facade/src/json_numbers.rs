@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_numbers_that_a_double_would_round_are_texts() {
+    fn integers_beyond_double_precision_become_strings() {
         let value = json!({
             "id": 17_841_400_000_000_001_u64,
             "low": -9_007_199_254_740_993_i64,

@@ -49,7 +49,7 @@ pub use client_auth::Auth;
 #[cfg(feature = "crypto")]
 pub use client_auth::{PrivateKeyJwt, SecretJwt};
 #[cfg(feature = "crypto")]
-pub use dpop::{DpopKey, named as dpop_alg};
+pub use dpop::{DpopKey, alg_from_name as dpop_alg};
 pub use erased_exchange::{ErasedExchange, ErasedStep, Outgoing, Reply};
 pub use grant_settings::GrantSettings;
 #[cfg(not(all(feature = "js", target_family = "wasm")))]

@@ -80,7 +80,7 @@ fn by_secret(_: &RegisteredClient) -> Result<Credentials, Error> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that fails says so
+    #![allow(clippy::unwrap_used)] // tests may panic
 
     use super::*;
     use crate::client_auth::SecretJwt;
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn the_registered_method_is_used_with_the_registered_secret() {
+    fn registered_method_is_used_with_the_registered_secret() {
         for method in [
             "none",
             "client_secret_basic",
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_or_a_certificate_is_the_callers() {
+    fn key_or_certificate_methods_require_matching_credentials() {
         assert_eq!(
             method_of_credential("tls_client_auth", None),
             Err("client_auth.no_usable_method")

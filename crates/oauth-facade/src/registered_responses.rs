@@ -202,14 +202,14 @@ impl Registration {
 }
 
 fn jwe_alg(name: &str) -> Result<JweAlg, Error> {
-    JweAlg::named(name).ok_or_else(|| unknown(name))
+    JweAlg::from_name(name).ok_or_else(|| unknown(name))
 }
 
 /// The algorithm of this name, or `A128CBC-HS256` by default (OpenID Connect Dynamic Client Registration section 2).
 fn enc_or_default(name: Option<&str>) -> Result<Enc, Error> {
     match name {
         None => Ok(Enc::A128CbcHs256),
-        Some(name) => Enc::named(name).ok_or_else(|| unknown(name)),
+        Some(name) => Enc::from_name(name).ok_or_else(|| unknown(name)),
     }
 }
 
@@ -218,5 +218,5 @@ fn unknown(name: &str) -> Error {
 }
 
 fn alg(name: &str) -> Result<Alg, Error> {
-    Alg::named(name).ok_or_else(|| unknown(name))
+    Alg::from_name(name).ok_or_else(|| unknown(name))
 }

@@ -1,4 +1,4 @@
-//! Connections to APIs of which only the URL is known, for language bindings. Decisions are made in
+//! Connections to APIs that are known only by their URLs, for language bindings. Decisions are made in
 //! `flow/resource_connection.rs` of oauth-core.
 
 use oauth_core::client_auth::ClientAuth;
@@ -241,7 +241,7 @@ impl Auth {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that fails says so
+    #![allow(clippy::unwrap_used)] // tests may panic
 
     use super::*;
 
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_refused_before_anything_is_sent() {
+    fn inconsistent_connect_settings_are_refused_before_sending() {
         type Case = (fn(&mut Connect), &'static str);
         let new = || Connect::new("https://mcp.example/mcp", Transport::Https);
         assert!(new().to_core().is_ok());
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_is_registered_by_hand_is_that_of_the_first_issuer() {
+    fn preregistered_client_belongs_to_the_first_issuer() {
         let mut connect = Connect::new("https://mcp.example/mcp", Transport::Https);
         connect.client_id = Some("id".into());
         connect.issuers = vec!["https://as.example".into()];

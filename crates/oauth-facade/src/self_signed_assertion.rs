@@ -33,8 +33,9 @@ pub(crate) fn assertion(client: &Client, signed: AssertionInput) -> Result<Asser
     use oauth_crypto::PrivateKey;
 
     let server = client.core().server();
-    let named =
-        |name: &str| Alg::named(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name));
+    let named = |name: &str| {
+        Alg::from_name(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))
+    };
     let alg = signed.alg.as_deref().map(named).transpose()?;
     let text = match &signed.passphrase {
         Some(passphrase) => oauth_crypto::decrypt_pem(signed.key.expose(), passphrase)?,

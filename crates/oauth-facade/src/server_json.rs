@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_somebody_else_named_stays_one() {
+    fn address_policy_and_configured_origin_round_trip_through_json() {
         let issuer = Issuer::parse("https://as.example").expect("an issuer");
         let core = oauth_core::server::Server::new(issuer);
         let own = Url::parse("https://mcp.example/mcp").expect("a URL");

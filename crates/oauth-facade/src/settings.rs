@@ -199,7 +199,7 @@ impl Workload {
     /// # Errors
     /// The errors of [`oauth_providers::Workload::assertion`], and `workload.setup` for an unknown platform.
     pub fn auth(self, environment: Arc<dyn Environment>) -> Result<Auth, Error> {
-        let mut workload = oauth_providers::Workload::new(Platform::named(&self.platform)?);
+        let mut workload = oauth_providers::Workload::new(Platform::from_name(&self.platform)?);
         if let Some(path) = self.path {
             workload = workload.path(path);
         }

@@ -1,4 +1,4 @@
-//! An API by its preset, driven with strings as another language would.
+//! An API from a preset, driven with strings as from another language.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ fn field(name: &str, value: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_preset_knows_whose_token_a_route_needs() {
+fn preset_routes_select_the_token_owner() {
     let both = [TokenOwner::Application, TokenOwner::User];
     let api = preset("socios")
         .api(None, &both, RateLimitChoice::Nothing)
@@ -62,7 +62,7 @@ fn a_preset_knows_whose_token_a_route_needs() {
 }
 
 #[test]
-fn a_request_is_steps_of_plain_texts() {
+fn request_steps_use_plain_strings() {
     let api = preset("socios").api(None, &[TokenOwner::User], RateLimitChoice::Nothing);
     let fragment = format!("{USER_POLLS}#top");
     let mut request = ApiCall::new(&api.unwrap(), &call(&fragment)).unwrap();
@@ -85,7 +85,7 @@ fn a_request_is_steps_of_plain_texts() {
 }
 
 #[test]
-fn the_documented_allowance_is_kept_on_wish() {
+fn documented_rate_limit_is_kept_when_selected() {
     let any = [TokenOwner::Any];
     let api = preset("usertesting").api(None, &any, RateLimitChoice::Documented);
     let api = api.unwrap();
@@ -113,7 +113,7 @@ fn the_documented_allowance_is_kept_on_wish() {
 }
 
 #[test]
-fn the_presets_reset_field_is_read() {
+fn presets_reset_header_is_read() {
     let any = [TokenOwner::Any];
     let api = preset("usertesting")
         .api(None, &any, RateLimitChoice::Nothing)
@@ -130,7 +130,7 @@ fn the_presets_reset_field_is_read() {
 }
 
 #[test]
-fn header_fields_that_say_nothing_are_in_nobodys_way() {
+fn non_ascii_headers_are_accepted_and_such_a_redirect_is_not_followed() {
     let api = Api::new(&["https://api.example".to_owned()], Transport::Https).unwrap();
     let odd = field("x-name", "Zo\u{eb}");
     let mut call = call("https://api.example/a");
@@ -143,7 +143,7 @@ fn header_fields_that_say_nothing_are_in_nobodys_way() {
 }
 
 #[test]
-fn a_body_that_streams_and_redirects_of_the_host_are_left_alone() {
+fn streamed_body_is_not_resent_and_host_redirects_are_not_followed() {
     let api = Api::new(&["https://api.example".to_owned()], Transport::Https).unwrap();
     let mut call = call("https://api.example/a");
     call.body_repeat = BodyRepeat::Impossible;
@@ -167,7 +167,7 @@ fn a_body_that_streams_and_redirects_of_the_host_are_left_alone() {
 }
 
 #[test]
-fn an_allowance_of_ones_own_is_kept_too() {
+fn custom_rate_limit_is_kept() {
     let origins = ["https://api.example".to_owned()];
     let api = Api::new(&origins, Transport::Https).unwrap();
     let api = api.keeping(Allowance::new(1, 5));
@@ -181,7 +181,7 @@ fn an_allowance_of_ones_own_is_kept_too() {
 }
 
 #[test]
-fn an_api_beneath_a_url_is_no_more_of_its_origin() {
+fn api_beneath_a_url_excludes_other_paths_and_origins() {
     let api = Api::beneath("https://shop.example/orders", Transport::Https).unwrap();
     assert_eq!(api.owner("https://shop.example/orders/7").unwrap(), "any");
     let refused = |url| api.owner(url).unwrap_err().code();

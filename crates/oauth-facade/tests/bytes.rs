@@ -1,4 +1,4 @@
-//! Replies as the HTTP clients of other languages hand them over.
+//! Replies as HTTP clients of other languages return them.
 
 use oauth_facade::{
     Discover, ErasedExchange, ErasedStep, Moment, PreferredDocument, Reply, Resource, Server,
@@ -25,7 +25,7 @@ fn requested_url(exchange: &mut ErasedExchange) -> String {
 }
 
 #[test]
-fn white_space_around_a_header_is_not_part_of_it() {
+fn whitespace_around_header_values_is_ignored() {
     let send = || Server::discover("https://as.example", Transport::Https).expect("an issuer");
     let body = r#"{"issuer":"https://as.example"}"#;
     for value in [
@@ -53,7 +53,7 @@ fn white_space_around_a_header_is_not_part_of_it() {
 }
 
 #[test]
-fn an_odd_field_says_nothing_about_the_others() {
+fn unreadable_header_does_not_affect_other_headers() {
     let bearer = "Bearer error=\"insufficient_scope\", scope=\"write\"";
     for odd in [
         "Custom realm=\"a\u{7}\"",
@@ -73,7 +73,7 @@ fn an_odd_field_says_nothing_about_the_others() {
 }
 
 #[test]
-fn discovery_asks_where_it_is_told_to() {
+fn discovery_options_select_the_first_url() {
     let place = |how: Discover| {
         let exchange = Server::discover_with("https://as.example/t", Transport::Https, how);
         requested_url(&mut exchange.expect("an issuer"))

@@ -1,4 +1,4 @@
-//! A client of a server whose metadata is at hand.
+//! A client of a server with given metadata.
 
 use oauth_facade::{
     Auth, Client, ClientCredentials, ErasedStep, Moment, Secret, Server, TokenRequest, Transport,
@@ -22,7 +22,7 @@ fn with_secret(methods: Option<&str>) -> Result<Client, oauth_core::Error> {
 }
 
 #[test]
-fn a_secret_is_sent_as_the_server_takes_it() {
+fn client_secret_is_sent_by_a_method_the_server_supports() {
     for (methods, is_in_header) in [
         (None, true),
         (Some(r#"["client_secret_basic"]"#), true),
@@ -58,7 +58,7 @@ fn a_secret_is_sent_as_the_server_takes_it() {
 }
 
 #[test]
-fn a_server_that_takes_no_secret_is_told_of_with_what_it_takes() {
+fn server_without_secret_methods_is_refused_naming_its_methods() {
     for (methods, named) in [
         (
             r#"["private_key_jwt", "tls_client_auth"]"#,
@@ -77,7 +77,7 @@ fn a_server_that_takes_no_secret_is_told_of_with_what_it_takes() {
 }
 
 #[test]
-fn a_text_that_is_no_document_is_the_callers() {
+fn malformed_metadata_text_is_a_misuse_error() {
     let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
     for text in ["", "{", "[]", "null", "{\"issuer\":}", &deep] {
         let error = Server::from_metadata(ISSUER, text, Transport::Https).expect_err("no object");

@@ -1,4 +1,4 @@
-//! Keys and secrets that cannot be used are refused where they are given, before there is a client.
+//! Unusable keys and secrets are refused immediately, before a client is created.
 
 use oauth_core::crypto::KeyUse;
 use oauth_core::jose::Alg;
@@ -21,7 +21,7 @@ fn key_jwt(keys: &[&str]) -> PrivateKeyJwt {
     }
 }
 
-/// The code, and the argument that the error names.
+/// The code and the argument named by the error.
 fn refused(auth: Auth) -> (&'static str, String) {
     let error = auth.check().expect_err("it cannot be used");
     let detail = error.detail().unwrap_or_default();
@@ -31,7 +31,7 @@ fn refused(auth: Auth) -> (&'static str, String) {
 }
 
 #[test]
-fn a_secret_with_a_line_break_at_its_end_is_refused_before_it_is_sent() {
+fn secret_with_a_line_break_is_refused_before_sending() {
     let server = oauth_facade::Server::from_metadata(
         "https://as.example",
         r#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token"}"#,
@@ -53,7 +53,7 @@ fn a_secret_with_a_line_break_at_its_end_is_refused_before_it_is_sent() {
 }
 
 #[test]
-fn a_key_that_cannot_sign_is_named_by_its_argument() {
+fn unusable_private_key_is_refused_naming_the_argument() {
     let (ec, rsa) = (pem(Alg::Es256), pem(Alg::Rs256));
     let detail = |jwt| refused(Auth::PrivateKeyJwt(jwt));
     let named = |code, argument: &str| (code, argument.to_owned());
@@ -89,12 +89,12 @@ fn a_key_that_cannot_sign_is_named_by_its_argument() {
 }
 
 #[test]
-fn what_can_be_used_is_not_refused() {
+fn usable_keys_and_secrets_pass_the_check() {
     let (ec, rsa) = (pem(Alg::Es256), pem(Alg::Rs256));
     for (keys, alg) in [
         (vec![ec.as_str()], None),
         (vec![&rsa], Some("PS512")),
-        // The newest that supports it signs.
+        // The newest key that supports the algorithm signs.
         (vec![&ec, &rsa], Some("RS256")),
     ] {
         let jwt = PrivateKeyJwt {
@@ -107,7 +107,7 @@ fn what_can_be_used_is_not_refused() {
 }
 
 #[test]
-fn a_secret_that_cannot_sign_is_named_by_its_argument() {
+fn unusable_hmac_secret_is_refused_naming_the_argument() {
     let error_for = |secret: &str, alg: &str| {
         let secret = Secret::from(secret);
         let (alg, audience) = (alg.to_owned(), None);

@@ -42,7 +42,7 @@ fn code<T>(outcome: Result<T, Error>) -> &'static str {
 }
 
 #[test]
-fn a_callback_of_another_flow_is_turned_away_and_the_flow_waits_on() {
+fn foreign_callback_is_refused_and_the_flow_stays_usable() {
     let client = client();
     let flow = begun(&client);
     for strange in [
@@ -63,7 +63,7 @@ fn a_callback_of_another_flow_is_turned_away_and_the_flow_waits_on() {
 }
 
 #[test]
-fn a_flow_survives_a_client_that_it_is_not_of() {
+fn flow_stays_usable_after_redemption_with_another_client() {
     let client = client();
     let flow = begun(&client);
     let own_callback = callback(&flow, "code=c");
@@ -80,7 +80,7 @@ fn a_flow_survives_a_client_that_it_is_not_of() {
 }
 
 #[test]
-fn a_code_is_redeemed_for_some_of_the_resources() {
+fn code_is_redeemed_for_a_subset_of_the_resources() {
     let client = client();
     let [one, other] = ["https://one.example/", "https://other.example/"].map(str::to_owned);
     let authorize = Authorize {
@@ -98,7 +98,7 @@ fn a_code_is_redeemed_for_some_of_the_resources() {
         CallbackContext::default(),
     );
     assert_eq!(code(refused), "resource.exceeds_grant");
-    // The flow has waited on.
+    // The flow is still pending.
     let expected = [other];
     let exchange = flow.redeem_at(
         &client,
@@ -127,7 +127,7 @@ fn a_code_is_redeemed_for_some_of_the_resources() {
 }
 
 #[test]
-fn a_code_is_redeemed_where_the_flow_was_begun_and_nowhere_else() {
+fn callback_in_another_context_or_for_another_user_is_refused_and_spends_the_flow() {
     let client = client();
     let begin = || {
         CallbackContext::default()
@@ -145,7 +145,7 @@ fn a_code_is_redeemed_where_the_flow_was_begun_and_nowhere_else() {
         let flow = AuthorizationFlow::parse(stored.expose()).expect("a flow");
         let own_callback = callback(&flow, "code=c");
         let first = code(flow.redeem_at(&client, &own_callback, None, callback_context));
-        // Its state was there: the flow is spent, regardless of the verdict.
+        // The state matched, so the flow is spent regardless of the result.
         let again = code(flow.redeem_at(&client, &own_callback, None, begin()));
         (first, again)
     };
@@ -167,7 +167,7 @@ fn a_code_is_redeemed_where_the_flow_was_begun_and_nowhere_else() {
 }
 
 #[test]
-fn one_callback_with_its_state_spends_a_flow_whatever_it_says() {
+fn matching_callback_spends_the_flow_even_on_error() {
     let client = client();
     for (rest, expected) in [
         ("code=c", "done"),
@@ -192,7 +192,7 @@ fn one_callback_with_its_state_spends_a_flow_whatever_it_says() {
 }
 
 #[test]
-fn of_many_threads_one_redeems() {
+fn concurrent_redemption_succeeds_in_exactly_one_thread() {
     let client = Arc::new(client());
     let flow = Arc::new(begun(&client));
     let own_callback = callback(&flow, "code=c");
@@ -210,7 +210,7 @@ fn of_many_threads_one_redeems() {
 }
 
 #[test]
-fn a_flow_outlives_its_host_and_is_not_printed() {
+fn flow_round_trips_through_storage_and_debug_hides_its_state() {
     let client = client();
     let flow = begun(&client);
     let text = flow.to_json().expect("not spent");

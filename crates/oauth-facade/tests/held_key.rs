@@ -1,4 +1,4 @@
-//! Clients whose keys the host holds, against those whose keys are in this process: what they send differs in nothing but
+//! Clients with keys held by the host, compared with clients with local keys: their requests differ only in
 //! the signature.
 #![cfg(all(feature = "crypto", feature = "held-keys", feature = "providers"))]
 
@@ -73,7 +73,7 @@ fn code(server: &Server, auth: Auth) -> &'static str {
     job(server, auth).expect_err("no client").code()
 }
 
-/// The signing input of an assertion that was made here.
+/// The signing input of an assertion made with a local key.
 fn signed_here(server: &Server, text: &str) -> String {
     let auth = Auth::PrivateKeyJwt(PrivateKeyJwt {
         keys: vec![Secret::new(text.to_owned())],
@@ -99,7 +99,7 @@ fn signed_here(server: &Server, text: &str) -> String {
 }
 
 #[test]
-fn a_key_held_elsewhere_signs_what_one_held_here_signs() {
+fn held_key_produces_the_same_signing_input_as_a_local_key() {
     let keys: [(Alg, &[&str]); 4] = [
         (Alg::Es256, &["ES256"]),
         (Alg::Es512, &["ES512"]),
@@ -121,7 +121,7 @@ fn a_key_held_elsewhere_signs_what_one_held_here_signs() {
 }
 
 #[test]
-fn the_newest_that_the_server_takes_signs() {
+fn newest_held_key_accepted_by_the_server_signs() {
     let both = || {
         Auth::HeldKeyJwt(jwt(vec![
             held_key("new", &["ES256"]),
@@ -142,7 +142,7 @@ fn the_newest_that_the_server_takes_signs() {
 }
 
 #[test]
-fn what_is_no_set_of_keys_is_refused() {
+fn empty_duplicate_or_ambiguous_held_keys_are_refused() {
     let any = server(&[]);
     let one = || held_key("k", &["ES256"]);
     let kid = |keys| HeldKeyJwt {
@@ -162,13 +162,13 @@ fn what_is_no_set_of_keys_is_refused() {
     assert_eq!(seen, "arguments.inconsistent");
     let named = job(&any, Auth::HeldKeyJwt(kid(vec![one()]))).expect("a job");
     assert_eq!(named.key_id, "2026-11");
-    // The name of its own is that among several.
+    // Its own kid is only used among several keys.
     let unnamed = job(&any, Auth::HeldKeyJwt(jwt(vec![one()]))).expect("a job");
     assert_eq!(unnamed.key_id, "");
 }
 
 #[test]
-fn the_host_makes_the_hmac_of_a_secret_that_is_long_enough() {
+fn held_hmac_secret_must_be_long_enough() {
     let any = server(&[]);
     let auth = |secret: &str, alg: &str| {
         Auth::HeldSecretJwt(HeldSecretJwt {
@@ -203,7 +203,7 @@ fn accepting(methods: &[&str], algs: &[&str]) -> Server {
 }
 
 #[test]
-fn a_secret_signs_where_the_server_accepts_secrets_in_no_other_way() {
+fn held_secret_signs_only_if_the_server_accepts_no_other_secret_method() {
     let auth = |secret: &str| {
         let holder = Holder::new(Vault("mac"));
         Auth::DocumentedHolding(Secret::new(secret.to_owned()), holder)
@@ -213,7 +213,7 @@ fn a_secret_signs_where_the_server_accepts_secrets_in_no_other_way() {
     // The first for which the secret is long enough.
     assert_eq!(made.alg, "HS256");
     assert_eq!(code(&signing, auth("short")), "jws.key_too_small");
-    // A secret that may be sent is sent.
+    // A secret that may be sent is not used for signing.
     for methods in [
         &["client_secret_jwt", "client_secret_post"][..],
         &["client_secret_basic"],
@@ -230,7 +230,7 @@ fn a_secret_signs_where_the_server_accepts_secrets_in_no_other_way() {
 }
 
 #[test]
-fn the_secret_of_settings_is_given_to_its_holder_where_it_signs() {
+fn settings_secret_is_passed_to_the_holder_for_client_secret_jwt() {
     let secret = "s".repeat(32);
     let file =
         format!(r#"{{"issuer": "{ISSUER}", "client_id": "me", "client_secret": "{secret}"}}"#);
@@ -250,7 +250,7 @@ fn the_secret_of_settings_is_given_to_its_holder_where_it_signs() {
     assert_eq!(holder.downcast::<Vault>().as_deref(), Some(&Vault("mac")));
 }
 
-/// No variables, and no files.
+/// No variables and no files.
 #[derive(Debug)]
 struct Nothing;
 
@@ -265,7 +265,7 @@ impl Environment for Nothing {
 }
 
 #[test]
-fn the_key_of_settings_is_given_to_its_holder() {
+fn settings_private_key_is_passed_to_its_holder() {
     let file = format!(
         r#"{{"issuer": "{ISSUER}", "client_id": "me", "private_key": "the text", "key_id": "k1"}}"#
     );
@@ -287,7 +287,7 @@ fn the_key_of_settings_is_given_to_its_holder() {
 }
 
 #[test]
-fn a_key_held_elsewhere_with_an_audience_of_its_own_serves_one_server() {
+fn held_key_with_its_own_audience_is_refused_at_a_second_server() {
     let at = |issuer: &str| {
         let metadata = serde_json::json!({ "issuer": issuer });
         Server::from_metadata(issuer, &metadata.to_string(), Transport::Https).expect("metadata")
@@ -304,15 +304,15 @@ fn a_key_held_elsewhere_with_an_audience_of_its_own_serves_one_server() {
         audience: Some("https://a.example/token".to_owned()),
         ..jwt(vec![held_key("", &["ES256"])])
     };
-    // As often as wanted at that server.
+    // Any number of times at that server.
     assert_eq!(made(&first, &keyed), Ok(()));
     assert_eq!(made(&first, &keyed), Ok(()));
     assert_eq!(made(&second, &keyed), Err("key.used_at_two_servers"));
 }
 
-/// "A client_id of its own" for each server takes the place of a key of its own.
+/// A separate `client_id` for each server is as safe as a separate key.
 #[test]
-fn one_key_in_two_values_may_serve_two_servers_under_two_client_ids() {
+fn same_key_with_separate_uses_may_serve_two_servers_under_two_client_ids() {
     let key = PrivateKey::generate(Alg::Es256).expect("a key");
     let pem = key.to_pem().expect("PEM");
     let with_issuer = |issuer: &str| PrivateKeyJwt {

@@ -1,4 +1,4 @@
-//! A preset in JSON accepts what its provider file accepts, and makes the same server of it.
+//! A preset in JSON accepts what its provider file accepts and creates the same server.
 
 use oauth_facade::{Auth, Client, Preset, Server};
 use oauth_providers::{Provider, VariableKind};
@@ -56,7 +56,7 @@ fn presets() -> Vec<(Provider, Preset)> {
     oauth_providers::names().map(read).collect()
 }
 
-/// The server as text, or the code of the error.
+/// The server as text, or the error code.
 fn error_text(server: Result<Server, oauth_facade::Error>) -> Result<String, &'static str> {
     server
         .and_then(|server| server.to_json())
@@ -72,7 +72,7 @@ fn with_values(
 }
 
 #[test]
-fn both_sides_accept_the_same_values() {
+fn preset_and_provider_accept_the_same_values() {
     for (provider, preset) in presets() {
         let examples: Vec<_> = provider
             .variables()
@@ -102,7 +102,7 @@ fn both_sides_accept_the_same_values() {
 }
 
 #[test]
-fn both_sides_move_to_loopback_and_take_options() {
+fn preset_and_provider_agree_on_loopback_and_options() {
     for (provider, preset) in presets() {
         let values: Vec<_> = provider
             .variables()
@@ -135,7 +135,7 @@ fn both_sides_move_to_loopback_and_take_options() {
 }
 
 #[test]
-fn every_preset_says_why_a_page_holds_no_secret() {
+fn every_preset_refuses_a_secret_in_the_browser_with_its_reason() {
     for (provider, preset) in presets() {
         let values: Vec<_> = provider
             .variables()
@@ -168,7 +168,7 @@ fn every_preset_says_why_a_page_holds_no_secret() {
 }
 
 #[test]
-fn every_type_of_variable_is_known() {
+fn every_variable_type_is_validated_like_in_the_provider() {
     for kind in [
         VariableKind::DnsLabel,
         VariableKind::IssuerId,

@@ -1,4 +1,4 @@
-//! A renewal as one exchange: what the keeper learns of it, however it ends.
+//! A renewal as one exchange: the result that the keeper learns, however the exchange ends.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ fn tokens(name: &str) -> Reply {
     reply(200, &body)
 }
 
-fn begun(keeper: &Arc<Keeper>, seconds: u64) -> ErasedExchange {
+fn begin_renewal(keeper: &Arc<Keeper>, seconds: u64) -> ErasedExchange {
     let mut renewal = keeper.renewal(&at(seconds));
     let step = renewal.begin(&at(seconds)).expect("a step");
     assert!(matches!(step, ErasedStep::Send(_)), "{step:?}");
@@ -55,10 +55,10 @@ fn must_renew(keeper: &Keeper, seconds: u64) -> bool {
 }
 
 #[test]
-fn callers_wait_for_it_and_have_its_tokens() {
+fn callers_wait_for_the_renewal_and_get_its_tokens() {
     let keeper = keeper();
     assert!(must_renew(&keeper, 0));
-    let mut renewal = begun(&keeper, 0);
+    let mut renewal = begin_renewal(&keeper, 0);
     assert!(matches!(keeper.ask(&at(0), None), Ok(Decision::Wait)));
     let brought = outcome(renewal.reply(&at(1), tokens("one"))).expect("tokens");
     let Ok(Decision::UseToken(held)) = keeper.ask(&at(1), None) else {
@@ -73,24 +73,24 @@ fn callers_wait_for_it_and_have_its_tokens() {
 }
 
 #[test]
-fn dropped_before_its_end_it_is_given_up() {
+fn dropped_renewal_is_abandoned() {
     let keeper = keeper();
     assert!(must_renew(&keeper, 0));
     drop(keeper.renewal(&at(0)));
     assert!(must_renew(&keeper, 0));
-    drop(begun(&keeper, 0));
+    drop(begin_renewal(&keeper, 0));
     assert!(must_renew(&keeper, 0));
-    let mut renewal = begun(&keeper, 0);
+    let mut renewal = begin_renewal(&keeper, 0);
     assert!(outcome(renewal.reply(&at(0), tokens("one"))).is_ok());
 }
 
 #[test]
-fn an_answer_to_another_question_ends_it() {
+fn out_of_order_input_ends_the_renewal() {
     let keeper = keeper();
     for is_begun in [true, false] {
         assert!(must_renew(&keeper, 0));
         let mut renewal = if is_begun {
-            begun(&keeper, 0)
+            begin_renewal(&keeper, 0)
         } else {
             keeper.renewal(&at(0))
         };
@@ -103,29 +103,29 @@ fn an_answer_to_another_question_ends_it() {
 }
 
 #[test]
-fn a_refusal_is_told_to_all() {
+fn refusal_is_available_as_the_last_error() {
     let keeper = keeper();
     assert!(must_renew(&keeper, 0));
-    let mut renewal = begun(&keeper, 0);
+    let mut renewal = begin_renewal(&keeper, 0);
     let refused = reply(401, r#"{"error":"invalid_client"}"#);
     let error = outcome(renewal.reply(&at(0), refused)).expect_err("refused");
     assert_eq!(error.code(), "denied.invalid_client");
-    let trouble = keeper.last_error().expect("the same");
-    assert_eq!(trouble.code(), "denied.invalid_client");
+    let last_error = keeper.last_error().expect("the same");
+    assert_eq!(last_error.code(), "denied.invalid_client");
 }
 
 #[test]
-fn beside_a_good_token_a_failure_costs_nobody_that_token() {
+fn failed_renewal_returns_the_still_valid_tokens() {
     let keeper = keeper();
     assert!(must_renew(&keeper, 0));
-    let mut renewal = begun(&keeper, 0);
+    let mut renewal = begin_renewal(&keeper, 0);
     let first = outcome(renewal.reply(&at(0), tokens("one"))).expect("tokens");
     let mut near = 0;
     while !matches!(keeper.ask(&at(near), None), Ok(Decision::UseAndRenew(_))) {
         near += 1;
         assert!(near < 3600, "never renewed in time");
     }
-    let mut renewal = begun(&keeper, near);
+    let mut renewal = begin_renewal(&keeper, near);
     let cause = Cause::unsent("no connection");
     let tokens = outcome(renewal.lost(&at(near), cause)).expect("the old tokens");
     assert!(Arc::ptr_eq(&tokens, &first));
@@ -136,7 +136,7 @@ fn beside_a_good_token_a_failure_costs_nobody_that_token() {
 }
 
 #[test]
-fn a_shared_grant_needs_a_store() {
+fn shared_grant_without_a_store_is_refused() {
     let keeper = Arc::into_inner(keeper()).expect("no one else has it");
     let keeper = Arc::new(keeper.shared().expect("shared"));
     assert!(must_renew(&keeper, 0));
@@ -146,11 +146,11 @@ fn a_shared_grant_needs_a_store() {
 }
 
 #[test]
-fn a_pause_in_the_head_of_a_reply_is_kept() {
+fn retry_after_headers_of_a_reply_are_respected() {
     for field in ["Retry-After", "X-RateLimit-Reset"] {
         let keeper = keeper();
         assert!(must_renew(&keeper, 0));
-        let mut renewal = begun(&keeper, 0);
+        let mut renewal = begin_renewal(&keeper, 0);
         let mut busy = reply(503, "");
         busy.headers.push((field.to_owned(), b"70".to_vec()));
         busy.headers.push(("x-other".to_owned(), b"1".to_vec()));

@@ -1,10 +1,10 @@
-//! The code in the chapters is code that is run.
+//! Checks that the code in the chapters is run by tests.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What may stand behind the three ticks, and who sees to it.
+/// The permitted info strings of code blocks, and where each is tested.
 const FENCES: &[&str] = &[
     // Documentation tests of this crate.
     "rust",
@@ -20,7 +20,7 @@ const FENCES: &[&str] = &[
     "js deno",
     "js worker",
     "sql",
-    // Another library's code, to look at.
+    // Another library's code, for comparison only.
     "python before",
     "js before",
     // A component, which is that of bindings/wasm/README.md: see below.
@@ -53,7 +53,7 @@ fn chapters() -> Vec<(String, String)> {
     chapters
 }
 
-/// The blocks of a chapter: what stands behind the ticks, and the code.
+/// The blocks of a chapter: the info string, and the code.
 fn blocks(text: &str) -> Vec<(&str, &str)> {
     let mut parts = text.split("```").skip(1);
     let mut blocks = Vec::new();
@@ -64,7 +64,7 @@ fn blocks(text: &str) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn every_example_is_run_by_somebody() {
+fn every_example_is_run_by_a_test() {
     for (name, text) in chapters() {
         for (fence, code) in blocks(&text) {
             assert!(FENCES.contains(&fence), "{name}: nobody runs ```{fence}");
@@ -79,7 +79,7 @@ fn every_example_is_run_by_somebody() {
 }
 
 #[test]
-fn every_chapter_is_a_module_and_in_the_table() {
+fn every_chapter_is_a_module_and_listed_in_the_readme() {
     let library = include_str!("../src/lib.rs");
     let front = include_str!("../README.md");
     let names: BTreeSet<_> = chapters().into_iter().map(|(name, _)| name).collect();
@@ -91,7 +91,7 @@ fn every_chapter_is_a_module_and_in_the_table() {
 }
 
 #[test]
-fn every_chapter_begins_with_what_the_reader_will_have() {
+fn every_chapter_starts_with_its_outcome() {
     for (name, text) in chapters() {
         let first = text.split("\n\n").nth(1).unwrap_or_default();
         assert!(
@@ -102,7 +102,7 @@ fn every_chapter_begins_with_what_the_reader_will_have() {
 }
 
 #[test]
-fn the_component_that_is_shown_is_that_of_the_package() {
+fn components_in_chapters_are_those_of_the_package_readme() {
     let readme = fs::read_to_string(here("../../bindings/wasm/README.md")).expect("a page");
     let known = blocks(&readme);
     for (name, text) in chapters() {
@@ -114,7 +114,7 @@ fn the_component_that_is_shown_is_that_of_the_package() {
 }
 
 #[test]
-fn the_provider_file_that_is_shown_is_the_one_that_is_read() {
+fn the_provider_file_in_the_chapter_is_the_tested_one() {
     let (_, text) = chapters()
         .into_iter()
         .find(|(name, _)| name == "presets")
@@ -124,7 +124,7 @@ fn the_provider_file_that_is_shown_is_the_one_that_is_read() {
 }
 
 #[test]
-fn every_preset_is_in_the_list_and_nothing_else() {
+fn the_chapter_lists_exactly_the_built_in_presets() {
     let quoted = |words: Vec<String>| {
         let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
         words.join(", ")
@@ -146,9 +146,9 @@ fn every_preset_is_in_the_list_and_nothing_else() {
     );
 }
 
-/// The table of that crate's own page.
+/// The table in that crate's README.
 #[test]
-fn every_preset_is_in_the_readme_of_the_crate() {
+fn the_readme_of_oauth_providers_lists_every_preset() {
     let readme = fs::read_to_string(here("../oauth-providers/README.md")).expect("a page");
     let (_, table) = readme.split_once("## Built in").expect("the table");
     let cells = table.lines().filter(|line| line.starts_with("| `"));

@@ -1,11 +1,11 @@
-//! What the provider files know: `cargo run -p oauth-providers --example providers`, or with a path as
-//! its argument what a file of your own knows, and whether it can be read.
+//! The contents of the provider files: `cargo run -p oauth-providers --example providers`, or with a path as
+//! argument the contents of your own file and whether it is valid.
 
 use oauth_core::Error;
 use oauth_core::server::EndpointKind;
 use oauth_providers::{Provider, names, provider};
 
-/// The endpoints that are shown, as RFC 8414 names them.
+/// The endpoints that are shown, with their RFC 8414 names.
 const ENDPOINTS: [EndpointKind; 4] = [
     EndpointKind::Authorization,
     EndpointKind::Token,
@@ -13,7 +13,7 @@ const ENDPOINTS: [EndpointKind; 4] = [
     EndpointKind::Introspection,
 ];
 
-/// One provider in a few lines. Variables without a default have their example's value.
+/// One provider in a few lines. Variables without a default use their example.
 fn describe(mut provider: Provider) -> Result<String, Error> {
     let mut text = format!("{} ({})\n", provider.name(), provider.title());
     let variables: Vec<_> = provider
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 #[test]
-fn all_built_in_files_are_told() -> Result<(), Error> {
+fn every_built_in_file_can_be_described() -> Result<(), Error> {
     for name in names() {
         let text = describe(provider(name)?)?;
         assert!(

@@ -177,7 +177,7 @@ impl Default for Browser {
 
 impl File {
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let mut file: Self = toml::from_str(text).map_err(|error| named(text, &error))?;
+        let mut file: Self = toml::from_str(text).map_err(|error| with_line(text, &error))?;
         for (name, variable) in &mut file.variables {
             variable.name.clone_from(name);
         }
@@ -324,7 +324,7 @@ pub(crate) fn is_name(text: &str, also: u8) -> bool {
 
 /// The reader's error, with the line it points to: the message alone names an unknown member, but
 /// not one of the wrong type.
-fn named(text: &str, error: &toml::de::Error) -> Error {
+fn with_line(text: &str, error: &toml::de::Error) -> Error {
     let message = error.message();
     let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
         return bad(message);

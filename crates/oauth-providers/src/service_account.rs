@@ -158,7 +158,7 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+    #![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
     use std::sync::Arc;
 
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named_and_no_other_server_gets_a_signature() {
+    fn missing_fields_are_named_and_a_foreign_token_uri_is_refused() {
         for name in [
             "type",
             "private_key",
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_assertion_is_the_accounts_for_the_scope_and_for_the_person() {
+    fn assertion_contains_the_account_scope_and_impersonated_user() {
         let account = ServiceAccount::from_json(&file(&[])).unwrap();
         let client = account
             .client(key(), Some("é@p.example".to_owned()))

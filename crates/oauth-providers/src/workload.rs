@@ -72,7 +72,7 @@ impl Platform {
     ///
     /// # Errors
     /// `workload.setup`, which lists all.
-    pub fn named(name: &str) -> Result<Self, Error> {
+    pub fn from_name(name: &str) -> Result<Self, Error> {
         let mut all = Self::ALL.iter();
         all.find(|platform| platform.as_str() == name)
             .copied()

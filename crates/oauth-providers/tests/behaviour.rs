@@ -45,7 +45,7 @@ fn with_examples(name: &str) -> Result<Provider, Error> {
 }
 
 #[test]
-fn everything_moves_to_loopback() -> Outcome {
+fn every_preset_can_be_moved_to_loopback() -> Outcome {
     let base = "http://127.0.0.1:1234";
     for name in names() {
         let real = with_examples(name)?;
@@ -80,7 +80,7 @@ fn everything_moves_to_loopback() -> Outcome {
 }
 
 #[test]
-fn only_loopback_is_loopback() -> Outcome {
+fn only_loopback_ip_origins_are_accepted() -> Outcome {
     for (base, code) in [
         ("http://localhost:1234", "url.insecure"),
         ("http://192.0.2.1", "url.insecure"),
@@ -101,7 +101,7 @@ fn only_loopback_is_loopback() -> Outcome {
 }
 
 #[test]
-fn a_tenant_of_many_moves_with_its_template() -> Outcome {
+fn multi_tenant_preset_moves_its_issuer_template() -> Outcome {
     let template = |provider: Provider| {
         let mut quirks = provider.server()?.rules().quirks.clone();
         quirks.retain(|quirk| matches!(quirk, Quirk::TenantIssuer(_)));
@@ -122,7 +122,7 @@ fn a_tenant_of_many_moves_with_its_template() -> Outcome {
             "http://127.0.0.1:9/{tenantid}/v2.0".to_owned()
         )]
     );
-    // For one tenant the template would let every other in.
+    // For a single tenant the template would accept every other tenant.
     for tenant in [
         "9188040d-6c67-4c5b-b112-36a304b66dad",
         "contoso.onmicrosoft.com",
@@ -134,7 +134,7 @@ fn a_tenant_of_many_moves_with_its_template() -> Outcome {
 }
 
 #[test]
-fn credentials_go_where_each_grant_wants_them() -> Outcome {
+fn credentials_are_sent_as_the_provider_documents_for_each_grant() -> Outcome {
     // base64 of `id+1:s+/%`, nothing form-encoded
     let raw = Some("Basic aWQrMTpzKy8l".to_owned());
     let socios = client(&provider("socios")?)?;
@@ -165,7 +165,7 @@ fn credentials_go_where_each_grant_wants_them() -> Outcome {
 }
 
 #[test]
-fn without_registered_redirect_uris_nobody_is_sent_anywhere() -> Outcome {
+fn unregistered_redirect_uri_is_refused() -> Outcome {
     let apps = provider("usertesting-apps")?.with("guid", "0oa1partnerapp2345678")?;
     let bare = client(&apps)?;
     let request = || AuthorizationRequest::new(callback());
@@ -181,7 +181,7 @@ fn without_registered_redirect_uris_nobody_is_sent_anywhere() -> Outcome {
     let (url, _) = client.authorize(&now(), request())?;
     assert_eq!(url.path(), "/oauth2/0oa1partnerapp2345678/v1/authorize");
     assert!(!url.as_str().contains("client_secret"));
-    // The portal's own example.
+    // The example from the portal.
     let leak = client.authorize(&now(), request().extra("client_secret", "s+/%"));
     assert_eq!(
         leak.map(drop).expect_err("a secret in a URL").code(),
@@ -191,7 +191,7 @@ fn without_registered_redirect_uris_nobody_is_sent_anywhere() -> Outcome {
 }
 
 #[test]
-fn the_challenge_is_repeated_only_on_request() -> Outcome {
+fn challenge_as_verifier_option_repeats_the_challenge() -> Outcome {
     let uservoice = provider("uservoice")?.with("subdomain", "acme")?;
     let open = |provider: &Provider| {
         let client = provider.client(ClientId::new("id"), None)?;
@@ -220,7 +220,7 @@ fn the_challenge_is_repeated_only_on_request() -> Outcome {
 }
 
 #[test]
-fn a_route_names_its_token() -> Outcome {
+fn route_selects_the_token_owner() -> Outcome {
     let socios = provider("socios")?;
     for (path, whose) in [
         ("/wallet/1.0.0/user/wallet", TokenOwner::User),
@@ -231,7 +231,7 @@ fn a_route_names_its_token() -> Outcome {
         ("user", TokenOwner::User),
         ("//user//", TokenOwner::User),
         ("/a/user?x=1", TokenOwner::User),
-        // An escaped letter is that letter (RFC 3986 section 6.2.2.2).
+        // An escaped letter equals that letter (RFC 3986 section 6.2.2.2).
         ("/%75ser/polls", TokenOwner::User),
         ("https://api-public.socios.com/user/polls", TokenOwner::User),
         ("/polls/1.0.0/polls", TokenOwner::Application),
@@ -249,7 +249,7 @@ fn a_route_names_its_token() -> Outcome {
     ] {
         assert_eq!(socios.token_for(path).unwrap(), whose, "{path}");
     }
-    // Servers differ over an escaped slash.
+    // Servers disagree about an escaped slash.
     let odd = socios.token_for("/a%2Fuser").unwrap_err();
     assert_eq!(odd.code(), "resource.route_ambiguous");
     assert_eq!(
@@ -260,7 +260,7 @@ fn a_route_names_its_token() -> Outcome {
 }
 
 #[test]
-fn an_authorization_parameter_must_be_documented() -> Outcome {
+fn undocumented_authorization_parameters_are_refused() -> Outcome {
     let socios = provider("socios")?;
     for name in [
         "partner_tag",
@@ -287,7 +287,7 @@ fn an_authorization_parameter_must_be_documented() -> Outcome {
 }
 
 #[test]
-fn a_page_is_told_why_it_may_hold_no_secret() -> Outcome {
+fn secret_in_the_browser_is_refused_with_the_providers_reason() -> Outcome {
     let error = provider("uservoice")?.allows_secret_in_browser();
     let error = error.expect_err("never in browser code");
     assert_eq!(error.code(), "client_auth.secret_not_allowed");
@@ -296,7 +296,7 @@ fn a_page_is_told_why_it_may_hold_no_secret() -> Outcome {
 }
 
 #[test]
-fn a_consumer_key_with_a_colon_cannot_be_sent_raw() -> Outcome {
+fn client_id_with_a_colon_is_refused_for_raw_basic() -> Outcome {
     let socios = provider("socios")?;
     let client = socios.client(ClientId::new("a:b"), Some(Secret::from("s")));
     assert_eq!(
@@ -307,7 +307,7 @@ fn a_consumer_key_with_a_colon_cannot_be_sent_raw() -> Outcome {
 }
 
 #[test]
-fn keycloak_authorization_response_iss_supported_unless_it_is_said_to_be_old() -> Outcome {
+fn keycloak_requires_iss_unless_the_callbacks_without_issuer_option_is_set() -> Outcome {
     let keycloak = || {
         provider("keycloak")?
             .with("host", "sso.example.com")?
@@ -320,7 +320,7 @@ fn keycloak_authorization_response_iss_supported_unless_it_is_said_to_be_old() -
 }
 
 #[test]
-fn a_value_of_the_wrong_form_is_told_the_right_one() -> Outcome {
+fn value_of_the_wrong_form_is_refused_naming_the_expected_form() -> Outcome {
     for value in ["odd name", "M\u{fc}ller", "a+b", "odd%20name"] {
         let error = provider("keycloak")?.with("realm", value).map(drop);
         let detail = error
@@ -332,7 +332,7 @@ fn a_value_of_the_wrong_form_is_told_the_right_one() -> Outcome {
     Ok(())
 }
 
-/// A provider's file with its own name for the end of a refresh token, which each refresh puts off (B64).
+/// A provider file with a custom member for the refresh token expiry, which each refresh extends (B64).
 const INTUIT: &str = r#"
 name = "intuit"
 title = "Intuit"
@@ -347,9 +347,9 @@ authorization_endpoint = "https://appcenter.intuit.com/connect/oauth2"
 token_endpoint = "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer"
 "#;
 
-/// A refresh token that each refresh replaces is kept alive by refreshing; one whose end counts from the sign-in is not.
+/// A rotated refresh token is kept alive by refreshing; one whose expiry counts from the login is not.
 #[test]
-fn what_a_provider_says_of_the_end_of_a_refresh_token_is_read() -> Outcome {
+fn provider_specific_refresh_token_lifetime_is_read() -> Outcome {
     for (name, member, extends) in [
         ("github", "refresh_token_expires_in", true),
         ("intuit", "x_refresh_token_expires_in", true),
@@ -360,7 +360,7 @@ fn what_a_provider_says_of_the_end_of_a_refresh_token_is_read() -> Outcome {
         ("microsoft-entra-b2c", "refresh_token_expires_in", true),
     ] {
         let server = match name {
-            // A provider without a preset, by a file of the caller's own (B64).
+            // A provider without a preset, from a custom file (B64).
             "intuit" => Provider::from_toml(INTUIT)?.server()?,
             name => with_examples(name)?.server()?,
         };
@@ -392,7 +392,7 @@ fn what_a_provider_says_of_the_end_of_a_refresh_token_is_read() -> Outcome {
 }
 
 #[test]
-fn githubs_word_for_a_dead_refresh_token_is_known() -> Outcome {
+fn github_bad_refresh_token_means_invalid_grant() -> Outcome {
     let rules = provider("github")?.server()?.rules().clone();
     let known = Quirk::ErrorMeans("bad_refresh_token".into(), "invalid_grant".into());
     assert!(rules.has(&known));

@@ -1,4 +1,4 @@
-//! Every value the owners of the four systems document, as the presets hold it.
+//! Every value documented by the owners of the four systems, as contained in the presets.
 
 use oauth_core::quirk::Quirk;
 use oauth_core::server::{EndpointKind, Server};
@@ -210,7 +210,7 @@ fn usertesting_apps() -> Outcome {
     let missing = provider.issuer().expect_err("the guid has no default");
     assert_eq!(missing.code(), "provider.variable");
     assert!(missing.detail().is_some_and(|d| d.starts_with("guid ")));
-    // The portal's word is guid; ids of this server are not written like one, but may be.
+    // The portal calls it a guid; ids of this server do not look like one, but may.
     for guid in [
         "0oa1partnerapp2345678",
         "9188040d-6c67-4c5b-b112-36a304b66dad",
@@ -308,7 +308,7 @@ fn socios() -> Outcome {
 }
 
 #[test]
-fn no_live_server_was_seen_and_the_files_say_so() -> Outcome {
+fn sources_state_whether_a_live_server_was_checked() -> Outcome {
     for name in ["uservoice", "usertesting", "usertesting-apps", "socios"] {
         for source in provider(name)?.sources() {
             assert!(source.from.contains("live server never seen"), "{source:?}");

@@ -1,11 +1,11 @@
-//! Grants of a provider's own, as a preset describes them.
+//! Provider-specific grants described by a preset.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // tests may panic
 
 use oauth_core::Error;
 use oauth_providers::Provider;
 
-/// The preset with a grant of its own, described by these lines.
+/// The preset with the extension grant described by these lines.
 fn with_grant(lines: &str) -> Result<Provider, Error> {
     Provider::from_toml(&format!("{OWN_GRANTS}\n{lines}"))
 }
@@ -23,7 +23,7 @@ token_endpoint = "{issuer}/token"
 "#;
 
 #[test]
-fn grants_of_the_providers_own_are_described_and_offered() {
+fn extension_grants_of_a_provider_file_are_described_and_announced() {
     let acme = with_grant(
         r#"
         [extension_grants.impersonation]
@@ -57,7 +57,7 @@ fn grants_of_the_providers_own_are_described_and_offered() {
 }
 
 #[test]
-fn a_grant_that_is_described_badly_is_named() {
+fn invalid_extension_grant_is_refused_by_name() {
     for (lines, named) in [
         (
             "[extension_grants.a]\ngrant_type = \"password\"",

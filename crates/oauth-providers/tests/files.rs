@@ -80,7 +80,7 @@ checked = true
 "#;
 
 #[test]
-fn an_own_file_says_everything_a_built_in_one_can() -> Result<(), Error> {
+fn custom_file_supports_every_setting() -> Result<(), Error> {
     let acme = Provider::from_toml(OWN)?.with("tenant", "Staff")?;
     assert_eq!((acme.name(), acme.title()), ("acme", "Acme"));
     assert_eq!(acme.documentation(), ["https://docs.acme.example/oauth"]);
@@ -139,7 +139,7 @@ fn an_own_file_says_everything_a_built_in_one_can() -> Result<(), Error> {
 }
 
 #[test]
-fn a_file_needs_little_and_is_safe_when_silent() -> Result<(), Error> {
+fn minimal_file_has_safe_defaults() -> Result<(), Error> {
     let small = Provider::from_toml(
         r#"
         name = "small"
@@ -172,7 +172,7 @@ fn refused(from: &str, to: &str, culprit: &str) {
 }
 
 #[test]
-fn an_unknown_member_is_named() {
+fn unknown_member_is_refused_by_name() {
     refused("title =", "subtitle = \"x\"\ntitle =", "subtitle");
     refused(
         "example = \"staff\"",
@@ -189,7 +189,7 @@ fn an_unknown_member_is_named() {
 }
 
 #[test]
-fn a_member_of_the_wrong_form_is_named() {
+fn member_of_the_wrong_type_or_form_is_refused_by_name() {
     refused(
         "public_clients = true",
         "public_clients = 1",
@@ -224,7 +224,7 @@ fn a_member_of_the_wrong_form_is_named() {
 }
 
 #[test]
-fn a_variable_is_used_declared_and_in_its_place() {
+fn variables_must_be_declared_and_in_an_allowed_place() {
     refused(
         "{issuer}/authorize",
         "{issuer}/{other}",
@@ -291,13 +291,13 @@ fn a_variable_is_used_declared_and_in_its_place() {
         "values = [\"a b\"]",
         "variables.realm.values",
     );
-    // A listed word is a tenant, but no word makes a path of its own.
+    // A listed word is a tenant, but it may not be a path of its own.
     refused(
         "type = \"path_segment\"\ndescription = \"the realm\"\nexample = \"main\"\ndefault = \"main\"",
         "type = \"tenant\"\ndescription = \"-\"\nexample = \"a.example\"\nvalues = [\"a/b\"]",
         "variables.realm.values",
     );
-    // Not in its one spelling: what the file says would not be what is sent.
+    // A value in another spelling would differ from what is sent.
     refused(
         "example = \"staff\"",
         "example = \"Staff\"",
@@ -306,7 +306,7 @@ fn a_variable_is_used_declared_and_in_its_place() {
 }
 
 #[test]
-fn a_url_that_could_carry_credentials_in_the_clear_is_refused() {
+fn insecure_urls_are_refused() {
     refused(
         "https://{tenant}.login.acme.example/{realm}",
         "http://{tenant}.login.acme.example/{realm}",
@@ -335,7 +335,7 @@ fn a_url_that_could_carry_credentials_in_the_clear_is_refused() {
 }
 
 #[test]
-fn every_built_in_file_is_whole() -> Result<(), Error> {
+fn every_built_in_file_is_complete_and_embedded() -> Result<(), Error> {
     let mut seen = BTreeSet::new();
     for name in names() {
         let provider = provider(name)?;
@@ -348,7 +348,7 @@ fn every_built_in_file_is_whole() -> Result<(), Error> {
         let error = provider.allows_secret_in_browser();
         let error = error.expect_err("a page keeps no secret");
         assert_eq!(error.code(), "client_auth.secret_not_allowed");
-        // A detail is cut at 200 characters: a longer reason would lose its end.
+        // A detail is truncated to 200 characters, so a longer reason would lose its end.
         assert!(error.detail().is_some_and(|reason| reason.len() < 200));
         for text in provider.sources().iter().flat_map(|s| [&s.fact, &s.from]) {
             assert!(!text.is_empty(), "{name}");
@@ -361,7 +361,7 @@ fn every_built_in_file_is_whole() -> Result<(), Error> {
 }
 
 #[test]
-fn an_unknown_name_meets_its_neighbours() {
+fn unknown_preset_error_suggests_similar_names() {
     let detail = |name: &str| {
         let error = provider(name).map(drop).expect_err(name);
         assert_eq!(error.code(), "provider.unknown");
@@ -373,7 +373,7 @@ fn an_unknown_name_meets_its_neighbours() {
         "`microsoft`; there is microsoft-entra, microsoft-entra-b2c"
     );
     assert_eq!(detail("UserTesting"), "`UserTesting`; there is usertesting");
-    // A detail is cut at 200 characters: of names there are none by halves.
+    // A detail is truncated to 200 characters, but names are never cut.
     for unknown_name in ["nothing-like-it", "", &"\u{e4}".repeat(50)] {
         let message = detail(unknown_name);
         let (_, list) = message.split_once("; there is ").expect("a list");
@@ -394,7 +394,7 @@ fn an_unknown_name_meets_its_neighbours() {
 }
 
 #[test]
-fn small_rules_of_the_format_hold() {
+fn invalid_user_segments_variable_names_and_examples_are_refused() {
     let reads = |from: &str, to: &str| {
         assert!(OWN.contains(from), "{from}");
         Provider::from_toml(&OWN.replacen(from, to, 1)).map(drop)
@@ -412,14 +412,14 @@ fn small_rules_of_the_format_hold() {
         let error = reads("[variables.realm]", &table).expect_err(name);
         assert_eq!(error.code(), "provider.data", "{name}");
     }
-    // An example has to lead to an issuer, endpoints and an API that can be used.
+    // An example must produce a usable issuer, endpoints and API.
     assert!(reads(r#"example = "main""#, r#"example = "a b""#).is_err());
     assert!(reads(r#""{issuer}/authorize""#, r#""{issuer}x/authorize""#).is_err());
     assert!(reads(r#""{issuer}/authorize""#, r#""x{issuer}/authorize""#).is_err());
 }
 
 #[test]
-fn what_a_file_says_of_grants_stands() -> Result<(), Error> {
+fn grant_types_supported_in_metadata_takes_precedence() -> Result<(), Error> {
     let of = |text: &str| {
         let server = Provider::from_toml(text)?.with("tenant", "a")?.server()?;
         Ok::<_, Error>(server.grant_types())

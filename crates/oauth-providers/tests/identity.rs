@@ -32,7 +32,7 @@ fn found(name: &str, scope: &str) -> Result<Option<(IdentityEndpoint, Scope)>, E
 }
 
 #[test]
-fn the_api_of_github_says_who_somebody_is() -> Result<(), Error> {
+fn github_identity_endpoint_maps_its_claims() -> Result<(), Error> {
     let (endpoint, scope) = found("github", "")?.unwrap();
     assert_eq!(endpoint.url.as_str(), "https://api.github.com/user");
     assert_eq!(endpoint.subject, "id");
@@ -49,7 +49,7 @@ fn the_api_of_github_says_who_somebody_is() -> Result<(), Error> {
 }
 
 #[test]
-fn a_preset_that_documents_openid_has_no_endpoint_beside_it() -> Result<(), Error> {
+fn openid_presets_have_no_separate_identity_endpoint() -> Result<(), Error> {
     let mut with_endpoint = Vec::new();
     for name in names() {
         let mut preset = provider(name)?;
@@ -77,7 +77,7 @@ fn a_preset_that_documents_openid_has_no_endpoint_beside_it() -> Result<(), Erro
 }
 
 #[test]
-fn a_provider_that_identifies_nobody_is_named_at_the_start() -> Result<(), Error> {
+fn provider_without_user_identity_is_refused_by_name() -> Result<(), Error> {
     for openid in [
         r#""provider": "google""#,
         r#""issuer": "https://as.example""#,
@@ -92,16 +92,16 @@ fn a_provider_that_identifies_nobody_is_named_at_the_start() -> Result<(), Error
             detail.contains(name) && detail.contains("OpenID"),
             "{detail}"
         );
-        // The application knows better.
+        // An explicit `openid` scope overrides this.
         assert_eq!(found(name, "users:read openid")?, None);
     }
-    // Not if the preset declares that there is none.
+    // Unless the preset declares that there is no OpenID Connect.
     assert!(found("github", "openid")?.is_some());
     Ok(())
 }
 
 #[test]
-fn an_own_file_has_an_endpoint_too() -> Result<(), Error> {
+fn custom_file_can_define_an_identity_endpoint() -> Result<(), Error> {
     let file = |identity: &str, scopes: &str| {
         Provider::from_toml(&format!(
             "name = \"acme\"\ntitle = \"Acme\"\nissuer = \"https://{{tenant}}.example\"\nclient_auth = \"post\"\n\

@@ -1,6 +1,6 @@
-//! The JWTs that ask for a token, as the documentation of each provider demands them (RFC 7523 section 2.1).
+//! The JWTs of token requests as documented by each provider (RFC 7523 section 2.1).
 
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ fn sent(preset: Provider, request: Asked<'_>) -> Result<Sent, Error> {
     exchange(preset, request).map(|(sent, _)| sent)
 }
 
-/// What is sent, and the scope of the tokens if the reply names none.
+/// The request, and the scope of the tokens if the reply names none.
 fn exchange(preset: Provider, assertion_input: Asked<'_>) -> Result<(Sent, String), Error> {
     let secret = Some(Secret::new("secret".to_owned()));
     let client = preset.client(ClientId::new("id"), secret)?;
@@ -78,7 +78,7 @@ fn exchange(preset: Provider, assertion_input: Asked<'_>) -> Result<(Sent, Strin
     Ok((sent, tokens.scope.as_str().to_owned()))
 }
 
-/// The claims without `jti`, which is another each time: Box wants 16 to 128 characters.
+/// The claims without the random `jti`: Box requires 16 to 128 characters.
 fn without_jti(mut claims: Value) -> Value {
     let jti = claims.as_object_mut().unwrap().remove("jti");
     let length = jti.unwrap().as_str().unwrap().len();
@@ -87,7 +87,7 @@ fn without_jti(mut claims: Value) -> Value {
 }
 
 #[test]
-fn salesforce_takes_a_jwt_for_the_login_host_of_three_minutes() {
+fn salesforce_jwt_has_the_login_host_as_audience_and_lasts_three_minutes() {
     let request = Asked {
         key: key("", Alg::Rs256),
         claims: &[],
@@ -118,7 +118,7 @@ fn salesforce_takes_a_jwt_for_the_login_host_of_three_minutes() {
 }
 
 #[test]
-fn box_takes_a_jwt_of_less_than_a_minute_with_the_type_of_its_subject_and_a_named_key() {
+fn box_jwt_has_a_kid_and_subject_type_and_lasts_45_seconds() {
     for (kind, alg) in [("enterprise", Alg::Rs256), ("user", Alg::Rs512)] {
         let claims = [("box_sub_type", kind)];
         let request = Asked {
@@ -145,7 +145,7 @@ fn box_takes_a_jwt_of_less_than_a_minute_with_the_type_of_its_subject_and_a_name
 }
 
 #[test]
-fn docusign_takes_a_jwt_for_its_bare_host_with_the_scope_as_a_claim() {
+fn docusign_jwt_has_the_bare_host_as_audience_and_the_scope_as_a_claim() {
     let hosts = [
         ("docusign", "account.docusign.com"),
         ("docusign-demo", "account-d.docusign.com"),
@@ -174,7 +174,7 @@ fn docusign_takes_a_jwt_for_its_bare_host_with_the_scope_as_a_claim() {
 }
 
 #[test]
-fn what_a_provider_would_refuse_is_not_sent() {
+fn assertions_the_provider_would_refuse_are_not_sent() {
     let kind = [("box_sub_type", "user")];
     let app = [("box_sub_type", "app")];
     let cases = [
@@ -211,7 +211,7 @@ fn what_a_provider_would_refuse_is_not_sent() {
 }
 
 #[test]
-fn a_file_that_describes_a_jwt_badly_is_refused() {
+fn invalid_jwt_bearer_settings_are_refused_by_name() {
     let file = |lines: &str| {
         Provider::from_toml(&format!(
             "name = \"acme\"\ntitle = \"Acme\"\nissuer = \"https://acme.example\"\nclient_auth = \"basic\"\n\

@@ -57,7 +57,7 @@ fn accepts(variable: &str, value: &str) -> bool {
 }
 
 #[test]
-fn nothing_hostile_is_of_any_type() {
+fn hostile_values_are_refused_for_every_type() {
     for value in [
         "",
         " ",
@@ -91,7 +91,7 @@ fn nothing_hostile_is_of_any_type() {
 }
 
 #[test]
-fn each_type_has_its_form() {
+fn each_variable_type_accepts_only_its_form() {
     let long = "a".repeat(64);
     let label = &long[..63];
     for (variable, valid, bad) in [
@@ -163,7 +163,7 @@ fn each_type_has_its_form() {
 }
 
 #[test]
-fn a_missing_variable_is_named() -> Result<(), Error> {
+fn missing_or_unknown_variable_is_named() -> Result<(), Error> {
     let uservoice = provider("uservoice")?;
     for error in [
         uservoice.issuer().map(drop),
@@ -183,7 +183,7 @@ fn a_missing_variable_is_named() -> Result<(), Error> {
 }
 
 #[test]
-fn variables_describe_themselves() -> Result<(), Error> {
+fn variable_has_a_description_kind_and_default() -> Result<(), Error> {
     let gitlab = provider("gitlab")?;
     let host = gitlab.variables().next().expect("one variable");
     assert_eq!(host.name, "host");
@@ -197,7 +197,7 @@ fn variables_describe_themselves() -> Result<(), Error> {
     Ok(())
 }
 
-/// Texts near the edge of what a label may be, and anything at all.
+/// Strings close to valid labels, and arbitrary strings.
 fn candidates() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
@@ -211,7 +211,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
 
     #[test]
-    fn a_subdomain_never_leaves_its_domain(value in candidates()) {
+    fn subdomain_value_cannot_change_the_domain(value in candidates()) {
         let uservoice = provider("uservoice").expect("built in");
         if let Ok(uservoice) = uservoice.with("subdomain", &value) {
             let server = uservoice.server().expect("an accepted label makes good URLs");
@@ -227,7 +227,7 @@ proptest! {
     }
 
     #[test]
-    fn a_path_variable_stays_one_segment(value in candidates()) {
+    fn path_variable_cannot_add_a_segment(value in candidates()) {
         for variable in ["id", "segment", "tenant", "guid"] {
             let Ok(filled) = every_type().with(variable, &value) else { continue };
             let filled = TYPES.iter().filter(|name| **name != variable).try_fold(filled, |filled, name| {
@@ -242,7 +242,7 @@ proptest! {
     }
 
     #[test]
-    fn a_host_is_a_host_and_nothing_else(value in candidates()) {
+    fn host_variable_cannot_add_a_path(value in candidates()) {
         if let Ok(filled) = every_type().with("host", &value) {
             let roots = filled.api_roots().expect("an accepted host makes a good URL");
             prop_assert_eq!(roots[0].as_str(), format!("https://{}/", value.to_ascii_lowercase()));

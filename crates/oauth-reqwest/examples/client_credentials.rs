@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 #[test]
-fn the_api_is_called_with_a_token_of_the_client() -> Result<(), Error> {
+fn the_api_is_called_with_a_client_token() -> Result<(), Error> {
     let served = oauth_testkit::Served::start(oauth_testkit::Twin::generic).expect("a twin");
     let (id, secret) =
         served.with(|twin| (twin.client_id().to_owned(), twin.client_secret().to_owned()));

@@ -33,8 +33,8 @@ pub enum AddressPolicy {
 }
 
 impl AddressPolicy {
-    /// The policy of this name: `public_where_marked`, `public_only` or `any`.
-    pub fn named(name: &str) -> Option<Self> {
+    /// The policy with this name: `public_where_marked`, `public_only` or `any`.
+    pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "public_where_marked" => Some(Self::PublicWhereMarked),
             "public_only" => Some(Self::PublicOnly),
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_several_addresses_the_public_ones_are_tried() {
+    async fn only_the_public_addresses_of_a_name_are_tried() {
         let mixed = resolved(&[&["10.0.0.1", "93.184.216.34", "::1", "2606:4700::1111"]]).await;
         assert_eq!(mixed.unwrap(), ["93.184.216.34", "2606:4700::1111"]);
         let private = resolved(&[&["10.0.0.1", "127.0.0.1"]]).await;
@@ -221,13 +221,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_answer_that_was_judged_is_the_one_that_is_used() {
+    async fn the_checked_resolution_is_used_for_the_connection() {
         let rebound = resolved(&[&["93.184.216.34"], &["127.0.0.1"]]).await;
         assert_eq!(rebound.unwrap(), ["93.184.216.34"]);
     }
 
     #[test]
-    fn a_host_that_is_an_address_is_judged_as_it_would_be_connected_to() {
+    fn ip_addresses_in_urls_are_checked_in_normalized_form() {
         let refused = |url: &str| {
             let checked = check(&url.parse().unwrap(), Proxies::None);
             checked.map_err(|cause| (cause.loss(), cause.to_string()))
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn marked_requests_are_judged_unless_the_caller_says_otherwise() {
+    fn the_address_policy_decides_which_requests_are_checked() {
         for (policy, marked, unmarked) in [
             (AddressPolicy::default(), true, false),
             (AddressPolicy::PublicOnly, true, true),

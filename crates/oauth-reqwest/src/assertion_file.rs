@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_in_place_of_its_file_is_not_shown() {
+    fn a_token_given_as_the_file_path_is_not_shown() {
         let wanted = AssertionRequest::new("https://as.example", UnixTime::from_secs(0));
         for path in [
             "eyJhbGciOiJub25lIn0.e30.",

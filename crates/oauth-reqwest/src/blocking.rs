@@ -74,7 +74,7 @@ impl Driver {
         let resolver = Resolver::default();
         let http = match options.addresses {
             AddressPolicy::PublicOnly => public(builder, &resolver),
-            AddressPolicy::PublicWhereMarked | AddressPolicy::Any => local(builder),
+            AddressPolicy::PublicWhereMarked | AddressPolicy::Any => with_localhost(builder),
         };
         let http = configure(http, &options).build().map_err(builder_failed)?;
         Ok(Self {
@@ -93,12 +93,12 @@ impl Driver {
     }
 
     /// Sets the resolver whose addresses are reported when a connection fails.
-    pub(crate) fn with_resolver(mut self, names: Resolver) -> Self {
-        self.resolver = names;
+    pub(crate) fn with_resolver(mut self, resolver: Resolver) -> Self {
+        self.resolver = resolver;
         self
     }
 
-    /// Sets what the client for URLs that another party named is made from, and which requests go to a proxy.
+    /// Sets the builder of the client for URLs that another party named, and which requests go to a proxy.
     pub(crate) fn with_public(
         mut self,
         proxies: Proxies,
@@ -112,7 +112,7 @@ impl Driver {
         self
     }
 
-    /// Answers [`Step::Sign`] with this signer; without one, such a step is lost.
+    /// Sets the signer for [`Step::Sign`]; without one, such a step fails with [`Input::Lost`].
     #[must_use]
     pub fn with_signer(
         mut self,
@@ -146,15 +146,15 @@ impl Driver {
     fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Cause> {
         let start = Instant::now();
         let send_by = request.extensions().get().copied();
-        let reach = request.extensions().get().copied().unwrap_or_default();
+        let address_policy = request.extensions().get().copied().unwrap_or_default();
         let mut request =
             reqwest::blocking::Request::try_from(request).map_err(error_mapping::lost)?;
-        let _place = self.acquire_permit(request.url(), self.options.longest_queue())?;
+        let _permit = self.acquire_permit(request.url(), self.options.longest_queue())?;
         error_mapping::in_time(send_by)?;
-        // The timeout includes the time spent waiting for a place.
+        // The timeout includes the time spent waiting for the permit.
         *request.timeout_mut() = Some(self.options.timeout.saturating_sub(start.elapsed()));
         let url = request.url().clone();
-        let sent = self.client(&url, reach)?.execute(request);
+        let sent = self.client(&url, address_policy)?.execute(request);
         let mut response = sent.map_err(|error| {
             error_mapping::lost_at_endpoint(error, self.resolver.tried_addresses(&url))
         })?;
@@ -186,7 +186,7 @@ impl Driver {
     /// the credentials already attached. No redirect is followed and nothing is retried.
     ///
     /// # Errors
-    /// The cause of a `lost`.
+    /// The cause of a `lost` error.
     pub fn call(
         &self,
         mut request: reqwest::blocking::Request,
@@ -194,7 +194,7 @@ impl Driver {
     ) -> Result<reqwest::blocking::Response, Cause> {
         *request.timeout_mut() = Some(timeout.unwrap_or(self.options.timeout));
         let url = request.url().clone();
-        let _place = self.acquire_permit(&url, self.options.timeout)?;
+        let _permit = self.acquire_permit(&url, self.options.timeout)?;
         let sent = self
             .client(&url, RequestAddressPolicy::Any)?
             .execute(request);
@@ -226,7 +226,7 @@ impl Driver {
         let builder = reqwest::blocking::Client::builder()
             .no_proxy()
             .dns_resolver(Arc::new(LocalhostResolver));
-        let local = configure(local(builder), &self.options)
+        let local = configure(with_localhost(builder), &self.options)
             .build()
             .map_err(error_mapping::lost)?;
         Ok(self.local.get_or_init(|| local))
@@ -240,7 +240,7 @@ impl Driver {
     }
 }
 
-/// The client for URLs that another party named, made when it is first needed.
+/// The client for URLs that another party named, created on first use.
 struct PublicClient {
     client: OnceLock<reqwest::blocking::Client>,
     builder: Box<dyn Fn() -> Result<reqwest::blocking::ClientBuilder, Error> + Send + Sync>,
@@ -264,7 +264,7 @@ impl PublicClient {
 }
 
 /// Resolves `localhost` to this machine.
-fn local(builder: reqwest::blocking::ClientBuilder) -> reqwest::blocking::ClientBuilder {
+fn with_localhost(builder: reqwest::blocking::ClientBuilder) -> reqwest::blocking::ClientBuilder {
     builder.resolve_to_addrs(localhost::NAME, &localhost::ADDRESSES)
 }
 
@@ -294,8 +294,8 @@ fn configure(
 }
 
 impl Driver {
-    /// Runs an exchange on a thread of the runtime that may block.
-    fn run_beside<T: Send + 'static>(&self, exchange: Boxed<T>) -> Answer<'_, T> {
+    /// Runs an exchange on a thread of the runtime's blocking pool.
+    fn run_on_blocking_thread<T: Send + 'static>(&self, exchange: Boxed<T>) -> Answer<'_, T> {
         let driver = self.clone();
         let run = tokio::task::spawn_blocking(move || driver.run(exchange));
         Box::pin(async {
@@ -307,14 +307,14 @@ impl Driver {
 
 impl TokenDriver for Driver {
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens> {
-        self.run_beside(exchange)
+        self.run_on_blocking_thread(exchange)
     }
 
     fn revoke(&self, exchange: Boxed<()>) -> Answer<'_, ()> {
-        self.run_beside(exchange)
+        self.run_on_blocking_thread(exchange)
     }
 
-    /// The last read of an answer may take as long as all before it.
+    /// Twice the timeout: the last read of a reply may take as long as everything before it.
     fn longest(&self) -> Duration {
         self.options.timeout * 2
     }

@@ -46,7 +46,7 @@ mod tests {
     use oauth_core::error::Delivery;
 
     #[test]
-    fn a_body_may_be_as_large_as_the_limit_and_no_larger() {
+    fn a_body_up_to_the_limit_is_accepted() {
         let mut body = CappedBody::begin(None).unwrap();
         body.push(&vec![b'x'; BODY_LIMIT - 1]).unwrap();
         body.push(b"x").unwrap();
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn an_announced_length_is_believed_only_when_it_is_too_large() {
+    fn a_content_length_over_the_limit_is_refused() {
         assert!(CappedBody::begin(Some(BODY_LIMIT as u64)).is_ok());
         for size in [BODY_LIMIT as u64 + 1, u64::MAX] {
             let cause = CappedBody::begin(Some(size)).err().unwrap();

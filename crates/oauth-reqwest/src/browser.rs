@@ -27,7 +27,7 @@ const PROGRAM: (&str, &[&str]) = ("xdg-open", &[]);
 pub fn open(url: &Url) -> Result<(), Error> {
     let chosen = Choice::read(variable);
     if chosen == Choice::Refused {
-        return Err(Error::from(Misuse::BrowserUnavailable).about("BROWSER is none"));
+        return Err(Error::from(Misuse::BrowserUnavailable).about("BROWSER is set to `none`"));
     }
     let mut failed = None;
     for (program, arguments) in chosen.commands() {
@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_shown_where_there_is_a_display() {
+    fn a_browser_is_available_with_a_display_or_on_a_local_desktop() {
         let among = |set: &'static [&str]| {
             let variable = move |name: &str| set.contains(&name).then(|| "something".to_owned());
             is_shown(variable, |_| false)
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_browser_names_shows_pages_without_a_display() {
+    fn the_browser_variable_makes_a_browser_available_over_ssh() {
         let over_ssh = |browser: &'static str| {
             let variable = move |name: &str| match name {
                 "BROWSER" => Some(browser.to_owned()),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_split_without_a_shell() {
+    fn browser_commands_are_split_without_a_shell() {
         let url = Url::parse("https://as.example/a?b=$(x)&c='%73'").unwrap();
         let built = |list: &str| {
             let chosen = Choice::Commands(list.to_owned());

@@ -145,7 +145,7 @@ impl Listener {
         self
     }
 
-    /// Reports at once every callback that does not belong to this login: the listener keeps waiting, and the user
+    /// Immediately reports every callback that does not belong to this login: the listener keeps waiting, and the user
     /// should not have to wait for its end to learn that something is wrong.
     #[must_use]
     pub fn on_stray(mut self, notice: impl Fn(UnexpectedCallback) + Send + Sync + 'static) -> Self {
@@ -304,7 +304,7 @@ impl Listener {
         let mut handles = VecDeque::new();
         let notice = self.notice.take();
         let mut astray = |unexpected| {
-            strays.note(unexpected);
+            strays.record(unexpected);
             notice.iter().for_each(|notice| notice(unexpected));
         };
         loop {
@@ -331,7 +331,7 @@ impl Listener {
                         }
                     }
                 }
-                Some(text) = next(&mut self.pasted) => match paste::callback(&text, awaited) {
+                Some(text) = next_pasted(&mut self.pasted) => match paste::callback(&text, awaited) {
                     Some(callback) => return (None, callback),
                     // Users press Enter to see whether a program is alive.
                     None if text.trim().is_empty() => {}
@@ -374,7 +374,7 @@ struct UnexpectedCallbacks {
 }
 
 impl UnexpectedCallbacks {
-    const fn note(&mut self, unexpected: UnexpectedCallback) {
+    const fn record(&mut self, unexpected: UnexpectedCallback) {
         match unexpected {
             UnexpectedCallback::Refusal => self.refusals += 1,
             UnexpectedCallback::Callback | UnexpectedCallback::Paste => self.others += 1,
@@ -395,7 +395,7 @@ impl UnexpectedCallbacks {
 }
 
 /// The next pasted text; `None` once no more can be pasted.
-async fn next(pasted: &mut Option<mpsc::UnboundedReceiver<String>>) -> Option<String> {
+async fn next_pasted(pasted: &mut Option<mpsc::UnboundedReceiver<String>>) -> Option<String> {
     pasted.as_mut()?.recv().await
 }
 

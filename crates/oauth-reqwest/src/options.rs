@@ -108,7 +108,7 @@ impl Options {
 
 /// Most likely there are no certificates, and the environment says why.
 pub(crate) fn builder_failed(error: reqwest::Error) -> Error {
-    if let Err(named) = crate::root_certificates::named() {
+    if let Err(named) = crate::root_certificates::check_variables() {
         return named.caused_by(Cause::unsent(error.without_url()));
     }
     Error::from(Misuse::TransportSetup)

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_limit_of_nothing_lets_one_through() {
+    async fn a_limit_of_zero_permits_one_request() {
         let limiter = OriginLimiter::new(0);
         assert!(!is_full(&limiter, "https://a.example").await);
         let _first = limiter.acquire("https://a.example".to_owned()).await;

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_was_found_is_remembered_and_not_for_ever() {
+    async fn resolved_addresses_are_remembered_for_a_limited_number_of_names() {
         let resolver = Resolver::default();
         let mut addresses = resolver
             .resolve("localhost".parse().unwrap())

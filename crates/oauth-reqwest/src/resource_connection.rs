@@ -214,7 +214,7 @@ impl ResourceConnection {
         self.with(|settings| settings.device = Some(CodeLogin { login, show }))
     }
 
-    /// Lets the identity provider of an organization vouch for the user, without a browser
+    /// Signs in by an assertion of an organization's identity provider, without a browser
     /// (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed authorization).
     ///
     /// `sign_in` provides the tokens of the user's sign-in to `client`, which the identity provider knows: a

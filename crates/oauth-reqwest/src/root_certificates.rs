@@ -14,11 +14,11 @@ use rustls::pki_types::pem::PemObject as _;
 const FILE: &str = "SSL_CERT_FILE";
 const FOLDER: &str = "SSL_CERT_DIR";
 
-/// Checks that there is something where the environment says that the certificates are.
+/// Checks that the certificate paths in the environment exist.
 ///
 /// # Errors
 /// `transport.setup`, with the variables and what they name.
-pub(crate) fn named() -> Result<(), Error> {
+pub(crate) fn check_variables() -> Result<(), Error> {
     // These two have their own certificate stores, and look nowhere else.
     if cfg!(any(target_vendor = "apple", windows)) {
         return Ok(());
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_leads_nowhere_is_told_with_its_variable() {
+    fn an_invalid_certificate_path_is_reported_with_its_variable() {
         let folder = tempfile::tempdir().unwrap();
         let place = |name: &str| folder.path().join(name).into_os_string();
         let names = ["ca.example".to_owned()];

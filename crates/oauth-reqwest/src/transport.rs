@@ -215,7 +215,7 @@ impl Transport {
 
     fn parts(&self) -> Result<Parts, Error> {
         if !matches!(self.trust, TrustedRoots::Only(_)) {
-            root_certificates::named()?;
+            root_certificates::check_variables()?;
         }
         Ok(Parts {
             trust: match &self.trust {

@@ -371,7 +371,7 @@ impl StreamableHttpClient for AuthorizedClient {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that fails says so
+    #![allow(clippy::unwrap_used)] // tests may panic
 
     use oauth_core::flow::resource_connection::{ConnectRequest, GrantChoice};
     use rmcp::ServiceExt as _;
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_extension_by_which_tokens_are_requested_is_declared() {
+    async fn the_mcp_extension_of_the_grant_is_declared() {
         for (grant, declared) in [
             (GrantChoice::AuthorizationCode, json!({})),
             (

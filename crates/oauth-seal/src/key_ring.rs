@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_opens_only_as_what_it_was_sealed_as() -> Result<(), Error> {
+    fn sealed_text_opens_only_with_its_key_and_context() -> Result<(), Error> {
         let text = keys(1).seal([9; NONCE], b"session", b"ann")?;
         assert_eq!(text.len(), Keys::sealed_len(3));
         assert_eq!(keys(1).open(&text, b"session")?.plain.expose(), b"ann");
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_key_opens_and_the_current_one_seals() -> Result<(), Error> {
+    fn previous_key_opens_and_the_current_key_seals() -> Result<(), Error> {
         let before = keys(1).seal([9; NONCE], b"", b"ann")?;
         let both = keys(2).with_previous([1; 32]);
         assert!(!both.open(&before, b"")?.is_current);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_in_one_text_seal_with_the_first() -> Result<(), Error> {
+    fn first_key_of_a_list_seals_and_all_open() -> Result<(), Error> {
         let text = |bytes: &[u8]| {
             let keys = bytes.iter().map(|byte| URL_SAFE_NO_PAD.encode([*byte; 32]));
             Secret::new(keys.collect::<Vec<_>>().join(",\n "))
@@ -216,7 +216,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn nothing_made_up_opens(text in ".{0,200}", bytes in proptest::collection::vec(0_u8.., 0..120)) {
+        fn fabricated_text_does_not_open(text in ".{0,200}", bytes in proptest::collection::vec(0_u8.., 0..120)) {
             let keys = keys(1);
             assert!(keys.open(&text, b"").is_err());
             let mut framed = vec![FORMAT_VERSION];
@@ -226,7 +226,7 @@ mod tests {
         }
 
         #[test]
-        fn a_changed_bit_does_not_open(at in 0_usize..61, bit in 0_u8..8) {
+        fn text_with_a_flipped_bit_does_not_open(at in 0_usize..61, bit in 0_u8..8) {
             let keys = keys(1);
             let text = keys.seal([9; NONCE], b"", b"ann of shop").unwrap_or_default();
             let mut bytes = URL_SAFE_NO_PAD.decode(text).unwrap_or_default();

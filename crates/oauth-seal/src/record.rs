@@ -158,7 +158,7 @@ pub fn without_key(id: &str, reason: MissingKey) -> Error {
     let id: String = id.chars().take(20).collect();
     seal_error(&match reason {
         MissingKey::Given => format!("the key {id} is not given"),
-        MissingKey::Known => format!("nobody has the key {id}"),
+        MissingKey::Known => format!("no key source has the key {id}"),
     })
 }
 
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_opens_where_it_was_sealed_for() -> Result<(), Error> {
+    fn record_opens_only_with_its_key_name_and_version() -> Result<(), Error> {
         let (key, sealed) = (Key::new([2; 32]), sealed()?);
         let opened = sealed.open(&key, "hidden", 8)?;
         assert_eq!(opened.name.as_deref(), Some("ann"));
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_sealed_is_no_record_of_ours() {
+    fn unsealed_text_is_not_read_as_a_sealed_record() {
         for text in [
             "",
             "{}",
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_says_when_it_expires() {
+    fn record_expiry_is_read() {
         let times = |text: &str| record_times(&Secret::new(text.to_owned()));
         assert_eq!(
             times(r#"{"until":9}"#),

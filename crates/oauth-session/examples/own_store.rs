@@ -95,7 +95,7 @@ async fn main() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_contract_is_kept() {
+async fn the_example_store_meets_the_store_contract() {
     let store = OwnStore::default();
     contract::assert(&[Arc::new(store.clone()), Arc::new(store)]).await;
 }

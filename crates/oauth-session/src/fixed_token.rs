@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_handed_out_until_it_is_refused() {
+    fn a_literal_token_is_returned_and_its_refusal_is_an_error() {
         let source = FixedToken::new("a");
         let token = source.read(None).unwrap();
         assert_eq!(text(&token), "a");
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_text_is_no_token() {
+    fn an_empty_token_is_reported_as_unreadable() {
         let callback = FixedToken::from_fn(|| Ok(String::new().into()));
         for (source, expected) in [(FixedToken::new(""), "a string"), (callback, "a callback")] {
             let error = source.read(None).unwrap_err();
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_in_place_of_its_name_is_not_shown() {
+    fn a_token_given_as_a_variable_or_file_name_is_not_shown() {
         let token = "eyJhbGciOiJub25lIn0.e30.";
         for source in [FixedToken::from_env(token), FixedToken::from_file(token)] {
             let error = source.read(None).unwrap_err();
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_anew_each_time() {
+    fn the_file_is_read_each_time() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         let source = FixedToken::from_file(&path);
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_not_set_is_named() {
+    fn an_unset_variable_is_named_in_the_error() {
         let error = FixedToken::from_env("OAUTH_CORE_NO_SUCH")
             .read(None)
             .unwrap_err();
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_callback_is_asked_each_time_and_its_error_is_told() {
+    fn the_callback_is_called_each_time_and_its_error_is_returned() {
         let texts = Mutex::new(vec!["b", "a"]);
         let source = FixedToken::from_fn(move || match texts.lock().unwrap().pop() {
             Some(text) => Ok(text.into()),
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_is_over_is_not_handed_out() {
+    fn an_expired_token_is_not_returned() {
         let source = FixedToken::new("a");
         let past = UnixTime::from_secs(1);
         assert_eq!(
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_shows_the_token() {
+    fn debug_output_does_not_show_the_token() {
         let source = FixedToken::new("s3cret");
         assert!(!format!("{source:?}").contains("s3cret"));
     }

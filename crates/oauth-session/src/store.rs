@@ -290,7 +290,7 @@ const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The version after this one, by the clock of this machine. `None` once versions are exhausted, which does not happen
 /// in practice.
-fn next(version: u64) -> Option<u64> {
+fn next_version(version: u64) -> Option<u64> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(0));
     let next = version.checked_add(1)?.max(now);
@@ -299,7 +299,7 @@ fn next(version: u64) -> Option<u64> {
 
 /// Whether the tombstone of this version is old enough to delete.
 fn is_forgotten(version: u64) -> bool {
-    let age = next(0).map_or(0, |now| now.saturating_sub(version));
+    let age = next_version(0).map_or(0, |now| now.saturating_sub(version));
     u128::from(age) > TOMBSTONE_LIFETIME.as_micros()
 }
 

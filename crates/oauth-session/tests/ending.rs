@@ -45,7 +45,7 @@ fn tokens(name: &str) -> Result<Tokens, Error> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_that_is_under_way_is_finished_and_stored() -> Result<(), Error> {
+async fn all_renewals_under_way_are_finished_and_stored() -> Result<(), Error> {
     drain_all(Duration::ZERO).await?;
     let (driver, store) = (Slow::default(), Arc::new(MemoryStore::new()));
     let (mut sessions, mut renewals) = (Vec::new(), Vec::new());
@@ -76,7 +76,7 @@ async fn all_that_is_under_way_is_finished_and_stored() -> Result<(), Error> {
         assert!(token.access_token.expose().starts_with("renewed-"));
     }
     assert_eq!(driver.0.load(Ordering::SeqCst), GRANTS);
-    // They have ended, and no other has.
+    // Only these have ended.
     let token = sessions.first().expect("a session").token().await?;
     assert!(
         sessions

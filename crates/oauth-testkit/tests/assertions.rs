@@ -41,7 +41,7 @@ fn look(driver: &mut TwinDriver, token: &str) -> Value {
     ))
 }
 
-/// The tokens of a person, for the confidential client.
+/// The tokens of a user, for the confidential client.
 fn person(driver: &mut TwinDriver, scope: &str) -> Value {
     let url = authorize(driver, "twin-client", &[("scope", scope)]).unwrap();
     let code = param(&url, "code").unwrap();
@@ -123,7 +123,7 @@ fn the_actor_chain_is_preserved() {
 }
 
 #[test]
-fn a_service_account_signs_for_its_tokens() {
+fn a_service_account_gets_tokens_for_its_signed_assertion() {
     for alg in [Alg::Es256, Alg::Rs256] {
         let mut driver = driver();
         let [key, other] = [(); 2].map(|()| PrivateKey::generate(alg).unwrap());
@@ -196,7 +196,7 @@ fn a_service_account_signs_for_its_tokens() {
     }
 }
 
-/// An identity provider, and a server that believes it.
+/// An identity provider, and a server that trusts it.
 fn two() -> (TwinDriver, TwinDriver) {
     let (mut idp, mut other) = (driver(), TwinDriver::new(Twin::generic(OTHER)));
     idp.twin().vouch_to(OTHER, "twin-client");
@@ -208,7 +208,7 @@ fn two() -> (TwinDriver, TwinDriver) {
     (idp, other)
 }
 
-fn vouch(
+fn request_identity_assertion(
     idp: &mut TwinDriver,
     token: &str,
     kind: &str,
@@ -233,7 +233,12 @@ fn an_identity_provider_asserts_the_signed_in_user() {
         ("scope", "read write"),
         ("resource", "https://api.test/"),
     ];
-    let body = json(&vouch(&mut idp, &id_token, ID, &exchange_form));
+    let body = json(&request_identity_assertion(
+        &mut idp,
+        &id_token,
+        ID,
+        &exchange_form,
+    ));
     assert_eq!(
         (&body["issued_token_type"], &body["token_type"]),
         (&json!(ID_JAG), &json!("N_A"))
@@ -263,8 +268,13 @@ fn an_identity_provider_asserts_the_signed_in_user() {
         400,
         "invalid_grant",
     );
-    // A refresh token serves equally.
-    let body = json(&vouch(&mut idp, &refresh, REFRESH, &[("audience", OTHER)]));
+    // A refresh token is accepted as well.
+    let body = json(&request_identity_assertion(
+        &mut idp,
+        &refresh,
+        REFRESH,
+        &[("audience", OTHER)],
+    ));
     let form = [JWT_BEARER, ("assertion", &*text(&body, "access_token"))];
     assert_eq!(send_authentication_request(&mut other, &form).status(), 200);
 
@@ -286,15 +296,19 @@ fn an_identity_provider_asserts_the_signed_in_user() {
         ("a.b.c", ID, &[("audience", OTHER)], "invalid_grant"),
         ("dead", REFRESH, &[("audience", OTHER)], "invalid_grant"),
     ] {
-        refused(&vouch(&mut idp, token, kind, more), 400, error);
+        refused(
+            &request_identity_assertion(&mut idp, token, kind, more),
+            400,
+            error,
+        );
     }
     idp.advance(Duration::from_secs(300));
-    let late = vouch(&mut idp, &id_token, ID, &[("audience", OTHER)]);
+    let late = request_identity_assertion(&mut idp, &id_token, ID, &[("audience", OTHER)]);
     refused(&late, 400, "invalid_grant");
 }
 
 #[test]
-fn an_assertion_is_for_one_server_one_client_and_one_time() {
+fn an_assertion_is_valid_for_one_server_client_and_use_until_it_expires() {
     let (mut idp, mut other) = two();
     let [key, foreign_key] = [(); 2].map(|()| PrivateKey::generate(Alg::Es256).unwrap());
     let jwk: Value = serde_json::from_str(&key.public_jwk().to_json()).unwrap();

@@ -33,7 +33,7 @@ fn begun(driver: &mut TwinDriver, more: &[(&str, &str)]) -> (String, Value) {
     (text(&body, "auth_req_id"), body)
 }
 
-/// Asks for the tokens.
+/// Requests the tokens.
 fn poll(driver: &mut TwinDriver, id: &str) -> http::Response<Bytes> {
     let auth = confidential(driver);
     post_as(driver, "/token", Some(&auth), &[GRANT, ("auth_req_id", id)])
@@ -92,7 +92,7 @@ fn the_user_denies_or_does_not_respond() {
 }
 
 #[test]
-fn invalid_parameters_are_rejected_by_name() {
+fn invalid_parameters_are_rejected_with_their_error_code() {
     let mut driver = driver();
     let long = "x".repeat(101);
     let cases: [(&[(&str, &str)], &str); 10] = [
@@ -130,7 +130,7 @@ fn invalid_parameters_are_rejected_by_name() {
 }
 
 #[test]
-fn an_id_token_names_its_person_even_when_it_has_ended() {
+fn an_expired_id_token_hint_of_this_server_identifies_its_user() {
     let mut driver = driver();
     let (id, _) = begun(&mut driver, &[]);
     get(&mut driver, "/authentication_device", None);
@@ -155,7 +155,7 @@ fn an_id_token_names_its_person_even_when_it_has_ended() {
 }
 
 #[test]
-fn a_client_is_notified_and_polls_once() {
+fn a_client_is_pinged_and_then_gets_tokens_with_one_poll() {
     let mut driver = driver();
     let uri: http::Uri = "https://client.test/notified".parse().unwrap();
     driver
@@ -220,7 +220,7 @@ fn pushed_tokens_are_protected_by_their_id_token() {
 }
 
 #[test]
-fn a_signed_request_must_be_the_clients_and_is_accepted_once() {
+fn a_signed_request_must_be_from_the_client_and_is_accepted_once() {
     let mut driver = driver();
     let [key, other] = [(); 2].map(|()| PrivateKey::generate(Alg::Es256).unwrap());
     let jwk = key.public_jwk().to_json();
@@ -285,7 +285,7 @@ fn polling_clients_get_slow_down_and_expired_token() {
     let (id, _) = begun(&mut driver, &[]);
     driver.twin().inject(Fault::SlowDown);
     driver.twin().inject(Fault::ExpiredToken);
-    // They wait for somebody who asks.
+    // The tokens wait for the client's poll.
     begun(&mut driver, &[]);
     refused(&poll(&mut driver, &id), 400, "slow_down");
     driver.advance(Duration::from_secs(5));
@@ -295,7 +295,7 @@ fn polling_clients_get_slow_down_and_expired_token() {
 }
 
 #[test]
-fn the_log_shows_no_name_of_a_request() {
+fn the_log_shows_no_request_id_or_notification_token() {
     let mut driver = driver();
     let (id, _) = begun(&mut driver, &[("client_notification_token", TOKEN)]);
     poll(&mut driver, &id);

@@ -1,4 +1,4 @@
-//! The contract, checked against a right driver and against wrong ones: every promise can break,
+//! The contract, checked against a correct driver and against faulty ones: every case can break,
 //! and breaks alone.
 
 mod drivers;
@@ -16,13 +16,13 @@ fn breaks_only(promise: &str, habit: DriverFault) {
 }
 
 #[test]
-fn a_right_driver_keeps_all_promises() {
+fn a_correct_driver_passes_the_contract() {
     contract::assert(|probe| drive(probe, DriverFault::None, &mut None));
     let mut cache = None;
     contract::assert(|probe| drive(probe, DriverFault::KeepsAlive, &mut cache));
 }
 
-/// A client that logs does so in every case, and that is one thing to mend.
+/// A client that logs does so in every case, which is one defect.
 #[test]
 fn identical_breaches_are_reported_once() {
     let mut cache = None;
@@ -35,44 +35,44 @@ fn identical_breaches_are_reported_once() {
 }
 
 #[test]
-fn sending_twice_is_noticed() {
+fn duplicate_requests_are_detected() {
     breaks_only(SEND_ONCE, DriverFault::SendsTwice);
     breaks_only(SEND_ONCE, DriverFault::RetriesWhenCut);
     breaks_only(SEND_ONCE, DriverFault::RetriesOnDeadConnection);
 }
 
 #[test]
-fn changing_the_message_is_noticed() {
+fn modified_messages_are_detected() {
     breaks_only(SEND_ONCE, DriverFault::DropsAuthorization);
     breaks_only(SEND_ONCE, DriverFault::FailsOnErrorStatus);
 }
 
 #[test]
-fn following_a_redirect_is_noticed() {
+fn followed_redirects_are_detected() {
     breaks_only(NO_REDIRECT, DriverFault::FollowsRedirects);
 }
 
 #[test]
-fn reading_without_end_is_noticed() {
+fn unlimited_reading_is_detected() {
     breaks_only(CAP, DriverFault::ReadsAll);
     breaks_only(CAP, DriverFault::ReadsAllThenComplains);
     breaks_only(CAP, DriverFault::Truncates);
 }
 
 #[test]
-fn expanding_without_end_is_noticed() {
+fn unlimited_decompression_is_detected() {
     breaks_only(CAP, DriverFault::Expands);
 }
 
 #[test]
-fn failures_that_do_not_reach_the_exchange_are_noticed() {
+fn failures_not_passed_to_the_exchange_are_detected() {
     breaks_only(FAILURES_ARE_LOST, DriverFault::ReturnsErrors);
     breaks_only(FAILURES_ARE_LOST, DriverFault::SaysUnsent);
     breaks_only(FAILURES_ARE_LOST, DriverFault::AcceptsHalfBodies);
 }
 
 #[test]
-fn logging_is_noticed() {
+fn logging_is_detected() {
     breaks_only(NO_LOG, DriverFault::LogsHeads);
     breaks_only(NO_LOG, DriverFault::LogsUrls);
     breaks_only(NO_LOG, DriverFault::LogsReplies);
@@ -80,6 +80,6 @@ fn logging_is_noticed() {
 
 #[test]
 #[should_panic(expected = "- follow no redirect:")]
-fn assert_lists_what_is_broken() {
+fn assert_lists_broken_cases() {
     contract::assert(|probe| drive(probe, DriverFault::FollowsRedirects, &mut None));
 }

@@ -1,4 +1,4 @@
-//! A promise that cannot be checked is not reported as kept.
+//! A case that cannot be checked is not reported as passed.
 
 mod drivers;
 
@@ -18,7 +18,7 @@ impl log::Log for OtherLog {
 }
 
 #[test]
-fn another_logger_makes_the_check_deaf() {
+fn the_check_fails_if_another_logger_is_installed() {
     log::set_logger(&OtherLog).unwrap();
     for report in contract::check(|probe| drive(probe, DriverFault::None, &mut None)) {
         assert_eq!(

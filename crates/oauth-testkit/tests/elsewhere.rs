@@ -96,7 +96,7 @@ fn is_signed_in(login: &Login) {
 }
 
 #[test]
-fn a_device_signs_in_once_the_person_agrees() {
+fn a_device_signs_in_once_the_user_approves() {
     let mut driver = driver("https://as.test");
     let client = client(&mut driver);
     let code = device(&mut driver, &client);
@@ -127,7 +127,7 @@ fn a_device_signs_in_once_the_person_agrees() {
 }
 
 #[test]
-fn a_device_is_told_no_or_that_it_is_over() {
+fn polling_for_a_device_reports_a_denial_or_an_expiry() {
     let mut driver = driver("https://as.test");
     let client = client(&mut driver);
     let ends = |driver: &mut TwinDriver, fault: Option<Fault>| {
@@ -161,7 +161,7 @@ fn a_device_is_told_no_or_that_it_is_over() {
 
 // The tokens were in the lost response: a code can be used only once, so the user must approve again.
 #[test]
-fn tokens_that_are_lost_on_their_way_are_gone() {
+fn tokens_lost_in_a_reply_cannot_be_fetched_again() {
     let mut driver = driver("https://as.test");
     let client = client(&mut driver);
     let code = device(&mut driver, &client);
@@ -196,7 +196,7 @@ fn awaited_request(begun: &BackchannelAuthenticationResponse) -> AwaitedRequest 
     }
 }
 
-/// What the twin would post: the value of the header, and the body.
+/// The notification that the twin would post: the value of the header, and the body.
 fn notification(driver: &mut TwinDriver) -> (String, Bytes) {
     let now = driver.now();
     assert!(driver.twin().answer_backchannel(now));
@@ -207,7 +207,7 @@ fn notification(driver: &mut TwinDriver) -> (String, Bytes) {
 }
 
 #[test]
-fn a_person_is_asked_on_a_device_of_theirs() {
+fn a_user_signs_in_by_backchannel_authentication() {
     let mut driver = driver("https://as.test");
     let plain = client(&mut driver);
     // The same, of a client that signs its requests.
@@ -245,7 +245,7 @@ fn a_person_is_asked_on_a_device_of_theirs() {
 }
 
 #[test]
-fn a_ping_is_judged_and_answered_by_one_question() {
+fn a_ping_is_verified_and_followed_by_one_token_request() {
     let mut driver = driver("https://as.test");
     let client = client(&mut driver);
     let uri = "https://client.test/ping".parse().unwrap();
@@ -270,7 +270,7 @@ fn a_ping_is_judged_and_answered_by_one_question() {
 }
 
 #[test]
-fn pushed_tokens_are_vouched_for() {
+fn pushed_tokens_must_match_their_id_token() {
     let mut driver = driver("https://as.test");
     let client = client(&mut driver);
     let uri = "https://client.test/push".parse().unwrap();
@@ -303,7 +303,7 @@ fn pushed_tokens_are_vouched_for() {
 }
 
 #[test]
-fn a_token_is_exchanged_for_one_with_an_actor() {
+fn a_token_is_exchanged_with_an_actor_token() {
     let mut driver = driver("https://as.test");
     let client = client(&mut driver);
     let code = device(&mut driver, &client);
@@ -331,7 +331,7 @@ fn a_token_is_exchanged_for_one_with_an_actor() {
 }
 
 #[test]
-fn a_client_signs_for_a_service_account() {
+fn a_client_gets_tokens_with_an_assertion_for_a_service_account() {
     let mut driver = driver("https://as.test");
     let client = client(&mut driver);
     let key = PrivateKey::generate(Alg::Es256).unwrap();
@@ -344,7 +344,7 @@ fn a_client_signs_for_a_service_account() {
     let refused = refused.map(drop).map_err(|error| error.code());
     assert_eq!(refused, Err("denied.invalid_grant"));
     driver.twin().register_assertion_key("robot", &jwk).unwrap();
-    // Twice: each time it signs another one.
+    // Twice, because each request signs a new assertion.
     for _ in 0..2 {
         let tokens = driver.run(client.tokens_for_own_assertion(assertion(&key), scope("read")));
         assert_eq!(tokens.unwrap().scope, scope("read"));
@@ -352,7 +352,7 @@ fn a_client_signs_for_a_service_account() {
 }
 
 #[test]
-fn a_grant_without_an_operation_is_sent_as_it_is() {
+fn an_extension_grant_is_sent_unchanged() {
     let mut driver = driver("https://as.test");
     let client = client(&mut driver);
     let subject = driver
@@ -367,7 +367,7 @@ fn a_grant_without_an_operation_is_sent_as_it_is() {
 }
 
 #[test]
-fn an_identity_provider_vouches_at_another_server() {
+fn an_identity_provider_issues_an_assertion_for_another_server() {
     let (mut idp, mut other) = (driver("https://as.test"), driver("https://other.test"));
     let (own_client, resource_client) = (client(&mut idp), client(&mut other));
     assert!(is_advertised(resource_client.server()));

@@ -57,7 +57,7 @@ fn assertion(driver: &mut TwinDriver, with: Value) -> String {
     jwt(&key, json!({ "alg": "ES256" }), change_claims(claims, with))
 }
 
-/// A string that no other call has given.
+/// A string that is unique to this call.
 fn unique() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -116,7 +116,7 @@ fn pushed(driver: &mut TwinDriver, parameters: &[(&'static str, String)]) -> Res
     send(driver, "/par", &borrowed(parameters), None)
 }
 
-/// A code, for a request that is pushed and then brought by a browser.
+/// A code for a request that is pushed and then opened in a browser.
 fn code(driver: &mut TwinDriver, more: &[(&'static str, String)]) -> String {
     let mut parameters = authorization_parameters(&challenge());
     parameters.extend_from_slice(more);
@@ -164,7 +164,7 @@ fn ath(token: &str) -> Value {
 }
 
 #[test]
-fn a_token_is_bound_to_the_key_of_its_proof() {
+fn a_token_is_bound_to_the_key_of_its_dpop_proof() {
     let mut driver = bank();
     let key = PrivateKey::generate(Alg::Es256).unwrap();
     let code = code(&mut driver, &[]);
@@ -214,7 +214,7 @@ fn a_token_is_bound_to_the_key_of_its_proof() {
 }
 
 #[test]
-fn a_proof_is_looked_at_before_a_token_is_handed_out() {
+fn a_proof_is_verified_before_a_token_is_issued() {
     let key = PrivateKey::generate(Alg::Es256).unwrap();
     let own_proof = || proof_by(&key, "POST", "/token", json!({}));
     let form = [("grant_type", "client_credentials"), ("scope", "read")];
@@ -274,7 +274,7 @@ fn nonces_are_issued_and_required() {
 }
 
 #[test]
-fn a_code_is_for_the_key_that_asked() {
+fn a_code_is_bound_to_the_dpop_key_of_its_request() {
     let key = PrivateKey::generate(Alg::Es256).unwrap();
     let other = PrivateKey::generate(Alg::Es256).unwrap();
     let mut driver = bank();
@@ -288,7 +288,7 @@ fn a_code_is_for_the_key_that_asked() {
 }
 
 #[test]
-fn requests_come_by_the_back_channel() {
+fn requests_must_be_pushed_with_valid_parameters() {
     let mut driver = bank();
     let plain = authorization_parameters(&challenge());
     let url = visit_authorization_endpoint(&mut driver, "/authorize", &borrowed(&plain));
@@ -366,7 +366,7 @@ fn request_objects_are_verified() {
             change_claims(claims, with),
         )
     };
-    // Through the browser neither.
+    // Nor through the browser.
     driver.twin().allow_unpushed_requests();
     let plain = authorization_parameters(&challenge());
     let url = visit_authorization_endpoint(&mut driver, "/authorize", &borrowed(&plain));
@@ -444,7 +444,7 @@ fn assertions_are_verified_and_accepted_once() {
 }
 
 #[test]
-fn granted_details_are_returned_and_can_be_narrowed() {
+fn granted_authorization_details_are_returned_and_resources_can_be_narrowed() {
     let key = PrivateKey::generate(Alg::Es256).unwrap();
     let mut driver = bank();
     let details = r#"[{"type":"payment","amount":"12.50"}]"#;

@@ -1,4 +1,4 @@
-//! Faults by name, and what each does to a reply.
+//! Faults by name, and the effect of each on a reply.
 
 mod common;
 
@@ -21,7 +21,7 @@ fn pair_with(fault: Fault) -> TwinDriver {
     driver
 }
 
-/// The token endpoint's reply under a fault; the next one must be right again.
+/// The token endpoint's reply with a fault; the next one must be correct again.
 fn reply_with(fault: Fault) -> http::Response<bytes::Bytes> {
     let name = fault.name();
     let mut driver = pair_with(fault);
@@ -35,7 +35,7 @@ fn reply_with(fault: Fault) -> http::Response<bytes::Bytes> {
 }
 
 #[test]
-fn every_name_is_a_fault_of_that_name() {
+fn every_fault_name_parses_to_that_fault() {
     for name in Fault::NAMES {
         assert_eq!(Fault::parse(name).unwrap().name(), *name);
     }
@@ -59,7 +59,7 @@ fn every_name_is_a_fault_of_that_name() {
 }
 
 #[test]
-fn faults_that_take_the_place_of_an_answer() {
+fn faults_can_replace_a_reply() {
     let reply = reply_with(Fault::Status {
         status: 502,
         retry_after: Some(9),
@@ -93,7 +93,7 @@ fn faults_that_take_the_place_of_an_answer() {
 }
 
 #[test]
-fn faults_that_spoil_an_answer() {
+fn faults_can_corrupt_a_reply() {
     let reply = reply_with(Fault::TruncatedJson);
     assert!(reply.body().starts_with(b"{") && !reply.body().ends_with(b"}"));
     let reply = reply_with(Fault::WrongContentType);
@@ -122,7 +122,7 @@ fn faults_that_spoil_an_answer() {
 }
 
 #[test]
-fn a_lost_reply_was_carried_out() {
+fn a_lost_reply_was_processed() {
     let mut driver = pair_with(Fault::LostReply);
     let token = post(&mut driver, "/token", &FORM);
     let token = text(&json(&token), "access_token");
@@ -130,7 +130,7 @@ fn a_lost_reply_was_carried_out() {
 }
 
 #[test]
-fn a_refused_request_was_not_carried_out() {
+fn a_refused_request_was_not_processed() {
     let mut driver = pair_with(Fault::parse("status").unwrap());
     let revoke = [("token", "x"), FORM[1], FORM[2]];
     assert_eq!(post(&mut driver, "/revoke", &revoke).status(), 503);
@@ -138,12 +138,12 @@ fn a_refused_request_was_not_carried_out() {
 }
 
 #[test]
-fn a_pair_obeys_the_delivery() {
+fn the_twin_driver_applies_delivery_faults() {
     let mut driver = pair_with(Fault::LostReply);
     let (_, reply) = driver
         .run(MinimalExchange::post("https://as.test/token", &FORM))
         .unwrap();
-    // The toy's header and body credentials are two methods; what matters is that it came twice.
+    // The toy's header and body credentials are two methods; only the two requests matter.
     refused(&reply, 400, "invalid_request");
     assert_eq!(driver.twin().counters().token_requests, 2);
 
@@ -170,7 +170,7 @@ fn a_pair_obeys_the_delivery() {
 }
 
 #[test]
-fn callbacks_go_wrong_only_at_the_authorization_endpoint() {
+fn callback_faults_affect_only_the_authorization_endpoint() {
     let mut driver = pair_with(Fault::WrongIssuerInCallback);
     driver.twin().inject(Fault::ForeignStateInCallback);
     assert_eq!(post(&mut driver, "/token", &FORM).status(), 200);
@@ -201,7 +201,7 @@ fn callbacks_go_wrong_only_at_the_authorization_endpoint() {
 }
 
 #[test]
-fn a_fault_waits_for_a_reply_it_can_break_and_can_be_cleared() {
+fn a_fault_waits_for_an_applicable_reply_and_can_be_cleared() {
     let mut driver = pair_with(Fault::TruncatedJson);
     let revoke = [("token", "x"), FORM[1], FORM[2]];
     assert_eq!(post(&mut driver, "/revoke", &revoke).status(), 200);
@@ -213,7 +213,7 @@ fn a_fault_waits_for_a_reply_it_can_break_and_can_be_cleared() {
 }
 
 #[test]
-fn a_member_is_missing_or_the_server_refuses() {
+fn a_fault_removes_a_member_or_refuses_the_request() {
     let member = "scope".to_owned();
     let reply = reply_with(Fault::WithoutMember { member });
     let body = json(&reply);

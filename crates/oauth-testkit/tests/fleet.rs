@@ -1,4 +1,4 @@
-//! Histories of whole fleets: the keeper keeps its promises, and the checker can tell.
+//! Histories of whole fleets: the keeper follows the rules, and the checker detects violations.
 //!
 //! Many more of them: `cargo xtask test fleet --seeds 100000`.
 
@@ -11,7 +11,7 @@ use oauth_testkit::fleet::{FakeStore, Flaw, Fleet, Odds, Report, Rule, Search, S
 use oauth_testkit::twin::DpopNonces;
 
 #[test]
-fn whatever_goes_wrong_no_promise_is_broken() {
+fn every_guarantee_holds_under_faults() {
     let mut sum = Report::default();
     for seed in 0..200 {
         match Fleet::new(seed, Setup::random(seed)).run() {
@@ -19,7 +19,7 @@ fn whatever_goes_wrong_no_promise_is_broken() {
             Err(violation) => panic!("{violation}"),
         }
     }
-    // All kinds of trouble came, and tokens were used anyway.
+    // All kinds of faults occurred, and tokens were still used.
     assert!(sum.served > 10_000, "{sum:?}");
     let counts = [
         sum.renewals,
@@ -41,12 +41,12 @@ fn whatever_goes_wrong_no_promise_is_broken() {
         sum.losses,
         sum.copies,
     ];
-    // The rarest, a copy of an application's own, comes in one history of nine.
+    // The rarest, an application's own copy, occurs in one history of nine.
     assert!(counts.iter().all(|count| *count > 5), "{sum:?}");
 }
 
 #[test]
-fn one_seed_is_one_history() {
+fn the_same_seed_gives_the_same_history() {
     for seed in 0..20 {
         let run = || Fleet::new(seed, Setup::random(seed)).run().ok();
         assert_eq!(run(), run());
@@ -57,7 +57,7 @@ fn one_seed_is_one_history() {
 }
 
 #[test]
-fn a_thousand_workers_renew_once() {
+fn a_thousand_workers_cause_one_renewal() {
     let mut setup = Setup::random(0);
     setup.workers = 1000;
     setup.grants = 1;
@@ -71,18 +71,18 @@ fn a_thousand_workers_renew_once() {
     let report = Fleet::new(1, setup).run().expect("no violation");
     // Once shortly before the token's end, and once long after it, when all thousand ask at once.
     assert_eq!(report.token_requests, 2, "{report:?}");
-    // A caller that comes before the first login is stored is told that there is none.
+    // A caller before the first login is stored gets an error.
     let troubles = [report.reuse_events, report.refused, report.unsaved];
     assert_eq!((troubles, report.logins), ([0; 3], 1));
 }
 
-/// A thousand workers that nobody asks after the first half minute, and a refresh token that ends unused after 1,000 s.
+/// A thousand workers without callers after the first half minute, and a refresh token that ends unused after 1,000 s.
 fn idle() -> Setup {
     let mut setup = Setup::random(0);
     setup.workers = 1000;
     setup.grants = 1;
     setup.is_client_grant = false;
-    // Over before the last of them wakes.
+    // The token has expired before the last of them wakes.
     setup.lifetime = 60;
     setup.hides_lifetime = false;
     setup.odds = Odds::default();
@@ -95,12 +95,12 @@ fn idle() -> Setup {
 }
 
 #[test]
-fn a_thousand_idle_workers_keep_a_grant_alive_by_one_exchange_a_window() {
+fn a_thousand_idle_workers_keep_a_grant_alive_with_one_exchange_per_window() {
     let mut setup = idle();
     setup.policy.keep_alive = Some(Duration::from_secs(24 * 3600));
     let report = Fleet::new(1, setup).run().expect("no violation");
-    // A window is four fifths of the timeout, and with so many workers somebody is up to a tenth of it early:
-    // three of them in 2,500 s. The fourth exchange is for all thousand, who ask at once in the end.
+    // A window is four fifths of the timeout, and with so many workers one of them is up to a tenth of it early:
+    // three of them in 2,500 s. The fourth exchange is for all thousand workers, which ask at once at the end.
     assert_eq!(report.token_requests, 4, "{report:?}");
     assert!(report.kept_alive >= 3, "{report:?}");
     let troubles = [report.reuse_events, report.refused, report.unsaved];
@@ -108,13 +108,13 @@ fn a_thousand_idle_workers_keep_a_grant_alive_by_one_exchange_a_window() {
 }
 
 #[test]
-fn an_idle_grant_that_nobody_keeps_alive_ends() {
+fn an_idle_grant_ends_unless_it_is_kept_alive() {
     let report = Fleet::new(1, idle()).run().expect("no violation");
     assert_eq!((report.kept_alive, report.logins), (0, 2), "{report:?}");
 }
 
 #[test]
-fn whatever_goes_wrong_a_grant_that_is_kept_alive_breaks_no_promise() {
+fn every_guarantee_holds_under_faults_for_grants_kept_alive() {
     let mut sum = Report::default();
     for seed in 0..40 {
         let mut setup = Setup::random(seed);
@@ -130,7 +130,7 @@ fn whatever_goes_wrong_a_grant_that_is_kept_alive_breaks_no_promise() {
 }
 
 #[test]
-fn a_transcript_holds_no_secret() {
+fn a_transcript_contains_no_secret() {
     let violation = first(Flaw::RetryLostReply).to_string();
     // Tokens of the twin are 43 characters of base64url, its client's secret is known.
     let is_long = |token: &str| {
@@ -144,38 +144,38 @@ fn a_transcript_holds_no_secret() {
 }
 
 #[test]
-fn a_host_that_asks_for_no_lease_is_found() {
+fn a_host_that_requests_no_lease_is_detected() {
     assert_eq!(first(Flaw::NoLease).rule, Rule::OneFlight);
 }
 
 #[test]
-fn a_host_that_saves_after_it_hands_out_is_found() {
+fn a_host_that_returns_tokens_before_saving_them_is_detected() {
     assert_eq!(first(Flaw::SaveAfterHandOut).rule, Rule::SavedFirst);
 }
 
 #[test]
-fn a_host_whose_store_ignores_versions_is_found() {
+fn a_host_whose_store_ignores_versions_is_detected() {
     assert_eq!(first(Flaw::NoFencing).rule, Rule::Kept);
 }
 
 #[test]
-fn a_host_that_sends_again_what_may_have_arrived_is_found() {
+fn a_host_that_resends_a_possibly_processed_request_is_detected() {
     assert_eq!(first(Flaw::RetryLostReply).rule, Rule::Kept);
 }
 
 #[test]
-fn a_host_that_drops_a_request_with_its_caller_is_found() {
+fn a_host_that_cancels_a_request_with_its_caller_is_detected() {
     assert_eq!(first(Flaw::DropOnCancel).rule, Rule::Kept);
 }
 
 #[test]
-fn a_host_that_lets_its_lease_run_out_is_found() {
+fn a_host_that_does_not_extend_its_lease_is_detected() {
     assert_eq!(first(Flaw::NoExtension).rule, Rule::OneFlight);
 }
 
-/// Two workers share key and token or neither, and the server asks for nonces.
+/// Two workers share key and token or neither, and the server requires nonces.
 #[test]
-fn whatever_goes_wrong_tokens_stay_bound_to_the_key_that_workers_share() {
+fn under_faults_tokens_stay_bound_to_the_shared_key() {
     let mut sum = Report::default();
     for seed in 0..60 {
         let nonces = [DpopNonces::Unasked, DpopNonces::Kept, DpopNonces::Once];
@@ -190,23 +190,23 @@ fn whatever_goes_wrong_tokens_stay_bound_to_the_key_that_workers_share() {
 }
 
 #[test]
-fn a_host_that_does_not_save_its_key_is_found() {
+fn a_host_that_does_not_save_its_dpop_key_is_detected() {
     assert_eq!(first(Flaw::KeyUnsaved).rule, Rule::OwnKey);
 }
 
 #[test]
-fn a_host_that_goes_back_to_an_older_key_is_found() {
+fn a_host_that_reverts_to_an_older_key_is_detected() {
     assert_eq!(first(Flaw::OlderKey).rule, Rule::OwnKey);
 }
 
 #[test]
-fn a_host_that_drops_nonces_is_found() {
+fn a_host_that_drops_nonces_is_detected() {
     assert_eq!(first(Flaw::NonceDropped).rule, Rule::OwnKey);
 }
 
 /// One worker after the other starts again with it, and meanwhile they share their tokens.
 #[test]
-fn whatever_goes_wrong_a_key_of_the_client_takes_the_place_of_another() {
+fn under_faults_a_client_key_can_be_replaced() {
     let mut sum = Report::default();
     for seed in 0..120 {
         let mut setup = Setup::random(seed).with_client_keys(Duration::from_secs(120));
@@ -224,13 +224,13 @@ fn whatever_goes_wrong_a_key_of_the_client_takes_the_place_of_another() {
 }
 
 #[test]
-fn a_host_that_goes_back_to_an_older_key_of_the_client_is_found() {
+fn a_host_that_reverts_to_an_older_client_key_is_detected() {
     assert_eq!(first(Flaw::OlderClientKey).rule, Rule::KnownClientKey);
 }
 
 /// Each access token is sent with the certificate that it is bound to, and workers go on with each other's refresh tokens.
 #[test]
-fn whatever_goes_wrong_a_certificate_takes_the_place_of_another() {
+fn under_faults_a_certificate_can_be_replaced() {
     let mut sum = Report::default();
     for seed in 0..120 {
         let mut setup = Setup::random(seed).with_certificates(Duration::from_secs(120));
@@ -248,29 +248,29 @@ fn whatever_goes_wrong_a_certificate_takes_the_place_of_another() {
 }
 
 #[test]
-fn a_host_that_does_not_say_which_certificate_it_presents_is_found() {
+fn a_host_that_does_not_report_its_certificate_is_detected() {
     assert_eq!(first(Flaw::CertificateUntold).rule, Rule::OwnCertificate);
 }
 
 #[test]
-fn a_host_that_forgets_what_tokens_are_bound_to_is_found() {
+fn a_host_that_forgets_the_certificate_binding_of_tokens_is_detected() {
     assert_eq!(first(Flaw::CertificateDropped).rule, Rule::OwnCertificate);
 }
 
 #[test]
-fn a_host_that_swaps_its_certificate_under_its_grants_is_found() {
+fn a_host_that_changes_the_certificate_of_existing_grants_is_detected() {
     assert_eq!(first(Flaw::CertificateSwapped).rule, Rule::OwnCertificate);
 }
 
 #[test]
-fn a_store_whose_leases_do_not_exclude_is_found() {
+fn a_store_whose_leases_are_not_exclusive_is_detected() {
     let violation = search(|setup| setup.with_store(|| Box::new(Careless::default())));
     println!("at seed {}: {}", violation.seed, violation.text);
     assert_eq!(violation.rule, Rule::OneFlight);
 }
 
 #[test]
-fn every_order_of_events_keeps_the_promises() {
+fn every_order_of_events_meets_the_rules() {
     for reuse in [Reuse::Unknown, Reuse::Revokes, Reuse::Tolerated] {
         let search = |depth, troubles| match Search::new(reuse, depth).with_troubles(troubles).run()
         {
@@ -285,7 +285,7 @@ fn every_order_of_events_keeps_the_promises() {
 }
 
 #[test]
-fn a_search_finds_what_hosts_do_wrong() {
+fn an_exhaustive_search_detects_faulty_hosts() {
     for (flaw, rule, troubles) in [
         (Flaw::NoLease, Rule::OneFlight, 0),
         (Flaw::SaveAfterHandOut, Rule::SavedFirst, 0),

@@ -10,7 +10,7 @@ use common::*;
 use serde_json::json;
 
 #[test]
-fn metadata_is_in_both_places() {
+fn metadata_is_served_at_both_well_known_urls() {
     let mut driver = driver();
     for path in [
         "/.well-known/oauth-authorization-server",
@@ -31,7 +31,7 @@ fn metadata_is_in_both_places() {
 }
 
 #[test]
-fn client_credentials_by_basic_and_by_body() {
+fn client_credentials_are_accepted_by_basic_and_by_body() {
     let mut driver = driver();
     let auth = confidential(&mut driver);
     let reply = post_as(
@@ -160,7 +160,7 @@ fn the_callback_carries_code_state_and_issuer() {
 }
 
 #[test]
-fn a_code_is_accepted_once_and_for_a_minute() {
+fn a_code_is_accepted_once_and_within_a_minute() {
     let mut driver = driver();
     let code_1 = code(&mut driver);
     let token = json(&redeem(&mut driver, &code_1));
@@ -210,7 +210,7 @@ fn a_code_is_bound_to_client_and_redirect_uri() {
 }
 
 #[test]
-fn pkce_is_verified_and_public_clients_need_it() {
+fn pkce_is_verified_and_required_for_public_clients() {
     let mut driver = driver();
     let callback = authorize(&mut driver, "twin-public", &[]).unwrap();
     assert_eq!(param(&callback, "error").unwrap(), "invalid_request");
@@ -267,7 +267,7 @@ fn an_unexpected_verifier_is_rejected() {
 }
 
 #[test]
-fn redirects_go_to_registered_places_only() {
+fn unregistered_redirect_uris_are_refused() {
     let mut driver = driver();
     let mut page = |uri: &str| {
         let query = [
@@ -361,7 +361,7 @@ fn a_secret_in_the_url_is_refused_and_counted() {
 
 /// A server that binds no tokens to keys ignores what it does not know (RFC 6749 section 3.1).
 #[test]
-fn a_code_is_for_everybody_where_no_token_is_bound_to_a_key() {
+fn dpop_jkt_is_ignored_by_a_server_without_dpop() {
     let mut driver = driver();
     let parameters = [("dpop_jkt", "the thumbprint of a key")];
     let callback = authorize(&mut driver, "twin-client", &parameters).unwrap();

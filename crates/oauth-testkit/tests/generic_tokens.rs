@@ -1,4 +1,4 @@
-//! The plain server: what becomes of tokens, and what it remembers.
+//! The plain server: the life of tokens, and the log.
 
 mod common;
 
@@ -14,7 +14,7 @@ use oauth_testkit::{Fault, TwinDriver};
 use serde_json::{Value, json};
 
 #[test]
-fn refresh_rotates_and_reuse_costs_the_family() {
+fn refresh_rotates_and_reuse_revokes_the_token_family() {
     let mut driver = driver();
     let code = code(&mut driver);
     let first = json(&redeem(&mut driver, &code));
@@ -39,7 +39,7 @@ fn refresh_rotates_and_reuse_costs_the_family() {
 }
 
 #[test]
-fn a_server_may_take_a_used_refresh_token_again() {
+fn a_used_refresh_token_is_accepted_again_according_to_the_rotation() {
     // At once, within half a minute, and after that.
     for (rotation, again) in [
         (Rotation::Strict, [400, 400, 400]),
@@ -68,7 +68,7 @@ fn a_server_may_take_a_used_refresh_token_again() {
 }
 
 #[test]
-fn a_server_may_name_no_lifetime() {
+fn expires_in_can_be_omitted() {
     let mut driver = driver();
     driver.twin().set_access_token_lifetime(60);
     driver.twin().hide_access_token_lifetime();
@@ -82,7 +82,7 @@ fn a_server_may_name_no_lifetime() {
 }
 
 #[test]
-fn a_refresh_may_narrow_the_scope_only() {
+fn a_refresh_can_narrow_the_scope_but_not_extend_it() {
     let mut driver = driver();
     let callback = authorize(&mut driver, "twin-client", &[("scope", "read email")]).unwrap();
     let token = json(&redeem(&mut driver, &param(&callback, "code").unwrap()));
@@ -102,7 +102,7 @@ fn a_refresh_may_narrow_the_scope_only() {
 }
 
 #[test]
-fn the_password_grant_knows_one_user() {
+fn the_password_grant_accepts_only_the_resource_owner() {
     let mut driver = driver();
     let auth = confidential(&mut driver);
     let (user, password) = driver.twin().resource_owner();
@@ -169,7 +169,7 @@ fn a_device_waits_for_its_user() {
 }
 
 #[test]
-fn token_exchange_takes_live_access_tokens() {
+fn token_exchange_accepts_only_valid_access_tokens() {
     let mut driver = driver();
     let auth = confidential(&mut driver);
     let code = code(&mut driver);
@@ -196,7 +196,7 @@ fn token_exchange_takes_live_access_tokens() {
 }
 
 #[test]
-fn introspection_and_revocation() {
+fn tokens_are_introspected_and_revoked() {
     let mut driver = driver();
     let auth = confidential(&mut driver);
     let code = code(&mut driver);
@@ -241,7 +241,7 @@ fn introspection_and_revocation() {
 }
 
 #[test]
-fn the_api_challenges() {
+fn the_api_sends_challenges() {
     let mut driver = driver();
     let reply = get(&mut driver, "/api/echo", None);
     let challenge = reply.headers()["www-authenticate"].to_str().unwrap();
@@ -286,7 +286,7 @@ fn the_api_challenges() {
 }
 
 #[test]
-fn the_log_keeps_all_and_shows_little() {
+fn the_log_records_everything_and_shows_no_secrets() {
     let mut driver = driver();
     let auth = confidential(&mut driver);
     let code = code(&mut driver);
@@ -304,7 +304,7 @@ fn the_log_keeps_all_and_shows_little() {
 }
 
 #[test]
-fn equal_histories_give_equal_answers() {
+fn equal_histories_give_equal_tokens() {
     let tokens = || {
         let mut driver = driver();
         (0..3).map(|_| code(&mut driver)).collect::<Vec<_>>()
@@ -316,7 +316,7 @@ fn equal_histories_give_equal_answers() {
 }
 
 #[test]
-fn pages_of_one_origin_may_read() {
+fn cors_permits_only_the_configured_origin() {
     let mut driver = driver();
     let send = |driver: &mut TwinDriver, method: &str, path: &str, origin: &str| {
         let request = http::Request::builder()
@@ -356,7 +356,7 @@ fn pages_of_one_origin_may_read() {
 }
 
 #[test]
-fn the_api_tells_about_itself() {
+fn the_api_serves_protected_resource_metadata() {
     let mut driver = driver();
     let base = driver.twin().base().to_owned();
     let place = "/.well-known/oauth-protected-resource";
@@ -398,7 +398,7 @@ fn the_api_tells_about_itself() {
 }
 
 #[test]
-fn the_plain_server_has_other_scopes_and_knows_resources() {
+fn the_mcp_server_has_other_scopes_and_supports_resource_indicators() {
     let resource = "https://mcp.example/mcp";
     let about = |driver: &mut TwinDriver, more: &[(&str, &str)]| {
         let more = [more, &[("resource", resource)]].concat();

@@ -1,4 +1,4 @@
-//! The plain server's clients that register themselves: by hand, and by the library.
+//! Dynamic registration at the plain server: by hand, and with the library.
 
 mod common;
 
@@ -46,7 +46,7 @@ fn place(client: &Value) -> String {
 }
 
 #[test]
-fn a_client_gets_an_id_and_a_secret_where_its_method_has_one() {
+fn a_registered_client_gets_a_secret_only_if_its_method_uses_one() {
     let mut driver = driver();
     let body = json!({ "redirect_uris": [REDIRECT] });
     let client = registered_as(&mut driver, &body);
@@ -61,7 +61,7 @@ fn a_client_gets_an_id_and_a_secret_where_its_method_has_one() {
 }
 
 #[test]
-fn invalid_metadata_is_rejected_by_name() {
+fn invalid_metadata_is_rejected_with_its_error_code() {
     let mut driver = driver();
     for (body, error) in [
         (json!([]), "invalid_client_metadata"),
@@ -106,7 +106,7 @@ fn invalid_metadata_is_rejected_by_name() {
 }
 
 #[test]
-fn a_token_may_be_needed_to_register() {
+fn registration_can_require_an_initial_access_token() {
     let mut driver = driver();
     driver.twin().set_initial_access_token(Some("init"));
     let body = json!({ "redirect_uris": [REDIRECT] });
@@ -213,13 +213,13 @@ fn error_code<T>(result: Result<T, Error>) -> &'static str {
 }
 
 #[test]
-fn a_registered_client_signs_people_in_by_its_registered_method() {
+fn a_registered_client_signs_users_in_with_its_registered_method() {
     for method in ["client_secret_basic", "client_secret_post", "none"] {
         let mut driver = driver();
         let (server, client) = made(&mut driver, method);
         assert_eq!(client.metadata.auth_method(), method);
         assert_eq!(client.client_secret.is_some(), method != "none");
-        // As a program does that was started again.
+        // As in a restarted program.
         let stored = client.to_json();
         let client = RegisteredClient::from_json(stored.expose(), &server).unwrap();
         let client = Client::registered(server, &client, Credentials::default()).unwrap();
@@ -237,10 +237,10 @@ fn a_registered_client_signs_people_in_by_its_registered_method() {
 }
 
 #[test]
-fn a_client_without_a_type_is_native_where_its_redirect_uris_are() {
+fn the_application_type_is_derived_from_the_redirect_uris() {
     let mut driver = driver();
     let server = server(&mut driver);
-    // The twin takes a client of no type for a web application, which must not use these.
+    // The twin treats a client without a type as a web application, which must not use these.
     for uri in ["http://127.0.0.1/cb", "com.example.app:/cb"] {
         let uri = RedirectUri::parse(uri).unwrap();
         let request = Registration::new(ClientMetadata::with_redirect_uris([uri]));
@@ -254,7 +254,7 @@ fn a_client_without_a_type_is_native_where_its_redirect_uris_are() {
 }
 
 #[test]
-fn an_initial_access_token_entitles_to_register() {
+fn an_initial_access_token_permits_registration() {
     let mut driver = driver();
     driver.twin().set_initial_access_token(Some("S3CR3T-init"));
     let server = server(&mut driver);
@@ -266,7 +266,7 @@ fn an_initial_access_token_entitles_to_register() {
 }
 
 #[test]
-fn a_registration_is_read_updated_and_deleted_with_tokens_that_are_replaced() {
+fn a_registration_is_read_updated_and_deleted_with_rotating_tokens() {
     let mut driver = driver();
     let (server, first) = made(&mut driver, "client_secret_basic");
     let read = driver
@@ -302,7 +302,7 @@ fn a_registration_is_read_updated_and_deleted_with_tokens_that_are_replaced() {
 }
 
 #[test]
-fn a_client_that_the_server_forgot_is_refused_and_registers_anew() {
+fn a_client_that_the_server_has_forgotten_registers_again() {
     let mut driver = driver();
     let (server, registration) = made(&mut driver, "client_secret_basic");
     driver.twin().forget_client(registration.client_id.as_str());

@@ -76,12 +76,12 @@ fn renews_with_access_token(tokens: &Tokens) -> bool {
 }
 
 #[test]
-fn a_token_is_exchanged_then_renewed_and_works_each_time() {
+fn an_access_token_is_exchanged_and_then_renewed_repeatedly() {
     let mut driver = driver();
     let client = client(&mut driver);
     let short = login(&mut driver, &client);
     assert!(renews_with_access_token(&short));
-    // As it is stored, it is still known for what it is.
+    // The kind of token is still known after storage.
     let short = Tokens::from_json(short.to_json().expose()).unwrap();
     let long = renewed_tokens(&mut driver, &client, &short).unwrap();
     assert_eq!(long.expires_in, Some(60 * DAY));
@@ -104,7 +104,7 @@ fn a_token_is_exchanged_then_renewed_and_works_each_time() {
     let (now, token) = (driver.now(), next.access_token.expose().clone());
     assert!(driver.twin().honours(now, &token));
     assert_eq!(driver.twin().counters().renewals, 2);
-    // Only its own client has it renewed, as with a refresh token.
+    // Only its own client can renew it, as with a refresh token.
     let other = Client::new(
         client.server().clone(),
         ClientId::new("other"),
@@ -116,7 +116,7 @@ fn a_token_is_exchanged_then_renewed_and_works_each_time() {
 }
 
 #[test]
-fn a_refusal_is_an_error_without_the_token_and_what_has_ended_is_not_sent() {
+fn a_refused_renewal_hides_the_token_and_an_expired_token_is_not_sent() {
     let mut driver = driver();
     let client = client(&mut driver);
     let short = login(&mut driver, &client);
@@ -155,7 +155,7 @@ fn a_refusal_is_an_error_without_the_token_and_what_has_ended_is_not_sent() {
 }
 
 #[test]
-fn a_refresh_token_is_spent_as_one_where_the_server_gives_one_after_all() {
+fn a_refresh_token_is_used_if_the_server_issues_one() {
     let mut driver = TwinDriver::new(Twin::generic(BASE));
     let client = client(&mut driver);
     let tokens = login(&mut driver, &client);
@@ -167,7 +167,7 @@ fn a_refresh_token_is_spent_as_one_where_the_server_gives_one_after_all() {
 }
 
 #[test]
-fn the_clients_own_tokens_are_requested_again() {
+fn client_tokens_are_requested_anew() {
     let mut driver = driver();
     let client = client(&mut driver);
     let client_tokens = driver
@@ -192,13 +192,13 @@ fn renew(driver: &mut TwinDriver, keeper: &mut Keeper) -> Result<Arc<Tokens>, Er
 }
 
 #[test]
-fn a_keeper_exchanges_at_once_and_renews_from_half_of_the_lifetime_on() {
+fn a_keeper_exchanges_a_login_at_once_and_renews_from_half_the_lifetime_on() {
     let mut driver = driver();
     let client = client(&mut driver);
     let short = login(&mut driver, &client);
     let mut keeper = client.keeper(GrantId::user("me"));
     keeper.replace(&driver.moment(), short.clone()).unwrap();
-    // It is good, and handed out; beside, it is exchanged.
+    // It is valid, so it is returned while it is being exchanged.
     let now = driver.now();
     let Decision::UseAndRenew(tokens) = keeper.ask(now, None) else {
         panic!("it is exchanged at once")
@@ -220,7 +220,7 @@ fn a_keeper_exchanges_at_once_and_renews_from_half_of_the_lifetime_on() {
     assert!(!next.access_token.matches(long.access_token.expose()));
     assert_eq!(driver.twin().counters().renewals, 2);
 
-    // Nobody asked for two months: a person has to come back.
+    // After two months without a renewal the user has to log in again.
     driver.advance(Duration::from_secs(61 * DAY));
     assert!(matches!(keeper.ask(driver.now(), None), Decision::Renew));
     let error = renew(&mut driver, &mut keeper).unwrap_err();

@@ -19,7 +19,7 @@ fn toy() -> MinimalExchange {
 }
 
 #[test]
-fn a_script_is_played_line_by_line() {
+fn a_script_is_played_in_order() {
     let script = Script::new()
         .at(1000)
         .lost()
@@ -53,7 +53,7 @@ fn the_clock_can_jump_between_lines() {
 }
 
 #[test]
-fn a_script_can_end_early_and_break_the_order() {
+fn a_script_can_end_early_and_send_events_out_of_order() {
     let seen = Script::new().run(toy());
     assert_eq!((seen.code(), seen.sends()), (Some("lost.unsent"), 1));
     assert_eq!(
@@ -102,7 +102,7 @@ impl Exchange for Signs {
 }
 
 #[test]
-fn signatures_are_scripted_and_a_pair_has_no_keys() {
+fn signatures_are_scripted_and_the_twin_driver_has_no_keys() {
     let seen = Script::new().signed("sig").run(Signs);
     assert!(matches!(&seen.steps[..], [Seen::Sign { alg: "ES256", .. }]));
     assert_eq!(seen.outcome.unwrap(), "sig");
@@ -113,7 +113,7 @@ fn signatures_are_scripted_and_a_pair_has_no_keys() {
 }
 
 #[test]
-fn a_pair_moves_its_own_clock() {
+fn the_twin_driver_advances_its_clock() {
     let mut driver = TwinDriver::new(Twin::generic("https://as.test")).at(100);
     // Two pauses of 2.5 seconds make five.
     for _ in 0..2 {
@@ -129,7 +129,7 @@ fn a_pair_moves_its_own_clock() {
 }
 
 #[test]
-fn a_pair_reaches_its_twin_and_nobody_else() {
+fn a_twin_driver_reaches_only_its_own_twin() {
     let mut driver = TwinDriver::new(Twin::generic("https://as.test"));
     for url in [
         "https://as.test.evil.example/",
@@ -156,7 +156,7 @@ impl Exchange for Endless {
 }
 
 #[test]
-fn an_exchange_without_end_is_ended() {
+fn an_endless_exchange_is_stopped() {
     let mut driver = TwinDriver::new(Twin::generic("https://as.test"));
     assert_eq!(driver.run(Endless).unwrap_err().code(), "lost.unsent");
 }

@@ -1,4 +1,4 @@
-//! Twins on real sockets, spoken to in plain HTTP/1.1.
+//! Twins on real sockets, over plain HTTP/1.1.
 
 mod common;
 
@@ -11,7 +11,7 @@ use oauth_testkit::{Fault, Served, Twin};
 use serde_json::{Value, json};
 
 /// Sends one request and reads until the server closes: status and body, or `None` if it closed
-/// without a word.
+/// without a response.
 fn send(served: &Served, head: &str, body: &str) -> Option<(u16, String)> {
     let address = served.base().strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
@@ -67,7 +67,7 @@ fn a_twin_serves_until_it_is_dropped() {
 }
 
 #[test]
-fn a_chosen_port_is_kept() {
+fn a_chosen_port_is_used() {
     let first = Served::start(Twin::socios).unwrap();
     let port = first.base().rsplit(':').next().unwrap().parse().unwrap();
     assert!(Served::start_on(port, Twin::socios).is_err());
@@ -77,7 +77,7 @@ fn a_chosen_port_is_kept() {
 }
 
 #[test]
-fn the_control_routes_steer() {
+fn control_routes_change_the_twin() {
     let served = Served::start(Twin::generic).unwrap();
     let client = get(&served, "/_twin/client").1;
     assert_eq!(client["issuer"], served.base());
@@ -136,7 +136,7 @@ fn the_control_routes_steer() {
 }
 
 #[test]
-fn a_lost_reply_is_a_closed_connection() {
+fn a_lost_reply_closes_the_connection() {
     let served = Served::start(Twin::generic).unwrap();
     served.with(|twin| twin.inject(Fault::LostReply));
     assert_eq!(token(&served), None);
@@ -145,14 +145,14 @@ fn a_lost_reply_is_a_closed_connection() {
 }
 
 #[test]
-fn a_slow_body_arrives_whole() {
+fn a_slow_body_arrives_complete() {
     let served = Served::start(Twin::generic).unwrap();
     served.with(|twin| twin.inject(Fault::SlowBody { millis_per_byte: 1 }));
     assert!(token(&served).unwrap().1["access_token"].is_string());
 }
 
 #[test]
-fn a_request_too_large_is_not_read() {
+fn an_oversized_request_is_not_read() {
     let served = Served::start(Twin::generic).unwrap();
     let address = served.base().strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
@@ -167,7 +167,7 @@ fn a_request_too_large_is_not_read() {
 }
 
 #[test]
-fn the_control_routes_of_grants_without_a_browser() {
+fn control_routes_exist_for_browserless_grants() {
     let served = Served::start(Twin::generic).unwrap();
     let jwk = r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
     let key = |jwk: &str| format!(r#"{{"issuer":"robot","jwk":{jwk}}}"#);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use oauth_testkit::fleet::{Report, Sessions, Setup};
 
 #[test]
-fn whatever_goes_wrong_real_sessions_break_no_promise() {
+fn real_sessions_keep_every_guarantee_under_faults() {
     let mut sum = Report::default();
     for seed in 0..60 {
         match Sessions::new(seed, Setup::random(seed)).run() {
@@ -34,7 +34,7 @@ fn whatever_goes_wrong_real_sessions_break_no_promise() {
 }
 
 #[test]
-fn whatever_goes_wrong_real_sessions_hand_out_tokens_for_their_own_certificate() {
+fn real_sessions_only_return_tokens_for_their_own_certificate_under_faults() {
     let mut sum = Report::default();
     for seed in 0..30 {
         let setup = Setup::random(seed).with_certificates(Duration::from_secs(120));
@@ -48,7 +48,7 @@ fn whatever_goes_wrong_real_sessions_hand_out_tokens_for_their_own_certificate()
 }
 
 #[test]
-fn one_seed_is_one_history_of_real_sessions() {
+fn the_same_seed_gives_the_same_history_of_sessions() {
     for seed in 0..5 {
         let run = || Sessions::new(seed, Setup::random(seed)).run().ok();
         let first = run();

@@ -75,7 +75,7 @@ fn refresh(driver: &mut TwinDriver, token: &str) -> Response<Bytes> {
 }
 
 #[test]
-fn client_credentials_want_raw_basic() {
+fn client_credentials_require_unencoded_basic() {
     let mut driver = driver();
     let twin = driver.twin();
     assert_eq!((twin.client_id(), twin.client_secret()), (KEY, SECRET));
@@ -97,7 +97,7 @@ fn client_credentials_want_raw_basic() {
 }
 
 #[test]
-fn the_code_exchange_wants_everything_in_the_body() {
+fn the_code_exchange_requires_credentials_in_the_body() {
     let mut driver = driver();
     let code = connect(&mut driver);
     let form = exchange(&code);
@@ -139,7 +139,7 @@ fn the_code_exchange_wants_everything_in_the_body() {
 }
 
 #[test]
-fn the_authorization_url_takes_tag_and_tracking() {
+fn the_authorization_url_accepts_tag_and_tracking_parameters() {
     let mut driver = driver();
     connect(&mut driver);
     let entry = &driver.twin().log()[0];
@@ -156,7 +156,7 @@ fn the_authorization_url_takes_tag_and_tracking() {
 }
 
 #[test]
-fn refresh_rotates_and_reuse_costs_the_family() {
+fn refresh_rotates_and_reuse_revokes_the_token_family() {
     let mut driver = driver();
     let first = user(&mut driver);
     let second = json(&refresh(&mut driver, &text(&first, "refresh_token")));
@@ -189,7 +189,7 @@ fn refresh_rotates_and_reuse_costs_the_family() {
 }
 
 #[test]
-fn refresh_tokens_live_ninety_days() {
+fn refresh_tokens_expire_after_ninety_days() {
     let mut driver = driver();
     let token = user(&mut driver);
     driver.advance(Duration::from_secs(7_776_000 - 1));
@@ -204,7 +204,7 @@ fn refresh_tokens_live_ninety_days() {
 }
 
 #[test]
-fn revocation_answers_alike_for_known_and_unknown() {
+fn revocation_responds_the_same_for_known_and_unknown_tokens() {
     let mut driver = driver();
     let token = user(&mut driver);
     let auth = raw_basic(KEY, SECRET);
@@ -235,7 +235,7 @@ fn revocation_answers_alike_for_known_and_unknown() {
 }
 
 #[test]
-fn the_router_wants_the_right_kind_of_token() {
+fn the_router_requires_the_right_kind_of_token() {
     let mut driver = driver();
     let app = text(&json(&app(&mut driver)), "access_token");
     let user = text(&user(&mut driver), "access_token");
@@ -267,7 +267,7 @@ fn the_router_wants_the_right_kind_of_token() {
 }
 
 #[test]
-fn a_revoked_token_is_challenged() {
+fn an_expired_token_gets_an_invalid_token_challenge() {
     let mut driver = driver();
     let app = text(&json(&app(&mut driver)), "access_token");
     driver.advance(Duration::from_secs(7200));

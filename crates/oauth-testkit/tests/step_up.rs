@@ -31,7 +31,7 @@ fn client(driver: &mut TwinDriver) -> Client {
     Client::new(server, id, ClientAuth::none()).unwrap()
 }
 
-/// A login, for what an API has required if it has.
+/// A login, for an API's requirement if there is one.
 fn login(
     driver: &mut TwinDriver,
     client: &Client,
@@ -78,7 +78,7 @@ fn introspected(driver: &mut TwinDriver, tokens: &Tokens) -> Value {
 }
 
 #[test]
-fn another_login_of_the_required_kind_satisfies_the_api() {
+fn a_step_up_login_satisfies_the_api() {
     let mut driver = twin();
     let client = client(&mut driver);
     driver.twin().require_step_up(&["phr", "mfa"], None);
@@ -116,7 +116,7 @@ fn another_login_of_the_required_kind_satisfies_the_api() {
 }
 
 #[test]
-fn a_login_grows_too_old() {
+fn a_login_over_the_max_age_requires_another() {
     let mut driver = twin();
     let client = client(&mut driver);
     driver.twin().require_step_up(&[], Some(60));
@@ -165,7 +165,7 @@ fn a_step_up_that_the_user_cannot_satisfy_is_requested_once() {
 
 /// Microsoft's challenge, <https://learn.microsoft.com/entra/identity-platform/claims-challenge>.
 #[test]
-fn the_claims_that_the_api_requires_are_those_of_the_login() {
+fn required_claims_of_the_challenge_are_requested_at_login() {
     let mut driver = twin();
     let client = client(&mut driver);
     let claims = json!({ "access_token": { "acrs": { "essential": true, "value": "c1" } } });
@@ -188,7 +188,7 @@ fn the_claims_that_the_api_requires_are_those_of_the_login() {
     assert_eq!(get(&mut driver, "/userinfo", Some(&token)).status(), 200);
 }
 
-/// Nobody has logged in for a token of the client's own.
+/// A client's own token involves no login.
 #[test]
 fn a_client_without_a_user_cannot_step_up() {
     let mut driver = twin();

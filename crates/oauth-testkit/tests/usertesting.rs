@@ -34,7 +34,7 @@ fn token(driver: &mut TwinDriver) -> String {
 }
 
 #[test]
-fn metadata_is_before_and_after_the_issuers_path() {
+fn metadata_is_served_under_both_well_known_forms() {
     let mut driver = driver();
     let issuer = driver.twin().issuer().to_owned();
     assert_eq!(
@@ -62,7 +62,7 @@ fn metadata_is_before_and_after_the_issuers_path() {
 }
 
 #[test]
-fn client_credentials_in_the_body_or_in_basic() {
+fn client_credentials_are_accepted_in_the_body_or_by_basic() {
     let mut driver = driver();
     let path = format!("{ISSUER}/v1/token");
     let reply = json(&post(&mut driver, &path, &KEY));
@@ -109,7 +109,7 @@ fn client_credentials_in_the_body_or_in_basic() {
 }
 
 #[test]
-fn one_token_for_both_apis() {
+fn one_token_is_valid_for_both_apis() {
     let mut driver = driver();
     let token = token(&mut driver);
     assert_eq!(
@@ -132,7 +132,7 @@ fn one_token_for_both_apis() {
 }
 
 #[test]
-fn ten_results_a_minute() {
+fn results_are_limited_to_ten_a_minute() {
     let mut driver = driver().at(1_750_000_000);
     let token_1 = token(&mut driver);
     for _ in 0..10 {
@@ -160,7 +160,7 @@ fn ten_results_a_minute() {
 }
 
 #[test]
-fn tokens_can_be_looked_at_and_revoked() {
+fn tokens_are_introspected_and_revoked() {
     let mut driver = driver();
     let token = token(&mut driver);
     let form = [("token", &*token), KEY[2], KEY[3]];
@@ -200,7 +200,7 @@ fn authorize(driver: &mut TwinDriver, redirect_uri: &str, more: &[(&str, &str)])
 }
 
 #[test]
-fn partner_apps_get_a_users_token() {
+fn a_partner_app_gets_a_user_token() {
     let mut driver = apps();
     let callback = authorize(&mut driver, "https://app.example/callback", &[]).unwrap();
     assert_eq!(param(&callback, "iss").unwrap(), driver.twin().issuer());
@@ -229,7 +229,7 @@ fn partner_apps_get_a_users_token() {
 }
 
 #[test]
-fn redirect_urls_are_compared_exactly() {
+fn redirect_uris_are_compared_exactly() {
     let mut driver = apps();
     assert!(authorize(&mut driver, "http://127.0.0.1:8400/callback", &[]).is_some());
     assert!(authorize(&mut driver, "http://127.0.0.1:8401/callback", &[]).is_none());
@@ -240,7 +240,7 @@ fn redirect_urls_are_compared_exactly() {
 }
 
 #[test]
-fn the_portals_example_with_a_secret_in_the_url_is_refused() {
+fn a_secret_in_the_authorization_url_is_refused() {
     let mut driver = apps();
     let secret = [("client_secret", "s3cr+t/%: ~")];
     assert!(authorize(&mut driver, "https://app.example/callback", &secret).is_none());
@@ -248,7 +248,7 @@ fn the_portals_example_with_a_secret_in_the_url_is_refused() {
 }
 
 #[test]
-fn scopes_are_resource_and_permission() {
+fn an_unknown_scope_is_refused() {
     let mut driver = apps();
     let query = [
         ("response_type", "code"),

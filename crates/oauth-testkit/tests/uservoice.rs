@@ -53,7 +53,7 @@ fn user(
 }
 
 #[test]
-fn the_token_response_holds_a_token_and_nothing_else() {
+fn the_token_response_contains_only_a_token() {
     let mut driver = driver();
     let token = json(&post(&mut driver, TOKEN, &TRUSTED));
     assert_eq!(token.as_object().unwrap().len(), 1);
@@ -70,7 +70,7 @@ fn the_token_response_holds_a_token_and_nothing_else() {
 }
 
 #[test]
-fn basic_is_refused() {
+fn basic_authentication_is_refused() {
     let mut driver = driver();
     for auth in [
         raw_basic(TRUSTED[1].1, TRUSTED[2].1),
@@ -95,7 +95,7 @@ fn public_clients_use_codes_with_or_without_pkce() {
     let standard = [("code_challenge", challenge.as_str()), s256];
     assert_eq!(user(&mut driver, &standard, Some(VERIFIER)).status(), 200);
     refused(&user(&mut driver, &standard, None), 400, "invalid_grant");
-    // The documented slip: the challenge under the verifier's name, alone or beside the right one.
+    // The documented slip: the challenge under the verifier's name, alone or together with the right one.
     let slip = [("code_verifier", challenge.as_str()), s256];
     assert_eq!(user(&mut driver, &slip, Some(VERIFIER)).status(), 200);
     let both = [standard[0], slip[0], s256];
@@ -114,7 +114,7 @@ fn public_clients_use_codes_with_or_without_pkce() {
 }
 
 #[test]
-fn each_client_has_its_grant() {
+fn clients_are_limited_to_their_grants() {
     let mut driver = driver();
     let public = [TRUSTED[0], ("client_id", "uv-public-key")];
     refused(&post(&mut driver, TOKEN, &public), 401, "invalid_client");
@@ -140,7 +140,7 @@ fn each_client_has_its_grant() {
 }
 
 #[test]
-fn each_token_has_its_routes() {
+fn each_kind_of_token_is_limited_to_its_routes() {
     let mut driver = driver();
     let app = trusted(&mut driver);
     let person = text(&json(&user(&mut driver, &[], None)), "access_token");
@@ -154,7 +154,7 @@ fn each_token_has_its_routes() {
 }
 
 #[test]
-fn a_dead_token_shows_in_a_401_without_challenge() {
+fn an_expired_token_receives_a_401_without_a_challenge() {
     let mut driver = driver();
     let app = trusted(&mut driver);
     driver.advance(Duration::from_secs(10 * 365 * 86_400));

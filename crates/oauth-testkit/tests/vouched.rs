@@ -147,7 +147,7 @@ fn a_software_statement_takes_precedence_over_the_clients_metadata() {
 }
 
 #[test]
-fn what_an_api_has_signed_wins_where_its_signer_is_trusted() {
+fn signed_resource_metadata_takes_precedence_if_its_signer_is_trusted() {
     let mut driver = driver();
     let api = format!("{AS}/api/echo");
     driver.twin().sign_resource_metadata(json!({
@@ -171,7 +171,7 @@ fn what_an_api_has_signed_wins_where_its_signer_is_trusted() {
 }
 
 #[test]
-fn an_approval_ends_however_often_it_is_refreshed() {
+fn an_authorization_expires_regardless_of_refreshes() {
     let mut driver = driver();
     driver.twin().set_authorization_lifetime(1000);
     driver.twin().set_access_token_lifetime(600);
@@ -215,7 +215,7 @@ fn client_redirect() -> oauth_core::redirect_uri::RedirectUri {
 }
 
 #[test]
-fn a_device_signs_in_at_a_server_that_speaks_as_in_drafts() {
+fn a_device_authorization_response_in_the_draft_format_is_accepted() {
     let mut driver = driver();
     let client = client(&mut driver);
     driver.twin().inject(Fault::DraftDeviceAuthorization);

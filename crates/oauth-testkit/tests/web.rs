@@ -1,11 +1,11 @@
-//! Histories of web servers, people and their browsers.
+//! Histories of web servers, users and their browsers.
 //!
 //! Many more of them: `cargo xtask test fleet --host web --seeds 100000`.
 
 use oauth_testkit::fleet::{Web, WebFlaw, WebReport};
 
 #[test]
-fn whatever_goes_wrong_nobody_is_seen_as_another_and_who_signs_out_is_out() {
+fn under_faults_no_user_is_confused_with_another_and_every_sign_out_holds() {
     let mut sum = WebReport::default();
     for seed in 0..40 {
         match Web::new(seed).run() {
@@ -31,7 +31,7 @@ fn whatever_goes_wrong_nobody_is_seen_as_another_and_who_signs_out_is_out() {
 }
 
 #[test]
-fn hosts_that_make_a_mistake_are_found() {
+fn faulty_web_hosts_are_detected() {
     for (name, flaw) in WebFlaw::ALL {
         let found = (0..100).find(|seed| Web::new(*seed).with_flaw(flaw).run().is_err());
         assert!(found.is_some(), "{name} is not found");
@@ -39,7 +39,7 @@ fn hosts_that_make_a_mistake_are_found() {
 }
 
 #[test]
-fn one_seed_is_one_history_of_web_servers() {
+fn the_same_seed_gives_the_same_history_of_web_servers() {
     for seed in 0..5 {
         let run = || Web::new(seed).run().ok();
         let first = run();

@@ -55,7 +55,7 @@ fn a_valid_workload_token_authenticates_the_confidential_client() {
     let key = platform(&mut driver);
     let valid_token = token(&driver, &key, &json!({}));
     for more in [&[][..], &[("client_id", "twin-client")]] {
-        // The same token is good until it ends.
+        // The same token is accepted until it expires.
         let reply = authenticated(&mut driver, &valid_token, more);
         assert_eq!(reply.status(), 200);
     }

@@ -54,7 +54,7 @@ async fn main() -> Result<(), Failure> {
 }
 
 #[actix_web::test]
-async fn a_second_factor_is_asked_for() -> Result<(), Failure> {
+async fn a_second_factor_is_requested_with_acr_values() -> Result<(), Failure> {
     let url = sent_to().await?;
     assert!(url.starts_with("https://login.example/authorize?"), "{url}");
     assert!(url.contains("acr_values=mfa"), "{url}");

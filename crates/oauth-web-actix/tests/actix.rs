@@ -95,12 +95,12 @@ async fn called(user: User) -> Result<String, Rejection> {
 const ANN: &str = "user-248289761001";
 
 #[actix_web::test]
-async fn people_sign_in_see_their_page_and_sign_out() {
+async fn users_sign_in_see_their_page_and_sign_out() {
     let shop = shop(Access::Open).await;
     let ann = browser();
     let stranger = (200, "Hello, stranger".to_owned());
     assert_eq!(shop.open(&ann, "/").await, stranger);
-    // The redirects to the provider and back, and to the page.
+    // Redirects to the provider, back, and to the page.
     assert_eq!(shop.open(&ann, "/deep/me").await, (200, ANN.to_owned()));
     assert_eq!(shop.open(&ann, "/").await, (200, "Hello, Ann".to_owned()));
     let form = ann.post(format!("{}/cart", shop.base)).body("a book");
@@ -115,7 +115,7 @@ async fn people_sign_in_see_their_page_and_sign_out() {
 }
 
 #[actix_web::test]
-async fn a_script_is_told_and_forms_of_other_sites_are_refused() {
+async fn scripts_get_401_and_cross_site_forms_are_refused() {
     let shop = shop(Access::SignedIn).await;
     let script = reqwest::Client::builder().no_proxy().build().unwrap();
     let reply = script.get(format!("{}/", shop.base)).send().await.unwrap();
@@ -129,7 +129,7 @@ async fn a_script_is_told_and_forms_of_other_sites_are_refused() {
 }
 
 #[actix_web::test]
-async fn a_page_steps_up() {
+async fn a_page_can_require_a_step_up() {
     let shop = shop(Access::Open).await;
     let ann = browser();
     shop.open(&ann, "/me").await;
@@ -143,12 +143,12 @@ async fn a_page_steps_up() {
 }
 
 #[actix_web::test]
-async fn pages_call_an_api_until_the_grant_is_over() {
+async fn pages_call_an_api_until_the_grant_ends() {
     shop::check_calls(&shop(Access::Open).await).await;
 }
 
 #[actix_web::test]
-async fn the_shop_serves_the_document_that_it_is_known_by() {
+async fn the_client_id_metadata_document_is_served() {
     let (listener, shop) = listener();
     let site = Site::new(shop.by_document().await).unwrap();
     let host = Host::new(site, shop.driver.clone()).unwrap();
@@ -157,12 +157,12 @@ async fn the_shop_serves_the_document_that_it_is_known_by() {
 }
 
 #[actix_web::test]
-async fn whose_grant_has_ended_is_led_to_sign_in() {
+async fn a_user_whose_grant_has_ended_is_redirected_to_sign_in() {
     shop::check_grant_over(&shop(Access::Open).await).await;
 }
 
 #[actix_web::test]
-async fn the_application_is_told_who_was_signed_out_of_a_tenant() {
+async fn the_application_is_notified_of_sessions_signed_out_of_a_tenant() {
     let (listener, shop) = listener();
     let (host, notifications) = shop::with_tenant(&shop).await;
     serve(listener, host, Access::Open);
@@ -170,7 +170,7 @@ async fn the_application_is_told_who_was_signed_out_of_a_tenant() {
 }
 
 #[actix_web::test]
-async fn an_application_runs_while_its_provider_is_away() {
+async fn the_application_runs_while_its_provider_is_unavailable() {
     let (listener, shop) = listener();
     let away = Arc::new(UnavailableProvider::default());
     serve(listener, away.host(&shop).await, Access::Open);
@@ -178,7 +178,7 @@ async fn an_application_runs_while_its_provider_is_away() {
 }
 
 #[actix_web::test]
-async fn a_body_that_is_too_large_is_not_read_and_an_application_without_it_says_so() {
+async fn an_oversized_body_is_refused_and_a_missing_layer_reported() {
     let shop = shop(Access::Open).await;
     let large = browser()
         .post(format!("{}/auth/callback", shop.base))

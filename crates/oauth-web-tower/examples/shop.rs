@@ -58,7 +58,7 @@ async fn main() -> Result<(), Failure> {
 }
 
 #[tokio::test]
-async fn somebody_signs_in() -> Result<(), Failure> {
+async fn a_user_signs_in() -> Result<(), Failure> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let base = format!("http://{}", listener.local_addr()?);
     let twin = Served::start(Twin::generic)?;

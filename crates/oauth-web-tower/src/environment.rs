@@ -38,7 +38,7 @@ impl Host {
     ///
     /// # Errors
     /// `environment.missing`, which names all that are needed and not set; `misuse.setup` and `misuse.not_supported`
-    /// for the store; `web.setup`, also for a provider that identifies nobody; `url.*`; those of the client.
+    /// for the store; `web.setup`, also for a provider that does not identify users; `url.*`; those of the client.
     pub async fn from_env() -> Result<Self, Error> {
         let driver = Driver::new(reqwest::Client::builder())?;
         let environment: Arc<dyn Environment> = Arc::new(ProcessEnvironment::new());
@@ -74,8 +74,9 @@ impl Host {
             return Err(Error::from(Misuse::EnvironmentMissing).about(&missing.join(", ")));
         };
         let userinfo = userinfo(&environment)?;
-        let base_url = Url::parse(base_url.expose()).map_err(|error| named(BASE_URL, error))?;
-        let keys = Keys::parse(&keys).map_err(|error| named(KEY, error))?;
+        let base_url =
+            Url::parse(base_url.expose()).map_err(|error| with_variable(BASE_URL, error))?;
+        let keys = Keys::parse(&keys).map_err(|error| with_variable(KEY, error))?;
         let store = optional(STORE).map(|url| StoreUrl::parse(url.expose())?.open());
         // Its errors contain no password of a URL.
         let store = store.transpose()?;
@@ -168,7 +169,7 @@ fn userinfo(environment: &Arc<dyn Environment>) -> Result<Userinfo, Error> {
     let value = environment.variable(USERINFO);
     match value.as_ref().map_or("", |value| value.expose().as_str()) {
         "" => Ok(Userinfo::default()),
-        name => Userinfo::named(name).ok_or_else(|| {
+        name => Userinfo::from_name(name).ok_or_else(|| {
             let reason = "OAUTH_USERINFO: never or when_missing";
             Error::from(Misuse::WebSetup).about(reason)
         }),
@@ -176,7 +177,7 @@ fn userinfo(environment: &Arc<dyn Environment>) -> Result<Userinfo, Error> {
 }
 
 /// The error, with the name of the variable that it is about.
-fn named(name: &str, error: Error) -> Error {
+fn with_variable(name: &str, error: Error) -> Error {
     let detail = match error.detail() {
         Some(detail) => format!("{name}: {detail}"),
         None => name.to_owned(),
@@ -200,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_is_allowed_by_a_variable() {
+    fn the_transport_variable_permits_loopback_http() {
         for (value, wanted) in [
             ("", Some(Transport::Https)),
             ("https", Some(Transport::Https)),
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn userinfo_is_set_by_a_variable() {
+    fn the_userinfo_variable_selects_when_userinfo_is_requested() {
         for (value, wanted) in [
             ("", Some(Userinfo::WhenMissing)),
             ("when_missing", Some(Userinfo::WhenMissing)),
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_preset_says_where_people_are_identified() {
+    async fn a_preset_sets_the_identity_endpoint_and_the_scope() {
         let (endpoint, scope) = at("github", |config| config).await.unwrap();
         let endpoint = endpoint.unwrap();
         assert_eq!(endpoint.url.as_str(), "https://api.github.com/user");
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_provider_that_identifies_nobody_is_refused_at_the_start() {
+    async fn a_provider_without_user_identity_is_refused_at_startup() {
         let error = at("withings", |config| config).await.unwrap_err();
         assert_eq!(error.code(), "web.setup");
         assert!(error.detail().unwrap().contains("withings"));

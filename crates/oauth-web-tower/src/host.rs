@@ -67,7 +67,8 @@ impl Host {
         }
     }
 
-    /// Sets the function that decides which users are admitted. Without this, everyone for whom the provider vouches is admitted.
+    /// Sets the function that decides which users are admitted. By default, every user whom the provider authenticates
+    /// is admitted.
     #[must_use]
     pub fn admit<F, A>(mut self, admit: F) -> Self
     where

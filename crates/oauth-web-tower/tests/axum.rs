@@ -36,7 +36,7 @@ impl std::ops::Deref for Shop {
     }
 }
 
-/// A store that counts how often grants are looked for: their records have tokens.
+/// A store that counts the loads of grants, whose records have tokens.
 #[derive(Default)]
 struct Counting {
     memory: MemoryStore,
@@ -168,7 +168,7 @@ async fn pay(user: StepUp<Mfa>) -> String {
 const ANN: &str = "user-248289761001 has 3";
 
 #[tokio::test]
-async fn people_sign_in_see_their_page_and_sign_out() {
+async fn users_sign_in_see_their_page_and_sign_out() {
     for stored in [false, true] {
         let shop = shop(Access::Open, stored).await;
         let ann = browser();
@@ -178,7 +178,7 @@ async fn people_sign_in_see_their_page_and_sign_out() {
         );
         // The redirects to the provider and back, and to the page.
         assert_eq!(shop.open(&ann, "/deep/me").await, (200, ANN.to_owned()));
-        // A nested router cuts off the first part of the path: people come back to the whole of it.
+        // A nested router cuts off the first part of the path: users still return to the complete path.
         // By a redirect or, with a strict cookie, by a page.
         let back = browser().get(format!("{}/deep/me?a=1", shop.base));
         let back = back.send().await.unwrap();
@@ -202,7 +202,7 @@ async fn people_sign_in_see_their_page_and_sign_out() {
 }
 
 #[tokio::test]
-async fn an_application_that_is_guarded_as_a_whole_has_no_open_page() {
+async fn a_fully_guarded_application_has_no_open_page() {
     let shop = shop(Access::SignedIn, false).await;
     let script = reqwest::Client::builder().no_proxy().build().unwrap();
     let reply = script.get(format!("{}/", shop.base)).send().await.unwrap();
@@ -215,7 +215,7 @@ async fn an_application_that_is_guarded_as_a_whole_has_no_open_page() {
 }
 
 #[tokio::test]
-async fn forms_of_other_sites_do_not_reach_the_application() {
+async fn cross_site_forms_do_not_reach_the_application() {
     let shop = shop(Access::Open, false).await;
     let ann = browser();
     shop.open(&ann, "/me").await;
@@ -227,7 +227,7 @@ async fn forms_of_other_sites_do_not_reach_the_application() {
 }
 
 #[tokio::test]
-async fn a_page_steps_up() {
+async fn a_page_can_require_a_step_up() {
     let shop = shop(Access::Open, false).await;
     let ann = browser();
     shop.open(&ann, "/me").await;
@@ -241,12 +241,12 @@ async fn a_page_steps_up() {
 }
 
 #[tokio::test]
-async fn pages_call_an_api_with_a_token_that_is_renewed_until_it_cannot() {
+async fn pages_call_an_api_with_renewed_tokens_until_the_grant_ends() {
     shop::check_calls(&*shop(Access::Open, true).await).await;
 }
 
 #[tokio::test]
-async fn the_application_is_told_who_was_signed_out_of_a_tenant() {
+async fn the_application_is_notified_of_sessions_signed_out_of_a_tenant() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let shop = shop::Shop::at(format!("http://{}", listener.local_addr().unwrap()));
     let (host, notifications) = shop::with_tenant(&shop).await;
@@ -259,7 +259,7 @@ async fn the_application_is_told_who_was_signed_out_of_a_tenant() {
 }
 
 #[tokio::test]
-async fn the_shop_serves_the_document_that_it_is_known_by() {
+async fn the_client_id_metadata_document_is_served() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let shop = shop::Shop::at(format!("http://{}", listener.local_addr().unwrap()));
     let site = Site::new(shop.by_document().await).unwrap();
@@ -273,7 +273,7 @@ async fn the_shop_serves_the_document_that_it_is_known_by() {
 }
 
 #[tokio::test]
-async fn tokens_of_the_session_are_fresh() {
+async fn an_unexpired_session_token_is_reused() {
     let shop = shop(Access::Open, true).await;
     let ann = browser();
     let (status, first) = shop.open(&ann, "/token").await;
@@ -282,7 +282,7 @@ async fn tokens_of_the_session_are_fresh() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_not_read_and_a_route_without_the_layer_says_so() {
+async fn an_oversized_body_is_refused_and_a_missing_layer_reported() {
     let shop = shop(Access::Open, false).await;
     let large = browser()
         .post(format!("{}/auth/callback", shop.base))
@@ -313,7 +313,7 @@ fn variables(base: &str, twin: &Served, store: &str) -> Vec<(String, Secret<Stri
         .to_vec()
 }
 
-async fn out_of(variables: Vec<(String, Secret<String>)>) -> Result<Host, oauth_core::Error> {
+async fn host_from(variables: Vec<(String, Secret<String>)>) -> Result<Host, oauth_core::Error> {
     let driver = Driver::new(reqwest::Client::builder().no_proxy())?;
     let environment = Arc::new(ProcessEnvironment::from_variables(variables));
     Host::from_environment(environment, driver, Transport::LoopbackHttp, |config| {
@@ -323,14 +323,14 @@ async fn out_of(variables: Vec<(String, Secret<String>)>) -> Result<Host, oauth_
 }
 
 #[tokio::test]
-async fn a_host_out_of_environment_variables_signs_people_in() {
+async fn a_host_configured_by_environment_variables_signs_users_in() {
     let folder = tempfile::tempdir().unwrap();
     for store in [String::new(), format!("file:{}", folder.path().display())] {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let twin = Served::start(Twin::generic).unwrap();
         twin.with(|twin| twin.register_redirect_uri(&format!("{base}/auth/callback")));
-        let host = out_of(variables(&base, &twin, &store)).await.unwrap();
+        let host = host_from(variables(&base, &twin, &store)).await.unwrap();
         let app = Router::new().route(
             "/who",
             get(async |user: User| user.identity.subject.clone()),
@@ -349,24 +349,24 @@ async fn a_host_out_of_environment_variables_signs_people_in() {
 }
 
 #[tokio::test]
-async fn a_variable_that_is_missing_is_named_before_anything_is_asked() {
+async fn a_missing_variable_is_named_before_any_request() {
     let twin = Served::start(Twin::generic).unwrap();
     let all = variables("http://127.0.0.1:1", &twin, "mysql://shop");
     for name in ["OAUTH_BASE_URL", "OAUTH_KEY", "OAUTH_CLIENT_ID"] {
         let mut some = all.clone();
         some.retain(|(known, _)| known != name && known != "OAUTH_STORE");
-        let error = out_of(some).await.unwrap_err();
+        let error = host_from(some).await.unwrap_err();
         assert_eq!(error.code(), "environment.missing");
         assert!(error.to_string().contains(name), "{error}");
     }
-    let error = out_of(all).await.unwrap_err();
+    let error = host_from(all).await.unwrap_err();
     assert_eq!(error.code(), "store.setup");
     assert!(twin.with(|twin| twin.log().is_empty()));
 }
 
-/// The application's own call finds that the grant is over: so is the session, whoever asks next.
+/// The application's own call finds that the grant has ended: so has the session, for every later request.
 #[tokio::test]
-async fn a_grant_that_is_over_ends_the_session() {
+async fn an_ended_grant_ends_the_session() {
     let shop = shop(Access::Open, true).await;
     let ann = browser();
     assert_eq!(shop.open(&ann, "/another").await.1, "another");
@@ -377,14 +377,14 @@ async fn a_grant_that_is_over_ends_the_session() {
 }
 
 #[tokio::test]
-async fn whose_grant_has_ended_is_led_to_sign_in() {
+async fn a_user_whose_grant_has_ended_is_redirected_to_sign_in() {
     let shop = shop(Access::Open, true).await;
     shop::check_grant_over(&shop).await;
 }
 
-/// Tokens that are over, and fifty calls at once: one renewal, and none is refused although refresh tokens rotate.
+/// Fifty concurrent calls with expired tokens cause one renewal, and none is refused although refresh tokens rotate.
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_fetches_at_expiry_cost_one_refresh() {
+async fn fifty_requests_at_expiry_cause_one_refresh() {
     let shop = shop(Access::Open, true).await;
     let ann = browser();
     shop.open(&ann, "/me").await;
@@ -398,7 +398,7 @@ async fn fifty_fetches_at_expiry_cost_one_refresh() {
     }
     let after = shop.twin.with(|twin| twin.counters().refreshes);
     assert_eq!(after - before, 1);
-    // They have one source of tokens: the store is asked by the one that renews.
+    // They share one token source, so only the renewal loads from the store.
     let loads = shop.store.grants.load(Ordering::SeqCst) - loads;
     assert!(loads <= 3, "{loads}");
     assert_eq!(shop.host.in_memory(), 1);
@@ -406,7 +406,7 @@ async fn fifty_fetches_at_expiry_cost_one_refresh() {
 
 /// A response that arrives after the logout does not restore the session.
 #[tokio::test]
-async fn late_response_restores_no_session() {
+async fn a_response_after_logout_does_not_restore_the_session() {
     let shop = shop(Access::Open, false).await;
     let ann = browser();
     shop.open(&ann, "/me").await;
@@ -424,7 +424,7 @@ async fn late_response_restores_no_session() {
 
 /// Tokens are cached for active users and some others.
 #[tokio::test]
-async fn sources_that_nobody_uses_go() {
+async fn unused_sources_are_dropped() {
     for (capacity, at_hand) in [(10, 3), (1, 1)] {
         let shop = serve(Access::Open, true, |host| host.capacity(capacity)).await;
         let people = [(); 3].map(|()| browser());
@@ -432,7 +432,7 @@ async fn sources_that_nobody_uses_go() {
             assert_eq!(shop.open(one, "/token").await.0, 200);
         }
         assert_eq!(shop.host.in_memory(), at_hand);
-        // Theirs are read from the store again.
+        // The tokens of the others are read from the store again.
         for one in &people {
             assert_eq!(shop.open(one, "/token").await.0, 200);
         }
@@ -445,7 +445,7 @@ async fn open(user: Option<User>) -> String {
 }
 
 #[tokio::test]
-async fn an_application_runs_while_its_provider_is_away() {
+async fn the_application_runs_while_its_provider_is_unavailable() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let shop = shop::Shop::at(format!("http://{}", listener.local_addr().unwrap()));
     let away = Arc::new(UnavailableProvider::default());
@@ -457,9 +457,9 @@ async fn an_application_runs_while_its_provider_is_away() {
     away.check(&shop).await;
 }
 
-/// Nothing listens where the provider should be.
+/// Nothing listens at the provider's address.
 #[tokio::test]
-async fn a_host_out_of_environment_variables_starts_without_its_provider() {
+async fn a_host_from_environment_variables_starts_without_its_provider() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let shop = shop::Shop::at(format!("http://{}", listener.local_addr().unwrap()));
     let mut variables = variables(&shop.base, &shop.twin, "");
@@ -468,7 +468,7 @@ async fn a_host_out_of_environment_variables_starts_without_its_provider() {
             *value = Secret::new("http://127.0.0.1:1".to_owned());
         }
     }
-    let host = out_of(variables).await.unwrap();
+    let host = host_from(variables).await.unwrap();
     let me = async |user: User| user.identity.subject.clone();
     let app = Router::new().route("/", get(open)).route("/me", get(me));
     let app = app.layer(SignIn::new(host));

@@ -85,6 +85,6 @@ fn main() -> Result<(), Failure> {
 }
 
 #[test]
-fn runs() -> Result<(), Failure> {
+fn the_example_runs() -> Result<(), Failure> {
     main()
 }

@@ -99,14 +99,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_policy_of_the_hop_is_for_its_script() {
+    fn the_csp_of_the_hop_page_permits_only_its_script() {
         let hash = oauth_seal::base64url(&sha2::Sha256::digest(HOP_SCRIPT));
         let hash = hash.replace('-', "+").replace('_', "/");
         assert!(HOP_POLICY.ends_with(&format!("'sha256-{hash}='")), "{hash}");
     }
 
     #[test]
-    fn what_somebody_sent_is_text() {
+    fn untrusted_input_is_escaped() {
         let page = page("<b>", &button("/\"><script>", "'&'"));
         assert!(
             !page.contains("<b>") && !page.contains("<script>"),

@@ -1,4 +1,4 @@
-//! What a site tells its log.
+//! The log entries of a site.
 
 use oauth_core::error::{Error, Kind};
 

@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn advice_for_whoever_runs_the_site_is_shown_to_nobody_else() {
+    fn advice_for_the_operator_is_not_shown_to_visitors() {
         let errors: [Error; 4] = [
             Misuse::SecretMissing.into(),
             Misuse::WebSessionTooLarge.into(),
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_can_do_is_said() {
+    fn error_pages_say_what_the_user_can_do() {
         let page = read(&ValidationFailure::WebCallbackUnknown.into(), Reader::User);
         assert!(
             page.contains("Sign in again") || page.contains("sign in again"),

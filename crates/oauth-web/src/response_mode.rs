@@ -6,7 +6,7 @@ use oauth_core::flow::authorization;
 /// send to servers.
 ///
 /// Responses in the three JWT modes are signed by the provider (JARM): the code is sent only once signature, issuer,
-/// audience and expiry are checked, and unsigned parameters beside the JWT are refused (`callback.mixed_response`). The
+/// audience and expiry are checked, and additional unsigned parameters are refused (`callback.mixed_response`). The
 /// algorithm and the keys of encrypted responses are settings of the client. A client with the profile FAPI 2.0 Message
 /// Signing always requests the signed variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,8 +40,8 @@ impl ResponseMode {
         self.requested().as_str()
     }
 
-    /// The mode of this name.
-    pub fn named(name: &str) -> Option<Self> {
+    /// The mode with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
         let mut modes = Self::ALL.iter().copied();
         modes.find(|mode| mode.as_str() == name)
     }

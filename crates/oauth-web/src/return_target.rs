@@ -1,4 +1,4 @@
-//! Checks return targets, against open redirects (RFC 9700 section 4.11): a page of the site, or of a listed origin.
+//! Checks return targets to prevent open redirects (RFC 9700 section 4.11): a page of the site, or of a listed origin.
 //! How one URL is compared with an origin is in `redirect_uri.rs` of `oauth-core`.
 
 use std::borrow::Cow;
@@ -23,7 +23,7 @@ pub(crate) fn allowed_target<'a>(
         return None;
     }
     if let Ok(target) = check_return_target(target, base_url) {
-        return (!is_below(path(target), pages)).then_some(target);
+        return (!is_sign_in_page(path(target), pages)).then_some(target);
     }
     let listed = return_origins.iter().any(|origin| {
         target.starts_with("https://") && check_return_target(target, origin).is_ok()
@@ -61,8 +61,8 @@ fn path(target: &str) -> &str {
     path.split(['?', '#']).next().unwrap_or_default()
 }
 
-/// Whether a path is one of the sign-in pages, even for a server that decodes first.
-fn is_below(path: &str, pages: &str) -> bool {
+/// Whether a path is one of the sign-in pages, also for a server that percent-decodes the path first.
+fn is_sign_in_page(path: &str, pages: &str) -> bool {
     let decoded = form::decode(path).unwrap_or(Cow::Borrowed(path));
     let path = decoded.to_ascii_lowercase();
     let pages = pages.to_ascii_lowercase();
@@ -78,16 +78,16 @@ mod tests {
         Url::parse("https://shop.example/app").expect("a URL")
     }
 
-    fn others() -> Vec<Url> {
+    fn listed_origins() -> Vec<Url> {
         vec![Url::parse("https://docs.example").expect("a URL")]
     }
 
     fn is_allowed(target: &str) -> bool {
-        allowed_target(target, &site(), "/app/auth", &others()).is_some()
+        allowed_target(target, &site(), "/app/auth", &listed_origins()).is_some()
     }
 
     #[test]
-    fn pages_of_the_site_and_of_listed_origins_are() {
+    fn pages_of_the_site_and_of_listed_origins_are_allowed() {
         for target in [
             "/app/me?tab=1",
             "/",
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_away_or_round_in_circles_is_not() {
+    fn other_origins_and_the_sign_in_pages_are_not_allowed() {
         for target in [
             "",
             "//evil.example",
@@ -126,8 +126,8 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn a_browser_never_leaves_for_an_origin_that_is_not_listed(target in "[/\\\\:@.a-z?#%0-9-]{0,40}|https?://[a-z.@:/\\\\]{0,30}") {
-            if let Some(target) = allowed_target(&target, &site(), "/app/auth", &others()) {
+        fn an_allowed_target_never_leads_to_an_unlisted_origin(target in "[/\\\\:@.a-z?#%0-9-]{0,40}|https?://[a-z.@:/\\\\]{0,30}") {
+            if let Some(target) = allowed_target(&target, &site(), "/app/auth", &listed_origins()) {
                 let is_own_path = target.starts_with('/') && !target.starts_with("//") && !target.contains('\\');
                 let listed = ["https://shop.example", "https://docs.example"].iter().any(|origin| {
                     target.strip_prefix(origin).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))

@@ -31,8 +31,8 @@ impl Userinfo {
         }
     }
 
-    /// The value of this name.
-    pub fn named(name: &str) -> Option<Self> {
+    /// The value with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
         let mut all = Self::ALL.iter().copied();
         all.find(|value| value.as_str() == name)
     }

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_posted_to_the_redirect_uri_is_kept_and_not_sent() {
+    fn a_form_post_to_the_redirect_uri_is_returned_and_not_sent() {
         let form = r#"<script>document.forms[0].submit()</script><form method="post"
             action="https://rp.example/cb"><input name="code" value="c"></form>"#;
         let (base, _) = serve(vec![page(form)]);

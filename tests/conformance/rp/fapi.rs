@@ -71,7 +71,7 @@ enum Plan {
 }
 
 fn alg(name: &str) -> Result<Alg, String> {
-    Alg::named(name).ok_or_else(|| "unknown algorithm".to_owned())
+    Alg::from_name(name).ok_or_else(|| "unknown algorithm".to_owned())
 }
 
 fn read(path: &Path) -> Result<String, Error> {

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_is_read_as_a_browser_reads_it() {
+    fn a_self_submitting_form_is_parsed_as_in_a_browser() {
         let page = r#"<html><body onload="javascript:document.forms[0].submit()">
             <FORM Method='POST' action="https://rp.example/cb?a=1&amp;b=2"><input type=hidden
             name="code" value="a&#x2B;b&quot;&#61;"/><input type="hidden" value=s name=state>
@@ -142,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_waits_is_left_alone() {
+    fn a_form_that_is_not_self_submitting_is_ignored() {
         let page = "<form action=/login method=post><input name=password></form>";
         assert_eq!(Form::submitted_at_once(page), None);
         assert_eq!(Form::submitted_at_once("<script>submit()</script>"), None);
     }
 
     #[test]
-    fn broken_pages_end() {
+    fn malformed_pages_are_parsed_without_hanging() {
         for page in [
             "<form = =\" submit()",
             "<form é<input name=a submit()",

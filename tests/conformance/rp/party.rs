@@ -208,10 +208,9 @@ fn client(cli: &Cli, server: Server) -> Result<Client, Error> {
     if cli.id_token_algs.is_empty() {
         return Ok(client);
     }
-    let algs = cli
-        .id_token_algs
-        .iter()
-        .map(|name| Alg::named(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name)));
+    let algs = cli.id_token_algs.iter().map(|name| {
+        Alg::from_name(name).ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))
+    });
     Ok(client.with_id_token_algs(algs.collect::<Result<Vec<_>, _>>()?))
 }
 

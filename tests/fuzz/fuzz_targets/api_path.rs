@@ -1,5 +1,5 @@
 #![no_main]
-//! Any text as the path of a call that is passed on: it stays below the API's URL, as the parser of those who send it
+//! Any text as the path of a forwarded call: it stays below the API's URL, as the sender's parser
 //! reads it.
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
 #![no_main]
-//! Any text as the cookies of a browser: nobody is signed in by them, and nobody is sent elsewhere.
+//! Any text as the cookies of a browser: they cause no sign-in and no redirect to another site.
 
 use libfuzzer_sys::fuzz_target;
 use oauth_fuzz::site::{End, session_cookie, visit};

@@ -1,5 +1,5 @@
 #![no_main]
-//! Any text as a key set: what is read and written is read again as the same.
+//! Any text as a key set: accepted key sets survive a round trip.
 
 use libfuzzer_sys::fuzz_target;
 use oauth_core::jose::{KeySet, PublicJwk};

@@ -1,5 +1,5 @@
 #![no_main]
-//! Any text as a signed token: what comes out of it was signed.
+//! Any text as a signed token: a returned payload was signed.
 
 use libfuzzer_sys::fuzz_target;
 use oauth_core::Secret;

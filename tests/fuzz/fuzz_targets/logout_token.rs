@@ -1,5 +1,5 @@
 #![no_main]
-//! Any bytes as the claims of a logout token whose signature is good.
+//! Any bytes as the claims of a logout token with a valid signature.
 
 use libfuzzer_sys::fuzz_target;
 use oauth_core::Secret;

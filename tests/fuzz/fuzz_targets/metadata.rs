@@ -1,5 +1,5 @@
 #![no_main]
-//! Any text as the metadata of a server: what is taken is of the issuer that was asked, and its endpoints are https.
+//! Any text as the metadata of a server: accepted metadata is of the requested issuer, and its endpoints are https.
 
 use bytes::Bytes;
 use http::Response;

@@ -1,5 +1,5 @@
 #![no_main]
-//! Any bytes as the reply of a token endpoint: what is taken is stored and read again as the same.
+//! Any bytes as the reply of a token endpoint: accepted tokens survive a round trip through storage.
 
 use libfuzzer_sys::fuzz_target;
 use oauth_core::moment::UnixTime;
@@ -17,7 +17,7 @@ fuzz_target!(|bytes: &[u8]| {
             let written = tokens.to_json();
             let again = Tokens::from_json(written.expose()).expect("what was written can be read");
             assert_eq!(again.to_json().expose(), written.expose());
-            // A short text may stand anywhere, and a server may repeat the token in what is shown of its reply.
+            // A short text may occur anywhere, and a server may repeat the token in displayed parts of its reply.
             let token = tokens.access_token.expose().as_str();
             let is_repeated = written.expose().matches(token).count() > 1;
             let shows_token = token.len() >= 16 && format!("{tokens:?}").contains(token);

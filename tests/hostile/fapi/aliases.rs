@@ -59,7 +59,7 @@ fn sign_in(variant: Variant, alias: Alias) -> Result<(), Error> {
 
 /// The regular endpoints never see a certificate, and a client without one ignores the aliases.
 #[test]
-fn who_shows_a_certificate_goes_to_the_aliases_and_nobody_else() {
+fn only_clients_with_a_certificate_use_the_mtls_endpoint_aliases() {
     for variant in VARIANTS {
         let has_certificate = variant.auth == CredentialKind::Certificate;
         for (alias, expected) in [

@@ -186,7 +186,7 @@ fn module(name: &str) -> String {
 
 /// `test`, in every variant.
 #[test]
-fn every_variant_signs_in_calls_and_renews() {
+fn every_variant_signs_in_calls_the_api_and_renews() {
     for auth in [CredentialKind::Key, CredentialKind::Certificate] {
         for sender in [CredentialKind::Key, CredentialKind::Certificate] {
             for by_ping in [false, true] {
@@ -202,7 +202,7 @@ fn every_variant_signs_in_calls_and_renews() {
                     *desk.pauses.borrow(),
                     if by_ping { vec![] } else { vec![5] }
                 );
-                only_a_signed_request_is_sent(&desk);
+                check_only_signed_request_sent(&desk);
                 let bank = &desk.bank;
                 let api = bank.api(login.tokens).expect("an API");
                 assert_eq!(bank.call(&api), Ok(200), "{auth:?} {sender:?}");
@@ -220,21 +220,21 @@ fn every_variant_signs_in_calls_and_renews() {
 
 /// `refresh-token-test`: the API answers every token with 401, and each refresh replaces the refresh token.
 #[test]
-fn an_api_that_refuses_every_token_costs_one_refresh_a_call() {
+fn an_api_that_refuses_every_token_causes_one_refresh_per_call() {
     for auth in [CredentialKind::Key, CredentialKind::Certificate] {
         for sender in [CredentialKind::Key, CredentialKind::Certificate] {
             let desk = WaitingClient::of(of(auth, sender));
             desk.bank.refuse_every_token();
             let login = desk.poll().expect("a login");
             let bank = &desk.bank;
-            bank.refreshes_once_a_call(login.tokens, &format!("{auth:?} {sender:?}"));
+            bank.check_one_refresh_per_call(login.tokens, &format!("{auth:?} {sender:?}"));
         }
     }
     row(&module("refresh-token-test"), "401", None, None);
 }
 
 /// CIBA Core section 7.1.1: the body contains only the client authentication and the signed request.
-fn only_a_signed_request_is_sent(desk: &WaitingClient) {
+fn check_only_signed_request_sent(desk: &WaitingClient) {
     desk.bank.tls.with(|twin| {
         let logged_request = twin.log().iter().find(|entry| entry.path == BACKCHANNEL);
         let logged_request = logged_request.expect("a request");
@@ -246,7 +246,7 @@ fn only_a_signed_request_is_sent(desk: &WaitingClient) {
 
 /// `valid-aud-as-array-test`, `no-scope-in-token-endpoint-response-test`
 #[test]
-fn what_is_no_flaw_is_taken() {
+fn permitted_deviations_are_accepted() {
     let flaw = IdTokenFlaw::ListedAudience;
     let member = "scope".to_owned();
     for (name, fault) in [
@@ -271,7 +271,7 @@ fn what_is_no_flaw_is_taken() {
 
 /// `respects-interval-test`, `slow-down-test`
 #[test]
-fn the_pace_is_the_servers() {
+fn the_polling_interval_of_the_server_is_respected() {
     let mut desk = WaitingClient::new();
     desk.bank.tls.with(|twin| twin.set_polling_interval(31));
     desk.poll_limit = 2;
@@ -289,7 +289,7 @@ fn the_pace_is_the_servers() {
 
 /// `invalid-missing-authreqid-test`, `invalid-missing-expiresin-test`
 #[test]
-fn an_acknowledgement_that_lacks_something_is_none() {
+fn an_incomplete_acknowledgement_is_refused() {
     for (name, member) in [
         ("invalid-missing-authreqid-test", "auth_req_id"),
         ("invalid-missing-expiresin-test", "expires_in"),
@@ -311,7 +311,7 @@ fn an_acknowledgement_that_lacks_something_is_none() {
 
 /// `invalid-unknown-user-id-test`, `invalid-id-token-hint-test`, `invalid-request-expired-id-token-test`
 #[test]
-fn a_request_that_is_refused_is_not_polled_for() {
+fn a_refused_request_is_not_polled() {
     for (name, error) in [
         ("invalid-unknown-user-id-test", "unknown_user_id"),
         ("invalid-id-token-hint-test", "invalid_id_token_hint"),
@@ -348,7 +348,7 @@ fn error_code<T>(outcome: &Result<T, Error>) -> Option<&str> {
 
 /// `invalid-request-test`, `invalid-access-denied-test`, `invalid-expired-token-test`
 #[test]
-fn an_answer_that_ends_it_is_the_last() {
+fn polling_stops_after_a_terminal_error() {
     for (name, error) in [
         ("invalid-request-test", "invalid_request"),
         ("invalid-access-denied-test", "access_denied"),
@@ -381,7 +381,7 @@ fn an_answer_that_ends_it_is_the_last() {
 
 /// `invalid-iss-test` and similar modules: the tokens are discarded, and not requested again.
 #[test]
-fn every_flaw_of_an_id_token_is_found() {
+fn every_id_token_flaw_is_detected() {
     for (name, flaw, expected) in [
         ("invalid-iss", IdTokenFlaw::WrongIssuer, "jwt.issuer"),
         (
@@ -451,7 +451,7 @@ fn every_flaw_of_an_id_token_is_found() {
 
 /// `ping-with-invalid-bearer-token-test`: the tokens are not requested.
 #[test]
-fn a_ping_of_anybody_is_refused() {
+fn a_ping_without_the_notification_token_is_refused() {
     for change in [
         (|authorization| format!("{authorization}1")) as fn(&str) -> String,
         |authorization| authorization.replacen("Bearer", "Basic", 1),

@@ -25,7 +25,7 @@ fn refused(profile: SecurityProfile, fault: &Fault, module: &str, expected: &'st
 }
 
 #[test]
-fn a_response_names_its_issuer_and_its_request() {
+fn a_response_must_have_the_issuer_and_state_of_its_request() {
     for profile in [
         SecurityProfile::Fapi2Security,
         SecurityProfile::Fapi2MessageSigning,
@@ -65,7 +65,7 @@ fn a_response_names_its_issuer_and_its_request() {
 }
 
 #[test]
-fn every_flaw_of_a_signed_response_is_found() {
+fn every_flaw_of_a_signed_response_is_detected() {
     for (flaw, module, expected) in [
         (
             IdTokenFlaw::MissingIssuer,
@@ -149,7 +149,7 @@ const OPENING_KEY: &str = r#"{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3
 
 /// JARM section 2.2: a client registered for encrypted responses accepts only those.
 #[test]
-fn a_response_may_be_encrypted() {
+fn a_signed_response_can_be_encrypted() {
     let profile = SecurityProfile::Fapi2MessageSigning;
     let mut bank = Bank::of(Variant { profile, ..USUAL });
     let (alg, enc) = (JweAlg::EcdhEsA256Kw, Enc::A256Gcm);

@@ -54,12 +54,12 @@ fn log_in(bank: &Bank, certificate: &str, store: &Arc<dyn Store>) {
 }
 
 /// The number of requests to the API over a connection with a certificate different from the token's.
-fn misbound(bank: &Bank) -> u64 {
+fn mismatched_certificate_requests(bank: &Bank) -> u64 {
     bank.tls.with(|twin| twin.counters().api_misbound)
 }
 
 #[test]
-fn a_certificate_is_replaced_under_a_fleet_at_work() {
+fn a_certificate_is_rotated_in_a_running_fleet() {
     for auth in [CredentialKind::Key, CredentialKind::Certificate] {
         let sender = CredentialKind::Certificate;
         let bank = Bank::of(Variant {
@@ -91,14 +91,18 @@ fn a_certificate_is_replaced_under_a_fleet_at_work() {
         bank.tls.with(oauth_testkit::Twin::expire_access_tokens);
         work(&fleet);
         assert_eq!(refreshes(), 2, "all share the token of the new one");
-        assert_eq!(misbound(&bank), 0, "no token met another certificate");
+        assert_eq!(
+            mismatched_certificate_requests(&bank),
+            0,
+            "no token met another certificate"
+        );
     }
 }
 
 /// If tokens expire while both certificates are in use, each worker finds a token for the other certificate in the
 /// store, and renews it without sending it; from then on each keeps its own token.
 #[test]
-fn tokens_that_end_in_the_midst_of_it_cost_no_call() {
+fn tokens_expiring_during_a_certificate_rotation_fail_no_call() {
     let sender = CredentialKind::Certificate;
     let bank = Bank::of(Variant { sender, ..USUAL });
     let [old, new] = [(); 2].map(|()| bank.tls.issue().expect("a certificate"));
@@ -114,5 +118,9 @@ fn tokens_that_end_in_the_midst_of_it_cost_no_call() {
         assert!(refreshes() - before <= 2, "one for each certificate");
         bank.tls.with(oauth_testkit::Twin::expire_access_tokens);
     }
-    assert_eq!(misbound(&bank), 0, "no token met another certificate");
+    assert_eq!(
+        mismatched_certificate_requests(&bank),
+        0,
+        "no token met another certificate"
+    );
 }

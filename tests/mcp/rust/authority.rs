@@ -30,7 +30,7 @@ impl Authority {
         self.0.base()
     }
 
-    /// The client that may ask about tokens.
+    /// The client that may introspect tokens.
     pub(crate) async fn client(&self, driver: &Driver) -> Result<Client, Error> {
         let discovery = DiscoveryRequest::new(danger::loopback_issuer(self.issuer())?);
         let found = driver

@@ -1,4 +1,4 @@
-//! Who may call: the check in front of the MCP server, which asks the authorization server about every token.
+//! The access check in front of the MCP server, which introspects every token at the authorization server.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,7 +20,7 @@ use crate::authority::{Authority, SECRET, TOOLS};
 
 pub(crate) const METADATA: &str = "/.well-known/oauth-protected-resource/mcp";
 
-/// What is read of a request, in bytes.
+/// The maximum size of a request, in bytes.
 const REQUEST_LIMIT: usize = 1 << 20;
 
 pub(crate) struct Guard {

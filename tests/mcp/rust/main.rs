@@ -1,8 +1,8 @@
 //! An MCP server made with `rmcp` on a loopback port. That SDK leaves authorization to others: the authorization server
 //! is a twin, on an origin of its own, and the check of access tokens is this project's, by introspection.
 //!
-//! Prints one line of JSON once it listens: `{"url": ..., "control": ...}`. Stops when its standard input closes. What
-//! `control` offers is told in ../README.md.
+//! Prints one line of JSON once it listens: `{"url": ..., "control": ...}`. Stops when its standard input closes.
+//! The functions of `control` are described in ../README.md.
 
 mod authority;
 mod guard;
@@ -26,7 +26,7 @@ use authority::Authority;
 use guard::Guard;
 use tools::Tools;
 
-/// What everything here shares.
+/// The shared state.
 #[derive(Clone)]
 struct Shared {
     authority: Arc<Authority>,

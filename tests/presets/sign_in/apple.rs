@@ -1,4 +1,4 @@
-//! Sign in with Apple: a secret that the client signs, and a form that is posted.
+//! Sign in with Apple: a client secret signed by the client, and `form_post`.
 
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ fn party() -> Party {
     let server = preset("apple", &[]).server().expect("a server");
     let auth = ClientAuth::signed_secret(SignedSecret::apple("TEAM123456", "KEY1234567"));
     let client = Client::new(server, ClientId::new(CLIENT), auth).expect("a client");
-    // The keys of Apple and of the client are one here, and Apple's are RSA keys: what is signed with them
-    // is told apart by the algorithm.
+    // Apple and the client share one key here, and Apple's keys are RSA keys: their signatures
+    // are distinguished by the algorithm.
     Party::of(client.with_id_token_algs([Alg::Es256]), Alg::Es256)
 }
 
@@ -38,7 +38,7 @@ fn form_post(scope: &str) -> AuthorizationRequest {
 }
 
 #[test]
-fn signs_in_with_a_secret_that_is_signed_and_a_form_that_is_posted() {
+fn signs_in_with_a_signed_secret_and_form_post() {
     let party = party();
     let authorization = party.begin(form_post("openid name email"));
     assert_eq!(
@@ -99,7 +99,7 @@ fn assert_secret(party: &Party, jwt: &str) {
 }
 
 #[test]
-fn a_token_without_the_nonce_is_refused_whatever_it_says_of_nonces() {
+fn a_token_without_the_nonce_is_refused_despite_nonce_supported_false() {
     let party = party();
     let authorization = party.begin(form_post("openid email"));
     let claims = without(party.claims(&authorization), "nonce");
@@ -110,7 +110,7 @@ fn a_token_without_the_nonce_is_refused_whatever_it_says_of_nonces() {
 }
 
 #[test]
-fn what_apple_signs_is_rs256_and_there_is_no_userinfo() {
+fn id_tokens_must_be_signed_by_rs256_and_there_is_no_userinfo() {
     let provider = preset("apple", &[]);
     let party = Party::new(&provider, Alg::Es256);
     let authorization = party.begin(form_post("openid email"));

@@ -60,7 +60,7 @@ fn an_access_token_is_rejected_as_an_id_token() {
 }
 
 #[test]
-fn an_access_token_that_is_not_of_rfc_9068_is_no_token_for_an_api() {
+fn an_access_token_outside_rfc_9068_is_refused_by_the_verifier() {
     let party = party();
     let token = access_token(&party);
     let verifier = party.client.access_token_verifier("https://api.example");

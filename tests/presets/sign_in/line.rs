@@ -27,7 +27,7 @@ fn mac(secret: &str, claims: &Value) -> String {
 }
 
 #[test]
-fn a_web_login_is_signed_with_the_channel_secret_once_that_is_agreed_on() {
+fn a_web_login_signed_with_the_channel_secret_is_accepted_if_configured() {
     let party = Party::new(&preset("line", &[]), Alg::Es256);
     let authorization = party.begin(authorization_request("openid profile"));
     let token_response = |authorization: &StartedAuthorization, secret| {
@@ -58,7 +58,7 @@ fn a_web_login_is_signed_with_the_channel_secret_once_that_is_agreed_on() {
 }
 
 #[test]
-fn a_key_of_lines_own_is_asked_for_by_the_option() {
+fn the_option_requests_asymmetric_id_tokens() {
     let provider = preset("line", &[]).option("asymmetric_id_tokens");
     let party = Party::new(&provider.expect("an option"), Alg::Es256);
     let authorization = party.begin(authorization_request("openid"));
@@ -71,7 +71,7 @@ fn a_key_of_lines_own_is_asked_for_by_the_option() {
 }
 
 #[test]
-fn a_native_app_has_no_secret_and_takes_no_token_that_is_made_with_one() {
+fn a_native_app_without_a_secret_refuses_hs256_tokens() {
     let client = preset("line", &[]).client(ClientId::new(CLIENT), None);
     let party = Party::of(client.expect("a public client"), Alg::Es256);
     let authorization = party.begin(authorization_request("openid"));

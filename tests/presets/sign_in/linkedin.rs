@@ -29,7 +29,7 @@ fn signs_in_without_nonce_and_pkce() {
     );
     let claims = without(party.claims(&authorization), "nonce");
     let claims = with(claims, "email_verified", "true");
-    // It names no compression that there is; its header looks like this.
+    // LinkedIn sends this header, although it is not a valid compression.
     let header = json!({ "zip": "RS256", "typ": "JWT", "kid": "k", "alg": "RS256" });
     let reply = reply(&party.signed_as(&header, &claims));
     let outcome = party.redeem(authorization, &reply);
@@ -47,7 +47,7 @@ fn signs_in_without_nonce_and_pkce() {
 }
 
 #[test]
-fn a_nonce_that_is_there_must_be_the_one_and_the_state_too() {
+fn a_wrong_nonce_or_state_is_refused() {
     let party = party();
     let authorization = party.begin(authorization_request("openid"));
     let claims = with(party.claims(&authorization), "nonce", "of another login");
@@ -67,7 +67,7 @@ fn a_nonce_that_is_there_must_be_the_one_and_the_state_too() {
 }
 
 #[test]
-fn introspection_has_the_credentials_in_the_body() {
+fn introspection_sends_the_credentials_in_the_body() {
     let party = party();
     let reply = json!({
         "active": true, "client_id": CLIENT, "created_at": NOW, "status": "active",

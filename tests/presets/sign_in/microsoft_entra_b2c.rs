@@ -26,7 +26,7 @@ fn reply(id_token: &str) -> Value {
 }
 
 #[test]
-fn signs_in_through_a_policy_that_the_token_names() {
+fn signs_in_through_the_policy_named_in_the_token() {
     let party = party();
     let authorization = party.begin(authorization_request(&format!(
         "openid offline_access {CLIENT}"
@@ -46,7 +46,7 @@ fn signs_in_through_a_policy_that_the_token_names() {
 }
 
 #[test]
-fn another_tenant_and_the_other_form_of_the_issuer_are_refused() {
+fn another_tenant_or_issuer_format_is_refused() {
     let host = "https://contoso.b2clogin.com";
     for issuer in [
         format!("{host}/00000000-9a37-4307-8b3d-cc311f58d925/v2.0/"),

@@ -15,7 +15,7 @@ fn reply(id_token: &str) -> Value {
 }
 
 #[test]
-fn signs_in_live_and_in_the_sandbox() {
+fn signs_in_in_the_live_and_sandbox_environments() {
     for (variables, domain) in [
         (vec![], "paypal.com"),
         (vec![("host", "sandbox.paypal.com")], "sandbox.paypal.com"),
@@ -35,7 +35,7 @@ fn signs_in_live_and_in_the_sandbox() {
 }
 
 #[test]
-fn a_token_that_names_nobody_or_the_other_environment_is_refused() {
+fn a_token_without_subject_or_of_the_other_environment_is_refused() {
     let party = Party::new(&preset("paypal", &[]), Alg::Rs256);
     for (claim, value, code) in [
         ("sub", None, "jwt.missing_claim"),

@@ -13,7 +13,7 @@ fn reply(id_token: &str) -> Value {
 }
 
 #[test]
-fn signs_in_at_the_endpoints_of_openid() {
+fn signs_in_at_the_openid_endpoints() {
     let party = Party::new(&preset("slack-signin", &[]), Alg::Rs256);
     let authorization = party.begin(authorization_request("openid profile"));
     assert!(authorization.query_parameter("code_challenge").is_some());
@@ -36,7 +36,7 @@ fn signs_in_at_the_endpoints_of_openid() {
 }
 
 #[test]
-fn an_empty_nonce_is_not_the_one() {
+fn an_empty_nonce_is_refused() {
     let party = Party::new(&preset("slack-signin", &[]), Alg::Rs256);
     let authorization = party.begin(authorization_request("openid"));
     let reply = reply(&party.signed(&with(party.claims(&authorization), "nonce", "")));
@@ -47,7 +47,7 @@ fn an_empty_nonce_is_not_the_one() {
 }
 
 #[test]
-fn a_refusal_with_status_200_is_told_by_its_registered_name() {
+fn a_refusal_with_status_200_is_mapped_to_its_registered_error() {
     for (slack_error, expected_code) in [
         ("invalid_code", "denied.invalid_grant"),
         ("code_already_used", "denied.invalid_grant"),
@@ -63,7 +63,7 @@ fn a_refusal_with_status_200_is_told_by_its_registered_name() {
 }
 
 #[test]
-fn an_app_with_pkce_turned_on_is_asked_without() {
+fn the_without_pkce_option_omits_the_challenge_and_verifier() {
     let provider = preset("slack-signin", &[]).option("without_pkce");
     let party = Party::new(&provider.expect("an option"), Alg::Rs256);
     let authorization = party.begin(authorization_request("openid"));

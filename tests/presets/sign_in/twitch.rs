@@ -15,7 +15,7 @@ fn reply(authorization: &StartedAuthorization, id_token: &str) -> Value {
 }
 
 #[test]
-fn signs_in_with_claims_and_is_granted_a_list() {
+fn signs_in_with_the_claims_parameter_and_a_scope_list() {
     let provider = preset("twitch", &[]);
     let party = Party::new(&provider, Alg::Rs256);
     let claims = r#"{"id_token":{"email":null}}"#;
@@ -39,7 +39,7 @@ fn signs_in_with_claims_and_is_granted_a_list() {
 }
 
 #[test]
-fn the_nonce_beside_the_token_does_not_stand_for_the_one_in_it() {
+fn a_nonce_beside_the_token_does_not_replace_the_nonce_claim() {
     let party = Party::new(&preset("twitch", &[]), Alg::Rs256);
     let authorization = party.begin(authorization_request("openid"));
     let claims = without(party.claims(&authorization), "nonce");

@@ -117,7 +117,7 @@ pub(crate) fn hash_claim(vector: &Vector, runner: &mut Runner) -> Verdict {
         sign_in.access_token = value.to_owned();
         Ok::<_, Failure>(sign_in)
     };
-    let Some(alg) = Alg::named(name) else {
+    let Some(alg) = Alg::from_name(name) else {
         let header = URL_SAFE_NO_PAD.encode(json!({ "alg": name, "kid": "rsa1" }).to_string());
         let token = signed("rsa1", Alg::Rs256, None, &claims())?;
         let token = token.split_once('.').map(|(_, rest)| rest);
@@ -206,6 +206,6 @@ fn read_enc(token: &str) -> String {
     let header = URL_SAFE_NO_PAD.decode(header).unwrap_or_default();
     let header: Value = serde_json::from_slice(&header).unwrap_or_default();
     let enc = header["enc"].as_str();
-    let enc = enc.filter(|name| Enc::named(name).is_some());
+    let enc = enc.filter(|name| Enc::from_name(name).is_some());
     enc.unwrap_or("A256GCM").to_owned()
 }

@@ -1,4 +1,4 @@
-//! The page for people, and what the other generators ask of the table.
+//! The documentation page, and helpers for the other generators.
 
 use std::error::Error;
 
@@ -27,7 +27,7 @@ pub(crate) fn advice() -> [&'static str; 3] {
     [retry, Advice::Reauthorize, Advice::GiveUp].map(Advice::as_str)
 }
 
-/// URLs of examples as code: rustdoc refuses a bare one, and nothing is behind it.
+/// URLs of examples as code: rustdoc rejects bare URLs, and these do not exist.
 fn without_links(hint: &str) -> String {
     let words = hint
         .split(' ')
@@ -43,7 +43,7 @@ pub(crate) fn hints() -> impl Iterator<Item = (&'static str, &'static str)> {
     Row::all().filter_map(|row| Some((row.code(), row.hint()?)))
 }
 
-/// Every code, with what it means and what to do about it.
+/// Every code, with its meaning and the advice.
 pub(crate) fn page(_: &str) -> Result<String, Box<dyn Error>> {
     let mut page = format!("<!-- {HEADER} -->\n\n{INTRODUCTION}");
     for &class in Class::ALL {
@@ -53,7 +53,7 @@ pub(crate) fn page(_: &str) -> Result<String, Box<dyn Error>> {
         for row in rows(class) {
             let (code, advice) = (row.code(), row.advice().as_str());
             let text = match row {
-                // The server's own word.
+                // The server's own error code.
                 Row::Denied(_) if code == format!("denied.{}", row.text()) => {
                     format!("the server said `{}`", row.text())
                 }

@@ -26,7 +26,7 @@ pub(crate) fn codes(_: &str) -> Result<String, Box<dyn Error>> {
     Ok(module)
 }
 
-/// Node.js: the hints, read when somebody asks for one.
+/// Node.js: the hints, loaded on first use.
 pub(crate) fn node_hints(_: &str) -> Result<String, Box<dyn Error>> {
     Ok(format!(
         "// {HEADER}\n'use strict'\n\nmodule.exports = {}",

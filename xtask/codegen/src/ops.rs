@@ -1,4 +1,4 @@
-//! The operations: what every generator of a language needs of the table.
+//! The operations: helpers for the generators of every language.
 
 pub(crate) mod node;
 pub(crate) mod page;
@@ -11,8 +11,8 @@ use std::error::Error;
 pub(crate) use oauth_facade::camel;
 use oauth_facade::{Description, Entry, FieldDoc, Kind, Shape, TABLE};
 
-/// What no argument may be called: keywords of the languages that are written, and what their methods have
-/// beside the arguments.
+/// Names that no argument may have: keywords of the generated languages, and the additional parameters
+/// of their methods.
 const TAKEN: &[&str] = &[
     "and",
     "args",
@@ -91,7 +91,7 @@ const TAKEN: &[&str] = &[
     "yield",
 ];
 
-/// The table with its numbers, once every name in it can be written in every language.
+/// The table with its numbers, after a check that every name is valid in every language.
 pub(crate) fn table() -> Result<Vec<(u32, &'static Entry)>, Box<dyn Error>> {
     for entry in TABLE {
         let members = match entry.outcome {
@@ -120,12 +120,12 @@ fn check(of: &str, name: &str) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// What an operation takes, in its order.
+/// The arguments of an operation, in order.
 pub(crate) fn arguments(entry: &'static Entry) -> impl Iterator<Item = &'static FieldDoc> {
     entry.arguments.iter().copied().flatten()
 }
 
-/// The records, each once, and before it those that are within it.
+/// The records, each once, after those that it contains.
 pub(crate) fn records() -> Vec<&'static Description> {
     let mut seen_names = BTreeSet::new();
     let record_structs = TABLE.iter().filter_map(|entry| match entry.outcome {
@@ -141,7 +141,7 @@ pub(crate) fn records() -> Vec<&'static Description> {
         .collect()
 }
 
-/// The record that a member is.
+/// The record type of a member.
 pub(crate) const fn within(member: &FieldDoc) -> Option<&'static Description> {
     match inner(member.shape) {
         Shape::Record(record) => Some(record),
@@ -149,7 +149,7 @@ pub(crate) const fn within(member: &FieldDoc) -> Option<&'static Description> {
     }
 }
 
-/// The words that arguments choose from, by the name of their type.
+/// The enumerated values of arguments, by the name of their type.
 pub(crate) fn word_types() -> Vec<(&'static str, &'static [&'static str])> {
     let mut found = Vec::new();
     let members = records().into_iter().flat_map(|record| record.members);
@@ -163,7 +163,7 @@ pub(crate) fn word_types() -> Vec<(&'static str, &'static [&'static str])> {
     found
 }
 
-/// The shape without what says that there may be nothing.
+/// The shape without its optional marker.
 pub(crate) const fn inner(shape: Shape) -> Shape {
     match shape {
         Shape::Maybe(shape) => inner(*shape),
@@ -171,12 +171,12 @@ pub(crate) const fn inner(shape: Shape) -> Shape {
     }
 }
 
-/// Whether a record has something that must not be shown.
+/// Whether a member is secret.
 pub(crate) const fn is_secret(field: &FieldDoc) -> bool {
     matches!(inner(field.shape), Shape::Secret)
 }
 
-/// Whether a member is about a person.
+/// Whether a member is personal data.
 pub(crate) const fn is_personal(field: &FieldDoc) -> bool {
     matches!(inner(field.shape), Shape::Personal)
 }
@@ -191,8 +191,8 @@ pub(crate) fn paragraphs(text: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// Names in texts that are ours, and written in the case of the language. Others, such as `redirect_uris`, are
-/// parameters and claims of the specifications, which are written alike everywhere.
+/// Our own names in texts, which are written in the case of the language. Others, such as `redirect_uris`, are
+/// parameters and claims of the specifications, which are the same everywhere.
 const OWN_NAMES: &[&str] = &[
     "client_metadata",
     "dpop_forget_at",
@@ -217,7 +217,7 @@ pub(crate) fn javascript_names(text: &str) -> String {
     })
 }
 
-/// A string in lines of at most `width`, what stands before each included.
+/// A string in lines of at most `width`, including the indentation.
 pub(crate) fn wrapped(text: &str, width: usize, indent: &str) -> String {
     let room = width.saturating_sub(indent.len());
     let mut lines = Vec::new();
@@ -240,7 +240,7 @@ pub(crate) fn pascal(name: &str) -> String {
     camel(&format!("_{name}"))
 }
 
-/// The fingerprint, as both halves of a package write it.
+/// The fingerprint, as written in both halves of a package.
 pub(crate) fn fingerprint() -> String {
     format!("{:016x}", oauth_facade::FINGERPRINT)
 }
@@ -250,14 +250,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_follow_the_language() {
+    fn names_follow_the_case_of_each_language() {
         assert_eq!(camel("expires_at"), "expiresAt");
         assert_eq!(camel("token"), "token");
         assert_eq!(pascal("client_credentials"), "ClientCredentials");
     }
 
     #[test]
-    fn no_argument_is_a_keyword() {
+    fn argument_names_are_no_keywords() {
         assert!(table().is_ok());
         for name in ["from", "class", "moment", "await"] {
             assert!(check("an operation", name).is_err(), "{name}");
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_wrapped_between_words() {
+    fn text_is_wrapped_between_words() {
         assert_eq!(wrapped("one two three", 9, "  "), "one two\n  three");
         assert_eq!(wrapped("incomprehensible", 8, "  "), "incomprehensible");
         let text = [" One,", " two.", "", " Three."];

@@ -28,7 +28,7 @@ pub(crate) fn classes(now: &str) -> Result<String, Box<dyn Error>> {
     region(now, "#", &body)
 }
 
-/// Nobody sets the code of an error that is there, so a narrower type is sound.
+/// The code of an existing error is never set, so a narrower type is sound.
 const NARROWER: &str = "# pyright: ignore[reportIncompatibleVariableOverride]";
 
 /// A module that only type checkers need: it imports `typing`.
@@ -46,11 +46,11 @@ pub(crate) fn codes(_: &str) -> Result<String, Box<dyn Error>> {
     Ok(module)
 }
 
-/// The hints, read when somebody asks for one.
+/// The hints, loaded on first use.
 pub(crate) fn hint_table(_: &str) -> Result<String, Box<dyn Error>> {
     let mut module = format!("# {HEADER}\n{HINTS}");
     for (code, hint) in hints() {
-        // Rust escapes what Python escapes.
+        // Rust and Python escape the same characters.
         module += &format!("    \"{code}\": {hint:?},\n");
     }
     Ok(module + "}\n")

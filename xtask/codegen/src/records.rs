@@ -1,4 +1,4 @@
-//! One error of every code, as the bindings get it, with its hint: what their tests make classes of.
+//! One error of every code, as the bindings get it, with its hint, for the tests of their classes.
 
 use std::error::Error;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(crate) fn file(_: &str) -> Result<String, Box<dyn Error>> {
             return Err(format!("{} came out as {}", row.code(), record.code).into());
         }
         let mut record = serde_json::to_value(&record)?;
-        // No member of the record: the bindings know it by the code.
+        // Not a member of the record: the bindings look it up by the code.
         record["hint"] = row.hint().into();
         record["javascript_hint"] = row.hint().map(javascript_names).into();
         lines.push(record.to_string());
@@ -47,7 +47,7 @@ fn sample(row: Row) -> Result<oauth_core::Error, Box<dyn Error>> {
     })
 }
 
-/// Only a server refuses: this one, at the token endpoint.
+/// Only a server sends refusals: this one, at the token endpoint.
 fn refusal(denial: Denial) -> Result<oauth_core::Error, Box<dyn Error>> {
     let named = |error: &str| (400, format!(r#"{{"error":"{error}"}}"#));
     let (status, body) = match denial {

@@ -15,7 +15,7 @@ const SOURCE: &str = "crates/oauth-web/src/settings/table.rs";
 /// The longest line of Python.
 const PYTHON_LINE_WIDTH: usize = 120;
 
-/// What JavaScript says otherwise: a function that looks providers up is an option there.
+/// The exception in JavaScript: a function that looks providers up is an option there.
 fn in_javascript() -> impl Iterator<Item = &'static Setting> {
     SITE_SETTINGS
         .iter()
@@ -133,7 +133,7 @@ const fn crossing(shape: Shape) -> Option<&'static str> {
     }
 }
 
-/// A setting as JavaScript names it: a span says its unit.
+/// The name of a setting in JavaScript, with the unit of a duration.
 fn named(setting: &Setting) -> String {
     match setting.shape {
         Shape::Span => format!("{}Ms", camel(setting.name)),
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_setting_is_in_every_language() {
+    fn every_setting_exists_in_every_language() {
         let (python, javascript) = (
             python("").expect("a module"),
             javascript("").expect("a module"),

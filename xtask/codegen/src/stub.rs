@@ -1,7 +1,7 @@
 //! The stub of Python's native module: signatures are written by hand in `native.pyi.in`, and their
-//! documentation is what stands in Rust above the method that they are of.
+//! documentation is that of the method in Rust.
 //!
-//! Beside Python's own words, `native.pyi.in` has a few: `# names` is the list of them all, `# let A = B` puts
+//! `native.pyi.in` has some directives of its own: `# names` is the list of them all, `# let A = B` puts
 //! B where `{A}` stands in a signature, `# and NAME` behind one is its twin for coroutines, and `# verbs: KEYWORDS` in a class are the verbs of HTTP with these keywords of its own.
 //! A test of the package compares the stub with the module.
 
@@ -55,7 +55,7 @@ pub(crate) fn exports(now: &str) -> Result<String, Box<dyn Error>> {
     region(now, "#", &format!("__all__ = [\n{names}]\n"))
 }
 
-/// Takes the documentation out of a source file.
+/// Reads the documentation from a source file.
 fn read(source: &str, docs: &mut Docs) {
     let mut class = String::new();
     let mut text: Vec<&str> = Vec::new();
@@ -146,7 +146,7 @@ fn written(skeleton: &str, docs: &Docs) -> Result<String, Box<dyn Error>> {
                 stub += &method(&folded(&full_signature), twin, &class, docs)?;
                 signature.clear();
             } else if line.ends_with(':') {
-                // It brings its documentation along, for in Rust a macro makes it.
+                // It has its own documentation, because a macro generates it in Rust.
                 let _ = writeln!(stub, "{}", signature.join("\n"));
                 signature.clear();
             }
@@ -157,7 +157,7 @@ fn written(skeleton: &str, docs: &Docs) -> Result<String, Box<dyn Error>> {
     Ok(stub)
 }
 
-/// What the module exports: all that stands at its left edge, twins too.
+/// The module's exports: all top-level names, including twins.
 fn names(skeleton: &str) -> String {
     let mut names = Vec::new();
     // The function whose signature is being read.
@@ -168,7 +168,7 @@ fn names(skeleton: &str) -> String {
             .find_map(|kind| line.strip_prefix(kind));
         match (kind, line.split_once(": ")) {
             (Some(of), _) => names.push(name(of)),
-            // A constant, and no alias of a type.
+            // A constant, not a type alias.
             (None, Some((of, _))) if name(of) == of && !line.contains('=') => names.push(of),
             _ => {}
         }
@@ -241,7 +241,7 @@ fn method(
     let indent = if class.is_empty() { "    " } else { "        " };
     let text = |name: &str| docs.get(&format!("{class}{name}"));
     let mut stub = match text(method_name) {
-        // What Python calls by itself is documented by Python.
+        // Python documents its special methods.
         _ if method_name.starts_with('_') => format!("{signature}: ...\n"),
         Some(text) => format!("{signature}:\n{}", quoted(text, indent)),
         None => return Err(format!("{class}{method_name} has no documentation").into()),
@@ -257,7 +257,7 @@ fn method(
     Ok(stub)
 }
 
-/// The verbs, as the macro of the module has them.
+/// The verbs, in the form of the module's macro.
 fn verbs(verb_doc: &str) -> String {
     let mut stub = String::new();
     for method in ["GET", "DELETE", "POST", "PUT", "PATCH"] {
@@ -310,7 +310,7 @@ mod tests {
         /// run(), in a coroutine.\n    fn arun(&self) {}\n}\n\n/// Makes one.\n#[pyfunction]\npub(crate) fn make() {}\n";
 
     #[test]
-    fn a_signature_gets_what_rust_says() {
+    fn stub_signatures_get_the_rust_documentation() {
         let mut docs = Docs::new();
         read(RUST, &mut docs);
         let skeleton = "# names\nclass Thing:\n    def run(\n        self, a: int\n    ) -> str: ...  # and arun\n    \

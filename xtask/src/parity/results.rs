@@ -1,4 +1,4 @@
-//! What a run of a suite proved, in a file of its own: a line for each test, `ok NAME` or
+//! The results of a suite's run, in a file with a line for each test, `ok NAME` or
 //! `not ok NAME`.
 
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ fn results_path(run: &str) -> PathBuf {
     target().join("parity").join(format!("{run}.txt"))
 }
 
-/// Forgets every run: what follows proves itself.
+/// Deletes the records of all runs.
 pub(crate) fn forget() -> Outcome {
     let folder = target().join("parity");
     match fs::remove_dir_all(&folder) {
@@ -26,7 +26,7 @@ pub(crate) fn forget() -> Outcome {
     }
 }
 
-/// Makes a place for the record of a new run, and forgets the last.
+/// Creates the folder for the record of a new run, and deletes the last record.
 pub(crate) fn begin(run: &str) -> PathBuf {
     let path = results_path(run);
     let created = path.parent().map_or(Ok(()), fs::create_dir_all);
@@ -37,7 +37,7 @@ pub(crate) fn begin(run: &str) -> PathBuf {
     path
 }
 
-/// One run, listened to line by line.
+/// One run, recorded line by line.
 #[derive(Default)]
 pub(crate) struct Record {
     lines: String,
@@ -46,7 +46,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// A run that begins; see [`begin`].
+    /// A started run; see [`begin`].
     pub(crate) fn begin(run: &str) -> Self {
         begin(run);
         Self::default()
@@ -64,7 +64,7 @@ impl Record {
         self.lines += &format!("{verdict} {name}\n");
     }
 
-    /// Hears a line of `cargo test`, both of its outputs in one: `program::path::of::the_test`.
+    /// Records a line of `cargo test`, both of its outputs in one: `program::path::of::the_test`.
     pub(crate) fn hear_cargo(&mut self, line: &str) {
         let trimmed = line.trim_start();
         if let Some(remainder) = trimmed.strip_prefix("Running ") {
@@ -89,7 +89,7 @@ impl Record {
         }
     }
 
-    /// Hears a line of `pytest -rap`: `test_file.py::test_name[parameters]`.
+    /// Records a line of `pytest -rap`: `test_file.py::test_name[parameters]`.
     pub(crate) fn hear_pytest(&mut self, line: &str) {
         let Some((verdict, name)) = line.split_once(' ') else {
             return;
@@ -110,7 +110,7 @@ impl Record {
         self.add(&format!("{file}::{test}"), is_ok);
     }
 
-    /// Writes down what was heard.
+    /// Writes the record.
     pub(crate) fn save(&self, run: &str) -> Outcome {
         let path = begin(run);
         match fs::write(&path, &self.lines) {
@@ -141,7 +141,7 @@ pub(super) fn is_proved(column: &Column, name: &str) -> Result<(), String> {
     }
 }
 
-/// Whether each of these runs saw it pass, and none saw it fail.
+/// Whether it passed in each of these runs, and failed in none.
 fn judge(runs: &[String], name: &str) -> bool {
     let is_match = |test_name: &str| {
         let cases = test_name.strip_prefix(name);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn cargo_is_heard() {
+    fn cargo_test_output_is_parsed() {
         let output = "   Running unittests src/lib.rs (target/debug/deps/oauth_core-0a1b)\n\
                     running 2 tests\ntest url::tests::a ... ok\ntest b ... FAILED\n\
                     test c ... ignored, slow\n\
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn pytest_is_heard() {
+    fn pytest_output_is_parsed() {
         let output = "PASSED ../tests/test_a.py::test_b[x-y]\nFAILED test_a.py::test_c - assert 1 - 2\n\
                     ERROR test_a.py::test_d\nSKIPPED [1] test_a.py:7: no\n12 passed in 3s\n";
         let expected =
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_passed_is_proved() {
+    fn a_test_counts_as_passed_only_if_every_run_of_it_passed() {
         let judge = |runs: &[&str], name| {
             let runs: Vec<_> = runs.iter().map(|run| (*run).to_owned()).collect();
             judge(&runs, name)

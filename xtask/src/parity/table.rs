@@ -1,5 +1,5 @@
-//! `tests/parity.toml`, and the table it becomes. `tests/operations.json` says which operations there
-//! are: each has a row, whose browser says no exactly where the operation is not for browsers.
+//! `tests/parity.toml`, and the table generated from it. `tests/operations.json` lists the
+//! operations: each has a row, which excludes the browser exactly if the operation is not for browsers.
 
 use std::error::Error;
 
@@ -20,7 +20,7 @@ struct Row {
     #[serde(default)]
     section: Option<String>,
     feature: String,
-    /// The operation that it is about, if it is about one.
+    /// The operation of the row, if it has one.
     #[serde(default)]
     operation: Option<String>,
     rust: Cell,
@@ -42,7 +42,7 @@ enum Cell {
 struct Proved {
     /// Every test that is needed to prove it, as its suite prints it.
     tests: Vec<String>,
-    /// What stands in the table, where that is more than `yes`.
+    /// The text in the table, if other than `yes`.
     #[serde(default)]
     text: Option<String>,
 }
@@ -50,7 +50,7 @@ struct Proved {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NotAvailable {
-    /// Why not.
+    /// The reason for a `no`.
     no: String,
 }
 
@@ -75,7 +75,7 @@ impl Row {
     }
 }
 
-/// The tables, one for each section, unless a test is not proved; then all that are not.
+/// The tables, one for each section, or all unproven tests if there are any.
 pub(super) fn of(
     text: &str,
     operations: &str,
@@ -114,7 +114,7 @@ pub(super) fn of(
     }
 }
 
-/// Operations and rows that do not fit together.
+/// Operations without a matching row, and rows without a matching operation.
 fn strays(rows: &[Row], operations: &[Operation]) -> Vec<String> {
     let mut strays = Vec::new();
     for Operation { name, browser } in operations {
@@ -138,7 +138,7 @@ fn strays(rows: &[Row], operations: &[Operation]) -> Vec<String> {
     strays
 }
 
-/// What speaks against a cell.
+/// The objections to a cell.
 fn doubts(
     column: &Column,
     cell: &Cell,
@@ -183,14 +183,14 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_a_line() {
+    fn a_row_is_printed_as_one_line() {
         let text = ROW.replace(", \"b\"", "");
         let expected = "| f | yes | yes | yes | no: a page | `f` |\n";
         assert!(table(&text).is_ok_and(|table| table.ends_with(expected)));
     }
 
     #[test]
-    fn a_section_is_a_table_with_a_title() {
+    fn each_section_is_a_table_with_a_title() {
         let text = ROW.replace(", \"b\"", "");
         let unlinked = text.replace("operation = \"o\"\n", "");
         let tables = table(&format!("{text}{}", unlinked.replace("\"s\"", "\"t\"")));
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_has_one_row_that_fits() {
+    fn each_operation_must_have_exactly_one_matching_row() {
         let text = ROW.replace(", \"b\"", "");
         for (from, to, reason) in [
             ("operation = \"o\"\n", "", "o has no row"),
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_proved_makes_no_table() {
+    fn invalid_or_unproven_rows_are_refused() {
         assert_eq!(table(ROW), Err("f (rust): b did not pass".to_owned()));
         for (from, to) in [
             ("[\"a\", \"b\"]", "[]"),

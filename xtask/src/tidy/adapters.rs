@@ -1,6 +1,6 @@
-//! Adapters of sign-in to frameworks carry requests and responses: they are short, and know nothing of the protocol.
+//! Adapters of sign-in to frameworks carry requests and responses: they are short, and contain no protocol logic.
 //!
-//! Two things are counted. Each file, with its comments and blank lines, so that it can be read at once. And what serves
+//! Two sizes are limited: that of each file, with its comments and blank lines; and the sum of the code that serves
 //! one framework alone, as a sum of lines of code: neither blank, nor a comment, nor a doc string, nor a test. Modules
 //! that several frameworks share count for none of them, and neither do settings, providers and the user's own methods,
 //! which are one for a language. Nor is what Django expects of an application beside its middleware: users, sessions,
@@ -21,9 +21,9 @@ const MAX_SUM: usize = 150;
 /// A folder with adapters. Every file in it is in one of these lists.
 struct AdapterFolder {
     folder: &'static str,
-    /// What drives visits and opens connections. These files are no adapters.
+    /// The drivers of visits and connections. These files are not adapters.
     drivers: &'static [&'static str],
-    /// What is not of one framework.
+    /// The files shared by several frameworks.
     shared: &'static [&'static str],
     adapters: &'static [Adapter],
 }
@@ -144,7 +144,7 @@ const PLACES: &[AdapterFolder] = &[
     },
 ];
 
-/// What only the machine may decide by.
+/// Names that only the core may use.
 const PROTOCOL: &[&str] = &[
     "code_verifier",
     "id_token",
@@ -158,7 +158,7 @@ const PROTOCOL: &[&str] = &[
     "text/html,",
 ];
 
-/// The adapters that are too long, or name something of the protocol.
+/// The adapters that are too long, or use a protocol name.
 pub(super) fn adapters() -> Vec<String> {
     PLACES.iter().flat_map(breaches).collect()
 }
@@ -204,7 +204,7 @@ fn breaches(adapter_folder: &AdapterFolder) -> Vec<String> {
     breaches
 }
 
-/// What is wrong with the sum of what serves one framework.
+/// The error for a framework whose adapter is too large.
 fn sum_breach(adapter: &Adapter, sum: usize) -> Option<String> {
     let framework = adapter.framework;
     (sum > MAX_SUM).then(|| format!("{framework}: {sum} lines of code of at most {MAX_SUM}"))
@@ -256,7 +256,7 @@ fn is_comment(line: &str) -> bool {
     ["//", "*", "/*"].iter().any(|sign| line.starts_with(sign))
 }
 
-/// What is wrong with one.
+/// The errors of one adapter.
 fn judged(name: &str, text: &str) -> Vec<String> {
     let code = text.split(TESTS).next().unwrap_or_default();
     let mut breaches = Vec::new();
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn an_adapter_decides_nothing_by_the_protocol() {
+    fn an_adapter_that_checks_protocol_parameters_is_refused() {
         assert_eq!(
             judged("a.cjs", "if (query.nonce !== known) return\n").len(),
             1
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_is_code() {
+    fn only_code_lines_are_counted() {
         let python = "\"\"\"One line.\"\"\"\n\nimport a  # why\n\n# No.\ndef b():\n    \"\"\"Two\n    lines.\"\"\"\n    a()\n";
         assert_eq!(code_lines("a.py", python), 3);
         let script = "'use strict'\n\n// No.\n/**\n * No.\n */\nb()\n";
@@ -317,14 +317,14 @@ mod tests {
     }
 
     #[test]
-    fn a_framework_is_held_to_its_sum() {
+    fn the_total_size_of_a_framework_adapter_is_limited() {
         let framework = adapter("Quart", &["quart.py"]);
         assert_eq!(sum_breach(&framework, MAX_SUM), None);
         assert!(sum_breach(&framework, MAX_SUM + 1).is_some());
     }
 
     #[test]
-    fn a_file_is_of_a_framework_or_shared() {
+    fn every_file_belongs_to_a_framework_or_is_shared() {
         let folder = |shared| AdapterFolder {
             folder: "crates/oauth-web-actix/src",
             drivers: &[],
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_adapters_everywhere() {
+    fn all_adapters_meet_the_rules() {
         assert_eq!(adapters(), Vec::<String>::new());
     }
 }

@@ -1,4 +1,4 @@
-//! Circles of imports: files that need one another can be neither read nor loaded one at a time.
+//! Import cycles: files that import one another can be neither read nor loaded one at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,16 +7,16 @@ use std::path::{Component, Path, PathBuf};
 use super::{code_lines, is_test, rust_files};
 use crate::shell::root;
 
-/// Where the JavaScript of the packages is.
+/// The folders of the packages' JavaScript.
 const JAVASCRIPT: &[&str] = &["bindings/node/js", "bindings/wasm/js"];
 
-/// Where the Python of the package is, and its name.
+/// The folder of the package's Python, and its name.
 const PYTHON: (&str, &str) = ("bindings/python/python/oauth_core", "oauth_core");
 
-/// Who imports whom.
+/// The imports of each file.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// The crates whose modules are walked: those that users build on, and read.
+/// The crates whose modules are checked: those that users build on.
 const CRATES: &[&str] = &[
     "oauth-core",
     "oauth-providers",
@@ -30,8 +30,8 @@ const CRATES: &[&str] = &[
     "oauth-web-tower",
 ];
 
-/// Circles among the files of each package, and among the modules of crates: within one, a file and those
-/// below it know one another.
+/// Cycles among the files of each package, and among the modules of crates: there a file and those
+/// below it may import one another.
 pub(super) fn circles() -> Vec<String> {
     let mut breaches = Vec::new();
     for name in CRATES {
@@ -124,7 +124,7 @@ fn modules(source: &Path) -> Imports {
     imports
 }
 
-/// The modules that stand behind `crate::`, alone or in braces.
+/// The modules after `crate::`, alone or in braces.
 fn rust(code: &str) -> BTreeSet<String> {
     let name = |text: &str| -> String {
         let is_part = |c: &char| c.is_alphanumeric() || *c == '_';
@@ -136,7 +136,7 @@ fn rust(code: &str) -> BTreeSet<String> {
             found.insert(name(import));
             continue;
         };
-        // A comma within inner braces parts no modules.
+        // A comma within inner braces does not separate modules.
         let mut depth = 0_usize;
         let mut parts = vec![String::new()];
         for character in several.chars() {
@@ -169,7 +169,7 @@ fn javascript(name: &str, text: &str) -> BTreeSet<String> {
     for line in lines {
         for quote in ['\'', '"'] {
             let parts: Vec<_> = line.split(quote).collect();
-            // Every second part stands between quotes.
+            // Every second part is between quotes.
             for pair in parts.chunks(2) {
                 if let [before, path] = pair
                     && path.starts_with('.')
@@ -203,7 +203,7 @@ fn python(name: &str, text: &str) -> BTreeSet<String> {
     let (_, package) = PYTHON;
     let file = |module: &str| format!("{}.py", module.split('.').next().unwrap_or_default());
     let mut found = BTreeSet::new();
-    // An import in parentheses goes over several lines.
+    // An import in parentheses can span several lines.
     let mut remaining_text = text;
     while let Some((line, after)) = remaining_text.split_once('\n') {
         remaining_text = after;
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn imports_of_rust_are_read() {
+    fn rust_imports_are_parsed() {
         let text = "\
 use crate::a::{b, c};
 pub use crate::d;
@@ -297,7 +297,7 @@ fn k() -> crate::l::M { crate::n::o() }
     }
 
     #[test]
-    fn imports_of_javascript_are_read() {
+    fn javascript_imports_are_parsed() {
         let text = "\
 import { a } from './a.js'
 export { b } from \"../b.mjs\"
@@ -322,7 +322,7 @@ const text = './not.js'
     }
 
     #[test]
-    fn imports_of_python_are_read() {
+    fn python_imports_are_parsed() {
         let text = "\
 import os
 from . import a, _native as b
@@ -350,7 +350,7 @@ from typing import Any
     }
 
     #[test]
-    fn circles_are_found_and_nothing_else() {
+    fn only_import_cycles_are_reported() {
         let imports = |pairs: &[(&str, &[&str])]| -> Imports {
             let pairs = pairs.iter();
             pairs

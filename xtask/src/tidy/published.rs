@@ -1,5 +1,5 @@
-//! What every crate in the registry must have: a front page, a history, an example,
-//! documentation of all of it.
+//! The requirements for every published crate: a readme, a changelog, an example,
+//! and complete documentation.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::packages;
 /// Packages whose chapters, or whose `--help`, are their examples.
 const WITHOUT_EXAMPLES: &[&str] = &["oauth-cli", "oauth-guide"];
 
-/// What published packages lack.
+/// The missing parts of published packages.
 pub(super) fn published() -> Vec<String> {
     let packages = packages(&["--no-deps"]);
     // An empty list of registries is `publish = false`.
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bare_package_lacks_all_of_it() {
+    fn a_bare_package_lacks_every_required_field() {
         let bare = serde_json::json!({"name": "bare", "manifest_path": "/nowhere/Cargo.toml"});
         assert_eq!(lacks(&bare).len(), 10);
     }

@@ -1,4 +1,4 @@
-//! Dependencies that nothing uses: they are compiled all the same.
+//! Unused dependencies, which are compiled all the same.
 
 use std::fs;
 use std::path::Path;
@@ -26,7 +26,7 @@ pub(super) fn unused() -> Vec<String> {
     breaches
 }
 
-/// All Rust below a folder, and the chapters that are documentation; comments that are none left out.
+/// All Rust below a folder, and the chapters that are documentation; without ordinary comments.
 fn text(folder: &Path) -> String {
     let mut combined = String::new();
     let mut folders = vec![folder.to_owned()];
@@ -55,7 +55,7 @@ fn text(folder: &Path) -> String {
     combined
 }
 
-/// Whether a folder below is a package of its own.
+/// Whether a subfolder is a separate package.
 fn is_foreign(folder: &Path) -> bool {
     folder.join("Cargo.toml").exists()
 }
@@ -69,7 +69,7 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
         .filter(move |line| !is_remark(line))
 }
 
-/// Whether a name stands somewhere as a whole word.
+/// Whether a name occurs as a whole word.
 fn is_named(text: &str, name: &str) -> bool {
     let is_part =
         |character: Option<char>| character.is_some_and(|c| c.is_alphanumeric() || c == '_');
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_a_whole_word_outside_of_remarks() {
+    fn a_name_is_matched_as_a_whole_word_outside_of_comments() {
         let named = |text: &str| is_named(&code(text).collect::<String>(), "serde");
         assert!(named("use serde::Serialize;"));
         assert!(named("/// ```\n/// use serde::Serialize;\n"));

@@ -1,4 +1,4 @@
-//! What the browser package needs at build time and `xtask` should not have to compile:
+//! Build steps of the browser package that `xtask` should not have to compile:
 //! `xtask-wasm bind MODULE FOLDER` writes the JavaScript around a module.
 
 use std::env;
@@ -37,7 +37,7 @@ fn bind(module: &str, folder: &str) -> Result<(), Box<dyn Error>> {
     check_texts(Path::new(module), Path::new(folder))
 }
 
-/// Has what is no text refused before it is copied: a number, or an object such as a `URL`, would be read as a string
+/// Refuses other values than strings before copying: a number, or an object such as a `URL`, would be read as a string
 /// without a length, and the module would fail with an access beyond its memory.
 fn check_texts(module: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
     let name = module.file_stem().ok_or("the module has no name")?;

@@ -51,9 +51,9 @@ function requirementsByPath(protect, encodedBase) {
 /** The requirements of a page from a function of the application, which returns a boolean or the requirements. */
 function requirementsFromFunction(protect) {
   return (event) => {
-    const need = protect(event)
-    if (!need) return []
-    return [need === true ? {} : need]
+    const requirements = protect(event)
+    if (!requirements) return []
+    return [requirements === true ? {} : requirements]
   }
 }
 

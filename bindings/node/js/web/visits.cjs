@@ -51,7 +51,7 @@ class Visits {
     const visit = { id, at: Date.now(), method, host: host ?? '', target: full, headers: headerText ?? joinFields(headers), form, access, need }
     try {
       const begun = callNative(() => this.#native.visit(visit))
-      // Most requests are of somebody who is signed in, and need nothing else.
+      // Most requests come from signed-in users, and need nothing else.
       if (typeof begun === 'string') return { user: this.#userOf(begun) }
       const raw = await begun
       const outcome = typeof raw === 'string' ? { session: raw, notes: [] } : raw

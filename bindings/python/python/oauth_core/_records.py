@@ -559,7 +559,7 @@ class IdToken(Record):
         authorized_party: The client to which the ID token was issued, if it names one: azp.
         issued_at: When the ID token was issued.
         expires_at: When the ID token expires.
-        auth_time: When the user last authenticated, if the server says so.
+        auth_time: When the user last authenticated, if the server states it.
         acr: The authentication context class of the user's authentication.
         amr: The methods by which the user authenticated, usually values of RFC 8176.
         sid: The session at the server, for logouts.
@@ -591,7 +591,7 @@ class IdToken(Record):
         expires_at: datetime | None = None
         """When the ID token expires."""
         auth_time: datetime | None = None
-        """When the user last authenticated, if the server says so."""
+        """When the user last authenticated, if the server states it."""
         acr: str | None = None
         """The authentication context class of the user's authentication."""
         amr: tuple[str, ...] = ()

@@ -73,7 +73,7 @@ pub(crate) struct Call {
     #[arg(short, long, value_name = "BODY")]
     data: Option<String>,
     /// Add a request header, such as "Accept: text/csv"
-    #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = field)]
+    #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = parse_header)]
     headers: Vec<(HeaderName, HeaderValue)>,
     /// Allow the token to be sent to this origin, in addition to the provider's API
     #[arg(long = "origin", value_name = "ORIGIN")]
@@ -102,7 +102,7 @@ pub(crate) struct Call {
     request_args: TokenRequestArgs,
 }
 
-fn field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("missing `:`")?;
     let name = name.trim().parse().map_err(|_| "invalid header name")?;
     let value = HeaderValue::from_str(value.trim()).map_err(|_| "invalid header value")?;
@@ -115,7 +115,7 @@ impl Call {
         let url = Url::parse(&self.url)?;
         let profile = self.server.loaded(global)?;
         let provider = provider_of(&profile)?;
-        // Otherwise the first complaint would be about the URL, whose rules depend on the server.
+        // Otherwise the first error would be about the URL, whose rules depend on the server.
         if provider.is_none() && profile.issuer.is_none() && !self.fixed.is_given(&profile) {
             return Err(no_server());
         }
@@ -128,7 +128,7 @@ impl Call {
             },
             None => OnRateLimit::Pass,
         };
-        let sending = AuthorizedRequest {
+        let authorized_request = AuthorizedRequest {
             api,
             request,
             on_rate_limit,
@@ -140,7 +140,8 @@ impl Call {
         };
         if let (Some(fixed), None, None) = (fixed, self.grant, self.acts_for) {
             let net = net(&profile, global)?;
-            let response = sending.send(&sending.api, &Source::Fixed(fixed), &net)?;
+            let response =
+                authorized_request.send(&authorized_request.api, &Source::Fixed(fixed), &net)?;
             return finish(response, output);
         }
         let token_owner = match &provider {
@@ -158,12 +159,12 @@ impl Call {
         }
         let token_request = plan.token_request(&self.request_args)?;
         let send = |source: &Source<'_>, setup: &Setup| {
-            let api = sending.api.clone();
+            let api = authorized_request.api.clone();
             let api = match setup.client.dpop_key() {
                 Some(_) => api.with_dpop(&setup.client)?,
                 None => api,
             };
-            finish(sending.send(&api, source, &setup.net)?, output)
+            finish(authorized_request.send(&api, source, &setup.net)?, output)
         };
         if let Some(grants) = &profile_tokens {
             let choice = match (token_owner, choice) {
@@ -177,11 +178,11 @@ impl Call {
             return send(&Source::Stored(grant), &setup);
         }
         check_route(token_owner, &url, self.tokens.is_some())?;
-        let need = match self.tokens {
+        let secret_requirement = match self.tokens {
             Some(_) => SecretRequirement::Optional,
             None => SecretRequirement::Secret,
         };
-        let setup = plan.set_up(need, false)?;
+        let setup = plan.set_up(secret_requirement, false)?;
         let source = match self.tokens {
             Some(path) => Source::File(TokenFile(path), &setup),
             None => Source::Client(token_request, &setup),
@@ -191,12 +192,12 @@ impl Call {
 
     fn request(&self) -> Result<http::Request<Bytes>, Failure> {
         let body = self.data.clone();
-        let implied = match body {
+        let default_method = match body {
             Some(_) => Method::POST,
             None => Method::GET,
         };
         let mut request = http::Request::new(Bytes::new());
-        *request.method_mut() = self.method.clone().unwrap_or(implied);
+        *request.method_mut() = self.method.clone().unwrap_or(default_method);
         *request.uri_mut() = self
             .url
             .parse()
@@ -204,12 +205,12 @@ impl Call {
         request.headers_mut().extend(self.headers.clone());
         if let Some(body) = body {
             let is_json = serde_json::from_str::<Value>(&body).is_ok();
-            let kind = if is_json {
+            let content_type = if is_json {
                 "application/json"
             } else {
                 "application/x-www-form-urlencoded"
             };
-            let kind = HeaderValue::from_static(kind);
+            let kind = HeaderValue::from_static(content_type);
             request.headers_mut().entry(CONTENT_TYPE).or_insert(kind);
             *request.body_mut() = body.into();
         }
@@ -217,7 +218,7 @@ impl Call {
     }
 }
 
-/// Some APIs require a user's token for some routes, and the application's for all others.
+/// Checks the token's owner: some APIs require a user's token for some routes, and the application's for all others.
 fn check_route(token_owner: TokenOwner, url: &Url, acts_for_user: bool) -> Result<(), Failure> {
     let fail = |kind: &str, hint: &str| {
         let message = format_args!("{} requires {kind} token", url.path()).to_string();
@@ -241,7 +242,7 @@ enum Source<'a> {
     Stored(Grant<'a>),
     /// A file written by --save.
     File(TokenFile, &'a Setup),
-    /// The server, again for each command.
+    /// The token endpoint, which each command asks for a new token.
     Client(TokenRequest, &'a Setup),
 }
 
@@ -268,23 +269,23 @@ impl Source<'_> {
     }
 
     /// A token to replace a refused one.
-    fn renew(&self, dead: &Tokens) -> Result<Arc<Tokens>, Failure> {
+    fn renew(&self, refused: &Tokens) -> Result<Arc<Tokens>, Failure> {
         match self {
-            Self::Fixed(fixed) => Ok(fixed.read(Some(dead))?),
-            Self::Stored(grant) => grant.renew(dead),
+            Self::Fixed(fixed) => Ok(fixed.read(Some(refused))?),
+            Self::Stored(grant) => grant.renew(refused),
             Self::Client(token_request, setup) => {
                 setup.client_token(token_request.clone()).map(Into::into)
             }
             Self::File(file, setup) => {
                 let Setup { net, client, .. } = setup;
-                let tokens = file.renew(Some(dead), |old| renewed(net, client, old))?;
+                let tokens = file.renew(Some(refused), |old| renewed(net, client, old))?;
                 Ok(tokens.into())
             }
         }
     }
 }
 
-/// A request, and what may be done with it.
+/// A request to an API, and how rate limits are handled.
 struct AuthorizedRequest {
     api: Api,
     request: http::Request<Bytes>,
@@ -317,7 +318,7 @@ impl AuthorizedRequest {
                     };
                     Event::Token(tokens.insert(new))
                 }
-                // Its keys are in this process.
+                // The client's keys are in this process, so this step cannot occur.
                 Step::Sign(_) => return Err(Error::from(Misuse::KeyMissing).into()),
                 Step::Send {
                     url,

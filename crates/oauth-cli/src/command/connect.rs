@@ -1,4 +1,4 @@
-//! `oauth connect`: a token for an API of which only the URL is known (Model Context Protocol, RFC 9728).
+//! `oauth connect`: a token for an API that is known only by its URL (Model Context Protocol, RFC 9728).
 
 use std::path::PathBuf;
 use std::time::Duration;

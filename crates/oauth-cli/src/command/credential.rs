@@ -149,7 +149,7 @@ fn password(profile: Profile, global: &Global, output: Output) -> Result<Arc<Tok
     let tokens = TokenSelection::default().get(profile, global, output);
     // git and docker pass no options.
     let tokens = tokens.map_err(|failure| {
-        if !failure.is("usage.no_login") {
+        if !failure.has_code("usage.no_login") {
             return failure;
         }
         failure.with_hint(format_args!(

@@ -122,7 +122,7 @@ mod tests {
 
     /// The checks must be able to fail: every flow that contacts its server detects another one.
     #[test]
-    fn another_server_is_noticed() {
+    fn flows_fail_against_another_server() {
         let driver = &demo_env::driver().unwrap();
         let judge = |system: &System, flow: &'static Flow| {
             let outcome = run(system, flow, driver);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn flows_have_names_of_their_own() {
+    fn flow_names_are_unique_per_system() {
         for name in Name::value_variants() {
             let mut names: Vec<&str> = name.system().flows.iter().map(|flow| flow.name).collect();
             let count = names.len();

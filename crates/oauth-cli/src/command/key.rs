@@ -281,7 +281,7 @@ impl Thumbprint {
 fn alg() -> impl TypedValueParser<Value = Alg> {
     let names = Alg::ALL.iter().filter(|alg| !alg.is_symmetric());
     PossibleValuesParser::new(names.map(|alg| alg.as_str()))
-        .try_map(|name| Alg::named(&name).ok_or("unknown algorithm"))
+        .try_map(|name| Alg::from_name(&name).ok_or("unknown algorithm"))
 }
 
 /// Writes a new file, completely or not at all.

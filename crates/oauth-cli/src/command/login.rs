@@ -171,7 +171,7 @@ impl LoginArgs {
                 None => output.note("logged in"),
             }
             output.note(token::summary(tokens));
-            permissions.tell(output);
+            permissions.print(output);
         };
         match (file, grants) {
             (Some(file), _) => {
@@ -301,7 +301,7 @@ impl StoreTarget<'_> {
             }
             now.keep_name_of(before);
         }
-        // Not before: a refused login is none.
+        // Only after the checks: a login that they refuse is not reported.
         tell(&tokens);
         let grant = self.grants.open(self.setup, Owner::Login, self.output);
         grant.log_in(tokens)?;

@@ -202,7 +202,7 @@ fn unless_impossible(
     output: Output,
 ) -> Result<Option<Vec<&'static str>>, Failure> {
     match revoked {
-        Err(failure) if failure.is("endpoint.missing") => {
+        Err(failure) if failure.has_code("endpoint.missing") => {
             output.note(
                 "the server has no revocation endpoint: the tokens remain valid until they expire",
             );
@@ -306,7 +306,7 @@ impl SignOut {
 }
 
 fn still_signed_in(failure: Failure) -> Failure {
-    let failure = if failure.is("endpoint.missing") {
+    let failure = if failure.has_code("endpoint.missing") {
         failure.with_hint(
             "the server's metadata lacks this endpoint: use --endpoint end_session=URL, or sign out on the server's website",
         )

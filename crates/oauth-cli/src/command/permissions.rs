@@ -16,15 +16,15 @@ pub(super) fn requested(
     token_request: &TokenRequest,
 ) -> Result<AuthorizationDetails, Failure> {
     let of_the_token = token_request
-        .named(PARAMETER)
+        .values_of(PARAMETER)
         .map(|text| text.expose().as_str());
     let parameters = parameters.iter().filter(|(name, _)| name == PARAMETER);
     let texts = parameters.map(|(_, value)| value.as_str());
-    let mut all = Vec::new();
+    let mut details = Vec::new();
     for text in texts.chain(of_the_token) {
-        all.extend(AuthorizationDetails::parse(text)?.iter().cloned());
+        details.extend(AuthorizationDetails::parse(text)?.iter().cloned());
     }
-    Ok(all.into_iter().collect())
+    Ok(details.into_iter().collect())
 }
 
 /// The permissions of a login.
@@ -42,8 +42,8 @@ impl Permissions {
         Self { granted, missing }
     }
 
-    /// Tells people, one line for each.
-    pub(super) fn tell(&self, output: Output) {
+    /// Prints one note for each.
+    pub(super) fn print(&self, output: Output) {
         for detail in self.granted.iter() {
             output.note(format_args!("granted: {}", one_line(detail)));
         }

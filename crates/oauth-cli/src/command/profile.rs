@@ -125,7 +125,7 @@ fn show(global: &Global, output: Output) -> Result<(), Failure> {
     for (name, profile) in &file.profile {
         let is_default = file.default_profile.as_ref() == Some(name);
         let whose = acts_for_text(name, profile)?;
-        rows.push((name.clone(), line(profile, whose, is_default)));
+        rows.push((name.clone(), table_row(profile, whose, is_default)));
         records.push(record(name, profile, whose, is_default));
     }
     let text = if rows.is_empty() {
@@ -244,7 +244,7 @@ fn server(profile: &Entry) -> String {
     named.unwrap_or_else(|| "no server".to_owned())
 }
 
-fn line(profile: &Entry, whose: &str, is_default: bool) -> String {
+fn table_row(profile: &Entry, whose: &str, is_default: bool) -> String {
     let client = profile.client_id.as_deref();
     let client = client.map_or_else(String::new, |id| format!(", client {id}"));
     let whose = match whose {

@@ -229,7 +229,7 @@ impl Register {
         profile.named_here()
     }
 
-    /// Where the client secret is written: by default beside the profile file, if a profile is added.
+    /// Where the client secret is written: by default next to the profile file, if a profile is added.
     fn secret_path(&self, target: Option<&ProfileFile>) -> Option<PathBuf> {
         let secret_file_beside_profile = || {
             let (file, name) = target.zip(self.add_profile.as_ref())?;

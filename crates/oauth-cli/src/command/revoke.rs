@@ -79,12 +79,12 @@ pub(super) fn remove_clients(
     grants: &ProfileTokens,
     output: Output,
 ) -> Result<Result<Vec<&'static str>, Failure>, Failure> {
-    let all = grants.clients(&plan)?;
-    if all.is_empty() {
+    let all_client_tokens = grants.client_tokens(&plan)?;
+    if all_client_tokens.is_empty() {
         return Err(no_token());
     }
     let mut revocations = Vec::new();
-    for client_tokens in &all {
+    for client_tokens in &all_client_tokens {
         grants.remove(&client_tokens.key)?;
         revocations.extend(client_tokens.tokens.iter().flat_map(|tokens| both(tokens)));
     }
@@ -117,7 +117,7 @@ pub(super) fn revoke_where_supported(
     let mut revoked = Vec::new();
     for revocation in revocations {
         match revoke(setup, vec![revocation]) {
-            Err(failure) if failure.is("denied.unsupported_token_type") => output.note(
+            Err(failure) if failure.has_code("denied.unsupported_token_type") => output.note(
                 "the server does not revoke tokens of this kind: the token remains valid until it expires",
             ),
             kinds => revoked.extend(kinds?),

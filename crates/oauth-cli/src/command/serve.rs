@@ -166,7 +166,7 @@ impl Serve {
             users.extend(User::read(path)?);
         }
         if let Some(folder) = &self.mutual_tls {
-            return self.behind_tls(folder, &users, output);
+            return self.serve_over_mutual_tls(folder, &users, output);
         }
         let twin = |base: &str| {
             let mut twin = self.system.twin(base);

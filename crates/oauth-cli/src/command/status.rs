@@ -38,14 +38,14 @@ impl Status {
         };
         let mut rows = Vec::new();
         let mut records = Vec::new();
-        let mut all = list(&TokenStore::files()?)?;
+        let mut listed = list(&TokenStore::files()?)?;
         if TokenStore::is_sqlite_there()? {
-            all.extend(list(&TokenStore::sqlite()?)?);
+            listed.extend(list(&TokenStore::sqlite()?)?);
         }
         if TokenStore::is_sealed_there()? {
-            all.extend(list(&TokenStore::sealed()?)?);
+            listed.extend(list(&TokenStore::sealed()?)?);
         }
-        for ListedRecord { key, summary } in all {
+        for ListedRecord { key, summary } in listed {
             match summary {
                 Ok(summary) => {
                     if let Some(plan) = &only
@@ -116,7 +116,7 @@ fn targets(summary: &GrantSummary) -> String {
 
 /// The values of this parameter of the token request.
 fn request_parameter<'a>(summary: &'a GrantSummary, name: &'a str) -> Vec<&'a str> {
-    let values = summary.id.token_request.named(name);
+    let values = summary.id.token_request.values_of(name);
     values.map(|value| value.expose().as_str()).collect()
 }
 
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_a_grant_are_shown_where_they_are_known() {
+    fn known_expirations_of_a_grant_are_shown() {
         let now = UnixTime::from_secs(1001);
         let unknown = summary("");
         let expected = "expires 1970-01-01T00:17:40Z, can be refreshed";

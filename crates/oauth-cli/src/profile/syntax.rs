@@ -64,7 +64,7 @@ fn field(line: &str) -> Option<&str> {
     known.any(|known| known == name).then_some(name)
 }
 
-/// How many letters have to be inserted, removed or replaced (Levenshtein).
+/// The number of letters to insert, remove or replace (the Levenshtein distance).
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.chars().count()).collect();
     for (i, a) in one.chars().enumerate() {
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_are_counted() {
+    fn edit_distances_are_computed() {
         for (one, other, expected) in [
             ("", "", 0),
             ("scope", "scopes", 1),
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_named_and_a_value_is_not() {
+    fn errors_name_the_field_and_never_show_its_value() {
         let of = |text: &str| {
             let error = toml::from_str::<super::super::File>(text).unwrap_err();
             explain(text, &error)

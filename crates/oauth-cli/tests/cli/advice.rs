@@ -1,4 +1,4 @@
-//! The hints of errors: each option that one names exists in the command that it names, or else in the one that failed.
+//! The hints of errors: each option that a hint names exists in the command it names, or else in the one that failed.
 
 use crate::common::oauth;
 use crate::store::{Home, says};
@@ -7,7 +7,7 @@ fn help(command: &str) -> String {
     oauth(&[command, "--help"]).run().ok()
 }
 
-/// The options that a hint names, each with the command of which it is one.
+/// The options that a hint names, each with its command.
 fn options(hint: &str, failed: &str) -> Vec<(String, String)> {
     let (mut all, mut command) = (Vec::new(), failed.to_owned());
     let mut words = hint.split_whitespace().peekable();
@@ -21,7 +21,7 @@ fn options(hint: &str, failed: &str) -> Vec<(String, String)> {
         if option.starts_with("--") {
             all.push((command.clone(), option.to_owned()));
         }
-        // What follows is about the command that failed again.
+        // The rest is about the failed command again.
         if word.ends_with([',', ';']) {
             command = failed.to_owned();
         }
@@ -30,7 +30,7 @@ fn options(hint: &str, failed: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_options_of_a_hint_are_those_of_the_command_it_names() {
+fn the_options_in_a_hint_belong_to_the_command_it_names() {
     let hint = "log in with oauth login --profile p, or use --as client; oauth status --json";
     let named = [
         ("login", "--profile"),
@@ -42,7 +42,7 @@ fn the_options_of_a_hint_are_those_of_the_command_it_names() {
 }
 
 #[test]
-fn hints_name_only_options_that_exist() {
+fn hints_name_only_existing_options() {
     let home = Home::new("hints");
     let url = format!("{}/api/echo", home.served.base());
     let url = url.as_str();
@@ -109,7 +109,7 @@ fn hints_name_only_options_that_exist() {
 }
 
 #[test]
-fn a_call_without_a_server_says_that_and_nothing_about_the_url() {
+fn call_and_token_without_a_server_report_the_missing_server() {
     let home = Home::new("call-nothing");
     let url = format!("{}/api/echo", home.served.base());
     for command in [&["call", &url][..], &["token"]] {

@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::process::Stdio;
 
 #[test]
-fn every_help_has_an_example() {
+fn the_help_of_each_command_has_an_example() {
     for command in [
         "demo",
         "token",
@@ -36,7 +36,7 @@ fn every_help_has_an_example() {
 }
 
 #[test]
-fn a_token_is_printed_alone() {
+fn the_token_is_printed_on_a_single_line() {
     let served = start_twin();
     let token = command_at(&served, &["token"]).run().ok();
     assert_eq!(token.trim_end().len(), 43, "{token}");
@@ -57,7 +57,7 @@ fn a_token_is_printed_alone() {
 }
 
 #[test]
-fn the_secret_may_come_from_a_file_or_stdin() {
+fn the_client_secret_can_come_from_a_file_or_stdin() {
     let served = start_twin();
     let path = folder("secret").join("secret.txt");
     std::fs::write(&path, format!("{SECRET}\n")).unwrap();
@@ -76,7 +76,7 @@ fn the_secret_may_come_from_a_file_or_stdin() {
 }
 
 #[test]
-fn what_was_pasted_along_with_a_secret_is_told_before_anything_is_sent() {
+fn stray_characters_around_a_secret_are_reported_before_anything_is_sent() {
     let served = start_twin();
     for stray in [
         "s3cret ",
@@ -98,7 +98,7 @@ fn what_was_pasted_along_with_a_secret_is_told_before_anything_is_sent() {
         assert!(!done.stderr.contains("s3cret"), "{}", done.stderr);
     }
     assert!(served.with(|twin| twin.log().is_empty()));
-    // Blanks in a secret are kept, and one trailing line end is removed.
+    // Spaces in a secret are kept, and one trailing line end is removed.
     let own = format!("{SECRET}\r\n");
     command_at(&served, &["token"])
         .env("TWIN_SECRET", &own)
@@ -107,7 +107,7 @@ fn what_was_pasted_along_with_a_secret_is_told_before_anything_is_sent() {
 }
 
 #[test]
-fn a_missing_secret_is_a_usage_error_that_says_how() {
+fn a_missing_secret_is_a_usage_error_that_explains_how_to_give_it() {
     let served = start_twin();
     let arguments = [
         "token",
@@ -132,7 +132,7 @@ fn a_missing_secret_is_a_usage_error_that_says_how() {
     assert!(done.stdout.is_empty());
     assert!(
         served.with(|twin| twin.log().is_empty()),
-        "asked before anything was sent"
+        "reported before anything is sent"
     );
 
     let done = oauth(&[&arguments[..], &["--json"]].concat()).run();
@@ -208,12 +208,12 @@ fn discovery_prints_a_table_or_the_document() {
     let both = [&named[..], &[served.base()]].concat();
     assert_eq!(oauth(&both).run().code, 2, "one of the two");
     let done = oauth(&["discover", served.base()]).run();
-    assert_eq!(done.code, 2, "plain http has to be asked for");
+    assert_eq!(done.code, 2, "plain http requires an option");
     assert!(done.stderr.contains("--loopback-http"), "{}", done.stderr);
 }
 
 #[test]
-fn an_api_tells_who_issues_tokens_for_it() {
+fn discover_shows_the_authorization_servers_of_an_api() {
     let served = start_twin();
     let base = served.base();
     let discover = |more: &[&str]| {
@@ -228,7 +228,7 @@ fn an_api_tells_who_issues_tokens_for_it() {
     );
     let document = discover(&["--json", "--resource", &echo]).json();
     assert_eq!(document["authorization_servers"][0], base);
-    // There are no metadata at its own URL, and those at the origin's URL are about the origin.
+    // There is no metadata at its own URL, and the metadata at the origin's URL is about the origin.
     let other = format!("{base}/api");
     let refused = discover(&["--resource", &other]);
     assert_eq!(refused.code, 1);
@@ -256,7 +256,7 @@ fn an_api_tells_who_issues_tokens_for_it() {
 }
 
 #[test]
-fn exit_codes_tell_whose_fault_it_was() {
+fn exit_codes_distinguish_usage_errors_from_failures() {
     let served = start_twin();
     assert_eq!(oauth(&["token"]).run().code, 2);
     assert_eq!(oauth(&["--nonsense"]).run().code, 2);
@@ -300,7 +300,7 @@ fn exit_codes_tell_whose_fault_it_was() {
 
 /// Only pages of the origin in `--cors` may read the replies, and have a redirect URI.
 #[test]
-fn a_served_system_answers_pages_of_one_origin() {
+fn serve_with_cors_permits_only_the_given_origin() {
     let page = "http://127.0.0.1:5173";
     let mut run = oauth(&["serve", "--cors", page, "--json"]);
     let mut server = run.command.stdin(Stdio::null()).spawn().unwrap();
@@ -337,7 +337,7 @@ fn a_served_system_answers_pages_of_one_origin() {
 
 /// With `--dpop` the printed commands create a key, and get a token bound to it.
 #[test]
-fn a_served_system_binds_tokens_to_keys() {
+fn serve_with_dpop_binds_tokens_to_keys() {
     let mut run = oauth(&["serve", "--dpop", "--json"]);
     let mut server = run.command.stdin(Stdio::null()).spawn().unwrap();
     let mut line = String::new();
@@ -371,7 +371,7 @@ fn a_served_system_binds_tokens_to_keys() {
 
 /// `oauth serve --web` prints the environment of an application to which users can sign in.
 #[test]
-fn a_served_system_knows_a_web_application() {
+fn serve_with_web_prints_the_environment_of_a_web_application() {
     let web = "http://127.0.0.1:8000";
     let other = "http://127.0.0.1:9000/back";
     let mut run = oauth(&[
@@ -401,7 +401,7 @@ fn a_served_system_knows_a_web_application() {
 }
 
 #[test]
-fn the_host_of_a_person_tells_who_signs_them_in() {
+fn the_issuer_is_discovered_from_the_identifier_of_a_user() {
     let served = start_twin();
     let base = served.base();
     let typed = format!("{base}/alice");
@@ -431,7 +431,7 @@ fn the_host_of_a_person_tells_who_signs_them_in() {
 }
 
 #[test]
-fn people_of_a_served_system_have_a_subject() {
+fn served_users_without_a_valid_subject_are_refused() {
     for wrong in ["name=Ann", "ann", "sub=ann,sub=bob"] {
         let refused = oauth(&["serve", "--user", wrong]).run();
         assert_eq!(refused.code, 2, "{wrong}");

@@ -1,4 +1,4 @@
-//! Profiles: settings that exclude each other, names of files, and what is said about a mistake.
+//! Profiles: settings that exclude each other, file names, and error messages.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ fn with(folder: &Path, profile: &str, arguments: &[&str]) -> RunResult {
 
 /// The secret of a profile for one server would go to the other.
 #[test]
-fn what_options_refuse_together_a_profile_refuses_too() {
+fn options_that_conflict_also_conflict_in_a_profile() {
     let tiny = TinyServer::start();
     let folder = folder("conflicts");
     for (one, other, options) in [
@@ -88,7 +88,7 @@ fn what_options_refuse_together_a_profile_refuses_too() {
 }
 
 #[test]
-fn a_tilde_is_the_home_folder_in_every_path() {
+fn a_tilde_in_any_path_is_expanded_to_the_home_folder() {
     let tiny = TinyServer::start();
     let folder = folder("tilde");
     std::fs::write(folder.join("secret"), "s3cret\n").unwrap();
@@ -122,7 +122,7 @@ fn the_hint_for_a_missing_key_names_its_path() {
 }
 
 #[test]
-fn a_mistake_in_the_file_is_named_by_its_field() {
+fn errors_in_the_config_file_name_the_field() {
     let folder = folder("fields");
     for (line, said) in [
         (
@@ -147,7 +147,7 @@ fn a_mistake_in_the_file_is_named_by_its_field() {
 }
 
 #[test]
-fn an_origin_is_no_more_than_an_origin() {
+fn an_origin_with_a_path_or_without_a_scheme_is_refused() {
     let tiny = TinyServer::start();
     let url = format!("{}/api", tiny.base);
     for (origin, code) in [
@@ -160,9 +160,9 @@ fn an_origin_is_no_more_than_an_origin() {
     assert_eq!(tiny.state().log.len(), 0);
 }
 
-/// The login has ended here, and that is what was asked for.
+/// The local login has ended, as requested.
 #[test]
-fn a_kind_of_token_that_is_not_revoked_is_a_note_of_the_logout() {
+fn an_unsupported_token_type_at_revocation_is_only_noted_by_logout() {
     let tiny = TinyServer::start();
     let folder = folder("unrevoked");
     let profile = format!(
@@ -190,7 +190,7 @@ fn a_kind_of_token_that_is_not_revoked_is_a_note_of_the_logout() {
             "does not revoke tokens of this kind",
         ],
     );
-    // Whoever asks for the revocation itself is told that there is none.
+    // An explicit revocation reports that it is not supported.
     let token = run(&["token"]);
     token.ok();
     let one = run(&["revoke", "--token-env", "S"]);

@@ -70,7 +70,7 @@ fn echo(served: &Served, token: &str) -> Value {
 }
 
 #[test]
-fn the_first_shell_signs_in_and_the_next_prints_the_same_token() {
+fn connect_signs_in_once_and_then_prints_the_stored_token() {
     let (served, state) = (start_twin(), folder("connect"));
     let state = state.to_str().unwrap();
     let (code, stdout, stderr) = signed_in(connect(&served, state, &["--name", "Notes"]));
@@ -112,7 +112,7 @@ fn the_first_shell_signs_in_and_the_next_prints_the_same_token() {
 
 /// Microsoft Entra refuses `resource` (B80), which the first attempt reports.
 #[test]
-fn a_server_that_refuses_resources_is_not_sent_any() {
+fn without_resource_omits_the_resource_parameter() {
     let (served, state) = (start_twin(), folder("connect-without-resource"));
     served.with(|twin| twin.refuse_resources());
     let state = state.to_str().unwrap();
@@ -134,7 +134,7 @@ fn a_server_that_refuses_resources_is_not_sent_any() {
 }
 
 #[test]
-fn a_server_that_knows_the_api_by_another_name_is_sent_that() {
+fn the_resource_option_is_sent_to_a_server_that_knows_the_api_by_another_name() {
     let (served, state) = (start_twin(), folder("connect-resource"));
     served.with(|twin| twin.rename_resource());
     let state = state.to_str().unwrap();
@@ -149,7 +149,7 @@ fn a_server_that_knows_the_api_by_another_name_is_sent_that() {
 }
 
 #[test]
-fn a_client_that_was_registered_by_hand_acts_for_itself() {
+fn a_preregistered_client_gets_a_token_of_its_own() {
     let (served, state) = (start_twin(), folder("connect-by-hand"));
     let base = served.base().to_owned();
     let client = [
@@ -170,7 +170,7 @@ fn a_client_that_was_registered_by_hand_acts_for_itself() {
 }
 
 #[test]
-fn a_code_is_entered_on_another_device_and_the_trace_shows_no_secret() {
+fn connect_with_a_device_code_traces_no_secret() {
     let (served, state) = (start_twin(), folder("connect-device"));
     served.with(|twin| twin.set_polling_interval(1));
     let url = api(&served);
@@ -210,7 +210,7 @@ fn a_code_is_entered_on_another_device_and_the_trace_shows_no_secret() {
 }
 
 #[test]
-fn what_is_no_api_is_told() {
+fn an_api_without_an_authorization_server_and_an_insecure_url_are_reported() {
     let served = start_twin();
     served.with(|twin| twin.inject(oauth_testkit::Fault::NoAuthorizationServer));
     let state = folder("connect-nobody");
@@ -222,7 +222,7 @@ fn what_is_no_api_is_told() {
 }
 
 #[test]
-fn tokens_of_an_api_that_demands_it_are_bound_to_a_key() {
+fn tokens_are_bound_to_a_key_if_the_api_requires_it() {
     let (served, state) = (start_twin(), folder("connect-bound"));
     served.with(|twin| twin.require_dpop());
     let (key, state) = (state.join("key.pem"), state.to_str().unwrap());
@@ -248,7 +248,7 @@ fn tokens_of_an_api_that_demands_it_are_bound_to_a_key() {
 }
 
 #[test]
-fn of_several_servers_the_user_chooses() {
+fn the_user_chooses_among_several_authorization_servers() {
     let (served, state) = (start_twin(), folder("connect-several"));
     let state = state.to_str().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -79,7 +79,7 @@ impl Assertion {
 }
 
 #[test]
-fn a_key_signs_an_assertion() {
+fn a_key_signs_the_client_assertion() {
     let case = Case::new("key");
     let key = case.file("key.json", ED25519);
     case.token(&["--key", &key]).ok();
@@ -99,7 +99,7 @@ fn a_key_signs_an_assertion() {
 }
 
 #[test]
-fn the_command_line_names_key_and_audience() {
+fn options_set_the_key_id_algorithm_and_audience() {
     let case = Case::new("named");
     let key = case.file("key.json", ED25519);
     let named = ["--key", &key, "--key-id", "other", "--key-alg", "Ed25519"];
@@ -118,7 +118,7 @@ fn the_command_line_names_key_and_audience() {
 }
 
 #[test]
-fn the_server_chooses_what_a_key_signs_with() {
+fn the_signing_algorithm_is_one_that_the_server_accepts() {
     let case = Case::new("algorithm");
     let (rsa, ec) = (case.pem(Alg::Rs256), case.pem(Alg::Es384));
     case.token(&["--key", &rsa]).ok();
@@ -138,7 +138,7 @@ fn the_server_chooses_what_a_key_signs_with() {
 }
 
 #[test]
-fn a_secret_can_be_the_key_of_an_hmac() {
+fn client_secret_jwt_signs_with_the_secret() {
     let case = Case::new("hmac");
     let by_secret = [
         "--client-auth",
@@ -167,7 +167,7 @@ fn a_secret_can_be_the_key_of_an_hmac() {
 }
 
 #[test]
-fn what_is_no_key_is_told_apart() {
+fn errors_distinguish_the_kinds_of_invalid_keys() {
     let case = Case::new("no-key");
     let public = case.file("public.json", &ED25519.replace("\"d\"", "\"e\""));
     let noise = case.file("noise.pem", "s3cr3t");
@@ -185,7 +185,7 @@ fn what_is_no_key_is_told_apart() {
 }
 
 #[test]
-fn a_client_authenticates_in_one_way() {
+fn a_client_authenticates_by_exactly_one_method() {
     let case = Case::new("one-way");
     let key = case.file("key.json", ED25519);
     let both = case.token(&["--key", &key, "--client-secret-env", "S"]);
@@ -215,7 +215,7 @@ fn a_client_authenticates_in_one_way() {
 
 /// A profile with a key, and options that override it.
 #[test]
-fn a_profile_names_the_key() {
+fn a_profile_sets_the_key_and_options_override_it() {
     let case = Case::new("profile");
     case.file("key.json", ED25519);
     let run = |lines: &str, more: &[&str]| {
@@ -270,7 +270,7 @@ fn workload_token(audience: &str) -> String {
 }
 
 #[test]
-fn a_workloads_token_is_read_for_each_request() {
+fn the_workload_token_is_read_again_for_each_request() {
     let case = Case::new("workload");
     let first = workload_token(&case.tiny.base);
     let path = case.file("token", &format!("{first}\n"));
@@ -300,7 +300,7 @@ fn a_workloads_token_is_read_for_each_request() {
 }
 
 #[test]
-fn a_certificate_says_who_the_client_is() {
+fn a_client_certificate_is_presented_and_a_missing_file_is_reported() {
     let (tls, folder) = (Tls::start().unwrap(), folder("credential-tls"));
     let write = |name: &str, text: &str| {
         let path: &Path = &folder.join(name);
@@ -333,7 +333,7 @@ fn a_certificate_says_who_the_client_is() {
 }
 
 #[test]
-fn the_methods_of_certificates_send_no_secret() {
+fn tls_authentication_methods_send_no_secret() {
     let case = Case::new("tls");
     let tls = Tls::start().unwrap();
     let cert = case.file("me.pem", &format!("{}{}", tls.certificate, tls.key));
@@ -357,7 +357,7 @@ fn the_methods_of_certificates_send_no_secret() {
 }
 
 #[test]
-fn an_encrypted_key_signs_by_its_passphrase() {
+fn an_encrypted_key_is_decrypted_with_its_passphrase() {
     let case = Case::new("encrypted");
     let tests = concat!(
         env!("CARGO_MANIFEST_DIR"),

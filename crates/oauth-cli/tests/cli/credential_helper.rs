@@ -31,7 +31,7 @@ fn answer_for<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn git_gets_the_token_for_the_profiles_host_and_its_end() {
+fn git_get_returns_the_token_and_its_expiration_for_the_profiles_host() {
     let home = Home::new("git-get");
     let token = home.p(&["token"]).ok();
     let answer = git(&home, "get", &about(home.base())).ok();
@@ -61,7 +61,7 @@ fn git_gets_the_token_for_the_profiles_host_and_its_end() {
 }
 
 #[test]
-fn no_other_host_gets_a_token() {
+fn other_hosts_get_no_token() {
     let home = Home::new("helper-other");
     let port = home.base().rsplit_once(':').unwrap().1;
     for url in [
@@ -99,7 +99,7 @@ fn no_other_host_gets_a_token() {
 }
 
 #[test]
-fn what_the_host_refused_is_renewed_once_and_nothing_is_stored_for_git() {
+fn a_token_erased_by_git_is_renewed_once_and_git_stores_nothing() {
     let home = Home::new("git-erase");
     home.log_in("p");
     let first = git(&home, "get", &about(home.base())).ok();
@@ -135,7 +135,7 @@ fn what_the_host_refused_is_renewed_once_and_nothing_is_stored_for_git() {
 }
 
 #[test]
-fn the_profile_is_found_by_its_origins() {
+fn the_profile_is_selected_by_its_origins() {
     let home = Home::new("helper-which");
     let config = home.folder.join("config.toml");
     let text = std::fs::read_to_string(&config).unwrap();
@@ -172,7 +172,7 @@ fn the_profile_is_found_by_its_origins() {
 }
 
 #[test]
-fn whoever_is_logged_out_is_told_and_git_gets_nothing() {
+fn after_a_logout_git_and_docker_get_an_error_and_no_credential() {
     let home = Home::new("helper-out");
     home.log_in("p");
     home.p(&["logout"]).ok();
@@ -193,7 +193,7 @@ fn whoever_is_logged_out_is_told_and_git_gets_nothing() {
 }
 
 #[test]
-fn docker_gets_json_and_is_told_what_is_not_kept_here() {
+fn docker_receives_json_and_is_referred_to_login_and_logout() {
     let home = Home::with("docker", "credential_username = \"oauth2accesstoken\"");
     let token = home.p(&["token"]).ok();
     let host = home.base().strip_prefix("http://").unwrap().to_owned();
@@ -223,7 +223,7 @@ fn docker_gets_json_and_is_told_what_is_not_kept_here() {
 }
 
 /// The environment of a helper that git or docker starts.
-fn surroundings(command: &mut Command, home: &Home, path: &Path) {
+fn set_environment(command: &mut Command, home: &Home, path: &Path) {
     command
         .env_clear()
         .env("HOME", &home.folder)
@@ -241,12 +241,12 @@ fn program_folder() -> PathBuf {
 
 #[cfg(unix)]
 #[test]
-fn git_itself_is_given_the_token_and_has_a_refused_one_replaced() {
+fn git_gets_the_token_and_a_rejected_one_is_replaced() {
     let home = Home::new("git-itself");
     home.log_in("p");
     let run = |operation: &str, request: &str| {
         let mut command = Command::new("git");
-        surroundings(&mut command, &home, &program_folder());
+        set_environment(&mut command, &home, &program_folder());
         command
             .args([
                 "-c",
@@ -283,15 +283,15 @@ fn git_itself_is_given_the_token_and_has_a_refused_one_replaced() {
     assert!(!other.status.success() && other.stdout.is_empty());
 }
 
-/// Docker calls the helper by a name of its own, with only the operation as argument.
+/// Docker calls the helper by its own name for it, with only the operation as argument.
 #[cfg(unix)]
 #[test]
-fn a_link_with_dockers_name_speaks_to_docker() {
+fn a_symlink_named_docker_credential_oauth_speaks_the_docker_protocol() {
     let home = Home::new("docker-link");
     let link = home.folder.join("docker-credential-oauth");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_oauth"), &link).unwrap();
     let mut command = Command::new(&link);
-    surroundings(&mut command, &home, &home.folder);
+    set_environment(&mut command, &home, &home.folder);
     let mut child = command
         .arg("get")
         .stdin(Stdio::piped())

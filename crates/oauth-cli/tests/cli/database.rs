@@ -4,7 +4,7 @@ use crate::common::Started;
 use crate::store::{Home, says};
 
 #[test]
-fn shells_share_a_database() {
+fn concurrent_shells_share_a_database() {
     let home = Home::with("database", "store = \"sqlite\"");
     home.log_in("p");
     let state = home.folder.join("state/oauth");

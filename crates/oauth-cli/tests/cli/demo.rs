@@ -6,7 +6,7 @@ use serde_json::Value;
 const SYSTEMS: [&str; 4] = ["uservoice", "usertesting", "usertesting-apps", "socios"];
 
 #[test]
-fn every_flow_of_every_system_goes_well() {
+fn every_flow_of_every_system_succeeds() {
     let done = oauth(&["demo", "--json"]).run();
     let record: Value = serde_json::from_str(&done.stdout).unwrap();
     let systems = record["systems"].as_array().unwrap();
@@ -35,7 +35,7 @@ fn every_flow_of_every_system_goes_well() {
 }
 
 #[test]
-fn the_report_holds_no_secret() {
+fn the_report_contains_no_secret() {
     for arguments in [&["demo"][..], &["demo", "--json"]] {
         let done = oauth(arguments).run();
         assert!(!done.stdout.is_empty());
@@ -44,13 +44,13 @@ fn the_report_holds_no_secret() {
         }
         assert!(
             !done.stdout.contains('\u{1b}'),
-            "no colours where nobody can see them"
+            "no colours outside of a terminal"
         );
     }
 }
 
 #[test]
-fn one_system_can_be_run() {
+fn demo_can_run_a_single_system() {
     let report = oauth(&["demo", "--system", "socios"]).run().ok();
     assert!(report.contains("✓ reuse_detection"), "{report}");
     assert!(!report.contains("uservoice"), "{report}");

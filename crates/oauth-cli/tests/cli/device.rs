@@ -50,7 +50,7 @@ fn log_in_with(
 }
 
 #[test]
-fn a_person_enters_the_code_elsewhere_and_is_signed_in_here() {
+fn a_user_enters_the_code_on_another_device_and_is_signed_in() {
     for command in [&["device"][..], &["login", "--device"]] {
         signs_in(command);
     }
@@ -87,7 +87,7 @@ fn signs_in(command: &[&str]) {
 }
 
 #[test]
-fn a_login_falls_to_a_code_where_no_browser_is() {
+fn login_falls_back_to_a_device_code_without_a_browser() {
     // Without a display, in an SSH session; then with a display but no opener.
     for (name, value) in [("X", "1"), ("SSH_TTY", "/dev/pts/7"), ("DISPLAY", ":1")] {
         let served = start_twin();
@@ -100,9 +100,9 @@ fn a_login_falls_to_a_code_where_no_browser_is() {
     }
 }
 
-/// The member shows a program which it is: a URL to open, or a code to show. No login has both.
+/// The member tells a program whether to open a URL or to show a code. No login has both.
 #[test]
-fn a_program_is_given_a_url_or_a_code() {
+fn json_output_has_either_a_url_or_a_device_code() {
     let members = |output: &str| {
         let read = output.lines().map(serde_json::from_str);
         let lines: Vec<serde_json::Map<String, Value>> = read.filter_map(Result::ok).collect();
@@ -138,7 +138,7 @@ fn until_shown(mut run: crate::common::Run) -> String {
 }
 
 #[test]
-fn a_login_stays_in_the_browser_where_the_person_or_the_server_says_so() {
+fn login_uses_the_browser_if_requested_or_without_device_codes() {
     let served = start_twin();
     let urls_of = |more: &[&str]| {
         let output = until_shown(command_at(&served, &[&["login"], more].concat()));
@@ -186,7 +186,7 @@ fn read_by_camera(lines: &[&str]) -> String {
 
 #[cfg(unix)]
 #[test]
-fn a_terminal_shows_a_code_for_a_camera() {
+fn a_terminal_shows_a_qr_code() {
     let served = start_twin();
     served.with(|twin| twin.set_polling_interval(1));
     let (ours, theirs) = crate::native::terminal();
@@ -217,7 +217,7 @@ fn a_terminal_shows_a_code_for_a_camera() {
 }
 
 #[test]
-fn programs_are_told_the_code_as_json_and_a_refusal_is_an_error() {
+fn a_refused_device_login_is_an_error_with_empty_output() {
     let served = start_twin();
     served.with(|twin| twin.deny_next());
     let (code, stdout, stderr) = log_in(&served, &["device"], &["--json"]);
@@ -226,7 +226,7 @@ fn programs_are_told_the_code_as_json_and_a_refusal_is_an_error() {
 }
 
 #[test]
-fn a_server_without_device_codes_is_named_and_nothing_of_a_browser_goes_with_it() {
+fn device_login_without_the_endpoint_or_with_browser_options_is_refused() {
     let served = Served::start(oauth_testkit::Twin::socios).unwrap();
     let done = oauth(&[
         "login",

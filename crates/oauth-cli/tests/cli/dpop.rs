@@ -56,7 +56,7 @@ impl Bank {
 }
 
 #[test]
-fn a_login_is_bound_to_the_key_of_the_profile() {
+fn a_login_is_bound_to_the_dpop_key_of_the_profile() {
     for (name, rules) in [
         ("dpop-security", "fapi2_security"),
         ("dpop-signing", "fapi2_message_signing"),
@@ -89,7 +89,7 @@ fn a_login_is_bound_to_the_key_of_the_profile() {
 }
 
 #[test]
-fn a_key_that_is_none_is_told() {
+fn an_invalid_or_missing_dpop_key_is_reported() {
     let bank = Bank::new("dpop-broken", "fapi2_security");
     for text in [
         "no key",
@@ -108,7 +108,7 @@ fn a_key_that_is_none_is_told() {
 }
 
 #[test]
-fn a_token_that_is_bound_to_a_key_is_no_password() {
+fn a_dpop_bound_token_is_not_given_out_as_a_password() {
     let bank = Bank::new("dpop-helper", "fapi2_security");
     visit(bank.run(&["login", "--no-browser"]), 1).ok();
     let (protocol, host) = bank.served.base().split_once("://").unwrap();

@@ -7,7 +7,7 @@ use crate::store::{Home, LOG_IN, says};
 
 /// Each point at which a shell may be killed, and whether the refresh token is lost there.
 #[test]
-fn a_killed_shell_leaves_a_store_that_goes_on() {
+fn a_killed_shell_leaves_a_usable_store() {
     let points = [
         ("lease.written", false),
         ("lease.renamed", false),
@@ -47,7 +47,7 @@ fn a_killed_shell_leaves_a_store_that_goes_on() {
 /// refresh token already.
 #[cfg(unix)]
 #[test]
-fn a_shell_that_is_told_to_stop_finishes_its_renewal() {
+fn a_terminated_shell_command_finishes_its_renewal() {
     let home = Home::new("stopped");
     home.log_in("p");
     for signal in ["TERM", "INT"] {

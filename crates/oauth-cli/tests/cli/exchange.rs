@@ -1,9 +1,9 @@
-//! `oauth exchange`, and the forms of a token that other programs take.
+//! `oauth exchange`, and the token formats for other programs.
 
 use crate::common::{command_at, start_twin};
 
 #[test]
-fn a_token_is_exchanged_and_its_type_is_told() {
+fn a_token_is_exchanged_and_its_type_is_printed() {
     let served = start_twin();
     let subject = command_at(&served, &["token", "--scope", "read write"])
         .run()
@@ -44,7 +44,7 @@ fn a_token_is_exchanged_and_its_type_is_told() {
 }
 
 #[test]
-fn a_refused_subject_token_is_not_about_a_login() {
+fn a_refused_subject_token_does_not_suggest_a_login() {
     let tiny = crate::tiny::TinyServer::start();
     tiny.state().error = Some("invalid_grant");
     let run = tiny.run(&["exchange", "--subject-token-env", "T"]);
@@ -60,7 +60,7 @@ fn a_refused_subject_token_is_not_about_a_login() {
 }
 
 #[test]
-fn kubectl_takes_a_token_with_its_end_and_scripts_the_token_alone() {
+fn kubectl_receives_a_token_with_its_expiry_and_scripts_only_the_token() {
     let served = start_twin();
     let raw = command_at(&served, &["token", "--format", "raw"])
         .run()
@@ -74,7 +74,7 @@ fn kubectl_takes_a_token_with_its_end_and_scripts_the_token_alone() {
     assert!(done["status"]["token"].is_string());
     let end = done["status"]["expirationTimestamp"].as_str().unwrap();
     assert!(end.ends_with('Z') && end.len() == 20, "{end}");
-    // kubectl says which version it reads.
+    // kubectl states the version that it reads.
     let version = |info: &str| {
         let command = command_at(&served, &["token", "--format", "exec-credential"]);
         let output = command.env("KUBERNETES_EXEC_INFO", info).run().json();

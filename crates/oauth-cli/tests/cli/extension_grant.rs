@@ -23,7 +23,7 @@ tag = { required = false, repeated = true }
 "#;
 
 #[test]
-fn a_described_grant_is_asked_with_by_its_name() {
+fn an_extension_grant_is_selected_by_its_name() {
     let (served, folder) = (start_twin(), folder("own-grant"));
     let preset = folder.join("acme.toml");
     std::fs::write(&preset, PRESET).unwrap();

@@ -27,7 +27,7 @@ fn call(served: &Served, more: &[&str]) -> Run {
 }
 
 #[test]
-fn a_token_of_the_console_is_used_from_a_variable_a_file_and_stdin() {
+fn a_fixed_token_is_read_from_a_variable_a_file_or_stdin() {
     let served = Served::start(Twin::uservoice).unwrap();
     let token = console_token(&served);
     let by_env = call(&served, &["--token-env", "T"]).env("T", &token);
@@ -44,7 +44,7 @@ fn a_token_of_the_console_is_used_from_a_variable_a_file_and_stdin() {
 }
 
 #[test]
-fn one_that_was_revoked_is_told_with_the_advice_to_create_a_new_one() {
+fn a_revoked_fixed_token_is_reported_with_the_advice_to_create_a_new_one() {
     let served = Served::start(Twin::uservoice).unwrap();
     let token = console_token(&served);
     served.with(Twin::revoke_all);
@@ -66,7 +66,7 @@ fn one_that_was_revoked_is_told_with_the_advice_to_create_a_new_one() {
 }
 
 #[test]
-fn a_profile_may_have_one() {
+fn a_profile_may_have_a_fixed_token() {
     let served = Served::start(Twin::uservoice).unwrap();
     let token = console_token(&served);
     let folder = folder("fixed-profile");
@@ -99,7 +99,7 @@ fn a_profile_may_have_one() {
 }
 
 #[test]
-fn a_limit_is_told_or_waited_for() {
+fn a_rate_limit_is_reported_or_waited_for() {
     let served = start_twin();
     let token = console_token(&served);
     served.with(|twin| {

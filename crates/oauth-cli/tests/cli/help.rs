@@ -31,7 +31,7 @@ fn all() -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_command_is_looked_at() {
+fn all_commands_are_covered() {
     let all = all();
     for command in [
         &["demo"][..],
@@ -45,7 +45,7 @@ fn every_command_is_looked_at() {
 }
 
 #[test]
-fn help_is_wrapped_once_and_by_nobody_else() {
+fn help_text_is_wrapped_only_once() {
     for command in all() {
         let command: Vec<&str> = command.iter().map(String::as_str).collect();
         for width in [80, 100] {
@@ -82,7 +82,7 @@ fn check_prose(text: &str, width: usize, command: &[&str]) {
 
 /// An example is a complete command: continued lines end with a backslash.
 #[test]
-fn examples_are_whole() {
+fn help_examples_are_complete_commands() {
     for command in all() {
         let command: Vec<&str> = command.iter().map(String::as_str).collect();
         let help = help(&command, 80);

@@ -7,7 +7,7 @@ use crate::store::{Home, says};
 use crate::tiny::TinyServer;
 
 #[test]
-fn a_profile_that_has_lost_its_login_says_so() {
+fn after_a_logout_the_client_token_is_not_used_instead_of_the_login() {
     let home = Home::new("lost-login");
     let url = format!("{}/api/echo", home.base());
     // Without any login so far, the token is the client's.
@@ -48,7 +48,7 @@ fn a_profile_that_has_lost_its_login_says_so() {
 }
 
 #[test]
-fn a_profile_may_say_whose_it_is() {
+fn a_profile_may_select_the_user_or_the_client() {
     let home = Home::with("as-person", "as = \"person\"");
     says(&home.p(&["token"]), 2, &["usage.no_login"]);
     home.p(&["token", "--as", "client"]).ok();
@@ -64,7 +64,7 @@ fn a_profile_may_say_whose_it_is() {
 }
 
 #[test]
-fn without_a_store_nobody_is_logged_in() {
+fn acting_as_a_user_without_a_store_is_refused() {
     let home = Home::new("as-nobody");
     let url = format!("{}/api/echo", home.base());
     for command in [&["token"][..], &["call", &url]] {
@@ -75,7 +75,7 @@ fn without_a_store_nobody_is_logged_in() {
 }
 
 #[test]
-fn a_providers_login_is_kept_beside_the_clients_own() {
+fn the_providers_login_is_stored_separately_from_the_clients_own_tokens() {
     let home = Home::of_provider("provider");
     let token = || home.oauth(&["token"]).run();
     let client_token = token().ok();
@@ -96,7 +96,7 @@ fn a_providers_login_is_kept_beside_the_clients_own() {
 }
 
 #[test]
-fn revoking_forgets_the_login_of_one_profile() {
+fn revoke_and_logout_remove_only_the_login_of_their_profile() {
     for command in ["revoke", "logout"] {
         let home = Home::new(command);
         home.log_in("p");
@@ -116,7 +116,7 @@ fn revoking_forgets_the_login_of_one_profile() {
 }
 
 #[test]
-fn the_clients_own_tokens_can_be_forgotten() {
+fn client_tokens_can_be_revoked_and_removed() {
     for command in [&["logout", "--client"][..], &["revoke", "--as", "client"]] {
         let home = Home::new(&format!("own-{}", command[0]));
         says(&home.p(command), 2, &["usage.no_token"]);
@@ -138,7 +138,7 @@ fn the_clients_own_tokens_can_be_forgotten() {
 }
 
 #[test]
-fn a_login_is_not_taken_for_another_scope() {
+fn a_stored_login_is_not_used_for_another_scope() {
     let home = Home::new("scope");
     home.log_in("p");
     home.p(&["token", "--scope", "read"]).ok();
@@ -153,7 +153,7 @@ fn a_login_is_not_taken_for_another_scope() {
 }
 
 #[test]
-fn without_a_store_nothing_is_kept() {
+fn without_a_store_nothing_is_saved() {
     let home = Home::with("none", "store = \"none\"");
     let first = home.p(&["token"]).ok();
     assert_ne!(home.p(&["token"]).ok(), first);
@@ -203,7 +203,7 @@ impl TinyProfile {
 }
 
 #[test]
-fn another_person_needs_to_replace_the_login() {
+fn a_login_as_another_user_requires_the_replace_option() {
     let profile = TinyProfile::new("other");
     let token = || profile.run(&["token"]).run().ok();
     says(&profile.log_in("alice", &[]), 0, &["saved the login"]);
@@ -234,7 +234,7 @@ fn another_person_needs_to_replace_the_login() {
 
 /// The server sent an ID token that was not requested, and so not verified.
 #[test]
-fn an_id_token_that_was_not_verified_says_nothing_about_userinfo() {
+fn an_unverified_id_token_is_not_used_for_userinfo() {
     let profile = TinyProfile::new("unverified");
     says(&profile.log_in("alice", &[]), 0, &["saved the login"]);
     let done = profile.run(&["userinfo"]).run();
@@ -243,7 +243,7 @@ fn an_id_token_that_was_not_verified_says_nothing_about_userinfo() {
 
 #[cfg(unix)]
 #[test]
-fn on_a_terminal_the_person_is_asked() {
+fn on_a_terminal_the_user_confirms_the_replacement_of_a_login() {
     use crate::native::Session;
     for (answer, code) in [("y", 0), ("", 2)] {
         let profile = TinyProfile::new(&format!("asked-{code}"));

@@ -72,7 +72,7 @@ fn failed_check(done: &RunResult) -> (Value, Vec<(String, String)>) {
 }
 
 #[test]
-fn a_token_is_shown_and_nothing_is_said_to_be_true() {
+fn a_token_is_shown_as_unverified() {
     let issuer = Issuer::new("shown");
     let mut claims = claims();
     claims["name"] = "Al\u{1b}[31mice".into();
@@ -122,7 +122,7 @@ fn a_token_for_any_of_several_audiences_passes() {
 }
 
 #[test]
-fn every_check_fails_by_itself() {
+fn each_check_fails_on_its_own() {
     let issuer = Issuer::new("checks");
     let id_token = ["--typ", "id-token", "--client-id", "app"];
     for (options, member, value, code) in [
@@ -197,7 +197,7 @@ fn access() -> Value {
 }
 
 #[test]
-fn an_access_token_is_judged_as_an_api_judges_it() {
+fn inspect_validates_access_tokens_as_an_api_does() {
     let issuer = Issuer::new("api");
     let with_keys = [&API[..], &["--jwks", &issuer.jwks]].concat();
     let client = ["--client-id", "app"];
@@ -250,7 +250,7 @@ fn an_access_token_is_judged_as_an_api_judges_it() {
 }
 
 #[test]
-fn an_access_token_is_read_as_its_server_writes_it() {
+fn access_token_profiles_of_servers_are_supported() {
     for alg in [Alg::Rs256, Alg::Es384, Alg::Es512, Alg::EdDsa] {
         let key = PrivateKey::generate(alg).unwrap();
         let mut claims = access();
@@ -275,7 +275,7 @@ fn an_access_token_is_read_as_its_server_writes_it() {
 }
 
 #[test]
-fn a_signature_is_verified_with_the_keys_of_a_file() {
+fn signatures_are_verified_with_the_keys_of_a_file() {
     let issuer = Issuer::new("jwks");
     let options = ["--issuer", ISSUER, "--jwks", &issuer.jwks, "--json"];
     let judged = |token: &str| {
@@ -317,7 +317,7 @@ fn a_signature_is_verified_with_the_keys_of_a_file() {
 }
 
 #[test]
-fn an_id_token_is_judged_as_a_login_judges_it() {
+fn inspect_validates_id_tokens_as_a_login_does() {
     let issuer = Issuer::new("login");
     let keys = ["--issuer", ISSUER, "--jwks", &issuer.jwks, "--json"];
     let kind = ["--typ", "id-token", "--client-id", "app", "--nonce", "n"];
@@ -335,7 +335,7 @@ fn an_id_token_is_judged_as_a_login_judges_it() {
 }
 
 #[test]
-fn keys_are_fetched_only_if_that_is_said() {
+fn keys_are_fetched_only_if_requested() {
     let served = start_twin();
     let file = folder("inspect-fetch").join("tokens.json");
     log_in(
@@ -369,7 +369,7 @@ fn keys_are_fetched_only_if_that_is_said() {
     assert_eq!(logged.iter().filter(|path| *path == "/jwks").count(), 1);
     assert!(!logged.iter().any(|path| path == "/token"), "{logged:?}");
 
-    // Plain http has to be asked for, and a server that is gone is not the token's fault.
+    // Plain http must be enabled, and an unreachable server is not reported as a fault of the token.
     let done = inspect(token, &[&expected[..], &["--fetch-keys"]].concat()).run();
     assert_eq!((done.code, done.stdout.as_str()), (2, ""));
     drop(served);
@@ -379,7 +379,7 @@ fn keys_are_fetched_only_if_that_is_said() {
 }
 
 #[test]
-fn a_token_is_no_argument() {
+fn a_token_on_the_command_line_is_refused() {
     let token = Issuer::new("argument").token(&claims());
     let done = oauth(&["inspect", &token]).run();
     assert_eq!((done.code, done.stdout.as_str()), (2, ""));
@@ -392,7 +392,7 @@ fn a_token_is_no_argument() {
 }
 
 #[test]
-fn what_is_no_token_is_refused_and_not_shown() {
+fn an_invalid_token_is_refused_and_not_shown() {
     for text in ["opaque-t0ken", "t0ken.a.b", "e30.t0ken.AA.AA"] {
         let done = inspect(text, &[]).run();
         assert_eq!((done.code, done.stdout.as_str()), (1, ""));
@@ -405,7 +405,7 @@ fn what_is_no_token_is_refused_and_not_shown() {
 }
 
 #[test]
-fn of_an_encrypted_token_the_header_is_shown() {
+fn only_the_header_of_an_encrypted_token_is_shown() {
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RSA-OAEP","enc":"A256GCM"}"#);
     let token = format!("{header}.AAAA.AAAA.c2VjcmV0.AAAA");
     let text = inspect(&token, &[]).run().ok();

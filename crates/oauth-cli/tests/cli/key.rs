@@ -1,4 +1,4 @@
-//! `oauth key`: no key is shown unasked, and what is published is public.
+//! `oauth key`: private keys are shown only on request, and only public keys are published.
 
 use crate::common::{RunResult, folder, oauth};
 use serde_json::Value;
@@ -24,7 +24,7 @@ fn refused_code(done: &RunResult, words: &[&str]) {
 }
 
 #[test]
-fn a_key_is_written_once_and_for_this_user_alone() {
+fn a_key_file_is_private_and_never_overwritten() {
     let path = folder("key-new").join("client.pem");
     let path = path.to_str().unwrap();
     let new = || oauth(&["key", "new", "--alg", "ES256", "--output", path]).run();
@@ -45,7 +45,7 @@ fn a_key_is_written_once_and_for_this_user_alone() {
 }
 
 #[test]
-fn every_algorithm_makes_a_key_whose_public_half_says_it() {
+fn every_algorithm_generates_a_key_whose_public_half_names_it() {
     for (alg, kty, arguments) in [
         ("ES256", "EC", &[][..]),
         ("ES384", "EC", &[]),
@@ -63,7 +63,7 @@ fn every_algorithm_makes_a_key_whose_public_half_says_it() {
         assert_eq!(jwk["kid"], thumbprint.trim_end());
         let private = ["d", "p", "q", "dp", "dq", "qi", "k"];
         assert!(private.iter().all(|name| jwk.get(name).is_none()), "{jwk}");
-        // The public half has the same name as the key.
+        // The public key has the same thumbprint as the private one.
         let again = oauth(&["key", "thumbprint", "-"]).stdin(&jwk.to_string());
         assert_eq!(again.run().ok(), thumbprint);
     }
@@ -71,7 +71,7 @@ fn every_algorithm_makes_a_key_whose_public_half_says_it() {
 
 #[cfg(unix)]
 #[test]
-fn a_terminal_gets_a_key_only_if_told() {
+fn a_key_is_only_printed_to_a_terminal_if_requested() {
     use std::io::Read as _;
     for (arguments, code) in [(&[][..], 2), (&["--output", "-"][..], 0)] {
         let (mut screen, terminal) = crate::native::terminal();
@@ -80,7 +80,7 @@ fn a_terminal_gets_a_key_only_if_told() {
         let done = run.run();
         assert_eq!(done.code, code, "{}", done.stderr);
         let mut seen = Vec::new();
-        // Nobody is left at its other side, which ends reading with an error.
+        // The other end is closed, so reading ends with an error.
         let _ = screen.read_to_end(&mut seen);
         let is_shown = String::from_utf8_lossy(&seen).contains("PRIVATE KEY");
         assert_eq!(is_shown, code == 0);
@@ -89,7 +89,7 @@ fn a_terminal_gets_a_key_only_if_told() {
 }
 
 #[test]
-fn a_key_for_programs_is_one_record() {
+fn key_new_with_json_prints_one_record() {
     let record = oauth(&["key", "new", "--alg", "ES256", "--json"])
         .run()
         .json();
@@ -103,7 +103,7 @@ fn a_key_for_programs_is_one_record() {
 }
 
 #[test]
-fn thumbprints_are_those_of_the_rfcs() {
+fn thumbprints_match_the_rfc_examples() {
     for (key, expected) in [(ED25519, ED25519_THUMBPRINT), (RSA, RSA_THUMBPRINT)] {
         let output = oauth(&["key", "thumbprint", "-"]).stdin(key).run().ok();
         assert_eq!(output.trim_end(), expected);
@@ -114,7 +114,7 @@ fn thumbprints_are_those_of_the_rfcs() {
 }
 
 #[test]
-fn several_keys_make_a_set() {
+fn several_keys_are_published_as_a_set() {
     let folder = folder("key-set");
     let file = |name: &str, text: &str| {
         let path = folder.join(name);
@@ -148,7 +148,7 @@ fn several_keys_make_a_set() {
 }
 
 #[test]
-fn what_is_no_key_is_refused_and_not_shown() {
+fn an_invalid_key_is_refused_and_not_shown() {
     let secret = "c2VjcmV0";
     for text in [
         String::new(),
@@ -174,7 +174,7 @@ fn what_is_no_key_is_refused_and_not_shown() {
 }
 
 #[test]
-fn an_encrypted_key_is_published_by_its_passphrase() {
+fn an_encrypted_key_is_published_with_its_passphrase() {
     let file = |name: &str| {
         let tests = concat!(
             env!("CARGO_MANIFEST_DIR"),
@@ -211,7 +211,7 @@ fn an_encrypted_key_is_published_by_its_passphrase() {
 }
 
 #[test]
-fn a_key_that_seals_is_new_each_time_and_opens_what_it_sealed() {
+fn sealing_keys_are_random_and_never_overwritten() {
     let key = || oauth(&["key", "seal"]).run().ok();
     let (first, second) = (key(), key());
     assert_ne!(first, second);

@@ -1,4 +1,4 @@
-//! Tokens in files that only the keyring opens.
+//! Tokens in files encrypted with a key in the keyring.
 
 use crate::bus::Bus;
 use crate::common::{Run, visit};
@@ -37,7 +37,7 @@ impl Session {
             })
     }
 
-    /// Everything that lies in files.
+    /// The contents of all files.
     fn files(&self) -> String {
         let sealed = self.home.folder.join("state/oauth/sealed");
         let files = std::fs::read_dir(sealed).unwrap();
@@ -48,7 +48,7 @@ impl Session {
 }
 
 #[test]
-fn a_login_is_sealed_and_shared() {
+fn a_login_in_the_keyring_is_encrypted_and_shared() {
     let session = Session::new("keyring");
     let login = visit(session.p(&["login", "--no-browser"]), 1);
     assert_eq!(login.code, 0, "{}", login.stderr);
@@ -68,7 +68,7 @@ fn a_login_is_sealed_and_shared() {
 }
 
 #[test]
-fn without_its_keyring_nothing_is_read_and_nothing_kept_elsewhere() {
+fn without_the_keyring_nothing_is_read_or_stored_elsewhere() {
     let session = Session::new("keyring-gone");
     visit(session.p(&["login", "--no-browser"]), 1);
     let nobody = session
@@ -82,7 +82,7 @@ fn without_its_keyring_nothing_is_read_and_nothing_kept_elsewhere() {
 }
 
 #[test]
-fn without_a_keyring_nobody_is_asked_to_consent() {
+fn a_missing_keyring_is_reported_before_the_user_is_asked_to_consent() {
     let home = Home::with("keyring-none", "store = \"keyring\"");
     let login = home.run_p(&["login", "--no-browser"]);
     let done = login

@@ -1,4 +1,4 @@
-//! `oauth login`: where it leads, and which callback it believes.
+//! `oauth login`: the opened URL, and which callbacks are accepted.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
@@ -11,15 +11,15 @@ use crate::tiny::TinyServer;
 use oauth_testkit::Fault;
 use serde_json::{Value, json};
 
-/// The presets as every language is held to.
+/// The expected presets, shared by all languages.
 const PRESETS: &str = include_str!("../../../../tests/presets.json");
 
 #[test]
-fn every_preset_leads_to_its_server() {
+fn every_preset_opens_its_authorization_endpoint() {
     let presets: Vec<Value> = serde_json::from_str(PRESETS).unwrap();
     let listed = oauth(&["providers"]).run().ok();
     assert_eq!(presets.len(), listed.lines().count(), "{listed}");
-    // Some compare redirect URIs, and so the port is stated; it is free, for all it knows.
+    // Some presets compare redirect URIs, so the port is fixed; it should still be free.
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = socket.local_addr().unwrap().port();
     drop(socket);
@@ -51,7 +51,7 @@ fn every_preset_leads_to_its_server() {
 }
 
 #[test]
-fn a_login_with_openid_names_the_person_or_nobody_is_logged_in() {
+fn a_login_with_openid_names_the_user_or_fails() {
     let served = start_twin();
     let done = log_in(&served, &["--scope", "openid read"]);
     assert!(done.stderr.contains("logged in as "), "{}", done.stderr);
@@ -79,7 +79,7 @@ fn a_request_with_a_known_flaw_is_sent_with_a_warning() {
 
 /// RFC 9396 section 7: as with the scope, the granted permissions are shown.
 #[test]
-fn the_permissions_that_were_granted_and_those_that_are_missing_are_told() {
+fn granted_and_missing_permissions_are_reported() {
     let tiny = TinyServer::start();
     let granted = json!({"type": "account", "actions": ["read"], "note": "\u{9b}2J"});
     tiny.state().granted = json!({"authorization_details": [granted]});
@@ -102,7 +102,7 @@ fn the_permissions_that_were_granted_and_those_that_are_missing_are_told() {
             "{}",
             done.stderr
         );
-        // Two such lines only: nothing that was granted is missing.
+        // Only two such lines: nothing granted is missing.
         assert_eq!(done.stderr.matches("granted: {").count(), 2);
         let done = visit(tiny.run(&[&command[..], &["--json"]].concat()), 1).ok();
         let record: Value = serde_json::from_str(&done).unwrap();
@@ -110,7 +110,7 @@ fn the_permissions_that_were_granted_and_those_that_are_missing_are_told() {
         let missing = json!([{"type": "payment", "actions": ["send"]}]);
         assert_eq!(record["missing_authorization_details"], missing);
     }
-    // Without a wish, and without an answer, there is nothing to tell.
+    // Without a request and without a response nothing is printed.
     tiny.state().granted = json!({});
     let done = visit(tiny.run(&["login", "--no-browser"]), 1);
     assert!(!done.stderr.contains("granted"), "{}", done.stderr);
@@ -133,7 +133,7 @@ fn the_permissions_that_were_granted_and_those_that_are_missing_are_told() {
 }
 
 #[test]
-fn a_login_is_bound_to_its_flow() {
+fn a_callback_with_a_wrong_issuer_or_state_does_not_complete_the_login() {
     let served = start_twin();
     served.with(|twin| twin.inject(Fault::WrongIssuerInCallback));
     let done = try_log_in(&served, &["--scope", "openid"], 1);
@@ -171,7 +171,7 @@ fn a_login_is_bound_to_its_flow() {
 }
 
 #[test]
-fn a_request_is_pushed_where_the_server_requires_it() {
+fn the_request_is_pushed_if_the_server_requires_it() {
     let tiny = TinyServer::start();
     tiny.state().metadata = json!({
         "pushed_authorization_request_endpoint": format!("{}/par", tiny.base),
@@ -186,7 +186,7 @@ fn a_request_is_pushed_where_the_server_requires_it() {
 }
 
 #[test]
-fn a_request_is_pushed_on_wish() {
+fn an_authorization_request_is_pushed_with_the_push_option() {
     let tiny = TinyServer::start();
     tiny.state().metadata = json!({
         "pushed_authorization_request_endpoint": format!("{}/par", tiny.base),

@@ -83,7 +83,7 @@ fn parameters(url: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_browser_ends_the_session_at_the_server() {
+fn sign_out_opens_the_end_session_endpoint() {
     let person = Person::new("browser");
     let mut url = String::new();
     let done = person.sign_out(&[], |opened| url = opened.to_owned());
@@ -101,7 +101,7 @@ fn the_browser_ends_the_session_at_the_server() {
 }
 
 #[test]
-fn the_return_is_waited_for_and_has_this_logouts_state() {
+fn sign_out_waits_for_the_return_with_its_own_state() {
     let person = Person::new("return");
     let done = person.sign_out(&BACK, |url| {
         let sent = parameters(url);
@@ -129,7 +129,7 @@ fn the_return_is_waited_for_and_has_this_logouts_state() {
 }
 
 #[test]
-fn programs_learn_whether_the_browser_came_back() {
+fn json_output_reports_whether_the_browser_returned() {
     let person = Person::new("json");
     let done = person.run(&[&SIGN_OUT[..], &["--json"]].concat()).run();
     let lines = done.stderr.lines();
@@ -142,7 +142,7 @@ fn programs_learn_whether_the_browser_came_back() {
 }
 
 #[test]
-fn what_is_wrong_with_the_command_forgets_nothing() {
+fn an_invalid_logout_command_removes_no_tokens() {
     let person = Person::new("usage");
     for uri in ["https://app.example/out", "http://app.example/out", "no"] {
         let more = ["--post-logout-redirect-uri", uri];
@@ -156,7 +156,7 @@ fn what_is_wrong_with_the_command_forgets_nothing() {
 }
 
 #[test]
-fn a_server_that_fails_keeps_nobody_logged_in() {
+fn a_failing_server_does_not_prevent_the_logout() {
     let person = Person::new("revoke-fails");
     person.tiny.state().broken = Some("/revoke");
     let done = person.sign_out(&BACK, |url| {
@@ -194,7 +194,7 @@ fn a_server_that_fails_keeps_nobody_logged_in() {
 }
 
 #[test]
-fn a_server_without_sign_out_is_told() {
+fn a_server_without_a_logout_endpoint_is_reported() {
     let person = Person::new("no-endpoint");
     person.tiny.state().metadata = json!({});
     let done = person.run(&SIGN_OUT).run();

@@ -15,7 +15,7 @@ fn says(done: &RunResult, words: &[&str]) {
 }
 
 #[test]
-fn a_body_and_an_error_are_two_lines_where_both_go_to_one_place() {
+fn a_body_and_an_error_in_the_same_file_are_on_separate_lines() {
     let tiny = TinyServer::start();
     let url = format!("{}/api", tiny.base);
     let path = folder("glued").join("all.txt");
@@ -32,7 +32,7 @@ fn a_body_and_an_error_are_two_lines_where_both_go_to_one_place() {
 }
 
 #[test]
-fn a_server_without_tls_is_no_reason_to_try_again() {
+fn a_server_without_tls_is_not_reported_as_retryable() {
     let served = start_twin();
     let url = served.base().replace("http:", "https:");
     let done = oauth(&["discover", &url]).run();
@@ -45,7 +45,7 @@ fn a_server_without_tls_is_no_reason_to_try_again() {
 }
 
 #[test]
-fn a_provider_is_moved_and_not_made_plain() {
+fn loopback_http_with_a_provider_is_refused() {
     let server = ["--provider", "keycloak", "--loopback-http"];
     let variables = ["--var", "host=127.0.0.1:8180", "--var", "realm=a"];
     let client = ["--client-id", "a", "--client-secret-env", "S"];
@@ -56,7 +56,7 @@ fn a_provider_is_moved_and_not_made_plain() {
 }
 
 #[test]
-fn a_client_that_gets_no_token_is_not_told_to_log_in() {
+fn a_client_credentials_failure_does_not_advise_a_login() {
     let tiny = TinyServer::start();
     tiny.state().error = Some("invalid_grant");
     let url = format!("{}/api", tiny.base);
@@ -73,7 +73,7 @@ fn a_client_that_gets_no_token_is_not_told_to_log_in() {
 }
 
 #[test]
-fn a_server_may_mean_the_secret_when_it_refuses_the_grant() {
+fn unauthorized_client_hints_at_the_client_secret() {
     let tiny = TinyServer::start();
     tiny.state().error = Some("unauthorized_client");
     let done = tiny.run(&["token"]).run();
@@ -85,7 +85,7 @@ fn a_server_may_mean_the_secret_when_it_refuses_the_grant() {
 }
 
 #[test]
-fn a_refresh_token_is_not_lost_without_a_word() {
+fn a_refresh_token_that_is_not_stored_is_reported() {
     let tiny = TinyServer::start();
     let login = |more: &[&str]| visit(tiny.run(&[&["login", "--no-browser"], more].concat()), 1);
     says(
@@ -98,7 +98,7 @@ fn a_refresh_token_is_not_lost_without_a_word() {
 }
 
 #[test]
-fn scopes_that_a_server_adds_are_no_warning() {
+fn additional_scopes_are_reported_without_a_warning() {
     let tiny = TinyServer::start();
     let done = tiny.run(&["token", "--scope", "openid"]).run();
     assert!(!done.stderr.contains("warning"), "{}", done.stderr);
@@ -107,7 +107,7 @@ fn scopes_that_a_server_adds_are_no_warning() {
 }
 
 #[test]
-fn nothing_is_said_twice() {
+fn an_oversized_response_is_reported_only_once() {
     let tiny = TinyServer::start();
     tiny.state().padding = 2 << 20;
     let done = tiny.run(&["token"]).run();
@@ -117,7 +117,7 @@ fn nothing_is_said_twice() {
 }
 
 #[test]
-fn an_endpoint_can_be_named_that_discovery_does_not() {
+fn an_endpoint_missing_from_discovery_can_be_configured() {
     let tiny = TinyServer::start();
     let send = |more: &[&str]| {
         let command = [&["introspect", "--token-env", "T"], more].concat();
@@ -137,7 +137,7 @@ fn an_endpoint_can_be_named_that_discovery_does_not() {
 }
 
 #[test]
-fn a_token_is_printed_in_the_form_that_others_take() {
+fn a_token_is_printed_in_the_formats_of_other_tools() {
     let tiny = TinyServer::start();
     let token = |form: &str| tiny.run(&["token", "--format", form]).run().ok();
     assert_eq!(token("env"), "export OAUTH_ACCESS_TOKEN=access1\n");
@@ -187,7 +187,7 @@ fn profiles_are_listed() {
 }
 
 #[test]
-fn shells_can_complete_it() {
+fn shell_completions_are_generated() {
     for shell in ["bash", "zsh", "fish"] {
         let script = oauth(&["completions", shell]).run().ok();
         assert!(script.contains("introspect"), "{shell}");
@@ -195,7 +195,7 @@ fn shells_can_complete_it() {
 }
 
 #[test]
-fn logout_is_a_command() {
+fn logout_is_not_mistaken_for_login() {
     let done = oauth(&["logout"]).run();
     assert!(!done.stderr.contains("login'"), "{}", done.stderr);
     says(&done, &["[usage.server]"]);
@@ -203,7 +203,7 @@ fn logout_is_a_command() {
 
 #[cfg(unix)]
 #[test]
-fn what_serve_prints_can_be_pasted() {
+fn the_commands_printed_by_serve_can_be_pasted() {
     for (system, arguments) in [("generic", SECRET), ("fapi", "twin-client-1")] {
         let mut run = oauth(&["serve", "--system", system, "--port", "0"]);
         let mut server = run.command.stdin(Stdio::null()).spawn().unwrap();

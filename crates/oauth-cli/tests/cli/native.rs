@@ -98,7 +98,7 @@ fn free_port() -> u16 {
     socket.local_addr().unwrap().port()
 }
 
-fn asked_for(tiny: &TinyServer) -> String {
+fn requested_redirect_uri(tiny: &TinyServer) -> String {
     let log = &tiny.state().log;
     let body = &log.last().unwrap().1;
     let mut pairs = body.split('&').filter_map(|pair| pair.split_once('='));
@@ -113,7 +113,7 @@ fn a_login_listens_at_the_registered_redirect_uri() {
         let command = [&["login", "--no-browser"], more].concat();
         let done = visit(tiny.run(&command), 1);
         assert_eq!(done.code, 0, "{}", done.stderr);
-        asked_for(&tiny)
+        requested_redirect_uri(&tiny)
     };
     let port = free_port().to_string();
     let whole = format!("http://localhost:{port}/auth/callback");
@@ -135,7 +135,7 @@ fn a_login_listens_at_the_registered_redirect_uri() {
 }
 
 #[test]
-fn a_profile_says_where_a_login_listens() {
+fn a_profile_sets_the_address_at_which_a_login_listens() {
     let tiny = TinyServer::start();
     let folder = crate::common::folder("native-profile");
     let port = free_port();
@@ -146,7 +146,7 @@ fn a_profile_says_where_a_login_listens() {
         let config = ["--config", config.to_str().unwrap()];
         let done = visit(tiny.run(&[&command[..], &config].concat()), 1);
         assert_eq!(done.code, 0, "{}", done.stderr);
-        asked_for(&tiny)
+        requested_redirect_uri(&tiny)
     };
     let whole = format!("http://127.0.0.1:{port}/a/b");
     assert_eq!(login(&format!("redirect_uri = \"{whole}\"")), whole);
@@ -155,7 +155,7 @@ fn a_profile_says_where_a_login_listens() {
 }
 
 #[test]
-fn a_redirect_uri_elsewhere_is_told_before_anything_is_opened() {
+fn a_redirect_uri_on_another_machine_is_reported_before_the_browser_opens() {
     let tiny = TinyServer::start();
     let command = [
         "login",
@@ -174,7 +174,7 @@ fn a_redirect_uri_elsewhere_is_told_before_anything_is_opened() {
 }
 
 #[test]
-fn a_refusal_is_told_at_once() {
+fn a_refusal_is_reported_immediately() {
     let tiny = TinyServer::start();
     tiny.state().callback = Some("error=access_denied&state=STATE");
     let done = visit(tiny.run(&["login", "--no-browser"]), 1);
@@ -188,7 +188,7 @@ fn a_refusal_is_told_at_once() {
 }
 
 #[test]
-fn a_callback_of_another_login_is_told_while_the_right_one_is_waited_for() {
+fn a_callback_of_another_login_is_reported_while_the_login_still_waits() {
     let tiny = TinyServer::start();
     tiny.state().callback = Some("code=c0de&state=other");
     let mut session = Session::start(tiny.run(&["login", "--no-browser"]));
@@ -208,7 +208,7 @@ fn a_callback_of_another_login_is_told_while_the_right_one_is_waited_for() {
 }
 
 #[test]
-fn a_refusal_without_state_is_told_at_once_and_in_the_end() {
+fn a_refusal_without_state_is_reported_immediately_and_at_the_end() {
     let tiny = TinyServer::start();
     tiny.state().callback = Some("error=access_denied&error_description=no");
     let done = visit(tiny.run(&["login", "--no-browser", "--timeout", "1"]), 1);
@@ -224,7 +224,7 @@ fn a_refusal_without_state_is_told_at_once_and_in_the_end() {
 
 #[cfg(unix)]
 #[test]
-fn the_address_one_ended_at_can_be_pasted() {
+fn the_final_url_of_the_browser_can_be_pasted() {
     let tiny = TinyServer::start();
     let mut session = Session::start(tiny.run(&["login", "--no-browser"]));
     let callback = session.callback();

@@ -29,7 +29,7 @@ fn with(tls: &Tls, arguments: &[&str]) -> Run {
 }
 
 #[test]
-fn an_authority_is_trusted_on_wish() {
+fn a_private_ca_is_trusted_if_configured() {
     let (tls, folder) = (Tls::start().unwrap(), folder("network-ca"));
     std::fs::write(folder.join("ca.pem"), &tls.ca).unwrap();
     let ca = folder.join("ca.pem");
@@ -74,7 +74,7 @@ fn an_authority_is_trusted_on_wish() {
 }
 
 #[test]
-fn a_certificate_is_shown_to_a_server_that_asks() {
+fn the_client_certificate_is_presented_to_a_server_that_requests_it() {
     let (tls, folder) = (Tls::start().unwrap(), folder("network-mutual"));
     for (name, text) in [
         ("ca.pem", &tls.ca),
@@ -93,7 +93,7 @@ fn a_certificate_is_shown_to_a_server_that_asks() {
 }
 
 #[test]
-fn a_proxy_is_asked_to_open_the_way() {
+fn https_requests_are_tunneled_through_the_proxy() {
     let (tls, folder) = (Tls::start().unwrap(), folder("network-proxy"));
     std::fs::write(folder.join("ca.pem"), &tls.ca).unwrap();
     let outcome = config(&tls, &folder, &tls.base, "network.ca = \"ca.pem\"");
@@ -134,7 +134,7 @@ fn a_proxy_is_asked_to_open_the_way() {
 }
 
 #[test]
-fn a_variable_that_names_no_certificates_is_told_with_its_path() {
+fn a_variable_naming_an_invalid_certificate_file_is_reported_with_its_path() {
     let (tls, folder) = (Tls::start().unwrap(), folder("network-variable"));
     std::fs::write(folder.join("ca.pem"), &tls.ca).unwrap();
     std::fs::write(folder.join("empty.pem"), "").unwrap();
@@ -147,7 +147,7 @@ fn a_variable_that_names_no_certificates_is_told_with_its_path() {
         ("SSL_CERT_FILE", empty),
         ("SSL_CERT_DIR", "/nonexistent"),
     ] {
-        // Also with a private authority in addition: the loss of the others would go unnoticed.
+        // Also with an additional private authority, since the loss of the others would go unnoticed.
         for more in [&[][..], &["--ca", ca.to_str().unwrap()]] {
             let command = [&["--config", &outcome, "token"], more].concat();
             let done = with(&tls, &command).env(name, path).run();
@@ -164,7 +164,7 @@ fn a_variable_that_names_no_certificates_is_told_with_its_path() {
 
 /// `oauth serve --mutual-tls` prints and writes everything that a client needs.
 #[test]
-fn a_served_bank_takes_certificates() {
+fn a_served_fapi_system_accepts_client_certificates() {
     let folder = folder("network-served");
     let place = folder.join("certificates");
     let place = place.to_str().unwrap();

@@ -19,7 +19,7 @@ fn login(tiny: &TinyServer, folder: &Path, script: &str) -> Run {
 }
 
 #[test]
-fn whatever_the_opener_does_the_url_is_printed_and_the_login_goes_on() {
+fn the_url_is_printed_and_the_login_continues_whatever_the_opener_does() {
     let tiny = TinyServer::start();
     let folder = folder("opener");
     let here = folder.display();
@@ -42,7 +42,7 @@ fn whatever_the_opener_does_the_url_is_printed_and_the_login_goes_on() {
 }
 
 #[test]
-fn over_ssh_nothing_is_opened_and_the_way_back_is_told() {
+fn over_ssh_no_browser_is_opened_and_port_forwarding_is_explained() {
     let tiny = TinyServer::start();
     let folder = folder("opener-ssh");
     let opened = folder.join("opened");
@@ -93,7 +93,7 @@ fn without_an_opener_the_url_is_printed() {
 }
 
 #[test]
-fn a_program_that_browser_names_is_used_without_a_display_and_over_ssh() {
+fn the_browser_variable_is_used_without_a_display_and_over_ssh() {
     let tiny = TinyServer::start();
     let folder = folder("opener-browser");
     let program = folder.join("code browser");
@@ -125,7 +125,7 @@ fn a_program_that_browser_names_is_used_without_a_display_and_over_ssh() {
 }
 
 #[test]
-fn with_browser_none_nothing_is_opened() {
+fn browser_none_opens_no_browser() {
     let tiny = TinyServer::start();
     let folder = folder("opener-refused");
     let opened = folder.join("opened");

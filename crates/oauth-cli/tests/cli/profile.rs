@@ -19,7 +19,7 @@ fn with(config: &Path, arguments: &[&str]) -> RunResult {
 }
 
 #[test]
-fn a_profile_says_it_all() {
+fn a_profile_sets_the_options_and_the_command_line_overrides_them() {
     let served = start_twin();
     let folder = folder("profile");
     std::fs::write(folder.join("secret.txt"), "s3cr+t/%: ~\n").unwrap();
@@ -61,7 +61,7 @@ fn a_profile_says_it_all() {
 
 /// A client without credentials has no tokens of its own: the error asks for a login, not for a secret.
 #[test]
-fn a_public_client_wants_a_login_and_no_secret() {
+fn a_public_client_requires_a_login_and_no_secret() {
     let served = start_twin();
     let folder = folder("profile-public");
     let text = format!(
@@ -88,7 +88,7 @@ fn a_public_client_wants_a_login_and_no_secret() {
 }
 
 #[test]
-fn the_default_profile_is_not_for_another_server_or_client() {
+fn the_default_profile_is_ignored_for_another_server_or_client() {
     let served = start_twin();
     let folder = folder("profile-default");
     let base = served.base();
@@ -121,7 +121,7 @@ fn the_default_profile_is_not_for_another_server_or_client() {
 }
 
 #[test]
-fn profiles_are_found_where_they_belong() {
+fn profiles_are_read_from_the_xdg_config_folder() {
     let folder = folder("xdg");
     std::fs::create_dir(folder.join("oauth")).unwrap();
     write(
@@ -146,7 +146,7 @@ fn profiles_are_found_where_they_belong() {
 }
 
 #[test]
-fn a_secret_in_the_file_is_refused_and_not_repeated() {
+fn a_secret_in_the_config_file_is_refused_and_not_shown() {
     let config = write(&folder("leak"), "[profile.a]\nclient_secret = \"S3CR3T\"\n");
     let done = with(&config, &["--profile", "a", "token"]);
     assert_eq!(done.code, 2);
@@ -160,7 +160,7 @@ fn a_secret_in_the_file_is_refused_and_not_repeated() {
 
 /// The output of `oauth serve` suffices to use every system.
 #[test]
-fn a_served_system_can_be_talked_to() {
+fn the_output_of_serve_suffices_to_use_every_system() {
     for system in ["generic", "uservoice", "usertesting", "socios"] {
         let mut run = oauth(&["serve", "--system", system, "--json"]);
         let mut server = run.command.stdin(Stdio::null()).spawn().unwrap();
@@ -180,7 +180,7 @@ fn a_served_system_can_be_talked_to() {
 }
 
 #[test]
-fn a_route_of_the_person_is_not_called_with_the_applications_token() {
+fn a_user_route_is_not_called_with_the_applications_token() {
     let config = write(
         &folder("route"),
         "[profile.s]\nprovider = \"socios\"\nclient_id = \"a\"\nclient_secret_env = \"PATH\"\n",

@@ -57,7 +57,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn a_profile_that_was_added_works_and_the_rest_of_the_file_is_as_it_was() {
+fn an_added_profile_works_and_the_rest_of_the_file_is_unchanged() {
     let served = start_twin();
     let path = config_file("profile-add", WRITTEN);
     let folder = path.parent().unwrap();
@@ -117,7 +117,7 @@ fn a_profile_that_was_added_works_and_the_rest_of_the_file_is_as_it_was() {
 }
 
 #[test]
-fn what_cannot_be_a_profile_changes_nothing() {
+fn a_refused_change_leaves_the_profile_file_unchanged() {
     let path = config_file("profile-add-not", WRITTEN);
     let refused = |arguments: &[&str], code: &str| {
         says(&with_config(&path, arguments), 2, &[code]);
@@ -168,7 +168,7 @@ fn what_cannot_be_a_profile_changes_nothing() {
 }
 
 #[test]
-fn a_new_file_is_for_this_user_alone_and_a_link_is_followed() {
+fn a_new_config_file_is_private_and_symlinks_are_followed() {
     let folder = folder("profile-new");
     let path = folder.join("deep").join("config.toml");
     with_config(&path, &ACME).ok();
@@ -193,7 +193,7 @@ fn a_new_file_is_for_this_user_alone_and_a_link_is_followed() {
 }
 
 #[test]
-fn commands_that_add_at_once_all_do() {
+fn concurrent_additions_of_profiles_all_succeed() {
     let path = folder("profile-many").join("config.toml");
     let config = ["--config", path.to_str().unwrap()];
     let started: Vec<_> = (0..8)
@@ -212,7 +212,7 @@ fn commands_that_add_at_once_all_do() {
 }
 
 #[test]
-fn a_profile_goes_with_its_own_comment_and_no_other() {
+fn removing_a_profile_removes_only_its_own_comment() {
     let path = config_file("profile-remove", WRITTEN);
     let done = with_config(&path, &["profile", "remove", "bank"]).ok();
     assert!(
@@ -235,7 +235,7 @@ fn a_profile_goes_with_its_own_comment_and_no_other() {
 }
 
 #[test]
-fn a_login_is_not_lost_sight_of() {
+fn a_profile_with_a_stored_login_is_not_removed_unless_forced() {
     let home = Home::new("profile-login");
     home.log_in("p");
     let config = home.folder.join("config.toml");
@@ -268,7 +268,7 @@ fn a_login_is_not_lost_sight_of() {
 }
 
 #[test]
-fn registering_adds_a_profile_that_works() {
+fn register_adds_a_working_profile() {
     let (served, folder) = (start_twin(), folder("register-add"));
     let config = folder.join("config.toml");
     let register = |more: &[&str]| {

@@ -7,7 +7,7 @@ use crate::store::says;
 use crate::tiny::TinyServer;
 
 #[test]
-fn what_a_profile_forbids_is_refused_with_its_clause_before_anything_is_sent() {
+fn requests_that_a_security_profile_forbids_are_refused_with_the_clause() {
     let tiny = TinyServer::start();
     for (rules, clause) in [
         ("fapi2_security", "FAPI 2.0 Security Profile section"),
@@ -25,7 +25,7 @@ fn what_a_profile_forbids_is_refused_with_its_clause_before_anything_is_sent() {
 }
 
 #[test]
-fn a_profile_of_the_file_keeps_to_its_rules_too() {
+fn profile_rules_in_the_config_file_apply() {
     let tiny = TinyServer::start();
     tiny.state().metadata = json!({
         "pushed_authorization_request_endpoint": format!("{}/par", tiny.base),

@@ -20,7 +20,7 @@ fn request_count(served: &Served) -> usize {
 }
 
 #[test]
-fn a_profile_is_made_of_a_client_that_registered() {
+fn register_prints_a_profile_for_the_client() {
     let (served, folder) = (start_twin(), folder("register-profile"));
     let secret = folder.join("acme.secret");
     let grants = [
@@ -54,7 +54,7 @@ fn a_profile_is_made_of_a_client_that_registered() {
 }
 
 #[test]
-fn secrets_show_only_if_they_are_asked_for() {
+fn secrets_are_shown_only_if_requested() {
     let (served, folder) = (start_twin(), folder("register-secrets"));
     let path = folder.join("client.json");
     let output = ["--output", path.to_str().unwrap()];
@@ -86,7 +86,7 @@ fn secrets_show_only_if_they_are_asked_for() {
 }
 
 #[test]
-fn nothing_is_sent_that_could_not_be_kept() {
+fn no_registration_is_sent_whose_result_could_not_be_saved() {
     let (served, folder) = (start_twin(), folder("register-kept"));
     let nowhere = register(&served, &[]).run();
     assert_eq!(nowhere.code, 2);
@@ -112,7 +112,7 @@ fn nothing_is_sent_that_could_not_be_kept() {
 }
 
 #[test]
-fn a_refusal_leaves_no_file_behind_and_a_token_may_be_needed() {
+fn a_refused_registration_writes_no_file_and_an_initial_access_token_can_be_given() {
     let (served, folder) = (start_twin(), folder("register-token"));
     served.with(|twin| twin.set_initial_access_token(Some("S3CR3T-init")));
     let path = folder.join("client.json");
@@ -134,7 +134,7 @@ fn a_refusal_leaves_no_file_behind_and_a_token_may_be_needed() {
 }
 
 #[test]
-fn metadata_come_from_a_file_and_options_go_before_it() {
+fn metadata_is_read_from_a_file_and_options_take_precedence() {
     let served = start_twin();
     let metadata = json!({ "client_name": "Other", "redirect_uris": ["https://other.example/"],
         "token_endpoint_auth_method": "none", "logo_uri": "https://app.example/logo" });
@@ -150,7 +150,7 @@ fn metadata_come_from_a_file_and_options_go_before_it() {
 }
 
 #[test]
-fn a_document_is_made_checked_and_printed() {
+fn a_client_id_metadata_document_is_created_and_validated() {
     let url = "https://app.example/client.json";
     let run = |document: &Value, more: &[&str]| {
         let command = [&["client-id-metadata", url, "-"], more].concat();

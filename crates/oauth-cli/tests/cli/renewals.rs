@@ -62,7 +62,7 @@ impl Home {
 }
 
 #[test]
-fn an_api_that_tells_of_an_ended_token_in_its_body_gets_a_new_one() {
+fn a_token_that_the_api_reports_as_ended_in_its_body_is_replaced() {
     let home = Home::new("renewals-ended");
     let url = format!("{}/api/echo", home.served.base());
     let call = || home.run(&["call", "--as", "client", &url]).run();
@@ -78,7 +78,7 @@ fn an_api_that_tells_of_an_ended_token_in_its_body_gets_a_new_one() {
 }
 
 #[test]
-fn a_login_is_renewed_with_its_access_token() {
+fn a_login_is_renewed_with_its_access_token_for_a_provider_without_refresh_tokens() {
     let home = Home::new("renewals-login");
     let login = visit(home.run(&["login", "--no-browser"]), 1);
     assert_eq!(login.code, 0, "{}", login.stderr);

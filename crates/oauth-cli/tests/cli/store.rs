@@ -1,4 +1,4 @@
-//! The store shared by all shells: one refresh no matter how many find a token expired, and no token is lost.
+//! The store shared by all shells: one refresh however many shells find the token expired, and no token is lost.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -212,7 +212,7 @@ fn shells_share_one_refresh() {
 }
 
 #[test]
-fn renewals_at_once_spend_no_token_twice() {
+fn concurrent_renewals_never_reuse_a_refresh_token() {
     let home = Home::new("renewal");
     home.log_in("p");
     let first = home.p(&["token"]).ok();
@@ -224,7 +224,7 @@ fn renewals_at_once_spend_no_token_twice() {
     }
     let (refreshes, reuses, _) = home.counts();
     assert!((1..=4).contains(&refreshes) && reuses == 0, "{refreshes}");
-    // `oauth refresh` goes the same way.
+    // `oauth refresh` behaves the same.
     let before = home.p(&["token"]).ok();
     assert_ne!(home.p(&["refresh"]).ok(), before);
     let after = home.counts();
@@ -232,7 +232,7 @@ fn renewals_at_once_spend_no_token_twice() {
 }
 
 #[test]
-fn a_fresh_token_needs_no_server_and_no_secret() {
+fn an_unexpired_stored_token_needs_no_request_and_no_secret() {
     let home = Home::new("fresh");
     home.log_in("p");
     let first = home.p(&["token"]).ok();
@@ -253,7 +253,7 @@ fn a_fresh_token_needs_no_server_and_no_secret() {
 }
 
 #[test]
-fn the_clients_own_token_is_shared_by_scope() {
+fn client_tokens_are_shared_per_scope() {
     let home = Home::new("own");
     let read = home.p(&["token", "--scope", "read"]).ok();
     assert_eq!(home.p(&["token", "--scope", "read"]).ok(), read);
@@ -274,7 +274,7 @@ fn the_clients_own_token_is_shared_by_scope() {
 }
 
 #[test]
-fn a_login_that_is_over_says_how_to_log_in() {
+fn an_error_about_an_ended_login_says_how_to_log_in_again() {
     let home = Home::new("over");
     home.log_in("p");
     home.served.with(Twin::revoke_all);
@@ -307,7 +307,7 @@ fn a_login_that_is_over_says_how_to_log_in() {
 }
 
 #[test]
-fn a_call_renews_a_dead_token_for_all() {
+fn a_call_renews_a_rejected_token_and_stores_it() {
     let home = Home::new("call");
     home.log_in("p");
     home.served.with(Twin::expire_access_tokens);
@@ -330,7 +330,7 @@ fn a_call_renews_a_dead_token_for_all() {
 }
 
 #[test]
-fn introspection_is_of_the_login() {
+fn introspect_uses_the_tokens_of_the_login() {
     let home = Home::new("introspect");
     says(&home.p(&["introspect"]), 2, &["usage.no_login"]);
     home.log_in("p");
@@ -344,7 +344,7 @@ fn introspection_is_of_the_login() {
 }
 
 #[test]
-fn revoking_forgets_the_login_though_the_server_is_gone() {
+fn revoking_removes_the_login_even_if_the_server_is_unreachable() {
     let home = Home::new("gone");
     home.log_in("p");
     let mut token = home.run_p(&["token"]);
@@ -374,7 +374,7 @@ fn revoking_forgets_the_login_though_the_server_is_gone() {
 }
 
 #[test]
-fn a_record_that_cannot_be_read_is_no_reason_for_another_token() {
+fn an_unreadable_record_is_reported_and_other_records_still_work() {
     let home = Home::new("unread");
     home.log_in("p");
     let login = home.record();
@@ -400,7 +400,7 @@ fn a_record_that_cannot_be_read_is_no_reason_for_another_token() {
 }
 
 #[test]
-fn status_tells_everything_but_the_tokens() {
+fn status_shows_everything_but_the_tokens() {
     let home = Home::new("status");
     let nothing = home.oauth(&["status"]).run().ok();
     assert_eq!(nothing, "no tokens are stored\n");
@@ -437,7 +437,7 @@ fn status_tells_everything_but_the_tokens() {
 
 #[cfg(unix)]
 #[test]
-fn the_store_is_private() {
+fn the_store_is_readable_only_by_its_user() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = Home::new("private");
     home.log_in("p");
@@ -459,9 +459,9 @@ fn the_store_is_private() {
     says(&home.p(&["token"]), 2, &["store.setup", "chmod 600"]);
 }
 
-/// The obstacle here stands for a file system that was mounted read-only.
+/// The obstacle simulates a read-only file system.
 #[test]
-fn a_store_that_cannot_be_used_is_told_before_anybody_consents() {
+fn an_unusable_store_is_reported_before_the_user_consents() {
     for ending in ["json", "lease"] {
         let home = Home::new(&format!("unusable-{ending}"));
         home.log_in("p");

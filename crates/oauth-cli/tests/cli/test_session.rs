@@ -72,7 +72,7 @@ fn session_json(host: &Host, cookie: &str) -> Option<Arc<Session>> {
 }
 
 #[test]
-fn an_application_under_the_testing_key_knows_who_it_is() {
+fn a_test_session_signs_in_only_under_the_testing_key() {
     let who = [
         "test-session",
         "--base-url",
@@ -96,7 +96,7 @@ fn an_application_under_the_testing_key_knows_who_it_is() {
 }
 
 #[test]
-fn a_browser_is_handed_a_file_that_is_written_once() {
+fn a_playwright_state_file_is_written_and_never_overwritten() {
     let path = folder("test-session").join("state.json");
     let file = path.to_str().unwrap();
     let arguments = [
@@ -132,7 +132,7 @@ fn a_browser_is_handed_a_file_that_is_written_once() {
 }
 
 #[test]
-fn a_session_can_be_in_a_store() {
+fn a_test_session_can_be_kept_in_a_store() {
     let path = folder("test-session-store").join("sessions");
     let url = format!("file:{}", path.display());
     let arguments = [
@@ -155,7 +155,7 @@ fn a_session_can_be_in_a_store() {
 }
 
 #[test]
-fn no_site_that_others_can_reach_is_signed_in_to() {
+fn test_session_refuses_public_sites_and_invalid_claims() {
     let arguments = [
         "test-session",
         "--base-url",

@@ -69,7 +69,7 @@ const SENT: &str =
     "resource=https%3A%2F%2Fa.example%2F&resource=urn%3Ab&audience=c&expiring=1&tag=x&tag=y";
 
 #[test]
-fn a_client_asks_for_what_its_profile_or_the_command_line_says() {
+fn token_parameters_come_from_the_profile_or_the_command_line() {
     let home = Home::new("own", TWO);
     let of_profile = home.run(&["token"]).run().ok();
     assert_eq!(home.sent_parameters(), SENT);
@@ -111,7 +111,7 @@ fn a_client_asks_for_what_its_profile_or_the_command_line_says() {
 }
 
 #[test]
-fn a_login_is_for_it_and_so_is_each_renewal() {
+fn a_login_and_its_renewals_send_the_same_token_parameters() {
     let home = Home::new("login", TWO);
     let done = visit(home.run(&["login", "--no-browser"]), 1);
     says(&done, 0, &["saved the login"]);
@@ -132,7 +132,7 @@ fn a_login_is_for_it_and_so_is_each_renewal() {
 }
 
 #[test]
-fn what_cannot_be_asked_for_is_told_before_anybody_is_asked() {
+fn invalid_token_requests_are_reported_before_anything_is_sent() {
     let home = Home::new("wrong", "");
     for (arguments, code) in [
         (["--token-param", "grant_type=x"], "form.reserved_parameter"),
@@ -152,7 +152,7 @@ fn what_cannot_be_asked_for_is_told_before_anybody_is_asked() {
 }
 
 #[test]
-fn a_token_that_ends_too_soon_is_renewed_once_and_one_that_never_suffices_is_refused() {
+fn min_valid_renews_a_token_once_and_fails_if_no_token_lasts_long_enough() {
     let home = crate::store::Home::new("min-valid");
     let token = |more: &[&str]| {
         let command = [&["--profile", "p", "token", "--as", "client"], more].concat();
@@ -191,7 +191,7 @@ fn a_token_that_ends_too_soon_is_renewed_once_and_one_that_never_suffices_is_ref
 }
 
 #[test]
-fn a_stored_token_with_too_little_left_makes_way_for_a_new_one() {
+fn a_stored_token_that_expires_too_soon_is_replaced() {
     let home = crate::store::Home::new("min-valid-left");
     let token = |more: &[&str]| {
         let command = [&["--profile", "p", "token", "--as", "client"], more].concat();
@@ -209,7 +209,7 @@ fn a_stored_token_with_too_little_left_makes_way_for_a_new_one() {
 }
 
 #[test]
-fn tokens_of_one_client_are_told_apart_by_their_apis() {
+fn tokens_of_one_client_are_distinguished_by_api() {
     let home = Home::new("status", "");
     let one = "https://one.example/";
     home.run(&["token", "--resource", one]).run().ok();

@@ -5,7 +5,7 @@ use oauth_testkit::Twin;
 use serde_json::Value;
 
 #[test]
-fn no_secret_is_ever_printed() {
+fn secrets_are_never_printed() {
     let served = start_twin();
     let tokens = folder("trace").join("tokens.json");
     let tokens = tokens.to_str().unwrap();
@@ -68,7 +68,7 @@ fn no_secret_is_ever_printed() {
 }
 
 #[test]
-fn saved_tokens_are_private_and_live_on() {
+fn saved_tokens_are_private_and_can_be_refreshed() {
     let served = start_twin();
     let path = folder("save").join("tokens.json");
     let tokens = path.to_str().unwrap();
@@ -116,7 +116,7 @@ fn saved_tokens_are_private_and_live_on() {
 }
 
 #[test]
-fn a_bare_refresh_token_is_enough() {
+fn a_refresh_token_alone_can_be_refreshed() {
     let served = start_twin();
     let folder = folder("bare");
     let tokens = folder.join("tokens.json");
@@ -148,7 +148,7 @@ fn a_bare_refresh_token_is_enough() {
 }
 
 #[test]
-fn introspection_and_revocation_of_one_token() {
+fn a_single_token_is_introspected_and_revoked() {
     let served = start_twin();
     let token = command_at(&served, &["token"]).run().ok();
     let send = |json| {
@@ -173,7 +173,7 @@ fn introspection_and_revocation_of_one_token() {
 }
 
 #[test]
-fn a_token_goes_nowhere_else() {
+fn a_token_is_not_sent_to_another_server() {
     let (ours, other) = (start_twin(), start_twin());
     let url = format!("{}/api/echo", other.base());
     let done = command_at(&ours, &["call", &url, "--origin", ours.base()]).run();
@@ -202,7 +202,7 @@ fn a_token_goes_nowhere_else() {
 }
 
 #[test]
-fn a_dead_token_is_replaced_once() {
+fn a_rejected_token_is_replaced_once() {
     let served = start_twin();
     let tokens = folder("dead").join("tokens.json");
     let tokens = tokens.to_str().unwrap();

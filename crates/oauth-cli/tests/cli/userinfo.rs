@@ -30,7 +30,7 @@ fn userinfo_requests(home: &Home) -> usize {
 }
 
 #[test]
-fn who_logged_in_is_told_about() {
+fn userinfo_describes_the_user_who_logged_in() {
     let home = logged_in("login");
     let text = home.p(&["userinfo"]).ok();
     assert!(text.contains("name  Alice Liddell"), "{text}");
@@ -43,7 +43,7 @@ fn who_logged_in_is_told_about() {
 }
 
 #[test]
-fn an_answer_about_somebody_else_is_not_shown() {
+fn userinfo_about_another_subject_is_not_shown() {
     let home = logged_in("other");
     let done = home.p(&["userinfo", "--subject", "mallory"]);
     says(&done, 1, &["userinfo.subject"]);
@@ -65,7 +65,7 @@ fn an_answer_about_somebody_else_is_not_shown() {
 }
 
 #[test]
-fn a_login_without_an_id_token_needs_to_be_told_whom_to_expect() {
+fn userinfo_after_a_login_without_id_token_requires_the_expected_subject() {
     let home = Home::with("userinfo-plain", "scope = \"read\"");
     home.log_in("p");
     says(&home.p(&["userinfo"]), 2, &["usage.subject", "`openid`"]);
@@ -81,7 +81,7 @@ fn a_login_without_an_id_token_needs_to_be_told_whom_to_expect() {
 }
 
 #[test]
-fn a_token_that_the_server_no_longer_knows_is_renewed_once() {
+fn userinfo_renews_a_rejected_token_once() {
     let home = logged_in("renewed");
     home.served.with(Twin::expire_access_tokens);
     home.p(&["userinfo"]).ok();
@@ -92,7 +92,7 @@ fn a_token_that_the_server_no_longer_knows_is_renewed_once() {
 }
 
 #[test]
-fn a_token_by_itself_says_nothing_about_whom_it_is_for() {
+fn userinfo_with_a_bare_token_requires_the_subject() {
     let home = logged_in("bare");
     let subject = home.p(&["userinfo", "--json"]).json()["sub"].clone();
     let subject = subject.as_str().unwrap();

@@ -147,7 +147,7 @@ impl AssertionRequirements {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that fails says so
+    #![allow(clippy::unwrap_used)] // tests may panic
 
     use std::sync::Arc;
 
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn an_assertion_of_the_callers_own_words_is_not_judged() {
+    fn requirements_are_not_applied_to_a_raw_assertion() {
         let demanding = AssertionRequirements::new()
             .named_key()
             .algs([Alg::Rs256])
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_with_parameters_of_their_own_cannot_be_required() {
+    fn reserved_claim_names_cannot_be_required() {
         for name in ["", "aud", "jti"] {
             let refused = AssertionRequirements::new().claim(name, ["x"]);
             assert_eq!(

@@ -5,7 +5,7 @@ fn parse(text: &str) -> Result<AuthorizationDetails, &'static str> {
 }
 
 #[test]
-fn what_is_built_is_what_is_read() {
+fn details_round_trip_through_json_and_debug_hides_values() {
     let detail = AuthorizationDetail::new("account_information")
         .location("https://api.example")
         .action("read")
@@ -26,7 +26,7 @@ fn what_is_built_is_what_is_read() {
 }
 
 #[test]
-fn what_is_none_is_refused() {
+fn malformed_authorization_details_are_refused() {
     for text in [
         "",
         "{}",
@@ -50,7 +50,7 @@ fn what_is_none_is_refused() {
 }
 
 #[test]
-fn what_was_not_granted_is_told() -> Result<(), &'static str> {
+fn missing_from_lists_the_details_not_granted() -> Result<(), &'static str> {
     let expected = parse(
         r#"[{"type":"payment","actions":["initiate","status"],"identifier":"p1"},{"type":"accounts"}]"#,
     )?;

@@ -107,7 +107,10 @@ impl Sent {
         let Some(nonce) = nonce else {
             return Ok(false);
         };
-        config.shared.nonces.keep(self.role, &self.url, nonce);
+        config
+            .shared
+            .nonces
+            .store_nonce(self.role, &self.url, nonce);
         Ok(self.proved_at.is_some() && is_proof_refused_with(reply, dpop::USE_NONCE))
     }
 }

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use crate::http::{Method, Request, header::CONTENT_TYPE};
 
@@ -39,7 +39,7 @@ impl Endpoint for Own {
     }
 }
 
-/// A grant that gives one parameter twice.
+/// A grant with a duplicate parameter.
 struct Twice;
 
 impl Grant for Twice {
@@ -71,7 +71,7 @@ fn sent_request(step: Step<impl Sized>) -> Request<Bytes> {
 }
 
 #[test]
-fn an_endpoint_of_a_callers_own_is_not_posted_to_in_clear() {
+fn custom_endpoint_over_plain_http_is_refused() {
     let begin = |url| {
         let mut exchange = client().call(Own(url));
         error_code(exchange.resume(&at(), Input::Begin)).map(drop)
@@ -82,7 +82,7 @@ fn an_endpoint_of_a_callers_own_is_not_posted_to_in_clear() {
 }
 
 #[test]
-fn a_parameter_given_twice_is_not_sent() {
+fn duplicate_form_parameter_is_refused() {
     let mut exchange = client().token(Twice, Scope::none());
     assert_eq!(
         error_code(exchange.resume(&at(), Input::Begin)).map(drop),
@@ -96,7 +96,7 @@ fn a_parameter_given_twice_is_not_sent() {
 }
 
 #[test]
-fn nothing_is_signed_for_a_request_without_a_client_or_that_cannot_be_made() {
+fn no_signature_is_requested_for_an_unauthenticated_or_unbuildable_request() {
     let issuer = Issuer::parse("https://as.example").unwrap();
     let place = issuer.well_known_urls().remove(0);
     let mut exchange = signing().call(Metadata::new(issuer, place));
@@ -118,7 +118,7 @@ fn nothing_is_signed_for_a_request_without_a_client_or_that_cannot_be_made() {
 }
 
 #[test]
-fn a_signature_is_64_bytes() {
+fn client_secret_signature_must_be_64_bytes() {
     for (length, outcome) in [
         (64, Ok(())),
         (0, Err("client_auth.signature_length")),
@@ -137,7 +137,7 @@ fn a_signature_is_64_bytes() {
 }
 
 #[test]
-fn json_is_for_the_token_endpoint_of_those_who_ask_for_it() {
+fn json_request_quirk_applies_to_the_token_endpoint_only() {
     let media = |request: &Request<Bytes>| {
         let field = request.headers().get(CONTENT_TYPE);
         field.and_then(|field| field.to_str().ok().map(str::to_owned))
@@ -160,7 +160,7 @@ fn json_is_for_the_token_endpoint_of_those_who_ask_for_it() {
 }
 
 #[test]
-fn the_second_of_two_calls_follows_the_first() {
+fn chained_call_starts_after_the_first_and_receives_its_result() {
     let again = client();
     let first = client().client_credentials(Scope::none());
     let mut exchange = first
@@ -186,7 +186,7 @@ fn the_second_of_two_calls_follows_the_first() {
 }
 
 #[test]
-fn a_second_call_of_several_steps_is_not_forgotten_between_them() {
+fn chained_call_that_needs_a_signature_resumes_to_completion() {
     let again = signing();
     let first = client().client_credentials(Scope::none());
     let mut exchange = first.then(move |_, _| Ok(again.client_credentials(Scope::none())));
@@ -202,7 +202,7 @@ fn a_second_call_of_several_steps_is_not_forgotten_between_them() {
 }
 
 #[test]
-fn an_input_that_answers_no_step_ends_the_call() {
+fn out_of_order_input_fails_and_ends_the_call() {
     let mut exchange = client().client_credentials(Scope::none());
     let early = exchange.resume(&at(), Input::Reply(json(200, GOOD)));
     assert_eq!(error_code(early).map(drop), Err("misuse.out_of_order"));
@@ -211,7 +211,7 @@ fn an_input_that_answers_no_step_ends_the_call() {
 }
 
 #[test]
-fn a_client_id_is_checked_before_anything_is_sent() {
+fn empty_padded_or_control_character_client_ids_are_refused() {
     let new = |id: &str| {
         let client = Client::new(server(), ClientId::new(id), ClientAuth::none());
         error_code(client).map(drop)
@@ -225,7 +225,7 @@ fn a_client_id_is_checked_before_anything_is_sent() {
 }
 
 #[test]
-fn an_owner_is_recognised() {
+fn check_owner_accepts_own_tokens_and_refuses_another_clients() {
     let tokens =
         run_with_reply(client().client_credentials(Scope::none()), json(200, GOOD)).unwrap();
     assert_eq!(error_code(client().check_owner(&tokens)), Ok(()));
@@ -234,7 +234,7 @@ fn an_owner_is_recognised() {
 }
 
 #[test]
-fn a_page_that_repeats_a_secret_in_its_own_spelling_does_not_show_it() {
+fn secret_echoed_in_any_escaping_is_redacted_from_the_error() {
     let secret = "a&b<c>d\"e'f+g%h/\u{e4}";
     let auth = ClientAuth::basic(secret);
     let client = Client::new(server(), ClientId::new("id"), auth).unwrap();
@@ -243,7 +243,7 @@ fn a_page_that_repeats_a_secret_in_its_own_spelling_does_not_show_it() {
         // HTML (with names, decimal and hexadecimal)
         "a&amp;b&lt;c&gt;d&quot;e&#39;f+g%h/\u{e4}",
         "a&#38;b&#x3C;c&#x3e;d&#34;e&apos;f&#43;g%h&#x2F;\u{e4}",
-        // A form, by encoders that choose other characters and other digits; decoded and encoded; twice
+        // Form encoders that escape different characters with different digit case; decoded, encoded, encoded twice
         "a%26b%3Cc%3Ed%22e%27f%2Bg%25h%2F%C3%A4",
         "a%26b%3cc%3ed%22e'f%2bg%25h/%c3%a4",
         "a%26b%3Cc%3Ed%22e%27f%20g%25h%2F%C3%A4",
@@ -257,7 +257,7 @@ fn a_page_that_repeats_a_secret_in_its_own_spelling_does_not_show_it() {
         let server_error = error.server_error().and_then(|said| said.description());
         assert_eq!(server_error, Some("got [redacted]."), "{written}");
     }
-    // A truncated long secret, and a text that matches it throughout.
+    // A truncated long secret, and a text that repeats it.
     let long = format!("{}b", "a".repeat(30_000));
     let auth = ClientAuth::basic(long.clone());
     let of_long = Client::new(server(), ClientId::new("id"), auth).unwrap();
@@ -289,9 +289,9 @@ fn redacted_description(secret: &str, server_text: &str) -> (String, String) {
     (description.unwrap().to_owned(), error.to_string())
 }
 
-/// Errors show no control characters, which the comparison must not depend on.
+/// Errors show no control characters; the comparison must not depend on that.
 #[test]
-fn a_secret_with_characters_that_errors_do_not_show_is_cut_out() {
+fn secret_with_control_or_invisible_characters_is_redacted() {
     for (secret, said) in [
         ("s3cr3t-from-a-file\n", "got s3cr3t-from-a-file\n."),
         // The server trims what it receives.
@@ -317,7 +317,7 @@ fn a_secret_with_characters_that_errors_do_not_show_is_cut_out() {
 }
 
 #[test]
-fn a_short_secret_is_cut_out_where_it_stands_by_itself_and_in_no_word() {
+fn short_secret_is_redacted_as_a_whole_word_but_not_inside_words() {
     for (secret, server_text, remaining) in [
         ("test", "a tested client attests", "a tested client attests"),
         ("test", "got test.", "got [redacted]."),
@@ -337,7 +337,7 @@ fn a_short_secret_is_cut_out_where_it_stands_by_itself_and_in_no_word() {
         ("a", "a client is not known", "[redacted]"),
         ("a", "no match: bad mac", "no match: bad mac"),
         ("pw", "pw is wrong", "[redacted]"),
-        // No word is this long, and a secret this long may be part of another value.
+        // No word is this long, so such a secret may be part of another value.
         ("0123456789abcdef", "x0123456789abcdefy", "x[redacted]y"),
     ] {
         assert_eq!(
@@ -386,7 +386,7 @@ fn public() -> Client {
 }
 
 #[test]
-fn any_method_with_any_body_can_be_sent() {
+fn custom_endpoint_can_use_any_method_body_and_client_auth() {
     let url = Url::parse("https://as.example/register/1").unwrap();
     let text = r#"{"client_name":"x"}"#;
     let put = EndpointRequest::new(Method::PUT, &url).body(Body::Json(text.into()));
@@ -419,7 +419,7 @@ fn any_method_with_any_body_can_be_sent() {
 }
 
 #[test]
-fn a_reply_to_an_endpoint_of_ones_own_is_read_like_any_other() {
+fn custom_endpoint_reply_is_parsed_and_errors_are_mapped() {
     let read = |status, body| {
         let request = EndpointRequest::get(Url::parse("https://as.example/own").unwrap());
         error_code(run_with_reply(
@@ -439,7 +439,7 @@ fn a_reply_to_an_endpoint_of_ones_own_is_read_like_any_other() {
 }
 
 #[test]
-fn a_certificate_leads_to_the_aliases_and_names_the_client_only() {
+fn tls_client_uses_mtls_aliases_and_sends_only_its_client_id() {
     let document = r#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token",
         "revocation_endpoint":"https://as.example/revoke",
         "mtls_endpoint_aliases":{"token_endpoint":"https://mtls.as.example/token"}}"#;
@@ -470,7 +470,7 @@ fn a_certificate_leads_to_the_aliases_and_names_the_client_only() {
 }
 
 #[test]
-fn a_call_shows_no_secret_whatever_it_waits_for() {
+fn debug_of_a_call_shows_no_secret_in_any_state() {
     let post = Client::new(server(), ClientId::new("id"), ClientAuth::post("hunter22")).unwrap();
     let grant = crate::grant::Extension::new("urn:example:g").unwrap();
     let grant = grant.parameter("assertion", "s3cr3t").unwrap();
@@ -490,7 +490,7 @@ fn a_call_shows_no_secret_whatever_it_waits_for() {
 }
 
 #[test]
-fn a_request_that_found_no_answer_says_where_it_went_and_not_what_it_asked() {
+fn lost_request_error_shows_the_url_without_its_query() {
     let mut exchange = client().call(Own("https://own.example:8443/path?state=S3CR3T"));
     sent_request(exchange.resume(&at(), Input::Begin).unwrap());
     let lost = Input::Lost(Cause::unknown("reset"));

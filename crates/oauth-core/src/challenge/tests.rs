@@ -27,7 +27,7 @@ fn parse_one(fields: &[&[u8]]) -> (String, bool) {
 }
 
 #[test]
-fn a_byte_outside_ascii_in_a_quoted_text_is_part_of_it() {
+fn non_ascii_byte_in_a_quoted_string_is_kept_in_the_value() {
     for (bytes, text) in [
         (
             &b"Bearer error=\"invalid_token\", error_description=\"re\xe9\""[..],
@@ -44,7 +44,7 @@ fn a_byte_outside_ascii_in_a_quoted_text_is_part_of_it() {
 }
 
 #[test]
-fn what_cannot_be_read_says_nothing_about_the_others() {
+fn unreadable_challenge_does_not_affect_the_other_challenges() {
     let bearer = b"Bearer error=\"insufficient_scope\", scope=\"write\"";
     let want = "bearer error=insufficient_scope,scope=write";
     for odd in [
@@ -77,7 +77,7 @@ fn what_cannot_be_read_says_nothing_about_the_others() {
 }
 
 #[test]
-fn a_control_character_refuses_its_challenge_and_no_other() {
+fn control_character_invalidates_only_its_own_challenge() {
     let mut challenges = Vec::new();
     let rest = "Custom realm=\"a\u{7}b\", x=y, Bearer error=\"invalid_token\"";
     let is_whole = Reader::new(rest).read(&mut challenges);
@@ -93,7 +93,7 @@ fn a_control_character_refuses_its_challenge_and_no_other() {
 }
 
 #[test]
-fn junk_behind_a_scheme_or_a_value_is_refused() {
+fn junk_after_a_scheme_or_value_is_refused() {
     for field in [
         "Bearer;x",
         "Bearer realm=\"a\"b",
@@ -110,7 +110,7 @@ fn junk_behind_a_scheme_or_a_value_is_refused() {
 }
 
 #[test]
-fn there_is_an_end_to_challenges_and_parameters() {
+fn numbers_of_challenges_and_parameters_are_limited() {
     let many = "a,".repeat(MAX_CHALLENGES);
     assert!(parse([many.as_str()]).is_ok());
     let more = "a,".repeat(100_000);

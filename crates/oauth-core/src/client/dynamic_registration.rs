@@ -142,7 +142,7 @@ impl Client {
         match metadata.id_token_signed_response_alg.as_deref() {
             None => Ok(client),
             Some(name) => {
-                let alg = Alg::named(name);
+                let alg = Alg::from_name(name);
                 let alg = alg.ok_or_else(|| Error::from(Misuse::KeyAlgorithm).about(name))?;
                 Ok(client.with_id_token_algs([alg]))
             }

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use super::jwt::{self, JWT_BEARER};
+use super::jwt_methods::{self, JWT_BEARER};
 use super::{ClientJwt, ClientJwtOutcome, RequestFacts};
 use crate::crypto::{AudienceKind, KeyUse, SigningKey};
 use crate::error::{Error, Misuse};
@@ -69,7 +69,7 @@ impl ClientAssertion {
     /// `token_endpoint_auth_signing_alg_values_supported` (RFC 8414 section 2), or else [`PRIVATE_KEY_ALGS`].
     pub fn algs_at(server: &Server) -> Vec<Alg> {
         let listed = server.list("token_endpoint_auth_signing_alg_values_supported", &[]);
-        let listed = listed.iter().filter_map(|name| Alg::named(name));
+        let listed = listed.iter().filter_map(|name| Alg::from_name(name));
         let listed: Vec<_> = listed.filter(|alg| !alg.is_symmetric()).collect();
         if listed.is_empty() {
             PRIVATE_KEY_ALGS.to_vec()
@@ -83,7 +83,7 @@ impl ClientAssertion {
     /// 7518 section 3.2), or else the first; HS256 if it lists none.
     pub fn mac_alg_at(server: &Server, secret_bytes: usize) -> Alg {
         let listed = server.list("token_endpoint_auth_signing_alg_values_supported", &[]);
-        let listed = listed.iter().filter_map(|name| Alg::named(name));
+        let listed = listed.iter().filter_map(|name| Alg::from_name(name));
         let macs: Vec<_> = listed.filter(|alg| alg.is_symmetric()).collect();
         let fits = |alg: &&Alg| {
             alg.signature_bytes()
@@ -247,6 +247,6 @@ impl ClientJwt for ClientAssertion {
 
     fn write(&self, (parameter, id): (&str, &str), jwt: &str, form: &mut Form) {
         form.push(parameter, id);
-        jwt::write_assertion(JWT_BEARER, jwt, form);
+        jwt_methods::write_assertion(JWT_BEARER, jwt, form);
     }
 }

@@ -1,5 +1,6 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
+mod secret_syntax;
 mod spiffe;
 
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
-use super::jwt::JWT_BEARER;
+use super::jwt_methods::JWT_BEARER;
 use super::*;
 use crate::client::Client;
 use crate::client_id::ClientId;
@@ -95,7 +96,7 @@ fn header(jwt: &str) -> String {
 }
 
 #[test]
-fn an_assertion_names_the_issuer_alone_and_each_is_another() {
+fn client_assertion_aud_is_the_issuer_and_jti_is_fresh() {
     let client = client_with(ClientAuth::assertion(ClientAssertion::new(key())));
     let request = first(&client, 1);
     assert!(!request.headers().contains_key("authorization"));
@@ -137,7 +138,7 @@ fn an_assertion_names_the_issuer_alone_and_each_is_another() {
 }
 
 #[test]
-fn a_key_of_the_host_is_asked_for_and_a_wrong_length_is_refused() {
+fn host_key_requests_a_signature_and_refuses_a_wrong_length() {
     let key = SigningKey::host("kms-1", Alg::Es256);
     let client = client_with(ClientAuth::assertion(ClientAssertion::new(key)));
     let mut exchange = client.client_credentials(Scope::none());
@@ -159,7 +160,7 @@ fn a_key_of_the_host_is_asked_for_and_a_wrong_length_is_refused() {
 }
 
 #[test]
-fn audiences_and_the_certificate_are_as_the_server_demands() {
+fn assertion_audience_thumbprint_and_lifetime_are_configurable() {
     let jwt_of = |assertion: ClientAssertion| {
         value(
             &first(&client_with(ClientAuth::assertion(assertion)), 1),
@@ -196,7 +197,7 @@ fn audiences_and_the_certificate_are_as_the_server_demands() {
 
 /// The header is built once; changing the configuration builds another.
 #[test]
-fn a_copy_with_a_certificate_has_a_header_of_its_own() {
+fn setting_a_thumbprint_on_a_clone_leaves_the_original_header_unchanged() {
     let (server, client_id) = (server(), ClientId::new("me"));
     let url = server.endpoint(crate::server::EndpointKind::Token).unwrap();
     let made = |assertion: &ClientAssertion| {
@@ -223,7 +224,7 @@ fn a_copy_with_a_certificate_has_a_header_of_its_own() {
 }
 
 #[test]
-fn a_key_with_an_audience_of_its_own_serves_one_server() {
+fn key_with_a_non_issuer_audience_is_refused_at_a_second_server() {
     let key = key();
     let make = |issuer: &str, audience: AssertionAudience| {
         let assertion = ClientAssertion::new(key.clone()).audience(audience);
@@ -254,7 +255,7 @@ fn a_key_with_an_audience_of_its_own_serves_one_server() {
 }
 
 #[test]
-fn an_algorithm_that_the_server_does_not_take_is_refused_before_anything_is_sent() {
+fn unsupported_assertion_algorithm_is_refused_at_client_construction() {
     let metadata = r#","token_endpoint_auth_signing_alg_values_supported":["PS256"]"#;
     let server = server_of("https://as.example", metadata);
     let auth = ClientAuth::assertion(ClientAssertion::new(key()));
@@ -298,7 +299,7 @@ fn reading(texts: Vec<String>) -> (FederatedAssertion, Arc<AtomicUsize>) {
 }
 
 #[test]
-fn a_workload_token_is_read_for_each_request_and_sent_without_the_client_id() {
+fn workload_token_is_read_per_request_and_sent_without_client_id() {
     let newer = workload(r#"{"sub":"w","aud":"https://as.example","exp":1700000700}"#);
     let (assertion, reads) = reading(vec![format!("{}\n", workload(GOOD)), newer.clone()]);
     let client = client_with(ClientAuth::federated(assertion));
@@ -325,7 +326,7 @@ fn a_workload_token_is_read_for_each_request_and_sent_without_the_client_id() {
 }
 
 #[test]
-fn a_source_is_told_the_audience_and_how_long_the_token_has_to_be_valid() {
+fn assertion_source_receives_the_audience_and_required_expiry() {
     let events = Arc::new(std::sync::Mutex::new(Vec::new()));
     let source = || {
         let events = Arc::clone(&events);
@@ -350,7 +351,7 @@ fn a_source_is_told_the_audience_and_how_long_the_token_has_to_be_valid() {
 }
 
 #[test]
-fn what_must_not_be_sent_is_refused_and_never_told() {
+fn malformed_workload_token_is_refused_and_never_shown() {
     let refused = |text: String| {
         let (assertion, _) = reading(vec![text]);
         let mut exchange =
@@ -402,7 +403,7 @@ fn what_must_not_be_sent_is_refused_and_never_told() {
 
 /// RFC 7523 section 3: "The JWT MUST be digitally signed or have a Message Authentication Code".
 #[test]
-fn a_workload_token_that_nobody_has_signed_is_not_sent() {
+fn unsigned_or_encrypted_workload_token_is_refused() {
     let valid = workload(GOOD);
     let (_, rest) = valid.split_once('.').unwrap();
     let under = |header: &str| format!("{}.{rest}", base64::url_safe(header));
@@ -429,9 +430,9 @@ fn a_workload_token_that_nobody_has_signed_is_not_sent() {
     }
 }
 
-/// RFC 7523 section 3: theft of an unsigned assertion would go unnoticed.
+/// RFC 7523 section 3: a stolen assertion without an expiry could be used indefinitely.
 #[test]
-fn a_workload_token_that_does_not_expire_is_refused_with_the_place_it_comes_from() {
+fn workload_token_without_exp_is_refused_naming_its_source() {
     struct Placed(&'static str);
     impl crate::workload::AssertionSource for Placed {
         fn assertion(&self, _: &AssertionRequest<'_>) -> Result<Secret<String>, Cause> {
@@ -458,7 +459,7 @@ fn a_workload_token_that_does_not_expire_is_refused_with_the_place_it_comes_from
 }
 
 #[test]
-fn a_token_that_was_replaced_while_it_was_under_way_is_sent_once_more() {
+fn invalid_client_is_retried_once_if_the_workload_token_has_changed() {
     let newer = workload(r#"{"sub":"w","aud":"https://as.example","exp":1700000900}"#);
     let refusal = || Input::Reply(json(401, r#"{"error":"invalid_client"}"#));
     let newest = workload(r#"{"sub":"x","aud":"https://as.example","exp":1700000900}"#);

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use super::*;
 use crate::redirect_uri::RedirectUri;
@@ -17,7 +17,7 @@ fn document(members: &str) -> Result<ClientIdMetadataDocument, Error> {
 }
 
 #[test]
-fn the_url_has_a_path_and_nothing_that_servers_could_read_otherwise() {
+fn client_id_url_requires_https_and_an_unambiguous_path() {
     for valid in [
         URL,
         "https://app.example/",
@@ -48,7 +48,7 @@ fn the_url_has_a_path_and_nothing_that_servers_could_read_otherwise() {
 }
 
 #[test]
-fn a_document_is_its_urls_and_holds_no_secret() {
+fn document_with_another_client_id_or_a_secret_is_refused() {
     let fault = |members| error_code(document(members).map(|_| ()));
     let none = r#","token_endpoint_auth_method":"none""#;
     assert_eq!(fault(none), Ok(()));
@@ -91,7 +91,7 @@ fn a_document_is_its_urls_and_holds_no_secret() {
 }
 
 #[test]
-fn what_is_printed_is_what_is_read() {
+fn document_round_trips_through_json() {
     let uri = RedirectUri::parse("http://127.0.0.1/cb").unwrap();
     let mut metadata = ClientMetadata::with_redirect_uris([uri]);
     metadata.client_name = Some("X".to_owned());
@@ -107,7 +107,7 @@ fn what_is_printed_is_what_is_read() {
 }
 
 #[test]
-fn mcp_wants_a_name_to_show() {
+fn mcp_check_requires_a_name_and_redirect_uris() {
     let unnamed = document(r#","token_endpoint_auth_method":"none""#).unwrap();
     assert_eq!(
         error_code(unnamed.check_for_mcp()),
@@ -125,7 +125,7 @@ fn mcp_wants_a_name_to_show() {
 }
 
 #[test]
-fn what_servers_may_dislike_is_told() {
+fn large_document_and_unusual_urls_are_warned_about() {
     let warnings = |url: &str, name: String| {
         let uri = RedirectUri::parse("https://app.example/cb").unwrap();
         let mut metadata = ClientMetadata::with_redirect_uris([uri]);
@@ -152,7 +152,7 @@ fn what_servers_may_dislike_is_told() {
 }
 
 #[test]
-fn a_document_comes_before_a_registration_and_a_person_is_asked_last() {
+fn identification_prefers_metadata_document_then_registration_then_manual() {
     use Identification::{ByHand, DynamicRegistration, MetadataDocument};
     let plain = server();
     assert_eq!(Identification::offered_by(&plain), [ByHand]);

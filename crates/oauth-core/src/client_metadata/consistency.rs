@@ -39,7 +39,7 @@ impl ClientMetadata {
     /// Members that only a server sets must not be set by the client.
     fn check_names(&self) -> Result<(), Error> {
         let mut reserved_members = CLIENT_INFORMATION.iter();
-        match reserved_members.find(|name| self.says(name)) {
+        match reserved_members.find(|name| self.has_extra(name)) {
             Some(name) => Err(malformed(name)),
             None => Ok(()),
         }

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use super::*;
 use crate::testing::error_code;
@@ -14,7 +14,7 @@ fn fault(text: &str) -> (&'static str, String) {
 }
 
 #[test]
-fn what_is_said_is_sent_and_nothing_else() {
+fn only_members_that_are_set_are_serialized() {
     let mut metadata = uris(&["https://app.example/cb"]);
     assert_eq!(
         metadata.to_json().expose(),
@@ -42,7 +42,7 @@ fn what_is_said_is_sent_and_nothing_else() {
 }
 
 #[test]
-fn the_redirect_uris_tell_what_kind_of_application_it_is() {
+fn application_type_is_derived_from_the_redirect_uris() {
     let derived = |metadata: ClientMetadata| metadata.derived_application_type();
     for native in [
         "http://127.0.0.1/cb",
@@ -70,7 +70,7 @@ fn the_redirect_uris_tell_what_kind_of_application_it_is() {
 }
 
 #[test]
-fn what_contradicts_itself_is_not_sent() {
+fn inconsistent_client_metadata_is_refused() {
     let cases = [
         (r#"{}"#, "redirect_uris"),
         (r#"{"grant_types":["implicit"]}"#, "redirect_uris"),
@@ -133,7 +133,7 @@ fn what_contradicts_itself_is_not_sent() {
 }
 
 #[test]
-fn members_are_what_their_definitions_say() {
+fn client_metadata_member_with_a_wrong_type_or_value_is_refused() {
     for (member, value) in [
         ("redirect_uris", r#""https://a.example/""#),
         ("redirect_uris", r#"["http://a.example/"]"#),
@@ -175,7 +175,7 @@ fn members_are_what_their_definitions_say() {
 }
 
 #[test]
-fn keys_are_public_and_there_where_they_are_needed() {
+fn jwks_must_be_public_and_present_where_the_method_needs_keys() {
     let with = |method: &str, keys: &str| {
         let text = format!(
             r#"{{"redirect_uris":["https://a.example/"],"token_endpoint_auth_method":"{method}"{keys}}}"#
@@ -203,7 +203,7 @@ fn keys_are_public_and_there_where_they_are_needed() {
 }
 
 #[test]
-fn grants_without_a_redirect_have_no_response_type() {
+fn grants_without_redirect_send_empty_response_types() {
     let metadata = ClientMetadata::from_json(r#"{"grant_types":["client_credentials"]}"#).unwrap();
     let text = metadata.to_json();
     assert!(text.expose().contains(r#""response_types":[]"#));
@@ -212,7 +212,7 @@ fn grants_without_a_redirect_have_no_response_type() {
 }
 
 #[test]
-fn identity_assertions_name_their_profile_and_both_grants() {
+fn identity_assertions_adds_the_id_jag_profile_and_both_grants() {
     let metadata = uris(&["https://a.example/"]).identity_assertions();
     let grants = [AUTHORIZATION_CODE, TOKEN_EXCHANGE, JWT_BEARER];
     assert_eq!(metadata.grant_types, grants);
@@ -225,7 +225,7 @@ fn identity_assertions_name_their_profile_and_both_grants() {
 }
 
 #[test]
-fn a_software_statement_is_not_shown() {
+fn debug_does_not_show_the_software_statement() {
     let text = r#"{"software_statement":"eyJ.S3CR3T.x"}"#;
     let metadata = ClientMetadata::from_json(text).unwrap();
     assert!(metadata.to_json().expose().contains("S3CR3T"));

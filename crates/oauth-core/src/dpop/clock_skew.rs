@@ -92,7 +92,7 @@ impl ServerClocks {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that fails says so
+    #![allow(clippy::unwrap_used)] // tests may panic
 
     use super::*;
 
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_of_each_server_is_its_own() {
+    fn clock_offset_is_kept_per_origin_and_server_role() {
         let clocks = ServerClocks::default();
         let (one, other) = (url("https://a.example/x"), url("https://b.example/x"));
         let role = ServerRole::AuthorizationServer;
@@ -131,10 +131,10 @@ mod tests {
             clocks.server_time(ServerRole::ResourceServer, &one, now),
             now
         );
-        // A proof that was in flight had the wrong time as well.
+        // A proof that was already in flight also had the wrong time.
         assert!(clocks.correct_from_date(role, &one, &date, now, now));
         assert_eq!(clocks.server_time(role, &one, now), at(784_111_777));
-        // One that had the right time was refused for another reason.
+        // A proof with the right time was refused for another reason.
         let right = clocks.server_time(role, &one, now);
         assert!(!clocks.correct_from_date(role, &one, &date, now, right));
         let ahead = at(784_111_777 - 50);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_of_a_clock_is_no_reason_to_try_again() {
+    fn date_that_is_close_missing_or_invalid_corrects_no_clock() {
         let clocks = ServerClocks::default();
         let (url, role) = (url("https://a.example/x"), ServerRole::ResourceServer);
         let near = dated(&["Sun, 06 Nov 1994 08:49:37 GMT"]);

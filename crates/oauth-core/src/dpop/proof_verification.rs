@@ -178,7 +178,7 @@ impl ProofChecks {
     ///
     /// # Errors
     /// `dpop_proof.replayed` if it was remembered before; `dpop_proof.iat` if it has expired since it was checked, because it
-    /// would be forgotten at once.
+    /// would be forgotten immediately.
     pub(crate) fn remember(
         &self,
         proof: &VerifiedDpopProof,
@@ -260,7 +260,7 @@ impl Parsed {
             _ => Object::default(),
         };
         let Some(Json::Object(jwk)) = header.get("jwk") else {
-            return Err(Error::from(ValidationFailure::ProofKey).about("there is none"));
+            return Err(Error::from(ValidationFailure::ProofKey).about("the header has no jwk"));
         };
         let key = PublicJwk::read(jwk);
         let key = key.map_err(|error| about_same(ValidationFailure::ProofKey, &error))?;

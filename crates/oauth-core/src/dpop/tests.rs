@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // tests may panic
 
 use std::sync::Arc;
 
@@ -76,7 +76,7 @@ fn proof_of(request: &Request<Bytes>) -> (Value, Value) {
 }
 
 #[test]
-fn a_proof_says_what_it_is_for_and_holds_the_public_key() {
+fn proof_contains_the_public_key_and_request_claims() {
     let mut exchange = local().client_credentials(Scope::none());
     let request = sent_request(exchange.resume(&at(), Input::Begin).unwrap());
     let (header, claims) = proof_of(&request);
@@ -99,7 +99,7 @@ fn a_proof_says_what_it_is_for_and_holds_the_public_key() {
 }
 
 #[test]
-fn a_token_that_is_not_bound_is_refused_where_it_was_to_be() {
+fn bearer_token_is_refused_where_dpop_was_requested() {
     let bearer = r#"{"access_token":"a","token_type":"Bearer"}"#;
     let send = |client: Client, body: &str| {
         error_code(
@@ -115,7 +115,7 @@ fn a_token_that_is_not_bound_is_refused_where_it_was_to_be() {
 }
 
 #[test]
-fn a_server_may_be_known_to_bind_no_token() {
+fn unbound_tokens_quirk_accepts_bearer_tokens() {
     let rules = Rules {
         quirks: vec![Quirk::UnboundTokens],
         ..Rules::default()
@@ -140,7 +140,7 @@ fn a_server_may_be_known_to_bind_no_token() {
 }
 
 #[test]
-fn every_signature_that_is_due_is_asked_for_one_after_the_other() {
+fn client_secret_and_proof_signatures_are_requested_in_order() {
     let auth = ClientAuth::signed_secret(SignedSecret::apple("team", "apple"));
     let client = Client::new(server(), ClientId::new("id"), auth).unwrap();
     let mut exchange = client
@@ -170,7 +170,7 @@ fn every_signature_that_is_due_is_asked_for_one_after_the_other() {
 }
 
 #[test]
-fn a_nonce_is_put_in_once_with_a_new_proof_and_stays_for_the_next_request() {
+fn use_dpop_nonce_is_retried_once_and_the_nonce_is_reused() {
     let client = local();
     let mut exchange = client.client_credentials(Scope::none());
     let first = sent_request(exchange.resume(&moment(1), Input::Begin).unwrap());
@@ -199,7 +199,7 @@ fn a_nonce_is_put_in_once_with_a_new_proof_and_stays_for_the_next_request() {
 }
 
 #[test]
-fn a_challenge_asks_for_a_nonce_too_and_other_refusals_do_not() {
+fn nonce_challenge_is_retried_and_other_refusals_are_not() {
     let send = |status, headers: &[(&'static str, &str)], body| {
         let mut exchange = local().client_credentials(Scope::none());
         let _ = exchange.resume(&moment(1), Input::Begin).unwrap();
@@ -237,7 +237,7 @@ fn a_challenge_asks_for_a_nonce_too_and_other_refusals_do_not() {
 }
 
 #[test]
-fn a_reply_to_a_request_without_a_proof_has_a_nonce_for_the_next() {
+fn nonce_from_a_reply_to_a_request_without_proof_is_used_next() {
     let client = local();
     let introspected = |headers: &[(&'static str, &str)]| {
         let mut exchange =
@@ -258,10 +258,10 @@ fn a_reply_to_a_request_without_a_proof_has_a_nonce_for_the_next() {
 }
 
 #[test]
-fn nonces_of_other_origins_and_of_the_other_side_are_not_used() {
+fn nonces_are_kept_per_origin_and_server_role() {
     let nonces = Nonces::default();
     let url = |text: &str| Url::parse(text).unwrap();
-    nonces.keep(
+    nonces.store_nonce(
         ServerRole::ResourceServer,
         &url("https://rs.example/a"),
         "r1",
@@ -281,13 +281,13 @@ fn nonces_of_other_origins_and_of_the_other_side_are_not_used() {
     );
     for number in 0..200 {
         let text = format!("https://rs{number}.example/");
-        nonces.keep(ServerRole::ResourceServer, &url(&text), "n");
+        nonces.store_nonce(ServerRole::ResourceServer, &url(&text), "n");
     }
     assert_eq!(nonces.0.lock().unwrap().len(), MAX_NONCES);
 }
 
 #[test]
-fn what_is_no_nonce_is_not_kept() {
+fn invalid_nonce_is_ignored() {
     for (text, is_kept) in [
         ("eyJ7S_zG.eyJH0-Z.HX4w-7v", true),
         ("a", true),
@@ -321,7 +321,7 @@ impl Endpoint for Own {
 }
 
 #[test]
-fn a_token_goes_in_the_way_of_its_type() {
+fn access_token_is_sent_with_the_scheme_of_its_type() {
     let client = local();
     let call = client.client_credentials(Scope::none());
     let bound = run_with_reply(call, json(200, BOUND)).unwrap();
@@ -355,9 +355,9 @@ fn a_token_goes_in_the_way_of_its_type() {
     }
 }
 
-/// RFC 9449 section 7.1 names the hash of its example token.
+/// RFC 9449 section 7.1 gives the hash of its example token.
 #[test]
-fn ath_is_that_of_the_rfc() {
+fn ath_matches_the_rfc_9449_example() {
     let token = Secret::from("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU");
     assert_eq!(
         base64::url_safe(hash(&token)),
@@ -366,14 +366,14 @@ fn ath_is_that_of_the_rfc() {
 }
 
 #[test]
-fn a_key_signs_by_its_own_algorithm_only() {
+fn key_with_an_algorithm_that_does_not_match_its_jwk_is_refused() {
     let key = SigningKey::host("ours", Alg::Ps256);
     let made = DpopKey::new(key, PublicJwk::parse(JWK).unwrap());
     assert_eq!(error_code(made.map(drop)), Err("key.algorithm"));
 }
 
 #[test]
-fn an_empty_path_is_asked_for_as_a_slash() {
+fn htu_has_a_slash_for_an_empty_path_and_no_query() {
     let key = local().dpop_key().cloned().unwrap();
     for (text, htu) in [
         ("https://rs.example", "https://rs.example/"),
@@ -394,7 +394,7 @@ fn an_empty_path_is_asked_for_as_a_slash() {
 }
 
 #[test]
-fn an_algorithm_that_the_server_does_not_take_is_not_tried() {
+fn dpop_algorithm_unsupported_by_the_server_is_refused() {
     let with = |algs: &[&str]| {
         let metadata = serde_json::json!({ "dpop_signing_alg_values_supported": algs });
         let server = server().with_metadata(metadata.as_object().cloned().unwrap());
@@ -423,7 +423,7 @@ const OTHER: &str = r#"{"kty":"EC","crv":"P-256",
     "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
 
 #[test]
-fn the_refresh_token_of_a_public_client_keeps_its_key() {
+fn public_clients_refresh_token_requires_the_same_dpop_key() {
     let granted = |auth: &ClientAuth| {
         let reply = r#"{"access_token":"a","token_type":"DPoP","refresh_token":"r"}"#;
         let client = client_with_key(auth.clone(), JWK);
@@ -455,16 +455,16 @@ fn the_refresh_token_of_a_public_client_keeps_its_key() {
     );
     let without = Client::new(server(), ClientId::new("id"), public).unwrap();
     assert_eq!(refresh(&without, &tokens), Err("key.mismatch"));
-    // A client that authenticates may change the key.
+    // A client with authentication may change the key.
     let secret = ClientAuth::basic("hunter22");
     let tokens = granted(&secret);
     assert_eq!(refresh(&client_with_key(secret, OTHER), &tokens), Ok(()));
 }
 
 #[test]
-fn a_proof_that_was_refused_for_its_time_is_made_once_by_the_servers() {
+fn proof_refused_for_its_time_is_retried_once_with_the_servers_time() {
     let client = local();
-    // Sun, 06 Nov 1994, long before the clock here.
+    // Sun, 06 Nov 1994, long before the test's clock.
     let late = || {
         let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
         let json = ("content-type", "application/json");

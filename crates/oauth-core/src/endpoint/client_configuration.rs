@@ -1,7 +1,7 @@
 //! `GET`, `PUT` and `DELETE {registration_client_uri}`: reads, updates and deletes a client's registration.
 //!
 //! RFC 7592 <https://www.rfc-editor.org/rfc/rfc7592#section-2>. A response replaces the stored registration, including
-//! a rotated registration access token (section 3): `registered_client.rs`.
+//! a rotated registration access token (section 3): `registered_client/response.rs`.
 
 #[cfg(test)]
 mod tests;

@@ -154,7 +154,7 @@ impl Endpoint for DeviceAuthorization {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+    #![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
     use super::*;
     use crate::client::Client;
@@ -172,7 +172,7 @@ mod tests {
         )
     }
 
-    /// The reply of section 3.2, with these members instead of its own.
+    /// The response of section 3.2 with these members replaced.
     fn response_with(members: &[(&str, &str)]) -> Result<DeviceAuthorizationResponse, Error> {
         let defaults = [
             ("device_code", r#""GmRhmhcxhwAzkoEqiMEg""#),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_is_sent_with_the_clients_authentication() {
+    fn scope_and_resource_are_sent_with_client_authentication() {
         let token_request = TokenRequest::from(Scope::parse("a b").unwrap());
         let token_request = token_request.resource("https://api.example/").unwrap();
         let mut exchange = client().call(DeviceAuthorization::new(token_request));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_is_five_seconds_at_least_one_and_no_longer_than_the_code() {
+    fn polling_interval_defaults_to_five_seconds_and_is_clamped() {
         let interval = |value| response_with(&[("interval", value)]).map(|code| code.interval);
         for (value, expected) in [
             ("", 5),
@@ -224,13 +224,13 @@ mod tests {
         assert_eq!(error_code(interval("-1")), Err("reply.shape"));
         let texts = response_with(&[("expires_in", r#""1800""#)]);
         assert_eq!(error_code(texts.map(|code| code.expires_in)), Ok(1800));
-        // A part of a second is not slept, and not lived either.
+        // Fractions are rounded up for the interval and down for the lifetime.
         let parts = response_with(&[("expires_in", "1800.9")]);
         assert_eq!(error_code(parts.map(|code| code.expires_in)), Ok(1800));
     }
 
     #[test]
-    fn a_prompt_says_what_for_and_where_and_warns_and_no_control_character_is_in_it() {
+    fn prompt_shows_purpose_url_and_warning_without_control_characters() {
         let prompt = response_with(&[])
             .unwrap()
             .prompt("sign in to cli\u{1b}[2J on build-7");
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_may_be_named_as_in_drafts_unless_rules_are_strict() {
+    fn verification_url_member_is_accepted_unless_rules_are_strict() {
         let of_a_draft = r#"{"device_code":"d","user_code":"AB","verification_url":"https://example.com/device",
             "expires_in":"1800","interval":"5"}"#;
         let by_rules = |strictness: Strictness| {
@@ -275,13 +275,13 @@ mod tests {
             error_code(by_rules(Strictness::Strict)).unwrap_err(),
             "reply.shape"
         );
-        // The member of the standard takes precedence.
+        // The standard member takes precedence.
         let both = response_with(&[("verification_url", r#""https://evil.example/""#)]).unwrap();
         assert_eq!(both.verification_uri.as_str(), "https://example.com/device");
     }
 
     #[test]
-    fn a_reply_that_a_person_could_not_or_should_not_follow_is_refused() {
+    fn missing_member_or_unsafe_verification_uri_is_refused() {
         for (member, value) in [
             ("device_code", ""),
             ("user_code", ""),

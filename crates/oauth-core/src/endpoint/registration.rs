@@ -1,7 +1,7 @@
 //! `POST {registration_endpoint}`: registers the client.
 //!
 //! RFC 7591 <https://www.rfc-editor.org/rfc/rfc7591#section-3>. The members of the response are checked in
-//! `registered_client.rs`; the error codes of section 3.2.2 are in `error/server_error.rs`.
+//! `registered_client/response.rs`; the error codes of section 3.2.2 are in `error/server_error.rs`.
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
 //! Reads a reply: its status, its media type, and an OAuth error in the body or the header. The members of a token
-//! response are read in `token.rs` beside this file, those of others in the file of their endpoint.
+//! response are read in `token.rs` next to this file, those of others in the file of their endpoint.
 
 use crate::http::header::CONTENT_TYPE;
 use crate::http::{HeaderMap, Response, StatusCode};

@@ -110,7 +110,7 @@ impl EndpointRequest {
 
     /// A `POST` request of a form, with the client's authentication, see [`Auth::Client`].
     pub fn post(target: impl Into<Target>, purpose: &'static str, form: Form) -> Self {
-        // Written at once: each step of a builder would copy the form.
+        // Written in one expression: each step of a builder would copy the form.
         Self {
             method: Method::POST,
             target: target.into(),

@@ -1,5 +1,5 @@
 //! Error replies: which text is extracted, and how the error is classified.
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use serde_json::json;
 
@@ -31,7 +31,7 @@ fn refusal_from(reply: Response<Bytes>) -> ServerError {
 const GOOD: &str = r#"{"access_token":"a","token_type":"Bearer"}"#;
 
 #[test]
-fn the_words_of_an_error_that_is_none_of_oauth_are_kept() {
+fn details_of_a_non_oauth_json_error_are_kept() {
     for (body, description, member, value) in [
         (
             r#"{"message":"Invalid token","x":1}"#,
@@ -91,7 +91,7 @@ fn the_words_of_an_error_that_is_none_of_oauth_are_kept() {
 }
 
 #[test]
-fn the_words_of_a_page_are_kept() {
+fn error_page_text_is_kept_without_markup() {
     let page = "<!DOCTYPE html><html><head><STYLE>a { b: c }</style><script>if (a < b) { x() }</script>\n<title>Bad\tGateway</title></head><body><p>Error 502</p></body></html>";
     let html = [("content-type", "text/html; charset=utf-8")];
     let outcome = refusal_from(reply(502, &html, page));
@@ -109,7 +109,7 @@ fn the_words_of_a_page_are_kept() {
 }
 
 #[test]
-fn a_secret_is_cut_out_of_a_page_before_it_is_cut_short() {
+fn secret_is_redacted_from_a_page_before_truncation() {
     let html = [("content-type", "text/html")];
     for before in [0, 195, 4090] {
         let page = format!(
@@ -131,7 +131,7 @@ fn a_secret_is_cut_out_of_a_page_before_it_is_cut_short() {
 }
 
 #[test]
-fn what_this_client_sent_is_kept_nowhere_among_the_members() {
+fn error_members_that_echo_credentials_are_dropped() {
     let exact = format!("Basic {}", "aWQ6aHVudGVyMjI=");
     for body in [
         json!({"error":"x","hint":"hunter22"}),
@@ -161,7 +161,7 @@ fn what_this_client_sent_is_kept_nowhere_among_the_members() {
 }
 
 #[test]
-fn an_unknown_failure_of_the_server_may_be_tried_again() {
+fn unknown_error_is_retryable_only_with_a_5xx_status() {
     let advice = |status, body| {
         tokens_from(json_reply(status, body))
             .unwrap_err()
@@ -175,7 +175,7 @@ fn an_unknown_failure_of_the_server_may_be_tried_again() {
 }
 
 #[test]
-fn a_list_of_errors_is_read_where_the_provider_has_one() {
+fn errors_array_is_read_only_under_its_quirk() {
     let fitbit = || client_with_quirks([Quirk::ErrorsArray]).client_credentials(Scope::none());
     let description_of = |body| {
         let error = run_with_reply(fitbit(), json_reply(400, body)).unwrap_err();
@@ -196,7 +196,7 @@ fn a_list_of_errors_is_read_where_the_provider_has_one() {
 }
 
 #[test]
-fn a_content_type_is_read_as_it_is_meant() {
+fn content_type_variants_and_repetitions_of_json_are_accepted() {
     for media in [
         "application/json",
         " application/json\t",
@@ -229,7 +229,7 @@ fn a_content_type_is_read_as_it_is_meant() {
 }
 
 #[test]
-fn a_form_where_json_is_due_is_named() {
+fn form_reply_where_json_is_required_is_refused_naming_its_type() {
     let form = [(
         "content-type",
         "application/x-www-form-urlencoded; charset=utf-8",
@@ -241,7 +241,7 @@ fn a_form_where_json_is_due_is_named() {
 }
 
 #[test]
-fn bad_utf_8_is_malformed_json_or_a_malformed_form() {
+fn invalid_utf_8_is_refused_in_json_and_form_replies() {
     let json = [("content-type", "application/json")];
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let bad = b"{\"access_token\":\"a\xff\",\"token_type\":\"Bearer\"}";
@@ -257,7 +257,7 @@ fn bad_utf_8_is_malformed_json_or_a_malformed_form() {
 }
 
 #[test]
-fn a_lifetime_is_read_from_whatever_can_be_one() {
+fn expires_in_accepts_numbers_and_digit_strings_and_warns_otherwise() {
     let lifetime = |value: &str| {
         let body = format!(r#"{{"access_token":"a","token_type":"Bearer","expires_in":{value}}}"#);
         let tokens = tokens_from(json_reply(200, &body)).unwrap();
@@ -279,7 +279,7 @@ fn a_lifetime_is_read_from_whatever_can_be_one() {
 }
 
 #[test]
-fn a_token_that_rfc_6750_does_not_allow_is_noted_or_by_strict_rules_refused() {
+fn non_token68_access_token_is_warned_about_and_refused_by_strict_rules() {
     let body = r#"{"access_token":"v^1.1#i","token_type":"Bearer"}"#;
     let tokens = tokens_from(json_reply(200, body)).unwrap();
     assert_eq!(tokens.warnings, [Warning::TokenNotToken68]);
@@ -298,7 +298,7 @@ fn a_token_that_rfc_6750_does_not_allow_is_noted_or_by_strict_rules_refused() {
 }
 
 #[test]
-fn members_of_a_token_reply_are_kept_as_far_as_they_are_small() {
+fn oversized_extra_members_are_dropped_with_a_warning() {
     let body = format!(
         r#"{{"access_token":"a","token_type":"Bearer","x":"{}","y":1}}"#,
         "x".repeat(300 << 10)

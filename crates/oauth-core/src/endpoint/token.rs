@@ -84,7 +84,7 @@ impl<G: Grant> Endpoint for TokenEndpoint<G> {
             }
             token
                 .resources
-                .check_requested(self.token_request.named("resource"))?;
+                .check_requested(self.token_request.values_of("resource"))?;
         }
         let mut form = Form::new();
         form.push("grant_type", self.grant.grant_type());
@@ -353,7 +353,7 @@ fn token_type(
     };
     let token_type = match type_name {
         Some(text) if rules.is_bearer_alias(&text) => TokenType::Bearer,
-        Some(text) => TokenType::named(&text),
+        Some(text) => TokenType::from_name(&text),
         None if rules.has(&Quirk::AssumeBearer) => TokenType::Bearer,
         None => return Err(ProtocolViolation::TokenTypeMissing.into()),
     };

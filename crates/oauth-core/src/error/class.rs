@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_code_stands_twice_and_each_is_a_word_of_its_kind() {
+    fn error_codes_are_unique_and_match_their_class() {
         let mut codes: Vec<_> = Row::all().map(Row::code).collect();
         let all = codes.len();
         codes.sort_unstable();
@@ -148,7 +148,7 @@ mod tests {
             let is_word =
                 |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c);
             assert!(row.code().chars().all(is_word), "{}", row.code());
-            // The text of a resource server's refusal depends on what it refuses.
+            // The code of a resource server's refusal depends on what is refused.
             let is_resources = matches!(row, Row::Denied(Denial::RateLimited | Denial::Revoked));
             assert_eq!(
                 row.class() == Class::Denied && !is_resources,
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn records_name_classes_as_the_table_does() {
+    fn class_names_match_their_serialization_and_no_class_is_empty() {
         for class in Class::ALL {
             let name = serde_json::to_value(class).ok();
             assert_eq!(name, Some(class.as_str().into()));

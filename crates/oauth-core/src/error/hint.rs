@@ -441,7 +441,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_hint_is_of_a_code_in_the_table_and_says_more_than_its_text() {
+    fn every_hint_has_a_known_code_and_differs_from_its_text() {
         for (code, hint) in HINTS {
             let row = Row::all().find(|row| row.code() == *code);
             assert_eq!(row.and_then(Row::hint), Some(*hint), "{code}");

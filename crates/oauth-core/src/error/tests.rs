@@ -1,9 +1,9 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use super::*;
 
 #[test]
-fn no_text_of_a_peer_changes_how_a_terminal_shows_it() {
+fn control_and_bidi_characters_are_removed_from_peer_text() {
     for odd in [
         '\u{0}',
         '\u{7}',
@@ -57,7 +57,7 @@ fn no_text_of_a_peer_changes_how_a_terminal_shows_it() {
 }
 
 #[test]
-fn a_detail_is_cut_at_200_characters() {
+fn error_detail_is_truncated_to_200_characters() {
     let error = Error::from(ProtocolViolation::TokenShape).about(&"\u{e9}".repeat(500));
     assert_eq!(
         error.detail().map(|detail| detail.chars().count()),
@@ -66,15 +66,15 @@ fn a_detail_is_cut_at_200_characters() {
 }
 
 #[test]
-fn what_cannot_be_repeated_is_never_advised_to_be() {
+fn once_only_failure_advises_reauthorization_instead_of_retry() {
     let busy = || Error::from(ServerError::from_status(503));
     assert_eq!(busy().advice().as_str(), "retry");
     assert_eq!(busy().once_only().advice().as_str(), "reauthorize");
 }
 
-/// A temporary failure does not show that the refresh token is invalid.
+/// A temporary failure does not mean that the refresh token is invalid.
 #[test]
-fn what_passes_is_waited_for_where_a_refresh_token_was_refused() {
+fn temporary_failure_during_refresh_advises_retry() {
     for status in [408, 425, 429, 500, 501, 502, 503, 504, 520, 599] {
         let error = || Error::from(ServerError::from_status(status));
         assert_eq!(
@@ -88,12 +88,12 @@ fn what_passes_is_waited_for_where_a_refresh_token_was_refused() {
 }
 
 #[test]
-fn what_may_be_spent_is_told_where_no_answer_came() {
+fn lost_once_only_request_warns_that_the_code_may_be_used() {
     let unknown = || Error::lost(Cause::unknown("no answer"));
     let spent = "the code may have been used";
     assert!(unknown().once_only().to_string().contains(spent));
     assert!(!unknown().to_string().contains(spent));
-    // The request was never sent, or was answered.
+    // The request was never sent, or it was answered.
     let unsent = Error::lost(Cause::unsent("no connection"));
     for error in [unsent, ServerError::from_status(503).into()] {
         assert!(!error.once_only().to_string().contains(spent));
@@ -101,7 +101,7 @@ fn what_may_be_spent_is_told_where_no_answer_came() {
 }
 
 #[test]
-fn an_error_names_the_request_without_its_query() {
+fn error_shows_the_request_url_without_its_query() {
     let refused = || Error::from(ServerError::from_status(404));
     let error = refused()
         .at_url("GET", "https://as.example:8443/a/b?code=s3cret")
@@ -116,7 +116,7 @@ fn an_error_names_the_request_without_its_query() {
         record.get("url"),
         Some(&serde_json::json!("https://as.example:8443/a/b"))
     );
-    // The first name stays; a request that was not sent has none.
+    // The first URL is kept; a request that was not sent has none.
     let again = error.at_url("POST", "https://other.example/");
     assert_eq!(again.url(), Some("https://as.example:8443/a/b"));
     assert_eq!(refused().url(), None);
@@ -127,7 +127,7 @@ fn an_error_names_the_request_without_its_query() {
 }
 
 #[test]
-fn the_error_of_an_api_names_its_origin() {
+fn api_error_shows_the_origin_without_control_characters() {
     let error = Error::lost(Cause::unsent("refused")).at_origin("https://api.example");
     assert_eq!(error.url(), Some("https://api.example"));
     let text = error.to_string();

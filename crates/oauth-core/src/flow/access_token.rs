@@ -54,7 +54,7 @@ pub struct AccessTokenVerifier {
     are_algs_named: bool,
     /// How tokens are encrypted, if they are.
     encryption: Option<Arc<dyn DecryptJwe>>,
-    /// Shared with each verification, of which there may be thousands per second.
+    /// Shared with each verification: there may be thousands per second.
     checks: Arc<Checks>,
     challenge_parameters: refusal::ChallengeParameters,
     /// What a DPoP proof must contain.

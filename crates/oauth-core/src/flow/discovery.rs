@@ -37,8 +37,8 @@ pub enum PreferredDocument {
 }
 
 impl PreferredDocument {
-    /// The value of this name: `oauth` or `openid`.
-    pub fn named(name: &str) -> Option<Self> {
+    /// The value with this name: `oauth` or `openid`.
+    pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "oauth" => Some(Self::OAuth),
             "openid" => Some(Self::OpenId),
@@ -155,7 +155,7 @@ pub struct Discovery {
     config: Arc<ClientConfig>,
     urls: VecDeque<Url>,
     call: Call<Metadata>,
-    /// The number of URLs of which none has the document.
+    /// The number of URLs, if none of them has the document.
     count: usize,
     /// The most informative of the errors so far.
     error: Option<Error>,

@@ -73,7 +73,7 @@ impl IdentityAssertionRequest {
         token_request: impl Into<TokenRequest>,
     ) -> Result<Self, Error> {
         let (audience, token_request) = (audience.into(), token_request.into());
-        if audience.is_empty() || token_request.named("audience").next().is_some() {
+        if audience.is_empty() || token_request.values_of("audience").next().is_some() {
             return Err(Misuse::IdentityAudience.into());
         }
         Ok(Self {
@@ -91,7 +91,7 @@ pub fn is_advertised(server: &Server) -> bool {
     profiles.iter().any(|name| name == ID_JAG)
 }
 
-/// Sends the request to the identity provider, of which `config` is a client.
+/// Sends the request to the identity provider; `config` is a client of it.
 pub(crate) fn request(
     config: Arc<ClientConfig>,
     request: IdentityAssertionRequest,

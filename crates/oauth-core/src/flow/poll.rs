@@ -155,7 +155,7 @@ impl Exchange for Poll {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+    #![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
     use super::*;
     use crate::error::Cause;
@@ -172,7 +172,7 @@ mod tests {
         json(400, r#"{"error":"authorization_pending"}"#)
     }
 
-    /// Plays these answers, None for one that is lost: the pauses, and how it ended.
+    /// Plays these replies, `None` for a lost one; returns the pauses and the result.
     fn play(
         interval: u64,
         expires_in: u64,
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_answers_slow_down_until_there_is_one_again() {
+    fn lost_or_5xx_replies_double_the_interval_until_the_next_answer() {
         let busy = reply(503, &[], "");
         let answers = vec![None, Some(busy), Some(pending()), None, Some(tokens())];
         let played = play(5, 1800, answers);
@@ -218,20 +218,20 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_that_the_server_names_is_kept() {
+    fn retry_after_of_the_server_sets_the_interval() {
         let busy = reply(429, &[("retry-after", "90")], "");
         let played = play(5, 1800, vec![Some(busy), Some(tokens())]);
         assert_eq!(played, (vec![5, 90], Ok("a".to_owned())));
     }
 
     #[test]
-    fn nothing_is_asked_once_the_code_has_ended() {
+    fn polling_stops_when_the_code_has_expired() {
         let expired = Err("denied.expired_token");
         assert_eq!(play(5, 5, Vec::new()), (Vec::new(), expired.clone()));
         let played = play(5, 11, vec![Some(pending()), Some(pending())]);
         assert_eq!(played, (vec![5, 5], expired.clone()));
         assert_eq!(play(u64::MAX, 60, Vec::new()), (Vec::new(), expired));
-        // Nor after a pause that took longer than it should.
+        // Nor after a sleep that took too long.
         let pace = PollTiming {
             interval: 5,
             expires_at: UnixTime::from_secs(NOW + 60),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_without_end_do_not_overflow() {
+    fn huge_slow_down_interval_does_not_overflow() {
         let slow = json(
             400,
             r#"{"error":"slow_down","interval":18446744073709551615}"#,
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn any_other_answer_is_the_end() {
+    fn other_errors_end_polling() {
         let denied = json(400, r#"{"error":"access_denied"}"#);
         let played = play(0, 1800, vec![Some(pending()), Some(denied)]);
         assert_eq!(played, (vec![1, 1], Err("denied.access_denied")));

@@ -20,6 +20,7 @@ mod metadata_challenge;
 mod proof_maker;
 mod request;
 mod step;
+mod step_up_challenge;
 mod token_owner;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Connecting to an API of which only the URL is known: finds its authorization server, the client to use there, and
+//! Connecting to an API that is known only by its URL: finds its authorization server, the client to use there, and
 //! the scope to request. The API's metadata is found in `resource_discovery.rs`, the server's in `discovery.rs`.
 //!
 //! Model Context Protocol, Authorization (2025-11-25, 2026-07-28); RFC 9728 <https://www.rfc-editor.org/rfc/rfc9728>

@@ -16,7 +16,7 @@ use crate::call::Call;
 use crate::challenge;
 use crate::client_config::ClientConfig;
 use crate::endpoint::Endpoint as _;
-use crate::endpoint::resource_metadata::ResourceMetadata;
+use crate::endpoint::protected_resource_metadata::ResourceMetadata;
 use crate::error::{Error, Kind, Misuse, ProtocolViolation, ValidationFailure};
 use crate::exchange::{Exchange, Input, Step};
 use crate::issuer::Issuer;
@@ -206,7 +206,7 @@ impl ResourceDiscovery {
         &mut self,
         mut signed: Box<Signed>,
     ) -> Result<Step<ProtectedResourceMetadata>, Error> {
-        match signed.next() {
+        match signed.next_job() {
             Some(job) => {
                 self.state = State::Verifying(signed);
                 Ok(Step::Verify(job))

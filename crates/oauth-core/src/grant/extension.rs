@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_say_who_the_client_is_are_not_for_parameters() {
+    fn reserved_extension_parameters_are_refused() {
         for name in [
             "",
             "grant_type",
@@ -182,7 +182,7 @@ mod tests {
             .unwrap_or_else(|error| unreachable!("{error}"))
     }
 
-    /// The form that the client sends with these parameters.
+    /// The form sent by the client with these parameters.
     fn form_for(
         grant: ExtensionGrantDefinition,
         parameters: &[(&str, &str)],
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_checked_against_the_description() {
+    fn extension_parameters_are_checked_against_the_definition() {
         let body = "grant_type=urn%3Aexample%3Aown&version=2&user=alice&tag=a&tag=b";
         let all = [("user", "alice"), ("tag", "a"), ("tag", "b")];
         assert_eq!(form_for(definition(), &all), Ok((body.to_owned(), true)));
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_says_who_the_client_is_to_be() {
+    fn definition_determines_the_client_authentication() {
         let alice = [("user", "alice")];
         let unnamed = definition().client(ExtensionGrantClient::Unnamed);
         let (body, authenticates) = form_for(unnamed, &alice).unwrap_or_default();
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_token_is_kept_where_the_description_says_so() {
+    fn refresh_token_is_dropped_if_the_definition_says_so() {
         let reply = || {
             json(
                 200,
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_names_nothing_twice_and_nothing_of_the_protocols_own() {
+    fn reserved_or_duplicate_names_in_a_definition_are_refused() {
         let error = |grant: Result<ExtensionGrantDefinition, Error>| error_code(grant.map(drop));
         let (reserved, twice) = (
             Err("form.reserved_parameter"),
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_is_asked_for_and_taken_for_granted() {
+    fn requested_scope_is_sent_and_assumed_to_be_granted() {
         let scope = Scope::parse("a b").unwrap_or_default();
         let grant = extension().parameter("resource", "x");
         let grant = grant.and_then(|grant| grant.parameter("resource", "y"));

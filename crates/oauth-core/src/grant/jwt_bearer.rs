@@ -78,7 +78,7 @@ mod tests {
     use crate::testing::error_code;
 
     #[test]
-    fn what_is_no_jwt_is_refused_before_it_is_sent() {
+    fn text_that_is_not_a_jwt_is_refused_before_sending() {
         for text in ["", "a", "a.b", "a.b.c.d", "a.b.c\n", ".b.c", "{\"a\":1}"] {
             let refused = error_code(JwtBearer::new(text).map(drop));
             assert_eq!(refused, Err("client_auth.assertion_malformed"), "{text:?}");

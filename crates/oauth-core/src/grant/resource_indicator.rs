@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_resource_is_an_absolute_uri_without_fragment() {
+    fn resource_must_be_an_absolute_uri_without_fragment() {
         for uri in [
             "https://api.example",
             "https://api.example/a%20b?x=1",

@@ -184,7 +184,7 @@ pub(crate) fn check_issued_token_type(
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+    #![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
     use super::*;
     use crate::client::Client;
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn subject_actor_and_wishes_are_sent_in_the_words_of_the_standard() {
+    fn exchange_sends_subject_actor_type_and_audience_parameters() {
         let grant = exchange()
             .actor(Some("actor".into()), Some("jwt"))
             .and_then(|grant| grant.requested_token_type("urn:example:type"))
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn an_actor_and_its_type_stand_together() {
+    fn actor_token_and_type_must_be_given_together() {
         let about = |result: Result<TokenExchange, Error>| {
             let error = result.unwrap_err();
             (error.code(), error.detail().map(str::to_owned))
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_says_what_was_issued() {
+    fn issued_token_type_is_returned_and_required_by_strict_rules() {
         let redeem = |client: Client, body: &str| {
             run_with_reply(
                 client.token(exchange(), TokenRequest::new()),

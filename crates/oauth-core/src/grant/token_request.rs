@@ -98,7 +98,7 @@ impl TokenRequest {
 
     /// The requested permissions, if any.
     pub(crate) fn requested_details(&self) -> Result<Option<AuthorizationDetails>, Error> {
-        let text = self.named(DETAILS).last();
+        let text = self.values_of(DETAILS).last();
         text.map(|text| AuthorizationDetails::parse(text.expose()))
             .transpose()
     }
@@ -125,7 +125,7 @@ impl TokenRequest {
             // Browser builds skip this normalization to stay small, because a page never compares requests.
             if !IS_BROWSER_BUILD {
                 // "Request and response parameters MUST NOT be included more than once" (RFC 6749 section 3.2).
-                if self.named(DETAILS).next().is_some() {
+                if self.values_of(DETAILS).next().is_some() {
                     return Err(Error::from(Misuse::ParameterReserved).about(DETAILS));
                 }
                 // Two spellings of the same details are the same request.
@@ -137,7 +137,7 @@ impl TokenRequest {
     }
 
     /// The parameters of this name, in order: the resources, for example.
-    pub fn named(&self, name: &str) -> impl Iterator<Item = &Secret<String>> {
+    pub fn values_of(&self, name: &str) -> impl Iterator<Item = &Secret<String>> {
         let has_name = move |pair: &&(String, Secret<String>)| pair.0 == name;
         self.parameters
             .iter()
@@ -250,7 +250,7 @@ mod tests {
     use crate::quirk::Quirk;
     use crate::testing::{at, client, client_with_quirks, error_code};
 
-    fn two() -> TokenRequest {
+    fn request_with_repeated_parameters() -> TokenRequest {
         TokenRequest::new()
             .resource("https://api.example/a")
             .and_then(|all| all.resource("urn:example:b"))
@@ -267,10 +267,11 @@ mod tests {
     }
 
     #[test]
-    fn every_grant_takes_them_and_each_may_stand_twice() {
+    fn every_grant_sends_extra_parameters_and_repeated_targets() {
         let added = "&resource=https%3A%2F%2Fapi.example%2Fa&resource=urn%3Aexample%3Ab&audience=x&audience=y&expires_in=3600";
         let client = client();
-        let token_request = || two().scope(Scope::parse("a").unwrap_or_default());
+        let token_request =
+            || request_with_repeated_parameters().scope(Scope::parse("a").unwrap_or_default());
         let grant = crate::grant::ClientCredentials;
         assert_eq!(
             body(client.token(grant, token_request())),
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_the_protocol_owns_is_refused() {
+    fn reserved_parameter_names_are_refused() {
         for name in RESERVED.iter().copied().chain([""]) {
             let extra = TokenRequest::new().extra(name, "x");
             assert_eq!(
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn permissions_stand_once_however_they_are_written() {
+    fn authorization_details_are_normalized_and_sent_once() {
         let text = r#"[{"type":"payment","amount":"12.50"}]"#;
         let loose = r#"[ {"type": "p\u0061yment", "amount": "12.50"} ]"#;
         let details = error_code(AuthorizationDetails::parse(text));
@@ -322,13 +323,13 @@ mod tests {
         assert_eq!(error_code(added), Ok(named.clone()));
         let twice = named.clone().extra(DETAILS, loose);
         assert_eq!(error_code(twice.map(drop)), Err("form.reserved_parameter"));
-        // The method replaces them, as a setter does.
+        // The setter replaces earlier values.
         assert_eq!(named.clone().authorization_details(&details), named);
-        assert_eq!(named.named(DETAILS).count(), 1);
+        assert_eq!(named.values_of(DETAILS).count(), 1);
     }
 
     #[test]
-    fn a_resource_is_an_absolute_uri_without_fragment() {
+    fn resource_parameter_must_be_an_absolute_uri_without_fragment() {
         for uri in [
             "https://api.example/",
             "https://api.example/a?b=c",
@@ -359,8 +360,8 @@ mod tests {
     }
 
     #[test]
-    fn values_are_not_printed() {
-        let text = format!("{:?}", two());
+    fn debug_hides_parameter_values() {
+        let text = format!("{:?}", request_with_repeated_parameters());
         assert!(
             text.contains("expires_in") && !text.contains("3600"),
             "{text}"

@@ -5,7 +5,7 @@ fn code(text: &str) -> Result<(), &'static str> {
 }
 
 #[test]
-fn one_issuer_has_one_spelling() {
+fn issuer_must_be_a_canonical_https_url() {
     assert_eq!(code("https://as.example"), Ok(()));
     assert_eq!(code("https://as.example:8443/t/"), Ok(()));
     assert_eq!(code("https://AS.example"), Err("issuer.not_canonical"));
@@ -23,7 +23,7 @@ fn one_issuer_has_one_spelling() {
 }
 
 #[test]
-fn a_tenant_is_a_guid() {
+fn tenant_issuer_matches_only_a_guid_in_its_template() {
     let template = "https://login.microsoftonline.com/{tenantid}/v2.0";
     let rules = Rules {
         quirks: vec![crate::quirk::Quirk::TenantIssuer(template.to_owned())],
@@ -44,7 +44,7 @@ fn a_tenant_is_a_guid() {
 }
 
 #[test]
-fn a_guid_is_five_groups_of_hexadecimal_digits() {
+fn guid_requires_five_groups_of_hexadecimal_digits() {
     for valid in [
         "9188040d-6c67-4c5b-b112-36a304b66dad",
         "9188040D-6C67-4C5B-B112-36A304B66DAD",
@@ -71,7 +71,7 @@ fn a_guid_is_five_groups_of_hexadecimal_digits() {
 }
 
 #[test]
-fn the_url_of_a_document_is_no_issuer_and_says_whose_it_is() {
+fn metadata_url_is_refused_as_issuer_naming_the_issuer() {
     for (text, issuer) in [
         (
             "https://as.example/.well-known/openid-configuration",
@@ -98,7 +98,7 @@ fn the_url_of_a_document_is_no_issuer_and_says_whose_it_is() {
 }
 
 #[test]
-fn localhost_is_an_issuer_where_loopback_is_asked_for() {
+fn http_localhost_is_an_issuer_only_with_loopback_transport() {
     let over = |text: &str| {
         let issuer = Issuer::parse_over(text, Transport::LoopbackHttp);
         issuer.map(drop).map_err(|error| error.code())

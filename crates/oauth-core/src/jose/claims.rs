@@ -235,7 +235,7 @@ pub(crate) fn read_unverified(token: &str) -> Result<Claims, Error> {
     }
 }
 
-/// The time that a number stands for, as [`Claims::time`] reads it; `None` if it is not a number, or beyond the range.
+/// The time that a number represents, as [`Claims::time`] reads it; `None` if it is not a number, or beyond the range.
 pub(crate) fn numeric_date(value: &Value) -> Option<UnixTime> {
     let Value::Number(number) = value else {
         return None;

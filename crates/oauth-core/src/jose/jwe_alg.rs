@@ -18,7 +18,7 @@ macro_rules! names {
             }
 
             /// The algorithm of this name.
-            pub fn named(name: &str) -> Option<Self> {
+            pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|alg| alg.as_str() == name)
             }
         }

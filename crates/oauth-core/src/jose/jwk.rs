@@ -290,9 +290,9 @@ mod tests {
     use crate::testing::error_code;
 
     #[test]
-    fn a_symmetric_key_has_a_thumbprint_that_is_a_secret_too() {
+    fn symmetric_thumbprint_is_computed_and_redacted() {
         let thumbprint = |jwk: &str| symmetric_thumbprint(&Secret::from(jwk));
-        // The members in lexical order, without any others.
+        // The required members in lexicographic order.
         let key = r#"{"kty":"oct","alg":"HS256","kid":"a","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"}"#;
         let value = thumbprint(key);
         assert!(!format!("{value:?}").contains("y_x3"));
@@ -322,7 +322,7 @@ mod tests {
         "y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}"#;
 
     #[test]
-    fn what_makes_the_key_up_is_kept_and_nothing_else() -> Result<(), Error> {
+    fn only_the_required_members_of_a_key_are_kept() -> Result<(), Error> {
         let key = PublicJwk::parse(P256)?;
         assert_eq!(
             key.to_value().to_string(),
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_host_makes_of_a_key_is_made_once_and_no_part_of_it() -> Result<(), Error> {
+    fn derived_value_is_computed_once_and_ignored_in_comparisons() -> Result<(), Error> {
         let key = PublicJwk::parse(P256)?;
         assert_eq!(key.derived(|| 7_u8), Some(&7));
         assert_eq!(key.derived(|| 8_u8), Some(&7));
@@ -344,10 +344,10 @@ mod tests {
         Ok(())
     }
 
-    /// RFC 9449 section 6.1 names the thumbprint of its example key.
+    /// RFC 9449 section 6.1 gives the thumbprint of its example key.
     #[cfg(feature = "sha2")]
     #[test]
-    fn a_thumbprint_is_that_of_the_rfc() -> Result<(), Error> {
+    fn thumbprint_matches_the_rfc_example() -> Result<(), Error> {
         let key = PublicJwk::parse(P256)?;
         assert_eq!(
             key.thumbprint(),
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn the_numbers_of_an_rsa_key_are_odd() {
+    fn rsa_modulus_and_exponent_must_be_odd() {
         let key = |last: u8, e: &str| {
             let mut n = [0xff; 256];
             n[255] = last;
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn the_exponent_of_an_rsa_key_is_bounded() {
+    fn rsa_exponent_is_limited_to_eight_bytes() {
         let n = base64::url_safe([0xff; 256]);
         for (length, expected) in [
             (8, Ok(())),
@@ -388,7 +388,7 @@ mod tests {
     /// RFC 7638 section 7: the representation has to be unambiguous, as RFC 7518 section 2 defines it.
     #[cfg(feature = "sha2")]
     #[test]
-    fn leading_zeros_of_an_rsa_key_do_not_make_it_another() -> Result<(), Error> {
+    fn leading_zeros_of_rsa_numbers_are_ignored() -> Result<(), Error> {
         let key = |n: &[u8], e: &str| {
             let n = base64::url_safe(n);
             PublicJwk::parse(&format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#))
@@ -404,7 +404,7 @@ mod tests {
             let same = key(n, e)?;
             assert_eq!((&same, same.thumbprint()), (&plain, plain.thumbprint()));
         }
-        // They do not make a key larger, and zeros alone are no number.
+        // They do not make a key larger, and zeros alone are not a valid number.
         let mut small = [0xff; 256];
         small[0] = 0;
         assert_eq!(
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn private_symmetric_and_broken_keys_are_refused() {
+    fn private_symmetric_and_malformed_keys_are_refused() {
         let private = P256.replace(r#""kid""#, r#""d":"AA","kid""#);
         for bad in [
             private.as_str(),

@@ -62,7 +62,7 @@ impl Jws {
         };
         let name = text("alg")?.ok_or_else(|| malformed().about("alg"))?;
         let refused = || alg_refused(name, allowed_algs);
-        let alg = Alg::named(name).ok_or_else(refused)?;
+        let alg = Alg::from_name(name).ok_or_else(refused)?;
         if !allowed_algs.contains(&alg) {
             return Err(refused());
         }
@@ -175,9 +175,9 @@ mod tests {
     use super::*;
     use crate::testing::error_code;
 
-    /// RFC 7797 section 6: only a verifier that knows `b64` can read such a payload.
+    /// RFC 7797 section 6: only a verifier that supports `b64` can read such a payload.
     #[test]
-    fn an_unencoded_payload_is_refused_even_if_it_is_not_listed_as_critical() {
+    fn unencoded_payload_is_refused_even_if_b64_is_not_listed_as_critical() {
         let parse = |extra_members: &str| {
             let header = format!(r#"{{"alg":"RS256"{extra_members}}}"#);
             let token = format!("{}.e30.AA", base64::url_safe(header));
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_of_the_header_that_is_null_is_no_text() {
+    fn null_header_members_are_refused() {
         let parse = |header: &str| {
             let token = format!("{}.e30.AA", base64::url_safe(header));
             error_code(Jws::parse(&token, &[Alg::Rs256]).map(drop))

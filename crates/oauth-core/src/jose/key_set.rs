@@ -94,7 +94,7 @@ impl KeySet {
     }
 
     /// The indices of the keys with this name.
-    fn named(&self, kid: &str) -> &[usize] {
+    fn indices_of(&self, kid: &str) -> &[usize] {
         let from = self
             .by_id
             .partition_point(|index| self.id(*index) < Some(kid));
@@ -121,7 +121,7 @@ impl KeySet {
         fits: impl Fn(&Entry) -> bool,
     ) -> Vec<Arc<PublicJwk>> {
         let fits = |entry: &&Entry| fits(entry);
-        let with_kid = kid.map_or(&[][..], |kid| self.named(kid));
+        let with_kid = kid.map_or(&[][..], |kid| self.indices_of(kid));
         let keys: Vec<_> = match kid {
             Some(_) if !with_kid.is_empty() => {
                 let keys = with_kid.iter().filter_map(|index| self.keys.get(*index));
@@ -142,11 +142,14 @@ impl KeySet {
         let (alg, count) = (key_alg.as_str(), self.len());
         match kid {
             None => format!("none of {count} keys is for {alg}"),
-            Some(kid) if self.named(kid).is_empty() => {
+            Some(kid) if self.indices_of(kid).is_empty() => {
                 format!("none of {count} keys has the kid {kid}")
             }
             Some(kid) => {
-                let named = self.named(kid).iter().filter_map(|at| self.keys.get(*at));
+                let named = self
+                    .indices_of(kid)
+                    .iter()
+                    .filter_map(|at| self.keys.get(*at));
                 let fitting = named.filter(|_| !IS_BROWSER_BUILD);
                 let mut fitting = fitting.filter(|entry| entry.fits(key_alg));
                 match fitting.find_map(|entry| entry.issuer.as_str()) {

@@ -179,8 +179,8 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_shown_whatever_it_says() -> Result<(), Error> {
-        // An algorithm that no check lets through, and an unknown extension.
+    fn any_well_formed_token_is_parsed_without_verification() -> Result<(), Error> {
+        // An algorithm that every check refuses, and an unknown extension.
         let header = r#"{"alg":"none","crit":["x"]}"#;
         let shown = Unverified::parse(&token(header, r#"{"sub":"alice"}"#))?;
         assert_eq!(shown.header().get("alg"), Some(&"none".into()));
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encrypted_token_has_only_a_header() -> Result<(), Error> {
+    fn encrypted_token_yields_only_its_header() -> Result<(), Error> {
         let header = base64::url_safe(r#"{"alg":"dir","enc":"A128GCM"}"#);
         let shown = Unverified::parse(&format!("{header}..AA.AA.AA"))?;
         assert_eq!(shown.header().get("enc"), Some(&"A128GCM".into()));
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused() {
+    fn malformed_token_is_refused() {
         let [header, payload] = [r#"{"alg":"ES256"}"#, "{}"];
         let complete = token(header, payload);
         for (text, code) in [

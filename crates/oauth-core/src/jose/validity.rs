@@ -17,7 +17,7 @@ pub(crate) struct Validity {
 }
 
 impl Validity {
-    /// Checks a token that must contain when it was issued and when it expires, and returns the former.
+    /// Checks a token that must have `iat` and `exp`, and returns `iat`.
     ///
     /// # Errors
     /// `jwt.missing_claim`, `jwt.malformed_claim`, `jwt.expired`, `jwt.issued_in_future`,

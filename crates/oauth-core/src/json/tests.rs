@@ -21,7 +21,7 @@ fn seconds(number: &str) -> Option<u64> {
 }
 
 #[test]
-fn limits_have_codes_of_their_own() {
+fn nesting_duplicates_and_trailing_text_have_specific_codes() {
     let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     assert_eq!(code(&nested(64)), Ok(()));
     assert_eq!(code(&nested(65)), Err("reply.nesting"));
@@ -35,11 +35,11 @@ fn limits_have_codes_of_their_own() {
 }
 
 #[test]
-fn values_and_members_are_counted_wherever_they_stand() {
+fn values_and_members_are_limited_at_any_depth() {
     let list = |count: usize| format!("[{}]", vec!["0"; count].join(","));
     assert_eq!(code(&list(MAX_VALUES)), Ok(()));
     assert_eq!(code(&list(MAX_VALUES + 1)), Err("reply.too_many_values"));
-    // Two for each element: the object and its member.
+    // Each element counts twice: the object and its member.
     let objects = |count: usize| format!("[{}]", vec![r#"{"":0}"#; count].join(","));
     assert_eq!(code(&objects(MAX_VALUES / 2)), Ok(()));
     assert_eq!(
@@ -49,7 +49,7 @@ fn values_and_members_are_counted_wherever_they_stand() {
 }
 
 #[test]
-fn duplicates_are_found_among_many_members() {
+fn duplicate_is_detected_in_objects_of_any_size() {
     let object = |names: &[String]| {
         let members: Vec<_> = names.iter().map(|name| format!(r#""{name}":0"#)).collect();
         format!("{{{}}}", members.join(","))
@@ -72,7 +72,7 @@ fn duplicates_are_found_among_many_members() {
 }
 
 #[test]
-fn numbers_out_of_range_saturate() {
+fn out_of_range_numbers_saturate() {
     assert_eq!(seconds("1e999"), Some(u64::MAX));
     assert_eq!(seconds(&"9".repeat(400)), Some(u64::MAX));
     assert_eq!(seconds("18446744073709551616"), Some(u64::MAX));
@@ -84,7 +84,7 @@ fn numbers_out_of_range_saturate() {
 }
 
 #[test]
-fn an_owned_copy_is_bounded() {
+fn owned_copy_is_limited_in_size() {
     let Ok(Json::Object(object)) = parse(r#"{"a":"xxxxxxxxxx","b":[{"c":1}],"d":1}"#) else {
         unreachable!()
     };
@@ -101,7 +101,7 @@ fn an_owned_copy_is_bounded() {
 }
 
 #[test]
-fn booleans_and_times_are_read_from_what_can_be_one() {
+fn booleans_and_times_are_read_from_compatible_values() {
     let value = |text: &'static str| parse(text).unwrap_or(Json::Null);
     assert_eq!(value("true").as_bool_or_text(), Some(true));
     assert_eq!(value(r#""true""#).as_bool_or_text(), Some(true));
@@ -114,7 +114,7 @@ fn booleans_and_times_are_read_from_what_can_be_one() {
 }
 
 #[test]
-fn a_text_is_read_to_the_letter() {
+fn string_escapes_are_decoded_and_invalid_ones_refused() {
     let text = |text: &str| match parse(&format!("\"{text}\"")) {
         Ok(Json::String(text)) => Some(text.into_owned()),
         _ => None,
@@ -140,7 +140,7 @@ fn a_text_is_read_to_the_letter() {
 }
 
 #[test]
-fn a_quirk_is_stored_as_in_a_provider_file() {
+fn quirks_are_serialized_as_in_provider_files() {
     fn same<T: JsonForm + Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: T) {
         let text = to_text(&value);
         assert_eq!(serde_json::to_string(&value).ok(), Some(text.clone()));
@@ -173,14 +173,14 @@ fn a_quirk_is_stored_as_in_a_provider_file() {
 proptest! {
     /// serde_json reads and writes the same.
     #[test]
-    fn another_reader_agrees(text in r#"[ \[\]{},:"\\/0-9eE+.\-a-ftrunl]{0,24}"#) {
+    fn parser_agrees_with_serde_json(text in r#"[ \[\]{},:"\\/0-9eE+.\-a-ftrunl]{0,24}"#) {
         let theirs: Option<Value> = serde_json::from_str(&text).ok();
         match (parse(&text), theirs) {
             (Ok(ours), Some(theirs)) => {
                 prop_assert_eq!(value_text(&theirs), theirs.to_string());
                 prop_assert_eq!(value_text(&ours.to_value()), theirs.to_string());
             }
-            // A member that stands twice, and a number out of range.
+            // serde_json accepts duplicate members and rejects numbers out of range.
             (Err(error), Some(_)) => prop_assert_eq!(error.code(), "reply.duplicate_member"),
             (Ok(_), None) => prop_assert!(text.contains(['e', 'E'])),
             (Err(_), None) => {}
@@ -188,7 +188,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_read_as_it_was(text in any::<String>(), float in any::<f64>(), whole in any::<i64>()) {
+    fn written_values_are_read_back_unchanged(text in any::<String>(), float in any::<f64>(), whole in any::<i64>()) {
         let value = serde_json::json!([text, float, whole, { text.as_str(): null }]);
         prop_assert_eq!(value_text(&value), value.to_string());
         prop_assert_eq!(parse(&value.to_string()).ok().map(|json| json.to_value()), Some(value));

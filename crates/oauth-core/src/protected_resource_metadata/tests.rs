@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use super::*;
 use crate::json::{self, Json};
@@ -26,7 +26,7 @@ fn read(members: &str) -> Result<ProtectedResourceMetadata, Error> {
 }
 
 #[test]
-fn the_place_of_the_metadata_is_inserted_behind_the_host() {
+fn well_known_path_is_inserted_after_the_host() {
     for (resource, place) in [
         (
             "https://r.example",
@@ -58,7 +58,7 @@ fn the_place_of_the_metadata_is_inserted_behind_the_host() {
 }
 
 #[test]
-fn an_identifier_is_an_https_url_without_fragment() {
+fn identifier_must_be_an_https_url_without_fragment() {
     for (text, outcome) in [
         ("https://r.example/a", Ok(())),
         ("https://r.example/a#b", Err("resource.syntax")),
@@ -76,11 +76,11 @@ fn an_identifier_is_an_https_url_without_fragment() {
 }
 
 #[test]
-fn a_document_is_about_the_resource_that_was_asked_about() {
+fn metadata_must_name_the_requested_resource_or_its_parent() {
     let asked = |check_resource: &str, named: &str, matching| {
         let text = format!(r#"{{"resource":"{named}","authorization_servers":"wrong"}}"#);
         let read = ProtectedResourceMetadata::read(&id(check_resource), document(&text), matching);
-        // Nothing else of it is looked at before.
+        // No other member is read before.
         read.unwrap_err().code() == "resource_metadata.malformed"
     };
     use ResourceMatch::{Identical, Parent};
@@ -111,7 +111,7 @@ fn a_document_is_about_the_resource_that_was_asked_about() {
 }
 
 #[test]
-fn a_token_is_shown_beneath_its_resource_alone() {
+fn resource_covers_only_urls_beneath_it() {
     let covers = |resource: &str, url: &str| id(resource).covers(&Url::parse(url).unwrap());
     for url in [
         "https://r.example/a",
@@ -141,7 +141,7 @@ fn a_token_is_shown_beneath_its_resource_alone() {
 }
 
 #[test]
-fn members_are_kept_and_those_that_matter_are_read() {
+fn known_members_are_parsed_and_others_kept() {
     let all = read(
         r#","authorization_servers":["https://as.example","http://no.example","https://as.example"],
         "scopes_supported":["a","b"],"bearer_methods_supported":["body","header"],
@@ -166,7 +166,7 @@ fn members_are_kept_and_those_that_matter_are_read() {
 }
 
 #[test]
-fn scopes_are_advice_and_what_is_no_name_is_left_out() {
+fn invalid_scope_names_in_metadata_are_ignored() {
     for (listed, names, ignored) in [
         (r#"["a","b c","","d",7,null]"#, Some("a d"), vec!["b c", ""]),
         (r#"["b c"]"#, None, vec!["b c"]),
@@ -181,7 +181,7 @@ fn scopes_are_advice_and_what_is_no_name_is_left_out() {
 }
 
 #[test]
-fn what_cannot_be_used_is_refused_by_its_name() {
+fn unusable_metadata_members_are_refused_by_name() {
     for (members, refused, detail) in [
         (
             r#","authorization_servers":[]"#,

@@ -1,9 +1,9 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use super::*;
 
 #[test]
-fn a_redirect_uri_is_https_or_on_this_machine_or_of_a_domain() {
+fn redirect_uri_must_be_https_loopback_or_a_reverse_domain_scheme() {
     for (text, is_good) in [
         ("https://app.example/cb?x=1", true),
         ("http://127.0.0.1/cb", true),
@@ -36,7 +36,7 @@ fn at(added: &str) -> Result<CallbackForm<'_>, &'static str> {
 }
 
 #[test]
-fn a_callback_at_another_place_is_refused() {
+fn callback_at_another_uri_is_refused() {
     let plain = "https://app.example/cb";
     let with_query = "https://app.example/cb?x=1";
     assert_eq!(
@@ -84,7 +84,7 @@ fn a_callback_at_another_place_is_refused() {
 }
 
 #[test]
-fn only_the_parts_of_a_callback_that_are_present_are_compared() {
+fn only_the_present_parts_of_a_callback_are_compared() {
     let plain = "https://app.example/cb";
     let with_query = "https://app.example/cb?x=1";
     assert_eq!(match_callback(plain, "/cb?code=c"), at("code=c"));
@@ -125,7 +125,7 @@ fn only_the_parts_of_a_callback_that_are_present_are_compared() {
 }
 
 #[test]
-fn a_return_target_stays_on_its_origin() {
+fn return_target_must_stay_on_its_origin() {
     let registered =
         Url::parse("https://app.example/x").unwrap_or_else(|error| unreachable!("{error}"));
     let stays = |target: &str| check_return_target(target, &registered).is_ok();
@@ -157,7 +157,7 @@ fn a_return_target_stays_on_its_origin() {
 }
 
 #[test]
-fn a_registered_loopback_address_without_a_port_covers_every_port() {
+fn loopback_redirect_uri_without_a_port_allows_any_port() {
     let covers = |registered: &str, named: &str| {
         let uri = |text| RedirectUri::parse(text).unwrap();
         uri(registered).allows_request_uri(&uri(named))

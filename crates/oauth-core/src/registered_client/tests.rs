@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use super::*;
 use crate::issuer::Issuer;
@@ -33,7 +33,7 @@ fn known() -> RegisteredClient {
 }
 
 #[test]
-fn what_the_server_says_holds_and_where_it_is_silent_what_was_asked() {
+fn registration_response_overrides_the_request_and_omitted_members_are_kept() {
     let client = parse_registration(
         r#""client_id":"c","redirect_uris":["https://app.example/cb"],"grant_types":["authorization_code"],
         "token_endpoint_auth_method":"none","client_name":"Other","application_type":"odd","x":1"#,
@@ -41,7 +41,7 @@ fn what_the_server_says_holds_and_where_it_is_silent_what_was_asked() {
     let client = client.unwrap();
     assert_eq!(client.metadata.client_name.as_deref(), Some("Other"));
     assert_eq!(client.metadata.auth_method(), "none");
-    // The member has no effect here, and is sent back in an update.
+    // The member is ignored here and sent back in an update.
     assert_eq!(
         client.metadata.extra.get("application_type"),
         Some(&"odd".into())
@@ -57,7 +57,7 @@ fn what_the_server_says_holds_and_where_it_is_silent_what_was_asked() {
 }
 
 #[test]
-fn a_secret_has_an_end_or_is_said_to_have_none() {
+fn secret_expiry_is_read_and_its_absence_is_warned_about() {
     let with = |end: &str| {
         parse_registration(&format!(
             r#""client_id":"c","client_secret":"s","token_endpoint_auth_method":"client_secret_post"{end}"#
@@ -75,7 +75,7 @@ fn a_secret_has_an_end_or_is_said_to_have_none() {
         end(r#","client_secret_expires_at":"soon""#),
         Err("registration.malformed")
     );
-    // A number in a string, as other members of replies are read; and when the id was issued decides nothing.
+    // A number in a string is accepted as in other replies, and `client_id_issued_at` is ignored.
     assert_eq!(end(r#","client_secret_expires_at":"5""#), Ok(Some(at)));
     assert_eq!(end(r#","client_secret_expires_at":"0""#), Ok(None));
     let issued = r#","client_secret_expires_at":0,"client_id_issued_at":"2026-11-29T09:00:00Z""#;
@@ -114,7 +114,7 @@ fn a_secret_has_an_end_or_is_said_to_have_none() {
 }
 
 #[test]
-fn a_public_client_has_no_secret_and_one_with_a_secret_method_has_one() {
+fn secret_is_ignored_for_public_clients_and_required_for_secret_methods() {
     let public = parse_registration(
         r#""client_id":"c","client_secret":"S3CR3T","client_secret_expires_at":9,"token_endpoint_auth_method":"none""#,
     )
@@ -133,7 +133,7 @@ fn a_public_client_has_no_secret_and_one_with_a_secret_method_has_one() {
 }
 
 #[test]
-fn redirect_uris_that_nobody_asked_for_are_refused_and_so_is_none_at_all() {
+fn unrequested_or_empty_redirect_uris_are_refused() {
     for uris in [
         "[]",
         r#"["https://evil.example/"]"#,
@@ -157,7 +157,7 @@ fn redirect_uris_that_nobody_asked_for_are_refused_and_so_is_none_at_all() {
 }
 
 #[test]
-fn the_place_of_management_is_an_endpoint() {
+fn registration_client_uri_must_be_a_valid_endpoint() {
     let with = |uri: &str| {
         let members = format!(
             r#""client_id":"c","token_endpoint_auth_method":"none","registration_access_token":"t",
@@ -176,7 +176,7 @@ fn the_place_of_management_is_an_endpoint() {
 }
 
 #[test]
-fn a_registration_access_token_fits_in_a_header() {
+fn registration_access_token_must_be_valid_in_a_header() {
     let with = |token: &str| {
         let members = format!(
             r#""client_id":"c","token_endpoint_auth_method":"none","registration_access_token":"{token}",
@@ -192,7 +192,7 @@ fn a_registration_access_token_fits_in_a_header() {
 }
 
 #[test]
-fn what_the_server_renews_replaces_the_old_and_the_rest_is_kept() {
+fn renewed_credentials_replace_the_old_and_omitted_ones_are_kept() {
     let known = known();
     let answer = r#"{"client_id":"c","registration_access_token":"t2","token_endpoint_auth_method":"client_secret_basic"}"#;
     let client = read(answer, RegistrationContext::Known(&known)).unwrap();
@@ -225,7 +225,7 @@ fn what_the_server_renews_replaces_the_old_and_the_rest_is_kept() {
 }
 
 #[test]
-fn it_is_stored_whole_and_read_for_its_own_server_only() {
+fn registration_round_trips_through_storage_for_its_server_only() {
     let client = known();
     let text = client.to_json();
     let again = RegisteredClient::from_json(text.expose(), &server()).unwrap();
@@ -258,7 +258,7 @@ fn it_is_stored_whole_and_read_for_its_own_server_only() {
 }
 
 #[test]
-fn nothing_of_it_shows_a_secret() {
+fn debug_and_errors_show_no_registration_secret() {
     let shown = format!("{:?} {:#?}", known(), known());
     assert!(!shown.contains("S3CR3T") && !shown.contains("R3GT0K3N"));
     let error = parse_registration(&BODY.replace("2893276800", r#""S3CR3T""#)).unwrap_err();

@@ -96,14 +96,14 @@ mod tests {
     use proptest::prelude::*;
     use std::time::{Duration, UNIX_EPOCH};
 
-    fn theirs(text: &str) -> Option<UnixTime> {
+    fn parse_with_httpdate(text: &str) -> Option<UnixTime> {
         let date = httpdate::parse_http_date(text).ok()?;
         let at = date.duration_since(UNIX_EPOCH).ok()?;
         Some(UnixTime::from_secs(at.as_secs()))
     }
 
     #[test]
-    fn each_form_is_read() {
+    fn every_http_date_format_is_parsed() {
         let at = UnixTime::from_secs(784_111_777);
         for text in [
             "Sun, 06 Nov 1994 08:49:37 GMT",
@@ -112,12 +112,12 @@ mod tests {
             "Sun Nov 06 08:49:37 1994",
         ] {
             assert_eq!(read(text), Some(at), "{text}");
-            assert_eq!(theirs(text), Some(at), "{text}");
+            assert_eq!(parse_with_httpdate(text), Some(at), "{text}");
         }
     }
 
     #[test]
-    fn a_leap_second_is_read() {
+    fn leap_second_is_accepted() {
         let at = UnixTime::from_secs(1_483_228_800);
         for text in [
             "Sat, 31 Dec 2016 23:59:60 GMT",
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_refused() {
+    fn invalid_date_is_refused() {
         for text in [
             "",
             "Mon, 06 Nov 1994 08:49:37 GMT",
@@ -147,26 +147,26 @@ mod tests {
             "Wed, 31 Dec 1969 23:59:59 GMT",
         ] {
             assert_eq!(read(text), None, "{text}");
-            assert_eq!(theirs(text), None, "{text}");
+            assert_eq!(parse_with_httpdate(text), None, "{text}");
         }
     }
 
     proptest! {
         #[test]
-        fn another_reader_agrees(seconds in 0u64..253_402_300_800) {
+        fn parser_agrees_with_httpdate_on_valid_dates(seconds in 0u64..253_402_300_800) {
             let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
             prop_assert_eq!(read(&text), Some(UnixTime::from_secs(seconds)));
         }
 
         #[test]
-        fn another_reader_agrees_on_other_texts(
+        fn parser_agrees_with_httpdate_on_random_dates(
             text in "(Mon|Tue|Fri|Sun), [0-3][0-9] (Jan|Feb|Apr|Dec) (19|20)[0-9]{2} [0-2][0-9]:[0-6][0-9]:[0-6][0-9] GMT"
         ) {
             let leap = text.ends_with(":60 GMT").then(|| text.replace(":60 GMT", ":59 GMT"));
             let theirs = match leap {
                 // Unix times ignore leap seconds.
-                Some(before) => theirs(&before).map(|at| UnixTime::from_secs(at.as_secs() + 1)),
-                None => theirs(&text),
+                Some(before) => parse_with_httpdate(&before).map(|at| UnixTime::from_secs(at.as_secs() + 1)),
+                None => parse_with_httpdate(&text),
             };
             prop_assert_eq!(read(&text), theirs);
         }

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 mod api;
 
@@ -85,7 +85,7 @@ fn client(server: Server, auth: ClientAuth) -> Client {
     Client::new(server, ClientId::new("id"), auth).unwrap()
 }
 
-fn bank() -> Client {
+fn conforming_client() -> Client {
     client(discovered_server(), jwt_auth(Alg::Es256)).with_dpop(dpop(Alg::Es256))
 }
 
@@ -120,7 +120,7 @@ fn clause(result: Result<String, Error>) -> String {
 }
 
 #[test]
-fn tokens_are_bound_whatever_the_server_is_known_to_do() {
+fn profile_requires_bound_tokens_despite_the_unbound_tokens_quirk() {
     let rules = Rules {
         quirks: vec![Quirk::UnboundTokens],
         ..Rules::default()
@@ -143,15 +143,15 @@ fn tokens_are_bound_whatever_the_server_is_known_to_do() {
 }
 
 #[test]
-fn names_are_names_and_every_clause_says_where_it_is_written() {
+fn profile_names_round_trip_and_every_clause_has_a_source() {
     for profile in SecurityProfile::ALL {
-        assert_eq!(SecurityProfile::named(profile.as_str()), Some(*profile));
+        assert_eq!(SecurityProfile::from_name(profile.as_str()), Some(*profile));
         for clause in profile.clauses() {
             assert!(profile.requires(clause.requirement));
             assert!(!clause.source.is_empty() && clause.to_string().contains(clause.text));
         }
     }
-    assert_eq!(SecurityProfile::named("fapi"), None);
+    assert_eq!(SecurityProfile::from_name("fapi"), None);
     let all = |profile: SecurityProfile| profile.clauses().len();
     assert_eq!(
         all(SecurityProfile::Fapi2MessageSigning),
@@ -160,14 +160,14 @@ fn names_are_names_and_every_clause_says_where_it_is_written() {
 }
 
 #[test]
-fn a_bank_pushes_and_asks_for_tokens() {
-    let client = bank().with_profile(SecurityProfile::Fapi2Security);
+fn conforming_fapi_client_uses_par_and_gets_tokens() {
+    let client = conforming_client().with_profile(SecurityProfile::Fapi2Security);
     assert_eq!(authorizing(&client).unwrap(), "/par");
     assert_eq!(credentials(&client).unwrap(), "/token");
-    // With mutual TLS in place of both keys.
+    // With mutual TLS instead of both keys.
     let tls = client_tls().with_profile(SecurityProfile::Fapi2Security);
     assert_eq!(authorizing(&tls).unwrap(), "/par");
-    // And with tokens that are bound to the certificate.
+    // With tokens bound to the certificate.
     let bound = self::client(discovered_server(), jwt_auth(Alg::Es256));
     let bound = bound.with_certificate_bound_tokens();
     let bound = bound.with_profile(SecurityProfile::Fapi2Security);
@@ -179,7 +179,7 @@ fn client_tls() -> Client {
 }
 
 #[test]
-fn fapi_refuses_each_client_that_falls_short_and_names_the_clause() {
+fn fapi_refuses_nonconforming_clients_naming_the_clause() {
     let with = |auth| client(discovered_server(), auth).with_dpop(dpop(Alg::Es256));
     let by_hand = Server::new(Issuer::parse(ISSUER).unwrap());
     let by_hand = by_hand.with_endpoint(EndpointKind::Token, "https://as.example/token");
@@ -211,8 +211,8 @@ fn fapi_refuses_each_client_that_falls_short_and_names_the_clause() {
 }
 
 #[test]
-fn fapi_refuses_requests_that_fall_short() {
-    let client = bank().with_profile(SecurityProfile::Fapi2Security);
+fn fapi_refuses_hybrid_flows_and_requests_without_pkce() {
+    let client = conforming_client().with_profile(SecurityProfile::Fapi2Security);
     let refused =
         |request: AuthorizationRequest| clause(first(client.begin_authorization(request)));
     let section = "FAPI 2.0 Security Profile section 5.3.3.2";
@@ -237,7 +237,7 @@ fn fapi_refuses_requests_that_fall_short() {
 
 /// "may reject nonce values longer than 64 characters" (FAPI 2.0 Security Profile section 5.3.2.2)
 #[test]
-fn a_nonce_of_the_host_has_64_characters_at_most() {
+fn host_nonce_is_limited_to_64_characters_by_fapi() {
     let asking = |client: &Client, request: AuthorizationRequest, length: usize| {
         let verifier = crate::pkce::CodeVerifier::parse(&"v".repeat(43)).unwrap();
         let challenge = verifier.challenge(crate::pkce::ChallengeMethod::S256);
@@ -245,14 +245,14 @@ fn a_nonce_of_the_host_has_64_characters_at_most() {
         let values = HostGeneratedValues::new(&state, &nonce, verifier.expose(), &challenge);
         first(client.begin_authorization_with(values.unwrap(), request))
     };
-    let bank = bank().with_profile(SecurityProfile::Fapi2Security);
+    let bank = conforming_client().with_profile(SecurityProfile::Fapi2Security);
     assert_eq!(asking(&bank, authorization_request(), 64).unwrap(), "/par");
     let refused = asking(&bank, authorization_request(), 65);
     assert_eq!(clause(refused), "FAPI 2.0 Security Profile section 5.3.3.2");
-    // It is not sent without openid.
+    // Without `openid` it is not sent.
     let plain = AuthorizationRequest::new(RedirectUri::parse("https://app.example/cb").unwrap());
     assert_eq!(asking(&bank, plain, 65).unwrap(), "/par");
-    let strict = self::bank().with_profile(SecurityProfile::Strict);
+    let strict = self::conforming_client().with_profile(SecurityProfile::Strict);
     assert_eq!(
         asking(&strict, authorization_request(), 65).unwrap(),
         "/par"
@@ -260,9 +260,9 @@ fn a_nonce_of_the_host_has_64_characters_at_most() {
 }
 
 #[test]
-fn passwords_are_for_no_profile() {
+fn password_grant_is_refused_by_every_profile() {
     for profile in SecurityProfile::ALL {
-        let client = bank().with_profile(*profile);
+        let client = conforming_client().with_profile(*profile);
         let grant = Password {
             username: "ann".into(),
             password: "hunter22".into(),
@@ -273,14 +273,14 @@ fn passwords_are_for_no_profile() {
 }
 
 #[test]
-fn message_signing_signs_and_has_everything_signed() {
+fn message_signing_requires_signed_requests_and_responses() {
     let without_key = client_tls().with_profile(SecurityProfile::Fapi2MessageSigning);
     assert_eq!(
         clause(authorizing(&without_key)),
         "FAPI 2.0 Message Signing section 5.3.2"
     );
-    // With the key by which it authenticates.
-    let client = bank().with_profile(SecurityProfile::Fapi2MessageSigning);
+    // Signed with the client authentication key.
+    let client = conforming_client().with_profile(SecurityProfile::Fapi2MessageSigning);
     let introspection = client.introspect(crate::endpoint::introspection::Introspection::new("t"));
     assert_eq!(
         clause(first(introspection)),
@@ -313,7 +313,7 @@ fn message_signing_signs_and_has_everything_signed() {
 }
 
 #[test]
-fn a_callback_without_its_issuer_is_refused_whatever_the_server_promised() {
+fn strict_profile_requires_iss_even_if_the_server_does_not_announce_it() {
     let silent = json!({"authorization_response_iss_parameter_supported": null});
     let client = client(
         read(silent, Rules::default()),
@@ -348,9 +348,9 @@ fn a_callback_without_its_issuer_is_refused_whatever_the_server_promised() {
     }
 }
 
-/// A server that says nothing does not support PKCE (RFC 8414 section 2): an attacker may have taken it out.
+/// A server that does not announce PKCE does not support it (RFC 8414 section 2), or an attacker removed it.
 #[test]
-fn fapi_wants_pkce_published() {
+fn fapi_requires_pkce_in_the_metadata() {
     for profile in [
         SecurityProfile::Fapi2Security,
         SecurityProfile::Fapi2MessageSigning,
@@ -368,7 +368,7 @@ fn fapi_wants_pkce_published() {
 }
 
 #[test]
-fn strict_wants_pkce_published_and_replies_to_the_letter() {
+fn strict_profile_requires_pkce_in_the_metadata_and_applies_strict_rules() {
     let silent = json!({"code_challenge_methods_supported": null});
     let client = client(
         read(silent, Rules::default()),
@@ -380,9 +380,9 @@ fn strict_wants_pkce_published_and_replies_to_the_letter() {
 }
 
 #[test]
-fn the_algorithms_of_fapi_are_the_default_where_a_server_says_nothing() {
+fn id_token_algorithms_default_to_those_of_fapi_under_fapi() {
     let allowed = |client: &Client| crate::token::id_token::allowed_algs(client.config());
-    let silent = bank();
+    let silent = conforming_client();
     assert_eq!(allowed(&silent), [Alg::Rs256]);
     assert_eq!(
         allowed(&silent.with_profile(SecurityProfile::Fapi2Security)),
@@ -397,9 +397,9 @@ fn the_algorithms_of_fapi_are_the_default_where_a_server_says_nothing() {
     );
 }
 
-/// The user would sign in for nothing.
+/// Otherwise the user would log in in vain.
 #[test]
-fn no_login_begins_whose_id_token_or_response_fapi_refuses_for_its_algorithm() {
+fn login_is_refused_if_fapi_forbids_the_algorithm_of_its_id_token_or_response() {
     let begun = |metadata: Value, profile: SecurityProfile, scope: &str| {
         let server = read(metadata, Rules::default());
         let client = client(server, jwt_auth(Alg::Es256)).with_dpop(dpop(Alg::Es256));
@@ -424,7 +424,7 @@ fn no_login_begins_whose_id_token_or_response_fapi_refuses_for_its_algorithm() {
         assert_eq!(code, "profile.forbidden");
         assert!(text.contains("section 5.4.1"), "{text}");
     }
-    // What will not come is not asked about.
+    // Algorithms of tokens that are not requested are not checked.
     assert_eq!(
         begun(by(ids, "RS256"), SecurityProfile::Fapi2Security, "read"),
         Ok(())

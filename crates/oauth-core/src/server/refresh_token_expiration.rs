@@ -19,7 +19,7 @@ impl RefreshTokenExpiration {
         }
     }
 
-    pub(super) fn named(name: &str) -> Option<Self> {
+    pub(super) fn from_name(name: &str) -> Option<Self> {
         let kinds = [Self::Authorization, Self::TokenTimeout];
         kinds.into_iter().find(|kind| kind.as_str() == name)
     }

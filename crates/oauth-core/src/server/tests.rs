@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use super::*;
 use crate::json;
@@ -17,7 +17,7 @@ fn read(members: &str, rules: Rules) -> Result<Server, &'static str> {
 }
 
 #[test]
-fn a_bad_endpoint_is_an_error_of_that_endpoint() {
+fn invalid_endpoint_is_reported_only_when_it_is_used() {
     let strict = || Rules {
         strictness: Strictness::Strict,
         ..Rules::default()
@@ -65,7 +65,7 @@ fn a_bad_endpoint_is_an_error_of_that_endpoint() {
 }
 
 #[test]
-fn a_false_endpoint_that_every_login_uses_spoils_the_document() {
+fn insecure_authorization_or_jwks_endpoint_invalidates_the_document() {
     for members in [
         r#""authorization_endpoint":"http://as.example/a""#,
         r#""jwks_uri":"http://as.example/jwks""#,
@@ -79,7 +79,7 @@ fn a_false_endpoint_that_every_login_uses_spoils_the_document() {
 }
 
 #[test]
-fn a_member_of_the_wrong_type_is_ignored_and_listed() {
+fn member_of_the_wrong_type_is_ignored_and_listed_or_refused_by_strict_rules() {
     let server = read(
         r#""code_challenge_methods_supported":"S256","scopes_supported":["a"],"claims_parameter_supported":true,"grant_types_supported":[1],"acr_values_supported":null,"x_supported":false"#,
         Rules::default(),
@@ -102,7 +102,7 @@ fn a_member_of_the_wrong_type_is_ignored_and_listed() {
 }
 
 #[test]
-fn a_promise_that_cannot_be_read_is_not_silence() {
+fn security_flag_of_the_wrong_type_invalidates_the_document() {
     for name in SECURITY_FLAGS {
         let members = format!(r#""{name}":"true""#);
         assert_eq!(
@@ -116,7 +116,7 @@ fn a_promise_that_cannot_be_read_is_not_silence() {
 }
 
 #[test]
-fn the_document_of_many_tenants_names_the_template() {
+fn tenant_issuer_quirk_accepts_the_template_as_issuer() {
     let template = "https://login.example/{tenantid}/v2.0";
     let document = |named: &str| format!(r#"{{"issuer":"{named}"}}"#);
     let read = |named: &str, rules: Rules| {
@@ -140,7 +140,7 @@ fn the_document_of_many_tenants_names_the_template() {
 }
 
 #[test]
-fn a_document_is_kept_as_far_as_it_is_small() {
+fn oversized_metadata_member_is_dropped_and_listed() {
     let large = format!(r#""x":"{}","y":1"#, "x".repeat(600 << 10));
     let server = read(&large, Rules::default()).unwrap();
     assert_eq!(server.ignored(), ["x"]);
@@ -148,7 +148,7 @@ fn a_document_is_kept_as_far_as_it_is_small() {
 }
 
 #[test]
-fn the_known_ends_that_a_server_tells_of_are_listed() {
+fn known_refresh_token_expiration_types_are_listed() {
     let expiration_types = |members: &str| {
         let server = read(members, Rules::default()).unwrap();
         let types = server.refresh_token_expiration_types();

@@ -49,7 +49,7 @@ impl IdToken {
         self.claims.text("iss").ok().flatten().unwrap_or_default()
     }
 
-    /// When the user last authenticated, if the server says so.
+    /// When the user last authenticated, if the server states it.
     pub fn auth_time(&self) -> Option<UnixTime> {
         self.claims.time("auth_time").ok().flatten()
     }
@@ -469,7 +469,7 @@ fn listed_algs(server: &Server, member: &str) -> Vec<Alg> {
     let supported = server.named_list(member).unwrap_or_default();
     let algs = supported
         .iter()
-        .filter_map(|name| Alg::named(name))
+        .filter_map(|name| Alg::from_name(name))
         .filter(|alg| !alg.is_symmetric());
     let algs: Vec<_> = algs.collect();
     // "The algorithm RS256 MUST be included" (OpenID Connect Discovery section 3).

@@ -81,7 +81,7 @@ impl RefreshToken {
     }
 }
 
-/// The tokens of a grant of which only the refresh token is known, such as one from another library or a database
+/// The tokens of a grant that is known only by its refresh token, such as one from another library or a database
 /// ([`Client::refresh_token`](crate::Client::refresh_token)). They count as expired, so a source renews them before it
 /// returns the first token.
 impl From<RefreshToken> for Tokens {

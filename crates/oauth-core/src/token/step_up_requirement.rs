@@ -1,5 +1,5 @@
 //! [`StepUp`]: the authentication that an API requires beyond the current token, and the rule against repetitions. The
-//! challenge is read in `flow/resource/challenge_verdict.rs`. An API checks `acr` and `auth_time` in `access_token.rs`.
+//! challenge is read in `flow/resource/step_up_challenge.rs`. An API checks `acr` and `auth_time` in `access_token.rs`.
 //!
 //! RFC 9470 <https://www.rfc-editor.org/rfc/rfc9470#section-3>, RFC 6750 section 3.1 (`insufficient_scope`)
 

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ fn tokens(members: &str) -> Tokens {
 }
 
 #[test]
-fn tokens_of_another_version_are_not_read() {
+fn stored_tokens_of_another_version_are_refused() {
     let text = tokens("").to_json();
     let read = |version: u32| {
         let mut stored: Value = serde_json::from_str(text.expose()).unwrap();
@@ -30,7 +30,7 @@ fn tokens_of_another_version_are_not_read() {
 }
 
 #[test]
-fn a_stored_token_that_lacks_a_member_says_which() {
+fn missing_member_of_stored_tokens_is_named_in_the_error() {
     let read = |text: &str| Tokens::from_json(text).unwrap_err().to_string();
     let text = tokens("").to_json();
     let stored: Value = serde_json::from_str(text.expose()).unwrap();
@@ -64,9 +64,9 @@ fn a_stored_token_that_lacks_a_member_says_which() {
     }
 }
 
-/// A reader that knows version 1 only would send any token as a bearer token.
+/// A reader that only knows version 1 would send any token as a bearer token.
 #[test]
-fn a_type_that_is_not_bearer_is_stored_where_older_readers_do_not_look() {
+fn dpop_tokens_are_stored_as_version_2_that_older_readers_refuse() {
     let mut bound = tokens("");
     bound.token_type = TokenType::Dpop;
     let text = bound.to_json();
@@ -83,7 +83,7 @@ fn a_type_that_is_not_bearer_is_stored_where_older_readers_do_not_look() {
     *stored.get_mut("version").unwrap() = json!(1);
     let read = Tokens::from_json(&stored.to_string());
     assert_eq!(error_code(read).map(drop), Err("stored.malformed"));
-    // Records of before have no type.
+    // Earlier records have no type.
     let mut old: Value = serde_json::from_str(tokens("").to_json().expose()).unwrap();
     assert_eq!(old.get("version"), Some(&json!(1)));
     old.as_object_mut().unwrap().remove("token_type");
@@ -94,7 +94,7 @@ fn a_type_that_is_not_bearer_is_stored_where_older_readers_do_not_look() {
 }
 
 #[test]
-fn a_token_is_fresh_until_its_leeway_begins() {
+fn token_is_fresh_until_its_leeway_begins() {
     let leeway = Duration::from_secs(10);
     let sixty = tokens(r#","expires_in":60"#);
     let at = |second| sixty.freshness(UnixTime::from_secs(NOW + second), leeway);
@@ -109,7 +109,7 @@ fn a_token_is_fresh_until_its_leeway_begins() {
 }
 
 #[test]
-fn what_a_server_adds_is_kept_and_named_but_not_printed() {
+fn extra_members_are_stored_and_only_their_names_are_shown() {
     let tokens = tokens(r#","user_id":17841400000000001,"session":"SECRET""#);
     let again = Tokens::from_json(tokens.to_json().expose()).unwrap();
     for tokens in [tokens, again] {

@@ -64,8 +64,8 @@ mod tests {
 
     use super::*;
 
-    /// Whether Rust's library writes the address as it was read.
-    fn by_library(text: &str) -> bool {
+    /// Whether the standard library formats the address as it was written.
+    fn is_canonical_by_std(text: &str) -> bool {
         text.parse::<Ipv6Addr>().is_ok_and(|v6| {
             v6.to_ipv4_mapped().is_none() && v6.to_string() == text.to_ascii_lowercase()
         })
@@ -83,20 +83,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_one_spelling_of_each_address_is_known(address in address()) {
+        fn every_formatted_address_is_canonical_unless_ipv4_mapped(address in address()) {
             let is_mapped = address.to_ipv4_mapped().is_some();
             prop_assert_eq!(is_canonical(&address.to_string()), !is_mapped);
             prop_assert_eq!(is_canonical(&address.to_string().to_uppercase()), !is_mapped);
         }
 
         #[test]
-        fn no_other_text_is_one(text in "(::)?((0|00|1|ffff|1a2B|12345|1\\.2|g|)(::?|)){0,9}") {
-            prop_assert_eq!(is_canonical(&text), by_library(&text), "{}", text);
+        fn canonical_check_matches_the_standard_library(text in "(::)?((0|00|1|ffff|1a2B|12345|1\\.2|g|)(::?|)){0,9}") {
+            prop_assert_eq!(is_canonical(&text), is_canonical_by_std(&text), "{}", text);
         }
     }
 
     #[test]
-    fn the_first_of_two_equally_long_runs_is_compressed() {
+    fn first_of_two_equally_long_zero_runs_must_be_compressed() {
         for (text, is_it) in [
             ("1::2:0:0:3:4", true),
             ("1:0:0:2::3:4", false),
@@ -104,7 +104,7 @@ mod tests {
             ("1::2:0:0:0:3", false),
         ] {
             assert_eq!(
-                (is_canonical(text), by_library(text)),
+                (is_canonical(text), is_canonical_by_std(text)),
                 (is_it, is_it),
                 "{text}"
             );

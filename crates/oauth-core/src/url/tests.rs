@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn origins_are_normal() {
+fn origin_is_normalized() {
     let origin = |text: &str| Url::parse(text).map(|url| url.origin());
     assert_eq!(
         origin("https://API.example:443/x").ok().as_deref(),
@@ -18,7 +18,7 @@ fn origins_are_normal() {
 }
 
 #[test]
-fn what_two_parsers_could_read_differently_is_refused() {
+fn ambiguous_or_invalid_urls_are_refused() {
     for text in [
         "https://a.example\\@evil.example/",
         "https://a.example/../b",
@@ -50,7 +50,7 @@ fn what_two_parsers_could_read_differently_is_refused() {
 }
 
 #[test]
-fn only_addresses_are_loopback() {
+fn loopback_requires_an_ip_address() {
     let loopback = |text: &str| Url::parse(text).is_ok_and(|url| url.is_loopback());
     assert!(loopback("http://127.0.0.1:8080/"));
     assert!(loopback("http://[::1]/"));
@@ -59,7 +59,7 @@ fn only_addresses_are_loopback() {
 }
 
 #[test]
-fn only_loopback_addresses_and_localhost_may_be_plain_http() {
+fn plain_http_is_allowed_only_for_loopback_addresses_and_localhost() {
     let may =
         |text: &str, transport| Url::parse(text).is_ok_and(|url| url.require(transport).is_ok());
     for (text, is_allowed) in [
@@ -84,7 +84,7 @@ fn only_loopback_addresses_and_localhost_may_be_plain_http() {
 }
 
 #[test]
-fn an_origin_is_scheme_host_and_port() {
+fn same_origin_compares_scheme_host_and_port() {
     let same = |one: &str, other: &str| {
         let (one, other) = (Url::parse(one), Url::parse(other));
         matches!((one, other), (Ok(one), Ok(other)) if one.same_origin(&other))
@@ -96,7 +96,7 @@ fn an_origin_is_scheme_host_and_port() {
 }
 
 #[test]
-fn hosts_and_ports_have_one_spelling() {
+fn noncanonical_hosts_ports_and_paths_are_refused() {
     let name = |length: usize| {
         let labels = "a".repeat(60) + ".";
         let name: String = labels.repeat(5).chars().take(length).collect();

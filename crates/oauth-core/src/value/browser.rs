@@ -222,7 +222,7 @@ mod tests {
     proptest! {
         /// serde_json's map does the same.
         #[test]
-        fn members_are_set_found_and_removed(names in prop::collection::vec("[a-d]{0,2}", 0..12), gone in "[a-d]{0,2}") {
+        fn map_behaves_like_serde_jsons_map(names in prop::collection::vec("[a-d]{0,2}", 0..12), gone in "[a-d]{0,2}") {
             let (mut ours, mut theirs) = (Map::new(), serde_json::Map::new());
             for (at, name) in names.iter().enumerate() {
                 let replaced = ours.insert(name.clone(), Value::from(at as u64)).is_some();
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_are_kept_exactly() {
+    fn integers_are_kept_exactly() {
         let number = |value: Value| match value {
             Value::Number(number) => (number.as_u64(), number.as_i64(), number.as_f64()),
             _ => (None, None, None),

@@ -68,7 +68,7 @@ pub(crate) fn list<T>(items: &[T], out: &mut String, write: impl Fn(&T, &mut Str
     out.push(']');
 }
 
-/// Writes a string, and escapes what has to be escaped.
+/// Writes a string, with the necessary escapes.
 pub(crate) fn string(text: &str, out: &mut String) {
     out.push('"');
     push_content(text, out);

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use std::sync::Mutex;
 
@@ -92,7 +92,7 @@ fn body(request: &Request<Bytes>) -> String {
 }
 
 #[test]
-fn a_service_is_asked_before_each_request_and_nobody_else_sees_what_it_is_asked_with() {
+fn service_is_queried_for_each_request_with_its_own_credential() {
     let client = client(token_file(CredentialSource::Endpoint(endpoint())));
     for subject in ["first", "second"] {
         let mut exchange = client.client_credentials(Scope::none());
@@ -122,7 +122,7 @@ fn a_service_is_asked_before_each_request_and_nobody_else_sees_what_it_is_asked_
 }
 
 #[test]
-fn a_refused_token_of_a_service_is_not_asked_for_again_at_once() {
+fn refused_service_token_is_not_requested_again() {
     let client = client(token_file(CredentialSource::Endpoint(endpoint())));
     let mut exchange = client.client_credentials(Scope::none());
     let _ = expect_request(exchange.resume(&at(), Input::Begin));
@@ -134,7 +134,7 @@ fn a_refused_token_of_a_service_is_not_asked_for_again_at_once() {
 }
 
 #[test]
-fn what_a_service_does_not_give_is_told_by_whose_fault_it_is_and_without_its_words() {
+fn service_failures_are_classified_and_hide_the_response_text() {
     let client = client(token_file(CredentialSource::Endpoint(endpoint())));
     let after = |input: Input| {
         let mut exchange = client.client_credentials(Scope::none());
@@ -161,14 +161,14 @@ fn what_a_service_does_not_give_is_told_by_whose_fault_it_is_and_without_its_wor
         replied(200, &format!(r#"{{"value":"{elsewhere}"}}"#)),
         "client_auth.assertion_audience"
     );
-    // Nothing has been sent to the server, whatever became of the question before.
+    // Nothing has been sent to the server, regardless of the earlier request.
     let lost = after(Input::Lost(Cause::unknown("cut off")));
     assert_eq!(lost.code(), "lost.unsent");
     assert!(lost.to_string().contains("cut off"), "{lost}");
 }
 
 #[test]
-fn a_token_from_anywhere_is_bounded() {
+fn oversized_workload_token_is_refused() {
     let padded = |length: usize| {
         let exp = NOW + 300;
         let pad = "a".repeat(length);
@@ -189,7 +189,7 @@ fn a_token_from_anywhere_is_bounded() {
 }
 
 #[test]
-fn variables_and_files_are_read_anew_for_each_request() {
+fn variables_and_files_are_read_for_each_request() {
     let in_json = CredentialSource::File {
         path: "there".to_owned(),
         format: TokenFormat::Json("token".to_owned()),
@@ -218,7 +218,7 @@ fn variables_and_files_are_read_anew_for_each_request() {
 }
 
 #[test]
-fn what_is_not_there_is_named_and_what_is_there_is_not_shown() {
+fn missing_or_malformed_source_is_named_without_its_content() {
     let refused = |source: CredentialSource, text: &str| {
         let token = WorkloadToken::from_source(source, Around::with("there", text));
         let mut exchange = client(token).client_credentials(Scope::none());
@@ -245,7 +245,7 @@ fn what_is_not_there_is_named_and_what_is_there_is_not_shown() {
 }
 
 #[test]
-fn a_service_is_reached_in_clear_on_this_machine_and_at_the_metadata_address_alone() {
+fn plain_http_service_is_allowed_only_on_loopback_and_the_metadata_address() {
     for url in [
         "http://127.0.0.1:8080/token",
         "http://localhost/token",
@@ -275,7 +275,7 @@ fn a_service_is_reached_in_clear_on_this_machine_and_at_the_metadata_address_alo
 }
 
 #[test]
-fn a_client_gets_its_own_tokens_in_exchange_for_the_workloads() {
+fn workload_token_is_exchanged_for_the_clients_tokens() {
     let around = Around::with("there", "opaque-1");
     let source = CredentialSource::Variable("there".to_owned());
     let token = WorkloadToken::from_source(source, around.clone());
@@ -311,7 +311,7 @@ fn a_client_gets_its_own_tokens_in_exchange_for_the_workloads() {
 }
 
 #[test]
-fn a_token_is_fetched_by_itself() {
+fn token_can_be_fetched_without_a_client() {
     let mut fetch = token_file(CredentialSource::Endpoint(endpoint())).fetch("somebody");
     let sent = expect_request(fetch.resume(&at(), Input::Begin));
     assert!(sent.uri().to_string().ends_with("&audience=somebody"));

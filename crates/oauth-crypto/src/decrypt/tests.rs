@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)] // tests may panic
 
 use super::*;
 use crate::encrypt::key_wrap_by_blocks;
@@ -18,7 +18,7 @@ fn hex(text: &str) -> Vec<u8> {
 
 /// RFC 3394 section 4: the vectors whose keys JWE uses.
 #[test]
-fn keys_are_unwrapped_as_rfc_3394_shows() {
+fn key_unwrap_matches_the_rfc_3394_vectors() {
     let kek = hex("000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F");
     let text = hex("00112233445566778899AABBCCDDEEFF0001020304050607");
     let whole = hex("00112233445566778899AABBCCDDEEFF000102030405060708090A0B0C0D0E0F");
@@ -62,7 +62,7 @@ fn keys_are_unwrapped_as_rfc_3394_shows() {
 }
 
 #[test]
-fn a_wrapped_key_that_was_changed_is_none() {
+fn modified_or_truncated_wrapped_key_is_refused() {
     for key_bytes in [16, 24, 32] {
         let mut key = vec![0; key_bytes];
         let mut text = [0; 32];
@@ -104,7 +104,7 @@ const KERCKHOFFS: &str = "A cipher system must not be required to be secret, and
 
 /// RFC 7518 appendix B: one plaintext by three algorithms.
 #[test]
-fn cbc_with_hmac_is_that_of_rfc_7518() {
+fn aes_cbc_hmac_matches_rfc_7518() {
     let key: Vec<u8> = (0..64).collect();
     for (enc, ciphertext, tag) in [
         (
@@ -162,7 +162,7 @@ fn cbc_with_hmac_is_that_of_rfc_7518() {
 
 /// RFC 7518 appendix C: what Alice and Bob agree on, from the secret that they share.
 #[test]
-fn an_agreed_key_is_that_of_rfc_7518() {
+fn derived_key_matches_rfc_7518() {
     let secret = [
         158, 86, 217, 29, 129, 113, 53, 211, 114, 131, 66, 131, 191, 132, 38, 156, 251, 49, 110,
         163, 218, 128, 106, 72, 246, 218, 167, 121, 140, 254, 144, 196,

@@ -1,16 +1,16 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // tests may panic
 
 use super::*;
 
 /// RFC 3394 section 4.2: 128 bits of key data with a KEK of 192.
 #[test]
-fn a_key_is_wrapped_by_blocks_as_the_rfc_shows() {
+fn key_wrap_matches_the_rfc_3394_vector() {
     let key: Vec<u8> = (0..24).collect();
     let text: Vec<u8> = (0..16).map(|n| n * 0x11).collect();
     let wrapped = key_wrap(&key, &text).unwrap();
     let hex: String = wrapped.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(hex, "96778b25ae6ca435f92b5b97c050aed2468ab8a17ad84e5d");
-    // Where the library has a way of its own, both are one.
+    // Where the library has its own implementation, both agree.
     let key: Vec<u8> = (0..16).collect();
     assert_eq!(key_wrap(&key, &text), key_wrap_by_blocks(&key, &text));
     for wrong in [&text[..12], &text[..8]] {
@@ -19,7 +19,7 @@ fn a_key_is_wrapped_by_blocks_as_the_rfc_shows() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused() {
+fn wrong_key_types_lengths_and_points_are_refused() {
     let ed25519 =
         r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     let key = PublicJwk::parse(ed25519).unwrap();

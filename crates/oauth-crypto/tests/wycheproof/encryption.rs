@@ -1,5 +1,5 @@
-//! Encryption, in the form that a JWE has. Where a case is about the key of the content alone, content that this key
-//! encrypts is beside it.
+//! Encryption in the form used by a JWE. If a case only concerns the content key, content encrypted with that key
+//! is added.
 
 use aws_lc_rs::agreement::{ECDH_P256, ECDH_P384, ECDH_P521, PrivateKey, X25519};
 use aws_lc_rs::digest::{SHA256, digest};
@@ -30,7 +30,7 @@ fn job(alg: JweAlg, enc: Enc) -> DecryptionJob {
     }
 }
 
-/// A content encryption whose key has this length.
+/// A content encryption algorithm with this key length.
 fn enc_of(key_bytes: usize) -> Option<Enc> {
     Enc::ALL
         .iter()
@@ -38,7 +38,7 @@ fn enc_of(key_bytes: usize) -> Option<Enc> {
         .find(|enc| enc.key_bytes() == key_bytes)
 }
 
-/// A JWE with content that `content_key` encrypts; `key` is how it comes.
+/// A JWE with content encrypted by `content_key`; `key` is the encrypted key.
 fn with_content(alg: JweAlg, enc: Enc, content_key: &[u8]) -> DecryptionJob {
     let key = Secret::new(content_key.to_vec());
     let sealed = PublicKeyEncrypter.encrypt(enc, &key, b"header", TEXT);
@@ -182,7 +182,7 @@ fn derived(secret: &[u8]) -> Vec<u8> {
     hash.as_ref().get(..16).unwrap_or_default().to_vec()
 }
 
-/// A JWE whose content the shared secret encrypts.
+/// A JWE whose content is encrypted with the shared secret.
 fn agreed(secret: &[u8], epk: EphemeralKey) -> DecryptionJob {
     DecryptionJob {
         ephemeral_key: Some(epk),
@@ -201,7 +201,7 @@ fn ecdh_es() {
     ] {
         for group in ecdh::TestSet::load(name).expect("the cases").test_groups {
             for test in group.tests {
-                // With the zeros before it that a JWK has, and without those of a positive number.
+                // With the leading zeros of a JWK, and without those of a positive integer.
                 let zeros = test.private_key.len().saturating_sub(bytes);
                 let digits = test.private_key.get(zeros..).unwrap_or_default();
                 let d = [vec![0; bytes - digits.len()], digits.to_vec()].concat();

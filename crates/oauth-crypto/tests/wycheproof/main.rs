@@ -1,6 +1,6 @@
-//! Project Wycheproof's cases for every algorithm of JOSE that is offered, judged by what judges tokens: [`verify`] and
-//! [`DecryptionKey`]. What Wycheproof calls valid is accepted, and what it calls invalid is refused. Where this crate is
-//! stricter, and what Wycheproof leaves to each implementation ("acceptable"), is [explained](EXPLAINED), case by case.
+//! Project Wycheproof's cases for every supported JOSE algorithm, run against the code for tokens: [`verify`] and
+//! [`DecryptionKey`]. Cases that Wycheproof calls valid are accepted, and invalid ones are refused. Where this crate is
+//! stricter, and for cases left to the implementation ("acceptable"), the reason is [explained](EXPLAINED) per case.
 //!
 //! [`verify`]: oauth_crypto::verify
 //! [`DecryptionKey`]: oauth_crypto::DecryptionKey
@@ -15,27 +15,27 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use wycheproof::TestResult;
 
-/// Why a case is judged otherwise than by the word of Wycheproof alone.
+/// Why the result of a case differs from Wycheproof's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Why {
-    /// RFC 8017 section 9.2, note 1: an encoding without NULL may be accepted. RFC 7518 names no such thing, and nobody
-    /// signs tokens so.
+    /// RFC 8017 section 9.2, note 1: an encoding without NULL may be accepted. RFC 7518 does not mention it, and it
+    /// is not used in practice.
     WithoutNull,
     /// RFC 7518 section 3.5: "the size of the salt value is the same size as the hash function output".
     SaltLength,
-    /// The case is one of a set for other lengths, in which the salt has the length of RFC 7518 instead.
+    /// The set is for other salt lengths, and this case has the salt length of RFC 7518.
     SaltLengthOfJose,
-    /// RFC 7518 section 3.2: an HMAC is sent whole.
+    /// RFC 7518 section 3.2: an HMAC is not truncated.
     ShortHmac,
     /// RFC 7518 section 5.3: an IV has 96 bits.
     IvLength,
     /// RFC 7518 section 6.2.1: a JWK has both coordinates, and so has an `epk`.
     CompressedPoint,
-    /// RFC 7748 section 6.1: the secret is zero, because the other key has a low order.
+    /// RFC 7748 section 6.1: the shared secret is zero because the other key has a low order.
     ZeroSecret,
     /// RFC 7748 section 5: coordinates beyond the prime "MUST" be accepted, and so must points of the twist.
     OddCoordinate,
-    /// No content encryption has a key of this length: RFC 7518 section 5.1.
+    /// No content encryption has this key length (RFC 7518 section 5.1).
     NoContentKey,
     /// RFC 7518 section 4.3: OAEP is used without a label.
     Label,
@@ -46,7 +46,7 @@ use Why::{
     ShortHmac, WithoutNull, ZeroSecret,
 };
 
-/// What is decided here, and in how many cases of which algorithms.
+/// The explained decisions and their number of cases for each algorithm.
 #[rustfmt::skip]
 const EXPLAINED: &[(&str, Why, Verdict, usize)] = &[
     ("RS", WithoutNull, Verdict::Refused, 12),
@@ -94,7 +94,7 @@ impl Judge {
         }
     }
 
-    /// Compares the judgements of one case; `why` is given if Wycheproof's word does not decide.
+    /// Compares the results of one case; `why` is given if Wycheproof's result does not decide.
     fn judge(&mut self, case: impl Display, theirs: TestResult, ours: bool, reason: Option<Why>) {
         self.judged += 1;
         let ours = Verdict::of(ours);
@@ -102,7 +102,7 @@ impl Judge {
             (TestResult::Valid, None) => Verdict::Accepted,
             (TestResult::Acceptable, None) => panic!("{}, {case}: not explained", self.kind),
             (TestResult::Invalid, None) => Verdict::Refused,
-            // Nothing else that is invalid can be explained.
+            // No other invalid case can be explained.
             (TestResult::Invalid, Some(reason)) if reason != SaltLengthOfJose => Verdict::Refused,
             (_, Some(reason)) => {
                 *self.explained.entry(reason).or_default() += 1;
@@ -119,7 +119,7 @@ impl Judge {
         );
     }
 
-    /// Every row of the table was needed as often as it says.
+    /// Every row of the table was used as often as it states.
     fn end(self, judged: usize) {
         let rows = EXPLAINED.iter().filter(|row| row.0 == self.kind);
         let rows: BTreeMap<_, _> = rows.map(|row| (row.1, row.3)).collect();
@@ -136,7 +136,7 @@ fn encoded(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// A number of a JWK, without the zeros before it.
+/// An integer of a JWK without its leading zeros.
 fn number(bytes: &[u8]) -> String {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     encoded(bytes.get(zeros..).unwrap_or_default())

@@ -1,4 +1,4 @@
-//! Signatures and MACs, in the form that a JWS has.
+//! Signatures and MACs in the form used by a JWS.
 
 use std::sync::Arc;
 
@@ -123,7 +123,7 @@ fn ecdsa() {
     judge.end(860);
 }
 
-/// A signature in DER is that of other protocols: RFC 7518 section 3.4 has two numbers of fixed length.
+/// DER signatures belong to other protocols: RFC 7518 section 3.4 requires two integers of fixed length.
 #[test]
 fn ecdsa_in_der() {
     let name = ecdsa::TestName::EcdsaSecp256r1Sha256;

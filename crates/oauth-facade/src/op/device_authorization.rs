@@ -90,11 +90,11 @@ fn qr_code(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that fails says so
+    #![allow(clippy::unwrap_used)] // tests may panic
 
     use super::*;
 
-    /// What a camera sees of a terminal: of each character two modules, one above the other, four pixels wide.
+    /// How a camera sees the terminal: each character is two modules, one above the other, four pixels wide.
     fn read_by_camera(drawn: &str) -> String {
         const PIXELS: usize = 4;
         let lines: Vec<Vec<char>> = drawn.lines().map(|line| line.chars().collect()).collect();
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_reads_the_address_in_the_qr_code() {
+    fn qr_code_decodes_to_the_url() {
         let short = "https://as.example/device?user_code=WDJB-MJHT".to_owned();
         let long = format!(
             "https://as.example/device?user_code=WDJB-MJHT&state={}",

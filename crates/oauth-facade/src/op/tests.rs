@@ -39,7 +39,7 @@ fn at() -> Moment {
     Moment::fixed(UnixTime::from_secs(1_750_000_000), [7; 32])
 }
 
-/// The form that an operation sends.
+/// The form sent by an operation.
 fn sent(name: &str, args: Vec<Arg>) -> String {
     let mut exchange = client().begin(number(name), args).expect("an exchange");
     match exchange.begin(&at()) {
@@ -63,7 +63,7 @@ fn code(name: &str, args: Vec<Arg>) -> String {
 }
 
 #[test]
-fn arguments_are_taken_in_their_order() {
+fn positional_arguments_are_mapped_to_parameters() {
     let form = sent("revoke", vec![text("t"), text("refresh_token")]);
     assert!(
         form.starts_with("token=t&token_type_hint=refresh_token"),
@@ -102,13 +102,13 @@ fn arguments_are_taken_in_their_order() {
 }
 
 #[test]
-fn what_may_be_left_out_may_be_left_out_at_the_end() {
+fn trailing_optional_arguments_may_be_omitted() {
     assert!(sent("client_credentials", Vec::new()).contains("grant_type=client_credentials"));
     assert!(sent("introspect", vec![text("t")]).starts_with("token=t&client_id"));
 }
 
 #[test]
-fn a_wrong_type_is_told_by_name_and_never_by_value() {
+fn type_mismatch_names_the_argument_and_hides_its_value() {
     for (name, args, expected) in [
         (
             "introspect",
@@ -163,7 +163,7 @@ fn a_wrong_type_is_told_by_name_and_never_by_value() {
 }
 
 #[test]
-fn a_time_may_have_parts_of_a_second_and_lies_after_1970() {
+fn fractional_times_are_truncated_and_negative_ones_refused() {
     let read = |seconds| UnixTime::read(Arg::Number(seconds)).map(UnixTime::as_secs);
     assert_eq!(read(1_750_000_000.75).ok(), Some(1_750_000_000));
     assert_eq!(read(0.0).ok(), Some(0));
@@ -173,7 +173,7 @@ fn a_time_may_have_parts_of_a_second_and_lies_after_1970() {
 }
 
 #[test]
-fn a_name_is_told_in_the_case_of_the_language() {
+fn argument_name_is_available_in_camel_case() {
     let mismatch = TypeMismatch {
         name: "expires_at",
         expected: "a time",
@@ -188,7 +188,7 @@ fn a_name_is_told_in_the_case_of_the_language() {
 }
 
 #[test]
-fn a_value_that_cannot_be_has_its_own_code() {
+fn invalid_values_are_reported_with_specific_codes() {
     let bad = code("client_credentials", vec![text("a\"b")]);
     assert!(
         bad.contains("[scope.syntax]") && bad.contains("scope"),
@@ -202,7 +202,7 @@ fn a_value_that_cannot_be_has_its_own_code() {
 }
 
 #[test]
-fn a_number_beyond_the_table_is_none() {
+fn unknown_or_browser_unsupported_operation_is_refused() {
     let beyond = u32::try_from(TABLE.len()).expect("a small number");
     for refused in [
         client().begin(beyond, Vec::new()),
@@ -218,7 +218,7 @@ fn a_number_beyond_the_table_is_none() {
 }
 
 #[test]
-fn an_outcome_has_its_members_in_the_order_of_the_description() {
+fn outcome_members_follow_the_record_description() {
     let mut exchange = client()
         .introspect(Introspect {
             token: Secret::from("t"),
@@ -256,7 +256,7 @@ fn an_outcome_has_its_members_in_the_order_of_the_description() {
 }
 
 #[test]
-fn a_token_that_an_api_refuses_is_told_with_the_answer_to_give() {
+fn refused_access_token_error_includes_the_http_response() {
     let args = vec![text("not-a-token"), text("https://api.example")];
     let mut exchange = client()
         .begin(number("verify_access_token"), args)
@@ -281,7 +281,7 @@ fn a_token_that_an_api_refuses_is_told_with_the_answer_to_give() {
 }
 
 #[test]
-fn what_an_api_asks_of_tokens_has_to_be_sayable() {
+fn invalid_access_token_requirements_are_refused_by_name() {
     let with = |place: usize, value: Arg| {
         let mut args = vec![text("t"), text("https://api.example")];
         args.resize_with(place, || Arg::Null);
@@ -305,7 +305,7 @@ fn what_an_api_asks_of_tokens_has_to_be_sayable() {
 }
 
 #[test]
-fn a_logout_token_is_verified_with_the_servers_keys() {
+fn logout_token_verification_fetches_the_servers_keys() {
     let token = "eyJhbGciOiJSUzI1NiJ9.e30.AAAA";
     let mut exchange = client()
         .begin(
@@ -320,7 +320,7 @@ fn a_logout_token_is_verified_with_the_servers_keys() {
 }
 
 #[test]
-fn a_person_is_signed_out_at_a_url() {
+fn end_session_url_contains_the_return_uri_and_state() {
     let mut request = crate::EndSession {
         state: Some("s".into()),
         post_logout_redirect_uri: Some("https://rp.example/bye".to_owned()),
@@ -338,7 +338,7 @@ fn a_person_is_signed_out_at_a_url() {
 }
 
 #[test]
-fn no_name_stands_twice() {
+fn operation_and_argument_names_are_unique() {
     let names: BTreeSet<_> = TABLE.iter().map(|entry| entry.name).collect();
     assert_eq!(names.len(), TABLE.len());
     for entry in TABLE {
@@ -350,7 +350,7 @@ fn no_name_stands_twice() {
 }
 
 #[test]
-fn the_fingerprint_knows_names_shapes_and_order() {
+fn fingerprint_depends_on_names_shapes_and_order() {
     let field = |name, shape| FieldDoc {
         name,
         text: &[],
@@ -370,7 +370,7 @@ fn the_fingerprint_knows_names_shapes_and_order() {
     assert_eq!(BTreeSet::from(others).len(), others.len());
 }
 
-/// What an introspection asks for, of the answer.
+/// The `Accept` header of an introspection.
 fn accepts(args: Vec<Arg>) -> String {
     let exchange = client().begin(number("introspect"), args);
     match exchange.expect("an exchange").begin(&at()) {
@@ -384,7 +384,7 @@ fn accepts(args: Vec<Arg>) -> String {
 }
 
 #[test]
-fn an_introspection_may_ask_for_a_signed_answer() {
+fn introspection_accepts_a_signed_response_algorithm() {
     assert_eq!(accepts(vec![text("t")]), "application/json");
     let signed = vec![
         text("t"),
@@ -413,13 +413,13 @@ fn verifying(client: &Client, profile: Arg, algs: Arg) -> Result<ErasedStep, Sta
 }
 
 #[test]
-fn a_client_may_ask_about_the_tokens_it_is_shown() {
+fn introspecting_client_verifies_tokens_by_introspection() {
     let asks = introspecting(IntrospectionOptions::default());
     match verifying(&asks, Arg::Null, Arg::Null) {
         Ok(ErasedStep::Send(request)) => assert_eq!(request.url, "https://as.example/introspect"),
         other => panic!("{other:?}"),
     }
-    // What is said of signatures would be said in vain.
+    // Settings about signatures would have no effect.
     for (profile, algs) in [
         (text("okta"), Arg::Null),
         (Arg::Null, Arg::List(vec![text("ES256")])),
@@ -432,7 +432,7 @@ fn a_client_may_ask_about_the_tokens_it_is_shown() {
 }
 
 #[test]
-fn answers_are_kept_for_an_age() {
+fn introspection_cache_requires_a_maximum_age() {
     let keeps = introspecting(IntrospectionOptions {
         cache_max_age: Some(30),
         ..IntrospectionOptions::default()
@@ -458,7 +458,7 @@ fn answers_are_kept_for_an_age() {
 }
 
 #[test]
-fn what_is_over_at_once_needs_no_driver() {
+fn at_once_returns_the_result_or_an_exchange_with_its_first_step() {
     let over = ErasedExchange::ready(()).at_once(&at());
     assert!(matches!(over, Ok(ControlFlow::Break(Record::Nothing))));
     let token = "eyJhbGciOiJSUzI1NiJ9.e30.AAAA";
@@ -468,7 +468,7 @@ fn what_is_over_at_once_needs_no_driver() {
         Ok(ControlFlow::Continue(exchange)) => exchange,
         other => panic!("{other:?}"),
     };
-    // The step that was taken is the driver's, once.
+    // The first step is returned to the driver once.
     let mut exchange = begun();
     match exchange.begin(&at()) {
         Ok(ErasedStep::Send(request)) => assert_eq!(request.url, "https://as.example/jwks"),
@@ -486,7 +486,7 @@ fn what_is_over_at_once_needs_no_driver() {
 }
 
 #[test]
-fn a_record_within_a_record_is_known_by_its_members() {
+fn fingerprint_of_a_nested_record_depends_on_its_members() {
     let field = |shape| FieldDoc {
         name: "a",
         text: &[],

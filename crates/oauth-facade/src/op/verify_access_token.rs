@@ -85,7 +85,7 @@ arguments! {
 }
 
 arguments! {
-    /// What an API requires of access tokens beside their audience.
+    /// What an API requires of access tokens besides their audience.
     pub struct AccessTokenRequirements {
         /// The profile of the tokens, "rfc9068" by default. "jwt" accepts plain JWTs, which only their audience
         /// distinguishes from ID tokens of the same server: it must identify an API, and never be a client's id.
@@ -236,7 +236,7 @@ impl AccessTokenRequirements {
 }
 
 fn algs(name: &str, names: &[String]) -> Result<Vec<Alg>, Error> {
-    let algs = names.iter().map(|alg| Alg::named(alg));
+    let algs = names.iter().map(|alg| Alg::from_name(alg));
     let algs: Option<_> = algs.collect();
     algs.ok_or_else(|| Error::from(Misuse::ParameterValue).about(name))
 }

@@ -90,7 +90,7 @@ outcome! {
         pub issued_at: Option<UnixTime>,
         /// When the ID token expires.
         pub expires_at: Option<UnixTime>,
-        /// When the user last authenticated, if the server says so.
+        /// When the user last authenticated, if the server states it.
         pub auth_time: Option<UnixTime>,
         /// The authentication context class of the user's authentication.
         pub acr: Option<String>,

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use oauth_core::jose::Alg;
 use oauth_crypto::PrivateKey;
@@ -24,7 +24,7 @@ fn pem(alg: Alg) -> Secret<String> {
 }
 
 #[test]
-fn keys_are_chosen_by_the_registered_algorithm() {
+fn decryption_key_must_fit_the_registered_algorithm() {
     let shared = r#"{"kty":"oct","k":"AAAAAAAAAAAAAAAAAAAAAA"}"#;
     let keys = vec![pem(Alg::Es256), pem(Alg::Rs256), Secret::from(shared)];
     for (alg, expected) in [
@@ -54,11 +54,11 @@ fn keys_are_chosen_by_the_registered_algorithm() {
 
 /// "symmetric keys ... derived from the client_secret value" (OpenID Connect Core section 10.2).
 #[test]
-fn shared_keys_are_made_of_the_client_secret() {
+fn symmetric_response_encryption_uses_the_client_secret() {
     for (alg, keys, expected) in [
         ("dir", vec![], Ok(())),
         ("A192KW", vec![], Ok(())),
-        // A key for something else stands beside it.
+        // The set also has a key for another use.
         ("A256GCMKW", vec![pem(Alg::Es256)], Ok(())),
         ("ECDH-ES", vec![], Err("arguments.inconsistent")),
         ("ECDH-ES+A128KW", vec![], Err("arguments.inconsistent")),
@@ -76,9 +76,9 @@ fn shared_keys_are_made_of_the_client_secret() {
     }
 }
 
-/// What an API decrypts with is a key of its own, and never the secret of the client that it also is.
+/// An API decrypts with its own key and never with the client secret.
 #[test]
-fn access_tokens_are_decrypted_with_keys_of_the_api() {
+fn access_token_decryption_uses_configured_keys_and_never_the_secret() {
     let shared = r#"{"kty":"oct","k":"AAAAAAAAAAAAAAAAAAAAAA"}"#;
     let of = |alg: Option<&str>, enc: Option<&str>, keys: &[&str]| {
         let registration = Registration {
@@ -113,7 +113,7 @@ fn access_tokens_are_decrypted_with_keys_of_the_api() {
 }
 
 #[test]
-fn a_registration_that_makes_no_sense_is_refused() {
+fn inconsistent_response_encryption_settings_are_refused() {
     assert_eq!(outcome(&Registration::default()), Ok(()));
     let of = |alg: Option<&str>, enc: Option<&str>, keys: &[&str]| {
         outcome(&Registration {
@@ -143,7 +143,7 @@ fn a_registration_that_makes_no_sense_is_refused() {
 }
 
 #[test]
-fn requests_are_encrypted_to_public_keys_alone() {
+fn request_encryption_accepts_only_public_key_algorithms() {
     for (alg, enc, expected) in [
         (Some("ECDH-ES"), None, Ok(())),
         (Some("RSA-OAEP-256"), Some("A256GCM"), Ok(())),

@@ -79,7 +79,7 @@ impl Description {
         }
         let read = |name: &String| {
             let wrong = || bad(&format!("jwt_bearer.algs: no algorithm is called {name}"));
-            Alg::named(name).ok_or_else(wrong)
+            Alg::from_name(name).ok_or_else(wrong)
         };
         let algs = self.algs.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         requirements = requirements.algs(algs);

@@ -67,7 +67,7 @@ pub(super) fn read(environment: &Arc<dyn Environment>) -> Result<ClientSettings,
         }
     }
     let platform = variables.get(WORKLOAD);
-    let platform = platform.as_deref().map(Platform::named).transpose()?;
+    let platform = platform.as_deref().map(Platform::from_name).transpose()?;
     let is_azure = platform == Some(Platform::Azure);
     let unset = missing_variables(environment);
     if unset.len() > 1 {

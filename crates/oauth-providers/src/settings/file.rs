@@ -197,7 +197,7 @@ fn plain(file: &Object<'_>, environment: &Arc<dyn Environment>) -> Result<Client
 
 fn read_workload(object: &Object<'_>) -> Result<Workload, Error> {
     check_members(object, WORKLOAD, "workload.")?;
-    let mut workload = Workload::new(Platform::named(required_member(object, "platform")?)?);
+    let mut workload = Workload::new(Platform::from_name(required_member(object, "platform")?)?);
     if let Some(path) = member(object, "path")? {
         workload = workload.path(path);
     }

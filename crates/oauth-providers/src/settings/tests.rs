@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 mod environment;
 
@@ -83,7 +83,7 @@ fn from_env(all: &[(&str, &str)]) -> Result<ClientSettings, Error> {
     ClientSettings::from_env(&environment)
 }
 
-/// The code and the message, in which no secret stands.
+/// The code and the message, which contain no secret.
 fn refused(settings: Result<ClientSettings, Error>) -> (&'static str, String) {
     let error = settings.unwrap_err();
     let shown = format!("{error} {error:?}");
@@ -91,7 +91,7 @@ fn refused(settings: Result<ClientSettings, Error>) -> (&'static str, String) {
     (error.code(), error.to_string())
 }
 
-/// A client whose server is known at once.
+/// A client of a server with known metadata.
 fn client(settings: ClientSettings) -> Client {
     let mut connecting = settings.connect(Transport::Https, key).unwrap();
     match connecting.resume(&at(), Input::Begin).unwrap() {
@@ -100,7 +100,7 @@ fn client(settings: ClientSettings) -> Client {
     }
 }
 
-/// What a client whose metadata is fetched does first.
+/// The first step of a client whose metadata must be fetched.
 fn first(settings: ClientSettings) -> String {
     let mut connecting = settings.connect(Transport::Https, key).unwrap();
     match connecting.resume(&at(), Input::Begin).unwrap() {
@@ -122,7 +122,7 @@ fn form(request: &Request<bytes::Bytes>) -> String {
 }
 
 #[test]
-fn googles_client_file_is_a_client_of_the_preset() {
+fn google_client_file_uses_the_google_preset() {
     let inner = json!({
         "client_id": "1.apps.googleusercontent.com", "project_id": "p", "client_secret": HIDDEN,
         "auth_uri": "https://accounts.google.com/o/oauth2/auth",
@@ -149,7 +149,7 @@ fn googles_client_file_is_a_client_of_the_preset() {
 }
 
 #[test]
-fn a_service_account_and_entras_file_are_clients_of_their_presets() {
+fn service_account_and_entra_files_use_their_presets() {
     let account = json!({
         "type": "service_account", "private_key_id": "k1", "private_key": "PRIVATE",
         "client_email": "a@p.iam.example", "token_uri": "https://oauth2.googleapis.com/token",
@@ -181,7 +181,7 @@ fn a_service_account_and_entras_file_are_clients_of_their_presets() {
 }
 
 #[test]
-fn a_plain_file_names_its_server_and_one_way_to_authenticate() {
+fn plain_file_requires_one_server_and_one_authentication_method() {
     let issuer = "https://as.example";
     let secret = json!({ "issuer": issuer, "client_id": "c", "client_secret": HIDDEN });
     let settings = read(&secret).unwrap();
@@ -231,7 +231,7 @@ fn a_plain_file_names_its_server_and_one_way_to_authenticate() {
 }
 
 #[test]
-fn what_is_no_client_file_is_refused_and_not_shown() {
+fn invalid_client_file_is_refused_without_showing_its_content() {
     let environment: Arc<dyn Environment> = Around::of(&[]);
     let read_text = |text: &str| refused(ClientSettings::from_json(text, &environment)).0;
     let cut = format!("{{\"client_id\":\"c\",\"client_secret\":\"{HIDDEN}");
@@ -271,7 +271,7 @@ fn external(changes: &Value) -> Value {
 }
 
 #[test]
-fn an_external_account_exchanges_the_token_as_it_is_now() {
+fn external_account_exchanges_the_current_token() {
     let around = Around::of(&[]);
     let environment: Arc<dyn Environment> = around.clone();
     let text = external(&json!({})).to_string();
@@ -297,7 +297,7 @@ fn an_external_account_exchanges_the_token_as_it_is_now() {
 }
 
 #[test]
-fn an_external_accounts_service_is_asked_as_its_file_says() {
+fn external_account_requests_its_configured_url_with_headers() {
     let source = json!({ "credential_source": {
         "url": "http://169.254.169.254/metadata/identity/oauth2/token?resource=api%3A%2F%2Fx",
         "headers": { "Metadata": "True" },
@@ -313,7 +313,7 @@ fn an_external_accounts_service_is_asked_as_its_file_says() {
 }
 
 #[test]
-fn an_external_account_of_another_kind_is_refused() {
+fn unsupported_or_malformed_external_account_is_refused() {
     for (changes, code) in [
         (
             json!({ "service_account_impersonation_url": "https://iamcredentials.googleapis.com/x" }),

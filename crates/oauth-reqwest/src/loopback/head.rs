@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_is_read() {
+    fn a_request_head_is_parsed() {
         let bytes = b"GET /cb?code=a HTTP/1.1\r\nAccept: */*\r\nhost: 127.0.0.1:1\r\n\r\n";
         let head = parse(bytes).unwrap();
         assert_eq!(
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_of_a_whole_url_counts() {
+    fn an_absolute_request_url_overrides_the_host_field() {
         for (target, host, path) in [
             ("http://b:1/cb?code=a", "b:1", "/cb?code=a"),
             ("HTTP://b", "b", "/"),
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_heads_are_refused() {
+    fn malformed_request_heads_are_refused() {
         for head in [
             "GET / HTTP/1.1\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_found_wherever_reads_are_cut() {
+    fn the_end_of_the_head_is_found_across_reads() {
         let bytes = b"GET / HTTP/1.1\r\n\r\nrest";
         for scanned in 0..18 {
             assert_eq!(end(bytes, scanned), Some(18), "{scanned}");

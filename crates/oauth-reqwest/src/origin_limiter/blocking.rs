@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waiting_thread_is_woken() {
+    fn a_waiting_thread_is_woken_when_a_permit_is_released() {
         let limiter = OriginLimiter::new(0);
         let first = acquire(&limiter, "https://a.example");
         assert!(first.is_some());

@@ -1,4 +1,4 @@
-//! Sign-in with an organization's identity provider, which vouches for the user without a browser.
+//! Sign-in by an assertion of an organization's identity provider about the user, without a browser.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -135,7 +135,7 @@ pub(super) async fn tokens(
     }
 }
 
-/// The connection that this process or the store has; otherwise the API is asked.
+/// The connection of this process or the store; without one, the API is asked.
 async fn current_connection(
     settings: &Settings,
     state: &State,
@@ -197,7 +197,7 @@ async fn look_again(
     connect(settings, &request, state, connected.version, earlier).await
 }
 
-/// Whether a connection that was kept is recent, and its server is spoken to as the caller wants. Without the latter, a
+/// Whether a stored connection is recent, and its server is contacted with the caller's settings. Without the latter, a
 /// quirk that a first attempt has shown to be needed would have no effect for a day.
 fn is_usable(settings: &Settings, connection: &Connection, now: UnixTime) -> bool {
     let request = &settings.request;
@@ -318,7 +318,7 @@ async fn connect(
             let connected = Connected::new(settings, winner, stored.version).await?;
             return Ok((state.publish(settings, connected), None));
         }
-        // The connection was forgotten in the meantime: nobody has another client.
+        // The connection was forgotten in the meantime: there is no other client to use.
         expected = stored.version;
     }
     Err(contended())

@@ -106,7 +106,7 @@ impl Settings {
             options.in_flight_per_origin = limit;
         }
         if let Some(name) = &self.addresses {
-            let policy = AddressPolicy::named(name);
+            let policy = AddressPolicy::from_name(name);
             let wrong = || bad_setting("addresses is public_where_marked, public_only or any");
             options.addresses = policy.ok_or_else(wrong)?;
         }

@@ -19,7 +19,7 @@ struct Hole {
 }
 
 impl Hole {
-    async fn dig(at: &str) -> Self {
+    async fn open(at: &str) -> Self {
         let at: SocketAddr = at.parse().unwrap();
         let socket = match at {
             SocketAddr::V4(_) => TcpSocket::new_v4(),
@@ -62,9 +62,9 @@ fn driver(addresses: &[SocketAddr], options: Options) -> Driver {
 /// timeout of the request.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn an_address_that_leads_nowhere_does_not_hold_up_the_other() {
+async fn an_unreachable_address_does_not_delay_the_other() {
     for (hole, valid) in [("[::1]:0", "127.0.0.1:0"), ("127.0.0.1:0", "[::1]:0")] {
-        let hole = Hole::dig(hole).await;
+        let hole = Hole::open(hole).await;
         let valid = TcpListener::bind(valid).await.unwrap();
         let addresses = [hole.address, valid.local_addr().unwrap()];
         let came = tokio::spawn(async move {
@@ -82,7 +82,7 @@ async fn an_address_that_leads_nowhere_does_not_hold_up_the_other() {
 }
 
 #[tokio::test]
-async fn where_no_connection_can_be_made_the_addresses_are_named() {
+async fn a_failed_connection_is_reported_with_the_addresses_tried() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = free.local_addr().unwrap().port();
     drop(free);

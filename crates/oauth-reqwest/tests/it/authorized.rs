@@ -22,7 +22,7 @@ fn echo(served: &Served) -> String {
 }
 
 #[tokio::test]
-async fn a_401_is_recovered_once() {
+async fn a_401_is_retried_once_with_a_new_token() {
     let served = start_twin();
     let api = api(&served);
     assert_eq!(api.get(&echo(&served)).send().await.unwrap().status(), 200);
@@ -35,9 +35,9 @@ async fn a_401_is_recovered_once() {
 }
 
 #[tokio::test]
-async fn a_second_401_is_the_callers() {
+async fn a_second_401_is_returned_to_the_caller() {
     let served = start_twin();
-    // Dead on arrival, every one of them.
+    // Every token is expired when it arrives.
     served.with(|twin| twin.set_access_token_lifetime(0));
     let reply = api(&served).get(&echo(&served)).send().await.unwrap();
     assert_eq!(reply.status(), 401);
@@ -47,7 +47,7 @@ async fn a_second_401_is_the_callers() {
 }
 
 #[tokio::test]
-async fn a_stream_is_not_sent_again() {
+async fn a_streamed_body_is_not_resent_after_a_401() {
     let served = start_twin();
     let api = api(&served);
     assert_eq!(api.get(&echo(&served)).send().await.unwrap().status(), 200);
@@ -66,7 +66,7 @@ async fn a_stream_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_token_stays_within_its_origin() {
+async fn a_token_is_sent_only_to_its_origin() {
     let (served, elsewhere) = (start_twin(), crate::support::start_twin());
     let api = api(&served);
     assert_eq!(api.get(&echo(&served)).send().await.unwrap().status(), 200);
@@ -84,7 +84,7 @@ async fn a_token_stays_within_its_origin() {
 
 /// The timeout is zero, to keep the test short; the server never answers.
 #[tokio::test]
-async fn a_request_may_be_given_less_time_than_the_drivers() {
+async fn a_request_timeout_can_be_shorter_than_the_drivers() {
     let served = start_twin();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let elsewhere = format!("http://{}", silent.local_addr().unwrap());
@@ -99,7 +99,7 @@ async fn a_request_may_be_given_less_time_than_the_drivers() {
 
 /// A request's turn is decided by the call, not by when a runtime first polls it.
 #[tokio::test]
-async fn a_request_has_its_place_from_the_call_on() {
+async fn the_rate_limit_counts_a_request_from_the_call_on() {
     let served = start_twin();
     let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     let resource = danger::loopback_resource([served.base()]).unwrap();
@@ -115,7 +115,7 @@ async fn a_request_has_its_place_from_the_call_on() {
 }
 
 #[tokio::test]
-async fn a_redirect_within_the_origin_is_followed_where_the_method_stays() {
+async fn a_same_origin_redirect_is_followed_if_the_method_is_kept() {
     let served = start_twin();
     let api = api(&served);
     let redirected = |path: &str, status: u16| {
@@ -148,7 +148,7 @@ async fn a_redirect_within_the_origin_is_followed_where_the_method_stays() {
 }
 
 #[tokio::test]
-async fn what_the_reply_asks_for_is_told() {
+async fn a_reply_reports_the_required_scope_and_the_retry_after_time() {
     let served = start_twin();
     let source = GrantSource::client_credentials(
         driver(),
@@ -182,7 +182,7 @@ async fn what_the_reply_asks_for_is_told() {
 }
 
 #[tokio::test]
-async fn a_request_carries_one_token() {
+async fn a_request_with_another_token_is_refused() {
     let served = start_twin();
     let api = api(&served);
     let twice = api
@@ -196,7 +196,7 @@ async fn a_request_carries_one_token() {
 }
 
 #[tokio::test]
-async fn when_no_token_can_be_had_the_source_says_why() {
+async fn a_missing_token_is_reported_with_the_error_of_its_source() {
     let served = start_twin();
     served.with(|twin| {
         twin.inject(Fault::Status {

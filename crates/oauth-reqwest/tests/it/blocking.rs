@@ -47,13 +47,13 @@ fn machine(served: &Served) -> GrantSource {
 }
 
 #[test]
-fn keeps_the_five_promises() {
+fn the_blocking_driver_meets_the_driver_contract() {
     let driver = driver();
     contract::assert(|probe| driver.run(probe));
 }
 
 #[test]
-fn fifty_threads_make_one_request() {
+fn fifty_threads_cause_one_token_request() {
     let served = start_twin();
     let client = public(server(served.base()), &served);
     let tokens = expired_tokens(&login(&client));
@@ -80,7 +80,7 @@ fn fifty_threads_make_one_request() {
 }
 
 #[test]
-fn an_error_ends_one_flight_only() {
+fn an_error_ends_only_one_token_request() {
     let served = start_twin();
     let source = machine(&served);
     served.with(|twin| twin.inject(Fault::LostReply));
@@ -92,7 +92,7 @@ fn an_error_ends_one_flight_only() {
 }
 
 #[test]
-fn a_401_is_recovered_once() {
+fn a_401_is_retried_once_unless_the_body_is_a_stream() {
     let served = start_twin();
     let resource = danger::loopback_resource([served.base()]).unwrap();
     let api = Authorized::new(driver(), machine(&served), resource);
@@ -112,7 +112,7 @@ fn a_401_is_recovered_once() {
 }
 
 #[test]
-fn a_request_may_be_given_less_time_than_the_drivers() {
+fn a_request_may_have_a_shorter_timeout_than_the_driver() {
     let served = start_twin();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let elsewhere = format!("http://{}", silent.local_addr().unwrap());
@@ -126,7 +126,7 @@ fn a_request_may_be_given_less_time_than_the_drivers() {
 }
 
 #[test]
-fn bounds_the_requests_in_flight() {
+fn requests_in_flight_are_limited() {
     let served = start_twin();
     let driver = driver_with(Options::default().in_flight_per_origin(2));
     let client = confidential(&served);
@@ -143,7 +143,7 @@ fn bounds_the_requests_in_flight() {
 }
 
 #[test]
-fn a_reply_that_drips_is_lost() {
+fn a_slow_response_body_times_out() {
     let served = start_twin();
     let driver = driver_with(Options::default().timeout(Duration::from_millis(200)));
     // Each single read is within the timeout.
@@ -158,7 +158,7 @@ fn a_reply_that_drips_is_lost() {
 }
 
 #[test]
-fn a_key_of_the_host_signs() {
+fn a_signer_callback_signs_the_client_secret() {
     let served = start_twin();
     let auth = ClientAuth::signed_secret(SignedSecret::apple("team", "key-1"));
     let client = Client::new(server(served.base()), ClientId::new("id"), auth).unwrap();
@@ -172,7 +172,7 @@ fn a_key_of_the_host_signs() {
 }
 
 #[test]
-fn an_idle_connection_is_closed_before_the_server_does_it() {
+fn idle_connections_are_closed_after_the_idle_timeout() {
     let served = start_twin();
     let options = oauth_reqwest::Options::default().idle_timeout(std::time::Duration::ZERO);
     let builder = oauth_reqwest::reqwest::blocking::Client::builder();
@@ -185,7 +185,7 @@ fn an_idle_connection_is_closed_before_the_server_does_it() {
 }
 
 #[test]
-fn plain_http_passes_by_every_proxy() {
+fn plain_http_bypasses_every_proxy() {
     let (served, proxy) = (start_twin(), start_twin());
     let through = oauth_reqwest::reqwest::Proxy::all(proxy.base()).unwrap();
     let builder = oauth_reqwest::reqwest::blocking::Client::builder().proxy(through);

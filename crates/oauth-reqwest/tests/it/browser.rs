@@ -2,7 +2,7 @@ use oauth_core::url::Url;
 use oauth_reqwest::browser;
 
 #[test]
-fn without_the_program_there_is_an_error() {
+fn a_missing_browser_program_is_reported() {
     let url = Url::parse("https://as.example/authorize?state=S3CR3T").unwrap();
     let error = browser::open_with("/no/such/browser", &url).unwrap_err();
     assert_eq!(error.code(), "browser.unavailable");
@@ -38,7 +38,7 @@ fn seen(folder: &std::path::Path) -> String {
 /// lo-open-url: the URL is one argument, without a shell that could interpret it.
 #[cfg(unix)]
 #[test]
-fn the_url_is_one_argument() {
+fn the_url_is_passed_as_one_argument() {
     let folder = tempfile::tempdir().unwrap();
     let script = r#"printf '%s\n' "$#" "$1" > $out.new && mv $out.new $out"#;
     let program = program(folder.path(), script);
@@ -52,7 +52,7 @@ fn the_url_is_one_argument() {
 /// output is discarded.
 #[cfg(target_os = "linux")]
 #[test]
-fn an_opener_that_stays_is_waited_for_by_nobody_and_apart() {
+fn a_running_opener_is_detached_and_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     // The fifth field is the process group.
     let script = "echo $$ $(cut -d' ' -f5 /proc/$$/stat) $(readlink /proc/$$/fd/1 /proc/$$/fd/2) > $out.new\n\

@@ -63,7 +63,7 @@ pub(crate) async fn echo(
 }
 
 #[tokio::test]
-async fn the_first_call_finds_registers_and_signs_in() {
+async fn the_first_call_discovers_registers_and_signs_in() {
     let (served, person) = (start_twin(), Person::default());
     let connection = connection(&served, &person, Arc::new(MemoryStore::new()));
     let (status, echo) = echo(&connection, &served).await;
@@ -85,7 +85,7 @@ async fn the_first_call_finds_registers_and_signs_in() {
 }
 
 #[tokio::test]
-async fn fifty_strangers_register_one_client() {
+async fn fifty_concurrent_callers_register_one_client() {
     let (served, person) = (start_twin(), Person::default());
     let connection = connection(&served, &person, Arc::new(MemoryStore::new()));
     let calls = (0..50).map(|_| {
@@ -100,7 +100,7 @@ async fn fifty_strangers_register_one_client() {
 }
 
 #[tokio::test]
-async fn the_next_run_asks_nobody() {
+async fn a_stored_connection_needs_no_sign_in() {
     let (served, person) = (start_twin(), Person::default());
     let folder = tempfile::tempdir().unwrap();
     let store = || Arc::new(FileStore::new(folder.path()).unwrap());
@@ -123,7 +123,7 @@ async fn the_next_run_asks_nobody() {
 }
 
 #[tokio::test]
-async fn a_client_that_the_server_has_forgotten_registers_anew_once() {
+async fn a_client_that_the_server_has_forgotten_registers_again_once() {
     let (served, person) = (start_twin(), Person::default());
     let connection = connection(&served, &person, Arc::new(MemoryStore::new()));
     let (_, echoed) = echo(&connection, &served).await;
@@ -157,7 +157,7 @@ async fn a_client_that_the_server_has_forgotten_registers_anew_once() {
 }
 
 #[tokio::test]
-async fn what_the_api_wants_more_is_asked_of_the_person_once() {
+async fn a_wider_scope_is_requested_from_the_user_once() {
     let (served, person) = (start_twin(), Person::default());
     let urls = Arc::new(Mutex::new(Vec::new()));
     let (seen, times) = (Arc::clone(&urls), Arc::clone(&person.0));
@@ -205,7 +205,7 @@ async fn what_the_api_wants_more_is_asked_of_the_person_once() {
 
 /// Servers refuse scopes that a client is not registered for.
 #[tokio::test]
-async fn a_client_that_is_registered_for_less_registers_anew() {
+async fn a_client_registered_for_a_narrower_scope_registers_again() {
     let (served, person) = (start_twin(), Person::default());
     let mut metadata = ClientMetadata::of_native_app("Notes");
     metadata.scope = Some(Scope::parse("read").unwrap());
@@ -247,7 +247,7 @@ async fn a_client_that_is_registered_for_less_registers_anew() {
 }
 
 #[tokio::test]
-async fn a_client_that_was_registered_by_hand_is_used_at_its_server() {
+async fn a_preregistered_client_is_used_only_at_its_server() {
     let served = start_twin();
     let issuer = danger::loopback_issuer(served.base()).unwrap();
     let (id, secret) =
@@ -276,7 +276,7 @@ async fn a_client_that_was_registered_by_hand_is_used_at_its_server() {
 }
 
 #[tokio::test]
-async fn a_port_that_somebody_has_taken_costs_a_registration() {
+async fn an_occupied_redirect_port_causes_another_registration() {
     let (served, person) = (start_twin(), Person::default());
     let connection = connection(&served, &person, Arc::new(MemoryStore::new()));
     let opened = Arc::new(Mutex::new(Vec::new()));
@@ -311,7 +311,7 @@ async fn a_port_that_somebody_has_taken_costs_a_registration() {
 
 /// A stored connection older than a day may be for a server that the API no longer uses.
 #[tokio::test]
-async fn an_api_that_has_moved_is_registered_at_its_new_server() {
+async fn after_the_api_moves_a_client_is_registered_at_the_new_server() {
     let (served, person) = (start_twin(), Person::default());
     let store = Arc::new(MemoryStore::new());
     let first = connection(&served, &person, store.clone());
@@ -339,7 +339,7 @@ async fn an_api_that_has_moved_is_registered_at_its_new_server() {
 }
 
 #[tokio::test]
-async fn what_is_forgotten_is_found_anew() {
+async fn after_forget_a_connection_registers_and_signs_in_again() {
     let (served, person) = (start_twin(), Person::default());
     let store = Arc::new(MemoryStore::new());
     let first = connection(&served, &person, store.clone());
@@ -353,7 +353,7 @@ async fn what_is_forgotten_is_found_anew() {
 }
 
 #[tokio::test]
-async fn tokens_go_nowhere_but_beneath_the_api() {
+async fn tokens_are_sent_only_below_the_apis_url() {
     let (served, person) = (start_twin(), Person::default());
     let connection = connection(&served, &person, Arc::new(MemoryStore::new()));
     let neighbour = format!("{}/api/other", served.base());
@@ -372,7 +372,7 @@ fn code<T>(result: Result<T, Error>) -> Result<(), &'static str> {
 
 /// Microsoft Entra refuses `resource`, which the Model Context Protocol demands (B80).
 #[tokio::test]
-async fn a_server_that_refuses_resources_is_not_sent_any_by_a_quirk() {
+async fn the_without_resource_quirk_omits_the_resource_parameter() {
     let (served, person) = (start_twin(), Person::default());
     served.with(|twin| twin.refuse_resources());
     let quirk = Rules {
@@ -414,7 +414,7 @@ async fn a_server_that_refuses_resources_is_not_sent_any_by_a_quirk() {
 
 /// A proxy in front of the API sends only the challenge `Negotiate` (B87).
 #[tokio::test]
-async fn an_api_whose_challenge_names_no_metadata_is_asked_at_the_well_known_place() {
+async fn metadata_is_found_at_the_well_known_url_if_the_challenge_names_none() {
     let (served, person) = (start_twin(), Person::default());
     served.with(|twin| twin.inject(Fault::NegotiateAlone));
     let connection = connection(&served, &person, Arc::new(MemoryStore::new()));
@@ -430,7 +430,7 @@ async fn an_api_whose_challenge_names_no_metadata_is_asked_at_the_well_known_pla
 
 /// A second connection requests the same as the first (B88).
 #[tokio::test]
-async fn a_second_login_is_for_the_scope_and_resource_of_the_first() {
+async fn a_second_login_uses_the_scope_and_resource_of_the_first() {
     let (served, person) = (start_twin(), Person::default());
     let connection = connection(&served, &person, Arc::new(MemoryStore::new()));
     assert_eq!(echo(&connection, &served).await.0, 200);
@@ -454,7 +454,7 @@ async fn a_second_login_is_for_the_scope_and_resource_of_the_first() {
 
 /// Two APIs on one origin have a login each, even in one store (B81).
 #[tokio::test]
-async fn two_apis_on_one_origin_are_two() {
+async fn two_apis_on_one_origin_have_separate_logins() {
     let (served, person) = (start_twin(), Person::default());
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let echo = connection(&served, &person, Arc::clone(&store));

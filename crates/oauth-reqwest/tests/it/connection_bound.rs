@@ -18,7 +18,7 @@ use oauth_testkit::twin::DpopNonces;
 use crate::support::{TEST_TIMEOUT, browse, counters, driver, start_twin};
 
 /// A twin that binds all of its tokens, and requires a new nonce in each proof.
-fn demanding() -> Served {
+fn twin_requiring_dpop() -> Served {
     let served = start_twin();
     served.with(|twin| {
         twin.require_dpop();
@@ -64,8 +64,8 @@ async fn stored_record(store: &MemoryStore, kind: &str) -> Option<Secret<String>
 }
 
 #[tokio::test]
-async fn tokens_are_bound_where_the_api_demands_it() {
-    let (served, logins, store) = (demanding(), Arc::default(), Arc::default());
+async fn tokens_are_bound_by_dpop_if_the_api_requires_it() {
+    let (served, logins, store) = (twin_requiring_dpop(), Arc::default(), Arc::default());
     let connection = connection(&served, &logins, &store);
     assert_eq!(call_api(&connection, &served).await.unwrap(), 200);
     let token = connection.token().await.unwrap();
@@ -101,8 +101,8 @@ async fn tokens_are_bound_where_the_api_demands_it() {
 }
 
 #[tokio::test]
-async fn the_key_is_kept_beside_the_connection() {
-    let (served, logins, store) = (demanding(), Arc::default(), Arc::default());
+async fn the_dpop_key_is_stored_with_the_connection() {
+    let (served, logins, store) = (twin_requiring_dpop(), Arc::default(), Arc::default());
     let first = connection(&served, &logins, &store);
     assert_eq!(call_api(&first, &served).await.unwrap(), 200);
     let stored = stored_record(&store, "dpop").await.expect("a key");
@@ -129,8 +129,8 @@ async fn the_key_is_kept_beside_the_connection() {
 }
 
 #[tokio::test]
-async fn a_key_of_the_callers_is_used_and_not_stored() {
-    let (served, logins, store) = (demanding(), Arc::default(), Arc::default());
+async fn a_key_from_the_caller_is_used_and_not_stored() {
+    let (served, logins, store) = (twin_requiring_dpop(), Arc::default(), Arc::default());
     let bound = |alg| {
         let key = DpopKey::generate(alg).unwrap().to_core().unwrap();
         connection(&served, &logins, &store).dpop(key)
@@ -150,8 +150,8 @@ async fn a_key_of_the_callers_is_used_and_not_stored() {
 
 /// At a server that uses up a refresh token before it asks for a nonce, a request without one loses the grant (B89).
 #[tokio::test]
-async fn the_first_refresh_after_a_restart_has_the_newest_nonce() {
-    let (served, logins, store) = (demanding(), Arc::default(), Arc::default());
+async fn the_latest_nonce_is_used_for_the_first_refresh_after_a_restart() {
+    let (served, logins, store) = (twin_requiring_dpop(), Arc::default(), Arc::default());
     served.with(|twin| {
         twin.set_dpop_nonces(DpopNonces::Kept);
         twin.spend_before_nonces();

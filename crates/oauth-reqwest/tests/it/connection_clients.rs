@@ -48,7 +48,7 @@ fn connection(
 }
 
 #[tokio::test]
-async fn an_initial_access_token_entitles_to_register() {
+async fn an_initial_access_token_permits_registration() {
     let served = start_twin();
     served.with(|twin| twin.set_initial_access_token(Some("S3CR3T-init")));
     let store = Arc::new(MemoryStore::new());
@@ -128,7 +128,7 @@ fn home(document: Arc<Mutex<String>>) -> (String, Arc<AtomicUsize>) {
 }
 
 #[tokio::test]
-async fn a_client_is_known_by_the_document_at_its_id() {
+async fn a_client_is_identified_by_its_metadata_document() {
     let document = Arc::<Mutex<String>>::default();
     let (home, fetched) = home(Arc::clone(&document));
     let url = danger::loopback_client_id_url(&format!("{home}/client.json")).unwrap();
@@ -202,7 +202,7 @@ fn logged_paths(served: &Served, line: &str) -> usize {
 
 /// "authorize page says unknown client" (B82): the user does not return from such a page.
 #[tokio::test]
-async fn no_user_is_sent_to_a_server_that_has_forgotten_the_client() {
+async fn a_client_that_the_server_forgot_is_registered_again_before_sign_in() {
     let (served, store) = (start_twin(), Arc::new(MemoryStore::new()));
     let first = registered_only(&served, &store).await;
     served.with(|twin| twin.forget_client(&first));
@@ -217,7 +217,7 @@ async fn no_user_is_sent_to_a_server_that_has_forgotten_the_client() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_still_known_signs_in_with_the_registration_of_today() {
+async fn a_stored_client_that_the_server_still_knows_is_used_again() {
     let (served, store) = (start_twin(), Arc::new(MemoryStore::new()));
     let first = registered_only(&served, &store).await;
     let before = client_in(&served, &store).await;
@@ -249,7 +249,7 @@ async fn one_server(served: &Served, store: &Arc<MemoryStore>) -> Server {
 }
 
 #[tokio::test]
-async fn a_registration_that_cannot_be_read_keeps_nobody_from_signing_in() {
+async fn an_unreadable_registration_does_not_prevent_a_sign_in() {
     let faults = [
         Fault::LostReply,
         Fault::Html,

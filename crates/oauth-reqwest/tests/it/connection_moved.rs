@@ -1,4 +1,4 @@
-//! An API whose refusal of a token names its metadata, which are fetched again: the connection follows changes (RFC 9728
+//! An API whose refusal of a token names its metadata, which is fetched again: the connection follows changes (RFC 9728
 //! section 5.2).
 
 use std::sync::Arc;
@@ -87,7 +87,7 @@ impl Stage {
 }
 
 #[tokio::test]
-async fn an_api_that_names_another_server_as_it_refuses_a_token_is_followed_there() {
+async fn after_a_refused_token_the_connection_follows_the_api_to_a_new_server() {
     let stage = Stage::new().await;
     let old = stage.refuse().await;
     stage.name(&stage.second);
@@ -114,7 +114,7 @@ async fn an_api_that_names_another_server_as_it_refuses_a_token_is_followed_ther
 }
 
 #[tokio::test]
-async fn fifty_refused_callers_look_once() {
+async fn fifty_refused_callers_rediscover_once() {
     let stage = Stage::new().await;
     stage.refuse().await;
     stage.name(&stage.second);
@@ -134,7 +134,7 @@ async fn fifty_refused_callers_look_once() {
 }
 
 #[tokio::test]
-async fn metadata_that_have_not_changed_cost_one_request_in_five_minutes() {
+async fn unchanged_metadata_is_fetched_once_in_five_minutes() {
     let stage = Stage::new().await;
     let before = stage.metadata_requests();
     for renewals in 1..=3 {
@@ -159,7 +159,7 @@ async fn metadata_that_have_not_changed_cost_one_request_in_five_minutes() {
 }
 
 #[tokio::test]
-async fn an_api_that_names_one_server_after_another_has_the_user_sign_in_once_an_hour() {
+async fn changes_of_server_cause_at_most_one_login_an_hour() {
     let stage = Stage::new().await;
     stage.refuse().await;
     stage.name(&stage.second);
@@ -175,7 +175,7 @@ async fn an_api_that_names_one_server_after_another_has_the_user_sign_in_once_an
 }
 
 #[tokio::test]
-async fn a_client_that_was_registered_by_hand_does_not_follow() {
+async fn a_preregistered_client_does_not_follow_the_api_to_another_server() {
     let (first, second) = (start_twin(), start_twin());
     let apis = Siblings::start(&first, &second);
     apis.state.lock().unwrap().names_on_refusal = true;

@@ -81,7 +81,7 @@ impl Api {
 }
 
 #[tokio::test]
-async fn an_api_that_asks_for_no_authorization_is_called_without_a_token() {
+async fn an_api_without_authorization_is_called_without_a_token() {
     let twin = start_twin();
     let (api, logins) = (Api::start(twin.base()), Arc::new(AtomicUsize::new(0)));
     let request = danger::loopback_connect_request(&api.url()).unwrap();

@@ -87,7 +87,7 @@ async fn moved_stage(store: Option<Arc<dyn Store>>) -> (Stage, BTreeSet<String>)
 }
 
 #[tokio::test]
-async fn the_tokens_of_the_former_server_are_removed_once_there_are_others() {
+async fn tokens_of_the_former_server_are_removed_once_replaced() {
     let (stage, before) = moved_stage(None).await;
     assert_eq!(stage.call().await, Ok(200));
     let now = grants(&stage).await;
@@ -100,7 +100,7 @@ async fn the_tokens_of_the_former_server_are_removed_once_there_are_others() {
 }
 
 #[tokio::test]
-async fn nothing_is_removed_before_there_are_tokens_and_whoever_comes_next_goes_on() {
+async fn the_old_connection_is_removed_only_after_new_tokens_exist() {
     let (stage, before) = moved_stage(None).await;
     let gone = || Error::lost(Cause::unsent("the user has closed the page"));
     let closed = stage.apis.connection("a").open(move |_| Err(gone()));
@@ -116,7 +116,7 @@ async fn nothing_is_removed_before_there_are_tokens_and_whoever_comes_next_goes_
 }
 
 #[tokio::test]
-async fn what_cannot_be_removed_now_is_removed_by_the_next_and_costs_no_token() {
+async fn a_failed_removal_is_retried_by_the_next_connection_and_costs_no_token() {
     let store = Arc::new(Stubborn::default());
     let (stage, before) = moved_stage(Some(store.clone())).await;
     store.keeps.store(true, Ordering::SeqCst);
@@ -132,7 +132,7 @@ async fn what_cannot_be_removed_now_is_removed_by_the_next_and_costs_no_token() 
 }
 
 #[tokio::test]
-async fn a_process_that_still_has_the_former_tokens_follows_without_a_login() {
+async fn processes_with_tokens_of_the_former_server_follow_without_a_login() {
     let stage = Stage::over(None).await;
     let (url, before) = (stage.apis.url("a"), grants(&stage).await);
     // Two more connections, which have read the tokens.
@@ -154,7 +154,7 @@ async fn a_process_that_still_has_the_former_tokens_follows_without_a_login() {
 }
 
 #[tokio::test]
-async fn two_processes_that_move_at_once_leave_one_grant() {
+async fn concurrent_moves_to_a_new_server_leave_one_grant() {
     let (stage, before) = moved_stage(None).await;
     let url = stage.apis.url("a");
     let calls = (0..6).map(|_| {
@@ -172,7 +172,7 @@ async fn two_processes_that_move_at_once_leave_one_grant() {
 }
 
 #[tokio::test]
-async fn processes_that_connect_at_once_for_the_first_time_leave_one_grant() {
+async fn concurrent_first_connections_leave_one_grant() {
     let stage = Stage::over(None).await;
     let url = stage.apis.url("b");
     stage.connection.forget().await.unwrap();
@@ -191,7 +191,7 @@ async fn processes_that_connect_at_once_for_the_first_time_leave_one_grant() {
 }
 
 #[tokio::test]
-async fn who_signs_in_after_another_has_connected_leaves_no_tokens() {
+async fn a_sign_in_that_finishes_after_another_connection_leaves_no_tokens() {
     let stage = Stage::over(None).await;
     stage.connection.forget().await.unwrap();
     let (url, page) = (stage.apis.url("b"), Arc::new(Mutex::new(None)));
@@ -221,7 +221,7 @@ async fn who_signs_in_after_another_has_connected_leaves_no_tokens() {
 }
 
 #[tokio::test]
-async fn what_a_connection_forgets_it_forgets_whole() {
+async fn forgetting_a_connection_removes_its_current_and_replaced_grants() {
     let (stage, _) = moved_stage(None).await;
     let gone = || Error::lost(Cause::unsent("the user has closed the page"));
     let closed = stage.apis.connection("a").open(move |_| Err(gone()));

@@ -12,7 +12,7 @@ use crate::support::{TEST_TIMEOUT, browse, counters, driver, start_twin};
 
 /// A server that identifies the API by a different name (B80).
 #[tokio::test]
-async fn a_server_that_knows_the_api_by_another_name_is_sent_that() {
+async fn a_resource_value_is_sent_to_a_server_that_knows_the_api_by_another_name() {
     let (served, person) = (start_twin(), Person::default());
     served.with(|twin| twin.rename_resource());
     let store = Arc::new(MemoryStore::new());
@@ -47,9 +47,9 @@ async fn a_server_that_knows_the_api_by_another_name_is_sent_that() {
     );
 }
 
-/// Metadata signed by a trusted signer take precedence over the unsigned members, including the authorization server.
+/// Metadata signed by a trusted signer takes precedence over the unsigned members, including the authorization server.
 #[tokio::test]
-async fn a_trusted_signer_says_which_server_issues_the_tokens() {
+async fn metadata_of_a_trusted_signer_selects_the_server() {
     let served = start_twin();
     served.with(|twin| {
         twin.sign_resource_metadata(serde_json::json!({

@@ -190,7 +190,7 @@ pub(crate) async fn token(connection: &ResourceConnection) -> String {
     token.access_token.expose().to_owned()
 }
 
-async fn have_all_of_their_own(a: &Served, b: &Served) {
+async fn check_separate_connections(a: &Served, b: &Served) {
     let both = Siblings::start(a, b);
     let [of_a, of_b] = ["a", "b"].map(|name| both.connection(name));
     let [url_a, url_b] = ["a", "b"].map(|name| both.url(name));
@@ -232,18 +232,18 @@ async fn have_all_of_their_own(a: &Served, b: &Served) {
 }
 
 #[tokio::test]
-async fn at_two_servers_each_has_a_client_a_login_and_tokens_of_its_own() {
-    have_all_of_their_own(&start_twin(), &start_twin()).await;
+async fn apis_at_two_servers_have_separate_clients_logins_and_tokens() {
+    check_separate_connections(&start_twin(), &start_twin()).await;
 }
 
 #[tokio::test]
-async fn at_one_server_each_has_a_client_a_login_and_tokens_of_its_own() {
+async fn apis_at_one_server_have_separate_clients_logins_and_tokens() {
     let one = start_twin();
-    have_all_of_their_own(&one, &one).await;
+    check_separate_connections(&one, &one).await;
 }
 
 #[tokio::test]
-async fn no_request_for_the_one_goes_to_the_other() {
+async fn requests_for_one_connection_never_reach_the_other() {
     let one = start_twin();
     let both = Siblings::start(&one, &one);
     let of_a = both.connection("a");
@@ -262,7 +262,7 @@ async fn no_request_for_the_one_goes_to_the_other() {
 }
 
 #[tokio::test]
-async fn the_metadata_of_the_one_say_nothing_of_the_other() {
+async fn metadata_of_a_sibling_api_is_refused() {
     let both = Siblings::start(&start_twin(), &start_twin());
     both.state.lock().unwrap().a_names = 'b';
     let refused = both.connection("a").token().await.map(drop);
@@ -274,7 +274,7 @@ async fn the_metadata_of_the_one_say_nothing_of_the_other() {
 }
 
 #[tokio::test]
-async fn the_secret_of_the_one_is_not_shown_to_the_server_of_the_other() {
+async fn the_secret_of_one_api_is_not_sent_to_the_server_of_another() {
     let (first, second) = (start_twin(), start_twin());
     let both = Siblings::start(&first, &second);
     let (id, secret) =

@@ -131,7 +131,7 @@ async fn token(connection: &ResourceConnection) -> String {
 
 /// The user presses Ctrl-C, or the caller's time limit has passed (B82).
 #[tokio::test]
-async fn the_first_client_is_kept_until_the_person_has_signed_in_to_the_wider_one() {
+async fn the_first_client_is_kept_until_the_user_has_signed_in_with_the_wider_one() {
     let stage = Stage::new();
     let connection = stage.connection();
     let first = token(&connection).await;
@@ -152,7 +152,7 @@ async fn the_first_client_is_kept_until_the_person_has_signed_in_to_the_wider_on
 }
 
 #[tokio::test]
-async fn the_wider_client_is_kept_although_another_worker_has_saved_the_connection() {
+async fn a_step_up_succeeds_although_another_worker_saved_the_connection() {
     let stage = Stage::new();
     let connection = stage.connection();
     let first = token(&connection).await;
@@ -182,7 +182,7 @@ async fn the_wider_client_is_kept_although_another_worker_has_saved_the_connecti
 
 /// An unused client is deleted at the server (RFC 7592), and the caller gets the user's answer as the error.
 #[tokio::test]
-async fn a_wider_client_that_is_refused_is_withdrawn() {
+async fn a_refused_step_up_deletes_the_new_client() {
     let stage = Stage::new();
     let connection = stage.connection();
     let first = token(&connection).await;
@@ -199,7 +199,7 @@ async fn a_wider_client_that_is_refused_is_withdrawn() {
 /// "register once more, once, then log in; the old record kept until it works" (B82): the server may know the client again
 /// tomorrow, and its refresh token with it.
 #[tokio::test]
-async fn the_record_of_a_forgotten_client_is_kept_until_the_person_has_signed_in_to_another() {
+async fn the_record_of_a_forgotten_client_is_kept_until_another_login_succeeds() {
     let stage = Stage::new();
     let connection = stage.connection();
     token(&connection).await;

@@ -50,7 +50,7 @@ fn times(served: &Served, path: &str) -> usize {
 
 /// The effect of the next save.
 enum NextSave {
-    /// The store is out of order.
+    /// The store fails.
     Broken,
     /// Another worker has just saved this record.
     Overtaken(Secret<String>),
@@ -119,7 +119,7 @@ async fn a_connection_that_cannot_be_stored_is_not_used() {
 }
 
 #[tokio::test]
-async fn of_two_workers_who_connect_at_once_one_has_its_client_used_by_both() {
+async fn two_workers_connecting_at_once_use_the_same_client() {
     let (served, pages) = (start_twin(), Arc::default());
     let other = Arc::new(MemoryStore::new());
     let first = connection(&served, &pages, other.clone());
@@ -143,7 +143,7 @@ async fn of_two_workers_who_connect_at_once_one_has_its_client_used_by_both() {
 
 /// `oauth connect --forget` in another shell, while this process registers its client.
 #[tokio::test]
-async fn a_connection_that_is_forgotten_while_another_is_made_takes_no_client_away() {
+async fn forgetting_a_connection_while_another_is_made_keeps_its_client() {
     let (served, pages) = (start_twin(), Arc::default());
     let tombstone = Secret::new(String::new());
     let store = Troubled::new(NextSave::Overtaken(tombstone));
@@ -162,7 +162,7 @@ async fn a_connection_that_is_forgotten_while_another_is_made_takes_no_client_aw
 }
 
 #[tokio::test]
-async fn a_stored_connection_is_asked_for_anew_after_a_day() {
+async fn a_stored_connection_is_rediscovered_after_a_day() {
     let (served, pages) = (start_twin(), Arc::default());
     let store = Arc::new(MemoryStore::new());
     connection(&served, &pages, store.clone())
@@ -197,7 +197,7 @@ async fn a_stored_connection_is_asked_for_anew_after_a_day() {
 
 /// Equivalent spellings of a URL share a connection (B81); an older record is found by the spelling it was saved under.
 #[tokio::test]
-async fn spellings_of_one_url_share_a_record() {
+async fn equivalent_urls_share_a_stored_connection() {
     let (served, pages) = (start_twin(), Arc::default());
     let spelled = |last: &str| {
         let url = format!("{}/api/{last}", served.base());
@@ -246,7 +246,7 @@ async fn spellings_of_one_url_share_a_record() {
 }
 
 #[tokio::test]
-async fn a_server_that_forgets_every_client_at_once_is_registered_at_twice() {
+async fn registration_is_attempted_twice_if_the_server_forgets_every_client() {
     let served = Arc::new(start_twin());
     let pages = Arc::<AtomicUsize>::default();
     let request = danger::loopback_connect_request(&api(&served)).unwrap();
@@ -276,7 +276,7 @@ async fn a_server_that_forgets_every_client_at_once_is_registered_at_twice() {
 }
 
 #[tokio::test]
-async fn what_is_never_granted_costs_nothing() {
+async fn a_step_up_that_is_never_granted_stores_nothing() {
     let (served, pages) = (start_twin(), Arc::<AtomicUsize>::default());
     let mut metadata = ClientMetadata::of_native_app("Notes");
     metadata.scope = Some(Scope::parse("read").unwrap());
@@ -305,7 +305,7 @@ async fn what_is_never_granted_costs_nothing() {
     );
     assert_eq!(try_step_up().await.unwrap_err().code(), "step_up.repeated");
     assert_eq!(pages.load(Ordering::SeqCst), 2);
-    // Nothing had to be saved, and the errors are those of the user's answer and of the budget.
+    // Nothing is saved, and the errors come from the user's answer and from the limit.
     assert!(store.trouble.lock().unwrap().take().is_some());
     // The client that was registered for it is not used.
     served.with(|twin| twin.expire_access_tokens());
@@ -315,7 +315,7 @@ async fn what_is_never_granted_costs_nothing() {
 }
 
 #[tokio::test]
-async fn a_request_asks_for_more_once() {
+async fn a_request_steps_up_once() {
     let (served, pages) = (start_twin(), Arc::default());
     let request = danger::loopback_connect_request(&api(&served)).unwrap();
     let request = request

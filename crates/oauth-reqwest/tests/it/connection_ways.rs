@@ -68,7 +68,7 @@ fn enters(
 }
 
 #[tokio::test]
-async fn a_person_enters_a_code_on_another_device() {
+async fn a_code_entered_on_another_device_connects_the_api() {
     let (served, times) = (start_twin(), Arc::<AtomicUsize>::default());
     served.with(|twin| twin.set_polling_interval(1));
     let request = request(&served).register(ClientMetadata::of_native_app("Notes"));
@@ -90,7 +90,7 @@ async fn without_a_browser_the_code_is_printed_unless_the_caller_opens_pages() {
         "connection_ways::without_a_browser_the_code_is_printed_unless_the_caller_opens_pages";
     const OWN_PROCESS: &str = "OAUTH_TEST_WITHOUT_BROWSER";
     if std::env::var_os(OWN_PROCESS).is_some() {
-        return no_browser_is_there().await;
+        return print_the_code_without_a_browser().await;
     }
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture", NAME])
@@ -120,7 +120,7 @@ async fn without_a_browser_the_code_is_printed_unless_the_caller_opens_pages() {
     assert_eq!(prompts, 1, "{output}");
 }
 
-async fn no_browser_is_there() {
+async fn print_the_code_without_a_browser() {
     let served = start_twin();
     served.with(|twin| twin.set_polling_interval(1));
     let request = || request(&served).register(ClientMetadata::of_native_app("Notes"));
@@ -214,7 +214,7 @@ impl TokenSource for SignIn {
 }
 
 #[tokio::test]
-async fn an_identity_provider_vouches_for_a_person_who_is_sent_nowhere() {
+async fn an_identity_assertion_connects_without_a_browser() {
     let idp = start_twin();
     let served = trusting(&idp).await;
     let (client, login) = signed_in(&idp).await;
@@ -250,7 +250,7 @@ async fn an_identity_provider_vouches_for_a_person_who_is_sent_nowhere() {
 }
 
 #[tokio::test]
-async fn without_an_id_token_nobody_is_vouched_for() {
+async fn an_identity_assertion_requires_an_id_token() {
     let idp = start_twin();
     let served = trusting(&idp).await;
     let (client, mut login) = signed_in(&idp).await;
@@ -276,7 +276,7 @@ async fn without_an_id_token_nobody_is_vouched_for() {
     assert_eq!(refused.code(), "identity_assertion.no_id_token");
     // Its refresh token serves the same purpose.
     assert_eq!(status(&ended(login.clone()), &served).await, 200);
-    // One that was renewed in vain already is not renewed again.
+    // One whose renewal has already failed is not renewed again.
     let renewed = Arc::default();
     let mut in_vain = SignIn::new(login.clone(), &renewed);
     in_vain.ended.received_at = login.received_at;
@@ -295,7 +295,7 @@ async fn without_an_id_token_nobody_is_vouched_for() {
 }
 
 #[tokio::test]
-async fn a_client_acts_for_itself() {
+async fn a_connection_uses_client_credentials() {
     let served = start_twin();
     let connection =
         ResourceConnection::new(driver(), known(&served, GrantChoice::ClientCredentials))
@@ -308,7 +308,7 @@ async fn a_client_acts_for_itself() {
 
 /// Without a refresh token, which many servers issue only for `offline_access`, the user signs in every hour (B83).
 #[tokio::test]
-async fn offline_access_is_requested_where_it_is_listed_unless_the_caller_says_otherwise() {
+async fn offline_access_is_requested_if_listed_unless_configured_otherwise() {
     let served = start_twin();
     let granted = async |request: ConnectRequest| {
         let request = request.register(ClientMetadata::of_native_app("Notes"));

@@ -22,7 +22,7 @@ fn flows(folder: &Path) -> usize {
 }
 
 #[tokio::test]
-async fn a_login_ends_in_another_process_than_it_began_in() {
+async fn a_login_can_be_completed_by_another_process() {
     let (served, folder) = (start_twin(), tempfile::tempdir().unwrap());
     served.with(|twin| twin.register_redirect_uri(REDIRECT_URI));
     let folder = folder.path().join("flows");
@@ -57,7 +57,7 @@ async fn a_login_ends_in_another_process_than_it_began_in() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn what_is_stored_of_it_is_this_users_alone() {
+async fn the_stored_login_is_readable_by_this_user_only() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let (served, folder) = (start_twin(), tempfile::tempdir().unwrap());

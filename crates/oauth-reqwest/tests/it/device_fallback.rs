@@ -13,7 +13,7 @@ use oauth_testkit::Served;
 
 use crate::support::{TEST_TIMEOUT, discover_server, driver, server, start_twin};
 
-/// A client of the twin, whose metadata announce device codes.
+/// A client of the twin, whose metadata announces device codes.
 async fn client(served: &Served) -> Client {
     served.with(|twin| twin.set_polling_interval(1));
     let server = discover_server(&driver(), served).await;
@@ -65,7 +65,7 @@ async fn log_in(
 }
 
 #[tokio::test]
-async fn a_login_whose_browser_does_not_open_goes_on_with_a_code() {
+async fn a_login_without_a_browser_continues_with_a_device_code() {
     let served = start_twin();
     let client = client(&served).await;
     let (tokens, codes) = log_in(&client, DeviceLogin::WhereNoBrowser, |request| request).await;
@@ -75,7 +75,7 @@ async fn a_login_whose_browser_does_not_open_goes_on_with_a_code() {
 }
 
 #[tokio::test]
-async fn what_no_code_could_say_or_nobody_may_stays_in_the_browser() {
+async fn a_login_that_a_device_code_cannot_replace_stays_in_the_browser() {
     let served = start_twin();
     let client = client(&served).await;
     let setup = |(tokens, codes): (Result<Tokens, Error>, usize)| {
@@ -85,8 +85,8 @@ async fn what_no_code_could_say_or_nobody_may_stays_in_the_browser() {
     // A device code request cannot express how the user has to authenticate.
     let acr = |request: AuthorizationRequest| request.extra("acr_values", "gold");
     setup(log_in(&client, DeviceLogin::WhereNoBrowser, acr).await);
-    assert_eq!(asked_for_codes(&served), 0);
-    // A hint may be left out.
+    assert_eq!(count_device_requests(&served), 0);
+    // A hint may be omitted.
     let hint = |request: AuthorizationRequest| request.extra("login_hint", "alice");
     let (tokens, codes) = log_in(&client, DeviceLogin::WhereNoBrowser, hint).await;
     assert!(tokens.is_ok() && codes == 1);
@@ -105,7 +105,7 @@ async fn what_no_code_could_say_or_nobody_may_stays_in_the_browser() {
     );
 }
 
-fn asked_for_codes(served: &Served) -> usize {
+fn count_device_requests(served: &Served) -> usize {
     let is_one = |path: &str| path.contains("device");
     served.with(|twin| {
         twin.log()
@@ -116,7 +116,7 @@ fn asked_for_codes(served: &Served) -> usize {
 }
 
 #[tokio::test]
-async fn a_server_without_codes_has_the_browser_alone() {
+async fn a_login_without_a_device_endpoint_reports_the_browser_error() {
     let served = start_twin();
     let client = Client::new(
         server(served.base()),
@@ -131,7 +131,7 @@ async fn a_server_without_codes_has_the_browser_alone() {
 }
 
 #[tokio::test]
-async fn whose_turn_it_is() {
+async fn the_timing_of_device_login_depends_on_opener_and_server() {
     let with = discover_server(&driver(), &start_twin()).await;
     let without = server("http://127.0.0.1:9");
     let auto = DeviceLogin::WhereNoBrowser;
@@ -168,7 +168,7 @@ async fn whose_turn_it_is() {
 
 #[cfg(feature = "blocking")]
 #[test]
-fn a_login_without_async_falls_to_a_code_too() {
+fn a_blocking_login_falls_back_to_a_device_code() {
     let served = start_twin();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let client = runtime.block_on(client(&served));
@@ -213,7 +213,7 @@ fn read_by_camera(drawn: &str) -> String {
 
 #[cfg(feature = "qr-code")]
 #[tokio::test]
-async fn a_camera_reads_the_page_with_the_code_in_it() {
+async fn the_qr_code_contains_the_complete_verification_uri() {
     use oauth_core::endpoint::device_authorization::DeviceAuthorization;
     use oauth_reqwest::device_login::qr_code;
 

@@ -13,14 +13,14 @@ use oauth_testkit::{Fault, contract};
 use crate::support::{confidential, counters, driver, driver_with, server, start_twin};
 
 #[test]
-fn keeps_the_five_promises() {
+fn the_async_driver_meets_the_driver_contract() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let driver = driver();
     contract::assert(|probe| runtime.block_on(driver.run(probe)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bounds_the_requests_in_flight() {
+async fn requests_in_flight_are_limited() {
     let served = start_twin();
     let driver = driver_with(Options::default().in_flight_per_origin(2));
     let client = confidential(&served);
@@ -33,14 +33,14 @@ async fn bounds_the_requests_in_flight() {
         result.unwrap();
     }
     assert_eq!(served.with(|twin| twin.counters().token_requests), 40);
-    // Two in use; and the pool opens one ahead when it waits for another, and keeps two idle.
+    // Two are in use; the pool also opens one ahead while it waits for another, and keeps two idle.
     assert!(served.open_connections_peak() <= 6);
 }
 
 /// Servers close idle connections, Node.js after five seconds: a request on a connection that is being closed is
 /// lost.
 #[tokio::test]
-async fn an_idle_connection_is_closed_before_the_server_does_it() {
+async fn idle_connections_are_closed_after_the_idle_timeout() {
     assert!(Options::default().idle_timeout < Duration::from_secs(5));
     for (options, expected) in [
         (Options::default(), 1),
@@ -66,7 +66,7 @@ async fn lost_error(driver: &oauth_reqwest::Driver, client: &Client) -> (Deliver
 }
 
 #[tokio::test]
-async fn a_reply_that_drips_is_lost() {
+async fn a_slow_response_body_times_out() {
     let served = start_twin();
     let driver = driver_with(Options::default().timeout(Duration::from_millis(100)));
     served.with(|twin| {
@@ -80,7 +80,7 @@ async fn a_reply_that_drips_is_lost() {
 
 /// A request that waits longer would have no time left for its response, and its fate would be unknown.
 #[tokio::test]
-async fn half_the_time_of_a_request_may_be_spent_waiting_for_its_turn() {
+async fn a_request_waits_for_its_turn_at_most_half_its_timeout() {
     let served = start_twin();
     let options = Options::default().timeout(Duration::from_secs(1));
     let driver = driver_with(options.in_flight_per_origin(1));
@@ -104,9 +104,9 @@ async fn half_the_time_of_a_request_may_be_spent_waiting_for_its_turn() {
 }
 
 #[tokio::test]
-async fn what_never_left_is_unsent() {
+async fn a_request_that_was_never_sent_is_reported_as_unsent() {
     let served = start_twin();
-    // No TLS is spoken there, and no such name is known.
+    // The server does not speak TLS, and the name does not resolve.
     let tls = served.base().replace("http:", "https:");
     for base in [tls.as_str(), "https://nobody.invalid"] {
         let client = Client::new(
@@ -121,7 +121,7 @@ async fn what_never_left_is_unsent() {
 }
 
 #[tokio::test]
-async fn errors_name_no_url() {
+async fn errors_contain_no_url_secrets() {
     let served = start_twin();
     served.with(|twin| twin.inject(Fault::LostReply));
     /// `GET`s one URL with a secret in it.
@@ -153,7 +153,7 @@ async fn errors_name_no_url() {
 }
 
 #[tokio::test]
-async fn says_who_it_is_and_accepts_gzip() {
+async fn requests_have_a_user_agent_and_accept_gzip() {
     let served = start_twin();
     let exchange = confidential(&served).client_credentials(Scope::none());
     driver().run(exchange).await.unwrap();
@@ -168,7 +168,7 @@ async fn says_who_it_is_and_accepts_gzip() {
 }
 
 #[tokio::test]
-async fn a_key_of_the_host_signs() {
+async fn a_signer_callback_signs_the_client_secret() {
     let served = start_twin();
     let auth = ClientAuth::signed_secret(SignedSecret::apple("team", "key-1"));
     let client = Client::new(server(served.base()), ClientId::new("id"), auth).unwrap();
@@ -201,7 +201,7 @@ async fn a_key_of_the_host_signs() {
 
 /// Plain http must not leave the machine, so it never uses a proxy.
 #[tokio::test]
-async fn plain_http_passes_by_every_proxy() {
+async fn plain_http_never_uses_a_proxy() {
     let (served, proxy) = (start_twin(), start_twin());
     let through = oauth_reqwest::reqwest::Proxy::all(proxy.base()).unwrap();
     let builder = oauth_reqwest::reqwest::Client::builder().proxy(through);
@@ -214,7 +214,7 @@ async fn plain_http_passes_by_every_proxy() {
 /// A request whose turn came too late is not sent: another worker may have sent the same token by
 /// then.
 #[tokio::test]
-async fn what_must_have_left_by_now_does_not_leave() {
+async fn a_request_past_its_send_deadline_is_not_sent() {
     struct ExpiredRequest(String, SendBy);
     impl Exchange for ExpiredRequest {
         type Output = u16;

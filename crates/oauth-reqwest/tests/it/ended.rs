@@ -46,7 +46,7 @@ fn for_threads() -> blocking::Driver {
 }
 
 #[tokio::test]
-async fn a_token_that_ended_in_a_body_is_renewed_and_the_request_repeated() {
+async fn an_expired_token_reported_in_a_body_is_renewed_and_the_request_retried() {
     let served = start_twin();
     let api = api(&served);
     let echo = format!("{}/api/echo", served.base());
@@ -67,9 +67,9 @@ async fn a_token_that_ended_in_a_body_is_renewed_and_the_request_repeated() {
 }
 
 #[tokio::test]
-async fn a_second_refusal_is_the_callers_body_and_all() {
+async fn a_second_expired_token_response_is_returned_to_the_caller() {
     let served = start_twin();
-    // Dead on arrival, every one of them.
+    // Every token is expired when it arrives.
     served.with(|twin| {
         twin.set_access_token_lifetime(0);
         twin.inject(in_body());
@@ -84,7 +84,7 @@ async fn a_second_refusal_is_the_callers_body_and_all() {
 }
 
 #[test]
-fn the_same_for_threads() {
+fn blocking_requests_renew_expired_tokens_reported_in_a_body() {
     let served = start_twin();
     let source = blocking::GrantSource::client_credentials(
         for_threads(),
@@ -133,7 +133,7 @@ fn long(size: usize) -> (String, Vec<u8>) {
 }
 
 #[tokio::test]
-async fn a_long_body_is_looked_into_no_further_and_stays_whole() {
+async fn a_body_over_the_inspection_limit_is_returned_whole() {
     let (body, answer) = long(300_000);
     let base = says(answer);
     let source = || Sources::one(FixedToken::new("t"));
@@ -149,7 +149,7 @@ async fn a_long_body_is_looked_into_no_further_and_stays_whole() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_cut_off_says_nothing_and_whoever_reads_it_is_told() {
+async fn a_truncated_body_is_not_taken_for_an_ended_token_and_reading_it_fails() {
     let body = r#"{"ok":false,"error":"token_expired"}"#;
     let base = says(format!("{HEAD}content-length: 1000\r\n\r\n{body}").into_bytes());
     let source = || Sources::one(FixedToken::new("t"));

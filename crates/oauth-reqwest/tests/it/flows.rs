@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn client_credentials_with_discovery() {
+async fn client_credentials_with_discovery_succeed() {
     let (served, driver) = (start_twin(), driver());
     let server = discover_server(&driver, &served).await;
     assert_eq!(server.issuer().as_str(), served.base());
@@ -31,7 +31,7 @@ async fn client_credentials_with_discovery() {
 }
 
 #[tokio::test]
-async fn a_person_logs_in_and_the_refresh_token_rotates() {
+async fn a_user_logs_in_and_the_refresh_token_rotates() {
     let (served, driver) = (start_twin(), driver());
     let client = public(discover_server(&driver, &served).await, &served);
     let tokens = login(&driver, &client).await;
@@ -51,7 +51,7 @@ async fn a_person_logs_in_and_the_refresh_token_rotates() {
 }
 
 #[tokio::test]
-async fn a_no_is_an_error_and_not_on_the_page() {
+async fn a_denial_is_returned_as_an_error_and_not_shown_on_the_page() {
     let (served, driver) = (start_twin(), driver());
     let client = public(discover_server(&driver, &served).await, &served);
     served.with(|twin| twin.deny_next());
@@ -72,7 +72,7 @@ async fn a_no_is_an_error_and_not_on_the_page() {
 }
 
 #[tokio::test]
-async fn a_callback_of_another_issuer_ends_the_login() {
+async fn a_callback_from_another_issuer_fails_the_login() {
     let (served, driver) = (start_twin(), driver());
     let client = public(discover_server(&driver, &served).await, &served);
     served.with(|twin| twin.inject(Fault::WrongIssuerInCallback));
@@ -88,7 +88,7 @@ async fn a_callback_of_another_issuer_ends_the_login() {
 }
 
 #[tokio::test]
-async fn a_login_is_bound_to_its_flow() {
+async fn a_callback_with_a_wrong_state_or_issuer_is_refused() {
     let (served, driver) = (start_twin(), driver());
     let client = public(discover_server(&driver, &served).await, &served);
     let redirect_uri = RedirectUri::parse("https://app.example/callback").unwrap();
@@ -134,7 +134,7 @@ async fn a_login_is_bound_to_its_flow() {
 }
 
 #[tokio::test]
-async fn the_password_grant_is_a_danger_that_works() {
+async fn the_password_grant_works() {
     let (served, driver) = (start_twin(), driver());
     let client = confidential(&served);
     let (user, password) = served.with(|twin| {
@@ -155,7 +155,7 @@ async fn the_password_grant_is_a_danger_that_works() {
 }
 
 #[tokio::test]
-async fn an_extension_grant_goes_by_its_uri() {
+async fn an_extension_grant_is_requested_by_its_uri() {
     let (served, driver) = (start_twin(), driver());
     let person = public(discover_server(&driver, &served).await, &served);
     let subject = login(&driver, &person).await;
@@ -175,7 +175,7 @@ async fn an_extension_grant_goes_by_its_uri() {
 }
 
 #[tokio::test]
-async fn a_code_for_another_device_is_asked_for() {
+async fn a_device_code_is_requested() {
     let (served, driver) = (start_twin(), driver());
     let client = public(discover_server(&driver, &served).await, &served);
     let request = DeviceAuthorization::new(Scope::parse("read").unwrap());
@@ -187,7 +187,7 @@ async fn a_code_for_another_device_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_token_is_looked_up_and_forgotten() {
+async fn a_token_is_introspected_and_revoked() {
     let (served, driver) = (start_twin(), driver());
     let client = confidential(&served);
     let exchange = client.client_credentials(Scope::none());

@@ -24,7 +24,7 @@ fn id() -> GrantId {
 }
 
 #[tokio::test]
-async fn a_source_gets_its_tokens_with_a_sign_in_and_renews_them_with_the_sign_in_of_then() {
+async fn an_identity_assertion_source_gets_and_renews_tokens_across_workers() {
     let idp = start_twin();
     let served = trusting(&idp).await;
     let (provider, login) = signed_in(&idp).await;
@@ -92,7 +92,7 @@ async fn a_source_gets_its_tokens_with_a_sign_in_and_renews_them_with_the_sign_i
 }
 
 #[tokio::test]
-async fn tokens_that_are_about_to_end_are_replaced_before() {
+async fn tokens_about_to_expire_are_replaced() {
     let idp = start_twin();
     let served = trusting(&idp).await;
     served.with(|twin| twin.set_access_token_lifetime(2));
@@ -108,7 +108,7 @@ async fn tokens_that_are_about_to_end_are_replaced_before() {
 }
 
 #[tokio::test]
-async fn an_id_token_that_has_ended_is_renewed_by_whoever_keeps_the_sign_in() {
+async fn an_expired_id_token_is_renewed_by_the_source_of_the_sign_in() {
     let idp = start_twin();
     let served = trusting(&idp).await;
     let (provider, login) = signed_in(&idp).await;
@@ -133,7 +133,7 @@ async fn an_id_token_that_has_ended_is_renewed_by_whoever_keeps_the_sign_in() {
 }
 
 #[tokio::test]
-async fn a_sign_in_is_read_anew_each_time_and_its_error_is_the_callers() {
+async fn the_sign_in_is_read_each_time_and_its_error_is_returned() {
     let idp = start_twin();
     let served = trusting(&idp).await;
     let (provider, login) = signed_in(&idp).await;

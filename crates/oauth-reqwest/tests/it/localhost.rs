@@ -38,7 +38,7 @@ fn client(base: &str) -> Client {
 }
 
 #[tokio::test]
-async fn a_token_is_got_by_the_name_and_no_resolver_is_asked() {
+async fn localhost_is_reached_without_a_resolver() {
     let served = start_twin();
     let requested = Arc::new(NoNames::default());
     let builder = reqwest::Client::builder()
@@ -57,7 +57,7 @@ async fn a_token_is_got_by_the_name_and_no_resolver_is_asked() {
 }
 
 #[tokio::test]
-async fn both_addresses_are_tried() {
+async fn both_loopback_addresses_are_tried() {
     // A server that listens only on the second address is found as well.
     let listener = TcpListener::bind("[::1]:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -69,7 +69,7 @@ async fn both_addresses_are_tried() {
 }
 
 #[tokio::test]
-async fn over_tls_too_the_name_is_this_machine() {
+async fn localhost_needs_no_resolver_over_tls_either() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let met = std::thread::spawn(move || listener.accept().unwrap().1);
@@ -91,7 +91,7 @@ async fn over_tls_too_the_name_is_this_machine() {
 /// The core refuses such requests. Even if it did not, the name would not be resolved, and nothing would
 /// leave this machine unencrypted.
 #[tokio::test]
-async fn plain_http_knows_no_other_name() {
+async fn plain_http_reaches_no_other_name() {
     for url in [
         "http://as.example/",
         "http://localhost.as.example/",
@@ -106,7 +106,7 @@ async fn plain_http_knows_no_other_name() {
 
 #[cfg(feature = "blocking")]
 #[test]
-fn a_blocking_driver_does_the_same() {
+fn the_blocking_driver_reaches_localhost_without_a_resolver() {
     let served = start_twin();
     let known = confidential(&served);
     let by_name = Client::new(

@@ -32,7 +32,7 @@ fn is(error: &Error, code: &str, advice: &str, says: &str) {
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_has() {
+async fn an_unresolvable_name_is_a_dns_error() {
     let error = lost(&driver(), "https://nobody.invalid").await;
     is(
         &error,
@@ -43,7 +43,7 @@ async fn a_name_that_nobody_has() {
 }
 
 #[tokio::test]
-async fn a_port_where_nobody_listens() {
+async fn a_closed_port_is_a_connect_error() {
     let free = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -54,14 +54,14 @@ async fn a_port_where_nobody_listens() {
 
 /// A TLS failure is permanent, unlike a lost connection.
 #[tokio::test]
-async fn a_server_that_speaks_no_tls() {
+async fn a_server_without_tls_is_a_permanent_failure() {
     let served = start_twin();
     let error = lost(&driver(), &served.base().replace("http:", "https:")).await;
     is(&error, "lost.tls", "give_up", "corrupt message");
 }
 
 #[tokio::test]
-async fn a_proxy_that_refuses() {
+async fn a_refusing_proxy_is_a_permanent_failure() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -75,7 +75,7 @@ async fn a_proxy_that_refuses() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut() {
+async fn a_closed_connection_can_be_retried() {
     let served = start_twin();
     served.with(|twin| twin.inject(Fault::LostReply));
     let exchange = confidential(&served).client_credentials(Scope::none());

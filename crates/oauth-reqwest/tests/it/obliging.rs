@@ -40,7 +40,7 @@ impl TokenSource for Obliging {
         let prompt_count = self.requested.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
             match prompt_count {
-                // A failing test has to end too.
+                // A failing test must end as well.
                 9.. => Ok(None),
                 _ => self.token.token(None).await.map(Some),
             }

@@ -169,7 +169,7 @@ fn check(log: &Log) {
 }
 
 #[tokio::test]
-async fn the_host_signs_for_the_token_and_for_each_request_to_the_api() {
+async fn a_signer_callback_signs_dpop_proofs_for_token_and_api_requests() {
     let vault = Vault::new();
     let (base, log) = serve(&vault);
     let client = vault.client(&base);
@@ -190,7 +190,7 @@ async fn the_host_signs_for_the_token_and_for_each_request_to_the_api() {
 
 #[cfg(feature = "blocking")]
 #[test]
-fn the_blocking_host_signs_as_well() {
+fn a_blocking_signer_callback_signs_dpop_proofs() {
     use oauth_reqwest::blocking;
     let vault = Vault::new();
     let (base, log) = serve(&vault);
@@ -211,7 +211,7 @@ fn the_blocking_host_signs_as_well() {
 }
 
 #[tokio::test]
-async fn a_host_that_cannot_sign_sends_nothing() {
+async fn without_a_signer_nothing_is_sent() {
     let vault = Vault::new();
     let (base, log) = serve(&vault);
     let client = vault.client(&base);

@@ -48,7 +48,7 @@ fn is_met(listener: &TcpListener) -> bool {
 }
 
 #[tokio::test]
-async fn a_url_that_somebody_else_named_does_not_lead_to_this_machine() {
+async fn a_url_named_by_another_party_does_not_reach_this_machine() {
     let v4 = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = v4.local_addr().unwrap().port();
     let v6 = TcpListener::bind(("::1", port)).unwrap();
@@ -69,7 +69,7 @@ async fn a_url_that_somebody_else_named_does_not_lead_to_this_machine() {
 }
 
 #[tokio::test]
-async fn whose_url_is_the_callers_own_leads_anywhere_by_default() {
+async fn the_address_policy_determines_which_servers_may_be_private() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     for (policy, is_marked, is_allowed) in [
@@ -98,7 +98,7 @@ async fn whose_url_is_the_callers_own_leads_anywhere_by_default() {
 }
 
 #[tokio::test]
-async fn what_a_client_of_a_named_server_sends_is_marked_to_the_end() {
+async fn requests_to_a_marked_server_must_go_to_public_addresses() {
     let served = start_twin();
     let known = confidential(&served);
     let marked = known
@@ -115,7 +115,7 @@ async fn what_a_client_of_a_named_server_sends_is_marked_to_the_end() {
 
 /// A proxy resolves names by itself, so a request through a proxy is not sent.
 #[tokio::test]
-async fn where_a_proxy_would_resolve_the_name_nothing_is_sent() {
+async fn nothing_is_sent_if_a_proxy_would_resolve_the_name() {
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", proxy.local_addr().unwrap());
     let driver = Transport::default().proxy(url).driver().unwrap();
@@ -127,7 +127,7 @@ async fn where_a_proxy_would_resolve_the_name_nothing_is_sent() {
 
 /// The system resolves a public server's name, and the addresses are checked; this name has none.
 #[tokio::test]
-async fn a_name_that_nobody_has_is_told_as_such() {
+async fn an_unresolvable_name_is_reported_as_a_dns_error() {
     let error = lost(
         &driver(AddressPolicy::default()),
         &marked_request("https://nobody.invalid"),
@@ -138,7 +138,7 @@ async fn a_name_that_nobody_has_is_told_as_such() {
 
 #[cfg(feature = "blocking")]
 #[test]
-fn a_blocking_driver_does_the_same() {
+fn the_blocking_driver_applies_the_address_policy() {
     let v4 = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = v4.local_addr().unwrap().port();
     let transport = Transport::default().without_proxy();

@@ -66,7 +66,7 @@ async fn free_port() -> u16 {
 }
 
 #[tokio::test]
-async fn a_registered_redirect_uri_is_kept_to_the_letter() {
+async fn the_registered_redirect_uri_is_used_unchanged() {
     for form in ["/", "", "/a/b", "/cb?tenant=a", "?tenant=a/b"] {
         let port = free_port().await;
         let registered = uri(&format!("http://127.0.0.1:{port}{form}"));
@@ -82,7 +82,7 @@ async fn a_registered_redirect_uri_is_kept_to_the_letter() {
 }
 
 #[tokio::test]
-async fn without_a_port_any_will_do() {
+async fn a_redirect_uri_without_a_port_gets_a_free_one() {
     let listener = Listener::for_redirect_uri(&uri("http://127.0.0.1/cb"))
         .await
         .unwrap();
@@ -96,7 +96,7 @@ async fn without_a_port_any_will_do() {
 }
 
 #[tokio::test]
-async fn localhost_is_both_addresses_and_nothing_else() {
+async fn localhost_means_both_loopback_addresses_and_nothing_else() {
     let addresses = |port| -> [SocketAddr; 2] {
         [
             ([127, 0, 0, 1], port).into(),
@@ -131,7 +131,7 @@ async fn localhost_is_both_addresses_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_is_not_on_this_machine_is_refused() {
+async fn a_redirect_uri_on_another_machine_is_refused() {
     for elsewhere in [
         "https://app.example/cb",
         "https://127.0.0.1:1/cb",
@@ -146,7 +146,7 @@ async fn what_is_not_on_this_machine_is_refused() {
 }
 
 #[tokio::test]
-async fn a_callback_of_another_login_is_told_at_once() {
+async fn a_callback_of_another_login_is_reported_immediately() {
     let (sender, receiver) = mpsc::channel();
     let listener = Listener::bind().await.unwrap();
     let listener = listener.on_stray(move |stray| sender.send(stray).unwrap());
@@ -188,7 +188,7 @@ async fn a_callback_of_another_login_is_told_at_once() {
 
 /// Anyone can send one, so it does not end the login; but the error at the end mentions it.
 #[tokio::test]
-async fn a_refusal_without_state_is_told_at_the_timeout() {
+async fn a_refusal_without_state_is_reported_at_the_timeout() {
     for (came, text) in [
         (&[][..], "did not return"),
         (&["?code=a&state=other"], "other logins"),
@@ -220,7 +220,7 @@ async fn a_refusal_without_state_is_told_at_the_timeout() {
 }
 
 #[tokio::test]
-async fn the_page_says_that_the_server_refused() {
+async fn the_page_reports_that_the_server_refused() {
     let listener = Listener::bind().await.unwrap();
     let port = port_of(listener.redirect_uri());
     let flow = pending(&listener);
@@ -236,7 +236,7 @@ async fn the_page_says_that_the_server_refused() {
 
 /// Over SSH no browser reaches the listener.
 #[tokio::test]
-async fn the_address_one_ended_at_may_be_pasted() {
+async fn the_final_url_of_the_browser_may_be_pasted() {
     type Form = fn(&str) -> String;
     let forms: [Form; 4] = [
         |url| format!("  {url}\n"),
@@ -265,7 +265,7 @@ async fn the_address_one_ended_at_may_be_pasted() {
 
 #[cfg(feature = "blocking")]
 #[test]
-fn a_blocking_listener_takes_it_as_well() {
+fn a_blocking_listener_accepts_a_pasted_url_as_well() {
     let refused = blocking::Listener::for_redirect_uri(&uri("https://app.example/cb")).unwrap_err();
     assert_eq!(refused.code(), "redirect_uri.refused");
     let mut listener = blocking::Listener::for_redirect_uri(&uri("http://127.0.0.1/cb")).unwrap();

@@ -28,7 +28,7 @@ async fn stale(served: &Served) -> (GrantSource, Tokens) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_callers_make_one_request() {
+async fn two_hundred_callers_cause_one_token_request() {
     let served = start_twin();
     let (source, _) = stale(&served).await;
     let before = counters(&served).token_requests;
@@ -48,7 +48,7 @@ async fn two_hundred_callers_make_one_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_callers_make_one_request() {
+async fn ten_thousand_callers_cause_one_token_request() {
     let served = start_twin();
     let (source, _) = stale(&served).await;
     let before = counters(&served).token_requests;
@@ -64,7 +64,7 @@ async fn ten_thousand_callers_make_one_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_callers_with_one_dead_token_make_one_request() {
+async fn two_hundred_callers_with_the_same_rejected_token_make_one_request() {
     let served = start_twin();
     let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     let dead = source.token().await.unwrap();
@@ -80,7 +80,7 @@ async fn two_hundred_callers_with_one_dead_token_make_one_request() {
 }
 
 #[tokio::test]
-async fn a_cancelled_leader_loses_nothing() {
+async fn tokens_survive_cancellation_of_the_caller_that_requested_them() {
     let served = start_twin();
     let (source, old) = stale(&served).await;
     let before = counters(&served).token_requests;
@@ -101,7 +101,7 @@ async fn a_cancelled_leader_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_flight_lands_though_everyone_has_gone() {
+async fn a_renewal_completes_even_if_every_caller_has_gone() {
     let served = start_twin();
     let (source, _) = stale(&served).await;
     let stored = Arc::new(Mutex::new(None));
@@ -121,7 +121,7 @@ async fn a_flight_lands_though_everyone_has_gone() {
 }
 
 #[tokio::test]
-async fn an_error_goes_to_every_follower_and_the_next_caller_asks_again() {
+async fn an_error_reaches_every_waiting_caller_and_the_next_one_retries() {
     let served = start_twin();
     let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     let refusal = Fault::Status {
@@ -139,7 +139,7 @@ async fn an_error_goes_to_every_follower_and_the_next_caller_asks_again() {
 }
 
 #[tokio::test]
-async fn a_pause_that_the_server_asks_for_is_kept() {
+async fn retry_after_is_respected_and_the_error_repeated_meanwhile() {
     let served = start_twin();
     let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     let refusal = Fault::Status {
@@ -158,7 +158,7 @@ async fn a_pause_that_the_server_asks_for_is_kept() {
 }
 
 #[tokio::test]
-async fn a_grant_that_is_gone_stays_gone_without_asking() {
+async fn an_ended_grant_stays_ended_without_further_requests() {
     let served = start_twin();
     let (source, _) = stale(&served).await;
     served.with(|twin| twin.revoke_all());
@@ -172,7 +172,7 @@ async fn a_grant_that_is_gone_stays_gone_without_asking() {
 }
 
 #[tokio::test]
-async fn a_token_of_two_seconds_works() {
+async fn a_token_with_a_lifetime_of_two_seconds_is_usable() {
     let served = start_twin();
     served.with(|twin| twin.set_access_token_lifetime(2));
     let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
@@ -182,7 +182,7 @@ async fn a_token_of_two_seconds_works() {
 
 /// The runtime of a renewal may end before the renewal does.
 #[test]
-fn a_runtime_that_ends_takes_no_one_with_it() {
+fn the_end_of_a_runtime_does_not_block_callers_in_another() {
     let served = start_twin();
     let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     served.with(|twin| {
@@ -207,7 +207,7 @@ fn a_runtime_that_ends_takes_no_one_with_it() {
 }
 
 #[test]
-fn nothing_secret_is_printed() {
+fn debug_output_contains_no_secrets() {
     let served = start_twin();
     let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     let secret = served.with(|twin| twin.client_secret().to_owned());

@@ -83,14 +83,14 @@ pub(crate) async fn callback_of(url: String) -> String {
     reply.headers()["location"].to_str().unwrap().to_owned()
 }
 
-/// A person at a browser that follows the one redirect there is; returns the page.
+/// Opens a URL as a browser that follows the only redirect; returns the page.
 pub(crate) async fn browse(url: String) -> (u16, String) {
     let callback = callback_of(url).await;
     let page = browser().get(callback).send().await.unwrap();
     (page.status().as_u16(), page.text().await.unwrap())
 }
 
-/// Tokens of a person, by a login at the served twin.
+/// The tokens of a user who logs in at the served twin.
 pub(crate) async fn login(driver: &Driver, client: &Client) -> Tokens {
     use oauth_core::{AuthorizationRequest, Scope};
     use oauth_reqwest::loopback::Listener;
@@ -109,7 +109,7 @@ pub(crate) async fn login(driver: &Driver, client: &Client) -> Tokens {
         .tokens
 }
 
-/// Polls until `done`; the test harness's patience is the only limit.
+/// Polls until `done`; only the test harness limits the time.
 pub(crate) async fn until(done: impl Fn() -> bool) {
     while !done() {
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -19,7 +19,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 const REPLY: &str = r#"{"access_token":"abc","token_type":"Bearer","expires_in":60}"#;
 
-/// A certificate authority of the test's own.
+/// A certificate authority for this test.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -72,7 +72,7 @@ async fn serve_as(
         while let Ok((stream, _)) = listener.accept().await {
             let (acceptor, requested) = (acceptor.clone(), Arc::clone(&requested));
             tokio::spawn(async move {
-                // A client that trusts nobody hangs up here.
+                // A client that does not trust the certificate closes the connection here.
                 let Ok(mut stream) = acceptor.accept(stream).await else {
                     return;
                 };
@@ -109,7 +109,7 @@ fn code(result: Result<Tokens, Error>) -> &'static str {
 }
 
 #[tokio::test]
-async fn an_authority_of_ones_own_is_trusted_on_wish() {
+async fn a_private_ca_is_trusted_if_configured() {
     let ours = Authority::new();
     let base = format!("https://{}", serve(&ours, None).await);
     let direct = Transport::default().without_proxy();
@@ -142,7 +142,7 @@ async fn an_authority_of_ones_own_is_trusted_on_wish() {
 }
 
 #[tokio::test]
-async fn a_server_that_asks_is_shown_the_certificate() {
+async fn the_client_certificate_is_presented_to_a_server_that_requests_it() {
     let (servers, clients) = (Authority::new(), Authority::new());
     let base = format!("https://{}", serve(&servers, Some(&clients)).await);
     let plain = Transport::default()
@@ -183,7 +183,7 @@ async fn tunnel(requested: Arc<Mutex<Vec<String>>>) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn a_proxy_is_asked_to_open_the_way() {
+async fn https_requests_go_through_a_tunnel_of_the_proxy() {
     let ours = Authority::new();
     let base = format!("https://{}", serve(&ours, None).await);
     let requested = Arc::new(Mutex::new(Vec::new()));
@@ -210,7 +210,7 @@ async fn a_proxy_is_asked_to_open_the_way() {
 }
 
 #[test]
-fn what_cannot_be_read_is_told_without_its_text() {
+fn unreadable_settings_are_reported_without_their_text() {
     let bad = [
         Transport::default().trust_also("no PEM"),
         Transport::default().trust_also(UNREADABLE),
@@ -230,7 +230,7 @@ fn what_cannot_be_read_is_told_without_its_text() {
 }
 
 #[tokio::test]
-async fn settings_are_texts_or_files() {
+async fn settings_accept_pem_text_or_a_file_path() {
     let (servers, clients) = (Authority::new(), Authority::new());
     let base = format!("https://{}", serve(&servers, Some(&clients)).await);
     let (certificate, key) = clients.issue("worker");
@@ -253,11 +253,11 @@ async fn settings_are_texts_or_files() {
     assert!(!shown.contains("PRIVATE KEY"), "{shown}");
 }
 
-/// PEM, of what is not a certificate.
+/// PEM whose content is not a certificate.
 const UNREADABLE: &str = "-----BEGIN CERTIFICATE-----\nS3CR3T\n-----END CERTIFICATE-----\n";
 
 #[test]
-fn settings_that_cannot_be_are_told_at_once() {
+fn invalid_settings_are_reported_when_they_are_read() {
     type Change = fn(&mut Settings);
     let cases: [(Change, &str); 11] = [
         (
@@ -300,7 +300,7 @@ fn settings_that_cannot_be_are_told_at_once() {
 
 /// A key that has lost its PEM lines is taken for the name of a file, and must not be shown as one.
 #[test]
-fn a_key_that_lacks_its_lines_is_never_shown() {
+fn a_key_without_its_pem_lines_is_never_shown() {
     let pem = KeyPair::generate().unwrap().serialize_pem();
     let base64: String = pem.lines().filter(|line| !line.contains("--")).collect();
     let joined = format!("----BEGIN PRIVATE KEY-----{base64}/x.pem");
@@ -331,7 +331,7 @@ fn a_key_that_lacks_its_lines_is_never_shown() {
 /// Invalid certificates are refused: a self-signed one, one of another host, and an expired one. There is no
 /// switch, and roots that cannot be read are an error.
 #[tokio::test]
-async fn c6_a_server_proves_who_it_is_or_gets_nothing() {
+async fn c6_a_server_with_an_invalid_certificate_receives_no_request() {
     let ours = Authority::new();
     let requested = Arc::new(Mutex::new(Vec::new()));
     let served = async |certificate| {
@@ -366,7 +366,7 @@ async fn c6_a_server_proves_who_it_is_or_gets_nothing() {
         assert_eq!(code(token(&driver, &base).await), seen, "{reason}");
     }
     assert_eq!(requested.lock().unwrap().len(), 1, "no secret left");
-    // Without roots of the caller's the same server is a stranger's.
+    // Without the caller's roots, the same server is not trusted.
     let plain = Transport::default().without_proxy().driver().unwrap();
     assert_eq!(
         code(token(&plain, &format!("https://127.0.0.1:{valid_token}")).await),
@@ -384,10 +384,10 @@ async fn c6_a_server_proves_who_it_is_or_gets_nothing() {
     }
 }
 
-/// Proxy leaks: the proxy's password is for the proxy, the client's for the server, and a proxy that refuses is not
-/// passed by.
+/// Proxy leaks: the proxy's password is for the proxy, the client's for the server, and a refusing proxy is not
+/// bypassed.
 #[tokio::test]
-async fn c7_a_proxy_and_a_server_see_their_own_secrets_alone() {
+async fn c7_a_proxy_and_a_server_receive_only_their_own_secrets() {
     let ours = Authority::new();
     let (at_server, at_proxy) = (
         Arc::new(Mutex::new(Vec::new())),

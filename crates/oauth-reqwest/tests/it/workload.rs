@@ -95,7 +95,7 @@ async fn of(variables: &[(&str, &str)]) -> Client {
 }
 
 #[tokio::test]
-async fn a_job_of_github_gets_a_token_and_asks_for_its_own_anew_each_time() {
+async fn a_github_job_requests_a_new_identity_token_for_each_exchange() {
     let served = start_twin();
     let (url, requests) = github(platform(&served)).await;
     let client = of(&[
@@ -121,7 +121,7 @@ async fn a_job_of_github_gets_a_token_and_asks_for_its_own_anew_each_time() {
 }
 
 #[tokio::test]
-async fn a_service_that_refuses_ends_it_before_the_server_is_asked() {
+async fn a_refusal_by_the_workload_platform_is_reported_before_any_token_request() {
     let served = start_twin();
     let (url, _) = github(platform(&served)).await;
     let client = of(&[
@@ -140,7 +140,7 @@ async fn a_service_that_refuses_ends_it_before_the_server_is_asked() {
 }
 
 #[tokio::test]
-async fn a_pods_file_is_read_anew_when_it_was_replaced() {
+async fn a_replaced_token_file_of_a_pod_is_read_again() {
     let served = start_twin();
     let key = platform(&served);
     let folder = tempfile::tempdir().unwrap();
@@ -177,7 +177,7 @@ fn token_text(path: &std::path::Path) -> String {
 }
 
 #[tokio::test]
-async fn a_federated_account_exchanges_what_its_file_names() {
+async fn an_external_account_file_supplies_the_subject_token() {
     let served = start_twin();
     let key = platform(&served);
     let folder = tempfile::tempdir().unwrap();

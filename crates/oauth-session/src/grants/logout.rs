@@ -40,7 +40,7 @@ impl Grants {
         outcome.and(ended_late)
     }
 
-    /// Ends one grant, and none beside it; a login of this worker that is not stored yet ends, too.
+    /// Ends this one grant only; a login of this worker that is not stored yet ends, too.
     pub(super) async fn end(&self, id: &GrantId) -> Result<(), Error> {
         let session = self.get(id);
         let key = session.key().unwrap_or_default().to_owned();

@@ -1,5 +1,5 @@
-//! The tokens of step-up logins (RFC 9470), each kept beside those of the ordinary login. One record per user lists
-//! what they were required for, so that a logout ends them too.
+//! The tokens of step-up logins (RFC 9470), each stored separately from those of the ordinary login. One record per
+//! user lists what they were required for, so that a logout ends them too.
 //!
 //! No grant is ever stored that the list does not name, whichever worker dies or sleeps between two steps:
 //!
@@ -128,7 +128,8 @@ impl Grants {
         format!("{STEP_UPS}{key}")
     }
 
-    /// Adopts the tokens of a step-up, stores them beside the ordinary ones, and ends the grants that they supersede.
+    /// Adopts the tokens of a step-up, stores them in addition to the ordinary ones, and ends the grants that they
+    /// supersede.
     pub(super) async fn log_in_beside(
         &self,
         id: &GrantId,
@@ -206,7 +207,7 @@ impl Grants {
         Err(contended())
     }
 
-    /// Ends some of the grants that are listed beside the ordinary one, and takes them off the list.
+    /// Ends some of the user's step-up grants, and removes them from the list.
     ///
     /// # Errors
     /// The first of a revocation: the others are ended, too. Those of the store: what was not ended is still listed.

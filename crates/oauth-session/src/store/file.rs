@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::folder::{Folder, LockedKey};
 use super::{
     Access, Answer, ENDPOINT, Entry, Lease, PAGE_KEYS, Page, RecordTimes, SaveOutcome, Store,
-    malformed, millis, next,
+    malformed, millis, next_version,
 };
 
 /// The format name in a record's file.
@@ -167,7 +167,7 @@ fn save(
     let stored = stored_record
         .and_then(RecordFile::unless_expired)
         .map_or(0, |entry| entry.version);
-    let Some(next) = next(last).filter(|_| stored == version) else {
+    let Some(next) = next_version(last).filter(|_| stored == version) else {
         return Ok(SaveOutcome::Conflict);
     };
     // A removed record is a tombstone file, which scans do not list.

@@ -326,7 +326,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_lead_nowhere_and_back() {
+    fn keys_are_encoded_as_safe_file_names_and_decoded() {
         for key in [
             "",
             ".",
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn only_one_name_is_a_keys() {
+    fn non_canonical_file_names_are_ignored() {
         for name in [
             "grant-%61.json",
             "grant-A.json",
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_key_is_refused() {
+    fn a_key_too_long_for_a_file_name_is_refused() {
         assert!(encode_key(&"\u{e9}".repeat(30)).is_ok());
         let error = encode_key(&"\u{e9}".repeat(40)).expect_err("too long");
         assert_eq!(error.code(), "store.setup");
@@ -370,7 +370,7 @@ mod tests {
 
     /// Every process must use the same lock, regardless of the version of this library it was built with.
     #[test]
-    fn stripes_never_change() {
+    fn lock_stripes_are_stable_across_versions() {
         assert_eq!(stripe(""), 0);
         assert_eq!(stripe("a"), 6);
         assert_eq!(stripe("oauth-core"), 1);

@@ -18,7 +18,7 @@ use super::file::{RecordFile, decode_file, encode_file, run_blocking};
 use super::folder::{Folder, LockedKey};
 use super::{
     Access, Answer, ENDPOINT, Entry, Lease, RecordTimes, SaveOutcome, Store, malformed, millis,
-    next,
+    next_version,
 };
 
 /// The timeout of a connection to the keyring.
@@ -217,7 +217,7 @@ fn save(
     let stored = stored_record
         .and_then(RecordFile::unless_expired)
         .map_or(0, |entry| entry.version);
-    let Some(next) = next(last).filter(|_| stored == version) else {
+    let Some(next) = next_version(last).filter(|_| stored == version) else {
         return Ok(SaveOutcome::Conflict);
     };
     // A keyring cannot be listed, so the due time is never used.

@@ -11,7 +11,7 @@ use oauth_core::moment::UnixTime;
 
 use super::{
     Answer, Entry, Lease, MAX_LEASE, PAGE_KEYS, Page, RecordTimes, SaveOutcome, Store,
-    is_forgotten, is_past, next,
+    is_forgotten, is_past, next_version,
 };
 
 /// Records in the memory of this process, for all its threads and tasks. Clones share them.
@@ -77,7 +77,7 @@ impl Grant {
         // An expired record is absent, but its version is not used again.
         let last = self.entry.as_ref().map_or(0, |entry| entry.version);
         let stored = self.entry().map_or(0, |entry| entry.version);
-        let Some(version) = next(last).filter(|_| stored == version) else {
+        let Some(version) = next_version(last).filter(|_| stored == version) else {
             return SaveOutcome::Conflict;
         };
         let record = record.clone();

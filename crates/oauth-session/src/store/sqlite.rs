@@ -16,7 +16,7 @@ use super::file::run_blocking;
 use super::folder::lease::{Change, LeaseRecord, clock, decide};
 use super::{
     Access, Answer, Entry, Lease, PAGE_KEYS, Page, RecordTimes, SaveOutcome, Store,
-    TOMBSTONE_LIFETIME, malformed, millis, next,
+    TOMBSTONE_LIFETIME, malformed, millis, next_version,
 };
 use database::{ConnectionReuse, Database};
 
@@ -194,7 +194,7 @@ fn save(
     let last = row.as_ref().map_or(0, |row| row.version);
     let live = row.filter(|row| !row.times.is_over());
     let stored = live.map_or(0, |row| row.version);
-    let Some(next) = next(last).filter(|_| stored == version) else {
+    let Some(next) = next_version(last).filter(|_| stored == version) else {
         return Ok(SaveOutcome::Conflict);
     };
     if let (0, Some(_)) = (version, times.until) {
@@ -251,7 +251,7 @@ fn lease(
 }
 
 fn remove(transaction: &Transaction<'_>, key: &str) -> Result<bool, Failure> {
-    let version = next(0).ok_or_else(|| malformed("version"))?;
+    let version = next_version(0).ok_or_else(|| malformed("version"))?;
     let oldest = u64::try_from(TOMBSTONE_LIFETIME.as_micros()).unwrap_or(u64::MAX);
     let oldest = version.saturating_sub(oldest).cast_signed();
     transaction.prepare(DELETE_TOMBSTONES)?.execute([oldest])?;

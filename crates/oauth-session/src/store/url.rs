@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn each_url_names_its_store() {
+    fn the_scheme_of_the_url_selects_the_store() {
         for (url, store) in [
             ("redis://:hunter2@localhost/0", "redis"),
             ("rediss+sentinel://one,two/primary/0", "redis"),
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn no_error_and_no_debug_shows_a_password() {
+    fn errors_and_debug_output_show_no_password() {
         let url = StoreUrl::parse("redis://:hunter2@localhost/0").expect("a URL");
         assert!(!format!("{url:?}").contains("hunter2"));
         let error = StoreUrl::parse("hunter2:hunter2@localhost").expect_err("no URL");
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_store_is_opened_where_the_url_says() {
+    async fn a_store_is_opened_at_its_url() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("sessions");
         let url = format!("file://{}", path.display());

@@ -15,14 +15,14 @@ fn clones(store: impl Store + Clone + 'static) -> Vec<Arc<dyn Store>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn memory() {
+async fn the_memory_store_meets_the_contract() {
     contract::assert(&clones(MemoryStore::new())).await;
 }
 
-/// The contract must detect wrong stores: each of these breaks the cases named beside it, and each
+/// The contract must detect wrong stores: each of these fails the cases listed with it, and each
 /// case is broken by one of them.
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_stores_are_found_out() {
+async fn the_contract_detects_faulty_stores() {
     let reports = contract::check(&clones(MemoryStore::new())).await;
     let mut never_broken: Vec<_> = reports.iter().map(|report| report.case).collect();
     for (way, must_break) in ways() {

@@ -49,7 +49,7 @@ async fn race(store: impl Fn() -> Arc<dyn Store>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn workers_that_race_for_a_key_end_with_one() {
+async fn workers_creating_a_dpop_key_at_once_get_the_same_key() {
     let memory = MemoryStore::new();
     race(|| Arc::new(memory.clone())).await;
     let folder = tempfile::tempdir().expect("a folder");
@@ -62,7 +62,7 @@ async fn workers_that_race_for_a_key_end_with_one() {
 }
 
 #[tokio::test]
-async fn a_sealed_store_keeps_the_key_sealed() {
+async fn a_sealed_store_encrypts_the_dpop_key() {
     let memory = MemoryStore::new();
     let sealed = SealedStore::new(memory.clone(), Keys::new([1; 32]));
     let key = thumbprint(&sealed).await;
@@ -81,7 +81,7 @@ async fn a_sealed_store_keeps_the_key_sealed() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_removed_is_made_anew_and_others_are_not_touched() {
+async fn a_removed_key_is_created_again_and_others_are_left_alone() {
     let store = MemoryStore::new();
     let first = thumbprint(&store).await;
     let other = dpop_key::open(&store, "other", Alg::EdDsa).await;
@@ -95,7 +95,7 @@ async fn a_key_that_was_removed_is_made_anew_and_others_are_not_touched() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_key_is_refused() {
+async fn an_invalid_name_algorithm_or_stored_key_is_refused() {
     let store = MemoryStore::new();
     let open = async |name: &str, alg| {
         let key = dpop_key::open(&store, name, alg).await;
@@ -161,13 +161,13 @@ impl Store for Contended {
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_stored_is_nobodys() {
+async fn a_dpop_key_that_cannot_be_stored_is_not_returned() {
     let end = dpop_key::open(&Contended, NAME, Alg::Es256).await;
     assert_eq!(end.map(drop).unwrap_err().code(), "store.conflict");
 }
 
 #[tokio::test]
-async fn a_key_is_no_grant() {
+async fn dpop_keys_are_not_listed_as_grants() {
     let store = Arc::new(MemoryStore::new());
     let key = dpop_key::open(&*store, NAME, Alg::Es256)
         .await
@@ -276,7 +276,7 @@ fn login(key: &DpopKey) -> Tokens {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_callers_of_two_workers_who_share_key_and_token_make_one_refresh() {
+async fn fifty_callers_of_two_workers_sharing_a_dpop_key_cause_one_refresh() {
     let store = Arc::new(MemoryStore::new());
     let server = AuthorizationServer::default();
     let worker = async || {
@@ -312,7 +312,7 @@ async fn fifty_callers_of_two_workers_who_share_key_and_token_make_one_refresh()
 }
 
 #[tokio::test]
-async fn a_worker_with_a_key_of_its_own_shares_no_token() {
+async fn a_worker_with_another_dpop_key_does_not_share_the_grant() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let server = AuthorizationServer::default();
     let session = |key: &DpopKey| {

@@ -138,7 +138,7 @@ async fn with_first(driver: TimedDriver, store: &Leases) -> (GrantSource, Tokens
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_is_short_and_extended_while_the_request_runs() {
+async fn a_lease_is_extended_while_the_request_runs() {
     let store = Leases::new();
     let (session, first) = with_first(taking(20, 30), &store).await;
     session.renew(&first).await.expect("a token");
@@ -148,7 +148,7 @@ async fn a_lease_is_short_and_extended_while_the_request_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_hangs_while_the_request_runs_does_not_hold_up_its_answer() {
+async fn a_hanging_store_does_not_delay_the_response() {
     let store = Leases::new();
     let (session, first) = with_first(taking(7, 30), &store).await;
     let renewing = session.clone();
@@ -168,7 +168,7 @@ async fn a_store_that_hangs_while_the_request_runs_does_not_hold_up_its_answer()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_is_given_up_after_the_longest_time_and_its_fate_is_not_known() {
+async fn a_request_over_the_time_limit_is_abandoned_as_of_unknown_fate() {
     for (says, limit) in [(Some(5), 6), (None, 31)] {
         let store = Leases::new();
         let driver = taking(None, says);
@@ -190,7 +190,7 @@ async fn a_request_is_given_up_after_the_longest_time_and_its_fate_is_not_known(
 
 /// In the last seconds of the token's lifetime, nothing answers.
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_long_for_a_renewal_whose_token_is_still_good() {
+async fn callers_with_a_valid_token_do_not_wait_long_for_its_renewal() {
     for is_silent in [true, false] {
         let store = Leases::new();
         let driver = taking(None, 3000);

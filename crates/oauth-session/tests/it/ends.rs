@@ -62,7 +62,7 @@ async fn records_end(store: &dyn Store) {
 }
 
 #[tokio::test]
-async fn in_memory() {
+async fn expired_records_are_removed_from_memory() {
     let store = MemoryStore::new();
     records_end(&store).await;
     let names = store.scan(None).await.expect("a page").keys;
@@ -70,7 +70,7 @@ async fn in_memory() {
 }
 
 #[tokio::test]
-async fn in_files() {
+async fn expired_records_are_removed_from_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = FileStore::new(folder.path().join("store")).expect("a store");
     records_end(&store).await;
@@ -79,7 +79,7 @@ async fn in_files() {
 }
 
 #[tokio::test]
-async fn in_sqlite_also_in_tables_of_earlier_versions() {
+async fn expired_records_are_removed_from_sqlite_also_in_old_tables() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("store/grants.db");
     let store = SqliteStore::new(&path).expect("a store");
@@ -103,7 +103,7 @@ async fn in_sqlite_also_in_tables_of_earlier_versions() {
 }
 
 #[tokio::test]
-async fn in_redis() {
+async fn expired_records_are_removed_from_redis() {
     let server = Server::redis();
     let store = oauth_session::store::RedisStore::new(&server.redis_url()).expect("a store");
     records_end(&store).await;
@@ -138,7 +138,7 @@ async fn in_redis() {
 }
 
 #[tokio::test]
-async fn in_postgres() {
+async fn expired_records_are_removed_from_postgres() {
     let server = Server::postgres();
     let store = oauth_session::store::PostgresStore::new(&server.postgres_url()).expect("a store");
     migrate(&store).await;
@@ -149,7 +149,7 @@ async fn in_postgres() {
 
 /// Resealing keeps a record's expiration time, which is only known from the record.
 #[tokio::test]
-async fn what_is_sealed_anew_ends_as_before() {
+async fn a_resealed_record_keeps_its_expiry() {
     let memory = MemoryStore::new();
     let (old, new) = (Key::new([1; 32]), Key::new([2; 32]));
     let before = SealedStore::new(memory.clone(), Keys::new(old.clone()));

@@ -34,7 +34,7 @@ async fn save(
 
 /// Retries a save during a failover until it succeeds; returns the new version. A save reported as lost may have
 /// been executed, so the record is read first, as the keeper does.
-async fn save_in_the_end(store: &RedisStore, text: &str) -> u64 {
+async fn save_eventually(store: &RedisStore, text: &str) -> u64 {
     let start = Instant::now();
     while start.elapsed() < MINUTE {
         if let Ok(entry) = store.load(KEY).await {
@@ -51,7 +51,7 @@ async fn save_in_the_end(store: &RedisStore, text: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_contract_holds_behind_sentinels() {
+async fn the_store_contract_holds_with_sentinels() {
     let watched = Watched::start(1);
     let first = store(&watched.url());
     let stores: Vec<Arc<dyn Store>> = vec![
@@ -65,7 +65,7 @@ async fn the_contract_holds_behind_sentinels() {
 /// The primary and a sentinel are killed: acknowledged saves are still there, and the same handle continues
 /// with versions that were never used.
 #[tokio::test]
-async fn a_failover_in_the_midst_loses_nothing() {
+async fn a_failover_loses_no_acknowledged_save() {
     let mut watched = Watched::start(1);
     let store = store(&watched.url());
     let careful = store.clone().with_replicas(1);
@@ -78,7 +78,7 @@ async fn a_failover_in_the_midst_loses_nothing() {
     }
     watched.lose_sentinel();
     watched.lose_primary();
-    let next = save_in_the_end(&store, "after").await;
+    let next = save_eventually(&store, "after").await;
     assert!(next > last);
     // The save replaced the last record, not an older one.
     let conflict = save(&store, "late", last).await.expect("an answer");
@@ -96,7 +96,7 @@ async fn a_failover_in_the_midst_loses_nothing() {
 
 /// Primary and replica change places during writes.
 #[tokio::test]
-async fn a_switch_is_followed() {
+async fn a_failover_is_followed() {
     let watched = Watched::start(1);
     let store = store(&watched.url());
     let mut last = version(save(&store, "before", 0).await.expect("saved"));
@@ -109,7 +109,7 @@ async fn a_switch_is_followed() {
             .starts_with("master")
     });
     for _ in 0..5 {
-        let next = save_in_the_end(&store, "after").await;
+        let next = save_eventually(&store, "after").await;
         assert!(next > last);
         last = next;
     }
@@ -155,7 +155,7 @@ impl Front {
 /// A primary that has become a replica answers, but refuses writes. The store reconnects at the first
 /// refusal, without an error for the caller.
 #[tokio::test]
-async fn a_demoted_primary_is_left_at_once() {
+async fn a_demoted_primary_is_abandoned_immediately() {
     let servers = Replicated::start(1);
     let front = Front::start(servers.primary.port).await;
     let store = store(&format!("redis://:{PASSWORD}@127.0.0.1:{}", front.port));
@@ -192,7 +192,7 @@ async fn a_demoted_primary_is_left_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_contract_holds_in_a_cluster() {
+async fn the_store_contract_holds_in_a_cluster() {
     let cluster = Cluster::start();
     let first = store(&cluster.url());
     let stores: Vec<Arc<dyn Store>> = vec![
@@ -204,7 +204,7 @@ async fn the_contract_holds_in_a_cluster() {
 }
 
 #[tokio::test]
-async fn a_cluster_divides_the_records() {
+async fn records_are_distributed_over_cluster_nodes_and_listed_in_order() {
     let cluster = Cluster::start();
     let store = store(&cluster.url());
     let due = |number: u64| Some(UnixTime::from_secs(1000 - number));

@@ -69,7 +69,7 @@ async fn save(store: &FileStore, text: &str, version: u64) -> Result<SaveOutcome
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_contract_holds() {
+async fn the_file_store_meets_the_contract() {
     let place = TempStore::new();
     let stores: Vec<Arc<dyn Store>> = vec![
         Arc::new(place.store()),
@@ -80,7 +80,7 @@ async fn the_contract_holds() {
 }
 
 #[test]
-fn it_works_without_a_runtime() {
+fn the_file_store_works_without_a_runtime() {
     let place = TempStore::new();
     let store = place.store();
     let mut saving = std::pin::pin!(save(&store, "text", 0));
@@ -91,9 +91,9 @@ fn it_works_without_a_runtime() {
     }
 }
 
-/// Other programs may read the file: its format is a promise.
+/// Other programs may read the file: its format must stay stable.
 #[tokio::test]
-async fn the_form_of_a_file_is_kept() {
+async fn the_file_format_is_stable() {
     let place = TempStore::new();
     let saved = save(&place.store(), r#"{"a":"b"}"#, 0).await;
     let version = version(saved.expect("saved")).to_string();
@@ -134,7 +134,7 @@ async fn records_are_listed_and_removed() {
 }
 
 #[tokio::test]
-async fn what_was_removed_is_told_for_thirty_days() {
+async fn removals_are_remembered_for_thirty_days() {
     let place = TempStore::new();
     let store = place.store();
     let first = version(save(&store, "first", 0).await.expect("saved"));
@@ -154,7 +154,7 @@ async fn what_was_removed_is_told_for_thirty_days() {
     assert!(version(again.expect("saved")) > removed.version);
     assert_eq!(place.names(), [format!("grant-{KEY}.json")]);
 
-    // The time is that of its version.
+    // The time is in its version.
     store.remove(KEY).await.expect("removed");
     let path = place.path().join(format!("grant-{KEY}.removed"));
     let text = fs::read_to_string(&path).expect("a file");
@@ -175,7 +175,7 @@ async fn what_was_removed_is_told_for_thirty_days() {
 }
 
 #[tokio::test]
-async fn what_is_not_a_record_is_neither_read_nor_overwritten() {
+async fn a_file_that_is_not_a_record_is_neither_read_nor_overwritten() {
     let whole = r#"{"format":"oauth-core grant 1","version":3,"record":"SECRET"}"#;
     let mut broken: Vec<String> = (0..whole.len())
         .map(|end| whole[..end].to_owned())
@@ -223,7 +223,7 @@ async fn what_is_not_a_record_is_neither_read_nor_overwritten() {
 }
 
 #[tokio::test]
-async fn a_lease_that_cannot_be_read_is_an_error() {
+async fn an_unreadable_lease_is_reported() {
     let place = TempStore::new();
     let store = place.store();
     store.lease(KEY, "one", MINUTE).await.expect("leased");
@@ -237,7 +237,7 @@ async fn a_lease_that_cannot_be_read_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_record_too_large_to_read_is_not_written() {
+async fn a_record_over_the_size_limit_is_not_written() {
     let place = TempStore::new();
     let store = place.store();
     let first = version(save(&store, "text", 0).await.expect("saved"));
@@ -254,7 +254,7 @@ async fn a_record_too_large_to_read_is_not_written() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_gone_is_told() {
+async fn a_missing_folder_is_reported() {
     let place = TempStore::new();
     let store = place.store();
     fs::remove_dir_all(place.path()).expect("removed");
@@ -264,7 +264,7 @@ async fn a_folder_that_is_gone_is_told() {
 }
 
 #[test]
-fn a_file_in_place_of_the_directory_is_told_as_one() {
+fn a_file_in_place_of_the_directory_is_reported_as_such() {
     let place = tempfile::tempdir().expect("a folder");
     let path = place.path().join("store");
     fs::write(&path, "x").expect("written");
@@ -280,7 +280,7 @@ fn a_file_in_place_of_the_directory_is_told_as_one() {
 
 /// The remains of a killed writer are deleted, but not the files of an active one.
 #[tokio::test]
-async fn leftovers_are_cleared_away() {
+async fn temporary_files_of_killed_writers_are_removed() {
     let place = TempStore::new();
     let store = place.store();
     // Creates the lock file of its stripe.
@@ -306,7 +306,7 @@ async fn leftovers_are_cleared_away() {
 /// `kill -9` at each point leaves the old or the new record, never neither, and no lock.
 #[cfg(unix)]
 #[tokio::test]
-async fn a_process_killed_anywhere_leaves_the_old_or_the_new() {
+async fn a_process_killed_at_any_point_leaves_the_old_or_the_new_record() {
     for point in FAULT_POINTS {
         let place = TempStore::new();
         let is_done = point.ends_with("renamed") || point.ends_with("folder_synced");
@@ -357,7 +357,7 @@ async fn a_process_killed_anywhere_leaves_the_old_or_the_new() {
 /// The next writer cleans up, without another store doing so in between.
 #[cfg(unix)]
 #[tokio::test]
-async fn the_next_writer_takes_over_from_a_killed_one() {
+async fn the_next_writer_cleans_up_after_a_killed_one() {
     let place = TempStore::new();
     let store = place.store();
     save(&store, "old", 0).await.expect("saved");
@@ -379,7 +379,7 @@ async fn the_next_writer_takes_over_from_a_killed_one() {
 }
 
 #[tokio::test]
-async fn many_processes_lose_nothing() {
+async fn concurrent_processes_lose_no_update() {
     let place = TempStore::new();
     let store = place.store();
     let counted = hammer(|arguments| worker(&place.name(), arguments), KEY);
@@ -389,11 +389,11 @@ async fn many_processes_lose_nothing() {
 }
 
 #[tokio::test]
-async fn an_answer_nobody_waits_for_is_saved() {
+async fn a_save_whose_future_is_dropped_still_completes() {
     let place = TempStore::new();
     let store = place.store();
     let mut saving = Box::pin(save(&store, "text", 0));
-    // Begun, and dropped.
+    // Started, and dropped.
     std::future::poll_fn(|context| {
         let _ = saving.as_mut().poll(context);
         std::task::Poll::Ready(())

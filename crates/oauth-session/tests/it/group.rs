@@ -157,17 +157,17 @@ fn share(kind: &'static str) {
 }
 
 #[test]
-fn two_users_share_files() {
+fn two_users_share_a_file_store() {
     share("group-file");
 }
 
 #[test]
-fn two_users_share_a_database() {
+fn two_users_share_a_sqlite_store() {
     share("group-sqlite");
 }
 
 #[test]
-fn unless_it_is_asked_for_a_groups_files_are_refused() {
+fn files_shared_with_a_group_are_refused_unless_configured() {
     for kind in ["file", "sqlite"] {
         let volume = Volume::new(kind);
         let reason = if is_root() {
@@ -180,7 +180,7 @@ fn unless_it_is_asked_for_a_groups_files_are_refused() {
 }
 
 #[test]
-fn what_all_may_read_is_refused() {
+fn files_and_folders_with_wrong_modes_are_refused() {
     for kind in ["group-file", "group-sqlite"] {
         let volume = Volume::new(kind);
         let save = |key| volume.member(ANN, &["save", key, "0", "text"]);
@@ -206,7 +206,7 @@ fn what_all_may_read_is_refused() {
 }
 
 #[test]
-fn strangers_are_refused() {
+fn users_outside_the_group_are_refused() {
     if !is_root() {
         // Without root the refused folder is one that all may write to, instead of another user's.
         let volume = Volume::new("group-file");
@@ -237,7 +237,7 @@ fn strangers_are_refused() {
 
 /// New files belong to the group regardless of the umask; root's would deny the group write access.
 #[tokio::test]
-async fn what_is_made_is_shared_whatever_the_umask() {
+async fn created_files_are_shared_with_the_group_whatever_the_umask() {
     let volume = Volume::new("group-file");
     let deep = volume.path().join("deep/grants");
     let files = FileStore::open(&deep, Access::Group).expect("a store");
@@ -265,7 +265,7 @@ async fn what_is_made_is_shared_whatever_the_umask() {
 
 /// Anyone who may write to a parent folder could replace the store's folder.
 #[test]
-fn a_folder_above_that_all_may_write_to_is_refused() {
+fn a_world_writable_parent_folder_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let above = folder.path().join("above");
     let path = above.join("between/grants");

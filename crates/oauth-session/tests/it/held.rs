@@ -145,7 +145,11 @@ async fn signed_in(servers: &Servers, store: Option<&Arc<dyn Store>>) -> GrantSo
 }
 
 /// The workers get tokens with the sign-in, while these others renew it.
-async fn hold_against(servers: Servers, workers: [GrantSource; 2], renewing: &[GrantSource]) {
+async fn hold_while_others_renew(
+    servers: Servers,
+    workers: [GrantSource; 2],
+    renewing: &[GrantSource],
+) {
     let resource_client = client(THERE);
     let calls = workers.iter().map(|sign_in| {
         let subject = SubjectTokenSource::new(&client(IDP), sign_in.clone());
@@ -170,7 +174,7 @@ async fn hold_against(servers: Servers, workers: [GrantSource; 2], renewing: &[G
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_worker_renews_a_sign_in_whose_refresh_token_another_presents() {
+async fn a_held_sign_in_is_not_renewed_by_another_worker() {
     let (servers, store) = (Servers::default(), Arc::new(MemoryStore::new()));
     let store: Arc<dyn Store> = store;
     let sign_in = signed_in(&servers, Some(&store)).await;
@@ -181,18 +185,18 @@ async fn no_worker_renews_a_sign_in_whose_refresh_token_another_presents() {
         Arc::clone(&store),
     );
     let both = [sign_in, resource_source];
-    hold_against(servers, both.clone(), &both).await;
+    hold_while_others_renew(servers, both.clone(), &both).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn nor_does_a_task_where_there_is_no_store() {
+async fn a_held_sign_in_is_not_renewed_by_another_task_without_a_store() {
     let servers = Servers::default();
     let source = signed_in(&servers, None).await;
-    hold_against(servers, [source.clone(), source], &[]).await;
+    hold_while_others_renew(servers, [source.clone(), source], &[]).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hold_ends_when_it_is_dropped_and_has_the_latest_tokens() {
+async fn a_hold_has_the_latest_tokens_and_ends_when_dropped() {
     let (servers, store) = (Servers::default(), Arc::new(MemoryStore::new()));
     let store: Arc<dyn Store> = store;
     let sign_in = signed_in(&servers, Some(&store)).await;
@@ -219,7 +223,7 @@ async fn a_hold_ends_when_it_is_dropped_and_has_the_latest_tokens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hold_ends_with_its_time_where_there_is_no_store() {
+async fn a_hold_without_a_store_ends_after_its_limit() {
     let servers = Servers::default();
     let source = signed_in(&servers, None).await;
     let (old, minute) = (
@@ -280,7 +284,7 @@ impl Store for Killed {
 
 /// The lease of a hold is short, and extended meanwhile. By the clock of the store, so these are real times.
 #[tokio::test]
-async fn a_worker_that_is_killed_in_a_hold_keeps_others_waiting_for_a_lease_and_no_longer() {
+async fn a_hold_of_a_killed_worker_ends_with_its_lease() {
     let (servers, store) = (Servers::default(), Arc::new(MemoryStore::new()));
     let killed = Arc::new(Killed {
         store: store.clone(),
@@ -306,7 +310,7 @@ async fn a_worker_that_is_killed_in_a_hold_keeps_others_waiting_for_a_lease_and_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hold_is_over_after_its_limit_also_with_a_store() {
+async fn a_hold_ends_after_its_limit_with_a_store_too() {
     let (servers, store) = (Servers::default(), Arc::new(MemoryStore::new()));
     let store: Arc<dyn Store> = store;
     let sign_in = signed_in(&servers, Some(&store)).await;
@@ -319,7 +323,7 @@ async fn a_hold_is_over_after_its_limit_also_with_a_store() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hold_without_end_is_extended_and_released() {
+async fn a_hold_without_a_limit_is_extended_until_released() {
     let (servers, store) = (Servers::default(), Arc::new(MemoryStore::new()));
     let store: Arc<dyn Store> = store;
     let sign_in = signed_in(&servers, Some(&store)).await;
@@ -334,7 +338,7 @@ async fn a_hold_without_end_is_extended_and_released() {
 
 /// A cancelled wait leaves no lease behind.
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_gives_up_leaves_no_lease_behind() {
+async fn a_cancelled_hold_leaves_no_lease() {
     let (servers, store) = (Servers::default(), Arc::new(MemoryStore::new()));
     let store: Arc<dyn Store> = store;
     let sign_in = signed_in(&servers, Some(&store)).await;
@@ -352,7 +356,7 @@ async fn a_caller_that_gives_up_leaves_no_lease_behind() {
 /// A renewal that brought no ID token is not repeated for each of them: to the source, it would look as if APIs refused
 /// every new token.
 #[tokio::test(start_paused = true)]
-async fn exchanges_in_quick_succession_renew_the_sign_in_once() {
+async fn rapid_exchanges_renew_the_sign_in_once() {
     for is_shared in [true, false] {
         let (servers, store) = (Servers::default(), Arc::new(MemoryStore::new()));
         let store: Arc<dyn Store> = store;

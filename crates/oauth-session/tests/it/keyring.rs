@@ -55,7 +55,7 @@ impl GrantSource {
 }
 
 #[test]
-fn the_contract_holds_over_gnomes() {
+fn the_store_contract_holds_with_the_gnome_keyring() {
     let session = GrantSource::new();
     assert_eq!(session.run_command(&["load", KEY]), "None\n");
     let output = session.run_command(&["contract"]);
@@ -66,7 +66,7 @@ fn the_contract_holds_over_gnomes() {
 }
 
 #[test]
-fn many_processes_lose_nothing() {
+fn concurrent_processes_lose_no_update() {
     let session = GrantSource::new();
     assert_eq!(session.run_command(&["load", KEY]), "None\n");
     let counted = hammer(|arguments| session.worker(arguments), KEY);
@@ -80,7 +80,7 @@ fn many_processes_lose_nothing() {
 
 /// A process outside of any desktop session gets an error at once.
 #[test]
-fn no_session_is_told() {
+fn a_missing_desktop_session_is_reported() {
     let session = GrantSource::new();
     let mut outside = session.worker(&["load", KEY]);
     outside.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
@@ -94,7 +94,7 @@ fn no_session_is_told() {
 
 /// The first process generates the key, and all concurrent ones get the same.
 #[test]
-fn one_key_is_in_the_keyring_for_all() {
+fn concurrent_processes_get_the_same_key() {
     let session = GrantSource::new();
     assert_eq!(session.run_command(&["load", KEY]), "None\n");
     let start = |name: &str| {
@@ -119,7 +119,7 @@ fn one_key_is_in_the_keyring_for_all() {
 
 /// A bus that accepts the connection and never answers does not block its clients.
 #[test]
-fn a_bus_that_is_silent_is_told() {
+fn an_unresponsive_bus_is_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("bus");
     let _silent = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
@@ -182,13 +182,13 @@ async fn save(store: &KeyringStore, text: &str, version: u64) -> Result<SaveOutc
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_contract_holds() {
+async fn the_keyring_store_meets_the_contract() {
     let mock = Mock::new();
     contract::assert(&[Arc::new(mock.store()), Arc::new(mock.store())]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_drawn_once() {
+async fn the_sealing_key_is_generated_once() {
     let mock = Mock::new();
     let send = |name: &'static str| {
         let store = mock.store();
@@ -233,7 +233,7 @@ async fn a_key_is_drawn_once() {
 }
 
 #[tokio::test]
-async fn services_are_places() {
+async fn different_services_are_separate_stores() {
     let mock = Mock::new();
     let (ours, theirs) = (mock.store(), mock.store().with_service("theirs"));
     let first = version(save(&ours, "text", 0).await.expect("saved"));
@@ -247,7 +247,7 @@ async fn services_are_places() {
 
 /// The folder contains only locks and leases.
 #[tokio::test]
-async fn no_file_holds_a_secret() {
+async fn files_contain_no_secret() {
     let mock = Mock::new();
     save(&mock.store(), "S3CR3T", 0).await.expect("saved");
     let lease = mock.store().lease(KEY, "one", MINUTE).await;
@@ -259,7 +259,7 @@ async fn no_file_holds_a_secret() {
 }
 
 #[tokio::test]
-async fn what_is_not_a_record_is_neither_read_nor_overwritten() {
+async fn an_item_that_is_not_a_record_is_neither_read_nor_overwritten() {
     let mock = Mock::new();
     let store = mock.store();
     mock.item().set_secret(b"S3CR3T").expect("set");
@@ -280,7 +280,7 @@ async fn what_is_not_a_record_is_neither_read_nor_overwritten() {
 }
 
 #[tokio::test]
-async fn troubles_are_told_without_secrets() {
+async fn errors_are_reported_without_secrets() {
     let mock = Mock::new();
     let store = mock.store();
     let first = version(save(&store, "text", 0).await.expect("saved"));

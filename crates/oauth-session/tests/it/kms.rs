@@ -143,7 +143,7 @@ fn pass(since: UnixTime, time: Duration) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_contract_holds() {
+async fn the_store_contract_holds_with_a_kms() {
     let (memory, kms) = (MemoryStore::new(), Kms::new());
     let stores: Vec<Arc<dyn Store>> = vec![
         Arc::new(process(&memory, &kms)),
@@ -158,7 +158,7 @@ async fn the_contract_holds() {
 }
 
 #[tokio::test]
-async fn it_is_asked_for_each_key_once() {
+async fn each_key_is_generated_and_unwrapped_once() {
     let (memory, kms) = (MemoryStore::new(), Kms::new());
     let (one, two) = (process(&memory, &kms), process(&memory, &kms));
     for name in ["a", "b", "c", "a"] {
@@ -180,7 +180,7 @@ async fn it_is_asked_for_each_key_once() {
 }
 
 #[tokio::test]
-async fn many_callers_wait_for_one_call() {
+async fn concurrent_callers_wait_for_one_kms_call() {
     let (memory, kms) = (MemoryStore::new(), Kms::new());
     put(&process(&memory, &kms), NAME, TEXT)
         .await
@@ -220,7 +220,7 @@ async fn many_callers_wait_for_one_call() {
 }
 
 #[tokio::test]
-async fn a_failure_costs_no_record_and_is_not_kept() {
+async fn a_kms_failure_loses_no_record_and_is_not_cached() {
     let (memory, kms) = (MemoryStore::new(), Kms::new());
     put(&process(&memory, &kms), NAME, TEXT)
         .await
@@ -255,7 +255,7 @@ async fn a_failure_costs_no_record_and_is_not_kept() {
 
 /// The key id in a record may come from an attacker who can write to the store.
 #[tokio::test]
-async fn made_up_ids_are_no_flood() {
+async fn calls_for_unknown_key_ids_are_rate_limited() {
     let (memory, kms) = (MemoryStore::new(), Kms::new());
     put(&process(&memory, &kms), NAME, TEXT)
         .await
@@ -302,7 +302,7 @@ async fn made_up_ids_are_no_flood() {
 }
 
 #[tokio::test]
-async fn a_key_seals_for_a_day() {
+async fn a_data_key_is_replaced_after_a_day() {
     let (memory, kms) = (MemoryStore::new(), Kms::new());
     let start = UnixTime::system().expect("a clock");
     let store = process(&memory, &kms);
@@ -331,7 +331,7 @@ async fn a_key_seals_for_a_day() {
 
 /// While one caller requests the next key, others need not wait.
 #[tokio::test]
-async fn the_old_key_seals_until_there_is_a_new_one() {
+async fn the_old_key_is_used_while_a_new_one_is_requested() {
     let (memory, kms) = (MemoryStore::new(), Kms::new());
     let start = UnixTime::system().expect("a clock");
     let store = process(&memory, &kms);
@@ -352,7 +352,7 @@ async fn the_old_key_seals_until_there_is_a_new_one() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_none_is_refused() {
+async fn an_invalid_key_id_is_refused() {
     struct Odd(String);
     impl KeySource for Odd {
         fn data_key(&self) -> Answer<'_, DataKey> {
@@ -374,7 +374,7 @@ async fn an_id_that_is_none_is_refused() {
 }
 
 #[tokio::test]
-async fn records_move_to_a_service_and_back() {
+async fn records_are_resealed_to_a_kms_and_back() {
     let (memory, kms, other) = (MemoryStore::new(), Kms::new(), Kms::new());
     let given = || Keys::new([99; 32]);
     put(&SealedStore::new(memory.clone(), given()), NAME, TEXT)
@@ -414,7 +414,7 @@ async fn records_move_to_a_service_and_back() {
 }
 
 #[tokio::test]
-async fn what_it_refuses_for_good_a_login_replaces() {
+async fn a_login_replaces_a_record_that_the_kms_permanently_refuses() {
     let (memory, kms) = (MemoryStore::new(), Kms::new());
     let first = of_ann(Rotating::default(), Arc::new(process(&memory, &kms)));
     first
@@ -437,7 +437,7 @@ async fn what_it_refuses_for_good_a_login_replaces() {
 /// A failure of the service must not cost a valid token, nor a refresh token whose successor could not
 /// be stored.
 #[tokio::test]
-async fn its_troubles_cost_nobody_a_grant() {
+async fn failures_of_the_kms_end_no_grant() {
     let (memory, kms, driver) = (MemoryStore::new(), Kms::new(), Rotating::default());
     let session = of_ann(driver.clone(), Arc::new(process(&memory, &kms)));
     session

@@ -12,7 +12,7 @@ use oauth_session::store::{Answer, Entry, Lease, MemoryStore, RecordTimes, SaveO
 use crate::sessions::{Rotating, client, person, requests, sessions, stale, tokens};
 
 #[tokio::test(start_paused = true)]
-async fn a_logout_revokes_and_every_worker_learns_of_it() {
+async fn a_logout_revokes_the_tokens_and_ends_the_grant_for_every_worker() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let (first_worker, second_worker) = (sessions(&server, &store), sessions(&server, &store));
     let ann = person(1);
@@ -61,7 +61,7 @@ async fn a_logout_revokes_and_every_worker_learns_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_logout_that_cannot_revoke_says_so_and_removes_the_record() {
+async fn a_logout_that_cannot_revoke_reports_it_and_removes_the_record() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let sessions = sessions(&server, &store);
     sessions
@@ -76,7 +76,7 @@ async fn a_logout_that_cannot_revoke_says_so_and_removes_the_record() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_logout_waits_for_a_renewal_under_way() {
+async fn a_logout_waits_for_a_running_renewal() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let (first_worker, second_worker) = (sessions(&server, &store), sessions(&server, &store));
     stale(&server, &*store, 1).await;
@@ -100,7 +100,7 @@ async fn a_logout_waits_for_a_renewal_under_way() {
 
 /// A logout by a different program that shares the store does not wait for a renewal under way.
 #[tokio::test(start_paused = true)]
-async fn what_a_renewal_brings_after_a_logout_is_revoked() {
+async fn tokens_renewed_during_a_logout_are_revoked() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let sessions = sessions(&server, &store);
     stale(&server, &*store, 1).await;
@@ -159,7 +159,7 @@ impl Store for Flaky {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_login_that_waited_for_the_store_is_not_stored_after_a_logout_here_or_elsewhere() {
+async fn a_login_waiting_for_the_store_is_not_stored_after_a_logout_of_any_worker() {
     let ann = person(1);
     for is_here in [true, false] {
         let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
@@ -192,7 +192,7 @@ async fn a_login_that_waited_for_the_store_is_not_stored_after_a_logout_here_or_
 
 /// The store is needed to end what others have stored, and not for what this process alone knows.
 #[tokio::test(start_paused = true)]
-async fn a_logout_while_the_store_is_down_ends_a_login_that_was_never_stored() {
+async fn a_logout_during_a_store_outage_ends_a_login_not_yet_stored() {
     let ann = person(1);
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let flaky = Arc::new(Flaky(Arc::clone(&store), AtomicBool::new(true)));

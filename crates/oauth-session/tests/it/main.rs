@@ -1,4 +1,4 @@
-//! Integration tests: stores against real servers where there are any, and sessions over them.
+//! Integration tests: stores, with real servers where needed, and sessions over them.
 
 mod bus;
 mod contract;

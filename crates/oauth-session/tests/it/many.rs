@@ -37,7 +37,7 @@ impl Store for MinimalStore {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_verbs_are_enough() {
+async fn a_minimal_store_meets_the_contract_without_listing() {
     let store = MinimalStore::default();
     contract::assert(&[Arc::new(store.clone()), Arc::new(store.clone())]).await;
     let scanned = store.scan(None).await.expect_err("it cannot list");
@@ -52,7 +52,7 @@ async fn three_verbs_are_enough() {
 
 /// A session stores when its token expires; a removed grant is not due for renewal.
 #[tokio::test]
-async fn a_session_tells_when_its_grant_is_due() {
+async fn the_due_time_of_a_grant_is_stored() {
     let folder = tempfile::tempdir().expect("a folder");
     let files = FileStore::new(folder.path().join("grants")).expect("a store");
     let stores: [Arc<dyn Store>; 2] = [Arc::new(MemoryStore::new()), Arc::new(files)];

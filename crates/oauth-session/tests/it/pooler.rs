@@ -34,7 +34,7 @@ impl Pooled {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_contract_holds_behind_pgbouncer() {
+async fn the_store_contract_holds_behind_pgbouncer() {
     let pooled = Pooled::start().await;
     let first = pooled.store();
     let direct = PostgresStore::new(&pooled.postgres.postgres_url()).expect("a store");
@@ -48,7 +48,7 @@ async fn the_contract_holds_behind_pgbouncer() {
 }
 
 #[tokio::test]
-async fn many_processes_behind_pgbouncer_lose_nothing() {
+async fn concurrent_processes_behind_pgbouncer_lose_no_update() {
     let pooled = Pooled::start().await;
     let url = pooled.bouncer.postgres_url();
     let counted = hammer(|arguments| worker(&url, arguments), KEY);
@@ -58,7 +58,7 @@ async fn many_processes_behind_pgbouncer_lose_nothing() {
 
 /// PgBouncer drops its clients; the next operation reconnects.
 #[tokio::test]
-async fn a_pgbouncer_that_comes_back_is_found() {
+async fn the_store_reconnects_to_a_restarted_pgbouncer() {
     let mut pooled = Pooled::start().await;
     let store = pooled.store();
     let saved = store
@@ -77,7 +77,7 @@ async fn a_pgbouncer_that_comes_back_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_contract_holds_over_an_applications_pool() {
+async fn the_store_contract_holds_with_the_pool_of_an_application() {
     let pooled = Pooled::start().await;
     let config = pooled.bouncer.postgres_url().parse().expect("a URL");
     let manager = Manager::new(config, tokio_postgres::NoTls);

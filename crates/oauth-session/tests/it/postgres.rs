@@ -45,7 +45,7 @@ async fn save(store: &PostgresStore, text: &str, version: u64) -> Result<SaveOut
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_contract_holds() {
+async fn the_postgres_store_meets_the_contract() {
     let server = Server::postgres();
     let first = migrate_store(&server).await;
     let stores: Vec<Arc<dyn Store>> = vec![
@@ -58,7 +58,7 @@ async fn the_contract_holds() {
 }
 
 #[tokio::test]
-async fn many_processes_lose_nothing() {
+async fn concurrent_processes_lose_no_update() {
     let server = Server::postgres();
     let store = migrate_store(&server).await;
     let counted = hammer(|arguments| worker(&server.postgres_url(), arguments), KEY);
@@ -67,7 +67,7 @@ async fn many_processes_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_migrate_at_once_and_nothing_is_lost() {
+async fn concurrent_migrations_lose_no_record() {
     let server = Server::postgres();
     drop(migrate_store(&server).await);
     let mut workers = tokio::task::JoinSet::new();
@@ -94,7 +94,7 @@ async fn many_migrate_at_once_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn what_was_removed_is_told_for_thirty_days() {
+async fn removals_are_remembered_for_thirty_days() {
     let server = Server::postgres();
     let store = migrate_store(&server).await;
     // Also if there was nothing, or only a lease: a worker may have the tokens.
@@ -128,7 +128,7 @@ async fn what_was_removed_is_told_for_thirty_days() {
 }
 
 #[tokio::test]
-async fn a_missing_table_is_told() {
+async fn a_missing_table_is_reported() {
     let server = Server::postgres();
     let store = migrate_store(&server).await;
     let client = connect(&server).await;
@@ -144,7 +144,7 @@ async fn a_missing_table_is_told() {
 
 /// The same store reconnects to a restarted server, which still has the records.
 #[tokio::test]
-async fn a_server_that_comes_back_is_found() {
+async fn the_store_reconnects_to_a_restarted_server() {
     let mut server = Server::postgres();
     let store = migrate_store(&server).await;
     let first = version(save(&store, "text", 0).await.expect("saved"));
@@ -166,7 +166,7 @@ async fn a_server_that_comes_back_is_found() {
 /// A connection that broke while idle does not cause an error: a renewal begins with a call that may be
 /// repeated.
 #[tokio::test]
-async fn a_connection_that_broke_unused_is_no_error() {
+async fn a_connection_broken_while_idle_causes_no_error() {
     let server = Server::postgres();
     let store = migrate_store(&server).await;
     let client = connect(&server).await;
@@ -180,7 +180,7 @@ async fn a_connection_that_broke_unused_is_no_error() {
 
 /// Waiting for a locked row, or for a server that never answers, has a timeout.
 #[tokio::test]
-async fn waiting_has_an_end() {
+async fn waiting_for_the_server_times_out() {
     let server = Server::postgres();
     let saved = save(&migrate_store(&server).await, "text", 0).await;
     let first = version(saved.expect("saved"));

@@ -71,7 +71,7 @@ async fn renew_read_only(session: &GrantSource, before: &oauth_core::Tokens) -> 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_only_store_is_told_loudly_and_ends_no_grant() {
+async fn a_read_only_store_is_reported_and_ends_no_grant() {
     let store = Mounted::default();
     let driver = Mounting(Rotating::default(), store.clone());
     let counters = Arc::new(Counters::default());

@@ -19,7 +19,7 @@ fn store(server: &Server) -> RedisStore {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_contract_holds() {
+async fn the_redis_store_meets_the_contract() {
     let server = Server::redis();
     let first = store(&server);
     let stores: Vec<Arc<dyn Store>> = vec![
@@ -32,7 +32,7 @@ async fn the_contract_holds() {
 }
 
 #[tokio::test]
-async fn many_processes_lose_nothing() {
+async fn concurrent_processes_lose_no_update() {
     let server = Server::redis();
     let counted = hammer(|arguments| worker(&server.redis_url(), arguments), KEY);
     let entry = store(&server)
@@ -44,7 +44,7 @@ async fn many_processes_lose_nothing() {
 }
 
 #[tokio::test]
-async fn prefixes_are_places() {
+async fn different_prefixes_are_separate_stores() {
     let server = Server::redis();
     let ours = store(&server).with_prefix("ours:");
     let theirs = store(&server).with_prefix("theirs:");
@@ -63,7 +63,7 @@ async fn prefixes_are_places() {
 
 /// The server deletes tombstones by itself, but not while there is a lease.
 #[tokio::test]
-async fn what_was_removed_is_told_for_thirty_days() {
+async fn removals_are_remembered_for_thirty_days() {
     const DAY: u64 = 24 * 3600;
     let server = Server::redis();
     let store = store(&server);
@@ -107,7 +107,7 @@ async fn what_was_removed_is_told_for_thirty_days() {
 
 /// The same store reconnects to a restarted server, which still has the records.
 #[tokio::test]
-async fn a_server_that_comes_back_is_found() {
+async fn the_store_reconnects_to_a_restarted_server() {
     let mut server = Server::redis();
     let store = store(&server);
     let saved = store
@@ -134,7 +134,7 @@ async fn a_server_that_comes_back_is_found() {
 /// A connection that broke while idle, as by a restart or a firewall, does not cause an error: a
 /// renewal begins with a call that may be repeated.
 #[tokio::test]
-async fn a_connection_that_broke_unused_is_no_error() {
+async fn a_connection_broken_while_idle_causes_no_error() {
     let mut server = Server::redis();
     let store = store(&server);
     let saved = store
@@ -152,7 +152,7 @@ async fn a_connection_that_broke_unused_is_no_error() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_unsent() {
+async fn an_unreachable_server_is_reported_as_unsent() {
     let mut server = Server::redis();
     server.stop();
     let error = store(&server).load(KEY).await.expect_err("no server");
@@ -165,7 +165,7 @@ async fn a_server_that_is_not_there_is_unsent() {
 
 /// Waiting for a server that accepts the connection and never answers has a timeout.
 #[tokio::test]
-async fn silence_has_an_end() {
+async fn waiting_for_a_silent_server_times_out() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
         .expect("a port");
@@ -228,7 +228,7 @@ async fn errors_show_no_secret() {
 }
 
 #[tokio::test]
-async fn what_is_not_a_record_is_told() {
+async fn a_value_that_is_not_a_record_is_reported() {
     let server = Server::redis();
     let store = store(&server);
     let client = redis::Client::open(server.redis_url()).expect("a client");

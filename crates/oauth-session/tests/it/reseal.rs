@@ -39,7 +39,7 @@ fn both() -> Keys {
 
 /// The end of a key rotation: no remaining record is sealed with the old key.
 #[tokio::test]
-async fn all_records_are_sealed_anew() {
+async fn all_records_are_resealed() {
     let memory = MemoryStore::new();
     let old = SealedStore::new(memory.clone(), Keys::new(OLD));
     for number in 0..250 {
@@ -73,7 +73,7 @@ async fn all_records_are_sealed_anew() {
 
 /// No concurrent save is lost, and due times are kept.
 #[tokio::test]
-async fn resealing_takes_no_record_from_active_workers() {
+async fn resealing_loses_no_concurrent_update() {
     let memory: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let old: Arc<dyn Store> = Arc::new(SealedStore::new(Arc::clone(&memory), Keys::new(OLD)));
     let session = of_ann(Rotating::default(), Arc::clone(&old));
@@ -107,7 +107,7 @@ async fn resealing_takes_no_record_from_active_workers() {
 }
 
 #[tokio::test]
-async fn records_from_before_are_taken_over() {
+async fn unsealed_records_are_sealed_only_if_plain_records_are_accepted() {
     let memory = MemoryStore::new();
     for name in ["one", "two"] {
         save(&memory, name, r#"{"access_token":"S3CR3T"}"#).await;
@@ -154,7 +154,7 @@ async fn records_from_before_are_taken_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_contract_holds_with_hidden_names() {
+async fn the_store_contract_holds_with_hidden_names() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("grants.db");
     let stores = [both(), Keys::new(OLD).with_previous(NEW)].map(|keys| {
@@ -165,7 +165,7 @@ async fn the_contract_holds_with_hidden_names() {
 }
 
 #[tokio::test]
-async fn hidden_names_are_seen_with_the_key_only() {
+async fn hidden_names_are_readable_only_with_the_key() {
     let memory = MemoryStore::new();
     let sealed = SealedStore::new(memory.clone(), Keys::new(OLD)).hiding_names(NAMES);
     save(&sealed, "anna", "text").await;
@@ -203,7 +203,7 @@ async fn hidden_names_are_seen_with_the_key_only() {
 
 /// With a lost key no caller gets a token, and the record is left unchanged until the user logs in.
 #[tokio::test]
-async fn a_login_takes_the_place_of_what_nobody_can_open() {
+async fn a_login_replaces_a_record_that_no_key_opens() {
     let memory: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let sealed = |keys| Arc::new(SealedStore::new(Arc::clone(&memory), keys)) as Arc<dyn Store>;
     let before = of_ann(Rotating::default(), sealed(Keys::new(OLD)));

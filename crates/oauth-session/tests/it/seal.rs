@@ -42,7 +42,7 @@ async fn seal(memory: &MemoryStore, keys: Keys) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_contract_holds() {
+async fn the_sealed_store_meets_the_contract() {
     let memory = MemoryStore::new();
     // During a key rotation.
     let stores: Vec<Arc<dyn Store>> = vec![
@@ -56,7 +56,7 @@ async fn the_contract_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_contract_holds_over_files() {
+async fn the_store_contract_holds_for_sealed_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let files: Arc<dyn Store> =
         Arc::new(FileStore::new(folder.path().join("grants")).expect("a store"));
@@ -65,7 +65,7 @@ async fn the_contract_holds_over_files() {
 }
 
 #[tokio::test]
-async fn nothing_of_it_is_seen() {
+async fn the_store_contains_no_plaintext() {
     let memory = MemoryStore::new();
     seal(&memory, Keys::new(NEW)).await;
     let first = stored(&memory).await;
@@ -91,7 +91,7 @@ async fn nothing_of_it_is_seen() {
 /// Records sealed by libsodium, with the nonces 0, 1, 2 and so on: neither the format nor the ids of
 /// keys may ever change. The first has a format that bound only the name.
 #[tokio::test]
-async fn the_form_is_kept() {
+async fn the_sealed_format_is_stable() {
     let first = concat!(
         r#"{"format":"oauth-core sealed 1","key":"t3TtDd7qwKlN","sealed":""#,
         "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXCJhjY-4LJ9CJMniht4WsdiNYaRsps1UCrkq-bAGeT00XwiwGvkl41tk",
@@ -114,7 +114,7 @@ async fn the_form_is_kept() {
 }
 
 #[tokio::test]
-async fn another_key_opens_nothing() {
+async fn a_record_sealed_with_another_key_is_refused() {
     let memory = MemoryStore::new();
     seal(&memory, Keys::new(OLD)).await;
     let error = open(&memory, Keys::new(NEW)).await.expect_err("sealed");
@@ -135,7 +135,7 @@ async fn another_key_opens_nothing() {
 }
 
 #[tokio::test]
-async fn a_key_can_be_changed() {
+async fn the_sealing_key_can_be_rotated() {
     let memory = MemoryStore::new();
     seal(&memory, Keys::new(OLD)).await;
     let both = || Keys::new(NEW).with_previous(OLD);
@@ -162,7 +162,7 @@ async fn a_record_moved_to_another_name_is_refused() {
 }
 
 #[tokio::test]
-async fn a_record_that_was_changed_is_refused() {
+async fn a_modified_record_is_refused() {
     let memory = MemoryStore::new();
     seal(&memory, Keys::new(NEW)).await;
     let whole = stored(&memory).await.record.expose().clone();
@@ -185,7 +185,7 @@ async fn a_record_that_was_changed_is_refused() {
 }
 
 #[test]
-fn a_key_is_read_from_text() {
+fn a_sealing_key_is_parsed_from_text() {
     let key = Key::parse(&Secret::from("AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI"));
     assert_eq!(key.expect("a key").id(), Key::new(NEW).id());
     assert_eq!(
@@ -210,7 +210,7 @@ fn a_key_is_read_from_text() {
 }
 
 #[tokio::test]
-async fn what_was_removed_is_seen_through_the_seal() {
+async fn removals_are_visible_through_the_sealing_store() {
     let memory = MemoryStore::new();
     seal(&memory, Keys::new(NEW)).await;
     let sealed = SealedStore::new(memory.clone(), Keys::new(NEW));

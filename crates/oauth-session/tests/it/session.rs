@@ -78,7 +78,7 @@ impl Store for Silent {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_never_answers_hangs_nobody() {
+async fn an_unresponsive_store_blocks_no_caller_forever() {
     let driver = Rotating::default();
     let error = of_ann(driver.clone(), Arc::new(Silent)).token().await;
     let error = error.expect_err("no store");
@@ -95,7 +95,7 @@ async fn a_store_that_never_answers_hangs_nobody() {
 }
 
 #[tokio::test]
-async fn workers_with_one_store_make_one_request() {
+async fn workers_sharing_a_store_cause_one_token_request() {
     let (driver, store) = (Counting::default(), Arc::new(MemoryStore::default()));
     let workers: Vec<_> = (0..20).map(|_| machine(&driver, store.clone())).collect();
     let all = workers.iter().map(|worker| async move {
@@ -132,7 +132,7 @@ async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output>
 }
 
 #[test]
-fn threads_share_a_session_without_a_runtime_of_their_own() {
+fn threads_without_a_runtime_share_a_blocking_source() {
     let driver = Counting::default();
     let session =
         blocking::GrantSource::client_credentials(driver.clone(), &client(), Scope::none());
@@ -150,7 +150,7 @@ fn threads_share_a_session_without_a_runtime_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_fixed_token_is_given_until_it_is_refused() {
+async fn a_fixed_token_source_returns_its_token_until_refused() {
     let source: Arc<dyn TokenSource> =
         Arc::new(FixedToken::from_tokens(tokens("only").expect("tokens")));
     let token = source.token(None).await.expect("the token");
@@ -184,7 +184,7 @@ pub(crate) fn of_ann(driver: impl TokenDriver + 'static, store: Arc<dyn Store>) 
 }
 
 #[tokio::test]
-async fn nobody_gets_new_tokens_before_the_hook_has_them() {
+async fn the_hook_receives_new_tokens_before_any_caller() {
     let early: Arc<Mutex<Vec<bool>>> = Arc::default();
     let (requested, events) = (Arc::new(OnceLock::<GrantSource>::new()), Arc::clone(&early));
     let others = Arc::clone(&requested);
@@ -208,7 +208,7 @@ async fn nobody_gets_new_tokens_before_the_hook_has_them() {
 }
 
 #[tokio::test]
-async fn a_hook_that_fails_is_heard_of_and_the_tokens_are_kept() {
+async fn a_failing_on_tokens_hook_is_reported_and_the_tokens_are_kept() {
     let session = GrantSource::client_credentials(Counting::default(), &client(), Scope::none());
     let session = session.on_tokens(|_| Err(Error::lost(Cause::unknown("the disk is full"))));
     let error = session.token().await.expect_err("the hook's error");
@@ -219,7 +219,7 @@ async fn a_hook_that_fails_is_heard_of_and_the_tokens_are_kept() {
 }
 
 #[tokio::test]
-async fn a_login_beside_a_renewal_is_never_lost() {
+async fn a_login_during_a_renewal_is_never_lost() {
     let driver = Rotating::default();
     for round in 0..10_000 {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
@@ -268,7 +268,7 @@ fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Opti
 }
 
 #[test]
-fn without_a_runtime_a_session_says_so_and_is_of_use_later() {
+fn a_session_without_a_runtime_fails_and_works_again_within_one() {
     let driver = Counting::default();
     let session = GrantSource::client_credentials(driver.clone(), &client(), Scope::none());
     let outside = session.clone();
@@ -286,7 +286,7 @@ fn without_a_runtime_a_session_says_so_and_is_of_use_later() {
 }
 
 #[test]
-fn on_a_runtime_that_has_ended_a_session_answers() {
+fn a_source_on_an_ended_runtime_fails_and_works_on_another() {
     let session = GrantSource::client_credentials(Counting::default(), &client(), Scope::none());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let handle = runtime.handle().clone();
@@ -302,7 +302,7 @@ fn on_a_runtime_that_has_ended_a_session_answers() {
 }
 
 #[test]
-fn a_runtime_ends_while_callers_still_come() {
+fn a_runtime_can_end_while_callers_keep_calling() {
     for _ in 0..60 {
         let ended = in_time(|| {
             let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -331,7 +331,7 @@ fn a_runtime_ends_while_callers_still_come() {
 }
 
 #[tokio::test]
-async fn a_logout_and_a_login_elsewhere_are_seen() {
+async fn a_logout_and_login_in_another_worker_are_detected() {
     let (driver, store) = (Rotating::default(), MemoryStore::new());
     let one = of_ann(driver.clone(), Arc::new(store.clone()));
     let first = person("first").expect("tokens");

@@ -179,7 +179,7 @@ pub(crate) fn requests(server: &Rotating) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_callers_of_a_thousand_grants_make_a_thousand_requests() {
+async fn callers_of_a_thousand_grants_cause_one_request_per_grant() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let sessions = sessions(&server, &store);
     stale(&server, &*store, 1000).await;
@@ -199,7 +199,7 @@ async fn a_thousand_callers_of_a_thousand_grants_make_a_thousand_requests() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_holds_is_dropped_beyond_the_capacity() {
+async fn unused_sources_beyond_the_capacity_are_dropped() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let sessions = sessions(&server, &store).capacity(10);
     let held: Vec<GrantSource> = (0..5).map(|number| sessions.get(&person(number))).collect();
@@ -236,7 +236,7 @@ async fn what_nobody_holds_is_dropped_beyond_the_capacity() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_that_are_not_stored_are_never_dropped() {
+async fn unstored_tokens_are_kept_despite_the_capacity_limit() {
     let server = Rotating::default();
     let store = Failing::default();
     let sessions = Grants::new(server.clone(), &client("id"), Arc::new(store.clone())).capacity(1);
@@ -261,7 +261,7 @@ async fn tokens_that_are_not_stored_are_never_dropped() {
 }
 
 #[tokio::test]
-async fn a_list_shows_the_grants_of_this_client() {
+async fn list_returns_only_grants_of_this_client_and_unreadable_records() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let sessions = sessions(&server, &store);
     stale(&server, &*store, 250).await;
@@ -306,7 +306,7 @@ async fn a_list_shows_the_grants_of_this_client() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn grants_that_nobody_uses_are_kept_alive() {
+async fn unused_grants_are_kept_alive() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let ended = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&ended);
@@ -343,7 +343,7 @@ async fn grants_that_nobody_uses_are_kept_alive() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_a_grant_is_told_once_however_often_it_is_met() {
+async fn the_end_of_a_grant_is_reported_once() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let sessions = sessions(&server, &store);
     stale(&server, &*store, 1).await;
@@ -363,7 +363,7 @@ async fn the_end_of_a_grant_is_told_once_however_often_it_is_met() {
 
 /// The session's task ended with the runtime, and no caller holds it: only the registry has the tokens.
 #[test]
-fn what_a_runtime_left_unsaved_is_not_dropped() {
+fn unsaved_tokens_of_a_stopped_runtime_are_not_dropped() {
     let runtime = || {
         let mut paused = tokio::runtime::Builder::new_current_thread();
         paused
@@ -391,7 +391,7 @@ fn what_a_runtime_left_unsaved_is_not_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_suspect_or_was_never_there_has_not_ended() {
+async fn suspect_or_unknown_grants_do_not_count_as_ended() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let ended = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&ended);
@@ -426,7 +426,7 @@ async fn what_is_suspect_or_was_never_there_has_not_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn new_tokens_are_told_before_anybody_sees_them() {
+async fn the_hook_receives_new_tokens_before_any_caller() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let events = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&events);
@@ -447,7 +447,7 @@ async fn new_tokens_are_told_before_anybody_sees_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_of_them_are_drained() {
+async fn drain_waits_for_the_renewals_of_all_grants() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let sessions = sessions(&server, &store);
     stale(&server, &*store, 20).await;

@@ -55,7 +55,7 @@ async fn save(store: &SqliteStore, text: &str, version: u64) -> Result<SaveOutco
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_contract_holds() {
+async fn the_sqlite_store_meets_the_contract() {
     let place = TempStore::new();
     let first = place.store();
     let stores: Vec<Arc<dyn Store>> = vec![
@@ -68,7 +68,7 @@ async fn the_contract_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_contract_holds_across_forks() {
+async fn the_store_contract_holds_across_forks() {
     let place = TempStore::new();
     let store = SqliteStore::across_forks(place.path()).expect("a store");
     contract::assert(&[
@@ -80,7 +80,7 @@ async fn the_contract_holds_across_forks() {
 }
 
 #[tokio::test]
-async fn many_processes_lose_nothing() {
+async fn concurrent_processes_lose_no_update() {
     let place = TempStore::new();
     let name = format!("sqlite:{}", place.path().display());
     let counted = hammer(|arguments| worker(&name, arguments), KEY);
@@ -90,7 +90,7 @@ async fn many_processes_lose_nothing() {
 
 /// Of many concurrent first users, one creates the table.
 #[tokio::test(flavor = "multi_thread")]
-async fn many_may_be_the_first() {
+async fn concurrent_first_users_create_the_table_once() {
     let place = TempStore::new();
     let name = format!("sqlite:{}", place.path().display());
     let start = |_| {
@@ -108,7 +108,7 @@ async fn many_may_be_the_first() {
 }
 
 #[test]
-fn it_works_without_a_runtime() {
+fn the_sqlite_store_works_without_a_runtime() {
     let place = TempStore::new();
     let store = place.store();
     let mut saving = std::pin::pin!(save(&store, "text", 0));
@@ -120,7 +120,7 @@ fn it_works_without_a_runtime() {
 }
 
 #[tokio::test]
-async fn a_writer_is_waited_for() {
+async fn a_save_waits_for_another_writer() {
     let place = TempStore::new();
     let store = place.store();
     let other = place.other();
@@ -138,7 +138,7 @@ async fn a_writer_is_waited_for() {
 }
 
 #[tokio::test]
-async fn what_was_removed_is_told_for_thirty_days() {
+async fn removals_are_remembered_for_thirty_days() {
     let place = TempStore::new();
     let store = place.store();
     let first = version(save(&store, "text", 0).await.expect("saved"));
@@ -157,7 +157,7 @@ async fn what_was_removed_is_told_for_thirty_days() {
 
 /// Replaced records are not left on the disk after a checkpoint of the log.
 #[tokio::test]
-async fn what_was_replaced_is_gone() {
+async fn a_replaced_record_leaves_no_trace_in_the_file() {
     let place = TempStore::new();
     let store = place.store();
     let first = version(
@@ -180,7 +180,7 @@ async fn what_was_replaced_is_gone() {
 
 /// Processes with an open database notice that its file was deleted or replaced.
 #[tokio::test]
-async fn another_file_at_the_path_is_seen() {
+async fn a_replaced_database_file_is_detected() {
     let place = TempStore::new();
     let store = place.store();
     save(&store, "text", 0).await.expect("saved");
@@ -192,7 +192,7 @@ async fn another_file_at_the_path_is_seen() {
 }
 
 #[tokio::test]
-async fn what_is_something_else_is_told() {
+async fn foreign_newer_and_invalid_databases_are_reported() {
     let place = TempStore::new();
     drop(place.store());
     let write = |bytes: &[u8]| {
@@ -240,7 +240,7 @@ async fn errors_show_no_secret() {
 
 /// An index finds what is due and what comes next, no matter how many records there are.
 #[tokio::test]
-async fn no_record_is_read_to_find_what_is_due() {
+async fn due_grants_are_found_by_an_index() {
     let place = TempStore::new();
     let store = place.store();
     let due = Some(UnixTime::from_secs(7));
@@ -281,7 +281,7 @@ mod unix {
     }
 
     #[tokio::test]
-    async fn only_the_owner_reads_what_is_made() {
+    async fn database_files_are_readable_only_by_the_owner() {
         let place = TempStore::new();
         let store = place.store();
         store.lease(KEY, "one", MINUTE).await.expect("leased");
@@ -293,7 +293,7 @@ mod unix {
     }
 
     #[tokio::test]
-    async fn what_others_may_read_or_write_is_refused() {
+    async fn a_file_accessible_to_other_users_is_refused() {
         let place = TempStore::new();
         let store = place.store();
         save(&store, "text", 0).await.expect("saved");
@@ -313,7 +313,7 @@ mod unix {
     }
 
     #[tokio::test]
-    async fn a_link_is_followed_to_a_folder_only() {
+    async fn a_symlink_to_the_folder_is_followed_and_one_to_the_file_refused() {
         let place = TempStore::new();
         save(&place.store(), "text", 0).await.expect("saved");
         let linked = place.folder.path().join("linked");

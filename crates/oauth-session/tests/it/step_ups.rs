@@ -19,7 +19,7 @@ pub(crate) fn required_acr(acr: &str) -> StepUp {
     required
 }
 
-/// As a login returns them that was asked for this.
+/// The tokens of a login for this requirement.
 pub(crate) fn stepped_up(name: &str, acr: &str) -> Tokens {
     let text = tokens(name, Duration::ZERO).to_json().expose().clone();
     let answered =
@@ -34,7 +34,7 @@ async fn use_token(grants: &Grants, id: &GrantId) -> Result<String, &'static str
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_of_a_step_up_are_kept_beside_the_ordinary_ones_and_found_by_what_is_required() {
+async fn step_up_tokens_are_kept_separately_and_found_by_requirement() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let (first_worker, second_worker) = (sessions(&server, &store), sessions(&server, &store));
     let ann = person(1);
@@ -79,7 +79,7 @@ async fn tokens_of_a_step_up_are_kept_beside_the_ordinary_ones_and_found_by_what
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_logout_ends_the_tokens_of_step_ups_too() {
+async fn a_logout_also_ends_step_up_grants() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let (first_worker, second_worker) = (sessions(&server, &store), sessions(&server, &store));
     let ann = person(1);
@@ -89,7 +89,7 @@ async fn a_logout_ends_the_tokens_of_step_ups_too() {
         .expect("stored");
     login(stepped_up("phr", "phr")).await.expect("stored");
     login(stepped_up("mfa", "mfa")).await.expect("stored");
-    // That of a step-up ends alone.
+    // Logging out of a step-up ends only that grant.
     let phr = ann.clone().stepped_up(&required_acr("phr"));
     second_worker.log_out(&phr).await.expect("logged out");
     assert_eq!(
@@ -112,7 +112,7 @@ async fn a_logout_ends_the_tokens_of_step_ups_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_ninth_step_up_of_a_person_ends_the_oldest() {
+async fn the_ninth_step_up_of_a_user_ends_the_oldest() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let grants = sessions(&server, &store);
     let ann = person(1);
@@ -141,7 +141,7 @@ async fn stored(grants: &Grants) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_step_up_that_has_ended_or_expired_makes_room_for_the_next() {
+async fn ended_or_expired_step_ups_are_replaced_first() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let grants = sessions(&server, &store);
     let ann = person(1);
@@ -149,7 +149,7 @@ async fn a_step_up_that_has_ended_or_expired_makes_room_for_the_next() {
     for acr in ["ended", "expired", "kept"] {
         login(stepped_up(acr, acr)).await.expect("stored");
     }
-    // The server ends one; of another only an access token is left, which has expired.
+    // The server ends one; another has only an expired access token left.
     *server.0.refuses.lock().expect("no panic") = Some("rt-ended");
     let ended = grants.get(&ann.clone().stepped_up(&required_acr("ended")));
     let token = ended.token().await.expect("a token");
@@ -212,7 +212,7 @@ impl Store for OnlyLists {
 }
 
 #[tokio::test(start_paused = true)]
-async fn making_room_leaves_a_login_of_this_worker_that_waits_for_the_store() {
+async fn replacing_a_step_up_keeps_logins_of_this_worker_that_wait_for_the_store() {
     let (server, memory) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let store = Arc::new(OnlyLists(Arc::clone(&memory), AtomicBool::new(false)));
     let grants = Grants::new(server.clone(), &client("id"), Arc::clone(&store) as _);
@@ -238,7 +238,7 @@ async fn making_room_leaves_a_login_of_this_worker_that_waits_for_the_store() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_step_up_that_gives_way_and_cannot_be_revoked_is_reported() {
+async fn an_evicted_step_up_that_cannot_be_revoked_is_reported() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let grants = sessions(&server, &store);
     let ann = person(1);
@@ -262,7 +262,7 @@ async fn a_step_up_that_gives_way_and_cannot_be_revoked_is_reported() {
         (names.len(), names.contains(&"acr-0".to_owned())),
         (8, false)
     );
-    // Nor are new tokens lost where the list is full before they are stored.
+    // New tokens are not lost either if the list is full before they are stored.
     let key = format!("step-ups:{}", client("id").keeper(ann.clone()).key());
     let entry = store.load(&key).await.expect("read").expect("a list");
     let more: String = (0..8)

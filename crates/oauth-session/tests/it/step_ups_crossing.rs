@@ -1,4 +1,4 @@
-//! A logout crosses the sign-in of a step-up, whose tokens are being stored; workers die between any two steps.
+//! A logout concurrent with the sign-in of a step-up whose tokens are being stored; workers die between any two steps.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,7 +33,7 @@ struct Turns {
     leases: Leases,
 }
 
-/// An operation that waits; it may be given up.
+/// A waiting operation, which may be cancelled.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl Drop for Waiting<'_> {
@@ -49,7 +49,7 @@ impl Turns {
         self.turns.acquire().await.expect("open").forget();
     }
 
-    /// Lets one operation through, once the worker asks for one. Returns false if it has ended instead.
+    /// Permits the worker's next operation. Returns false if it has ended instead.
     async fn step(&self, worker: &JoinHandle<Result<(), Error>>) -> bool {
         while self.waiting.load(Ordering::SeqCst) == 0 {
             if worker.is_finished() {
@@ -59,7 +59,7 @@ impl Turns {
             sleep(Duration::from_millis(100)).await;
         }
         self.turns.add_permits(1);
-        // Time passes only where nobody can do anything.
+        // Time only advances when no task can make progress.
         sleep(Duration::from_millis(1)).await;
         true
     }
@@ -144,7 +144,7 @@ async fn listed_step_ups(store: &MemoryStore, ann: &GrantId) -> Vec<String> {
     listed.into_iter().flat_map(|one| one.acr_values).collect()
 }
 
-/// Whatever dies now: every stored grant of a step-up is listed, so that a logout ends it.
+/// Checks that every stored grant of a step-up is listed, so that a logout ends it even after a crash.
 async fn check(server: &Rotating, store: &Arc<MemoryStore>, ann: &GrantId, when: &str) {
     let names = listed_step_ups(store, ann).await;
     let grants = sessions(server, store).list(None).await.expect("listed");
@@ -158,7 +158,7 @@ async fn check(server: &Rotating, store: &Arc<MemoryStore>, ann: &GrantId, when:
     }
 }
 
-/// What was stored under the name of the step-up before.
+/// The record stored under the name of the step-up beforehand.
 #[derive(Debug, Clone, Copy)]
 enum Before {
     Nothing,
@@ -166,7 +166,7 @@ enum Before {
     Logout,
 }
 
-/// Ann signs in for a step-up and logs out, in two workers that take turns: so many operations each.
+/// Ann signs in for a step-up and logs out, in two workers that take turns of this many operations.
 async fn cross(before: Before, turns: [usize; 4]) {
     let when = format!("{before:?}, {turns:?}");
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
@@ -217,7 +217,7 @@ async fn cross(before: Before, turns: [usize; 4]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_tokens_of_a_step_up_outlive_a_logout_that_crosses_their_sign_in() {
+async fn no_step_up_tokens_survive_a_concurrent_logout() {
     for before in [Before::Nothing, Before::Login, Before::Logout] {
         for first in 0..5 {
             for second in 0..9 {
@@ -232,7 +232,7 @@ async fn no_tokens_of_a_step_up_outlive_a_logout_that_crosses_their_sign_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_dies_in_a_logout_or_in_the_ninth_step_up_leaves_the_rest_to_the_next() {
+async fn another_worker_completes_a_logout_or_replacement_after_a_crash() {
     let ann = person(1);
     for is_logout in [true, false] {
         for steps in 0..40 {
@@ -271,7 +271,7 @@ async fn a_worker_that_dies_in_a_logout_or_in_the_ninth_step_up_leaves_the_rest_
     }
 }
 
-/// Makes what is stored of a step-up expire.
+/// Makes the stored tokens of a step-up expire.
 async fn expire(store: &Arc<MemoryStore>, id: &GrantId) {
     let key = client("id").keeper(id.clone()).key();
     let entry = store.load(&key).await.expect("read").expect("stored");
@@ -291,7 +291,7 @@ async fn expire(store: &Arc<MemoryStore>, id: &GrantId) {
     assert!(matches!(saved, Ok(SaveOutcome::At(_))));
 }
 
-/// Ann signs in anew for a step-up that has expired while another worker makes room for another.
+/// Ann signs in again for an expired step-up while another worker makes room for another one.
 async fn cross_with_room(before: Before, turns: [usize; 4]) {
     let when = format!("{before:?}, {turns:?}");
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
@@ -324,7 +324,7 @@ async fn cross_with_room(before: Before, turns: [usize; 4]) {
             }
             check(&server, &store, &ann, &when).await;
         }
-        // What is done after the end of a login: its turn is released.
+        // Operations after the end of the login need no turns.
         turns
             .turns
             .add_permits(if worker.is_finished() { 100 } else { 0 });
@@ -340,7 +340,7 @@ async fn cross_with_room(before: Before, turns: [usize; 4]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_login_ends_with_what_another_worker_ends_to_make_room() {
+async fn replacing_a_step_up_does_not_end_a_concurrent_login() {
     for before in [Before::Nothing, Before::Login] {
         for first in 0..8 {
             for second in 0..14 {
@@ -353,7 +353,7 @@ async fn no_login_ends_with_what_another_worker_ends_to_make_room() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_dead_worker_has_listed_and_not_stored_makes_room_first() {
+async fn entries_that_a_crashed_worker_listed_but_never_stored_are_evicted_first() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let (ann, others) = (person(1), sessions(&server, &store));
     let first = stepped_up("first", "first");
@@ -369,7 +369,7 @@ async fn what_a_dead_worker_has_listed_and_not_stored_makes_room_first() {
         dying.abort();
     }
     assert_eq!(listed_step_ups(&store, &ann).await.len(), 8);
-    // The turns of the dead last a while.
+    // The leases of dead workers remain for a while.
     let next = stepped_up("soon", "soon");
     others.log_in(&ann, next).await.expect("stored");
     assert_eq!(listed_step_ups(&store, &ann).await.len(), 9);

@@ -39,14 +39,14 @@ fn is_reached(place: &str, server: &Server, other: &Server) {
 }
 
 #[test]
-fn redis() {
+fn redis_is_reached_over_tls_with_a_verified_certificate() {
     let (server, other) = (Server::redis_tls(), Server::redis_tls());
     let place = format!("rediss://:{PASSWORD}@localhost:{}", server.port);
     is_reached(&place, &server, &other);
 }
 
 #[tokio::test]
-async fn postgres() {
+async fn postgres_is_reached_over_tls_with_a_verified_certificate() {
     let (server, other) = (Server::postgres(), Server::redis_tls());
     let plain = PostgresStore::new(&server.postgres_url()).expect("a store");
     crate::postgres::migrate(&plain).await;

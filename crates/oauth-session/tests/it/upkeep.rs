@@ -93,12 +93,12 @@ fn policy() -> Policy {
 struct RecordedEvents(Mutex<Vec<(&'static str, Option<u64>)>>);
 
 impl Observe for RecordedEvents {
-    fn observe(&self, _: Option<&str>, notice: &GrantEvent<'_>) {
-        let end = match notice {
+    fn observe(&self, _: Option<&str>, event: &GrantEvent<'_>) {
+        let end = match event {
             GrantEvent::AuthorizationEnds(end) => Some(end.as_secs()),
             _ => None,
         };
-        self.0.lock().expect("no panic").push((notice.name(), end));
+        self.0.lock().expect("no panic").push((event.name(), end));
     }
 }
 
@@ -118,7 +118,7 @@ fn session(server: &Weekly, policy: Policy, tokens: Tokens) -> Result<GrantSourc
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_keeps_an_idle_grant_alive_on_wish_alone() {
+async fn an_idle_grant_is_kept_alive_only_if_configured() {
     let server = Weekly::default();
     let idle = session(&server, Policy::default(), nearly_unused()).expect("a session");
     assert_eq!(
@@ -140,11 +140,15 @@ async fn a_session_keeps_an_idle_grant_alive_on_wish_alone() {
         "new-0"
     );
     sleep(Duration::from_secs(2 * DAY)).await;
-    assert_eq!(server.requests(), 1, "it is good for a week");
+    assert_eq!(
+        server.requests(),
+        1,
+        "the refresh token is valid for a week"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_nobody_holds_is_not_looked_after() {
+async fn a_dropped_source_does_not_keep_its_grant_alive() {
     let server = Weekly::default();
     let later = now() + 6 * DAY;
     let members = format!(r#","refresh_token_use_by":{later}"#);
@@ -156,7 +160,7 @@ async fn a_session_that_nobody_holds_is_not_looked_after() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_observes_a_grant_is_told_once_that_its_authorization_ends() {
+async fn an_observer_is_notified_once_that_the_authorization_ends() {
     let (server, events) = (Weekly::default(), Arc::new(RecordedEvents::default()));
     let end = now() + DAY;
     let members = format!(r#","authorization_until":{end}"#);
@@ -168,7 +172,11 @@ async fn who_observes_a_grant_is_told_once_that_its_authorization_ends() {
     }
     let events = events.0.lock().expect("no panic").clone();
     assert_eq!(events, [("authorization_ends", Some(end))]);
-    assert_eq!(server.requests(), 0, "no refresh outruns it");
+    assert_eq!(
+        server.requests(),
+        0,
+        "a refresh cannot extend the authorization"
+    );
 }
 
 /// Stores tokens as a worker without upkeep: due since their access token expired, a minute ago.
@@ -186,7 +194,7 @@ async fn put_record(store: &MemoryStore, subject: &str, tokens: Tokens) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn idle_grants_of_a_store_are_kept_alive_by_one_pass() {
+async fn one_pass_of_upkeep_keeps_idle_grants_alive() {
     let (server, store) = (Weekly::default(), Arc::new(MemoryStore::new()));
     let ending = |days| format!(r#","refresh_token_use_by":{}"#, now() + days * DAY);
     put_record(&store, "near", tokens(6 * DAY, &ending(1))).await;

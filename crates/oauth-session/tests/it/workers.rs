@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use oauth_session::store::SaveOutcome;
 
-/// The version of what was saved.
+/// The version of the saved record.
 pub(crate) fn version(saved: SaveOutcome) -> u64 {
     match saved {
         SaveOutcome::At(version) => version,

@@ -262,7 +262,7 @@ impl Simulation {
         };
         if !self.calm && self.rng.chance(self.setup.odds.ended) {
             self.twin.expire_access_tokens();
-            self.note(|| "the server ends all access tokens".to_owned());
+            self.record_in_transcript(|| "the server ends all access tokens".to_owned());
         }
         if self.call_api(worker, &tokens) == 200 {
             self.report.served += 1;
@@ -334,7 +334,9 @@ impl Simulation {
         if let SaveOutcome::At(version) = saved {
             self.report.logouts += 1;
             self.ledger.removed(grant, version);
-            self.note(|| format!("grant {grant}: a user logs out, record at version {version}"));
+            self.record_in_transcript(|| {
+                format!("grant {grant}: a user logs out, record at version {version}")
+            });
         }
     }
 

@@ -136,7 +136,7 @@ impl Simulation {
         }
         let number = self.certificates.issue();
         self.report.certificates += 1;
-        self.note(|| format!("certificate {number} is issued"));
+        self.record_in_transcript(|| format!("certificate {number} is issued"));
         self.redeploy_all(overlap / 2);
         let after = self.rng.between(overlap, 2 * overlap);
         self.post(
@@ -151,7 +151,9 @@ impl Simulation {
         if is_swapped {
             let number = self.certificates.newest();
             self.certificates.install(worker, number);
-            self.note(|| format!("worker {worker} presents certificate {number} from now on"));
+            self.record_in_transcript(|| {
+                format!("worker {worker} presents certificate {number} from now on")
+            });
         }
         is_swapped
     }

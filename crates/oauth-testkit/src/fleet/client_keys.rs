@@ -1,7 +1,8 @@
 //! Replacement of the keys with which a fleet's client authenticates (`private_key_jwt`).
 //!
-//! The operator registers a new key beside the old one, restarts one worker after the other with it, and removes the
-//! old one from the server after some time. Signatures are not verified here: a key is identified by its name.
+//! The operator registers a new key in addition to the old one, restarts one worker after the other with it, and
+//! removes the old one from the server after some time. Signatures are not verified here: a key is identified by its
+//! name.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -74,7 +75,7 @@ impl Simulation {
         self.client_keys.ends.push(self.now + overlap);
         self.report.client_keys += 1;
         let number = self.client_keys.ends.len();
-        self.note(|| format!("the server knows {NAME}{number} too"));
+        self.record_in_transcript(|| format!("the server knows {NAME}{number} too"));
         self.redeploy_all(overlap / 2);
         let after = self.rng.between(overlap, 2 * overlap);
         self.post(after, Scheduled::ClientKey(Duration::from_millis(overlap)));

@@ -265,7 +265,7 @@ pub(super) fn refresh_token(request: &http::Request<Bytes>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that fails says so
+    #![allow(clippy::unwrap_used)] // tests may panic
 
     use oauth_core::exchange::{Exchange as _, Input, Step};
     use oauth_core::{Scope, grant};
@@ -276,7 +276,7 @@ mod tests {
     use crate::twin::{DpopNonces, Twin};
 
     #[test]
-    fn the_server_refuses_a_proof_by_another_key() {
+    fn a_proof_with_another_key_is_refused() {
         let mut setup = Setup::random(1).with_dpop(DpopNonces::Unasked);
         setup.is_client_grant = false;
         let mut sim = Simulation::new(1, &setup, false);

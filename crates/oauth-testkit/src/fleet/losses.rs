@@ -39,7 +39,9 @@ impl Simulation {
         worker_state.step = skew;
         worker_state.stepped_at = Some(self.now);
         self.report.clock_steps += 1;
-        self.note(|| format!("the clock of worker {worker} is {} s off", skew / 1000));
+        self.record_in_transcript(|| {
+            format!("the clock of worker {worker} is {} s off", skew / 1000)
+        });
     }
 
     /// Sets all clocks right.
@@ -58,7 +60,9 @@ impl Simulation {
         if self.ledger.newest_version(grant) > version {
             self.report.losses += 1;
             self.ledger.lost(grant, self.now);
-            self.note(|| format!("the store loses saves of grant {grant}, back to {version}"));
+            self.record_in_transcript(|| {
+                format!("the store loses saves of grant {grant}, back to {version}")
+            });
         }
     }
 

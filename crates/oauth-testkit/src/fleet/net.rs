@@ -269,7 +269,7 @@ impl Simulation {
         } else {
             self.process(send, request, is_copy)?
         };
-        self.note(|| {
+        self.record_in_transcript(|| {
             let copy = if is_copy { ", a copy," } else { "" };
             format!(
                 "server: request {send}{copy} of worker {worker} grant {grant}: {}{}",

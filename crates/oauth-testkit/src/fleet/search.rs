@@ -250,7 +250,7 @@ impl Simulation {
                 }
             }
             // A rule is broken without any fault, which every history will show.
-            Err(Breach(_, text)) => sim.note(|| text),
+            Err(Breach(_, text)) => sim.record_in_transcript(|| text),
         }
         sim
     }

@@ -327,7 +327,7 @@ impl Simulation {
                 self.server_down_until = 0;
                 self.store_down_until = 0;
                 self.set_clocks();
-                self.note(|| "no more faults from now on".to_owned());
+                self.record_in_transcript(|| "no more faults from now on".to_owned());
             }
             Scheduled::LastRound => {
                 for worker in 0..self.workers.len() {
@@ -347,15 +347,15 @@ impl Simulation {
         let odds = self.setup.odds;
         if self.rng.chance(odds.outage) {
             self.server_down_until = self.now + self.rng.between(5000, 2 * MINUTE_MS);
-            self.note(|| "the token endpoint goes down".to_owned());
+            self.record_in_transcript(|| "the token endpoint goes down".to_owned());
         }
         if self.rng.chance(odds.store_outage) {
             self.store_down_until = self.now + self.rng.between(5000, 2 * MINUTE_MS);
-            self.note(|| "the store goes down".to_owned());
+            self.record_in_transcript(|| "the store goes down".to_owned());
         }
         if self.rng.chance(odds.withdrawn) {
             self.twin.revoke_all();
-            self.note(|| "a user revokes all grants at the server".to_owned());
+            self.record_in_transcript(|| "a user revokes all grants at the server".to_owned());
         }
         for grant in 0..self.grants.len() {
             if !self.setup.is_client_grant && self.rng.chance(odds.login) {
@@ -434,7 +434,7 @@ impl Simulation {
     }
 
     /// Adds a line to the transcript.
-    pub(super) fn note(&mut self, text: impl FnOnce() -> String) {
+    pub(super) fn record_in_transcript(&mut self, text: impl FnOnce() -> String) {
         if let Some(lines) = &mut self.transcript {
             let (seconds, millis) = (self.now / 1000, self.now % 1000);
             lines.push(format!("{seconds:>6}.{millis:03}  {}", text()));
@@ -450,7 +450,7 @@ impl Simulation {
     ) {
         if self.transcript.is_some() {
             let text = text(&self.ledger);
-            self.note(|| format!("worker {worker} grant {grant}: {text}"));
+            self.record_in_transcript(|| format!("worker {worker} grant {grant}: {text}"));
         }
     }
 

@@ -123,7 +123,7 @@ impl Simulation {
         let client = self.fresh_client(worker, self.workers[worker].epoch);
         self.workers[worker].slots = self.empty_slots(&client);
         self.workers[worker].client = client;
-        self.note(|| format!("worker {worker} dies"));
+        self.record_in_transcript(|| format!("worker {worker} dies"));
         self.post(asleep, Scheduled::Restart(worker));
     }
 
@@ -131,7 +131,7 @@ impl Simulation {
         let worker_state = &mut self.workers[worker];
         worker_state.is_up = true;
         worker_state.asleep_until = 0;
-        self.note(|| format!("worker {worker} is back, without state"));
+        self.record_in_transcript(|| format!("worker {worker} is back, without state"));
         self.begin_with_copies(worker);
     }
 
@@ -141,7 +141,7 @@ impl Simulation {
         let span = self.rng.between(100, span);
         self.workers[worker].asleep_until = self.now + span;
         self.report.pauses += 1;
-        self.note(|| format!("worker {worker} is suspended for {span} ms"));
+        self.record_in_transcript(|| format!("worker {worker} is suspended for {span} ms"));
         self.post(span, Scheduled::Wake(worker));
     }
 
@@ -151,7 +151,7 @@ impl Simulation {
             return;
         }
         self.workers[worker].awake_since = self.now;
-        self.note(|| format!("worker {worker} goes on"));
+        self.record_in_transcript(|| format!("worker {worker} goes on"));
         for (grant, message) in std::mem::take(&mut self.workers[worker].inbox) {
             self.notify(0, worker, grant, message);
         }
@@ -199,7 +199,7 @@ impl Simulation {
         let step = self.slot(worker, grant).keeper.resume(&at, event);
         self.note_for(worker, grant, |ledger| format!("-> {}", ledger.step(&step)));
         if let Step::Done(outcome) = step {
-            return self.over(worker, grant, outcome);
+            return self.finish(worker, grant, outcome);
         }
         let after = self.rng.between(0, 3);
         let slot = self.slot(worker, grant);
@@ -209,7 +209,7 @@ impl Simulation {
         Ok(())
     }
 
-    fn over(&mut self, worker: usize, grant: usize, outcome: Outcome) -> Result<(), Breach> {
+    fn finish(&mut self, worker: usize, grant: usize, outcome: Outcome) -> Result<(), Breach> {
         let slot = self.slot(worker, grant);
         slot.leader = None;
         slot.lease = None;

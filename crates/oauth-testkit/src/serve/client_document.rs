@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documents_are_fetched_from_this_machine_alone() {
+    fn client_documents_are_fetched_from_loopback_only() {
         let is_fetched = |url: &str| loopback(&url.parse().expect("a URL")).is_some();
         assert!(is_fetched("http://127.0.0.1:8000/c.json"));
         assert!(is_fetched("http://[::1]:8000/c.json"));

@@ -227,8 +227,8 @@ fn respond(
         (&Method::POST, "encrypt_responses") => {
             let response_key: ResponseKey = serde_json::from_slice(body).map_err(bad)?;
             let (alg, enc) = (
-                JweAlg::named(&response_key.alg),
-                Enc::named(&response_key.enc),
+                JweAlg::from_name(&response_key.alg),
+                Enc::from_name(&response_key.enc),
             );
             let (Some(alg), Some(enc)) = (alg, enc) else {
                 return Err(misread("unknown alg or enc".to_owned()));

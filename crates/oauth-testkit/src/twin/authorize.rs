@@ -1,4 +1,4 @@
-//! `GET {authorization_endpoint}`: the user approves at once, or denies if a test has set that.
+//! `GET {authorization_endpoint}`: the user approves immediately, or denies if a test has set that.
 //!
 //! RFC 6749 section 4.1.1, RFC 7636 section 4.3, RFC 9207 section 2
 
@@ -240,7 +240,7 @@ struct Checked {
     resources: Vec<String>,
 }
 
-/// Whether an ID token is requested beside the code; "the order of values does not matter" (section 3 there).
+/// Whether an ID token is requested in addition to the code; "the order of values does not matter" (section 3 there).
 fn is_hybrid(request: &ReceivedRequest) -> bool {
     matches!(
         request.query("response_type"),

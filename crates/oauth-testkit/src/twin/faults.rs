@@ -95,7 +95,7 @@ pub enum Fault {
         #[serde(default = "defaults::wrong_nonce")]
         flaw: IdTokenFlaw,
     },
-    /// The ID token beside the code of a callback (a hybrid flow) has a flaw.
+    /// The ID token in a callback of the hybrid flow has a flaw.
     IdTokenInCallback {
         /// In what way; `wrong_nonce` by default.
         #[serde(default = "defaults::wrong_nonce")]

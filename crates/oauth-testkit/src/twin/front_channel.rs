@@ -12,9 +12,9 @@ pub enum FrontChannelFlaw {
     WrongIssuer,
     /// `sid` has a `1` at its end.
     WrongSession,
-    /// There is no `iss` beside the `sid`.
+    /// There is a `sid` without an `iss`.
     MissingIssuer,
-    /// There is no `sid` beside the `iss`.
+    /// There is an `iss` without a `sid`.
     MissingSession,
     /// `sid` is repeated.
     RepeatedSession,

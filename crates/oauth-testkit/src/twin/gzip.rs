@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expands_to_what_it_says() {
+    fn the_gzip_data_expands_to_the_requested_size() {
         for count in [0, 1, 2, 257, 258, 259, 516, 517, 1000, 5_000_000] {
             let mut expanded = Vec::new();
             let packed = zeros(count);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gibibyte_is_less_than_a_driver_may_read() {
+    fn a_compressed_gibibyte_is_smaller_than_the_body_limit() {
         assert!(zeros(1 << 30).len() < 1 << 20);
     }
 }

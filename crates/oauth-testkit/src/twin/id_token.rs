@@ -176,7 +176,7 @@ pub(super) fn other_alg(claims: &Value, key_id: &str, alg: Alg) -> Option<String
 
 /// The claims under this header.
 pub(super) fn sign(header: &Value, claims: &Value) -> Option<String> {
-    let alg = header["alg"].as_str().and_then(Alg::named);
+    let alg = header["alg"].as_str().and_then(Alg::from_name);
     let alg = alg.filter(|alg| [Alg::Ps256, Alg::Es256].contains(alg));
     let alg = alg.unwrap_or(Alg::Rs256);
     sign_with(key(alg)?, header, claims)

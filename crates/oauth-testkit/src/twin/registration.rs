@@ -127,7 +127,7 @@ impl Registrations {
         let keys = client.metadata.get("jwks")?.get("keys")?;
         let key = PublicJwk::parse(&keys.get(0)?.to_string()).ok()?;
         let alg = client.text("request_object_signing_alg");
-        Some((key, Alg::named(alg).unwrap_or(Alg::Rs256)))
+        Some((key, Alg::from_name(alg).unwrap_or(Alg::Rs256)))
     }
 
     /// Whether its UserInfo responses are signed.

@@ -177,7 +177,7 @@ fn opened(
         };
     };
     let wrong = |description| ("invalid_request_object", description);
-    // Only the client's identification is allowed beside it.
+    // Only the client's identification is allowed outside the request object.
     if parameters
         .iter()
         .any(|(name, _)| !matches!(name.as_str(), "request" | "client_id"))

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read() {
+    fn saml_timestamps_are_parsed() {
         assert_eq!(seconds("1970-01-01T00:00:00Z"), Some(0));
         assert_eq!(seconds("2000-02-29T12:30:15Z"), Some(951_827_415));
         assert_eq!(seconds("2025-06-15T15:06:40Z"), Some(1_750_000_000));

@@ -1,4 +1,4 @@
-//! Requests written by hand: no line of oauth-core's own forms, URLs or JSON.
+//! Handwritten requests, which use none of oauth-core's forms, URLs or JSON.
 #![allow(dead_code)] // each test file uses its part
 
 pub(crate) mod jws;

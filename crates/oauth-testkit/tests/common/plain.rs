@@ -1,4 +1,4 @@
-//! The plain twin's clients at work.
+//! Requests of the plain twin's clients.
 
 use bytes::Bytes;
 use oauth_testkit::{Twin, TwinDriver};

@@ -1,4 +1,4 @@
-//! A blocking driver over one TCP connection, and every bad habit it might have.
+//! A blocking driver over one TCP connection, with every fault it might have.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -191,7 +191,7 @@ fn receive(stream: &mut TcpStream, fault: DriverFault) -> Result<Response<Bytes>
         return Err(Cause::too_large());
     }
     if fault == DriverFault::Expands && headers.contains_key("content-encoding") {
-        // A sixteenth of the gibibyte makes the point.
+        // A sixteenth of a gibibyte suffices.
         let mut expanded = Vec::new();
         let decoder = flate2::read::GzDecoder::new(&body[..]);
         decoder

@@ -21,7 +21,7 @@ pub(crate) async fn host() -> Result<Host, Error> {
     let response_mode = env::var("HELLO_RESPONSE_MODE");
     let response_mode = response_mode
         .ok()
-        .and_then(|name| ResponseMode::named(&name));
+        .and_then(|name| ResponseMode::from_name(&name));
     // Pages call it with a token that they never see, where there are tokens.
     let pages = match (env::var("OAUTH_STORE"), env::var("HELLO_API")) {
         (Ok(_), Ok(api)) => vec![Upstream::new("twin", Url::parse(&api)?)],

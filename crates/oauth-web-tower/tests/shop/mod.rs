@@ -1,4 +1,4 @@
-//! A shop and the provider that it trusts, and a browser: what the tests of every framework stand on.
+//! A shop, the provider that it trusts, and a browser, shared by the tests of every framework.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -57,7 +57,7 @@ impl Shop {
         config
     }
 
-    /// The settings with a client that the provider knows by the document that the shop serves.
+    /// The settings with a client identified by the metadata document that the shop serves.
     pub(crate) async fn by_document(&self) -> Config {
         self.twin.with(Twin::accept_client_id_metadata);
         let issuer = danger::loopback_issuer(self.twin.base()).unwrap();
@@ -91,7 +91,7 @@ impl Shop {
             let reply = browser.get(format!("{}{path}", self.base)).send().await;
             let reply = reply.unwrap();
             let (status, text) = (reply.status().as_u16(), reply.text().await.unwrap());
-            // With a strict cookie a page of the site leads on.
+            // With a strict cookie a page of the site continues the redirect.
             match text.split_once("http-equiv=refresh content=\"0;url=") {
                 Some((_, rest)) => {
                     path = rest.split('"').next().unwrap().replace("&amp;", "&");
@@ -139,7 +139,7 @@ async fn at_once<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
     all.into_iter().filter_map(|(_, ended)| ended).collect()
 }
 
-/// Pages call an API with a token that is renewed until it cannot be: then the session is over.
+/// Pages call an API with a token that is renewed until that fails, which ends the session.
 pub(crate) async fn check_calls(shop: &Shop) {
     let ann = browser();
     shop.open(&ann, "/me").await;
@@ -151,7 +151,7 @@ pub(crate) async fn check_calls(shop: &Shop) {
     shop.twin.with(Twin::expire_access_tokens);
     assert_eq!(shop.call(&ann).await.unwrap().status(), 200);
     assert_eq!(shop.twin.with(|twin| twin.counters().refreshes), 1);
-    // The grant is revoked at the provider: the session is over.
+    // The provider revokes the grant, which ends the session.
     shop.twin.with(Twin::revoke_all);
     assert_eq!(shop.call(&ann).await.unwrap().status(), 401);
     assert_eq!(shop.open(&ann, "/").await.1, "Hello, stranger");
@@ -160,7 +160,7 @@ pub(crate) async fn check_calls(shop: &Shop) {
 /// The application's notifications: which users were signed out, and by which provider.
 pub(crate) type Told = Arc<Mutex<Vec<(String, String)>>>;
 
-/// A host whose only provider is looked up at run time, and an application that wants to know who is signed out.
+/// A host whose only provider is looked up at run time, and an application that is notified of signed-out users.
 pub(crate) async fn with_tenant(shop: &Shop) -> (Host, Told) {
     let tenant = Provider::new("acme", shop.client().await).unwrap();
     let tenant = tenant.scope(Scope::parse("openid read").unwrap());
@@ -185,7 +185,7 @@ pub(crate) async fn with_tenant(shop: &Shop) -> (Host, Told) {
     (host, events)
 }
 
-/// Somebody signs out, and is signed out by their provider, in both channels.
+/// A user signs out, and is signed out by the provider over both channels.
 pub(crate) async fn check_signed_out(shop: &Shop, events: &Told) {
     let events = || std::mem::take(&mut *events.lock().unwrap());
     let ann = || vec![("user-248289761001".to_owned(), "acme".to_owned())];
@@ -221,7 +221,7 @@ pub(crate) async fn check_signed_out(shop: &Shop, events: &Told) {
     assert_eq!(events(), ann());
 }
 
-/// The provider fetches the document from the shop, and people sign in.
+/// The provider fetches the document from the shop, and users sign in.
 pub(crate) async fn check_client_document(shop: &Shop) {
     let url = format!("{}/oauth/client.json", shop.base);
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -245,7 +245,7 @@ pub(crate) async fn check_client_document(shop: &Shop) {
     assert!(known);
 }
 
-/// `/call` finds that the grant has ended: the user signs in again and returns to it, and a script is told.
+/// `/call` finds that the grant has ended: the user signs in again and returns to it, and a script gets an error.
 pub(crate) async fn check_grant_over(shop: &Shop) {
     let ann = browser();
     assert_eq!(shop.open(&ann, "/call").await, (200, "called".to_owned()));
@@ -268,7 +268,7 @@ pub(crate) async fn check_grant_over(shop: &Shop) {
     assert_eq!(shop.open(&ann, "/").await.1, "Hello, stranger");
 }
 
-/// A provider that is away at first, and a clock that can be moved.
+/// A provider that is unavailable at first, and an adjustable clock.
 #[derive(Default)]
 pub(crate) struct UnavailableProvider {
     request_count: AtomicU64,
@@ -296,7 +296,7 @@ impl UnavailableProvider {
         })
     }
 
-    /// Meanwhile public pages are served, sign-ins get an error, and the provider is not asked again for a while.
+    /// Meanwhile public pages are served, sign-ins get an error, and the provider is not contacted again for a while.
     pub(crate) async fn check(&self, shop: &Shop) {
         let request_count = || self.request_count.load(Ordering::SeqCst);
         let ann = browser();

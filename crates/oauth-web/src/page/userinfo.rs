@@ -63,7 +63,7 @@ const ID_TOKEN_ONLY_CLAIMS: [&str; 18] = [
     "cnf",
 ];
 
-/// Claims that are about one another: `email_verified` of one response must not vouch for the `email` of the other.
+/// Claims that belong together: `email_verified` of one response must not be combined with the `email` of the other.
 const PAIRS: [[&str; 2]; 3] = [
     ["email", "email_verified"],
     ["phone_number", "phone_number_verified"],
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_are_added_and_none_is_replaced() {
+    fn userinfo_claims_are_added_but_replace_none() {
         is_completed(
             &json!({ "sub": "ann", "name": "Ann" }),
             &json!({ "sub": "ann", "name": "Eve", "picture": null, "groups": ["staff"] }),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn how_a_person_authenticated_is_said_by_the_id_token_alone() {
+    fn authentication_claims_are_taken_only_from_the_id_token() {
         let claims = ID_TOKEN_ONLY_CLAIMS.iter().map(|name| (*name, json!("x")));
         let claims = Value::Object(
             claims
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_verified_only_if_it_is_the_same() {
+    fn email_verified_is_kept_only_with_the_same_email() {
         let (ann, eve) = (json!("ann@as.example"), json!("eve@as.example"));
         is_completed(
             &json!({ "email": ann }),

@@ -60,11 +60,11 @@ impl ProviderSettings {
     pub fn provider(self, client: Option<Client>) -> Result<Provider, SettingError> {
         let response_mode = match self.response_mode.as_deref() {
             None => ResponseMode::default(),
-            Some(name) => ResponseMode::named(name).ok_or_else(|| unknown_mode(name))?,
+            Some(name) => ResponseMode::from_name(name).ok_or_else(|| unknown_mode(name))?,
         };
         let userinfo = match self.userinfo.as_deref() {
             None => Userinfo::default(),
-            Some(name) => Userinfo::named(name).ok_or_else(|| {
+            Some(name) => Userinfo::from_name(name).ok_or_else(|| {
                 let words: Vec<_> = Userinfo::ALL.iter().map(|value| value.as_str()).collect();
                 mismatch("userinfo", &one_of(&words))
             })?,

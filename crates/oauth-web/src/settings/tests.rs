@@ -26,7 +26,7 @@ fn refused(settings: &Value) -> String {
 }
 
 #[test]
-fn every_field_of_a_site_can_be_set() {
+fn every_site_setting_can_be_read() {
     let document = json!({
         "client_id": "https://shop.example/shop/client.json", "client_name": "Shop", "token_endpoint_auth_method": "none",
         "redirect_uris": ["https://shop.example/shop/auth/callback"],
@@ -82,7 +82,7 @@ fn every_field_of_a_site_can_be_set() {
 }
 
 #[test]
-fn what_is_absent_is_as_in_rust() {
+fn absent_settings_have_the_rust_defaults() {
     let site = json!({ "base_url": "https://shop.example", "idle": null });
     let cookie = read(&site, Storage::Cookie).expect("settings");
     assert_eq!(
@@ -105,7 +105,7 @@ fn what_is_absent_is_as_in_rust() {
 }
 
 #[test]
-fn a_setting_of_another_type_is_named_and_not_shown() {
+fn a_setting_of_the_wrong_type_is_named_without_its_value() {
     let at = |name: &str, value: Value| {
         let mut settings = json!({ "base_url": "https://shop.example" });
         settings[name] = value;
@@ -148,7 +148,7 @@ fn a_setting_of_another_type_is_named_and_not_shown() {
 }
 
 #[test]
-fn a_provider_asks_for_what_its_kind_needs() {
+fn the_default_scope_depends_on_the_kind_of_provider() {
     let made = |settings: &Value| {
         let settings: ProviderSettings =
             serde_json::from_value(settings.clone()).expect("settings");
@@ -166,7 +166,7 @@ fn a_provider_asks_for_what_its_kind_needs() {
 }
 
 #[test]
-fn a_provider_returns_in_every_mode_that_reaches_a_server() {
+fn every_response_mode_except_fragments_is_accepted() {
     let made = |mode: &str| {
         let settings = json!({ "id": "login", "responseMode": mode });
         let settings: ProviderSettings = serde_json::from_value(settings).expect("settings");
@@ -198,7 +198,7 @@ fn a_provider_returns_in_every_mode_that_reaches_a_server() {
 }
 
 #[test]
-fn a_form_needs_https_signed_or_not() {
+fn form_post_response_modes_require_https() {
     for mode in ResponseMode::ALL {
         let settings = json!({ "id": "login", "responseMode": mode.as_str() });
         let settings: ProviderSettings = serde_json::from_value(settings).expect("settings");
@@ -219,7 +219,7 @@ fn a_form_needs_https_signed_or_not() {
 }
 
 #[test]
-fn a_provider_says_when_userinfo_is_asked_and_how_old_a_logout_token_may_be() {
+fn userinfo_and_logout_token_age_can_be_configured() {
     let made = |settings: &serde_json::Value| {
         let settings: ProviderSettings =
             serde_json::from_value(settings.clone()).expect("settings");

@@ -31,13 +31,13 @@ fn call(world: &mut World, browser: &mut Browser) -> Ended {
 }
 
 #[test]
-fn a_session_has_its_access_token_and_no_other() {
+fn a_session_has_only_its_access_token() {
     let (mut world, mut ann) = (world(), Browser::new());
     let session = ann.open(&mut world, "/me").session();
     let tokens = session.tokens().unwrap();
     assert!(tokens.refresh_token.is_none() && tokens.id_token.is_none());
     assert!(session.grant().is_none());
-    // Nothing that is written of a session, but its cookie, has the token.
+    // Only the cookie of a session contains the token, no other serialization.
     let secret = tokens.access_token.expose();
     let written = serde_json::to_string(&*session).unwrap();
     assert!(!written.contains(secret.as_str()));
@@ -54,11 +54,11 @@ fn a_session_has_its_access_token_and_no_other() {
 }
 
 #[test]
-fn a_token_that_is_over_is_replaced_and_nobody_is_asked() {
+fn an_expired_token_is_replaced_by_a_silent_sign_in() {
     let (mut world, mut ann) = (world(), Browser::new());
     let first = ann.open(&mut world, "/me").session();
     world.advance(600);
-    // A script is told; who the session is of has not changed.
+    // A script gets an error; the user of the session is unchanged.
     let reply = ann.fetch(&mut world, Method::GET, "/me").reply();
     assert_eq!(
         (reply.status, code(&reply)),
@@ -68,7 +68,7 @@ fn a_token_that_is_over_is_replaced_and_nobody_is_asked() {
     let reply = call(&mut world, &mut ann).reply();
     assert_eq!(code(&reply), "web.signed_out");
     assert!(ann.cookie(SESSION).is_some());
-    // A page for everybody, and a form that was filled in, do without.
+    // Open pages and submitted forms do not need the token.
     let request = ann.request(&world, Method::GET, "/", From::Own);
     ann.send(&mut world, request, Access::Open).session();
     let request = ann.request(&world, Method::POST, "/me", From::Own);
@@ -85,7 +85,7 @@ fn a_token_that_is_over_is_replaced_and_nobody_is_asked() {
 }
 
 #[test]
-fn whoever_left_the_provider_signs_in_anew_once_the_token_is_over() {
+fn a_user_signed_out_at_the_provider_signs_in_again_after_the_token_expires() {
     let (mut world, mut ann) = (world(), Browser::new());
     ann.open(&mut world, "/me").session();
     world.advance(600);
@@ -103,7 +103,7 @@ fn whoever_left_the_provider_signs_in_anew_once_the_token_is_over() {
 }
 
 #[test]
-fn tokens_that_are_over_at_once_are_no_endless_loop() {
+fn tokens_that_expire_at_once_do_not_cause_a_redirect_loop() {
     let (mut world, mut ann) = (world(), Browser::new());
     world.provider.twin().set_access_token_lifetime(0);
     let reply = ann.open(&mut world, "/me").reply();
@@ -111,7 +111,7 @@ fn tokens_that_are_over_at_once_are_no_endless_loop() {
 }
 
 #[test]
-fn the_token_is_revoked_at_the_logout() {
+fn the_token_is_revoked_at_logout() {
     let (mut world, mut ann) = (world(), Browser::new());
     ann.open(&mut world, "/me").session();
     let reply = ann.click(&mut world, "/auth/logout").reply();
@@ -121,7 +121,7 @@ fn the_token_is_revoked_at_the_logout() {
 }
 
 #[test]
-fn a_refresh_token_is_not_asked_for() {
+fn offline_access_is_refused_if_only_the_access_token_is_kept() {
     let mut config = World::with(keeping).config;
     config.providers[0].scope = Scope::parse("openid offline_access").unwrap();
     assert_eq!(Site::new(config).unwrap_err().code(), "web.setup");

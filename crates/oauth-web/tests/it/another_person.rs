@@ -1,4 +1,4 @@
-//! A silent check or a step-up comes back with another user than that of the session.
+//! A silent check or a step-up returns a user other than that of the session.
 
 use http::{Method, StatusCode};
 use oauth_core::scope::Scope;
@@ -22,7 +22,7 @@ fn strict_in_store(config: Config) -> Config {
 }
 
 /// Follows a link of the site to the provider, and returns from there.
-fn there_and_back(world: &mut World, browser: &mut Browser, reply: &Reply) -> Reply {
+fn visit_provider_and_return(world: &mut World, browser: &mut Browser, reply: &Reply) -> Reply {
     let callback = Browser::provider(world, &location(reply));
     let request = browser.request(world, Method::GET, &callback, From::Elsewhere);
     browser.send(world, request, Access::SignedIn).reply()
@@ -30,17 +30,17 @@ fn there_and_back(world: &mut World, browser: &mut Browser, reply: &Reply) -> Re
 
 fn check(world: &mut World, browser: &mut Browser) -> Reply {
     let reply = browser.click(world, "/auth/check?return_to=/shop").reply();
-    there_and_back(world, browser, &reply)
+    visit_provider_and_return(world, browser, &reply)
 }
 
 fn step_up(world: &mut World, browser: &mut Browser, need: &PageRequirements) -> Reply {
     let request = browser.request(world, Method::GET, "/pay", From::Own);
     let ended = browser.send_needing(world, request, Access::SignedIn, Some(need.clone()));
-    there_and_back(world, browser, &ended.reply())
+    visit_provider_and_return(world, browser, &ended.reply())
 }
 
-/// Somebody signs in, and then somebody else at the provider.
-fn taken_over(change: impl FnOnce(Config) -> Config) -> (World, Browser) {
+/// One user signs in, and then another one at the provider.
+fn sign_in_as_another_user(change: impl FnOnce(Config) -> Config) -> (World, Browser) {
     let (mut world, mut ann) = (World::with(change), Browser::new());
     ann.open(&mut world, "/me");
     ann.click(&mut world, "/me").session();
@@ -48,7 +48,7 @@ fn taken_over(change: impl FnOnce(Config) -> Config) -> (World, Browser) {
     (world, ann)
 }
 
-/// Where the callback leads: by a redirect or, with a strict cookie, by a page.
+/// The target of the callback, by a redirect or, with a strict cookie, by a page.
 #[track_caller]
 fn page_after(reply: &Reply) -> String {
     match reply.body.split_once("content=\"0;url=") {
@@ -60,7 +60,7 @@ fn page_after(reply: &Reply) -> String {
 #[track_caller]
 fn is_signed_out(world: &mut World, browser: &mut Browser, reply: &Reply) {
     let remaining = reply.signed_out.as_ref().map(|left| left.subject.as_str());
-    // Without the cookie or a record, the site cannot tell who has left.
+    // Without the cookie or a record, the site cannot identify the former user.
     let is_known = world.config.keep == SessionStorage::Store || world.config.same_site.is_none();
     assert_eq!(remaining, Some(SUBJECT).filter(|_| is_known));
     assert!(browser.cookie(SESSION).is_none());
@@ -69,7 +69,7 @@ fn is_signed_out(world: &mut World, browser: &mut Browser, reply: &Reply) {
 }
 
 #[test]
-fn a_silent_check_that_finds_somebody_else_ends_the_session_and_begins_none() {
+fn a_silent_check_that_finds_another_user_ends_the_session() {
     for change in [
         |config| config,
         strict,
@@ -77,16 +77,16 @@ fn a_silent_check_that_finds_somebody_else_ends_the_session_and_begins_none() {
         Config::in_store,
         strict_in_store,
     ] {
-        let (mut world, mut ann) = taken_over(change);
+        let (mut world, mut ann) = sign_in_as_another_user(change);
         let has_tokens = world.config.keep != SessionStorage::Identity;
         let reply = check(&mut world, &mut ann);
         assert_eq!(page_after(&reply), "/shop");
         is_signed_out(&mut world, &mut ann, &reply);
         assert_eq!(world.notes_of("web.another_person").len(), 1);
         let revocations = world.provider.twin().counters().revocations;
-        // Those of the session that ends, and those that were issued to somebody else.
+        // Those of the session that ends, and those that were issued to the other user.
         assert_eq!(revocations, u64::from(has_tokens) + 1);
-        // As after any check that finds nobody, none is made for a while.
+        // As after any check that finds no user, no check is made for a while.
         let request = ann.request(&world, Method::GET, "/shop", From::Own);
         let ended = ann.send(&mut world, request, Access::Silent);
         assert!(matches!(ended, crate::world::Ended::Passed(None)));
@@ -97,18 +97,18 @@ fn a_silent_check_that_finds_somebody_else_ends_the_session_and_begins_none() {
 }
 
 #[test]
-fn a_page_whose_token_is_over_is_not_shown_to_somebody_else() {
-    let (mut world, mut ann) = taken_over(with_access_token);
+fn a_page_with_an_expired_token_is_not_shown_to_another_user() {
+    let (mut world, mut ann) = sign_in_as_another_user(with_access_token);
     world.advance(24 * 3600 / 4);
     let reply = ann.click(&mut world, "/me").reply();
     assert!(location(&reply).contains("prompt=none"));
-    let reply = there_and_back(&mut world, &mut ann, &reply);
+    let reply = visit_provider_and_return(&mut world, &mut ann, &reply);
     assert_eq!(location(&reply), "/me");
     is_signed_out(&mut world, &mut ann, &reply);
 }
 
 #[test]
-fn a_silent_check_that_finds_the_same_person_renews_the_session() {
+fn a_silent_check_that_finds_the_same_user_renews_the_session() {
     for change in [|config| config, Config::in_store, strict_in_store] {
         let (mut world, mut ann) = (World::with(change), Browser::new());
         ann.open(&mut world, "/me");
@@ -118,15 +118,15 @@ fn a_silent_check_that_finds_the_same_person_renews_the_session() {
         assert_eq!(page_after(&check(&mut world, &mut ann)), "/shop");
         let next = ann.click(&mut world, "/me").session();
         assert!(next.started_at > first.started_at);
-        // The record of the former session is gone, even if its cookie did not come along.
+        // The record of the former session is gone, even if its cookie was not sent.
         assert_eq!(world.records().len(), records);
     }
 }
 
 #[test]
-fn a_step_up_as_somebody_else_is_an_error_and_ends_the_session() {
+fn a_step_up_as_another_user_is_an_error_and_ends_the_session() {
     for change in [|config| config, Config::in_store, strict_in_store] {
-        let (mut world, mut ann) = taken_over(change);
+        let (mut world, mut ann) = sign_in_as_another_user(change);
         world.provider.twin().set_claim("acr", "mfa");
         let reply = step_up(&mut world, &mut ann, &PageRequirements::acr(["mfa"]));
         assert_eq!(reply.status, StatusCode::FORBIDDEN);
@@ -138,9 +138,9 @@ fn a_step_up_as_somebody_else_is_an_error_and_ends_the_session() {
 }
 
 #[test]
-fn a_step_up_that_a_script_was_told_of_is_for_the_same_person_unless_another_is_asked_for() {
+fn a_script_triggered_step_up_refuses_another_user_unless_select_account_is_requested() {
     for (prompt, expected) in [("", "web.another_person"), ("&prompt=select_account", "")] {
-        let (mut world, mut ann) = taken_over(|config| config);
+        let (mut world, mut ann) = sign_in_as_another_user(|config| config);
         world.provider.twin().set_claim("acr", "mfa");
         let mut request = ann.request(&world, Method::GET, "/pay", From::Own);
         put(&mut request.headers, "sec-fetch-mode", "cors");
@@ -149,19 +149,19 @@ fn a_step_up_that_a_script_was_told_of_is_for_the_same_person_unless_another_is_
         let ended = ann.send_needing(&mut world, request, Access::SignedIn, need);
         let sign_in = ended.reply().problem.unwrap().sign_in.unwrap();
         let reply = ann.click(&mut world, &format!("{sign_in}{prompt}")).reply();
-        let reply = there_and_back(&mut world, &mut ann, &reply);
+        let reply = visit_provider_and_return(&mut world, &mut ann, &reply);
         assert_eq!(code(&reply), expected);
     }
 }
 
 #[test]
-fn a_session_that_has_become_that_of_the_other_person_meanwhile_stays() {
-    let (mut world, mut ann) = taken_over(Config::in_store);
+fn a_check_begun_before_another_user_signed_in_leaves_that_session_alone() {
+    let (mut world, mut ann) = sign_in_as_another_user(Config::in_store);
     let begun = ann.click(&mut world, "/auth/check?return_to=/shop").reply();
     // In another tab.
     let login = ann.click(&mut world, "/auth/login").reply();
-    there_and_back(&mut world, &mut ann, &login);
-    there_and_back(&mut world, &mut ann, &begun);
+    visit_provider_and_return(&mut world, &mut ann, &login);
+    visit_provider_and_return(&mut world, &mut ann, &begun);
     let session = ann.click(&mut world, "/me").session();
     assert_eq!(session.identity.subject, "bob");
 }
@@ -174,16 +174,16 @@ fn with_another_provider(mut config: Config) -> Config {
 }
 
 #[test]
-fn a_check_that_began_before_a_sign_in_at_another_provider_leaves_that_alone() {
+fn a_check_begun_before_a_sign_in_at_another_provider_leaves_that_session_alone() {
     let (mut world, mut ann) = (World::with(with_another_provider), Browser::new());
     let begun = ann.click(&mut world, "/auth/check?return_to=/shop&provider=twin");
     let begun = begun.reply();
-    // In another tab, with another provider, as somebody else.
+    // In another tab, with another provider, as another user.
     world.provider.twin().approve_as("bob");
     let login = ann.get(&mut world, "/auth/login?provider=other").reply();
-    there_and_back(&mut world, &mut ann, &login);
+    visit_provider_and_return(&mut world, &mut ann, &login);
     world.provider.twin().approve_as(SUBJECT);
-    let reply = there_and_back(&mut world, &mut ann, &begun);
+    let reply = visit_provider_and_return(&mut world, &mut ann, &begun);
     assert_eq!(location(&reply), "/shop");
     let session = ann.click(&mut world, "/me").session();
     assert_eq!(
@@ -196,18 +196,18 @@ fn a_check_that_began_before_a_sign_in_at_another_provider_leaves_that_alone() {
 }
 
 #[test]
-fn nobody_is_signed_in_at_another_provider_by_a_silent_check() {
+fn a_silent_check_for_another_provider_is_skipped() {
     let mut world = World::with(with_another_provider);
     let mut ann = Browser::new();
     let reply = ann.get(&mut world, "/auth/login?provider=twin").reply();
-    there_and_back(&mut world, &mut ann, &reply);
+    visit_provider_and_return(&mut world, &mut ann, &reply);
     let target = "/auth/check?return_to=/shop&provider=other";
     assert_eq!(location(&ann.click(&mut world, target).reply()), "/shop");
 }
 
 /// "When possible, an id_token_hint SHOULD be present when prompt=none is used" (OpenID Connect Core section 3.1.2.1).
 #[test]
-fn the_provider_is_told_whose_session_it_is_if_its_id_token_is_at_hand() {
+fn the_id_token_hint_is_sent_if_the_id_token_is_available() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let hinted = |reply: Reply| location(&reply).contains("id_token_hint=");
     assert!(!hinted(ann.get(&mut world, "/auth/login").reply()));
@@ -218,7 +218,7 @@ fn the_provider_is_told_whose_session_it_is_if_its_id_token_is_at_hand() {
     let ended = ann.send_needing(&mut world, request, Access::SignedIn, need);
     assert!(hinted(ended.reply()));
     assert!(!hinted(ann.click(&mut world, "/auth/login").reply()));
-    // One that would fill the response is not sent.
+    // A hint that would make the response too large is not sent.
     world
         .provider
         .twin()
@@ -228,8 +228,8 @@ fn the_provider_is_told_whose_session_it_is_if_its_id_token_is_at_hand() {
 }
 
 #[test]
-fn a_silent_check_by_a_link_of_another_site_finds_the_session_by_a_hop() {
-    let (mut world, mut ann) = taken_over(strict_in_store);
+fn a_cross_site_silent_check_finds_the_strict_cookie_after_a_hop() {
+    let (mut world, mut ann) = sign_in_as_another_user(strict_in_store);
     let target = "/auth/check?return_to=/shop&provider=twin";
     let request = ann.request(&world, Method::GET, target, From::Elsewhere);
     let reply = ann.send(&mut world, request, Access::Open).reply();
@@ -237,37 +237,37 @@ fn a_silent_check_by_a_link_of_another_site_finds_the_session_by_a_hop() {
     let again = "/auth/check?provider=twin&amp;return_to=%2Fshop\"";
     assert!(reply.body.contains(again), "{}", reply.body);
     let reply = ann.click(&mut world, target).reply();
-    let reply = there_and_back(&mut world, &mut ann, &reply);
+    let reply = visit_provider_and_return(&mut world, &mut ann, &reply);
     is_signed_out(&mut world, &mut ann, &reply);
 }
 
 #[test]
-fn a_sign_in_ends_the_session_before_it_although_its_cookie_is_kept_back() {
+fn a_sign_in_ends_the_former_session_without_its_cookie() {
     for change in [Config::in_store, strict_in_store] {
-        let (mut world, mut ann) = taken_over(change);
+        let (mut world, mut ann) = sign_in_as_another_user(change);
         let records = world.records().len();
         let reply = ann.click(&mut world, "/auth/login?return_to=/me").reply();
         assert_eq!(
-            page_after(&there_and_back(&mut world, &mut ann, &reply)),
+            page_after(&visit_provider_and_return(&mut world, &mut ann, &reply)),
             "/me"
         );
         let session = ann.click(&mut world, "/me").session();
         assert_eq!(session.identity.subject, "bob");
-        // Nothing is left of Ann's: neither the session nor its tokens.
+        // Neither Ann's session nor its tokens remain.
         assert!(world.records().len() <= records, "{:?}", world.records());
         assert_eq!(world.provider.twin().counters().revocations, 1);
     }
 }
 
-/// A plain sign-in takes the place of the session before it, and the application is told if that was another user's.
+/// A plain sign-in replaces the former session, and the application is notified if that was another user's.
 #[test]
-fn the_application_is_told_whose_place_another_person_takes() {
+fn the_application_receives_the_identity_of_a_replaced_user() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     ann.open(&mut world, "/me").session();
     for (person, replaced) in [(SUBJECT, None), ("bob", Some(SUBJECT)), ("bob", None)] {
         world.provider.twin().approve_as(person);
         let reply = ann.click(&mut world, "/auth/login?return_to=/shop").reply();
-        let reply = there_and_back(&mut world, &mut ann, &reply);
+        let reply = visit_provider_and_return(&mut world, &mut ann, &reply);
         let signed_out = reply.signed_out.as_ref();
         let signed_out = signed_out.map(|identity| identity.subject.as_str());
         assert_eq!(signed_out, replaced, "{person}");

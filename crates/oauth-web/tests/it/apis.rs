@@ -40,7 +40,7 @@ fn call(
 }
 
 #[test]
-fn the_cookie_of_a_site_with_apis_is_strict_unless_the_site_says_otherwise() {
+fn a_site_with_apis_defaults_to_strict_cookies() {
     for (has_api, same_site, expected) in [
         (true, None, "SameSite=Strict"),
         (true, Some(SameSite::Lax), "SameSite=Lax"),
@@ -65,7 +65,7 @@ fn the_cookie_of_a_site_with_apis_is_strict_unless_the_site_says_otherwise() {
             expected == "SameSite=Lax"
         );
         ann.click(&mut world, "/me").session();
-        // A strict cookie comes with the hop, if a link of another site leads here.
+        // A strict cookie is sent only after the hop if the link is on another site.
         let request = ann.request(&world, Method::GET, "/me", From::Elsewhere);
         let ended = ann.send(&mut world, request, Access::SignedIn);
         match expected {
@@ -78,7 +78,7 @@ fn the_cookie_of_a_site_with_apis_is_strict_unless_the_site_says_otherwise() {
 const OWN: (&str, &str) = ("x-csrf-protection", "1");
 
 #[test]
-fn a_call_is_passed_on_without_what_is_this_sites_business() {
+fn a_proxied_call_drops_site_specific_headers() {
     let mut world = world();
     let mut ann = signed_in(&mut world);
     let fields = [
@@ -88,7 +88,7 @@ fn a_call_is_passed_on_without_what_is_this_sites_business() {
         ("forwarded", "for=1.2.3.4"),
         ("connection", "keep-alive, x-secret-hop"),
         ("x-secret-hop", "1"),
-        // They would make another call of it than the one that was checked.
+        // These would change the call after it was checked.
         ("x-http-method-override", "DELETE"),
         ("x_original_url", "/admin"),
         ("x-original-url", "/v1/admin"),
@@ -117,7 +117,7 @@ fn a_call_is_passed_on_without_what_is_this_sites_business() {
 }
 
 #[test]
-fn every_call_shows_that_it_is_a_page_of_this_sites() {
+fn every_call_must_prove_that_it_comes_from_a_page_of_this_site() {
     let mut world = world();
     let mut ann = signed_in(&mut world);
     for method in [Method::GET, Method::POST] {
@@ -165,7 +165,7 @@ fn every_call_shows_that_it_is_a_page_of_this_sites() {
 }
 
 #[test]
-fn a_path_that_two_servers_could_read_differently_is_refused() {
+fn ambiguous_paths_are_refused() {
     let mut world = world();
     let mut ann = signed_in(&mut world);
     for rest in [
@@ -186,7 +186,7 @@ fn a_path_that_two_servers_could_read_differently_is_refused() {
         let reply = call(&mut world, &mut ann, Method::GET, &target, &[OWN]).reply();
         assert_eq!(code(&reply), "web.path", "{rest}");
     }
-    // What only begins like the name is another.
+    // A name that only begins alike is a different one.
     let reply = call(
         &mut world,
         &mut ann,
@@ -199,7 +199,7 @@ fn a_path_that_two_servers_could_read_differently_is_refused() {
 }
 
 #[test]
-fn what_comes_back_is_no_page_of_this_site() {
+fn an_api_reply_cannot_act_as_a_page_of_this_site() {
     let mut headers = HeaderMap::new();
     for (name, value) in [
         ("content-type", "text/html"),
@@ -226,7 +226,7 @@ fn what_comes_back_is_no_page_of_this_site() {
 }
 
 #[test]
-fn tokens_that_are_over_end_the_session() {
+fn expired_tokens_end_the_session() {
     let mut world = world();
     let mut ann = signed_in(&mut world);
     let request = ann.request(&world, Method::GET, "/auth/api/shop/cart", From::Own);
@@ -238,7 +238,7 @@ fn tokens_that_are_over_end_the_session() {
 
 proptest! {
     #[test]
-    fn no_path_leads_out_of_the_api(rest in "[/a-z.%@:?#\\\\;&=25efEFcC-]{0,40}") {
+    fn no_path_escapes_the_base_path_of_the_api(rest in "[/a-z.%@:?#\\\\;&=25efEFcC-]{0,40}") {
         let mut world = world();
         let mut ann = Browser::new();
         ann.open(&mut world, "/me");

@@ -1,4 +1,4 @@
-//! What others try.
+//! Attacks from other sites and browsers.
 
 use http::{Method, StatusCode};
 use oauth_web::{Access, PageRequirements};
@@ -6,7 +6,7 @@ use oauth_web::{Access, PageRequirements};
 use crate::world::{Browser, Ended, From, SESSION, SHOP, World, add_cookie, code, location, put};
 
 #[test]
-fn nobody_is_sent_to_another_origin() {
+fn no_redirect_leads_to_another_origin() {
     for target in [
         "//evil.example",
         "https://evil.example/",
@@ -31,7 +31,7 @@ fn nobody_is_sent_to_another_origin() {
 }
 
 #[test]
-fn forms_of_other_sites_are_refused() {
+fn cross_site_forms_are_refused() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     ann.open(&mut world, "/me").session();
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
@@ -48,13 +48,13 @@ fn forms_of_other_sites_are_refused() {
 }
 
 #[test]
-fn forms_of_other_sites_reach_pages_for_everybody_as_nobodys() {
+fn cross_site_forms_reach_open_pages_without_a_session() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let posted = |world: &mut World, ann: &mut Browser, access, need| {
         let request = ann.request(world, Method::POST, "/payment/return", From::Elsewhere);
         ann.send_needing(world, request, access, need)
     };
-    // Of somebody who is signed in as well: the browser keeps the cookie back.
+    // Also for a signed-in user: the browser withholds the cookie.
     for _ in 0..2 {
         for access in [Access::Open, Access::Silent] {
             let ended = posted(&mut world, &mut ann, access, None);
@@ -67,13 +67,13 @@ fn forms_of_other_sites_reach_pages_for_everybody_as_nobodys() {
         assert_eq!(code(&refused.reply()), "web.cross_site");
         ann.open(&mut world, "/me").session();
     }
-    // The site's own pages are no application's.
+    // The site's own pages do not belong to the application.
     let request = ann.request(&world, Method::POST, "/auth/logout", From::Elsewhere);
     assert!(ann.send(&mut world, request, Access::Open).is_status(403));
 }
 
 #[test]
-fn a_websocket_is_opened_by_pages_of_the_site_only() {
+fn only_same_origin_pages_can_open_a_websocket() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     ann.open(&mut world, "/me").session();
     for (site, status) in [("same-site", 403), ("cross-site", 403), ("same-origin", 0)] {
@@ -86,7 +86,7 @@ fn a_websocket_is_opened_by_pages_of_the_site_only() {
 }
 
 #[test]
-fn cookies_of_others_hide_none_of_ours() {
+fn foreign_cookies_do_not_hide_the_sites_cookies() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     ann.open(&mut world, "/me").session();
     let valid = &ann.cookie(SESSION).unwrap().value;
@@ -106,7 +106,7 @@ fn cookies_of_others_hide_none_of_ours() {
 }
 
 #[test]
-fn a_flow_always_fits_into_its_cookie() {
+fn a_sign_in_flow_always_fits_into_its_cookie() {
     let mut world = World::with(|mut config| {
         let state = (
             "resource".to_owned(),
@@ -156,7 +156,7 @@ fn a_hop_stays_on_the_site() {
 }
 
 #[test]
-fn an_old_browser_is_judged_by_origin_and_a_program_by_a_header() {
+fn without_fetch_metadata_the_origin_or_a_custom_header_is_checked() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     ann.open(&mut world, "/me").session();
     let mut post = |ann: &mut Browser, fields: &[(&str, &str)], cookie: bool| {
@@ -189,7 +189,7 @@ fn an_old_browser_is_judged_by_origin_and_a_program_by_a_header() {
 }
 
 #[test]
-fn cookie_planted_twice_does_not_hide_the_good_one() {
+fn duplicate_planted_cookies_do_not_hide_the_genuine_one() {
     let (mut world, mut ann, mut eve) = (World::new(), Browser::new(), Browser::new());
     ann.open(&mut world, "/me").session();
     eve.open(&mut world, "/me").session();
@@ -204,7 +204,7 @@ fn cookie_planted_twice_does_not_hide_the_good_one() {
         add_cookie(&mut request, SESSION, &valid);
         ann.send(&mut world, request, Access::SignedIn).session();
     }
-    // Not any number of them.
+    // The number is limited.
     let mut request = ann.request(&world, Method::GET, "/me", From::Typed);
     put(
         &mut request.headers,
@@ -219,7 +219,7 @@ fn cookie_planted_twice_does_not_hide_the_good_one() {
 }
 
 #[test]
-fn a_flow_is_never_taken_for_a_session_nor_one_sites_cookie_for_anothers() {
+fn a_flow_cookie_or_a_cookie_of_another_origin_is_not_accepted_as_a_session() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     ann.get(&mut world, "/me");
     let flow = ann.cookies[0].clone();
@@ -251,7 +251,7 @@ fn a_flow_is_never_taken_for_a_session_nor_one_sites_cookie_for_anothers() {
 }
 
 #[test]
-fn forged_host_or_scheme_decides_nothing() {
+fn a_forged_host_or_scheme_is_ignored() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let mut request = ann.request(&world, Method::GET, "/me", From::Typed);
     request.host = "evil.example".to_owned();
@@ -262,7 +262,7 @@ fn forged_host_or_scheme_decides_nothing() {
         url.contains("redirect_uri=https%3A%2F%2Fshop.example%2Fauth%2Fcallback"),
         "{url}"
     );
-    // Of several base URLs it chooses one, and no other.
+    // The host selects among several base URLs, and cannot add one.
     world.change(|config| {
         config
             .base_urls
@@ -279,7 +279,7 @@ fn forged_host_or_scheme_decides_nothing() {
 }
 
 #[test]
-fn a_new_login_takes_the_place_of_the_session_before() {
+fn a_new_login_replaces_the_former_session() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     ann.open(&mut world, "/me").session();
     let before = ann.clone();
@@ -297,7 +297,7 @@ fn a_new_login_takes_the_place_of_the_session_before() {
 }
 
 #[test]
-fn pages_of_ours_are_nobody_elses_frame_and_know_their_methods() {
+fn pages_cannot_be_framed_and_refuse_other_methods() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let reply = ann.get(&mut world, "/auth/callback?error=x").reply();
     let policy = reply.headers["content-security-policy"].to_str().unwrap();

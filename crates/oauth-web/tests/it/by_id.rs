@@ -1,5 +1,5 @@
-//! Attacks on sign-in for web applications, a test for each: its name says which, by the ids of the project's list of
-//! attacks on OAuth clients (`tests/attacks.txt`), which also names what the adapters' own tests show of them.
+//! Attacks on sign-in for web applications, with a test for each named by its id in the project's list of
+//! attacks on OAuth clients (`tests/attacks.txt`), which also names the adapters' tests of them.
 
 use http::header::SET_COOKIE;
 use http::{Method, StatusCode};
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use crate::world::{Browser, Ended, From, SESSION, SHOP, TWIN, World, code, location, put};
 
-/// Where a user lands who asked for `target` and signed in.
+/// The page reached by a user who requested `target` and signed in.
 fn landed(target: &str) -> String {
     let (mut world, mut eve) = (World::new(), Browser::new());
     let url = location(&eve.get(&mut world, target).reply());
@@ -31,7 +31,7 @@ fn query(pairs: &[(&str, &str)]) -> String {
 /// CSRF on the start of a flow: from elsewhere a user can be sent to a provider that the site trusts, and no more
 /// (OpenID Connect Core section 4). Nothing is linked, and the current user stays signed in.
 #[test]
-fn a2_a_flow_that_somebody_else_starts_changes_nothing() {
+fn a2_a_flow_started_by_an_attacker_changes_nothing() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     ann.open(&mut world, "/me").session();
     let before = ann.cookie(SESSION).unwrap().value.clone();
@@ -75,7 +75,7 @@ fn a2_a_flow_that_somebody_else_starts_changes_nothing() {
 
 /// Session fixation: a sign-in reuses neither an earlier session nor a flow.
 #[test]
-fn a9_nobody_signs_in_to_a_session_that_somebody_else_knows() {
+fn a9_a_sign_in_never_reuses_a_known_session_or_flow() {
     let (mut world, mut eve) = (World::in_store(), Browser::new());
     eve.open(&mut world, "/me").session();
     let planted = eve.cookie(SESSION).unwrap().value.clone();
@@ -105,9 +105,9 @@ fn a9_nobody_signs_in_to_a_session_that_somebody_else_knows() {
     }
 }
 
-/// Pending flows without end: what is begun and never finished is kept by the browser, and by nobody else.
+/// Unlimited pending flows: a flow that is never finished is stored only by the browser.
 #[test]
-fn a10_flows_that_nobody_finishes_cost_the_site_nothing() {
+fn a10_abandoned_flows_leave_nothing_in_the_store() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     for page in 0..1_000 {
         Browser::new().get(&mut world, &format!("/page/{page}"));
@@ -128,7 +128,7 @@ fn attributes(reply: &Reply) -> Vec<String> {
 
 /// Cookie flags: every cookie is for this host alone, over TLS alone, out of scripts' reach, and for a time.
 #[test]
-fn a11_no_cookie_is_without_its_flags() {
+fn a11_every_cookie_has_the_security_flags() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let start = ann.get(&mut world, "/me").reply();
     let callback = Browser::provider(&mut world, &location(&start));
@@ -168,7 +168,7 @@ fn a11_no_cookie_is_without_its_flags() {
 
 /// Open redirect: no target that a browser could resolve to another site is accepted.
 #[test]
-fn a12_nobody_returns_to_another_place() {
+fn a12_a_login_never_returns_to_a_foreign_target() {
     let shop_url = Url::parse(SHOP).unwrap();
     for target in [
         "//evil.example",
@@ -199,9 +199,9 @@ fn a12_nobody_returns_to_another_place() {
     assert_eq!(landed("/auth/login?return_to=%2Fme%3Fx%3D1"), "/me?x=1");
 }
 
-/// The host of a request chooses among the site's own, and makes none.
+/// The host of a request selects among the site's own hosts, and cannot add one.
 #[test]
-fn a13_the_redirect_uri_is_the_sites_own_whatever_host_is_named() {
+fn a13_the_redirect_uri_ignores_a_forged_host() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     for host in [
         "evil.example",
@@ -234,7 +234,7 @@ proptest! {
 
     /// Unexpected URLs: each gets a response, and none a server error.
     #[test]
-    fn a14_no_url_is_a_fault_of_the_sites(
+    fn a14_no_url_causes_a_server_error(
         page in "(login|callback|logout|logout/done|session|check|signed-out|backchannel-logout)",
         query in "\\PC{0,60}",
         raw in "[%&=;/?a-f0-9\\[\\]]{0,40}",
@@ -257,7 +257,7 @@ proptest! {
 
 /// A session that outlives its logout: the session and its tokens end here, even if the provider does not answer.
 #[test]
-fn d4_a_logout_that_the_provider_does_not_hear_of_is_one() {
+fn d4_a_logout_ends_the_session_even_if_the_provider_does_not_respond() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     ann.open(&mut world, "/me").session();
     let mut copy = ann.clone();

@@ -1,4 +1,4 @@
-//! Callbacks that are not as they should be: the user gets on, and the log names the part.
+//! Irregular callbacks: the user can continue, and the log names the wrong part.
 
 use http::{Method, StatusCode};
 use oauth_seal::Keys;
@@ -18,7 +18,7 @@ fn arrive(world: &mut World, browser: &mut Browser, callback: &str) -> oauth_web
 }
 
 #[test]
-fn callback_again_leads_home() {
+fn a_repeated_callback_redirects_to_the_home_page() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let callback = callback(&mut world, &mut ann, "/me");
     assert_eq!(location(&arrive(&mut world, &mut ann, &callback)), "/me");
@@ -27,7 +27,7 @@ fn callback_again_leads_home() {
 }
 
 #[test]
-fn bookmarked_login_signs_in_all_the_same() {
+fn a_callback_of_a_bookmarked_login_starts_a_new_sign_in() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let old = callback(&mut world, &mut Browser::new(), "/me");
     let ended = oauth_web_reply(arrive(&mut world, &mut ann, &old));
@@ -39,7 +39,7 @@ fn oauth_web_reply(reply: oauth_web::Reply) -> crate::world::Ended {
 }
 
 #[test]
-fn state_of_another_browser_signs_nobody_in() {
+fn the_state_of_another_browser_is_refused() {
     let (mut world, mut ann, mut eve) = (World::new(), Browser::new(), Browser::new());
     let eves = callback(&mut world, &mut eve, "/me");
     callback(&mut world, &mut ann, "/me");
@@ -49,12 +49,12 @@ fn state_of_another_browser_signs_nobody_in() {
     let notes = world.notes_of("web.callback_unknown");
     assert!(notes[0].contains("the state does not match"), "{notes:?}");
     assert!(!world.notes[0].is_site_fault);
-    // Her own sign-in is still good: it was not used up.
+    // Her own sign-in is still valid, because it was not used.
     assert_eq!(ann.flows(), 1);
 }
 
 #[test]
-fn missing_parts_are_named_in_the_log() {
+fn missing_callback_parts_are_named_in_the_log() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let lost = callback(&mut world, &mut ann, "/me");
     arrive(&mut world, &mut Browser::new(), &lost);
@@ -84,7 +84,7 @@ fn missing_parts_are_named_in_the_log() {
 }
 
 #[test]
-fn without_cookies_nobody_goes_round_in_circles() {
+fn a_browser_without_cookies_causes_no_redirect_loop() {
     let mut world = World::new();
     let mut ann = Browser {
         is_blocking: true,
@@ -95,7 +95,7 @@ fn without_cookies_nobody_goes_round_in_circles() {
     assert_eq!(code(&reply), "web.callback_unknown");
     assert!(world.log().contains("the browser sends no cookies back"));
     assert!(reply.problem.unwrap().sign_in.is_some());
-    // Whose flows alone vanish is sent again once.
+    // A browser that lost only its flow cookies is redirected once more.
     let mut bob = Browser::new();
     for _ in 0..2 {
         let callback = callback(&mut world, &mut bob, "/me");
@@ -115,7 +115,7 @@ fn without_cookies_nobody_goes_round_in_circles() {
 }
 
 #[test]
-fn callback_bare_or_refused_is_a_page_and_no_fault_of_the_site() {
+fn an_empty_or_refused_callback_is_not_a_server_error() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let reply = arrive(&mut world, &mut ann, "/auth/callback");
     assert_eq!(location(&reply), "/auth/login?stage=restart");
@@ -136,7 +136,7 @@ fn callback_bare_or_refused_is_a_page_and_no_fault_of_the_site() {
 }
 
 #[test]
-fn what_a_provider_refused_is_said_in_words_and_blamed_on_whom_it_is_due() {
+fn a_refusal_is_explained_and_attributed_to_the_responsible_party() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     for (error, status) in [
         ("access_denied", 403),
@@ -161,7 +161,7 @@ fn what_a_provider_refused_is_said_in_words_and_blamed_on_whom_it_is_due() {
 }
 
 #[test]
-fn a_callback_without_a_code_or_with_anothers_issuer_signs_nobody_in() {
+fn a_callback_without_a_code_or_with_another_issuer_is_refused() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     for change in [
         |callback: &str| callback.replace("code=", "kode="),
@@ -198,7 +198,7 @@ pub(crate) fn pairs(fields: &[(String, String)]) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn form_post_keeps_the_cookie() {
+fn form_post_completes_with_the_flow_cookie() {
     let mut world = World::with(|mut config| {
         config.providers[0].response_mode = ResponseMode::FormPost;
         config
@@ -213,7 +213,7 @@ fn form_post_keeps_the_cookie() {
     assert_eq!(location(&reply), "/me");
     assert_eq!(ann.flows(), 0);
     ann.click(&mut world, "/me").session();
-    // Again: no cookie of the session comes with it, but with the next page.
+    // Again the session cookie is sent only with the next page.
     let mut request = ann.request(&world, Method::POST, "/auth/callback", From::Elsewhere);
     form(&mut request, &pairs(&fields));
     let ended = ann.send(&mut world, request, Access::SignedIn);

@@ -19,7 +19,7 @@ fn document() -> Value {
     })
 }
 
-/// A site that is known by its document alone.
+/// A site identified only by its metadata document.
 fn world() -> World {
     let mut world = World::new();
     world.provider.twin().accept_client_id_metadata();
@@ -41,7 +41,7 @@ fn request(world: &mut World, method: Method, target: &str) -> Ended {
 }
 
 #[test]
-fn a_person_signs_in_at_a_server_that_has_fetched_the_document() {
+fn a_user_signs_in_once_the_server_has_fetched_the_client_document() {
     let mut world = world();
     let mut ann = Browser::default();
     // A client without a document is unknown there.
@@ -60,7 +60,7 @@ fn a_person_signs_in_at_a_server_that_has_fetched_the_document() {
 }
 
 #[test]
-fn the_document_is_there_for_whoever_asks_and_may_be_cached() {
+fn the_client_metadata_document_is_public_and_cacheable() {
     let mut world = world();
     // No store, no provider and no session is needed.
     world.is_store_down = true;
@@ -79,13 +79,13 @@ fn the_document_is_there_for_whoever_asks_and_may_be_cached() {
     let post = request(&mut world, Method::POST, PLACE).reply();
     assert_eq!(post.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(post.headers["allow"], "GET, HEAD");
-    // It is the site's own page, and its neighbours are the application's.
+    // It is a page of the site, and the paths beside it belong to the application.
     assert!(world.site.owns(PLACE) && !world.site.owns("/oauth/other.json"));
     assert!(!world.site.reads_form(&Method::POST, PLACE));
 }
 
 #[test]
-fn a_document_that_the_site_cannot_serve_is_refused_at_the_start() {
+fn a_client_document_the_site_cannot_serve_is_refused_at_startup() {
     let world = world();
     let refused = |change: &dyn Fn(&mut Value, &mut Config)| {
         let (mut config, mut document) = (world.config.clone(), document());
@@ -113,7 +113,7 @@ fn a_document_that_the_site_cannot_serve_is_refused_at_the_start() {
         outcome.contains("lack https://shop.example/auth/callback"),
         "{outcome}"
     );
-    // Below the prefix what is no page of the site is free.
+    // Paths below the prefix that are not pages of the site are free.
     let mut config = world.config.clone();
     let mut expected = document();
     expected["client_id"] = format!("{SHOP}/auth/client.json").into();

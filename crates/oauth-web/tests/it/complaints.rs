@@ -1,4 +1,4 @@
-//! What people complain of in the libraries there are: `tests/WEB_COMPLAINTS.md` has the list, and each has its test.
+//! Complaints about existing libraries, listed in `tests/WEB_COMPLAINTS.md`, with a test for each.
 
 use http::Method;
 use oauth_core::url::Url;
@@ -24,13 +24,13 @@ fn at(world: &mut World, worker: &Site, browser: &mut Browser, target: &str, fro
 }
 
 #[test]
-fn two_tabs_at_two_workers_at_once() {
+fn two_tabs_sign_in_at_two_workers_at_once() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     let keys = Keys::new([7; 32]);
     let (one, two) = (worker(&world, keys.clone()), worker(&world, keys));
     let first = location(&at(&mut world, &one, &mut ann, "/one", From::Typed).reply());
     let second = location(&at(&mut world, &two, &mut ann, "/two", From::Typed).reply());
-    // Each comes back to the worker that has not sent it, before either has answered.
+    // Each returns to the worker that did not start it, before either has responded.
     let visits = [(&two, first, "/one"), (&one, second, "/two")].map(|(worker, url, page)| {
         let callback = Browser::provider(&mut world, &url);
         let request = ann.request(&world, Method::GET, &callback, From::Elsewhere);
@@ -45,10 +45,10 @@ fn two_tabs_at_two_workers_at_once() {
 }
 
 #[test]
-fn key_rotation_rolls_over_two_workers() {
+fn keys_are_rotated_over_two_workers() {
     let (old, new) = ([7; 32], [8; 32]);
     let (mut world, mut ann, mut bob) = (World::new(), Browser::new(), Browser::new());
-    // First all can open what the new key seals, then they seal with it, then the old one goes.
+    // First all workers can open records of the new key, then they seal with it, then the old key is removed.
     let steps = [
         (Keys::new(old), Keys::new(old).with_previous(new)),
         (
@@ -88,7 +88,7 @@ fn key_rotation_rolls_over_two_workers() {
             world.advance(61);
         }
     }
-    // Whoever signed in since does without the old key; before that, one signs in again.
+    // Sessions sealed with the new key remain valid; users with older ones sign in again.
     let last = worker(&world, Keys::new(new));
     at(&mut world, &last, &mut bob, "/me", From::Own).session();
     let reply = at(&mut world, &last, &mut ann, "/me", From::Own).reply();
@@ -96,9 +96,9 @@ fn key_rotation_rolls_over_two_workers() {
 }
 
 #[test]
-fn behind_tls_everything_is_https_whatever_the_proxy_says() {
+fn behind_a_tls_proxy_all_urls_are_https_whatever_the_headers() {
     let (mut world, mut ann) = (World::new(), Browser::new());
-    // The proxy ends TLS: what arrives here is plain http, from a host inside.
+    // The proxy terminates TLS: requests arrive over plain http for an internal host.
     let mut request = ann.request(&world, Method::GET, "/me", From::Typed);
     request.host = "10.0.0.7:8080".to_owned();
     put(&mut request.headers, "x-forwarded-proto", "http");
@@ -126,7 +126,7 @@ fn behind_tls_everything_is_https_whatever_the_proxy_says() {
 }
 
 #[test]
-fn two_hosts_are_one_site_and_neither_has_the_sessions_of_the_other() {
+fn two_hosts_of_one_site_have_separate_sessions() {
     let mut world = World::new();
     let other = "https://other.example";
     world
@@ -154,14 +154,14 @@ fn two_hosts_are_one_site_and_neither_has_the_sessions_of_the_other() {
     }
     let reply = open(&mut world, &mut ann, "/me", "other.example:80").reply();
     assert_eq!(code(&reply), "web.not_found");
-    // Had the browser sent it there: a cookie is of one host.
+    // Even if the browser sent it there: a cookie is valid for one host only.
     let reply = open(&mut world, &mut ann, "/me", "shop.example").reply();
     assert!(location(&reply).contains("redirect_uri=https%3A%2F%2Fshop.example"));
     assert_eq!(SHOP, "https://shop.example");
 }
 
 #[test]
-fn prefetch_signs_nobody_out() {
+fn a_prefetch_signs_no_user_out() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     ann.open(&mut world, "/me").session();
     for (name, value) in [
@@ -176,7 +176,7 @@ fn prefetch_signs_nobody_out() {
             "{name}"
         );
     }
-    // As Next.js does it: a fetch, which is no navigation.
+    // As in Next.js: a fetch, not a navigation.
     let reply = ann.fetch(&mut world, Method::GET, "/auth/logout").reply();
     assert!(
         reply.body.contains("method=post"),
@@ -186,7 +186,7 @@ fn prefetch_signs_nobody_out() {
 }
 
 #[test]
-fn prefetch_of_a_guarded_page_begins_nothing() {
+fn prefetching_a_guarded_page_starts_no_sign_in() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let reply = ann.fetch(&mut world, Method::GET, "/me").reply();
     assert_eq!(code(&reply), "web.signed_out");
@@ -194,7 +194,7 @@ fn prefetch_of_a_guarded_page_begins_nothing() {
 }
 
 #[test]
-fn big_claims_fit_behind_a_proxy_that_reads_eight_kib_of_cookies() {
+fn cookies_with_large_claims_fit_into_8_kib() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     world.provider.twin().set_claim("name", "a".repeat(3900));
     // The largest session, and as many sign-ins under way as there can be, with long return targets.
@@ -215,7 +215,7 @@ fn big_claims_fit_behind_a_proxy_that_reads_eight_kib_of_cookies() {
     assert_eq!(ann.flows(), 4, "{line}");
 }
 
-/// The folders that the prefixes of the list stand for.
+/// The folder for each prefix in the list.
 const FOLDERS: [(&str, &str); 3] = [
     ("tower:", "crates/oauth-web-tower/tests"),
     ("python:", "bindings/python/tests"),
@@ -223,7 +223,7 @@ const FOLDERS: [(&str, &str); 3] = [
 ];
 
 #[test]
-fn each_has_its_test() {
+fn every_complaint_names_an_existing_test() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let list = std::fs::read_to_string(format!("{root}/tests/WEB_COMPLAINTS.md")).unwrap();
     let rows: Vec<_> = list

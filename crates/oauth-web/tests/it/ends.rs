@@ -10,7 +10,7 @@ use oauth_core::flow::keeper::{Decision, Event, Step};
 use crate::world::{Browser, Ended, From, SESSION, World, code, location, put};
 
 #[test]
-fn sessions_that_nobody_signs_out_of_leave_no_records() {
+fn expired_sessions_leave_no_records() {
     let mut world = World::in_store();
     for _ in 0..3 {
         Browser::new().open(&mut world, "/me").session();
@@ -24,7 +24,7 @@ fn sessions_that_nobody_signs_out_of_leave_no_records() {
 }
 
 #[test]
-fn whoever_renews_a_grant_tells_the_store_that_it_ends_with_its_session() {
+fn a_renewed_grant_is_stored_with_the_expiry_of_its_session() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     let session = ann.open(&mut world, "/me").session();
     let client = world.config.providers[0].client.clone().unwrap();
@@ -57,7 +57,7 @@ fn whoever_renews_a_grant_tells_the_store_that_it_ends_with_its_session() {
 }
 
 #[test]
-fn the_application_ends_a_session_wherever_it_is_used() {
+fn the_application_can_end_a_session_everywhere() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     let session = ann.open(&mut world, "/me").session();
     let visit = world.site.end(Arc::clone(&session));
@@ -70,7 +70,7 @@ fn the_application_ends_a_session_wherever_it_is_used() {
 }
 
 #[test]
-fn whose_tokens_are_over_is_led_to_sign_in_and_a_script_is_told() {
+fn an_ended_grant_redirects_to_sign_in_and_a_script_receives_an_error() {
     for mut world in [World::new(), World::in_store()] {
         let mut ann = Browser::new();
         ann.open(&mut world, "/orders?page=2").session();
@@ -87,13 +87,13 @@ fn whose_tokens_are_over_is_led_to_sign_in_and_a_script_is_told() {
         put(&mut script.headers, "sec-fetch-mode", "cors");
         put(&mut script.headers, "sec-fetch-dest", "empty");
         assert_eq!(code(&ann.end_over(&mut world, script)), "web.signed_out");
-        // An API that takes no token of the user's is not asked about for ever.
+        // An API that accepts no token of the user is not tried forever.
         let looped = (0..12).any(|_| match ann.open(&mut world, "/orders") {
             Ended::Reply(reply) => code(&reply) == "web.loop",
             _ => {
                 let request = ann.request(&world, Method::GET, "/orders", From::Typed);
                 let is_loop = code(&ann.end_over(&mut world, request)) == "web.loop";
-                // Regardless of what the page shows, the session is over.
+                // Whatever the page shows, the session has ended.
                 assert!(ann.cookie(SESSION).is_none());
                 is_loop
             }

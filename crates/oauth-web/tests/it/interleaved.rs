@@ -9,12 +9,12 @@ use crate::world::{Browser, Ended, From, World, form, location};
 
 /// A request under way at one of the workers.
 struct Running {
-    /// Whose browser, if it is one.
+    /// The index of the browser, if the request is from one.
     whose: Option<usize>,
     kind: Kind,
     visit: Visit,
     event: Option<Event>,
-    /// When it began and ended, in steps of all.
+    /// When it began and ended, counted in steps of all requests.
     began: Option<usize>,
     ended: Option<(usize, Ended)>,
 }
@@ -110,7 +110,7 @@ fn run(world: &mut World, visits: &mut [Running], turns: &[usize], deaths: &[(us
     }
 }
 
-/// Whether this browser is signed in, as it is and as it was before its last answer.
+/// Whether this browser is signed in, with its current cookies or those before its last response.
 fn is_in(world: &mut World, browser: &mut Browser) -> bool {
     matches!(browser.click(world, "/me"), Ended::Passed(Some(_)))
 }
@@ -119,7 +119,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn nobody_is_signed_in_after_a_logout_and_nobody_else_is_signed_out(
+    fn a_logout_ends_its_sessions_and_no_other_in_any_interleaving(
         turns in proptest::collection::vec(0_usize..5, 0..160),
         deaths in proptest::collection::vec((0_usize..5, 0_usize..14), 0..3),
     ) {
@@ -155,7 +155,7 @@ proptest! {
                 (_, None) | (Kind::Token, _) => {}
             }
         }
-        // Where nobody died, every grant has its session.
+        // If no worker crashed, every grant has its session.
         if deaths.is_empty() {
             let records = world.records();
             let grants = records.iter().filter(|record| record.contains("refresh_token")).count();
@@ -165,7 +165,7 @@ proptest! {
     }
 
     #[test]
-    fn a_logout_token_ends_every_session_that_was_there_whoever_else_signs_in_and_out(
+    fn a_logout_token_ends_every_existing_session_during_concurrent_sign_ins(
         turns in proptest::collection::vec(0_usize..4, 0..160),
     ) {
         let (mut world, mut browsers, mut visits) = scene();

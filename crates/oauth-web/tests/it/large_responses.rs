@@ -5,7 +5,7 @@ use oauth_web::{Access, Reply};
 
 use crate::world::{Browser, From, World, location};
 
-/// What nginx reads, less what servers and frameworks add.
+/// The limit of nginx, minus the fields that servers and frameworks add.
 const MAX_HEADER_BYTES: usize = 3500;
 
 fn header_bytes(reply: &Reply) -> usize {
@@ -30,7 +30,7 @@ fn sign_in(world: &mut World, query: usize) -> [Reply; 2] {
 }
 
 #[test]
-fn a_response_that_proxies_do_not_read_is_in_the_log_once() {
+fn a_response_header_too_large_for_proxies_is_logged_once() {
     for mut world in [World::new(), World::in_store()] {
         for query in [0, 1200] {
             let replies = sign_in(&mut world, query);
@@ -56,7 +56,7 @@ fn a_response_that_proxies_do_not_read_is_in_the_log_once() {
 }
 
 #[test]
-fn a_large_session_is_in_the_log_once_and_both_remedies_with_it() {
+fn a_large_session_is_logged_once_with_both_remedies() {
     let mut world = World::new();
     world.provider.twin().set_claim("picture", "p".repeat(4000));
     for _ in 0..2 {
@@ -71,7 +71,7 @@ fn a_large_session_is_in_the_log_once_and_both_remedies_with_it() {
 }
 
 #[test]
-fn the_id_token_of_a_session_is_left_out_where_the_url_is_long() {
+fn the_id_token_is_omitted_from_the_session_if_the_url_is_long() {
     let mut world = World::new();
     world
         .provider

@@ -1,4 +1,4 @@
-//! Signing out: here first.
+//! Signing out, first locally.
 
 use http::{Method, StatusCode};
 use oauth_testkit::Fault;
@@ -7,7 +7,7 @@ use oauth_web::Access;
 use crate::world::{Browser, From, SESSION, TWIN, World, location};
 
 #[test]
-fn rp_logout_signs_out_at_the_provider_too_and_comes_back() {
+fn rp_initiated_logout_signs_out_at_the_provider_and_returns() {
     for mut world in [World::new(), World::in_store()] {
         let mut ann = Browser::new();
         ann.open(&mut world, "/me").session();
@@ -27,14 +27,14 @@ fn rp_logout_signs_out_at_the_provider_too_and_comes_back() {
         let request = ann.request(&world, Method::GET, &back, From::Elsewhere);
         let reply = ann.send(&mut world, request, Access::SignedIn).reply();
         assert_eq!(location(&reply), "/bye");
-        // Nobody is signed in there any more.
+        // The session at the provider has ended.
         let check = location(&ann.click(&mut world, "/auth/check").reply());
         assert!(Browser::provider(&mut world, &check).contains("error=login_required"));
     }
 }
 
 #[test]
-fn an_id_token_that_is_too_long_for_a_url_is_posted() {
+fn an_id_token_hint_too_long_for_a_url_is_posted() {
     let mut world = World::in_store();
     let mut ann = Browser::new();
     for (claim, is_posted) in [(100, false), (4_000, true)] {
@@ -75,7 +75,7 @@ fn an_id_token_that_is_too_long_for_a_url_is_posted() {
 }
 
 #[test]
-fn a_link_from_elsewhere_signs_nobody_out() {
+fn a_cross_site_link_signs_no_user_out() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     ann.open(&mut world, "/me").session();
     for from in [From::Elsewhere, From::Typed] {
@@ -89,7 +89,7 @@ fn a_link_from_elsewhere_signs_nobody_out() {
         );
         ann.click(&mut world, "/me").session();
     }
-    // A picture that somebody put into a page of the site.
+    // An image that an attacker put into a page of the site.
     let mut request = ann.request(&world, Method::GET, "/auth/logout", From::Own);
     crate::world::put(&mut request.headers, "sec-fetch-dest", "image");
     crate::world::put(&mut request.headers, "sec-fetch-mode", "no-cors");
@@ -104,7 +104,7 @@ fn a_link_from_elsewhere_signs_nobody_out() {
 }
 
 #[test]
-fn whoever_comes_back_without_the_state_sees_a_page() {
+fn returning_from_a_logout_with_an_unknown_state_shows_a_page() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let reply = ann.get(&mut world, "/auth/logout/done?state=x").reply();
     assert_eq!(reply.status, StatusCode::OK);
@@ -116,7 +116,7 @@ fn whoever_comes_back_without_the_state_sees_a_page() {
 }
 
 #[test]
-fn a_session_in_a_store_ends_with_its_tokens_everywhere() {
+fn a_logout_deletes_the_stored_session_and_tokens() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     ann.open(&mut world, "/me").session();
     let mut copy = ann.clone();
@@ -132,7 +132,7 @@ fn a_session_in_a_store_ends_with_its_tokens_everywhere() {
 }
 
 #[test]
-fn the_session_ends_here_though_store_and_provider_are_away() {
+fn a_logout_ends_the_session_if_store_or_provider_is_unavailable() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     ann.open(&mut world, "/me").session();
     world.provider.twin().inject(Fault::LostReply);

@@ -1,4 +1,4 @@
-//! Whole sign-ins: virtual browsers with real jars, a site, a store in memory and the twin, without a socket.
+//! Whole sign-ins: virtual browsers with cookie jars, a site, an in-memory store and the twin, without sockets.
 
 mod access_token;
 mod another_person;

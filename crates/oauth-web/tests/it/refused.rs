@@ -1,4 +1,4 @@
-//! Sign-ins that are refused at their end: nobody is signed in, and their tokens are revoked.
+//! Sign-ins that are refused at the end create no session, and their tokens are revoked.
 
 use http::{Method, StatusCode};
 use oauth_core::issuer::Issuer;
@@ -32,7 +32,7 @@ fn with_access_token(mut config: Config) -> Config {
 }
 
 #[test]
-fn the_tokens_of_a_person_who_is_not_admitted_are_revoked() {
+fn the_tokens_of_a_user_who_is_not_admitted_are_revoked() {
     for (change, kind) in [
         ((|config| config) as fn(Config) -> Config, "refresh_token"),
         (Config::in_store, "refresh_token"),
@@ -54,7 +54,7 @@ fn the_tokens_of_a_person_who_is_not_admitted_are_revoked() {
 }
 
 #[test]
-fn a_silent_check_that_is_refused_shows_no_page_and_leaves_no_tokens() {
+fn a_refused_silent_check_shows_no_page_and_revokes_the_tokens() {
     let (mut world, mut ann) = (refusing(|config| config), Browser::new());
     let ended = ann.click(&mut world, "/auth/check?return_to=/shop");
     let callback = Browser::provider(&mut world, &location(&ended.reply()));
@@ -66,7 +66,7 @@ fn a_silent_check_that_is_refused_shows_no_page_and_leaves_no_tokens() {
 }
 
 #[test]
-fn a_step_up_that_failed_leaves_the_running_session_its_grant() {
+fn a_failed_step_up_does_not_revoke_the_grant_of_the_session() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     ann.open(&mut world, "/me").session();
     let request = ann.request(&world, Method::GET, "/pay", From::Own);
@@ -81,7 +81,7 @@ fn a_step_up_that_failed_leaves_the_running_session_its_grant() {
 }
 
 #[test]
-fn a_refused_login_leaves_the_session_of_the_same_person_its_grant() {
+fn a_refused_login_does_not_revoke_the_grant_of_the_users_session() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     ann.open(&mut world, "/me").session();
     world.admission = Box::new(|_| Admission::Refused("Only staff.".to_owned()));
@@ -100,7 +100,7 @@ fn a_refused_login_leaves_the_session_of_the_same_person_its_grant() {
 }
 
 #[test]
-fn a_person_is_refused_whatever_the_revocation_endpoint_says() {
+fn a_user_is_refused_even_if_the_revocation_fails() {
     let (mut world, mut ann) = (refusing(|config| config), Browser::new());
     ann.open(&mut world, "/me").reply();
     // The keys are known now: the token request is followed by the revocation.
@@ -115,7 +115,7 @@ fn a_person_is_refused_whatever_the_revocation_endpoint_says() {
 }
 
 #[test]
-fn a_provider_without_the_endpoint_is_asked_nothing() {
+fn without_a_revocation_endpoint_no_revocation_is_requested() {
     let mut provider = TwinDriver::new(Twin::generic(TWIN));
     let found = provider.run(discover(Issuer::parse(TWIN).unwrap()));
     let found = found.unwrap();

@@ -1,4 +1,4 @@
-//! Which vectors, and which tests of what no vector can say, show each row of the design's tables:
+//! The vectors, and the tests where no vector can express it, that cover each row of the design's tables:
 //! `tests/vectors/web/rows.json`.
 
 use std::collections::BTreeSet;
@@ -22,7 +22,7 @@ fn texts<'a>(row: &'a Value, name: &str) -> impl Iterator<Item = &'a str> {
 }
 
 #[test]
-fn each_row_of_the_design_has_its_vector_or_test() {
+fn every_design_row_has_a_vector_or_test() {
     let (root, rows) = (concat!(env!("CARGO_MANIFEST_DIR"), "/../.."), read("rows"));
     let sign_ins = sign_ins();
     let names = sign_ins
@@ -52,7 +52,7 @@ fn each_row_of_the_design_has_its_vector_or_test() {
                 assert!(source.contains(&format!("fn {name}(")), "{row}: no {test}");
                 tests += 1;
             }
-            // Whether its tests are there is asked in `complaints.rs`.
+            // `complaints.rs` checks that its tests exist.
             let text = row["row"].as_str().unwrap();
             let is_listed = table == "complaints";
             assert!(

@@ -1,4 +1,4 @@
-//! Settings that are refused, and providers that are otherwise than most.
+//! Refused settings, and unusual providers.
 
 use oauth_core::scope::Scope;
 use oauth_core::url::Url;
@@ -7,7 +7,7 @@ use oauth_web::{Admission, Event, Identity, IdentityEndpoint, Provider, Site, te
 use crate::world::{Browser, SESSION, SUBJECT, TWIN, World, code};
 
 #[test]
-fn settings_that_are_not_safe_are_refused_at_the_start() {
+fn unsafe_settings_are_refused_at_startup() {
     let world = World::new();
     let refused = |change: &dyn Fn(&mut oauth_web::Config)| {
         let mut config = world.config.clone();
@@ -60,7 +60,7 @@ fn settings_that_are_not_safe_are_refused_at_the_start() {
 }
 
 #[test]
-fn somebody_is_signed_in_for_a_test_under_the_testing_key_alone() {
+fn a_test_session_is_created_only_under_the_testing_key() {
     for mut world in [World::new(), World::in_store()] {
         let ann = || {
             let mut ann = Identity::new("twin", TWIN, "ann");
@@ -87,7 +87,7 @@ fn somebody_is_signed_in_for_a_test_under_the_testing_key_alone() {
 }
 
 #[test]
-fn a_session_of_a_test_is_as_a_real_one() {
+fn a_test_session_passes_admission_and_claim_filters() {
     for mut world in [World::new(), World::in_store()] {
         world.change(|config| config.keys = oauth_seal::Keys::new(testing_key()));
         world.admission = Box::new(|identity| match identity.text("team") {
@@ -116,8 +116,8 @@ fn a_session_of_a_test_is_as_a_real_one() {
     }
 }
 
-/// A world whose provider has no ID tokens, and calls people by this member of its API.
-fn without_openid(member: &str) -> World {
+/// A world whose provider has no ID tokens, and identifies users by this member of its API.
+fn world_without_openid(member: &str) -> World {
     let endpoint = Url::parse(&format!("{TWIN}/api/echo")).unwrap();
     World::with(|mut config| {
         let client = config.providers[0].client.clone().unwrap();
@@ -129,8 +129,8 @@ fn without_openid(member: &str) -> World {
 }
 
 #[test]
-fn a_provider_without_id_tokens_says_at_its_api_who_a_person_is() {
-    let (mut world, mut ann) = (without_openid("sub"), Browser::new());
+fn a_provider_without_id_tokens_identifies_users_by_its_api() {
+    let (mut world, mut ann) = (world_without_openid("sub"), Browser::new());
     let session = ann.open(&mut world, "/me").session();
     assert_eq!(session.identity.subject, SUBJECT);
     assert_eq!(
@@ -140,12 +140,12 @@ fn a_provider_without_id_tokens_says_at_its_api_who_a_person_is() {
         ),
         ("hub", TWIN)
     );
-    // Nobody is signed in without a name.
-    let (mut world, mut ann) = (without_openid("nothing"), Browser::new());
+    // Without a subject there is no sign-in.
+    let (mut world, mut ann) = (world_without_openid("nothing"), Browser::new());
     let reply = ann.open(&mut world, "/me").reply();
     assert_eq!(code(&reply), "userinfo.malformed");
     assert!(ann.cookie(SESSION).is_none());
-    // One thing or the other.
+    // OpenID Connect and an identity endpoint exclude each other.
     let mut config = world.config.clone();
     config.providers[0].scope = Scope::parse("openid").unwrap();
     assert_eq!(Site::new(config).expect_err("both").code(), "web.setup");

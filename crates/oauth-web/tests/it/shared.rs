@@ -34,7 +34,7 @@ fn at(path: &str) -> Url {
     Url::parse(&format!("{SHOP}{path}")).unwrap()
 }
 
-fn is_nobody(world: &mut World, browser: &mut Browser, target: &str) -> bool {
+fn is_signed_out(world: &mut World, browser: &mut Browser, target: &str) -> bool {
     let request = browser.request(world, Method::GET, target, From::Own);
     matches!(
         browser.send(world, request, Access::Open),
@@ -61,7 +61,7 @@ fn world(keep: SessionStorage) -> World {
 }
 
 #[test]
-fn a_session_of_another_client_or_issuer_is_nobodys() {
+fn a_session_of_another_client_or_issuer_is_not_accepted() {
     for keep in KEEPS {
         let mut ours = world(keep);
         let known = ours.config.providers.clone();
@@ -70,25 +70,25 @@ fn a_session_of_another_client_or_issuer_is_nobodys() {
         let client = other_client(&mut ours);
         for provider in [with(client), with(other_issuer())] {
             ours.change(|config| config.providers = vec![provider]);
-            assert!(is_nobody(&mut ours, &mut ann, "/me"), "{keep:?}");
+            assert!(is_signed_out(&mut ours, &mut ann, "/me"), "{keep:?}");
             let request = ann.request(&ours, Method::GET, "/auth/session", From::Own);
             let reply = ann.send(&mut ours, request, Access::Open).reply();
             assert!(reply.body.contains("\"signed_in\":false"), "{}", reply.body);
         }
         assert!(ours.log().contains("another issuer or client") || ours.notes.is_empty());
-        // The provider is not there under this id any more.
+        // There is no provider with this id any more.
         ours.change(|config| {
             config.providers = known.clone();
             config.providers[0].id = "renamed".to_owned();
         });
-        assert!(is_nobody(&mut ours, &mut ann, "/me"), "{keep:?}");
+        assert!(is_signed_out(&mut ours, &mut ann, "/me"), "{keep:?}");
         ours.change(|config| config.providers = known);
-        assert!(!is_nobody(&mut ours, &mut ann, "/me"), "{keep:?}");
+        assert!(!is_signed_out(&mut ours, &mut ann, "/me"), "{keep:?}");
     }
 }
 
 #[test]
-fn a_provider_that_is_not_known_yet_vouches_only_for_its_own() {
+fn a_provider_without_metadata_yet_accepts_only_its_own_sessions() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let twin = world.config.providers[0].client.clone().unwrap();
     let (issuer, client_id) = (twin.server().issuer().as_str(), twin.client_id().as_str());
@@ -103,18 +103,18 @@ fn a_provider_that_is_not_known_yet_vouches_only_for_its_own() {
     // Another worker, while the provider is down.
     world.connected = None;
     world.change(|config| config.providers = vec![registered]);
-    assert!(!is_nobody(&mut world, &mut ann, "/me"));
+    assert!(!is_signed_out(&mut world, &mut ann, "/me"));
     for moved in [
         later().registered("https://other.example", client_id),
         later().registered(issuer, "another"),
     ] {
         world.change(|config| config.providers = vec![moved]);
-        assert!(is_nobody(&mut world, &mut ann, "/me"));
+        assert!(is_signed_out(&mut world, &mut ann, "/me"));
     }
 }
 
 #[test]
-fn a_provider_that_is_looked_up_vouches_for_its_sessions_as_long_as_it_is_there() {
+fn sessions_of_a_looked_up_provider_are_valid_while_it_exists() {
     let mut world = world(SessionStorage::Identity);
     let mut ann = Browser::new();
     let provider = world.config.providers[0].clone();
@@ -125,18 +125,18 @@ fn a_provider_that_is_looked_up_vouches_for_its_sessions_as_long_as_it_is_there(
     });
     let login = "/auth/login?provider=twin&return_to=/me";
     ann.open(&mut world, login).session();
-    assert!(!is_nobody(&mut world, &mut ann, "/me"));
+    assert!(!is_signed_out(&mut world, &mut ann, "/me"));
     let client = other_client(&mut world);
     world.directory = vec![with(client)];
-    assert!(is_nobody(&mut world, &mut ann, "/me"));
+    assert!(is_signed_out(&mut world, &mut ann, "/me"));
     world.directory.clear();
-    assert!(is_nobody(&mut world, &mut ann, "/me"));
+    assert!(is_signed_out(&mut world, &mut ann, "/me"));
     world.directory.push(provider);
-    assert!(!is_nobody(&mut world, &mut ann, "/me"));
+    assert!(!is_signed_out(&mut world, &mut ann, "/me"));
 }
 
 #[test]
-fn a_sign_in_that_another_client_began_is_not_finished() {
+fn a_sign_in_started_by_another_client_is_not_completed() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let url = location(&ann.get(&mut world, "/me").reply());
     let callback = Browser::provider(&mut world, &url);
@@ -161,20 +161,20 @@ fn site_at(world: &mut World, path: &str, name: Option<&str>) {
 }
 
 #[test]
-fn a_cookie_of_another_path_of_the_host_opens_nothing() {
+fn a_cookie_of_another_path_of_the_host_is_not_accepted() {
     for keep in KEEPS {
         let (mut world, mut ann) = (world(keep), Browser::new());
         site_at(&mut world, "/a", Some("one"));
         ann.open(&mut world, "/a/me").session();
         site_at(&mut world, "/b", Some("one"));
-        assert!(is_nobody(&mut world, &mut ann, "/b/me"), "{keep:?}");
+        assert!(is_signed_out(&mut world, &mut ann, "/b/me"), "{keep:?}");
         site_at(&mut world, "/a/", Some("one"));
-        assert!(!is_nobody(&mut world, &mut ann, "/a/me"), "{keep:?}");
+        assert!(!is_signed_out(&mut world, &mut ann, "/a/me"), "{keep:?}");
     }
 }
 
 #[test]
-fn sites_at_two_paths_of_a_host_do_not_sign_each_other_out() {
+fn sites_at_different_paths_of_a_host_keep_each_others_sessions() {
     let paths = [
         "",
         "/a",
@@ -190,7 +190,7 @@ fn sites_at_two_paths_of_a_host_do_not_sign_each_other_out() {
     }
     for path in paths {
         site_at(&mut world, path, None);
-        assert!(!is_nobody(&mut world, &mut ann, &format!("{path}/me")));
+        assert!(!is_signed_out(&mut world, &mut ann, &format!("{path}/me")));
         // Beginning a sign-in does not clear another site's cookies.
         let before = ann.cookies.len();
         for _ in 0..6 {
@@ -200,6 +200,6 @@ fn sites_at_two_paths_of_a_host_do_not_sign_each_other_out() {
     }
     for path in paths {
         site_at(&mut world, path, None);
-        assert!(!is_nobody(&mut world, &mut ann, &format!("{path}/me")));
+        assert!(!is_signed_out(&mut world, &mut ann, &format!("{path}/me")));
     }
 }

@@ -10,7 +10,7 @@ use crate::world::{
 };
 
 #[test]
-fn a_person_signs_in_and_comes_back_to_the_page_they_asked_for() {
+fn a_user_signs_in_and_returns_to_the_requested_page() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     world.provider.twin().set_claim("name", "Ann");
     world.provider.twin().set_claim("phone_number", "+34 1");
@@ -37,7 +37,7 @@ fn a_person_signs_in_and_comes_back_to_the_page_they_asked_for() {
 }
 
 #[test]
-fn nothing_of_a_session_can_be_read_or_printed() {
+fn session_contents_are_neither_readable_nor_printed() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let session = ann.open(&mut world, "/me").session();
     assert!(!format!("{session:?}").contains(SUBJECT));
@@ -48,14 +48,14 @@ fn nothing_of_a_session_can_be_read_or_printed() {
 }
 
 #[test]
-fn a_session_ends_when_its_time_is_over() {
+fn a_session_expires_at_the_end_of_its_lifetime() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     ann.open(&mut world, "/me").session();
     let copy = ann.clone();
     world.advance(8 * 3600 - 1);
     ann.click(&mut world, "/me").session();
     world.advance(1);
-    // A copy that somebody kept, regardless of what the browser's clock says.
+    // A stolen copy, regardless of the browser's clock.
     let mut request = ann.request(&world, Method::GET, "/me", From::Own);
     let stored = copy.cookie(SESSION).unwrap();
     crate::world::add_cookie(&mut request, SESSION, &stored.value);
@@ -68,7 +68,7 @@ fn a_session_ends_when_its_time_is_over() {
 }
 
 #[test]
-fn two_tabs_sign_in_side_by_side() {
+fn two_tabs_can_sign_in_concurrently() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let one = location(&ann.get(&mut world, "/one").reply());
     let two = location(&ann.get(&mut world, "/two").reply());
@@ -84,7 +84,7 @@ fn two_tabs_sign_in_side_by_side() {
 }
 
 #[test]
-fn thirty_abandoned_tabs_leave_four() {
+fn thirty_abandoned_sign_ins_leave_four_flow_cookies() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let mut last = String::new();
     for tab in 0..30 {
@@ -99,7 +99,7 @@ fn thirty_abandoned_tabs_leave_four() {
 }
 
 #[test]
-fn fetch_gets_401_and_is_never_sent_elsewhere() {
+fn fetch_gets_401_and_is_never_redirected() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let reply = ann.fetch(&mut world, Method::GET, "/api/cart").reply();
     assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
@@ -111,7 +111,7 @@ fn fetch_gets_401_and_is_never_sent_elsewhere() {
 }
 
 #[test]
-fn prefetch_begins_nothing() {
+fn prefetches_have_no_effect() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     for (name, value) in [
         ("sec-purpose", "prefetch"),
@@ -139,7 +139,7 @@ fn prefetch_begins_nothing() {
 }
 
 #[test]
-fn a_page_for_everybody_is_seen_by_everybody() {
+fn an_open_page_is_shown_with_and_without_a_session() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let request = ann.request(&world, Method::GET, "/", From::Typed);
     let ended = ann.send(&mut world, request, Access::Open);
@@ -150,7 +150,7 @@ fn a_page_for_everybody_is_seen_by_everybody() {
 }
 
 #[test]
-fn the_application_decides_whom_it_lets_in() {
+fn the_application_decides_which_users_are_admitted() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     world.provider.twin().set_claim("email", "ann@shop.example");
     world.admission = Box::new(|identity| match identity.text("email") {
@@ -171,7 +171,7 @@ fn the_application_decides_whom_it_lets_in() {
 }
 
 #[test]
-fn key_rotation_while_people_are_signed_in() {
+fn keys_can_be_rotated_while_users_are_signed_in() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     ann.open(&mut world, "/me").session();
     let under_way = location(&ann.get(&mut world, "/auth/login?return_to=/x").reply());
@@ -183,7 +183,7 @@ fn key_rotation_while_people_are_signed_in() {
         location(&ann.send(&mut world, request, Access::SignedIn).reply()),
         "/x"
     );
-    // What was sealed since does without the old one.
+    // Cookies sealed with the new key do not need the old one.
     world.change(|config| config.keys = Keys::new([8; 32]));
     ann.click(&mut world, "/me").session();
     world.change(|config| config.keys = Keys::new([9; 32]));
@@ -192,7 +192,7 @@ fn key_rotation_while_people_are_signed_in() {
 }
 
 #[test]
-fn what_does_not_fit_into_one_cookie_is_in_two_and_leaves_nothing_behind() {
+fn a_large_session_is_split_over_two_cookies_and_a_smaller_one_removes_the_second() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     world.provider.twin().set_claim("name", "a".repeat(3000));
     let session = ann.open(&mut world, "/me").session();
@@ -210,7 +210,7 @@ fn what_does_not_fit_into_one_cookie_is_in_two_and_leaves_nothing_behind() {
     let old = before.cookie(&format!("{SESSION}.1")).unwrap().clone();
     mixed.cookies.push(old);
     assert!(location(&mixed.click(&mut world, "/me").reply()).starts_with(TWIN));
-    // A smaller one ends the second.
+    // A smaller session deletes the second cookie.
     world.provider.twin().set_claim("name", "Ann");
     let ended = ann.click(&mut world, "/auth/login");
     ann.follow(&mut world, ended);
@@ -219,7 +219,7 @@ fn what_does_not_fit_into_one_cookie_is_in_two_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn big_claims_are_named_at_the_login() {
+fn claims_too_large_for_a_cookie_are_reported_at_login() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     world.provider.twin().set_claim("picture", "p".repeat(7000));
     let reply = ann.open(&mut world, "/me").reply();
@@ -237,7 +237,7 @@ fn big_claims_are_named_at_the_login() {
 }
 
 #[test]
-fn a_session_that_fills_its_cookies_is_in_the_log() {
+fn a_nearly_full_session_cookie_is_logged_once() {
     for (bytes, lines) in [(100, 0), (2200, 1)] {
         let (mut world, mut ann) = (World::new(), Browser::new());
         world
@@ -255,7 +255,7 @@ fn a_session_that_fills_its_cookies_is_in_the_log() {
                 .all(|note| note.contains("claims.picture takes 2202 bytes"))
         );
     }
-    // What the store keeps is in no cookie.
+    // Sessions in the store are not in cookies.
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     world.provider.twin().set_claim("picture", "p".repeat(2200));
     ann.open(&mut world, "/me").session();
@@ -263,7 +263,7 @@ fn a_session_that_fills_its_cookies_is_in_the_log() {
 }
 
 #[test]
-fn strict_hop_is_taken_once() {
+fn with_strict_cookies_a_hop_is_made_once() {
     let mut world = strict();
     let mut ann = Browser::new();
     let ended = ann.get(&mut world, "/me");
@@ -280,7 +280,7 @@ fn strict_hop_is_taken_once() {
     assert!(location(&bob.click(&mut world, "/me").reply()).starts_with(TWIN));
 }
 
-/// Follows a link of another site, and the redirect that comes of it.
+/// Follows a link of another site, and the resulting redirect.
 fn linked(world: &mut World, browser: &mut Browser, page: &str) -> Reply {
     let request = browser.request(world, Method::GET, page, From::Elsewhere);
     let next = location(&browser.send(world, request, Access::SignedIn).reply());
@@ -304,13 +304,13 @@ fn hops(reply: &Reply, page: &str) {
     assert_eq!(reply.status, StatusCode::OK);
     let refresh = format!("http-equiv=refresh content=\"0;url={page}\"");
     assert!(reply.body.contains(&refresh), "{}", reply.body);
-    // Its one script runs, and no other.
+    // Only its own script may run.
     let policy = reply.headers["content-security-policy"].to_str().unwrap();
     assert!(policy.contains("; script-src 'sha256-") && policy.starts_with("default-src 'none'"));
 }
 
 #[test]
-fn a_browser_without_fetch_metadata_signs_in_once_where_cookies_are_strict() {
+fn without_fetch_metadata_sign_in_with_strict_cookies_succeeds() {
     // A return target may be an absolute URL of the site.
     for target in ["/me", "https://shop.example/me"] {
         let (mut world, mut ann) = (strict(), Browser::new());
@@ -328,7 +328,7 @@ fn a_browser_without_fetch_metadata_signs_in_once_where_cookies_are_strict() {
 }
 
 #[test]
-fn a_browser_without_cookies_hops_and_is_told_so() {
+fn a_browser_without_cookies_gets_an_error_after_one_restart() {
     let mut world = strict();
     let mut ann = Browser::new();
     ann.is_blocking = true;
@@ -344,7 +344,7 @@ fn a_browser_without_cookies_hops_and_is_told_so() {
 }
 
 #[test]
-fn loop_breaker_leaves_ten_tabs_alone_and_ends_a_loop() {
+fn the_loop_breaker_permits_ten_tabs_and_stops_a_redirect_loop() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     for tab in 0..10 {
         assert!(ann.get(&mut world, &format!("/{tab}")).is_status(303));
@@ -356,7 +356,7 @@ fn loop_breaker_leaves_ten_tabs_alone_and_ends_a_loop() {
         let callback = Browser::provider(&mut world, &url);
         let request = bob.request(&world, Method::GET, &callback, From::Elsewhere);
         bob.send(&mut world, request, Access::SignedIn);
-        // Something between the browser and the site eats the cookie.
+        // The cookie is lost between the browser and the site.
         bob.cookies.retain(|cookie| cookie.name != SESSION);
     }
     let reply = bob.get(&mut world, "/me").reply();
@@ -368,7 +368,7 @@ fn loop_breaker_leaves_ten_tabs_alone_and_ends_a_loop() {
 }
 
 #[test]
-fn a_silent_check_signs_in_or_leaves_in_peace() {
+fn a_silent_check_signs_in_or_leaves_the_page_open() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     world.provider.twin().sign_out();
     let request = ann.request(&world, Method::GET, "/", From::Typed);
@@ -386,7 +386,7 @@ fn a_silent_check_signs_in_or_leaves_in_peace() {
         ann.send(&mut world, request, Access::Silent),
         Ended::Passed(None)
     ));
-    // The check itself keeps quiet as well, for five minutes.
+    // The check is not repeated for five minutes either.
     let reply = ann.click(&mut world, "/auth/check?return_to=/shop").reply();
     assert_eq!(location(&reply), "/shop");
     world.advance(301);
@@ -398,7 +398,7 @@ fn a_silent_check_signs_in_or_leaves_in_peace() {
 }
 
 #[test]
-fn whoever_is_not_let_in_is_left_in_peace_by_a_silent_check() {
+fn a_user_who_was_not_admitted_is_not_checked_silently_again() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     world.admission = Box::new(|_| Admission::Refused("no".to_owned()));
     let request = ann.request(&world, Method::GET, "/", From::Typed);
@@ -417,7 +417,7 @@ fn whoever_is_not_let_in_is_left_in_peace_by_a_silent_check() {
 }
 
 #[test]
-fn the_session_page_tells_a_page_what_it_may_know() {
+fn the_session_page_returns_the_permitted_session_data() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     world.provider.twin().set_claim("name", "Ann");
     let reply = ann.fetch(&mut world, Method::GET, "/auth/session").reply();
@@ -434,7 +434,7 @@ fn the_session_page_tells_a_page_what_it_may_know() {
 }
 
 #[test]
-fn among_several_providers_people_choose_and_each_has_its_own_callback() {
+fn users_choose_among_several_providers_with_separate_callbacks() {
     let mut world = World::with(|mut config| {
         let mut other = config.providers[0].clone();
         other.id = "other".to_owned();
@@ -469,7 +469,7 @@ fn among_several_providers_people_choose_and_each_has_its_own_callback() {
     );
     let reply = ann.click(&mut world, "/auth/login?provider=nobody").reply();
     assert_eq!(code(&reply), "web.unknown_provider");
-    // Somebody else may begin a sign-in, by the issuer.
+    // A third party may start a sign-in by the issuer.
     let begun = ann.get(
         &mut world,
         &format!("/auth/login?iss={TWIN}&login_hint=ann"),
@@ -478,7 +478,7 @@ fn among_several_providers_people_choose_and_each_has_its_own_callback() {
 }
 
 #[test]
-fn this_machine_does_without_https_by_name() {
+fn loopback_http_must_be_enabled_and_uses_cookies_without_secure() {
     let mut world = World::new();
     world
         .provider

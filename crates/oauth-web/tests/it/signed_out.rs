@@ -1,4 +1,4 @@
-//! Who was signed out, as the application is told; and logout tokens without `exp`.
+//! Notifications of signed-out users, and logout tokens without `exp`.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ fn is_ann(reply: &Reply) {
 }
 
 #[test]
-fn the_application_is_told_who_was_signed_out_of_a_tenant() {
+fn the_application_is_notified_once_of_a_user_signed_out_of_a_tenant() {
     let mut world = world(|_| ());
     let mut ann = sign_in(&mut world);
     is_ann(&ann.click(&mut world, "/auth/logout").reply());
@@ -88,7 +88,7 @@ fn the_application_is_told_who_was_signed_out_of_a_tenant() {
 }
 
 #[test]
-fn the_application_is_told_although_the_store_fails_after_that() {
+fn the_application_is_notified_even_if_the_store_fails_afterwards() {
     let mut world = world(|_| ());
     sign_in(&mut world);
     // The session is removed; the token's own record cannot be saved.
@@ -99,7 +99,7 @@ fn the_application_is_told_although_the_store_fails_after_that() {
 }
 
 #[test]
-fn a_frame_tells_the_application_although_the_store_fails_after_that() {
+fn a_front_channel_logout_notifies_the_application_even_if_the_store_fails_afterwards() {
     let mut world = world(|_| ());
     // Two browsers, in one session at the provider.
     sign_in(&mut world);
@@ -113,7 +113,7 @@ fn a_frame_tells_the_application_although_the_store_fails_after_that() {
             Ok(next) => event = next,
             Err(ended) => break ended,
         }
-        // Something of the first session is gone.
+        // The first session is partly removed.
         world.is_store_down |= world.records().len() < records;
     };
     let reply = ended.reply();
@@ -124,7 +124,7 @@ fn a_frame_tells_the_application_although_the_store_fails_after_that() {
 }
 
 #[test]
-fn a_logout_token_without_expiry_counts_for_as_long_as_the_provider_is_allowed() {
+fn a_logout_token_without_expiry_is_valid_for_the_configured_age() {
     let minutes = |minutes: Option<u64>| {
         let allowed = minutes.map(|minutes| Duration::from_secs(60 * minutes));
         let mut world = world(|provider| provider.logout_max_age_without_expiry = allowed);
@@ -148,7 +148,7 @@ fn a_logout_token_without_expiry_counts_for_as_long_as_the_provider_is_allowed()
 }
 
 #[test]
-fn no_time_at_all_is_no_setting() {
+fn a_zero_logout_token_age_is_refused() {
     let world = World::with(Config::in_store);
     let mut config = world.config;
     config.providers[0].logout_max_age_without_expiry = Some(Duration::ZERO);

@@ -97,7 +97,7 @@ const SIGNED: [ResponseMode; 3] = [
 ];
 
 #[test]
-fn a_signed_response_signs_in_wherever_it_is() {
+fn a_signed_response_signs_in_in_every_mode() {
     for mode in SIGNED {
         let (mut world, mut ann) = (world(mode), Browser::new());
         let arrived = callback(&mut world, &mut ann);
@@ -117,7 +117,7 @@ fn a_signed_response_signs_in_wherever_it_is() {
 }
 
 #[test]
-fn a_signed_response_with_unsigned_parameters_signs_nobody_in() {
+fn a_signed_response_with_additional_unsigned_parameters_is_refused() {
     for mode in SIGNED {
         for (name, value) in [
             ("code", "of-another"),
@@ -145,7 +145,7 @@ fn a_signed_response_with_unsigned_parameters_signs_nobody_in() {
 }
 
 #[test]
-fn a_response_of_the_other_kind_signs_nobody_in() {
+fn a_response_in_an_unrequested_mode_is_refused() {
     for mode in SIGNED {
         let (mut world, mut ann) = (world(mode), Browser::new());
         world.provider.twin().inject(Fault::PlainResponse);
@@ -154,7 +154,7 @@ fn a_response_of_the_other_kind_signs_nobody_in() {
         assert_eq!(code(&reply), "callback.missing_jarm_response", "{mode:?}");
         assert!(ann.cookie(SESSION).is_none());
     }
-    // A response that nobody asked to be signed: it belongs to no flow.
+    // A signed response although none was requested: it belongs to no flow.
     let (mut world, mut ann) = (world(ResponseMode::Query), Browser::new());
     let url = location(&ann.get(&mut world, "/me").reply());
     assert!(!url.contains("response_mode"), "{url}");
@@ -169,7 +169,7 @@ fn a_response_of_the_other_kind_signs_nobody_in() {
 }
 
 #[test]
-fn a_signed_response_that_is_wrong_or_an_error_is_a_page() {
+fn an_invalid_signed_response_or_a_signed_error_shows_an_error_page() {
     for (flaw, expected) in [
         (IdTokenFlaw::WrongAudience, "jwt.audience"),
         (IdTokenFlaw::WrongIssuer, "jwt.issuer"),
@@ -203,19 +203,19 @@ fn encrypted(provider: &mut TwinDriver, client: Client) -> Client {
 }
 
 #[test]
-fn an_error_that_no_flow_awaits_is_a_page_whether_signed_or_not() {
+fn an_error_without_a_flow_shows_an_error_page_signed_or_not() {
     let change = |mode| move |config: &mut Config| config.providers[0].response_mode = mode;
     for mode in [ResponseMode::Query, ResponseMode::FormPost] {
-        is_told_apart(|| world(mode));
+        check_error_without_flow(|| world(mode));
     }
     for mode in SIGNED {
-        is_told_apart(|| world(mode));
-        is_told_apart(|| world_of(encrypted, change(mode)));
+        check_error_without_flow(|| world(mode));
+        check_error_without_flow(|| world_of(encrypted, change(mode)));
     }
 }
 
 /// A callback reaches a browser that has no flow: an error is shown, and after anything else a new sign-in begins.
-fn is_told_apart(world: impl Fn() -> World) {
+fn check_error_without_flow(world: impl Fn() -> World) {
     for (is_denied, expected) in [(true, ""), (false, "/auth/login?stage=restart")] {
         let (mut world, mut ann, mut other) = (world(), Browser::new(), Browser::new());
         if is_denied {
@@ -230,7 +230,7 @@ fn is_told_apart(world: impl Fn() -> World) {
         }
         assert!(other.cookie(SESSION).is_none() && other.flows() == 0);
         assert_eq!(world.notes_of("web.callback_unknown").len(), 1);
-        // The one who began it is told what the provider said.
+        // The user who started the flow gets the provider's error.
         let reply = arrive(&mut world, &mut ann, &arrived);
         if is_denied {
             assert_eq!(code(&reply), "denied.access_denied", "{mode:?}")
@@ -241,7 +241,7 @@ fn is_told_apart(world: impl Fn() -> World) {
 }
 
 #[test]
-fn an_encrypted_response_is_found_among_several_flows() {
+fn an_encrypted_response_is_matched_to_its_flow() {
     let mut world = world_of(encrypted, |config| {
         config.providers[0].response_mode = ResponseMode::Jwt;
     });
@@ -259,7 +259,7 @@ fn an_encrypted_response_is_found_among_several_flows() {
 }
 
 #[test]
-fn message_signing_signs_both_ways_and_the_site_need_not_say_so() {
+fn message_signing_needs_no_site_setting() {
     let bound = |provider: &mut TwinDriver, client: Client| {
         let twin = provider.twin();
         twin.require_signed_requests();

@@ -21,7 +21,7 @@ fn arrive(world: &mut World, browser: &mut Browser, url: &str) -> oauth_web::Rep
 }
 
 #[test]
-fn the_provider_is_asked_and_its_answer_is_what_counts() {
+fn a_step_up_requests_the_acr_and_verifies_it() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let need = PageRequirements::acr(["mfa"]);
     ann.open(&mut world, "/me").session();
@@ -33,7 +33,7 @@ fn the_provider_is_asked_and_its_answer_is_what_counts() {
 }
 
 #[test]
-fn a_provider_that_ignores_the_wish_is_no_loop_and_no_stronger_session() {
+fn a_provider_that_ignores_a_step_up_causes_neither_a_loop_nor_a_stronger_session() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     ann.open(&mut world, "/me").session();
     let need = PageRequirements::acr(["mfa"]);
@@ -47,7 +47,7 @@ fn a_provider_that_ignores_the_wish_is_no_loop_and_no_stronger_session() {
 }
 
 #[test]
-fn a_login_is_fresh_for_as_long_as_the_page_says() {
+fn the_max_age_of_a_page_requires_a_recent_login() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let need = PageRequirements::acr(Vec::<String>::new()).with_max_age(300);
     ann.open(&mut world, "/me").session();
@@ -55,7 +55,7 @@ fn a_login_is_fresh_for_as_long_as_the_page_says() {
     world.advance(361);
     let url = location(&needs(&mut world, &mut ann, &need, false).reply());
     assert!(url.contains("max_age=300"));
-    // It says that the user signed in long ago.
+    // The provider reports an old sign-in.
     world
         .provider
         .twin()
@@ -69,7 +69,7 @@ fn a_login_is_fresh_for_as_long_as_the_page_says() {
 }
 
 #[test]
-fn a_script_is_told_where_to_send_the_person() {
+fn a_script_receives_the_url_to_send_the_user_to() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     ann.open(&mut world, "/me").session();
     let need = PageRequirements::acr(["mfa"]).with_max_age(60);
@@ -90,7 +90,7 @@ fn a_script_is_told_where_to_send_the_person() {
 }
 
 #[test]
-fn whoever_is_not_signed_in_signs_in_as_is_needed() {
+fn a_signed_out_user_signs_in_with_the_required_authentication() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     let url =
         location(&needs(&mut world, &mut ann, &PageRequirements::acr(["mfa"]), false).reply());

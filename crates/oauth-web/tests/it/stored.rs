@@ -1,4 +1,4 @@
-//! Sessions in a store, and logouts that the provider tells of.
+//! Sessions in a store, and logouts notified by the provider.
 
 use http::{Method, StatusCode};
 use oauth_core::moment::Moment;
@@ -8,7 +8,7 @@ use oauth_web::{Access, Event, Visit};
 use crate::world::{Browser, Ended, From, SESSION, TWIN, World, code, form, location};
 
 #[test]
-fn whoever_reads_the_store_cannot_make_the_cookie() {
+fn the_store_does_not_reveal_the_cookie() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     ann.open(&mut world, "/me").session();
     let cookie = &ann.cookie(SESSION).unwrap().value;
@@ -19,7 +19,7 @@ fn whoever_reads_the_store_cannot_make_the_cookie() {
 }
 
 #[test]
-fn tokens_are_kept_as_the_grant_of_the_session() {
+fn tokens_are_stored_as_the_grant_of_the_session() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     let session = ann.open(&mut world, "/me").session();
     let grant = session.grant().unwrap();
@@ -33,7 +33,7 @@ fn tokens_are_kept_as_the_grant_of_the_session() {
 }
 
 #[test]
-fn a_session_that_nobody_uses_ends_and_one_in_use_does_not() {
+fn an_idle_session_ends_and_an_active_one_does_not() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     ann.open(&mut world, "/me").session();
     let before = world.store.values().map(|entry| entry.version).max();
@@ -48,18 +48,18 @@ fn a_session_that_nobody_uses_ends_and_one_in_use_does_not() {
     }
     world.advance(7200);
     assert!(ann.click(&mut world, "/me").is_status(303));
-    // Its tokens are of no use to anybody.
+    // Its tokens are no longer needed.
     assert!(world.records().is_empty());
     assert_eq!(world.provider.twin().counters().revocations, 1);
 }
 
 #[test]
-fn a_valid_cookie_of_a_session_that_the_store_does_not_have_is_said_once() {
+fn a_session_missing_from_the_store_is_logged_once() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     ann.open(&mut world, "/me").session();
     world.store.clear();
     for _ in 0..2 {
-        // An open page too: nobody is sent to sign in there, so nothing else would tell.
+        // On a public page too: it never redirects to sign in, so nothing else would show it.
         let request = ann.request(&world, Method::GET, "/", From::Typed);
         let ended = ann.send(&mut world, request, Access::Open);
         assert!(matches!(ended, Ended::Passed(None)));
@@ -70,7 +70,7 @@ fn a_valid_cookie_of_a_session_that_the_store_does_not_have_is_said_once() {
         notes[0].contains("give them all the same store"),
         "{notes:?}"
     );
-    // A session whose time is over is in no store.
+    // An expired session is not stored.
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     ann.open(&mut world, "/me").session();
     world.store.clear();
@@ -80,7 +80,7 @@ fn a_valid_cookie_of_a_session_that_the_store_does_not_have_is_said_once() {
 }
 
 #[test]
-fn a_store_that_is_away_is_said_to_be() {
+fn an_unavailable_store_is_reported_with_503() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     ann.open(&mut world, "/me").session();
     world.is_store_down = true;
@@ -92,7 +92,7 @@ fn a_store_that_is_away_is_said_to_be() {
 }
 
 #[test]
-fn a_store_that_is_away_while_somebody_signs_in_is_what_is_told() {
+fn a_store_failure_during_a_sign_in_is_reported_as_such() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     let url = location(&ann.get(&mut world, "/me").reply());
     let callback = Browser::provider(&mut world, &url);
@@ -109,8 +109,8 @@ fn a_store_that_is_away_while_somebody_signs_in_is_what_is_told() {
 }
 
 #[test]
-fn no_tokens_are_left_where_no_session_could_be_saved() {
-    // Nothing is saved; the list; and the grant as well.
+fn if_the_session_cannot_be_saved_its_tokens_are_revoked_and_removed() {
+    // Saves that succeed: none; the list; the list and the grant.
     for saves in 0..3 {
         let (mut world, mut ann) = (World::in_store(), Browser::new());
         let url = location(&ann.get(&mut world, "/me").reply());
@@ -137,7 +137,7 @@ fn kinds(world: &World) -> (usize, usize) {
     (count("\"started_at\""), count("\"refresh_token\""))
 }
 
-/// Drives a visit, and stops before this step of it: its worker has died.
+/// Runs a visit up to this step, as if its worker died there.
 fn die(world: &mut World, mut visit: Visit, is_last: impl Fn(&World) -> bool) {
     let mut event = Event::Begin;
     for _ in 0..100 {
@@ -153,21 +153,21 @@ fn die(world: &mut World, mut visit: Visit, is_last: impl Fn(&World) -> bool) {
 }
 
 #[test]
-fn what_a_worker_left_behind_that_died_in_a_logout_goes_at_the_next() {
+fn records_left_by_a_crash_during_a_logout_are_removed_at_the_next_one() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     ann.open(&mut world, "/me").session();
     assert_eq!(kinds(&world), (1, 1));
     let request = ann.request(&world, Method::GET, "/auth/logout", From::Own);
     let visit = world.site.visit(request, Access::SignedIn);
     die(&mut world, visit, |world| kinds(world) == (0, 1));
-    // The browser got no answer: it asks again.
+    // The browser got no response, and repeats the request.
     ann.click(&mut world, "/auth/logout");
     assert_eq!(kinds(&world), (0, 0));
     assert_eq!(world.provider.twin().counters().revocations, 1);
 }
 
 #[test]
-fn what_a_worker_left_behind_that_died_goes_when_the_person_signs_in_again() {
+fn records_left_by_a_crash_are_removed_at_the_users_next_sign_in() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     let url = location(&ann.get(&mut world, "/me").reply());
     let callback = Browser::provider(&mut world, &url);
@@ -191,7 +191,7 @@ fn what_a_worker_left_behind_that_died_goes_when_the_person_signs_in_again() {
 }
 
 #[test]
-fn who_is_signed_out_by_the_provider_while_signing_in_is_not_signed_in() {
+fn a_back_channel_logout_during_a_sign_in_prevents_it() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     world.provider.twin().set_claim("sid", "one");
     let url = location(&ann.get(&mut world, "/me").reply());
@@ -221,7 +221,7 @@ fn who_is_signed_out_by_the_provider_while_signing_in_is_not_signed_in() {
 }
 
 #[test]
-fn a_store_that_does_not_answer_at_once_is_asked_again_to_end_a_session() {
+fn ending_a_session_is_retried_if_the_store_fails_temporarily() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     ann.open(&mut world, "/me").session();
     let copy = ann.clone();
@@ -240,7 +240,7 @@ fn a_store_that_does_not_answer_at_once_is_asked_again_to_end_a_session() {
 }
 
 #[test]
-fn the_sixty_fifth_session_of_a_person_ends_the_first_and_a_logout_token_all_others() {
+fn the_65th_session_of_a_user_ends_the_first_and_a_logout_token_ends_all_others() {
     let mut world = World::in_store();
     world.provider.twin().set_claim("sid", "one");
     let mut browsers = vec![Browser::new(); 65];
@@ -251,7 +251,7 @@ fn the_sixty_fifth_session_of_a_person_ends_the_first_and_a_logout_token_all_oth
     assert_eq!(world.provider.twin().counters().revocations, 1);
     assert!(browsers[0].click(&mut world, "/me").is_status(303));
     browsers[1].click(&mut world, "/me").session();
-    // What could not be ended is still in the index, and goes with the next sign-in.
+    // A session that could not be ended stays in the index, and is removed at the next sign-in.
     let url = location(&browsers[0].get(&mut world, "/me").reply());
     let callback = Browser::provider(&mut world, &url);
     let request = browsers[0].request(&world, Method::GET, &callback, From::Elsewhere);
@@ -284,7 +284,7 @@ fn send_logout_token(world: &mut World, token: &str) -> oauth_web::Reply {
 }
 
 #[test]
-fn backchannel_logout_then_login_and_a_token_is_taken_once() {
+fn a_logout_token_ends_sessions_once_and_a_later_login_works() {
     let mut world = World::in_store();
     world.provider.twin().set_claim("sid", "one");
     let (mut ann, mut other) = (Browser::new(), Browser::new());
@@ -303,7 +303,7 @@ fn backchannel_logout_then_login_and_a_token_is_taken_once() {
     assert_eq!(code(&reply), "logout_token.replayed");
     assert_eq!(reply.status, StatusCode::BAD_REQUEST);
     other.click(&mut world, "/me").session();
-    // Without a session it is everywhere.
+    // A token without a session id ends all sessions.
     world
         .provider
         .twin()
@@ -316,7 +316,7 @@ fn backchannel_logout_then_login_and_a_token_is_taken_once() {
 }
 
 #[test]
-fn backchannel_token_that_is_not_good_ends_nothing() {
+fn an_invalid_logout_token_ends_no_session() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     world.provider.twin().set_claim("sid", "one");
     ann.open(&mut world, "/me").session();
@@ -341,14 +341,14 @@ fn backchannel_token_that_is_not_good_ends_nothing() {
         StatusCode::BAD_REQUEST
     );
     ann.click(&mut world, "/me").session();
-    // Anyone can post one.
+    // Anyone can post a logout token.
     assert!(!world.notes.is_empty());
     assert!(world.notes.iter().all(|note| !note.is_site_fault));
 }
 
 /// OpenID Connect Back-Channel Logout sections 2.5 and 2.8.
 #[test]
-fn a_logout_token_is_one_value_of_a_posted_form() {
+fn a_logout_token_must_be_a_single_value_of_a_posted_form() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     ann.open(&mut world, "/me").session();
     let now = world.provider.now();
@@ -383,7 +383,7 @@ fn a_logout_token_is_one_value_of_a_posted_form() {
 }
 
 #[test]
-fn a_token_that_could_not_be_worked_off_is_taken_again() {
+fn a_logout_token_is_accepted_again_if_the_store_failed() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     ann.open(&mut world, "/me").session();
     let now = world.provider.now();
@@ -399,7 +399,7 @@ fn a_token_that_could_not_be_worked_off_is_taken_again() {
 }
 
 #[test]
-fn a_frame_of_the_provider_ends_the_session_that_it_names() {
+fn a_front_channel_logout_ends_the_named_session() {
     let (mut world, mut ann) = (World::in_store(), Browser::new());
     world.provider.twin().set_claim("sid", "one");
     ann.open(&mut world, "/me").session();
@@ -427,7 +427,7 @@ fn a_frame_of_the_provider_ends_the_session_that_it_names() {
 }
 
 #[test]
-fn without_a_store_the_provider_is_told_that_it_cannot() {
+fn without_a_store_a_back_channel_logout_is_refused() {
     let mut world = World::new();
     let now = world.provider.now();
     let token = world.provider.twin().logout_token(now, None).unwrap();

@@ -1,4 +1,4 @@
-//! Tenants that come and go while the site runs: their providers are looked up.
+//! Tenants that are added and removed while the site runs, whose providers are looked up.
 
 use http::Method;
 use oauth_core::quirk::{Quirk, Rules};
@@ -56,13 +56,13 @@ fn sign_in(world: &mut World, browser: &mut Browser, tenant: &str) {
 }
 
 #[test]
-fn tenant_from_database_signs_in_at_its_own_provider() {
+fn a_tenant_from_the_database_signs_in_at_its_own_provider() {
     let (mut world, mut ann) = (world(Config::in_store), Browser::new());
     sign_in(&mut world, &mut ann, "acme");
     let session = open(&mut world, &mut ann, "acme").session();
     assert_eq!(session.tenant.as_deref(), Some("acme"));
     assert_eq!(session.identity.provider, "acme");
-    // A tenant that is new, without a new start.
+    // A new tenant, without a restart.
     world
         .provider
         .twin()
@@ -73,11 +73,11 @@ fn tenant_from_database_signs_in_at_its_own_provider() {
     let mut bob = Browser::new();
     sign_in(&mut world, &mut bob, "initech");
     open(&mut world, &mut bob, "initech").session();
-    // One that is gone.
+    // A removed tenant.
     world.directory.retain(|provider| provider.id != "initech");
     let reply = open(&mut world, &mut Browser::new(), "initech").reply();
     assert!(location(&reply).starts_with("/auth/login"));
-    // Where nothing else is said, the page tells.
+    // Without an explicit tenant, the page determines it.
     let mut carl = Browser::new();
     let url = location(&carl.get(&mut world, "/t/globex/me").reply());
     assert!(url.starts_with(TWIN) && url.contains("callback%2Fglobex"));
@@ -93,7 +93,7 @@ fn tenant_from_database_signs_in_at_its_own_provider() {
 }
 
 #[test]
-fn tenant_from_database_no_session_of_another_tenant_is_taken() {
+fn a_session_of_another_tenant_is_not_accepted() {
     let (mut world, mut ann) = (world(|config| config), Browser::new());
     sign_in(&mut world, &mut ann, "acme");
     open(&mut world, &mut ann, "acme").session();
@@ -117,17 +117,17 @@ fn tenant_from_database_no_session_of_another_tenant_is_taken() {
 }
 
 #[test]
-fn tenant_from_database_no_mix_up() {
+fn a_callback_at_another_tenant_is_refused() {
     let (mut world, mut ann) = (world(|config| config), Browser::new());
     let url = location(&open(&mut world, &mut ann, "acme").reply());
     let callback = Browser::provider(&mut world, &url);
     assert!(callback.starts_with("/auth/callback/acme?"));
-    // A provider that sends its own people's answers to the callback of another.
+    // A provider that sends its users' responses to the callback of another.
     let elsewhere = callback.replacen("acme", "globex", 1);
     let request = ann.request(&world, Method::GET, &elsewhere, From::Elsewhere);
     let reply = ann.send(&mut world, request, Access::SignedIn).reply();
     assert_eq!(location(&reply), "/auth/login?stage=restart");
-    // A form does not say where it was posted to; the request does.
+    // The request, not the form, contains the URL it was posted to.
     world.directory[0].response_mode = ResponseMode::FormPost;
     let url = location(&open(&mut world, &mut ann, "acme").reply());
     let fields = posted(&mut world, &url);
@@ -156,7 +156,7 @@ fn tenant_from_database_no_mix_up() {
 }
 
 #[test]
-fn tenant_from_database_signs_out_at_its_own_provider_and_is_signed_out_by_it() {
+fn a_tenant_session_ends_at_its_own_provider_and_by_its_logout_tokens() {
     let (mut world, mut ann) = (world(Config::in_store), Browser::new());
     sign_in(&mut world, &mut ann, "acme");
     let reply = ann.click(&mut world, "/auth/logout").reply();
@@ -182,7 +182,7 @@ fn tenant_from_database_signs_out_at_its_own_provider_and_is_signed_out_by_it() 
 const ISSUER_OF_TENANT: &str = "https://twin.example/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0";
 
 /// A site at a server for all tenants, which has an issuer for each in ID tokens.
-fn for_all_tenants() -> World {
+fn world_for_all_tenants() -> World {
     let mut provider = TwinDriver::new(Twin::generic(TWIN));
     let client = for_all(&crate::world::client(&mut provider), &mut provider);
     let twin = provider.twin();
@@ -204,8 +204,8 @@ fn for_all(client: &Client, provider: &mut TwinDriver) -> Client {
 }
 
 #[test]
-fn a_frame_ends_the_session_of_the_tenant_that_it_names() {
-    let (mut world, mut ann) = (for_all_tenants(), Browser::new());
+fn a_front_channel_logout_ends_the_session_of_the_tenant_named_by_its_issuer() {
+    let (mut world, mut ann) = (world_for_all_tenants(), Browser::new());
     let session = ann.open(&mut world, "/me").session();
     assert_eq!(session.identity.issuer, ISSUER_OF_TENANT);
     let frame = |issuer: &str, world: &mut World| {
@@ -213,7 +213,7 @@ fn a_frame_ends_the_session_of_the_tenant_that_it_names() {
         let request = Browser::new().request(world, Method::GET, &target, From::Elsewhere);
         Browser::new().send(world, request, Access::Open).reply()
     };
-    // The server's, another tenant's, and those that are none of its.
+    // The server's, another tenant's, and issuers of other servers.
     let other = ISSUER_OF_TENANT.replace("9188040d", "00000000");
     frame(TWIN, &mut world);
     frame(&other, &mut world);
@@ -226,8 +226,8 @@ fn a_frame_ends_the_session_of_the_tenant_that_it_names() {
 }
 
 #[test]
-fn a_sign_in_may_be_begun_by_the_issuer_of_a_tenant() {
-    let (mut world, mut ann) = (for_all_tenants(), Browser::new());
+fn a_sign_in_can_be_started_by_the_issuer_of_a_tenant() {
+    let (mut world, mut ann) = (world_for_all_tenants(), Browser::new());
     let login = format!("/auth/login?iss={ISSUER_OF_TENANT}");
     let url = location(&ann.get(&mut world, &login).reply());
     assert!(url.starts_with(TWIN), "{url}");

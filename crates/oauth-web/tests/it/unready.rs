@@ -1,4 +1,4 @@
-//! A provider whose client is not known yet: who waits for it, who does not, and who asks.
+//! A provider whose client is not known yet: which requests wait for it, and which one connects.
 
 use http::Method;
 use oauth_core::error::{Cause, Error, Misuse, ValidationFailure};
@@ -17,7 +17,7 @@ fn later() -> Provider {
     provider
 }
 
-/// A site whose provider has not been asked yet.
+/// A site that has not connected to its provider yet.
 fn world(change: impl FnOnce(Config) -> Config) -> World {
     let mut world = World::with(change);
     world.change(|config| config.providers = vec![later()]);
@@ -45,7 +45,7 @@ fn is_open(world: &mut World, browser: &mut Browser) -> bool {
 }
 
 #[test]
-fn nobody_is_asked_before_somebody_signs_in_and_then_once() {
+fn discovery_runs_once_at_the_first_sign_in() {
     let (mut world, mut ann) = (world(|config| config), Browser::new());
     back(&mut world);
     assert!(is_open(&mut world, &mut ann));
@@ -60,7 +60,7 @@ fn nobody_is_asked_before_somebody_signs_in_and_then_once() {
 }
 
 #[test]
-fn a_provider_that_is_down_is_a_503_and_a_way_to_try_again() {
+fn an_unavailable_provider_gives_503_with_a_link_to_retry() {
     let (mut world, mut ann) = (away(), Browser::new());
     let reply = ann.get(&mut world, "/me?tab=2").reply();
     assert_eq!((reply.status.as_u16(), code(&reply)), (503, "lost.unsent"));
@@ -73,19 +73,19 @@ fn a_provider_that_is_down_is_a_503_and_a_way_to_try_again() {
 }
 
 #[test]
-fn pages_that_need_no_provider_are_there_without_it() {
+fn pages_that_need_no_provider_work_without_it() {
     let (mut world, mut ann) = (World::new(), Browser::new());
     ann.open(&mut world, "/me").session();
     world.connected = Some(Err(down()));
     world.change(|config| config.providers = vec![later()]);
-    // Another worker of the site, which has just been started.
+    // Another worker of the site that has just started.
     assert!(is_open(&mut world, &mut Browser::new()));
     let session = ann.request(&world, Method::GET, "/auth/session", From::Own);
     assert!(ann.send(&mut world, session, Access::Open).is_status(200));
     let me = ann.request(&world, Method::GET, "/me", From::Typed);
     ann.send(&mut world, me, Access::SignedIn).session();
     assert_eq!(world.connects, []);
-    // Who has to show more than the session has does need it,
+    // A step-up needs it,
     let pay = ann.request(&world, Method::GET, "/pay", From::Typed);
     let ended = ann.send_needing(
         &mut world,
@@ -94,7 +94,7 @@ fn pages_that_need_no_provider_are_there_without_it() {
         Some(PageRequirements::acr(["pin"])),
     );
     assert!(ended.is_status(503));
-    // and whoever signs out does not.
+    // and signing out does not.
     let mut out = ann.request(&world, Method::POST, "/auth/logout", From::Own);
     put(&mut out.headers, "origin", SHOP);
     assert_eq!(
@@ -105,7 +105,7 @@ fn pages_that_need_no_provider_are_there_without_it() {
 }
 
 #[test]
-fn a_failure_is_remembered_for_a_pause() {
+fn a_connection_failure_is_cached_for_the_retry_pause() {
     let (mut world, mut ann) = (away(), Browser::new());
     assert_eq!(ann.get(&mut world, "/me").reply().status.as_u16(), 503);
     back(&mut world);
@@ -125,7 +125,7 @@ fn a_failure_is_remembered_for_a_pause() {
 }
 
 #[test]
-fn whoever_comes_while_somebody_is_asked_waits_for_the_same_answer() {
+fn concurrent_sign_ins_wait_for_the_same_discovery() {
     let (mut world, mut ann, mut bob) = (world(|config| config), Browser::new(), Browser::new());
     let mut visits: Vec<_> = [&mut ann, &mut bob]
         .map(|browser| browser.request(&world, Method::GET, "/me", From::Typed))
@@ -148,7 +148,7 @@ fn whoever_comes_while_somebody_is_asked_waits_for_the_same_answer() {
         .connected(&world.provider.moment(), connect, Ok(known));
     for (visit, event) in visits.iter_mut().zip(&mut events) {
         let Err(ended) = world.step(visit, event.take().unwrap()) else {
-            // The client is known: the next step runs the sign-in, which asks nobody for it.
+            // The client is known: the next step runs the sign-in, without discovery.
             continue;
         };
         panic!("{ended:?}");
@@ -157,7 +157,7 @@ fn whoever_comes_while_somebody_is_asked_waits_for_the_same_answer() {
 }
 
 #[test]
-fn nobody_waits_longer_than_ten_seconds_and_then_nobody_at_all() {
+fn a_sign_in_waits_at_most_ten_seconds_and_later_ones_fail_immediately() {
     let (mut world, mut ann) = (world(|config| config), Browser::new());
     let start = world.provider.now();
     let reply = ann.get(&mut world, "/me").reply();
@@ -165,7 +165,7 @@ fn nobody_waits_longer_than_ten_seconds_and_then_nobody_at_all() {
     assert_eq!(world.provider.now().since(start).as_secs(), 10);
     assert_eq!(ann.get(&mut world, "/me").reply().status.as_u16(), 503);
     assert_eq!(world.provider.now().since(start).as_secs(), 10);
-    // It answers after all.
+    // The provider responds after all.
     let known = client(&mut world.provider);
     let connect = world.connects[0].clone();
     world
@@ -176,7 +176,7 @@ fn nobody_waits_longer_than_ten_seconds_and_then_nobody_at_all() {
 }
 
 #[test]
-fn a_flight_without_an_end_is_not_waited_for_for_ever() {
+fn waiting_for_a_provider_connection_times_out() {
     let (mut world, mut ann) = (world(|config| config), Browser::new());
     ann.get(&mut world, "/me").reply();
     world.advance(50);
@@ -192,7 +192,7 @@ fn a_flight_without_an_end_is_not_waited_for_for_ever() {
 }
 
 #[test]
-fn a_process_that_was_forked_asks_for_itself() {
+fn a_forked_process_connects_on_its_own() {
     let (mut world, mut ann) = (world(|config| config), Browser::new());
     let request = ann.request(&world, Method::GET, "/me", From::Typed);
     let mut visit = world.site.visit(request, Access::SignedIn);
@@ -204,7 +204,7 @@ fn a_process_that_was_forked_asks_for_itself() {
 }
 
 #[test]
-fn a_page_that_looks_who_is_there_looks_once_it_can() {
+fn a_silent_page_checks_once_the_provider_is_connected() {
     let (mut world, mut ann) = (world(|config| config), Browser::new());
     let mut look = |world: &mut World| {
         let request = ann.request(world, Method::GET, "/", From::Typed);
@@ -223,7 +223,7 @@ fn a_page_that_looks_who_is_there_looks_once_it_can() {
 }
 
 #[test]
-fn scripts_are_told_in_json_and_the_login_page_keeps_its_target() {
+fn scripts_receive_json_and_the_login_page_keeps_its_target() {
     let (mut world, mut ann) = (away(), Browser::new());
     let login = ann.get(&mut world, "/auth/login?return_to=/cart").reply();
     let login = login.problem.unwrap().sign_in;
@@ -236,7 +236,7 @@ fn scripts_are_told_in_json_and_the_login_page_keeps_its_target() {
 }
 
 #[test]
-fn whose_fault_it_is_decides_the_status_and_who_asks_again() {
+fn the_cause_of_a_connection_error_determines_status_and_retry() {
     for (error, status, is_worth_a_try) in [
         (down(), 503, true),
         (ValidationFailure::MetadataIssuer.into(), 502, true),
@@ -253,7 +253,7 @@ fn whose_fault_it_is_decides_the_status_and_who_asks_again() {
 }
 
 #[test]
-fn hosts_of_others_learn_nothing() {
+fn unknown_hosts_get_not_found() {
     let (mut world, mut ann) = (away(), Browser::new());
     world.change(|config| {
         let other = Url::parse("https://other.example").unwrap();
@@ -266,7 +266,7 @@ fn hosts_of_others_learn_nothing() {
 }
 
 #[test]
-fn a_session_asks_for_the_client_of_its_tokens() {
+fn a_session_connects_to_the_provider_of_its_tokens() {
     let mut world = world(|config| config);
     let mut visit = world.site.connect("twin");
     let step = visit.resume(&world.provider.moment(), Event::Begin);

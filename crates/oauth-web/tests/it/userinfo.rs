@@ -52,7 +52,7 @@ fn sign_in(world: &mut World) -> Arc<Session> {
 }
 
 #[test]
-fn a_name_that_only_userinfo_has_is_in_the_session() {
+fn claims_only_in_userinfo_are_added_to_the_session() {
     let in_cookie = |mut config: Config| {
         config.keep = SessionStorage::AccessToken;
         config
@@ -69,7 +69,7 @@ fn a_name_that_only_userinfo_has_is_in_the_session() {
 }
 
 #[test]
-fn the_application_is_told_before_it_decides() {
+fn the_application_receives_userinfo_before_it_admits_the_user() {
     let mut world = world(|config| config);
     world.admission = Box::new(|identity| match identity.text("name") {
         Some("Alice Liddell") => Admission::default(),
@@ -79,7 +79,7 @@ fn the_application_is_told_before_it_decides() {
 }
 
 #[test]
-fn userinfo_is_asked_only_for_claims_that_are_missing_and_granted() {
+fn userinfo_is_requested_only_for_missing_and_granted_claims() {
     let requested_claims = |scope: &str, claims: &[&str], change: fn(&mut Config)| {
         let mut world = World::with(|mut config| {
             config.providers[0].scope = Scope::parse(scope).unwrap();
@@ -100,7 +100,7 @@ fn userinfo_is_asked_only_for_claims_that_are_missing_and_granted() {
         requested_claims("openid profile email", &["name", "email"], unchanged),
         1
     );
-    // No scope gives access to it, so the endpoint has nothing to tell.
+    // The requested scopes give no access to it, so the endpoint is not called.
     assert_eq!(
         requested_claims("openid profile", &["name", "email"], unchanged),
         0
@@ -121,7 +121,7 @@ fn userinfo_is_asked_only_for_claims_that_are_missing_and_granted() {
 }
 
 #[test]
-fn userinfo_replaces_no_claim_and_says_nothing_about_the_authentication() {
+fn userinfo_overrides_no_id_token_claim_and_adds_no_authentication_claims() {
     let mut world = world(|mut config| {
         config
             .claims
@@ -153,10 +153,10 @@ fn userinfo_replaces_no_claim_and_says_nothing_about_the_authentication() {
 }
 
 #[test]
-fn a_response_about_another_person_signs_nobody_in_and_its_tokens_are_revoked() {
+fn userinfo_about_another_user_fails_the_sign_in_and_revokes_its_tokens() {
     for change in [|config| config, Config::in_store] {
         let (mut world, mut ann) = (world(change), Browser::new());
-        // The ID token's; the access token is still that of the user who approved.
+        // The subject is the ID token's; the access token is still that of the user who approved.
         world.provider.twin().set_claim("sub", "somebody-else");
         let reply = ann.open(&mut world, "/me").reply();
         assert_eq!(code(&reply), "userinfo.subject");
@@ -168,7 +168,7 @@ fn a_response_about_another_person_signs_nobody_in_and_its_tokens_are_revoked() 
 }
 
 #[test]
-fn an_endpoint_that_fails_is_noted_and_the_person_is_signed_in_without_a_name() {
+fn a_failing_userinfo_endpoint_is_logged_and_sign_in_succeeds() {
     for (endpoint, noted) in [
         ("/nowhere", "denied."),
         ("/.well-known/openid-configuration", "userinfo.malformed"),
@@ -197,7 +197,7 @@ fn an_endpoint_that_fails_is_noted_and_the_person_is_signed_in_without_a_name() 
 }
 
 #[test]
-fn a_provider_without_the_endpoint_is_not_asked() {
+fn without_a_userinfo_endpoint_userinfo_is_not_requested() {
     let mut provider = TwinDriver::new(Twin::generic(TWIN));
     let found = provider
         .run(discover(Issuer::parse(TWIN).unwrap()))

@@ -1,4 +1,4 @@
-//! Whole sign-ins, as every language plays them: the files of `tests/vectors/web`.
+//! Complete sign-ins that every language runs: the files of `tests/vectors/web`.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ fn kind(cookie: &str, name: &str) -> String {
     rest.split('-').nth(1).unwrap_or("session").to_owned()
 }
 
-/// A cookie by its kind, what becomes of it, and how long it lives.
+/// A cookie by its kind, whether it is set or deleted, and its lifetime.
 fn shape(field: &str, name: &str) -> (String, String) {
     let (pair, attributes) = field.split_once("; ").expect("attributes");
     let attributes: Vec<_> = attributes.split("; ").collect();
@@ -54,7 +54,7 @@ fn shape(field: &str, name: &str) -> (String, String) {
     (description, format!("{kind} {seconds}"))
 }
 
-/// Where a response leads, as the vectors write it.
+/// The target of a response, in the notation of the vectors.
 fn leads(location: &str) -> String {
     match location.strip_prefix(TWIN) {
         Some(rest) => format!("provider {}", rest.split('?').next().unwrap_or_default()),
@@ -62,7 +62,7 @@ fn leads(location: &str) -> String {
     }
 }
 
-/// Whether a parameter is as it should be: of this value, there (`true`), or absent (`null`).
+/// Whether a parameter is as expected: of this value, present (`true`), or absent (`null`).
 fn is_sent(expected: &Value, sent: Option<&str>) -> bool {
     match expected {
         Value::Null => sent.is_none(),
@@ -174,7 +174,7 @@ fn world(sign_in: &Value) -> World {
     world
 }
 
-/// A string with the places of earlier steps in it.
+/// A string with the values of earlier steps filled in.
 fn fill_template(text: &str, places: &BTreeMap<String, String>) -> String {
     let mut filled = text.to_owned();
     for (name, value) in places {
@@ -206,7 +206,7 @@ impl Play<'_> {
         self.places.insert(format!("{{{name}}}"), target.to_owned());
     }
 
-    /// Whether a step was something that happens beside the site's pages.
+    /// Whether a step happens outside the site's pages.
     fn beside(&mut self, step: &Value) -> bool {
         let of = |name: &str| step[name].as_str();
         if let Some(place) = of("provider") {
@@ -276,7 +276,7 @@ impl Play<'_> {
             other => panic!("{other:?}"),
         };
         let is_safe = verb == "get" || verb == "fetch" && step.get("method").is_none();
-        // A cookie that is `Lax` comes from elsewhere with a page that is opened, and nothing else.
+        // A `Lax` cookie is sent from other sites only with top-level navigations.
         let like = match (is_safe, verb, from) {
             (false, ..) | (_, "fetch", From::Elsewhere) => Method::POST,
             _ => Method::GET,
@@ -415,7 +415,7 @@ fn play(sign_in: &Value, subject: &str) -> Option<String> {
 }
 
 #[test]
-fn whole_sign_ins_are_as_in_every_language() {
+fn sign_in_vectors_give_the_same_result_as_in_every_language() {
     let subject = read("sign_ins")["subject"].clone();
     let sign_ins = sign_ins();
     assert!(sign_ins.len() >= 44, "{}", sign_ins.len());

@@ -1,4 +1,4 @@
-//! A site, the provider it trusts, a store, and the browsers of people.
+//! A site, the provider it trusts, a store, and the browsers of users.
 
 mod browser;
 
@@ -46,7 +46,7 @@ pub(crate) struct World {
     pub(crate) saves_left: Option<usize>,
     pub(crate) notes: Vec<LogEntry>,
     pub(crate) admission: Box<dyn Fn(&Identity) -> Admission>,
-    /// The providers that only the host knows, and what it was asked.
+    /// The providers that only the host knows, and the lookups it received.
     pub(crate) directory: Vec<Provider>,
     pub(crate) requests: Vec<ProviderQuery>,
     /// The clients that the host must create, and the result; pending if not set.
@@ -65,14 +65,14 @@ pub(crate) struct Cookie {
     until: u64,
 }
 
-/// A browser, with the rules of cookies that matter here.
+/// A browser, with the relevant cookie rules.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Browser {
     pub(crate) cookies: Vec<Cookie>,
     pub(crate) is_blocking: bool,
 }
 
-/// Where a request comes from.
+/// The origin of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum From {
     Typed,
@@ -95,7 +95,7 @@ impl World {
         Self::at(provider, client, change)
     }
 
-    /// A site whose people sign in at this provider.
+    /// A site whose users sign in at this provider.
     pub(crate) fn at(
         mut provider: TwinDriver,
         client: Client,
@@ -133,7 +133,7 @@ impl World {
         }
     }
 
-    /// The same world with a site of other settings: another worker, or the next version.
+    /// The same world with changed site settings, as in another worker or the next version.
     pub(crate) fn change(&mut self, change: impl FnOnce(&mut Config)) {
         change(&mut self.config);
         self.site = Site::new(self.config.clone()).unwrap();
@@ -171,7 +171,7 @@ impl World {
         }
     }
 
-    /// One step of a visit, and its answer; or the end.
+    /// One step of a visit and its result, or the end.
     pub(crate) fn step(&mut self, visit: &mut Visit, event: Event) -> Result<Event, Box<Ended>> {
         self.try_step(visit, event).unwrap()
     }
@@ -261,7 +261,7 @@ impl World {
         found.cloned()
     }
 
-    /// Records end by the provider's clock.
+    /// Records expire by the provider's clock.
     fn sweep(&mut self) {
         let now = self.provider.now();
         let (store, ends) = (&mut self.store, &mut self.ends);

@@ -1,4 +1,4 @@
-//! A token that is at hand, on one thread and on two at once.
+//! A cached token, requested on one thread and on two at once.
 
 use std::hint::black_box;
 use std::sync::{Arc, Barrier, Mutex};
@@ -20,7 +20,7 @@ const BUDGET: f64 = 25.0;
 
 const TOKEN: &str = "mF_9.B5f-4.1JqM_mF_9.B5f-4.1JqM";
 
-/// Nothing here asks for a token.
+/// No token is requested here.
 struct Nobody;
 
 impl TokenDriver for Nobody {

@@ -1,5 +1,5 @@
-//! A request to an API with a token that is bound to a key (RFC 9449), until it could be sent, beside the bare signature
-//! of the crypto library. What the key costs is what it takes more than a request with a bearer token.
+//! A request to an API with a DPoP-bound token (RFC 9449) up to sending, compared with the bare signature
+//! of the crypto library. The cost of the key is the difference to a request with a bearer token.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub(crate) fn der(key: &PrivateKey) -> Vec<u8> {
         .expect("base64")
 }
 
-/// The bare signature, of bytes that are there already and as many as ours signs.
+/// The bare signature, of existing bytes, as many as ours signs.
 fn floor(key: &PrivateKey) -> Side {
     let (der, input) = (der(key), vec![b'x'; 520]);
     match key.alg() {

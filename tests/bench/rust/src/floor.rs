@@ -1,4 +1,4 @@
-//! The plainest code that sends and reads the same, every constant prepared once.
+//! The simplest code that sends and reads the same, with every constant prepared once.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};

@@ -1,4 +1,4 @@
-//! huskarl, over an HTTP client of our own that answers at once.
+//! huskarl, over our own HTTP client, which responds at once.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -27,7 +27,7 @@ use crate::{AUTHORIZE_URI, ID, REDIRECT_URI, SECRET, Side, TOKEN_URI, floor, sco
 
 struct Stub {
     replies: Vec<Bytes>,
-    /// Which of them comes next.
+    /// The index of the next one.
     next: Arc<AtomicUsize>,
 }
 
@@ -114,14 +114,14 @@ pub(crate) fn url() -> Side {
     Side::new("huskarl", move |n, visit| {
         let started = now(grant.start(StartInput::scope(words(&scopes[n % 16])))).expect("a URL");
         black_box(&started);
-        // Its URL is no text yet; making one is not held against it.
+        // Its URL is not text yet; the conversion is not measured.
         if sent::is_watching() {
             visit(&started.authorization_url.to_string(), 0);
         }
     })
 }
 
-/// A token at hand.
+/// A cached token.
 pub(crate) fn at_hand(replies: Vec<Bytes>) -> impl Fn() + Sync {
     let source = GrantTokenSource::builder()
         .grant(credentials(replies, Arc::default()))

@@ -1,5 +1,5 @@
-//! An ID token verified with a key that is known, beside the bare verification of its signature by the crypto
-//! library, and beside the peers.
+//! An ID token verified with a known key, compared with the bare verification of its signature by the crypto
+//! library, and with the peers.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
@@ -66,7 +66,7 @@ fn given(alg: Alg, keys: usize) -> BenchCase {
     }
 }
 
-/// The bare verification, of bytes that are there already.
+/// The bare verification, of existing bytes.
 fn floor(given: &BenchCase) -> Side {
     let (input, signature) = given.token.rsplit_once('.').expect("three parts");
     let input = input.to_owned();

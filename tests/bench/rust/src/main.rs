@@ -1,4 +1,4 @@
-//! oauth-core beside its Rust peers and beside a floor, in one process: `cargo xtask bench rust`.
+//! oauth-core compared with its Rust peers and with a floor, in one process: `cargo xtask bench rust`.
 //!
 //! Prints one line of JSON for each figure. All sides send to the same stub, which hands each a
 //! copy of the reply in the type that side reads; what they sent is compared before anything is
@@ -55,7 +55,7 @@ struct Row {
     /// How many times the faster peer, or the floor, ours may take.
     of_peer: f64,
     of_floor: Option<f64>,
-    /// Whether a token is asked for, or a URL made.
+    /// Whether a token is requested, or a URL built.
     is_grant: bool,
 }
 
@@ -64,7 +64,7 @@ fn scopes() -> Vec<String> {
     (0..16).map(|n| format!("read:{n} write:{n}")).collect()
 }
 
-/// A reply for each of the inputs, which grants what was asked for.
+/// A reply for each of the inputs, which grants the requested scope.
 fn replies(token: &str) -> Vec<Bytes> {
     let reply = |scope: String| {
         Bytes::from(format!(

@@ -1,4 +1,4 @@
-//! Nanoseconds, allocations and instructions of each side, the sides in turns.
+//! Nanoseconds, allocations and instructions of each side, measured alternately.
 
 use std::hint::black_box;
 use std::process::{Command, Stdio};
@@ -17,7 +17,7 @@ pub(crate) struct Costs {
     pub(crate) bytes: f64,
 }
 
-/// One call, whose result is looked at and dropped.
+/// One call, whose result is inspected and dropped.
 pub(crate) fn call(run: &Operation, n: usize) {
     run(black_box(n), &mut |text, number| {
         black_box((text, number));
@@ -49,7 +49,7 @@ pub(crate) fn interleaved(sides: &[Side]) -> Vec<Costs> {
     sides.iter().zip(times).map(costs).collect()
 }
 
-/// What this thread has had of the processor: other work on the machine does not count.
+/// The CPU time of this thread: other work on the machine does not count.
 pub(crate) fn on_cpu() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
@@ -59,7 +59,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-/// Repeatable where time is not: what another run of this program executes, under callgrind.
+/// The instructions of another run of this program under callgrind, which are repeatable, unlike times.
 pub(crate) struct Instructions(pub(crate) Vec<(&'static str, f64)>);
 
 impl Instructions {
@@ -76,7 +76,7 @@ impl Instructions {
     }
 }
 
-/// Start and set-up included, which the difference of two runs takes out.
+/// Includes startup, which cancels out in the difference of two runs.
 fn collected(row: usize, side: &str, calls: usize) -> Option<f64> {
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);

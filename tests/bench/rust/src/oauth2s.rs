@@ -1,4 +1,4 @@
-//! oauth2, and openidconnect on top of it, through their door for a function as HTTP client.
+//! oauth2, and openidconnect on top of it, through their interface for a function as HTTP client.
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -75,7 +75,7 @@ pub(crate) fn openid_grant(replies: Vec<Bytes>) -> Side {
     })
 }
 
-/// As many random bytes as ours draws.
+/// As many random bytes as ours uses.
 fn state() -> CsrfToken {
     CsrfToken::new_random_len(32)
 }

@@ -1,5 +1,5 @@
-//! A token request that a key authenticates (`private_key_jwt`, RFC 7523 section 2.2), until it could be sent, beside the
-//! bare signature of the crypto library. Its assertion is what it takes more than a request with a secret.
+//! A token request authenticated by a key (`private_key_jwt`, RFC 7523 section 2.2) up to sending, compared with the
+//! bare signature of the crypto library. The cost of the assertion is the difference to a request with a secret.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
@@ -24,7 +24,7 @@ use crate::{FLOOR, ID, ISSUER, OURS, Side, print_figure};
 const BUDGET: f64 = 1.15;
 const SECRET: &str = "with a secret";
 
-/// The bare signature, of bytes that are there already, about as many as ours signs.
+/// The bare signature, of existing bytes, about as many as ours signs.
 fn floor(key: &PrivateKey) -> Side {
     let (der, input) = (der(key), vec![b'x'; 330]);
     let random = SystemRandom::new();
@@ -87,7 +87,7 @@ fn request(name: &'static str, auth: ClientAuth) -> Side {
 /// The assertion alone, as its documentation shows how to make a JWS.
 fn jsonwebtoken(key: &PrivateKey) -> Side {
     let (alg, encoding) = match key.alg() {
-        // It reads PKCS#1, which stands behind 26 bytes of PKCS#8.
+        // It reads PKCS#1, which follows 26 bytes of PKCS#8.
         Alg::Rs256 => (Algorithm::RS256, EncodingKey::from_rsa_der(&der(key)[26..])),
         Alg::Es256 => (Algorithm::ES256, EncodingKey::from_ec_der(&der(key))),
         _ => (Algorithm::EdDSA, EncodingKey::from_ed_der(&der(key))),

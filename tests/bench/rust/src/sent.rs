@@ -1,4 +1,4 @@
-//! What a side sent and read.
+//! The data that a side sent and read.
 
 use std::cell::RefCell;
 
@@ -41,7 +41,7 @@ impl SentRequest {
     }
 }
 
-/// Whether the next request is to be kept: the stub of every side asks.
+/// Whether the next request is recorded, as queried by the stub of every side.
 pub(crate) fn is_watching() -> bool {
     SEEN.with_borrow(Option::is_some)
 }
@@ -78,7 +78,7 @@ pub(crate) fn watch(run: &Operation, n: usize, is_grant: bool) -> SentRequest {
         let (target, query) = url.split_once('?').unwrap_or((&url, ""));
         seen.target = target.to_owned();
         seen.parameters = pairs(query.as_bytes());
-        // Drawn anew each time: only how many characters there are can be compared.
+        // Random each time: only the lengths can be compared.
         for (name, value) in &mut seen.parameters {
             if ["state", "code_challenge", "nonce"].contains(&name.as_str()) {
                 *value = format!("{} characters", value.len());
@@ -88,7 +88,7 @@ pub(crate) fn watch(run: &Operation, n: usize, is_grant: bool) -> SentRequest {
     seen
 }
 
-/// What a peer sent, but for the one thing in which it is known to differ, which is named.
+/// The request of a peer, without the one named part in which it is known to differ.
 pub(crate) fn comparable(side: &str, seen: &SentRequest, is_grant: bool) -> (SentRequest, Option<&'static str>) {
     let mut seen = seen.clone();
     let set_aside = match side {

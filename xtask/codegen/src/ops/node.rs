@@ -1,5 +1,5 @@
-//! Node.js: a method that gives a promise, one that gives an exchange, and the classes of what comes
-//! back; their types; and the names that the package exports.
+//! Node.js: a method that returns a promise, one that returns an exchange, and the classes of the
+//! results; their types; and the names that the package exports.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -220,7 +220,7 @@ pub(crate) fn argument(shape: Shape) -> Result<&'static str, Box<dyn Error>> {
 fn of_member(shape: Shape) -> Result<String, Box<dyn Error>> {
     Ok(match shape {
         Shape::Maybe(shape) => return Ok(format!("{} | undefined", of_member(*shape)?)),
-        // Servers say other words too.
+        // Servers send other values too.
         Shape::Text | Shape::Secret | Shape::Personal | Shape::Word(..) => "string",
         Shape::Flag => "boolean",
         Shape::Whole => "number",
@@ -244,7 +244,7 @@ fn result(kind: Kind) -> &'static str {
     }
 }
 
-/// The entry for `require` exports the records, and whatever it requires by name.
+/// The entry for `require` exports the records, and everything it requires by name.
 pub(crate) fn exports(now: &str) -> Result<String, Box<dyn Error>> {
     let records: Vec<_> = records().into_iter().map(|record| record.name).collect();
     let required = now.lines().filter_map(|line| {
@@ -260,7 +260,7 @@ pub(crate) fn exports(now: &str) -> Result<String, Box<dyn Error>> {
     region(now, "//", &body)
 }
 
-/// The entry for `import`: whatever the one for `require` exports.
+/// The entry for `import`: everything that the one for `require` exports.
 pub(crate) fn entry(_: &str) -> Result<String, Box<dyn Error>> {
     let target = "bindings/node/js/index.cjs";
     let text = fs::read_to_string(root().join(target))?;

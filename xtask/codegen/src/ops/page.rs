@@ -1,4 +1,4 @@
-//! The page for users: every operation, its arguments and its result.
+//! The documentation page: every operation, its arguments and its result.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -99,7 +99,7 @@ fn row(field: &FieldDoc, is_optional: bool) -> String {
     format!("| `{}` | {kind}{optional} | {text} |\n", field.name)
 }
 
-/// What the table of languages has to have a row for, one operation a line.
+/// The operations that need a row in the table of languages, one per line.
 pub(crate) fn list(_: &str) -> Result<String, Box<dyn Error>> {
     let lines = table()?.into_iter().map(|(_, entry)| {
         let (name, browser) = (entry.name, entry.is_in_browser);

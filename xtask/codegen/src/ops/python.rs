@@ -1,5 +1,5 @@
-//! Python: a method for callers who block, one for those who await, and one for those who bring a
-//! transport of their own; and the classes of what comes back.
+//! Python: a blocking method, an async one, and one for callers with their own
+//! transport; and the classes of the results.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -69,7 +69,7 @@ fn module(about: &str, body: &str) -> String {
     )
 }
 
-/// What the methods name, from where it is.
+/// The imports of the names used by the methods.
 fn imports(body: &str) -> String {
     let named: BTreeSet<&str> = body
         .split(|c: char| !(c.is_alphanumeric() || c == '_'))
@@ -128,7 +128,7 @@ fn call(number: u32, entry: &'static Entry) -> Result<String, Box<dyn Error>> {
     ))
 }
 
-/// Gives what a call of the native half gives, which is of the type that the table says.
+/// Returns the result of a call of the native half, which has the type stated in the table.
 fn return_expression(call: &str, result: &str) -> String {
     match result {
         "None" => format!("        {call}\n"),
@@ -153,7 +153,7 @@ fn at_once(entry: &'static Entry) -> Result<String, Box<dyn Error>> {
     ))
 }
 
-/// What a method takes that tests and replays call.
+/// The parameters of a method for tests and replays.
 fn with_moment(entry: &'static Entry) -> Result<(Vec<String>, Vec<FieldDoc>), Box<dyn Error>> {
     let mut all_parameters = parameters(entry)?;
     all_parameters.push("moment: Moment | None = None".to_owned());
@@ -222,7 +222,7 @@ fn signature(name: &str, parameters: &[String], result: &str) -> String {
     lines + &format!("    ) -> {result}:\n")
 }
 
-/// What an argument may be.
+/// The type of an argument.
 fn argument(shape: Shape) -> Result<String, Box<dyn Error>> {
     Ok(match inner(shape) {
         Shape::Text | Shape::Secret | Shape::Personal => "str",
@@ -252,7 +252,7 @@ fn result(kind: Kind) -> &'static str {
     }
 }
 
-/// A string and its fields, as Google's style has them.
+/// A string and its fields, in Google's style.
 fn docstring<'a>(
     text: &[&str],
     title: &str,
@@ -279,7 +279,7 @@ fn docstring<'a>(
     text.replace('`', "")
 }
 
-/// The classes of what comes back.
+/// The classes of the results.
 pub(crate) fn classes(_: &str) -> Result<String, Box<dyn Error>> {
     let mut names = String::new();
     let mut classes = String::new();
@@ -353,7 +353,7 @@ fn class(record: &Description) -> Result<String, Box<dyn Error>> {
     ))
 }
 
-/// The type of a member, and what stands for it where a test of the caller's leaves it out.
+/// The type of a member, and its default in a caller's test.
 fn of_member(shape: Shape) -> Result<(String, Option<&'static str>), Box<dyn Error>> {
     let (annotation, default) = match shape {
         Shape::Maybe(shape) => {
@@ -363,7 +363,7 @@ fn of_member(shape: Shape) -> Result<(String, Option<&'static str>), Box<dyn Err
         Shape::Text | Shape::Secret | Shape::Personal => ("str", None),
         Shape::Flag => ("bool", None),
         Shape::Whole => ("int", None),
-        // Servers say other words too.
+        // Servers send other values too.
         Shape::Word(..) => ("str", None),
         Shape::Names => ("frozenset[str]", Some("frozenset()")),
         Shape::Texts | Shape::OneOrMore => ("tuple[str, ...]", Some("()")),

@@ -1,5 +1,5 @@
-//! The browser: a function for each operation that a page may ask for. They are for the package's own
-//! modules; a page sees the session.
+//! The browser: a function for each operation available in a page. They are for the package's own
+//! modules; a page uses the session.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -40,7 +40,7 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
     Ok(module)
 }
 
-/// The arguments as the module reads them.
+/// The arguments in the form that the module reads.
 fn argument_list(entry: &'static Entry) -> String {
     let names: Vec<_> = arguments(entry)
         .map(|field| match inner(field.shape) {
@@ -51,7 +51,7 @@ fn argument_list(entry: &'static Entry) -> String {
     names.join(", ")
 }
 
-/// An authorization needs values that the page draws and hashes.
+/// An authorization needs values that the page generates and hashes.
 fn authorization(entry: &'static Entry) -> String {
     let names: Vec<_> = arguments(entry).map(|field| camel(field.name)).collect();
     let text = javascript_paragraphs(entry.text)
@@ -109,7 +109,7 @@ pub(crate) fn types(_: &str) -> Result<String, Box<dyn Error>> {
     Ok(module)
 }
 
-/// What an operation takes, as members of an object.
+/// The arguments of an operation, as members of an object.
 fn fields(entry: &'static Entry) -> Result<String, Box<dyn Error>> {
     let mut fields = String::new();
     for field in arguments(entry) {

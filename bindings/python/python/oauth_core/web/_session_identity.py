@@ -27,7 +27,7 @@ class Person:
 
     @property
     def provider(self) -> str:
-        """The provider's id at the site."""
+        """The ID by which the site knows the provider."""
         return self.identity.provider
 
     @property
@@ -42,7 +42,7 @@ class Person:
 
     @property
     def sid(self) -> str | None:
-        """The session at the provider, if it names one."""
+        """The ID of the session at the provider (``sid``), if it sent one."""
         return self.identity.sid
 
     @property
@@ -52,7 +52,7 @@ class Person:
 
     @property
     def name(self) -> str:
-        """A display name: the name, else another claim, else the subject."""
+        """A display name: the first of ``name``, ``preferred_username`` and ``email``, else the subject."""
         claims = self.claims
         names = (claims.get(claim) for claim in ("name", "preferred_username", "email"))
         return next((name for name in names if isinstance(name, str) and name), self.subject)

@@ -48,7 +48,7 @@ enum Operation {
     List,
 }
 
-/// The exact text that tells docker that there are no credentials.
+/// The exact text by which docker recognizes that there are no credentials.
 const NOT_FOUND: &str = "credentials not found in native keychain";
 
 impl Docker {

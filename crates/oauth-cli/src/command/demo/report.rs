@@ -99,7 +99,7 @@ impl fmt::Display for Outcome {
             write_hop(f, hop, times)?;
         }
         for check in &self.checks {
-            line(f, '·', check.split(' ').map(str::to_owned))?;
+            marked_line(f, '·', check.split(' ').map(str::to_owned))?;
         }
         match &self.failed {
             Some(failed) => write!(f, "\n    {RED}failed{RED:#}: {}", failed.reason),
@@ -131,9 +131,9 @@ fn write_hop(f: &mut fmt::Formatter<'_>, hop: &RecordedRequest, times: usize) ->
     words.extend(query);
     words.extend(relevant_headers(&sent.headers));
     words.extend(sent.body.iter().map(ToString::to_string));
-    line(f, '→', words)?;
+    marked_line(f, '→', words)?;
     let Some(received) = &hop.received else {
-        return line(f, '←', ["no response".to_owned()]);
+        return marked_line(f, '←', ["no response".to_owned()]);
     };
     let mut words = vec![received.status.to_string()];
     words.extend(relevant_headers(&received.headers));
@@ -141,7 +141,7 @@ fn write_hop(f: &mut fmt::Formatter<'_>, hop: &RecordedRequest, times: usize) ->
     if times > 1 {
         words.push(format!("({times} times)"));
     }
-    line(f, '←', words)
+    marked_line(f, '←', words)
 }
 
 /// The members of a JSON body, in its braces.
@@ -155,8 +155,8 @@ fn members(body: &[Item]) -> Vec<String> {
     body.iter().enumerate().map(member).collect()
 }
 
-/// Words after a sign, wrapped at the width.
-fn line(
+/// A line of text after a marker, wrapped at the width.
+fn marked_line(
     f: &mut fmt::Formatter<'_>,
     sign: char,
     words: impl IntoIterator<Item = String>,

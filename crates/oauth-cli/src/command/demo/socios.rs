@@ -379,7 +379,7 @@ fn after_revocation(env: &DemoEnv) -> FlowResult {
 fn expiry(env: &DemoEnv) -> FlowResult {
     let client = env.trusted()?;
     let tokens = env.login(&client, authorization_request()?)?;
-    let dead = tokens.access_token.clone();
+    let expired = tokens.access_token.clone();
     env.check(
         "the token is valid for 7200 seconds",
         tokens.expires_in == Some(TOKEN_LIFETIME_SECONDS),
@@ -393,7 +393,7 @@ fn expiry(env: &DemoEnv) -> FlowResult {
         "it is refreshed before the call, so the API never receives an expired token",
         status == 200 && counters.refreshes == 1 && counters.api_401 == 0,
     )?;
-    let status = env.get_with(&dead, WALLET)?.status;
+    let status = env.get_with(&expired, WALLET)?.status;
     env.check(
         "the API would have refused the expired token",
         status == 401,

@@ -209,8 +209,8 @@ fn console_token(env: &DemoEnv) -> FlowResult {
         env.check("the API accepts it repeatedly", status == 200)?;
     }
     env.twin(Twin::revoke_all);
-    let dead = env.get(&api, ADMIN);
-    let error = env.refused("the token revoked there", dead, "grant.revoked")?;
+    let revoked = env.get(&api, ADMIN);
+    let error = env.refused("the token revoked there", revoked, "grant.revoked")?;
     env.check(
         "the advice is to create a new one",
         error.advice() == Advice::Reauthorize,

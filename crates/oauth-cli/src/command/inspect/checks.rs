@@ -54,8 +54,8 @@ impl RequestedChecks {
         claims: &Claims,
         now: UnixTime,
     ) -> Vec<Check> {
-        let mut all = Vec::new();
-        let mut add = |name, outcome| all.push(Check { name, outcome });
+        let mut checks = Vec::new();
+        let mut add = |name, outcome| checks.push(Check { name, outcome });
         let is_id_token = matches!(self.typ, Some(CheckedTokenType::IdToken));
         if is_id_token {
             add("typ", check_typ(header));
@@ -98,7 +98,7 @@ impl RequestedChecks {
                 add(name, in_time(claims, name, now));
             }
         }
-        all
+        checks
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) enum KeySource {
     File(PathBuf),
     /// The issuer itself.
     Issuer,
-    /// There are none: everything else is verified as if the signature were valid.
+    /// No keys: everything else is verified as if the signature were valid.
     None,
 }
 
@@ -89,11 +89,11 @@ impl SignatureChecker {
     ) -> Result<Vec<Check>, Failure> {
         let algs = Alg::ALL.iter().copied().filter(|alg| !alg.is_symmetric());
         let algs: Vec<_> = algs.collect();
-        let mut all = Vec::new();
+        let mut checks = Vec::new();
         if !matches!(self.keys, KeyOrigin::Placeholder(_)) {
             let client = self.client(requested_checks)?;
             let signature = self.run(client.verify_signature(token.clone(), algs.clone()));
-            all.push(Check {
+            checks.push(Check {
                 name: SIGNATURE,
                 outcome: verdict_text(
                     signature.map(|_| "signed with a key of the issuer".to_owned()),
@@ -102,13 +102,13 @@ impl SignatureChecker {
             if requested_checks.typ == Some(CheckedTokenType::IdToken)
                 && requested_checks.client_id.is_some()
             {
-                all.push(self.login(client, token, algs.clone(), requested_checks)?);
+                checks.push(self.login(client, token, algs.clone(), requested_checks)?);
             }
         }
         if requested_checks.typ == Some(CheckedTokenType::AccessToken) {
-            all.push(self.api(token, algs, requested_checks)?);
+            checks.push(self.api(token, algs, requested_checks)?);
         }
-        Ok(all)
+        Ok(checks)
     }
 
     fn client(&self, requested_checks: &RequestedChecks) -> Result<Client, Error> {
@@ -236,7 +236,7 @@ fn undiscovered(issuer: &str, loopback_http: bool) -> Result<Server, Error> {
 /// A placeholder key of the type and with the `kid` in the header. It verifies nothing.
 fn placeholder_key_set(header: &Map<String, Value>) -> Bytes {
     let text = |name: &str| header.get(name).and_then(Value::as_str);
-    let (curve, bytes) = match text("alg").and_then(Alg::named) {
+    let (curve, bytes) = match text("alg").and_then(Alg::from_name) {
         Some(Alg::Es256) => ("P-256", 32),
         Some(Alg::Es384) => ("P-384", 48),
         Some(Alg::Es512) => ("P-521", 66),

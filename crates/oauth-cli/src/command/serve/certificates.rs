@@ -13,8 +13,8 @@ use crate::shell::quote;
 use crate::token_file;
 
 impl Serve {
-    /// Serves until Ctrl-C.
-    pub(super) fn behind_tls(
+    /// Writes the certificates to `folder`, and serves over mutual TLS until Ctrl-C.
+    pub(super) fn serve_over_mutual_tls(
         &self,
         folder: &Path,
         users: &[User],
@@ -27,7 +27,7 @@ impl Serve {
                 "add --system fapi, or remove --mutual-tls",
             ));
         }
-        let refused = |reason: std::io::Error| {
+        let cannot_serve = |reason: std::io::Error| {
             Failure::usage(
                 "usage.mutual_tls",
                 format_args!(
@@ -37,16 +37,16 @@ impl Serve {
                 "choose a folder that you can write to",
             )
         };
-        let tls = MutualTls::start().map_err(refused)?;
+        let tls = MutualTls::start().map_err(cannot_serve)?;
         let path = |name: &str| folder.join(name).display().to_string();
         let [ca, client, next] = ["ca.pem", "client.pem", "next.pem"].map(path);
-        fs::create_dir_all(folder).map_err(refused)?;
-        fs::write(&ca, &tls.ca).map_err(refused)?;
+        fs::create_dir_all(folder).map_err(cannot_serve)?;
+        fs::write(&ca, &tls.ca).map_err(cannot_serve)?;
         for file in [&client, &next] {
             let mut options = OpenOptions::new();
             let opened = token_file::private(Path::new(file), options.create(true).truncate(true));
             let written = opened.and_then(|mut file| file.write_all(tls.issue()?.as_bytes()));
-            written.map_err(refused)?;
+            written.map_err(cannot_serve)?;
         }
         let (id, redirect_uris) = tls.with(|twin| {
             twin.authenticate_by_certificate();

@@ -94,7 +94,7 @@ mod tests {
     use super::User;
 
     #[test]
-    fn a_user_has_a_subject_and_claims_that_are_strings_or_flags() {
+    fn a_user_is_parsed_with_a_subject_and_string_or_boolean_claims() {
         let ann = User::parse("sub=ann,email=ann@example.com,name=Ann Lee,staff=true").unwrap();
         assert_eq!(ann.subject, "ann");
         assert_eq!(ann.claims["name"], "Ann Lee");

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use super::*;
 use crate::client_auth::ClientAssertion;
@@ -30,7 +30,7 @@ fn key() -> Credentials {
 }
 
 #[test]
-fn a_client_is_what_it_is_registered_as() {
+fn registered_client_authenticates_by_its_registered_method() {
     let made = |method: &str, credentials: Credentials| {
         let client = Client::registered(server(), &stored_registration(method, ""), credentials)?;
         assert_eq!(client.client_id().as_str(), "c");
@@ -45,7 +45,7 @@ fn a_client_is_what_it_is_registered_as() {
     };
     for method in ["none", "client_secret_basic", "client_secret_post"] {
         assert_eq!(error_code(made(method, Credentials::default())), Ok(method));
-        // An available key makes no difference.
+        // An available key is not used.
         assert_eq!(error_code(made(method, key())), Ok(method));
     }
     assert_eq!(
@@ -68,7 +68,7 @@ fn a_client_is_what_it_is_registered_as() {
 }
 
 #[test]
-fn it_is_a_client_of_its_own_server_and_takes_its_own_id_tokens() {
+fn registered_client_requires_its_issuer_and_its_id_token_alg() {
     let other = Server::new(Issuer::parse("https://other.example").unwrap());
     let foreign = Client::registered(
         other,
@@ -87,7 +87,7 @@ fn it_is_a_client_of_its_own_server_and_takes_its_own_id_tokens() {
 }
 
 #[test]
-fn a_metadata_document_is_an_id_where_the_server_takes_such() {
+fn metadata_document_client_requires_server_support() {
     let url = ClientIdUrl::parse("https://app.example/c.json").unwrap();
     let uri = RedirectUri::parse("https://app.example/cb").unwrap();
     let mut metadata = ClientMetadata::with_redirect_uris([uri]);
@@ -120,7 +120,7 @@ fn a_metadata_document_is_an_id_where_the_server_takes_such() {
 }
 
 #[test]
-fn a_client_without_an_id_registers_and_does_nothing_else() {
+fn unregistered_client_refuses_every_operation_but_registration() {
     let client = Client::unregistered(server());
     let refused = |result: Result<(), Error>| {
         assert_eq!(error_code(result), Err("client_auth.client_id"));

@@ -18,7 +18,7 @@ fn credentials() -> Credentials {
 }
 
 #[test]
-fn the_metadata_choose_among_svids() {
+fn negotiation_selects_the_svid_by_server_metadata() {
     let chosen = |methods: &str, credentials: Credentials| {
         let auth = ClientAuth::negotiate(credentials, &offering(methods));
         auth.map(|auth| auth.name()).map_err(|error| error.code())
@@ -54,9 +54,9 @@ fn the_metadata_choose_among_svids() {
     assert_eq!(chosen(r#""private_key_jwt""#, jwt), Ok("private_key_jwt"));
 }
 
-/// A registration names its method, too.
+/// A registration also names its method.
 #[test]
-fn the_registered_method_is_the_only_one() {
+fn for_method_accepts_only_methods_the_svid_supports() {
     for name in ["spiffe_jwt", "spiffe_x509"] {
         let auth = credentials().for_method(name).unwrap();
         assert_eq!(auth.name(), name);
@@ -67,7 +67,7 @@ fn the_registered_method_is_the_only_one() {
 }
 
 #[test]
-fn an_x509_svid_names_the_client_by_its_spiffe_id_and_has_no_other_credential() {
+fn x509_svid_sends_its_spiffe_id_as_client_id_and_no_other_credential() {
     let made = |id: &str| {
         Client::new(
             server(),
@@ -96,7 +96,7 @@ fn an_x509_svid_names_the_client_by_its_spiffe_id_and_has_no_other_credential() 
 }
 
 #[test]
-fn a_spiffe_id_has_a_trust_domain_and_a_plain_path() {
+fn spiffe_id_requires_a_trust_domain_and_a_normalized_path() {
     for id in ["spiffe://d.example", "spiffe://d.example/ns/A_1/sa/x.y-z"] {
         assert!(is_spiffe_id(id), "{id}");
     }

@@ -107,7 +107,7 @@ impl fmt::Debug for DpopNonceKey {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that fails says so
+    #![allow(clippy::unwrap_used)] // tests may panic
 
     use super::*;
 
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mac_is_that_of_rfc_4231() {
+    fn hmac_matches_the_rfc_4231_vector() {
         let mac = hmac(b"Jefe", &[b"what do ya want ", b"for nothing?"]);
         let hex: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
         let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nonce_is_accepted_for_five_minutes_by_every_worker_with_the_key() {
+    fn nonce_is_accepted_for_five_minutes_by_any_holder_of_the_key() {
         let key = DpopNonceKey::new([7; 32]);
         let nonce = key.nonce(at(0));
         assert_eq!(nonce.len(), 32);
@@ -138,14 +138,14 @@ mod tests {
         ] {
             assert_eq!(other_worker.age(&nonce, at(now)), age, "{now}");
         }
-        // Of a worker whose clock is ahead.
+        // Issued by a worker whose clock is ahead.
         let ahead = key.nonce(at(60));
         assert_eq!(key.age(&ahead, at(0)), Some(NonceAge::Recent));
         assert_eq!(key.age(&key.nonce(at(61)), at(0)), None);
     }
 
     #[test]
-    fn a_nonce_of_another_key_or_form_is_none() {
+    fn nonce_of_another_key_or_malformed_nonce_is_rejected() {
         let key = DpopNonceKey::new([7; 32]);
         let nonce = key.nonce(at(0));
         assert_eq!(DpopNonceKey::new([8; 32]).age(&nonce, at(0)), None);

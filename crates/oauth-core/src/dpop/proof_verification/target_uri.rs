@@ -14,18 +14,18 @@ pub(super) fn normalized(uri: &str) -> Option<String> {
     };
     // An empty port is the default one (section 6.2.3).
     let authority = authority.strip_suffix(':').unwrap_or(authority);
-    // Puts scheme and host in lower case, and refuses user names.
+    // Converts scheme and host to lower case, and rejects user information.
     let root = Url::scan(&[scheme, "://", authority].concat()).ok()?;
     let path = match path {
         "" => "/".to_owned(),
-        path => without_dot_segments(&with_normal_escapes(path)),
+        path => without_dot_segments(&with_normalized_escapes(path)),
     };
     Some([root.origin_text(), &path].concat())
 }
 
 /// Decodes the unreserved characters (section 6.2.2.2), writes other escapes in upper case (section 6.2.2.1), and
 /// escapes bytes that no URI contains, which servers accept in a request line.
-fn with_normal_escapes(path: &str) -> String {
+fn with_normalized_escapes(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     let mut rest = path.as_bytes();
     while let [byte, after @ ..] = rest {
@@ -35,11 +35,11 @@ fn with_normal_escapes(path: &str) -> String {
         };
         rest = match escaped {
             Some((high, low)) => {
-                push(high << 4 | low, is_unreserved, &mut out);
+                push_escaped_unless(high << 4 | low, is_unreserved, &mut out);
                 after.get(2..).unwrap_or_default()
             }
             None => {
-                push(*byte, is_of_path, &mut out);
+                push_escaped_unless(*byte, is_path_byte, &mut out);
                 after
             }
         };
@@ -47,7 +47,7 @@ fn with_normal_escapes(path: &str) -> String {
     out
 }
 
-fn push(byte: u8, is_plain: fn(u8) -> bool, out: &mut String) {
+fn push_escaped_unless(byte: u8, is_plain: fn(u8) -> bool, out: &mut String) {
     if is_plain(byte) {
         out.push(char::from(byte))
     } else {
@@ -69,8 +69,8 @@ const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// The characters that stand in a path as they are (RFC 3986 section 3.3), and a percent sign that escapes nothing.
-const fn is_of_path(byte: u8) -> bool {
+/// The characters that a path may contain unescaped (RFC 3986 section 3.3), and a percent sign that escapes nothing.
+const fn is_path_byte(byte: u8) -> bool {
     is_unreserved(byte)
         || matches!(
             byte,
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_uris_have_one_normal_form() {
+    fn equivalent_uris_normalize_to_the_same_text() {
         for (uri, normal) in [
             ("https://a.example/x", "https://a.example/x"),
             ("HTTPS://A.example:443/x?y=z#f", "https://a.example/x"),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_stays_different() {
+    fn different_uris_normalize_differently() {
         let other = [
             "http://a.example/x",
             "https://a.example/x/",
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_absolute_has_no_normal_form() {
+    fn relative_or_invalid_uri_is_not_normalized() {
         for uri in [
             "",
             "/x",

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use serde_json::{Map, Value, json};
 
@@ -16,7 +16,7 @@ const JWK: &str = r#"{"kty":"EC","crv":"P-256",
 const JKT: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
 const NONCE_KEY: [u8; 32] = [7; 32];
 
-/// A proof for `GET https://api.example/orders`, or one with other members.
+/// A proof for `GET https://api.example/orders` whose members can be changed.
 #[derive(Clone)]
 struct Proof {
     header: Map<String, Value>,
@@ -90,7 +90,7 @@ fn verify_proof(proof: &Proof) -> Result<VerifiedDpopProof, Error> {
     check_proof(&checks, &[proof.text()], url, NOW)
 }
 
-/// The code and the detail of a refusal, which name neither the token nor the proof.
+/// The code and detail of a refusal, which contain neither the token nor the proof.
 fn refusal_of(proof: &Proof) -> (&'static str, String) {
     let error = verify_proof(proof).unwrap_err();
     let (text, proof) = (format!("{error} {error:?}"), proof.text());
@@ -99,18 +99,18 @@ fn refusal_of(proof: &Proof) -> (&'static str, String) {
     (error.code(), error.detail().unwrap_or_default().to_owned())
 }
 
-fn is(proof: Proof, code: &str, detail: &str) {
+fn assert_refused(proof: Proof, code: &str, detail: &str) {
     assert_eq!(refusal_of(&proof), (error_code(code), detail.to_owned()));
 }
 
-/// The same code as a constant of the table.
+/// The same code as a static string.
 fn error_code(code: &str) -> &'static str {
     let all = ValidationFailure::ALL.iter().map(|row| row.code());
     all.into_iter().find(|known| *known == code).unwrap()
 }
 
 #[test]
-fn a_good_proof_tells_its_key() {
+fn valid_proof_yields_its_key_thumbprint_and_replay_data() {
     let proof = verify_proof(&Proof::new()).unwrap();
     assert_eq!(proof.jkt(), JKT);
     assert_eq!(proof.replay_key().len(), 43);
@@ -132,7 +132,7 @@ fn a_good_proof_tells_its_key() {
 }
 
 #[test]
-fn there_is_exactly_one_field() {
+fn exactly_one_dpop_header_field_is_required() {
     let valid = Proof::new().text();
     let url = "https://api.example/orders";
     let judged = |fields: &[String]| {
@@ -149,7 +149,7 @@ fn there_is_exactly_one_field() {
 }
 
 #[test]
-fn it_is_a_well_formed_jwt() {
+fn malformed_jwt_is_refused() {
     let url = "https://api.example/orders";
     let judged = |field: &str| {
         let proof = check_proof(&ProofChecks::default(), &[field.to_owned()], url, NOW);
@@ -174,13 +174,13 @@ fn it_is_a_well_formed_jwt() {
     for text in texts {
         assert_eq!(judged(&text), Err("dpop_proof.malformed"), "{text}");
     }
-    is(
+    assert_refused(
         Proof::new().claim("iat", "now"),
         "dpop_proof.malformed",
         "jwt.malformed_claim: iat",
     );
-    is(Proof::new().claim("jti", ""), "dpop_proof.malformed", "jti");
-    is(
+    assert_refused(Proof::new().claim("jti", ""), "dpop_proof.malformed", "jti");
+    assert_refused(
         Proof::new().claim("jti", 1),
         "dpop_proof.malformed",
         "jwt.malformed_claim: jti",
@@ -188,12 +188,12 @@ fn it_is_a_well_formed_jwt() {
 }
 
 #[test]
-fn its_type_is_dpop() {
+fn typ_other_than_dpop_jwt_is_refused() {
     for typ in ["JWT", "at+jwt", "dpop", ""] {
         let detail = format!("it is {typ}, expected dpop+jwt");
-        is(Proof::new().header("typ", typ), "dpop_proof.typ", &detail);
+        assert_refused(Proof::new().header("typ", typ), "dpop_proof.typ", &detail);
     }
-    is(
+    assert_refused(
         Proof::new().without("typ"),
         "dpop_proof.typ",
         "it is none, expected dpop+jwt",
@@ -201,28 +201,28 @@ fn its_type_is_dpop() {
 }
 
 #[test]
-fn no_required_claim_is_missing() {
+fn missing_required_claim_is_refused() {
     for name in ["jti", "htm", "htu", "iat"] {
-        is(Proof::new().without(name), "dpop_proof.missing_claim", name);
+        assert_refused(Proof::new().without(name), "dpop_proof.missing_claim", name);
     }
 }
 
 #[test]
-fn its_algorithm_is_one_of_those_accepted() {
+fn algorithm_that_is_not_allowed_is_refused() {
     for alg in ["none", "HS256", "RS256", "ES384", "es256"] {
         let detail = format!("{alg}, allowed: ES256 PS256");
-        is(Proof::new().header("alg", alg), "dpop_proof.alg", &detail);
+        assert_refused(Proof::new().header("alg", alg), "dpop_proof.alg", &detail);
     }
 }
 
 #[test]
-fn its_key_is_a_public_one_for_its_algorithm() {
-    is(
+fn jwk_must_be_public_and_match_the_algorithm() {
+    assert_refused(
         Proof::new().without("jwk"),
         "dpop_proof.jwk",
         "there is none",
     );
-    is(
+    assert_refused(
         Proof::new().header("jwk", "key"),
         "dpop_proof.jwk",
         "there is none",
@@ -235,24 +235,24 @@ fn its_key_is_a_public_one_for_its_algorithm() {
     };
     for private in ["d", "p", "k", "oth"] {
         let detail = format!("{private}: only the public half belongs here");
-        is(with(private, "AAAA"), "dpop_proof.jwk", &detail);
+        assert_refused(with(private, "AAAA"), "dpop_proof.jwk", &detail);
     }
-    is(with("x", "AAAA"), "dpop_proof.jwk", "x");
-    is(with("kty", "oct"), "dpop_proof.jwk", "oct P-256");
+    assert_refused(with("x", "AAAA"), "dpop_proof.jwk", "x");
+    assert_refused(with("kty", "oct"), "dpop_proof.jwk", "oct P-256");
     let ed = json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
     let detail = "it does not fit ES256, the proof's alg";
-    is(Proof::new().header("jwk", ed), "dpop_proof.jwk", detail);
+    assert_refused(Proof::new().header("jwk", ed), "dpop_proof.jwk", detail);
 }
 
 #[test]
-fn it_is_for_the_method_of_the_request() {
-    is(
+fn htm_must_match_the_request_method() {
+    assert_refused(
         Proof::new().claim("htm", "POST"),
         "dpop_proof.htm",
         "it is POST, expected GET",
     );
-    // Methods have a case (RFC 9110 section 9.1).
-    is(
+    // Methods are case-sensitive (RFC 9110 section 9.1).
+    assert_refused(
         Proof::new().claim("htm", "get"),
         "dpop_proof.htm",
         "it is get, expected GET",
@@ -260,7 +260,7 @@ fn it_is_for_the_method_of_the_request() {
 }
 
 #[test]
-fn it_is_for_the_url_of_the_request() {
+fn htu_must_match_the_request_url() {
     for same in [
         "HTTPS://API.example:443/orders",
         "https://api.example/./a/../%6Frders?other=query#fragment",
@@ -277,10 +277,10 @@ fn it_is_for_the_url_of_the_request() {
         "https://other.example/orders",
     ] {
         let detail = format!("it is {other}, expected https://api.example/orders");
-        is(Proof::new().claim("htu", other), "dpop_proof.htu", &detail);
+        assert_refused(Proof::new().claim("htu", other), "dpop_proof.htu", &detail);
     }
     let detail = "it is not an absolute http or https URI, expected https://api.example/orders";
-    is(
+    assert_refused(
         Proof::new().claim("htu", "/orders"),
         "dpop_proof.htu",
         detail,
@@ -291,14 +291,14 @@ fn it_is_for_the_url_of_the_request() {
 }
 
 #[test]
-fn it_was_made_for_this_token() {
-    is(
+fn ath_must_be_the_hash_of_the_access_token() {
+    assert_refused(
         Proof::new().without("ath"),
         "dpop_proof.ath",
         "there is none",
     );
     let other = base64::url_safe(hash(&"other".into()));
-    is(
+    assert_refused(
         Proof::new().claim("ath", other),
         "dpop_proof.ath",
         "it is the hash of a different text",
@@ -306,7 +306,7 @@ fn it_was_made_for_this_token() {
 }
 
 #[test]
-fn it_was_made_recently() {
+fn proof_outside_its_time_window_is_refused() {
     let detail = |iat| format!("iat is {iat}, expected {} to {}", NOW - 120, NOW + 60);
     for iat in [NOW - 120, NOW - 60, NOW, NOW + 60] {
         assert!(
@@ -315,18 +315,18 @@ fn it_was_made_recently() {
         );
     }
     for iat in [0, NOW - 121, NOW + 61] {
-        is(
+        assert_refused(
             Proof::new().claim("iat", iat),
             "dpop_proof.iat",
             &detail(iat),
         );
     }
-    is(
+    assert_refused(
         Proof::new().claim("exp", NOW - 60),
         "dpop_proof.iat",
         "by exp or nbf",
     );
-    is(
+    assert_refused(
         Proof::new().claim("nbf", NOW + 61),
         "dpop_proof.iat",
         "by exp or nbf",
@@ -350,7 +350,7 @@ fn it_was_made_recently() {
 
 /// The sender is not authenticated, and the error may be logged.
 #[test]
-fn an_error_repeats_the_beginning_of_a_claim_alone() {
+fn error_detail_truncates_a_long_claim() {
     let long = "x".repeat(5_000);
     let url = format!("https://api.example/{long}");
     for (proof, code) in [
@@ -365,7 +365,7 @@ fn an_error_repeats_the_beginning_of_a_claim_alone() {
 }
 
 #[test]
-fn it_contains_a_nonce_of_this_api_if_one_is_required() {
+fn nonce_must_be_issued_by_this_api_if_required() {
     let key = DpopNonceKey::new(NONCE_KEY);
     let checks = ProofChecks {
         nonce_key: Some(key.clone()),
@@ -400,7 +400,7 @@ fn it_contains_a_nonce_of_this_api_if_one_is_required() {
 }
 
 #[test]
-fn a_proof_is_known_by_its_key_target_and_jti() {
+fn replay_key_depends_on_the_key_target_and_jti() {
     let key = |proof: Proof, url: &str| {
         let proof = check_proof(&ProofChecks::default(), &[proof.text()], url, NOW).unwrap();
         proof.replay_key().to_owned()
@@ -416,7 +416,7 @@ fn a_proof_is_known_by_its_key_target_and_jti() {
     );
     assert_ne!(first, key(Proof::new().claim("jti", "2"), orders_url));
     assert_ne!(first, key(Proof::new().claim("htu", root_url), root_url));
-    // Swapped coordinates: it only matters that the key differs. Whether it is one, the host finds out.
+    // Swapped coordinates: only a different key is needed here; the host checks its validity.
     let jwk: Map<String, Value> = serde_json::from_str(JWK).unwrap();
     let mut other = jwk.clone();
     other.insert("x".to_owned(), jwk.get("y").unwrap().clone());

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use super::*;
 use crate::client::{delete_registration, read_registration, update_registration};
@@ -31,7 +31,7 @@ fn sent(mut exchange: impl Exchange) -> (String, String) {
 }
 
 #[test]
-fn each_request_goes_to_the_clients_own_place_with_its_token() {
+fn requests_use_the_registration_client_uri() {
     let line = |method: &str| format!("{method} https://as.example/r/c");
     let read = sent(read_registration(server(), known()));
     assert_eq!(read, (line("GET"), String::new()));
@@ -55,7 +55,7 @@ fn each_request_goes_to_the_clients_own_place_with_its_token() {
 }
 
 #[test]
-fn what_comes_back_is_the_client_from_now_on() {
+fn updated_registration_replaces_the_stored_client() {
     let body = r#"{"client_id":"c","registration_access_token":"t2","token_endpoint_auth_method":"none","client_name":"New"}"#;
     let read = run_with_reply(read_registration(server(), known()), json(200, body)).unwrap();
     assert!(read.registration_access_token.unwrap().matches("t2"));
@@ -76,7 +76,7 @@ fn what_comes_back_is_the_client_from_now_on() {
 }
 
 #[test]
-fn a_deleted_client_is_gone() {
+fn deletion_succeeds_on_204_and_by_lenient_rules_on_200() {
     let deleted = |answer| {
         error_code(run_with_reply(
             delete_registration(server(), known()),
@@ -99,7 +99,7 @@ fn a_deleted_client_is_gone() {
 }
 
 #[test]
-fn what_is_not_to_be_managed_is_not_asked_for() {
+fn unmanaged_or_foreign_registration_sends_no_request() {
     let begun = |server, client| {
         let step = read_registration(server, client).resume(&at(), Input::Begin);
         error_code(step.map(|_| ()))

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use super::*;
 use crate::testing::{client, error_code, json, run_with_reply};
@@ -8,7 +8,7 @@ fn state(body: &str) -> Result<IntrospectionResponse, Error> {
     run_with_reply(exchange, json(200, body))
 }
 
-fn alive(body: &str) -> ActiveToken {
+fn active_token(body: &str) -> ActiveToken {
     match state(body) {
         Ok(IntrospectionResponse::Active(token)) => *token,
         other => unreachable!("{other:?}"),
@@ -16,8 +16,8 @@ fn alive(body: &str) -> ActiveToken {
 }
 
 #[test]
-fn every_member_of_the_standard_is_a_field() {
-    let token = alive(
+fn standard_members_are_parsed_into_fields() {
+    let token = active_token(
         r#"{"active":true,"scope":"a b","client_id":"c","username":"u","token_type":"Bearer",
             "exp":30,"iat":10,"nbf":20,"sub":"s","aud":["x","y"],"iss":"https://as.example",
             "jti":"j"}"#,
@@ -33,11 +33,11 @@ fn every_member_of_the_standard_is_a_field() {
     assert_eq!(token.audience, ["x", "y"]);
     assert_eq!(token.issuer.as_deref(), Some("https://as.example"));
     assert_eq!(token.extra.as_map().keys().collect::<Vec<_>>(), ["jti"]);
-    assert_eq!(alive(r#"{"active":true,"aud":"x"}"#).audience, ["x"]);
+    assert_eq!(active_token(r#"{"active":true,"aud":"x"}"#).audience, ["x"]);
 }
 
 #[test]
-fn a_member_of_the_wrong_type_is_no_permission() {
+fn member_of_the_wrong_type_is_an_error() {
     for member in [
         "scope",
         "client_id",
@@ -72,8 +72,8 @@ fn a_member_of_the_wrong_type_is_no_permission() {
 }
 
 #[test]
-fn what_a_server_adds_is_not_printed() {
-    let token = alive(r#"{"active":true,"refresh":"SECRET"}"#);
+fn debug_hides_extra_member_values() {
+    let token = active_token(r#"{"active":true,"refresh":"SECRET"}"#);
     let text = format!("{token:?}");
     assert!(
         text.contains("refresh") && !text.contains("SECRET"),
@@ -82,19 +82,21 @@ fn what_a_server_adds_is_not_printed() {
 }
 
 #[test]
-fn the_ends_of_a_grant_are_told_and_a_bad_one_says_nothing_of_the_token() {
+fn grant_expiry_members_are_read_and_invalid_ones_ignored() {
     let now = crate::testing::at().now();
     let after = |seconds| Some(now.after(std::time::Duration::from_secs(seconds)));
-    let token =
-        alive(r#"{"active":true,"refresh_token_timeout":100,"authorization_expires_in":"200"}"#);
+    let token = active_token(
+        r#"{"active":true,"refresh_token_timeout":100,"authorization_expires_in":"200"}"#,
+    );
     assert_eq!(token.refresh_token_expires_at, after(100));
     assert_eq!(token.authorization_expires_at, after(200));
     assert!(token.extra.0.is_empty());
-    // The timeout must not exceed the authorization: the earlier end counts.
-    let token =
-        alive(r#"{"active":true,"refresh_token_timeout":300,"authorization_expires_in":200}"#);
+    // The timeout must not exceed the authorization, so the earlier expiry applies.
+    let token = active_token(
+        r#"{"active":true,"refresh_token_timeout":300,"authorization_expires_in":200}"#,
+    );
     assert_eq!(token.refresh_token_expires_at, after(200));
-    let token = alive(r#"{"active":true,"refresh_token_timeout":-1}"#);
+    let token = active_token(r#"{"active":true,"refresh_token_timeout":-1}"#);
     assert_eq!(token.refresh_token_expires_at, None);
     assert!(token.extra.get("refresh_token_timeout").is_some());
 }

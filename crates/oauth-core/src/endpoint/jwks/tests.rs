@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use super::*;
 use crate::exchange::{Exchange as _, Input, Step};
@@ -42,7 +42,7 @@ fn age(control: &[&str]) -> Option<u64> {
 }
 
 #[test]
-fn a_key_set_says_how_long_it_may_be_kept() {
+fn cache_control_sets_the_key_set_lifetime() {
     assert_eq!(age(&[]), None);
     assert_eq!(
         age(&["public, max-age=21600, must-revalidate"]),
@@ -56,7 +56,7 @@ fn a_key_set_says_how_long_it_may_be_kept() {
 
 /// RFC 7517 section 8.5.2.
 #[test]
-fn the_registered_media_type_of_keys_is_json_to_the_letter_too() {
+fn strict_rules_accept_the_jwk_set_media_type() {
     let server = server().with_endpoint(EndpointKind::Jwks, "https://as.example/jwks");
     let rules = crate::quirk::Rules {
         strictness: crate::quirk::Strictness::Strict,
@@ -75,7 +75,7 @@ fn the_registered_media_type_of_keys_is_json_to_the_letter_too() {
 }
 
 #[test]
-fn what_is_no_key_set_is_refused() {
+fn malformed_key_set_is_refused() {
     let json = [("content-type", "application/json")];
     for body in ["[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[1]}"#] {
         let refused = fetched(200, &json, body).unwrap_err();
@@ -92,7 +92,7 @@ fn what_is_no_key_set_is_refused() {
 
 /// For example from a server with many tenants: larger than the limit of other replies.
 #[test]
-fn a_set_of_a_thousand_keys_is_read() {
+fn key_set_with_a_thousand_keys_is_read() {
     let key = |n: usize| SET[9..SET.len() - 2].replace(r#""kid":"e""#, &format!(r#""kid":"{n}""#));
     let set = |count: usize| {
         let keys: Vec<_> = (0..count).map(key).collect();

@@ -1,10 +1,10 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use super::*;
 use crate::testing::{client, error_code, json, run_with_reply};
 
 #[test]
-fn a_document_comes_with_status_200() {
+fn metadata_is_accepted_only_with_status_200() {
     for (status, outcome) in [
         (200, Ok(())),
         (201, Err("denied.http_status")),

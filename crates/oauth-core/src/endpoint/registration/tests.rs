@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use super::*;
 use crate::client::register;
@@ -19,7 +19,7 @@ fn request() -> Registration {
 }
 
 #[test]
-fn metadata_are_posted_as_json_with_the_initial_access_token_if_there_is_one() {
+fn metadata_is_posted_as_json_with_the_optional_initial_access_token() {
     for (token, header) in [(None, None), (Some("init-1"), Some("Bearer init-1"))] {
         let request = request().initial_access_token(token.map(Secret::from));
         let mut exchange = register(registrar(), request);
@@ -39,7 +39,7 @@ fn metadata_are_posted_as_json_with_the_initial_access_token_if_there_is_one() {
 }
 
 #[test]
-fn what_cannot_be_registered_is_not_sent() {
+fn inconsistent_metadata_is_refused_before_sending() {
     let mut wrong = request();
     wrong.metadata.grant_types = vec!["implicit".to_owned()];
     let mut exchange = register(registrar(), wrong);
@@ -51,7 +51,7 @@ fn what_cannot_be_registered_is_not_sent() {
 }
 
 #[test]
-fn refusals_have_codes_and_repeat_no_token() {
+fn registration_error_codes_are_mapped_and_tokens_are_redacted() {
     let refused = |status, error: &str| {
         let request = request().initial_access_token(Secret::from("S3CR3T-init"));
         let body = format!(r#"{{"error":"{error}","error_description":"of S3CR3T-init"}}"#);
@@ -77,7 +77,7 @@ fn refusals_have_codes_and_repeat_no_token() {
 }
 
 #[test]
-fn what_is_no_registration_response_is_refused() {
+fn malformed_registration_response_is_refused() {
     let answer =
         |body| error_code(run_with_reply(register(registrar(), request()), body).map(|_| ()));
     let shape = Err("registration.malformed");

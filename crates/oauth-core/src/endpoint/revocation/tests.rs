@@ -2,7 +2,7 @@ use super::*;
 use crate::testing::{client, error_code, reply, run_with_reply};
 
 #[test]
-fn only_the_status_tells_whether_a_token_is_revoked() {
+fn revocation_outcome_depends_on_the_status_only() {
     for (status, outcome) in [
         (200, Ok(())),
         (204, Ok(())),

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 mod id_tokens;
 mod lifetimes;
@@ -18,7 +18,7 @@ fn got(client: &Client, token_request: &str, members: &str) -> Result<Tokens, Er
 }
 
 #[test]
-fn a_member_of_another_name_is_read_by_its_quirk_alone() {
+fn renamed_members_are_read_only_under_their_quirk() {
     let members = r#","expires":60"#;
     assert_eq!(got(&client(), "", members).unwrap().expires_in, None);
     let early = client_with_quirks([Quirk::PlainFormResponse]);
@@ -35,7 +35,7 @@ fn a_member_of_another_name_is_read_by_its_quirk_alone() {
 
 /// RFC 9396 section 7, for a client's own tokens and for a refresh.
 #[test]
-fn permissions_that_were_asked_for_and_not_granted_are_noted() {
+fn authorization_details_not_granted_are_warned_about() {
     let send = || {
         TokenRequest::new()
             .extra("authorization_details", r#"[{"type":"payment"}]"#)
@@ -58,14 +58,14 @@ fn permissions_that_were_asked_for_and_not_granted_are_noted() {
             let noted = warnings.contains(&Warning::AuthorizationDetailsMissing);
             assert_eq!(noted, is_noted, "{members}");
         }
-        // Without requested permissions, none are reported as missing.
+        // If none are requested, none are reported as missing.
         let plain = run_with_reply(client().client_credentials(Scope::none()), json(200, &body));
         assert_eq!(plain.unwrap().warnings, []);
     }
 }
 
 #[test]
-fn more_scope_than_was_asked_for_is_noted() {
+fn scope_wider_than_requested_is_warned_about() {
     let widened = |token_request: &str, granted: &str| {
         let members = format!(r#","scope":"{granted}""#);
         let tokens = got(&client(), token_request, &members).unwrap();
@@ -79,7 +79,7 @@ fn more_scope_than_was_asked_for_is_noted() {
 }
 
 #[test]
-fn tokens_are_of_visible_ascii_and_spaces() {
+fn tokens_with_control_or_non_ascii_characters_are_refused() {
     for (text, is_good) in [
         ("a~b", true),
         ("a b", true),
@@ -93,7 +93,7 @@ fn tokens_are_of_visible_ascii_and_spaces() {
 }
 
 #[test]
-fn only_a_quirk_makes_a_zero_lifetime_mean_forever() {
+fn zero_expires_in_means_no_expiry_only_under_its_quirk() {
     let members = r#","expires_in":0"#;
     assert_eq!(got(&client(), "", members).unwrap().expires_in, Some(0));
     let forever = client_with_quirks([Quirk::ZeroLifetimeIsForever]);
@@ -105,7 +105,7 @@ fn only_a_quirk_makes_a_zero_lifetime_mean_forever() {
 }
 
 #[test]
-fn a_lifetime_in_a_text_is_digits_with_a_fraction_at_most() {
+fn textual_expires_in_allows_digits_and_an_optional_fraction() {
     for (text, seconds) in [
         ("3600", Some(3600)),
         ("3600.5", Some(3600)),
@@ -122,7 +122,7 @@ fn a_lifetime_in_a_text_is_digits_with_a_fraction_at_most() {
 }
 
 #[test]
-fn a_malformed_scope_is_read_as_far_as_it_goes_or_by_strict_rules_refused() {
+fn malformed_scope_is_partly_read_with_a_warning_or_refused_by_strict_rules() {
     for (scope, expected_scope, is_odd, is_strict) in [
         (r#""a b""#, "a b", false, true),
         (r#""a  b""#, "a b", false, false),
@@ -160,7 +160,7 @@ fn a_malformed_scope_is_read_as_far_as_it_goes_or_by_strict_rules_refused() {
 }
 
 #[test]
-fn a_scope_is_kept_up_to_64_kib() {
+fn scope_is_truncated_at_64_kib() {
     let long: String = (0..20_000).map(|n| format!("s{n} ")).collect();
     let members = format!(r#","scope":"{}""#, long.trim_end());
     let tokens = got(&client(), "", &members).unwrap();
@@ -173,7 +173,7 @@ fn a_scope_is_kept_up_to_64_kib() {
 }
 
 #[test]
-fn an_error_of_the_providers_own_means_what_it_is_said_to_mean() {
+fn provider_error_code_is_mapped_by_its_quirk() {
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let body = "error=bad_refresh_token&error_description=expired";
     let send = |client: Client| {
@@ -192,7 +192,7 @@ fn an_error_of_the_providers_own_means_what_it_is_said_to_mean() {
 }
 
 #[test]
-fn a_refusal_that_can_only_be_about_the_refresh_token_asks_for_a_person() {
+fn refresh_refused_for_the_refresh_token_advises_reauthorization() {
     let advice = |status: u16, body: &str, headers: &[(&'static str, &str)]| {
         let mut all = vec![("content-type", "application/json")];
         all.extend(headers);
@@ -230,7 +230,7 @@ fn a_refusal_that_can_only_be_about_the_refresh_token_asks_for_a_person() {
 }
 
 #[test]
-fn a_refresh_asks_for_no_more_than_was_granted() {
+fn refresh_scope_beyond_the_grant_is_refused() {
     let refresh = |granted: &str, token_request: &str| {
         let token = client().refresh_token("r1", Scope::parse(granted).unwrap());
         let scope = Scope::parse(token_request).unwrap();
@@ -242,7 +242,7 @@ fn a_refresh_asks_for_no_more_than_was_granted() {
     assert_eq!(refresh("a b", ""), Ok("a b".to_owned()));
     assert_eq!(refresh("a b", "a"), Ok("a".to_owned()));
     assert_eq!(refresh("a b", "a c"), Err("scope.exceeds_grant"));
-    // For a token from elsewhere, only the server knows the granted scope.
+    // For a token imported from elsewhere, only the server knows the granted scope.
     assert_eq!(refresh("", "c"), Ok("c".to_owned()));
     // These scopes are requested at a login, but servers rarely list them as granted.
     assert_eq!(
@@ -252,8 +252,8 @@ fn a_refresh_asks_for_no_more_than_was_granted() {
 }
 
 #[test]
-fn a_refresh_may_ask_for_what_the_login_asked_for() {
-    // Asked for "a b c", granted "a": the server may give the rest another time.
+fn refresh_may_request_the_scope_requested_at_login() {
+    // Requested "a b c", granted "a": the server may grant the rest later.
     let login = got(&client(), "a b c", r#","scope":"a","refresh_token":"r1""#).unwrap();
     let refresh = |tokens: &Tokens, token_request: &str, reply: &str| {
         let token = tokens.refresh_token.clone().unwrap();
@@ -291,7 +291,7 @@ fn a_refresh_may_ask_for_what_the_login_asked_for() {
 }
 
 #[test]
-fn a_token_is_known_to_be_bound_to_the_certificate_that_was_presented() {
+fn access_token_bound_to_the_client_certificate_stores_its_thumbprint() {
     let client = client();
     let of = |client: &Client| {
         let tokens = got(client, "a", r#","expires_in":1"#).unwrap();

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use super::*;
 use crate::exchange::{Exchange as _, Input, Step};
@@ -19,7 +19,7 @@ fn found(body: &str) -> Result<String, &'static str> {
 
 /// The examples of sections 2.1 and 2.2, and variants.
 #[test]
-fn what_is_typed_is_normalized() {
+fn user_identifiers_are_normalized_to_a_resource_and_host() {
     for (typed, resource, place) in [
         (
             "joe@example.com",
@@ -101,7 +101,7 @@ fn what_is_typed_is_normalized() {
 }
 
 #[test]
-fn what_names_no_host_to_be_asked_is_refused() {
+fn identifier_without_a_usable_host_is_refused() {
     let long = format!("{}@example.com", "j".repeat(MAX_IDENTIFIER_BYTES));
     for typed in [
         "",
@@ -133,7 +133,7 @@ fn what_names_no_host_to_be_asked_is_refused() {
 }
 
 #[test]
-fn the_host_is_asked_for_the_issuer_alone_and_at_public_addresses() {
+fn webfinger_request_asks_for_the_issuer_at_public_addresses_only() {
     let mut exchange = discover_issuer(joe());
     let Step::Send(request) = exchange.resume(&at(), Input::Begin).unwrap() else {
         panic!("a request")
@@ -149,14 +149,14 @@ fn the_host_is_asked_for_the_issuer_alone_and_at_public_addresses() {
     );
     assert!(!request.headers().contains_key("authorization"));
     assert_eq!(found(GOOD).as_deref(), Ok("https://server.example.com"));
-    // As RFC 7033 registers it.
+    // The media type registered by RFC 7033.
     let jrd = reply(200, &[("content-type", "application/jrd+json")], GOOD);
     assert!(run_with_reply(discover_issuer(joe()), jrd).is_ok());
     assert!(!format!("{:?}", joe()).contains("joe"));
 }
 
 #[test]
-fn an_answer_about_somebody_else_is_none() {
+fn answer_about_another_subject_is_refused() {
     let of = |subject: &str| found(&GOOD.replace("\"acct:joe@example.com\"", subject));
     let valid = Ok("https://server.example.com".to_owned());
     assert_eq!(of("\"acct:ann@example.com\""), Err("webfinger.subject"));
@@ -170,7 +170,7 @@ fn an_answer_about_somebody_else_is_none() {
 }
 
 #[test]
-fn the_relation_is_compared_to_the_letter_and_the_first_one_holds() {
+fn issuer_relation_is_matched_exactly_and_the_first_link_is_used() {
     let of = |links: &str| found(&format!(r#"{{"links":{links}}}"#));
     let rel = "http://openid.net/specs/connect/1.0/issuer";
     for links in [
@@ -211,7 +211,7 @@ fn the_relation_is_compared_to_the_letter_and_the_first_one_holds() {
 }
 
 #[test]
-fn no_redirect_is_followed_and_nobody_else_is_asked() {
+fn redirects_are_refused_and_404_is_an_error() {
     let moved = reply(302, &[("location", "https://elsewhere.example/")], "");
     let moved = error_code(run_with_reply(discover_issuer(joe()), moved).map(drop));
     assert_eq!(moved, Err("reply.redirect"));
@@ -220,7 +220,7 @@ fn no_redirect_is_followed_and_nobody_else_is_asked() {
 }
 
 #[test]
-fn plain_http_is_for_this_machine_alone() {
+fn loopback_identifier_uses_plain_http_only_for_loopback_hosts() {
     let local = danger::loopback_user_identifier("acct:joe@127.0.0.1:8080").unwrap();
     assert_eq!(local.host.as_str(), "http://127.0.0.1:8080");
     let page = danger::loopback_user_identifier("http://127.0.0.1:8080/joe").unwrap();

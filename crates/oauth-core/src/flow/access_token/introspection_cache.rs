@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_lives_for_its_age_or_for_the_token() {
+    fn cached_answer_expires_after_the_maximum_age_or_with_the_token() {
         let cache = IntrospectionCache::new(MINUTE, 10);
         for (token, end, last) in [
             ("no end", None, 159),
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_answer_replaces_the_old() {
+    fn newer_answer_replaces_the_cached_one() {
         let cache = IntrospectionCache::new(MINUTE, 10);
         cache.store(hash("t"), active(None), at(100));
         cache.store(hash("t"), None, at(100));
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn made_up_tokens_fill_nothing_and_push_out_nothing() {
+    fn inactive_tokens_evict_no_active_token_from_a_full_cache() {
         let cache = IntrospectionCache::new(MINUTE, 3);
         for token in ["a", "b"] {
             cache.store(hash(token), active(None), at(100));
@@ -244,14 +244,14 @@ mod tests {
     }
 
     #[test]
-    fn one_asks_for_all_who_would_have_the_answer() {
+    fn concurrent_lookups_of_a_token_share_one_request() {
         let cache = Arc::new(IntrospectionCache::new(MINUTE, 3));
         let look = |token: &str| cache.look_up(hash(token), at(100));
         let claim = begin_lookup(look("t"));
         assert!(claim.is_some(), "nobody asks yet");
         assert!(matches!(look("t"), Lookup::Pending));
         assert!(matches!(look("other"), Lookup::Missing(_)));
-        // The request was given up.
+        // The request was abandoned.
         drop(claim);
         let claim = begin_lookup(look("t"));
         assert!(claim.is_some(), "somebody else is to ask");

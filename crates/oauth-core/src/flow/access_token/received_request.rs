@@ -141,7 +141,7 @@ impl AccessTokenVerifier {
         self
     }
 
-    /// Verifies the token of a request, presented by the scheme `Bearer` or `DPoP`, and with the latter the DPoP proof of
+    /// Verifies the token of a request, presented with the scheme `Bearer` or `DPoP`, and for `DPoP` also the proof of
     /// the request (RFC 9449 section 7). A token that is bound to a key is accepted only by the scheme `DPoP` with a
     /// proof of this key; a token that is not bound, only by `Bearer`.
     ///

@@ -103,7 +103,7 @@ impl AccessTokenVerifier {
         self.refuse_code(scheme, error.code())
     }
 
-    /// The response of [`Self::refuse`], for an error of which only the code is known.
+    /// The response of [`Self::refuse`], for an error that is known only by its code.
     pub fn refuse_code(&self, scheme: Scheme, code: &str) -> ApiRefusal {
         self.refuse_request(scheme, code, &self.named_proof_algs())
     }

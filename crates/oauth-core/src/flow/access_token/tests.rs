@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 mod algs;
 mod encrypted;
@@ -38,7 +38,7 @@ fn token(typ: &str, claims: &str) -> String {
 
 const AT_JWT: &str = r#","typ":"at+jwt""#;
 
-/// The claims of RFC 9068, with others in addition or instead.
+/// The claims of RFC 9068, with these added or replaced.
 fn claims(more: &str) -> String {
     let text = format!(
         r#"{{"iss":"https://as.example","aud":"https://api.example","sub":"u","client_id":"c",
@@ -82,7 +82,7 @@ fn profile(profile: AccessTokenProfile) -> AccessTokenVerifier {
 }
 
 #[test]
-fn a_good_token_tells_who_may_do_what() {
+fn valid_token_yields_its_claims() {
     let more = r#""scope":"read write","groups":["g"]"#;
     let token = token(AT_JWT, &claims(more));
     let token = verify(&verifier(), &token, ProvenKeys::none()).unwrap();
@@ -96,7 +96,7 @@ fn a_good_token_tells_who_may_do_what() {
 }
 
 #[test]
-fn a_shared_secret_signs_no_access_token() {
+fn hmac_signed_access_token_is_refused() {
     let text = signing_input(r#"{"alg":"HS256","typ":"at+jwt"}"#, &claims(""));
     let mut exchange = verifier().verify(&format!("{text}.{}", "A".repeat(43)));
     let step = exchange.resume(&at(), Input::Begin);
@@ -104,7 +104,7 @@ fn a_shared_secret_signs_no_access_token() {
 }
 
 #[test]
-fn the_metadata_say_how_tokens_are_signed() {
+fn algorithms_come_from_metadata_without_hmac_and_default_to_rs256() {
     let named = Value::from(["HS256", "PS256"].map(Value::from).to_vec());
     let metadata = [("id_token_signing_alg_values_supported".to_owned(), named)];
     let server = testing::server().with_metadata(metadata.into_iter().collect());
@@ -114,7 +114,7 @@ fn the_metadata_say_how_tokens_are_signed() {
 }
 
 #[test]
-fn a_token_of_another_kind_is_refused_under_every_profile() {
+fn other_token_kinds_are_refused_under_every_profile() {
     // With every claim that a profile requires.
     let all = r#""azp":"c","cid":"c","token_use":"access","typ":"Bearer""#;
     for &known in AccessTokenProfile::ALL {
@@ -171,7 +171,7 @@ fn a_token_of_another_kind_is_refused_under_every_profile() {
 }
 
 #[test]
-fn each_profile_reads_what_its_servers_write() {
+fn each_profile_reads_its_providers_claims() {
     let none = r#""client_id":null"#;
     let (jwt, no_type) = (r#","typ":"JWT""#, "");
     let cases = [
@@ -208,7 +208,7 @@ fn each_profile_reads_what_its_servers_write() {
             Ok(()),
             "{known:?}"
         );
-        // Without the claim that names the client an ID token looks the same.
+        // Without the claim that names the client, an ID token looks the same.
         let stripped = expected
             .replace("\"azp\"", "\"x\"")
             .replace("\"cid\"", "\"x\"");
@@ -233,7 +233,7 @@ fn each_profile_reads_what_its_servers_write() {
 
 /// As written by servers without a profile: the scope as a list, no `jti`, and no client.
 #[test]
-fn a_plain_jwt_is_taken_for_what_it_says() {
+fn jwt_profile_accepts_any_common_form_of_scope_client_and_typ() {
     let plain = || profile(AccessTokenProfile::Jwt).require_scope(Scope::parse("read").unwrap());
     let none = r#""client_id":null,"jti":null"#;
     for typ in ["", r#","typ":"JWT""#, AT_JWT] {
@@ -263,11 +263,11 @@ fn a_plain_jwt_is_taken_for_what_it_says() {
 
 /// RFC 9068 section 5, RFC 8725 section 3.12.
 #[test]
-fn an_id_token_is_no_plain_access_token() {
+fn id_token_is_refused_by_the_jwt_profile() {
     let plain = profile(AccessTokenProfile::Jwt);
     let for_a_client = r#""client_id":null,"jti":null,"aud":"c","azp":"c""#;
     assert_eq!(verify_claims(&plain, "", for_a_client), Err("jwt.audience"));
-    // The API has the id of a client.
+    // The API uses a client ID as its identifier.
     let alike = plain.or_audience("c");
     let seen = verify_claims(&alike, "", for_a_client);
     assert_eq!(seen, Err("jwt.unexpected_claim"));
@@ -276,7 +276,7 @@ fn an_id_token_is_no_plain_access_token() {
 }
 
 #[test]
-fn a_token_of_cognito_is_for_an_app_client_unless_it_names_a_resource() {
+fn cognito_token_without_aud_must_name_the_app_client() {
     let for_client = verifier()
         .or_audience("c")
         .with_profile(AccessTokenProfile::Cognito);
@@ -299,7 +299,7 @@ fn a_token_of_cognito_is_for_an_app_client_unless_it_names_a_resource() {
 }
 
 #[test]
-fn a_claim_of_the_wrong_type_is_not_a_claim_that_is_missing() {
+fn claim_of_the_wrong_type_is_reported_as_malformed() {
     let cases = [
         r#""sub":"""#,
         r#""client_id":"""#,
@@ -323,7 +323,7 @@ fn a_claim_of_the_wrong_type_is_not_a_claim_that_is_missing() {
 }
 
 #[test]
-fn a_bound_token_needs_its_proof_and_a_proof_its_bound_token() {
+fn proven_keys_must_match_the_tokens_confirmation() {
     let verifier = verifier();
     let judged = |more: &str, proven: &ProvenKeys| {
         let token = token(AT_JWT, &claims(more));
@@ -359,7 +359,7 @@ fn a_bound_token_needs_its_proof_and_a_proof_its_bound_token() {
 }
 
 #[test]
-fn how_and_when_a_person_authenticated_is_what_the_token_says() {
+fn acr_and_auth_time_requirements_are_enforced() {
     let strict = verifier().require_max_age(Duration::from_secs(60));
     let strict = strict.require_acr(["gold", "silver"]).unwrap();
     let unmet = Err("access_token.insufficient_user_authentication");
@@ -378,7 +378,7 @@ fn how_and_when_a_person_authenticated_is_what_the_token_says() {
 }
 
 #[test]
-fn a_skew_is_five_minutes_at_most() {
+fn clock_skew_is_limited_to_five_minutes() {
     let lenient = verifier().with_clock_skew(Duration::from_secs(3600));
     let ended = |ago: u64| format!(r#""exp":{}"#, NOW - ago);
     assert_eq!(verify_claims(&lenient, AT_JWT, &ended(299)), Ok(()));
@@ -393,7 +393,7 @@ fn a_skew_is_five_minutes_at_most() {
 }
 
 #[test]
-fn clones_share_the_keys_and_have_needs_of_their_own() {
+fn clones_share_keys_but_not_requirements() {
     let verifier = verifier();
     let admin = verifier
         .clone()
@@ -407,7 +407,7 @@ fn clones_share_the_keys_and_have_needs_of_their_own() {
 }
 
 #[test]
-fn what_is_no_fault_of_the_token_is_not_held_against_it() {
+fn failures_unrelated_to_the_token_give_5xx_without_a_challenge() {
     let verifier = verifier();
     let error = Error::lost(Cause::unsent("no network"));
     for (code, status) in [

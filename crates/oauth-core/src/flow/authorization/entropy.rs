@@ -106,7 +106,7 @@ mod tests {
     const NONCE: &str = "nonce-of-at-least-22-characters";
 
     #[test]
-    fn host_values_are_used_as_they_are() {
+    fn host_generated_values_are_used_unchanged() {
         let values = HostGeneratedValues::new(STATE, NONCE, VERIFIER, CHALLENGE);
         let entropy = values
             .as_ref()
@@ -121,14 +121,14 @@ mod tests {
     }
 
     #[test]
-    fn twenty_two_characters_are_enough() {
+    fn host_generated_state_and_nonce_of_22_characters_are_accepted() {
         let (state, nonce) = ("state-of-22-characters", "nonce-of-22-characters");
         assert_eq!((state.len(), nonce.len()), (22, 22));
         assert!(HostGeneratedValues::new(state, nonce, VERIFIER, CHALLENGE).is_ok());
     }
 
     #[test]
-    fn guessable_or_repeated_values_are_refused() {
+    fn short_or_repeated_host_generated_values_are_refused() {
         for (state, nonce, verifier, challenge) in [
             ("short", NONCE, VERIFIER, CHALLENGE),
             ("state-of-21-character", NONCE, VERIFIER, CHALLENGE),

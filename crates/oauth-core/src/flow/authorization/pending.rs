@@ -151,7 +151,7 @@ impl PendingAuthorization {
         let authorized = self.resources();
         let mut narrowed = self.token_request.without(&["resource"]);
         for uri in resources {
-            let requested = self.token_request.named("resource").map(Secret::expose);
+            let requested = self.token_request.values_of("resource").map(Secret::expose);
             if !requested
                 .chain(authorized.as_slice())
                 .any(|resource| resource == uri)
@@ -168,7 +168,7 @@ impl PendingAuthorization {
     /// The resources that the authorization requested.
     fn resources(&self) -> AuthorizedResources {
         if self.resources.is_absent() {
-            AuthorizedResources::from_parameters(self.token_request.named("resource"))
+            AuthorizedResources::from_parameters(self.token_request.values_of("resource"))
         } else {
             self.resources.clone()
         }

@@ -76,8 +76,8 @@ fn write(parameters: &Form, members: &mut Members<'_>) {
     }
 }
 
-/// The parameters beside a request object: `client_id`, and those that OpenID Connect Core section 6.1 also requires of
-/// a request that is not pushed (RFC 9126).
+/// The parameters outside the request object: `client_id`, and those that OpenID Connect Core section 6.1 also requires
+/// of a request that is not pushed (RFC 9126).
 pub(super) fn parameters_beside(config: &ClientConfig, parameters: &Form) -> Form {
     let id = config.server.rules().client_id_parameter();
     let is_openid = parameters.names("nonce");

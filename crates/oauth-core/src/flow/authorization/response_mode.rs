@@ -36,7 +36,7 @@ modes! {
 
 impl ResponseMode {
     /// The mode of this name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         let mut all = Self::ALL.iter().copied();
         all.find(|mode| mode.as_str() == name)
     }
@@ -77,7 +77,7 @@ pub enum ResponseType {
     /// A code; everything else comes from the token endpoint.
     #[default]
     Code,
-    /// A code and an ID token that vouches for it (OpenID Connect Core section 3.3). It is
+    /// A code and an ID token with its hash (OpenID Connect Core section 3.3). It is
     /// verified before the code is sent.
     CodeIdToken,
 }
@@ -86,7 +86,7 @@ json_words! { ResponseType { "code" = Code, "code id_token" = CodeIdToken } }
 
 impl ResponseType {
     /// The type of this name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         let mut all = [Self::Code, Self::CodeIdToken].into_iter();
         all.find(|kind| kind.as_str() == name)
     }

@@ -37,7 +37,7 @@ impl AuthorizationRequest {
     /// The authorization is refused with `step_up.empty` if the API requires nothing that could be requested, and with
     /// `step_up.repeated` if these tokens come from a login that was made for the same step-up: the user would be asked
     /// again and again. The same would happen to the user of an API that keeps requiring something else:
-    /// `step_up.limit` after five such logins of which each was required within a minute of the one before.
+    /// `step_up.limit` after five such logins, each required within a minute of the one before.
     #[must_use]
     pub fn step_up(mut self, required: StepUp, tokens: &Tokens) -> Self {
         self.step_up = Some(Box::new(StepUpRequirements {

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 mod resources;
 mod user_parameters;
@@ -30,7 +30,7 @@ fn authorization_request() -> AuthorizationRequest {
     AuthorizationRequest::new(RedirectUri::parse(CB).unwrap())
 }
 
-fn naming() -> Server {
+fn server_with_iss() -> Server {
     let metadata = json!({"authorization_response_iss_parameter_supported": true});
     server().with_metadata(metadata.as_object().cloned().unwrap())
 }
@@ -54,7 +54,7 @@ fn parameter(url: &Url, name: &str) -> Option<String> {
 }
 
 #[test]
-fn an_issuer_that_the_caller_demands_must_be_named() {
+fn callback_without_iss_is_refused_if_the_caller_or_server_requires_it() {
     let demanding = || AuthorizationRequest {
         issuer_required: true,
         ..authorization_request()
@@ -78,7 +78,7 @@ fn an_issuer_that_the_caller_demands_must_be_named() {
     );
     assert_eq!(
         error_code(redeem_callback(
-            &client_of(naming()),
+            &client_of(server_with_iss()),
             authorization_request(),
             "code=c"
         )),
@@ -87,25 +87,34 @@ fn an_issuer_that_the_caller_demands_must_be_named() {
 }
 
 #[test]
-fn an_error_without_its_issuer_is_told_but_not_believed() {
+fn unverified_error_callback_reports_the_issuer_failure_with_the_error() {
     let refused = "error=access_denied&error_description=no";
-    let error =
-        redeem_callback(&client_of(naming()), authorization_request(), refused).unwrap_err();
+    let error = redeem_callback(
+        &client_of(server_with_iss()),
+        authorization_request(),
+        refused,
+    )
+    .unwrap_err();
     assert_eq!(error.code(), "callback.missing_issuer");
     assert_eq!(error.detail(), Some("it says error=access_denied"));
     let other = format!("{refused}&iss=https://evil.example");
-    let error = redeem_callback(&client_of(naming()), authorization_request(), &other).unwrap_err();
+    let error = redeem_callback(
+        &client_of(server_with_iss()),
+        authorization_request(),
+        &other,
+    )
+    .unwrap_err();
     assert_eq!(error.code(), "callback.issuer");
     assert_eq!(error.detail(), Some("it says error=access_denied"));
 }
 
 #[test]
-fn a_server_may_be_known_to_leave_its_name_out_of_errors() {
+fn errors_without_issuer_quirk_accepts_errors_without_iss_only() {
     let rules = Rules {
         quirks: vec![Quirk::ErrorsWithoutIssuer],
         ..Rules::default()
     };
-    let client = client_of(naming().with_rules(rules));
+    let client = client_of(server_with_iss().with_rules(rules));
     let refused = "error=access_denied&error_description=no";
     let error = redeem_callback(&client, authorization_request(), refused).unwrap_err();
     assert_eq!(error.code(), "denied.access_denied");
@@ -123,12 +132,12 @@ fn a_server_may_be_known_to_leave_its_name_out_of_errors() {
 }
 
 #[test]
-fn a_promise_to_name_the_issuer_may_be_known_to_be_void() {
+fn callbacks_without_issuer_quirk_accepts_a_missing_but_not_a_wrong_iss() {
     let rules = Rules {
         quirks: vec![Quirk::CallbacksWithoutIssuer],
         ..Rules::default()
     };
-    let client = client_of(naming().with_rules(rules));
+    let client = client_of(server_with_iss().with_rules(rules));
     assert_eq!(
         error_code(redeem_callback(&client, authorization_request(), "code=c")),
         Ok(())
@@ -144,7 +153,7 @@ fn a_promise_to_name_the_issuer_may_be_known_to_be_void() {
 }
 
 #[test]
-fn all_that_an_error_says_is_kept() {
+fn error_uri_of_an_error_callback_is_kept() {
     let refused = "error=access_denied&error_description=no&error_uri=https://as.example/why";
     let error = redeem_callback(&client(), authorization_request(), refused).unwrap_err();
     assert_eq!(
@@ -156,7 +165,7 @@ fn all_that_an_error_says_is_kept() {
 }
 
 #[test]
-fn pkce_is_left_out_where_it_is_known_to_break_a_login_with_a_secret() {
+fn without_pkce_quirk_applies_only_to_clients_with_a_secret() {
     let rules = Rules {
         quirks: vec![Quirk::WithoutPkce],
         ..Rules::default()
@@ -193,7 +202,7 @@ fn pkce_is_left_out_where_it_is_known_to_break_a_login_with_a_secret() {
 }
 
 #[test]
-fn a_verifier_never_enters_a_url() {
+fn code_verifier_is_never_put_into_the_url() {
     let quirky = client_with_quirks([Quirk::ChallengeAsVerifier]);
     let (url, pending) = quirky.authorize(&at(), authorization_request()).unwrap();
     let challenge = parameter(&url, "code_challenge");
@@ -204,7 +213,7 @@ fn a_verifier_never_enters_a_url() {
         .map(|secret| secret.expose().to_owned());
     assert!(challenge.is_some() && challenge != verifier);
 
-    // With `plain` the challenge is the verifier: it is not written a second time.
+    // With `plain` the challenge is the verifier, which is not sent a second time.
     let (url, pending) = quirky
         .authorize(&at(), danger::plain_challenge(authorization_request()))
         .unwrap();
@@ -234,7 +243,7 @@ fn a_verifier_never_enters_a_url() {
 }
 
 #[test]
-fn parameters_of_the_callers_own_have_names_of_their_own() {
+fn reserved_secret_or_invalid_extra_parameters_are_refused() {
     let with = |name: &str, value: &str| {
         error_code(client().authorize(&at(), authorization_request().extra(name, value))).map(drop)
     };
@@ -263,7 +272,7 @@ fn parameters_of_the_callers_own_have_names_of_their_own() {
         error_code(client().authorize(&at(), twice)).map(drop),
         Err("form.duplicate_parameter")
     );
-    // Every text contains the empty secret.
+    // Every text contains the empty string.
     let auth = ClientAuth::basic("");
     let empty = Client::new(server(), ClientId::new("id"), auth).unwrap();
     let extra = authorization_request().extra("prompt", "login");
@@ -271,7 +280,7 @@ fn parameters_of_the_callers_own_have_names_of_their_own() {
 }
 
 #[test]
-fn a_server_that_takes_pushed_or_signed_requests_only_is_not_sent_a_person() {
+fn plain_url_is_refused_where_the_server_requires_par_or_request_objects() {
     for (member, error) in [
         (
             "require_pushed_authorization_requests",
@@ -295,7 +304,7 @@ fn a_server_that_takes_pushed_or_signed_requests_only_is_not_sent_a_person() {
 }
 
 #[test]
-fn a_flow_outlives_its_storage_whole() {
+fn pending_flow_round_trips_through_storage() {
     let openid = authorization_request().scope(Scope::parse("openid read").unwrap());
     let (url, pending) = client().authorize(&at(), openid).unwrap();
     let again = PendingAuthorization::from_json(pending.to_json().expose()).unwrap();
@@ -316,7 +325,7 @@ fn a_flow_outlives_its_storage_whole() {
 }
 
 #[test]
-fn a_flow_of_another_version_or_without_state_is_not_read() {
+fn stored_flow_of_another_version_or_without_state_is_refused() {
     let (_, pending) = client().authorize(&at(), authorization_request()).unwrap();
     let text = pending.to_json();
     let read = |name: &str, value: serde_json::Value| {
@@ -334,7 +343,7 @@ fn a_flow_of_another_version_or_without_state_is_not_read() {
     );
 }
 
-/// The body of the token request that a callback of this flow leads to.
+/// The body of the token request after a callback of this flow.
 fn token_request_body(
     mode: ResponseMode,
     callback: impl Fn(&str) -> String,
@@ -357,7 +366,7 @@ fn token_request_body(
 }
 
 #[test]
-fn a_callback_is_taken_in_whatever_form_a_framework_has_it() {
+fn callback_is_accepted_as_url_path_query_form_or_fragment() {
     use ResponseMode::{FormPost, Fragment, Query};
 
     type Form = fn(&str) -> String;
@@ -385,7 +394,7 @@ fn a_callback_is_taken_in_whatever_form_a_framework_has_it() {
 }
 
 #[test]
-fn a_callback_that_says_it_arrived_elsewhere_is_refused_and_names_the_place() {
+fn callback_at_another_uri_is_refused_naming_it_without_credentials() {
     for elsewhere in [
         "http://app.example/cb",
         "https://evil.example/cb",
@@ -421,7 +430,7 @@ fn a_callback_that_says_it_arrived_elsewhere_is_refused_and_names_the_place() {
 }
 
 #[test]
-fn a_code_of_odd_characters_is_for_lenient_rules() {
+fn non_ascii_code_is_accepted_only_by_lenient_rules() {
     let strict = client_of(server().with_rules(Rules {
         strictness: Strictness::Strict,
         ..Rules::default()
@@ -461,7 +470,7 @@ fn a_code_of_odd_characters_is_for_lenient_rules() {
 }
 
 #[test]
-fn a_redirect_uri_is_repeated_unless_the_server_must_not_see_it() {
+fn redirect_uri_is_sent_in_the_token_request_unless_the_omit_quirk_is_set() {
     let body = |client: Client| {
         let (_, pending) = client.authorize(&at(), authorization_request()).unwrap();
         let callback = format!("{CB}?code=c1&state={}", pending.state().expose());

@@ -40,7 +40,7 @@ pub(super) fn warnings_for(
     let is_unprotected =
         matches!(delivery, RequestDelivery::Browser) && config.request_signing().is_none();
     let has_details = || {
-        let mut typed = request.token_request.named(DETAILS);
+        let mut typed = request.token_request.values_of(DETAILS);
         typed.next().is_some() || extra(request, DETAILS).is_some()
     };
     match (

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // tests may panic
 
 use serde_json::json as value;
 
@@ -45,7 +45,7 @@ fn form_of(client: &Client, authentication_request: BackchannelAuthentication) -
 }
 
 #[test]
-fn what_the_person_is_asked_is_sent_and_shown_here_too() {
+fn backchannel_parameters_are_sent_and_the_binding_message_is_returned() {
     let request = backchannel_request()
         .binding_message("W4SCT")
         .unwrap()
@@ -69,7 +69,7 @@ fn what_the_person_is_asked_is_sent_and_shown_here_too() {
 }
 
 #[test]
-fn a_request_that_is_answered_by_a_notification_has_a_token_of_its_own() {
+fn ping_mode_sends_a_random_client_notification_token() {
     let form = form_of(
         &client(),
         backchannel_request().token_delivery_mode(TokenDeliveryMode::Ping),
@@ -89,7 +89,7 @@ impl Signer for Zeros {
 }
 
 #[test]
-fn a_request_is_signed_where_both_sides_agree_and_nothing_stands_beside_it() {
+fn supported_request_signing_sends_only_the_request_object() {
     let key = SigningKey::local("k", Alg::Es256, Arc::new(Zeros));
     let taking = |alg: &str| {
         let kind = EndpointKind::BackchannelAuthentication;
@@ -134,7 +134,7 @@ fn a_request_is_signed_where_both_sides_agree_and_nothing_stands_beside_it() {
 }
 
 #[test]
-fn hints_scope_and_messages_are_checked_before_anything_is_sent() {
+fn invalid_hints_scope_or_binding_messages_are_refused_before_sending() {
     let both = Hint::only_one_of(Some("a".into()), None, Some("b".into()));
     assert_eq!(error_code(both.map(drop)), Err("ciba.hint"));
     assert_eq!(
@@ -171,7 +171,7 @@ fn hints_scope_and_messages_are_checked_before_anything_is_sent() {
 }
 
 #[test]
-fn a_request_lives_for_a_positive_number_of_seconds() {
+fn expires_in_must_be_a_positive_number() {
     for (expires_in, outcome) in [
         ("1", Ok(1)),
         (r#""120""#, Ok(120)),
@@ -202,7 +202,7 @@ fn awaited_request() -> AwaitedRequest {
 }
 
 #[test]
-fn a_ping_is_believed_with_its_token_and_for_its_request_alone() {
+fn ping_requires_its_token_and_request_id() {
     let ping = |authorization: Option<&str>, body: &str| {
         let refused = awaited_request().pinged(authorization, body.as_bytes());
         refused.map_err(|error| (error.code(), error.refusal().map(|refusal| refusal.status)))
@@ -228,7 +228,7 @@ fn a_ping_is_believed_with_its_token_and_for_its_request_alone() {
     assert_eq!(ping(valid, "[]"), Err(("reply.shape", Some(400))));
 }
 
-/// Pushes tokens whose ID token has these claims: what each hash was compared with, and how it ended.
+/// Pushes tokens whose ID token has these claims; returns the compared hashes and the result.
 fn push(claims: serde_json::Value) -> (Vec<String>, Result<(), &'static str>) {
     let mut all = value!({
         "iss": "https://as.example", "aud": "id", "sub": "u", "iat": NOW, "exp": NOW + 60,
@@ -273,7 +273,7 @@ fn push(claims: serde_json::Value) -> (Vec<String>, Result<(), &'static str>) {
 }
 
 #[test]
-fn pushed_tokens_are_taken_if_the_id_token_vouches_for_them_and_for_the_request() {
+fn pushed_tokens_require_matching_id_token_hashes_and_request_id() {
     let (compared, outcome) = push(value!({}));
     assert_eq!((compared.len(), outcome), (2, Ok(())));
     assert!(compared.contains(&"ah of a".to_owned()) && compared.contains(&"rh of r".to_owned()));
@@ -294,9 +294,9 @@ fn pushed_tokens_are_taken_if_the_id_token_vouches_for_them_and_for_the_request(
     );
 }
 
-/// RFC 10027 section 6.1.15: repeated prompts wear users down.
+/// RFC 10027 section 6.1.15: repeated prompts cause user fatigue.
 #[test]
-fn a_person_who_has_not_answered_is_not_asked_the_same_again() {
+fn identical_pending_backchannel_request_is_refused() {
     let client = client();
     let answer = r#"{"auth_req_id":"1c2","expires_in":120}"#;
     let begun = |authentication_request, answer: &str| {
@@ -314,7 +314,7 @@ fn a_person_who_has_not_answered_is_not_asked_the_same_again() {
         begun(backchannel_request(), answer).map(drop),
         Err("ciba.duplicate_request")
     );
-    // Another user or another message is a different request; and a caller may allow repetitions.
+    // Another user or another scope is a different request, and the caller may allow repetitions.
     let bob = BackchannelAuthentication::new(Hint::Login("bob".to_owned()), openid()).unwrap();
     assert!(begun(bob, answer.replace("1c2", "2").as_str()).is_ok());
     let scope = Scope::parse("openid pay").unwrap();

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use crate::http::Response;
 use bytes::Bytes;
@@ -43,7 +43,7 @@ fn discovery_request() -> DiscoveryRequest {
 }
 
 #[test]
-fn a_place_that_fails_does_not_end_the_search() {
+fn discovery_continues_after_a_failed_url() {
     let html = || reply(200, &[("content-type", "text/html")], "<html>");
     for first in [
         json(500, "{}"),
@@ -63,7 +63,7 @@ fn a_place_that_fails_does_not_end_the_search() {
 }
 
 #[test]
-fn a_request_for_a_pause_and_a_lost_reply_end_the_search() {
+fn rate_limiting_or_a_lost_reply_ends_discovery() {
     for status in [408, 429] {
         let (places, server) = found(discovery_request(), vec![json(status, ""), json(200, GOOD)]);
         assert_eq!(places.len(), 1, "{status}");
@@ -76,7 +76,7 @@ fn a_request_for_a_pause_and_a_lost_reply_end_the_search() {
 }
 
 #[test]
-fn the_most_telling_error_is_given() {
+fn discovery_reports_the_most_specific_error() {
     let code = |replies| {
         found(discovery_request(), replies)
             .1
@@ -84,7 +84,7 @@ fn the_most_telling_error_is_given() {
             .map_err(|error| error.code())
     };
     assert_eq!(code(vec![]), Err("denied.http_status"));
-    // The error names the first URL, and says that the others were tried too.
+    // The error names the first URL and mentions that the others were tried.
     let missing = found(discovery_request(), vec![]).1.map(drop).unwrap_err();
     let detail = missing.detail().unwrap();
     assert!(detail.contains("(4 URLs: "), "{detail}");
@@ -101,7 +101,7 @@ fn the_most_telling_error_is_given() {
 }
 
 #[test]
-fn another_issuers_document_is_refused_with_both_names() {
+fn metadata_of_another_issuer_is_refused_naming_both() {
     let text = found(
         discovery_request(),
         vec![json(200, r#"{"issuer":"https://as.example/t/"}"#)],
@@ -117,7 +117,7 @@ fn another_issuers_document_is_refused_with_both_names() {
 }
 
 #[test]
-fn the_document_of_openid_connect_is_asked_first_where_it_is_wanted() {
+fn openid_document_is_requested_first_if_preferred_or_openid_is_in_scope() {
     let openid = "/t/.well-known/openid-configuration";
     let oauth = "/.well-known/oauth-authorization-server/t";
     let expected = Scope::parse("openid read").unwrap();
@@ -140,7 +140,7 @@ fn the_document_of_openid_connect_is_asked_first_where_it_is_wanted() {
 }
 
 #[test]
-fn a_place_given_by_hand_is_the_only_one_and_its_issuer_is_pinned() {
+fn explicit_document_url_is_the_only_one_requested_and_the_issuer_must_match() {
     let place = || Url::parse("https://login.example/t/policy/metadata").unwrap();
     let (places, server) = found(discovery_request().document(place()), vec![json(200, GOOD)]);
     assert_eq!(places, ["/t/policy/metadata"]);
@@ -157,7 +157,7 @@ fn a_place_given_by_hand_is_the_only_one_and_its_issuer_is_pinned() {
 }
 
 #[test]
-fn rules_are_kept_by_the_safe_door() {
+fn discovery_applies_the_given_rules() {
     let rules = Rules {
         strictness: Strictness::Strict,
         ..Rules::default()

@@ -36,7 +36,7 @@ struct SignInState {
     refreshing: Weak<RefreshPermit>,
 }
 
-/// The permit to refresh, of which there is one: the exchange that holds it refreshes, and dropping it releases it.
+/// The only permit to refresh: the exchange that holds it refreshes, and dropping it releases it.
 #[derive(Debug)]
 struct RefreshPermit;
 
@@ -90,7 +90,7 @@ impl IdentityAccess {
         self.sign_in().refresh_token
     }
 
-    /// Keeps an assertion that was obtained elsewhere, to be presented next.
+    /// Sets the assertion to present next, which was obtained elsewhere.
     pub fn keep(&self, assertion: IdentityAssertion) {
         self.update(|sign_in| sign_in.assertion = Some(assertion));
     }
@@ -111,7 +111,7 @@ impl IdentityAccess {
     }
 
     /// The first state of an exchange.
-    fn next(&self, now: UnixTime) -> Result<State, Error> {
+    fn first_state(&self, now: UnixTime) -> Result<State, Error> {
         let sign_in = self.sign_in();
         if let Some(assertion) = sign_in
             .assertion
@@ -280,7 +280,7 @@ impl Access {
         match step {
             Err(error) if self.presented == AssertionOrigin::Kept && is_invalid_grant(&error) => {
                 self.presented = AssertionOrigin::New;
-                let next = self.access.next(at.now())?;
+                let next = self.access.first_state(at.now())?;
                 self.enter(at, next)
             }
             Ok(Step::Done(tokens)) => Ok(Step::Done(tokens)),
@@ -304,7 +304,7 @@ impl Exchange for Access {
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Tokens>, Error> {
         match (std::mem::replace(&mut self.state, State::Over), input) {
             (State::Fresh, Input::Begin) | (State::Waiting, Input::Elapsed) => {
-                let next = self.access.next(at.now())?;
+                let next = self.access.first_state(at.now())?;
                 if let State::Redeeming(_) = next {
                     self.presented = AssertionOrigin::Kept;
                 }

@@ -3,7 +3,7 @@
     clippy::panic,
     clippy::expect_used,
     clippy::indexing_slicing
-)] // a test that fails says so
+)] // tests may panic
 
 use serde_json::json as value;
 
@@ -109,7 +109,7 @@ fn refused() -> (u16, String) {
 }
 
 #[test]
-fn an_id_token_is_exchanged_and_its_assertion_presented_once() {
+fn id_token_is_exchanged_for_an_assertion_that_is_used_once() {
     let access = client().identity_access(&login_tokens(&id_token(300)), &other(), Scope::none());
     let replies = [
         (200, issued_reply(&assertion(&value!({})))),
@@ -123,7 +123,7 @@ fn an_id_token_is_exchanged_and_its_assertion_presented_once() {
 }
 
 #[test]
-fn a_kept_assertion_is_presented_and_replaced_once_if_it_was_seen_before() {
+fn kept_assertion_is_used_first_and_replaced_once_if_refused() {
     let access = client().identity_access(&login_tokens(&id_token(300)), &other(), Scope::none());
     let stored = || IdentityAssertion::parse(assertion(&value!({}))).unwrap();
     access.keep(stored());
@@ -141,7 +141,7 @@ fn a_kept_assertion_is_presented_and_replaced_once_if_it_was_seen_before() {
 }
 
 #[test]
-fn an_id_token_that_has_ended_is_refreshed_and_without_a_refresh_token_a_person_is_needed() {
+fn expired_id_token_is_refreshed_or_fails_without_a_refresh_token() {
     let ended = Moment::fixed(UnixTime::from_secs(NOW + 301), [9; 32]);
     let fresh = jwt(
         "JWT",
@@ -179,9 +179,9 @@ fn an_id_token_that_has_ended_is_refreshed_and_without_a_refresh_token_a_person_
     assert_eq!(tokens.map(drop), Err("grant.no_refresh_token"));
 }
 
-/// "it might not contain an id_token" (OpenID Connect Core section 12.2): then the refresh token identifies the user.
+/// "it might not contain an id_token" (OpenID Connect Core section 12.2): the refresh token then identifies the user.
 #[test]
-fn a_refresh_without_an_id_token_leaves_the_refresh_token() {
+fn refresh_token_is_the_subject_if_a_refresh_returns_no_id_token() {
     let ended = Moment::fixed(UnixTime::from_secs(NOW + 301), [9; 32]);
     let refreshed = value!({ "access_token": "b", "token_type": "Bearer", "refresh_token": "r2" });
     let new = assertion(&value!({ "exp": NOW + 900 }));
@@ -283,7 +283,7 @@ fn only_one_of_two_concurrent_runs_spends_the_refresh_token() {
 
 /// While the refresh token is the subject of an exchange, no other run may refresh it.
 #[test]
-fn nobody_refreshes_while_the_refresh_token_is_a_subject() {
+fn no_refresh_starts_while_the_refresh_token_is_being_exchanged() {
     let ended = Moment::fixed(UnixTime::from_secs(NOW + 301), [9; 32]);
     let refreshed = value!({ "access_token": "b", "token_type": "Bearer", "refresh_token": "r2" });
     let access = client().identity_access(&login_tokens(&id_token(300)), &other(), Scope::none());
@@ -314,7 +314,7 @@ fn nobody_refreshes_while_the_refresh_token_is_a_subject() {
 }
 
 #[test]
-fn what_is_no_assertion_for_that_server_goes_nowhere() {
+fn issued_assertion_with_wrong_claims_or_type_is_refused() {
     let send = |answer: String| {
         let subject = IdentitySubject::IdToken(id_token(300).into());
         let request = IdentityAssertionRequest::new(subject, OTHER, Scope::none()).unwrap();
@@ -342,13 +342,13 @@ fn what_is_no_assertion_for_that_server_goes_nowhere() {
     assert_eq!(send(usable), Err("token.unsupported_token_type"));
     let untyped = issued_reply(&assertion(&value!({}))).replace("issued_token_type", "other");
     assert_eq!(send(untyped), Err("token.missing_issued_token_type"));
-    // An encrypted one is for the other server to read.
+    // An encrypted assertion is checked by the other server.
     let issued_encrypted = issued_reply("e30.a2V5.aXY.dGV4dA.dGFn");
     assert_eq!(send(issued_encrypted), Ok(()));
 }
 
 #[test]
-fn an_id_token_of_another_client_or_that_has_ended_is_not_shown_to_anybody() {
+fn id_token_of_another_client_or_expired_is_not_sent() {
     let send = |token: String| {
         let subject = IdentitySubject::IdToken(token.into());
         let request = IdentityAssertionRequest::new(subject, OTHER, Scope::none()).unwrap();
@@ -363,7 +363,7 @@ fn an_id_token_of_another_client_or_that_has_ended_is_not_shown_to_anybody() {
 }
 
 #[test]
-fn an_assertion_is_presented_to_its_server_alone_and_while_it_is_good() {
+fn assertion_is_sent_only_to_its_audience_before_it_expires() {
     let present = |client: Client, seconds: u64| {
         let stored = IdentityAssertion::parse(assertion(&value!({}))).unwrap();
         let moment = Moment::fixed(UnixTime::from_secs(NOW + seconds), [9; 32]);
@@ -382,7 +382,7 @@ fn an_assertion_is_presented_to_its_server_alone_and_while_it_is_good() {
 }
 
 #[test]
-fn only_a_token_of_the_type_is_presented() {
+fn assertion_must_have_the_id_jag_type() {
     let parsed = |typ: &str| {
         let token = jwt(
             typ,

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use super::*;
 use crate::base64;
@@ -39,7 +39,7 @@ fn es256() -> SignedResponse {
     }
 }
 
-/// The result of this response to a request for a signed one.
+/// The result of requesting a signed response and receiving this one.
 fn introspect(
     signed: SignedResponse,
     signature: Signature,
@@ -68,7 +68,7 @@ fn token(header: &str, claims: &str) -> String {
     format!("{input}.{}", base64::url_safe([1; 64]))
 }
 
-/// A response with these members beside those that it has to have.
+/// A response with these members in addition to the required ones.
 fn response(members: &str) -> String {
     token(
         HEADER,
@@ -83,7 +83,7 @@ fn verify(body: &str) -> Result<IntrospectionResponse, &'static str> {
 }
 
 #[test]
-fn a_signed_response_is_verified() {
+fn signed_response_is_verified_and_outer_claims_are_ignored() {
     let Ok(IntrospectionResponse::Active(token)) = verify(&response(ACTIVE)) else {
         panic!("an active token");
     };
@@ -99,7 +99,7 @@ fn a_signed_response_is_verified() {
 }
 
 #[test]
-fn what_a_signed_response_lacks_or_says_wrong() {
+fn signed_response_with_missing_or_malformed_claims_is_refused() {
     let of = |claims: &str| token(HEADER, claims);
     let object = r#""token_introspection":{"active":true}"#;
     let iss = r#""iss":"https://as.example""#;
@@ -185,7 +185,7 @@ fn what_a_signed_response_lacks_or_says_wrong() {
 }
 
 #[test]
-fn a_resource_server_may_have_another_name() {
+fn configured_resource_server_audience_replaces_the_client_id() {
     let body = token(
         HEADER,
         r#"{"iss":"https://as.example","aud":["https://rs.example"],"iat":1,"token_introspection":{"active":true}}"#,
@@ -200,7 +200,7 @@ fn a_resource_server_may_have_another_name() {
 }
 
 #[test]
-fn what_is_not_signed_is_refused() {
+fn unsigned_response_is_refused_where_a_signed_one_was_requested() {
     let json = "application/json";
     for (media, body, expected) in [
         (json, r#"{"active":true}"#, "introspection.not_signed"),
@@ -228,7 +228,7 @@ impl Decrypter for Known {
 }
 
 #[test]
-fn an_encrypted_response_is_decrypted_and_verified() {
+fn encrypted_response_is_decrypted_and_verified() {
     let header = base64::url_safe(r#"{"alg":"dir","enc":"A128GCM"}"#);
     let [iv, text, tag] = [12, 4, 16].map(|bytes| base64::url_safe(vec![1; bytes]));
     let jwe = format!("{header}..{iv}.{text}.{tag}");
@@ -245,9 +245,9 @@ fn an_encrypted_response_is_decrypted_and_verified() {
     assert_eq!(verify(&jwe).map(drop), Err("jwe.unexpected"));
 }
 
-/// "Unsupported" is said before anything is sent.
+/// Unsupported algorithms are reported before anything is sent.
 #[test]
-fn what_the_server_does_not_offer_is_not_asked_for() {
+fn algorithm_not_offered_by_the_server_is_refused_before_sending() {
     let begin = |member: &str, values: &[&str], signed: SignedResponse| {
         let values = values.iter().map(|value| Value::from(*value)).collect();
         let member = format!("introspection_{member}_values_supported");

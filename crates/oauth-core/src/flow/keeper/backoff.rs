@@ -66,7 +66,7 @@ impl Refusals {
     }
 
     /// Counts one more such renewal.
-    pub(super) fn note(&mut self, now: UnixTime) {
+    pub(super) fn count(&mut self, now: UnixTime) {
         let is_near =
             |last: &UnixTime| *last <= now && now.since(*last).as_secs() < COUNT_RESET_SECONDS;
         if !self.last.as_ref().is_some_and(is_near) {

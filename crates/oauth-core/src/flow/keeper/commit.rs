@@ -120,7 +120,7 @@ impl Keeper {
         self.note_outcome(at, None);
         let mut refusals = self.record.refusals.clone();
         if self.is_refused() {
-            refusals.note(at.now());
+            refusals.count(at.now());
         }
         // A server that issues the refused token again considers it valid. Otherwise the refused
         // one remains the known token until the new one is stored.

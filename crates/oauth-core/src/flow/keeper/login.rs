@@ -161,7 +161,7 @@ impl Keeper {
         self.revoke_unwanted(unwanted, Err(error))
     }
 
-    /// Records that a login cannot be saved at once.
+    /// Records that a login cannot be saved immediately.
     pub(super) fn note_late_login(&mut self) {
         if let UnsavedState::Login(login) = &mut self.unsaved {
             login.removals.note_late();

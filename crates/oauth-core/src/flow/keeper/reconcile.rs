@@ -84,7 +84,7 @@ impl Keeper {
     /// outside a renewal. `None` if the entry has none, or the grant has ended.
     ///
     /// # Errors
-    /// `lost.unsent` if a worker that has gone away may have used the refresh token; `stored.*`.
+    /// `lost.unsent` if a worker that has since crashed may have used the refresh token; `stored.*`.
     pub fn settled_tokens(&self, entry: Entry) -> Result<Option<Tokens>, Error> {
         let stored = self.parse_entry(Some(entry))?;
         if stored.in_flight.is_some() {

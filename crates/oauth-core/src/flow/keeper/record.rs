@@ -290,8 +290,8 @@ pub(super) struct Stored {
     pub(super) step_up: Option<StepUp>,
     /// The newest nonce of the token endpoint: the first request after a restart has it (RFC 9449 section 8).
     pub(super) dpop_nonce: Option<String>,
-    /// The newest nonces of APIs, by their origins, oldest first (section 9). A new nonce alone is not stored at once:
-    /// without it, one request to the API is sent twice.
+    /// The newest nonces of APIs, by their origins, oldest first (section 9). A new nonce alone is not stored
+    /// immediately: without it, one request to the API is sent twice.
     pub(super) resource_nonces: Vec<(String, String)>,
     /// The expiry, for tools that read a store; the member of the tokens is authoritative.
     pub(super) expires_at: Option<UnixTime>,

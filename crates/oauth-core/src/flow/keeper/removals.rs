@@ -15,7 +15,7 @@ pub(super) struct Removals {
     seen: Option<u64>,
     /// The version that was first read to save the login.
     first_read: Option<u64>,
-    /// Whether the record could not be read at once: it may have been removed meanwhile.
+    /// Whether the record could not be read immediately: it may have been removed meanwhile.
     is_late: bool,
     /// Whether the user has logged out of this very login.
     is_ended: bool,

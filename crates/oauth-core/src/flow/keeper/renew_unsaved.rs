@@ -35,7 +35,7 @@ impl Keeper {
         unsaved.is_deferred && is_known_only_here && is_needed
     }
 
-    /// Continues after the store accepted no save, for the reason in `error`, and was asked for its record.
+    /// Continues once the record has been requested again, after the store rejected every save with `error`.
     pub(super) fn renew_unsaved(&mut self, at: &Moment, error: Error, event: Event) -> Step {
         let may_send = match event {
             Event::Loaded(entry) if version(entry.as_ref()) != self.version => {
@@ -52,8 +52,8 @@ impl Keeper {
         if let Some(ended) = self.ended_error(at) {
             return self.release(Err(ended));
         }
-        if let Some(held) = self.reason_not_to_send(at) {
-            return self.release(Err(held));
+        if let Some(reason) = self.reason_not_to_send(at) {
+            return self.release(Err(reason));
         }
         match self.send_decision(at.now()) {
             SendDecision::Send { marked } if may_send => {

@@ -109,7 +109,7 @@ impl Keeper {
             return Ok(assertion_grant::client_own_tokens(config, token_request));
         }
         let tokens = self.record.tokens.as_ref();
-        let no_login = || Error::from(Misuse::NoRefreshToken).about("nobody has logged in");
+        let no_login = || Error::from(Misuse::NoRefreshToken).about("no user has logged in");
         let token = tokens.ok_or_else(no_login)?.refresh_token.clone();
         let grant = Refresh::new(token.ok_or(Misuse::NoRefreshToken)?);
         // The granted scope, which may differ from the requested one.

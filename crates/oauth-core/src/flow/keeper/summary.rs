@@ -119,13 +119,13 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_has_facts_and_no_secret() {
+    fn summary_contains_facts_without_secrets() {
         let summary = GrantSummary::read(&record(1, TOKENS, "null"));
         assert!(!format!("{summary:?}").contains("S3CR3T"));
         let facts = summary.map(|summary| {
             let scope = summary.scope.unwrap_or_default();
             assert!(summary.ended.is_none());
-            // The expiry is that of the tokens, whatever the separate member says.
+            // The expiry is taken from the tokens, not from the separate member.
             (
                 summary.id,
                 scope.as_str().to_owned(),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_says_why_a_grant_is_over() {
+    fn summary_reports_why_a_grant_ended() {
         for (ended, code) in [
             (r#""outcome_unknown""#, "grant.outcome_unknown"),
             (r#"{"refused": "invalid_grant"}"#, "denied.invalid_grant"),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_is_over_that_has_ended_or_expired_and_cannot_be_renewed() {
+    fn grant_is_over_if_it_ended_or_expired_without_a_usable_refresh_token() {
         let bare = TOKENS.replace(r#""refresh_token": "S3CR3T""#, r#""refresh_token": null"#);
         let unused = TOKENS.replace(
             r#""id_token""#,
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_says_how_a_token_was_refused() {
+    fn summary_reports_a_suspected_refusal() {
         let suspicion = r#"null, "suspicion": {
             "since": 1, "seconds": 10, "count": 1, "status": 403, "error": "unauthorized_client",
             "description": null, "scheme": null
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn another_format_is_not_guessed_at() {
+    fn record_of_another_format_version_is_refused() {
         let summary = GrantSummary::read(&record(2, TOKENS, "null"));
         let code = summary.err().map(|error| error.code());
         assert_eq!(code, Some("stored.malformed"));

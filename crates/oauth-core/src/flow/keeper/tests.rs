@@ -1,5 +1,5 @@
-//! Unit tests of the keeper, one rule each. Whole histories are simulated by the fleet of the test kit.
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+//! Unit tests of the keeper, one rule each. Complete histories are simulated in the test kit.
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 mod breaker;
 mod certificates;
@@ -30,16 +30,16 @@ use crate::server::{EndpointKind, Server};
 /// The time at which every test begins.
 const START: u64 = 1_750_000_000;
 
-/// A store and a clock, with a log of every call.
+/// A store and a clock that log every call.
 struct TestStore {
     /// The key of its record.
     id: GrantId,
     now: u64,
     draws: u64,
     entry: Option<Entry>,
-    /// Whether another has the lease.
+    /// Whether another worker holds the lease.
     is_held: bool,
-    /// Whether the store answers with errors only.
+    /// Whether the store only returns errors.
     is_down: bool,
     log: Vec<&'static str>,
 }
@@ -77,7 +77,7 @@ impl TestStore {
         });
     }
 
-    /// A person logs out.
+    /// A user logs out.
     fn remove(&mut self) {
         self.entry = Some(Entry {
             version: self.version() + 1,
@@ -126,7 +126,7 @@ impl TestStore {
         keeper.ask(self.now(), None)
     }
 
-    /// Handles the store's steps until another step comes.
+    /// Answers the store's steps until another kind of step.
     fn go(&mut self, keeper: &mut Keeper, event: Event) -> Step {
         let mut step = keeper.resume(&self.at(), event);
         loop {
@@ -172,7 +172,7 @@ impl TestStore {
         }
     }
 
-    /// Runs a whole renewal with this reply of the server.
+    /// Runs a complete renewal with this reply of the server.
     fn renew(&mut self, keeper: &mut Keeper, answer: Result<Tokens, Error>) -> Outcome {
         match self.go(keeper, Event::Begin) {
             Step::Run(_) => {}
@@ -182,13 +182,13 @@ impl TestStore {
     }
 
     fn complete(&mut self, keeper: &mut Keeper, answer: Result<Tokens, Error>) -> Outcome {
-        over(self.go(keeper, Event::Completed(answer)))
+        outcome_of(self.go(keeper, Event::Completed(answer)))
     }
 }
 
 type Outcome = Result<Arc<Tokens>, Error>;
 
-fn over(step: Step) -> Outcome {
+fn outcome_of(step: Step) -> Outcome {
     match step {
         Step::Done(outcome) => outcome,
         step => panic!("not over but {step:?}"),
@@ -223,7 +223,7 @@ fn keeper_for(reuse: Reuse) -> Keeper {
     })
 }
 
-/// `a1` and `r1` for 1, received at the start and good for 600 seconds.
+/// `a1` and `r1` for 1, received at the start and valid for 600 seconds.
 fn tokens(number: u32) -> Tokens {
     tokens_from(number, START)
 }
@@ -268,21 +268,21 @@ fn invalid_grant() -> Error {
     ServerError::from_code("invalid_grant").into()
 }
 
-/// A nonce is stored beside the tokens of a bound grant: the first request after a restart has it.
+/// A nonce is stored with the tokens of a bound grant: the first request after a restart has it.
 #[test]
-fn the_nonce_of_a_bound_grant_survives_a_restart() {
+fn authorization_server_nonce_of_a_bound_grant_is_stored_and_restored() {
     let url = config().token_url().cloned().unwrap();
     let side = crate::dpop::ServerRole::AuthorizationServer;
     let bound = person().with_dpop_jkt("jkt");
     let nonce_after_restart = |id: &GrantId, known: Option<&str>, stored: Option<&str>| {
         let before = config();
         if let Some(nonce) = stored {
-            before.shared.nonces.keep(side, &url, nonce);
+            before.shared.nonces.store_nonce(side, &url, nonce);
         }
         let text = Record::default().to_json(&before, id);
         let after = config();
         if let Some(nonce) = known {
-            after.shared.nonces.keep(side, &url, nonce);
+            after.shared.nonces.store_nonce(side, &url, nonce);
         }
         Record::read(text.expose(), &after, id).unwrap();
         after.shared.nonces.newest_nonce(side, &url)
@@ -301,21 +301,21 @@ fn the_nonce_of_a_bound_grant_survives_a_restart() {
     assert_eq!(nonce_after_restart(&bound, None, Some("a b")), None);
 }
 
-/// So are those of APIs, the newest few of them.
+/// The newest nonces of APIs are stored too.
 #[test]
-fn the_nonces_of_apis_survive_a_restart() {
+fn newest_api_nonces_of_a_bound_grant_are_stored_and_restored() {
     use crate::dpop::ServerRole;
     let url = |n: usize| crate::url::Url::parse(&format!("https://api{n}.example/a")).unwrap();
     let bound = person().with_dpop_jkt("jkt");
     let before = config();
     for n in 0..6 {
         let nonces = &before.shared.nonces;
-        nonces.keep(ServerRole::ResourceServer, &url(n), &format!("n{n}"));
+        nonces.store_nonce(ServerRole::ResourceServer, &url(n), &format!("n{n}"));
     }
     let text = Record::default().to_json(&before, &bound);
     let after = config();
     let nonces = &after.shared.nonces;
-    nonces.keep(ServerRole::ResourceServer, &url(5), "newer");
+    nonces.store_nonce(ServerRole::ResourceServer, &url(5), "newer");
     Record::read(text.expose(), &after, &bound).unwrap();
     let known: Vec<_> = (0..6)
         .map(|n| nonces.newest_nonce(ServerRole::ResourceServer, &url(n)))

@@ -99,12 +99,12 @@ fn escape(text: &str, into: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that fails says so
+    #![allow(clippy::unwrap_used)] // tests may panic
 
     use super::*;
 
     #[test]
-    fn the_page_posts_what_it_was_given_and_nothing_of_it_is_markup() {
+    fn logout_form_escapes_its_action_and_fields() {
         let action = Url::parse("https://as.example/out?a=1&b=2").unwrap();
         let fields = [
             ("logout_hint", "\"><script>alert(1)</script>&amp;"),
@@ -129,7 +129,7 @@ mod tests {
 
     #[cfg(feature = "sha2")]
     #[test]
-    fn the_policy_allows_the_script_of_the_page() {
+    fn content_security_policy_contains_the_hash_of_the_form_script() {
         use base64::Engine as _;
         use sha2::Digest as _;
 

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn client() -> Client {
     client
 }
 
-/// A logout token of this name, with these claims besides, whose signature will be found good.
+/// A logout token with this `jti` and these claims, whose signature verifies.
 fn token(jti: &str, more: &str) -> String {
     let claims = format!(
         r#"{{"iss":"https://as.example","jti":"{jti}","iat":{NOW},
@@ -62,7 +62,7 @@ fn verify_logout_token(client: &Client, token: &str) -> Result<LogoutToken, Erro
 }
 
 #[test]
-fn a_token_is_taken_once_by_all_clones_and_once_by_each_other_client() {
+fn logout_token_is_accepted_once_by_all_clones_of_a_client() {
     let client = client();
     let token = token("1", &format!(r#"{FOR_US},"sub":"u","sid":"s""#));
     let first = verify_logout_token(&client, &token).unwrap();
@@ -70,7 +70,7 @@ fn a_token_is_taken_once_by_all_clones_and_once_by_each_other_client() {
     assert_eq!((first.jti(), first.issuer()), ("1", "https://as.example"));
     assert_eq!(first.issued_at(), UnixTime::from_secs(NOW));
     assert_eq!(first.expires_at(), Some(UnixTime::from_secs(NOW + 120)));
-    // The tolerated skew has passed as well.
+    // After the tolerated clock skew.
     assert_eq!(first.forget_at(), UnixTime::from_secs(NOW + 180));
     assert!(!format!("{first:?}").contains("\"u\""));
     let again = verify_logout_token(&client.clone(), &token);
@@ -90,7 +90,7 @@ impl Decrypter for Known {
 /// "If ID Token encryption was negotiated with the OP at Registration time and the Logout Token is not encrypted,
 /// the RP SHOULD reject it" (OpenID Connect Back-Channel Logout section 2.6, step 1).
 #[test]
-fn a_logout_token_is_encrypted_where_id_tokens_are() {
+fn logout_token_must_be_encrypted_where_id_tokens_are() {
     let signed = token("1", &format!(r#"{FOR_US},"sid":"s""#));
     let encoded = |bytes| URL_SAFE_NO_PAD.encode(vec![1; bytes]);
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"dir","enc":"A128GCM"}"#);
@@ -117,7 +117,7 @@ fn a_logout_token_is_encrypted_where_id_tokens_are() {
 }
 
 #[test]
-fn a_session_without_a_name_ends_with_its_subject() {
+fn logout_token_ends_sessions_by_subject_and_sid() {
     let of = |more: &str| {
         verify_logout_token(&client(), &token("1", &format!("{FOR_US},{more}"))).unwrap()
     };
@@ -146,7 +146,7 @@ fn a_session_without_a_name_ends_with_its_subject() {
 }
 
 #[test]
-fn a_store_of_the_callers_is_asked_by_the_caller() {
+fn caller_managed_replay_protection_remembers_nothing() {
     let client = client();
     let checks = LogoutTokenChecks {
         replay: ReplayProtection::Caller,
@@ -163,7 +163,7 @@ fn a_store_of_the_callers_is_asked_by_the_caller() {
 }
 
 #[test]
-fn what_is_refused_is_not_remembered() {
+fn refused_logout_token_is_not_remembered() {
     let client = client();
     let wrong = token("1", r#""aud":"other","exp":1750000120,"sub":"u""#);
     assert_eq!(
@@ -174,7 +174,7 @@ fn what_is_refused_is_not_remembered() {
 }
 
 #[test]
-fn the_rules_of_a_logout_token_have_codes_of_their_own() {
+fn invalid_logout_token_claims_are_refused_with_specific_codes() {
     for (more, expected) in [
         (r#""aud":"id","exp":1749999940,"sub":"u""#, "jwt.expired"),
         (r#""aud":"id","sub":"u""#, "jwt.missing_claim"),
@@ -210,7 +210,7 @@ fn the_rules_of_a_logout_token_have_codes_of_their_own() {
     };
     let several = token("1", r#""aud":["id","other"],"exp":1750000120,"sub":"u""#);
     assert!(received_at(&client(), &several, checks, NOW).is_ok());
-    // As for ID tokens, those that the client trusts.
+    // As for ID tokens, audiences trusted by the client are accepted.
     let trusting = client().with_trusted_audiences(["other"]);
     assert!(verify_logout_token(&trusting, &several).is_ok());
     let third = token(
@@ -222,7 +222,7 @@ fn the_rules_of_a_logout_token_have_codes_of_their_own() {
 }
 
 #[test]
-fn a_token_without_end_is_taken_for_a_short_time_and_remembered_for_it() {
+fn logout_token_without_exp_is_accepted_and_remembered_for_the_configured_age() {
     let client = client();
     let checks = LogoutTokenChecks {
         max_age_without_expiry: Some(Duration::from_secs(120)),
@@ -235,14 +235,14 @@ fn a_token_without_end_is_taken_for_a_short_time_and_remembered_for_it() {
     assert_eq!(at(NOW + 180), Err("jwt.too_old"));
     assert_eq!(at(NOW), Ok(()));
     assert_eq!(at(NOW + 179), Err("logout_token.replayed"));
-    // An end that is there holds.
+    // An `exp` that is present applies.
     let ended = token("2", r#""aud":"id","exp":1749999940,"sub":"u""#);
     let seen = received_at(&client, &ended, checks.clone(), NOW);
     assert_eq!(error_code(seen.map(drop)), Err("jwt.expired"));
 }
 
 #[test]
-fn the_url_names_client_session_and_way_back() {
+fn end_session_url_and_form_contain_all_request_parameters() {
     let server = testing::server()
         .with_endpoint(
             EndpointKind::EndSession,
@@ -277,7 +277,7 @@ fn the_url_names_client_session_and_way_back() {
 }
 
 #[test]
-fn a_server_that_offers_no_logout_or_names_a_parameter_itself_gets_none() {
+fn missing_or_conflicting_end_session_endpoint_is_refused() {
     let end_session_url = |client: Client| client.end_session_url(&LogoutRequest::new());
     let error = end_session_url(testing::client()).unwrap_err();
     assert_eq!(
@@ -298,7 +298,7 @@ fn a_server_that_offers_no_logout_or_names_a_parameter_itself_gets_none() {
 }
 
 #[test]
-fn a_person_comes_back_with_the_state_that_was_sent() {
+fn logout_return_requires_the_state_that_was_sent() {
     let state = Secret::from("s1");
     for callback in [
         "https://rp.example/bye?state=s1",
@@ -333,7 +333,7 @@ fn a_person_comes_back_with_the_state_that_was_sent() {
 }
 
 #[test]
-fn a_frame_ends_the_session_that_it_names_or_that_of_its_browser() {
+fn frontchannel_logout_ends_the_named_session_or_any_without_parameters() {
     let session = Session::new("https://as.example", "u".to_owned(), "s".to_owned());
     let parse = |query: &str| error_code(FrontChannelLogout::parse(query));
     let ends = |query: &str| parse(query).map(|logout| logout.ends(&session));
@@ -350,7 +350,7 @@ fn a_frame_ends_the_session_that_it_names_or_that_of_its_browser() {
 
 #[cfg(feature = "sha2")]
 #[test]
-fn each_logout_has_a_state_of_its_own() {
+fn every_logout_request_has_a_random_state() {
     let uri = RedirectUri::parse("http://127.0.0.1/out").unwrap();
     let begin = |seed: u8| {
         let moment = Moment::fixed(UnixTime::from_secs(NOW), [seed; 32]);

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 mod hybrid;
 
@@ -77,10 +77,10 @@ fn reply(status: u16) -> Input {
     Input::Reply(response)
 }
 
-/// "The client MUST NOT use the code more than once" (RFC 6749 section 4.1.2): what would be tried again is the
-/// keys, and what is at hand is the code.
+/// "The client MUST NOT use the code more than once" (RFC 6749 section 4.1.2): a retry would fetch the
+/// keys again but reuse the code.
 #[test]
-fn nothing_that_fails_after_the_code_is_spent_is_advised_to_be_repeated() {
+fn failures_after_the_code_was_spent_advise_reauthorization() {
     for answer in [
         Input::Lost(Cause::unsent("no connection")),
         Input::Lost(Cause::unknown("no answer")),
@@ -90,7 +90,7 @@ fn nothing_that_fails_after_the_code_is_spent_is_advised_to_be_repeated() {
         let error = with_keys(&client(), &at(), "one", answer).unwrap_err();
         assert_eq!(error.advice(), Advice::Reauthorize, "{error}");
     }
-    // The host that was to verify could not.
+    // The host could not verify the signature.
     let client = client();
     client.keep_keys(at().now(), KeySet::parse(KEYS).unwrap());
     let (mut login, step) = begin_redeem(&client, &at(), "one");
@@ -101,7 +101,7 @@ fn nothing_that_fails_after_the_code_is_spent_is_advised_to_be_repeated() {
 }
 
 #[test]
-fn keys_that_are_known_do_for_a_day_while_the_server_has_no_others_to_give() {
+fn cached_keys_are_used_for_a_day_while_the_server_is_unavailable() {
     for (after, status, will_do) in [
         (1000, 503, true),
         (1000, 429, true),
@@ -120,12 +120,12 @@ fn keys_that_are_known_do_for_a_day_while_the_server_has_no_others_to_give() {
 
 /// OpenID Connect Core section 10.1.1.
 #[test]
-fn keys_that_were_just_fetched_are_not_fetched_again_for_the_same_token() {
+fn keys_fetched_for_a_token_are_not_fetched_again_for_it() {
     let client = client();
     let answer = Input::Reply(json(200, KEYS));
     let error = with_keys(&client, &at(), "two", answer).unwrap_err();
     assert_eq!(error.code(), "jws.no_matching_key");
-    // The next token may be by a newer key still.
+    // The next token may be signed with an even newer key.
     assert!(matches!(
         begin_redeem(&client, &at(), "two").1,
         Ok(Step::Send(_))
@@ -134,7 +134,7 @@ fn keys_that_were_just_fetched_are_not_fetched_again_for_the_same_token() {
 
 /// Many users sign in just after a key rotation: one login fetches the new key.
 #[test]
-fn whoever_finds_the_keys_being_fetched_waits_for_them() {
+fn concurrent_login_waits_for_the_keys_being_fetched() {
     let replaced = KEYS.replace("\"one\"", "\"two\"");
     let client = client();
     client.keep_keys(at().now(), KeySet::parse(KEYS).unwrap());
@@ -151,7 +151,7 @@ fn whoever_finds_the_keys_being_fetched_waits_for_them() {
 }
 
 #[test]
-fn nobody_waits_for_keys_that_do_not_come() {
+fn waiting_login_fails_if_the_key_fetch_fails_or_stalls() {
     for is_answered in [true, false] {
         let client = client();
         client.keep_keys(at().now(), KeySet::parse(KEYS).unwrap());
@@ -171,9 +171,9 @@ fn nobody_waits_for_keys_that_do_not_come() {
     }
 }
 
-/// The clock of a replay stands still.
+/// In a replay the clock stands still.
 #[test]
-fn nobody_waits_without_end_where_the_clock_does_not_move() {
+fn wait_for_keys_ends_even_if_the_clock_stands_still() {
     let client = client();
     client.keep_keys(at().now(), KeySet::parse(KEYS).unwrap());
     drop(begin_redeem(&client, &at(), "two"));
@@ -196,10 +196,10 @@ impl Decrypter for Known {
     }
 }
 
-/// "The Client MUST decrypt the signed ID Token contained within the encrypted ID Token" before it is a hint
-/// (OpenID Connect Core section 3.1.2.1), and what a refresh brings is compared with it.
+/// "The Client MUST decrypt the signed ID Token contained within the encrypted ID Token" before it is used as a hint
+/// (OpenID Connect Core section 3.1.2.1), and a refreshed ID token is compared with it.
 #[test]
-fn the_signed_id_token_inside_an_encrypted_one_is_kept() {
+fn signed_id_token_inside_an_encrypted_one_is_stored() {
     let request = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
     let request = request.scope(Scope::parse("openid").unwrap());
     let (url, _) = client().authorize(&at(), request.clone()).unwrap();
@@ -241,9 +241,9 @@ fn the_signed_id_token_inside_an_encrypted_one_is_kept() {
     assert_eq!(stored_id_token.unwrap().expose(), &signed);
 }
 
-/// A voluntary claim (OpenID Connect Core section 5.5.1.1), and so a warning: the API decides.
+/// The claim is voluntary (OpenID Connect Core section 5.5.1.1), so this is a warning: the API decides.
 #[test]
-fn a_login_for_a_step_up_notes_that_the_user_did_not_authenticate_as_wanted() {
+fn step_up_login_without_the_requested_acr_is_warned_about() {
     let signed_in = |acr: &str| {
         let client = client();
         client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
@@ -288,7 +288,7 @@ fn a_login_for_a_step_up_notes_that_the_user_did_not_authenticate_as_wanted() {
 
 /// RFC 9396 section 7: the granted permissions may exceed or differ from the requested ones.
 #[test]
-fn permissions_that_were_not_granted_are_noted() {
+fn authorization_details_not_granted_are_warned_about() {
     let expected = r#"[{"type":"payment","actions":["initiate"],"amount":"12.50"}]"#;
     let client = client_of(server());
     let granted = |granted_details: &str| {

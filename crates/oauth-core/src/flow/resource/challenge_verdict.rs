@@ -1,18 +1,18 @@
 //! The verdict on a reply of a protected resource: what it requires of the client (RFC 6750 section 3.1, RFC 9470
-//! section 3, RFC 9449 section 9). Its challenges are parsed in `challenge.rs`; that a request is sent again only once,
-//! is in `request/retry.rs`.
+//! section 3, RFC 9449 section 9). Its challenges are parsed in `challenge.rs`, and those for a step-up read in
+//! `step_up_challenge.rs`; that a request is sent again only once, is in `request/retry.rs`.
 
 use std::time::Duration;
 
-use crate::base64::{self, Alphabet};
 use crate::challenge::{self, Challenge};
 use crate::dpop;
 use crate::error::{Denial, Error, ServerError};
 use crate::http::header::WWW_AUTHENTICATE;
 use crate::http::{HeaderMap, HeaderValue, StatusCode};
-use crate::json::{self, Json};
 use crate::scope::Scope;
 use crate::token::step_up_requirement::StepUp;
+
+use super::step_up_challenge::{read_step_up, scope};
 
 /// The consequence of a resource server's reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,40 +186,4 @@ pub fn refusal(status: StatusCode, headers: &HeaderMap, pause: Option<Duration>)
         None => server,
     };
     Some(Error::from(server).at_endpoint("resource"))
-}
-
-/// Reads which login the API requires (RFC 9470 section 3). `acr_values` and `max_age` have a meaning only with that
-/// RFC's own error code.
-fn read_step_up(challenge: &Challenge, code: &str) -> StepUp {
-    let mut step_up = StepUp {
-        claims: claims(challenge),
-        ..StepUp::default()
-    };
-    if code == "insufficient_user_authentication" {
-        let acr_values = challenge.param("acr_values").unwrap_or_default();
-        let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
-        let max_age = challenge.param("max_age").filter(digits);
-        step_up.acr_values = acr_values.split_whitespace().map(str::to_owned).collect();
-        step_up.max_age = max_age.and_then(|seconds| seconds.parse().ok());
-        if !step_up.is_empty() {
-            step_up.scope = scope(challenge);
-        }
-    }
-    step_up
-}
-
-/// `claims` in base64 of either alphabet, if it is an object.
-fn claims(challenge: &Challenge) -> Option<String> {
-    let text = challenge.param("claims")?.trim_end_matches('=');
-    let bytes = base64::decode(text, Alphabet::Standard)
-        .or_else(|| base64::decode(text, Alphabet::UrlSafe))?;
-    let claims = String::from_utf8(bytes).ok()?;
-    let is_object = matches!(json::parse(&claims), Ok(Json::Object(_)));
-    is_object.then_some(claims)
-}
-
-fn scope(challenge: &Challenge) -> Option<Scope> {
-    challenge
-        .param("scope")
-        .and_then(|names| Scope::parse(names).ok())
 }

@@ -234,7 +234,7 @@ fn is_short(headers: &HeaderMap) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)] // a test that fails says so
+#[allow(clippy::unwrap_used)] // tests may panic
 mod tests {
     use super::*;
 
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn all_members_have_to_have_one_of_their_values() {
+    fn rule_matches_only_if_every_member_has_an_allowed_value() {
         let slack = rules(
             r#"[{"status":200,"body":{"ok":[false],"error":["token_expired","token_revoked"]}}]"#,
         )
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn only_short_json_of_a_status_in_question_is_looked_at() {
+    fn only_short_json_bodies_of_a_configured_status_are_inspected() {
         let all = rules(r#"[{"status":200,"body":{"a":[1]}},{"status":404}]"#).unwrap();
         let json = headers("application/json; charset=UTF-8", None);
         assert_eq!(
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_a_good_reply_fits_is_refused() {
+    fn rule_that_matches_successful_or_invalid_replies_is_refused() {
         for text in [
             r#"[{"status":200}]"#,
             r#"[{"status":200,"body":{}}]"#,

@@ -156,7 +156,7 @@ impl ProofMaker {
         };
         self.shared
             .nonces
-            .keep(ServerRole::ResourceServer, url, nonce);
+            .store_nonce(ServerRole::ResourceServer, url, nonce);
         true
     }
 }

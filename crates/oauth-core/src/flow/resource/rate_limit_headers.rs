@@ -232,7 +232,7 @@ fn digits(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that fails says so
+    #![allow(clippy::unwrap_used)] // tests may panic
 
     use super::*;
     use crate::http::HeaderValue;
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_read_from_whichever_field_names_it() {
+    fn pause_is_read_from_retry_after_or_the_rate_limit_headers() {
         let epoch = (NOW + 42).to_string();
         assert_eq!(pause(429, &[("retry-after", "7")]), Some(7));
         assert_eq!(pause(503, &[("retry-after", "7")]), Some(7));
@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(pause(429, &[("ratelimit", old_draft)]), Some(8));
         assert_eq!(pause(429, &[("ratelimit-reset", "6")]), Some(6));
         assert_eq!(pause(429, &[("retry-after", "999999")]), Some(86_400));
-        // The standard field takes precedence over the others, even if it cannot be read.
+        // The standard field takes precedence over the others, even if it is unreadable.
         let both = [("retry-after", "7"), ("x-ratelimit-reset", "42")];
         assert_eq!(pause(429, &both), Some(7));
         let malformed = [("retry-after", "soon"), ("x-ratelimit-reset", "42")];
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn the_unit_of_a_reset_is_the_presets_to_say() {
+    fn unit_of_the_reset_header_is_taken_from_the_preset() {
         let field = [("x-ratelimit-reset", "2000000000")];
         let pause_with_unit = |unit| reading(429, &field, unit).pause;
         assert_eq!(pause_with_unit(ResetUnit::UnixTime), Some(MAX_PAUSE));
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_of_day_is_read_by_the_servers_clock() {
+    fn reset_times_are_interpreted_by_the_date_header() {
         let ahead = NOW + 3_600;
         let fields = [
             ("date", "Sun, 15 Jun 2025 16:06:40 GMT"),
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_refuses_is_a_refusal() {
+    fn only_429_and_503_with_retry_after_are_refusals() {
         let refused = |status, fields: &[(&'static str, &str)]| {
             reading(status, fields, ResetUnit::Either).is_refusal
         };
@@ -323,17 +323,17 @@ mod tests {
     }
 
     #[test]
-    fn a_good_reply_may_say_that_it_was_the_last() {
+    fn successful_reply_with_no_remaining_requests_sets_a_pause() {
         assert_eq!(pause(200, &[("ratelimit", "\"default\";r=0;t=9")]), Some(9));
         assert_eq!(pause(200, &[("ratelimit", "\"default\";r=1;t=9")]), None);
         let three = [("ratelimit-remaining", "0"), ("ratelimit-reset", "4")];
         assert_eq!(pause(200, &three), Some(4));
-        // A field that gateways send with every reply means nothing there.
+        // A field that gateways send with every reply is ignored.
         assert_eq!(pause(200, &[("x-ratelimit-reset", "5")]), None);
     }
 
     #[test]
-    fn a_policy_is_a_quota_and_a_window() {
+    fn ratelimit_policy_requires_a_valid_quota_and_window() {
         let policy =
             |text: &str| reading(200, &[("ratelimit-policy", text)], ResetUnit::Either).policy;
         assert_eq!(

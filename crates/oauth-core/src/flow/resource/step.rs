@@ -43,7 +43,7 @@ pub enum Step {
     /// drop the request if there is no signature.
     Sign(SigningJob),
     /// Send the request to this URL with these header fields, without following redirects; report the result with
-    /// [`Event::Reply`], or drop the request if there is none.
+    /// [`Event::Reply`], or drop the request if there is no reply.
     Send {
         /// The URL to which the request is sent.
         url: Url,

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn url(text: &str) -> Url {
 }
 
 #[test]
-fn one_bad_byte_voids_no_challenge() {
+fn unreadable_bytes_do_not_void_the_challenges() {
     let write = Verdict::WidenScope(Scope::parse("write").ok());
     let french =
         b"Bearer error=\"insufficient_scope\", scope=\"write\", error_description=\"acc\xc3\xa8s\"";
@@ -41,7 +41,7 @@ fn one_bad_byte_voids_no_challenge() {
 }
 
 #[test]
-fn claims_that_a_resource_server_wants_are_for_the_next_login() {
+fn claims_challenge_becomes_a_step_up() {
     let wants = |claims: &str| {
         let field =
             format!("Bearer realm=\"\", error=\"insufficient_claims\", claims=\"{claims}\"");
@@ -59,7 +59,7 @@ fn claims_that_a_resource_server_wants_are_for_the_next_login() {
 }
 
 #[test]
-fn a_control_character_refuses_its_challenge_and_no_other() {
+fn control_character_invalidates_only_its_own_challenge() {
     let status = StatusCode::FORBIDDEN;
     let fields: [&[u8]; 2] = [
         b"Custom realm=\"a\x07\"",
@@ -72,7 +72,7 @@ fn a_control_character_refuses_its_challenge_and_no_other() {
 }
 
 #[test]
-fn a_header_that_cannot_be_read_counts_as_the_status_alone() {
+fn unreadable_www_authenticate_is_judged_by_the_status() {
     for odd in [&b"Bearer error="[..], b"Bearer error=\"x", b"@"] {
         assert_eq!(verdict(401, &[odd]), Verdict::Renew);
         assert_eq!(verdict(401, &[odd, b"Basic realm=\"x\""]), Verdict::Renew);
@@ -83,7 +83,7 @@ fn a_header_that_cannot_be_read_counts_as_the_status_alone() {
 }
 
 #[test]
-fn only_three_statuses_are_about_the_token() {
+fn challenge_is_considered_only_for_400_401_and_403() {
     let dead = b"Bearer error=\"invalid_token\"";
     for status in [200, 204, 302, 402, 404, 407, 500, 503] {
         assert_eq!(verdict(status, &[dead]), Verdict::Pass, "{status}");
@@ -94,7 +94,7 @@ fn only_three_statuses_are_about_the_token() {
 }
 
 #[test]
-fn only_a_401_renews_without_an_error() {
+fn challenge_without_an_error_renews_only_with_401() {
     for fields in [&[][..], &[&b"Bearer"[..]], &[&b"Bearer realm=\"x\""[..]]] {
         assert_eq!(verdict(401, fields), Verdict::Renew);
         assert_eq!(verdict(403, fields), Verdict::Pass);
@@ -103,13 +103,13 @@ fn only_a_401_renews_without_an_error() {
 }
 
 #[test]
-fn an_error_given_twice_is_not_acted_on() {
+fn challenge_with_a_duplicate_error_is_ignored() {
     let twice = b"Bearer error=\"invalid_token\", error=\"insufficient_scope\", scope=\"write\"";
     assert_eq!(verdict(403, &[twice]), Verdict::Pass);
 }
 
 #[test]
-fn the_bearer_challenge_with_an_error_is_the_one_that_tells() {
+fn bearer_challenge_with_an_error_takes_precedence() {
     let fields: &[&[u8]] = &[
         b"Bearer realm=\"a\"",
         b"Bearer error=\"insufficient_scope\", scope=\"write\"",
@@ -120,7 +120,7 @@ fn the_bearer_challenge_with_an_error_is_the_one_that_tells() {
 }
 
 #[test]
-fn an_origin_with_a_path_is_refused_because_the_path_would_not_count() {
+fn origin_with_a_path_query_or_fragment_is_refused() {
     for origin in [
         "https://api.example",
         "https://api.example/",
@@ -155,7 +155,7 @@ fn an_origin_with_a_path_is_refused_because_the_path_would_not_count() {
             "url.insecure",
             Some("http://api.example"),
         ),
-        // It may hold a password.
+        // It may contain a password.
         ("https://a:S3CRET@api.example", "url.syntax", None),
     ] {
         let error = Resource::new([origin]).map(drop).unwrap_err();
@@ -164,7 +164,7 @@ fn an_origin_with_a_path_is_refused_because_the_path_would_not_count() {
 }
 
 #[test]
-fn a_redirect_to_another_origin_is_refused_though_both_are_allowed() {
+fn redirect_to_another_allowed_origin_is_refused() {
     let resource = Resource::new(["https://a.example", "https://b.example"]).unwrap();
     let from = url("https://a.example/x");
     assert_eq!(
@@ -176,7 +176,7 @@ fn a_redirect_to_another_origin_is_refused_though_both_are_allowed() {
         resource.redirect(&from, "https://a.example/y"),
         Redirect::Follow(url("https://a.example/y"))
     );
-    // A reference is relative to the URL that was asked, and its fragment is for nobody but the reader.
+    // A reference is relative to the URL that was asked, and its fragment is only for the caller.
     let from = url("https://a.example/b/x?q=/r");
     for (location, target) in [
         ("/y", "/y"),
@@ -198,7 +198,7 @@ fn a_redirect_to_another_origin_is_refused_though_both_are_allowed() {
 }
 
 #[test]
-fn a_fragment_of_a_request_is_never_sent() {
+fn fragment_of_the_request_url_is_not_sent() {
     let api = Api::new(Resource::new(["https://a.example"]).unwrap());
     let mut request = ResourceRequest::new(&api, Method::GET, "https://a.example/x?y#//b.example");
     let at = Clock {
@@ -214,7 +214,7 @@ fn a_fragment_of_a_request_is_never_sent() {
 }
 
 #[test]
-fn a_token_of_visible_ascii_is_attached_as_it_came() {
+fn visible_ascii_token_is_sent_unchanged_and_others_are_refused() {
     for token in [
         "mF_9.B5f-4.1JqM",
         "abc==",
@@ -249,7 +249,7 @@ fn a_token_of_visible_ascii_is_attached_as_it_came() {
 }
 
 #[test]
-fn a_second_token_in_the_body_is_found_in_any_spelling_of_a_form() {
+fn access_token_in_a_form_body_is_detected_in_any_encoding() {
     let resource = Resource::new(["https://a.example"]).unwrap();
     let put = |media: &str, body: &str| {
         let mut headers = HeaderMap::new();
@@ -272,7 +272,7 @@ fn a_second_token_in_the_body_is_found_in_any_spelling_of_a_form() {
 }
 
 #[test]
-fn a_reply_that_is_no_success_can_be_told_as_an_error() {
+fn error_status_is_converted_to_an_error_without_token_text() {
     let pause = Some(Duration::from_secs(7));
     let verdict_of = |status: u16, field: &str| {
         let mut headers = HeaderMap::new();
@@ -302,7 +302,7 @@ fn a_reply_that_is_no_success_can_be_told_as_an_error() {
 }
 
 #[test]
-fn two_resources_on_one_origin_do_not_get_one_anothers_tokens() {
+fn token_of_a_resource_is_not_sent_to_a_sibling_path() {
     let resource = ResourceIdentifier::parse("https://api.example/mcp/a").unwrap();
     let beneath = Resource::beneath(&resource);
     for (text, outcome) in [

@@ -161,7 +161,7 @@ const fn is_unreserved(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a test that fails says so
+    #![allow(clippy::unwrap_used)] // tests may panic
 
     use super::*;
 
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_segments_decide() {
+    fn owner_is_decided_by_whole_path_segments() {
         for path in [
             "/user",
             "/user/polls",
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_servers_read_in_two_ways_is_refused() {
+    fn ambiguous_paths_are_refused() {
         for path in [
             "/polls%2Fuser",
             "/polls%2fuser/1",
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn without_segments_all_routes_are_alike() {
+    fn without_configured_segments_any_token_is_used() {
         let routes = Routes::default();
         assert_eq!(routes.token_for("/user").unwrap(), TokenOwner::Any);
         assert_eq!(routes.token_for("/a/../user").unwrap(), TokenOwner::Any);

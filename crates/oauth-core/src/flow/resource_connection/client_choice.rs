@@ -16,7 +16,7 @@ pub enum GrantChoice {
     AuthorizationCode,
     /// The client acts for itself, with credentials that were registered by hand.
     ClientCredentials,
-    /// The identity provider of an organization vouches for the user (ID-JAG), without a browser.
+    /// The identity provider of an organization issues an assertion about the user (ID-JAG), without a browser.
     IdentityAssertion,
 }
 

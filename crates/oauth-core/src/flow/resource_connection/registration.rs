@@ -1,5 +1,5 @@
 //! Dynamic registration at a server that was just discovered (RFC 7591). The request is in `endpoint/registration.rs`,
-//! and its response is checked in `registered_client.rs`.
+//! and its response is checked in `registered_client/response.rs`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 mod bound;
 mod kept;
@@ -28,7 +28,7 @@ fn document() -> Option<ClientId> {
     Some(ClientId::new("https://app.example/client.json"))
 }
 
-/// Metadata of a server, with these members.
+/// Server metadata with these members.
 fn server(issuer: &str, members: &str) -> String {
     format!(
         r#"{{"issuer":"{issuer}",{members}"authorization_endpoint":"{issuer}/authorize",
@@ -37,12 +37,12 @@ fn server(issuer: &str, members: &str) -> String {
 }
 
 struct ConnectResult {
-    /// Whom was asked, and whether at public addresses alone.
+    /// The requested hosts and their address policies.
     requests: Vec<(String, RequestAddressPolicy)>,
     outcome: Result<Connection, Error>,
 }
 
-/// Has the resource say `resource`, and each server `members`.
+/// Connects where the resource returns `resource` and each server returns `members`.
 fn connect_with(request: ConnectRequest, resource: &str, members: &str) -> ConnectResult {
     let mut exchange = connect(request);
     let (mut requests, mut input) = (Vec::new(), Input::Begin);
@@ -71,7 +71,7 @@ fn connect_to(request: ConnectRequest, members: &str) -> ConnectResult {
 }
 
 #[test]
-fn an_api_says_who_its_server_is_and_what_to_ask_for() {
+fn connection_discovers_the_server_scope_and_resource() {
     let met = connect_to(connect_request(), DCR);
     let hosts = [
         ("mcp.example".to_owned(), RequestAddressPolicy::Any),
@@ -90,14 +90,14 @@ fn an_api_says_who_its_server_is_and_what_to_ask_for() {
     assert_eq!(connection.client, ClientChoice::Register(register));
     let request = connection.token_request().unwrap();
     let resources: Vec<_> = request
-        .named("resource")
+        .values_of("resource")
         .map(|uri| uri.expose().as_str())
         .collect();
     assert_eq!(resources, ["https://mcp.example/mcp"]);
 }
 
 #[test]
-fn an_extension_is_declared_by_whom_it_serves() {
+fn extension_capability_depends_on_the_grant() {
     let declared = |grant: GrantChoice| grant.extension().map(Extension::capability);
     assert_eq!(declared(GrantChoice::AuthorizationCode), None);
     assert_eq!(
@@ -111,7 +111,7 @@ fn an_extension_is_declared_by_whom_it_serves() {
 }
 
 #[test]
-fn the_client_is_chosen_in_one_order() {
+fn client_is_chosen_by_registration_then_document_then_dynamic_registration() {
     let everything = || ClientCandidates {
         registered: vec![BoundClient {
             issuer: issuer("https://one.example"),
@@ -151,8 +151,8 @@ fn the_client_is_chosen_in_one_order() {
 }
 
 #[test]
-fn credentials_are_the_one_servers_that_they_were_made_for() {
-    // The second of the servers that the API names is the one that is known: it is asked, by its own credentials.
+fn preregistered_client_is_used_only_at_its_own_server() {
+    // The second of the API's servers is the known one, so it is used with its own credentials.
     let second =
         ClientCandidates::preregistered(issuer("https://two.example"), ClientId::new("id"));
     let known = connect_to(connect_request().clients(second), DCR);
@@ -163,7 +163,7 @@ fn credentials_are_the_one_servers_that_they_were_made_for() {
     let two = known.outcome.unwrap();
     assert_eq!(two.server.issuer().as_str(), "https://two.example");
 
-    // No other server is even asked about itself.
+    // No other server's metadata is requested.
     let moved = ClientCandidates::preregistered(issuer("https://old.example"), ClientId::new("id"));
     let moved = connect_to(connect_request().clients(moved), DCR);
     assert_eq!(moved.requests.len(), 1);
@@ -199,7 +199,7 @@ fn credentials_are_the_one_servers_that_they_were_made_for() {
 }
 
 #[test]
-fn servers_that_are_not_allowed_are_not_asked() {
+fn disallowed_servers_are_not_contacted() {
     let second = connect_to(connect_request().allow([issuer("https://two.example")]), "");
     assert_eq!(
         second.requests.last(),
@@ -215,7 +215,7 @@ fn servers_that_are_not_allowed_are_not_asked() {
         error_code(none.outcome).map(drop),
         Err("connect.server_not_allowed")
     );
-    // A client that is known at a server that is not allowed is not used there.
+    // A client registered at a disallowed server is not used.
     let known = ClientCandidates::preregistered(issuer("https://one.example"), ClientId::new("id"));
     let request = connect_request()
         .clients(known)
@@ -233,7 +233,7 @@ fn servers_that_are_not_allowed_are_not_asked() {
 }
 
 #[test]
-fn a_way_that_the_server_does_not_offer_is_refused() {
+fn server_without_s256_or_the_grant_is_refused() {
     let without = |old: &str, new: &str| {
         let mut exchange = connect(connect_request());
         let mut input = Input::Begin;
@@ -284,7 +284,7 @@ fn a_way_that_the_server_does_not_offer_is_refused() {
 }
 
 #[test]
-fn what_the_challenge_says_is_followed() {
+fn challenge_sets_the_metadata_url_and_scope() {
     let place = "https://mcp.example/.well-known/oauth-protected-resource/mcp";
     let field = format!("Bearer scope=\"x\", resource_metadata=\"{place}\"");
     let challenged = connect_request().challenge([field.as_bytes()]).unwrap();
@@ -304,7 +304,7 @@ fn what_the_challenge_says_is_followed() {
         Err("resource_metadata.url")
     );
 
-    // Nothing says so: it is the default.
+    // Without such a statement, the default applies.
     let offline = connect_request();
     let listed = r#""scopes_supported":["offline_access"],"#;
     for (members, scope) in [(listed, "a b offline_access"), ("", "a b")] {
@@ -314,7 +314,7 @@ fn what_the_challenge_says_is_followed() {
     let as_given = offline.clone().offline(OfflineAccess::AsGiven);
     let scopes = connect_to(as_given, listed).outcome.unwrap().scope;
     assert_eq!(scopes.as_ref().map(Scope::as_str), Some("a b"));
-    // A client that acts for itself has nobody whose absence its tokens would outlast.
+    // A client that acts for itself needs no offline access: there is no user who could be absent.
     let by_hand =
         ClientCandidates::preregistered(issuer("https://one.example"), ClientId::new("id"));
     let itself = offline
@@ -325,7 +325,7 @@ fn what_the_challenge_says_is_followed() {
 }
 
 #[test]
-fn nobody_is_asked_again_and_again() {
+fn step_up_budget_refuses_empty_repeated_and_excessive_requests() {
     let scope = |names: &str| Scope::parse(names).unwrap();
     let mut budget = StepUpBudget::new(scope("a"));
     assert_eq!(error_code(budget.next(None)), Err("step_up.empty"));
@@ -349,9 +349,9 @@ fn nobody_is_asked_again_and_again() {
     );
 }
 
-/// The way of developers: one program on one port of their own machine is the API and its server.
+/// A development setup: one program on one local port is both the API and its server.
 #[test]
-fn what_an_api_names_on_its_own_origin_may_be_where_the_api_is() {
+fn endpoints_on_the_apis_own_loopback_origin_are_allowed() {
     let api = "http://127.0.0.1:8080";
     let request = crate::danger::loopback_connect_request(&format!("{api}/mcp")).unwrap();
     let place = format!("{api}/.well-known/oauth-protected-resource/mcp");
@@ -396,7 +396,7 @@ fn what_an_api_names_on_its_own_origin_may_be_where_the_api_is() {
     for server in [&known.server, &stored.server] {
         let of = |url: &str| server.address_policy_for(&url.parse().unwrap());
         assert_eq!(of(&format!("{api}/token")), RequestAddressPolicy::Any);
-        // Anything else is named by a stranger: another port, scheme, host.
+        // Anything else is untrusted: another port, scheme or host.
         for elsewhere in [
             "http://127.0.0.1:22/keys",
             "https://127.0.0.1:8080/token",
@@ -429,7 +429,7 @@ fn connect_without_metadata(status: u16) -> Result<Connection, Error> {
 }
 
 #[test]
-fn an_api_that_serves_strangers_and_says_nothing_wants_no_tokens() {
+fn accessible_api_without_metadata_is_reported_as_unprotected() {
     for status in [200, 204, 405, 406] {
         assert_eq!(
             error_code(connect_without_metadata(status).map(drop)),
@@ -437,7 +437,7 @@ fn an_api_that_serves_strangers_and_says_nothing_wants_no_tokens() {
             "{status}"
         );
     }
-    // It requires a token, does not exist, or has not responded.
+    // It requires a token, does not exist, or did not respond.
     for status in [401, 403, 404, 500] {
         assert_eq!(
             error_code(connect_without_metadata(status).map(drop)),

@@ -68,7 +68,7 @@ impl Signed {
     }
 
     /// The verification job with the next key to try.
-    pub(super) fn next(&mut self) -> Option<VerificationJob> {
+    pub(super) fn next_job(&mut self) -> Option<VerificationJob> {
         let key = self.rest.pop_front()?;
         Some(VerificationJob::Signature {
             alg: self.jws.alg.as_str(),

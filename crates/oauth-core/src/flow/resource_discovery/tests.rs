@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // tests may panic
 
 use bytes::Bytes;
 
@@ -26,7 +26,7 @@ fn challenged_request(field: &str) -> Result<ResourceDiscoveryRequest, Error> {
     discovery_request().challenge([field.as_bytes()])
 }
 
-/// What an algorithm finds of each key that is tried.
+/// The verification result for each key that is tried.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Signature {
     Good,
@@ -34,7 +34,7 @@ enum Signature {
 }
 
 struct Found {
-    /// Where was asked, and whether at public addresses alone.
+    /// The requested URLs and their address policies.
     places: Vec<(String, RequestAddressPolicy)>,
     tried: usize,
     outcome: Result<ProtectedResourceMetadata, Error>,
@@ -90,7 +90,7 @@ fn discover_with_signature(
 }
 
 #[test]
-fn the_resources_own_place_is_asked_and_the_origins_where_a_parent_will_do() {
+fn well_known_url_of_the_resource_is_requested_and_the_origins_for_parent_match() {
     let from_resource = found(discovery_request(), vec![json(200, GOOD)]);
     assert_eq!(
         from_resource.places,
@@ -116,14 +116,14 @@ fn the_resources_own_place_is_asked_and_the_origins_where_a_parent_will_do() {
         "https://r.example"
     );
 
-    // Of a resource that is an origin both places are one.
+    // If the resource is an origin, both URLs are the same.
     let origin = ResourceIdentifier::parse("https://r.example").unwrap();
     let origin = ResourceDiscoveryRequest::new(origin).matching(ResourceMatch::Parent);
     assert_eq!(found(origin, vec![]).urls(), [ROOT_PLACE]);
 }
 
 #[test]
-fn a_challenge_says_where_on_the_origin_that_the_caller_named() {
+fn challenge_sets_the_metadata_url_on_the_same_origin() {
     let place = "https://r.example/.well-known/oauth-protected-resource/x";
     for field in [
         format!("Bearer resource_metadata=\"{place}\""),
@@ -140,12 +140,12 @@ fn a_challenge_says_where_on_the_origin_that_the_caller_named() {
         );
         assert_eq!(found.code(), Ok(()), "{field}");
     }
-    // It is about the URL that was asked, not about what its place is built from (section 3.3).
+    // It must name the requested URL, not the one its location is derived from (section 3.3).
     let other = GOOD.replace("/mcp", "/x");
     let field = format!("Bearer resource_metadata=\"{place}\"");
     let other = found(challenged_request(&field).unwrap(), vec![json(200, &other)]);
     assert_eq!(other.code(), Err("resource_metadata.resource"));
-    // Nothing else is asked.
+    // Nothing else is requested.
     let matching = challenged_request(&field)
         .unwrap()
         .matching(ResourceMatch::Parent);
@@ -155,7 +155,7 @@ fn a_challenge_says_where_on_the_origin_that_the_caller_named() {
 }
 
 #[test]
-fn a_challenge_that_leads_elsewhere_is_refused_before_anything_is_sent() {
+fn challenge_to_another_origin_is_refused_before_sending() {
     for url in [
         "http://169.254.169.254/latest/meta-data",
         "http://r.example/.well-known/oauth-protected-resource",
@@ -176,7 +176,7 @@ fn a_challenge_that_leads_elsewhere_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn what_is_no_answer_to_the_question_ends_the_search() {
+fn invalid_metadata_or_server_errors_end_the_search() {
     let parent = || discovery_request().matching(ResourceMatch::Parent);
     for (first, outcome) in [
         (
@@ -209,7 +209,7 @@ fn what_is_no_answer_to_the_question_ends_the_search() {
 }
 
 #[test]
-fn an_error_names_the_endpoint_and_both_resources() {
+fn resource_mismatch_error_names_the_endpoint_and_both_resources() {
     let other = found(discovery_request(), vec![json(200, ROOT)]);
     let text = other.outcome.unwrap_err().to_string();
     assert!(text.starts_with("resource_metadata: "), "{text}");
@@ -238,7 +238,7 @@ fn trusting() -> ResourceDiscoveryRequest {
 }
 
 #[test]
-fn values_that_somebody_trusted_has_signed_win() {
+fn signed_metadata_of_a_trusted_issuer_takes_precedence() {
     let claims = format!(
         r#"{{"iss":"https://trust.example","iat":{NOW},"authorization_servers":["https://signed.example"],
             "x":2,"signed_metadata":"no"}}"#
@@ -253,14 +253,14 @@ fn values_that_somebody_trusted_has_signed_win() {
     );
     assert_eq!(resource.metadata["x"], 2);
     assert!(!resource.metadata.contains_key("iss"));
-    // They are checked as all others are.
+    // They are validated like all others.
     let other = r#"{"iss":"https://trust.example","resource":"https://s.example/"}"#;
     let other = super::tests::found(trusting(), vec![with_signed(other)]);
     assert_eq!(other.code(), Err("resource_metadata.resource"));
 }
 
 #[test]
-fn values_that_nobody_trusted_has_signed_are_ignored() {
+fn signed_metadata_of_an_untrusted_issuer_is_ignored() {
     let claims = |iss: &str, more: &str| {
         format!(r#"{{"iss":"{iss}","authorization_servers":["https://evil.example"]{more}}}"#)
     };

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use super::*;
 use crate::base64;
@@ -41,7 +41,7 @@ fn userinfo(status: u16, media: &str, body: &str) -> Result<Claims, Error> {
     )
 }
 
-/// What the algorithms find.
+/// The result of the signature check.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Signature {
     Good,
@@ -94,7 +94,7 @@ fn signed_jwt(claims: &str) -> String {
 const GOOD: &str = r#"{"iss":"https://as.example","aud":"id","sub":"ann","name":"Ann"}"#;
 const JWT: &str = "application/jwt";
 
-fn told_signed(token: &str) -> Result<Claims, &'static str> {
+fn userinfo_from_signed(token: &str) -> Result<Claims, &'static str> {
     error_code(userinfo_with(
         &signed_client(),
         JWT,
@@ -106,8 +106,8 @@ fn told_signed(token: &str) -> Result<Claims, &'static str> {
 }
 
 #[test]
-fn a_signed_response_is_verified() {
-    let claims = told_signed(&signed_jwt(GOOD)).unwrap();
+fn signed_userinfo_is_verified_and_invalid_claims_are_refused() {
+    let claims = userinfo_from_signed(&signed_jwt(GOOD)).unwrap();
     assert_eq!(claims.text("name").unwrap(), Some("Ann"));
     let forged = userinfo_with(
         &signed_client(),
@@ -167,7 +167,7 @@ fn a_signed_response_is_verified() {
         ("[]", "jwt.malformed"),
     ] {
         assert_eq!(
-            told_signed(&signed_jwt(claims)).map(drop),
+            userinfo_from_signed(&signed_jwt(claims)).map(drop),
             Err(expected),
             "{claims}"
         );
@@ -175,15 +175,24 @@ fn a_signed_response_is_verified() {
 }
 
 #[test]
-fn a_signed_response_is_one_of_the_agreed_kind() {
+fn userinfo_without_the_agreed_type_algorithm_or_signature_is_refused() {
     let access = token(r#"{"alg":"ES256","typ":"at+jwt"}"#, GOOD);
-    assert_eq!(told_signed(&access).map(drop), Err("jwt.typ"));
+    assert_eq!(userinfo_from_signed(&access).map(drop), Err("jwt.typ"));
     let none = token(r#"{"alg":"none"}"#, GOOD);
-    assert_eq!(told_signed(&none).map(drop), Err("jws.alg_not_allowed"));
+    assert_eq!(
+        userinfo_from_signed(&none).map(drop),
+        Err("jws.alg_not_allowed")
+    );
     let other = token(r#"{"alg":"RS256"}"#, GOOD);
-    assert_eq!(told_signed(&other).map(drop), Err("jws.alg_not_allowed"));
-    assert_eq!(told_signed("a.b.c.d.e").map(drop), Err("jwe.unexpected"));
-    assert_eq!(told_signed(GOOD).map(drop), Err("jws.malformed"));
+    assert_eq!(
+        userinfo_from_signed(&other).map(drop),
+        Err("jws.alg_not_allowed")
+    );
+    assert_eq!(
+        userinfo_from_signed("a.b.c.d.e").map(drop),
+        Err("jwe.unexpected")
+    );
+    assert_eq!(userinfo_from_signed(GOOD).map(drop), Err("jws.malformed"));
 
     let json = "application/json";
     for (status, media, body, expected) in [
@@ -224,7 +233,7 @@ fn encrypted_jwt(text: &str) -> (ResponseEncryption, String) {
 }
 
 #[test]
-fn an_encrypted_response_is_decrypted_and_what_is_signed_in_it_is_verified() {
+fn encrypted_userinfo_is_decrypted_and_its_inner_signature_verified() {
     // "The UserInfo Response MAY be encrypted without also being signed."
     let (encryption, jwe) = encrypted_jwt(r#"{"sub":"ann","name":"Ann"}"#);
     let plain = client().with_userinfo_encryption(encryption);
@@ -247,12 +256,12 @@ fn an_encrypted_response_is_decrypted_and_what_is_signed_in_it_is_verified() {
     let unsigned = userinfo_with(&both, JWT, Signature::Good, 200, JWT, &signed_jwt(GOOD));
     assert_eq!(error_code(unsigned).map(drop), Err("jwe.not_encrypted"));
 
-    // Where a signature is agreed on, what anybody can have encrypted is nothing.
+    // If a signature is agreed, an encrypted but unsigned response is refused.
     let (encryption, jwe) = encrypted_jwt(GOOD);
     let both = signed_client().with_userinfo_encryption(encryption);
     let result = userinfo_with(&both, JWT, Signature::Good, 200, JWT, &jwe);
     assert_eq!(error_code(result).map(drop), Err("jws.malformed"));
-    // And the other way round: a signature that nobody has agreed on is not read.
+    // And vice versa: a signed response is refused if none was registered.
     let (encryption, jwe) = encrypted_jwt(&signed_jwt(GOOD));
     let plain = client().with_userinfo_encryption(encryption);
     let result = userinfo_with(&plain, JWT, Signature::Good, 200, JWT, &jwe);
@@ -260,7 +269,7 @@ fn an_encrypted_response_is_decrypted_and_what_is_signed_in_it_is_verified() {
 }
 
 #[test]
-fn what_is_told_is_about_the_user_who_signed_in() {
+fn userinfo_of_the_signed_in_user_is_returned_and_hidden_in_debug() {
     let claims = userinfo(
         200,
         "application/json; charset=utf-8",
@@ -268,12 +277,12 @@ fn what_is_told_is_about_the_user_who_signed_in() {
     )
     .unwrap();
     assert_eq!(claims.text("name").unwrap(), Some("Ann"));
-    // Not a word of it reaches a log.
+    // The claims do not appear in logs.
     assert!(!format!("{claims:?}").contains("Ann"));
 }
 
 #[test]
-fn what_is_about_somebody_else_or_nobody_is_refused() {
+fn userinfo_without_the_expected_subject_is_refused() {
     let json = "application/json";
     for (status, media, body, expected) in [
         (200, json, r#"{"sub":"bob"}"#, "userinfo.subject"),

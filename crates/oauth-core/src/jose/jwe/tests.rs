@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use std::sync::{Arc, Mutex};
 
@@ -34,7 +34,7 @@ fn fake(text: &'static str) -> ResponseEncryption {
     ResponseEncryption::new(JweAlg::RsaOaep, key).encs([Enc::A128Gcm])
 }
 
-/// A token with this header, whose other parts are as long as they have to be.
+/// A token with this header and other parts of valid length.
 fn token(header: &str) -> String {
     with_parts(header, 256, 12, 5, 16)
 }
@@ -51,7 +51,7 @@ fn outcome(token: &str) -> Result<String, &'static str> {
 }
 
 #[test]
-fn what_has_another_form_is_malformed() {
+fn malformed_jwe_is_refused() {
     assert_eq!(outcome(&token(HEADER)).as_deref(), Ok("a.b.c"));
     let valid_token = token(HEADER);
     let long = " ".repeat(MAX_HEADER);
@@ -92,9 +92,9 @@ fn what_has_another_form_is_malformed() {
     assert_eq!(outcome(&token(critical)), Err("jws.unsupported_crit"));
 }
 
-/// The algorithms are those of the registration. The token's header is compared with the registration, not obeyed.
+/// Only the registered algorithms are accepted; the token's header does not choose them.
 #[test]
-fn algorithms_that_were_not_agreed_on_are_refused() {
+fn algorithms_other_than_the_registered_ones_are_refused() {
     for (alg, enc) in [
         ("RSA1_5", "A128GCM"),
         ("RSA-OAEP-256", "A128GCM"),
@@ -114,9 +114,9 @@ fn algorithms_that_were_not_agreed_on_are_refused() {
         );
     }
     for name in ["RSA1_5", "PBES2-HS256+A128KW", "none", ""] {
-        assert_eq!(JweAlg::named(name), None);
+        assert_eq!(JweAlg::from_name(name), None);
     }
-    // The default of registrations is the only one until another is named.
+    // The registration default is the only algorithm until another is configured.
     let by_default = ResponseEncryption::new(JweAlg::RsaOaep, Fake(None, "a.b.c", Arc::default()));
     assert_eq!(
         error_code(by_default.decrypt(&token(HEADER))).map(drop),
@@ -125,16 +125,16 @@ fn algorithms_that_were_not_agreed_on_are_refused() {
 }
 
 #[test]
-fn nothing_is_decompressed() {
+fn compressed_jwe_is_refused() {
     for zip in [r#""DEF""#, r#""""#, "1"] {
         let header = format!(r#"{{"alg":"RSA-OAEP","enc":"A128GCM","zip":{zip}}}"#);
         assert_eq!(outcome(&token(&header)), Err("jwe.compression"));
     }
 }
 
-/// Parts of other lengths fail as a wrong key does, before a key is used.
+/// Parts of other lengths fail like a wrong key, before a key is used.
 #[test]
-fn parts_have_the_lengths_of_their_algorithms() {
+fn parts_of_the_wrong_length_are_refused_before_a_key_is_used() {
     for (key, iv, tag) in [
         (0, 12, 16),
         (256, 12, 15),
@@ -165,7 +165,7 @@ fn parts_have_the_lengths_of_their_algorithms() {
 }
 
 #[test]
-fn an_ephemeral_key_is_one_of_a_known_curve() {
+fn ephemeral_key_must_be_complete_and_on_a_known_curve() {
     let encryption = ResponseEncryption::new(JweAlg::EcdhEs, Fake(None, "a.b.c", Arc::default()));
     let encryption = encryption.encs([Enc::A128Gcm]);
     let of = |epk: &str| {
@@ -200,7 +200,7 @@ fn an_ephemeral_key_is_one_of_a_known_curve() {
 }
 
 #[test]
-fn a_key_is_used_by_its_name_where_one_has_it() {
+fn key_is_selected_by_kid_and_all_are_tried_otherwise() {
     let header = |kid: &str| format!(r#"{{"alg":"RSA-OAEP","enc":"A128GCM"{kid}}}"#);
     for (kid, expected) in [
         (r#","kid":"b""#, &[Some("b")][..]),
@@ -220,7 +220,7 @@ fn a_key_is_used_by_its_name_where_one_has_it() {
 }
 
 #[test]
-fn a_token_is_encrypted_once() {
+fn nested_jwe_is_refused() {
     let inside = error_code(fake("a.b.c.d.e").decrypt(&token(HEADER))).map(drop);
     assert_eq!(inside, Err("jwe.nesting"));
     // A value with dots that is not a JWE is passed through.
@@ -229,7 +229,7 @@ fn a_token_is_encrypted_once() {
 }
 
 #[test]
-fn a_token_comes_as_it_was_agreed() {
+fn encryption_must_match_the_agreement() {
     let of = |token: &str, encryption: Option<&ResponseEncryption>| {
         error_code(decrypt_if_encrypted(
             Secret::from(token),
@@ -247,7 +247,7 @@ fn a_token_comes_as_it_was_agreed() {
 
 /// "the application receiving them SHOULD verify that their values are identical" (RFC 7519 section 5.3).
 #[test]
-fn claims_that_the_header_repeats_are_those_of_the_token() {
+fn claims_replicated_in_the_header_must_equal_the_inner_claims() {
     // {"iss":"https://as.example","aud":["id"]}, signed and bare.
     let signed = "e30.eyJpc3MiOiJodHRwczovL2FzLmV4YW1wbGUiLCJhdWQiOlsiaWQiXX0.AA";
     let bare = r#"{"iss":"https://as.example","aud":["id"]}"#;

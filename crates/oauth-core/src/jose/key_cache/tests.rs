@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn is_fresh(cache: &KeyCache, now: UnixTime) -> bool {
 }
 
 #[test]
-fn keys_are_kept_as_long_as_the_server_says_within_bounds() {
+fn keys_are_fresh_for_the_servers_max_age_within_bounds() {
     for (header_age, valid) in [
         (None, 900),
         (Some(0), 60),
@@ -29,7 +29,7 @@ fn keys_are_kept_as_long_as_the_server_says_within_bounds() {
         let cache = cache_with_keys(header_age);
         assert!(is_fresh(&cache, later(valid - 1)), "{header_age:?}");
         assert!(!is_fresh(&cache, later(valid)), "{header_age:?}");
-        // They will do for a day if no others are to be had, and not longer.
+        // They remain usable for a day if no others are available, and no longer.
         for (after, will_do) in [(valid, valid < 86_400), (86_399, true), (86_400, false)] {
             let found = match cache.lookup(later(after)) {
                 Lookup::Fresh(_) => true,
@@ -45,17 +45,17 @@ fn keys_are_kept_as_long_as_the_server_says_within_bounds() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_does_not_keep_keys_forever() {
+fn clock_set_back_does_not_keep_keys_fresh() {
     let cache = cache_with_keys(Some(86_400));
     assert!(is_fresh(&cache, NOW.before(Duration::from_secs(60))));
     assert!(!is_fresh(&cache, NOW.before(Duration::from_secs(61))));
 }
 
 #[test]
-fn keys_are_fetched_before_their_time_once_a_minute() {
+fn unknown_key_causes_at_most_one_fetch_per_minute() {
     let cache = cache_with_keys(None);
     assert_eq!(cache.on_unknown_key(NOW), OnUnknownKey::Fetch);
-    // While they are fetched, for ten seconds at most.
+    // While they are being fetched, for at most ten seconds.
     assert_eq!(cache.on_unknown_key(NOW), OnUnknownKey::Wait);
     assert_eq!(cache.on_unknown_key(later(9)), OnUnknownKey::Wait);
     assert_eq!(cache.on_unknown_key(later(10)), OnUnknownKey::GiveUp);
@@ -65,7 +65,7 @@ fn keys_are_fetched_before_their_time_once_a_minute() {
     assert_eq!(cache.on_unknown_key(later(60)), OnUnknownKey::Fetch);
     cache.fetch_failed();
     assert_eq!(cache.on_unknown_key(later(61)), OnUnknownKey::GiveUp);
-    // A clock that is set back does not forbid it for longer.
+    // A clock that is set back does not prolong the pause.
     assert_eq!(cache.on_unknown_key(NOW), OnUnknownKey::Fetch);
 }
 
@@ -80,7 +80,7 @@ fn with_keys(at: UnixTime, max_age: u64) -> KeyCache {
 }
 
 #[test]
-fn what_is_exported_is_good_for_as_long_as_it_was() {
+fn imported_keys_keep_their_expiry() {
     let text = with_keys(NOW, 3600).export(ISSUER).unwrap();
     let cache = KeyCache::default();
     cache.import(ISSUER, &text).unwrap();
@@ -93,7 +93,7 @@ fn what_is_exported_is_good_for_as_long_as_it_was() {
 }
 
 #[test]
-fn older_keys_do_not_take_the_place_of_newer_ones() {
+fn older_imported_keys_do_not_replace_newer_ones() {
     let old = with_keys(NOW, 3600).export(ISSUER).unwrap();
     let cache = with_keys(later(10), 60);
     cache.import(ISSUER, &old).unwrap();
@@ -104,7 +104,7 @@ fn older_keys_do_not_take_the_place_of_newer_ones() {
 }
 
 #[test]
-fn only_keys_of_the_same_issuer_are_imported_and_not_forever() {
+fn import_requires_the_same_issuer_and_limits_the_lifetime() {
     let text = with_keys(NOW, 3600).export(ISSUER).unwrap();
     let cache = KeyCache::default();
     let refused = |text: &str| cache.import(ISSUER, text).unwrap_err().code();

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use super::*;
 use crate::testing::error_code;
@@ -7,7 +7,7 @@ const X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 const EC: &str = r#""kty":"EC","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
     "y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA""#;
 
-/// An Ed25519 key with these members beside.
+/// An Ed25519 key with these additional members.
 fn key(more: &str) -> String {
     format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{X}"{more}}}"#)
 }
@@ -17,11 +17,11 @@ fn set(keys: &[String]) -> KeySet {
 }
 
 #[test]
-fn a_key_is_chosen_by_its_name_its_kind_and_what_it_is_for() {
+fn candidates_match_kid_key_type_and_use() {
     let ec = |more: &str| format!("{{{EC}{more}}}");
     let keys = set(&[
         key(r#","kid":"a""#),
-        // Decoys: the same name with another kind, and other uses.
+        // Decoys: the same kid with another key type, and other uses.
         ec(r#","kid":"a""#),
         key(r#","kid":"b","use":"enc""#),
         key(r#","kid":"c","key_ops":["sign"]"#),
@@ -40,7 +40,7 @@ fn a_key_is_chosen_by_its_name_its_kind_and_what_it_is_for() {
 }
 
 #[test]
-fn only_keys_that_verify_are_listed() {
+fn ids_lists_only_verification_keys() {
     let keys = set(&[
         key(r#","kid":"a""#),
         key(r#","kid":"b","alg":"Ed25519""#),
@@ -53,7 +53,7 @@ fn only_keys_that_verify_are_listed() {
 }
 
 #[test]
-fn a_name_that_no_key_has_may_be_of_one_without_a_name() {
+fn unknown_kid_selects_keys_without_a_kid() {
     let keys = set(&[key(""), key(r#","kid":"a""#)]);
     assert_eq!(keys.candidates(Alg::EdDsa, Some("z")).len(), 1);
     assert_eq!(keys.candidates(Alg::EdDsa, Some("a")).len(), 1);
@@ -61,7 +61,7 @@ fn a_name_that_no_key_has_may_be_of_one_without_a_name() {
 }
 
 #[test]
-fn what_no_key_fits_is_told_apart() {
+fn reason_for_no_candidate_names_algorithm_or_kid() {
     let keys = set(&[key(r#","kid":"a""#), key(r#","kid":"b""#)]);
     for (alg, kid, reason) in [
         (Alg::Es256, None, "none of 2 keys is for ES256"),
@@ -78,7 +78,7 @@ fn what_no_key_fits_is_told_apart() {
 }
 
 #[test]
-fn no_more_than_eight_keys_are_tried() {
+fn at_most_eight_candidates_are_tried() {
     let keys = set(&vec![key(""); 20]);
     assert_eq!(
         (keys.len(), keys.candidates(Alg::EdDsa, None).len()),
@@ -87,7 +87,7 @@ fn no_more_than_eight_keys_are_tried() {
 }
 
 #[test]
-fn a_set_survives_its_json() {
+fn key_set_round_trips_through_json() {
     let keys = set(&[
         key(r#","kid":"b","alg":"EdDSA""#),
         key(r#","kid":"a""#),
@@ -99,7 +99,7 @@ fn a_set_survives_its_json() {
 }
 
 #[test]
-fn a_key_stays_what_it_is_for_in_its_json() {
+fn use_of_a_key_is_preserved_in_json() {
     let keys = set(&[
         format!(r#"{{{EC},"kid":"enc","use":"enc"}}"#),
         format!(r#"{{{EC},"kid":"sig","use":"sig"}}"#),
@@ -118,7 +118,7 @@ fn a_key_stays_what_it_is_for_in_its_json() {
 }
 
 #[test]
-fn what_is_not_understood_is_left_out_and_what_is_no_set_is_refused() {
+fn unknown_key_types_are_skipped_and_malformed_sets_refused() {
     let odd = [
         r#"{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}"#,
         r#"{"kty":"oct","k":"AAAA"}"#,

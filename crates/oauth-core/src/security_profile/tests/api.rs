@@ -1,4 +1,4 @@
-//! What the server says about a user or a token, and the tokens that an API accepts.
+//! Responses about a user or a token, and the tokens that an API accepts.
 
 use super::*;
 use crate::endpoint::introspection::{Introspection, SignedResponse};
@@ -27,7 +27,7 @@ fn signed_in(client: &Client) -> Tokens {
 }
 
 #[test]
-fn fapi_asks_for_no_signed_answer_whose_algorithm_it_forbids() {
+fn fapi_refuses_to_request_signed_responses_with_forbidden_algorithms() {
     let section = "FAPI 2.0 Security Profile section 5.4.1";
     let userinfo = json!({"userinfo_endpoint": "https://as.example/userinfo"});
     let bank = client(read(userinfo, Rules::default()), jwt_auth(Alg::Es256));
@@ -55,7 +55,7 @@ fn fapi_asks_for_no_signed_answer_whose_algorithm_it_forbids() {
     }
 }
 
-/// The verdict of an API about a token, of which the server says this.
+/// The result of verifying a token with this introspection response.
 fn introspected(
     verifier: &AccessTokenVerifier,
     proven: ProvenKeys,
@@ -71,7 +71,7 @@ fn introspected(
 }
 
 #[test]
-fn an_api_of_fapi_accepts_no_token_that_is_bound_to_nothing() {
+fn api_under_fapi_refuses_unbound_tokens() {
     let bound = format!(r#","cnf":{{"jkt":"{JKT}"}}"#);
     let certified = r#","cnf":{"x5t#S256":"print"}"#;
     for (profile, is_accepted) in [
@@ -79,14 +79,16 @@ fn an_api_of_fapi_accepts_no_token_that_is_bound_to_nothing() {
         (Some(SecurityProfile::Strict), true),
         (None, true),
     ] {
-        let client = profile.map_or_else(bank, |profile| bank().with_profile(profile));
+        let client = profile.map_or_else(conforming_client, |profile| {
+            conforming_client().with_profile(profile)
+        });
         let verifier = client.introspecting_verifier("https://api.example");
         let by = |proven, more: &str| introspected(&verifier, proven, more);
         assert!(by(ProvenKeys::dpop(JKT), &bound).is_ok(), "{profile:?}");
         assert!(by(ProvenKeys::certificate("print"), certified).is_ok());
         let unbound = by(ProvenKeys::none(), "");
         assert_eq!(unbound.is_ok(), is_accepted, "{profile:?}");
-        // A certificate of the connection binds nothing by itself.
+        // The certificate of the connection alone does not bind the token.
         assert_eq!(
             by(ProvenKeys::certificate("print"), "").is_ok(),
             is_accepted
@@ -100,12 +102,12 @@ fn an_api_of_fapi_accepts_no_token_that_is_bound_to_nothing() {
 }
 
 #[test]
-fn an_api_of_fapi_accepts_no_signature_that_it_forbids() {
+fn api_under_fapi_refuses_forbidden_signature_algorithms() {
     let jwks = json!({"jwks_uri": "https://as.example/jwks"});
     let plain = client(read(jwks, Rules::default()), jwt_auth(Alg::Es256));
     let fapi = plain.clone().with_dpop(dpop(Alg::Es256));
     let fapi = fapi.with_profile(SecurityProfile::Fapi2Security);
-    // The first step: keys are fetched, or the algorithm is refused.
+    // The first step: the keys are requested, or the algorithm is refused.
     let token = |client: &Client, alg: &str, names: Option<Alg>| {
         let mut verifier = client.access_token_verifier("https://api.example");
         if let Some(alg) = names {
@@ -135,7 +137,7 @@ fn an_api_of_fapi_accepts_no_signature_that_it_forbids() {
         let verifier = client.introspecting_verifier("https://api.example");
         error_code(first(verifier.verify_request(request)).map(drop))
     };
-    // The next check is that of the key, which these do not have.
+    // The next check is that of the key, which these proofs lack.
     assert_eq!(proof(&plain, "RS256"), Err("dpop_proof.jwk"));
     assert_eq!(proof(&fapi, "RS256"), Err("dpop_proof.alg"));
     assert_eq!(proof(&fapi, "PS256"), Err("dpop_proof.jwk"));

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn client(quirks: Vec<Quirk>) -> Client {
     client
 }
 
-/// An ID token with these claims besides, or instead, whose signature will be found good.
+/// An ID token with these claims added or replaced, whose signature verifies.
 fn token(typ: &str, more: &str) -> String {
     let ends = NOW + 300;
     let text = format!(
@@ -69,7 +69,7 @@ fn with_nonce() -> IdTokenChecks {
 
 /// Only `aud` may be one string instead of a list.
 #[test]
-fn the_methods_of_authentication_are_a_list() {
+fn amr_must_be_a_list_of_strings() {
     for (more, result) in [
         (r#""amr":["pwd","otp"]"#, Ok(())),
         (r#""amr":[]"#, Ok(())),
@@ -81,10 +81,10 @@ fn the_methods_of_authentication_are_a_list() {
     }
 }
 
-/// Where no refresh token could be lost with it, the token of a refresh is checked against the clock as any other
+/// If no refresh token can be lost, the ID token of a refresh is checked against the clock like any other
 /// (OpenID Connect Core section 12.2: "otherwise, the same rules apply").
 #[test]
-fn a_token_that_is_compared_with_an_earlier_one_has_to_be_valid_now() {
+fn refreshed_id_token_must_be_valid_at_the_current_time() {
     let original = r#"{"iss":"https://as.example","aud":"id","sub":"u"}"#;
     let checks = || IdTokenChecks {
         original: Some(Claims::from_json(original).unwrap()),
@@ -93,7 +93,7 @@ fn a_token_that_is_compared_with_an_earlier_one_has_to_be_valid_now() {
     let times = |iat: u64, exp: u64| format!(r#""nonce":null,"iat":{iat},"exp":{exp}"#);
     let judged = |more: &str| judged(more, checks());
     assert_eq!(judged(&times(NOW, NOW + 300)), Ok(()));
-    // The refresh token of the same response would be lost by an error that decides nothing.
+    // An error about a minor claim would lose the refresh token of the same response.
     let one_method = format!(r#"{},"amr":"pwd""#, times(NOW, NOW + 300));
     assert_eq!(judged(&one_method), Ok(()));
     let ended = times(NOW - 400, NOW - 100);
@@ -103,7 +103,7 @@ fn a_token_that_is_compared_with_an_earlier_one_has_to_be_valid_now() {
 }
 
 #[test]
-fn a_token_that_comes_by_itself_is_bound_by_its_nonce() {
+fn unsolicited_id_token_requires_the_expected_nonce() {
     assert_eq!(judged("", with_nonce()), Ok(()));
     assert_eq!(
         judged(r#""nonce":"m""#, with_nonce()),
@@ -111,7 +111,7 @@ fn a_token_that_comes_by_itself_is_bound_by_its_nonce() {
     );
     let missing = judged(r#""nonce":null"#, with_nonce());
     assert_eq!(missing, Err("jwt.missing_claim"));
-    // A server that forgets nonces is excused where a code binds the answer to the request, and nowhere else.
+    // A missing nonce is tolerated by the quirk only if a code binds the response to the request.
     let forgetful = client(vec![Quirk::IdTokensWithoutNonce]);
     let without = token("", r#""nonce":null"#);
     let judge = |checks| error_code(judged_by(&forgetful, &without, checks).map(drop));
@@ -125,7 +125,7 @@ fn a_token_that_comes_by_itself_is_bound_by_its_nonce() {
 }
 
 #[test]
-fn without_a_nonce_a_token_of_another_sign_in_is_refused_and_so_is_an_old_one() {
+fn unsolicited_id_token_without_nonce_is_limited_by_age() {
     let none = || IdTokenChecks::unsolicited(None);
     assert_eq!(judged(r#""nonce":null"#, none()), Ok(()));
     assert_eq!(judged("", none()), Err("jwt.unexpected_claim"));
@@ -145,16 +145,16 @@ fn without_a_nonce_a_token_of_another_sign_in_is_refused_and_so_is_an_old_one() 
 }
 
 #[test]
-fn a_token_may_be_for_the_applications_own_clients_and_for_no_others() {
+fn audience_may_be_one_of_the_applications_own_clients_only() {
     let family = || IdTokenChecks {
         client_ids: vec!["android".to_owned(), "ios".to_owned()],
         ..with_nonce()
     };
-    // An app that asks for a token for the server: `aud` is the server's client, `azp` the app's.
+    // An app that requests a token for the server: `aud` is the server's client, `azp` the app's.
     let of_an_app = r#""azp":"android""#;
     assert_eq!(judged(of_an_app, family()), Ok(()));
     assert_eq!(judged(of_an_app, with_nonce()), Err("id_token.azp"));
-    // A native button: the app alone.
+    // A native sign-in button: only the app's client.
     assert_eq!(judged(r#""aud":"ios""#, family()), Ok(()));
     assert_eq!(judged(r#""aud":"ios""#, with_nonce()), Err("jwt.audience"));
     assert_eq!(judged(r#""aud":"mallory""#, family()), Err("jwt.audience"));
@@ -170,7 +170,7 @@ fn a_token_may_be_for_the_applications_own_clients_and_for_no_others() {
 /// "Keys that have an issuer value with a GUID ... should only be used when the iss claim in the token matches the value
 /// exactly" (Microsoft Entra, claims validation).
 #[test]
-fn a_key_of_one_tenant_signs_for_no_other() {
+fn a_key_published_for_an_issuer_verifies_only_its_tokens() {
     let template = "https://login.example/{tenantid}/v2.0";
     let issuer = |tenant: &str| template.replace("{tenantid}", tenant);
     let judged = |key_issuer: Option<&str>, quirks: Vec<Quirk>, tenant: &str| {
@@ -227,7 +227,7 @@ fn a_key_of_one_tenant_signs_for_no_other() {
 }
 
 #[test]
-fn a_shared_secret_is_that_of_one_client() {
+fn hmac_id_token_for_another_client_of_the_application_is_refused() {
     let header = r#"{"alg":"HS256"}"#;
     let ends = NOW + 300;
     let claims = format!(
@@ -247,7 +247,7 @@ fn a_shared_secret_is_that_of_one_client() {
 }
 
 #[test]
-fn what_came_with_a_token_has_to_be_vouched_for() {
+fn at_hash_and_c_hash_are_required_for_unsolicited_tokens() {
     let with_access_token = || IdTokenChecks {
         access_token: Some("t".into()),
         ..with_nonce()
@@ -270,7 +270,7 @@ fn what_came_with_a_token_has_to_be_vouched_for() {
 }
 
 #[test]
-fn a_hash_of_another_token_is_refused() {
+fn at_hash_of_another_token_is_refused() {
     let checks = IdTokenChecks {
         access_token: Some("t".into()),
         ..with_nonce()
@@ -290,7 +290,7 @@ fn a_hash_of_another_token_is_refused() {
 }
 
 #[test]
-fn a_token_of_another_kind_says_nothing_of_a_sign_in() {
+fn other_token_kinds_are_refused_as_id_tokens() {
     for more in [
         r#""typ":"Bearer""#,
         r#""typ":"DPoP""#,
@@ -315,7 +315,7 @@ fn a_token_of_another_kind_says_nothing_of_a_sign_in() {
 
 /// RFC 8693 section 4.4.
 #[test]
-fn a_token_says_who_may_act_for_the_person() {
+fn may_act_claim_is_returned_only_if_it_is_an_object() {
     let of = |more: &str| {
         let token = judged_by(&client(Vec::new()), &token("", more), with_nonce()).unwrap();
         let sub = token.may_act().and_then(|may| may.get("sub").cloned());
@@ -330,7 +330,7 @@ fn a_token_says_who_may_act_for_the_person() {
 
 /// Claim errors are reported only for tokens with a valid signature.
 #[test]
-fn a_token_is_judged_by_its_signature_first() {
+fn bad_signature_is_reported_before_claim_errors() {
     for more in [
         "",
         r#""iss":"https://evil.example""#,
@@ -355,7 +355,7 @@ fn a_token_is_judged_by_its_signature_first() {
 }
 
 #[test]
-fn whoever_tolerates_an_hour_tolerates_five_minutes() {
+fn clock_skew_is_limited_to_five_minutes() {
     let judged = |ago: u64| {
         let mut checks = with_nonce();
         checks.clock_skew = Duration::from_secs(3600);

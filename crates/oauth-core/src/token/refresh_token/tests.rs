@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use crate::exchange::{Exchange as _, Input, Step};
 use crate::grant::{Refresh, TokenRequest};
@@ -12,8 +12,8 @@ use super::*;
 
 const CB: &str = "https://app.example/cb";
 
-/// Tokens of a login for these resources, whose code is redeemed for only some of them. Flow and tokens are stored on
-/// the way.
+/// Tokens of a login for these resources, whose code is redeemed for some of them. Flow and tokens go through
+/// storage.
 fn login_for(resources: &[&str], narrowed: Option<&str>) -> Tokens {
     let request = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
     let request = resources
@@ -34,7 +34,7 @@ fn login_for(resources: &[&str], narrowed: Option<&str>) -> Tokens {
     Tokens::from_json(login.tokens.to_json().expose()).unwrap()
 }
 
-/// Refreshes the tokens for these resources: what was sent, and the next tokens.
+/// Refreshes the tokens for these resources; returns the request and the next tokens.
 fn refreshed_for(tokens: &Tokens, resources: &[&str]) -> Result<(String, Tokens), &'static str> {
     let token_request = resources
         .iter()
@@ -55,9 +55,9 @@ fn refreshed_for(tokens: &Tokens, resources: &[&str]) -> Result<(String, Tokens)
     Ok((body, tokens))
 }
 
-/// It is bound as the access token is (RFC 8705 section 4).
+/// It is bound like the access token (RFC 8705 section 4).
 #[test]
-fn a_refresh_token_of_a_public_client_is_sent_with_its_own_certificate_alone() {
+fn public_clients_refresh_token_is_sent_only_with_its_certificate() {
     let public = Client::new(
         client().server().clone(),
         ClientId::new("c"),
@@ -85,17 +85,17 @@ fn a_refresh_token_of_a_public_client_is_sent_with_its_own_certificate_alone() {
     let old = with(&public, "old");
     assert_eq!(sent(&old, old.clone()), [Ok(()); 2]);
     assert_eq!(sent(&old, with(&public, "new")), [Err("key.mismatch"); 2]);
-    // What is not known is for the server to judge.
+    // If the certificate is unknown, the server decides.
     assert_eq!(sent(&old, public.clone()), [Ok(()); 2]);
     assert_eq!(sent(&public, old), [Ok(()); 2]);
-    // A client that authenticates goes on with a new certificate.
+    // A client with authentication can use a new certificate.
     let confidential = with(&client(), "old");
     assert_eq!(sent(&confidential, with(&client(), "new")), [Ok(()); 2]);
 }
 
 /// "requests ... for a subset of the resources originally granted" (RFC 8707 section 2.2)
 #[test]
-fn a_refresh_asks_for_no_other_resource_than_the_authorization() {
+fn refresh_for_resources_beyond_the_authorization_is_refused() {
     let [a, b, c] = [
         "https://a.example/",
         "https://b.example/",
@@ -127,7 +127,7 @@ fn a_refresh_asks_for_no_other_resource_than_the_authorization() {
 }
 
 #[test]
-fn a_bare_refresh_token_becomes_a_grant_that_is_renewed_before_its_first_use() {
+fn imported_refresh_token_becomes_a_grant_with_an_expired_access_token() {
     let scope = crate::Scope::parse("read write").unwrap();
     let tokens = Tokens::from(client().refresh_token("r-of-another-library", scope));
     assert_eq!(

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn claims(text: &str) -> Claims {
 
 /// The example of OpenID Connect Core section 5.3.2, and the address of section 5.1.1.
 #[test]
-fn standard_claims_have_their_types() {
+fn standard_claims_are_parsed_and_hidden_in_debug() {
     let claims = claims(
         r#"{"sub":"248289761001","name":"Jane Doe","given_name":"Jane","family_name":"Doe",
             "preferred_username":"j.doe","email":"janedoe@example.com","email_verified":true,
@@ -36,9 +36,9 @@ fn standard_claims_have_their_types() {
     );
 }
 
-/// "a JSON number": how it is written is up to the server.
+/// "a JSON number" in any notation.
 #[test]
-fn a_time_may_be_any_number() {
+fn updated_at_accepts_any_finite_json_number() {
     for (written, seconds) in [
         ("1.31128097e9", 1_311_280_970),
         ("1311280970.5", 1_311_280_970),
@@ -54,9 +54,9 @@ fn a_time_may_be_any_number() {
     );
 }
 
-/// CVE-2026-55076: a string that says `false` is true enough for some.
+/// CVE-2026-55076: the string "false" is truthy in some languages.
 #[test]
-fn a_claim_of_another_type_is_not_there() {
+fn standard_claim_of_the_wrong_type_is_absent() {
     let claims = claims(
         r#"{"sub":"a","email_verified":"false","phone_number_verified":1,"name":7,"email":null,
             "address":"Berlin","updated_at":"yesterday"}"#,
@@ -67,7 +67,7 @@ fn a_claim_of_another_type_is_not_there() {
 
 /// The example of section 5.6.2.
 #[test]
-fn claims_of_other_parties_are_found_and_not_fetched() {
+fn aggregated_and_distributed_claim_sources_are_listed_without_fetching() {
     let claims = claims(
         r#"{"sub":"jane","name":"Jane Doe",
             "_claim_names":{"address":"src1","phone_number":"src1","credit_score":"src2"},
@@ -106,7 +106,7 @@ fn claims_of_other_parties_are_found_and_not_fetched() {
 }
 
 #[test]
-fn sources_that_do_not_match_their_names_are_refused() {
+fn claim_sources_that_do_not_match_their_names_are_refused() {
     for text in [
         r#"{"_claim_names":{"a":"s"}}"#,
         r#"{"_claim_sources":{"s":{"JWT":"t"}}}"#,

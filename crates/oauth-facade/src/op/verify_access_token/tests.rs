@@ -1,4 +1,4 @@
-#![allow(clippy::expect_used)] // a test that fails says so
+#![allow(clippy::expect_used)] // tests may panic
 
 use oauth_core::moment::Moment;
 
@@ -19,7 +19,7 @@ fn text(text: &str) -> Arg {
 }
 
 #[test]
-fn a_header_field_has_no_value_or_one_or_several() {
+fn field_values_accept_null_text_or_a_list_of_texts() {
     let read = |arg| FieldValues::read(arg).map(|fields| fields.0.len()).ok();
     assert_eq!(read(Arg::Null), Some(0));
     assert_eq!(read(text("")), Some(1));
@@ -48,7 +48,7 @@ fn request() -> VerifyApiRequest {
 }
 
 #[test]
-fn no_proof_is_made_with_a_shared_secret() {
+fn symmetric_or_unknown_dpop_algorithms_are_refused() {
     for algs in [&["HS256"][..], &["ES256", "HS512"], &["ES257"]] {
         let mut request = request();
         request.required.dpop_algs = algs.iter().map(|alg| (*alg).to_owned()).collect();
@@ -61,7 +61,7 @@ fn no_proof_is_made_with_a_shared_secret() {
 }
 
 #[test]
-fn a_refused_request_has_the_fields_of_its_response() {
+fn refused_api_request_error_includes_response_headers() {
     let request = request();
     let shown = format!("{request:?}");
     assert!(
@@ -83,7 +83,7 @@ fn a_refused_request_has_the_fields_of_its_response() {
         json.contains(r#""response_headers":{"dpop-nonce":""#),
         "{json}"
     );
-    // Of any other error there is none.
+    // Other errors have none.
     let other = ErrorRecord::from(&Error::from(Misuse::Setup));
     assert!(other.response_headers.is_empty() && !other.to_json(None).contains("response_headers"));
 }

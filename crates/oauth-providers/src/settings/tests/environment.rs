@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn variables_name_the_server_the_client_and_one_way_to_authenticate() {
+fn variables_configure_server_client_and_authentication() {
     let issuer = ("OAUTH_ISSUER", "https://as.example");
     let id = ("OAUTH_CLIENT_ID", "c");
     let by_secret = from_env(&[issuer, id, ("OAUTH_CLIENT_SECRET", HIDDEN)]).unwrap();
@@ -57,7 +57,7 @@ fn variables_name_the_server_the_client_and_one_way_to_authenticate() {
 }
 
 #[test]
-fn a_secret_signs_where_the_server_accepts_it_in_no_other_way() {
+fn client_secret_jwt_is_used_only_if_the_server_accepts_no_other_secret_method() {
     let issuer = "https://as.example";
     let settings = from_env(&[
         ("OAUTH_ISSUER", issuer),
@@ -93,7 +93,7 @@ fn a_secret_signs_where_the_server_accepts_it_in_no_other_way() {
 }
 
 #[test]
-fn a_variable_that_is_missing_is_named() {
+fn missing_variable_is_named() {
     let issuer = ("OAUTH_ISSUER", "https://as.example");
     let id = ("OAUTH_CLIENT_ID", "c");
     for (all, named) in [
@@ -129,7 +129,7 @@ fn a_variable_that_is_missing_is_named() {
 }
 
 #[test]
-fn whoever_needs_more_learns_all_that_is_missing() {
+fn missing_from_env_lists_all_missing_variables() {
     let missing = |all: &[(&str, &str)]| {
         let environment: Arc<dyn Environment> = Around::of(all);
         ClientSettings::missing_from_env(&environment)
@@ -148,7 +148,7 @@ fn whoever_needs_more_learns_all_that_is_missing() {
 }
 
 #[test]
-fn neither_of_two_variables_for_the_same_setting_wins() {
+fn conflicting_variables_are_refused() {
     let issuer = ("OAUTH_ISSUER", "https://as.example");
     let id = ("OAUTH_CLIENT_ID", "c");
     let secret = ("OAUTH_CLIENT_SECRET", HIDDEN);
@@ -190,7 +190,7 @@ fn neither_of_two_variables_for_the_same_setting_wins() {
 }
 
 #[test]
-fn each_platform_has_its_token_where_it_is_documented() {
+fn workload_token_is_read_from_each_platforms_documented_source() {
     let issuer = ("OAUTH_ISSUER", "https://as.example");
     let id = ("OAUTH_CLIENT_ID", "c");
     for (platform, more) in [
@@ -242,7 +242,7 @@ fn each_platform_has_its_token_where_it_is_documented() {
 }
 
 #[test]
-fn azure_says_by_itself_who_the_client_is_and_of_which_directory() {
+fn azure_variables_provide_client_id_and_tenant() {
     let tenant = "9188040d-6c67-4c5b-b112-36a304b66dad";
     let all = [
         ("OAUTH_WORKLOAD", "azure"),
@@ -263,7 +263,7 @@ fn azure_says_by_itself_who_the_client_is_and_of_which_directory() {
 }
 
 #[test]
-fn a_platforms_token_is_exchanged_where_an_audience_is_named() {
+fn workload_token_is_exchanged_if_an_exchange_audience_is_set() {
     let all = [
         ("OAUTH_PROVIDER", "google"),
         ("OAUTH_CLIENT_ID", "c"),

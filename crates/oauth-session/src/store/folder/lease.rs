@@ -1,4 +1,4 @@
-//! The lease of a key, as a small file beside the record.
+//! The lease of a key, as a small file next to the record.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_is_over_at_its_end() {
+    fn a_lease_can_be_taken_at_its_expiry() {
         let stored = Some(record("one", 1000, 1500));
         let decision = decide(stored.clone(), "two", 100, 1499);
         assert_eq!(decision, (held_for(1), Change::Keep));
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_set_back_neither_ends_a_lease_nor_keeps_it_for_hours() {
+    fn a_clock_set_back_neither_ends_nor_prolongs_a_lease() {
         let stored = Some(record("one", 3_600_000, 3_600_500));
         let moved = record("one", 7, 507);
         let decision = decide(stored, "two", 100, 7);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_holder_is_not_kept_out_by_a_clock_set_back() {
+    fn the_holder_can_extend_its_lease_after_the_clock_is_set_back() {
         let stored = Some(record("one", 3_600_000, 3_600_500));
         let decision = decide(stored.clone(), "one", 100, 7);
         assert_eq!(decision, (Lease::Won, Change::Write(record("one", 7, 107))));
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_holder_gives_back() {
+    fn only_the_holder_releases_a_lease() {
         let stored = Some(record("one", 1000, 1500));
         let not_theirs = decide(stored.clone(), "two", 0, 1200);
         assert_eq!(not_theirs, (Lease::Won, Change::Keep));

@@ -91,7 +91,7 @@ const fn set_mode(_: &File, _: Trusted) -> io::Result<()> {
 }
 
 /// Creates an empty file, unless it exists. It appears with its mode or not at all: another user who
-/// shares it may open it at once.
+/// shares it may open it immediately.
 pub(in crate::store) fn ensure(path: &Path, trusted: Trusted) -> io::Result<()> {
     let created = match trusted {
         Trusted::Owner => create(path, trusted).map(drop),

@@ -6,7 +6,7 @@ use oauth_core::error::Error;
 
 use super::{Folder, LockedKey, parse_file_name};
 use crate::store::file::{RECORD, RecordFile, decode_file, encode_file};
-use crate::store::{RecordTimes, is_forgotten, malformed, next};
+use crate::store::{RecordTimes, is_forgotten, malformed, next_version};
 
 /// The extension of a tombstone's file.
 const REMOVED: &str = "removed";
@@ -41,7 +41,7 @@ impl LockedKey<'_> {
 
     /// Writes the tombstone of the record at `version`, before the record is deleted. Returns the tombstone's version.
     pub(in crate::store) fn mark_removed(&self, version: u64) -> Result<u64, Error> {
-        let next = next(version).ok_or_else(|| malformed("version"))?;
+        let next = next_version(version).ok_or_else(|| malformed("version"))?;
         self.write(
             REMOVED,
             &encode_file(&Secret::new(String::new()), next, RecordTimes::NONE)?,

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn sentinels_are_read_from_a_url() {
+    fn a_sentinel_url_is_parsed() {
         let url = "redis+sentinel://me:s%40me@one,two:7000,[::1]/main/3?sentinel_password=other";
         let Address::Sentinels(sentinels) = address(url) else {
             panic!("other than sentinels")
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_is_read_from_a_url() {
+    fn a_cluster_url_is_parsed() {
         let Address::Cluster(nodes) = address("redis+cluster://:word@one:1,two") else {
             panic!("other than a cluster")
         };

@@ -15,7 +15,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[tokio::test]
-async fn only_the_owner_reads_what_is_made() {
+async fn store_files_are_readable_only_by_the_owner() {
     let place = TempStore::new();
     let store = place.store();
     save(&store, "text", 0).await.expect("saved");
@@ -28,7 +28,7 @@ async fn only_the_owner_reads_what_is_made() {
 }
 
 #[tokio::test]
-async fn a_record_that_others_may_read_or_write_is_refused() {
+async fn a_record_accessible_to_others_is_refused() {
     let place = TempStore::new();
     let store = place.store();
     let first = version(save(&store, "text", 0).await.expect("saved"));
@@ -51,7 +51,7 @@ async fn a_record_that_others_may_read_or_write_is_refused() {
 }
 
 #[tokio::test]
-async fn a_link_is_not_followed() {
+async fn a_symlink_in_place_of_a_record_is_refused() {
     let place = TempStore::new();
     let store = place.store();
     save(&store, "text", 0).await.expect("saved");
@@ -79,7 +79,7 @@ async fn a_link_is_not_followed() {
 
 /// A symbolic link in place of the temporary file is not followed.
 #[tokio::test]
-async fn a_link_is_not_written_through() {
+async fn a_symlink_in_place_of_the_temporary_file_is_not_followed() {
     let place = TempStore::new();
     let store = place.store();
     let aside = place.folder.path().join("aside");
@@ -95,7 +95,7 @@ async fn a_link_is_not_written_through() {
 }
 
 #[tokio::test]
-async fn what_is_not_a_file_is_refused() {
+async fn anything_but_a_regular_file_is_refused() {
     let place = TempStore::new();
     let store = place.store();
     fs::create_dir(place.record()).expect("a folder");
@@ -111,7 +111,7 @@ async fn what_is_not_a_file_is_refused() {
 }
 
 #[tokio::test]
-async fn a_folder_that_others_may_write_to_is_refused() {
+async fn a_folder_writable_by_others_is_refused() {
     let place = TempStore::new();
     for (mode, is_ours) in [
         (0o777, false),
@@ -142,7 +142,7 @@ async fn a_folder_that_others_may_write_to_is_refused() {
 /// Only root can change a file's owner, so this only tests the rule as root. Other users cannot create
 /// files owned by us.
 #[tokio::test]
-async fn another_users_file_is_refused() {
+async fn a_file_of_another_user_is_refused() {
     let place = TempStore::new();
     let store = place.store();
     save(&store, "text", 0).await.expect("saved");
@@ -157,7 +157,7 @@ async fn another_users_file_is_refused() {
 }
 
 #[test]
-fn a_folder_that_is_refused_is_named_and_that_of_all_users_is_not_to_be_changed() {
+fn the_error_for_a_refused_folder_names_it_and_how_to_fix_it() {
     let place = tempfile::tempdir().expect("a folder");
     let folder = place.path().join("store");
     fs::create_dir(&folder).expect("made");

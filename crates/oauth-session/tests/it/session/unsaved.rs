@@ -70,7 +70,7 @@ async fn in_store(memory: &MemoryStore, key: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_that_could_not_be_stored_are_stored_though_every_caller_has_gone() {
+async fn unsaved_tokens_are_stored_even_if_no_caller_is_left() {
     let store = Failing::default();
     let driver = Unlucky(Rotating::default(), store.clone(), 40);
     let session = of_ann(driver, Arc::new(store.clone()));
@@ -113,7 +113,7 @@ impl TokenDriver for Slow {
 }
 
 #[test]
-fn a_program_that_ends_in_good_order_loses_no_grant() {
+fn an_orderly_shutdown_loses_no_grant() {
     const GRANTS: usize = 20;
     let (driver, memory) = (Slow::default(), MemoryStore::new());
     let sessions: Vec<_> = (0..GRANTS)
@@ -157,7 +157,7 @@ fn a_program_that_ends_in_good_order_loses_no_grant() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn draining_stores_what_is_not_stored_yet_or_says_that_it_could_not() {
+async fn draining_stores_unsaved_tokens_or_reports_that_it_failed() {
     for (failures, is_stored) in [(20, true), (usize::MAX, false)] {
         let store = Failing::default();
         let driver = Unlucky(Rotating::default(), store.clone(), failures);
@@ -173,7 +173,7 @@ async fn draining_stores_what_is_not_stored_yet_or_says_that_it_could_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn draining_does_not_wait_for_a_store_that_is_down_to_save_a_token_of_the_client_itself() {
+async fn drain_does_not_wait_to_store_a_client_token_in_a_failing_store() {
     let store = Failing::default();
     let driver = Unlucky(Rotating::default(), store.clone(), usize::MAX);
     let session = GrantSource::with_store(
@@ -192,7 +192,7 @@ async fn draining_does_not_wait_for_a_store_that_is_down_to_save_a_token_of_the_
 }
 
 #[tokio::test]
-async fn a_login_that_comes_to_a_drained_session_is_stored() {
+async fn a_login_after_draining_is_stored() {
     let memory = MemoryStore::new();
     let session = of_ann(Rotating::default(), Arc::new(memory.clone()));
     session
@@ -206,7 +206,7 @@ async fn a_login_that_comes_to_a_drained_session_is_stored() {
 }
 
 #[tokio::test]
-async fn a_login_replaces_a_record_that_was_cut_and_a_renewal_does_not() {
+async fn a_login_replaces_a_truncated_record_and_a_renewal_does_not() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = FileStore::new(folder.path()).expect("a store");
     let session = || of_ann(Rotating::default(), Arc::new(store.clone()));
@@ -236,7 +236,7 @@ async fn a_login_replaces_a_record_that_was_cut_and_a_renewal_does_not() {
 }
 
 #[test]
-fn threads_drain_a_session_too() {
+fn blocking_sources_can_be_drained() {
     let keeper = client().keeper(GrantId::user("ann"));
     let driver = Slow::default();
     let session =

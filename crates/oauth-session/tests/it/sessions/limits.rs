@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn renewals_begin_at_the_pace_that_was_asked_for() {
+async fn renewals_begin_at_the_configured_rate() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let sessions = sessions(&server, &store).per_second(10);
     stale(&server, &*store, 50).await;
@@ -30,7 +30,7 @@ async fn renewals_begin_at_the_pace_that_was_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_renewals_are_under_way_at_once_than_may_be() {
+async fn the_number_of_concurrent_renewals_is_limited() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let sessions = sessions(&server, &store).at_once(3);
     stale(&server, &*store, 30).await;
@@ -60,7 +60,7 @@ async fn no_more_renewals_are_under_way_at_once_than_may_be() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_another_worker_keeps_nobody_from_renewing() {
+async fn waiting_for_another_worker_blocks_no_other_renewal() {
     let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
     let sessions = sessions(&server, &store).at_once(1);
     stale(&server, &*store, 2).await;

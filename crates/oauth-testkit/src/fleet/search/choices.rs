@@ -294,7 +294,7 @@ impl Simulation {
         };
         if let Some(trouble) = trouble {
             remaining.count(trouble);
-            self.note(|| format!("trouble: {trouble:?}"));
+            self.record_in_transcript(|| format!("trouble: {trouble:?}"));
         }
         match choice {
             Choice::Refused { order, refusal } => {

@@ -86,7 +86,7 @@ pub(super) async fn log_in(line: SessionLink, session: GrantSource) {
         sim.members[line.member].logging_in -= 1;
         if logged_in.is_ok() {
             let result = sim.logged_in(line.member, &tokens);
-            sim.judge(result);
+            sim.record_breach(result);
         }
     });
 }
@@ -109,7 +109,7 @@ pub(super) async fn call(line: SessionLink, session: GrantSource, wait_limit: Ca
                 .and_then(|()| check_cache(&line, &session, token)),
             Err(error) => line.act(|sim| sim.check_error(line.member, error)),
         };
-        line.act(|sim| sim.judge(result));
+        line.act(|sim| sim.record_breach(result));
         // The callers of one renewal are woken in an order that the seed does not determine.
         tokio::time::sleep(delay).await;
         match outcome {
@@ -161,7 +161,7 @@ fn works(line: &SessionLink, tokens: &Tokens) -> bool {
         let odds = sim.setup.odds.ended;
         if sim.hits(odds) {
             sim.twin.expire_access_tokens();
-            sim.note(|| "the server ends all access tokens".to_owned());
+            sim.record_in_transcript(|| "the server ends all access tokens".to_owned());
         }
         let bearer = format!("Bearer {}", tokens.access_token.expose());
         let request = http::Request::get("https://as.example/api/echo")

@@ -184,7 +184,7 @@ impl oauth_session::Store for Store {
                     let stored =
                         sim.ledger
                             .store(writer, grant, record.expose(), version, Replaced::Newest);
-                    sim.judge(stored);
+                    sim.record_breach(stored);
                 }
                 sim.note_for(member, || format!("saves over {version}: {saved:?}"));
                 saved
@@ -455,10 +455,10 @@ impl Simulation {
         let is_copy = copy == Copy::Yes;
         self.ledger.processed(send, &reply, is_copy);
         let code = reply.status().as_u16();
-        self.note(|| format!("server: request {send} ({copy:?} copy): {code}"));
+        self.record_in_transcript(|| format!("server: request {send} ({copy:?} copy): {code}"));
         if self.twin.counters().reuse_events > before {
             let result = self.check_reuse(send, copy);
-            self.judge(result);
+            self.record_breach(result);
         }
         reply
     }

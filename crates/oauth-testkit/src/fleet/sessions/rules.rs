@@ -47,7 +47,7 @@ impl Simulation {
         let name = name.to_owned();
         self.note_for(member, || format!("sends request {send} {name}"));
         let checked = self.may_send(member, refresh.as_deref());
-        self.judge(checked);
+        self.record_breach(checked);
         let session = &mut self.members[member];
         let (since, until) = session
             .lease
@@ -232,7 +232,7 @@ impl Simulation {
         let is_replaced = landed.is_some_and(|ours| session.hooked.insert(ours.clone()));
         if !session.fetched.contains_key(access) && !is_replaced {
             let text = format!("session {member} calls its hook for tokens that it did not fetch");
-            self.judge(breach(Rule::SavedFirst, text));
+            self.record_breach(breach(Rule::SavedFirst, text));
         }
     }
 

@@ -220,7 +220,7 @@ impl Simulation {
     pub(super) fn issue_certificate(&mut self) {
         let number = self.certificates.issue();
         self.report.certificates += 1;
-        self.note(|| format!("certificate {number} is issued"));
+        self.record_in_transcript(|| format!("certificate {number} is issued"));
     }
 
     pub(super) fn keeper(&self, client: &Client, id: GrantId) -> Keeper {
@@ -322,11 +322,13 @@ impl Simulation {
         if let SaveOutcome::At(version) = saved {
             self.report.logouts += 1;
             self.ledger.removed(grant, version);
-            self.note(|| format!("grant {grant}: a user logs out, record at version {version}"));
+            self.record_in_transcript(|| {
+                format!("grant {grant}: a user logs out, record at version {version}")
+            });
         }
     }
 
-    pub(super) fn note(&mut self, text: impl FnOnce() -> String) {
+    pub(super) fn record_in_transcript(&mut self, text: impl FnOnce() -> String) {
         let (seconds, millis) = (self.now / 1000, self.now % 1000);
         if let Some(lines) = &mut self.transcript {
             lines.push(format!("{seconds:>6}.{millis:03}  {}", text()));
@@ -335,11 +337,13 @@ impl Simulation {
 
     pub(super) fn note_for(&mut self, member: usize, text: impl FnOnce() -> String) {
         let Member { worker, grant, .. } = self.members[member];
-        self.note(|| format!("worker {worker} grant {grant} session {member}: {}", text()));
+        self.record_in_transcript(|| {
+            format!("worker {worker} grant {grant} session {member}: {}", text())
+        });
     }
 
     /// Records the first rule that is broken.
-    pub(super) fn judge(&mut self, result: Result<(), Breach>) {
+    pub(super) fn record_breach(&mut self, result: Result<(), Breach>) {
         if let Err(breach) = result {
             self.breach.get_or_insert(breach);
         }

@@ -75,7 +75,7 @@ impl Workers {
             let mut sim = lock(&self.sim);
             if self.now >= trouble && !sim.calm {
                 sim.calm = true;
-                sim.note(|| "no more faults from now on".to_owned());
+                sim.record_in_transcript(|| "no more faults from now on".to_owned());
             }
             if is_last_round && sim.open.is_empty() {
                 return Ok(());
@@ -140,7 +140,7 @@ impl Workers {
             .is_some_and(|at| at <= self.now)
         {
             self.workers[worker].renewed_at = None;
-            lock(&self.sim).note(|| format!("worker {worker} restarts"));
+            lock(&self.sim).record_in_transcript(|| format!("worker {worker} restarts"));
             self.end(worker);
             self.workers[worker].up_at = self.now;
             return;
@@ -262,13 +262,15 @@ impl Workers {
         if sim.hits(odds.crash) {
             sim.report.crashes += 1;
             let down = sim.rng.between(100, MINUTE_MS);
-            sim.note(|| format!("worker {worker} dies"));
+            sim.record_in_transcript(|| format!("worker {worker} dies"));
             drop(sim);
             self.end(worker);
             self.workers[worker].up_at = self.now + down;
         } else if sim.hits(odds.abandon) {
             sim.report.abandoned += 1;
-            sim.note(|| format!("the runtime of worker {worker} ends, its sessions continue"));
+            sim.record_in_transcript(|| {
+                format!("the runtime of worker {worker} ends, its sessions continue")
+            });
             drop(sim);
             drop(self.workers[worker].runtime.take());
             for (line, _) in &self.workers[worker].lines {
@@ -278,7 +280,7 @@ impl Workers {
             }
             self.new_runtime(worker);
         } else if sim.hits(odds.abandon) {
-            sim.note(|| format!("worker {worker} shuts down gracefully"));
+            sim.record_in_transcript(|| format!("worker {worker} shuts down gracefully"));
             for (line, _) in &self.workers[worker].lines {
                 sim.members[line.member].is_closed = true;
             }
@@ -294,7 +296,7 @@ impl Workers {
                     {
                         line.act(|sim| {
                             let result = sim.drained(line.member);
-                            sim.judge(result);
+                            sim.record_breach(result);
                         });
                     }
                 });
@@ -303,7 +305,7 @@ impl Workers {
             let longest = 3 * sim.rng.pick(&spans);
             let span = sim.rng.between(100, longest);
             sim.report.pauses += 1;
-            sim.note(|| format!("worker {worker} is suspended for {span} ms"));
+            sim.record_in_transcript(|| format!("worker {worker} is suspended for {span} ms"));
             self.workers[worker].asleep_until = self.now + span;
         }
     }
@@ -387,15 +389,15 @@ impl Workers {
         let (odds, per_worker_keys) = (sim.setup.odds, sim.setup.is_client_grant);
         if sim.hits(odds.outage) {
             sim.server_down_until = self.now + sim.rng.between(5000, 2 * MINUTE_MS);
-            sim.note(|| "the token endpoint goes down".to_owned());
+            sim.record_in_transcript(|| "the token endpoint goes down".to_owned());
         }
         if sim.hits(odds.store_outage) {
             sim.store_down_until = self.now + sim.rng.between(5000, 2 * MINUTE_MS);
-            sim.note(|| "the store goes down".to_owned());
+            sim.record_in_transcript(|| "the store goes down".to_owned());
         }
         if sim.hits(odds.withdrawn) {
             sim.twin.revoke_all();
-            sim.note(|| "a user revokes all grants at the server".to_owned());
+            sim.record_in_transcript(|| "a user revokes all grants at the server".to_owned());
         }
         for grant in 0..sim.grants.len() {
             if !per_worker_keys && sim.hits(odds.login) {

@@ -6,7 +6,7 @@ use http::header::LOCATION;
 use oauth_web::{Access, Reply};
 
 use super::state::{Event, PROVIDER, SHOP, Simulation};
-use super::tab::{Browser, Kind, Sender, ShownPage, Tab, parameter};
+use super::tab::{Browser, RequestKind, Sender, ShownPage, Tab, query_parameter};
 use super::task::{Visiting, Work};
 use super::{Breach, WebRule};
 
@@ -24,36 +24,41 @@ impl Simulation {
         let next = self
             .rng
             .between(500, self.rng.clone().pick(&[3_000, 20_000, 90_000]));
-        self.post(next, Event::Act(browser));
+        self.schedule(next, Event::Act(browser));
     }
 
     fn act_once(&mut self, browser: usize, after: u64) {
         match self.rng.index(20) {
-            0..=6 => self.open(browser, after, "/me", Kind::Typed),
-            7..=12 => self.open(browser, after, "/data", Kind::Fetch),
-            13 | 14 => self.open(browser, after, "/auth/logout", Kind::Click),
+            0..=6 => self.open(browser, after, "/me", RequestKind::Typed),
+            7..=12 => self.open(browser, after, "/data", RequestKind::Fetch),
+            13 | 14 => self.open(browser, after, "/auth/logout", RequestKind::Click),
             15 => {
                 let person = self.rng.index(self.people);
                 self.change_person(browser, person);
-                self.open(browser, after, "/auth/login?return_to=/me", Kind::Typed);
+                self.open(
+                    browser,
+                    after,
+                    "/auth/login?return_to=/me",
+                    RequestKind::Typed,
+                );
             }
             16 => self.sign_out_at_provider(browser, after),
             17 => self.browsers[browser].copy = Some(self.browsers[browser].jar.clone()),
             _ => {
-                let tab = Tab::new(Sender::Copy(browser), "/data", Kind::Fetch);
-                self.post(after, Event::Request(tab));
+                let tab = Tab::new(Sender::Copy(browser), "/data", RequestKind::Fetch);
+                self.schedule(after, Event::Request(tab));
             }
         }
     }
 
-    pub(super) fn open(&mut self, browser: usize, after: u64, target: &str, kind: Kind) {
+    pub(super) fn open(&mut self, browser: usize, after: u64, target: &str, kind: RequestKind) {
         let tab = Tab::new(Sender::Browser(browser), target, kind);
-        self.post(after, Event::Request(tab));
+        self.schedule(after, Event::Request(tab));
     }
 
     /// A different user takes over the browser, not signed in at the provider.
     pub(super) fn change_person(&mut self, browser: usize, person: usize) {
-        self.note(|| format!("browser {browser} is person {person}'s"));
+        self.record_in_transcript(|| format!("browser {browser} is person {person}'s"));
         let browser = &mut self.browsers[browser];
         (browser.person, browser.sid) = (person, None);
     }
@@ -68,8 +73,8 @@ impl Simulation {
 
     fn tell_site(&mut self, person: usize, sid: u64, tries: u32, after: u64) {
         let from = Sender::Provider { person, sid, tries };
-        let tab = Tab::new(from, "/auth/backchannel-logout", Kind::Post);
-        self.post(after, Event::Request(tab));
+        let tab = Tab::new(from, "/auth/backchannel-logout", RequestKind::Post);
+        self.schedule(after, Event::Request(tab));
     }
 
     /// A request reaches one of the workers.
@@ -78,15 +83,15 @@ impl Simulation {
         if !self.workers[worker].is_up {
             return self.unanswered(&tab);
         }
-        let now = self.unix().as_secs();
+        let now = self.unix_time().as_secs();
         let jar = match tab.from {
             Sender::Browser(browser) => Some(&self.browsers[browser].jar),
             Sender::Copy(browser) => self.browsers[browser].copy.as_ref(),
             Sender::Provider { .. } => None,
         };
-        let sent = jar.and_then(|jar| jar.session(now));
+        let sent = jar.and_then(|jar| jar.session_cookie(now));
         let sent = sent.and_then(|value| self.ledger.session_for_cookie(value));
-        let line = jar.and_then(|jar| jar.line(now));
+        let line = jar.and_then(|jar| jar.cookie_header(now));
         let form = match tab.from {
             Sender::Provider { person, sid, .. } => self.logout_form(person, sid),
             _ => None,
@@ -100,7 +105,7 @@ impl Simulation {
         };
         let visit = self.workers[worker].site.visit(request, access);
         let login =
-            parameter(&tab.target, "code").and_then(|code| self.ledger.login_for_code(&code));
+            query_parameter(&tab.target, "code").and_then(|code| self.ledger.login_for_code(&code));
         let visiting = Visiting {
             visit,
             exchange: None,
@@ -117,13 +122,15 @@ impl Simulation {
         };
         let path = visiting.tab.path().to_owned();
         let from = visiting.tab.from;
-        let id = self.begin(worker, Work::Visit(Box::new(visiting)));
-        self.note(|| format!("{from:?} asks for {path} at worker {worker}: visit {id}"));
+        let id = self.start_task(worker, Work::Visit(Box::new(visiting)));
+        self.record_in_transcript(|| {
+            format!("{from:?} asks for {path} at worker {worker}: visit {id}")
+        });
     }
 
     fn logout_form(&mut self, person: usize, sid: u64) -> Option<Bytes> {
         self.mention_session(person, sid);
-        let token = self.twin.logout_token(self.unix(), None)?;
+        let token = self.twin.logout_token(self.unix_time(), None)?;
         let form = serde_urlencoded::to_string([("logout_token", token)]).ok()?;
         Some(Bytes::from(form))
     }
@@ -136,7 +143,7 @@ impl Simulation {
 
     pub(super) fn unanswered(&mut self, tab: &Tab) {
         match tab.from {
-            Sender::Browser(browser) => self.browsers[browser].last = Some(ShownPage::Nothing),
+            Sender::Browser(browser) => self.browsers[browser].last_page = Some(ShownPage::Nothing),
             Sender::Copy(_) => {}
             // The provider retries a few times.
             Sender::Provider { person, sid, tries } if tries < 5 => {
@@ -150,8 +157,8 @@ impl Simulation {
     pub(super) fn handle_reply(&mut self, tab: &Tab, reply: &Reply) -> Result<(), Breach> {
         match tab.from {
             Sender::Browser(browser) => {
-                let now = self.unix().as_secs();
-                self.browsers[browser].jar.keep(now, reply);
+                let now = self.unix_time().as_secs();
+                self.browsers[browser].jar.store_cookies(now, reply);
                 self.follow(browser, tab, reply)
             }
             Sender::Copy(_) => Ok(()),
@@ -169,19 +176,19 @@ impl Simulation {
         let Some(location) = location.filter(|_| tab.hops < MAX_REDIRECTS) else {
             let code = reply.problem.as_ref().map_or("", |problem| problem.code);
             let status = reply.status.as_u16();
-            self.note(|| format!("browser {browser} is shown {status} {code}"));
-            self.browsers[browser].last = Some(ShownPage::Status(status));
+            self.record_in_transcript(|| format!("browser {browser} is shown {status} {code}"));
+            self.browsers[browser].last_page = Some(ShownPage::Status(status));
             return Ok(());
         };
         let (target, kind, after) = match location.strip_prefix(PROVIDER) {
             None => (
                 location.to_owned(),
-                tab.kind.next(),
+                tab.kind.after_redirect(),
                 self.rng.between(1, 50),
             ),
             Some(_) => {
                 let back = self.visit_provider(browser, location)?;
-                (back, Kind::Elsewhere, self.rng.between(20, 8_000))
+                (back, RequestKind::FromProvider, self.rng.between(20, 8_000))
             }
         };
         let target = target.strip_prefix(SHOP).unwrap_or(&target);
@@ -189,7 +196,7 @@ impl Simulation {
             hops: tab.hops + 1,
             ..Tab::new(tab.from, target, kind)
         };
-        self.post(after, Event::Request(next));
+        self.schedule(after, Event::Request(next));
         Ok(())
     }
 
@@ -210,7 +217,7 @@ impl Simulation {
         if is_logout {
             self.browsers[browser].sid = None;
         }
-        if let (Some(code), Some(sid)) = (parameter(back, "code"), sid) {
+        if let (Some(code), Some(sid)) = (query_parameter(back, "code"), sid) {
             self.ledger.approved(code, person, sid);
         }
         Ok(back.to_owned())

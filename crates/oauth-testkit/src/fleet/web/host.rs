@@ -12,7 +12,7 @@ use oauth_web::{Admission, Event as VisitEvent, Reply, Session, Step};
 use super::rules::session_key;
 use super::state::{Event, Simulation, Slot};
 use super::store_requests::Order;
-use super::tab::{Sender, ShownPage, session_set};
+use super::tab::{Sender, ShownPage, new_session_cookie};
 use super::task::{Answer, Renewing, ReplyArrives, Task, Visiting, Work};
 use super::{Breach, WebFlaw, WebRule};
 
@@ -83,7 +83,7 @@ impl Simulation {
         let at = self.moment_for(&visiting);
         let step = visiting.visit.resume(&at, event);
         for note in visiting.visit.notes() {
-            self.note(|| format!("{id}: {}: {}", note.code, note.detail));
+            self.record_in_transcript(|| format!("{id}: {}: {}", note.code, note.detail));
         }
         let step = step.map_err(|error| Breach(WebRule::Answered, error.to_string()))?;
         let order = match step {
@@ -150,7 +150,7 @@ impl Simulation {
         match (self.flaw, visiting.tab.from, visiting.login) {
             (Some(WebFlaw::SameHandle), Sender::Browser(browser), Some(_)) => {
                 let seed = [u8::try_from(browser).unwrap_or_default(); 32];
-                Moment::fixed(self.unix(), seed)
+                Moment::fixed(self.unix_time(), seed)
             }
             _ => self.moment(),
         }
@@ -178,12 +178,12 @@ impl Simulation {
         for key in std::mem::take(&mut visiting.put_off) {
             self.carry_out(0, Order::Remove(key), ReplyArrives::No);
         }
-        if let (Some(value), Some(key)) = (session_set(reply), &visiting.begun) {
+        if let (Some(value), Some(key)) = (new_session_cookie(reply), &visiting.begun) {
             self.ledger.note_cookie(value, key);
         }
         let status = reply.status.as_u16();
         let path = visiting.tab.path().to_owned();
-        self.note(|| format!("worker {worker} answers {path} with {status}"));
+        self.record_in_transcript(|| format!("worker {worker} answers {path} with {status}"));
         self.write_down(&visiting, status);
         self.handle_reply(&visiting.tab, reply)
     }
@@ -203,7 +203,7 @@ impl Simulation {
                 );
             }
             if let Sender::Browser(browser) = visiting.tab.from {
-                self.browsers[browser].last = Some(ShownPage::Home);
+                self.browsers[browser].last_page = Some(ShownPage::Home);
             }
             return Ok(());
         };
@@ -211,7 +211,7 @@ impl Simulation {
         self.report.passed += 1;
         visiting.session = Some((*session).clone());
         let key = session_key(&session).unwrap_or_default();
-        let now = self.unix();
+        let now = self.unix_time();
         if !self.workers[worker].grants.contains_key(&key) {
             let keeper = self.workers[worker].grant(&key);
             let slot = Slot {
@@ -254,7 +254,7 @@ impl Simulation {
         if let Sender::Browser(browser) = visiting.tab.from {
             let person = session.identity.subject.strip_prefix("person-");
             let person = person.and_then(|person| person.parse().ok());
-            self.browsers[browser].last = person.map(ShownPage::Page);
+            self.browsers[browser].last_page = person.map(ShownPage::Page);
         }
         Ok(())
     }
@@ -269,13 +269,13 @@ impl Simulation {
     ) -> Result<(), Breach> {
         let request = visiting.tab.request.clone();
         let (Advice::Reauthorize, Some(request)) = (error.advice(), request) else {
-            self.note(|| format!("{id} gets no token: {error}"));
+            self.record_in_transcript(|| format!("{id} gets no token: {error}"));
             if let Sender::Browser(browser) = visiting.tab.from {
-                self.browsers[browser].last = Some(ShownPage::Status(502));
+                self.browsers[browser].last_page = Some(ShownPage::Status(502));
             }
             return Ok(());
         };
-        self.note(|| format!("{id}: the tokens are over: {error}"));
+        self.record_in_transcript(|| format!("{id}: the tokens are over: {error}"));
         visiting.visit = self.workers[worker].site.tokens_over(request);
         visiting.is_over = true;
         self.keep(id, worker, Work::Visit(visiting));
@@ -297,7 +297,7 @@ impl Simulation {
             extension: None,
             has_failed: false,
         };
-        self.begin(worker, Work::Renewal(Box::new(renewing)));
+        self.start_task(worker, Work::Renewal(Box::new(renewing)));
     }
 
     fn renew(
@@ -364,7 +364,7 @@ impl Simulation {
         let record = renewing.record.clone();
         let step = slot.keeper.resume(&at, event);
         let extension = slot.keeper.lease_extension();
-        self.note(|| format!("{id}: {step:?}"));
+        self.record_in_transcript(|| format!("{id}: {step:?}"));
         let order = match step {
             keeper::Step::Done(outcome) => {
                 return self.note_renewal(worker, &renewing.key, outcome);
@@ -373,7 +373,7 @@ impl Simulation {
                 renewing.exchange = Some(exchange);
                 if let Some(extension) = &extension {
                     let every = u64::try_from(extension.every.as_millis()).unwrap_or(u64::MAX);
-                    self.post(every, Event::Extend(id));
+                    self.schedule(every, Event::Extend(id));
                 }
                 renewing.extension = extension;
                 self.keep(id, worker, Work::Renewal(renewing));
@@ -420,11 +420,11 @@ impl Simulation {
         let every = u64::try_from(extension.every.as_millis()).unwrap_or(u64::MAX);
         let delay = self.rng.between(1, 15);
         let order = Order::Extend(record, extension.holder, extension.ttl);
-        let fails = self.odds.store_fails + self.odds.store_mute;
+        let fails = self.odds.store_fails + self.odds.store_silent;
         if !self.rng.chance(fails) {
-            self.post(delay, Event::Store(id, order, ReplyArrives::No));
+            self.schedule(delay, Event::Store(id, order, ReplyArrives::No));
         }
-        self.post(every, Event::Extend(id));
+        self.schedule(every, Event::Extend(id));
     }
 
     /// The lease of a request under way was extended, or was another worker's.

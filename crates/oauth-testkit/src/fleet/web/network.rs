@@ -28,15 +28,15 @@ impl Simulation {
         let odds = self.odds;
         if self.rng.chance(odds.store_fails) {
             self.fail(id, delay);
-        } else if self.rng.chance(odds.store_mute) {
-            self.post(delay, Event::Store(id, order, ReplyArrives::No));
+        } else if self.rng.chance(odds.store_silent) {
+            self.schedule(delay, Event::Store(id, order, ReplyArrives::No));
             self.fail(id, STORE_TIMEOUT);
         } else if self.rng.chance(odds.store_late) {
             let delay = self.rng.between(STORE_TIMEOUT, 10_000);
-            self.post(delay, Event::Store(id, order, ReplyArrives::No));
+            self.schedule(delay, Event::Store(id, order, ReplyArrives::No));
             self.fail(id, STORE_TIMEOUT);
         } else {
-            self.post(delay, Event::Store(id, order, ReplyArrives::Yes));
+            self.schedule(delay, Event::Store(id, order, ReplyArrives::Yes));
         }
     }
 
@@ -53,7 +53,7 @@ impl Simulation {
     }
 
     pub(super) fn outcome(&mut self, id: u64, after: u64, answer: Answer) {
-        self.post(after, Event::Answer(id, answer));
+        self.schedule(after, Event::Answer(id, answer));
     }
 
     /// The store executes an order, even if its sender is dead by now.
@@ -75,13 +75,13 @@ impl Simulation {
             Order::Save(key, record, version) => {
                 let saved = self.store.save(&key, &record, version);
                 if let SaveOutcome::At(_) = saved {
-                    self.note(|| format!("{id} has saved {}", short(&key)));
+                    self.record_in_transcript(|| format!("{id} has saved {}", short(&key)));
                     self.stored(id, &key, &record, version);
                 }
                 StoreReply::Saved(saved)
             }
             Order::Remove(key) => {
-                self.note(|| format!("{id} has removed {}", short(&key)));
+                self.record_in_transcript(|| format!("{id} has removed {}", short(&key)));
                 if let Some(entry) = self.store.load(&key).filter(|entry| !entry.is_removed()) {
                     let nothing = Secret::new(String::new());
                     self.store.save(&key, &nothing, entry.version);
@@ -171,10 +171,10 @@ impl Simulation {
             self.outcome(id, REQUEST_TIMEOUT, lost("the request was lost"));
         } else if self.rng.chance(odds.lost_reply) {
             self.lose(id);
-            self.post(delay, Event::Provider(id, request, ReplyArrives::No));
+            self.schedule(delay, Event::Provider(id, request, ReplyArrives::No));
             self.outcome(id, REQUEST_TIMEOUT, lost("the reply was lost"));
         } else {
-            self.post(delay, Event::Provider(id, request, ReplyArrives::Yes));
+            self.schedule(delay, Event::Provider(id, request, ReplyArrives::Yes));
         }
     }
 
@@ -208,7 +208,7 @@ impl Simulation {
             self.ledger.issued(login, reply.body());
         }
         let status = reply.status().as_u16();
-        self.note(|| format!("the provider answers {path} of {id} with {status}"));
+        self.record_in_transcript(|| format!("the provider answers {path} of {id} with {status}"));
         if reply_arrival == ReplyArrives::Yes {
             let back = self.rng.between(5, 200);
             self.outcome(id, back, Answer::Net(Input::Reply(reply)));

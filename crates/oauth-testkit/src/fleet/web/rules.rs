@@ -6,7 +6,7 @@ use oauth_web::Session;
 use super::ledger::breach;
 use super::state::Simulation;
 use super::store_requests::short;
-use super::tab::{Kind, Sender, ShownPage};
+use super::tab::{RequestKind, Sender, ShownPage};
 use super::task::Visiting;
 use super::{Breach, WebRule};
 
@@ -96,16 +96,16 @@ impl Simulation {
         for person in 0..self.people {
             self.now += 70_000;
             self.change_person(0, person);
-            self.browsers[0].last = None;
-            self.open(0, 0, "/auth/login?return_to=/me", Kind::Typed);
+            self.browsers[0].last_page = None;
+            self.open(0, 0, "/auth/login?return_to=/me", RequestKind::Typed);
             self.run_dry()?;
             self.expect(&ShownPage::Page(person))?;
-            self.open(0, 0, "/data", Kind::Fetch);
+            self.open(0, 0, "/data", RequestKind::Fetch);
             self.run_dry()?;
             self.expect(&ShownPage::Page(person))?;
-            self.open(0, 0, "/auth/logout", Kind::Click);
+            self.open(0, 0, "/auth/logout", RequestKind::Click);
             self.run_dry()?;
-            self.open(0, 0, "/data", Kind::Fetch);
+            self.open(0, 0, "/data", RequestKind::Fetch);
             self.run_dry()?;
             self.expect(&ShownPage::Status(401))?;
         }
@@ -113,7 +113,7 @@ impl Simulation {
     }
 
     fn expect(&mut self, expected: &ShownPage) -> Result<(), Breach> {
-        let shown = self.browsers[0].last.take();
+        let shown = self.browsers[0].last_page.take();
         if shown.as_ref() == Some(expected) {
             Ok(())
         } else {
@@ -136,7 +136,7 @@ impl Simulation {
             let text = format!("grant {} of session {owner} outlives it", short(surviving));
             return breach(WebRule::Outlives, text);
         }
-        let at = self.unix();
+        let at = self.unix_time();
         for (key, stored) in &self.ledger.sessions {
             let login = &self.ledger.logins[stored.login];
             let mut tokens = login.refresh.iter();

@@ -15,10 +15,10 @@ impl Simulation {
         let trouble = self.rng.between(200_000, 700_000);
         for browser in 0..self.browsers.len() {
             let after = self.rng.between(0, 5_000);
-            self.post(after, Event::Act(browser));
+            self.schedule(after, Event::Act(browser));
         }
         self.run_until(trouble)?;
-        self.note(|| "no more faults from now on".to_owned());
+        self.record_in_transcript(|| "no more faults from now on".to_owned());
         self.odds = Odds::default();
         self.queue
             .retain(|_, event| !matches!(event, Event::Act(_)));
@@ -77,7 +77,7 @@ impl Simulation {
             }
             Event::Restart(worker) => {
                 self.workers[worker].is_up = true;
-                self.note(|| format!("worker {worker} is back"));
+                self.record_in_transcript(|| format!("worker {worker} is back"));
                 Ok(())
             }
             Event::Store(id, order, reply_arrival) => {
@@ -102,7 +102,7 @@ impl Simulation {
                 }
                 if self.stalls(id) {
                     let pause = self.rng.between(5_000, 60_000);
-                    self.post(pause, Event::Answer(id, outcome));
+                    self.schedule(pause, Event::Answer(id, outcome));
                     return Ok(());
                 }
                 self.proceed(id, outcome)
@@ -122,7 +122,7 @@ impl Simulation {
     }
 
     fn crash(&mut self, worker: usize) {
-        self.note(|| format!("worker {worker} dies"));
+        self.record_in_transcript(|| format!("worker {worker} dies"));
         self.report.crashes += 1;
         let dead: Vec<u64> = self
             .tasks
@@ -142,6 +142,6 @@ impl Simulation {
             is_up: false,
             ..Worker::new()
         };
-        self.post(away, Event::Restart(worker));
+        self.schedule(away, Event::Restart(worker));
     }
 }

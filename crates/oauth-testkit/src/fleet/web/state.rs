@@ -39,7 +39,7 @@ pub(super) struct Simulation {
     /// Milliseconds since the start of the history.
     pub(super) now: u64,
     pub(super) queue: BTreeMap<(u64, u64), Event>,
-    posted: u64,
+    posted_events: u64,
     pub(super) odds: Odds,
     pub(super) twin: Twin,
     pub(super) store: PlainStore,
@@ -62,7 +62,7 @@ pub(super) struct Odds {
     pub(super) lost_request: u32,
     pub(super) lost_reply: u32,
     pub(super) store_fails: u32,
-    pub(super) store_mute: u32,
+    pub(super) store_silent: u32,
     pub(super) store_late: u32,
 }
 
@@ -91,7 +91,7 @@ pub(super) enum Event {
     Store(u64, Order, ReplyArrives),
     /// A request reaches the provider.
     Provider(u64, http::Request<bytes::Bytes>, ReplyArrives),
-    /// The lease of a renewal has to be extended.
+    /// The lease of a renewal is due for extension.
     Extend(u64),
     Restart(usize),
 }
@@ -101,7 +101,7 @@ impl Simulation {
         let mut rng = Rng::new(seed);
         let mut twin = twin();
         twin.set_access_token_lifetime(rng.pick(&[60, 60, 120, 300]));
-        let odds = Odds::drawn(&mut rng);
+        let odds = Odds::random(&mut rng);
         let workers = rng.pick(&[1, 2, 2, 3, 4]);
         let workers = (0..workers).map(|_| Worker::new()).collect();
         let people = rng.pick(&[1, 2, 2, 3]);
@@ -112,7 +112,7 @@ impl Simulation {
             flaw,
             now: 0,
             queue: BTreeMap::new(),
-            posted: 0,
+            posted_events: 0,
             odds,
             twin,
             store: PlainStore::default(),
@@ -127,29 +127,30 @@ impl Simulation {
         }
     }
 
-    pub(super) fn begin(&mut self, worker: usize, work: Work) -> u64 {
+    pub(super) fn start_task(&mut self, worker: usize, work: Work) -> u64 {
         self.next_task += 1;
         let id = self.next_task;
         self.tasks.insert(id, Task { worker, work });
         let after = self.rng.between(0, 3);
-        self.post(after, Event::Answer(id, Answer::Begin));
+        self.schedule(after, Event::Answer(id, Answer::Begin));
         id
     }
 
-    pub(super) fn post(&mut self, after: u64, event: Event) {
-        self.posted += 1;
-        self.queue.insert((self.now + after, self.posted), event);
+    pub(super) fn schedule(&mut self, after: u64, event: Event) {
+        self.posted_events += 1;
+        self.queue
+            .insert((self.now + after, self.posted_events), event);
     }
 
-    pub(super) fn unix(&self) -> UnixTime {
+    pub(super) fn unix_time(&self) -> UnixTime {
         UnixTime::from_secs(START + self.now / 1000)
     }
 
     pub(super) fn moment(&mut self) -> Moment {
-        Moment::fixed(self.unix(), self.rng.seed())
+        Moment::fixed(self.unix_time(), self.rng.seed())
     }
 
-    pub(super) fn note(&mut self, text: impl FnOnce() -> String) {
+    pub(super) fn record_in_transcript(&mut self, text: impl FnOnce() -> String) {
         let now = self.now;
         if let Some(transcript) = &mut self.transcript {
             transcript.push(format!("{:>9.3}  {}", now as f64 / 1000.0, text()));
@@ -158,21 +159,21 @@ impl Simulation {
 }
 
 impl Odds {
-    fn drawn(rng: &mut Rng) -> Self {
-        let mut some = |rare: u32, frequent: u32| match rng.index(4) {
+    fn random(rng: &mut Rng) -> Self {
+        let mut draw = |rare: u32, frequent: u32| match rng.index(4) {
             0 | 1 => 0,
             2 => rare,
             _ => frequent,
         };
         Self {
-            crash: some(15, 150),
-            stall: some(10, 100),
-            unsent: some(200, 1500),
-            lost_request: some(200, 1500),
-            lost_reply: some(200, 1500),
-            store_fails: some(50, 500),
-            store_mute: some(50, 500),
-            store_late: some(50, 500),
+            crash: draw(15, 150),
+            stall: draw(10, 100),
+            unsent: draw(200, 1500),
+            lost_request: draw(200, 1500),
+            lost_reply: draw(200, 1500),
+            store_fails: draw(50, 500),
+            store_silent: draw(50, 500),
+            store_late: draw(50, 500),
         }
     }
 }

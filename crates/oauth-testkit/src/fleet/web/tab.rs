@@ -5,9 +5,9 @@ use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use oauth_web::{Reply, Request};
 
-pub(super) const SESSION: &str = "__Host-Http-oauth-session";
+pub(super) const SESSION_COOKIE: &str = "__Host-Http-oauth-session";
 
-/// A browser, and its user.
+/// A browser with its user and cookies.
 pub(super) struct Browser {
     pub(super) person: usize,
     /// The number of its session at the provider.
@@ -16,7 +16,7 @@ pub(super) struct Browser {
     /// The copy of its cookies, if one was made.
     pub(super) copy: Option<Jar>,
     /// The result of its last page.
-    pub(super) last: Option<ShownPage>,
+    pub(super) last_page: Option<ShownPage>,
 }
 
 /// Cookies: name, value, and expiration time in seconds.
@@ -36,14 +36,14 @@ pub(super) enum ShownPage {
     Nothing,
 }
 
-/// A request of a browser, or of the provider.
+/// A request from a browser or from the provider.
 #[derive(Clone)]
 pub(super) struct Tab {
     pub(super) from: Sender,
     pub(super) target: String,
-    pub(super) kind: Kind,
+    pub(super) kind: RequestKind,
     pub(super) hops: u32,
-    /// The request, once it was sent.
+    /// The request, once it has been sent.
     pub(super) request: Option<Request>,
 }
 
@@ -61,7 +61,7 @@ pub(super) enum Sender {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RequestKind {
     /// A URL is opened directly.
     Typed,
     /// A link on a page of the site is clicked.
@@ -69,7 +69,7 @@ pub(super) enum Kind {
     /// A script calls `fetch`.
     Fetch,
     /// The browser returns from the provider.
-    Elsewhere,
+    FromProvider,
     /// A logout token is posted.
     Post,
 }
@@ -81,13 +81,13 @@ impl Browser {
             sid: None,
             jar: Jar::default(),
             copy: None,
-            last: None,
+            last_page: None,
         }
     }
 }
 
 impl Jar {
-    pub(super) fn line(&self, now: u64) -> Option<String> {
+    pub(super) fn cookie_header(&self, now: u64) -> Option<String> {
         let current = self.0.iter().filter(|(_, _, until)| now < *until);
         let pairs: Vec<_> = current
             .map(|(name, value, _)| format!("{name}={value}"))
@@ -95,13 +95,13 @@ impl Jar {
         (!pairs.is_empty()).then(|| pairs.join("; "))
     }
 
-    pub(super) fn session(&self, now: u64) -> Option<&str> {
+    pub(super) fn session_cookie(&self, now: u64) -> Option<&str> {
         let mut all = self.0.iter();
-        all.find(|(name, _, until)| name == SESSION && now < *until)
+        all.find(|(name, _, until)| name == SESSION_COOKIE && now < *until)
             .map(|(_, value, _)| value.as_str())
     }
 
-    pub(super) fn keep(&mut self, now: u64, reply: &Reply) {
+    pub(super) fn store_cookies(&mut self, now: u64, reply: &Reply) {
         for (name, value, age) in cookies(reply) {
             self.0.retain(|(cookie_name, _, _)| *cookie_name != name);
             if age > 0 {
@@ -123,15 +123,15 @@ fn cookies(reply: &Reply) -> Vec<(String, String, u64)> {
     read.collect()
 }
 
-/// The session's cookie that a reply sets, if it sets one.
-pub(super) fn session_set(reply: &Reply) -> Option<String> {
+/// The session cookie that a reply sets, if any.
+pub(super) fn new_session_cookie(reply: &Reply) -> Option<String> {
     let mut all = cookies(reply).into_iter();
-    all.find(|(name, _, age)| name == SESSION && *age > 0)
+    all.find(|(name, _, age)| name == SESSION_COOKIE && *age > 0)
         .map(|(_, value, _)| value)
 }
 
 impl Tab {
-    pub(super) fn new(from: Sender, target: &str, kind: Kind) -> Self {
+    pub(super) fn new(from: Sender, target: &str, kind: RequestKind) -> Self {
         Self {
             from,
             target: target.to_owned(),
@@ -156,20 +156,20 @@ impl Tab {
             put(COOKIE, &cookies);
         }
         let (site, mode, dest) = match self.kind {
-            Kind::Typed => ("none", "navigate", "document"),
-            Kind::Click => ("same-origin", "navigate", "document"),
-            Kind::Fetch => ("same-origin", "cors", "empty"),
-            Kind::Elsewhere => ("cross-site", "navigate", "document"),
-            Kind::Post => ("", "", ""),
+            RequestKind::Typed => ("none", "navigate", "document"),
+            RequestKind::Click => ("same-origin", "navigate", "document"),
+            RequestKind::Fetch => ("same-origin", "cors", "empty"),
+            RequestKind::FromProvider => ("cross-site", "navigate", "document"),
+            RequestKind::Post => ("", "", ""),
         };
-        if self.kind != Kind::Post {
+        if self.kind != RequestKind::Post {
             put(HeaderName::from_static("sec-fetch-site"), site);
             put(HeaderName::from_static("sec-fetch-mode"), mode);
             put(HeaderName::from_static("sec-fetch-dest"), dest);
         }
         Request {
             method: match self.kind {
-                Kind::Post => Method::POST,
+                RequestKind::Post => Method::POST,
                 _ => Method::GET,
             },
             host: "shop.example".to_owned(),
@@ -180,18 +180,18 @@ impl Tab {
     }
 }
 
-impl Kind {
+impl RequestKind {
     /// The kind of navigation after a redirect by the site itself.
-    pub(super) const fn next(self) -> Self {
+    pub(super) const fn after_redirect(self) -> Self {
         match self {
-            Self::Elsewhere => Self::Elsewhere,
+            Self::FromProvider => Self::FromProvider,
             _ => Self::Click,
         }
     }
 }
 
-/// A parameter of a URL's query.
-pub(super) fn parameter(url: &str, name: &str) -> Option<String> {
+/// The value of a query parameter of a URL.
+pub(super) fn query_parameter(url: &str, name: &str) -> Option<String> {
     let (_, query) = url.split_once('?')?;
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;
     let mut pairs = pairs.into_iter();

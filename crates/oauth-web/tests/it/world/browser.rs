@@ -1,4 +1,4 @@
-//! What a user's browser does: it keeps cookies, and follows where it is sent.
+//! A user's browser, which keeps cookies and follows redirects.
 
 use super::*;
 
@@ -75,7 +75,7 @@ impl Browser {
         let ended = world.visit(request, access, need);
         if let Ended::Reply(reply) = &ended {
             assert_eq!(reply.headers["cache-control"], "no-store");
-            // A form of the site's own has to say where it comes from.
+            // A form of the site must state its origin.
             let policy = if reply.body.contains("<form method=post action=\"/") {
                 "same-origin"
             } else {
@@ -144,7 +144,7 @@ impl Browser {
         self.send(world, request, Access::SignedIn)
     }
 
-    /// A script of the site asks.
+    /// A script of the site sends a request.
     pub(crate) fn fetch(&mut self, world: &mut World, method: Method, target: &str) -> Ended {
         let mut request = self.request(world, method, target, From::Own);
         put(&mut request.headers, "sec-fetch-mode", "cors");
@@ -153,14 +153,14 @@ impl Browser {
         self.send(world, request, Access::SignedIn)
     }
 
-    /// The provider sends the user back: where it would.
+    /// The URL to which the provider redirects the user.
     pub(crate) fn provider(world: &mut World, url: &str) -> String {
         let callback = world.provider.browse(url);
         let callback = callback.unwrap_or_else(|| panic!("the provider shows a page at {url}"));
         callback.strip_prefix(SHOP).unwrap().to_owned()
     }
 
-    /// Opens a page and follows every redirect, whoever sends it.
+    /// Opens a page and follows every redirect, of the site and of the provider.
     pub(crate) fn open(&mut self, world: &mut World, target: &str) -> Ended {
         let request = self.request(world, Method::GET, target, From::Typed);
         let ended = self.send(world, request, Access::SignedIn);

@@ -1,6 +1,6 @@
-//! A page for whoever is signed in, in axum: what a request with the cookie of a session costs over one that asks nobody.
-//! Ours opens a sealed cookie; axum-login finds the session in memory by the id in the cookie, and asks its backend for the
-//! person, who is in memory too.
+//! A page for signed-in users in axum: the cost of a request with a session cookie over one without a check.
+//! Ours opens a sealed cookie; axum-login finds the session in memory by the id in the cookie, and loads the user
+//! from its backend, also in memory.
 
 use std::convert::Infallible;
 
@@ -148,7 +148,7 @@ async fn said(response: Response<Body>) -> Result<(StatusCode, String), Failure>
     Ok((status, String::from_utf8(body.to_vec())?))
 }
 
-/// Every side lets ann in, and those that ask let nobody else in.
+/// Every side admits ann, and those that check admit no other user.
 async fn check(side: &Side) -> Result<(), Failure> {
     let ask = async |cookie| {
         side.app

@@ -6,7 +6,7 @@ use crate::jose::{Decrypter, DecryptionFailed, DecryptionJob, Enc, JweAlg, Respo
 use crate::secret::Secret;
 use crate::testing::NOW;
 
-/// An ID token with the common members and these. Its signature is not checked.
+/// An ID token with the common claims and these. Its signature is not checked.
 fn id_token(issuer: &str, members: &str) -> String {
     let claims = format!(
         r#"{{"iss":"{issuer}","aud":"id","iat":{NOW},"exp":{}{members}}}"#,
@@ -37,7 +37,7 @@ fn refreshed_by(client: &Client, login: &str, renewed: Option<&str>) -> Result<T
 }
 
 #[test]
-fn the_id_token_of_a_refresh_continues_the_login() {
+fn refreshed_id_token_must_continue_the_login() {
     let login = ours(r#","sub":"ann","nonce":"n","auth_time":5"#);
     for valid in [
         r#","sub":"ann""#,
@@ -72,9 +72,9 @@ fn the_id_token_of_a_refresh_continues_the_login() {
     );
 }
 
-/// A clock that is wrong must not cost the grant: the refresh token sent is spent, and the new one is in the same reply.
+/// A wrong clock must not lose the grant: the refresh token sent is spent, and the new one is in the same response.
 #[test]
-fn a_wrong_clock_loses_no_refresh_token() {
+fn id_token_with_wrong_times_does_not_lose_the_rotated_refresh_token() {
     let login = ours(r#","sub":"ann""#);
     let renewed = |iat: u64, exp: u64, sub: &str| {
         let header = url_safe(r#"{"alg":"RS256"}"#);
@@ -106,14 +106,14 @@ fn a_wrong_clock_loses_no_refresh_token() {
         let other = error_code(renewed(iat, exp, "bob").0.map(drop));
         assert_eq!(other, Err("id_token.subject_changed"));
     }
-    // It expired before it was issued, by the server's own clock.
+    // By the server's own clock it expired before it was issued.
     let over = error_code(renewed(NOW, NOW - day, "ann").0.map(drop));
     assert_eq!(over, Err("jwt.expired"));
     assert_eq!(Warning::IdTokenTimes.code(), "id_token_times");
 }
 
 #[test]
-fn a_server_may_be_known_to_tell_of_the_last_login() {
+fn auth_time_of_last_login_quirk_accepts_a_later_auth_time() {
     let client = client_with_quirks([Quirk::AuthTimeOfLastLogin]);
     let login = ours(r#","sub":"ann","auth_time":5"#);
     let refreshed =
@@ -131,11 +131,11 @@ fn a_server_may_be_known_to_tell_of_the_last_login() {
 }
 
 #[test]
-fn where_a_refresh_brings_no_id_token_the_one_before_is_kept() {
+fn refresh_without_id_token_keeps_the_previous_one() {
     let login = ours(r#","sub":"ann""#);
     let tokens = refreshed(&login, None).unwrap();
     assert_eq!(tokens.id_token.unwrap().expose(), &login);
-    // Claims that cannot be compared are skipped.
+    // ID tokens that cannot be parsed are not compared.
     let tokens = refreshed("an old text", Some(&login)).unwrap();
     assert_eq!(tokens.id_token.unwrap().expose(), &login);
     let encrypted = "a.b.c.d.e";
@@ -154,7 +154,7 @@ impl Decrypter for Known {
 
 /// A login keeps the signed token, even if it was encrypted.
 #[test]
-fn an_encrypted_id_token_of_a_refresh_is_decrypted_and_compared() {
+fn encrypted_id_token_of_a_refresh_is_decrypted_and_compared() {
     let header = url_safe(r#"{"alg":"dir","enc":"A128GCM"}"#);
     let [iv, text, tag] = [12, 4, 16].map(|bytes| url_safe(vec![1; bytes]));
     let jwe = format!("{header}..{iv}.{text}.{tag}");

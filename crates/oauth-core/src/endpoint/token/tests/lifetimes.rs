@@ -1,5 +1,5 @@
-//! The expiry times in a token response, other than that of the access token.
-#![allow(clippy::unwrap_used)] // a test that fails says so
+//! The expiry times in a token response other than that of the access token.
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use super::*;
 use crate::moment::UnixTime;
@@ -18,7 +18,7 @@ fn read(client: &Client, members: &str) -> Result<Tokens, Error> {
 }
 
 #[test]
-fn both_ends_are_read_and_stored() {
+fn refresh_timeout_and_authorization_expiry_are_read_and_stored() {
     let members = r#","refresh_token_timeout":60,"authorization_expires_in":"90.5""#;
     let tokens = read(&client(), members).unwrap();
     assert_eq!(ends(&tokens), (Some(60), Some(90)));
@@ -31,7 +31,7 @@ fn both_ends_are_read_and_stored() {
 }
 
 #[test]
-fn a_lifetime_that_is_none_counts_as_unknown_and_is_told() {
+fn malformed_lifetime_is_warned_about_or_refused_by_strict_rules() {
     for malformed in ["-1", "[]", "\"soon\"", "1700000000"] {
         let members = format!(
             r#","refresh_token_timeout":{malformed},"authorization_expires_in":{malformed}"#
@@ -63,7 +63,7 @@ fn a_lifetime_that_is_none_counts_as_unknown_and_is_told() {
 }
 
 #[test]
-fn the_earlier_end_counts() {
+fn earlier_of_timeout_and_authorization_expiry_applies() {
     let members = r#","refresh_token_timeout":90,"authorization_expires_in":60"#;
     let tokens = read(&client(), members).unwrap();
     assert_eq!(ends(&tokens), (Some(60), Some(60)));
@@ -91,7 +91,7 @@ fn refresh_without_rotation(expires_at: Option<u64>, until: Option<u64>, members
 }
 
 #[test]
-fn the_newest_answer_wins_for_a_token_that_stays() {
+fn refresh_without_rotation_replaces_or_clears_stored_lifetimes() {
     let now = at().now().as_secs();
     let until = Some(now + 500);
     let both = r#","refresh_token_timeout":60,"authorization_expires_in":90"#;
@@ -117,7 +117,7 @@ fn the_newest_answer_wins_for_a_token_that_stays() {
 }
 
 #[test]
-fn a_new_refresh_token_has_no_end_but_its_own() {
+fn rotated_refresh_token_does_not_inherit_lifetimes() {
     let now = at().now().as_secs();
     let members = r#","refresh_token":"r1""#;
     let tokens = refresh_without_rotation(Some(now + 10), Some(now + 10), members);
@@ -125,7 +125,7 @@ fn a_new_refresh_token_has_no_end_but_its_own() {
 }
 
 #[test]
-fn a_member_of_the_servers_own_is_read_by_its_quirk_alone() {
+fn custom_lifetime_member_is_read_only_under_its_quirk() {
     let member = || "refresh_token_expires_in".to_owned();
     let idle = client_with_quirks([Quirk::RefreshTokenTimeoutMember(member())]);
     let fixed = client_with_quirks([Quirk::AuthorizationExpiresInMember(member())]);
@@ -148,7 +148,7 @@ fn a_member_of_the_servers_own_is_read_by_its_quirk_alone() {
 }
 
 #[test]
-fn a_camel_case_server_names_them_too() {
+fn camel_case_lifetime_members_are_read_under_their_quirk() {
     let camel = client_with_quirks([Quirk::CamelCaseResponse]);
     let tokens = read(&camel, r#","refreshTokenTimeout":60"#).unwrap();
     assert_eq!(ends(&tokens).0, Some(60));

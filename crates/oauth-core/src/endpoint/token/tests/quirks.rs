@@ -1,5 +1,5 @@
 //! Replies of real servers: each is accepted only with its quirk.
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use crate::http::Response;
 use serde_json::json;
@@ -23,7 +23,7 @@ fn pair(first: &str, second: &str) -> (String, String) {
 const SLACK: &str = r#"{"ok":true,"authed_user":{"id":"U1","access_token":"xoxp-1","token_type":"user","scope":"chat:write"}}"#;
 
 #[test]
-fn a_token_inside_a_member_is_read_by_its_quirk_and_pointed_to_without() {
+fn nested_token_is_read_under_its_quirk_and_otherwise_named_in_the_error() {
     let user = Quirk::BearerAlias("user".to_owned());
     let inside = Quirk::TokenMember("authed_user".to_owned());
     let slack = client_with_quirks([inside, user]);
@@ -47,13 +47,13 @@ fn a_token_inside_a_member_is_read_by_its_quirk_and_pointed_to_without() {
 }
 
 #[test]
-fn a_token_of_the_response_itself_goes_before_one_inside() {
+fn top_level_token_takes_precedence_over_a_nested_one() {
     let slack = client_with_quirks([Quirk::TokenMember("authed_user".to_owned())]);
     let both = r#"{"access_token":"xoxb-1","token_type":"Bearer","refresh_token":"r2","authed_user":{"access_token":"xoxp-1","refresh_token":"r3"}}"#;
     let tokens = refresh(&slack, reply(200, both)).unwrap();
     assert_eq!(tokens.access_token.expose(), "xoxb-1");
     assert_eq!(tokens.refresh_token.unwrap().secret().expose(), "r2");
-    // The description of one token is not applied to another.
+    // Members that describe one token are not applied to another.
     let apart = r#"{"refresh_token":"r2","scope":"a","authed_user":{"access_token":"xoxp-1","token_type":"Bearer","scope":"b"}}"#;
     let tokens = refresh(&slack, reply(200, apart)).unwrap();
     assert_eq!(tokens.scope.as_str(), "b");
@@ -74,7 +74,7 @@ fn withings() -> Client {
 }
 
 #[test]
-fn a_reply_whose_status_is_not_the_good_one_is_a_refusal() {
+fn reply_whose_status_member_is_not_the_success_value_is_a_refusal() {
     let valid_token = r#"{"status":0,"body":{"userid":"7","access_token":"n1","refresh_token":"r2","expires_in":10800,"token_type":"Bearer"}}"#;
     let tokens = refresh(&withings(), reply(200, valid_token)).unwrap();
     assert_eq!(tokens.expires_in, Some(10800));
@@ -116,7 +116,7 @@ fn a_reply_whose_status_is_not_the_good_one_is_a_refusal() {
     );
 }
 
-/// What a request that begins `exchange` sends under this name.
+/// The value that a request beginning `exchange` sends under this name.
 fn parameter_of<E: Exchange>(mut exchange: E, name: &str) -> Result<Option<String>, &'static str> {
     let step = exchange.resume(&at(), Input::Begin);
     match step.map_err(|error| error.code())? {
@@ -130,7 +130,7 @@ fn parameter_of<E: Exchange>(mut exchange: E, name: &str) -> Result<Option<Strin
 }
 
 #[test]
-fn a_parameter_of_the_servers_own_goes_with_every_token_request() {
+fn extra_parameter_is_sent_with_every_token_request() {
     let client = withings();
     let token = client.refresh_token("r1", Scope::none());
     let sent = Ok(Some("requesttoken".to_owned()));
@@ -147,7 +147,7 @@ fn a_parameter_of_the_servers_own_goes_with_every_token_request() {
 }
 
 #[test]
-fn the_end_of_a_token_is_its_lifetime_by_its_quirk_alone() {
+fn expires_at_member_sets_the_lifetime_only_under_its_quirk() {
     let strava = client_with_quirks([Quirk::ExpiresAtMember("expires_at".to_owned())]);
     let life = |client: &Client, members: &str| {
         let body = format!(r#"{{"access_token":"n1","token_type":"Bearer",{members}}}"#);
@@ -166,7 +166,7 @@ fn the_end_of_a_token_is_its_lifetime_by_its_quirk_alone() {
     assert_eq!(life(&client(), r#""expires_at":1750003600"#), (None, false));
     let both = r#""expires_in":1200,"expires_at":1750009999"#;
     assert_eq!(life(&strava, both), (Some(1200), false));
-    // An expired token counts as expired, not as one of unknown lifetime.
+    // A past expiry means that the token has expired, not that its lifetime is unknown.
     assert_eq!(
         life(&strava, r#""expires_at":1749999999"#),
         (Some(0), false)
@@ -181,7 +181,7 @@ fn the_end_of_a_token_is_its_lifetime_by_its_quirk_alone() {
 }
 
 #[test]
-fn an_empty_scope_says_that_nothing_was_granted_or_by_its_quirk_nothing_at_all() {
+fn empty_scope_means_none_granted_or_is_ignored_under_its_quirk() {
     let body = r#"{"access_token":"n1","token_type":"BearerToken","expires_in":"1799","scope":"","refresh_token_expires_in":"0"}"#;
     let alias = || Quirk::BearerAlias("BearerToken".to_owned());
     let apigee = client_with_quirks([alias(), Quirk::EmptyScopeIsAbsent]);
@@ -196,7 +196,7 @@ fn an_empty_scope_says_that_nothing_was_granted_or_by_its_quirk_nothing_at_all()
 }
 
 #[test]
-fn a_refusal_means_what_its_description_is_said_to_mean() {
+fn error_description_is_mapped_to_a_code_by_its_quirk() {
     let (words, expected) = pair(
         "token request is already being processed",
         "temporarily_unavailable",
@@ -230,7 +230,7 @@ fn sent(
 }
 
 #[test]
-fn a_scope_is_known_by_each_of_its_names() {
+fn scope_aliases_and_prefixes_are_treated_as_equal_under_their_quirk() {
     let (short, long) = pair("email", "https://www.googleapis.com/auth/userinfo.email");
     let prefix = "https://graph.microsoft.com/";
     let quirks = [
@@ -275,7 +275,7 @@ fn a_scope_is_known_by_each_of_its_names() {
 }
 
 #[test]
-fn a_refresh_names_its_scope_where_the_server_wants_one() {
+fn scope_on_refresh_quirk_sends_the_granted_and_additional_scope() {
     let also = Scope::parse("offline_access").unwrap();
     let entra = client_with_quirks([Quirk::ScopeOnRefresh(also)]);
     let all = "api://app/read offline_access";
@@ -290,7 +290,7 @@ fn a_refresh_names_its_scope_where_the_server_wants_one() {
 }
 
 #[test]
-fn a_refresh_token_may_be_good_for_other_resources() {
+fn refreshes_any_scope_quirk_allows_scopes_beyond_the_grant() {
     let graph = "https://graph.microsoft.com/.default";
     let entra = client_with_quirks([Quirk::RefreshesAnyScope]);
     assert_eq!(
@@ -315,7 +315,7 @@ fn a_refresh_token_may_be_good_for_other_resources() {
 }
 
 #[test]
-fn a_server_that_refuses_resources_is_sent_none() {
+fn without_resource_quirk_omits_the_resource_parameter() {
     let refresh = || {
         let request = TokenRequest::from(Scope::parse("a").unwrap());
         request.resource("https://api.example/").unwrap()

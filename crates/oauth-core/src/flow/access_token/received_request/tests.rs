@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use super::*;
 use crate::dpop::DpopNonceKey;
@@ -94,7 +94,7 @@ fn refusal_of(request: ReceivedRequest) -> (&'static str, u16, String) {
 }
 
 #[test]
-fn a_bound_token_is_good_with_a_proof_of_its_key() {
+fn bound_token_with_a_matching_proof_is_accepted() {
     let token = token_with(BOUND);
     let verified = run(&verifier(), bound_request(&token, "1", ""), &at(0)).unwrap();
     assert_eq!(verified.subject(), "u");
@@ -112,7 +112,7 @@ fn a_bound_token_is_good_with_a_proof_of_its_key() {
 }
 
 #[test]
-fn a_token_that_is_not_bound_is_a_bearer_token() {
+fn unbound_token_is_accepted_only_as_a_bearer_token() {
     let token = token_with("");
     let bearer = request().with_authorization(format!("bearer {token}"));
     let verified = run(&verifier(), bearer.clone(), &at(0)).unwrap();
@@ -129,7 +129,7 @@ fn a_token_that_is_not_bound_is_a_bearer_token() {
 }
 
 #[test]
-fn a_bound_token_is_no_bearer_token() {
+fn bound_token_sent_as_bearer_is_refused() {
     let token = token_with(BOUND);
     let bearer = request().with_authorization(format!("Bearer {token}"));
     let refusal = (
@@ -138,13 +138,13 @@ fn a_bound_token_is_no_bearer_token() {
         r#"Bearer error="invalid_token", DPoP algs="ES256""#.to_owned(),
     );
     assert_eq!(refusal_of(bearer.clone()), refusal);
-    // A good proof does not help: "not DPoP" is what the sender said (RFC 9449 section 7.2).
+    // A valid proof does not help: the request used the Bearer scheme (RFC 9449 section 7.2).
     let with_proof = bearer.with_dpop(proof_for(&token, "1", ""));
     assert_eq!(refusal_of(with_proof), refusal);
 }
 
 #[test]
-fn the_key_is_that_of_the_token() {
+fn token_bound_to_another_key_is_refused() {
     let (code, status, challenge) = refusal_of(bound_request(&token_with(OTHER), "1", ""));
     assert_eq!((code, status), ("access_token.proof_required", 401));
     // As in figure 17 of RFC 9449.
@@ -155,7 +155,7 @@ fn the_key_is_that_of_the_token() {
 }
 
 #[test]
-fn a_certificate_is_compared_too() {
+fn certificate_bound_token_requires_the_matching_certificate() {
     let token = token_with(CERTIFICATE);
     let bearer = request().with_authorization(format!("Bearer {token}"));
     let right = bearer.clone().with_certificate("of-the-certificate");
@@ -171,7 +171,7 @@ fn a_certificate_is_compared_too() {
 }
 
 #[test]
-fn a_request_without_a_token_learns_how_to_present_one() {
+fn missing_malformed_or_duplicate_token_is_answered_with_a_challenge() {
     let both = r#"Bearer, DPoP algs="ES256""#.to_owned();
     let basic = request().with_authorization("Basic dTpw");
     let no_scheme = request().with_authorization(token_with(""));
@@ -197,7 +197,7 @@ fn a_request_without_a_token_learns_how_to_present_one() {
 }
 
 #[test]
-fn a_proof_that_is_refused_is_no_fault_of_the_token() {
+fn invalid_proof_is_answered_with_invalid_dpop_proof() {
     let token = token_with(BOUND);
     let none = request().with_authorization(format!("DPoP {token}"));
     let challenge = r#"DPoP error="invalid_dpop_proof", algs="ES256", Bearer"#.to_owned();
@@ -234,7 +234,7 @@ fn a_proof_that_is_refused_is_no_fault_of_the_token() {
 }
 
 #[test]
-fn without_named_algorithms_all_asymmetric_ones_are_announced() {
+fn all_asymmetric_algorithms_are_announced_by_default() {
     let server = testing::server().with_endpoint(EndpointKind::Jwks, "https://as.example/jwks");
     let verifier = AccessTokenVerifier::new(server.unwrap(), "https://api.example");
     let error = run(&verifier, request(), &at(0)).unwrap_err();
@@ -248,14 +248,14 @@ fn without_named_algorithms_all_asymmetric_ones_are_announced() {
 }
 
 #[test]
-fn a_proof_is_accepted_once() {
+fn replayed_proof_is_refused() {
     let (verifier, token) = (verifier(), token_with(BOUND));
     let seen = |verifier: &AccessTokenVerifier, jti: &str, seconds: u64| {
         error_code(run(verifier, bound_request(&token, jti, ""), &at(seconds)).map(drop))
     };
     assert_eq!(seen(&verifier, "1", 0), Ok(()));
     assert_eq!(seen(&verifier, "1", 0), Err("dpop_proof.replayed"));
-    // At the last moment at which it would be accepted, and by a clone.
+    // At the last moment of its validity, and with a clone.
     assert_eq!(
         seen(&verifier.clone(), "1", 120),
         Err("dpop_proof.replayed")
@@ -266,9 +266,9 @@ fn a_proof_is_accepted_once() {
     assert_eq!(accepted.dpop_proof().unwrap().replay_refusal(), None);
 }
 
-/// The application remembers them, and has a name, a time and a response until `forget_at`.
+/// The application remembers proofs; it gets a key, the response to a replay, and `forget_at`.
 #[test]
-fn a_proof_that_the_caller_remembers_has_the_response_to_a_replay() {
+fn caller_managed_replay_protection_provides_the_refusal() {
     let token = token_with(BOUND);
     let refused = |verifier: &AccessTokenVerifier| {
         run(verifier, bound_request(&token, "1", ""), &at(0)).map(|token| {
@@ -290,13 +290,13 @@ fn a_proof_that_the_caller_remembers_has_the_response_to_a_replay() {
         (401, Some(challenge))
     );
     assert_eq!(refusal.dpop_nonce, None);
-    // The same as of a verifier that remembers it itself.
+    // The same as from a verifier that remembers proofs itself.
     refused(&own).unwrap();
     assert_eq!(refused(&own).unwrap_err().refusal(), Some(&refusal));
 }
 
 #[test]
-fn without_an_algorithm_no_proof_is_accepted() {
+fn empty_or_symmetric_algorithm_list_refuses_every_proof() {
     for algs in [&[][..], &[Alg::Hs256]] {
         let verifier = verifier().with_dpop_algs(algs.iter().copied());
         let request = bound_request(&token_with(BOUND), "1", "");
@@ -308,9 +308,9 @@ fn without_an_algorithm_no_proof_is_accepted() {
     }
 }
 
-/// It would be forgotten as soon as it is remembered, and could be used again.
+/// It would be forgotten immediately and could be replayed.
 #[test]
-fn a_proof_that_expires_while_the_token_is_verified_is_refused() {
+fn proof_that_expires_during_token_verification_is_refused() {
     let token = token_with(BOUND);
     for replay in [ReplayProtection::Process, ReplayProtection::Caller] {
         let verifier = verifier().with_dpop_replay(replay);
@@ -328,7 +328,7 @@ fn a_proof_that_expires_while_the_token_is_verified_is_refused() {
 }
 
 #[test]
-fn a_request_that_is_refused_uses_up_no_proof() {
+fn refused_request_does_not_consume_its_proof() {
     let (verifier, valid_token) = (verifier(), token_with(BOUND));
     let demanding = verifier
         .clone()
@@ -340,7 +340,7 @@ fn a_request_that_is_refused_uses_up_no_proof() {
 }
 
 #[test]
-fn a_nonce_is_required_with_a_challenge_that_has_one() {
+fn missing_nonce_is_answered_with_a_challenge_carrying_one() {
     let verifier = verifier().with_dpop_nonces(DpopNonceKey::new([7; 32]));
     let token = token_with(BOUND);
     let error = run(&verifier, bound_request(&token, "1", ""), &at(0)).unwrap_err();
@@ -366,7 +366,7 @@ fn a_nonce_is_required_with_a_challenge_that_has_one() {
     let verified = run(&verifier, later, &at(200)).unwrap();
     let next = verified.dpop_proof().unwrap().next_nonce();
     assert!(next.is_some_and(|next| next != nonce));
-    // Other refusals of a DPoP request bring one as well; those of a bearer token do not.
+    // Other refusals of a DPoP request also carry one; those of a bearer token do not.
     let wrong = run(&verifier, bound_request(&token, "2", r#","htx":1"#), &at(0)).unwrap_err();
     assert!(wrong.refusal().unwrap().dpop_nonce.is_some());
     let bearer = request().with_authorization(format!("Bearer {token}"));
@@ -375,7 +375,7 @@ fn a_nonce_is_required_with_a_challenge_that_has_one() {
 }
 
 #[test]
-fn an_exchange_ends_once() {
+fn exchange_refuses_out_of_order_input_and_input_after_its_end() {
     let mut exchange = verifier().verify_request(request());
     assert_eq!(
         error_code(exchange.resume(&at(0), Input::Begin).map(drop)),

@@ -1,4 +1,4 @@
-//! The algorithms that are accepted for access tokens if the caller names none.
+//! The algorithms accepted for access tokens if the caller configures none.
 
 use super::{AT_JWT, claims};
 use crate::exchange::{Exchange, Input, Step, VerificationJob};
@@ -38,8 +38,8 @@ fn verifier(listed: &[&str], keys: &[String]) -> AccessTokenVerifier {
     verifier
 }
 
-/// The algorithm with which the signature of such a token is checked, or why it is not. The keys are fetched once
-/// more, without a match.
+/// The algorithm used to verify such a token, or the error. The keys are fetched again once
+/// if none matches.
 fn alg_used(
     verifier: &AccessTokenVerifier,
     alg: &str,
@@ -62,7 +62,7 @@ fn alg_used(
 const REFUSED: Result<&str, &str> = Err("jws.alg_not_allowed");
 
 #[test]
-fn a_published_key_says_with_which_algorithm_tokens_are_signed() {
+fn algorithm_of_a_published_key_is_accepted() {
     for listed in [&[][..], &["RS256"]] {
         let of = |keys: &[String], alg| alg_used(&verifier(listed, keys), alg, "");
         assert_eq!(of(&[ec("")], "ES256"), Ok("ES256"));
@@ -97,11 +97,11 @@ fn a_published_key_says_with_which_algorithm_tokens_are_signed() {
 }
 
 #[test]
-fn a_token_cannot_choose_an_algorithm_that_its_key_is_not_for() {
+fn token_algorithm_must_fit_a_published_key() {
     let verifier = verifier(&[], &[rsa(""), ec("")]);
     let of = |alg, header: &str| alg_used(&verifier, alg, header);
     assert_eq!(of("ES256", r#","kid":"ec""#), Ok("ES256"));
-    // Never an HMAC, whose secret would be a public key, and never `none`, in any spelling.
+    // Never HMAC, whose secret would be a public key, and never `none` in any spelling.
     for alg in [
         "HS256", "HS384", "HS512", "none", "None", "nOnE", "", "es256", "ES256 ",
     ] {
@@ -109,7 +109,7 @@ fn a_token_cannot_choose_an_algorithm_that_its_key_is_not_for() {
             assert_eq!(of(alg, header), REFUSED, "{alg} {header}");
         }
     }
-    // The kid of a key of another type, of a key that is not there, and a key of the token's own.
+    // The kid of a key of another type, an unknown kid, and a key embedded in the token.
     assert_eq!(of("ES256", r#","kid":"rsa""#), REFUSED);
     assert_eq!(of("RS256", r#","kid":"ec""#), Err("jws.no_matching_key"));
     assert_eq!(of("ES256", r#","kid":"other""#), REFUSED);
@@ -118,7 +118,7 @@ fn a_token_cannot_choose_an_algorithm_that_its_key_is_not_for() {
 }
 
 #[test]
-fn algorithms_that_the_caller_names_are_the_only_ones() {
+fn explicitly_configured_algorithms_are_exclusive() {
     let named = verifier(&[], &[rsa(""), ec("")]).with_algs([Alg::Rs256]);
     assert_eq!(alg_used(&named, "RS256", ""), Ok("RS256"));
     assert_eq!(alg_used(&named, "ES256", ""), REFUSED);

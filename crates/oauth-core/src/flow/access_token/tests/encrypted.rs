@@ -47,7 +47,7 @@ fn refused(verifier: &AccessTokenVerifier, token: &str) -> Error {
 }
 
 #[test]
-fn what_is_encrypted_is_decrypted_and_verified_by_the_same_rules() {
+fn encrypted_token_is_decrypted_and_verified_by_the_same_rules() {
     let judged = |typ: &str, more: &str| {
         let verifier =
             verifier().with_encryption(verifier_with_encryption(&token(typ, &claims(more))));
@@ -64,14 +64,14 @@ fn what_is_encrypted_is_decrypted_and_verified_by_the_same_rules() {
 }
 
 #[test]
-fn a_plain_token_is_refused_where_encryption_was_agreed() {
+fn plain_token_is_refused_where_encryption_is_configured_and_vice_versa() {
     let valid_token = token(AT_JWT, &claims(""));
     let error = refused(
         &verifier().with_encryption(verifier_with_encryption(&valid_token)),
         &valid_token,
     );
     assert_eq!(error.code(), "jwe.not_encrypted");
-    // The error blames the token, not the API.
+    // The error refers to the token, not to the API.
     let refusal = error.refusal().unwrap();
     let challenge = r#"Bearer error="invalid_token""#;
     assert_eq!(
@@ -85,7 +85,7 @@ fn a_plain_token_is_refused_where_encryption_was_agreed() {
 }
 
 #[test]
-fn keys_and_algorithms_are_those_of_the_api_and_not_of_the_token() {
+fn jwe_must_use_the_configured_algorithms_and_key() {
     let verifier =
         verifier().with_encryption(verifier_with_encryption(&token(AT_JWT, &claims(""))));
     for (alg, enc) in [
@@ -102,9 +102,9 @@ fn keys_and_algorithms_are_those_of_the_api_and_not_of_the_token() {
     assert_eq!(error.code(), "jwe.decryption");
 }
 
-/// Whoever knows the API's public key can encrypt to it: only a signature says who wrote the token.
+/// Anyone with the API's public key can encrypt to it: only a signature authenticates the issuer.
 #[test]
-fn what_is_encrypted_and_not_signed_is_refused() {
+fn encrypted_but_unsigned_token_is_refused() {
     let unsigned = format!("{}.{}.", base64::url_safe(r#"{"alg":"none"}"#), "e30");
     for (inside, expected) in [
         (claims(""), "jws.malformed"),
@@ -121,7 +121,7 @@ fn what_is_encrypted_and_not_signed_is_refused() {
 }
 
 #[test]
-fn the_apis_of_a_client_receive_what_is_encrypted_for_the_client() {
+fn verifier_inherits_the_clients_token_encryption() {
     let client = testing::client_of(testing::server());
     client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
     let valid_token = token(AT_JWT, &claims(""));

@@ -6,7 +6,7 @@ use crate::token::access_token::ProvenKeys;
 
 /// RFC 8693 section 4.4: an object of claims that identify who may act for the subject, and nothing else.
 #[test]
-fn a_token_says_who_may_act_for_its_subject() {
+fn may_act_is_returned_only_if_it_is_an_object() {
     let of = |more: &str| {
         let token = token(AT_JWT, &claims(more));
         let token = verify(&verifier(), &token, ProvenKeys::none()).unwrap();

@@ -12,35 +12,35 @@ fn refused(verifier: &AccessTokenVerifier, scheme: Scheme, more: &str) -> ApiRef
     refusal
 }
 
-fn says(refusal: &ApiRefusal, status: u16, challenge: &str) {
+fn assert_refusal(refusal: &ApiRefusal, status: u16, challenge: &str) {
     assert_eq!(refusal.status, status, "{challenge}");
     assert_eq!(refusal.challenge.as_deref(), Some(challenge));
 }
 
 #[test]
-fn a_refusal_says_what_is_needed_and_nothing_of_the_token() {
+fn challenge_states_the_requirements_of_the_api() {
     let verifier = verifier()
         .require_scope(Scope::parse("read write").unwrap())
         .require_max_age(Duration::from_secs(60))
         .require_acr(["gold", "silver"])
         .unwrap();
-    says(
+    assert_refusal(
         &verifier.refuse_missing(),
         401,
         r#"Bearer scope="read write""#,
     );
     let bearer = Scheme::Bearer;
     let expired = refused(&verifier, bearer, r#""exp":1"#);
-    says(&expired, 401, r#"Bearer error="invalid_token""#);
+    assert_refusal(&expired, 401, r#"Bearer error="invalid_token""#);
     let unmet = r#"Bearer error="insufficient_user_authentication", acr_values="gold silver", max_age="60""#;
-    says(&refused(&verifier, bearer, ""), 401, unmet);
+    assert_refusal(&refused(&verifier, bearer, ""), 401, unmet);
     let met = format!(r#""acr":"gold","auth_time":{NOW},"scope":"read""#);
     let needed = r#"Bearer error="insufficient_scope", scope="read write""#;
-    says(&refused(&verifier, bearer, &met), 403, needed);
+    assert_refusal(&refused(&verifier, bearer, &met), 403, needed);
 }
 
 #[test]
-fn every_way_to_show_a_token_has_its_challenge() {
+fn challenge_has_realm_metadata_and_one_entry_per_scheme() {
     let verifier = verifier().with_realm(r#"a "b" \"#).unwrap();
     let verifier =
         verifier.with_resource_metadata("https://api.example/.well-known/x".parse().unwrap());
@@ -48,15 +48,15 @@ fn every_way_to_show_a_token_has_its_challenge() {
     let metadata = r#"resource_metadata="https://api.example/.well-known/x""#;
     let bound = r#""cnf":{"jkt":"k"}"#;
     let only = format!(r#"Bearer {common}, error="invalid_token", {metadata}"#);
-    says(&refused(&verifier, Scheme::Bearer, bound), 401, &only);
+    assert_refusal(&refused(&verifier, Scheme::Bearer, bound), 401, &only);
     let verifier = verifier.with_dpop_algs([Alg::Es256, Alg::EdDsa]);
     let algs = r#"algs="ES256 EdDSA""#;
     let both = format!("{only}, DPoP {common}, {algs}, {metadata}");
-    says(&refused(&verifier, Scheme::Bearer, bound), 401, &both);
+    assert_refusal(&refused(&verifier, Scheme::Bearer, bound), 401, &both);
     let dpop = format!(
         r#"DPoP {common}, error="invalid_token", {algs}, {metadata}, Bearer {common}, {metadata}"#
     );
-    says(&refused(&verifier, Scheme::Dpop, bound), 401, &dpop);
+    assert_refusal(&refused(&verifier, Scheme::Dpop, bound), 401, &dpop);
     let read = challenge::parse([dpop.as_str()]).unwrap();
     assert_eq!(read.len(), 2);
     assert_eq!(
@@ -76,16 +76,16 @@ fn every_way_to_show_a_token_has_its_challenge() {
 }
 
 #[test]
-fn a_proof_is_answered_in_its_scheme() {
+fn refusal_with_a_proof_uses_the_dpop_scheme() {
     let token = token(AT_JWT, &claims(""));
     let error = verify(&verifier(), &token, ProvenKeys::dpop("k")).unwrap_err();
     let refusal = error.refusal().unwrap();
-    says(refusal, 401, r#"DPoP error="invalid_token", Bearer"#);
+    assert_refusal(refusal, 401, r#"DPoP error="invalid_token", Bearer"#);
     assert_eq!(Error::lost(Cause::unsent("no network")).refusal(), None);
 }
 
 #[test]
-fn a_client_verifies_what_its_own_api_is_shown_with_the_keys_that_it_knows() {
+fn clients_verifier_uses_its_cached_keys_but_not_its_hmac_algorithm() {
     let client = testing::client_of(testing::server()).with_id_token_algs([Alg::Hs256]);
     client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(KEYS).unwrap());
     let verifier = client.access_token_verifier("https://api.example");

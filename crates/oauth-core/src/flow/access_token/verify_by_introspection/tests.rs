@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ fn verify_with_members(members: &str) -> Result<(), &'static str> {
 }
 
 #[test]
-fn a_live_token_tells_who_may_do_what() {
+fn active_token_yields_its_claims() {
     let response = active(&format!(
         r#"{GOOD},"exp":{},"token_type":"Bearer","groups":["g"],"username":"al""#,
         NOW + 300
@@ -77,7 +77,7 @@ fn a_live_token_tells_who_may_do_what() {
     assert_eq!(token.expires_at(), UnixTime::from_secs(NOW + 300));
     assert_eq!(token.claims().texts("groups").unwrap(), ["g"]);
     assert_eq!(token.claims().text("username").unwrap(), Some("al"));
-    // Only claims that the server guarantees may be absent.
+    // Claims that the server need not return may be absent.
     let response = active(r#""client_id":"c""#);
     let proven = ProvenKeys::none();
     let token = shown_at(&verifier(), "t", proven, &later(0), Some(&response)).unwrap();
@@ -86,7 +86,7 @@ fn a_live_token_tells_who_may_do_what() {
 }
 
 #[test]
-fn what_makes_a_token_no_good_has_the_codes_of_a_jwt() {
+fn introspection_failures_use_the_codes_of_jwt_verification() {
     for (members, expected) in [
         (r#""client_id":"c""#.to_owned(), Ok(())),
         (r#""sub":"u""#.to_owned(), Err("jwt.missing_claim")),
@@ -121,7 +121,7 @@ fn what_makes_a_token_no_good_has_the_codes_of_a_jwt() {
             format!(r#"{GOOD},"cnf":{{"jkt":"k"}}"#),
             Err("access_token.proof_required"),
         ),
-        // Members beyond the size limit are unknown.
+        // Members beyond the size limit are dropped.
         (
             format!(
                 r#"{GOOD},"a":"{}","cnf":{{"jkt":"k"}}"#,
@@ -136,7 +136,7 @@ fn what_makes_a_token_no_good_has_the_codes_of_a_jwt() {
 }
 
 #[test]
-fn the_server_is_not_asked_about_what_no_header_can_carry() {
+fn token_with_invalid_characters_is_refused_without_introspection() {
     for token in ["", "=", "a b", "Bearer a", "a\r\nX: y", "a\0", "t\u{f6}ken"] {
         let proven = ProvenKeys::none();
         let error = shown_at(&verifier(), token, proven, &later(0), None).unwrap_err();
@@ -153,7 +153,7 @@ fn the_server_is_not_asked_about_what_no_header_can_carry() {
 }
 
 #[test]
-fn a_token_that_is_not_active_is_answered_like_any_bad_token() {
+fn inactive_token_is_answered_with_invalid_token() {
     let response = r#"{"active":false,"sub":"u","client_id":"c"}"#;
     let proven = ProvenKeys::none();
     let error = shown_at(&verifier(), "t", proven, &later(0), Some(response)).unwrap_err();
@@ -174,7 +174,7 @@ fn a_token_that_is_not_active_is_answered_like_any_bad_token() {
 }
 
 #[test]
-fn what_goes_wrong_with_the_question_is_not_the_tokens_fault() {
+fn failed_introspection_gives_5xx_without_a_challenge() {
     let refused = |input: Input| {
         let mut exchange = verifier().verify("t");
         let Step::Send(_) = exchange.resume(&later(0), Input::Begin).unwrap() else {
@@ -194,7 +194,7 @@ fn what_goes_wrong_with_the_question_is_not_the_tokens_fault() {
     let shape = refused(Input::Reply(json(200, r#"{"active":"true"}"#)));
     assert_eq!((shape.1, shape.2), (503, None));
 
-    // A bad signature of the response is the server's fault as well.
+    // A bad signature of the response is also the server's fault.
     let signed = verifier().with_signed_introspection(SignedResponse::default());
     let mut exchange = signed.verify("t");
     let Step::Send(request) = exchange.resume(&later(0), Input::Begin).unwrap() else {
@@ -220,7 +220,7 @@ fn clone_for(verifier: &AccessTokenVerifier, audience: &str) -> AccessTokenVerif
 }
 
 #[test]
-fn clones_share_what_was_said_and_need_what_they_need() {
+fn clones_share_the_introspection_cache_but_not_requirements() {
     let verifier = verifier().with_introspection_cache(Duration::from_secs(30), 10);
     let response = active(&format!(r#"{GOOD},"exp":{}"#, NOW + 20));
     let none = ProvenKeys::none;
@@ -260,7 +260,7 @@ fn clones_share_what_was_said_and_need_what_they_need() {
 }
 
 #[test]
-fn without_a_cache_every_token_is_a_question() {
+fn every_verification_introspects_without_a_cache() {
     for _ in 0..2 {
         shown_at(
             &verifier(),
@@ -317,7 +317,7 @@ fn only_one_of_several_verifications_introspects_a_new_token() {
 }
 
 #[test]
-fn a_question_without_an_answer_is_put_by_the_next() {
+fn waiting_verification_sends_its_own_request_if_the_first_fails_or_stalls() {
     let verifier = verifier().with_introspection_cache(Duration::from_secs(30), 10);
     // The lookup failed, or its driver was dropped.
     let mut lost = begin_lookup(&verifier);

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use crate::http::Request;
 use bytes::Bytes;
@@ -53,7 +53,7 @@ fn pairs(text: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn without_a_need_to_push_the_first_step_is_the_last() {
+fn begin_authorization_finishes_at_once_without_par() {
     let (url, pending) = client().authorize(&at(), authorization_request()).unwrap();
     let mut exchange = client().begin_authorization(authorization_request());
     let Step::Done(made) = exchange.resume(&at(), Input::Begin).unwrap() else {
@@ -68,7 +68,7 @@ fn without_a_need_to_push_the_first_step_is_the_last() {
 }
 
 #[test]
-fn a_pushed_request_holds_every_parameter_once_and_the_url_two() {
+fn pushed_request_carries_all_parameters_and_the_url_only_two() {
     for auth in [
         ClientAuth::none(),
         ClientAuth::basic("hunter22"),
@@ -106,14 +106,14 @@ fn a_pushed_request_holds_every_parameter_once_and_the_url_two() {
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(pairs(made.url.query().unwrap()), expected);
         assert_eq!(made.expires_in, Some(90));
-        // The callback is judged as that of any other flow.
+        // The callback is checked as in any other flow.
         let callback = format!("{CB}?code=c&state={}", made.pending.state().expose());
         assert!(client.redeem(made.pending, &callback).is_ok());
     }
 }
 
 #[test]
-fn what_is_no_answer_to_a_push_is_refused() {
+fn invalid_push_response_is_refused() {
     for (status, body, expected) in [
         (201, r#"{"expires_in":90}"#, "reply.shape"),
         (201, r#"{"request_uri":"","expires_in":90}"#, "reply.shape"),
@@ -144,7 +144,7 @@ fn what_is_no_answer_to_a_push_is_refused() {
 }
 
 #[test]
-fn whoever_wishes_pushes_and_what_cannot_be_pushed_is_not_put_into_a_url() {
+fn required_push_is_never_replaced_by_url_parameters() {
     let always = || AuthorizationRequest {
         push: Push::Always,
         ..authorization_request()
@@ -164,10 +164,10 @@ fn whoever_wishes_pushes_and_what_cannot_be_pushed_is_not_put_into_a_url() {
     );
 }
 
-/// RFC 9126 section 2.3 names 405, 413 and 429 beside the errors of a token endpoint. The request is not repeated: it
-/// would still be too large.
+/// RFC 9126 section 2.3 lists 405, 413 and 429 besides the errors of a token endpoint. The request is not repeated,
+/// since it would fail again.
 #[test]
-fn a_push_that_is_refused_by_its_status_is_refused_once_whatever_the_body() {
+fn push_refused_by_status_is_not_repeated() {
     for status in [405, 413, 429] {
         for body in ["", "<html>413</html>", r#"{"message":"too large"}"#] {
             let mut exchange =
@@ -201,10 +201,10 @@ fn a_push_that_is_refused_by_its_status_is_refused_once_whatever_the_body() {
     assert_eq!(error_code(step), Err("denied.invalid_request"));
 }
 
-/// A `request_uri` that has expired is not used again, and neither is anything of its request: "a client SHOULD only
+/// An expired `request_uri` is not reused, nor is anything else of its request: "a client SHOULD only
 /// use a request_uri value once" (RFC 9126 section 4).
 #[test]
-fn an_authorization_that_is_started_again_is_pushed_again_and_shares_nothing_with_the_first() {
+fn restarted_authorization_is_pushed_again_with_fresh_values() {
     let client = begin(ClientAuth::none());
     let begun = |seed: u8, uri: &str, now: u64| {
         let at = Moment::fixed(UnixTime::from_secs(now), [seed; 32]);
@@ -232,7 +232,7 @@ fn an_authorization_that_is_started_again_is_pushed_again_and_shares_nothing_wit
         assert_ne!(of(&first), of(&second), "{name}");
     }
     assert!(fresh.url.as_str().contains("urn%3Aexample%3A2"));
-    // The callback of the second is not taken for one of the first, and finishes the second.
+    // The callback of the second flow is not recognized by the first, and completes the second.
     let state = fresh.pending.state().expose();
     let callback = format!("{CB}?code=c&state={state}");
     assert!(!expired.pending.recognizes(&callback));

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use super::*;
 use crate::quirk::Rules;
@@ -15,7 +15,7 @@ fn read(callback: &str, mode: ResponseMode) -> Result<Callback<'_>, &'static str
 }
 
 #[test]
-fn what_is_read_may_stand_once_and_the_rest_as_it_likes() {
+fn duplicate_response_parameter_is_refused_and_other_duplicates_ignored() {
     for name in RESPONSE_PARAMETERS {
         let callback = format!("{CB}?{name}=a&{name}=b");
         let error = Callback::read(&callback, &uri(), ResponseMode::Query).unwrap_err();
@@ -32,7 +32,7 @@ fn what_is_read_may_stand_once_and_the_rest_as_it_likes() {
 }
 
 #[test]
-fn what_is_not_read_may_be_of_any_encoding() {
+fn unused_parameters_may_have_any_encoding() {
     let callback = format!("{CB}?n%E9e=a&code=c&city=N%EEmes&%FF");
     let read = |callback| read(callback, ResponseMode::Query);
     assert_eq!(read(&callback).unwrap().code(), Some("c"));
@@ -41,7 +41,7 @@ fn what_is_not_read_may_be_of_any_encoding() {
 }
 
 #[test]
-fn a_parameter_without_a_value_is_as_good_as_omitted() {
+fn empty_parameter_value_is_treated_as_absent() {
     let callback = format!("{CB}?code=&error=&iss=&state=");
     let callback = read(&callback, ResponseMode::Query).unwrap();
     assert!(callback.is_empty() && callback.refusal().is_none());
@@ -51,7 +51,7 @@ fn a_parameter_without_a_value_is_as_good_as_omitted() {
 }
 
 #[test]
-fn a_callback_is_read_up_to_64_kib() {
+fn callback_larger_than_64_kib_is_refused() {
     let head = format!("{CB}?code=");
     let longest = format!("{head}{}", "c".repeat(MAX_CALLBACK - head.len()));
     assert!(read(&longest, ResponseMode::Query).is_ok());
@@ -63,7 +63,7 @@ fn a_callback_is_read_up_to_64_kib() {
 }
 
 #[test]
-fn only_the_part_that_the_mode_names_is_read() {
+fn only_the_part_of_the_response_mode_is_read() {
     let both = format!("{CB}?code=query#code=fragment");
     let of = |mode| read(&both, mode).unwrap().code().map(str::to_owned);
     assert_eq!(of(ResponseMode::Query).as_deref(), Some("query"));
@@ -74,7 +74,7 @@ fn only_the_part_that_the_mode_names_is_read() {
 }
 
 #[test]
-fn bytes_that_are_not_utf_8_are_refused() {
+fn invalid_utf_8_in_a_response_parameter_is_refused() {
     let callback = format!("{CB}?code=%FF");
     assert_eq!(
         read(&callback, ResponseMode::Query).err(),
@@ -83,7 +83,7 @@ fn bytes_that_are_not_utf_8_are_refused() {
 }
 
 #[test]
-fn an_error_is_read_with_all_that_describes_it() {
+fn error_response_is_read_with_description_and_uri() {
     let callback = format!(
         "{CB}?error=access_denied&error_description=not+today&error_uri=https://as.example/why"
     );
@@ -97,7 +97,7 @@ fn an_error_is_read_with_all_that_describes_it() {
 }
 
 #[test]
-fn all_issuers_that_are_named_must_be_the_expected_one() {
+fn every_issuer_in_the_response_must_match() {
     let issuer = Issuer::parse("https://as.example").unwrap();
     let check = |is_required, named: &[Option<&str>]| {
         let named = named.iter().copied();
@@ -117,7 +117,7 @@ fn all_issuers_that_are_named_must_be_the_expected_one() {
 }
 
 #[test]
-fn debug_shows_names_and_no_value() {
+fn debug_shows_parameter_names_without_values() {
     let callback = format!("{CB}?code=S3CR3T&state=also");
     let shown = format!("{:?}", read(&callback, ResponseMode::Query).unwrap());
     assert_eq!(shown, r#"{"code", "state"}"#);

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use serde_json::json;
 
@@ -39,7 +39,7 @@ fn callback_context() -> CallbackContext {
 }
 
 #[test]
-fn a_flow_ends_in_the_context_that_it_was_begun_in_alone() {
+fn callback_in_another_context_is_refused() {
     let begun = || request().in_context("tenant1/tool");
     assert_eq!(
         redeem_in(begun(), callback_context().in_context("tenant1/tool")),
@@ -61,7 +61,7 @@ fn a_flow_ends_in_the_context_that_it_was_begun_in_alone() {
 }
 
 #[test]
-fn a_flow_ends_with_the_person_who_began_it_alone() {
+fn callback_of_another_user_is_refused() {
     let begun = || request().for_user("user-1");
     assert_eq!(
         redeem_in(begun(), callback_context().for_user("user-1")),
@@ -83,7 +83,7 @@ fn a_flow_ends_with_the_person_who_began_it_alone() {
 }
 
 #[test]
-fn the_state_is_compared_first() {
+fn state_is_checked_before_context_and_user() {
     let client = client();
     let begun = request().in_context("a").for_user("u");
     let (_, pending) = client.authorize(&at(), begun).unwrap();
@@ -92,7 +92,7 @@ fn the_state_is_compared_first() {
 }
 
 #[test]
-fn a_context_is_a_segment_of_its_redirect_uri() {
+fn context_id_is_appended_to_the_redirect_uri_as_one_segment() {
     let base = |text| RedirectUri::parse(text).unwrap();
     for (from, id, uri) in [
         (CB, "tool-a", "https://app.example/cb/tool-a"),
@@ -142,7 +142,7 @@ fn server_with_issuer_parameter() -> Client {
 }
 
 #[test]
-fn contexts_of_different_owners_share_no_registration() {
+fn contexts_of_different_owners_must_not_share_a_registration() {
     let client = server_with_issuer_parameter();
     let owned = |first, second| {
         let contexts = [context("a", first, &client), context("b", second, &client)];
@@ -153,7 +153,7 @@ fn contexts_of_different_owners_share_no_registration() {
 }
 
 #[test]
-fn contexts_share_a_redirect_uri_only_where_the_issuer_tells_them_apart() {
+fn shared_redirect_uri_is_refused_unless_all_servers_send_iss() {
     let metadata = json!({"authorization_response_iss_parameter_supported": true});
     let by_hand = client_of(server().with_metadata(metadata.as_object().cloned().unwrap()));
     assert!(by_hand.server().needs_distinct_redirect_uri());
@@ -174,13 +174,13 @@ fn contexts_share_a_redirect_uri_only_where_the_issuer_tells_them_apart() {
     assert_eq!(pair(&valid, &valid), (Ok(()), Ok(())));
     let refused = (Err("redirect_uri.shared"), Ok(()));
     assert_eq!(pair(&bad, &bad), refused);
-    // An undefended server endangers the other one, in either order.
+    // One server without `iss` endangers the other, in either order.
     assert_eq!(pair(&valid, &bad), refused);
     assert_eq!(pair(&bad, &valid), refused);
 }
 
 #[test]
-fn no_two_contexts_have_one_name() {
+fn duplicate_or_empty_context_ids_are_refused() {
     let client = server_with_issuer_parameter();
     let twice = [context("a", "o", &client), context("a", "o", &client)];
     let error = check_contexts(&twice).unwrap_err();

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -61,7 +61,7 @@ fn typed_jwt(pending: &PendingAuthorization, changes: &Value, more: &Value) -> S
     )
 }
 
-/// The flow's next request after this callback if all signatures are valid, or the error.
+/// The flow's next request after this callback with valid signatures, or the error.
 fn redeem(client: &Client, pending: PendingAuthorization, callback: &str) -> Result<String, Error> {
     let mut login = client.redeem(pending, callback)?;
     let mut step = login.resume(&at(), Input::Begin)?;
@@ -85,7 +85,7 @@ fn answer(changes: &Value) -> Result<String, &'static str> {
 }
 
 #[test]
-fn the_code_of_a_verified_response_is_redeemed() {
+fn code_of_a_verified_jarm_response_is_redeemed() {
     let sent = answer(&json!({})).unwrap();
     assert!(sent.contains("code=c0de"), "{sent}");
     let several = json!({"aud": ["id"], "iat": NOW, "nbf": NOW, "jti": "x", "foo": {"a": 1}});
@@ -107,7 +107,7 @@ fn the_code_of_a_verified_response_is_redeemed() {
 }
 
 #[test]
-fn what_is_wrong_with_a_response_ends_the_flow_before_its_code_is_sent() {
+fn invalid_jarm_claims_end_the_flow_before_the_code_is_sent() {
     for (changes, code) in [
         (json!({"iss": "https://evil.example"}), "jwt.issuer"),
         (json!({"iss": null}), "jwt.missing_claim"),
@@ -135,7 +135,7 @@ fn what_is_wrong_with_a_response_ends_the_flow_before_its_code_is_sent() {
 }
 
 #[test]
-fn a_token_of_another_type_is_no_response() {
+fn jarm_response_with_another_typ_is_refused() {
     let typed = |typ: &str| {
         let client = client();
         let pending = begin_flow(&client, ResponseMode::Jwt);
@@ -154,7 +154,7 @@ fn a_token_of_another_type_is_no_response() {
 }
 
 #[test]
-fn a_response_that_no_key_of_the_server_has_signed_is_refused() {
+fn jarm_response_with_a_bad_signature_is_refused() {
     let server = server().with_endpoint(EndpointKind::Jwks, "https://as.example/jwks");
     let client = client_of(server.unwrap()).with_authorization_algs([Alg::EdDsa]);
     let pending = begin_flow(&client, ResponseMode::Jwt);
@@ -172,7 +172,7 @@ fn a_response_that_no_key_of_the_server_has_signed_is_refused() {
 }
 
 #[test]
-fn keys_are_fetched_for_the_expected_issuer_alone() {
+fn keys_are_fetched_only_after_the_issuer_matches() {
     let jwks = "https://as.example/jwks";
     let server = server().with_endpoint(EndpointKind::Jwks, jwks).unwrap();
     let client = client_of(server).with_authorization_algs([Alg::EdDsa]);
@@ -189,7 +189,7 @@ fn keys_are_fetched_for_the_expected_issuer_alone() {
 }
 
 #[test]
-fn plain_and_signed_responses_are_not_mixed_up() {
+fn plain_and_signed_responses_cannot_be_mixed() {
     let client = client();
     let redeem = |mode, callback: &dyn Fn(&PendingAuthorization) -> String| {
         let pending = begun_or_plain(&client, mode);
@@ -232,7 +232,7 @@ fn begun_or_plain(client: &Client, mode: ResponseMode) -> PendingAuthorization {
 }
 
 #[test]
-fn a_response_of_another_flow_is_not_this_flows() {
+fn jarm_response_is_recognized_only_by_its_own_flow() {
     let client = client();
     let pending = begin_flow(&client, ResponseMode::Jwt);
     let of = |changes: Value| format!("{CB}?response={}", jwt(&pending, &changes));
@@ -247,7 +247,7 @@ fn a_response_of_another_flow_is_not_this_flows() {
 }
 
 #[test]
-fn without_an_agreed_algorithm_it_is_rs256() {
+fn jarm_algorithm_defaults_to_rs256_and_excludes_hmac_and_none() {
     let allowed = |client: &Client| super::allowed_algs(client.config());
     assert_eq!(allowed(&client_of(server())), [Alg::Rs256]);
     let metadata =

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use serde_json::json;
 
@@ -30,14 +30,14 @@ fn judged(client: &Client, parameters: &str) -> Result<(), &'static str> {
 }
 
 /// A server that always returns `iss`.
-fn naming() -> Client {
+fn client_of_server_with_iss() -> Client {
     let metadata = json!({"authorization_response_iss_parameter_supported": true});
     client_of(server().with_metadata(metadata.as_object().cloned().unwrap()))
 }
 
 #[test]
-fn a_callback_is_judged_by_its_state_before_its_issuer_before_its_error_before_its_code() {
-    let client = naming();
+fn callback_checks_state_then_issuer_then_error_then_code() {
+    let client = client_of_server_with_iss();
     let cases = [
         // Neither code nor error: there is nothing to verify.
         (format!("state=wrong&{OTHER}"), Err("callback.missing_code")),
@@ -70,8 +70,8 @@ fn a_callback_is_judged_by_its_state_before_its_issuer_before_its_error_before_i
 }
 
 #[test]
-fn an_unverified_error_is_still_named() {
-    let client = naming();
+fn error_of_an_unverified_callback_is_named_in_the_detail() {
+    let client = client_of_server_with_iss();
     let pending = pending(&client, "read");
     let callback = format!(
         "{CB}?error=access_denied&{OTHER}&state={}",
@@ -83,11 +83,11 @@ fn an_unverified_error_is_still_named() {
 }
 
 #[test]
-fn a_flow_recognizes_its_own_state_where_it_was_sent_to() {
+fn flow_recognizes_only_its_own_state_at_its_redirect_uri() {
     let pending = pending(&client(), "read");
     let state = pending.state().expose();
     assert!(pending.recognizes(&format!("{CB}?state={state}&code=c")));
-    // An error response is recognized too, whether or not it is authentic.
+    // An error response is also recognized, whether or not it is authentic.
     assert!(pending.recognizes(&format!("{CB}?state={state}&error=access_denied")));
     for callback in [
         format!("{CB}?code=c"),
@@ -100,7 +100,7 @@ fn a_flow_recognizes_its_own_state_where_it_was_sent_to() {
 }
 
 #[test]
-fn a_flow_of_another_server_or_client_is_not_redeemed() {
+fn flow_of_another_server_or_client_is_refused() {
     let callback =
         |pending: &PendingAuthorization| format!("{CB}?code=c&state={}", pending.state().expose());
     let elsewhere =
@@ -123,7 +123,7 @@ fn a_flow_of_another_server_or_client_is_not_redeemed() {
 }
 
 #[test]
-fn a_nonce_is_kept_where_an_id_token_is_asked_for() {
+fn nonce_is_kept_only_for_openid_requests() {
     assert!(pending(&client(), "read").nonce().is_none());
     let openid = pending(&client(), "openid read");
     assert!(openid.nonce().is_some());
@@ -139,7 +139,7 @@ fn a_nonce_is_kept_where_an_id_token_is_asked_for() {
 }
 
 #[test]
-fn debug_shows_no_secret_of_the_flow() {
+fn debug_shows_no_flow_secrets() {
     let pending = pending(&client(), "openid");
     let stored: serde_json::Value = serde_json::from_str(pending.to_json().expose()).unwrap();
     let shown = format!("{pending:?}");
@@ -151,7 +151,7 @@ fn debug_shows_no_secret_of_the_flow() {
 
 /// OpenID Connect Core section 3.1.2.1.
 #[test]
-fn the_age_that_was_asked_for_is_kept_until_the_callback() {
+fn max_age_is_kept_until_the_callback_and_invalid_values_are_refused() {
     let send = |value: &str| {
         let request = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
         let request = request.scope(Scope::parse("openid").unwrap());
@@ -177,7 +177,7 @@ fn the_age_that_was_asked_for_is_kept_until_the_callback() {
 }
 
 #[test]
-fn a_stored_sign_in_without_its_nonce_is_none() {
+fn stored_openid_flow_without_nonce_is_refused() {
     let text = pending(&client(), "openid").to_json();
     assert!(PendingAuthorization::from_json(text.expose()).is_ok());
     for nonce in [json!(null), json!("")] {
@@ -191,7 +191,7 @@ fn a_stored_sign_in_without_its_nonce_is_none() {
 }
 
 #[test]
-fn a_code_is_redeemed_for_some_of_the_resources() {
+fn redemption_may_narrow_but_not_extend_the_resources() {
     let client = client();
     let authorization_request = AuthorizationRequest::new(RedirectUri::parse(CB).unwrap());
     let authorization_request = authorization_request

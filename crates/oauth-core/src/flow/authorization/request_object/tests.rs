@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use std::sync::Arc;
 
@@ -74,7 +74,7 @@ fn object(pairs: &[(String, String)]) -> (Value, Value) {
 }
 
 #[test]
-fn every_parameter_is_a_claim_and_numbers_stay_numbers() {
+fn every_parameter_becomes_a_claim_with_its_json_type() {
     let client = client_of(server()).with_request_signing(local());
     let details: AuthorizationDetails = [AuthorizationDetail::new("payment").action("pay")]
         .into_iter()
@@ -125,7 +125,7 @@ fn every_parameter_is_a_claim_and_numbers_stay_numbers() {
 }
 
 #[test]
-fn without_openid_nothing_but_the_client_stands_outside() {
+fn without_openid_only_client_id_stands_outside_the_request_object() {
     let client = client_of(server()).with_request_signing(local().lifetime(60));
     let begun = begin(&client, authorization_request("read")).unwrap();
     let query = pairs(begun.url.query().unwrap());
@@ -134,7 +134,7 @@ fn without_openid_nothing_but_the_client_stands_outside() {
 }
 
 #[test]
-fn a_pushed_request_is_the_object_and_the_clients_credentials() {
+fn pushed_request_object_is_sent_with_client_authentication_only() {
     let kind = EndpointKind::PushedAuthorizationRequest;
     let server = server()
         .with_endpoint(kind, "https://as.example/par")
@@ -150,7 +150,7 @@ fn a_pushed_request_is_the_object_and_the_clients_credentials() {
 }
 
 #[test]
-fn a_host_may_sign_and_the_request_may_be_fetched() {
+fn host_signs_the_request_object_and_request_uri_replaces_it() {
     let key = SigningKey::host("k1", Alg::Es256);
     let client = client_of(server()).with_request_signing(RequestSigning::new(key));
     let url = Url::parse("https://app.example/requests/4711").unwrap();
@@ -180,7 +180,7 @@ fn a_host_may_sign_and_the_request_may_be_fetched() {
 }
 
 #[test]
-fn a_signature_that_is_none_and_a_host_that_does_not_sign_end_it() {
+fn wrong_signature_length_or_a_failed_host_ends_the_request() {
     for (input, error) in [
         (
             Input::Signed(Bytes::from_static(&[7; 63])),
@@ -203,7 +203,7 @@ fn a_signature_that_is_none_and_a_host_that_does_not_sign_end_it() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_before_anything_is_signed() {
+fn invalid_request_object_settings_are_refused_before_signing() {
     let with = |metadata: Value| server().with_metadata(metadata.as_object().cloned().unwrap());
     let reference =
         |text: &str| authorization_request("read").request_uri(Url::parse(text).unwrap());
@@ -259,7 +259,7 @@ fn begun_plain(request: AuthorizationRequest) -> Authorization {
 }
 
 #[test]
-fn where_a_server_requires_it_the_key_of_the_client_assertion_signs() {
+fn client_assertion_key_signs_where_request_objects_are_required() {
     let metadata = json!({"require_signed_request_object": true});
     let server = server().with_metadata(metadata.as_object().cloned().unwrap());
     let key = SigningKey::local("k1", Alg::Es256, Arc::new(Sixtyfour));

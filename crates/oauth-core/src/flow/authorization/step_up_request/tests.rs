@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails says so
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn later_by(seconds: u64) -> Moment {
     Moment::fixed(now, [9; 32])
 }
 
-/// Signs in by this request; the flow is stored between its halves, and so are the tokens.
+/// Logs in with this request; the flow and the tokens go through storage.
 fn login(request: AuthorizationRequest) -> Tokens {
     let (_, pending) = client().authorize(&at(), request).unwrap();
     let pending = PendingAuthorization::from_json(pending.to_json().expose()).unwrap();
@@ -63,7 +63,7 @@ fn refresh(tokens: &Tokens) -> Tokens {
 }
 
 #[test]
-fn an_authorization_asks_for_what_the_api_wants_and_for_all_that_was_granted() {
+fn step_up_requests_the_apis_requirement_and_the_granted_scope() {
     let tokens = login(authorization_request());
     let again = authorization_request().acr_values(["low"]).max_age(1000);
     let again = again.step_up(step_up_requirement(MFA), &tokens);
@@ -80,9 +80,9 @@ fn an_authorization_asks_for_what_the_api_wants_and_for_all_that_was_granted() {
     assert_eq!(value("scope").as_deref(), Some("read list pay"));
 }
 
-/// Microsoft Entra's claims challenge, which comes in base64.
+/// Microsoft Entra's claims challenge, which is base64-encoded.
 #[test]
-fn claims_that_an_api_wants_are_in_the_next_request() {
+fn claims_challenge_is_decoded_into_the_claims_parameter() {
     let challenge =
         r#"Bearer realm="", error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ==""#;
     let again = authorization_request().step_up(
@@ -99,7 +99,7 @@ fn claims_that_an_api_wants_are_in_the_next_request() {
 }
 
 #[test]
-fn the_same_wish_after_a_login_for_it_is_not_asked_again() {
+fn step_up_already_satisfied_by_a_login_is_refused_as_repeated() {
     let step_up = |field, tokens: &Tokens, later| {
         let again = authorization_request().step_up(step_up_requirement(field), tokens);
         error_code(client().authorize(&later_by(later), again.clone())).map(|_| again)
@@ -108,11 +108,11 @@ fn the_same_wish_after_a_login_for_it_is_not_asked_again() {
     for tokens in [tokens.clone(), refresh(&tokens)] {
         let repeated = step_up(MFA, &tokens, 5).map(drop);
         assert_eq!(repeated, Err("step_up.repeated"));
-        // Any one of the values suffices, in whatever order an API writes them.
+        // Any one of the values suffices, in any order.
         let turned = MFA.replace("mfa phr", "phr mfa").leak();
         let repeated = step_up(turned, &tokens, 5).map(drop);
         assert_eq!(repeated, Err("step_up.repeated"));
-        // A login that is too old by now, or another requirement, is not a repetition.
+        // An older login or a different requirement is not a repetition.
         assert!(step_up(MFA, &tokens, 6).is_ok());
         for other in [
             r#"Bearer error="insufficient_user_authentication", acr_values="phr", max_age="5""#,
@@ -124,7 +124,7 @@ fn the_same_wish_after_a_login_for_it_is_not_asked_again() {
             assert!(step_up(other, &tokens, 0).is_ok(), "{other}");
         }
     }
-    // A wider scope that was asked for and not granted is not granted the next time.
+    // A scope that was requested and not granted is not requested again.
     let scope = r#"Bearer error="insufficient_scope", scope="pay""#;
     let tokens = login(step_up(scope, &login(authorization_request()), 0).unwrap());
     assert_eq!(
@@ -133,9 +133,9 @@ fn the_same_wish_after_a_login_for_it_is_not_asked_again() {
     );
 }
 
-/// An API that requires one thing and then another, in turn, would send the user to and fro forever.
+/// An API that alternates between two requirements would cause endless logins.
 #[test]
-fn an_api_that_keeps_requiring_something_else_is_not_obeyed_forever() {
+fn alternating_step_up_requirements_are_limited() {
     let other = r#"Bearer error="insufficient_user_authentication", acr_values="pin""#;
     let mut tokens = login(authorization_request());
     for field in [MFA, other, MFA, other, MFA] {
@@ -152,7 +152,7 @@ fn an_api_that_keeps_requiring_something_else_is_not_obeyed_forever() {
 }
 
 #[test]
-fn a_wish_for_nothing_is_no_wish() {
+fn empty_step_up_requirement_is_refused() {
     let request =
         authorization_request().step_up(StepUp::default(), &login(authorization_request()));
     let asked = client().authorize(&at(), request).map(drop);
@@ -171,9 +171,9 @@ fn a_wish_for_nothing_is_no_wish() {
     }
 }
 
-/// RFC 9470 section 3: whatever scheme a challenge has, and with a `max_age` of 0 as well.
+/// RFC 9470 section 3: with any scheme, and also with a `max_age` of 0.
 #[test]
-fn a_login_right_now_is_a_wish() {
+fn max_age_zero_is_a_valid_step_up_requirement() {
     let zero = step_up_requirement(r#"Bearer error="insufficient_user_authentication", max_age=0"#);
     assert_eq!(zero.max_age, Some(0));
     let request = authorization_request().step_up(zero, &login(authorization_request()));

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn resources_and_audiences_are_asked_for_and_redeemed() {
+fn resources_and_audience_are_sent_in_both_requests() {
     let expiring = TokenRequest::new().extra("expiring", "1").unwrap();
     let authorization_request = authorization_request()
         .requesting(expiring)
@@ -32,7 +32,7 @@ fn resources_and_audiences_are_asked_for_and_redeemed() {
 }
 
 #[test]
-fn a_resource_is_checked_and_a_flow_without_one_is_stored_as_ever() {
+fn invalid_resources_are_refused_and_flows_without_any_store_no_parameters() {
     for bad in ["api", "https://a.example/#f"] {
         let error = authorization_request().resource(bad).map(drop);
         assert_eq!(error_code(error), Err("resource.syntax"), "{bad}");

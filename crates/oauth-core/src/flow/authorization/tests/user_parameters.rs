@@ -2,9 +2,9 @@
 
 use super::*;
 
-/// OpenID Connect Core sections 3.1.2.1 and 5.5: as they were given, in a URL and in a pushed request.
+/// OpenID Connect Core sections 3.1.2.1 and 5.5: sent unchanged in a URL and in a pushed request.
 #[test]
-fn what_is_asked_of_the_person_and_about_them_is_in_the_request() {
+fn prompt_login_hint_ui_locales_and_claims_are_sent_unchanged() {
     let claims =
         json!({"id_token": {"auth_time": {"essential": true}}, "userinfo": {"email": null}});
     let authorization_request = || {

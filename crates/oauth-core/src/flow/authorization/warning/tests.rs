@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)] // a test that fails says so
+#![allow(clippy::unwrap_used)] // tests may panic
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::{Client, PendingAuthorization};
 const CB: &str = "https://app.example/cb";
 
 #[test]
-fn a_request_with_a_known_flaw_has_a_warning() {
+fn unsupported_acr_values_and_unprotected_details_are_warned_about() {
     let codes = |client: &Client, request: AuthorizationRequest| {
         let (_, pending) = client.authorize(&at(), request).unwrap();
         let stored = PendingAuthorization::from_json(pending.to_json().expose()).unwrap();
@@ -33,7 +33,7 @@ fn a_request_with_a_known_flaw_has_a_warning() {
     );
     assert!(codes(&knows_mfa, request().acr_values(["gold", "phr"])).is_empty());
     assert!(codes(&knows_mfa, request()).is_empty());
-    // A server that lists none may know any.
+    // A server that lists no values may support any.
     assert!(codes(&client(), request().acr_values(["gold"])).is_empty());
     assert_eq!(
         codes(&client(), request().authorization_details(&pays)),

@@ -1,4 +1,4 @@
-//! Grants that are renewed with a sign-in elsewhere.
+//! Grants that are renewed with a login at an identity provider.
 
 use std::sync::Mutex;
 
@@ -8,7 +8,7 @@ use crate::flow::keeper::{
     self, Decision, Event, GrantId, GrantStatus, Keeper, Lease, SaveOutcome,
 };
 
-/// The other server's client, for whom the sign-in is what `slot` holds.
+/// The partner server's client, whose subject token is read from `slot`.
 fn by_identity(slot: &SubjectSlot) -> Client {
     other().with_identity(&client(), slot.read())
 }
@@ -65,12 +65,12 @@ fn play_both(
 }
 
 #[test]
-fn a_grant_is_renewed_before_it_ends_by_both_steps_with_the_sign_in_as_it_is_then() {
+fn renewal_repeats_both_steps_with_the_current_id_token() {
     let slot = SubjectSlot::default();
     for id in [GrantId::unnamed_person(), GrantId::client()] {
         let mut keeper = by_identity(&slot).keeper(id.requesting(Scope::parse("read").unwrap()));
         for round in 0..3 {
-            // Near the end of the tokens, and each time with an ID token of that time.
+            // Near the expiry of the tokens, each time with an ID token issued then.
             let moment = later(round * 590);
             leave(&slot, &id_token(round * 590 + 60));
             let (requests, got) = play_both(renewal(&mut keeper, &moment), &moment);
@@ -83,7 +83,7 @@ fn a_grant_is_renewed_before_it_ends_by_both_steps_with_the_sign_in_as_it_is_the
 }
 
 #[test]
-fn both_servers_get_what_is_requested_and_the_assertion_is_all_that_the_other_gets() {
+fn exchange_sends_scope_and_resource_and_redemption_only_the_assertion() {
     let slot = SubjectSlot::default();
     leave(&slot, &id_token(300));
     let token_request = TokenRequest::new().scope(Scope::parse("read").unwrap());
@@ -102,7 +102,7 @@ fn both_servers_get_what_is_requested_and_the_assertion_is_all_that_the_other_ge
 }
 
 #[test]
-fn a_refusal_ends_no_grant_because_the_next_sign_in_is_another() {
+fn refusal_does_not_end_an_identity_grant() {
     let slot = SubjectSlot::default();
     let mut keeper = by_identity(&slot).keeper(GrantId::unnamed_person());
     let refusals = [
@@ -149,7 +149,7 @@ fn a_refusal_ends_no_grant_because_the_next_sign_in_is_another() {
 }
 
 #[test]
-fn why_there_is_no_sign_in_is_told_and_nothing_is_sent() {
+fn missing_or_expired_subject_is_reported_without_sending() {
     let slot = SubjectSlot::default();
     let send = |slot: &SubjectSlot| {
         let exchange = by_identity(slot).client_credentials(Scope::none());
@@ -171,7 +171,7 @@ fn why_there_is_no_sign_in_is_told_and_nothing_is_sent() {
     assert!(!saml.has_ended(UnixTime::from_secs(NOW)));
 }
 
-/// Runs a shared renewal up to its request, with what the store says.
+/// Runs a shared renewal up to its request, with a store that grants everything.
 fn begin_shared_renewal(keeper: &mut Keeper, moment: &Moment) -> Boxed<Tokens> {
     assert!(matches!(keeper.ask(moment.now(), None), Decision::Renew));
     let mut event = Event::Begin;
@@ -186,12 +186,12 @@ fn begin_shared_renewal(keeper: &mut Keeper, moment: &Moment) -> Boxed<Tokens> {
 }
 
 #[test]
-fn a_shared_grant_needs_no_marker_and_its_second_request_may_be_late() {
+fn shared_identity_grant_uses_no_marker_and_tolerates_a_late_second_step() {
     let slot = SubjectSlot::default();
     let id = GrantId::user("ann");
     let mut keeper = by_identity(&slot).keeper(id.clone()).shared();
     leave(&slot, &id_token(300));
-    // An identity provider that takes longer than a lease.
+    // The identity provider takes longer than a lease.
     let mut exchange = begin_shared_renewal(&mut keeper, &at());
     assert!(matches!(
         exchange.resume(&at(), Input::Begin),
@@ -220,13 +220,13 @@ fn a_shared_grant_needs_no_marker_and_its_second_request_may_be_late() {
         };
     }
     assert!(saved.into_inner().unwrap().is_some());
-    // Nor is it the grant of somebody who has logged in at that server.
+    // Nor is it the grant of a user who has logged in at that server.
     assert_ne!(keeper.key(), other().keeper(id.clone()).key());
     assert_ne!(
         keeper.key(),
         by_identity(&slot).keeper(GrantId::user("bob")).key()
     );
-    // Nor that of a user of the same name at another identity provider.
+    // It differs from the grant of a user of the same name at another identity provider.
     let server = Server::new(Issuer::parse("https://idp.two.example").unwrap());
     let auth = ClientAuth::basic("s");
     let second = Client::new(server, ClientId::new("id"), auth).unwrap();
@@ -243,7 +243,7 @@ fn a_shared_grant_needs_no_marker_and_its_second_request_may_be_late() {
 }
 
 #[test]
-fn an_identity_provider_that_is_down_stops_no_other_grant_of_the_client() {
+fn failing_identity_provider_does_not_block_other_grants() {
     let (slot, partner) = (SubjectSlot::default(), other());
     let by_identity = partner.clone().with_identity(&client(), slot.read());
     for name in ["ann", "bob", "cat", "dan"] {
@@ -261,7 +261,7 @@ fn an_identity_provider_that_is_down_stops_no_other_grant_of_the_client() {
             panic!("an error")
         };
         assert!(end(&mut keeper, &at(), Err(error)).is_err());
-        // This grant waits, and the others of the same client do not.
+        // This grant pauses; other grants of the same client do not.
         assert!(matches!(keeper.ask(at().now(), None), Decision::Fail(_)));
         let mut others = partner.keeper(GrantId::client());
         drop(renewal(&mut others, &at()));
@@ -269,7 +269,7 @@ fn an_identity_provider_that_is_down_stops_no_other_grant_of_the_client() {
 }
 
 #[test]
-fn a_refresh_token_is_not_kept_because_the_sign_in_is_what_lasts() {
+fn refresh_token_of_an_identity_grant_is_dropped() {
     let slot = SubjectSlot::default();
     leave(&slot, &id_token(300));
     let long = r#"{"access_token":"t","token_type":"Bearer","expires_in":600,"refresh_token":"r"}"#;
@@ -280,7 +280,7 @@ fn a_refresh_token_is_not_kept_because_the_sign_in_is_what_lasts() {
 }
 
 #[test]
-fn a_sign_in_is_shown_nowhere() {
+fn debug_does_not_show_the_subject_token() {
     let slot = SubjectSlot::default();
     leave(&slot, "the-token");
     let shown = format!("{slot:?} {:?}", by_identity(&slot));
@@ -288,14 +288,14 @@ fn a_sign_in_is_shown_nowhere() {
 }
 
 #[test]
-fn a_lost_reply_or_a_death_between_the_steps_costs_an_assertion_and_no_grant() {
+fn lost_reply_or_crash_between_the_steps_does_not_end_the_grant() {
     let slot = SubjectSlot::default();
     let id = || GrantId::user("ann");
     let (mut first, mut second) = (
         by_identity(&slot).keeper(id()).shared(),
         by_identity(&slot).keeper(id()).shared(),
     );
-    // A worker dies after it got the assertion: nothing is stored, and its lease expires.
+    // A worker crashes after it received the assertion: nothing is stored, and its lease expires.
     leave(&slot, &id_token(300));
     let mut exchange = begin_shared_renewal(&mut first, &at());
     assert!(matches!(
@@ -326,7 +326,7 @@ fn a_lost_reply_or_a_death_between_the_steps_costs_an_assertion_and_no_grant() {
     assert_eq!(requests, [EXCHANGE, REDEEM]);
     assert!(got.is_ok());
 
-    // A reply is lost, of either server: the next attempt makes both steps again, with another assertion.
+    // A reply of either server is lost: the next attempt repeats both steps with a new assertion.
     for lost_after in 0..2 {
         let mut keeper = by_identity(&slot).keeper(id());
         leave(&slot, &id_token(9000));

@@ -1,8 +1,8 @@
-//! The breaker that the grants of a client share.
+//! The circuit breaker shared by the grants of a client.
 
 use super::*;
 
-/// Grants of one client that are asked for in its own name.
+/// Several grants of one client.
 struct Many {
     store: TestStore,
     keepers: Vec<Keeper>,
@@ -32,7 +32,7 @@ impl Many {
         }
     }
 
-    /// Asks for this grant's token; if a request is sent, it has this result.
+    /// Requests this grant's token; a request that is sent has this result.
     fn renew_grant(&mut self, number: usize, answer: Result<Tokens, Error>) -> Met {
         let (store, keeper) = (&mut self.store, self.keepers.get_mut(number).unwrap());
         match store.decide(keeper) {
@@ -68,7 +68,7 @@ impl Met {
 }
 
 #[test]
-fn three_grants_that_failed_speak_for_all() {
+fn three_failed_grants_open_the_breaker_for_all() {
     let mut many = Many::new(20);
     for number in 0..3 {
         assert!(many.fail(number).is_sent(), "{number}");
@@ -83,7 +83,7 @@ fn three_grants_that_failed_speak_for_all() {
 }
 
 #[test]
-fn when_the_pause_is_over_one_tries_and_the_others_wait_longer() {
+fn one_probe_is_sent_after_each_pause_and_pauses_grow() {
     let mut many = Many::new(40);
     for number in 0..3 {
         many.fail(number);
@@ -102,7 +102,7 @@ fn when_the_pause_is_over_one_tries_and_the_others_wait_longer() {
 }
 
 #[test]
-fn once_one_is_served_all_may_ask() {
+fn successful_renewal_closes_the_breaker_and_clears_failures() {
     let mut many = Many::new(20);
     for number in 0..3 {
         many.fail(number);
@@ -113,14 +113,14 @@ fn once_one_is_served_all_may_ask() {
     for number in 5..20 {
         assert!(many.renew_grant(number, Ok(tokens_from(9, now))).is_sent());
     }
-    // And what failed before is forgotten.
+    // Earlier failures are forgotten.
     many.store.now += 600;
     assert!(many.fail(5).is_sent() && many.fail(6).is_sent());
     assert!(many.fail(7).is_sent());
 }
 
 #[test]
-fn what_one_grant_is_answered_may_be_about_that_grant() {
+fn failures_of_a_single_grant_do_not_open_the_breaker() {
     let mut many = Many::new(2);
     for _ in 0..10 {
         many.store.now += 100;
@@ -130,7 +130,7 @@ fn what_one_grant_is_answered_may_be_about_that_grant() {
 }
 
 #[test]
-fn a_refusal_of_a_grant_says_that_the_server_serves() {
+fn refusal_of_a_grant_resets_the_failure_count() {
     let mut many = Many::new(20);
     for round in 0..4 {
         many.store.now += 100;
@@ -145,7 +145,7 @@ fn a_refusal_of_a_grant_says_that_the_server_serves() {
 }
 
 #[test]
-fn what_was_never_sent_says_nothing_of_the_server() {
+fn unsent_requests_do_not_count_as_failures() {
     let mut many = Many::new(20);
     for number in 0..20 {
         assert!(
@@ -156,7 +156,7 @@ fn what_was_never_sent_says_nothing_of_the_server() {
 }
 
 #[test]
-fn a_pause_that_the_server_asks_of_one_is_kept_by_all() {
+fn retry_after_for_one_grant_applies_to_all_grants() {
     for status in [429, 503] {
         let mut many = Many::new(3);
         let busy = ServerError::from_status(status).retry_after(Some(Duration::from_secs(30)));
@@ -173,7 +173,7 @@ fn a_pause_that_the_server_asks_of_one_is_kept_by_all() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_holds_nobody() {
+fn clock_set_back_does_not_prolong_the_pause() {
     let mut many = Many::new(5);
     for number in 0..3 {
         many.fail(number);
@@ -183,7 +183,7 @@ fn a_clock_that_was_set_back_holds_nobody() {
 }
 
 #[test]
-fn a_clock_that_was_ahead_when_a_pause_was_asked_for_holds_nobody() {
+fn pause_recorded_by_a_fast_clock_ends_when_the_clock_is_corrected() {
     let busy = || {
         let server = ServerError::from_status(503).retry_after(Some(Duration::from_secs(30)));
         Err(server.into())
@@ -202,13 +202,13 @@ fn a_clock_that_was_ahead_when_a_pause_was_asked_for_holds_nobody() {
 }
 
 #[test]
-fn clients_do_not_speak_for_each_other() {
+fn breaker_is_shared_by_clones_but_not_by_other_clients() {
     let mut many = Many::new(5);
     for number in 0..3 {
         many.fail(number);
     }
     assert!(Many::new(1).fail(0).is_sent());
-    // Clones of one do.
+    // Clones of one client share it.
     let config = config();
     let mut many = Many::of(&config, 3);
     for number in 0..3 {
@@ -219,7 +219,7 @@ fn clients_do_not_speak_for_each_other() {
 }
 
 #[test]
-fn a_valid_token_is_returned_while_the_server_gets_no_requests() {
+fn valid_token_is_returned_while_the_breaker_is_open() {
     let config = config();
     let mut many = Many::of(&config, 3);
     for number in 0..3 {
@@ -229,11 +229,11 @@ fn a_valid_token_is_returned_while_the_server_gets_no_requests() {
     let mut keeper = Keeper::new(config, person()).shared();
     store.now = START + 575;
     many.store.now = store.now;
-    // The pause of the three is long over by now: they fail again.
+    // The pause has long passed, and the three grants fail again.
     assert!(many.fail(0).is_sent());
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     // No lease was acquired.

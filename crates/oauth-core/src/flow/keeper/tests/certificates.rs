@@ -1,4 +1,4 @@
-//! Workers whose certificates differ share a grant, and no token that is bound to one of them (RFC 8705 section 3).
+//! Workers with different certificates share a grant but no token bound to one of them (RFC 8705 section 3).
 
 use super::*;
 use crate::certificate::KnownCertificate;
@@ -18,7 +18,7 @@ fn worker(certificate: &str) -> Keeper {
 }
 
 #[test]
-fn a_token_for_another_certificate_is_renewed_and_not_handed_out() {
+fn token_bound_to_another_certificate_is_renewed_instead_of_returned() {
     let mut store = TestStore::with(bound_to("old", 1));
     let mut keeper = worker("new");
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
@@ -30,7 +30,7 @@ fn a_token_for_another_certificate_is_renewed_and_not_handed_out() {
 }
 
 #[test]
-fn a_token_for_another_certificate_is_not_what_is_left_after_a_failure() {
+fn failed_renewal_does_not_fall_back_to_a_token_of_another_certificate() {
     let mut store = TestStore::with(bound_to("old", 1));
     let mut keeper = worker("new");
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
@@ -39,7 +39,7 @@ fn a_token_for_another_certificate_is_not_what_is_left_after_a_failure() {
 }
 
 #[test]
-fn a_worker_begins_with_a_token_for_its_own_certificate_only() {
+fn initial_tokens_are_used_only_if_bound_to_the_workers_certificate() {
     for (certificate, is_told) in [("old", true), ("new", false)] {
         let keeper = worker(certificate);
         let at = Moment::fixed(UnixTime::from_secs(START), [1; 32]);
@@ -48,10 +48,10 @@ fn a_worker_begins_with_a_token_for_its_own_certificate_only() {
     }
 }
 
-/// A token of unknown binding is sent to the API: it was stored by an earlier release, or by a program that has not
-/// configured its certificate.
+/// A token of unknown binding is sent to the API: it was stored by an earlier release or by a program without
+/// a configured certificate.
 #[test]
-fn a_token_of_unknown_binding_is_handed_out() {
+fn token_of_unknown_binding_is_returned() {
     for (tokens, mut keeper) in [
         (tokens(1), worker("new")),
         (bound_to("old", 1), keeper()),
@@ -67,9 +67,9 @@ fn a_token_of_unknown_binding_is_handed_out() {
     }
 }
 
-/// Otherwise two workers would go on replacing each other's.
+/// Otherwise two workers would keep replacing each other's tokens.
 #[test]
-fn a_worker_keeps_its_own_good_token_when_the_store_tells_of_one_for_another() {
+fn worker_keeps_its_token_when_the_store_has_one_for_another_certificate() {
     let entry = |version, tokens: Tokens| Entry {
         version,
         record: Record::from_tokens(Arc::new(tokens)).to_json(&config(), &person()),
@@ -88,9 +88,9 @@ fn a_worker_keeps_its_own_good_token_when_the_store_tells_of_one_for_another() {
     assert_eq!(access_of_decision(store.decide(&mut keeper)), "a3");
 }
 
-/// While a certificate is rotated, each generation asks once, and then each uses what is its own, also after a restart.
+/// During a certificate rotation each generation renews once and then uses its own token, also after a restart.
 #[test]
-fn workers_of_two_certificates_share_a_record_and_each_finds_its_own_token() {
+fn workers_with_different_certificates_share_a_record_and_use_their_own_tokens() {
     let mut store = TestStore::with(bound_to("old", 1));
     let mut keeper = worker("new");
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
@@ -103,17 +103,17 @@ fn workers_of_two_certificates_share_a_record_and_each_finds_its_own_token() {
             let mut keeper = worker(certificate);
             assert!(matches!(store.decide(&mut keeper), Decision::Renew));
             assert_eq!(
-                access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+                access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
                 token
             );
-            // What is shared is the newest refresh token: the former one is spent.
+            // The newest refresh token is shared, since the previous one is spent.
             let tokens = keeper.tokens().unwrap();
             let refresh = tokens.refresh_token.as_ref().unwrap().secret();
             assert_eq!(refresh.expose(), "r2");
         }
     }
     assert_eq!(store.log.iter().filter(|what| **what == "run").count(), 1);
-    // Each renews its own, and keeps that of the other.
+    // Each worker renews its own token and keeps the other's.
     store.now = START + 601;
     for (certificate, spent, number) in [("old", "r2", 3), ("new", "r3", 4)] {
         let mut keeper = worker(certificate);
@@ -132,14 +132,14 @@ fn workers_of_two_certificates_share_a_record_and_each_finds_its_own_token() {
         let mut keeper = worker(certificate);
         assert!(matches!(store.decide(&mut keeper), Decision::Renew));
         assert_eq!(
-            access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+            access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
             token
         );
     }
 }
 
 #[test]
-fn a_record_has_few_tokens_beside_its_own_and_none_that_has_expired_or_is_of_another_login() {
+fn record_keeps_few_unexpired_tokens_of_other_certificates_of_the_same_login() {
     let names = |record: &Record| -> Vec<String> {
         let beside = record.other_certificate_tokens.0.iter();
         beside
@@ -155,7 +155,7 @@ fn a_record_has_few_tokens_beside_its_own_and_none_that_has_expired_or_is_of_ano
         record = next;
     }
     assert_eq!(names(&record), ["a5", "a4", "a3"]);
-    // No more than the access token, whose successors are asked for with the newest refresh token.
+    // Only the access token is kept; it is renewed with the newest refresh token.
     assert!(
         record
             .other_certificate_tokens
@@ -174,9 +174,9 @@ fn a_record_has_few_tokens_beside_its_own_and_none_that_has_expired_or_is_of_ano
     assert!(names(&other).is_empty());
 }
 
-/// Its refresh token is bound too (RFC 8705 section 4), so another certificate is not answered at all.
+/// Its refresh token is also bound (RFC 8705 section 4), so another certificate cannot use it.
 #[test]
-fn a_public_client_takes_no_token_from_beside() {
+fn public_client_does_not_use_tokens_of_another_certificate() {
     let mut record = Record::from_tokens(Arc::new(bound_to("new", 2)));
     record.keep_other_certificates(
         &Record::from_tokens(Arc::new(bound_to("old", 1))),
@@ -189,9 +189,9 @@ fn a_public_client_takes_no_token_from_beside() {
     assert_eq!(access(record.tokens.as_ref().unwrap()), "a2");
 }
 
-/// The application's copy is older than the tokens that a worker with another certificate has stored.
+/// The application's copy is older than the tokens stored by a worker with another certificate.
 #[test]
-fn a_copy_does_not_replace_what_followed_it_for_another_certificate() {
+fn older_copy_does_not_replace_newer_tokens_of_another_certificate() {
     let mut newest = tokens_from(3, START + 20);
     newest.certificate = KnownCertificate::from_thumbprint("new");
     let mut record = Record::from_tokens(Arc::new(newest));
@@ -210,7 +210,7 @@ fn a_copy_does_not_replace_what_followed_it_for_another_certificate() {
         Decision::UseAndRenew(_) | Decision::Renew
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     let refresh = keeper.tokens().unwrap().refresh_token.clone().unwrap();
@@ -218,7 +218,7 @@ fn a_copy_does_not_replace_what_followed_it_for_another_certificate() {
 }
 
 #[test]
-fn tokens_are_stored_with_the_certificate_that_they_are_bound_to() {
+fn certificate_thumbprint_is_stored_with_the_tokens() {
     let text = bound_to("x5t", 1).to_json();
     assert!(text.expose().contains(r#""x5t_s256":"x5t""#));
     let again = Tokens::from_json(text.expose()).unwrap();

@@ -1,4 +1,4 @@
-//! Clocks that are wrong, or are corrected.
+//! Clocks that are wrong or are corrected.
 
 use super::*;
 
@@ -7,7 +7,7 @@ const HOUR: u64 = 3600;
 /// A lease, the longest request, and a margin.
 const WINDOW: u64 = 10 + 30 + 15;
 
-/// A record with the marker of a worker that died, made at this time by its own clock.
+/// A record with the marker of a crashed worker, written at this time by its clock.
 fn with_marker(store: &mut TestStore, at: u64) {
     let marker = record::InFlightMarker {
         id: "dead".to_owned(),
@@ -35,7 +35,7 @@ fn pause_of(store: &mut TestStore, keeper: &mut Keeper) -> u64 {
 }
 
 #[test]
-fn a_marker_of_a_clock_that_was_ahead_expires_a_window_after_it_was_seen() {
+fn marker_with_a_future_time_expires_one_window_after_it_is_seen() {
     for ahead in [0, 10, 2 * HOUR, 365 * 24 * HOUR] {
         let mut store = TestStore::new();
         store.now = START + 700;
@@ -46,7 +46,7 @@ fn a_marker_of_a_clock_that_was_ahead_expires_a_window_after_it_was_seen() {
 }
 
 #[test]
-fn how_long_a_dead_worker_is_waited_for_follows_from_the_longest_request_and_the_server() {
+fn wait_for_a_crashed_worker_depends_on_request_timeout_and_reuse_policy() {
     for (longest, reuse, time) in [
         (30, Reuse::Unknown, 55),
         (5, Reuse::Unknown, 30),
@@ -79,7 +79,7 @@ fn how_long_a_dead_worker_is_waited_for_follows_from_the_longest_request_and_the
 }
 
 #[test]
-fn a_marker_of_long_ago_holds_nobody_back() {
+fn expired_marker_delays_no_renewal() {
     let mut store = TestStore::new();
     store.now = START + 700;
     with_marker(&mut store, START + 600);
@@ -87,7 +87,7 @@ fn a_marker_of_long_ago_holds_nobody_back() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_while_one_waits_costs_no_more_than_a_window() {
+fn clock_set_back_during_a_wait_prolongs_it_by_at_most_one_window() {
     let mut store = TestStore::new();
     store.now = START + 2 * HOUR;
     with_marker(&mut store, START + 2 * HOUR);
@@ -106,7 +106,7 @@ fn a_clock_that_is_set_back_while_one_waits_costs_no_more_than_a_window() {
 }
 
 #[test]
-fn failures_of_a_clock_that_was_ahead_hold_nobody_once_it_is_set_back() {
+fn failures_recorded_by_a_fast_clock_do_not_block_after_correction() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     store.now = START + 2 * HOUR;
@@ -121,20 +121,25 @@ fn failures_of_a_clock_that_was_ahead_hold_nobody_once_it_is_set_back() {
 }
 
 #[test]
-fn a_token_lives_no_longer_than_its_lifetime_after_it_was_first_seen() {
+fn token_obtained_in_the_future_expires_one_lifetime_after_it_is_seen() {
     let mut store = TestStore::with(tokens_from(1, START + 24 * HOUR));
     let mut keeper = keeper();
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     store.now = START + 600;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
 }
 
-/// Fails at these milliseconds, and asks again as long after that as it was told to.
-fn waits_as_told(keeper: &mut Keeper, store: &mut TestStore, millis: u64, error: &Error) -> u64 {
+/// Fails at this time and renews again exactly after the reported pause.
+fn fail_and_retry_after_the_pause(
+    keeper: &mut Keeper,
+    store: &mut TestStore,
+    millis: u64,
+    error: &Error,
+) -> u64 {
     store.now = START + millis / 1000;
     assert!(
         matches!(store.decide(keeper), Decision::Renew),
@@ -144,7 +149,7 @@ fn waits_as_told(keeper: &mut Keeper, store: &mut TestStore, millis: u64, error:
     assert!(!error.is_repeated());
     let pause = error.retry_after().unwrap().as_secs();
     assert!(pause >= 1);
-    // Just before, it gets the remaining pause, and gets it again.
+    // Just before the end of the pause, the remaining pause is reported.
     if pause > 1 {
         let Decision::Fail(again) = store.decide(keeper) else {
             panic!("it is not too early at {millis}");
@@ -161,7 +166,7 @@ fn waits_as_told(keeper: &mut Keeper, store: &mut TestStore, millis: u64, error:
 }
 
 #[test]
-fn a_caller_that_waits_exactly_as_told_is_not_told_the_same_again() {
+fn renewal_is_allowed_exactly_after_the_reported_retry_after() {
     for named in [1, 2, 5, 299] {
         for millis in [0, 1, 500, 999] {
             let pause = Some(Duration::from_secs(named));
@@ -172,29 +177,29 @@ fn a_caller_that_waits_exactly_as_told_is_not_told_the_same_again() {
                 .unwrap();
             let mut store = TestStore::new();
             let start = 601_000 + millis;
-            let then = waits_as_told(&mut keeper, &mut store, start, &busy);
+            let then = fail_and_retry_after_the_pause(&mut keeper, &mut store, start, &busy);
             assert!(then >= start + named * 1000, "{then}");
-            waits_as_told(&mut keeper, &mut store, then, &busy);
+            fail_and_retry_after_the_pause(&mut keeper, &mut store, then, &busy);
         }
     }
 }
 
 #[test]
-fn a_caller_held_back_after_failures_is_told_for_how_long() {
+fn pause_after_failures_is_reported_and_long_enough() {
     for error in [lost_reply(), ServerError::from_status(500).into()] {
         let mut keeper = keeper_for(Reuse::Tolerated);
         let mut store = TestStore::with(tokens(1));
         let mut millis = 601_999;
         for _ in 0..9 {
-            millis = waits_as_told(&mut keeper, &mut store, millis, &error);
+            millis = fail_and_retry_after_the_pause(&mut keeper, &mut store, millis, &error);
         }
-        // Each pause but the first was longer, so it took a while.
+        // Every pause but the first was longer, so this took a while.
         assert!(millis > 601_999 + 60_000, "{millis}");
     }
 }
 
 #[test]
-fn a_pause_is_told_as_one_to_wait_only_where_waiting_may_help() {
+fn retry_after_is_reported_only_for_failures_that_waiting_can_resolve() {
     let html = Error::from(crate::error::ProtocolViolation::ReplyContentType);
     let mut keeper = keeper_for(Reuse::Tolerated);
     let mut store = TestStore::with(tokens(1));
@@ -218,8 +223,8 @@ fn a_pause_is_told_as_one_to_wait_only_where_waiting_may_help() {
     assert!(again.to_string().contains("next attempt in"), "{again}");
 }
 
-/// How many token requests callers cost who ask every second, where each token has the next of these
-/// lifetimes, and those after the last one have that one.
+/// The times of the token requests if callers ask every second and each token has the next of these
+/// lifetimes; later tokens have the last one.
 fn requests(lifetimes: &[u64], seconds: u64) -> Vec<u64> {
     let mut store = TestStore::new();
     let mut keeper = alone();
@@ -245,7 +250,7 @@ fn requests(lifetimes: &[u64], seconds: u64) -> Vec<u64> {
 }
 
 #[test]
-fn the_margin_before_the_end_is_a_part_of_the_lifetime_however_short_that_is() {
+fn renewal_margin_is_proportional_to_the_token_lifetime() {
     let sent = requests(&[300, 120, 20, 3], 600);
     let begun = std::iter::once(&0).chain(&sent);
     let lived: Vec<_> = sent
@@ -256,12 +261,12 @@ fn the_margin_before_the_end_is_a_part_of_the_lifetime_however_short_that_is() {
     let [first, second, third, rest @ ..] = lived.as_slice() else {
         panic!("{lived:?}");
     };
-    // Less a tenth, a fifth, and half of that by chance.
+    // Less a tenth to a fifth, with half of that as jitter.
     assert!((180..300).contains(first), "{lived:?}");
     assert!((72..120).contains(second), "{lived:?}");
     assert!((12..20).contains(third), "{lived:?}");
     assert!(rest.iter().all(|seconds| *seconds == 3), "{lived:?}");
-    // One of no lifetime at all lasts for the second in which it came.
+    // A token without a lifetime lasts for the second in which it was received.
     for lifetime in [0, 1, 2, 5, 30, 90] {
         let sent = requests(&[lifetime], 300);
         let most = 300 / (lifetime * 3 / 5).max(1) + 1;
@@ -270,12 +275,12 @@ fn the_margin_before_the_end_is_a_part_of_the_lifetime_however_short_that_is() {
 }
 
 #[test]
-fn a_worker_that_slept_past_the_expiry_of_a_token_renews_once() {
+fn token_that_expired_during_sleep_is_renewed_once() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     store.now = START + 8 * HOUR;
@@ -287,8 +292,8 @@ fn a_worker_that_slept_past_the_expiry_of_a_token_renews_once() {
 }
 
 #[test]
-fn clocks_that_differ_by_hours_make_no_loop() {
-    // Two workers of one store, one of them two hours ahead, whose callers ask every second.
+fn workers_with_clocks_hours_apart_do_not_renew_in_a_loop() {
+    // Two workers of one store, one of them two hours ahead, with requests every second.
     let mut store = TestStore::with(tokens(1));
     let mut workers = [(keeper(), 0), (keeper(), 2 * HOUR)];
     let mut sent = 0;
@@ -313,7 +318,7 @@ fn clocks_that_differ_by_hours_make_no_loop() {
 }
 
 #[test]
-fn a_clock_that_is_set_right_costs_one_renewal() {
+fn clock_correction_causes_a_single_renewal() {
     for (wrong, right) in [(START + 2 * HOUR, START + 60), (START, START + 2 * HOUR)] {
         let mut store = TestStore::new();
         store.now = wrong;
@@ -323,7 +328,7 @@ fn a_clock_that_is_set_right_costs_one_renewal() {
         let (mut sent, mut last) = (0, tokens_from(1, wrong));
         for second in 0..500 {
             store.now = right + second;
-            // The server counts by a clock of its own: the first token was good for another minute.
+            // The server uses its own clock: the first token was valid for another minute.
             let is_over = sent == 0 && second > 60;
             let refused = is_over.then_some(&last);
             if let Decision::Renew | Decision::UseAndRenew(_) = keeper.ask(store.now(), refused) {

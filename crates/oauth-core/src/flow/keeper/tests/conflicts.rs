@@ -1,11 +1,11 @@
-//! Stores that report conflicts, and hosts that end meanwhile.
+//! Stores that report conflicts, and hosts that stop meanwhile.
 
 use super::storing::keeper_with_unsaved_tokens;
 use super::*;
 
-/// How often a store that knows no word but "conflict" was asked to save, the pauses in between, and
-/// the end.
-fn in_conflict(
+/// With a store that always reports a conflict: the number of saves, the pauses in between, and
+/// the outcome.
+fn resume_with_conflicts(
     store: &mut TestStore,
     keeper: &mut Keeper,
     event: Event,
@@ -33,7 +33,7 @@ fn in_conflict(
 }
 
 #[test]
-fn a_store_that_reports_conflicts_forever_is_asked_at_growing_intervals_and_then_no_more() {
+fn repeated_store_conflicts_are_retried_with_growing_pauses_and_then_reported() {
     let grown = |(saves, pauses, outcome): (usize, Vec<u64>, Outcome)| {
         assert_eq!((saves, pauses.len()), (9, 7), "{pauses:?}");
         for (number, pause) in pauses.iter().enumerate() {
@@ -42,12 +42,16 @@ fn a_store_that_reports_conflicts_forever_is_asked_at_growing_intervals_and_then
         }
         outcome
     };
-    // A mark.
+    // Saving a marker.
     let mut store = TestStore::with(tokens(1));
     let mut keeper_of_mark = keeper();
     store.now = START + 601;
     let _ = store.decide(&mut keeper_of_mark);
-    let outcome = grown(in_conflict(&mut store, &mut keeper_of_mark, Event::Begin));
+    let outcome = grown(resume_with_conflicts(
+        &mut store,
+        &mut keeper_of_mark,
+        Event::Begin,
+    ));
     let error = outcome.unwrap_err();
     assert_eq!(
         (error.code(), error.endpoint()),
@@ -55,7 +59,7 @@ fn a_store_that_reports_conflicts_forever_is_asked_at_growing_intervals_and_then
     );
     assert!(matches!(error.advice(), Advice::Retry { .. }));
     assert!(!keeper_of_mark.is_busy());
-    // New tokens, which no other worker can have, are returned unsaved and stored later.
+    // New tokens, which no other worker has, are returned unsaved and stored later.
     let mut store = TestStore::with(tokens(1));
     let mut keeper_of_tokens = keeper();
     store.now = START + 601;
@@ -63,22 +67,30 @@ fn a_store_that_reports_conflicts_forever_is_asked_at_growing_intervals_and_then
     let step = store.go(&mut keeper_of_tokens, Event::Begin);
     assert!(matches!(step, Step::Run(_)));
     let fresh = Event::Completed(Ok(tokens_from(2, store.now)));
-    let outcome = grown(in_conflict(&mut store, &mut keeper_of_tokens, fresh));
+    let outcome = grown(resume_with_conflicts(
+        &mut store,
+        &mut keeper_of_tokens,
+        fresh,
+    ));
     assert_eq!(access_of_outcome(outcome), "a2");
     assert!(!keeper_of_tokens.is_stored());
     store.now += 60;
     assert!(keeper_of_tokens.save_again());
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper_of_tokens, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper_of_tokens, Event::Begin))),
         "a2"
     );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
-    // A login.
+    // Saving a login.
     let mut store = TestStore::with(tokens(1));
     let mut keeper_of_login = keeper();
     keeper_of_login.replace(&store.at(), tokens(5)).unwrap();
     assert!(keeper_of_login.save_again());
-    let outcome = grown(in_conflict(&mut store, &mut keeper_of_login, Event::Begin));
+    let outcome = grown(resume_with_conflicts(
+        &mut store,
+        &mut keeper_of_login,
+        Event::Begin,
+    ));
     assert_eq!(access_of_outcome(outcome), "a5");
     assert_eq!(
         keeper_of_login.last_error().unwrap().code(),
@@ -93,12 +105,12 @@ fn a_store_that_reports_conflicts_forever_is_asked_at_growing_intervals_and_then
     let step = store.go(&mut keeper_of_end, Event::Begin);
     assert!(matches!(step, Step::Run(_)));
     let ended = Event::Completed(Err(invalid_grant()));
-    let outcome = grown(in_conflict(&mut store, &mut keeper_of_end, ended));
+    let outcome = grown(resume_with_conflicts(&mut store, &mut keeper_of_end, ended));
     assert_eq!(code(outcome), "store.conflict");
 }
 
 #[test]
-fn tokens_whose_host_ends_while_the_store_is_in_conflict_are_stored_later() {
+fn tokens_whose_save_is_abandoned_during_a_conflict_are_stored_later() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     let mut step = keeper.resume(&store.at(), Event::Completed(Ok(tokens_from(2, store.now))));
     for _ in 0..4 {
@@ -114,14 +126,14 @@ fn tokens_whose_host_ends_while_the_store_is_in_conflict_are_stored_later() {
     store.is_down = false;
     assert!(keeper.save_again());
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a2"
     );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
 }
 
 #[test]
-fn tokens_of_an_abandoned_save_are_not_seen_because_others_were() {
+fn tokens_of_an_abandoned_save_are_not_returned_after_earlier_unsaved_ones() {
     let client_keeper = Keeper::new(config(), GrantId::client());
     let mut keeper = client_keeper.shared();
     let mut store = TestStore::new();
@@ -131,8 +143,8 @@ fn tokens_of_an_abandoned_save_are_not_seen_because_others_were() {
         access_of_outcome(store.renew(&mut keeper, Ok(tokens(1)))),
         "a1"
     );
-    // They are handed out unsaved, and refused when the store has failed again: others are fetched, and are being saved
-    // when their host ends.
+    // They are returned unsaved and then refused while the store fails again; new tokens are being saved
+    // when their host stops.
     store.now += 100;
     assert!(keeper.save_again());
     let step = keeper.resume(&store.at(), Event::Begin);

@@ -1,10 +1,10 @@
-//! The decision for each caller.
+//! The decision for a caller.
 
 use super::*;
 use crate::quirk::{Quirk, Rules};
 
 #[test]
-fn a_fresh_token_is_handed_out() {
+fn fresh_token_is_returned() {
     let store = TestStore::new();
     let mut keeper = keeper_known(1);
     assert_eq!(access_of_decision(store.decide(&mut keeper)), "a1");
@@ -12,10 +12,10 @@ fn a_fresh_token_is_handed_out() {
 }
 
 #[test]
-fn a_nearly_stale_token_is_handed_out_and_renewed_once() {
+fn token_close_to_expiry_is_returned_while_one_caller_renews() {
     let mut store = TestStore::new();
     let mut keeper = keeper_known(1);
-    // 30 s of leeway and at least 60 s before it, of 600.
+    // 30 s of leeway and at least 60 s of margin, of 600.
     store.now = START + 511;
     assert!(matches!(
         store.decide(&mut keeper),
@@ -25,7 +25,7 @@ fn a_nearly_stale_token_is_handed_out_and_renewed_once() {
 }
 
 #[test]
-fn for_a_stale_token_one_renews_and_all_others_follow() {
+fn stale_token_is_renewed_by_one_caller_while_others_wait() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     store.now = START + 580;
@@ -37,7 +37,7 @@ fn for_a_stale_token_one_renews_and_all_others_follow() {
 }
 
 #[test]
-fn a_refused_token_is_renewed_though_its_lifetime_says_otherwise() {
+fn refused_token_is_renewed_before_its_expiry() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper_known(1);
     let decision = keeper.ask(store.now(), Some(&tokens(1)));
@@ -54,7 +54,7 @@ fn a_refused_token_is_renewed_though_its_lifetime_says_otherwise() {
 }
 
 #[test]
-fn a_refused_token_is_not_taken_out_of_the_store_again() {
+fn refused_token_is_not_taken_from_the_store_again() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     assert!(matches!(
@@ -65,7 +65,7 @@ fn a_refused_token_is_not_taken_out_of_the_store_again() {
 }
 
 #[test]
-fn a_token_that_is_refused_while_the_renewal_ends_is_not_its_outcome() {
+fn token_refused_during_a_renewal_is_not_returned_as_its_outcome() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper_known(1);
     store.now = START + 511;
@@ -83,7 +83,7 @@ fn a_token_that_is_refused_while_the_renewal_ends_is_not_its_outcome() {
 }
 
 #[test]
-fn a_token_without_lifetime_lasts_until_it_is_refused() {
+fn token_without_lifetime_is_used_until_it_is_refused() {
     let mut store = TestStore::new();
     let mut endless = tokens(1);
     endless.expires_in = None;
@@ -98,7 +98,7 @@ fn a_token_without_lifetime_lasts_until_it_is_refused() {
 }
 
 #[test]
-fn without_a_refresh_token_the_access_token_is_used_until_it_expires() {
+fn access_token_without_refresh_token_is_used_until_it_expires() {
     let mut store = TestStore::new();
     let mut bare = tokens(1);
     bare.refresh_token = None;
@@ -107,17 +107,17 @@ fn without_a_refresh_token_the_access_token_is_used_until_it_expires() {
     store.now = START + 599;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     store.now = START + 602;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    let outcome = over(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.no_refresh_token");
 }
 
 #[test]
-fn workers_do_not_wake_at_once() {
+fn renewal_times_of_workers_are_spread_by_jitter() {
     let mut store = TestStore::new();
     let times: std::collections::BTreeSet<_> = (0..200)
         .map(|draw| {
@@ -133,7 +133,7 @@ fn workers_do_not_wake_at_once() {
 }
 
 #[test]
-fn without_a_store_a_renewal_is_a_request_and_its_end() {
+fn keeper_without_a_store_renews_with_a_single_request() {
     let mut store = TestStore::new();
     let mut keeper = alone();
     keeper.replace(&store.at(), tokens(1)).unwrap();
@@ -145,7 +145,7 @@ fn without_a_store_a_renewal_is_a_request_and_its_end() {
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let outcome = store.renew(&mut keeper, Err(invalid_grant()));
     assert_eq!(code(outcome), "denied.invalid_grant");
-    // Nobody needs to ask the server again.
+    // No further request is needed.
     store.now += 10_000;
     let decision = store.decide(&mut keeper);
     assert!(matches!(&decision, Decision::Fail(error) if error.code() == "denied.invalid_grant"));
@@ -157,31 +157,31 @@ fn without_a_store_a_renewal_is_a_request_and_its_end() {
 }
 
 #[test]
-fn an_event_that_answers_nothing_ends_the_renewal() {
+fn out_of_order_event_ends_the_renewal_with_an_error() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
-    let outcome = over(keeper.resume(&store.at(), Event::Elapsed));
+    let outcome = outcome_of(keeper.resume(&store.at(), Event::Elapsed));
     assert_eq!(code(outcome), "misuse.already_finished");
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    let outcome = over(keeper.resume(&store.at(), Event::Elapsed));
+    let outcome = outcome_of(keeper.resume(&store.at(), Event::Elapsed));
     assert_eq!(code(outcome), "misuse.out_of_order");
     assert!(!keeper.is_busy());
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
 }
 
 #[test]
-fn where_every_new_token_is_refused_a_fleet_renews_as_rarely_as_one() {
+fn repeated_refusals_make_fifty_workers_renew_as_rarely_as_one() {
     let mut store = TestStore::with(tokens(1));
     let mut workers: Vec<_> = (0..50).map(|_| (keeper(), tokens(1))).collect();
     let mut renewed = 0;
     for second in 0..600 {
         store.now = START + second;
         for (keeper, last) in &mut workers {
-            // A caller who has just tried the newest token that this worker has.
+            // The caller has just tried this worker's newest token.
             let Decision::Renew = keeper.ask(store.now(), Some(last)) else {
                 continue;
             };
@@ -201,13 +201,13 @@ fn where_every_new_token_is_refused_a_fleet_renews_as_rarely_as_one() {
 }
 
 #[test]
-fn where_every_new_token_is_refused_renewals_become_rare() {
+fn repeated_refusals_of_new_tokens_slow_down_renewals() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper_known(1);
     let (mut last, mut renewed) = (tokens(1), Vec::new());
     for second in 0..600 {
         store.now = START + second;
-        // Many callers in each second, and each has just tried the newest token.
+        // Many callers per second, each of which has just tried the newest token.
         for _ in 0..10 {
             match keeper.ask(store.now(), Some(&last)) {
                 Decision::Renew => {
@@ -224,7 +224,7 @@ fn where_every_new_token_is_refused_renewals_become_rare() {
     }
     assert_eq!(renewed.first_chunk(), Some(&[0, 0, 0, 1, 3, 7]));
     assert!((12..20).contains(&renewed.len()), "{renewed:?}");
-    // A clock that was set back, and some quiet.
+    // After the clock was set back, and after a quiet period.
     for now in [START - 7200, START + 1200] {
         let mut keeper = keeper_known(1);
         let mut last = tokens(1);
@@ -240,8 +240,8 @@ fn where_every_new_token_is_refused_renewals_become_rare() {
 }
 
 #[test]
-fn where_a_renewal_gives_the_same_token_again_renewals_become_rare() {
-    // A server that keeps to its token until shortly before its end, and an API that refuses it.
+fn renewal_returning_the_same_refused_token_slows_down_renewals() {
+    // A server that returns the same token until shortly before its expiry, and an API that refuses it.
     for count in [1, 50] {
         let mut store = TestStore::with(tokens(1));
         let mut workers: Vec<_> = (0..count).map(|_| keeper()).collect();
@@ -258,7 +258,7 @@ fn where_a_renewal_gives_the_same_token_again_renewals_become_rare() {
                         renewed += 1;
                         let mut same = tokens_from(1, store.now);
                         same.expires_in = Some(1200);
-                        // Whoever waits is told to try it again.
+                        // Waiting callers get the same token.
                         assert_eq!(access_of_outcome(store.complete(keeper, Ok(same))), "a1");
                     }
                     step => panic!("{step:?}"),
@@ -270,7 +270,7 @@ fn where_a_renewal_gives_the_same_token_again_renewals_become_rare() {
 }
 
 #[test]
-fn a_drained_keeper_begins_nothing_and_finishes_what_was_sent() {
+fn closed_keeper_starts_no_request_and_completes_a_sent_one() {
     // Between any two steps before the request is sent.
     for steps in 0..4 {
         let mut store = TestStore::with(tokens(1));
@@ -287,7 +287,7 @@ fn a_drained_keeper_begins_nothing_and_finishes_what_was_sent() {
         }
         keeper.drain();
         // Callers that wait for this renewal get the same as a later caller.
-        let error = over(store.go(&mut keeper, event)).unwrap_err();
+        let error = outcome_of(store.go(&mut keeper, event)).unwrap_err();
         assert_eq!(error.code(), "token_source.closed");
         assert_eq!(error.advice(), Advice::GiveUp);
         assert!(store.record().in_flight.is_none());
@@ -306,7 +306,7 @@ fn a_drained_keeper_begins_nothing_and_finishes_what_was_sent() {
         "a2"
     );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
-    // Only as long as the token is valid.
+    // Only while the token is valid.
     store.now += 599;
     assert_eq!(access_of_decision(store.decide(&mut keeper)), "a2");
     store.now += 1;
@@ -320,17 +320,17 @@ fn assert_closed(decision: Decision) {
     }
 }
 
-/// One that has read this from the store.
+/// A keeper that has read this from the store.
 fn keeper_known(number: u32) -> Keeper {
     let mut store = TestStore::with(tokens(number));
     let mut keeper = keeper();
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    over(store.go(&mut keeper, Event::Begin)).unwrap();
+    outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
     keeper
 }
 
 #[test]
-fn a_scope_is_granted_under_each_of_its_names() {
+fn scope_aliases_count_as_granted() {
     let alias = Quirk::ScopeAlias("email".to_owned(), "https://as.example/email".to_owned());
     let mut config = config();
     let server = config.server.clone().with_rules(Rules {

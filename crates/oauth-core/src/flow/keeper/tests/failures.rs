@@ -1,8 +1,8 @@
-//! Requests that bring no tokens.
+//! Renewals that fail.
 
 use super::*;
 
-/// A keeper whose renewal began while its token was good for 20 seconds more, and failed.
+/// A keeper whose renewal failed while its token was valid for 20 more seconds.
 fn failed_renewal(reuse: Reuse, error: Error) -> (Keeper, TestStore, Outcome) {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper_for(reuse);
@@ -14,14 +14,14 @@ fn failed_renewal(reuse: Reuse, error: Error) -> (Keeper, TestStore, Outcome) {
 }
 
 #[test]
-fn lost_and_unknown_the_old_token_is_used_and_sent_again_after_its_expiry() {
+fn lost_reply_with_unknown_reuse_is_retried_after_the_token_expires() {
     let (mut keeper, mut store, outcome) = failed_renewal(Reuse::Unknown, lost_reply());
     assert_eq!(access_of_outcome(outcome), "a1");
     assert!(store.record().in_flight.is_some());
-    // The first look holds back, and nobody looks again before the end.
+    // The first check finds that it must wait, and there is no second one before the end.
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     store.now = START + 599;
@@ -33,36 +33,36 @@ fn lost_and_unknown_the_old_token_is_used_and_sent_again_after_its_expiry() {
 }
 
 #[test]
-fn lost_and_unknown_a_refused_token_is_no_reason_to_wait() {
+fn lost_reply_with_unknown_reuse_is_retried_at_once_if_the_token_is_refused() {
     let (mut keeper, mut store, _) = failed_renewal(Reuse::Unknown, lost_reply());
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    over(store.go(&mut keeper, Event::Begin)).unwrap();
+    outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
     let decision = keeper.ask(store.now(), Some(&tokens(1)));
     assert!(matches!(decision, Decision::Renew), "{decision:?}");
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
 }
 
 #[test]
-fn lost_and_revoking_the_token_is_never_sent_again() {
+fn lost_reply_with_revoking_reuse_ends_the_grant() {
     let (mut keeper, mut store, outcome) = failed_renewal(Reuse::Revokes, lost_reply());
     assert_eq!(access_of_outcome(outcome), "a1");
     store.now = START + 600;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    let outcome = over(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
     let error = outcome.unwrap_err();
     assert_eq!(error.code(), "grant.outcome_unknown");
     assert_eq!(error.advice(), Advice::Reauthorize);
-    // Others read it, and do not send either.
+    // Other workers read it and do not send either.
     let mut other = keeper_for(Reuse::Unknown);
     assert!(matches!(store.decide(&mut other), Decision::Renew));
-    let outcome = over(store.go(&mut other, Event::Begin));
+    let outcome = outcome_of(store.go(&mut other, Event::Begin));
     assert_eq!(code(outcome), "grant.outcome_unknown");
     assert!(!store.log.contains(&"run"));
 }
 
-/// As when what a program is configured with has changed since the login: other workers may still have what it takes.
+/// For example after a configuration change since the login: other workers may still have the old configuration.
 #[test]
-fn a_request_that_was_refused_before_it_was_written_has_spent_nothing() {
+fn locally_refused_request_leaves_the_refresh_token_usable() {
     for misuse in [
         Misuse::ResourceExceeds,
         Misuse::ScopeExceeds,
@@ -85,7 +85,7 @@ fn a_request_that_was_refused_before_it_was_written_has_spent_nothing() {
 }
 
 #[test]
-fn lost_and_tolerated_it_is_sent_again_at_once() {
+fn lost_reply_with_tolerated_reuse_is_retried_at_once() {
     let (mut keeper, mut store, _) = failed_renewal(Reuse::Tolerated, lost_reply());
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let fresh = tokens_from(2, store.now);
@@ -93,7 +93,7 @@ fn lost_and_tolerated_it_is_sent_again_at_once() {
 }
 
 #[test]
-fn lost_where_the_server_never_replaced_a_token_it_is_sent_again_at_once() {
+fn lost_reply_is_retried_at_once_if_the_server_never_rotated() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper_for(Reuse::Unknown);
     store.now = START + 601;
@@ -110,7 +110,7 @@ fn lost_where_the_server_never_replaced_a_token_it_is_sent_again_at_once() {
 }
 
 #[test]
-fn a_server_that_once_replaced_a_token_is_one_that_does() {
+fn server_that_rotated_once_is_treated_as_rotating() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     for (number, rotates) in [(2, Some(true)), (3, Some(true))] {
@@ -126,13 +126,13 @@ fn a_server_that_once_replaced_a_token_is_one_that_does() {
 }
 
 #[test]
-fn another_worker_waits_for_the_longest_request_before_it_sends_the_token_again() {
+fn other_worker_waits_for_the_longest_request_before_resending() {
     let (_, mut store, _) = failed_renewal(Reuse::Unknown, lost_reply());
     let mut other = keeper();
     store.now = START + 601;
     assert!(matches!(store.decide(&mut other), Decision::Renew));
     assert!(matches!(store.go(&mut other, Event::Begin), Step::Wait(_)));
-    // Marked at 580; a lease, the longest request and a margin are 55 s.
+    // Marked at 580; a lease, the longest request and a margin are 55 s in total.
     store.now = START + 634;
     assert!(matches!(
         store.go(&mut other, Event::Elapsed),
@@ -143,7 +143,7 @@ fn another_worker_waits_for_the_longest_request_before_it_sends_the_token_again(
 }
 
 #[test]
-fn unsent_the_marker_is_removed() {
+fn marker_is_removed_if_the_refresh_token_was_not_spent() {
     let coded = |status: u16, code: &str| ServerError::from_status(status).with_code(code).into();
     for error in [
         unsent_request(),
@@ -162,9 +162,9 @@ fn unsent_the_marker_is_removed() {
     }
 }
 
-/// Gateways fail in many ways, and the server may have processed the request.
+/// Gateways fail in many ways, so the server may have processed the request.
 #[test]
-fn a_reply_that_does_not_prove_it_may_have_spent_the_token() {
+fn ambiguous_error_reply_keeps_the_marker() {
     let bare = [
         400, 403, 404, 408, 413, 425, 499, 500, 501, 502, 503, 504, 520, 522, 524, 598,
     ];
@@ -182,13 +182,13 @@ fn a_reply_that_does_not_prove_it_may_have_spent_the_token() {
             matches!(store.decide(&mut keeper), Decision::Renew),
             "{expected}"
         );
-        let outcome = over(store.go(&mut keeper, Event::Begin));
+        let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
         assert_eq!(code(outcome), "grant.outcome_unknown", "{expected}");
     }
 }
 
 #[test]
-fn an_attempt_known_to_be_unsent_is_not_the_end_whatever_others_made_of_it() {
+fn attempt_known_to_be_unsent_revives_a_grant_that_others_ended() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper_for(Reuse::Revokes);
     store.now = START + 601;
@@ -202,14 +202,14 @@ fn an_attempt_known_to_be_unsent_is_not_the_end_whatever_others_made_of_it() {
         };
         step = keeper.resume(&store.at(), event);
     };
-    // The marker is stored, but the answer is lost.
+    // The marker is stored, but the reply is lost.
     store.entry = Some(Entry { version: 2, record });
-    let outcome = over(store.go(&mut keeper, Event::Failed(lost_reply())));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Failed(lost_reply())));
     assert_eq!(code(outcome), "lost");
     let mut other = keeper_for(Reuse::Revokes);
     store.now += 76;
     let _ = store.decide(&mut other);
-    let outcome = over(store.go(&mut other, Event::Begin));
+    let outcome = outcome_of(store.go(&mut other, Event::Begin));
     assert_eq!(code(outcome), "grant.outcome_unknown");
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let fresh = tokens_from(2, store.now);
@@ -218,7 +218,7 @@ fn an_attempt_known_to_be_unsent_is_not_the_end_whatever_others_made_of_it() {
 }
 
 #[test]
-fn an_invalid_grant_is_the_end_only_if_no_other_has_a_newer_token() {
+fn invalid_grant_does_not_end_a_grant_renewed_by_another_worker() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     store.now = START + 601;
@@ -234,12 +234,12 @@ fn an_invalid_grant_is_the_end_only_if_no_other_has_a_newer_token() {
 }
 
 #[test]
-fn an_invalid_grant_is_stored_and_asked_for_no_more_until_a_login() {
+fn invalid_grant_is_stored_and_ends_requests_until_a_login() {
     let (mut keeper, mut store, outcome) = failed_renewal(Reuse::Unknown, invalid_grant());
     assert_eq!(code(outcome), "denied.invalid_grant");
     let mut other = keeper_for(Reuse::Unknown);
     assert!(matches!(store.decide(&mut other), Decision::Renew));
-    let outcome = over(store.go(&mut other, Event::Begin));
+    let outcome = outcome_of(store.go(&mut other, Event::Begin));
     assert_eq!(code(outcome), "denied.invalid_grant");
     assert_eq!(store.log, ["load"]);
     keeper
@@ -250,20 +250,20 @@ fn an_invalid_grant_is_stored_and_asked_for_no_more_until_a_login() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a5"
     );
-    // Not later than after a second, the other knows.
+    // The other worker learns of it within a second.
     store.now += 1;
     assert!(matches!(store.decide(&mut other), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut other, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut other, Event::Begin))),
         "a5"
     );
 }
 
 #[test]
-fn nobody_is_told_to_log_in_while_the_store_is_silent() {
+fn invalid_grant_is_not_reported_while_the_store_is_unavailable() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     store.now = START + 601;
@@ -275,7 +275,7 @@ fn nobody_is_told_to_log_in_while_the_store_is_silent() {
 }
 
 #[test]
-fn nobody_is_told_to_log_in_if_the_record_changed_at_the_last_moment() {
+fn invalid_grant_is_not_reported_if_the_record_changes_before_the_save() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     store.now = START + 601;
@@ -286,12 +286,12 @@ fn nobody_is_told_to_log_in_if_the_record_changed_at_the_last_moment() {
     let step = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert!(matches!(step, Step::Save { .. }));
     store.save_elsewhere(&Record::from_tokens(Arc::new(tokens_from(2, store.now))));
-    let outcome = over(store.go(&mut keeper, Event::Saved(SaveOutcome::Conflict)));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Saved(SaveOutcome::Conflict)));
     assert_eq!(access_of_outcome(outcome), "a2");
 }
 
 #[test]
-fn failures_in_a_row_hold_back_and_a_named_pause_is_kept() {
+fn repeated_failures_back_off_and_retry_after_is_respected() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     store.now = START + 601;
@@ -306,7 +306,7 @@ fn failures_in_a_row_hold_back_and_a_named_pause_is_kept() {
         }
         store.now += 1;
     }
-    // 0, then 1, 2, 4 .. 60 s, each with up to half as much by chance.
+    // 0, then 1, 2, 4 .. 60 s, each with up to half as much jitter.
     assert_eq!(attempts.first_chunk(), Some(&[0, 1]));
     assert!((9..=16).contains(&attempts.len()), "{attempts:?}");
     store.now += 1000;
@@ -321,7 +321,7 @@ fn failures_in_a_row_hold_back_and_a_named_pause_is_kept() {
 }
 
 #[test]
-fn an_abandoned_request_may_have_been_sent_and_an_abandoned_marker_was_not() {
+fn abandoned_request_counts_as_sent_and_abandoned_marker_does_not() {
     let mut store = TestStore::with(tokens(1));
     store.now = START + 601;
     let mut keeper = keeper_for(Reuse::Revokes);
@@ -343,12 +343,12 @@ fn an_abandoned_request_may_have_been_sent_and_an_abandoned_marker_was_not() {
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
     keeper.abandon(&store.at());
     let _ = store.decide(&mut keeper);
-    let outcome = over(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.outcome_unknown");
 }
 
 #[test]
-fn another_refusal_that_was_stored_as_an_end_is_none() {
+fn stored_end_with_a_nonfinal_error_code_is_ignored() {
     let mut store = TestStore::new();
     store.save_elsewhere(&Record {
         ended: Some(record::GrantEnd::Refused("login_required".to_owned())),
@@ -357,13 +357,13 @@ fn another_refusal_that_was_stored_as_an_end_is_none() {
     let mut keeper = keeper();
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
 }
 
 #[test]
-fn lost_and_revoking_one_token_that_was_not_replaced_proves_nothing() {
+fn one_unrotated_refresh_does_not_prove_that_a_revoking_server_never_rotates() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper_for(Reuse::Revokes);
     store.now = START + 601;
@@ -376,7 +376,7 @@ fn lost_and_revoking_one_token_that_was_not_replaced_proves_nothing() {
     assert_eq!(code(store.renew(&mut keeper, Err(lost_reply()))), "lost");
     assert!(store.record().in_flight.is_some());
     let _ = store.decide(&mut keeper);
-    let outcome = over(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.outcome_unknown");
 }
 
@@ -385,9 +385,9 @@ fn busy(seconds: u64) -> Error {
     Error::from(ServerError::from_status(503).retry_after(pause))
 }
 
-/// What is asked of one worker means all.
+/// A pause requested from one worker applies to all.
 #[test]
-fn a_pause_that_the_server_names_is_kept_by_all() {
+fn retry_after_is_shared_with_all_workers_through_the_store() {
     let client_keeper = || Keeper::new(config(), GrantId::client()).shared();
     let kinds: [fn() -> Keeper; 2] = [|| keeper_for(Reuse::Unknown), client_keeper];
     for (kind, make) in kinds.into_iter().enumerate() {
@@ -405,7 +405,7 @@ fn a_pause_that_the_server_names_is_kept_by_all() {
             store.now = now;
             match store.decide(&mut worker) {
                 Decision::Renew => {
-                    let error = over(store.go(&mut worker, Event::Begin)).unwrap_err();
+                    let error = outcome_of(store.go(&mut worker, Event::Begin)).unwrap_err();
                     let rest = error.advice().after().unwrap();
                     assert_eq!((error.code(), rest.as_secs()), ("denied.busy", 36));
                 }
@@ -413,7 +413,7 @@ fn a_pause_that_the_server_names_is_kept_by_all() {
                 decision => panic!("{decision:?}"),
             }
         }
-        // Whoever knew the record before looks first.
+        // A worker with a cached record reads the store first.
         store.now = START + 741;
         assert!(matches!(store.decide(&mut worker), Decision::Renew));
         if kind == 0 {
@@ -437,7 +437,7 @@ fn a_pause_that_the_server_names_is_kept_by_all() {
 }
 
 #[test]
-fn a_pause_that_was_named_to_a_clock_ahead_ends_in_time() {
+fn pause_stored_by_a_fast_clock_ends_in_time() {
     let mut store = TestStore::with(tokens(1));
     let mut first = keeper_for(Reuse::Tolerated);
     store.now = START + 7200;
@@ -446,7 +446,7 @@ fn a_pause_that_was_named_to_a_clock_ahead_ends_in_time() {
     let mut worker = keeper_for(Reuse::Tolerated);
     store.now = START + 700;
     let _ = store.decide(&mut worker);
-    let outcome = over(store.go(&mut worker, Event::Begin));
+    let outcome = outcome_of(store.go(&mut worker, Event::Begin));
     assert_eq!(code(outcome), "denied.busy");
     store.now += 61;
     assert!(matches!(store.decide(&mut worker), Decision::Renew));
@@ -454,20 +454,20 @@ fn a_pause_that_was_named_to_a_clock_ahead_ends_in_time() {
 }
 
 #[test]
-fn a_pause_does_not_take_a_good_token_away() {
+fn stored_pause_does_not_withhold_a_valid_token() {
     let (_, mut store, outcome) = failed_renewal(Reuse::Unknown, busy(60));
     assert_eq!(access_of_outcome(outcome), "a1");
     let mut other = keeper();
     assert!(matches!(store.decide(&mut other), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut other, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut other, Event::Begin))),
         "a1"
     );
     assert!(!store.log.contains(&"run"));
 }
 
 #[test]
-fn an_attempt_that_came_to_nothing_is_remembered_over_the_next_renewal() {
+fn unsent_attempt_is_remembered_after_the_next_renewal() {
     let mut keeper = keeper_for(Reuse::Revokes);
     let mut store = TestStore::with(tokens(1));
     store.now = START + 601;
@@ -483,7 +483,7 @@ fn an_attempt_that_came_to_nothing_is_remembered_over_the_next_renewal() {
     let mut fresh = tokens_from(2, store.now);
     fresh.refresh_token = tokens(1).refresh_token;
     store.renew(&mut keeper, Ok(fresh)).unwrap();
-    // The store loses that, and another worker puts back what it knew, with the marker.
+    // The store loses that, and another worker restores its record with the marker.
     let version = store.version() + 1;
     let record = marked.record;
     store.entry = Some(Entry { version, record });

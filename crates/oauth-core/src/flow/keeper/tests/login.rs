@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The store's answer to a step, or the server's.
+/// The reply of the store or the server to a step.
 fn answer(store: &mut TestStore, step: Step) -> Result<Event, Outcome> {
     Ok(match step {
         Step::Load => Event::Loaded(store.entry.clone()),
@@ -16,7 +16,7 @@ fn answer(store: &mut TestStore, step: Step) -> Result<Event, Outcome> {
     })
 }
 
-/// A renewal, and after so many of its steps a login; then whatever else is to be done.
+/// A renewal with a login after this many steps; then everything else is completed.
 fn log_in_after(steps: usize, mut keeper: Keeper, mut store: TestStore) -> (Keeper, TestStore) {
     store.now = START + 601;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
@@ -41,14 +41,14 @@ fn log_in_after(steps: usize, mut keeper: Keeper, mut store: TestStore) -> (Keep
     while !keeper.is_stored() {
         store.now += 1;
         if matches!(store.decide(&mut keeper), Decision::UseAndRenew(_)) {
-            over(store.go(&mut keeper, Event::Begin)).unwrap();
+            outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
         }
     }
     (keeper, store)
 }
 
 #[test]
-fn a_login_between_any_two_steps_of_a_renewal_is_what_is_stored_in_the_end() {
+fn login_during_any_step_of_a_renewal_is_stored_and_returned() {
     for steps in 0..10 {
         let (mut keeper, store) = log_in_after(steps, keeper(), TestStore::with(tokens(1)));
         assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a5");
@@ -62,7 +62,7 @@ fn a_login_between_any_two_steps_of_a_renewal_is_what_is_stored_in_the_end() {
 }
 
 #[test]
-fn a_login_heals_a_grant_that_is_over_whenever_it_comes() {
+fn login_at_any_step_replaces_an_ended_grant() {
     let ended = Record {
         ended: Some(record::GrantEnd::Refused("invalid_grant".to_owned())),
         ..Record::from_tokens(Arc::new(tokens(1)))
@@ -84,7 +84,7 @@ fn a_login_heals_a_grant_that_is_over_whenever_it_comes() {
 }
 
 #[test]
-fn the_second_of_two_logins_is_stored_even_if_the_first_is_being_stored() {
+fn later_login_is_stored_even_while_the_first_is_being_saved() {
     let mut store = TestStore::new();
     let mut keeper = keeper().with_tokens(&store.at(), tokens(5)).unwrap();
     assert!(matches!(
@@ -95,13 +95,16 @@ fn the_second_of_two_logins_is_stored_even_if_the_first_is_being_stored() {
     let step = keeper.resume(&store.at(), Event::Loaded(None));
     keeper.replace(&store.at(), tokens(6)).unwrap();
     let event = answer(&mut store, step).unwrap();
-    assert_eq!(access_of_outcome(over(store.go(&mut keeper, event))), "a6");
+    assert_eq!(
+        access_of_outcome(outcome_of(store.go(&mut keeper, event))),
+        "a6"
+    );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a6");
     assert_eq!(access_of_decision(store.decide(&mut keeper)), "a6");
 }
 
 #[test]
-fn without_a_store_a_login_before_the_first_step_spares_the_renewal() {
+fn login_before_the_first_step_makes_the_renewal_unnecessary() {
     let mut store = TestStore::new();
     let mut keeper = alone().with_tokens(&store.at(), tokens(1)).unwrap();
     store.now = START + 601;
@@ -109,15 +112,15 @@ fn without_a_store_a_login_before_the_first_step_spares_the_renewal() {
     let login = tokens_from(5, store.now);
     keeper.replace(&store.at(), login).unwrap();
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a5"
     );
     assert_eq!(store.log, [""; 0]);
 }
 
-/// Whoever shares a keeper might not be the first to do so.
+/// The worker that shares the keeper may not be the first.
 #[test]
-fn what_was_learned_from_the_store_is_no_login() {
+fn record_read_from_the_store_is_not_saved_as_a_login() {
     let login = Login::new("one".to_owned(), Arc::new(tokens(1)));
     let mut store = TestStore::new();
     store.save_elsewhere(&login.record(None));
@@ -138,15 +141,15 @@ fn what_was_learned_from_the_store_is_no_login() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a2"
     );
     assert_eq!(store.log, ["load"]);
 }
 
-/// A program that starts again with the tokens of its own database.
+/// A program restarts with the tokens from its own database.
 #[test]
-fn an_older_copy_does_not_take_the_place_of_what_became_of_it() {
+fn older_copy_does_not_replace_its_renewed_successor() {
     let login = tokens(1);
     let builds: [fn(Moment, Tokens) -> Keeper; 2] = [
         |at, tokens| keeper().with_tokens(&at, tokens).unwrap(),
@@ -160,7 +163,7 @@ fn an_older_copy_does_not_take_the_place_of_what_became_of_it() {
         let mut store = TestStore::new();
         let mut first = build(store.at(), login.clone());
         let _ = store.decide(&mut first);
-        over(store.go(&mut first, Event::Begin)).unwrap();
+        outcome_of(store.go(&mut first, Event::Begin)).unwrap();
         store.now += later;
         assert!(matches!(
             first.ask(store.now(), Some(&login)),
@@ -173,32 +176,32 @@ fn an_older_copy_does_not_take_the_place_of_what_became_of_it() {
         let mut again = build(store.at(), login.clone());
         assert!(matches!(store.decide(&mut again), Decision::UseAndRenew(_)));
         assert_eq!(
-            access_of_outcome(over(store.go(&mut again, Event::Begin))),
+            access_of_outcome(outcome_of(store.go(&mut again, Event::Begin))),
             "a2"
         );
         assert_eq!(store.log, ["load"]);
         assert_eq!(access_of_decision(store.decide(&mut again)), "a2");
-        // A certain new login replaces the record regardless of its time.
+        // An explicit new login replaces the record regardless of its time.
         again.replace(&store.at(), tokens(5)).unwrap();
         let _ = store.decide(&mut again);
         assert_eq!(
-            access_of_outcome(over(store.go(&mut again, Event::Begin))),
+            access_of_outcome(outcome_of(store.go(&mut again, Event::Begin))),
             "a5"
         );
     }
 }
 
-/// Without a subject, a user's record still differs from the client's own.
+/// Even without a subject, a user's record differs from the client's own.
 #[test]
 #[cfg(feature = "sha2")]
-fn a_persons_grant_and_the_clients_own_are_two_records() {
+fn users_grant_and_client_grant_have_different_keys() {
     let of = |id| Keeper::new(config(), id).shared().key();
     assert_ne!(of(GrantId::unnamed_person()), of(GrantId::client()));
 }
 
-/// Two people would share a record.
+/// Two users would share a record.
 #[test]
-fn a_persons_grant_in_a_store_says_whose_it_is() {
+fn users_grant_in_a_store_requires_a_subject() {
     let mut store = TestStore::new();
     let mut nobodys = alone().shared();
     nobodys.replace(&store.at(), tokens(1)).unwrap();
@@ -210,10 +213,10 @@ fn a_persons_grant_in_a_store_says_whose_it_is() {
     assert_eq!(access_of_decision(store.decide(&mut unnamed)), "a1");
 }
 
-/// What names the grant is what is asked for: a scope that the client asks for with each token, and
-/// parameters alone where a refresh token stands for the scope.
+/// The requested parameters are part of the key and are sent: the scope with each client credentials request,
+/// only the other parameters with a refresh token.
 #[test]
-fn how_a_grant_is_renewed_follows_from_whose_it_is() {
+fn client_grant_renews_with_client_credentials_and_user_grant_by_refresh() {
     let token_request = || {
         let scoped = crate::grant::TokenRequest::from(Scope::parse("read").unwrap());
         scoped.resource("https://api.example/").unwrap()

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Of a server that revokes tokens.
-fn forgetting() -> Keeper {
+/// A keeper of a server with a revocation endpoint.
+fn keeper_with_revocation() -> Keeper {
     let mut config = config();
     let server = config.server.clone();
     let server = server
@@ -13,7 +13,7 @@ fn forgetting() -> Keeper {
     Keeper::new(config, person()).shared()
 }
 
-/// A renewal that was sent.
+/// A renewal in flight.
 fn sent(mut keeper: Keeper) -> (Keeper, TestStore) {
     let mut store = TestStore::with(tokens(1));
     store.now = START + 601;
@@ -23,14 +23,14 @@ fn sent(mut keeper: Keeper) -> (Keeper, TestStore) {
 }
 
 #[test]
-fn what_comes_after_a_logout_is_revoked() {
+fn tokens_received_after_a_logout_are_revoked() {
     let mut bare = tokens(2);
     bare.refresh_token = None;
     for (fresh, form) in [
         (tokens(2), "token=r2&token_type_hint=refresh_token"),
         (bare, "token=a2&token_type_hint=access_token"),
     ] {
-        let (mut keeper, mut store) = sent(forgetting());
+        let (mut keeper, mut store) = sent(keeper_with_revocation());
         store.remove();
         let Step::Run(mut revocation) = store.go(&mut keeper, Event::Completed(Ok(fresh))) else {
             panic!("nothing is revoked");
@@ -47,22 +47,22 @@ fn what_comes_after_a_logout_is_revoked() {
             panic!("no tokens come of it");
         };
         store.log.clear();
-        over(store.go(&mut keeper, Event::Completed(Err(error)))).unwrap_err();
+        outcome_of(store.go(&mut keeper, Event::Completed(Err(error)))).unwrap_err();
         assert_eq!(store.log, ["release"]);
         assert!(store.entry.as_ref().unwrap().is_removed());
         assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-        let outcome = over(store.go(&mut keeper, Event::Begin));
+        let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
         assert_eq!(code(outcome), "grant.no_refresh_token");
     }
 }
 
 #[test]
-fn a_server_that_revokes_nothing_or_does_not_answer_changes_nothing() {
+fn missing_or_failing_revocation_leaves_the_record_removed() {
     let (mut keeper, mut store) = sent(keeper());
     store.remove();
     store.complete(&mut keeper, Ok(tokens(2))).unwrap_err();
     assert!(store.entry.as_ref().unwrap().is_removed());
-    let (mut keeper, mut store) = sent(forgetting());
+    let (mut keeper, mut store) = sent(keeper_with_revocation());
     store.remove();
     let step = store.go(&mut keeper, Event::Completed(Ok(tokens(2))));
     assert!(matches!(step, Step::Run(_)));
@@ -70,10 +70,10 @@ fn a_server_that_revokes_nothing_or_does_not_answer_changes_nothing() {
     assert!(store.entry.as_ref().unwrap().is_removed());
 }
 
-/// With some servers a revocation ends every grant of the person, and so the new login as well.
+/// On some servers a revocation ends all grants of the user, including the new login.
 #[test]
-fn what_a_login_has_replaced_is_not_revoked() {
-    let (mut keeper, mut store) = sent(forgetting());
+fn tokens_replaced_by_a_new_login_are_not_revoked() {
+    let (mut keeper, mut store) = sent(keeper_with_revocation());
     store.remove();
     let login = Record {
         login: Some("two".to_owned()),
@@ -86,9 +86,9 @@ fn what_a_login_has_replaced_is_not_revoked() {
     );
 }
 
-/// The tokens of a step-up are listed before they are stored, and a logout may have ended what was listed.
+/// The tokens of a step-up are listed before they are stored, and a logout may have ended the listed record.
 #[test]
-fn a_login_ends_with_a_logout_after_its_host_read_the_record() {
+fn logout_after_the_record_was_read_prevents_the_login_from_being_stored() {
     let (first, stepped_up) = (tokens(1), tokens_from(7, START + 1));
     // Nothing was stored, or the tombstone of an earlier logout; then the user logs out.
     for is_removed_before in [false, true] {
@@ -97,7 +97,7 @@ fn a_login_ends_with_a_logout_after_its_host_read_the_record() {
             store.remove();
         }
         let seen = store.entry.as_ref().map_or(0, |entry| entry.version);
-        let mut keeper = forgetting();
+        let mut keeper = keeper_with_revocation();
         let at = store.at();
         keeper
             .replace_at_version(&at, stepped_up.clone(), seen)
@@ -112,24 +112,24 @@ fn a_login_ends_with_a_logout_after_its_host_read_the_record() {
         };
         assert_eq!(request.uri(), "https://as.example/revoke");
         let step = store.go(&mut keeper, Event::Completed(Err(lost_reply())));
-        assert_eq!(code(over(step)), "grant.no_refresh_token");
+        assert_eq!(code(outcome_of(step)), "grant.no_refresh_token");
         assert!(store.entry.as_ref().unwrap().is_removed());
         assert!(keeper.is_stored() && keeper.tokens().is_none());
         let error = keeper.last_error().unwrap();
         assert_eq!(error.code(), "grant.no_refresh_token");
-        // A login after the logout is another.
+        // A login after the logout is a new one.
         keeper
             .replace(&store.at(), tokens_from(8, START + 2))
             .unwrap();
         assert!(keeper.save_again());
-        over(store.go(&mut keeper, Event::Begin)).unwrap();
+        outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
     }
-    // The tombstone that the host has read, and another worker's record, are replaced as ever.
+    // The tombstone that the host has read, and another worker's record, are replaced as usual.
     for others in [false, true] {
         let mut store = TestStore::with(first.clone());
         store.remove();
         let seen = store.entry.as_ref().unwrap().version;
-        let mut keeper = forgetting();
+        let mut keeper = keeper_with_revocation();
         keeper
             .replace_at_version(&store.at(), stepped_up.clone(), seen)
             .unwrap();
@@ -140,7 +140,7 @@ fn a_login_ends_with_a_logout_after_its_host_read_the_record() {
             });
         }
         assert!(keeper.save_again());
-        let stored = over(store.go(&mut keeper, Event::Begin)).unwrap();
+        let stored = outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
         assert!(
             stored
                 .access_token
@@ -150,7 +150,7 @@ fn a_login_ends_with_a_logout_after_its_host_read_the_record() {
     }
 }
 
-/// A tombstone of this second, from a store whose versions are its clock, or which just counts.
+/// A tombstone of this time, from a store whose versions are timestamps or plain counters.
 fn tombstone(second: u64, version: u64) -> Option<Entry> {
     Some(Entry {
         version: second * 1_000_000 + version,
@@ -158,28 +158,28 @@ fn tombstone(second: u64, version: u64) -> Option<Entry> {
     })
 }
 
-/// What becomes of a login that is saved now.
+/// The result of saving a login now.
 fn saved_late(keeper: &mut Keeper, store: &mut TestStore) -> Result<String, &'static str> {
     assert!(keeper.save_again());
     let outcome = match store.go(keeper, Event::Begin) {
         Step::Run(_) => store.complete(keeper, Err(lost_reply())),
-        step => over(step),
+        step => outcome_of(step),
     };
     let error = outcome.map_err(|error| error.code());
     error.map(|tokens| tokens.access_token.expose().clone())
 }
 
 #[test]
-fn a_login_that_waited_for_the_store_is_not_stored_over_a_later_logout() {
+fn unsaved_login_is_not_stored_over_a_later_logout() {
     let at = START + 100;
     for (removed, outcome) in [
         (tombstone(at + 1, 0), Err("grant.no_refresh_token")),
-        // The user had logged out before, or the store's versions say nothing of the time.
+        // The user had logged out before, or the store's versions contain no time.
         (tombstone(at - 1, 0), Ok("a7".to_owned())),
         (tombstone(0, 9), Ok("a7".to_owned())),
         (None, Ok("a7".to_owned())),
     ] {
-        let (mut store, mut keeper) = (TestStore::new(), forgetting());
+        let (mut store, mut keeper) = (TestStore::new(), keeper_with_revocation());
         (store.now, store.is_down) = (at, true);
         keeper.replace(&store.at(), tokens_from(7, at)).unwrap();
         assert_eq!(saved_late(&mut keeper, &mut store), Ok("a7".to_owned()));
@@ -193,19 +193,19 @@ fn a_login_that_waited_for_the_store_is_not_stored_over_a_later_logout() {
 }
 
 #[test]
-fn a_login_whose_save_failed_is_revoked_after_a_logout_and_is_saved_over_an_earlier_one() {
+fn failed_login_save_is_revoked_after_a_later_logout_and_kept_after_an_earlier_one() {
     for is_removed_before in [false, true] {
         let mut store = TestStore::new();
         if is_removed_before {
             store.remove();
         }
-        let mut keeper = forgetting();
+        let mut keeper = keeper_with_revocation();
         keeper.replace(&store.at(), tokens(7)).unwrap();
         assert!(keeper.save_again());
         let _ = keeper.resume(&store.at(), Event::Begin);
         let step = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
         assert!(matches!(step, Step::Save { .. }));
-        over(store.go(&mut keeper, Event::Failed(lost_reply()))).unwrap();
+        outcome_of(store.go(&mut keeper, Event::Failed(lost_reply()))).unwrap();
         if is_removed_before {
             assert_eq!(saved_late(&mut keeper, &mut store).as_deref(), Ok("a7"));
             continue;
@@ -219,14 +219,14 @@ fn a_login_whose_save_failed_is_revoked_after_a_logout_and_is_saved_over_an_earl
 }
 
 #[test]
-fn a_login_during_a_renewal_is_not_stored_over_a_logout_that_came_before_its_end() {
-    let (mut keeper, mut store) = sent(forgetting());
+fn login_during_a_renewal_is_not_stored_over_a_later_logout() {
+    let (mut keeper, mut store) = sent(keeper_with_revocation());
     store.now += 5;
     let login = tokens_from(7, store.now);
     keeper.replace(&store.at(), login).unwrap();
     store.now += 5;
     store.entry = tombstone(store.now, 0);
-    // The renewal is refused.
+    // The renewal fails.
     let _ = store.complete(&mut keeper, Err(lost_reply()));
     let outcome = saved_late(&mut keeper, &mut store);
     assert_eq!(outcome, Err("grant.no_refresh_token"));
@@ -235,8 +235,8 @@ fn a_login_during_a_renewal_is_not_stored_over_a_logout_that_came_before_its_end
 
 /// The logout of a worker whose own login is not stored yet.
 #[test]
-fn a_logout_ends_a_login_that_is_not_stored_yet() {
-    let (mut store, mut keeper) = (TestStore::new(), forgetting());
+fn logout_ends_a_login_that_is_not_stored_yet() {
+    let (mut store, mut keeper) = (TestStore::new(), keeper_with_revocation());
     store.is_down = true;
     keeper.replace(&store.at(), tokens(7)).unwrap();
     saved_late(&mut keeper, &mut store).unwrap();
@@ -246,11 +246,11 @@ fn a_logout_ends_a_login_that_is_not_stored_yet() {
     assert!(keeper.end_unsaved_login(&store.at()).is_none());
 }
 
-/// Its save is under way: it comes before the removal, or after it.
+/// Its save is in progress and may complete before or after the removal.
 #[test]
-fn a_login_that_is_being_saved_at_its_logout_is_stored_neither_over_a_removal_nor_over_another() {
+fn logout_during_a_save_in_conflict_revokes_the_login_and_keeps_the_stored_record() {
     for is_another_stored in [false, true] {
-        let (mut store, mut keeper) = (TestStore::new(), forgetting());
+        let (mut store, mut keeper) = (TestStore::new(), keeper_with_revocation());
         keeper.replace(&store.at(), tokens(7)).unwrap();
         assert!(keeper.save_again());
         let _ = keeper.resume(&store.at(), Event::Begin);
@@ -271,10 +271,10 @@ fn a_login_that_is_being_saved_at_its_logout_is_stored_neither_over_a_removal_no
     }
 }
 
-/// A driver that is dropped says nothing of the store.
+/// A dropped driver does not know the state of the store.
 #[test]
-fn a_login_whose_driver_was_dropped_is_not_stored_over_a_later_logout() {
-    let (mut store, mut keeper) = (TestStore::new(), forgetting());
+fn login_whose_save_was_abandoned_is_not_stored_over_a_later_logout() {
+    let (mut store, mut keeper) = (TestStore::new(), keeper_with_revocation());
     keeper.replace(&store.at(), tokens(7)).unwrap();
     assert!(keeper.save_again());
     let _ = keeper.resume(&store.at(), Event::Begin);
@@ -287,8 +287,8 @@ fn a_login_whose_driver_was_dropped_is_not_stored_over_a_later_logout() {
 }
 
 #[test]
-fn a_logout_finds_the_login_that_an_unsaved_one_would_have_replaced() {
-    let (mut store, mut keeper) = (TestStore::with(tokens(1)), forgetting());
+fn after_an_unsaved_login_is_ended_the_stored_login_can_be_read() {
+    let (mut store, mut keeper) = (TestStore::with(tokens(1)), keeper_with_revocation());
     let stored = store.entry.clone().unwrap();
     keeper.learn(&store.at(), stored.clone()).unwrap();
     keeper.replace(&store.at(), tokens(7)).unwrap();
@@ -301,8 +301,8 @@ fn a_logout_finds_the_login_that_an_unsaved_one_would_have_replaced() {
 }
 
 #[test]
-fn a_login_whose_save_lands_after_its_logout_is_revoked() {
-    let (mut store, mut keeper) = (TestStore::new(), forgetting());
+fn login_whose_save_completes_after_its_logout_is_revoked() {
+    let (mut store, mut keeper) = (TestStore::new(), keeper_with_revocation());
     keeper.replace(&store.at(), tokens(7)).unwrap();
     assert!(keeper.save_again());
     let _ = keeper.resume(&store.at(), Event::Begin);

@@ -14,7 +14,7 @@ fn client_with_moved_endpoint() -> Arc<ClientConfig> {
 }
 
 #[test]
-fn a_server_that_moves_its_token_endpoint_logs_nobody_out() {
+fn moved_token_endpoint_keeps_the_record_key() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = Keeper::new(client_with_moved_endpoint(), person()).shared();
     assert_eq!(keeper.key(), super::keeper().key());
@@ -34,7 +34,7 @@ pub(super) fn asking_for(names: &[(&str, &str)]) -> GrantId {
 }
 
 #[test]
-fn what_is_asked_for_names_a_grant_in_whatever_order_and_is_asked_for_again() {
+fn requested_parameters_are_part_of_the_key_in_any_order_and_sent_on_renewal() {
     let (a, b) = (
         ("resource", "https://a.example/"),
         ("resource", "https://b.example/"),
@@ -54,7 +54,7 @@ fn what_is_asked_for_names_a_grant_in_whatever_order_and_is_asked_for_again() {
         (error.code(), error.detail()),
         ("stored.grant", Some("parameters"))
     );
-    // And each renewal asks for it, in the order in which it was given.
+    // Each renewal sends the parameters in their original order.
     let mut store = TestStore::new();
     store.now = START + 601;
     store.entry = Some(Entry { version: 1, record });
@@ -68,7 +68,7 @@ fn what_is_asked_for_names_a_grant_in_whatever_order_and_is_asked_for_again() {
 
 /// RFC 9470: a step-up has its own grant, whose key is derived from the requirement.
 #[test]
-fn the_tokens_of_a_step_up_have_a_record_of_their_own() {
+fn step_up_grant_has_its_own_key_and_record() {
     let required = |acr_values: &[&str], max_age, scope: Option<&str>| StepUp {
         acr_values: acr_values.iter().map(|acr| (*acr).to_owned()).collect(),
         max_age,
@@ -86,11 +86,11 @@ fn the_tokens_of_a_step_up_have_a_record_of_their_own() {
     ];
     let distinct: std::collections::BTreeSet<_> = all.iter().collect();
     assert_eq!(distinct.len(), all.len());
-    // In any order, and with whatever scope: the wider tokens replace the narrower ones.
+    // In any order and with any scope: wider tokens replace narrower ones.
     let same = required(&["mfa", "phr", "mfa"], Some(60), Some("write"));
     assert_eq!(named(&same), all[1]);
     assert_eq!(named(&required(&[], None, Some("write"))), all[0]);
-    // The record says for what it is, and is none of the ordinary grant.
+    // The record names its step-up and is not read as that of the ordinary grant.
     let id = person().stepped_up(&phr);
     let record = Record::from_tokens(Arc::new(tokens(1))).to_json(&config(), &id);
     assert_eq!(GrantSummary::read(&record).unwrap().id, id);

@@ -13,11 +13,11 @@ fn of(login: &str, number: u32, received_at: u64) -> Record {
     }
 }
 
-/// A worker that knows what is stored.
+/// A worker that has read the record.
 fn worker(store: &mut TestStore) -> Keeper {
     let mut keeper = keeper();
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    over(store.go(&mut keeper, Event::Begin)).unwrap();
+    outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
     keeper
 }
 
@@ -34,7 +34,7 @@ fn in_store(store: &TestStore) -> (Option<String>, String) {
 }
 
 #[test]
-fn a_login_after_a_logout_is_seen_by_a_worker_with_the_old_one() {
+fn worker_with_the_old_login_takes_the_new_one_after_a_logout() {
     let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = worker(&mut store);
     store.remove();
@@ -45,14 +45,14 @@ fn a_login_after_a_logout_is_seen_by_a_worker_with_the_old_one() {
     assert!(matches!(decision, Decision::Renew), "{decision:?}");
     store.log.clear();
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a7"
     );
     assert_eq!(store.log, ["load"]);
 }
 
 #[test]
-fn what_was_sent_before_a_logout_is_not_stored_after_it() {
+fn renewal_sent_before_a_logout_is_not_stored_after_it() {
     for login in [None, Some("two")] {
         let mut store = stored_entry(&of("one", 1, START));
         let mut keeper = worker(&mut store);
@@ -79,7 +79,7 @@ fn what_was_sent_before_a_logout_is_not_stored_after_it() {
 }
 
 #[test]
-fn a_worker_that_sees_a_removed_record_has_nothing_to_hand_out() {
+fn removed_record_leaves_the_worker_without_a_token() {
     let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = worker(&mut store);
     store.remove();
@@ -88,7 +88,7 @@ fn a_worker_that_sees_a_removed_record_has_nothing_to_hand_out() {
         store.decide(&mut keeper),
         Decision::UseAndRenew(_)
     ));
-    let outcome = over(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.no_refresh_token");
     let decision = store.decide(&mut keeper);
     let error = "grant.no_refresh_token";
@@ -100,7 +100,7 @@ fn a_worker_that_sees_a_removed_record_has_nothing_to_hand_out() {
 }
 
 #[test]
-fn a_login_takes_the_place_of_a_removed_record() {
+fn login_replaces_a_removed_record() {
     let mut store = stored_entry(&of("one", 1, START));
     store.remove();
     let mut keeper = keeper().with_tokens(&store.at(), tokens(5)).unwrap();
@@ -109,14 +109,16 @@ fn a_login_takes_the_place_of_a_removed_record() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a5"
     );
     assert_eq!(store.version(), 3);
 }
 
-/// A worker has renewed, and the store has lost that.
-fn lost_save(remaining: impl FnOnce(&TestStore) -> Option<Entry>) -> (Keeper, TestStore) {
+/// A worker has renewed, and the store has lost the result.
+fn keeper_after_lost_save(
+    remaining: impl FnOnce(&TestStore) -> Option<Entry>,
+) -> (Keeper, TestStore) {
     let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = worker(&mut store);
     let remaining = remaining(&store);
@@ -132,17 +134,17 @@ fn lost_save(remaining: impl FnOnce(&TestStore) -> Option<Entry>) -> (Keeper, Te
 }
 
 #[test]
-fn what_the_store_has_lost_is_restored_by_whoever_still_has_it() {
+fn worker_restores_tokens_that_the_store_has_lost() {
     let whats: [fn(&TestStore) -> Option<Entry>; 2] = [|store| store.entry.clone(), |_| None];
     for what in whats {
-        let (mut keeper, mut store) = lost_save(what);
+        let (mut keeper, mut store) = keeper_after_lost_save(what);
         store.now += 511;
         assert!(matches!(
             store.decide(&mut keeper),
             Decision::UseAndRenew(_)
         ));
         assert_eq!(
-            access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+            access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
             "a3"
         );
         assert_eq!(in_store(&store), (Some("one".to_owned()), "a3".to_owned()));
@@ -151,12 +153,12 @@ fn what_the_store_has_lost_is_restored_by_whoever_still_has_it() {
 }
 
 #[test]
-fn a_restored_marker_means_as_little_as_before() {
+fn marker_of_an_unsent_request_stays_ignored_after_being_restored() {
     let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = keeper_for(Reuse::Revokes);
     store.now = START + 601;
     let _ = store.decide(&mut keeper);
-    // The marker is stored, and the answer is lost: nothing is sent.
+    // The marker is stored, but the reply is lost: nothing is sent.
     let mut step = keeper.resume(&store.at(), Event::Begin);
     loop {
         let event = match step {
@@ -171,7 +173,7 @@ fn a_restored_marker_means_as_little_as_before() {
         };
         step = keeper.resume(&store.at(), event);
     }
-    let outcome = over(store.go(&mut keeper, Event::Failed(lost_reply())));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Failed(lost_reply())));
     assert_eq!(code(outcome), "lost");
     store.is_held = true;
     store.now += 1;
@@ -184,13 +186,13 @@ fn a_restored_marker_means_as_little_as_before() {
 }
 
 #[test]
-fn a_grant_that_is_over_for_one_reason_is_not_put_back_as_over_for_another() {
+fn ended_grant_keeps_its_reason_after_the_store_loses_the_record() {
     let mut store = TestStore::with(tokens(1));
     let mut dead = keeper_for(Reuse::Revokes);
     store.now = START + 601;
     let _ = store.decide(&mut dead);
     assert!(matches!(store.go(&mut dead, Event::Begin), Step::Run(_)));
-    // Nobody hears of the request any more.
+    // The result of the request is never known.
     store.now = START + 700;
     let mut keeper = keeper_for(Reuse::Revokes);
     let _ = store.decide(&mut keeper);
@@ -205,14 +207,14 @@ fn a_grant_that_is_over_for_one_reason_is_not_put_back_as_over_for_another() {
         step = keeper.resume(&store.at(), event);
     }
     store.lose(None);
-    let outcome = over(store.go(&mut keeper, Event::Saved(SaveOutcome::Conflict)));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Saved(SaveOutcome::Conflict)));
     assert_eq!(code(outcome), "grant.outcome_unknown");
     assert_eq!(store.record().ended, Some(GrantEnd::OutcomeUnknown));
 }
 
 #[test]
-fn the_newest_refresh_token_is_sent_after_the_store_has_lost_records() {
-    let (mut keeper, mut store) = lost_save(|store| store.entry.clone());
+fn newest_refresh_token_is_sent_after_the_store_has_lost_records() {
+    let (mut keeper, mut store) = keeper_after_lost_save(|store| store.entry.clone());
     store.now += 601;
     let _ = store.decide(&mut keeper);
     let request = store.renewal_request(&mut keeper);
@@ -220,7 +222,7 @@ fn the_newest_refresh_token_is_sent_after_the_store_has_lost_records() {
 }
 
 #[test]
-fn a_marker_that_the_store_has_lost_is_restored() {
+fn worker_restores_a_marker_that_the_store_has_lost() {
     let mut store = stored_entry(&of("one", 1, START));
     let before = store.entry.clone();
     let mut keeper = worker(&mut store);
@@ -233,17 +235,17 @@ fn a_marker_that_the_store_has_lost_is_restored() {
     store.lose(before);
     let _ = store.decide(&mut keeper);
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     assert!(store.record().in_flight.is_some());
 }
 
 #[test]
-fn new_tokens_are_stored_though_the_store_has_lost_what_they_follow() {
+fn new_tokens_are_stored_even_if_the_store_has_lost_the_previous_ones() {
     let whats: [fn(&TestStore) -> Option<Entry>; 2] = [|store| store.entry.clone(), |_| None];
     for what in whats {
-        let (mut keeper, mut store) = lost_save(what);
+        let (mut keeper, mut store) = keeper_after_lost_save(what);
         let remaining = store.entry.clone();
         store.now += 601;
         let _ = store.decide(&mut keeper);
@@ -259,31 +261,31 @@ fn new_tokens_are_stored_though_the_store_has_lost_what_they_follow() {
 }
 
 #[test]
-fn after_a_month_a_record_that_is_not_there_may_have_been_removed() {
-    let (mut keeper, mut store) = lost_save(|_| None);
+fn record_missing_after_thirty_days_is_treated_as_removed() {
+    let (mut keeper, mut store) = keeper_after_lost_save(|_| None);
     store.now += 30 * DAY;
     let _ = store.decide(&mut keeper);
-    let outcome = over(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.no_refresh_token");
     assert!(store.entry.is_none());
 }
 
 #[test]
-fn a_store_that_counts_anew_costs_nobody_a_login() {
-    let (mut keeper, mut store) = lost_save(|_| None);
+fn store_with_restarted_versions_does_not_lose_a_login() {
+    let (mut keeper, mut store) = keeper_after_lost_save(|_| None);
     store.now += 601;
     store.save_elsewhere(&of("two", 7, store.now));
     assert_eq!(store.version(), 1);
     let _ = store.decide(&mut keeper);
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a7"
     );
     assert_eq!(in_store(&store), (Some("two".to_owned()), "a7".to_owned()));
 }
 
 #[test]
-fn an_older_record_that_is_told_of_changes_nothing() {
+fn older_record_is_ignored() {
     let mut store = stored_entry(&of("one", 1, START));
     let older = store.entry.clone().unwrap();
     store.save_elsewhere(&of("one", 2, START));
@@ -294,7 +296,7 @@ fn an_older_record_that_is_told_of_changes_nothing() {
 
 /// Some servers give the same refresh token at every login.
 #[test]
-fn what_was_sent_before_a_login_does_not_replace_it_though_the_refresh_token_is_the_same() {
+fn renewal_sent_before_a_login_does_not_replace_it_with_the_same_refresh_token() {
     let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = worker(&mut store);
     store.now = START + 601;
@@ -316,7 +318,7 @@ fn what_was_sent_before_a_login_does_not_replace_it_though_the_refresh_token_is_
 }
 
 #[test]
-fn tokens_of_the_same_second_do_not_replace_those_with_the_same_refresh_token() {
+fn stored_tokens_of_the_same_second_and_refresh_token_are_kept() {
     let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = worker(&mut store);
     store.now = START + 601;
@@ -331,7 +333,7 @@ fn tokens_of_the_same_second_do_not_replace_those_with_the_same_refresh_token() 
         login: Some("one".to_owned()),
         ..Record::from_tokens(Arc::new(renewed(7)))
     });
-    // Others have the stored ones already.
+    // Other workers already use the stored tokens.
     assert_eq!(
         access_of_outcome(store.complete(&mut keeper, Ok(renewed(2)))),
         "a7"
@@ -340,7 +342,7 @@ fn tokens_of_the_same_second_do_not_replace_those_with_the_same_refresh_token() 
 }
 
 #[test]
-fn a_login_that_may_be_stored_is_stored_though_the_store_has_lost_what_was_there() {
+fn possibly_saved_login_is_stored_again_if_the_store_lost_the_record() {
     let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = keeper();
     keeper.replace(&store.at(), tokens(5)).unwrap();
@@ -348,7 +350,9 @@ fn a_login_that_may_be_stored_is_stored_though_the_store_has_lost_what_was_there
     let _ = keeper.resume(&store.at(), Event::Begin);
     let _ = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Failed(lost_reply())))),
+        access_of_outcome(outcome_of(
+            store.go(&mut keeper, Event::Failed(lost_reply()))
+        )),
         "a5"
     );
     store.lose(None);
@@ -358,14 +362,14 @@ fn a_login_that_may_be_stored_is_stored_though_the_store_has_lost_what_was_there
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a5"
     );
     assert_eq!(in_store(&store).1, "a5");
 }
 
 #[test]
-fn a_login_that_may_be_stored_is_not_stored_after_a_logout() {
+fn possibly_saved_login_is_not_stored_after_a_logout() {
     let mut store = stored_entry(&of("one", 1, START));
     store.remove();
     let mut keeper = keeper().with_tokens(&store.at(), tokens(5)).unwrap();
@@ -373,19 +377,21 @@ fn a_login_that_may_be_stored_is_not_stored_after_a_logout() {
     let _ = keeper.resume(&store.at(), Event::Begin);
     let _ = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Failed(lost_reply())))),
+        access_of_outcome(outcome_of(
+            store.go(&mut keeper, Event::Failed(lost_reply()))
+        )),
         "a5"
     );
     store.remove();
     store.now += 1;
     let _ = store.decide(&mut keeper);
-    let outcome = over(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.no_refresh_token");
     assert!(store.entry.as_ref().unwrap().is_removed());
 }
 
 #[test]
-fn what_was_read_on_the_way_into_the_store_is_what_is_handed_out_meanwhile() {
+fn tokens_read_during_a_save_are_returned_until_it_completes() {
     let client_keeper = Keeper::new(config(), GrantId::client());
     let mut keeper = client_keeper.shared();
     let bare = |number, at| {
@@ -397,7 +403,7 @@ fn what_was_read_on_the_way_into_the_store_is_what_is_handed_out_meanwhile() {
     store.save_elsewhere(&Record::from_tokens(Arc::new(bare(1, START))));
     let _ = store.decide(&mut keeper);
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     store.now = START + 520;
@@ -406,7 +412,7 @@ fn what_was_read_on_the_way_into_the_store_is_what_is_handed_out_meanwhile() {
         Decision::UseAndRenew(_)
     ));
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
-    // Another was quicker, and the store falls silent after that is read.
+    // Another worker was faster, and the store fails after that was read.
     store.save_elsewhere(&Record::from_tokens(Arc::new(bare(2, store.now))));
     store.now += 1;
     let step = keeper.resume(&store.at(), Event::Completed(Ok(bare(3, store.now))));
@@ -417,7 +423,7 @@ fn what_was_read_on_the_way_into_the_store_is_what_is_handed_out_meanwhile() {
     assert!(matches!(step, Step::Save { .. }), "{step:?}");
     assert_eq!(access_of_decision(store.decide(&mut keeper)), "a2");
     assert_eq!(
-        access_of_outcome(over(
+        access_of_outcome(outcome_of(
             store.go(&mut keeper, Event::Saved(SaveOutcome::At(3)))
         )),
         "a3"

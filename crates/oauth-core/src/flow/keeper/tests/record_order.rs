@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn an_older_record_of_the_same_login_is_not_newer_whatever_its_version() {
+fn restored_backup_of_the_same_login_is_not_newer_despite_its_version() {
     let mut store = TestStore::new();
     let mut keeper = keeper();
     keeper.replace(&store.at(), tokens(1)).unwrap();
@@ -12,7 +12,7 @@ fn an_older_record_of_the_same_login_is_not_newer_whatever_its_version() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     let old = store.entry.clone().unwrap();
@@ -20,7 +20,7 @@ fn an_older_record_of_the_same_login_is_not_newer_whatever_its_version() {
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let fresh = tokens_from(2, store.now);
     assert_eq!(access_of_outcome(store.renew(&mut keeper, Ok(fresh))), "a2");
-    // Somebody restores a backup, and saves it as new.
+    // A backup is restored and saved with a new version.
     let version = store.version() + 1000;
     let record = old.record;
     store.entry = Some(Entry { version, record });
@@ -33,7 +33,7 @@ fn an_older_record_of_the_same_login_is_not_newer_whatever_its_version() {
 }
 
 #[test]
-fn where_the_refresh_token_is_the_same_what_is_stored_is_taken() {
+fn stored_record_with_the_same_refresh_token_is_taken() {
     let mut store = TestStore::new();
     let mut keeper = keeper();
     keeper.replace(&store.at(), tokens(1)).unwrap();
@@ -42,7 +42,7 @@ fn where_the_refresh_token_is_the_same_what_is_stored_is_taken() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     let old = store.record();
@@ -53,7 +53,7 @@ fn where_the_refresh_token_is_the_same_what_is_stored_is_taken() {
         fresh.refresh_token = tokens(1).refresh_token;
         store.renew(&mut keeper, Ok(fresh)).unwrap();
     }
-    // The store has lost that, and another has renewed what was left.
+    // The store has lost that, and another worker has renewed the remaining record.
     let mut other = tokens_from(9, store.now + 500);
     other.refresh_token = tokens(1).refresh_token;
     let mut record = Record::from_tokens(Arc::new(other));
@@ -64,14 +64,14 @@ fn where_the_refresh_token_is_the_same_what_is_stored_is_taken() {
     store.now += 601;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a9"
     );
     assert_eq!(store.version(), version);
 }
 
 #[test]
-fn the_version_decides_between_records_without_a_renewal_count() {
+fn version_decides_between_records_without_a_renewal_count() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     assert_eq!(store.record().renewals, None);
@@ -93,7 +93,7 @@ fn the_version_decides_between_records_without_a_renewal_count() {
     assert!(body.contains("refresh_token=r3"), "{body}");
 }
 
-/// With a refresh token that the server leaves as it is.
+/// With a refresh token that the server does not rotate.
 fn tokens_with_same_refresh_token(number: u32, received_at: u64) -> Tokens {
     let mut renewed = tokens_from(number, received_at);
     renewed.refresh_token = tokens(1).refresh_token;
@@ -110,13 +110,13 @@ fn the_token_with_more_renewals_is_newer_if_the_refresh_token_is_the_same() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     store.now = START + 601;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
-    // Others have renewed it twice while this request was in flight, and their clocks are behind.
+    // Other workers have renewed it twice while this request was in flight; their clocks are behind.
     let mut other = store.record();
     other.tokens = Some(Arc::new(tokens_with_same_refresh_token(3, START + 590)));
     other.renewals = Some(2);

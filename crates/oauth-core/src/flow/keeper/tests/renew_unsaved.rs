@@ -1,8 +1,8 @@
-//! A store that can be read but takes no saves, such as a file system that was remounted read-only.
+//! A store that can be read but not written, such as a file system remounted read-only.
 
 use super::*;
 
-/// Answers for such a store, and for a server that gives these tokens.
+/// Answers as such a store and as a server that issues these tokens.
 fn go(
     store: &mut TestStore,
     keeper: &mut Keeper,
@@ -33,14 +33,14 @@ fn go(
     }
 }
 
-/// It took the marker of the first refresh, and nothing after that: `a2` was handed out, and `r2` is known
-/// here alone.
+/// The store saved the marker of the first refresh and nothing after it: `a2` was returned, and only this
+/// worker has `r2`.
 fn keeper_with_unsaved_tokens() -> (Keeper, TestStore) {
-    stranded_with(|_| ())
+    keeper_with_changed_unsaved_tokens(|_| ())
 }
 
-/// The same, with this done to the new tokens.
-fn stranded_with(change: impl FnOnce(&mut Tokens)) -> (Keeper, TestStore) {
+/// The same, with this change to the new tokens.
+fn keeper_with_changed_unsaved_tokens(change: impl FnOnce(&mut Tokens)) -> (Keeper, TestStore) {
     let mut store = TestStore::new();
     store.save_elsewhere(&Record {
         login: Some("one".to_owned()),
@@ -63,10 +63,10 @@ fn stranded_with(change: impl FnOnce(&mut Tokens)) -> (Keeper, TestStore) {
 }
 
 #[test]
-fn the_next_refresh_goes_on_from_what_could_not_be_stored() {
+fn unsaved_tokens_are_used_for_the_next_refresh_and_saved_later() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     for (number, sent) in [(3, "r2"), (4, "r3")] {
-        // A host tries to store them all the while.
+        // Meanwhile the host keeps trying to store them.
         while store.now < START + 601 * u64::from(number - 1) {
             store.now += 30;
             if keeper.save_again() {
@@ -81,10 +81,10 @@ fn the_next_refresh_goes_on_from_what_could_not_be_stored() {
         store.log.clear();
         assert!(matches!(store.decide(&mut keeper), Decision::UseToken(_)));
     }
-    // The store takes them once it can.
+    // The store accepts them once it is writable.
     assert!(keeper.save_again());
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a4"
     );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a4");
@@ -92,7 +92,7 @@ fn the_next_refresh_goes_on_from_what_could_not_be_stored() {
 }
 
 #[test]
-fn what_another_has_stored_meanwhile_is_not_passed_over() {
+fn record_stored_by_another_worker_takes_precedence_over_unsaved_tokens() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     store.now += 601;
     store.save_elsewhere(&Record {
@@ -106,7 +106,7 @@ fn what_another_has_stored_meanwhile_is_not_passed_over() {
 }
 
 #[test]
-fn a_lost_reply_leaves_its_fate_open_here_too() {
+fn lost_reply_for_an_unsaved_refresh_token_is_not_resent() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     keeper = keeper.with_policy(Policy {
         reuse: Reuse::Revokes,
@@ -124,11 +124,11 @@ fn a_lost_reply_leaves_its_fate_open_here_too() {
     assert_eq!(store.log, ["r2"], "it is not sent again");
 }
 
-/// A save that was never answered may come about later.
+/// A save without a reply may still complete later.
 #[test]
-fn what_the_store_may_have_is_not_sent_without_a_lease() {
+fn possibly_stored_refresh_token_is_not_sent_without_a_lease() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
-    // The host tries to store them, and hears nothing.
+    // The host tries to store them and gets no reply.
     store.now += 90;
     assert!(keeper.save_again());
     let mut step = keeper.resume(&store.at(), Event::Begin);
@@ -149,10 +149,10 @@ fn what_the_store_may_have_is_not_sent_without_a_lease() {
     assert!(store.log.is_empty(), "{:?}", store.log);
 }
 
-/// Others have the refresh token too, where the server leaves it as it is.
+/// Other workers have the refresh token too if the server does not rotate it.
 #[test]
-fn what_the_store_has_is_not_sent_without_a_lease() {
-    let (mut keeper, mut store) = stranded_with(|fresh| {
+fn stored_refresh_token_is_not_sent_without_a_lease() {
+    let (mut keeper, mut store) = keeper_with_changed_unsaved_tokens(|fresh| {
         fresh.refresh_token = tokens(1).refresh_token;
     });
     store.now += 601;
@@ -163,11 +163,14 @@ fn what_the_store_has_is_not_sent_without_a_lease() {
 }
 
 #[test]
-fn a_store_that_is_silent_altogether_is_waited_for() {
+fn unavailable_store_prevents_a_renewal_of_unsaved_tokens() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     store.now += 601;
     store.is_down = true;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    assert_eq!(code(over(store.go(&mut keeper, Event::Begin))), "lost");
+    assert_eq!(
+        code(outcome_of(store.go(&mut keeper, Event::Begin))),
+        "lost"
+    );
     assert!(!store.log.contains(&"run"));
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The store's tokens are stale, and someone waits for new ones.
+/// The stored tokens are stale, and a caller waits for new ones.
 fn stale(keeper: &mut Keeper) -> TestStore {
     let mut store = TestStore::with(tokens(1));
     store.now = START + 601;
@@ -11,7 +11,7 @@ fn stale(keeper: &mut Keeper) -> TestStore {
 }
 
 #[test]
-fn the_marker_is_stored_before_the_token_is_sent_and_the_tokens_before_they_are_seen() {
+fn marker_is_saved_before_sending_and_tokens_before_they_are_returned() {
     let mut keeper = keeper();
     let mut store = stale(&mut keeper);
     let Step::Run(mut exchange) = store.go(&mut keeper, Event::Begin) else {
@@ -36,24 +36,24 @@ fn the_marker_is_stored_before_the_token_is_sent_and_the_tokens_before_they_are_
 }
 
 #[test]
-fn the_newer_token_of_another_is_taken_first() {
+fn newer_token_of_another_worker_is_used_instead_of_renewing() {
     let mut keeper = keeper();
     let mut store = stale(&mut keeper);
     store.save_elsewhere(&Record::from_tokens(Arc::new(tokens_from(2, store.now))));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a2"
     );
     assert_eq!(store.log, ["load"]);
 }
 
 #[test]
-fn a_renewal_after_a_login_elsewhere_sends_the_token_of_that_login() {
+fn renewal_after_another_workers_login_uses_its_refresh_token() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     let login = Record {
@@ -61,12 +61,12 @@ fn a_renewal_after_a_login_elsewhere_sends_the_token_of_that_login() {
         ..Record::from_tokens(Arc::new(tokens_from(9, START + 100)))
     };
     store.save_elsewhere(&login);
-    // As long as it is good it is handed out, and after that its own refresh token is sent.
+    // It is returned while it is valid; after that its own refresh token is sent.
     store.now = START + 601;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     store.log.clear();
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a9"
     );
     assert_eq!(store.log, ["load"]);
@@ -87,7 +87,7 @@ fn a_renewal_after_a_login_elsewhere_sends_the_token_of_that_login() {
 }
 
 #[test]
-fn while_another_has_the_lease_one_waits_and_looks_again() {
+fn worker_waits_and_reloads_while_another_holds_the_lease() {
     let mut keeper = keeper();
     let mut store = stale(&mut keeper);
     store.is_held = true;
@@ -97,18 +97,18 @@ fn while_another_has_the_lease_one_waits_and_looks_again() {
     assert!(pause < Duration::from_secs(1), "{pause:?}");
     store.save_elsewhere(&Record::from_tokens(Arc::new(tokens_from(2, store.now))));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Elapsed))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Elapsed))),
         "a2"
     );
     assert_eq!(store.log, ["load", "lease", "load"]);
 }
 
 #[test]
-fn while_another_has_the_lease_a_good_token_is_used() {
+fn valid_token_is_used_while_another_worker_holds_the_lease() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     let _ = store.decide(&mut keeper);
-    over(store.go(&mut keeper, Event::Begin)).unwrap();
+    outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
     store.now = START + 520;
     store.is_held = true;
     assert!(matches!(
@@ -116,17 +116,17 @@ fn while_another_has_the_lease_a_good_token_is_used() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
-    // Not at once again; but one whose token was refused need not hold back.
+    // The next attempt is delayed, but not for a caller whose token was refused.
     assert_eq!(access_of_decision(store.decide(&mut keeper)), "a1");
     let decision = keeper.ask(store.now(), Some(&tokens(1)));
     assert!(matches!(decision, Decision::Renew), "{decision:?}");
 }
 
 #[test]
-fn a_worker_that_finds_another_marker_in_place_of_its_own_does_not_send() {
+fn worker_that_finds_another_marker_does_not_send() {
     let mut keeper = keeper();
     let mut store = stale(&mut keeper);
     let mut step = keeper.resume(&store.at(), Event::Begin);
@@ -152,13 +152,13 @@ fn a_worker_that_finds_another_marker_in_place_of_its_own_does_not_send() {
 }
 
 #[test]
-fn a_worker_that_slept_after_its_marker_does_not_send() {
+fn worker_that_slept_after_saving_its_marker_does_not_send() {
     let mut keeper = keeper();
     let mut store = stale(&mut keeper);
     let Step::Run(mut exchange) = store.go(&mut keeper, Event::Begin) else {
         panic!("no request");
     };
-    // A lease, and a second.
+    // The lease and one second.
     store.now += 11;
     let error = exchange.resume(&store.at(), Input::Begin).unwrap_err();
     assert_eq!(
@@ -170,12 +170,12 @@ fn a_worker_that_slept_after_its_marker_does_not_send() {
 }
 
 #[test]
-fn a_worker_that_slept_while_its_marker_was_saved_begins_again() {
+fn worker_that_slept_while_saving_its_marker_starts_again() {
     let mut keeper = keeper();
     let mut store = stale(&mut keeper);
     let saved = slow_marker(&mut store, &mut keeper, Event::Begin);
     assert!(matches!(store.go(&mut keeper, saved), Step::Wait(_)));
-    // Its own mark means nothing to it.
+    // Its own marker is ignored.
     assert!(matches!(
         store.go(&mut keeper, Event::Elapsed),
         Step::Run(_)
@@ -183,7 +183,7 @@ fn a_worker_that_slept_while_its_marker_was_saved_begins_again() {
 }
 
 #[test]
-fn a_worker_that_cannot_tell_how_long_it_slept_begins_again() {
+fn clock_set_back_after_saving_the_marker_prevents_sending() {
     let mut keeper = keeper();
     let mut store = stale(&mut keeper);
     let saved = slow_marker(&mut store, &mut keeper, Event::Begin);
@@ -202,18 +202,18 @@ fn a_worker_that_cannot_tell_how_long_it_slept_begins_again() {
 }
 
 #[test]
-fn a_store_that_is_too_slow_for_a_marker_is_told_and_the_marker_is_removed() {
+fn store_too_slow_for_the_marker_is_reported_and_the_marker_removed() {
     let mut keeper = keeper();
     let mut store = stale(&mut keeper);
     let saved = slow_marker(&mut store, &mut keeper, Event::Begin);
     assert!(matches!(store.go(&mut keeper, saved), Step::Wait(_)));
     let saved = slow_marker(&mut store, &mut keeper, Event::Elapsed);
-    let outcome = over(store.go(&mut keeper, saved));
+    let outcome = outcome_of(store.go(&mut keeper, saved));
     assert_eq!(code(outcome), "lost.unsent");
     assert!(store.record().in_flight.is_none());
 }
 
-/// The store takes longer than a lease to save the marker.
+/// Saving the marker takes longer than a lease.
 fn slow_marker(store: &mut TestStore, keeper: &mut Keeper, event: Event) -> Event {
     let mut step = keeper.resume(&store.at(), event);
     loop {
@@ -234,7 +234,7 @@ fn slow_marker(store: &mut TestStore, keeper: &mut Keeper, event: Event) -> Even
 }
 
 #[test]
-fn client_credentials_need_no_marker() {
+fn client_credentials_grant_uses_no_marker() {
     let scope = Scope::parse("read").unwrap();
     let mut keeper = Keeper::new(config(), GrantId::client().requesting(scope.clone())).shared();
     assert_eq!(keeper.id().token_request.scope, scope);
@@ -248,7 +248,7 @@ fn client_credentials_need_no_marker() {
 }
 
 #[test]
-fn what_was_sent_after_a_login_does_not_replace_it() {
+fn renewal_sent_before_a_login_elsewhere_does_not_replace_it() {
     for reuse in [Reuse::Unknown, Reuse::Tolerated] {
         let mut keeper = keeper_for(reuse);
         let mut store = stale(&mut keeper);
@@ -265,11 +265,11 @@ fn what_was_sent_after_a_login_does_not_replace_it() {
 }
 
 #[test]
-fn new_tokens_follow_the_one_they_were_given_for_whatever_others_tried() {
+fn new_tokens_are_saved_even_if_another_worker_removed_the_marker() {
     let mut keeper = keeper();
     let mut store = stale(&mut keeper);
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
-    // Another came when the lease had expired, found no connection and took its marker away.
+    // Another worker came after the lease had expired, could not connect, and removed its marker.
     store.save_elsewhere(&Record::from_tokens(Arc::new(tokens(1))));
     let late = tokens_from(2, store.now);
     assert_eq!(
@@ -280,7 +280,7 @@ fn new_tokens_follow_the_one_they_were_given_for_whatever_others_tried() {
 }
 
 #[test]
-fn a_refused_token_is_handed_to_nobody_while_the_next_is_stored() {
+fn refused_token_is_not_returned_while_its_successor_is_saved() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     assert!(matches!(
@@ -294,7 +294,7 @@ fn a_refused_token_is_handed_to_nobody_while_the_next_is_stored() {
 }
 
 #[test]
-fn a_request_carries_the_time_by_which_it_must_leave() {
+fn request_carries_its_send_deadline() {
     let mut keeper = keeper();
     let mut store = stale(&mut keeper);
     let Step::Run(mut exchange) = store.go(&mut keeper, Event::Begin) else {
@@ -309,7 +309,7 @@ fn a_request_carries_the_time_by_which_it_must_leave() {
 }
 
 #[test]
-fn a_lease_is_short_however_long_a_request_may_take_and_is_extended_while_it_runs() {
+fn lease_is_ten_seconds_and_is_extended_while_the_request_runs() {
     for longest in [5, 30, 60] {
         let mut keeper = keeper().with_longest_request(Duration::from_secs(longest));
         let mut store = stale(&mut keeper);
@@ -334,7 +334,7 @@ fn a_lease_is_short_however_long_a_request_may_take_and_is_extended_while_it_run
         );
         assert_eq!(keeper.lease_extension(), None);
     }
-    // Where there is no lease, none is extended.
+    // Without a lease, none is extended.
     let mut store = TestStore::new();
     let mut keeper = alone();
     keeper.replace(&store.at(), tokens(1)).unwrap();
@@ -350,7 +350,7 @@ fn a_lease_is_short_however_long_a_request_may_take_and_is_extended_while_it_run
 }
 
 #[test]
-fn a_marker_expires_with_the_request_of_its_worker() {
+fn marker_expires_after_its_workers_longest_request() {
     let mut slow = keeper().with_longest_request(Duration::from_secs(60));
     let mut store = stale(&mut slow);
     assert!(matches!(store.go(&mut slow, Event::Begin), Step::Run(_)));
@@ -366,9 +366,9 @@ fn a_marker_expires_with_the_request_of_its_worker() {
     assert_eq!(store.now - since, 10 + 60 + 15);
 }
 
-/// A store that is late must not release the next lease in place of the last one.
+/// A late release must not release the next lease instead of the last one.
 #[test]
-fn no_two_leases_have_one_name() {
+fn every_lease_has_a_unique_holder_name() {
     let (mut keeper, mut store) = (keeper(), TestStore::new());
     let marker = record::InFlightMarker {
         id: "another".to_owned(),

@@ -3,29 +3,32 @@
 use super::*;
 
 #[test]
-fn a_silent_store_costs_nobody_a_good_token() {
+fn unavailable_store_does_not_withhold_a_valid_token() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     store.is_down = true;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    assert_eq!(code(over(store.go(&mut keeper, Event::Begin))), "lost");
+    assert_eq!(
+        code(outcome_of(store.go(&mut keeper, Event::Begin))),
+        "lost"
+    );
     store.is_down = false;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     store.is_down = true;
     store.now = START + 590;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
 }
 
 #[test]
-fn a_lease_whose_answer_was_lost_is_given_back() {
+fn lease_is_released_if_the_reply_was_lost() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     store.now = START + 601;
@@ -37,7 +40,7 @@ fn a_lease_whose_answer_was_lost_is_given_back() {
     assert!(matches!(step, Step::Lease { ttl, .. } if ttl.is_zero()));
 }
 
-/// New tokens, and a store that has gone.
+/// New tokens, and a store that has failed.
 pub(super) fn keeper_with_unsaved_tokens() -> (Keeper, TestStore) {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
@@ -50,7 +53,7 @@ pub(super) fn keeper_with_unsaved_tokens() -> (Keeper, TestStore) {
 }
 
 #[test]
-fn after_five_failed_saves_tokens_are_handed_out_and_stored_later() {
+fn tokens_are_returned_after_five_failed_saves_and_stored_later() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     let fresh = tokens_from(2, store.now);
     let mut step = store.go(&mut keeper, Event::Completed(Ok(fresh)));
@@ -60,8 +63,8 @@ fn after_five_failed_saves_tokens_are_handed_out_and_stored_later() {
         step = store.go(&mut keeper, Event::Elapsed);
     }
     assert_eq!(pauses, [200, 400, 800, 1600]);
-    assert_eq!(access_of_outcome(over(step)), "a2");
-    // Five saves, and the lease.
+    assert_eq!(access_of_outcome(outcome_of(step)), "a2");
+    // Five saves and the lease release.
     assert_eq!(store.log.len(), 6);
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a1");
     store.is_down = false;
@@ -70,7 +73,7 @@ fn after_five_failed_saves_tokens_are_handed_out_and_stored_later() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a2"
     );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
@@ -78,7 +81,7 @@ fn after_five_failed_saves_tokens_are_handed_out_and_stored_later() {
 }
 
 #[test]
-fn tokens_of_an_abandoned_save_are_stored_before_they_are_seen() {
+fn tokens_of_an_abandoned_save_are_stored_before_they_are_returned() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     let fresh = tokens_from(2, store.now);
     let step = store.go(&mut keeper, Event::Completed(Ok(fresh)));
@@ -88,14 +91,14 @@ fn tokens_of_an_abandoned_save_are_stored_before_they_are_seen() {
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Wait(_)));
     store.is_down = false;
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Elapsed))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Elapsed))),
         "a2"
     );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
 }
 
 #[test]
-fn tokens_that_are_over_when_they_are_stored_at_last_are_renewed() {
+fn tokens_that_expire_before_they_are_stored_are_renewed() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     let fresh = tokens_from(2, store.now);
     let _ = store.go(&mut keeper, Event::Completed(Ok(fresh)));
@@ -111,7 +114,7 @@ fn tokens_that_are_over_when_they_are_stored_at_last_are_renewed() {
 }
 
 #[test]
-fn a_record_of_another_grant_is_refused_and_left_alone() {
+fn record_of_another_grant_is_refused_and_left_unchanged() {
     let stranger = |id: GrantId| {
         let mut store = TestStore::new();
         let record = Record::from_tokens(Arc::new(tokens(1))).to_json(&config(), &id);
@@ -129,7 +132,7 @@ fn a_record_of_another_grant_is_refused_and_left_alone() {
         let mut store = stranger(id);
         let mut keeper = keeper();
         let _ = store.decide(&mut keeper);
-        let outcome = over(store.go(&mut keeper, Event::Begin));
+        let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
         assert_eq!(code(outcome), "stored.grant");
         assert_eq!(store.log, ["load"]);
     }
@@ -143,13 +146,13 @@ fn a_record_of_another_grant_is_refused_and_left_alone() {
     let mut store = TestStore::with(foreign);
     let mut keeper = keeper();
     let _ = store.decide(&mut keeper);
-    let outcome = over(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "stored.issuer");
 }
 
 #[test]
-fn a_login_takes_the_place_of_what_is_stored() {
-    // In whichever order it is built.
+fn login_replaces_the_stored_record() {
+    // Regardless of the order in which it is built.
     let built: [fn(Moment) -> Keeper; 2] = [
         |at| {
             keeper()
@@ -170,7 +173,7 @@ fn a_login_takes_the_place_of_what_is_stored() {
             Decision::UseAndRenew(_)
         ));
         assert_eq!(
-            access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+            access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
             "a5"
         );
         assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a5");
@@ -179,7 +182,7 @@ fn a_login_takes_the_place_of_what_is_stored() {
 }
 
 #[test]
-fn a_login_that_is_stale_by_now_is_stored_and_renewed() {
+fn stale_login_is_stored_and_renewed() {
     let mut store = TestStore::new();
     let mut keeper = keeper().with_tokens(&store.at(), tokens(1)).unwrap();
     store.now = START + 601;
@@ -189,7 +192,7 @@ fn a_login_that_is_stale_by_now_is_stored_and_renewed() {
 }
 
 #[test]
-fn a_login_during_a_renewal_outlives_it() {
+fn login_during_a_renewal_is_stored_after_it() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     store.now = START + 601;
@@ -207,14 +210,14 @@ fn a_login_during_a_renewal_outlives_it() {
     };
     assert_eq!(access(&tokens), "a5");
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a5"
     );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a5");
 }
 
 #[test]
-fn a_login_that_may_be_stored_already_is_not_stored_over_what_became_of_it() {
+fn possibly_saved_login_does_not_replace_its_renewed_successor() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     let login = tokens_from(5, store.now);
@@ -228,10 +231,12 @@ fn a_login_that_may_be_stored_already_is_not_stored_over_what_became_of_it() {
     let Step::Save { record, .. } = step else {
         panic!("the login is not saved");
     };
-    // The tokens are stored, but the answer is lost; another worker renews them.
+    // The tokens are stored, but the reply is lost; another worker renews them.
     store.entry = Some(Entry { version: 2, record });
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Failed(lost_reply())))),
+        access_of_outcome(outcome_of(
+            store.go(&mut keeper, Event::Failed(lost_reply()))
+        )),
         "a5"
     );
     let renewed = Record {
@@ -244,19 +249,19 @@ fn a_login_that_may_be_stored_already_is_not_stored_over_what_became_of_it() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a6"
     );
     assert_eq!(store.version(), 3);
 }
 
 #[test]
-fn an_empty_store_is_asked_again_after_a_second() {
+fn empty_store_is_read_again_after_one_second() {
     let mut store = TestStore::new();
     let mut keeper = keeper();
     for _ in 0..5 {
         assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-        let outcome = over(store.go(&mut keeper, Event::Begin));
+        let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
         assert_eq!(code(outcome), "grant.no_refresh_token");
         assert!(matches!(store.decide(&mut keeper), Decision::Fail(_)));
         store.now += 1;
@@ -264,13 +269,13 @@ fn an_empty_store_is_asked_again_after_a_second() {
     store.save_elsewhere(&Record::from_tokens(Arc::new(tokens(1))));
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
 }
 
 #[test]
-fn tokens_that_could_not_be_stored_are_stored_though_nobody_asks() {
+fn unsaved_tokens_are_stored_by_background_retries() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     assert_eq!(keeper.retry_after(store.now()), None);
     let fresh = tokens_from(2, store.now);
@@ -278,7 +283,7 @@ fn tokens_that_could_not_be_stored_are_stored_though_nobody_asks() {
     while let Step::Wait(_) = step {
         step = store.go(&mut keeper, Event::Elapsed);
     }
-    assert_eq!(access_of_outcome(over(step)), "a2");
+    assert_eq!(access_of_outcome(outcome_of(step)), "a2");
     // The store is down for ten minutes, and the tokens have expired when it comes back.
     let (since, mut tries) = (store.now, 0);
     while let Some(pause) = keeper.retry_after(store.now()) {
@@ -288,18 +293,18 @@ fn tokens_that_could_not_be_stored_are_stored_though_nobody_asks() {
         store.log.clear();
         assert!(keeper.save_again());
         assert!(!keeper.save_again());
-        let _ = over(store.go(&mut keeper, Event::Begin));
+        let _ = outcome_of(store.go(&mut keeper, Event::Begin));
         tries += 1;
     }
     assert!((10..30).contains(&tries), "{tries}");
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
-    // Nobody has asked for others.
+    // No caller has requested new tokens.
     assert_eq!(store.log, ["save", "release"]);
     assert!(!keeper.save_again());
 }
 
 #[test]
-fn a_caller_that_asks_while_old_tokens_are_stored_gets_new_ones() {
+fn caller_gets_renewed_tokens_if_the_tokens_being_saved_have_expired() {
     let (mut keeper, mut store) = keeper_with_unsaved_tokens();
     let fresh = tokens_from(2, store.now);
     let _ = store.go(&mut keeper, Event::Completed(Ok(fresh)));
@@ -316,27 +321,27 @@ fn a_caller_that_asks_while_old_tokens_are_stored_gets_new_ones() {
 }
 
 #[test]
-fn a_login_that_could_not_be_stored_is_stored_though_nobody_asks() {
+fn unsaved_login_is_stored_by_background_retries() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     store.is_down = true;
     keeper.replace(&store.at(), tokens(5)).unwrap();
     assert!(keeper.save_again());
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a5"
     );
     store.now += 601;
     store.is_down = false;
     store.log.clear();
     assert!(keeper.retry_after(store.now()).is_some() && keeper.save_again());
-    let _ = over(store.go(&mut keeper, Event::Begin));
+    let _ = outcome_of(store.go(&mut keeper, Event::Begin));
     assert_eq!(store.log, ["load", "save"]);
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a5");
 }
 
 #[test]
-fn a_renewal_that_needs_no_lease_goes_on_without_the_store() {
+fn renewal_that_needs_no_lease_continues_without_the_store() {
     let client_keeper = Keeper::new(config(), GrantId::client()).shared();
     let mut store = TestStore::of(GrantId::client());
     store.is_down = true;
@@ -347,10 +352,10 @@ fn a_renewal_that_needs_no_lease_goes_on_without_the_store() {
         "a1"
     );
     assert_eq!(store.log, ["failure", "run", "failure", "failure"]);
-    // What it brought is stored once the store is back.
+    // The result is stored once the store is available again.
     store.is_down = false;
     assert!(keeper.save_again());
-    over(store.go(&mut keeper, Event::Begin)).unwrap();
+    outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a1");
 
     let (known, never) = (Reuse::Tolerated, Reuse::Revokes);
@@ -369,7 +374,7 @@ fn a_renewal_that_needs_no_lease_goes_on_without_the_store() {
         let mut keeper = keeper_for(reuse);
         let _ = store.decide(&mut keeper);
         assert_eq!(
-            access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+            access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
             "a1"
         );
         store.is_down = true;
@@ -377,7 +382,7 @@ fn a_renewal_that_needs_no_lease_goes_on_without_the_store() {
         store.now = START + 580;
         let _ = store.decide(&mut keeper);
         assert_eq!(
-            access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+            access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
             "a1"
         );
         store.now = START + 700;
@@ -386,13 +391,13 @@ fn a_renewal_that_needs_no_lease_goes_on_without_the_store() {
         if is_sent {
             assert!(matches!(step, Step::Run(_)), "{step:?}")
         } else {
-            assert_eq!(code(over(step)), "lost")
+            assert_eq!(code(outcome_of(step)), "lost")
         }
     }
 }
 
 #[test]
-fn a_store_that_refuses_is_told_though_no_lease_is_needed() {
+fn store_refusal_is_reported_even_if_no_lease_is_needed() {
     let client_keeper = || Keeper::new(config(), GrantId::client()).shared();
     let mut store = TestStore::new();
     for refusal in [
@@ -407,6 +412,6 @@ fn a_store_that_refuses_is_told_though_no_lease_is_needed() {
             Step::Load
         ));
         let step = keeper.resume(&store.at(), Event::Failed(refusal));
-        assert_eq!(code(over(step)), expected);
+        assert_eq!(code(outcome_of(step)), expected);
     }
 }

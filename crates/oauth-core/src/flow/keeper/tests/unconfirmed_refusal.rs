@@ -9,8 +9,8 @@ fn refusal(status: u16, code: &str) -> Error {
         .into()
 }
 
-/// A keeper whose token was refused like this, once it had expired.
-fn refused(error: Error) -> (Keeper, TestStore, Error) {
+/// A keeper whose token was refused like this after its expiry.
+fn keeper_after_refusal(error: Error) -> (Keeper, TestStore, Error) {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper_for(Reuse::Revokes);
     store.now = START + 601;
@@ -20,7 +20,7 @@ fn refused(error: Error) -> (Keeper, TestStore, Error) {
     (keeper, store, error)
 }
 
-/// What a caller without a token gets: at once, or after a look at the store.
+/// The error for a caller without a valid token, immediately or after reading the store.
 fn error_for_caller(store: &mut TestStore, keeper: &mut Keeper) -> Option<Error> {
     match store.decide(keeper) {
         Decision::Fail(error) => Some(error),
@@ -34,7 +34,7 @@ fn error_for_caller(store: &mut TestStore, keeper: &mut Keeper) -> Option<Error>
 }
 
 #[test]
-fn any_other_refusal_is_told_in_the_servers_words_and_ends_nothing() {
+fn other_refusals_are_reported_with_the_servers_error_and_do_not_end_the_grant() {
     for (status, word) in [
         (400, "interaction_required"),
         (400, "login_required"),
@@ -46,7 +46,7 @@ fn any_other_refusal_is_told_in_the_servers_words_and_ends_nothing() {
         (400, "invalid_request"),
         (400, "token_is_gone"),
     ] {
-        let (mut keeper, mut store, error) = refused(refusal(status, word));
+        let (mut keeper, mut store, error) = keeper_after_refusal(refusal(status, word));
         let mut other = keeper_for(Reuse::Unknown);
         let record = store.record();
         assert!(
@@ -54,7 +54,7 @@ fn any_other_refusal_is_told_in_the_servers_words_and_ends_nothing() {
             "{word}"
         );
         assert!(record.tokens.unwrap().refresh_token.is_some(), "{word}");
-        // Here, and wherever the record is read.
+        // In this worker and in every worker that reads the record.
         for again in [
             error_for_caller(&mut store, &mut keeper).unwrap(),
             error_for_caller(&mut store, &mut other).unwrap(),
@@ -71,8 +71,8 @@ fn any_other_refusal_is_told_in_the_servers_words_and_ends_nothing() {
         }
         assert!(!store.log.contains(&"run"), "{word}");
     }
-    // Without a word, too.
-    let (mut keeper, mut store, error) = refused(ServerError::from_status(403).into());
+    // Also without an error code.
+    let (mut keeper, mut store, error) = keeper_after_refusal(ServerError::from_status(403).into());
     assert_eq!(error.advice(), Advice::Reauthorize);
     assert_eq!(
         error_for_caller(&mut store, &mut keeper).unwrap().code(),
@@ -81,7 +81,7 @@ fn any_other_refusal_is_told_in_the_servers_words_and_ends_nothing() {
 }
 
 #[test]
-fn what_passes_makes_no_grant_suspect() {
+fn temporary_failures_and_client_grant_refusals_are_not_recorded() {
     let bare = [408, 425, 429, 500, 501, 502, 503, 504, 520, 599].map(ServerError::from_status);
     let words = [
         ServerError::from_status(400).with_code("temporarily_unavailable"),
@@ -90,10 +90,10 @@ fn what_passes_makes_no_grant_suspect() {
     ];
     for server in bare.into_iter().chain(words) {
         let text = format!("{server:?}");
-        let (_, store, _) = refused(server.into());
+        let (_, store, _) = keeper_after_refusal(server.into());
         assert_eq!(store.record().unconfirmed_refusal, None, "{text}");
     }
-    // A refusal of the client's own token does not count either.
+    // A refusal of the client's own credentials does not count either.
     let client_keeper = Keeper::new(config(), GrantId::client());
     let mut keeper = client_keeper.shared();
     let mut store = TestStore::new();
@@ -108,13 +108,13 @@ fn what_passes_makes_no_grant_suspect() {
 }
 
 #[test]
-fn a_suspect_token_is_sent_again_at_growing_intervals() {
-    let (mut keeper, mut store, _) = refused(refusal(403, "unauthorized_client"));
+fn unconfirmed_refusal_is_retried_at_growing_intervals() {
+    let (mut keeper, mut store, _) = keeper_after_refusal(refusal(403, "unauthorized_client"));
     let mut other = keeper_for(Reuse::Revokes);
     let (mut last, mut pauses) = (store.now, Vec::new());
     while pauses.len() < 12 {
         store.now += 1;
-        // The first caller sends the request, for all.
+        // The first caller sends the request for all.
         for worker in [&mut other, &mut keeper] {
             if error_for_caller(&mut store, worker).is_some() {
                 continue;
@@ -133,9 +133,9 @@ fn a_suspect_token_is_sent_again_at_growing_intervals() {
 }
 
 #[test]
-fn a_success_or_a_login_clears_it() {
-    // A success.
-    let (mut keeper, mut store, _) = refused(refusal(401, "invalid_client"));
+fn success_or_login_clears_an_unconfirmed_refusal() {
+    // After a success.
+    let (mut keeper, mut store, _) = keeper_after_refusal(refusal(401, "invalid_client"));
     store.now += 20;
     assert!(error_for_caller(&mut store, &mut keeper).is_none());
     let fresh = tokens_from(2, store.now);
@@ -145,9 +145,9 @@ fn a_success_or_a_login_clears_it() {
     );
     assert_eq!(store.record().unconfirmed_refusal, None);
     assert!(keeper.last_error().is_none());
-    // A login here, and a login elsewhere, which is known after a second.
+    // After a login here, and after a login elsewhere, which is read within a second.
     for is_local in [true, false] {
-        let (mut keeper, mut store, _) = refused(refusal(401, "invalid_client"));
+        let (mut keeper, mut store, _) = keeper_after_refusal(refusal(401, "invalid_client"));
         let mut other = keeper_for(Reuse::Revokes);
         assert!(error_for_caller(&mut store, &mut other).is_some());
         let where_to = if is_local { &mut keeper } else { &mut other };
@@ -155,7 +155,7 @@ fn a_success_or_a_login_clears_it() {
         where_to.replace(&store.at(), login).unwrap();
         assert!(where_to.save_again());
         assert_eq!(
-            access_of_outcome(over(store.go(where_to, Event::Begin))),
+            access_of_outcome(outcome_of(store.go(where_to, Event::Begin))),
             "a5"
         );
         assert_eq!(store.record().unconfirmed_refusal, None);
@@ -164,7 +164,7 @@ fn a_success_or_a_login_clears_it() {
             match store.decide(worker) {
                 Decision::UseToken(tokens) => assert_eq!(access(&tokens), "a5"),
                 Decision::Renew => assert_eq!(
-                    access_of_outcome(over(store.go(worker, Event::Begin))),
+                    access_of_outcome(outcome_of(store.go(worker, Event::Begin))),
                     "a5"
                 ),
                 decision => panic!("{decision:?}"),
@@ -174,7 +174,7 @@ fn a_success_or_a_login_clears_it() {
 }
 
 #[test]
-fn a_token_that_is_still_good_is_handed_out_meanwhile() {
+fn valid_token_is_returned_during_an_unconfirmed_refusal() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper_for(Reuse::Revokes);
     store.now = START + 580;
@@ -190,7 +190,7 @@ fn a_token_that_is_still_good_is_handed_out_meanwhile() {
     let mut other = keeper_for(Reuse::Revokes);
     assert!(matches!(store.decide(&mut other), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut other, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut other, Event::Begin))),
         "a1"
     );
     assert_eq!(access_of_decision(store.decide(&mut other)), "a1");
@@ -201,7 +201,7 @@ fn a_token_that_is_still_good_is_handed_out_meanwhile() {
 }
 
 #[test]
-fn an_unconfirmed_refusal_by_a_clock_that_was_ahead_ends_in_time() {
+fn unconfirmed_refusal_stored_by_a_fast_clock_ends_in_time() {
     let mut store = TestStore::with(tokens(1));
     let mut ahead = keeper_for(Reuse::Revokes);
     store.now = START + 365 * 24 * 3600;
@@ -210,7 +210,7 @@ fn an_unconfirmed_refusal_by_a_clock_that_was_ahead_ends_in_time() {
         .renew(&mut ahead, Err(refusal(401, "invalid_client")))
         .unwrap_err();
     let refused = store.record();
-    // Another's clock was right, and its own is set right.
+    // One worker's clock was right, and the other's has been corrected.
     for mut worker in [keeper_for(Reuse::Revokes), ahead] {
         store.now = START + 700;
         assert!(error_for_caller(&mut store, &mut worker).is_some());
@@ -222,7 +222,7 @@ fn an_unconfirmed_refusal_by_a_clock_that_was_ahead_ends_in_time() {
 }
 
 #[test]
-fn without_a_store_it_is_the_same() {
+fn unconfirmed_refusal_is_retried_after_its_pause_without_a_store() {
     let mut store = TestStore::new();
     let mut keeper = alone();
     keeper.replace(&store.at(), tokens(1)).unwrap();
@@ -240,7 +240,7 @@ fn without_a_store_it_is_the_same() {
 
 /// Microsoft's error code if the user must confirm something.
 #[test]
-fn an_invalid_grant_that_wants_interaction_is_not_the_end() {
+fn invalid_grant_with_an_interaction_suberror_does_not_end_the_grant() {
     let wanting = |suberror: &str| {
         let mut extra = serde_json::Map::new();
         extra.insert("suberror".to_owned(), suberror.into());
@@ -248,7 +248,7 @@ fn an_invalid_grant_that_wants_interaction_is_not_the_end() {
         Error::from(server.with_extra(extra))
     };
     for suberror in ["basic_action", "consent_required"] {
-        let (_, store, error) = refused(wanting(suberror));
+        let (_, store, error) = keeper_after_refusal(wanting(suberror));
         assert_eq!(
             (error.code(), error.advice()),
             ("denied.invalid_grant", Advice::Reauthorize)
@@ -257,23 +257,23 @@ fn an_invalid_grant_that_wants_interaction_is_not_the_end() {
         assert!(record.ended.is_none() && record.unconfirmed_refusal.is_some());
     }
     for suberror in ["bad_token", "token_expired"] {
-        let (_, store, _) = refused(wanting(suberror));
+        let (_, store, _) = keeper_after_refusal(wanting(suberror));
         assert!(store.record().ended.is_some());
     }
 }
 
-/// GitHub's word for `invalid_grant`.
+/// GitHub's error code for `invalid_grant`.
 #[test]
-fn what_a_preset_names_as_the_same_ends_the_grant() {
+fn error_mapped_to_invalid_grant_ends_the_grant() {
     let server = ServerError::from_status(400).with_code("bad_refresh_token");
     let named = Error::from(server.with_meaning(Some("invalid_grant")));
-    let (_, store, error) = refused(named);
+    let (_, store, error) = keeper_after_refusal(named);
     assert_eq!(error.code(), "denied.invalid_grant");
     assert!(store.record().ended.is_some());
 }
 
 #[test]
-fn nobody_is_told_to_log_in_for_a_token_that_was_replaced_meanwhile() {
+fn refusal_of_an_already_replaced_token_is_not_recorded() {
     for (number, expected) in [(2, "a2"), (1, "a1")] {
         let mut store = TestStore::with(tokens(1));
         let mut keeper = keeper_for(Reuse::Unknown);
@@ -292,7 +292,7 @@ fn nobody_is_told_to_log_in_for_a_token_that_was_replaced_meanwhile() {
 }
 
 #[test]
-fn nobody_is_told_to_log_in_before_all_can_know() {
+fn unconfirmed_refusal_is_not_reported_before_it_is_stored() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper_for(Reuse::Unknown);
     store.now = START + 601;
@@ -301,7 +301,7 @@ fn nobody_is_told_to_log_in_before_all_can_know() {
     store.is_down = true;
     let refused = Err(refusal(401, "invalid_client"));
     assert_eq!(code(store.complete(&mut keeper, refused)), "lost");
-    // It is known here all the same.
+    // This worker still knows it.
     store.is_down = false;
     store.now += 5;
     let error = error_for_caller(&mut store, &mut keeper).unwrap();
@@ -309,17 +309,17 @@ fn nobody_is_told_to_log_in_before_all_can_know() {
 }
 
 #[test]
-fn nobody_is_told_of_a_refusal_while_the_token_is_on_its_way_again() {
-    let (mut keeper, mut store, _) = refused(refusal(401, "invalid_client"));
+fn unconfirmed_refusal_is_not_reported_while_a_retry_is_in_flight() {
+    let (mut keeper, mut store, _) = keeper_after_refusal(refusal(401, "invalid_client"));
     store.now += 16;
     assert!(error_for_caller(&mut store, &mut keeper).is_none());
-    // By a clock that is behind, it is too early.
+    // By a clock that is behind, it is still too early.
     let mut other = keeper_for(Reuse::Revokes);
     store.now -= 15;
     store.is_held = true;
     assert!(matches!(store.decide(&mut other), Decision::Renew));
     assert!(matches!(store.go(&mut other, Event::Begin), Step::Wait(_)));
-    // What is lost now counts as lost, and the next refusal as the second.
+    // A lost request counts as lost, and the next refusal as the second one.
     store.is_held = false;
     store.now += 15;
     assert_eq!(

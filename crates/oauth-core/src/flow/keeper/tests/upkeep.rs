@@ -5,7 +5,7 @@ use super::*;
 const DAY: u64 = 24 * 3600;
 const WEEK: u64 = 7 * DAY;
 
-/// Whose refresh token ends unused after a week, and whose authorization ends at that time.
+/// Its refresh token expires unused after a week, and its authorization ends at this time.
 fn idle(number: u32, received_at: u64, authorization_expires_at: Option<u64>) -> Tokens {
     let expires_at = received_at + WEEK;
     let until = authorization_expires_at.map_or(String::new(), |until| {
@@ -19,7 +19,7 @@ fn idle(number: u32, received_at: u64, authorization_expires_at: Option<u64>) ->
     Tokens::from_json(&text).unwrap()
 }
 
-fn kept_alive() -> Keeper {
+fn keeper_with_keep_alive() -> Keeper {
     keeper().with_policy(Policy {
         keep_alive: Some(Duration::from_secs(DAY)),
         ..Policy::default()
@@ -27,7 +27,7 @@ fn kept_alive() -> Keeper {
 }
 
 /// A keeper that has read the store, as after its first request.
-fn having_read(store: &mut TestStore, keeper: &mut Keeper) {
+fn read_store(store: &mut TestStore, keeper: &mut Keeper) {
     let entry = store.entry.clone().unwrap();
     keeper.learn(&store.at(), entry).unwrap();
 }
@@ -37,10 +37,10 @@ fn after(store: &TestStore, keeper: &Keeper) -> Option<u64> {
 }
 
 #[test]
-fn an_idle_grant_is_exchanged_before_its_refresh_token_ends() {
+fn idle_grant_is_renewed_before_its_refresh_token_expires() {
     let mut store = TestStore::with(idle(1, START, None));
-    let mut keeper = kept_alive();
-    having_read(&mut store, &mut keeper);
+    let mut keeper = keeper_with_keep_alive();
+    read_store(&mut store, &mut keeper);
     assert_eq!(keeper.upkeep(store.now()), None, "not yet");
     let wait = after(&store, &keeper).unwrap();
     assert!(
@@ -57,10 +57,10 @@ fn an_idle_grant_is_exchanged_before_its_refresh_token_ends() {
 }
 
 #[test]
-fn nothing_is_sent_for_an_idle_grant_unless_that_is_wished() {
+fn idle_grant_is_not_renewed_unless_keep_alive_is_enabled() {
     let mut store = TestStore::with(idle(1, START, None));
     let mut keeper = keeper();
-    having_read(&mut store, &mut keeper);
+    read_store(&mut store, &mut keeper);
     store.now = START + WEEK - 1;
     assert_eq!(
         (after(&store, &keeper), keeper.upkeep(store.now())),
@@ -69,12 +69,12 @@ fn nothing_is_sent_for_an_idle_grant_unless_that_is_wished() {
 }
 
 #[test]
-fn who_wakes_after_another_has_kept_the_grant_alive_sends_nothing() {
+fn keep_alive_sends_nothing_if_another_worker_has_renewed() {
     let mut store = TestStore::with(idle(1, START, None));
-    let mut keeper = kept_alive();
-    having_read(&mut store, &mut keeper);
+    let mut keeper = keeper_with_keep_alive();
+    read_store(&mut store, &mut keeper);
     let late = START + WEEK - DAY;
-    // Another was first, so long ago that its access token is stale.
+    // Another worker was first, and its access token is already stale.
     store.save_elsewhere(&Record::from_tokens(Arc::new(idle(
         2,
         late - DAY / 3,
@@ -82,17 +82,17 @@ fn who_wakes_after_another_has_kept_the_grant_alive_sends_nothing() {
     ))));
     store.now = late;
     assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
-    let outcome = over(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
     assert_eq!(access_of_outcome(outcome), "a2");
     assert_eq!(store.log, ["load"]);
     assert!(after(&store, &keeper).unwrap() > 4 * DAY);
 }
 
 #[test]
-fn who_asks_while_another_has_kept_the_grant_alive_gets_a_token() {
+fn caller_during_a_keep_alive_gets_a_token_if_another_worker_has_renewed() {
     let mut store = TestStore::with(idle(1, START, None));
-    let mut keeper = kept_alive();
-    having_read(&mut store, &mut keeper);
+    let mut keeper = keeper_with_keep_alive();
+    read_store(&mut store, &mut keeper);
     store.now = START + WEEK - DAY;
     assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
     let load = keeper.resume(&store.at(), Event::Begin);
@@ -105,7 +105,7 @@ fn who_asks_while_another_has_kept_the_grant_alive_gets_a_token() {
     let release = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert!(matches!(&release, Step::Lease { ttl, .. } if ttl.is_zero()));
     assert!(matches!(store.decide(&mut keeper), Decision::Wait));
-    // The token that was found is stale: it is renewed for whoever waits.
+    // The stored token is stale: it is renewed for the waiting callers.
     let step = store.go(&mut keeper, Event::Leased(Lease::Won));
     assert!(matches!(step, Step::Run(_)), "{step:?}");
     let fresh = idle(3, store.now, None);
@@ -116,11 +116,11 @@ fn who_asks_while_another_has_kept_the_grant_alive_gets_a_token() {
 }
 
 #[test]
-fn a_grant_is_kept_alive_though_its_access_token_is_fresh() {
+fn keep_alive_renews_even_if_the_access_token_is_fresh() {
     let long = idle(1, START, None).expiring_at(UnixTime::from_secs(START + 2 * WEEK));
     let mut store = TestStore::with(long);
-    let mut keeper = kept_alive();
-    having_read(&mut store, &mut keeper);
+    let mut keeper = keeper_with_keep_alive();
+    read_store(&mut store, &mut keeper);
     store.now = START + WEEK - DAY;
     assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
     let fresh = idle(2, store.now, None);
@@ -128,10 +128,10 @@ fn a_grant_is_kept_alive_though_its_access_token_is_fresh() {
 }
 
 #[test]
-fn a_try_that_failed_is_repeated_after_a_pause_and_not_for_an_ended_grant() {
+fn failed_keep_alive_is_retried_after_a_pause_but_not_for_an_ended_grant() {
     let mut store = TestStore::with(idle(1, START, None));
-    let mut keeper = kept_alive();
-    having_read(&mut store, &mut keeper);
+    let mut keeper = keeper_with_keep_alive();
+    read_store(&mut store, &mut keeper);
     store.now = START + WEEK - DAY;
     assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
     assert_eq!(
@@ -152,11 +152,11 @@ fn a_try_that_failed_is_repeated_after_a_pause_and_not_for_an_ended_grant() {
 }
 
 #[test]
-fn a_passed_end_is_a_hint_and_tried_once() {
+fn keep_alive_is_tried_after_the_refresh_token_timeout_has_passed() {
     let mut store = TestStore::with(idle(1, START, None));
-    let mut keeper = kept_alive();
+    let mut keeper = keeper_with_keep_alive();
     store.now = START + 2 * WEEK;
-    having_read(&mut store, &mut keeper);
+    read_store(&mut store, &mut keeper);
     assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
     let fresh = idle(2, store.now, None);
     assert_eq!(
@@ -167,11 +167,11 @@ fn a_passed_end_is_a_hint_and_tried_once() {
 }
 
 #[test]
-fn no_refresh_outruns_the_end_of_the_authorization() {
+fn grant_is_not_kept_alive_until_the_end_of_its_authorization() {
     let end = START + WEEK;
     let mut store = TestStore::with(idle(1, START, Some(end)));
-    let mut keeper = kept_alive();
-    having_read(&mut store, &mut keeper);
+    let mut keeper = keeper_with_keep_alive();
+    read_store(&mut store, &mut keeper);
     let ends = Upkeep::AuthorizationEnds(UnixTime::from_secs(end));
     assert_eq!(keeper.upkeep(store.now()), Some(ends));
     store.now = end - 1;
@@ -182,11 +182,11 @@ fn no_refresh_outruns_the_end_of_the_authorization() {
 }
 
 #[test]
-fn the_end_of_the_authorization_is_told_once_and_again_when_it_was_extended() {
+fn end_of_authorization_is_reported_once_and_again_after_an_extension() {
     let end = START + 10 * DAY;
     let mut store = TestStore::with(idle(1, START, Some(end)));
     let mut keeper = keeper();
-    having_read(&mut store, &mut keeper);
+    read_store(&mut store, &mut keeper);
     assert_eq!(after(&store, &keeper), Some(3 * DAY));
     store.now = START + 3 * DAY;
     let ends = |end| Some(Upkeep::AuthorizationEnds(UnixTime::from_secs(end)));
@@ -195,13 +195,13 @@ fn the_end_of_the_authorization_is_told_once_and_again_when_it_was_extended() {
         (after(&store, &keeper), keeper.upkeep(store.now())),
         (None, None)
     );
-    // The same expiry, reported with a difference of one second by the next response.
+    // The same expiry, reported one second later by the next response.
     store.save_elsewhere(&Record::from_tokens(Arc::new(idle(
         2,
         store.now,
         Some(end + 1),
     ))));
-    having_read(&mut store, &mut keeper);
+    read_store(&mut store, &mut keeper);
     assert_eq!(keeper.upkeep(store.now()), None);
     let extended = store.now + 20 * DAY;
     store.save_elsewhere(&Record::from_tokens(Arc::new(idle(
@@ -209,7 +209,7 @@ fn the_end_of_the_authorization_is_told_once_and_again_when_it_was_extended() {
         store.now,
         Some(extended),
     ))));
-    having_read(&mut store, &mut keeper);
+    read_store(&mut store, &mut keeper);
     assert_eq!(after(&store, &keeper), Some(13 * DAY));
     store.now += 13 * DAY;
     assert_eq!(keeper.upkeep(store.now()), ends(extended));
@@ -218,31 +218,31 @@ fn the_end_of_the_authorization_is_told_once_and_again_when_it_was_extended() {
 }
 
 #[test]
-fn a_timeout_of_less_than_a_minute_is_not_kept_alive() {
+fn refresh_token_timeout_below_one_minute_is_not_kept_alive() {
     for (timeout, is_kept) in [(59, false), (60, true)] {
         let mut tokens = idle(1, START, None);
         let token = tokens.refresh_token.as_mut().unwrap();
         token.expires_at = Some(UnixTime::from_secs(START + timeout));
         let mut store = TestStore::with(tokens);
-        let mut keeper = kept_alive();
-        having_read(&mut store, &mut keeper);
+        let mut keeper = keeper_with_keep_alive();
+        read_store(&mut store, &mut keeper);
         assert_eq!(after(&store, &keeper).is_some(), is_kept, "{timeout}");
     }
 }
 
 #[test]
-fn a_drained_worker_keeps_nothing_alive() {
+fn closed_keeper_does_not_keep_grants_alive() {
     let mut store = TestStore::with(idle(1, START, None));
-    let mut keeper = kept_alive();
-    having_read(&mut store, &mut keeper);
+    let mut keeper = keeper_with_keep_alive();
+    read_store(&mut store, &mut keeper);
     keeper.drain();
     store.now = START + WEEK - 1;
     assert_eq!(keeper.upkeep(store.now()), None);
 }
 
 #[test]
-fn a_store_is_told_when_an_idle_grant_is_due() {
-    let policy = kept_alive().policy;
+fn record_is_due_before_an_idle_refresh_token_expires_with_keep_alive() {
+    let policy = keeper_with_keep_alive().policy;
     let due = |tokens: Tokens, policy: &Policy| {
         let due = Record::from_tokens(Arc::new(tokens)).due(policy);
         due.map(|due| due.as_secs() - START)
@@ -256,10 +256,10 @@ fn a_store_is_told_when_an_idle_grant_is_due() {
 }
 
 #[test]
-fn no_access_token_outlives_the_authorization() {
+fn access_token_is_not_used_after_the_end_of_the_authorization() {
     let mut store = TestStore::with(idle(1, START, Some(START + 300)));
     let mut keeper = keeper();
-    having_read(&mut store, &mut keeper);
+    read_store(&mut store, &mut keeper);
     assert_eq!(access_of_decision(store.decide(&mut keeper)), "a1");
     store.now = START + 300;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));

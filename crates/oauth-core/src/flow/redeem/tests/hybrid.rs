@@ -43,8 +43,8 @@ fn id_token(pending: &PendingAuthorization, changes: &Value) -> String {
     format!("{header}.{}.{signature}", part(&claims))
 }
 
-/// What a flow does after this callback, where every signature is good, and the hashes are those of these
-/// values: the code it sends, or its error.
+/// The request that a flow sends after this callback, with valid signatures and hashes of these
+/// values, or its error.
 fn redeem(
     change: impl FnOnce(&PendingAuthorization) -> String,
     hashes: &[&str],
@@ -77,7 +77,7 @@ fn with(changes: Value) -> impl FnOnce(&PendingAuthorization) -> String {
 }
 
 #[test]
-fn the_request_asks_for_both_and_for_a_place_out_of_the_servers_logs() {
+fn hybrid_request_uses_fragment_or_form_post_and_requires_openid() {
     let url = |request| client().authorize(&at(), request).map(|(url, _)| url);
     let fragment = url(authorization_request()).unwrap();
     assert!(fragment.as_str().contains("response_type=code+id_token"));
@@ -93,16 +93,16 @@ fn the_request_asks_for_both_and_for_a_place_out_of_the_servers_logs() {
 }
 
 #[test]
-fn a_code_is_sent_once_the_id_token_beside_it_vouches_for_it() {
+fn code_is_sent_after_the_front_channel_id_token_is_verified() {
     let form = redeem(with(json!({ "c_hash": "c", "s_hash": "s" })), &["c", "s"]).unwrap();
     assert!(form.contains("code=c0de"), "{form}");
     assert!(!form.contains("id_token"), "{form}");
-    // Only the Financial-grade API demands `s_hash`.
+    // Only FAPI requires `s_hash`.
     assert!(redeem(with(json!({ "c_hash": "c" })), &["c"]).is_ok());
 }
 
 #[test]
-fn no_code_is_sent_that_nobody_vouches_for() {
+fn code_is_not_sent_with_a_missing_or_invalid_id_token() {
     type Case = (
         Box<dyn FnOnce(&PendingAuthorization) -> String>,
         &'static str,
@@ -143,7 +143,7 @@ fn no_code_is_sent_that_nobody_vouches_for() {
 }
 
 #[test]
-fn both_id_tokens_are_about_one_person() {
+fn id_tokens_of_both_channels_must_have_the_same_subject() {
     for (subject, expected) in [("ann", None), ("bob", Some("id_token.subject_changed"))] {
         let client = client();
         let (_, pending) = client.authorize(&at(), authorization_request()).unwrap();
@@ -174,7 +174,7 @@ fn both_id_tokens_are_about_one_person() {
 }
 
 #[test]
-fn a_flow_that_was_stored_still_wants_its_id_token() {
+fn stored_hybrid_flow_still_requires_its_id_token() {
     let (_, pending) = client().authorize(&at(), authorization_request()).unwrap();
     let text = pending.to_json().expose().clone();
     let again = PendingAuthorization::from_json(&text).unwrap();
@@ -200,9 +200,9 @@ fn a_flow_that_was_stored_still_wants_its_id_token() {
     }
 }
 
-/// RFC 9207 section 2.4: the ID token names the issuer as well. An error has none beside it.
+/// RFC 9207 section 2.4: the ID token names the issuer as well. An error comes without an ID token.
 #[test]
-fn a_server_that_names_itself_in_the_id_token_need_not_do_so_in_a_parameter() {
+fn id_token_replaces_the_iss_parameter_but_errors_still_require_it() {
     let mut request = authorization_request();
     request.issuer_required = true;
     let begin = || client().authorize(&at(), request.clone()).unwrap().1;

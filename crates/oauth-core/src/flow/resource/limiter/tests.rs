@@ -1,5 +1,5 @@
-//! What is learnt from replies, one rule each.
-#![allow(clippy::unwrap_used, clippy::float_cmp)] // a test that fails says so
+//! What is inferred from replies, one rule each.
+#![allow(clippy::unwrap_used, clippy::float_cmp)] // tests may panic
 
 use super::*;
 use crate::moment::UnixTime;
@@ -17,7 +17,7 @@ fn ticket(limiter: &RateLimiter) -> Ticket {
     limiter.ticket("https://api.example")
 }
 
-/// Sends one request, and takes a reply for it.
+/// Sends one request and receives a reply.
 fn send_request(limiter: &RateLimiter, seconds: u64, fields: &[(&'static str, &str)]) {
     let ticket = ticket(limiter);
     assert_eq!(ticket.admit(at(seconds).elapsed, Queueing::Waits), None);
@@ -47,7 +47,7 @@ fn waits(ticket: &Ticket, seconds: u64) -> f64 {
 }
 
 #[test]
-fn those_behind_wait_for_a_window_each() {
+fn queued_requests_wait_for_one_window_each() {
     let limiter = RateLimiter::default().keeping(Allowance::new(1, 60));
     send_request(&limiter, 0, &[]);
     let queue: Vec<Ticket> = (0..3).map(|_| ticket(&limiter)).collect();
@@ -56,11 +56,11 @@ fn those_behind_wait_for_a_window_each() {
 }
 
 #[test]
-fn an_allowance_that_the_server_names_is_kept() {
+fn ratelimit_policy_of_the_server_is_respected() {
     let limiter = RateLimiter::default();
     send_request(&limiter, 0, &[("ratelimit-policy", "\"default\";q=1;w=30")]);
     assert_eq!(waits(&ticket(&limiter), 10), 20.0);
-    // Of two, the slower one.
+    // The slower of two limits applies.
     for allowance in [Allowance::new(1, 60), Allowance::new(9, 60)] {
         let limiter = RateLimiter::default().keeping(allowance);
         send_request(&limiter, 0, &[("ratelimit-policy", "\"default\";q=1;w=30")]);
@@ -70,7 +70,7 @@ fn an_allowance_that_the_server_names_is_kept() {
 }
 
 #[test]
-fn a_pause_of_no_time_is_one_of_a_second() {
+fn retry_after_of_zero_is_treated_as_one_second() {
     let limiter = RateLimiter::default();
     assert_eq!(refused(&limiter, 0, &[("retry-after", "0")]), 1);
     assert_eq!(waits(&ticket(&limiter), 0), 1.0);
@@ -78,7 +78,7 @@ fn a_pause_of_no_time_is_one_of_a_second() {
 
 /// An observed limit is a guess, so no request is refused for it.
 #[test]
-fn a_guess_holds_back_only_those_who_wait() {
+fn estimated_limit_delays_only_waiting_requests() {
     let limiter = RateLimiter::default();
     send_request(&limiter, 0, &[]);
     assert_eq!(refused(&limiter, 0, &[("retry-after", "60")]), 60);
@@ -89,9 +89,9 @@ fn a_guess_holds_back_only_those_who_wait() {
     assert!(waits(&ticket(&limiter), 61) > 50.0);
 }
 
-/// A request of long ago is no part of the window in which one is refused.
+/// A request long ago is not part of the window of a refusal.
 #[test]
-fn an_old_request_does_not_stretch_the_window() {
+fn old_request_does_not_extend_the_estimated_window() {
     let limiter = RateLimiter::default();
     send_request(&limiter, 0, &[]);
     send_request(&limiter, 1_000, &[]);
@@ -100,9 +100,9 @@ fn an_old_request_does_not_stretch_the_window() {
     assert_eq!(waits(&ticket(&limiter), 1_060), 60.0);
 }
 
-/// After a pause the server counts again, and so do we.
+/// After a pause the server starts a new count, and so does the limiter.
 #[test]
-fn a_window_begins_when_a_pause_is_over() {
+fn window_starts_when_a_pause_ends() {
     let limiter = RateLimiter::default();
     send_request(&limiter, 0, &[]);
     send_request(&limiter, 0, &[]);

@@ -1,10 +1,10 @@
-//! Requests to an API with limits and two owners, under a clock of the test's own.
+//! Requests to an API with limits and two token owners, with a simulated clock.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::float_cmp
-)] // a test that fails says so
+)] // tests may panic
 
 mod metadata;
 mod open;
@@ -51,7 +51,7 @@ fn fields(fields: &[(&str, &str)]) -> HeaderMap {
     fields.iter().map(read).collect()
 }
 
-/// Up to the request that is sent; panics where anything else comes first.
+/// Advances to the sent request; panics if another step comes first.
 fn sent(request: &mut ResourceRequest, at: &Clock) {
     let step = request.resume(at, Event::Begin).unwrap();
     assert!(matches!(step, Step::Token(_)), "{step:?}");
@@ -83,7 +83,7 @@ fn pause(step: Result<Step, Error>) -> f64 {
 }
 
 #[test]
-fn a_token_that_is_no_bearer_token_is_not_sent_as_one() {
+fn non_bearer_token_is_not_sent_as_bearer() {
     for (token_type, code) in [
         (TokenType::Dpop, "key.missing"),
         (
@@ -101,7 +101,7 @@ fn a_token_that_is_no_bearer_token_is_not_sent_as_one() {
 }
 
 #[test]
-fn a_401_is_renewed_once() {
+fn first_401_triggers_one_renewal() {
     let mut request = ResourceRequest::new(&api(), Method::POST, API).body(Bytes::from("x"));
     sent(&mut request, &at(0.0));
     let none = HeaderMap::new();
@@ -115,7 +115,7 @@ fn a_401_is_renewed_once() {
 }
 
 #[test]
-fn a_stream_is_never_sent_twice() {
+fn streamed_body_is_never_sent_twice() {
     let none = HeaderMap::new();
     let mut put = ResourceRequest::new(&api(), Method::PUT, API).body_once();
     sent(&mut put, &at(0.0));
@@ -136,7 +136,7 @@ fn a_stream_is_never_sent_twice() {
 }
 
 #[test]
-fn redirects_stay_within_the_origin() {
+fn redirects_are_followed_only_within_the_origin() {
     let api = Api::new(Resource::new([API, "https://other.example"]).unwrap());
     for elsewhere in [
         "https://other.example/",
@@ -183,7 +183,7 @@ fn redirects_stay_within_the_origin() {
 }
 
 #[test]
-fn an_unsafe_request_follows_only_redirects_that_keep_its_method_and_none_forever() {
+fn unsafe_request_follows_only_307_and_308_and_redirects_are_limited_to_20() {
     let to = fields(&[("location", "/b")]);
     for (status, is_followed) in [
         (301, false),
@@ -226,7 +226,7 @@ fn an_unsafe_request_follows_only_redirects_that_keep_its_method_and_none_foreve
 }
 
 #[test]
-fn a_location_is_followed_in_a_redirect_alone() {
+fn location_is_ignored_unless_the_status_is_a_redirect() {
     let to = fields(&[("location", "/b")]);
     for status in [200, 201, 202, 300, 304, 305, 306, 309, 404] {
         let mut request = get(&api(), "/a");
@@ -237,7 +237,7 @@ fn a_location_is_followed_in_a_redirect_alone() {
 }
 
 #[test]
-fn two_locations_are_none() {
+fn redirect_with_two_locations_is_not_followed() {
     let mut two = fields(&[("location", "/b")]);
     two.append(LOCATION, HeaderValue::from_static("/c"));
     let mut request = get(&api(), "/a");
@@ -249,7 +249,7 @@ fn two_locations_are_none() {
 }
 
 #[test]
-fn what_must_not_carry_a_token_fails_before_one_is_asked_for() {
+fn invalid_url_or_header_fails_before_a_token_is_requested() {
     let code =
         |mut request: ResourceRequest| request.resume(&at(0.0), Event::Begin).unwrap_err().code();
     for (url, expected) in [
@@ -266,7 +266,7 @@ fn what_must_not_carry_a_token_fails_before_one_is_asked_for() {
 }
 
 #[test]
-fn a_request_with_credentials_of_its_own_is_refused() {
+fn request_with_its_own_credentials_is_refused() {
     let tokens = Tokens::bearer("t");
     let mut request = get(&api(), "/a").headers(HeaderMap::from_iter([(
         AUTHORIZATION,

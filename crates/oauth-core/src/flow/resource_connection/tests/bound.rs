@@ -1,4 +1,4 @@
-//! Tokens that are bound to a key, because the API demands it or the caller has one.
+//! Tokens that are bound to a key, because the API requires it or the caller has one.
 
 use super::kept::connect_registering;
 use super::*;
@@ -17,8 +17,8 @@ fn key() -> DpopKey {
     DpopKey::new(SigningKey::host("vault", Alg::Es256), jwk).unwrap()
 }
 
-/// What an API says that demands bound tokens, with these algorithms.
-fn demanding(algs: &str) -> String {
+/// The metadata of an API that requires bound tokens, with these algorithms.
+fn metadata_requiring_dpop(algs: &str) -> String {
     let more = r#""dpop_bound_access_tokens_required":true,"dpop_signing_alg_values_supported":"#;
     RESOURCE.replacen('{', &format!("{{{more}{algs},"), 1)
 }
@@ -29,30 +29,30 @@ fn alg(resource: &str, members: &str) -> Result<Option<Alg>, &'static str> {
 }
 
 #[test]
-fn a_key_is_of_the_first_algorithm_that_api_and_server_take() {
+fn dpop_algorithm_is_the_first_supported_by_api_and_server() {
     let server = r#""dpop_signing_alg_values_supported":["ES384","PS256"],"#;
     assert_eq!(
-        alg(&demanding(r#"["PS256","ES384","ES256"]"#), ""),
+        alg(&metadata_requiring_dpop(r#"["PS256","ES384","ES256"]"#), ""),
         Ok(Some(Alg::Es256))
     );
     assert_eq!(
-        alg(&demanding(r#"["ES256","PS256"]"#), server),
+        alg(&metadata_requiring_dpop(r#"["ES256","PS256"]"#), server),
         Ok(Some(Alg::Ps256))
     );
     // An API that only lists algorithms requires no DPoP.
     assert_eq!(alg(RESOURCE, server), Ok(None));
     assert_eq!(
-        alg(&demanding(r#"["HS256","new"]"#), ""),
+        alg(&metadata_requiring_dpop(r#"["HS256","new"]"#), ""),
         Err("key.algorithm")
     );
     assert_eq!(
-        alg(&demanding(r#"["ES256"]"#), server),
+        alg(&metadata_requiring_dpop(r#"["ES256"]"#), server),
         Err("key.algorithm")
     );
 }
 
 #[test]
-fn a_client_is_registered_for_tokens_that_are_bound() {
+fn dpop_connection_registers_the_client_for_bound_tokens() {
     let is_named = |request, resource: &str| {
         let (requests, outcome) = connect_registering(request, resource);
         let bound = r#""dpop_bound_access_tokens":true"#;
@@ -61,13 +61,15 @@ fn a_client_is_registered_for_tokens_that_are_bound() {
     };
     assert_eq!(is_named(connect_request(), RESOURCE), Ok(false));
     assert_eq!(
-        is_named(connect_request(), &demanding(r#"["ES256"]"#)),
+        is_named(connect_request(), &metadata_requiring_dpop(r#"["ES256"]"#)),
         Ok(true)
     );
     assert_eq!(is_named(connect_request().dpop(key()), RESOURCE), Ok(true));
-    // No client is registered whose proofs the server would reject.
-    let (requests, outcome) =
-        connect_registering(connect_request().dpop(key()), &demanding(r#"["PS256"]"#));
+    // No client is registered if the server would reject its proofs.
+    let (requests, outcome) = connect_registering(
+        connect_request().dpop(key()),
+        &metadata_requiring_dpop(r#"["PS256"]"#),
+    );
     assert_eq!(error_code(outcome).map(drop), Err("key.algorithm"));
     assert!(
         requests.iter().all(|(line, _)| line.starts_with("GET")),
@@ -77,7 +79,7 @@ fn a_client_is_registered_for_tokens_that_are_bound() {
 
 /// RFC 8705 section 3.4.
 #[test]
-fn a_client_is_registered_for_tokens_that_are_bound_to_its_certificate() {
+fn certificate_connection_registers_the_client_for_bound_tokens() {
     let is_named = |request| {
         let (requests, outcome) = connect_registering(request, RESOURCE);
         let bound = r#""tls_client_certificate_bound_access_tokens":true"#;
@@ -93,7 +95,7 @@ fn a_client_is_registered_for_tokens_that_are_bound_to_its_certificate() {
 }
 
 #[test]
-fn tokens_of_the_client_carry_the_certificate_of_the_request() {
+fn client_of_a_connection_uses_the_requests_certificate_binding() {
     let client = |request: ConnectRequest| {
         let (_, connection) = connect_registering(request.clone(), RESOURCE);
         let client = connection.unwrap().client(ClientAuth::none()).unwrap();

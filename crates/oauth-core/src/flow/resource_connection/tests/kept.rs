@@ -1,4 +1,4 @@
-//! A client that registers itself, and what is kept of the connection.
+//! A client that registers itself, and the stored connection.
 
 use super::*;
 use crate::client_auth::ClientAuth;
@@ -18,7 +18,7 @@ fn metadata() -> ClientMetadata {
     metadata
 }
 
-/// What was asked by a client that registers itself, at an API that says this of itself.
+/// The requests of a client that registers itself, at an API with this metadata.
 pub(super) fn connect_registering(
     request: ConnectRequest,
     resource: &str,
@@ -35,7 +35,7 @@ fn connect_with_challenge(
     connected_at(request, challenge, DCR)
 }
 
-/// The same at a server whose metadata says this.
+/// The same at a server with these metadata members.
 fn connected_at(
     request: ConnectRequest,
     challenge: Response<Bytes>,
@@ -84,9 +84,9 @@ fn lines(requests: &[(String, String)]) -> Vec<&str> {
     requests.iter().map(|(line, _)| line.as_str()).collect()
 }
 
-/// Two spellings of one URL are one connection (RFC 3986 section 6.2), and what is not one URL stays two.
+/// Equivalent spellings of a URL are one connection (RFC 3986 section 6.2); different URLs remain distinct.
 #[test]
-fn spellings_of_one_url_are_one_connection() {
+fn equivalent_urls_have_the_same_connection_key() {
     let key = |url: &str| ConnectRequest::new(url).unwrap().key("ann");
     for (one, spellings) in [
         (
@@ -124,7 +124,7 @@ fn spellings_of_one_url_are_one_connection() {
             assert_eq!(key(one), key(other), "{one} {other}");
         }
     }
-    // Records of earlier releases have the name of the spelling.
+    // Records of earlier releases have the key of the exact spelling.
     let former = |url: &str| ConnectRequest::new(url).unwrap().former_key("ann");
     assert_eq!(former("https://mcp.example/mcp"), None);
     assert_eq!(
@@ -150,7 +150,7 @@ fn spellings_of_one_url_are_one_connection() {
 }
 
 #[test]
-fn the_api_is_asked_for_its_challenge_and_gone_by_it() {
+fn challenge_is_requested_and_followed() {
     let place = "https://mcp.example/about";
     let challenge = unauthorized(&format!(
         r#"Bearer resource_metadata="{place}", scope="write""#
@@ -168,14 +168,14 @@ fn the_api_is_asked_for_its_challenge_and_gone_by_it() {
     );
     assert_eq!(outcome.unwrap().scope.unwrap().as_str(), "write");
 
-    // A caller that has the challenge sends no further request for it.
+    // With a given challenge, no request is sent for it.
     let met = connect_request().asking_for_challenge();
     let met = met.challenge([br#"Bearer scope="b""#.as_slice()]).unwrap();
     let (requests, outcome) = connect_with_challenge(met, unauthorized(r#"Bearer scope="other""#));
     assert_eq!(requests.len(), 2);
     assert_eq!(outcome.unwrap().scope.unwrap().as_str(), "b");
 
-    // An API that answers strangers, or whose challenge leads elsewhere.
+    // An API that needs no authorization, or whose challenge names another origin.
     let (_, outcome) =
         connect_with_challenge(connect_request().asking_for_challenge(), json(200, "{}"));
     assert_eq!(outcome.unwrap().scope.unwrap().as_str(), "a b");
@@ -187,7 +187,7 @@ fn the_api_is_asked_for_its_challenge_and_gone_by_it() {
 }
 
 #[test]
-fn a_client_that_nobody_knows_registers_itself_once() {
+fn unknown_client_registers_itself_once() {
     let registration = Registration::new(metadata());
     let narrow = connect_request()
         .challenge([br#"Bearer scope="c""#.as_slice()])
@@ -219,7 +219,7 @@ fn a_client_that_nobody_knows_registers_itself_once() {
         "new"
     );
 
-    // Without metadata the caller registers.
+    // Without metadata, registration is left to the caller.
     let (_, outcome) = connect_with_challenge(connect_request(), json(200, ""));
     let connection = outcome.unwrap();
     let nobody = connection.client(ClientAuth::none());
@@ -231,7 +231,7 @@ fn a_client_that_nobody_knows_registers_itself_once() {
 }
 
 #[test]
-fn a_client_is_registered_for_what_it_will_ask_for() {
+fn registration_requests_the_api_scope_and_the_configured_scope() {
     let mut metadata = metadata();
     metadata.scope = Some(Scope::parse("mine").unwrap());
     let request = connect_request().register(Registration::new(metadata));
@@ -240,7 +240,7 @@ fn a_client_is_registered_for_what_it_will_ask_for() {
     assert!(body.contains(r#""scope":"a b mine""#), "{body}");
 }
 
-/// A server refuses what a client is not registered for, so that nobody could sign in.
+/// A server refuses scopes for which the client is not registered, so no user could sign in.
 #[test]
 fn a_client_that_registered_before_the_server_listed_offline_access_does_not_request_it() {
     let request = || connect_request().register(Registration::new(metadata()));
@@ -255,12 +255,12 @@ fn a_client_that_registered_before_the_server_listed_offline_access_does_not_req
     };
     assert_eq!(scope(Some("a b")), "a b");
     assert_eq!(scope(Some("a b offline_access")), "a b offline_access");
-    // The server does not say what it was registered for.
+    // The server did not state the registered scope.
     assert_eq!(scope(None), "a b offline_access");
 }
 
 #[test]
-fn a_client_is_registered_for_codes_where_the_server_has_them() {
+fn device_grant_is_registered_only_where_the_server_supports_it() {
     let device = r#""device_authorization_endpoint":"https://one.example/device","#;
     let others = r#""grant_types_supported":["authorization_code"],"#;
     let grants = |login, members: &str| {
@@ -276,7 +276,7 @@ fn a_client_is_registered_for_codes_where_the_server_has_them() {
 }
 
 #[test]
-fn a_connection_is_kept_with_its_client_for_a_day() {
+fn connection_round_trips_through_storage_with_its_client() {
     let request = connect_request().register(Registration::new(metadata()));
     let (_, outcome) = connect_with_challenge(request, json(200, ""));
     let connection = outcome.unwrap();
@@ -314,7 +314,7 @@ fn a_connection_is_kept_with_its_client_for_a_day() {
 }
 
 #[test]
-fn the_rules_for_a_server_are_kept_with_it() {
+fn server_rules_are_stored_with_the_connection() {
     use crate::quirk::{Quirk, Rules};
     let rules = Rules {
         quirks: vec![Quirk::WithoutResource],
@@ -330,7 +330,7 @@ fn the_rules_for_a_server_are_kept_with_it() {
 }
 
 #[test]
-fn a_secret_that_has_expired_is_not_gone_by() {
+fn connection_with_an_expired_client_secret_is_not_fresh() {
     let request = connect_request().register(Registration::new(metadata()));
     let (_, outcome) = connect_with_challenge(request, json(200, ""));
     let mut connection = outcome.unwrap();
@@ -342,7 +342,7 @@ fn a_secret_that_has_expired_is_not_gone_by() {
 }
 
 #[test]
-fn what_helps_depends_on_whose_the_client_is() {
+fn recovery_advice_depends_on_how_the_client_was_obtained() {
     use crate::error::{Cause, ServerError};
     let denied = |code: &str| Error::from(ServerError::from_code(code));
     let request = connect_request().register(Registration::new(metadata()));
@@ -379,7 +379,7 @@ fn what_helps_depends_on_whose_the_client_is() {
 }
 
 #[test]
-fn a_grant_is_replaced_by_that_of_another_client_and_not_by_the_same_ones() {
+fn grant_of_another_client_is_replaced_and_kept_when_only_settings_differ() {
     let request = connect_request().register(Registration::new(metadata()));
     let (_, outcome) = connect_with_challenge(request.clone(), json(200, ""));
     let connection = outcome.unwrap();
@@ -390,13 +390,13 @@ fn a_grant_is_replaced_by_that_of_another_client_and_not_by_the_same_ones() {
     };
     let client = other("\"client_id\":\"new\"", "\"client_id\":\"newer\"");
     assert!(connection.is_replaced_by(&client, &request));
-    // Configured otherwise, as in another process during a deployment: each goes on with its own tokens.
+    // A different configuration, as in another process during a deployment: each keeps its own tokens.
     let mut otherwise = Connection::from_json(text.expose()).unwrap();
     otherwise.resource_value = Some("api://other".to_owned());
     assert!(!connection.is_replaced_by(&otherwise, &request));
     assert!(!otherwise.is_replaced_by(&connection, &request));
 
-    // The oldest are given up, and the connection's own is none of them.
+    // The oldest entries are dropped, and the connection's own grant is not among them.
     let names = (0..12).map(|number| format!("g{number}"));
     let next = client.replacing(names.chain(["g3".to_owned()]), "g11");
     let expected: Vec<_> = (3..11).map(|number| format!("g{number}")).collect();

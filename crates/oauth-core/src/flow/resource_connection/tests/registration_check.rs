@@ -33,7 +33,7 @@ fn check(status: u16, body: &str) -> RegistrationCheck {
 }
 
 #[test]
-fn a_server_is_asked_only_where_a_registration_can_be_read() {
+fn registration_is_checked_only_if_it_can_be_read() {
     assert!(
         connection_with_registration("")
             .check_registration()
@@ -59,7 +59,7 @@ fn a_server_is_asked_only_where_a_registration_can_be_read() {
 }
 
 #[test]
-fn a_client_is_forgotten_only_if_the_server_says_so() {
+fn client_is_reported_as_forgotten_only_by_an_explicit_refusal() {
     let invalid = r#"{"error":"invalid_token"}"#;
     for (status, body) in [(401, invalid), (401, "{}"), (404, "{}"), (400, invalid)] {
         let outcome = check(status, body);
@@ -96,7 +96,7 @@ fn a_client_is_forgotten_only_if_the_server_says_so() {
 }
 
 #[test]
-fn a_registration_that_was_read_replaces_the_secrets_and_not_what_was_left_out() {
+fn read_registration_updates_tokens_and_keeps_omitted_members() {
     let read = r#"{"client_id":"c","registration_access_token":"t2",
         "token_endpoint_auth_method":"none"}"#;
     let RegistrationCheck::Known(client) = check(200, read) else {

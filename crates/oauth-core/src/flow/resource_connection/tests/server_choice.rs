@@ -12,7 +12,7 @@ const ONE: &str = "https://one.example";
 const TWO: &str = "https://two.example";
 
 #[test]
-fn the_callers_order_goes_before_that_of_the_api() {
+fn callers_server_order_takes_precedence_over_the_apis() {
     assert_eq!(request(connect_request()).unwrap(), ONE);
     let allowed =
         |issuers: &[&str]| connect_request().allow(issuers.iter().map(|text| issuer(text)));
@@ -21,7 +21,7 @@ fn the_callers_order_goes_before_that_of_the_api() {
         request(allowed(&["https://elsewhere.example", TWO])).unwrap(),
         TWO
     );
-    // A client that is known at one of them is used.
+    // A client registered at one of them is used.
     let mut clients = ClientCandidates::default();
     clients.registered.push(BoundClient {
         issuer: issuer(ONE),
@@ -31,10 +31,10 @@ fn the_callers_order_goes_before_that_of_the_api() {
 }
 
 #[test]
-fn a_caller_who_wants_to_choose_is_told_of_several_servers() {
+fn several_servers_are_reported_if_the_caller_wants_to_choose() {
     let choosing = || connect_request().on_several_servers(MultipleServersPolicy::Error);
     let met_so = connect_to(choosing(), DCR);
-    // None of them has been asked.
+    // No server has been contacted.
     assert_eq!(met_so.requests.len(), 1);
     let error = met_so.outcome.unwrap_err();
     assert_eq!(error.code(), "connect.several_servers");
@@ -57,7 +57,7 @@ fn a_caller_who_wants_to_choose_is_told_of_several_servers() {
         client_id: ClientId::new("known"),
     });
     assert_eq!(request(choosing().clients(clients)).unwrap(), TWO);
-    // One server is no choice.
+    // A single server needs no choice.
     let single = r#"{"resource":"https://mcp.example/mcp",
         "authorization_servers":["https://two.example","https://two.example"]}"#;
     let single = connect_with(choosing(), single, DCR).outcome.unwrap();

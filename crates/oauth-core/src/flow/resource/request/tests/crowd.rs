@@ -1,4 +1,4 @@
-//! Many callers and a server that counts, without sleeping: every pause is an event of a calendar.
+//! Many callers and a counting server, without sleeping: every pause is a scheduled event.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A server that allows so many requests in a fixed window.
+/// A server that allows this many requests in a fixed window.
 struct Server {
     requests: u32,
     window: f64,
     began: f64,
     served: u32,
     refused: Vec<f64>,
-    /// A window begins with its first request, or with the clock.
+    /// A window begins with its first request or is aligned with the clock.
     is_aligned: bool,
 }
 
@@ -45,7 +45,7 @@ enum Due {
     Reply(u16, HeaderMap),
 }
 
-/// Runs all of them to their ends; gives the order in which they were answered, and when.
+/// Runs all callers to completion; returns the order and times of the replies.
 fn run(
     api: &Api,
     server: &mut Server,
@@ -59,7 +59,7 @@ fn run(
             })
         })
         .collect();
-    // Ordered by time, then by the order in which it was put down.
+    // Ordered by time, then by insertion.
     let mut calendar: BTreeMap<(Duration, usize), (usize, Due)> = BTreeMap::new();
     let mut number = 0;
     let mut plan = |calendar: &mut BTreeMap<_, _>, time: Duration, caller: usize, due: Due| {
@@ -127,19 +127,19 @@ fn callers(answered: &[(usize, f64)]) -> Vec<usize> {
 }
 
 #[test]
-fn a_kept_allowance_is_never_refused_and_serves_in_order() {
+fn fifty_requests_within_the_allowance_are_served_in_order() {
     let api = api().keeping(Allowance::new(10, 60));
     let mut server = server(10, 60.0, false);
     let answered = run(&api, &mut server, 50, |_| 0.05);
     assert!(server.refused.is_empty(), "{:?}", server.refused);
     assert_eq!(callers(&answered), (0..50).collect::<Vec<_>>());
-    // Five windows, the last of which is not waited for.
+    // Five windows, of which the last needs no wait.
     let (_, end) = answered.last().unwrap();
     assert!((240.0..244.0).contains(end), "{end}");
 }
 
 #[test]
-fn without_one_at_most_one_burst_is_refused_and_all_are_served() {
+fn unknown_limit_causes_at_most_one_burst_of_refusals() {
     let mut server = server(10, 60.0, false);
     let answered = run(&api(), &mut server, 50, |_| 0.05);
     assert_eq!(server.refused.len(), 40);
@@ -154,7 +154,7 @@ fn without_one_at_most_one_burst_is_refused_and_all_are_served() {
 }
 
 #[test]
-fn those_who_waited_do_not_come_at_once() {
+fn waiting_requests_are_spread_after_a_pause() {
     let mut server = server(10, 60.0, false);
     let mut times: Vec<f64> = run(&api(), &mut server, 30, |_| 0.0)
         .into_iter()
@@ -168,10 +168,10 @@ fn those_who_waited_do_not_come_at_once() {
 }
 
 proptest! {
-    /// Whatever the window, the delays and how the server counts: a kept allowance is never
-    /// refused, and everyone is served.
+    /// For any window, delays and counting method: a configured allowance is never
+    /// refused, and every request is served.
     #[test]
-    fn a_kept_allowance_is_never_refused(
+    fn configured_allowance_is_never_refused(
         requests in 1u32..20,
         window in 1u32..90,
         is_aligned: bool,
@@ -185,9 +185,9 @@ proptest! {
         prop_assert_eq!(answered.len(), count);
     }
 
-    /// Without one, everyone is served too, and nobody is refused again and again.
+    /// Without a configured allowance too, every caller is served, with a limited number of refusals.
     #[test]
-    fn all_are_served_without_one(
+    fn all_requests_are_served_without_a_configured_allowance(
         requests in 1u32..20,
         window in 1u32..90,
         is_aligned: bool,

@@ -1,4 +1,4 @@
-//! APIs that tell of an ended token by rules of their own.
+//! APIs that report an invalid token in their own way.
 
 use super::*;
 
@@ -15,19 +15,19 @@ fn json() -> HeaderMap {
 
 const ENDED: &[u8] = br#"{"error":{"code":190}}"#;
 
-/// What follows once this body was looked at.
+/// The step after this body was inspected.
 #[track_caller]
-fn looked_at(request: &mut ResourceRequest, status: u16, body: &[u8]) -> Step {
+fn inspect_body(request: &mut ResourceRequest, status: u16, body: &[u8]) -> Step {
     let step = reply(request, &at(0.0), status, &json()).unwrap();
     assert!(matches!(step, Step::Peek(16_384)), "{step:?}");
     request.resume(&at(0.0), Event::Body(body)).unwrap()
 }
 
 #[test]
-fn a_body_that_tells_of_the_token_is_answered_by_one_renewal() {
+fn body_reporting_an_invalid_token_triggers_one_renewal() {
     let mut request = get(&api_with_rules(), "/me");
     sent(&mut request, &at(0.0));
-    let step = looked_at(&mut request, 200, ENDED);
+    let step = inspect_body(&mut request, 200, ENDED);
     assert!(matches!(step, Step::Renew(TokenOwner::Any)), "{step:?}");
     retry(&mut request, &at(0.0));
     // The next reply is returned without inspection.
@@ -36,7 +36,7 @@ fn a_body_that_tells_of_the_token_is_answered_by_one_renewal() {
 }
 
 #[test]
-fn any_other_body_is_the_callers() {
+fn body_that_matches_no_rule_is_returned_to_the_caller() {
     for (status, body) in [
         (200, &b"{}"[..]),
         (200, b""),
@@ -45,14 +45,14 @@ fn any_other_body_is_the_callers() {
     ] {
         let mut request = get(&api_with_rules(), "/me");
         sent(&mut request, &at(0.0));
-        let step = looked_at(&mut request, status, body);
+        let step = inspect_body(&mut request, status, body);
         assert!(matches!(step, Step::Done), "{step:?}");
         assert!(request.resume(&at(0.0), Event::Body(ENDED)).is_err());
     }
 }
 
 #[test]
-fn a_status_may_tell_it_alone_and_a_401_needs_no_rule() {
+fn status_rule_or_401_alone_triggers_a_renewal() {
     for (api, status) in [
         (api_with_rules(), 404),
         (api_with_rules(), 401),
@@ -77,19 +77,19 @@ fn a_status_may_tell_it_alone_and_a_401_needs_no_rule() {
 }
 
 #[test]
-fn what_can_be_sent_once_is_not_sent_again_and_its_token_is_forgotten() {
+fn streamed_request_with_an_invalid_token_is_refused_without_resending() {
     let mut request = get(&api_with_rules(), "/me").body_once();
     sent(&mut request, &at(0.0));
-    let step = looked_at(&mut request, 200, ENDED);
+    let step = inspect_body(&mut request, 200, ENDED);
     assert!(matches!(step, Step::DoneRefused), "{step:?}");
 }
 
 #[test]
-fn a_body_that_nobody_asked_for_is_out_of_order() {
+fn unrequested_body_event_is_out_of_order() {
     let mut request = get(&api_with_rules(), "/me");
     sent(&mut request, &at(0.0));
     let error = request.resume(&at(0.0), Event::Body(ENDED)).unwrap_err();
     assert_eq!(error.code(), "misuse.out_of_order");
-    // And the reply can still come.
+    // The reply is still accepted.
     assert!(reply(&mut request, &at(0.0), 201, &json()).is_ok());
 }

@@ -1,9 +1,9 @@
-//! Rate limits: what is reported, what is waited for, and in which order.
+//! Rate limits: what is reported, how long requests wait, and in which order.
 
 use super::*;
 
 #[test]
-fn a_limit_is_an_error_with_its_pause_by_default() {
+fn rate_limit_is_an_error_with_its_pause_by_default() {
     let api = api();
     let mut request = get(&api, "/a");
     sent(&mut request, &at(0.0));
@@ -21,7 +21,7 @@ fn a_limit_is_an_error_with_its_pause_by_default() {
         advice => panic!("{advice:?}"),
     };
     assert_eq!(after(&error), 7);
-    // Others need not ask to know.
+    // Other requests are refused without being sent.
     let error = get(&api, "/b").resume(&at(3.0), Event::Begin).unwrap_err();
     assert_eq!((error.code(), after(&error)), ("resource.rate_limited", 5));
     assert_eq!(error.server_error().unwrap().status(), None);
@@ -30,7 +30,7 @@ fn a_limit_is_an_error_with_its_pause_by_default() {
 }
 
 #[test]
-fn another_origin_is_not_held() {
+fn rate_limit_of_one_origin_does_not_hold_another() {
     let api = Api::new(Resource::new([API, "https://other.example"]).unwrap());
     let mut request = get(&api, "/a");
     sent(&mut request, &at(0.0));
@@ -49,7 +49,7 @@ fn another_origin_is_not_held() {
 }
 
 #[test]
-fn a_reply_is_handed_back_on_wish() {
+fn rate_limited_reply_is_returned_with_on_rate_limit_pass() {
     let api = api();
     let mut request = get(&api, "/a").on_rate_limit(OnRateLimit::Pass);
     sent(&mut request, &at(0.0));
@@ -64,7 +64,7 @@ fn a_reply_is_handed_back_on_wish() {
 }
 
 #[test]
-fn whoever_waits_sends_again_after_the_pause() {
+fn waiting_request_is_resent_after_the_pause() {
     let api = api();
     let mut request = get(&api, "/a").on_rate_limit(WAIT);
     sent(&mut request, &at(0.0));
@@ -83,7 +83,7 @@ fn whoever_waits_sends_again_after_the_pause() {
 }
 
 #[test]
-fn the_longest_wait_bounds_all_pauses_together() {
+fn longest_wait_limits_the_sum_of_all_pauses() {
     let longest = OnRateLimit::Wait {
         longest: Duration::from_secs(10),
     };
@@ -118,7 +118,7 @@ fn the_longest_wait_bounds_all_pauses_together() {
 }
 
 #[test]
-fn a_refusal_without_a_pause_is_answered_by_longer_and_longer_ones() {
+fn refusals_without_retry_after_double_the_pause_up_to_a_minute() {
     let api = api();
     let mut request = get(&api, "/a").on_rate_limit(WAIT);
     sent(&mut request, &at(0.0));
@@ -138,7 +138,7 @@ fn a_refusal_without_a_pause_is_answered_by_longer_and_longer_ones() {
 }
 
 #[test]
-fn what_may_have_been_done_is_not_done_twice() {
+fn post_is_retried_after_429_but_not_after_503() {
     let busy = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("1"))]);
     let post = || {
         ResourceRequest::new(&api(), Method::POST, API)
@@ -160,7 +160,7 @@ fn what_may_have_been_done_is_not_done_twice() {
 }
 
 #[test]
-fn a_503_without_a_pause_is_the_callers() {
+fn status_503_without_retry_after_is_returned_to_the_caller() {
     let mut request = get(&api(), "/a").on_rate_limit(WAIT);
     sent(&mut request, &at(0.0));
     let step = reply(&mut request, &at(0.0), 503, &HeaderMap::new());
@@ -168,7 +168,7 @@ fn a_503_without_a_pause_is_the_callers() {
 }
 
 #[test]
-fn the_last_request_of_a_window_holds_the_next_one_back() {
+fn exhausted_window_delays_the_next_request() {
     let api = api();
     let mut request = get(&api, "/a");
     sent(&mut request, &at(0.0));
@@ -181,9 +181,9 @@ fn the_last_request_of_a_window_holds_the_next_one_back() {
     assert_eq!(pause(waiting), 8.0);
 }
 
-/// A thread may be stopped while it waits: those behind it go on without it.
+/// A thread may be stopped while it waits: those behind it proceed.
 #[test]
-fn a_caller_who_does_not_come_back_holds_nobody_for_long() {
+fn stopped_request_delays_the_queue_by_at_most_a_second() {
     let api = api().keeping(Allowance::new(2, 60));
     for _ in 0..2 {
         let mut request = get(&api, "/a").on_rate_limit(WAIT);
@@ -195,7 +195,7 @@ fn a_caller_who_does_not_come_back_holds_nobody_for_long() {
     let mut next = get(&api, "/c").on_rate_limit(WAIT);
     let first = pause(next.resume(&at(0.0), Event::Begin));
     assert!(first > 60.0 && first < 60.1, "{first}");
-    // The request before it could be sent now, but is not.
+    // The request ahead of it could be sent now but is not.
     let again = pause(next.resume(&at(60.1), Event::Elapsed));
     assert!(again < 0.1, "{again}");
     let step = next.resume(&at(61.1), Event::Elapsed).unwrap();
@@ -203,7 +203,7 @@ fn a_caller_who_does_not_come_back_holds_nobody_for_long() {
 }
 
 #[test]
-fn a_request_that_is_dropped_leaves_the_queue_and_counts() {
+fn dropped_request_leaves_the_queue_and_a_sent_one_still_counts() {
     let api = api().keeping(Allowance::new(1, 60));
     let mut first = get(&api, "/a").on_rate_limit(WAIT);
     sent(&mut first, &at(0.0));

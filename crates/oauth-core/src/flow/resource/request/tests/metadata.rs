@@ -1,10 +1,10 @@
-//! What a refusal says of the metadata of the API (RFC 9728 section 5.2) is noted for the connection.
+//! The resource metadata named by a refusal (RFC 9728 section 5.2) is recorded for the connection.
 
 use super::*;
 
 const NAMED: &str = "Bearer error=\"invalid_token\", resource_metadata=\"https://api.example/m\"";
 
-/// What is noted of this refusal of the first token, and of the second.
+/// What is recorded for these refusals of the first and the second token.
 fn noted_metadata(challenge: &str, second: &str) -> Option<Vec<Vec<u8>>> {
     let noted = MetadataChallenge::default();
     let mut request = get(&api().with_metadata_challenge(noted.clone()), "/things");
@@ -23,7 +23,7 @@ fn noted_metadata(challenge: &str, second: &str) -> Option<Vec<Vec<u8>>> {
 }
 
 #[test]
-fn a_refusal_that_names_the_metadata_is_noted_once_per_request() {
+fn resource_metadata_challenge_is_recorded_once_per_request() {
     let silent = "Bearer error=\"invalid_token\"";
     let both = vec![b"Negotiate".to_vec(), NAMED.as_bytes().to_vec()];
     assert_eq!(noted_metadata(NAMED, silent), Some(both.clone()));
@@ -33,7 +33,7 @@ fn a_refusal_that_names_the_metadata_is_noted_once_per_request() {
 }
 
 #[test]
-fn other_replies_say_nothing_of_the_metadata() {
+fn resource_metadata_in_other_challenges_is_ignored() {
     let noted = MetadataChallenge::default();
     let mut request = get(&api().with_metadata_challenge(noted.clone()), "/things");
     sent(&mut request, &at(0.0));

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn socios(owners: &[TokenOwner]) -> Api {
+fn api_with_user_routes(owners: &[TokenOwner]) -> Api {
     let api = api().with_routes(Routes::user_segments(["user"]));
     api.with_owners(owners.iter().copied()).unwrap()
 }
@@ -15,8 +15,8 @@ fn owner_of(api: &Api, path: &str) -> Result<TokenOwner, Error> {
 }
 
 #[test]
-fn each_route_asks_for_the_token_of_its_owner() {
-    let both = socios(&[TokenOwner::Application, TokenOwner::User]);
+fn token_owner_is_chosen_by_the_route() {
+    let both = api_with_user_routes(&[TokenOwner::Application, TokenOwner::User]);
     assert_eq!(owner_of(&both, "/user/polls").unwrap(), TokenOwner::User);
     assert_eq!(
         owner_of(&both, "/polls?by=user").unwrap(),
@@ -27,8 +27,8 @@ fn each_route_asks_for_the_token_of_its_owner() {
 }
 
 #[test]
-fn a_missing_owner_is_named_before_anything_is_sent() {
-    let app = socios(&[TokenOwner::Application]);
+fn missing_token_source_is_named_before_sending() {
+    let app = api_with_user_routes(&[TokenOwner::Application]);
     let missing = owner_of(&app, "/user/polls").unwrap_err();
     assert_eq!(missing.code(), "resource.no_token_source");
     assert!(
@@ -38,15 +38,15 @@ fn a_missing_owner_is_named_before_anything_is_sent() {
     );
     assert_eq!(owner_of(&app, "/polls").unwrap(), TokenOwner::Application);
 
-    let user = socios(&[TokenOwner::User]);
+    let user = api_with_user_routes(&[TokenOwner::User]);
     let missing = owner_of(&user, "/polls").unwrap_err();
     assert!(missing.to_string().contains("client credentials"));
     assert_eq!(owner_of(&user, "/user").unwrap(), TokenOwner::User);
 }
 
 #[test]
-fn a_renewal_and_a_redirect_ask_the_owner_of_the_route() {
-    let both = socios(&[TokenOwner::Application, TokenOwner::User]);
+fn renewal_and_redirect_use_the_owner_of_the_route() {
+    let both = api_with_user_routes(&[TokenOwner::Application, TokenOwner::User]);
     let mut request = get(&both, "/user/polls");
     sent(&mut request, &at(0.0));
     let step = reply(&mut request, &at(0.0), 401, &HeaderMap::new());
@@ -70,8 +70,8 @@ fn a_renewal_and_a_redirect_ask_the_owner_of_the_route() {
 }
 
 #[test]
-fn a_redirect_that_the_host_follows_must_not_lead_to_another_owner() {
-    let both = socios(&[TokenOwner::Application, TokenOwner::User]);
+fn redirect_followed_by_the_host_to_another_owner_is_refused() {
+    let both = api_with_user_routes(&[TokenOwner::Application, TokenOwner::User]);
     let follow = |from: &str, to: &str| {
         let mut request = get(&both, from).without_redirects();
         sent(&mut request, &at(0.0));
@@ -84,7 +84,7 @@ fn a_redirect_that_the_host_follows_must_not_lead_to_another_owner() {
     );
     assert_eq!(follow("/user", "/polls").unwrap_err(), "resource.redirect");
     assert!(matches!(follow("/polls", "/polls/2"), Ok(Step::Done)));
-    // There the host takes the token off.
+    // The host removes the token in this case.
     assert!(matches!(
         follow("/polls", "https://other.example/user"),
         Ok(Step::Done)
@@ -92,7 +92,7 @@ fn a_redirect_that_the_host_follows_must_not_lead_to_another_owner() {
 }
 
 #[test]
-fn an_api_with_one_kind_of_route_has_one_owner() {
+fn api_without_routes_has_exactly_one_owner() {
     let two = api().with_owners([TokenOwner::Application, TokenOwner::User]);
     assert_eq!(two.unwrap_err().code(), "resource.no_token_source");
     assert_eq!(

@@ -23,7 +23,7 @@ const JWK: &str = r#"{"kty":"EC","crv":"P-256",
 const TOKEN: &str = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
 const ATH: &str = "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo";
 
-/// Signs with zeros: what is signed matters here.
+/// Signs with zeros: only the signing input matters here.
 struct Zeros;
 
 impl Signer for Zeros {
@@ -40,7 +40,7 @@ fn local() -> Client {
     bound(SigningKey::local("ours", Alg::Es256, Arc::new(Zeros)))
 }
 
-fn on_host() -> Client {
+fn client_with_host_key() -> Client {
     bound(SigningKey::host("ours", Alg::Es256))
 }
 
@@ -61,7 +61,7 @@ fn moment(number: u8) -> Clock {
     }
 }
 
-/// The claims of the proof that goes with a request, whose token has the scheme `DPoP`.
+/// The claims of the proof sent with a request whose token has the scheme `DPoP`.
 #[track_caller]
 fn proof_claims(step: Result<Step, Error>) -> Value {
     let Ok(Step::Send {
@@ -89,7 +89,7 @@ fn job(step: Result<Step, Error>) -> SigningJob {
     }
 }
 
-fn asks_for(nonce: &str) -> HeaderMap {
+fn nonce_challenge(nonce: &str) -> HeaderMap {
     fields(&[
         (WWW_AUTHENTICATE.as_str(), r#"DPoP error="use_dpop_nonce""#),
         (DPOP_NONCE, nonce),
@@ -97,7 +97,7 @@ fn asks_for(nonce: &str) -> HeaderMap {
 }
 
 #[test]
-fn a_bound_token_goes_with_a_proof_for_this_request() {
+fn bound_token_is_sent_with_a_proof_for_the_request() {
     let mut request = get(&api_of(&local()), "/things?page=2");
     request.resume(&moment(1), Event::Begin).unwrap();
     let claims = proof_claims(request.resume(&moment(1), Event::Token(&tokens())));
@@ -109,8 +109,8 @@ fn a_bound_token_goes_with_a_proof_for_this_request() {
 }
 
 #[test]
-fn the_host_signs_where_the_key_lives_with_it() {
-    let mut request = get(&api_of(&on_host()), "/things");
+fn proof_with_a_host_key_is_signed_by_the_host() {
+    let mut request = get(&api_of(&client_with_host_key()), "/things");
     request.resume(&moment(1), Event::Begin).unwrap();
     let job = job(request.resume(&moment(1), Event::Token(&tokens())));
     assert_eq!((job.key_id.as_str(), job.alg), ("ours", "ES256"));
@@ -125,7 +125,7 @@ fn the_host_signs_where_the_key_lives_with_it() {
     let done = reply(&mut request, &moment(3), 200, &HeaderMap::new());
     assert!(matches!(done, Ok(Step::Done)));
 
-    let mut request = get(&api_of(&on_host()), "/things");
+    let mut request = get(&api_of(&client_with_host_key()), "/things");
     request.resume(&moment(1), Event::Begin).unwrap();
     request.resume(&moment(1), Event::Token(&tokens())).unwrap();
     let der = request.resume(&moment(1), Event::Signed(Bytes::from_static(&[7; 70])));
@@ -133,22 +133,22 @@ fn the_host_signs_where_the_key_lives_with_it() {
 }
 
 #[test]
-fn a_nonce_is_asked_for_once_and_kept_for_all_clones_of_the_client() {
+fn nonce_challenge_is_retried_once_and_the_nonce_is_shared_by_clones() {
     let client = local();
     let api = api_of(&client);
     let mut request = get(&api, "/things");
     request.resume(&moment(1), Event::Begin).unwrap();
     let first = proof_claims(request.resume(&moment(1), Event::Token(&tokens())));
     // The token is the same, so it is not reported to the source as refused.
-    let step = reply(&mut request, &moment(2), 401, &asks_for("n-1"));
+    let step = reply(&mut request, &moment(2), 401, &nonce_challenge("n-1"));
     assert!(matches!(step, Ok(Step::Token(_))), "{step:?}");
     let second = proof_claims(request.resume(&moment(2), Event::Token(&tokens())));
     assert_eq!(second["nonce"], "n-1");
     assert_ne!(first["jti"], second["jti"]);
-    let again = reply(&mut request, &moment(3), 401, &asks_for("n-2"));
+    let again = reply(&mut request, &moment(3), 401, &nonce_challenge("n-2"));
     assert!(matches!(again, Ok(Step::Done)), "{again:?}");
 
-    // "n-2" came with a refusal, and a later nonce with a success.
+    // "n-2" came with a refusal, and the later "n-3" with a success.
     let mut later = get(&api_of(&client.clone()), "/other");
     later.resume(&moment(4), Event::Begin).unwrap();
     let claims = proof_claims(later.resume(&moment(4), Event::Token(&tokens())));
@@ -161,7 +161,7 @@ fn a_nonce_is_asked_for_once_and_kept_for_all_clones_of_the_client() {
 }
 
 #[test]
-fn without_a_nonce_in_the_reply_or_with_two_nothing_is_sent_again() {
+fn nonce_challenge_without_exactly_one_nonce_is_not_retried() {
     let challenge = (WWW_AUTHENTICATE.as_str(), r#"DPoP error="use_dpop_nonce""#);
     let two = [challenge, (DPOP_NONCE, "a"), (DPOP_NONCE, "b")];
     for headers in [&[challenge][..], &two[..]] {
@@ -174,17 +174,17 @@ fn without_a_nonce_in_the_reply_or_with_two_nothing_is_sent_again() {
 }
 
 #[test]
-fn a_body_that_is_gone_is_not_sent_again_for_a_nonce() {
+fn streamed_body_is_not_resent_for_a_nonce() {
     let url = format!("{API}/things");
     let mut request = ResourceRequest::new(&api_of(&local()), Method::POST, &url).body_once();
     request.resume(&moment(1), Event::Begin).unwrap();
     proof_claims(request.resume(&moment(1), Event::Token(&tokens())));
-    let step = reply(&mut request, &moment(2), 401, &asks_for("n"));
+    let step = reply(&mut request, &moment(2), 401, &nonce_challenge("n"));
     assert!(matches!(step, Ok(Step::Done)), "{step:?}");
 }
 
 #[test]
-fn a_dead_token_is_renewed_by_the_challenge_of_either_scheme() {
+fn invalid_token_in_either_scheme_triggers_a_renewal() {
     for challenge in [
         r#"DPoP error="invalid_token", algs="ES256""#,
         r#"DPoP algs="ES256", Bearer error="invalid_token""#,
@@ -200,15 +200,15 @@ fn a_dead_token_is_renewed_by_the_challenge_of_either_scheme() {
 }
 
 #[test]
-fn a_challenge_for_bound_tokens_says_nothing_of_a_bearer_token() {
+fn dpop_challenge_is_ignored_for_a_bearer_token() {
     let mut request = get(&api_of(&local()), "/things");
     sent(&mut request, &moment(1));
-    let step = reply(&mut request, &moment(2), 401, &asks_for("n"));
+    let step = reply(&mut request, &moment(2), 401, &nonce_challenge("n"));
     assert!(matches!(step, Ok(Step::Done)), "{step:?}");
 }
 
 #[test]
-fn without_a_key_a_bound_token_is_not_sent() {
+fn bound_token_without_a_key_is_not_sent() {
     let mut request = get(&api(), "/things");
     request.resume(&moment(1), Event::Begin).unwrap();
     let refused = request.resume(&moment(1), Event::Token(&tokens()));
@@ -220,7 +220,7 @@ fn without_a_key_a_bound_token_is_not_sent() {
 }
 
 #[test]
-fn a_proof_of_the_callers_own_is_refused() {
+fn callers_own_dpop_header_is_refused() {
     let mut request = get(&api_of(&local()), "/things");
     request.add_header(DPOP, "mine");
     request.resume(&moment(1), Event::Begin).unwrap();
@@ -229,7 +229,7 @@ fn a_proof_of_the_callers_own_is_refused() {
 }
 
 #[test]
-fn a_proof_that_the_api_will_not_take_is_not_made_again() {
+fn unsupported_proof_algorithm_is_not_retried() {
     let client = local();
     for (algs, expected) in [
         ("ES256 PS256", Ok(())),
@@ -239,7 +239,7 @@ fn a_proof_that_the_api_will_not_take_is_not_made_again() {
         let mut request = ResourceRequest::new(&api, Method::GET, API);
         request.resume(&moment(1), Event::Begin).unwrap();
         request.resume(&moment(2), Event::Token(&tokens())).unwrap();
-        let mut headers = asks_for("n1");
+        let mut headers = nonce_challenge("n1");
         let field = format!("DPoP error=\"use_dpop_nonce\", algs=\"{algs}\"");
         headers.insert(WWW_AUTHENTICATE, field.parse().unwrap());
         let refused = Event::Reply(StatusCode::UNAUTHORIZED, &headers);
@@ -249,7 +249,7 @@ fn a_proof_that_the_api_will_not_take_is_not_made_again() {
 }
 
 #[test]
-fn a_proof_that_the_api_refused_for_its_time_is_made_once_by_the_apis() {
+fn proof_refused_for_its_time_is_retried_once_with_the_apis_time() {
     let api = api_of(&local());
     let mut headers = fields(&[
         (
@@ -270,7 +270,7 @@ fn a_proof_that_the_api_refused_for_its_time_is_made_once_by_the_apis() {
     headers.insert("date", "Sun, 06 Nov 1994 09:49:37 GMT".parse().unwrap());
     let last = request.resume(&moment(5), Event::Reply(status, &headers));
     assert!(matches!(last, Ok(Step::Done)));
-    // What can be sent once only is not sent again.
+    // A streamed body is not sent again.
     let mut request = ResourceRequest::new(&api_of(&local()), Method::GET, API).body_once();
     request.resume(&moment(6), Event::Begin).unwrap();
     request.resume(&moment(7), Event::Token(&tokens())).unwrap();
