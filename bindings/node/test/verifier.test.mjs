@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { core, listen, rejection } from './helper.mjs'
 
-const { VerifiedAccessToken, AccessTokenVerifier, Client, IdToken, LogoutToken, LostError, Server } = core
+const { VerifiedAccessToken, AccessTokenVerifier, Client, IdToken, LogoutToken, LostError, Server, provider } = core
 const AUDIENCE = 'https://api.example'
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 
@@ -148,6 +148,29 @@ test('exported keys are imported by another process', async () => {
   assert.throws(() => started().importKeys('{}'), { code: 'stored.malformed' })
   assert.throws(() => started().importKeys(stored.replace('127', '128')), { code: 'stored.issuer' })
 })
+
+// Microsoft: "Keys that have an issuer value with a GUID" are for tokens of that issuer alone.
+for (const tenant of ['{tenantid}', '9188040d-6c67-4c5b-b112-36a304b66dad', 'other', undefined]) {
+  test(`a key published for an issuer verifies only its tokens: ${tenant}`, async () => {
+    const base = await listen((request, reply) => {
+      const issuer = tenant && `http://${request.headers.host}/${tenant}/v2.0`
+      const keys = jwks.keys.map((key) => ({ ...key, issuer }))
+      reply.setHeader('content-type', 'application/json').end(JSON.stringify({ keys }))
+    })
+    const server = provider('microsoft-entra', { variables: { tenant: 'common' }, loopback: base })
+    const tid = '9188040d-6c67-4c5b-b112-36a304b66dad'
+    const iss = `${base}/${tid}/v2.0`
+    const token = signed('JWT', { iss, tid, aud: AUDIENCE, sub: 'u', azp: 'c', iat: now(), exp: now() + 60 })
+    const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE, profile: 'entra', algs: ['ES256'] })
+    if (tenant !== 'other') {
+      assert.equal((await verifier.verify(token)).issuer, iss)
+      return
+    }
+    const { code, message } = await rejection(verifier.verify(token))
+    assert.equal(code, 'jws.no_matching_key')
+    assert.ok(message.includes(`only for ${base}/other/v2.0: the key with the kid 1`), message)
+  })
+}
 
 test('a verification error has a response status and challenge', async () => {
   const { server, token } = await issuer()

@@ -11,6 +11,7 @@ import pickle
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -230,6 +231,33 @@ def test_exported_keys_can_be_imported_by_another_process(issuer: Issuer) -> Non
         with pytest.raises(oauth_core.OAuthError) as caught:
             started().import_keys(text)
         assert caught.value.code == code
+
+
+@pytest.mark.parametrize("tenant", ["{tenantid}", "9188040d-6c67-4c5b-b112-36a304b66dad", "other", None])
+def test_a_key_published_for_an_issuer_verifies_only_its_tokens(plain: Callable[[Answer], Plain], tenant: str | None) -> None:
+    """Microsoft: "Keys that have an issuer value with a GUID" are for tokens of that issuer alone."""
+
+    def keys(handler: BaseHTTPRequestHandler) -> None:
+        base = f"http://{handler.headers['host']}"
+        member = {} if tenant is None else {"issuer": f"{base}/{tenant}/v2.0"}
+        published = [{**key, **member} for key in KEYS["as_jwks"]["keys"]]
+        body = json.dumps({"keys": published}).encode()
+        reply(200, body, content_type="application/json")(handler)
+
+    base = plain(keys).base
+    server = oauth_core.provider("microsoft-entra", tenant="common", loopback=base)
+    own = "9188040d-6c67-4c5b-b112-36a304b66dad"
+    now = int(time.time())
+    claims = {"iss": f"{base}/{own}/v2.0", "tid": own, "aud": AUDIENCE, "sub": "u", "azp": "c"}
+    token = signed("JWT", {**claims, "iat": now, "exp": now + 60})
+    verifier = oauth_core.AccessTokenVerifier(server, audience=AUDIENCE, profile="entra")
+    if tenant != "other":
+        assert verifier.verify(token).issuer == claims["iss"]
+        return
+    with pytest.raises(oauth_core.OAuthError) as refused:
+        verifier.verify(token)
+    assert refused.value.code == "jws.no_matching_key"
+    assert f"only for {base}/other/v2.0: the key with the kid rsa1" in str(refused.value)
 
 
 def refused(verifier: oauth_core.AccessTokenVerifier, token: str, **needs: Any) -> tuple[Any, ...]:
