@@ -240,7 +240,7 @@ fn json_output_of_a_device_login_is_the_code_and_then_the_result() {
 
 /// Each line of the output.
 fn json_lines(output: &str) -> Vec<Value> {
-    let lines = output.lines().map(|line| serde_json::from_str(line));
+    let lines = output.lines().map(serde_json::from_str);
     lines.map(Result::unwrap).collect()
 }
 
