@@ -220,12 +220,12 @@ fn jwk_must_be_public_and_match_the_algorithm() {
     assert_refused(
         Proof::new().without("jwk"),
         "dpop_proof.jwk",
-        "there is none",
+        "the header has no jwk object",
     );
     assert_refused(
         Proof::new().header("jwk", "key"),
         "dpop_proof.jwk",
-        "there is none",
+        "the header has no jwk object",
     );
     let jwk: Map<String, Value> = serde_json::from_str(JWK).unwrap();
     let with = |name: &str, value: &str| {

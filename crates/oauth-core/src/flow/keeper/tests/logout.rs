@@ -260,14 +260,14 @@ fn logout_ends_a_login_without_a_store_unless_a_renewal_is_running() {
     assert!(matches!(step, Step::Run(_)));
     assert!(keeper.end_unsaved_login(&store.at()).is_none());
     let step = keeper.resume(&store.at(), Event::Completed(Err(invalid_grant())));
-    assert_eq!(code(over(step)), "denied.invalid_grant");
+    assert_eq!(code(outcome_of(step)), "denied.invalid_grant");
     let ended = keeper.end_unsaved_login(&store.at());
     assert_eq!(ended.as_deref().map(access), Some("a7"));
     assert!(keeper.tokens().is_none());
     // Callers do not get the error of that renewal.
     assert!(matches!(keeper.ask(now, None), Decision::Renew));
     let step = keeper.resume(&store.at(), Event::Begin);
-    assert_eq!(code(over(step)), "grant.no_refresh_token");
+    assert_eq!(code(outcome_of(step)), "grant.no_refresh_token");
     assert!(keeper.end_unsaved_login(&store.at()).is_none());
 }
 
