@@ -806,18 +806,22 @@ export class IdentityAssertion {
 /** The claims of a verified access token (RFC 9068 section 2.2). */
 export class VerifiedAccessToken {
   private constructor()
-  /** The subject, as the issuer identifies it; the client itself if it acts for itself. */
+  /**
+   * The subject, as the issuer identifies it; the client itself if it acts for itself, and if an introspection response
+   * has no sub and shows no user. One that shows a user, such as by username, but has no sub is refused
+   * (jwt.missing_claim).
+   */
   readonly subject: string
   /** The client to which the token was issued; only tokens of the profile "jwt" may lack it. */
   readonly clientId: string | undefined
   /** The granted scope. */
   readonly scope: readonly string[]
-  /** The issuer. */
+  /** The issuer; that of the server if an introspection response has no iss. */
   readonly issuer: string
   /** The audiences. */
   readonly audience: readonly string[]
-  /** When the token expires. */
-  readonly expiresAt: Date
+  /** When the token expires, unless an introspection response does not say. */
+  readonly expiresAt: Date | undefined
   /**
    * The claims of the party that may act for the subject, such as sub and iss, if the token says (RFC 8693 section
    * 4.4).
@@ -837,7 +841,7 @@ export class VerifiedAccessToken {
    * already; only if you remember received proofs.
    */
   readonly dpopReplayChallenge: string | undefined
-  /** All claims. */
+  /** All claims. Those of an introspection response have the iss of the server added if they have none. */
   readonly claims: Readonly<Record<string, unknown>>
   /** What may be shown. */
   toJSON(): Record<string, unknown>

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     UnexpectedNonce = Literal["reject", "ignore"]
     ResourceMatch = Literal["identical", "parent"]
 
-FINGERPRINT = "3d9a3823d091ca52"
+FINGERPRINT = "7fe13815d5e3b5c4"
 
 
 class Operations:

@@ -244,18 +244,20 @@ fn algs(name: &str, names: &[String]) -> Result<Vec<Alg>, Error> {
 outcome! {
     /// The claims of a verified access token (RFC 9068 section 2.2).
     pub struct VerifiedAccessToken {
-        /// The subject, as the issuer identifies it; the client itself if it acts for itself.
+        /// The subject, as the issuer identifies it; the client itself if it acts for itself, and if an introspection
+        /// response has no sub and shows no user. One that shows a user, such as by username, but has no sub is refused
+        /// (jwt.missing_claim).
         pub subject: String,
         /// The client to which the token was issued; only tokens of the profile "jwt" may lack it.
         pub client_id: Option<String>,
         /// The granted scope.
         pub scope: Scope,
-        /// The issuer.
+        /// The issuer; that of the server if an introspection response has no iss.
         pub issuer: String,
         /// The audiences.
         pub audience: Vec<String>,
-        /// When the token expires.
-        pub expires_at: UnixTime,
+        /// When the token expires, unless an introspection response does not say.
+        pub expires_at: Option<UnixTime>,
         /// The claims of the party that may act for the subject, such as sub and iss, if the token says (RFC 8693
         /// section 4.4).
         pub may_act: Option<Extra>,
@@ -269,7 +271,7 @@ outcome! {
         /// The WWW-Authenticate field of the response, with status 401, to a request whose dpop_replay_key is in your
         /// store already; only if you remember received proofs.
         pub dpop_replay_challenge: Option<String>,
-        /// All claims.
+        /// All claims. Those of an introspection response have the iss of the server added if they have none.
         pub claims: Extra,
     }
 }
