@@ -445,7 +445,8 @@ export interface VerifyAccessTokenArguments {
   maxAge?: number | undefined
   /**
    * The accepted algorithms. By default those that the server's metadata lists for ID tokens (RS256 if it lists none),
-   * and those that a published key is for, by its alg or its curve. Those with a shared secret are ignored.
+   * and those that a published key is for, by its alg or its curve. Those with a shared secret, and an empty list, are
+   * refused: form.malformed_parameter.
    */
   algs?: readonly string[] | undefined
   /** How many seconds clocks may differ: 60 by default, 300 at most. */
@@ -500,7 +501,8 @@ export interface VerifyApiRequestArguments {
   maxAge?: number | undefined
   /**
    * The accepted algorithms. By default those that the server's metadata lists for ID tokens (RS256 if it lists none),
-   * and those that a published key is for, by its alg or its curve. Those with a shared secret are ignored.
+   * and those that a published key is for, by its alg or its curve. Those with a shared secret, and an empty list, are
+   * refused: form.malformed_parameter.
    */
   algs?: readonly string[] | undefined
   /** How many seconds clocks may differ: 60 by default, 300 at most. */
@@ -1341,8 +1343,8 @@ export interface Operations {
    * @param args.acrValues The accepted `acr` values, one of which is required (RFC 9470).
    * @param args.maxAge The largest age of the authentication, in seconds (RFC 9470).
    * @param args.algs The accepted algorithms. By default those that the server's metadata lists for ID tokens (RS256 if
-   * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret are
-   * ignored.
+   * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret, and an
+   * empty list, are refused: form.malformed_parameter.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
    * `verifyApiRequest` accepts all but those with a shared secret, which cannot be named, and challenges of
@@ -1378,8 +1380,8 @@ export interface Operations {
    * @param args.acrValues The accepted `acr` values, one of which is required (RFC 9470).
    * @param args.maxAge The largest age of the authentication, in seconds (RFC 9470).
    * @param args.algs The accepted algorithms. By default those that the server's metadata lists for ID tokens (RS256 if
-   * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret are
-   * ignored.
+   * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret, and an
+   * empty list, are refused: form.malformed_parameter.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
    * `verifyApiRequest` accepts all but those with a shared secret, which cannot be named, and challenges of
@@ -1845,8 +1847,8 @@ export interface ExchangeOperations {
    * @param args.acrValues The accepted `acr` values, one of which is required (RFC 9470).
    * @param args.maxAge The largest age of the authentication, in seconds (RFC 9470).
    * @param args.algs The accepted algorithms. By default those that the server's metadata lists for ID tokens (RS256 if
-   * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret are
-   * ignored.
+   * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret, and an
+   * empty list, are refused: form.malformed_parameter.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
    * `verifyApiRequest` accepts all but those with a shared secret, which cannot be named, and challenges of
@@ -1882,8 +1884,8 @@ export interface ExchangeOperations {
    * @param args.acrValues The accepted `acr` values, one of which is required (RFC 9470).
    * @param args.maxAge The largest age of the authentication, in seconds (RFC 9470).
    * @param args.algs The accepted algorithms. By default those that the server's metadata lists for ID tokens (RS256 if
-   * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret are
-   * ignored.
+   * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret, and an
+   * empty list, are refused: form.malformed_parameter.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
    * `verifyApiRequest` accepts all but those with a shared secret, which cannot be named, and challenges of

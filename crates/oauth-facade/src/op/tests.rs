@@ -423,6 +423,7 @@ fn introspecting_client_verifies_tokens_by_introspection() {
     for (profile, algs) in [
         (text("okta"), Arg::Null),
         (Arg::Null, Arg::List(vec![text("ES256")])),
+        (Arg::Null, Arg::List(vec![])),
     ] {
         match verifying(&asks, profile, algs) {
             Err(StartError::Call(error)) => assert_eq!(error.code(), "arguments.inconsistent"),
