@@ -407,8 +407,7 @@ fn introspecting(how: IntrospectionOptions) -> Client {
 fn verifying(client: &Client, profile: Arg, algs: Arg) -> Result<ErasedStep, StartError> {
     let args = vec![text("t"), text("https://api.example"), Arg::Null, Arg::Null];
     let rest = vec![profile, Arg::Null, Arg::Null, Arg::Null, algs];
-    let args: Vec<_> = args.into_iter().chain(rest).collect();
-    let mut exchange = client.begin(number("verify_access_token"), args)?;
+    let mut exchange = client.begin(number("verify_access_token"), [args, rest].concat())?;
     Ok(exchange.begin(&at())?)
 }
 

@@ -93,10 +93,8 @@ fn algorithms_with_which_no_token_could_be_accepted_are_refused_before_any_token
     let list = |names: &[&str]| Arg::List(names.iter().map(|name| text(name)).collect());
     let refused = |algs: Arg, dpop_algs: Arg| {
         let args = vec![text(""), text("https://api.example"), Arg::Null, Arg::Null];
-        let rest = vec![Arg::Null; 4]
-            .into_iter()
-            .chain([algs, Arg::Null, dpop_algs]);
-        match client().verifier(args.into_iter().chain(rest).collect::<Vec<_>>()) {
+        let more = vec![algs, Arg::Null, dpop_algs];
+        match client().verifier([args, vec![Arg::Null; 4], more].concat()) {
             Err(StartError::Call(error)) => {
                 assert_eq!(error.code(), "form.malformed_parameter", "{error}");
                 error.detail().unwrap_or_default().to_owned()
