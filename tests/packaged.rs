@@ -55,7 +55,7 @@ fn statements(code: &str) -> usize {
 }
 
 /// Packs the crates, and unpacks them outside of this workspace.
-fn unpacked(folder: &Path) -> String {
+fn pack_and_unpack(folder: &Path) -> String {
     let mut package = cargo();
     package.args([
         "package",
@@ -113,7 +113,7 @@ fn a_ten_line_tool_builds_from_the_packaged_crates_and_reuses_its_login() {
     let code = tool();
     assert!(statements(&code) <= 10, "{code}");
     let place = tempfile::tempdir().unwrap();
-    let patches = unpacked(place.path());
+    let patches = pack_and_unpack(place.path());
     let project = place.path().join("tool");
     fs::create_dir_all(project.join("src")).unwrap();
     fs::write(project.join("src/main.rs"), code).unwrap();

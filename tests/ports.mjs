@@ -2,10 +2,10 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 
-/** Systems give connections, and listeners that ask for any port, those from 32768 on: these are left to who names them. */
+/** Below the ephemeral ports, which systems assign from 32768 on. */
 const FIRST = 15_000
 const END = 32_768
-/** Processes that run beside each other begin elsewhere. */
+/** Concurrent processes start at different ports. */
 let next = FIRST + Math.floor(Math.random() * (END - FIRST))
 
 /** A port that nobody listens at, and that this process has not been given before. */

@@ -132,6 +132,13 @@ export class GrantSource implements TokenSource {
   /** Adopts the tokens of a new login in place of any others, and stores them. */
   logIn(tokens: Tokens): Promise<void>
   /**
+   * Logs the user out: waits for a renewal under way, asks the server to revoke the tokens (RFC 7009), and removes them
+   * here and in the store, even if the server could not be asked and this rejects. Callers then get
+   * `grant.no_refresh_token`, here and, once they read the store, in other workers. A source from `Grants.get` does what
+   * `Grants.logOut` does with its grant. Client credentials request a new token when they are asked for one again.
+   */
+  logOut(): Promise<void>
+  /**
    * Shuts this source down gracefully before the process exits: no new renewal begins, one that was sent is finished,
    * and its result is stored. The current token is returned until it expires; after that, `token_source.closed`. Rejects
    * with `LostError` if that takes longer than the given time, by default 10 000 ms.

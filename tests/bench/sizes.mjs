@@ -1,10 +1,10 @@
-// What users download and install, in bytes. `sizes.mjs FOLDER`: where the wheel is.
+// The sizes of our packages in bytes. `sizes.mjs FOLDER`: the folder of the wheel.
 import { readFileSync, readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { figure } from './node/harness.mjs'
 
-/** The one file of a folder whose name ends so. */
+/** The only file of a folder whose name ends with `end`. */
 function only(folder, end) {
   const [name, ...others] = readdirSync(folder).filter((name) => name.endsWith(end))
   if (!name || others.length > 0) throw new Error(`one ${end} was to be in ${folder}`)

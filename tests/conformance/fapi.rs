@@ -36,7 +36,7 @@ impl Bank {
     }
 
     /// Runs the program with a user who answers at once on their device; `notify` is called then.
-    fn run_elsewhere(&self, more: &[&str], notify: impl FnOnce(&Self)) -> (i32, Value) {
+    fn run_with_backchannel(&self, more: &[&str], notify: impl FnOnce(&Self)) -> (i32, Value) {
         let mut command = self.command(more);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut program = command.spawn().expect("the program");
@@ -261,7 +261,7 @@ fn the_user_approves_on_another_device() {
         });
         bank
     };
-    let (code, record) = bank().run_elsewhere(&arguments, |_| ());
+    let (code, record) = bank().run_with_backchannel(&arguments, |_| ());
     let reached = (code, &record["stage"]);
     assert_eq!(reached, (0, &"resource".into()), "{record}");
 
@@ -274,7 +274,7 @@ fn the_user_approves_on_another_device() {
         let place = format!("http://{address}/ping").parse().expect("a URL");
         bank.tls
             .with(|twin| twin.set_backchannel_delivery(BackchannelDelivery::Ping(place)));
-        let (code, record) = bank.run_elsewhere(&arguments, |bank| {
+        let (code, record) = bank.run_with_backchannel(&arguments, |bank| {
             let notifications = bank.tls.with(|twin| twin.take_notifications());
             let ping = notifications.into_iter().next().expect("a ping");
             let authorization = ping.headers()["authorization"].to_str().expect("text");

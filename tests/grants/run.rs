@@ -134,7 +134,7 @@ pub(crate) async fn run(size: &Size) -> Result<(), Error> {
     );
     assert_eq!(endpoint.counters().await["requests"], 0);
 
-    let took = all_at_once(&grants, size).await?;
+    let took = run_concurrent_callers(&grants, size).await?;
     let calls = store.calls();
     let counters = endpoint.counters().await;
     let of = |name: &str| counters[name].as_u64().expect("a count");
@@ -207,7 +207,7 @@ async fn use_each(grants: &Grants, people: Range<usize>) -> Result<(f64, u64), E
 
 /// Starts this many callers, each of which requests the tokens of as many expired grants. Each begins with a
 /// different one, so that all grants are requested at the same time.
-async fn all_at_once(grants: &Grants, size: &Size) -> Result<f64, Error> {
+async fn run_concurrent_callers(grants: &Grants, size: &Size) -> Result<f64, Error> {
     let start = Instant::now();
     let mut callers = JoinSet::new();
     for caller in 0..size.callers {

@@ -162,7 +162,7 @@ impl Bank {
     }
 
     /// Calls such an API twice: each call refreshes the token and is repeated once, and ends with the refusal.
-    pub(crate) fn refreshes_once_a_call(&self, tokens: Tokens, what: &str) {
+    pub(crate) fn check_one_refresh_per_call(&self, tokens: Tokens, what: &str) {
         let api = self.api(tokens).expect("an API");
         for calls in 1..=2 {
             assert_eq!(self.call(&api), Ok(401), "{what}");
@@ -269,13 +269,13 @@ fn every_variant_signs_in_and_calls_the_api() {
             let api = bank.api(login.tokens).expect("an API");
             assert_eq!(bank.call(&api), Ok(200), "{variant:?} {nonces:?}");
             assert_eq!(bank.call(&api), Ok(200), "{variant:?} {nonces:?}");
-            only_a_reference_goes_through_the_browser(&bank);
+            check_only_request_uri_in_browser(&bank);
         }
     }
     row("fapi2-...-test-happy-path", "none", None, None);
 }
 
-fn only_a_reference_goes_through_the_browser(bank: &Bank) {
+fn check_only_request_uri_in_browser(bank: &Bank) {
     bank.tls.with(|twin| {
         let logged_request = twin.log().iter().find(|entry| entry.path == "/authorize");
         let names = logged_request.expect("a request").query.iter();
@@ -419,7 +419,7 @@ fn an_api_that_refuses_every_token_causes_one_refresh_per_call() {
         let bank = Bank::of(variant);
         bank.refuse_every_token();
         let login = bank.sign_in().expect("a login");
-        bank.refreshes_once_a_call(login.tokens, &format!("{variant:?}"));
+        bank.check_one_refresh_per_call(login.tokens, &format!("{variant:?}"));
     }
     row("fapi2-...-refresh-token-test", "401", None, None);
 }

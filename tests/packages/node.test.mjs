@@ -1,4 +1,4 @@
-// `npm install oauth-core`, from a registry, as everybody does it: the main package by its name alone.
+// `npm install oauth-core` from a registry.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
@@ -50,7 +50,7 @@ async function version() {
   return JSON.parse(await readFile(path.join(root, 'bindings/node/package.json'), 'utf8')).version
 }
 
-test('the main package brings the half for this platform, of its own version, and nothing else', async () => {
+test('the package installs only its native addon for this platform, in the same version', async () => {
   const modules = await readdir(path.join(project, 'node_modules'))
   assert.deepEqual(modules.filter((name) => !name.startsWith('.')).sort(), ['oauth-core', `oauth-core-${currentPlatform}`])
   const main = JSON.parse(await readFile(path.join(project, 'node_modules/oauth-core/package.json'), 'utf8'))
@@ -65,13 +65,13 @@ test('the main package brings the half for this platform, of its own version, an
   assert.ok(!main.private && !main.devDependencies && !main.scripts)
 })
 
-test('every platform is asked for by a name that a bundler can read', async () => {
+test('native.cjs requires each platform package by a literal name for bundlers', async () => {
   const text = await readFile(path.join(project, 'node_modules/oauth-core/js/native.cjs'), 'utf8')
   const requiredPackages = [...text.matchAll(/case '([^']+)': return require\('oauth-core-([^']+)'\)/g)]
   assert.deepEqual(requiredPackages.map(([, name, required]) => [name, required]), Object.keys(targets).map((name) => [name, name]))
 })
 
-test('the workflows can be read, and build each platform’s wheel and addon', async () => {
+test('the workflows parse, and build a wheel and an addon for each platform', async () => {
   const folder = path.join(root, '.github/workflows')
   const files = {}
   for (const name of await readdir(folder)) files[name] = parse(await readFile(path.join(folder, name), 'utf8'))
@@ -89,14 +89,14 @@ test('the workflows can be read, and build each platform’s wheel and addon', a
 
 test('publint and attw find nothing', async () => {
   for (const folder of await nodePackages()) {
-    // The halves are not called by anybody's code.
+    // The platform packages are not imported directly.
     assert.deepEqual(await flaws(folder, path.basename(folder) === 'oauth-core' ? [] : undefined), [])
   }
 })
 
-test('require', () => node(project, '-e', "require('oauth-core')"))
+test('require loads the package', () => node(project, '-e', "require('oauth-core')"))
 
-test('import, and the README’s first example', async () => {
+test('import runs the first example of the README', async () => {
   assert.match(await node(project, '--input-type=module', '-e', await script()), /^200 \{/)
 })
 
@@ -117,7 +117,7 @@ test('a platform without a native half gets a clear error', async () => {
   assert.match(other.message, new RegExp(`for aix-${process.arch}: it is not built for this platform, only for .*linux-x64-musl`))
 })
 
-test('a ten-line tool runs in a folder with only the package, and needs the user only once', async () => {
+test('a ten-line tool runs with only the package, and prompts the user once', async () => {
   const chapter = await readFile(path.join(root, 'crates/oauth-guide/chapters/without_a_browser.md'), 'utf8')
   const [, code] = /### One that asks once\n[^]*?```js\n([^]*?)```/.exec(chapter)
   assert.ok(code.trim().split('\n').filter((line) => line !== '').length <= 10)
@@ -137,7 +137,7 @@ test('a ten-line tool runs in a folder with only the package, and needs the user
   assert.equal(log.filter((entry) => entry.path === '/device_authorization').length, 1)
 })
 
-test('esbuild copies the half beside the bundle', async () => {
+test('esbuild copies the native addon next to the bundle', async () => {
   const entry = path.join(project, 'entry.mjs')
   await writeFile(entry, `${(await script()).replaceAll('await ', '')}`.replace(/const reply[^]*/, '')
     + "source.token().then(() => source.fetch(process.env.API)).then((reply) => console.log(reply.status))\n")
@@ -149,11 +149,11 @@ test('esbuild copies the half beside the bundle', async () => {
   process.env.API = `${twins.socios}/polls/1.0.0/polls`
   const files = await readdir(outdir)
   assert.ok(files.some((name) => name.endsWith('.node')), files.join())
-  // The project is gone from the bundle's sight: it stands in another folder.
+  // The bundle is in another folder, where it cannot resolve the project's modules.
   assert.equal(await node(outdir, 'entry.js'), '200\n')
 })
 
-test('webpack leaves the half outside', async () => {
+test('webpack keeps the native addon external', async () => {
   const output = { path: path.join(project, 'webpack'), filename: 'bundle.js' }
   const stats = await promisify(webpack)({
     context: project, entry: './entry.mjs', mode: 'production', target: 'node', output,
@@ -163,7 +163,7 @@ test('webpack leaves the half outside', async () => {
   assert.equal(await node(output.path, 'bundle.js'), '200\n')
 })
 
-test('the README’s way to install from a checkout', async () => {
+test('the README commands install the package from a checkout', async () => {
   const checkout = path.join(place, 'checkout')
   await emptied(checkout)
   await symlink(root, path.join(checkout, 'oauth-core'))

@@ -47,7 +47,7 @@ export async function registry() {
   }
   console.log(`# verdaccio ${version}, node ${process.version}`)
 
-  // The settings and the cache of whoever runs this must neither help nor hinder.
+  // Isolated from the npm settings and cache of the user.
   const settings = path.join(place, 'npmrc')
   const lines = [`registry=http://${address}/`, `//${address}/:_authToken=nobody`, 'audit=false', 'fund=false', 'update-notifier=false']
   await writeFile(settings, lines.join('\n'))

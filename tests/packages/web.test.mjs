@@ -23,7 +23,7 @@ before(async () => {
   project = path.join(place, 'project')
   local = await registry()
   await install(local.npm, [built], project, 'oauth-core-web')
-  // Every path that is no file is the page, as behind any host of such pages.
+  // Every path without a file serves the page, as single-page hosts do.
   const page = async (url) => {
     const { pathname } = new URL(url, 'http://x')
     const file = path.join(project, 'dist', path.extname(pathname) ? pathname : 'index.html')
@@ -97,13 +97,13 @@ test('publint and attw find nothing', async () => {
   assert.deepEqual(await flaws(built, attwArguments), [])
 })
 
-test('the module has an address of its own', async () => {
+test('the WebAssembly module is exported by its own path', async () => {
   const require = createRequire(path.join(project, 'x.js'))
   const module = await readFile(require.resolve('oauth-core-web/oauth_core_web.wasm'))
   assert.ok(WebAssembly.validate(module))
 })
 
-test('who needs the errors alone gets nothing else', async () => {
+test('importing only the errors bundles less than 3000 bytes', async () => {
   const { outputFiles } = await bundle({
     stdin: { contents: "import { OAuthError } from 'oauth-core-web'; console.log(OAuthError)", resolveDir: project },
     bundle: true, minify: true, write: false, format: 'esm', logLevel: 'silent',
@@ -113,7 +113,7 @@ test('who needs the errors alone gets nothing else', async () => {
   assert.ok(length < 3000, `${length} bytes`)
 })
 
-test('the README’s way to install from a checkout', async () => {
+test('the README commands install the package from a checkout', async () => {
   const checkout = path.join(place, 'checkout')
   await emptied(checkout)
   await symlink(root, path.join(checkout, 'oauth-core'))

@@ -5,7 +5,7 @@ use oauth_core::url::Url;
 use proptest::prelude::*;
 
 /// Texts that are barely or almost URLs.
-fn nearly_url() -> impl Strategy<Value = String> {
+fn almost_url() -> impl Strategy<Value = String> {
     let scheme = prop_oneof![
         Just("https"),
         Just("http"),
@@ -91,7 +91,7 @@ proptest! {
     #![proptest_config(oauth_tests::cases(20_000))]
 
     #[test]
-    fn three_url_parsers_agree_on_near_valid_urls(text in nearly_url()) {
+    fn three_url_parsers_agree_on_near_valid_urls(text in almost_url()) {
         agrees(&text)?;
     }
 

@@ -68,7 +68,7 @@ pub(crate) fn request(vector: &Vector, runner: &mut Runner) -> Verdict {
         return if runner.is_rust() {
             redirects(vector, chain)
         } else {
-            led(vector, chain, runner)
+            check_redirect_chain(vector, chain, runner)
         };
     }
     if input.get("status").is_some() {
@@ -139,7 +139,7 @@ fn hops(chain: &str) -> Vec<String> {
 }
 
 /// Has a package follow a chain of redirects, and checks which requests carry the token.
-fn led(vector: &Vector, chain: &str, runner: &mut Runner) -> Verdict {
+fn check_redirect_chain(vector: &Vector, chain: &str, runner: &mut Runner) -> Verdict {
     let expected = vector.expected.as_object().ok_or("nothing is expected")?;
     if runner.lang == Lang::Python && expected.contains_key("followed") {
         return Err(Failure::OutOfReach(FOLLOWS));

@@ -36,7 +36,7 @@ pub(crate) fn core(vector: &Vector) -> Verdict {
     let input = &vector.input;
     match () {
         () if input.get("keep_alive").is_some() => kept_alive(vector),
-        () if input.get("notice").is_some() => told_of_its_end(vector),
+        () if input.get("notice").is_some() => reports_authorization_end(vector),
         () if input.get("token_responses").is_some() => refused(vector),
         () if input.get("metadata").is_some() => types(vector),
         () => Ok(()),
@@ -417,7 +417,7 @@ fn kept_alive(vector: &Vector) -> Verdict {
     same("requests without it", fleet.requests, 0)
 }
 
-fn told_of_its_end(vector: &Vector) -> Verdict {
+fn reports_authorization_end(vector: &Vector) -> Verdict {
     let (now, mut tokens) = kept_grant(vector)?;
     // It expires with the authorization, which no refresh extends.
     tokens["refresh_token_use_by"] = vector.input["authorization_until"].clone();

@@ -9,7 +9,7 @@ use oauth_core::url::Url;
 use oauth_core::{Error, PendingAuthorization};
 use oauth_reqwest::blocking::Listener;
 use oauth_reqwest::browser;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::format::{Vector, Verdict, holds, same};
 
@@ -56,14 +56,20 @@ pub(crate) fn event(vector: &Vector) -> Verdict {
         holds("the first is accepted", first.starts_with("HTTP/1.1 200"))?;
         return waiting.ends_with("code=a");
     }
-    let reply = waiting.send(&waiting.request(event)?)?;
+    let request = match vector.input["lines"].as_array() {
+        Some(lines) => waiting.written(lines),
+        None => waiting.request(event)?,
+    };
+    let reply = waiting.send(&request)?;
     judge(behaviour, event, &reply)?;
+    if let Some(text) = vector.expected["page"].as_str() {
+        holds(&format!("the page says: {text}"), reply.contains(text))?;
+    }
     if reply.starts_with("HTTP/1.1 200") {
-        return waiting.ends_with(if event.contains("error=") {
-            "error="
-        } else {
-            "code=a"
-        });
+        let is_refusal = event.contains("error=");
+        let sign = if is_refusal { "error=" } else { "code=a" };
+        let sign = vector.expected["callback"].as_str().unwrap_or(sign);
+        return waiting.ends_with(sign);
     }
     // Refused requests do not end the flow: the right callback still completes it.
     let right = waiting.send(&waiting.right_callback(""))?;
@@ -145,6 +151,12 @@ impl WaitingListener {
         Err(format!("no request for {event:?}"))
     }
 
+    /// The request of these lines, in which `<host>` is the listener.
+    fn written(&self, lines: &[Value]) -> String {
+        let lines: Vec<_> = lines.iter().filter_map(Value::as_str).collect();
+        lines.join("\r\n").replace("<host>", &self.host) + "\r\n\r\n"
+    }
+
     fn send(&self, request: &str) -> Result<String, String> {
         let mut stream = TcpStream::connect(self.address).map_err(text)?;
         stream
@@ -187,6 +199,9 @@ fn judge(behaviour: &str, event: &str, reply: &str) -> Verdict {
     }
     if behaviour.contains("rejected") {
         holds(&format!("status {status} refuses"), status.starts_with('4'))?;
+    }
+    if behaviour.contains("without content") {
+        holds("no content", page.is_empty())?;
     }
     let head = head.to_ascii_lowercase();
     let named = behaviour

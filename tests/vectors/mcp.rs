@@ -48,7 +48,7 @@ pub(crate) fn rule(vector: &Vector) -> Verdict {
     match vector.text("flow") {
         Some(_) if has("client_secret") => by_secret(vector),
         Some(_) if has("method") => by_key(vector),
-        Some(_) if has("have") => nobody_to_be(vector),
+        Some(_) if has("have") => no_usable_identity(vector),
         Some(_) => repeats_authorization(vector),
         None if has("registered_with") => moved(vector),
         None if has("have") => order(vector),
@@ -126,7 +126,7 @@ fn order(vector: &Vector) -> Verdict {
     )
 }
 
-fn nobody_to_be(vector: &Vector) -> Verdict {
+fn no_usable_identity(vector: &Vector) -> Verdict {
     let server = server(&vector.input["metadata"])?;
     let identities = identities(&texts(&vector.input["have"]), "https://as.example")?;
     // The caller decides what would be registered: nothing here.

@@ -289,7 +289,7 @@ pub(crate) fn step_up(vector: &Vector) -> Verdict {
     let field = vector.must("www_authenticate")?;
     let required_step_up = resource::step_up(status, [field.as_bytes()]);
     if let Some(action) = vector.expected["action"].as_str() {
-        return acted(vector, action, status, field, required_step_up);
+        return check_action(vector, action, status, field, required_step_up);
     }
     let required_step_up = required_step_up.ok_or("no step-up is requested")?;
     let granted = vector.text("granted_scope").unwrap_or_default();
@@ -317,7 +317,7 @@ fn step_up_parameters(
     Ok(query(&begun(&client, 1, request)?.url))
 }
 
-fn acted(
+fn check_action(
     vector: &Vector,
     action: &str,
     status: StatusCode,

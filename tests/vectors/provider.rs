@@ -21,7 +21,7 @@ use crate::conversation::{
     AuthorizeInput, ClientConfig, Conversation, ServerConfig, TokenInput, TurnInput,
 };
 use crate::fields::Reply;
-use crate::format::{Failure, Vector, Verdict, holds, same};
+use crate::format::{Failure, Vector, Verdict, holds, same, texts};
 use crate::metadata::document;
 use crate::said::{Done, Sent, TokensOutput, TurnOutput};
 use crate::token::moment;
@@ -175,19 +175,23 @@ fn lenient(runner: &mut Runner, sample: &str, about: &str) -> Verdict {
         &body.to_string(),
     )?;
     let tokens = tokens.map_err(|refusal| refusal.message)?;
-    if let Some(seconds) = body["expires_in"].as_str() {
-        let want: Option<u64> = seconds.parse().ok();
-        same("expires_in", tokens.get("expires_in")?.as_u64(), want)?;
-    }
-    let scope = tokens.scope()?;
-    for name in body["scope"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-    {
-        let is_read = scope.iter().any(|key| key == name);
-        holds("the scope's names are read", is_read)?;
+    let lifetime = match &body["expires_in"] {
+        Value::String(seconds) => seconds.parse().ok(),
+        seconds => seconds.as_f64().map(|seconds| seconds as u64),
+    };
+    same("expires_in", tokens.get("expires_in")?.as_u64(), lifetime)?;
+    let refresh_token = tokens.text("refresh_token")?;
+    let given = body["refresh_token"].as_str().map(str::to_owned);
+    same("refresh_token", refresh_token, given)?;
+    let mut names = match &body["scope"] {
+        Value::String(names) => names.split_whitespace().map(str::to_owned).collect(),
+        names => texts(names),
+    };
+    names.sort_unstable();
+    if !names.is_empty() {
+        let mut scope = tokens.scope()?;
+        scope.sort_unstable();
+        same("the scope's names", scope, names)?;
     }
     holds(
         "the sample deviates",

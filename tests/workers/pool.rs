@@ -135,7 +135,7 @@ impl WorkerPool {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => unreachable!("the pool has a sender"),
             }
-            self.see_who_left();
+            self.collect_ended_workers();
             let at = Instant::now();
             if !has_time_passed && at >= next_kill {
                 if length >= LONG_ROUND && self.kills.len() == 1 && self.holder.is_none() {
@@ -230,7 +230,7 @@ impl WorkerPool {
         true
     }
 
-    fn see_who_left(&mut self) {
+    fn collect_ended_workers(&mut self) {
         let wrong = &mut self.history.wrong;
         self.leaving.retain_mut(|(worker, until)| {
             self.stops.insert(worker.id, now());

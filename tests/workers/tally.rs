@@ -48,7 +48,7 @@ pub(crate) struct Outage {
 
 impl Outage {
     /// The time in which callers may notice it.
-    const fn felt(self) -> RangeInclusive<u64> {
+    const fn affected_period(self) -> RangeInclusive<u64> {
         self.lost..=self.back + FAILOVER_SETTLING_MS
     }
 }
@@ -107,7 +107,7 @@ impl History {
 
     fn is_outage(&self, at: u64) -> bool {
         self.outage
-            .is_some_and(|outage| outage.felt().contains(&at))
+            .is_some_and(|outage| outage.affected_period().contains(&at))
     }
 
     /// Whether a kill or an outage of the store explains the failure. A termination does not.

@@ -5,6 +5,7 @@
 const { inspect, isOnePackage } = require('#host')
 const { ClientAuth, checkText, toVariables } = require('./client-auth.cjs')
 const { DpopKey } = require('./dpop.cjs')
+const { revokeTokens } = require('./end-grant.cjs')
 const native = require('#native')
 const { DeniedError, OAuthError, errorFromNative, callNative } = require('./errors.cjs')
 const { Exchange, checkLimit, readMoment, runOver: run, startAndRun, waitFor } = require('./exchange.cjs')
@@ -243,7 +244,7 @@ class Client extends Operations {
   }
 
   #source(grantType, tokens, options) {
-    const { store, onTokens, onNotice, turn, origins, grants } = options
+    const { store, onTokens, onNotice, turn, origins, grants, logOut } = options
     const shared = checkStore(store) !== undefined
     const { requestTimeoutMs, network } = this.#transport
     // Requests end with their timeout, so no worker waits longer for the request of a worker that crashed.
@@ -258,6 +259,8 @@ class Client extends Operations {
       turn,
       origins,
       grants,
+      logOut,
+      revoke: (revoked) => revokeTokens(this, revoked),
       server: nativeServer(this.#server),
       client: this.#native,
     })

@@ -5,10 +5,10 @@
 const { inspect } = require('#host')
 const native = require('#native')
 const { Client, createSource } = require('./client.cjs')
+const { MAX_WAIT, reload, removeRecord, revokeTokens } = require('./end-grant.cjs')
 const { OAuthError, errorFromNative, callNative, methodMissingError, waitTimeoutError } = require('./errors.cjs')
 const { checkLimit } = require('./exchange.cjs')
 const { excludeRenewals } = require('./hold.cjs')
-const { Keeper } = require('./keeper.cjs')
 const { kindError } = require('./kinds.cjs')
 const { checkStore, drainKeepers } = require('./renewal.cjs')
 const { tokenRequestArguments } = require('./operation-support.cjs')
@@ -18,9 +18,6 @@ const { GrantSource } = require('./source.cjs')
 const { MAX_SAVE_ATTEMPTS, addStepUp, stepUpKey, endBeside, foundIn, isList, nothing, selectSurplus, takeTurn, unreadable } = require('./step-ups.cjs')
 const { nativeTokens } = require('./tokens.cjs')
 const { asyncDispose } = require('./value.cjs')
-
-/** The longest time that a logout waits for a renewal under way, in milliseconds. */
-const MAX_WAIT = 45_000
 
 /** The number of records requested from the store at once, and of grants renewed at once. */
 const PAGE_SIZE = 100
@@ -110,6 +107,7 @@ class Grants {
       ...request,
       turn: this.#turn,
       grants: this,
+      logOut: () => this.logOut(subject, request),
       onTokens: onRenewed && ((tokens) => onRenewed(subject, tokens)),
       onNotice: (event, { error, at }) => {
         this.#counters[event] += 1
@@ -156,7 +154,7 @@ class Grants {
   async #loadVersion(key) {
     const entry = await this.#loadIfReadable(key)
     if (entry !== unreadable) return entry?.version ?? 0
-    await this.#remove(key)
+    await removeRecord(this.#store, key)
     return (await this.#store.load(key))?.version ?? 0
   }
 
@@ -228,24 +226,9 @@ class Grants {
     if (failures.length > 0) throw failures[0]
   }
 
-  /** Ends one grant, and none beside it; a login of this worker that is not stored yet ends, too. */
-  async #end(subject, options) {
-    const keeper = GrantSource.getKeeper(this.get(subject, options))
-    const release = await excludeRenewals(this.#store, keeper, MAX_WAIT, () => {})
-    const failures = []
-    const attempt = (work) => work().catch((error) => void failures.push(error))
-    await attempt(async () => this.#revoke(Keeper.endUnsavedLogin(keeper)))
-    await attempt(async () => {
-      await this.#reload(keeper)
-      await this.#revoke(keeper.tokens)
-    })
-    try {
-      await this.#remove(keeper.key)
-    } finally {
-      await release()
-    }
-    await this.#reload(keeper)
-    if (failures.length > 0) throw failures[0]
+  /** Ends one grant, and none beside it. */
+  #end(subject, options) {
+    return GrantSource.end(this.get(subject, options))
   }
 
   /** Ends the grant that was found, and none of a later login. Returns whether it is the one that was there. */
@@ -259,11 +242,11 @@ class Grants {
         if (found !== nothing && tries === 0) {
           await (async () => {
             keeper.learn(entry)
-            await this.#revoke(keeper.tokens)
+            await revokeTokens(this.#client, keeper.tokens)
           })().catch((error) => void failures.push(error))
         }
         if ((await this.#store.save(keeper.key, '', entry?.version ?? 0)) ?? undefined) {
-          await this.#reload(keeper)
+          await reload(this.#store, keeper)
           if (failures.length > 0) throw failures[0]
           return true
         }
@@ -272,29 +255,6 @@ class Grants {
       await release?.()
     }
     throw waitTimeoutError('others keep saving the record')
-  }
-
-  async #reload(keeper) {
-    const entry = await this.#store.load(keeper.key)
-    if (entry) keeper.learn(entry)
-  }
-
-  async #revoke(tokens) {
-    if (tokens === undefined || this.#client.server.metadata.revocation_endpoint === undefined) return
-    const { refreshToken, accessToken } = tokens
-    await this.#client.revoke(refreshToken === undefined
-      ? { token: accessToken, tokenTypeHint: 'access_token' }
-      : { token: refreshToken, tokenTypeHint: 'refresh_token' })
-  }
-
-  async #remove(key) {
-    if (typeof this.#store.remove === 'function') return this.#store.remove(key)
-    for (let tries = 0; tries < 16; tries += 1) {
-      const { version } = (await this.#store.load(key)) ?? { version: 0 }
-      // An empty record is a tombstone.
-      if ((await this.#store.save(key, '', version)) ?? undefined) return undefined
-    }
-    throw waitTimeoutError('other workers keep saving the record')
   }
 
   /** A page of the grants of this client in the store; `next` is the cursor of the next page. */
@@ -339,7 +299,7 @@ class Grants {
 
   /** The renewal that keeps a grant alive, if one is due. */
   async #keepAlive(source) {
-    await this.#reload(GrantSource.getKeeper(source))
+    await reload(this.#store, GrantSource.getKeeper(source))
     return GrantSource.keepAliveRenewal(source)
   }
 

@@ -93,7 +93,7 @@ class Keeper {
     callNative(() => keeper.#handle.replaceSeen(at, tokensHandle, seenVersion))
   }
 
-  /** Ends a login that is not stored yet, and returns its tokens, to be revoked. */
+  /** Ends a login that is not stored yet, without a store any, and returns its tokens, to be revoked. */
   static endUnsavedLogin(keeper) {
     if (!(keeper instanceof Keeper)) throw new TypeError('keeper must be a Keeper')
     const ended = callNative(() => keeper.#handle.endUnsavedLogin(readMoment(keeper.#moment))) ?? undefined

@@ -52,6 +52,11 @@ function renewalUnderWay(keeper, { kind, renewal }, job) {
   return flights.get(keeper)
 }
 
+/** The renewal of a grant that is under way, if there is one. */
+function renewalOf(keeper) {
+  return flights.get(keeper)
+}
+
 function startRenewal(keeper, job, renewal) {
   const worker = { keeper, job }
   atWork.add(worker)
@@ -348,4 +353,4 @@ async function keep(keeper, options) {
   return waitFor(freshTokens(keeper, refused, job), { signal, timeoutMs })
 }
 
-module.exports = { checkStore, drain, drainKeepers, freshTokens, keep, publish, renewalUnderWay, runUpkeep, storeCalls }
+module.exports = { checkStore, drain, drainKeepers, freshTokens, keep, publish, renewalOf, renewalUnderWay, runUpkeep, storeCalls }

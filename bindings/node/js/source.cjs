@@ -5,6 +5,7 @@
 
 const { inspect } = require('#host')
 const { Source } = require('./api.cjs')
+const { endGrant } = require('./end-grant.cjs')
 const { checkLimit, runOver, waitFor } = require('./exchange.cjs')
 const { HOLD, holdGrant } = require('./hold.cjs')
 const { drainKeepers, freshTokens, publish, renewalUnderWay, runUpkeep } = require('./renewal.cjs')
@@ -20,14 +21,18 @@ class GrantSource extends Source {
   #keeper
   #job
   #grants
+  #logOut
+  #revoke
   #signIn
 
-  constructor(keeper, { transport = {}, store, onTokens, onNotice, turn, origins, server, client, grants, signIn } = {}) {
+  constructor(keeper, { transport = {}, store, onTokens, onNotice, turn, origins, server, client, grants, logOut, revoke, signIn } = {}) {
     if (!(keeper instanceof Keeper)) throw new TypeError('a GrantSource must be created with a client')
     if (onTokens !== undefined && typeof onTokens !== 'function') throw new TypeError('onTokens must be a function')
     super({ server, client }, { origins, fetch: transport.apiFetch })
     this.#keeper = keeper
     this.#grants = grants
+    this.#logOut = logOut
+    this.#revoke = revoke
     this.#signIn = signIn
     // Natively, an exchange could end before its callers are notified.
     const isAlone = store === undefined && transport.send !== undefined
@@ -115,6 +120,16 @@ class GrantSource extends Source {
       const { lastError } = this.#keeper
       if (lastError) throw lastError
     }
+  }
+
+  /** Logs the user out: revokes the tokens, and removes them here and in the store, even if the revocation fails. */
+  async logOut() {
+    await (this.#logOut === undefined ? GrantSource.end(this) : this.#logOut())
+  }
+
+  /** Ends the grant of a source, and none beside it. */
+  static end(source) {
+    return endGrant(source.#keeper, source.#job.store, source.#revoke)
   }
 
   [inspect.custom]() {

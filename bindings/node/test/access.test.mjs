@@ -15,7 +15,7 @@ const isRoot = process.getuid?.() === 0
 const skip = process.platform === 'win32' && 'files have no group there'
 const program = fileURLToPath(new URL('member.mjs', import.meta.url))
 
-/** A folder as Kubernetes makes it of a volume with `fsGroup`. */
+/** A folder with the group and mode that Kubernetes gives a volume with `fsGroup`. */
 function volume(t) {
   const root = mkdtempSync(path.join(tmpdir(), 'oauth-core-'))
   t.after(() => rmSync(root, { recursive: true, force: true }))
@@ -27,12 +27,12 @@ function volume(t) {
   return folder
 }
 
-/** What it comes to in a process of this user; only root can be another. */
+/** The result of the task in a process of this user; only root can switch users. */
 async function asUser(user, task) {
   const child = fork(program, [JSON.stringify({ user, groups: [GROUP], access: 'group', ...task })])
   const ended = once(child, 'exit')
   const [message] = await once(child, 'message')
-  // What it holds open is closed by then.
+  // Its open files are closed by then.
   await ended
   return message
 }
@@ -40,7 +40,7 @@ async function asUser(user, task) {
 for (const kind of ['FileStore', 'SqliteStore']) {
   const placeIn = (folder) => (kind === 'FileStore' ? folder : path.join(folder, 'grants.db'))
 
-  test(`two users share a grant: ${kind}`, { skip }, async (t) => {
+  test(`two users of one group share a grant: ${kind}`, { skip }, async (t) => {
     const folder = volume(t)
     const member = async (user, verb, ...args) => {
       const result = await asUser(user, { kind, place: placeIn(folder), verb, args })
@@ -58,7 +58,7 @@ for (const kind of ['FileStore', 'SqliteStore']) {
     assert.deepEqual(await member(BEN, 'scan'), { keys: [] })
   })
 
-  test(`strangers are refused: ${kind}`, { skip }, async (t) => {
+  test(`users outside the group and world-writable folders are rejected: ${kind}`, { skip }, async (t) => {
     const folder = volume(t)
     const task = { kind, place: placeIn(folder), verb: 'load', args: ['k'] }
     assert.equal((await asUser(ANN, { ...task, access: undefined })).code, 'store.setup')
@@ -75,7 +75,7 @@ for (const kind of ['FileStore', 'SqliteStore']) {
   })
 }
 
-test('access is the owner\'s or the group\'s', (t) => {
+test('an unknown access mode is rejected', (t) => {
   for (const Store of [FileStore, SqliteStore]) {
     assert.throws(() => new Store(path.join(volume(t), 'grants'), { access: 'all' }), TypeError)
   }

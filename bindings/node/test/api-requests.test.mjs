@@ -43,7 +43,7 @@ async function world(options = {}) {
   return { base, server, verifier, client, token, seen, request }
 }
 
-test('the proofs of this client are verified, at every URL and by every method', async () => {
+test('DPoP proofs of this client are accepted for every URL and method', async () => {
   const { base, client, seen } = await world()
   const source = client.clientCredentials({ origins: [base] })
   for (const [path, init] of [
@@ -60,14 +60,14 @@ test('the proofs of this client are verified, at every URL and by every method',
   assert.deepEqual(seen, Array(5).fill('ok'))
 })
 
-test('a client gets the nonce that the API requires, and keeps it', async () => {
+test('a client retries with the nonce that the API requires, and reuses it', async () => {
   const { base, client, seen } = await world({ dpopNonceKey: randomBytes(32).toString('base64url') })
   const source = client.clientCredentials({ origins: [base] })
   for (let count = 0; count < 3; count += 1) assert.equal((await source.fetch(`${base}/orders`)).status, 200)
   assert.deepEqual(seen, ['dpop_proof.nonce', 'ok', 'ok', 'ok'])
 })
 
-test('a nonce is required with a challenge that contains one', async () => {
+test('a proof without a nonce is rejected with a challenge that contains one', async () => {
   const dpopNonceKey = randomBytes(32).toString('base64url')
   const { server, verifier, token, request } = await world({ dpopNonceKey })
   const bound = token()
@@ -100,7 +100,7 @@ test('a bound token is accepted with a valid proof, and the claims of both are r
 })
 
 for (const [flaw, dpop, code] of flaws) {
-  test(`a proof that ${flaw} is refused`, async () => {
+  test(`a proof that ${flaw} is rejected`, async () => {
     const { verifier, token, request } = await world()
     const bound = token()
     const fields = dpop(bound)
@@ -110,12 +110,12 @@ for (const [flaw, dpop, code] of flaws) {
     assert.deepEqual(error.responseHeaders, { 'www-authenticate': `DPoP error="${named}", algs="ES256", Bearer` })
     const text = inspect(error)
     for (const secret of [bound, hash(bound), ...[fields ?? []].flat().filter((field) => field.length > 9)]) assert(!text.includes(secret), text)
-    // The token itself is as good as before.
+    // The token itself remains valid.
     assert.equal((await verifier.verifyRequest(request(`DPoP ${bound}`, proofFor(bound)))).subject, 'u')
   })
 }
 
-test('a proof with any algorithm is accepted', async () => {
+test('proofs with each allowed algorithm are accepted', async () => {
   const { verifier, token, request } = await world({ dpopAlgs: Object.keys(keys) })
   for (const [alg, key] of Object.entries(keys)) {
     const bound = token({ cnf: { jkt: new DpopKey(key.privateKey, { alg }).thumbprint } })
@@ -123,7 +123,7 @@ test('a proof with any algorithm is accepted', async () => {
   }
 })
 
-test('a proof that no library can verify is the fault of its sender', async () => {
+test('an unusable key or signature is rejected with 401', async () => {
   const { verifier, token, request } = await world({ dpopAlgs: Object.keys(keys) })
   const bound = token()
   for (const [flaw, dpop] of unusable) {
@@ -132,7 +132,7 @@ test('a proof that no library can verify is the fault of its sender', async () =
   }
 })
 
-test('a proof is accepted once', async () => {
+test('a replayed proof is rejected', async () => {
   const { server, verifier, token, request } = await world()
   const bound = token()
   const shown = request(`DPoP ${bound}`, proofFor(bound))
@@ -156,7 +156,7 @@ function opener(Store, name) {
 }
 
 for (const [kind, place] of Object.entries(places)) {
-  test(`a proof is accepted once by all processes that share a store: ${kind}`, async () => {
+  test(`a proof is accepted once across processes that share a store: ${kind}`, async () => {
     const { server, token, request } = await world()
     const open = place()
     /** A process: its verdicts are the status of each response, and its challenge. */
@@ -176,7 +176,7 @@ for (const [kind, place] of Object.entries(places)) {
       const verdicts = await Promise.all([...processes, ...processes].map((verdict) => verdict(shown)))
       assert.deepEqual(verdicts.sort(), [[200, undefined], ...Array(7).fill([401, challenge])])
     }
-    // Where proofs are remembered here, there is no replay to answer.
+    // A verifier that detects replays itself returns no replay challenge.
     const callerReplayVerifier = new AccessTokenVerifier(server, { audience: AUDIENCE })
     assert.equal((await callerReplayVerifier.verifyRequest(request(`DPoP ${bound}`, proofFor(bound)))).dpopReplayChallenge, undefined)
   })
@@ -202,7 +202,7 @@ test('a bound token is rejected as a bearer token, and an unbound token is rejec
   }
 })
 
-test('a request without a token learns how to present one', async () => {
+test('a request without a token is rejected with a challenge', async () => {
   const { verifier, token, request } = await world({ realm: 'orders' })
   for (const authorization of [undefined, [], 'Basic dTpw', token()]) {
     const error = await rejection(verifier.verifyRequest(request(authorization)))
@@ -216,7 +216,7 @@ test('a request without a token learns how to present one', async () => {
   assert.deepEqual([scope.code, scope.responseStatus], ['access_token.insufficient_scope', 403])
 })
 
-test('mistakes are reported, at startup if possible', async () => {
+test('invalid options and arguments are rejected, at startup if possible', async () => {
   const { server, verifier, token, request } = await world()
   for (const [options, code] of [
     [{ dpopNonceKey: 'short' }, 'key.sealing'],
@@ -240,7 +240,7 @@ test('mistakes are reported, at startup if possible', async () => {
   assert.deepEqual([relative.code, relative.responseStatus, relative.responseHeaders], ['url.syntax', 500, {}])
 })
 
-test('opaque tokens need their proofs too', async () => {
+test('opaque DPoP-bound tokens require a valid proof', async () => {
   const base = await listen((_, reply) => reply.setHeader('content-type', 'application/json').end(JSON.stringify({
     active: true, client_id: 'c', sub: 'u', token_type: 'DPoP', cnf: { jkt },
   })))
@@ -255,7 +255,7 @@ test('opaque tokens need their proofs too', async () => {
   assert.equal(old.code, 'dpop_proof.iat')
 })
 
-test('step by step, by hand', async () => {
+test('a request is verified step by step', async () => {
   const { verifier, token, request } = await world()
   const bound = token()
   const exchange = verifier.verifyRequestExchange(request(`DPoP ${bound}`, proofFor(bound)))

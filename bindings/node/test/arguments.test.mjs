@@ -68,7 +68,7 @@ for (const [name, object] of Object.entries(objects)) {
   for (const member of methods(object)) callable.push([`${name}.${member}`, (...args) => object[member](...args)])
 }
 
-/** Callables that pass on values from others, are called by others with their own objects, or wait for a user. */
+/** Skipped: callables that pass values on, that frameworks call with their own objects, or that wait for a user. */
 const LEFT = /^(Record|GrantSource\..*|.*\.notCloned|site\.(leave|remember|remembered|required|fastify|page|visit|wrap)|.*Error|DeniedError|MalformedError|UntrustedError|LostError|MisuseError)$/
 
 /** How the engine and the addon's library describe unexpected values. */
@@ -94,7 +94,7 @@ function* shows(outcome, what) {
   }
 }
 
-test('no error of a call shows a value that was passed instead of a string', async () => {
+test('a call with a wrongly typed argument reports an error that does not contain its value', async () => {
   const found = []
   for (const [name, call] of callable) {
     if (LEFT.test(name)) continue

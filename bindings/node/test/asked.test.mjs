@@ -27,7 +27,7 @@ async function start() {
   return { client, sent, bodies }
 }
 
-test("the client's own token is for what was asked, and so is the next", async () => {
+test("each client credentials request sends the resources, audiences and extra parameters", async () => {
   const { client, sent, bodies } = await start()
   const source = client.clientCredentials(args)
   const token = await source.token()
@@ -38,7 +38,7 @@ test("the client's own token is for what was asked, and so is the next", async (
   assert.deepEqual(sent(), SENT)
 })
 
-test('a login and each renewal is for it', async () => {
+test('a login and each renewal send the requested resources, audiences and extra parameters', async () => {
   const { client, sent } = await start()
   const { extra: tokenExtra, ...where } = args
   const redirectUri = 'https://app.example/cb'
@@ -59,7 +59,7 @@ test('a login and each renewal is for it', async () => {
   assert.deepEqual(sent(), SENT)
 })
 
-test('it names a grant, in whatever order it is given', async () => {
+test('resources, audiences and extra parameters identify a grant regardless of their order', async () => {
   const { client } = await start()
   const store = new MemoryStore()
   const token = async (more) => (await client.clientCredentials({ ...args, ...more, store }).token()).accessToken
@@ -95,7 +95,7 @@ test('an unused grant is renewed with the parameters of its original request', a
   assert.deepEqual(sent(), SENT)
 })
 
-test('a name that the protocol owns is refused before anything is sent', async () => {
+test('reserved parameters and invalid resources are rejected before anything is sent', async () => {
   const { client, bodies } = await start()
   const wrong = [
     [{ extra: { client_secret: 'x' } }, 'form.reserved_parameter'],

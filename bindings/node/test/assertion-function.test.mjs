@@ -1,4 +1,4 @@
-// A workload's token that a function gives, over the native transport, over fetch, and by hand.
+// Workload tokens from a function: over the native transport, over fetch, and step by step.
 import assert from 'node:assert/strict'
 import { createPrivateKey, randomUUID, sign } from 'node:crypto'
 import { test } from 'node:test'
@@ -23,7 +23,7 @@ function signed() {
   return `${input}.${sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
 }
 
-/** A server that answers in turn, and remembers the assertions. */
+/** A server that sends these responses in order, and records the assertions. */
 async function endpoint(...responses) {
   const shown = []
   const base = await listen(async (request, reply) => {
@@ -41,7 +41,7 @@ const refused = [401, { error: 'invalid_client' }]
 
 for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })) {
   for (const [kind, give] of Object.entries({ text: signed, promise: async () => signed() })) {
-    test(`a workload token comes from a function: a ${kind}, ${transport}`, async () => {
+    test(`a function provides the workload token, as a ${kind}: ${transport}`, async () => {
       let calls = 0
       const clientAuth = assertionFunction(() => (calls += 1, give()))
       const client = new Client(server, { clientId: 'key-ES256', clientAuth, ...more })
@@ -52,7 +52,7 @@ for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })
     })
   }
 
-  test(`the function receives the audience and the expiry that the token must have: ${transport}`, async () => {
+  test(`the function receives the audience and the maximum expiration time: ${transport}`, async () => {
     const { base, shown } = await endpoint(validResponse)
     const received = []
     const made = async (request) => {
@@ -72,7 +72,7 @@ for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })
     }
   })
 
-  test(`a token that was replaced is sent once more: ${transport}`, async () => {
+  test(`a refused request is retried once with a replaced token: ${transport}`, async () => {
     const { base, shown } = await endpoint(refused, validResponse)
     const tokens = ['a', 'b'].map((sub) => unsigned({ aud: base, sub }))
     const queuedTokens = [...tokens]
@@ -82,7 +82,7 @@ for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })
     assert.deepEqual(shown, tokens)
   })
 
-  test(`a refusal of the same token stands: ${transport}`, async () => {
+  test(`a refused request is not retried with the same token: ${transport}`, async () => {
     const { base, shown } = await endpoint(refused)
     const clientAuth = assertionFunction(() => unsigned({ aud: base, sub: 'a' }))
     const client = new Client(serverAt(base), { clientId: 'me', clientAuth, ...more })
@@ -90,7 +90,7 @@ for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })
     assert.equal(shown.length, 1)
   })
 
-  test(`a function that throws sends nothing: ${transport}`, async () => {
+  test(`nothing is sent if the function throws: ${transport}`, async () => {
     const { base, shown } = await endpoint(validResponse)
     const failure = new RangeError('no token today, s3cret')
     let fails = true
@@ -109,7 +109,7 @@ for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })
     assert.equal(shown.length, 1)
   })
 
-  test(`a value that is not a string, or a token for another audience, is not sent: ${transport}`, async () => {
+  test(`a non-string, or a token for another audience, is not sent: ${transport}`, async () => {
     const { base, shown } = await endpoint(validResponse)
     const client = (give) => new Client(serverAt(base), { clientId: 'me', clientAuth: assertionFunction(give), ...more })
     const requestError = (give) => rejection(client(give).password({ username: 'u', password: 'p' }))
@@ -120,7 +120,7 @@ for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })
     assert.deepEqual(shown, [])
   })
 
-  test(`a function that never ends is not waited for: ${transport}`, async () => {
+  test(`an abort cancels a call whose function never settles: ${transport}`, async () => {
     const { base } = await endpoint(validResponse)
     const stop = new AbortController()
     const clientAuth = assertionFunction(() => {
@@ -133,7 +133,7 @@ for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })
   })
 }
 
-test('a step by hand has the token of a function, and cannot wait for a promise', () => {
+test('a step by step exchange takes the token of a function, but no promise', () => {
   const server = Server.fromMetadata(issuer, { issuer, token_endpoint: `${issuer}/token` })
   const exchange = (give, options) =>
     new Client(server, { clientId: 'me', clientAuth: assertionFunction(give, options) }).exchange.clientCredentials()

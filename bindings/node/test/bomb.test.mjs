@@ -58,7 +58,7 @@ test('an unrequested expensive encoding is not decompressed', async () => {
 })
 
 // Peaks are read from /proc.
-test('no reply costs more than 16 MiB', { skip: process.platform !== 'linux' }, async () => {
+test('reading a response takes at most 16 MiB of memory', { skip: process.platform !== 'linux' }, async () => {
   const reply = await answering(TOKENS)
   const text = JSON.stringify({ access_token: 't', token_type: 'Bearer', x: 'x'.repeat(MIB - 80) })
   const shapes = [
@@ -97,7 +97,7 @@ function ask(base) {
   return door === 'fetch' ? run(client.exchange.clientCredentials()) : client.clientCredentials().token()
 }
 
-// What libraries take once is not the reply's.
+// The first call initializes the libraries, whose memory is not counted.
 await ask(good)
 writeFileSync('/proc/self/clear_refs', '5')
 const before = peak()

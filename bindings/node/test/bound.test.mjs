@@ -13,7 +13,7 @@ const redirectUri = 'http://127.0.0.1/callback'
 const tls = JSON.parse(readFileSync(path.join(root, 'tests/interop/oidc-provider/tls.json')))
 
 /** Key, tokens and nonces are stored: nothing else is left of the first process. */
-test('a bound grant is renewed after a restart', async (t) => {
+test('a DPoP-bound grant is renewed after a restart', async (t) => {
   const folder = mkdtempSync(path.join(tmpdir(), 'bound-'))
   t.after(() => rmSync(folder, { recursive: true }))
   const { issuer, clients } = await fapiProvider({ ACCESS_TOKEN_SECONDS: '3' })
@@ -52,7 +52,7 @@ test('a bound grant is renewed after a restart', async (t) => {
   assert.ok(nonceChallenges > 0)
 })
 
-test('tokens are bound to a certificate', async () => {
+test('client credentials tokens are bound to the client certificate', async () => {
   const { issuer } = await oidcProvider({ TLS: JSON.stringify(tls) })
   const shown = new Network({ onlyCa: tls.ca, clientCertificate: tls.client, clientKey: tls.client_key })
   const hidden = new Network({ onlyCa: tls.ca })
@@ -116,7 +116,7 @@ test('a bound token is accepted only with its certificate', async () => {
 })
 
 /** The vectors of `htu` that the core reads from nobody: `URL` has made them plain before (RFC 9449 section 4.2). */
-test('a proof names the URL as fetch writes it', async () => {
+test('a proof contains the URL as normalized by fetch', async () => {
   const named = []
   const claims = (proof) => JSON.parse(Buffer.from(proof.split('.')[1], 'base64url'))
   const fetch = async (url, { headers }) => {

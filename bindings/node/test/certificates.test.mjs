@@ -52,7 +52,7 @@ const misbound = async () => (await counters()).api_misbound
 const expire = () => send(`${base}/_twin/expire`, { method: 'POST', body: '{}' })
 const status = async (source) => (await source.fetch(api)).status
 
-test('an API takes a token with its certificate only', async () => {
+test('an API accepts a certificate-bound token only with its certificate', async () => {
   const before = await misbound()
   const source = (await client(0)).clientCredentials({ scope: 'read', origins: [mutual] })
   const { accessToken } = await source.token()
@@ -65,8 +65,8 @@ test('an API takes a token with its certificate only', async () => {
   assert.equal(await misbound(), before + 1, 'the thief')
 })
 
-/** One store, and one worker after the other with a new certificate. */
-test('certificates are replaced under a fleet at work', async () => {
+/** Workers share one store, and get the new certificate one after the other. */
+test('replacing the certificates of running workers fails no call', async () => {
   const store = new MemoryStore()
   const [old, other] = [await client(0), await client(1)]
   const worker = (client) => client.source(undefined, { store, subject: 'alice', origins: [mutual] })
@@ -92,7 +92,7 @@ test('certificates are replaced under a fleet at work', async () => {
 })
 
 /** Each worker finds a token of the other in the store, and renews it without sending it. */
-test('tokens that end in the midst of it cost no call', async () => {
+test('tokens that expire during a certificate rotation fail no call', async () => {
   const store = new MemoryStore()
   const [old, other] = [await client(0), await client(1)]
   const [first, second] = [old, other].map((ownClient) => ownClient.source(undefined, { store, subject: 'bob', origins: [mutual] }))
@@ -143,7 +143,7 @@ test('processes with two certificates find their own tokens in a file store', as
     fleet.push(await workerAt(0, join(place, 'grants')), await workerAt(1, join(place, 'grants')))
     return fleet.slice(-2)
   }
-  // Whoever has the other certificate needs a token of its own.
+  // The worker with the other certificate needs its own token.
   assert.equal(await call(await started()), 1)
   for (let end = 0; end < 2; end++) {
     // Those that start later find theirs.
@@ -159,8 +159,8 @@ test('processes with two certificates find their own tokens in a file store', as
   assert.equal(await misbound(), met, 'no token met another certificate')
 })
 
-/** Whoever starts again with a new certificate has tokens for the old one, without a store too. */
-test('a copy of tokens is not sent with another certificate', async () => {
+/** After a restart with a new certificate, the tokens are still bound to the old one, even without a store. */
+test('tokens bound to another certificate are renewed instead of sent', async () => {
   const copy = Tokens.deserialize((await tokens(await client(0))).serialize())
   const [before, met] = [await refreshes(), await misbound()]
   const call = async (number) => status((await client(number)).source(copy, { origins: [mutual] }))

@@ -6,7 +6,7 @@ import { core } from './helper.mjs'
 
 const { claimsSources } = core
 
-test('claims from other parties are distinguished', () => {
+test('aggregated and distributed claims are returned with their sources', () => {
   // The example of OpenID Connect Core section 5.6.2.
   const [first, second, third] = claimsSources({
     sub: 'jane',
@@ -28,7 +28,7 @@ test('claims from other parties are distinguished', () => {
   assert.deepEqual(claimsSources({ sub: 'jane' }), [])
 })
 
-test('sources that do not match are refused', () => {
+test('inconsistent claim names and sources are rejected', () => {
   for (const claims of [
     { _claim_names: { address: 'src1' } },
     { _claim_names: { address: 'src9' }, _claim_sources: { src1: { JWT: 'a.b.c' } } },

@@ -47,7 +47,7 @@ test('a workload token is read again for each request', () => {
   assert.ok(!inspect(auth, { depth: 5, showHidden: true }).includes(place))
 })
 
-test('a token that does not expire is refused with its place', () => {
+test('a token without an expiration time is rejected, and the error names its source', () => {
   const place = join(folder, 'endless')
   writeFileSync(place, token({ aud: issuer, exp: undefined }))
   assert.throws(() => body(assertionFile(place)), ({ message }) => message.includes(`the token of ${place} has no exp`))
@@ -55,7 +55,7 @@ test('a token that does not expire is refused with its place', () => {
   assert.throws(() => body(assertionFunction(made)), ({ message }) => message.includes('the token of a callback has no exp'))
 })
 
-test('the token of a function or a file is exchanged where an audience is named', async () => {
+test('the token of a function or a file is exchanged if an exchange audience is set', async () => {
   const place = join(folder, 'opaque')
   writeFileSync(place, 'opaque')
   const received = []
@@ -101,13 +101,13 @@ for (const [claims, code] of [
   })
 }
 
-test('a certificate names the client alone', () => {
+test('a client with TLS authentication sends only its client ID', () => {
   for (const name of ['tls_client_auth', 'self_signed_tls_client_auth']) {
     assert.equal(body(name), 'grant_type=client_credentials&client_id=me')
   }
 })
 
-test('an X.509-SVID names the client by its SPIFFE ID', () => {
+test('an X.509-SVID client sends its SPIFFE ID as client_id', () => {
   const of = (clientId) => new Client(server(), { clientId, clientAuth: 'spiffe_x509' })
   const clientId = 'spiffe://example.org/worker'
   const form = new URLSearchParams(Buffer.from(of(clientId).exchange.clientCredentials().begin().body).toString())
@@ -115,7 +115,7 @@ test('an X.509-SVID names the client by its SPIFFE ID', () => {
   assert.throws(() => of('worker'), { code: 'misuse.setup' })
 })
 
-test('a key that does not fit is refused at once, and never shown', () => {
+test('an unsuitable key is rejected at construction, and never shown', () => {
   assert.throws(() => privateKeyJwt('no key'), { code: 'key.malformed' })
   assert.throws(() => clientSecretJwt('short'), { code: 'jws.key_too_small' })
   const taken = { token_endpoint_auth_signing_alg_values_supported: ['PS256'] }
@@ -128,7 +128,7 @@ test('a key that does not fit is refused at once, and never shown', () => {
   assert.ok(!inspect(options.clientAuth, { showHidden: true }).includes('aaaa'))
 })
 
-test('an audience is that of a revocation too', () => {
+test('the configured audience also applies to revocation requests', () => {
   // A server without an issuer gets the URL that the assertion goes to (draft-ietf-oauth-security-topics-update 2.1).
   const encodings = { privateKeyEncoding: { type: 'pkcs8', format: 'pem' }, publicKeyEncoding: { type: 'spki', format: 'pem' } }
   const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256', ...encodings })
@@ -143,7 +143,7 @@ test('an audience is that of a revocation too', () => {
   }
 })
 
-test('a key with an audience of its own serves one server', () => {
+test('a key with a custom audience is rejected at a second server', () => {
   // A server could have an assertion made out to another (RFC 10070).
   const made = (clientAuth, at) =>
     new Client(Server.fromMetadata(at, { issuer: at, token_endpoint: `${at}/token` }), { clientId: 'me', clientAuth })

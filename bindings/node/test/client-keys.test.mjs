@@ -22,17 +22,17 @@ function header(clientAuth, ...algs) {
   return JSON.parse(Buffer.from(form.get('client_assertion').split('.')[0], 'base64url'))
 }
 
-test('a key takes the place of another', async () => {
+test('the server accepts assertions of the old and the new key during a rotation', async () => {
   const both = privateKeyJwt([young, old])
   const { issuer } = await oidcProvider({ CLIENT_JWKS: JSON.stringify(both.publicJwks()) })
   const server = await discover(issuer, { transport: 'loopback_http' })
   const token = (clientAuth) => new Client(server, { clientId: 'key-rotated', clientAuth }).clientCredentials({ scope: 'read' }).token()
-  // A worker that knows both, one that was not told yet, and one for which the old key is gone.
+  // A worker that has both keys, one that has only the old key, and one that has only the new key.
   for (const auth of [both, privateKeyJwt(old), privateKeyJwt([young])]) assert.ok((await token(auth)).accessToken)
   assert.equal((await rejection(token(privateKeyJwt(foreign)))).code, 'denied.invalid_client')
 })
 
-test('the newest that the server can take signs', () => {
+test('the first key whose algorithm the server supports signs', () => {
   const both = privateKeyJwt([young, old])
   const [first, second] = both.publicJwks().keys
   assert.deepEqual(Object.keys(first).sort(), ['crv', 'kid', 'kty', 'use', 'x', 'y'])
@@ -41,13 +41,13 @@ test('the newest that the server can take signs', () => {
   assert.deepEqual([alg, kid], ['ES256', first.kid])
   assert.equal(header(both, 'RS256').kid, second.kid)
   assert.equal(header(privateKeyJwt([young, old], { alg: 'RS256' }), 'RS256', 'ES256').kid, second.kid)
-  // One key goes without a name unless it is given, and is published by it.
+  // A single key has a kid only if one is given.
   const alone = privateKeyJwt(young, { kid: '2026-11' })
   assert.deepEqual([header(alone, 'ES256').kid, alone.publicJwks().keys[0].kid], ['2026-11', '2026-11'])
   assert.equal(header(privateKeyJwt(young), 'ES256').kid, undefined)
 })
 
-test('values that are not key sets are rejected', () => {
+test('invalid keys and key sets are rejected with the argument name', () => {
   const half = createPublicKey(young).export({ type: 'spki', format: 'pem' })
   const publicJwk = JSON.stringify(createPublicKey(young).export({ format: 'jwk' }))
   const { privateKey: short } = generateKeyPairSync('rsa', { modulusLength: 1024, ...encodings })
@@ -84,7 +84,7 @@ test('values that are not key sets are rejected', () => {
   assert.throws(() => clientSecretJwt('a'.repeat(32)).publicJwks(), TypeError)
 })
 
-test('an encrypted key needs its passphrase', () => {
+test('an encrypted key is decrypted with its passphrase only', () => {
   const file = (name) => readFileSync(path.join(root, `crates/oauth-crypto/tests/encrypted/${name}.pem`), 'utf8')
   const opened = privateKeyJwt(file('aes256'), { passphrase: 'correct' })
   assert.deepEqual(opened.publicJwks(), privateKeyJwt(file('plain')).publicJwks())

@@ -3,7 +3,7 @@ const assert = require('node:assert/strict')
 const { test } = require('node:test')
 const { Client, MisuseError, OAuthError, provider } = require('oauth-core')
 
-test('require gives classes, presets and errors', () => {
+test('require provides classes, presets and errors', () => {
   const server = provider('uservoice', { variables: { subdomain: 'acme' } })
   const client = new Client(server, { clientId: 'key', clientSecret: 'secret' })
   const step = client.exchange.clientCredentials().begin()

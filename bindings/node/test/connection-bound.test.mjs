@@ -1,4 +1,4 @@
-// APIs that take tokens alone that are bound to a key (RFC 9449), known by their URL.
+// APIs that accept only tokens bound to a DPoP key (RFC 9449).
 import assert from 'node:assert/strict'
 import { beforeEach, test } from 'node:test'
 import { core, rejection, twins } from './helper.mjs'
@@ -27,11 +27,11 @@ function connection(options) {
 const called = async (api) => (await api.fetch(url, { method: 'POST', body: 'hello' })).status
 const refreshes = async () => (await twin.counters()).refreshes - before
 
-test('tokens are bound where the API demands it', async () => {
+test('tokens are bound to a DPoP key if the API requires it', async () => {
   const api = connection()
   assert.equal(await called(api), 200)
   assert.equal((await api.token()).tokenType, 'DPoP')
-  // The nonces that were told are worth nothing any more, at either side.
+  // Earlier nonces are no longer valid, for the API and the server.
   await twin.expire()
   await twin.rotateNonces()
   assert.equal(await called(api), 200)
@@ -47,7 +47,7 @@ test('the key is stored next to the connection, and sealed if the connection is'
   const memory = new MemoryStore()
   const store = new SealedStore(memory, Buffer.alloc(32, 7))
   assert.equal(await called(connection({ store })), 200)
-  // Another process: it has the grant, and the key that proves whose it is.
+  // Another process has the grant and its DPoP key.
   await twin.expire()
   const second = connection({ store })
   assert.equal(await called(second), 200)
@@ -62,7 +62,7 @@ test('the key is stored next to the connection, and sealed if the connection is'
   assert.ok(!(await memory.load(key))?.record)
 })
 
-test('a key of the caller\'s is used, and not stored', async () => {
+test('a key passed by the caller is used, and not stored', async () => {
   const store = new MemoryStore()
   assert.equal(await called(connection({ store, dpopKey: await DpopKey.generate() })), 200)
   const { keys } = await store.scan()

@@ -63,7 +63,7 @@ async function siblings(a, b) {
 }
 
 for (const servers of ['two', 'one']) {
-  test(`at ${servers} server${servers === 'two' ? 's' : ''} each has a client, a login and tokens of its own`, async () => {
+  test(`at ${servers} server${servers === 'two' ? 's' : ''} each API has its own client, login and tokens`, async () => {
     const { generic: first, 'identity-provider': other } = await twins()
     const second = servers === 'two' ? other : first
     const both = await siblings(first, second)
@@ -94,7 +94,7 @@ for (const servers of ['two', 'one']) {
   })
 }
 
-test('no request for the one goes to the other', async () => {
+test('requests for one API never reach the other', async () => {
   const { generic } = await twins()
   const both = await siblings(generic, generic)
   const a = both.connection('a')
@@ -116,7 +116,7 @@ test('the metadata of one API does not apply to the other', async () => {
   assert.equal(both.pages.length, 0)
 })
 
-test('the secret of the one is not shown to the server of the other', async () => {
+test('the client secret of one API is not sent to the server of the other', async () => {
   const { generic: first, 'identity-provider': second } = await twins()
   const both = await siblings(first, second)
   const { clientId, clientSecret } = await first.client()
@@ -127,14 +127,14 @@ test('the secret of the one is not shown to the server of the other', async () =
   assert.deepEqual([await second.log(), both.tokens('b')], [[], []])
 })
 
-test('a refusal that names other metadata leads to the server that they name (RFC 9728 section 5.2)', async () => {
+test('a 401 with changed metadata leads to a login at the new server (RFC 9728 section 5.2)', async () => {
   const { generic: first, 'identity-provider': second } = await twins()
   const both = await siblings(first, second)
   const issuers = [first.base, second.base]
   const { accessToken: old } = await both.connection('a', { issuers }).token()
   both.dead.add(`Bearer ${old}`)
   both.issuers.a = second.base
-  // What was fetched within five minutes is not fetched again.
+  // Metadata is cached for five minutes: backdate it.
   for (const name of await readdir(both.folder)) {
     const storeFile = path.join(both.folder, name)
     const text = await readFile(storeFile, 'utf8')

@@ -21,7 +21,7 @@ async function createConnection(options) {
   return connection({ clientId, clientSecret, issuer: twin.base, ...options })
 }
 
-test('the user enters a code on another device', async () => {
+test('a connection logs in with a code that the user enters on another device', async () => {
   const codes = []
   const show = (code) => {
     codes.push(code)
@@ -44,6 +44,14 @@ test('an error thrown by the callback that shows the code is rethrown', async ()
   const api = connection({ clientName: 'Notes', device: true, show })
   assert.equal(await rejection(api.token()), screen)
   assert.throws(() => connection({ device: true, show: 1 }), /show must be a function/)
+})
+
+test('a server without a token endpoint is refused before registration and login', async () => {
+  const isRegistration = ({ path }) => path === '/register'
+  const before = (await twin.log()).filter(isRegistration).length
+  await twin.fault('without_member', { member: 'token_endpoint' })
+  assert.equal((await rejection(connection({ clientName: 'Other notes' }).token())).code, 'endpoint.missing')
+  assert.equal((await twin.log()).filter(isRegistration).length, before)
 })
 
 /** A client of the identity provider, and the tokens of a user who signs in to it. */
@@ -87,14 +95,14 @@ test('without an ID token there is no identity assertion', async () => {
   await assert.rejects(createConnection({ signIn: client.source(login) }), /must be given together/)
 })
 
-test('a client acts for itself', async () => {
+test('a connection uses client credentials', async () => {
   const api = await createConnection({ grantType: 'client_credentials' })
   assert.equal((await api.fetch(api.url)).status, 200)
   await twin.expire()
   assert.equal((await api.fetch(api.url)).status, 200)
 })
 
-test('a key with an audience of its own serves one server, of a connection too', async () => {
+test('a connection rejects a key with a custom audience that was used at another server', async () => {
   // A server could have an assertion made out to another (RFC 10070).
   const encodings = { privateKeyEncoding: { type: 'pkcs8', format: 'pem' }, publicKeyEncoding: { type: 'spki', format: 'pem' } }
   const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256', ...encodings })
@@ -112,7 +120,7 @@ test('a key with an audience of its own serves one server, of a connection too',
   assert.throws(() => client(other), { code: 'key.used_at_two_servers' })
 })
 
-test('a connection registers for tokens that are bound to a certificate', async () => {
+test('a connection registers for certificate-bound tokens if configured', async () => {
   // RFC 8705 section 3.4.
   const { generic } = await twins()
   const url = `${generic.base}/api/echo`
@@ -129,7 +137,7 @@ test('a connection registers for tokens that are bound to a certificate', async 
   }
 })
 
-test('an initial access token entitles a connection to register', async () => {
+test('an initial access token authorizes a registration, and is not stored', async () => {
   const { generic } = await twins()
   await generic.initialAccessToken('S3CR3T-init')
   const pages = []

@@ -72,7 +72,7 @@ test('an API that asks for no authorization is called without a token', async ()
   assert.equal(pages.length, 1)
 })
 
-test('the first call finds, registers and signs in', async () => {
+test('the first call discovers the server, registers the client and logs the user in', async () => {
   const api = connection()
   assert.equal(api.url, url)
   assert.equal((await fetchJson(api)).scope, 'read write offline_access')
@@ -87,14 +87,14 @@ test('the first call finds, registers and signs in', async () => {
   assert.equal(pages.length, 1)
 })
 
-test('callers at once make one login', async () => {
+test('concurrent callers share one login', async () => {
   const api = connection()
   const replies = await Promise.all(Array.from({ length: 20 }, () => api.fetch(url)))
   assert(replies.every(({ status }) => status === 200))
   assert.deepEqual([await registrations(), pages.length], [1, 1])
 })
 
-test('the next run needs no user interaction', async () => {
+test('a later run with the same store needs no user interaction', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'connection-'))
   after(() => rm(folder, { recursive: true }))
   for (let run = 0; run < 2; run++) await connection({ store: new FileStore(folder) }).fetch(url)
@@ -110,7 +110,7 @@ test('the next run needs no user interaction', async () => {
   assert.deepEqual([await registrations(), pages.length], [1, 1])
 })
 
-test('the user approves what the API additionally requires', async () => {
+test('another login requests the scope that the API additionally requires', async () => {
   const api = connection({ wwwAuthenticate: 'Bearer scope="read"' })
   assert.equal((await fetchJson(api)).scope, 'read offline_access')
   // POST wants `write`.
@@ -151,7 +151,7 @@ test('no browser is opened for a server that has forgotten the client', async ()
   assert.deepEqual([await registrations(), pages.length], [2, 1])
 })
 
-test('a client that was registered by hand is used at its server', async () => {
+test('a manually registered client is used only at its issuer', async () => {
   const { clientId, clientSecret } = await twin.client()
   const connectionOptions = { clientName: undefined, clientId, clientSecret, issuer: base, grantType: 'client_credentials' }
   assert.equal((await fetchJson(connection(connectionOptions))).client_id, clientId)
@@ -160,7 +160,7 @@ test('a client that was registered by hand is used at its server', async () => {
   assert.equal(await registrations(), 0)
 })
 
-test('tokens go nowhere but beneath the API', async () => {
+test('a request to a URL outside the API is rejected', async () => {
   const api = connection()
   assert.equal((await rejection(api.fetch(`${base}/api/other`))).code, 'resource.not_covered')
   assert.equal(pages.length, 0)
@@ -187,7 +187,7 @@ test('a connection needs a client, and rejects inconsistent options', async () =
   assert.throws(() => connection({ open: 'firefox' }), TypeError)
 })
 
-test('a server that only the API names must be at a public address', async () => {
+test('an authorization server named only by the API must have a public address', async () => {
   const stranger = await listen((request, reply) => {
     const isPlace = request.url.startsWith('/.well-known/oauth-protected-resource')
     reply.writeHead(isPlace ? 200 : 401, { 'content-type': 'application/json' })
@@ -196,12 +196,12 @@ test('a server that only the API names must be at a public address', async () =>
   const connected = (options) => new ResourceConnection(`${stranger}/mcp`, { clientName: 'Notes', open: person, ...loopbackOptions, ...options })
   assert.equal((await rejection(connected().token())).code, 'lost.not_public')
   assert.deepEqual([await registrations(), pages.length], [0, 0])
-  // Who names the server too, means it.
+  // A server that the caller names may have any address.
   await connected({ issuers: [base] }).token()
   assert.deepEqual([await registrations(), pages.length], [1, 1])
 })
 
-test('a server that refuses resources is not sent any', async () => {
+test('the resource parameter is omitted if configured', async () => {
   const { generic } = await twins()
   await generic.refuseResources()
   const api = (options) => new ResourceConnection(`${generic.base}/api/echo`, { clientName: 'Notes', open: person, timeoutMs: 30_000, ...loopbackOptions, ...options })
@@ -214,7 +214,7 @@ test('a server that refuses resources is not sent any', async () => {
   assert.deepEqual(sent, [])
 })
 
-test('a server that knows the API by another name is sent that', async () => {
+test('the configured resource is sent instead of the API URL', async () => {
   const { generic } = await twins()
   await generic.renameResource()
   const api = (options) => new ResourceConnection(`${generic.base}/api/echo`, { clientName: 'Notes', open: person, timeoutMs: 30_000, ...loopbackOptions, ...options })
@@ -228,7 +228,7 @@ test('a server that knows the API by another name is sent that', async () => {
   assert.throws(() => api({ resource: 'api://echo', withoutResource: true }), { code: 'arguments.inconsistent' })
 })
 
-test('of several servers the caller chooses', async () => {
+test('the caller may reject or choose among several authorization servers', async () => {
   const servers = ['http://127.0.0.1:1', base]
   const api = await listen((request, response) => {
     const isMetadata = request.url.startsWith('/.well-known/oauth-protected-resource')
@@ -250,7 +250,7 @@ test('of several servers the caller chooses', async () => {
   assert.throws(() => connected({ onSeveralServers: 'ask' }), { code: 'form.malformed_parameter' })
 })
 
-test('a client is known by the document at its id', async () => {
+test('a client is identified by its client ID metadata document', async () => {
   const { generic } = await twins()
   await generic.acceptClientIdMetadata()
   let document

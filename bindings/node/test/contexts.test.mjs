@@ -23,7 +23,7 @@ const refused = (...contexts) => {
   return undefined
 }
 
-test('contexts of different owners share no registration', () => {
+test('contexts of different owners may not share a registration', () => {
   assert.equal(refused(context('a'), context('b')), undefined)
   assert.equal(refused(context('a', { owner: 'one' }), context('b', { owner: 'two', clientId: 'other' })), undefined)
   const error = refused(context('a', { owner: 'one' }), context('b', { owner: 'two' }))
@@ -32,7 +32,7 @@ test('contexts of different owners share no registration', () => {
   assert.match(error.message, /a and b/)
 })
 
-test('contexts share a redirect URI only where the issuer tells them apart', () => {
+test('contexts may share a redirect URI only if the issuer sends iss', () => {
   for (const [first, second] of [[unnamed, unnamed], [named, unnamed], [unnamed, named]]) {
     const [a, b] = [context('a', { metadata: first }), context('b', { metadata: second })]
     assert.equal(refused(a, b).code, 'redirect_uri.shared')
@@ -40,7 +40,7 @@ test('contexts share a redirect URI only where the issuer tells them apart', () 
   }
 })
 
-test('a context has a redirect URI of its own where the issuer does not tell it apart', () => {
+test('a distinct redirect URI is derived for each context whose issuer sends no iss', () => {
   const needs = (metadata) => Server.fromMetadata(issuer, metadata).needsDistinctRedirectUri
   assert.deepEqual([needs(unnamed), needs(named)], [true, false])
   assert.equal(redirectUriOfContext(callback, 'b'), `${callback}/b`)
@@ -55,7 +55,7 @@ test('a context has a redirect URI of its own where the issuer does not tell it 
   assert.throws(() => redirectUriOfContext(undefined, 'a'), TypeError)
 })
 
-test('no two contexts have one name', () => {
+test('context identifiers must be valid and unique', () => {
   assert.equal(refused(context('a'), context('a')).code, 'context.identifier')
   for (const id of ['', '.', '..', 'x'.repeat(257)]) assert.equal(refused(context(id)).code, 'context.identifier')
   assert.equal(refused(context('a', { redirectUri: 'http://app.example/cb' })).code, 'redirect_uri.refused')

@@ -50,7 +50,7 @@ const places = {
   'a display, and nothing that opens': { DISPLAY: ':1', PATH: '/nonexistent' },
 }
 for (const [place, environment] of Object.entries(places)) {
-  test(`the user enters a code on another device: ${place}`, { skip: process.platform !== 'linux' }, async () => {
+  test(`a login falls back to a code on another device: ${place}`, { skip: process.platform !== 'linux' }, async () => {
     const { PATH } = process.env
     Object.assign(process.env, environment)
     const tokens = await login(await createClient(), { scope, show: enter, loginHint: 'alice' })
@@ -59,7 +59,7 @@ for (const [place, environment] of Object.entries(places)) {
   })
 }
 
-test('the prompt is printed', { skip: process.platform !== 'linux' }, async () => {
+test('the device prompt is printed to standard error', { skip: process.platform !== 'linux' }, async () => {
   const client = await createClient()
   const output = await captureStderr(async () => {
     const authorize = client.deviceAuthorization
@@ -95,7 +95,7 @@ test('a login stays in the browser if `device` is false', { skip: process.platfo
   assert.equal((await rejection(login(otherClient, { scope, show, device: true }))).code, 'denied.invalid_client')
 })
 
-test('a browser that opens is waited for', { skip: process.platform !== 'linux' }, async () => {
+test('a login waits for the browser if one opens', { skip: process.platform !== 'linux' }, async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'opener-'))
   const opener = path.join(folder, 'xdg-open')
   writeFileSync(opener, '#!/bin/sh\nexit 0\n')
@@ -120,7 +120,7 @@ test('a browser that opens is waited for', { skip: process.platform !== 'linux' 
   assert.match(output, /the login opens in your browser/i)
 })
 
-test('a program that BROWSER names is used without a display', { skip: process.platform !== 'linux' }, async () => {
+test('the program in BROWSER is used without a display', { skip: process.platform !== 'linux' }, async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'browser-'))
   const program = path.join(folder, 'code browser')
   const seen = path.join(folder, 'seen')

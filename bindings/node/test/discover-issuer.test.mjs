@@ -19,7 +19,7 @@ const code = async (identifier) => (await rejection(client().discoverIssuer({ id
 const countRequests = async () => (await twin.log()).filter(({ path }) => path === place).length
 
 for (const [name, options] of [['native', {}], ['fetch', { fetch }]]) {
-  test(`the host of the identifier names the issuer: ${name}`, async () => {
+  test(`the issuer is discovered at the host of the identifier: ${name}`, async () => {
     for (const typed of [`acct:alice@${host}`, `${base}/alice`]) {
       const found = await client(options).discoverIssuer({ identifier: typed })
       assert(found instanceof DiscoveredIssuer)
@@ -30,7 +30,7 @@ for (const [name, options] of [['native', {}], ['fetch', { fetch }]]) {
   })
 }
 
-test('a server is found by a URL, which has a slash where its issuer has none', async () => {
+test('discovery accepts a URL object with or without the trailing slash of the issuer', async () => {
   const transport = 'loopback_http'
   assert.equal((await discover(new URL(base), { transport })).issuer, base)
   assert.equal((await rejection(discover(`${base}/`, { transport }))).code, 'metadata.issuer')
@@ -65,7 +65,7 @@ for (const typed of ['', '=alice', 'mailto:alice@example.com', 'http://example.c
   })
 }
 
-test('step by step', () => {
+test('issuer discovery runs step by step', () => {
   const play = (responseBody) => {
     const exchange = client().exchange.discoverIssuer({ identifier: 'Joe@Example.com' })
     const step = exchange.begin()

@@ -55,7 +55,7 @@ class Person {
 }
 const person = () => new Person(serverInfo)
 
-test('discovery finds the endpoints', async () => {
+test('discovery returns the endpoints', async () => {
   const found = await discover(issuer, { transport: 'loopback_http' })
   assert.equal(found.issuer, issuer)
   for (const name of ['token', 'authorization', 'revocation', 'introspection']) {
@@ -64,7 +64,7 @@ test('discovery finds the endpoints', async () => {
 })
 
 for (const clientAuth of ['client_secret_basic', 'client_secret_post']) {
-  test(`client credentials with odd characters: ${clientAuth}`, async () => {
+  test(`client credentials with special characters are accepted: ${clientAuth}`, async () => {
     const ownClient = client('machine', { clientAuth })
     const { accessToken: token, scope, expiresIn } = await ownClient.clientCredentials({ scope: 'read write' }).token()
     assert.deepEqual([scope, expiresIn], [['read', 'write'], 60])
@@ -74,7 +74,7 @@ for (const clientAuth of ['client_secret_basic', 'client_secret_post']) {
     assert.equal((await ownClient.introspect({ token })).active, false)
   })
 
-  test(`a wrong secret is refused by name: ${clientAuth}`, async () => {
+  test(`a wrong client secret is reported as invalid_client: ${clientAuth}`, async () => {
     const ownClient = client('machine', { clientAuth, clientSecret: 'wrong: +%/' })
     const error = await ownClient.clientCredentials().token().catch((error) => error)
     assert.deepEqual([error.code, error.status], ['denied.invalid_client', 401])
@@ -83,7 +83,7 @@ for (const clientAuth of ['client_secret_basic', 'client_secret_post']) {
 }
 
 for (const [which, alg, other] of [['web', 'RS256', 'HS256'], ['native', 'RS256', 'ES256'], ['hs256', 'HS256', 'RS256']]) {
-  test(`a login, and who signed in: ${which}`, async () => {
+  test(`the ID token and UserInfo of a login are verified: ${which}`, async () => {
     const ownClient = client(which, { idTokenSignedResponseAlg: alg })
     const tokens = await person().signIn(ownClient, 'openid profile email')
     const { iss, sub, nonce, at_hash: hash, email } = tokens.claims
@@ -97,7 +97,7 @@ for (const [which, alg, other] of [['web', 'RS256', 'HS256'], ['native', 'RS256'
 }
 
 for (const which of ['native', 'web']) {
-  test(`refresh with rotation: ${which}`, async () => {
+  test(`refresh tokens rotate, and reuse revokes the grant: ${which}`, async () => {
     const ownClient = client(which)
     const first = await person().signIn(ownClient, 'read')
     const second = await ownClient.refresh({ tokens: first })
@@ -108,7 +108,7 @@ for (const which of ['native', 'web']) {
   })
 }
 
-test('revocation ends a refresh token, and takes unknown ones', async () => {
+test('a refresh token can be revoked, and revoking an unknown token succeeds', async () => {
   const ownClient = client('web')
   const tokens = await person().signIn(ownClient, 'read')
   assert.equal((await ownClient.introspect({ token: tokens.accessToken })).username, 'somebody')
@@ -117,12 +117,12 @@ test('revocation ends a refresh token, and takes unknown ones', async () => {
   await assert.rejects(ownClient.refresh({ tokens }), { code: 'denied.invalid_grant' })
 })
 
-test('a redirect URI that is not registered is refused on a page', async () => {
+test('an unregistered redirect URI is rejected with an error page', async () => {
   const { url } = client('web').authorize({ redirectUri: 'http://127.0.0.1/elsewhere', scope: 'read' })
   await assert.rejects(person().visit(url), /authorize\/: 400/)
 })
 
-test('a verifier of another flow is refused', async () => {
+test('a code is rejected with the verifier of another flow', async () => {
   const ownClient = client('web')
   const { url, flow } = ownClient.authorize({ redirectUri, scope: 'read' })
   const other = JSON.parse(ownClient.authorize({ redirectUri, scope: 'read' }).flow.serialize())
@@ -131,7 +131,7 @@ test('a verifier of another flow is refused', async () => {
   await assert.rejects(ownClient.redeem(stolen, await person().visit(url)), { code: 'denied.invalid_grant' })
 })
 
-test('a denial has no issuer, although the metadata announces it', async () => {
+test('a denial without iss is rejected if the metadata announces iss', async () => {
   const found = await discover(issuer, { transport: 'loopback_http' })
   const codes = [[undefined, 'denied.access_denied'], [found, 'callback.missing_issuer']]
   for (const [server, code] of codes) {
@@ -142,14 +142,14 @@ test('a denial has no issuer, although the metadata announces it', async () => {
   }
 })
 
-test('device authorization', async () => {
+test('device authorization returns a code that the user can enter', async () => {
   const device = await client('device').deviceAuthorization({ scope: 'read' })
   assert.equal(device.interval, 5)
   assert.ok(String(device.verificationUri).startsWith(issuer))
   assert.match(await person().visit(device.verificationUri, { user_code: device.userCode }), /Authorized/)
 })
 
-test('the user approves a device', async () => {
+test('a device login completes when the user approves it', async () => {
   let page
   const show = (code) => {
     page = person().visit(code.verificationUri, { user_code: code.userCode })
@@ -162,7 +162,7 @@ test('the user approves a device', async () => {
 const metadata = { redirect_uris: [redirectUri], token_endpoint_auth_method: 'none', client_name: 'App' }
 const found = () => discover(issuer, { transport: 'loopback_http' })
 
-test('a registered client signs people in', async () => {
+test('a registered client logs users in', async () => {
   const server = await found()
   const registration = await new Client(server, {}).register({ metadata })
   const client = new Client(server, { registered: registration.stored })
@@ -189,7 +189,7 @@ test('a registration is read, updated and deleted', async () => {
   await assert.rejects(unregisteredClient.readRegistration({ registered: updated.stored }), { code: 'denied.invalid_token' })
 })
 
-test('an API says who issues its tokens', async () => {
+test('resource metadata names the authorization server of an API', async () => {
   const api = new URL('/api', issuer).href
   const resourceMetadata = await new Client(await found(), { clientId: 'id' }).resourceMetadata({ resource: api })
   assert.deepEqual([resourceMetadata.resource, [...resourceMetadata.authorizationServers]], [api, [issuer]])
@@ -202,7 +202,7 @@ test('an API says who issues its tokens', async () => {
   assert.deepEqual(again.metadata, resourceMetadata.metadata)
 })
 
-test('documents of an API are about the path that was asked for', async () => {
+test('resource metadata must match the requested path', async () => {
   const api = new URL('/api', issuer).href
   const unregisteredClient = new Client(await found(), { clientId: 'id' })
   assert.equal((await unregisteredClient.resourceMetadata({ resource: `${api}/below` })).resource, `${api}/below`)
@@ -210,7 +210,7 @@ test('documents of an API are about the path that was asked for', async () => {
   assert.equal((await unregisteredClient.resourceMetadata({ resource: `${api}/`, matching: 'parent' })).resource, api)
 })
 
-test('keys are replaced while a client runs', async () => {
+test('a login succeeds after the signing keys of the server are rotated', async () => {
   // Others would notice.
   const serverProcess = await djangoOauthToolkit()
   const [client, somebody] = [createClient(serverProcess, 'web'), new Person(serverProcess)]
@@ -223,7 +223,7 @@ test('keys are replaced while a client runs', async () => {
   assert.equal(headers.size, 2, 'each was signed with another key')
 })
 
-test('the ID token of a refresh describes the latest login', async () => {
+test('a refresh is rejected if auth_time changed, unless the preset allows it', async () => {
   const serverProcess = await djangoOauthToolkit()
   const server = await discover(serverProcess.issuer, { transport: 'loopback_http' })
   const [plain, byPreset, somebody] = [createClient(serverProcess, 'web', { server }), createClient(serverProcess, 'native'), new Person(serverProcess)]
@@ -251,7 +251,7 @@ test('a logout returns to the application', async () => {
   await assert.rejects(client.refresh({ tokens }), { code: 'denied.invalid_grant' })
 })
 
-test('of two documents the preferred one is read', async () => {
+test('discovery reads the preferred metadata document', async () => {
   const endpoints = async (options) => {
     const { metadata } = await discover(issuer, { transport: 'loopback_http', ...options })
     return ['userinfo_endpoint', 'revocation_endpoint'].filter((name) => name in metadata)

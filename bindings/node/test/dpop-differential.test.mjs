@@ -170,7 +170,7 @@ async function theirs(proof, jkt) {
   }
 }
 
-test('two thousand proofs are judged like jose does', async () => {
+test('two thousand DPoP proofs are accepted or rejected as by jose', async () => {
   const chance = dice(9449)
   const thumbprints = new Map()
   for (const key of Object.values(keys)) thumbprints.set(key, await calculateJwkThumbprint(key.publicKey))

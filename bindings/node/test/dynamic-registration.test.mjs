@@ -17,7 +17,7 @@ const requestedMetadata = {
 const discoverServer = () => discover(generic.base, { transport: 'loopback_http' })
 
 for (const method of ['client_secret_basic', 'client_secret_post', 'none']) {
-  test(`a registered client signs people in: ${method}`, async () => {
+  test(`a registered client logs users in: ${method}`, async () => {
     const server = await discoverServer()
     const registration = await new Client(server, {}).register({ metadata: { ...requestedMetadata, token_endpoint_auth_method: method } })
     assert.equal(registration.tokenEndpointAuthMethod, method)
@@ -69,7 +69,7 @@ test('contradictory metadata is not sent', async () => {
   ]) await assert.rejects(unregisteredClient.register({ metadata }), { code })
 })
 
-test('a client without an id registers and does nothing else', async () => {
+test('a client without an ID can only register', async () => {
   const unregisteredClient = new Client(await discoverServer(), {})
   assert.equal(unregisteredClient.clientId, '')
   await assert.rejects(unregisteredClient.revoke({ token: 't0ken' }), { code: 'client_auth.client_id' })
@@ -93,7 +93,7 @@ test('the stored registration is secret, and belongs to its server', async () =>
   }
 })
 
-test('a document at the client’s id is made, checked and taken', async () => {
+test('a client ID metadata document is created, validated and accepted', async () => {
   await generic.acceptClientIdMetadata()
   let published
   const base = await listen((request, response) => {
@@ -128,13 +128,13 @@ test('a document at the client’s id is made, checked and taken', async () => {
   assert.deepEqual(large.warnings, ['large'])
 })
 
-test('a software statement of a trusted publisher determines the registered metadata', async () => {
+test('a registration with an unapproved software statement is refused', async () => {
   const refused = await rejection(new Client(await discoverServer(), {}).register({ metadata: { ...requestedMetadata, software_statement: 'e30.e30.e30' } }))
   assert.equal(refused.code, 'denied.unapproved_software_statement')
 })
 
 /** RFC 7591 section 3. */
-test('a token may entitle to register', async () => {
+test('registration requires a valid initial access token', async () => {
   const separateTwin = (await twins()).generic
   await separateTwin.initialAccessToken('S3CR3T-init')
   const unregisteredClient = new Client(await discover(separateTwin.base, { transport: 'loopback_http' }), {})

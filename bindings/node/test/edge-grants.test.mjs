@@ -1,4 +1,4 @@
-// The tokens of step-ups in edge runtimes: the same JavaScript, over WebAssembly.
+// Grants in edge runtimes: the same JavaScript, over WebAssembly.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import path from 'node:path'
@@ -7,14 +7,13 @@ import { test } from 'node:test'
 
 const main = path.dirname(createRequire(import.meta.url).resolve('oauth-core/package.json'))
 
-const program = `
+const setup = `
   import { readFileSync } from 'node:fs'
   import { initSync } from ${JSON.stringify(`${main}/edge/oauth_core_edge.mjs`)}
 
   initSync({ module: new WebAssembly.Module(readFileSync(${JSON.stringify(`${main}/edge/oauth_core_edge_bg.wasm`)})) })
   const { Client, Grants, Server, Tokens } = await import(${JSON.stringify(`${main}/js/index.mjs`)})
   const issuer = 'https://as.example'
-  const server = Server.fromMetadata(issuer, { issuer, token_endpoint: issuer + '/token' })
   const login = (acr) => Tokens.deserialize(JSON.stringify({
     version: 1, issuer, client_id: 'app', received_at: Math.floor(Date.now() / 1000), access_token: 'at-' + acr, expires_in: 600,
     scope: 'read', refresh_token: 'rt-' + acr, refresh_scope: null, id_token: null,
@@ -31,6 +30,10 @@ const program = `
     lease: async () => 0,
     scan: async () => ({ keys: [...records].filter(([, { record }]) => record !== '').map(([key]) => key) }),
   }
+`
+
+const grantsProgram = `${setup}
+  const server = Server.fromMetadata(issuer, { issuer, token_endpoint: issuer + '/token' })
   const grants = new Grants(new Client(server, { clientId: 'app', clientSecret: 'secret' }), store)
   await grants.logIn('ann', login())
   for (let number = 0; number < 9; number += 1) await grants.logIn('ann', login('acr-' + number))
@@ -40,7 +43,35 @@ const program = `
   process.stdout.write(JSON.stringify({ token: token.accessToken, stored, left: (await store.scan()).keys }))
 `
 
+const sourceProgram = `${setup}
+  const revoked = []
+  const fetch = async (url, { body }) => {
+    revoked.push(new URLSearchParams(body).get('token'))
+    return new Response('')
+  }
+  const server = Server.fromMetadata(issuer, { issuer, token_endpoint: issuer + '/token', revocation_endpoint: issuer + '/revoke' })
+  const client = new Client(server, { clientId: 'app', clientSecret: 'secret', fetch })
+  const codes = []
+  const source = client.source({ store, subject: 'ann' })
+  await source.logIn(login('stored'))
+  for (const one of [source, client.source(login('local'))]) {
+    await one.token()
+    await one.logOut()
+    await one.token().catch(({ code }) => codes.push(code))
+  }
+  process.stdout.write(JSON.stringify({ revoked, codes, left: (await store.scan()).keys }))
+`
+
+function output(program) {
+  const text = execFileSync(process.execPath, ['--conditions=edge-light', '--input-type=module', '--eval', program], { timeout: 60_000 })
+  return JSON.parse(text)
+}
+
 test('step-up tokens are stored separately from the ordinary login in edge runtimes', () => {
-  const said = execFileSync(process.execPath, ['--conditions=edge-light', '--input-type=module', '--eval', program], { timeout: 60_000 })
-  assert.deepEqual(JSON.parse(said), { token: 'at-acr-8', stored: 9, left: [] })
+  assert.deepEqual(output(grantsProgram), { token: 'at-acr-8', stored: 9, left: [] })
+})
+
+test('a source logs out in edge runtimes, with a store and without one', () => {
+  const code = 'grant.no_refresh_token'
+  assert.deepEqual(output(sourceProgram), { revoked: ['rt-stored', 'rt-local'], codes: [code, code], left: [] })
 })

@@ -8,7 +8,7 @@ const { Client, DpopKey, discover, privateKeyJwt } = core
 const redirectUri = 'http://127.0.0.1/callback'
 const { fapi } = await twins()
 
-test('only the client can decrypt an authorization response', async () => {
+test('signed authorization responses are decrypted with the key of the client', async () => {
   const { clientId, clientKey } = await fapi.client()
   const client = async (options) => new Client(await discover(fapi.base, { transport: 'loopback_http' }), {
     clientId, clientAuth: privateKeyJwt(clientKey), dpopKey: await DpopKey.generate(), ...options,

@@ -10,7 +10,7 @@ const echo = `${twin.base}/api/echo`
 
 const FILE = `
 name = "ruled"
-title = "An API that tells of an ended token in its body"
+title = "An API that reports an expired token in its body"
 issuer = "https://as.example"
 client_auth = "basic"
 grants = ["client_credentials"]
@@ -23,7 +23,7 @@ token_endpoint = "https://as.example/token"
 const server = providerFile(FILE, { loopback: twin.base })
 const client = new Client(server, { clientId, clientSecret })
 
-test('a token that ended in a body is renewed once', async () => {
+test('a token reported as expired in the body is renewed once', async () => {
   const source = client.clientCredentials({ scope: 'read write' })
   assert.equal((await (await source.fetch(echo)).json()).method, 'GET')
   await twin.expire()
@@ -35,7 +35,7 @@ test('a token that ended in a body is renewed once', async () => {
   assert.equal(tokenRequestCount, 1)
 })
 
-test('the caller’s rules recognize an expired token', async () => {
+test('custom rules recognize an expired token, and other replies are returned unread', async () => {
   const source = client.clientCredentials({ scope: 'read write' })
   const expiredTokenReplies = [{ status: 403, body: { 'error.code': [190, 'expired'] } }, { status: 404 }]
   const api = source.api({ expiredTokenReplies })
@@ -45,7 +45,7 @@ test('the caller’s rules recognize an expired token', async () => {
     await twin.fault('ended_token_in_body', fault)
     assert.equal(await twin.tokenRequests(async () => assert.equal((await api.fetch(echo)).status, 200)), 1)
   }
-  // What no rule fits is handed back, body and all.
+  // A reply that matches no rule is returned with its body.
   await twin.expire()
   await twin.fault('ended_token_in_body', { status: 403, body: '{"error":{"code":4}}' })
   const reply = await api.fetch(echo)
@@ -59,7 +59,7 @@ test('the caller’s rules recognize an expired token', async () => {
   }
 })
 
-test('a reply that a framework keeps a copy of holds up no renewal', async () => {
+test('a tee of the reply body that is never read does not block the renewal', async () => {
   const source = client.clientCredentials({ scope: 'read write' })
   // As React does it, so that two components ask once.
   const retained = []
@@ -76,13 +76,13 @@ test('a reply that a framework keeps a copy of holds up no renewal', async () =>
   assert.equal(retained.length, 3)
 })
 
-test('a long body is looked into no further and stays whole', async () => {
+test('a body too long to inspect is returned whole', async () => {
   const body = JSON.stringify({ ok: false, padding: 'x'.repeat(300_000) })
   const base = await listen((_, reply) => reply.setHeader('content-type', 'application/json').end(body))
   const token = fixedToken('t', { origins: [base], transport: 'loopback_http' })
   const api = token.api({ expiredTokenReplies: [{ status: 200, body: { ok: [false] } }] })
   assert.equal(await (await api.fetch(base)).text(), body)
-  // A short one tells it, and nothing renews a token that was made by hand.
+  // A short body is inspected, and a fixed token cannot be renewed.
   const short = await listen((_, reply) => reply.setHeader('content-type', 'application/json').end('{"ok":false}'))
   const other = fixedToken('t', { origins: [short], transport: 'loopback_http' })
   const error = await rejection(other.api({ expiredTokenReplies: [{ status: 200, body: { ok: [false] } }] }).fetch(short))

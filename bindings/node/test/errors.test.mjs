@@ -1,4 +1,4 @@
-// Every code of the one table, in the class that stands for it here.
+// Every code of tests/errors.json, and its error class.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -11,7 +11,7 @@ const classes = { denied: DeniedError, malformed: MalformedError, untrusted: Unt
 const records = JSON.parse(readFileSync(path.join(root, 'tests/errors.json'), 'utf8'))
 const require = createRequire(import.meta.url)
 const installed = path.dirname(require.resolve('oauth-core'))
-// What makes a class of that which the addon throws; no part of the package's surface.
+// Converts errors of the addon; not part of the public API.
 const { errorFromNative } = require(path.join(installed, 'errors.cjs'))
 
 const client = () => new Client(serverAt('https://as.example'), { clientId: 'id', clientSecret: 's' })
@@ -29,7 +29,7 @@ function thrown(call) {
   return assert.fail('nothing was thrown')
 }
 
-test('the types name the codes of the table', () => {
+test('the type declarations list the codes of the error table', () => {
   const types = readFileSync(path.join(installed, 'error-codes.d.cts'), 'utf8')
   for (const kind of Object.keys(classes)) {
     const [, union] = types.match(new RegExp(`type ${kind}Code =\\n((?:  \\| .+\\n)+)`, 'i'))
@@ -38,7 +38,7 @@ test('the types name the codes of the table', () => {
   }
 })
 
-test('every code belongs to its class', () => {
+test('every code is an instance of its error class', () => {
   for (const record of records) {
     const error = errorFromNative(new Error(`oauth-core:${JSON.stringify(record)}`))
     assert.equal(error.constructor, classes[record.kind], record.code)
@@ -51,7 +51,7 @@ test('every code belongs to its class', () => {
   }
 })
 
-test('every kind of error response of the server', () => {
+test('error responses of the server become DeniedError with their code', () => {
   // Errors of APIs are tested with requests to one: limits.test.mjs, fixed.test.mjs.
   const refusals = records.filter(({ code }) => code.startsWith('denied.'))
   assert.ok(refusals.length > 20)
@@ -66,7 +66,7 @@ test('every kind of error response of the server', () => {
   }
 })
 
-test('each class is thrown for its reason', () => {
+test('each error class is thrown for its kind of failure', () => {
   const html = { status: 200, headers: [['content-type', 'text/html']], body: Buffer.from('<p>') }
   const callback = 'https://app.example/cb'
   const { flow } = client().authorize({ redirectUri: callback })

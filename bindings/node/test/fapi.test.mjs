@@ -1,4 +1,4 @@
-// What FAPI 2.0 asks of a client, against npm's oidc-provider, and what a proof of possession holds.
+// FAPI 2.0 requirements on clients, tested against npm's oidc-provider, and the contents of DPoP proofs.
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { createRequire } from 'node:module'
@@ -25,7 +25,7 @@ function client(which, options) {
 
 const land = async (url) => (await new Browser(isHome).open(url)).url
 
-test('a client of FAPI 2.0 signs in, and its tokens are bound', async () => {
+test('a FAPI 2.0 client logs in with pushed requests and gets DPoP-bound tokens', async () => {
   const dpopKey = await DpopKey.generate()
   for (const [which, profile] of [['security', 'fapi2_security'], ['signing', 'fapi2_message_signing']]) {
     const ownClient = client(which, { dpopKey, profile })
@@ -46,7 +46,7 @@ test('a client of FAPI 2.0 signs in, and its tokens are bound', async () => {
 })
 
 /** RFC 9126 section 5: the server's metadata requires it, and the client needs no option. */
-test('a request is pushed if the metadata require it', async () => {
+test('an authorization request is pushed if the metadata requires it', async () => {
   const { issuer, clients } = await fapiProvider({ REQUIRE_PUSHED: 'yes' })
   const clientAuth = privateKeyJwt(clients.encrypted.private_key, { alg: 'ES256' })
   const client = new Client(await discover(issuer, { transport: 'loopback_http' }), { clientId: 'encrypted', clientAuth })
@@ -57,7 +57,7 @@ test('a request is pushed if the metadata require it', async () => {
   assert.equal((await client.redeem(flow, await land(url))).claims.sub, 'somebody')
 })
 
-test('requests and responses are signed in every mode', async () => {
+test('request objects and JARM responses are signed in each response mode', async () => {
   const ownClient = client('browser', { requestObjectSigningAlg: 'ES256' })
   for (const responseMode of [undefined, 'jwt', 'query.jwt', 'fragment.jwt']) {
     const { url, flow } = ownClient.authorize({ redirectUri, scope: 'openid read', responseMode })
@@ -75,7 +75,7 @@ test('requests and responses are signed in every mode', async () => {
   assert.equal((await encrypted.redeem(flow, callback)).claims.sub, 'somebody')
 })
 
-test('a signed response is posted', async () => {
+test('a signed response is posted as form_post.jwt', async () => {
   const ownClient = client('browser', { requestObjectSigningAlg: 'ES256' })
   const { url, flow } = ownClient.authorize({ redirectUri, scope: 'openid read', responseMode: 'form_post.jwt' })
   const { page } = await new Browser(isHome).open(url)
@@ -84,7 +84,7 @@ test('a signed response is posted', async () => {
   assert.equal((await ownClient.redeem(flow, `response=${response}`)).claims.sub, 'somebody')
 })
 
-test('requests are encrypted to the server', async () => {
+test('request objects are encrypted to the server', async () => {
   const signed = { requestObjectSigningAlg: 'ES256' }
   const hidden = { ...signed, requestObjectEncryptionAlg: 'ECDH-ES+A256KW', requestObjectEncryptionEnc: 'A256GCM' }
   const ownClient = client('secretive', hidden)
@@ -98,7 +98,7 @@ test('requests are encrypted to the server', async () => {
   await assert.rejects(unknown.beginAuthorization({ redirectUri }), { code: 'key.algorithm' })
 })
 
-test('fifty callers of a bound grant make one renewal', async () => {
+test('fifty concurrent callers of a bound grant share one renewal', async () => {
   const { issuer, clients } = await fapiProvider({ ACCESS_TOKEN_SECONDS: '1' })
   const server = await discover(issuer, { transport: 'loopback_http' })
   const clientAuth = privateKeyJwt(clients.security.private_key, { alg: 'ES256' })
@@ -112,7 +112,7 @@ test('fifty callers of a bound grant make one renewal', async () => {
   assert.equal(counters.refreshes, 1)
 })
 
-/** A token endpoint and an API that keep the proofs they are sent, and each ask for a nonce once. */
+/** A token endpoint and an API that record the proofs, and each require a nonce. */
 async function proving() {
   const seen = []
   const base = await listen(async (request, response) => {
@@ -137,7 +137,7 @@ async function proving() {
   return { base, seen, dpopKey, source: client.clientCredentials({ origins: [base] }) }
 }
 
-test('a proof is what RFC 9449 describes', async () => {
+test('a DPoP proof has the header and claims of RFC 9449', async () => {
   const { base, seen, dpopKey, source } = await proving()
   assert.deepEqual(await (await source.fetch(`${base}/things?a=b#c`)).json(), { well: true })
   assert.deepEqual(await (await source.fetch(`${base}/things`, { method: 'POST', body: 'x' })).json(), { well: true })
@@ -161,7 +161,7 @@ test('a proof is what RFC 9449 describes', async () => {
   assert.deepEqual(new Set(seen.slice(2).map(({ authorization }) => authorization)), new Set(['DPoP a~t']))
 })
 
-test('a stream is not sent again for a nonce', async () => {
+test('a streamed body is not resent for a nonce', async () => {
   const { base, source } = await proving()
   const post = () => source.fetch(`${base}/things`, { method: 'POST', body: new Blob(['x']).stream() })
   assert.equal((await post()).status, 401)
@@ -169,7 +169,7 @@ test('a stream is not sent again for a nonce', async () => {
   assert.equal((await post()).status, 200)
 })
 
-test('a bound client rejects bearer tokens', async () => {
+test('a client with a DPoP key rejects bearer tokens', async () => {
   const base = await listen((request, response) => response
     .writeHead(200, { 'content-type': 'application/json' }).end('{"access_token":"a","token_type":"Bearer"}'))
   const place = Server.fromMetadata(base, { issuer: base, token_endpoint: `${base}/token` }, { transport: 'loopback_http' })
@@ -177,7 +177,7 @@ test('a bound client rejects bearer tokens', async () => {
   await assert.rejects(client.clientCredentials().token(), { code: 'token.not_sender_constrained' })
 })
 
-test('a key is stored, and shows nothing', async () => {
+test('a DPoP key is exported as PEM only, and not shown when inspected', async () => {
   const key = await DpopKey.generate({ alg: 'ES384' })
   const again = new DpopKey(key.privatePem(), { alg: 'ES384' })
   assert.equal(again.thumbprint, key.thumbprint)
@@ -190,7 +190,7 @@ test('a key is stored, and shows nothing', async () => {
   assert.throws(() => client('security', { dpopKey: {} }), /dpopKey must be a DpopKey/)
 })
 
-test('two clients share tokens if they share the key', async () => {
+test('clients share a grant only if they share the DPoP key', async () => {
   const store = new MemoryStore()
   const grantKey = (dpopKey) => client('security', { dpopKey }).source(undefined, { store, subject: 'ann' }).key
   const [one, other] = await Promise.all([DpopKey.generate(), DpopKey.generate()])
@@ -198,7 +198,7 @@ test('two clients share tokens if they share the key', async () => {
   assert.equal(new Set([grantKey(one), grantKey(other), grantKey(undefined)]).size, 3)
 })
 
-test('a profile names the clause that it refuses by', async () => {
+test('a profile error names the violated clause', async () => {
   const ownClient = new Client(server, {
     clientId: 'id', clientSecret: 's'.repeat(32), clientAuth: 'client_secret_basic', profile: 'fapi2_security',
   })
@@ -229,7 +229,7 @@ test('a step-up that an API requires is requested once', async () => {
 })
 
 /** OpenID Connect Core sections 3.1.2.1 and 5.5. */
-test('the request contains what is required of the user and which claims are requested', () => {
+test('a login sends prompt, login_hint, ui_locales and requested claims', () => {
   const metadata = { issuer: 'https://as.example', authorization_endpoint: 'https://as.example/a', token_endpoint: 'https://as.example/t' }
   const client = new Client(Server.fromMetadata('https://as.example', metadata), { clientId: 'id' })
   const claims = { id_token: { auth_time: { essential: true } }, userinfo: { email: null } }
@@ -240,7 +240,7 @@ test('the request contains what is required of the user and which claims are req
 })
 
 /** Microsoft Entra's claims challenge, which comes in base64. */
-test('claims that an API wants are in the next request', () => {
+test('the claims of an insufficient_claims challenge are sent in the next request', () => {
   const claims = '{"access_token":{"nbf":{"essential":true,"value":"1"}}}'
   const challenge = `Bearer realm="", error="insufficient_claims", claims="${btoa(claims)}"`
   const requiredStepUp = stepUp(new Response(null, { status: 401, headers: { 'www-authenticate': challenge } }))
@@ -250,7 +250,7 @@ test('claims that an API wants are in the next request', () => {
   assert.deepEqual(url.searchParams.getAll('claims'), [claims])
 })
 
-test('rules of OAuth 2.1, and the strict ones', async () => {
+test('the oauth21 and strict profiles reject the password grant and missing PKCE support', async () => {
   const metadata = (more) => ({
     issuer: 'https://as.example', authorization_endpoint: 'https://as.example/a', token_endpoint: 'https://as.example/t', ...more,
   })
@@ -271,7 +271,7 @@ test('rules of OAuth 2.1, and the strict ones', async () => {
   assert.throws(() => of('strict', offered).authorize(without), { code: 'authorization.push_required' })
 })
 
-test('a signed request may be fetched', async () => {
+test('a signed request object is referenced by request_uri', async () => {
   const requestUri = new URL('https://app.example/requests/4711')
   const metadata = { issuer: 'https://as.example', authorization_endpoint: 'https://as.example/a', token_endpoint: 'https://as.example/t' }
   const clientAuth = privateKeyJwt((await DpopKey.generate()).privatePem(), { alg: 'ES256' })
@@ -285,7 +285,7 @@ test('a signed request may be fetched', async () => {
   assert.equal(inspect(authorization).includes(authorization.requestObject), false)
 })
 
-test('a code is redeemed for some of its resources', async () => {
+test('a code is redeemed for a subset of its resources', async () => {
   const ownClient = client('security', { dpopKey: await DpopKey.generate() })
   const [one, other] = ['https://one.example/', 'https://other.example/']
   const resource = [one, other]
@@ -301,7 +301,7 @@ test('a code is redeemed for some of its resources', async () => {
   await assert.rejects(ownClient.refresh({ tokens: next, ...third }), { code: 'resource.exceeds_grant' })
 })
 
-test('a request with a known flaw has a warning', () => {
+test('a request with a known problem has warnings', () => {
   const metadata = {
     issuer: 'https://as.example', authorization_endpoint: 'https://as.example/a', token_endpoint: 'https://as.example/t',
     acr_values_supported: ['mfa'],
@@ -313,7 +313,7 @@ test('a request with a known flaw has a warning', () => {
   assert.deepEqual(client.authorize({ redirectUri, acrValues: ['gold', 'mfa'] }).warnings, [])
 })
 
-test('workers share a key in their store', async () => {
+test('workers share a DPoP key in their store', async () => {
   const memory = new MemoryStore()
   const sealed = new SealedStore(memory, Buffer.from(Array.from({ length: 32 }, (_, n) => n)))
   // A store of the program's own.
@@ -330,7 +330,7 @@ test('workers share a key in their store', async () => {
   assert.equal(new Set(made.map(({ thumbprint }) => thumbprint)).size, 1)
 })
 
-/** CIBA Core section 7.1.1. This client has said that it signs, and is held to that. */
+/** CIBA Core section 7.1.1. The client is registered for signed requests, so the server rejects unsigned ones. */
 test('a backchannel authentication request is signed', async () => {
   const args = { loginHint: 'somebody', scope: 'openid read', bindingMessage: 'W4SCT', requestedExpiry: 60 }
   await assert.rejects(client('backchannel').backchannelAuthentication(args), { code: 'denied.invalid_request' })

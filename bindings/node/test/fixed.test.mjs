@@ -30,7 +30,7 @@ const revoked = (error) => {
   return true
 }
 
-test('a token of the console calls the API, with no request for another', async () => {
+test('a token created in the console calls the API without token requests', async () => {
   const source = fixedToken(await twin.consoleToken(), { origins })
   const seen = await counted(async () => {
     assert.equal((await source.fetch(suggestions)).status, 200)
@@ -92,7 +92,7 @@ test('a callback may be asynchronous, and its errors are reported', async () => 
   await assert.rejects(fixedToken({ callback: () => 7 }).token(), TypeError)
 })
 
-test('after its end a token is not sent', async () => {
+test('an expired token is not sent', async () => {
   const past = fixedToken(await twin.consoleToken(), { origins, expiresAt: new Date(1000) })
   const seen = await counted(() => assert.rejects(past.fetch(suggestions), { code: 'grant.expired', advice: 'reauthorize' }))
   assert.deepEqual(seen, { calls: 0, refused: 0, tokens: 0 })
@@ -102,7 +102,7 @@ test('after its end a token is not sent', async () => {
   }
 })
 
-test('it goes to its origins only, and is seen nowhere', async () => {
+test('a fixed token is sent to its origins only, and never shown', async () => {
   const source = fixedToken('s3cret-token', { origins })
   await assert.rejects(source.fetch('https://evil.example/'), { code: 'resource.origin_not_allowed' })
   await assert.rejects(fixedToken('s3cret-token').fetch('https://api.example/'), { code: 'resource.origin_not_allowed' })
@@ -118,7 +118,7 @@ test('it goes to its origins only, and is seen nowhere', async () => {
   assert.ok(!inspect(error).includes('s3cret'))
 })
 
-test('a token of your own making, for fakes', () => {
+test('Tokens.bearer creates tokens for tests', () => {
   const tokens = Tokens.bearer('text', { expiresAt: new Date('2030-01-01T00:00:00.900Z') })
   assert.deepEqual([tokens.accessToken, tokens.tokenType, tokens.refreshToken], ['text', 'Bearer', undefined])
   assert.deepEqual(tokens.expiresAt, new Date('2030-01-01T00:00:00Z'))

@@ -83,7 +83,7 @@ for (const [way, options] of Object.entries(ways)) {
     assert.equal((await login).code, 'denied.access_denied')
   })
 
-  test(`a device code ends: ${way}`, async () => {
+  test(`an expired device code is reported: ${way}`, async () => {
     const client = await createClient(twin, options)
     const code = await client.deviceAuthorization({ scope })
     await twin.fault('expired_token')
@@ -95,7 +95,7 @@ for (const [way, options] of Object.entries(ways)) {
     assert.equal(await tokenRequests(), since)
   })
 
-  test(`a device login is given up while it waits: ${way}`, async () => {
+  test(`an abort stops polling for a device token: ${way}`, async () => {
     const client = await createClient(twin, options)
     const code = await client.deviceAuthorization({ scope })
     const since = await tokenRequests()
@@ -131,7 +131,7 @@ for (const [way, options] of Object.entries(ways)) {
     assert.deepEqual([unknown.code, unknown.error], ['denied.other', 'unknown_user_id'])
   })
 
-  test(`a ping is judged and answered by one question: ${way}`, async () => {
+  test(`a ping notification is verified and answered with one token request: ${way}`, async () => {
     const client = await createClient(twin, options)
     await twin.backchannelDelivery('ping', 'https://client.example/ping')
     const { authReqId, clientNotificationToken } = await client.backchannelAuthentication({ loginHint: 'alice', tokenDeliveryMode: 'ping', scope })
@@ -183,7 +183,7 @@ for (const [way, options] of Object.entries(ways)) {
     assert.equal((await rejection(client.tokenExchange({ ...alone, subjectToken: 'dead' }))).code, 'denied.invalid_request')
   })
 
-  test(`a client signs for a service account: ${way}`, async () => {
+  test(`a client gets a token for a service account with a signed JWT: ${way}`, async () => {
     const client = await createClient(twin, options)
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const key = privateKey.export({ type: 'pkcs8', format: 'pem' })
@@ -218,7 +218,7 @@ for (const [way, options] of Object.entries(ways)) {
     assert.equal((await rejection(ownClient.requestIdentityAssertion(args))).code, 'token.unexpected_issued_token_type')
   })
 
-  test(`both steps of an identity assertion are one call: ${way}`, async () => {
+  test(`identityAssertionGrant requests and redeems an assertion in one call: ${way}`, async () => {
     const [ownClient, resourceClient] = [await createClient(idp, options), await createClient(twin, options)]
     await idp.vouchTo(twin.base, (await twin.client()).clientId)
     await twin.trustIdentityProvider(idp.base)
@@ -230,7 +230,7 @@ for (const [way, options] of Object.entries(ways)) {
     }
   })
 
-  test(`a SAML assertion is redeemed once: ${way}`, async () => {
+  test(`a SAML assertion is redeemed only once: ${way}`, async () => {
     const client = await createClient(twin, options)
     const assertion = samlAssertion(twin.base)
     // The twin does not trust this assertion yet.
@@ -248,7 +248,7 @@ for (const [way, options] of Object.entries(ways)) {
     assert.equal((await rejection(client.samlBearer({ assertion }))).code, 'denied.invalid_grant')
   })
 
-  test(`grants that have no operation of their own: ${way}`, async () => {
+  test(`extension grants without an operation of their own are sent: ${way}`, async () => {
     const client = await createClient(twin, options)
     const sent = async () => (await twin.log()).filter(({ path }) => path === '/token').at(-1).form
     const denied = await rejection(client.extensionGrant({ grantType: 'urn:example:own', parameters: { tag: 'x y' } }))
@@ -310,7 +310,7 @@ subject_token = { description = "the token of the caller", secret = true }
 tag = { required = false, repeated = true }
 `
 
-test('a grant that a preset describes is asked with by its name', async () => {
+test('an extension grant of a preset is requested by name', async () => {
   const { clientId, clientSecret } = await twin.client()
   const client = new Client(core.providerFile(ownGrant, { loopback: twin.base }), { clientId, clientSecret })
   const token = (await (await createClient(twin)).clientCredentials().token()).accessToken

@@ -14,7 +14,7 @@ const found = readdirSync(chapters).sort().flatMap((name) =>
 test('the guide has examples', () => assert.ok(found.length > 8))
 
 for (const { name, code } of found) {
-  test(`${name} prints what it says`, async () => {
+  test(`${name} prints the documented output`, async () => {
     const outputLines = (await ran(code)).trimEnd().split('\n')
     assert.deepEqual(outputLines, promised(code))
   })

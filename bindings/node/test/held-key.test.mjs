@@ -13,7 +13,7 @@ const { EmbeddedJWK, jwtVerify } = await import(pathToFileURL(tools.resolve('jos
 
 const { Client, DpopKey, Server, discover, privateKeyJwt, run } = core
 
-/** What a bank has: it signs, and tells its public half. */
+/** A key service as banks use: it signs, and exposes its public key. */
 function keyService() {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const requests = []
@@ -28,7 +28,7 @@ function keyService() {
   return { ...service, sign: service.signer('ieee-p1363') }
 }
 
-/** A token endpoint and an API that want proofs with a nonce of their own. */
+/** A token endpoint and an API that each require a nonce in proofs. */
 async function proving(dpopKey, options = {}) {
   const seen = []
   const base = await listen(async (request, response) => {
@@ -49,7 +49,7 @@ async function proving(dpopKey, options = {}) {
   return { base, seen, us: client, source: client.clientCredentials({ origins: [base] }) }
 }
 
-test('a bank signs in and calls with a key of its key service', async () => {
+test('a FAPI 2.0 client logs in and calls the API with an external DPoP key', async () => {
   const { issuer, clients } = await fapiProvider()
   const server = await discover(issuer, { transport: 'loopback_http' })
   const redirectUri = 'http://127.0.0.1/callback'
@@ -69,7 +69,7 @@ test('a bank signs in and calls with a key of its key service', async () => {
   }
 })
 
-test('every way to call asks the key service', async () => {
+test('each kind of call signs its proof with the key service', async () => {
   for (const options of [{}, { fetch }]) {
     const service = keyService()
     const { base, seen, us: client, source } = await proving(DpopKey.held(JSON.stringify(service.jwk), service.sign, { alg: 'ES256' }), options)
@@ -85,7 +85,7 @@ test('every way to call asks the key service', async () => {
   }
 })
 
-test('WebCrypto holds a non-extractable key', async () => {
+test('a non-extractable WebCrypto key signs proofs', async () => {
   const ecdsa = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
   const { privateKey, publicKey } = await webcrypto.subtle.generateKey(ecdsa, false, ['sign'])
   const { kty, crv, x, y } = await webcrypto.subtle.exportKey('jwk', publicKey)
@@ -94,7 +94,7 @@ test('WebCrypto holds a non-extractable key', async () => {
   assert.equal((await source.fetch(`${base}/things`)).status, 200)
 })
 
-test('where the key service is down, nothing is sent', async () => {
+test('nothing is sent if the key service fails', async () => {
   for (const options of [{}, { fetch }]) {
     const service = keyService()
     let isDown = true
@@ -122,9 +122,9 @@ test('where the key service is down, nothing is sent', async () => {
   }
 })
 
-test('values that are not signatures are rejected', async () => {
+test('invalid signatures and keys are rejected', async () => {
   const service = keyService()
-  // Key services give DER; JWS wants r and s.
+  // Key services return DER; JWS requires r and s.
   const { seen, source } = await proving(DpopKey.held(service.jwk, service.signer('der')))
   await assert.rejects(source.token(), { code: 'client_auth.signature_length' })
   const text = await proving(DpopKey.held(service.jwk, () => 'x'))
@@ -139,7 +139,7 @@ test('values that are not signatures are rejected', async () => {
   ]) assert.throws(() => DpopKey.held(jwk, service.sign, { alg }), { code })
 })
 
-test('the key stays where it is', () => {
+test('an external key cannot be exported', () => {
   const service = keyService()
   const key = DpopKey.held(service.jwk, service.sign)
   assert.throws(() => key.privatePem(), { code: 'misuse.setup' })

@@ -115,7 +115,7 @@ export class Twin {
   fault(name, values = {}) { return this.#control('fault', { name, ...values }) }
   advance(seconds) { return this.#control('advance', { seconds }) }
   register(redirectUri) { return this.#control('register', { redirect_uri: redirectUri }) }
-  /** What ID tokens say from now on; `null` is not said. */
+  /** Sets a claim of later ID tokens; `null` omits it. */
   claim(name, value) { return this.#control('claim', { name, value }) }
   /** The logout request that the provider posts if the session of the user, or the one named in ID tokens, ends. */
   async logoutToken(flaw) { return (await this.#control('logout_token', { flaw })).logout_token }
@@ -127,14 +127,14 @@ export class Twin {
   /** Every grant, with all of its tokens. */
   revoke() { return this.#control('revoke', {}) }
   forgetClient(clientId) { return this.#control('forget_client', { client_id: clientId }) }
-  /** Tokens are bound to keys from now on, and each proof wants another nonce. */
+  /** Later tokens are bound to keys, and each proof requires a new nonce. */
   async requireDpop() {
     await this.#control('require_dpop', {})
     await this.rotateNonces('once')
   }
   rotateNonces(nonces) { return this.#control('dpop_nonces', { nonces }) }
   withholdRefreshTokens() { return this.#control('withhold_refresh_tokens', {}) }
-  /** Somebody who approves what has this `login_hint`. */
+  /** Adds a user who approves requests with this `login_hint`. */
   addPerson(subject) { return this.#control('add_person', { subject }) }
   deny() { return this.#control('deny', {}) }
   rateLimit(requests, seconds) { return this.#control('rate_limit', { requests, seconds }) }
@@ -175,13 +175,13 @@ export class Browser {
   #isHome
   #fetch
 
-  /** Its connections are those of `ways`, if they are not the usual ones. */
+  /** Sends its requests with `ways`, by default with `fetch`. */
   constructor(isHome, ways = fetch) {
     this.#isHome = isHome
     this.#fetch = ways
   }
 
-  /** Where this leads, and the page there, if it is the server's. Posts the form, if there is one. */
+  /** Follows redirects: the final URL, and the page there if the server shows one. Posts the form, if any. */
   async open(start, form) {
     let url = new URL(start)
     let body = form
@@ -232,7 +232,7 @@ export function followToCallback(url, redirectUri) {
   return browse(url, (currentUrl) => currentUrl.href.startsWith(redirectUri))
 }
 
-/** An HTTP server of our own, for what no twin would do. */
+/** A custom HTTP server, for behaviour that no twin has. */
 export async function listen(handler) {
   const server = createServer(handler)
   await new Promise((done) => server.listen(0, '127.0.0.1', done))

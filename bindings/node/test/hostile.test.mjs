@@ -1,4 +1,4 @@
-// Servers and callbacks that mean harm: each ends in an error of the right class and code.
+// Hostile servers and callbacks: each causes an error of the right class and code.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
@@ -29,7 +29,7 @@ function always(status, headers, body) {
   })
 }
 
-test('each login has a state, a nonce and a challenge of its own', async () => {
+test('each login has its own state, nonce and PKCE challenge', async () => {
   const client = new Client(server, { clientId, clientSecret })
   const seen = new Set()
   for (let login = 0; login < 2; login += 1) {
@@ -61,7 +61,7 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: customFet
     assert.equal((await ownClient.redeem(other.flow, await followToCallback(other.url, redirectUri))).claims, undefined)
   })
 
-  test(`UserInfo must be about the signed-in user: ${transport}`, async () => {
+  test(`UserInfo about another user is rejected: ${transport}`, async () => {
     const { url, flow } = ownClient.authorize({ redirectUri, scope: 'openid profile' })
     const tokens = await ownClient.redeem(flow, await followToCallback(url, redirectUri))
     const { sub } = tokens.claims
@@ -96,7 +96,7 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: customFet
   const client = new Client(server, { clientId, clientSecret, ...options })
   const at = (base) => new Client(serverAt(base), { clientId, clientSecret, ...options })
 
-  test(`the state of another flow: ${transport}`, async () => {
+  test(`a callback with the state of another flow is rejected, and the flow goes on: ${transport}`, async () => {
     const { url, flow } = client.authorize({ redirectUri, scope: 'read' })
     await twin.fault('foreign_state_in_callback')
     const callback = await followToCallback(url, redirectUri)
@@ -106,13 +106,13 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: customFet
       check(await rejection(client.redeem(flow, `${redirectUri}?error=access_denied`)), 'untrusted', 'callback.state')
     })
     assert.equal(requests, 0)
-    // Anyone can make up a callback: the flow waits on for its own.
+    // Callbacks can be forged: the flow remains open for the genuine one.
     const callbackUrl = await followToCallback(url, redirectUri)
     assert.equal(flow.recognizes(callbackUrl), true)
     assert.ok((await client.redeem(flow, callbackUrl)).accessToken)
   })
 
-  test(`a flow is redeemed once: ${transport}`, async () => {
+  test(`a flow can be redeemed only once: ${transport}`, async () => {
     const { url, flow } = client.authorize({ redirectUri, scope: 'read' })
     const callback = await followToCallback(url, redirectUri)
     const requests = await twin.tokenRequests(async () => {
@@ -126,7 +126,7 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: customFet
     assert.equal(JSON.parse(JSON.stringify(flow)).redirectUri, redirectUri)
   })
 
-  test(`another issuer in the callback: ${transport}`, async () => {
+  test(`a callback with another issuer is rejected: ${transport}`, async () => {
     const { url, flow } = client.authorize({ redirectUri, scope: 'read' })
     await twin.fault('wrong_issuer_in_callback')
     const callback = await followToCallback(url, redirectUri)
@@ -137,7 +137,7 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: customFet
   })
 
   for (const status of [301, 302, 303, 307, 308]) {
-    test(`a ${status} does not carry the secret on: ${transport}`, async () => {
+    test(`a ${status} from the token endpoint is not followed: ${transport}`, async () => {
       let seen = 0
       const second = await listen((request, response) => {
         seen += 1
@@ -149,7 +149,7 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: customFet
     })
   }
 
-  test(`a reply of 50 MB is not read: ${transport}`, async () => {
+  test(`reading stops when a response exceeds the size limit: ${transport}`, async () => {
     const chunk = Buffer.alloc(1 << 16, 'x')
     let sent = 0
     const endless = await listen((request, response) => {
@@ -170,7 +170,7 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: customFet
     check(await rejection(at(announced).clientCredentials().token()), 'malformed', 'reply.too_large')
   })
 
-  test(`a connection refused, a reply lost: ${transport}`, async () => {
+  test(`a refused connection and a lost response are reported: ${transport}`, async () => {
     const door = createServer().listen(0, '127.0.0.1')
     await once(door, 'listening')
     const { port } = door.address()
@@ -195,13 +195,13 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: customFet
     gzip_bomb: 'reply.too_large',
   }
   for (const [fault, code] of Object.entries(faults)) {
-    test(`${fault}: ${transport}`, async () => {
+    test(`a faulty token response is rejected: ${fault}, ${transport}`, async () => {
       await twin.fault(fault)
       check(await rejection(client.clientCredentials().token()), 'malformed', code)
     })
   }
 
-  test(`what the server said, without what it should not have said: ${transport}`, async () => {
+  test(`error responses are reported without secrets and control characters: ${transport}`, async () => {
     const body = JSON.stringify({ error: 'invalid_scope', error_description: `no \u001b[31m ${clientSecret}`, hint: 'h' })
     const ownClient = at(await always(400, { 'content-type': 'application/json' }, body))
     const error = await rejection(ownClient.clientCredentials().token())
@@ -211,7 +211,7 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: customFet
     assert.ok(!error.errorDescription.includes(clientSecret) && !error.errorDescription.includes('\u001b'))
   })
 
-  test(`another issuer's metadata: ${transport}`, async () => {
+  test(`metadata of another issuer is rejected: ${transport}`, async () => {
     const metadata = JSON.stringify({ issuer: 'https://evil.example', token_endpoint: 'https://evil.example/t' })
     const base = await always(200, { 'content-type': 'application/json' }, metadata)
     const found = discover(base, { transport: 'loopback_http', ...options })
@@ -219,7 +219,7 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: customFet
   })
 }
 
-test('plain http is for loopback alone, and only when asked for', async () => {
+test('plain HTTP is allowed only for loopback, and only if enabled', async () => {
   check(await rejection(discover('http://127.0.0.1:9')), 'misuse', 'issuer.not_https')
   for (const host of ['as.example', '10.0.0.1', 'localhost.as.example']) {
     check(await rejection(discover(`http://${host}`, { transport: 'loopback_http' })), 'misuse', 'issuer.not_https')
@@ -227,7 +227,7 @@ test('plain http is for loopback alone, and only when asked for', async () => {
   await assert.rejects(discover('https://as.example', { transport: 'http' }), TypeError)
 })
 
-test('a flow ends where it was begun, and with whom', async () => {
+test('a callback in another context or for another user is rejected', async () => {
   const client = new Client(server, { clientId, clientSecret })
   const begun = { context: 'tool-a', user: 'user-1' }
   for (const [arrived, code] of [
@@ -243,12 +243,12 @@ test('a flow ends where it was begun, and with whom', async () => {
     const before = (await twin.counters()).token_requests
     check(await rejection(client.redeem(restored, callback, arrived)), 'untrusted', code)
     assert.equal((await twin.counters()).token_requests, before)
-    // In its own place the same callback is good.
+    // In the original context the same callback is accepted.
     assert.ok((await client.redeem(flow, callback, begun)).accessToken)
   }
 })
 
-test('a refusal of the challenge is one request', async () => {
+test('a rejected S256 challenge is not retried without PKCE', async () => {
   // A PKCE downgrade: nothing is tried without the challenge, or with a plain one.
   const { publicClientId } = await twin.client()
   const client = new Client(server, { clientId: publicClientId })
@@ -266,7 +266,7 @@ test('a refusal of the challenge is one request', async () => {
   assert.ok((await login(client, { scope: 'read', open, timeoutMs: 30_000 })).accessToken)
 })
 
-/** A wrong token from a cache: through one client, while tokens are renewed. */
+/** Detects tokens of another owner in a cache: one client, while tokens are renewed. */
 async function twoPeopleAtOnce(client) {
   const grants = new Grants(client, new MemoryStore())
   const owners = ['alice', 'bob'].flatMap((name) => ['read', 'read write'].map((scope) => ({ name, scope })))
@@ -290,6 +290,6 @@ async function twoPeopleAtOnce(client) {
   assert.ok([...seen.values()].every(({ size }) => size === 1))
 }
 
-test('two people and two scopes at once get their own tokens', async () => {
+test('concurrent users with different scopes each get their own tokens', async () => {
   for (const options of [{}, customFetch]) await twoPeopleAtOnce(new Client(server, { clientId, clientSecret, ...options }))
 })

@@ -1,4 +1,4 @@
-// Who signed in, as npm's oidc-provider tells it: encrypted, signed, and at the end of a session.
+// The identity of the user at npm's oidc-provider: encrypted and signed tokens, and logout.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Browser, core, listen, oidcProvider } from './helper.mjs'
@@ -31,7 +31,7 @@ async function signIn(client, browser = new Browser(isHome), extra = {}) {
 }
 
 for (const alg of ['RSA-OAEP-256', 'ECDH-ES+A256KW', 'A192GCMKW', 'dir']) {
-  test(`an encrypted ID token is opened: ${alg}`, async () => {
+  test(`an encrypted ID token is decrypted: ${alg}`, async () => {
     const enc = 'A256CBC-HS512'
     const encryption = { idTokenEncryptedResponseAlg: alg, idTokenEncryptedResponseEnc: enc }
     assert.equal((await signIn(client(`id-token-${alg}-${enc}`, encryption))).claims.sub, 'somebody')
@@ -44,7 +44,7 @@ const algs = [
   'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'HS256', 'HS384', 'HS512',
 ]
 
-test('an ID token of every algorithm is verified', async () => {
+test('ID tokens signed with each algorithm are verified', async () => {
   const offered = Object.keys(clients).filter((which) => which.startsWith('signed-')).map((which) => which.slice('signed-'.length))
   assert.deepEqual(offered.sort(), [...algs].sort())
   for (const [at, alg] of algs.entries()) {
@@ -55,7 +55,7 @@ test('an ID token of every algorithm is verified', async () => {
   }
 })
 
-test('keys are replaced while a client runs', async () => {
+test('tokens are verified after the server rotates its keys', async () => {
   const serverProcess = await oidcProvider()
   const server = await discover(serverProcess.issuer, { transport: 'loopback_http' })
   const { client_id: clientId, client_secret: clientSecret } = serverProcess.clients.logout
@@ -71,7 +71,7 @@ test('keys are replaced while a client runs', async () => {
   await assert.rejects(verified(before), { code: 'jws.no_matching_key' })
 })
 
-test('an ID token in the callback protects the code', async () => {
+test('a code that does not match the c_hash of the ID token is rejected', async () => {
   const ownClient = client('hybrid')
   const begin = async () => {
     const { url, flow } = ownClient.authorize({ redirectUri, scope: 'openid read', responseType: 'code id_token' })
@@ -85,7 +85,7 @@ test('an ID token in the callback protects the code', async () => {
   assert.throws(() => ownClient.authorize({ redirectUri, responseType: 'token' }), /responseType/)
 })
 
-test('UserInfo is signed and encrypted', async () => {
+test('signed and encrypted UserInfo responses are verified', async () => {
   const signed = client('userinfo-signed', { userinfoSignedResponseAlg: 'ES256' })
   const both = client('userinfo-both', {
     userinfoSignedResponseAlg: 'PS256',
@@ -102,7 +102,7 @@ test('UserInfo is signed and encrypted', async () => {
   await assert.rejects(other.userinfo({ tokens, subject: 'somebody' }), { code: 'jws.alg_not_allowed' })
 })
 
-test('an introspection is signed', async () => {
+test('a signed introspection response is verified', async () => {
   const ownClient = client('introspection-signed')
   const { accessToken: token } = await ownClient.clientCredentials({ scope: 'read' }).token()
   const introspection = await ownClient.introspect({ token, signedResponseAlg: 'ES256' })
@@ -111,7 +111,7 @@ test('an introspection is signed', async () => {
   await assert.rejects(ownClient.introspect({ token, signedResponseAlg: 'RS256' }), { code: 'jws.alg_not_allowed' })
 })
 
-test('an API reads an access token', async () => {
+test('an API verifies an access token and its audience', async () => {
   const { accessToken } = await client('basic').clientCredentials({ scope: 'read', resource: [api] }).token()
   const verified = await new AccessTokenVerifier(server, { audience: api, scope: 'read' }).verify(accessToken)
   assert.deepEqual([verified.issuer, verified.clientId], [issuer, clients.basic.client_id])
@@ -148,7 +148,7 @@ async function signOut(browser, ...way) {
   return (await browser.open(action, new URLSearchParams({ xsrf, logout: 'yes' }))).url
 }
 
-test('a form logs the user out', async () => {
+test('the logout form ends the session of the user', async () => {
   const ownClient = client('logout')
   const browser = new Browser(isHome)
   const { idToken } = await signIn(ownClient, browser)
@@ -158,7 +158,7 @@ test('a form logs the user out', async () => {
   mail.length = 0
 })
 
-test('a logout request is received and reported once', async () => {
+test('a back-channel logout token is accepted only once', async () => {
   const ownClient = client('logout')
   const browser = new Browser(isHome)
   const { idToken, claims } = await signIn(ownClient, browser)

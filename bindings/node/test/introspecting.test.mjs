@@ -16,7 +16,7 @@ function client(which) {
   return new Client(provider, { clientId, clientSecret, clientAuth: 'client_secret_basic' })
 }
 
-/** A server that says the same of every token, and remembers who asked. */
+/** A server that returns the same introspection response for every token, and records the requests. */
 async function server(responseBody, status = 200) {
   const requests = []
   const base = await listen(async (request, reply) => {
@@ -39,7 +39,7 @@ async function refusal(verifier, ...args) {
   return [code, responseStatus, challenge]
 }
 
-test('an API introspects opaque tokens', async () => {
+test('an API introspects opaque tokens, and caches the responses if configured', async () => {
   const ownClient = client('basic')
   const { accessToken: token } = await ownClient.clientCredentials({ scope: 'read' }).token()
   const introspectingVerifier = AccessTokenVerifier.introspecting(ownClient, { audience, scope: 'read', realm: 'api' })
@@ -94,7 +94,7 @@ test('a token is accepted only over a connection with its certificate', async ()
   }
 })
 
-test('the answers are signed', async () => {
+test('only signed introspection responses are accepted if a signature is required', async () => {
   const ownClient = client('introspection-signed')
   const { accessToken: token } = await ownClient.clientCredentials({ scope: 'read' }).token()
   const signed = AccessTokenVerifier.introspecting(ownClient, { audience, signedResponseAlg: 'ES256' })
@@ -108,7 +108,7 @@ test('the answers are signed', async () => {
 })
 
 for (const [name, more] of Object.entries({ native: {}, fetch: { fetch } })) {
-  test(`of several calls with one new token one asks: ${name}`, async () => {
+  test(`concurrent verifications of one token send one introspection request: ${name}`, async () => {
     const { api, asked: requests } = await server(validResponse)
     const verifier = api({ cacheMaxAge: 60 }, more)
     const verified = await Promise.all(Array.from({ length: 6 }, () => verifier.verify('t')))
@@ -138,14 +138,14 @@ test('a list of scopes and times as text are read', async () => {
   assert.deepEqual([scope, expiresAt], [['read', 'write'], new Date(exp * 1000)])
 })
 
-test('without a memory each call is a request', async () => {
+test('each verification is a request if nothing is cached', async () => {
   const { api, asked: requests } = await server(validResponse)
   const verifier = api()
   for (let call = 0; call < 2; call += 1) await verifier.verify('t')
   assert.equal(requests.length, 2)
 })
 
-test('a rejected introspection request does not make the token invalid', async () => {
+test('a failed introspection request is not reported as an invalid token', async () => {
   const { api } = await server({ error: 'invalid_client' }, 401)
   assert.deepEqual(await refusal(api({ cacheMaxAge: 60 }), 't'), ['denied.invalid_client', 503, undefined])
   const { api: large } = await server({ ...validResponse, extra: 'x'.repeat(300 << 10) })
@@ -160,7 +160,7 @@ test('a value that no header can carry is refused before any request', async () 
   assert.deepEqual(requests, [])
 })
 
-test('it runs without a transport', async () => {
+test('introspection runs without a transport', async () => {
   const { api, asked: requests, base } = await server(validResponse)
   const verifier = api({ cacheMaxAge: 60 })
   const [exchange, second] = [verifier.verifyExchange('t'), verifier.verifyExchange('t')]
@@ -172,7 +172,7 @@ test('it runs without a transport', async () => {
   assert.deepEqual([second.elapsed().value, value.subject, requests], [value, 'u', []])
 })
 
-test('mistyped options are rejected, not ignored', async () => {
+test('mistyped options are rejected', async () => {
   const { api, asked: requests } = await server(validResponse)
   for (const wrong of [{ scopes: 'read' }, { algs: ['ES256'] }, { profile: 'okta' }, { jkt: 'k' }]) {
     assert.throws(() => api(wrong), TypeError)

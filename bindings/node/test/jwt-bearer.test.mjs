@@ -1,4 +1,4 @@
-// The JWTs that ask for a token, as the documentation of each provider demands them (RFC 7523 section 2.1).
+// JWT bearer grants (RFC 7523 section 2.1) as each provider's documentation requires them.
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, verify } from 'node:crypto'
 import { test } from 'node:test'
@@ -23,7 +23,7 @@ function sent(preset, grantOptions, options) {
   return { header: read(header), claims, lifetime: exp - iat, form }
 }
 
-test('Salesforce takes a JWT for the login host, of three minutes', () => {
+test('a JWT for Salesforce has the login host as audience and lasts three minutes', () => {
   const { header, claims, lifetime, form } = sent('salesforce', { scope: 'api' })
   assert.deepEqual(header, { alg: 'RS256', typ: 'JWT' })
   assert.deepEqual(claims, { iss: 'id', sub: 'somebody', aud: 'https://login.salesforce.com' })
@@ -33,7 +33,7 @@ test('Salesforce takes a JWT for the login host, of three minutes', () => {
   assert.equal(sandbox.claims.aud, 'https://test.salesforce.com')
 })
 
-test('Box takes a JWT of less than a minute, with the type of its subject and a named key', () => {
+test('a JWT for Box names its key and subject type and lasts 45 seconds', () => {
   for (const [type, alg] of [['enterprise', 'RS256'], ['user', 'RS512']]) {
     const { header, claims, lifetime, form } = sent('box', { alg, kid: 'k1', claims: { box_sub_type: type } })
     assert.deepEqual(header, { alg, kid: 'k1', typ: 'JWT' })
@@ -43,7 +43,7 @@ test('Box takes a JWT of less than a minute, with the type of its subject and a 
   }
 })
 
-test('Docusign takes a JWT for its bare host, with the scope as a claim', () => {
+test('a JWT for Docusign has the bare host as audience and contains the scope', () => {
   for (const [preset, aud] of [['docusign', 'account.docusign.com'], ['docusign-demo', 'account-d.docusign.com']]) {
     for (const scope of [undefined, 'impersonation']) {
       const { header, claims, lifetime, form } = sent(preset, { scope })
@@ -66,7 +66,7 @@ test('a request that the provider would refuse is not sent', () => {
   ]) assert.throws(() => sent(preset, grantOptions), (error) => error.code === code && error.message.includes(about))
 })
 
-test('the caller may know better', () => {
+test('explicit arguments override the values of the preset', () => {
   const { claims, lifetime } = sent('docusign', { lifetime: 3600, audienceClaim: 'account-s.docusign.com', claims: { scope: 'spring_read' } })
   assert.deepEqual([claims.aud, claims.scope, lifetime], ['account-s.docusign.com', 'spring_read', 3600])
 })

@@ -1,4 +1,4 @@
-// A grant that is kept fresh by a driver of the user's own.
+// A grant that a custom driver keeps fresh.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
@@ -27,7 +27,7 @@ const ofOld = () => Tokens.deserialize(JSON.stringify({
 const body = Buffer.from('{"access_token":"at-2","token_type":"Bearer","expires_in":60,"refresh_token":"rt-2"}')
 const reply = { status: 200, headers: [['content-type', 'application/json']], body }
 
-test('a renewal, step by step', () => {
+test('a stored grant is renewed step by step', () => {
   const keeper = offline.keeper(ofOld(), { subject: 'ann', leaseMs: 9000, moment })
   assert.deepEqual([keeper.ask(), keeper.ask().kind], [{ kind: 'renew', tokens: undefined }, 'wait'])
   assert.equal(keeper.begin().kind, 'load')
@@ -69,7 +69,7 @@ test('a renewal, step by step', () => {
   assert.throws(() => keeper.elapsed(), { code: 'misuse.already_finished' })
 })
 
-test('an answer to another task ends the renewal, and the next may begin', () => {
+test('an out-of-order call ends the renewal, and another can begin', () => {
   const keeper = offline.keeper(undefined, { subject: 'ann' })
   assert.throws(() => keeper.begin(), { code: 'misuse.already_finished' })
   keeper.ask()
@@ -92,7 +92,7 @@ test('an error of a store is reported without its message', () => {
   assert.deepEqual([keeper.lastError.code, keeper.lastError.endpoint], ['lost', 'store'])
 })
 
-test('a keeper is of one of two grants', () => {
+test('a keeper requires a grant type or subject, which determine its key', () => {
   const keys = [
     offline.keeper(undefined, { subject: 'ann' }),
     offline.keeper(undefined, { subject: 'ben' }),
@@ -139,7 +139,7 @@ async function longAgo(store) {
   return tokens
 }
 
-test('keepers share a store, with each other and with sources', async () => {
+test('keepers and sources that share a store make one renewal', async () => {
   const store = new MemoryStore()
   const dead = await longAgo(store)
   const before = await twin.counters()
@@ -156,7 +156,7 @@ test('keepers share a store, with each other and with sources', async () => {
   assert.equal(received.length, 1)
 })
 
-test('a caller that leaves takes nothing from the others', async () => {
+test('a caller that aborts does not end the renewal of the others', async () => {
   const store = new MemoryStore()
   await longAgo(store)
   const keeper = client.keeper(undefined, { subject: 'ann' })
@@ -170,7 +170,7 @@ test('a caller that leaves takes nothing from the others', async () => {
   assert.equal(requests, 1)
 })
 
-test('a keeper without a store, with a custom fetch', async () => {
+test('a keeper works without a store and with a custom fetch', async () => {
   const keeper = client.keeper(undefined, { grantType: 'client_credentials', scope: 'read', shared: false })
   let sent = 0
   const counted = (...request) => {
@@ -190,11 +190,11 @@ test('a keeper without a store, with a custom fetch', async () => {
   await assert.rejects(keep(shared), TypeError)
   await assert.rejects(keep(shared, { store: {} }), TypeError)
   assert.equal(shared.ask().kind, 'renew')
-  // Who renews by hand renews alone.
+  // While a caller renews step by step, keep() must not be used.
   await assert.rejects(keep(shared, { store: new MemoryStore() }), /a different driver/)
 })
 
-test('a hook that fails late takes nothing from the next renewal', async () => {
+test('an onTokens hook that fails late does not affect the next renewal', async () => {
   const keeper = client.keeper(undefined, { grantType: 'client_credentials', shared: false })
   let notify
   const notified = new Promise((done) => { notify = done })
@@ -218,7 +218,7 @@ test('a hook that fails late takes nothing from the next renewal', async () => {
   assert.equal(await three, fresh)
 })
 
-test('the loop of the README, by hand', async () => {
+test('the manual loop of the README renews the tokens', async () => {
   const keeper = client.keeper(undefined, { grantType: 'client_credentials', shared: false })
   assert.equal(keeper.ask().kind, 'renew')
   const task = keeper.begin()
@@ -229,7 +229,7 @@ test('the loop of the README, by hand', async () => {
   assert.equal(keeper.ask().tokens, tokens)
 })
 
-test('a refusal keeps its code', async () => {
+test('a refused renewal is reported with its error code', async () => {
   const store = new MemoryStore()
   await client.refresh({ tokens: await longAgo(store) })
   const error = await rejection(keep(client.keeper(undefined, { subject: 'ann' }), { store }))
@@ -237,7 +237,7 @@ test('a refusal keeps its code', async () => {
   assert.equal(error.code, 'denied.invalid_grant')
 })
 
-test('a token whose fate is not known is waited for as long as a request may take', async () => {
+test('after a lost renewal, others wait for the lease and the maximum request time', async () => {
   const base = await listen((request, reply) => {
     request.resume()
     const tokens = { access_token: crypto.randomUUID(), refresh_token: 'r', token_type: 'Bearer', expires_in: 3600 }
@@ -270,7 +270,7 @@ test('a token whose fate is not known is waited for as long as a request may tak
   }
 })
 
-/** Received six days ago, with these ends of the grant, and an access token that is good. */
+/** Tokens received six days ago, with these expirations of the grant and a valid access token. */
 function ending(members) {
   const stored = JSON.parse(ofOld().serialize())
   const received_at = NOW - 6 * 24 * 3600
@@ -289,7 +289,7 @@ test('an idle grant is kept alive only if configured', () => {
   assert.match(String(Buffer.from(task.exchange.begin().body)), /refresh_token=rt-1/)
 })
 
-test('the end of an authorization is reported once', () => {
+test('the approaching expiration of an authorization is reported once', () => {
   const tokens = ending({ authorization_until: NOW + 24 * 3600 })
   const later = offline.keeper(tokens, { shared: false, noticeMs: 3_600_000, moment })
   assert.deepEqual([later.upkeepAfter, later.upkeep()], [23 * 3_600_000, undefined])

@@ -21,7 +21,7 @@ after(() => rmSync(root, { recursive: true, force: true }))
 let places = 0
 const newPlace = () => path.join(root, String((places += 1)))
 
-/** A service in memory: it wraps a data key by giving it a number. */
+/** An in-memory key service that refers to each data key by a number. */
 class Kms {
   keys = new Map()
   calls = []
@@ -47,7 +47,7 @@ class Kms {
   }
 }
 
-/** A custom store that can do all that a built-in store can. */
+/** A custom store with all operations of the built-in stores. */
 class Whole extends MemoryStore {
   due_ = new Map()
 
@@ -70,7 +70,7 @@ class Whole extends MemoryStore {
   }
 }
 
-test('a service is asked for each key once', async () => {
+test('the key service is called once for each key', async () => {
   const [kms, memory] = [new Kms(), new MemoryStore()]
   const [one, two] = [new SealedStore(memory, kms), new SealedStore(memory, kms)]
   for (const name of ['a', 'b', 'c']) assert.equal(await one.save(name, TEXT, 0), 1)
@@ -83,7 +83,7 @@ test('a service is asked for each key once', async () => {
   assert.deepEqual(kms.calls.slice(2), ['dataKey', 'projects/p/keys/1'])
 })
 
-test('callers wait for one call of a slow service', async () => {
+test('concurrent callers share one call of a slow key service', async () => {
   const [kms, memory] = [new Kms(), new MemoryStore()]
   await new SealedStore(memory, kms).save(NAME, TEXT, 0)
   const sealed = new SealedStore(memory, kms)
@@ -96,7 +96,7 @@ test('callers wait for one call of a slow service', async () => {
   assert.equal(kms.calls.length, 2)
 })
 
-test('the failure of a service costs nothing and is not kept', async () => {
+test('a failing key service is reported, and the next call tries again', async () => {
   const { generic: twin } = await twins()
   const { clientId, clientSecret, redirectUris } = await twin.client()
   const client = new Client(serverAt(twin.base), { clientId, clientSecret })
@@ -120,7 +120,7 @@ test('the failure of a service costs nothing and is not kept', async () => {
   assert.equal((await other.token()).accessToken, tokens.accessToken)
 })
 
-test('an unknown key id is requested only once', async () => {
+test('an unknown key ID is requested only once', async () => {
   const [kms, memory] = [new Kms(), new MemoryStore()]
   await new SealedStore(memory, kms).save(NAME, TEXT, 0)
   kms.keys.clear()
@@ -153,7 +153,7 @@ test('invalid keys of a key service are refused', async () => {
   assert.throws(() => new SealedStore(new MemoryStore(), { dataKey() {} }), TypeError)
 })
 
-test('records move to a service and back', async () => {
+test('records are resealed from a static key to a key service and back', async () => {
   const [kms, store, sealingKey] = [new Kms(), new Whole(), new SealingKey(Buffer.alloc(32))]
   await new SealedStore(store, sealingKey).save(NAME, TEXT, 0)
   assert.deepEqual(await new SealedStore(store, kms, { old: [sealingKey] }).reseal(), { count: 1, unopened: [] })
@@ -163,7 +163,7 @@ test('records move to a service and back', async () => {
   assert.equal(inspect(sealingKey), `SealingKey { id: '${sealingKey.id}' }`)
 })
 
-test('every verb of a store of one\'s own is sealed', async () => {
+test('each operation of a custom store is sealed', async () => {
   const store = new Whole()
   const sealed = new SealedStore(store, Buffer.alloc(32), { names: Buffer.alloc(32, 1) })
   const version = await sealed.save('anna', TEXT, 0, new Date(1000))
@@ -180,7 +180,7 @@ test('every verb of a store of one\'s own is sealed', async () => {
   assert.equal(await sealed.load('anna'), undefined)
 })
 
-test('three verbs of a store of one\'s own are enough', async () => {
+test('a sealed custom store needs only load, save and lease', async () => {
   const store = new MemoryStore()
   const twice = new SealedStore(new SealedStore(store, Buffer.alloc(32)), Buffer.alloc(32, 1))
   assert.equal(await twice.save(NAME, TEXT, 0), 1)
@@ -192,7 +192,7 @@ test('three verbs of a store of one\'s own are enough', async () => {
   }
 })
 
-test('mistakes of a custom store are reported without its secrets', async () => {
+test('errors of a custom store are reported without its secrets', async () => {
   const broken = [
     () => { throw new Error('postgres://user:S3CR3T@host') },
     () => Promise.reject(Object.assign(new Error('S3CR3T'), { code: 'ECONNRESET' })),
@@ -206,7 +206,7 @@ test('mistakes of a custom store are reported without its secrets', async () => 
     assert.match(error.message, /the store threw/)
     assert.ok(!inspect(error).includes('S3CR3T'), inspect(error))
   }
-  // What one of our own said underneath stays what it is.
+  // An error of a built-in store underneath is passed on.
   const folder = newPlace()
   const files = new FileStore(folder)
   const inner = new MemoryStore()
@@ -216,10 +216,10 @@ test('mistakes of a custom store are reported without its secrets', async () => 
   assert.equal((await rejection(new SealedStore(inner, Buffer.alloc(32)).load(NAME))).code, 'stored.malformed')
 })
 
-/** Where programs of their own find the package. */
+/** Where child programs find the package. */
 const cwd = new URL('.', import.meta.url)
 
-test('a store that can be asked keeps no process from ending', async () => {
+test('a sealed custom store does not keep the process alive', async () => {
   const script = `
     import { SealedStore } from 'oauth-core'
     const records = new Map()
@@ -279,7 +279,7 @@ async function fromKeyring(folder, name) {
 
 const isLinux = process.platform === 'linux'
 
-test('a key of the keyring is made once', { skip: !isLinux && 'the keyring of others is the person\'s own' }, async (t) => {
+test('a keyring key is created once for all processes', { skip: !isLinux && 'the keyring of others is the person\'s own' }, async (t) => {
   await session(t)
   const [locks, grants] = [newPlace(), newPlace()]
   const other = await fromKeyring(locks, 'other')
@@ -299,7 +299,7 @@ test('a key of the keyring is made once', { skip: !isLinux && 'the keyring of ot
   }
 })
 
-test('a missing keyring is reported', { skip: !isLinux && 'there is always one' }, async (t) => {
+test('an unreachable keyring is reported', { skip: !isLinux && 'there is always one' }, async (t) => {
   const place = newPlace()
   const taken = []
   const silent = net.createServer((socket) => taken.push(socket)).listen(place)

@@ -20,7 +20,7 @@ function node(script) {
   return { status, signal, stdout: stdout.trim(), stderr }
 }
 
-test('worker threads share the runtime, and outlive each other', async () => {
+test('worker threads share the runtime, which survives their exit', async () => {
   const code = `
     const { parentPort } = require('node:worker_threads')
     ;(async () => {
@@ -64,8 +64,8 @@ test('a worker terminated during a renewal does not affect others', async () => 
 })
 
 for (const transport of ['native', 'fetch']) {
-  test(`the process ends when the caller gives up a function that never answers: ${transport}`, () => {
-    // The function's own patience, 30 s, would end in another status.
+  test(`the process exits after an abort of a call whose function never settles: ${transport}`, () => {
+    // Waiting for the 30 s timeout of the function would end with another status.
     const run = node(`
       const { assertionFunction } = await import('oauth-core')
       setTimeout(() => process.exit(3), 15_000).unref()
@@ -81,7 +81,7 @@ for (const transport of ['native', 'fetch']) {
   })
 }
 
-test('a function that never answers is waited for no longer than the call', async () => {
+test('the call timeout limits the wait for a function that never settles', async () => {
   const clientAuth = core.assertionFunction(() => new Promise(() => {}))
   const server = await core.discover(issuer, { transport: 'loopback_http' })
   for (const more of [{}, { fetch }]) {
@@ -90,7 +90,7 @@ test('a function that never answers is waited for no longer than the call', asyn
   }
 })
 
-test('a key service that never answers is waited for no longer than the call', async () => {
+test('the call timeout limits the wait for a key service that never answers', async () => {
   const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const dpopKey = core.DpopKey.held({ ...publicKey.export({ format: 'jwk' }), alg: 'ES256' }, () => new Promise(() => {}))
   const server = await core.discover(issuer, { transport: 'loopback_http' })
@@ -114,14 +114,14 @@ test('the process exits immediately when requested, even with pending work', () 
   }
 })
 
-test('a process with nothing left to do ends by itself, after its work', () => {
+test('a process exits by itself once its work is done', () => {
   const run = node(`
     const us = client(${JSON.stringify(issuer)})
     us.clientCredentials().token().then(() => console.log('done'))`)
   assert.deepEqual([run.status, run.stdout], [0, 'done'], run.stderr)
 })
 
-test('an abandoned wait does not keep the process', () => {
+test('an aborted call does not keep the process alive', () => {
   const start = performance.now()
   const run = node(`
     import { createServer } from 'node:net'

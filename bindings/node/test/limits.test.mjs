@@ -1,4 +1,4 @@
-// What an API allows: kept, waited for, or told. Windows here are short, for the clock is the real one.
+// Rate limits of APIs: respected, waited for, or reported. Windows are short, since real time is used.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { core, listen, rejection, twins } from './helper.mjs'
@@ -47,7 +47,7 @@ test('a rate limit is reported with its retry delay, and nothing is sent until i
   assert.deepEqual(seen, { calls: 3, refused: 1 })
 })
 
-test('a limit is waited for, and the wait is shown', async () => {
+test('a rate-limited request waits and reports the wait if configured', async () => {
   // No window of two seconds ends within the first of them.
   const source = await limited(2, 2)
   const waits = []
@@ -71,7 +71,7 @@ test('a rate limit reply is returned if configured, for one request or for all',
   assert.equal((await rejection(api.fetch(results(4), { onRateLimit: 'error' }))).status, 429)
 })
 
-test('50 callers keep an allowance: in the order of asking, none refused', async () => {
+test('fifty callers stay within an allowance, and are served in order', async () => {
   const source = await limited(10, 1)
   const sent = []
   const countingFetch = (url, init) => {
@@ -86,7 +86,7 @@ test('50 callers keep an allowance: in the order of asking, none refused', async
   assert.deepEqual(sent, many(50, (id) => id))
 })
 
-test('50 callers without an allowance: one burst is refused at most, and all are served', async () => {
+test('fifty callers without an allowance are all served after waiting', async () => {
   const source = await limited(25, 1)
   const api = source.api({ onRateLimit: 'wait' })
   const seen = await counted(async () => {
@@ -95,7 +95,7 @@ test('50 callers without an allowance: one burst is refused at most, and all are
   assert.ok(seen.refused <= 25, `${seen.refused} refused`)
 })
 
-test('the allowance that the preset documents is kept', async () => {
+test('the documented allowance of the preset is respected', async () => {
   const source = await limited(100, 60)
   const api = source.api({ allowance: 'documented' })
   const seen = await counted(async () => {
@@ -124,7 +124,7 @@ test('an aborted wait does not block the next caller in the queue', async () => 
   assert.equal((await second).status, 200)
 })
 
-test('a body that streams is not sent again for a limit', async () => {
+test('a streamed body is not resent after a rate limit', async () => {
   let calls = 0
   const api = await listen((request, response) => {
     calls += 1

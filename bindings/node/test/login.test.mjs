@@ -1,4 +1,4 @@
-// The login of native apps: where it listens, and the address that is pasted.
+// The login of native apps: the redirect URI, and a pasted callback URL.
 import assert from 'node:assert/strict'
 import { createServer } from 'node:net'
 import { test } from 'node:test'
@@ -23,7 +23,7 @@ async function freePort() {
   return port
 }
 
-test('a login listens at the configured address', async () => {
+test('a login listens at the configured port, path or redirect URI', async () => {
   const port = await freePort()
   const redirectUri = `http://127.0.0.1:${port}/my/app`
   for (const route of ['/my/app', '/signed-in']) await twin.register(`http://127.0.0.1${route}`)
@@ -54,7 +54,7 @@ test('the opener may wait for the final page of the login', async () => {
   await assert.rejects(login(client, { scope: 'read', open: async () => { throw failure } }), failure)
 })
 
-test('the user pastes the callback URL, after a wrong one', async () => {
+test('the user pastes the callback URL after an invalid one', async () => {
   const forms = [(address) => address, (address) => address.replace('http://', ''), (address) => address.split('?')[1]]
   for (const form of forms) {
     let address
@@ -66,7 +66,7 @@ test('the user pastes the callback URL, after a wrong one', async () => {
   }
 })
 
-test('a timeout bounds a login with a code', async () => {
+test('a timeout limits a device login', async () => {
   const { clientId: id, clientSecret } = await twin.client()
   const withCodes = new Client(server, { clientId: id, clientSecret })
   const start = performance.now()
@@ -74,7 +74,7 @@ test('a timeout bounds a login with a code', async () => {
   assert.ok(performance.now() - start < 10_000)
 })
 
-test('the question is taken back when the browser comes', async () => {
+test('the paste prompt is aborted when the callback arrives', async () => {
   let isTakenBack = false
   const paste = (signal) => new Promise((_, fail) => {
     signal.addEventListener('abort', () => {

@@ -9,7 +9,7 @@ const issuer = 'https://as.example'
 const metadata = { issuer, end_session_endpoint: `${issuer}/logout?tenant=a&b=1` }
 const client = new Client(Server.fromMetadata(issuer, metadata), { clientId: 'id' })
 
-test('a form logs the user out', () => {
+test('a logout form contains the parameters, escaped', () => {
   const form = client.endSessionForm({
     idTokenHint: 'a.b.c', logoutHint: '"><script>', postLogoutRedirectUri: new URL('https://rp.example/bye'), state: 's', uiLocales: 'de en',
   })
@@ -35,7 +35,7 @@ const errorCode = (call) => {
   }
 }
 
-test('a return from a logout is recognized by its state', () => {
+test('the return from a logout is verified by its state', () => {
   for (const [url, code] of [
     ['https://rp.example/bye?state=s1', undefined],
     [new URL('https://rp.example/bye?state=s1'), undefined],
@@ -47,7 +47,7 @@ test('a return from a logout is recognized by its state', () => {
   assert.equal(errorCode(() => checkLogoutReturn('state=undefined', {})), 'TypeError')
 })
 
-test('a frame ends the session that it names, or that of its browser', () => {
+test('a front-channel logout ends the session with its issuer and sid', () => {
   for (const [url, ends] of [
     ['https://rp.example/fc?iss=https%3A%2F%2Fas.example&sid=s', true],
     ['iss=https://as.example&sid=t', false],

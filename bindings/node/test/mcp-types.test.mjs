@@ -8,7 +8,7 @@ import { install } from './web-apps.mjs'
 
 const place = path.join(root, 'tests/mcp/typescript')
 
-test('the SDK’s transport takes the fetch and the authProvider of a connection', async () => {
+test('the transport of the MCP SDK accepts the fetch and authProvider of a connection', async () => {
   install(place)
   const tsc = path.join(root, 'bindings/node/node_modules/typescript/bin/tsc')
   const roots = path.join(root, 'bindings/node/node_modules/@types')

@@ -1,4 +1,4 @@
-// Servers of the Model Context Protocol, made with three SDKs, called by the official TypeScript SDK with our tokens.
+// MCP servers built with three SDKs, called by the official TypeScript SDK with our tokens.
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -83,14 +83,14 @@ async function call(client, name) {
 }
 
 for (const name of SERVERS) {
-  test(`${name}: the first call registers and signs in`, async () => {
+  test(`${name}: the first call registers the client and logs in`, async () => {
     const server = await Server.start(name)
     assert.deepEqual(await server.called(server.connection(), 'echo', 'echo'), ['hello', 'hello'])
     assert.deepEqual(await server.counts('registrations', 'code_redemptions', 'tool_calls'), [1, 1, 2])
     assert.equal(server.pages, 1)
   })
 
-  test(`${name}: a token that has ended costs one refresh`, async () => {
+  test(`${name}: an expired token is refreshed once`, async () => {
     const server = await Server.start(name)
     const { fetch } = server.connection()
     await server.within({ fetch }, async (client) => {
@@ -112,7 +112,7 @@ for (const name of SERVERS) {
     assert.equal(server.pages, 2)
   })
 
-  test(`${name}: the user approves once what a tool additionally requires`, async () => {
+  test(`${name}: the user approves an additional scope of a tool once`, async () => {
     const server = await Server.start(name)
     const api = server.connection()
     const steppedUp = () => server.within({ fetch: api.fetch }, async (client) => {
@@ -160,7 +160,7 @@ for (const name of SERVERS) {
 const provided = (api) => ({ authProvider: api.authProvider })
 
 for (const name of SERVERS) {
-  test(`${name}: the SDK's authProvider registers and signs in, and renews a token that has ended`, async () => {
+  test(`${name}: the SDK's authProvider registers, logs in and renews expired tokens`, async () => {
     const server = await Server.start(name)
     const api = server.connection()
     await server.within(provided(api), async (client) => {
@@ -187,7 +187,7 @@ for (const name of SERVERS) {
     assert.equal(server.pages, 2)
   })
 
-  test(`${name}: the SDK's authProvider has the user approve what a tool additionally requires`, async () => {
+  test(`${name}: the SDK's authProvider requests an additional scope of a tool`, async () => {
     const server = await Server.start(name)
     const api = server.connection()
     const steppedUp = () => server.within(provided(api), async (client) => {
@@ -212,13 +212,13 @@ for (const name of SERVERS) {
 }
 
 for (const [way, chosen] of Object.entries({ authProvider: provided, fetch: ({ fetch }) => ({ fetch }) })) {
-  test(`typescript: by its ${way} a connection follows a server that names another authorization server`, async () => {
+  test(`typescript: a connection follows a change of authorization server, by its ${way}`, async () => {
     const server = await Server.start('typescript')
     const folder = await mkdtemp(path.join(tmpdir(), 'oauth-core-'))
     after(() => rm(folder, { recursive: true }))
     const store = new FileStore(folder)
     await server.within(chosen(server.connection({ store })), (client) => call(client, 'echo'))
-    // What was found just now is not looked at again.
+    // Metadata is cached: backdate it.
     for (const file of await readdir(folder)) {
       const storeFile = path.join(folder, file)
       const text = await readFile(storeFile, 'utf8')
@@ -236,12 +236,12 @@ for (const [way, chosen] of Object.entries({ authProvider: provided, fetch: ({ f
   })
 }
 
-test('typescript: an authProvider fails with the errors of the connection', async () => {
+test('typescript: an authProvider passes on the errors of the connection', async () => {
   const server = await Server.start('typescript')
   const api = server.connection({ open: () => { throw new RangeError('nobody is here') } })
   const failure = await rejection(server.within(provided(api), (client) => call(client, 'echo')))
   assert.equal(failure.message, 'nobody is here')
-  // What a provider is asked that has no part in this.
+  // The remaining members that the SDK requires.
   const { authProvider } = api
   assert.equal(authProvider, api.authProvider)
   assert.equal(authProvider.redirectUrl, undefined)
@@ -250,7 +250,7 @@ test('typescript: an authProvider fails with the errors of the connection', asyn
 })
 
 // Why a connection has its own provider: one that only gives the SDK tokens, and nothing else.
-test('typescript: what the SDK does with another authProvider loses the message that was refused', async () => {
+test('typescript: with a plain OAuthClientProvider, the SDK does not retry after a 401', async () => {
   const server = await Server.start('typescript')
   const api = server.connection()
   const information = { client_id: 'unused' }
@@ -281,7 +281,7 @@ test('typescript: what the SDK does with another authProvider loses the message 
   })
 })
 
-test('the extension by which tokens are requested is declared', async () => {
+test('a connection declares the MCP authorization extension that it uses', async () => {
   const connectionOptions = { clientId: 'id', clientSecret: 's', issuer: 'https://as.example' }
   const identityProvider = new core.Client(core.Server.fromMetadata('https://idp.example', { issuer: 'https://idp.example' }), { clientId: 'id', clientSecret: 's' })
   for (const [options, declared] of [

@@ -1,4 +1,4 @@
-// A process that becomes another user, and does one thing with a store: what it comes to is sent back.
+// A process that switches to another user, calls one store operation, and sends back the result.
 import { core } from './helper.mjs'
 
 const { user, groups, kind, place, access, verb, args } = JSON.parse(process.argv[2])

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as pause } from 'node:timers/promises'
 
-/** Three methods, and a clock of its own for leases. */
+/** Only the three required methods, and its own clock for leases. */
 export class MemoryStore {
   records = new Map()
   leases = new Map()

@@ -41,7 +41,7 @@ const TEXTS = {
 }
 
 for (const [name, call] of Object.entries(TEXTS)) {
-  test(`a lone surrogate is refused rather than replaced: ${name}`, async () => {
+  test(`a string with a lone surrogate is rejected with a TypeError: ${name}`, async () => {
     const error = await failed(() => call(SURROGATE))
     assert.ok(error instanceof TypeError, inspect(error))
     assert.match(error.message, /lone surrogate/)
@@ -49,7 +49,7 @@ for (const [name, call] of Object.entries(TEXTS)) {
   })
 }
 
-test('a mistyped option is reported by name, at the call', async () => {
+test('a wrongly typed option is reported by name when it is passed', async () => {
   const { flow } = client.authorize({ redirectUri })
   for (const [call, message] of [
     [() => client.redeem(flow, undefined), /^callback must be a string or a URL$/],
@@ -119,7 +119,7 @@ test('an error about a login option lists the options of a login', async () => {
   }
 })
 
-test('discovery that takes too long names the server, and says so once', async (context) => {
+test('a discovery timeout names the server once', async (context) => {
   const silent = createServer(() => {}).listen(0, '127.0.0.1')
   await once(silent, 'listening')
   context.after(() => silent.close())
@@ -143,7 +143,7 @@ test('a printed error contains its hint and no absent fields', async () => {
   assert.deepEqual([misuse.status, misuse.repeated, misuse.extra, misuse.responseHeaders], [undefined, false, {}, {}])
 })
 
-test('a verifier that can verify nothing is not made', async () => {
+test('an access token verifier with unusable options is rejected at construction', async () => {
   for (const options of [{}, { audience: '' }, { audience: 'a', algs: ['none'] }, { audience: 'a', algs: ['RS265'] }, { audience: 'a', profile: 'azure' }]) {
     assert.throws(() => new core.AccessTokenVerifier(server, options), (error) => error instanceof TypeError || error instanceof core.MisuseError)
   }

@@ -10,7 +10,7 @@ const { exports, name } = require('oauth-core/package.json')
 const entries = Object.keys(exports).filter((entry) => entry !== './package.json').map((entry) => name + entry.slice(1))
 
 for (const entry of entries) {
-  test(`${entry}: require and import give the same objects`, async () => {
+  test(`${entry}: require and import return the same objects`, async () => {
     const required = require(entry)
     const { default: whole, ...imported } = await import(entry)
     assert.equal(whole ?? required, required)
@@ -20,11 +20,11 @@ for (const entry of entries) {
   })
 }
 
-test('every entry point is among them', () => {
+test('the package exports all documented entry points', () => {
   for (const entry of ['oauth-core', 'oauth-core/web', 'oauth-core/web/next']) assert.ok(entries.includes(entry), entry)
 })
 
-test('every file requires only what another file exports', () => {
+test('each file requires only names that the other file exports', () => {
   const place = path.dirname(require.resolve('oauth-core/package.json'))
   const files = readdirSync(path.join(place, 'js'), { recursive: true }).filter((name) => name.endsWith('.cjs')).map((name) => path.join(place, 'js', name))
   const missing = []

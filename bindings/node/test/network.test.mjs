@@ -39,7 +39,7 @@ test('a private CA is trusted if configured', async () => {
   assert.equal(await code(() => uses(new Network())), 'lost.tls')
 })
 
-test('the certificates that Node.js trusts are trusted', async () => {
+test('the certificates in NODE_EXTRA_CA_CERTS are trusted', async () => {
   process.env.NODE_EXTRA_CA_CERTS = path.join(folder, 'extra.pem')
   after(() => delete process.env.NODE_EXTRA_CA_CERTS)
   assert.throws(() => new Network(), { code: 'transport.setup', message: /NODE_EXTRA_CA_CERTS/ })
@@ -49,7 +49,7 @@ test('the certificates that Node.js trusts are trusted', async () => {
   assert.equal(await uses(network), 200)
 })
 
-test('a server that asks is shown the certificate', async () => {
+test('the client certificate is presented to a server that requests one', async () => {
   const apart = path.join(folder, 'key.pem')
   writeFileSync(apart, key)
   const shown = new Network({ ca, clientCertificate: certificate, clientKey: apart })
@@ -59,7 +59,7 @@ test('a server that asks is shown the certificate', async () => {
   assert.doesNotMatch(inspect(shown, { showHidden: true, depth: 9 }), /PRIVATE/)
 })
 
-/** A proxy that opens every way, and keeps what was asked of it. */
+/** A proxy that accepts every CONNECT, and records the requests. */
 async function tunnel(requestedHosts) {
   const server = createServer((client) => {
     client.once('data', (head) => {
@@ -77,7 +77,7 @@ async function tunnel(requestedHosts) {
   return `http://ann:PASSW0RD@127.0.0.1:${server.address().port}`
 }
 
-test('a proxy is asked to open the way, for tokens and for APIs', async () => {
+test('token requests and API calls use the configured proxy', async () => {
   const requests = []
   const proxy = await tunnel(requests)
   const network = new Network({ ca, proxy })
@@ -99,7 +99,7 @@ test('a proxy is asked to open the way, for tokens and for APIs', async () => {
   assert.deepEqual(requests, [])
 })
 
-test('each door takes a network', async () => {
+test('each entry point accepts a network', async () => {
   const network = new Network({ ca })
   const { accessToken } = await createClient(network).clientCredentials({ scope: 'studies:read' }).token()
   const fixed = fixedToken(accessToken, { origins: [base], network })
@@ -118,7 +118,7 @@ test('each door takes a network', async () => {
   assert.throws(() => new Client(server, { clientId, network, fetch }), TypeError)
 })
 
-test('its fetch is a fetch', async () => {
+test('the fetch of a network behaves like fetch', async () => {
   const { fetch } = new Network({ ca })
   const reply = await fetch(new URL(`${base}/_twin/client`))
   assert.equal((await reply.json()).client_id, clientId)
@@ -133,7 +133,7 @@ test('its fetch is a fetch', async () => {
   await assert.rejects(fetch('http://as.example/'), { code: 'url.insecure' })
 })
 
-test('localhost is this machine', async () => {
+test('localhost is accepted as loopback', async () => {
   const there = await listen((request, reply) => {
     const issuer = `http://${request.headers.host}`
     const body = request.method === 'GET'
@@ -149,7 +149,7 @@ test('localhost is this machine', async () => {
   await assert.rejects(discover(issuer), { kind: 'misuse' })
 })
 
-test('a header that no request can have is named with its option', async () => {
+test('an invalid header is reported with its name, and not shown', async () => {
   const server = serverAt('http://127.0.0.1:1')
   const network = new Network()
   for (const call of [
@@ -164,7 +164,7 @@ test('a header that no request can have is named with its option', async () => {
   await assert.rejects(network.fetch('https://api.example/', { headers: { 'x-team': 'a\nb' } }), TypeError)
 })
 
-test('impossible settings are rejected immediately', () => {
+test('invalid network settings are rejected at construction', () => {
   const none = path.join(folder, 'none.pem')
   const broken = '-----BEGIN CERTIFICATE-----\nS3CR3T\n-----END CERTIFICATE-----\n'
   const wrong = [

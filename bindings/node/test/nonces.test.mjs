@@ -30,7 +30,7 @@ async function signedIn() {
   return { client, tokens, source, steer, during, call }
 }
 
-test('nonces change while tokens are in use', async () => {
+test('the nonce of the server may change while tokens are in use', async () => {
   const { client, tokens, source, steer, during, call } = await signedIn()
   await call()
   // All nonces replaced at once: the first caller is challenged, and the second has the new nonce.
@@ -51,7 +51,7 @@ test('nonces change while tokens are in use', async () => {
   assert.deepEqual(await during(sixMinutes), {})
 })
 
-test('fifty callers with new nonces make one refresh', async () => {
+test('fifty callers that need new nonces share one refresh', async () => {
   const { steer, during, call } = await signedIn()
   await call()
   await steer('nonces')

@@ -105,7 +105,7 @@ const bySecret = {
 }
 
 for (const [way, options] of Object.entries(ways)) {
-  test(`a device gets tokens once the user has entered the code: ${way}`, async () => {
+  test(`a device gets tokens after the user enters the code: ${way}`, async () => {
     const ownClient = client('device', options)
     const code = await ownClient.deviceAuthorization({ scope })
     assert.ok(String(code.verificationUri).startsWith(issuer))
@@ -124,7 +124,7 @@ for (const [way, options] of Object.entries(ways)) {
     await assert.rejects(ownClient.pollDeviceToken(waiting(code)), { code: 'denied.access_denied' })
   })
 
-  test(`a device gets tokens for the resource it asked for: ${way}`, async () => {
+  test(`a device gets tokens for the requested resource only: ${way}`, async () => {
     const ownClient = client('device', options)
     const polled = async (resource) => {
       const code = await ownClient.deviceAuthorization({ scope, resource: [api] })
@@ -154,7 +154,7 @@ for (const [way, options] of Object.entries(ways)) {
     assert.deepEqual([denied.code, denied.error], ['denied.other', 'unknown_user_id'])
   })
 
-  test(`the client is notified once the user has decided: ${way}`, async () => {
+  test(`the client is notified after the user decides: ${way}`, async () => {
     const ownClient = client('ciba-ping', options)
     const before = await refusals(ownClient)
     const first = await begunWithPing(ownClient)
@@ -172,7 +172,7 @@ for (const [way, options] of Object.entries(ways)) {
     await assert.rejects(ownClient.pollBackchannelToken({ authReqId, scope }), { code: 'denied.access_denied' })
   })
 
-  test(`notifications from anyone else are rejected: ${way}`, async () => {
+  test(`notifications with another token or request ID are rejected: ${way}`, async () => {
     const { authReqId, clientNotificationToken } = await begunWithPing(client('ciba-ping', options))
     const posted = async (token, id) => {
       const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
@@ -186,7 +186,7 @@ for (const [way, options] of Object.entries(ways)) {
     assert.deepEqual(awaited.verdicts, verdicts.map((verdict) => `POST /notified ${verdict}`))
   })
 
-  test(`a client that is notified sends a token: ${way}`, async () => {
+  test(`a ping-mode client must send a notification token: ${way}`, async () => {
     await assert.rejects(beginBackchannel(client('ciba-ping', options)), { code: 'denied.invalid_request' })
   })
 
@@ -204,7 +204,7 @@ for (const [way, options] of Object.entries(ways)) {
     })
   }
 
-  test(`a client registers its public key, and signs with the private one: ${way}`, async () => {
+  test(`a client registers its public key and authenticates with the private key: ${way}`, async () => {
     const clientAuth = privateKeyJwt(clients['key-ES256'].private_key, { alg: 'ES256' })
     const metadata = { ...bySecret, token_endpoint_auth_method: 'private_key_jwt', jwks: clientAuth.publicJwks() }
     const { clientSecret, stored } = await new Client(server, options).register({ metadata })

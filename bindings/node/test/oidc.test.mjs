@@ -30,7 +30,7 @@ async function signIn(client) {
   return client.redeem(PendingAuthorization.deserialize(stored), callback)
 }
 
-test('discovery finds the endpoints', () => {
+test('discovery returns the endpoints', () => {
   assert.equal(server.issuer, issuer)
   for (const name of ['token', 'authorization', 'revocation', 'introspection']) {
     assert.ok(server.metadata[`${name}_endpoint`].startsWith(issuer), name)
@@ -38,7 +38,7 @@ test('discovery finds the endpoints', () => {
 })
 
 for (const which of ['basic', 'post']) {
-  test(`client credentials with odd characters: ${which}`, async () => {
+  test(`client credentials with special characters are accepted: ${which}`, async () => {
     const ownClient = client(which)
     const tokens = await ownClient.clientCredentials({ scope: 'read' }).token()
     assert.deepEqual(tokens.scope, ['read'])
@@ -49,7 +49,7 @@ for (const which of ['basic', 'post']) {
 }
 
 for (const name of Object.keys(clients).filter((name) => /^(key|secret)-/.test(name))) {
-  test(`a client signs, and is signed for: ${name}`, async () => {
+  test(`a client authenticates with signed assertions and verifies signed ID tokens: ${name}`, async () => {
     const ownClient = signing(name)
     const { accessToken } = await ownClient.clientCredentials({ scope: 'read' }).token()
     assert.equal((await ownClient.introspect({ token: accessToken })).active, true)
@@ -57,14 +57,14 @@ for (const name of Object.keys(clients).filter((name) => /^(key|secret)-/.test(n
   })
 }
 
-test('a key of another is refused by name', async () => {
+test('an assertion signed with the key of another client is rejected', async () => {
   const clientAuth = privateKeyJwt(clients['key-EdDSA'].private_key, { kid: 'theirs' })
   const client = new Client(server, { clientId: 'key-ES256', clientAuth })
   await assert.rejects(client.clientCredentials().token(), { code: 'denied.invalid_client' })
 })
 
 for (const which of ['native', 'basic', 'post']) {
-  test(`code with PKCE, refresh with rotation: ${which}`, async () => {
+  test(`a code is redeemed with PKCE, and refresh tokens rotate: ${which}`, async () => {
     const ownClient = client(which)
     const first = await signIn(ownClient)
     assert.deepEqual(first.scope, ['openid', 'read'])
@@ -80,7 +80,7 @@ for (const which of ['native', 'basic', 'post']) {
   })
 }
 
-test('a source renews a user\'s tokens, and stores them first', async () => {
+test('a source stores renewed tokens of a user before returning them', async () => {
   const ownClient = client('basic')
   const first = await signIn(ownClient)
   const stored = []
@@ -91,7 +91,7 @@ test('a source renews a user\'s tokens, and stores them first', async () => {
   assert.notEqual(renewed.refreshToken, first.refreshToken)
 })
 
-test('once the server has ended a grant, no further request is sent', async () => {
+test('after the server ends a grant, no further request is sent', async () => {
   const ownClient = client('basic')
   const tokens = await signIn(ownClient)
   await ownClient.revoke({ token: tokens.refreshToken, tokenTypeHint: 'refresh_token' })
@@ -101,7 +101,7 @@ test('once the server has ended a grant, no further request is sent', async () =
   await assert.rejects(source.token(), { code: 'denied.invalid_grant' })
 })
 
-test('revocation ends a token and takes unknown ones', async () => {
+test('an access token can be revoked, and revoking an unknown token succeeds', async () => {
   const ownClient = client('basic')
   const tokens = await signIn(ownClient)
   await ownClient.revoke({ token: tokens.accessToken })
@@ -109,7 +109,7 @@ test('revocation ends a token and takes unknown ones', async () => {
   await ownClient.revoke({ token: 'never-issued' })
 })
 
-test('a wrong secret is refused by name, and not repeated', async () => {
+test('a wrong client secret is reported as invalid_client and not shown', async () => {
   const ownClient = client('basic', { clientSecret: 'wrong: +%/' })
   const error = await ownClient.clientCredentials().token().catch((error) => error)
   assert.equal(error.code, 'denied.invalid_client')
@@ -117,7 +117,7 @@ test('a wrong secret is refused by name, and not repeated', async () => {
   assert.ok(!String(error).includes('wrong: +%/'))
 })
 
-test('the login of a native app', async () => {
+test('a native app logs in through the system browser', async () => {
   const ownClient = client('native')
   let opened
   const tokens = await login(ownClient, {
@@ -133,7 +133,7 @@ test('the login of a native app', async () => {
   assert.ok(tokens.accessToken)
 })
 
-test('a login that no user completes times out', async () => {
+test('a login without a callback times out', async () => {
   const open = () => {}
   await assert.rejects(login(client('native'), { open, timeoutMs: 50 }), { code: 'lost.no_callback', kind: 'lost' })
   const signal = AbortSignal.timeout(50)

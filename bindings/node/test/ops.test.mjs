@@ -17,7 +17,7 @@ const server = Server.fromMetadata('https://as.example', {
 })
 const client = new Client(server, { clientId: 'id', clientSecret: 's', fetch: () => assert.fail('nothing is sent') })
 
-/** What an exchange leaves behind when the server answers so. */
+/** The result of an exchange when the server returns this body. */
 function finishWith(exchange, body) {
   const headers = { 'content-type': 'application/json' }
   return run(exchange, { fetch: async () => new Response(JSON.stringify(body), { headers }) })
@@ -43,7 +43,7 @@ test('an introspection response exposes its members', async () => {
   assert.match(inspect(dead), /^IntrospectionResponse \{ active: false/)
 })
 
-test('a code for another device', async () => {
+test('deviceAuthorization returns a code, and hides the device code when shown', async () => {
   const exchange = client.exchange.deviceAuthorization({ scope: ['read', 'write'] })
   const device = await finishWith(exchange, {
     device_code: 'D3V1CE', user_code: 'WDJB-MJHT', verification_uri: 'https://as.example/device', expires_in: 1800,
@@ -57,7 +57,7 @@ test('a code for another device', async () => {
   await assert.rejects(refused, { code: 'reply.shape' })
 })
 
-test('records are immutable, and cannot be constructed by callers', async () => {
+test('records are immutable and have no public constructor', async () => {
   const state = await finishWith(client.exchange.introspect({ token: 't' }), TOLD)
   assert.throws(() => { state.active = false }, TypeError)
   assert.throws(() => { state.another = 1 }, TypeError)
@@ -68,7 +68,7 @@ test('records are immutable, and cannot be constructed by callers', async () => 
   assert.equal(structuredClone(state).clientId, 'c')
 })
 
-test('mistakes are reported by name, never by value', async () => {
+test('argument errors name the argument and not its value', async () => {
   const mistakes = [
     ['introspect', {}, "argument 'token': expected a string, not nothing"],
     ['introspect', { token: 7 }, "argument 'token': expected a string, not a number"],
@@ -90,7 +90,7 @@ test('mistakes are reported by name, never by value', async () => {
   assert.throws(() => client.exchange.clientCredentials({ resource: ['no uri'] }), { code: 'resource.syntax' })
 })
 
-test('scope names are a string or whatever can be walked over', () => {
+test('scope accepts a string or any iterable of strings', () => {
   function* names() { yield* ['read', 'write'] }
   for (const scope of ['read write', ['read', 'write'], new Set(['read', 'write']), names()]) {
     const { body } = client.exchange.clientCredentials({ scope }).begin()
@@ -98,14 +98,14 @@ test('scope names are a string or whatever can be walked over', () => {
   }
 })
 
-test('parameters are an object\'s own', () => {
+test('only own properties of extra are sent', () => {
   const extra = Object.assign(Object.create({ stranger: '1' }), { tag: ['x', 'y'] })
   const { body } = client.exchange.clientCredentials({ extra }).begin()
   assert.match(Buffer.from(body).toString(), /tag=x&tag=y$/)
   assert(!Buffer.from(body).includes('stranger'))
 })
 
-test('halves of different releases are rejected', () => {
+test('the JavaScript part rejects an addon of another release', () => {
   const require = createRequire(import.meta.url)
   const inside = (name) => require(path.join(path.dirname(require.resolve('oauth-core')), name))
   const { FINGERPRINT } = inside('ops.cjs')
@@ -114,7 +114,7 @@ test('halves of different releases are rejected', () => {
   assert.throws(() => inside('operation-support.cjs').checkFingerprint('0'), { code: 'misuse.setup', advice: 'give_up' })
 })
 
-test('a secret of a record is read by name, and met by nothing else', () => {
+test('a secret member of a record is read by name, and never shown', () => {
   const require = createRequire(import.meta.url)
   const { Record } = require(path.join(path.dirname(require.resolve('oauth-core')), 'record.cjs'))
   class Device extends Record {

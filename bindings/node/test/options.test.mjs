@@ -98,10 +98,10 @@ const thrown = async (call) => {
   return undefined
 }
 
-test('each call of the table is called here', () => assert.deepEqual(Object.keys(calls).sort(), Object.keys(OPTIONS).sort()))
+test('every call in the options table is tested', () => assert.deepEqual(Object.keys(calls).sort(), Object.keys(OPTIONS).sort()))
 
 for (const [name, call] of Object.entries(calls)) {
-  test(`${name}: an option that there is not is named, and the one that was meant`, async () => {
+  test(`${name}: an unknown option is reported by name, with a suggestion`, async () => {
     const [first] = OPTIONS[name]
     const typo = `${first.slice(0, -1)}${first.at(-1).toUpperCase()}x`
     for (const [misspelt, message] of [['madeUpByNobody', /madeUpByNobody: there is no such option/], [typo, new RegExp(`^${typo}: .*${first}`)]]) {
@@ -118,7 +118,7 @@ for (const [name, call] of Object.entries(calls)) {
   })
 }
 
-test('arguments of operations, and options of one request to an API', async () => {
+test('unknown arguments of operations and request options are rejected', async () => {
   await assert.rejects(client.revoke({ tokn: 'x' }), { name: 'TypeError', message: 'tokn: there is no such argument; perhaps token' })
   const source = core.fixedToken('x', { origins: ['https://api.example'], fetch: async (url, init) => Response.json(Object.keys(init)) })
   await assert.rejects(source.fetch('https://api.example/', { origins: ['https://evil.example'] }), { name: 'TypeError', message: /^origins: / })

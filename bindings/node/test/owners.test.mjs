@@ -34,7 +34,7 @@ function fake(...texts) {
   }
 }
 
-test('each route gets the token of its owner', async () => {
+test('each API route gets the token of its owner', async () => {
   assert.equal((await api.fetch(`${twin.base}/polls/1.0.0/polls`)).status, 200)
   const wallet = await api.fetch(`${twin.base}/wallet/1.0.0/user/wallet`)
   assert.ok((await wallet.json()).data.userId)
@@ -44,7 +44,7 @@ test('each route gets the token of its owner', async () => {
   assert.equal(api.owner(new URL(`${twin.base}/user/polls`)), 'user')
 })
 
-test('a wrong token never reaches a route: the same verdict here and at the server', async () => {
+test('the client and the server agree on the owner of every route', async () => {
   const paths = {
     user: [
       '/user', '/user/polls', '/wallet/1.0.0/user/wallet', '/user?x=1', '//user', '/user/', '/%75ser/polls',
@@ -66,7 +66,7 @@ test('a wrong token never reaches a route: the same verdict here and at the serv
   assert.equal(wrong.status, 403)
 })
 
-test('a path that servers read in two ways is refused before anything is sent', async () => {
+test('an ambiguous path is rejected before anything is sent', async () => {
   const { length } = await twin.log()
   for (const path of [
     '/polls%2Fuser', '/polls%2fuser/1', '/polls%5Cuser', '/user;v=1/polls', '/%2575ser', '/%252575ser',
@@ -82,7 +82,7 @@ test('a path that servers read in two ways is refused before anything is sent', 
   assert.equal((await twin.log()).length, length)
 })
 
-test('a route whose owner is missing says which login it wants, before anything is sent', async () => {
+test('a route without a token source for its owner is rejected before anything is sent', async () => {
   const { length } = await twin.log()
   const none = fake('none')
   for (const [half, path, expectedMessage] of [
@@ -101,7 +101,7 @@ test('a route whose owner is missing says which login it wants, before anything 
   assert.equal((await twin.log()).length, length)
 })
 
-test('a 401 renews the token of the owner who was refused, and no other', async () => {
+test('a 401 renews only the token of the owner of the route', async () => {
   const validToken = (await user.token()).accessToken
   const [ours, theirs] = [fake('ours'), fake('dead', validToken)]
   const faked = server.api({ app: ours, user: theirs })
@@ -126,7 +126,7 @@ test('a redirect to a route of the other owner gets the other token', async () =
   assert.deepEqual(seen, ['/here Bearer ours', '/user/there Bearer theirs'])
 })
 
-test('the rule of a provider file of your own', async () => {
+test('a custom provider file defines which routes need the token of a user', async () => {
   const file = `
     name = "acme"
     title = "Acme"
@@ -160,7 +160,7 @@ test('an invalid source is a TypeError', () => {
   }
 })
 
-test('a fetch of your own carries the requests', async () => {
+test('an API sends its requests with a custom fetch', async () => {
   const seen = []
   const apiWithCustomFetch = server.api({ app, fetch: (url, init) => { seen.push(url); return fetch(url, init) } })
   assert.equal((await apiWithCustomFetch.fetch(`${twin.base}/polls/1.0.0/polls`)).status, 200)

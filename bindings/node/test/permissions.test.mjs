@@ -24,12 +24,12 @@ function offline(options) {
   return new Client(Server.fromMetadata('https://as.example', metadata), { clientId: 'id', ...options })
 }
 
-test('permissions are asked for and granted', async () => {
+test('authorization details are requested and the granted ones returned', async () => {
   const ownClient = await client()
   const authorizeOptions = { redirectUri, scope: 'openid', resource: [one], authorizationDetails: [payment], push: 'always' }
   const { url, flow } = await ownClient.beginAuthorization(authorizeOptions)
   const tokens = await ownClient.redeem(flow, await land(url))
-  // The server says more than it was asked.
+  // The server adds a member to the requested details.
   assert.deepEqual(tokens.authorizationDetails, [{ ...payment, id: 'p-4711' }])
   assert.deepEqual(tokens.warnings, [])
   assert.deepEqual(tokens.missingAuthorizationDetails([payment]), [])
@@ -53,7 +53,7 @@ function redeemed(granted) {
   return exchange.reply({ status: 200, headers: [['content-type', 'application/json']], body }).value
 }
 
-test('permissions that were not granted are reported', () => {
+test('authorization details that were not granted are reported', () => {
   for (const [granted, isMissing] of [
     [undefined, true],
     [[], true],
@@ -77,7 +77,7 @@ async function audience(client, { accessToken }) {
   return audience
 }
 
-test('a refresh narrows the resources', async () => {
+test('a refresh may narrow the resources but not exceed them', async () => {
   const ownClient = await client()
   const { url, flow } = await ownClient.beginAuthorization({ redirectUri, scope: 'openid read', resource: [one, other], push: 'always' })
   const tokens = await ownClient.redeem(flow, await land(url), { resource: [one] })
@@ -93,7 +93,7 @@ test('a refresh narrows the resources', async () => {
   await assert.rejects(refused, { code: 'denied.invalid_target' })
 })
 
-test("the client's own tokens are for a resource", async () => {
+test("client credentials tokens are issued for the requested resource", async () => {
   const ownClient = await client()
   for (const resource of [one, other]) {
     assert.deepEqual(await audience(ownClient, await ownClient.clientCredentials({ scope: 'read', resource: [resource] }).token()), [resource])
@@ -108,7 +108,7 @@ function refreshable() {
 
 const more = { type: 'payment', actions: ['initiate', 'cancel'] }
 
-test('every token request asks for permissions', () => {
+test('authorization details are sent in every token request', () => {
   const client = offline({ clientSecret: 's' })
   const authorizationDetails = [payment]
   for (const exchange of [
@@ -132,7 +132,7 @@ test('every token request asks for permissions', () => {
   assert.throws(() => client.exchange.clientCredentials({ authorizationDetails, extra }), { code: 'form.reserved_parameter' })
 })
 
-test('a kept grant is of its permissions', async () => {
+test('authorization details are part of the key of a grant', async () => {
   const client = offline({ clientSecret: 's' })
   const grantKey = (authorizationDetails, subject) =>
     client.keeper(undefined, { grantType: subject ? 'refresh_token' : 'client_credentials', subject, authorizationDetails }).key

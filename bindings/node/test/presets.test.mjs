@@ -1,4 +1,4 @@
-// The presets as tests/presets.json states them, which every language is held to.
+// The presets of tests/presets.json, which apply to all languages.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -8,7 +8,7 @@ import { core, root } from './helper.mjs'
 const { Client, provider, providers } = core
 const presets = JSON.parse(readFileSync(path.join(root, 'tests/presets.json'), 'utf8'))
 
-test('every preset leads where it says', () => {
+test('each preset has its documented issuer, endpoint and client type', () => {
   assert.deepEqual(providers().sort(), presets.map(({ name }) => name).sort())
   const redirectUri = 'https://app.example/callback'
   for (const preset of presets) {

@@ -28,7 +28,7 @@ const expectedOutput = [
   [/^Tokens \{/],
 ]
 
-test('there are as many examples as answers', () => assert.equal(examples.length, expectedOutput.length))
+test('there is an expected output for each example', () => assert.equal(examples.length, expectedOutput.length))
 
 for (const [index, code] of examples.entries()) {
   const title = code.split('\n').find((line) => line.startsWith('const'))
@@ -38,6 +38,6 @@ for (const [index, code] of examples.entries()) {
   })
 }
 
-test('the story of UserVoice after a revocation', async () => {
+test('the UserVoice example reports a revoked token', async () => {
   assert.match(await ran(examples[1], { USERVOICE_TOKEN: 'revoked' }), /^200\nreauthorize$/m)
 })

@@ -23,14 +23,14 @@ const base = `http://127.0.0.1:${server.address().port}`
 const fixed = core.fixedToken('t', { origins: [base], transport: 'loopback_http' })
 const post = { method: 'POST', body: 'x', headers: { 'content-type': 'text/plain', 'x-kept': '1' } }
 
-/** The requests that followed the first one, and what `fetch` returned. */
+/** What `fetch` returned, the last request, and the number of requests. */
 async function led(path, init, source = fixed) {
   seen.length = 0
   const outcome = await source.fetch(base + path, init).then((reply) => reply.status, (error) => error)
   return { outcome, last: seen.at(-1), requests: seen.length }
 }
 
-test('manual hands the redirect back, and error refuses it', async () => {
+test('redirect mode manual returns the redirect, and error rejects it', async () => {
   assert.deepEqual(await led('/302/to', { redirect: 'manual' }).then(({ outcome, requests }) => [outcome, requests]), [302, 1])
   const manualRequest = new Request(`${base}/302/to`, { redirect: 'manual' })
   assert.equal((await fixed.fetch(manualRequest)).status, 302)
@@ -40,7 +40,7 @@ test('manual hands the redirect back, and error refuses it', async () => {
   await assert.rejects(fixed.fetch(base, { redirect: 'sometimes' }), /redirect must be 'follow', 'manual' or 'error'/)
 })
 
-test('307 and 308 send the body again, and the others make a GET of a POST', async () => {
+test('307 and 308 resend the body, and 301, 302 and 303 turn a POST into a GET', async () => {
   for (const status of [307, 308]) {
     const { outcome, last } = await led(`/${status}/to`, post)
     assert.deepEqual([outcome, last], [200, ['POST', '/to', 'x', 'text/plain', 'Bearer t']])
@@ -53,7 +53,7 @@ test('307 and 308 send the body again, and the others make a GET of a POST', asy
   assert.deepEqual((await led('/303/to', { ...post, method: 'PUT' })).last.slice(0, 2), ['GET', '/to'])
 })
 
-test('a redirect to another origin is handed back, with whatever method', async () => {
+test('a redirect to another origin is returned, not followed', async () => {
   const other = createServer((_, reply) => reply.end()).listen(0, '127.0.0.1')
   await new Promise((done) => other.once('listening', done))
   let requests = 0
@@ -74,13 +74,13 @@ test('a redirect to another origin is handed back, with whatever method', async 
   }
 })
 
-test('a redirect without an end is an error after 20 of them', async () => {
+test('more than 20 redirects are an error', async () => {
   const { outcome, requests } = await led('/302')
   assert.ok(outcome instanceof TypeError, String(outcome))
   assert.deepEqual([outcome.cause.message, requests], ['redirect count exceeded', 21])
 })
 
-test('a redirect to a path with another owner keeps using the same token', async () => {
+test('a redirect on the same API gets its token from the source again', async () => {
   const tokens = core.Tokens.bearer('t')
   const requests = []
   const customSource = {
@@ -93,7 +93,7 @@ test('a redirect to a path with another owner keeps using the same token', async
   assert.deepEqual([(await led('/302/to', undefined, api)).outcome, requests], [200, ['token', 'token']])
 })
 
-test('a fetch that was taken off its source says where it belongs', async () => {
+test('a fetch that is called without its source reports it', async () => {
   const { fetch } = fixed
   await assert.rejects(fetch(base), /fetch belongs to its source/)
   const { fetch: ofApi } = fixed.api()

@@ -18,7 +18,7 @@ function client(registered) {
   return new Client(server, { clientId: 'id', clientSecret: 's', ...registered })
 }
 
-/** What comes of an answer about a user. */
+/** Parses a UserInfo response about a user. */
 function fetchUserinfo([media, body], registered) {
   const tokens = Tokens.bearer('t0ken')
   const exchange = client(registered).exchange.userinfo({ tokens, subject: 'ann' })
@@ -30,7 +30,7 @@ const encryption = {
   userinfoEncryptedResponseAlg: 'dir', userinfoEncryptedResponseEnc: 'A128GCM', decryptionKeys: [key],
 }
 
-test('an encrypted answer is decrypted', () => {
+test('an encrypted UserInfo response is decrypted', () => {
   assert.equal(fetchUserinfo(jwt, encryption).claims.name, 'Ann')
   assert.equal(fetchUserinfo(json).subject, 'ann')
 })
@@ -54,12 +54,12 @@ for (const [registered, code] of [
   [{ idTokenEncryptedResponseAlg: 'dir', decryptionKeys: ['x'] }, 'key.malformed'],
   [{ userinfoSignedResponseAlg: 'none' }, 'key.algorithm'],
 ]) {
-  test(`a registration that makes no sense is refused: ${code}, ${Object.keys(registered)[0]}`, () => {
+  test(`inconsistent registered metadata is rejected: ${code}, ${Object.keys(registered)[0]}`, () => {
     assert.throws(() => client(registered), { code })
   })
 }
 
-test('an introspection asks for a signed answer and takes no other', () => {
+test('only a signed introspection response is accepted if one was requested', () => {
   const exchange = client().exchange.introspect({ token: 't', signedResponseAlg: 'ES256' })
   assert.equal(new Map(exchange.begin().headers).get('accept'), 'application/token-introspection+jwt')
   const headers = [['content-type', 'application/json']]

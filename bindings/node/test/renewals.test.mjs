@@ -43,12 +43,12 @@ async function login() {
   return client.redeem(flow, await followToCallback(url, redirectUri))
 }
 
-/** Waits until it is so; a test that never sees it ends at the runner's limit. */
+/** Waits until the condition is true, at most until the timeout of the test runner. */
 async function until(isSo) {
   while (!(await isSo())) await sleep(5)
 }
 
-test('a short-lived token is exchanged at once, and used meanwhile', async () => {
+test('a short-lived token is exchanged in the background and used meanwhile', async () => {
   const short = await login()
   const source = client.source(short)
   const before = (await twin.counters()).renewals
@@ -59,7 +59,7 @@ test('a short-lived token is exchanged at once, and used meanwhile', async () =>
   assert.equal((await twin.counters()).renewals - before, 1)
 })
 
-test('an expired grant is not renewed, and the user must sign in again', async () => {
+test('an expired grant without a refresh token is not renewed', async () => {
   const stored = JSON.parse((await login()).serialize())
   stored.received_at -= 10_000
   stored.refresh_token_use_by -= 10_000
@@ -70,7 +70,7 @@ test('an expired grant is not renewed, and the user must sign in again', async (
   assert.equal((await twin.counters()).renewals, before)
 })
 
-test('the presets of Meta renew so', () => {
+test('the presets of Meta renew with the access token', () => {
   for (const name of ['facebook', 'instagram', 'threads']) {
     assert.ok(providers().includes(name))
     assert.ok(provider(name))

@@ -1,4 +1,4 @@
-// A request with a body, which an API answers by asking for a nonce (RFC 9449 section 9): it goes again, with the same
+// A request with a body that an API answers with a nonce challenge (RFC 9449 section 9) is sent again, with the same
 // body, over Node's own fetch and over undici's with a pool.
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
@@ -40,7 +40,7 @@ for (const [name, fetch] of Object.entries(ways)) {
   for (const [kind, body] of Object.entries({
     text: 'a=b', parameters: new URLSearchParams({ a: 'b' }), bytes, blob: new Blob([bytes]), form: form(),
   })) {
-    test(`a body is sent again for a nonce: ${kind} over ${name}`, async () => {
+    test(`a ${kind} body is resent for a nonce over ${name}`, async () => {
       const source = await bound()
       await source.token()
       const before = (await generic.log()).length
@@ -55,7 +55,7 @@ for (const [name, fetch] of Object.entries(ways)) {
     })
   }
 
-  test(`a request object is sent again for a nonce, a stream is not: ${name}`, async () => {
+  test(`a Request is resent for a nonce, and a stream is not: ${name}`, async () => {
     const source = await bound()
     await source.token()
     const before = (await generic.log()).length
@@ -70,7 +70,7 @@ for (const [name, fetch] of Object.entries(ways)) {
     assert.deepEqual(more, [undefined, '1', '2', '2'])
   })
 
-  test(`oidc-provider takes a posted request again: ${name}`, async () => {
+  test(`a POST is resent when oidc-provider requires a nonce: ${name}`, async () => {
     const { issuer, clients } = await fapiProvider()
     const found = await discover(issuer, { transport: 'loopback_http' })
     const redirectUri = 'http://127.0.0.1/callback'

@@ -43,7 +43,7 @@ for (const [name, options] of [['native', {}], ['fetch', { fetch }]]) {
   })
 }
 
-test('a parent has to be allowed', async () => {
+test('metadata of a parent path is accepted only if allowed', async () => {
   const below = `${base}/api`
   assert.equal(await code(client().resourceMetadata({ resource: below })), 'denied.http_status')
   assert.deepEqual(await newRequests(), [`${place}/api`])
@@ -52,7 +52,7 @@ test('a parent has to be allowed', async () => {
   await assert.rejects(client().resourceMetadata({ resource: below, matching: 'any' }), TypeError)
 })
 
-test('a challenge says where', async () => {
+test('resource metadata is read at the URL of the challenge', async () => {
   const discoveryOptions = { resource, challenges: await challenges() }
   assert.equal((await client(any).resourceMetadata(discoveryOptions)).resource, resource)
   assert.deepEqual(await newRequests(), [`${place}/api/echo`])
@@ -66,7 +66,7 @@ test('a challenge says where', async () => {
 })
 
 for (const url of ['http://169.254.169.254/latest/meta-data', 'https://evil.example/']) {
-  test(`a challenge that points to another origin is rejected before anything is sent: ${url}`, async () => {
+  test(`a challenge with metadata at another origin is rejected before a request: ${url}`, async () => {
     await twin.fault('other_resource_metadata', { url })
     const discoveryOptions = { resource, challenges: await challenges() }
     assert.equal(await code(client().resourceMetadata(discoveryOptions)), 'resource_metadata.url')
@@ -88,7 +88,7 @@ for (const [fault, refused] of Object.entries({
   })
 }
 
-test('step by step', () => {
+test('resource metadata discovery runs step by step', () => {
   const exchange = client().exchange.resourceMetadata({ resource: 'http://127.0.0.1/mcp', matching: 'parent' })
   let step = exchange.begin()
   assert.deepEqual([step.kind, step.method, step.url], ['send', 'GET', `http://127.0.0.1${place}/mcp`])

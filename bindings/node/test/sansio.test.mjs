@@ -1,4 +1,4 @@
-// The other door: the same machines, driven by HTTP of the caller's own.
+// Sans-I/O: the same exchanges, driven over a custom HTTP client.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
@@ -10,7 +10,7 @@ const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
 const server = await run(discovery(issuer, { transport: 'loopback_http' }), { fetch })
 const client = new Client(server, { clientId, clientSecret })
 
-test('discovery and a grant, over fetch', async () => {
+test('discovery and client credentials run over fetch', async () => {
   assert.ok(server instanceof Server)
   assert.equal(server.issuer, issuer)
   const tokens = await run(client.exchange.clientCredentials({ scope: 'read' }), { fetch })
@@ -18,11 +18,11 @@ test('discovery and a grant, over fetch', async () => {
   assert.deepEqual(tokens.scope, ['read'])
 })
 
-test('fetch is the default', async () => {
+test('run uses fetch by default', async () => {
   assert.ok((await run(client.exchange.clientCredentials())).accessToken)
 })
 
-test('the whole lifecycle of a user\'s grant: redeem, refresh, introspect, revoke', async () => {
+test('a user grant is redeemed, refreshed, introspected and revoked', async () => {
   const [redirectUri] = redirectUris
   const { url, flow } = client.authorize({ redirectUri, scope: 'read offline_access' })
   const first = await run(client.exchange.redeem(flow, await followToCallback(url, redirectUri)))
@@ -35,7 +35,7 @@ test('the whole lifecycle of a user\'s grant: redeem, refresh, introspect, revok
   assert.ok(await rejection(run(client.exchange.refresh({ tokens: second }))) instanceof DeniedError)
 })
 
-test('the password grant, over fetch and over our own transport', async () => {
+test('the password grant runs over fetch and the native transport', async () => {
   // The twin's one user.
   const grant = { username: 'alice', password: 'w0nder+land & more', scope: 'read' }
   assert.deepEqual((await run(client.exchange.password(grant))).scope, ['read'])
@@ -45,7 +45,7 @@ test('the password grant, over fetch and over our own transport', async () => {
   assert.equal(error.code, 'denied.invalid_grant')
 })
 
-test('step by step, by hand', () => {
+test('client credentials run step by step', () => {
   const exchange = client.exchange.clientCredentials({ scope: 'read' })
   const step = exchange.begin()
   assert.deepEqual([step.kind, step.method, step.url], ['send', 'POST', `${issuer}/token`])
@@ -58,7 +58,7 @@ test('step by step, by hand', () => {
   assert.throws(() => exchange.elapsed(), { code: 'misuse.already_finished' })
 })
 
-test('a moment of one\'s own makes a conversation repeatable', () => {
+test('a custom moment makes requests reproducible', () => {
   let steps = 0
   const moment = () => ({ now: 1_750_000_000 + steps++, seed: new Uint8Array(32).fill(7) })
   const [redirectUri] = redirectUris
@@ -92,7 +92,7 @@ test('an invalid moment prevents the step', () => {
   assert.equal(exchange.begin().kind, 'send')
 })
 
-test('an answer to another question is misuse', () => {
+test('out-of-order calls of an exchange are rejected', () => {
   const out = { code: 'misuse.out_of_order', kind: 'misuse' }
   assert.throws(() => client.exchange.clientCredentials().elapsed(), out)
   const begun = client.exchange.clientCredentials()
@@ -150,7 +150,7 @@ test('a step does not show its contents', () => {
   assert.ok(!shown.includes('hush') && !shown.includes('hunter2'))
 })
 
-test('every request says that no redirect is to be followed, and ends with the signal', async () => {
+test('every request disables redirects and is aborted by its signal', async () => {
   const seen = []
   const forbiddenFetch = (url, init) => {
     seen.push(init)
@@ -167,7 +167,7 @@ test('every request says that no redirect is to be followed, and ends with the s
   assert.ok(late instanceof LostError)
 })
 
-test('a client with a fetch of its own sends everything over it', async () => {
+test('a client sends all requests over its custom fetch', async () => {
   let requests = 0
   const counted = (...request) => {
     requests += 1

@@ -26,7 +26,7 @@ function written(folder) {
   return readFileSync(path.join(folder, name), 'utf8')
 }
 
-test('two processes share a file that shows no token', async () => {
+test('two processes share a sealed file store that contains no token in plaintext', async () => {
   const { generic: twin } = await twins()
   const { clientId, clientSecret, redirectUris, issuer } = await twin.client()
   const metadata = { issuer, authorization_endpoint: `${twin.base}/authorize`, token_endpoint: `${twin.base}/token` }
@@ -64,7 +64,7 @@ test('two processes share a file that shows no token', async () => {
   assert.ok(written(open).includes(fresh.accessToken))
 })
 
-test('a wrong key opens nothing', async () => {
+test('a record cannot be opened with a wrong key', async () => {
   const folder = newPlace()
   const files = new FileStore(folder)
   const wrong = new SealedStore(files, OLD)
@@ -111,7 +111,7 @@ test('an invalid key is reported without showing it', () => {
   for (const old of [7, text(OLD), [7]]) assert.throws(() => new SealedStore(files, NEW, { old }), TypeError)
 })
 
-test('only stores can be sealed, and one that is shows nothing', async () => {
+test('only stores can be sealed, and a sealed store shows nothing', async () => {
   for (const store of [{}, undefined, null, 'grants']) assert.throws(() => new SealedStore(store, NEW), TypeError)
   const inner = new SealedStore(new FileStore(newPlace()), OLD)
   const twice = new SealedStore(inner, NEW)
@@ -122,7 +122,7 @@ test('only stores can be sealed, and one that is shows nothing', async () => {
   assert.equal(JSON.stringify(twice), '{}')
 })
 
-test('a rotation ends', async () => {
+test('resealing reports records that cannot be opened, and can accept plain ones', async () => {
   const files = new FileStore(newPlace())
   await files.save('plain', 'text', 0)
   await new SealedStore(files, OLD).save('old', 'text', 0)
@@ -134,7 +134,7 @@ test('a rotation ends', async () => {
   assert.throws(() => new SealedStore(files, NEW, { plain: true }), TypeError)
 })
 
-test('names can be hidden', async () => {
+test('record names are hidden from the inner store if configured', async () => {
   const files = new FileStore(newPlace())
   const sealed = new SealedStore(files, NEW, { names: text(OLD) })
   await sealed.save('anna', 'text', 0, new Date(1000))
@@ -158,7 +158,7 @@ test('a login replaces a record that no key opens', async () => {
   assert.equal((await source.token()).accessToken, tokens.accessToken)
 })
 
-test('a login takes the place of a record that was cut', async () => {
+test('a login replaces a truncated record', async () => {
   const { generic: twin } = await twins()
   const { clientId, clientSecret, redirectUris } = await twin.client()
   const client = new Client(serverAt(twin.base), { clientId, clientSecret })

@@ -1,4 +1,4 @@
-// Requests over a `send`: one function of a request in plain parts, in place of a `fetch`.
+// Requests over `send`: a function that takes a request as a plain object, instead of `fetch`.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -20,7 +20,7 @@ function replying(...replies) {
   return { seen, send }
 }
 
-test('a request comes in plain parts, and its reply as a string or bytes', async () => {
+test('send receives a request as a plain object, and returns a string or bytes', async () => {
   const text = grant('t', { name: 'Zoë' })
   for (const body of [text, Buffer.from(text), new TextEncoder().encode(text)]) {
     const { seen, send } = replying({ body })
@@ -36,7 +36,7 @@ test('a request comes in plain parts, and its reply as a string or bytes', async
   }
 })
 
-test('all callers share one request, a refused token is replaced, and hooks hear of each', async () => {
+test('callers share one request, a refused token is replaced, and onTokens is called', async () => {
   const { seen, send } = replying({ body: grant('one') }, { body: grant('two', { scope: 'a b', x: 1 }) })
   const events = []
   const source = createClient(send).clientCredentials({ onTokens: ({ accessToken }) => events.push(accessToken) })
@@ -67,7 +67,7 @@ test('an error response is reported unchanged, and its retry delay is respected'
   assert.equal(seen.length, 2)
 })
 
-test('losses are distinguished', async () => {
+test('errors of send are mapped to loss codes', async () => {
   const failed = (code) => Object.assign(new Error('no'), { code })
   const losses = [[failed('ECONNREFUSED'), 'lost.connect'], [failed('ECONNRESET'), 'lost.closed'], ['so', 'lost']]
   for (const [thrown, code] of losses) {
@@ -79,7 +79,7 @@ test('losses are distinguished', async () => {
   assert.equal((await rejection(sync.clientCredentials().token())).code, 'lost.dns')
 })
 
-test('a reply of more than a mebibyte is too large', async () => {
+test('a response body over one mebibyte is rejected', async () => {
   const whole = grant('t').padEnd(1 << 20)
   assert.ok((await createClient(replying({ body: whole }).send).clientCredentials().token()).accessToken)
   const error = await rejection(createClient(replying({ body: `${whole} ` }).send).clientCredentials().token())
@@ -87,7 +87,7 @@ test('a reply of more than a mebibyte is too large', async () => {
   assert.equal(error.code, 'reply.too_large')
 })
 
-test('a request is limited by its own timeout only', async () => {
+test('a shared request ends by its own timeout, not with an aborted caller', async () => {
   let requests = 0
   const silent = ({ signal }) => new Promise((_, fail) => {
     requests += 1
@@ -109,7 +109,7 @@ test('a request is limited by its own timeout only', async () => {
   assert.equal((await rejection(call)).name, 'TimeoutError')
 })
 
-test('a renewal under way is finished at the end', async () => {
+test('close waits for a renewal in progress', async () => {
   let respond
   const send = () => new Promise((done) => { respond = () => done({ status: 200, headers: JSON_TYPE, body: grant('last') }) })
   const source = createClient(send).clientCredentials()
@@ -123,7 +123,7 @@ test('a renewal under way is finished at the end', async () => {
   assert.equal((await rejection(source.token())).code, 'token_source.closed')
 })
 
-test('every entry point accepts `send`', async () => {
+test('each entry point accepts send', async () => {
   const metadata = JSON.stringify({ issuer: BASE, token_endpoint: `${BASE}/token` })
   const found = await discover(BASE, { transport: 'loopback_http', send: replying({ body: metadata }).send })
   assert.ok(found instanceof Server)

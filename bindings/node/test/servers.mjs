@@ -33,7 +33,7 @@ async function running(program, options, isReady, { install, ...more }) {
     (error) => { throw new Error(`${program} is missing: apt-get install ${install}`, { cause: error }) },
   )
   failed.catch(() => {})
-  // At once, and a server with processes of its own takes them along.
+  // An immediate stop, which also ends the child processes of the server.
   after(async () => {
     server.kill('SIGQUIT')
     // A shell's background job ignores that signal, and so do its children that handle none.

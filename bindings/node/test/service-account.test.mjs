@@ -1,4 +1,4 @@
-// Google's service accounts: their file says who asks, and their key signs.
+// Google service accounts: the file names the account, and its key signs.
 import assert from 'node:assert/strict'
 import { createPublicKey, generateKeyPairSync, verify } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -20,7 +20,7 @@ const file = {
 const createClient = (changes, options) =>
   new Client(provider('google'), { clientId: file.client_email, clientAuth: serviceAccount(JSON.stringify({ ...file, ...changes }), options) })
 
-test('a service account requests tokens with its own assertion, for itself or for a user', () => {
+test('a service account requests tokens with a signed assertion, for itself or a user', () => {
   for (const subject of [undefined, 'ann@example.com']) {
     const step = createClient({}, { subject }).exchange.clientCredentials({ scope: 'a b' }).begin()
     assert.equal(step.url, file.token_uri)
@@ -38,7 +38,7 @@ test('a service account requests tokens with its own assertion, for itself or fo
   }
 })
 
-test('the file of a service account is read before anything is sent, and its key shows nowhere', () => {
+test('a service account file is validated at construction, and its key never shown', () => {
   for (const [name, value] of [['type', 'authorized_user'], ['private_key', ''], ['token_uri', 'https://evil.example/token']]) {
     assert.throws(() => createClient({ [name]: value }), (error) => error.code === 'provider.data' && error.message.includes(name))
   }
@@ -47,7 +47,7 @@ test('the file of a service account is read before anything is sent, and its key
   assert.throws(() => serviceAccount(7), TypeError)
 })
 
-test('a client file of an account gets tokens, from a twin that stands where Google does', async () => {
+test('a client from a service account file gets tokens from the server', async () => {
   const { generic } = await twins()
   await generic.takeServiceAccounts(file.token_uri)
   const folder = await mkdtemp(path.join(tmpdir(), 'account-'))

@@ -39,7 +39,7 @@ const counted = async (what, act) => {
   return (await twin.counters())[what] - before
 }
 
-test('each user has one grant, and all callers share one renewal', async () => {
+test('each user has a separate grant, and concurrent callers share one renewal', async () => {
   const store = new SqliteStore(path.join(folder, 'grants.db'))
   const sessions = new Grants(client, store)
   const logins = { ann: await aLogin(), ben: await aLogin() }
@@ -58,7 +58,7 @@ test('each user has one grant, and all callers share one renewal', async () => {
   assert.equal(refreshes, 1)
 })
 
-test('a logout revokes and removes', async () => {
+test('a logout revokes and removes the grant', async () => {
   const sessions = new Grants(client, new MemoryStore())
   for (const name of ['ann', 'ben']) await sessions.logIn(name, await aLogin())
   assert.equal(await counted('revocations', () => sessions.logOut('ann')), 1)
@@ -73,7 +73,7 @@ test('a logout revokes and removes', async () => {
   assert.equal((await sessions.get('ann').token()).accessToken, again.accessToken)
 })
 
-test('a logout waits for a renewal under way', async () => {
+test('a logout waits for the lease of another worker', async () => {
   const store = new MemoryStore()
   const sessions = new Grants(client, store)
   await sessions.logIn('ann', await aLogin())
@@ -89,11 +89,11 @@ test('a logout waits for a renewal under way', async () => {
   await free
 })
 
-test('renewals begin at the pace that was asked for', async (t) => {
+test('renewals are spaced out according to perSecond', async (t) => {
   const sessions = new Grants(client, new MemoryStore(), { perSecond: 1 })
   const logins = [await aLogin(), await aLogin(), await aLogin()]
   for (const [number, tokens] of logins.entries()) await sessions.logIn(`person-${number}`, tokens)
-  // Nobody waits here: what counts is how long they mean to.
+  // Timers are shortened: only the requested delays are checked.
   const requests = []
   const { setTimeout } = globalThis
   t.mock.method(globalThis, 'setTimeout', (wake, ms, ...more) => {
@@ -105,7 +105,7 @@ test('renewals begin at the pace that was asked for', async (t) => {
   assert.ok(one > 900 && two > 1900, `${requests}`)
 })
 
-test('no more renewals are under way at once than may be', async () => {
+test('at most atOnce renewals run concurrently', async () => {
   // A store that tells how many hold a lease.
   class Counting extends MemoryStore {
     held = new Map()
@@ -145,7 +145,7 @@ test('waiting for another worker does not block other renewals', async () => {
   await waiting
 })
 
-test('a logout that cannot revoke reports it, and removes the record', async () => {
+test('a logout whose revocation fails reports it and removes the record', async () => {
   const sessions = new Grants(client, new MemoryStore())
   await sessions.logIn('ann', await aLogin())
   await twin.fault('status', { status: 500 })
@@ -153,7 +153,7 @@ test('a logout that cannot revoke reports it, and removes the record', async () 
   assert.deepEqual((await sessions.list()).grants, [])
 })
 
-test('a list says what may be shown', async () => {
+test('a list contains no secrets, and names unreadable records', async () => {
   const store = new MemoryStore()
   const sessions = new Grants(client, store)
   const tokens = await aLogin()
@@ -165,7 +165,7 @@ test('a list says what may be shown', async () => {
   assert.ok(!inspect(grant).includes(tokens.accessToken))
 })
 
-test('unused grants are renewed', async () => {
+test('renewIdle renews unused grants', async () => {
   const store = new MemoryStore()
   const before = new Grants(client, store)
   for (const name of ['ann', 'ben', 'cem']) await before.logIn(name, await aLogin())
@@ -181,7 +181,7 @@ test('unused grants are renewed', async () => {
   assert.deepEqual(await sessions.renewIdle(DAY), { renewed: 0, failed: [] })
 })
 
-test('the end of a grant is reported once, also to subscribers', async () => {
+test('the end of a grant is reported once, and to diagnostics subscribers', async () => {
   const events = []
   const recordEvent = ({ grant, what, error }) => events.push([grant, what, error?.code])
   diagnostics.subscribe('oauth-core:grant', recordEvent)
@@ -203,7 +203,7 @@ test('the end of a grant is reported once, also to subscribers', async () => {
   assert.equal(grant.ended, 'denied.invalid_grant')
 })
 
-test('memory is bounded', async () => {
+test('the number of grants in memory is bounded by the capacity', async () => {
   const sessions = new Grants(client, new MemoryStore(), { capacity: 10 })
   const tokens = await aLogin()
   for (let number = 0; number < 100; number += 1) await sessions.logIn(`person-${number}`, tokens)
@@ -211,7 +211,7 @@ test('memory is bounded', async () => {
   assert.equal((await sessions.get('person-0').token()).accessToken, tokens.accessToken)
 })
 
-test('tokens that could not be stored are stored later without a caller, and are not dropped meanwhile', async () => {
+test('renewed tokens that could not be stored stay in memory and are stored later', async () => {
   const memory = new MemoryStore()
   let isDown = false
   const store = {
@@ -229,7 +229,7 @@ test('tokens that could not be stored are stored later without a caller, and are
   const renewed = await sessions.get('ann').renew(first)
   assert.equal(sessions.counters.unsaved, 1)
   for (let number = 0; number < 5; number += 1) sessions.get(`person-${number}`)
-  // What nothing holds is gone after this.
+  // Objects without a reference are collected here.
   setFlagsFromString('--expose-gc')
   await new Promise(setImmediate)
   runInNewContext('gc')()
@@ -240,7 +240,7 @@ test('tokens that could not be stored are stored later without a caller, and are
   assert.ok(record.includes(renewed.accessToken))
 })
 
-test('renewals under way are drained', async () => {
+test('drain waits for renewals in progress, and later ones are rejected', async () => {
   const store = new MemoryStore()
   const sessions = new Grants(client, store)
   const tokens = await aLogin()
@@ -280,7 +280,7 @@ test('leaving the block completes and stores requests under way', async () => {
   await source.close()
 })
 
-test('a source of many is only let go of, and ends with all of them', async () => {
+test('closing a source of Grants does not end it, closing the Grants does', async () => {
   const dispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
   const sessions = new Grants(client, new MemoryStore())
   const tokens = await aLogin()
@@ -295,7 +295,7 @@ test('a source of many is only let go of, and ends with all of them', async () =
   await assert.rejects(source.renew(renewed), { code: 'token_source.closed', advice: 'give_up' })
 })
 
-test('a lease is extended while a request takes long', async () => {
+test('a lease is extended during a slow request', async () => {
   const memory = new MemoryStore()
   const leases = []
   const store = {
@@ -316,7 +316,7 @@ test('a lease is extended while a request takes long', async () => {
   assert.equal(leases.at(-1), 0)
 })
 
-test('a custom store that cannot list is reported', async () => {
+test('listing with a custom store that does not support it is reported', async () => {
   const store = { load: () => undefined, save: (key, record, version) => version + 1, lease: () => undefined }
   const sessions = new Grants(client, store)
   for (const call of [() => sessions.list(), () => sessions.renewIdle(1000)]) {
@@ -340,7 +340,7 @@ async function ending(store, key, members) {
 
 const inSeconds = (ms) => Math.floor((Date.now() + ms) / 1000)
 
-test('an idle grant is kept alive before its refresh token ends', async () => {
+test('a grant is renewed before its refresh token expires if keepAliveMs is set', async () => {
   const store = new MemoryStore()
   const before = new Grants(client, store)
   for (const name of ['ann', 'ben']) await before.logIn(name, await aLogin())
@@ -358,7 +358,7 @@ test('an idle grant is kept alive before its refresh token ends', async () => {
   assert.ok(ends.ben instanceof Date)
 })
 
-test('a source keeps its own grant alive, whether or not it has a store', async () => {
+test('a source renews its grant before the refresh token expires, with or without a store', async () => {
   for (const options of [{}, { store: new MemoryStore(), subject: 'ann' }]) {
     const stored = JSON.parse((await aLogin()).serialize())
     stored.received_at -= 6 * DAY / 1000
@@ -377,7 +377,7 @@ test('a source keeps its own grant alive, whether or not it has a store', async 
   }
 })
 
-test('the end of an authorization is reported once', async () => {
+test('the approaching expiration of an authorization is reported once', async () => {
   const store = new MemoryStore()
   const before = new Grants(client, store)
   await before.logIn('ann', await aLogin())

@@ -48,14 +48,14 @@ for (const [moduleSystem, script] of Object.entries({
   })
 }
 
-test('an integer that a number would round is a string of its digits', () => {
+test('an integer beyond the safe range is returned as a string', () => {
   const stored = tokens().serialize()
   const exact = stored.replace('"extra-secret"', '17841400000000001')
   assert.equal(Tokens.deserialize(exact).extra.account, '17841400000000001')
   assert.equal(Tokens.deserialize(stored.replace('"extra-secret"', '9007199254740991')).extra.account, 9007199254740991)
 })
 
-test('tokens are read by member, and shown by none', () => {
+test('tokens are read by member, and not shown when inspected', () => {
   const all = tokens()
   assert.equal(all.accessToken, 'at-secret')
   assert.equal(all.refreshToken, 'rt-secret')
@@ -79,7 +79,7 @@ test('tokens and flows that the library did not serialize are refused', () => {
   assert.throws(() => Tokens.deserialize('{"version":1,"issuer":"https://as.example"}'), /: client_id is missing \[/)
 })
 
-test('a flow is stored whole, and shown without its secrets', () => {
+test('a flow is serialized with its secrets, and inspected without them', () => {
   const client = new Client(serverAt('http://127.0.0.1:1'), { clientId: 'id' })
   const { url, flow } = client.authorize({ redirectUri: 'https://app.example/cb', scope: ['openid', 'read'] })
   assert.ok(url instanceof URL)
@@ -116,14 +116,14 @@ test('clients, sources and servers show no secret', () => {
   }
 })
 
-test('presets by name', () => {
+test('providers() lists the presets, and an unknown name suggests one', () => {
   assert.ok(['uservoice', 'usertesting', 'usertesting-apps', 'socios'].every((name) => providers().includes(name)))
   assert.throws(() => provider('sociso'), /socios/)
   assert.throws(() => provider('socios', { variables: { tenant: 'x' } }), { code: 'provider.variable' })
   assert.equal(provider('socios').metadata.token_endpoint, 'https://partner.socios.com/oauth2/token')
 })
 
-test('how the client authenticates', () => {
+test('a client authenticates with its configured method', () => {
   const server = serverAt('http://127.0.0.1:1')
   const header = (options) => {
     const step = new Client(server, { clientId: 'a b', ...options }).exchange.revoke
@@ -157,7 +157,7 @@ test('arguments of the wrong type are type errors', async () => {
   for (const Class of [Tokens, Server, GrantSource, FixedToken, Api]) assert.throws(() => new Class({}), TypeError)
 })
 
-test('errors are errors', () => {
+test('errors are instances of Error with a name, kind and stack', () => {
   const error = assert.throws.bind(assert)
   error(() => provider('none'), (raised) => {
     assert.ok(raised instanceof Error && raised instanceof OAuthError && !(raised instanceof DeniedError))

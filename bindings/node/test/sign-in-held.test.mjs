@@ -1,4 +1,4 @@
-// Two workers with one sign-in, whose refresh token is what an identity assertion is asked for with.
+// Two workers share a sign-in whose refresh token requests identity assertions.
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
@@ -63,7 +63,7 @@ const clientAt = (issuer, options) => {
 for (const [way, options] of Object.entries({ native: {}, fetch: { fetch: globalThis.fetch } })) {
   for (const [shared, wrapped] of [[true, false], [false, false], [true, true], [false, true]]) {
     const where = `${shared ? 'a store' : 'one process'}${wrapped ? ', wrapped' : ''}`
-    test(`two workers never use one refresh token at a time: ${way}, ${where}`, async () => {
+    test(`two workers never use a refresh token concurrently: ${way}, ${where}`, async () => {
       const other = await serve(async () => ({ access_token: 'there', token_type: 'Bearer', expires_in: 600 }))
       const { seen, answer: handleForm } = identityProvider(other)
       const issuer = await serve(handleForm)
@@ -91,7 +91,7 @@ for (const [way, options] of Object.entries({ native: {}, fetch: { fetch: global
   }
 }
 
-test('a caller that gives up while it waits leaves no hold behind', { timeout: 30_000 }, async () => {
+test('a caller that times out while waiting leaves no hold', { timeout: 30_000 }, async () => {
   const other = await serve(async () => ({ access_token: 'there', token_type: 'Bearer', expires_in: 600 }))
   const { seen, answer: handleForm } = identityProvider(other)
   const issuer = await serve(handleForm)
@@ -121,7 +121,7 @@ for (const shared of [true, false]) {
   })
 }
 
-test('a worker that is killed in an exchange keeps others waiting for a lease and no longer', { timeout: 30_000 }, async () => {
+test('an exchange of a killed worker blocks renewals no longer than its lease', { timeout: 30_000 }, async () => {
   const other = await serve(async () => ({ access_token: 'there', token_type: 'Bearer', expires_in: 600 }))
   const { seen, answer: handleForm } = identityProvider(other, 1)
   let [exchanging, exchangeAnswered] = []
@@ -159,7 +159,7 @@ test('a worker that is killed in an exchange keeps others waiting for a lease an
   await exchange
 })
 
-test('a ResourceConnection is held like any other grant', async () => {
+test('a ResourceConnection can be held like any other grant', async () => {
   const { generic } = await twins()
   const open = (page) => { fetch(page).catch(() => {}) }
   const connection = new ResourceConnection(`${generic.base}/api/echo`, { clientName: 'Notes', open, transport: 'loopback_http' })

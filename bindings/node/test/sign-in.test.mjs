@@ -1,4 +1,4 @@
-// Sources and keepers whose tokens are got with a sign-in at an identity provider.
+// Sources and keepers that get tokens with a sign-in at an identity provider.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
@@ -40,7 +40,7 @@ for (const [way, options] of Object.entries(ways)) {
     return { us: client, there: resourceClient, login, source }
   }
 
-  test(`a source is renewed with the sign-in of then: ${way}`, async () => {
+  test(`a source gets each token with a new identity assertion: ${way}`, async () => {
     const { us: ownClient, there, login, source: of } = await stage()
     const source = of(ownClient.source(login))
     const before = await requests()
@@ -56,7 +56,7 @@ for (const [way, options] of Object.entries(ways)) {
     assert.equal((await there.introspect({ token: renewed.accessToken })).active, true)
   })
 
-  test(`workers that share a store make one exchange: ${way}`, async () => {
+  test(`workers that share a store make one exchange per user: ${way}`, async () => {
     const { there, login, source } = await stage()
     const store = new MemoryStore()
     const first = source(async () => login.idToken, { store, subject: 'ann' })
@@ -68,7 +68,7 @@ for (const [way, options] of Object.entries(ways)) {
     assert.notEqual(there.source(undefined, { store, subject: 'ann', scope: 'read' }).key, first.key)
   })
 
-  test(`an ID token that has ended is renewed by its source: ${way}`, async () => {
+  test(`an expired ID token is renewed by its source before the exchange: ${way}`, async () => {
     const { us: ownClient, login, source } = await stage()
     let renewed = 0
     const signIn = {
@@ -86,7 +86,7 @@ for (const [way, options] of Object.entries(ways)) {
     assert.deepEqual([code, advice], ['identity_assertion.no_id_token', 'reauthorize'])
   })
 
-  test(`a renewal without an ID token leaves the refresh token: ${way}`, async () => {
+  test(`the refresh token is exchanged if a renewal returns no ID token: ${way}`, async () => {
     const { us: ownClient, source } = await stage()
     const { url, flow } = ownClient.authorize({ redirectUri, scope: 'openid offline_access' })
     const login = await ownClient.redeem(flow, await followToCallback(url, redirectUri))
@@ -112,14 +112,14 @@ for (const [way, options] of Object.entries(ways)) {
     assert.equal((await rejection(ended.token())).code, 'jwt.expired')
     assert.deepEqual(await since(before), [0, 0])
     assert.ok(tokens.accessToken)
-    // What the identity provider refuses is what the caller hears.
+    // A refusal of the identity provider is reported to the caller.
     await idp.revoke()
     const endedSource = ownClient.source(login)
     endedSource.invalidate(login)
     assert.equal((await rejection(of(endedSource).token())).advice, 'reauthorize')
   })
 
-  test(`listeners of a failed renewal get the error of the sign-in: ${way}`, async () => {
+  test(`onNotice receives the error of the sign-in when a renewal fails: ${way}`, async () => {
     const { login, source: of } = await stage()
     const failure = new RangeError('gone')
     const events = []
@@ -136,7 +136,7 @@ for (const [way, options] of Object.entries(ways)) {
     assert.ok(denied.code.startsWith('denied.'))
   })
 
-  test(`a keeper is driven by hand: ${way}`, async () => {
+  test(`a keeper with a sign-in is driven with keep(), run() and step by step: ${way}`, async () => {
     const { us: ownClient, there, login } = await stage()
     const sourceOptions = { identityProvider: ownClient, scope: 'read' }
     const signInKeeper = there.keeper(undefined, { ...sourceOptions, signIn: ownClient.source(login), subject: 'ann' })
@@ -148,7 +148,7 @@ for (const [way, options] of Object.entries(ways)) {
     keeper.leased(undefined)
     const { kind, exchange } = keeper.loaded(undefined)
     assert.equal(kind, 'run')
-    // The first step by hand: what the function gives is sent to the identity provider.
+    // The first manual step sends the token of the function to the identity provider.
     const step = exchange.begin()
     assert.equal(step.url, `${idp.base}/token`)
     assert.match(new TextDecoder().decode(step.body), /subject_token_type=[^&]*id_token/)
@@ -173,7 +173,7 @@ test('an incomplete sign-in is rejected', async () => {
   assert.throws(() => resourceClient.source(undefined, wrong), { code: 'identity_assertion.subject_token_type' })
 })
 
-/** The same ID token, but it has ended. Whoever got it has verified it before. */
+/** The same ID token, but expired. Its signature was verified when it was received. */
 function ended(idToken) {
   const [header, payload, signature] = idToken.split('.')
   const claims = { ...JSON.parse(Buffer.from(payload, 'base64url')), exp: Math.floor(Date.now() / 1000) - 1 }

@@ -31,7 +31,7 @@ async function skewed(ahead, drift = 0) {
   return state
 }
 
-test('the clock of the server is learnt from one refusal', async () => {
+test('the clock skew of the server is learned from one rejected proof', async () => {
   for (const ahead of [HOUR, -HOUR]) {
     const { base, seen, source } = await skewed(ahead)
     for (const body of [undefined, 'x']) {
@@ -43,14 +43,14 @@ test('the clock of the server is learnt from one refusal', async () => {
   }
 })
 
-/** A clock that is another with each reply would be followed for ever. */
-test('a second refusal by the clock is an error', async () => {
+/** A clock that changes with each reply must not cause endless retries. */
+test('a second rejection for the time of the proof is reported', async () => {
   const { seen, source } = await skewed(HOUR, HOUR)
   await assert.rejects(source.token(), { code: 'denied.invalid_dpop_proof' })
   assert.deepEqual(seen, [['/token', 400], ['/token', 400]])
 })
 
-test('an API that refuses twice by the clock is heard', async () => {
+test('a second 401 of the API for the time of the proof is returned', async () => {
   const state = await skewed(0)
   await state.source.token()
   Object.assign(state, { ahead: HOUR, drift: HOUR })

@@ -22,13 +22,13 @@ test('the application gets a token with unencoded Basic', async () => {
   assert.ok(tokens.expiresAt > new Date())
 })
 
-test('a public route takes the application\'s token', async () => {
+test('a public route accepts the token of the application', async () => {
   const reply = await client.clientCredentials().fetch(`${twin.base}/polls/1.0.0/polls`)
   assert.equal(reply.status, 200)
   assert.equal(typeof await reply.json(), 'object')
 })
 
-test('Socios.com Connect: code, token, wallet', async () => {
+test('a user connects with Socios.com and calls the user routes', async () => {
   const tokens = await connect()
   assert.ok(tokens.refreshToken)
   const source = client.source(tokens)
@@ -38,7 +38,7 @@ test('Socios.com Connect: code, token, wallet', async () => {
   assert.equal(vote.ok, true)
 })
 
-test('the partner tag is part of the link, and no secret is', async () => {
+test('the authorization URL contains the partner tag and no secret', async () => {
   const { url } = client.authorize({ redirectUri, extra: { partner_tag: 'acme' } })
   assert.equal(url.searchParams.get('partner_tag'), 'acme')
   assert.ok(!url.href.includes(encodeURIComponent(clientSecret)))
@@ -57,7 +57,7 @@ test('a refresh rotates the refresh token, and reusing an old one ends the grant
   assert.equal(error.endpoint, 'token')
 })
 
-test('after their lifetime both tokens of an API are renewed, the person\'s with rotation', async () => {
+test('expired tokens of the application and the user are renewed, with rotation', async () => {
   const api = server.api({ app: client.clientCredentials(), user: client.source(await connect()) })
   const both = async () => {
     for (const route of ['polls/1.0.0/polls', 'user/polls']) assert.equal((await api.fetch(`${twin.base}/${route}`)).status, 200)
@@ -81,13 +81,13 @@ test('after a revocation the user must log in again, but the application need no
   assert.equal((await api.fetch(`${twin.base}/polls/1.0.0/polls`)).status, 200)
 })
 
-test('revocation is 200 for known and unknown tokens alike', async () => {
+test('revocation succeeds for known and unknown tokens', async () => {
   const tokens = await connect()
   assert.equal(await client.revoke({ token: tokens.accessToken, tokenTypeHint: 'access_token' }), undefined)
   await client.revoke({ token: 'never-issued' })
 })
 
-test('a denial by the user is distinguished', async () => {
+test('a denial by the user is reported', async () => {
   await twin.deny()
   const { url, flow } = client.authorize({ redirectUri })
   const callback = await followToCallback(url, redirectUri)

@@ -1,4 +1,4 @@
-// One grant, kept fresh: all waiting callers share one request, even if some of them leave.
+// One grant with automatic renewal: all waiting callers share a request, even if some abort.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -36,7 +36,7 @@ async function slow(reply = { access_token: 'late', token_type: 'Bearer', expire
 
 for (const [transport, client] of Object.entries(clients)) {
   for (const callers of [200, 1000]) {
-    test(`${callers} promises, one request: ${transport}`, async () => {
+    test(`${callers} concurrent callers share one request: ${transport}`, async () => {
       const source = client.clientCredentials({ scope: 'read' })
       const requests = await twin.tokenRequests(async () => {
         const all = await Promise.all(Array.from({ length: callers }, () => source.token()))
@@ -46,7 +46,7 @@ for (const [transport, client] of Object.entries(clients)) {
     })
   }
 
-  test(`1000 promises whose token has ended spend the refresh token once: ${transport}`, async () => {
+  test(`1000 callers with an expired token use the refresh token once: ${transport}`, async () => {
     const first = await signIn(client)
     const stored = JSON.parse(first.serialize())
     stored.received_at -= 100_000
@@ -59,7 +59,7 @@ for (const [transport, client] of Object.entries(clients)) {
     assert.ok(all.every((tokens) => tokens.refreshToken !== first.refreshToken))
   })
 
-  test(`an aborted caller loses nothing: ${transport}`, async () => {
+  test(`an aborted caller does not end the request of the others: ${transport}`, async () => {
     const gate = await slow()
     const ownClient = new Client(serverAt(gate.base), { clientId: 'id', clientSecret: 's', ...(transport === 'fetch' && customFetch) })
     const source = ownClient.clientCredentials()
@@ -75,7 +75,7 @@ for (const [transport, client] of Object.entries(clients)) {
     assert.equal(gate.requests, 1)
   })
 
-  test(`the request continues when every caller has left: ${transport}`, async () => {
+  test(`the request continues after every caller has timed out: ${transport}`, async () => {
     const gate = await slow()
     const ownClient = new Client(serverAt(gate.base), { clientId: 'id', clientSecret: 's', ...(transport === 'fetch' && customFetch) })
     const source = ownClient.clientCredentials()
@@ -87,7 +87,7 @@ for (const [transport, client] of Object.entries(clients)) {
     assert.equal(gate.requests, 1)
   })
 
-  test(`a failed flight fails all who waited, and the next caller asks again: ${transport}`, async () => {
+  test(`a failed request rejects all callers, and the next call tries again: ${transport}`, async () => {
     const source = client.clientCredentials({ scope: 'read' })
     await twin.fault('status', { status: 503 })
     const errors = await Promise.all(Array.from({ length: 20 }, () => rejection(source.token())))
@@ -96,7 +96,7 @@ for (const [transport, client] of Object.entries(clients)) {
     assert.ok((await source.token()).accessToken)
   })
 
-  test(`a pause is named only where waiting may help: ${transport}`, async () => {
+  test(`retryAfter is absent if retrying cannot help: ${transport}`, async () => {
     const ownClient = new Client(server, { clientId, clientSecret: 'wrong', ...(transport === 'fetch' && customFetch) })
     const source = ownClient.clientCredentials()
     let last
@@ -108,7 +108,7 @@ for (const [transport, client] of Object.entries(clients)) {
     assert.match(last.message, /next attempt in \d+ s/)
   })
 
-  test(`a pause that the server asks for is kept, by all grants of the client: ${transport}`, async () => {
+  test(`a Retry-After of the server applies to all grants of the client: ${transport}`, async () => {
     // The other tests' client keeps none.
     const ownClient = new Client(server, { clientId, clientSecret, ...(transport === 'fetch' && customFetch) })
     const source = ownClient.clientCredentials({ scope: 'read' })
@@ -127,7 +127,7 @@ for (const [transport, client] of Object.entries(clients)) {
     assert.equal(requests, 1)
   })
 
-  test(`a request ends with its time: ${transport}`, async () => {
+  test(`a request ends at its timeout: ${transport}`, async () => {
     const gate = await slow()
     const options = { clientId: 'id', clientSecret: 's', timeoutMs: 50, ...(transport === 'fetch' && customFetch) }
     const source = new Client(serverAt(gate.base), options).clientCredentials()
@@ -138,7 +138,7 @@ for (const [transport, client] of Object.entries(clients)) {
     gate.release()
   })
 
-  test(`signal and timeout of a single call: ${transport}`, async () => {
+  test(`signal and timeoutMs apply to a single call: ${transport}`, async () => {
     const gate = await slow()
     const ownClient = new Client(serverAt(gate.base), { clientId: 'id', clientSecret: 's', ...(transport === 'fetch' && customFetch) })
     const grant = { username: 'u', password: 'p' }
@@ -153,7 +153,7 @@ for (const [transport, client] of Object.entries(clients)) {
   })
 }
 
-test('tokens are stored before anyone sees them', async () => {
+test('onTokens completes before callers receive the tokens', async () => {
   const order = []
   const onTokens = async () => {
     await pause(30)
@@ -164,7 +164,7 @@ test('tokens are stored before anyone sees them', async () => {
   assert.deepEqual(order, ['stored', 'seen', 'seen', 'seen'])
 })
 
-test('a hook that fails is heard of, and the tokens are kept', async () => {
+test('an error of onTokens is reported, and the tokens are kept', async () => {
   let calls = 0
   const onTokens = () => {
     calls += 1
@@ -178,7 +178,7 @@ test('a hook that fails is heard of, and the tokens are kept', async () => {
   assert.deepEqual([requests, calls], [1, 1])
 })
 
-test('invalidate forgets exactly the token it is given', async () => {
+test('invalidate discards only the given token', async () => {
   const source = clients.native.clientCredentials({ scope: 'read' })
   const first = await source.token()
   source.invalidate(first)
@@ -189,13 +189,13 @@ test('invalidate forgets exactly the token it is given', async () => {
   assert.equal(await source.renew(first), second)
 })
 
-test('a source refuses the tokens of another server or client', async () => {
+test('a source rejects tokens of another server or client', async () => {
   const tokens = await signIn(clients.native)
   const other = new Client(server, { clientId: 'other', clientSecret: 's' })
   assert.throws(() => other.source(tokens), { code: 'stored.issuer', kind: 'untrusted' })
 })
 
-test('the token goes to allowed origins only', async () => {
+test('a token is sent to the allowed origins only', async () => {
   let strangers = 0
   const elsewhere = await listen((request, response) => {
     strangers += 1
@@ -212,7 +212,7 @@ test('the token goes to allowed origins only', async () => {
   assert.equal(strangers, 0)
 })
 
-test('redirects are followed within the origin, and handed back beyond it', async () => {
+test('redirects are followed within the origin and returned otherwise', async () => {
   let seen = []
   const elsewhere = await listen((request, response) => {
     seen.push('elsewhere')
@@ -232,7 +232,7 @@ test('redirects are followed within the origin, and handed back beyond it', asyn
   assert.deepEqual(seen, [`/away Bearer ${accessToken}`])
 })
 
-test('any input of fetch: URL, Request, forms, bytes', async () => {
+test('source.fetch accepts URL objects, Request objects, forms and bytes', async () => {
   const seen = []
   const api = await listen(async (request, response) => {
     const chunks = []
@@ -254,13 +254,13 @@ test('any input of fetch: URL, Request, forms, bytes', async () => {
   ])
 })
 
-test('an aborted resource request is aborted', async () => {
+test('an abort signal ends a request to the API', async () => {
   const api = await listen(() => {})
   const source = clients.native.clientCredentials({ scope: 'read', origins: [api] })
   await assert.rejects(source.fetch(`${api}/`, { signal: AbortSignal.timeout(50) }), { name: 'TimeoutError' })
 })
 
-test('a preset knows its own origins', async () => {
+test('a preset defines its API origins', async () => {
   const { clientId, clientSecret } = await socios.client()
   const preset = core.provider('socios', { loopback: socios.base })
   assert.deepEqual(preset.apiOrigins, [socios.base])

@@ -33,7 +33,7 @@ test('an X.509-SVID authenticates over mutual TLS', async () => {
   assert.deepEqual(requests.at(-1).form, [['grant_type', 'client_credentials'], ['client_id', clientId]])
 })
 
-test('the SVID of another workload and none are refused', async () => {
+test('a request with another or no X.509-SVID is rejected', async () => {
   await assert.rejects(token(otherSvid), { code: 'denied.invalid_client' })
   await assert.rejects(token(undefined), { kind: 'lost' })
 })

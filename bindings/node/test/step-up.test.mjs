@@ -24,7 +24,7 @@ const called = (twin, client, tokens) =>
   client.source(tokens, { origins: [twin.base] }).fetch(`${twin.base}/api/echo`)
 
 for (const [name, twin] of Object.entries({ generic, fapi })) {
-  test(`what the API of the ${name} twin requires is satisfied by another login`, async () => {
+  test(`a step-up that the API of the ${name} twin requires succeeds with another login`, async () => {
     const client = await createClient(twin)
     await twin.stepUp({ acr_values: ['phr', 'mfa'], max_age: 60 })
     const first = await login(client)
@@ -45,7 +45,7 @@ for (const [name, twin] of Object.entries({ generic, fapi })) {
   })
 }
 
-test('an API that keeps requiring something else is not obeyed for ever', async () => {
+test('repeated step-up requirements end with an error', async () => {
   const client = await createClient(generic)
   let tokens = await login(client)
   for (const acr of ['phr', 'mfa', 'phr', 'mfa', 'phr']) {
@@ -56,7 +56,7 @@ test('an API that keeps requiring something else is not obeyed for ever', async 
 })
 
 /** Microsoft Entra's claims challenge. */
-test('claims that the API requires are those of another login', async () => {
+test('claims that the API requires are requested in another login', async () => {
   await generic.claim('acr', null)
   const client = await createClient(generic)
   await generic.stepUp({ claims: { access_token: { acrs: { essential: true, value: 'c1' } } } })
@@ -83,10 +83,10 @@ test('the tokens of a step-up are stored separately from the ordinary ones', asy
   assert.equal((await call({ stepUp: requiredStepUp })).status, 200)
   assert.notEqual((await grants.get('ann', { stepUp: requiredStepUp }).renew(second)).accessToken, second.accessToken)
   assert.equal((await call({ stepUp: { ...requiredStepUp, scope: 'any' } })).status, 200)
-  // The ordinary tokens are still there, and still too little.
+  // The ordinary tokens are unchanged and still insufficient.
   assert.equal((await grants.get('ann').token()).accessToken, first.accessToken)
   assert.deepEqual(stepUp(await call()), requiredStepUp)
-  // What needs nothing takes them.
+  // A request without a requirement uses them.
   await generic.stepUp({})
   assert.equal((await call()).status, 200)
   const found = (await grants.list()).grants.map((grant) => grant.stepUp)
@@ -101,7 +101,7 @@ test('the tokens of a step-up are stored separately from the ordinary ones', asy
   assert.throws(() => grants.get('ann', { stepUp: { acr_values: 7 } }), { code: 'argument.invalid' })
 })
 
-test('the ninth step-up of a user ends the oldest one', async () => {
+test('a ninth step-up of a user evicts the oldest', async () => {
   await generic.claim('acr', null)
   await generic.stepUp({})
   const client = await createClient(generic)

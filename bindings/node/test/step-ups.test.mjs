@@ -30,7 +30,7 @@ const login = (acr, more) => Tokens.deserialize(JSON.stringify({
 const names = async (grants) => (await grants.list()).grants.flatMap(({ stepUp }) => stepUp?.acr_values ?? []).sort()
 const isGone = async (store) => (await store.scan()).keys.length === 0
 
-test('a step-up that has ended or expired makes room for the next', async () => {
+test('an ended or expired step-up is evicted first', async () => {
   const store = new MemoryStore()
   const grants = new Grants(client, store)
   for (const acr of ['ended', 'expired', 'kept']) await grants.logIn('ann', login(acr))
@@ -45,7 +45,7 @@ test('a step-up that has ended or expired makes room for the next', async () => 
   assert.deepEqual(await names(grants), ['ended', 'expired', 'kept'])
   await grants.logIn('ann', login('new'))
   assert.deepEqual(await names(grants), ['kept', 'new'])
-  // One that ends alone leaves the list, too, and the last one takes it away.
+  // A logout from one step-up removes it from the list; the last one removes the list.
   for (const acr of ['kept', 'new']) await grants.logOut('ann', { stepUp: { acr_values: [acr] } })
   assert.ok(await isGone(store))
 })
@@ -76,7 +76,7 @@ function interrupted(store, number, meanwhile) {
   return { store: Object.fromEntries(calls), isOver: () => count < number }
 }
 
-test('no tokens of a step-up outlive a logout that crosses their sign-in', async () => {
+test('a logout concurrent with a step-up login leaves no tokens of it', async () => {
   for (const isLogout of [true, false]) {
     for (let number = 1, isOver = false; !isOver; number += 1) {
       const store = new MemoryStore()
@@ -103,7 +103,7 @@ test('no tokens of a step-up outlive a logout that crosses their sign-in', async
   }
 })
 
-test('a list that cannot be read is reported, cleared by a logout of all, and rewritten by a login', async () => {
+test('an unreadable step-up list is reported, cleared by a logout and rewritten by a login', async () => {
   const store = new MemoryStore()
   const grants = new Grants(client, store)
   await grants.logIn('ann', login('mfa'))
@@ -176,7 +176,7 @@ test('entries that a crashed worker listed but never stored are evicted first', 
   const dead = Array.from({ length: 7 }, (_, number) => JSON.stringify({ acr_values: [`dead-${number}`] }))
   const [first] = JSON.parse(record)
   assert.ok(await store.save(list, JSON.stringify([first, ...dead.map((one) => ({ ...first, ...JSON.parse(one) }))]), version))
-  // The last of them is not dead: it has its turn.
+  // The last of them is in use: its lease is held.
   const { key } = grants.get('ann', { stepUp: { acr_values: ['dead-6'] } })
   assert.ok(!(await store.lease(`step-ups:${key}`, 'another', 10_000) > 0))
   await grants.logIn('ann', login('next'))
@@ -195,7 +195,7 @@ function failing(store) {
   return [Object.fromEntries(calls), state]
 }
 
-test('a login that waited for the store is not stored after a logout, here or elsewhere', async () => {
+test('a login whose record could not be stored is discarded after a logout', async () => {
   for (const isHere of [true, false]) {
     const store = new MemoryStore()
     const [flaky, state] = failing(store)

@@ -23,7 +23,7 @@ async function longAgo(store, subject, tokens) {
   await age(store, source.key)
 }
 
-test('eight workers of fifty promises spend one refresh token', async () => {
+test('eight workers with fifty callers each use the refresh token once', async () => {
   const store = new MemoryStore()
   await longAgo(store, 'ann')
   const before = await twin.counters()
@@ -42,7 +42,7 @@ test('all workers that share the store make one client_credentials request', asy
   assert.equal(requests, 1)
 })
 
-test('a token that one worker saw refused is replaced for all', async () => {
+test('a token refused for one worker is replaced for all', async () => {
   const store = new MemoryStore()
   const [one, two] = [0, 1].map(() => client.clientCredentials({ scope: 'read', store }))
   const dead = await one.token()
@@ -54,7 +54,7 @@ test('a token that one worker saw refused is replaced for all', async () => {
   assert.equal(requests, 1)
 })
 
-test('new tokens are in the store before anyone sees them', async () => {
+test('new tokens are stored before callers receive them', async () => {
   const store = new MemoryStore()
   await longAgo(store, 'ben')
   const source = client.source(undefined, { store, subject: 'ben' })
@@ -62,7 +62,7 @@ test('new tokens are in the store before anyone sees them', async () => {
   assert.match(store.records.get(source.key).record, new RegExp(tokens.refreshToken))
 })
 
-test('other subjects and scopes are other grants', async () => {
+test('different subjects, scopes and resources are separate grants', async () => {
   const store = new MemoryStore()
   const keys = [
     client.source(undefined, { store, subject: 'ann' }).key,
@@ -74,7 +74,7 @@ test('other subjects and scopes are other grants', async () => {
   assert.equal(new Set(keys).size, keys.length)
 })
 
-test('a record of another grant is refused', async () => {
+test('a record of another grant is rejected', async () => {
   const store = new MemoryStore()
   const ann = client.source(undefined, { store, subject: 'ann' })
   await ann.logIn(await signIn())
@@ -114,7 +114,7 @@ test('a failing store is reported, and no token is requested without a lease', a
     assert.doesNotMatch(String(error.stack) + error.cause, /secret-of-the-store/)
   })
   assert.equal(requests, 0)
-  // The client's own grant has no refresh token that two could spend: it goes on.
+  // Client credentials have no refresh token that could be used twice, so they work without the store.
   const sourceWithBrokenStore = client.clientCredentials({ scope: 'read', store: broken })
   assert.equal(await twin.tokenRequests(async () => assert.ok(await sourceWithBrokenStore.token())), 1)
 })
@@ -131,7 +131,7 @@ test('an invalid store, or one that returns invalid results, is reported', async
   assert.throws(() => client.source({ reuse: 'perhaps' }), (thrown) => thrown.code === 'argument.invalid')
 })
 
-test('options may be the only argument, and are distinguished from tokens by their class', async () => {
+test('source and keeper accept options as the only argument', async () => {
   const store = new MemoryStore()
   const alone = client.source({ store, subject: 'ann' })
   assert.equal(alone.key, client.source(undefined, { store, subject: 'ann' }).key)
@@ -146,7 +146,7 @@ test('options may be the only argument, and are distinguished from tokens by the
   }
 })
 
-test('a bare refresh token becomes a grant by one call', async () => {
+test('tokensFromRefreshToken imports a refresh token of another library', async () => {
   const { refreshToken } = await signIn()
   const grant = client.tokensFromRefreshToken(refreshToken, { scope: 'read offline_access' })
   assert.deepEqual([grant.accessToken, grant.refreshToken, grant.clientId], ['', refreshToken, client.clientId])

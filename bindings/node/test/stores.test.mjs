@@ -95,7 +95,7 @@ async function workers(start, config) {
 
 for (const kind of Object.keys(newPlace)) {
   for (const [workerKind, start] of Object.entries(starts)) {
-    test(`workers of twenty promises spend one refresh token: ${workerKind}, ${kind}`, async () => {
+    test(`workers with twenty callers each use the refresh token once: ${workerKind}, ${kind}`, async () => {
       const config = storeConfig(await newPlace[kind]())
       await longAgo(config)
       const before = await twin.counters()
@@ -109,7 +109,7 @@ for (const kind of Object.keys(newPlace)) {
     })
   }
 
-  test(`the methods, called directly: ${kind}`, async () => {
+  test(`load, save, lease and remove called directly: ${kind}`, async () => {
     const place = await newPlace[kind]()
     const [one, two] = [storeAt(place), storeAt(place)]
     assert.equal(await one.load('k'), undefined)
@@ -164,17 +164,17 @@ async function killed(kind) {
 }
 
 // All at once, since the others wait until the lease of the killed worker expires.
-test('workers that are killed while they refresh', { concurrency: true }, async (t) => {
+test('a worker is killed during a refresh', { concurrency: true }, async (t) => {
   const before = await twin.counters()
   const kinds = Object.keys(newPlace)
-  await Promise.all(kinds.map((kind) => t.test(`a worker that is killed while it refreshes holds nobody up: ${kind}`, () => killed(kind))))
+  await Promise.all(kinds.map((kind) => t.test(`a killed worker does not block the others beyond its lease: ${kind}`, () => killed(kind))))
   const counters = await twin.counters()
   // A login and one refresh of each.
   assert.equal(counters.token_requests - before.token_requests, 2 * kinds.length)
   assert.equal(counters.reuse_events, before.reuse_events)
 })
 
-test('many grants are listed, and found when they are due', async () => {
+test('stored grants are listed by scan and found by due', async () => {
   const all = [
     new FileStore(path.join(folder, 'many')),
     new SqliteStore(path.join(folder, 'many.db')),
@@ -202,7 +202,7 @@ test('many grants are listed, and found when they are due', async () => {
   }
 })
 
-test('a source tells when its grant is due', async () => {
+test('a source stores when its grant is due', async () => {
   const store = new MemoryStore()
   const config = storeConfig()
   const source = createClient(config).source(undefined, { store, subject: 'ann' })
@@ -213,7 +213,7 @@ test('a source tells when its grant is due', async () => {
   assert.equal(inspect(store), 'MemoryStore {}')
 })
 
-test('a record cut in half is malformed, and not overwritten', async () => {
+test('a truncated record is reported as malformed and not overwritten', async () => {
   const config = storeConfig(newPlace.FileStore())
   await longAgo(config)
   const store = storeAt(config.place)
@@ -223,7 +223,7 @@ test('a record cut in half is malformed, and not overwritten', async () => {
   const whole = readFileSync(file)
   const cut = whole.subarray(0, whole.length / 2)
   writeFileSync(file, cut)
-  // So it is too for a store of one's own around it.
+  // The same applies to a custom store around it.
   const wrapped = {
     load: (...verb) => store.load(...verb),
     save: (...verb) => store.save(...verb),
@@ -242,7 +242,7 @@ test('a record cut in half is malformed, and not overwritten', async () => {
   assert.ok(await sources[1].token())
 })
 
-test('impossible stores are rejected immediately', () => {
+test('unusable stores are rejected at construction', () => {
   const file = path.join(folder, 'file')
   writeFileSync(file, '')
   const open = path.join(folder, 'open')
@@ -285,7 +285,7 @@ test('an unreachable or refusing server is reported without its password', async
   }
 })
 
-test('a table that is made once and kept', async () => {
+test('migrate creates the table once, and a missing table is reported', async () => {
   const url = newDatabase()
   const store = new PostgresStore(url, { timeoutMs: 2000 })
   const missing = await rejection(store.load('k'))

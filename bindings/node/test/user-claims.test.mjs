@@ -1,4 +1,4 @@
-// The standard claims about a person, each with its type.
+// The standard claims about a user, and their types.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
@@ -27,7 +27,7 @@ const claims = {
 }
 
 for (const [name, read] of [['UserInfo', ofUserinfo], ['an ID token', userClaims]]) {
-  test(`standard claims have their types: ${name}`, () => {
+  test(`standard claims are returned with their types: ${name}`, () => {
     const user = read(claims)
     assert.deepEqual([user.subject, user.name, user.birthdate, user.nickname], ['ann', 'Jane Doe', '0000-10-31', undefined])
     assert.deepEqual([user.emailVerified, user.phoneNumberVerified], [true, false])
@@ -42,7 +42,7 @@ for (const [name, read] of [['UserInfo', ofUserinfo], ['an ID token', userClaims
     for (const shown of [inspect(user, { depth: 5 }), inspect(address)]) assert(!shown.includes('90210') && shown.includes('[personal]'), shown)
   })
 
-  test(`a claim of another type is not there: ${name}`, () => {
+  test(`a standard claim of the wrong type is undefined: ${name}`, () => {
     for (const [claim, member, value] of [
       ['email_verified', 'emailVerified', 'false'],
       ['phone_number_verified', 'phoneNumberVerified', 1],

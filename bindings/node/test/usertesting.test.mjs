@@ -6,7 +6,7 @@ import { followToCallback, core, twins } from './helper.mjs'
 const { Client, MisuseError, discover, provider } = core
 const { usertesting: twin, 'usertesting-apps': portal } = await twins()
 
-test('an account gets a token for an hour, and results of both APIs', async () => {
+test('an account gets a one-hour token and reads results of both API versions', async () => {
   const { clientId, clientSecret } = await twin.client()
   const client = new Client(provider('usertesting', { loopback: twin.base }), { clientId, clientSecret })
   const source = client.clientCredentials({ scope: 'studies:read' })
@@ -19,7 +19,7 @@ test('an account gets a token for an hour, and results of both APIs', async () =
   }
 })
 
-test('the eleventh call within a minute fails with a retry delay', async () => {
+test('the eleventh call within a minute is rejected with a retry delay', async () => {
   const { clientId, clientSecret } = await twin.client()
   const client = new Client(provider('usertesting', { loopback: twin.base }), { clientId, clientSecret })
   const source = client.clientCredentials({ scope: ['studies:read'] })
@@ -31,7 +31,7 @@ test('the eleventh call within a minute fails with a retry delay', async () => {
   })
 })
 
-test('after an hour the next token is requested once', async () => {
+test('an expired token is requested again once', async () => {
   const { clientId, clientSecret } = await twin.client()
   const client = new Client(provider('usertesting', { loopback: twin.base }), { clientId, clientSecret })
   const source = client.clientCredentials({ scope: 'studies:read' })
@@ -43,14 +43,14 @@ test('after an hour the next token is requested once', async () => {
   assert.equal(requests, 1)
 })
 
-test('discovery of an issuer with a path', async () => {
+test('an issuer with a path is discovered', async () => {
   const { issuer } = await twin.client()
   const server = await discover(issuer, { transport: 'loopback_http' })
   assert.equal(server.issuer, issuer)
   assert.equal(server.metadata.token_endpoint, `${issuer}/v1/token`)
 })
 
-test('introspection and revocation', async () => {
+test('a token is introspected and revoked', async () => {
   const { clientId, clientSecret, issuer } = await twin.client()
   const server = await discover(issuer, { transport: 'loopback_http' })
   const client = new Client(server, { clientId, clientSecret, clientAuth: 'client_secret_post' })
@@ -60,7 +60,7 @@ test('introspection and revocation', async () => {
   assert.equal((await client.introspect({ token: tokens.accessToken })).active, false)
 })
 
-test('an app acts for a user, and its secret stays out of the URL', async () => {
+test('an app gets a token for a user without its secret in the URL', async () => {
   const { clientId, clientSecret, issuer, redirectUris } = await portal.client()
   const guid = issuer.split('/').at(-1)
   const server = provider('usertesting-apps', { variables: { guid }, loopback: portal.base })
@@ -73,7 +73,7 @@ test('an app acts for a user, and its secret stays out of the URL', async () => 
   assert.equal((await portal.counters()).secrets_in_url, 0)
 })
 
-test('an app whose token has expired sends the user through the login again', async () => {
+test('an app with an expired token requires another login', async () => {
   const { clientId, clientSecret, issuer, redirectUris } = await portal.client()
   const server = provider('usertesting-apps', { variables: { guid: issuer.split('/').at(-1) }, loopback: portal.base })
   const client = new Client(server, { clientId, clientSecret, redirectUris })
@@ -86,7 +86,7 @@ test('an app whose token has expired sends the user through the login again', as
   await assert.rejects(source.fetch(results), { code: 'grant.no_refresh_token', advice: 'reauthorize' })
 })
 
-test('an unregistered redirect URI opens no browser', async () => {
+test('an unregistered redirect URI is rejected before the redirect', async () => {
   const { clientId, clientSecret, issuer, redirectUris } = await portal.client()
   const server = provider('usertesting-apps', { variables: { guid: issuer.split('/').at(-1) }, loopback: portal.base })
   const options = { redirectUri: `${redirectUris[0]}/`, scope: 'clips:read' }

@@ -11,7 +11,7 @@ const preset = { variables: { subdomain: 'acme' }, loopback: twin.base }
 const trusted = new Client(provider('uservoice', preset), { clientId, clientSecret })
 const suggestions = `${twin.base}/api/v2/admin/suggestions`
 
-test('a trusted client acts as the account owner', async () => {
+test('a trusted client gets tokens without an expiration time', async () => {
   const source = trusted.clientCredentials()
   const tokens = await source.token()
   assert.equal(tokens.expiresIn, undefined)
@@ -20,7 +20,7 @@ test('a trusted client acts as the account owner', async () => {
   assert.equal((await source.fetch(suggestions)).status, 200)
 })
 
-test('a 401 is answered with a new token, once', async () => {
+test('a 401 is retried once with a new token', async () => {
   const source = trusted.clientCredentials()
   const first = await source.token()
   await twin.expire()
@@ -31,7 +31,7 @@ test('a 401 is answered with a new token, once', async () => {
   assert.notEqual((await source.token()).accessToken, first.accessToken)
 })
 
-test('fifty callers whose token has died share one new one', async () => {
+test('fifty callers that get a 401 share one new token', async () => {
   const source = trusted.clientCredentials()
   await source.token()
   await twin.expire()
@@ -42,7 +42,7 @@ test('fifty callers whose token has died share one new one', async () => {
   assert.equal(requests, 1)
 })
 
-test('a body that streams is not sent twice: the 401 comes back', async () => {
+test('a streamed body is not resent after a 401', async () => {
   const source = trusted.clientCredentials()
   await source.token()
   await twin.expire()
@@ -60,7 +60,7 @@ test('a public client redeems a code with PKCE', async () => {
   assert.equal((await client.source(tokens).fetch(`${twin.base}/api/v2/end_users/me`)).status, 200)
 })
 
-test('the documented slip is behind an option', async () => {
+test('the challenge_as_verifier option sends the verifier as documented', async () => {
   const server = provider('uservoice', { ...preset, options: ['challenge_as_verifier'] })
   const client = new Client(server, { clientId: publicClientId, redirectUris })
   const { url, flow } = client.authorize({ redirectUri })
@@ -68,7 +68,7 @@ test('the documented slip is behind an option', async () => {
   assert.ok((await client.redeem(flow, await followToCallback(url, redirectUri))).accessToken)
 })
 
-test('a tenant is one label of a host name', () => {
+test('a subdomain must be one DNS label', () => {
   for (const subdomain of ['evil.example/', 'a.b', '', '-a']) {
     assert.throws(() => provider('uservoice', { variables: { subdomain } }), { code: 'provider.variable' })
   }

@@ -23,7 +23,7 @@ function person() {
 const connection = (twin, options) => new ResourceConnection(`${twin.base}/api/echo`, { timeoutMs: 30_000, ...loopbackOptions, ...options })
 
 /** An API and its server, which keeps what registers, and the forms of token requests, assertions too. */
-async function recorder(place = '/mcp') {
+async function recorder({ place = '/mcp', ...changes } = {}) {
   const forms = []
   const registered = []
   const base = await listen(async (request, reply) => {
@@ -34,7 +34,7 @@ async function recorder(place = '/mcp') {
         response_types_supported: ['code'], code_challenge_methods_supported: ['S256'], token_endpoint_auth_methods_supported: ['none', 'private_key_jwt', 'client_secret_post'],
         client_id_metadata_document_supported: true, authorization_grant_profiles_supported: ['urn:ietf:params:oauth:grant-profile:id-jag'],
       }),
-      '/register': () => ({ ...registered.at(-1), client_id: 'registered' }),
+      '/register': () => ({ ...registered.at(-1), client_id: 'registered', ...changes }),
       '/token': () => ({ access_token: 'a', token_type: 'Bearer', expires_in: 60 }),
     }
     const body = Buffer.concat(await request.toArray()).toString()
@@ -76,14 +76,26 @@ test('mcp-application-type: a client with a loopback redirect URI registers as n
   assert.deepEqual(registered.map((metadata) => metadata.application_type), ['native'])
 })
 
-test('mcp-cc-no-registration: a client that acts for itself is registered by people', async () => {
+test('a loopback redirect URI may be registered without its port', async () => {
+  const { base, registered } = await recorder({ redirect_uris: ['http://127.0.0.1/callback'] })
+  const nobody = new Error('nobody is there')
+  const pages = []
+  const open = (page) => {
+    pages.push(new URL(page).searchParams.get('redirect_uri'))
+    throw nobody
+  }
+  assert.equal(await rejection(new ResourceConnection(`${base}/mcp`, { clientName: 'Notes', open, ...loopbackOptions }).token()), nobody)
+  assert.deepEqual(pages, registered.flatMap((metadata) => metadata.redirect_uris))
+})
+
+test('mcp-cc-no-registration: a client_credentials connection does not register dynamically', async () => {
   const { generic } = await twins()
   const refused = await rejection(connection(generic, { clientName: 'Notes', grantType: 'client_credentials' }).token())
   assert.equal(refused.code, 'client_auth.no_usable_method')
   assert.ok((await generic.log()).every(({ path }) => path !== '/register'))
 })
 
-test('mcp-cc-jwt: the audience of an assertion is the issuer alone', async () => {
+test('mcp-cc-jwt: the audience of a client assertion is the issuer', async () => {
   const { base, forms } = await recorder()
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const clientAuth = core.privateKeyJwt(privateKey.export({ type: 'pkcs8', format: 'pem' }))
@@ -97,7 +109,7 @@ test('mcp-cc-jwt: the audience of an assertion is the issuer alone', async () =>
   assert.equal(JSON.parse(atob(assertion.split('.')[1])).aud, base)
 })
 
-test('mcp-cimd-portable: the document is the client at each server, and tokens are of one', async () => {
+test('mcp-cimd-portable: one metadata document identifies the client at each server', async () => {
   const [{ generic: one }, { generic: other }] = [await twins(), await twins()]
   const clientMetadataUrl = await metadataUrl(one, other)
   const store = new MemoryStore()
@@ -129,12 +141,12 @@ test('mcp-ema-cimd: an identity assertion is redeemed by a client with a metadat
 // Those whose host has another normal form would be connected to.
 const resources = vectors.filter(({ id }) => ['mcp-resource-1', 'mcp-resource-4', 'mcp-resource-5'].includes(id))
 
-test('no URL of an API is left out', () => assert.equal(resources.length, 3))
+test('all URL vectors are tested', () => assert.equal(resources.length, 3))
 
 for (const { id, input, expected } of resources) {
-  test(`${id}: the normal form of an API's URL is what tokens are asked for`, async () => {
+  test(`${id}: tokens are requested for the normalized API URL`, async () => {
     const rest = (url) => url.slice('https://'.length).replace(/^[^/]*/, '')
-    const { base, forms } = await recorder(rest(expected.resource))
+    const { base, forms } = await recorder({ place: rest(expected.resource) })
     const options = { clientId: 'id', clientSecret: 'secret', issuer: base, grantType: 'client_credentials', ...loopbackOptions }
     const api = new ResourceConnection(`${base}${rest(input.server_url)}`, options)
     assert.equal((await api.token()).accessToken, 'a')

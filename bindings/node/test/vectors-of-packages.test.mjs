@@ -1,4 +1,4 @@
-// Known answers that no conversation asks: which URLs name an API, and which addresses may be connected to.
+// Vectors without a conversation: valid API URLs, and addresses that may be connected to.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
@@ -19,7 +19,7 @@ async function code(url, policy) {
   return (await rejection(fixedToken('t', { origins: [new URL(url).origin], fetch: network.fetch }).fetch(url))).code
 }
 
-test('no known answer is left out', () => assert.deepEqual([noResources.length, addresses.length], [2, 29]))
+test('all vectors are tested', () => assert.deepEqual([noResources.length, addresses.length], [2, 29]))
 
 for (const { id, input } of noResources) {
   test(`a URL that is not that of an API is refused: ${id}`, () => {
@@ -28,14 +28,14 @@ for (const { id, input } of noResources) {
 }
 
 for (const { id, input: { resolved_address: address, url = address.includes(':') ? `https://[${address}]/` : `https://${address}/` } } of addresses) {
-  test(`an address that is not public is not connected to: ${id}`, async () => {
+  test(`a connection to a non-public address is rejected: ${id}`, async () => {
     // JavaScript's URL reads numbers in disguise; what is left of it is not a host, and is not looked up.
     const isDisguised = url.includes('::ffff:') || url.includes('//localhost./')
     assert.equal(await code(url, 'public_only'), isDisguised ? 'url.syntax' : 'lost.not_public')
   })
 }
 
-test('the same addresses are connected to where any may be', async () => {
+test('a non-public address is connected to if any address is allowed', async () => {
   const inside = (await listen((request, reply) => reply.end())).replace('http:', 'https:')
   assert.notEqual(await code(inside, 'any'), 'lost.not_public')
   assert.equal(await code(inside, 'public_only'), 'lost.not_public')

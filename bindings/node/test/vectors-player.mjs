@@ -40,7 +40,7 @@ function dpopKey(alg) {
   return new DpopKey(generateKeyPairSync(type, options).privateKey.export({ type: 'pkcs8', format: 'pem' }), { alg })
 }
 
-/** What is said to an exchange under way. */
+/** Inputs of a running exchange. */
 const ANSWERS = new Set(['begin', 'reply', 'lost', 'elapsed', 'signed'])
 
 /** One conversation: what was made of its configuration, and what it left behind so far. */
@@ -65,7 +65,7 @@ class Party {
   #show(...things) {
     for (const thing of things) {
       this.#shown.push(String(thing), inspect(thing, { depth: 9 }), inspect(thing, { depth: 9, showHidden: true }))
-      // What is stored on purpose is not shown by mistake.
+      // A flow is meant to be stored: its JSON is not checked for secrets.
       if (!(thing instanceof PendingAuthorization) && thing?.kind !== 'send') this.#shown.push(JSON.stringify(thing) ?? '')
     }
   }

@@ -1,11 +1,11 @@
-// For API servers: access tokens verified; and the ends of sessions.
+// For API servers: verification of access tokens, ID tokens and logout tokens.
 import assert from 'node:assert/strict'
 import { createHash, createHmac, generateKeyPairSync, sign } from 'node:crypto'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { core, listen, rejection } from './helper.mjs'
 
-const { VerifiedAccessToken, AccessTokenVerifier, Client, IdToken, LogoutToken, LostError, Server } = core
+const { VerifiedAccessToken, AccessTokenVerifier, Client, IdToken, LogoutToken, LostError, Server, provider } = core
 const AUDIENCE = 'https://api.example'
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 
@@ -50,7 +50,7 @@ async function issuer() {
   return { base, server, asked: requests, token, logout, idToken }
 }
 
-test('an end that no Date says is the last one', async () => {
+test('an expiry beyond the range of Date is clamped', async () => {
   const { server, token } = await issuer()
   const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE })
   const verified = await verifier.verify(token({ exp: 1e30 }))
@@ -71,7 +71,7 @@ test('an API verifies access tokens with keys that it fetches once', async () =>
   assert.match(inspect(verifier), /audience: 'https:\/\/api.example'/)
 })
 
-test('a published key says how access tokens are signed where no metadata do, and no token does', async () => {
+test('the algorithm of a published key applies if the metadata names none', async () => {
   for (const key of [publicKey, { ...publicKey, alg: 'ES256', use: 'sig' }]) {
     const { base, token } = await issuer()
     const keys = { keys: [{ ...key, kid: '1' }] }
@@ -108,7 +108,7 @@ test('verification with cached keys finishes immediately', async () => {
   await assert.rejects(verifier.verify(undefined), TypeError)
 })
 
-test('a token says who may act for its subject', async () => {
+test('the may_act claim of a token is returned', async () => {
   const { server, token, idToken } = await issuer()
   const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE })
   const client = new Client(server, { clientId: 'id', clientAuth: 'none' })
@@ -131,7 +131,7 @@ test('a token says who may act for its subject', async () => {
   }
 })
 
-test('keys outlast a process', async () => {
+test('exported keys are imported by another process', async () => {
   const { server, asked: requests, token } = await issuer()
   const started = () => new AccessTokenVerifier(server, { audience: AUDIENCE })
   const first = started()
@@ -149,7 +149,30 @@ test('keys outlast a process', async () => {
   assert.throws(() => started().importKeys(stored.replace('127', '128')), { code: 'stored.issuer' })
 })
 
-test('a refusal has the answer to give', async () => {
+// Microsoft: "Keys that have an issuer value with a GUID" are for tokens of that issuer alone.
+for (const tenant of ['{tenantid}', '9188040d-6c67-4c5b-b112-36a304b66dad', 'other', undefined]) {
+  test(`a key published for an issuer verifies only its tokens: ${tenant}`, async () => {
+    const base = await listen((request, reply) => {
+      const issuer = tenant && `http://${request.headers.host}/${tenant}/v2.0`
+      const keys = jwks.keys.map((key) => ({ ...key, issuer }))
+      reply.setHeader('content-type', 'application/json').end(JSON.stringify({ keys }))
+    })
+    const server = provider('microsoft-entra', { variables: { tenant: 'common' }, loopback: base })
+    const tid = '9188040d-6c67-4c5b-b112-36a304b66dad'
+    const iss = `${base}/${tid}/v2.0`
+    const token = signed('JWT', { iss, tid, aud: AUDIENCE, sub: 'u', azp: 'c', iat: now(), exp: now() + 60 })
+    const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE, profile: 'entra', algs: ['ES256'] })
+    if (tenant !== 'other') {
+      assert.equal((await verifier.verify(token)).issuer, iss)
+      return
+    }
+    const { code, message } = await rejection(verifier.verify(token))
+    assert.equal(code, 'jws.no_matching_key')
+    assert.ok(message.includes(`only for ${base}/other/v2.0: the key with the kid 1`), message)
+  })
+}
+
+test('a verification error has a response status and challenge', async () => {
   const { server, token } = await issuer()
   const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE, realm: 'a "b"', dpopAlgs: ['ES256'] })
   const refusal = async (...args) => {
@@ -177,7 +200,7 @@ test('a refusal has the answer to give', async () => {
   }
 })
 
-test('a token that is bound to a key needs its proof', async () => {
+test('a DPoP-bound token requires a proof of its key', async () => {
   const { server, token } = await issuer()
   const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE })
   const jkt = createHash('sha256').update('key').digest('base64url')
@@ -196,7 +219,7 @@ test('an unreachable server does not make the token invalid', async () => {
   assert.deepEqual([error.responseStatus, error.challenge], [503, undefined])
 })
 
-test('mistyped options are rejected, and a profile must be one of the list', async () => {
+test('mistyped options and unknown profiles are rejected', async () => {
   const { server, token } = await issuer()
   assert.throws(() => new AccessTokenVerifier(server, { audience: AUDIENCE, scopes: 'read' }), TypeError)
   const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE })
@@ -224,7 +247,7 @@ test('a standalone ID token identifies the user', async () => {
   }
 })
 
-test('a hostile ID token is refused', async () => {
+test('an invalid ID token is rejected', async () => {
   const { server, idToken } = await issuer()
   const client = new Client(server, { clientId: 'id' })
   const valid = idToken({ nonce: 'n' })
@@ -254,7 +277,7 @@ test('a hostile ID token is refused', async () => {
   await client.verifyIdToken({ token: idToken({ nonce: 'n', at_hash: atHash }), nonce: 'n', accessToken: 't' })
 })
 
-test('a plain JWT is accepted as an access token, an ID token is not', async () => {
+test('the jwt profile accepts a plain JWT but not an ID token', async () => {
   const { base, server, idToken } = await issuer()
   const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE, profile: 'jwt' })
   const claims = { iss: base, sub: 'client', aud: AUDIENCE, iat: now(), exp: now() + 60, scope: ['read'] }
@@ -265,7 +288,7 @@ test('a plain JWT is accepted as an access token, an ID token is not', async () 
   assert.equal((await rejection(aimed)).code, 'jwt.unexpected_claim')
 })
 
-test('an API may have several names, and has one', async () => {
+test('an API may have several audiences, but needs at least one', async () => {
   const { server, token } = await issuer()
   const verifier = new AccessTokenVerifier(server, { audience: ['https://old.example', AUDIENCE] })
   await verifier.verify(token())
@@ -276,7 +299,7 @@ test('an API may have several names, and has one', async () => {
   }
 })
 
-test('a logout token is taken once', async () => {
+test('a logout token is accepted only once', async () => {
   const { server, logout } = await issuer()
   const client = new Client(server, { clientId: 'id' })
   const token = logout({ jti: '1', sub: 'u', sid: 's' })
@@ -290,7 +313,7 @@ test('a logout token is taken once', async () => {
   assert.equal((await rejection(nonce)).code, 'jwt.unexpected_claim')
 })
 
-test('front-channel logout logs the user out', async () => {
+test('endSessionUrl contains the logout parameters', async () => {
   const { base, server } = await issuer()
   const client = new Client(server, { clientId: 'id' })
   assert.equal(client.endSessionUrl().href, `${base}/logout?client_id=id`)

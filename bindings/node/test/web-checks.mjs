@@ -1,4 +1,4 @@
-// What people may rely on when they sign in to an application, regardless of what it is written with.
+// Checks that apply to applications with sign-in, whatever the framework.
 import assert from 'node:assert/strict'
 import { request } from 'node:http'
 import { core } from './helper.mjs'
@@ -53,7 +53,7 @@ export class Browser {
     return reply
   }
 
-  /** Where this leads, and the page there; no further than `until`. */
+  /** Follows redirects up to `until`: the final URL, and the page there. */
   async open(start, { until = () => false, ...init } = {}) {
     let url = new URL(start)
     let reply = await this.send(url, init)
@@ -72,7 +72,7 @@ const ANN = 'user-248289761001'
 const SCRIPT = { accept: '*/*', 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty', 'sec-fetch-site': 'same-origin' }
 const sameOriginPost = (base) => ({ method: 'POST', headers: { origin: base } })
 
-/** Somebody who is signed in. */
+/** A browser with a signed-in user. */
 async function signedIn(shop) {
   const ann = new Browser()
   assert.equal((await ann.open(`${shop.base}/me`)).status, 200)
@@ -81,7 +81,7 @@ async function signedIn(shop) {
 
 /** `[what, check]`: `open` gives an application with these settings, which are plain data, and `twin` the provider. */
 export const checks = [
-  ['a guarded page leads to the login and back, and shows who is there', async ({ open }) => {
+  ['a protected page redirects to the login and back, and knows the user', async ({ open }) => {
     const shop = await open()
     const ann = new Browser()
     assert.equal((await ann.open(`${shop.base}/`)).text, 'Hello, stranger')
@@ -90,12 +90,12 @@ export const checks = [
     assert.deepEqual(headers.getSetCookie(), [], 'no page of the application carries a cookie of the site')
     assert.equal((await ann.open(`${shop.base}/`)).text, 'Hello, Ann')
   }],
-  ['a page below a mounted router is returned to', async ({ open }) => {
+  ['a login returns to a page of a mounted router', async ({ open }) => {
     const { base } = await open()
     const { url, text } = await new Browser().open(`${base}/deep/me`)
     assert.deepEqual([url.href, text], [`${base}/deep/me`, `${ANN} has 3`])
   }],
-  ['a proxy may cut off the path of the application', async ({ open }) => {
+  ['a site works behind a proxy that strips its root path', async ({ open }) => {
     const { base } = await open({ rootPath: '/shop' })
     const ann = new Browser()
     const { url, text } = await ann.open(`${base}/deep/me?a=1`)
@@ -112,7 +112,7 @@ export const checks = [
     assert.equal(code, 'web.signed_out')
     assert.equal(new URL(login, base).pathname, '/auth/login')
   }],
-  ['a form of another site does not reach the application', async ({ open }) => {
+  ['a cross-site form post is rejected', async ({ open }) => {
     const shop = await open()
     const ann = await signedIn(shop)
     const form = { method: 'POST', body: '2 pens', headers: { 'content-type': 'text/plain' } }
@@ -121,7 +121,7 @@ export const checks = [
     const mine = await ann.send(`${shop.base}/cart`, { ...form, headers: { ...form.headers, origin: shop.base } })
     assert.equal(await mine.text(), `${ANN} puts 2 pens`, 'the body is the application’s')
   }],
-  ['two tabs sign in at once', async ({ open }) => {
+  ['two tabs sign in concurrently', async ({ open }) => {
     const { base } = await open()
     const ann = new Browser()
     const back = (url) => url.pathname === '/auth/callback'
@@ -130,7 +130,7 @@ export const checks = [
     assert.equal((await ann.open(second.url)).url.href, `${base}/me?tab=2`)
     assert.equal((await ann.open(first.url)).url.href, `${base}/me?tab=1`)
   }],
-  ['a callback that comes again leads home', async ({ open }) => {
+  ['a repeated callback redirects to the home page', async ({ open }) => {
     const { base } = await open()
     const ann = new Browser()
     const { url } = await ann.open(`${base}/me`, { until: ({ pathname }) => pathname === '/auth/callback' })
@@ -138,16 +138,16 @@ export const checks = [
     const again = await ann.open(url)
     assert.deepEqual([again.url.href, again.text], [`${base}/`, 'Hello, Ann'])
   }],
-  ['a callback for somebody else signs nobody in', async ({ open }) => {
+  ['a callback in another browser signs in no user', async ({ open }) => {
     const { base } = await open()
     const { url } = await new Browser().open(`${base}/me`, { until: ({ pathname }) => pathname === '/auth/callback' })
     const other = new Browser()
-    // It is as good as a click on “sign in”, and no more.
+    // It only starts a new login.
     const { url: next } = await other.open(url, { until: ({ origin }) => origin !== base })
     assert.notEqual(next.searchParams.get('state'), url.searchParams.get('state'))
     assert.equal((await other.open(`${base}/`)).text, 'Hello, stranger')
   }],
-  ['an ID token that is not what it claims to be signs nobody in', async ({ open, twin }) => {
+  ['an ID token with an invalid signature or hash signs in no user', async ({ open, twin }) => {
     const { base } = await open()
     for (const [flaw, code] of [['broken_signature', 'jws.bad_signature'], ['wrong_access_token_hash', 'id_token.at_hash']]) {
       const ann = new Browser()
@@ -158,7 +158,7 @@ export const checks = [
       assert.equal((await ann.open(`${base}/`)).text, 'Hello, stranger', flaw)
     }
   }],
-  ['fifty fetches with an expired token cost one refresh', async ({ open, twin }) => {
+  ['fifty API calls with an expired token share one refresh', async ({ open, twin }) => {
     const shop = await open({ stored: true })
     const ann = await signedIn(shop)
     assert.equal((await ann.open(`${shop.base}/call`)).text, '200')
@@ -169,7 +169,7 @@ export const checks = [
     })
     assert.equal(refreshes, 1)
   }],
-  ['whose grant has ended is led to sign in, and a script is told', async ({ open, twin }) => {
+  ['a user whose grant has ended is redirected to sign in, and a script gets 401', async ({ open, twin }) => {
     const { base } = await open({ stored: true })
     const ann = new Browser()
     assert.equal((await ann.open(`${base}/echo`)).text, '200')
@@ -184,11 +184,11 @@ export const checks = [
     assert.deepEqual([sessionResponse.status, sessionResponse.headers.get('content-type')], [401, 'application/problem+json'])
     assert.equal((await ann.open(`${base}/`)).text, 'Hello, stranger')
   }],
-  ['without a store there are no tokens', async ({ open }) => {
+  ['without a store no access token is available', async ({ open }) => {
     const shop = await open()
     assert.equal((await (await signedIn(shop)).open(`${shop.base}/call`)).text, 'web.setup')
   }],
-  ['signing out ends the session, here and at the provider', async ({ open, twin }) => {
+  ['signing out ends the session and revokes the grant', async ({ open, twin }) => {
     const shop = await open({ stored: true })
     const ann = await signedIn(shop)
     const thief = ann.copy()
@@ -202,27 +202,27 @@ export const checks = [
     assert.equal((await twin.counters()).revocations, before.revocations + 1)
     assert.equal((await thief.open(`${base}/`)).text, 'Hello, stranger', 'a copy is worth nothing')
   }],
-  ['another site cannot sign out', async ({ open }) => {
+  ['a cross-site sign-out is rejected', async ({ open }) => {
     const shop = await open()
     const ann = await signedIn(shop)
     const headers = { origin: 'https://evil.example' }
     assert.notEqual((await ann.send(`${shop.base}/auth/logout`, { method: 'POST', headers })).status, 303)
     assert.equal((await ann.open(`${shop.base}/`)).text, 'Hello, Ann')
   }],
-  ['nobody is led to another site', async ({ open }) => {
+  ['a return URL on another site is ignored', async ({ open }) => {
     const { base } = await open()
     for (const target of ['https://evil.example/', '//evil.example/', '/\\evil.example/', '/auth/logout']) {
       const there = await new Browser().open(`${base}/auth/login?return_to=${encodeURIComponent(target)}`)
       assert.deepEqual([there.url.href, there.text], [`${base}/`, 'Hello, Ann'], target)
     }
   }],
-  ['a host that is made up changes nothing', async ({ open }) => {
+  ['a forged Host header is ignored', async ({ open }) => {
     const { base } = await open()
     const headers = { host: 'evil.example', accept: 'text/html', 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' }
     const location = (await sendRequest(`${base}/me`, { headers })).headers.get('location')
     assert.equal(new URL(location).searchParams.get('redirect_uri'), `${base}/auth/callback`)
   }],
-  ['the application decides whom to let in', async ({ open }) => {
+  ['admit can reject a user', async ({ open }) => {
     const { base } = await open({ admit: 'closed' })
     const ann = new Browser()
     const { status, text } = await ann.open(`${base}/me`)
@@ -230,12 +230,12 @@ export const checks = [
     assert.match(text, new RegExp(`this shop is closed to ${ANN}, Ann, true`))
     assert.equal((await ann.open(`${base}/`)).text, 'Hello, stranger')
   }],
-  ['what the application throws is its own error', async ({ open }) => {
+  ['an error thrown by admit reaches the error handler', async ({ open }) => {
     const { base } = await open({ admit: 'broken' })
     const { status, text } = await new Browser().open(`${base}/me`)
     assert.deepEqual([status, text], [500, 'failed'])
   }],
-  ['a page asks for another way to authenticate', async ({ open, twin }) => {
+  ['a page requires a step-up to another authentication context', async ({ open, twin }) => {
     const shop = await open()
     const ann = await signedIn(shop)
     const short = await ann.open(`${shop.base}/pay`)
@@ -251,7 +251,7 @@ export const checks = [
       await twin.claim('acr', null)
     }
   }],
-  ['a page calls an API with a token that it never sees', async ({ open, twin }) => {
+  ['a page calls an API through the site without seeing the token', async ({ open, twin }) => {
     const scope = 'openid read write offline_access'
     const api = { twin: { url: `${twin.base}/api`, methods: ['GET', 'POST'] } }
     const { base } = await open({ stored: true, api, scope })
@@ -271,7 +271,7 @@ export const checks = [
     await twin.expire()
     assert.equal(await twin.tokenRequests(async () => assert.equal((await call(ann, csrfHeaders)).status, 200)), 1)
   }],
-  ['a page’s script is told who is there', async ({ open }) => {
+  ['the session endpoint returns the user to scripts', async ({ open }) => {
     const shop = await open()
     const nobody = await (await new Browser().send(`${shop.base}/auth/session`, { headers: SCRIPT })).json()
     assert.equal(nobody.signed_in, false)
@@ -279,12 +279,12 @@ export const checks = [
     const sessionState = await (await ann.send(`${shop.base}/auth/session`, { headers: SCRIPT })).json()
     assert.deepEqual([sessionState.signed_in, sessionState.user.sub, sessionState.user.name], [true, ANN, 'Ann'])
   }],
-  ['a body that is too large is not read', async ({ open }) => {
+  ['a request body over the size limit is rejected', async ({ open }) => {
     const { base } = await open()
     const large = { ...sameOriginPost(base), body: 'a'.repeat(70_000) }
     assert.equal((await new Browser().send(`${base}/auth/callback`, large)).status, 413)
   }],
-  ['there is no such page, and no such method', async ({ open }) => {
+  ['unknown pages and methods are rejected', async ({ open }) => {
     const { base } = await open()
     assert.equal((await new Browser().send(`${base}/auth/nothing`)).status, 404)
     for (const method of ['POST', 'DELETE']) {

@@ -37,20 +37,20 @@ async function signIn(site) {
   return site.page(page(url.href.slice(baseUrl.length), { cookie: flow }))
 }
 
-test('a sign-in that fails through the fault of the site is one line of the console', async () => {
+test('a sign-in that fails because of the configuration logs one line to the console', async () => {
   const wrong = new core.Client(server, { clientId, clientSecret: 'not-the-secret' })
   const at = (options) => new Site({ baseUrl, key, client: wrong, transport, ...options })
   const lines = await written(async () => assert.ok((await signIn(at())).status >= 400))
   assert.equal(lines.length, 1, lines.join('\n'))
   assert.match(lines[0], /^oauth-core: token: POST http.*\[denied\.invalid_client\]; check the client id/)
   assert.ok(!lines[0].includes('not-the-secret') && !lines[0].includes('\n'))
-  // Whoever has a log, or wants none, gets nothing there.
+  // With a `log` function nothing is written to the console.
   const notes = []
   assert.deepEqual(await written(() => signIn(at({ log: (note) => notes.push(note.code) }))), [])
   assert.deepEqual(notes, ['denied.invalid_client'])
 })
 
-test('a provider that is down is one line of the console', async () => {
+test('an unreachable provider logs one line to the console', async () => {
   const site = new Site({ baseUrl, key, client: () => core.discover('http://127.0.0.1:9', { transport }), transport })
   const lines = await written(async () => assert.equal((await site.page(page('/auth/login'))).status, 503))
   assert.equal(lines.length, 1)

@@ -63,14 +63,14 @@ function api(how = {}) {
 const bound = tokenOf(issuer)
 const challengeOf = (error) => `DPoP error="${error}", algs="ES256", Bearer`
 
-test('a Worker accepts a bound token with a proof of its key, and tells about both', async () => {
+test('a Worker accepts a DPoP-bound token with a proof of its key', async () => {
   const told = await api()(`dpop ${bound}`, [proofFor(bound)])
   assert.deepEqual([told.subject, told.clientId, told.scope, told.cnf], ['u', 'c', ['read'], { jkt }])
   assert.equal(told.dpopReplayKey.length, 43)
   assert.equal(told.dpopReplayChallenge, undefined)
 })
 
-test('a Worker verifies proofs with every algorithm', async () => {
+test('a Worker verifies proofs with each algorithm', async () => {
   const verify = api({ options: { dpopAlgs: Object.keys(keys) } })
   for (const [alg, key] of Object.entries(keys)) {
     const token = tokenOf(issuer, { cnf: { jkt: thumbprintOf(key) } })
@@ -79,7 +79,7 @@ test('a Worker verifies proofs with every algorithm', async () => {
   }
 })
 
-test('a Worker refuses each flaw of a proof as Node.js does, and tells nothing of it', async () => {
+test('a Worker rejects each flawed proof as Node.js does, without showing it', async () => {
   const verify = api()
   for (const [flaw, dpop, wanted] of flaws) {
     const fields = dpop(bound)
@@ -92,7 +92,7 @@ test('a Worker refuses each flaw of a proof as Node.js does, and tells nothing o
   }
 })
 
-test('a proof that WebCrypto cannot verify is the fault of its sender', async () => {
+test('a proof with an unusable key or signature is rejected with 401 by a Worker', async () => {
   const verify = api({ options: { dpopAlgs: Object.keys(keys) } })
   for (const [flaw, dpop] of unusable) {
     const { code, status, text } = await verify(`DPoP ${bound}`, dpop(bound))
@@ -100,18 +100,18 @@ test('a proof that WebCrypto cannot verify is the fault of its sender', async ()
   }
 })
 
-test('a Worker accepts a proof once, though it comes twenty times at once', async () => {
+test('a Worker accepts one of twenty concurrent requests with the same proof', async () => {
   const verify = api()
   const dpop = proofFor(bound)
   const verdicts = await Promise.all(Array.from({ length: 20 }, () => verify(`DPoP ${bound}`, dpop)))
   const refused = verdicts.filter(({ subject }) => subject === undefined)
   assert.deepEqual(refused.map(({ code }) => code), Array(19).fill('dpop_proof.replayed'))
   assert.deepEqual(refused[0].headers, { 'www-authenticate': challengeOf('invalid_dpop_proof') })
-  // Of another proof for the same request it does not speak.
+  // Another proof for the same request is accepted.
   assert.equal((await verify(`DPoP ${bound}`, proofFor(bound))).subject, 'u')
 })
 
-test('a Worker wants a nonce of its own, and any Worker with the key accepts it', async () => {
+test('a Worker requires a nonce that any Worker with the same key accepts', async () => {
   const options = { dpopNonceKey: randomBytes(32).toString('base64url') }
   const { code, headers } = await api({ options })(`DPoP ${bound}`, proofFor(bound))
   assert.equal(code, 'dpop_proof.nonce')
@@ -122,7 +122,7 @@ test('a Worker wants a nonce of its own, and any Worker with the key accepts it'
   assert.equal((await api({ options: others })(`DPoP ${bound}`, proofFor(bound, { claims: { nonce } }))).code, 'dpop_proof.nonce')
 })
 
-test('a bound token is no bearer token in a Worker, and an unbound one is nothing else', async () => {
+test('a Worker rejects a bound token as a bearer token, and an unbound one with a proof', async () => {
   const verify = api()
   for (const dpop of [undefined, proofFor(bound)]) {
     const { code, headers } = await verify(`Bearer ${bound}`, dpop)
@@ -141,7 +141,7 @@ test('a bound token is no bearer token in a Worker, and an unbound one is nothin
   assert.deepEqual([code, status], ['access_token.missing', 401])
 })
 
-test('opaque tokens need their proofs in a Worker too, also those that it remembers', async () => {
+test('a Worker requires proofs for opaque tokens, including cached ones', async () => {
   const verify = api({ isOpaque: true, options: { cacheMaxAge: 60 } })
   const before = sent.length
   assert.equal((await verify('DPoP opaque', proofFor('opaque'))).subject, 'u')
@@ -182,7 +182,7 @@ const metadataOf = await listen((request, reply) => {
   return json(isJwks ? { keys: [{ ...issuing.publicKey, kid: '1', alg: 'ES256' }] } : known)
 })
 
-test('the API of the guide in a Worker: every Worker knows the proofs that another has received', async () => {
+test('the API server example of the guide rejects a proof seen by another Worker', async () => {
   const { base, own } = await guided()
   const server = Server.fromMetadata(metadataOf, { issuer: metadataOf, token_endpoint: `${metadataOf}/token` }, { transport: 'loopback_http' })
   const client = new Client(server, { clientId: 'c', clientSecret: 's', dpopKey: new DpopKey(holder.privateKey) })
@@ -208,7 +208,7 @@ test('the API of the guide in a Worker: every Worker knows the proofs that anoth
   assert.deepEqual(all.map(([status]) => status).sort(), [200, ...Array(19).fill(401)])
   assert.equal(all.find(([status]) => status === 401)[1], challenge('invalid_dpop_proof'))
   assert.deepEqual(await ask({ authorization, dpop: shown() }), [200, undefined])
-  // Two fields are joined on their way, and are two nonetheless.
+  // Two header fields are joined in transit, but are rejected as two proofs.
   assert.deepEqual(await ask({ authorization, dpop: [shown(), shown()] }), [401, challenge('invalid_dpop_proof')])
   assert.deepEqual(await ask({ authorization: `Bearer ${token}` }), [401, 'Bearer error="invalid_token", DPoP algs="EdDSA ES256 PS256"'])
 })

@@ -26,7 +26,7 @@ const RSA = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
 const algs = { 'P-256': ['ES256'], 'P-384': ['ES384'], 'P-521': ['ES512'], Ed25519: ['Ed25519', 'EdDSA'], RSA }
 const beside = { 'P-256': ['sec1'], 'P-384': ['sec1'], 'P-521': ['sec1'], Ed25519: [], RSA: ['pkcs1'] }
 
-/** A key in every form that keys are kept in. */
+/** A key in each supported format. */
 function forms(kind) {
   const { privateKey } = kinds[kind]
   const pem = (type) => privateKey.export({ type, format: 'pem' })
@@ -147,7 +147,7 @@ async function checking(key) {
 }
 
 for (const kind of Object.keys(kinds)) {
-  test(`a Worker signs with a key of ${kind} in each of its forms, with each algorithm`, async () => {
+  test(`a Worker signs with a ${kind} key in each format and with each algorithm`, async () => {
     const issuer = await checking(kinds[kind].publicKey)
     for (const [form, key] of Object.entries(forms(kind))) {
       for (const alg of algs[kind]) assert.deepEqual(await worker('token', { issuer, key, alg }), { said: `${alg}.` }, form)
@@ -157,7 +157,7 @@ for (const kind of Object.keys(kinds)) {
   })
 }
 
-test('a key with an audience of its own serves one server in a Worker', async () => {
+test('a key with a custom audience is rejected at a second server in a Worker', async () => {
   // A server could have an assertion made out to another (RFC 10070).
   const [first, second] = ['https://a.example', 'https://b.example']
   const clients = (issuers, audience) => worker('clients', { key: pkcs8('P-256'), audience, issuers })
@@ -167,7 +167,7 @@ test('a key with an audience of its own serves one server in a Worker', async ()
   assert.equal((await clients([first, second], `${first}/token`)).code, 'key.used_at_two_servers')
 })
 
-test('an EC key without its public half in PKCS#8 signs in a Worker', async () => {
+test('a PKCS#8 EC key without its public key signs in a Worker', async () => {
   const { d, x, y } = kinds['P-256'].privateKey.export({ format: 'jwk' })
   assert.ok(x && y)
   // A new SEC1 without the point, in PKCS#8 (RFC 5915 section 3).
@@ -180,18 +180,18 @@ test('an EC key without its public half in PKCS#8 signs in a Worker', async () =
   assert.equal((await worker('dpop', { key })).code, 'misuse.not_supported')
 })
 
-test('a Worker makes HMACs of a secret', async () => {
+test('a Worker signs assertions with HMAC', async () => {
   const issuer = await checking(new TextEncoder().encode(SECRET))
   for (const alg of ['HS256', 'HS384', 'HS512']) assert.deepEqual(await worker('token', { issuer, secret: SECRET, alg }), { said: `${alg}.` })
   assert.equal((await worker('token', { issuer, secret: 'short' })).code, 'jws.key_too_small')
 })
 
-test('a secret without a method signs in a Worker where the server accepts secrets in no other way', async () => {
+test('a Worker uses client_secret_jwt if the server accepts no other method with a secret', async () => {
   const issuer = await checking(new TextEncoder().encode(SECRET))
   const methods = ['client_secret_jwt']
   assert.deepEqual(await worker('negotiated', { issuer, secret: SECRET, methods }), { said: 'HS256.' })
   assert.equal((await worker('negotiated', { issuer, secret: 'short', methods })).code, 'jws.key_too_small')
-  // A secret that may be sent is sent, which this server takes for none.
+  // If client_secret_post is supported, the secret is sent, which this server rejects.
   const sent = await worker('negotiated', { issuer, secret: SECRET, methods: [...methods, 'client_secret_post'] })
   assert.equal(sent.code, 'denied.invalid_client')
   const discovering = await listen(async (request, response) => {
@@ -207,7 +207,7 @@ test('a secret without a method signs in a Worker where the server accepts secre
   assert.deepEqual(await worker('negotiated', { issuer: discovering, secret: SECRET, isOfFile: true }), { said: 'HS256' })
 })
 
-test('requests of a Worker name the package, unless the application names itself', async () => {
+test('requests of a Worker have the User-Agent of the package unless overridden', async () => {
   const seen = []
   const issuer = await listen((request, response) => {
     seen.push([request.url, request.headers['user-agent']])
@@ -220,7 +220,7 @@ test('requests of a Worker name the package, unless the application names itself
   assert.deepEqual(seen, [['/token', ours], ['/things', ours], ['/token', 'shop'], ['/things', 'shop']])
 })
 
-test('an encrypted key signs in a Worker with its passphrase', async () => {
+test('a Worker decrypts an encrypted key with its passphrase', async () => {
   for (const [kind, cipher] of [['P-256', 'aes-256-cbc'], ['RSA', 'aes-128-cbc'], ['Ed25519', 'aes-192-cbc']]) {
     const key = kinds[kind].privateKey.export({ type: 'pkcs8', format: 'pem', cipher, passphrase: 'correct' })
     const issuer = await checking(kinds[kind].publicKey)
@@ -247,7 +247,7 @@ test('an encrypted key signs in a Worker with its passphrase', async () => {
   }
 })
 
-test('one key of a client takes the place of another in a Worker, at oidc-provider', async () => {
+test('a Worker rotates a client key at oidc-provider', async () => {
   const [young, old] = [pkcs8('P-256'), pkcs8('RSA')]
   const { said: jwks } = await worker('jwks', { key: [young, old] })
   assert.deepEqual(jwks, core.privateKeyJwt([young, old]).publicJwks())
@@ -258,7 +258,7 @@ test('one key of a client takes the place of another in a Worker, at oidc-provid
   assert.equal((await signWithRotatedKey(pkcs8('P-384'))).code, 'denied.invalid_client')
 })
 
-test('the key of a client file signs in a Worker, by its name', async () => {
+test('a Worker signs with the key and key ID of a client file', async () => {
   const issuer = await checking(kinds.RSA.publicKey)
   const metadata = { issuer, token_endpoint: `${issuer}/token`, authorization_endpoint: `${issuer}/authorize`, jwks_uri: `${issuer}/jwks`, response_types_supported: ['code'] }
   const discovering = await listen(async (request, response) => {
@@ -272,7 +272,7 @@ test('the key of a client file signs in a Worker, by its name', async () => {
   assert.equal((await worker('file', { issuer: discovering, key: 'no key' })).code, 'key.malformed')
 })
 
-test('an invalid key is rejected in a Worker when the client is created, as in Node.js', async () => {
+test('an invalid key is rejected in a Worker when the client is created', async () => {
   const issuer = await checking(kinds.RSA.publicKey)
   const jwk = kinds['P-256'].privateKey.export({ format: 'jwk' })
   const small = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey.export({ type: 'pkcs8', format: 'pem' })
@@ -298,13 +298,13 @@ test('an invalid key is rejected in a Worker when the client is created, as in N
     if (typeof key === 'string' && key.length > 9) assert.equal(text.includes(key.slice(30, 60)), false)
     const server = core.Server.fromMetadata(issuer, { issuer, token_endpoint: `${issuer}/token` }, { transport: 'loopback_http' })
     const createOnNode = () => new core.Client(server, { clientId: 'me', clientAuth: core.privateKeyJwt(key, more) })
-    // Node.js reads no name of a key that stands alone.
+    // Node.js ignores the kid of a single key.
     if (key !== unnamed) assert.throws(createOnNode, { code: expected })
   }
   assert.equal((await worker('token', { issuer, key: sealed, passphrase: 'q' })).code, 'key.passphrase')
 })
 
-/** A token endpoint and an API that want proofs with a nonce of their own. */
+/** A token endpoint and an API that each require a nonce in proofs. */
 async function proving() {
   const seen = []
   const base = await listen(async (request, response) => {
@@ -322,7 +322,7 @@ async function proving() {
   return { base, seen }
 }
 
-test('tokens of a Worker are bound to a key: WebCrypto signs each proof', async () => {
+test('a Worker signs each DPoP proof with WebCrypto', async () => {
   for (const [kind, alg, form] of [['P-256', 'ES256', 'pkcs8'], ['P-521', 'ES512', 'sec1'], ['RSA', 'PS256', 'pkcs1'], ['Ed25519', 'Ed25519', 'jwk']]) {
     const { base, seen } = await proving()
     assert.deepEqual(await worker('bound', { issuer: base, key: forms(kind)[form], alg }), { said: 200 })
@@ -333,7 +333,7 @@ test('tokens of a Worker are bound to a key: WebCrypto signs each proof', async 
   assert.equal(seen.length, 2)
 })
 
-test('where the holder of a key is down, a Worker sends nothing, and tells nothing', async () => {
+test('a Worker sends nothing if an external key fails, and does not show its error', async () => {
   const { base, seen } = await proving()
   const { code: output, text } = await worker('down', { issuer: base, key: forms('P-256').jwk })
   assert.equal(output, 'lost.unsent')
@@ -341,7 +341,7 @@ test('where the holder of a key is down, a Worker sends nothing, and tells nothi
   assert.equal(seen.length, 0)
 })
 
-test('Workers share a DPoP key through a store, with Node.js too', async () => {
+test('Workers and Node.js share a DPoP key through a store', async () => {
   for (const alg of ['ES256', 'Ed25519', 'PS256']) {
     const name = `made-there-${alg}`
     const { said: output } = await worker('opened', { name, alg })
@@ -361,7 +361,7 @@ test('Workers share a DPoP key through a store, with Node.js too', async () => {
   assert.equal((await worker('opened', { name: 'broken' })).code, 'stored.malformed')
 })
 
-test('a Worker makes keys, and Node.js has them by their PEM', async () => {
+test('a key generated in a Worker is imported in Node.js by its PEM', async () => {
   for (const [alg, reportedAlg = alg] of [['ES256'], ['ES384'], ['ES512'], ['Ed25519'], ['EdDSA'], ['PS256'], ['RS256']]) {
     const { base, seen } = await proving()
     const { said: made, ...failure } = await worker('made', { issuer: base, alg })
@@ -371,7 +371,7 @@ test('a Worker makes keys, and Node.js has them by their PEM', async () => {
     const key = new core.DpopKey(made.pem, { alg })
     assert.equal(key.thumbprint, made.thumbprint)
     assert.equal(key.privatePem(), made.pem)
-    // Of a key in PEM without its public half a Worker cannot tell what tokens are bound to.
+    // A Worker cannot compute the thumbprint of a PEM key without its public half.
     const again = await worker('dpop', { key: made.pem, alg })
     if (alg.startsWith('Ed')) assert.equal(again.code, 'misuse.not_supported')
     else assert.equal(again.said, made.thumbprint)
@@ -379,7 +379,7 @@ test('a Worker makes keys, and Node.js has them by their PEM', async () => {
   assert.equal((await worker('made', { issuer: 'http://127.0.0.1:1', alg: 'HS256' })).code, 'key.algorithm')
 })
 
-test('the PEM of a key is the same in a Worker as in Node.js', async () => {
+test('a Worker and Node.js export the same PEM of a key', async () => {
   for (const kind of Object.keys(kinds)) {
     const [alg] = algs[kind]
     for (const [form, key] of Object.entries(forms(kind))) {
@@ -401,7 +401,7 @@ test('a key that the runtime cannot generate is reported', async () => {
   assert.match(text, /no such curve/)
 })
 
-test('people sign in at a Worker with a private key, and their tokens are bound', async () => {
+test('users sign in at a Worker with private_key_jwt and DPoP-bound tokens', async () => {
   const [page] = snippets(chapter, 'js bound')
   const { fapi: twin } = await twins()
   await twin.rotateNonces('once')
@@ -421,7 +421,7 @@ test('people sign in at a Worker with a private key, and their tokens are bound'
   after(await served(port, await bundled(pageSource), bindings))
   const ann = new Browser()
   assert.equal((await ann.open(`${base}/`)).text, 'The API says 200')
-  // A call of its pages is passed on with a proof, too.
+  // A call forwarded for its pages has a proof, too.
   const call = await ann.send(`${base}/auth/api/twin/echo`, { headers: { accept: 'application/json', 'x-csrf-protection': '1' } })
   assert.equal(call.status, 200)
   const echoed = (await twin.log()).filter(({ path, status }) => path === '/api/echo' && status === 200)

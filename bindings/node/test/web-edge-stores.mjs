@@ -80,7 +80,7 @@ function there(place, key, options) {
 for (const [what, options, place] of [
   ['with its name', {}, 'objects'], ['with a hidden name', { names: NAMES }, 'd1'], ['where three methods are all', {}, 'three'],
 ]) {
-  test(`a record that is sealed in Node.js opens in a Worker, and the other way round: ${what}`, async () => {
+  test(`a sealed record is readable by both Node.js and a Worker: ${what}`, async () => {
     const memory = new MemoryStore()
     const [mine, theirs] = [new SealedStore(memory, NEW, options), there(place, NEW, options)]
     const raw = there(place)
@@ -112,7 +112,7 @@ for (const [what, options, place] of [
   })
 }
 
-test('records that no key opens are reported in a Worker as in Node.js', async () => {
+test('a record that cannot be opened is reported in a Worker as in Node.js', async () => {
   const [raw, memory] = [there('objects'), new MemoryStore()]
   const keyed = (key) => [there('objects', key), new SealedStore(memory, key)]
   await there('objects', OLD).save('shut', 'text', 0)
@@ -137,7 +137,7 @@ test('records that no key opens are reported in a Worker as in Node.js', async (
   assert.equal((await accepting.load('plain')).record, 'text')
 })
 
-test('a key is changed in a Worker, and every record resealed', async () => {
+test('a Worker reseals all records with a new key', async () => {
   const raw = there('d1')
   await raw.save('reseal-plain', 'text', 0)
   await there('d1', OLD).save('reseal-old', '{"until":4000000000}', 0)
@@ -154,7 +154,7 @@ test('a key is changed in a Worker, and every record resealed', async () => {
   assert.equal((await rejection(there('objects', NEW).reseal())).code, 'misuse.not_supported')
 })
 
-test('a Worker lists the names that it hides', async () => {
+test('a Worker lists hidden record names', async () => {
   const hidden = there('d1', NEW, { names: OLD })
   await hidden.saveDue('anna', 'text', 1000)
   assert.deepEqual(await hidden.due(2000, 9), ['anna'])
@@ -162,7 +162,7 @@ test('a Worker lists the names that it hides', async () => {
   assert.equal(await there('d1').load('anna'), null)
 })
 
-test('keys and tokens of a Worker are sealed, and Node.js has them with the key', async () => {
+test('sealed DPoP keys and tokens of a Worker are readable by Node.js with the key', async () => {
   const [sealed, raw] = [there('d1', NEW), there('d1')]
   const [name, token] = await sealed.keeps('sealed-grant')
   const thumbprint = await sealed.open('sealed-key')
@@ -181,22 +181,22 @@ test('keys and tokens of a Worker are sealed, and Node.js has them with the key'
 })
 
 for (const place of ['objects', 'd1']) {
-  test(`of twenty requests at once, one has the lease and one saves: ${place}`, async () => {
+  test(`one of twenty concurrent requests gets the lease, and one saves: ${place}`, async () => {
     assert.deepEqual(await there(place).raced('raced'), { leases: 1, saves: 1 })
   })
 
-  test(`a record expires, and its version is never used again: ${place}`, async () => {
+  test(`a record expires, and its version is not reused: ${place}`, async () => {
     assert.deepEqual(await there(place).expires('expires'), { before: 'text', over: null, isHigher: true })
   })
 }
 
-test('the store in D1 is that of the guide', () => {
+test('the D1 store of the tests is the one in the guide', () => {
   const [code] = snippets(chapter, 'js d1')
   const file = readFileSync(path.join(place, 'd1.mjs'), 'utf8')
   assert.equal(file.slice(file.indexOf('\n') + 1), code)
 })
 
-test('over KV all have the lease, and all save', async () => {
+test('with KV, concurrent requests all get the lease and all save', async () => {
   const { leases, saves } = await there('kv').raced('raced')
   assert.ok(leases > 1 && saves > 1, `${leases} leases, ${saves} saves`)
 })
@@ -214,14 +214,14 @@ const storing = (context, stored) => async ({ admit = 'cart', ...settings }) => 
 }
 
 for (const what of [
-  'fifty fetches with an expired token cost one refresh', 'signing out ends the session, here and at the provider',
+  'fifty API calls with an expired token share one refresh', 'signing out ends the session, here and at the provider',
   'whose grant has ended is led to sign in, and a script is told',
 ]) {
   test(`${what}: sealed in D1`, async (context) => whole[what]({ open: storing(context, 'sealed in D1'), twin }))
 }
 
-/** What the guide warns of. */
-test('over KV a refresh token is used twice, and the server ends the grant', async (context) => {
+/** The guide warns of this. */
+test('with KV, a refresh token is reused and the server ends the grant', async (context) => {
   const { base } = await storing(context, 'KV')({ stored: true })
   const ann = new Browser()
   assert.equal((await ann.open(`${base}/echo`)).text, '200')

@@ -1,4 +1,4 @@
-// Whole sign-ins in workerd, as every language plays them; `web-edge.test.mjs` runs them, which has installed the package
+// Sign-in vectors in workerd, common to all languages; `web-edge.test.mjs` runs them, which has installed the package
 // where they are bundled.
 import { request as send } from 'node:http'
 import { after, test } from 'node:test'
@@ -46,7 +46,7 @@ function startWorker({ site = {}, providers = null, stored = false }) {
 }
 
 for (const signIn of signIns) {
-  test(`a whole sign-in in workerd: ${signIn.name}`, async () => {
+  test(`a sign-in vector in workerd: ${signIn.name}`, async () => {
     for (const callback of callbackPaths(signIn)) await twin.register(callback)
     const port = await startWorker(signIn)
     await play(signIn, twin, (request, options) => sendVisit(port, request, options))

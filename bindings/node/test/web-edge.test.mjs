@@ -67,7 +67,7 @@ for (const [runtime, start] of Object.entries(runtimes)) {
   }
 }
 
-/** Settings of a client of the twin, whose people come back here. */
+/** Settings of a client of the twin with this base URL. */
 async function environment(base) {
   await twin.register(`${base}/auth/callback`)
   return {
@@ -88,7 +88,7 @@ const expectedPages = [
   { '/': 'Hello, stranger', '/auth/login': `Hello, ${ANN}` },
 ]
 
-test('there are as many Workers in the documentation as answers', () => assert.equal(pages.length, expectedPages.length))
+test('there is an expected result for each documented Worker', () => assert.equal(pages.length, expectedPages.length))
 
 for (const [index, code] of pages.entries()) {
   test(`the documentation's Worker ${index + 1}`, async (context) => {
@@ -155,7 +155,7 @@ test('options that a Worker does not support are reported', async (context) => {
   assert.deepEqual(named.sort(), Object.keys(body).sort())
 })
 
-test('an access token in the cookie of a session is sent by a Worker', async (context) => {
+test('a Worker sends the access token kept in the session cookie', async (context) => {
   const code = `
     import { env } from 'cloudflare:workers'
     import { Site } from 'oauth-core/web'
@@ -174,7 +174,7 @@ test('an access token in the cookie of a session is sent by a Worker', async (co
   assert.equal((await new Browser().open(base)).text, '200 resource.origin_not_allowed')
 })
 
-test('a fixed token in a Worker ends, and is not repeated', async (context) => {
+test('a fixed token in a Worker expires, and is not renewed', async (context) => {
   const code = `
     import * as core from 'oauth-core'
     const origins = ['https://api.example']

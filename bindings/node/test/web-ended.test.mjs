@@ -30,7 +30,7 @@ async function signedIn(site) {
   return back.headers.getSetCookie().filter((field) => !/max-age=0/i.test(field)).map(pair).join('; ')
 }
 
-test('a grant that is over ends the session', async () => {
+test('a revoked grant ends the session', async () => {
   const site = at({ store: new core.MemoryStore(), apiOrigins: [twin.base], transport })
   const cookie = await signedIn(site)
   const { user } = await site.handle(page('/', { cookie }))
@@ -41,7 +41,7 @@ test('a grant that is over ends the session', async () => {
   assert.equal((await site.handle(page('/', { cookie }))).user, undefined)
 })
 
-test('whose grant is over is led to sign in', async () => {
+test('a user whose grant has ended is redirected to sign in, and a script gets 401', async () => {
   const site = at({ store: new core.MemoryStore(), transport, apiOrigins: [twin.base] })
   const orders = site.wrap((request, user) => user.fetch(`${twin.base}/api/echo`))
   const cookie = await signedIn(site)
@@ -82,13 +82,13 @@ test('a call of a user of required() throws the redirect to sign in once the gra
   assert.deepEqual(ways, ['/auth/login?return_to=%2Forders%3Fa%3D1'])
 })
 
-test('a response that a page throws is its answer', async () => {
+test('a Response thrown by a page is sent', async () => {
   const site = at()
   const reply = await site.wrap(async (request) => new Response((await site.required(request)).name))(page('/me'))
   assert.deepEqual([reply.status, new URL(reply.headers.get('location')).origin], [303, twin.base])
 })
 
-test('while the provider is down, signed-in users stay signed in and can sign out', async () => {
+test('while the provider is down, users stay signed in and can sign out', async () => {
   const cookie = await signedIn(at())
   // Another process, which has just been started.
   const down = () => core.discover('http://127.0.0.1:9', { transport })

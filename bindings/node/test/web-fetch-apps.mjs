@@ -9,7 +9,7 @@ export const called = (api) => (user) => user.fetch(api).then(({ status }) => St
 /** The status of such a call, for a page that leaves errors to the site. */
 export const echoed = (api) => async (user) => String((await user.fetch(api)).status)
 
-/** What the application says to somebody who comes, by what a check calls it. */
+/** The `admit` functions of the application, by name. */
 export const admissions = ({ Refuse }) => ({
   cart: () => ({ cart: 3 }),
   closed: ({ subject, claims }, request) => new Refuse(`this shop is closed to ${subject}, ${claims.name}, ${request !== undefined}`),

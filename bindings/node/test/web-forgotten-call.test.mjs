@@ -1,4 +1,4 @@
-// A function that makes a middleware, passed on without being called: the first request says so, and none waits for ever.
+// A middleware factory passed on without being called: the first request reports it instead of hanging.
 import assert from 'node:assert/strict'
 import { createServer, request } from 'node:http'
 import { createRequire } from 'node:module'
@@ -25,7 +25,7 @@ async function answerOf(listener, target = '/', headers = PAGE) {
 }
 
 for (const framework of ['express', 'express4']) {
-  test(`a site whose factory is not called: ${framework}`, async () => {
+  test(`a middleware factory that is not called is reported: ${framework}`, async () => {
     const express = tools(framework)
     for (const [name, use] of [
       ['express', (app) => app.use(site.express).get('/', (_, res) => res.send('hello'))],
@@ -73,7 +73,7 @@ test('calling a plugin, or required() with an invalid argument, is refused', asy
   assert.equal(typeof site.required({}), 'function')
 })
 
-test('required guards a page before the middleware as well as after it', async () => {
+test('required protects a page registered before the middleware', async () => {
   const app = tools('express')()
   app.get('/me', site.required, (_, res) => res.send('me'))
   app.use(site.express())

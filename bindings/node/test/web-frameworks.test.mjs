@@ -23,7 +23,7 @@ for (const [framework, make] of Object.entries(apps)) {
 }
 
 for (const [framework, make] of Object.entries(apps)) {
-  test(`an application serves the document that it is known by: ${framework}`, async () => {
+  test(`an application serves its client ID metadata document: ${framework}`, async () => {
     await twin.acceptClientIdMetadata()
     const transport = 'loopback_http'
     const server = await core.discover(twin.base, { transport })

@@ -1,4 +1,4 @@
-// A site out of environment variables, at a provider without OpenID Connect.
+// A site configured with environment variables, at a provider without OpenID Connect.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { twins } from './helper.mjs'
@@ -13,14 +13,14 @@ const at = (provider, options) => Site.fromEnv({ ...options, env: { ...env, OAUT
 const page = (path, headers) => new Request(`${baseUrl}${path}`, { headers: { accept: 'text/html', ...headers } })
 const readCookies = (response) => response.headers.getSetCookie().filter((field) => !/max-age=0/i.test(field)).map((field) => field.split(';', 1)[0]).join('; ')
 
-/** The scope with which people are sent to the provider. */
+/** The scope in the authorization request. */
 async function sent(site) {
   const response = await site.page(page('/auth/login'))
   assert.equal(response.status, 303)
   return new URL(response.headers.get('location')).searchParams.get('scope')
 }
 
-test('a preset says where people are identified', async () => {
+test('a preset defines the endpoint that identifies users', async () => {
   assert.equal(await sent(at('github')), null)
   assert.equal(await sent(at('github', { scope: ['read:user', 'user:email'] })), 'read:user user:email')
   assert.equal(await sent(at('docusign')), 'signature')

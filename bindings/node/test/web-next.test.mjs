@@ -44,14 +44,14 @@ const base = await serve(async (url) => {
 const PREFETCH = { rsc: '1', 'next-router-prefetch': '1', 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty', accept: '*/*' }
 const CLICK = { rsc: '1', 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty', accept: '*/*' }
 
-/** What the router's script gets; it is told first what to call its request, which caches tell apart by that. */
+/** The response to the router's script, which is first redirected to a URL with a `_rsc` parameter for caches. */
 async function routed(browser, target, headers) {
   const reply = await browser.send(`${base}${target}`, { headers })
   const location = reply.headers.get('location')
   return location?.startsWith(`${target}?_rsc`) ? browser.send(`${base}${location}`, { headers }) : reply
 }
 
-test('a Server Component leads to the login and back', async () => {
+test('a Server Component redirects to the login and back', async () => {
   const ann = new Browser()
   const { url, status, text, headers } = await ann.open(`${base}/me`)
   assert.deepEqual([url.href, status], [`${base}/me`, 200])
@@ -73,13 +73,13 @@ test('prefetching a link neither starts a login nor signs the user out', async (
   assert.match((await ann.open(`${base}/me`)).text, /Ann is here/)
 })
 
-test('a click on a guarded link leads to the login', async () => {
+test('a click on a protected link leads to the login', async () => {
   const reply = await routed(new Browser(), '/me', CLICK)
   const location = reply.headers.get('location') ?? (await reply.text())
   assert.match(location, /\/auth\/login\?return_to=%2Fme/)
 })
 
-test('a Server Component steps up, and signing out is a form', async () => {
+test('a Server Component requires a step-up, and a form signs the user out', async () => {
   const ann = new Browser()
   await twin.claim('acr', 'mfa')
   const { url, text } = await ann.open(`${base}/pay`)
@@ -92,7 +92,7 @@ test('a Server Component steps up, and signing out is a form', async () => {
   assert.equal(again.searchParams.get('return_to'), '/me')
 })
 
-test('whose grant has ended is led to sign in by a Server Component', async () => {
+test('a Server Component redirects a user whose grant has ended to sign in', async () => {
   const ann = new Browser()
   assert.match((await ann.open(`${base}/fetch`)).text, /The API says 200/)
   await twin.expire()
@@ -103,7 +103,7 @@ test('whose grant has ended is led to sign in by a Server Component', async () =
   assert.match((await ann.open(led.url)).text, /The API says 200/)
 })
 
-test('the edge runtime has the same site, in routes and in middleware', async () => {
+test('the edge runtime shares the site in routes and middleware', async () => {
   const ann = new Browser()
   const { url, text } = await ann.open(`${base}/edge/me?a=1`)
   assert.deepEqual([url.href, text], [`${base}/edge/me?a=1`, 'Hello, user-248289761001'])

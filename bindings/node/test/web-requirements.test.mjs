@@ -1,4 +1,4 @@
-// What a page requires is written alike wherever it is given, and the site's own pages are served by every method they have.
+// Requirements have the same form wherever they are given, and the site's pages are served for all their methods.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { core } from './helper.mjs'
@@ -6,7 +6,7 @@ import { origin, siteAt } from './web-test-site.mjs'
 
 const page = (path, { headers, ...init } = {}) => new Request(`${origin}${path}`, { headers: { accept: 'text/html', host: 'localhost:3000', ...headers }, ...init })
 
-test('handle and wrap take the requirements that required takes', async () => {
+test('handle and wrap accept the same requirements as required', async () => {
   const site = siteAt()
   const cookie = await site.testing({ subject: 'ann', acr: 'mfa', authTime: new Date() })
   const request = () => page('/pay', { headers: { cookie } })
@@ -20,7 +20,7 @@ test('handle and wrap take the requirements that required takes', async () => {
   await assert.rejects(site.handle(request(), { need: { arc: 'gold' } }), TypeError)
 })
 
-test('calls that a site forwards for its pages have every method that the settings may name', async () => {
+test('routes exports each method that forwarded API calls may use', async () => {
   const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
   const site = siteAt('', { store: new core.MemoryStore(), api: { orders: { url: 'https://orders.example/v1', methods } } })
   assert.deepEqual(Object.keys(site.routes), methods)

@@ -1,4 +1,4 @@
-// Plays whole sign-ins: the files of `tests/vectors/web`. A site is whatever answers requests.
+// Plays the sign-in vectors of `tests/vectors/web` against any site.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -39,7 +39,7 @@ const isSent = (expected, sent) => (expected === true ? Boolean(sent) : sent ===
 
 const only = (object, isWanted) => Object.fromEntries(Object.entries(object).filter(isWanted))
 
-/** What a response is, without what chance has made; of the rest, what the vector asks for. */
+/** A summary of a response without random values, with the details that the vector compares. */
 async function summarize(response, name, provider, then) {
   const summary = { status: response.status }
   const location = response.headers.get('location')

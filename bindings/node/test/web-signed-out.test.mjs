@@ -36,7 +36,7 @@ async function signedIn(site) {
 const announced = (site, logoutToken, path = '/auth/backchannel-logout') =>
   site.page(page(path, { method: 'POST', body: new URLSearchParams({ logout_token: logoutToken }) }))
 
-test('a name that only UserInfo has is the user’s', async () => {
+test('claims missing from the ID token are read from UserInfo', async () => {
   const { user } = await signedIn(at())
   assert.deepEqual([user.name, user.email], ['Alice Liddell', 'alice@twin.example'])
   const { user: plain } = await signedIn(at({ userinfo: 'never' }))
@@ -45,7 +45,7 @@ test('a name that only UserInfo has is the user’s', async () => {
   assert.throws(() => at({ userinfo: 'alw4ys' }), { name: 'TypeError', message })
 })
 
-test('UserInfo is a variable too', async () => {
+test('OAUTH_USERINFO configures the UserInfo request', async () => {
   const env = {
     OAUTH_ISSUER: twin.base, OAUTH_CLIENT_ID: clientId, OAUTH_CLIENT_SECRET: clientSecret, OAUTH_BASE_URL: baseUrl, OAUTH_KEY: key.toString('base64url'),
   }
@@ -77,7 +77,7 @@ test('the tokens of a rejected user are revoked', async () => {
   assert.equal(Object.fromEntries(after.at(-1).form).token_type_hint, 'refresh_token')
 })
 
-test('the application learns which user of a tenant was signed out', async () => {
+test('signedOut is called with the user and provider, once per logout', async () => {
   await twin.register(`${baseUrl}/auth/callback/acme`)
   await twin.claim('sid', 'one')
   const signedOutUsers = []
@@ -109,7 +109,7 @@ test('the application learns which user of a tenant was signed out', async () =>
   const frame = new URLSearchParams({ iss: twin.base, sid: 'one' })
   assert.equal((await site.page(page(`/auth/frontchannel-logout/acme?${frame}`))).status, 200)
   assert.deepEqual(takeSignedOut(), [[ann, 'acme', '/auth/frontchannel-logout/acme']])
-  // What the hook throws comes out as it went in; the session is over.
+  // An error thrown by the hook is passed on; the session has ended.
   const broken = new Site({ baseUrl, key, provider, signedOut: () => { throw new Error('no database') }, store: new core.MemoryStore() })
   const { cookie: last } = await signedIn(broken)
   const leaving = page('/auth/logout', { cookie: last, method: 'POST', headers: { origin: baseUrl } })
@@ -119,7 +119,7 @@ test('the application learns which user of a tenant was signed out', async () =>
   assert.throws(() => at({ signedOut: 'log' }), { name: 'TypeError', message: /signedOut must be a function/ })
 })
 
-test('a logout token without exp is refused unless the provider is allowed to send one', async () => {
+test('a logout token without exp is rejected unless the provider may omit it', async () => {
   const site = at({ store: new core.MemoryStore() })
   const { cookie } = await signedIn(site)
   const reply = await announced(site, await twin.logoutToken('missing_expiry'))

@@ -45,7 +45,7 @@ async function user(site, origin, back) {
   return (await site.handle(new Request(`${origin}/me`, { headers: { accept: 'text/html', cookie } }))).user
 }
 
-test('a signed response signs the user in, and additional unsigned parameters are rejected', async () => {
+test('a signed response signs the user in, and extra unsigned parameters are rejected', async () => {
   const origin = 'http://127.0.0.1'
   for (const responseMode of ['jwt', 'query.jwt']) {
     const site = at({ client: client('browser', { requestObjectSigningAlg: 'ES256' }), responseMode })
@@ -60,7 +60,7 @@ test('a signed response signs the user in, and additional unsigned parameters ar
   }
 })
 
-test('an encrypted response signs in', async () => {
+test('an encrypted response signs the user in', async () => {
   const encrypted = client('encrypted', {
     authorizationEncryptedResponseAlg: 'ECDH-ES',
     authorizationEncryptedResponseEnc: 'A256GCM',
@@ -73,7 +73,7 @@ test('an encrypted response signs in', async () => {
   assert.equal((await user(site, 'http://127.0.0.1', back)).subject, 'somebody')
 })
 
-test('a client of FAPI 2.0 Message Signing signs in without a setting of the site', async () => {
+test('a FAPI 2.0 Message Signing client signs in without a responseMode setting', async () => {
   const signing = client('signing', { dpopKey: await DpopKey.generate(), profile: 'fapi2_message_signing' })
   const site = at({ client: signing, store: new MemoryStore(), apiOrigins: [issuer] })
   const { url, cookie, send } = await arriving(site, 'http://127.0.0.1')
@@ -83,7 +83,7 @@ test('a client of FAPI 2.0 Message Signing signs in without a setting of the sit
   assert.equal((await (await somebody.fetch(`${issuer}/me`)).json()).sub, 'somebody')
 })
 
-test('a signed response is posted, with the cookie of its sign-in', async () => {
+test('a signed response is posted with the flow cookie', async () => {
   const origin = 'https://shop.example'
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   await fapi.encryptResponses(publicKey.export({ format: 'jwk' }), 'ECDH-ES', 'A256GCM')

@@ -3,14 +3,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { origin, siteAt as at } from './web-test-site.mjs'
 
-/** The status with which a stranger's request for a page ends; 200 if the page is shown. */
+/** The status of a request without a session; 200 if the page is shown. */
 async function fetchStatus(site, protect, path, id = null) {
   const request = new Request(`${origin}${path}`, { headers: { accept: 'text/html', host: 'localhost:3000' } })
   const event = { request, url: new URL(request.url), route: { id }, locals: {}, isDataRequest: false }
   return (await site.sveltekit({ protect })({ event, resolve: async () => new Response('shown') })).status
 }
 
-test('a path means the page below the base of the site, with the base or without it', async () => {
+test('a protected path is matched with or without the base path', async () => {
   for (const protect of [['/me'], ['/app/me'], '/me', { '/me': {} }]) {
     assert.equal(await fetchStatus(at('/app'), protect, '/app/me'), 303)
     assert.equal(await fetchStatus(at('/app'), protect, '/app/%6de/1'), 303)
@@ -18,16 +18,16 @@ test('a path means the page below the base of the site, with the base or without
   }
 })
 
-test('a path means the route that SvelteKit finds, without its groups', async () => {
+test('a protected path matches the SvelteKit route without its groups', async () => {
   const site = at('')
   assert.equal(await fetchStatus(site, ['/me'], '/ich', '/me'), 303)
   assert.equal(await fetchStatus(site, ['/me'], '/ich/1', '/(app)/me/(deep)/[id]'), 303)
   assert.equal(await fetchStatus(site, ['/me'], '/menu', '/(me)/menu'), 200)
-  // A page for any name has a path, and the path is protected.
+  // A page with a parameter is protected by its path.
   assert.equal(await fetchStatus(site, ['/me'], '/me', '/[name]'), 303)
 })
 
-test('a path may be written in any way, in the list and in the address', async () => {
+test('a protected path matches in any percent-encoding', async () => {
   const site = at('')
   assert.equal(await fetchStatus(site, ['/café'], '/caf%C3%A9'), 303)
   assert.equal(await fetchStatus(site, ['/caf%c3%a9'], '/café'), 303)
@@ -35,7 +35,7 @@ test('a path may be written in any way, in the list and in the address', async (
   assert.equal(await fetchStatus(site, ['/me'], '/%ff/me'), 200)
 })
 
-test('of several listed paths the nearest counts, both to the route and to the address', async () => {
+test('the most specific protected path of the route and the URL applies', async () => {
   const cookie = (site) => site.testing({ subject: 'ann', acr: 'pwd' })
   const seen = async (base, protect, path, id) => {
     const site = at(base)

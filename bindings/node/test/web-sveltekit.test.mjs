@@ -36,7 +36,7 @@ const base = await serve(async (url) => {
 
 const SCRIPT = { accept: '*/*', 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty', 'sec-fetch-site': 'same-origin' }
 
-test('a protected page leads to the login and back', async () => {
+test('a protected page redirects to the login and back', async () => {
   const ann = new Browser()
   assert.match((await ann.open(`${base}/menu`)).text, /stranger is here/)
   const { url, status, text, headers } = await ann.open(`${base}/me?a=1`)
@@ -46,7 +46,7 @@ test('a protected page leads to the login and back', async () => {
   assert.match((await ann.open(`${base}/menu`)).text, /Ann is here/)
 })
 
-test('a protected page is protected however its path is written', async () => {
+test('a protected page stays protected for percent-encoded paths', async () => {
   const ann = new Browser()
   await ann.open(`${base}/me`)
   for (const path of ['/%6de', '/m%65?a=1', '/p%61y', '/%70ay?a=1']) {
@@ -86,7 +86,7 @@ test('forms are accepted only from signed-in users of this site', async () => {
   assert.equal((await ann.send(`${base}/me`, foreign)).status, 403)
 })
 
-test('a page steps up, and so does a click on a link to it', async () => {
+test('a page, or a click on a link to it, requires a step-up', async () => {
   const ann = new Browser()
   await ann.open(`${base}/me`)
   await twin.claim('acr', 'mfa')
@@ -114,7 +114,7 @@ test('a user whose grant has ended is redirected to sign in, also from a link', 
   assert.equal(response.status, 401)
 })
 
-test('people sign out', async () => {
+test('a user signs out', async () => {
   const ann = new Browser()
   await ann.open(`${base}/me`)
   const headers = { origin: base, 'content-type': 'application/x-www-form-urlencoded' }

@@ -8,7 +8,7 @@ import { install } from './web-apps.mjs'
 
 const place = path.join(root, 'tests/web/node')
 
-test('the README’s lines for Express, Hono and Fastify are typed', async () => {
+test('the README examples for Express, Hono and Fastify type-check', async () => {
   install(place)
   const tsc = path.join(root, 'bindings/node/node_modules/typescript/bin/tsc')
   const roots = path.join(root, 'bindings/node/node_modules/@types')

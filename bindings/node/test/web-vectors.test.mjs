@@ -1,4 +1,4 @@
-// Whole sign-ins, as every language plays them.
+// The sign-in vectors, common to all languages.
 import { test } from 'node:test'
 import { core, twins } from './helper.mjs'
 import { SHOP, callbackPaths, play, siteSettings, signIns } from './web-sign-ins.mjs'
@@ -11,7 +11,7 @@ const transport = 'loopback_http'
 const client = new core.Client(await core.discover(twin.base, { transport }), { clientId, clientSecret })
 
 for (const signIn of signIns) {
-  test(`a whole sign-in: ${signIn.name}`, async () => {
+  test(`a sign-in vector: ${signIn.name}`, async () => {
     for (const callback of callbackPaths(signIn)) await twin.register(callback)
     const settings = siteSettings(signIn, twin.base, client, 'openid read offline_access')
     const site = new Site({

@@ -27,7 +27,7 @@ const at = (options) => new Site({ baseUrl, key, client, scope, ...options })
 const page = (path, headers) => new Request(`${baseUrl}${path}`, { headers: { accept: 'text/html', ...headers } })
 const pair = (field) => field.split(';', 1)[0]
 
-/** The cookie of somebody who has signed in to a site that no socket serves. */
+/** The cookie of a user signed in to a site without sockets. */
 async function signedIn(site, path = '') {
   const begun = await site.page(page(`${path}/auth/login`))
   const flow = begun.headers.getSetCookie().map(pair).join('; ')
@@ -36,7 +36,7 @@ async function signedIn(site, path = '') {
   return back.headers.getSetCookie().filter((field) => !/max-age=0/i.test(field)).map(pair).join('; ')
 }
 
-test('a missing setting is reported by name, immediately', () => {
+test('a missing environment variable is reported by name at construction', () => {
   const all = {
     OAUTH_ISSUER: 'https://login.example', OAUTH_CLIENT_ID: 'id', OAUTH_CLIENT_SECRET: 's', OAUTH_BASE_URL: baseUrl,
     OAUTH_KEY: key.toString('base64url'),
@@ -47,7 +47,7 @@ test('a missing setting is reported by name, immediately', () => {
     assert.throws(() => Site.fromEnv({ env: { ...all, [name]: undefined } }), fails)
   }
   assert.throws(() => Site.fromEnv({ env: {} }), /: OAUTH_ISSUER or OAUTH_PROVIDER, OAUTH_CLIENT_ID, OAUTH_BASE_URL, OAUTH_KEY/)
-  // One that is set and empty was not filled in.
+  // An empty variable counts as missing.
   const empty = { code: 'environment.missing', message: /OAUTH_CLIENT_SECRET/ }
   assert.throws(() => Site.fromEnv({ env: { ...all, OAUTH_CLIENT_SECRET: '' } }), empty)
   const wrong = {
@@ -60,7 +60,7 @@ test('a missing setting is reported by name, immediately', () => {
   for (const OAUTH_STORE of ['memory:', 'redis://localhost', 'postgresql://localhost/db']) Site.fromEnv({ env: { ...all, OAUTH_STORE } })
 })
 
-test('a setting of another type is named, and not shown', () => {
+test('a setting of the wrong type is reported by name, and not shown', () => {
   const wrong = [
     [{ keep: 't0kens' }, /keep: expected one of "identity", "access_token", "store"/],
     [{ sameSite: 'n0ne' }, /sameSite: expected one of "lax", "strict"/],
@@ -82,7 +82,7 @@ test('a setting of another type is named, and not shown', () => {
   at({ lifetimeMs: Infinity, flowLifetimeMs: 1500, claims: new Set(['name']), returnOrigins: [new URL('https://app.example')] })
 })
 
-test('unsafe settings are rejected at startup, and providers are contacted at the first visit', async () => {
+test('unsafe settings are rejected at construction, and providers contacted on demand', async () => {
   assert.throws(() => at({ baseUrl: 'http://shop.example' }), { code: 'url.insecure' })
   assert.throws(() => at({ prefix: '/' }), { code: 'web.setup' })
   assert.throws(() => at({ scope: 'read' }), { code: 'web.setup' })
@@ -107,7 +107,7 @@ test('unsafe settings are rejected at startup, and providers are contacted at th
   assert.equal(requestCount, 2)
 })
 
-test('for how long a provider wants to be left alone is said to those who wait, whatever the function threw', async () => {
+test('the Retry-After of an unavailable provider is passed on to clients', async () => {
   for (const [lastResponse, code, pause] of [
     [{ status: 503, headers: { 'retry-after': '70' } }, 'lost', 70],
     [{ status: 429, headers: { 'retry-after': '90' } }, 'lost', 90],
@@ -122,7 +122,7 @@ test('for how long a provider wants to be left alone is said to those who wait, 
   }
 })
 
-test('a provider that is away takes no page but those that need it, and is asked once for all, and anew later', async (t) => {
+test('an unreachable provider affects only pages that need it, and is retried later', async (t) => {
   const cookie = await signedIn(at())
   const notes = []
   let requestCount = 0
@@ -159,7 +159,7 @@ test('a provider that is away takes no page but those that need it, and is asked
   assert.equal(requestCount, 2)
 })
 
-test('a session that fills its cookies is in the log', async () => {
+test('an oversized session is logged once', async () => {
   for (const [bytes, lines] of [[10, 0], [2200, 1]]) {
     const notes = []
     const site = at({ admit: () => ({ note: 'n'.repeat(bytes) }), log: (note) => notes.push(note) })
@@ -189,7 +189,7 @@ test('a user object identifies the user, and is redacted in output', async () =>
   assert.throws(() => { user.subject = 'eve' }, TypeError)
 })
 
-test('keys change, and sessions go on', async () => {
+test('sessions stay valid after a key rotation with oldKeys', async () => {
   const cookie = await signedIn(at())
   const young = Buffer.alloc(32, 8)
   assert.ok((await at({ key: young, oldKeys: [key] }).handle(page('/', { cookie }))).user)
@@ -216,7 +216,7 @@ test('a custom error page keeps status and cookies, and the log contains the rea
   assert.deepEqual(events.filter(({ code }) => code === 'web.signed_out').length, notes.filter(({ code }) => code === 'web.signed_out').length)
 })
 
-test('a path that a proxy cuts off comes back', async () => {
+test('the root path stripped by a proxy is restored in redirects', async () => {
   const site = at({ baseUrl: `${baseUrl}/shop`, rootPath: '/shop' })
   assert.deepEqual(site.paths, ['/auth/*'])
   assert.deepEqual([site.owns('/auth/login'), site.owns('/me')], [true, false])
@@ -237,7 +237,7 @@ test('loaders throw the response to send', async () => {
   assert.equal((await site.page({ request: page('/elsewhere') })).status, 404)
 })
 
-test('React Router: loaders of a real application', async () => {
+test('React Router: loaders of an application sign the user in and out', async () => {
   const site = at()
   const routeModule = { loader: site.page, action: site.page }
   const me = { loader: async ({ request }) => new Response((await site.required(request)).name) }
@@ -276,7 +276,7 @@ test('an error thrown by admit is rethrown unchanged', async () => {
   await assert.rejects(signedIn(at({ admit: () => 'yes' })), TypeError)
 })
 
-test('Next.js: headers and a path are enough, and its own redirect is used', async () => {
+test('Next.js: required works with headers and a path, and uses its redirect', async () => {
   const led = []
   const redirect = (location) => {
     led.push(new URL(location, baseUrl))
@@ -320,7 +320,7 @@ test('SvelteKit: a hook protects a path and everything below it', async () => {
   assert.deepEqual(await visit('/menu', { cookie }), [200, 'Ann'])
 })
 
-test('people choose among several providers, each with a callback of its own', async () => {
+test('users choose among several providers, each with its own callback', async () => {
   const providers = [{ id: 'here', title: 'Here & now', client }, { id: 'there', client: () => client }]
   const site = new Site({ baseUrl, key, providers })
   const choice = await (await site.page(page('/auth/login'))).text()
@@ -329,7 +329,7 @@ test('people choose among several providers, each with a callback of its own', a
   assert.equal(new URL(begun.headers.get('location')).searchParams.get('redirect_uri'), `${baseUrl}/auth/callback/there`)
 })
 
-test('a custom store keeps sessions, and the user’s tokens', async () => {
+test('a custom store keeps sessions and tokens', async () => {
   const inner = new core.MemoryStore()
   const calls = new Set()
   const customStore = Object.fromEntries(['load', 'save', 'lease', 'remove'].map((verb) => [verb, (...args) => {
@@ -350,7 +350,7 @@ test('a custom store keeps sessions, and the user’s tokens', async () => {
   assert.equal((await other.handle(page('/', { cookie }))).user, undefined)
 })
 
-test('a test can sign a user in, with the test key only', async () => {
+test('testing() creates a session cookie, with the testing key only', async () => {
   const site = at({ key: 'testing' })
   const cookie = await site.testing({ subject: 'bob', claims: { name: 'Bob' }, acr: 'mfa', authTime: new Date() })
   const { user } = await site.handle(page('/', { cookie }))
@@ -366,7 +366,7 @@ test('a test can sign a user in, with the test key only', async () => {
   assert.equal((await stored.handle(page('/', { cookie: await stored.testing({ subject: 'bob' }) }))).user.subject, 'bob')
 })
 
-test('APIs and providers without OpenID Connect are set up', async () => {
+test('APIs and an identity endpoint are configured', async () => {
   assert.throws(() => at({ api: { orders: 'https://api.example' } }), { code: 'web.setup' })
   at({ store: new core.MemoryStore(), api: { orders: 'https://api.example', pay: { url: new URL('https://pay.example'), methods: ['POST'] } } })
   const identity = { url: `${twin.base}/api/echo`, subject: 'client_id', claims: { name: 'scope' } }
@@ -376,7 +376,7 @@ test('APIs and providers without OpenID Connect are set up', async () => {
   assert.deepEqual([user.subject, user.name], [clientId, 'read'])
 })
 
-test('records of a custom store end with their sessions', async () => {
+test('records of a custom store expire with the session', async () => {
   const records = new Map()
   const ends = new Set()
   const store = {
@@ -398,7 +398,7 @@ test('records of a custom store end with their sessions', async () => {
   assert.ok([...records.values()].every(({ record }) => record === ''))
 })
 
-test('an access token is in the cookie, and nothing else', async () => {
+test('keep: access_token keeps only the access token in the cookie', async () => {
   assert.throws(() => at({ keep: 'access_token' }), { code: 'web.setup' }, 'offline_access')
   assert.throws(() => at({ keep: 'access_token', store: new core.MemoryStore(), scope: 'openid read' }), /keep/)
   const site = at({ keep: 'access_token', scope: 'openid read', apiOrigins: [twin.base], transport })
@@ -411,7 +411,7 @@ test('an access token is in the cookie, and nothing else', async () => {
   await user.fetch('https://elsewhere.example/').then(() => assert.fail('it goes nowhere else'), () => {})
 })
 
-test('tenants are looked up while the site runs', async () => {
+test('providers of tenants are looked up on demand', async () => {
   const tenants = new Map()
   const providerQueries = []
   const provider = async (lookup, request) => {
@@ -433,18 +433,18 @@ test('tenants are looked up while the site runs', async () => {
   assert.deepEqual([user.tenant, user.provider], ['acme', 'acme'])
   assert.ok((await user.token()).accessToken)
   assert.ok(providerQueries.every(({ request }) => request instanceof Request))
-  // The page of another tenant is for its own people.
+  // The page of another tenant requires its own sign-in.
   assert.match((await open('globex', { cookie })).headers.get('location'), /callback%2Fglobex/)
   // Another process knows the session, and not yet the provider.
   const other = new Site({ baseUrl, key, provider, store: new core.MemoryStore() })
   assert.match((await other.handle(page('/t/globex/'), { access: 'signed_in' })).headers.get('location'), /callback%2Fglobex/)
   assert.match((await site.handle(page('/t/initech/'), { access: 'signed_in' })).headers.get('location'), /^\/auth\/login/)
-  // What the hook throws comes out as it went in.
+  // An error thrown by the hook is passed on.
   const broken = new Site({ baseUrl, key, provider: () => { throw new Error('no database') } })
   assert.match((await rejection(broken.handle(page('/'), { access: 'signed_in' }))).message, /no database/)
 })
 
-test('a session of another client, issuer or path is not accepted', async () => {
+test('a session of another client or path is rejected', async () => {
   const cookie = await signedIn(at())
   const seen = async (options) => (await at(options).handle(page('/', { cookie }))).user?.subject
   assert.equal(typeof (await seen()), 'string')
@@ -457,7 +457,7 @@ test('a session of another client, issuer or path is not accepted', async () => 
   assert.equal(await seen({ client: later, registered: { issuer, clientId: 'another' } }), undefined)
 })
 
-test('cookies are named after the path of the site', async () => {
+test('cookie names contain the path of the site', async () => {
   const named = async (base) => {
     const begun = await at({ baseUrl: base }).page(new Request(`${base}/auth/login`, { headers: { accept: 'text/html' } }))
     return begun.headers.getSetCookie().map((field) => field.split('-flow-', 1)[0])
@@ -466,14 +466,14 @@ test('cookies are named after the path of the site', async () => {
   assert.deepEqual(await named(baseUrl), ['__Host-Http-oauth-session'])
 })
 
-test('a form of another site without a session reaches pages for everybody', async () => {
+test('a cross-site form post without a session reaches public pages only', async () => {
   const headers = { origin: 'https://bank.example', 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' }
   const posted = () => new Request(`${baseUrl}/payment/return`, { method: 'POST', headers })
   assert.deepEqual(await at().handle(posted()), { user: undefined })
   assert.equal((await at().handle(posted(), { access: 'signed_in' })).status, 403)
 })
 
-test('a session of a test is as a real one', async () => {
+test('a session from testing() passes admit and has the same claims', async () => {
   const admit = ({ claims }) => (claims.team ? { team: claims.team } : new Refuse('for teams alone'))
   const site = at({ key: 'testing', admit, claims: ['name', 'team'] })
   assert.equal((await rejection(site.testing({ subject: 'ann' }))).code, 'web.not_admitted')
@@ -488,7 +488,7 @@ test('a session of a test is as a real one', async () => {
   assert.equal((await site.handle(order)).user.subject, 'bob')
 })
 
-test('a variable allows this machine', () => {
+test('OAUTH_TRANSPORT allows loopback HTTP', () => {
   const env = {
     OAUTH_ISSUER: twin.base, OAUTH_CLIENT_ID: clientId, OAUTH_CLIENT_SECRET: clientSecret,
     OAUTH_BASE_URL: 'http://127.0.0.1:8000', OAUTH_KEY: key.toString('base64url'), OAUTH_TRANSPORT: 'loopback_http',

@@ -11,7 +11,7 @@ const postToParent = (message) => (parentPort ? parentPort.postMessage(message) 
 
 const { metadata, clientId, clientSecret, place, leaseMs } = config
 const server = Server.fromMetadata(metadata.issuer, metadata, { transport: 'loopback_http' })
-// Whoever sees the request knows who sent it.
+// Identifies the sending worker to the server.
 const headers = { 'x-worker': String(process.pid) }
 // A lease lasts longer than two requests, and the others wait that long for a killed worker.
 const client = new Client(server, { clientId, clientSecret, headers, timeoutMs: 3000 })

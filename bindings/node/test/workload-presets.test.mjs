@@ -107,7 +107,7 @@ for (const platform of PLATFORMS) {
   })
 }
 
-test('a function of the platform’s own library gives the token anew', async () => {
+test('a platform library function is called for each token', async () => {
   const { base, shown } = await shop()
   const queuedTokens = [token(base, 1), token(base, 2)]
   const remaining = [...queuedTokens]

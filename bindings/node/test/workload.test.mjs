@@ -20,7 +20,7 @@ after(() => rmSync(folder, { recursive: true }))
 
 const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
 
-/** A token that the provider takes as that of the client, as a workload's platform would sign it. */
+/** A token that the provider accepts from the client, signed like a workload platform would. */
 function signed(audience = provider.issuer) {
   const now = Math.floor(Date.now() / 1000)
   const claims = { iss: 'key-ES256', sub: 'key-ES256', aud: audience, jti: randomUUID(), iat: now, exp: now + 60 }
@@ -61,7 +61,7 @@ for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })
     assert.equal(service.asked[0], `/idtoken?api-version=2.0&audience=${encodeURIComponent(provider.issuer)}`)
   })
 
-  test(`a service that refuses ends it: ${transport}`, async () => {
+  test(`a refusal of the token service is reported: ${transport}`, async () => {
     const service = await github()
     const client = await Client.fromEnv({ env: job(service, HIDDEN), ...loopback, ...more })
     const error = await rejection(client.clientCredentials().token())
@@ -70,8 +70,8 @@ for (const [transport, more] of Object.entries({ native: {}, fetch: { fetch } })
   })
 }
 
-/** A server that gives tokens to everybody, and remembers what it was shown. */
-async function everybodys() {
+/** A server that issues tokens to everyone, and records the requests. */
+async function permissiveServer() {
   const shown = []
   const base = await listen(async (request, reply) => {
     let body = ''
@@ -84,7 +84,7 @@ async function everybodys() {
 }
 
 test('a file and a variable are read each time, by default those of the process', async () => {
-  const { base, shown } = await everybodys()
+  const { base, shown } = await permissiveServer()
   const place = join(folder, 'token')
   const fetchToken = (clientAuth) => new Client(serverAt(base), { clientId: 'me', clientAuth }).clientCredentials().token()
   const inFile = workloadIdentity('kubernetes', { path: pathToFileURL(place) })
@@ -104,8 +104,8 @@ test('a file and a variable are read each time, by default those of the process'
   }
 })
 
-test('a token is exchanged where an audience is named', async () => {
-  const { base, shown } = await everybodys()
+test('a workload token is exchanged if an exchange audience is set', async () => {
+  const { base, shown } = await permissiveServer()
   const service = await github()
   const clientAuth = workloadIdentity('github_actions', { audience: base, exchangeAudience: '//pool', env: job(service) })
   const client = new Client(serverAt(base), { clientId: 'me', clientAuth })
@@ -118,9 +118,9 @@ test('a token is exchanged where an audience is named', async () => {
   assert.equal(form.get('subject_token').split('.').length, 3)
 })
 
-test('a federated account exchanges the token as it is now', async () => {
+test('an external account rereads its subject token for each exchange', async () => {
   const place = join(folder, 'subject')
-  const { base, shown } = await everybodys()
+  const { base, shown } = await permissiveServer()
   const account = {
     type: 'external_account',
     audience: '//iam.googleapis.com/pool',
@@ -144,7 +144,7 @@ test('a federated account exchanges the token as it is now', async () => {
   assert.equal((await rejection(Client.fromJson(JSON.stringify(account)))).code, 'client_file.malformed')
 })
 
-test('standard client files are recognised', async () => {
+test('Google and Entra client files are recognized', async () => {
   const inner = {
     client_id: '1.apps.googleusercontent.com',
     client_secret: HIDDEN,
@@ -156,11 +156,21 @@ test('standard client files are recognised', async () => {
   assert.throws(() => google.authorize({ redirectUri: 'https://other.example/callback', scope: 'openid' }), { code: 'redirect_uri.not_registered' })
   const entra = await Client.fromJson(JSON.stringify({ clientId: 'c', clientSecret: HIDDEN, tenantId: TENANT }))
   assert.ok(entra.server.issuer.includes(TENANT))
+  const principal = join(folder, 'principal.json')
+  // As the Azure CLI prints it, kept with an editor that puts a byte order mark before it.
+  writeFileSync(principal, `\ufeff${JSON.stringify({ appId: 'c', displayName: 'd', password: HIDDEN, tenant: TENANT })}`)
+  assert.ok((await Client.fromFile(principal)).server.issuer.includes(TENANT))
+  const section = (ClientCredentials) => JSON.stringify({ AzureAd: { ClientId: 'c', TenantId: TENANT, ClientCredentials } })
+  const described = await Client.fromJson(section([{ SourceType: 'ClientSecret', ClientSecret: HIDDEN }]))
+  // A public client would be refused here.
+  described.exchange.clientCredentials({ scope: 'api://a/.default' }).begin()
+  const assertion = Client.fromJson(section([{ SourceType: 'SignedAssertionFilePath' }]))
+  assert.equal((await rejection(assertion)).code, 'client_file.unsupported')
   assert.ok(!inspect([google, entra], { depth: 9, showHidden: true }).includes(HIDDEN))
   assert.equal((await rejection(Client.fromFile(join(folder, 'gone.json')))).code, 'client_file.unreadable')
 })
 
-test('errors name what is wrong, without showing secrets', async () => {
+test('errors of client files and variables name the problem and show no secret', async () => {
   const plain = { issuer: 'https://as.example', client_id: 'c' }
   for (const [file, named] of [
     [HIDDEN, 'JSON'],
@@ -189,7 +199,7 @@ test('errors name what is wrong, without showing secrets', async () => {
   assert.equal(workloadIdentity('gcp').method, 'private_key_jwt')
 })
 
-test('variables make a client with a secret', async () => {
+test('environment variables configure a client with a secret', async () => {
   const { client_id: id, client_secret: secret } = provider.clients.basic
   const place = join(folder, 'secret')
   writeFileSync(place, `${secret}\n`)

@@ -34,10 +34,9 @@ use crate::{errors, runtime};
 
 /// One grant, kept fresh with one token request, no matter how many threads and tasks wait for it.
 ///
-/// From client.source(), client.client_credentials() or Grants.get(). A token that is about
-/// to expire is still returned while the next is fetched in the background. Use it in a with or async with
-/// block, or call close(): a renewal under way is then finished and stored before the
-/// program continues.
+/// From client.source(), client.client_credentials() or Grants.get(). A token that is about to expire is still returned
+/// while the next is fetched in the background. Use it in a with or async with block, or call close(): a renewal under
+/// way is then finished and stored before the program continues.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct GrantSource {
     inner: Arc<SharedClient>,
@@ -258,6 +257,22 @@ impl GrantSource {
         }))
     }
 
+    fn logging_out(&self, py: Python<'_>) -> PyResult<PendingCall> {
+        let native_source = self.native(py)?;
+        let newest = match &self.grant {
+            Grant::Refresh(login) => Some(Arc::clone(&login.newest)),
+            Grant::ClientCredentials | Grant::Shared(..) => None,
+        };
+        Ok(nothing("log_out", async move {
+            let outcome = native_source.log_out().await;
+            // Not if a login has followed.
+            if let (Some(newest), None) = (newest, native_source.latest()) {
+                newest.store(None);
+            }
+            outcome
+        }))
+    }
+
     /// This source's API, which shares the known state of its rate limits with all other APIs of the source.
     pub(crate) fn api(
         &self,
@@ -332,9 +347,7 @@ impl GrantSource {
         hook.map(|hook| hook.bind(py))
     }
 
-    /// The URLs to which these tokens may be sent: these origins, or those of the server's preset.
-    ///
-    /// For plug-ins. url.* for an invalid origin.
+    /// For plug-ins: where these tokens may be sent, these origins or the preset's. url.* for an invalid origin.
     #[pyo3(signature = (origins = None))]
     fn resource(
         &self,
@@ -357,10 +370,9 @@ twins! {
     impl GrantSource {
         /// Fresh tokens: the current ones, or new ones.
         ///
-        /// timeout is the number of seconds that this caller waits, by default without limit: then lost.timeout. The renewal continues
-        /// for the other callers and the next one; nothing is lost. DeniedError, with the advice "reauthorize" once the
-        /// grant has ended; LostError; grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens
-        /// hook, which would wait for itself.
+        /// timeout is the number of seconds that this caller waits, by default without limit: then lost.timeout. The
+        /// renewal continues for the others; nothing is lost. DeniedError, with the advice "reauthorize" once the grant
+        /// has ended; LostError; grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (*, timeout = None))]
         fn token / atoken(self, py, timeout: Option<f64>) {
@@ -369,8 +381,7 @@ twins! {
 
         /// Tokens to replace those that a resource server refused.
         ///
-        /// Without a request if another caller has already replaced them. timeout and errors are
-        /// those of token().
+        /// Without a request if another caller has already replaced them. timeout and errors are those of token().
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (tokens, *, timeout = None))]
         fn renew / arenew(self, py, tokens: &Tokens, timeout: Option<f64>) {
@@ -386,12 +397,20 @@ twins! {
             self.logging_in(py, tokens)
         }
 
+        /// Logs the user out: revokes the tokens at the server (RFC 7009), and removes them here and in the store.
+        ///
+        /// As Grants.log_out() does. Callers then get grant.no_refresh_token; client credentials request a new token.
+        #[blocking(refuse_in_hook)]
+        #[pyo3(signature = ())]
+        fn log_out / alog_out(self, py) {
+            self.logging_out(py)
+        }
+
         /// Shuts this source down gracefully, before the program ends.
         ///
-        /// No new renewal begins, one that was sent is finished, and its tokens are stored.
-        /// The current token is returned until it expires; after that, token_source.closed. lost.timeout if
-        /// this takes more than timeout, in seconds. The interpreter does the same for all
-        /// sources when it exits, for at most 5 s.
+        /// No new renewal begins, one that was sent is finished, and its tokens are stored. The current token is
+        /// returned until it expires; after that, token_source.closed. lost.timeout if this takes more than timeout, in
+        /// seconds. The interpreter does the same for all sources when it exits, for at most 5 s.
         #[pyo3(signature = (*, timeout = 10.0))]
         fn drain / adrain(self, py, timeout: f64) {
             self.draining(py, timeout)

@@ -23,7 +23,7 @@ Ours = Union[stores.FileStore, stores.SqliteStore]
 
 @pytest.fixture
 def volume() -> Iterator[Path]:
-    """A folder as Kubernetes makes it of a volume with ``fsGroup``."""
+    """A folder with the group and mode that Kubernetes gives a volume with ``fsGroup``."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         volume = Path(folder, "volume")
@@ -41,7 +41,7 @@ def of_group(kind: str, volume: Path) -> Ours:
 
 
 def as_user(user: int, groups: list[int], work: Callable[[], object]) -> str:
-    """What it comes to in a process of this user; only root can be another."""
+    """The result of the work in a process of this user; only root can switch users."""
     ours, theirs = os.pipe()
     child = os.fork()
     if child == 0:
@@ -63,7 +63,7 @@ def as_user(user: int, groups: list[int], work: Callable[[], object]) -> str:
 
 
 @pytest.mark.parametrize("kind", ["file", "sqlite"])
-def test_two_users_share_a_grant(kind: str, volume: Path) -> None:
+def test_two_users_of_one_group_share_a_grant(kind: str, volume: Path) -> None:
     def member(user: int, work: Callable[[Ours], object]) -> str:
         return as_user(user, [GROUP], lambda: work(of_group(kind, volume)))
 
@@ -80,7 +80,7 @@ def test_two_users_share_a_grant(kind: str, volume: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "sqlite"])
-def test_strangers_are_refused(kind: str, volume: Path) -> None:
+def test_users_outside_the_group_and_world_writable_folders_are_rejected(kind: str, volume: Path) -> None:
     strict = (
         (lambda: stores.FileStore(volume))
         if kind == "file"
@@ -96,7 +96,7 @@ def test_strangers_are_refused(kind: str, volume: Path) -> None:
     assert caught.value.code == "store.setup"
 
 
-def test_access_is_the_owners_or_the_groups(tmp_path: Path) -> None:
+def test_an_unknown_access_mode_is_rejected(tmp_path: Path) -> None:
     for open in (stores.FileStore, stores.SqliteStore):
         with pytest.raises(ValueError, match="access"):
             open(tmp_path / "grants", access="all")  # type: ignore[arg-type]

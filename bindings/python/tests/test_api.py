@@ -25,7 +25,7 @@ def uservoice(twin: Twin) -> oauth_core.Server:
     return oauth_core.provider("uservoice", subdomain="acme", loopback=twin.base)
 
 
-def test_a_fixed_token_and_its_revocation(twins: Twins) -> None:
+def test_a_fixed_token_is_used_and_its_revocation_reported(twins: Twins) -> None:
     twin = twins["uservoice"]
     text = twin.console_token()
     source = oauth_core.fixed_token(text, origins=uservoice(twin))
@@ -43,7 +43,7 @@ def test_a_fixed_token_and_its_revocation(twins: Twins) -> None:
 
 
 @pytest.mark.parametrize("way", sorted(WAYS))
-def test_a_fixed_token_in_a_plugin(twins: Twins, way: str) -> None:
+def test_a_plugin_uses_a_fixed_token_and_reports_its_revocation(twins: Twins, way: str) -> None:
     twin = twins["uservoice"]
     token = oauth_core.fixed_token(
         twin.console_token(), origins=[twin.base], transport="loopback_http"
@@ -104,7 +104,7 @@ class Fake:
 
 
 @pytest.mark.parametrize("way", [*sorted(WAYS), "none"])
-def test_a_source_of_ones_own(twins: Twins, way: str) -> None:
+def test_renew_of_a_custom_token_source_is_called_after_a_401(twins: Twins, way: str) -> None:
     twin = twins["uservoice"]
     source = Fake(twin.console_token())
     assert isinstance(source, oauth_core.TokenSource)
@@ -144,7 +144,7 @@ OWNERS = {
 }
 
 
-def test_each_route_gets_its_owners_token(twins: Twins) -> None:
+def test_each_route_gets_the_token_of_its_owner(twins: Twins) -> None:
     twin = twins["socios"]
     app, user, server = socios(twin)
     api = server.api(app=app, user=user)
@@ -161,7 +161,7 @@ def test_each_route_gets_its_owners_token(twins: Twins) -> None:
 
 
 @pytest.mark.parametrize("way", sorted(WAYS))
-def test_two_owners_in_a_plugin(twins: Twins, way: str) -> None:
+def test_a_plugin_uses_the_token_of_the_owner_of_each_route(twins: Twins, way: str) -> None:
     twin = twins["socios"]
     app, user, server = socios(twin)
     send: Any = WAYS[way]
@@ -184,7 +184,7 @@ def test_a_missing_token_source_is_reported_before_anything_is_sent(twins: Twins
     assert twin.counters["api_calls"] == 0
 
 
-def test_a_redirect_to_another_owners_route_is_refused(twins: Twins, plain: Start) -> None:
+def test_a_redirect_to_the_route_of_another_owner_is_rejected(twins: Twins, plain: Start) -> None:
     app, user, server = socios(twins["socios"])
     place = plain(reply(302, location="/user/polls"))
     api = server.api(app=app, user=user, origins=[place.base])
@@ -195,7 +195,7 @@ def test_a_redirect_to_another_owners_route_is_refused(twins: Twins, plain: Star
 
 
 @pytest.mark.parametrize("way", [way for way in sorted(WAYS) if way.startswith("httpx")])
-def test_httpx_takes_no_token_to_another_owners_route(
+def test_httpx_sends_no_token_to_the_route_of_another_owner(
     twins: Twins, plain: Start, way: str
 ) -> None:
     """By a client that follows redirects, before a plug-in can see them."""
@@ -227,7 +227,7 @@ def limited(twin: Twin, seconds: int = 1) -> tuple[oauth_core.GrantSource, str]:
     return source, f"{twin.base}/api/v2/sessionResults/?testId=1"
 
 
-def test_a_limit_is_waited_for(twins: Twins) -> None:
+def test_a_rate_limited_request_waits_and_reports_the_wait(twins: Twins) -> None:
     twin = twins["usertesting"]
     # Long enough that no window ends among the first ten.
     source, url = limited(twin, 3)
@@ -241,7 +241,7 @@ def test_a_limit_is_waited_for(twins: Twins) -> None:
     assert caught.value.code == "resource.rate_limited" and caught.value.retry_after
 
 
-def test_fifty_callers_keep_the_allowance(twins: Twins) -> None:
+def test_fifty_callers_stay_within_the_allowance(twins: Twins) -> None:
     twin = twins["usertesting"]
     source, url = limited(twin)
     api = oauth_core.Api(source, on_rate_limit="wait", allowance=(10, 1))
@@ -251,10 +251,10 @@ def test_fifty_callers_keep_the_allowance(twins: Twins) -> None:
     assert twin.counters["api_calls"] == 50, "none was refused and sent again"
 
 
-def test_callers_are_served_in_the_order_of_asking(twins: Twins) -> None:
+def test_rate_limited_callers_are_served_in_order(twins: Twins) -> None:
     twin = twins["usertesting"]
     source, url = limited(twin)
-    # One at a time, for of those who go together the replies may overtake each other.
+    # One at a time, because replies to concurrent requests may arrive in any order.
     api = oauth_core.Api(source, on_rate_limit="wait", allowance=(1, 1))
     order: list[int] = []
 
@@ -270,7 +270,7 @@ def test_callers_are_served_in_the_order_of_asking(twins: Twins) -> None:
     assert order == [0, 1, 2, 3, 4]
 
 
-def test_an_api_of_a_fixed_token_is_that_of_its_origins(twins: Twins) -> None:
+def test_an_api_uses_the_origins_of_its_fixed_token(twins: Twins) -> None:
     twin = twins["uservoice"]
     source = oauth_core.fixed_token(twin.console_token(), origins=uservoice(twin))
     url = f"{twin.base}/api/v2/admin/suggestions"
@@ -281,7 +281,7 @@ def test_an_api_of_a_fixed_token_is_that_of_its_origins(twins: Twins) -> None:
 
 
 @pytest.mark.parametrize("way", sorted(WAYS))
-def test_a_limit_in_a_plugin(twins: Twins, way: str) -> None:
+def test_a_plugin_respects_a_rate_limit_allowance(twins: Twins, way: str) -> None:
     twin = twins["usertesting"]
     source, url = limited(twin)
     api = oauth_core.Api(source, on_rate_limit="wait", allowance=(10, 1))
@@ -290,7 +290,7 @@ def test_a_limit_in_a_plugin(twins: Twins, way: str) -> None:
     assert twin.counters["api_calls"] == 12
 
 
-def test_tasks_of_a_plugin_wait_together(twins: Twins) -> None:
+def test_concurrent_tasks_of_a_plugin_share_a_rate_limit_allowance(twins: Twins) -> None:
     twin = twins["usertesting"]
     source, url = limited(twin)
     api = oauth_core.Api(source, on_rate_limit="wait", allowance=(10, 1))
@@ -304,7 +304,7 @@ def test_tasks_of_a_plugin_wait_together(twins: Twins) -> None:
     assert twin.counters["api_calls"] == 25
 
 
-def test_a_provider_file_of_ones_own(twins: Twins, tmp_path: Path) -> None:
+def test_a_custom_provider_file_is_read_from_a_path_or_a_string(twins: Twins, tmp_path: Path) -> None:
     shown = sorted(Path(__file__).parents[3].glob("crates/oauth-providers/**/socios.toml"))
     twin = twins["socios"]
     app, user, _ = socios(twin)

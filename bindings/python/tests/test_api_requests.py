@@ -134,7 +134,7 @@ def world(plain: Callable[[Answer], Plain]) -> World:
     return World(plain)
 
 
-def test_the_proofs_of_this_client_are_verified_at_every_url_and_by_every_method(world: World) -> None:
+def test_dpop_proofs_of_this_client_are_accepted_for_every_url_and_method(world: World) -> None:
     source = world.client.client_credentials(scope="read")
     for method, path in [
         ("GET", "/orders"),
@@ -150,7 +150,7 @@ def test_the_proofs_of_this_client_are_verified_at_every_url_and_by_every_method
     assert world.seen == ["ok"] * 6
 
 
-def test_a_client_gets_the_nonce_that_the_api_requires_and_keeps_it(plain: Callable[[Answer], Plain]) -> None:
+def test_a_client_retries_with_the_nonce_that_the_api_requires_and_reuses_it(plain: Callable[[Answer], Plain]) -> None:
     world = World(plain, dpop_nonce_key=encoded(secrets.token_bytes(32)))
     source = world.client.client_credentials(scope="read")
     with httpx.Client(auth=oauth_core.httpx.Auth(source, origins=[world.base])) as http:
@@ -159,7 +159,7 @@ def test_a_client_gets_the_nonce_that_the_api_requires_and_keeps_it(plain: Calla
     assert world.seen == ["dpop_proof.nonce", "ok", "ok", "ok"]
 
 
-def test_a_nonce_is_required_with_a_challenge_that_contains_one(plain: Callable[[Answer], Plain]) -> None:
+def test_a_proof_without_a_nonce_is_rejected_with_a_challenge_that_contains_one(plain: Callable[[Answer], Plain]) -> None:
     key = secrets.token_bytes(32)
     world = World(plain, dpop_nonce_key=encoded(key))
     token = world.token()
@@ -247,7 +247,7 @@ def made(seconds: int) -> Callable[[str], Any]:
         pytest.param(lambda token: proof(token, key=OTHER), "access_token.proof_required", id="another key"),
     ],
 )
-def test_a_flawed_proof_is_refused(world: World, flawed: Callable[[str], Any], code: str) -> None:
+def test_a_flawed_proof_is_rejected(world: World, flawed: Callable[[str], Any], code: str) -> None:
     token = world.token()
     dpop = flawed(token)
     error = world.refused(f"DPoP {token}", dpop)
@@ -258,11 +258,11 @@ def test_a_flawed_proof_is_refused(world: World, flawed: Callable[[str], Any], c
     fields = [dpop] if isinstance(dpop, str) else dpop or []
     for secret in [token, hashed(token), *(field for field in fields if len(field) > 9)]:
         assert secret not in f"{error} {error!r}"
-    # The token itself is as good as before.
+    # The token itself remains valid.
     assert world.verify(f"DPoP {token}", proof(token)).subject == "u"
 
 
-def test_a_proof_is_accepted_once(world: World) -> None:
+def test_a_replayed_proof_is_rejected(world: World) -> None:
     token = world.token()
     shown = proof(token)
 
@@ -275,7 +275,7 @@ def test_a_proof_is_accepted_once(world: World) -> None:
     with ThreadPoolExecutor(8) as threads:
         verdicts = sorted(threads.map(verdict, range(20)))
     assert verdicts == ["dpop_proof.replayed"] * 19 + ["u"]
-    # There is no replay for the caller to answer.
+    # A verifier that detects replays itself returns no replay challenge.
     assert world.verify(f"DPoP {token}", proof(token)).dpop_replay_challenge is None
 
 
@@ -292,7 +292,7 @@ def one_in_memory(_: Path) -> Callable[[], stores.MemoryStore]:
         pytest.param(lambda folder: lambda: stores.SqliteStore(folder / "proofs.db"), id="SqliteStore"),
     ],
 )
-def test_a_proof_is_accepted_once_by_all_processes_that_share_a_store(
+def test_a_proof_is_accepted_once_across_processes_that_share_a_store(
     world: World, tmp_path: Path, opener: Callable[[Path], Callable[[], Any]]
 ) -> None:
     opened = opener(tmp_path)
@@ -340,7 +340,7 @@ RSA_JWK = {"kty": "RSA", "n": encoded(b"\xff" * 256), "e": encoded(b"\xff" * 8)}
         pytest.param(with_header(alg="RS256", jwk={**RSA_JWK, "e": "AQAB"}), id="a modulus that is no product"),
     ],
 )
-def test_a_proof_that_no_library_can_verify_is_the_fault_of_its_sender(
+def test_an_unusable_key_or_signature_is_rejected_with_401(
     world: World, flawed: Callable[[str], Any]
 ) -> None:
     token = world.token()
@@ -350,7 +350,7 @@ def test_a_proof_that_no_library_can_verify_is_the_fault_of_its_sender(
     assert (raised.value.code, raised.value.response_status) == ("dpop_proof.signature", 401)
 
 
-def test_a_bound_token_is_no_bearer_token_and_an_unbound_one_is_nothing_else(world: World) -> None:
+def test_a_bound_token_is_rejected_as_bearer_and_an_unbound_one_with_a_proof(world: World) -> None:
     token = world.token()
     for dpop in [None, proof(token)]:
         error = world.refused(f"Bearer {token}", dpop)
@@ -365,7 +365,7 @@ def test_a_bound_token_is_no_bearer_token_and_an_unbound_one_is_nothing_else(wor
         assert world.refused(f"Bearer {certified}", **more).code == "access_token.proof_required"
 
 
-def test_a_request_without_a_token_learns_how_to_present_one(world: World) -> None:
+def test_a_request_without_a_token_is_rejected_with_a_challenge(world: World) -> None:
     authorizations: list[Any] = [None, [], "Basic dTpw", world.token()]
     for authorization in authorizations:
         error = world.refused(authorization)
@@ -378,7 +378,7 @@ def test_a_request_without_a_token_learns_how_to_present_one(world: World) -> No
     assert (scope.code, scope.response_status) == ("access_token.insufficient_scope", 403)
 
 
-def test_mistakes_are_reported_at_startup_if_possible(world: World) -> None:
+def test_invalid_options_and_arguments_are_rejected_at_startup_if_possible(world: World) -> None:
     for key in ("short", b"", bytes(31), bytes(33)):
         with pytest.raises(oauth_core.MisuseError) as raised:
             world.other_verifier(dpop_nonce_key=key)
@@ -406,7 +406,7 @@ def test_mistakes_are_reported_at_startup_if_possible(world: World) -> None:
     assert (error.code, error.response_status, error.response_headers) == ("url.syntax", 500, {})
 
 
-def test_opaque_tokens_need_their_proofs_too(plain: Callable[[Answer], Plain]) -> None:
+def test_opaque_dpop_bound_tokens_require_a_valid_proof(plain: Callable[[Answer], Plain]) -> None:
     active = {"active": True, "client_id": "c", "sub": "u", "token_type": "DPoP"}
     bound = {**active, "cnf": {"jkt": HOLDER.dpop.thumbprint}}
     base = plain(reply(200, json.dumps(bound).encode(), content_type="application/json")).base
@@ -427,7 +427,7 @@ def test_opaque_tokens_need_their_proofs_too(plain: Callable[[Answer], Plain]) -
         assert raised.value.code == code
 
 
-def test_the_verification_of_a_request_runs_without_a_transport(world: World) -> None:
+def test_request_verification_runs_without_a_transport(world: World) -> None:
     token = world.token()
     world.verify(f"DPoP {token}", proof(token))  # fetches the keys
     exchange = world.verifier.verify_request_exchange(

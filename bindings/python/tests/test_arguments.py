@@ -1,4 +1,4 @@
-"""Errors of arguments name the argument and what is expected; other texts name what the caller wrote."""
+"""Type errors name the argument and the expected type; coroutines and errors have useful names."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ WRONG: dict[str, tuple[str, str, Callable[[], object]]] = {
 
 
 @pytest.mark.parametrize("entry", WRONG)
-def test_a_wrong_type_names_the_argument(entry: str) -> None:
+def test_a_type_error_names_the_argument(entry: str) -> None:
     name, expected, call = WRONG[entry]
     with pytest.raises(TypeError) as caught:
         call()
@@ -70,7 +70,7 @@ def never_awaited(make: Callable[[], object]) -> str:
     return str(seen[0].message)
 
 
-def test_a_coroutine_has_the_name_of_its_method() -> None:
+def test_a_coroutine_is_named_after_its_method() -> None:
     source = client().client_credentials()
     assert "'GrantSource.atoken' was never awaited" in never_awaited(source.atoken)
     assert "'GrantSource.aget'" in never_awaited(lambda: source.aget("https://api.example", origins=["https://api.example"]))
@@ -80,7 +80,7 @@ def test_a_coroutine_has_the_name_of_its_method() -> None:
     assert "Verifier.averify'" in never_awaited(lambda: verifier.averify("x"))
 
 
-def test_the_error_of_a_response_names_the_origin(generic: Twin, client: oauth_core.Client) -> None:
+def test_the_error_of_a_response_contains_only_the_origin(generic: Twin, client: oauth_core.Client) -> None:
     source = client.client_credentials()
     response = asyncio.run(source.aget(f"{generic.base}/nowhere/s3cret", origins=[generic.base]))
     with pytest.raises(oauth_core.DeniedError) as caught:
@@ -89,8 +89,8 @@ def test_the_error_of_a_response_names_the_origin(generic: Twin, client: oauth_c
     assert generic.base in str(caught.value) and "s3cret" not in str(caught.value)
 
 
-def test_modules_need_no_import_of_their_own() -> None:
-    """And cost nothing before they are used."""
+def test_submodules_are_imported_on_first_use() -> None:
+    """They are not loaded before they are used."""
     program = """
 import sys, oauth_core
 for name in ("httpx", "requests", "aiohttp", "stores", "drive", "web"):

@@ -28,7 +28,7 @@ SENT = [
 
 
 class Tokens:
-    """Each reply is another token."""
+    """Returns a different token for each request."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -67,7 +67,7 @@ def sent(server: Plain) -> list[tuple[str, str]]:
     return [(name, value) for name, value in form if name not in of_grant]
 
 
-def test_the_clients_own_token_has_the_requested_resources(
+def test_client_credentials_requests_send_resources_audiences_and_extra_parameters(
     server: Plain, client: oauth_core.Client
 ) -> None:
     source = client.client_credentials(resource=[A, B], audience=["c"], extra=EXTRA)
@@ -78,7 +78,7 @@ def test_the_clients_own_token_has_the_requested_resources(
     assert sent(server) == SENT
 
 
-def test_a_login_and_each_renewal_is_for_it(server: Plain, client: oauth_core.Client) -> None:
+def test_a_login_and_each_renewal_send_the_requested_parameters(server: Plain, client: oauth_core.Client) -> None:
     flow = client.authorize(
         redirect_uri="https://app.example/cb",
         resource=[A, B],
@@ -102,7 +102,7 @@ def test_a_login_and_each_renewal_is_for_it(server: Plain, client: oauth_core.Cl
     assert sent(server) == SENT
 
 
-def test_it_names_a_grant_in_whatever_order(server: Plain, client: oauth_core.Client) -> None:
+def test_resources_audiences_and_extra_parameters_identify_a_grant_in_any_order(server: Plain, client: oauth_core.Client) -> None:
     store = stores.MemoryStore()
     first = client.client_credentials(resource=[A, B], extra=EXTRA, store=store).token()
     again = client.client_credentials(
@@ -125,7 +125,7 @@ def test_it_names_a_grant_in_whatever_order(server: Plain, client: oauth_core.Cl
     assert ["c"] in [grant["audience"] for grant in grants]
 
 
-def test_exchanges_send_the_same_parameters(client: oauth_core.Client) -> None:
+def test_step_by_step_exchanges_send_resources_audiences_and_extra_parameters(client: oauth_core.Client) -> None:
     for exchange in (
         client.exchange.client_credentials(resource=[A], audience=["c"], extra={"tag": "x"}),
         client.exchange.password(
@@ -138,7 +138,7 @@ def test_exchanges_send_the_same_parameters(client: oauth_core.Client) -> None:
         assert form[-3:] == [("resource", A), ("audience", "c"), ("tag", "x")]
 
 
-def test_a_name_the_protocol_owns_is_refused(server: Plain, client: oauth_core.Client) -> None:
+def test_reserved_parameters_and_invalid_resources_are_rejected(server: Plain, client: oauth_core.Client) -> None:
     with pytest.raises(oauth_core.MisuseError) as refused:
         client.client_credentials(extra={"client_secret": "x"})
     assert refused.value.code == "form.reserved_parameter"

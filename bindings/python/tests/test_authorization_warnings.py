@@ -1,4 +1,4 @@
-"""What is known to be wrong with an authorization request that is made."""
+"""Warnings about authorization requests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from test_fapi import offline
 import oauth_core
 
 
-def test_a_request_with_a_known_flaw_has_a_warning() -> None:
+def test_a_request_with_a_known_problem_has_warnings() -> None:
     client = offline({"acr_values_supported": ["mfa"]})
     details = [{"type": "payment"}]
     uri = "https://app.example/cb"

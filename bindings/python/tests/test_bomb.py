@@ -99,7 +99,7 @@ def test_a_body_that_cannot_be_decompressed_is_reported_as_lost(plain: Start, ma
         assert caught.value.__cause__ is not None, coding
 
 
-def test_an_empty_reply_has_nothing_to_unpack(plain: Start) -> None:
+def test_an_empty_response_with_a_content_encoding_is_accepted(plain: Start) -> None:
     server = plain(reply(200, content_encoding="gzip"))
     auth = oauth_core.ClientSecretPost("top secret")
     client = oauth_core.Client(server_at(server.base), client_id="id", client_auth=auth)
@@ -108,7 +108,7 @@ def test_an_empty_reply_has_nothing_to_unpack(plain: Start) -> None:
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2])
-def test_a_reply_that_a_test_has_made_is_taken(library: Any) -> None:
+def test_a_response_of_a_mock_transport_is_accepted(library: Any) -> None:
     made = library.MockTransport(lambda _: library.Response(200, json=TOKENS))
     with library.Client(transport=made) as http:
         tokens = drive.run(exchange_at("http://127.0.0.1:1"), http)
@@ -173,7 +173,7 @@ def ask(base):
     with (httpx2 if door == "run2" else httpx).Client() as http:
         return drive.run(exchange, http)
 
-# What libraries take once is not the reply's.
+# The first call initializes the libraries, whose memory is not counted.
 ask(good)
 Path("/proc/self/clear_refs").write_text("5")
 before = peak()

@@ -23,7 +23,7 @@ FOLDER = ROOT / "tests/interop/oidc-provider"
 TLS = json.loads((FOLDER / "tls.json").read_text())
 
 
-def test_a_bound_grant_goes_on_after_a_restart(tmp_path: Path) -> None:
+def test_a_dpop_bound_grant_is_renewed_after_a_restart(tmp_path: Path) -> None:
     """Key, tokens and nonces are stored: nothing else is left of the first process."""
     with process(["env", "ACCESS_TOKEN_SECONDS=3", "node", "fapi.mjs"], FOLDER) as server_info:
         issuer, key = server_info["issuer"], server_info["clients"]["security"]["private_key"]
@@ -75,7 +75,7 @@ def test_a_bound_grant_goes_on_after_a_restart(tmp_path: Path) -> None:
         ("tls-self-signed", oauth_core.SelfSignedTlsClientAuth),
     ],
 )
-def test_tokens_are_bound_to_a_certificate(which: str, auth: Any) -> None:
+def test_client_credentials_tokens_are_bound_to_the_client_certificate(which: str, auth: Any) -> None:
     with process(["env", f"TLS={json.dumps(TLS)}", "node", "server.mjs"], FOLDER) as server_info:
         shown = oauth_core.Network(
             only_ca=TLS["ca"], client_certificate=TLS["client"], client_key=TLS["client_key"]
@@ -140,7 +140,7 @@ def test_a_bound_token_is_accepted_only_with_its_certificate(which: str) -> None
             with pytest.raises(oauth_core.DeniedError) as refused:
                 client(theirs).userinfo(tokens=tokens, subject="somebody")
             assert refused.value.code == "denied.invalid_token"
-            # Where no certificate is asked for, there is none.
+            # No certificate is presented unless it is requested.
             request = urllib.request.Request(f"{issuer}/me")
             request.add_header("authorization", f"Bearer {tokens.access_token}")
             with pytest.raises(urllib.error.HTTPError) as without:

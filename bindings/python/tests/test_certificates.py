@@ -81,7 +81,7 @@ def bank() -> Iterator[Bank]:
         yield Bank(server_info)
 
 
-def test_an_api_takes_a_token_with_its_certificate_only(bank: Bank, tmp_path: Path) -> None:
+def test_an_api_accepts_a_certificate_bound_token_only_with_its_certificate(bank: Bank, tmp_path: Path) -> None:
     before = bank.misbound()
     source = bank.client(0).client_credentials(scope="read")
     token = source.token().access_token
@@ -102,8 +102,8 @@ def test_an_api_takes_a_token_with_its_certificate_only(bank: Bank, tmp_path: Pa
     assert bank.misbound() > before
 
 
-def test_certificates_are_replaced_under_a_fleet_at_work(bank: Bank) -> None:
-    """One store, and one worker after the other with a new certificate."""
+def test_replacing_the_certificates_of_running_workers_fails_no_call(bank: Bank) -> None:
+    """Workers share one store, and get the new certificate one after the other."""
     store = oauth_core.stores.MemoryStore()
     old, new = bank.client(0), bank.client(1)
 
@@ -128,7 +128,7 @@ def test_certificates_are_replaced_under_a_fleet_at_work(bank: Bank) -> None:
     bank.steer("expire")
     work()
     assert bank.refreshes() == before + 2
-    # No token met another certificate, nor was one refused that the twin had not ended.
+    # No token was sent with another certificate.
     assert bank.misbound() == misbound
 
 
@@ -202,7 +202,7 @@ def test_processes_with_two_certificates_find_their_own_tokens_in_a_file_store(b
         return fleet[-2:]
 
     fleet: list[Process] = []
-    # Whoever has the other certificate needs a token of its own.
+    # The worker with the other certificate needs its own token.
     assert call(started()) == 1
     for _ in range(2):
         # Those that start later find theirs.
@@ -219,8 +219,8 @@ def test_processes_with_two_certificates_find_their_own_tokens_in_a_file_store(b
     assert bank.misbound() == misbound
 
 
-def test_a_copy_of_tokens_is_not_sent_with_another_certificate(bank: Bank) -> None:
-    """Whoever starts again with a new certificate has tokens for the old one, without a store too."""
+def test_tokens_bound_to_another_certificate_are_renewed_instead_of_sent(bank: Bank) -> None:
+    """After a restart with a new certificate, the tokens are still bound to the old one, even without a store."""
     tokens = bank.tokens(bank.client(0))
     copy = oauth_core.Tokens.deserialize(tokens.serialize())
     before, misbound = bank.refreshes(), bank.misbound()

@@ -45,13 +45,13 @@ def test_claims_of_other_parties_are_distinguished(claims: Any) -> None:
         {"_claim_names": "address", "_claim_sources": {}},
     ],
 )
-def test_sources_that_do_not_match_are_refused(claims: dict[str, Any]) -> None:
+def test_inconsistent_claim_names_and_sources_are_rejected(claims: dict[str, Any]) -> None:
     with pytest.raises(oauth_core.OAuthError) as raised:
         oauth_core.claims_sources(claims)
     assert raised.value.code == "jwt.malformed_claim"
 
 
 @pytest.mark.parametrize("claims", [None, 7, "_claim_names"])
-def test_invalid_claims_have_no_sources(claims: Any) -> None:
+def test_a_value_that_is_not_a_mapping_is_rejected(claims: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         oauth_core.claims_sources(claims)

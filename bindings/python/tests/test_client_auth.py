@@ -64,7 +64,7 @@ def test_a_workload_token_is_read_again_for_each_request(tmp_path: Path) -> None
     assert str(place) not in repr(auth)
 
 
-def test_a_workload_token_comes_from_a_function_too() -> None:
+def test_a_function_provides_the_workload_token() -> None:
     assert token(aud="api://x") in body(
         oauth_core.FederatedAssertion(lambda _: token(aud="api://x"), audience="api://x")
     )
@@ -96,7 +96,7 @@ async def made_by_a_coroutine(request: oauth_core.AssertionRequest) -> str:
     return token(aud=request.audience)
 
 
-def test_a_token_that_does_not_expire_is_refused_with_its_place(tmp_path: Path) -> None:
+def test_a_token_without_expiry_is_rejected_and_the_error_names_its_source(tmp_path: Path) -> None:
     """RFC 7523 section 3."""
     place = tmp_path / "token"
     place.write_text(token(aud=ISSUER, exp=None))
@@ -108,7 +108,7 @@ def test_a_token_that_does_not_expire_is_refused_with_its_place(tmp_path: Path) 
         assert f"the token of {name} has no exp" in str(refused.value)
 
 
-def test_the_token_of_a_function_or_a_file_is_exchanged_where_an_audience_is_named(tmp_path: Path) -> None:
+def test_the_token_of_a_function_or_file_is_exchanged_if_an_exchange_audience_is_set(tmp_path: Path) -> None:
     """RFC 8693: the client's own tokens for the workload's, which is no assertion."""
     place = tmp_path / "token"
     place.write_text("opaque")
@@ -132,7 +132,7 @@ def test_the_token_of_a_function_or_a_file_is_exchanged_where_an_audience_is_nam
         oauth_core.FederatedAssertion(made, profile="spiffe_jwt", exchange_audience="//pool")
 
 
-def test_a_function_may_be_a_coroutine_function() -> None:
+def test_a_coroutine_function_provides_the_workload_token() -> None:
     auth = oauth_core.FederatedAssertion(made_by_a_coroutine)
     assert token(aud=ISSUER) in body(auth)
 
@@ -174,8 +174,8 @@ def shown() -> Iterator[tuple[str, list[str]]]:
     listening.server_close()
 
 
-def test_a_function_may_itself_wait_for_another_client(shown: tuple[str, list[str]]) -> None:
-    """The thread that calls it is not the one that its own requests need."""
+def test_a_token_function_may_wait_for_requests_of_another_client(shown: tuple[str, list[str]]) -> None:
+    """It runs on another thread than the requests that it waits for."""
     base, assertions = shown
     metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
     known = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
@@ -213,12 +213,12 @@ def test_a_token_with_unacceptable_claims_is_not_sent(claims: dict[str, Any], co
     assert code_of(oauth_core.FederatedAssertion(lambda _: token(**claims))) == code
 
 
-def test_a_certificate_names_the_client_alone() -> None:
+def test_a_client_with_tls_authentication_sends_only_its_client_id() -> None:
     for auth in (oauth_core.TlsClientAuth(), oauth_core.SelfSignedTlsClientAuth()):
         assert body(auth) == "grant_type=client_credentials&client_id=me"
 
 
-def test_an_x509_svid_names_the_client_by_its_spiffe_id() -> None:
+def test_an_x509_svid_client_sends_its_spiffe_id_as_client_id() -> None:
     server = oauth_core.Server.from_metadata(ISSUER, {"issuer": ISSUER, "token_endpoint": f"{ISSUER}/token"})
 
     def of(client_id: str) -> oauth_core.Client:
@@ -280,7 +280,7 @@ def a_source() -> oauth_core.GrantSource:
 
 
 @pytest.mark.parametrize("audience", [None, f"{ISSUER}/revoke"])
-def test_an_audience_is_that_of_a_revocation_too(twins: dict[str, Twin], audience: str | None) -> None:
+def test_the_configured_audience_also_applies_to_revocation_requests(twins: dict[str, Twin], audience: str | None) -> None:
     """A server without an issuer gets the URL that the assertion goes to (draft-ietf-oauth-security-topics-update 2.1)."""
     auth = oauth_core.PrivateKeyJwt(twins["fapi"].data["client_key"], audience=audience)
     at = server(revocation_endpoint=f"{ISSUER}/revoke")
@@ -294,7 +294,7 @@ def test_an_audience_is_that_of_a_revocation_too(twins: dict[str, Twin], audienc
     assert claims["aud"] == (audience or ISSUER)
 
 
-def test_a_key_with_an_audience_of_its_own_serves_one_server(twins: dict[str, Twin]) -> None:
+def test_a_key_with_a_custom_audience_is_rejected_at_a_second_server(twins: dict[str, Twin]) -> None:
     """A server could have an assertion made out to another (RFC 10070)."""
     key = twins["fapi"].data["client_key"]
 
@@ -307,7 +307,7 @@ def test_a_key_with_an_audience_of_its_own_serves_one_server(twins: dict[str, Tw
     usual = oauth_core.PrivateKeyJwt(key)
     assert made(usual, first) and made(usual, second)
     own = oauth_core.PrivateKeyJwt(key, audience=f"{first}/token")
-    # As often as wanted at that server.
+    # The first server may be used repeatedly.
     assert made(own, first) and made(own, first)
     with pytest.raises(oauth_core.MisuseError) as caught:
         made(own, second)

@@ -1,4 +1,4 @@
-"""Keys of a client, of which one takes the place of another, at npm's oidc-provider."""
+"""Rotating a client's keys, at npm's oidc-provider."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def pems(oidc: Any) -> tuple[str, str]:
 
 
 def header(auth: oauth_core.ClientAuth, *algs: str) -> dict[str, str]:
-    """The header of the assertion at a server that takes these algorithms."""
+    """The header of the assertion for a server that supports these algorithms."""
     issuer = "https://as.example"
     metadata = {"issuer": issuer, "token_endpoint": f"{issuer}/token", SUPPORTED: algs}
     server = oauth_core.Server.from_metadata(issuer, metadata)
@@ -59,7 +59,7 @@ def header(auth: oauth_core.ClientAuth, *algs: str) -> dict[str, str]:
     return read
 
 
-def test_a_key_takes_the_place_of_another(
+def test_the_server_accepts_the_old_and_the_new_key_during_a_rotation(
     pems: tuple[str, str], oidc: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new, old = pems
@@ -72,7 +72,7 @@ def test_a_key_takes_the_place_of_another(
             client = oauth_core.Client(server, client_id="key-rotated", client_auth=auth)
             return client.client_credentials(scope="read").token().access_token
 
-        # A worker that knows both, one that was not told yet, and one for which the old key is gone.
+        # A worker that has both keys, one that has only the old key, and one that has only the new key.
         for auth in (both, oauth_core.PrivateKeyJwt(old), oauth_core.PrivateKeyJwt([new])):
             assert token(auth)
         foreign = oauth_core.PrivateKeyJwt(oidc["clients"]["key-ES384"]["private_key"])
@@ -81,7 +81,7 @@ def test_a_key_takes_the_place_of_another(
         assert caught.value.code == "denied.invalid_client"
 
 
-def test_the_newest_that_the_server_can_take_signs(pems: tuple[str, str]) -> None:
+def test_the_first_key_whose_algorithm_the_server_supports_signs(pems: tuple[str, str]) -> None:
     both = oauth_core.PrivateKeyJwt(pems)
     first, second = both.public_jwks()["keys"]
     assert first.keys() == {"kty", "crv", "x", "y", "kid", "use"}
@@ -92,7 +92,7 @@ def test_the_newest_that_the_server_can_take_signs(pems: tuple[str, str]) -> Non
     assert (fitting["alg"], fitting["kid"]) == ("RS256", second["kid"])
     jwt_header = header(oauth_core.PrivateKeyJwt(list(pems), alg="RS256"), "RS256", "ES256")
     assert jwt_header["kid"] == second["kid"]
-    # One key goes without a name unless it is given, and is published by it.
+    # A single key has a kid only if one is given.
     alone = oauth_core.PrivateKeyJwt(pems[0], kid="2026-11")
     assert header(alone, "ES256")["kid"] == alone.public_jwks()["keys"][0]["kid"] == "2026-11"
     assert "kid" not in header(oauth_core.PrivateKeyJwt(pems[0]), "ES256")
@@ -118,7 +118,7 @@ def test_an_invalid_key_set_is_rejected(pems: tuple[str, str]) -> None:
     ]
     assert oauth_core.PrivateKeyJwt(json.dumps({**PRIVATE_JWK, "use": "sig"}))
     for key, options, code, argument in refused:
-        # Where the value is made, and with the name of the argument.
+        # At construction, with the name of the argument.
         with pytest.raises(oauth_core.MisuseError) as wrong:
             oauth_core.PrivateKeyJwt(key, **options)
         assert wrong.value.code == code, str(wrong.value)
@@ -137,7 +137,7 @@ def test_an_invalid_key_set_is_rejected(pems: tuple[str, str]) -> None:
         oauth_core.PrivateKeyJwt([7])  # type: ignore[list-item]
 
 
-def test_an_encrypted_key_needs_its_passphrase() -> None:
+def test_an_encrypted_key_is_decrypted_with_its_passphrase_only() -> None:
     folder = ROOT / "crates/oauth-crypto/tests/encrypted"
     plain, encrypted = ((folder / f"{name}.pem").read_text() for name in ("plain", "aes256"))
     opened = oauth_core.PrivateKeyJwt(encrypted, passphrase="correct")

@@ -1,4 +1,4 @@
-"""From the URL of an API alone to its answer: blocking, in coroutines, and through the plug-ins."""
+"""Calling an API known only by its URL: blocking, in coroutines, and through the plug-ins."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def paths(twin: Twin) -> list[str]:
     return [entry["path"] for entry in twin.log]
 
 
-def test_the_first_call_finds_registers_and_signs_in(generic: Twin) -> None:
+def test_the_first_call_discovers_the_server_registers_and_logs_in(generic: Twin) -> None:
     person = Person()
     api = connection(generic, person)
     assert api.url == f"{generic.base}/api/echo"
@@ -70,7 +70,7 @@ def test_a_stored_connection_needs_no_sign_in(generic: Twin, tmp_path: Any) -> N
         connection(generic, person, store=store).get(f"{generic.base}/api/echo")
     assert (len(person.pages), paths(generic).count("/register")) == (1, 1)
     store = oauth_core.stores.FileStore(tmp_path)
-    # Listed among the grants is the grant alone.
+    # Only the grant is listed among the grants.
     keys, _ = store.scan()
     assert len([key for key in keys if ":" not in key]) == 1
 
@@ -121,7 +121,7 @@ def test_a_wider_scope_is_requested_from_the_user(generic: Twin, name: str) -> N
     assert len(person.pages) == 2 and "scope=read+offline_access+write" in person.pages[1]
     assert send(plugged, api.url) == 200
     assert len(person.pages) == 2
-    # An access token that has ended, and a neighbour on the same origin.
+    # An expired access token, and another path on the same origin.
     generic.expire()
     assert send(plugged, api.url) == 200
     with pytest.raises(Exception, match="resource") as raised:
@@ -130,7 +130,7 @@ def test_a_wider_scope_is_requested_from_the_user(generic: Twin, name: str) -> N
     assert error.code == "resource.not_covered"
 
 
-def test_the_client_itself_asks_for_more(generic: Twin) -> None:
+def test_the_connection_requests_the_scope_that_the_api_additionally_requires(generic: Twin) -> None:
     person = Person()
     api = connection(generic, person, www_authenticate=['Bearer scope="read"'])
     assert api.get(api.url).status == 200
@@ -143,7 +143,7 @@ def test_the_client_itself_asks_for_more(generic: Twin) -> None:
     assert raised.value.code == "step_up.repeated"
 
 
-def test_threads_that_want_a_token_at_once_make_one_login(generic: Twin) -> None:
+def test_concurrent_threads_share_one_login(generic: Twin) -> None:
     person = Person()
     api = connection(generic, person)
     replies: list[int] = []
@@ -170,7 +170,7 @@ def test_a_client_that_the_server_has_forgotten_registers_again(generic: Twin) -
     assert paths(generic).count("/register") == 3
 
 
-def test_no_person_is_sent_to_a_server_that_has_forgotten_the_client(generic: Twin) -> None:
+def test_no_browser_is_opened_for_a_server_that_has_forgotten_the_client(generic: Twin) -> None:
     shown: list[str] = []
 
     def closed(url: str) -> None:
@@ -188,7 +188,7 @@ def test_no_person_is_sent_to_a_server_that_has_forgotten_the_client(generic: Tw
     assert (len(person.pages), paths(generic).count("/register")) == (1, 2)
 
 
-def test_a_client_that_was_registered_by_hand(generic: Twin) -> None:
+def test_a_manually_registered_client_is_used_only_at_its_issuer(generic: Twin) -> None:
     data = generic.data
     connection_options: Any = {
         "client_name": None,
@@ -255,7 +255,7 @@ def test_an_internal_server_named_by_an_api_is_contacted_only_if_allowed(generic
     assert person.pages == []
 
 
-def test_of_several_servers_the_caller_chooses(generic: Twin) -> None:
+def test_the_caller_may_reject_or_choose_among_several_authorization_servers(generic: Twin) -> None:
     servers: list[str] = ["http://127.0.0.1:1", generic.base]
 
     def answer(handler: Any) -> None:
@@ -306,7 +306,7 @@ def test_metadata_of_a_trusted_signer_selects_the_server(generic: Twin) -> None:
     assert raised_keys.value.code == "jwks.malformed"
 
 
-def test_a_server_that_refuses_resources_is_not_sent_any(generic: Twin) -> None:
+def test_the_resource_parameter_is_omitted_if_configured(generic: Twin) -> None:
     generic.refuse_resources()
     person = Person()
     with pytest.raises(oauth_core.DeniedError) as refused:
@@ -319,7 +319,7 @@ def test_a_server_that_refuses_resources_is_not_sent_any(generic: Twin) -> None:
     assert not any("resource" in dict(entry["form"]) for entry in generic.log if entry["path"] == "/token")
 
 
-def test_a_server_that_knows_the_api_by_another_name_is_sent_that(generic: Twin) -> None:
+def test_the_configured_resource_is_sent_instead_of_the_api_url(generic: Twin) -> None:
     generic.rename_resource()
     person = Person()
     with pytest.raises(oauth_core.DeniedError) as refused:
@@ -336,7 +336,7 @@ def test_a_server_that_knows_the_api_by_another_name_is_sent_that(generic: Twin)
     assert both.value.code == "arguments.inconsistent"
 
 
-def test_a_client_is_known_by_the_document_at_its_id(
+def test_a_client_is_identified_by_its_client_id_metadata_document(
     generic: Twin, plain: Callable[..., Plain]
 ) -> None:
     generic.accept_client_id_metadata()

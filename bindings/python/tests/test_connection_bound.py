@@ -1,4 +1,4 @@
-"""APIs that take tokens alone that are bound to a key (RFC 9449), and APIs that ask for none, known by their URL."""
+"""APIs that accept only tokens bound to a DPoP key (RFC 9449), and APIs without authorization."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ def called(api: oauth_core.ResourceConnection, way: Callable[..., Any]) -> int:
     return status
 
 
-def test_tokens_are_bound_where_the_api_demands_it(generic: Twin) -> None:
+def test_tokens_are_bound_to_a_dpop_key_if_the_api_requires_it(generic: Twin) -> None:
     generic.require_dpop()
     person = Person()
     api = connection(generic, person)
     for way in WAYS:
         assert called(api, way) == 200, way
-        # The nonces that were told are worth nothing any more, at either side.
+        # Earlier nonces are no longer valid, for the API and the server.
         generic.rotate_nonces()
     assert api.token().token_type == "DPoP"
     assert "dpop" in generic.entry("/api/echo")["headers"]
@@ -95,7 +95,7 @@ def test_the_dpop_key_is_stored_with_the_connection(generic: Twin) -> None:
     person, memory = Person(), oauth_core.stores.MemoryStore()
     store = oauth_core.stores.SealedStore(memory, bytes(range(32)))
     assert called(connection(generic, person, store=store), by_source) == 200
-    # Another process: it has the grant, and the key that proves whose it is.
+    # Another process has the grant and its DPoP key.
     generic.expire()
     second = connection(generic, person, store=store)
     assert called(second, by_requests) == 200
@@ -109,7 +109,7 @@ def test_the_dpop_key_is_stored_with_the_connection(generic: Twin) -> None:
     assert stored_record is None or not stored_record[1]
 
 
-def test_a_key_of_the_callers_is_used_and_not_stored(generic: Twin) -> None:
+def test_a_key_passed_by_the_caller_is_used_and_not_stored(generic: Twin) -> None:
     generic.require_dpop()
     person, store = Person(), oauth_core.stores.MemoryStore()
     key = oauth_core.DpopKey.generate()
@@ -125,7 +125,7 @@ def test_a_key_of_the_callers_is_used_and_not_stored(generic: Twin) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_api_that_asks_for_no_authorization_is_called_without_a_token(
+def test_an_api_without_authorization_is_called_without_a_token(
     generic: Twin, plain: Callable[[Answer], Plain], way: Callable[..., Any]
 ) -> None:
     is_protected = False

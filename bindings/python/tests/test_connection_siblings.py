@@ -1,4 +1,4 @@
-"""Two APIs side by side on one origin, each with metadata of its own: nothing of the one reaches the other."""
+"""Two APIs on one origin, each with its own metadata: neither receives anything that belongs to the other."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ class Siblings:
         return oauth_core.ResourceConnection(self.url(name), **defaults)
 
     def tokens(self, name: str) -> set[str]:
-        """Those that were sent to it, and to what lies beneath it."""
+        """The tokens sent to this API and the paths below it."""
         sent = [(path.split("/")[1], headers.get("authorization")) for _, path, headers, _ in self.origin.seen]
         return {token for to, token in sent if to == name and token}
 
 
 def page_query(page: str) -> dict[str, str]:
-    """Of whom a page asks what."""
+    """The server and the parameters of an authorization URL."""
     server, _, query = page.partition("/authorize?")
     return {"server": server, **dict(urllib.parse.parse_qsl(query))}
 
@@ -143,7 +143,7 @@ def test_the_metadata_of_one_api_does_not_apply_to_the_other(
     assert both.person.pages == []
 
 
-def test_the_secret_of_the_one_is_not_shown_to_the_server_of_the_other(
+def test_the_client_secret_of_one_api_is_not_sent_to_the_server_of_the_other(
     twins: dict[str, Twin], plain: Callable[[Answer], Plain]
 ) -> None:
     first, second = twins["generic"], twins["identity-provider"]
@@ -158,10 +158,10 @@ def test_the_secret_of_the_one_is_not_shown_to_the_server_of_the_other(
     assert second.log == [] and both.tokens("b") == set()
 
 
-def test_a_refusal_that_names_other_metadata_leads_to_the_server_they_name(
+def test_a_401_with_changed_metadata_leads_to_a_login_at_the_new_server(
     twins: dict[str, Twin], plain: Callable[[Answer], Plain], tmp_path: pathlib.Path
 ) -> None:
-    """RFC 9728 section 5.2; what was fetched within five minutes is not fetched again."""
+    """RFC 9728 section 5.2; metadata is cached for five minutes."""
     first, second = twins["generic"], twins["identity-provider"]
     both = Siblings(plain, first, second)
     store = oauth_core.stores.FileStore(tmp_path)

@@ -30,7 +30,7 @@ def make_connection(twin: Twin, **options: Any) -> oauth_core.ResourceConnection
 
 
 class Person:
-    """Somebody who enters a code at once, on another device."""
+    """A user who enters the code on another device immediately."""
 
     def __init__(self) -> None:
         self.codes: list[oauth_core.DeviceAuthorizationResponse] = []
@@ -42,7 +42,7 @@ class Person:
 
 
 @pytest.mark.parametrize("way", ["blocking", "asyncio"])
-def test_a_person_enters_a_code_on_another_device(generic: Twin, way: str) -> None:
+def test_a_connection_logs_in_with_a_code_entered_on_another_device(generic: Twin, way: str) -> None:
     generic.polling_interval(1)
     person = Person()
     api = connection(generic, client_name="Notes", device=True, show=person)
@@ -63,6 +63,14 @@ def test_an_exception_of_the_code_callback_is_raised(generic: Twin) -> None:
     api = connection(generic, client_name="Notes", device=True, show=broken)
     with pytest.raises(LookupError, match="no screen"):
         api.token()
+
+
+def test_a_server_without_a_token_endpoint_is_refused_before_registration_and_login(generic: Twin) -> None:
+    generic.fault("without_member", member="token_endpoint")
+    with pytest.raises(oauth_core.OAuthError) as refused:
+        connection(generic, client_name="Notes").token()
+    assert refused.value.code == "endpoint.missing"
+    assert "/register" not in [entry["path"] for entry in generic.log]
 
 
 class SignIn:
@@ -91,7 +99,7 @@ def trusting(twins: dict[str, Twin]) -> tuple[Twin, Twin]:
 
 
 @pytest.mark.parametrize("kept", ["by us", "elsewhere"])
-def test_an_identity_provider_vouches_for_a_person(twins: dict[str, Twin], kept: str) -> None:
+def test_a_connection_uses_an_identity_assertion_of_an_identity_provider(twins: dict[str, Twin], kept: str) -> None:
     idp, served = trusting(twins)
     client = generic_client(idp)
     login = idp.signed_in(client)
@@ -125,14 +133,14 @@ def test_without_an_id_token_there_is_no_identity_assertion(twins: dict[str, Twi
         make_connection(served, identity_provider=client)
 
 
-def test_a_client_acts_for_itself(generic: Twin) -> None:
+def test_a_connection_uses_client_credentials(generic: Twin) -> None:
     api = make_connection(generic, grant_type="client_credentials")
     assert api.get(api.url).status == 200
     generic.expire()
     assert api.get(api.url).status == 200
 
 
-def test_a_key_with_an_audience_of_its_own_serves_one_server_of_a_connection_too(
+def test_a_connection_rejects_a_key_with_a_custom_audience_used_at_another_server(
     generic: Twin, twins: dict[str, Twin]
 ) -> None:
     """A server could have an assertion made out to another (RFC 10070)."""
@@ -153,7 +161,7 @@ def test_a_key_with_an_audience_of_its_own_serves_one_server_of_a_connection_too
 
 
 @pytest.mark.parametrize("bound", [True, False])
-def test_a_connection_registers_for_tokens_that_are_bound_to_a_certificate(
+def test_a_connection_registers_for_certificate_bound_tokens_if_configured(
     generic: Twin, bound: bool
 ) -> None:
     """RFC 8705 section 3.4."""
@@ -170,7 +178,7 @@ def test_a_connection_registers_for_tokens_that_are_bound_to_a_certificate(
     assert any("tls_client_certificate_bound_access_tokens" in text for text in kept) == bound
 
 
-def test_an_initial_access_token_entitles_a_connection_to_register(generic: Twin) -> None:
+def test_an_initial_access_token_authorizes_a_registration_and_is_not_stored(generic: Twin) -> None:
     generic._control("initial_access_token", {"token": "S3CR3T-init"})
     opened: list[str] = []
 
@@ -190,7 +198,7 @@ def test_an_initial_access_token_entitles_a_connection_to_register(generic: Twin
     options: Any = {"open": person, "client_name": "Notes", "initial_access_token": "S3CR3T-init"}
     api = connection(generic, store=store, **options)
     assert api.get(api.url).status == 200
-    # The log redacts: that the right one was sent the server has said, which took it.
+    # The log redacts tokens: the server accepted the right one.
     authorized = [entry["path"] for entry in generic.log if "authorization" in dict(entry["headers"])]
     assert authorized == ["/register", "/register", "/api/echo"]
     # It entitles to register, and is not stored.

@@ -9,7 +9,7 @@ from oauth_core import ConnectionContext, check_contexts, redirect_uri_of_contex
 
 ISSUER = "https://as.example"
 CB = "https://app.example/cb"
-# It promises that its callbacks name it.
+# Its callbacks contain iss.
 NAMED: dict[str, object] = {"issuer": ISSUER, "authorization_response_iss_parameter_supported": True}
 UNNAMED: dict[str, object] = {"issuer": ISSUER}
 
@@ -27,7 +27,7 @@ def refused(*contexts: ConnectionContext) -> tuple[str, str]:
     return error.value.code, str(error.value)
 
 
-def test_contexts_of_different_owners_share_no_registration() -> None:
+def test_contexts_of_different_owners_may_not_share_a_registration() -> None:
     check_contexts([context("a", "one"), context("b", "one")])
     check_contexts([context("a", "one"), context("b", "two", client_id="other")])
     code, message = refused(context("a", "one"), context("b", "two"))
@@ -35,7 +35,7 @@ def test_contexts_of_different_owners_share_no_registration() -> None:
     assert "a and b" in message
 
 
-def test_contexts_share_a_redirect_uri_only_where_the_issuer_tells_them_apart() -> None:
+def test_contexts_may_share_a_redirect_uri_only_if_the_issuer_sends_iss() -> None:
     alone = f"{CB}/b"
     for first, second in [(UNNAMED, UNNAMED), (NAMED, UNNAMED), (UNNAMED, NAMED)]:
         code, _ = refused(context("a", metadata=first), context("b", metadata=second))
@@ -43,7 +43,7 @@ def test_contexts_share_a_redirect_uri_only_where_the_issuer_tells_them_apart() 
         check_contexts([context("a", metadata=first), context("b", metadata=second, uri=alone)])
 
 
-def test_a_context_has_a_redirect_uri_of_its_own_where_the_issuer_does_not_tell_it_apart() -> None:
+def test_a_distinct_redirect_uri_is_derived_for_contexts_whose_issuer_sends_no_iss() -> None:
     servers = [oauth_core.Server.from_metadata(ISSUER, metadata) for metadata in (UNNAMED, NAMED)]
     assert [server.needs_distinct_redirect_uri for server in servers] == [True, False]
     assert redirect_uri_of_context(CB, "b") == f"{CB}/b"
@@ -60,7 +60,7 @@ def test_a_context_has_a_redirect_uri_of_its_own_where_the_issuer_does_not_tell_
         redirect_uri_of_context(CB, 1)  # type: ignore[arg-type]
 
 
-def test_no_two_contexts_have_one_name() -> None:
+def test_context_identifiers_must_be_valid_and_unique() -> None:
     assert refused(context("a"), context("a"))[0] == "context.identifier"
     for id in ["", ".", "..", "x" * 257]:
         with pytest.raises(oauth_core.MisuseError) as error:
@@ -73,7 +73,7 @@ def test_no_two_contexts_have_one_name() -> None:
         check_contexts(["a"])  # type: ignore[list-item]
 
 
-def test_a_context_says_what_it_is() -> None:
+def test_a_context_exposes_its_members_and_has_a_short_repr() -> None:
     made = context("tenant-1/crm", "tenant-1")
     assert (made.id, made.owner, made.redirect_uri) == ("tenant-1/crm", "tenant-1", CB)
     assert repr(made) == '<oauth_core.ConnectionContext "tenant-1/crm">'

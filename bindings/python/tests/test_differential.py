@@ -1,6 +1,6 @@
 """Ten thousand access tokens, judged by this package and by PyJWT, which shares no line with it.
 
-What one takes and the other refuses has to be of a kind that is listed here, with its reason.
+Each difference must be of a kind that is listed here, with its reason.
 """
 
 from __future__ import annotations
@@ -303,7 +303,7 @@ class Theirs:
         return None
 
 
-def test_ten_thousand_tokens_are_judged_like_pyjwt_does() -> None:
+def test_ten_thousand_tokens_are_accepted_or_rejected_as_by_pyjwt() -> None:
     keys, sign, dice, now = key_set(), signers(), Dice(SEED), int(time.time())
     ours, theirs = Ours(keys), Theirs(keys)
     counts: Counter[tuple[str, ...]] = Counter()

@@ -1,4 +1,4 @@
-"""Where a person signs in (OpenID Connect Discovery section 2): asked natively, in a coroutine, and step by step."""
+"""Discovering a user's issuer (OpenID Connect Discovery section 2): natively, in a coroutine, and step by step."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_issuer_is_discovered_from_the_identifier_of_a_user(generic: Twin) -
         assert isinstance(found, oauth_core.DiscoveredIssuer)
         assert (found.issuer, found.identifier) == (generic.base, typed)
         assert asyncio.run(client.adiscover_issuer(identifier=typed)).issuer == generic.base
-    # Nothing of the client was sent, and who was asked about stays out of what is printed.
+    # No client credentials are sent, and the repr does not show the identifier.
     assert "authorization" not in generic.entry(PLACE)["headers"]
     assert "alice" not in repr(found)
     server = oauth_core.discover(found.issuer, transport="loopback_http")
@@ -73,7 +73,7 @@ def step_by_step(client: oauth_core.Client, document: dict[str, Any]) -> oauth_c
     return found
 
 
-def test_step_by_step(generic: Twin) -> None:
+def test_issuer_discovery_runs_step_by_step(generic: Twin) -> None:
     client = generic_client(generic)
     valid_response = {"subject": "acct:Joe@example.com", "links": [{"rel": REL, "href": "https://as.example/a"}]}
     found = step_by_step(client, valid_response)

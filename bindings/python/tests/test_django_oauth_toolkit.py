@@ -34,7 +34,7 @@ def django() -> Iterator[Any]:
 
 @pytest.fixture
 def restarted_django() -> Iterator[Any]:
-    """One for a test that others would notice."""
+    """A separate server for tests that would affect others."""
     with django_oauth_toolkit() as server_info:
         yield server_info
 
@@ -81,7 +81,7 @@ class Form(HTMLParser):
 
 
 class Person:
-    """Somebody with a browser, who fills in the forms of the server, and says yes."""
+    """A user with a browser, who fills in the forms of the server and approves."""
 
     def __init__(self, server_info: Any) -> None:
         jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
@@ -89,7 +89,7 @@ class Person:
         self.form_values = {**server_info["person"], "allow": "yes", "action": "accept"}
 
     def visit(self, url: str, **form_values: str) -> str:
-        """Where the browser leaves the server for, or the page that has nothing to fill in."""
+        """The URL at which the browser leaves the server, or the page without a form."""
         data = None
         for _ in range(12):
             try:
@@ -116,7 +116,7 @@ def refused(error: pytest.ExceptionInfo[oauth_core.OAuthError]) -> str:
     return error.value.code
 
 
-def test_discovery(django: Any) -> None:
+def test_discovery_returns_the_endpoints(django: Any) -> None:
     server = oauth_core.discover(django["issuer"], transport="loopback_http")
     assert server.issuer == django["issuer"]
     for name in ("token", "authorization", "revocation", "introspection"):
@@ -124,7 +124,7 @@ def test_discovery(django: Any) -> None:
 
 
 @pytest.mark.parametrize("method", [oauth_core.ClientSecretBasic, oauth_core.ClientSecretPost])
-def test_client_credentials_with_odd_characters(django: Any, method: Any) -> None:
+def test_client_credentials_with_special_characters_are_accepted(django: Any, method: Any) -> None:
     data = django["clients"]["machine"]
     client = make_client(django, "machine", client_auth=method(data["client_secret"]))
     tokens = client.client_credentials(scope="read write").token()
@@ -136,7 +136,7 @@ def test_client_credentials_with_odd_characters(django: Any, method: Any) -> Non
 
 
 @pytest.mark.parametrize("method", [oauth_core.ClientSecretBasic, oauth_core.ClientSecretPost])
-def test_a_wrong_secret_is_named(django: Any, method: Any) -> None:
+def test_a_wrong_client_secret_is_reported_as_invalid_client(django: Any, method: Any) -> None:
     client = make_client(django, "machine", client_auth=method("wrong: +%/"))
     with pytest.raises(oauth_core.DeniedError) as caught:
         client.client_credentials().token()
@@ -166,7 +166,7 @@ def test_a_login_identifies_the_user(django: Any, which: str, alg: str, other: s
 
 
 @pytest.mark.parametrize("which", ["native", "web"])
-def test_refresh_rotation(django: Any, which: str) -> None:
+def test_refresh_tokens_rotate_and_reuse_revokes_the_grant(django: Any, which: str) -> None:
     client = make_client(django, which)
     tokens = Person(django).sign_in(client, "read")
     renewed = client.refresh(tokens=tokens)
@@ -178,7 +178,7 @@ def test_refresh_rotation(django: Any, which: str) -> None:
         assert (caught.value.code, caught.value.advice) == ("denied.invalid_grant", "reauthorize")
 
 
-def test_revocation_ends_a_refresh_token(django: Any) -> None:
+def test_a_refresh_token_can_be_revoked_and_revoking_an_unknown_token_succeeds(django: Any) -> None:
     client = make_client(django, "web")
     tokens = Person(django).sign_in(client, "read")
     assert tokens.refresh_token
@@ -205,7 +205,7 @@ def test_an_unregistered_redirect_uri_and_an_injected_code_are_refused(django: A
     assert caught.value.code == "denied.invalid_grant"
 
 
-def test_a_denial_has_no_issuer_although_the_metadata_announces_it(django: Any) -> None:
+def test_a_denial_without_iss_is_rejected_if_the_metadata_announces_iss(django: Any) -> None:
     found = oauth_core.discover(django["issuer"], transport="loopback_http")
     clients = [make_client(django, "web"), make_client(django, "web", server=found)]
     for client, code in zip(clients, ["denied.access_denied", "callback.missing_issuer"]):
@@ -216,14 +216,14 @@ def test_a_denial_has_no_issuer_although_the_metadata_announces_it(django: Any) 
         assert refused(caught) == code
 
 
-def test_device_authorization(django: Any) -> None:
+def test_device_authorization_returns_a_code_that_the_user_can_enter(django: Any) -> None:
     device = make_client(django, "device").device_authorization(scope="read")
     assert device.interval == 5 and device.verification_uri.startswith(django["issuer"])
     page = Person(django).visit(device.verification_uri, user_code=device.user_code)
     assert "Authorized" in page
 
 
-def test_the_user_approves_a_device(django: Any) -> None:
+def test_a_device_login_completes_when_the_user_approves_it(django: Any) -> None:
     client, people = make_client(django, "device"), []
 
     def show(code: oauth_core.DeviceAuthorizationResponse) -> None:
@@ -240,7 +240,7 @@ def test_the_user_approves_a_device(django: Any) -> None:
         person.join()
 
 
-def test_a_registered_client_signs_people_in(django: Any) -> None:
+def test_a_registered_client_logs_users_in(django: Any) -> None:
     server = oauth_core.discover(django["issuer"], transport="loopback_http")
     registration = oauth_core.Client(server).register(metadata=REGISTRATION)
     assert isinstance(registration, oauth_core.RegisteredClient)
@@ -301,7 +301,7 @@ def test_resource_metadata_is_about_the_requested_path(django: Any) -> None:
     assert unregistered_client.resource_metadata(resource=f"{api}/", matching="parent").resource == api
 
 
-def test_keys_are_replaced_while_clients_run(restarted_django: Any) -> None:
+def test_a_login_succeeds_after_the_signing_keys_are_rotated(restarted_django: Any) -> None:
     client, person = make_client(restarted_django, "web"), Person(restarted_django)
     kids = set()
     for _ in range(2):
@@ -312,7 +312,7 @@ def test_keys_are_replaced_while_clients_run(restarted_django: Any) -> None:
     assert len(kids) == 2, "each was signed with another key"
 
 
-def test_an_id_token_of_a_refresh_tells_of_the_last_login(restarted_django: Any) -> None:
+def test_a_refresh_is_rejected_if_auth_time_changed_unless_the_preset_allows_it(restarted_django: Any) -> None:
     found = oauth_core.discover(restarted_django["issuer"], transport="loopback_http")
     plain, by_preset = make_client(restarted_django, "web", server=found), make_client(restarted_django, "native")
     person = Person(restarted_django)
@@ -327,7 +327,7 @@ def test_an_id_token_of_a_refresh_tells_of_the_last_login(restarted_django: Any)
     assert by_preset.refresh(tokens=old[1]).id_token
 
 
-def test_a_logout_comes_home(restarted_django: Any) -> None:
+def test_a_logout_returns_to_the_application_and_ends_the_grant(restarted_django: Any) -> None:
     client, person = make_client(restarted_django, "web"), Person(restarted_django)
     tokens = person.sign_in(client, "openid")
     url = client.end_session_url(
@@ -344,7 +344,7 @@ def test_a_logout_comes_home(restarted_django: Any) -> None:
     assert caught.value.code == "denied.invalid_grant"
 
 
-def test_of_two_documents_the_preferred_one_is_read(django: Any) -> None:
+def test_discovery_reads_the_preferred_metadata_document(django: Any) -> None:
     def endpoints(**options: Any) -> set[str]:
         found = oauth_core.discover(django["issuer"], transport="loopback_http", **options)
         endpoint_names = ("userinfo_endpoint", "revocation_endpoint")

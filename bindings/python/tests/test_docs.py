@@ -1,4 +1,4 @@
-"""Whatever is public says what it does, to IDEs and at run time alike."""
+"""All public names are documented, for IDEs and at run time."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_stub_matches_the_module(name: str) -> None:
 
 
 @pytest.mark.parametrize("module", [oauth_core, drive, errors, stores])
-def test_nothing_public_is_without_a_word(module: Any) -> None:
+def test_all_public_names_have_docstrings(module: Any) -> None:
     silent = []
     for name in module.__all__:
         value = getattr(module, name)
@@ -78,7 +78,7 @@ def test_times_document_their_unit() -> None:
 
 
 SOURCES = ("RFC ", "OpenID Connect ", "CIBA Core ", "draft-ietf-")
-"""What the standards are called that an operation may follow."""
+"""Prefixes of references to standards."""
 
 
 @pytest.mark.parametrize("holder", [oauth_core.Client, oauth_core.Exchanges])

@@ -68,7 +68,7 @@ def test_yield_from_delegates_send_throw_and_close() -> None:
         exchange.throw(KeyboardInterrupt)
 
 
-def test_a_moment_of_your_own_makes_a_conversation_repeatable() -> None:
+def test_a_custom_moment_makes_requests_reproducible() -> None:
     seen: list[float] = []
 
     def moment() -> tuple[float, bytes]:
@@ -115,7 +115,7 @@ def test_a_moment_that_raises_prevents_the_step() -> None:
     assert isinstance(next(exchange), oauth_core.Send)
 
 
-def test_an_answer_out_of_order_is_misuse() -> None:
+def test_an_out_of_order_reply_is_rejected() -> None:
     exchange = offline().exchange.client_credentials()
     with pytest.raises(oauth_core.MisuseError) as caught:
         exchange.send(REPLY)
@@ -128,7 +128,7 @@ def test_an_answer_out_of_order_is_misuse() -> None:
         exchange.send(b"a signature nobody asked for")
 
 
-def test_a_reply_too_large_is_not_looked_at() -> None:
+def test_a_response_over_one_mebibyte_is_rejected() -> None:
     exchange = offline().exchange.client_credentials()
     next(exchange)
     with pytest.raises(oauth_core.MalformedError) as caught:
@@ -137,7 +137,7 @@ def test_a_reply_too_large_is_not_looked_at() -> None:
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2])
-def test_every_call_over_the_users_own_client(generic: Twin, library: Any) -> None:
+def test_all_operations_run_over_the_httpx_client_of_the_caller(generic: Twin, library: Any) -> None:
     client = generic_client(generic)
     with library.Client(timeout=10) as http:
         issuer = drive.run(
@@ -155,7 +155,7 @@ def test_every_call_over_the_users_own_client(generic: Twin, library: Any) -> No
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2])
-def test_the_same_in_a_coroutine(generic: Twin, library: Any) -> None:
+def test_an_exchange_runs_over_an_async_httpx_client(generic: Twin, library: Any) -> None:
     client = generic_client(generic)
 
     async def main() -> oauth_core.Tokens:
@@ -169,7 +169,7 @@ Start = Callable[[Answer], Plain]
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2])
-def test_the_drivers_promises(plain: Start, library: Any) -> None:
+def test_the_driver_rejects_redirects_and_oversized_responses_and_reports_losses(plain: Start, library: Any) -> None:
     thief = plain(reply(200, b"{}"))
     server = plain(reply(307, location=f"{thief.base}/token"))
     client = oauth_core.Client(server_at(server.base), client_id="id", client_secret="secret")
@@ -192,7 +192,7 @@ def test_the_drivers_promises(plain: Start, library: Any) -> None:
     assert isinstance(lost.value.__cause__, library.ConnectError)
 
 
-def test_any_library_will_do(generic: Twin) -> None:
+def test_an_exchange_runs_over_urllib(generic: Twin) -> None:
     """The whole driver, for a library we do not know."""
     import urllib.request
 
@@ -210,7 +210,7 @@ def test_any_library_will_do(generic: Twin) -> None:
         assert json.loads(done.value.serialize())["access_token"]
 
 
-def test_a_driver_sleeps_when_told() -> None:
+def test_a_driver_sleeps_for_the_requested_time() -> None:
     def waits() -> Generator[drive.Step, drive.StepResult, str]:
         assert (yield oauth_core.Sleep(1.5)) is None
         assert (yield oauth_core.Sleep(2)) is None

@@ -34,7 +34,7 @@ def error_code(error: pytest.ExceptionInfo[Any]) -> str:
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", "none"])
-def test_a_registered_client_signs_people_in(generic: Twin, method: str) -> None:
+def test_a_registered_client_logs_users_in(generic: Twin, method: str) -> None:
     server = discover_server(generic)
     registration = oauth_core.Client(server).register(metadata={**ASKED, "token_endpoint_auth_method": method})
     assert isinstance(registration, oauth_core.RegisteredClient)
@@ -79,7 +79,7 @@ def test_a_registration_is_read_updated_and_deleted(generic: Twin) -> None:
     assert error_code(error) == "denied.invalid_client"
 
 
-def test_a_token_may_entitle_to_register(generic: Twin) -> None:
+def test_registration_requires_a_valid_initial_access_token(generic: Twin) -> None:
     generic._control("initial_access_token", {"token": "S3CR3T-init"})
     unregistered_client = oauth_core.Client(discover_server(generic))
     with pytest.raises(oauth_core.DeniedError) as refused:
@@ -88,7 +88,7 @@ def test_a_token_may_entitle_to_register(generic: Twin) -> None:
     assert unregistered_client.register(metadata=ASKED, initial_access_token="S3CR3T-init").client_id
 
 
-def test_a_publishers_statement_takes_precedence_over_the_clients_metadata(generic: Twin) -> None:
+def test_a_trusted_software_statement_overrides_the_metadata_of_the_client(generic: Twin) -> None:
     """RFC 7591 section 2.3."""
     private = ec.generate_private_key(ec.SECP256R1())
     claims = {
@@ -127,7 +127,7 @@ def test_contradictory_metadata_is_not_sent(generic: Twin) -> None:
     assert error_code(refused_there) == "denied.invalid_redirect_uri"
 
 
-def test_a_client_without_an_id_registers_and_does_nothing_else(generic: Twin) -> None:
+def test_a_client_without_an_id_can_only_register(generic: Twin) -> None:
     unregistered_client = oauth_core.Client(discover_server(generic))
     assert unregistered_client.client_id == ""
     calls: list[Callable[[], object]] = [
@@ -141,7 +141,7 @@ def test_a_client_without_an_id_registers_and_does_nothing_else(generic: Twin) -
         assert error_code(refused) == "client_auth.client_id"
 
 
-def test_what_is_stored_is_a_secret_and_its_servers(generic: Twin) -> None:
+def test_the_stored_registration_is_secret_and_bound_to_its_server(generic: Twin) -> None:
     server = discover_server(generic)
     registration = oauth_core.Client(server).register(metadata=ASKED)
     secrets = [registration.client_secret, registration.registration_access_token]
@@ -160,7 +160,7 @@ def test_what_is_stored_is_a_secret_and_its_servers(generic: Twin) -> None:
             oauth_core.Client(server, registered=registration.stored, **more)  # type: ignore[call-overload]
 
 
-def test_a_document_at_the_clients_id_is_made_and_checked(generic: Twin) -> None:
+def test_a_client_id_metadata_document_is_created_and_validated(generic: Twin) -> None:
     client = oauth_core.Client(discover_server(generic), client_id="https://app.example/client.json")
     metadata = {"client_name": "App", "redirect_uris": [CALLBACK]}
     made = client.client_id_metadata(metadata=metadata)

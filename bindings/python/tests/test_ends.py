@@ -1,4 +1,4 @@
-"""Callers who wait no longer, and sources that end in good order."""
+"""Callers that time out, and closing sources."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOKEN = b'{"access_token":"late","token_type":"Bearer","expires_in":3600}'
 
 
 class Slow:
-    """A token endpoint that answers when it is let."""
+    """A token endpoint that responds once `open` is set."""
 
     def __init__(self, plain: Start) -> None:
         self.open = threading.Event()
@@ -46,7 +46,7 @@ def slow(plain: Start) -> Iterator[Slow]:
     held.open.set()
 
 
-def test_a_caller_that_times_out_loses_no_token(slow: Slow) -> None:
+def test_a_caller_that_times_out_does_not_end_the_request(slow: Slow) -> None:
     source = slow.client.client_credentials()
     with ThreadPoolExecutor(1) as pool:
         patient = pool.submit(source.token)
@@ -60,7 +60,7 @@ def test_a_caller_that_times_out_loses_no_token(slow: Slow) -> None:
     assert len(slow.server.seen) == 1
 
 
-def test_the_renewal_continues_after_every_caller_has_left(slow: Slow) -> None:
+def test_the_renewal_continues_after_every_caller_has_timed_out(slow: Slow) -> None:
     stored: list[str] = []
     source = slow.client.client_credentials(
         on_tokens=lambda tokens: stored.append(tokens.access_token)
@@ -77,7 +77,7 @@ def test_the_renewal_continues_after_every_caller_has_left(slow: Slow) -> None:
     assert (stored, len(slow.server.seen)) == (["late"], 1)
 
 
-def test_a_renewal_can_be_waited_for_that_long_too(slow: Slow) -> None:
+def test_a_timeout_applies_to_renew_too(slow: Slow) -> None:
     source = slow.client.client_credentials()
     dead = oauth_core.Tokens.bearer("dead")
     with pytest.raises(oauth_core.LostError) as caught:
@@ -88,7 +88,7 @@ def test_a_renewal_can_be_waited_for_that_long_too(slow: Slow) -> None:
     assert len(slow.server.seen) == 1
 
 
-def test_a_fixed_token_can_be_waited_for(slow: Slow) -> None:
+def test_a_timeout_applies_to_a_fixed_token_callback(slow: Slow) -> None:
     def fetch_token() -> str:
         assert slow.open.wait(30)
         return "text"
@@ -102,7 +102,7 @@ def test_a_fixed_token_can_be_waited_for(slow: Slow) -> None:
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
-def test_a_timeout_is_a_number_of_seconds(timeout: float) -> None:
+def test_a_timeout_must_be_a_positive_number_of_seconds(timeout: float) -> None:
     source = oauth_core.fixed_token("text", origins=["https://api.example"])
     with pytest.raises(ValueError, match="positive number of seconds"):
         source.token(timeout=timeout)
@@ -117,7 +117,7 @@ def test_leaving_the_block_completes_requests_under_way(generic: Twin, person: P
             source.log_in(expired(tokens))
             pending = pool.submit(source.token)
             wait_for(generic, "refreshes", 1)
-        # Nobody has waited for it but the block's end.
+        # Only leaving the block has waited for it.
         record = store.load(source.key or "")
         renewed = pending.result()
     assert record and renewed.access_token in record[1]
@@ -129,7 +129,7 @@ def test_leaving_the_block_completes_requests_under_way(generic: Twin, person: P
     assert generic.counters["refreshes"] == 1
 
 
-def test_the_end_of_an_asynchronous_block(generic: Twin, person: Person) -> None:
+def test_an_async_with_block_closes_the_source(generic: Twin, person: Person) -> None:
     client, tokens = person
 
     async def main() -> None:
@@ -144,7 +144,7 @@ def test_the_end_of_an_asynchronous_block(generic: Twin, person: Person) -> None
     assert generic.counters["refreshes"] == 0
 
 
-def test_an_error_leaves_the_block_as_it_is(client: oauth_core.Client) -> None:
+def test_an_exception_propagates_out_of_the_block_and_closes_the_source(client: oauth_core.Client) -> None:
     source = client.client_credentials()
     with pytest.raises(KeyError, match="mine"), source as entered:
         assert entered is source
@@ -153,7 +153,7 @@ def test_an_error_leaves_the_block_as_it_is(client: oauth_core.Client) -> None:
         source.token()
 
 
-def test_one_of_many_is_only_let_go_of(generic: Twin, person: Person) -> None:
+def test_leaving_the_block_of_one_source_of_grants_does_not_close_it(generic: Twin, person: Person) -> None:
     client, tokens = person
     with oauth_core.Grants(client, stores.MemoryStore()) as sessions:
         sessions.log_in("ann", tokens)
@@ -174,7 +174,7 @@ def test_one_of_many_is_only_let_go_of(generic: Twin, person: Person) -> None:
     assert generic.counters["refreshes"] == 1
 
 
-def test_sessions_end_asynchronously(person: Person) -> None:
+def test_an_async_with_block_closes_grants_and_their_sources(person: Person) -> None:
     client, tokens = person
 
     async def main() -> None:

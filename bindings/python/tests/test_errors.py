@@ -1,4 +1,4 @@
-"""Every code of the one table, in the class that stands for it here."""
+"""Every code of tests/errors.json, and its error class."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def begun() -> oauth_core.Exchange[oauth_core.Tokens]:
     return exchange
 
 
-def test_the_types_name_the_codes_of_the_table() -> None:
+def test_the_literal_types_list_the_codes_of_the_error_table() -> None:
     for kind, (_, literal) in KINDS.items():
         codes = {record["code"] for record in RECORDS if record["kind"] == kind}
         assert codes and set(get_args(literal)) == codes
@@ -49,7 +49,7 @@ def test_the_types_name_the_codes_of_the_table() -> None:
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=by_code)
-def test_a_code_belongs_to_its_class(record: Record) -> None:
+def test_every_code_is_an_instance_of_its_error_class(record: Record) -> None:
     beside = ("kind", "message", "hint", "javascript_hint")
     facts = {name: value for name, value in record.items() if name not in beside}
     error = errors.CLASSES[record["kind"]](record["message"], **facts)
@@ -58,12 +58,12 @@ def test_a_code_belongs_to_its_class(record: Record) -> None:
     assert error.hint == record["hint"]
 
 
-# What an API says is told by requests to one: test_api.py.
+# Errors of APIs are tested with requests to one: test_api.py.
 REFUSALS = [r for r in RECORDS if r["code"].startswith("denied.")]
 
 
 @pytest.mark.parametrize("record", REFUSALS, ids=by_code)
-def test_error_responses_of_the_server(record: Record) -> None:
+def test_error_responses_of_the_server_raise_denied_errors_with_their_code(record: Record) -> None:
     headers = [("content-type", "application/json")]
     if record["code"] == "denied.http_challenge":
         headers.append(("www-authenticate", "Basic"))
@@ -75,7 +75,7 @@ def test_error_responses_of_the_server(record: Record) -> None:
     assert attributes == {name: record[name] for name in attributes}
 
 
-def test_each_class_is_raised_for_its_reason() -> None:
+def test_each_error_class_is_raised_for_its_kind_of_failure() -> None:
     with pytest.raises(oauth_core.MalformedError) as malformed:
         begun().send((200, [("content-type", "text/html")], b"<p>"))
     flow = client().authorize(redirect_uri=CALLBACK)

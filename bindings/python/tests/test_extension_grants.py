@@ -13,7 +13,7 @@ import oauth_core
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 
 
-def test_grants_that_the_server_does_not_know(
+def test_an_unsupported_extension_grant_is_sent_and_its_refusal_reported(
     quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     more = {"tag": "x y"}
@@ -26,10 +26,10 @@ def test_grants_that_the_server_does_not_know(
     assert misuse.value.code == "grant.not_an_extension"
 
 
-def test_an_extension_grant_is_answered(
+def test_an_extension_grant_with_a_standard_uri_returns_tokens(
     quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
-    """By the long name of a grant that the server knows."""
+    """Requested by the URI of a grant that the server supports."""
     parameters = {
         "subject_token": client.client_credentials().token().access_token,
         "subject_token_type": ACCESS_TOKEN,
@@ -90,7 +90,7 @@ def test_an_extension_grant_of_a_preset_is_selected_by_its_name(
     assert quick.counters["token_requests"] == before, "nothing of that is sent"
 
 
-def test_a_saml_assertion_is_redeemed_once(
+def test_a_saml_assertion_is_redeemed_only_once(
     quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     endpoint = f"{quick.base}/token"

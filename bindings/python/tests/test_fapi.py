@@ -1,4 +1,4 @@
-"""What FAPI 2.0 asks of a client, against npm's oidc-provider, and what a proof of possession holds."""
+"""FAPI 2.0 requirements on clients, tested against npm's oidc-provider, and the contents of DPoP proofs."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def signed_in(tokens: oauth_core.Tokens) -> Any:
     return tokens.claims["sub"]
 
 
-def test_a_client_of_fapi_2_signs_in_and_its_tokens_are_bound(provider: Any) -> None:
+def test_a_fapi_2_client_logs_in_with_pushed_requests_and_gets_bound_tokens(provider: Any) -> None:
     key = oauth_core.DpopKey.generate()
     for which, profile in (("security", "fapi2_security"), ("signing", "fapi2_message_signing")):
         client = make_client(provider, which, dpop_key=key, profile=profile)
@@ -79,7 +79,7 @@ def test_a_client_of_fapi_2_signs_in_and_its_tokens_are_bound(provider: Any) -> 
         assert client.userinfo(tokens=tokens, subject="somebody").subject == "somebody"
         renewed = client.refresh(tokens=tokens)
         assert renewed.token_type == "DPoP"
-        # Every plug-in proves that it has the key, and answers the server's wish for a nonce.
+        # Each plug-in sends proofs and answers nonce challenges.
         source = client.source(renewed)
         url = f"{provider['issuer']}/me"
         origins = [provider["issuer"]]
@@ -103,7 +103,7 @@ async def over_aiohttp(source: Any, url: str, origins: list[str]) -> Any:
         return response_body["sub"]
 
 
-def test_requests_and_responses_are_signed_in_every_mode(provider: Any) -> None:
+def test_request_objects_and_responses_are_signed_in_each_response_mode(provider: Any) -> None:
     client = make_client(provider, "browser", request_object_signing_alg="ES256")
     for mode in (None, "jwt", "query.jwt", "fragment.jwt"):
         flow = client.authorize(redirect_uri=CALLBACK, scope="openid read", response_mode=mode)
@@ -124,7 +124,7 @@ def test_requests_and_responses_are_signed_in_every_mode(provider: Any) -> None:
     assert signed_in(client.redeem(flow, callback)) == "somebody"
 
 
-def test_a_signed_response_is_posted(provider: Any) -> None:
+def test_a_signed_response_is_posted_as_form_post_jwt(provider: Any) -> None:
     client = make_client(provider, "browser", request_object_signing_alg="ES256")
     flow = client.authorize(
         redirect_uri=CALLBACK, scope="openid read", response_mode="form_post.jwt"
@@ -135,7 +135,7 @@ def test_a_signed_response_is_posted(provider: Any) -> None:
     assert signed_in(client.redeem(flow, f"response={found[1]}")) == "somebody"
 
 
-def test_requests_are_encrypted_to_the_server(provider: Any) -> None:
+def test_request_objects_are_encrypted_to_the_server(provider: Any) -> None:
     signed: Any = {"request_object_signing_alg": "ES256"}
     client = make_client(
         provider,
@@ -176,7 +176,7 @@ def client_url(client: oauth_core.Client, flow: oauth_core.PendingAuthorization)
     return f"{client.server.issuer}/auth?{urllib.parse.urlencode(expected_query)}"
 
 
-def test_fifty_callers_of_a_bound_grant_make_one_renewal() -> None:
+def test_fifty_concurrent_callers_of_a_bound_grant_share_one_renewal() -> None:
     folder = ROOT / "tests/interop/oidc-provider"
     with process(["env", "ACCESS_TOKEN_SECONDS=1", "node", "fapi.mjs"], folder) as server_info:
         client = make_client(server_info, "security", dpop_key=oauth_core.DpopKey.generate())
@@ -200,7 +200,7 @@ def json_reply(status: int, body: object, **headers: str) -> Answer:
 
 
 class Proofs:
-    """A token endpoint and an API that keep the proofs they are sent, and each ask for a nonce once."""
+    """A token endpoint and an API that record the proofs, and each require a nonce."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = []
@@ -228,7 +228,7 @@ class Proofs:
         response(request)
 
 
-def test_a_proof_is_what_rfc_9449_describes(plain: Callable[[Answer], Plain]) -> None:
+def test_a_dpop_proof_has_the_header_and_claims_of_rfc_9449(plain: Callable[[Answer], Plain]) -> None:
     proofs = Proofs()
     base = plain(proofs).base
     metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
@@ -264,7 +264,7 @@ def test_a_proof_is_what_rfc_9449_describes(plain: Callable[[Answer], Plain]) ->
     assert set(proofs.authorizations[2:]) == {"DPoP a~t"}
 
 
-def test_a_stream_is_not_sent_again_for_a_nonce(plain: Callable[[Answer], Plain]) -> None:
+def test_a_streamed_body_is_not_resent_for_a_nonce(plain: Callable[[Answer], Plain]) -> None:
     proofs = Proofs()
     base = plain(proofs).base
     metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
@@ -280,7 +280,7 @@ def test_a_stream_is_not_sent_again_for_a_nonce(plain: Callable[[Answer], Plain]
         assert http.post(f"{base}/things", content=iter([b"x"]), headers={"content-length": "1"}).status_code == 200
 
 
-def test_a_bound_client_rejects_bearer_tokens(plain: Callable[[Answer], Plain]) -> None:
+def test_a_client_with_a_dpop_key_rejects_bearer_tokens(plain: Callable[[Answer], Plain]) -> None:
     base = plain(json_reply(200, {"access_token": "a", "token_type": "Bearer"})).base
     metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
     server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
@@ -292,7 +292,7 @@ def test_a_bound_client_rejects_bearer_tokens(plain: Callable[[Answer], Plain]) 
     assert error.value.code == "token.not_sender_constrained"
 
 
-def test_a_key_is_stored_and_shows_nothing() -> None:
+def test_a_dpop_key_is_exported_as_pem_only_and_not_shown_in_its_repr() -> None:
     key = oauth_core.DpopKey.generate("ES384")
     again = oauth_core.DpopKey(key.private_pem(), alg="ES384")
     assert again.thumbprint == key.thumbprint and key.thumbprint in repr(key)
@@ -313,7 +313,7 @@ def test_a_key_is_stored_and_shows_nothing() -> None:
     assert error.value.code == "key.algorithm"
 
 
-def test_two_clients_share_tokens_if_they_share_the_key() -> None:
+def test_clients_share_a_grant_only_if_they_share_the_dpop_key() -> None:
     metadata = {"grant_types_supported": ["authorization_code", "refresh_token"]}
     store = oauth_core.stores.MemoryStore()
     auth = oauth_core.ClientSecretBasic("s" * 32)
@@ -327,7 +327,7 @@ def test_two_clients_share_tokens_if_they_share_the_key() -> None:
     assert len({grant_key(one), grant_key(other), grant_key(None)}) == 3
 
 
-def test_a_profile_names_the_clause_that_it_refuses_by() -> None:
+def test_a_profile_error_names_the_violated_clause() -> None:
     client = offline(client_auth=oauth_core.ClientSecretBasic("s" * 32), profile="fapi2_security")
     with pytest.raises(oauth_core.MisuseError) as error:
         client.begin_authorization(redirect_uri=CALLBACK)
@@ -341,7 +341,7 @@ def test_a_profile_names_the_clause_that_it_refuses_by() -> None:
     assert error.value.code == "argument.invalid"
 
 
-def test_what_an_api_wants_is_asked_for_once() -> None:
+def test_a_required_step_up_is_requested_in_the_next_login_only_once() -> None:
     challenge = (
         'Bearer error="insufficient_user_authentication", acr_values="mfa", max_age="0", scope="pay"'
     )
@@ -369,7 +369,7 @@ def test_what_an_api_wants_is_asked_for_once() -> None:
     assert error.value.code == "step_up.repeated"
 
 
-def test_claims_that_an_api_wants_are_in_the_next_request() -> None:
+def test_the_claims_of_a_challenge_are_sent_in_the_next_request() -> None:
     """Microsoft Entra's claims challenge, which comes in base64."""
     claims = '{"access_token":{"nbf":{"essential":true,"value":"1"}}}'
     encoded = base64.b64encode(claims.encode()).decode()
@@ -380,7 +380,7 @@ def test_claims_that_an_api_wants_are_in_the_next_request() -> None:
 
 
 @pytest.mark.parametrize("profile", ["oauth21", "strict"])
-def test_rules_of_oauth_2_1_and_the_strict_ones(profile: Any) -> None:
+def test_the_oauth21_and_strict_profiles_reject_the_password_grant_and_missing_pkce(profile: Any) -> None:
     def under(**more: Any) -> oauth_core.Client:
         metadata = {**METADATA, **more}
         del metadata["pushed_authorization_request_endpoint"]
@@ -411,7 +411,7 @@ def test_rules_of_oauth_2_1_and_the_strict_ones(profile: Any) -> None:
         assert error.value.code == "authorization.push_required"
 
 
-def test_a_signed_request_may_be_fetched() -> None:
+def test_a_signed_request_object_is_referenced_by_request_uri() -> None:
     key = oauth_core.DpopKey.generate().private_pem()
     auth = oauth_core.PrivateKeyJwt(key, alg="ES256")
     client = offline(client_auth=auth, request_object_signing_alg="ES256")
@@ -423,7 +423,7 @@ def test_a_signed_request_may_be_fetched() -> None:
     assert claims["client_id"] == claims["iss"] == "id" and "sub" not in claims
 
 
-def test_a_code_is_redeemed_for_some_of_its_resources(provider: Any) -> None:
+def test_a_code_is_redeemed_for_a_subset_of_its_resources(provider: Any) -> None:
     client = make_client(provider, "security", dpop_key=oauth_core.DpopKey.generate())
     one, other = "https://one.example/", "https://other.example/"
     flow = client.begin_authorization(
@@ -445,7 +445,7 @@ def test_a_code_is_redeemed_for_some_of_its_resources(provider: Any) -> None:
     assert error.value.code == "resource.exceeds_grant"
 
 
-def test_workers_share_a_key_in_their_store(tmp_path: Any) -> None:
+def test_workers_share_a_dpop_key_in_their_store(tmp_path: Any) -> None:
     memory = oauth_core.stores.MemoryStore()
     sealed = oauth_core.stores.SealedStore(memory, bytes(range(32)))
     opened = oauth_core.DpopKey.open
@@ -470,8 +470,8 @@ def test_workers_share_a_key_in_their_store(tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize("way", ["blocking", "asyncio"])
-def test_a_request_to_ask_a_person_is_signed(provider: Any, way: str) -> None:
-    """CIBA Core section 7.1.1. This client has said that it signs, and is held to that."""
+def test_a_backchannel_authentication_request_is_signed(provider: Any, way: str) -> None:
+    """CIBA Core section 7.1.1. The client is registered for signed requests, so the server rejects unsigned ones."""
     arguments: Any = {"login_hint": "somebody", "scope": "openid read", "binding_message": "W4SCT", "requested_expiry": 60}
     with pytest.raises(oauth_core.DeniedError) as error:
         make_client(provider, "backchannel").backchannel_authentication(**arguments)

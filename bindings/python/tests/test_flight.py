@@ -1,4 +1,4 @@
-"""One token request, no matter how many wait for it, and nothing lost when they stop waiting."""
+"""One token request for all waiting callers, which continues if they stop waiting."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def wait_for(twin: Twin, counter: str, value: int) -> None:
         time.sleep(0.005)
 
 
-def test_200_threads_make_one_request(generic: Twin, person: Person) -> None:
+def test_200_threads_share_one_token_request(generic: Twin, person: Person) -> None:
     client, tokens = person
     source = client.source(expired(tokens))
     before = generic.counters["token_requests"]
@@ -41,7 +41,7 @@ def test_200_threads_make_one_request(generic: Twin, person: Person) -> None:
     assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
 
 
-def test_1000_tasks_make_one_request(generic: Twin, person: Person) -> None:
+def test_1000_tasks_share_one_token_request(generic: Twin, person: Person) -> None:
     client, tokens = person
     source = client.source(expired(tokens))
     before = generic.counters["token_requests"]
@@ -55,7 +55,7 @@ def test_1000_tasks_make_one_request(generic: Twin, person: Person) -> None:
     assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
 
 
-def test_threads_and_tasks_with_one_dead_token_make_one_request(
+def test_threads_and_tasks_with_a_rejected_token_share_one_request(
     generic: Twin, client: oauth_core.Client
 ) -> None:
     source = client.client_credentials()
@@ -71,7 +71,7 @@ def test_threads_and_tasks_with_one_dead_token_make_one_request(
     assert generic.counters["token_requests"] == 2
 
 
-def test_a_cancelled_leader_loses_nothing(generic: Twin, person: Person) -> None:
+def test_cancelling_the_first_caller_does_not_end_the_renewal(generic: Twin, person: Person) -> None:
     client, tokens = person
     stored: list[oauth_core.Tokens] = []
     source = client.source(expired(tokens), on_tokens=stored.append)
@@ -92,7 +92,7 @@ def test_a_cancelled_leader_loses_nothing(generic: Twin, person: Person) -> None
     assert [new.access_token for new in stored] == [access_tokens.access_token]
 
 
-def test_a_timeout_around_the_wait_loses_nothing(generic: Twin, person: Person) -> None:
+def test_an_asyncio_timeout_does_not_end_the_renewal(generic: Twin, person: Person) -> None:
     client, tokens = person
     source = client.source(expired(tokens))
     generic.fault("slow_body", millis_per_byte=2)
@@ -106,7 +106,7 @@ def test_a_timeout_around_the_wait_loses_nothing(generic: Twin, person: Person) 
     assert generic.counters["reuse_events"] == 0
 
 
-def test_a_loop_that_closes_takes_nothing_with_it(generic: Twin, person: Person) -> None:
+def test_closing_the_event_loop_does_not_end_the_renewal(generic: Twin, person: Person) -> None:
     client, tokens = person
     source = client.source(expired(tokens))
     generic.fault("slow_body", millis_per_byte=1)
@@ -149,7 +149,7 @@ def test_an_error_reaches_all_waiters_and_the_next_caller_retries(
     assert len(server.seen) == 2
 
 
-def test_a_pause_is_named_only_where_waiting_may_help(plain: Callable[[Answer], Plain]) -> None:
+def test_retry_after_is_absent_if_retrying_cannot_help(plain: Callable[[Answer], Plain]) -> None:
     refused = reply(401, b'{"error":"invalid_client"}', content_type="application/json")
     server = plain(refused)
     client = oauth_core.Client(server_at(server.base), client_id="id", client_secret="secret")
@@ -179,7 +179,7 @@ def test_the_servers_retry_delay_is_respected(plain: Callable[[Answer], Plain]) 
     assert len(server.seen) == 1
 
 
-def test_on_tokens_runs_first_and_its_failure_loses_no_token(client: oauth_core.Client) -> None:
+def test_on_tokens_runs_before_callers_get_tokens_and_its_error_loses_none(client: oauth_core.Client) -> None:
     def store(tokens: oauth_core.Tokens) -> None:
         seen.append(tokens.serialize())
         raise RuntimeError("the disk is full")
@@ -193,7 +193,7 @@ def test_on_tokens_runs_first_and_its_failure_loses_no_token(client: oauth_core.
     assert len(seen) == 1 and tokens.access_token in seen[0]
 
 
-def test_on_tokens_must_not_wait_for_a_token(client: oauth_core.Client) -> None:
+def test_on_tokens_cannot_request_a_token_of_its_source(client: oauth_core.Client) -> None:
     caught: list[BaseException] = []
 
     def store(_: oauth_core.Tokens) -> None:
@@ -207,7 +207,7 @@ def test_on_tokens_must_not_wait_for_a_token(client: oauth_core.Client) -> None:
     assert "on_tokens" in str(caught[0])
 
 
-def test_the_native_client_renews_once(generic: Twin, client: oauth_core.Client) -> None:
+def test_the_native_client_renews_once_after_a_401(generic: Twin, client: oauth_core.Client) -> None:
     source = client.client_credentials()
     origins = [generic.base]
     source.token()
@@ -217,7 +217,7 @@ def test_the_native_client_renews_once(generic: Twin, client: oauth_core.Client)
     assert generic.counters["token_requests"] == 2
 
 
-def test_invalidate_forgets_exactly_this_token(generic: Twin, client: oauth_core.Client) -> None:
+def test_invalidate_discards_only_the_given_token(generic: Twin, client: oauth_core.Client) -> None:
     source = client.client_credentials()
     first = source.token()
     source.invalidate(first)

@@ -70,7 +70,7 @@ def token_answers(twin: Twin) -> list[tuple[int, str | None]]:
     return [(entry["status"], entry["fault"]) for entry in twin.log if entry["path"] == "/token"]
 
 
-def test_a_device_signs_in_once_the_person_agrees(
+def test_a_device_gets_tokens_once_the_user_approves(
     quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     code = call(client, "device_authorization", scope=SCOPE, purpose="sign in on a shelf")
@@ -109,7 +109,7 @@ def test_a_denied_device_login_is_reported(
     assert error.value.code == "denied.access_denied"
 
 
-def test_a_device_code_ends(
+def test_an_expired_device_code_is_reported(
     quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     code = call(client, "device_authorization", scope=SCOPE)
@@ -127,7 +127,7 @@ def test_a_device_code_ends(
     assert quick.counters["token_requests"] == before
 
 
-def test_a_device_login_keeps_the_pace_that_the_server_names(
+def test_a_device_login_polls_at_the_interval_that_the_server_sets(
     generic: Twin, client: oauth_core.Client
 ) -> None:
     """Driven step by step with a simulated clock, so the test does not wait."""
@@ -156,7 +156,7 @@ class Enough(Exception):
     pass
 
 
-def test_a_blocking_call_is_interrupted_while_it_waits(
+def test_a_signal_handler_interrupts_a_blocking_device_login(
     generic: Twin, client: oauth_core.Client
 ) -> None:
     def enough(*_: Any) -> None:
@@ -176,7 +176,7 @@ def test_a_blocking_call_is_interrupted_while_it_waits(
     assert generic.counters["token_requests"] == 0
 
 
-def test_a_coroutine_is_cancelled_while_it_waits(quick: Twin, client: oauth_core.Client) -> None:
+def test_cancelling_a_coroutine_ends_its_device_login(quick: Twin, client: oauth_core.Client) -> None:
     async def give_up() -> None:
         code = await client.adevice_authorization(scope=SCOPE)
         login = asyncio.create_task(client.apoll_device_token(**waiting(code)))
@@ -200,7 +200,7 @@ def begun(call: Callable[..., Any], client: oauth_core.Client, **more: Any) -> A
     return request
 
 
-def test_a_person_answers_on_a_device_of_theirs(
+def test_the_user_approves_on_their_own_device(
     quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     request = begun(call, client, binding_message="W4SCT", requested_expiry=60)
@@ -232,7 +232,7 @@ def test_a_person_answers_on_a_device_of_theirs(
     assert (error.value.code, error.value.error) == ("denied.other", "unknown_user_id")
 
 
-def test_a_ping_is_judged_and_answered_by_one_question(
+def test_a_ping_notification_is_verified_and_answered_with_one_token_request(
     quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     quick.backchannel_delivery("ping", "https://client.example/ping")
@@ -257,7 +257,7 @@ def test_a_ping_is_judged_and_answered_by_one_question(
     assert quick.counters["token_requests"] == 1
 
 
-def test_pushed_tokens_are_vouched_for(
+def test_pushed_tokens_are_verified(
     quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     quick.backchannel_delivery("push", "https://client.example/push")
@@ -323,7 +323,7 @@ def key_pair() -> tuple[str, dict[str, str]]:
     return pem, oauth_core.PrivateKeyJwt(pem, alg="ES256").public_jwks()["keys"][0]
 
 
-def test_a_client_signs_for_a_service_account(
+def test_a_client_gets_a_token_for_a_service_account_with_a_signed_jwt(
     quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     pem, jwk = key_pair()
@@ -343,7 +343,7 @@ def test_a_client_signs_for_a_service_account(
     assert misuse.value.code == "assertion.claim"
 
 
-def test_an_identity_provider_vouches_at_another_server(
+def test_an_identity_provider_asserts_the_users_identity_to_another_server(
     twins: dict[str, Twin], call: Callable[..., Any]
 ) -> None:
     idp, other = twins["identity-provider"], twins["generic"]
@@ -372,7 +372,7 @@ def test_an_identity_provider_vouches_at_another_server(
     assert wrong.value.code == "token.unexpected_issued_token_type"
 
 
-def test_both_steps_of_an_identity_assertion_are_one_call(twins: dict[str, Twin]) -> None:
+def test_identity_assertion_grant_requests_and_redeems_an_assertion_in_one_call(twins: dict[str, Twin]) -> None:
     idp, other = twins["identity-provider"], twins["generic"]
     us, there = generic_client(idp), generic_client(other)
     idp.vouch_to(other.base, other.data["client_id"])

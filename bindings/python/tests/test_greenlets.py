@@ -1,4 +1,4 @@
-"""gevent, whose greenlets share a thread: one that waits does not stop the others."""
+"""gevent: a waiting greenlet does not block the others on its thread."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 
 @pytest.mark.parametrize("what", ["others_run", "one_renewal", "given_up", "coroutines", "own_store", "the_end"])
-def test_a_greenlet_that_waits_lets_others_run(what: str) -> None:
+def test_a_waiting_greenlet_does_not_block_others(what: str) -> None:
     # gevent patches a whole process.
     program = [sys.executable, "-B", str(Path(__file__).parent / "greenlets.py"), what]
     ended = subprocess.run(program, capture_output=True, text=True, timeout=120)

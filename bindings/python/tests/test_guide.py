@@ -22,7 +22,7 @@ def test_the_guide_has_examples() -> None:
 
 
 @pytest.mark.parametrize("code", EXAMPLES)
-def test_an_example_prints_what_it_says(
+def test_an_example_prints_the_documented_output(
     twins: dict[str, Twin],
     code: str,
     monkeypatch: pytest.MonkeyPatch,

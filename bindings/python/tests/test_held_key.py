@@ -25,7 +25,7 @@ import oauth_core.requests
 
 
 class KeyService:
-    """What a bank has: it signs, and tells its public half."""
+    """A key service as banks use: it signs, and exposes its public key."""
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -64,7 +64,7 @@ def provider() -> Iterator[Any]:
         yield said
 
 
-def test_a_bank_signs_in_and_calls_with_a_key_of_its_key_service(provider: Any) -> None:
+def test_a_fapi_2_client_logs_in_and_calls_the_api_with_an_external_dpop_key(provider: Any) -> None:
     service = KeyService()
     key = oauth_core.DpopKey.held(service.public_jwk, service.sign)
     client = make_client(provider, "security", dpop_key=key, profile="fapi2_security")
@@ -89,7 +89,7 @@ async def over_httpx(auth: oauth_core.httpx.Auth, url: str) -> tuple[list[int], 
     return [reply.status_code for reply in replies], threading.get_ident()
 
 
-def test_every_way_to_call_asks_the_key_service(plain: Callable[[Answer], Plain]) -> None:
+def test_each_kind_of_call_signs_its_proof_with_the_key_service(plain: Callable[[Answer], Plain]) -> None:
     proofs, service = Proofs(), KeyService()
     base = plain(proofs).base
     key = oauth_core.DpopKey.held(json.dumps(service.public_jwk), service.sign, alg="ES256")
@@ -104,7 +104,7 @@ def test_every_way_to_call_asks_the_key_service(plain: Callable[[Answer], Plain]
     auth = oauth_core.httpx.Auth(client.client_credentials(scope="other"), origins=[base])
     statuses, loop = asyncio.run(over_httpx(auth, url))
     assert statuses == [200, 200]
-    # A key service takes its time: an event loop does not wait for it.
+    # A key service may be slow: it does not block the event loop.
     assert service.threads and loop not in service.threads
     # A custom driver can ignore this.
     with httpx.Client() as http:
@@ -185,7 +185,7 @@ def test_an_invalid_signature_or_public_key_is_refused(plain: Callable[[Answer],
         assert error.value.code == code
 
 
-def test_the_key_stays_where_it_is() -> None:
+def test_an_external_key_cannot_be_exported() -> None:
     service = KeyService()
     key = oauth_core.DpopKey.held(service.public_jwk, service.sign)
     with pytest.raises(oauth_core.MisuseError) as error:

@@ -1,4 +1,4 @@
-"""Functions of the application that the package calls: only plain ones are accepted, and their exceptions are heard of."""
+"""Hooks of the application: only plain functions are accepted, and their exceptions are reported."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ TAKES: dict[str, Callable[[oauth_core.Client, Any], object]] = {
 
 @pytest.mark.parametrize("where", TAKES)
 @pytest.mark.parametrize("hook", [run_later, RunLater(), partial(run_later, 1), yields, "text"])
-def test_a_function_that_nothing_would_run_is_refused(client: oauth_core.Client, where: str, hook: object) -> None:
+def test_a_hook_that_is_not_a_plain_function_is_rejected(client: oauth_core.Client, where: str, hook: object) -> None:
     name = where.partition(": ")[2]
     with pytest.raises(TypeError) as caught:
         TAKES[where](client, hook)
@@ -63,7 +63,7 @@ def test_a_function_that_nothing_would_run_is_refused(client: oauth_core.Client,
     assert "function" in str(caught.value) and type(caught.value).__name__ in ("TypeError", "ArgumentTypeError")
 
 
-def test_a_coroutine_that_a_plain_function_returns_is_reported(client: oauth_core.Client) -> None:
+def test_a_coroutine_returned_by_a_hook_is_reported(client: oauth_core.Client) -> None:
     source = client.client_credentials(on_tokens=lambda tokens: run_later(tokens))  # type: ignore[arg-type]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -72,7 +72,7 @@ def test_a_coroutine_that_a_plain_function_returns_is_reported(client: oauth_cor
     assert source.token().access_token
 
 
-def test_login_reports_a_coroutine_of_open(generic: Twin) -> None:
+def test_login_reports_a_coroutine_returned_by_open(generic: Twin) -> None:
     client = generic_client(generic, public=True)
     with pytest.raises(TypeError, match="open returned a coroutine"):
         oauth_core.login(client, scope="read", open=lambda url: run_later(url), timeout=5)
@@ -113,7 +113,7 @@ def test_an_exception_of_on_tokens_is_raised_to_the_renewing_caller_and_the_toke
     assert "on_tokens failed" in caplog.text and "test_hooks.py:" in caplog.text and "s3cret" not in caplog.text
 
 
-def test_an_error_of_the_package_in_a_hook_is_that_error(client: oauth_core.Client) -> None:
+def test_an_error_of_the_package_raised_in_a_hook_is_passed_on(client: oauth_core.Client) -> None:
     def save(_: oauth_core.Tokens) -> None:
         raise oauth_core.LostError("no answer [lost.timeout]", code="lost.timeout")
 
@@ -135,7 +135,7 @@ def test_an_exception_of_on_renewed_is_raised_to_the_renewing_caller(generic: Tw
     assert source.token().access_token != tokens.access_token
 
 
-def test_on_ended_that_raises_is_in_the_log(
+def test_an_exception_of_on_ended_is_logged(
     generic: Twin, person: Person, caplog: pytest.LogCaptureFixture
 ) -> None:
     def ended(subject: str | None, error: oauth_core.OAuthError) -> None:
@@ -151,7 +151,7 @@ def test_on_ended_that_raises_is_in_the_log(
     assert "on_ended failed: <class 'LookupError'> at " in caplog.text
 
 
-def test_a_hook_in_the_background_that_fails_is_printed_without_logging(generic: Twin) -> None:
+def test_a_failing_background_hook_is_printed_without_logging_configuration(generic: Twin) -> None:
     """Nothing configures logging here, and nobody waits for the hook: Python prints errors itself."""
     program = f"""
 import oauth_core

@@ -1,4 +1,4 @@
-"""Servers and callbacks that lie, and what must not leave this machine."""
+"""Hostile servers and callbacks, and secrets that must not leave this machine."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def flow_and_callback(twin: Twin) -> tuple[oauth_core.Client, oauth_core.Pending
         ("wrong_issuer_in_callback", "callback.issuer"),
     ],
 )
-def test_a_callback_of_another_flow_or_server(generic: Twin, fault: str, code: str) -> None:
+def test_a_callback_with_another_state_or_issuer_is_rejected(generic: Twin, fault: str, code: str) -> None:
     client = generic_client(generic, public=True)
     flow = client.authorize(redirect_uri=CALLBACK)
     generic.fault(fault)
@@ -61,7 +61,7 @@ def test_a_callback_of_another_flow_or_server(generic: Twin, fault: str, code: s
     assert generic.counters["token_requests"] == before
 
 
-def test_each_login_has_a_state_a_nonce_and_a_challenge_of_its_own(generic: Twin) -> None:
+def test_each_login_has_its_own_state_nonce_and_pkce_challenge(generic: Twin) -> None:
     client = generic_client(generic, public=True)
     drawn: set[str] = set()
     for _ in range(2):
@@ -82,7 +82,7 @@ def test_the_user_is_identified_by_verified_claims(generic: Twin) -> None:
     claims = tokens.claims
     assert claims is not None and claims["iss"] == tokens.issuer
     assert claims["aud"] == tokens.client_id and claims["sub"]
-    # A dict of the caller's own.
+    # Each access returns a new dict.
     claims.clear()
     assert tokens.claims and copy.copy(tokens).claims == tokens.claims
     # Only the tokens are stored; without the scope ``openid`` there is no user.
@@ -132,7 +132,7 @@ def test_a_flawed_id_token_fails_the_login(
     assert caught.value.code == code
 
 
-def test_the_user_denies(generic: Twin) -> None:
+def test_a_denial_by_the_user_is_reported(generic: Twin) -> None:
     client = generic_client(generic, public=True)
     flow = client.authorize(redirect_uri=CALLBACK)
     generic.deny()
@@ -141,7 +141,7 @@ def test_the_user_denies(generic: Twin) -> None:
     assert (caught.value.code, caught.value.error) == ("denied.access_denied", "access_denied")
 
 
-def test_a_flow_is_redeemed_once(generic: Twin) -> None:
+def test_a_flow_can_be_redeemed_only_once(generic: Twin) -> None:
     client, flow, callback = flow_and_callback(generic)
     saved = oauth_core.PendingAuthorization.deserialize(flow.serialize())
     assert client.redeem(saved, callback).access_token
@@ -153,7 +153,7 @@ def test_a_flow_is_redeemed_once(generic: Twin) -> None:
         saved.url  # noqa: B018
 
 
-def test_a_callback_of_another_flow_leaves_this_one_as_it_was(generic: Twin) -> None:
+def test_a_callback_of_another_flow_is_rejected_and_the_flow_continues(generic: Twin) -> None:
     client, flow, callback = flow_and_callback(generic)
     _, other, strange = flow_and_callback(generic)
     assert flow.state in callback and flow.state not in strange
@@ -172,21 +172,21 @@ def test_a_callback_of_another_flow_leaves_this_one_as_it_was(generic: Twin) -> 
     assert not flow.recognizes(callback)
 
 
-def test_a_flow_of_another_client_is_refused(generic: Twin) -> None:
+def test_a_flow_of_another_client_is_rejected(generic: Twin) -> None:
     _, flow, callback = flow_and_callback(generic)
     with pytest.raises(oauth_core.UntrustedError) as caught:
         generic_client(generic).redeem(flow, callback)
     assert caught.value.code == "stored.issuer"
 
 
-def test_tokens_of_another_client_are_refused(generic: Twin) -> None:
+def test_tokens_of_another_client_are_rejected(generic: Twin) -> None:
     client, flow, callback = flow_and_callback(generic)
     with pytest.raises(oauth_core.UntrustedError) as caught:
         generic_client(generic).source(client.redeem(flow, callback))
     assert caught.value.code == "stored.issuer"
 
 
-def test_a_redirect_with_a_secret_is_not_followed(plain: Start) -> None:
+def test_a_redirect_of_the_token_endpoint_is_not_followed(plain: Start) -> None:
     thief = plain(reply(200, b"{}"))
     server = plain(reply(307, location=f"{thief.base}/token"))
     with pytest.raises(oauth_core.MalformedError) as caught:
@@ -195,7 +195,7 @@ def test_a_redirect_with_a_secret_is_not_followed(plain: Start) -> None:
     assert len(server.seen) == 1 and thief.seen == []
 
 
-def test_50_mb_are_not_read(plain: Start) -> None:
+def test_a_50_mb_response_is_rejected(plain: Start) -> None:
     body = b'{"access_token":"' + b"x" * 50_000_000 + b'"}'
     server = plain(reply(200, body, content_type="application/json"))
     with pytest.raises(oauth_core.MalformedError) as caught:
@@ -217,7 +217,7 @@ def test_50_mb_are_not_read(plain: Start) -> None:
         ("status", {"status": 503, "retry_after": 5}, oauth_core.OAuthError, None),
     ],
 )
-def test_every_fault_has_its_code(
+def test_each_fault_of_a_token_response_is_reported_with_its_code(
     generic: Twin,
     client: oauth_core.Client,
     fault: str,
@@ -242,7 +242,7 @@ def test_every_fault_has_its_code(
         assert source.token().access_token, "the next caller asks again"
 
 
-def test_an_unreachable_server(plain: Start) -> None:
+def test_an_unreachable_server_is_reported_with_its_url(plain: Start) -> None:
     client = client_at("http://127.0.0.1:9")
     with pytest.raises(oauth_core.LostError) as caught:
         client.client_credentials().token()
@@ -251,7 +251,7 @@ def test_an_unreachable_server(plain: Start) -> None:
     assert "token: POST http://127.0.0.1:9/token: " in str(caught.value)
 
 
-def test_an_error_names_the_request_without_its_query(generic: Twin, plain: Start) -> None:
+def test_an_error_contains_the_request_url_without_its_query(generic: Twin, plain: Start) -> None:
     client = generic_client(generic)
     generic.fault("status", status=404)
     with pytest.raises(oauth_core.DeniedError) as refused:
@@ -268,21 +268,21 @@ def test_an_error_names_the_request_without_its_query(generic: Twin, plain: Star
     assert len(lost.value.url) == 300 and "\n" not in str(lost.value)
     for text in (str(lost.value), repr(lost.value), str(vars(lost.value))):
         assert "S3CR3T" not in text
-    # Of an API the origin alone, as its paths are the application's.
+    # For an API only the origin is shown.
     source = client.client_credentials()
     with pytest.raises(oauth_core.LostError) as api:
         oauth_core.Api(source, origins=[base]).get(f"{base}/private/path?q=1")
     assert api.value.url == base and "private" not in str(api.value)
 
 
-def test_a_server_that_never_answers(generic: Twin) -> None:
+def test_a_server_that_never_responds_is_reported_as_lost(generic: Twin) -> None:
     client = generic_client(generic, timeout=0.3)
     generic.fault("slow_body", millis_per_byte=60_000)
     with pytest.raises(oauth_core.LostError):
         client.client_credentials().token()
 
 
-def test_a_resource_server_that_never_ends(
+def test_a_resource_response_that_never_ends_is_reported_as_lost(
     generic: Twin, client: oauth_core.Client, plain: Start
 ) -> None:
     def trickle(handler: BaseHTTPRequestHandler) -> None:
@@ -301,7 +301,7 @@ def test_a_resource_server_that_never_ends(
     assert generic.counters["token_requests"] == 1
 
 
-def test_a_refused_refresh_names_what_to_do(generic: Twin) -> None:
+def test_a_refused_refresh_advises_to_reauthorize(generic: Twin) -> None:
     client = generic_client(generic, public=True)
     flow = client.authorize(redirect_uri=CALLBACK, scope="read offline_access")
     tokens = client.redeem(flow, approve(flow.url))
@@ -313,7 +313,7 @@ def test_a_refused_refresh_names_what_to_do(generic: Twin) -> None:
     assert error.error == "invalid_grant" and error.endpoint == "token"
 
 
-def test_a_token_never_leaves_its_origins(
+def test_a_token_is_sent_to_its_origins_only(
     generic: Twin, client: oauth_core.Client, plain: Start
 ) -> None:
     thief = plain(reply(200))
@@ -329,7 +329,7 @@ def test_a_token_never_leaves_its_origins(
     assert thief.seen == []
 
 
-def test_stored_tokens_that_lack_a_member_say_which() -> None:
+def test_stored_tokens_without_a_member_are_rejected_by_its_name() -> None:
     with pytest.raises(oauth_core.MisuseError, match=r": client_id is missing \["):
         oauth_core.Tokens.deserialize('{"version":1,"issuer":"https://as.example"}')
 
@@ -357,7 +357,7 @@ def test_misuse_is_reported_with_its_code(call: Callable[[], object], code: str)
     assert caught.value.code == code
 
 
-def test_wrong_arguments_are_pythons_own_errors(client: oauth_core.Client) -> None:
+def test_wrong_arguments_raise_type_and_value_errors(client: oauth_core.Client) -> None:
     wrong: list[tuple[type[Exception], Callable[[], object]]] = [
         (ValueError, lambda: oauth_core.discover("https://a.example", transport="http")),  # type: ignore[arg-type]
         (ValueError, lambda: oauth_core.discover("https://a.example", timeout=0)),
@@ -386,7 +386,7 @@ def test_wrong_arguments_are_pythons_own_errors(client: oauth_core.Client) -> No
         ({}, "callback.context"),
     ],
 )
-def test_a_flow_ends_where_it_was_begun_and_with_whom(
+def test_a_callback_in_another_context_or_for_another_user_is_rejected(
     generic: Twin, arrived: dict[str, str], code: str
 ) -> None:
     client = generic_client(generic, public=True)
@@ -399,12 +399,12 @@ def test_a_flow_ends_where_it_was_begun_and_with_whom(
         client.redeem(restored, callback, **arrived)
     assert (caught.value.code, caught.value.advice) == (code, "give_up")
     assert generic.counters["token_requests"] == before
-    # In its own place the same callback is good.
+    # In the original context the same callback is accepted.
     assert client.redeem(flow, callback, context="tool-a", user="user-1").access_token
 
 
 @pytest.mark.parametrize("way", ["blocking", "asyncio"])
-def test_a_refusal_of_the_challenge_is_one_request(generic: Twin, way: str) -> None:
+def test_a_rejected_s256_challenge_is_not_retried_without_pkce(generic: Twin, way: str) -> None:
     """A PKCE downgrade: nothing is tried without the challenge, or with a plain one."""
     client = generic_client(generic, public=True)
     generic.fault("refused_s256")
@@ -426,10 +426,10 @@ def test_a_refusal_of_the_challenge_is_one_request(generic: Twin, way: str) -> N
     assert oauth_core.login(client, scope="read", open=browse, timeout=30).access_token
 
 
-def test_two_people_and_two_scopes_at_once_get_their_own_tokens(
+def test_concurrent_users_with_different_scopes_get_their_own_tokens(
     generic: Twin, client: oauth_core.Client
 ) -> None:
-    """A wrong token from a cache: through one client, while tokens are renewed, from threads and a loop."""
+    """Through one client, while tokens are renewed, from threads and an event loop."""
     grants = oauth_core.Grants(client, MemoryStore())
     owners = [(name, scope) for name in ("alice", "bob") for scope in ("read", "read write")]
     for name, scope in owners:

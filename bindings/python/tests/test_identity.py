@@ -1,4 +1,4 @@
-"""Who signed in, as npm's oidc-provider tells it: encrypted, signed, and at the end of a session."""
+"""The identity of the user at npm's oidc-provider: encrypted and signed tokens, and logout."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Browser:
         self.opener = urllib.request.build_opener(jar, NoRedirect, *handlers)
 
     def open(self, url: str, form: dict[str, str] | None = None) -> str:
-        """The page, or where the browser would leave the server for."""
+        """The page, or the URL at which the browser leaves the server."""
         data = None if form is None else urllib.parse.urlencode(form).encode()
         try:
             with self.opener.open(url, data) as page:
@@ -64,7 +64,7 @@ class Browser:
 
 
 @pytest.mark.parametrize("alg", ["RSA-OAEP-256", "ECDH-ES+A256KW", "A192GCMKW", "dir"])
-def test_an_encrypted_id_token_is_opened(oidc: Any, alg: Any) -> None:
+def test_an_encrypted_id_token_is_decrypted(oidc: Any, alg: Any) -> None:
     def client(enc: str) -> oauth_core.Client:
         return client_of(
             oidc,
@@ -85,7 +85,7 @@ ALGS = (
 )
 
 
-def test_an_id_token_of_every_algorithm_is_verified(oidc: Any) -> None:
+def test_id_tokens_signed_with_each_algorithm_are_verified(oidc: Any) -> None:
     offered = [which[len("signed-") :] for which in oidc["clients"] if which.startswith("signed-")]
     assert sorted(offered) == sorted(ALGS)
     for at, alg in enumerate(ALGS):
@@ -98,7 +98,7 @@ def test_an_id_token_of_every_algorithm_is_verified(oidc: Any) -> None:
         assert caught.value.code == "jws.alg_not_allowed", alg
 
 
-def test_keys_are_replaced_while_a_client_runs() -> None:
+def test_tokens_are_verified_after_the_server_rotates_its_keys() -> None:
     with process(["node", "server.mjs"], ROOT / "tests/interop/oidc-provider") as server_info:
         client = client_of(server_info, "logout")
         before = Browser().sign_in(client)
@@ -139,7 +139,7 @@ def test_a_hybrid_code_must_match_its_id_token(oidc: Any) -> None:
         client.authorize(redirect_uri=CALLBACK, response_type="token")  # type: ignore[arg-type]
 
 
-def test_userinfo_is_signed_and_encrypted(oidc: Any) -> None:
+def test_signed_and_encrypted_userinfo_responses_are_verified(oidc: Any) -> None:
     signed = client_of(oidc, "userinfo-signed", userinfo_signed_response_alg="ES256")
     both = client_of(
         oidc,
@@ -160,7 +160,7 @@ def test_userinfo_is_signed_and_encrypted(oidc: Any) -> None:
     assert caught.value.code == "jws.alg_not_allowed"
 
 
-def test_an_introspection_is_signed(oidc: Any) -> None:
+def test_a_signed_introspection_response_is_verified(oidc: Any) -> None:
     client = client_of(oidc, "introspection-signed")
     token = client.client_credentials(scope="read").token().access_token
     introspection = client.introspect(token=token, signed_response_alg="ES256")
@@ -171,7 +171,7 @@ def test_an_introspection_is_signed(oidc: Any) -> None:
     assert caught.value.code == "jws.alg_not_allowed"
 
 
-def test_an_access_token_is_read_by_an_api(oidc: Any) -> None:
+def test_an_api_verifies_an_access_token_and_its_audience(oidc: Any) -> None:
     client = client_of(oidc, "basic")
     token = client.client_credentials(scope="read", resource=[API]).token().access_token
     verified = oauth_core.AccessTokenVerifier(client.server, audience=API, scope="read").verify(token)
@@ -227,7 +227,7 @@ def posting(
         yield server_info, mailbox
 
 
-def test_a_person_signs_out_with_a_form(posting: tuple[Any, Plain]) -> None:
+def test_the_logout_form_ends_the_session_of_the_user(posting: tuple[Any, Plain]) -> None:
     client, browser = client_of(posting[0], "logout"), Browser()
     form = client.end_session_form(
         id_token_hint=browser.sign_in(client).id_token,

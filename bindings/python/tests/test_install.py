@@ -1,4 +1,4 @@
-"""The wheel and the source distribution, each installed alone, as pip does it for everybody."""
+"""The wheel and the source distribution, each installed alone with pip."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ def first_example_runs(python: Path, twin: Twin, folder: Path) -> None:
     assert str(python.parents[1]) in done.stdout
 
 
-def test_the_wheel_installs_alone(twins: dict[str, Twin], tmp_path: Path) -> None:
+def test_the_wheel_installs_without_dependencies_and_runs_the_readme_example(twins: dict[str, Twin], tmp_path: Path) -> None:
     python = fresh(tmp_path / "venv")
     pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--no-index", "--find-links", DIST]
     subprocess.run([*pip, "--only-binary", ":all:", "oauth-core"], check=True, cwd=tmp_path)
     first_example_runs(python, twins["usertesting"], tmp_path)
 
 
-def test_a_tool_of_ten_lines_runs_in_an_empty_folder(generic: Twin, tmp_path: Path) -> None:
-    """The guide's, with the wheel and nothing else: the first run has the person sign in, the second asks nobody."""
+def test_a_ten_line_tool_runs_with_only_the_wheel_and_prompts_the_user_once(generic: Twin, tmp_path: Path) -> None:
+    """The tool of the guide, with only the wheel: the user signs in on the first run only."""
     python = fresh(tmp_path / "venv")
     pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--no-index", "--find-links", DIST]
     subprocess.run([*pip, "--only-binary", ":all:", "oauth-core"], check=True, cwd=tmp_path)
@@ -86,14 +86,14 @@ def test_a_tool_of_ten_lines_runs_in_an_empty_folder(generic: Twin, tmp_path: Pa
     assert [path.name for path in folder.iterdir()] == ["tokens"]
 
 
-def test_the_wheel_is_for_every_python_from_39_on() -> None:
+def test_the_wheel_supports_python_39_and_later() -> None:
     wheel = only("*.whl")
     print(f"{wheel.name}: {wheel.stat().st_size} bytes")
     _, _, *tags = wheel.stem.split("-")
     assert tags[:2] == ["cp39", "abi3"]
 
 
-def test_the_source_distribution_has_all_it_is_built_from() -> None:
+def test_the_source_distribution_contains_everything_needed_to_build() -> None:
     with tarfile.open(only("*.tar.gz")) as packed:
         names = {name.split("/", 1)[1] for name in packed.getnames() if "/" in name}
     crates = ("oauth-core", "oauth-facade", "oauth-providers", "oauth-reqwest", "oauth-session")

@@ -17,7 +17,7 @@ from test_identity import API, client_of
 import oauth_core
 
 Verifier = oauth_core.AccessTokenVerifier
-# That of the certificate of the known answer mtls-cnf-mismatch.
+# The thumbprint of the certificate of the vector mtls-cnf-mismatch.
 THUMBPRINT = "LXEWQrcmsEQBYnyp-6wy9chTD7GQPMTbAiWHF5IaSIE"
 GOOD = {"active": True, "client_id": "c", "sub": "u", "aud": API, "scope": "read"}
 
@@ -38,7 +38,7 @@ def refused(verifier: Verifier, token: str, **needs: Any) -> tuple[Any, ...]:
     return raised.value.code, raised.value.response_status, raised.value.challenge
 
 
-def test_an_api_asks_about_tokens_that_say_nothing(oidc: Any) -> None:
+def test_an_api_introspects_opaque_tokens_and_caches_responses_if_configured(oidc: Any) -> None:
     client = client_of(oidc, "basic")
     token = client.client_credentials(scope="read").token().access_token
     asks = Verifier.introspecting(client, audience=API, scope="read", realm="api")
@@ -61,7 +61,7 @@ def test_an_api_asks_about_tokens_that_say_nothing(oidc: Any) -> None:
         assert refused(asks, dead) == expected
 
 
-def test_the_answers_are_signed(oidc: Any) -> None:
+def test_only_signed_introspection_responses_are_accepted_if_required(oidc: Any) -> None:
     client = client_of(oidc, "introspection-signed")
     token = client.client_credentials(scope="read").token().access_token
     signed = Verifier.introspecting(client, audience=API, signed_response_alg="ES256")
@@ -124,7 +124,7 @@ def test_a_list_of_scopes_and_times_as_text_are_read(plain: Callable[[Answer], P
     assert verified.expires_at == datetime.fromtimestamp(end, timezone.utc)
 
 
-def test_of_several_calls_with_one_new_token_one_asks(plain: Callable[[Answer], Plain]) -> None:
+def test_concurrent_verifications_of_one_token_send_one_request(plain: Callable[[Answer], Plain]) -> None:
     asked, all_began = threading.Event(), threading.Event()
     answer = introspection_reply(GOOD)
 
@@ -151,7 +151,7 @@ def test_of_several_calls_with_one_new_token_one_asks(plain: Callable[[Answer], 
     assert body == b"token=t&token_type_hint=access_token"
 
 
-def test_without_a_memory_each_call_is_a_request(plain: Callable[[Answer], Plain]) -> None:
+def test_each_verification_is_a_request_if_nothing_is_cached(plain: Callable[[Answer], Plain]) -> None:
     server = plain(introspection_reply(GOOD))
     asks, keeps = api_at(server), api_at(server, cache_max_age=60, cache_entries=1)
     for _ in range(2):
@@ -168,7 +168,7 @@ def test_without_a_memory_each_call_is_a_request(plain: Callable[[Answer], Plain
 
 
 @pytest.mark.parametrize("options", [{}, {"cache_max_age": 60}])
-def test_a_bound_token_is_accepted_only_over_its_certificates_connection(
+def test_a_certificate_bound_token_is_accepted_only_with_its_certificate(
     plain: Callable[[Answer], Plain], options: dict[str, Any]
 ) -> None:
     """RFC 8705 section 3.2: the server says to which certificate a token is bound."""
@@ -179,7 +179,7 @@ def test_a_bound_token_is_accepted_only_over_its_certificates_connection(
         assert refused(verifier, "t", **shown)[0] == "access_token.proof_required"
 
 
-def test_an_unreachable_server_does_not_make_the_token_invalid(
+def test_a_failed_introspection_request_is_not_reported_as_an_invalid_token(
     plain: Callable[[Answer], Plain],
 ) -> None:
     denying = api_at(plain(reply(401, b'{"error":"invalid_client"}')), cache_max_age=60)
@@ -200,7 +200,7 @@ def test_a_token_that_no_header_can_carry_is_rejected_without_introspection(
     assert server.seen == []
 
 
-def test_it_runs_without_a_transport(plain: Callable[[Answer], Plain]) -> None:
+def test_introspection_runs_without_a_transport(plain: Callable[[Answer], Plain]) -> None:
     server = plain(introspection_reply(GOOD))
     verifier = api_at(server, cache_max_age=60)
     exchange, second = verifier.verify_exchange("t"), verifier.verify_exchange("t")

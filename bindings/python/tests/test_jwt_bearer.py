@@ -1,4 +1,4 @@
-"""The JWTs that ask for a token, as the documentation of each provider demands them (RFC 7523 section 2.1)."""
+"""JWT bearer grants (RFC 7523 section 2.1) as each provider's documentation requires them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def sent(preset: str, *, variables: dict[str, str] | None = None, **grant_option
     return Sent(header, claims, expires - issued, form)
 
 
-def test_salesforce_takes_a_jwt_for_the_login_host_of_three_minutes() -> None:
+def test_a_jwt_for_salesforce_has_the_login_host_as_audience_and_lasts_three_minutes() -> None:
     header, claims, lifetime, form = sent("salesforce", scope="api")
     assert header == {"alg": "RS256", "typ": "JWT"}
     assert claims == {"iss": "id", "sub": "somebody", "aud": "https://login.salesforce.com"}
@@ -62,7 +62,7 @@ def test_salesforce_takes_a_jwt_for_the_login_host_of_three_minutes() -> None:
 
 
 @pytest.mark.parametrize(("kind", "alg"), [("enterprise", "RS256"), ("user", "RS512")])
-def test_box_takes_a_jwt_of_less_than_a_minute_with_the_type_of_its_subject_and_a_named_key(kind: str, alg: str) -> None:
+def test_a_jwt_for_box_names_its_key_and_subject_type_and_lasts_45_seconds(kind: str, alg: str) -> None:
     header, claims, lifetime, form = sent("box", alg=alg, kid="k1", claims={"box_sub_type": kind})
     assert header == {"alg": alg, "kid": "k1", "typ": "JWT"}
     aud = "https://api.box.com/oauth2/token"
@@ -75,7 +75,7 @@ def test_box_takes_a_jwt_of_less_than_a_minute_with_the_type_of_its_subject_and_
 @pytest.mark.parametrize(
     ("preset", "host"), [("docusign", "account.docusign.com"), ("docusign-demo", "account-d.docusign.com")]
 )
-def test_docusign_takes_a_jwt_for_its_bare_host_with_the_scope_as_a_claim(
+def test_a_jwt_for_docusign_has_the_bare_host_as_audience_and_contains_the_scope(
     preset: str, host: str, scope: str | None
 ) -> None:
     scope_option: dict[str, Any] = {} if scope is None else {"scope": scope}
@@ -102,7 +102,7 @@ def test_a_request_that_the_provider_would_refuse_is_not_sent(preset: str, grant
     assert refused.value.code == code
 
 
-def test_the_caller_may_know_better() -> None:
+def test_explicit_arguments_override_the_values_of_the_preset() -> None:
     custom_claims: dict[str, Any] = {"lifetime": 3600, "audience_claim": "account-s.docusign.com", "claims": {"scope": "spring_read"}}
     _, claims, lifetime, _ = sent("docusign", **custom_claims)
     assert (claims["aud"], claims["scope"], lifetime) == ("account-s.docusign.com", "spring_read", 3600)

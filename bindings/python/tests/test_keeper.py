@@ -1,4 +1,4 @@
-"""A grant that is kept fresh by a driver of the user's own."""
+"""A grant that a custom driver keeps fresh."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_an_abandoned_renewal_does_not_block_others(end: str) -> None:
     assert keeper.ask().kind == "renew"
 
 
-def test_starting_an_unrequested_renewal_is_misuse() -> None:
+def test_starting_an_unrequested_renewal_is_rejected() -> None:
     keeper = offline().keeper(subject="ann")
     with pytest.raises(oauth_core.MisuseError) as caught:
         next(keeper.renewal())
@@ -160,7 +160,7 @@ def test_an_invalid_result_is_rejected_and_can_be_corrected() -> None:
         fresh.send(1)
 
 
-def test_a_keeper_is_of_one_of_two_grants() -> None:
+def test_a_keeper_requires_a_grant_type_or_subject_which_determine_its_key() -> None:
     client = offline()
     keys = {
         client.keeper(subject="ann").key,
@@ -185,7 +185,7 @@ def test_a_keeper_is_of_one_of_two_grants() -> None:
         assert caught.value.code == code
 
 
-def test_a_record_that_the_store_tells_of_is_learned() -> None:
+def test_a_keeper_learns_a_record_of_the_store() -> None:
     keeper = offline().keeper(tokens_of_old(), subject="ann", moment=moment)
     keeper.ask()
     renewal = keeper.renewal()
@@ -211,7 +211,7 @@ def long_ago(client: oauth_core.Client, tokens: oauth_core.Tokens, store: stores
     age(store, keeper)
 
 
-def test_keepers_of_threads_share_a_store(
+def test_keepers_of_threads_share_one_renewal_through_a_store(
     generic: Twin, person: Person, tmp_path: Path
 ) -> None:
     client, tokens = person
@@ -229,7 +229,7 @@ def test_keepers_of_threads_share_a_store(
     assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
 
 
-def test_keepers_of_tasks_share_a_store(generic: Twin, person: Person) -> None:
+def test_keepers_of_tasks_share_one_renewal_through_a_store(generic: Twin, person: Person) -> None:
     client, tokens = person
     store = MemoryStore()
     long_ago(client, tokens, store)
@@ -247,7 +247,7 @@ def test_keepers_of_tasks_share_a_store(generic: Twin, person: Person) -> None:
     assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
 
 
-def test_a_task_that_is_cancelled_leaves_the_renewal_to_go_on(
+def test_cancelling_a_task_does_not_end_the_renewal(
     generic: Twin, person: Person
 ) -> None:
     client, tokens = person
@@ -277,7 +277,7 @@ def test_a_task_that_is_cancelled_leaves_the_renewal_to_go_on(
     assert generic.counters["token_requests"] - before == 1
 
 
-def test_a_loop_that_closes_abandons_the_renewal(person: Person) -> None:
+def test_closing_the_event_loop_abandons_the_renewal(person: Person) -> None:
     client, tokens = person
     store = MemoryStore()
     long_ago(client, tokens, store)
@@ -292,7 +292,7 @@ def test_a_loop_that_closes_abandons_the_renewal(person: Person) -> None:
     assert keeper.ask().kind == "renew"
 
 
-def test_one_keeper_without_a_store(generic: Twin, client: oauth_core.Client) -> None:
+def test_a_keeper_works_without_a_store(generic: Twin, client: oauth_core.Client) -> None:
     keeper = client.keeper(grant_type="client_credentials", scope="read", shared=False)
     with httpx.Client() as http:
         first = drive.keep(keeper, None, http)
@@ -309,7 +309,7 @@ def test_one_keeper_without_a_store(generic: Twin, client: oauth_core.Client) ->
     assert generic.counters["token_requests"] == 3
 
 
-def test_a_follower_waits_for_the_one_who_renews(client: oauth_core.Client) -> None:
+def test_a_caller_waits_for_the_renewal_of_another(client: oauth_core.Client) -> None:
     keeper = client.keeper(grant_type="client_credentials", shared=False)
     assert keeper.ask().kind == "renew"
     pauses: list[float] = []
@@ -328,7 +328,7 @@ def test_a_follower_waits_for_the_one_who_renews(client: oauth_core.Client) -> N
     assert keeper.tokens is not None and keeper.tokens.access_token == tokens.access_token
 
 
-def test_tokens_that_live_are_handed_out_though_their_store_fails(person: Person) -> None:
+def test_valid_tokens_are_returned_while_the_store_fails(person: Person) -> None:
     client, tokens = person
     keeper = client.keeper(tokens, subject="ann")
 
@@ -347,7 +347,7 @@ def test_tokens_that_live_are_handed_out_though_their_store_fails(person: Person
     assert not keeper.is_stored
 
 
-def test_a_refusal_and_a_broken_record_keep_their_codes(
+def test_a_refused_renewal_and_a_malformed_record_are_reported_with_their_codes(
     person: Person, tmp_path: Path
 ) -> None:
     client, tokens = person
@@ -385,7 +385,7 @@ def test_ctrl_c_in_the_store_abandons_the_renewal(person: Person) -> None:
     assert keeper.ask().kind == "renew"
 
 
-def test_tasks_can_be_made_for_tests() -> None:
+def test_tasks_can_be_constructed_for_tests() -> None:
     assert oauth_core.Lease("ann", 2).seconds == 2
     assert oauth_core.Save("text", 3).version == 3
     shown = f"{oauth_core.Load()} {oauth_core.Lease('ann', 2)} {oauth_core.Save('text', 3)}"
@@ -416,7 +416,7 @@ def granted() -> httpx.Response:
     return httpx.Response(200, headers={"content-type": "application/json"}, content=BODY)
 
 
-def test_a_lease_is_extended_while_a_request_runs() -> None:
+def test_a_lease_is_extended_during_a_blocking_request() -> None:
     store, leases, extended = extending()
     keeper = offline().keeper(tokens_of_old(), subject="ann", lease=0.05)
 
@@ -437,7 +437,7 @@ def test_a_lease_is_extended_while_a_request_runs() -> None:
             assert not thread.is_alive()
 
 
-def test_a_lease_is_extended_while_a_coroutine_waits() -> None:
+def test_a_lease_is_extended_during_an_async_request() -> None:
     store, leases, extended = extending()
     keeper = offline().keeper(tokens_of_old(), subject="ann", lease=0.05)
 
@@ -454,7 +454,7 @@ def test_a_lease_is_extended_while_a_coroutine_waits() -> None:
     assert 0 in [seconds for _, seconds in leases]
 
 
-def test_a_mark_says_how_long_its_request_may_take() -> None:
+def test_an_attempt_record_contains_the_maximum_request_time() -> None:
     for longest, window in ((None, 55), (5, 30), (120, 145)):
         keeper = offline().keeper(
             tokens_of_old(), subject="ann", moment=moment, longest_request=longest

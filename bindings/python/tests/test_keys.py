@@ -29,7 +29,7 @@ NAME, TEXT = "a-key", '{"access_token":"S3CR3T"}'
 
 
 class Kms:
-    """A service in memory: it wraps a data key by giving it a number."""
+    """An in-memory key service that refers to each data key by a number."""
 
     def __init__(self) -> None:
         self.keys: dict[str, bytes] = {}
@@ -92,7 +92,7 @@ def test_a_service_is_called_once_per_key(kind: type[Later]) -> None:
     assert kms.calls[2:] == ["data_key", "projects/p/keys/1"]
 
 
-def test_threads_wait_for_one_call() -> None:
+def test_concurrent_threads_share_one_call_of_a_slow_key_service() -> None:
     kms, memory = Kms(), MemoryStore()
     stores.SealedStore(memory, kms).save(NAME, TEXT, 0)
     sealed = stores.SealedStore(memory, kms)
@@ -106,7 +106,7 @@ def test_threads_wait_for_one_call() -> None:
     assert len(kms.calls) == 2
 
 
-def test_its_failure_costs_nothing_and_is_not_kept(person: Person) -> None:
+def test_a_failing_key_service_is_reported_and_the_next_call_tries_again(person: Person) -> None:
     client, tokens = person
     kms, memory = Kms(), MemoryStore()
     source = client.source(store=stores.SealedStore(memory, kms), subject="ann")
@@ -164,7 +164,7 @@ def test_invalid_keys_of_a_key_service_are_refused() -> None:
         stores.SealedStore(MemoryStore(), object())  # type: ignore[arg-type]
 
 
-def test_records_move_to_a_service_and_back() -> None:
+def test_records_are_resealed_from_a_static_key_to_a_key_service_and_back() -> None:
     kms, memory, given = Kms(), Listed(), stores.SealingKey(bytes(32))
     stores.SealedStore(memory, given).save(NAME, TEXT, 0)
     assert stores.SealedStore(memory, kms, old=[given]).reseal() == (1, [])
@@ -182,7 +182,7 @@ class Listed(MemoryStore):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks there")
-def test_a_forked_process_asks_for_itself() -> None:
+def test_a_forked_process_calls_the_key_service_itself() -> None:
     kms, memory = Kms(), MemoryStore()
     sealed = stores.SealedStore(memory, kms)
     sealed.save(NAME, TEXT, 0)
@@ -194,7 +194,7 @@ def test_a_forked_process_asks_for_itself() -> None:
     assert os.waitpid(child, 0)[1] == 0
 
 
-def test_the_service_of_the_readme() -> None:
+def test_the_key_service_of_the_readme_works() -> None:
     """Its class as it stands, over a client that wraps by turning bytes around."""
     readme = Path(__file__).parent.parent / "README.md"
     code = re.search(r"```python\n(import base64\n\nclass Kms:.*?)```", readme.read_text(), re.DOTALL)
@@ -279,7 +279,7 @@ def from_keyring(folder: Path, name: str = "seal") -> stores.SealingKey:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the keyring of others is the person's own")
-def test_a_key_of_the_keyring_is_made_once(session: Path, tmp_path: Path) -> None:
+def test_a_keyring_key_is_created_once_for_all_processes(session: Path, tmp_path: Path) -> None:
     locks = tmp_path / "locks"
     other = from_keyring(locks, "other")
     script = (
@@ -302,7 +302,7 @@ def test_a_key_of_the_keyring_is_made_once(session: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is always one")
-def test_a_missing_keyring_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_keyring_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "bus"
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(path))

@@ -1,4 +1,4 @@
-"""The login of native apps: where it listens, and the address that is pasted."""
+"""The login of native apps: the redirect URI, and a pasted callback URL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from servers import free_port
 import oauth_core
 
 
-def test_the_url_is_printed_and_the_browser_opened(
+def test_the_login_url_is_printed_and_opened_in_the_browser(
     generic: Twin, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     opened: list[str] = []
@@ -37,7 +37,7 @@ def test_the_url_is_printed_and_the_browser_opened(
     assert opened[0] in captured.err and not captured.out
 
 
-def test_a_program_that_browser_names_needs_no_display(
+def test_the_program_in_browser_is_used_without_a_display(
     generic: Twin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
@@ -62,7 +62,7 @@ def test_a_program_that_browser_names_needs_no_display(
 
 
 @pytest.fixture
-def nobody_sees(generic: Twin, monkeypatch: pytest.MonkeyPatch) -> Twin:
+def without_browser(generic: Twin, monkeypatch: pytest.MonkeyPatch) -> Twin:
     """The twin, and a machine without a display, on which nothing is opened."""
     generic.polling_interval(1)
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
@@ -116,8 +116,8 @@ def enter(code: oauth_core.DeviceAuthorizationResponse) -> None:
 
 @pytest.mark.parametrize("where", ["no display", "BROWSER=none", "nothing opens"])
 @pytest.mark.parametrize("way", ["blocking", "asyncio"])
-def test_where_no_browser_is_a_code_is_entered_elsewhere(
-    nobody_sees: Twin, monkeypatch: pytest.MonkeyPatch, way: str, where: str
+def test_a_login_without_a_browser_falls_back_to_a_code_on_another_device(
+    without_browser: Twin, monkeypatch: pytest.MonkeyPatch, way: str, where: str
 ) -> None:
     if where != "no display":
         monkeypatch.setenv("DISPLAY", ":1")
@@ -125,7 +125,7 @@ def test_where_no_browser_is_a_code_is_entered_elsewhere(
         monkeypatch.setenv("BROWSER", "none")
     if where == "nothing opens":
         monkeypatch.setattr(webbrowser, "open", lambda url: False)
-    client = generic_client(nobody_sees)
+    client = generic_client(without_browser)
     purpose = "sign in on a shelf"
     if way == "asyncio":
         tokens = asyncio.run(
@@ -136,10 +136,10 @@ def test_where_no_browser_is_a_code_is_entered_elsewhere(
     assert list(tokens.scope) == ["read"]
 
 
-def test_the_prompt_is_printed_and_what_a_camera_reads_on_a_terminal_alone(
-    nobody_sees: Twin, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_device_prompt_is_printed_and_the_qr_code_only_on_a_terminal(
+    without_browser: Twin, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    client = generic_client(nobody_sees)
+    client = generic_client(without_browser)
     for is_terminal in (False, True):
         codes: list[oauth_core.DeviceAuthorizationResponse] = []
 
@@ -164,12 +164,12 @@ def test_the_prompt_is_printed_and_what_a_camera_reads_on_a_terminal_alone(
 
 
 def test_a_login_stays_in_the_browser_if_configured(
-    nobody_sees: Twin, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    without_browser: Twin, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def show(code: oauth_core.DeviceAuthorizationResponse) -> None:
         raise AssertionError("nobody wants a code")
 
-    client = generic_client(nobody_sees, public=True)
+    client = generic_client(without_browser, public=True)
     # An opener of the caller's own knows of a browser.
     assert oauth_core.login(client, scope="read", open=browse, show=show, timeout=30)
     # There is none of its own, and the URL is printed to be opened by hand.
@@ -188,7 +188,7 @@ def test_a_login_stays_in_the_browser_if_configured(
     assert len(opened) == 2 and all(url in captured for url in opened)
     # The server gives a client it does not know no codes.
     auth = oauth_core.ClientSecretBasic("wrong")
-    data = nobody_sees.data
+    data = without_browser.data
     other_client = oauth_core.Client(client.server, client_id=data["client_id"], client_auth=auth)
     monkeypatch.setattr(webbrowser, "open", opened.append)
     with pytest.raises(oauth_core.LostError):
@@ -218,7 +218,7 @@ def test_a_login_listens_at_the_configured_address(generic: Twin, expected_uri: 
     }[expected_uri], sent
 
 
-def test_where_to_listen_is_said_once() -> None:
+def test_conflicting_or_invalid_redirect_uris_of_a_listener_are_rejected() -> None:
     with pytest.raises(TypeError):
         oauth_core.Listener(port=1, redirect_uri="http://127.0.0.1/cb")
     for redirect_uri in ("https://127.0.0.1/cb", "http://app.example/cb"):
@@ -228,8 +228,8 @@ def test_where_to_listen_is_said_once() -> None:
 
 
 @pytest.mark.parametrize("form", ["address", "no scheme", "query"])
-def test_an_address_is_pasted(generic: Twin, form: str) -> None:
-    """By somebody whose browser is on another machine, and who errs at first."""
+def test_the_user_pastes_the_callback_url_after_an_invalid_one(generic: Twin, form: str) -> None:
+    """By a user whose browser is on another machine, after mistakes."""
     ended: list[str] = []
     listener_ready = threading.Event()
     pasted = ["", "http://127.0.0.1/callback?state=of-another-login&code=x"]
@@ -254,7 +254,7 @@ def test_an_address_is_pasted(generic: Twin, form: str) -> None:
     assert not pasted, "what was wrong is asked for again"
 
 
-def test_the_user_pastes_nothing(generic: Twin) -> None:
+def test_a_login_completes_when_the_paste_prompt_is_closed(generic: Twin) -> None:
     """The browser comes back, and the terminal is closed."""
     requests: list[int] = []
 
@@ -328,8 +328,8 @@ def test_input_reads_the_callback(generic: Twin, ends: bool) -> None:
 
 @pytest.mark.parametrize("way", ["blocking", "asyncio"])
 @pytest.mark.parametrize("chosen", ["device", "no browser"])
-def test_a_timeout_bounds_a_login_with_a_code(nobody_sees: Twin, way: str, chosen: str) -> None:
-    client = generic_client(nobody_sees)
+def test_a_timeout_limits_a_device_login(without_browser: Twin, way: str, chosen: str) -> None:
+    client = generic_client(without_browser)
     options: dict[str, Any] = {"scope": "read", "show": lambda code: None, "timeout": 1.5}
     options |= {"device": True} if chosen == "device" else {}
     start = time.monotonic()

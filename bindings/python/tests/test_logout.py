@@ -1,4 +1,4 @@
-"""Logout without a site: the form that signs a person out, and requests that the server has the browser make."""
+"""Logout without a site: the logout form, and front-channel logout requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def client() -> oauth_core.Client:
     return oauth_core.Client(oauth_core.Server.from_metadata(ISSUER, METADATA), client_id="id")
 
 
-def test_a_person_is_signed_out_with_a_form() -> None:
+def test_a_logout_form_contains_the_parameters_escaped() -> None:
     form = client().end_session_form(
         id_token_hint="a.b.c",
         logout_hint='"><script>',
@@ -72,7 +72,7 @@ def test_a_return_from_a_logout_is_recognized_by_its_state(url: str, code: str |
         ("https://rp.example/fc", True),
     ],
 )
-def test_a_frame_ends_the_session_that_it_names_or_that_of_its_browser(
+def test_a_front_channel_logout_ends_the_session_with_its_issuer_and_sid(
     url: str, ends: bool
 ) -> None:
     request = oauth_core.FrontChannelLogout(url)
@@ -82,7 +82,7 @@ def test_a_frame_ends_the_session_that_it_names_or_that_of_its_browser(
 
 
 @pytest.mark.parametrize("url", ["sid=s", "iss=https://as.example", "sid=s&sid=s&iss=a", 7, "?sid=%ff"])
-def test_a_frame_that_is_no_request_ends_nothing(url: Any) -> None:
+def test_a_malformed_front_channel_logout_is_rejected(url: Any) -> None:
     with pytest.raises((oauth_core.MalformedError, TypeError)) as raised:
         oauth_core.FrontChannelLogout(url)
     if isinstance(raised.value, oauth_core.OAuthError):

@@ -1,4 +1,4 @@
-"""Why no answer arrived, told from the exceptions of other people's HTTP clients."""
+"""Loss codes derived from the exceptions of third-party HTTP clients."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def driven(library: Any, base: str, **options: Any) -> oauth_core.LostError:
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2])
-def test_httpx_tells_why(library: Any, tls: str) -> None:
+def test_httpx_errors_are_mapped_to_loss_codes(library: Any, tls: str) -> None:
     assert driven(library, REFUSED).code == "lost.connect"
     assert driven(library, "https://as.invalid").code == "lost.dns"
     untrusted = driven(library, tls)
@@ -110,7 +110,7 @@ def thrown(act: Callable[[], object]) -> str:
     raise AssertionError("nothing was raised")
 
 
-def test_requests_tells_why(tls: str) -> None:
+def test_requests_errors_are_mapped_to_loss_codes(tls: str) -> None:
     def post(url: str, timeout: float = 5) -> Callable[[], object]:
         return lambda: requests.post(url, data="x", timeout=timeout)
 
@@ -123,7 +123,7 @@ def test_requests_tells_why(tls: str) -> None:
         assert thrown(post(rude)) == "lost.closed"
 
 
-def test_aiohttp_tells_why(tls: str) -> None:
+def test_aiohttp_errors_are_mapped_to_loss_codes(tls: str) -> None:
     def post(url: str, seconds: float = 5) -> Callable[[], object]:
         async def act() -> None:
             timeout = aiohttp.ClientTimeout(total=seconds)
@@ -166,7 +166,7 @@ def test_implicit_exception_contexts_are_ignored() -> None:
         assert thrown(act) == "lost"
 
 
-def test_endless_exception_chains_are_cut_off() -> None:
+def test_circular_exception_chains_are_cut_off() -> None:
     def circle() -> None:
         one, other = OSError("one"), OSError("other")
         one.__cause__, other.__cause__ = other, one
@@ -176,7 +176,7 @@ def test_endless_exception_chains_are_cut_off() -> None:
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2])
-def test_a_pool_without_a_free_connection_has_sent_nothing(library: Any) -> None:
+def test_a_pool_timeout_is_reported_as_unsent(library: Any) -> None:
     def late() -> None:
         raise library.PoolTimeout("https://as.example/token")
 

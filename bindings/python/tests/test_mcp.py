@@ -1,4 +1,4 @@
-"""Servers of the Model Context Protocol, made with three SDKs, called by the official Python SDK with our tokens."""
+"""MCP servers built with three SDKs, called by the official Python SDK with our tokens."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ import oauth_core.stores
 
 
 class Server:
-    """A server, and somebody who says yes at whatever page it shows."""
+    """A server, and a user who approves every page."""
 
     def __init__(self, server_info: dict[str, str]) -> None:
         self.url, self.control = server_info["url"], server_info["control"]
@@ -86,14 +86,14 @@ def codes(failure: BaseException) -> list[str]:
     return [failure.code] if isinstance(failure, oauth_core.OAuthError) else []
 
 
-def test_the_first_call_registers_and_signs_in(server: Server) -> None:
+def test_the_first_call_registers_the_client_and_logs_in(server: Server) -> None:
     assert called(server.connection(), "echo", "echo") == ["hello", "hello"]
     counts = server.counts()
     assert (counts["registrations"], counts["code_redemptions"], server.pages) == (1, 1, 1)
     assert counts["tool_calls"] == 2
 
 
-def test_a_token_that_has_ended_costs_one_refresh(server: Server) -> None:
+def test_an_expired_token_is_refreshed_once(server: Server) -> None:
     api = server.connection()
     called(api, "echo")
     server.steer("expire_tokens")
@@ -138,7 +138,7 @@ def test_a_later_run_does_not_register_again(server: Server, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("grant", ["authorization_code", "client_credentials", "identity_assertion"])
-def test_the_extension_by_which_tokens_are_requested_is_declared(grant: str) -> None:
+def test_a_connection_declares_the_mcp_authorization_extension_that_it_uses(grant: str) -> None:
     client_options: Any = {"client_id": "id", "client_secret": "s", "issuer": "https://as.example"}
     keys = {"client_credentials": "io.modelcontextprotocol/oauth-client-credentials"}
     if grant == "identity_assertion":

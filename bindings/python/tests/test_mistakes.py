@@ -30,7 +30,7 @@ except oauth_core.OAuthError as error:
 """
 
 
-def test_nothing_is_printed_where_no_logging_is_configured(tmp_path: Path) -> None:
+def test_nothing_is_printed_if_logging_is_not_configured(tmp_path: Path) -> None:
     command = [sys.executable, "-c", NOBODY, str(tmp_path / "grants")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == ""
@@ -39,7 +39,7 @@ def test_nothing_is_printed_where_no_logging_is_configured(tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have no notes")
-def test_a_wrong_type_names_its_argument(client: oauth_core.Client) -> None:
+def test_a_type_error_names_its_argument(client: oauth_core.Client) -> None:
     wrong: Any = 5
     calls: dict[str, Any] = {
         "client_secret": lambda: oauth_core.Client(client.server, client_id="a", client_secret=wrong),
@@ -66,7 +66,7 @@ def test_a_missing_client_id_an_empty_token_and_a_missing_client_file_are_refuse
     assert caught.value.code == "client_file.unreadable" and caught.value.__cause__ is not None
 
 
-def test_where_servers_stores_and_methods_come_from(client: oauth_core.Client) -> None:
+def test_errors_explain_how_to_create_servers_stores_and_methods(client: oauth_core.Client) -> None:
     wrong: Any = "https://as.example"
     with pytest.raises(TypeError, match=r"expected a Server: discover\(issuer\)"):
         oauth_core.Client(wrong, client_id="a")
@@ -76,7 +76,7 @@ def test_where_servers_stores_and_methods_come_from(client: oauth_core.Client) -
         client.client_credentials(store=wrong)
 
 
-def test_where_origins_are_named(client: oauth_core.Client) -> None:
+def test_errors_about_origins_name_the_option(client: oauth_core.Client) -> None:
     with pytest.raises(oauth_core.MisuseError, match="`origins`") as caught:
         client.client_credentials().get("https://api.example/")
     assert caught.value.code == "resource.origin_not_allowed" and "`origins`" in (caught.value.hint or "")
@@ -116,7 +116,7 @@ TEXTS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_the_error_for_a_secret_with_invalid_unicode_does_not_show_it(client: oauth_core.Client, name: str) -> None:
+def test_an_error_for_a_secret_with_a_lone_surrogate_does_not_show_it(client: oauth_core.Client, name: str) -> None:
     # Like os.environ, which may contain bytes that are not UTF-8.
     with pytest.raises(ValueError, match="lone surrogate") as caught:
         TEXTS[name](client, SURROGATE)
@@ -127,7 +127,7 @@ def test_the_error_for_a_secret_with_invalid_unicode_does_not_show_it(client: oa
         error = error.__cause__ or error.__context__
 
 
-def test_empty_values_are_reported_as_unset_variables(client: oauth_core.Client) -> None:
+def test_empty_values_are_rejected(client: oauth_core.Client) -> None:
     empties: dict[str, Any] = {
         "path must not be empty": lambda: stores.FileStore(""),
         "path must not be empty ": lambda: stores.SqliteStore(""),
@@ -143,7 +143,7 @@ def test_empty_values_are_reported_as_unset_variables(client: oauth_core.Client)
             call()
 
 
-def test_a_str_is_neither_a_list_nor_bytes(client: oauth_core.Client) -> None:
+def test_a_str_is_rejected_where_a_list_or_bytes_are_expected(client: oauth_core.Client) -> None:
     source, text = client.client_credentials(), "https://api.example"
     calls: dict[str, Any] = {
         "content": lambda: source.post(text, content=cast(Any, "text"), origins=[text]),
@@ -156,7 +156,7 @@ def test_a_str_is_neither_a_list_nor_bytes(client: oauth_core.Client) -> None:
             call()
 
 
-def test_a_verifier_that_verifies_nothing_is_not_made(client: oauth_core.Client) -> None:
+def test_an_access_token_verifier_with_unusable_options_is_rejected(client: oauth_core.Client) -> None:
     for wrong in ({"audience": None}, {"algs": ["RS265"]}, {"algs": ["none"]}, {"profile": "azure"}):
         options: dict[str, Any] = {"audience": "api", **wrong}
         with pytest.raises((TypeError, oauth_core.MisuseError)):

@@ -50,7 +50,7 @@ def code(act: Callable[[], Any]) -> str:
     return caught.value.code
 
 
-def test_an_authority_of_ones_own(tls: dict[str, str], tmp_path: Path) -> None:
+def test_a_custom_certificate_authority_is_trusted_if_configured(tls: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     file.write_text(tls["ca"])
     for ca in (tls["ca"], file, str(file)):
@@ -60,7 +60,7 @@ def test_an_authority_of_ones_own(tls: dict[str, str], tmp_path: Path) -> None:
     assert code(lambda: uses(tls, oauth_core.Network())) == "lost.tls"
 
 
-def test_a_client_certificate(tls: dict[str, str], tmp_path: Path) -> None:
+def test_the_client_certificate_is_presented_to_a_server_that_requests_one(tls: dict[str, str], tmp_path: Path) -> None:
     key = tmp_path / "key.pem"
     key.write_text(tls["key"])
     together = tls["certificate"] + tls["key"]
@@ -74,7 +74,7 @@ def test_a_client_certificate(tls: dict[str, str], tmp_path: Path) -> None:
 
 
 class Tunnel(socketserver.BaseRequestHandler):
-    """Opens every way, and keeps what was asked of it."""
+    """A proxy that accepts every CONNECT, and records the requests."""
 
     requests: list[str] = []
 
@@ -112,7 +112,7 @@ def proxy() -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_proxy_for_tokens_and_apis(
+def test_token_requests_and_api_calls_use_the_configured_proxy(
     tls: dict[str, str], proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests = Tunnel.requests
@@ -132,7 +132,7 @@ def test_a_proxy_for_tokens_and_apis(
     assert not requests
 
 
-def test_each_door_takes_a_network(tls: dict[str, str]) -> None:
+def test_each_entry_point_accepts_a_network(tls: dict[str, str]) -> None:
     network, place = oauth_core.Network(ca=tls["ca"]), tls["base"]
     client = client_of(tls, network, place)
     token = client.client_credentials(scope="studies:read").token().access_token
@@ -149,7 +149,7 @@ def test_each_door_takes_a_network(tls: dict[str, str]) -> None:
     assert code(lambda: oauth_core.discover(place, network=network)) != "lost.tls"
 
 
-def test_impossible_settings_are_rejected_immediately(tmp_path: Path) -> None:
+def test_invalid_network_settings_are_rejected_at_construction(tmp_path: Path) -> None:
     (empty := tmp_path / "empty.pem").write_text("nothing")
     broken = "-----BEGIN CERTIFICATE-----\nS3CR3T\n-----END CERTIFICATE-----\n"
     wrong: list[tuple[dict[str, Any], str]] = [
@@ -178,7 +178,7 @@ def test_impossible_settings_are_rejected_immediately(tmp_path: Path) -> None:
         assert "S3CR3T" not in str(caught.value)
 
 
-def test_an_invalid_header_is_reported_with_its_option() -> None:
+def test_an_invalid_header_is_reported_with_its_name_and_not_shown() -> None:
     server = oauth_core.Server.from_metadata(
         "https://as.example", {"issuer": "https://as.example", "token_endpoint": "https://as.example/token"}
     )
@@ -217,7 +217,7 @@ def test_clients_of_one_network_share_its_connections(plain: Start) -> None:
     assert len(doors) == 2
 
 
-def test_localhost_is_this_machine(plain: Start) -> None:
+def test_localhost_is_accepted_as_loopback(plain: Start) -> None:
     def respond(handler: BaseHTTPRequestHandler) -> None:
         base = f"http://{handler.headers['host']}"
         document = {"issuer": base, "token_endpoint": f"{base}/token"}

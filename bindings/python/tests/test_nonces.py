@@ -69,7 +69,7 @@ def server() -> Iterator[Server]:
         yield Server(said)
 
 
-def test_nonces_change_while_tokens_are_in_use(server: Server) -> None:
+def test_the_nonce_of_the_server_may_change_while_tokens_are_in_use(server: Server) -> None:
     server.call()
 
     # All nonces replaced at once: the first caller is challenged, and all others have the new nonce, whatever library they use.
@@ -100,7 +100,7 @@ def test_nonces_change_while_tokens_are_in_use(server: Server) -> None:
     assert server.during(six_minutes) == {}
 
 
-def test_a_plugin_learns_the_new_nonce(server: Server) -> None:
+def test_a_plugin_retries_with_the_new_nonce(server: Server) -> None:
     auth = oauth_core.httpx.Auth(server.source, origins=server.origins)
     for again in (1, 1, 0):
         if again:
@@ -110,7 +110,7 @@ def test_a_plugin_learns_the_new_nonce(server: Server) -> None:
         assert told == Counter(use_dpop_nonce_at_api=again) + Counter()
 
 
-def test_fifty_callers_with_new_nonces_make_one_refresh(server: Server) -> None:
+def test_fifty_callers_that_need_new_nonces_share_one_refresh(server: Server) -> None:
     server.call()
     server.steer("nonces")
     server.steer("expire")

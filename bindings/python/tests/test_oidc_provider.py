@@ -1,4 +1,4 @@
-"""A server we did not write: npm's oidc-provider, which is certified."""
+"""npm's oidc-provider, a certified third-party server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def client_of(oidc: Any, which: str) -> oauth_core.Client:
 
 
 @pytest.mark.parametrize("which", ["basic", "post"])
-def test_client_credentials_with_odd_characters(oidc: Any, which: str) -> None:
+def test_client_credentials_with_special_characters_are_accepted(oidc: Any, which: str) -> None:
     tokens = client_of(oidc, which).client_credentials(scope="read").token()
     assert tokens.scope == {"read"} and tokens.expires_in == 60
 
@@ -49,7 +49,7 @@ def of_algorithm(oidc: Any, which: str) -> oauth_core.Client:
     [f"key-{alg}" for alg in "ES256 ES384 ES512 EdDSA Ed25519 RS256 RS512 PS256 PS384".split()]
     + ["secret-HS256", "secret-HS384", "secret-HS512"],
 )
-def test_a_client_signs_and_is_signed_for(oidc: Any, which: str) -> None:
+def test_a_client_authenticates_with_signed_assertions_and_verifies_id_tokens(oidc: Any, which: str) -> None:
     client = of_algorithm(oidc, which)
     token = client.client_credentials(scope="read").token().access_token
     assert client.introspect(token=token).active
@@ -57,7 +57,7 @@ def test_a_client_signs_and_is_signed_for(oidc: Any, which: str) -> None:
     assert tokens.claims and tokens.claims["sub"] == "somebody"
 
 
-def test_a_foreign_key_is_refused_by_name(oidc: Any) -> None:
+def test_an_assertion_signed_with_the_key_of_another_client_is_rejected(oidc: Any) -> None:
     data = oidc["clients"]["key-ES256"]
     server = oauth_core.discover(oidc["issuer"], transport="loopback_http")
     foreign = oauth_core.PrivateKeyJwt(oidc["clients"]["key-EdDSA"]["private_key"], kid="theirs")
@@ -68,7 +68,7 @@ def test_a_foreign_key_is_refused_by_name(oidc: Any) -> None:
     assert "PRIVATE" not in repr(foreign)
 
 
-def test_discovery(oidc: Any) -> None:
+def test_discovery_returns_the_metadata(oidc: Any) -> None:
     server = oauth_core.discover(oidc["issuer"], transport="loopback_http")
     assert server.issuer == oidc["issuer"]
     assert server.metadata["token_endpoint"].startswith(oidc["issuer"])
@@ -79,7 +79,7 @@ def test_discovery(oidc: Any) -> None:
     assert again.metadata == server.metadata
 
 
-def test_login_refresh_rotation_introspection_revocation(oidc: Any) -> None:
+def test_a_login_is_refreshed_and_tokens_are_introspected_and_revoked(oidc: Any) -> None:
     client = client_of(oidc, "native")
     tokens = oauth_core.login(
         client,
@@ -103,7 +103,7 @@ def test_login_refresh_rotation_introspection_revocation(oidc: Any) -> None:
     assert basic.introspect(token=token) == oauth_core.IntrospectionResponse(active=False)
 
 
-def test_login_in_a_coroutine(oidc: Any) -> None:
+def test_a_login_runs_in_a_coroutine(oidc: Any) -> None:
     async def main() -> oauth_core.Tokens:
         client = client_of(oidc, "native")
         return await oauth_core.alogin(client, scope="openid", open=browse, timeout=60)
@@ -111,7 +111,7 @@ def test_login_in_a_coroutine(oidc: Any) -> None:
     assert asyncio.run(main()).id_token
 
 
-def test_a_wrong_secret_is_named(oidc: Any) -> None:
+def test_a_wrong_client_secret_is_reported_as_invalid_client(oidc: Any) -> None:
     server = oauth_core.discover(oidc["issuer"], transport="loopback_http")
     client = oauth_core.Client(
         server, client_id=oidc["clients"]["basic"]["client_id"], client_secret="not the secret"

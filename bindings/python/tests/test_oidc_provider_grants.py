@@ -47,7 +47,7 @@ def refusals(server_info: Any, client: oauth_core.Client) -> int:
 
 
 def after_authorization_pending(server_info: Any, client: oauth_core.Client, act: Callable[[], None]) -> AbstractContextManager[None]:
-    """Beside the block, does this once the client has asked in vain."""
+    """Runs `act` concurrently with the block, after a poll without tokens."""
     before = refusals(server_info, client)
 
     def wait() -> None:
@@ -79,7 +79,7 @@ def waiting(code: oauth_core.DeviceAuthorizationResponse, **more: Any) -> dict[s
     return {**poll_arguments, "interval": 1, **more}
 
 
-def test_a_device_signs_in_once_its_person_has_entered_the_code(
+def test_a_device_gets_tokens_after_the_user_enters_the_code(
     oidc: Any, call: Callable[..., Any]
 ) -> None:
     client = client_of(oidc, "device")
@@ -108,7 +108,7 @@ def test_a_device_login_denied_by_the_user_is_reported(oidc: Any, call: Callable
     assert refused(no) == "denied.access_denied"
 
 
-def test_a_device_gets_tokens_for_the_resource_it_asked_for(oidc: Any) -> None:
+def test_a_device_gets_tokens_for_the_requested_resource_only(oidc: Any) -> None:
     client = client_of(oidc, "device")
     code = client.device_authorization(scope=SCOPE, resource=[API])
     visit(code.verification_uri, code)
@@ -139,7 +139,7 @@ def decide(server_info: Any, verdict: str) -> None:
         assert response.read().decode() == MESSAGE
 
 
-def test_a_person_answers_on_a_device_of_theirs(oidc: Any, call: Callable[..., Any]) -> None:
+def test_the_user_approves_on_their_own_device(oidc: Any, call: Callable[..., Any]) -> None:
     client = client_of(oidc, "ciba-poll")
 
     def poll(request: oauth_core.BackchannelAuthenticationResponse) -> Any:
@@ -160,7 +160,7 @@ def test_a_person_answers_on_a_device_of_theirs(oidc: Any, call: Callable[..., A
 
 
 class Notified:
-    """The client's own endpoint: it judges what comes, and answers what the library says."""
+    """The notification endpoint of the client: verifies pings and responds accordingly."""
 
     def __init__(self, plain: Callable[[Answer], Plain], call: Callable[..., Any]) -> None:
         self.call = call
@@ -210,7 +210,7 @@ def notifying(notified: Notified, monkeypatch: pytest.MonkeyPatch) -> Iterator[A
         yield server_info
 
 
-def test_a_client_is_notified_once_its_person_has_answered(
+def test_the_client_is_notified_after_the_user_decides(
     notified: Notified, notifying: Any, call: Callable[..., Any]
 ) -> None:
     client = client_of(notifying, "ciba-ping")
@@ -244,7 +244,7 @@ def test_notifications_from_other_senders_are_refused(notified: Notified, notify
     assert notified.verdicts[-1] == "ours"
 
 
-def test_a_client_that_is_notified_sends_a_token(notifying: Any, call: Callable[..., Any]) -> None:
+def test_a_ping_mode_client_must_send_a_notification_token(notifying: Any, call: Callable[..., Any]) -> None:
     with pytest.raises(oauth_core.DeniedError) as without:
         begun(call, client_of(notifying, "ciba-ping"))
     assert refused(without) == "denied.invalid_request"
@@ -268,7 +268,7 @@ def discover_server(server_info: Any) -> oauth_core.Server:
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", "none"])
-def test_a_registered_client_signs_people_in(oidc: Any, call: Callable[..., Any], method: str) -> None:
+def test_a_registered_client_logs_users_in(oidc: Any, call: Callable[..., Any], method: str) -> None:
     server = discover_server(oidc)
     metadata = {**ASKED, "token_endpoint_auth_method": method}
     registration = call(oauth_core.Client(server), "register", metadata=metadata)
@@ -282,7 +282,7 @@ def test_a_registered_client_signs_people_in(oidc: Any, call: Callable[..., Any]
     assert renewed.access_token != tokens.access_token
 
 
-def test_a_client_registers_its_public_key_and_signs_with_the_private_one(oidc: Any) -> None:
+def test_a_client_registers_its_public_key_and_authenticates_with_the_private_key(oidc: Any) -> None:
     auth = oauth_core.PrivateKeyJwt(oidc["clients"]["key-ES256"]["private_key"], alg="ES256")
     method = {"token_endpoint_auth_method": "private_key_jwt", "jwks": auth.public_jwks()}
     server = discover_server(oidc)
@@ -339,7 +339,7 @@ def test_metadata_that_the_server_rejects_is_reported_with_its_error_code(oidc: 
         assert refused(caught) == code
 
 
-def test_an_initial_access_token_entitles_to_register(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_registration_requires_a_valid_initial_access_token(monkeypatch: pytest.MonkeyPatch) -> None:
     with server_with(monkeypatch, INITIAL_ACCESS_TOKEN="S3CR3T-init") as server_info:
         unregistered_client = oauth_core.Client(discover_server(server_info))
         public = {**ASKED, "token_endpoint_auth_method": "none"}

@@ -1,4 +1,4 @@
-"""What the package itself promises: its import, its prints, its pickles, its README."""
+"""The package itself: its import, representations, pickling and README."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Held:
     tokens: oauth_core.Tokens
 
 
-def test_it_is_the_installed_wheel_that_is_tested() -> None:
+def test_the_installed_wheel_is_tested() -> None:
     assert "site-packages" in str(oauth_core.__file__)
     assert re.fullmatch(r"\d+\.\d+\.\d+", oauth_core.__version__)
 
 
-def test_the_import_is_light(tmp_path: Path) -> None:
+def test_importing_the_package_loads_no_optional_module_and_starts_no_thread(tmp_path: Path) -> None:
     code = (
         "import sys, oauth_core\n"
         "tasks = __import__('os').listdir('/proc/self/task')\n"
@@ -46,7 +46,7 @@ def test_the_import_is_light(tmp_path: Path) -> None:
     assert done.stdout.strip() == "[] 1"
 
 
-def test_every_public_name_is_there_and_documented() -> None:
+def test_all_public_names_exist_and_are_documented() -> None:
     for name in oauth_core.__all__:
         thing = getattr(oauth_core, name)
         assert name == "__version__" or inspect.getdoc(thing), name
@@ -62,7 +62,7 @@ def test_every_public_name_is_there_and_documented() -> None:
         oauth_core.MisuseError,
     ],
 )
-def test_errors_survive_a_pickle(kind: type[oauth_core.OAuthError]) -> None:
+def test_errors_can_be_pickled_and_copied(kind: type[oauth_core.OAuthError]) -> None:
     error = kind(
         "token: no",
         code="denied.invalid_grant",
@@ -79,7 +79,7 @@ def test_errors_survive_a_pickle(kind: type[oauth_core.OAuthError]) -> None:
         assert str(again) == "token: no" and vars(again) == vars(error)
 
 
-def test_an_error_that_was_raised_survives_a_pickle(generic: Twin) -> None:
+def test_a_raised_error_can_be_pickled(generic: Twin) -> None:
     server = oauth_core.discover(generic.base, transport="loopback_http")
     client = oauth_core.Client(server, client_id=generic.data["client_id"], client_secret="wrong")
     with pytest.raises(oauth_core.DeniedError) as caught:
@@ -88,7 +88,7 @@ def test_an_error_that_was_raised_survives_a_pickle(generic: Twin) -> None:
     assert vars(again) == vars(caught.value) and again.error == "invalid_client"
 
 
-def test_nothing_secret_is_printed(
+def test_no_representation_contains_a_secret(
     generic: Twin, person: tuple[oauth_core.Client, oauth_core.Tokens]
 ) -> None:
     client, tokens = person
@@ -123,7 +123,7 @@ def test_nothing_secret_is_printed(
         assert "oauth_core" in text or "Client" in text
 
 
-def test_secrets_are_not_pickled(
+def test_objects_with_secrets_cannot_be_pickled(
     person: tuple[oauth_core.Client, oauth_core.Tokens],
 ) -> None:
     client, tokens = person
@@ -136,7 +136,7 @@ def test_secrets_are_not_pickled(
         pickle.dumps(tokens)
 
 
-def test_results_cannot_be_changed(person: tuple[oauth_core.Client, oauth_core.Tokens]) -> None:
+def test_tokens_are_immutable(person: tuple[oauth_core.Client, oauth_core.Tokens]) -> None:
     tokens: Any = person[1]
     with pytest.raises(AttributeError):
         tokens.access_token = "x"
@@ -144,7 +144,7 @@ def test_results_cannot_be_changed(person: tuple[oauth_core.Client, oauth_core.T
         tokens.another = "x"
 
 
-def test_tokens_know_their_times(person: tuple[oauth_core.Client, oauth_core.Tokens]) -> None:
+def test_tokens_have_their_times_in_utc(person: tuple[oauth_core.Client, oauth_core.Tokens]) -> None:
     _, tokens = person
     now = datetime.datetime.now(datetime.timezone.utc)
     assert tokens.expires_at and tokens.expires_in == 3600
@@ -175,7 +175,7 @@ def test_the_log_names_operations_and_no_secrets(
     assert generic.data["client_secret"] not in text
 
 
-def test_coroutines_begin_when_awaited(generic: Twin, client: oauth_core.Client) -> None:
+def test_coroutines_start_when_awaited(generic: Twin, client: oauth_core.Client) -> None:
     later = client.client_credentials().atoken()
     assert inspect.iscoroutine(later)
     assert generic.counters["token_requests"] == 0
@@ -183,7 +183,7 @@ def test_coroutines_begin_when_awaited(generic: Twin, client: oauth_core.Client)
     assert generic.counters["token_requests"] == 1
 
 
-def test_a_coroutine_that_has_to_wait_needs_asyncio(
+def test_a_coroutine_that_has_to_wait_requires_asyncio(
     generic: Twin, client: oauth_core.Client
 ) -> None:
     source = client.client_credentials()
@@ -208,7 +208,7 @@ def test_tokens_are_compared_by_value(client: oauth_core.Client) -> None:
     assert len({first, again, other}) == 2
 
 
-def test_tokens_are_copied_in_whatever_holds_them(client: oauth_core.Client) -> None:
+def test_tokens_can_be_copied_inside_containers(client: oauth_core.Client) -> None:
     tokens = client.client_credentials().token()
     held = Held(tokens)
     assert dataclasses.asdict(held) == {"tokens": tokens}
@@ -232,7 +232,7 @@ assert pickle.loads(pickle.dumps([tokens])) == [tokens]
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_headers_of_the_client_are_sent(generic: Twin) -> None:
+def test_configured_headers_of_the_client_are_sent(generic: Twin) -> None:
     data = generic.data
     client = oauth_core.Client(
         oauth_core.discover(generic.base, transport="loopback_http"),
@@ -244,7 +244,7 @@ def test_headers_of_the_client_are_sent(generic: Twin) -> None:
     assert generic.entry("/token")["headers"]["x-tenant"] == "acme"
 
 
-def test_the_password_grant(generic: Twin, client: oauth_core.Client) -> None:
+def test_the_password_grant_returns_tokens_or_reports_a_wrong_password(generic: Twin, client: oauth_core.Client) -> None:
     # The twin's one user.
     user, password = "alice", "w0nder+land & more"
     assert client.password(username=user, password=password, scope="read").scope == {"read"}
@@ -254,7 +254,7 @@ def test_the_password_grant(generic: Twin, client: oauth_core.Client) -> None:
     assert caught.value.code == "denied.invalid_grant" and "guess" not in str(caught.value)
 
 
-def test_advice_can_be_imported_where_it_is_needed() -> None:
+def test_advice_can_be_imported_from_errors() -> None:
     from oauth_core import errors
 
     assert "reauthorize" in errors.Advice.__args__  # type: ignore[attr-defined]
@@ -266,7 +266,7 @@ README = examples.examples("bindings/python/README.md")
 
 
 @pytest.mark.parametrize("index", range(len(README)))
-def test_the_readme_runs(
+def test_the_readme_examples_run(
     twins: dict[str, Twin], index: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Its code as it stands, with the preset moved to a twin."""

@@ -34,13 +34,13 @@ def provider() -> Iterator[Any]:
         yield server_info
 
 
-def test_permissions_are_asked_for_and_granted(provider: Any) -> None:
+def test_authorization_details_are_requested_and_the_granted_ones_returned(provider: Any) -> None:
     client = make_client(provider, "security", dpop_key=oauth_core.DpopKey.generate())
     flow = client.begin_authorization(
         redirect_uri=CALLBACK, scope="openid", resource=[ONE], authorization_details=[PAYMENT], push="always"
     )
     tokens = client.redeem(flow, Browser().open(flow.url))
-    # The server says more than it was asked.
+    # The server adds a member to the requested details.
     assert tokens.authorization_details == [{**PAYMENT, "id": "p-4711"}]
     assert tokens.warnings == ()
     assert tokens.missing_authorization_details([PAYMENT]) == []
@@ -96,7 +96,7 @@ def audience(client: oauth_core.Client, tokens: oauth_core.Tokens) -> list[str]:
     return list(introspection.audience)
 
 
-def test_a_refresh_narrows_the_resources(provider: Any) -> None:
+def test_a_refresh_may_narrow_the_resources_but_not_exceed_them(provider: Any) -> None:
     client = make_client(provider, "security", dpop_key=oauth_core.DpopKey.generate())
     flow = client.begin_authorization(
         redirect_uri=CALLBACK, scope="openid read", resource=[ONE, OTHER], push="always"
@@ -117,7 +117,7 @@ def test_a_refresh_narrows_the_resources(provider: Any) -> None:
     assert error.value.code == "denied.invalid_target"
 
 
-def test_the_clients_own_tokens_are_for_a_resource(provider: Any) -> None:
+def test_client_credentials_tokens_are_issued_for_the_requested_resource(provider: Any) -> None:
     client = make_client(provider, "security", dpop_key=oauth_core.DpopKey.generate())
     assert audience(client, client.client_credentials(scope="read", resource=[ONE]).token()) == [ONE]
     source = client.client_credentials(scope="read", resource=[OTHER])
@@ -139,7 +139,7 @@ def refreshable() -> oauth_core.Tokens:
     return oauth_core.Tokens.deserialize(json.dumps(stored))
 
 
-def test_every_token_request_asks_for_permissions() -> None:
+def test_authorization_details_are_sent_in_every_token_request() -> None:
     client = offline(client_secret="s")
     arguments: dict[str, Any] = {"authorization_details": [PAYMENT]}
     for exchange in (
@@ -163,7 +163,7 @@ def test_every_token_request_asks_for_permissions() -> None:
     assert error.value.code == "form.reserved_parameter"
 
 
-def test_a_kept_grant_is_of_its_permissions() -> None:
+def test_authorization_details_are_part_of_the_key_of_a_grant() -> None:
     client = offline(client_secret="s")
 
     def key(details: Any, subject: str | None = None) -> str:

@@ -1,4 +1,4 @@
-"""The plug-ins: each attaches, renews once after a 401, and never leaves its origins."""
+"""The plug-ins attach tokens, renew once after a 401, and send tokens to their origins only."""
 
 from __future__ import annotations
 
@@ -97,14 +97,14 @@ def send(request: pytest.FixtureRequest) -> Callable[..., int]:
     return WAYS[request.param]
 
 
-def test_the_token_is_attached(generic: Twin, source: Source, send: Callable[..., int]) -> None:
+def test_a_plugin_attaches_the_token(generic: Twin, source: Source, send: Callable[..., int]) -> None:
     assert send(source, generic.base, f"{generic.base}/api/echo") == 200
     assert send(source, generic.base, f"{generic.base}/api/echo", b"hello") == 200
     assert generic.counters["token_requests"] == 1
     assert generic.counters["api_401"] == 0
 
 
-def test_a_401_is_renewed_once(generic: Twin, source: Source, send: Callable[..., int]) -> None:
+def test_a_plugin_renews_once_after_a_401(generic: Twin, source: Source, send: Callable[..., int]) -> None:
     for content in (None, b"hello"):
         source.token()
         generic.expire()
@@ -113,7 +113,7 @@ def test_a_401_is_renewed_once(generic: Twin, source: Source, send: Callable[...
     assert (counters["token_requests"], counters["api_401"], counters["api_calls"]) == (3, 2, 4)
 
 
-def test_a_second_401_is_handed_back(
+def test_a_second_401_is_returned(
     generic: Twin, source: Source, plain: Start, send: Callable[..., int]
 ) -> None:
     api = plain(reply(401))
@@ -123,7 +123,7 @@ def test_a_second_401_is_handed_back(
     assert generic.counters["token_requests"] == 2
 
 
-def test_a_body_that_streams_is_sent_once(
+def test_a_streamed_body_is_not_resent_after_a_401(
     generic: Twin, source: Source, send: Callable[..., int]
 ) -> None:
     def parts() -> Iterator[bytes]:
@@ -138,7 +138,7 @@ def test_a_body_that_streams_is_sent_once(
     assert generic.counters["token_requests"] == 2, "the dead token is forgotten"
 
 
-def test_another_origin_is_refused_before_anything_is_sent(
+def test_another_origin_is_rejected_before_anything_is_sent(
     generic: Twin, source: Source, plain: Start, send: Callable[..., int]
 ) -> None:
     thief = plain(reply(200))
@@ -148,7 +148,7 @@ def test_another_origin_is_refused_before_anything_is_sent(
     assert thief.seen == []
 
 
-def test_a_redirect_to_another_origin_carries_no_token(
+def test_a_redirect_to_another_origin_has_no_token(
     source: Source, plain: Start, send: Callable[..., int]
 ) -> None:
     thief = plain(reply(401))
@@ -161,7 +161,7 @@ def test_a_redirect_to_another_origin_carries_no_token(
     assert len(api.seen) == 1
 
 
-def test_a_lack_of_scope_is_not_renewed(
+def test_insufficient_scope_does_not_cause_a_renewal(
     source: Source, plain: Start, send: Callable[..., int], generic: Twin
 ) -> None:
     api = plain(reply(403, www_authenticate='Bearer error="insufficient_scope"'))
@@ -169,7 +169,7 @@ def test_a_lack_of_scope_is_not_renewed(
     assert generic.counters["token_requests"] == 1
 
 
-def test_the_token_request_does_not_follow_the_users_redirects(
+def test_redirects_configured_in_the_http_client_are_not_followed_at_the_token_endpoint(
     plain: Start, send: Callable[..., int]
 ) -> None:
     thief = plain(reply(200, b"{}"))
@@ -199,7 +199,7 @@ def test_requests_sends_a_file_once(generic: Twin, source: Source) -> None:
     assert response.status_code == 401 and generic.counters["api_calls"] == 1
 
 
-def test_many_tasks_over_one_httpx_client(generic: Twin, source: Source) -> None:
+def test_fifty_tasks_over_one_httpx_client_share_one_renewal(generic: Twin, source: Source) -> None:
     source.token()
     generic.expire()
 
@@ -236,7 +236,7 @@ def ruled(twin: Twin) -> Source:
 
 
 @pytest.mark.parametrize("way", [*sorted(WAYS), "its own", "its own, async"])
-def test_a_token_that_ended_in_a_body_is_renewed_once(generic: Twin, way: str) -> None:
+def test_a_token_reported_as_expired_in_a_response_body_is_renewed_once(generic: Twin, way: str) -> None:
     source = ruled(generic)
     url = f"{generic.base}/api/echo"
 
@@ -248,7 +248,7 @@ def test_a_token_that_ended_in_a_body_is_renewed_once(generic: Twin, way: str) -
         assert response.json()["method"] == "GET"
         return response.status
 
-    # This one is looked into as well, and is the caller's.
+    # This response is inspected as well, and returned.
     assert fetch_status() == 200
     generic.expire()
     generic.fault("ended_token_in_body")
@@ -257,7 +257,7 @@ def test_a_token_that_ended_in_a_body_is_renewed_once(generic: Twin, way: str) -
     assert (counters["token_requests"], counters["api_calls"]) == (2, 3)
 
 
-def test_rules_of_the_callers_own_tell_of_an_ended_token(generic: Twin, source: Source) -> None:
+def test_configured_rules_recognize_replies_about_expired_tokens(generic: Twin, source: Source) -> None:
     url = f"{generic.base}/api/echo"
     rules: list[dict[str, Any]] = [
         {"status": 403, "body": {"error.code": [190, "expired"]}},
@@ -271,7 +271,7 @@ def test_rules_of_the_callers_own_tell_of_an_ended_token(generic: Twin, source: 
         generic.fault("ended_token_in_body", **fault)
         assert api.get(url).json()["method"] == "GET"
         assert generic.counters["token_requests"] == number + 2
-    # What no rule fits is handed back, body and all.
+    # A response that matches no rule is returned with its body.
     generic.expire()
     generic.fault("ended_token_in_body", status=403, body='{"error":{"code":4}}')
     response = api.get(url)
@@ -304,8 +304,8 @@ def test_a_body_of_unknown_length_is_streamed(plain: Start, plugin: Any) -> None
         assert b"".join(response.iter_bytes()) == body
 
 
-def test_a_body_is_sent_again_with_the_nonce(plain: Start, send: Callable[..., int]) -> None:
-    """In every plug-in (RFC 9449 section 9): the API has had the body, refuses its proof, and gets both anew."""
+def test_a_body_is_resent_with_the_nonce_of_the_api(plain: Start, send: Callable[..., int]) -> None:
+    """In every plug-in (RFC 9449 section 9): the API reads the body, rejects the proof, and gets both again."""
     proofs = Proofs()
     things = plain(proofs)
     base = things.base

@@ -1,4 +1,4 @@
-"""The presets as tests/presets.json states them, which every language is held to."""
+"""The presets as in tests/presets.json, the same in every language."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import oauth_core
 PRESETS: list[dict[str, Any]] = json.loads((ROOT / "tests/presets.json").read_text())
 
 
-def test_the_presets_are_those() -> None:
+def test_the_presets_are_those_of_presets_json() -> None:
     with pytest.raises(oauth_core.MisuseError) as caught:
         oauth_core.provider("none of them")
     assert caught.value.code == "provider.unknown"

@@ -57,7 +57,7 @@ FORKED = "ignore:This process .* is multi-threaded:DeprecationWarning"
 
 
 @pytest.mark.filterwarnings(FORKED)
-def test_the_child_of_a_fork_gets_a_token(generic: Twin, client: oauth_core.Client) -> None:
+def test_a_forked_process_gets_a_token(generic: Twin, client: oauth_core.Client) -> None:
     source = client.client_credentials()
     source.token()
     assert in_child(source.token) == 0
@@ -67,7 +67,7 @@ def test_the_child_of_a_fork_gets_a_token(generic: Twin, client: oauth_core.Clie
 
 
 @pytest.mark.filterwarnings(FORKED)
-def test_the_child_of_a_fork_goes_on_with_the_newest_tokens(
+def test_a_forked_process_uses_the_newest_tokens(
     generic: Twin, person: tuple[oauth_core.Client, oauth_core.Tokens]
 ) -> None:
     client, tokens = person
@@ -83,7 +83,7 @@ def test_the_child_of_a_fork_goes_on_with_the_newest_tokens(
 
 
 @pytest.mark.filterwarnings(FORKED)
-def test_a_fork_with_a_request_in_flight(generic: Twin, client: oauth_core.Client) -> None:
+def test_a_process_forked_during_a_request_gets_a_token(generic: Twin, client: oauth_core.Client) -> None:
     source = client.client_credentials()
     generic.fault("slow_body", millis_per_byte=5)
     waiting = threading.Thread(target=source.token)
@@ -124,13 +124,13 @@ ENDS = {
 
 
 @pytest.mark.parametrize("end", sorted(ENDS))
-def test_the_interpreter_ends_with_work_in_flight(generic: Twin, tmp_path: Path, end: str) -> None:
+def test_the_interpreter_exits_cleanly_during_requests(generic: Twin, tmp_path: Path, end: str) -> None:
     for _ in range(20):
         done = run(generic, ENDS[end], tmp_path)
         assert done.returncode == 0, done.stderr
 
 
-def test_work_in_an_exit_handler_is_done(generic: Twin, tmp_path: Path) -> None:
+def test_requests_in_an_exit_handler_are_completed(generic: Twin, tmp_path: Path) -> None:
     text = """
         import atexit
         source = client.client_credentials()
@@ -150,10 +150,10 @@ def a_login(twin: Twin) -> oauth_core.Tokens:
     return client.redeem(flow, approve(flow.url))
 
 
-def test_a_renewal_under_way_is_finished_and_stored_at_the_end(
+def test_a_renewal_in_progress_at_exit_is_completed_and_stored(
     generic: Twin, tmp_path: Path
 ) -> None:
-    """Cut off, it would be lost: the server has replaced the refresh token."""
+    """If it were cut off, the rotated refresh token would be lost."""
     (tmp_path / "tokens.json").write_text(a_login(generic).serialize())
     text = """
         import json, pathlib, time, urllib.request
@@ -179,7 +179,7 @@ def test_a_renewal_under_way_is_finished_and_stored_at_the_end(
     assert generic.counters["reuse_events"] == 0
 
 
-def test_a_source_is_drained(generic: Twin) -> None:
+def test_drain_waits_for_the_renewal_and_closes_the_source(generic: Twin) -> None:
     first = a_login(generic)
     source = generic_client(generic).source(first)
     generic.fault("slow_body", millis_per_byte=2)
@@ -198,7 +198,7 @@ def test_a_source_is_drained(generic: Twin) -> None:
     assert generic.counters["refreshes"] == 1
 
 
-def test_ctrl_c_ends_a_wait(generic: Twin, tmp_path: Path) -> None:
+def test_ctrl_c_interrupts_a_pending_request(generic: Twin, tmp_path: Path) -> None:
     text = """
         import json, signal, urllib.request
         # A runner in the background hands down that Ctrl-C is ignored.

@@ -1,4 +1,4 @@
-"""What is in requests, and how they come: pushed because the server's metadata require it (RFC 9126 section 5)."""
+"""Pushed authorization requests (RFC 9126), and the parameters of requests."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def test_a_request_is_pushed_if_the_metadata_require_it() -> None:
 
 
 @pytest.mark.parametrize("status", [405, 413])
-def test_a_push_that_is_refused_by_its_status_is_not_repeated(
+def test_a_push_rejected_with_status_405_or_413_is_not_repeated(
     plain: Callable[[Answer], Plain], status: int
 ) -> None:
-    """RFC 9126 section 2.3: a request that is too large stays so."""
+    """RFC 9126 section 2.3: a request that is too large would be rejected again."""
     place = plain(reply(status, b"<html>no</html>", content_type="text/html"))
     metadata = {
         "issuer": place.base,

@@ -1,4 +1,4 @@
-"""What operations take and leave behind, in Python's terms."""
+"""Arguments and results of operations."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_an_introspection_response_exposes_its_members(generic: Twin) -> None:
     assert (dead.scope, dead.audience, dead.extra) == (None, (), {})
 
 
-def test_a_code_for_another_device(generic: Twin) -> None:
+def test_a_device_authorization_has_typed_members_and_hides_its_device_code(generic: Twin) -> None:
     client = generic_client(generic)
     device = client.device_authorization(scope="read")
     assert isinstance(device, oauth_core.DeviceAuthorizationResponse)
@@ -50,7 +50,7 @@ def test_a_code_for_another_device(generic: Twin) -> None:
     assert isinstance(step, oauth_core.Send) and step.url == f"{generic.base}/device_authorization"
 
 
-def test_members_of_every_kind(plain: Any) -> None:
+def test_the_members_of_an_introspection_response_have_python_types(plain: Any) -> None:
     body = (
         b'{"active":true,"scope":"b a","exp":1750000060,"iat":1750000000,"nbf":1750000000,"sub":"u","aud":["x"],'
         b'"iss":"https://as.example","username":"jo","token_type":"Bearer","client_id":"c","more":[1,{"a":2.5}]}'
@@ -77,7 +77,7 @@ def test_members_of_every_kind(plain: Any) -> None:
     )
 
 
-def test_a_record_does_not_change() -> None:
+def test_records_are_immutable() -> None:
     state: Any = oauth_core.IntrospectionResponse(active=True)
     for name in ("active", "another"):
         with pytest.raises(AttributeError):
@@ -97,7 +97,7 @@ def test_a_record_without_active_or_with_unknown_members_is_refused() -> None:
         kind(active=True, actve=True)
 
 
-def test_a_secret_is_not_shown_and_not_pickled() -> None:
+def test_a_record_with_a_secret_hides_it_and_cannot_be_pickled() -> None:
     record: Any = Device
     device = record(device_code="S3CR3T")
     assert (device.device_code, device.interval) == ("S3CR3T", 5)
@@ -106,7 +106,7 @@ def test_a_secret_is_not_shown_and_not_pickled() -> None:
         pickle.dumps(device)
 
 
-def test_halves_of_different_releases_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_extension_and_package_of_different_releases_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_ops, "FINGERPRINT", "0")
     with pytest.raises(ImportError, match="another release"):
         importlib.reload(_client)
@@ -128,7 +128,7 @@ def test_every_record_is_exported() -> None:
         ("revoke", {"tokn": "t"}, "unexpected keyword argument 'tokn'"),
     ],
 )
-def test_a_mistake_is_reported_by_name(client: Any, name: str, value: Any, text: str) -> None:
+def test_an_argument_error_contains_the_name_of_the_argument(client: Any, name: str, value: Any, text: str) -> None:
     for holder, method in ((client, name), (client, f"a{name}"), (client.exchange, name)):
         with pytest.raises(TypeError) as caught:
             getattr(holder, method)(**value)

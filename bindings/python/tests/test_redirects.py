@@ -1,4 +1,4 @@
-"""Redirects that the HTTP clients follow by themselves, with tokens that are bound to a key."""
+"""Redirects followed by the HTTP clients, with key-bound tokens."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def json_reply(status: int, body: object, **headers: str) -> Answer:
 
 
 def api(kind: str) -> Answer:
-    """A token endpoint and an API that leads on from place to place, and looks at the proof at the last."""
+    """A token endpoint, and an API that redirects, and verifies the proof at the end."""
 
     def respond(handler: Any) -> None:
         if handler.path == "/token":
@@ -113,7 +113,7 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", ["Bearer", "DPoP"])
-def test_where_a_redirect_leads_gets_a_proof_of_its_own(plain: Start, kind: str, way: str) -> None:
+def test_a_redirected_request_gets_a_proof_for_its_target(plain: Start, kind: str, way: str) -> None:
     place = plain(api(kind))
     source = make_source(place.base, kind)
     for method, body in (("GET", b""), ("POST", b"x")):
@@ -128,7 +128,7 @@ def test_where_a_redirect_leads_gets_a_proof_of_its_own(plain: Start, kind: str,
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_token_that_is_over_is_renewed_where_a_redirect_led(plain: Start, way: str) -> None:
+def test_an_expired_token_is_renewed_after_a_redirect(plain: Start, way: str) -> None:
     over = [True]
 
     def respond(handler: Any) -> None:
@@ -145,7 +145,7 @@ def test_a_token_that_is_over_is_renewed_where_a_redirect_led(plain: Start, way:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_another_origin_gets_neither_a_token_nor_a_proof(plain: Start, way: str) -> None:
+def test_a_redirect_to_another_origin_gets_neither_a_token_nor_a_proof(plain: Start, way: str) -> None:
     elsewhere = plain(json_reply(401, {}))
     lead = reply(302, location=f"{elsewhere.base}/end")
     bank = api("DPoP")
@@ -174,8 +174,8 @@ def test_another_origin_gets_neither_a_token_nor_a_proof(plain: Start, way: str)
         ("https://server.example.com", "https://server.example.com/"),
     ],
 )
-def test_a_proof_names_the_url_as_the_client_writes_it(plain: Start, url: str, htu: str) -> None:
-    """The vectors of ``htu`` that the core reads from nobody: httpx has made them plain before (RFC 9449 4.2)."""
+def test_the_htu_of_a_proof_is_the_url_normalized_by_the_http_client(plain: Start, url: str, htu: str) -> None:
+    """The vectors of ``htu`` whose URLs httpx normalizes before the core reads them (RFC 9449 section 4.2)."""
     source = make_source(plain(api("DPoP")).base, "DPoP")
     named: list[str] = []
 

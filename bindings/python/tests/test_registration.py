@@ -1,4 +1,4 @@
-"""What a client is registered with: how the server's answers are signed and encrypted."""
+"""Registered algorithms by which the server's responses are signed and encrypted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def client(**registered: Any) -> oauth_core.Client:
 
 
 def fetch_userinfo(response: tuple[str, str], **registered: Any) -> oauth_core.UserClaims:
-    """What comes of an answer about a user."""
+    """The claims of a userinfo response."""
     tokens = oauth_core.Tokens.bearer("t0ken")
     exchange = client(**registered).exchange.userinfo(tokens=tokens, subject="ann")
     assert isinstance(next(exchange), oauth_core.Send)
@@ -45,7 +45,7 @@ ENCRYPTION = {
 }
 
 
-def test_an_encrypted_answer_is_decrypted() -> None:
+def test_an_encrypted_userinfo_response_is_decrypted() -> None:
     assert fetch_userinfo(JWT, **ENCRYPTION).claims["name"] == "Ann"
     assert fetch_userinfo(JSON).subject == "ann"
 
@@ -80,14 +80,14 @@ def test_a_response_that_differs_from_the_registered_format_is_refused(
         ({"userinfo_signed_response_alg": "none"}, "key.algorithm"),
     ],
 )
-def test_a_registration_that_makes_no_sense_is_refused(registered: dict[str, Any], code: str) -> None:
+def test_inconsistent_registered_algorithms_are_rejected(registered: dict[str, Any], code: str) -> None:
     with pytest.raises(oauth_core.OAuthError) as caught:
         client(**registered)
     assert caught.value.code == code
     assert "AAECAw" not in str(caught.value)
 
 
-def test_an_introspection_asks_for_a_signed_answer_and_takes_no_other() -> None:
+def test_introspection_requests_a_signed_response_and_rejects_an_unsigned_one() -> None:
     exchange = client().exchange.introspect(token="t", signed_response_alg="ES256")
     step = next(exchange)
     assert isinstance(step, oauth_core.Send)

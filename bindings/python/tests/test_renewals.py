@@ -1,4 +1,4 @@
-"""Tokens that are renewed with the access token itself, as a preset describes it."""
+"""Renewal with the access token, as described in a preset."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def aged(tokens: oauth_core.Tokens, seconds: int) -> oauth_core.Tokens:
     return oauth_core.Tokens.deserialize(json.dumps(stored))
 
 
-def test_a_short_lived_token_is_exchanged_at_once_and_used_meanwhile(generic: Twin) -> None:
+def test_a_short_lived_token_is_exchanged_at_once_and_used_until_then(generic: Twin) -> None:
     client = client_of(generic)
     short = login(client)
     source = client.source(short)
@@ -67,11 +67,11 @@ def test_a_short_lived_token_is_exchanged_at_once_and_used_meanwhile(generic: Tw
     until(lambda: (source.token().expires_in or 0) > 86_400, "the long-lived token")
     assert source.get(url).status == 200
     assert source.token().access_token != short.access_token
-    # One is enough for all that ask.
+    # All callers share one exchange.
     assert generic.counters["renewals"] == 1
 
 
-def test_what_has_ended_renews_nothing_and_a_person_is_told_to_come_back(generic: Twin) -> None:
+def test_an_expired_access_token_is_not_exchanged_and_requires_a_new_login(generic: Twin) -> None:
     client = client_of(generic)
     source = client.source(aged(login(client), 10_000))
     with pytest.raises(oauth_core.OAuthError) as caught:
@@ -80,7 +80,7 @@ def test_what_has_ended_renews_nothing_and_a_person_is_told_to_come_back(generic
     assert generic.counters["renewals"] == 0
 
 
-def test_the_presets_of_meta_renew_so() -> None:
+def test_the_presets_of_meta_exist_and_have_api_origins() -> None:
     for name in ("facebook", "instagram", "threads"):
         assert name in oauth_core.providers()
         assert oauth_core.provider(name).api_origins

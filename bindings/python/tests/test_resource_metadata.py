@@ -1,4 +1,4 @@
-"""What an API says about itself (RFC 9728): asked natively, in a coroutine, and step by step."""
+"""Protected resource metadata (RFC 9728): blocking, in a coroutine, and step by step."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def api_client(twin: Twin, **options: Any) -> oauth_core.Client:
 
 
 def challenges(twin: Twin) -> list[str]:
-    """Those of the API's answer to whoever has no token."""
+    """The challenges of the API in response to a request without a token."""
     with pytest.raises(urllib.error.HTTPError) as raised:
         urllib.request.urlopen(f"{twin.base}/api/echo")
     with raised.value as response:
@@ -58,7 +58,7 @@ def test_an_api_names_the_issuer_of_its_tokens(generic: Twin) -> None:
     assert "authorization" not in generic.entry(f"{PLACE}/api/echo")["headers"]
 
 
-def test_a_parent_has_to_be_allowed(generic: Twin) -> None:
+def test_metadata_of_a_parent_resource_is_accepted_only_if_allowed(generic: Twin) -> None:
     client = generic_client(generic)
     below = f"{generic.base}/api"
     assert code(client, resource=below) == "denied.http_status"
@@ -115,7 +115,7 @@ def test_invalid_metadata_is_refused(generic: Twin, fault: str, refused: str) ->
     assert len(requested_paths(generic)) == 1
 
 
-def test_step_by_step(generic: Twin) -> None:
+def test_metadata_is_fetched_step_by_step(generic: Twin) -> None:
     client = generic_client(generic)
     exchange = client.exchange.resource_metadata(resource="http://127.0.0.1/mcp", matching="parent")
     step = next(exchange)

@@ -1,4 +1,4 @@
-"""Records that only the holder of a key can read."""
+"""Encrypted records in stores."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def written(folder: Path) -> str:
     return file.read_text()
 
 
-def test_two_processes_share_a_file_that_shows_no_token(generic: Twin, tmp_path: Path) -> None:
+def test_two_processes_share_a_sealed_file_and_no_token_is_readable_in_it(generic: Twin, tmp_path: Path) -> None:
     grants = tmp_path / "grants"
     config = config_of(generic, ("sealed", str(grants)), tmp_path, f"{generic.base}/token")
     _, tokens = long_ago(config)
@@ -57,7 +57,7 @@ def test_two_processes_share_a_file_that_shows_no_token(generic: Twin, tmp_path:
     assert fresh.access_token in written(tmp_path / "plain")
 
 
-def test_a_wrong_key_opens_nothing(person: Person, tmp_path: Path) -> None:
+def test_a_wrong_key_opens_no_record_and_overwrites_none(person: Person, tmp_path: Path) -> None:
     client, tokens = person
     files = stores.FileStore(tmp_path / "grants")
     source = client.source(store=stores.SealedStore(files, NEW), subject="ann")
@@ -137,7 +137,7 @@ def test_an_invalid_key_is_reported_without_showing_it(tmp_path: Path, key: Seal
         assert not key or repr(key)[2:-1] not in str(caught.value)
 
 
-def test_an_invalid_key(tmp_path: Path) -> None:
+def test_an_argument_of_an_invalid_type_is_rejected(tmp_path: Path) -> None:
     files = stores.FileStore(tmp_path)
     with pytest.raises(TypeError, match="bytes, a str, a SealingKey, or an object with data_key"):
         stores.SealedStore(files, 7)  # type: ignore[arg-type]
@@ -148,7 +148,7 @@ def test_an_invalid_key(tmp_path: Path) -> None:
     assert repr(stores.SealedStore(files, NEW)) == "<oauth_core.stores.SealedStore>"
 
 
-def test_a_rotation_ends(tmp_path: Path) -> None:
+def test_reseal_reports_the_records_that_no_key_opens(tmp_path: Path) -> None:
     files = stores.FileStore(tmp_path)
     files.save("plain", "text", 0)
     stores.SealedStore(files, OLD).save("old", "text", 0)
@@ -164,7 +164,7 @@ def test_a_rotation_ends(tmp_path: Path) -> None:
         stores.SealedStore(files, NEW, plain="maybe")  # type: ignore[arg-type]
 
 
-def test_names_can_be_hidden(tmp_path: Path) -> None:
+def test_record_keys_can_be_hidden(tmp_path: Path) -> None:
     files = stores.FileStore(tmp_path)
     sealed = stores.SealedStore(files, NEW, names=OLD)
     assert sealed.save("anna", "text", 0, due=1)

@@ -1,4 +1,4 @@
-"""Google's service accounts, beside google-auth: the same file gives the same assertion, to the byte."""
+"""Google's service accounts: the assertion is byte for byte that of google-auth."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCOPES = ["https://www.googleapis.com/auth/drive", "https://www.googleapis.com/a
 
 @pytest.fixture(scope="module")
 def file() -> dict[str, str]:
-    """What the console writes, with a key that was made up."""
+    """A service account file with a generated key."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -48,7 +48,7 @@ def client(file: dict[str, str], **more: Any) -> oauth_core.Client:
 
 
 @pytest.mark.parametrize("subject", [None, "ann@example.com", "ünï@example.com"])
-def test_the_assertion_is_that_of_google_auth(
+def test_the_assertion_is_identical_to_that_of_google_auth(
     file: dict[str, str], subject: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from google.auth import _helpers
@@ -71,7 +71,7 @@ def test_the_assertion_is_that_of_google_auth(
     assert "authorization" not in dict(step.headers)
 
 
-def test_the_file_is_read_before_anything_is_sent_and_its_key_shows_nowhere(file: dict[str, str]) -> None:
+def test_an_invalid_service_account_file_is_rejected_and_its_key_is_not_shown(file: dict[str, str]) -> None:
     for name, value in [("type", "authorized_user"), ("private_key", ""), ("token_uri", "https://evil.example/token")]:
         with pytest.raises(oauth_core.MisuseError) as refused:
             client({**file, name: value})
@@ -92,8 +92,8 @@ def encoded(value: int) -> str:
 
 
 @pytest.mark.parametrize("way", ["from_json", "from_file"])
-def test_a_client_file_of_an_account_gets_tokens(file: dict[str, str], generic: Twin, tmp_path: Path, way: str) -> None:
-    """The twin stands where Google does: it is sent what Google would be."""
+def test_a_client_from_a_service_account_file_gets_tokens(file: dict[str, str], generic: Twin, tmp_path: Path, way: str) -> None:
+    """The twin replaces Google: it gets the request that Google would get."""
     key = serialization.load_pem_private_key(file["private_key"].encode(), None)
     assert isinstance(key, rsa.RSAPrivateKey)
     public = key.public_key().public_numbers()

@@ -34,7 +34,7 @@ def aged(store: Any, key: str) -> None:
     assert store.save(key, json.dumps(stored), version, due=due)
 
 
-def test_each_person_has_a_grant(
+def test_each_user_has_a_grant_shared_by_all_workers(
     generic: Twin, client: oauth_core.Client, tmp_path: Path
 ) -> None:
     store = stores.SqliteStore(tmp_path / "grants.db")
@@ -59,7 +59,7 @@ def test_each_person_has_a_grant(
     assert generic.counters["refreshes"] == refreshes + 1
 
 
-def test_a_logout_revokes_and_removes(
+def test_a_logout_revokes_the_tokens_and_removes_the_grant(
     generic: Twin, client: oauth_core.Client, tmp_path: Path
 ) -> None:
     sessions = oauth_core.Grants(client, stores.FileStore(tmp_path))
@@ -78,7 +78,7 @@ def test_a_logout_revokes_and_removes(
     assert sessions.list()[0] == []
 
 
-def test_a_list_says_what_may_be_shown(client: oauth_core.Client) -> None:
+def test_list_returns_grants_without_secrets_and_reports_unreadable_ones(client: oauth_core.Client) -> None:
     store = stores.MemoryStore()
     sessions = oauth_core.Grants(client, store)
     tokens = a_login(client)
@@ -124,7 +124,7 @@ def test_the_end_of_a_grant_is_reported(generic: Twin, client: oauth_core.Client
     for _ in range(2):
         with pytest.raises(oauth_core.DeniedError):
             sessions.get("ann").renew(tokens)
-    # Who was never there has not ended.
+    # A missing grant is not reported as ended.
     with pytest.raises(oauth_core.OAuthError):
         sessions.get("nobody").token()
     ((subject, error),) = ended
@@ -134,7 +134,7 @@ def test_the_end_of_a_grant_is_reported(generic: Twin, client: oauth_core.Client
     assert grant["ended"] == "denied.invalid_grant"
 
 
-def test_memory_is_bounded(client: oauth_core.Client) -> None:
+def test_the_number_of_grants_in_memory_is_bounded(client: oauth_core.Client) -> None:
     sessions = oauth_core.Grants(client, stores.MemoryStore(), capacity=10)
     tokens = a_login(client)
     for number in range(100):
@@ -143,7 +143,7 @@ def test_memory_is_bounded(client: oauth_core.Client) -> None:
     assert sessions.get("person-0").token().access_token == tokens.access_token
 
 
-def test_renewals_have_a_pace(generic: Twin, client: oauth_core.Client) -> None:
+def test_renewals_of_several_grants_complete_with_a_rate_limit(generic: Twin, client: oauth_core.Client) -> None:
     sessions = oauth_core.Grants(client, stores.MemoryStore(), per_second=20)
     logins = [a_login(client) for _ in range(5)]
     for number, tokens in enumerate(logins):
@@ -155,11 +155,11 @@ def test_renewals_have_a_pace(generic: Twin, client: oauth_core.Client) -> None:
 
 
 @pytest.mark.parametrize("at_once, least", [(2, 2), (0, 3)])
-def test_renewals_at_once_are_limited(
+def test_concurrent_renewals_are_limited(
     client: oauth_core.Client, at_once: int, least: int
 ) -> None:
     class Counting(MemoryStore):
-        """A store that tells how many held a lease at once."""
+        """A store that counts concurrently held leases."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -189,7 +189,7 @@ def test_renewals_at_once_are_limited(
     assert store.most == 2 if at_once else store.most >= least
 
 
-def test_all_are_drained(client: oauth_core.Client) -> None:
+def test_drain_closes_all_sources(client: oauth_core.Client) -> None:
     sessions = oauth_core.Grants(client, stores.MemoryStore())
     tokens = a_login(client)
     sessions.log_in("ann", tokens)
@@ -200,7 +200,7 @@ def test_all_are_drained(client: oauth_core.Client) -> None:
     asyncio.run(sessions.adrain(timeout=1))
 
 
-def test_a_custom_store_that_cannot_list_is_reported(client: oauth_core.Client) -> None:
+def test_list_and_renew_idle_of_a_store_that_cannot_list_are_rejected(client: oauth_core.Client) -> None:
     class Plain:
         def load(self, key: str, /) -> tuple[int, str] | None:
             return None
@@ -229,7 +229,7 @@ def ending(store: Any, key: str, **members: float) -> None:
     assert store.save(key, json.dumps(stored), version, due=tokens["received_at"])
 
 
-def test_an_idle_grant_is_kept_alive_before_its_refresh_token_ends(
+def test_an_idle_grant_is_renewed_before_its_refresh_token_expires(
     generic: Twin, client: oauth_core.Client
 ) -> None:
     store = stores.MemoryStore()

@@ -1,4 +1,4 @@
-"""Sources and keepers whose tokens are got with a sign-in at an identity provider."""
+"""Sources and keepers that get tokens with a login at an identity provider."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def stage(twins: dict[str, Twin]) -> Stage:
     return Stage(twins)
 
 
-def test_a_source_is_renewed_with_the_sign_in_of_then(stage: Stage) -> None:
+def test_each_renewal_of_a_source_uses_the_current_sign_in(stage: Stage) -> None:
     sign_in = stage.us.source(stage.login)
     source = stage.source(sign_in)
     before = stage.requests()
@@ -71,7 +71,7 @@ def test_a_source_is_renewed_with_the_sign_in_of_then(stage: Stage) -> None:
     tokens = source.token()
     assert list(tokens.scope) == ["read"] and tokens.refresh_token is None
     assert stage.there.introspect(token=tokens.access_token).active
-    # Each renewal is an exchange, and an assertion of its own.
+    # Each renewal is an exchange with a new assertion.
     renewed = source.renew(tokens)
     assert renewed.access_token != tokens.access_token
     after = stage.requests()
@@ -83,7 +83,7 @@ def test_a_source_is_renewed_with_the_sign_in_of_then(stage: Stage) -> None:
     assert asyncio.run(once()) not in (tokens.access_token, renewed.access_token)
 
 
-def test_workers_that_share_a_store_make_one_exchange(stage: Stage, tmp_path: Path) -> None:
+def test_workers_with_a_shared_store_make_one_exchange(stage: Stage, tmp_path: Path) -> None:
     store = stores.FileStore(tmp_path / "grants")
     first = stage.source(lambda: stage.id_token, store=store, subject="ann")
     tokens = first.token()
@@ -101,7 +101,7 @@ def test_workers_that_share_a_store_make_one_exchange(stage: Stage, tmp_path: Pa
     assert unnamed.value.code == "grant.subject_missing"
 
 
-def test_an_id_token_that_has_ended_is_renewed_by_its_source(stage: Stage) -> None:
+def test_an_expired_id_token_is_renewed_by_its_source(stage: Stage) -> None:
     class SignIn:
         renewed = 0
 
@@ -126,7 +126,7 @@ def test_an_id_token_that_has_ended_is_renewed_by_its_source(stage: Stage) -> No
     assert missing.value.advice == "reauthorize"
 
 
-def test_a_renewal_without_an_id_token_leaves_the_refresh_token(stage: Stage) -> None:
+def test_the_refresh_token_is_exchanged_if_the_renewed_login_has_no_valid_id_token(stage: Stage) -> None:
     flow = stage.us.authorize(redirect_uri=CALLBACK, scope="openid offline_access")
     login = stage.us.redeem(flow, approve(flow.url))
     assert login.id_token is not None and login.refresh_token is not None
@@ -147,7 +147,7 @@ def test_a_renewal_without_an_id_token_leaves_the_refresh_token(stage: Stage) ->
     assert form["subject_token_type"] == "urn:ietf:params:oauth:token-type:refresh_token"
 
 
-def test_a_sign_in_comes_from_a_function_a_coroutine_or_a_file(stage: Stage, tmp_path: Path) -> None:
+def test_a_sign_in_is_read_from_a_function_a_coroutine_or_a_file(stage: Stage, tmp_path: Path) -> None:
     async def later() -> str:
         return stage.id_token
 
@@ -211,7 +211,7 @@ def test_the_log_contains_the_reason_of_a_failed_sign_in(stage: Stage, caplog: p
     assert caplog.text.count("denied.invalid_grant") == 2, "the sign-in ended, and the renewal failed"
 
 
-def test_a_keeper_is_driven_by_hand(stage: Stage) -> None:
+def test_a_keeper_with_a_sign_in_can_be_driven(stage: Stage) -> None:
     for sign_in in (lambda: stage.id_token, stage.us.source(stage.login)):
         keeper = stage.there.keeper(shared=False, scope="read", identity_provider=stage.us, sign_in=sign_in)
         with httpx.Client() as http:
@@ -220,7 +220,7 @@ def test_a_keeper_is_driven_by_hand(stage: Stage) -> None:
         assert stage.there.introspect(token=tokens.access_token).active
 
 
-def test_an_incomplete_sign_in_is_rejected(stage: Stage) -> None:
+def test_an_incomplete_or_invalid_sign_in_is_rejected(stage: Stage) -> None:
     for wrong in (
         {"sign_in": lambda: "x"},
         {"identity_provider": stage.us},
@@ -239,7 +239,7 @@ def test_an_incomplete_sign_in_is_rejected(stage: Stage) -> None:
 
 
 def ended(id_token: str) -> str:
-    """The same ID token, but it has ended. Whoever got it has verified it before."""
+    """The same ID token, but expired. Its signature was verified before."""
     header, payload, signature = id_token.split(".")
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     text = json.dumps({**claims, "exp": int(time.time()) - 1}).encode()

@@ -1,4 +1,4 @@
-"""Two workers with one sign-in, whose refresh token is what an identity assertion is asked for with."""
+"""Two workers with one sign-in, whose refresh token is exchanged for an identity assertion."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Own:
 
 
 @pytest.mark.parametrize("wrapped", [lambda grant: grant, Own], ids=["grant", "own"])
-def test_two_workers_never_use_one_refresh_token_at_a_time(
+def test_two_workers_never_use_one_refresh_token_concurrently(
     plain: Callable[[Answer], Plain], tmp_path: Path, wrapped: Callable[[oauth_core.GrantSource], Any]
 ) -> None:
     stage = Stage(plain)
@@ -151,7 +151,7 @@ def test_the_grant_of_a_custom_source_must_be_of_a_supported_type(plain: Callabl
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_exchanges_in_quick_succession_renew_the_sign_in_once(
+def test_successive_exchanges_renew_the_sign_in_once(
     plain: Callable[[Answer], Plain], tmp_path: Path, shared: bool
 ) -> None:
     stage = Stage(plain)
@@ -188,7 +188,7 @@ class Killed:
         return self.reached().lease(key, holder, seconds)
 
 
-def test_a_worker_that_is_killed_in_an_exchange_keeps_others_waiting_for_a_lease_and_no_longer(
+def test_a_worker_killed_during_an_exchange_blocks_others_until_its_lease_expires(
     plain: Callable[[Answer], Plain],
 ) -> None:
     stage = Stage(plain)

@@ -1,4 +1,4 @@
-"""Servers whose clock is another: a proof whose time they refuse is made anew once, by their Date (RFC 9449 section 11.1)."""
+"""Servers with another clock: a proof rejected by its time is retried once with the time of their Date header (RFC 9449 section 11.1)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def source_of(base: str) -> Any:
 
 
 @pytest.mark.parametrize("ahead", [HOUR, -HOUR])
-def test_the_clock_of_the_server_is_learnt_from_one_refusal(
+def test_the_clock_of_the_server_is_learned_from_one_rejected_proof(
     plain: Callable[[Answer], Plain], ahead: int
 ) -> None:
     for way in ("own", "httpx", "requests"):
@@ -87,8 +87,8 @@ def test_the_clock_of_the_server_is_learnt_from_one_refusal(
         ], way
 
 
-def test_a_second_refusal_by_the_clock_is_an_error(plain: Callable[[Answer], Plain]) -> None:
-    """A clock that is another with each reply would be followed for ever."""
+def test_a_second_rejection_of_the_proof_by_the_token_endpoint_is_an_error(plain: Callable[[Answer], Plain]) -> None:
+    """A clock that changes with each reply would otherwise cause endless retries."""
     server = Skewed(HOUR, drift=HOUR)
     source = source_of(plain(server).base)
     with pytest.raises(oauth_core.DeniedError) as error:
@@ -97,7 +97,7 @@ def test_a_second_refusal_by_the_clock_is_an_error(plain: Callable[[Answer], Pla
     assert server.seen == [("/token", 400)] * 2
 
 
-def test_an_api_that_refuses_twice_by_the_clock_is_heard(plain: Callable[[Answer], Plain]) -> None:
+def test_a_second_rejection_of_the_proof_by_the_api_is_returned(plain: Callable[[Answer], Plain]) -> None:
     server = Skewed(0)
     base = plain(server).base
     source = source_of(base)

@@ -42,7 +42,7 @@ def required_step_up(reply: oauth_core.Response) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_what_the_api_requires_is_satisfied_by_another_login(
+def test_the_step_up_required_by_an_api_is_satisfied_by_another_login(
     twins: dict[str, Twin], name: str
 ) -> None:
     twin = twins[name]
@@ -72,7 +72,7 @@ def test_what_the_api_requires_is_satisfied_by_another_login(
     assert raised.value.code == "step_up.repeated"
 
 
-def test_an_api_that_keeps_requiring_something_else_is_not_obeyed_for_ever(generic: Twin) -> None:
+def test_step_ups_of_an_api_with_alternating_requirements_are_limited(generic: Twin) -> None:
     client = generic_client(generic)
     tokens = generic.signed_in(client)
     for acr in ("phr", "mfa", "phr", "mfa", "phr"):
@@ -84,7 +84,7 @@ def test_an_api_that_keeps_requiring_something_else_is_not_obeyed_for_ever(gener
     assert raised.value.code == "step_up.limit"
 
 
-def test_claims_that_the_api_requires_are_those_of_another_login(generic: Twin) -> None:
+def test_a_claims_challenge_of_an_api_is_satisfied_by_another_login(generic: Twin) -> None:
     """Microsoft Entra's claims challenge."""
     client = generic_client(generic)
     generic.step_up(claims={"access_token": {"acrs": {"essential": True, "value": "c1"}}})
@@ -117,7 +117,7 @@ def test_step_up_tokens_are_stored_separately_from_ordinary_ones(generic: Twin, 
         # The ordinary tokens are still there, and still too little.
         assert grants.get("ann").token().access_token == first.access_token
         assert required_step_up(call(grants.get("ann"))) == required
-        # What needs nothing takes them.
+        # Requests without a requirement accept them.
         generic.step_up()
         assert call(grants.get("ann")).status == 200
         listed, _, _ = grants.list()

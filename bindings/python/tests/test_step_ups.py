@@ -1,4 +1,4 @@
-"""The tokens of step-ups beside the ordinary ones: what makes room for others, and what ends with a logout."""
+"""The tokens of step-ups beside the ordinary ones: eviction and logout."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def names(grants: oauth_core.Grants) -> list[str]:
     return sorted(acr for step_up in step_ups if step_up for acr in step_up["acr_values"])
 
 
-def test_a_step_up_that_has_ended_or_expired_makes_room_for_the_next(stage: Stage) -> None:
+def test_an_ended_or_expired_step_up_is_evicted_by_the_next_login(stage: Stage) -> None:
     store = stores.MemoryStore()
     grants = oauth_core.Grants(stage.client, store)
     for acr in ("ended", "expired", "kept"):
@@ -67,13 +67,13 @@ def test_a_step_up_that_has_ended_or_expired_makes_room_for_the_next(stage: Stag
     assert names(grants) == ["ended", "expired", "kept"]
     grants.log_in("ann", stage.login("new"))
     assert names(grants) == ["kept", "new"]
-    # One that ends alone leaves the list, too, and the last one takes it away.
+    # A logout from one step-up removes it from the list, and the last one removes the list.
     for acr in ("kept", "new"):
         grants.log_out("ann", step_up={"acr_values": [acr]})
     assert store.scan()[0] == []
 
 
-def test_an_evicted_step_up_that_cannot_be_revoked_is_reported(stage: Stage) -> None:
+def test_a_failed_revocation_of_an_evicted_step_up_is_reported(stage: Stage) -> None:
     grants = oauth_core.Grants(stage.client, stores.MemoryStore())
     for number in range(8):
         grants.log_in("ann", stage.login(f"acr-{number}"))
@@ -117,7 +117,7 @@ class Interrupted:
 
 
 @pytest.mark.parametrize("first", ["log_in", "log_out"])
-def test_no_tokens_of_a_step_up_outlive_a_logout_that_crosses_their_sign_in(stage: Stage, first: str) -> None:
+def test_no_step_up_tokens_remain_after_a_concurrent_login_and_logout(stage: Stage, first: str) -> None:
     for number in range(1, 100):
         store = stores.MemoryStore()
         others = oauth_core.Grants(stage.client, store)
@@ -229,7 +229,7 @@ class Failing:
 
 
 @pytest.mark.parametrize("where", ["here", "elsewhere"])
-def test_a_login_that_waited_for_the_store_is_not_stored_after_a_logout(stage: Stage, where: str) -> None:
+def test_a_login_not_yet_stored_is_discarded_by_a_logout(stage: Stage, where: str) -> None:
     store = stores.MemoryStore()
     failing = Failing(store)
     here, elsewhere = oauth_core.Grants(stage.client, failing), oauth_core.Grants(stage.client, store)

@@ -1,4 +1,4 @@
-"""One grant, shared through a store: what one worker has fetched, the others read."""
+"""One grant, shared by workers through a store."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class MemoryStore:
 
 
 class Sqlite:
-    """The same for processes: a store of one's own in thirty lines."""
+    """The same for processes: a custom store in thirty lines."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -107,7 +107,7 @@ def age(store: stores.Store, source: oauth_core.GrantSource | oauth_core.Keeper)
     assert saved is not None and saved > version
 
 
-def test_eight_workers_of_threads_and_tasks_spend_one_refresh_token(
+def test_eight_workers_of_threads_and_tasks_share_one_refresh(
     generic: Twin, person: Person
 ) -> None:
     client, tokens = person
@@ -131,7 +131,7 @@ def test_eight_workers_of_threads_and_tasks_spend_one_refresh_token(
 
 
 @pytest.mark.filterwarnings(FORKED)
-def test_processes_with_a_store_of_ones_own_make_one_request(
+def test_processes_with_a_custom_store_share_one_request(
     generic: Twin, person: Person, tmp_path: Path
 ) -> None:
     client, tokens = person
@@ -153,7 +153,7 @@ def test_processes_with_a_store_of_ones_own_make_one_request(
     assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
 
 
-def test_new_tokens_are_stored_before_anyone_sees_them(person: Person) -> None:
+def test_new_tokens_are_stored_before_they_are_returned(person: Person) -> None:
     client, tokens = person
     store = MemoryStore()
     seen: list[bool] = []
@@ -167,7 +167,7 @@ def test_new_tokens_are_stored_before_anyone_sees_them(person: Person) -> None:
     assert seen == [True]
 
 
-def test_a_grant_that_ended_is_over_for_all_until_a_login(
+def test_an_ended_grant_is_ended_for_all_workers_after_one_request(
     generic: Twin, person: Person
 ) -> None:
     client, tokens = person
@@ -184,7 +184,7 @@ def test_a_grant_that_ended_is_over_for_all_until_a_login(
     assert generic.counters["token_requests"] - before == 1
 
 
-def test_a_record_of_another_grant_is_refused(person: Person) -> None:
+def test_a_record_of_another_grant_is_rejected(person: Person) -> None:
     client, tokens = person
     store = MemoryStore()
     client.source(store=store, subject="ann").log_in(tokens)
@@ -202,7 +202,7 @@ def test_a_record_of_another_grant_is_refused(person: Person) -> None:
     assert seen and seen[0] not in store.records
 
 
-def test_a_failing_store_is_reported_and_nothing_is_sent_without_a_lease(
+def test_without_a_lease_no_refresh_is_sent_and_the_failing_store_is_reported(
     generic: Twin, client: oauth_core.Client
 ) -> None:
     class Broken(MemoryStore):
@@ -220,7 +220,7 @@ def test_a_failing_store_is_reported_and_nothing_is_sent_without_a_lease(
     assert generic.counters["token_requests"] == 1
 
 
-def test_a_lease_of_nonsense_is_not_won(generic: Twin, person: Person) -> None:
+def test_a_malformed_lease_is_not_accepted(generic: Twin, person: Person) -> None:
     class Odd(MemoryStore):
         def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
             return -1.0
@@ -237,7 +237,7 @@ def test_a_lease_of_nonsense_is_not_won(generic: Twin, person: Person) -> None:
     assert generic.counters["token_requests"] == before
 
 
-def test_an_invalid_store_or_result_is_reported(client: oauth_core.Client) -> None:
+def test_an_invalid_store_or_store_result_is_reported(client: oauth_core.Client) -> None:
     class Odd(MemoryStore):
         async def load(self, key: str, /) -> Any:  # type: ignore[override]
             return None
@@ -254,7 +254,7 @@ def test_an_invalid_store_or_result_is_reported(client: oauth_core.Client) -> No
     assert caught.value.code == "argument.invalid"
 
 
-def test_a_bare_refresh_token_becomes_a_grant_by_one_call(person: Person) -> None:
+def test_a_refresh_token_can_be_imported_as_a_grant(person: Person) -> None:
     client, tokens = person
     bare = tokens.refresh_token
     assert bare is not None

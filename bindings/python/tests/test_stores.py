@@ -33,7 +33,7 @@ WORKERS = 8
 
 
 def many(store: stores.FileStore | stores.SqliteStore | stores.MemoryStore | stores.SealedStore) -> None:
-    """What is there is listed, and found when it is due."""
+    """Stored records are listed, and found when due."""
     for number in range(150):
         due = 1000 + number if number % 2 else None
         assert store.save(f"key-{number}", "text", 0, due=due)
@@ -54,7 +54,7 @@ def many(store: stores.FileStore | stores.SqliteStore | stores.MemoryStore | sto
         store.due(datetime(2026, 1, 1), 1)
 
 
-def test_many_grants_are_listed_and_found_when_they_are_due(tmp_path: Path) -> None:
+def test_many_records_are_listed_and_found_when_due(tmp_path: Path) -> None:
     many(stores.FileStore(tmp_path / "grants"))
     many(stores.SqliteStore(tmp_path / "grants.db"))
     many(stores.SealedStore(stores.SqliteStore(tmp_path / "sealed.db"), bytes(32)))
@@ -64,7 +64,7 @@ def test_many_grants_are_listed_and_found_when_they_are_due(tmp_path: Path) -> N
     assert "grants.db" in repr(stores.SqliteStore(tmp_path / "grants.db"))
 
 
-def test_a_source_tells_when_its_grant_is_due(person: Person) -> None:
+def test_a_source_stores_the_time_when_its_grant_is_due(person: Person) -> None:
     client, tokens = person
     store = stores.MemoryStore()
     source = client.source(store=store, subject="ann")
@@ -74,7 +74,7 @@ def test_a_source_tells_when_its_grant_is_due(person: Person) -> None:
     assert (store.due(end, 9), store.due(end + 1, 9)) == ([], [source.key])
 
 
-def test_a_store_of_ones_own_need_not_list(tmp_path: Path) -> None:
+def test_a_custom_store_may_omit_listing(tmp_path: Path) -> None:
     sealed = stores.SealedStore(MemoryStore(), bytes(32))
     for call in (lambda: sealed.scan(), lambda: sealed.due(1, 1)):
         with pytest.raises(oauth_core.MisuseError) as error:
@@ -83,7 +83,7 @@ def test_a_store_of_ones_own_need_not_list(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-def test_a_database_is_used_on_both_sides_of_a_fork(tmp_path: Path) -> None:
+def test_a_database_can_be_used_on_both_sides_of_a_fork(tmp_path: Path) -> None:
     store = stores.SqliteStore(tmp_path / "grants.db")
     version = store.save("key", "text", 0)
     assert version is not None
@@ -173,11 +173,11 @@ def ended(process: Any) -> int | None:
 
 @pytest.mark.filterwarnings(FORKED)
 @pytest.mark.parametrize("worker_kind", ["fork", "spawn", "subprocess"])
-def test_processes_of_threads_spend_one_refresh_token(
+def test_processes_with_threads_share_one_refresh(
     generic: Twin, place: Place, tmp_path: Path, worker_kind: str
 ) -> None:
     config = config_of(generic, place, tmp_path, f"{generic.base}/token")
-    # What the children of a fork go on with is in use already: a thread, and perhaps a connection.
+    # Forked children inherit a source in use, with a thread and perhaps a connection.
     source, tokens = long_ago(config)
     before = generic.counters["token_requests"]
     processes = start(worker_kind, config, source)
@@ -249,7 +249,7 @@ def test_a_worker_killed_during_a_refresh_blocks_no_other(
     assert (counters["token_requests"] - before, counters["reuse_events"]) == (1, 0)
 
 
-def test_the_verbs_in_python(place: Place) -> None:
+def test_the_store_methods_save_load_lease_and_remove(place: Place) -> None:
     one, two = worker.make_store(*place), worker.make_store(*place)
     assert one.load("k") is None
     first = one.save("k", "first", 0)
@@ -274,7 +274,7 @@ def test_the_verbs_in_python(place: Place) -> None:
         one.save("k", "text", None)  # type: ignore[arg-type]
 
 
-def test_the_keys_of_a_folder(tmp_path: Path) -> None:
+def test_the_keys_of_a_file_store_are_listed_sorted(tmp_path: Path) -> None:
     store = stores.FileStore(tmp_path / "grants")
     for key in ("b", "a"):
         store.save(key, "text", 0)
@@ -290,7 +290,7 @@ class Wrapped:
 
 
 @pytest.mark.parametrize("wrap", [lambda store: store, Wrapped], ids=["native", "wrapped"])
-def test_a_record_cut_in_half_is_malformed_and_not_overwritten(
+def test_a_truncated_record_is_malformed_and_not_overwritten(
     person: Person, tmp_path: Path, wrap: Callable[[stores.FileStore], stores.Store]
 ) -> None:
     client, tokens = person
@@ -318,7 +318,7 @@ def test_a_record_cut_in_half_is_malformed_and_not_overwritten(
     assert other.token().access_token == tokens.access_token
 
 
-def test_an_error_of_another_server_is_not_the_grants(client: oauth_core.Client) -> None:
+def test_an_error_of_another_server_inside_a_store_is_reported_as_lost(client: oauth_core.Client) -> None:
     class Behind(MemoryStore):
         """A store that needs a token of its own, and does not get it."""
 
@@ -334,7 +334,7 @@ def test_an_error_of_another_server_is_not_the_grants(client: oauth_core.Client)
     assert caught.value.endpoint == "store"
 
 
-def test_impossible_stores_are_rejected_immediately(tmp_path: Path) -> None:
+def test_invalid_stores_are_rejected_at_construction(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     open_to_all = tmp_path / "open"
     open_to_all.mkdir()
@@ -353,7 +353,7 @@ def test_impossible_stores_are_rejected_immediately(tmp_path: Path) -> None:
         stores.FileStore(7)  # type: ignore[arg-type]
 
 
-def test_an_unreachable_or_refusing_server_is_reported_without_its_password(tmp_path: Path) -> None:
+def test_an_unreachable_or_refusing_redis_is_reported_without_its_password(tmp_path: Path) -> None:
     with redis_server(tmp_path) as url:
         store = stores.RedisStore(url, prefix="mine:", timeout=2)
         assert store.save("k", "text", 0) is not None
@@ -370,7 +370,7 @@ def test_an_unreachable_or_refusing_server_is_reported_without_its_password(tmp_
         assert PASSWORD not in text and "127.0.0.1" not in repr(store)
 
 
-def test_a_table_that_is_made_once_and_kept() -> None:
+def test_the_postgres_table_is_created_once_and_kept() -> None:
     with postgres_server() as url:
         store = stores.PostgresStore(url, timeout=2)
         with pytest.raises(oauth_core.MisuseError, match="migrate") as caught:

@@ -39,7 +39,7 @@ def test_uservoice_trusted_client(twins: Twins) -> None:
     assert twin.counters["token_requests"] == 1
 
 
-def test_uservoice_token_ends_in_a_401_and_is_renewed_once(twins: Twins) -> None:
+def test_uservoice_token_is_renewed_once_after_a_401(twins: Twins) -> None:
     twin = twins["uservoice"]
     source = twin.client("uservoice", variables={"subdomain": "acme"}).client_credentials()
     url = f"{twin.base}/api/v2/admin/suggestions"
@@ -65,7 +65,7 @@ def test_uservoice_public_client_with_pkce(twins: Twins) -> None:
     assert reply.status == 200 and reply.json()["users"]
 
 
-def test_uservoice_documented_slip_is_an_option(twins: Twins) -> None:
+def test_uservoice_challenge_as_verifier_is_an_option(twins: Twins) -> None:
     twin = twins["uservoice"]
     client = uservoice_public(twin, "challenge_as_verifier")
     flow = client.authorize(redirect_uri=CALLBACK)
@@ -75,7 +75,7 @@ def test_uservoice_documented_slip_is_an_option(twins: Twins) -> None:
 
 
 @pytest.mark.parametrize("subdomain", ["evil.example/", "", "a b", "-a", "evil.example#"])
-def test_uservoice_tenant_is_one_label(subdomain: str) -> None:
+def test_uservoice_subdomain_that_is_not_one_label_is_rejected(subdomain: str) -> None:
     with pytest.raises(oauth_core.MisuseError) as caught:
         oauth_core.provider("uservoice", subdomain=subdomain)
     assert caught.value.code == "provider.variable"
@@ -95,12 +95,12 @@ def test_usertesting_client_credentials(twins: Twins) -> None:
         assert source.get(url).json()["testId"] == "7"
 
 
-def test_usertesting_older_scope(twins: Twins) -> None:
+def test_usertesting_accepts_the_older_scope(twins: Twins) -> None:
     source = twins["usertesting"].client("usertesting").client_credentials(scope="public_api.read")
     assert source.token().scope == {"public_api.read"}
 
 
-def test_usertesting_rate_limit(twins: Twins) -> None:
+def test_usertesting_rate_limit_is_reported_with_retry_after(twins: Twins) -> None:
     twin = twins["usertesting"]
     source = twin.client("usertesting").client_credentials(scope="studies:read")
     url = f"{twin.base}/api/v2/sessionResults/?testId=1"
@@ -146,7 +146,7 @@ def test_usertesting_apps_registered_redirects(twins: Twins) -> None:
 
 
 @pytest.mark.parametrize("uri", [CALLBACK + "/", "http://127.0.0.1:8401/callback"])
-def test_usertesting_apps_refuses_other_redirects(twins: Twins, uri: str) -> None:
+def test_usertesting_apps_rejects_unregistered_redirect_uris(twins: Twins, uri: str) -> None:
     twin = twins["usertesting-apps"]
     uris = twin.data["redirect_uris"]
     client = twin.client("usertesting-apps", variables={"guid": GUID}, redirect_uris=uris)
@@ -162,7 +162,7 @@ def test_usertesting_apps_requires_a_registered_redirect_uri(twins: Twins) -> No
     assert caught.value.code == "redirect_uri.not_registered"
 
 
-def test_usertesting_apps_secret_never_enters_a_url(twins: Twins) -> None:
+def test_usertesting_apps_secret_in_a_url_is_rejected(twins: Twins) -> None:
     twin = twins["usertesting-apps"]
     client = twin.client("usertesting-apps", variables={"guid": GUID}, redirect_uris=[CALLBACK])
     for name in ("client_secret", "x"):
@@ -207,7 +207,7 @@ def test_socios_connect(twins: Twins) -> None:
     assert source.get(f"{twin.base}/polls/1.0.0/polls").status == 403
 
 
-def test_socios_refresh_rotates_and_revocation_forgets(twins: Twins) -> None:
+def test_socios_refresh_rotates_and_a_revoked_token_is_renewed(twins: Twins) -> None:
     twin = twins["socios"]
     client = twin.client("socios")
     flow = client.authorize(redirect_uri=CALLBACK, extra={"partner_tag": "acme"})
@@ -223,7 +223,7 @@ def test_socios_refresh_rotates_and_revocation_forgets(twins: Twins) -> None:
     assert twin.counters["api_401"] == 1
 
 
-def test_socios_reserved_names_stay_untouchable(twins: Twins) -> None:
+def test_socios_reserved_parameters_cannot_be_overridden(twins: Twins) -> None:
     with pytest.raises(oauth_core.MisuseError) as caught:
         twins["socios"].client("socios").authorize(redirect_uri=CALLBACK, extra={"state": "mine"})
     assert caught.value.code == "form.reserved_parameter"

@@ -1,4 +1,4 @@
-"""The standard claims about a person, each with its type."""
+"""The standard claims about a user, each with its type."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ def test_standard_claims_have_their_types(read: Any) -> None:
         ("address", ["Berlin"]),
     ],
 )
-def test_a_claim_of_another_type_is_not_there(read: Any, claim: str, value: object) -> None:
+def test_a_claim_of_another_type_is_none(read: Any, claim: str, value: object) -> None:
     user = read({"sub": "ann", claim: value})
     assert getattr(user, claim) is None
     assert user.claims[claim] == value
 
 
-def test_a_line_of_another_type_is_not_there() -> None:
+def test_an_address_member_of_another_type_is_none() -> None:
     user = oauth_core.user_claims(MappingProxyType({"sub": "ann", "address": {"postal_code": 90210, "region": "CA"}}))
     assert user.address == oauth_core.Address(region="CA")
 

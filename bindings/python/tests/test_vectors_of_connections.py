@@ -1,4 +1,4 @@
-"""Vectors of `mcp` and `scope` that show in what a connection asks a server for: tests/vectors/README.md names them."""
+"""Vectors of `mcp` and `scope` about the requests of a connection: see tests/vectors/README.md."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def paths(twin: Twin) -> list[str]:
     return [entry["path"] for entry in twin.log]
 
 
-def recorder(plain: Callable[..., Plain], place: str = "/mcp") -> Plain:
+def recorder(plain: Callable[..., Plain], place: str = "/mcp", **changes: Any) -> Plain:
     """An API and its server, which remembers what registers, and the forms of token requests, assertions too."""
 
     def respond(handler: BaseHTTPRequestHandler) -> None:
@@ -53,7 +53,7 @@ def recorder(plain: Callable[..., Plain], place: str = "/mcp") -> Plain:
                 "client_id_metadata_document_supported": True,
                 "authorization_grant_profiles_supported": ["urn:ietf:params:oauth:grant-profile:id-jag"],
             },
-            "/register": {**registered, "client_id": "registered"},
+            "/register": {**registered, "client_id": "registered", **changes},
             "/token": {"access_token": "a", "token_type": "Bearer", "expires_in": 60},
         }
         found = canned_responses.get(handler.path)
@@ -85,7 +85,7 @@ def metadata_url(plain: Callable[..., Plain], *servers: Twin) -> str:
 
 
 def test_scope_mcp_none(generic: Twin) -> None:
-    """Neither the challenge nor the metadata names a scope: none is asked for."""
+    """No scope is requested if neither the challenge nor the metadata contains one."""
     # Of the API, and of the server, whose offline_access would be asked for.
     for _ in range(2):
         generic.fault("without_member", member="scopes_supported")
@@ -97,7 +97,7 @@ def test_scope_mcp_none(generic: Twin) -> None:
 
 
 def test_mcp_application_type(plain: Callable[..., Plain]) -> None:
-    """Whoever is redirected to a loopback address registers as a native application."""
+    """A client with a loopback redirect URI registers as a native application."""
     server = recorder(plain)
 
     def nobody(url: str) -> None:
@@ -110,8 +110,25 @@ def test_mcp_application_type(plain: Callable[..., Plain]) -> None:
     assert metadata["application_type"] == "native"
 
 
+def test_a_loopback_redirect_uri_may_be_registered_without_its_port(plain: Callable[..., Plain]) -> None:
+    """It covers every port (RFC 8252 section 7.3)."""
+    server = recorder(plain, redirect_uris=["http://127.0.0.1/callback"])
+    pages: list[str] = []
+
+    def nobody(url: str) -> None:
+        pages.append(url)
+        raise LookupError("nobody is there")
+
+    api = oauth_core.ResourceConnection(f"{server.base}/mcp", client_name="Notes", open=nobody, **HERE)
+    with pytest.raises(LookupError, match="nobody"):
+        api.token()
+    [metadata] = [json.loads(body) for _, path, _, body in server.seen if path == "/register"]
+    [page] = pages
+    assert parse_qs(urlsplit(page).query)["redirect_uri"] == metadata["redirect_uris"]
+
+
 def test_mcp_cc_no_registration(generic: Twin) -> None:
-    """A client that acts for itself is registered by people: it does not register itself."""
+    """A client with client credentials does not register itself."""
     with pytest.raises(oauth_core.OAuthError) as refused:
         connection(generic, client_name="Notes", grant_type="client_credentials").token()
     assert refused.value.code == "client_auth.no_usable_method"
@@ -130,7 +147,7 @@ def decode_claims(jwt: str) -> Any:
 
 
 def test_mcp_cc_jwt(plain: Callable[..., Plain]) -> None:
-    """The audience of an assertion is the issuer alone (RFC 10070)."""
+    """The audience of an assertion is only the issuer (RFC 10070)."""
     server = recorder(plain)
     client: Any = {"client_id": "id", "client_auth": oauth_core.PrivateKeyJwt(signing_key()), "issuer": server.base}
     api = oauth_core.ResourceConnection(f"{server.base}/mcp", grant_type="client_credentials", **client, **HERE)
@@ -147,7 +164,7 @@ def test_mcp_cc_jwt(plain: Callable[..., Plain]) -> None:
 
 
 def test_mcp_cc_b(plain: Callable[..., Plain]) -> None:
-    """The server is discovered as usual, and one that insists gets its token endpoint as the audience."""
+    """The server is discovered as usual, and the audience can be the token endpoint if the server requires it."""
     server = recorder(plain)
     endpoint = f"{server.base}/token"
     auth = oauth_core.PrivateKeyJwt(signing_key(), audience=endpoint)
@@ -161,7 +178,7 @@ def test_mcp_cc_b(plain: Callable[..., Plain]) -> None:
 
 
 def test_mcp_wif_a(plain: Callable[..., Plain]) -> None:
-    """The JWT of a workload is presented as it is, with the resource; to whom it is made out, its platform was told."""
+    """The JWT of a workload is sent unchanged, with the resource."""
     server = recorder(plain)
     claims = {"iss": "https://platform.example", "sub": "workload", "aud": f"{server.base}/token"}
     parts = (json.dumps(part).encode() for part in ({"alg": "ES256"}, claims))
@@ -173,7 +190,7 @@ def test_mcp_wif_a(plain: Callable[..., Plain]) -> None:
 
 
 def test_mcp_cimd_portable(plain: Callable[..., Plain]) -> None:
-    """The document is the client at each server, and tokens are of one."""
+    """The document identifies the client at each server, and each server issues its tokens."""
     store = oauth_core.stores.MemoryStore()
     two = [process(example("twins"), ROOT) for _ in range(2)]
     with two[0] as one, two[1] as other:
@@ -187,7 +204,7 @@ def test_mcp_cimd_portable(plain: Callable[..., Plain]) -> None:
 
 
 def test_mcp_ema_cimd(twins: dict[str, Twin], plain: Callable[..., Plain]) -> None:
-    """An identity provider vouches to the client of a document."""
+    """An identity provider issues assertions for a client with a metadata document."""
     idp, server = twins["identity-provider"], recorder(plain)
     url = "https://client.example.com/client.json"
     idp.vouch_to(server.base, url)
@@ -203,13 +220,13 @@ def test_mcp_ema_cimd(twins: dict[str, Twin], plain: Callable[..., Plain]) -> No
 RESOURCES = [one for one in VECTORS if one["id"] in ("mcp-resource-1", "mcp-resource-4", "mcp-resource-5")]
 
 
-def test_no_url_of_an_api_is_left_out() -> None:
+def test_all_resource_vectors_are_included() -> None:
     assert len(RESOURCES) == 3
 
 
 @pytest.mark.parametrize("vector", RESOURCES, ids=[one["id"] for one in RESOURCES])
 def test_mcp_resource(plain: Callable[..., Plain], vector: dict[str, Any]) -> None:
-    """The normal form of an API's URL is what tokens are asked for."""
+    """Tokens are requested for the normalized URL of the API."""
     server_path, expected_path = (urlsplit(vector[side][name]).path for side, name in (("input", "server_url"), ("expected", "resource")))
     server = recorder(plain, expected_path)
     client: Any = {"client_id": "id", "client_secret": "secret", "issuer": server.base}

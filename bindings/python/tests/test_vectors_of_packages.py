@@ -1,4 +1,4 @@
-"""Known answers that no conversation asks: which URLs name an API, and which addresses may be connected to."""
+"""Vectors without conversations: URLs of APIs, and addresses that may be connected to."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def code(url: str, addresses: Any) -> str:
 
 
 @pytest.mark.parametrize(("vector_input", "expected"), ADDRESSES)
-def test_an_address_that_is_not_public_is_not_connected_to(vector_input: dict[str, str], expected: dict[str, Any]) -> None:
+def test_a_non_public_address_is_not_connected_to(vector_input: dict[str, str], expected: dict[str, Any]) -> None:
     address = vector_input.get("resolved_address", "")
     url = vector_input.get("url", f"https://[{address}]/" if ":" in address else f"https://{address}/")
     # An address or a name of this machine in disguise is not a host, and is not looked up.
@@ -55,7 +55,7 @@ def test_an_address_that_is_not_public_is_not_connected_to(vector_input: dict[st
     assert code(url, "public_only") == ("url.syntax" if is_disguised else "lost.not_public")
 
 
-def test_the_same_addresses_are_connected_to_where_any_may_be(plain: Callable[[Answer], Plain]) -> None:
+def test_with_addresses_any_an_internal_address_is_connected_to(plain: Callable[[Answer], Plain]) -> None:
     inside = plain(reply(200)).base.replace("http:", "https:")
     assert code(inside, "any") != "lost.not_public"
     assert code(inside, "public_only") == "lost.not_public"

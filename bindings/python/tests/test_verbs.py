@@ -1,4 +1,4 @@
-"""The verbs beside GET, and a reply that is no success as an error."""
+"""Requests of each method, and error responses as exceptions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOURCES = ["grant", "fixed", "api"]
 
 
 def caller(kind: str, base: str) -> tuple[Any, dict[str, Any]]:
-    """Whatever sends requests, and the keywords that each of its requests needs."""
+    """An object that sends requests, and the keywords that each request needs."""
     fixed = oauth_core.fixed_token("a-token", origins=[base], transport="loopback_http")
     if kind == "fixed":
         return fixed, {}
@@ -30,7 +30,7 @@ def caller(kind: str, base: str) -> tuple[Any, dict[str, Any]]:
     metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
     server = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
     client = oauth_core.Client(server, client_id="id", client_secret="secret")
-    # It cannot be renewed, and is not asked to be.
+    # It cannot be renewed.
     tokens = json.loads(oauth_core.Tokens.bearer("a-token").serialize())
     tokens |= {"issuer": base, "client_id": "id", "refresh_token": "r", "refresh_scope": ""}
     source = client.source(oauth_core.Tokens.deserialize(json.dumps(tokens)))
@@ -48,7 +48,7 @@ def sent(sender: Any, verb: str, url: str, **options: Any) -> list[oauth_core.Re
 
 @pytest.mark.parametrize("kind", SOURCES)
 @pytest.mark.parametrize("verb", BARE + WITH_BODY)
-def test_each_verb_sends_the_token(plain: Start, kind: str, verb: str) -> None:
+def test_each_method_sends_the_token(plain: Start, kind: str, verb: str) -> None:
     server = plain(reply(200, b"done"))
     sender, options = caller(kind, server.base)
     for response in sent(sender, verb, f"{server.base}/things/1", **options):
@@ -77,7 +77,7 @@ def test_a_body_is_bytes_or_json(plain: Start, kind: str, verb: str) -> None:
 
 @pytest.mark.parametrize("kind", SOURCES)
 @pytest.mark.parametrize("verb", WITH_BODY)
-def test_a_form_is_sent_as_one(plain: Start, kind: str, verb: str) -> None:
+def test_a_form_is_sent_urlencoded(plain: Start, kind: str, verb: str) -> None:
     server = plain(reply(200))
     sender, options = caller(kind, server.base)
     form = {"name": "Zoë & co", "of": ["a", 2], "none": []}
@@ -89,7 +89,7 @@ def test_a_form_is_sent_as_one(plain: Start, kind: str, verb: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-def test_parameters_stand_in_the_query(plain: Start, kind: str) -> None:
+def test_parameters_are_appended_to_the_query(plain: Start, kind: str) -> None:
     server = plain(reply(200))
     sender, options = caller(kind, server.base)
     params = {"q": "a b&c", "page": 2}
@@ -106,7 +106,7 @@ def test_parameters_stand_in_the_query(plain: Start, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-def test_a_body_is_given_once(plain: Start, kind: str) -> None:
+def test_several_bodies_or_a_body_of_get_are_rejected(plain: Start, kind: str) -> None:
     server = plain(reply(200))
     sender, options = caller(kind, server.base)
     with pytest.raises(TypeError, match="one of content, data and json"):
@@ -119,7 +119,7 @@ def test_a_body_is_given_once(plain: Start, kind: str) -> None:
     assert [(method, body) for method, _, _, body in server.seen] == [("PATCH", b"[1]")]
 
 
-def test_the_token_goes_nowhere_else(plain: Start) -> None:
+def test_a_request_to_another_origin_is_rejected(plain: Start) -> None:
     server, other = plain(reply(200)), plain(reply(200))
     sender, options = caller("grant", server.base)
     with pytest.raises(oauth_core.MisuseError) as caught:
@@ -138,7 +138,7 @@ def test_the_token_goes_nowhere_else(plain: Start) -> None:
         (400, 'Bearer error="a-token"', "denied.http_status", "give_up"),
     ],
 )
-def test_an_error_response_is_raised(
+def test_raise_for_status_raises_an_error_response(
     plain: Start, status: int, challenge: str | None, code: str, advice: str
 ) -> None:
     headers = {} if challenge is None else {"www_authenticate": challenge}
@@ -154,7 +154,7 @@ def test_an_error_response_is_raised(
     assert "a-token" not in f"{error} {error!r} {error.__dict__}"
 
 
-def test_a_pause_is_part_of_the_error(plain: Start) -> None:
+def test_a_429_error_contains_retry_after(plain: Start) -> None:
     server = plain(reply(429, retry_after="7"))
     sender, options = caller("grant", server.base)
     response = sender.get(f"{server.base}/things", on_rate_limit="pass", **options)
@@ -164,7 +164,7 @@ def test_a_pause_is_part_of_the_error(plain: Start) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 204, 299, 302, 304])
-def test_an_empty_response_is_returned(plain: Start, status: int) -> None:
+def test_raise_for_status_returns_success_and_redirect_responses(plain: Start, status: int) -> None:
     server = plain(reply(status, location="https://elsewhere.example/"))
     sender, options = caller("grant", server.base)
     response = sender.delete(f"{server.base}/things", **options)

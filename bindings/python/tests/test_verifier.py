@@ -1,4 +1,4 @@
-"""For API servers: access tokens verified; and the ends of sessions."""
+"""For API servers: verification of access tokens, and of logout tokens."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pickle
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -50,7 +51,7 @@ def signed(typ: str | None, claims: dict[str, Any]) -> str:
 
 
 class Issuer:
-    """An authorization server that has keys and counts who asks for them."""
+    """An authorization server that publishes keys and counts the requests for them."""
 
     def __init__(self, plain: Callable[[Answer], Plain]) -> None:
         keys = json.dumps(KEYS["as_jwks"]).encode()
@@ -136,7 +137,7 @@ def test_the_algorithm_of_a_published_key_is_used(
 
 
 def by_hand(coroutine: Any) -> Any:
-    """What a coroutine that waits for nothing gives: there is no event loop."""
+    """The result of a coroutine that never suspends, run without an event loop."""
     with pytest.raises(StopIteration) as over:
         coroutine.send(None)
     return over.value.value
@@ -158,7 +159,7 @@ def test_verification_with_cached_keys_does_not_wait(issuer: Issuer) -> None:
     assert by_hand(again).subject == "u"
 
 
-def test_requirements_that_cannot_be_are_refused_before_any_token(issuer: Issuer) -> None:
+def test_invalid_requirements_are_rejected_before_verification(issuer: Issuer) -> None:
     with pytest.raises(TypeError, match="clock_skew"):
         oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE, clock_skew="a minute")  # type: ignore[arg-type]
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
@@ -181,7 +182,7 @@ MAY_ACT: dict[str, Any] = {"iss": "https://as.example", "sub": "admin@example.co
         ({}, None),
     ],
 )
-def test_a_token_says_who_may_act_for_its_subject(
+def test_may_act_of_a_token_is_returned_if_it_is_an_object(
     issuer: Issuer, actor_claims: dict[str, Any], expected: dict[str, Any] | None
 ) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
@@ -194,7 +195,7 @@ def test_a_token_says_who_may_act_for_its_subject(
         assert "admin@example.com" not in repr(verified)
 
 
-def test_a_member_is_made_when_it_is_read_and_once(issuer: Issuer) -> None:
+def test_members_of_a_verified_token_are_created_lazily_and_once(issuer: Issuer) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
     shown = issuer.token()
     verified = verifier.verify(shown)
@@ -210,7 +211,7 @@ def test_a_member_is_made_when_it_is_read_and_once(issuer: Issuer) -> None:
             getattr(verified, name)
 
 
-def test_keys_outlast_a_process(issuer: Issuer) -> None:
+def test_exported_keys_can_be_imported_by_another_process(issuer: Issuer) -> None:
     def started() -> oauth_core.AccessTokenVerifier:
         return oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
 
@@ -232,13 +233,40 @@ def test_keys_outlast_a_process(issuer: Issuer) -> None:
         assert caught.value.code == code
 
 
+@pytest.mark.parametrize("tenant", ["{tenantid}", "9188040d-6c67-4c5b-b112-36a304b66dad", "other", None])
+def test_a_key_published_for_an_issuer_verifies_only_its_tokens(plain: Callable[[Answer], Plain], tenant: str | None) -> None:
+    """Microsoft: "Keys that have an issuer value with a GUID" are for tokens of that issuer alone."""
+
+    def keys(handler: BaseHTTPRequestHandler) -> None:
+        base = f"http://{handler.headers['host']}"
+        member = {} if tenant is None else {"issuer": f"{base}/{tenant}/v2.0"}
+        published = [{**key, **member} for key in KEYS["as_jwks"]["keys"]]
+        body = json.dumps({"keys": published}).encode()
+        reply(200, body, content_type="application/json")(handler)
+
+    base = plain(keys).base
+    server = oauth_core.provider("microsoft-entra", tenant="common", loopback=base)
+    own = "9188040d-6c67-4c5b-b112-36a304b66dad"
+    now = int(time.time())
+    claims = {"iss": f"{base}/{own}/v2.0", "tid": own, "aud": AUDIENCE, "sub": "u", "azp": "c"}
+    token = signed("JWT", {**claims, "iat": now, "exp": now + 60})
+    verifier = oauth_core.AccessTokenVerifier(server, audience=AUDIENCE, profile="entra")
+    if tenant != "other":
+        assert verifier.verify(token).issuer == claims["iss"]
+        return
+    with pytest.raises(oauth_core.OAuthError) as refused:
+        verifier.verify(token)
+    assert refused.value.code == "jws.no_matching_key"
+    assert f"only for {base}/other/v2.0: the key with the kid rsa1" in str(refused.value)
+
+
 def refused(verifier: oauth_core.AccessTokenVerifier, token: str, **needs: Any) -> tuple[Any, ...]:
     with pytest.raises(oauth_core.OAuthError) as raised:
         verifier.verify(token, **needs)
     return raised.value.code, raised.value.response_status, raised.value.challenge
 
 
-def test_a_refusal_has_the_answer_to_give(issuer: Issuer) -> None:
+def test_a_rejection_has_the_status_and_challenge_of_the_response(issuer: Issuer) -> None:
     verifier = oauth_core.AccessTokenVerifier(
         issuer.server, audience=AUDIENCE, realm='a "b"', dpop_algs=["ES256"]
     )
@@ -267,7 +295,7 @@ def test_a_refusal_has_the_answer_to_give(issuer: Issuer) -> None:
         assert refused(verifier, token)[:2] == (code, 401)
 
 
-def test_a_token_that_is_bound_to_a_key_needs_its_proof(issuer: Issuer) -> None:
+def test_a_token_bound_to_a_key_requires_its_proof(issuer: Issuer) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
     bound = issuer.token(cnf={"jkt": "k"})
     assert verifier.verify(bound, jkt="k").claims["cnf"] == {"jkt": "k"}
@@ -290,7 +318,7 @@ def test_an_unreachable_server_does_not_make_the_token_invalid(issuer: Issuer) -
     assert (raised.value.response_status, raised.value.challenge) == (503, None)
 
 
-def test_a_profile_is_one_of_a_list(issuer: Issuer) -> None:
+def test_only_known_profiles_are_accepted(issuer: Issuer) -> None:
     def verifier(profile: Any) -> oauth_core.AccessTokenVerifier:
         return oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE, profile=profile)
 
@@ -302,7 +330,7 @@ def test_a_profile_is_one_of_a_list(issuer: Issuer) -> None:
     assert refused(verifier("rfc9068"), token)[0] == "jwt.typ"
 
 
-def test_the_verification_runs_without_a_transport(issuer: Issuer) -> None:
+def test_verification_runs_without_a_transport(issuer: Issuer) -> None:
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=AUDIENCE)
     keys = json.dumps(KEYS["as_jwks"]).encode()
     exchange = verifier.verify_exchange(issuer.token())
@@ -326,14 +354,14 @@ def test_a_standalone_id_token_identifies_the_user(issuer: Issuer) -> None:
     again = client.averify_id_token(token=issuer.id_token(), unexpected_nonce="reject")
     assert asyncio.run(again).subject == "u"
     assert [path for _, path, _, _ in issuer.plain.seen] == ["/jwks"]
-    # An app asks for a token for its server; a native button gives one for the app.
+    # The audience or the authorized party may be a native app of the same service.
     for claims in ({"azp": "phone"}, {"aud": "phone"}):
         token = issuer.id_token(nonce="n", **claims)
         verified = client.verify_id_token(token=token, nonce="n", client_ids=["phone"])
         assert verified.subject == "u"
 
 
-def test_a_hostile_id_token_is_refused(issuer: Issuer) -> None:
+def test_a_forged_or_unsuitable_id_token_is_rejected(issuer: Issuer) -> None:
     client = oauth_core.Client(issuer.server, client_id="id")
     valid = issuer.id_token(nonce="n")
     head, body, signature = valid.split(".")
@@ -381,7 +409,7 @@ def test_a_plain_jwt_is_accepted_as_an_access_token_but_an_id_token_is_not(issue
         assert raised.value.code in ("jwt.audience", "jwt.unexpected_claim")
 
 
-def test_an_api_may_have_several_names_and_has_one(issuer: Issuer) -> None:
+def test_a_token_for_any_configured_audience_is_accepted(issuer: Issuer) -> None:
     names = ["https://old.example", AUDIENCE]
     verifier = oauth_core.AccessTokenVerifier(issuer.server, audience=iter(names))  # type: ignore[arg-type]
     for _ in range(2):
@@ -396,7 +424,7 @@ def test_an_api_may_have_several_names_and_has_one(issuer: Issuer) -> None:
         assert misused.value.code == "form.malformed_parameter"
 
 
-def test_a_logout_token_is_taken_once(issuer: Issuer) -> None:
+def test_a_logout_token_is_accepted_once(issuer: Issuer) -> None:
     client = oauth_core.Client(issuer.server, client_id="id")
     token = issuer.logout(jti="1", sub="u", sid="s")
     verified = client.verify_logout_token(token=token)
@@ -412,7 +440,7 @@ def test_a_logout_token_is_taken_once(issuer: Issuer) -> None:
     assert raised.value.code == "jwt.unexpected_claim"
 
 
-def test_a_person_is_signed_out_at_a_url(issuer: Issuer) -> None:
+def test_end_session_url_contains_the_logout_parameters(issuer: Issuer) -> None:
     client = oauth_core.Client(issuer.server, client_id="id")
     assert client.end_session_url() == f"{issuer.base}/logout?client_id=id"
     url = client.end_session_url(

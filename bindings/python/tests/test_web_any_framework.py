@@ -1,4 +1,4 @@
-"""Frameworks without a module of their own: ASGI's and WSGI's classes, with what the frameworks do to exceptions."""
+"""Frameworks without a dedicated module: the ASGI and WSGI classes, and exceptions in frameworks."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def requested(app: Any, headers: dict[str, str]) -> httpx.Response:
 
 
 @pytest.mark.parametrize("make", [litestar, quart])
-def test_a_user_whose_grant_has_ended_is_redirected_to_sign_in(generic: Twin, client: oauth_core.Client, make: Any) -> None:
+def test_a_user_whose_grant_has_ended_is_redirected_to_the_login(generic: Twin, client: oauth_core.Client, make: Any) -> None:
     web = stored(generic, client)
     app = asgi.SignIn(make(generic.base), web)
     for headers, status in ((PAGE, 303), (SCRIPT, 401)):
@@ -70,7 +70,7 @@ def test_a_user_whose_grant_has_ended_is_redirected_to_sign_in(generic: Twin, cl
         assert led.status_code == status, led.text
         if status == 303:
             assert led.headers["location"] == "/auth/login?return_to=%2Forders"
-    # Nobody is signed in, and the framework answers for the page as ever.
+    # Without a session, the framework handles the exception as usual.
     assert requested(app, PAGE).status_code == 500
 
 
@@ -81,7 +81,7 @@ class Body(list[bytes]):
         self.is_closed = True
 
 
-def test_an_application_of_wsgi_answers_for_its_exceptions(generic: Twin, client: oauth_core.Client) -> None:
+def test_a_wsgi_application_that_catches_the_exception_redirects_the_user_too(generic: Twin, client: oauth_core.Client) -> None:
     web = stored(generic, client)
     failed = Body([b"Internal Server Error"])
 

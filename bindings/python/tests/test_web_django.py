@@ -1,4 +1,4 @@
-"""Django: its own logout and login, the admin, and where the middleware stands."""
+"""Django: its logout and login, the admin, and the position of the middleware."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def come(subject="ann", **identity):
 
 
 def run(program: str, stdin_json: str = "{}") -> str:
-    """What a program says in an application of Django's, each in a process of its own."""
+    """The output of a program in a Django application, each in a new process."""
     text = SETTINGS.replace("GIVEN", stdin_json) + program
     done = subprocess.run([sys.executable, "-W", "error", "-c", text], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -114,13 +114,13 @@ assert "oauth-session" not in bob.get("/me").cookies and bob.get("/me").status_c
 """
 
 
-def test_logout_of_djangos_ends_the_session() -> None:
-    # A cookie cannot be ended elsewhere; a session in a store can.
+def test_the_logout_of_django_ends_the_session() -> None:
+    # A copied cookie stays valid; a session in a store does not.
     assert run(LOGOUT).split() == ["/out", "200", "/wrapped", "200"]
     assert run(LOGOUT, '{"store": MemoryStore()}').split() == ["/out", "302", "/wrapped", "302"]
 
 
-def test_logout_in_a_coroutine() -> None:
+def test_a_logout_in_a_coroutine_ends_the_session() -> None:
     program = """
 import asyncio
 
@@ -138,7 +138,7 @@ asyncio.run(main())
     assert run(program, '{"store": MemoryStore()}').strip() == "302"
 
 
-def test_the_admins_log_out_and_its_log_in() -> None:
+def test_login_and_logout_of_the_admin_end_the_session_of_another_user() -> None:
     program = """
 get_user_model().objects.create_superuser("root", "root@example.com", "pw")
 stranger = Client()
@@ -155,7 +155,7 @@ assert page.status_code == 200 and b"Ann" in page.content, page.content
 assert ann.get("/me").content.strip() == b"None"
 assert ann.post(f"/admin/oauth_core/person/{Person.objects.get().pk}/change/", {}, HTTP_ORIGIN=HERE).status_code == 403
 
-# Whoever logs in as who they are stays so.
+# A login as the same user keeps the session.
 bob = come("bob")
 assert "oauth-session" not in bob.get("/again").cookies and bob.get("/me").content.strip() == b"bob"
 
@@ -168,7 +168,7 @@ print(bob.get("/admin/").status_code, bob.get("/me").status_code)
     assert run(program).split() == ["302", "302"]
 
 
-def test_a_person_is_shown_by_name_and_named_by_nothing_they_chose() -> None:
+def test_a_person_is_shown_by_name_and_the_username_is_generated() -> None:
     program = """
 for claims in ({"given_name": "Ann", "family_name": "A", "name": "no"}, {"name": "Ann A"}, {"email": "a@b.example"}, {}):
     user = sign_in(Client(), f"sub-{len(str(claims))}", claims=claims)
@@ -181,7 +181,7 @@ for claims in ({"given_name": "Ann", "family_name": "A", "name": "no"}, {"name":
 
 
 @pytest.mark.parametrize("order", ["[OURS, SESSIONS, USERS, MESSAGES]", "[SESSIONS, OURS, USERS, MESSAGES]"])
-def test_the_middlewares_place_is_checked(order: str) -> None:
+def test_a_wrong_position_of_the_middleware_is_reported(order: str) -> None:
     program = """
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
@@ -198,7 +198,7 @@ except ImproperlyConfigured as error:
     assert "oauth_core" not in run("from django.core.checks import run_checks\nprint(run_checks())")
 
 
-def test_logout_of_djangos_revokes_the_grant(generic: Twin, tmp_path: Path) -> None:
+def test_the_logout_of_django_revokes_the_grant(generic: Twin, tmp_path: Path) -> None:
     with running("django-gunicorn", generic, tmp_path, True) as app, app.browser() as ann:
         assert ann.get("/me").text == f"{WHO} has 3"
         before = [entry["path"] for entry in generic.log].count("/revoke")

@@ -1,4 +1,4 @@
-"""Django's own session: its data stays with the user whose it is."""
+"""Django's session: its data is kept for the same user only."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_data_of_a_session_stays_with_its_user(name: str) -> None:
+def test_session_data_is_kept_for_the_same_user_only(name: str) -> None:
     steps, is_kept = CASES[name]
     program = f"""
 b = browser()
@@ -66,7 +66,7 @@ print("address" in b.session)
     assert run(COMES + program).strip() == str(is_kept)
 
 
-def test_a_login_with_a_password_is_kept_where_the_data_goes() -> None:
+def test_a_password_login_as_another_user_is_kept_when_session_data_is_deleted() -> None:
     program = """
 b = browser()
 comes(b, "ann", ann)
@@ -79,8 +79,8 @@ print(get_user(next_request(b)))
     assert run(COMES + program).strip() == "root"
 
 
-def test_data_is_not_passed_on_when_a_session_has_expired() -> None:
-    # The cookie of the sign-in goes first; Django's own lasts for two weeks.
+def test_data_of_an_expired_session_is_not_passed_to_the_next_user() -> None:
+    # The login cookie expires first; Django's session lasts for two weeks.
     program = """
 def fill(request):
     request.session["address"] = request.GET["address"]

@@ -1,4 +1,4 @@
-"""Django: the setting OAUTH and its hooks, LOGIN_URL, and the settings of tests."""
+"""Django: the setting OAUTH and its hooks, LOGIN_URL, and settings for tests."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ users = {name: sign_in(one, "ann", provider=name, issuer=f"https://{name}.exampl
 assert users["acme"].pk != users["beta"].pk
 for name, one in people.items():
     assert one.get(f"/{name}").content == f"{users[name].pk} of {name}".encode()
-# Another tenant's page: they sign in there first.
+# A page of another tenant requires a login there.
 there = people["acme"].get("/beta", HTTP_ACCEPT="text/html")
 assert there.headers["location"].startswith("https://beta.example/authorize?"), there.headers
 
@@ -105,7 +105,7 @@ print(asyncio.run(main()))
 
 
 @pytest.mark.parametrize(("hook", "expected_calls"), [("signed_out", "('ann', 2)"), ("told_later", "('ann', 'later')")])
-def test_the_application_learns_who_has_signed_out(hook: str, expected_calls: str) -> None:
+def test_the_signed_out_hook_gets_the_identity_of_the_user(hook: str, expected_calls: str) -> None:
     program = """
 import hooks
 ann = come()
@@ -125,7 +125,7 @@ print(*hooks.TOLD, sep="; ")
     assert run(TENANTS + program, setting).strip() == f"{expected_calls}; {expected_calls}"
 
 
-def test_a_coroutine_function_may_admit() -> None:
+def test_the_admit_hook_may_be_a_coroutine_function() -> None:
     program = """
 urlpatterns += [path("role", lambda request: HttpResponse(request.oauth.local["role"]))]
 print(come().get("/role").content.decode())
@@ -134,7 +134,7 @@ print(come().get("/role").content.decode())
 
 
 @pytest.mark.parametrize("login_url", ["/auth/login", "/auth/login?prompt=select_account", "/auth/login?a=1&b"])
-def test_people_return_to_the_page_whatever_login_url_is(login_url: str) -> None:
+def test_users_return_to_the_page_with_any_login_url(login_url: str) -> None:
     program = f"""
 settings.LOGIN_URL = {login_url!r}
 from oauth_core.web.django.middleware import _request
@@ -153,7 +153,7 @@ print(_request(site()[0], sent).target)
     assert seen == f"/auth/login?{extra}return_to=/cart%3Fsort%3Dprice%26next%3D/else"
 
 
-def test_only_the_parameter_is_renamed_and_only_on_pages_of_the_site() -> None:
+def test_the_redirect_parameter_is_renamed_only_on_pages_of_the_site() -> None:
     program = """
 from oauth_core.web.django.middleware import _request
 from oauth_core.web.django.site import site
@@ -173,7 +173,7 @@ for target in ("/auth/login?next=/a&next=/b%3Fc", "/auth/login?x=next&n%65xt=%2F
     ]
 
 
-def test_the_name_of_the_parameter_is_djangos() -> None:
+def test_the_name_of_the_redirect_parameter_is_read_from_django() -> None:
     program = """
 from django.test import RequestFactory
 from oauth_core.web.django import middleware, site
@@ -185,7 +185,7 @@ for name in ("next", "weiter"):
 
 
 def examples() -> list[str]:
-    """The indented parts of what oauth_core.web.django.testing says about itself."""
+    """The indented parts of the docstring of oauth_core.web.django.testing."""
     source = Path(oauth_core.__file__).parent / "web/django/testing.py"
     docstring = ast.get_docstring(ast.parse(source.read_text())) or ""
     parts: list[Any] = [[]]
@@ -197,10 +197,10 @@ def examples() -> list[str]:
     return [textwrap.dedent("\n".join(part)) for part in parts if part]
 
 
-def test_the_example_of_the_settings_of_tests_works() -> None:
+def test_the_test_settings_example_of_the_documentation_works() -> None:
     in_settings, in_a_test = examples()
     assert "OAUTH = " in in_settings and "sign_in(" in in_a_test
-    # What a settings file has: nothing of Django is set up yet.
+    # As in a settings file, Django is not set up yet.
     settings_source = 'OAUTH = {"base_url": "https://shop.example", "key": None, "providers": None}\n' + in_settings
     program = f"""
 from types import SimpleNamespace

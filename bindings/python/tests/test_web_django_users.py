@@ -1,4 +1,4 @@
-"""Django: whose session it is, when users are deactivated and when others sign in with the same browser."""
+"""Django: sessions of deactivated and deleted users."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ann_now = {"acr": "mfa", "auth_time": int(time.time())}
 """
 
 
-def test_required_sends_a_deactivated_user_to_sign_in() -> None:
+def test_required_redirects_a_deactivated_user_to_the_login() -> None:
     program = """
 for name in views:
     ann = come(**ann_now)
@@ -58,7 +58,7 @@ for name in views:
     assert script.status_code == 401 and script.cookies["oauth-session"]["max-age"] == "0", (name, script)
     again = ann.get(f"/{name}", HTTP_ACCEPT="text/html")
     assert again.status_code == 303 and again.headers["location"].startswith("https://login.example/"), (name, again)
-    # The session has ended, and does not come back with the user.
+    # The session has ended, and is not restored with the user.
     ann.person.is_active = True
     ann.person.save()
     assert ann.get(f"/{name}").status_code == 401
@@ -74,7 +74,7 @@ print(len(views))
     assert run(GUARDED + program).split() == ["33"]
 
 
-def test_required_in_an_asynchronous_application() -> None:
+def test_required_rejects_a_deactivated_user_in_an_asynchronous_application() -> None:
     program = """
 async def main():
     for name in views:
@@ -94,7 +94,7 @@ print(len(views))
     assert run(GUARDED + program).split() == ["33"]
 
 
-def test_a_deleted_user_is_signed_out_too() -> None:
+def test_a_deleted_user_is_signed_out() -> None:
     program = """
 ann = come(**ann_now)
 ann.person.delete()
@@ -104,7 +104,7 @@ print(ann.get("/view-plain").status_code)
 
 
 @pytest.mark.parametrize("admit_mode", ['{"access": "signed_in"}', '{"access": "open"}'])
-def test_a_site_that_admits_no_new_users_admits_no_deactivated_user(admit_mode: str) -> None:
+def test_access_signed_in_rejects_a_deactivated_user_and_access_open_does_not(admit_mode: str) -> None:
     program = """
 urlpatterns += [path("open", view), path("later", coroutine)]
 ann = come()

@@ -40,14 +40,14 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, str
 
 
 @pytest.mark.parametrize(("name", "keep", "check"), TABLE)
-def test_a_web_application(
+def test_a_web_application_passes_the_check(
     app: Callable[[str, str], App], name: str, keep: str, check: str
 ) -> None:
     STORED[check](app(name, keep))
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_an_application_serves_the_document_that_it_is_known_by(
+def test_an_application_serves_its_client_metadata_document(
     generic: Twin, tmp_path: Path, name: str
 ) -> None:
     generic.accept_client_id_metadata()

@@ -1,4 +1,4 @@
-"""A site from environment variables, at a provider without OpenID Connect."""
+"""A site configured by environment variables, with a provider without OpenID Connect."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def at(provider: str, **settings: Any) -> Site:
 
 
 def sent(site: Site) -> str | None:
-    """The scope with which people are sent to the provider."""
+    """The scope requested from the provider."""
     reply = site.visit(make_request("/me")._replace(host="shop.example"), "signed_in")
     assert isinstance(reply, Reply) and reply.status == 303
     scope = parse_qs(urlsplit(dict(reply.headers)["location"]).query).get("scope")
@@ -61,7 +61,7 @@ def test_a_provider_that_cannot_identify_users_is_rejected_at_startup() -> None:
 
 @contextmanager
 def api(profile: dict[str, Any]) -> Iterator[str]:
-    """The URL of an API that answers so, to whoever has a token."""
+    """The URL of an API that returns `profile` to requests with a token."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -86,7 +86,7 @@ def api(profile: dict[str, Any]) -> Iterator[str]:
 def test_the_configured_identity_endpoint_identifies_the_user(generic: Twin) -> None:
     generic.register(f"{BASE}/auth/callback")
     claims = {"name": "name", "preferred_username": "login", "email": "email"}
-    # As at GitHub: the id is a number, and what a person has not told is null.
+    # As at GitHub: the id is a number, and members without a value are null.
     with api({"id": 583231, "login": "octocat", "name": None, "email": None}) as url:
         identity = {"url": url, "subject": "id", "claims": claims}
         settings: dict[str, Any] = {"transport": "loopback_http", "identity": identity, "scope": "read"}

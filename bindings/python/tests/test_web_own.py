@@ -1,4 +1,4 @@
-"""What a site takes for its own: sessions, names of cookies, forms, settings; and what becomes of grants that have ended."""
+"""The sessions, cookie names, forms and settings of a site, and ended grants."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_session_of_another_client_or_path_is_rejected(generic: Twin, client: 
     other = oauth_core.Client(client.server, client_id="another", client_secret="secret")
     assert site(other).visit(make_request("/", headers=headers)) is None
     assert site(client, base_url=f"{BASE}/b").visit(make_request("/b/", headers=headers)) is None
-    # Of a client that is not known yet, its registration says whose sessions there are.
+    # If the client is not loaded yet, `registered` identifies its sessions.
     issuer = client.server.issuer
     for client_id, is_known in ((client.client_id, True), ("another", False)):
         later = Provider(lambda: client, registered=(issuer, client_id))
@@ -35,7 +35,7 @@ def test_a_session_of_another_client_or_path_is_rejected(generic: Twin, client: 
         assert isinstance(user, User) is is_known
 
 
-def test_sites_at_two_paths_have_cookies_of_two_names(generic: Twin, client: oauth_core.Client) -> None:
+def test_sites_at_different_paths_have_different_cookie_names(generic: Twin, client: oauth_core.Client) -> None:
     names: set[str] = set()
     for path in ("", "/a", "/b"):
         web = site(client, base_url=f"{BASE}{path}")
@@ -46,7 +46,7 @@ def test_sites_at_two_paths_have_cookies_of_two_names(generic: Twin, client: oau
     assert names == {"oauth-session", "a-oauth-session", "b-oauth-session"}
 
 
-def test_forms_of_other_sites_reach_pages_for_everybody(client: oauth_core.Client) -> None:
+def test_cross_site_forms_are_passed_to_open_pages_only(client: oauth_core.Client) -> None:
     headers = [*PAGE, ("origin", "https://bank.example"), ("sec-fetch-site", "cross-site")]
     posted = make_request("/payment/return", method="POST", headers=headers)
     assert site(client).visit(posted) is None
@@ -55,18 +55,18 @@ def test_forms_of_other_sites_reach_pages_for_everybody(client: oauth_core.Clien
 
 
 @pytest.mark.parametrize("option", ["claims", "return_origins", "old_keys"])
-def test_a_str_is_not_a_list(client: oauth_core.Client, option: str) -> None:
+def test_a_str_is_rejected_for_a_list_option(client: oauth_core.Client, option: str) -> None:
     with pytest.raises(TypeError, match=f"{option} must be a list"):
         site(client, **{option: "email"})
 
 
 @pytest.mark.parametrize("need", [Need(acr="mfa"), Need(scope="read")])
-def test_a_need_is_not_a_str(client: oauth_core.Client, need: Need) -> None:
+def test_a_str_is_rejected_for_a_list_in_a_need(client: oauth_core.Client, need: Need) -> None:
     with pytest.raises(TypeError, match="must be a list"):
         site(client).visit(make_request("/pay"), "signed_in", need)
 
 
-def test_a_variable_allows_loopback(generic: Twin) -> None:
+def test_oauth_transport_allows_loopback_http(generic: Twin) -> None:
     environ = {**web_settings(generic), "OAUTH_TRANSPORT": "loopback_http"}
     assert Site.from_env(environ=environ)
     for transport in ("https", ""):
@@ -77,7 +77,7 @@ def test_a_variable_allows_loopback(generic: Twin) -> None:
     assert caught.value.code == "web.setup"
 
 
-def test_a_user_whose_grant_has_ended_is_redirected_to_sign_in(generic: Twin, client: oauth_core.Client) -> None:
+def test_a_user_whose_grant_has_ended_is_redirected_to_the_login(generic: Twin, client: oauth_core.Client) -> None:
     generic.register(f"{BASE}/auth/callback")
     scope = "openid read offline_access"
     web = site(client, store=MemoryStore(), providers=[Provider(client, scope=scope)])
@@ -102,7 +102,7 @@ def test_a_user_whose_grant_has_ended_is_redirected_to_sign_in(generic: Twin, cl
         assert received[0][0].startswith(status)
         if status == "303":
             assert received[0][1]["Location"] == "/auth/login?return_to=%2Forders"
-    # What another client's call says is the application's own matter.
+    # An error of another client is passed to the application.
     def failing(environ: Any, start_response: Any) -> list[bytes]:
         raise caught.value
 
@@ -115,7 +115,7 @@ def test_a_user_whose_grant_has_ended_is_redirected_to_sign_in(generic: Twin, cl
         wsgi.SignIn(failing, web)({**environ, "HTTP_COOKIE": cookie}, lambda *_: None)
 
 
-def test_frameworks_redirect_users_whose_grant_has_ended(generic: Twin, client: oauth_core.Client) -> None:
+def test_flask_and_fastapi_redirect_users_whose_grant_has_ended(generic: Twin, client: oauth_core.Client) -> None:
     generic.register(f"{BASE}/auth/callback")
     provider = Provider(client, scope="openid read offline_access")
     settings: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What a site does around a sign-in's end: UserInfo, who was signed out, and tokens that nobody may keep."""
+"""UserInfo at sign-in, the signed_out hook, and revocation of unused tokens."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_cookies(reply: Reply) -> str:
 
 
 def visit(web: Site, target: str = "/me") -> Reply:
-    """The response to the callback of somebody who agrees at once."""
+    """The response to the callback of a user who approves immediately."""
     begun = web.visit(make_request(target), "signed_in")
     assert isinstance(begun, Reply) and begun.status == 303
     callback = approve(dict(begun.headers)["location"]).removeprefix(BASE)
@@ -53,7 +53,7 @@ def site(client: oauth_core.Client, provider: dict[str, Any], **settings: Any) -
     return Site(providers=[Provider(client, **provider)], base_url=BASE, key=KEY, transport="loopback_http", **settings)
 
 
-def test_a_name_that_only_userinfo_has_is_the_users(generic: Twin, client: oauth_core.Client) -> None:
+def test_a_name_and_email_missing_in_the_id_token_are_taken_from_userinfo(generic: Twin, client: oauth_core.Client) -> None:
     generic.register(f"{BASE}/auth/callback")
     _, user = signed_in(site(client, {}))
     assert (user.name, user.email) == ("Alice Liddell", "alice@twin.example")
@@ -63,7 +63,7 @@ def test_a_name_that_only_userinfo_has_is_the_users(generic: Twin, client: oauth
         Provider(client, userinfo="alw4ys")  # type: ignore[arg-type]
 
 
-def test_userinfo_is_a_variable_too(generic: Twin) -> None:
+def test_oauth_userinfo_sets_the_userinfo_option(generic: Twin) -> None:
     environ = web_settings(generic)
     base = environ["OAUTH_BASE_URL"]
     generic.register(f"{base}/auth/callback")
@@ -173,7 +173,7 @@ def test_the_application_is_notified_which_user_of_a_tenant_was_signed_out(gener
         generic.claim("sid", None)
 
 
-def test_a_logout_token_without_expiry_is_refused_unless_it_is_allowed(
+def test_a_logout_token_without_expiry_is_rejected_unless_allowed(
     generic: Twin, client: oauth_core.Client
 ) -> None:
     generic.register(f"{BASE}/auth/callback")

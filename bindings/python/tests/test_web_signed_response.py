@@ -33,7 +33,7 @@ def client_of(server_info: Any, which: str, **options: Any) -> oauth_core.Client
 
 
 class Person:
-    """A browser at a site that no socket serves: the provider knows one redirect URI, on any port."""
+    """A browser for a site without a socket: the provider accepts its redirect URI on any port."""
 
     def __init__(self, client: oauth_core.Client, response_mode: Any = None, **settings: Any) -> None:
         at = Provider(client, scope="openid read", callback="/callback", response_mode=response_mode)
@@ -54,7 +54,7 @@ class Person:
         return response
 
     def callback(self) -> str:
-        """Where the provider sends the browser back to."""
+        """The target of the redirect back from the provider."""
         begun = self.open("/me")
         assert isinstance(begun, Reply) and begun.status == 303, begun
         url = urlsplit(Browser().open(dict(begun.headers)["location"]))
@@ -81,7 +81,7 @@ def test_a_signed_response_is_accepted_and_additional_unsigned_parameters_are_re
         assert b"callback.mixed_response" in mixed.body and not person.cookies
 
 
-def test_an_encrypted_response_signs_in(provider: Any) -> None:
+def test_an_encrypted_response_completes_a_login(provider: Any) -> None:
     encrypted = client_of(
         provider,
         "encrypted",
@@ -95,14 +95,14 @@ def test_an_encrypted_response_signs_in(provider: Any) -> None:
     assert person.signed_in(callback) == "somebody"
 
 
-def test_a_client_of_message_signing_signs_in_without_a_setting_of_the_site(provider: Any) -> None:
+def test_a_message_signing_client_logs_in_without_a_setting_of_the_site(provider: Any) -> None:
     key = oauth_core.DpopKey.generate()
     signing = client_of(provider, "signing", dpop_key=key, profile="fapi2_message_signing")
     person = Person(signing, store=MemoryStore())
     assert person.signed_in(person.callback()) == "somebody"
 
 
-def test_a_response_mode_that_never_reaches_the_server_is_rejected(provider: Any) -> None:
+def test_a_fragment_response_mode_is_rejected(provider: Any) -> None:
     client = client_of(provider, "browser")
     for mode in ("fragment", "fragment.jwt"):
         with pytest.raises(TypeError, match="response_mode: .*browsers do not send a fragment to servers"):

@@ -1,4 +1,4 @@
-"""A site of a web application: its settings, its targets, and what its hooks may do."""
+"""A site of a web application: its settings, request targets and hooks."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def make_request(target: str, *, method: str = "GET", headers: Any = PAGE) -> Re
 
 
 @pytest.mark.parametrize("name", ["OAUTH_BASE_URL", "OAUTH_KEY", "OAUTH_CLIENT_ID", "OAUTH_ISSUER"])
-def test_a_variable_that_is_missing_is_named_at_start(generic: Twin, name: str) -> None:
+def test_a_missing_variable_is_reported_with_its_name_at_startup(generic: Twin, name: str) -> None:
     environ = {key: value for key, value in web_settings(generic).items() if key != name}
     with pytest.raises(oauth_core.MisuseError, match=name) as caught:
         Site.from_env(environ=environ, transport="loopback_http")
@@ -54,7 +54,7 @@ def test_a_variable_that_is_missing_is_named_at_start(generic: Twin, name: str) 
     assert generic.data["client_secret"] not in str(caught.value)
 
 
-def test_each_variable_is_an_argument_too(generic: Twin, tmp_path: Path) -> None:
+def test_each_variable_may_be_replaced_by_an_argument(generic: Twin, tmp_path: Path) -> None:
     environ = {**web_settings(generic), "OAUTH_STORE": f"sqlite://{tmp_path}/sessions.sqlite3"}
     assert Site.from_env(environ=environ, transport="loopback_http")
     assert (tmp_path / "sessions.sqlite3").exists()
@@ -66,7 +66,7 @@ def test_each_variable_is_an_argument_too(generic: Twin, tmp_path: Path) -> None
     assert "S3CR3T" not in str(caught.value)
 
 
-def test_settings_that_are_not_safe_are_refused(client: oauth_core.Client) -> None:
+def test_insecure_or_inconsistent_settings_are_rejected(client: oauth_core.Client) -> None:
     for settings, code in (
         ({"base_url": "http://shop.example"}, "url.insecure"),
         ({"transport": "https"}, "url.insecure"),
@@ -85,7 +85,7 @@ def test_settings_that_are_not_safe_are_refused(client: oauth_core.Client) -> No
         site(client, keep="access_token", providers=[Provider(client, scope="openid offline_access")])
 
 
-def test_a_setting_of_another_type_is_named_and_not_shown(client: oauth_core.Client) -> None:
+def test_a_wrong_type_error_contains_the_name_of_the_setting_and_not_the_value(client: oauth_core.Client) -> None:
     wrong: tuple[tuple[dict[str, Any], str], ...] = (
         ({"keep": "t0kens"}, 'keep: expected one of "identity", "access_token", "store"'),
         ({"same_site": "n0ne"}, 'same_site: expected one of "lax", "strict"'),
@@ -112,9 +112,9 @@ def test_a_setting_of_another_type_is_named_and_not_shown(client: oauth_core.Cli
     assert site(client, lifetime=float("inf"), flow_lifetime=1.5)
 
 
-def test_a_provider_without_openid_connect_is_asked_for_the_identity(client: oauth_core.Client) -> None:
+def test_an_identity_endpoint_replaces_the_openid_scope(client: oauth_core.Client) -> None:
     endpoint = {"url": f"{BASE}/user", "subject": "id", "claims": {"name": "login"}}
-    # No openid is asked for, and asking for it as well is a contradiction.
+    # The scope openid is not requested; a configured one is rejected.
     assert site(client, providers=[Provider(client, identity=endpoint)])
     with pytest.raises(oauth_core.MisuseError, match="openid, or an identity endpoint"):
         site(client, providers=[Provider(client, identity=endpoint, scope="openid")])
@@ -143,7 +143,7 @@ class ThreeVerbs:
         return None
 
 
-def test_three_verbs_keep_sessions_and_are_told_when_they_end(
+def test_a_store_with_three_methods_keeps_sessions_and_gets_their_end(
     generic: Twin, client: oauth_core.Client
 ) -> None:
     generic.register(f"{BASE}/auth/callback")
@@ -160,7 +160,7 @@ def test_three_verbs_keep_sessions_and_are_told_when_they_end(
 
 
 def sign_in(web: Site, target: str = "/me", need: Need = Need()) -> tuple[str, User]:
-    """Somebody signs in: the cookie from then on, and who it is."""
+    """Logs a user in, and returns the cookie and the user."""
     callback, cookies = signed_in(web.visit(make_request(target), "signed_in", need))
     done = web.visit(make_request(callback, headers=[*PAGE, ("cookie", cookies)]))
     assert isinstance(done, Reply)
@@ -171,7 +171,7 @@ def sign_in(web: Site, target: str = "/me", need: Need = Need()) -> tuple[str, U
     return cookie, user
 
 
-def test_an_access_token_is_in_the_cookie_and_nothing_else(
+def test_the_access_token_is_sealed_in_the_cookie_and_no_refresh_token_is_kept(
     generic: Twin, client: oauth_core.Client
 ) -> None:
     generic.register(f"{BASE}/auth/callback")
@@ -193,7 +193,7 @@ def test_an_access_token_is_in_the_cookie_and_nothing_else(
         _ = user.source
 
 
-def test_a_grant_that_is_over_ends_the_session(generic: Twin, client: oauth_core.Client) -> None:
+def test_an_ended_grant_ends_the_session(generic: Twin, client: oauth_core.Client) -> None:
     generic.register(f"{BASE}/auth/callback")
     scope = "openid read offline_access"
     web = site(client, store=MemoryStore(), providers=[Provider(client, scope=scope)])
@@ -237,24 +237,24 @@ def test_tenants_are_looked_up_while_the_site_runs(generic: Twin, client: oauth_
     assert user.tenant == "acme" and user.provider == "acme"
     assert {(ask.id, ask.tenant) for ask in provider_queries} == {(None, "acme"), ("acme", None)}
     assert user.source.token().access_token
-    # Another process knows the session, and not yet the provider.
+    # Another process has the session, but not the provider yet.
     elsewhere = site(client, providers=[], lookup="asked", store=store)
     elsewhere.provider(provider)
     assert elsewhere.sessions("acme") and elsewhere.sessions("acme") is elsewhere.sessions("acme")
     with pytest.raises(oauth_core.MisuseError, match="no provider with this id"):
         elsewhere.sessions("initech")
-    # The page of another tenant is for its own people.
+    # The page of another tenant requires a login there.
     other = make_request("/t/globex/me", headers=[*PAGE, ("cookie", cookie)])
     sent = web.visit(other, "signed_in", globex)
     assert isinstance(sent, Reply) and "callback%2Fglobex" in dict(sent.headers)["location"]
-    # Where nothing else is said, the page tells; and there may be none.
+    # Without a required tenant, the path determines it; it may be unknown.
     sent = web.visit(make_request("/t/globex/"), "signed_in")
     assert isinstance(sent, Reply) and "callback%2Fglobex" in dict(sent.headers)["location"]
     sent = web.visit(make_request("/t/initech/"), "signed_in")
     assert isinstance(sent, Reply) and "/auth/login" in dict(sent.headers)["location"]
 
 
-def test_keys_rotate(generic: Twin) -> None:
+def test_sessions_of_old_keys_are_accepted_while_the_keys_are_configured(generic: Twin) -> None:
     environ = {**web_settings(generic), "OAUTH_KEY": f"{KEY}"}
     generic.register(f"{environ['OAUTH_BASE_URL']}/auth/callback")
     old = Site.from_env(environ=environ, transport="loopback_http")
@@ -279,7 +279,7 @@ def cookie_of(web: Site, base: str) -> str:
     return "; ".join(pair.split(";")[0] for name, pair in done.headers if name == "set-cookie")
 
 
-def test_a_coroutine_of_the_hook_runs_in_the_loop_of_the_request(
+def test_a_coroutine_hook_runs_in_the_event_loop_of_the_request(
     generic: Twin, client: oauth_core.Client
 ) -> None:
     generic.register(f"{BASE}/auth/callback")
@@ -318,7 +318,7 @@ def signed_in(ended: Any) -> tuple[str, str]:
     return approve(headers["location"]).removeprefix(BASE), cookies
 
 
-def test_the_hook_may_give_its_refusal_back(generic: Twin, client: oauth_core.Client) -> None:
+def test_a_hook_may_return_a_refusal(generic: Twin, client: oauth_core.Client) -> None:
     generic.register(f"{BASE}/auth/callback")
     web = site(client)
     web.admit(lambda _: Refuse("Come back on Monday."))
@@ -329,7 +329,7 @@ def test_the_hook_may_give_its_refusal_back(generic: Twin, client: oauth_core.Cl
     assert b"Come back on Monday." in done.body
 
 
-def test_a_hook_that_fails_fails_the_request(generic: Twin, client: oauth_core.Client) -> None:
+def test_an_exception_of_a_hook_is_raised_by_the_request(generic: Twin, client: oauth_core.Client) -> None:
     generic.register(f"{BASE}/auth/callback")
     web = site(client)
 
@@ -351,7 +351,7 @@ def test_the_log_contains_details_that_the_page_omits(
     assert "return_to.refused" in caplog.text and "evil" not in caplog.text
 
 
-def test_a_step_up_is_reported_to_scripts(client: oauth_core.Client) -> None:
+def test_an_unauthenticated_script_gets_401_for_a_step_up(client: oauth_core.Client) -> None:
     web = site(client)
     reply = web.visit(make_request("/pay", headers=[]), "signed_in", Need(acr=["mfa"], max_age=60))
     assert isinstance(reply, Reply) and reply.status == 401
@@ -374,7 +374,7 @@ def test_a_step_up_is_reported_to_scripts(client: oauth_core.Client) -> None:
         ({"path": "/", "raw_path": b"/", "root_path": "/"}, "/"),
     ],
 )
-def test_targets_of_asgi_are_as_the_browser_shows_them(scope: dict[str, Any], target: str) -> None:
+def test_asgi_targets_are_those_of_the_browser(scope: dict[str, Any], target: str) -> None:
     assert asgi.target_from(scope) == target
 
 
@@ -389,7 +389,7 @@ def test_targets_of_asgi_are_as_the_browser_shows_them(scope: dict[str, Any], ta
         ({"SCRIPT_NAME": "/shop", "RAW_URI": "/a"}, "/shop/a"),
     ],
 )
-def test_targets_of_wsgi_are_as_the_browser_shows_them(environ: dict[str, Any], target: str) -> None:
+def test_wsgi_targets_are_those_of_the_browser(environ: dict[str, Any], target: str) -> None:
     assert wsgi.target_from(environ) == target
 
 
@@ -403,7 +403,7 @@ def test_frameworks_are_imported_only_on_demand(tmp_path: Path) -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_djangos_signals_and_users(generic: Twin, tmp_path: Path) -> None:
+def test_django_signals_are_sent_and_inactive_users_are_rejected(generic: Twin, tmp_path: Path) -> None:
     with running("django-gunicorn", generic, tmp_path, False) as app:
         with app.browser() as ann:
             ann.get("/me")
@@ -412,7 +412,7 @@ def test_djangos_signals_and_users(generic: Twin, tmp_path: Path) -> None:
             assert ann.get("/signals").text == "in out"
         with app.browser() as again:
             again.get("/me")
-            # One user, no matter how often the person comes.
+            # One user after several logins.
             assert again.get("/disable/0").text == "1"
             assert again.get("/").text == "Hello, stranger"
             refused = again.get("/me")
@@ -443,7 +443,7 @@ def test_a_store_is_shared_by_workers(generic: Twin, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("origin", "told"), [(BASE, "websocket.accept"), ("https://evil.example", "websocket.close")]
 )
-def test_pages_of_other_sites_open_no_web_socket(
+def test_a_web_socket_of_another_site_is_rejected(
     client: oauth_core.Client, origin: str, told: str
 ) -> None:
     async def echo(scope: Any, receive: Any, send: Any) -> None:

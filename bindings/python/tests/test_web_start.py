@@ -1,4 +1,4 @@
-"""A site out of environment variables: it starts without its provider, and says which variable is wrong."""
+"""A site configured by environment variables: it starts without its provider, and reports invalid variables."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def provider(port: int) -> Iterator[Door]:
             server.shutdown()
 
 
-def test_the_application_starts_while_its_provider_is_down() -> None:
+def test_the_application_starts_while_the_provider_is_down() -> None:
     port = free_port()
     site = started(f"http://127.0.0.1:{port}")
     assert site.visit(make_request("/")) is None
@@ -109,7 +109,7 @@ def test_the_application_starts_while_its_provider_is_down() -> None:
     assert b"/auth/login?return_to=%2Fme%3Fa%3D1" in failed.body
     with provider(port) as door:
         door.open.set()
-        # Nobody asks at each request.
+        # No request is sent to the provider for each request of a browser.
         assert status_and_text(site.visit(make_request("/me"), "signed_in")) == (503, "lost.connect")
         assert door.request_count == 0
         site._site.advance(5)
@@ -133,14 +133,14 @@ def test_an_unresponsive_provider_blocks_no_page_and_is_contacted_once() -> None
         assert door.request_count == 1
 
 
-def test_a_coroutine_waits_without_holding_its_loop() -> None:
+def test_a_waiting_login_does_not_block_the_event_loop() -> None:
     with provider(free_port()) as door:
         app = fastapi.FastAPI()
         site = for_fastapi.Site.from_env(app, environ=environ(door.issuer), transport="loopback_http")
 
         @app.get("/")
         async def index(user: User | None = site.optional_user) -> str:
-            # Whoever waits for the provider is let go by this page, in the same loop.
+            # This page, in the same loop, lets the provider respond.
             door.open.set()
             return "everybody"
 
@@ -195,7 +195,7 @@ def test_users_stay_signed_in_while_the_provider_is_down(store: Any) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no children here")
-def test_a_child_process_asks_for_itself() -> None:
+def test_a_forked_process_sends_a_discovery_request_itself() -> None:
     with provider(free_port()) as door, ThreadPoolExecutor(1) as pool:
         site = started(door.issuer)
         waiting = pool.submit(site.visit, make_request("/me"), "signed_in")
@@ -213,7 +213,7 @@ def test_a_child_process_asks_for_itself() -> None:
         assert status_and_text(waiting.result(30)) == (303, "")
 
 
-def test_a_function_gives_the_client_and_its_errors_are_its_own() -> None:
+def test_an_error_of_the_client_function_is_not_shown_or_cached() -> None:
     requested_ids: list[str] = []
 
     def client() -> oauth_core.Client:
@@ -226,14 +226,14 @@ def test_a_function_gives_the_client_and_its_errors_are_its_own() -> None:
     failed = site.visit(make_request("/me"), "signed_in")
     assert status_and_text(failed) == (500, "application.function")
     assert isinstance(failed, Reply) and SECRET.encode() not in failed.body
-    # It is no outage of the provider's: nothing is remembered.
+    # It is not an outage of the provider: it is not cached.
     site.visit(make_request("/me"), "signed_in")
     assert requested_ids == ["client", "client"]
     with pytest.raises(TypeError):
         Provider("a client")  # type: ignore[arg-type]
 
 
-def test_a_session_that_fills_its_cookies_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_large_session_cookie_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     site = started("https://login.example", key=testing.KEY)
     with caplog.at_level("WARNING", logger="oauth_core"):
         testing.cookies(site, "ann", claims={"picture": "p" * 100})
@@ -267,7 +267,7 @@ def test_all_missing_variables_are_reported_together() -> None:
         ("OAUTH_STORE", f"mysql://u:{SECRET}@h/d", "web.setup", "redis://"),
     ],
 )
-def test_a_wrong_value_names_its_variable(name: str, value: str, code: str, expected_message: str) -> None:
+def test_an_error_about_a_wrong_value_contains_the_name_of_its_variable(name: str, value: str, code: str, expected_message: str) -> None:
     variables = environ("https://as.example", OAUTH_BASE_URL="https://app.example")
     with pytest.raises(oauth_core.MisuseError) as caught:
         Site.from_env(environ={**variables, name: value})
@@ -276,13 +276,13 @@ def test_a_wrong_value_names_its_variable(name: str, value: str, code: str, expe
     assert caught.value.code == code and SECRET not in text
 
 
-def test_a_key_that_is_wrong_is_named_before_a_store_is_opened() -> None:
+def test_a_wrong_key_is_reported_before_a_store_is_opened() -> None:
     variables = environ("https://as.example", OAUTH_KEY="short", OAUTH_STORE="memory:")
     with pytest.raises(oauth_core.MisuseError, match="OAUTH_KEY"):
         Site.from_env(environ=variables)
 
 
-def test_only_a_dict_or_none_admits_a_user(client: oauth_core.Client) -> None:
+def test_an_admit_result_other_than_a_dict_or_none_is_rejected(client: oauth_core.Client) -> None:
     from oauth_core.web._visits import _admission
 
     for returned in (False, True, 0, "", "no", [], ["a"]):
@@ -292,7 +292,7 @@ def test_only_a_dict_or_none_admits_a_user(client: oauth_core.Client) -> None:
     assert Provider(client).id == "login"
 
 
-def test_an_invalid_admission_admits_no_one(generic: Any, client: oauth_core.Client) -> None:
+def test_a_login_with_an_invalid_admit_result_is_rejected(generic: Any, client: oauth_core.Client) -> None:
     from conftest import approve
 
     generic.register(f"{BASE}/auth/callback")
@@ -310,7 +310,7 @@ def test_an_invalid_admission_admits_no_one(generic: Any, client: oauth_core.Cli
         site.visit(make_request(callback, headers=[*PAGE, ("cookie", cookies)]))
 
 
-def test_a_failed_sign_in_is_printed_where_nothing_configures_logging() -> None:
+def test_a_failed_login_is_printed_without_logging_configuration() -> None:
     program = """
 from oauth_core.web import testing
 from test_web_start import make_request, started
@@ -322,5 +322,5 @@ started("https://login.example", key=testing.KEY).visit(make_request("/auth/logi
         env={**os.environ, "PYTHONPATH": os.pathsep.join([here, *sys.path])},
     )
     assert done.returncode == 0, done.stderr
-    # What any visitor can cause is not printed.
+    # Errors that any visitor can cause are not printed.
     assert done.stderr.startswith("lost.") and "return_to" not in done.stderr

@@ -1,4 +1,4 @@
-"""Somebody is signed in for a test of an application, in each framework's own client."""
+"""Sign-in for tests of applications, with the test client of each framework."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def settings(client: oauth_core.Client, **others: Any) -> dict[str, Any]:
     return {**default_settings, **others}
 
 
-def test_fastapi(client: oauth_core.Client) -> None:
+def test_sign_in_with_the_test_client_of_fastapi(client: oauth_core.Client) -> None:
     app = fastapi.FastAPI()
     site = for_fastapi.Site(app, **settings(client))
 
@@ -46,7 +46,7 @@ def test_fastapi(client: oauth_core.Client) -> None:
         assert other.get("/pay").json() == "bob"
 
 
-def test_a_mounted_application_is_guarded_too(client: oauth_core.Client) -> None:
+def test_a_mounted_application_is_guarded(client: oauth_core.Client) -> None:
     app, mounted = fastapi.FastAPI(), fastapi.FastAPI()
     site = for_fastapi.Site(app, **settings(client))
 
@@ -64,7 +64,7 @@ def test_a_mounted_application_is_guarded_too(client: oauth_core.Client) -> None
         assert browser.get("/v1/me").json() == "ann"
 
 
-def test_flask_with_a_factory(client: oauth_core.Client) -> None:
+def test_sign_in_with_a_flask_application_factory(client: oauth_core.Client) -> None:
     site = for_flask.Site(**settings(client))
 
     def create_app() -> flask.Flask:
@@ -78,8 +78,8 @@ def test_flask_with_a_factory(client: oauth_core.Client) -> None:
     assert testing.sign_in(second.test_client(), site, "ann").get("/me").text == "ann"
 
 
-def test_the_sessions_of_frameworks_keep_their_name(client: oauth_core.Client) -> None:
-    """flask.session and Starlette's SessionMiddleware call their cookie so."""
+def test_the_session_cookies_of_flask_and_starlette_keep_their_name(client: oauth_core.Client) -> None:
+    """The session cookie of flask.session is still usable."""
     app = flask.Flask(__name__)
     app.secret_key = "of the test"
     site = for_flask.Site(app, **settings(client))
@@ -94,7 +94,7 @@ def test_the_sessions_of_frameworks_keep_their_name(client: oauth_core.Client) -
     assert [browser.get("/cart").text for _ in range(2)] == ["ann 1", "ann 2"]
 
 
-def test_flask(client: oauth_core.Client) -> None:
+def test_sign_in_with_the_test_client_of_flask(client: oauth_core.Client) -> None:
     app = flask.Flask(__name__)
     site = for_flask.Site(app, **settings(client))
 
@@ -108,14 +108,14 @@ def test_flask(client: oauth_core.Client) -> None:
     assert browser.get("/me").text == "ann"
 
 
-def test_a_session_in_a_store(client: oauth_core.Client) -> None:
+def test_sign_in_with_sessions_in_a_store(client: oauth_core.Client) -> None:
     app = flask.Flask(__name__)
     site = for_flask.Site(app, **settings(client, store=oauth_core.stores.MemoryStore()))
     app.add_url_rule("/me", view_func=site.required(lambda: str(site.user.subject)))
     assert testing.sign_in(app.test_client(), site, "ann").get("/me").text == "ann"
 
 
-def test_a_session_is_as_a_real_one(client: oauth_core.Client) -> None:
+def test_a_test_sign_in_runs_the_admit_hook_and_filters_claims(client: oauth_core.Client) -> None:
     app = flask.Flask(__name__)
     site = for_flask.Site(app, **settings(client))
     notes: list[str] = []
@@ -137,7 +137,7 @@ def test_a_session_is_as_a_real_one(client: oauth_core.Client) -> None:
     assert caught.value.code == "web.not_admitted"
     claims = {"name": "Ann", "team": "red", "roles": ["admin"]}
     browser = testing.sign_in(app.test_client(), site, "ann", claims=claims)
-    # A form of the site's own.
+    # A same-origin form.
     ordered = browser.post("/orders")
     assert ordered.status_code == 200, ordered.text
     assert ordered.json == {"claims": {"name": "Ann"}, "local": {"team": "red"}}
@@ -147,7 +147,7 @@ def test_a_session_is_as_a_real_one(client: oauth_core.Client) -> None:
     assert notes == ["ann", "ann"]
 
 
-def test_a_client_of_starlette_posts(client: oauth_core.Client) -> None:
+def test_a_signed_in_starlette_client_can_post(client: oauth_core.Client) -> None:
     app = fastapi.FastAPI()
     site = for_fastapi.Site(app, **settings(client))
 
@@ -201,12 +201,12 @@ print(ann.get("/me").content.decode(), Client().get("/me").status_code)
 """
 
 
-def test_django() -> None:
+def test_sign_in_with_the_test_client_of_django() -> None:
     done = subprocess.run([sys.executable, "-c", DJANGO], capture_output=True, text=True)
     assert done.stdout.strip() == "ann Ann 302", done.stderr
 
 
-def test_jars_of_each_kind(client: oauth_core.Client) -> None:
+def test_sign_in_supports_several_cookie_jars(client: oauth_core.Client) -> None:
     site = oauth_core.web.Site(**settings(client))
 
     class Django:
@@ -230,13 +230,13 @@ def test_the_testing_key_works_only_on_a_local_site(client: oauth_core.Client) -
     assert caught.value.code == "web.setup"
 
 
-def test_no_provider_of_that_name(client: oauth_core.Client) -> None:
+def test_an_unknown_provider_is_rejected(client: oauth_core.Client) -> None:
     with pytest.raises(oauth_core.OAuthError) as caught:
         testing.cookies(oauth_core.web.Site(**settings(client)), "ann", provider="nobody")
     assert caught.value.code == "web.unknown_provider"
 
 
-def test_no_framework_comes_with_it() -> None:
+def test_the_testing_module_imports_no_framework() -> None:
     program = "import sys, oauth_core.web.testing; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not {"fastapi", "flask", "django", "starlette"} & set(done.stdout.split())

@@ -1,4 +1,4 @@
-"""Whole sign-ins, as every language plays them: the files of ``tests/vectors/web``."""
+"""Complete sign-ins, the same in every language: the files of ``tests/vectors/web``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def kind(cookie: str, name: str) -> str:
 
 
 def shape(field: str, name: str) -> tuple[str, str]:
-    """A cookie by its kind, what becomes of it, and how long it lives."""
+    """A cookie by its kind, its SameSite or end, and its lifetime."""
     pair, *attributes = field.split("; ")
     assert {"Secure", "HttpOnly", "Path=/"} <= set(attributes), field
     named = dict(one.split("=") for one in attributes if "=" in one)
@@ -48,7 +48,7 @@ def shape(field: str, name: str) -> tuple[str, str]:
 
 
 class Browser:
-    """Keeps cookies, by what SameSite says."""
+    """Keeps cookies, and sends them according to SameSite."""
 
     def __init__(self, cookies: dict[str, tuple[str, str]] | None = None) -> None:
         self.cookies = dict(cookies or {})
@@ -102,19 +102,19 @@ class Browser:
 
 
 def filled(text: str, places: dict[str, str]) -> str:
-    """A string with the places of earlier steps in it."""
+    """Replaces the placeholders in a string by the targets of earlier steps."""
     for name, value in places.items():
         text = text.replace(name, value)
     return text
 
 
 def sent(expected: Any, values: list[str]) -> bool:
-    """Whether a parameter is of this value, there (``true``), or absent (``null``)."""
+    """Whether a parameter has this value, is present (``true``), or absent (``null``)."""
     return not values if expected is None else values == [expected] or (expected is True and values != [""] != [])
 
 
 def summarize(reply: Reply, name: str, provider: str, then: dict[str, Any]) -> dict[str, Any]:
-    """What a response is, without what chance has made; of the rest, what the vector asks for."""
+    """The members of a response that the vector compares, without random values."""
     headers = dict(reply.headers)
     summary: dict[str, Any] = {"status": reply.status}
     place = headers.get("location", "")
@@ -144,14 +144,14 @@ def summarize(reply: Reply, name: str, provider: str, then: dict[str, Any]) -> d
 
 
 def posted(url: str) -> str:
-    """The form that the provider has the browser post."""
+    """The form of the provider's page (response_mode form_post)."""
     with urllib.request.urlopen(url) as page:
         fields = re.findall(r'name="([^"]*)" value="([^"]*)"', page.read().decode())
     return urlencode(fields)
 
 
 class Play:
-    """One sign-in: a site, the browsers of people, and the places that they were sent to."""
+    """One sign-in: a site, browsers of users, and the redirect targets so far."""
 
     def __init__(self, site: Site, twin: Twin, name: str) -> None:
         self.site, self.twin, self.name = site, twin, name
@@ -163,7 +163,7 @@ class Play:
         self.places |= {f"{{{name}}}": target, f"{{{name}?}}": f"?{urlsplit(target).query}"}
 
     def beside(self, step: dict[str, Any], browser: Browser) -> bool:
-        """Whether a step was something that happens beside the site's pages."""
+        """Runs a step outside of the site's pages, and returns whether it was one."""
         if "provider" in step:
             posts = "response_mode=form_post" in self.last
             self.keep(step["provider"], posted(self.last) if posts else approve(self.last).removeprefix(SHOP))
@@ -212,7 +212,7 @@ class Play:
 
 
 @pytest.mark.parametrize("sign_in", SIGN_INS, ids=[one["name"] for one in SIGN_INS])
-def test_whole_sign_ins_are_as_in_every_language(
+def test_sign_in_vectors_have_the_same_result_in_every_language(
     generic: Twin, client: oauth_core.Client, sign_in: dict[str, Any]
 ) -> None:
     site_settings = json.loads(json.dumps(sign_in.get("site", {})).replace("{provider}", generic.base))

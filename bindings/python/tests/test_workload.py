@@ -1,4 +1,4 @@
-"""Services without a client secret: the tokens of platforms, client files, and environment variables."""
+"""Services without a client secret: platform tokens, client files, and environment variables."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def encoded(data: bytes) -> str:
 
 
 class Platform:
-    """Who signs the tokens of workloads."""
+    """The issuer of workload tokens."""
 
     def __init__(self) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
@@ -64,7 +64,7 @@ def platform(generic: Twin) -> Platform:
 
 
 def github(platform: Platform) -> Answer:
-    """GitHub's service, which answers whoever shows the bearer token of the job."""
+    """GitHub's token service, which requires the bearer token of the job."""
 
     def respond(handler: BaseHTTPRequestHandler) -> None:
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(handler.path).query)
@@ -166,7 +166,7 @@ def test_a_variable_is_read_each_time(
     assert "redacted" in repr(auth)
 
 
-def test_a_federated_account_exchanges_what_its_file_names(
+def test_an_external_account_exchanges_the_token_of_its_file(
     generic: Twin, platform: Platform, tmp_path: Path
 ) -> None:
     place = tmp_path / "token.json"
@@ -199,7 +199,7 @@ def test_a_federated_account_exchanges_what_its_file_names(
     assert refused.value.code == "client_file.unsupported"
 
 
-def test_a_token_is_exchanged_where_an_audience_is_named(
+def test_a_token_is_exchanged_if_an_exchange_audience_is_configured(
     generic: Twin, platform: Platform, plain: Callable[[Answer], Plain]
 ) -> None:
     service = plain(github(platform))
@@ -237,6 +237,19 @@ def test_standard_client_files_are_recognised(tmp_path: Path) -> None:
     assert refused.value.code == "redirect_uri.not_registered"
     entra = {"clientId": "c", "clientSecret": HIDDEN, "tenantId": TENANT}
     assert TENANT in oauth_core.Client.from_json(json.dumps(entra)).server.issuer
+    principal = tmp_path / "principal.json"
+    # As the Azure CLI prints it, kept with an editor that puts a byte order mark before it.
+    printed = {"appId": "c", "displayName": "d", "password": HIDDEN, "tenant": TENANT}
+    principal.write_text(json.dumps(printed), "utf-8-sig")
+    assert TENANT in oauth_core.Client.from_file(principal).server.issuer
+    section: dict[str, Any] = {"ClientId": "c", "TenantId": TENANT}
+    section["ClientCredentials"] = [{"SourceType": "ClientSecret", "ClientSecret": HIDDEN}]
+    described = oauth_core.Client.from_json(json.dumps({"AzureAd": section}))
+    next(described.exchange.client_credentials(scope="api://a/.default"))  # a public client is refused here
+    section["ClientCredentials"] = [{"SourceType": "SignedAssertionFilePath"}]
+    with pytest.raises(oauth_core.MisuseError) as unsupported:
+        oauth_core.Client.from_json(json.dumps({"AzureAd": section}))
+    assert unsupported.value.code == "client_file.unsupported"
     for client in [google, oauth_core.Client.from_json(json.dumps(entra))]:
         assert HIDDEN not in repr(client)
     with pytest.raises(oauth_core.MisuseError) as error:
@@ -285,7 +298,7 @@ def test_errors_name_the_problem_without_secrets(generic: Twin) -> None:
         assert HIDDEN not in str(missing.value)
 
 
-def test_variables_make_a_client_with_a_secret(generic: Twin, tmp_path: Path) -> None:
+def test_environment_variables_configure_a_client_with_a_secret(generic: Twin, tmp_path: Path) -> None:
     data = generic.data
     environ = {"OAUTH_ISSUER": generic.base, "OAUTH_CLIENT_ID": data["client_id"]}
     secret = tmp_path / "secret"

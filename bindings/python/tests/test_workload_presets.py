@@ -1,4 +1,4 @@
-"""The tokens of SPIFFE, AWS, Azure and Google Cloud: each read anew, in place of a secret or to be exchanged."""
+"""The tokens of SPIFFE, AWS, Azure and Google Cloud, read for each request as an assertion or for exchange."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def token(audience: str, number: int) -> str:
 
 
 class Place:
-    """Where a platform puts the tokens of a workload."""
+    """A file or service from which a workload reads its token."""
 
     def __init__(self, platform: str, folder: Path, plain: Callable[[Answer], Plain]) -> None:
         self.platform, self.now = platform, ""
@@ -58,7 +58,7 @@ PLATFORMS = ["spiffe", "aws", "azure", "gcp"]
 
 @pytest.fixture
 def shop(plain: Callable[[Answer], Plain]) -> Plain:
-    """A server that gives everybody tokens, and remembers what it was shown."""
+    """A server that issues tokens for every request, and records the requests."""
     said = {
         "access_token": "a",
         "token_type": "Bearer",
@@ -125,7 +125,7 @@ def test_a_subject_token_is_read_again_for_each_exchange(
 
 
 def test_a_callback_is_called_for_each_token(shop: Plain) -> None:
-    """Where a library of the platform has it, and no file: its function stands in for the preset."""
+    """The token comes from a function, such as one of a platform's library."""
     given = [token(shop.base, 1), token(shop.base, 2)]
     left = list(given)
     auth = oauth_core.FederatedAssertion(lambda _: left.pop(0))

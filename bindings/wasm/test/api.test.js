@@ -33,7 +33,7 @@ async function pasted(options = {}) {
 const fetched = (page, url, init) =>
   page.evaluate(([url, init]) => told(fixed.fetch(url, init).then((reply) => reply.status)), [url, init])
 
-test('a pasted token calls the API, with no request for another', async () => {
+test('a pasted token calls the API without token requests', async () => {
   const { page, token } = await pasted()
   const seen = await counted(harness.uservoice, async () => {
     assert.equal((await fetched(page, suggestions())).value, 200)
@@ -45,7 +45,7 @@ test('a pasted token calls the API, with no request for another', async () => {
   assert.ok(!shown.includes(token) && shown.endsWith('0'), shown)
 })
 
-test('an origin with a path is refused, because the path would not count', async () => {
+test('an origin with a path is rejected', async () => {
   const { page } = await pasted({ origins: [`${harness.twins.uservoice}/api/v2`] })
   const seen = await counted(harness.uservoice, async () => {
     assert.equal((await fetched(page, suggestions())).code, 'resource.origin_syntax')
@@ -64,7 +64,7 @@ test('a revoked token is reported, and neither renewed nor sent again', async ()
   assert.deepEqual(seen, { calls: 1, refused: 1, tokens: 0 })
 })
 
-test('a pasted token goes to its origins only, and not after its end', async () => {
+test('a pasted token is sent to its origins only, and not after it expires', async () => {
   const { page } = await pasted({ expiresAt: 1000 })
   const seen = await counted(harness.uservoice, async () => {
     const result = await fetched(page, suggestions())
@@ -115,7 +115,7 @@ test('a rate limit is reported with its retry delay, and nothing is sent until i
   for (const init of [{ onRateLimit: 'retry' }, { longestWaitMs: 0 }]) assert.equal((await call(init)).name, 'TypeError')
 })
 
-test('a limit is waited for, and the wait is shown', async () => {
+test('a rate-limited request waits and reports the wait if configured', async () => {
   const { page } = await pasted()
   await harness.uservoice.rateLimit(5, 2)
   const { statuses, order, waits } = await page.evaluate(
@@ -134,7 +134,7 @@ test('a limit is waited for, and the wait is shown', async () => {
   assert.ok(waits.length >= 7 && waits.every((ms) => ms > 0))
 })
 
-test('a signal ends a wait', async () => {
+test('an abort signal ends the wait for a rate limit', async () => {
   const { page } = await pasted()
   await harness.uservoice.rateLimit(1, 60)
   const why = await page.evaluate(async (url) => {

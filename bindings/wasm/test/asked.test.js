@@ -13,7 +13,7 @@ const SENT = [['resource', A], ['resource', B], ['audience', 'c'], ['expiring', 
 /** What a request had of this. */
 const ofIt = (query) => [...new URLSearchParams(query)].filter(([name]) => SENT.some(([key]) => key === name))
 
-test('sign-in and each renewal ask for it', async () => {
+test('sign-in and each renewal send the resources, audiences and extra parameters', async () => {
   const [authorizations, forms] = [[], []]
   harness.context.on('request', (request) => {
     const { pathname, search } = new URL(request.url())
@@ -31,7 +31,7 @@ test('sign-in and each renewal ask for it', async () => {
   assert.deepEqual(forms, [SENT, SENT])
 })
 
-test('who asks for something else shares no session', async () => {
+test('configurations with different resources or audiences share no session', async () => {
   const page = await harness.page()
   const names = await page.evaluate(
     async ([config, requestOptions]) => {
@@ -61,7 +61,7 @@ test('invalid request parameters are refused before anything is sent', async () 
   }
 })
 
-test('a renewal asks for no resource that the sign-in did not ask for', async () => {
+test('a renewal with resources beyond those of the sign-in is rejected', async () => {
   const forms = []
   harness.context.on('request', (request) => {
     const { pathname } = new URL(request.url())
@@ -84,7 +84,7 @@ test('a renewal asks for no resource that the sign-in did not ask for', async ()
   }
   assert.equal(await renewed([A], [A, B]), 'resource.exceeds_grant')
   assert.deepEqual(forms, [[['resource', A]]])
-  // A new sign-in is one for both, without a sign-out.
+  // A new sign-in covers both, without a sign-out.
   assert.equal(await renewed([A, B], [A, B]), 'renewed')
   assert.deepEqual(forms.slice(1), [[['resource', A], ['resource', B]], [['resource', A], ['resource', B]]])
   assert.equal(await renewed([A, B], [B]), 'renewed')

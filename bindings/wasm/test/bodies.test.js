@@ -67,7 +67,7 @@ const post = (page, kind) => page.evaluate(([url, kind]) => {
   return inputValue.then(({ status }) => status, (error) => error.code ?? String(error))
 }, [`${api.origin}/things`, kind])
 
-test('a body that is at hand is sent again with the nonce', async () => {
+test('a body in memory is resent with the nonce', async () => {
   const page = await signedIn()
   let keepsBody
   for (const kind of ['text', 'bytes', 'blob', 'request']) {
@@ -78,7 +78,7 @@ test('a body that is at hand is sent again with the nonce', async () => {
   }
 })
 
-test('a stream is sent once, and its refusal is returned', async () => {
+test('a stream is sent once, and its 401 is returned', async () => {
   const page = await signedIn()
   Object.assign(api, { nonce: 'of-stream', seen: [] })
   assert.equal(await post(page, 'stream'), 401)

@@ -25,7 +25,7 @@ for (const [name, redirect, path] of [
   })
 }
 
-test('a code or an error with a state, at the redirect URI, is a callback', async () => {
+test('a code or an error with a state at the redirect URI is a callback', async () => {
   for (const query of ['state=a&code=b', 'error=access_denied&state=a', 'app=1&state=a&code=b']) {
     const ownQuery = query.startsWith('app') ? '?app=1' : ''
     const redirectUri = `${harness.origin}/callback${ownQuery}`
@@ -36,14 +36,14 @@ test('a code or an error with a state, at the redirect URI, is a callback', asyn
   }
 })
 
-test('any other query gives the session that there is', async () => {
+test('with any other query, the existing session is returned', async () => {
   const config = { ...harness.configs.generic, redirectUri: `${harness.origin}/callback` }
   await signedIn(harness, config)
   const page = await harness.page('/callback?tab=2')
   assert.deepEqual(await handle(page, config), { value: true })
 })
 
-test('the answer may come in the fragment', async () => {
+test('the response may be in the fragment', async () => {
   const config = { ...harness.configs.oidc, responseMode: 'fragment' }
   const page = await harness.page()
   await toCallback(harness, page, config, { scope: 'openid' })
@@ -53,7 +53,7 @@ test('the answer may come in the fragment', async () => {
   assert.equal(page.url(), config.redirectUri)
 })
 
-test('an ID token in the callback protects the code', async () => {
+test('a code that does not match the c_hash of the ID token is rejected', async () => {
   const config = { ...harness.configs.generic, responseType: 'code id_token' }
   const page = await harness.page()
   await toCallback(harness, page, config, { scope: 'openid' })
@@ -85,7 +85,7 @@ const twice = (page, config, late) =>
 
 for (const late of [false, true]) {
   const when = late ? 'a second call after the first' : 'two calls at once'
-  test(`${when}: one token request, and the same session`, async () => {
+  test(`${when}: one token request and the same session`, async () => {
     // Nothing but the page itself could give the session a second time.
     const config = { ...harness.configs.generic, tabs: false }
     const page = await harness.page()
@@ -100,7 +100,7 @@ for (const late of [false, true]) {
   })
 }
 
-test('two calls at once hear of one refusal alike, and a later one of none', async () => {
+test('two concurrent calls report the same denial, and a later call reports none', async () => {
   const page = await harness.page()
   await harness.generic.deny()
   await toCallback(harness, page, harness.configs.generic)
@@ -122,7 +122,7 @@ test('another client of the same page is not given this session', async () => {
   assert.deepEqual(await handle(page, other), { value: false })
 })
 
-test('the user continues where they were', async () => {
+test('returnTo is available after the sign-in', async () => {
   for (const returnTo of ['/orders/5?tab=2#top', `${harness.origin}/orders`]) {
     const page = await signedIn(harness, harness.configs.generic, { returnTo })
     assert.equal(await page.evaluate(() => session.returnTo), returnTo)
@@ -131,7 +131,7 @@ test('the user continues where they were', async () => {
   assert.equal(await page.evaluate(() => session.returnTo), undefined)
 })
 
-test('no user is redirected to another origin', async () => {
+test('returnTo at another origin is rejected', async () => {
   const page = await harness.page()
   const refused = ['https://evil.example/', '//evil.example', '/\\evil.example', 'javascript:alert(1)', 'orders', '']
   for (const returnTo of refused) {
@@ -145,7 +145,7 @@ test('no user is redirected to another origin', async () => {
   assert.equal(await page.evaluate(() => sessionStorage.length), 0)
 })
 
-test('a redirect URI of another origin is rejected before the user is redirected', async () => {
+test('a redirect URI at another origin is rejected before the redirect', async () => {
   const page = await harness.page()
   for (const mode of ['redirect', 'popup']) {
     const config = { ...harness.configs.generic, redirectUri: 'https://app.example/callback' }

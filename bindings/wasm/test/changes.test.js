@@ -49,9 +49,9 @@ test('a renewal and a sign-out are reported in every tab', async () => {
   }
 })
 
-test('removed listeners are not called, and a failing listener does not stop others', async () => {
+test('removed listeners are not called, and a throwing listener does not stop others', async () => {
   const page = await signedIn(harness, harness.configs.generic)
-  // The error is the page's own to report.
+  // The error is passed to reportError of the page.
   await page.evaluate(() => (globalThis.reportError = (error) => (globalThis.reported = error.message)))
   await page.evaluate(() => void session.subscribe(() => { throw new Error('mine') }))
   await listen(page)
@@ -78,7 +78,7 @@ test('a rejected refresh is reported as the end of the session', async () => {
   assert.deepEqual(await page.evaluate(() => heard), [['ended', false, true]])
 })
 
-test('a tab that waits gets the session of the next sign-in, in whichever tab', async () => {
+test('a waiting tab gets the session of the next sign-in in any tab', async () => {
   const page = await harness.page()
   await page.evaluate((config) => {
     globalThis.result = told(
@@ -92,7 +92,7 @@ test('a tab that waits gets the session of the next sign-in, in whichever tab', 
   await page.waitForFunction(() => heard[0]?.[0] === 'ended')
 })
 
-test('the waiting ends with its signal', async () => {
+test('an abort signal ends the wait for a session', async () => {
   const page = await harness.page()
   const result = await page.evaluate(async (config) => {
     const stop = new AbortController()

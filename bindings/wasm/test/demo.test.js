@@ -23,7 +23,7 @@ const steps = (page) => page.locator('#sequence summary b').allTextContents()
 const click = (page, name) => page.locator(`[data-do=${name}]`).click()
 const waitForStatus = (page, text) => page.locator('#status', { hasText: text }).waitFor()
 
-test('a redirect, a call, a dead token and the end are drawn as they happen', async () => {
+test('the demo draws a redirect, an API call, a renewal and the sign-out', async () => {
   const page = await context.newPage()
   const errors = []
   page.on('pageerror', (error) => errors.push(error.message))
@@ -55,7 +55,7 @@ test('a redirect, a call, a dead token and the end are drawn as they happen', as
   await page.close()
 })
 
-test('a popup is drawn too, and a second tab takes part', async () => {
+test('the demo draws a popup sign-in, and a second tab shares the session', async () => {
   const page = await context.newPage()
   await page.goto(`${served.origin}/demo/`)
   await waitForStatus(page, 'Signed out')

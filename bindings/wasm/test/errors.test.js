@@ -1,4 +1,4 @@
-// Every code of the one table, in the class that stands for it here.
+// Every code of tests/errors.json, and its error class.
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
@@ -18,7 +18,7 @@ const classes = {
   misuse: errors.MisuseError,
 }
 
-test('the types name the codes of the table', () => {
+test('the type declarations list the codes of the error table', () => {
   const types = read('../js/error-codes.d.ts')
   for (const kind of Object.keys(classes)) {
     const [, union] = types.match(new RegExp(`type ${kind}Code =\\n((?:  \\| .+\\n)+)`, 'i'))
@@ -27,7 +27,7 @@ test('the types name the codes of the table', () => {
   }
 })
 
-test('every code belongs to its class', () => {
+test('every code is an instance of its error class', () => {
   for (const record of records) {
     const error = errors.errorFromJson(JSON.stringify(record))
     assert.equal(error.constructor, classes[record.kind], record.code)
@@ -38,7 +38,7 @@ test('every code belongs to its class', () => {
   }
 })
 
-test('the module throws each class for its reason', async () => {
+test('the module throws each error class for its kind of failure', async () => {
   const { generic } = harness.configs
   const tokenError = async (response) => {
     const page = await harness.page()

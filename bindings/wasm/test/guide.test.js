@@ -15,7 +15,7 @@ const found = readdirSync(chapters)
 test('the guide has pages', () => assert.ok(found.length >= 3))
 
 for (const { name, page } of found) {
-  test(`the page of ${name} prints what it says`, async () => {
+  test(`the page of ${name} prints the documented output`, async () => {
     const expected = promised(page)
     assert.ok(expected.length > 0)
     serve(harness, '/callback', moved(harness, page))

@@ -1,4 +1,4 @@
-// The hooks for pages whose server signs people in; no module, and no browser, is needed for them.
+// The hooks for pages whose server signs users in; they need neither the module nor a browser.
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
@@ -63,7 +63,7 @@ const seen = (session) => {
   return session
 }
 
-test('the server is asked once, and again when a session has been lost', async () => {
+test('the session is requested once, and again after a 401', async () => {
   const session = seen(new ServerSession('/once'))
   assert.deepEqual([session.get().isLoading, session.get().user], [true, undefined])
   await Promise.all([session.refresh(), session.refresh()])
@@ -77,7 +77,7 @@ test('the server is asked once, and again when a session has been lost', async (
   assert.equal(session.get().user, undefined)
 })
 
-test('tabs tell one another', async () => {
+test('tabs share changes of the session', async () => {
   const [one, other] = [seen(new ServerSession('/tabs')), seen(new ServerSession('/tabs'))]
   await holds(() => one.get().user && other.get().user)
   tokenResponse = (path) => (path === '/tabs/session' ? { body: NOBODY } : { status: 401 })
@@ -91,18 +91,18 @@ test('tabs tell one another', async () => {
   assert.equal(tokenRequests.length, before, 'they do not go on for ever')
 })
 
-test('a tab that signs out tells the others, although its server does not know yet', async (t) => {
+test('a sign-out in one tab is shown in the others before the server confirms it', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const [one, other] = [seen(new ServerSession('/leave')), seen(new ServerSession('/leave'))]
   await holds(() => one.get().user && other.get().user)
   one.signOut()
   await holds(() => other.get().user === undefined)
-  // Whoever stays after all, because the server was not reached, is shown again.
+  // If the sign-out did not reach the server, the user is shown again.
   const before = tokenRequests.length
   t.mock.timers.tick(5000)
   await holds(() => other.get().user?.sub === 'ann')
   assert.equal(tokenRequests.length, before + 1)
-  // The answer to a question that was under way is older than the sign-out.
+  // The response to a request sent before the sign-out is ignored.
   const refreshed = other.refresh()
   one.signOut()
   await refreshed
@@ -150,7 +150,7 @@ test('React: a component is rendered again when the session ends', async () => {
   await act(async () => drawn.unmount())
 })
 
-test('Vue: refs change', async () => {
+test('Vue: refs are updated', async () => {
   const scope = effectScope()
   const session = scope.run(() => useVueSession({ prefix: '/vue' }))
   assert.equal(session.isLoading.value, true)
@@ -161,7 +161,7 @@ test('Vue: refs change', async () => {
   scope.stop()
 })
 
-test('each is at most two kilobytes', () => {
+test('each hook module is at most two kilobytes, compressed', () => {
   const read = (name) => readFileSync(fileURLToPath(new URL(`../js/${name}`, import.meta.url)))
   for (const name of ['react.js', 'vue.js']) {
     const size = brotliCompressSync(Buffer.concat([read(name), read('server-session.js')])).length

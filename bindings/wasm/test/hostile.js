@@ -1,4 +1,4 @@
-// A page of another origin that posts what its fragment says to whoever might listen.
+// A page of another origin that posts a forged callback from its fragment to its parent and opener.
 
 const url = decodeURIComponent(location.hash.slice(1))
 const message = { type: 'oauth-core:callback', url }

@@ -19,7 +19,7 @@ test('the package contains only the files that a page needs', () => {
   assert.deepEqual(names, ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'package.json', ...modules, ...built].sort())
 })
 
-test('every module that is imported is in the package', () => {
+test('every imported module is in the package', () => {
   for (const name of readdirSync(`${packageRoot}js`).filter((name) => name.endsWith('.js'))) {
     const text = readFileSync(`${packageRoot}js/${name}`, 'utf8')
     for (const [, path] of text.matchAll(/from '([^']+)'/g)) {
@@ -29,11 +29,11 @@ test('every module that is imported is in the package', () => {
   }
 })
 
-test('the types fit', () => {
+test('the type declarations compile', () => {
   run('node_modules/.bin/tsc', '--project', 'test/tsconfig.json')
 })
 
-test('the types name what the module exports', async () => {
+test('the type declarations list the exports of the module', async () => {
   const page = await harness.page()
   const exported = (await page.evaluate(() => Object.keys(web))).sort()
   const types = readFileSync(`${packageRoot}js/index.d.ts`, 'utf8')
@@ -41,13 +41,13 @@ test('the types name what the module exports', async () => {
   assert.deepEqual(exported, declared.sort())
 })
 
-test('nothing but WebCrypto draws', () => {
+test('random values come only from WebCrypto', () => {
   const glue = readFileSync(`${packageRoot}pkg/oauth_core_web.js`, 'utf8')
   assert.match(glue, /crypto\.getRandomValues/)
   assert.doesNotMatch(glue, /randomFillSync|Math\.random|Date\.now/)
 })
 
-test('the settings and options that are known are those that the types declare', async () => {
+test('the known settings and options match the type declarations', async () => {
   const { CONFIG, SIGN_IN } = await import('../js/setting-names.js')
   const [types, ops] = ['index.d.ts', 'ops.d.ts'].map((name) => readFileSync(`${packageRoot}js/${name}`, 'utf8'))
   const members = (text, name) => {

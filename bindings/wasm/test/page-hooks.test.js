@@ -1,4 +1,4 @@
-// The hooks of a page that has no server, and keeps the tokens itself: both frameworks in a browser.
+// The hooks of a page without a server, which keeps the tokens itself: both frameworks in a browser.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -6,7 +6,7 @@ import { serve } from './examples.js'
 import { world } from './suite.js'
 
 const harness = world()
-/** Who approves everything at the test server. */
+/** The user who approves every request at the test server. */
 const ANN = 'user-248289761001'
 
 /** What both pages do: they show what the hook says, and put it within reach of the tests. */
@@ -98,7 +98,7 @@ for (const framework of Object.keys(FRAMEWORKS)) {
     assert.deepEqual(result, { place: '/cart?a=1#b', popped: 1, status: 200, isVerified: true, rest, kept: 0 })
   })
 
-  test(`${framework}: other tabs hear of the sign-in and of the sign-out`, async () => {
+  test(`${framework}: other tabs follow the sign-in and the sign-out`, async () => {
     served(framework)
     const waiting = await harness.context.newPage()
     const fetched = []
@@ -121,14 +121,14 @@ for (const framework of Object.keys(FRAMEWORKS)) {
     await shows(waiting, ANN)
   })
 
-  test(`${framework}: a reload keeps what a storage keeps, also who it is`, async () => {
+  test(`${framework}: a reload keeps the session and the user in a storage`, async () => {
     served(framework, { storage: 'session' })
     const page = await signedIn()
     await page.reload()
     await shows(page, ANN)
   })
 
-  test(`${framework}: a popup signs in, and the page stays`, async () => {
+  test(`${framework}: a popup signs the user in without navigating the page`, async () => {
     served(framework)
     const page = await opened('/cart')
     await shows(page, 'nobody')
@@ -153,7 +153,7 @@ for (const framework of Object.keys(FRAMEWORKS)) {
   })
 }
 
-test('without a signed-in user, actions that need one are rejected', async () => {
+test('actions that need a signed-in user are rejected without one', async () => {
   served('React')
   const page = await opened('/cart')
   await shows(page, 'nobody')
@@ -164,7 +164,7 @@ test('without a signed-in user, actions that need one are rejected', async () =>
   assert.deepEqual(result, ['grant.no_refresh_token', 'return_to.refused', 'return_to.refused'])
 })
 
-test('without OpenID Connect there are tokens, but no user', async () => {
+test('without OpenID Connect there is a session but no user', async () => {
   served('React')
   const page = await opened('/cart')
   await shows(page, 'nobody')

@@ -9,7 +9,7 @@ import { handle, loaded, signedIn, toCallback, world } from './suite.js'
 import { twins } from './world.js'
 
 const harness = world()
-/** Servers that let no page of ours read their replies. */
+/** Servers without CORS headers for the test page. */
 let shut
 before(async () => (shut = await twins('https://other.example')))
 after(() => shut?.close())
@@ -27,7 +27,7 @@ test('during server-side rendering, every call reports that there is no page', a
   }
 })
 
-test('an insecure context is named', async () => {
+test('an insecure context is reported', async () => {
   const origin = 'http://app.internal'
   await harness.context.route(`${origin}/**`, async (route) => {
     const { pathname } = new URL(route.request().url())
@@ -48,7 +48,7 @@ test('an insecure context is named', async () => {
   }
 })
 
-test('replies without CORS headers are lost, with the likely reason', async () => {
+test('a response without CORS headers is reported as lost, with the likely cause', async () => {
   const { generic: closed } = shut
   const config = { ...harness.configs.generic, issuer: closed, api: [closed] }
   const page = await harness.page()
@@ -66,7 +66,7 @@ test('replies without CORS headers are lost, with the likely reason', async () =
   assert.match(redeemed.message, /the code may have been used/)
 })
 
-test('an error response that no page may read is reported with its possible causes', async () => {
+test('an unreadable error response is reported with its possible causes', async () => {
   // A token endpoint that lets pages read what it grants and not what it refuses.
   let requestCount = 0
   const refusing = createServer((_, response) => {
@@ -87,7 +87,7 @@ test('an error response that no page may read is reported with its possible caus
       assert.ok(cause.includes(words), cause)
     }
     assert.match(message, /the code may have been used, so start a new login/)
-    // The flow is used up: nobody sends the code again.
+    // The flow is over: the code is not sent again.
     assert.deepEqual(await handle(page, config), { value: false })
     assert.equal(requestCount, 1)
   } finally {
@@ -95,7 +95,7 @@ test('an error response that no page may read is reported with its possible caus
   }
 })
 
-test('a response that takes too long is reported as lost, but an abort is not', async () => {
+test('a timeout is reported as lost, and an abort as AbortError', async () => {
   const page = await harness.page()
   await toCallback(harness, page, harness.configs.generic)
   await page.route('**/token', () => {})

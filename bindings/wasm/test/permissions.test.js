@@ -18,7 +18,7 @@ function forms() {
   return seen
 }
 
-test('permissions are requested, and the granted ones are returned', async () => {
+test('authorization details are requested, and the granted ones returned', async () => {
   const signInOptions = { scope: 'openid', authorizationDetails: [payment], push: 'always' }
   const page = await signedIn(harness, { ...harness.configs.oidc, resource: [one] }, signInOptions)
   const more = { type: 'payment', actions: ['initiate', 'cancel'] }
@@ -33,7 +33,7 @@ test('permissions are requested, and the granted ones are returned', async () =>
       }
     })(),
   }), [payment, more])
-  // The server says more than it was asked.
+  // The server adds a member to the requested details.
   const granted = [{ ...payment, id: 'p-4711' }]
   assert.deepEqual(result, { granted, missing: [more], malformed: ['MisuseError', 'authorization_details.malformed'] })
   const without = await signedIn(harness, harness.configs.oidc, { scope: 'openid', push: 'always' })
@@ -41,7 +41,7 @@ test('permissions are requested, and the granted ones are returned', async () =>
   assert.deepEqual(await without.evaluate((payment) => session.missingAuthorizationDetails([payment]), payment), [payment])
 })
 
-test('sessions are for the resources that their configuration names', async () => {
+test('a session requests tokens for its configured resources', async () => {
   const seen = forms()
   for (const resource of [one, other]) {
     const config = { ...harness.configs.oidc, resource: [resource], storage: 'session' }

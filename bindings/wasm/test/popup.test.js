@@ -1,4 +1,4 @@
-// Code and PKCE by popup, with others posting messages too.
+// Authorization code with PKCE in a popup, including forged messages.
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
@@ -26,7 +26,7 @@ async function begin(page, config) {
   return opened
 }
 
-/** Holds the server's answer back until it is let go. */
+/** Delays the server's response until the returned function is called. */
 async function held(pattern) {
   let letGo
   const gate = new Promise((done) => (letGo = done))
@@ -41,12 +41,12 @@ const settle = (popup, config) =>
   popup
     .waitForURL((url) => url.pathname === '/callback')
     .then(() => popup.waitForFunction(() => globalThis.loaded === true))
-    // The window may be gone before it can say how it went.
+    // The window may close before it reports the result.
     .then(() => handle(popup, config))
     .catch(() => {})
 
 for (const name of ['generic', 'uservoice']) {
-  test(`the ${name} twin signs a user in`, async () => {
+  test(`the ${name} twin signs a user in with a popup`, async () => {
     const config = harness.configs[name]
     const page = await harness.page()
     const popup = await begin(page, config)
@@ -123,7 +123,7 @@ test('a popup that has navigated elsewhere cannot send a callback for the redire
   assert.match(end.cause, /popup was closed/)
 })
 
-test('a popup page tells the code to no opener of another origin', async () => {
+test('a popup page sends the code to no opener of another origin', async () => {
   const { redirectUri } = harness.configs.generic
   const page = await harness.context.newPage()
   await page.goto(hostile.origin)
@@ -155,7 +155,7 @@ test('an abort closes the popup', async () => {
   assert.equal((await page.evaluate(() => result)).name, 'AbortError')
 })
 
-test('a popup that closes before its message is heard is not given up', async () => {
+test('a callback message that arrives after the popup has closed is accepted', async () => {
   const config = harness.configs.generic
   const page = await harness.page()
   // As in a browser that is busy: the message comes well after the window is seen to be closed.
@@ -172,7 +172,7 @@ test('a popup that closes before its message is heard is not given up', async ()
 })
 
 /** Simulates the browser's handling of a server that severs its opener (COOP). */
-async function apart() {
+async function severOpener() {
   await harness.context.route('**/authorize?*', async (route) => {
     const response = await route.fetch({ maxRedirects: 0 })
     const { location } = response.headers()
@@ -182,20 +182,20 @@ async function apart() {
 }
 
 /** The popup has the focus, as it would have on a screen. */
-const elsewhere = (page) => page.evaluate(() => (document.hasFocus = () => false))
+const focusPopup = (page) => page.evaluate(() => (document.hasFocus = () => false))
 
-test('a popup that its server has cut off is not taken for closed, and its callback arrives', async () => {
+test('a popup severed from its opener (COOP) is awaited, and its callback arrives', async () => {
   const config = harness.configs.generic
   const page = await harness.page()
-  await elsewhere(page)
-  await apart()
+  await focusPopup(page)
+  await severOpener()
   await page.evaluate(() => {
     const open = window.open
     window.open = (...args) => (globalThis.popup = open(...args))
   })
   const popup = await begin(page, config)
   await popup.waitForSelector('#on')
-  // For longer than a popup is waited for that is really closed.
+  // Longer than the wait after a popup has really closed.
   await page.waitForFunction(() => popup.closed)
   await new Promise((done) => setTimeout(done, 3000))
   assert.equal(await page.evaluate(() => Promise.race([result, 'still waiting'])), 'still waiting')
@@ -210,10 +210,10 @@ test('a popup that its server has cut off is not taken for closed, and its callb
   assert.equal((await harness.generic.counters()).token_requests - before.token_requests, 1)
 })
 
-test('a user who returns to the page without a response has closed the popup', async () => {
+test('focus on the page without a callback reports a severed popup as closed', async () => {
   const page = await harness.page()
-  await elsewhere(page)
-  await apart()
+  await focusPopup(page)
+  await severOpener()
   const popup = await begin(page, harness.configs.generic)
   await popup.waitForSelector('#on')
   await popup.close()
@@ -226,8 +226,8 @@ test('a user who returns to the page without a response has closed the popup', a
 test('a message on the channel with another state is ignored', async () => {
   const config = harness.configs.generic
   const page = await harness.page()
-  await elsewhere(page)
-  await apart()
+  await focusPopup(page)
+  await severOpener()
   const popup = await begin(page, config)
   await popup.waitForSelector('#on')
   const stranger = await harness.page(`/callback?code=stolen&state=other`)
@@ -277,7 +277,7 @@ test('a window that the application opened is not treated as a popup', async () 
   }
 })
 
-test('a page of another origin cannot make a popup of this one', async () => {
+test('a page of another origin cannot make a popup page send its callback', async () => {
   const page = await harness.context.newPage()
   await page.goto(hostile.origin)
   const { redirectUri } = harness.configs.generic
@@ -286,11 +286,11 @@ test('a page of another origin cannot make a popup of this one', async () => {
   assert.equal(result.code, 'callback.state')
 })
 
-test('the mark outlives the ways of a login, over other sites too', async () => {
+test('a popup is recognized after navigating over another site', async () => {
   const config = harness.configs.generic
   const page = await harness.page()
   const authorize = harness.context.waitForEvent('request', (request) => request.url().includes('/authorize?'))
-  // Another site altogether, on the way to the server.
+  // The popup visits another site before the server.
   const detour = hostile.origin.replace('127.0.0.1', 'localhost')
   let isFirst = true
   await harness.context.route('**/authorize?*', async (route) => {

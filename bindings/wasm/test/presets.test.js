@@ -1,4 +1,4 @@
-// The presets as tests/presets.json states them, which every language is held to.
+// The presets of tests/presets.json, which apply to all languages.
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
@@ -8,11 +8,11 @@ import { world } from './suite.js'
 const harness = world()
 const presets = JSON.parse(readFileSync(new URL('../../../tests/presets.json', import.meta.url), 'utf8'))
 
-test('every preset leads where it says, or has no public clients', async () => {
+test('each preset has its documented endpoint, or rejects public clients', async () => {
   const page = await harness.page()
   const presetNames = await page.evaluate(() => web.providers)
   assert.deepEqual([...presetNames].sort(), presets.map(({ name }) => name).sort())
-  // Nobody is asked: the person only sets out.
+  // Requests to the providers are intercepted.
   await harness.context.route((url) => url.protocol === 'https:', (route) => route.fulfill({ body: 'elsewhere' }))
   for (const { name: provider, variables, authorization_endpoint: endpoint, public: isPublic } of presets) {
     const page = await harness.page()

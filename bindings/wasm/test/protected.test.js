@@ -17,7 +17,7 @@ function opened() {
   return urls
 }
 
-test('a request is pushed where the client wants it, and the answer is signed', async () => {
+test('a pushed request gets a signed response in each response mode', async () => {
   const urls = opened()
   for (const responseMode of ['jwt', 'query.jwt', 'fragment.jwt']) {
     const config = { ...harness.configs.oidc, responseMode, profile: 'oauth21' }
@@ -35,7 +35,7 @@ test('a request is pushed where the client wants it, and the answer is signed', 
   assert.equal(urls.length, 3)
 })
 
-test('a signed answer of another flow, and a plain one, end nothing', async () => {
+test('a malformed signed response is rejected, and the flow continues', async () => {
   const config = { ...harness.configs.oidc, responseMode: 'jwt' }
   const page = await harness.page()
   await toCallback(harness, page, config, { scope: 'openid', push: 'always' })
@@ -47,7 +47,7 @@ test('a signed answer of another flow, and a plain one, end nothing', async () =
   assert.deepEqual(await handle(page, config), { value: true })
 })
 
-test('a request with a known flaw has a warning', async () => {
+test('a request with a known problem has warnings', async () => {
   const { issuer } = harness.configs.oidc
   const metadata = await (await fetch(`${issuer}/.well-known/openid-configuration`)).json()
   // The server takes no permissions in detail without one.
@@ -75,7 +75,7 @@ test('a request with a known flaw has a warning', async () => {
   assert.deepEqual(await warnings(both), ['acr_values_unsupported', 'authorization_details_unprotected'])
 })
 
-test('permissions are objects with a type', async () => {
+test('authorization details without a type are rejected', async () => {
   const page = await harness.page()
   const result = await page.evaluate(
     (config) => web.signIn(config, { authorizationDetails: [{ actions: ['read'] }] }).catch((error) => error.code),
@@ -141,7 +141,7 @@ test('a requirement that a login was made for is not requested again', async () 
   assert.deepEqual([query.acr_values, query.scope], ['urn:mfa', 'openid'])
 })
 
-test('an API that keeps requiring something else is not obeyed for ever', async () => {
+test('repeated step-up requirements end with an error', async () => {
   const page = await harness.page()
   const config = bound()
   await toCallback(harness, page, config, { scope: 'openid' })
@@ -178,7 +178,7 @@ const bound = () => ({ ...harness.configs.oidc, clientId: 'public', dpop: true, 
 const me = (page, config) =>
   page.evaluate((url) => session.fetch(url).then((reply) => reply.json()).then(({ sub }) => sub), `${config.issuer}/me`)
 
-test('tokens are bound to a key that WebCrypto keeps to itself', async () => {
+test('tokens are bound to a non-extractable WebCrypto key', async () => {
   const urls = opened()
   const seen = proofs()
   const config = bound()
@@ -203,13 +203,13 @@ test('tokens are bound to a key that WebCrypto keeps to itself', async () => {
   const required = { crv: jwk.crv, kty: jwk.kty, x: jwk.x, y: jwk.y }
   const jkt = createHash('sha256').update(JSON.stringify(required)).digest('base64url')
   assert.equal(urls[0].searchParams.get('dpop_jkt'), jkt)
-  // Whoever copies the token has nothing, and the key cannot be copied.
+  // A stolen token is useless, and the key cannot be exported.
   const stolen = await page.evaluate(async (url) => {
     const token = await session.token()
     const replies = ['Bearer', 'DPoP'].map((scheme) => fetch(url, { headers: { authorization: `${scheme} ${token}` } }))
     return (await Promise.all(replies)).map(({ status }) => status)
   }, `${config.issuer}/me`)
-  // The latter is no request without a proof.
+  // DPoP without a proof is a bad request.
   assert.deepEqual(stolen, [401, 400])
   const exported = await page.evaluate(async () => {
     const open = indexedDB.open('oauth-core')
@@ -220,7 +220,7 @@ test('tokens are bound to a key that WebCrypto keeps to itself', async () => {
   assert.deepEqual(exported, ['InvalidAccessError'])
 })
 
-test('nonces that change while tokens are in use cost one request each', async () => {
+test('each nonce change costs one extra request', async () => {
   const seen = proofs()
   const config = bound()
   const page = await harness.page()
@@ -246,7 +246,7 @@ test('nonces that change while tokens are in use cost one request each', async (
   assert.equal(await sent('/token', async () => assert.deepEqual(new Set(await several()), new Set([200]))), 2)
 })
 
-test('nonces of both sides outlive the page, and its first requests have them', async () => {
+test('nonces are kept across a reload', async () => {
   const seen = proofs()
   const config = bound()
   const page = await harness.page()
@@ -272,7 +272,7 @@ test('nonces of both sides outlive the page, and its first requests have them', 
   assert.ok(seen.every(({ claims }) => claims.nonce))
 })
 
-test('a later page, and two tabs that begin at once, have the same key', async () => {
+test('a reloaded page and other tabs share the DPoP key', async () => {
   const seen = proofs()
   const config = bound()
   const page = await harness.page()
@@ -290,7 +290,7 @@ test('a later page, and two tabs that begin at once, have the same key', async (
   assert.equal(new Set(seen.map(({ header }) => header.jwk.x)).size, 1)
 })
 
-test('a pair of keys of the page signs', async () => {
+test('a key pair of the page signs proofs', async () => {
   const seen = proofs()
   const config = { ...bound(), dpop: undefined }
   const page = await harness.page('/callback')

@@ -10,7 +10,7 @@ import { world } from './suite.js'
 const harness = world()
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
 
-test('the example signs in and calls the API', async () => {
+test('the README example signs in and calls the API', async () => {
   const [example] = extractPages(readme)
   serve(harness, '/callback', moved(harness, example))
   const tab = await harness.context.newPage()
@@ -21,7 +21,7 @@ test('the example signs in and calls the API', async () => {
   assert.match(await outputElement.textContent(), /"id":/)
 })
 
-test('the example with React signs in, and out', async () => {
+test('the README example for React signs in and out', async () => {
   const [, example] = extractPages(readme)
   for (const path of ['/account', '/callback', '/']) serve(harness, path, moved(harness, example))
   const tab = await harness.context.newPage()
@@ -32,7 +32,7 @@ test('the example with React signs in, and out', async () => {
   await tab.locator('#sign-in').waitFor()
 })
 
-test('the example with a pasted token calls the API', async () => {
+test('the README example with a pasted token calls the API', async () => {
   const [, example] = readme.match(/^```js\n(import { fixedToken[^]*?)^```$/m)
   const code = moved(harness, example).replace('{ origins', '{ loopback: true, origins')
   const token = await harness.uservoice.consoleToken()
@@ -43,13 +43,13 @@ test('the example with a pasted token calls the API', async () => {
   await tab.locator('#answer', { hasText: '200' }).waitFor()
 })
 
-test('the sizes are those of a build like this', () => {
+test('the sizes in the README match this build', () => {
   for (const [name, ...sizes] of rows) {
     const row = readme.split('\n').find((line) => line.startsWith(`| ${name} |`))
     assert.ok(row, `no row for ${name}`)
     const stated = row.split('|').slice(2, 5).map((cell) => Number(cell.replaceAll(',', '')))
     stated.forEach((statedSize, at) => {
-      // Another compiler makes another module, and a panicking one is larger.
+      // The module size depends on the compiler and the panic strategy.
       const slack = name.endsWith('.wasm') ? 0.5 : 0.1
       assert.ok(Math.abs(statedSize - sizes[at]) <= slack * statedSize, `${name}: ${statedSize} stated, ${sizes[at]} built`)
     })

@@ -1,4 +1,4 @@
-// Code and PKCE by redirect, against every server that has public clients.
+// Authorization code with PKCE by redirect, against each server with public clients.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -11,7 +11,7 @@ const call = (page, url) =>
     return { status: reply.status, body: await reply.json() }
   }, url)
 
-test('the generic twin signs a user in, and its API is called', async () => {
+test('a user signs in at the generic twin, and its API is called', async () => {
   const page = await signedIn(harness, harness.configs.generic, { scope: 'read write' })
   const url = `${harness.twins.generic}/api/echo`
   const reply = await page.evaluate(async (url) => {
@@ -24,7 +24,7 @@ test('the generic twin signs a user in, and its API is called', async () => {
   assert.equal(reply.scope, 'read write')
 })
 
-test('the UserVoice twin signs a user in, by its preset', async () => {
+test('a user signs in at the UserVoice twin with its preset', async () => {
   const page = await signedIn(harness, harness.configs.uservoice)
   const reply = await call(page, `${harness.twins.uservoice}/api/v2/end_users/me`)
   assert.equal(reply.status, 200)
@@ -33,14 +33,14 @@ test('the UserVoice twin signs a user in, by its preset', async () => {
   assert.equal(end, 'undefined', 'the server named no lifetime')
 })
 
-test('the documented slip of UserVoice is an option', async () => {
+test('the challenge_as_verifier option of UserVoice signs the user in', async () => {
   const config = { ...harness.configs.uservoice, options: ['challenge_as_verifier'] }
   const page = await signedIn(harness, config)
   const reply = await call(page, `${harness.twins.uservoice}/api/v2/end_users/me`)
   assert.equal(reply.status, 200)
 })
 
-test('oidc-provider signs a user in, renews and revokes', async () => {
+test('a user signs in at oidc-provider, and tokens are renewed and revoked', async () => {
   const config = harness.configs.oidc
   const page = await signedIn(harness, config, { scope: 'openid offline_access', extra: { prompt: 'consent' } })
   const result = await page.evaluate(async () => {
@@ -55,7 +55,7 @@ test('oidc-provider signs a user in, renews and revokes', async () => {
   assert.deepEqual(result, { first: true, idToken: 3, claims: ['string', config.clientId], end: true })
   const later = await page.evaluate(async () => {
     const before = await session.token()
-    // 60 seconds of life: in 56, the 6 to spare are not there any more.
+    // The token lives 60 seconds: after 56, it is within the renewal margin.
     const now = Date.now()
     Date.now = () => now + 56_000
     const after = await session.token()
@@ -65,7 +65,7 @@ test('oidc-provider signs a user in, renews and revokes', async () => {
   assert.deepEqual(later, { renewed: true, signedIn: false })
 })
 
-test('oidc-provider returns the user’s claims, and the page to sign out at', async () => {
+test('oidc-provider returns the user’s claims and the end session URL', async () => {
   const config = harness.configs.oidc
   const page = await signedIn(harness, config, { scope: 'openid' })
   const result = await page.evaluate(async () => {
@@ -102,13 +102,13 @@ test('UserInfo about another user is rejected', async () => {
   assert.deepEqual(userinfo, { name: 'Alice Liddell', code: 'userinfo.subject', over: 'grant.no_refresh_token' })
 })
 
-test('a metadata document at hand needs no discovery', async () => {
+test('configured metadata replaces discovery', async () => {
   const metadata = await (await fetch(`${harness.twins.generic}/.well-known/oauth-authorization-server`)).json()
   const page = await signedIn(harness, { ...harness.configs.generic, metadata })
   assert.equal((await call(page, `${harness.twins.generic}/api/echo`)).status, 200)
 })
 
-test('after the login storage is empty and the address is clean', async () => {
+test('after the login, storage is empty and the URL has no code', async () => {
   const page = await harness.page()
   await toCallback(harness, page, harness.configs.generic)
   assert.match(page.url(), /[?&]code=/)
@@ -125,14 +125,14 @@ test('after the login storage is empty and the address is clean', async () => {
   assert.deepEqual(storageCounts, { session: 0, local: 0, cookies: '', databases: 0, caches: 0 })
 })
 
-test('the code is in no history entry', async () => {
+test('no history entry contains the code', async () => {
   const page = await signedIn(harness, harness.configs.generic)
   const cdp = await harness.context.newCDPSession(page)
   const { entries } = await cdp.send('Page.getNavigationHistory')
   assert.ok(entries.every(({ url }) => !url.includes('code=')), JSON.stringify(entries))
 })
 
-test('a session kept on request survives a reload, and no other does', async () => {
+test('only a session in sessionStorage survives a reload', async () => {
   const config = { ...harness.configs.generic, storage: 'session', tabs: false }
   const page = await signedIn(harness, config)
   const restored = (config) =>
@@ -145,7 +145,7 @@ test('a session kept on request survives a reload, and no other does', async () 
   assert.equal(await page.evaluate(() => sessionStorage.length), 0)
 })
 
-test('PKCE is S256, it, state and nonce are fresh each time, and no verifier is in a URL', async () => {
+test('each sign-in has its own S256 challenge, state and nonce', async () => {
   await signedIn(harness, harness.configs.generic, { scope: 'openid' })
   await signedIn(harness, harness.configs.generic, { scope: 'openid' })
   const log = await harness.generic.log()
@@ -159,7 +159,7 @@ test('PKCE is S256, it, state and nonce are fresh each time, and no verifier is 
   assert.notEqual(last[0].nonce, last[1].nonce)
 })
 
-test('the observer sees the sequence, and no secret', async () => {
+test('the observer receives each step without secrets', async () => {
   const page = await harness.page()
   await toCallback(harness, page, harness.configs.generic)
   const result = await page.evaluate(async (config) => {

@@ -1,4 +1,4 @@
-// What is rejected, and what remains of the flow afterwards.
+// Rejected callbacks, settings and responses, and what remains of the flow.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -25,7 +25,7 @@ test('a callback with a foreign state is rejected, and the flow continues', asyn
   assert.equal(await waiting(page), 0)
 })
 
-test('a value that must be a string and is not is a TypeError, and the module stays usable', async () => {
+test('a wrongly typed setting is a TypeError, and the module stays usable', async () => {
   const page = await harness.page()
   const refused = await page.evaluate(async (config) => {
     const errorName = (work) => work().then(() => 'nothing', (error) => error.constructor.name)
@@ -39,7 +39,7 @@ test('a value that must be a string and is not is a TypeError, and the module st
   assert.deepEqual(refused, ['TypeError', 'TypeError', 'TypeError', 'nothing'])
 })
 
-test('a setting or an option that there is not is named', async () => {
+test('an unknown setting or option is reported by name', async () => {
   const page = await harness.page()
   const result = await page.evaluate(async (config) => {
     const of = (work) => work().then(() => 'nothing', (error) => `${error.constructor.name} ${error.message}`)
@@ -64,7 +64,7 @@ test('an unexpected callback is rejected', async () => {
   assert.equal(result.code, 'callback.state')
 })
 
-test('a callback of another issuer is refused, and the flow is over', async () => {
+test('a callback of another issuer is rejected, and the flow ends', async () => {
   const page = await harness.page()
   await harness.generic.fault({ name: 'wrong_issuer_in_callback' })
   await toCallback(harness, page, harness.configs.generic)
@@ -107,7 +107,7 @@ test('a callback can be used only once', async () => {
   assert.equal((await handle(page, harness.configs.generic)).code, 'callback.state')
 })
 
-test('a page that asks twice at once redeems once, and hears the same', async () => {
+test('two concurrent calls redeem the code once and return the same session', async () => {
   const page = await harness.page()
   await toCallback(harness, page, harness.configs.generic)
   const before = await harness.generic.counters()
@@ -137,7 +137,7 @@ test('the user denies the request', async () => {
   assert.equal(await waiting(page), 0)
 })
 
-test('a client secret is refused, for each preset with its reason', async () => {
+test('a client secret is rejected, for each preset with its reason', async () => {
   const page = await harness.page()
   const names = await page.evaluate(() => web.providers)
   assert.ok(names.length >= 14)
@@ -155,7 +155,7 @@ test('a client secret is refused, for each preset with its reason', async () => 
   assert.equal(await waiting(page), 0)
 })
 
-test('a client secret is refused without a preset too, before any request', async () => {
+test('a client secret is rejected without a preset, before any request', async () => {
   const page = await harness.page()
   const before = (await harness.generic.log()).length
   const result = await refusal(page, { ...harness.configs.generic, clientSecret: 'secret' })
@@ -164,14 +164,14 @@ test('a client secret is refused without a preset too, before any request', asyn
   assert.equal((await harness.generic.log()).length, before)
 })
 
-test('a preset without public clients is refused', async () => {
+test('a preset without public clients is rejected', async () => {
   const page = await harness.page()
   const { redirectUri } = harness.configs.generic
   const result = await refusal(page, { provider: 'socios', clientId: 'id', redirectUri })
   assert.equal(result.code, 'client_auth.required')
 })
 
-test('a tenant is one label of a host name', async () => {
+test('a subdomain must be one DNS label', async () => {
   const page = await harness.page()
   for (const subdomain of ['evil.example/', 'a.b', '', 'a@b', '{subdomain}', 'a#']) {
     const result = await refusal(page, { ...harness.configs.uservoice, variables: { subdomain } })
@@ -185,13 +185,13 @@ test('a tenant is one label of a host name', async () => {
   assert.equal(nobody.code, 'provider.unknown')
 })
 
-test('plain http is only for loopback that was asked for', async () => {
+test('plain HTTP is allowed only for loopback, and only if enabled', async () => {
   const page = await harness.page()
   const result = await refusal(page, { ...harness.configs.generic, loopback: false })
   assert.equal(result.code, 'issuer.not_https')
 })
 
-test('a redirect of the token endpoint is refused, and followed nowhere', async () => {
+test('a redirect of the token endpoint is rejected and not followed', async () => {
   const page = await harness.page()
   await toCallback(harness, page, harness.configs.generic)
   const other = `${harness.twins.uservoice}/elsewhere`
@@ -202,7 +202,7 @@ test('a redirect of the token endpoint is refused, and followed nowhere', async 
   assert.equal((await harness.uservoice.log()).length, before)
 })
 
-test('a reply of 50 MB is refused', async () => {
+test('a 50 MB response is rejected', async () => {
   const page = await harness.page()
   await toCallback(harness, page, harness.configs.generic)
   await harness.generic.fault({ name: 'oversized_json', bytes: 50_000_000 })
@@ -212,7 +212,7 @@ test('a reply of 50 MB is refused', async () => {
   assert.ok(Date.now() - start < 10_000)
 })
 
-test('a gzip bomb is refused', async () => {
+test('a gzip bomb is rejected', async () => {
   const page = await harness.page()
   await toCallback(harness, page, harness.configs.generic)
   await harness.generic.fault({ name: 'gzip_bomb', expanded: 1 << 30 })
@@ -229,7 +229,7 @@ test('a lost response is reported as lost', async () => {
   assert.equal(result.name, 'LostError')
 })
 
-test('malformed responses are reported as such', async () => {
+test('malformed responses are rejected', async () => {
   for (const [fault, code] of [
     ['html', 'reply.content_type'],
     ['truncated_json', 'reply.json'],
@@ -244,7 +244,7 @@ test('malformed responses are reported as such', async () => {
   }
 })
 
-test('the token goes to the allowed origins only, and into no URL', async () => {
+test('a token is sent to the allowed origins only, and never in a URL', async () => {
   const page = await signedIn(harness, harness.configs.generic)
   const fetched = (url, init) =>
     page.evaluate(([url, init]) => told(session.fetch(url, init)), [url, init])

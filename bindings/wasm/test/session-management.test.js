@@ -1,4 +1,4 @@
-// The server's session, monitored by a frame: by the vectors, and beside a server's page that does what the specification says.
+// Session Management: the server's session, monitored by a frame, with the vectors and with a server page.
 
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
@@ -74,7 +74,7 @@ const probe = (page, options, message) =>
     { options, message },
   )
 
-test('no vector is left out', () => assert.equal(cases.length, 7))
+test('all session management vectors are tested', () => assert.equal(cases.length, 7))
 
 for (const { id, input, expected } of cases) {
   test(`session management: ${id}`, async () => {
@@ -94,7 +94,7 @@ for (const { id, input, expected } of cases) {
   })
 }
 
-test('a change of the server’s session is reported once, and nothing before it', async () => {
+test('a change of the server’s session is reported once', async () => {
   const session = (value) => context.addCookies([{ name: 'session', value, url: server.origin }])
   await session('one')
   const tab = await page()

@@ -1,4 +1,4 @@
-// A session's life: renewal, a 401, revocation, the end.
+// The lifecycle of a session: renewal, a 401, revocation, sign-out.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -29,7 +29,7 @@ test('a stale token is renewed, and the refresh token rotates', async () => {
   assert.equal(end.reuse_events, start.reuse_events)
 })
 
-test('a hundred calls at once make one refresh', async () => {
+test('a hundred concurrent calls share one refresh', async () => {
   const page = await signedIn(harness, harness.configs.generic)
   await later(page, 3590)
   const start = await harness.generic.counters()
@@ -42,7 +42,7 @@ test('a hundred calls at once make one refresh', async () => {
   assert.equal(end.refreshes - start.refreshes, 1)
 })
 
-test('a caller that leaves stops no renewal', async () => {
+test('an aborted or timed-out caller does not stop the renewal', async () => {
   const page = await signedIn(harness, harness.configs.generic)
   const first = await page.evaluate(() => session.token())
   await later(page, 3590)
@@ -64,7 +64,7 @@ test('a caller that leaves stops no renewal', async () => {
   assert.equal(end.refreshes - start.refreshes, 1)
 })
 
-test('a 401 is recovered once, the body included', async () => {
+test('a 401 is retried once with a new token and the same body', async () => {
   const page = await signedIn(harness, harness.configs.generic, { scope: 'read write' })
   await harness.generic.expire()
   const start = await harness.generic.counters()
@@ -78,7 +78,7 @@ test('a 401 is recovered once, the body included', async () => {
   assert.equal(end.api_401 - start.api_401, 1)
 })
 
-test('fifty calls that meet a 401 make one refresh', async () => {
+test('fifty calls that get a 401 share one refresh', async () => {
   const page = await signedIn(harness, harness.configs.generic)
   await harness.generic.expire()
   const start = await harness.generic.counters()
@@ -115,7 +115,7 @@ test('a 401 without a refresh token reports that the user must sign in again', a
   assert.equal(end.token_requests, start.token_requests)
 })
 
-test('revocation ends the tokens there and here', async () => {
+test('revocation ends the tokens at the server and in the page', async () => {
   const page = await signedIn(harness, harness.configs.generic)
   const token = await page.evaluate(() => session.token())
   const start = await harness.generic.counters()
@@ -128,7 +128,7 @@ test('revocation ends the tokens there and here', async () => {
   assert.equal(after.advice, 'reauthorize')
 })
 
-test('a revocation that gets no answer still ends the session here', async () => {
+test('a failed revocation still ends the session in the page', async () => {
   const page = await signedIn(harness, harness.configs.generic)
   await page.route('**/revoke', (route) => route.abort())
   const result = await page.evaluate(() => told(session.revoke()))
@@ -136,7 +136,7 @@ test('a revocation that gets no answer still ends the session here', async () =>
   assert.equal(await page.evaluate(() => session.signedIn), false)
 })
 
-test('signing out works where nothing can be revoked', async () => {
+test('sign-out works without a revocation endpoint', async () => {
   const page = await signedIn(harness, harness.configs.uservoice)
   await page.evaluate(() => session.signOut())
   assert.equal(await page.evaluate(() => session.signedIn), false)
@@ -155,7 +155,7 @@ test('a rejected refresh reports that the user must sign in again', async () => 
   assert.deepEqual(await harness.generic.counters(), countersBefore)
 })
 
-test('a busy server ends no session', async () => {
+test('a busy token endpoint does not end the session', async () => {
   const page = await signedIn(harness, harness.configs.generic)
   await later(page, 3590)
   const before = await page.evaluate(() => session.token())
@@ -169,7 +169,7 @@ test('a busy server ends no session', async () => {
   assert.notEqual(after, before)
 })
 
-test('a token that cannot be renewed yet serves until its end', async () => {
+test('a token whose renewal fails is used until it expires', async () => {
   const page = await signedIn(harness, harness.configs.generic)
   const before = await page.evaluate(() => session.token())
   await later(page, 3590)
@@ -177,7 +177,7 @@ test('a token that cannot be renewed yet serves until its end', async () => {
   assert.equal(await page.evaluate(() => session.token()), before)
 })
 
-test('nothing that can be printed holds a token', async () => {
+test('no printed form of a session contains a token', async () => {
   const page = await signedIn(harness, harness.configs.generic)
   const shown = await page.evaluate(async () => {
     const token = await session.token()
@@ -188,7 +188,7 @@ test('nothing that can be printed holds a token', async () => {
   assert.equal(await echo(page), 200)
 })
 
-/** Holds the answer to a token request back, once the server has given it, until it is let go. */
+/** Delays the response to a token request until `letGo` is called. */
 async function held(page) {
   const [gate, responseSent] = [resolvers(), resolvers()]
   await page.route('**/token', async (route) => {
@@ -207,7 +207,7 @@ function resolvers() {
 }
 
 for (const where of ['here', 'in another tab']) {
-  test(`tokens that arrive after a sign-out ${where} are revoked, and sign no user in`, async () => {
+  test(`tokens received after a sign-out ${where} are revoked`, async () => {
     const config = { ...harness.configs.generic, storage: 'session' }
     const page = await signedIn(harness, config)
     await later(page, 3590)
@@ -229,7 +229,7 @@ for (const where of ['here', 'in another tab']) {
   })
 }
 
-test('a token of a year is renewed when it is due, and no timer is set for longer than timers last', async () => {
+test('a one-year token is renewed when due, and timers stay below their maximum', async () => {
   const page = await harness.page()
   await page.evaluate(() => {
     globalThis.longest = 0
@@ -267,7 +267,7 @@ test('a token of a year is renewed when it is due, and no timer is set for longe
   assert.notEqual(await page.evaluate(() => session.token()), first)
 })
 
-test('a pause of a month is no longer than a timer lasts, and not taken for none', async () => {
+test('a Retry-After of a month is capped at a day', async () => {
   const page = await signedIn(harness, harness.configs.generic)
   let calls = 0
   await page.route('**/api/echo', async (route) => {

@@ -1,4 +1,4 @@
-// Servers whose clock is another than the page's: a proof whose time they refuse is made anew once, by their Date
+// Clock skew between page and server: a proof rejected for its time is recreated once with the Date of the server
 // (RFC 9449 section 11.1), which a page may read if the server says so (Access-Control-Expose-Headers).
 
 import assert from 'node:assert/strict'
@@ -46,7 +46,7 @@ after(() => {
   server.closeAllConnections()
   server.close()
 })
-/** The token endpoint is the certified server's, once the clock has nothing against a proof. */
+/** Requests whose proof time is accepted go to the token endpoint of the certified server. */
 beforeEach(() => harness.context.route(`${harness.oidc.issuer}/token`, (route) => {
   const { dpop } = route.request().headers()
   const head = dpop && refusal('/token', dpop)
@@ -56,7 +56,7 @@ beforeEach(() => harness.context.route(`${harness.oidc.issuer}/token`, (route) =
 const bound = () => ({ ...harness.configs.oidc, clientId: 'public', dpop: true, api: [api] })
 const call = (page) => page.evaluate((url) => session.fetch(url).then(({ status }) => status), `${api}/things`)
 
-test('the clock of the server is learnt from one refusal', async () => {
+test('the clock skew of the server is learned from one rejected proof', async () => {
   for (const ahead of [HOUR, -HOUR]) {
     start(ahead, 0)
     const page = await harness.page()
@@ -69,7 +69,7 @@ test('the clock of the server is learnt from one refusal', async () => {
   }
 })
 
-test('a second refusal by the clock is an error', async () => {
+test('a second rejection for the time of the proof is reported', async () => {
   start(HOUR, HOUR)
   const page = await harness.page()
   await toCallback(harness, page, bound(), { scope: 'openid' })
@@ -77,7 +77,7 @@ test('a second refusal by the clock is an error', async () => {
   assert.deepEqual(clock.seen, [['/token', 'refused'], ['/token', 'refused']])
 })
 
-test('an API that refuses twice by the clock is heard', async () => {
+test('a second 401 of the API for the time of the proof is returned', async () => {
   start(0, 0)
   const page = await harness.page()
   await toCallback(harness, page, bound(), { scope: 'openid' })

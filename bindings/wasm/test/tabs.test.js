@@ -30,7 +30,7 @@ const later = (page, seconds) =>
 const tokens = (pages) => Promise.all(pages.map((page) => page.evaluate(() => session.token())))
 
 for (const [name, prepare] of [['Web Locks', () => {}], ['messages alone', withoutLocks]]) {
-  test(`two tabs with a stale token make one refresh, by ${name}`, async () => {
+  test(`two tabs with a stale token share one refresh, by ${name}`, async () => {
     await prepare()
     const first = await signedIn(harness, harness.configs.generic)
     const locks = await first.evaluate(() => navigator.locks !== undefined)
@@ -47,7 +47,7 @@ for (const [name, prepare] of [['Web Locks', () => {}], ['messages alone', witho
     }
   })
 
-  test(`four tabs that meet a 401 together make one refresh, by ${name}`, async () => {
+  test(`four tabs that get a 401 share one refresh, by ${name}`, async () => {
     await prepare()
     const pages = [await signedIn(harness, harness.configs.generic)]
     while (pages.length < 4) pages.push(await joined(harness.configs.generic))
@@ -68,7 +68,7 @@ for (const [name, prepare] of [['Web Locks', () => {}], ['messages alone', witho
     assert.equal(end.reuse_events, start.reuse_events)
   })
 
-  test(`a tab that vanishes does not block the others, by ${name}`, async () => {
+  test(`a closed tab does not block the others, by ${name}`, async () => {
     await prepare()
     const first = await signedIn(harness, harness.configs.generic)
     const second = await joined(harness.configs.generic)
@@ -80,7 +80,7 @@ for (const [name, prepare] of [['Web Locks', () => {}], ['messages alone', witho
   })
 }
 
-test('signing out in one tab ends the session in all', async () => {
+test('signing out in one tab ends the session in all tabs', async () => {
   const first = await signedIn(harness, harness.configs.generic)
   const second = await joined(harness.configs.generic)
   await first.evaluate(() => session.signOut())
@@ -96,7 +96,7 @@ test('claims that one tab has verified are available in the others', async () =>
   assert.deepEqual([typeof claims.sub, claims.iss, name], ['string', harness.configs.generic.issuer, 'Alice Liddell'])
 })
 
-test('a reloaded tab gets the session back from another, not from storage', async () => {
+test('a reloaded tab gets the session from another tab, not from storage', async () => {
   const first = await signedIn(harness, harness.configs.generic)
   const second = await joined(harness.configs.generic)
   await second.reload()
@@ -110,7 +110,7 @@ test('a reloaded tab gets the session back from another, not from storage', asyn
   assert.equal(await second.evaluate(() => sessionStorage.length + localStorage.length), 0)
 })
 
-test('tabs share nothing where that is not wanted', async () => {
+test('tabs share nothing if tabs is false', async () => {
   const config = { ...harness.configs.generic, tabs: false }
   await signedIn(harness, config)
   const other = await harness.page()
@@ -119,7 +119,7 @@ test('tabs share nothing where that is not wanted', async () => {
   assert.equal(await found(harness.configs.generic), false, 'nor with one that would share')
 })
 
-test('another client of the same server is another session', async () => {
+test('another client of the same server has a separate session', async () => {
   await signedIn(harness, harness.configs.generic)
   const other = await harness.page()
   const config = { ...harness.configs.generic, clientId: 'somebody-else' }

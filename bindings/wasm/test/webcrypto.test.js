@@ -14,7 +14,7 @@ const exchange = {
 const { publicKey } = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify'])
 const { kty, crv, x, y } = await crypto.subtle.exportKey('jwk', publicKey)
 
-test('a key that is no point of its curve has made no signature', async () => {
+test('a key that is not on its curve invalidates the signature', async () => {
   assert.equal(await resumeWithWebCrypto(exchange, step('ES256', { kty, crv, x, y: x }, new Uint8Array(64))), false)
   assert.equal(await resumeWithWebCrypto(exchange, step('ES256', { kty, crv, x, y }, new Uint8Array(64))), false)
 })

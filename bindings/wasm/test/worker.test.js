@@ -1,4 +1,4 @@
-// The token part in a worker, as extensions have it: no window, no document, no storage of its own.
+// Sessions in a worker, as in browser extensions: no window, no document, no storage.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -28,7 +28,7 @@ const value = ({ value, ...error }) => {
   return value
 }
 
-test('a worker restores a session from the storage it is given, renews it and ends it', async () => {
+test('a worker restores, renews and ends a session in the given storage', async () => {
   const config = { ...harness.configs.generic, tabs: false }
   const page = await signedIn(harness, { ...config, storage: 'session' })
   const items = await page.evaluate(() => Object.entries(sessionStorage))
@@ -54,7 +54,7 @@ test('a worker restores a session from the storage it is given, renews it and en
   assert.equal((await callWorker('token')).code, 'grant.no_refresh_token')
 })
 
-test('a worker without storage has the session of the tabs', async () => {
+test('a worker without storage shares the session of the tabs', async () => {
   const page = await signedIn(harness, harness.configs.generic)
   const callWorker = await worker(page)
   assert.equal(value(await callWorker('restore', harness.configs.generic)), true)
@@ -62,7 +62,7 @@ test('a worker without storage has the session of the tabs', async () => {
   assert.equal(value(await callWorker('token')), token)
 })
 
-test('calls that need a page report it, and so does an unsupported storage', async () => {
+test('calls that need a page and unsupported storages are reported', async () => {
   const page = await harness.page()
   const callWorker = await worker(page)
   const config = harness.configs.generic

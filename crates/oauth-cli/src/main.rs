@@ -88,7 +88,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "NAME", env = "OAUTH_PROFILE")]
     pub(crate) profile: Option<String>,
     /// Read profiles from this file [default: $XDG_CONFIG_HOME/oauth/config.toml, or
-    /// ~/.config/oauth/config.toml if XDG_CONFIG_HOME is not set]
+    /// ~/.config/oauth/config.toml if XDG_CONFIG_HOME is not set to an absolute path]
     #[arg(
         long, global = true, value_name = "FILE", env = "OAUTH_CONFIG", value_hint = ValueHint::FilePath,
         value_parser = OsStringValueParser::new().map(PathBuf::from)
@@ -140,12 +140,22 @@ fn arguments(mut all: impl Iterator<Item = OsString>) -> Vec<OsString> {
     [program].into_iter().chain(implied).chain(all).collect()
 }
 
+/// The first paragraph of an error text: its sentence, and the arguments or values that it lists.
+fn in_one_line(text: &str) -> String {
+    let mut lines = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.is_empty());
+    let sentence = lines.next().unwrap_or_default();
+    let listed: Vec<_> = lines.collect();
+    let message = format!("{sentence} {}", listed.join(", "));
+    message.trim_start_matches("error: ").trim_end().to_owned()
+}
+
 /// Help and version are not errors. Real errors are printed as JSON if `--json` was given.
 fn refuse(error: &clap::Error) -> ExitCode {
     if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
-        let text = error.to_string();
-        let first = text.lines().next().unwrap_or_default();
-        let message = first.trim_start_matches("error: ");
+        let message = in_one_line(&error.to_string());
         let failure = Failure::usage("usage.arguments", message, "see --help");
         Output { json: true }.failure(&failure);
     } else {

@@ -179,6 +179,12 @@ fn hint(error: &Error) -> String {
         "redirect_uri.not_registered" => Some(
             "pass the registered one with --redirect-uri, or set `redirect_uri` in the profile",
         ),
+        "issuer.metadata_url" => {
+            Some("pass the issuer itself: the same URL without /.well-known and the name behind it")
+        }
+        "jwt.issued_in_future" | "jwt.not_yet_valid" => {
+            Some("check the clock of this machine; if it is right, that of the server is ahead")
+        }
         "resource.origin_not_allowed" => {
             Some("if the token may be sent there, use --origin, or set `origins` in the profile")
         }
@@ -245,6 +251,11 @@ impl Output {
         } else {
             print(text)
         }
+    }
+
+    /// With `--json`, prints a record on stdout, where the text for people is on stderr.
+    pub(crate) fn json_line(self, record: &Value) -> Result<(), Failure> {
+        if self.json { print(record) } else { Ok(()) }
     }
 
     /// Prints a progress note to stderr, for humans; programs use the result.
@@ -376,7 +387,7 @@ pub(crate) fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use oauth_core::error::{Cause, Error, Loss};
+    use oauth_core::error::{Cause, Error, Loss, ValidationFailure};
 
     use super::hint;
 
@@ -388,6 +399,17 @@ mod tests {
             hint_for("received corrupt message of type InvalidContentType")
                 .contains("--loopback-http")
         );
+    }
+
+    #[test]
+    fn times_in_the_future_hint_at_the_clock() {
+        for failure in [
+            ValidationFailure::JwtIssuedInFuture,
+            ValidationFailure::JwtNotYetValid,
+        ] {
+            let hint = hint(&Error::from(failure));
+            assert!(hint.contains("check the clock"), "{hint}");
+        }
     }
 
     #[test]

@@ -360,8 +360,8 @@ pub(crate) fn path(global: &Global) -> Option<PathBuf> {
 }
 
 fn default_path() -> Option<PathBuf> {
-    let folder = match set("XDG_CONFIG_HOME") {
-        Some(folder) => PathBuf::from(folder),
+    let folder = match base_directory("XDG_CONFIG_HOME") {
+        Some(folder) => folder,
         None => home()?.join(".config"),
     };
     Some(folder.join("oauth").join("config.toml"))
@@ -370,6 +370,13 @@ fn default_path() -> Option<PathBuf> {
 /// An environment variable that is not empty.
 pub(crate) fn set(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// A folder of the XDG Base Directory Specification: a relative path is invalid there, and ignored.
+pub(crate) fn base_directory(name: &str) -> Option<PathBuf> {
+    set(name)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
 }
 
 pub(crate) fn home() -> Option<PathBuf> {

@@ -177,6 +177,23 @@ impl ProfileTokens {
         })
     }
 
+    /// Removes the record of the client's own token for this request if it cannot be read: another token can be requested.
+    /// Returns whether it was removed.
+    pub(crate) fn remove_malformed(
+        &self,
+        plan: &ClientPlan,
+        args: &TokenRequestArgs,
+    ) -> Result<bool, Failure> {
+        let owner = Owner::Client(plan.token_request(args)?);
+        let reader = plan.reader()?;
+        match self.load(&reader, &owner) {
+            Err(failure) if failure.has_code("stored.malformed") => {
+                self.remove(&self.key(&reader, &owner))
+            }
+            _ => Ok(false),
+        }
+    }
+
     /// Whether a login of this profile is stored, for any client.
     pub(crate) fn has_login(&self) -> Result<bool, Failure> {
         let is_login = |listed: &ListedRecord| {
@@ -306,6 +323,9 @@ impl ProfileTokens {
             ) => failure.with_hint(format!("log in again with oauth login --profile {profile}")),
             (Owner::Login, "stored.malformed") => failure.with_hint(format!(
                 "replace it by logging in again with oauth login --profile {profile}"
+            )),
+            (Owner::Client(_), "stored.malformed") => failure.with_hint(format!(
+                "replace it with oauth token --profile {profile} --as client --renew, and the same --scope if there was one; or remove it with oauth logout --profile {profile} --client"
             )),
             (Owner::Client(_), _) => failure.for_client(),
             _ => failure,

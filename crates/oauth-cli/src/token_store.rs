@@ -120,15 +120,14 @@ impl TokenStore {
 /// Tokens are state, not configuration (XDG Base Directory Specification).
 pub(crate) fn folder() -> Result<PathBuf, Failure> {
     let local = || profile::set("LOCALAPPDATA").filter(|_| cfg!(windows));
-    let state = profile::set("XDG_STATE_HOME")
-        .or_else(local)
-        .map(PathBuf::from);
+    let state = profile::base_directory("XDG_STATE_HOME");
+    let state = state.or_else(|| local().map(PathBuf::from));
     let state = state.or_else(|| Some(profile::home()?.join(".local").join("state")));
     let state = state.ok_or_else(|| {
         Failure::usage(
             "usage.store",
             "no home directory for the token store",
-            "set XDG_STATE_HOME, or use --no-store",
+            "set XDG_STATE_HOME to an absolute path, or use --no-store",
         )
     })?;
     Ok(state.join("oauth"))

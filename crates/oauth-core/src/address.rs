@@ -117,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    fn are(is_wanted: bool, texts: &[&str]) {
+    fn assert_public(is_wanted: bool, texts: &[&str]) {
         for text in texts {
             let address = text.parse().unwrap();
             assert_eq!(is_public(address), is_wanted, "{text}");
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn special_purpose_ipv4_blocks_are_not_public_up_to_their_registered_bounds() {
-        are(
+        assert_public(
             false,
             &[
                 "0.255.255.255",
@@ -142,7 +142,7 @@ mod tests {
                 "255.255.255.255",
             ],
         );
-        are(
+        assert_public(
             true,
             &[
                 "1.1.1.1",
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn ipv6_addresses_are_public_only_in_allocated_global_unicast() {
-        are(
+        assert_public(
             false,
             &[
                 "::",
@@ -187,7 +187,7 @@ mod tests {
                 "ff0e::1",
             ],
         );
-        are(
+        assert_public(
             true,
             &[
                 "2000::1",
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn embedded_ipv4_addresses_are_classified_as_the_ipv4_address() {
-        are(
+        assert_public(
             false,
             &[
                 "::ffff:127.0.0.1",
@@ -212,7 +212,7 @@ mod tests {
                 "64:ff9b:1::8.8.8.8",
             ],
         );
-        are(true, &["::ffff:93.184.216.34", "64:ff9b::93.184.216.34"]);
+        assert_public(true, &["::ffff:93.184.216.34", "64:ff9b::93.184.216.34"]);
     }
 
     #[test]

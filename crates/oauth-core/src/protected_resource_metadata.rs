@@ -303,7 +303,10 @@ fn supported_scopes(document: &Map<String, Value>, ignored: &mut Vec<String>) ->
 fn check_bearer_methods(document: &Map<String, Value>) -> Result<(), Error> {
     match list(document, "bearer_methods_supported")? {
         Some(methods) if !methods.contains(&"header") => {
-            let accepted_methods = methods.join(" ");
+            let accepted_methods = match methods.as_slice() {
+                [] => "it lists none".to_owned(),
+                methods => methods.join(" "),
+            };
             Err(
                 Error::from(ProtocolViolation::ResourceMetadataBearerMethods)
                     .about(&accepted_methods),

@@ -180,7 +180,7 @@ mod tests {
     /// Drops `holder`, whose bytes are at `at`, and checks whether the end of the mark remains: the allocator writes
     /// its own data only at the beginning.
     #[cfg(target_os = "linux")]
-    fn stays(holder: impl Sized, at: *const u8) -> bool {
+    fn remains_in_memory(holder: impl Sized, at: *const u8) -> bool {
         let (address, tail) = (at as usize, MARK.len() / 2);
         let before = memory(address, MARK.len());
         assert_eq!(before, MARK.as_bytes(), "the memory is looked at");
@@ -197,28 +197,28 @@ mod tests {
         let text = MARK.to_owned();
         let at = text.as_ptr();
         assert!(
-            stays(Bare(text), at),
+            remains_in_memory(Bare(text), at),
             "an allocator that wipes makes this test worthless"
         );
 
         let secret = Secret::new(MARK.to_owned());
         let at = secret.expose().as_ptr();
-        assert!(!stays(secret, at), "Secret<String>");
+        assert!(!remains_in_memory(secret, at), "Secret<String>");
 
         let secret = Secret::new(MARK.as_bytes().to_vec());
         let at = secret.expose().as_ptr();
-        assert!(!stays(secret, at), "Secret<Vec<u8>>");
+        assert!(!remains_in_memory(secret, at), "Secret<Vec<u8>>");
 
         let bytes = zeroizing_bytes(MARK.to_owned());
         let (other, at) = (bytes.clone(), bytes.as_ptr());
         drop(bytes);
-        assert!(!stays(other, at), "Bytes");
+        assert!(!remains_in_memory(other, at), "Bytes");
 
         // The truncated part is as secret as the rest.
         let mut text = MARK.as_bytes().to_vec();
         let at = text.as_ptr();
         text.truncate(4);
-        assert!(!stays(Secret::new(text), at), "spare capacity");
+        assert!(!remains_in_memory(Secret::new(text), at), "spare capacity");
     }
 
     #[cfg(target_os = "linux")]
@@ -246,11 +246,11 @@ mod tests {
         let mut form = crate::form::Form::new();
         form.push("a", MARK);
         let at = form.as_str().as_ptr().wrapping_add(2);
-        assert!(!stays(form, at), "dropped");
+        assert!(!remains_in_memory(form, at), "dropped");
         let mut form = crate::form::Form::new();
         form.push("a", MARK);
         let body = form.into_body();
         let at = body.as_ptr().wrapping_add(2);
-        assert!(!stays(body, at), "sent");
+        assert!(!remains_in_memory(body, at), "sent");
     }
 }

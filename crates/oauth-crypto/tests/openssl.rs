@@ -101,7 +101,7 @@ fn public(pem: &str) -> Vec<u8> {
 }
 
 /// Whether a signature of the key in this PEM verifies with OpenSSL's public key.
-fn signs(key: &Key, pem: &str) -> Result<(), KeyError> {
+fn sign_and_verify(key: &Key, pem: &str) -> Result<(), KeyError> {
     let alg = key.alg.as_str();
     let read = PrivateKey::from_pem(pem, key.alg)?;
     let signature = read.sign(TEXT).expect("a signature");
@@ -116,7 +116,7 @@ fn openssl_keys_in_every_pem_form_sign_verifiably() {
     for key in KEYS {
         for (label, pem) in key.forms {
             assert!(pem.starts_with(&format!("-----BEGIN {label}-----")));
-            let outcome = signs(key, pem);
+            let outcome = sign_and_verify(key, pem);
             assert_eq!(outcome, Ok(()), "{} {label}", key.alg.as_str());
         }
     }
@@ -126,10 +126,14 @@ fn openssl_keys_in_every_pem_form_sign_verifiably() {
 fn encrypted_openssl_keys_sign_after_decryption() {
     for key in KEYS {
         let alg = key.alg.as_str();
-        assert_eq!(signs(key, key.encrypted), Err(KeyError::Encrypted), "{alg}");
+        assert_eq!(
+            sign_and_verify(key, key.encrypted),
+            Err(KeyError::Encrypted),
+            "{alg}"
+        );
         let wrong = decrypt_pem(key.encrypted, &Secret::from("wrong")).map(drop);
         assert_eq!(wrong, Err(KeyError::Passphrase), "{alg}");
         let opened = decrypt_pem(key.encrypted, &Secret::from("correct")).expect(alg);
-        assert_eq!(signs(key, opened.expose()), Ok(()), "{alg}");
+        assert_eq!(sign_and_verify(key, opened.expose()), Ok(()), "{alg}");
     }
 }

@@ -201,7 +201,7 @@ impl Keeper {
             .replace_at_version(at, tokens, known_version)
     }
 
-    /// Ends a login that is not stored yet, and returns its tokens, to be revoked: see
+    /// Ends a login that is not stored yet, without a store any, and returns its tokens, to be revoked: see
     /// [`oauth_core::flow::keeper::Keeper::end_unsaved_login`].
     pub fn end_unsaved_login(&self, at: &Moment) -> Option<Arc<Tokens>> {
         self.state().keeper.end_unsaved_login(at)

@@ -47,6 +47,7 @@ impl ServiceAccount {
         if text.len() > MAX_BYTES {
             return Err(about("all"));
         }
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let Ok(Json::Object(file)) = json::parse(text) else {
             return Err(about("all"));
         };
@@ -57,6 +58,10 @@ impl ServiceAccount {
         };
         if member("type")? != "service_account" {
             return Err(about("type"));
+        }
+        let universe = file.get("universe_domain").map(Json::as_str);
+        if universe.is_some_and(|universe| universe != Some("googleapis.com")) {
+            return Err(about("universe_domain"));
         }
         let token_uri = Url::parse(&member("token_uri")?).map_err(|_| about("token_uri"))?;
         token_uri
@@ -217,6 +222,20 @@ mod tests {
             "provider.data"
         );
         assert!(ServiceAccount::from_json("[]").is_err());
+        // Another cloud's account, whose tokens Google's server does not issue.
+        let other_cloud =
+            ServiceAccount::from_json(&file(&[("universe_domain", "x.example".into())]));
+        assert!(
+            other_cloud
+                .unwrap_err()
+                .detail()
+                .unwrap()
+                .contains("universe_domain")
+        );
+        let own_cloud = file(&[("universe_domain", "googleapis.com".into())]);
+        assert!(ServiceAccount::from_json(&own_cloud).is_ok());
+        let marked = format!("\u{feff}{}", file(&[]));
+        assert!(ServiceAccount::from_json(&marked).is_ok());
         let account = ServiceAccount::from_json(&file(&[])).unwrap();
         assert!(!format!("{account:?}").contains("PRIVATE"));
     }

@@ -33,7 +33,7 @@ use external_account::ExternalAccount;
 /// | Google's `client_secret.json` | `installed` or `web` |
 /// | Google's service account | `"type": "service_account"` |
 /// | Google's workload identity federation (AIP-4117) | `"type": "external_account"` |
-/// | Microsoft Entra | `clientId` and `tenantId`, or `AzureAd` with `ClientId` and `TenantId` |
+/// | Microsoft Entra | `clientId` and `tenantId`, `appId` and `tenant`, or `AzureAd` with `ClientId` and `TenantId` |
 /// | a plain one | `client_id`, and `issuer` or `provider` |
 ///
 /// The members of a plain one are those of [`Self::from_json`].
@@ -339,6 +339,18 @@ fn malformed(member: &str) -> Error {
 }
 
 /// `client_file.unreadable`.
+/// Checks redirect URIs here, where it is known what names them.
+///
+/// # Errors
+/// `redirect_uri.refused`, which names `place`.
+fn check_redirect_uris(uris: &[String], place: &str) -> Result<(), Error> {
+    let mut uris = uris.iter().map(|uri| RedirectUri::parse(uri));
+    match uris.find_map(Result::err) {
+        Some(error) => Err(error.about(place)),
+        None => Ok(()),
+    }
+}
+
 fn unreadable(path: &str, reason: Cause) -> Error {
     Error::from(Misuse::ClientFileUnreadable)
         .about(path)

@@ -60,7 +60,7 @@ const MAX_CONNECTIONS: usize = 32;
 /// ```
 pub struct Listener {
     socket: ListenerSockets,
-    /// The exact value required in `Host`.
+    /// The host and port required in `Host`; the port that http implies is left out.
     host: String,
     redirect_uri: RedirectUri,
     header_timeout: Duration,

@@ -109,6 +109,14 @@ impl GrantSource {
         wait(self.0.log_in(tokens))?
     }
 
+    /// Logs the grant out, see [`crate::GrantSource::log_out`].
+    ///
+    /// # Errors
+    /// The errors of [`crate::GrantSource::log_out`].
+    pub fn log_out(&self) -> Result<(), Error> {
+        wait(self.0.log_out())?
+    }
+
     /// Shuts the session down gracefully.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 
 mod active;
 mod drive;
+mod logout;
 mod managed;
 mod renewal_task;
 mod request;
@@ -35,6 +36,7 @@ pub use active::drain_all;
 pub(crate) use active::drain_each;
 use active::timeout;
 pub use drive::TokenDriver;
+pub(crate) use logout::PoolLogout;
 use renewal_task::{RenewalTask, spawn};
 use upkeep::look_after;
 
@@ -73,6 +75,7 @@ struct Inner {
     on_tokens: OnceLock<Hook>,
     observer: OnceLock<Box<dyn Observe>>,
     renewal_limits: RenewalLimits,
+    pool_logout: Option<PoolLogout>,
     /// Held while the refresh token of a grant without a store is used; with a store, a lease is.
     local_use: Arc<tokio::sync::Mutex<()>>,
 }
@@ -179,6 +182,7 @@ impl GrantSource {
             on_tokens: OnceLock::new(),
             observer: OnceLock::new(),
             renewal_limits: RenewalLimits::default(),
+            pool_logout: None,
             local_use: Arc::default(),
         };
         inner.publish_at_first();
@@ -339,21 +343,6 @@ impl GrantSource {
                 timeout("a renewal did not finish in time")
             }
         })
-    }
-
-    /// The name of the record in the store, if there is one.
-    pub fn key(&self) -> Option<&str> {
-        self.0.shared.as_ref().map(|shared| shared.key.as_str())
-    }
-
-    /// The error of the last attempt, if it failed. Callers do not get it while their token is valid.
-    pub fn last_error(&self) -> Option<Error> {
-        self.0.state().keeper.last_error().cloned()
-    }
-
-    /// The newest tokens, valid or not.
-    pub fn latest(&self) -> Option<Arc<Tokens>> {
-        self.0.state().keeper.tokens().cloned()
     }
 
     async fn request_token(&self, refused: Option<&Tokens>) -> Result<Token, Error> {

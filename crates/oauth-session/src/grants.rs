@@ -222,7 +222,7 @@ impl Grants {
         let keeper = client.keeper(id.clone());
         let keeper = keeper.with_policy(options.policy.clone());
         let session = GrantSource::with_store(Arc::clone(driver), keeper, Arc::clone(store));
-        let session = session.with_renewal_limits(options.renewal_limits.clone());
+        let session = session.in_pool(self.logout_of(id), options.renewal_limits.clone());
         let session = session.observe(Observer {
             id: id.clone(),
             on_ended: options.on_ended.clone(),

@@ -208,7 +208,7 @@ fn two() -> (TwinDriver, TwinDriver) {
     (idp, other)
 }
 
-fn vouch(
+fn request_identity_assertion(
     idp: &mut TwinDriver,
     token: &str,
     kind: &str,
@@ -233,7 +233,12 @@ fn an_identity_provider_asserts_the_signed_in_user() {
         ("scope", "read write"),
         ("resource", "https://api.test/"),
     ];
-    let body = json(&vouch(&mut idp, &id_token, ID, &exchange_form));
+    let body = json(&request_identity_assertion(
+        &mut idp,
+        &id_token,
+        ID,
+        &exchange_form,
+    ));
     assert_eq!(
         (&body["issued_token_type"], &body["token_type"]),
         (&json!(ID_JAG), &json!("N_A"))
@@ -264,7 +269,12 @@ fn an_identity_provider_asserts_the_signed_in_user() {
         "invalid_grant",
     );
     // A refresh token is accepted as well.
-    let body = json(&vouch(&mut idp, &refresh, REFRESH, &[("audience", OTHER)]));
+    let body = json(&request_identity_assertion(
+        &mut idp,
+        &refresh,
+        REFRESH,
+        &[("audience", OTHER)],
+    ));
     let form = [JWT_BEARER, ("assertion", &*text(&body, "access_token"))];
     assert_eq!(send_authentication_request(&mut other, &form).status(), 200);
 
@@ -286,10 +296,14 @@ fn an_identity_provider_asserts_the_signed_in_user() {
         ("a.b.c", ID, &[("audience", OTHER)], "invalid_grant"),
         ("dead", REFRESH, &[("audience", OTHER)], "invalid_grant"),
     ] {
-        refused(&vouch(&mut idp, token, kind, more), 400, error);
+        refused(
+            &request_identity_assertion(&mut idp, token, kind, more),
+            400,
+            error,
+        );
     }
     idp.advance(Duration::from_secs(300));
-    let late = vouch(&mut idp, &id_token, ID, &[("audience", OTHER)]);
+    let late = request_identity_assertion(&mut idp, &id_token, ID, &[("audience", OTHER)]);
     refused(&late, 400, "invalid_grant");
 }
 

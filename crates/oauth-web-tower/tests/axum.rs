@@ -313,7 +313,7 @@ fn variables(base: &str, twin: &Served, store: &str) -> Vec<(String, Secret<Stri
         .to_vec()
 }
 
-async fn out_of(variables: Vec<(String, Secret<String>)>) -> Result<Host, oauth_core::Error> {
+async fn host_from(variables: Vec<(String, Secret<String>)>) -> Result<Host, oauth_core::Error> {
     let driver = Driver::new(reqwest::Client::builder().no_proxy())?;
     let environment = Arc::new(ProcessEnvironment::from_variables(variables));
     Host::from_environment(environment, driver, Transport::LoopbackHttp, |config| {
@@ -330,7 +330,7 @@ async fn a_host_configured_by_environment_variables_signs_users_in() {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let twin = Served::start(Twin::generic).unwrap();
         twin.with(|twin| twin.register_redirect_uri(&format!("{base}/auth/callback")));
-        let host = out_of(variables(&base, &twin, &store)).await.unwrap();
+        let host = host_from(variables(&base, &twin, &store)).await.unwrap();
         let app = Router::new().route(
             "/who",
             get(async |user: User| user.identity.subject.clone()),
@@ -355,11 +355,11 @@ async fn a_missing_variable_is_named_before_any_request() {
     for name in ["OAUTH_BASE_URL", "OAUTH_KEY", "OAUTH_CLIENT_ID"] {
         let mut some = all.clone();
         some.retain(|(known, _)| known != name && known != "OAUTH_STORE");
-        let error = out_of(some).await.unwrap_err();
+        let error = host_from(some).await.unwrap_err();
         assert_eq!(error.code(), "environment.missing");
         assert!(error.to_string().contains(name), "{error}");
     }
-    let error = out_of(all).await.unwrap_err();
+    let error = host_from(all).await.unwrap_err();
     assert_eq!(error.code(), "store.setup");
     assert!(twin.with(|twin| twin.log().is_empty()));
 }
@@ -468,7 +468,7 @@ async fn a_host_from_environment_variables_starts_without_its_provider() {
             *value = Secret::new("http://127.0.0.1:1".to_owned());
         }
     }
-    let host = out_of(variables).await.unwrap();
+    let host = host_from(variables).await.unwrap();
     let me = async |user: User| user.identity.subject.clone();
     let app = Router::new().route("/", get(open)).route("/me", get(me));
     let app = app.layer(SignIn::new(host));

@@ -1,6 +1,6 @@
 // Bytes a page loads to sign in with PKCE, come back and keep the token fresh: the same page with
 // each library, bundled and minified by esbuild. Ours also loads a WebAssembly module, once the first
-// call needs it, and this says where its bytes are. Bytes are the same on every machine: past a limit,
+// call needs it, and its bytes are listed by section. Bytes are the same on every machine: past a limit,
 // this fails.
 //
 // `bytes.mjs MODULE`: the module as cargo built it, with its names.
@@ -15,7 +15,7 @@ import { breakdown } from './sections.mjs'
 const here = (name) => fileURLToPath(new URL(name, import.meta.url))
 const WASM = '../../../bindings/wasm/pkg/oauth_core_web_bg.wasm'
 const SIDES = [OURS, 'oauth4webapi', 'openid-client', 'oidc-client-ts']
-/** What the page is to weigh, in bytes. */
+/** The budget of the page, in bytes. */
 const BUDGET = 16_000
 /**
  * What must not be passed, in brotli. What blocks the page is at its goal; the module is not: its goal is
@@ -41,7 +41,7 @@ async function bundle(entryPoint) {
     write: false,
     metafile: true,
   })
-  // What is imported on demand is an entry too.
+  // Modules that are imported on demand are entries too.
   const isPage = (name) => /pages\/[^/]+$|^<stdin>$/.test(metafile.outputs[name].entryPoint ?? '')
   const entry = Object.keys(metafile.outputs).find(isPage)
   const loaded = new Set([entry])

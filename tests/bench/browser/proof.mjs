@@ -1,4 +1,4 @@
-// A DPoP proof in a page (RFC 9449): WebCrypto signs it, with a key that it gives to nobody. In headless Chromium.
+// A DPoP proof in a page (RFC 9449): WebCrypto signs it with a non-extractable key. In headless Chromium.
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { OURS, figure, medians } from '../node/harness.mjs'
@@ -23,7 +23,7 @@ try {
   served.close()
 }
 
-/** Runs in the page. What a proof adds to a request: one without is taken off ours. */
+/** Runs in the page. The cost of a proof: a request without one is subtracted from ours. */
 async function measure({ peer, OURS, RAW, BATCH, ROUNDS }) {
   const [{ ready }, { prepare }, { refresh }, { resumeWithWebCrypto }, dpop] = await Promise.all([
     import('/js/wasm.js'),
@@ -69,7 +69,7 @@ async function measure({ peer, OURS, RAW, BATCH, ROUNDS }) {
     [RAW]: () => crypto.subtle.sign({ name: 'ECDSA', hash: 'SHA-256' }, pair.privateKey, input),
   }
   const results = Object.fromEntries(Object.keys(sides).map((name) => [name, []]))
-  // In turns; the first round is not counted.
+  // Alternating; the first round is not counted.
   for (let turn = 0; turn <= ROUNDS; turn += 1) {
     for (const [name, side] of Object.entries(sides)) {
       const start = performance.now()

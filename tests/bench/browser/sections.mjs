@@ -90,7 +90,7 @@ function identifiers(name) {
   const found = []
   let rest = name.replace(/^_ZN|^_R/, '')
   while (rest) {
-    // What the newer one puts between them: hashes of crates, numbers of impls, back references.
+    // Between them, the newer one has hashes of crates, numbers of impls, and back references.
     const between = /^(?:[sB][0-9A-Za-z]*_|\D)/.exec(rest)
     const length = between ? null : /^(\d+)_?/.exec(rest)
     if (length) found.push(rest.slice(length[0].length, length[0].length + Number(length[1])))
@@ -103,15 +103,15 @@ const OURS = ['oauth_core_web', 'oauth_facade', 'oauth_core']
 const OTHERS = ['serde_json', 'serde_core', 'http', 'httpdate', 'bytes', 'base64', 'js_sys', 'wasm_bindgen', 'dlmalloc', 'memchr', 'itoa', 'zmij', 'alloc', 'std', 'core', 'compiler_builtins']
 const CRATES = [...OURS, ...OTHERS]
 
-/** The crate that wrote a function; of a generic one, not the crate it is made for. */
+/** The crate that defines a function; for a generic one, not the crate that instantiates it. */
 function findCrate(name) {
   if (/^__(wbindgen|wbg|externref)/.test(name)) return 'wasm_bindgen'
-  // What is exported keeps its plain name.
+  // Exports are not mangled.
   if (!/^_ZN|^_R/.test(name)) return /^[a-z]+_[a-zA-Z]+_[0-9a-f]{16}$/.test(name) ? 'oauth_core_web' : 'others'
   return identifiers(name).find((identifier) => CRATES.includes(identifier)) ?? 'others'
 }
 
-/** What code is for, by the words in a function's name: the first that fits. */
+/** The purpose of code by the function's name: the first pattern that matches. */
 const CAUSES = [
   ['tokens kept fresh, tabs and stores', /^(keeper|turn|task)_|oauth_core::flow::keeper|oauth_facade::keeper|oauth_core::breaker/],
   ['requests to an API and its limits', /^(api|call)_|oauth_core::flow::resource|oauth_facade::(api|resource)|retry_after|challenge/],
@@ -136,7 +136,7 @@ export function breakdown(bytes) {
   const all = sections(bytes)
   const sizes = Object.fromEntries(all.map(({ name, size }) => [name, size]))
   const named = all.find((section) => section.name === 'custom name')
-  // What wasm-bindgen wrote has none, and so no functions to tell apart.
+  // The output of wasm-bindgen has no names, so its functions cannot be listed.
   if (!named) return { sections: sizes }
   const names = functionNames(named.content)
   const imports = all.find((section) => section.id === IMPORT)

@@ -13,7 +13,7 @@ const BEARER = 'a bearer token'
 const BATCH = 200
 const urls = Array.from({ length: BATCH }, (_, n) => `${API}/v1/items/${n}?page=${n * 7}&per_page=50`)
 
-/** A client of the API, and what it sent first. */
+/** A client of the API, and its first request. */
 function attached(options) {
   const events = []
   const fetch = async (url, { headers }) => {

@@ -1,5 +1,5 @@
 // 1,000 parallel client_credentials grants against one server on loopback, cold.
-// `grants.mjs SIDE BASE` is one process that makes them, and says what it took.
+// `grants.mjs SIDE BASE` is one process that makes them, and prints its costs.
 import { execFile, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -19,7 +19,7 @@ async function grants(side, base) {
   const { user, system } = process.cpuUsage(cpu)
   if (new Set(tokens).size !== GRANTS) throw new Error('tokens are missing')
   console.log(JSON.stringify({ wall, cpu: (user + system) / 1000, memory: process.memoryUsage().rss / 2 ** 20 }))
-  // Whoever keeps connections open is not waited for.
+  // Open connections of libraries are not waited for.
   process.exit(0)
 }
 
@@ -33,7 +33,7 @@ async function main() {
     const { stdout } = await promisify(execFile)(process.execPath, [scriptPath, side, base])
     const { connections, asked: requestCount } = await seen()
     requests[side] = Object.entries(requestCount).sort()
-    // One connection is our own question.
+    // One connection is that of this request.
     return { ...JSON.parse(stdout), connections: connections - 1 }
   }
   const results = await inTurns(Object.fromEntries(Object.keys(OVER_SOCKETS).map((side) => [side, run(side)])), 7)

@@ -1,9 +1,9 @@
-// What the Node.js measurements share: turns, medians, one line of JSON for each figure.
+// What the Node.js measurements share: alternating runs, medians, one line of JSON for each figure.
 
 export const OURS = 'oauth-core'
 export const CLIENT = { id: 's6BhdRkqt3', secret: '7Fjfp0ZBr1KtDRbnfVdmIw' }
 
-/** What changes from call to call: a constant input would be measured as a constant. */
+/** Inputs that differ from call to call, so that nothing can be cached. */
 export const SCOPES = Array.from({ length: 16 }, (_, n) => `read:${n} write:${n}`)
 
 /**
@@ -26,7 +26,7 @@ export async function inTurns(sides, rounds) {
   return results
 }
 
-/** The median of each side, or of one member of what each side said. */
+/** The median of each side, or of one member of its results. */
 export function medians(results, member) {
   const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1]
   const entries = Object.entries(results)
@@ -41,7 +41,7 @@ export async function measureCpu(work) {
   return user + system
 }
 
-/** Every side must have said the same. */
+/** Every side must have the same result. */
 export function agree(what, results) {
   const [[first, expected], ...others] = Object.entries(results)
   for (const [name, value] of others) {

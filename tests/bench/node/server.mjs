@@ -1,5 +1,5 @@
 // A token endpoint in its own process, so that its CPU time is not measured. It prints its port;
-// `GET /seen` says what has come since the last such request: connections, and what was asked.
+// `GET /seen` returns the connections and requests since the last such request.
 import { createServer } from 'node:http'
 
 let issued = 0

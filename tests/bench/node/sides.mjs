@@ -42,7 +42,7 @@ const authorization = `Basic ${Buffer.from(`${CLIENT.id}:${CLIENT.secret}`).toSt
 const type = 'application/x-www-form-urlencoded'
 const form = (scope) => new URLSearchParams({ grant_type: 'client_credentials', scope }).toString()
 
-/** The same bytes with the plainest code, over a `fetch`. */
+/** The same request with minimal code, over a `fetch`. */
 async function plainFetch(base, fetch = globalThis.fetch) {
   const headers = { authorization, accept: 'application/json', 'content-type': type }
   return async (scope) => {
@@ -51,7 +51,7 @@ async function plainFetch(base, fetch = globalThis.fetch) {
   }
 }
 
-/** The same bytes with the plainest code, over `node:http` with 64 sockets. */
+/** The same request with minimal code, over `node:http` with 64 sockets. */
 async function plainHttp(base) {
   const { Agent, request } = await import('node:http')
   const agent = new Agent({ keepAlive: true, maxSockets: 64 })
@@ -68,14 +68,14 @@ async function plainHttp(base) {
   })
 }
 
-/** A pool of npm's undici, as a `fetch`: what our own transport is measured against. */
+/** A pool of npm's undici, as a `fetch`: compared with our own transport. */
 async function pool(base) {
   const undici = await import('undici')
   const dispatcher = new undici.Pool(base, { connections: 16 })
   return (url, init) => undici.fetch(url, { ...init, dispatcher })
 }
 
-/** Over a `fetch` of the caller's. */
+/** Over a given `fetch`. */
 export const OVER_FETCH = {
   [OURS]: ours,
   'plainest code': plainFetch,
@@ -83,7 +83,7 @@ export const OVER_FETCH = {
   'openid-client': openidClient,
 }
 
-/** Over whatever the library comes with; the last two are ours over other transports. */
+/** Over the default transport of each library; the last two are ours over other transports. */
 export const OVER_SOCKETS = {
   [OURS]: ours,
   'node:http, 64 sockets': plainHttp,

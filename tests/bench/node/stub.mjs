@@ -1,4 +1,4 @@
-// What one client_credentials grant costs over a `fetch` that answers at once.
+// The cost of one client_credentials grant over a `fetch` that resolves immediately.
 import { SCOPES, agree, measureCpu, figure, inTurns, medians } from './harness.mjs'
 import { run } from '../../../bindings/node/js/index.mjs'
 import { OVER_FETCH, ourClient } from './sides.mjs'
@@ -15,7 +15,7 @@ function reply() {
   return `{"access_token":"2YotnFZFEjr1zCsicMWpAA-${issued}","token_type":"Bearer","expires_in":3600}`
 }
 
-/** Answers at once. */
+/** Resolves immediately. */
 async function stub(url, { method, headers: sent, body }) {
   if (lastRequest) {
     const form = [...new URLSearchParams(await new Response(body).text())].sort()
@@ -48,7 +48,7 @@ const measured = async (grants) => {
 const taken = await measured(grants)
 figure('Node.js: client_credentials over a stub transport', 'us CPU', taken, { budget: taken.oauth4webapi })
 
-// Where ours goes: each of these does what the one before does, and more.
+// The parts of our cost: each of these includes the one before.
 const client = await ourClient(BASE, stub)
 const exchange = (scope) => client.exchange.clientCredentials({ scope })
 const plain = async () => ({ status: 200, headers: new Map(Object.entries(headers)), body: [Buffer.from(reply())] })

@@ -44,7 +44,7 @@ function tokens(alg, makeClaims = accessToken, typ = 'at+jwt') {
   })
 }
 
-/** CPU microseconds of each call, of each round. */
+/** CPU microseconds per call, for each round. */
 async function rounds(sides) {
   const batch = (side) => async () => {
     const cpu = await measureCpu(async () => {
@@ -84,7 +84,7 @@ async function verifying(alg) {
   figure(title, 'us CPU', taken, { budget: taken[RAW] + ABOVE_RAW })
 }
 
-/** An ID token that an app has posted, with the nonce that it was asked for. */
+/** An ID token posted by an app, with the nonce of its request. */
 async function verifyingIds(alg) {
   const shown = tokens(alg, idToken, 'JWT')
   const jwks = { keys: [publicJwk(alg)] }
@@ -93,7 +93,7 @@ async function verifyingIds(alg) {
   const client = new Client(Server.fromMetadata(ISSUER, metadata), { clientId: 'c', clientAuth: 'none', idTokenSignedResponseAlg: alg, fetch })
   const keys = createLocalJWKSet(jwks)
   const verifyOptions = { issuer: ISSUER, audience: 'c', algorithms: [alg], requiredClaims: ['sub', 'iat', 'exp'] }
-  // It verifies the signature of an ID token only of one that comes through the browser.
+  // It verifies signatures only of ID tokens that come through the browser.
   const config = new openid.Configuration({ ...metadata, authorization_endpoint: `${ISSUER}/authorize` }, 'c', { id_token_signed_response_alg: alg })
   config[openid.customFetch] = fetch
   openid.useIdTokenResponseType(config)
@@ -116,7 +116,7 @@ async function verifyingIds(alg) {
   figure(`Node.js: an ID token verified with a key at hand, ${alg}`, 'us CPU', taken, { budget: taken[RAW] + ABOVE_RAW })
 }
 
-/** What the sides take, and the signature alone. */
+/** The costs of the sides, and of the signature alone. */
 async function besideRaw(alg, shown, sides) {
   const key = createPublicKey({ key: publicJwk(alg), format: 'jwk' })
   const [hash, options] = way(alg)
@@ -129,7 +129,7 @@ async function besideRaw(alg, shown, sides) {
   return medians(await rounds({ ...sides, [RAW]: raw }))
 }
 
-/** How WebCrypto names the algorithms. */
+/** The names of the algorithms in WebCrypto. */
 const WEB_CRYPTO = {
   RS256: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
   ES256: { name: 'ECDSA', namedCurve: 'P-256' },
@@ -147,7 +147,7 @@ async function webCryptoPair(alg) {
   return { privateKey, publicKey }
 }
 
-/** What an assertion adds to a request: one with a secret is taken off ours. */
+/** The cost of an assertion: a request with a secret is subtracted from ours. */
 async function signing(alg) {
   const server = Server.fromMetadata(ISSUER, { issuer: ISSUER, token_endpoint: `${ISSUER}/token` })
   const jwk = PRIVATE[ALGS[alg]]
@@ -176,7 +176,7 @@ async function signing(alg) {
   figure(`Node.js: private_key_jwt made, ${alg}`, 'us CPU', taken, { budget: taken[RAW] + ABOVE_RAW })
 }
 
-/** What a proof adds to a request (RFC 9449): one without is taken off ours. */
+/** The cost of a proof (RFC 9449): a request without one is subtracted from ours. */
 async function proving(alg) {
   const endpoint = `${ISSUER}/token`
   const server = Server.fromMetadata(ISSUER, { issuer: ISSUER, token_endpoint: endpoint })

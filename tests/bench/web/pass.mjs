@@ -1,5 +1,5 @@
-// A page for whoever is signed in, in Express: what a request with the cookie of a session costs over one that asks nobody.
-// All keep the session in a sealed or signed cookie, and hand the page the person's subject.
+// A page for signed-in users in Express: the cost of a request with a session cookie, compared with an open page.
+// All keep the session in a sealed or signed cookie, and pass the user's subject to the page.
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
 import { promisify } from 'node:util'
@@ -22,7 +22,7 @@ const ROUNDS = 15
 /** WEBLOGIN.md section 10, 8. */
 const BUDGET = 15
 
-/** What a page of this application says, of a request with this cookie. */
+/** The response of this application's page to a request with this cookie. */
 async function sendRequest(app, cookie) {
   const headers = { host: 'localhost:3000', accept: 'text/html', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', ...(cookie && { cookie }) }
   return inject(app, { method: 'GET', url: '/me', headers })
@@ -47,7 +47,7 @@ async function ours() {
 
 async function authJs() {
   const provider = { id: 'p', name: 'P', type: 'oidc', issuer: BASE, clientId: 'web', clientSecret: 's'.repeat(32) }
-  // What its documentation adds for the subject, which the session has not by itself.
+  // The callback of its documentation that adds the subject to the session.
   const callbacks = { session: ({ session, token }) => ({ ...session, user: { ...session.user, id: token.sub } }) }
   const config = { providers: [provider], secret: SECRET, trustHost: true, callbacks }
   const app = express()
@@ -61,7 +61,7 @@ async function authJs() {
   return { app, cookie: `${salt}=${await encode({ token: { sub: 'ann', name: 'Ann' }, secret: SECRET, salt })}` }
 }
 
-/** express-openid-connect takes a sign-in for its cookie, and a sign-in takes a provider. */
+/** The cookie of express-openid-connect requires a sign-in, which requires a provider. */
 async function expressOpenid() {
   const { publicKey, privateKey } = await generateKeyPair('RS256')
   let nonce
@@ -112,7 +112,7 @@ agree('a page for ann', results)
 const run = ({ app, cookie }) => () => measureCpu(async () => {
   for (let call = 0; call < CALLS; call += 1) {
     await sendRequest(app, cookie)
-    // As for a server, each comes in a turn of its own: without, none would be let go of before the last.
+    // As in a server, each request has its own turn of the event loop: otherwise none would be freed before the last.
     await turn()
   }
 })

@@ -1,5 +1,5 @@
-// What sign-in costs in bytes: the hook that a page with React loads, as `oauth-core-web/react` has it, minified, without React;
-// and the module of WebAssembly that a Worker is made of. Bytes are the same on every machine.
+// The size of sign-in in bytes: the hook that a page with React loads, as `oauth-core-web/react` has it, minified, without React;
+// and the WebAssembly module of a Worker. Bytes are the same on every machine.
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
@@ -11,10 +11,10 @@ const { buildSync } = createRequire(new URL('../package.json', import.meta.url))
 
 /** WEBLOGIN.md section 10, 8. */
 const HOOK = 2_000
-/** What Workers take on the free plan, packed (https://developers.cloudflare.com/workers/platform/limits/). */
+/** The size limit of Workers on the free plan, packed (https://developers.cloudflare.com/workers/platform/limits/). */
 const WORKER = 3_000_000
 
-// A bundler makes a file of its own of what only a hook with a `config` imports.
+// A bundler writes the imports of a hook with a `config` into a separate file.
 const { outputFiles: files } = buildSync({
   entryPoints: { hook: binding('wasm/js/react.js') }, outdir: 'out', splitting: true,
   bundle: true, minify: true, format: 'esm', target: 'es2022', external: ['react', './index.js'], write: false,

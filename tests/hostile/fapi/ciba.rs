@@ -202,7 +202,7 @@ fn every_variant_signs_in_calls_the_api_and_renews() {
                     *desk.pauses.borrow(),
                     if by_ping { vec![] } else { vec![5] }
                 );
-                only_a_signed_request_is_sent(&desk);
+                check_only_signed_request_sent(&desk);
                 let bank = &desk.bank;
                 let api = bank.api(login.tokens).expect("an API");
                 assert_eq!(bank.call(&api), Ok(200), "{auth:?} {sender:?}");
@@ -227,14 +227,14 @@ fn an_api_that_refuses_every_token_causes_one_refresh_per_call() {
             desk.bank.refuse_every_token();
             let login = desk.poll().expect("a login");
             let bank = &desk.bank;
-            bank.refreshes_once_a_call(login.tokens, &format!("{auth:?} {sender:?}"));
+            bank.check_one_refresh_per_call(login.tokens, &format!("{auth:?} {sender:?}"));
         }
     }
     row(&module("refresh-token-test"), "401", None, None);
 }
 
 /// CIBA Core section 7.1.1: the body contains only the client authentication and the signed request.
-fn only_a_signed_request_is_sent(desk: &WaitingClient) {
+fn check_only_signed_request_sent(desk: &WaitingClient) {
     desk.bank.tls.with(|twin| {
         let logged_request = twin.log().iter().find(|entry| entry.path == BACKCHANNEL);
         let logged_request = logged_request.expect("a request");

@@ -54,7 +54,7 @@ fn log_in(bank: &Bank, certificate: &str, store: &Arc<dyn Store>) {
 }
 
 /// The number of requests to the API over a connection with a certificate different from the token's.
-fn misbound(bank: &Bank) -> u64 {
+fn mismatched_certificate_requests(bank: &Bank) -> u64 {
     bank.tls.with(|twin| twin.counters().api_misbound)
 }
 
@@ -91,7 +91,11 @@ fn a_certificate_is_rotated_in_a_running_fleet() {
         bank.tls.with(oauth_testkit::Twin::expire_access_tokens);
         work(&fleet);
         assert_eq!(refreshes(), 2, "all share the token of the new one");
-        assert_eq!(misbound(&bank), 0, "no token met another certificate");
+        assert_eq!(
+            mismatched_certificate_requests(&bank),
+            0,
+            "no token met another certificate"
+        );
     }
 }
 
@@ -114,5 +118,9 @@ fn tokens_expiring_during_a_certificate_rotation_fail_no_call() {
         assert!(refreshes() - before <= 2, "one for each certificate");
         bank.tls.with(oauth_testkit::Twin::expire_access_tokens);
     }
-    assert_eq!(misbound(&bank), 0, "no token met another certificate");
+    assert_eq!(
+        mismatched_certificate_requests(&bank),
+        0,
+        "no token met another certificate"
+    );
 }

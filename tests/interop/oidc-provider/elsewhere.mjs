@@ -1,4 +1,4 @@
-// People who agree elsewhere than in a browser of the client: on a page of the server, where they enter a code
+// Users who approve outside a browser of the client: on a page of the server, where they enter a code
 // (RFC 8628), or on a device of theirs (CIBA).
 import { errors } from 'oidc-provider'
 
@@ -7,7 +7,7 @@ const person = 'somebody'
 const device = 'urn:ietf:params:oauth:grant-type:device_code'
 export const ciba = 'urn:openid:params:grant-type:ciba'
 
-// This server registers no other URIs than those of TLS.
+// This server registers only https URIs.
 const registeredUri = 'https://client.example/notified'
 
 /** Fetches what is meant for that URI from this one, where the client listens. */
@@ -33,7 +33,7 @@ export function elsewhereClients(notificationUri) {
 const waiting = []
 
 export const elsewhereFeatures = {
-  // Whoever comes without JavaScript presses the buttons.
+  // Clients without JavaScript press the buttons.
   deviceFlow: {
     enabled: true,
     userCodeInputSource: (ctx, form, out, error) => { ctx.body = error ? 'no such code' : form },

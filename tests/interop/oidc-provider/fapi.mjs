@@ -40,7 +40,7 @@ const keyed = {
   authorization_signed_response_alg: alg,
   jwks: {
     keys: [
-      // Of the same name, and for nothing that this client does.
+      // A key with the same kid that this client never uses.
       jwk(keyPair('rsa', { modulusLength: 2048 }).publicKey, { kid: 'theirs', use: 'sig' }),
       jwk(signing.publicKey, { kid: 'theirs', use: 'sig' }),
       jwk(opening.publicKey, { kid: 'for-them', use: 'enc' }),

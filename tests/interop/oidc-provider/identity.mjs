@@ -1,16 +1,16 @@
-// What tells a client who signed in, beside plain ID tokens: encrypted ones, UserInfo and introspection as JWTs,
+// Identity beyond plain ID tokens: encrypted ones, UserInfo and introspection as JWTs,
 // logout through both channels, and access tokens that an API reads by itself.
 import { keyPair } from './keys.mjs'
 
 /** The API whose access tokens are JWTs. */
 export const api = 'https://api.example/'
-/** The API that only the holder of its key can read them for. */
+/** The API whose access tokens are encrypted. */
 const sealedApi = 'https://sealed.example/'
 const sealing = keyPair('ec', { namedCurve: 'P-256' })
 
 const secret = 'a client secret, of which keys are derived'
 
-// A curve for each way to use what was agreed on.
+// A curve for each key agreement algorithm.
 const curves = {
   'ECDH-ES': ['ec', { namedCurve: 'P-256' }],
   'ECDH-ES+A128KW': ['ec', { namedCurve: 'P-384' }],
@@ -56,7 +56,7 @@ export function identityClients(rsa, signing, backchannelLogoutUri, site) {
   const alg = 'ECDH-ES'
   const sealed = (response) => encrypted(response, alg, 'A256GCM')
   return [
-    // This server encrypts nothing that is not signed.
+    // This server only encrypts signed responses.
     ...encryptionAlgs.flatMap((alg) => encs.map((enc) => decrypting(`id-token-${alg}-${enc}`, alg, {
       ...signed('userinfo', 'ES256'), ...signed('introspection', 'ES256'),
       ...encrypted('id_token', alg, enc), ...encrypted('userinfo', alg, enc), ...encrypted('introspection', alg, enc),
@@ -99,7 +99,7 @@ export const identityFeatures = {
   backchannelLogout: { enabled: true },
   rpInitiatedLogout: {
     enabled: true,
-    // Whoever comes without JavaScript presses the button.
+    // Clients without JavaScript press the button.
     logoutSource: (ctx, form) => { ctx.body = form },
     postLogoutSuccessSource: (ctx) => { ctx.body = 'signed out' },
   },

@@ -16,12 +16,12 @@
 //
 // Everybody may register a client, or, with INITIAL_ACCESS_TOKEN, whoever brings that; registration access tokens are
 // replaced with each update.
-// Clients whose people agree elsewhere are in elsewhere.mjs; BACKCHANNEL_NOTIFICATION_URI is where one of them hears
+// Clients whose users approve on another device are in elsewhere.mjs; BACKCHANNEL_NOTIFICATION_URI is where one is notified
 // that somebody did. POST /_answer/yes or /_answer/no is the person's answer on their device.
 //
 // With POST_METHODS, authorization and logout requests may be posted; its session cookie is then SameSite=None.
 //
-// ACR_VALUES are levels at which people log in when that is asked for, separated by spaces.
+// ACR_VALUES are the authentication contexts that users can log in with on request, separated by spaces.
 //
 // With DPOP_NONCES, proofs are taken with a nonce of the server alone (RFC 9449), at the token endpoint and at /me.
 //
@@ -35,7 +35,7 @@ import { answerElsewhere, elsewhereClients, elsewhereFeatures, reaching } from '
 import { keyPair } from './keys.mjs'
 import { api, fetchAnywhere, identityAlgs, identityClients, identityFeatures } from './identity.mjs'
 
-// Every character that a careless Basic header gets wrong.
+// Characters that a wrong Basic encoding breaks.
 const odd = { client_id: 'basic: +%/client', client_secret: 's3cret: +%/ and space, long enough' }
 const post = { client_id: 'post-client', client_secret: 'another secret: +%/ for the body' }
 const open = { client_id: 'native-client' }
@@ -131,7 +131,7 @@ if (tls) {
         jwks: { keys: [{ ...publicKey.export({ format: 'jwk' }), x5c: [raw.toString('base64')] }] },
       },
     },
-    // A secret authenticates it, and its tokens are bound to the certificate all the same.
+    // It authenticates with a secret, but its tokens are bound to the certificate.
     {
       client_id: 'tls-bound',
       client_secret: 'the secret of a client that shows a certificate, too',
@@ -146,7 +146,7 @@ const elsewhere = elsewhereClients(process.env.BACKCHANNEL_NOTIFICATION_URI)
 const levels = process.env.ACR_VALUES?.split(' ') ?? []
 const requestedLevels = ({ acr_values: acrValues = '' }) => acrValues.split(' ').filter((level) => levels.includes(level))
 
-/** A level that a client would rather have is asked of the person as well, not only one that it insists on. */
+/** Also prompts for a login if a voluntary acr_values is not satisfied. */
 function policy() {
   const { Check, base } = interactionPolicy
   const all = base()

@@ -1,4 +1,4 @@
-// The authorization server behind the SDK's routes, in memory: who may do what, and for how long.
+// The in-memory authorization server behind the routes of the SDK.
 import { randomBytes } from 'node:crypto'
 import { InvalidGrantError, InvalidScopeError, InvalidTokenError } from '@modelcontextprotocol/sdk/server/auth/errors.js'
 
@@ -64,7 +64,7 @@ export class Authority {
     const scopes = params.scopes.length ? params.scopes : [TOOLS]
     if (!isWithin(scopes, client.scope.split(' '))) throw new InvalidScopeError('a scope that is not registered')
     this.counts.authorizations += 1
-    // A grant is what somebody agreed to; all its tokens end with it.
+    // A grant is what a user approved; revoking it ends all its tokens.
     const grant = { clientId: client.client_id, scopes, resource: params.resource, isOver: false }
     const code = random()
     const { codeChallenge, redirectUri } = params

@@ -19,7 +19,7 @@ const issuerUrl = new URL(origin)
 const resourceServerUrl = new URL('/mcp', origin)
 const metadata = getOAuthProtectedResourceMetadataUrl(resourceServerUrl)
 const authority = new Authority(issuerUrl.href)
-/** Whose tokens the MCP server takes, and whom its metadata names. */
+/** The authority whose tokens the MCP server accepts, and that its metadata names. */
 let named = authority
 
 function mcpServer() {

@@ -37,7 +37,7 @@ export const store = {
     for (;;) {
       const { version, record } = (await store.load(key)) ?? {}
       if (!record) return false
-      // An empty record tells those who still have it that it was removed.
+      // An empty record marks it as removed for other workers.
       if (await save(key, '', version, undefined, new Date(Date.now() + MONTH))) break
     }
     await one('UPDATE records SET holder = NULL WHERE key = ?', key)

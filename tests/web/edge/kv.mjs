@@ -1,8 +1,8 @@
-// A store in Workers KV as somebody may try it: KV reads and writes, and compares nothing.
+// A naive store in Workers KV, which has no compare-and-swap.
 import { env } from 'cloudflare:workers'
 
 const now = () => Date.now()
-/** Elsewhere a read takes as long as this; here KV is in the same process. */
+/** The latency of a remote read; in this process KV would answer at once. */
 const FAR_MS = 30
 const read = async (key) => {
   const value = await env.KV.get(key, 'json')

@@ -11,7 +11,7 @@ export class StoredRecord extends DurableObject {
   async save(record, version, until) {
     const current = await this.load()
     if ((current?.version ?? 0) !== version) return undefined
-    // Never the same twice, though the record was removed in between.
+    // Never reused, even if the record was removed in between.
     const next = Math.max(version + 1, Date.now() * 1000)
     await this.ctx.storage.put('entry', { version: next, record })
     if (until) await this.ctx.storage.setAlarm(until)
@@ -30,7 +30,7 @@ export class StoredRecord extends DurableObject {
   async remove() {
     const { version, record } = (await this.load()) ?? {}
     if (!record) return false
-    // An empty record tells those who still have it that it was removed.
+    // An empty record marks it as removed for other workers.
     await this.save('', version, Date.now() + MONTH)
     await this.ctx.storage.delete('lease')
     return true

@@ -1,4 +1,4 @@
-// A site of the vectors of whole sign-ins, as a Worker: every page is the application's, and says who is signed in.
+// The site of the sign-in vectors as a Worker: each page of the application returns the signed-in user.
 import { env } from 'cloudflare:workers'
 import { Client, discover } from 'oauth-core'
 import { Site } from 'oauth-core/web'

@@ -1,4 +1,4 @@
-// Applications to which other sites lead: a provider that posts its answer, links, and forms. Each is at https://localhost;
+// Cross-site navigation to applications: form_post responses, links and forms. Each application is at https://localhost;
 // the provider and the page with the links are at 127.0.0.1, which is another site. Cookies are `SameSite=Strict`: there is
 // an API that pages may call.
 import assert from 'node:assert/strict'
@@ -32,7 +32,7 @@ async function elsewhere() {
   return (to) => `${base}/?to=${encodeURIComponent(to)}`
 }
 
-/** What ends TLS before an application, and holds a response that is to be late. */
+/** A TLS proxy in front of an application, which can delay a response. */
 async function front(tls, port) {
   const late = new Map()
   const server = createServer(tls, (incoming, reply) => {
@@ -82,7 +82,7 @@ async function withoutCookies() {
   })
 }
 
-/** Of every page that the browser would go back to. */
+/** The URLs in the browser history. */
 async function history({ context, page }) {
   const session = await context.newCDPSession(page)
   const { entries } = await session.send('Page.getNavigationHistory')
@@ -90,7 +90,7 @@ async function history({ context, page }) {
   return entries.map(({ url }) => url)
 }
 
-/** The answer of the provider is a form that it posts, and brings the cookie of the sign-in along. */
+/** The provider posts its response as a form, with the flow cookie. */
 async function formPost({ ann, shop }) {
   const begun = []
   ann.page.on('response', (reply) => begun.push(reply.headerValue('set-cookie')))
@@ -107,7 +107,7 @@ async function formPost({ ann, shop }) {
   assert.deepEqual(cookies.map(({ name, sameSite, secure }) => [name, sameSite, secure]), [['__Host-Http-oauth-session', 'Strict', true]])
   const posted = ann.passed.filter((url) => url.startsWith(`${shop.base}/auth/callback`))
   assert.deepEqual(posted, [`${shop.base}/auth/callback`], 'its parameters are in the form')
-  // The response to the provider is no page to come back to.
+  // The callback is not in the history.
   assert.deepEqual((await history(ann)).filter((url) => url.startsWith(`${shop.base}/auth/`)), [])
   assert.equal(await ann.isSignedIn(), true)
 }
@@ -121,7 +121,7 @@ async function led(ann, shop, to, what = 'a') {
   return { ...shown, page, more: (await history(ann)).length - before }
 }
 
-/** The cookie comes with the second of two requests, and the page is shown as the link wanted it. */
+/** The cookie is sent with the second of two requests, and the linked page is shown. */
 async function strictHop({ ann, somebody, shop }) {
   const target = `${shop.base}/me?a=%2Fb#part`
   const page = await led(ann, shop, target)
@@ -136,7 +136,7 @@ async function strictHop({ ann, somebody, shop }) {
   }
   await ann.page.goBack()
   assert.equal(ann.page.url(), page.page)
-  // A stranger is asked for after the hop, and comes to the page.
+  // A user without a session signs in after the hop and gets the page.
   const bob = await somebody()
   const finalUrl = await led(bob, shop, `${shop.base}/me`)
   assert.deepEqual([finalUrl.status, finalUrl.url, finalUrl.asked], [200, `${shop.base}/me`, true], finalUrl.text)
@@ -170,7 +170,7 @@ async function blockedCookies({ shop, blocking }) {
   await eve.page.close()
 }
 
-/** What an application answers before a logout, and a browser gets after it, brings nothing of the session back. */
+/** A response sent before a logout and received after it does not restore the session. */
 async function lateResponse({ somebody, shop }) {
   const ann = await somebody()
   await ann.signIn()
@@ -183,7 +183,7 @@ async function lateResponse({ somebody, shop }) {
   release()
   const reply = await opened
   assert.equal(reply.status(), 200)
-  assert.ok((await reply.text()).includes(shop.provider.subject), 'it is of before')
+  assert.ok((await reply.text()).includes(shop.provider.subject), 'it was sent before the logout')
   assert.deepEqual(await ann.context.cookies(shop.base), before)
   for (const page of [ann.page, late]) assert.equal(await ann.isSignedIn(page), false)
   await ann.context.close()

@@ -7,7 +7,7 @@ import { keycloak } from './keycloak.mjs'
 import { build, closeAll, install, start } from './world.mjs'
 
 const only = process.argv[2]?.toLowerCase()
-/** Of sessions that outlive theirs, Keycloak tells nobody that they have ended. */
+/** Keycloak sends no logout for offline sessions. */
 const env = { HELLO_SCOPE: 'openid read' }
 const selected = frameworks
   .filter(({ name }) => ['axum', 'FastAPI', 'Express'].includes(name))

@@ -74,7 +74,7 @@ class Person {
   }
 }
 
-/** Somebody new. */
+/** A new user. */
 export async function person(browser, shop) {
   return personIn(await browser.newContext(shop.browsing), shop)
 }
@@ -146,7 +146,7 @@ async function fiftyFetches({ ann, shop }) {
     assert.match(text, HAS_CALLED)
   }
   const after = await shop.provider.counters()
-  // Nor has another been asked for in vain.
+  // No other token request was sent.
   assert.deepEqual(after, { ...before, refreshes: before.refreshes + 1, requests: before.requests + 1 })
   assert.equal(await ann.isSignedIn(), true)
 }
@@ -283,7 +283,7 @@ async function signedOutAtKeycloak({ ann, shop }) {
   await other.close()
 }
 
-/** What a second level costs is asked once. */
+/** The second level is requested once. */
 async function secondLevel({ somebody, shop }) {
   const ann = await somebody()
   await ann.signIn()
@@ -316,7 +316,7 @@ export const atKeycloak = {
   'signed out there': signedOutAtKeycloak,
 }
 
-/** What a client is told in a frame of the provider's page. */
+/** Logouts through a frame of the provider's page. */
 export const inFrames = { 'signed out there': signedOutAtKeycloak }
 
 export const atTwin = {

@@ -129,7 +129,7 @@ export async function keycloak(home) {
         const count = (type) => events.filter((event) => event.type === type).length
         return { refreshes: count('REFRESH_TOKEN'), revocations: count('REVOKE_GRANT') }
       },
-      /** Whoever is asked for a name or a password gives them. */
+      /** Enters the name and password when asked. */
       async passes(page) {
         let last
         const note = (reply) => {

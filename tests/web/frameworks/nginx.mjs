@@ -67,7 +67,7 @@ function sendRequest(url, { method = 'GET', headers = {} } = {}) {
   })
 }
 
-/** A person who opens pages, and goes where they are led. */
+/** A user who opens pages and follows redirects. */
 class Person {
   cookies = new Map()
 
@@ -110,7 +110,7 @@ async function signIn(shop) {
   assert.equal(await ann.isSignedIn(shop), true)
 }
 
-/** ID tokens of every size: one that is kept for the logout must not cost the login. */
+/** ID tokens of different sizes: keeping one for the logout must not break the login. */
 async function idTokens(shop) {
   try {
     for (let length = 700; length <= 1400; length += 100) {

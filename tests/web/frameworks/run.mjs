@@ -102,7 +102,7 @@ try {
   const provider = await oidcProvider()
   await Promise.all([
     each(selected, (framework) => check(browser, framework, provider)),
-    // Nobody needs a browser there.
+    // These checks need no browser.
     behindNginx(only).then((behind) => {
       failures.push(...behind.failures)
       behind.rows.forEach(([name, row]) => proxied.set(name, row))

@@ -96,7 +96,7 @@ export async function twin() {
       const { refreshes, token_requests: requests, reuse_events: reuses, revocations } = await steer('counters')
       return { refreshes, requests, reuses, revocations }
     },
-    // There is nobody at the screen: it signs out without asking.
+    // The twin signs out without confirmation.
     agreesToSignOut: async () => {},
   }
 }
@@ -158,7 +158,7 @@ export async function build({ build: [command, ...args], cwd, env }) {
 }
 
 let library
-/** What a program is given whose clock is moved. */
+/** The library that shifts the clock of a program. */
 function clockLibrary() {
   const made = path.join(place, 'clock.so')
   library ??= run('cc', ['-shared', '-fPIC', '-o', made, fileURLToPath(new URL('clock.c', import.meta.url))])

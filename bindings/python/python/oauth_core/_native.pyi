@@ -1008,26 +1008,23 @@ class Tokens:
 class GrantSource:
     """One grant, kept fresh with one token request, no matter how many threads and tasks wait for it.
 
-    From client.source(), client.client_credentials() or Grants.get(). A token that is about
-    to expire is still returned while the next is fetched in the background. Use it in a with or async with
-    block, or call close(): a renewal under way is then finished and stored before the
-    program continues.
+    From client.source(), client.client_credentials() or Grants.get(). A token that is about to expire is still returned
+    while the next is fetched in the background. Use it in a with or async with block, or call close(): a renewal under
+    way is then finished and stored before the program continues.
     """
     def token(self, *, timeout: float | None = None) -> Tokens:
         """Fresh tokens: the current ones, or new ones.
 
-        timeout is the number of seconds that this caller waits, by default without limit: then lost.timeout. The renewal continues
-        for the other callers and the next one; nothing is lost. DeniedError, with the advice "reauthorize" once the
-        grant has ended; LostError; grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens
-        hook, which would wait for itself.
+        timeout is the number of seconds that this caller waits, by default without limit: then lost.timeout. The
+        renewal continues for the others; nothing is lost. DeniedError, with the advice "reauthorize" once the grant
+        has ended; LostError; grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook.
         """
     def atoken(self, *, timeout: float | None = None) -> _Later[Tokens]:
         """token(), in a coroutine."""
     def renew(self, tokens: Tokens, *, timeout: float | None = None) -> Tokens:
         """Tokens to replace those that a resource server refused.
 
-        Without a request if another caller has already replaced them. timeout and errors are
-        those of token().
+        Without a request if another caller has already replaced them. timeout and errors are those of token().
         """
     def arenew(self, tokens: Tokens, *, timeout: float | None = None) -> _Later[Tokens]:
         """renew(), in a coroutine."""
@@ -1040,13 +1037,19 @@ class GrantSource:
         """
     def alog_in(self, tokens: Tokens) -> _Later[None]:
         """log_in(), in a coroutine."""
+    def log_out(self) -> None:
+        """Logs the user out: revokes the tokens at the server (RFC 7009), and removes them here and in the store.
+
+        As Grants.log_out() does. Callers then get grant.no_refresh_token; client credentials request a new token.
+        """
+    def alog_out(self) -> _Later[None]:
+        """log_out(), in a coroutine."""
     def drain(self, *, timeout: float = 10.0) -> None:
         """Shuts this source down gracefully, before the program ends.
 
-        No new renewal begins, one that was sent is finished, and its tokens are stored.
-        The current token is returned until it expires; after that, token_source.closed. lost.timeout if
-        this takes more than timeout, in seconds. The interpreter does the same for all
-        sources when it exits, for at most 5 s.
+        No new renewal begins, one that was sent is finished, and its tokens are stored. The current token is
+        returned until it expires; after that, token_source.closed. lost.timeout if this takes more than timeout, in
+        seconds. The interpreter does the same for all sources when it exits, for at most 5 s.
         """
     def adrain(self, *, timeout: float = 10.0) -> _Later[None]:
         """drain(), in a coroutine."""
@@ -1057,10 +1060,7 @@ class GrantSource:
     def on_tokens(self) -> _Hook | None:
         """The function that is called with new tokens before any caller gets them."""
     def resource(self, origins: Sequence[str] | None = None) -> Resource:
-        """The URLs to which these tokens may be sent: these origins, or those of the server's preset.
-
-        For plug-ins. url.* for an invalid origin.
-        """
+        """For plug-ins: where these tokens may be sent, these origins or the preset's. url.* for an invalid origin."""
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
         params: _Params | None = None, content: bytes | None = None,

@@ -9,7 +9,7 @@ use oauth_core::endpoint::device_authorization::{
 use oauth_core::error::{Error, Misuse};
 use oauth_core::grant::TokenRequest;
 use oauth_reqwest::device_login::{self, DeviceLoginTiming};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::login::{LoginArgs, SignInResult};
 use crate::Global;
@@ -22,9 +22,11 @@ Examples:
   oauth device --profile acme
   oauth device --issuer https://as.example --client-id tv --client-auth none \\
     --scope \"openid email\" --save tokens.json
-  oauth device --profile acme --json 2> code.json
+  oauth device --profile acme --json > login.json
 
-The code and the URL at which to enter it are printed to stderr, in a terminal with a QR code. Entering a \
+The code and the URL at which to enter it are printed to stderr, in a terminal with a QR code. With --json, \
+stdout has two lines: what to enter (`user_code`, `verification_uri`, `verification_uri_complete`, \
+`expires_at`), then the result (see oauth login). The first is on stderr too. Entering a \
 code that someone else has sent gives them access to your account, so the message says what the code is \
 for, and to enter it only if you started the login yourself. Tokens are stored as by oauth login: in \
 the profile's store, or in the --save file.";
@@ -73,6 +75,7 @@ pub(super) fn try_sign_in(
         }
         code => code?,
     };
+    output.json_line(&members(&code))?;
     let client = setup.client.client_id().as_str();
     show(
         &format!("let the client `{client}` act for you"),
@@ -85,19 +88,25 @@ pub(super) fn try_sign_in(
     Ok(Some((login, None)))
 }
 
+/// What the user has to enter, for programs.
+fn members(code: &DeviceAuthorizationResponse) -> Value {
+    let complete = code.verification_uri_complete.as_ref();
+    json!({
+        "user_code": code.user_code,
+        "verification_uri": code.verification_uri.as_str(),
+        "verification_uri_complete": complete.map(oauth_core::url::Url::as_str),
+        "expires_at": rfc3339(code.expires_at),
+    })
+}
+
 /// With `--json` it is printed too: it is not a result, but someone has to enter it.
 pub(super) fn show(purpose: &str, code: &DeviceAuthorizationResponse, output: Output) {
-    let end = rfc3339(code.expires_at);
-    let complete = code.verification_uri_complete.as_ref();
     if output.json {
-        print_stderr(json!({
-            "user_code": code.user_code,
-            "verification_uri": code.verification_uri.as_str(),
-            "verification_uri_complete": complete.map(oauth_core::url::Url::as_str),
-            "expires_at": end,
-        }));
+        print_stderr(members(code));
         return;
     }
+    let end = rfc3339(code.expires_at);
+    let complete = code.verification_uri_complete.as_ref();
     print_stderr(code.prompt(purpose));
     if let Some(url) = complete
         && io::stderr().is_terminal()

@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 use super::{Hint, TokenArgs, TokenInput};
 use crate::Global;
 use crate::output::{self, Failure, Output};
+use crate::profile::{ActsFor, Profile};
+use crate::profile_tokens::ProfileTokens;
 use crate::setup::{ClientPlan, SecretRequirement, ServerArgs};
 use crate::time::rfc3339;
 
@@ -52,7 +54,10 @@ impl Introspect {
             }
             TokenInput::Login(grants, stored) => {
                 let tokens = stored?.and_then(|stored| stored.tokens());
-                one_of(&*tokens.ok_or_else(|| grants.not_logged_in())?, hint)
+                one_of(
+                    &*tokens.ok_or_else(|| no_token(&grants, &setup.profile))?,
+                    hint,
+                )
             }
         };
         let mut introspection = Introspection::new(token).token_type_hint(hint);
@@ -67,6 +72,22 @@ impl Introspect {
             .map(|(name, value)| (name.clone(), readable(name, value)))
             .collect();
         output.result(output::table(&rows), &Value::Object(record))
+    }
+}
+
+/// The failure that no user is logged in. A token of the client itself is not looked up: there may be several.
+fn no_token(grants: &ProfileTokens, profile: &Profile) -> Failure {
+    let name = grants.profile();
+    let own = format!(
+        "pass the token of the client itself: oauth token --profile {name} --as client | oauth introspect --profile {name} --token-file -"
+    );
+    let failure = grants.not_logged_in();
+    if profile.acts_for == Some(ActsFor::Client) {
+        failure.with_hint(own)
+    } else {
+        failure.with_hint(format_args!(
+            "log in with oauth login --profile {name}, or {own}"
+        ))
     }
 }
 

@@ -11,13 +11,14 @@ use oauth_core::flow::authorization::{AuthorizationWarning, Push};
 use oauth_core::flow::redeem::Login as SignedIn;
 use oauth_core::grant::TokenRequest;
 use oauth_core::token::TokenKind;
+use oauth_core::token::id_token::IdToken;
 use oauth_core::url::Url;
 use oauth_core::{AuthorizationRequest, Tokens};
 use oauth_reqwest::DeviceLogin;
 use oauth_reqwest::blocking::Listener;
 use oauth_reqwest::device_login::{DeviceLoginTiming, PageOpener};
 use oauth_reqwest::loopback::UnexpectedCallback;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::permissions::{self, Permissions};
 use super::{device, token};
@@ -51,9 +52,12 @@ If this machine has no browser, such as in an SSH session or with BROWSER=none, 
 a code to enter on another device is shown, as by oauth device. --device always selects this, and \
 --no-browser, --push, --port, --path and --param prevent it.
 
-With --json, one line of JSON on stderr contains what the user has to open or enter: either \
+With --json, the first line on stdout contains what the user has to open or enter: either \
 `authorization_url`, or the members of a device code (`user_code`, `verification_uri`, \
-`verification_uri_complete`, `expires_at`), but never both.
+`verification_uri_complete`, `expires_at`), but never both. The same line is on stderr. The second line on \
+stdout is the result: `subject` (null if the server did not name the user), `profile`, `scope`, `token_type`, \
+`expires_in`, `expires_at` and `refresh_token_present`. It contains tokens only if they are stored nowhere, \
+without a profile and --save.
 
 Without --json, a login in the browser always prints the URL. If the browser runs on another machine, it \
 ends at an address that cannot be loaded: paste that address into the terminal, or forward the port \
@@ -165,6 +169,14 @@ impl LoginArgs {
         let record = LoginRecord::from_tokens(&redeemed.tokens, redeemed.id_token.as_ref());
         let (tokens, id_token) = (redeemed.tokens, redeemed.id_token);
         let permissions = Permissions::from_tokens(&tokens, &requested);
+        let mut result = token::record(&tokens);
+        if let Some(members) = result.as_object_mut() {
+            let subject = id_token.as_ref().map(IdToken::subject);
+            members.insert("subject".to_owned(), subject.into());
+            let profile = grants.as_ref().map(ProfileTokens::profile);
+            members.insert("profile".to_owned(), profile.into());
+            permissions.record(members);
+        }
         let tell = |tokens: &Tokens| {
             match &id_token {
                 Some(id_token) => output.note(format_args!("logged in as {}", id_token.subject())),
@@ -176,7 +188,8 @@ impl LoginArgs {
         match (file, grants) {
             (Some(file), _) => {
                 tell(&tokens);
-                file.draft()?.commit(&tokens)
+                file.draft()?.commit(&tokens)?;
+                output.json_line(&without_token(result))
             }
             (None, Some(grants)) => {
                 let mut target = StoreTarget {
@@ -185,11 +198,12 @@ impl LoginArgs {
                     typed,
                     output,
                 };
-                target.store(tokens, record, self.replace, tell)
+                target.store(tokens, record, self.replace, tell)?;
+                output.json_line(&without_token(result))
             }
             (None, None) => {
                 tell(&tokens);
-                print(&tokens, &permissions, output)
+                print(&tokens, result, output)
             }
         }
     }
@@ -242,8 +256,10 @@ impl InBrowser {
             output.note("open this URL:");
         }
         // With `--json` it is printed too: it is not a result, but someone has to open it.
+        let line = json!({ "authorization_url": url.as_str() });
+        output.json_line(&line)?;
         print_stderr(if output.json {
-            json!({ "authorization_url": url.as_str() }).to_string()
+            line.to_string()
         } else {
             url.to_string()
         });
@@ -409,13 +425,17 @@ fn report(unexpected: UnexpectedCallback, output: Output) {
     }
 }
 
-/// Prints tokens that are not stored anywhere.
-fn print(tokens: &Tokens, permissions: &Permissions, output: Output) -> Result<(), Failure> {
-    token::warn(tokens, output);
-    let mut record = token::record(tokens);
+/// The result of a login whose tokens are stored: they are not printed as well.
+fn without_token(mut record: Value) -> Value {
     if let Some(members) = record.as_object_mut() {
-        permissions.record(members);
+        members.remove("access_token");
     }
+    record
+}
+
+/// Prints tokens that are not stored anywhere.
+fn print(tokens: &Tokens, mut record: Value, output: Output) -> Result<(), Failure> {
+    token::warn(tokens, output);
     if let (Some(members), Some(refresh)) = (record.as_object_mut(), &tokens.refresh_token) {
         output.note(
             "warning: the refresh token is not stored; to keep it, log in with a profile, --save FILE or --json",

@@ -125,7 +125,11 @@ pub(super) fn end_login(
 ) -> Result<LocalLogout, Failure> {
     let profile = grants.profile().to_owned();
     let stored = match stored {
-        Ok(stored) => stored.ok_or_else(|| grants.not_logged_in())?,
+        Ok(stored) => stored.ok_or_else(|| {
+            grants
+                .not_logged_in()
+                .and_hint("to remove the tokens of the client itself, use oauth logout --client")
+        })?,
         // It can be removed anyway.
         Err(failure) if failure.is_stored_error() => {
             LoginRecord::default().save(&profile)?;

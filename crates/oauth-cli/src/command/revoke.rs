@@ -13,6 +13,7 @@ use crate::output::{Failure, Output};
 use crate::profile::ActsFor;
 use crate::profile_tokens::ProfileTokens;
 use crate::setup::{ClientPlan, SecretRequirement, ServerArgs, Setup};
+use crate::token_request::TokenRequestArgs;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -80,8 +81,16 @@ pub(super) fn remove_clients(
     output: Output,
 ) -> Result<Result<Vec<&'static str>, Failure>, Failure> {
     let all_client_tokens = grants.client_tokens(&plan)?;
+    let was_malformed = grants.remove_malformed(&plan, &TokenRequestArgs::default())?;
+    if was_malformed {
+        output.note("removed a token that could not be read: it may still be valid at the server");
+    }
     if all_client_tokens.is_empty() {
-        return Err(no_token());
+        return if was_malformed {
+            Ok(Ok(Vec::new()))
+        } else {
+            Err(no_token())
+        };
     }
     let mut revocations = Vec::new();
     for client_tokens in &all_client_tokens {

@@ -39,7 +39,8 @@ pub(crate) struct Serve {
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     port: u16,
     /// With `--system fapi`: use mutual TLS, and bind tokens to the client certificate (RFC 8705). Writes ca.pem and two
-    /// client certificates with their keys, client.pem and next.pem, to this folder
+    /// client certificates with their keys, client.pem and next.pem, to this folder. The port is any free one: not with
+    /// --port or --web
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, conflicts_with_all = ["port", "web"])]
     mutual_tls: Option<PathBuf>,
     /// With `--system generic`: require DPoP, and bind all tokens to the client's key (RFC 9449)

@@ -50,7 +50,10 @@ profile, selects one of the two.
 An expired token is refreshed. If several shells need this at the same time, one of them sends the request \
 and all print the new token. If that shell is killed, the others wait before they retry: for 10 seconds, or \
 up to 90 seconds if the server may have received the refresh token. The store is in \
-$XDG_STATE_HOME/oauth/grants; XDG_STATE_HOME defaults to ~/.local/state, or to %LOCALAPPDATA% on Windows.
+$XDG_STATE_HOME/oauth/grants; XDG_STATE_HOME defaults to ~/.local/state, or to %LOCALAPPDATA% on Windows, and \
+is ignored if it is a relative path.
+
+--renew also replaces a stored token of the client itself that cannot be read.
 
 A profile with `token_env` or `token_file` has a fixed token, which is printed as it is.
 
@@ -205,6 +208,9 @@ impl TokenSelection {
             }
             return Ok(tokens.into());
         };
+        if self.renew && choice != Choice::User {
+            grants.remove_malformed(&plan, &self.request_args)?;
+        }
         let mut chosen = grants.choose(&plan, choice, &self.request_args)?;
         if self.save.is_some() && matches!(chosen.owner, Owner::Login) {
             return Err(not_copied());

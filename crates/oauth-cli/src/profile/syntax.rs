@@ -1,22 +1,36 @@
 //! What is wrong in a profile file, without its values, which could be secrets.
 
 use super::Profile;
+use crate::output::printable;
 
 /// The parser's error with the line number and the field, but without the line, which could contain a secret.
 pub(super) fn explain(text: &str, error: &toml::de::Error) -> String {
     let start = error.span().map_or(0, |span| span.start);
     let before = text.get(..start).unwrap_or_default();
     let number = before.matches('\n').count() + 1;
+    let place = match profile_at(text, number) {
+        Some(name) => format!("profile `{name}`, line {number}"),
+        None => format!("line {number}"),
+    };
     let message = error.message().lines().next().unwrap_or_default();
     if let Some(nearest) = nearest(message) {
-        return format!("line {number}: {nearest}");
+        return format!("{place}: {nearest}");
     }
     let message = without_values(message);
     let line = text.lines().nth(number - 1).unwrap_or_default();
     match field(line) {
-        Some(field) if !message.contains('`') => format!("line {number}, `{field}`: {message}"),
-        _ => format!("line {number}: {message}"),
+        Some(field) if !message.contains('`') => format!("{place}, `{field}`: {message}"),
+        _ => format!("{place}: {message}"),
     }
+}
+
+/// The name of the profile whose table has this line.
+fn profile_at(text: &str, number: usize) -> Option<String> {
+    let lines: Vec<_> = text.lines().take(number).map(str::trim).collect();
+    let header = lines.iter().rfind(|line| line.starts_with('['))?;
+    let table = toml::from_str::<toml::Table>(header).ok()?;
+    let name = table.get("profile")?.as_table()?.keys().next()?;
+    Some(printable(name))
 }
 
 /// The parser's message without text of the file: quoted parts, in which a quote is escaped, and the value that is none
@@ -107,11 +121,11 @@ mod tests {
         };
         assert_eq!(
             of("[profile.a]\nscopes = \"S3CRET\"\n"),
-            "line 2: unknown field `scopes`: perhaps `scope` is meant"
+            "profile `a`, line 2: unknown field `scopes`: perhaps `scope` is meant"
         );
         let wrong = of("[profile.a]\nscope = [\"S3CRET\"]\n");
         assert!(
-            wrong.starts_with("line 2, `scope`: invalid type: sequence"),
+            wrong.starts_with("profile `a`, line 2, `scope`: invalid type: sequence"),
             "{wrong}"
         );
         let other = of("[profile.a]\nnonsense = 1\n");

@@ -127,7 +127,7 @@ fn errors_in_the_config_file_name_the_field() {
     for (line, said) in [
         (
             "scopes = \"a\"",
-            "line 2: unknown field `scopes`: perhaps `scope` is meant",
+            "profile `p`, line 2: unknown field `scopes`: perhaps `scope` is meant",
         ),
         (
             "scope = [\"a\"]",

@@ -223,7 +223,7 @@ fn docker_receives_json_and_is_referred_to_login_and_logout() {
 }
 
 /// The environment of a helper that git or docker starts.
-fn surroundings(command: &mut Command, home: &Home, path: &Path) {
+fn set_environment(command: &mut Command, home: &Home, path: &Path) {
     command
         .env_clear()
         .env("HOME", &home.folder)
@@ -246,7 +246,7 @@ fn git_gets_the_token_and_a_rejected_one_is_replaced() {
     home.log_in("p");
     let run = |operation: &str, request: &str| {
         let mut command = Command::new("git");
-        surroundings(&mut command, &home, &program_folder());
+        set_environment(&mut command, &home, &program_folder());
         command
             .args([
                 "-c",
@@ -291,7 +291,7 @@ fn a_symlink_named_docker_credential_oauth_speaks_the_docker_protocol() {
     let link = home.folder.join("docker-credential-oauth");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_oauth"), &link).unwrap();
     let mut command = Command::new(&link);
-    surroundings(&mut command, &home, &home.folder);
+    set_environment(&mut command, &home, &home.folder);
     let mut child = command
         .arg("get")
         .stdin(Stdio::piped())

@@ -217,11 +217,41 @@ fn a_terminal_shows_a_qr_code() {
 }
 
 #[test]
-fn a_refused_device_login_is_an_error_with_empty_output() {
+fn json_output_of_a_device_login_is_the_code_and_then_the_result() {
+    let served = start_twin();
+    let file = crate::common::folder("device-json").join("tokens.json");
+    let save = ["--json", "--scope", "openid read", "--save"];
+    let save = [&save[..], &[file.to_str().unwrap()]].concat();
+    let (code, stdout, stderr) = log_in(&served, &["device"], &save);
+    assert_eq!(code, Some(0), "{stderr}");
+    let [prompt, result]: [Value; 2] = json_lines(&stdout).try_into().unwrap();
+    let link = prompt["verification_uri_complete"].as_str().unwrap();
+    assert!(link.ends_with(prompt["user_code"].as_str().unwrap()));
+    assert!(stderr.contains(&prompt.to_string()), "{stderr}");
+    assert!(result["subject"].is_string(), "{result}");
+    assert_eq!(result["scope"], "openid read");
+    assert!(result["expires_at"].is_string(), "{result}");
+    // The tokens are in the file, and nowhere else.
+    let tokens = std::fs::read_to_string(file).unwrap();
+    let tokens: Value = serde_json::from_str(&tokens).unwrap();
+    let secret = tokens["access_token"].as_str().unwrap();
+    assert!(!stdout.contains(secret) && !stderr.contains(secret));
+}
+
+/// Each line of the output.
+fn json_lines(output: &str) -> Vec<Value> {
+    let lines = output.lines().map(serde_json::from_str);
+    lines.map(Result::unwrap).collect()
+}
+
+#[test]
+fn a_refused_device_login_is_an_error_without_a_result() {
     let served = start_twin();
     served.with(|twin| twin.deny_next());
     let (code, stdout, stderr) = log_in(&served, &["device"], &["--json"]);
-    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    assert_eq!(code, Some(1), "{stderr}");
+    let [prompt]: [Value; 1] = json_lines(&stdout).try_into().unwrap();
+    assert!(prompt["user_code"].is_string(), "{prompt}");
     assert!(stderr.contains("denied.access_denied"), "{stderr}");
 }
 

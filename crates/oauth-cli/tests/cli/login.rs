@@ -105,7 +105,7 @@ fn granted_and_missing_permissions_are_reported() {
         // Only two such lines: nothing granted is missing.
         assert_eq!(done.stderr.matches("granted: {").count(), 2);
         let done = visit(tiny.run(&[&command[..], &["--json"]].concat()), 1).ok();
-        let record: Value = serde_json::from_str(&done).unwrap();
+        let record: Value = serde_json::from_str(done.lines().last().unwrap()).unwrap();
         assert_eq!(record["authorization_details"], json!([granted]));
         let missing = json!([{"type": "payment", "actions": ["send"]}]);
         assert_eq!(record["missing_authorization_details"], missing);
@@ -200,4 +200,26 @@ fn an_authorization_request_is_pushed_with_the_push_option() {
     tiny.state().metadata = json!({});
     let done = tiny.run(&["login", "--no-browser", "--push"]).run();
     says(&done, 2, &["endpoint.missing", "pushed_authorization"]);
+}
+
+#[test]
+fn json_output_of_a_stored_login_is_the_url_and_then_the_result_without_tokens() {
+    let home = crate::store::Home::with("login-json", "scope = \"openid read\"");
+    let run = home.run_p(&["login", "--no-browser", "--json"]);
+    let stdout = visit(run, 1).ok();
+    let lines = stdout.lines().map(serde_json::from_str);
+    let [prompt, result]: [Value; 2] = lines
+        .collect::<Result<Vec<_>, _>>()
+        .unwrap()
+        .try_into()
+        .unwrap();
+    let url = prompt["authorization_url"].as_str().unwrap();
+    assert!(url.contains("/authorize?"), "{url}");
+    assert_eq!(result["profile"], "p");
+    assert_eq!(result["scope"], "openid read");
+    assert!(result["subject"].is_string(), "{result}");
+    assert!(result["expires_at"].is_string(), "{result}");
+    assert_eq!(result.get("access_token"), None);
+    let token = home.p(&["token"]).ok();
+    assert!(!stdout.contains(token.trim()), "{stdout}");
 }

@@ -10,6 +10,7 @@ mod conflicts;
 mod connect;
 mod credential;
 mod credential_helper;
+mod damaged_record;
 mod database;
 mod demo;
 mod device;

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use crate::common::{RunResult, SECRET, folder, oauth, start_twin, visit};
+use crate::store::Home;
 use crate::tiny::TinyServer;
 
 fn says(done: &RunResult, words: &[&str]) {
@@ -192,6 +193,66 @@ fn shell_completions_are_generated() {
         let script = oauth(&["completions", shell]).run().ok();
         assert!(script.contains("introspect"), "{shell}");
     }
+}
+
+#[test]
+fn json_output_lists_the_missing_and_the_conflicting_arguments() {
+    let message = |arguments: &[&str]| {
+        let done = oauth(&[arguments, &["--json"]].concat()).run();
+        assert_eq!(done.code, 2);
+        let error: Value = serde_json::from_str(&done.stderr).unwrap();
+        error["message"].as_str().unwrap().to_owned()
+    };
+    let missing = "the following required arguments were not provided: ";
+    assert_eq!(message(&["key", "new"]), format!("{missing}--alg <ALG>"));
+    assert_eq!(message(&["call"]), format!("{missing}<URL>"));
+    let conflict = message(&["login", "--device", "--port", "1"]);
+    assert!(conflict.ends_with("'--port <PORT>'"), "{conflict}");
+    let unknown = message(&["token", "--format", "x"]);
+    assert!(unknown.contains("[possible values: "), "{unknown}");
+}
+
+#[test]
+fn the_url_of_a_metadata_document_as_issuer_hints_at_the_issuer() {
+    let url = "https://as.example/.well-known/openid-configuration";
+    let done = oauth(&["discover", "--issuer", url]).run();
+    says(&done, &["[issuer.metadata_url]", "pass the issuer itself"]);
+    assert!(!done.stderr.contains("trying again"), "{}", done.stderr);
+}
+
+#[test]
+fn introspection_without_a_login_says_how_to_pass_the_token_of_the_client() {
+    let introspect = |name: &str, more: &str| {
+        let home = Home::with(name, more);
+        let done = home.p(&["introspect"]);
+        says(&done, &["[usage.no_login]"]);
+        let pipe =
+            "oauth token --profile p --as client | oauth introspect --profile p --token-file -";
+        says(&done, &[pipe]);
+        done.stderr
+    };
+    assert!(introspect("introspect-either", "").contains("oauth login"));
+    let client = introspect("introspect-client", "as = \"client\"");
+    assert!(!client.contains("oauth login"), "{client}");
+}
+
+#[test]
+fn tokens_that_the_user_replaces_too_often_are_not_called_refused() {
+    let home = Home::new("too-often");
+    let mut runs = (0..6).map(|_| home.p(&["token", "--renew"]));
+    let stopped = runs.find(|done| done.code != 0).unwrap();
+    says(
+        &stopped,
+        &["tokens are replaced too often", "try again in "],
+    );
+    assert!(!stopped.stderr.contains("refused"), "{}", stopped.stderr);
+}
+
+#[test]
+fn the_help_of_serve_says_what_excludes_mutual_tls() {
+    let help = oauth(&["serve", "--help"]).run().ok();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains("not with --port or --web"), "{help}");
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn free_port() -> u16 {
     socket.local_addr().unwrap().port()
 }
 
-fn asked_for(tiny: &TinyServer) -> String {
+fn requested_redirect_uri(tiny: &TinyServer) -> String {
     let log = &tiny.state().log;
     let body = &log.last().unwrap().1;
     let mut pairs = body.split('&').filter_map(|pair| pair.split_once('='));
@@ -113,7 +113,7 @@ fn a_login_listens_at_the_registered_redirect_uri() {
         let command = [&["login", "--no-browser"], more].concat();
         let done = visit(tiny.run(&command), 1);
         assert_eq!(done.code, 0, "{}", done.stderr);
-        asked_for(&tiny)
+        requested_redirect_uri(&tiny)
     };
     let port = free_port().to_string();
     let whole = format!("http://localhost:{port}/auth/callback");
@@ -146,7 +146,7 @@ fn a_profile_sets_the_address_at_which_a_login_listens() {
         let config = ["--config", config.to_str().unwrap()];
         let done = visit(tiny.run(&[&command[..], &config].concat()), 1);
         assert_eq!(done.code, 0, "{}", done.stderr);
-        asked_for(&tiny)
+        requested_redirect_uri(&tiny)
     };
     let whole = format!("http://127.0.0.1:{port}/a/b");
     assert_eq!(login(&format!("redirect_uri = \"{whole}\"")), whole);

@@ -145,6 +145,32 @@ fn profiles_are_read_from_the_xdg_config_folder() {
     );
 }
 
+/// The XDG Base Directory Specification: "If an implementation encounters a relative path \[...\] it should consider the
+/// path invalid and ignore it."
+#[test]
+fn relative_xdg_folders_are_ignored() {
+    let home = crate::store::Home::new("relative-xdg");
+    let file = home.folder.join("config.toml");
+    for config in [home.folder.join(".config"), home.folder.join("elsewhere")] {
+        std::fs::create_dir_all(config.join("oauth")).unwrap();
+        std::fs::copy(&file, config.join("oauth/config.toml")).unwrap();
+    }
+    std::fs::write(
+        home.folder.join("elsewhere/oauth/config.toml"),
+        "[profile.other]\nissuer = \"https://as.example\"\n",
+    )
+    .unwrap();
+    let mut run = oauth(&["token", "--profile", "p"])
+        .env("HOME", home.folder.to_str().unwrap())
+        .env("XDG_CONFIG_HOME", "elsewhere")
+        .env("XDG_STATE_HOME", "states")
+        .env("TWIN_SECRET", crate::common::SECRET);
+    run.command.current_dir(&home.folder);
+    run.run().ok();
+    assert!(home.folder.join(".local/state/oauth/grants").is_dir());
+    assert!(!home.folder.join("states").exists());
+}
+
 #[test]
 fn a_secret_in_the_config_file_is_refused_and_not_shown() {
     let config = write(&folder("leak"), "[profile.a]\nclient_secret = \"S3CR3T\"\n");

@@ -260,7 +260,9 @@ impl Parsed {
             _ => Object::default(),
         };
         let Some(Json::Object(jwk)) = header.get("jwk") else {
-            return Err(Error::from(ValidationFailure::ProofKey).about("the header has no jwk"));
+            return Err(
+                Error::from(ValidationFailure::ProofKey).about("the header has no jwk object")
+            );
         };
         let key = PublicJwk::read(jwk);
         let key = key.map_err(|error| about_same(ValidationFailure::ProofKey, &error))?;

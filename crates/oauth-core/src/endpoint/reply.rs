@@ -98,11 +98,15 @@ impl<'a> Reply<'a> {
         Error::from(ProtocolViolation::ReplyShape).about(member)
     }
 
-    /// Whole seconds. Unless the rules are strict, a number in a string is accepted; `None` if the member is missing.
+    /// Whole seconds; `None` if the member is missing. Unless the rules are strict, a number in a string is accepted,
+    /// and an empty string is as good as none.
     pub(crate) fn seconds(&self, object: &Object<'_>, member: &str) -> Result<Option<u64>, Error> {
         let seconds = match object.get(member) {
             None => return Ok(None),
-            Some(value) if !self.rules.is_strict() => super::token::seconds(value),
+            Some(value) if !self.rules.is_strict() => match value.as_str() {
+                Some("") => return Ok(None),
+                _ => super::token::seconds(value),
+            },
             Some(value) => value.as_seconds(),
         };
         seconds.map(Some).ok_or_else(|| self.malformed(member))

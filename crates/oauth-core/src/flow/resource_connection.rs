@@ -42,7 +42,7 @@ use crate::quirk::Rules;
 use crate::redirect_uri::RedirectUri;
 use crate::registered_client::RegisteredClient;
 use crate::scope::Scope;
-use crate::server::Server;
+use crate::server::{EndpointKind, Server};
 use crate::token::Tokens;
 
 pub use client_choice::{
@@ -384,8 +384,9 @@ fn challenged(request: ConnectRequest) -> Boxed<ConnectRequest> {
 /// # Errors
 /// `pkce.unsupported`, `pkce.s256_unsupported`: "If code_challenge_methods_supported is absent, the authorization server
 /// does not support PKCE and MCP clients MUST refuse to proceed." `connect.grant_not_supported` if the server accepts
-/// no identity assertions.
+/// no identity assertions. `endpoint.missing` if it issues no tokens: nobody should sign in to learn this.
 fn check_grant(grant: GrantChoice, server: &Server) -> Result<(), Error> {
+    server.endpoint(EndpointKind::Token)?;
     match grant {
         GrantChoice::AuthorizationCode => match server.code_challenge_methods() {
             None => Err(Misuse::PkceUnsupported.into()),

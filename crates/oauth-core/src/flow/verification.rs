@@ -201,14 +201,31 @@ impl Verification {
     fn choose(&mut self, at: &Moment, jws: Jws, keys: &Arc<KeySet>) -> Result<Step<Jws>, Error> {
         self.tried = Some(Arc::clone(keys));
         let kid = jws.kid.as_deref();
-        let candidates = if self.is_listed(&jws) {
+        let mut candidates = if self.is_listed(&jws) {
             keys.candidates(jws.alg, kid)
         } else {
             keys.bound_candidates(jws.alg, kid)
         };
+        if let Some(claims) = self.claims_of_tenant(&jws) {
+            candidates.retain(|key| {
+                let key_issuer = keys.issuer_of_key(key);
+                key_issuer.is_none_or(|named| id_token::is_issuer_of_key(named, &claims))
+            });
+        }
         let candidates = candidates.into_iter();
         let candidates = candidates.map(VerificationKey::Public).collect();
         self.verify(at, jws, candidates)
+    }
+
+    /// The claims of a token whose signature is not verified yet, if the server has an issuer for each tenant: its keys
+    /// may be for one tenant alone.
+    fn claims_of_tenant(&self, jws: &Jws) -> Option<Claims> {
+        if IS_BROWSER_BUILD {
+            return None;
+        }
+        self.config.server.rules().tenant_issuer()?;
+        // Claims that cannot be read are refused after the signature was verified.
+        Claims::parse(jws.payload()).ok()
     }
 
     /// Whether the token's algorithm is listed, and does not depend on the published keys.

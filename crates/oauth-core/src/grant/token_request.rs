@@ -250,7 +250,7 @@ mod tests {
     use crate::quirk::Quirk;
     use crate::testing::{at, client, client_with_quirks, error_code};
 
-    fn two() -> TokenRequest {
+    fn request_with_repeated_parameters() -> TokenRequest {
         TokenRequest::new()
             .resource("https://api.example/a")
             .and_then(|all| all.resource("urn:example:b"))
@@ -270,7 +270,8 @@ mod tests {
     fn every_grant_sends_extra_parameters_and_repeated_targets() {
         let added = "&resource=https%3A%2F%2Fapi.example%2Fa&resource=urn%3Aexample%3Ab&audience=x&audience=y&expires_in=3600";
         let client = client();
-        let token_request = || two().scope(Scope::parse("a").unwrap_or_default());
+        let token_request =
+            || request_with_repeated_parameters().scope(Scope::parse("a").unwrap_or_default());
         let grant = crate::grant::ClientCredentials;
         assert_eq!(
             body(client.token(grant, token_request())),
@@ -360,7 +361,7 @@ mod tests {
 
     #[test]
     fn debug_hides_parameter_values() {
-        let text = format!("{:?}", two());
+        let text = format!("{:?}", request_with_repeated_parameters());
         assert!(
             text.contains("expires_in") && !text.contains("3600"),
             "{text}"

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::claims::{Claims, read_unverified};
 use super::decrypter::Decrypter;
 use super::jwe::{self, Jwe, RegisteredAlgs};
 use super::jwe_alg::{Enc, JweAlg};
 use crate::error::{Error, ProtocolViolation, ValidationFailure};
+use crate::json::Value;
 use crate::secret::Secret;
 
 /// The registered encryption of responses to a client, and the keys that decrypt them:
@@ -67,7 +69,11 @@ impl ResponseEncryption {
             alg: self.alg,
             encs: &self.encs,
         };
-        let Jwe { kid, job } = Jwe::parse(token, registered)?;
+        let Jwe {
+            kid,
+            replicated_claims,
+            job,
+        } = Jwe::parse(token, registered)?;
         let is_named = |key: &&Arc<dyn Decrypter>| kid.is_some() && key.key_id() == kid.as_deref();
         let matching_keys: Vec<_> = self.keys.iter().filter(is_named).collect();
         let keys = if matching_keys.is_empty() {
@@ -84,10 +90,32 @@ impl ResponseEncryption {
         // A token nested in another encrypted token is refused: no provider issues one, and nesting would let an
         // attacker waste CPU time.
         if jwe::has_form(text) {
-            Err(ProtocolViolation::JweNesting.into())
-        } else {
-            Ok(Secret::from(text))
+            return Err(ProtocolViolation::JweNesting.into());
         }
+        check_replicated_claims(&replicated_claims, text)?;
+        Ok(Secret::from(text))
+    }
+}
+
+/// "the application receiving them SHOULD verify that their values are identical" (RFC 7519 section 5.3). Content that
+/// has no claims is refused where it is read.
+fn check_replicated_claims(
+    replicated_claims: &[(&'static str, Value)],
+    content: &str,
+) -> Result<(), Error> {
+    if replicated_claims.is_empty() {
+        return Ok(());
+    }
+    let claims = read_unverified(content).or_else(|_| Claims::from_json(content));
+    let Ok(claims) = claims else {
+        return Ok(());
+    };
+    match replicated_claims
+        .iter()
+        .find(|(name, value)| claims.get(name) != Some(value))
+    {
+        Some((name, _)) => Err(Error::from(ProtocolViolation::JweMalformed).about(name)),
+        None => Ok(()),
     }
 }
 

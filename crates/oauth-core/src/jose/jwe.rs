@@ -11,7 +11,7 @@ use super::jwe_alg::{Enc, JweAlg};
 use super::jws::{MAX_BYTES, critical};
 use crate::base64::{self, Alphabet};
 use crate::error::{Error, Kind, ProtocolViolation, ValidationFailure};
-use crate::json::{self, Json, Object};
+use crate::json::{self, Json, Object, Value};
 
 /// The largest header, encoded.
 const MAX_HEADER: usize = 16 << 10;
@@ -34,6 +34,8 @@ pub(crate) struct RegisteredAlgs<'a> {
 pub(crate) struct Jwe {
     /// The name of the key: untrusted text, used only for a comparison.
     pub(crate) kid: Option<String>,
+    /// The claims that the header repeats, for those who cannot decrypt (RFC 7519 section 5.3).
+    pub(crate) replicated_claims: Vec<(&'static str, Value)>,
     pub(crate) job: DecryptionJob,
 }
 
@@ -113,8 +115,16 @@ impl Jwe {
             tag: decode(tag, MAX_FIXED)?,
         };
         let kid = text("kid")?.map(str::to_owned);
+        let replicated_claims = ["iss", "sub", "aud"].into_iter();
+        let replicated_claims = replicated_claims
+            .filter_map(|name| Some((name, members.get(name)?.to_value())))
+            .collect();
         if job.has_lengths() {
-            Ok(Self { kid, job })
+            Ok(Self {
+                kid,
+                replicated_claims,
+                job,
+            })
         } else {
             Err(ValidationFailure::JweDecryption.into())
         }

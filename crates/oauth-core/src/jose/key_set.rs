@@ -7,6 +7,7 @@ mod tests;
 use std::sync::Arc;
 
 use super::{Alg, JweAlg, PublicJwk};
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::error::{Error, ProtocolViolation};
 use crate::json::{self, Json, JsonForm, Map, Object, Value};
 
@@ -31,7 +32,15 @@ struct Entry {
     id: Option<String>,
     /// `alg`, if the key is for one algorithm only.
     alg: Option<String>,
+    issuer: KeyIssuer,
     purpose: Purpose,
+}
+
+/// The issuer whose tokens a key signs, or the template of several (Microsoft Entra). No page reads it.
+#[derive(Debug, Clone)]
+struct KeyIssuer {
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
+    issuer: Option<String>,
 }
 
 /// The purpose of a key, by its `use`, its `key_ops`, and its kind.
@@ -129,15 +138,33 @@ impl KeySet {
     }
 
     /// The reason why [`candidates`](Self::candidates) is empty, for an error message.
-    pub(crate) fn no_candidate_reason(&self, alg: Alg, kid: Option<&str>) -> String {
-        let (alg, count) = (alg.as_str(), self.len());
+    pub(crate) fn no_candidate_reason(&self, key_alg: Alg, kid: Option<&str>) -> String {
+        let (alg, count) = (key_alg.as_str(), self.len());
         match kid {
             None => format!("none of {count} keys is for {alg}"),
             Some(kid) if self.indices_of(kid).is_empty() => {
                 format!("none of {count} keys has the kid {kid}")
             }
-            Some(kid) => format!("not for {alg}: the key with the kid {kid}"),
+            Some(kid) => {
+                let named = self
+                    .indices_of(kid)
+                    .iter()
+                    .filter_map(|at| self.keys.get(*at));
+                let fitting = named.filter(|_| !IS_BROWSER_BUILD);
+                let mut fitting = fitting.filter(|entry| entry.fits(key_alg));
+                match fitting.find_map(|entry| entry.issuer.as_str()) {
+                    Some(issuer) => format!("only for {issuer}: the key with the kid {kid}"),
+                    None => format!("not for {alg}: the key with the kid {kid}"),
+                }
+            }
         }
+    }
+
+    /// The issuer whose tokens a key of this set signs, or the template of several, if its JWK names one.
+    pub(crate) fn issuer_of_key(&self, key: &Arc<PublicJwk>) -> Option<&str> {
+        let mut keys = self.keys.iter();
+        let entry = keys.find(|entry| Arc::ptr_eq(&entry.key, key))?;
+        entry.issuer.as_str()
     }
 
     /// The first key that is intended for encryption by this algorithm, or else one that may be used for it; and its
@@ -238,6 +265,7 @@ impl Entry {
             key,
             id: id.flatten(),
             alg: alg.flatten(),
+            issuer: KeyIssuer::read(object),
             purpose,
         })
     }
@@ -277,6 +305,35 @@ impl Entry {
                 members.insert(name.to_owned(), text.into());
             }
         }
+        if let Some(issuer) = self.issuer.as_str() {
+            members.insert("issuer".to_owned(), issuer.into());
+        }
         Value::Object(members)
+    }
+}
+
+impl KeyIssuer {
+    /// A value that is no string has no meaning, because the member is not registered.
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
+    fn read(object: &Object<'_>) -> Self {
+        let issuer = object.get("issuer").and_then(Json::as_str);
+        Self {
+            issuer: issuer.map(str::to_owned),
+        }
+    }
+
+    #[cfg(all(feature = "js", target_family = "wasm"))]
+    const fn read(_: &Object<'_>) -> Self {
+        Self {}
+    }
+
+    #[cfg(not(all(feature = "js", target_family = "wasm")))]
+    fn as_str(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
+    #[cfg(all(feature = "js", target_family = "wasm"))]
+    const fn as_str(&self) -> Option<&str> {
+        None
     }
 }

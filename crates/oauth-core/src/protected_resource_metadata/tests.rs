@@ -206,7 +206,7 @@ fn unusable_metadata_members_are_refused_by_name() {
         (
             r#","bearer_methods_supported":[]"#,
             "resource_metadata.bearer_methods",
-            Some(""),
+            Some("it lists none"),
         ),
         (
             r#","bearer_methods_supported":["query","body"]"#,

@@ -149,9 +149,10 @@ impl RegisteredClient {
         })
     }
 
-    /// Refuses a redirect URI that was not requested: an attacker may wait for codes there. The server may register fewer
-    /// than were requested, but at least one, because otherwise no login could begin ("determine if the registration is
-    /// sufficient for use", RFC 7591 section 3.2.1).
+    /// Refuses a redirect URI that was not requested: an attacker may wait for codes there. A loopback address without the
+    /// port that was requested covers it (RFC 8252 section 7.3). The server may register fewer than were requested, but at
+    /// least one, because otherwise no login could begin ("determine if the registration is sufficient for use", RFC 7591
+    /// section 3.2.1).
     fn check_redirect_uris(&self, requested: Option<&ClientMetadata>) -> Result<(), Error> {
         let Some(requested) = requested else {
             return Ok(());
@@ -164,7 +165,10 @@ impl RegisteredClient {
         let first_requested = requested.redirect_uris.first();
         let lost = first_requested.filter(|_| self.metadata.redirect_uris.is_empty());
         match registered
-            .find(|uri| !requested.redirect_uris.contains(uri))
+            .find(|uri| {
+                let mut requested = requested.redirect_uris.iter();
+                !requested.any(|requested| uri.allows_request_uri(requested))
+            })
             .or(lost)
         {
             None => Ok(()),

@@ -156,6 +156,35 @@ fn unrequested_or_empty_redirect_uris_are_refused() {
     );
 }
 
+/// A loopback address without a port covers every port (RFC 8252 section 7.3), so a server may leave out the one that was
+/// requested.
+#[test]
+fn a_loopback_redirect_uri_may_be_registered_without_its_port() {
+    let requested = RedirectUri::parse("http://127.0.0.1:4711/callback").unwrap();
+    let requested = ClientMetadata::with_redirect_uris([requested]);
+    let register = |uri: &str| {
+        let members = format!(
+            r#"{{"client_id":"c","token_endpoint_auth_method":"none","redirect_uris":["{uri}"]}}"#
+        );
+        error_code(read(&members, RegistrationContext::Requested(&requested)).map(drop))
+    };
+    for uri in [
+        "http://127.0.0.1:4711/callback",
+        "http://127.0.0.1/callback",
+    ] {
+        assert_eq!(register(uri), Ok(()), "{uri}");
+    }
+    for uri in [
+        "http://127.0.0.1:4712/callback",
+        "http://127.0.0.1/other",
+        "http://localhost/callback",
+        "http://[::1]/callback",
+        "https://127.0.0.1/callback",
+    ] {
+        assert_eq!(register(uri), Err("registration.redirect_uri"), "{uri}");
+    }
+}
+
 #[test]
 fn registration_client_uri_must_be_a_valid_endpoint() {
     let with = |uri: &str| {

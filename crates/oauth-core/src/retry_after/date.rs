@@ -96,7 +96,7 @@ mod tests {
     use proptest::prelude::*;
     use std::time::{Duration, UNIX_EPOCH};
 
-    fn theirs(text: &str) -> Option<UnixTime> {
+    fn parse_with_httpdate(text: &str) -> Option<UnixTime> {
         let date = httpdate::parse_http_date(text).ok()?;
         let at = date.duration_since(UNIX_EPOCH).ok()?;
         Some(UnixTime::from_secs(at.as_secs()))
@@ -112,7 +112,7 @@ mod tests {
             "Sun Nov 06 08:49:37 1994",
         ] {
             assert_eq!(read(text), Some(at), "{text}");
-            assert_eq!(theirs(text), Some(at), "{text}");
+            assert_eq!(parse_with_httpdate(text), Some(at), "{text}");
         }
     }
 
@@ -147,7 +147,7 @@ mod tests {
             "Wed, 31 Dec 1969 23:59:59 GMT",
         ] {
             assert_eq!(read(text), None, "{text}");
-            assert_eq!(theirs(text), None, "{text}");
+            assert_eq!(parse_with_httpdate(text), None, "{text}");
         }
     }
 
@@ -165,8 +165,8 @@ mod tests {
             let leap = text.ends_with(":60 GMT").then(|| text.replace(":60 GMT", ":59 GMT"));
             let theirs = match leap {
                 // Unix times ignore leap seconds.
-                Some(before) => theirs(&before).map(|at| UnixTime::from_secs(at.as_secs() + 1)),
-                None => theirs(&text),
+                Some(before) => parse_with_httpdate(&before).map(|at| UnixTime::from_secs(at.as_secs() + 1)),
+                None => parse_with_httpdate(&text),
             };
             prop_assert_eq!(read(&text), theirs);
         }

@@ -85,7 +85,7 @@ fn client(server: Server, auth: ClientAuth) -> Client {
     Client::new(server, ClientId::new("id"), auth).unwrap()
 }
 
-fn bank() -> Client {
+fn conforming_client() -> Client {
     client(discovered_server(), jwt_auth(Alg::Es256)).with_dpop(dpop(Alg::Es256))
 }
 
@@ -161,7 +161,7 @@ fn profile_names_round_trip_and_every_clause_has_a_source() {
 
 #[test]
 fn conforming_fapi_client_uses_par_and_gets_tokens() {
-    let client = bank().with_profile(SecurityProfile::Fapi2Security);
+    let client = conforming_client().with_profile(SecurityProfile::Fapi2Security);
     assert_eq!(authorizing(&client).unwrap(), "/par");
     assert_eq!(credentials(&client).unwrap(), "/token");
     // With mutual TLS instead of both keys.
@@ -212,7 +212,7 @@ fn fapi_refuses_nonconforming_clients_naming_the_clause() {
 
 #[test]
 fn fapi_refuses_hybrid_flows_and_requests_without_pkce() {
-    let client = bank().with_profile(SecurityProfile::Fapi2Security);
+    let client = conforming_client().with_profile(SecurityProfile::Fapi2Security);
     let refused =
         |request: AuthorizationRequest| clause(first(client.begin_authorization(request)));
     let section = "FAPI 2.0 Security Profile section 5.3.3.2";
@@ -245,14 +245,14 @@ fn host_nonce_is_limited_to_64_characters_by_fapi() {
         let values = HostGeneratedValues::new(&state, &nonce, verifier.expose(), &challenge);
         first(client.begin_authorization_with(values.unwrap(), request))
     };
-    let bank = bank().with_profile(SecurityProfile::Fapi2Security);
+    let bank = conforming_client().with_profile(SecurityProfile::Fapi2Security);
     assert_eq!(asking(&bank, authorization_request(), 64).unwrap(), "/par");
     let refused = asking(&bank, authorization_request(), 65);
     assert_eq!(clause(refused), "FAPI 2.0 Security Profile section 5.3.3.2");
     // Without `openid` it is not sent.
     let plain = AuthorizationRequest::new(RedirectUri::parse("https://app.example/cb").unwrap());
     assert_eq!(asking(&bank, plain, 65).unwrap(), "/par");
-    let strict = self::bank().with_profile(SecurityProfile::Strict);
+    let strict = self::conforming_client().with_profile(SecurityProfile::Strict);
     assert_eq!(
         asking(&strict, authorization_request(), 65).unwrap(),
         "/par"
@@ -262,7 +262,7 @@ fn host_nonce_is_limited_to_64_characters_by_fapi() {
 #[test]
 fn password_grant_is_refused_by_every_profile() {
     for profile in SecurityProfile::ALL {
-        let client = bank().with_profile(*profile);
+        let client = conforming_client().with_profile(*profile);
         let grant = Password {
             username: "ann".into(),
             password: "hunter22".into(),
@@ -280,7 +280,7 @@ fn message_signing_requires_signed_requests_and_responses() {
         "FAPI 2.0 Message Signing section 5.3.2"
     );
     // Signed with the client authentication key.
-    let client = bank().with_profile(SecurityProfile::Fapi2MessageSigning);
+    let client = conforming_client().with_profile(SecurityProfile::Fapi2MessageSigning);
     let introspection = client.introspect(crate::endpoint::introspection::Introspection::new("t"));
     assert_eq!(
         clause(first(introspection)),
@@ -382,7 +382,7 @@ fn strict_profile_requires_pkce_in_the_metadata_and_applies_strict_rules() {
 #[test]
 fn id_token_algorithms_default_to_those_of_fapi_under_fapi() {
     let allowed = |client: &Client| crate::token::id_token::allowed_algs(client.config());
-    let silent = bank();
+    let silent = conforming_client();
     assert_eq!(allowed(&silent), [Alg::Rs256]);
     assert_eq!(
         allowed(&silent.with_profile(SecurityProfile::Fapi2Security)),

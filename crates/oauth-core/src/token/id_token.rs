@@ -27,7 +27,7 @@ use crate::token::Warning;
 use crate::token::step_up_requirement::acr_suffices;
 
 pub use crate::jose::CLOCK_SKEW;
-pub(crate) use issuer::issuer;
+pub(crate) use issuer::{is_issuer_of_key, issuer};
 pub use origin::{IdTokenOrigin, UnexpectedNonce};
 
 /// A verified ID token. Only verification creates this type.

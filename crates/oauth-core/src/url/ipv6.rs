@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     /// Whether the standard library formats the address as it was written.
-    fn by_library(text: &str) -> bool {
+    fn is_canonical_by_std(text: &str) -> bool {
         text.parse::<Ipv6Addr>().is_ok_and(|v6| {
             v6.to_ipv4_mapped().is_none() && v6.to_string() == text.to_ascii_lowercase()
         })
@@ -91,7 +91,7 @@ mod tests {
 
         #[test]
         fn canonical_check_matches_the_standard_library(text in "(::)?((0|00|1|ffff|1a2B|12345|1\\.2|g|)(::?|)){0,9}") {
-            prop_assert_eq!(is_canonical(&text), by_library(&text), "{}", text);
+            prop_assert_eq!(is_canonical(&text), is_canonical_by_std(&text), "{}", text);
         }
     }
 
@@ -104,7 +104,7 @@ mod tests {
             ("1::2:0:0:0:3", false),
         ] {
             assert_eq!(
-                (is_canonical(text), by_library(text)),
+                (is_canonical(text), is_canonical_by_std(text)),
                 (is_it, is_it),
                 "{text}"
             );

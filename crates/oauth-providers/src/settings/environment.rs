@@ -8,7 +8,7 @@ use oauth_core::client_auth::FederatedAssertion;
 use oauth_core::error::{Error, Misuse};
 use oauth_core::workload::{CredentialSource, Environment, TokenFormat, WorkloadToken};
 
-use super::{ClientSettings, Credential, ServerSource, preset, unreadable};
+use super::{ClientSettings, Credential, ServerSource, check_redirect_uris, preset, unreadable};
 use crate::workload::present;
 use crate::{Platform, Workload};
 
@@ -77,11 +77,13 @@ pub(super) fn read(environment: &Arc<dyn Environment>) -> Result<ClientSettings,
     let client_id = variables.client_id(is_azure);
     let client_id = client_id.ok_or_else(|| missing(CLIENT_ID))?;
     let uris = variables.get(REDIRECT_URIS).unwrap_or_default();
+    let redirect_uris: Vec<_> = uris.split_whitespace().map(str::to_owned).collect();
+    check_redirect_uris(&redirect_uris, REDIRECT_URIS)?;
     Ok(ClientSettings {
         server,
         client_id,
         credential: variables.credential(environment, platform)?,
-        redirect_uris: uris.split_whitespace().map(str::to_owned).collect(),
+        redirect_uris,
     })
 }
 
@@ -146,6 +148,9 @@ impl Variables<'_> {
             };
             match value {
                 Some(value) => drop(chosen.insert(variable.name.clone(), value)),
+                None if variable.default.is_none() && is_azure && name == ENTRA => {
+                    return Err(missing(&format!("{named} or {AZURE_TENANT_ID}")));
+                }
                 None if variable.default.is_none() => return Err(missing(&named)),
                 None => {}
             }
@@ -207,11 +212,15 @@ impl Variables<'_> {
         Ok(Credential::Secret(secret))
     }
 
-    /// A file's text without the line break that editors end it with.
+    /// A file's text without the line break that editors end it with. An empty one was mounted and never filled: the
+    /// server would only report a wrong credential.
     fn file(&self, path: &str) -> Result<Secret<String>, Error> {
         let text = self.0.file(path);
         let text = text.map_err(|reason| unreadable(path, reason))?;
-        Ok(Secret::from(text.expose().trim_end_matches(['\r', '\n'])))
+        match text.expose().trim_end_matches(['\r', '\n']) {
+            "" => Err(Error::from(Misuse::ClientFileUnreadable).about(&format!("{path} is empty"))),
+            text => Ok(Secret::from(text)),
+        }
     }
 }
 

@@ -9,7 +9,9 @@ use oauth_core::url::Url;
 use oauth_core::workload::{Environment, MAX_BYTES};
 
 use super::external_account::ExternalAccount;
-use super::{ClientSettings, Credential, ServerSource, malformed, preset, unsupported};
+use super::{
+    ClientSettings, Credential, ServerSource, check_redirect_uris, malformed, preset, unsupported,
+};
 use crate::{Platform, ServiceAccount, Workload};
 
 /// The members that a plain file may have.
@@ -31,6 +33,41 @@ const WORKLOAD: &[&str] = &[
     "audience",
     "exchange_audience",
 ];
+/// The members of a client of Microsoft Entra in one kind of file.
+struct EntraNames {
+    client_id: &'static str,
+    tenant: &'static str,
+    secret: &'static str,
+    instance: &'static str,
+}
+
+/// The section of Microsoft.Identity.Web
+/// <https://learn.microsoft.com/en-us/entra/msal/dotnet/microsoft-identity-web/>
+const ENTRA_SECTION: EntraNames = EntraNames {
+    client_id: "ClientId",
+    tenant: "TenantId",
+    secret: "ClientSecret",
+    instance: "Instance",
+};
+/// <https://github.com/Azure/login#login-with-a-service-principal-secret>
+const ENTRA_LOGIN: EntraNames = EntraNames {
+    client_id: "clientId",
+    tenant: "tenantId",
+    secret: "clientSecret",
+    instance: "activeDirectoryEndpointUrl",
+};
+/// What `az ad sp create-for-rbac` prints
+/// <https://learn.microsoft.com/en-us/cli/azure/azure-cli-sp-tutorial-1>
+const ENTRA_PRINCIPAL: EntraNames = EntraNames {
+    client_id: "appId",
+    tenant: "tenant",
+    secret: "password",
+    instance: "activeDirectoryEndpointUrl",
+};
+/// The list of ways to authenticate in the section of Microsoft.Identity.Web.
+const CREDENTIALS: &str = "ClientCredentials";
+/// Where these files name certificates.
+const CERTIFICATES: [&str; 2] = ["ClientCertificates", "fileWithCertAndPrivateKey"];
 /// The host of the directories of Microsoft Entra's global cloud.
 const ENTRA: &str = "https://login.microsoftonline.com";
 
@@ -41,6 +78,8 @@ pub(super) fn read(
     if text.len() > MAX_BYTES {
         return Err(malformed("it is larger than 64 KiB"));
     }
+    // Editors on Windows put a byte order mark there, which may be ignored (RFC 8259 section 8.1).
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     // The error must not contain a piece of the text.
     let Ok(Json::Object(file)) = json::parse(text) else {
         return Err(malformed("it is not a JSON object"));
@@ -63,19 +102,12 @@ pub(super) fn read(
         return google(kind, client);
     }
     if let Some(Json::Object(section)) = file.get("AzureAd") {
-        let names = ["ClientId", "TenantId", "ClientSecret", "Instance"];
-        return entra(section, names);
+        return entra(section, &ENTRA_SECTION);
     }
-    if file.get("clientId").is_some() {
-        let names = [
-            "clientId",
-            "tenantId",
-            "clientSecret",
-            "activeDirectoryEndpointUrl",
-        ];
-        return entra(&file, names);
-    }
-    plain(&file, environment)
+    [ENTRA_LOGIN, ENTRA_PRINCIPAL]
+        .iter()
+        .find(|names| file.get(names.client_id).is_some())
+        .map_or_else(|| plain(&file, environment), |names| entra(&file, names))
 }
 
 /// <https://developers.google.com/api-client-library/dotnet/guide/aaa_client_secrets>
@@ -89,7 +121,7 @@ fn google(kind: &str, client: &Object<'_>) -> Result<ClientSettings, Error> {
         }
     }
     let redirect_uris = match kind {
-        "web" => texts(client, "redirect_uris")?,
+        "web" => redirect_uris(client)?,
         // An installed app may use any port and path on this machine.
         _ => Vec::new(),
     };
@@ -125,28 +157,52 @@ fn external_account(
     })
 }
 
-/// <https://github.com/Azure/login#login-with-a-service-principal-secret>, and the section of Microsoft.Identity.Web
-/// <https://learn.microsoft.com/en-us/entra/msal/dotnet/microsoft-identity-web/>
-fn entra(
-    file: &Object<'_>,
-    [client_id, tenant, secret, instance]: [&str; 4],
-) -> Result<ClientSettings, Error> {
-    let cloud = member(file, instance)?.unwrap_or(ENTRA);
+fn entra(file: &Object<'_>, names: &EntraNames) -> Result<ClientSettings, Error> {
+    let cloud = member(file, names.instance)?.unwrap_or(ENTRA);
     if cloud.trim_end_matches('/') != ENTRA {
         return Err(unsupported(&format!(
-            "{instance}: there is a preset for {ENTRA} alone"
+            "{}: there is a preset for {ENTRA} alone",
+            names.instance
         )));
     }
-    let tenant = required_member(file, tenant)?.to_owned();
+    if let Some(certificate) = CERTIFICATES.iter().find(|name| file.get(name).is_some()) {
+        return Err(unsupported(certificate));
+    }
+    let tenant = required_member(file, names.tenant)?.to_owned();
+    let secret = match file.get(CREDENTIALS) {
+        None => member(file, names.secret)?,
+        Some(credentials) => {
+            let secret = described_secret(credentials);
+            let is_alone = member(file, names.secret)?.is_none();
+            Some(secret.filter(|_| is_alone).ok_or_else(|| {
+                let detail = format!("{CREDENTIALS}: other than one ClientSecret alone");
+                unsupported(&detail)
+            })?)
+        }
+    };
     Ok(ClientSettings {
         server: preset(
             "microsoft-entra",
             BTreeMap::from([("tenant".to_owned(), tenant)]),
         )?,
-        client_id: required_member(file, client_id)?.to_owned(),
-        credential: Credential::Secret(member(file, secret)?.map(Into::into)),
+        client_id: required_member(file, names.client_id)?.to_owned(),
+        credential: Credential::Secret(secret.map(Into::into)),
         redirect_uris: Vec::new(),
     })
+}
+
+/// The secret of a list of credentials that has nothing else: which of several counts is tried by Microsoft's own
+/// library.
+fn described_secret<'a>(credentials: &'a Json<'_>) -> Option<&'a str> {
+    let Json::Array(credentials) = credentials else {
+        return None;
+    };
+    let [Json::Object(credential)] = credentials.as_slice() else {
+        return None;
+    };
+    let text = |name: &str| credential.get(name).and_then(Json::as_str);
+    text("ClientSecret")
+        .filter(|secret| !secret.is_empty() && text("SourceType") == Some("ClientSecret"))
 }
 
 fn plain(file: &Object<'_>, environment: &Arc<dyn Environment>) -> Result<ClientSettings, Error> {
@@ -191,7 +247,7 @@ fn plain(file: &Object<'_>, environment: &Arc<dyn Environment>) -> Result<Client
         server,
         client_id,
         credential,
-        redirect_uris: texts(file, "redirect_uris")?,
+        redirect_uris: redirect_uris(file)?,
     })
 }
 
@@ -256,4 +312,10 @@ fn texts(object: &Object<'_>, name: &str) -> Result<Vec<String>, Error> {
     };
     let texts = value.as_texts().ok_or_else(|| malformed(name))?;
     Ok(texts.into_iter().map(str::to_owned).collect())
+}
+
+fn redirect_uris(object: &Object<'_>) -> Result<Vec<String>, Error> {
+    let uris = texts(object, "redirect_uris")?;
+    check_redirect_uris(&uris, "redirect_uris")?;
+    Ok(uris)
 }

@@ -167,6 +167,9 @@ fn service_account_and_entra_files_use_their_presets() {
                 "activeDirectoryEndpointUrl": "https://login.microsoftonline.com" }),
         json!({ "AzureAd": { "Instance": "https://login.microsoftonline.com/", "ClientId": "c",
                 "TenantId": tenant, "ClientSecret": HIDDEN } }),
+        json!({ "AzureAd": { "ClientId": "c", "TenantId": tenant,
+                "ClientCredentials": [{ "SourceType": "ClientSecret", "ClientSecret": HIDDEN }] } }),
+        json!({ "appId": "c", "displayName": "d", "password": HIDDEN, "tenant": tenant }),
     ] {
         let request = first_request(&client(read(&file).unwrap()));
         let expected = format!("https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token");
@@ -176,6 +179,40 @@ fn service_account_and_entra_files_use_their_presets() {
     let china = json!({ "clientId": "c", "clientSecret": HIDDEN, "tenantId": tenant,
                         "activeDirectoryEndpointUrl": "https://login.chinacloudapi.cn" });
     assert_eq!(refused(read(&china)).0, "client_file.unsupported");
+    // A way to authenticate that is not supported must not turn it into a public client.
+    let secret = json!({ "SourceType": "ClientSecret", "ClientSecret": HIDDEN });
+    let signed = json!({ "SourceType": "SignedAssertionFilePath" });
+    for (members, named) in [
+        (
+            json!({ "ClientCredentials": [signed] }),
+            "ClientCredentials",
+        ),
+        (
+            json!({ "ClientCredentials": [signed, secret] }),
+            "ClientCredentials",
+        ),
+        (json!({ "ClientCredentials": [] }), "ClientCredentials"),
+        (
+            json!({ "ClientCredentials": [secret], "ClientSecret": "other" }),
+            "ClientCredentials",
+        ),
+        (
+            json!({ "ClientCertificates": [{ "SourceType": "Path" }] }),
+            "ClientCertificates",
+        ),
+    ] {
+        let mut section = json!({ "ClientId": "c", "TenantId": tenant });
+        let own = members.as_object().unwrap().clone();
+        section.as_object_mut().unwrap().extend(own);
+        let (code, detail) = refused(read(&json!({ "AzureAd": section })));
+        assert_eq!(code, "client_file.unsupported", "{members}");
+        assert!(detail.contains(named), "{detail}");
+    }
+    let certificate =
+        json!({ "appId": "c", "tenant": tenant, "fileWithCertAndPrivateKey": "c.pem" });
+    let (code, detail) = refused(read(&certificate));
+    assert_eq!(code, "client_file.unsupported");
+    assert!(detail.contains("fileWithCertAndPrivateKey"), "{detail}");
     let nobodys = json!({ "clientId": "c", "clientSecret": HIDDEN });
     assert!(refused(read(&nobodys)).1.contains("tenantId"));
 }
@@ -196,6 +233,11 @@ fn plain_file_requires_one_server_and_one_authentication_method() {
     assert_eq!(by_key.auth().name(), "private_key_jwt");
     let public = client(read(&json!({ "provider": "google", "client_id": "c" })).unwrap());
     assert_eq!(public.auth().name(), "none");
+
+    let no_uri = json!({ "provider": "google", "client_id": "c", "redirect_uris": ["app"] });
+    let (code, detail) = refused(read(&no_uri));
+    assert_eq!(code, "redirect_uri.refused");
+    assert!(detail.contains(": redirect_uris ["), "{detail}");
 
     let wrong = |changes: Value| {
         let mut file = secret.clone();
@@ -227,6 +269,21 @@ fn plain_file_requires_one_server_and_one_authentication_method() {
         let (code, detail) = wrong(changes);
         assert_eq!(code, "client_file.malformed", "{detail}");
         assert!(detail.contains(named), "{detail}");
+    }
+}
+
+/// Editors on Windows put one there (RFC 8259 section 8.1).
+#[test]
+fn a_byte_order_mark_before_a_file_is_ignored() {
+    let environment: Arc<dyn Environment> = Around::of(&[]);
+    for file in [
+        json!({ "provider": "google", "client_id": "c" }),
+        json!({ "type": "service_account", "private_key_id": "k1", "private_key": "PRIVATE",
+                "client_email": "c", "token_uri": "https://oauth2.googleapis.com/token" }),
+    ] {
+        let marked = format!("\u{feff}{file}");
+        let settings = ClientSettings::from_json(&marked, &environment).unwrap();
+        assert_eq!(settings.client_id(), "c");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use oauth_core::form;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time;
@@ -74,7 +75,7 @@ impl CallbackConnection {
             Flaw::FieldsTooLarge => Answer::FieldsTooLarge,
         })?;
         // Checked first, or a page under another name could probe the listener (DNS rebinding).
-        if head.host != host {
+        if !is_same_host(&head.host, host) {
             return Err(Answer::OtherHost);
         }
         let callback = format!("http://{host}{}", head.target);
@@ -85,9 +86,13 @@ impl CallbackConnection {
         if head.method != "GET" {
             return Err(Answer::OtherMethod);
         }
+        // As the core reads a callback: "Parameters sent without a value MUST be treated as if they were omitted"
+        // (RFC 6749 section 3.1).
         let has = |name: &str| {
-            let mut names = query.split('&').map(|pair| split_at(pair, '=').0);
-            names.any(|key| key == name)
+            let mut pairs = query.split('&').map(|pair| split_at(pair, '='));
+            pairs.any(|(key, value)| {
+                !value.is_empty() && form::decode(key).is_ok_and(|key| key == name)
+            })
         };
         if !awaited.recognizes(&callback) {
             let is_stateless_refusal = has("error") && !has("state");
@@ -97,10 +102,9 @@ impl CallbackConnection {
                 ExpectedCallback::Logout(..) => Answer::OtherLogout,
             });
         }
-        let response = if has("error") {
-            Answer::Refused
-        } else {
-            Answer::Welcome
+        let response = match awaited {
+            ExpectedCallback::Login(_) if has("error") => Answer::Refused,
+            ExpectedCallback::Login(_) | ExpectedCallback::Logout(..) => Answer::Welcome,
         };
         Ok((callback, response))
     }
@@ -190,6 +194,17 @@ impl Answer {
     }
 }
 
+/// Whether a request names this listener: case does not distinguish hosts, nor does the port that http implies
+/// (RFC 9110 section 4.2.3).
+fn is_same_host(requested: &str, own: &str) -> bool {
+    let has_port = own.rsplit(']').next().unwrap_or_default().contains(':');
+    let requested = match requested.strip_suffix(":80") {
+        Some(name) if !has_port => name,
+        _ => requested,
+    };
+    requested.eq_ignore_ascii_case(own)
+}
+
 /// Path and query of a target.
 fn split(target: &str) -> (&str, &str) {
     split_at(target, '?')
@@ -207,4 +222,36 @@ fn path_of(uri: &str) -> &str {
         .find('/')
         .and_then(|start| target_end.get(start..));
     path.unwrap_or("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_same_host;
+
+    #[test]
+    fn equivalent_host_spellings_match() {
+        for (requested, own) in [
+            ("localhost:8080", "localhost:8080"),
+            ("LocalHost:8080", "localhost:8080"),
+            ("localhost:80", "localhost"),
+            ("127.0.0.1:80", "127.0.0.1"),
+            ("[::1]:80", "[::1]"),
+        ] {
+            assert!(is_same_host(requested, own), "{requested}");
+        }
+        for (requested, own) in [
+            ("localhost", "localhost:8080"),
+            ("localhost:80", "localhost:8080"),
+            ("localhost:80:80", "localhost"),
+            ("localhost:8080:80", "localhost:8080"),
+            ("[::1]:8080:80", "[::1]:8080"),
+            ("localhost.", "localhost"),
+            ("localhost:8080", "localhost"),
+            ("127.0.0.1", "localhost"),
+            ("", "localhost"),
+            (":80", "localhost"),
+        ] {
+            assert!(!is_same_host(requested, own), "{requested}");
+        }
+    }
 }

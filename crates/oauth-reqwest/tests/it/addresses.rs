@@ -19,7 +19,7 @@ struct Hole {
 }
 
 impl Hole {
-    async fn dig(at: &str) -> Self {
+    async fn open(at: &str) -> Self {
         let at: SocketAddr = at.parse().unwrap();
         let socket = match at {
             SocketAddr::V4(_) => TcpSocket::new_v4(),
@@ -64,7 +64,7 @@ fn driver(addresses: &[SocketAddr], options: Options) -> Driver {
 #[tokio::test]
 async fn an_unreachable_address_does_not_delay_the_other() {
     for (hole, valid) in [("[::1]:0", "127.0.0.1:0"), ("127.0.0.1:0", "[::1]:0")] {
-        let hole = Hole::dig(hole).await;
+        let hole = Hole::open(hole).await;
         let valid = TcpListener::bind(valid).await.unwrap();
         let addresses = [hole.address, valid.local_addr().unwrap()];
         let came = tokio::spawn(async move {

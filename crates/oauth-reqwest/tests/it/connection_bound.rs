@@ -18,7 +18,7 @@ use oauth_testkit::twin::DpopNonces;
 use crate::support::{TEST_TIMEOUT, browse, counters, driver, start_twin};
 
 /// A twin that binds all of its tokens, and requires a new nonce in each proof.
-fn demanding() -> Served {
+fn twin_requiring_dpop() -> Served {
     let served = start_twin();
     served.with(|twin| {
         twin.require_dpop();
@@ -65,7 +65,7 @@ async fn stored_record(store: &MemoryStore, kind: &str) -> Option<Secret<String>
 
 #[tokio::test]
 async fn tokens_are_bound_by_dpop_if_the_api_requires_it() {
-    let (served, logins, store) = (demanding(), Arc::default(), Arc::default());
+    let (served, logins, store) = (twin_requiring_dpop(), Arc::default(), Arc::default());
     let connection = connection(&served, &logins, &store);
     assert_eq!(call_api(&connection, &served).await.unwrap(), 200);
     let token = connection.token().await.unwrap();
@@ -102,7 +102,7 @@ async fn tokens_are_bound_by_dpop_if_the_api_requires_it() {
 
 #[tokio::test]
 async fn the_dpop_key_is_stored_with_the_connection() {
-    let (served, logins, store) = (demanding(), Arc::default(), Arc::default());
+    let (served, logins, store) = (twin_requiring_dpop(), Arc::default(), Arc::default());
     let first = connection(&served, &logins, &store);
     assert_eq!(call_api(&first, &served).await.unwrap(), 200);
     let stored = stored_record(&store, "dpop").await.expect("a key");
@@ -130,7 +130,7 @@ async fn the_dpop_key_is_stored_with_the_connection() {
 
 #[tokio::test]
 async fn a_key_from_the_caller_is_used_and_not_stored() {
-    let (served, logins, store) = (demanding(), Arc::default(), Arc::default());
+    let (served, logins, store) = (twin_requiring_dpop(), Arc::default(), Arc::default());
     let bound = |alg| {
         let key = DpopKey::generate(alg).unwrap().to_core().unwrap();
         connection(&served, &logins, &store).dpop(key)
@@ -151,7 +151,7 @@ async fn a_key_from_the_caller_is_used_and_not_stored() {
 /// At a server that uses up a refresh token before it asks for a nonce, a request without one loses the grant (B89).
 #[tokio::test]
 async fn the_latest_nonce_is_used_for_the_first_refresh_after_a_restart() {
-    let (served, logins, store) = (demanding(), Arc::default(), Arc::default());
+    let (served, logins, store) = (twin_requiring_dpop(), Arc::default(), Arc::default());
     served.with(|twin| {
         twin.set_dpop_nonces(DpopNonces::Kept);
         twin.spend_before_nonces();

@@ -190,7 +190,7 @@ pub(crate) async fn token(connection: &ResourceConnection) -> String {
     token.access_token.expose().to_owned()
 }
 
-async fn have_all_of_their_own(a: &Served, b: &Served) {
+async fn check_separate_connections(a: &Served, b: &Served) {
     let both = Siblings::start(a, b);
     let [of_a, of_b] = ["a", "b"].map(|name| both.connection(name));
     let [url_a, url_b] = ["a", "b"].map(|name| both.url(name));
@@ -233,13 +233,13 @@ async fn have_all_of_their_own(a: &Served, b: &Served) {
 
 #[tokio::test]
 async fn apis_at_two_servers_have_separate_clients_logins_and_tokens() {
-    have_all_of_their_own(&start_twin(), &start_twin()).await;
+    check_separate_connections(&start_twin(), &start_twin()).await;
 }
 
 #[tokio::test]
 async fn apis_at_one_server_have_separate_clients_logins_and_tokens() {
     let one = start_twin();
-    have_all_of_their_own(&one, &one).await;
+    check_separate_connections(&one, &one).await;
 }
 
 #[tokio::test]

@@ -90,7 +90,7 @@ async fn without_a_browser_the_code_is_printed_unless_the_caller_opens_pages() {
         "connection_ways::without_a_browser_the_code_is_printed_unless_the_caller_opens_pages";
     const OWN_PROCESS: &str = "OAUTH_TEST_WITHOUT_BROWSER";
     if std::env::var_os(OWN_PROCESS).is_some() {
-        return no_browser_is_there().await;
+        return print_the_code_without_a_browser().await;
     }
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture", NAME])
@@ -120,7 +120,7 @@ async fn without_a_browser_the_code_is_printed_unless_the_caller_opens_pages() {
     assert_eq!(prompts, 1, "{output}");
 }
 
-async fn no_browser_is_there() {
+async fn print_the_code_without_a_browser() {
     let served = start_twin();
     served.with(|twin| twin.set_polling_interval(1));
     let request = || request(&served).register(ClientMetadata::of_native_app("Notes"));

@@ -85,7 +85,7 @@ async fn a_login_that_a_device_code_cannot_replace_stays_in_the_browser() {
     // A device code request cannot express how the user has to authenticate.
     let acr = |request: AuthorizationRequest| request.extra("acr_values", "gold");
     setup(log_in(&client, DeviceLogin::WhereNoBrowser, acr).await);
-    assert_eq!(asked_for_codes(&served), 0);
+    assert_eq!(count_device_requests(&served), 0);
     // A hint may be omitted.
     let hint = |request: AuthorizationRequest| request.extra("login_hint", "alice");
     let (tokens, codes) = log_in(&client, DeviceLogin::WhereNoBrowser, hint).await;
@@ -105,7 +105,7 @@ async fn a_login_that_a_device_code_cannot_replace_stays_in_the_browser() {
     );
 }
 
-fn asked_for_codes(served: &Served) -> usize {
+fn count_device_requests(served: &Served) -> usize {
     let is_one = |path: &str| path.contains("device");
     served.with(|twin| {
         twin.log()

@@ -65,7 +65,7 @@ impl Wait {
     }
 
     /// Checks that the flow is still pending: its callback is accepted.
-    async fn ends_well(self) -> String {
+    async fn expect_completion(self) -> String {
         let target = self.right();
         let reply = self.get(&target, "").await;
         assert_eq!(status(&reply), "200");
@@ -80,7 +80,7 @@ fn status(reply: &str) -> &str {
 }
 
 /// Checks the rules for all replies.
-fn assert_modest(reply: &str) {
+fn assert_reply_rules(reply: &str) {
     let lower = reply.to_ascii_lowercase();
     for field in [
         "connection: close",
@@ -135,9 +135,9 @@ async fn lo_host_evil() {
         let request = format!("GET {right} HTTP/1.1\r\nHost: {host}\r\n\r\n");
         let reply = wait.raw(request.as_bytes()).await;
         assert_eq!(status(&reply), "403", "{host}");
-        assert_modest(&reply);
+        assert_reply_rules(&reply);
     }
-    wait.ends_well().await;
+    wait.expect_completion().await;
 }
 
 #[tokio::test]
@@ -152,9 +152,9 @@ async fn lo_host_missing() {
     ] {
         let reply = wait.raw(request.as_bytes()).await;
         assert_eq!(status(&reply), "400", "{request}");
-        assert_modest(&reply);
+        assert_reply_rules(&reply);
     }
-    wait.ends_well().await;
+    wait.expect_completion().await;
 }
 
 #[tokio::test]
@@ -173,9 +173,9 @@ async fn lo_wrong_path() {
     ] {
         let reply = wait.get(&format!("{path}{query}"), "").await;
         assert_eq!(status(&reply), "404", "{path}");
-        assert_modest(&reply);
+        assert_reply_rules(&reply);
     }
-    wait.ends_well().await;
+    wait.expect_completion().await;
 }
 
 #[tokio::test]
@@ -191,9 +191,9 @@ async fn only_get_requests_are_accepted() {
         let reply = wait.raw(request.as_bytes()).await;
         assert_eq!(status(&reply), "405", "{method}");
         assert!(reply.contains("Allow: GET\r\n"));
-        assert_modest(&reply);
+        assert_reply_rules(&reply);
     }
-    wait.ends_well().await;
+    wait.expect_completion().await;
 }
 
 #[tokio::test]
@@ -203,7 +203,7 @@ async fn lo_right_and_lo_keepalive() {
     let fields = "Connection: keep-alive\r\nCookie: state=planted; session=planted\r\n";
     let reply = wait.get(&target, fields).await;
     assert_eq!(status(&reply), "200");
-    assert_modest(&reply);
+    assert_reply_rules(&reply);
     assert!(!reply.contains(&state) && !reply.contains("C0DE") && !reply.contains("planted"));
     assert!(wait.task.await.unwrap().is_ok());
 }
@@ -232,11 +232,11 @@ async fn lo_origin() {
     ] {
         let reply = wait.get(target, "Origin: https://evil.example\r\n").await;
         assert_eq!(status(&reply), "400", "{target}");
-        assert_modest(&reply);
+        assert_reply_rules(&reply);
     }
     let twice = format!("/cb?code=a&state={0}&state={0}", wait.state);
     assert_eq!(status(&wait.get(&twice, "").await), "400");
-    wait.ends_well().await;
+    wait.expect_completion().await;
 }
 
 #[tokio::test]
@@ -283,7 +283,7 @@ async fn lo_slowloris() {
             }
         }
     }
-    wait.ends_well().await;
+    wait.expect_completion().await;
 }
 
 /// The oldest connections are closed: there may be 32.
@@ -299,7 +299,7 @@ async fn idle_connections_do_not_block_the_callback() {
     for stream in &mut idle[..60] {
         assert!(matches!(stream.read(&mut byte).await, Ok(0) | Err(_)));
     }
-    wait.ends_well().await;
+    wait.expect_completion().await;
 }
 
 #[tokio::test]
@@ -316,13 +316,13 @@ async fn lo_big_headers() {
     let fields = wait.get(&wait.right(), &"a: b\r\n".repeat(200)).await;
     assert_eq!(status(&fields), "431");
     for reply in [line, field, fields] {
-        assert_modest(&reply);
+        assert_reply_rules(&reply);
     }
     // Cookies are shared by all ports of this host, so there may be many.
     let cookies = format!("Cookie: a={}\r\n", "a".repeat(32 << 10));
     assert_eq!(status(&wait.get("/other", &cookies).await), "404");
     assert_eq!(wait.host, host);
-    wait.ends_well().await;
+    wait.expect_completion().await;
 }
 
 #[tokio::test]
@@ -334,7 +334,7 @@ async fn lo_error_xss() {
     );
     let reply = wait.get(&target, "").await;
     assert_eq!(status(&reply), "200");
-    assert_modest(&reply);
+    assert_reply_rules(&reply);
     assert!(!reply.contains("script") && !reply.contains("alert") && !reply.contains("BOO"));
     assert!(wait.task.await.unwrap().unwrap().ends_with(&target));
 }

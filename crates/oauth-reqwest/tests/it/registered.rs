@@ -5,7 +5,7 @@ use std::sync::mpsc;
 
 use oauth_core::redirect_uri::RedirectUri;
 use oauth_core::{
-    AuthorizationRequest, Client, ClientAuth, ClientId, Moment, PendingAuthorization,
+    AuthorizationRequest, Client, ClientAuth, ClientId, Moment, PendingAuthorization, Secret,
 };
 #[cfg(feature = "blocking")]
 use oauth_reqwest::blocking;
@@ -219,19 +219,55 @@ async fn a_refusal_without_state_is_reported_at_the_timeout() {
     }
 }
 
+/// The page says what the login finds in the same callback: names may be escaped, and a parameter without a value is as
+/// good as none (RFC 6749 section 3.1).
 #[tokio::test]
-async fn the_page_reports_that_the_server_refused() {
-    let listener = Listener::bind().await.unwrap();
+async fn the_page_reports_whether_the_server_refused() {
+    for (response, text) in [
+        ("error=access_denied", "the server refuses it"),
+        ("%65rror=access_denied", "the server refuses it"),
+        ("error=&code=C0DE", "The answer has arrived"),
+        ("error&code=C0DE", "The answer has arrived"),
+    ] {
+        let listener = Listener::bind().await.unwrap();
+        let port = port_of(listener.redirect_uri());
+        let flow = pending(&listener);
+        let url = right(&flow).replace("code=C0DE", response);
+        let waiting = tokio::spawn(async move { listener.wait(&flow, TEST_TIMEOUT).await });
+        let reply = visit(&url, ([127, 0, 0, 1], port).into()).await;
+        assert!(reply.contains(text), "{response}: {reply}");
+        assert!(!reply.contains("access_denied"), "{reply}");
+        assert_eq!(waiting.await.unwrap().unwrap(), url);
+    }
+}
+
+/// A host's name is the same in any case (RFC 9110 section 4.2.3); the callback is at the URI of the flow.
+#[tokio::test]
+async fn the_host_is_compared_case_insensitively() {
+    let listener = Listener::for_redirect_uri(&uri("http://localhost/cb"))
+        .await
+        .unwrap();
     let port = port_of(listener.redirect_uri());
     let flow = pending(&listener);
-    let url = right(&flow).replace("code=C0DE", "error=access_denied");
+    let url = right(&flow);
     let waiting = tokio::spawn(async move { listener.wait(&flow, TEST_TIMEOUT).await });
-    let reply = visit(&url, ([127, 0, 0, 1], port).into()).await;
-    assert!(
-        reply.contains("the server refuses it") && !reply.contains("access_denied"),
-        "{reply}"
-    );
+    let capitals = url.replace("localhost", "LocalHost");
+    let reply = visit(&capitals, ([127, 0, 0, 1], port).into()).await;
+    assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
     assert_eq!(waiting.await.unwrap().unwrap(), url);
+}
+
+/// No error is defined for the return from a logout, so the page says nothing of a login.
+#[tokio::test]
+async fn the_page_of_a_logout_does_not_report_a_login() {
+    let listener = Listener::bind().await.unwrap();
+    let port = port_of(listener.redirect_uri());
+    let url = format!("{}?state=s1&error=x", listener.redirect_uri().as_str());
+    let state = Secret::from("s1");
+    let waiting = tokio::spawn(async move { listener.wait_for_logout(&state, TEST_TIMEOUT).await });
+    let reply = visit(&url, ([127, 0, 0, 1], port).into()).await;
+    assert!(reply.contains("The answer has arrived"), "{reply}");
+    waiting.await.unwrap().unwrap();
 }
 
 /// Over SSH no browser reaches the listener.

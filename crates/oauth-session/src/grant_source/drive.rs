@@ -14,8 +14,7 @@ pub trait TokenDriver: Send + Sync {
     /// Runs an exchange until it is done.
     fn run(&self, exchange: Boxed<Tokens>) -> Answer<'_, Tokens>;
 
-    /// Runs the exchange that revokes a token (RFC 7009) until it is done. Only [`Grants`](crate::Grants)
-    /// call it.
+    /// Runs the exchange that revokes a token (RFC 7009) until it is done. Only logouts call it.
     ///
     /// # Errors
     /// `misuse.not_supported`, unless a driver implements it.

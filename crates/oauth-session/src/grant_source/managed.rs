@@ -1,20 +1,22 @@
-//! The parts of a session that [`Grants`](crate::Grants) uses.
+//! The parts of a session that [`Grants`](crate::Grants) and its logout use.
 
 use std::sync::Arc;
 
 use oauth_core::Tokens;
 use oauth_core::error::Error;
 
-use super::{GrantSource, Inner};
+use super::{GrantSource, Inner, PoolLogout};
 use crate::observe::GrantEvent;
 use crate::renewal_limits::RenewalLimits;
 use crate::runtime;
 use crate::store::{Entry, Store};
 
 impl GrantSource {
-    /// Sets the limits of renewals. Has no effect on a session that callers already use.
-    pub(crate) fn with_renewal_limits(mut self, limits: RenewalLimits) -> Self {
+    /// Makes this a source of a pool, with the limits of its renewals. Has no effect on a session that callers already
+    /// use.
+    pub(crate) fn in_pool(mut self, log_out: PoolLogout, limits: RenewalLimits) -> Self {
         if let Some(session) = Arc::get_mut(&mut self.0) {
+            session.pool_logout = Some(log_out);
             session.renewal_limits = limits;
         }
         self

@@ -1,4 +1,4 @@
-//! A grant as a source of tokens, and its refresh token for use outside a renewal.
+//! A grant as a source of tokens: what is known of it, and its refresh token for use outside a renewal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,21 @@ use crate::source::{Token, TokenSource};
 use crate::store::{Answer, ENDPOINT, Store};
 
 impl GrantSource {
+    /// The name of the record in the store, if there is one.
+    pub fn key(&self) -> Option<&str> {
+        self.0.shared.as_ref().map(|shared| shared.key.as_str())
+    }
+
+    /// The error of the last attempt, if it failed. Callers do not get it while their token is valid.
+    pub fn last_error(&self) -> Option<Error> {
+        self.0.state().keeper.last_error().cloned()
+    }
+
+    /// The newest tokens, valid or not.
+    pub fn latest(&self) -> Option<Arc<Tokens>> {
+        self.0.state().keeper.tokens().cloned()
+    }
+
     /// The latest tokens of the grant, which no worker renews until the [`HeldTokens`] is dropped, or `limit` is over: to use
     /// the refresh token outside a renewal. It waits for a renewal under way. With a store, the lease is short, and
     /// extended meanwhile: if this worker is killed, others renew the grant after

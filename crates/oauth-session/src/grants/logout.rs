@@ -1,26 +1,26 @@
-//! Logs a grant out: revokes its tokens and removes its record. The user is logged out at the server by
-//! `flow/logout.rs` of oauth-core.
+//! Logs a grant out, and those of step-ups beside it. One grant is ended by `grant_source/logout.rs`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use oauth_core::endpoint::revocation::Revocation;
+use oauth_core::Secret;
 use oauth_core::error::Error;
-use oauth_core::exchange::ExchangeExt as _;
 use oauth_core::flow::keeper::GrantId;
-use oauth_core::server::EndpointKind;
-use oauth_core::{Secret, Tokens};
 
 use super::Grants;
 use super::step_ups::{EndSelection, Found, MAX_SAVE_ATTEMPTS, contended};
-use crate::grant_source::GrantSource;
-use crate::hold::HeldLease;
+use crate::grant_source::PoolLogout;
 use crate::store::{RecordTimes, SaveOutcome};
 
-/// The time beyond the longest request for which a renewal under way is waited for.
-const RENEWAL_MARGIN: Duration = Duration::from_secs(15);
-
 impl Grants {
+    /// The logout of a grant by its source, which does not keep the pool alive.
+    pub(super) fn logout_of(&self, id: &GrantId) -> PoolLogout {
+        let (pool, id) = (Arc::downgrade(&self.0), id.clone());
+        Box::new(move || {
+            let (grants, id) = (Self(pool.upgrade()?), id.clone());
+            Some(Box::pin(async move { grants.log_out(&id).await }))
+        })
+    }
+
     /// Logs a grant out: waits for a renewal under way, revokes the tokens (RFC 7009), and removes the record. Workers
     /// that still have the tokens notice at their next read of the store, and use them at most until they are stale.
     /// With a user's ordinary grant, those of step-ups end too; one of a step-up ends alone.
@@ -42,24 +42,7 @@ impl Grants {
 
     /// Ends this one grant only; a login of this worker that is not stored yet ends, too.
     pub(super) async fn end(&self, id: &GrantId) -> Result<(), Error> {
-        let session = self.get(id);
-        let key = session.key().unwrap_or_default().to_owned();
-        let store = &self.0.store;
-        // Before the store is needed: it may be why the login is not stored.
-        let mut revoked = self.revoke(session.end_unsaved_login()?).await;
-        let lease = self.exclude_renewals(&session, &key).await?;
-        // One that came while the lease was waited for.
-        let unsaved = session.end_unsaved_login()?;
-        revoked = revoked.and(self.revoke(unsaved).await);
-        revoked = match session.refresh_from(&**store, &key).await {
-            Ok(()) => revoked.and(self.revoke(session.latest()).await),
-            error => revoked.and(error),
-        };
-        let removal = store.remove(&key).await;
-        drop(lease);
-        session.refresh_from(&**store, &key).await?;
-        removal?;
-        revoked
+        self.get(id).end().await
     }
 
     /// Ends the grant that was found under this id, and none of a later login. Returns whether it is the one that was
@@ -73,7 +56,7 @@ impl Grants {
         let store = &self.0.store;
         let lease = match found {
             Found::Nothing => None,
-            _ => Some(self.exclude_renewals(&session, &key).await?),
+            _ => Some(session.exclude_renewals(store, &key).await?),
         };
         let mut revoked = None;
         for _ in 0..MAX_SAVE_ATTEMPTS {
@@ -84,7 +67,7 @@ impl Grants {
             }
             if let (None, Some(entry)) = (&revoked, entry) {
                 revoked = Some(match session.adopt(entry) {
-                    Ok(()) => self.revoke(session.latest()).await,
+                    Ok(()) => session.revoke(session.latest()).await,
                     error => error,
                 });
             }
@@ -99,27 +82,5 @@ impl Grants {
             }
         }
         Err(contended())
-    }
-
-    /// The lease of the grant, after a renewal under way.
-    async fn exclude_renewals(&self, session: &GrantSource, key: &str) -> Result<HeldLease, Error> {
-        let limit = self.0.driver.longest() + RENEWAL_MARGIN;
-        session.hold_lease(&self.0.store, key, limit).await
-    }
-
-    async fn revoke(&self, tokens: Option<Arc<Tokens>>) -> Result<(), Error> {
-        let Some(tokens) = tokens else {
-            return Ok(());
-        };
-        let server = self.0.client.server();
-        if server.endpoint(EndpointKind::Revocation).is_err() {
-            return Ok(());
-        }
-        let exchange = self
-            .0
-            .client
-            .revoke(Revocation::from_tokens(&tokens))
-            .boxed();
-        self.0.driver.revoke(exchange).await
     }
 }

@@ -34,7 +34,7 @@ async fn save(
 
 /// Retries a save during a failover until it succeeds; returns the new version. A save reported as lost may have
 /// been executed, so the record is read first, as the keeper does.
-async fn save_in_the_end(store: &RedisStore, text: &str) -> u64 {
+async fn save_eventually(store: &RedisStore, text: &str) -> u64 {
     let start = Instant::now();
     while start.elapsed() < MINUTE {
         if let Ok(entry) = store.load(KEY).await {
@@ -78,7 +78,7 @@ async fn a_failover_loses_no_acknowledged_save() {
     }
     watched.lose_sentinel();
     watched.lose_primary();
-    let next = save_in_the_end(&store, "after").await;
+    let next = save_eventually(&store, "after").await;
     assert!(next > last);
     // The save replaced the last record, not an older one.
     let conflict = save(&store, "late", last).await.expect("an answer");
@@ -109,7 +109,7 @@ async fn a_failover_is_followed() {
             .starts_with("master")
     });
     for _ in 0..5 {
-        let next = save_in_the_end(&store, "after").await;
+        let next = save_eventually(&store, "after").await;
         assert!(next > last);
         last = next;
     }

@@ -145,7 +145,11 @@ async fn signed_in(servers: &Servers, store: Option<&Arc<dyn Store>>) -> GrantSo
 }
 
 /// The workers get tokens with the sign-in, while these others renew it.
-async fn hold_against(servers: Servers, workers: [GrantSource; 2], renewing: &[GrantSource]) {
+async fn hold_while_others_renew(
+    servers: Servers,
+    workers: [GrantSource; 2],
+    renewing: &[GrantSource],
+) {
     let resource_client = client(THERE);
     let calls = workers.iter().map(|sign_in| {
         let subject = SubjectTokenSource::new(&client(IDP), sign_in.clone());
@@ -181,14 +185,14 @@ async fn a_held_sign_in_is_not_renewed_by_another_worker() {
         Arc::clone(&store),
     );
     let both = [sign_in, resource_source];
-    hold_against(servers, both.clone(), &both).await;
+    hold_while_others_renew(servers, both.clone(), &both).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_held_sign_in_is_not_renewed_by_another_task_without_a_store() {
     let servers = Servers::default();
     let source = signed_in(&servers, None).await;
-    hold_against(servers, [source.clone(), source], &[]).await;
+    hold_while_others_renew(servers, [source.clone(), source], &[]).await;
 }
 
 #[tokio::test(start_paused = true)]

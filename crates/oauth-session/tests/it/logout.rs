@@ -127,7 +127,7 @@ async fn tokens_renewed_during_a_logout_are_revoked() {
 }
 
 /// A store that fails while it is down.
-struct Flaky(Arc<MemoryStore>, AtomicBool);
+pub(crate) struct Flaky(pub(crate) Arc<MemoryStore>, pub(crate) AtomicBool);
 
 impl Flaky {
     fn up(&self) -> Result<&MemoryStore, Error> {

@@ -13,6 +13,7 @@ mod held;
 mod keyring;
 mod kms;
 mod logout;
+mod logout_of_source;
 mod many;
 mod nodes;
 mod pooler;

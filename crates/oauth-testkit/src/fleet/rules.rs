@@ -296,9 +296,7 @@ impl Simulation {
             return Ok(());
         }
         self.report.reuse_events += 1;
-        self.record_in_transcript(|| {
-            "server: a refresh token was reused, its family is revoked".to_owned()
-        });
+        self.record_in_transcript(|| "server: refresh token reused, family revoked".to_owned());
         let token = self.ledger.sends[send].refresh.clone();
         let sends = self.ledger.sends.iter();
         let sends = sends.filter(|send| send.is_processed && send.refresh == token);

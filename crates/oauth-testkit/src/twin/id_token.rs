@@ -84,6 +84,9 @@ pub(super) fn keys(authority: &Authority) -> Value {
         jwk["kid"] = authority.key_id.as_str().into();
         jwk["use"] = "sig".into();
         jwk["alg"] = alg.as_str().into();
+        if let Some(template) = personality::key_issuer(authority) {
+            jwk["issuer"] = template.into();
+        }
         keys.push(jwk);
     }
     if authority.rules.fapi.is_some() {

@@ -383,6 +383,13 @@ pub(super) fn change_claims(authority: &Authority, claims: &mut Value) {
     }
 }
 
+/// The issuers whose tokens a published key signs, if this server says so of its keys.
+pub(super) fn key_issuer(authority: &Authority) -> Option<&'static str> {
+    let mut deviations = authority.rules.deviations.iter();
+    let has_tenants = deviations.any(|deviation| matches!(deviation, D::TenantIssuer(_)));
+    has_tenants.then_some("https://login.microsoftonline.com/{tenantid}/v2.0")
+}
+
 /// Whether this secret is valid, for a server whose clients sign theirs as a JWT; `None` for other servers.
 pub(super) fn signed_secret(authority: &Authority, secret: &str) -> Option<bool> {
     let rules = &authority.rules;

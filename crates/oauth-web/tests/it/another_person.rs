@@ -22,7 +22,7 @@ fn strict_in_store(config: Config) -> Config {
 }
 
 /// Follows a link of the site to the provider, and returns from there.
-fn there_and_back(world: &mut World, browser: &mut Browser, reply: &Reply) -> Reply {
+fn visit_provider_and_return(world: &mut World, browser: &mut Browser, reply: &Reply) -> Reply {
     let callback = Browser::provider(world, &location(reply));
     let request = browser.request(world, Method::GET, &callback, From::Elsewhere);
     browser.send(world, request, Access::SignedIn).reply()
@@ -30,17 +30,17 @@ fn there_and_back(world: &mut World, browser: &mut Browser, reply: &Reply) -> Re
 
 fn check(world: &mut World, browser: &mut Browser) -> Reply {
     let reply = browser.click(world, "/auth/check?return_to=/shop").reply();
-    there_and_back(world, browser, &reply)
+    visit_provider_and_return(world, browser, &reply)
 }
 
 fn step_up(world: &mut World, browser: &mut Browser, need: &PageRequirements) -> Reply {
     let request = browser.request(world, Method::GET, "/pay", From::Own);
     let ended = browser.send_needing(world, request, Access::SignedIn, Some(need.clone()));
-    there_and_back(world, browser, &ended.reply())
+    visit_provider_and_return(world, browser, &ended.reply())
 }
 
 /// One user signs in, and then another one at the provider.
-fn taken_over(change: impl FnOnce(Config) -> Config) -> (World, Browser) {
+fn sign_in_as_another_user(change: impl FnOnce(Config) -> Config) -> (World, Browser) {
     let (mut world, mut ann) = (World::with(change), Browser::new());
     ann.open(&mut world, "/me");
     ann.click(&mut world, "/me").session();
@@ -77,7 +77,7 @@ fn a_silent_check_that_finds_another_user_ends_the_session() {
         Config::in_store,
         strict_in_store,
     ] {
-        let (mut world, mut ann) = taken_over(change);
+        let (mut world, mut ann) = sign_in_as_another_user(change);
         let has_tokens = world.config.keep != SessionStorage::Identity;
         let reply = check(&mut world, &mut ann);
         assert_eq!(page_after(&reply), "/shop");
@@ -98,11 +98,11 @@ fn a_silent_check_that_finds_another_user_ends_the_session() {
 
 #[test]
 fn a_page_with_an_expired_token_is_not_shown_to_another_user() {
-    let (mut world, mut ann) = taken_over(with_access_token);
+    let (mut world, mut ann) = sign_in_as_another_user(with_access_token);
     world.advance(24 * 3600 / 4);
     let reply = ann.click(&mut world, "/me").reply();
     assert!(location(&reply).contains("prompt=none"));
-    let reply = there_and_back(&mut world, &mut ann, &reply);
+    let reply = visit_provider_and_return(&mut world, &mut ann, &reply);
     assert_eq!(location(&reply), "/me");
     is_signed_out(&mut world, &mut ann, &reply);
 }
@@ -126,7 +126,7 @@ fn a_silent_check_that_finds_the_same_user_renews_the_session() {
 #[test]
 fn a_step_up_as_another_user_is_an_error_and_ends_the_session() {
     for change in [|config| config, Config::in_store, strict_in_store] {
-        let (mut world, mut ann) = taken_over(change);
+        let (mut world, mut ann) = sign_in_as_another_user(change);
         world.provider.twin().set_claim("acr", "mfa");
         let reply = step_up(&mut world, &mut ann, &PageRequirements::acr(["mfa"]));
         assert_eq!(reply.status, StatusCode::FORBIDDEN);
@@ -140,7 +140,7 @@ fn a_step_up_as_another_user_is_an_error_and_ends_the_session() {
 #[test]
 fn a_script_triggered_step_up_refuses_another_user_unless_select_account_is_requested() {
     for (prompt, expected) in [("", "web.another_person"), ("&prompt=select_account", "")] {
-        let (mut world, mut ann) = taken_over(|config| config);
+        let (mut world, mut ann) = sign_in_as_another_user(|config| config);
         world.provider.twin().set_claim("acr", "mfa");
         let mut request = ann.request(&world, Method::GET, "/pay", From::Own);
         put(&mut request.headers, "sec-fetch-mode", "cors");
@@ -149,19 +149,19 @@ fn a_script_triggered_step_up_refuses_another_user_unless_select_account_is_requ
         let ended = ann.send_needing(&mut world, request, Access::SignedIn, need);
         let sign_in = ended.reply().problem.unwrap().sign_in.unwrap();
         let reply = ann.click(&mut world, &format!("{sign_in}{prompt}")).reply();
-        let reply = there_and_back(&mut world, &mut ann, &reply);
+        let reply = visit_provider_and_return(&mut world, &mut ann, &reply);
         assert_eq!(code(&reply), expected);
     }
 }
 
 #[test]
 fn a_check_begun_before_another_user_signed_in_leaves_that_session_alone() {
-    let (mut world, mut ann) = taken_over(Config::in_store);
+    let (mut world, mut ann) = sign_in_as_another_user(Config::in_store);
     let begun = ann.click(&mut world, "/auth/check?return_to=/shop").reply();
     // In another tab.
     let login = ann.click(&mut world, "/auth/login").reply();
-    there_and_back(&mut world, &mut ann, &login);
-    there_and_back(&mut world, &mut ann, &begun);
+    visit_provider_and_return(&mut world, &mut ann, &login);
+    visit_provider_and_return(&mut world, &mut ann, &begun);
     let session = ann.click(&mut world, "/me").session();
     assert_eq!(session.identity.subject, "bob");
 }
@@ -181,9 +181,9 @@ fn a_check_begun_before_a_sign_in_at_another_provider_leaves_that_session_alone(
     // In another tab, with another provider, as another user.
     world.provider.twin().approve_as("bob");
     let login = ann.get(&mut world, "/auth/login?provider=other").reply();
-    there_and_back(&mut world, &mut ann, &login);
+    visit_provider_and_return(&mut world, &mut ann, &login);
     world.provider.twin().approve_as(SUBJECT);
-    let reply = there_and_back(&mut world, &mut ann, &begun);
+    let reply = visit_provider_and_return(&mut world, &mut ann, &begun);
     assert_eq!(location(&reply), "/shop");
     let session = ann.click(&mut world, "/me").session();
     assert_eq!(
@@ -200,7 +200,7 @@ fn a_silent_check_for_another_provider_is_skipped() {
     let mut world = World::with(with_another_provider);
     let mut ann = Browser::new();
     let reply = ann.get(&mut world, "/auth/login?provider=twin").reply();
-    there_and_back(&mut world, &mut ann, &reply);
+    visit_provider_and_return(&mut world, &mut ann, &reply);
     let target = "/auth/check?return_to=/shop&provider=other";
     assert_eq!(location(&ann.click(&mut world, target).reply()), "/shop");
 }
@@ -229,7 +229,7 @@ fn the_id_token_hint_is_sent_if_the_id_token_is_available() {
 
 #[test]
 fn a_cross_site_silent_check_finds_the_strict_cookie_after_a_hop() {
-    let (mut world, mut ann) = taken_over(strict_in_store);
+    let (mut world, mut ann) = sign_in_as_another_user(strict_in_store);
     let target = "/auth/check?return_to=/shop&provider=twin";
     let request = ann.request(&world, Method::GET, target, From::Elsewhere);
     let reply = ann.send(&mut world, request, Access::Open).reply();
@@ -237,18 +237,18 @@ fn a_cross_site_silent_check_finds_the_strict_cookie_after_a_hop() {
     let again = "/auth/check?provider=twin&amp;return_to=%2Fshop\"";
     assert!(reply.body.contains(again), "{}", reply.body);
     let reply = ann.click(&mut world, target).reply();
-    let reply = there_and_back(&mut world, &mut ann, &reply);
+    let reply = visit_provider_and_return(&mut world, &mut ann, &reply);
     is_signed_out(&mut world, &mut ann, &reply);
 }
 
 #[test]
 fn a_sign_in_ends_the_former_session_without_its_cookie() {
     for change in [Config::in_store, strict_in_store] {
-        let (mut world, mut ann) = taken_over(change);
+        let (mut world, mut ann) = sign_in_as_another_user(change);
         let records = world.records().len();
         let reply = ann.click(&mut world, "/auth/login?return_to=/me").reply();
         assert_eq!(
-            page_after(&there_and_back(&mut world, &mut ann, &reply)),
+            page_after(&visit_provider_and_return(&mut world, &mut ann, &reply)),
             "/me"
         );
         let session = ann.click(&mut world, "/me").session();
@@ -267,7 +267,7 @@ fn the_application_receives_the_identity_of_a_replaced_user() {
     for (person, replaced) in [(SUBJECT, None), ("bob", Some(SUBJECT)), ("bob", None)] {
         world.provider.twin().approve_as(person);
         let reply = ann.click(&mut world, "/auth/login?return_to=/shop").reply();
-        let reply = there_and_back(&mut world, &mut ann, &reply);
+        let reply = visit_provider_and_return(&mut world, &mut ann, &reply);
         let signed_out = reply.signed_out.as_ref();
         let signed_out = signed_out.map(|identity| identity.subject.as_str());
         assert_eq!(signed_out, replaced, "{person}");

@@ -23,7 +23,7 @@ thread_local! {
     static STORED: std::cell::RefCell<World> = std::cell::RefCell::new(World::in_store());
 }
 
-fn in_both(check: impl Fn(&mut World)) {
+fn for_both_worlds(check: impl Fn(&mut World)) {
     WORLD.with_borrow_mut(&check);
     STORED.with_borrow_mut(&check);
 }
@@ -33,7 +33,7 @@ proptest! {
 
     #[test]
     fn arbitrary_cookies_are_harmless(line in "([a-zA-Z_-]{0,20}=[ -~]{0,40};? ?){0,6}", sealed in "[12]\\.[A-Za-z0-9_-]{0,9}\\.[A-Za-z0-9_-]{0,120}") {
-        in_both(|world| {
+        for_both_worlds(|world| {
             for target in ["/me", "/auth/logout/done?state=x", "/auth/session"] {
                 let mut ann = Browser::new();
                 let mut request = ann.request(world, Method::GET, target, From::Typed);
@@ -45,7 +45,7 @@ proptest! {
 
     #[test]
     fn arbitrary_callbacks_are_harmless(query in "[ -~]{0,80}", body in "[ -~]{0,80}") {
-        in_both(|world| {
+        for_both_worlds(|world| {
             let mut ann = Browser::new();
             ann.get(world, "/me");
             let query = query.replace('#', "");
@@ -62,7 +62,7 @@ proptest! {
 
     #[test]
     fn arbitrary_targets_are_harmless(target in "/(auth/)?(login|logout|check|callback|session|frontchannel-logout)?[ -~]{0,60}", posts in any::<bool>()) {
-        in_both(|world| {
+        for_both_worlds(|world| {
             let mut ann = Browser::new();
             let method = if posts { Method::POST } else { Method::GET };
             let request = ann.request(world, method, &target, From::Own);

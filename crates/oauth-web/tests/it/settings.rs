@@ -117,7 +117,7 @@ fn a_test_session_passes_admission_and_claim_filters() {
 }
 
 /// A world whose provider has no ID tokens, and identifies users by this member of its API.
-fn without_openid(member: &str) -> World {
+fn world_without_openid(member: &str) -> World {
     let endpoint = Url::parse(&format!("{TWIN}/api/echo")).unwrap();
     World::with(|mut config| {
         let client = config.providers[0].client.clone().unwrap();
@@ -130,7 +130,7 @@ fn without_openid(member: &str) -> World {
 
 #[test]
 fn a_provider_without_id_tokens_identifies_users_by_its_api() {
-    let (mut world, mut ann) = (without_openid("sub"), Browser::new());
+    let (mut world, mut ann) = (world_without_openid("sub"), Browser::new());
     let session = ann.open(&mut world, "/me").session();
     assert_eq!(session.identity.subject, SUBJECT);
     assert_eq!(
@@ -141,7 +141,7 @@ fn a_provider_without_id_tokens_identifies_users_by_its_api() {
         ("hub", TWIN)
     );
     // Without a subject there is no sign-in.
-    let (mut world, mut ann) = (without_openid("nothing"), Browser::new());
+    let (mut world, mut ann) = (world_without_openid("nothing"), Browser::new());
     let reply = ann.open(&mut world, "/me").reply();
     assert_eq!(code(&reply), "userinfo.malformed");
     assert!(ann.cookie(SESSION).is_none());

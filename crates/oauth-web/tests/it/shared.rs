@@ -34,7 +34,7 @@ fn at(path: &str) -> Url {
     Url::parse(&format!("{SHOP}{path}")).unwrap()
 }
 
-fn is_nobody(world: &mut World, browser: &mut Browser, target: &str) -> bool {
+fn is_signed_out(world: &mut World, browser: &mut Browser, target: &str) -> bool {
     let request = browser.request(world, Method::GET, target, From::Own);
     matches!(
         browser.send(world, request, Access::Open),
@@ -70,7 +70,7 @@ fn a_session_of_another_client_or_issuer_is_not_accepted() {
         let client = other_client(&mut ours);
         for provider in [with(client), with(other_issuer())] {
             ours.change(|config| config.providers = vec![provider]);
-            assert!(is_nobody(&mut ours, &mut ann, "/me"), "{keep:?}");
+            assert!(is_signed_out(&mut ours, &mut ann, "/me"), "{keep:?}");
             let request = ann.request(&ours, Method::GET, "/auth/session", From::Own);
             let reply = ann.send(&mut ours, request, Access::Open).reply();
             assert!(reply.body.contains("\"signed_in\":false"), "{}", reply.body);
@@ -81,9 +81,9 @@ fn a_session_of_another_client_or_issuer_is_not_accepted() {
             config.providers = known.clone();
             config.providers[0].id = "renamed".to_owned();
         });
-        assert!(is_nobody(&mut ours, &mut ann, "/me"), "{keep:?}");
+        assert!(is_signed_out(&mut ours, &mut ann, "/me"), "{keep:?}");
         ours.change(|config| config.providers = known);
-        assert!(!is_nobody(&mut ours, &mut ann, "/me"), "{keep:?}");
+        assert!(!is_signed_out(&mut ours, &mut ann, "/me"), "{keep:?}");
     }
 }
 
@@ -103,13 +103,13 @@ fn a_provider_without_metadata_yet_accepts_only_its_own_sessions() {
     // Another worker, while the provider is down.
     world.connected = None;
     world.change(|config| config.providers = vec![registered]);
-    assert!(!is_nobody(&mut world, &mut ann, "/me"));
+    assert!(!is_signed_out(&mut world, &mut ann, "/me"));
     for moved in [
         later().registered("https://other.example", client_id),
         later().registered(issuer, "another"),
     ] {
         world.change(|config| config.providers = vec![moved]);
-        assert!(is_nobody(&mut world, &mut ann, "/me"));
+        assert!(is_signed_out(&mut world, &mut ann, "/me"));
     }
 }
 
@@ -125,14 +125,14 @@ fn sessions_of_a_looked_up_provider_are_valid_while_it_exists() {
     });
     let login = "/auth/login?provider=twin&return_to=/me";
     ann.open(&mut world, login).session();
-    assert!(!is_nobody(&mut world, &mut ann, "/me"));
+    assert!(!is_signed_out(&mut world, &mut ann, "/me"));
     let client = other_client(&mut world);
     world.directory = vec![with(client)];
-    assert!(is_nobody(&mut world, &mut ann, "/me"));
+    assert!(is_signed_out(&mut world, &mut ann, "/me"));
     world.directory.clear();
-    assert!(is_nobody(&mut world, &mut ann, "/me"));
+    assert!(is_signed_out(&mut world, &mut ann, "/me"));
     world.directory.push(provider);
-    assert!(!is_nobody(&mut world, &mut ann, "/me"));
+    assert!(!is_signed_out(&mut world, &mut ann, "/me"));
 }
 
 #[test]
@@ -167,9 +167,9 @@ fn a_cookie_of_another_path_of_the_host_is_not_accepted() {
         site_at(&mut world, "/a", Some("one"));
         ann.open(&mut world, "/a/me").session();
         site_at(&mut world, "/b", Some("one"));
-        assert!(is_nobody(&mut world, &mut ann, "/b/me"), "{keep:?}");
+        assert!(is_signed_out(&mut world, &mut ann, "/b/me"), "{keep:?}");
         site_at(&mut world, "/a/", Some("one"));
-        assert!(!is_nobody(&mut world, &mut ann, "/a/me"), "{keep:?}");
+        assert!(!is_signed_out(&mut world, &mut ann, "/a/me"), "{keep:?}");
     }
 }
 
@@ -190,7 +190,7 @@ fn sites_at_different_paths_of_a_host_keep_each_others_sessions() {
     }
     for path in paths {
         site_at(&mut world, path, None);
-        assert!(!is_nobody(&mut world, &mut ann, &format!("{path}/me")));
+        assert!(!is_signed_out(&mut world, &mut ann, &format!("{path}/me")));
         // Beginning a sign-in does not clear another site's cookies.
         let before = ann.cookies.len();
         for _ in 0..6 {
@@ -200,6 +200,6 @@ fn sites_at_different_paths_of_a_host_keep_each_others_sessions() {
     }
     for path in paths {
         site_at(&mut world, path, None);
-        assert!(!is_nobody(&mut world, &mut ann, &format!("{path}/me")));
+        assert!(!is_signed_out(&mut world, &mut ann, &format!("{path}/me")));
     }
 }

@@ -206,16 +206,16 @@ fn encrypted(provider: &mut TwinDriver, client: Client) -> Client {
 fn an_error_without_a_flow_shows_an_error_page_signed_or_not() {
     let change = |mode| move |config: &mut Config| config.providers[0].response_mode = mode;
     for mode in [ResponseMode::Query, ResponseMode::FormPost] {
-        is_told_apart(|| world(mode));
+        check_error_without_flow(|| world(mode));
     }
     for mode in SIGNED {
-        is_told_apart(|| world(mode));
-        is_told_apart(|| world_of(encrypted, change(mode)));
+        check_error_without_flow(|| world(mode));
+        check_error_without_flow(|| world_of(encrypted, change(mode)));
     }
 }
 
 /// A callback reaches a browser that has no flow: an error is shown, and after anything else a new sign-in begins.
-fn is_told_apart(world: impl Fn() -> World) {
+fn check_error_without_flow(world: impl Fn() -> World) {
     for (is_denied, expected) in [(true, ""), (false, "/auth/login?stage=restart")] {
         let (mut world, mut ann, mut other) = (world(), Browser::new(), Browser::new());
         if is_denied {

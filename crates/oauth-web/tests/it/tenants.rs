@@ -182,7 +182,7 @@ fn a_tenant_session_ends_at_its_own_provider_and_by_its_logout_tokens() {
 const ISSUER_OF_TENANT: &str = "https://twin.example/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0";
 
 /// A site at a server for all tenants, which has an issuer for each in ID tokens.
-fn for_all_tenants() -> World {
+fn world_for_all_tenants() -> World {
     let mut provider = TwinDriver::new(Twin::generic(TWIN));
     let client = for_all(&crate::world::client(&mut provider), &mut provider);
     let twin = provider.twin();
@@ -205,7 +205,7 @@ fn for_all(client: &Client, provider: &mut TwinDriver) -> Client {
 
 #[test]
 fn a_front_channel_logout_ends_the_session_of_the_tenant_named_by_its_issuer() {
-    let (mut world, mut ann) = (for_all_tenants(), Browser::new());
+    let (mut world, mut ann) = (world_for_all_tenants(), Browser::new());
     let session = ann.open(&mut world, "/me").session();
     assert_eq!(session.identity.issuer, ISSUER_OF_TENANT);
     let frame = |issuer: &str, world: &mut World| {
@@ -227,7 +227,7 @@ fn a_front_channel_logout_ends_the_session_of_the_tenant_named_by_its_issuer() {
 
 #[test]
 fn a_sign_in_can_be_started_by_the_issuer_of_a_tenant() {
-    let (mut world, mut ann) = (for_all_tenants(), Browser::new());
+    let (mut world, mut ann) = (world_for_all_tenants(), Browser::new());
     let login = format!("/auth/login?iss={ISSUER_OF_TENANT}");
     let url = location(&ann.get(&mut world, &login).reply());
     assert!(url.starts_with(TWIN), "{url}");

@@ -99,7 +99,7 @@ fn refusal_of(proof: &Proof) -> (&'static str, String) {
     (error.code(), error.detail().unwrap_or_default().to_owned())
 }
 
-fn is(proof: Proof, code: &str, detail: &str) {
+fn assert_refused(proof: Proof, code: &str, detail: &str) {
     assert_eq!(refusal_of(&proof), (error_code(code), detail.to_owned()));
 }
 
@@ -174,13 +174,13 @@ fn malformed_jwt_is_refused() {
     for text in texts {
         assert_eq!(judged(&text), Err("dpop_proof.malformed"), "{text}");
     }
-    is(
+    assert_refused(
         Proof::new().claim("iat", "now"),
         "dpop_proof.malformed",
         "jwt.malformed_claim: iat",
     );
-    is(Proof::new().claim("jti", ""), "dpop_proof.malformed", "jti");
-    is(
+    assert_refused(Proof::new().claim("jti", ""), "dpop_proof.malformed", "jti");
+    assert_refused(
         Proof::new().claim("jti", 1),
         "dpop_proof.malformed",
         "jwt.malformed_claim: jti",
@@ -191,9 +191,9 @@ fn malformed_jwt_is_refused() {
 fn typ_other_than_dpop_jwt_is_refused() {
     for typ in ["JWT", "at+jwt", "dpop", ""] {
         let detail = format!("it is {typ}, expected dpop+jwt");
-        is(Proof::new().header("typ", typ), "dpop_proof.typ", &detail);
+        assert_refused(Proof::new().header("typ", typ), "dpop_proof.typ", &detail);
     }
-    is(
+    assert_refused(
         Proof::new().without("typ"),
         "dpop_proof.typ",
         "it is none, expected dpop+jwt",
@@ -203,7 +203,7 @@ fn typ_other_than_dpop_jwt_is_refused() {
 #[test]
 fn missing_required_claim_is_refused() {
     for name in ["jti", "htm", "htu", "iat"] {
-        is(Proof::new().without(name), "dpop_proof.missing_claim", name);
+        assert_refused(Proof::new().without(name), "dpop_proof.missing_claim", name);
     }
 }
 
@@ -211,21 +211,21 @@ fn missing_required_claim_is_refused() {
 fn algorithm_that_is_not_allowed_is_refused() {
     for alg in ["none", "HS256", "RS256", "ES384", "es256"] {
         let detail = format!("{alg}, allowed: ES256 PS256");
-        is(Proof::new().header("alg", alg), "dpop_proof.alg", &detail);
+        assert_refused(Proof::new().header("alg", alg), "dpop_proof.alg", &detail);
     }
 }
 
 #[test]
 fn jwk_must_be_public_and_match_the_algorithm() {
-    is(
+    assert_refused(
         Proof::new().without("jwk"),
         "dpop_proof.jwk",
-        "there is none",
+        "the header has no jwk object",
     );
-    is(
+    assert_refused(
         Proof::new().header("jwk", "key"),
         "dpop_proof.jwk",
-        "there is none",
+        "the header has no jwk object",
     );
     let jwk: Map<String, Value> = serde_json::from_str(JWK).unwrap();
     let with = |name: &str, value: &str| {
@@ -235,24 +235,24 @@ fn jwk_must_be_public_and_match_the_algorithm() {
     };
     for private in ["d", "p", "k", "oth"] {
         let detail = format!("{private}: only the public half belongs here");
-        is(with(private, "AAAA"), "dpop_proof.jwk", &detail);
+        assert_refused(with(private, "AAAA"), "dpop_proof.jwk", &detail);
     }
-    is(with("x", "AAAA"), "dpop_proof.jwk", "x");
-    is(with("kty", "oct"), "dpop_proof.jwk", "oct P-256");
+    assert_refused(with("x", "AAAA"), "dpop_proof.jwk", "x");
+    assert_refused(with("kty", "oct"), "dpop_proof.jwk", "oct P-256");
     let ed = json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
     let detail = "it does not fit ES256, the proof's alg";
-    is(Proof::new().header("jwk", ed), "dpop_proof.jwk", detail);
+    assert_refused(Proof::new().header("jwk", ed), "dpop_proof.jwk", detail);
 }
 
 #[test]
 fn htm_must_match_the_request_method() {
-    is(
+    assert_refused(
         Proof::new().claim("htm", "POST"),
         "dpop_proof.htm",
         "it is POST, expected GET",
     );
     // Methods are case-sensitive (RFC 9110 section 9.1).
-    is(
+    assert_refused(
         Proof::new().claim("htm", "get"),
         "dpop_proof.htm",
         "it is get, expected GET",
@@ -277,10 +277,10 @@ fn htu_must_match_the_request_url() {
         "https://other.example/orders",
     ] {
         let detail = format!("it is {other}, expected https://api.example/orders");
-        is(Proof::new().claim("htu", other), "dpop_proof.htu", &detail);
+        assert_refused(Proof::new().claim("htu", other), "dpop_proof.htu", &detail);
     }
     let detail = "it is not an absolute http or https URI, expected https://api.example/orders";
-    is(
+    assert_refused(
         Proof::new().claim("htu", "/orders"),
         "dpop_proof.htu",
         detail,
@@ -292,13 +292,13 @@ fn htu_must_match_the_request_url() {
 
 #[test]
 fn ath_must_be_the_hash_of_the_access_token() {
-    is(
+    assert_refused(
         Proof::new().without("ath"),
         "dpop_proof.ath",
         "there is none",
     );
     let other = base64::url_safe(hash(&"other".into()));
-    is(
+    assert_refused(
         Proof::new().claim("ath", other),
         "dpop_proof.ath",
         "it is the hash of a different text",
@@ -315,18 +315,18 @@ fn proof_outside_its_time_window_is_refused() {
         );
     }
     for iat in [0, NOW - 121, NOW + 61] {
-        is(
+        assert_refused(
             Proof::new().claim("iat", iat),
             "dpop_proof.iat",
             &detail(iat),
         );
     }
-    is(
+    assert_refused(
         Proof::new().claim("exp", NOW - 60),
         "dpop_proof.iat",
         "by exp or nbf",
     );
-    is(
+    assert_refused(
         Proof::new().claim("nbf", NOW + 61),
         "dpop_proof.iat",
         "by exp or nbf",

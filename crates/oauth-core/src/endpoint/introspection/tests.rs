@@ -8,7 +8,7 @@ fn state(body: &str) -> Result<IntrospectionResponse, Error> {
     run_with_reply(exchange, json(200, body))
 }
 
-fn alive(body: &str) -> ActiveToken {
+fn active_token(body: &str) -> ActiveToken {
     match state(body) {
         Ok(IntrospectionResponse::Active(token)) => *token,
         other => unreachable!("{other:?}"),
@@ -17,7 +17,7 @@ fn alive(body: &str) -> ActiveToken {
 
 #[test]
 fn standard_members_are_parsed_into_fields() {
-    let token = alive(
+    let token = active_token(
         r#"{"active":true,"scope":"a b","client_id":"c","username":"u","token_type":"Bearer",
             "exp":30,"iat":10,"nbf":20,"sub":"s","aud":["x","y"],"iss":"https://as.example",
             "jti":"j"}"#,
@@ -33,7 +33,7 @@ fn standard_members_are_parsed_into_fields() {
     assert_eq!(token.audience, ["x", "y"]);
     assert_eq!(token.issuer.as_deref(), Some("https://as.example"));
     assert_eq!(token.extra.as_map().keys().collect::<Vec<_>>(), ["jti"]);
-    assert_eq!(alive(r#"{"active":true,"aud":"x"}"#).audience, ["x"]);
+    assert_eq!(active_token(r#"{"active":true,"aud":"x"}"#).audience, ["x"]);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn scope_lists_and_times_as_text_are_read_unless_rules_are_strict() {
 
 #[test]
 fn debug_hides_extra_member_values() {
-    let token = alive(r#"{"active":true,"refresh":"SECRET"}"#);
+    let token = active_token(r#"{"active":true,"refresh":"SECRET"}"#);
     let text = format!("{token:?}");
     assert!(
         text.contains("refresh") && !text.contains("SECRET"),
@@ -119,16 +119,18 @@ fn debug_hides_extra_member_values() {
 fn grant_expiry_members_are_read_and_invalid_ones_ignored() {
     let now = crate::testing::at().now();
     let after = |seconds| Some(now.after(std::time::Duration::from_secs(seconds)));
-    let token =
-        alive(r#"{"active":true,"refresh_token_timeout":100,"authorization_expires_in":"200"}"#);
+    let token = active_token(
+        r#"{"active":true,"refresh_token_timeout":100,"authorization_expires_in":"200"}"#,
+    );
     assert_eq!(token.refresh_token_expires_at, after(100));
     assert_eq!(token.authorization_expires_at, after(200));
     assert!(token.extra.0.is_empty());
     // The timeout must not exceed the authorization, so the earlier expiry applies.
-    let token =
-        alive(r#"{"active":true,"refresh_token_timeout":300,"authorization_expires_in":200}"#);
+    let token = active_token(
+        r#"{"active":true,"refresh_token_timeout":300,"authorization_expires_in":200}"#,
+    );
     assert_eq!(token.refresh_token_expires_at, after(200));
-    let token = alive(r#"{"active":true,"refresh_token_timeout":-1}"#);
+    let token = active_token(r#"{"active":true,"refresh_token_timeout":-1}"#);
     assert_eq!(token.refresh_token_expires_at, None);
     assert!(token.extra.get("refresh_token_timeout").is_some());
 }

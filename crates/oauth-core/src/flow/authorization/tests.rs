@@ -30,7 +30,7 @@ fn authorization_request() -> AuthorizationRequest {
     AuthorizationRequest::new(RedirectUri::parse(CB).unwrap())
 }
 
-fn naming() -> Server {
+fn server_with_iss() -> Server {
     let metadata = json!({"authorization_response_iss_parameter_supported": true});
     server().with_metadata(metadata.as_object().cloned().unwrap())
 }
@@ -78,7 +78,7 @@ fn callback_without_iss_is_refused_if_the_caller_or_server_requires_it() {
     );
     assert_eq!(
         error_code(redeem_callback(
-            &client_of(naming()),
+            &client_of(server_with_iss()),
             authorization_request(),
             "code=c"
         )),
@@ -89,12 +89,21 @@ fn callback_without_iss_is_refused_if_the_caller_or_server_requires_it() {
 #[test]
 fn unverified_error_callback_reports_the_issuer_failure_with_the_error() {
     let refused = "error=access_denied&error_description=no";
-    let error =
-        redeem_callback(&client_of(naming()), authorization_request(), refused).unwrap_err();
+    let error = redeem_callback(
+        &client_of(server_with_iss()),
+        authorization_request(),
+        refused,
+    )
+    .unwrap_err();
     assert_eq!(error.code(), "callback.missing_issuer");
     assert_eq!(error.detail(), Some("it says error=access_denied"));
     let other = format!("{refused}&iss=https://evil.example");
-    let error = redeem_callback(&client_of(naming()), authorization_request(), &other).unwrap_err();
+    let error = redeem_callback(
+        &client_of(server_with_iss()),
+        authorization_request(),
+        &other,
+    )
+    .unwrap_err();
     assert_eq!(error.code(), "callback.issuer");
     assert_eq!(error.detail(), Some("it says error=access_denied"));
 }
@@ -105,7 +114,7 @@ fn errors_without_issuer_quirk_accepts_errors_without_iss_only() {
         quirks: vec![Quirk::ErrorsWithoutIssuer],
         ..Rules::default()
     };
-    let client = client_of(naming().with_rules(rules));
+    let client = client_of(server_with_iss().with_rules(rules));
     let refused = "error=access_denied&error_description=no";
     let error = redeem_callback(&client, authorization_request(), refused).unwrap_err();
     assert_eq!(error.code(), "denied.access_denied");
@@ -128,7 +137,7 @@ fn callbacks_without_issuer_quirk_accepts_a_missing_but_not_a_wrong_iss() {
         quirks: vec![Quirk::CallbacksWithoutIssuer],
         ..Rules::default()
     };
-    let client = client_of(naming().with_rules(rules));
+    let client = client_of(server_with_iss().with_rules(rules));
     assert_eq!(
         error_code(redeem_callback(&client, authorization_request(), "code=c")),
         Ok(())

@@ -266,21 +266,23 @@ impl Keeper {
     /// The user has logged out while these tokens were requested: revokes them. If that fails, there is
     /// nothing left to do.
     pub(super) fn revoke_unwanted(&mut self, unwanted: &Tokens, outcome: Outcome) -> Step {
-        if self
-            .config
-            .server
-            .endpoint(EndpointKind::Revocation)
-            .is_err()
-        {
+        let Some(revocation) = self.revocation(unwanted) else {
             return self.release(outcome);
-        }
+        };
         self.state = Some(State::RevokeUnwanted(outcome));
-        let revocation = Call::new(Arc::clone(&self.config), Revocation::from_tokens(unwanted));
         Step::Run(
             revocation
                 .and_then(|_, ()| Err(Misuse::NoRefreshToken.into()))
                 .boxed(),
         )
+    }
+
+    /// The request that revokes these tokens of the grant (RFC 7009): the refresh token, or without one the access token.
+    /// `None` if the server has no revocation endpoint.
+    pub fn revocation(&self, tokens: &Tokens) -> Option<Call<Revocation>> {
+        let endpoint = self.config.server.endpoint(EndpointKind::Revocation);
+        let revoke = |_| Call::new(Arc::clone(&self.config), Revocation::from_tokens(tokens));
+        endpoint.ok().map(revoke)
     }
 
     /// Forgets the unsaved tokens of a renewal: they are stored, or superseded.

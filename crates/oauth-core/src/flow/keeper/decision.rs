@@ -62,14 +62,15 @@ impl Keeper {
         }
     }
 
-    /// The error that prevents the renewal of a refused token, if each of its successors was refused as well.
+    /// The error that prevents the renewal of a refused token, if each of its successors was refused as well, or reported as
+    /// such by a user who asked for another token.
     pub(super) fn repeated_refusals(&self, now: UnixTime) -> Option<Error> {
         let rest = self
             .record
             .refusals
             .hold(now)
             .filter(|_| self.is_refused())?;
-        let reason = "every new token is refused: the next one is asked for after a pause";
+        let reason = "tokens are replaced too often: the next one is asked for after a pause";
         Some(Error::lost(Cause::unsent_as(reason)).pausing(rest))
     }
 

@@ -6,7 +6,7 @@ use super::reconcile::version;
 use super::record::Record;
 use super::removals::Removals;
 use super::state::State;
-use super::{Entry, Keeper, Step, UnsavedState};
+use super::{Entry, Keeper, Step, Storage, UnsavedState};
 use crate::error::{Error, Misuse};
 use crate::moment::{Moment, UnixTime};
 use crate::token::Tokens;
@@ -71,8 +71,21 @@ impl Keeper {
 
     /// Ends a login that is not stored yet, because the user has logged out, and returns its tokens, which the host
     /// revokes. If it is being saved at this moment, it is revoked by that renewal instead, or the host removes the record.
+    ///
+    /// Without a store no login is ever stored: the known one ends, unless a renewal is under way, for which the host
+    /// waits first.
     pub fn end_unsaved_login(&mut self, at: &Moment) -> Option<Arc<Tokens>> {
         let is_busy = self.is_busy();
+        if self.storage == Storage::Local {
+            let ended = self.record.tokens.clone().filter(|_| !is_busy)?;
+            // Otherwise callers would get the error of a failed renewal until its pause is over. A pause that the server
+            // asked for outlasts the client's own token.
+            if !self.is_client_grant() {
+                self.backoff.clear();
+            }
+            self.adopt(at, Record::default(), self.version + 1);
+            return Some(ended);
+        }
         let UnsavedState::Login(login) = &mut self.unsaved else {
             return None;
         };

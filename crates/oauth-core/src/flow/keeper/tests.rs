@@ -182,13 +182,13 @@ impl TestStore {
     }
 
     fn complete(&mut self, keeper: &mut Keeper, answer: Result<Tokens, Error>) -> Outcome {
-        over(self.go(keeper, Event::Completed(answer)))
+        outcome_of(self.go(keeper, Event::Completed(answer)))
     }
 }
 
 type Outcome = Result<Arc<Tokens>, Error>;
 
-fn over(step: Step) -> Outcome {
+fn outcome_of(step: Step) -> Outcome {
     match step {
         Step::Done(outcome) => outcome,
         step => panic!("not over but {step:?}"),

@@ -256,6 +256,8 @@ fn server_without_s256_or_the_grant_is_refused() {
         "pkce.unsupported"
     );
     assert_eq!(without("S256", "plain"), "pkce.s256_unsupported");
+    // Nobody registers a client, or signs in, to learn that there are no tokens.
+    assert_eq!(without("token_endpoint\"", "x\""), "endpoint.missing");
 
     let refused = connect_to(connect_request().grant(GrantChoice::IdentityAssertion), "").outcome;
     assert_eq!(

@@ -94,7 +94,7 @@ fn signed_jwt(claims: &str) -> String {
 const GOOD: &str = r#"{"iss":"https://as.example","aud":"id","sub":"ann","name":"Ann"}"#;
 const JWT: &str = "application/jwt";
 
-fn told_signed(token: &str) -> Result<Claims, &'static str> {
+fn userinfo_from_signed(token: &str) -> Result<Claims, &'static str> {
     error_code(userinfo_with(
         &signed_client(),
         JWT,
@@ -107,7 +107,7 @@ fn told_signed(token: &str) -> Result<Claims, &'static str> {
 
 #[test]
 fn signed_userinfo_is_verified_and_invalid_claims_are_refused() {
-    let claims = told_signed(&signed_jwt(GOOD)).unwrap();
+    let claims = userinfo_from_signed(&signed_jwt(GOOD)).unwrap();
     assert_eq!(claims.text("name").unwrap(), Some("Ann"));
     let forged = userinfo_with(
         &signed_client(),
@@ -167,7 +167,7 @@ fn signed_userinfo_is_verified_and_invalid_claims_are_refused() {
         ("[]", "jwt.malformed"),
     ] {
         assert_eq!(
-            told_signed(&signed_jwt(claims)).map(drop),
+            userinfo_from_signed(&signed_jwt(claims)).map(drop),
             Err(expected),
             "{claims}"
         );
@@ -177,13 +177,22 @@ fn signed_userinfo_is_verified_and_invalid_claims_are_refused() {
 #[test]
 fn userinfo_without_the_agreed_type_algorithm_or_signature_is_refused() {
     let access = token(r#"{"alg":"ES256","typ":"at+jwt"}"#, GOOD);
-    assert_eq!(told_signed(&access).map(drop), Err("jwt.typ"));
+    assert_eq!(userinfo_from_signed(&access).map(drop), Err("jwt.typ"));
     let none = token(r#"{"alg":"none"}"#, GOOD);
-    assert_eq!(told_signed(&none).map(drop), Err("jws.alg_not_allowed"));
+    assert_eq!(
+        userinfo_from_signed(&none).map(drop),
+        Err("jws.alg_not_allowed")
+    );
     let other = token(r#"{"alg":"RS256"}"#, GOOD);
-    assert_eq!(told_signed(&other).map(drop), Err("jws.alg_not_allowed"));
-    assert_eq!(told_signed("a.b.c.d.e").map(drop), Err("jwe.unexpected"));
-    assert_eq!(told_signed(GOOD).map(drop), Err("jws.malformed"));
+    assert_eq!(
+        userinfo_from_signed(&other).map(drop),
+        Err("jws.alg_not_allowed")
+    );
+    assert_eq!(
+        userinfo_from_signed("a.b.c.d.e").map(drop),
+        Err("jwe.unexpected")
+    );
+    assert_eq!(userinfo_from_signed(GOOD).map(drop), Err("jws.malformed"));
 
     let json = "application/json";
     for (status, media, body, expected) in [

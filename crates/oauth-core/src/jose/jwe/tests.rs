@@ -244,3 +244,38 @@ fn encryption_must_match_the_agreement() {
     assert_eq!(of("d.e.f", Some(&encryption)), Err("jwe.not_encrypted"));
     assert_eq!(of("d.e", Some(&encryption)), Err("jwe.malformed"));
 }
+
+/// "the application receiving them SHOULD verify that their values are identical" (RFC 7519 section 5.3).
+#[test]
+fn claims_replicated_in_the_header_must_equal_the_inner_claims() {
+    // {"iss":"https://as.example","aud":["id"]}, signed and bare.
+    let signed = "e30.eyJpc3MiOiJodHRwczovL2FzLmV4YW1wbGUiLCJhdWQiOlsiaWQiXX0.AA";
+    let bare = r#"{"iss":"https://as.example","aud":["id"]}"#;
+    let judged = |content: &'static str, members: &str| {
+        let header = HEADER.replace('}', &format!(",{members}}}"));
+        let text = fake(content).decrypt(&token(&header));
+        text.map(drop)
+            .map_err(|error| (error.code(), error.detail().map(str::to_owned)))
+    };
+    for content in [signed, bare] {
+        for same in [
+            r#""iss":"https://as.example""#,
+            r#""aud":["id"],"iss":"https:\/\/as.example""#,
+            r#""iss":null"#,
+            r#""exp":7"#,
+        ] {
+            assert_eq!(judged(content, same), Ok(()), "{same}");
+        }
+        for (other, name) in [
+            (r#""iss":"https://evil.example""#, "iss"),
+            (r#""iss":["https://as.example"]"#, "iss"),
+            (r#""aud":"id""#, "aud"),
+            (r#""sub":"ann""#, "sub"),
+        ] {
+            let refused = Err(("jwe.malformed", Some(name.to_owned())));
+            assert_eq!(judged(content, other), refused, "{other}");
+        }
+    }
+    // What has no claims is refused where it is read.
+    assert_eq!(judged("a.b.c", r#""iss":"https://as.example""#), Ok(()));
+}

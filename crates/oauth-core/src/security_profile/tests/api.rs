@@ -79,7 +79,9 @@ fn api_under_fapi_refuses_unbound_tokens() {
         (Some(SecurityProfile::Strict), true),
         (None, true),
     ] {
-        let client = profile.map_or_else(bank, |profile| bank().with_profile(profile));
+        let client = profile.map_or_else(conforming_client, |profile| {
+            conforming_client().with_profile(profile)
+        });
         let verifier = client.introspecting_verifier("https://api.example");
         let by = |proven, more: &str| introspected(&verifier, proven, more);
         assert!(by(ProvenKeys::dpop(JKT), &bound).is_ok(), "{profile:?}");

@@ -34,3 +34,15 @@ fn is_tenant_issuer(template: Option<&str>, iss: &str, claims: &Claims) -> Resul
         .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     Ok(is_plain && !tenant.is_empty() && template.replace("{tenantid}", tenant) == iss)
 }
+
+/// Whether a key that names its issuer may have signed a token with these claims. A server with an issuer for each
+/// tenant has keys for all of them (`{tenantid}`) and keys for one alone.
+///
+/// "Validate the signing key issuer" of
+/// <https://learn.microsoft.com/en-us/entra/identity-platform/claims-validation>
+pub(crate) fn is_issuer_of_key(key_issuer: &str, claims: &Claims) -> bool {
+    let Ok(Some(iss)) = claims.text("iss") else {
+        return false;
+    };
+    key_issuer == iss || is_tenant_issuer(Some(key_issuer), iss, claims).is_ok_and(|is_own| is_own)
+}

@@ -167,6 +167,65 @@ fn audience_may_be_one_of_the_applications_own_clients_only() {
     assert_eq!(judged(foreign, family()), Err("jwt.untrusted_audience"));
 }
 
+/// "Keys that have an issuer value with a GUID ... should only be used when the iss claim in the token matches the value
+/// exactly" (Microsoft Entra, claims validation).
+#[test]
+fn a_key_published_for_an_issuer_verifies_only_its_tokens() {
+    let template = "https://login.example/{tenantid}/v2.0";
+    let issuer = |tenant: &str| template.replace("{tenantid}", tenant);
+    let judged = |key_issuer: Option<&str>, quirks: Vec<Quirk>, tenant: &str| {
+        let client = client(quirks);
+        let member = key_issuer.map_or(String::new(), |named| format!(r#","issuer":{named}"#));
+        let keys = KEYS.replacen(r#""kty""#, &format!(r#""unused":1{member},"kty""#), 1);
+        let stored = KeySet::parse(&keys).unwrap().to_json();
+        let verdicts = [keys, stored].map(|keys| {
+            client.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(&keys).unwrap());
+            let claims = format!(r#""iss":"{}","tid":"{tenant}""#, issuer(tenant));
+            let mut exchange =
+                client.verify_id_token(Secret::from(token("", &claims)), with_nonce());
+            let mut input = Input::Begin;
+            loop {
+                input = match exchange.resume(&at(), input) {
+                    Ok(Step::Verify(_)) => Input::Verified(true),
+                    Ok(Step::Send(_)) => Input::Reply(testing::json(200, &keys)),
+                    Ok(Step::Done(_)) => break Ok(()),
+                    Ok(step) => panic!("{step:?}"),
+                    Err(error) => break Err((error.code(), error.detail().map(str::to_owned))),
+                };
+            }
+        });
+        let [published, stored] = verdicts;
+        assert_eq!(published, stored);
+        published
+    };
+    let for_all = || vec![Quirk::TenantIssuer(template.to_owned())];
+    let quoted = |text: &str| format!(r#""{text}""#);
+    for named in [None, Some(quoted(template)), Some(quoted(&issuer("one")))] {
+        assert_eq!(
+            judged(named.as_deref(), for_all(), "one"),
+            Ok(()),
+            "{named:?}"
+        );
+    }
+    // A value of another type says nothing: the member is not registered.
+    assert_eq!(judged(Some("7"), for_all(), "one"), Ok(()));
+    for named in [
+        issuer("two"),
+        issuer("one").replace("https", "http"),
+        "https://login.example/{tenantid}".to_owned(),
+        String::new(),
+    ] {
+        let detail = format!("only for {named}: the key with the kid 1");
+        let refused = Err(("jws.no_matching_key", Some(detail)));
+        assert_eq!(judged(Some(&quoted(&named)), for_all(), "one"), refused);
+    }
+    // Elsewhere the member has no meaning.
+    let plain = client(Vec::new());
+    let keys = KEYS.replacen(r#""kty""#, r#""issuer":"https://other.example","kty""#, 1);
+    plain.keep_keys(UnixTime::from_secs(NOW), KeySet::parse(&keys).unwrap());
+    assert!(judged_by(&plain, &token("", ""), with_nonce()).is_ok());
+}
+
 #[test]
 fn hmac_id_token_for_another_client_of_the_application_is_refused() {
     let header = r#"{"alg":"HS256"}"#;

@@ -18,6 +18,25 @@ fn variables_configure_server_client_and_authentication() {
     ];
     let request = first_request(&client(from_env(&in_file).unwrap()));
     assert!(form(&request).ends_with(&format!("client_secret={HIDDEN}")));
+    // A secret that was mounted and never filled: the server would only report a wrong one.
+    for (variable, text) in [
+        ("OAUTH_CLIENT_SECRET_FILE", ""),
+        ("OAUTH_CLIENT_SECRET_FILE", "\r\n"),
+        ("OAUTH_CLIENT_KEY_FILE", "\n"),
+    ] {
+        let empty = [google, id, (variable, "/e"), ("/e", text)];
+        let (code, detail) = refused(from_env(&empty));
+        assert_eq!(code, "client_file.unreadable");
+        assert!(detail.contains(": /e is empty ["), "{detail}");
+    }
+    let no_uri = [
+        google,
+        id,
+        ("OAUTH_REDIRECT_URIS", "https://app.example/cb app"),
+    ];
+    let (code, detail) = refused(from_env(&no_uri));
+    assert_eq!(code, "redirect_uri.refused");
+    assert!(detail.contains(": OAUTH_REDIRECT_URIS ["), "{detail}");
     let by_key = [
         google,
         id,
@@ -257,6 +276,16 @@ fn azure_variables_provide_client_id_and_tenant() {
     let mut variables = all.to_vec();
     variables.push(("OAUTH_CLIENT_ID", "own"));
     assert_eq!(from_env(&variables).unwrap().client_id(), "own");
+    let nowhere: Vec<_> = all
+        .into_iter()
+        .filter(|(name, _)| *name != "AZURE_TENANT_ID")
+        .collect();
+    let (code, detail) = refused(from_env(&nowhere));
+    assert_eq!(code, "environment.missing");
+    assert!(
+        detail.contains(": OAUTH_PROVIDER_TENANT or AZURE_TENANT_ID ["),
+        "{detail}"
+    );
     let mut elsewhere = all.to_vec();
     elsewhere.push(("AZURE_AUTHORITY_HOST", "https://login.chinacloudapi.cn/"));
     assert_eq!(refused(from_env(&elsewhere)).0, "workload.setup");

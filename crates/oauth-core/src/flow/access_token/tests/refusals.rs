@@ -12,7 +12,7 @@ fn refused(verifier: &AccessTokenVerifier, scheme: Scheme, more: &str) -> ApiRef
     refusal
 }
 
-fn says(refusal: &ApiRefusal, status: u16, challenge: &str) {
+fn assert_refusal(refusal: &ApiRefusal, status: u16, challenge: &str) {
     assert_eq!(refusal.status, status, "{challenge}");
     assert_eq!(refusal.challenge.as_deref(), Some(challenge));
 }
@@ -24,19 +24,19 @@ fn challenge_states_the_requirements_of_the_api() {
         .require_max_age(Duration::from_secs(60))
         .require_acr(["gold", "silver"])
         .unwrap();
-    says(
+    assert_refusal(
         &verifier.refuse_missing(),
         401,
         r#"Bearer scope="read write""#,
     );
     let bearer = Scheme::Bearer;
     let expired = refused(&verifier, bearer, r#""exp":1"#);
-    says(&expired, 401, r#"Bearer error="invalid_token""#);
+    assert_refusal(&expired, 401, r#"Bearer error="invalid_token""#);
     let unmet = r#"Bearer error="insufficient_user_authentication", acr_values="gold silver", max_age="60""#;
-    says(&refused(&verifier, bearer, ""), 401, unmet);
+    assert_refusal(&refused(&verifier, bearer, ""), 401, unmet);
     let met = format!(r#""acr":"gold","auth_time":{NOW},"scope":"read""#);
     let needed = r#"Bearer error="insufficient_scope", scope="read write""#;
-    says(&refused(&verifier, bearer, &met), 403, needed);
+    assert_refusal(&refused(&verifier, bearer, &met), 403, needed);
 }
 
 #[test]
@@ -48,15 +48,15 @@ fn challenge_has_realm_metadata_and_one_entry_per_scheme() {
     let metadata = r#"resource_metadata="https://api.example/.well-known/x""#;
     let bound = r#""cnf":{"jkt":"k"}"#;
     let only = format!(r#"Bearer {common}, error="invalid_token", {metadata}"#);
-    says(&refused(&verifier, Scheme::Bearer, bound), 401, &only);
+    assert_refusal(&refused(&verifier, Scheme::Bearer, bound), 401, &only);
     let verifier = verifier.with_dpop_algs([Alg::Es256, Alg::EdDsa]);
     let algs = r#"algs="ES256 EdDSA""#;
     let both = format!("{only}, DPoP {common}, {algs}, {metadata}");
-    says(&refused(&verifier, Scheme::Bearer, bound), 401, &both);
+    assert_refusal(&refused(&verifier, Scheme::Bearer, bound), 401, &both);
     let dpop = format!(
         r#"DPoP {common}, error="invalid_token", {algs}, {metadata}, Bearer {common}, {metadata}"#
     );
-    says(&refused(&verifier, Scheme::Dpop, bound), 401, &dpop);
+    assert_refusal(&refused(&verifier, Scheme::Dpop, bound), 401, &dpop);
     let read = challenge::parse([dpop.as_str()]).unwrap();
     assert_eq!(read.len(), 2);
     assert_eq!(
@@ -80,7 +80,7 @@ fn refusal_with_a_proof_uses_the_dpop_scheme() {
     let token = token(AT_JWT, &claims(""));
     let error = verify(&verifier(), &token, ProvenKeys::dpop("k")).unwrap_err();
     let refusal = error.refusal().unwrap();
-    says(refusal, 401, r#"DPoP error="invalid_token", Bearer"#);
+    assert_refusal(refusal, 401, r#"DPoP error="invalid_token", Bearer"#);
     assert_eq!(Error::lost(Cause::unsent("no network")).refusal(), None);
 }
 

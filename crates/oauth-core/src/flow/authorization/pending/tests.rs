@@ -30,14 +30,14 @@ fn judged(client: &Client, parameters: &str) -> Result<(), &'static str> {
 }
 
 /// A server that always returns `iss`.
-fn naming() -> Client {
+fn client_of_server_with_iss() -> Client {
     let metadata = json!({"authorization_response_iss_parameter_supported": true});
     client_of(server().with_metadata(metadata.as_object().cloned().unwrap()))
 }
 
 #[test]
 fn callback_checks_state_then_issuer_then_error_then_code() {
-    let client = naming();
+    let client = client_of_server_with_iss();
     let cases = [
         // Neither code nor error: there is nothing to verify.
         (format!("state=wrong&{OTHER}"), Err("callback.missing_code")),
@@ -71,7 +71,7 @@ fn callback_checks_state_then_issuer_then_error_then_code() {
 
 #[test]
 fn error_of_an_unverified_callback_is_named_in_the_detail() {
-    let client = naming();
+    let client = client_of_server_with_iss();
     let pending = pending(&client, "read");
     let callback = format!(
         "{CB}?error=access_denied&{OTHER}&state={}",

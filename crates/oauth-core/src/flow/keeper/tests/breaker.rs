@@ -233,7 +233,7 @@ fn valid_token_is_returned_while_the_breaker_is_open() {
     assert!(many.fail(0).is_sent());
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     // No lease was acquired.

@@ -103,7 +103,7 @@ fn workers_with_different_certificates_share_a_record_and_use_their_own_tokens()
             let mut keeper = worker(certificate);
             assert!(matches!(store.decide(&mut keeper), Decision::Renew));
             assert_eq!(
-                access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+                access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
                 token
             );
             // The newest refresh token is shared, since the previous one is spent.
@@ -132,7 +132,7 @@ fn workers_with_different_certificates_share_a_record_and_use_their_own_tokens()
         let mut keeper = worker(certificate);
         assert!(matches!(store.decide(&mut keeper), Decision::Renew));
         assert_eq!(
-            access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+            access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
             token
         );
     }
@@ -210,7 +210,7 @@ fn older_copy_does_not_replace_newer_tokens_of_another_certificate() {
         Decision::UseAndRenew(_) | Decision::Renew
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     let refresh = keeper.tokens().unwrap().refresh_token.clone().unwrap();

@@ -126,7 +126,7 @@ fn token_obtained_in_the_future_expires_one_lifetime_after_it_is_seen() {
     let mut keeper = keeper();
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     store.now = START + 600;
@@ -134,7 +134,12 @@ fn token_obtained_in_the_future_expires_one_lifetime_after_it_is_seen() {
 }
 
 /// Fails at this time and renews again exactly after the reported pause.
-fn waits_as_told(keeper: &mut Keeper, store: &mut TestStore, millis: u64, error: &Error) -> u64 {
+fn fail_and_retry_after_the_pause(
+    keeper: &mut Keeper,
+    store: &mut TestStore,
+    millis: u64,
+    error: &Error,
+) -> u64 {
     store.now = START + millis / 1000;
     assert!(
         matches!(store.decide(keeper), Decision::Renew),
@@ -172,9 +177,9 @@ fn renewal_is_allowed_exactly_after_the_reported_retry_after() {
                 .unwrap();
             let mut store = TestStore::new();
             let start = 601_000 + millis;
-            let then = waits_as_told(&mut keeper, &mut store, start, &busy);
+            let then = fail_and_retry_after_the_pause(&mut keeper, &mut store, start, &busy);
             assert!(then >= start + named * 1000, "{then}");
-            waits_as_told(&mut keeper, &mut store, then, &busy);
+            fail_and_retry_after_the_pause(&mut keeper, &mut store, then, &busy);
         }
     }
 }
@@ -186,7 +191,7 @@ fn pause_after_failures_is_reported_and_long_enough() {
         let mut store = TestStore::with(tokens(1));
         let mut millis = 601_999;
         for _ in 0..9 {
-            millis = waits_as_told(&mut keeper, &mut store, millis, &error);
+            millis = fail_and_retry_after_the_pause(&mut keeper, &mut store, millis, &error);
         }
         // Every pause but the first was longer, so this took a while.
         assert!(millis > 601_999 + 60_000, "{millis}");
@@ -275,7 +280,7 @@ fn token_that_expired_during_sleep_is_renewed_once() {
     let mut keeper = keeper();
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     store.now = START + 8 * HOUR;

@@ -5,7 +5,7 @@ use super::*;
 
 /// With a store that always reports a conflict: the number of saves, the pauses in between, and
 /// the outcome.
-fn in_conflict(
+fn resume_with_conflicts(
     store: &mut TestStore,
     keeper: &mut Keeper,
     event: Event,
@@ -47,7 +47,11 @@ fn repeated_store_conflicts_are_retried_with_growing_pauses_and_then_reported() 
     let mut keeper_of_mark = keeper();
     store.now = START + 601;
     let _ = store.decide(&mut keeper_of_mark);
-    let outcome = grown(in_conflict(&mut store, &mut keeper_of_mark, Event::Begin));
+    let outcome = grown(resume_with_conflicts(
+        &mut store,
+        &mut keeper_of_mark,
+        Event::Begin,
+    ));
     let error = outcome.unwrap_err();
     assert_eq!(
         (error.code(), error.endpoint()),
@@ -63,13 +67,17 @@ fn repeated_store_conflicts_are_retried_with_growing_pauses_and_then_reported() 
     let step = store.go(&mut keeper_of_tokens, Event::Begin);
     assert!(matches!(step, Step::Run(_)));
     let fresh = Event::Completed(Ok(tokens_from(2, store.now)));
-    let outcome = grown(in_conflict(&mut store, &mut keeper_of_tokens, fresh));
+    let outcome = grown(resume_with_conflicts(
+        &mut store,
+        &mut keeper_of_tokens,
+        fresh,
+    ));
     assert_eq!(access_of_outcome(outcome), "a2");
     assert!(!keeper_of_tokens.is_stored());
     store.now += 60;
     assert!(keeper_of_tokens.save_again());
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper_of_tokens, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper_of_tokens, Event::Begin))),
         "a2"
     );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
@@ -78,7 +86,11 @@ fn repeated_store_conflicts_are_retried_with_growing_pauses_and_then_reported() 
     let mut keeper_of_login = keeper();
     keeper_of_login.replace(&store.at(), tokens(5)).unwrap();
     assert!(keeper_of_login.save_again());
-    let outcome = grown(in_conflict(&mut store, &mut keeper_of_login, Event::Begin));
+    let outcome = grown(resume_with_conflicts(
+        &mut store,
+        &mut keeper_of_login,
+        Event::Begin,
+    ));
     assert_eq!(access_of_outcome(outcome), "a5");
     assert_eq!(
         keeper_of_login.last_error().unwrap().code(),
@@ -93,7 +105,7 @@ fn repeated_store_conflicts_are_retried_with_growing_pauses_and_then_reported() 
     let step = store.go(&mut keeper_of_end, Event::Begin);
     assert!(matches!(step, Step::Run(_)));
     let ended = Event::Completed(Err(invalid_grant()));
-    let outcome = grown(in_conflict(&mut store, &mut keeper_of_end, ended));
+    let outcome = grown(resume_with_conflicts(&mut store, &mut keeper_of_end, ended));
     assert_eq!(code(outcome), "store.conflict");
 }
 
@@ -114,7 +126,7 @@ fn tokens_whose_save_is_abandoned_during_a_conflict_are_stored_later() {
     store.is_down = false;
     assert!(keeper.save_again());
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a2"
     );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");

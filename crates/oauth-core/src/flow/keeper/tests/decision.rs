@@ -107,12 +107,12 @@ fn access_token_without_refresh_token_is_used_until_it_expires() {
     store.now = START + 599;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     store.now = START + 602;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    let outcome = over(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.no_refresh_token");
 }
 
@@ -160,15 +160,15 @@ fn keeper_without_a_store_renews_with_a_single_request() {
 fn out_of_order_event_ends_the_renewal_with_an_error() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
-    let outcome = over(keeper.resume(&store.at(), Event::Elapsed));
+    let outcome = outcome_of(keeper.resume(&store.at(), Event::Elapsed));
     assert_eq!(code(outcome), "misuse.already_finished");
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    let outcome = over(keeper.resume(&store.at(), Event::Elapsed));
+    let outcome = outcome_of(keeper.resume(&store.at(), Event::Elapsed));
     assert_eq!(code(outcome), "misuse.out_of_order");
     assert!(!keeper.is_busy());
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
 }
@@ -287,7 +287,7 @@ fn closed_keeper_starts_no_request_and_completes_a_sent_one() {
         }
         keeper.drain();
         // Callers that wait for this renewal get the same as a later caller.
-        let error = over(store.go(&mut keeper, event)).unwrap_err();
+        let error = outcome_of(store.go(&mut keeper, event)).unwrap_err();
         assert_eq!(error.code(), "token_source.closed");
         assert_eq!(error.advice(), Advice::GiveUp);
         assert!(store.record().in_flight.is_none());
@@ -325,7 +325,7 @@ fn keeper_known(number: u32) -> Keeper {
     let mut store = TestStore::with(tokens(number));
     let mut keeper = keeper();
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    over(store.go(&mut keeper, Event::Begin)).unwrap();
+    outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
     keeper
 }
 

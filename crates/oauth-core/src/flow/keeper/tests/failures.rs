@@ -21,7 +21,7 @@ fn lost_reply_with_unknown_reuse_is_retried_after_the_token_expires() {
     // The first check finds that it must wait, and there is no second one before the end.
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     store.now = START + 599;
@@ -36,7 +36,7 @@ fn lost_reply_with_unknown_reuse_is_retried_after_the_token_expires() {
 fn lost_reply_with_unknown_reuse_is_retried_at_once_if_the_token_is_refused() {
     let (mut keeper, mut store, _) = failed_renewal(Reuse::Unknown, lost_reply());
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    over(store.go(&mut keeper, Event::Begin)).unwrap();
+    outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
     let decision = keeper.ask(store.now(), Some(&tokens(1)));
     assert!(matches!(decision, Decision::Renew), "{decision:?}");
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
@@ -48,14 +48,14 @@ fn lost_reply_with_revoking_reuse_ends_the_grant() {
     assert_eq!(access_of_outcome(outcome), "a1");
     store.now = START + 600;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    let outcome = over(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
     let error = outcome.unwrap_err();
     assert_eq!(error.code(), "grant.outcome_unknown");
     assert_eq!(error.advice(), Advice::Reauthorize);
     // Other workers read it and do not send either.
     let mut other = keeper_for(Reuse::Unknown);
     assert!(matches!(store.decide(&mut other), Decision::Renew));
-    let outcome = over(store.go(&mut other, Event::Begin));
+    let outcome = outcome_of(store.go(&mut other, Event::Begin));
     assert_eq!(code(outcome), "grant.outcome_unknown");
     assert!(!store.log.contains(&"run"));
 }
@@ -182,7 +182,7 @@ fn ambiguous_error_reply_keeps_the_marker() {
             matches!(store.decide(&mut keeper), Decision::Renew),
             "{expected}"
         );
-        let outcome = over(store.go(&mut keeper, Event::Begin));
+        let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
         assert_eq!(code(outcome), "grant.outcome_unknown", "{expected}");
     }
 }
@@ -204,12 +204,12 @@ fn attempt_known_to_be_unsent_revives_a_grant_that_others_ended() {
     };
     // The marker is stored, but the reply is lost.
     store.entry = Some(Entry { version: 2, record });
-    let outcome = over(store.go(&mut keeper, Event::Failed(lost_reply())));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Failed(lost_reply())));
     assert_eq!(code(outcome), "lost");
     let mut other = keeper_for(Reuse::Revokes);
     store.now += 76;
     let _ = store.decide(&mut other);
-    let outcome = over(store.go(&mut other, Event::Begin));
+    let outcome = outcome_of(store.go(&mut other, Event::Begin));
     assert_eq!(code(outcome), "grant.outcome_unknown");
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let fresh = tokens_from(2, store.now);
@@ -239,7 +239,7 @@ fn invalid_grant_is_stored_and_ends_requests_until_a_login() {
     assert_eq!(code(outcome), "denied.invalid_grant");
     let mut other = keeper_for(Reuse::Unknown);
     assert!(matches!(store.decide(&mut other), Decision::Renew));
-    let outcome = over(store.go(&mut other, Event::Begin));
+    let outcome = outcome_of(store.go(&mut other, Event::Begin));
     assert_eq!(code(outcome), "denied.invalid_grant");
     assert_eq!(store.log, ["load"]);
     keeper
@@ -250,14 +250,14 @@ fn invalid_grant_is_stored_and_ends_requests_until_a_login() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a5"
     );
     // The other worker learns of it within a second.
     store.now += 1;
     assert!(matches!(store.decide(&mut other), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut other, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut other, Event::Begin))),
         "a5"
     );
 }
@@ -286,7 +286,7 @@ fn invalid_grant_is_not_reported_if_the_record_changes_before_the_save() {
     let step = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert!(matches!(step, Step::Save { .. }));
     store.save_elsewhere(&Record::from_tokens(Arc::new(tokens_from(2, store.now))));
-    let outcome = over(store.go(&mut keeper, Event::Saved(SaveOutcome::Conflict)));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Saved(SaveOutcome::Conflict)));
     assert_eq!(access_of_outcome(outcome), "a2");
 }
 
@@ -343,7 +343,7 @@ fn abandoned_request_counts_as_sent_and_abandoned_marker_does_not() {
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Run(_)));
     keeper.abandon(&store.at());
     let _ = store.decide(&mut keeper);
-    let outcome = over(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.outcome_unknown");
 }
 
@@ -357,7 +357,7 @@ fn stored_end_with_a_nonfinal_error_code_is_ignored() {
     let mut keeper = keeper();
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
 }
@@ -376,7 +376,7 @@ fn one_unrotated_refresh_does_not_prove_that_a_revoking_server_never_rotates() {
     assert_eq!(code(store.renew(&mut keeper, Err(lost_reply()))), "lost");
     assert!(store.record().in_flight.is_some());
     let _ = store.decide(&mut keeper);
-    let outcome = over(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.outcome_unknown");
 }
 
@@ -405,7 +405,7 @@ fn retry_after_is_shared_with_all_workers_through_the_store() {
             store.now = now;
             match store.decide(&mut worker) {
                 Decision::Renew => {
-                    let error = over(store.go(&mut worker, Event::Begin)).unwrap_err();
+                    let error = outcome_of(store.go(&mut worker, Event::Begin)).unwrap_err();
                     let rest = error.advice().after().unwrap();
                     assert_eq!((error.code(), rest.as_secs()), ("denied.busy", 36));
                 }
@@ -446,7 +446,7 @@ fn pause_stored_by_a_fast_clock_ends_in_time() {
     let mut worker = keeper_for(Reuse::Tolerated);
     store.now = START + 700;
     let _ = store.decide(&mut worker);
-    let outcome = over(store.go(&mut worker, Event::Begin));
+    let outcome = outcome_of(store.go(&mut worker, Event::Begin));
     assert_eq!(code(outcome), "denied.busy");
     store.now += 61;
     assert!(matches!(store.decide(&mut worker), Decision::Renew));
@@ -460,7 +460,7 @@ fn stored_pause_does_not_withhold_a_valid_token() {
     let mut other = keeper();
     assert!(matches!(store.decide(&mut other), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut other, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut other, Event::Begin))),
         "a1"
     );
     assert!(!store.log.contains(&"run"));

@@ -41,7 +41,7 @@ fn log_in_after(steps: usize, mut keeper: Keeper, mut store: TestStore) -> (Keep
     while !keeper.is_stored() {
         store.now += 1;
         if matches!(store.decide(&mut keeper), Decision::UseAndRenew(_)) {
-            over(store.go(&mut keeper, Event::Begin)).unwrap();
+            outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
         }
     }
     (keeper, store)
@@ -95,7 +95,10 @@ fn later_login_is_stored_even_while_the_first_is_being_saved() {
     let step = keeper.resume(&store.at(), Event::Loaded(None));
     keeper.replace(&store.at(), tokens(6)).unwrap();
     let event = answer(&mut store, step).unwrap();
-    assert_eq!(access_of_outcome(over(store.go(&mut keeper, event))), "a6");
+    assert_eq!(
+        access_of_outcome(outcome_of(store.go(&mut keeper, event))),
+        "a6"
+    );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a6");
     assert_eq!(access_of_decision(store.decide(&mut keeper)), "a6");
 }
@@ -109,7 +112,7 @@ fn login_before_the_first_step_makes_the_renewal_unnecessary() {
     let login = tokens_from(5, store.now);
     keeper.replace(&store.at(), login).unwrap();
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a5"
     );
     assert_eq!(store.log, [""; 0]);
@@ -138,7 +141,7 @@ fn record_read_from_the_store_is_not_saved_as_a_login() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a2"
     );
     assert_eq!(store.log, ["load"]);
@@ -160,7 +163,7 @@ fn older_copy_does_not_replace_its_renewed_successor() {
         let mut store = TestStore::new();
         let mut first = build(store.at(), login.clone());
         let _ = store.decide(&mut first);
-        over(store.go(&mut first, Event::Begin)).unwrap();
+        outcome_of(store.go(&mut first, Event::Begin)).unwrap();
         store.now += later;
         assert!(matches!(
             first.ask(store.now(), Some(&login)),
@@ -173,7 +176,7 @@ fn older_copy_does_not_replace_its_renewed_successor() {
         let mut again = build(store.at(), login.clone());
         assert!(matches!(store.decide(&mut again), Decision::UseAndRenew(_)));
         assert_eq!(
-            access_of_outcome(over(store.go(&mut again, Event::Begin))),
+            access_of_outcome(outcome_of(store.go(&mut again, Event::Begin))),
             "a2"
         );
         assert_eq!(store.log, ["load"]);
@@ -182,7 +185,7 @@ fn older_copy_does_not_replace_its_renewed_successor() {
         again.replace(&store.at(), tokens(5)).unwrap();
         let _ = store.decide(&mut again);
         assert_eq!(
-            access_of_outcome(over(store.go(&mut again, Event::Begin))),
+            access_of_outcome(outcome_of(store.go(&mut again, Event::Begin))),
             "a5"
         );
     }

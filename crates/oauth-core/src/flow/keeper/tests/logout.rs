@@ -3,7 +3,7 @@
 use super::*;
 
 /// A keeper of a server with a revocation endpoint.
-fn forgetting() -> Keeper {
+fn keeper_with_revocation() -> Keeper {
     let mut config = config();
     let server = config.server.clone();
     let server = server
@@ -30,7 +30,7 @@ fn tokens_received_after_a_logout_are_revoked() {
         (tokens(2), "token=r2&token_type_hint=refresh_token"),
         (bare, "token=a2&token_type_hint=access_token"),
     ] {
-        let (mut keeper, mut store) = sent(forgetting());
+        let (mut keeper, mut store) = sent(keeper_with_revocation());
         store.remove();
         let Step::Run(mut revocation) = store.go(&mut keeper, Event::Completed(Ok(fresh))) else {
             panic!("nothing is revoked");
@@ -47,11 +47,11 @@ fn tokens_received_after_a_logout_are_revoked() {
             panic!("no tokens come of it");
         };
         store.log.clear();
-        over(store.go(&mut keeper, Event::Completed(Err(error)))).unwrap_err();
+        outcome_of(store.go(&mut keeper, Event::Completed(Err(error)))).unwrap_err();
         assert_eq!(store.log, ["release"]);
         assert!(store.entry.as_ref().unwrap().is_removed());
         assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-        let outcome = over(store.go(&mut keeper, Event::Begin));
+        let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
         assert_eq!(code(outcome), "grant.no_refresh_token");
     }
 }
@@ -62,7 +62,7 @@ fn missing_or_failing_revocation_leaves_the_record_removed() {
     store.remove();
     store.complete(&mut keeper, Ok(tokens(2))).unwrap_err();
     assert!(store.entry.as_ref().unwrap().is_removed());
-    let (mut keeper, mut store) = sent(forgetting());
+    let (mut keeper, mut store) = sent(keeper_with_revocation());
     store.remove();
     let step = store.go(&mut keeper, Event::Completed(Ok(tokens(2))));
     assert!(matches!(step, Step::Run(_)));
@@ -73,7 +73,7 @@ fn missing_or_failing_revocation_leaves_the_record_removed() {
 /// On some servers a revocation ends all grants of the user, including the new login.
 #[test]
 fn tokens_replaced_by_a_new_login_are_not_revoked() {
-    let (mut keeper, mut store) = sent(forgetting());
+    let (mut keeper, mut store) = sent(keeper_with_revocation());
     store.remove();
     let login = Record {
         login: Some("two".to_owned()),
@@ -97,7 +97,7 @@ fn logout_after_the_record_was_read_prevents_the_login_from_being_stored() {
             store.remove();
         }
         let seen = store.entry.as_ref().map_or(0, |entry| entry.version);
-        let mut keeper = forgetting();
+        let mut keeper = keeper_with_revocation();
         let at = store.at();
         keeper
             .replace_at_version(&at, stepped_up.clone(), seen)
@@ -112,7 +112,7 @@ fn logout_after_the_record_was_read_prevents_the_login_from_being_stored() {
         };
         assert_eq!(request.uri(), "https://as.example/revoke");
         let step = store.go(&mut keeper, Event::Completed(Err(lost_reply())));
-        assert_eq!(code(over(step)), "grant.no_refresh_token");
+        assert_eq!(code(outcome_of(step)), "grant.no_refresh_token");
         assert!(store.entry.as_ref().unwrap().is_removed());
         assert!(keeper.is_stored() && keeper.tokens().is_none());
         let error = keeper.last_error().unwrap();
@@ -122,14 +122,14 @@ fn logout_after_the_record_was_read_prevents_the_login_from_being_stored() {
             .replace(&store.at(), tokens_from(8, START + 2))
             .unwrap();
         assert!(keeper.save_again());
-        over(store.go(&mut keeper, Event::Begin)).unwrap();
+        outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
     }
     // The tombstone that the host has read, and another worker's record, are replaced as usual.
     for others in [false, true] {
         let mut store = TestStore::with(first.clone());
         store.remove();
         let seen = store.entry.as_ref().unwrap().version;
-        let mut keeper = forgetting();
+        let mut keeper = keeper_with_revocation();
         keeper
             .replace_at_version(&store.at(), stepped_up.clone(), seen)
             .unwrap();
@@ -140,7 +140,7 @@ fn logout_after_the_record_was_read_prevents_the_login_from_being_stored() {
             });
         }
         assert!(keeper.save_again());
-        let stored = over(store.go(&mut keeper, Event::Begin)).unwrap();
+        let stored = outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
         assert!(
             stored
                 .access_token
@@ -163,7 +163,7 @@ fn saved_late(keeper: &mut Keeper, store: &mut TestStore) -> Result<String, &'st
     assert!(keeper.save_again());
     let outcome = match store.go(keeper, Event::Begin) {
         Step::Run(_) => store.complete(keeper, Err(lost_reply())),
-        step => over(step),
+        step => outcome_of(step),
     };
     let error = outcome.map_err(|error| error.code());
     error.map(|tokens| tokens.access_token.expose().clone())
@@ -179,7 +179,7 @@ fn unsaved_login_is_not_stored_over_a_later_logout() {
         (tombstone(0, 9), Ok("a7".to_owned())),
         (None, Ok("a7".to_owned())),
     ] {
-        let (mut store, mut keeper) = (TestStore::new(), forgetting());
+        let (mut store, mut keeper) = (TestStore::new(), keeper_with_revocation());
         (store.now, store.is_down) = (at, true);
         keeper.replace(&store.at(), tokens_from(7, at)).unwrap();
         assert_eq!(saved_late(&mut keeper, &mut store), Ok("a7".to_owned()));
@@ -199,13 +199,13 @@ fn failed_login_save_is_revoked_after_a_later_logout_and_kept_after_an_earlier_o
         if is_removed_before {
             store.remove();
         }
-        let mut keeper = forgetting();
+        let mut keeper = keeper_with_revocation();
         keeper.replace(&store.at(), tokens(7)).unwrap();
         assert!(keeper.save_again());
         let _ = keeper.resume(&store.at(), Event::Begin);
         let step = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
         assert!(matches!(step, Step::Save { .. }));
-        over(store.go(&mut keeper, Event::Failed(lost_reply()))).unwrap();
+        outcome_of(store.go(&mut keeper, Event::Failed(lost_reply()))).unwrap();
         if is_removed_before {
             assert_eq!(saved_late(&mut keeper, &mut store).as_deref(), Ok("a7"));
             continue;
@@ -220,7 +220,7 @@ fn failed_login_save_is_revoked_after_a_later_logout_and_kept_after_an_earlier_o
 
 #[test]
 fn login_during_a_renewal_is_not_stored_over_a_later_logout() {
-    let (mut keeper, mut store) = sent(forgetting());
+    let (mut keeper, mut store) = sent(keeper_with_revocation());
     store.now += 5;
     let login = tokens_from(7, store.now);
     keeper.replace(&store.at(), login).unwrap();
@@ -236,7 +236,7 @@ fn login_during_a_renewal_is_not_stored_over_a_later_logout() {
 /// The logout of a worker whose own login is not stored yet.
 #[test]
 fn logout_ends_a_login_that_is_not_stored_yet() {
-    let (mut store, mut keeper) = (TestStore::new(), forgetting());
+    let (mut store, mut keeper) = (TestStore::new(), keeper_with_revocation());
     store.is_down = true;
     keeper.replace(&store.at(), tokens(7)).unwrap();
     saved_late(&mut keeper, &mut store).unwrap();
@@ -246,11 +246,36 @@ fn logout_ends_a_login_that_is_not_stored_yet() {
     assert!(keeper.end_unsaved_login(&store.at()).is_none());
 }
 
+/// Without a store, no login is ever stored.
+#[test]
+fn logout_ends_a_login_without_a_store_unless_a_renewal_is_running() {
+    let mut store = TestStore::new();
+    let mut keeper = Keeper::new(config(), GrantId::unnamed_person());
+    keeper.replace(&store.at(), tokens(7)).unwrap();
+    let refused = tokens(7);
+    let now = store.at().now();
+    assert!(matches!(keeper.ask(now, Some(&refused)), Decision::Renew));
+    assert!(keeper.end_unsaved_login(&store.at()).is_none());
+    let step = keeper.resume(&store.at(), Event::Begin);
+    assert!(matches!(step, Step::Run(_)));
+    assert!(keeper.end_unsaved_login(&store.at()).is_none());
+    let step = keeper.resume(&store.at(), Event::Completed(Err(invalid_grant())));
+    assert_eq!(code(outcome_of(step)), "denied.invalid_grant");
+    let ended = keeper.end_unsaved_login(&store.at());
+    assert_eq!(ended.as_deref().map(access), Some("a7"));
+    assert!(keeper.tokens().is_none());
+    // Callers do not get the error of that renewal.
+    assert!(matches!(keeper.ask(now, None), Decision::Renew));
+    let step = keeper.resume(&store.at(), Event::Begin);
+    assert_eq!(code(outcome_of(step)), "grant.no_refresh_token");
+    assert!(keeper.end_unsaved_login(&store.at()).is_none());
+}
+
 /// Its save is in progress and may complete before or after the removal.
 #[test]
 fn logout_during_a_save_in_conflict_revokes_the_login_and_keeps_the_stored_record() {
     for is_another_stored in [false, true] {
-        let (mut store, mut keeper) = (TestStore::new(), forgetting());
+        let (mut store, mut keeper) = (TestStore::new(), keeper_with_revocation());
         keeper.replace(&store.at(), tokens(7)).unwrap();
         assert!(keeper.save_again());
         let _ = keeper.resume(&store.at(), Event::Begin);
@@ -274,7 +299,7 @@ fn logout_during_a_save_in_conflict_revokes_the_login_and_keeps_the_stored_recor
 /// A dropped driver does not know the state of the store.
 #[test]
 fn login_whose_save_was_abandoned_is_not_stored_over_a_later_logout() {
-    let (mut store, mut keeper) = (TestStore::new(), forgetting());
+    let (mut store, mut keeper) = (TestStore::new(), keeper_with_revocation());
     keeper.replace(&store.at(), tokens(7)).unwrap();
     assert!(keeper.save_again());
     let _ = keeper.resume(&store.at(), Event::Begin);
@@ -288,7 +313,7 @@ fn login_whose_save_was_abandoned_is_not_stored_over_a_later_logout() {
 
 #[test]
 fn after_an_unsaved_login_is_ended_the_stored_login_can_be_read() {
-    let (mut store, mut keeper) = (TestStore::with(tokens(1)), forgetting());
+    let (mut store, mut keeper) = (TestStore::with(tokens(1)), keeper_with_revocation());
     let stored = store.entry.clone().unwrap();
     keeper.learn(&store.at(), stored.clone()).unwrap();
     keeper.replace(&store.at(), tokens(7)).unwrap();
@@ -302,7 +327,7 @@ fn after_an_unsaved_login_is_ended_the_stored_login_can_be_read() {
 
 #[test]
 fn login_whose_save_completes_after_its_logout_is_revoked() {
-    let (mut store, mut keeper) = (TestStore::new(), forgetting());
+    let (mut store, mut keeper) = (TestStore::new(), keeper_with_revocation());
     keeper.replace(&store.at(), tokens(7)).unwrap();
     assert!(keeper.save_again());
     let _ = keeper.resume(&store.at(), Event::Begin);

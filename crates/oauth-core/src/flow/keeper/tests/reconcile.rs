@@ -17,7 +17,7 @@ fn of(login: &str, number: u32, received_at: u64) -> Record {
 fn worker(store: &mut TestStore) -> Keeper {
     let mut keeper = keeper();
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    over(store.go(&mut keeper, Event::Begin)).unwrap();
+    outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
     keeper
 }
 
@@ -45,7 +45,7 @@ fn worker_with_the_old_login_takes_the_new_one_after_a_logout() {
     assert!(matches!(decision, Decision::Renew), "{decision:?}");
     store.log.clear();
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a7"
     );
     assert_eq!(store.log, ["load"]);
@@ -88,7 +88,7 @@ fn removed_record_leaves_the_worker_without_a_token() {
         store.decide(&mut keeper),
         Decision::UseAndRenew(_)
     ));
-    let outcome = over(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.no_refresh_token");
     let decision = store.decide(&mut keeper);
     let error = "grant.no_refresh_token";
@@ -109,14 +109,16 @@ fn login_replaces_a_removed_record() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a5"
     );
     assert_eq!(store.version(), 3);
 }
 
 /// A worker has renewed, and the store has lost the result.
-fn lost_save(remaining: impl FnOnce(&TestStore) -> Option<Entry>) -> (Keeper, TestStore) {
+fn keeper_after_lost_save(
+    remaining: impl FnOnce(&TestStore) -> Option<Entry>,
+) -> (Keeper, TestStore) {
     let mut store = stored_entry(&of("one", 1, START));
     let mut keeper = worker(&mut store);
     let remaining = remaining(&store);
@@ -135,14 +137,14 @@ fn lost_save(remaining: impl FnOnce(&TestStore) -> Option<Entry>) -> (Keeper, Te
 fn worker_restores_tokens_that_the_store_has_lost() {
     let whats: [fn(&TestStore) -> Option<Entry>; 2] = [|store| store.entry.clone(), |_| None];
     for what in whats {
-        let (mut keeper, mut store) = lost_save(what);
+        let (mut keeper, mut store) = keeper_after_lost_save(what);
         store.now += 511;
         assert!(matches!(
             store.decide(&mut keeper),
             Decision::UseAndRenew(_)
         ));
         assert_eq!(
-            access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+            access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
             "a3"
         );
         assert_eq!(in_store(&store), (Some("one".to_owned()), "a3".to_owned()));
@@ -171,7 +173,7 @@ fn marker_of_an_unsent_request_stays_ignored_after_being_restored() {
         };
         step = keeper.resume(&store.at(), event);
     }
-    let outcome = over(store.go(&mut keeper, Event::Failed(lost_reply())));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Failed(lost_reply())));
     assert_eq!(code(outcome), "lost");
     store.is_held = true;
     store.now += 1;
@@ -205,14 +207,14 @@ fn ended_grant_keeps_its_reason_after_the_store_loses_the_record() {
         step = keeper.resume(&store.at(), event);
     }
     store.lose(None);
-    let outcome = over(store.go(&mut keeper, Event::Saved(SaveOutcome::Conflict)));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Saved(SaveOutcome::Conflict)));
     assert_eq!(code(outcome), "grant.outcome_unknown");
     assert_eq!(store.record().ended, Some(GrantEnd::OutcomeUnknown));
 }
 
 #[test]
 fn newest_refresh_token_is_sent_after_the_store_has_lost_records() {
-    let (mut keeper, mut store) = lost_save(|store| store.entry.clone());
+    let (mut keeper, mut store) = keeper_after_lost_save(|store| store.entry.clone());
     store.now += 601;
     let _ = store.decide(&mut keeper);
     let request = store.renewal_request(&mut keeper);
@@ -233,7 +235,7 @@ fn worker_restores_a_marker_that_the_store_has_lost() {
     store.lose(before);
     let _ = store.decide(&mut keeper);
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     assert!(store.record().in_flight.is_some());
@@ -243,7 +245,7 @@ fn worker_restores_a_marker_that_the_store_has_lost() {
 fn new_tokens_are_stored_even_if_the_store_has_lost_the_previous_ones() {
     let whats: [fn(&TestStore) -> Option<Entry>; 2] = [|store| store.entry.clone(), |_| None];
     for what in whats {
-        let (mut keeper, mut store) = lost_save(what);
+        let (mut keeper, mut store) = keeper_after_lost_save(what);
         let remaining = store.entry.clone();
         store.now += 601;
         let _ = store.decide(&mut keeper);
@@ -260,23 +262,23 @@ fn new_tokens_are_stored_even_if_the_store_has_lost_the_previous_ones() {
 
 #[test]
 fn record_missing_after_thirty_days_is_treated_as_removed() {
-    let (mut keeper, mut store) = lost_save(|_| None);
+    let (mut keeper, mut store) = keeper_after_lost_save(|_| None);
     store.now += 30 * DAY;
     let _ = store.decide(&mut keeper);
-    let outcome = over(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.no_refresh_token");
     assert!(store.entry.is_none());
 }
 
 #[test]
 fn store_with_restarted_versions_does_not_lose_a_login() {
-    let (mut keeper, mut store) = lost_save(|_| None);
+    let (mut keeper, mut store) = keeper_after_lost_save(|_| None);
     store.now += 601;
     store.save_elsewhere(&of("two", 7, store.now));
     assert_eq!(store.version(), 1);
     let _ = store.decide(&mut keeper);
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a7"
     );
     assert_eq!(in_store(&store), (Some("two".to_owned()), "a7".to_owned()));
@@ -348,7 +350,9 @@ fn possibly_saved_login_is_stored_again_if_the_store_lost_the_record() {
     let _ = keeper.resume(&store.at(), Event::Begin);
     let _ = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Failed(lost_reply())))),
+        access_of_outcome(outcome_of(
+            store.go(&mut keeper, Event::Failed(lost_reply()))
+        )),
         "a5"
     );
     store.lose(None);
@@ -358,7 +362,7 @@ fn possibly_saved_login_is_stored_again_if_the_store_lost_the_record() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a5"
     );
     assert_eq!(in_store(&store).1, "a5");
@@ -373,13 +377,15 @@ fn possibly_saved_login_is_not_stored_after_a_logout() {
     let _ = keeper.resume(&store.at(), Event::Begin);
     let _ = keeper.resume(&store.at(), Event::Loaded(store.entry.clone()));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Failed(lost_reply())))),
+        access_of_outcome(outcome_of(
+            store.go(&mut keeper, Event::Failed(lost_reply()))
+        )),
         "a5"
     );
     store.remove();
     store.now += 1;
     let _ = store.decide(&mut keeper);
-    let outcome = over(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "grant.no_refresh_token");
     assert!(store.entry.as_ref().unwrap().is_removed());
 }
@@ -397,7 +403,7 @@ fn tokens_read_during_a_save_are_returned_until_it_completes() {
     store.save_elsewhere(&Record::from_tokens(Arc::new(bare(1, START))));
     let _ = store.decide(&mut keeper);
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     store.now = START + 520;
@@ -417,7 +423,7 @@ fn tokens_read_during_a_save_are_returned_until_it_completes() {
     assert!(matches!(step, Step::Save { .. }), "{step:?}");
     assert_eq!(access_of_decision(store.decide(&mut keeper)), "a2");
     assert_eq!(
-        access_of_outcome(over(
+        access_of_outcome(outcome_of(
             store.go(&mut keeper, Event::Saved(SaveOutcome::At(3)))
         )),
         "a3"

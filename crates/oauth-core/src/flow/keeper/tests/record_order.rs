@@ -12,7 +12,7 @@ fn restored_backup_of_the_same_login_is_not_newer_despite_its_version() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     let old = store.entry.clone().unwrap();
@@ -42,7 +42,7 @@ fn stored_record_with_the_same_refresh_token_is_taken() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     let old = store.record();
@@ -64,7 +64,7 @@ fn stored_record_with_the_same_refresh_token_is_taken() {
     store.now += 601;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a9"
     );
     assert_eq!(store.version(), version);
@@ -110,7 +110,7 @@ fn the_token_with_more_renewals_is_newer_if_the_refresh_token_is_the_same() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     store.now = START + 601;

@@ -36,11 +36,11 @@ fn go(
 /// The store saved the marker of the first refresh and nothing after it: `a2` was returned, and only this
 /// worker has `r2`.
 fn keeper_with_unsaved_tokens() -> (Keeper, TestStore) {
-    stranded_with(|_| ())
+    keeper_with_changed_unsaved_tokens(|_| ())
 }
 
 /// The same, with this change to the new tokens.
-fn stranded_with(change: impl FnOnce(&mut Tokens)) -> (Keeper, TestStore) {
+fn keeper_with_changed_unsaved_tokens(change: impl FnOnce(&mut Tokens)) -> (Keeper, TestStore) {
     let mut store = TestStore::new();
     store.save_elsewhere(&Record {
         login: Some("one".to_owned()),
@@ -84,7 +84,7 @@ fn unsaved_tokens_are_used_for_the_next_refresh_and_saved_later() {
     // The store accepts them once it is writable.
     assert!(keeper.save_again());
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a4"
     );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a4");
@@ -152,7 +152,7 @@ fn possibly_stored_refresh_token_is_not_sent_without_a_lease() {
 /// Other workers have the refresh token too if the server does not rotate it.
 #[test]
 fn stored_refresh_token_is_not_sent_without_a_lease() {
-    let (mut keeper, mut store) = stranded_with(|fresh| {
+    let (mut keeper, mut store) = keeper_with_changed_unsaved_tokens(|fresh| {
         fresh.refresh_token = tokens(1).refresh_token;
     });
     store.now += 601;
@@ -168,6 +168,9 @@ fn unavailable_store_prevents_a_renewal_of_unsaved_tokens() {
     store.now += 601;
     store.is_down = true;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    assert_eq!(code(over(store.go(&mut keeper, Event::Begin))), "lost");
+    assert_eq!(
+        code(outcome_of(store.go(&mut keeper, Event::Begin))),
+        "lost"
+    );
     assert!(!store.log.contains(&"run"));
 }

@@ -41,7 +41,7 @@ fn newer_token_of_another_worker_is_used_instead_of_renewing() {
     let mut store = stale(&mut keeper);
     store.save_elsewhere(&Record::from_tokens(Arc::new(tokens_from(2, store.now))));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a2"
     );
     assert_eq!(store.log, ["load"]);
@@ -53,7 +53,7 @@ fn renewal_after_another_workers_login_uses_its_refresh_token() {
     let mut keeper = keeper();
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     let login = Record {
@@ -66,7 +66,7 @@ fn renewal_after_another_workers_login_uses_its_refresh_token() {
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     store.log.clear();
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a9"
     );
     assert_eq!(store.log, ["load"]);
@@ -97,7 +97,7 @@ fn worker_waits_and_reloads_while_another_holds_the_lease() {
     assert!(pause < Duration::from_secs(1), "{pause:?}");
     store.save_elsewhere(&Record::from_tokens(Arc::new(tokens_from(2, store.now))));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Elapsed))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Elapsed))),
         "a2"
     );
     assert_eq!(store.log, ["load", "lease", "load"]);
@@ -108,7 +108,7 @@ fn valid_token_is_used_while_another_worker_holds_the_lease() {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper();
     let _ = store.decide(&mut keeper);
-    over(store.go(&mut keeper, Event::Begin)).unwrap();
+    outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
     store.now = START + 520;
     store.is_held = true;
     assert!(matches!(
@@ -116,7 +116,7 @@ fn valid_token_is_used_while_another_worker_holds_the_lease() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     // The next attempt is delayed, but not for a caller whose token was refused.
@@ -208,7 +208,7 @@ fn store_too_slow_for_the_marker_is_reported_and_the_marker_removed() {
     let saved = slow_marker(&mut store, &mut keeper, Event::Begin);
     assert!(matches!(store.go(&mut keeper, saved), Step::Wait(_)));
     let saved = slow_marker(&mut store, &mut keeper, Event::Elapsed);
-    let outcome = over(store.go(&mut keeper, saved));
+    let outcome = outcome_of(store.go(&mut keeper, saved));
     assert_eq!(code(outcome), "lost.unsent");
     assert!(store.record().in_flight.is_none());
 }

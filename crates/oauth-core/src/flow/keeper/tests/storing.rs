@@ -8,18 +8,21 @@ fn unavailable_store_does_not_withhold_a_valid_token() {
     let mut keeper = keeper();
     store.is_down = true;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    assert_eq!(code(over(store.go(&mut keeper, Event::Begin))), "lost");
+    assert_eq!(
+        code(outcome_of(store.go(&mut keeper, Event::Begin))),
+        "lost"
+    );
     store.is_down = false;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
     store.is_down = true;
     store.now = START + 590;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
 }
@@ -60,7 +63,7 @@ fn tokens_are_returned_after_five_failed_saves_and_stored_later() {
         step = store.go(&mut keeper, Event::Elapsed);
     }
     assert_eq!(pauses, [200, 400, 800, 1600]);
-    assert_eq!(access_of_outcome(over(step)), "a2");
+    assert_eq!(access_of_outcome(outcome_of(step)), "a2");
     // Five saves and the lease release.
     assert_eq!(store.log.len(), 6);
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a1");
@@ -70,7 +73,7 @@ fn tokens_are_returned_after_five_failed_saves_and_stored_later() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a2"
     );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
@@ -88,7 +91,7 @@ fn tokens_of_an_abandoned_save_are_stored_before_they_are_returned() {
     assert!(matches!(store.go(&mut keeper, Event::Begin), Step::Wait(_)));
     store.is_down = false;
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Elapsed))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Elapsed))),
         "a2"
     );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a2");
@@ -129,7 +132,7 @@ fn record_of_another_grant_is_refused_and_left_unchanged() {
         let mut store = stranger(id);
         let mut keeper = keeper();
         let _ = store.decide(&mut keeper);
-        let outcome = over(store.go(&mut keeper, Event::Begin));
+        let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
         assert_eq!(code(outcome), "stored.grant");
         assert_eq!(store.log, ["load"]);
     }
@@ -143,7 +146,7 @@ fn record_of_another_grant_is_refused_and_left_unchanged() {
     let mut store = TestStore::with(foreign);
     let mut keeper = keeper();
     let _ = store.decide(&mut keeper);
-    let outcome = over(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
     assert_eq!(code(outcome), "stored.issuer");
 }
 
@@ -170,7 +173,7 @@ fn login_replaces_the_stored_record() {
             Decision::UseAndRenew(_)
         ));
         assert_eq!(
-            access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+            access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
             "a5"
         );
         assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a5");
@@ -207,7 +210,7 @@ fn login_during_a_renewal_is_stored_after_it() {
     };
     assert_eq!(access(&tokens), "a5");
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a5"
     );
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a5");
@@ -231,7 +234,9 @@ fn possibly_saved_login_does_not_replace_its_renewed_successor() {
     // The tokens are stored, but the reply is lost; another worker renews them.
     store.entry = Some(Entry { version: 2, record });
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Failed(lost_reply())))),
+        access_of_outcome(outcome_of(
+            store.go(&mut keeper, Event::Failed(lost_reply()))
+        )),
         "a5"
     );
     let renewed = Record {
@@ -244,7 +249,7 @@ fn possibly_saved_login_does_not_replace_its_renewed_successor() {
         Decision::UseAndRenew(_)
     ));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a6"
     );
     assert_eq!(store.version(), 3);
@@ -256,7 +261,7 @@ fn empty_store_is_read_again_after_one_second() {
     let mut keeper = keeper();
     for _ in 0..5 {
         assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-        let outcome = over(store.go(&mut keeper, Event::Begin));
+        let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
         assert_eq!(code(outcome), "grant.no_refresh_token");
         assert!(matches!(store.decide(&mut keeper), Decision::Fail(_)));
         store.now += 1;
@@ -264,7 +269,7 @@ fn empty_store_is_read_again_after_one_second() {
     store.save_elsewhere(&Record::from_tokens(Arc::new(tokens(1))));
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a1"
     );
 }
@@ -278,7 +283,7 @@ fn unsaved_tokens_are_stored_by_background_retries() {
     while let Step::Wait(_) = step {
         step = store.go(&mut keeper, Event::Elapsed);
     }
-    assert_eq!(access_of_outcome(over(step)), "a2");
+    assert_eq!(access_of_outcome(outcome_of(step)), "a2");
     // The store is down for ten minutes, and the tokens have expired when it comes back.
     let (since, mut tries) = (store.now, 0);
     while let Some(pause) = keeper.retry_after(store.now()) {
@@ -288,7 +293,7 @@ fn unsaved_tokens_are_stored_by_background_retries() {
         store.log.clear();
         assert!(keeper.save_again());
         assert!(!keeper.save_again());
-        let _ = over(store.go(&mut keeper, Event::Begin));
+        let _ = outcome_of(store.go(&mut keeper, Event::Begin));
         tries += 1;
     }
     assert!((10..30).contains(&tries), "{tries}");
@@ -323,14 +328,14 @@ fn unsaved_login_is_stored_by_background_retries() {
     keeper.replace(&store.at(), tokens(5)).unwrap();
     assert!(keeper.save_again());
     assert_eq!(
-        access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
         "a5"
     );
     store.now += 601;
     store.is_down = false;
     store.log.clear();
     assert!(keeper.retry_after(store.now()).is_some() && keeper.save_again());
-    let _ = over(store.go(&mut keeper, Event::Begin));
+    let _ = outcome_of(store.go(&mut keeper, Event::Begin));
     assert_eq!(store.log, ["load", "save"]);
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a5");
 }
@@ -350,7 +355,7 @@ fn renewal_that_needs_no_lease_continues_without_the_store() {
     // The result is stored once the store is available again.
     store.is_down = false;
     assert!(keeper.save_again());
-    over(store.go(&mut keeper, Event::Begin)).unwrap();
+    outcome_of(store.go(&mut keeper, Event::Begin)).unwrap();
     assert_eq!(access(store.record().tokens.as_ref().unwrap()), "a1");
 
     let (known, never) = (Reuse::Tolerated, Reuse::Revokes);
@@ -369,7 +374,7 @@ fn renewal_that_needs_no_lease_continues_without_the_store() {
         let mut keeper = keeper_for(reuse);
         let _ = store.decide(&mut keeper);
         assert_eq!(
-            access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+            access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
             "a1"
         );
         store.is_down = true;
@@ -377,7 +382,7 @@ fn renewal_that_needs_no_lease_continues_without_the_store() {
         store.now = START + 580;
         let _ = store.decide(&mut keeper);
         assert_eq!(
-            access_of_outcome(over(store.go(&mut keeper, Event::Begin))),
+            access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
             "a1"
         );
         store.now = START + 700;
@@ -386,7 +391,7 @@ fn renewal_that_needs_no_lease_continues_without_the_store() {
         if is_sent {
             assert!(matches!(step, Step::Run(_)), "{step:?}")
         } else {
-            assert_eq!(code(over(step)), "lost")
+            assert_eq!(code(outcome_of(step)), "lost")
         }
     }
 }
@@ -407,6 +412,6 @@ fn store_refusal_is_reported_even_if_no_lease_is_needed() {
             Step::Load
         ));
         let step = keeper.resume(&store.at(), Event::Failed(refusal));
-        assert_eq!(code(over(step)), expected);
+        assert_eq!(code(outcome_of(step)), expected);
     }
 }

@@ -10,7 +10,7 @@ fn refusal(status: u16, code: &str) -> Error {
 }
 
 /// A keeper whose token was refused like this after its expiry.
-fn refused(error: Error) -> (Keeper, TestStore, Error) {
+fn keeper_after_refusal(error: Error) -> (Keeper, TestStore, Error) {
     let mut store = TestStore::with(tokens(1));
     let mut keeper = keeper_for(Reuse::Revokes);
     store.now = START + 601;
@@ -46,7 +46,7 @@ fn other_refusals_are_reported_with_the_servers_error_and_do_not_end_the_grant()
         (400, "invalid_request"),
         (400, "token_is_gone"),
     ] {
-        let (mut keeper, mut store, error) = refused(refusal(status, word));
+        let (mut keeper, mut store, error) = keeper_after_refusal(refusal(status, word));
         let mut other = keeper_for(Reuse::Unknown);
         let record = store.record();
         assert!(
@@ -72,7 +72,7 @@ fn other_refusals_are_reported_with_the_servers_error_and_do_not_end_the_grant()
         assert!(!store.log.contains(&"run"), "{word}");
     }
     // Also without an error code.
-    let (mut keeper, mut store, error) = refused(ServerError::from_status(403).into());
+    let (mut keeper, mut store, error) = keeper_after_refusal(ServerError::from_status(403).into());
     assert_eq!(error.advice(), Advice::Reauthorize);
     assert_eq!(
         error_for_caller(&mut store, &mut keeper).unwrap().code(),
@@ -90,7 +90,7 @@ fn temporary_failures_and_client_grant_refusals_are_not_recorded() {
     ];
     for server in bare.into_iter().chain(words) {
         let text = format!("{server:?}");
-        let (_, store, _) = refused(server.into());
+        let (_, store, _) = keeper_after_refusal(server.into());
         assert_eq!(store.record().unconfirmed_refusal, None, "{text}");
     }
     // A refusal of the client's own credentials does not count either.
@@ -109,7 +109,7 @@ fn temporary_failures_and_client_grant_refusals_are_not_recorded() {
 
 #[test]
 fn unconfirmed_refusal_is_retried_at_growing_intervals() {
-    let (mut keeper, mut store, _) = refused(refusal(403, "unauthorized_client"));
+    let (mut keeper, mut store, _) = keeper_after_refusal(refusal(403, "unauthorized_client"));
     let mut other = keeper_for(Reuse::Revokes);
     let (mut last, mut pauses) = (store.now, Vec::new());
     while pauses.len() < 12 {
@@ -135,7 +135,7 @@ fn unconfirmed_refusal_is_retried_at_growing_intervals() {
 #[test]
 fn success_or_login_clears_an_unconfirmed_refusal() {
     // After a success.
-    let (mut keeper, mut store, _) = refused(refusal(401, "invalid_client"));
+    let (mut keeper, mut store, _) = keeper_after_refusal(refusal(401, "invalid_client"));
     store.now += 20;
     assert!(error_for_caller(&mut store, &mut keeper).is_none());
     let fresh = tokens_from(2, store.now);
@@ -147,7 +147,7 @@ fn success_or_login_clears_an_unconfirmed_refusal() {
     assert!(keeper.last_error().is_none());
     // After a login here, and after a login elsewhere, which is read within a second.
     for is_local in [true, false] {
-        let (mut keeper, mut store, _) = refused(refusal(401, "invalid_client"));
+        let (mut keeper, mut store, _) = keeper_after_refusal(refusal(401, "invalid_client"));
         let mut other = keeper_for(Reuse::Revokes);
         assert!(error_for_caller(&mut store, &mut other).is_some());
         let where_to = if is_local { &mut keeper } else { &mut other };
@@ -155,7 +155,7 @@ fn success_or_login_clears_an_unconfirmed_refusal() {
         where_to.replace(&store.at(), login).unwrap();
         assert!(where_to.save_again());
         assert_eq!(
-            access_of_outcome(over(store.go(where_to, Event::Begin))),
+            access_of_outcome(outcome_of(store.go(where_to, Event::Begin))),
             "a5"
         );
         assert_eq!(store.record().unconfirmed_refusal, None);
@@ -164,7 +164,7 @@ fn success_or_login_clears_an_unconfirmed_refusal() {
             match store.decide(worker) {
                 Decision::UseToken(tokens) => assert_eq!(access(&tokens), "a5"),
                 Decision::Renew => assert_eq!(
-                    access_of_outcome(over(store.go(worker, Event::Begin))),
+                    access_of_outcome(outcome_of(store.go(worker, Event::Begin))),
                     "a5"
                 ),
                 decision => panic!("{decision:?}"),
@@ -190,7 +190,7 @@ fn valid_token_is_returned_during_an_unconfirmed_refusal() {
     let mut other = keeper_for(Reuse::Revokes);
     assert!(matches!(store.decide(&mut other), Decision::Renew));
     assert_eq!(
-        access_of_outcome(over(store.go(&mut other, Event::Begin))),
+        access_of_outcome(outcome_of(store.go(&mut other, Event::Begin))),
         "a1"
     );
     assert_eq!(access_of_decision(store.decide(&mut other)), "a1");
@@ -248,7 +248,7 @@ fn invalid_grant_with_an_interaction_suberror_does_not_end_the_grant() {
         Error::from(server.with_extra(extra))
     };
     for suberror in ["basic_action", "consent_required"] {
-        let (_, store, error) = refused(wanting(suberror));
+        let (_, store, error) = keeper_after_refusal(wanting(suberror));
         assert_eq!(
             (error.code(), error.advice()),
             ("denied.invalid_grant", Advice::Reauthorize)
@@ -257,7 +257,7 @@ fn invalid_grant_with_an_interaction_suberror_does_not_end_the_grant() {
         assert!(record.ended.is_none() && record.unconfirmed_refusal.is_some());
     }
     for suberror in ["bad_token", "token_expired"] {
-        let (_, store, _) = refused(wanting(suberror));
+        let (_, store, _) = keeper_after_refusal(wanting(suberror));
         assert!(store.record().ended.is_some());
     }
 }
@@ -267,7 +267,7 @@ fn invalid_grant_with_an_interaction_suberror_does_not_end_the_grant() {
 fn error_mapped_to_invalid_grant_ends_the_grant() {
     let server = ServerError::from_status(400).with_code("bad_refresh_token");
     let named = Error::from(server.with_meaning(Some("invalid_grant")));
-    let (_, store, error) = refused(named);
+    let (_, store, error) = keeper_after_refusal(named);
     assert_eq!(error.code(), "denied.invalid_grant");
     assert!(store.record().ended.is_some());
 }
@@ -310,7 +310,7 @@ fn unconfirmed_refusal_is_not_reported_before_it_is_stored() {
 
 #[test]
 fn unconfirmed_refusal_is_not_reported_while_a_retry_is_in_flight() {
-    let (mut keeper, mut store, _) = refused(refusal(401, "invalid_client"));
+    let (mut keeper, mut store, _) = keeper_after_refusal(refusal(401, "invalid_client"));
     store.now += 16;
     assert!(error_for_caller(&mut store, &mut keeper).is_none());
     // By a clock that is behind, it is still too early.

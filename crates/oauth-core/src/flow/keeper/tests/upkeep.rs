@@ -19,7 +19,7 @@ fn idle(number: u32, received_at: u64, authorization_expires_at: Option<u64>) ->
     Tokens::from_json(&text).unwrap()
 }
 
-fn kept_alive() -> Keeper {
+fn keeper_with_keep_alive() -> Keeper {
     keeper().with_policy(Policy {
         keep_alive: Some(Duration::from_secs(DAY)),
         ..Policy::default()
@@ -27,7 +27,7 @@ fn kept_alive() -> Keeper {
 }
 
 /// A keeper that has read the store, as after its first request.
-fn having_read(store: &mut TestStore, keeper: &mut Keeper) {
+fn read_store(store: &mut TestStore, keeper: &mut Keeper) {
     let entry = store.entry.clone().unwrap();
     keeper.learn(&store.at(), entry).unwrap();
 }
@@ -39,8 +39,8 @@ fn after(store: &TestStore, keeper: &Keeper) -> Option<u64> {
 #[test]
 fn idle_grant_is_renewed_before_its_refresh_token_expires() {
     let mut store = TestStore::with(idle(1, START, None));
-    let mut keeper = kept_alive();
-    having_read(&mut store, &mut keeper);
+    let mut keeper = keeper_with_keep_alive();
+    read_store(&mut store, &mut keeper);
     assert_eq!(keeper.upkeep(store.now()), None, "not yet");
     let wait = after(&store, &keeper).unwrap();
     assert!(
@@ -60,7 +60,7 @@ fn idle_grant_is_renewed_before_its_refresh_token_expires() {
 fn idle_grant_is_not_renewed_unless_keep_alive_is_enabled() {
     let mut store = TestStore::with(idle(1, START, None));
     let mut keeper = keeper();
-    having_read(&mut store, &mut keeper);
+    read_store(&mut store, &mut keeper);
     store.now = START + WEEK - 1;
     assert_eq!(
         (after(&store, &keeper), keeper.upkeep(store.now())),
@@ -71,8 +71,8 @@ fn idle_grant_is_not_renewed_unless_keep_alive_is_enabled() {
 #[test]
 fn keep_alive_sends_nothing_if_another_worker_has_renewed() {
     let mut store = TestStore::with(idle(1, START, None));
-    let mut keeper = kept_alive();
-    having_read(&mut store, &mut keeper);
+    let mut keeper = keeper_with_keep_alive();
+    read_store(&mut store, &mut keeper);
     let late = START + WEEK - DAY;
     // Another worker was first, and its access token is already stale.
     store.save_elsewhere(&Record::from_tokens(Arc::new(idle(
@@ -82,7 +82,7 @@ fn keep_alive_sends_nothing_if_another_worker_has_renewed() {
     ))));
     store.now = late;
     assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
-    let outcome = over(store.go(&mut keeper, Event::Begin));
+    let outcome = outcome_of(store.go(&mut keeper, Event::Begin));
     assert_eq!(access_of_outcome(outcome), "a2");
     assert_eq!(store.log, ["load"]);
     assert!(after(&store, &keeper).unwrap() > 4 * DAY);
@@ -91,8 +91,8 @@ fn keep_alive_sends_nothing_if_another_worker_has_renewed() {
 #[test]
 fn caller_during_a_keep_alive_gets_a_token_if_another_worker_has_renewed() {
     let mut store = TestStore::with(idle(1, START, None));
-    let mut keeper = kept_alive();
-    having_read(&mut store, &mut keeper);
+    let mut keeper = keeper_with_keep_alive();
+    read_store(&mut store, &mut keeper);
     store.now = START + WEEK - DAY;
     assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
     let load = keeper.resume(&store.at(), Event::Begin);
@@ -119,8 +119,8 @@ fn caller_during_a_keep_alive_gets_a_token_if_another_worker_has_renewed() {
 fn keep_alive_renews_even_if_the_access_token_is_fresh() {
     let long = idle(1, START, None).expiring_at(UnixTime::from_secs(START + 2 * WEEK));
     let mut store = TestStore::with(long);
-    let mut keeper = kept_alive();
-    having_read(&mut store, &mut keeper);
+    let mut keeper = keeper_with_keep_alive();
+    read_store(&mut store, &mut keeper);
     store.now = START + WEEK - DAY;
     assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
     let fresh = idle(2, store.now, None);
@@ -130,8 +130,8 @@ fn keep_alive_renews_even_if_the_access_token_is_fresh() {
 #[test]
 fn failed_keep_alive_is_retried_after_a_pause_but_not_for_an_ended_grant() {
     let mut store = TestStore::with(idle(1, START, None));
-    let mut keeper = kept_alive();
-    having_read(&mut store, &mut keeper);
+    let mut keeper = keeper_with_keep_alive();
+    read_store(&mut store, &mut keeper);
     store.now = START + WEEK - DAY;
     assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
     assert_eq!(
@@ -154,9 +154,9 @@ fn failed_keep_alive_is_retried_after_a_pause_but_not_for_an_ended_grant() {
 #[test]
 fn keep_alive_is_tried_after_the_refresh_token_timeout_has_passed() {
     let mut store = TestStore::with(idle(1, START, None));
-    let mut keeper = kept_alive();
+    let mut keeper = keeper_with_keep_alive();
     store.now = START + 2 * WEEK;
-    having_read(&mut store, &mut keeper);
+    read_store(&mut store, &mut keeper);
     assert_eq!(keeper.upkeep(store.now()), Some(Upkeep::Renew));
     let fresh = idle(2, store.now, None);
     assert_eq!(
@@ -170,8 +170,8 @@ fn keep_alive_is_tried_after_the_refresh_token_timeout_has_passed() {
 fn grant_is_not_kept_alive_until_the_end_of_its_authorization() {
     let end = START + WEEK;
     let mut store = TestStore::with(idle(1, START, Some(end)));
-    let mut keeper = kept_alive();
-    having_read(&mut store, &mut keeper);
+    let mut keeper = keeper_with_keep_alive();
+    read_store(&mut store, &mut keeper);
     let ends = Upkeep::AuthorizationEnds(UnixTime::from_secs(end));
     assert_eq!(keeper.upkeep(store.now()), Some(ends));
     store.now = end - 1;
@@ -186,7 +186,7 @@ fn end_of_authorization_is_reported_once_and_again_after_an_extension() {
     let end = START + 10 * DAY;
     let mut store = TestStore::with(idle(1, START, Some(end)));
     let mut keeper = keeper();
-    having_read(&mut store, &mut keeper);
+    read_store(&mut store, &mut keeper);
     assert_eq!(after(&store, &keeper), Some(3 * DAY));
     store.now = START + 3 * DAY;
     let ends = |end| Some(Upkeep::AuthorizationEnds(UnixTime::from_secs(end)));
@@ -201,7 +201,7 @@ fn end_of_authorization_is_reported_once_and_again_after_an_extension() {
         store.now,
         Some(end + 1),
     ))));
-    having_read(&mut store, &mut keeper);
+    read_store(&mut store, &mut keeper);
     assert_eq!(keeper.upkeep(store.now()), None);
     let extended = store.now + 20 * DAY;
     store.save_elsewhere(&Record::from_tokens(Arc::new(idle(
@@ -209,7 +209,7 @@ fn end_of_authorization_is_reported_once_and_again_after_an_extension() {
         store.now,
         Some(extended),
     ))));
-    having_read(&mut store, &mut keeper);
+    read_store(&mut store, &mut keeper);
     assert_eq!(after(&store, &keeper), Some(13 * DAY));
     store.now += 13 * DAY;
     assert_eq!(keeper.upkeep(store.now()), ends(extended));
@@ -224,8 +224,8 @@ fn refresh_token_timeout_below_one_minute_is_not_kept_alive() {
         let token = tokens.refresh_token.as_mut().unwrap();
         token.expires_at = Some(UnixTime::from_secs(START + timeout));
         let mut store = TestStore::with(tokens);
-        let mut keeper = kept_alive();
-        having_read(&mut store, &mut keeper);
+        let mut keeper = keeper_with_keep_alive();
+        read_store(&mut store, &mut keeper);
         assert_eq!(after(&store, &keeper).is_some(), is_kept, "{timeout}");
     }
 }
@@ -233,8 +233,8 @@ fn refresh_token_timeout_below_one_minute_is_not_kept_alive() {
 #[test]
 fn closed_keeper_does_not_keep_grants_alive() {
     let mut store = TestStore::with(idle(1, START, None));
-    let mut keeper = kept_alive();
-    having_read(&mut store, &mut keeper);
+    let mut keeper = keeper_with_keep_alive();
+    read_store(&mut store, &mut keeper);
     keeper.drain();
     store.now = START + WEEK - 1;
     assert_eq!(keeper.upkeep(store.now()), None);
@@ -242,7 +242,7 @@ fn closed_keeper_does_not_keep_grants_alive() {
 
 #[test]
 fn record_is_due_before_an_idle_refresh_token_expires_with_keep_alive() {
-    let policy = kept_alive().policy;
+    let policy = keeper_with_keep_alive().policy;
     let due = |tokens: Tokens, policy: &Policy| {
         let due = Record::from_tokens(Arc::new(tokens)).due(policy);
         due.map(|due| due.as_secs() - START)
@@ -259,7 +259,7 @@ fn record_is_due_before_an_idle_refresh_token_expires_with_keep_alive() {
 fn access_token_is_not_used_after_the_end_of_the_authorization() {
     let mut store = TestStore::with(idle(1, START, Some(START + 300)));
     let mut keeper = keeper();
-    having_read(&mut store, &mut keeper);
+    read_store(&mut store, &mut keeper);
     assert_eq!(access_of_decision(store.decide(&mut keeper)), "a1");
     store.now = START + 300;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));

@@ -18,7 +18,7 @@ fn key() -> DpopKey {
 }
 
 /// The metadata of an API that requires bound tokens, with these algorithms.
-fn demanding(algs: &str) -> String {
+fn metadata_requiring_dpop(algs: &str) -> String {
     let more = r#""dpop_bound_access_tokens_required":true,"dpop_signing_alg_values_supported":"#;
     RESOURCE.replacen('{', &format!("{{{more}{algs},"), 1)
 }
@@ -32,21 +32,21 @@ fn alg(resource: &str, members: &str) -> Result<Option<Alg>, &'static str> {
 fn dpop_algorithm_is_the_first_supported_by_api_and_server() {
     let server = r#""dpop_signing_alg_values_supported":["ES384","PS256"],"#;
     assert_eq!(
-        alg(&demanding(r#"["PS256","ES384","ES256"]"#), ""),
+        alg(&metadata_requiring_dpop(r#"["PS256","ES384","ES256"]"#), ""),
         Ok(Some(Alg::Es256))
     );
     assert_eq!(
-        alg(&demanding(r#"["ES256","PS256"]"#), server),
+        alg(&metadata_requiring_dpop(r#"["ES256","PS256"]"#), server),
         Ok(Some(Alg::Ps256))
     );
     // An API that only lists algorithms requires no DPoP.
     assert_eq!(alg(RESOURCE, server), Ok(None));
     assert_eq!(
-        alg(&demanding(r#"["HS256","new"]"#), ""),
+        alg(&metadata_requiring_dpop(r#"["HS256","new"]"#), ""),
         Err("key.algorithm")
     );
     assert_eq!(
-        alg(&demanding(r#"["ES256"]"#), server),
+        alg(&metadata_requiring_dpop(r#"["ES256"]"#), server),
         Err("key.algorithm")
     );
 }
@@ -61,13 +61,15 @@ fn dpop_connection_registers_the_client_for_bound_tokens() {
     };
     assert_eq!(is_named(connect_request(), RESOURCE), Ok(false));
     assert_eq!(
-        is_named(connect_request(), &demanding(r#"["ES256"]"#)),
+        is_named(connect_request(), &metadata_requiring_dpop(r#"["ES256"]"#)),
         Ok(true)
     );
     assert_eq!(is_named(connect_request().dpop(key()), RESOURCE), Ok(true));
     // No client is registered if the server would reject its proofs.
-    let (requests, outcome) =
-        connect_registering(connect_request().dpop(key()), &demanding(r#"["PS256"]"#));
+    let (requests, outcome) = connect_registering(
+        connect_request().dpop(key()),
+        &metadata_requiring_dpop(r#"["PS256"]"#),
+    );
     assert_eq!(error_code(outcome).map(drop), Err("key.algorithm"));
     assert!(
         requests.iter().all(|(line, _)| line.starts_with("GET")),

@@ -17,7 +17,7 @@ const ENDED: &[u8] = br#"{"error":{"code":190}}"#;
 
 /// The step after this body was inspected.
 #[track_caller]
-fn looked_at(request: &mut ResourceRequest, status: u16, body: &[u8]) -> Step {
+fn inspect_body(request: &mut ResourceRequest, status: u16, body: &[u8]) -> Step {
     let step = reply(request, &at(0.0), status, &json()).unwrap();
     assert!(matches!(step, Step::Peek(16_384)), "{step:?}");
     request.resume(&at(0.0), Event::Body(body)).unwrap()
@@ -27,7 +27,7 @@ fn looked_at(request: &mut ResourceRequest, status: u16, body: &[u8]) -> Step {
 fn body_reporting_an_invalid_token_triggers_one_renewal() {
     let mut request = get(&api_with_rules(), "/me");
     sent(&mut request, &at(0.0));
-    let step = looked_at(&mut request, 200, ENDED);
+    let step = inspect_body(&mut request, 200, ENDED);
     assert!(matches!(step, Step::Renew(TokenOwner::Any)), "{step:?}");
     retry(&mut request, &at(0.0));
     // The next reply is returned without inspection.
@@ -45,7 +45,7 @@ fn body_that_matches_no_rule_is_returned_to_the_caller() {
     ] {
         let mut request = get(&api_with_rules(), "/me");
         sent(&mut request, &at(0.0));
-        let step = looked_at(&mut request, status, body);
+        let step = inspect_body(&mut request, status, body);
         assert!(matches!(step, Step::Done), "{step:?}");
         assert!(request.resume(&at(0.0), Event::Body(ENDED)).is_err());
     }
@@ -80,7 +80,7 @@ fn status_rule_or_401_alone_triggers_a_renewal() {
 fn streamed_request_with_an_invalid_token_is_refused_without_resending() {
     let mut request = get(&api_with_rules(), "/me").body_once();
     sent(&mut request, &at(0.0));
-    let step = looked_at(&mut request, 200, ENDED);
+    let step = inspect_body(&mut request, 200, ENDED);
     assert!(matches!(step, Step::DoneRefused), "{step:?}");
 }
 

@@ -19,7 +19,7 @@ fn new() -> ResourceRequest {
 }
 
 #[track_caller]
-fn is_bare(step: &Result<Step, Error>) {
+fn assert_sent_without_token(step: &Result<Step, Error>) {
     let Ok(Step::Send {
         authorization,
         dpop,
@@ -34,12 +34,12 @@ fn is_bare(step: &Result<Step, Error>) {
 #[test]
 fn request_is_sent_without_a_token_where_the_api_needs_none() {
     let mut request = begin(new());
-    is_bare(&request.resume(&at(0.0), no_token_needed()));
+    assert_sent_without_token(&request.resume(&at(0.0), no_token_needed()));
     let reply = request.resume(&at(1.0), Event::Reply(StatusCode::OK, &HeaderMap::new()));
     assert!(matches!(reply, Ok(Step::Done)), "{reply:?}");
     // No token lacks a scope.
     let mut request = begin(new());
-    is_bare(&request.resume(&at(0.0), no_token_needed()));
+    assert_sent_without_token(&request.resume(&at(0.0), no_token_needed()));
     let mut more = HeaderMap::new();
     let challenge = "Bearer error=\"insufficient_scope\", scope=\"write\"";
     more.insert("www-authenticate", challenge.parse().unwrap());
@@ -63,18 +63,18 @@ fn other_token_failures_end_the_request() {
 #[test]
 fn unprotected_api_that_answers_401_gets_a_token() {
     let mut request = begin(new());
-    is_bare(&request.resume(&at(0.0), no_token_needed()));
+    assert_sent_without_token(&request.resume(&at(0.0), no_token_needed()));
     let refused = Event::Reply(StatusCode::UNAUTHORIZED, &HeaderMap::new());
     let step = request.resume(&at(1.0), refused);
     assert!(matches!(step, Ok(Step::Renew(_))), "{step:?}");
     // If the API no longer requires a token, its reply is returned.
-    is_bare(&request.resume(&at(1.0), no_token_needed()));
+    assert_sent_without_token(&request.resume(&at(1.0), no_token_needed()));
     let refused = Event::Reply(StatusCode::UNAUTHORIZED, &HeaderMap::new());
     let step = request.resume(&at(2.0), refused);
     assert!(matches!(step, Ok(Step::Done)), "{step:?}");
 
     let mut stream = begin(new().body_once());
-    is_bare(&stream.resume(&at(0.0), no_token_needed()));
+    assert_sent_without_token(&stream.resume(&at(0.0), no_token_needed()));
     let refused = Event::Reply(StatusCode::UNAUTHORIZED, &HeaderMap::new());
     let step = stream.resume(&at(1.0), refused);
     assert!(matches!(step, Ok(Step::DoneRefused)), "{step:?}");

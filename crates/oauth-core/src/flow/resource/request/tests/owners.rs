@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn socios(owners: &[TokenOwner]) -> Api {
+fn api_with_user_routes(owners: &[TokenOwner]) -> Api {
     let api = api().with_routes(Routes::user_segments(["user"]));
     api.with_owners(owners.iter().copied()).unwrap()
 }
@@ -16,7 +16,7 @@ fn owner_of(api: &Api, path: &str) -> Result<TokenOwner, Error> {
 
 #[test]
 fn token_owner_is_chosen_by_the_route() {
-    let both = socios(&[TokenOwner::Application, TokenOwner::User]);
+    let both = api_with_user_routes(&[TokenOwner::Application, TokenOwner::User]);
     assert_eq!(owner_of(&both, "/user/polls").unwrap(), TokenOwner::User);
     assert_eq!(
         owner_of(&both, "/polls?by=user").unwrap(),
@@ -28,7 +28,7 @@ fn token_owner_is_chosen_by_the_route() {
 
 #[test]
 fn missing_token_source_is_named_before_sending() {
-    let app = socios(&[TokenOwner::Application]);
+    let app = api_with_user_routes(&[TokenOwner::Application]);
     let missing = owner_of(&app, "/user/polls").unwrap_err();
     assert_eq!(missing.code(), "resource.no_token_source");
     assert!(
@@ -38,7 +38,7 @@ fn missing_token_source_is_named_before_sending() {
     );
     assert_eq!(owner_of(&app, "/polls").unwrap(), TokenOwner::Application);
 
-    let user = socios(&[TokenOwner::User]);
+    let user = api_with_user_routes(&[TokenOwner::User]);
     let missing = owner_of(&user, "/polls").unwrap_err();
     assert!(missing.to_string().contains("client credentials"));
     assert_eq!(owner_of(&user, "/user").unwrap(), TokenOwner::User);
@@ -46,7 +46,7 @@ fn missing_token_source_is_named_before_sending() {
 
 #[test]
 fn renewal_and_redirect_use_the_owner_of_the_route() {
-    let both = socios(&[TokenOwner::Application, TokenOwner::User]);
+    let both = api_with_user_routes(&[TokenOwner::Application, TokenOwner::User]);
     let mut request = get(&both, "/user/polls");
     sent(&mut request, &at(0.0));
     let step = reply(&mut request, &at(0.0), 401, &HeaderMap::new());
@@ -71,7 +71,7 @@ fn renewal_and_redirect_use_the_owner_of_the_route() {
 
 #[test]
 fn redirect_followed_by_the_host_to_another_owner_is_refused() {
-    let both = socios(&[TokenOwner::Application, TokenOwner::User]);
+    let both = api_with_user_routes(&[TokenOwner::Application, TokenOwner::User]);
     let follow = |from: &str, to: &str| {
         let mut request = get(&both, from).without_redirects();
         sent(&mut request, &at(0.0));

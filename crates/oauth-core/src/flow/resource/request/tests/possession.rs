@@ -40,7 +40,7 @@ fn local() -> Client {
     bound(SigningKey::local("ours", Alg::Es256, Arc::new(Zeros)))
 }
 
-fn on_host() -> Client {
+fn client_with_host_key() -> Client {
     bound(SigningKey::host("ours", Alg::Es256))
 }
 
@@ -89,7 +89,7 @@ fn job(step: Result<Step, Error>) -> SigningJob {
     }
 }
 
-fn asks_for(nonce: &str) -> HeaderMap {
+fn nonce_challenge(nonce: &str) -> HeaderMap {
     fields(&[
         (WWW_AUTHENTICATE.as_str(), r#"DPoP error="use_dpop_nonce""#),
         (DPOP_NONCE, nonce),
@@ -110,7 +110,7 @@ fn bound_token_is_sent_with_a_proof_for_the_request() {
 
 #[test]
 fn proof_with_a_host_key_is_signed_by_the_host() {
-    let mut request = get(&api_of(&on_host()), "/things");
+    let mut request = get(&api_of(&client_with_host_key()), "/things");
     request.resume(&moment(1), Event::Begin).unwrap();
     let job = job(request.resume(&moment(1), Event::Token(&tokens())));
     assert_eq!((job.key_id.as_str(), job.alg), ("ours", "ES256"));
@@ -125,7 +125,7 @@ fn proof_with_a_host_key_is_signed_by_the_host() {
     let done = reply(&mut request, &moment(3), 200, &HeaderMap::new());
     assert!(matches!(done, Ok(Step::Done)));
 
-    let mut request = get(&api_of(&on_host()), "/things");
+    let mut request = get(&api_of(&client_with_host_key()), "/things");
     request.resume(&moment(1), Event::Begin).unwrap();
     request.resume(&moment(1), Event::Token(&tokens())).unwrap();
     let der = request.resume(&moment(1), Event::Signed(Bytes::from_static(&[7; 70])));
@@ -140,12 +140,12 @@ fn nonce_challenge_is_retried_once_and_the_nonce_is_shared_by_clones() {
     request.resume(&moment(1), Event::Begin).unwrap();
     let first = proof_claims(request.resume(&moment(1), Event::Token(&tokens())));
     // The token is the same, so it is not reported to the source as refused.
-    let step = reply(&mut request, &moment(2), 401, &asks_for("n-1"));
+    let step = reply(&mut request, &moment(2), 401, &nonce_challenge("n-1"));
     assert!(matches!(step, Ok(Step::Token(_))), "{step:?}");
     let second = proof_claims(request.resume(&moment(2), Event::Token(&tokens())));
     assert_eq!(second["nonce"], "n-1");
     assert_ne!(first["jti"], second["jti"]);
-    let again = reply(&mut request, &moment(3), 401, &asks_for("n-2"));
+    let again = reply(&mut request, &moment(3), 401, &nonce_challenge("n-2"));
     assert!(matches!(again, Ok(Step::Done)), "{again:?}");
 
     // "n-2" came with a refusal, and the later "n-3" with a success.
@@ -179,7 +179,7 @@ fn streamed_body_is_not_resent_for_a_nonce() {
     let mut request = ResourceRequest::new(&api_of(&local()), Method::POST, &url).body_once();
     request.resume(&moment(1), Event::Begin).unwrap();
     proof_claims(request.resume(&moment(1), Event::Token(&tokens())));
-    let step = reply(&mut request, &moment(2), 401, &asks_for("n"));
+    let step = reply(&mut request, &moment(2), 401, &nonce_challenge("n"));
     assert!(matches!(step, Ok(Step::Done)), "{step:?}");
 }
 
@@ -203,7 +203,7 @@ fn invalid_token_in_either_scheme_triggers_a_renewal() {
 fn dpop_challenge_is_ignored_for_a_bearer_token() {
     let mut request = get(&api_of(&local()), "/things");
     sent(&mut request, &moment(1));
-    let step = reply(&mut request, &moment(2), 401, &asks_for("n"));
+    let step = reply(&mut request, &moment(2), 401, &nonce_challenge("n"));
     assert!(matches!(step, Ok(Step::Done)), "{step:?}");
 }
 
@@ -239,7 +239,7 @@ fn unsupported_proof_algorithm_is_not_retried() {
         let mut request = ResourceRequest::new(&api, Method::GET, API);
         request.resume(&moment(1), Event::Begin).unwrap();
         request.resume(&moment(2), Event::Token(&tokens())).unwrap();
-        let mut headers = asks_for("n1");
+        let mut headers = nonce_challenge("n1");
         let field = format!("DPoP error=\"use_dpop_nonce\", algs=\"{algs}\"");
         headers.insert(WWW_AUTHENTICATE, field.parse().unwrap());
         let refused = Event::Reply(StatusCode::UNAUTHORIZED, &headers);
