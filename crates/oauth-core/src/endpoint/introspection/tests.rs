@@ -74,7 +74,7 @@ fn member_of_the_wrong_type_is_an_error() {
 #[test]
 fn scope_lists_and_times_as_text_are_read_unless_rules_are_strict() {
     let body = r#"{"active":true,"scope":["a","b c"],"exp":"1800000300","iat":"10","nbf":"20.5"}"#;
-    let token = alive(body);
+    let token = active_token(body);
     assert_eq!(token.scope, Scope::parse("a b c").ok());
     assert_eq!(token.expires_at, Some(UnixTime::from_secs(1_800_000_300)));
     assert_eq!(token.issued_at, Some(UnixTime::from_secs(10)));
