@@ -11,9 +11,19 @@ export type AccessTokenRequest = Pick<
   'method' | 'url' | 'authorization' | 'dpop' | 'scope' | 'acrValues' | 'maxAge' | 'x5tS256'
 >
 
+/** The key of the nonces of DPoP proofs. */
+interface DpopNonceKeyOptions {
+  /**
+   * Requires in each DPoP proof a nonce that this API has issued (RFC 9449 section 9), and issues them: a key of 32
+   * random bytes, or their text in base64url, the same in all processes of the API.
+   */
+  dpopNonceKey?: Uint8Array | string | undefined
+}
+
 /** What an API requires of all tokens. */
 export interface AccessTokenVerifierOptions
-  extends Omit<VerifyApiRequestArguments, 'method' | 'url' | 'authorization' | 'dpop' | 'x5tS256'>,
+  extends DpopNonceKeyOptions,
+    Omit<VerifyApiRequestArguments, 'method' | 'url' | 'authorization' | 'dpop' | 'x5tS256' | 'dpopNonceKey'>,
     Pick<
       ClientOptions,
       | 'timeoutMs' | 'network' | 'fetch' | 'send'
@@ -22,10 +32,11 @@ export interface AccessTokenVerifierOptions
 
 /** What an API requires of all tokens, and how answers of the server are cached. */
 export interface IntrospectingVerifierOptions
-  extends Omit<
-    VerifyApiRequestArguments,
-    'method' | 'url' | 'authorization' | 'dpop' | 'x5tS256' | 'profile' | 'algs'
-  > {
+  extends DpopNonceKeyOptions,
+    Omit<
+      VerifyApiRequestArguments,
+      'method' | 'url' | 'authorization' | 'dpop' | 'x5tS256' | 'dpopNonceKey' | 'profile' | 'algs'
+    > {
   /**
    * For how many seconds an answer is cached, and never beyond the token's expiry; that a token is not active, for five seconds at most.
    * A revoked token is accepted here for as long. Without it, each call makes a request.

@@ -35,6 +35,13 @@ function checkAudience(audience) {
   return isList ? audiences : audience
 }
 
+/** A key of bytes as text in base64url; any other as it is. Edge runtimes have no `Buffer`. */
+function keyText(key) {
+  if (!(key instanceof Uint8Array)) return key
+  const text = btoa(Array.from(key, (byte) => String.fromCharCode(byte)).join(''))
+  return text.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+}
+
 /** The options that have a value. */
 function present(options) {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
@@ -61,7 +68,7 @@ class AccessTokenVerifier {
     const list = (value) => (typeof value === 'object' && value !== null ? [...value] : value)
     const { dpopMaxAge, dpopNonceKey, dpopReplay, ...rest } = common
     const { scope, acrValues } = rest
-    this.#proofs = present({ dpopMaxAge, dpopNonceKey, dpopReplay })
+    this.#proofs = present({ dpopMaxAge, dpopNonceKey: keyText(dpopNonceKey), dpopReplay })
     this.#common = { ...rest, audience: checkAudience(common.audience), scope: list(scope), acrValues: list(acrValues) }
     this.#useClient(this.#client)
   }

@@ -6,7 +6,7 @@
 const { begin, nothing, perform, recordConverter, toAuthorization, toTokens } = require('./operation-support.cjs')
 const { Record } = require('./record.cjs')
 
-const FINGERPRINT = '3d9a3823d091ca52'
+const FINGERPRINT = '7fe13815d5e3b5c4'
 
 /** A postal address (OpenID Connect Core section 5.1.1). */
 class Address extends Record {

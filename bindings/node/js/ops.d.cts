@@ -445,7 +445,8 @@ export interface VerifyAccessTokenArguments {
   maxAge?: number | undefined
   /**
    * The accepted algorithms. By default those that the server's metadata lists for ID tokens (RS256 if it lists none),
-   * and those that a published key is for, by its alg or its curve. Those with a shared secret are ignored.
+   * and those that a published key is for, by its alg or its curve. Those with a shared secret, and an empty list, are
+   * refused: form.malformed_parameter.
    */
   algs?: readonly string[] | undefined
   /** How many seconds clocks may differ: 60 by default, 300 at most. */
@@ -500,7 +501,8 @@ export interface VerifyApiRequestArguments {
   maxAge?: number | undefined
   /**
    * The accepted algorithms. By default those that the server's metadata lists for ID tokens (RS256 if it lists none),
-   * and those that a published key is for, by its alg or its curve. Those with a shared secret are ignored.
+   * and those that a published key is for, by its alg or its curve. Those with a shared secret, and an empty list, are
+   * refused: form.malformed_parameter.
    */
   algs?: readonly string[] | undefined
   /** How many seconds clocks may differ: 60 by default, 300 at most. */
@@ -806,18 +808,22 @@ export class IdentityAssertion {
 /** The claims of a verified access token (RFC 9068 section 2.2). */
 export class VerifiedAccessToken {
   private constructor()
-  /** The subject, as the issuer identifies it; the client itself if it acts for itself. */
+  /**
+   * The subject, as the issuer identifies it; the client itself if it acts for itself, and if an introspection response
+   * has no sub and shows no user. One that shows a user, such as by username, but has no sub is refused
+   * (jwt.missing_claim).
+   */
   readonly subject: string
   /** The client to which the token was issued; only tokens of the profile "jwt" may lack it. */
   readonly clientId: string | undefined
   /** The granted scope. */
   readonly scope: readonly string[]
-  /** The issuer. */
+  /** The issuer; that of the server if an introspection response has no iss. */
   readonly issuer: string
   /** The audiences. */
   readonly audience: readonly string[]
-  /** When the token expires. */
-  readonly expiresAt: Date
+  /** When the token expires, unless an introspection response does not say. */
+  readonly expiresAt: Date | undefined
   /**
    * The claims of the party that may act for the subject, such as sub and iss, if the token says (RFC 8693 section
    * 4.4).
@@ -837,7 +843,7 @@ export class VerifiedAccessToken {
    * already; only if you remember received proofs.
    */
   readonly dpopReplayChallenge: string | undefined
-  /** All claims. */
+  /** All claims. Those of an introspection response have the iss of the server added if they have none. */
   readonly claims: Readonly<Record<string, unknown>>
   /** What may be shown. */
   toJSON(): Record<string, unknown>
@@ -1337,8 +1343,8 @@ export interface Operations {
    * @param args.acrValues The accepted `acr` values, one of which is required (RFC 9470).
    * @param args.maxAge The largest age of the authentication, in seconds (RFC 9470).
    * @param args.algs The accepted algorithms. By default those that the server's metadata lists for ID tokens (RS256 if
-   * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret are
-   * ignored.
+   * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret, and an
+   * empty list, are refused: form.malformed_parameter.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
    * `verifyApiRequest` accepts all but those with a shared secret, which cannot be named, and challenges of
@@ -1374,8 +1380,8 @@ export interface Operations {
    * @param args.acrValues The accepted `acr` values, one of which is required (RFC 9470).
    * @param args.maxAge The largest age of the authentication, in seconds (RFC 9470).
    * @param args.algs The accepted algorithms. By default those that the server's metadata lists for ID tokens (RS256 if
-   * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret are
-   * ignored.
+   * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret, and an
+   * empty list, are refused: form.malformed_parameter.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
    * `verifyApiRequest` accepts all but those with a shared secret, which cannot be named, and challenges of
@@ -1841,8 +1847,8 @@ export interface ExchangeOperations {
    * @param args.acrValues The accepted `acr` values, one of which is required (RFC 9470).
    * @param args.maxAge The largest age of the authentication, in seconds (RFC 9470).
    * @param args.algs The accepted algorithms. By default those that the server's metadata lists for ID tokens (RS256 if
-   * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret are
-   * ignored.
+   * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret, and an
+   * empty list, are refused: form.malformed_parameter.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
    * `verifyApiRequest` accepts all but those with a shared secret, which cannot be named, and challenges of
@@ -1878,8 +1884,8 @@ export interface ExchangeOperations {
    * @param args.acrValues The accepted `acr` values, one of which is required (RFC 9470).
    * @param args.maxAge The largest age of the authentication, in seconds (RFC 9470).
    * @param args.algs The accepted algorithms. By default those that the server's metadata lists for ID tokens (RS256 if
-   * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret are
-   * ignored.
+   * it lists none), and those that a published key is for, by its alg or its curve. Those with a shared secret, and an
+   * empty list, are refused: form.malformed_parameter.
    * @param args.clockSkew How many seconds clocks may differ: 60 by default, 300 at most.
    * @param args.dpopAlgs The accepted algorithms of DPoP proofs, which challenges announce. By default
    * `verifyApiRequest` accepts all but those with a shared secret, which cannot be named, and challenges of

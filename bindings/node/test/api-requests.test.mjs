@@ -77,7 +77,11 @@ test('a proof without a nonce is rejected with a challenge that contains one', a
   assert.equal(challenge, 'DPoP error="use_dpop_nonce", algs="ES256", Bearer')
   assert.equal(challenge, error.challenge)
   // Another process of the same API accepts it, and one with another key does not.
-  for (const [key, code] of [[dpopNonceKey, undefined], [randomBytes(32).toString('base64url'), 'dpop_proof.nonce']]) {
+  const bytes = Buffer.from(dpopNonceKey, 'base64url')
+  for (const [key, code] of [
+    [dpopNonceKey, undefined], [bytes, undefined], [new Uint8Array(bytes), undefined],
+    [randomBytes(32).toString('base64url'), 'dpop_proof.nonce'], [randomBytes(32), 'dpop_proof.nonce'],
+  ]) {
     const other = new AccessTokenVerifier(server, { audience: AUDIENCE, dpopNonceKey: key })
     const again = other.verifyRequest(request(`DPoP ${bound}`, proofFor(bound, { claims: { nonce } })))
     assert.equal(await again.then(({ dpopNonce }) => dpopNonce, (refused) => refused.code), code)
@@ -216,9 +220,14 @@ test('invalid options and arguments are rejected, at startup if possible', async
   const { server, verifier, token, request } = await world()
   for (const [options, code] of [
     [{ dpopNonceKey: 'short' }, 'key.sealing'],
+    [{ dpopNonceKey: randomBytes(31) }, 'key.sealing'],
     [{ dpopAlgs: ['XS256'] }, 'form.malformed_parameter'],
     // All others would be accepted.
     [{ dpopAlgs: ['HS256'] }, 'form.malformed_parameter'],
+    [{ dpopAlgs: [] }, 'form.malformed_parameter'],
+    [{ algs: ['HS256'] }, 'form.malformed_parameter'],
+    [{ algs: ['ES256', 'HS256'] }, 'form.malformed_parameter'],
+    [{ algs: [] }, 'form.malformed_parameter'],
   ]) assert.throws(() => new AccessTokenVerifier(server, { audience: AUDIENCE, ...options }), { code })
   assert.throws(() => new AccessTokenVerifier(server, { audience: AUDIENCE, dpopMaxAge: '1' }), TypeError)
   assert.throws(() => new AccessTokenVerifier(server, { audience: AUDIENCE, dpopReplay: 'never' }), TypeError)

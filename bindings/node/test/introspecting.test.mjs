@@ -119,6 +119,25 @@ for (const [name, more] of Object.entries({ native: {}, fetch: { fetch } })) {
   })
 }
 
+test('the client is the subject only if no member of the answer shows a user', async () => {
+  for (const member of [{ username: 'alice' }, { email: 'alice@example.com' }, { acr: '1' }, { scope: 'openid' }]) {
+    const { api } = await server({ active: true, client_id: 'c', ...member })
+    assert.deepEqual(await refusal(api(), 't'), ['jwt.missing_claim', 401, 'Bearer error="invalid_token"'])
+    const { api: named } = await server({ active: true, client_id: 'c', sub: 'u', ...member })
+    assert.equal((await named().verify('t')).subject, 'u')
+  }
+  const { api, base } = await server({ active: true, client_id: 'c' })
+  const { subject, clientId, expiresAt, claims } = await api().verify('t')
+  assert.deepEqual([subject, clientId, expiresAt, { ...claims }], ['c', 'c', undefined, { client_id: 'c', iss: base }])
+})
+
+test('a list of scopes and times as text are read', async () => {
+  const exp = Math.floor(Date.now() / 1000) + 300
+  const { api } = await server({ ...validResponse, scope: ['read', 'write'], exp: String(exp) })
+  const { scope, expiresAt } = await api().verify('t', { scope: 'write' })
+  assert.deepEqual([scope, expiresAt], [['read', 'write'], new Date(exp * 1000)])
+})
+
 test('each verification is a request if nothing is cached', async () => {
   const { api, asked: requests } = await server(validResponse)
   const verifier = api()

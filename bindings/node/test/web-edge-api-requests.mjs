@@ -157,6 +157,8 @@ test('invalid API settings of a Worker are reported before any token is verified
     [{ dpopNonceKey: 'short' }, 'key.sealing'],
     [{ dpopAlgs: ['XS256'] }, 'form.malformed_parameter'],
     [{ dpopAlgs: ['HS256'] }, 'form.malformed_parameter'],
+    [{ algs: ['HS256'] }, 'form.malformed_parameter'],
+    [{ algs: [] }, 'form.malformed_parameter'],
   ]) assert.equal((await api({ options })('Bearer x')).code, wanted)
   const { code, status } = await api()(`DPoP ${bound}`, proofFor(bound), { url: '/orders' })
   assert.deepEqual([code, status], ['url.syntax', 500])

@@ -160,8 +160,8 @@ def test_a_client_retries_with_the_nonce_that_the_api_requires_and_reuses_it(pla
 
 
 def test_a_proof_without_a_nonce_is_rejected_with_a_challenge_that_contains_one(plain: Callable[[Answer], Plain]) -> None:
-    key = encoded(secrets.token_bytes(32))
-    world = World(plain, dpop_nonce_key=key)
+    key = secrets.token_bytes(32)
+    world = World(plain, dpop_nonce_key=encoded(key))
     token = world.token()
     error = world.refused(f"DPoP {token}", proof(token))
     assert (error.code, error.response_status) == ("dpop_proof.nonce", 401)
@@ -171,8 +171,9 @@ def test_a_proof_without_a_nonce_is_rejected_with_a_challenge_that_contains_one(
     nonce = error.response_headers["dpop-nonce"]
     # Another process of the same API accepts it, and one with another key does not.
     shown: dict[str, Any] = {"method": "GET", "url": URL, "authorization": f"DPoP {token}"}
-    same = world.other_verifier(dpop_nonce_key=key)
-    assert same.verify_request(**shown, dpop=proof(token, claims={"nonce": nonce})).dpop_nonce is None
+    for same_key in (encoded(key), key):
+        same = world.other_verifier(dpop_nonce_key=same_key)
+        assert same.verify_request(**shown, dpop=proof(token, claims={"nonce": nonce})).dpop_nonce is None
     other = world.other_verifier(dpop_nonce_key=encoded(secrets.token_bytes(32)))
     with pytest.raises(oauth_core.UntrustedError) as raised:
         other.verify_request(**shown, dpop=proof(token, claims={"nonce": nonce}))
@@ -378,14 +379,16 @@ def test_a_request_without_a_token_is_rejected_with_a_challenge(world: World) ->
 
 
 def test_invalid_options_and_arguments_are_rejected_at_startup_if_possible(world: World) -> None:
-    with pytest.raises(oauth_core.MisuseError) as raised:
-        world.other_verifier(dpop_nonce_key="short")
-    assert raised.value.code == "key.sealing"
-    # Without any algorithm left, all others would be accepted.
-    for algs in (["HS256"], ["ES256", "HS256"], ["XS256"]):
+    for key in ("short", b"", bytes(31), bytes(33)):
         with pytest.raises(oauth_core.MisuseError) as raised:
-            world.other_verifier(dpop_algs=algs)
-        assert raised.value.code == "form.malformed_parameter"
+            world.other_verifier(dpop_nonce_key=key)
+        assert raised.value.code == "key.sealing"
+    # Without any algorithm left, all others would be accepted, or no token at all.
+    for algs in (["HS256"], ["ES256", "HS256"], ["XS256"], ["none"], []):
+        for named in ({"dpop_algs": algs}, {"algs": algs}):
+            with pytest.raises(oauth_core.MisuseError) as raised:
+                world.other_verifier(**named)
+            assert raised.value.code == "form.malformed_parameter"
     mistakes: list[dict[str, Any]] = [{"dpop_max_age": "1"}, {"dpop_replay": "never"}, {"dpop_nonce_keys": []}]
     for wrong in mistakes:
         with pytest.raises(TypeError):

@@ -47,7 +47,7 @@ def test_an_api_introspects_opaque_tokens_and_caches_responses_if_configured(oid
         told = verifier.verify(token)
         assert isinstance(told, oauth_core.VerifiedAccessToken)
         assert (told.issuer, told.client_id) == (oidc["issuer"], client.client_id)
-        assert "read" in told.scope and told.expires_at > datetime.now(timezone.utc)
+        assert "read" in told.scope and told.expires_at and told.expires_at > datetime.now(timezone.utc)
     assert asyncio.run(asks.averify(token)).client_id == client.client_id
     assert refused(asks, token, scope=["admin"]) == (
         "access_token.insufficient_scope",
@@ -99,6 +99,29 @@ def test_a_signed_introspection_response_is_verified(twins: dict[str, Twin]) -> 
     # A page in place of the response is not believed.
     bank.fault("html")
     assert code(token.access_token) == "reply.content_type"
+
+
+def test_the_client_is_the_subject_only_if_no_member_of_the_answer_shows_a_user(
+    plain: Callable[[Answer], Plain],
+) -> None:
+    users: list[dict[str, Any]] = [{"username": "al"}, {"email": "al@example.com"}, {"acr": "1"}, {"scope": "openid"}]
+    for member in users:
+        unnamed = {"active": True, "client_id": "c", **member}
+        told = refused(api_at(plain(introspection_reply(unnamed))), "t")
+        assert told == ("jwt.missing_claim", 401, 'Bearer error="invalid_token"'), member
+        assert api_at(plain(introspection_reply({**unnamed, "sub": "u"}))).verify("t").subject == "u"
+    server = plain(introspection_reply({"active": True, "client_id": "c"}))
+    verified = api_at(server).verify("t")
+    assert (verified.subject, verified.client_id, verified.expires_at) == ("c", "c", None)
+    assert dict(verified.claims) == {"client_id": "c", "iss": server.base}
+
+
+def test_a_list_of_scopes_and_times_as_text_are_read(plain: Callable[[Answer], Plain]) -> None:
+    end = int(datetime.now(timezone.utc).timestamp()) + 300
+    answer = introspection_reply({**GOOD, "scope": ["read", "write"], "exp": str(end)})
+    verified = api_at(plain(answer)).verify("t", scope="write")
+    assert set(verified.scope) == {"read", "write"}
+    assert verified.expires_at == datetime.fromtimestamp(end, timezone.utc)
 
 
 def test_concurrent_verifications_of_one_token_send_one_request(plain: Callable[[Answer], Plain]) -> None:

@@ -54,7 +54,7 @@ export async function use(signal: AbortSignal): Promise<void> {
   const { headers } = new Request('https://api.example/')
   await verifier.verifyRequest({ ...received, authorization: headers.get('authorization'), dpop: headers.get('dpop') })
   texts.push(dpopNonce ?? '', dpopReplayKey ?? '', `${dpopForgetAt}`, replayed ?? '')
-  new AccessTokenVerifier(found, { audience: 'https://api.example', dpopAlgs: ['ES256'], dpopMaxAge: 30, dpopNonceKey: 'k', dpopReplay: 'caller' })
+  new AccessTokenVerifier(found, { audience: 'https://api.example', dpopAlgs: ['ES256'], dpopMaxAge: 30, dpopNonceKey: new Uint8Array(32), dpopReplay: 'caller' })
   // @ts-expect-error a gateway has verified the proof, or this does
   await verifier.verifyRequest({ ...received, jkt: 'k' })
   // @ts-expect-error it is "process" or "caller"

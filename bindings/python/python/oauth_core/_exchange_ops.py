@@ -833,7 +833,8 @@ class ExchangeOperations:
             max_age: The largest age of the authentication, in seconds (RFC 9470).
             algs: The accepted algorithms. By default those that the server's metadata lists for
                 ID tokens (RS256 if it lists none), and those that a published key is for, by its
-                alg or its curve. Those with a shared secret are ignored.
+                alg or its curve. Those with a shared secret, and an empty list, are refused:
+                form.malformed_parameter.
             clock_skew: How many seconds clocks may differ: 60 by default, 300 at most.
             dpop_algs: The accepted algorithms of DPoP proofs, which challenges announce. By
                 default verify_api_request accepts all but those with a shared secret, which
@@ -905,7 +906,8 @@ class ExchangeOperations:
             max_age: The largest age of the authentication, in seconds (RFC 9470).
             algs: The accepted algorithms. By default those that the server's metadata lists for
                 ID tokens (RS256 if it lists none), and those that a published key is for, by its
-                alg or its curve. Those with a shared secret are ignored.
+                alg or its curve. Those with a shared secret, and an empty list, are refused:
+                form.malformed_parameter.
             clock_skew: How many seconds clocks may differ: 60 by default, 300 at most.
             dpop_algs: The accepted algorithms of DPoP proofs, which challenges announce. By
                 default verify_api_request accepts all but those with a shared secret, which

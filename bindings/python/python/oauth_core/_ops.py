@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     UnexpectedNonce = Literal["reject", "ignore"]
     ResourceMatch = Literal["identical", "parent"]
 
-FINGERPRINT = "3d9a3823d091ca52"
+FINGERPRINT = "7fe13815d5e3b5c4"
 
 
 class Operations:
@@ -1107,7 +1107,8 @@ class Operations:
             max_age: The largest age of the authentication, in seconds (RFC 9470).
             algs: The accepted algorithms. By default those that the server's metadata lists for
                 ID tokens (RS256 if it lists none), and those that a published key is for, by its
-                alg or its curve. Those with a shared secret are ignored.
+                alg or its curve. Those with a shared secret, and an empty list, are refused:
+                form.malformed_parameter.
             clock_skew: How many seconds clocks may differ: 60 by default, 300 at most.
             dpop_algs: The accepted algorithms of DPoP proofs, which challenges announce. By
                 default verify_api_request accepts all but those with a shared secret, which
@@ -1196,7 +1197,8 @@ class Operations:
             max_age: The largest age of the authentication, in seconds (RFC 9470).
             algs: The accepted algorithms. By default those that the server's metadata lists for
                 ID tokens (RS256 if it lists none), and those that a published key is for, by its
-                alg or its curve. Those with a shared secret are ignored.
+                alg or its curve. Those with a shared secret, and an empty list, are refused:
+                form.malformed_parameter.
             clock_skew: How many seconds clocks may differ: 60 by default, 300 at most.
             dpop_algs: The accepted algorithms of DPoP proofs, which challenges announce. By
                 default verify_api_request accepts all but those with a shared secret, which

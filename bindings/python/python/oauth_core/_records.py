@@ -466,13 +466,14 @@ class VerifiedAccessToken(Record):
 
     Attributes:
         subject: The subject, as the issuer identifies it; the client itself if it acts for
-            itself.
+            itself, and if an introspection response has no sub and shows no user. One that shows a
+            user, such as by username, but has no sub is refused (jwt.missing_claim).
         client_id: The client to which the token was issued; only tokens of the profile "jwt"
             may lack it.
         scope: The granted scope.
-        issuer: The issuer.
+        issuer: The issuer; that of the server if an introspection response has no iss.
         audience: The audiences.
-        expires_at: When the token expires.
+        expires_at: When the token expires, unless an introspection response does not say.
         may_act: The claims of the party that may act for the subject, such as sub and iss, if
             the token says (RFC 8693 section 4.4).
         dpop_nonce: The nonce to send with the response, in the DPoP-Nonce field, because that
@@ -484,22 +485,25 @@ class VerifiedAccessToken(Record):
         dpop_replay_challenge: The WWW-Authenticate field of the response, with status 401, to a
             request whose dpop_replay_key is in your store already; only if you remember received
             proofs.
-        claims: All claims.
+        claims: All claims. Those of an introspection response have the iss of the server added
+            if they have none.
     """
 
     if TYPE_CHECKING:
         subject: str
-        """The subject, as the issuer identifies it; the client itself if it acts for itself."""
+        """The subject, as the issuer identifies it; the client itself if it acts for itself, and if
+        an introspection response has no sub and shows no user. One that shows a user, such as by
+        username, but has no sub is refused (jwt.missing_claim)."""
         client_id: str | None = None
         """The client to which the token was issued; only tokens of the profile "jwt" may lack it."""
         scope: frozenset[str] = frozenset()
         """The granted scope."""
         issuer: str
-        """The issuer."""
+        """The issuer; that of the server if an introspection response has no iss."""
         audience: tuple[str, ...] = ()
         """The audiences."""
-        expires_at: datetime
-        """When the token expires."""
+        expires_at: datetime | None = None
+        """When the token expires, unless an introspection response does not say."""
         may_act: dict[str, Any] | None = None
         """The claims of the party that may act for the subject, such as sub and iss, if the token
         says (RFC 8693 section 4.4)."""
@@ -516,7 +520,8 @@ class VerifiedAccessToken(Record):
         """The WWW-Authenticate field of the response, with status 401, to a request whose
         dpop_replay_key is in your store already; only if you remember received proofs."""
         claims: dict[str, Any] = {}
-        """All claims."""
+        """All claims. Those of an introspection response have the iss of the server added if they
+        have none."""
     else:
         __slots__ = (
             "subject",
@@ -536,6 +541,7 @@ class VerifiedAccessToken(Record):
             "client_id": None,
             "scope": frozenset(),
             "audience": (),
+            "expires_at": None,
             "may_act": None,
             "dpop_nonce": None,
             "dpop_replay_key": None,

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         clock_skew: int | None
         dpop_algs: Sequence[str] | None
         dpop_max_age: int | None
-        dpop_nonce_key: str | None
+        dpop_nonce_key: bytes | str | None
         dpop_replay: ReplayProtection | None
         realm: str | None
 
@@ -77,6 +77,14 @@ def _reject_unknown(names: tuple[str, ...], arguments: dict[str, Any]) -> dict[s
     return arguments
 
 
+def _base64url(key: bytes) -> str:
+    # Imported here, because few verifiers need it.
+    from binascii import b2a_base64
+
+    text = b2a_base64(key, newline=False).decode()
+    return text.rstrip("=").translate({ord("+"): "-", ord("/"): "_"})
+
+
 class _Introspecting(NativeIntrospecting, Client):
     """A client whose operation ``verify_access_token`` introspects the token at the server (RFC 7662)."""
 
@@ -102,9 +110,9 @@ class AccessTokenVerifier:
     metadata, and those that a published key is for (its ``alg``, or its curve); never with a shared secret.
     ``clock_skew`` is the tolerated difference of clocks in seconds, and ``realm`` appears in challenges. DPoP proofs
     are accepted with the algorithms of ``dpop_algs``, by default all but those with a shared secret, and until they are
-    ``dpop_max_age`` seconds old (60); with ``dpop_nonce_key``, 32 random bytes in base64url, they need a nonce of this
-    API. This verifier remembers the proofs that it has received, or you do (``dpop_replay="caller"``). With
-    ``access_token_encryption_alg`` tokens are encrypted for this API, as agreed with the server, and plain ones
+    ``dpop_max_age`` seconds old (60); with ``dpop_nonce_key``, 32 random bytes or their text in base64url, they need a
+    nonce of this API. This verifier remembers the proofs that it has received, or you do (``dpop_replay="caller"``).
+    With ``access_token_encryption_alg`` tokens are encrypted for this API, as agreed with the server, and plain ones
     refused: the content with ``access_token_encryption_enc``, by default ``A128CBC-HS256``, and ``decryption_keys`` are
     in PEM or JWKs, the newest first. The server's keys are fetched as needed, and cached for all calls of this
     verifier, in all threads.
@@ -194,6 +202,8 @@ class AccessTokenVerifier:
             raise misuse("form.malformed_parameter", "audience must contain at least one identifier, and no empty one")
         self._client = client
         proofs = {name: requirements.pop(name, None) for name in _PROOF_REQUIREMENTS}
+        if isinstance(proofs["dpop_nonce_key"], bytes):
+            proofs["dpop_nonce_key"] = _base64url(proofs["dpop_nonce_key"])
         self._proofs: dict[str, Any] = {name: value for name, value in proofs.items() if value is not None}
         self._common: dict[str, Any] = {**requirements, "audience": audiences}
         # Invalid arguments are reported now rather than with each token.

@@ -18,6 +18,7 @@ use crate::form::Form;
 use crate::jose::{Alg, ResponseEncryption};
 use crate::json::{Json, Object};
 use crate::moment::UnixTime;
+use crate::quirk::Rules;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::security_profile::Requirement;
@@ -214,7 +215,7 @@ impl Endpoint for Introspect {
         }
         let object = reply.object_or(ProtocolViolation::IntrospectionShape)?;
         match self.0.signed {
-            None => token_state(object, cx.at.now()).map(Response::Plain),
+            None => token_state(object, cx.server.rules(), cx.at.now()).map(Response::Plain),
             Some(_) => Err(ValidationFailure::IntrospectionNotSigned.into()),
         }
     }
@@ -223,19 +224,23 @@ impl Endpoint for Introspect {
 /// The token state in a response of either form, received `now`.
 pub(crate) fn token_state(
     mut object: Object<'_>,
+    rules: &Rules,
     now: UnixTime,
 ) -> Result<IntrospectionResponse, Error> {
     match object.take("active") {
-        Some(Json::Bool(true)) => {
-            active_token(object, now).map(|token| IntrospectionResponse::Active(Box::new(token)))
-        }
+        Some(Json::Bool(true)) => active_token(object, rules, now)
+            .map(|token| IntrospectionResponse::Active(Box::new(token))),
         Some(Json::Bool(false)) => Ok(IntrospectionResponse::Inactive),
         // "Boolean indicator" (2.2): a string or a number does not count.
         _ => Err(Error::from(ProtocolViolation::IntrospectionShape).about("active")),
     }
 }
 
-fn active_token(mut object: Object<'_>, now: UnixTime) -> Result<ActiveToken, Error> {
+fn active_token(
+    mut object: Object<'_>,
+    rules: &Rules,
+    now: UnixTime,
+) -> Result<ActiveToken, Error> {
     let malformed = |member: &str| Error::from(ProtocolViolation::IntrospectionShape).about(member);
     let mut text = |member: &str| match object.take(member) {
         None => Ok(None),
@@ -250,16 +255,28 @@ fn active_token(mut object: Object<'_>, now: UnixTime) -> Result<ActiveToken, Er
         issuer: text("iss")?,
         ..ActiveToken::default()
     };
-    token.scope = text("scope")?
-        .map(|scope| Scope::parse(&scope).map_err(|_| malformed("scope")))
-        .transpose()?;
+    let scope = match object.take("scope") {
+        None => None,
+        Some(Json::String(names)) => Some(Scope::parse(&names)),
+        // A list, in which an entry may itself contain several names, as in a token response.
+        Some(value) if !rules.is_strict() => {
+            let names = value.as_texts().ok_or_else(|| malformed("scope"))?;
+            Some(Scope::parse(&names.join(" ")))
+        }
+        Some(_) => return Err(malformed("scope")),
+    };
+    token.scope = scope.transpose().map_err(|_| malformed("scope"))?;
     let mut time = |member: &str| match object.take(member) {
         None => Ok(None),
-        Some(value) => value
-            .as_seconds()
-            .map(UnixTime::from_secs)
-            .map(Some)
-            .ok_or_else(|| malformed(member)),
+        Some(value) => {
+            let time = if rules.is_strict() {
+                value.as_seconds()
+            } else {
+                seconds(&value)
+            };
+            let time = time.map(UnixTime::from_secs).map(Some);
+            time.ok_or_else(|| malformed(member))
+        }
     };
     token.expires_at = time("exp")?;
     token.issued_at = time("iat")?;

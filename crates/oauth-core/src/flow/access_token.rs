@@ -131,7 +131,7 @@ impl AccessTokenVerifier {
     }
 
     /// Accepts only tokens signed with these algorithms. Algorithms with a shared secret are dropped:
-    /// anyone who can verify such a token can forge one.
+    /// anyone who can verify such a token can forge one. If none remains, every token is refused.
     #[must_use]
     pub fn with_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Self {
         self.algs = algs.into_iter().filter(|alg| !alg.is_symmetric()).collect();

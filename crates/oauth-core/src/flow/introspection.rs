@@ -76,7 +76,7 @@ fn read(
     };
     let name = "token_introspection";
     match Claims::require_claim(name, payload.take(name))? {
-        Json::Object(object) => introspection::token_state(object, now),
+        Json::Object(object) => introspection::token_state(object, config.server.rules(), now),
         _ => Err(malformed_claim(name)),
     }
 }

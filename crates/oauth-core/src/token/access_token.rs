@@ -30,7 +30,7 @@ pub struct VerifiedAccessToken {
     subject: String,
     client_id: Option<String>,
     scope: Scope,
-    expires_at: UnixTime,
+    expires_at: Option<UnixTime>,
     claims: Claims,
     pub(crate) proof: Option<VerifiedDpopProof>,
 }
@@ -38,6 +38,11 @@ pub struct VerifiedAccessToken {
 impl VerifiedAccessToken {
     /// `sub`: the user, or the client if it acts for itself. The identifier of one user may differ between clients (RFC
     /// 9068 section 6).
+    ///
+    /// An introspection response need not have `sub` (RFC 7662 section 2.2). The subject is then the client, but only if
+    /// nothing in the response shows a user, such as `username`, `email`, `acr`, `act` or the scope `openid`: otherwise
+    /// the token is refused (`jwt.missing_claim`), because all users of a client would have the same subject. A server
+    /// that tells nothing of its users needs `sub` in its responses before you use the subject as that of a user.
     pub fn subject(&self) -> &str {
         &self.subject
     }
@@ -52,7 +57,7 @@ impl VerifiedAccessToken {
         &self.scope
     }
 
-    /// The issuer of the token.
+    /// The issuer of the token: for a token that was introspected, that of the server if its response has no `iss`.
     pub fn issuer(&self) -> &str {
         self.claims.text("iss").ok().flatten().unwrap_or_default()
     }
@@ -62,8 +67,8 @@ impl VerifiedAccessToken {
         self.claims.audience().unwrap_or_default()
     }
 
-    /// When the token expires.
-    pub const fn expires_at(&self) -> UnixTime {
+    /// When the token expires; `None` if an introspection response does not say.
+    pub const fn expires_at(&self) -> Option<UnixTime> {
         self.expires_at
     }
 
@@ -85,7 +90,8 @@ impl VerifiedAccessToken {
     }
 
     /// All claims. They include groups, roles and entitlements (RFC 9068 section 2.2.3.1), which this crate does not
-    /// evaluate.
+    /// evaluate. For a token that was introspected they are the members of the response, and `iss` is the issuer of the
+    /// server if the response has none; no other claim is added.
     pub const fn claims(&self) -> &Claims {
         &self.claims
     }
@@ -214,7 +220,7 @@ impl Checks {
             subject,
             client_id,
             scope,
-            expires_at,
+            expires_at: Some(expires_at),
             claims,
             proof: None,
         })

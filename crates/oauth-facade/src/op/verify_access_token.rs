@@ -97,14 +97,15 @@ arguments! {
         /// The largest age of the authentication, in seconds (RFC 9470).
         pub max_age: Option<u64>,
         /// The accepted algorithms. By default those that the server's metadata lists for ID tokens (RS256 if it lists
-        /// none), and those that a published key is for, by its alg or its curve. Those with a shared secret are ignored.
-        pub algs: Vec<String>,
+        /// none), and those that a published key is for, by its alg or its curve. Those with a shared secret, and an empty
+        /// list, are refused: form.malformed_parameter.
+        pub algs: Option<Vec<String>>,
         /// How many seconds clocks may differ: 60 by default, 300 at most.
         pub clock_skew: Option<u64>,
         /// The accepted algorithms of DPoP proofs, which challenges announce. By default `verify_api_request` accepts all
         /// but those with a shared secret, which cannot be named, and challenges of `verify_access_token` do not mention
         /// DPoP.
-        pub dpop_algs: Vec<String>,
+        pub dpop_algs: Option<Vec<String>>,
         /// The realm, for the challenge.
         pub realm: Option<String>,
     }
@@ -199,7 +200,7 @@ impl VerifyApiRequest {
 
 impl AccessTokenRequirements {
     fn verifier(self, client: &Client, audience: OneOrMore) -> Result<AccessTokenVerifier, Error> {
-        if client.asks_about_tokens() && (self.profile.is_some() || !self.algs.is_empty()) {
+        if client.asks_about_tokens() && (self.profile.is_some() || self.algs.is_some()) {
             return Err(Error::from(Misuse::ArgumentsInconsistent)
                 .about("a profile and algorithms are those of JWTs"));
         }
@@ -211,19 +212,14 @@ impl AccessTokenRequirements {
             .with_profile(self.profile.unwrap_or_default())
             .require_scope(self.scope)
             .require_acr(self.acr_values.iter().map(String::as_str))?;
-        if !self.dpop_algs.is_empty() {
-            let named = algs("dpop_algs", &self.dpop_algs)?;
-            if let Some(shared) = named.iter().find(|alg| alg.is_symmetric()) {
-                return Err(Error::from(Misuse::ParameterValue)
-                    .about(&format!("dpop_algs: {}", shared.as_str())));
-            }
-            verifier = verifier.with_dpop_algs(named);
+        if let Some(names) = &self.dpop_algs {
+            verifier = verifier.with_dpop_algs(asymmetric_algs("dpop_algs", names)?);
         }
         if let Some(age) = self.max_age {
             verifier = verifier.require_max_age(Duration::from_secs(age));
         }
-        if !self.algs.is_empty() {
-            verifier = verifier.with_algs(algs("algs", &self.algs)?);
+        if let Some(names) = &self.algs {
+            verifier = verifier.with_algs(asymmetric_algs("algs", names)?);
         }
         if let Some(skew) = self.clock_skew {
             verifier = verifier.with_clock_skew(Duration::from_secs(skew));
@@ -235,27 +231,42 @@ impl AccessTokenRequirements {
     }
 }
 
-fn algs(name: &str, names: &[String]) -> Result<Vec<Alg>, Error> {
+/// The algorithms of these names, of which there is at least one: with an empty list nothing could be accepted, and with
+/// a shared secret anyone who verifies could forge.
+fn asymmetric_algs(argument: &str, names: &[String]) -> Result<Vec<Alg>, Error> {
+    let invalid = |detail: &str| {
+        let detail = [argument, detail].concat();
+        Error::from(Misuse::ParameterValue).about(&detail)
+    };
     let algs = names.iter().map(|alg| Alg::from_name(alg));
-    let algs: Option<_> = algs.collect();
-    algs.ok_or_else(|| Error::from(Misuse::ParameterValue).about(name))
+    let algs: Option<Vec<_>> = algs.collect();
+    let algs = algs.ok_or_else(|| invalid(""))?;
+    if algs.is_empty() {
+        return Err(invalid(": the list is empty"));
+    }
+    match algs.iter().find(|alg| alg.is_symmetric()) {
+        Some(shared) => Err(invalid(&format!(": {}", shared.as_str()))),
+        None => Ok(algs),
+    }
 }
 
 outcome! {
     /// The claims of a verified access token (RFC 9068 section 2.2).
     pub struct VerifiedAccessToken {
-        /// The subject, as the issuer identifies it; the client itself if it acts for itself.
+        /// The subject, as the issuer identifies it; the client itself if it acts for itself, and if an introspection
+        /// response has no sub and shows no user. One that shows a user, such as by username, but has no sub is refused
+        /// (jwt.missing_claim).
         pub subject: String,
         /// The client to which the token was issued; only tokens of the profile "jwt" may lack it.
         pub client_id: Option<String>,
         /// The granted scope.
         pub scope: Scope,
-        /// The issuer.
+        /// The issuer; that of the server if an introspection response has no iss.
         pub issuer: String,
         /// The audiences.
         pub audience: Vec<String>,
-        /// When the token expires.
-        pub expires_at: UnixTime,
+        /// When the token expires, unless an introspection response does not say.
+        pub expires_at: Option<UnixTime>,
         /// The claims of the party that may act for the subject, such as sub and iss, if the token says (RFC 8693
         /// section 4.4).
         pub may_act: Option<Extra>,
@@ -269,7 +280,7 @@ outcome! {
         /// The WWW-Authenticate field of the response, with status 401, to a request whose dpop_replay_key is in your
         /// store already; only if you remember received proofs.
         pub dpop_replay_challenge: Option<String>,
-        /// All claims.
+        /// All claims. Those of an introspection response have the iss of the server added if they have none.
         pub claims: Extra,
     }
 }

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)] // tests may panic
 
 use super::*;
-use crate::testing::{client, error_code, json, run_with_reply};
+use crate::testing::{client, error_code, json, run_with_reply, strict_client};
 
 fn state(body: &str) -> Result<IntrospectionResponse, Error> {
     let exchange = client().introspect(Introspection::new("t"));
@@ -69,6 +69,40 @@ fn member_of_the_wrong_type_is_an_error() {
         state(r#"{"active":false,"exp":"x"}"#),
         Ok(IntrospectionResponse::Inactive)
     ));
+}
+
+#[test]
+fn scope_lists_and_times_as_text_are_read_unless_rules_are_strict() {
+    let body = r#"{"active":true,"scope":["a","b c"],"exp":"1800000300","iat":"10","nbf":"20.5"}"#;
+    let token = active_token(body);
+    assert_eq!(token.scope, Scope::parse("a b c").ok());
+    assert_eq!(token.expires_at, Some(UnixTime::from_secs(1_800_000_300)));
+    assert_eq!(token.issued_at, Some(UnixTime::from_secs(10)));
+    assert_eq!(token.not_before, Some(UnixTime::from_secs(20)));
+    for member in [
+        r#""exp":"-1""#,
+        r#""exp":"soon""#,
+        r#""exp":"""#,
+        r#""scope":[1]"#,
+        r#""scope":["a\"b"]"#,
+    ] {
+        let body = format!(r#"{{"active":true,{member}}}"#);
+        assert_eq!(
+            error_code(state(&body)).map(drop),
+            Err("introspection.malformed"),
+            "{member}"
+        );
+    }
+    for member in [r#""exp":"30""#, r#""scope":["a"]"#] {
+        let body = format!(r#"{{"active":true,{member}}}"#);
+        let exchange = strict_client().introspect(Introspection::new("t"));
+        let state = run_with_reply(exchange, json(200, &body));
+        assert_eq!(
+            error_code(state).map(drop),
+            Err("introspection.malformed"),
+            "{member}"
+        );
+    }
 }
 
 #[test]

@@ -24,8 +24,7 @@ pub(super) type IntrospectionResult = Option<Arc<ActiveToken>>;
 /// The cached introspection response of a token, or the verification that requests it.
 #[derive(Debug)]
 pub(super) enum Lookup {
-    /// The response, and until when it may be used.
-    Cached(IntrospectionResult, UnixTime),
+    Cached(IntrospectionResult),
     /// Another verification is introspecting the token.
     Pending,
     /// The calling verification has to introspect the token.
@@ -86,8 +85,8 @@ impl IntrospectionCache {
     pub(super) fn look_up(self: &Arc<Self>, token: TokenHash, now: UnixTime) -> Lookup {
         let is_disabled = self.entries == 0 || self.max_age.is_zero();
         let mut state = self.lock();
-        if let Some((response, until)) = state.get(&token, now) {
-            return Lookup::Cached(response, until);
+        if let Some(response) = state.get(&token, now) {
+            return Lookup::Cached(response);
         }
         if !is_disabled && !state.pending.insert(token) {
             return Lookup::Pending;
@@ -99,13 +98,8 @@ impl IntrospectionCache {
     }
 
     /// Keeps a response, never beyond the expiry of the token: "the response MUST NOT be cached beyond" its
-    /// `exp`. Returns until when it may be used.
-    pub(super) fn store(
-        &self,
-        token: TokenHash,
-        response: IntrospectionResult,
-        now: UnixTime,
-    ) -> UnixTime {
+    /// `exp`.
+    pub(super) fn store(&self, token: TokenHash, response: IntrospectionResult, now: UnixTime) {
         let until = match &response {
             Some(active) => {
                 let latest = now.after(self.max_age);
@@ -133,7 +127,6 @@ impl IntrospectionCache {
         while state.entries.len() > self.entries {
             state.forget_first();
         }
-        until
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -142,11 +135,11 @@ impl IntrospectionCache {
 }
 
 impl State {
-    /// The response, and until when it may be used. `None` if the clock has been set back.
-    fn get(&mut self, token: &TokenHash, now: UnixTime) -> Option<(IntrospectionResult, UnixTime)> {
+    /// The response, if it may be used now. `None` if the clock has been set back.
+    fn get(&mut self, token: &TokenHash, now: UnixTime) -> Option<IntrospectionResult> {
         let entry = self.entries.get(token)?;
         if entry.received_at <= now && now < entry.until {
-            return Some((entry.response.clone(), entry.until));
+            return Some(entry.response.clone());
         }
         self.forget(token);
         None
@@ -194,8 +187,7 @@ mod tests {
             ("long", Some(1000), 159),
             ("short", Some(130), 129),
         ] {
-            let until = cache.store(hash(token), active(end), at(100));
-            assert_eq!(until, at(last + 1), "{token}");
+            cache.store(hash(token), active(end), at(100));
             assert!(has(&cache, token, last), "{token}");
             assert!(!has(&cache, token, last + 1), "{token}");
             assert!(!has(&cache, token, last), "it is gone by then");
@@ -214,8 +206,8 @@ mod tests {
         cache.store(hash("t"), active(None), at(100));
         cache.store(hash("t"), None, at(100));
         let cached = cache.lock().get(&hash("t"), at(101));
-        let cached = cached.map(|(response, until)| (response.is_none(), until));
-        assert_eq!(cached, Some((true, at(105))));
+        assert_eq!(cached.map(|response| response.is_none()), Some(true));
+        assert!(has(&cache, "t", 104) && !has(&cache, "t", 105));
         assert!(!has(&cache, "t", 130), "the old one does not come back");
     }
 
@@ -239,7 +231,7 @@ mod tests {
     fn begin_lookup(look: Lookup) -> Option<LookupPermit> {
         match look {
             Lookup::Missing(claim) => Some(claim),
-            Lookup::Cached(..) | Lookup::Pending => None,
+            Lookup::Cached(_) | Lookup::Pending => None,
         }
     }
 
@@ -256,7 +248,7 @@ mod tests {
         let claim = begin_lookup(look("t"));
         assert!(claim.is_some(), "somebody else is to ask");
         cache.store(hash("t"), active(None), at(100));
-        assert!(matches!(look("t"), Lookup::Cached(Some(_), _)));
+        assert!(matches!(look("t"), Lookup::Cached(Some(_))));
         drop(claim);
         assert!(cache.lock().pending.is_empty());
         for (max_age, entries) in [(Duration::ZERO, 3), (MINUTE, 0)] {

@@ -90,7 +90,7 @@ fn valid_token_yields_its_claims() {
     assert_eq!(token.scope().as_str(), "read write");
     assert_eq!(token.issuer(), "https://as.example");
     assert_eq!(token.audience(), ["https://api.example"]);
-    assert_eq!(token.expires_at(), UnixTime::from_secs(NOW + 300));
+    assert_eq!(token.expires_at(), Some(UnixTime::from_secs(NOW + 300)));
     assert!(token.claims().get("groups").is_some() && token.confirmation().is_none());
     assert!(!format!("{token:?}").contains("\"u\""));
 }

@@ -144,10 +144,8 @@ impl Introspected {
         let permit = match &self.introspection_settings.cache {
             None => None,
             Some(cache) => match cache.look_up(self.hash, at.now()) {
-                Lookup::Cached(response, until) => {
-                    return self
-                        .verify_response(response, until, at.now())
-                        .map(Step::Done);
+                Lookup::Cached(response) => {
+                    return self.verify_response(response, at.now()).map(Step::Done);
                 }
                 Lookup::Pending if polls < MAX_POLLS => {
                     self.state = State::Waiting(token, polls + 1);
@@ -184,11 +182,10 @@ impl Introspected {
                     IntrospectionResponse::Inactive => None,
                 };
                 let now = at.now();
-                let until = match &self.introspection_settings.cache {
-                    Some(cache) => cache.store(self.hash, response.clone(), now),
-                    None => now,
-                };
-                return self.verify_response(response, until, now).map(Step::Done);
+                if let Some(cache) = &self.introspection_settings.cache {
+                    cache.store(self.hash, response.clone(), now);
+                }
+                return self.verify_response(response, now).map(Step::Done);
             }
         };
         self.state = State::Introspecting(introspection, permit);
@@ -198,7 +195,6 @@ impl Introspected {
     fn verify_response(
         &self,
         response: IntrospectionResult,
-        until: UnixTime,
         now: UnixTime,
     ) -> Result<VerifiedAccessToken, Error> {
         let verified = match response {
@@ -208,7 +204,7 @@ impl Introspected {
                 let response = claims(server, &response).map_err(without_blaming_token);
                 response.and_then(|response| {
                     self.checks
-                        .check_introspected(server, response, &self.proven, until, now)
+                        .check_introspected(server, response, &self.proven, now)
                 })
             }
         };
@@ -238,7 +234,8 @@ impl fmt::Debug for Introspected {
     }
 }
 
-/// The response as claims, with the names of a JWT access token.
+/// The response as claims, with the names of a JWT access token. Without `iss` they name the issuer of the server that
+/// was asked, because it vouches for the token.
 ///
 /// # Errors
 /// `introspection.malformed` for a response that was cut because it is too large.

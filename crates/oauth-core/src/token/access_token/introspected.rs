@@ -12,6 +12,28 @@ use crate::scope::Scope;
 use crate::server::Server;
 use crate::token::id_token;
 
+/// Members of a response that show that a user takes part: of RFC 7662 section 2.2, RFC 9068 section 2.2.1, RFC 8693
+/// section 4.1 and OpenID Connect Core section 5.1, and those of vendors.
+const USER_MEMBERS: [&str; 15] = [
+    "username",
+    "user_name",
+    "user_id",
+    "uid",
+    "preferred_username",
+    "name",
+    "given_name",
+    "family_name",
+    "email",
+    "phone_number",
+    "auth_time",
+    "acr",
+    "amr",
+    "sid",
+    "act",
+];
+/// The scope of a user's sign-in (OpenID Connect Core section 3.1.2.1).
+const OPENID: &str = "openid";
+
 /// The values of `token_type` that servers use for an access token: its type (RFC 6749 section 5.1), or its kind.
 const TYPES: [&str; 4] = ["bearer", "dpop", "n_a", "access_token"];
 
@@ -19,8 +41,7 @@ impl Checks {
     /// Checks the response of `server` about an active token by the rules for access tokens that apply to
     /// introspection. If the response has no audience, the server must have checked it: "If the token can be used only
     /// at certain resource servers, the authorization server MUST determine whether or not the token can be used at the
-    /// resource server making the introspection call" (section 4). `expires_at` is the expiry to assume if the response
-    /// has none.
+    /// resource server making the introspection call" (section 4).
     ///
     /// # Errors
     /// `jwt.*`, `access_token.*`.
@@ -29,7 +50,6 @@ impl Checks {
         server: &Server,
         claims: Claims,
         proven_keys: &ProvenKeys,
-        expires_at: UnixTime,
         now: UnixTime,
     ) -> Result<VerifiedAccessToken, Error> {
         refuse_other_token_claims(&claims)?;
@@ -43,8 +63,17 @@ impl Checks {
         }
         id_token::issuer(server, &claims)?;
         let client_id = Claims::require_claim("client_id", claims.text("client_id")?)?.to_owned();
-        // A client that acts for itself is its own subject (RFC 9068 section 2.2).
-        let subject = claims.text("sub")?.unwrap_or(&client_id).to_owned();
+        let scope = claims.text("scope")?.map(Scope::parse).transpose();
+        let scope = scope
+            .map_err(|_| malformed_claim("scope"))?
+            .unwrap_or_default();
+        let subject = match claims.text("sub")? {
+            Some(subject) => subject.to_owned(),
+            // `username` need not be unique, and all users of a client would be one as its id.
+            None if shows_user(&claims, &scope) => return Claims::require_claim("sub", None),
+            // A client that acts for itself is its own subject (RFC 9068 section 2.2).
+            None => client_id.clone(),
+        };
         for (name, text) in [("client_id", &client_id), ("sub", &subject)] {
             if text.is_empty() {
                 return Err(malformed_claim(name));
@@ -58,18 +87,19 @@ impl Checks {
             clock_skew: self.clock_skew,
         };
         validity.check_present(&claims)?;
-        let scope = claims.text("scope")?.map(Scope::parse).transpose();
-        let scope = scope
-            .map_err(|_| malformed_claim("scope"))?
-            .unwrap_or_default();
         self.check_request_requirements(&claims, &scope, &validity, proven_keys)?;
         Ok(VerifiedAccessToken {
             subject,
             client_id: Some(client_id),
             scope,
-            expires_at: claims.time("exp")?.unwrap_or(expires_at),
+            expires_at: claims.time("exp")?,
             claims,
             proof: None,
         })
     }
+}
+
+/// Whether a response shows that a user authorized the token, or is its subject. `null` counts as absent.
+fn shows_user(claims: &Claims, scope: &Scope) -> bool {
+    scope.contains(OPENID) || USER_MEMBERS.iter().any(|name| claims.get(name).is_some())
 }

@@ -41,7 +41,7 @@ fn request() -> VerifyApiRequest {
         dpop_nonce_key: Some("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8".into()),
         dpop_replay: None,
         required: AccessTokenRequirements {
-            dpop_algs: vec!["ES256".to_owned()],
+            dpop_algs: Some(vec!["ES256".to_owned()]),
             ..AccessTokenRequirements::default()
         },
     }
@@ -51,7 +51,7 @@ fn request() -> VerifyApiRequest {
 fn symmetric_or_unknown_dpop_algorithms_are_refused() {
     for algs in [&["HS256"][..], &["ES256", "HS512"], &["ES257"]] {
         let mut request = request();
-        request.required.dpop_algs = algs.iter().map(|alg| (*alg).to_owned()).collect();
+        request.required.dpop_algs = Some(algs.iter().map(|alg| (*alg).to_owned()).collect());
         let refused = client().verify_api_request(request).map(drop);
         let error = refused.expect_err("an algorithm of shared secrets");
         assert_eq!(error.code(), "form.malformed_parameter", "{algs:?}");
@@ -86,4 +86,29 @@ fn refused_api_request_error_includes_response_headers() {
     // Other errors have none.
     let other = ErrorRecord::from(&Error::from(Misuse::Setup));
     assert!(other.response_headers.is_empty() && !other.to_json(None).contains("response_headers"));
+}
+
+#[test]
+fn algorithms_with_which_no_token_could_be_accepted_are_refused_before_any_token() {
+    let list = |names: &[&str]| Arg::List(names.iter().map(|name| text(name)).collect());
+    let refused = |algs: Arg, dpop_algs: Arg| {
+        let args = vec![text(""), text("https://api.example"), Arg::Null, Arg::Null];
+        let more = vec![algs, Arg::Null, dpop_algs];
+        match client().verifier([args, vec![Arg::Null; 4], more].concat()) {
+            Err(StartError::Call(error)) => {
+                assert_eq!(error.code(), "form.malformed_parameter", "{error}");
+                error.detail().unwrap_or_default().to_owned()
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    for (names, about) in [
+        (&["HS256"][..], ": HS256"),
+        (&["ES256", "HS512"], ": HS512"),
+        (&["none"], ""),
+        (&[], ": the list is empty"),
+    ] {
+        assert_eq!(refused(list(names), Arg::Null), format!("algs{about}"));
+        assert_eq!(refused(Arg::Null, list(names)), format!("dpop_algs{about}"));
+    }
 }

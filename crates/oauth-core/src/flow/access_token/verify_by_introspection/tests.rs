@@ -74,7 +74,7 @@ fn active_token_yields_its_claims() {
     assert_eq!(token.scope().as_str(), "read write");
     assert_eq!(token.issuer(), "https://as.example");
     assert_eq!(token.audience(), [API]);
-    assert_eq!(token.expires_at(), UnixTime::from_secs(NOW + 300));
+    assert_eq!(token.expires_at(), Some(UnixTime::from_secs(NOW + 300)));
     assert_eq!(token.claims().texts("groups").unwrap(), ["g"]);
     assert_eq!(token.claims().text("username").unwrap(), Some("al"));
     // Claims that the server need not return may be absent.
@@ -83,6 +83,39 @@ fn active_token_yields_its_claims() {
     let token = shown_at(&verifier(), "t", proven, &later(0), Some(&response)).unwrap();
     assert_eq!((token.subject(), token.client_id()), ("c", Some("c")));
     assert!(token.audience().is_empty() && token.scope().is_empty());
+    assert_eq!(token.expires_at(), None);
+    assert_eq!(token.issuer(), "https://as.example");
+    let mut claims: Vec<_> = token.claims().as_map().keys().collect();
+    claims.sort_unstable();
+    assert_eq!(claims, ["client_id", "iss"]);
+}
+
+#[test]
+fn client_is_no_subject_if_the_response_shows_a_user() {
+    for member in [
+        r#""username":"alice""#,
+        r#""username":"""#,
+        r#""user_id":7"#,
+        r#""preferred_username":"alice""#,
+        r#""email":"alice@example.com""#,
+        r#""auth_time":1"#,
+        r#""acr":"1""#,
+        r#""amr":["pwd"]"#,
+        r#""sid":"1""#,
+        r#""act":{"sub":"c"}"#,
+        r#""scope":"read openid""#,
+    ] {
+        let response = active(&format!(r#""client_id":"c",{member}"#));
+        let proven = ProvenKeys::none();
+        let shown = shown_at(&verifier(), "t", proven, &later(0), Some(&response));
+        let error = shown.unwrap_err();
+        assert_eq!(error.code(), "jwt.missing_claim", "{member}");
+        assert_eq!(error.detail(), Some("sub"), "{member}");
+        let named = format!(r#""client_id":"c","sub":"u",{member}"#);
+        assert_eq!(verify_with_members(&named), Ok(()), "{member}");
+    }
+    let absent = r#""client_id":"c","username":null,"email":null"#;
+    assert_eq!(verify_with_members(absent), Ok(()));
 }
 
 #[test]
@@ -253,9 +286,8 @@ fn clones_share_the_introspection_cache_but_not_requirements() {
     }
     let endless = active(GOOD);
     let first = shown_at(&verifier, "e", none(), &later(0), Some(&endless)).unwrap();
-    assert_eq!(first.expires_at(), UnixTime::from_secs(NOW + 30));
     let again = shown_at(&verifier, "e", none(), &later(29), None).unwrap();
-    assert_eq!(again.expires_at(), first.expires_at());
+    assert_eq!((first.expires_at(), again.expires_at()), (None, None));
     shown_at(&verifier, "e", none(), &later(30), Some(&endless)).unwrap();
 }
 
