@@ -144,7 +144,7 @@ pub(crate) fn verify_access_token(
             scope: Scope::parse(&text(arguments, "scope").unwrap_or_default())?,
             acr_values: list("acr_values"),
             max_age: number("max_age"),
-            algs: list("algs"),
+            algs: arguments.get("algs").map(texts),
             clock_skew: number("clock_skew"),
             ..AccessTokenRequirements::default()
         },
