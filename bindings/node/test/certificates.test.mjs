@@ -65,6 +65,22 @@ test('an API accepts a certificate-bound token only with its certificate', async
   assert.equal(await misbound(), before + 1, 'the thief')
 })
 
+test('clients that authenticate with different certificates share no token', async () => {
+  const store = new MemoryStore()
+  const before = await misbound()
+  const sources = await Promise.all([0, 1].map(async (number) => {
+    const certificate = certificates[number]
+    const network = new Network({ onlyCa: ca, clientCertificate: certificate, clientKey: certificate })
+    const ownClient = new Client(await discover(base, { network }), { clientId, clientAuth: 'tls_client_auth', network })
+    return ownClient.clientCredentials({ scope: 'read', store, origins: [mutual] })
+  }))
+  const accessTokens = []
+  for (const source of sources) accessTokens.push((await source.token()).accessToken)
+  assert.notEqual(accessTokens[0], accessTokens[1])
+  for (const source of sources) assert.equal(await status(source), 200)
+  assert.equal(await misbound(), before)
+})
+
 /** Workers share one store, and get the new certificate one after the other. */
 test('replacing the certificates of running workers fails no call', async () => {
   const store = new MemoryStore()

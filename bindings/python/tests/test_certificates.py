@@ -102,6 +102,25 @@ def test_an_api_accepts_a_certificate_bound_token_only_with_its_certificate(bank
     assert bank.misbound() > before
 
 
+def test_clients_that_authenticate_with_different_certificates_share_no_token(bank: Bank) -> None:
+    store = oauth_core.stores.MemoryStore()
+    misbound = bank.misbound()
+    sources = []
+    for number in (0, 1):
+        network = bank.network(number)
+        client = oauth_core.Client(
+            oauth_core.discover(bank.server_info["base"], network=network),
+            client_id=bank.server_info["client_id"],
+            client_auth=oauth_core.TlsClientAuth(),
+            network=network,
+        )
+        sources.append(client.client_credentials(scope="read", store=store))
+    tokens = {source.token().access_token for source in sources}
+    assert len(tokens) == 2
+    assert [bank.status(source) for source in sources] == [200, 200]
+    assert bank.misbound() == misbound
+
+
 def test_replacing_the_certificates_of_running_workers_fails_no_call(bank: Bank) -> None:
     """Workers share one store, and get the new certificate one after the other."""
     store = oauth_core.stores.MemoryStore()

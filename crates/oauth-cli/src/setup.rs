@@ -14,7 +14,7 @@ use oauth_providers::{Choices, Provider};
 use oauth_reqwest::Transport;
 
 use crate::Global;
-use crate::credential::{Credential, CredentialArgs};
+use crate::credential::{Auth, Credential, CredentialArgs};
 use crate::fixed_token;
 use crate::key_file;
 use crate::net::Net;
@@ -422,12 +422,23 @@ pub(crate) fn no_server() -> Failure {
     )
 }
 
-/// Binds tokens to the profile's DPoP key, if it has one.
+/// Binds tokens to the profile's DPoP key, if it has one, and to the certificate by which the client authenticates: a
+/// stored token for a different certificate is not used.
 fn bound(client: Client, profile: &Profile) -> Result<Client, Failure> {
-    Ok(match &profile.dpop_key_file {
+    let client = match &profile.dpop_key_file {
         Some(path) => client.with_dpop(key_file::dpop(path)?),
         None => client,
-    })
+    };
+    let shows_certificate = profile.client_auth.is_some_and(Auth::shows_certificate);
+    if !shows_certificate || profile.network.client_certificate.is_none() {
+        return Ok(client);
+    }
+    Ok(
+        match profile.network.clone().read()?.certificate_thumbprint() {
+            Some(thumbprint) => client.with_certificate(&thumbprint),
+            None => client,
+        },
+    )
 }
 
 /// Holds the registered redirect URIs; without any, a provider that compares them gets none.

@@ -108,10 +108,10 @@ impl Registration {
             client = client.with_request_encryption(encryption);
         }
         if self.tls_client_certificate_bound_access_tokens {
-            client = match &self.certificate_thumbprint {
-                Some(thumbprint) => client.with_certificate(thumbprint),
-                None => client.with_certificate_bound_tokens(),
-            };
+            client = client.with_certificate_bound_tokens();
+        }
+        if let Some(thumbprint) = &self.certificate_thumbprint {
+            client = client.with_presented_certificate(thumbprint);
         }
         Ok(client)
     }

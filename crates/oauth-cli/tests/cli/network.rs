@@ -196,6 +196,36 @@ fn a_served_fapi_system_accepts_client_certificates() {
     }
     // Without a certificate.
     assert_ne!(token(&[]).code, 0);
+
+    // Two certificates of one client with one store: a token is printed only with the certificate that it is bound to.
+    let profile = |name: &str| {
+        let certificate = text(&format!("{name}_cert"));
+        format!(
+            "[profile.{name}]\nissuer = \"{base}\"\nclient_id = \"{id}\"\nclient_auth = \"tls\"\n\
+             network.ca = \"{ca}\"\nnetwork.client_certificate = \"{certificate}\"\n"
+        )
+    };
+    let config = folder.join("profiles.toml");
+    std::fs::write(&config, profile("client") + &profile("next")).unwrap();
+    let stored_token = |name: &str| {
+        let config = config.to_str().unwrap();
+        let command = [
+            "--config",
+            config,
+            "--profile",
+            name,
+            "token",
+            "--as",
+            "client",
+        ];
+        let run = oauth(&command).env("XDG_STATE_HOME", folder.to_str().unwrap());
+        run.run().ok().trim().to_owned()
+    };
+    let (current, next) = (stored_token("client"), stored_token("next"));
+    assert_ne!(current, next);
+    assert_eq!(stored_token("client"), current);
+    assert_eq!(stored_token("next"), next);
+
     server.kill().unwrap();
     server.wait().unwrap();
     let other = oauth(&["serve", "--mutual-tls", place]).run();

@@ -45,6 +45,18 @@ impl Client {
         self.with_known_certificate(KnownCertificate::from_thumbprint(thumbprint))
     }
 
+    /// Records the thumbprint of the certificate that the HTTP client presents. If the client authenticates with it
+    /// (`tls_client_auth`, `self_signed_tls_client_auth`), the effect is that of [`Self::with_certificate`], because such
+    /// a server usually binds its tokens, also without being asked to; otherwise there is none.
+    #[must_use]
+    pub fn with_presented_certificate(self, thumbprint: &str) -> Self {
+        if self.0.shows_certificate() {
+            self.with_certificate(thumbprint)
+        } else {
+            self
+        }
+    }
+
     pub(crate) fn with_known_certificate(mut self, certificate: KnownCertificate) -> Self {
         let config = Arc::make_mut(&mut self.0);
         config.token_binding = TokenBinding::Certificate;
@@ -150,5 +162,27 @@ impl Client {
     pub fn with_access_token_encryption(mut self, encryption: ResponseEncryption) -> Self {
         Arc::make_mut(&mut self.0).access_token_encryption = Some(Arc::new(encryption));
         self
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // tests may panic
+mod tests {
+    use super::*;
+    use crate::client_auth::{Certificate, ClientAuth};
+    use crate::client_id::ClientId;
+    use crate::testing::server;
+
+    #[test]
+    fn presented_certificate_binds_tokens_only_if_it_authenticates_the_client() {
+        let is_bound = |auth: ClientAuth| {
+            let client = Client::new(server(), ClientId::new("id"), auth).unwrap();
+            let client = client.with_presented_certificate("thumbprint");
+            client.0.certificate.is_known() && client.0.shows_certificate()
+        };
+        assert!(is_bound(ClientAuth::tls(Certificate::Pki)));
+        assert!(is_bound(ClientAuth::tls(Certificate::SelfSigned)));
+        assert!(!is_bound(ClientAuth::post("secret")));
+        assert!(!is_bound(ClientAuth::none()));
     }
 }
