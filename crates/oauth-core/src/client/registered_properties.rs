@@ -1,6 +1,9 @@
 //! The registered properties of a client: how its tokens are bound, and how messages to and from it are signed and
 //! encrypted. A client is registered in `dynamic_registration.rs`.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use super::Client;
@@ -162,27 +165,5 @@ impl Client {
     pub fn with_access_token_encryption(mut self, encryption: ResponseEncryption) -> Self {
         Arc::make_mut(&mut self.0).access_token_encryption = Some(Arc::new(encryption));
         self
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)] // tests may panic
-mod tests {
-    use super::*;
-    use crate::client_auth::{Certificate, ClientAuth};
-    use crate::client_id::ClientId;
-    use crate::testing::server;
-
-    #[test]
-    fn presented_certificate_binds_tokens_only_if_it_authenticates_the_client() {
-        let is_bound = |auth: ClientAuth| {
-            let client = Client::new(server(), ClientId::new("id"), auth).unwrap();
-            let client = client.with_presented_certificate("thumbprint");
-            client.0.certificate.is_known() && client.0.shows_certificate()
-        };
-        assert!(is_bound(ClientAuth::tls(Certificate::Pki)));
-        assert!(is_bound(ClientAuth::tls(Certificate::SelfSigned)));
-        assert!(!is_bound(ClientAuth::post("secret")));
-        assert!(!is_bound(ClientAuth::none()));
     }
 }
