@@ -198,7 +198,7 @@ def test_a_redirect_to_the_route_of_another_owner_is_rejected(twins: Twins, plai
 def test_httpx_sends_no_token_to_the_route_of_another_owner(
     twins: Twins, plain: Start, way: str
 ) -> None:
-    """By a client that follows redirects, before a plug-in can see them."""
+    """The client follows redirects before a plug-in can see them."""
     app, user, server = socios(twins["socios"])
     send: Any = WAYS[way]
     for leads_to, sent in (("/user/polls", 2), ("/polls/2", 3)):

@@ -229,7 +229,7 @@ def test_conflicting_or_invalid_redirect_uris_of_a_listener_are_rejected() -> No
 
 @pytest.mark.parametrize("form", ["address", "no scheme", "query"])
 def test_the_user_pastes_the_callback_url_after_an_invalid_one(generic: Twin, form: str) -> None:
-    """By a user whose browser is on another machine, after mistakes."""
+    """The browser is on another machine, and the first entries are wrong."""
     ended: list[str] = []
     listener_ready = threading.Event()
     pasted = ["", "http://127.0.0.1/callback?state=of-another-login&code=x"]

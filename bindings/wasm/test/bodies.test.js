@@ -69,12 +69,12 @@ const post = (page, kind) => page.evaluate(([url, kind]) => {
 
 test('a body in memory is resent with the nonce', async () => {
   const page = await signedIn()
-  let keepsBody
+  let formerNonce
   for (const kind of ['text', 'bytes', 'blob', 'request']) {
     Object.assign(api, { nonce: `of-${kind}`, seen: [] })
     assert.equal(await post(page, kind), 200, kind)
-    assert.deepEqual(api.seen, [[keepsBody, 'hello'], [api.nonce, 'hello']], kind)
-    keepsBody = api.nonce
+    assert.deepEqual(api.seen, [[formerNonce, 'hello'], [api.nonce, 'hello']], kind)
+    formerNonce = api.nonce
   }
 })
 

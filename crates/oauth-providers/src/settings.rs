@@ -338,7 +338,6 @@ fn malformed(member: &str) -> Error {
     Error::from(Misuse::ClientFile).about(member)
 }
 
-/// `client_file.unreadable`.
 /// Checks redirect URIs here, where it is known what names them.
 ///
 /// # Errors
@@ -351,6 +350,7 @@ fn check_redirect_uris(uris: &[String], place: &str) -> Result<(), Error> {
     }
 }
 
+/// `client_file.unreadable`.
 fn unreadable(path: &str, reason: Cause) -> Error {
     Error::from(Misuse::ClientFileUnreadable)
         .about(path)

@@ -15,6 +15,7 @@ use crate::quirk::Strictness;
 use crate::request_encryption::RequestEncryption;
 use crate::request_signing::RequestSigning;
 use crate::security_profile::{Requirement, SecurityProfile};
+use crate::server::FlagDefault;
 
 impl Client {
     /// Requests tokens that are bound to this key, and accepts no others (RFC 9449), unless the server is known to bind
@@ -48,12 +49,18 @@ impl Client {
         self.with_known_certificate(KnownCertificate::from_thumbprint(thumbprint))
     }
 
-    /// Records the thumbprint of the certificate that the HTTP client presents. If the client authenticates with it
-    /// (`tls_client_auth`, `self_signed_tls_client_auth`), the effect is that of [`Self::with_certificate`], because such
-    /// a server usually binds its tokens, also without being asked to; otherwise there is none.
+    /// Records the thumbprint of the certificate that the HTTP client presents. The effect is that of
+    /// [`Self::with_certificate`] if tokens are expected to be bound to a certificate: because of
+    /// [`Self::with_certificate_bound_tokens`], or because the client authenticates with the certificate and the server's
+    /// metadata says that it binds tokens (`tls_client_certificate_bound_access_tokens`, RFC 8705 section 3.3).
     #[must_use]
     pub fn with_presented_certificate(self, thumbprint: &str) -> Self {
-        if self.0.shows_certificate() {
+        let config = &self.0;
+        let is_announced = || {
+            let announced = "tls_client_certificate_bound_access_tokens";
+            config.shows_certificate() && config.server.flag(announced, FlagDefault::False)
+        };
+        if config.token_binding == TokenBinding::Certificate || is_announced() {
             self.with_certificate(thumbprint)
         } else {
             self

@@ -165,16 +165,20 @@ fn entra(file: &Object<'_>, names: &EntraNames) -> Result<ClientSettings, Error>
             names.instance
         )));
     }
-    if let Some(certificate) = CERTIFICATES.iter().find(|name| file.get(name).is_some()) {
+    // Microsoft's own templates have empty lists beside a secret.
+    let is_empty = |list: &Json<'_>| matches!(list, Json::Array(list) if list.is_empty());
+    let has = |name: &str| file.get(name).is_some_and(|value| !is_empty(value));
+    if let Some(certificate) = CERTIFICATES.iter().find(|name| has(name)) {
         return Err(unsupported(certificate));
     }
     let tenant = required_member(file, names.tenant)?.to_owned();
-    let secret = match file.get(CREDENTIALS) {
-        None => member(file, names.secret)?,
+    let own_secret = member(file, names.secret)?;
+    let credentials = file.get(CREDENTIALS);
+    let secret = match credentials.filter(|list| own_secret.is_none() || !is_empty(list)) {
+        None => own_secret,
         Some(credentials) => {
             let secret = described_secret(credentials);
-            let is_alone = member(file, names.secret)?.is_none();
-            Some(secret.filter(|_| is_alone).ok_or_else(|| {
+            Some(secret.filter(|_| own_secret.is_none()).ok_or_else(|| {
                 let detail = format!("{CREDENTIALS}: other than one ClientSecret alone");
                 unsupported(&detail)
             })?)

@@ -169,6 +169,8 @@ fn service_account_and_entra_files_use_their_presets() {
                 "TenantId": tenant, "ClientSecret": HIDDEN } }),
         json!({ "AzureAd": { "ClientId": "c", "TenantId": tenant,
                 "ClientCredentials": [{ "SourceType": "ClientSecret", "ClientSecret": HIDDEN }] } }),
+        json!({ "AzureAd": { "ClientId": "c", "TenantId": tenant, "ClientSecret": HIDDEN,
+                "ClientCertificates": [], "ClientCredentials": [] } }),
         json!({ "appId": "c", "displayName": "d", "password": HIDDEN, "tenant": tenant }),
     ] {
         let request = first_request(&client(read(&file).unwrap()));

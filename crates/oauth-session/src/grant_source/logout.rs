@@ -9,7 +9,7 @@ use oauth_core::error::Error;
 use oauth_core::exchange::ExchangeExt as _;
 use tokio::time::timeout;
 
-use super::{GrantSource, Shared, wait_for_outcome};
+use super::{GrantSource, Shared, SharedRenewal, wait_for_outcome};
 use crate::hold::{HeldLease, contended};
 use crate::runtime;
 use crate::store::{Answer, Store};
@@ -69,8 +69,9 @@ impl GrantSource {
             loop {
                 // Another use of the refresh token ends first.
                 let in_use = self.0.local_use.lock().await;
-                let Some(renewal) = self.0.state().renewal.clone() else {
-                    return self.end_unsaved_login();
+                let renewal = match self.end_unless_renewing()? {
+                    Ok(ended) => return Ok::<_, Error>(ended),
+                    Err(renewal) => renewal,
                 };
                 drop(in_use);
                 // Its callers get its outcome.
@@ -79,6 +80,18 @@ impl GrantSource {
         };
         let ended = timeout(self.longest_wait(), ended).await;
         self.revoke(ended.map_err(|_| contended())??).await
+    }
+
+    /// Ends the login, or returns the renewal under way. Under one lock, so that no renewal begins in between.
+    fn end_unless_renewing(&self) -> Result<Result<Option<Arc<Tokens>>, SharedRenewal>, Error> {
+        let at = crate::clock::moment()?;
+        let mut state = self.0.state();
+        if let Some(renewal) = &state.renewal {
+            return Ok(Err(Arc::clone(renewal)));
+        }
+        let ended = state.keeper.end_unsaved_login(&at);
+        self.0.publish(&state);
+        Ok(Ok(ended))
     }
 
     /// The lease of the grant, after a renewal under way.
