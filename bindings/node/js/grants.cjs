@@ -19,7 +19,7 @@ const { MAX_SAVE_ATTEMPTS, addStepUp, stepUpKey, endBeside, foundIn, isList, not
 const { nativeTokens } = require('./tokens.cjs')
 const { asyncDispose } = require('./value.cjs')
 
-/** The number of records requested from the store at once, and of grants renewed at once. */
+/** How many records are requested from the store at once. */
 const PAGE_SIZE = 100
 const CONCURRENT_RENEWALS = 8
 
@@ -37,7 +37,7 @@ function groupByName(pairs) {
   return extra
 }
 
-/** Ends a grant. The error of its revocation is added to `failures`; it has ended nevertheless. */
+/** Calls `end`, which ends a grant. If its revocation fails, the error is added to `failures`: the grant has ended all the same. */
 async function noteRevocation(failures, end) {
   try {
     return await end()
@@ -56,7 +56,7 @@ class Grants {
   #capacity
   #hooks
   #turn
-  /** All sources still in memory, and those that this object keeps there, least recently used first. */
+  /** All sources that are still in memory, by their key. */
   #sources = new Map()
   #held = new Map()
   #collected = new FinalizationRegistry((key) => {
@@ -129,7 +129,7 @@ class Grants {
     }
   }
 
-  /** Stores the tokens of a new login, replacing the stored record; those of a step-up beside the ordinary ones. */
+  /** Stores the tokens of a new login in place of the stored record; those of a step-up are stored beside the ordinary ones. */
   async logIn(subject, tokens, options) {
     const ordinary = this.get(subject, checkOptions('Grants.logIn', options))
     const stepUp = stepUpKey(nativeTokens(tokens).stepUp() ?? undefined)
@@ -150,7 +150,7 @@ class Grants {
     return undefined
   }
 
-  /** The version of a record. One that cannot be read is removed, as any login does. */
+  /** The version of a record. A record that cannot be read is removed: any login replaces it. */
   async #loadVersion(key) {
     const entry = await this.#loadIfReadable(key)
     if (entry !== unreadable) return entry?.version ?? 0
@@ -167,7 +167,7 @@ class Grants {
     }
   }
 
-  /** Ends the step-ups beside an ordinary grant that `isSelected` names, whatever is stored of them by now. */
+  /** Ends the step-ups of an ordinary grant for which `isSelected` is true, regardless of what the store now has for them. */
   async #endBeside(subject, options, isSelected, failures, clear) {
     const { key } = this.get(subject, { ...options, stepUp: undefined })
     await endBeside(this.#store, key, async (listed) => {
@@ -187,7 +187,7 @@ class Grants {
       const ended = []
       for (const { stepUp, found } of await selectSurplus(listed, (one) => this.#loadIfReadable(keeperOf(one).key))) {
         const keeper = keeperOf(stepUp)
-        // A login of this worker that waits for the store.
+        // If it is not stored, a login of this worker is still waiting for the store: it is not ended.
         const endTurn = keeper.isStored ? await takeTurn(this.#store, keeper, 0) : undefined
         if (endTurn === undefined) continue
         const endIt = () => (found === unreadable ? this.#end(subject, { ...options, stepUp }) : this.#endFound(keeper, found))
@@ -216,12 +216,12 @@ class Grants {
     }
     const onlyStepUp = stepUpKey(options?.stepUp)
     const isSelected = (stepUp) => onlyStepUp === undefined || stepUp === onlyStepUp
-    // A logout of all clears a list that cannot be read, and reports it.
+    // A logout of all step-ups deletes an unreadable list of them, and reports its error.
     const clear = onlyStepUp === undefined ? (error) => (failures.push(error), []) : undefined
     const stepUps = () => this.#endBeside(subject, options, isSelected, failures, clear)
     if (subject !== undefined) await attempt(stepUps)
     await attempt(() => this.#end(subject, options))
-    // Again, for the login of a step-up that was being stored meanwhile.
+    // Again, because a step-up login may have been stored in the meantime.
     if (subject !== undefined) await attempt(stepUps)
     if (failures.length > 0) throw failures[0]
   }
@@ -231,7 +231,7 @@ class Grants {
     return GrantSource.end(this.get(subject, options))
   }
 
-  /** Ends the grant that was found, and none of a later login. Returns whether it is the one that was there. */
+  /** Ends the grant that was found, but not one that a later login has stored. Returns whether the store still had the grant that was found. */
   async #endFound(keeper, found) {
     const release = found === nothing ? undefined : await excludeRenewals(this.#store, keeper, MAX_WAIT, () => {})
     const failures = []

@@ -591,8 +591,8 @@ export interface ResourceMetadataArguments {
   /** The `WWW-Authenticate` values of the resource's response, which may name the URL of the metadata. */
   challenges?: readonly string[] | undefined
   /**
-   * Which resource the metadata may be about: only the `identical` one, or also a `parent` of it on its origin, which
-   * servers of the Model Context Protocol name.
+   * Which resource the metadata may describe: only the `identical` one, or also a `parent` of it on its origin, as
+   * servers of the Model Context Protocol do.
    */
   matching?: ResourceMatch | undefined
   /**
@@ -977,7 +977,7 @@ export class ProtectedResourceMetadata {
   readonly requiresMtls: boolean
   /** The algorithms of DPoP proofs that the resource accepts; empty if it lists none. */
   readonly dpopAlgs: readonly string[]
-  /** Which of the `signers` has signed the values; absent if none has. */
+  /** The one of the `signers` that signed the values; absent if none did. */
   readonly signedBy: string | undefined
   /** All metadata, including members that no standard defines. */
   readonly metadata: Readonly<Record<string, unknown>>
@@ -1466,7 +1466,7 @@ export interface Operations {
    */
   deleteRegistration(args: DeleteRegistrationArguments, options?: CallOptions): Promise<void>
   /**
-   * Fetches the metadata of a protected resource (RFC 9728): the servers that issue its tokens, and their kind.
+   * Fetches the metadata of a protected resource (RFC 9728): who issues its tokens, and which kind it accepts.
    * Nothing of the client is sent. `resource_metadata.url` if a challenge names a URL that is not on the resource's own
    * origin, `resource_metadata.resource` if the response is about another resource, `resource_metadata.*` and `reply.*`
    * if it is malformed, `resource.syntax` for an invalid resource identifier, `denied.*` if there is no metadata,
@@ -1474,8 +1474,8 @@ export interface Operations {
    * @param args.resource The identifier of the resource: the https URL at which it is used.
    * @param args.challenges The `WWW-Authenticate` values of the resource's response, which may name the URL of the
    * metadata.
-   * @param args.matching Which resource the metadata may be about: only the `identical` one, or also a `parent` of it
-   * on its origin, which servers of the Model Context Protocol name.
+   * @param args.matching Which resource the metadata may describe: only the `identical` one, or also a `parent` of it
+   * on its origin, as servers of the Model Context Protocol do.
    * @param args.signers The issuers that are trusted to sign metadata (section 2.2), each with its JWK Set. Values that
    * a trusted issuer has signed take precedence over unsigned ones; all other signatures are ignored. `jwks.malformed`
    * for an invalid JWK Set.
@@ -1970,7 +1970,7 @@ export interface ExchangeOperations {
    */
   deleteRegistration(args: DeleteRegistrationArguments, options?: MomentOptions): Exchange<void>
   /**
-   * Fetches the metadata of a protected resource (RFC 9728): the servers that issue its tokens, and their kind.
+   * Fetches the metadata of a protected resource (RFC 9728): who issues its tokens, and which kind it accepts.
    * Nothing of the client is sent. `resource_metadata.url` if a challenge names a URL that is not on the resource's own
    * origin, `resource_metadata.resource` if the response is about another resource, `resource_metadata.*` and `reply.*`
    * if it is malformed, `resource.syntax` for an invalid resource identifier, `denied.*` if there is no metadata,
@@ -1978,8 +1978,8 @@ export interface ExchangeOperations {
    * @param args.resource The identifier of the resource: the https URL at which it is used.
    * @param args.challenges The `WWW-Authenticate` values of the resource's response, which may name the URL of the
    * metadata.
-   * @param args.matching Which resource the metadata may be about: only the `identical` one, or also a `parent` of it
-   * on its origin, which servers of the Model Context Protocol name.
+   * @param args.matching Which resource the metadata may describe: only the `identical` one, or also a `parent` of it
+   * on its origin, as servers of the Model Context Protocol do.
    * @param args.signers The issuers that are trusted to sign metadata (section 2.2), each with its JWK Set. Values that
    * a trusted issuer has signed take precedence over unsigned ones; all other signatures are ignored. `jwks.malformed`
    * for an invalid JWK Set.

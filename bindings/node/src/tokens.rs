@@ -79,7 +79,7 @@ impl NativeTokens {
         Ok(granted.map(|list| for_doubles(list).to_string()))
     }
 
-    /// The `authorization_details` of `wanted` that were not granted; both are JSON arrays.
+    /// The `authorization_details` of `requested` that were not granted; both are JSON arrays.
     #[napi]
     pub fn missing_authorization_details(&self, requested: String) -> Result<String> {
         let missing = oauth_facade::missing_authorization_details(&self.0, &requested);

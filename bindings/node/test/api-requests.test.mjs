@@ -1,4 +1,4 @@
-// For API servers: requests verified, with the DPoP proofs of their tokens (RFC 9449).
+// An API verifies requests: access tokens and their DPoP proofs (RFC 9449).
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -159,7 +159,7 @@ for (const [kind, place] of Object.entries(places)) {
   test(`a proof is accepted once across processes that share a store: ${kind}`, async () => {
     const { server, token, request } = await world()
     const open = place()
-    /** A process: its verdicts are the status of each response, and its challenge. */
+    /** Stand-ins for processes: each returns the status of its response, and the challenge of a refusal. */
     const processes = Array.from({ length: 4 }, () => {
       const verifier = new AccessTokenVerifier(server, { audience: AUDIENCE, dpopAlgs: ['ES256'], dpopReplay: 'caller' })
       const store = open()
@@ -222,7 +222,7 @@ test('invalid options and arguments are rejected, at startup if possible', async
     [{ dpopNonceKey: 'short' }, 'key.sealing'],
     [{ dpopNonceKey: randomBytes(31) }, 'key.sealing'],
     [{ dpopAlgs: ['XS256'] }, 'form.malformed_parameter'],
-    // All others would be accepted.
+    // No usable algorithm: it must not be read as "no restriction".
     [{ dpopAlgs: ['HS256'] }, 'form.malformed_parameter'],
     [{ dpopAlgs: [] }, 'form.malformed_parameter'],
     [{ algs: ['HS256'] }, 'form.malformed_parameter'],

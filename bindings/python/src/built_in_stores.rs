@@ -131,7 +131,7 @@ impl NativeStore {
 
     /// Acquires the lease for this holder for this many seconds; 0 releases it.
     ///
-    /// Returns the seconds until a different holder's lease ends, or None if the lease was acquired.
+    /// Returns the seconds until another holder's lease ends, or None if the lease was acquired.
     #[pyo3(signature = (key, holder, seconds, /))]
     fn lease(
         &self,

@@ -403,7 +403,7 @@ impl Client {
     /// grant_type is refresh_token, for tokens of a user: those given, or those in a store;
     /// or client_credentials, without a subject. A keeper that is not shared needs no store.
     /// longest_request is the longest time of your token requests in seconds, 30
-    /// by default: after that and the lease, a different worker may send the refresh token again.
+    /// by default: after that and the lease, another worker may send the refresh token again.
     /// keep_alive and sign_in are as for source(). notice is the number of seconds before the end of a user's
     /// authorization at which it is reported, a week by default. upkeep() does both.
     /// moment is for tests and replays, as in exchange.

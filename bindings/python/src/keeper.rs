@@ -191,7 +191,7 @@ pub(crate) struct Decision {
 
 #[pymethods]
 impl Decision {
-    /// use_token, use_and_renew, renew, or wait if a different caller renews.
+    /// use_token, use_and_renew, renew, or wait if another caller renews.
     #[getter]
     const fn kind(&self) -> &'static str {
         self.kind
@@ -363,7 +363,7 @@ impl Renewal {
 
     /// Continues with the result of the last task, as the methods of a store return it.
     ///
-    /// (version, record) or None for a Load, the seconds until a different holder's lease ends or None for a
+    /// (version, record) or None for a Load, the seconds until another holder's lease ends or None for a
     /// Lease, the new version or None for a Save. After an Exchange was run, and after a Sleep, None.
     /// misuse.already_finished after its end.
     #[pyo3(signature = (result, /))]

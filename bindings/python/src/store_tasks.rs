@@ -25,7 +25,7 @@ impl Load {
 
 /// A task: acquire the lease; 0 seconds release it.
 ///
-/// Then send the seconds until a different holder's lease ends, or None. Construct one only to test
+/// Then send the seconds until another holder's lease ends, or None. Construct one only to test
 /// your own driver.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct Lease(pub(crate) String, pub(crate) f64);

@@ -29,7 +29,7 @@ def token(**claims: Any) -> str:
     def part(value: Any) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
-    # Any other claim is rejected: otherwise a stolen token would go unnoticed.
+    # A token without exp is rejected (RFC 7523 section 3): a stolen one could be used forever.
     claims = {"exp": 4_000_000_000, **claims}
     return f"{part({'alg': 'ES256'})}.{part({k: v for k, v in claims.items() if v is not None})}.c2ln"
 
@@ -109,7 +109,7 @@ def test_a_token_without_expiry_is_rejected_and_the_error_names_its_source(tmp_p
 
 
 def test_the_token_of_a_function_or_file_is_exchanged_if_an_exchange_audience_is_set(tmp_path: Path) -> None:
-    """RFC 8693: the client's own tokens for the workload's, which is no assertion."""
+    """RFC 8693: the workload's token is the subject token of an exchange, not a client assertion."""
     place = tmp_path / "token"
     place.write_text("opaque")
     told: list[str] = []
@@ -175,7 +175,7 @@ def shown() -> Iterator[tuple[str, list[str]]]:
 
 
 def test_a_token_function_may_wait_for_requests_of_another_client(shown: tuple[str, list[str]]) -> None:
-    """It runs on another thread than the requests that it waits for."""
+    """The function does not run on the thread that sends the requests it waits for."""
     base, assertions = shown
     metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
     known = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
@@ -281,7 +281,7 @@ def a_source() -> oauth_core.GrantSource:
 
 @pytest.mark.parametrize("audience", [None, f"{ISSUER}/revoke"])
 def test_the_configured_audience_also_applies_to_revocation_requests(twins: dict[str, Twin], audience: str | None) -> None:
-    """A server without an issuer gets the URL that the assertion goes to (draft-ietf-oauth-security-topics-update 2.1)."""
+    """A configured audience replaces the issuer (draft-ietf-oauth-security-topics-update 2.1)."""
     auth = oauth_core.PrivateKeyJwt(twins["fapi"].data["client_key"], audience=audience)
     at = server(revocation_endpoint=f"{ISSUER}/revoke")
     client = oauth_core.Client(at, client_id="me", client_auth=auth)
@@ -290,12 +290,12 @@ def test_the_configured_audience_also_applies_to_revocation_requests(twins: dict
     assert step.url == f"{ISSUER}/revoke"
     (assertion,) = parse_qs(bytes(step.body).decode())["client_assertion"]
     claims = json.loads(base64.urlsafe_b64decode(assertion.split(".")[1] + "=="))
-    # A string, never an array: nothing else is the audience.
+    # A string and not an array: there is exactly one audience.
     assert claims["aud"] == (audience or ISSUER)
 
 
 def test_a_key_with_a_custom_audience_is_rejected_at_a_second_server(twins: dict[str, Twin]) -> None:
-    """A server could have an assertion made out to another (RFC 10070)."""
+    """Otherwise one server could obtain assertions that another one accepts (RFC 10070)."""
     key = twins["fapi"].data["client_key"]
 
     def made(auth: oauth_core.ClientAuth, issuer: str) -> oauth_core.Client:

@@ -1,4 +1,4 @@
-"""Extension grants: by their URI, by the name that a preset gives them, and SAML assertions."""
+"""Extension grants, requested by their URI or by the name that a preset gives them; and the SAML bearer grant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-// Pages that lack something: no page at all, no secure context, no CORS headers.
+// Where calls cannot work: without a page, in an insecure context, without CORS headers, after a timeout or an abort.
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { handle, loaded, signedIn, toCallback, world } from './suite.js'
 import { twins } from './world.js'
 
 const harness = world()
-/** Servers without CORS headers for the test page. */
+/** Servers that do not send CORS headers to the origin of the test page. */
 let shut
 before(async () => (shut = await twins('https://other.example')))
 after(() => shut?.close())
@@ -67,7 +67,7 @@ test('a response without CORS headers is reported as lost, with the likely cause
 })
 
 test('an unreadable error response is reported with its possible causes', async () => {
-  // A token endpoint that lets pages read what it grants and not what it refuses.
+  // A token endpoint whose successful responses pages can read, but not its errors.
   let requestCount = 0
   const refusing = createServer((_, response) => {
     requestCount += 1

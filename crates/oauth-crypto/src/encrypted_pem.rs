@@ -17,7 +17,7 @@ use crate::{KeyError, der};
 const MAX_ITERATIONS: u32 = 10_000_000;
 
 /// Decrypts a private key in PEM: PKCS#8 that is encrypted with PBES2, by PBKDF2 of HMAC with SHA-2 and AES-CBC. A string
-/// that is not encrypted is left as it is.
+/// that is not encrypted is returned unchanged.
 ///
 /// The file sets the iteration count. A file with more than ten million iterations is refused.
 ///
@@ -64,7 +64,7 @@ fn is_bearable(how: &Parameters) -> bool {
         Cipher::Aes128Cbc { .. } | Cipher::Aes192Cbc { .. } | Cipher::Aes256Cbc { .. }
     );
     match &how.kdf {
-        // A file that names no HMAC means HMAC with SHA-1.
+        // A file that names no HMAC means HMAC with SHA-1, which is refused too.
         Kdf::Pbkdf2(kdf) if kdf.prf != Pbkdf2Prf::HmacWithSha1 => {
             is_cbc && kdf.iteration_count <= MAX_ITERATIONS
         }

@@ -40,12 +40,12 @@ impl Resource {
         .map(Self)
     }
 
-    /// The rules for Rust code, such as a native client.
+    /// The `oauth_core` value, for callers in Rust such as a native client.
     pub const fn core(&self) -> &resource::Resource {
         &self.0
     }
 
-    /// The value of the `Authorization` header, after checking that it may be sent there.
+    /// Checks that the token may be sent with this request, and returns the value of its `Authorization` header.
     ///
     /// # Errors
     /// The errors of [`resource::Resource::authorize`].
@@ -74,7 +74,7 @@ impl Resource {
         field_named(name, &resource::READ_BEFORE)
     }
 
-    /// Whether a reply of this status can be about the token. If not, its [`verdict`](Self::verdict) is `pass`
+    /// Whether a reply with this status can concern the token. If not, its [`verdict`](Self::verdict) is `pass`
     /// regardless of the headers, so they need not be passed.
     pub fn may_be_about_the_token(status: u16) -> bool {
         StatusCode::from_u16(status).is_ok_and(resource::may_be_about_the_token)
@@ -114,7 +114,7 @@ pub fn step_up(status: u16, challenges: &[String]) -> Result<Option<String>, Err
     Ok(step_up.map(|step_up| json::to_text(&step_up)))
 }
 
-/// The fields with known names.
+/// The header fields whose names `lookup` knows.
 pub(crate) fn headers<'a>(
     fields: impl IntoIterator<Item = &'a (String, String)>,
     lookup: impl Fn(&[u8]) -> Option<HeaderName>,

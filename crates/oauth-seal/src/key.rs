@@ -1,4 +1,4 @@
-//! [`Key`]: a key that seals and opens texts.
+//! [`Key`]: encrypts and authenticates ("seals") texts, and decrypts ("opens") them.
 
 use std::fmt;
 
@@ -31,7 +31,7 @@ impl Key {
         let mut hash = Sha256::new();
         hash.update("oauth-core seal key id 1");
         hash.update(bytes);
-        // Enough to distinguish one's own keys.
+        // Long enough to distinguish the keys of one deployment.
         let id = URL_SAFE_NO_PAD.encode(&hash.finalize()[..9]);
         let key = Self {
             id,
@@ -54,7 +54,7 @@ impl Key {
     /// A key of a slice of bytes; see [`new`](Self::new).
     ///
     /// # Errors
-    /// `key.sealing` unless they are 32.
+    /// `key.sealing` unless there are exactly 32.
     pub fn from_slice(bytes: &[u8]) -> Result<Self, Error> {
         bytes.try_into().map(Self::new).map_err(|_| no_key())
     }
@@ -75,7 +75,7 @@ impl Key {
     /// SHA-256).
     ///
     /// # Errors
-    /// `key.sealing`, never for a key made by this crate.
+    /// `key.sealing`, which cannot occur: HMAC accepts keys of any length.
     pub fn hide(&self, name: &str) -> Result<String, Error> {
         let mut hash = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(self.bytes.expose())
             .map_err(|_| setup("no such key"))?;
@@ -88,14 +88,14 @@ impl Key {
     /// random. `text` is overwritten.
     ///
     /// # Errors
-    /// `misuse.setup` if the text is too large to seal, 256 GiB.
+    /// `misuse.setup` if the text is larger than 256 GiB.
     pub fn seal(
         &self,
         nonce: [u8; NONCE],
         bound: &[u8],
         mut text: Vec<u8>,
     ) -> Result<Vec<u8>, Error> {
-        // Room for the tag, so that no copy of the text is left behind by growing.
+        // Reserves room for the tag: a vector that grows would leave an unerased copy of the text behind.
         if text.capacity() < text.len() + TAG_BYTES {
             let mut roomy = Vec::with_capacity(text.len() + TAG_BYTES);
             roomy.extend_from_slice(&text);

@@ -24,17 +24,17 @@ use crate::store::Answer;
 pub trait TokenSource: Send + Sync {
     /// Returns a fresh token, other than the one that a resource server `refused`.
     ///
-    /// If another caller has replaced that one already, the newer one is returned without a request.
+    /// If another caller has already replaced the refused token, the newer one is returned without a request.
     fn token<'a>(&'a self, refused: Option<&'a Tokens>) -> Answer<'a, Token>;
 
-    /// Marks this token, and no other, as refused, for callers that need no other one now.
+    /// Marks only this token as refused, for callers that do not need a new one now.
     fn refuse(&self, refused: &Tokens);
 
     /// Called when the API has refused a request sent without a token because this source had none
     /// (`connect.not_protected`): the API requires authorization now.
     fn refused_without_token(&self) {}
 
-    /// Returns tokens that meet a step-up challenge which `short` did not (RFC 9470, RFC 6750 `insufficient_scope`), if
+    /// Returns tokens for the step-up that `insufficient` needs (RFC 9470, RFC 6750 `insufficient_scope`), if
     /// this source can prompt the user. Most sources cannot; the caller then gets the API's reply.
     fn step_up<'a>(
         &'a self,
@@ -46,7 +46,7 @@ pub trait TokenSource: Send + Sync {
     }
 
     /// Holds the grant for at most `limit`: its latest tokens, which no worker renews in the meantime, so that the refresh
-    /// token can be used outside a renewal. `None` for a source that has no grant to hold, which is the default; one that
+    /// token can be used outside a renewal. `None`, the default, is for a source that has no grant to hold; one that
     /// wraps another source passes this on to it.
     fn hold(&self, limit: Duration) -> Answer<'_, Option<HeldTokens>> {
         let _ = limit;
@@ -76,7 +76,7 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
     }
 }
 
-/// Tokens of a source, by dereference; [`into_arc`](Self::into_arc) keeps them.
+/// The tokens that a source returned. Dereferences to [`Tokens`]; [`into_arc`](Self::into_arc) keeps them longer.
 ///
 /// Not a plain `Arc`, because all threads would contend for its reference count, and two threads would each be slower
 /// than a single one.

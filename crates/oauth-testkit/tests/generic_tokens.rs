@@ -1,4 +1,4 @@
-//! The plain server: the life of tokens, and the log.
+//! The generic twin after the login: its tokens and grants, API, metadata, CORS, UserInfo and request log.
 
 mod common;
 
@@ -40,7 +40,7 @@ fn refresh_rotates_and_reuse_revokes_the_token_family() {
 
 #[test]
 fn a_used_refresh_token_is_accepted_again_according_to_the_rotation() {
-    // At once, within half a minute, and after that.
+    // The status at once, after 29 seconds, and after 30.
     for (rotation, again) in [
         (Rotation::Strict, [400, 400, 400]),
         (Rotation::Grace(30), [200, 200, 400]),
@@ -372,7 +372,7 @@ fn the_api_serves_protected_resource_metadata() {
         404
     );
     assert_eq!(call(&mut driver, "POST", place, None).status(), 405);
-    // Nobody has called the API itself.
+    // The API itself was not called.
     assert_eq!(driver.twin().counters().api_calls, 0);
 
     for (fault, member) in [
@@ -381,7 +381,7 @@ fn the_api_serves_protected_resource_metadata() {
     ] {
         let right = json(&get(&mut driver, place, None));
         driver.twin().inject(fault);
-        // It waits for such a document.
+        // The fault remains until a metadata document is requested.
         assert_eq!(get(&mut driver, "/api/echo", None).status(), 401);
         let wrong = json(&get(&mut driver, place, None));
         assert_ne!(wrong[member], right[member]);

@@ -20,17 +20,17 @@ const element = (tag, ...contents) => {
   return [tag, ...encodeLength(content.length), ...content]
 }
 
-/** Decodes a member of a JWK. */
+/** The bytes of a JWK member in base64url. */
 const decodeBase64url = (text) => Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (char) => char.charCodeAt(0))
 
-/** A non-negative INTEGER in its shortest form. */
+/** A DER INTEGER of these unsigned big-endian bytes, in its shortest form. */
 function number(bytes) {
   const first = bytes.findIndex((byte) => byte !== 0)
   const short = first < 0 ? [0] : bytes.slice(first)
   return element(NUMBER, short[0] < 0x80 ? short : [0, ...short])
 }
 
-/** The private key in the format of its type: RFC 8017 appendix A.1.2, RFC 5915 section 3, RFC 8410 section 7. */
+/** The content of the OCTET STRING `privateKey`, in the format of the key type: RFC 8017 appendix A.1.2, RFC 5915 section 3, RFC 8410 section 7. */
 function inner(jwk) {
   switch (jwk.kty) {
     case 'RSA': return element(SEQUENCE, number([0]), ...RSA_MEMBERS.map((name) => number(decodeBase64url(jwk[name]))))

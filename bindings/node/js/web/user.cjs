@@ -71,7 +71,7 @@ class User {
     await this.#end()
   }
 
-  /** Makes a call, and ends the session if the grant has ended. */
+  /** Makes a call with the user's grant, and ends the session if the grant turns out to have ended. */
   async #callWithGrant(call) {
     try {
       return await call(await this.#getApi())
@@ -91,7 +91,7 @@ class User {
     return user instanceof User && user.#isOver
   }
 
-  /** The user, for frameworks in which an error cannot become a redirect: `leave` throws the framework's own redirect. */
+  /** Sets `leave`, which is called when the grant has ended and throws the framework's own redirect; for frameworks in which an error cannot become one. */
   static leaving(user, leave) {
     user.#leave = leave
     return user

@@ -1100,8 +1100,8 @@ class ExchangeOperations:
         signers: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         moment: Moment | None = None,
     ) -> Exchange[ProtectedResourceMetadata]:
-        """Fetches the metadata of a protected resource (RFC 9728): the servers that issue its tokens,
-        and their kind.
+        """Fetches the metadata of a protected resource (RFC 9728): who issues its tokens, and which
+        kind it accepts.
 
         Nothing of the client is sent. resource_metadata.url if a challenge names a URL that is
         not on the resource's own origin, resource_metadata.resource if the response is about
@@ -1113,9 +1113,8 @@ class ExchangeOperations:
             resource: The identifier of the resource: the https URL at which it is used.
             challenges: The WWW-Authenticate values of the resource's response, which may name
                 the URL of the metadata.
-            matching: Which resource the metadata may be about: only the identical one, or
-                also a parent of it on its origin, which servers of the Model Context Protocol
-                name.
+            matching: Which resource the metadata may describe: only the identical one, or
+                also a parent of it on its origin, as servers of the Model Context Protocol do.
             signers: The issuers that are trusted to sign metadata (section 2.2), each with its
                 JWK Set. Values that a trusted issuer has signed take precedence over unsigned ones;
                 all other signatures are ignored. jwks.malformed for an invalid JWK Set.

@@ -804,7 +804,7 @@ class Client:
         grant_type is refresh_token, for tokens of a user: those given, or those in a store;
         or client_credentials, without a subject. A keeper that is not shared needs no store.
         longest_request is the longest time of your token requests in seconds, 30
-        by default: after that and the lease, a different worker may send the refresh token again.
+        by default: after that and the lease, another worker may send the refresh token again.
         keep_alive and sign_in are as for source(). notice is the number of seconds before the end of a user's
         authorization at which it is reported, a week by default. upkeep() does both.
         moment is for tests and replays, as in exchange.
@@ -2206,7 +2206,7 @@ class Decision:
     """The decision of a keeper for a caller."""
     @property
     def kind(self) -> Literal["use_token", "use_and_renew", "renew", "wait"]:
-        """use_token, use_and_renew, renew, or wait if a different caller renews."""
+        """use_token, use_and_renew, renew, or wait if another caller renews."""
     @property
     def tokens(self) -> Tokens | None:
         """The tokens for the caller, if any."""
@@ -2222,7 +2222,7 @@ class Renewal(Generator[Task, TaskResult, Tokens]):
     def send(self, result: TaskResult, /) -> Task:
         """Continues with the result of the last task, as the methods of a store return it.
 
-        (version, record) or None for a Load, the seconds until a different holder's lease ends or None for a
+        (version, record) or None for a Load, the seconds until another holder's lease ends or None for a
         Lease, the new version or None for a Save. After an Exchange was run, and after a Sleep, None.
         misuse.already_finished after its end.
         """
@@ -2256,7 +2256,7 @@ class Load:
 class Lease:
     """A task: acquire the lease; 0 seconds release it.
 
-    Then send the seconds until a different holder's lease ends, or None. Construct one only to test
+    Then send the seconds until another holder's lease ends, or None. Construct one only to test
     your own driver.
     """
     def __new__(cls, holder: str, seconds: float, /) -> Self: ...
@@ -2313,7 +2313,7 @@ class NativeStore:
     def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
         """Acquires the lease for this holder for this many seconds; 0 releases it.
 
-        Returns the seconds until a different holder's lease ends, or None if the lease was acquired.
+        Returns the seconds until another holder's lease ends, or None if the lease was acquired.
         """
     def remove(self, key: str, /) -> bool:
         """Removes a record and its lease, unread; returns whether there was a record."""

@@ -810,7 +810,7 @@ class ProtectedResourceMetadata(Record):
         requires_mtls: Whether the resource accepts only tokens bound to a certificate.
         dpop_algs: The algorithms of DPoP proofs that the resource accepts; empty if it lists
             none.
-        signed_by: Which of the signers has signed the values; absent if none has.
+        signed_by: The one of the signers that signed the values; absent if none did.
         metadata: All metadata, including members that no standard defines.
     """
 
@@ -829,7 +829,7 @@ class ProtectedResourceMetadata(Record):
         dpop_algs: tuple[str, ...] = ()
         """The algorithms of DPoP proofs that the resource accepts; empty if it lists none."""
         signed_by: str | None = None
-        """Which of the signers has signed the values; absent if none has."""
+        """The one of the signers that signed the values; absent if none did."""
         metadata: dict[str, Any] = {}
         """All metadata, including members that no standard defines."""
     else:

@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 WAIT = 0.05
-"""The interval at which a caller checks whether a different caller's renewal is done, in seconds."""
+"""The interval at which a caller checks whether another caller's renewal is done, in seconds."""
 
 Step = Union[Send, Sleep, Sign]
 """The steps that an exchange yields."""
@@ -54,11 +54,11 @@ Task = Union[Load, Lease, Save, Exchange[Tokens], Sleep]
 """The tasks that a renewal yields."""
 
 TaskResult = Union[tuple[int, str], int, float, None]
-"""The results of these tasks: (version, record) or None for a Load, the seconds until a different holder's lease ends or None for
+"""The results of these tasks: (version, record) or None for a Load, the seconds until another holder's lease ends or None for
 a Lease, the new version or None for a Save, None after an Exchange was run and after a Sleep."""
 
 Moment = Callable[[], tuple[float, bytes]]
-"""For tests and replays, instead of the system's clock and random source: called before each step,
+"""Replaces the system's clock and random source in tests and replays: called before each step,
 it returns the Unix time in seconds and 32 bytes, from which state, nonce and verifier are derived. No
 two flows may use the same bytes."""
 
@@ -277,7 +277,7 @@ async def akeep(
     sign: Sign_ | None = None,
     sleep: Callable[[float], Any] | None = None,
 ) -> Tokens:
-    """keep(), in a coroutine for asyncio; the store is called in threads.
+    """The coroutine version of keep(), for asyncio; the store is called in threads.
 
     If a caller is cancelled, the renewal continues: keep ``http`` open for it.
     """
@@ -313,7 +313,7 @@ async def akeep(
 def _consume_error(flight: Future[Any]) -> None:
     _flights.discard(flight)
     if not flight.cancelled():
-        # No caller may have awaited the task.
+        # Perhaps nobody awaited the task: asyncio would log an error that was never retrieved.
         flight.exception()
 
 

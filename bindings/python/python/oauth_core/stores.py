@@ -51,9 +51,9 @@ class Store(Protocol):
         """
 
     def lease(self, key: str, holder: str, seconds: float, /) -> float | None:
-        """Acquires the lease for ``holder`` for this many seconds, unless a different holder has it.
+        """Acquires the lease for ``holder`` for this many seconds, unless another holder has it.
 
-        0 seconds releases it. Returns the seconds until a different holder's lease ends, or None. A lease
+        0 seconds releases it. Returns the seconds until another holder's lease ends, or None. A lease
         expires after its time; it can exist before the record.
         """
 

@@ -76,7 +76,7 @@ impl Refresh {
         };
         output.note(token::summary(&tokens));
         let mut record = token::record(&tokens);
-        // A caller that stores the refresh token needs the new one.
+        // Nothing has stored the new refresh token, so it is part of the output.
         if let (Some(members), Some(unkept)) = (record.as_object_mut(), unkept) {
             let unkept = unkept.secret().expose().as_str();
             members.insert("refresh_token".to_owned(), unkept.into());
@@ -85,7 +85,7 @@ impl Refresh {
     }
 }
 
-/// New tokens for old ones.
+/// Refreshes these tokens.
 pub(super) fn renewed(net: &Net, client: &Client, old: &Tokens) -> Result<Tokens, Failure> {
     let token = old.refresh_token.as_ref();
     let token = token.ok_or_else(|| Error::from(Misuse::NoRefreshToken))?;

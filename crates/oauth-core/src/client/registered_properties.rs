@@ -77,7 +77,7 @@ impl Client {
     /// Applies this profile: enables what it requires, and refuses what it forbids before anything is sent.
     ///
     /// # Errors
-    /// None here. Every call of a client that the profile forbids fails with `profile.forbidden`, which names the
+    /// None here. Every later call that the profile forbids fails with `profile.forbidden`, which names the
     /// clause.
     #[must_use]
     pub fn with_profile(mut self, profile: SecurityProfile) -> Self {
@@ -103,7 +103,7 @@ impl Client {
         self
     }
 
-    /// Accepts only authorization responses that are signed by these algorithms, if signed ones are requested: as the
+    /// If signed authorization responses are requested, accepts only those signed by these algorithms: as the
     /// client is registered (`authorization_signed_response_alg`, JARM section 3).
     #[must_use]
     pub fn with_authorization_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Self {
@@ -140,7 +140,7 @@ impl Client {
     }
 
     /// Accepts only ID tokens that are encrypted like this, and no plain ones: as the client is registered
-    /// (`id_token_encrypted_response_alg`). Without this no encrypted one is accepted.
+    /// (`id_token_encrypted_response_alg`). Without this, no encrypted ID token is accepted.
     #[must_use]
     pub fn with_id_token_encryption(mut self, encryption: ResponseEncryption) -> Self {
         Arc::make_mut(&mut self.0).id_token_encryption = Some(Arc::new(encryption));
@@ -156,8 +156,8 @@ impl Client {
     }
 
     /// Accepts only UserInfo responses that are encrypted like this, and no plain ones: as the client is registered
-    /// (`userinfo_encrypted_response_alg`). Inside is a signed response with [`Self::with_userinfo_algs`], and a JSON
-    /// object without (OpenID Connect Core section 5.3.2).
+    /// (`userinfo_encrypted_response_alg`). It contains a signed response with [`Self::with_userinfo_algs`], and a JSON
+    /// object without it (OpenID Connect Core section 5.3.2).
     #[must_use]
     pub fn with_userinfo_encryption(mut self, encryption: ResponseEncryption) -> Self {
         Arc::make_mut(&mut self.0).userinfo_encryption = Some(Arc::new(encryption));

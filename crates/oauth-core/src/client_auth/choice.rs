@@ -1,5 +1,5 @@
 //! Selects the client authentication method from the client's credentials and the server's metadata (RFC 8414 section
-//! 2).
+//! 2). The default for a server that lists no methods is in `server.rs`.
 
 use super::{ClientAssertion, ClientAuth, ClientJwt as _, FederatedAssertion};
 use crate::error::{Error, Misuse};

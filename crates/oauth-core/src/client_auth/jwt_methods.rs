@@ -30,13 +30,13 @@ pub(crate) trait ClientJwt: fmt::Debug + Send + Sync {
     /// The JWT of a request, or what must be signed for it.
     ///
     /// # Errors
-    /// Why there is no JWT.
+    /// The reason why the JWT cannot be made.
     fn make(&self, facts: &RequestFacts<'_>) -> Result<ClientJwtOutcome<'_>, Error>;
 
-    /// The JWT in the response to the request for it.
+    /// Reads the JWT from the response to a [`ClientJwtOutcome::Remote`] request.
     ///
     /// # Errors
-    /// Why the response contains no JWT.
+    /// The reason why the response contains no JWT.
     fn received(&self, _: &RequestFacts<'_>, _: &Response<Bytes>) -> Result<Secret<String>, Error> {
         Err(Misuse::OutOfOrder.into())
     }
@@ -63,13 +63,13 @@ pub(crate) trait ClientJwt: fmt::Debug + Send + Sync {
         None
     }
 
-    /// The issuer of the JWT: another issuer may replace it at any time.
+    /// Who issues the JWT: one of another issuer may be replaced at any time.
     fn origin(&self) -> Origin {
         Origin::Own
     }
 }
 
-/// The issuer of the JWTs.
+/// Who issues the JWTs of a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// This client.
@@ -110,7 +110,7 @@ pub(crate) enum Remote {}
 
 impl ClientJwtOutcome<'_> {
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
-    #[allow(clippy::unnecessary_wraps)] // as the other
+    #[allow(clippy::unnecessary_wraps)] // the version for browser pages fails
     pub(super) const fn remote(request: Box<Request<Bytes>>) -> Result<Self, Error> {
         Ok(Self::Remote(request, Remote(())))
     }

@@ -1,7 +1,7 @@
 //! `POST {revocation_endpoint}`: revokes a token.
 //!
 //! RFC 7009 <https://www.rfc-editor.org/rfc/rfc7009#section-2>. Error responses (section 2.2.1) are read in
-//! `endpoint/reply.rs`; their codes are in `error/server_error.rs`.
+//! `endpoint/reply.rs`; their codes, and that a 503 is retried, are in `error/server_error.rs`.
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Identity assertion grants: access to another organization's server with an existing sign-in. The identity provider
 //! issues an assertion for that server, which exchanges it for a token. No browser is needed, and the identity
-//! provider decides.
+//! provider decides. The token request, and the `token_type` that its response must have, are in `grant/id_jag.rs`.
 //!
 //! draft-ietf-oauth-identity-assertion-authz-grant
 //! <https://datatracker.ietf.org/doc/draft-ietf-oauth-identity-assertion-authz-grant/>; MCP calls it enterprise-managed

@@ -191,9 +191,9 @@ impl LogoutReply {
     }
 }
 
-/// The parameters of these names. "Parameters sent without a value MUST be treated as if they were omitted" (RFC 6749
-/// section
-/// 3.1).
+/// The values of the parameters with these names, in this order.
+/// "Parameters sent without a value MUST be treated as if they were omitted"
+/// (RFC 6749 section 3.1).
 fn parameters(request: &str, names: &[&str]) -> Result<Vec<Option<String>>, Error> {
     let malformed = || Error::from(ProtocolViolation::LogoutShape);
     if request.len() > MAX_REQUEST {

@@ -14,7 +14,7 @@ use crate::arg::JsonText;
 use crate::erased_exchange::ErasedExchange;
 
 arguments! {
-    /// Fetches the metadata of a protected resource (RFC 9728): the servers that issue its tokens, and their kind.
+    /// Fetches the metadata of a protected resource (RFC 9728): who issues its tokens, and which kind it accepts.
     ///
     /// Nothing of the client is sent. `resource_metadata.url` if a challenge names a URL that is not on the resource's
     /// own origin, `resource_metadata.resource` if the response is about another resource, `resource_metadata.*` and
@@ -25,8 +25,8 @@ arguments! {
         pub resource: String,
         /// The `WWW-Authenticate` values of the resource's response, which may name the URL of the metadata.
         pub challenges: Vec<String>,
-        /// Which resource the metadata may be about: only the `identical` one, or also a `parent` of it on its origin,
-        /// which servers of the Model Context Protocol name.
+        /// Which resource the metadata may describe: only the `identical` one, or also a `parent` of it on its origin,
+        /// as servers of the Model Context Protocol do.
         pub matching: Option<ResourceMatch>,
         /// The issuers that are trusted to sign metadata (section 2.2), each with its JWK Set. Values that a trusted
         /// issuer has signed take precedence over unsigned ones; all other signatures are ignored. `jwks.malformed` for
@@ -93,7 +93,7 @@ outcome! {
         pub requires_mtls: bool,
         /// The algorithms of DPoP proofs that the resource accepts; empty if it lists none.
         pub dpop_algs: Vec<String>,
-        /// Which of the `signers` has signed the values; absent if none has.
+        /// The one of the `signers` that signed the values; absent if none did.
         pub signed_by: Option<String>,
         /// All metadata, including members that no standard defines.
         pub metadata: Extra,

@@ -1,5 +1,5 @@
-//! Requests to URLs from a third party connect only to public addresses, tested over real sockets, none of which may
-//! be connected to.
+//! Requests to URLs that a third party named connect only to public addresses: tested with real sockets on this
+//! machine, to which only the policies that allow it connect.
 
 use std::net::TcpListener;
 
@@ -41,7 +41,7 @@ fn bases(port: u16) -> [String; 3] {
     ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("https://{host}:{port}"))
 }
 
-/// Whether a connection is in the listener's queue.
+/// Whether anything has connected to the listener.
 fn is_met(listener: &TcpListener) -> bool {
     listener.set_nonblocking(true).unwrap();
     listener.accept().is_ok()

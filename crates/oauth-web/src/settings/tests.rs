@@ -42,7 +42,7 @@ fn every_site_setting_can_be_read() {
         }),
         Storage::Store,
     );
-    // A field that is new is named here, and has a row in the table or is an object of the host.
+    // Exhaustive on purpose: a new field needs a row in the table, unless the host passes it as an object.
     let Config {
         base_urls,
         transport,

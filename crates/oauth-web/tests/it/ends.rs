@@ -15,7 +15,7 @@ fn expired_sessions_leave_no_records() {
     for _ in 0..3 {
         Browser::new().open(&mut world, "/me").session();
     }
-    // Each has a record and a grant; the user's list is one.
+    // Each session has a record and a grant, and the user one list of sessions.
     assert_eq!(world.records().len(), 7);
     world.advance(24 * 3600 - 1);
     assert_eq!(world.records().len(), 7);
@@ -87,7 +87,7 @@ fn an_ended_grant_redirects_to_sign_in_and_a_script_receives_an_error() {
         put(&mut script.headers, "sec-fetch-mode", "cors");
         put(&mut script.headers, "sec-fetch-dest", "empty");
         assert_eq!(code(&ann.end_over(&mut world, script)), "web.signed_out");
-        // An API that accepts no token of the user is not tried forever.
+        // If the grant ends after every login, the visitor is not redirected forever.
         let looped = (0..12).any(|_| match ann.open(&mut world, "/orders") {
             Ended::Reply(reply) => code(&reply) == "web.loop",
             _ => {

@@ -40,7 +40,7 @@ class User(Person):
         return self._site.sessions(self.provider).get(grant)
 
     def token(self, *, timeout: float | None = None) -> Tokens:
-        """The user's tokens, fresh now, for calls without ``fetch``; ``web.setup`` if there are none.
+        """The user's tokens, renewed if necessary, for calls without ``fetch``; ``web.setup`` if there are none.
 
         Once the grant has ended (advice ``reauthorize``), so has the session: the next request has no signed-in user.
         """
@@ -53,7 +53,7 @@ class User(Person):
             raise
 
     async def atoken(self, *, timeout: float | None = None) -> Tokens:
-        """token(), in a coroutine."""
+        """The coroutine version of token()."""
         await self._site.look_up(self.provider)
         try:
             return await self._keeper().atoken(timeout=timeout)
@@ -80,7 +80,7 @@ class User(Person):
             raise
 
     async def afetch(self, url: str, *, method: str = "GET", **options: Any) -> Response:
-        """fetch(), in a coroutine."""
+        """The coroutine version of fetch()."""
         await self._site.look_up(self.provider)
         try:
             return await self._caller(options).arequest(method, url, **options)
@@ -91,7 +91,7 @@ class User(Person):
             raise
 
     def _keeper(self) -> GrantSource | FixedToken:
-        # The caller decides to which origins the token is sent.
+        # The application receives the token itself, so it decides to which origins it is sent.
         return self._caller({})
 
     def _caller(self, options: dict[str, Any]) -> GrantSource | FixedToken:

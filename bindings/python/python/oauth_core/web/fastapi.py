@@ -75,7 +75,7 @@ async def current_user(request: starlette.requests.HTTPConnection) -> User | Non
 
 
 async def require(request: starlette.requests.HTTPConnection, need: Need = NOTHING) -> User:
-    """The user who meets the need, for Starlette handlers; otherwise the reply is sent and they are not called."""
+    """The user who meets the need, for Starlette handlers; otherwise the reply is sent and the handler is aborted."""
     ended = await asgi.challenge(request.scope, need)
     if isinstance(ended, Reply):
         # A mounted application has its own exception handlers: the site's handler is added to them here.

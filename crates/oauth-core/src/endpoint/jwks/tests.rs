@@ -24,7 +24,7 @@ fn fetched(
         ),
         (place, "GET")
     );
-    // Public keys are not secret.
+    // Public keys are not secret, so the client does not authenticate.
     assert!(request.headers().get("authorization").is_none());
     match call.resume(&at(), Input::Reply(reply(status, headers, body)))? {
         Step::Done(keys) => Ok(keys),
@@ -90,7 +90,7 @@ fn malformed_key_set_is_refused() {
     );
 }
 
-/// For example from a server with many tenants: larger than the limit of other replies.
+/// Servers with many tenants publish large sets: the limit is higher than for other replies.
 #[test]
 fn key_set_with_a_thousand_keys_is_read() {
     let key = |n: usize| SET[9..SET.len() - 2].replace(r#""kid":"e""#, &format!(r#""kid":"{n}""#));

@@ -1,4 +1,4 @@
-//! The states of a renewal.
+//! The states of a renewal. What each does with its event is in `transitions.rs`.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(super) enum State {
     WaitForHolder { attempts: u32 },
     /// Loads the record again, under the lease.
     LoadUnderLease,
-    /// Releases the lease, and waits for the worker that may have seen whether the token was used.
+    /// Releases the lease, and waits: the worker that sent the token may know whether it was used.
     ReleaseAndWait,
     /// Saves the in-flight marker, before the refresh token is sent.
     SaveMarker(InFlightMarker),
@@ -55,7 +55,7 @@ pub(super) enum State {
     ResolveRefusalConflict(Error),
     /// Saves that the grant has ended.
     SaveGrantEnd(Error),
-    /// Releases the lease of a renewal that no caller waits for and that is no longer due.
+    /// Releases the lease: no caller waits for the renewal, and it is no longer due.
     ReleaseUnneeded,
     /// Releases the lease; then the renewal is done.
     ReleaseLease(Outcome),
@@ -66,7 +66,7 @@ pub(super) enum State {
 }
 
 impl State {
-    /// Whether tokens are being saved that could not be saved before.
+    /// Whether this saves tokens that an earlier renewal could not save.
     pub(super) const fn saves_deferred(&self) -> bool {
         match self {
             Self::SaveTokens(unsaved)
