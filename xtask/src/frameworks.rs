@@ -94,6 +94,7 @@ fn browser(script: &str) -> Command {
     run.current_dir(root().join("tests/web/frameworks"));
     run.env("CARGO_TARGET_DIR", target());
     run.env("OAUTH_PYTHON", python::interpreter());
+    run.env("DENO_DIR", node::deno_cache());
     run
 }
 

@@ -102,6 +102,9 @@ fn pack(project: &Path) -> io::Result<Outcome> {
     if installed.failed > 0 {
         return Ok(installed);
     }
+    if deno_cache().exists() {
+        fs::remove_dir_all(deno_cache())?;
+    }
     copy(&package().join("test"), &project.join("test"))?;
     fs::copy(package().join("README.md"), project.join("README.md"))?;
     Ok(installed)
@@ -112,6 +115,12 @@ const EDGE: &str = "web-edge";
 
 fn edge_tests() -> Outcome {
     tests("node-edge", |name| name.contains(EDGE))
+}
+
+/// The cache of Deno, emptied with each installation: V8 recognizes a cached script by its length, and would run one of an
+/// earlier build.
+pub(crate) fn deno_cache() -> PathBuf {
+    target().join("deno")
 }
 
 /// The tests in these files.
@@ -130,6 +139,7 @@ fn tests(run: &str, is_selected: impl Fn(&str) -> bool) -> Outcome {
         .current_dir(&project);
     node.env("OAUTH_CORE_ROOT", root());
     node.env("OAUTH_BUILT", target().join("debug"));
+    node.env("DENO_DIR", deno_cache());
     node.env("CARGO_TARGET_DIR", target());
     node.env("CARGO", cargo().get_program());
     counted(&format!("node --test ({run})"), &mut node, node_count)

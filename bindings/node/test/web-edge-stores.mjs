@@ -214,8 +214,8 @@ const storing = (context, stored) => async ({ admit = 'cart', ...settings }) => 
 }
 
 for (const what of [
-  'fifty API calls with an expired token share one refresh', 'signing out ends the session, here and at the provider',
-  'whose grant has ended is led to sign in, and a script is told',
+  'fifty API calls with an expired token share one refresh', 'signing out ends the session and revokes the grant',
+  'a user whose grant has ended is redirected to sign in, and a script gets 401',
 ]) {
   test(`${what}: sealed in D1`, async (context) => whole[what]({ open: storing(context, 'sealed in D1'), twin }))
 }
