@@ -132,7 +132,7 @@ def test_an_unknown_key_id_is_requested_once() -> None:
     kms.keys.clear()
     sealed = stores.SealedStore(memory, kms)
     for _ in range(5):
-        with pytest.raises(oauth_core.UntrustedError, match="nobody has the key") as caught:
+        with pytest.raises(oauth_core.UntrustedError, match="no key source has the key") as caught:
             sealed.load(NAME)
         assert caught.value.code == "stored.sealed"
     assert len(kms.calls) == 2

@@ -35,7 +35,7 @@ def test_nothing_is_printed_if_logging_is_not_configured(tmp_path: Path) -> None
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     # The message says what is wrong.
-    assert done.stdout.startswith("grant.no_refresh_token ") and "nobody has logged in" in done.stdout
+    assert done.stdout.startswith("grant.no_refresh_token ") and "no user has logged in" in done.stdout
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have no notes")
