@@ -74,7 +74,7 @@ impl Revoke {
 
 /// Removes the client's own tokens, of all scopes.
 ///
-/// The outer error is a local one: then nothing is removed.
+/// The outer error is a local one: then no token that can be read is removed.
 pub(super) fn remove_clients(
     plan: ClientPlan,
     grants: &ProfileTokens,

@@ -10,6 +10,7 @@ use super::reconcile::{Reconciliation, version};
 use super::record::{GrantEnd, INVALID_GRANT, Pause, Record};
 use super::state::{Outcome, State};
 use super::{Entry, Keeper, Step, Storage};
+use crate::browser_build::IS_BROWSER_BUILD;
 use crate::call::Call;
 use crate::endpoint::revocation::Revocation;
 use crate::error::{Cause, Delivery, Error, Kind, Misuse, ServerError};
@@ -278,11 +279,16 @@ impl Keeper {
     }
 
     /// The request that revokes these tokens of the grant (RFC 7009): the refresh token, or without one the access token.
-    /// `None` if the server has no revocation endpoint.
+    /// `None` if the server has no revocation endpoint. If it has one that cannot be used, the request fails (`metadata.*`).
     pub fn revocation(&self, tokens: &Tokens) -> Option<Call<Revocation>> {
-        let endpoint = self.config.server.endpoint(EndpointKind::Revocation);
-        let revoke = |_| Call::new(Arc::clone(&self.config), Revocation::from_tokens(tokens));
-        endpoint.ok().map(revoke)
+        let is_absent = match self.config.server.endpoint(EndpointKind::Revocation) {
+            Ok(_) => false,
+            // A page ignores what it cannot report.
+            Err(_) if IS_BROWSER_BUILD => true,
+            Err(error) => matches!(error.kind(), Kind::Misuse(Misuse::EndpointMissing)),
+        };
+        let revoke = || Call::new(Arc::clone(&self.config), Revocation::from_tokens(tokens));
+        (!is_absent).then(revoke)
     }
 
     /// Forgets the unsaved tokens of a renewal: they are stored, or superseded.

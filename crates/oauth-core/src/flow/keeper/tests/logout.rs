@@ -1,6 +1,9 @@
 //! Logouts while a renewal is in flight.
 
 use super::*;
+use crate::json;
+use crate::quirk::Rules;
+use crate::testing::{at, error_code};
 
 /// A keeper of a server with a revocation endpoint.
 fn keeper_with_revocation() -> Keeper {
@@ -11,6 +14,30 @@ fn keeper_with_revocation() -> Keeper {
         .unwrap();
     Arc::make_mut(&mut config).server = server;
     Keeper::new(config, person()).shared()
+}
+
+#[test]
+fn revocation_fails_at_an_unusable_endpoint_and_is_absent_without_one() {
+    let revocation = |member: &str| {
+        let document = format!(
+            r#"{{"issuer":"https://as.example","token_endpoint":"https://as.example/token"{member}}}"#
+        );
+        let Ok(json::Json::Object(document)) = json::parse(&document) else {
+            panic!("an object")
+        };
+        let mut config = config();
+        let issuer = Issuer::parse("https://as.example").unwrap();
+        let server = Server::read(&issuer, &document, Rules::default());
+        Arc::make_mut(&mut config).server = server.unwrap();
+        let revocation = Keeper::new(config, person()).revocation(&tokens(1));
+        revocation.map(|mut call| error_code(call.resume(&at(), Input::Begin).map(drop)))
+    };
+    assert_eq!(revocation(""), None);
+    let usable = r#","revocation_endpoint":"https://as.example/revoke""#;
+    assert_eq!(revocation(usable), Some(Ok(())));
+    let insecure = r#","revocation_endpoint":"http://as.example/revoke""#;
+    let refused = Some(Err("metadata.endpoint_not_https"));
+    assert_eq!(revocation(insecure), refused);
 }
 
 /// A renewal in flight.
