@@ -184,7 +184,7 @@ impl Client {
         at: &Moment,
         request: AuthorizationRequest,
     ) -> Result<(Url, PendingAuthorization), Error> {
-        let authorization = Begin::new(Arc::clone(&self.0), request, None).at_once(at)?;
+        let authorization = Begin::at_once(Arc::clone(&self.0), at, request, None)?;
         Ok((authorization.url, authorization.pending))
     }
 
@@ -223,7 +223,7 @@ impl Client {
         request: AuthorizationRequest,
     ) -> Result<(Url, PendingAuthorization), Error> {
         let at = Moment::without_randomness(now);
-        let authorization = Begin::new(Arc::clone(&self.0), request, Some(values)).at_once(&at)?;
+        let authorization = Begin::at_once(Arc::clone(&self.0), &at, request, Some(&values))?;
         Ok((authorization.url, authorization.pending))
     }
 

@@ -136,12 +136,13 @@ pub(crate) fn encoded_header(header: &str) -> String {
     format!("{}.", base64::url_safe(header))
 }
 
-/// The signing input of these claims, with room for a signature of this algorithm.
-pub(crate) fn signing_input_after(encoded_header: &str, claims: &str, alg: Alg) -> String {
+/// The signing input of these claims, with room for a signature of this algorithm. `beginning` is the encoded header, or
+/// the header with the first claims, as many as are whole groups of three bytes.
+pub(crate) fn signing_input_after(beginning: &str, claims: &str, alg: Alg) -> String {
     let signature = alg.signature_bytes().unwrap_or(RSA_SIGNATURE);
     let length = (claims.len().div_ceil(3) + signature.div_ceil(3)) * 4 + 1;
-    let mut input = String::with_capacity(encoded_header.len() + length);
-    input.push_str(encoded_header);
+    let mut input = String::with_capacity(beginning.len() + length);
+    input.push_str(beginning);
     base64::append(claims.as_bytes(), Alphabet::UrlSafe, &mut input);
     input
 }

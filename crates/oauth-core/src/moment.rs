@@ -159,12 +159,20 @@ impl Moment {
         bytes.map_or(0, |bytes| u64::from_be_bytes(*bytes))
     }
 
-    /// A unique identifier of 32 hexadecimal digits, not secret. The identifier is stored, so it must not reveal any
-    /// byte of the seed.
+    /// A unique identifier of 32 hexadecimal digits, not secret.
     ///
     /// # Errors
     /// `misuse.no_randomness`.
     pub fn ticket(&self) -> Result<String, Error> {
+        let digits = self.ticket_digits()?;
+        Ok(std::str::from_utf8(&digits).unwrap_or_default().to_owned())
+    }
+
+    /// The digits of [`Self::ticket`]. The identifier is stored, so it must not reveal any byte of the seed.
+    ///
+    /// # Errors
+    /// `misuse.no_randomness`.
+    pub(crate) fn ticket_digits(&self) -> Result<[u8; 32], Error> {
         #[cfg(feature = "sha2")]
         let seed_bytes = self.draw("ticket")?;
         // Without the feature `sha2`, no secret is derived from a seed.
@@ -180,7 +188,7 @@ impl Moment {
         for (place, byte) in places.iter_mut().zip(seed_bytes.iter().skip(16)) {
             *place = [digit(byte >> 4), digit(byte & 15)];
         }
-        Ok(std::str::from_utf8(&digits).unwrap_or_default().to_owned())
+        Ok(digits)
     }
 
     /// 256 random bits for this `label`, for hosts that need random bytes of their own in a step: the hash of the seed

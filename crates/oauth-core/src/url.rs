@@ -25,13 +25,25 @@ use crate::form::Form;
 /// The text is kept as given, except that scheme and host are put in lower case.
 #[derive(Clone)]
 pub struct Url {
-    text: Arc<str>,
-    /// The URL as a type of the `http` crate, computed when first needed.
-    uri: Arc<OnceLock<crate::http::Uri>>,
+    shared: Arc<Shared>,
     /// The byte offsets of the host, the port (if any) and the path.
     host: usize,
     port: usize,
     path: usize,
+}
+
+/// What clones of a URL share.
+struct Shared {
+    text: String,
+    /// The URL as a type of the `http` crate, computed when first needed.
+    uri: OnceLock<crate::http::Uri>,
+}
+
+impl Shared {
+    fn new(text: String) -> Arc<Self> {
+        let uri = OnceLock::new();
+        Arc::new(Self { text, uri })
+    }
 }
 
 /// Which URLs may carry credentials.
@@ -155,13 +167,12 @@ impl Url {
         }
         let front = text.get(..path).unwrap_or_default();
         let text = if front.bytes().any(|b| b.is_ascii_uppercase()) {
-            Arc::from(front.to_ascii_lowercase() + path_and_query)
+            front.to_ascii_lowercase() + path_and_query
         } else {
-            Arc::from(text)
+            text.to_owned()
         };
         Ok(Self {
-            text,
-            uri: Arc::default(),
+            shared: Shared::new(text),
             host,
             port: host + name.len(),
             path,
@@ -170,25 +181,25 @@ impl Url {
 
     /// The whole URL as text.
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.shared.text
     }
 
     /// `http` or `https`.
     pub fn scheme(&self) -> &str {
-        self.text
+        self.as_str()
             .get(..self.host.saturating_sub(3))
             .unwrap_or_default()
     }
 
     /// The host in lower case; an IPv6 address keeps its brackets.
     pub fn host(&self) -> &str {
-        self.text.get(self.host..self.port).unwrap_or_default()
+        self.as_str().get(self.host..self.port).unwrap_or_default()
     }
 
     /// The port, named or implied by the scheme.
     pub fn port(&self) -> u16 {
         let explicit = self
-            .text
+            .as_str()
             .get(self.port..self.path)
             .unwrap_or_default()
             .strip_prefix(':');
@@ -200,7 +211,7 @@ impl Url {
 
     /// The path and, if there is one, the query.
     pub fn path_and_query(&self) -> &str {
-        self.text.get(self.path..).unwrap_or_default()
+        self.as_str().get(self.path..).unwrap_or_default()
     }
 
     /// The path; may be empty.
@@ -228,7 +239,7 @@ impl Url {
             ("https", 443) | ("http", 80) => self.port,
             _ => self.path,
         };
-        self.text.get(..end).unwrap_or_default()
+        self.as_str().get(..end).unwrap_or_default()
     }
 
     /// Whether both URLs have the same scheme, host and port.
@@ -281,30 +292,29 @@ impl Url {
             Some("") => "",
             Some(_) => "&",
         };
-        let text = [&*self.text, glue, form.as_str()].concat().into();
+        let text = [self.as_str(), glue, form.as_str()].concat();
         Self {
-            text,
-            uri: Arc::default(),
+            shared: Shared::new(text),
             ..*self
         }
     }
 
     /// The URL as a type of the `http` crate, for a request.
     pub(crate) fn uri(&self) -> Result<crate::http::Uri, Error> {
-        if let Some(uri) = self.uri.get() {
+        if let Some(uri) = self.shared.uri.get() {
             return Ok(uri.clone());
         }
         let uri: crate::http::Uri = self
-            .text
+            .as_str()
             .parse()
             .map_err(|_| Error::from(Misuse::UrlSyntax))?;
-        Ok(self.uri.get_or_init(|| uri).clone())
+        Ok(self.shared.uri.get_or_init(|| uri).clone())
     }
 }
 
 impl PartialEq for Url {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        self.as_str() == other.as_str()
     }
 }
 
@@ -312,7 +322,7 @@ impl Eq for Url {}
 
 impl Hash for Url {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.text.hash(state);
+        self.as_str().hash(state);
     }
 }
 
@@ -342,7 +352,7 @@ impl TryFrom<&crate::http::Uri> for Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.as_str())
     }
 }
 

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use super::jwt_methods::{self, JWT_BEARER};
+use super::jwt_methods::JWT_BEARER_ENCODED;
 use super::{ClientJwt, ClientJwtOutcome, RequestFacts};
 use crate::crypto::{AudienceKind, KeyUse, SigningKey};
 use crate::error::{Error, Misuse};
@@ -28,8 +28,19 @@ pub struct ClientAssertion {
     lifetime: u32,
     audience: AssertionAudience,
     certificate: Option<String>,
-    /// The encoded header, once computed: it is the same for all assertions.
-    header: OnceLock<String>,
+    /// Computed with the first assertion.
+    constant: OnceLock<ConstantPart>,
+}
+
+/// What all assertions of one client for one audience begin with: the header and the claims that never change.
+#[derive(Debug, Clone)]
+struct ConstantPart {
+    audience: String,
+    client_id: String,
+    /// In base64url, as far as the claims are whole groups of three bytes.
+    encoded: String,
+    /// The bytes of the claims after those.
+    rest: String,
 }
 
 /// The value of `aud` in an assertion.
@@ -102,7 +113,7 @@ impl ClientAssertion {
             lifetime: DEFAULT_LIFETIME_SECONDS,
             audience: AssertionAudience::Issuer,
             certificate: None,
-            header: OnceLock::new(),
+            constant: OnceLock::new(),
         }
     }
 
@@ -143,7 +154,7 @@ impl ClientAssertion {
     #[must_use]
     pub fn certificate_thumbprint(mut self, x5t_s256: impl Into<String>) -> Self {
         self.certificate = Some(x5t_s256.into());
-        self.header = OnceLock::new();
+        self.constant = OnceLock::new();
         self
     }
 
@@ -161,7 +172,7 @@ impl ClientAssertion {
         &self.key
     }
 
-    fn encoded_header(&self) -> String {
+    fn constant_part(&self, audience: &str, client_id: &str) -> ConstantPart {
         let mut header = String::new();
         let mut members = Members::begin(&mut header);
         members.text("alg", self.key.alg().as_str());
@@ -173,7 +184,20 @@ impl ClientAssertion {
             members.text("x5t#S256", thumbprint);
         }
         members.end();
-        jose::encoded_header(&header)
+        let mut claims = String::new();
+        let mut members = Members::begin(&mut claims);
+        members.text("aud", audience);
+        members.text("iss", client_id);
+        members.text("sub", client_id);
+        let is_whole = |end: &usize| end.is_multiple_of(3) && claims.is_char_boundary(*end);
+        let end = (0..=claims.len()).rev().find(is_whole).unwrap_or_default();
+        let (whole, rest) = claims.split_at_checked(end).unwrap_or_default();
+        ConstantPart {
+            audience: audience.to_owned(),
+            client_id: client_id.to_owned(),
+            encoded: jose::signing_input(&header, whole),
+            rest: rest.to_owned(),
+        }
     }
 
     /// The value of `aud` in a request's assertion.
@@ -229,24 +253,33 @@ impl ClientJwt for ClientAssertion {
     }
 
     fn make(&self, facts: &RequestFacts<'_>) -> Result<ClientJwtOutcome<'_>, Error> {
+        let (audience, client_id) = (self.audience_for(facts)?, facts.client_id.as_str());
+        let first = self
+            .constant
+            .get_or_init(|| self.constant_part(audience, client_id));
+        let constant = if first.audience == audience && first.client_id == client_id {
+            Cow::Borrowed(first)
+        } else {
+            Cow::Owned(self.constant_part(audience, client_id))
+        };
         let now = facts.at.now().as_secs();
-        let mut claims = String::with_capacity(256);
-        let mut members = Members::begin(&mut claims);
-        members.text("aud", self.audience_for(facts)?);
+        let mut claims = String::with_capacity(128);
+        claims.push_str(&constant.rest);
+        let mut members = Members::resume(&mut claims);
         members.number("exp", now.saturating_add(self.lifetime.into()));
         members.number("iat", now);
-        members.text("iss", facts.client_id.as_str());
         // Each assertion has its own `jti`, because servers refuse one that they have already seen.
-        members.text("jti", &facts.at.ticket()?);
-        members.text("sub", facts.client_id.as_str());
+        let jti = facts.at.ticket_digits()?;
+        members.text("jti", std::str::from_utf8(&jti).unwrap_or_default());
         members.end();
-        let header = self.header.get_or_init(|| self.encoded_header());
-        let input = jose::signing_input_after(header, &claims, self.key.alg());
+        let input = jose::signing_input_after(&constant.encoded, &claims, self.key.alg());
         Ok(ClientJwtOutcome::Unsigned(Cow::Borrowed(&self.key), input))
     }
 
     fn write(&self, (parameter, id): (&str, &str), jwt: &str, form: &mut Form) {
         form.push(parameter, id);
-        jwt_methods::write_assertion(JWT_BEARER, jwt, form);
+        form.push_encoded("client_assertion_type", JWT_BEARER_ENCODED);
+        // A JWS consists of base64url and dots.
+        form.push_encoded("client_assertion", jwt);
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::jwt_methods::{self, JWT_BEARER};
+use super::jwt_methods::JWT_BEARER;
 use super::{ClientJwt, ClientJwtOutcome, Origin, RequestFacts};
 use crate::error::{Error, Kind, Misuse};
 use crate::form::Form;
@@ -206,7 +206,8 @@ impl ClientJwt for FederatedAssertion {
             AssertionProfile::Jwt => JWT_BEARER,
             AssertionProfile::SpiffeJwt => "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe",
         };
-        jwt_methods::write_assertion(kind, jwt, form);
+        form.push("client_assertion_type", kind);
+        form.push("client_assertion", jwt);
     }
 
     fn audience_is_issuer(&self) -> bool {

@@ -22,6 +22,10 @@ use crate::url::Url;
 /// `client_assertion_type` of a JWT (RFC 7523 section 2.2).
 pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
+/// [`JWT_BEARER`] as it is written into a form.
+pub(super) const JWT_BEARER_ENCODED: &str =
+    "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
+
 /// A client authentication method that presents a JWT with each request.
 pub(crate) trait ClientJwt: fmt::Debug + Send + Sync {
     /// The registered name of the method.
@@ -119,10 +123,4 @@ impl ClientJwtOutcome<'_> {
     pub(super) fn remote(_: Box<Request<Bytes>>) -> Result<Self, Error> {
         Err(Misuse::Setup.into())
     }
-}
-
-/// Writes a client assertion into a form (RFC 7521 section 4.2).
-pub(super) fn write_assertion(kind: &str, jwt: &str, form: &mut Form) {
-    form.push("client_assertion_type", kind);
-    form.push("client_assertion", jwt);
 }

@@ -102,7 +102,8 @@ fn client_assertion_aud_is_the_issuer_and_jti_is_fresh() {
     assert!(!request.headers().contains_key("authorization"));
     assert_eq!(
         value(&request, "client_assertion_type").as_deref(),
-        Some(JWT_BEARER)
+        Some(JWT_BEARER),
+        "JWT_BEARER_ENCODED"
     );
     assert_eq!(value(&request, "client_id").as_deref(), Some("me"));
     assert_eq!(value(&request, "client_secret"), None);

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::{Json, MAX_DEPTH, MAX_VALUES, MAX_VALUES_OF_KEYS, Object, number};
 use crate::error::{Error, ProtocolViolation};
+use crate::value::writer::unescaped_length;
 
 /// The limits beyond which a JSON text is refused.
 #[derive(Clone, Copy)]
@@ -236,7 +237,7 @@ impl<'a> Reader<'a> {
 
     /// Everything before the next quotation mark, backslash or control character.
     fn unescaped_run(&mut self) -> Result<&'a str, Flaw> {
-        let length = plain_length(self.rest.as_bytes());
+        let length = unescaped_length(self.rest.as_bytes());
         self.take(length)
     }
 
@@ -298,24 +299,4 @@ impl<'a> Reader<'a> {
         let length = self.rest.as_bytes().iter().take_while(space).count();
         self.rest = self.rest.get(length..).unwrap_or_default();
     }
-}
-
-/// The number of bytes before the first that must not occur unescaped in a string. Checks eight at a time, because
-/// tokens are long.
-fn plain_length(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    // The highest bit of each byte that is zero, and perhaps of some after the first.
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
-    let (words, _) = bytes.as_chunks();
-    let is_plain = |word: &&[u8; 8]| {
-        let word = u64::from_le_bytes(**word);
-        let control = word.wrapping_sub(ONES * 0x20) & !word & (ONES << 7);
-        control | zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c)) == 0
-    };
-    let start = 8 * words.iter().take_while(is_plain).count();
-    let rest = bytes.iter().skip(start);
-    start
-        + rest
-            .take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f))
-            .count()
 }

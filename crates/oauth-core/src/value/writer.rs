@@ -18,14 +18,20 @@ impl<'o> Members<'o> {
         }
     }
 
+    /// Continues an object that has members already.
+    pub(crate) fn resume(out: &'o mut String) -> Self {
+        Self {
+            out,
+            is_first: false,
+        }
+    }
+
     /// Starts the next member. The caller pushes its value to the returned string.
     pub fn next(&mut self, name: &str) -> &mut String {
-        if !self.is_first {
-            self.out.push(',');
-        }
+        self.out.push_str(if self.is_first { "\"" } else { ",\"" });
         self.is_first = false;
-        string(name, self.out);
-        self.out.push(':');
+        push_content(name, self.out);
+        self.out.push_str("\":");
         self.out
     }
 
@@ -77,22 +83,49 @@ pub(crate) fn string(text: &str, out: &mut String) {
 
 /// Writes the content between the quotation marks.
 fn push_content(text: &str, out: &mut String) {
-    // Nearly every string needs no escapes, which is checked faster on bytes.
-    let is_plain = |b: u8| b >= 0x20 && b != b'"' && b != b'\\';
-    if text.bytes().all(is_plain) {
+    // Nearly every string needs no escapes.
+    if unescaped_length(text.as_bytes()) == text.len() {
         out.push_str(text)
     } else {
         push_escaped(text, out)
     }
 }
 
-/// Writes a number, without an intermediate string.
-fn push_number(number: u64, out: &mut String) {
-    let (leading, digit) = (number / 10, number % 10);
-    if leading > 0 {
-        push_number(leading, out);
+/// The number of bytes before the first that must not occur unescaped in a string. Checks eight at a time, because
+/// tokens are long.
+pub(crate) fn unescaped_length(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    // The highest bit of each byte that is zero, and perhaps of some after the first.
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+    let (words, tail) = bytes.as_chunks();
+    let mut length = 0;
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        let control = word.wrapping_sub(ONES * 0x20) & !word & (ONES << 7);
+        let ends = control | zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c));
+        if ends != 0 {
+            return length + ends.trailing_zeros() as usize / 8;
+        }
+        length += 8;
     }
-    out.push(char::from(b'0' + digit as u8));
+    let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | 0..=0x1f);
+    length + tail.iter().take_while(is_plain).count()
+}
+
+/// Writes a number, without an intermediate string.
+fn push_number(mut number: u64, out: &mut String) {
+    let mut digits = [0; 20];
+    let mut places = digits.iter_mut().rev();
+    for place in &mut places {
+        *place = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    let unused = places.len();
+    let written = digits.get(unused..).unwrap_or_default();
+    out.push_str(std::str::from_utf8(written).unwrap_or_default());
 }
 
 fn push_escaped(text: &str, out: &mut String) {

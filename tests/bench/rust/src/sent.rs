@@ -89,7 +89,11 @@ pub(crate) fn watch(run: &Operation, n: usize, is_grant: bool) -> SentRequest {
 }
 
 /// The request of a peer, without the one named part in which it is known to differ.
-pub(crate) fn comparable(side: &str, seen: &SentRequest, is_grant: bool) -> (SentRequest, Option<&'static str>) {
+pub(crate) fn comparable(
+    side: &str,
+    seen: &SentRequest,
+    is_grant: bool,
+) -> (SentRequest, Option<&'static str>) {
     let mut seen = seen.clone();
     let set_aside = match side {
         "huskarl" if is_grant => {

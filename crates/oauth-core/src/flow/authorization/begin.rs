@@ -93,19 +93,24 @@ impl Begin {
         Self { config, state }
     }
 
-    /// Runs the exchange, if it needs neither the server nor the host.
+    /// The whole exchange, if it needs neither the server nor the host.
     ///
     /// # Errors
     /// `authorization.push_required` if the server has to be asked first, `misuse.setup` if the host signs or the
     /// server's keys must be fetched.
-    pub(crate) fn at_once(mut self, at: &Moment) -> Result<Authorization, Error> {
+    pub(crate) fn at_once(
+        config: Arc<ClientConfig>,
+        at: &Moment,
+        request: AuthorizationRequest,
+        values: Option<&HostGeneratedValues>,
+    ) -> Result<Authorization, Error> {
         // The user would only see the server's error page.
-        if let State::Fresh(fresh) = &self.state
-            && fresh.0.is_pushed(&self.config)
-        {
-            return Err(Error::from(Misuse::PushRequired).at_endpoint("authorization"));
+        if request.is_pushed(&config) {
+            return Err(at_endpoint(Misuse::PushRequired.into()));
         }
-        match self.resume(at, Input::Begin)? {
+        let state = State::Over;
+        let begun = Self { config, state }.begin(at, request, values);
+        match begun.map_err(at_endpoint)? {
             Step::Done(authorization) => Ok(authorization),
             _ => {
                 let reason = "a request that the host signs, or that is encrypted, needs begin_authorization";
@@ -369,11 +374,14 @@ fn entropy<'a>(
     ))
 }
 
+fn at_endpoint(error: Error) -> Error {
+    error.at_endpoint("authorization")
+}
+
 impl Exchange for Begin {
     type Output = Authorization;
 
     fn resume(&mut self, at: &Moment, input: Input) -> Result<Step<Authorization>, Error> {
-        let at_endpoint = |error: Error| error.at_endpoint("authorization");
         match (std::mem::replace(&mut self.state, State::Over), input) {
             (State::Fresh(request), Input::Begin) => {
                 let (request, values) = *request;
