@@ -76,16 +76,16 @@ impl Issuer {
         if self.as_str() == iss {
             return true;
         }
-        let Some((before, suffix)) = rules
-            .tenant_issuer()
-            .and_then(|t| t.split_once("{tenantid}"))
-        else {
+        let Some(template) = rules.tenant_issuer() else {
             return false;
+        };
+        let Some((before, suffix)) = template.split_once("{tenantid}") else {
+            return template == iss;
         };
         let tenant = iss
             .strip_prefix(before)
             .and_then(|rest| rest.strip_suffix(suffix));
-        tenant.is_some_and(is_guid)
+        tenant.is_some_and(|tenant| is_guid(tenant) && !rules.excludes_tenant(tenant))
     }
 }
 

@@ -42,8 +42,11 @@ pub enum Quirk {
     /// Errors are listed as `{"errors":[{"errorType":..}]}` (Fitbit).
     ErrorsArray,
     /// The issuer in metadata and callbacks is a template with one `{tenantid}` (Microsoft Entra, for multi-tenant
-    /// applications).
+    /// applications), or the issuer of the one tenant behind an alias (its `consumers`).
     TenantIssuer(String),
+    /// The issuer of this tenant is none of [`Self::TenantIssuer`] (the personal accounts of Microsoft, for its
+    /// `organizations`).
+    ExcludedTenant(String),
     /// The token request must not repeat `redirect_uri` (servers of OAuth 2.1 only).
     OmitRedirectUri,
     /// Callbacks with an error do not name the issuer, although the server says that all do (django-oauth-toolkit).
@@ -151,6 +154,7 @@ json_words! { Quirk {
     "zero_lifetime_is_forever" = ZeroLifetimeIsForever,
     "errors_array" = ErrorsArray,
     "tenant_issuer" = TenantIssuer(value),
+    "excluded_tenant" = ExcludedTenant(value),
     "omit_redirect_uri" = OmitRedirectUri,
     "errors_without_issuer" = ErrorsWithoutIssuer,
     "callbacks_without_issuer" = CallbacksWithoutIssuer,
@@ -339,6 +343,14 @@ impl Rules {
         self.quirks.iter().find_map(|quirk| match quirk {
             Quirk::TenantIssuer(template) => Some(template.as_str()),
             _ => None,
+        })
+    }
+
+    /// Whether this tenant's issuer is refused, although it has the form of [`Self::tenant_issuer`].
+    pub(crate) fn excludes_tenant(&self, tenant: &str) -> bool {
+        self.quirks.iter().any(|quirk| match quirk {
+            Quirk::ExcludedTenant(excluded) => excluded.eq_ignore_ascii_case(tenant),
+            _ => false,
         })
     }
 }

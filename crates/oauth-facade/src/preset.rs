@@ -31,7 +31,7 @@ struct Variable {
     description: String,
     default: Option<String>,
     values: Vec<String>,
-    quirks_of_values: Vec<Quirk>,
+    quirks_of_values: ByName<Vec<Quirk>>,
 }
 
 json_form! { Preset { variables, options, server } }
@@ -85,8 +85,8 @@ impl Preset {
                 let entry = entries.find(|(name, _)| *name == variable.name);
                 variable.value(entry.map(|(_, value)| value))?
             };
-            if variable.values.contains(&value) {
-                stored.add_quirks(&variable.quirks_of_values);
+            if let Some(quirks) = variable.quirks_of_values.get(&value) {
+                stored.add_quirks(quirks);
             }
             let gap = format!("{{{}}}", variable.name);
             stored = stored.with_replacements(|text| text.replace(&gap, &value));
@@ -225,7 +225,7 @@ mod writing {
                 description: variable.description.clone(),
                 default: variable.default.clone(),
                 values: variable.values.clone(),
-                quirks_of_values: variable.quirks_of_values.clone(),
+                quirks_of_values: ByName(variable.quirks_of_values.clone().into_iter().collect()),
             });
             Ok(Self {
                 variables: variables.collect(),

@@ -280,6 +280,11 @@ impl File {
                     return Err(bad(&format!("variables.{name}.{member}: not a {kind}")));
                 }
             }
+            let mut with_quirks = variable.quirks_of_values.keys();
+            if let Some(value) = with_quirks.find(|value| !variable.values.contains(value)) {
+                let detail = format!("variables.{name}.quirks_of_values: {value} is not listed");
+                return Err(bad(&detail));
+            }
         }
         Ok(())
     }

@@ -373,10 +373,14 @@ impl Provider {
     fn quirks(&self) -> Vec<Quirk> {
         let mut quirks = self.file.quirks.clone();
         for variable in self.variables() {
-            let is_listed = |value| variable.values.contains(&value);
-            if self.value(variable).is_some_and(is_listed) {
-                quirks.extend(variable.quirks_of_values.iter().cloned());
-            }
+            let of_value = |value| variable.quirks_of_values.get(&value);
+            quirks.extend(
+                self.value(variable)
+                    .and_then(of_value)
+                    .into_iter()
+                    .flatten()
+                    .cloned(),
+            );
         }
         for quirk in &self.opted {
             if !quirks.contains(quirk) {

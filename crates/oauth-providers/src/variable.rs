@@ -1,5 +1,7 @@
 //! Typed template variables, and the values they accept.
 
+use std::collections::BTreeMap;
+
 use oauth_core::quirk::Quirk;
 use oauth_core::url::Url;
 use serde::Deserialize;
@@ -26,9 +28,9 @@ pub struct Variable {
     /// The values that the provider's documentation names. Others may exist.
     #[serde(default)]
     pub values: Vec<String>,
-    /// The quirks that apply if the value is one of `values`.
+    /// The quirks that apply with some of `values`.
     #[serde(default)]
-    pub quirks_of_values: Vec<Quirk>,
+    pub quirks_of_values: BTreeMap<String, Vec<Quirk>>,
 }
 
 /// The types of variables.

@@ -108,13 +108,6 @@ fn multi_tenant_preset_moves_its_issuer_template() -> Outcome {
         Ok::<_, Error>(quirks)
     };
     let entra = provider("microsoft-entra")?;
-    let issuer = "https://login.microsoftonline.com/{tenantid}/v2.0";
-    for word in ["common", "organizations", "consumers"] {
-        assert_eq!(
-            template(entra.clone().with("tenant", word)?)?,
-            [Quirk::TenantIssuer(issuer.to_owned())]
-        );
-    }
     let moved = entra.clone().with("tenant", "common")?;
     assert_eq!(
         template(moved.on_loopback("http://127.0.0.1:9")?)?,
@@ -129,6 +122,30 @@ fn multi_tenant_preset_moves_its_issuer_template() -> Outcome {
     ] {
         let one = template(entra.clone().with("tenant", tenant)?)?;
         assert_eq!(one, []);
+    }
+    Ok(())
+}
+
+#[test]
+fn multi_tenant_preset_accepts_the_kind_of_accounts_that_was_chosen() -> Outcome {
+    let issuer = |tenant: &str| format!("https://login.microsoftonline.com/{tenant}/v2.0");
+    let personal = issuer("9188040d-6c67-4c5b-b112-36a304b66dad");
+    let personal_in_capitals = issuer("9188040D-6C67-4C5B-B112-36A304B66DAD");
+    let organization = issuer("72f988bf-86f1-41af-91ab-2d7cd011db47");
+    let entra = provider("microsoft-entra")?;
+    for (tenant, accepts_personal, accepts_organization) in [
+        ("common", true, true),
+        ("organizations", false, true),
+        ("consumers", true, false),
+        ("contoso.onmicrosoft.com", false, false),
+    ] {
+        let server = entra.clone().with("tenant", tenant)?.server()?;
+        let is_accepted = |iss: &str| server.issuer().is(iss, server.rules());
+        assert_eq!(is_accepted(&personal), accepts_personal, "{tenant}");
+        assert_eq!(is_accepted(&organization), accepts_organization, "{tenant}");
+        if !accepts_personal {
+            assert!(!is_accepted(&personal_in_capitals), "{tenant}");
+        }
     }
     Ok(())
 }

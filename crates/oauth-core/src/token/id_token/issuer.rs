@@ -12,7 +12,10 @@ use crate::server::Server;
 pub(crate) fn issuer(server: &Server, claims: &Claims) -> Result<(), Error> {
     let iss = Claims::require_claim("iss", claims.text("iss")?)?;
     let (rules, issuer) = (server.rules(), server.issuer());
-    if issuer.as_str() == iss || is_tenant_issuer(rules.tenant_issuer(), iss, claims)? {
+    let is_excluded = |tenant| rules.excludes_tenant(tenant);
+    let is_tenant = is_tenant_issuer(rules.tenant_issuer(), iss, claims)?
+        && !claims.text("tid")?.is_some_and(is_excluded);
+    if issuer.as_str() == iss || is_tenant {
         return Ok(());
     }
     let expected = Some(issuer.as_str());

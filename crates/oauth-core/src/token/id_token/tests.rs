@@ -167,6 +167,25 @@ fn audience_may_be_one_of_the_applications_own_clients_only() {
     assert_eq!(judged(foreign, family()), Err("jwt.untrusted_audience"));
 }
 
+#[test]
+fn token_of_an_excluded_tenant_is_refused() {
+    let template = "https://login.example/{tenantid}/v2.0";
+    let fixed = template.replace("{tenantid}", "one");
+    let judged = |quirks: Vec<Quirk>, tenant: &str| {
+        let iss = template.replace("{tenantid}", tenant);
+        let token = token("", &format!(r#""iss":"{iss}","tid":"{tenant}""#));
+        error_code(judged_by(&client(quirks), &token, with_nonce()).map(drop))
+    };
+    let for_all = Quirk::TenantIssuer(template.to_owned());
+    let without_one = || vec![for_all.clone(), Quirk::ExcludedTenant("one".to_owned())];
+    assert_eq!(judged(without_one(), "two"), Ok(()));
+    assert_eq!(judged(without_one(), "one"), Err("jwt.issuer"));
+    assert_eq!(judged(without_one(), "ONE"), Err("jwt.issuer"));
+    let only_one = || vec![Quirk::TenantIssuer(fixed.clone())];
+    assert_eq!(judged(only_one(), "one"), Ok(()));
+    assert_eq!(judged(only_one(), "two"), Err("jwt.issuer"));
+}
+
 /// "Keys that have an issuer value with a GUID ... should only be used when the iss claim in the token matches the value
 /// exactly" (Microsoft Entra, claims validation).
 #[test]
