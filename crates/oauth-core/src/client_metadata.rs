@@ -1,5 +1,6 @@
 //! Client metadata, as sent in a registration and published in a client ID metadata document. Members that contradict
-//! one another are refused in `client_metadata/consistency.rs`. The metadata of a server are in `server.rs`.
+//! one another are refused in `client_metadata/consistency.rs`. An omitted `application_type`
+//! is derived here. The metadata of a server are in `server.rs`.
 //!
 //! RFC 7591 section 2 <https://www.rfc-editor.org/rfc/rfc7591#section-2>, OpenID Connect Dynamic Client
 //! Registration section 2

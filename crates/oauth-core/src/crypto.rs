@@ -185,6 +185,8 @@ impl SigningKey {
         Ok(jose::compact(signing_input, signature))
     }
 
+    /// Checks that the signature has the length that its algorithm makes.
+    ///
     /// # Errors
     /// `client_auth.signature_length`.
     fn check_signature_length(&self, signature: &[u8]) -> Result<(), Error> {

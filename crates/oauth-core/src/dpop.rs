@@ -90,6 +90,8 @@ impl DpopKey {
         })))
     }
 
+    /// Checks that the key's algorithm is accepted.
+    ///
     /// # Errors
     /// `key.algorithm` if it is not one of the accepted algorithms, if these are known (sections 5.1 and 7.1).
     pub(crate) fn check_algorithm(&self, accepted: Option<&[String]>) -> Result<(), Error> {

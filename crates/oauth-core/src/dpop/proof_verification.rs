@@ -225,6 +225,8 @@ struct Parsed {
 }
 
 impl Parsed {
+    /// Parses a proof, and checks its header.
+    ///
     /// # Errors
     /// `dpop_proof.malformed`, `dpop_proof.alg`, `dpop_proof.typ`.
     fn read(proof: &str, algs: &[Alg]) -> Result<Self, Error> {

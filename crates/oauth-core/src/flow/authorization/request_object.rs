@@ -91,6 +91,8 @@ pub(super) fn parameters_beside(config: &ClientConfig, parameters: &Form) -> For
     form
 }
 
+/// Checks that the server accepts this `request_uri`.
+///
 /// # Errors
 /// `form.malformed_parameter` for a `request_uri` that is not `https`, or too long; or if the server does not support
 /// it.
