@@ -1,6 +1,7 @@
 //! Client metadata, as sent in a registration and published in a client ID metadata document. Members that contradict
 //! one another are refused in `client_metadata/consistency.rs`. An omitted `application_type`
-//! is derived here. The metadata of a server are in `server.rs`.
+//! is derived here. The metadata of a server are in `server.rs`; the registered algorithms on which a client relies, in
+//! `client/registered_properties.rs`.
 //!
 //! RFC 7591 section 2 <https://www.rfc-editor.org/rfc/rfc7591#section-2>, OpenID Connect Dynamic Client
 //! Registration section 2

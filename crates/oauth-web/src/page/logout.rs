@@ -58,8 +58,8 @@ async fn log_out(
         let page = context.page_path("logout", &[("return_to", &return_to)])?;
         let button = html::button(&page, "Sign out");
         let mut confirmation = Reply::page(StatusCode::OK, "Sign out?", &button);
-        // Without a referrer the form would have `Origin: null` (Fetch section 3.2), and frameworks that check origins
-        // themselves, such as SvelteKit, would refuse it before the site sees it.
+        // Without a referrer the form would have `Origin: null` (Fetch standard section 3.2), and frameworks that check
+        // origins themselves, such as SvelteKit, would refuse it before the site sees it.
         confirmation.set_header(REFERRER_POLICY, "same-origin");
         return Ok(confirmation);
     }

@@ -1,4 +1,5 @@
-//! [`Api`]: a resource server and the rules for its callers.
+//! [`Api`]: a resource server and the rules for its callers. That a URL must not contain an access token (RFC 6750
+//! section 2) is checked in `flow/resource.rs`.
 
 use crate::http::HeaderName;
 

@@ -1,4 +1,5 @@
-//! Challenges of an API that name its metadata, after a token was refused (RFC 9728 section 5.2).
+//! Challenges of an API that name its metadata, after a token was refused (RFC 9728 section 5.2). That
+//! of a request without a token (section 5.1) is read in `flow/resource_discovery.rs`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

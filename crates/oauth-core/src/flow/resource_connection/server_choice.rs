@@ -1,4 +1,5 @@
-//! Selects the authorization server to use, of those that the API names (RFC 9728 section 7.6).
+//! Selects the authorization server to use, of those that the API names (RFC 9728 section 7.6). That it
+//! supports PKCE with S256 is checked in `flow/resource_connection.rs`.
 
 use super::ConnectRequest;
 use crate::address::RequestAddressPolicy;
