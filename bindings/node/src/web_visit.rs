@@ -34,8 +34,8 @@ pub struct NativeWebRequest {
     pub host: String,
     /// Path and query, as the browser shows them.
     pub target: String,
-    /// The header fields: names and values alternating, separated by line breaks. One string crosses in a fraction of the
-    /// time of a list of pairs.
+    /// The header fields: names and values alternating, separated by line breaks. One string crosses in a fraction of
+    /// the time of a list of pairs.
     pub headers: String,
     /// The body, if the site reads it.
     pub form: Option<Uint8Array>,
@@ -152,8 +152,8 @@ impl NativeSite {
         if reads { limit } else { 0 }
     }
 
-    /// Handles a request: synchronously, if that needs neither the application nor a server nor a store. If a user is signed in,
-    /// and there is nothing else to return, returns only the session.
+    /// Handles a request: synchronously, if that needs neither the application nor a server nor a store. If a user is
+    /// signed in, and there is nothing else to return, returns only the session.
     #[napi(ts_return_type = "string | NativeVisited | Promise<string | NativeVisited>")]
     pub fn visit<'env>(
         &self,
@@ -167,7 +167,10 @@ impl NativeSite {
             "signed_in" => Access::SignedIn,
             _ => return Err(invalid("access must be open, silent or signed_in")),
         };
-        let (id, need) = (visit_request.id, visit_request.need.map(need).transpose()?);
+        let (id, need) = (
+            visit_request.id,
+            visit_request.need.map(page_requirements).transpose()?,
+        );
         let request = Request {
             method: Method::from_bytes(visit_request.method.as_bytes())
                 .map_err(|_| invalid("method is not a valid HTTP method"))?,
@@ -189,10 +192,15 @@ impl NativeSite {
         at_once_or_promise(env, async move {
             let outcome = host.drive(visit).await?;
             // Without a decision of the application, this is an error rather than a refusal.
-            if let Some(error) = taken(&failure) {
+            if let Some(error) = take_shared(&failure) {
                 return Err(error);
             }
-            Ok(compact(native_visit(&host, seen, outcome, taken(&notes))))
+            Ok(compact(native_visit(
+                &host,
+                seen,
+                outcome,
+                take_shared(&notes),
+            )))
         })
     }
 
@@ -297,7 +305,7 @@ pub(crate) async fn client(
     })
 }
 
-fn taken<T: Default>(shared: &Mutex<T>) -> T {
+fn take_shared<T: Default>(shared: &Mutex<T>) -> T {
     std::mem::take(&mut shared.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
@@ -353,16 +361,16 @@ fn json(value: &impl serde::Serialize) -> std::result::Result<String, Error> {
         .map_err(|error| Error::from(Misuse::Setup).caused_by(Cause::unsent(error)))
 }
 
-fn need(input: NativeWebNeed) -> Result<PageRequirements> {
-    let mut need = PageRequirements::acr(input.acr.unwrap_or_default());
-    need.scope = input.scope.unwrap_or_default();
-    need.tenant = input.tenant;
-    need.max_age = match input.max_age {
+fn page_requirements(input: NativeWebNeed) -> Result<PageRequirements> {
+    let mut requirements = PageRequirements::acr(input.acr.unwrap_or_default());
+    requirements.scope = input.scope.unwrap_or_default();
+    requirements.tenant = input.tenant;
+    requirements.max_age = match input.max_age {
         None => None,
         Some(age) if age.is_finite() && age >= 0.0 => Some(age as u64),
         Some(_) => return Err(invalid("maxAge must be a number of seconds")),
     };
-    Ok(need)
+    Ok(requirements)
 }
 
 /// Parses header fields. Malformed ones are dropped: no browser sends them, and Node.js would not have accepted them.
@@ -387,7 +395,8 @@ fn field(value: &str) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&bytes).ok()
 }
 
-/// The outcome of a visit: only the session, as JSON, if a user is signed in and there are neither tokens nor log entries.
+/// The outcome of a visit: only the session, as JSON, if a user is signed in and there are neither tokens nor log
+/// entries.
 type CompactVisited = Either<String, NativeVisited>;
 
 fn compact(visited: NativeVisited) -> CompactVisited {

@@ -76,11 +76,12 @@ pub(crate) struct ClientSecretJwt;
 /// that the server supports signs, and each is named by the kid of its JWK or otherwise by its
 /// thumbprint. alg is by default the first that both the key and the server support; kid is the
 /// key's name at the server. certificate_thumbprint is the base64url of the SHA-256 of the key's
-/// certificate (x5t#S256), for servers that find the key by it. audience is what the server requires in place of its issuer
-/// (RFC 10070): a key with one serves one server, key.used_at_two_servers otherwise. Two PrivateKeyJwt with the same key are
-/// not compared: use them only if the client has an id of its own at each server. passphrase decrypts keys that are
-/// encrypted, as openssl genpkey -aes256 writes them (PKCS#8 with PBES2): key.encrypted without one, key.passphrase for a
-/// wrong one. key.malformed for text that is not a key, key.algorithm for a key that does not support the algorithm.
+/// certificate (x5t#S256), for servers that find the key by it. audience is what the server requires in place of its
+/// issuer (RFC 10070): a key with one serves one server, key.used_at_two_servers otherwise. Two PrivateKeyJwt with the
+/// same key are not compared: use them only if the client has an id of its own at each server. passphrase decrypts keys
+/// that are encrypted, as openssl genpkey -aes256 writes them (PKCS#8 with PBES2): key.encrypted without one,
+/// key.passphrase for a wrong one. key.malformed for text that is not a key, key.algorithm for a key that does not
+/// support the algorithm.
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct PrivateKeyJwt;
 
@@ -286,7 +287,7 @@ impl FederatedAssertion {
             "spiffe_jwt" => AssertionProfile::SpiffeJwt,
             _ => return Err(PyValueError::new_err("profile must be jwt or spiffe_jwt")),
         };
-        let named = match client_id {
+        let client_id_parameter = match client_id {
             None => None,
             Some("omitted") => Some(ClientIdParameter::Omitted),
             Some("sent") => Some(ClientIdParameter::Sent),
@@ -297,11 +298,11 @@ impl FederatedAssertion {
                 let reason = "profile is of tokens in place of a key, and not of exchanged ones";
                 return Err(PyValueError::new_err(reason));
             }
-            let auth = Auth::exchanging(token, exchange_audience, audience, named);
+            let auth = Auth::exchanging(token, exchange_audience, audience, client_id_parameter);
             return Ok(ClientAuth(auth).with(Self));
         }
         let mut assertion = Federated::from_workload_token(token).profile(profile);
-        assertion = assertion.client_id(named.unwrap_or_default());
+        assertion = assertion.client_id(client_id_parameter.unwrap_or_default());
         if let Some(audience) = audience {
             assertion = assertion.audience(audience);
         }

@@ -60,18 +60,18 @@ use crate::{errors, runtime, secret, value};
 ///
 /// With identity_provider and sign_in the user is not sent to the API's server: these are the client of an
 /// organization's identity provider, and a source of the tokens of the user's sign-in there, with openid, such as
-/// client.source(tokens). The identity provider asserts who the user is (draft-ietf-oauth-identity-assertion-authz-grant,
-/// MCP's enterprise-managed authorization): identity_assertion.no_id_token if they have to sign in there again,
-/// connect.grant_not_supported if the API's server does not accept such assertions.
-/// Tokens are bound to dpop_key, or, if the API requires bound tokens (RFC 9449, RFC 9728), to a key that is created and
-/// kept in the store; or to the certificate of the network by tls_client_certificate_bound_access_tokens (RFC 8705), which
-/// is then registered. An API without authorization is called without a token; token() raises connect.not_protected.
-/// redirect_uri is a registered loopback address; by default a free port is used. without_resource omits the resource,
-/// for a server that refuses it, such as Microsoft Entra; its tokens are then for the API that their scope names.
-/// resource replaces the API's own identifier, for a server that knows the API by a different one.
-/// www_authenticate are the values of an earlier response. Requests to a server that only the API has named go to
-/// public addresses only, unless the network allows others (lost.not_public). connect.no_client if there is no
-/// client, and none can be registered.
+/// client.source(tokens). The identity provider asserts who the user is
+/// (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed authorization):
+/// identity_assertion.no_id_token if they have to sign in there again, connect.grant_not_supported if the API's server
+/// does not accept such assertions. Tokens are bound to dpop_key, or, if the API requires bound tokens (RFC 9449, RFC
+/// 9728), to a key that is created and kept in the store; or to the certificate of the network by
+/// tls_client_certificate_bound_access_tokens (RFC 8705), which is then registered. An API without authorization is
+/// called without a token; token() raises connect.not_protected. redirect_uri is a registered loopback address; by
+/// default a free port is used. without_resource omits the resource, for a server that refuses it, such as Microsoft
+/// Entra; its tokens are then for the API that their scope names. resource replaces the API's own identifier, for a
+/// server that knows the API by a different one. www_authenticate are the values of an earlier response. Requests to a
+/// server that only the API has named go to public addresses only, unless the network allows others (lost.not_public).
+/// connect.no_client if there is no client, and none can be registered.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct ResourceConnection {
     connect: Connect,
@@ -85,18 +85,18 @@ pub(crate) struct ResourceConnection {
     redirect_uri: Option<oauth_core::redirect_uri::RedirectUri>,
     dpop: Option<oauth_facade::DpopKey>,
     login_timeout: std::time::Duration,
-    line: Arc<RequestSettings>,
+    request_settings: Arc<RequestSettings>,
     native: PerProcess<Native>,
 }
 
 impl ResourceConnection {
     /// The native connection of this process.
     pub(crate) fn native(&self, py: Python<'_>) -> PyResult<Native> {
-        self.native.with(|| self.make(py), Native::clone)
+        self.native.with(|| self.new_native(py), Native::clone)
     }
 
-    fn make(&self, py: Python<'_>) -> PyResult<Native> {
-        let driver = self.line.driver(py)?;
+    fn new_native(&self, py: Python<'_>) -> PyResult<Native> {
+        let driver = self.request_settings.driver(py)?;
         let request = self.connect.to_core();
         let request = request.map_err(|error| errors::raise(py, &error))?;
         let mut native = Native::new(driver, request)
@@ -124,11 +124,11 @@ impl ResourceConnection {
             native = native.device(device, move |code| show_code(show.as_ref(), code, &purpose));
         }
         let open = self.open.clone();
-        Ok(native.open(move |url| show(open.as_ref(), url)))
+        Ok(native.open(move |url| open_page(open.as_ref(), url)))
     }
 
-    pub(crate) fn line(&self) -> Arc<RequestSettings> {
-        Arc::clone(&self.line)
+    pub(crate) fn request_settings(&self) -> Arc<RequestSettings> {
+        Arc::clone(&self.request_settings)
     }
 
     /// The API to which these tokens may be sent.
@@ -179,16 +179,19 @@ impl ResourceConnection {
     }
 
     fn pending(&self, py: Python<'_>, request: ApiRequest<'_>) -> PyResult<PendingCall> {
-        let (sources, driver) = (Sources::one(self.native(py)?), self.line.driver(py)?);
+        let (sources, driver) = (
+            Sources::one(self.native(py)?),
+            self.request_settings.driver(py)?,
+        );
         let api = self.api();
         let api = api.and_then(|api| Authorized::with_sources(driver, sources, api.core().clone()));
         let api = api.map_err(|error| errors::raise(py, &error))?;
-        request.send(py, api, OnRateLimit::Error, &self.line)
+        request.send(py, api, OnRateLimit::Error, &self.request_settings)
     }
 }
 
 /// Shows a page to the user.
-fn show(open: Option<&Hook>, url: &Url) -> Result<(), Error> {
+fn open_page(open: Option<&Hook>, url: &Url) -> Result<(), Error> {
     let text = url.as_str().to_owned();
     call_back(move |py| match open {
         Some(open) => open.call(py, "open", (text,)),
@@ -337,7 +340,7 @@ impl ResourceConnection {
                 .map_err(|error| errors::raise(py, &error))?,
             dpop: dpop_key.map(|key| key.get().0.clone()),
             login_timeout: seconds(timeout)?,
-            line: RequestSettings::new(network.map(Bound::get), None)?,
+            request_settings: RequestSettings::new(network.map(Bound::get), None)?,
             native: PerProcess::new(),
             connect,
         };
@@ -387,8 +390,8 @@ twins! {
         /// Tokens that are fresh now: the current ones, or new ones, for which the user signs in if necessary.
         ///
         /// timeout is the number of seconds that this caller waits, by default without limit: then lost.timeout, and a
-        /// login under way is abandoned. Errors are those of resource_metadata(), discover(), register(), login() and of
-        /// the token requests; connect.*.
+        /// login under way is abandoned. Errors are those of resource_metadata(), discover(), register(), login() and
+        /// of the token requests; connect.*.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (*, timeout = None))]
         fn token / atoken(self, py, timeout: Option<f64>) {

@@ -174,13 +174,13 @@ impl GrantSource {
         driver: Arc<dyn TokenDriver>,
         store: Option<Arc<dyn oauth_session::Store>>,
     ) -> Result<NativeSource, Error> {
-        let keep = &self.settings.keep;
+        let grant_settings = &self.settings.keep;
         let client = self.inner.client.core();
         let keeper = match &self.grant {
-            Grant::ClientCredentials => client.keeper(keep.client_grant()?),
+            Grant::ClientCredentials => client.keeper(grant_settings.client_grant()?),
             Grant::Shared(_, id) => client.keeper(id.clone()),
             Grant::Refresh(login) => {
-                let keeper = client.keeper(keep.person_grant()?);
+                let keeper = client.keeper(grant_settings.person_grant()?);
                 let is_valid_here = store.is_none() || login.pid == std::process::id();
                 match login.newest.load_full().filter(|_| is_valid_here) {
                     Some(tokens) => keeper.with_tokens(&Moment::system()?, (*tokens).clone())?,
@@ -188,7 +188,7 @@ impl GrantSource {
                 }
             }
         };
-        let keeper = keeper.with_policy(keep.policy()?);
+        let keeper = keeper.with_policy(grant_settings.policy()?);
         Ok(match store {
             Some(store) => NativeSource::with_store(driver, keeper, store),
             None => NativeSource::new(driver, keeper),
@@ -290,7 +290,7 @@ impl GrantSource {
         })
     }
 
-    pub(crate) fn line(&self) -> Arc<RequestSettings> {
+    pub(crate) fn request_settings(&self) -> Arc<RequestSettings> {
         Arc::clone(&self.inner.line)
     }
 
@@ -390,7 +390,8 @@ twins! {
 
         /// Stores the tokens of a new login, replacing any others.
         ///
-        /// LostError and store errors if they could not be stored; stored.issuer for tokens of a different server or client.
+        /// LostError and store errors if they could not be stored; stored.issuer for tokens of a different server or
+        /// client.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (tokens))]
         fn log_in / alog_in(self, py, tokens: &Tokens) {

@@ -320,8 +320,8 @@ impl ClientMetadata {
     /// The method of client authentication; "if unspecified or omitted, the default is client_secret_basic"
     /// (section 2).
     pub fn auth_method(&self) -> &str {
-        let named = self.token_endpoint_auth_method.as_deref();
-        named.unwrap_or("client_secret_basic")
+        let method = self.token_endpoint_auth_method.as_deref();
+        method.unwrap_or("client_secret_basic")
     }
 }
 

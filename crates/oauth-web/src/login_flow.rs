@@ -17,8 +17,8 @@ use crate::visit::{ExchangeOutput, wrong_output};
 /// How many flow cookies of a request are read.
 const MAX_FLOWS_READ: usize = 16;
 
-/// The longest ID token that is sent as a hint, in bytes: with its URL the response has the cookie of the flow, and many
-/// proxies read 4 KiB.
+/// The longest ID token that is sent as a hint, in bytes: with its URL the response has the cookie of the flow, and
+/// many proxies read 4 KiB.
 const MAX_ID_TOKEN_HINT: usize = 1536;
 
 /// The cookie set by a silent check that found no session at the provider: until it expires, there is no other check.
@@ -193,7 +193,7 @@ pub(crate) async fn begin(
     let jar = context.jar()?;
     let mut plain = flow.to_plaintext();
     if !Jar::fits_in_cookie(&name, plain.expose().len()) {
-        context.io.note(
+        context.io.log_entry(
             "return_to.refused",
             "the return target is too long; home is used instead",
         );
@@ -305,7 +305,7 @@ fn clear_surplus(context: &RequestContext) -> Result<Vec<String>, Error> {
 }
 
 /// Clears the cookie of a flow.
-pub(crate) fn end(context: &RequestContext, name: &str) -> Result<String, Error> {
+pub(crate) fn clear_flow_cookie(context: &RequestContext, name: &str) -> Result<String, Error> {
     Ok(context
         .jar()?
         .clear_cookie(name, same_site_to_clear(context)))

@@ -71,7 +71,7 @@ pub(crate) async fn guard(
     if context.has_cookie(context.jar()?.name()) {
         context
             .io
-            .note("web.signed_out", format!("the session: {reason}"));
+            .log_entry("web.signed_out", format!("the session: {reason}"));
     }
     let ended = context.end_session()?;
     if !context.request.is_navigation() {

@@ -239,7 +239,8 @@ impl Visit {
     ///
     /// # Errors
     /// Mistakes of the host only: `misuse.out_of_order` for an event that does not answer the previous step,
-    /// `misuse.already_finished` after an end or an error, and `misuse.no_randomness`. Everything else becomes a response.
+    /// `misuse.already_finished` after an end or an error, and `misuse.no_randomness`. Everything else becomes a
+    /// response.
     pub fn resume(&mut self, at: &Moment, event: Event) -> Result<Step, Error> {
         let mut page = match (std::mem::replace(&mut self.state, State::Ended), event) {
             (State::NotStarted(page), Event::Begin) => page,
@@ -287,7 +288,7 @@ impl Io {
         self.state().at.now()
     }
 
-    pub(crate) fn note(&self, code: &'static str, detail: impl Into<String>) {
+    pub(crate) fn log_entry(&self, code: &'static str, detail: impl Into<String>) {
         self.log(LogEntry::new(code, detail.into()));
     }
 

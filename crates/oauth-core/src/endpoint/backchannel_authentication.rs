@@ -46,11 +46,11 @@ impl Hint {
     ) -> Result<Self, Error> {
         let login = login_hint.filter(|text| !text.is_empty()).map(Self::Login);
         let token = |hint: Option<Secret<String>>| hint.filter(|token| !token.expose().is_empty());
-        let mut all = login
+        let mut hints = login
             .into_iter()
             .chain(token(login_hint_token).map(Self::LoginToken))
             .chain(token(id_token_hint).map(Self::IdToken));
-        match (all.next(), all.next()) {
+        match (hints.next(), hints.next()) {
             (Some(hint), None) => Ok(hint),
             _ => Err(Misuse::CibaHint.into()),
         }

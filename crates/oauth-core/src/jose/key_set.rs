@@ -146,11 +146,11 @@ impl KeySet {
                 format!("none of {count} keys has the kid {kid}")
             }
             Some(kid) => {
-                let named = self
+                let same_kid = self
                     .indices_of(kid)
                     .iter()
                     .filter_map(|at| self.keys.get(*at));
-                let fitting = named.filter(|_| !IS_BROWSER_BUILD);
+                let fitting = same_kid.filter(|_| !IS_BROWSER_BUILD);
                 let mut fitting = fitting.filter(|entry| entry.fits(key_alg));
                 match fitting.find_map(|entry| entry.issuer.as_str()) {
                     Some(issuer) => format!("only for {issuer}: the key with the kid {kid}"),

@@ -48,7 +48,7 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
         Err(reasons) => return answer_unknown_callback(context, &reasons).await,
     };
     // The flow is consumed, regardless of the result.
-    let clear_flow = login_flow::end(context, &name)?;
+    let clear_flow = login_flow::clear_flow_cookie(context, &name)?;
     let login = match client.redeem(pending, &response) {
         Ok(redeemed) => {
             let output = context
@@ -198,7 +198,7 @@ async fn end_existing_session(
         cookies = jar.clear_session(context.same_site());
     }
     if let Some(session) = existing_session(context, flow).await {
-        session_store::end(context, &session).await;
+        session_store::end_session(context, &session).await;
         reply.signed_out = Some(Box::new(session.identity));
     }
     Ok(reply.with_cookies(cookies))
@@ -335,7 +335,7 @@ async fn begin_session(
     }
     let mut signed_out = None;
     if let Some(earlier_session) = earlier_session {
-        session_store::end(context, &earlier_session).await;
+        session_store::end_session(context, &earlier_session).await;
         if !earlier_session.identity.is_same_person(&new_user) {
             signed_out = Some(Box::new(earlier_session.identity));
         }

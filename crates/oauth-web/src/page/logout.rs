@@ -85,7 +85,7 @@ async fn log_out(
     let provider = match &session {
         Some(session) => {
             *signed_out = Some(session.identity.clone());
-            id_token = session_store::end(context, session).await;
+            id_token = session_store::end_session(context, session).await;
             context.provider(&session.identity.provider).await.map(Some)
         }
         None => context.default_provider(None).await,

@@ -52,8 +52,8 @@ impl<'a> Callback<'a> {
             return Err(ProtocolViolation::CallbackTooLarge.into());
         }
         let arrived = uri.match_callback(callback).map_err(|actual_uri| {
-            let place = without_userinfo(actual_uri);
-            let detail = format!("it arrived at {place}, this flow's is {uri}");
+            let arrived_at = without_userinfo(actual_uri);
+            let detail = format!("it arrived at {arrived_at}, this flow's is {uri}");
             Error::from(ValidationFailure::CallbackRedirectUri).about(&detail)
         })?;
         let form = match (mode, arrived) {

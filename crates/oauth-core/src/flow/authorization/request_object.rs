@@ -61,17 +61,17 @@ fn write(parameters: &Form, members: &mut Members<'_>) {
         if pairs.iter().take(index).any(|pair| has_same_name(&pair)) {
             continue;
         }
-        let all: Vec<_> = pairs.iter().filter(has_same_name).collect();
+        let same_name_pairs: Vec<_> = pairs.iter().filter(has_same_name).collect();
         match &**name {
             // Their content has already been checked to be well-formed.
             "max_age" | "claims" | authorization_details::PARAMETER => {
                 members.next(name).push_str(value);
             }
-            _ if all.len() > 1 => {
+            _ if same_name_pairs.len() > 1 => {
                 let write = |(_, value): &&(_, std::borrow::Cow<'_, str>), out: &mut String| {
                     writer::string(value, out);
                 };
-                writer::list(&all, members.next(name), write);
+                writer::list(&same_name_pairs, members.next(name), write);
             }
             _ => members.text(name, value),
         }

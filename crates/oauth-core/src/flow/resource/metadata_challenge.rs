@@ -17,7 +17,7 @@ pub struct MetadataChallenge(Arc<Mutex<Option<Vec<Vec<u8>>>>>);
 
 impl MetadataChallenge {
     /// Records the challenges of a refusal, if one of them names a metadata URL.
-    pub(super) fn note(&self, headers: &HeaderMap) {
+    pub(super) fn record(&self, headers: &HeaderMap) {
         let fields = || {
             let fields = headers.get_all(WWW_AUTHENTICATE).iter();
             fields.map(|field| field.as_bytes())
