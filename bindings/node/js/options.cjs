@@ -28,7 +28,7 @@ const CONFIGURED = [...CLIENT, 'env', 'transport', 'signal']
 
 const PROVIDER = ['title', 'scope', 'identity', 'parameters', 'callback', 'responseMode', 'apiOrigins', 'tenant', 'registered', 'userinfo', 'logoutMaxAgeWithoutExpiry']
 const PLAIN_SITE_SETTINGS = SITE_SETTINGS.map(({ name }) => name).filter((name) => name !== 'baseUrl')
-const SETTINGS = ['store', 'access', 'admit', 'errorPage', 'log', 'signedOut', 'rootPath', 'provider', 'network', ...PLAIN]
+const SETTINGS = ['store', 'access', 'admit', 'errorPage', 'log', 'signedOut', 'rootPath', 'provider', 'network', ...PLAIN_SITE_SETTINGS]
 const END_SESSION = ['idTokenHint', 'logoutHint', 'postLogoutRedirectUri', 'state', 'uiLocales']
 
 const OPTIONS = {

@@ -9,7 +9,7 @@ const clocks = () => [Date.now() / 1000, performance.now() / 1000]
 
 /** The reply to a request. `source` has `token()`, `renew(refused)` and `refuse(refused)`. */
 export async function call({ wasm, api, source, config }, input, init) {
-  const { onRateLimit = 'error', longestWaitMs = 300_000 } = { ...limits(config), ...limits(init) }
+  const { onRateLimit = 'error', longestWaitMs = 300_000 } = { ...rateLimitOptions(config), ...rateLimitOptions(init) }
   if (!POLICIES.includes(onRateLimit)) throw new TypeError(`onRateLimit must be one of ${POLICIES}`)
   if (!(longestWaitMs > 0)) throw new TypeError('longestWaitMs must be a positive number of milliseconds')
   const original = new Request(input, init)
