@@ -210,9 +210,13 @@ fn tokens_are_introspected_and_revoked() {
             &[("token", token)],
         ))
     };
-    let seen = introspect(&mut driver, &access);
+    let introspection = introspect(&mut driver, &access);
     assert_eq!(
-        (&seen["active"], &seen["client_id"], &seen["exp"]),
+        (
+            &introspection["active"],
+            &introspection["client_id"],
+            &introspection["exp"]
+        ),
         (&json!(true), &json!("twin-client"), &json!(1_750_003_600))
     );
     assert_eq!(introspect(&mut driver, &refresh)["active"], true);
@@ -362,19 +366,19 @@ fn cors_permits_only_the_configured_origin() {
 fn the_api_serves_protected_resource_metadata() {
     let mut driver = driver();
     let base = driver.twin().base().to_owned();
-    let place = "/.well-known/oauth-protected-resource";
+    let metadata_path = "/.well-known/oauth-protected-resource";
     for path in ["/api/echo", ""] {
-        let document = json(&get(&mut driver, &format!("{place}{path}"), None));
+        let document = json(&get(&mut driver, &format!("{metadata_path}{path}"), None));
         assert_eq!(document["resource"], format!("{base}{path}"));
         assert_eq!(document["authorization_servers"], json!([base]));
         assert_eq!(document["bearer_methods_supported"], json!(["header"]));
         assert!(document.get("dpop_bound_access_tokens_required").is_none());
     }
     assert_eq!(
-        get(&mut driver, &format!("{place}/api"), None).status(),
+        get(&mut driver, &format!("{metadata_path}/api"), None).status(),
         404
     );
-    assert_eq!(call(&mut driver, "POST", place, None).status(), 405);
+    assert_eq!(call(&mut driver, "POST", metadata_path, None).status(), 405);
     // The API itself was not called.
     assert_eq!(driver.twin().counters().api_calls, 0);
 
@@ -382,16 +386,16 @@ fn the_api_serves_protected_resource_metadata() {
         (Fault::OtherResource, "resource"),
         (Fault::NoAuthorizationServer, "authorization_servers"),
     ] {
-        let right = json(&get(&mut driver, place, None));
+        let right = json(&get(&mut driver, metadata_path, None));
         driver.twin().inject(fault);
         // The fault remains until a metadata document is requested.
         assert_eq!(get(&mut driver, "/api/echo", None).status(), 401);
-        let wrong = json(&get(&mut driver, place, None));
+        let wrong = json(&get(&mut driver, metadata_path, None));
         assert_ne!(wrong[member], right[member]);
     }
     let url = "https://evil.example/".to_owned();
     driver.twin().inject(Fault::OtherResourceMetadata { url });
-    assert_eq!(get(&mut driver, place, None).status(), 200);
+    assert_eq!(get(&mut driver, metadata_path, None).status(), 200);
     let reply = get(&mut driver, "/api/echo", None);
     let challenge = reply.headers()["www-authenticate"].to_str().unwrap();
     assert_eq!(
@@ -425,8 +429,8 @@ fn scopes_and_resource_indicators_can_be_configured() {
     assert_eq!(both, Ok((json!("secret tools"), audience)));
     let unsupported = granted(&mut driver, &[("scope", "read")]);
     assert_eq!(unsupported, Err(Some("invalid_scope".to_owned())));
-    let place = "/.well-known/oauth-authorization-server";
-    let document = json(&get(&mut driver, place, None));
+    let metadata_path = "/.well-known/oauth-authorization-server";
+    let document = json(&get(&mut driver, metadata_path, None));
     assert_eq!(document["scopes_supported"], json!(["tools", "secret"]));
 }
 

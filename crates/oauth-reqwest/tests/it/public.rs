@@ -100,12 +100,12 @@ async fn the_address_policy_determines_which_servers_may_be_private() {
 #[tokio::test]
 async fn requests_to_a_marked_server_must_go_to_public_addresses() {
     let served = start_twin();
-    let known = confidential(&served);
-    let marked = known
+    let client = confidential(&served);
+    let marked = client
         .server()
         .clone()
         .with_address_policy(RequestAddressPolicy::PublicOnly);
-    let marked = Client::new(marked, known.client_id().clone(), known.auth().clone()).unwrap();
+    let marked = Client::new(marked, client.client_id().clone(), client.auth().clone()).unwrap();
     let error = request_error(&driver(AddressPolicy::default()), &marked).await;
     assert_eq!(error.code(), "lost.not_public", "{error}");
     assert_eq!(counters(&served).token_requests, 0);
@@ -150,10 +150,10 @@ fn the_blocking_driver_applies_the_address_policy() {
     }
     assert!(!was_connected_to(&v4));
     let served = start_twin();
-    let known = confidential(&served);
+    let client = confidential(&served);
     let options = Options::default().addresses(AddressPolicy::PublicOnly);
     let strict = transport.options(options).blocking_driver().unwrap();
-    let error = strict.run(known.client_credentials(Scope::none()));
+    let error = strict.run(client.client_credentials(Scope::none()));
     assert_eq!(error.unwrap_err().code(), "lost.not_public");
     assert_eq!(counters(&served).token_requests, 0);
 }

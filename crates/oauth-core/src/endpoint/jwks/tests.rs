@@ -11,8 +11,12 @@ fn fetched(
     headers: &[(&'static str, &str)],
     body: &str,
 ) -> Result<FetchedKeys, Error> {
-    let place = "https://as.example/jwks";
-    let client = client_of(server().with_endpoint(EndpointKind::Jwks, place).unwrap());
+    let jwks_uri = "https://as.example/jwks";
+    let client = client_of(
+        server()
+            .with_endpoint(EndpointKind::Jwks, jwks_uri)
+            .unwrap(),
+    );
     let mut call = client.call(Jwks);
     let Step::Send(request) = call.resume(&at(), Input::Begin)? else {
         return Err(Error::from(ProtocolViolation::JwksShape));
@@ -22,7 +26,7 @@ fn fetched(
             request.uri().to_string().as_str(),
             request.method().as_str()
         ),
-        (place, "GET")
+        (jwks_uri, "GET")
     );
     // Public keys are not secret, so the client does not authenticate.
     assert!(request.headers().get("authorization").is_none());
