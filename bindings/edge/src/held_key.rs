@@ -132,8 +132,8 @@ pub(crate) fn secret_jwt(settings: &JsValue, sign: Function) -> Result<HeldSecre
     })
 }
 
-/// The key in a string. JavaScript imports it: `hold` returns its algorithms and its signing function, or the reason
-/// why it is not a key.
+/// The key in a string. JavaScript imports it: `hold` returns its algorithms and its signing function, or the reason why
+/// it is not a key.
 pub(crate) fn of_text(hold: &Function, text: &Secret<String>) -> Result<HeldKey, Error> {
     let malformed = || Error::from(Misuse::KeyMalformed);
     let result = hold.call1(&JsValue::UNDEFINED, &text.expose().as_str().into());

@@ -61,8 +61,7 @@ pub(crate) fn check_assertion(assertion: NativeAssertion) -> Result<()> {
     assertion.auth(None, None)?.check().map_err(fail)
 }
 
-/// Records the servers for which the keys of a `private_key_jwt` have signed, across the clients that read the same
-/// keys.
+/// Records the servers for which the keys of a `private_key_jwt` have signed, across the clients that read the same keys.
 #[napi]
 pub struct NativeKeyUse(KeyUse);
 

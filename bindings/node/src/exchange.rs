@@ -323,8 +323,8 @@ pub(crate) fn read_fields() -> Vec<String> {
     fields.map(|name| name.as_str().to_owned()).collect()
 }
 
-/// Encodes a field value from `fetch`, which has one character for each byte. Other characters cannot have been
-/// received over HTTP, and are refused later.
+/// Encodes a field value from `fetch`, which has one character for each byte. Other characters cannot have been received
+/// over HTTP, and are refused later.
 pub(crate) fn latin1(value: &str) -> Vec<u8> {
     value
         .chars()

@@ -66,8 +66,7 @@ impl NativeSiteSetup {
         self.add_provider(None, &settings)
     }
 
-    /// Creates the site with these settings, a JSON object. Sessions are kept in the store if there is one, otherwise
-    /// in cookies.
+    /// Creates the site with these settings, a JSON object. Sessions are kept in the store if there is one, otherwise in cookies.
     #[napi]
     pub fn site(
         &self,

@@ -34,8 +34,8 @@ pub struct NativeWebRequest {
     pub host: String,
     /// Path and query, as the browser shows them.
     pub target: String,
-    /// The header fields: names and values alternating, separated by line breaks. One string crosses in a fraction of
-    /// the time of a list of pairs.
+    /// The header fields: names and values alternating, separated by line breaks. One string crosses in a fraction of the
+    /// time of a list of pairs.
     pub headers: String,
     /// The body, if the site reads it.
     pub form: Option<Uint8Array>,
@@ -152,8 +152,8 @@ impl NativeSite {
         if reads { limit } else { 0 }
     }
 
-    /// Handles a request: synchronously, if that needs neither the application nor a server nor a store. If a user is
-    /// signed in, and there is nothing else to return, returns only the session.
+    /// Handles a request: synchronously, if that needs neither the application nor a server nor a store. If a user is signed in,
+    /// and there is nothing else to return, returns only the session.
     #[napi(ts_return_type = "string | NativeVisited | Promise<string | NativeVisited>")]
     pub fn visit<'env>(
         &self,
@@ -395,8 +395,7 @@ fn field(value: &str) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&bytes).ok()
 }
 
-/// The outcome of a visit: only the session, as JSON, if a user is signed in and there are neither tokens nor log
-/// entries.
+/// The outcome of a visit: only the session, as JSON, if a user is signed in and there are neither tokens nor log entries.
 type CompactVisited = Either<String, NativeVisited>;
 
 fn compact(visited: NativeVisited) -> CompactVisited {

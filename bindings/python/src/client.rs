@@ -332,8 +332,8 @@ impl Client {
     /// and one of them renews it; without tokens it is read from there. reuse is what the server
     /// does with a refresh token that is used twice: "unknown", "revokes" or "tolerated". lease
     /// is the number of seconds for which one worker holds a renewal, 10 by default. on_tokens(tokens)
-    /// is called with new tokens before any caller sees them, in a thread of the library. It is a plain function, and
-    /// must not wait for a token; callers that waited for the tokens get what it raises, later ones the tokens.
+    /// is called with new tokens before any caller sees them, in a thread of the library. It is a plain function, and must
+    /// not wait for a token; callers that waited for the tokens get what it raises, later ones the tokens.
     ///
     /// keep_alive is the number of seconds before its unused refresh token expires at which the grant is renewed,
     /// even without a caller, once a token was requested: at most a fifth of that time.

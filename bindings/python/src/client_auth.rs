@@ -76,12 +76,11 @@ pub(crate) struct ClientSecretJwt;
 /// that the server supports signs, and each is named by the kid of its JWK or otherwise by its
 /// thumbprint. alg is by default the first that both the key and the server support; kid is the
 /// key's name at the server. certificate_thumbprint is the base64url of the SHA-256 of the key's
-/// certificate (x5t#S256), for servers that find the key by it. audience is what the server requires in place of its
-/// issuer (RFC 10070): a key with one serves one server, key.used_at_two_servers otherwise. Two PrivateKeyJwt with the
-/// same key are not compared: use them only if the client has an id of its own at each server. passphrase decrypts keys
-/// that are encrypted, as openssl genpkey -aes256 writes them (PKCS#8 with PBES2): key.encrypted without one,
-/// key.passphrase for a wrong one. key.malformed for text that is not a key, key.algorithm for a key that does not
-/// support the algorithm.
+/// certificate (x5t#S256), for servers that find the key by it. audience is what the server requires in place of its issuer
+/// (RFC 10070): a key with one serves one server, key.used_at_two_servers otherwise. Two PrivateKeyJwt with the same key are
+/// not compared: use them only if the client has an id of its own at each server. passphrase decrypts keys that are
+/// encrypted, as openssl genpkey -aes256 writes them (PKCS#8 with PBES2): key.encrypted without one, key.passphrase for a
+/// wrong one. key.malformed for text that is not a key, key.algorithm for a key that does not support the algorithm.
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct PrivateKeyJwt;
 

@@ -60,18 +60,18 @@ use crate::{errors, runtime, secret, value};
 ///
 /// With identity_provider and sign_in the user is not sent to the API's server: these are the client of an
 /// organization's identity provider, and a source of the tokens of the user's sign-in there, with openid, such as
-/// client.source(tokens). The identity provider asserts who the user is
-/// (draft-ietf-oauth-identity-assertion-authz-grant, MCP's enterprise-managed authorization):
-/// identity_assertion.no_id_token if they have to sign in there again, connect.grant_not_supported if the API's server
-/// does not accept such assertions. Tokens are bound to dpop_key, or, if the API requires bound tokens (RFC 9449, RFC
-/// 9728), to a key that is created and kept in the store; or to the certificate of the network by
-/// tls_client_certificate_bound_access_tokens (RFC 8705), which is then registered. An API without authorization is
-/// called without a token; token() raises connect.not_protected. redirect_uri is a registered loopback address; by
-/// default a free port is used. without_resource omits the resource, for a server that refuses it, such as Microsoft
-/// Entra; its tokens are then for the API that their scope names. resource replaces the API's own identifier, for a
-/// server that knows the API by a different one. www_authenticate are the values of an earlier response. Requests to a
-/// server that only the API has named go to public addresses only, unless the network allows others (lost.not_public).
-/// connect.no_client if there is no client, and none can be registered.
+/// client.source(tokens). The identity provider asserts who the user is (draft-ietf-oauth-identity-assertion-authz-grant,
+/// MCP's enterprise-managed authorization): identity_assertion.no_id_token if they have to sign in there again,
+/// connect.grant_not_supported if the API's server does not accept such assertions.
+/// Tokens are bound to dpop_key, or, if the API requires bound tokens (RFC 9449, RFC 9728), to a key that is created and
+/// kept in the store; or to the certificate of the network by tls_client_certificate_bound_access_tokens (RFC 8705), which
+/// is then registered. An API without authorization is called without a token; token() raises connect.not_protected.
+/// redirect_uri is a registered loopback address; by default a free port is used. without_resource omits the resource,
+/// for a server that refuses it, such as Microsoft Entra; its tokens are then for the API that their scope names.
+/// resource replaces the API's own identifier, for a server that knows the API by a different one.
+/// www_authenticate are the values of an earlier response. Requests to a server that only the API has named go to
+/// public addresses only, unless the network allows others (lost.not_public). connect.no_client if there is no
+/// client, and none can be registered.
 #[pyclass(frozen, module = "oauth_core")]
 pub(crate) struct ResourceConnection {
     connect: Connect,
@@ -390,8 +390,8 @@ twins! {
         /// Tokens that are fresh now: the current ones, or new ones, for which the user signs in if necessary.
         ///
         /// timeout is the number of seconds that this caller waits, by default without limit: then lost.timeout, and a
-        /// login under way is abandoned. Errors are those of resource_metadata(), discover(), register(), login() and
-        /// of the token requests; connect.*.
+        /// login under way is abandoned. Errors are those of resource_metadata(), discover(), register(), login() and of
+        /// the token requests; connect.*.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (*, timeout = None))]
         fn token / atoken(self, py, timeout: Option<f64>) {

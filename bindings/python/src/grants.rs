@@ -32,8 +32,8 @@ use crate::{errors, runtime, value};
 /// are requested again. reuse, lease and keep_alive (seconds) are those of client.source(). At most per_second
 /// renewals begin per second, and at most at_once run at the client's issuer at a time, from the lease to the stored
 /// tokens; 0 means no limit. on_renewed(subject, tokens) and on_ended(subject, error) are called in a thread of the
-/// library, as plain functions, and so is on_authorization_ends(subject, end) once, notice seconds before a user's
-/// authorization ends, a week by default: only the user can extend it. What on_renewed raises is raised as for
+/// library, as plain functions, and so is on_authorization_ends(subject, end) once, notice seconds before a user's authorization ends,
+/// a week by default: only the user can extend it. What on_renewed raises is raised as for
 /// on_tokens of client.source(), and what the others raise is logged. Use it in a with or async with block, or call
 /// close().
 #[pyclass(frozen, module = "oauth_core")]
@@ -282,8 +282,8 @@ twins! {
 
         /// Renews grants that have been unused for at least this many seconds, because unused refresh tokens expire.
         ///
-        /// Returns the number of renewed grants, and the keys of those that failed, with the codes of their errors.
-        /// Call it regularly, from any number of workers. misuse.not_supported for a store without due().
+        /// Returns the number of renewed grants, and the keys of those that failed, with the codes of their errors. Call
+        /// it regularly, from any number of workers. misuse.not_supported for a store without due().
         #[pyo3(signature = (unused, /))]
         fn renew_idle / arenew_idle(self, py, unused: f64) {
             self.renewing_idle(py, unused)
@@ -291,8 +291,7 @@ twins! {
 
         /// Shuts all sources down gracefully, like GrantSource.drain(); timeout is in seconds.
         ///
-        /// Their current tokens are returned until they expire; after that, and where there is none,
-        /// token_source.closed.
+        /// Their current tokens are returned until they expire; after that, and where there is none, token_source.closed.
         #[pyo3(signature = (*, timeout = 10.0))]
         fn drain / adrain(self, py, timeout: f64) {
             self.draining(py, timeout)

@@ -120,8 +120,8 @@ impl SignInReader {
     }
 }
 
-/// Reads the subject token before each request of a source, on a thread that may block. The timeout of the request and
-/// its lease include this time.
+/// Reads the subject token before each request of a source, on a thread that may block. The timeout of the request and its
+/// lease include this time.
 pub(crate) struct IdentityAssertionDriver {
     pub(crate) driver: LazyDriver,
     pub(crate) sign_in: Arc<SignInReader>,

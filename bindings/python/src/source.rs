@@ -390,8 +390,7 @@ twins! {
 
         /// Stores the tokens of a new login, replacing any others.
         ///
-        /// LostError and store errors if they could not be stored; stored.issuer for tokens of a different server or
-        /// client.
+        /// LostError and store errors if they could not be stored; stored.issuer for tokens of a different server or client.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (tokens))]
         fn log_in / alog_in(self, py, tokens: &Tokens) {

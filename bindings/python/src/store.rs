@@ -1,5 +1,4 @@
-//! The `store` argument: a built-in store (`built_in_stores.rs`), or any Python object with the three methods of a
-//! store.
+//! The `store` argument: a built-in store (`built_in_stores.rs`), or any Python object with the three methods of a store.
 
 use std::sync::Arc;
 use std::time::Duration;

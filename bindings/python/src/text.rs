@@ -11,8 +11,8 @@ use crate::server::Server;
 /// Extracts an argument that is or contains text, for `from_py_with`.
 ///
 /// # Errors
-/// `ValueError` for a lone surrogate, which Python creates for bytes of the environment that are not UTF-8. Python's
-/// own error contains the text, which an error tracker would send.
+/// `ValueError` for a lone surrogate, which Python creates for bytes of the environment that are not UTF-8. Python's own
+/// error contains the text, which an error tracker would send.
 pub(crate) fn text<'a, 'py, T>(argument: &'a Bound<'py, PyAny>) -> PyResult<T>
 where
     T: FromPyObject<'a, 'py>,

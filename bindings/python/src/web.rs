@@ -188,8 +188,7 @@ impl WebSite {
         Ok(Visit::new(self.host(py)?, visit, placeholder_request()?))
     }
 
-    /// Begins a visit that ends the session of a request, and its grant; its result is a Reply whose cookies are to be
-    /// set.
+    /// Begins a visit that ends the session of a request, and its grant; its result is a Reply whose cookies are to be set.
     fn sign_out(
         &self,
         py: Python<'_>,

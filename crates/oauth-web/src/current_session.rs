@@ -69,8 +69,8 @@ pub(crate) async fn session(context: &RequestContext) -> Result<CurrentSession, 
     })
 }
 
-/// Logs the first session whose cookie is valid, but which the store does not have: processes that serve the site may
-/// each have a store of their own. Sessions that were ended elsewhere look the same.
+/// Logs the first session whose cookie is valid, but which the store does not have: processes that serve the site may each
+/// have a store of their own. Sessions that were ended elsewhere look the same.
 fn warn_about_unknown_session(context: &RequestContext) {
     let is_logged = &context.site.is_unknown_session_logged;
     if !is_logged.swap(true, Ordering::Relaxed) {

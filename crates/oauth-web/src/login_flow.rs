@@ -17,8 +17,8 @@ use crate::visit::{ExchangeOutput, wrong_output};
 /// How many flow cookies of a request are read.
 const MAX_FLOWS_READ: usize = 16;
 
-/// The longest ID token that is sent as a hint, in bytes: with its URL the response has the cookie of the flow, and
-/// many proxies read 4 KiB.
+/// The longest ID token that is sent as a hint, in bytes: with its URL the response has the cookie of the flow, and many
+/// proxies read 4 KiB.
 const MAX_ID_TOKEN_HINT: usize = 1536;
 
 /// The cookie set by a silent check that found no session at the provider: until it expires, there is no other check.

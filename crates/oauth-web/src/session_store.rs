@@ -126,8 +126,8 @@ async fn list_and_store(
         match store_login(context, client, key, session, tokens.clone()).await {
             Ok(sessions) => sessions,
             Err(error) => {
-                // There must be no tokens without a session. The session stays listed, because a save that failed may
-                // still take effect.
+                // There must be no tokens without a session. The session stays listed, because a save that failed may still
+                // take effect.
                 undo_login(context, client, key, tokens).await;
                 return Err(error);
             }

@@ -239,8 +239,7 @@ impl Visit {
     ///
     /// # Errors
     /// Mistakes of the host only: `misuse.out_of_order` for an event that does not answer the previous step,
-    /// `misuse.already_finished` after an end or an error, and `misuse.no_randomness`. Everything else becomes a
-    /// response.
+    /// `misuse.already_finished` after an end or an error, and `misuse.no_randomness`. Everything else becomes a response.
     pub fn resume(&mut self, at: &Moment, event: Event) -> Result<Step, Error> {
         let mut page = match (std::mem::replace(&mut self.state, State::Ended), event) {
             (State::NotStarted(page), Event::Begin) => page,

@@ -18,7 +18,7 @@ arguments! {
     ///
     /// `ciba.duplicate_request` while the same request is pending (RFC 10027 section 6.1.15), other `ciba.*` for an
     /// invalid request, `endpoint.missing` if the server does not offer it, `client_auth.required` for a public client,
-    /// `denied.*` if it refuses, `lost.*` if no response arrives.
+    /// `denied.*` if it refuses, `lost.*` if no reply arrives.
     pub struct BackchannelAuthentication {
         /// The user's name at the server.
         pub login_hint: Option<String>,

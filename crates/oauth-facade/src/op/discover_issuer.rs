@@ -18,7 +18,7 @@ arguments! {
     /// issuer only if you accept users who sign in there. `webfinger.identifier` for an identifier that names no host
     /// to ask, `webfinger.no_issuer` if that host names no issuer, `webfinger.issuer` if it is not an https URL,
     /// `webfinger.subject` if the response is about another user, `webfinger.malformed` and `reply.*` if it is not what
-    /// the standard describes, `denied.*` if the host refuses, `lost.*` if no response arrives.
+    /// the standard describes, `denied.*` if the host refuses, `lost.*` if no reply arrives.
     pub struct DiscoverIssuer {
         /// Something like an e-mail address, a host with or without a port, or an https URL.
         pub identifier: String,

@@ -17,7 +17,7 @@ arguments! {
     /// with `client_metadata.*` for contradictions. `endpoint.missing` if the server does not offer it,
     /// `denied.invalid_redirect_uri`, `denied.invalid_client_metadata` and other `denied.*` if it refuses,
     /// `registration.malformed` if its response is malformed, `registration.redirect_uri` if
-    /// it registered a redirect URI that was not requested, `lost.*` if no response arrives: then a client may have
+    /// it registered a redirect URI that was not requested, `lost.*` if no reply arrives: then a client may have
     /// been registered anyway.
     pub struct Register {
         /// The client metadata, by its registered names (section 2): `redirect_uris`,
@@ -56,8 +56,8 @@ outcome! {
         pub registration_access_token: Option<Secret<String>>,
         /// The URL of the registration.
         pub registration_client_uri: Option<String>,
-        /// Flaws of the response: `secret_ignored` for a secret of a public client, `secret_expiry_missing` for a
-        /// secret without `client_secret_expires_at`, which counts as one that never expires.
+        /// Flaws of the response: `secret_ignored` for a secret of a public client, `secret_expiry_missing` for a secret
+        /// without `client_secret_expires_at`, which counts as one that never expires.
         pub warnings: Vec<String>,
         /// The whole client as JSON, to store: it contains the client's secrets.
         pub stored: Secret<String>,

@@ -17,7 +17,7 @@ arguments! {
     ///
     /// `userinfo.subject` if the response is about another user: then nothing in it may be used. `endpoint.missing`
     /// if the server does not offer it, `userinfo.malformed` if its response is not what the standard describes,
-    /// `denied.*` if it refuses, `lost.*` if no response arrives. If the client is registered for signed or encrypted
+    /// `denied.*` if it refuses, `lost.*` if no reply arrives. If the client is registered for signed or encrypted
     /// responses, `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for
     /// invalid ones.
     pub struct Userinfo {
@@ -93,8 +93,7 @@ outcome! {
 /// record has the few that most have.
 ///
 /// # Errors
-/// `jwt.missing_claim` without a `sub`, `jwt.malformed_claim` if it is not a string, `jwt.malformed` for no JSON
-/// object.
+/// `jwt.missing_claim` without a `sub`, `jwt.malformed_claim` if it is not a string, `jwt.malformed` for no JSON object.
 pub fn user_claims(claims: &str) -> Result<UserClaims, Error> {
     let claims = Claims::from_json(claims)?;
     match claims.text("sub")? {
