@@ -265,7 +265,7 @@ impl GrantSource {
         };
         Ok(nothing("log_out", async move {
             let outcome = native_source.log_out().await;
-            // Not if a login has followed.
+            // If a new login has followed, its tokens are kept.
             if let (Some(newest), None) = (newest, native_source.latest()) {
                 newest.store(None);
             }

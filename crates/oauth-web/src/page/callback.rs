@@ -66,15 +66,26 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
         Ok(login) => complete_login(context, (&provider, &client), &flow, login).await,
         Err(error) => Err(error.into()),
     };
+    match reply {
+        Ok(reply) => Ok(reply.with_cookies([clear_flow])),
+        Err(refusal) if super::is_host_misuse(&refusal.error) => Err(refusal.error),
+        Err(refusal) => refuse(context, &client, &flow, clear_flow, refusal).await,
+    }
+}
+
+/// The response to a callback whose sign-in is refused. Its tokens are revoked.
+async fn refuse(
+    context: &RequestContext,
+    client: &Client,
+    flow: &LoginFlow,
+    clear_flow: String,
+    refusal: Refusal,
+) -> Result<Reply, Error> {
     let Refusal {
         error,
         reason,
         tokens,
-    } = match reply {
-        Ok(reply) => return Ok(reply.with_cookies([clear_flow])),
-        Err(refusal) if super::is_host_misuse(&refusal.error) => return Err(refusal.error),
-        Err(refusal) => refusal,
-    };
+    } = refusal;
     let reply = match flow.kind {
         // A silent check: the user did not start it, so no error is shown.
         Kind::Check => {
@@ -97,13 +108,13 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
         }
     };
     let reply = if super::is_user_changed(&error) {
-        end_existing_session(context, &flow, reply.with_cookies([clear_flow])).await?
+        end_existing_session(context, flow, reply.with_cookies([clear_flow])).await?
     } else {
         reply.with_cookies([clear_flow])
     };
     // Last, as at a logout: the request may fail.
     if let Some(tokens) = tokens {
-        session_store::revoke_tokens(context, &client, &tokens).await;
+        session_store::revoke_tokens(context, client, &tokens).await;
     }
     Ok(reply)
 }
