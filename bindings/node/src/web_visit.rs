@@ -167,10 +167,8 @@ impl NativeSite {
             "signed_in" => Access::SignedIn,
             _ => return Err(invalid("access must be open, silent or signed_in")),
         };
-        let (id, need) = (
-            visit_request.id,
-            visit_request.need.map(page_requirements).transpose()?,
-        );
+        let id = visit_request.id;
+        let need = visit_request.need.map(page_requirements).transpose()?;
         let request = Request {
             method: Method::from_bytes(visit_request.method.as_bytes())
                 .map_err(|_| invalid("method is not a valid HTTP method"))?,
@@ -192,15 +190,10 @@ impl NativeSite {
         at_once_or_promise(env, async move {
             let outcome = host.drive(visit).await?;
             // Without a decision of the application, this is an error rather than a refusal.
-            if let Some(error) = take_shared(&failure) {
+            if let Some(error) = take(&failure) {
                 return Err(error);
             }
-            Ok(compact(native_visit(
-                &host,
-                seen,
-                outcome,
-                take_shared(&notes),
-            )))
+            Ok(compact(native_visit(&host, seen, outcome, take(&notes))))
         })
     }
 
@@ -305,7 +298,7 @@ pub(crate) async fn client(
     })
 }
 
-fn take_shared<T: Default>(shared: &Mutex<T>) -> T {
+fn take<T: Default>(shared: &Mutex<T>) -> T {
     std::mem::take(&mut shared.lock().unwrap_or_else(PoisonError::into_inner))
 }
 

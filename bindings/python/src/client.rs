@@ -452,14 +452,8 @@ impl Client {
             notice: notice.map(seconds).transpose()?,
             step_up: None,
         };
-        Keeper::new(
-            py,
-            &inner,
-            grant_type,
-            tokens,
-            (&grant_settings, shared),
-            moment,
-        )
+        let grant = (&grant_settings, shared);
+        Keeper::new(py, &inner, grant_type, tokens, grant, moment)
     }
 
     fn __repr__(&self) -> String {

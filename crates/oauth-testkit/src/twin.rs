@@ -64,8 +64,7 @@ pub use sender_constrained::DpopNonces;
 /// An authorization server and its API: requests in, replies out, no sockets, no clock.
 ///
 /// A twin is written from the RFCs and the systems' documentation, independently of `oauth-core`, so that a misreading
-/// in one of them is noticed. Equal moments and requests lead to equal responses. Tokens are digests of a counter and
-/// the time.
+/// in one of them is noticed. Equal moments and requests lead to equal responses. Tokens are digests of counter and time.
 ///
 /// Every twin verifies PKCE with S256, binds a code to its client and redirect URI, accepts it once and for 60 seconds,
 /// and refuses repeated parameters, two authentication methods at once, and methods other than `POST` at its token

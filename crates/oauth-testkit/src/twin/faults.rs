@@ -130,8 +130,7 @@ pub enum Fault {
     ChallengeCase,
     /// The request is carried out; the resource metadata has a different `resource`. Applies to the next such response.
     OtherResource,
-    /// The request is carried out; the resource metadata lists no authorization server. Applies to the next such
-    /// response.
+    /// The request is carried out; the resource metadata lists no authorization server. Applies to the next one.
     NoAuthorizationServer,
     /// The request is carried out; its challenge has a different `resource_metadata`. Applies to the next challenge
     /// with that parameter.

@@ -81,11 +81,7 @@ async fn refuse(
     clear_flow: String,
     refusal: Refusal,
 ) -> Result<Reply, Error> {
-    let Refusal {
-        error,
-        reason,
-        tokens,
-    } = refusal;
+    let error = refusal.error;
     let reply = match flow.kind {
         // A silent check: the user did not start it, so no error is shown.
         Kind::Check => {
@@ -101,19 +97,18 @@ async fn refuse(
         }
         Kind::Login => {
             let reply = super::error_page(context, &error, Some(&flow.return_to));
-            match reason {
+            match refusal.reason {
                 Some(reason) => reply.with_detail(&reason, context.reader()),
                 None => reply,
             }
         }
     };
-    let reply = if super::is_user_changed(&error) {
-        end_existing_session(context, flow, reply.with_cookies([clear_flow])).await?
-    } else {
-        reply.with_cookies([clear_flow])
-    };
+    let mut reply = reply.with_cookies([clear_flow]);
+    if super::is_user_changed(&error) {
+        reply = end_existing_session(context, flow, reply).await?;
+    }
     // Last, as at a logout: the request may fail.
-    if let Some(tokens) = tokens {
+    if let Some(tokens) = refusal.tokens {
         session_store::revoke_tokens(context, client, &tokens).await;
     }
     Ok(reply)
