@@ -23,7 +23,7 @@ fn a_small_benchmark_run_prints_correct_figures() {
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect();
-    let of = |what: &str| {
+    let figures_named = |what: &str| {
         let names = |figure: &&Value| {
             figure["what"]
                 .as_str()
@@ -34,7 +34,7 @@ fn a_small_benchmark_run_prints_correct_figures() {
         figure["sides"][0][1].as_f64().expect("a number")
     };
     // 200 access tokens and refresh tokens of 128 bytes.
-    let bytes = of("their tokens' own bytes") * f64::from(1 << 20);
+    let bytes = figures_named("their tokens' own bytes") * f64::from(1 << 20);
     assert!((bytes - 51_200.0).abs() < 1.0, "{bytes}");
-    assert!(of("resident beyond their tokens") > 0.0);
+    assert!(figures_named("resident beyond their tokens") > 0.0);
 }

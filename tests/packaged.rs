@@ -112,9 +112,9 @@ fn run(program: &Path, folder: &Path, served: &Served) -> String {
 fn a_ten_line_tool_builds_from_the_packaged_crates_and_reuses_its_login() {
     let code = tool();
     assert!(statements(&code) <= 10, "{code}");
-    let place = tempfile::tempdir().unwrap();
-    let patches = pack_and_unpack(place.path());
-    let project = place.path().join("tool");
+    let temp_folder = tempfile::tempdir().unwrap();
+    let patches = pack_and_unpack(temp_folder.path());
+    let project = temp_folder.path().join("tool");
     fs::create_dir_all(project.join("src")).unwrap();
     fs::write(project.join("src/main.rs"), code).unwrap();
     // The versions that the workspace is tested with.
@@ -135,7 +135,7 @@ fn a_ten_line_tool_builds_from_the_packaged_crates_and_reuses_its_login() {
 
     let served = Served::start(Twin::generic).unwrap();
     served.with(|twin| twin.set_polling_interval(1));
-    let empty = place.path().join("empty");
+    let empty = temp_folder.path().join("empty");
     fs::create_dir(&empty).unwrap();
     let program = built
         .join("debug/tool")

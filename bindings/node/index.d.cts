@@ -106,7 +106,7 @@ export class UntrustedError extends OAuthError {
   readonly kind: 'untrusted'
   readonly code: UntrustedCode
 }
-/** No answer arrived. The request may have been carried out all the same. */
+/** No reply arrived. The request may have been carried out all the same. */
 export class LostError extends OAuthError {
   readonly kind: 'lost'
   readonly code: LostCode

@@ -228,13 +228,14 @@ async fn aggregated_and_distributed_claims_are_kept_separate() {
         .id_token
         .expect("openid was asked for");
     let sources = id_token.claims().sources().expect("sources");
-    let of = |claim: &str| sources.iter().find(|source| source.claims.contains(&claim));
+    let source_of_claim =
+        |claim: &str| sources.iter().find(|source| source.claims.contains(&claim));
     let is_aggregated = matches!(
-        &of("address").expect("a source").location,
+        &source_of_claim("address").expect("a source").location,
         ClaimsPlace::Aggregated(_)
     );
     let is_distributed = matches!(
-        &of("credit_score").expect("a source").location,
+        &source_of_claim("credit_score").expect("a source").location,
         ClaimsPlace::Distributed {
             endpoint: "https://credit.example/claims",
             access_token: Some(_)

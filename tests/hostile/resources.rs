@@ -1,5 +1,5 @@
-//! Attacks by an API, or by an attacker in its place, on a client that asks it for its authorization server: by the
-//! ids of the project's list of attacks on OAuth clients.
+//! Attacks by an API, or by an attacker in its place, on a client that discovers its authorization server. The prefixes
+//! of the test names are the ids in the project's list of attacks on OAuth clients.
 
 use axum::routing::get;
 use axum::{Json, Router};
@@ -39,13 +39,13 @@ impl Party {
         danger::loopback_resource_discovery(ResourceDiscoveryRequest::new(resource))
     }
 
-    async fn discovered(&self) -> Result<ProtectedResourceMetadata, Error> {
+    async fn discover(&self) -> Result<ProtectedResourceMetadata, Error> {
         self.driver
             .run(discover_resource(self.discovery_request()))
             .await
     }
 
-    fn connecting(&self) -> ConnectRequest {
+    fn connect_request(&self) -> ConnectRequest {
         danger::loopback_connect_request(&self.api()).expect("a request")
     }
 }
@@ -65,7 +65,7 @@ async fn c1_redirects_of_resource_metadata_are_not_followed() {
             status: 302,
         })
     });
-    assert_eq!(code(party.discovered().await), Some("reply.redirect"));
+    assert_eq!(code(party.discover().await), Some("reply.redirect"));
     assert_eq!(
         (party.requests(METADATA_PATH), evil.requests(METADATA_PATH)),
         (1, 0)
@@ -102,8 +102,8 @@ async fn stranger(issuer: &str) -> ConnectRequest {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let api = format!("http://{}/mcp", listener.local_addr().expect("its own"));
     let document = json!({ "resource": api, "authorization_servers": [issuer] });
-    let place = "/.well-known/oauth-protected-resource/mcp";
-    let router = Router::new().route(place, get(async move || Json(document)));
+    let document_path = "/.well-known/oauth-protected-resource/mcp";
+    let router = Router::new().route(document_path, get(async move || Json(document)));
     tokio::spawn(async move { axum::serve(listener, router).await });
     danger::loopback_connect_request(&api).expect("a request")
 }
@@ -113,12 +113,12 @@ async fn stranger(issuer: &str) -> ConnectRequest {
 #[tokio::test]
 async fn c3_a_private_authorization_server_named_only_by_the_api_is_not_contacted() {
     let party = Party::new().await;
-    let issuer_place = "/.well-known/oauth-authorization-server";
-    let before = party.requests(issuer_place);
+    let metadata_path = "/.well-known/oauth-authorization-server";
+    let before = party.requests(metadata_path);
     let request = stranger(party.served.base()).await;
     let refused = party.driver.run(connect_resource(request.clone())).await;
     assert_eq!(code(refused), Some("lost.not_public"));
-    assert_eq!(party.requests(issuer_place), before);
+    assert_eq!(party.requests(metadata_path), before);
 
     let issuer = danger::loopback_issuer(party.served.base()).expect("an issuer");
     let allowed = request.clone().allow([issuer]);
@@ -126,12 +126,15 @@ async fn c3_a_private_authorization_server_named_only_by_the_api_is_not_contacte
         .driver
         .run(connect_resource(allowed))
         .await
-        .expect("a way");
+        .expect("a connection");
     assert_eq!(connection.server.issuer().as_str(), party.served.base());
     let any = Options::default().addresses(AddressPolicy::Any);
     let any = Transport::default().without_proxy().options(any);
     let any = any.driver().expect("a driver");
-    let connection = any.run(connect_resource(request)).await.expect("a way");
+    let connection = any
+        .run(connect_resource(request))
+        .await
+        .expect("a connection");
 
     // The same rule applies to the token endpoint in its metadata.
     let client = party.client.clone();
@@ -155,11 +158,11 @@ async fn c3_private_urls_on_the_callers_own_origin_are_permitted() {
     let party = Party::new().await;
     let fields = party.challenges().await;
     let request = party
-        .connecting()
+        .connect_request()
         .challenge(fields.iter().map(Vec::as_slice))
         .expect("its own");
     let connection = party.driver.run(connect_resource(request)).await;
-    let connection = connection.expect("a way");
+    let connection = connection.expect("a connection");
     let client = party.client.clone();
     let named = oauth_core::Client::new(
         connection.server,
@@ -184,9 +187,9 @@ async fn c5_metadata_of_another_resource_is_not_used() {
         (Fault::DuplicateMember, "reply.duplicate_member"),
     ] {
         party.served.with(|twin| twin.inject(fault));
-        assert_eq!(code(party.discovered().await), Some(refused));
+        assert_eq!(code(party.discover().await), Some(refused));
     }
-    assert!(party.discovered().await.is_ok());
+    assert!(party.discover().await.is_ok());
 }
 
 /// A server other than the one where the client is registered gets neither its id nor its secret.
@@ -196,7 +199,7 @@ async fn c5_credentials_are_not_tried_at_another_server() {
     let elsewhere = danger::loopback_issuer("http://127.0.0.1:9").expect("an issuer");
     let candidates = ClientCandidates::preregistered(elsewhere, ClientId::new("id"));
     let before = party.requests("/.well-known/oauth-authorization-server");
-    let request = party.connecting().clients(candidates);
+    let request = party.connect_request().clients(candidates);
     let refused = party.driver.run(connect_resource(request)).await;
     assert_eq!(code(refused), Some("connect.issuer"));
     assert_eq!(
@@ -209,7 +212,7 @@ async fn c5_credentials_are_not_tried_at_another_server() {
 #[tokio::test]
 async fn c5_a_token_is_sent_only_to_its_own_api() {
     let party = Party::new().await;
-    let resource = party.discovered().await.expect("metadata").resource;
+    let resource = party.discover().await.expect("metadata").resource;
     let session =
         GrantSource::client_credentials(party.driver.clone(), &party.client, Scope::none());
     let api = Authorized::new(party.driver.clone(), session, Resource::beneath(&resource));

@@ -63,7 +63,7 @@ fn every_algorithm_authenticates_and_signs_id_tokens() {
 fn an_assertion_with_another_audience_or_key_is_refused() {
     let (server, driver) = (OidcProvider::start(), driver());
     let found = server.discovered(&driver).expect("metadata");
-    let of = |assertion: ClientAssertion| {
+    let client_with = |assertion: ClientAssertion| {
         let auth = ClientAuth::assertion(assertion);
         let client =
             Client::new(found.clone(), ClientId::new("key-ES256"), auth).expect("a client");
@@ -73,14 +73,15 @@ fn an_assertion_with_another_audience_or_key_is_refused() {
     };
     let (_, assertion) = assertion(&server, Alg::Es256);
     let elsewhere = AssertionAudience::Other("https://another.example".to_owned());
-    let refused = of(assertion.clone().audience(elsewhere)).expect_err("another audience");
+    let refused = client_with(assertion.clone().audience(elsewhere)).expect_err("another audience");
     assert_eq!(refused.code(), "denied.invalid_client");
     let foreign = PrivateKey::generate(Alg::Es256).expect("a key");
-    let refused = of(foreign.client_assertion("theirs")).expect_err("another key");
+    let refused = client_with(foreign.client_assertion("theirs")).expect_err("another key");
     assert_eq!(refused.code(), "denied.invalid_client");
     // The audience for servers that do not accept the issuer.
     let (_, assertion) = self::assertion(&server, Alg::Es256);
-    of(assertion.audience(AssertionAudience::TokenEndpoint)).expect("it takes this one too");
+    client_with(assertion.audience(AssertionAudience::TokenEndpoint))
+        .expect("it takes this one too");
 }
 
 /// The access tokens are opaque: the API introspects them at the server that issued them.

@@ -59,21 +59,21 @@ fn id_tokens_in_every_encryption_are_decrypted() {
 fn an_id_token_not_encrypted_as_registered_is_refused() {
     let (server, driver) = (OidcProvider::start(), driver());
     let agreed = |enc| encryption(&server, "id-token-ECDH-ES-A128GCM", JweAlg::EcdhEs, enc);
-    let of = |client: Client| {
+    let sign_in_error = |client: Client| {
         let refused = sign_in(&driver, &client, "openid").map(drop);
         refused.expect_err("a refusal").code()
     };
     let client = |which| server.client(&driver, which).expect("a client");
     // With no registered encryption, a different content encryption, and a different algorithm.
     let which = "id-token-ECDH-ES-A128GCM";
-    assert_eq!(of(client(which)), "jwe.unexpected");
+    assert_eq!(sign_in_error(client(which)), "jwe.unexpected");
     let other = client(which).with_id_token_encryption(agreed(Enc::A256Gcm));
-    assert_eq!(of(other), "jwe.alg_not_allowed");
+    assert_eq!(sign_in_error(other), "jwe.alg_not_allowed");
     let other = client("id-token-dir-A128GCM").with_id_token_encryption(agreed(Enc::A128Gcm));
-    assert_eq!(of(other), "jwe.alg_not_allowed");
+    assert_eq!(sign_in_error(other), "jwe.alg_not_allowed");
     // The server does not encrypt.
     let plain = client("basic").with_id_token_encryption(agreed(Enc::A128Gcm));
-    assert_eq!(of(plain), "jwe.not_encrypted");
+    assert_eq!(sign_in_error(plain), "jwe.not_encrypted");
 }
 
 #[test]

@@ -98,9 +98,9 @@ async fn started(guard: &Guard, issuer: Option<&str>) -> String {
             "dpop_bound_access_tokens_required": true,
             "dpop_signing_alg_values_supported": ["ES256"],
         });
-        let place = "/.well-known/oauth-protected-resource/mcp";
+        let metadata_path = "/.well-known/oauth-protected-resource/mcp";
         let metadata = move || std::future::ready(axum::Json(metadata.clone()));
-        app = app.route(place, axum::routing::get(metadata));
+        app = app.route(metadata_path, axum::routing::get(metadata));
     }
     tokio::spawn(async move { axum::serve(listener, app).await });
     url

@@ -409,7 +409,7 @@ fn stepped_up(client: &Client, required_step_up: &StepUp) -> Result<Tokens, Stri
 /// by what is required.
 fn chosen(vector: &Vector) -> Verdict {
     let client = client(ISSUER, "client1", &Value::Null).map_err(text)?;
-    let of = |acr: &str| {
+    let challenge_for = |acr: &str| {
         let field =
             format!("Bearer error=\"insufficient_user_authentication\", acr_values=\"{acr}\"");
         resource::step_up(StatusCode::UNAUTHORIZED, [field.as_bytes()])
@@ -420,14 +420,17 @@ fn chosen(vector: &Vector) -> Verdict {
             .key()
     };
     let needed = crate::format::texts(&vector.input["needed"]["acr_values"]);
-    let needed = of(&needed.join(" ")).ok_or("the vector has no requirement")?;
+    let needed = challenge_for(&needed.join(" ")).ok_or("the vector has no requirement")?;
     let cached = vector.input["cached_tokens"]
         .as_array()
         .ok_or("no tokens")?;
     let (mut keys, mut found) = (vec![client.keeper(GrantId::user("ann")).key()], Vec::new());
     for (at, tokens) in cached.iter().enumerate() {
         let acr = tokens["acr"].as_str().ok_or("no acr")?;
-        let tokens = stepped_up(&client, &of(acr).ok_or("no step-up is requested")?)?;
+        let tokens = stepped_up(
+            &client,
+            &challenge_for(acr).ok_or("no step-up is requested")?,
+        )?;
         let key = grant_key(tokens.step_up().ok_or("not of a step-up")?);
         let is_found = key == grant_key(&needed);
         same("met", satisfies(&client, &needed, &tokens)?, is_found)?;

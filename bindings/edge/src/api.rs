@@ -190,12 +190,12 @@ impl NativeCall {
         input: impl FnOnce(&mut ApiCall, &Clock) -> Result<CallStep, Error>,
     ) -> Result<Object, JsValue> {
         let call = self.0.as_mut().ok_or_else(|| fail(Misuse::Over.into()))?;
-        input(call, &clock()).and_then(step).map_err(fail)
+        input(call, &clock()).and_then(step_object).map_err(fail)
     }
 }
 
 /// The next step of a call; which members are set depends on `kind`.
-fn step(step: CallStep) -> Result<Object, Error> {
+fn step_object(step: CallStep) -> Result<Object, Error> {
     let kind = |kind: &str| ("kind", json!(kind));
     Ok(match step {
         CallStep::Wait(pause) => object(&[kind("wait"), ("ms", json!(to_millis(pause)))]),

@@ -20,9 +20,9 @@ impl NativeDpopKey {
     /// The key with this public JWK; `sign` signs with the private one.
     pub fn of(alg: &str, public_jwk: &str, sign: Function) -> Result<Self, JsValue> {
         let unknown = || fail(Error::from(Misuse::KeyAlgorithm).about(alg));
-        let named = Alg::from_name(alg).ok_or_else(unknown)?;
+        let alg_value = Alg::from_name(alg).ok_or_else(unknown)?;
         let public = PublicJwk::parse(public_jwk).map_err(fail)?;
-        let key = SigningKey::host("dpop", named).held_by(holder(sign));
+        let key = SigningKey::host("dpop", alg_value).held_by(holder(sign));
         DpopKey::new(key, public).map(Self).map_err(fail)
     }
 

@@ -53,7 +53,7 @@ impl NativeExchange {
         let exchange = exchange.ok_or_else(|| fail(Misuse::Over.into()))?;
         // Kept after its end: the exchange itself refuses further input, with an error that names its endpoint.
         match input(exchange, &moment(at)?) {
-            Ok(next) => step(next),
+            Ok(next) => step_value(next),
             Err(error) => {
                 if let Some(flight) = &self.flight {
                     flight.failed(error.clone());
@@ -150,7 +150,7 @@ impl NativeExchange {
     }
 }
 
-fn step(next: ErasedStep) -> Result<JsValue, JsValue> {
+fn step_value(next: ErasedStep) -> Result<JsValue, JsValue> {
     Ok(match next {
         ErasedStep::Send(request) => text(&request)?.into(),
         ErasedStep::Sleep(pause) => to_millis(pause).into(),
@@ -163,7 +163,7 @@ fn step(next: ErasedStep) -> Result<JsValue, JsValue> {
             }
         }
         ErasedStep::Verify(job) => verifying(&job).into(),
-        ErasedStep::Done(record) => done(record).into(),
+        ErasedStep::Done(record) => done_object(record).into(),
     })
 }
 
@@ -221,7 +221,7 @@ fn text(request: &Outgoing) -> Result<String, JsValue> {
 }
 
 /// The result of an exchange: at most one member, or tokens and claims.
-fn done(record: Record) -> Object {
+fn done_object(record: Record) -> Object {
     let texts = |texts: Vec<String>| texts.into_iter().map(JsValue::from).collect::<Array>();
     match record {
         Record::Tokens(tokens) => with(Object::new(), "tokens", texts(token_texts(&tokens))),

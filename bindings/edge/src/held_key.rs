@@ -153,7 +153,7 @@ pub(crate) fn of_text(hold: &Function, text: &Secret<String>) -> Result<HeldKey,
     })
 }
 
-/// The secret of a string that JavaScript takes: it answers who makes HMACs of it.
+/// Passes a secret to JavaScript (`hold`), which returns the function that computes HMACs with it.
 pub(crate) fn of_secret(hold: &Function, secret: &Secret<String>) -> Result<Holder, Error> {
     let sign = hold.call1(&JsValue::UNDEFINED, &secret.expose().as_str().into());
     let sign = sign.ok().and_then(|sign| sign.dyn_into().ok());

@@ -36,11 +36,11 @@ struct KeeperArguments {
 pub fn outline(record: String) -> Result<Object, JsValue> {
     let outline = GrantSummary::read(&Secret::new(record)).map_err(fail)?;
     let parameters = &outline.id.token_request;
-    let named = |name| -> Vec<String> {
+    let values_of = |name| -> Vec<String> {
         let values = parameters.values_of(name);
         values.map(|value| value.expose().clone()).collect()
     };
-    let (resource, audience) = (named("resource"), named("audience"));
+    let (resource, audience) = (values_of("resource"), values_of("audience"));
     let extra = parameters.without(&["resource", "audience"]);
     let extra = extra.iter().map(|(name, value)| (name, value.expose()));
     Ok(object(&[
@@ -91,7 +91,7 @@ impl NativeKeeper {
             "the settings of a keeper must be strings, and times in milliseconds",
         )?;
         let is_shared = arguments.shared;
-        let keep = GrantSettings {
+        let grant_settings = GrantSettings {
             subject: arguments.subject,
             request,
             reuse: arguments.reuse,
@@ -101,7 +101,13 @@ impl NativeKeeper {
             notice: arguments.notice_ms.map(millis),
             step_up: arguments.step_up,
         };
-        let keeper = Keeper::for_grant_type(client, at, grant_type, tokens::of(tokens), &keep);
+        let keeper = Keeper::for_grant_type(
+            client,
+            at,
+            grant_type,
+            tokens::from_js(tokens),
+            &grant_settings,
+        );
         let keeper = keeper.and_then(|keeper| {
             if is_shared {
                 keeper.shared()
@@ -118,7 +124,7 @@ impl NativeKeeper {
         refused: &JsValue,
         held: &JsValue,
     ) -> Result<(&'static str, Object), JsValue> {
-        let refused = tokens::of(refused);
+        let refused = tokens::from_js(refused);
         let decision = self.0.ask(at, refused.as_ref()).map_err(fail)?;
         let (kind, tokens) = match decision {
             Decision::UseToken(tokens) => ("use_token", Some(tokens)),
@@ -126,7 +132,7 @@ impl NativeKeeper {
             Decision::Renew => ("renew", None),
             Decision::Wait => ("wait", None),
         };
-        let held = tokens::of(held);
+        let held = tokens::from_js(held);
         let is_held = tokens.as_ref().zip(held.as_ref());
         let is_held = is_held.is_some_and(|(tokens, held)| tokens::are_same(tokens, held));
         let turn = object(&[("kind", json!(kind)), ("held", json!(is_held))]);

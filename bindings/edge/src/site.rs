@@ -14,7 +14,7 @@ use crate::client::NativeClient;
 use crate::error::{fail, invalid};
 use crate::keys::NativeKey;
 use crate::plain::member;
-use crate::visit::{NativeVisit, need, request};
+use crate::visit::{NativeVisit, request, requirements};
 
 /// The builder of a site.
 #[wasm_bindgen]
@@ -128,7 +128,7 @@ impl NativeSite {
         let (request, access) = request(visit_object)?;
         let has_grant_ended = member(visit_object, "access").is_some_and(|access| access == "over");
         let original_request = request.clone();
-        let visit = match need(visit_object)? {
+        let visit = match requirements(visit_object)? {
             _ if has_grant_ended => self.0.tokens_over(request),
             Some(need) => self.0.challenge(request, need),
             None => self.0.visit(request, access),

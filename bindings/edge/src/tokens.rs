@@ -26,7 +26,7 @@ pub(crate) fn token_texts(tokens: &oauth_core::Tokens) -> Vec<String> {
 
 /// A copy of the tokens in a JavaScript object: wasm-bindgen would otherwise take ownership and leave the object
 /// unusable.
-pub(crate) fn of(value: &JsValue) -> Option<oauth_core::Tokens> {
+pub(crate) fn from_js(value: &JsValue) -> Option<oauth_core::Tokens> {
     let serialize = Reflect::get(value, &"serialize".into()).ok()?;
     let text = serialize.dyn_ref::<Function>()?.call0(value).ok()?;
     oauth_core::Tokens::from_json(&text.as_string()?).ok()

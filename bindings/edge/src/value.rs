@@ -104,7 +104,7 @@ fn arg(value: JsValue) -> Arg {
         let time = ms.map(|ms| Arg::Time(UnixTime::from_secs(to_u64(ms / 1000.0))));
         return time.unwrap_or(Arg::Other);
     }
-    if let Some(tokens) = tokens::of(&value) {
+    if let Some(tokens) = tokens::from_js(&value) {
         return Arg::Tokens(Arc::new(tokens));
     }
     // `instanceof` fails for an object without a prototype, so its type is checked.

@@ -94,7 +94,7 @@ pub(crate) fn request(visit_object: &JsValue) -> Result<(Request, Access), JsVal
     Ok((request, access))
 }
 
-pub(crate) fn need(need_object: &JsValue) -> Result<Option<PageRequirements>, JsValue> {
+pub(crate) fn requirements(need_object: &JsValue) -> Result<Option<PageRequirements>, JsValue> {
     let Some(need_object) = member(need_object, "need") else {
         return Ok(None);
     };
@@ -102,15 +102,15 @@ pub(crate) fn need(need_object: &JsValue) -> Result<Option<PageRequirements>, Js
         &need_object,
         "the requirements of a page must be acr, maxAge, scope and tenant",
     )?;
-    let mut need = PageRequirements::acr(need_object.acr.unwrap_or_default());
-    need.scope = need_object.scope.unwrap_or_default();
-    need.tenant = need_object.tenant;
-    need.max_age = match need_object.max_age {
+    let mut needed = PageRequirements::acr(need_object.acr.unwrap_or_default());
+    needed.scope = need_object.scope.unwrap_or_default();
+    needed.tenant = need_object.tenant;
+    needed.max_age = match need_object.max_age {
         None => None,
         Some(age) if age.is_finite() && age >= 0.0 => Some(to_u64(age)),
         Some(_) => return Err(invalid("maxAge must be a number of seconds")),
     };
-    Ok(Some(need))
+    Ok(Some(needed))
 }
 
 /// Invalid header fields are omitted: no browser sends them.

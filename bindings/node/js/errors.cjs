@@ -48,7 +48,7 @@ class DeniedError extends OAuthError {}
 class MalformedError extends OAuthError {}
 /** A check failed: the message may be forged, replayed or meant for somebody else, or a site does not serve the request. Never act on its content. */
 class UntrustedError extends OAuthError {}
-/** No answer arrived. The request may have been carried out all the same. */
+/** No reply arrived. The request may have been carried out all the same. */
 class LostError extends OAuthError {}
 /** The call cannot be carried out: its arguments, the settings or the state of the grant do not allow it. */
 class MisuseError extends OAuthError {}

@@ -17,36 +17,36 @@ const { NativeFixedToken } = native
 
 /** Readers of a fixed token by its origin: a string, an environment variable, a file or a function. */
 const readers = {
-  text(token, end) {
-    const tokenHandle = NativeFixedToken.text(token, end)
+  text(token, expiresAtSeconds) {
+    const tokenHandle = NativeFixedToken.text(token, expiresAtSeconds)
     return (refused) => tokenHandle.read(refused)
   },
-  env(name, end) {
-    const tokenHandle = NativeFixedToken.env(name, end)
+  env(name, expiresAtSeconds) {
+    const tokenHandle = NativeFixedToken.env(name, expiresAtSeconds)
     return (refused) => tokenHandle.read(refused)
   },
-  file(path, end) {
-    const tokenHandle = NativeFixedToken.file(path instanceof URL ? fileURLToPath(path) : path, end)
+  file(path, expiresAtSeconds) {
+    const tokenHandle = NativeFixedToken.file(path instanceof URL ? fileURLToPath(path) : path, expiresAtSeconds)
     return (refused) => tokenHandle.readFile(refused)
   },
-  callback(fetchToken, end) {
+  callback(fetchToken, expiresAtSeconds) {
     if (typeof fetchToken !== 'function') throw new TypeError('callback must be a function')
     return async (refused) => {
       const token = await fetchToken()
       if (typeof token !== 'string') throw new TypeError('callback must return a string')
       checkUnicode(token, 'token')
-      return NativeFixedToken.text(token, end).read(refused)
+      return NativeFixedToken.text(token, expiresAtSeconds).read(refused)
     }
   },
 }
 
-function createReader(token, end) {
+function createReader(token, expiresAtSeconds) {
   const [[origin, value] = [], ...more] = Object.entries(typeof token === 'string' ? { text: token } : token ?? {})
   if (!Object.hasOwn(readers, origin ?? '') || more.length > 0) {
     throw new TypeError('token must be a string, or one of { env }, { file } and { callback }')
   }
   checkUnicode(value, 'token')
-  return callNative(() => readers[origin](value, end))
+  return callNative(() => readers[origin](value, expiresAtSeconds))
 }
 
 /** A single token without a grant. It is never renewed; a variable, file or function is read again for each request. */

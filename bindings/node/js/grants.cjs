@@ -21,6 +21,7 @@ const { asyncDispose } = require('./value.cjs')
 
 /** How many records are requested from the store at once. */
 const PAGE_SIZE = 100
+/** How many grants are renewed at once. */
 const CONCURRENT_RENEWALS = 8
 
 const COUNTED_EVENTS = ['renewed', 'waits', 'failed', 'suspect', 'ended', 'unsaved', 'stored_late', 'authorization_ends', 'lease_lost']
@@ -38,7 +39,7 @@ function groupByName(pairs) {
 }
 
 /** Calls `end`, which ends a grant. If its revocation fails, the error is added to `failures`: the grant has ended all the same. */
-async function noteRevocation(failures, end) {
+async function endNotingFailure(failures, end) {
   try {
     return await end()
   } catch (error) {
@@ -58,6 +59,7 @@ class Grants {
   #turn
   /** All sources that are still in memory, by their key. */
   #sources = new Map()
+  /** The sources that this object keeps in memory, least recently used first. */
   #held = new Map()
   #collected = new FinalizationRegistry((key) => {
     if (this.#sources.get(key)?.deref() === undefined) this.#sources.delete(key)
@@ -73,7 +75,7 @@ class Grants {
       if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`${name} must be a function`)
     }
     for (const [name, count] of Object.entries({ capacity, perSecond, atOnce })) {
-      if (!(Number.isSafeInteger(count) && count >= 0)) throw new TypeError(`${name} must be an integer`)
+      if (!(Number.isSafeInteger(count) && count >= 0)) throw new TypeError(`${name} must be an integer of 0 or more`)
     }
     this.#client = client
     this.#store = store
@@ -171,9 +173,9 @@ class Grants {
   async #endBeside(subject, options, isSelected, failures, clear) {
     const { key } = this.get(subject, { ...options, stepUp: undefined })
     await endBeside(this.#store, key, async (listed) => {
-      const meant = listed.filter(isSelected)
-      for (const stepUp of meant) await noteRevocation(failures, () => this.#end(subject, { ...options, stepUp }))
-      return meant
+      const selected = listed.filter(isSelected)
+      for (const stepUp of selected) await endNotingFailure(failures, () => this.#end(subject, { ...options, stepUp }))
+      return selected
     }, clear)
   }
 
@@ -192,7 +194,7 @@ class Grants {
         if (endTurn === undefined) continue
         const endIt = () => (found === unreadable ? this.#end(subject, { ...options, stepUp }) : this.#endFound(keeper, found))
         try {
-          if (await noteRevocation(failures, endIt) !== false) ended.push(stepUp)
+          if (await endNotingFailure(failures, endIt) !== false) ended.push(stepUp)
         } finally {
           await endTurn()
         }
@@ -236,10 +238,10 @@ class Grants {
     const release = found === nothing ? undefined : await excludeRenewals(this.#store, keeper, MAX_WAIT, () => {})
     const failures = []
     try {
-      for (let tries = 0; tries < MAX_SAVE_ATTEMPTS; tries += 1) {
+      for (let attempts = 0; attempts < MAX_SAVE_ATTEMPTS; attempts += 1) {
         const entry = await this.#loadIfReadable(keeper.key)
         if (foundIn(entry) !== found) return false
-        if (found !== nothing && tries === 0) {
+        if (found !== nothing && attempts === 0) {
           await (async () => {
             keeper.learn(entry)
             await revokeTokens(this.#client, keeper.tokens)
@@ -254,7 +256,7 @@ class Grants {
     } finally {
       await release?.()
     }
-    throw waitTimeoutError('others keep saving the record')
+    throw waitTimeoutError('other workers keep saving the record')
   }
 
   /** A page of the grants of this client in the store; `next` is the cursor of the next page. */

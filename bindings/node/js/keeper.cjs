@@ -93,14 +93,14 @@ class Keeper {
     callNative(() => keeper.#handle.replaceSeen(at, tokensHandle, seenVersion))
   }
 
-  /** Ends a login that is not stored yet, without a store any, and returns its tokens, to be revoked. */
+  /** Ends a login that is not stored yet (any login if there is no store), and returns its tokens, which must be revoked. */
   static endUnsavedLogin(keeper) {
     if (!(keeper instanceof Keeper)) throw new TypeError('keeper must be a Keeper')
     const ended = callNative(() => keeper.#handle.endUnsavedLogin(readMoment(keeper.#moment))) ?? undefined
     return ended && new Tokens(ended)
   }
 
-  /** The lease of a use of the refresh token outside a renewal: `{ holder, ms, every }`. */
+  /** The lease for a use of the refresh token outside a renewal: `{ holder, ms, every }`. */
   static leaseOfUse(keeper) {
     if (!(keeper instanceof Keeper)) throw new TypeError('keeper must be a Keeper')
     return keeper.#handle.leaseOfUse(crypto.randomUUID().replaceAll('-', ''))
@@ -113,7 +113,7 @@ class Keeper {
     callNative(() => this.#handle.learn(at, version, record))
   }
 
-  /** The tokens of this entry, or without one the known tokens, where the lease is held. */
+  /** The tokens of this entry, or the known ones if there is no entry. The caller must hold the lease. */
   settledTokens(entry) {
     const { version, record } = entry?.record ? entry : {}
     return new Tokens(callNative(() => this.#handle.settledTokens(version, record)))

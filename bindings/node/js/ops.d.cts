@@ -1019,7 +1019,7 @@ export interface Operations {
   /**
    * Revokes a token (RFC 7009).
    * An unknown token is not an error. `endpoint.missing` if the server does not offer it, `denied.*` if it refuses,
-   * `lost.*` if no answer arrives.
+   * `lost.*` if no reply arrives.
    * @param args.token The token to revoke.
    * @param args.tokenTypeHint The kind of token, a hint for the server.
    */
@@ -1029,7 +1029,7 @@ export interface Operations {
    * Without a scope, the whole granted scope is requested. Many servers replace the refresh token: store the result,
    * and let only one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is
    * none, `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant has
-   * ended, `lost.*` if no answer arrives.
+   * ended, `lost.*` if no reply arrives.
    * @param args.tokens The tokens to refresh.
    * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -1042,7 +1042,7 @@ export interface Operations {
    * Fetches the claims of the user who signed in (OpenID Connect Core section 5.3).
    * `userinfo.subject` if the response is about another user: then nothing in it may be used. `endpoint.missing` if the
    * server does not offer it, `userinfo.malformed` if its response is not what the standard describes, `denied.*` if it
-   * refuses, `lost.*` if no answer arrives. If the client is registered for signed or encrypted responses,
+   * refuses, `lost.*` if no reply arrives. If the client is registered for signed or encrypted responses,
    * `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for invalid ones.
    * @param args.tokens The tokens of the sign-in.
    * @param args.subject The `sub` of the verified ID token: the response must be about the same user.
@@ -1093,8 +1093,8 @@ export interface Operations {
   beginAuthorization(args: BeginAuthorizationArguments, options?: CallOptions): Promise<Authorization>
   /**
    * Asks the server whether a token is active, and for its claims (RFC 7662).
-   * `endpoint.missing` if the server does not offer it, `introspection.malformed` if its answer is not what the
-   * standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives. If a signed response is requested:
+   * `endpoint.missing` if the server does not offer it, `introspection.malformed` if its reply is not what the standard
+   * describes, `denied.*` if it refuses, `lost.*` if no reply arrives. If a signed response is requested:
    * `introspection.not_signed` if the response is not signed, and `jws.*` and `jwt.*` if it is invalid.
    * @param args.token The token.
    * @param args.tokenTypeHint The kind of token, a hint for the server.
@@ -1106,7 +1106,7 @@ export interface Operations {
   /**
    * Requests tokens with a user's password (RFC 6749 section 4.3).
    * For servers that support nothing better: the client sees the password. Without a scope, the server grants its
-   * default. `denied.invalid_grant` for a wrong password, `lost.*` if no answer arrives.
+   * default. `denied.invalid_grant` for a wrong password, `lost.*` if no reply arrives.
    * @param args.username The user name.
    * @param args.password The password.
    * @param args.scope The scope to request.
@@ -1119,7 +1119,7 @@ export interface Operations {
   /**
    * Requests a code that the user enters on another device (RFC 8628).
    * Without a scope, the server grants its default. `endpoint.missing` if the server does not offer it, `reply.shape`
-   * if its response is malformed, `denied.*` if it refuses, `lost.*` if no answer arrives.
+   * if its response is malformed, `denied.*` if it refuses, `lost.*` if no reply arrives.
    * @param args.purpose What the user agrees to, for the prompt, such as "sign in to example-cli on build-7".
    * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -1151,7 +1151,7 @@ export interface Operations {
    * one at a time. The request is signed if the client signs its requests and the server supports that.
    * `ciba.duplicate_request` while the same request is pending (RFC 10027 section 6.1.15), other `ciba.*` for an
    * invalid request, `endpoint.missing` if the server does not offer it, `client_auth.required` for a public client,
-   * `denied.*` if it refuses, `lost.*` if no answer arrives.
+   * `denied.*` if it refuses, `lost.*` if no reply arrives.
    * @param args.loginHint The user's name at the server.
    * @param args.loginHintToken A token of another party that identifies the user.
    * @param args.idTokenHint An earlier ID token of the user from this server.
@@ -1218,7 +1218,7 @@ export interface Operations {
    * token is in the member issued_token_type of the tokens' other members; a token whose token_type is N_A is not an
    * access token.
    * `token_exchange.malformed` for an invalid request, `denied.invalid_target` for a resource or audience that the
-   * server does not know, other `denied.*` if it refuses, `lost.*` if no answer arrives.
+   * server does not know, other `denied.*` if it refuses, `lost.*` if no reply arrives.
    * @param args.subjectToken The token to exchange.
    * @param args.subjectTokenType The type of the subject token: access_token, refresh_token, id_token, saml1, saml2,
    * jwt, id-jag, or any URI.
@@ -1236,7 +1236,7 @@ export interface Operations {
   /**
    * Requests tokens with a JWT assertion of another party (RFC 7523 section 2.1).
    * `client_auth.assertion_malformed` if the assertion is malformed, `denied.invalid_grant` if the server does not
-   * accept it, `lost.*` if no answer arrives.
+   * accept it, `lost.*` if no reply arrives.
    * @param args.assertion The JWT.
    * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -1247,7 +1247,7 @@ export interface Operations {
   jwtBearer(args: JwtBearerArguments, options?: CallOptions): Promise<Tokens>
   /**
    * Requests tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
-   * `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no answer arrives.
+   * `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no reply arrives.
    * @param args.assertion The assertion, as XML.
    * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -1261,7 +1261,7 @@ export interface Operations {
    * A preset knows what the server's documentation demands: the audience, the lifetime, the algorithms, and the claims
    * that must be passed; the scope is a claim where it has to be one.
    * `key.*` for a key that cannot sign it, `assertion.claim` for claims that are missing or must not be set,
-   * `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no answer arrives.
+   * `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no reply arrives.
    * @param args.key The private key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK.
    * @param args.passphrase The passphrase of the key.
    * @param args.alg The algorithm; by default, one that suits the key.
@@ -1283,7 +1283,7 @@ export interface Operations {
    * Requests tokens with an extension grant (RFC 6749 section 4.5).
    * `grant.not_an_extension` for a grant type that is neither a URI nor described by the server's preset,
    * `form.reserved_parameter` for a parameter name that the protocol uses, `form.*` for parameters that do not fit the
-   * description, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no answer
+   * description, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no reply
    * arrives.
    * @param args.grantType The grant type: an absolute URI, or the name of one that the server's preset describes.
    * @param args.parameters The parameters of the grant. A name may occur several times.
@@ -1433,7 +1433,7 @@ export interface Operations {
    * `client_metadata.*` for contradictions. `endpoint.missing` if the server does not offer it,
    * `denied.invalid_redirect_uri`, `denied.invalid_client_metadata` and other `denied.*` if it refuses,
    * `registration.malformed` if its response is malformed, `registration.redirect_uri` if it registered a redirect URI
-   * that was not requested, `lost.*` if no answer arrives: then a client may have been registered anyway.
+   * that was not requested, `lost.*` if no reply arrives: then a client may have been registered anyway.
    * @param args.metadata The client metadata, by its registered names (section 2): `redirect_uris`,
    * `token_endpoint_auth_method`, `grant_types`, `client_name` and so on.
    * @param args.initialAccessToken The initial access token, if the server requires one.
@@ -1444,7 +1444,7 @@ export interface Operations {
    * Store the result in place of the stored client: the server may have changed the registration access token, the
    * secret, or anything else. `registration.not_managed` if the server issued the client no such token, `stored.issuer`
    * for a client of another server, `denied.invalid_token` if the server no longer knows the client,
-   * `registration.malformed` if its response is malformed, `lost.*` if no answer arrives.
+   * `registration.malformed` if its response is malformed, `lost.*` if no reply arrives.
    * @param args.registered The client, as it was `stored`.
    */
   readRegistration(args: ReadRegistrationArguments, options?: CallOptions): Promise<RegisteredClient>
@@ -1461,7 +1461,7 @@ export interface Operations {
   /**
    * Deletes a client at the server, with its grants and tokens (RFC 7592 section 2.3).
    * Delete the stored client, too: it is no longer valid. `registration.not_managed`, `stored.issuer` and `denied.*` as
-   * for `readRegistration`, `lost.*` if no answer arrives.
+   * for `readRegistration`, `lost.*` if no reply arrives.
    * @param args.registered The client, as it was `stored`.
    */
   deleteRegistration(args: DeleteRegistrationArguments, options?: CallOptions): Promise<void>
@@ -1470,7 +1470,7 @@ export interface Operations {
    * Nothing of the client is sent. `resource_metadata.url` if a challenge names a URL that is not on the resource's own
    * origin, `resource_metadata.resource` if the response is about another resource, `resource_metadata.*` and `reply.*`
    * if it is malformed, `resource.syntax` for an invalid resource identifier, `denied.*` if there is no metadata,
-   * `lost.*` if no answer arrives.
+   * `lost.*` if no reply arrives.
    * @param args.resource The identifier of the resource: the https URL at which it is used.
    * @param args.challenges The `WWW-Authenticate` values of the resource's response, which may name the URL of the
    * metadata.
@@ -1488,8 +1488,8 @@ export interface Operations {
    * otherwise, and the issuer's metadata should also be fetched only from public addresses. Create a client of the
    * issuer only if you accept users who sign in there. `webfinger.identifier` for an identifier that names no host to
    * ask, `webfinger.no_issuer` if that host names no issuer, `webfinger.issuer` if it is not an https URL,
-   * `webfinger.subject` if the answer is about another user, `webfinger.malformed` and `reply.*` if it is not what the
-   * standard describes, `denied.*` if the host refuses, `lost.*` if no answer arrives.
+   * `webfinger.subject` if the response is about another user, `webfinger.malformed` and `reply.*` if it is not what
+   * the standard describes, `denied.*` if the host refuses, `lost.*` if no reply arrives.
    * @param args.identifier Something like an e-mail address, a host with or without a port, or an https URL.
    */
   discoverIssuer(args: DiscoverIssuerArguments, options?: CallOptions): Promise<DiscoveredIssuer>
@@ -1513,7 +1513,7 @@ export interface ExchangeOperations {
   /**
    * Revokes a token (RFC 7009).
    * An unknown token is not an error. `endpoint.missing` if the server does not offer it, `denied.*` if it refuses,
-   * `lost.*` if no answer arrives.
+   * `lost.*` if no reply arrives.
    * @param args.token The token to revoke.
    * @param args.tokenTypeHint The kind of token, a hint for the server.
    */
@@ -1523,7 +1523,7 @@ export interface ExchangeOperations {
    * Without a scope, the whole granted scope is requested. Many servers replace the refresh token: store the result,
    * and let only one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is
    * none, `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant has
-   * ended, `lost.*` if no answer arrives.
+   * ended, `lost.*` if no reply arrives.
    * @param args.tokens The tokens to refresh.
    * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -1536,7 +1536,7 @@ export interface ExchangeOperations {
    * Fetches the claims of the user who signed in (OpenID Connect Core section 5.3).
    * `userinfo.subject` if the response is about another user: then nothing in it may be used. `endpoint.missing` if the
    * server does not offer it, `userinfo.malformed` if its response is not what the standard describes, `denied.*` if it
-   * refuses, `lost.*` if no answer arrives. If the client is registered for signed or encrypted responses,
+   * refuses, `lost.*` if no reply arrives. If the client is registered for signed or encrypted responses,
    * `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for invalid ones.
    * @param args.tokens The tokens of the sign-in.
    * @param args.subject The `sub` of the verified ID token: the response must be about the same user.
@@ -1587,8 +1587,8 @@ export interface ExchangeOperations {
   beginAuthorization(args: BeginAuthorizationArguments, options?: MomentOptions): Exchange<Authorization>
   /**
    * Asks the server whether a token is active, and for its claims (RFC 7662).
-   * `endpoint.missing` if the server does not offer it, `introspection.malformed` if its answer is not what the
-   * standard describes, `denied.*` if it refuses, `lost.*` if no answer arrives. If a signed response is requested:
+   * `endpoint.missing` if the server does not offer it, `introspection.malformed` if its reply is not what the standard
+   * describes, `denied.*` if it refuses, `lost.*` if no reply arrives. If a signed response is requested:
    * `introspection.not_signed` if the response is not signed, and `jws.*` and `jwt.*` if it is invalid.
    * @param args.token The token.
    * @param args.tokenTypeHint The kind of token, a hint for the server.
@@ -1600,7 +1600,7 @@ export interface ExchangeOperations {
   /**
    * Requests tokens with a user's password (RFC 6749 section 4.3).
    * For servers that support nothing better: the client sees the password. Without a scope, the server grants its
-   * default. `denied.invalid_grant` for a wrong password, `lost.*` if no answer arrives.
+   * default. `denied.invalid_grant` for a wrong password, `lost.*` if no reply arrives.
    * @param args.username The user name.
    * @param args.password The password.
    * @param args.scope The scope to request.
@@ -1612,7 +1612,7 @@ export interface ExchangeOperations {
   password(args: PasswordArguments, options?: MomentOptions): Exchange<Tokens>
   /**
    * Requests a token for the client itself (RFC 6749 section 4.4).
-   * Without a scope, the server grants its default. `denied.*` if it refuses, `lost.*` if no answer arrives.
+   * Without a scope, the server grants its default. `denied.*` if it refuses, `lost.*` if no reply arrives.
    * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
@@ -1623,7 +1623,7 @@ export interface ExchangeOperations {
   /**
    * Requests a code that the user enters on another device (RFC 8628).
    * Without a scope, the server grants its default. `endpoint.missing` if the server does not offer it, `reply.shape`
-   * if its response is malformed, `denied.*` if it refuses, `lost.*` if no answer arrives.
+   * if its response is malformed, `denied.*` if it refuses, `lost.*` if no reply arrives.
    * @param args.purpose What the user agrees to, for the prompt, such as "sign in to example-cli on build-7".
    * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -1655,7 +1655,7 @@ export interface ExchangeOperations {
    * one at a time. The request is signed if the client signs its requests and the server supports that.
    * `ciba.duplicate_request` while the same request is pending (RFC 10027 section 6.1.15), other `ciba.*` for an
    * invalid request, `endpoint.missing` if the server does not offer it, `client_auth.required` for a public client,
-   * `denied.*` if it refuses, `lost.*` if no answer arrives.
+   * `denied.*` if it refuses, `lost.*` if no reply arrives.
    * @param args.loginHint The user's name at the server.
    * @param args.loginHintToken A token of another party that identifies the user.
    * @param args.idTokenHint An earlier ID token of the user from this server.
@@ -1722,7 +1722,7 @@ export interface ExchangeOperations {
    * token is in the member issued_token_type of the tokens' other members; a token whose token_type is N_A is not an
    * access token.
    * `token_exchange.malformed` for an invalid request, `denied.invalid_target` for a resource or audience that the
-   * server does not know, other `denied.*` if it refuses, `lost.*` if no answer arrives.
+   * server does not know, other `denied.*` if it refuses, `lost.*` if no reply arrives.
    * @param args.subjectToken The token to exchange.
    * @param args.subjectTokenType The type of the subject token: access_token, refresh_token, id_token, saml1, saml2,
    * jwt, id-jag, or any URI.
@@ -1740,7 +1740,7 @@ export interface ExchangeOperations {
   /**
    * Requests tokens with a JWT assertion of another party (RFC 7523 section 2.1).
    * `client_auth.assertion_malformed` if the assertion is malformed, `denied.invalid_grant` if the server does not
-   * accept it, `lost.*` if no answer arrives.
+   * accept it, `lost.*` if no reply arrives.
    * @param args.assertion The JWT.
    * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -1751,7 +1751,7 @@ export interface ExchangeOperations {
   jwtBearer(args: JwtBearerArguments, options?: MomentOptions): Exchange<Tokens>
   /**
    * Requests tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
-   * `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no answer arrives.
+   * `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no reply arrives.
    * @param args.assertion The assertion, as XML.
    * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -1765,7 +1765,7 @@ export interface ExchangeOperations {
    * A preset knows what the server's documentation demands: the audience, the lifetime, the algorithms, and the claims
    * that must be passed; the scope is a claim where it has to be one.
    * `key.*` for a key that cannot sign it, `assertion.claim` for claims that are missing or must not be set,
-   * `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no answer arrives.
+   * `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no reply arrives.
    * @param args.key The private key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK.
    * @param args.passphrase The passphrase of the key.
    * @param args.alg The algorithm; by default, one that suits the key.
@@ -1787,7 +1787,7 @@ export interface ExchangeOperations {
    * Requests tokens with an extension grant (RFC 6749 section 4.5).
    * `grant.not_an_extension` for a grant type that is neither a URI nor described by the server's preset,
    * `form.reserved_parameter` for a parameter name that the protocol uses, `form.*` for parameters that do not fit the
-   * description, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no answer
+   * description, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no reply
    * arrives.
    * @param args.grantType The grant type: an absolute URI, or the name of one that the server's preset describes.
    * @param args.parameters The parameters of the grant. A name may occur several times.
@@ -1937,7 +1937,7 @@ export interface ExchangeOperations {
    * `client_metadata.*` for contradictions. `endpoint.missing` if the server does not offer it,
    * `denied.invalid_redirect_uri`, `denied.invalid_client_metadata` and other `denied.*` if it refuses,
    * `registration.malformed` if its response is malformed, `registration.redirect_uri` if it registered a redirect URI
-   * that was not requested, `lost.*` if no answer arrives: then a client may have been registered anyway.
+   * that was not requested, `lost.*` if no reply arrives: then a client may have been registered anyway.
    * @param args.metadata The client metadata, by its registered names (section 2): `redirect_uris`,
    * `token_endpoint_auth_method`, `grant_types`, `client_name` and so on.
    * @param args.initialAccessToken The initial access token, if the server requires one.
@@ -1948,7 +1948,7 @@ export interface ExchangeOperations {
    * Store the result in place of the stored client: the server may have changed the registration access token, the
    * secret, or anything else. `registration.not_managed` if the server issued the client no such token, `stored.issuer`
    * for a client of another server, `denied.invalid_token` if the server no longer knows the client,
-   * `registration.malformed` if its response is malformed, `lost.*` if no answer arrives.
+   * `registration.malformed` if its response is malformed, `lost.*` if no reply arrives.
    * @param args.registered The client, as it was `stored`.
    */
   readRegistration(args: ReadRegistrationArguments, options?: MomentOptions): Exchange<RegisteredClient>
@@ -1965,7 +1965,7 @@ export interface ExchangeOperations {
   /**
    * Deletes a client at the server, with its grants and tokens (RFC 7592 section 2.3).
    * Delete the stored client, too: it is no longer valid. `registration.not_managed`, `stored.issuer` and `denied.*` as
-   * for `readRegistration`, `lost.*` if no answer arrives.
+   * for `readRegistration`, `lost.*` if no reply arrives.
    * @param args.registered The client, as it was `stored`.
    */
   deleteRegistration(args: DeleteRegistrationArguments, options?: MomentOptions): Exchange<void>
@@ -1974,7 +1974,7 @@ export interface ExchangeOperations {
    * Nothing of the client is sent. `resource_metadata.url` if a challenge names a URL that is not on the resource's own
    * origin, `resource_metadata.resource` if the response is about another resource, `resource_metadata.*` and `reply.*`
    * if it is malformed, `resource.syntax` for an invalid resource identifier, `denied.*` if there is no metadata,
-   * `lost.*` if no answer arrives.
+   * `lost.*` if no reply arrives.
    * @param args.resource The identifier of the resource: the https URL at which it is used.
    * @param args.challenges The `WWW-Authenticate` values of the resource's response, which may name the URL of the
    * metadata.
@@ -1992,8 +1992,8 @@ export interface ExchangeOperations {
    * otherwise, and the issuer's metadata should also be fetched only from public addresses. Create a client of the
    * issuer only if you accept users who sign in there. `webfinger.identifier` for an identifier that names no host to
    * ask, `webfinger.no_issuer` if that host names no issuer, `webfinger.issuer` if it is not an https URL,
-   * `webfinger.subject` if the answer is about another user, `webfinger.malformed` and `reply.*` if it is not what the
-   * standard describes, `denied.*` if the host refuses, `lost.*` if no answer arrives.
+   * `webfinger.subject` if the response is about another user, `webfinger.malformed` and `reply.*` if it is not what
+   * the standard describes, `denied.*` if the host refuses, `lost.*` if no reply arrives.
    * @param args.identifier Something like an e-mail address, a host with or without a port, or an https URL.
    */
   discoverIssuer(args: DiscoverIssuerArguments, options?: MomentOptions): Exchange<DiscoveredIssuer>

@@ -5,6 +5,7 @@
 const { checkUnicode } = require('./unicode.cjs')
 const { SITE_SETTINGS } = require('./web/settings-table.cjs')
 
+// Groups of options that several calls share.
 const REQUEST = ['scope', 'resource', 'audience', 'extra', 'authorizationDetails']
 const CALL = ['signal', 'timeoutMs']
 const TRANSPORT = ['network', 'fetch', 'send']
@@ -26,8 +27,8 @@ const CLIENT = [
 const CONFIGURED = [...CLIENT, 'env', 'transport', 'signal']
 
 const PROVIDER = ['title', 'scope', 'identity', 'parameters', 'callback', 'responseMode', 'apiOrigins', 'tenant', 'registered', 'userinfo', 'logoutMaxAgeWithoutExpiry']
-const PLAIN = SITE_SETTINGS.map(({ name }) => name).filter((name) => name !== 'baseUrl')
-const SETTINGS = ['store', 'access', 'admit', 'errorPage', 'log', 'signedOut', 'rootPath', 'provider', 'network', ...PLAIN]
+const PLAIN_SITE_SETTINGS = SITE_SETTINGS.map(({ name }) => name).filter((name) => name !== 'baseUrl')
+const SETTINGS = ['store', 'access', 'admit', 'errorPage', 'log', 'signedOut', 'rootPath', 'provider', 'network', ...PLAIN_SITE_SETTINGS]
 const END_SESSION = ['idTokenHint', 'logoutHint', 'postLogoutRedirectUri', 'state', 'uiLocales']
 
 const OPTIONS = {
@@ -108,9 +109,9 @@ const API_ONLY = API.filter((name) => !['onRateLimit', 'longestWaitMs'].includes
 
 /** The Levenshtein distance between two names. */
 function editDistance(a, b) {
-  let row = Array.from({ length: b.length + 1 }, (_, at) => at)
-  for (const [at, letter] of [...a].entries()) {
-    const next = [at + 1]
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (const [index, letter] of [...a].entries()) {
+    const next = [index + 1]
     for (const [column, otherLetter] of [...b].entries()) {
       next.push(Math.min(next[column] + 1, row[column + 1] + 1, row[column] + (letter === otherLetter ? 0 : 1)))
     }
@@ -132,8 +133,8 @@ function refuseUnknown(names, options, kind = 'option') {
   const unknown = Object.keys(options).find((name) => !names.includes(name))
   if (unknown === undefined) return options
   const suggestion = nearestName(unknown, names)
-  const instead = suggestion === undefined ? `there ${names.length > 1 ? 'are' : 'is'} ${names.join(', ')}` : `perhaps ${suggestion}`
-  throw new TypeError(`${unknown.slice(0, 64)}: there is no such ${kind}; ${instead}`)
+  const hint = suggestion === undefined ? `there ${names.length > 1 ? 'are' : 'is'} ${names.join(', ')}` : `perhaps ${suggestion}`
+  throw new TypeError(`${unknown.slice(0, 64)}: there is no such ${kind}; ${hint}`)
 }
 
 /** Returns the given options unchanged, after checking that this call accepts them. */

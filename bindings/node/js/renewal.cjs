@@ -9,25 +9,28 @@ const { kindError } = require('./kinds.cjs')
 const { checkOptions } = require('./options.cjs')
 
 /** The longest time that a store call may take, in milliseconds. */
-const MAX_WAIT = 30_000
+const MAX_STORE_CALL_MS = 30_000
 
 /** Events of grants, for subscribers: `{ grant, what, error, ms }`, without secrets. */
 const channel = channelOf('oauth-core:grant')
 
-/** The renewals under way. */
-const flights = new WeakMap()
+/** The renewal under way of each keeper, as a promise of its tokens. */
+const runningRenewals = new WeakMap()
 
-/**
- * The last published state of each grant that has failed or ended; the keepers that are retrying a save; the renewals
- * and retried saves that a drain waits for.
- */
+/** The last published state of each grant that has failed or ended. */
 const publishedStanding = new WeakMap()
+
+/** The keepers that are retrying a save. */
 const retrying = new WeakSet()
+
+/** The renewals and retried saves that a drain waits for. */
 const atWork = new Set()
 
-/** The keepers whose upkeep is scheduled; and the longest timer in milliseconds: timers ignore changes of the wall clock. */
+/** The keepers whose upkeep is scheduled. */
 const scheduled = new WeakSet()
-const LONGEST_SLEEP = 3_600_000
+
+/** The longest timer: timers ignore changes of the wall clock, so it is checked at least this often. */
+const LONGEST_TIMER_MS = 3_600_000
 
 /** Ignores a rejection: no caller may be waiting for a renewal, or for the next attempt to save its tokens. */
 const ignoreRejection = () => {}
@@ -39,56 +42,57 @@ const ignoreRejection = () => {}
  */
 async function freshTokens(keeper, refused, job) {
   const decision = job.isAlone ? keeper.askAlone(refused) : keeper.ask(refused)
-  const flight = renewalUnderWay(keeper, decision, job)
-  if (!flight && !scheduled.has(keeper)) scheduleUpkeep(keeper, job)
+  const running = renewalUnderWay(keeper, decision, job)
+  if (!running && !scheduled.has(keeper)) scheduleUpkeep(keeper, job)
   if (decision.tokens) return decision.tokens
-  if (!flight) throw new Error('a different driver is renewing this keeper')
-  return flight
+  if (!running) throw new Error('a different driver is renewing this keeper')
+  return running
 }
 
 /** The renewal under way. Starts one if the keeper decided to renew. */
 function renewalUnderWay(keeper, { kind, renewal }, job) {
   if (kind === 'renew' || kind === 'use_and_renew') startRenewal(keeper, job, renewal)
-  return flights.get(keeper)
+  return runningRenewals.get(keeper)
 }
 
 /** The renewal of a grant that is under way, if there is one. */
 function renewalOf(keeper) {
-  return flights.get(keeper)
+  return runningRenewals.get(keeper)
 }
 
+/** Starts a renewal; afterwards, unsaved tokens are saved again, and upkeep is scheduled. */
 function startRenewal(keeper, job, renewal) {
   const worker = { keeper, job }
   atWork.add(worker)
-  const flight = runRenewal(keeper, job, renewal, () => {
+  const running = runRenewal(keeper, job, renewal, () => {
     atWork.delete(worker)
     // The next renewal may have begun while `onTokens` of this one was running.
-    if (flights.get(keeper) === flight) flights.delete(keeper)
+    if (runningRenewals.get(keeper) === running) runningRenewals.delete(keeper)
     retrySave(keeper, job).catch(ignoreRejection)
     scheduleUpkeep(keeper, job)
   })
-  flight.catch(ignoreRejection)
-  flights.set(keeper, flight)
-  return flight
+  running.catch(ignoreRejection)
+  runningRenewals.set(keeper, running)
+  return running
 }
 
 /** The upkeep timers of keepers. */
-const alarms = new WeakMap()
+const upkeepTimers = new WeakMap()
 
 /** Schedules the upkeep of a grant whose token no caller requests. The timer does not keep an unused source in memory. */
 function scheduleUpkeep(keeper, job) {
   scheduled.add(keeper)
-  clearTimeout(alarms.get(keeper))
+  clearTimeout(upkeepTimers.get(keeper))
   const ms = keeper.upkeepAfter
   if (ms === undefined) return
   const [keeperRef, work] = [new WeakRef(keeper), new WeakRef(job)]
-  const alarm = setTimeout(() => {
+  const timer = setTimeout(() => {
     const [keeper, job] = [keeperRef.deref(), work.deref()]
     if (keeper && job) runUpkeep(keeper, job)
-  }, Math.min(ms, LONGEST_SLEEP))
-  // Lets the process exit meanwhile.
-  idle(alarm)
-  alarms.set(keeper, alarm)
+  }, Math.min(ms, LONGEST_TIMER_MS))
+  // The timer does not keep the process running.
+  idle(timer)
+  upkeepTimers.set(keeper, timer)
 }
 
 /** Carries out the upkeep that is due, and returns the renewal, if one was started. */
@@ -248,7 +252,7 @@ async function drainKeepers(isDraining, options) {
   checkLimit(timeoutMs)
   const ended = async () => {
     for (;;) {
-      const remaining = [...atWork].filter(({ keeper }) => isDraining(keeper) && (flights.has(keeper) || !keeper.isStored))
+      const remaining = [...atWork].filter(({ keeper }) => isDraining(keeper) && (runningRenewals.has(keeper) || !keeper.isStored))
       if (remaining.length === 0) return
       await Promise.all(remaining.map(({ keeper, job }) => drainKeeper(keeper, job)))
     }
@@ -256,9 +260,10 @@ async function drainKeepers(isDraining, options) {
   await waitFor(ended(), { signal, timeoutMs })
 }
 
+/** Finishes the renewal of one keeper, and stores its tokens. */
 async function drainKeeper(keeper, job) {
   keeper.drain()
-  await flights.get(keeper)?.catch(() => {})
+  await runningRenewals.get(keeper)?.catch(() => {})
   if (!keeper.isStored && keeper.saveAgain()) await startRenewal(keeper, job).catch(() => {})
   // `retrySave` may be waiting between attempts, and a failed save needs a pause as well.
   await pause(keeper.isStored ? 0 : 50)
@@ -326,10 +331,11 @@ const tasks = {
 
 const isVersion = (value) => Number.isSafeInteger(value) && value > 0
 
+/** The result of a store call, or an error if the store does not answer in time. */
 function withinStoreTimeout(storeCall) {
   let timer
   const late = new Promise((_, fail) => {
-    timer = setTimeout(() => fail(new DOMException('the store did not answer in time', 'TimeoutError')), MAX_WAIT)
+    timer = setTimeout(() => fail(new DOMException('the store did not answer in time', 'TimeoutError')), MAX_STORE_CALL_MS)
   })
   return Promise.race([storeCall, late]).finally(() => clearTimeout(timer))
 }

@@ -63,7 +63,7 @@ async function addStepUp(store, key, added, makeRoom) {
     if (listed.length >= LISTED) await makeRoom()
     else if (await saveList(store, name, [...listed, added], entry)) return
   }
-  throw waitTimeoutError('others keep saving the record')
+  throw waitTimeoutError('other workers keep saving the record')
 }
 
 /**
@@ -80,7 +80,7 @@ async function endBeside(store, key, endSome, clear) {
     if (ended.length === 0 && listed.length > 0) return
     if (await saveList(store, name, listed.filter((stepUp) => !ended.includes(stepUp)), entry)) return
   }
-  throw waitTimeoutError('others keep saving the record')
+  throw waitTimeoutError('other workers keep saving the record')
 }
 
 /** What is stored of a grant: nothing, what cannot be read, or the login from which its tokens come. */

@@ -67,7 +67,7 @@ class NativeStore {
 
   /** The keys of at most `limit` records that were due before this time, longest due first. */
   async due(before, limit) {
-    if (!Number.isSafeInteger(limit) || limit < 0) throw new TypeError('limit must be an integer')
+    if (!Number.isSafeInteger(limit) || limit < 0) throw new TypeError('limit must be an integer of 0 or more')
     const ms = unixMillis(before)
     return (await callNativeStore(this, (store) => store.due(ms, Math.min(limit, 2 ** 32 - 1)))).keys
   }
@@ -146,7 +146,7 @@ class RedisStore extends NativeStore {
     const text = textOrUrl(url, 'url')
     checkLimit(timeoutMs)
     if (replicas !== undefined && !(Number.isSafeInteger(replicas) && replicas >= 0)) {
-      throw new TypeError('replicas must be an integer')
+      throw new TypeError('replicas must be an integer of 0 or more')
     }
     super(() => native.NativeStore.redis(text, prefix, timeoutMs, replicas))
   }

@@ -232,7 +232,7 @@ impl NativeCall {
     ) -> Result<NativeCallStep> {
         let call = self.0.as_mut().ok_or_else(|| fail(Misuse::Over.into()))?;
         let at = Clock::system().map_err(fail)?;
-        answer(call, &at).and_then(step).map_err(fail)
+        answer(call, &at).and_then(step_to_js).map_err(fail)
     }
 }
 
@@ -251,23 +251,23 @@ fn owner(name: &str) -> Result<TokenOwner> {
     }
 }
 
-fn step(step: CallStep) -> std::result::Result<NativeCallStep, Error> {
-    let of = |kind| NativeCallStep {
+fn step_to_js(step: CallStep) -> std::result::Result<NativeCallStep, Error> {
+    let step_of_kind = |kind| NativeCallStep {
         kind,
         ..NativeCallStep::default()
     };
     Ok(match step {
         CallStep::Wait(pause) => NativeCallStep {
             ms: Some(pause.as_secs_f64() * 1000.0),
-            ..of("wait")
+            ..step_of_kind("wait")
         },
         CallStep::Token(owner) => NativeCallStep {
             owner: Some(owner),
-            ..of("token")
+            ..step_of_kind("token")
         },
         CallStep::Renew(owner) => NativeCallStep {
             owner: Some(owner),
-            ..of("renew")
+            ..step_of_kind("renew")
         },
         CallStep::Send {
             url,
@@ -277,21 +277,21 @@ fn step(step: CallStep) -> std::result::Result<NativeCallStep, Error> {
             url: Some(url),
             authorization,
             dpop,
-            ..of("send")
+            ..step_of_kind("send")
         },
         CallStep::StepUp(owner) => NativeCallStep {
             owner: Some(owner),
-            ..of("step_up")
+            ..step_of_kind("step_up")
         },
         CallStep::Peek(limit) => NativeCallStep {
             limit: u32::try_from(limit).ok(),
-            ..of("peek")
+            ..step_of_kind("peek")
         },
-        CallStep::Done => of("done"),
-        CallStep::DoneRefused => of("done_refused"),
+        CallStep::Done => step_of_kind("done"),
+        CallStep::DoneRefused => step_of_kind("done_refused"),
         CallStep::Sign(job) => NativeCallStep {
             signer: Some(NativeSigner::of(&job).ok_or(Misuse::KeyMissing)?),
-            ..of("sign")
+            ..step_of_kind("sign")
         },
     })
 }

@@ -249,10 +249,10 @@ impl NativeClient {
         ask: Array<'_>,
     ) -> Result<NativeTokens> {
         let request = token_request(&ask)?;
-        let made = self
+        let tokens = self
             .0
             .tokens_from_refresh_token(Secret::new(refresh_token), &request);
-        Ok(NativeTokens(Arc::new(made.map_err(fail)?)))
+        Ok(NativeTokens(Arc::new(tokens.map_err(fail)?)))
     }
 
     /// The keeper of one grant: the client's own, or a user's.

@@ -121,12 +121,12 @@ impl NativeAssertion {
                         })
                     }
                 };
-                let named = self.client_id.as_deref();
+                let client_id = self.client_id.as_deref();
                 if let Some(exchanged) = self.exchange_audience {
-                    let named = named
+                    let client_id = client_id
                         .map(|name| client_id_parameter(Some(name)))
                         .transpose()?;
-                    return Ok(Auth::exchanging(token, exchanged, audience, named));
+                    return Ok(Auth::exchanging(token, exchanged, audience, client_id));
                 }
                 let mut assertion = FederatedAssertion::from_workload_token(token);
                 assertion = assertion.profile(match self.profile.as_deref() {
@@ -134,7 +134,7 @@ impl NativeAssertion {
                     Some("spiffe_jwt") => AssertionProfile::SpiffeJwt,
                     Some(_) => return Err(invalid("profile must be jwt or spiffe_jwt")),
                 });
-                assertion = assertion.client_id(client_id_parameter(named)?);
+                assertion = assertion.client_id(client_id_parameter(client_id)?);
                 if let Some(audience) = audience {
                     assertion = assertion.audience(audience);
                 }

@@ -29,7 +29,7 @@ use crate::client_auth::{NativeAssertion, NativeKeyUse, auth};
 use crate::dpop::NativeDpopKey;
 use crate::error::{fail, invalid};
 use crate::js_callbacks::{Handler, JsImplementation, NativeAsk, NativeReply, ask};
-use crate::network::{NativeNetwork, over};
+use crate::network::{NativeNetwork, driver_for};
 use crate::runtime::{millis, promise, runtime};
 use crate::server::transport;
 use crate::tokens::NativeTokens;
@@ -141,7 +141,7 @@ impl NativeConnection {
             metadata_challenge: MetadataChallenge::default(),
         };
         let request = connect.to_core().map_err(fail)?;
-        let mut connection = ResourceConnection::new(over(network)?, request)
+        let mut connection = ResourceConnection::new(driver_for(network)?, request)
             .sign_in_timeout(millis(options.patience_ms))
             .client_auth_at(auth.at_any())
             .proofs(connect.proofs.clone())

@@ -20,11 +20,11 @@ impl NativeDpopKey {
     #[napi(ts_return_type = "Promise<NativeDpopKey>")]
     pub fn generate(env: &Env, alg: String) -> Result<Object<'_>> {
         promise(env, async move {
-            let made = runtime()?.spawn_blocking(move || DpopKey::generate(&alg));
-            let made = made
+            let generation = runtime()?.spawn_blocking(move || DpopKey::generate(&alg));
+            let generated = generation
                 .await
                 .map_err(|_| overdue("the key was not generated"))?;
-            made.map(Self)
+            generated.map(Self)
         })
     }
 

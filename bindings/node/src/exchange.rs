@@ -90,7 +90,7 @@ impl NativeExchange {
         let exchange = self.exchange.as_mut();
         let exchange = exchange.ok_or_else(|| fail(Misuse::Over.into()))?;
         // Kept after its end: the exchange itself refuses further input, with an error that names its endpoint.
-        step(answer(exchange, &moment(at)?).map_err(fail)?)
+        step_to_js(answer(exchange, &moment(at)?).map_err(fail)?)
     }
 }
 
@@ -204,7 +204,7 @@ impl NativeExchange {
                 () = stop.cancelled() => return Err(overdue("the caller gave up")),
                 () = elapsed(total_timeout) => return Err(late()),
             };
-            Ok(done(record))
+            Ok(done_outcome(record))
         })
     }
 
@@ -244,7 +244,7 @@ async fn elapsed(limit: Option<f64>) {
     }
 }
 
-fn step(turn: ErasedStep) -> Result<NativeStep> {
+fn step_to_js(turn: ErasedStep) -> Result<NativeStep> {
     Ok(match turn {
         ErasedStep::Send(request) => Either4::A(text(&request)?),
         ErasedStep::Sleep(pause) => Either4::B(pause.as_secs_f64() * 1000.0),
@@ -256,7 +256,7 @@ fn step(turn: ErasedStep) -> Result<NativeStep> {
         }),
         // Natively, exchanges verify signatures themselves.
         ErasedStep::Verify(_) => return Err(fail(Misuse::OutOfOrder.into())),
-        ErasedStep::Done(record) => Either4::D(done(record)),
+        ErasedStep::Done(record) => Either4::D(done_outcome(record)),
     })
 }
 
@@ -292,12 +292,12 @@ pub(crate) fn begun(exchange: ErasedExchange) -> Result<NativeBegun> {
     let first = guarded(|| exchange.at_once(&at))?;
     Ok(match first.map_err(fail)? {
         ControlFlow::Break(Record::Plain(_, members)) => Either3::A(value::members(&members)),
-        ControlFlow::Break(record) => Either3::B(done(record)),
+        ControlFlow::Break(record) => Either3::B(done_outcome(record)),
         ControlFlow::Continue(exchange) => Either3::C(NativeExchange::new(exchange)),
     })
 }
 
-fn done(record: Record) -> NativeOutcome {
+fn done_outcome(record: Record) -> NativeOutcome {
     let mut end = NativeOutcome::default();
     match record {
         Record::Tokens(tokens) => end.tokens = Some(token_texts(&tokens)),

@@ -133,11 +133,11 @@ pub(crate) struct NativeSummary {
 pub(crate) fn outline(record: String) -> Result<NativeSummary> {
     let summary = GrantSummary::read(&Secret::new(record)).map_err(fail)?;
     let parameters = &summary.id.token_request;
-    let named = |name| {
+    let values_of = |name| {
         let values = parameters.values_of(name);
         values.map(|value| value.expose().clone()).collect()
     };
-    let (resource, audience) = (named("resource"), named("audience"));
+    let (resource, audience) = (values_of("resource"), values_of("audience"));
     let extra = parameters.without(&["resource", "audience"]);
     Ok(NativeSummary {
         issuer: summary.issuer,

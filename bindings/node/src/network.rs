@@ -88,7 +88,7 @@ impl Network {
 }
 
 /// The driver of this network, or of the system's.
-pub(crate) fn over(network: Option<&NativeNetwork>) -> Result<Driver> {
+pub(crate) fn driver_for(network: Option<&NativeNetwork>) -> Result<Driver> {
     let driver = match network {
         Some(network) => network.0.driver(None),
         None => runtime::driver(None),

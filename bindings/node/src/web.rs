@@ -17,7 +17,7 @@ use crate::client::NativeClient;
 use crate::error::{fail, invalid};
 use crate::js_callbacks::{Handler, JsImplementation};
 use crate::keys::NativeKey;
-use crate::network::{NativeNetwork, over};
+use crate::network::{NativeNetwork, driver_for};
 use crate::web_visit::NativeSite;
 
 /// The builder of a site.
@@ -57,13 +57,13 @@ impl NativeSiteSetup {
     /// Adds a provider with this client; its settings are JSON.
     #[napi]
     pub fn provider(&mut self, client: &NativeClient, settings: String) -> Result<()> {
-        self.take(Some(client.facade().core().clone()), &settings)
+        self.add_provider(Some(client.facade().core().clone()), &settings)
     }
 
     /// Adds a provider whose client is requested from the application when it is first needed.
     #[napi]
     pub fn later(&mut self, settings: String) -> Result<()> {
-        self.take(None, &settings)
+        self.add_provider(None, &settings)
     }
 
     /// Creates the site with these settings, a JSON object. Sessions are kept in the store if there is one, otherwise in cookies.
@@ -86,7 +86,8 @@ impl NativeSiteSetup {
             storage,
         );
         let site = Site::new(config.map_err(refused)?).map_err(fail)?;
-        let host = host(site, over(network)?, store.map(NativeStore::shared)).map_err(fail)?;
+        let host =
+            host(site, driver_for(network)?, store.map(NativeStore::shared)).map_err(fail)?;
         let admit = admit.map(|admit| JsImplementation::new("admit function", &admit));
         Ok(NativeSite::new(host, admit.transpose()?.map(Arc::new)))
     }
@@ -98,7 +99,7 @@ impl NativeSiteSetup {
         self.providers.last().cloned()
     }
 
-    fn take(&mut self, client: Option<Client>, settings: &str) -> Result<()> {
+    fn add_provider(&mut self, client: Option<Client>, settings: &str) -> Result<()> {
         // The error of serde is dropped, because it quotes its input.
         let settings: ProviderSettings = serde_json::from_str(settings)
             .map_err(|_| invalid("a setting of a provider has the wrong type"))?;

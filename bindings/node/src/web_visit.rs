@@ -167,7 +167,8 @@ impl NativeSite {
             "signed_in" => Access::SignedIn,
             _ => return Err(invalid("access must be open, silent or signed_in")),
         };
-        let (id, need) = (visit_request.id, visit_request.need.map(need).transpose()?);
+        let id = visit_request.id;
+        let need = visit_request.need.map(page_requirements).transpose()?;
         let request = Request {
             method: Method::from_bytes(visit_request.method.as_bytes())
                 .map_err(|_| invalid("method is not a valid HTTP method"))?,
@@ -189,10 +190,10 @@ impl NativeSite {
         at_once_or_promise(env, async move {
             let outcome = host.drive(visit).await?;
             // Without a decision of the application, this is an error rather than a refusal.
-            if let Some(error) = taken(&failure) {
+            if let Some(error) = take(&failure) {
                 return Err(error);
             }
-            Ok(compact(native_visit(&host, seen, outcome, taken(&notes))))
+            Ok(compact(native_visit(&host, seen, outcome, take(&notes))))
         })
     }
 
@@ -297,7 +298,7 @@ pub(crate) async fn client(
     })
 }
 
-fn taken<T: Default>(shared: &Mutex<T>) -> T {
+fn take<T: Default>(shared: &Mutex<T>) -> T {
     std::mem::take(&mut shared.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
@@ -353,16 +354,16 @@ fn json(value: &impl serde::Serialize) -> std::result::Result<String, Error> {
         .map_err(|error| Error::from(Misuse::Setup).caused_by(Cause::unsent(error)))
 }
 
-fn need(input: NativeWebNeed) -> Result<PageRequirements> {
-    let mut need = PageRequirements::acr(input.acr.unwrap_or_default());
-    need.scope = input.scope.unwrap_or_default();
-    need.tenant = input.tenant;
-    need.max_age = match input.max_age {
+fn page_requirements(input: NativeWebNeed) -> Result<PageRequirements> {
+    let mut requirements = PageRequirements::acr(input.acr.unwrap_or_default());
+    requirements.scope = input.scope.unwrap_or_default();
+    requirements.tenant = input.tenant;
+    requirements.max_age = match input.max_age {
         None => None,
         Some(age) if age.is_finite() && age >= 0.0 => Some(age as u64),
         Some(_) => return Err(invalid("maxAge must be a number of seconds")),
     };
-    Ok(need)
+    Ok(requirements)
 }
 
 /// Parses header fields. Malformed ones are dropped: no browser sends them, and Node.js would not have accepted them.

@@ -10,20 +10,20 @@ import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { mcpServer, root, twins } from './helper.mjs'
 
-/** The JavaScript of a page. What is marked otherwise is not ours to run. */
+/** The JavaScript examples of a page. Code in other languages is not run. */
 export function examples(page) {
   return [...readFileSync(page, 'utf8').matchAll(/^```js\n([^]*?)^```$/gm)].map(([, code]) => code)
 }
 
-/** What an example says that it prints: the comment behind each `console.log`. */
+/** The output that an example promises: the comment after each `console.log`. */
 export function promised(code) {
   return [...code.matchAll(/^ *console\.log\(.*\) \/\/ (.+)$/gm)].map(([, text]) => text)
 }
 
 const visit = `const visit = async (url) => (await fetch(url, { redirect: 'manual' })).headers.get('location')`
-/** What permits a third-party server on this machine. */
+/** The options that permit a third-party server on this machine. */
 const onThisMachine = "transport: 'loopback_http', network: new (await import('oauth-core')).Network({ addresses: 'any' }),"
-/** Where a module of the tools of the tests is. */
+/** The URL of a module of the tests' tools. */
 const resolved = (name) => pathToFileURL(createRequire(path.join(root, 'tests/mcp/typescript/package.json')).resolve(name))
 /** A headless browser, opened as the system would open it. */
 const opener = `#!${process.execPath}
@@ -36,7 +36,7 @@ async function visit(here) {
 visit(process.argv[2])
 `
 
-/** The twins, and what runs an example against them: it gives what was printed. */
+/** Starts the twins, and returns a function that runs an example against them and returns its output. */
 export async function stage() {
   const { generic, uservoice, usertesting, 'usertesting-apps': portal, socios, fapi } = await twins()
   const systems = { uservoice, usertesting, 'usertesting-apps': portal, socios }
@@ -65,12 +65,12 @@ export async function stage() {
     ISSUER: generic.base,
     CLIENT_ID: twinClients.generic.clientId,
     CLIENT_SECRET: twinClients.generic.clientSecret,
-    // Whoever looks at it sees the opener above.
+    // With a display, the system opens URLs with the opener above.
     DISPLAY: ':1',
   }
   let runs = 0
 
-  /** Runs it as it stands, but for where the systems are. */
+  /** Runs an example unchanged, except for the URLs of the systems. */
   async function ran(code, more = {}) {
     const place = path.join(folder, String((runs += 1)))
     let script = code
@@ -90,7 +90,7 @@ export async function stage() {
       .replaceAll("origins: ['https://bank.example']", `origins: ['${fapi.base}']`)
       .replaceAll(/providerFile\(file, \{/g, `providerFile(file, { loopback: '${generic.base}',`)
     if (/mcp/i.test(script)) {
-      // One for each: it ends with the test that has started it.
+      // One server per example: it ends with the test that started it.
       const mcp = await mcpServer('typescript')
       more = { ...more, MCP_URL: mcp.url }
       script = script

@@ -20,8 +20,8 @@ function check(error, kind, code) {
   assert.deepEqual([error.kind, error.code, error.name], [kind, code, kinds[kind].name])
 }
 
-/** Answers every request alike. */
-function always(status, headers, body) {
+/** A server that sends the same response to every request. */
+function serverReplying(status, headers, body) {
   return listen((request, response) => {
     request.resume()
     response.writeHead(status, headers)
@@ -143,7 +143,7 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: customFet
         seen += 1
         response.end()
       })
-      const ownClient = at(await always(status, { location: `${second}/token` }, ''))
+      const ownClient = at(await serverReplying(status, { location: `${second}/token` }, ''))
       check(await rejection(ownClient.clientCredentials().token()), 'malformed', 'reply.redirect')
       assert.equal(seen, 0)
     })
@@ -166,16 +166,16 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: customFet
     })
     check(await rejection(at(endless).clientCredentials().token()), 'malformed', 'reply.too_large')
     assert.ok(sent < 16 << 20, `${sent} bytes were sent`)
-    const announced = await always(200, { 'content-type': 'application/json', 'content-length': 50 << 20 }, '{')
+    const announced = await serverReplying(200, { 'content-type': 'application/json', 'content-length': 50 << 20 }, '{')
     check(await rejection(at(announced).clientCredentials().token()), 'malformed', 'reply.too_large')
   })
 
   test(`a refused connection and a lost response are reported: ${transport}`, async () => {
-    const door = createServer().listen(0, '127.0.0.1')
-    await once(door, 'listening')
-    const { port } = door.address()
-    door.close()
-    await once(door, 'close')
+    const closedServer = createServer().listen(0, '127.0.0.1')
+    await once(closedServer, 'listening')
+    const { port } = closedServer.address()
+    closedServer.close()
+    await once(closedServer, 'close')
     const connectionError = await rejection(at(`http://127.0.0.1:${port}`).clientCredentials().token())
     check(connectionError, 'lost', 'lost.connect')
     assert.equal(connectionError.url, `http://127.0.0.1:${port}/token`)
@@ -203,7 +203,7 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: customFet
 
   test(`error responses are reported without secrets and control characters: ${transport}`, async () => {
     const body = JSON.stringify({ error: 'invalid_scope', error_description: `no \u001b[31m ${clientSecret}`, hint: 'h' })
-    const ownClient = at(await always(400, { 'content-type': 'application/json' }, body))
+    const ownClient = at(await serverReplying(400, { 'content-type': 'application/json' }, body))
     const error = await rejection(ownClient.clientCredentials().token())
     check(error, 'denied', 'denied.invalid_scope')
     assert.deepEqual([error.status, error.error, error.endpoint, error.advice], [400, 'invalid_scope', 'token', 'give_up'])
@@ -213,7 +213,7 @@ for (const [transport, options] of Object.entries({ native: {}, fetch: customFet
 
   test(`metadata of another issuer is rejected: ${transport}`, async () => {
     const metadata = JSON.stringify({ issuer: 'https://evil.example', token_endpoint: 'https://evil.example/t' })
-    const base = await always(200, { 'content-type': 'application/json' }, metadata)
+    const base = await serverReplying(200, { 'content-type': 'application/json' }, metadata)
     const found = discover(base, { transport: 'loopback_http', ...options })
     check(await rejection(found), 'untrusted', 'metadata.issuer')
   })

@@ -12,14 +12,14 @@ const client = new Client(server, { clientId, clientAuth: 'none' })
 
 /** A headless browser. */
 const browse = (url) => { fetch(url).then((reply) => reply.text()) }
-/** Where a browser ends that cannot reach this machine. */
-const ended = async (url) => (await fetch(url, { redirect: 'manual' })).headers.get('location')
+/** The callback URL that a browser shows if it cannot reach this machine. */
+const callbackOf = async (url) => (await fetch(url, { redirect: 'manual' })).headers.get('location')
 
 async function freePort() {
-  const taken = createServer()
-  await new Promise((done) => taken.listen(0, '127.0.0.1', done))
-  const { port } = taken.address()
-  await new Promise((done) => taken.close(done))
+  const socket = createServer()
+  await new Promise((done) => socket.listen(0, '127.0.0.1', done))
+  const { port } = socket.address()
+  await new Promise((done) => socket.close(done))
   return port
 }
 
@@ -32,18 +32,18 @@ test('a login listens at the configured port, path or redirect URI', async () =>
     [{ path: '/signed-in' }, (uri) => uri.endsWith('/signed-in')],
     [{ redirectUri }, (uri) => uri === redirectUri],
   ]
-  for (const [options, isWanted] of expected) {
+  for (const [options, isExpected] of expected) {
     let promptedUrl
     const open = (url) => {
       promptedUrl = url.searchParams.get('redirect_uri')
       browse(url)
     }
     assert.ok((await login(client, { scope: 'read', open, timeoutMs: 30_000, ...options })).accessToken)
-    assert.ok(isWanted(promptedUrl), promptedUrl)
+    assert.ok(isExpected(promptedUrl), promptedUrl)
   }
   await assert.rejects(login(client, { redirectUri, port }), TypeError)
-  for (const elsewhere of ['https://127.0.0.1/cb', 'http://app.example/cb']) {
-    await assert.rejects(login(client, { redirectUri: elsewhere }), { code: 'redirect_uri.refused' })
+  for (const refusedUri of ['https://127.0.0.1/cb', 'http://app.example/cb']) {
+    await assert.rejects(login(client, { redirectUri: refusedUri }), { code: 'redirect_uri.refused' })
   }
 })
 
@@ -59,31 +59,31 @@ test('the user pastes the callback URL after an invalid one', async () => {
   for (const form of forms) {
     let address
     const texts = ['', 'http://127.0.0.1/callback?state=of-another-login&code=x']
-    const open = async (url) => { address = await ended(url) }
+    const open = async (url) => { address = await callbackOf(url) }
     const paste = async () => texts.shift() ?? form(address)
     assert.ok((await login(client, { scope: 'read', open, paste, timeoutMs: 30_000 })).accessToken)
-    assert.deepEqual(texts, [], 'what was wrong is asked for again')
+    assert.deepEqual(texts, [], 'after an invalid text, the prompt is repeated')
   }
 })
 
 test('a timeout limits a device login', async () => {
   const { clientId: id, clientSecret } = await twin.client()
-  const withCodes = new Client(server, { clientId: id, clientSecret })
+  const deviceClient = new Client(server, { clientId: id, clientSecret })
   const start = performance.now()
-  await assert.rejects(login(withCodes, { scope: 'read', device: true, show: () => {}, timeoutMs: 500 }), { code: 'lost.timeout' })
+  await assert.rejects(login(deviceClient, { scope: 'read', device: true, show: () => {}, timeoutMs: 500 }), { code: 'lost.timeout' })
   assert.ok(performance.now() - start < 10_000)
 })
 
 test('the paste prompt is aborted when the callback arrives', async () => {
-  let isTakenBack = false
+  let isPromptAborted = false
   const paste = (signal) => new Promise((_, fail) => {
     signal.addEventListener('abort', () => {
-      isTakenBack = true
+      isPromptAborted = true
       fail(signal.reason)
     })
   })
   assert.ok((await login(client, { scope: 'read', open: browse, paste, timeoutMs: 30_000 })).accessToken)
-  assert.ok(isTakenBack)
+  assert.ok(isPromptAborted)
   assert.ok((await login(client, { scope: 'read', open: browse, paste: async () => undefined, timeoutMs: 30_000 })).accessToken)
   const broken = async () => { throw new Error('no terminal') }
   await assert.rejects(login(client, { open: () => {}, paste: broken, timeoutMs: 30_000 }), { message: 'no terminal' })

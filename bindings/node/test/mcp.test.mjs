@@ -21,24 +21,24 @@ const SERVERS = ['python', 'typescript', 'rust']
 /** A server, and a user who approves every page. */
 class Server {
   pages = 0
-  #control
+  #controlUrl
 
   constructor({ url, control }) {
     this.url = url
-    this.#control = control
+    this.#controlUrl = control
   }
 
   static async start(name) {
     return new Server(await mcpServer(name))
   }
 
-  async steer(what) {
-    assert.equal((await fetch(`${this.#control}/${what}`, { method: 'POST' })).status, 204)
+  async control(action) {
+    assert.equal((await fetch(`${this.#controlUrl}/${action}`, { method: 'POST' })).status, 204)
   }
 
-  /** How often these things happened. */
+  /** The counts of these events. */
   async counts(...names) {
-    const counts = await (await fetch(`${this.#control}/counts`)).json()
+    const counts = await (await fetch(`${this.#controlUrl}/counts`)).json()
     return names.map((name) => counts[name] ?? 0)
   }
 
@@ -51,7 +51,7 @@ class Server {
     return new ResourceConnection(this.url, { clientName: 'Notes', open, timeoutMs: 30_000, ...loopbackOptions, ...options })
   }
 
-  /** What `work` does with a client of the SDK. */
+  /** Runs `work` with a client of the SDK. */
   async within(options, work) {
     const client = new Client({ name: 'notes', version: '1.0.0' })
     await client.connect(new StreamableHTTPClientTransport(new URL(this.url), options))
@@ -62,15 +62,15 @@ class Server {
     }
   }
 
-  /** What the tools answer, each over a connection of its own. */
-  async called(api, ...names) {
+  /** The results of these tools, each called over its own connection. */
+  async callTools(api, ...names) {
     const results = []
     for (const name of names) results.push(await this.within({ fetch: api.fetch }, (client) => call(client, name)))
     return results
   }
 }
 
-/** The names of the grants that a store has. */
+/** The keys of the grants in a store. */
 async function grantsIn(store) {
   const { keys } = await store.scan()
   const entries = await Promise.all(keys.map(async (key) => [key, await store.load(key)]))
@@ -85,7 +85,7 @@ async function call(client, name) {
 for (const name of SERVERS) {
   test(`${name}: the first call registers the client and logs in`, async () => {
     const server = await Server.start(name)
-    assert.deepEqual(await server.called(server.connection(), 'echo', 'echo'), ['hello', 'hello'])
+    assert.deepEqual(await server.callTools(server.connection(), 'echo', 'echo'), ['hello', 'hello'])
     assert.deepEqual(await server.counts('registrations', 'code_redemptions', 'tool_calls'), [1, 1, 2])
     assert.equal(server.pages, 1)
   })
@@ -95,7 +95,7 @@ for (const name of SERVERS) {
     const { fetch } = server.connection()
     await server.within({ fetch }, async (client) => {
       await call(client, 'echo')
-      await server.steer('expire_tokens')
+      await server.control('expire_tokens')
       assert.equal(await call(client, 'echo'), 'hello')
     })
     assert.deepEqual(await server.counts('refreshes', 'refresh_token_reuses', 'registrations'), [1, 0, 1])
@@ -105,9 +105,9 @@ for (const name of SERVERS) {
   test(`${name}: a client that the server has forgotten registers again once`, async () => {
     const server = await Server.start(name)
     const api = server.connection()
-    await server.called(api, 'echo')
-    await server.steer('forget_clients')
-    assert.deepEqual(await server.called(api, 'echo', 'echo'), ['hello', 'hello'])
+    await server.callTools(api, 'echo')
+    await server.control('forget_clients')
+    assert.deepEqual(await server.callTools(api, 'echo', 'echo'), ['hello', 'hello'])
     assert.deepEqual(await server.counts('registrations'), [2])
     assert.equal(server.pages, 2)
   })
@@ -120,7 +120,7 @@ for (const name of SERVERS) {
       return call(client, 'secret_tool')
     })
     if (name === 'python') {
-      // A client that is registered for the scope takes the place of the first, whose session it was.
+      // The client is registered anew for the scope, and the session belonged to the former one.
       assert.equal((await rejection(steppedUp())).code, 404)
       assert.equal(server.pages, 2)
     }
@@ -129,8 +129,8 @@ for (const name of SERVERS) {
     assert.equal(results[0], results[1])
     assert.equal(server.pages, 2)
     await server.within({ fetch: api.fetch }, async (client) => {
-      // One that never has enough is not asked for forever.
-      await server.steer('require_scope/mcp:other')
+      // A scope that the token never has enough of is not requested forever.
+      await server.control('require_scope/mcp:other')
       const pages = []
       let failure
       for (let turn = 0; turn < 3; turn += 1) {
@@ -149,7 +149,7 @@ for (const name of SERVERS) {
     after(() => rm(folder, { recursive: true }))
     for (let run = 0; run < 2; run += 1) {
       const api = server.connection({ store: new FileStore(folder) })
-      assert.deepEqual(await server.called(api, 'echo'), ['hello'])
+      assert.deepEqual(await server.callTools(api, 'echo'), ['hello'])
     }
     assert.deepEqual(await server.counts('registrations'), [1])
     assert.equal(server.pages, 1)
@@ -165,9 +165,9 @@ for (const name of SERVERS) {
     const api = server.connection()
     await server.within(provided(api), async (client) => {
       assert.equal(await call(client, 'echo'), 'hello')
-      await server.steer('expire_tokens')
+      await server.control('expire_tokens')
       assert.equal(await call(client, 'echo'), 'hello')
-      await server.steer('expire_tokens')
+      await server.control('expire_tokens')
       assert.equal(await call(client, 'echo'), 'hello')
     })
     // The SDK has shown no page to the user.
@@ -181,7 +181,7 @@ for (const name of SERVERS) {
     const api = server.connection()
     const echoed = () => server.within(provided(api), (client) => call(client, 'echo'))
     assert.equal(await echoed(), 'hello')
-    await server.steer('forget_clients')
+    await server.control('forget_clients')
     assert.equal(await echoed(), 'hello')
     assert.deepEqual(await server.counts('registrations'), [2])
     assert.equal(server.pages, 2)
@@ -199,7 +199,7 @@ for (const name of SERVERS) {
     assert(await steppedUp())
     assert.equal(server.pages, 2)
     await server.within(provided(api), async (client) => {
-      await server.steer('require_scope/mcp:other')
+      await server.control('require_scope/mcp:other')
       const pages = []
       for (let turn = 0; turn < 3; turn += 1) {
         await rejection(call(client, 'secret_tool'))
@@ -225,7 +225,7 @@ for (const [way, chosen] of Object.entries({ authProvider: provided, fetch: ({ f
       await writeFile(storeFile, text.replace(/(found_at\\*":)(\d+)/, (_, member, at) => `${member}${at - 600}`))
     }
     const before = await grantsIn(store)
-    await server.steer('move')
+    await server.control('move')
     assert.equal(await server.within(chosen(server.connection({ store })), (client) => call(client, 'echo')), 'hello')
     assert.equal(server.pages, 2)
     assert.deepEqual(await server.counts('registrations', 'refreshes'), [1, 0])
@@ -274,7 +274,7 @@ test('typescript: with a plain OAuthClientProvider, the SDK does not retry after
   }
   await server.within({ authProvider }, async (client) => {
     assert.equal(await call(client, 'echo'), 'hello')
-    await server.steer('expire_tokens')
+    await server.control('expire_tokens')
     assert(await rejection(call(client, 'echo')) instanceof UnauthorizedError)
     assert.deepEqual(requests, ['redirectToAuthorization'])
     assert.equal(await call(client, 'echo'), 'hello')

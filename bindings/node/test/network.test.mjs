@@ -1,4 +1,4 @@
-// Certificates and proxies: for token requests and calls to APIs alike.
+// `Network`: certificates and proxies, for token requests and for calls to APIs.
 import assert from 'node:assert/strict'
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
@@ -12,16 +12,16 @@ import { core, listen, rejection, serverAt, tls } from './helper.mjs'
 const { Client, Network, discover, fixedToken, provider } = core
 const { base, mutual, ca, certificate, key, client_id: clientId, client_secret: clientSecret } = await tls()
 const folder = mkdtempSync(path.join(tmpdir(), 'oauth-core-'))
-const results = (place) => `${place}/api/v2/sessionResults/?testId=1`
+const results = (twinBase) => `${twinBase}/api/v2/sessionResults/?testId=1`
 
-const createClient = (network, place = base) =>
-  new Client(provider('usertesting', { loopback: place }), { clientId, clientSecret, network })
+const createClient = (network, twinBase = base) =>
+  new Client(provider('usertesting', { loopback: twinBase }), { clientId, clientSecret, network })
 
-/** A token, and a call with it. */
-async function uses(network, place = base) {
-  const source = createClient(network, place).clientCredentials({ scope: 'studies:read' })
+/** Requests a token, and calls the API with it: the status. */
+async function callWithToken(network, twinBase = base) {
+  const source = createClient(network, twinBase).clientCredentials({ scope: 'studies:read' })
   await source.token()
-  const reply = await source.fetch(results(place))
+  const reply = await source.fetch(results(twinBase))
   assert.equal((await reply.json()).testId, '1')
   return reply.status
 }
@@ -31,12 +31,12 @@ const code = (act) => act().then(() => 'nothing went wrong', (error) => error.co
 test('a private CA is trusted if configured', async () => {
   const file = path.join(folder, 'ca.pem')
   writeFileSync(file, ca)
-  for (const place of [ca, file, pathToFileURL(file)]) {
-    assert.equal(await uses(new Network({ ca: place })), 200)
-    assert.equal(await uses(new Network({ onlyCa: place })), 200)
+  for (const authority of [ca, file, pathToFileURL(file)]) {
+    assert.equal(await callWithToken(new Network({ ca: authority })), 200)
+    assert.equal(await callWithToken(new Network({ onlyCa: authority })), 200)
   }
-  assert.equal(await code(() => uses(undefined)), 'lost.tls')
-  assert.equal(await code(() => uses(new Network())), 'lost.tls')
+  assert.equal(await code(() => callWithToken(undefined)), 'lost.tls')
+  assert.equal(await code(() => callWithToken(new Network())), 'lost.tls')
 })
 
 test('the certificates in NODE_EXTRA_CA_CERTS are trusted', async () => {
@@ -46,17 +46,17 @@ test('the certificates in NODE_EXTRA_CA_CERTS are trusted', async () => {
   writeFileSync(process.env.NODE_EXTRA_CA_CERTS, ca)
   const network = new Network()
   delete process.env.NODE_EXTRA_CA_CERTS
-  assert.equal(await uses(network), 200)
+  assert.equal(await callWithToken(network), 200)
 })
 
 test('the client certificate is presented to a server that requests one', async () => {
-  const apart = path.join(folder, 'key.pem')
-  writeFileSync(apart, key)
-  const shown = new Network({ ca, clientCertificate: certificate, clientKey: apart })
-  assert.equal(await uses(shown, mutual), 200)
-  assert.equal(await uses(new Network({ ca, clientCertificate: certificate + key }), mutual), 200)
-  assert.match(await code(() => uses(new Network({ ca }), mutual)), /^lost/)
-  assert.doesNotMatch(inspect(shown, { showHidden: true, depth: 9 }), /PRIVATE/)
+  const keyFile = path.join(folder, 'key.pem')
+  writeFileSync(keyFile, key)
+  const withCertificate = new Network({ ca, clientCertificate: certificate, clientKey: keyFile })
+  assert.equal(await callWithToken(withCertificate, mutual), 200)
+  assert.equal(await callWithToken(new Network({ ca, clientCertificate: certificate + key }), mutual), 200)
+  assert.match(await code(() => callWithToken(new Network({ ca }), mutual)), /^lost/)
+  assert.doesNotMatch(inspect(withCertificate, { showHidden: true, depth: 9 }), /PRIVATE/)
 })
 
 /** A proxy that accepts every CONNECT, and records the requests. */
@@ -81,10 +81,10 @@ test('token requests and API calls use the configured proxy', async () => {
   const requests = []
   const proxy = await tunnel(requests)
   const network = new Network({ ca, proxy })
-  assert.equal(await uses(network), 200)
-  const way = `connect ${new URL(base).host} `
+  assert.equal(await callWithToken(network), 200)
+  const connectLine = `connect ${new URL(base).host} `
   assert.ok(requests.length > 0)
-  for (const one of requests) assert.ok(one.startsWith(way) && one.includes('proxy-authorization: basic '), one)
+  for (const one of requests) assert.ok(one.startsWith(connectLine) && one.includes('proxy-authorization: basic '), one)
   assert.doesNotMatch(inspect(network, { showHidden: true, depth: 9 }), /PASSW0RD/)
 
   // The environment's proxy, unless the network disables it.
@@ -92,10 +92,10 @@ test('token requests and API calls use the configured proxy', async () => {
   after(() => delete process.env.HTTPS_PROXY)
   requests.length = 0
   const byEnvironment = new Network({ ca })
-  assert.equal(await uses(byEnvironment), 200)
+  assert.equal(await callWithToken(byEnvironment), 200)
   assert.ok(requests.length > 0)
   requests.length = 0
-  assert.equal(await uses(new Network({ ca, proxy: 'direct' })), 200)
+  assert.equal(await callWithToken(new Network({ ca, proxy: 'direct' })), 200)
   assert.deepEqual(requests, [])
 })
 
@@ -106,7 +106,7 @@ test('each entry point accepts a network', async () => {
   assert.equal((await fixed.fetch(results(base))).status, 200)
   const plain = fixedToken(accessToken, { origins: [base] })
   await assert.rejects(plain.fetch(results(base)), { message: 'fetch failed' })
-  // An API goes the way of its source, unless it is given one.
+  // An API uses the network of its source, unless it is given one.
   assert.equal((await plain.api({ network }).fetch(results(base))).status, 200)
   assert.equal((await fixed.api().fetch(results(base))).status, 200)
   const server = provider('usertesting', { loopback: base })
@@ -126,15 +126,15 @@ test('the fetch of a network behaves like fetch', async () => {
   assert.deepEqual([posted.status, await posted.text()], [200, '{}'])
   assert.equal((await fetch(`${base}/_twin/none`, { method: 'HEAD' })).body, null)
   await assert.rejects(fetch(base, { signal: AbortSignal.abort(new Error('enough')) }), { message: 'enough' })
-  const leaving = new AbortController()
-  const half = await fetch(`${base}/_twin/log`, { signal: leaving.signal })
-  leaving.abort(new Error('enough'))
+  const controller = new AbortController()
+  const half = await fetch(`${base}/_twin/log`, { signal: controller.signal })
+  controller.abort(new Error('enough'))
   await assert.rejects(half.text(), { message: 'enough' })
   await assert.rejects(fetch('http://as.example/'), { code: 'url.insecure' })
 })
 
 test('localhost is accepted as loopback', async () => {
-  const there = await listen((request, reply) => {
+  const loopbackServer = await listen((request, reply) => {
     const issuer = `http://${request.headers.host}`
     const body = request.method === 'GET'
       ? { issuer, token_endpoint: `${issuer}/token` }
@@ -142,7 +142,7 @@ test('localhost is accepted as loopback', async () => {
     reply.writeHead(200, { 'content-type': 'application/json' })
     reply.end(JSON.stringify(body))
   })
-  const issuer = there.replace('127.0.0.1', 'localhost')
+  const issuer = loopbackServer.replace('127.0.0.1', 'localhost')
   const server = await discover(issuer, { transport: 'loopback_http' })
   const client = new Client(server, { clientId: 'id', clientSecret: 's' })
   assert.equal((await client.clientCredentials().token()).accessToken, 't')

@@ -46,8 +46,8 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Source {
             return Ok(Self::Grant(grant.to_owned().unbind()));
         }
         if let Ok(fixed) = object.cast::<fixed_token::FixedToken>() {
-            let line = Arc::clone(&fixed.as_super().get().line);
-            return Ok(Self::Fixed(fixed.get().token.clone(), line));
+            let settings = Arc::clone(&fixed.as_super().get().line);
+            return Ok(Self::Fixed(fixed.get().token.clone(), settings));
         }
         if let Ok(connection) = object.cast::<ResourceConnection>() {
             return Ok(Self::Connection(connection.to_owned().unbind()));
@@ -83,11 +83,11 @@ impl Source {
     }
 
     /// The request settings of the source, if it sends requests itself.
-    pub(crate) fn line(&self) -> Option<Arc<RequestSettings>> {
+    pub(crate) fn request_settings(&self) -> Option<Arc<RequestSettings>> {
         match self {
-            Self::Grant(grant) => Some(grant.get().line()),
+            Self::Grant(grant) => Some(grant.get().request_settings()),
             Self::Fixed(_, line) => Some(Arc::clone(line)),
-            Self::Connection(connection) => Some(connection.get().line()),
+            Self::Connection(connection) => Some(connection.get().request_settings()),
             Self::Python(_) => None,
         }
     }
@@ -393,14 +393,14 @@ impl Api {
             }
         };
         let api = with_expired_token_replies(py, built, expired_token_replies)?;
-        let line = match (network, source.line()) {
+        let settings = match (network, source.request_settings()) {
             (None, Some(line)) => line,
             (network, _) => RequestSettings::new(network.map(Bound::get), None)?,
         };
         Ok(Self::new(
             api,
             vec![(TokenOwner::Any, source)],
-            line,
+            settings,
             limits,
         ))
     }

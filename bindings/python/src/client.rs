@@ -442,7 +442,7 @@ impl Client {
             subject_token_type,
         };
         let inner = sign_in.client(py, &self.inner, tokens.is_some())?;
-        let keep = GrantSettings {
+        let grant_settings = GrantSettings {
             subject,
             request: token_request(py, scope, resource, audience, extra, authorization_details)?,
             reuse,
@@ -452,7 +452,8 @@ impl Client {
             notice: notice.map(seconds).transpose()?,
             step_up: None,
         };
-        Keeper::new(py, &inner, grant_type, tokens, (&keep, shared), moment)
+        let grant = (&grant_settings, shared);
+        Keeper::new(py, &inner, grant_type, tokens, grant, moment)
     }
 
     fn __repr__(&self) -> String {

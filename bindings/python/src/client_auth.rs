@@ -286,7 +286,7 @@ impl FederatedAssertion {
             "spiffe_jwt" => AssertionProfile::SpiffeJwt,
             _ => return Err(PyValueError::new_err("profile must be jwt or spiffe_jwt")),
         };
-        let named = match client_id {
+        let client_id_parameter = match client_id {
             None => None,
             Some("omitted") => Some(ClientIdParameter::Omitted),
             Some("sent") => Some(ClientIdParameter::Sent),
@@ -297,11 +297,11 @@ impl FederatedAssertion {
                 let reason = "profile is of tokens in place of a key, and not of exchanged ones";
                 return Err(PyValueError::new_err(reason));
             }
-            let auth = Auth::exchanging(token, exchange_audience, audience, named);
+            let auth = Auth::exchanging(token, exchange_audience, audience, client_id_parameter);
             return Ok(ClientAuth(auth).with(Self));
         }
         let mut assertion = Federated::from_workload_token(token).profile(profile);
-        assertion = assertion.client_id(named.unwrap_or_default());
+        assertion = assertion.client_id(client_id_parameter.unwrap_or_default());
         if let Some(audience) = audience {
             assertion = assertion.audience(audience);
         }

@@ -85,18 +85,18 @@ pub(crate) struct ResourceConnection {
     redirect_uri: Option<oauth_core::redirect_uri::RedirectUri>,
     dpop: Option<oauth_facade::DpopKey>,
     login_timeout: std::time::Duration,
-    line: Arc<RequestSettings>,
+    request_settings: Arc<RequestSettings>,
     native: PerProcess<Native>,
 }
 
 impl ResourceConnection {
     /// The native connection of this process.
     pub(crate) fn native(&self, py: Python<'_>) -> PyResult<Native> {
-        self.native.with(|| self.make(py), Native::clone)
+        self.native.with(|| self.new_native(py), Native::clone)
     }
 
-    fn make(&self, py: Python<'_>) -> PyResult<Native> {
-        let driver = self.line.driver(py)?;
+    fn new_native(&self, py: Python<'_>) -> PyResult<Native> {
+        let driver = self.request_settings.driver(py)?;
         let request = self.connect.to_core();
         let request = request.map_err(|error| errors::raise(py, &error))?;
         let mut native = Native::new(driver, request)
@@ -124,11 +124,11 @@ impl ResourceConnection {
             native = native.device(device, move |code| show_code(show.as_ref(), code, &purpose));
         }
         let open = self.open.clone();
-        Ok(native.open(move |url| show(open.as_ref(), url)))
+        Ok(native.open(move |url| open_page(open.as_ref(), url)))
     }
 
-    pub(crate) fn line(&self) -> Arc<RequestSettings> {
-        Arc::clone(&self.line)
+    pub(crate) fn request_settings(&self) -> Arc<RequestSettings> {
+        Arc::clone(&self.request_settings)
     }
 
     /// The API to which these tokens may be sent.
@@ -179,16 +179,19 @@ impl ResourceConnection {
     }
 
     fn pending(&self, py: Python<'_>, request: ApiRequest<'_>) -> PyResult<PendingCall> {
-        let (sources, driver) = (Sources::one(self.native(py)?), self.line.driver(py)?);
+        let (sources, driver) = (
+            Sources::one(self.native(py)?),
+            self.request_settings.driver(py)?,
+        );
         let api = self.api();
         let api = api.and_then(|api| Authorized::with_sources(driver, sources, api.core().clone()));
         let api = api.map_err(|error| errors::raise(py, &error))?;
-        request.send(py, api, OnRateLimit::Error, &self.line)
+        request.send(py, api, OnRateLimit::Error, &self.request_settings)
     }
 }
 
 /// Shows a page to the user.
-fn show(open: Option<&Hook>, url: &Url) -> Result<(), Error> {
+fn open_page(open: Option<&Hook>, url: &Url) -> Result<(), Error> {
     let text = url.as_str().to_owned();
     call_back(move |py| match open {
         Some(open) => open.call(py, "open", (text,)),
@@ -337,7 +340,7 @@ impl ResourceConnection {
                 .map_err(|error| errors::raise(py, &error))?,
             dpop: dpop_key.map(|key| key.get().0.clone()),
             login_timeout: seconds(timeout)?,
-            line: RequestSettings::new(network.map(Bound::get), None)?,
+            request_settings: RequestSettings::new(network.map(Bound::get), None)?,
             native: PerProcess::new(),
             connect,
         };

@@ -160,9 +160,9 @@ pub(crate) fn fixed_token<'py>(
     };
     let (api, resource) = built.map_err(|error| errors::raise(py, &error))?;
     let limits = Limits::new("error", 0.0, None, None)?;
-    let line = RequestSettings::new(network.map(Bound::get), None)?;
-    let source = Source::Fixed(fixed.clone(), Arc::clone(&line));
-    let base = Api::new(api, vec![(TokenOwner::Any, source)], line, limits);
+    let settings = RequestSettings::new(network.map(Bound::get), None)?;
+    let source = Source::Fixed(fixed.clone(), Arc::clone(&settings));
+    let base = Api::new(api, vec![(TokenOwner::Any, source)], settings, limits);
     let this = FixedToken {
         token: fixed,
         resource,

@@ -400,15 +400,15 @@ fn id(
     step_up: Option<Bound<'_, PyAny>>,
 ) -> PyResult<GrantId> {
     let step_up = step_up.as_ref().map(json_text).transpose()?;
-    let keep = GrantSettings {
+    let grant_settings = GrantSettings {
         subject,
         request,
         step_up,
         ..GrantSettings::default()
     };
-    let id = match keep.subject {
-        Some(_) => keep.person_grant(),
-        None => keep.client_grant(),
+    let id = match grant_settings.subject {
+        Some(_) => grant_settings.person_grant(),
+        None => grant_settings.client_grant(),
     };
     id.map_err(|error| errors::raise(py, &error))
 }

@@ -49,7 +49,7 @@ impl Drop for Waker {
     fn drop(&mut self) {
         if let Some(greenlet) = self.0.take() {
             // Its hub may have ended, and then no greenlet waits.
-            runtime::call_python(move |py| drop(greenlet.call_method0(py, "tell")));
+            runtime::call_python(move |py| drop(greenlet.call_method0(py, "notify")));
         }
     }
 }

@@ -79,15 +79,17 @@ impl Hook {
 
 /// Logs that a hook failed, and where; not the exception's text, which may contain a secret.
 pub(crate) fn report(py: Python<'_>, name: &str, error: &PyErr) {
-    let place = error.traceback(py).and_then(|trace| place(&trace).ok());
-    let place = place.map(|place| format!(" at {place}"));
+    let location = error
+        .traceback(py)
+        .and_then(|trace| raise_location(&trace).ok());
+    let location = location.map(|location| format!(" at {location}"));
     let kind = error.get_type(py).to_string();
-    let text = format!("{name} failed: {kind}{}", place.unwrap_or_default());
+    let text = format!("{name} failed: {kind}{}", location.unwrap_or_default());
     errors::log(py, "error", &text);
 }
 
 /// The file and line of a hook at which it raised.
-fn place(trace: &Bound<'_, PyTraceback>) -> PyResult<String> {
+fn raise_location(trace: &Bound<'_, PyTraceback>) -> PyResult<String> {
     let code = trace.getattr("tb_frame")?.getattr("f_code")?;
     let file: String = code.getattr("co_filename")?.extract()?;
     Ok(format!("{file}:{}", trace.getattr("tb_lineno")?))

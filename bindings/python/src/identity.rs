@@ -112,8 +112,8 @@ impl SignInReader {
         self.origin.read(&self.idp, issuer_and_kind, now, limit)
     }
 
-    /// The subject token that was read before; reads it now for the caller's own driver, which has not. Nobody knows when its
-    /// request ends, so it should be the only one that uses the sign-in.
+    /// The subject token that was read before; reads it now for the caller's own driver, which has not. It is unknown
+    /// when its request ends, so it should be the only one that uses the sign-in.
     fn take(&self, now: UnixTime) -> Result<IdentitySubject, Error> {
         let read = || self.read(now, HELD_BY_HAND).map(|(subject, _)| subject);
         self.slot.take().unwrap_or_else(read)

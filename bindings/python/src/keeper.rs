@@ -327,13 +327,27 @@ impl Renewal {
         drop(state);
         match task {
             Task::Load => object(py, Load),
-            Task::Lease { holder, ttl } => object(py, Lease(holder, ttl.as_secs_f64())),
+            Task::Lease { holder, ttl } => object(
+                py,
+                Lease {
+                    holder,
+                    seconds: ttl.as_secs_f64(),
+                },
+            ),
             Task::Save {
                 record,
                 version,
                 due,
                 until,
-            } => object(py, Save(record, version, due, until)),
+            } => object(
+                py,
+                Save {
+                    record,
+                    version,
+                    due,
+                    until,
+                },
+            ),
             Task::Run(exchange) => {
                 object(py, Exchange::new(py, Ok(exchange), moment.callable(py))?)
             }

@@ -126,8 +126,8 @@ impl Drivers {
     /// Must be called without the GIL, because creating the driver holds a lock.
     fn driver(&self, timeout: Duration) -> Result<Driver, Error> {
         let make = || Ok::<_, Error>(Mutex::default());
-        self.shared_driver.with(make, |made| {
-            let mut slot = made.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shared_driver.with(make, |cell| {
+            let mut slot = cell.lock().unwrap_or_else(PoisonError::into_inner);
             let driver = match &*slot {
                 Some(driver) => driver.clone(),
                 None => {
@@ -196,6 +196,7 @@ impl TokenDriver for LazyDriver {
     }
 }
 
+/// A timeout argument, in seconds.
 pub(crate) fn seconds(timeout: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(timeout)
         .ok()

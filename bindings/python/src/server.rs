@@ -114,14 +114,16 @@ impl Server {
         let api =
             api.and_then(|api| sources_iter.try_fold(api, |api, (_, source)| source.calls(api)));
         let api = with_expired_token_replies(py, api, expired_token_replies)?;
-        let line = match (
+        let settings = match (
             network,
-            sources.iter().find_map(|(_, source)| source.line()),
+            sources
+                .iter()
+                .find_map(|(_, source)| source.request_settings()),
         ) {
             (None, Some(line)) => line,
             (network, _) => RequestSettings::new(network.map(Bound::get), None)?,
         };
-        Ok(Api::new(api, sources, line, limits))
+        Ok(Api::new(api, sources, settings, limits))
     }
 
     fn __repr__(&self) -> String {

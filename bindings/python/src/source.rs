@@ -174,13 +174,13 @@ impl GrantSource {
         driver: Arc<dyn TokenDriver>,
         store: Option<Arc<dyn oauth_session::Store>>,
     ) -> Result<NativeSource, Error> {
-        let keep = &self.settings.keep;
+        let grant_settings = &self.settings.keep;
         let client = self.inner.client.core();
         let keeper = match &self.grant {
-            Grant::ClientCredentials => client.keeper(keep.client_grant()?),
+            Grant::ClientCredentials => client.keeper(grant_settings.client_grant()?),
             Grant::Shared(_, id) => client.keeper(id.clone()),
             Grant::Refresh(login) => {
-                let keeper = client.keeper(keep.person_grant()?);
+                let keeper = client.keeper(grant_settings.person_grant()?);
                 let is_valid_here = store.is_none() || login.pid == std::process::id();
                 match login.newest.load_full().filter(|_| is_valid_here) {
                     Some(tokens) => keeper.with_tokens(&Moment::system()?, (*tokens).clone())?,
@@ -188,7 +188,7 @@ impl GrantSource {
                 }
             }
         };
-        let keeper = keeper.with_policy(keep.policy()?);
+        let keeper = keeper.with_policy(grant_settings.policy()?);
         Ok(match store {
             Some(store) => NativeSource::with_store(driver, keeper, store),
             None => NativeSource::new(driver, keeper),
@@ -265,7 +265,7 @@ impl GrantSource {
         };
         Ok(nothing("log_out", async move {
             let outcome = native_source.log_out().await;
-            // Not if a login has followed.
+            // If a new login has followed, its tokens are kept.
             if let (Some(newest), None) = (newest, native_source.latest()) {
                 newest.store(None);
             }
@@ -290,7 +290,7 @@ impl GrantSource {
         })
     }
 
-    pub(crate) fn line(&self) -> Arc<RequestSettings> {
+    pub(crate) fn request_settings(&self) -> Arc<RequestSettings> {
         Arc::clone(&self.inner.line)
     }
 

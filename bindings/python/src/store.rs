@@ -165,11 +165,11 @@ impl store::Store for PythonStore {
         self.call(move |store| {
             let py = store.py();
             let arguments = (key, record.expose().as_str(), version);
-            let named = PyDict::new(py);
+            let keywords = PyDict::new(py);
             if let Some(until) = until {
-                named.set_item("until", value::time_to_py(py, until)?)?;
+                keywords.set_item("until", value::time_to_py(py, until)?)?;
             }
-            let saved = store.call_method("save", arguments, Some(&named))?;
+            let saved = store.call_method("save", arguments, Some(&keywords))?;
             let saved: Option<u64> = saved.extract()?;
             Ok(saved.map_or(SaveOutcome::Conflict, SaveOutcome::At))
         })

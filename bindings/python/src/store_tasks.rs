@@ -28,30 +28,33 @@ impl Load {
 /// Then send the seconds until another holder's lease ends, or None. Construct one only to test
 /// your own driver.
 #[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct Lease(pub(crate) String, pub(crate) f64);
+pub(crate) struct Lease {
+    pub(crate) holder: String,
+    pub(crate) seconds: f64,
+}
 
 #[pymethods]
 impl Lease {
     #[new]
     #[pyo3(signature = (holder, seconds, /))]
     const fn new(#[pyo3(from_py_with = text)] holder: String, seconds: f64) -> Self {
-        Self(holder, seconds)
+        Self { holder, seconds }
     }
 
     /// The holder of the lease.
     #[getter]
     fn holder(&self) -> &str {
-        &self.0
+        &self.holder
     }
 
     /// The length of the lease in seconds.
     #[getter]
     const fn seconds(&self) -> f64 {
-        self.1
+        self.seconds
     }
 
     fn __repr__(&self) -> String {
-        format!("<oauth_core.Lease {}>", self.1)
+        format!("<oauth_core.Lease {}>", self.seconds)
     }
 }
 
@@ -62,12 +65,12 @@ impl Lease {
 /// due and until are Unix times in seconds or aware datetimes. Construct one only to test
 /// your own driver.
 #[pyclass(frozen, module = "oauth_core")]
-pub(crate) struct Save(
-    pub(crate) oauth_core::Secret<String>,
-    pub(crate) u64,
-    pub(crate) Option<oauth_core::moment::UnixTime>,
-    pub(crate) Option<oauth_core::moment::UnixTime>,
-);
+pub(crate) struct Save {
+    pub(crate) record: oauth_core::Secret<String>,
+    pub(crate) version: u64,
+    pub(crate) due: Option<oauth_core::moment::UnixTime>,
+    pub(crate) until: Option<oauth_core::moment::UnixTime>,
+}
 
 #[pymethods]
 impl Save {
@@ -81,34 +84,41 @@ impl Save {
     ) -> PyResult<Self> {
         let due = due.map(|due| value::to_time(&due)).transpose()?;
         let until = until.map(|until| value::to_time(&until)).transpose()?;
-        Ok(Self(secret(record), version, due, until))
+        Ok(Self {
+            record: secret(record),
+            version,
+            due,
+            until,
+        })
     }
 
     /// The record to save; it is secret.
     #[getter]
     fn record(&self) -> &str {
-        self.0.expose()
+        self.record.expose()
     }
 
     /// The version that the record replaces; 0 if there is no record yet.
     #[getter]
     const fn version(&self) -> u64 {
-        self.1
+        self.version
     }
 
     /// The time when the record is due for renewal, in UTC, for a store that can find due records.
     #[getter]
     fn due<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.2.map(|due| value::time_to_py(py, due)).transpose()
+        self.due.map(|due| value::time_to_py(py, due)).transpose()
     }
 
     /// The time when the record expires, in UTC, for a store that supports expiry.
     #[getter]
     fn until<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.3.map(|until| value::time_to_py(py, until)).transpose()
+        self.until
+            .map(|until| value::time_to_py(py, until))
+            .transpose()
     }
 
     fn __repr__(&self) -> String {
-        format!("<oauth_core.Save over {}>", self.1)
+        format!("<oauth_core.Save over {}>", self.version)
     }
 }

@@ -78,7 +78,7 @@ pub(crate) fn json_text(value: &Bound<'_, PyAny>) -> PyResult<String> {
         .extract()
 }
 
-/// A server.
+/// Extracts a server.
 ///
 /// # Errors
 /// `TypeError` for anything else, such as the URL of an issuer; it says how to get a server.

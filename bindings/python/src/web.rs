@@ -108,7 +108,7 @@ impl WebSite {
         let first = providers
             .first()
             .and_then(|first| first.get().client.get(py));
-        let line = match (network, first) {
+        let settings = match (network, first) {
             (None, Some(first)) => Arc::clone(&first.get().inner.line),
             (network, _) => RequestSettings::new(network.map(Bound::get), None)?,
         };
@@ -117,7 +117,7 @@ impl WebSite {
         Ok(Self {
             site: oauth_web::Site::new(config).map_err(raise)?,
             store,
-            line,
+            line: settings,
             host: PerProcess::new(),
             process: AtomicU32::new(std::process::id()),
             later: Arc::new(later),
@@ -159,10 +159,10 @@ impl WebSite {
             return Ok(Visit::too_large());
         }
         let request = request(method, host, target, headers, form)?;
-        let mut need = PageRequirements::acr(acr);
-        need.max_age = max_age;
-        need.scope = scope;
-        need.tenant = tenant;
+        let mut requirements = PageRequirements::acr(acr);
+        requirements.max_age = max_age;
+        requirements.scope = scope;
+        requirements.tenant = tenant;
         let access = match access {
             "open" => Access::Open,
             "silent" => Access::Silent,
@@ -174,10 +174,10 @@ impl WebSite {
             }
         };
         let original_request = request.clone();
-        let visit = if need == PageRequirements::default() {
+        let visit = if requirements == PageRequirements::default() {
             self.site.visit(request, access)
         } else {
-            self.site.challenge(request, need)
+            self.site.challenge(request, requirements)
         };
         Ok(Visit::new(self.host(py)?, visit, original_request))
     }

@@ -142,7 +142,7 @@ impl State {
             Self::VisitFuture(mut drive) => match drive.future.as_mut().poll(context) {
                 Poll::Ready(outcome) => {
                     let Drive { request, host, .. } = *drive;
-                    let ended = outcome.map(|outcome| ended(outcome, host, request));
+                    let ended = outcome.map(|outcome| outcome_to_py(outcome, host, request));
                     (Self::Over, Poll::Ready(ended))
                 }
                 Poll::Pending => {
@@ -171,7 +171,7 @@ impl State {
     }
 }
 
-fn ended(outcome: Outcome, host: Host, request: Request) -> CallResult {
+fn outcome_to_py(outcome: Outcome, host: Host, request: Request) -> CallResult {
     CallResult::Value(Box::new(move |py| match outcome {
         Outcome::Respond(reply) => Reply::of(reply).into_py_any(py),
         Outcome::Pass(Some(session)) => Session(session).into_py_any(py),

@@ -1,4 +1,4 @@
-"""Tokens made by hand, APIs with two owners, and limits."""
+"""Fixed tokens, APIs whose routes need the token of the application or of the user, and rate limits."""
 
 from __future__ import annotations
 
@@ -78,22 +78,22 @@ def test_a_fixed_token_is_read_each_time(
         assert os.environ["OAUTH_CORE_TEST_TOKEN"]
         for source in (by_file, by_env, by_callback):
             assert source.get(url).status == 200
-    over = oauth_core.fixed_token("a", origins=server, expires_at=1)
+    expired = oauth_core.fixed_token("a", origins=server, expires_at=1)
     with pytest.raises(oauth_core.MisuseError) as caught:
-        over.get(url)
+        expired.get(url)
     assert caught.value.code == "grant.expired"
     with pytest.raises(TypeError):
         oauth_core.fixed_token("a", env="B", origins=server)
 
 
-class Fake:
+class CustomSource:
     def __init__(self, text: str) -> None:
         self.text = text
         self.requests: list[str] = []
 
     def token(self) -> oauth_core.Tokens:
         self.requests.append("token")
-        return oauth_core.Tokens.bearer("dead")
+        return oauth_core.Tokens.bearer("refused")
 
     def renew(self, tokens: oauth_core.Tokens) -> oauth_core.Tokens:
         self.requests.append(f"renew {tokens.access_token}")
@@ -106,7 +106,7 @@ class Fake:
 @pytest.mark.parametrize("way", [*sorted(WAYS), "none"])
 def test_renew_of_a_custom_token_source_is_called_after_a_401(twins: Twins, way: str) -> None:
     twin = twins["uservoice"]
-    source = Fake(twin.console_token())
+    source = CustomSource(twin.console_token())
     assert isinstance(source, oauth_core.TokenSource)
     api = oauth_core.Api(source, origins=[twin.base], transport="loopback_http")
     url = f"{twin.base}/api/v2/admin/suggestions"
@@ -115,7 +115,7 @@ def test_renew_of_a_custom_token_source_is_called_after_a_401(twins: Twins, way:
     else:
         send: Any = WAYS[way]
         assert send(api, None, url) == 200
-    assert source.requests == ["token", "renew dead"]
+    assert source.requests == ["token", "renew refused"]
 
 
 def socios(twin: Twin) -> tuple[oauth_core.GrantSource, oauth_core.GrantSource, oauth_core.Server]:
@@ -157,7 +157,7 @@ def test_each_route_gets_the_token_of_its_owner(twins: Twins) -> None:
     for path in ("/user/polls", "/polls/1.0.0/polls"):
         assert api.get(twin.base + path).status == 200
         wrong = app if "user" in path else user
-        assert wrong.get(twin.base + path).status == 403, "the twin tells them apart"
+        assert wrong.get(twin.base + path).status == 403, "the twin accepts only the token of the owner"
 
 
 @pytest.mark.parametrize("way", sorted(WAYS))
@@ -186,12 +186,12 @@ def test_a_missing_token_source_is_reported_before_anything_is_sent(twins: Twins
 
 def test_a_redirect_to_the_route_of_another_owner_is_rejected(twins: Twins, plain: Start) -> None:
     app, user, server = socios(twins["socios"])
-    place = plain(reply(302, location="/user/polls"))
-    api = server.api(app=app, user=user, origins=[place.base])
+    api_server = plain(reply(302, location="/user/polls"))
+    api = server.api(app=app, user=user, origins=[api_server.base])
     with pytest.raises(oauth_core.MalformedError) as caught:
-        requests.get(f"{place.base}/polls", auth=oauth_core.requests.Auth(api), timeout=30)
+        requests.get(f"{api_server.base}/polls", auth=oauth_core.requests.Auth(api), timeout=30)
     assert caught.value.code == "resource.redirect"
-    assert len(place.seen) == 1, "the token of the application goes no further"
+    assert len(api_server.seen) == 1, "the redirect was not followed"
 
 
 @pytest.mark.parametrize("way", [way for way in sorted(WAYS) if way.startswith("httpx")])
@@ -201,24 +201,24 @@ def test_httpx_sends_no_token_to_the_route_of_another_owner(
     """The client follows redirects before a plug-in can see them."""
     app, user, server = socios(twins["socios"])
     send: Any = WAYS[way]
-    for leads_to, sent in (("/user/polls", 2), ("/polls/2", 3)):
-        first, second = reply(302, location=leads_to), reply(200)
+    for target, request_count in (("/user/polls", 2), ("/polls/2", 3)):
+        first, second = reply(302, location=target), reply(200)
 
         def respond(handler: Any, first: Any = first) -> None:
             token = handler.headers.get("authorization")
             (first if handler.path == "/polls" else second if token else reply(401))(handler)
 
-        place = plain(respond)
-        api = server.api(app=app, user=user, origins=[place.base])
-        if sent == 2:
+        api_server = plain(respond)
+        api = server.api(app=app, user=user, origins=[api_server.base])
+        if request_count == 2:
             with pytest.raises(oauth_core.MalformedError) as caught:
-                send(api, None, f"{place.base}/polls")
+                send(api, None, f"{api_server.base}/polls")
             assert caught.value.code == "resource.redirect"
         else:
-            assert send(api, None, f"{place.base}/polls") == 200
+            assert send(api, None, f"{api_server.base}/polls") == 200
         bearer = f"bearer {app.token().access_token}".lower()
-        seen = [headers.get("authorization", "").lower() for _, _, headers, _ in place.seen]
-        assert seen == [bearer, "", bearer][:sent]
+        seen = [headers.get("authorization", "").lower() for _, _, headers, _ in api_server.seen]
+        assert seen == [bearer, "", bearer][:request_count]
 
 
 def limited(twin: Twin, seconds: int = 1) -> tuple[oauth_core.GrantSource, str]:

@@ -149,7 +149,7 @@ def test_a_coroutine_function_provides_the_workload_token() -> None:
 
 
 @pytest.fixture
-def shown() -> Iterator[tuple[str, list[str]]]:
+def recording_server() -> Iterator[tuple[str, list[str]]]:
     """A server that issues tokens to any client, and records the assertions it receives."""
     assertions: list[str] = []
 
@@ -174,9 +174,9 @@ def shown() -> Iterator[tuple[str, list[str]]]:
     listening.server_close()
 
 
-def test_a_token_function_may_wait_for_requests_of_another_client(shown: tuple[str, list[str]]) -> None:
+def test_a_token_function_may_wait_for_requests_of_another_client(recording_server: tuple[str, list[str]]) -> None:
     """The function does not run on the thread that sends the requests it waits for."""
-    base, assertions = shown
+    base, assertions = recording_server
     metadata = {"issuer": base, "token_endpoint": f"{base}/token"}
     known = oauth_core.Server.from_metadata(base, metadata, transport="loopback_http")
     other = oauth_core.Client(known, client_id="other")
@@ -233,16 +233,16 @@ def test_an_x509_svid_client_sends_its_spiffe_id_as_client_id() -> None:
     assert caught.value.code == "misuse.setup"
 
 
-def test_an_unsuitable_key_is_rejected_immediately() -> None:
+def test_an_unsuitable_key_is_rejected_before_a_request() -> None:
     with pytest.raises(oauth_core.MisuseError) as none:
         oauth_core.PrivateKeyJwt("no key")
     assert none.value.code == "key.malformed"
     with pytest.raises(oauth_core.UntrustedError) as small:
         oauth_core.ClientSecretJwt("short")
     assert small.value.code == "jws.key_too_small"
-    taken = {"token_endpoint_auth_signing_alg_values_supported": ["PS256"]}
+    accepted_algs = {"token_endpoint_auth_signing_alg_values_supported": ["PS256"]}
     long = oauth_core.ClientSecretJwt("a" * 32)
-    assert code_of(long, **taken) == "key.algorithm"
+    assert code_of(long, **accepted_algs) == "key.algorithm"
     with pytest.raises(ValueError, match="profile"):
         oauth_core.FederatedAssertion("x", profile="x509")  # type: ignore[arg-type]
     with pytest.raises(TypeError):

@@ -13,7 +13,7 @@ import oauth_core
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 
 
-def test_an_unsupported_extension_grant_is_sent_and_its_refusal_reported(
+def test_an_unknown_extension_grant_is_sent_and_a_standard_grant_is_not(
     quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     more = {"tag": "x y"}
@@ -26,7 +26,7 @@ def test_an_unsupported_extension_grant_is_sent_and_its_refusal_reported(
     assert misuse.value.code == "grant.not_an_extension"
 
 
-def test_an_extension_grant_with_a_standard_uri_returns_tokens(
+def test_a_grant_that_the_server_supports_can_be_requested_by_its_uri(
     quick: Twin, client: oauth_core.Client, call: Callable[..., Any]
 ) -> None:
     """Requested by the URI of a grant that the server supports."""
@@ -87,7 +87,7 @@ def test_an_extension_grant_of_a_preset_is_selected_by_its_name(
     with pytest.raises(oauth_core.MisuseError) as unknown:
         call(own_client, "extension_grant", grant_type="another", parameters={})
     assert unknown.value.code == "grant.not_an_extension"
-    assert quick.counters["token_requests"] == before, "nothing of that is sent"
+    assert quick.counters["token_requests"] == before, "none of these requests was sent"
 
 
 def test_a_saml_assertion_is_redeemed_only_once(

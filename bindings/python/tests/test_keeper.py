@@ -324,7 +324,7 @@ def test_a_caller_waits_for_the_renewal_of_another(client: oauth_core.Client) ->
             over(renewal, None)
 
         tokens = drive.keep(keeper, None, http, sleep=finish)
-    assert pauses == [drive.WAIT]
+    assert pauses == [drive.POLL_INTERVAL]
     assert keeper.tokens is not None and keeper.tokens.access_token == tokens.access_token
 
 

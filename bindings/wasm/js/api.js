@@ -9,11 +9,11 @@ const clocks = () => [Date.now() / 1000, performance.now() / 1000]
 
 /** The reply to a request. `source` has `token()`, `renew(refused)` and `refuse(refused)`. */
 export async function call({ wasm, api, source, config }, input, init) {
-  const { onRateLimit = 'error', longestWaitMs = 300_000 } = { ...limits(config), ...limits(init) }
+  const { onRateLimit = 'error', longestWaitMs = 300_000 } = { ...rateLimitOptions(config), ...rateLimitOptions(init) }
   if (!POLICIES.includes(onRateLimit)) throw new TypeError(`onRateLimit must be one of ${POLICIES}`)
   if (!(longestWaitMs > 0)) throw new TypeError('longestWaitMs must be a positive number of milliseconds')
-  const unguarded = new Request(input, init)
-  const request = new Request(unguarded, { redirect: 'manual' })
+  const original = new Request(input, init)
+  const request = new Request(original, { redirect: 'manual' })
   const isStream = init?.body instanceof ReadableStream
   const { method, url, signal } = request
   const headers = [...request.headers]
@@ -22,7 +22,7 @@ export async function call({ wasm, api, source, config }, input, init) {
   const rules = api.call(method, url, headers.flat(), isStream, onRateLimit, longestWaitMs)
   let tokens
   let reply
-  let isOver = false
+  let isReturned = false
   try {
     let step = rules.begin(...clocks())
     for (;;) {
@@ -31,8 +31,8 @@ export async function call({ wasm, api, source, config }, input, init) {
         reply = await send(isStream ? request : request.clone(), rules, { wasm, config })
         if (reply.type === 'opaqueredirect') {
           // The target of a redirect is hidden from a page, so whether the token may be sent there cannot be checked.
-          if (unguarded.redirect !== 'manual') throw wasm.redirectError()
-          isOver = true
+          if (original.redirect !== 'manual') throw wasm.redirectError()
+          isReturned = true
           return reply
         }
         step = rules.reply(...clocks(), reply.status, [...reply.headers].flat())
@@ -49,14 +49,14 @@ export async function call({ wasm, api, source, config }, input, init) {
         step = rules.token(...clocks(), tokens)
       } else {
         if (step === 'done_refused') source.refuse(tokens)
-        isOver = true
+        isReturned = true
         return reply
       }
     }
   } finally {
     // Lets the requests that wait for this one continue.
     rules.free()
-    if (!isOver) reply?.body?.cancel().catch(() => {})
+    if (!isReturned) reply?.body?.cancel().catch(() => {})
   }
 }
 
@@ -73,7 +73,7 @@ async function send(request, { authorization, dpop }, { wasm, config }) {
 }
 
 /** The options for rate limits. */
-const limits = ({ onRateLimit, longestWaitMs } = {}) => ({
+const rateLimitOptions = ({ onRateLimit, longestWaitMs } = {}) => ({
   ...(onRateLimit !== undefined && { onRateLimit }),
   ...(longestWaitMs !== undefined && { longestWaitMs }),
 })

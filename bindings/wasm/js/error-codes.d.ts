@@ -194,7 +194,7 @@ export type UntrustedCode =
   | 'web.not_found'
   | 'web.method'
   | 'web.path'
-/** No answer arrived. The request may have been carried out all the same. */
+/** No reply arrived. The request may have been carried out all the same. */
 export type LostCode =
   | 'lost'
   | 'lost.unsent'

@@ -98,7 +98,7 @@ export function beginAuthorization<NativeExchange>(client: {
 /**
  * Revokes a token (RFC 7009).
  * An unknown token is not an error. `endpoint.missing` if the server does not offer it, `denied.*` if it refuses,
- * `lost.*` if no answer arrives.
+ * `lost.*` if no reply arrives.
  */
 export function revoke<NativeExchange>(client: Client<NativeExchange>, args: {
   /** The token to revoke. */
@@ -112,7 +112,7 @@ export function revoke<NativeExchange>(client: Client<NativeExchange>, args: {
  * Without a scope, the whole granted scope is requested. Many servers replace the refresh token: store the result, and
  * let only one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is none,
  * `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant has ended,
- * `lost.*` if no answer arrives.
+ * `lost.*` if no reply arrives.
  */
 export function refresh<NativeExchange>(client: Client<NativeExchange>, args: {
   /** The tokens to refresh. */
@@ -133,7 +133,7 @@ export function refresh<NativeExchange>(client: Client<NativeExchange>, args: {
  * Fetches the claims of the user who signed in (OpenID Connect Core section 5.3).
  * `userinfo.subject` if the response is about another user: then nothing in it may be used. `endpoint.missing` if the
  * server does not offer it, `userinfo.malformed` if its response is not what the standard describes, `denied.*` if it
- * refuses, `lost.*` if no answer arrives. If the client is registered for signed or encrypted responses,
+ * refuses, `lost.*` if no reply arrives. If the client is registered for signed or encrypted responses,
  * `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for invalid ones.
  */
 export function userinfo<NativeExchange>(client: Client<NativeExchange>, args: {

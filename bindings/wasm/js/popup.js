@@ -28,10 +28,10 @@ export function waitForCallback(popup, url, redirectUri, recognizes, wasm, signa
   const origin = new URL(redirectUri).origin
   return new Promise((resolve, reject) => {
     const channel = openChannel()
-    const end = (settle, value) => {
+    const finish = (settle, value) => {
       channel?.close()
       removeEventListener('message', onMessage)
-      clearInterval(watch)
+      clearInterval(closeCheck)
       signal?.removeEventListener('abort', abort)
       settle(value)
     }
@@ -40,30 +40,30 @@ export function waitForCallback(popup, url, redirectUri, recognizes, wasm, signa
     // carry this flow's state. Other messages are ignored.
     const onMessage = (event) => {
       const { data, source } = event
-      if (event.origin === origin && source === popup && isOurCallback(data)) end(resolve, data.url)
+      if (event.origin === origin && source === popup && isOurCallback(data)) finish(resolve, data.url)
     }
     // Any page of this origin can post to the channel, so the state must match as well.
-    const take = ({ data }) => {
+    const acceptCallback = ({ data }) => {
       if (!isOurCallback(data)) return
       channel.postMessage({ type: TAKEN_TYPE, id: data.id })
-      end(resolve, data.url)
+      finish(resolve, data.url)
     }
     const abort = () => {
       popup.close()
-      end(reject, signal.reason)
+      finish(reject, signal.reason)
     }
     // The last message of a closed window may still be in transit. A window that looks closed may also have
     // been severed by the `Cross-Origin-Opener-Policy` of the server's page (HTML section 7.1.3): its callback
     // then comes by the channel, and this page gets the focus back only when the window is closed.
     let closedChecks = 0
-    let since
-    const watch = setInterval(() => {
+    let closedSince
+    const closeCheck = setInterval(() => {
       if (!popup.closed) return
-      since ??= Date.now()
+      closedSince ??= Date.now()
       closedChecks = document.hasFocus() ? closedChecks + 1 : 0
-      if (closedChecks > CHECKS_AFTER_CLOSING || Date.now() - since > MAX_WAIT) end(reject, wasm.lostError('the popup was closed'))
+      if (closedChecks > CHECKS_AFTER_CLOSING || Date.now() - closedSince > MAX_WAIT) finish(reject, wasm.lostError('the popup was closed'))
     }, 250)
-    if (channel) channel.onmessage = take
+    if (channel) channel.onmessage = acceptCallback
     addEventListener('message', onMessage)
     signal?.addEventListener('abort', abort)
     if (signal?.aborted) abort()
@@ -94,14 +94,14 @@ function isClaimedElsewhere(callback) {
   if (!channel) return false
   const id = random()
   return new Promise((resolve) => {
-    const end = (isTaken) => {
+    const finish = (isTaken) => {
       clearTimeout(timer)
       channel.close()
       resolve(isTaken)
     }
-    const timer = setTimeout(() => end(false), DELIVERY_TIMEOUT)
+    const timer = setTimeout(() => finish(false), DELIVERY_TIMEOUT)
     channel.onmessage = ({ data }) => {
-      if (data?.type === TAKEN_TYPE && data.id === id) end(true)
+      if (data?.type === TAKEN_TYPE && data.id === id) finish(true)
     }
     channel.postMessage({ type: CALLBACK_TYPE, id, url: callback })
   })

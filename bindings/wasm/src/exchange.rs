@@ -29,7 +29,7 @@ impl NativeExchange {
 impl NativeExchange {
     /// The first step.
     pub fn begin(&mut self, now: f64) -> Result<Step, JsValue> {
-        step(self.0.begin(&moment(now)))
+        to_js_step(self.0.begin(&moment(now)))
     }
 
     /// Continues with a response; `headers` are names and values in turn.
@@ -47,7 +47,7 @@ impl NativeExchange {
             headers: headers.collect(),
             body,
         };
-        step(self.0.reply(&moment(now), reply))
+        to_js_step(self.0.reply(&moment(now), reply))
     }
 
     /// Continues without a response: none arrived, or not in time.
@@ -58,28 +58,28 @@ impl NativeExchange {
         } else {
             cause
         };
-        step(self.0.lost(&moment(now), cause))
+        to_js_step(self.0.lost(&moment(now), cause))
     }
 
     /// Continues after a response that exceeded the size limit.
     #[wasm_bindgen(js_name = tooLarge)]
     pub fn too_large(&mut self, now: f64) -> Result<Step, JsValue> {
-        step(self.0.lost(&moment(now), Cause::too_large()))
+        to_js_step(self.0.lost(&moment(now), Cause::too_large()))
     }
 
     /// Continues with the result of a verification.
     pub fn verified(&mut self, now: f64, is_valid: bool) -> Result<Step, JsValue> {
-        step(self.0.verified(&moment(now), is_valid))
+        to_js_step(self.0.verified(&moment(now), is_valid))
     }
 
     /// Continues with the signature, made by WebCrypto.
     pub fn signed(&mut self, now: f64, signature: Vec<u8>) -> Result<Step, JsValue> {
-        step(self.0.signed(&moment(now), signature))
+        to_js_step(self.0.signed(&moment(now), signature))
     }
 
     /// Continues after the pause.
     pub fn elapsed(&mut self, now: f64) -> Result<Step, JsValue> {
-        step(self.0.elapsed(&moment(now)))
+        to_js_step(self.0.elapsed(&moment(now)))
     }
 }
 
@@ -261,6 +261,6 @@ pub(crate) fn time(now: f64) -> UnixTime {
     UnixTime::from_secs(now as u64)
 }
 
-fn step(turn: Result<ErasedStep, Error>) -> Result<Step, JsValue> {
+fn to_js_step(turn: Result<ErasedStep, Error>) -> Result<Step, JsValue> {
     turn.map(Step).map_err(fail)
 }

@@ -33,14 +33,14 @@ impl Keeper {
         seed: &[u8],
         tokens: Option<Tokens>,
     ) -> Result<Self, JsValue> {
-        let keep = GrantSettings {
+        let grant_settings = GrantSettings {
             // Any name will do: only the tabs of one sign-in share the store.
             subject: Some("signed-in".to_owned()),
             request: client.1.clone(),
             ..GrantSettings::default()
         };
         let tokens = tokens.map(|tokens| tokens.0);
-        oauth_facade::Keeper::refreshing(&client.0, &moment(now, seed), tokens, &keep)
+        oauth_facade::Keeper::refreshing(&client.0, &moment(now, seed), tokens, &grant_settings)
             .and_then(oauth_facade::Keeper::shared)
             .map(Self)
             .map_err(fail)

@@ -10,9 +10,9 @@ import { twins } from './world.js'
 
 const harness = world()
 /** Servers that do not send CORS headers to the origin of the test page. */
-let shut
-before(async () => (shut = await twins('https://other.example')))
-after(() => shut?.close())
+let twinsWithoutCors
+before(async () => (twinsWithoutCors = await twins('https://other.example')))
+after(() => twinsWithoutCors?.close())
 const records = JSON.parse(readFileSync(new URL('../../../tests/errors.json', import.meta.url), 'utf8'))
 
 test('during server-side rendering, every call reports that there is no page', async () => {
@@ -49,16 +49,16 @@ test('an insecure context is reported', async () => {
 })
 
 test('a response without CORS headers is reported as lost, with the likely cause', async () => {
-  const { generic: closed } = shut
+  const { generic: closed } = twinsWithoutCors
   const config = { ...harness.configs.generic, issuer: closed, api: [closed] }
   const page = await harness.page()
-  const found = await page.evaluate((config) => told(web.signIn(config)), config)
+  const discovered = await page.evaluate((config) => told(web.signIn(config)), config)
   const metadata = await (await fetch(`${closed}/.well-known/oauth-authorization-server`)).json()
   await toCallback(harness, page, { ...config, metadata })
   const redeemed = await handle(page, { ...config, metadata })
   const other = await signedIn(harness, { ...harness.configs.generic, api: [closed] })
   const called = await other.evaluate((url) => told(session.fetch(url)), `${closed}/api/echo`)
-  for (const result of [found, redeemed, called]) {
+  for (const result of [discovered, redeemed, called]) {
     assert.equal(result.name, 'LostError')
     assert.equal(result.code, 'lost')
     assert.ok(result.cause.includes(`${harness.origin} read its replies (CORS)`), result.cause)

@@ -18,10 +18,10 @@ pub(crate) enum Browser {
 
 impl Browser {
     /// Determines it from the environment that sshd sets (`SSH_CONNECTION` is the client's address and port, then
-    /// those of the server). With a display that is forwarded, a page opened here is shown there, and so it is by a program
-    /// that `BROWSER` names, which remote editors set.
+    /// those of the server). With a display that is forwarded, a page opened here is shown there, and so it is by a
+    /// program that `BROWSER` names, which remote editors set.
     pub(crate) fn find(no_browser: bool) -> Self {
-        let is_set = |name: &&str| profile::set(name).is_some();
+        let is_set = |name: &&str| profile::nonempty_variable(name).is_some();
         let has_display = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(is_set);
         let is_shown = has_display || (!no_browser && oauth_reqwest::browser::is_chosen());
         let is_remote = ["SSH_CONNECTION", "SSH_TTY"].iter().any(is_set);
@@ -65,15 +65,15 @@ mod tests {
     #[test]
     fn the_printed_ssh_command_forwards_the_listener_port() {
         let uri = Url::parse("http://localhost:4711/cb").unwrap();
-        let over =
+        let over_ssh =
             |ssh_connection: &str| Browser::OverSsh(this_end(ssh_connection)).forwarding(&uri);
         assert_eq!(
-            over("198.51.100.7 50022 2001:db8::5 22").as_deref(),
+            over_ssh("198.51.100.7 50022 2001:db8::5 22").as_deref(),
             Some("ssh -N -L 4711:localhost:4711 2001:db8::5")
         );
         // A string that is not an address is not repeated.
         assert_eq!(
-            over("a b -oProxyCommand=x 22").as_deref(),
+            over_ssh("a b -oProxyCommand=x 22").as_deref(),
             Some("ssh -N -L 4711:localhost:4711 HOST")
         );
         assert_eq!(Browser::Here.forwarding(&uri), None);

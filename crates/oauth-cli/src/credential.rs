@@ -188,8 +188,8 @@ pub(crate) struct CredentialArgs {
 }
 
 impl CredentialArgs {
-    /// Overrides the profile with the command line. There is only one credential: a given one replaces that of the profile,
-    /// and also a method that does not use it.
+    /// Overrides the profile with the command line. There is only one credential: a given one replaces that of the
+    /// profile, and also a method that does not use it.
     pub(crate) fn override_profile(self, profile: &mut Profile) {
         let kind = match (&self.key, &self.assertion_file) {
             (Some(_), _) => Some(CredentialKind::Key),
@@ -348,7 +348,7 @@ impl Credential {
         }
         let secret = source.map(|source| source.read("client secret", SECRET_OPTIONS));
         let key = key.map(|path| {
-            let text = passphrase.decrypt(path, key_file::text(path)?)?;
+            let text = passphrase.decrypt(path, key_file::read_text(path)?)?;
             Ok::<_, Failure>((path.to_owned(), text))
         });
         Ok(LoadedCredentials {
@@ -398,7 +398,7 @@ impl LoadedCredentials {
             Some(Auth::PrivateKeyJwt) => {
                 let (path, text) = self.key.ok_or_else(|| Error::from(Misuse::KeyMalformed))?;
                 let (key, own_id) =
-                    key_file::private(&path, &text, server, configured_alg(profile))?;
+                    key_file::private_key(&path, &text, server, configured_alg(profile))?;
                 let kid = profile.client_key_id.clone().or(own_id);
                 let client_jwt = key.client_assertion(kid.unwrap_or_default());
                 ClientAuth::assertion(with_audience(client_jwt, profile))

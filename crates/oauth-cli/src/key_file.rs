@@ -47,7 +47,7 @@ impl Passphrase {
                 format_args!("{}: {reason}", path.display()),
                 PASSPHRASE_OPTIONS,
             ),
-            reason => unusable(path, reason),
+            reason => unusable_key(path, reason),
         })
     }
 }
@@ -79,18 +79,18 @@ struct Jwk {
 impl KeyFile {
     /// Reads a private key in PEM, or a JWK with or without its private half; `-` is stdin.
     pub(crate) fn read(path: &Path, passphrase: &Passphrase) -> Result<Self, Failure> {
-        let text = passphrase.decrypt(path, text(path)?)?;
+        let text = passphrase.decrypt(path, read_text(path)?)?;
         let trimmed = text.expose().trim();
         let read = if trimmed.starts_with('{') {
             Self::from_jwk(trimmed)
         } else {
-            of_any_kind(|alg| PrivateKey::from_pem(trimmed, alg)).map(|public| Self {
+            public_key_of_any_kind(|alg| PrivateKey::from_pem(trimmed, alg)).map(|public| Self {
                 public,
                 alg: None,
                 kid: None,
             })
         };
-        read.map_err(|error| unusable(path, error))
+        read.map_err(|error| unusable_key(path, error))
     }
 
     fn from_jwk(text: &str) -> Result<Self, KeyError> {
@@ -102,7 +102,7 @@ impl KeyFile {
         let public = match (&jwk.d, alg) {
             (None, _) => PublicJwk::parse(text).map_err(|_| KeyError::Malformed)?,
             (Some(_), Some(alg)) => PrivateKey::from_jwk(text, alg)?.public_jwk().clone(),
-            (Some(_), None) => of_any_kind(|alg| PrivateKey::from_jwk(text, alg))?,
+            (Some(_), None) => public_key_of_any_kind(|alg| PrivateKey::from_jwk(text, alg))?,
         };
         if alg.is_none_or(|alg| public.fits(alg)) {
             Ok(Self {
@@ -132,10 +132,10 @@ impl KeyFile {
 }
 
 /// The text of a key's file; `-` is stdin.
-pub(crate) fn text(path: &Path) -> Result<Secret<String>, Failure> {
+pub(crate) fn read_text(path: &Path) -> Result<Secret<String>, Failure> {
     let text = read_file(path).map_err(|error| {
         let is_missing = error.kind() == std::io::ErrorKind::NotFound;
-        let failure = unusable(path, error);
+        let failure = unusable_key(path, error);
         if !is_missing {
             return failure;
         }
@@ -149,7 +149,7 @@ pub(crate) fn text(path: &Path) -> Result<Secret<String>, Failure> {
 
 /// A client's private key for this server, and the `kid` of its JWK. All errors are about the file, except for a server
 /// that does not support any algorithm of the key.
-pub(crate) fn private(
+pub(crate) fn private_key(
     path: &Path,
     text: &Secret<String>,
     server: &Server,
@@ -159,7 +159,7 @@ pub(crate) fn private(
     let key = PrivateKey::read_for(server, text, alg);
     let key = key.map_err(|error| {
         if error.code() == Misuse::KeyMalformed.code() {
-            unusable(path, error.detail().unwrap_or("not a private key"))
+            unusable_key(path, error.detail().unwrap_or("not a private key"))
         } else {
             error.into()
         }
@@ -170,11 +170,11 @@ pub(crate) fn private(
 }
 
 /// The key to which tokens are bound.
-pub(crate) fn dpop(path: &Path) -> Result<dpop::DpopKey, Failure> {
-    let text = text(path)?;
+pub(crate) fn dpop_key(path: &Path) -> Result<dpop::DpopKey, Failure> {
+    let text = read_text(path)?;
     let key = DpopKey::read(text.expose().trim(), None).and_then(|key| key.to_core());
     key.map_err(|error| {
-        unusable(
+        unusable_key(
             path,
             error.detail().unwrap_or("not a private key that can sign"),
         )
@@ -182,7 +182,9 @@ pub(crate) fn dpop(path: &Path) -> Result<dpop::DpopKey, Failure> {
 }
 
 /// The public half of a key whose kind is not known.
-fn of_any_kind(read: impl Fn(Alg) -> Result<PrivateKey, KeyError>) -> Result<PublicJwk, KeyError> {
+fn public_key_of_any_kind(
+    read: impl Fn(Alg) -> Result<PrivateKey, KeyError>,
+) -> Result<PublicJwk, KeyError> {
     for alg in KINDS {
         match read(alg) {
             Ok(key) => return Ok(key.public_jwk().clone()),
@@ -194,7 +196,7 @@ fn of_any_kind(read: impl Fn(Alg) -> Result<PrivateKey, KeyError>) -> Result<Pub
 }
 
 /// Why a file has no usable key; never its content.
-pub(crate) fn unusable(path: &Path, reason: impl std::fmt::Display) -> Failure {
+pub(crate) fn unusable_key(path: &Path, reason: impl std::fmt::Display) -> Failure {
     Failure::usage(
         "usage.key",
         format_args!("{}: {reason}", path.display()),

@@ -368,20 +368,20 @@ fn default_path() -> Option<PathBuf> {
 }
 
 /// An environment variable that is not empty.
-pub(crate) fn set(name: &str) -> Option<OsString> {
+pub(crate) fn nonempty_variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// A folder of the XDG Base Directory Specification: a relative path is invalid there, and ignored.
 pub(crate) fn base_directory(name: &str) -> Option<PathBuf> {
-    set(name)
+    nonempty_variable(name)
         .map(PathBuf::from)
         .filter(|path| path.is_absolute())
 }
 
 pub(crate) fn home() -> Option<PathBuf> {
-    set("HOME")
-        .or_else(|| set("USERPROFILE"))
+    nonempty_variable("HOME")
+        .or_else(|| nonempty_variable("USERPROFILE"))
         .map(PathBuf::from)
 }
 

@@ -71,8 +71,8 @@ impl ProfileFile {
                 "use letters, digits and - _ . @, and start with a letter, a digit, _ or @",
             ));
         }
-        let all = self.document.get("profile").and_then(Item::as_table_like);
-        if all.is_some_and(|all| all.contains_key(name)) {
+        let profiles = self.document.get("profile").and_then(Item::as_table_like);
+        if profiles.is_some_and(|all| all.contains_key(name)) {
             Err(Failure::usage(
                 "usage.profile_exists",
                 format_args!("{}: profile `{name}` already exists", self.path.display()),
@@ -90,11 +90,14 @@ impl ProfileFile {
         if !self.document.to_string().trim().is_empty() {
             table.decor_mut().set_prefix("\n");
         }
-        let mut all = Table::new();
-        all.set_implicit(true);
-        let all = self.document.entry("profile").or_insert(Item::Table(all));
-        let all = all.as_table_mut().ok_or_else(|| unusual(&self.path))?;
-        all.insert(name, Item::Table(table));
+        let mut profiles = Table::new();
+        profiles.set_implicit(true);
+        let profiles = self
+            .document
+            .entry("profile")
+            .or_insert(Item::Table(profiles));
+        let profiles = profiles.as_table_mut().ok_or_else(|| unusual(&self.path))?;
+        profiles.insert(name, Item::Table(table));
         Ok(())
     }
 
@@ -113,9 +116,9 @@ impl ProfileFile {
 
     /// Removes a profile with the comment that belongs to it; returns whether it was the default.
     pub(crate) fn remove(&mut self, name: &str) -> Result<bool, Failure> {
-        let all = self.document.get_mut("profile");
-        let all = all.and_then(Item::as_table_like_mut);
-        let removed = all.and_then(|all| all.remove(name));
+        let profiles = self.document.get_mut("profile");
+        let profiles = profiles.and_then(Item::as_table_like_mut);
+        let removed = profiles.and_then(|all| all.remove(name));
         let removed = removed.ok_or_else(|| {
             let reason = format!("no profile `{name}`");
             profile::bad(&self.path, &reason)
@@ -196,11 +199,11 @@ impl ProfileFile {
 
 /// The profile as it is written in the file.
 pub(crate) fn text(name: &str, profile: &Profile) -> Result<String, Failure> {
-    let mut all = Table::new();
-    all.set_implicit(true);
-    all.insert(name, Item::Table(table(profile)?));
+    let mut profiles = Table::new();
+    profiles.set_implicit(true);
+    profiles.insert(name, Item::Table(table(profile)?));
     let mut document = DocumentMut::new();
-    document.insert("profile", Item::Table(all));
+    document.insert("profile", Item::Table(profiles));
     Ok(document.to_string().trim_end().to_owned())
 }
 
@@ -216,11 +219,11 @@ fn table(profile: &Profile) -> Result<Table, Failure> {
             )
         })
     };
-    let usual = written(&Profile::default())?;
+    let defaults = written(&Profile::default())?;
     let mut table = written(profile)?.as_table().clone();
     table.retain(|name, item| {
-        let usual = usual.get(name).map(Item::to_string);
-        usual.as_deref() != Some(item.to_string().as_str())
+        let default_value = defaults.get(name).map(Item::to_string);
+        default_value.as_deref() != Some(item.to_string().as_str())
     });
     let network = [
         ("ca", profile.network.ca.as_deref()),

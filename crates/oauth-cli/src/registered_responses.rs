@@ -111,8 +111,9 @@ impl RegisteredResponses {
 }
 
 fn key(path: &Path, alg: JweAlg) -> Result<DecryptionKey, Failure> {
-    let text = key_file::text(path)?;
-    DecryptionKey::read(text.expose().trim(), alg).map_err(|error| key_file::unusable(path, error))
+    let text = key_file::read_text(path)?;
+    DecryptionKey::read(text.expose().trim(), alg)
+        .map_err(|error| key_file::unusable_key(path, error))
 }
 
 fn alg(name: &str) -> Result<Alg, Failure> {

@@ -246,13 +246,13 @@ impl Setup {
     /// Lets a login use the redirect URI it listens at, if the registered one leaves the port open
     /// (RFC 8252 section 7.3).
     pub(crate) fn admit(&mut self, uri: &RedirectUri) -> Result<(), Error> {
-        let mut all = self.profile.registered();
+        let mut redirect_uris = self.profile.registered();
         let uri_without_port = portless(&Url::parse(uri.as_str())?);
-        if all.contains(&uri_without_port) {
-            all.push(uri.as_str().to_owned());
-            let all = all.iter().map(|uri| RedirectUri::parse(uri));
-            let all = all.collect::<Result<Vec<_>, Error>>()?;
-            self.client = self.client.clone().with_redirect_uris(all);
+        if redirect_uris.contains(&uri_without_port) {
+            redirect_uris.push(uri.as_str().to_owned());
+            let redirect_uris = redirect_uris.iter().map(|uri| RedirectUri::parse(uri));
+            let redirect_uris = redirect_uris.collect::<Result<Vec<_>, Error>>()?;
+            self.client = self.client.clone().with_redirect_uris(redirect_uris);
         }
         Ok(())
     }
@@ -401,8 +401,8 @@ fn with_endpoints(mut server: Server, profile: &Profile) -> Result<Server, Failu
 /// An endpoint by its name in a metadata document, with or without `_endpoint`.
 fn endpoint_kind(name: &str) -> Result<EndpointKind, Failure> {
     let short = |kind: EndpointKind| kind.member().trim_end_matches("_endpoint");
-    let mut all = EndpointKind::ALL.iter().copied();
-    let endpoint = all.find(|&kind| name == kind.member() || name == short(kind));
+    let mut kinds = EndpointKind::ALL.iter().copied();
+    let endpoint = kinds.find(|&kind| name == kind.member() || name == short(kind));
     endpoint.ok_or_else(|| {
         let names = EndpointKind::ALL.iter().map(|&kind| short(kind));
         let names = names.collect::<Vec<_>>().join(", ");
@@ -426,7 +426,7 @@ pub(crate) fn no_server() -> Failure {
 /// stored token for a different certificate is not used.
 fn bound(client: Client, profile: &Profile) -> Result<Client, Failure> {
     let client = match &profile.dpop_key_file {
-        Some(path) => client.with_dpop(key_file::dpop(path)?),
+        Some(path) => client.with_dpop(key_file::dpop_key(path)?),
         None => client,
     };
     let shows_certificate = profile.client_auth.is_some_and(Auth::shows_certificate);

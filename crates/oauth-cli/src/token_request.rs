@@ -96,8 +96,8 @@ impl ProfileDefaults<'_> {
                 all.extra(name.as_str(), value.clone())
             });
         }
-        let mut usual = self.token_parameters.iter();
-        usual.try_fold(request, |all, (name, values)| {
+        let mut defaults = self.token_parameters.iter();
+        defaults.try_fold(request, |all, (name, values)| {
             let mut values = values.as_slice().iter();
             values.try_fold(all, |all, value| all.extra(name.as_str(), value.clone()))
         })

@@ -119,7 +119,7 @@ impl TokenStore {
 
 /// Tokens are state, not configuration (XDG Base Directory Specification).
 pub(crate) fn folder() -> Result<PathBuf, Failure> {
-    let local = || profile::set("LOCALAPPDATA").filter(|_| cfg!(windows));
+    let local = || profile::nonempty_variable("LOCALAPPDATA").filter(|_| cfg!(windows));
     let state = profile::base_directory("XDG_STATE_HOME");
     let state = state.or_else(|| local().map(PathBuf::from));
     let state = state.or_else(|| Some(profile::home()?.join(".local").join("state")));

@@ -237,7 +237,7 @@ fn harmless(name: &str, value: &str, list: &[&str]) -> Option<String> {
 
 /// A value from a server, as it may be shown: the server may echo secrets in any text, so only single short words are
 /// shown.
-fn word(name: &str, value: &str, list: &[&str]) -> Option<String> {
+fn harmless_word(name: &str, value: &str, list: &[&str]) -> Option<String> {
     let is_word = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
     harmless(name, value, list).filter(|text| text.len() <= 40 && text.bytes().all(is_word))
 }
@@ -265,7 +265,7 @@ fn with_redacted_query(location: &str) -> String {
     let pairs = form::parse(query).unwrap_or_default();
     let items = pairs
         .iter()
-        .map(|(name, value)| Item::new(name, word(name, value, MEMBERS)).to_string());
+        .map(|(name, value)| Item::new(name, harmless_word(name, value, MEMBERS)).to_string());
     let items: Vec<String> = items.collect();
     let joint = if items.is_empty() { "" } else { "?" };
     let text = format!("{bare}{joint}{}", items.join("&"));
@@ -288,7 +288,7 @@ fn body_items(headers: &HeaderMap, body: &[u8], list: &[&str]) -> Vec<Item> {
     };
     let item = |(name, value): (&String, &Value)| {
         let text = crate::output::plain(value);
-        Item::new(name, word(name, &text, list))
+        Item::new(name, harmless_word(name, &text, list))
     };
     members.iter().map(item).collect()
 }

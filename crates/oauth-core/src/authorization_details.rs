@@ -1,9 +1,10 @@
 //! Rich authorization requests: the `authorization_details` that a client requests and a server grants.
 //!
-//! RFC 9396 <https://www.rfc-editor.org/rfc/rfc9396#section-2>, section 7: [`AuthorizationDetails::missing_from`] compares
-//! the granted details with the requested ones; the warning is added to the tokens by `Tokens::compare_details`
-//! (`token.rs`). Error responses (section 5) are read in `endpoint/reply.rs`; their codes are in
-//! `error/server_error.rs`.
+//! RFC 9396 <https://www.rfc-editor.org/rfc/rfc9396#section-2>, section 7: [`AuthorizationDetails::missing_from`]
+//! compares the granted details with the requested ones; the warning is added to the tokens by
+//! `Tokens::compare_details` (`token.rs`). Error responses (section 5) are read in `endpoint/reply.rs`; their codes are
+//! in `error/server_error.rs`. `authorization_details_types_supported` (section 10) is not compared: the server
+//! decides.
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! The client's side of RFC 8705 section 3: the certificate that a stored token is bound to, so that no worker uses it
-//! with another one. An API compares `cnf` (`x5t#S256`) in `token/access_token.rs`.
+//! with another one. An API compares `cnf` (`x5t#S256`) in `token/access_token.rs`. Client authentication by a
+//! certificate (section 2) is in `client_auth.rs`, and `mtls_endpoint_aliases` (section 5) in `server.rs`.
 
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 use std::sync::Arc;

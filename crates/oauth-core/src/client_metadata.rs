@@ -1,5 +1,7 @@
 //! Client metadata, as sent in a registration and published in a client ID metadata document. Members that contradict
-//! one another are refused in `client_metadata/consistency.rs`. The metadata of a server are in `server.rs`.
+//! one another are refused in `client_metadata/consistency.rs`. An omitted `application_type`
+//! is derived here. The metadata of a server are in `server.rs`; the registered algorithms on which a client relies, in
+//! `client/registered_properties.rs`.
 //!
 //! RFC 7591 section 2 <https://www.rfc-editor.org/rfc/rfc7591#section-2>, OpenID Connect Dynamic Client
 //! Registration section 2
@@ -318,8 +320,8 @@ impl ClientMetadata {
     /// The method of client authentication; "if unspecified or omitted, the default is client_secret_basic"
     /// (section 2).
     pub fn auth_method(&self) -> &str {
-        let named = self.token_endpoint_auth_method.as_deref();
-        named.unwrap_or("client_secret_basic")
+        let method = self.token_endpoint_auth_method.as_deref();
+        method.unwrap_or("client_secret_basic")
     }
 }
 

@@ -48,7 +48,7 @@ pub struct SigningKey {
 ///
 /// Keys are compared by their names and only within one `KeyUse`: a private key that was read into two values with a
 /// `KeyUse` each is two keys. The whole process is not searched for it, because a key may serve two such servers if the
-/// client has an id of its own at each (draft-ietf-oauth-security-topics-update section 2.1).
+/// client has an id of its own at each (draft-ietf-oauth-security-topics-update-03 section 2.1).
 #[derive(Debug, Clone, Default)]
 pub struct KeyUse(Arc<Mutex<Vec<(String, ServersOfKey)>>>);
 
@@ -185,6 +185,8 @@ impl SigningKey {
         Ok(jose::compact(signing_input, signature))
     }
 
+    /// Checks that the signature has the length that its algorithm makes.
+    ///
     /// # Errors
     /// `client_auth.signature_length`.
     fn check_signature_length(&self, signature: &[u8]) -> Result<(), Error> {

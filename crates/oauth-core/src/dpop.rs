@@ -2,7 +2,8 @@
 //!
 //! RFC 9449 <https://www.rfc-editor.org/rfc/rfc9449#section-4.2>
 //!
-//! The nonce of a successful response (section 8.2) is kept in `call/sent.rs` and `flow/resource/request/retry.rs`. The retry after `use_dpop_nonce` is in `call.rs` (authorization server, section 8) and in
+//! The nonce of a successful response (section 8.2) is kept in `call/sent.rs` and `flow/resource/request/retry.rs`. The
+//! retry after `use_dpop_nonce` is in `call.rs` (authorization server, section 8) and in
 //! `flow/resource/request/retry.rs` (resource server, section 9). An API verifies proofs (section 4.3) in
 //! `dpop/proof_verification.rs`, and compares `cnf.jkt` of a token with the key of the proof (section 7) in
 //! `token/access_token.rs`.
@@ -90,6 +91,8 @@ impl DpopKey {
         })))
     }
 
+    /// Checks that the key's algorithm is accepted.
+    ///
     /// # Errors
     /// `key.algorithm` if it is not one of the accepted algorithms, if these are known (sections 5.1 and 7.1).
     pub(crate) fn check_algorithm(&self, accepted: Option<&[String]>) -> Result<(), Error> {
@@ -156,7 +159,7 @@ fn header(key: &SigningKey, public: &PublicJwk) -> String {
 }
 
 /// `ath`: "the base64url-encoded SHA-256 hash of the ASCII encoding of the associated access token's
-/// value" (section 12.7)
+/// value" (section 4.2)
 #[cfg(feature = "sha2")]
 fn hash(token: &Secret<String>) -> [u8; 32] {
     use sha2::{Digest as _, Sha256};

@@ -1,6 +1,7 @@
-//! The issuer: the identifier of an authorization server, compared exactly. The well-known URLs of its metadata (RFC 8414
-//! section 3.1) are in `endpoint/metadata.rs`; the issuer that a metadata document names is compared in `server.rs` (RFC
-//! 8414 section 3.3, OpenID Connect Discovery section 4.3).
+//! The issuer: the identifier of an authorization server, compared exactly. The well-known URLs of its metadata (RFC
+//! 8414 section 3.1) are in `endpoint/metadata.rs`; the issuer that a metadata document names is compared in
+//! `server.rs` (RFC 8414 section 3.3, OpenID Connect Discovery section 4.3). The issuer in an authorization response
+//! (RFC 9207) is compared in `flow/authorization/callback.rs`.
 
 #[cfg(test)]
 mod tests;

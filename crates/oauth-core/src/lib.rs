@@ -4,7 +4,9 @@
 //!
 //! [`Client`] is the entry point; [`exchange`] is all that the author of a driver needs to read;
 //! [`endpoint`] and [`grant`] have one file for each message on the wire; [`error`] has the table
-//! of codes; [`quirk`] the closed list of deviations; [`danger`] every unsafe switch; [`rationale`] explains the reasons.
+//! of codes; [`quirk`] the closed list of deviations; [`danger`] every unsafe switch; [`rationale`] explains the
+//! reasons. [`CLAUSES.md`](https://github.com/oauth-core/oauth-core/blob/main/crates/oauth-core/CLAUSES.md) lists where
+//! each section of each standard is implemented.
 
 pub mod address;
 pub mod assertion;

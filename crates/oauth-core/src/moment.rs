@@ -119,6 +119,8 @@ impl Moment {
         })
     }
 
+    /// The random bytes from which values are derived.
+    ///
     /// # Errors
     /// `misuse.no_randomness`.
     fn seed(&self) -> Result<&[u8; 32], Error> {

@@ -1,6 +1,6 @@
 //! A registered client: its id, its secrets, and the metadata it was registered with, also as they are stored. The
-//! server's response is read in `registered_client/response.rs`, and the request for it is in `endpoint/registration.rs`;
-//! the metadata to register, in `client_metadata.rs`.
+//! server's response is read in `registered_client/response.rs`, and the request for it is in
+//! `endpoint/registration.rs`; the metadata to register, in `client_metadata.rs`.
 //!
 //! RFC 7591 section 3.2.1 <https://www.rfc-editor.org/rfc/rfc7591#section-3.2.1>
 
@@ -107,8 +107,8 @@ impl RegisteredClient {
     /// `registration.not_managed`.
     pub(crate) fn management(&self) -> Result<(&Url, &Secret<String>), Error> {
         let uri = self.registration_client_uri.as_ref();
-        let both = uri.zip(self.registration_access_token.as_ref());
-        both.ok_or_else(|| Misuse::RegistrationUnmanaged.into())
+        let uri_and_token = uri.zip(self.registration_access_token.as_ref());
+        uri_and_token.ok_or_else(|| Misuse::RegistrationUnmanaged.into())
     }
 
     /// How the client authenticates: by its registered method, and no other. A secret comes from the registration; a
@@ -118,11 +118,11 @@ impl RegisteredClient {
     /// `client_auth.no_usable_method`, naming the method, if `credentials` has none for it.
     pub fn auth(&self, credentials: Credentials) -> Result<ClientAuth, Error> {
         let method = self.metadata.auth_method();
-        let all = Credentials {
+        let all_credentials = Credentials {
             secret: self.client_secret.clone().or(credentials.secret.clone()),
             ..credentials
         };
-        all.for_method(method)
+        all_credentials.for_method(method)
     }
 
     /// The client as JSON, to store. It contains the client's secrets. The warnings are not included.

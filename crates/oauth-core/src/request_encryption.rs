@@ -105,6 +105,8 @@ impl RequestEncryption {
 /// Encrypts requests. A trait, so that builds in which no client registers encryption, such as web pages, do not link
 /// the code.
 pub(crate) trait EncryptJwe: fmt::Debug + Send + Sync {
+    /// Checks that the server accepts the algorithms.
+    ///
     /// # Errors
     /// `key.algorithm` for algorithms that the server does not accept.
     fn check(&self, server: &Server) -> Result<(), Error>;

@@ -42,6 +42,8 @@ impl RequestSigning {
         self.lifetime
     }
 
+    /// Checks that the server accepts the key's algorithm.
+    ///
     /// # Errors
     /// `key.algorithm` for an algorithm that the server does not accept.
     pub(crate) fn check_server_support(&self, server: &Server) -> Result<(), Error> {

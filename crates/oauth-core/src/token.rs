@@ -1,4 +1,5 @@
-//! [`Tokens`]: the tokens of a grant, bound to the server and client they belong to.
+//! [`Tokens`]: the tokens of a grant, bound to the server and client they belong to. The members of a token response
+//! are checked in `endpoint/token.rs`; which characters a token may contain in a header, in `flow/resource.rs`.
 
 pub mod access_token;
 pub(crate) mod authorized_resources;
@@ -99,10 +100,10 @@ impl TokenType {
 pub enum Warning {
     /// `expires_in` was not a number of seconds; the lifetime counts as unknown.
     MalformedExpiresIn,
-    /// The response to a token exchange does not name the type of the issued token, which RFC 8693 section 2.2.1 requires.
-    /// Several vendors omit it, and its `token_type` still says whether the token is a Bearer one, so only
-    /// [`Strictness::Strict`](crate::quirk::Strictness::Strict) refuses that. An identity assertion without it is always
-    /// refused, because its type decides where it may be sent.
+    /// The response to a token exchange does not name the type of the issued token, which RFC 8693 section 2.2.1
+    /// requires. Several vendors omit it, and its `token_type` still says whether the token is a Bearer one, so only
+    /// [`Strictness::Strict`](crate::quirk::Strictness::Strict) refuses that. An identity assertion without it is
+    /// always refused, because its type decides where it may be sent.
     IssuedTokenTypeMissing,
     /// `refresh_token_timeout`, or the server's own member for it, was not a number of seconds; the expiry of the
     /// refresh token counts as unknown.

@@ -46,7 +46,7 @@ pub fn decrypt_pem(text: &str, passphrase: &Secret<String>) -> Result<Secret<Str
     let info =
         EncryptedPrivateKeyInfoRef::from_der(&encrypted).map_err(|_| KeyError::Encryption)?;
     match &info.encryption_algorithm {
-        EncryptionScheme::Pbes2(how) if is_bearable(how) => {}
+        EncryptionScheme::Pbes2(how) if is_supported(how) => {}
         _ => return Err(KeyError::Encryption),
     }
     // A wrong passphrase passes the padding check in one of 256 cases. The result is then not DER, which is reported as
@@ -58,7 +58,7 @@ pub fn decrypt_pem(text: &str, passphrase: &Secret<String>) -> Result<Secret<Str
 }
 
 /// Whether the method is supported, with an acceptable iteration count.
-fn is_bearable(how: &Parameters) -> bool {
+fn is_supported(how: &Parameters) -> bool {
     let is_cbc = matches!(
         how.encryption,
         Cipher::Aes128Cbc { .. } | Cipher::Aes192Cbc { .. } | Cipher::Aes256Cbc { .. }

@@ -113,7 +113,7 @@ impl PrivateKey {
     /// Reads a private key in PEM: PKCS#8, PKCS#1 (RSA) or SEC1 (EC).
     ///
     /// # Errors
-    /// Why the key was not accepted.
+    /// The reason why the key was refused.
     pub fn from_pem(text: &str, alg: Alg) -> Result<Self, KeyError> {
         let (label, der) = der::private_pem(text)?;
         match label {
@@ -133,7 +133,7 @@ impl PrivateKey {
     /// them, must permit signatures.
     ///
     /// # Errors
-    /// Why the key was not accepted.
+    /// The reason why the key was refused.
     pub fn from_jwk(text: &str, alg: Alg) -> Result<Self, KeyError> {
         let jwk = PrivateJwk::parse(text)?;
         jwk.check_purpose(Purpose::Signing)?;
@@ -152,7 +152,7 @@ impl PrivateKey {
                 }
                 let (private, x, y) = (bytes("d")?, bytes("x")?, bytes("y")?);
                 let point = [&[4][..], &x, &y].concat();
-                // Its halves do not belong together, or are no numbers of the curve.
+                // An error means that the halves do not belong together, or are not numbers of the curve.
                 let pair = EcdsaKeyPair::from_private_key_and_public_key(signing, &private, &point);
                 Self::from_ec(pair.map_err(|_| KeyError::Malformed)?, alg)
             }
@@ -169,7 +169,7 @@ impl PrivateKey {
     /// Reads a private key in PKCS#8, as DER.
     ///
     /// # Errors
-    /// Why the key was not accepted.
+    /// The reason why the key was refused.
     pub fn from_pkcs8(der: &[u8], alg: Alg) -> Result<Self, KeyError> {
         if let Some(signing) = ecdsa(alg) {
             return Self::from_ec(
@@ -215,13 +215,13 @@ impl PrivateKey {
             return Err(KeyError::Malformed);
         };
         let (x, y) = coordinates.split_at(coordinates.len() / 2);
-        let public = json!({ "kty": "EC", "crv": crv, "x": text(x), "y": text(y) });
+        let public = json!({ "kty": "EC", "crv": crv, "x": base64url(x), "y": base64url(y) });
         Self::new(KeyPair::Ec(pair), alg, &public)
     }
 
     fn from_ed25519(pair: Ed25519KeyPair, alg: Alg) -> Result<Self, KeyError> {
         let public =
-            json!({ "kty": "OKP", "crv": "Ed25519", "x": text(pair.public_key().as_ref()) });
+            json!({ "kty": "OKP", "crv": "Ed25519", "x": base64url(pair.public_key().as_ref()) });
         Self::new(KeyPair::Ed25519(pair), alg, &public)
     }
 
@@ -229,7 +229,7 @@ impl PrivateKey {
         let key = pair.public_key();
         let n = key.modulus().big_endian_without_leading_zero();
         let e = key.exponent().big_endian_without_leading_zero();
-        let public = json!({ "kty": "RSA", "n": text(n), "e": text(e) });
+        let public = json!({ "kty": "RSA", "n": base64url(n), "e": base64url(e) });
         if !(MIN_RSA_BYTES..=MAX_RSA_BYTES).contains(&n.len()) {
             return Err(KeyError::Algorithm);
         }
@@ -334,7 +334,7 @@ pub(crate) fn rsa_pair(der: &[u8]) -> Result<RsaKeyPair, KeyError> {
     })
 }
 
-fn text(bytes: &[u8]) -> String {
+fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 

@@ -81,7 +81,7 @@ impl AuthorizationFlow {
     /// # Errors
     /// `misuse.already_finished` once the flow is spent.
     pub fn to_json(&self) -> Result<Secret<String>, Error> {
-        self.held().clone().ok_or_else(spent)
+        self.lock_pending().clone().ok_or_else(spent)
     }
 
     /// A copy of the flow, for the code that waits for its callback.
@@ -116,7 +116,7 @@ impl AuthorizationFlow {
         resources: Option<&[String]>,
         callback_context: CallbackContext,
     ) -> Result<ErasedExchange, Error> {
-        let mut held = self.held();
+        let mut held = self.lock_pending();
         let text = held.as_ref().ok_or_else(spent)?;
         let mut pending = PendingAuthorization::from_json(text.expose())?;
         let is_recognized = client.recognizes(&pending, callback);
@@ -133,7 +133,7 @@ impl AuthorizationFlow {
         exchange
     }
 
-    fn held(&self) -> MutexGuard<'_, Option<Secret<String>>> {
+    fn lock_pending(&self) -> MutexGuard<'_, Option<Secret<String>>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

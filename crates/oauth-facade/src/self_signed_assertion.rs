@@ -23,6 +23,8 @@ pub(crate) struct AssertionInput {
     pub(crate) claims: Option<String>,
 }
 
+/// Makes the assertion, and signs it with the given key.
+///
 /// # Errors
 /// `key.*`, `assertion.claim`.
 #[cfg(feature = "crypto")]
@@ -63,6 +65,8 @@ pub(crate) fn assertion(client: &Client, signed: AssertionInput) -> Result<Asser
     }
 }
 
+/// Stands in for the function above in a build without algorithms.
+///
 /// # Errors
 /// Always: the core has no algorithms.
 #[cfg(not(feature = "crypto"))]

@@ -297,9 +297,9 @@ fn held_key_with_its_own_audience_is_refused_at_a_second_server() {
         let client = Client::new(server, "me", Auth::HeldKeyJwt(jwt.clone()));
         client.map(drop).map_err(|error| error.code())
     };
-    let usual = jwt(vec![held_key("", &["ES256"])]);
-    assert_eq!(made(&first, &usual), Ok(()));
-    assert_eq!(made(&second, &usual), Ok(()));
+    let default_auth = jwt(vec![held_key("", &["ES256"])]);
+    assert_eq!(made(&first, &default_auth), Ok(()));
+    assert_eq!(made(&second, &default_auth), Ok(()));
     let keyed = HeldKeyJwt {
         audience: Some("https://a.example/token".to_owned()),
         ..jwt(vec![held_key("", &["ES256"])])

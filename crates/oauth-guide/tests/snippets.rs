@@ -104,12 +104,15 @@ fn every_chapter_starts_with_its_outcome() {
 #[test]
 fn components_in_chapters_are_those_of_the_package_readme() {
     let readme = fs::read_to_string(here("../../bindings/wasm/README.md")).expect("a page");
-    let known = blocks(&readme);
+    let readme_blocks = blocks(&readme);
     for (name, text) in chapters() {
         let mut components = blocks(&text)
             .into_iter()
             .filter(|(fence, _)| *fence == "jsx");
-        assert!(components.all(|block| known.contains(&block)), "{name}");
+        assert!(
+            components.all(|block| readme_blocks.contains(&block)),
+            "{name}"
+        );
     }
 }
 

@@ -305,7 +305,7 @@ impl File {
                     used.insert(name.to_owned());
                     Ok(())
                 })
-                .map_err(|error| at(&member, &error))?;
+                .map_err(|error| at_member(&member, &error))?;
         }
         match self.variables.keys().find(|&name| !used.contains(name)) {
             Some(name) => Err(bad(&format!("variables.{name}: no URL uses it"))),
@@ -315,7 +315,7 @@ impl File {
 }
 
 /// `error` with the member that it is about.
-pub(crate) fn at(member: &str, error: &Error) -> Error {
+pub(crate) fn at_member(member: &str, error: &Error) -> Error {
     match (error.kind(), error.detail()) {
         (Kind::Misuse(Misuse::ProviderData), Some(detail)) => bad(&format!("{member}: {detail}")),
         _ => bad(&format!("{member}: {error}")),

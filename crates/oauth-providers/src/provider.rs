@@ -16,7 +16,7 @@ use oauth_core::{Client, ClientAuth, ClientId, Error, Secret, danger};
 use serde_json::Value;
 
 use crate::facts::{Documented, IdentityEndpoint, Method};
-use crate::file::{self, File, ISSUER, RenewalMethod, at};
+use crate::file::{self, File, ISSUER, RenewalMethod, at_member};
 use crate::template::{Template, with_base};
 use crate::variable::Variable;
 
@@ -75,14 +75,16 @@ impl Provider {
             let (name, example) = (variable.name.clone(), variable.example.clone());
             filled.chosen.insert(name, example);
         }
-        filled.issuer().map_err(|error| at(ISSUER, &error))?;
-        filled.server().map_err(|error| at("endpoints", &error))?;
+        filled.issuer().map_err(|error| at_member(ISSUER, &error))?;
+        filled
+            .server()
+            .map_err(|error| at_member("endpoints", &error))?;
         filled
             .identity()
-            .map_err(|error| at("identity.url", &error))?;
+            .map_err(|error| at_member("identity.url", &error))?;
         match filled.api() {
             Err(error) if matches!(error.kind(), Kind::Misuse(Misuse::ProviderData)) => Err(error),
-            api => api.map(drop).map_err(|error| at("api", &error)),
+            api => api.map(drop).map_err(|error| at_member("api", &error)),
         }
     }
 
@@ -283,7 +285,7 @@ impl Provider {
             None => Resource::new(origins)?,
         };
         let api = Api::new(resource).with_routes(self.routes());
-        let wrong = |error: Error| at("expired_token_replies", &error);
+        let wrong = |error: Error| at_member("expired_token_replies", &error);
         let api = api
             .with_expired_token_replies(self.expired_token_replies()?)
             .map_err(wrong)?;
@@ -304,7 +306,8 @@ impl Provider {
     /// `provider.data`.
     pub fn expired_token_replies(&self) -> Result<Vec<ExpiredTokenReply>, Error> {
         let rules = Value::Array(self.file.expired_token_replies.clone()).to_string();
-        ExpiredTokenReply::from_json(&rules).map_err(|error| at("expired_token_replies", &error))
+        ExpiredTokenReply::from_json(&rules)
+            .map_err(|error| at_member("expired_token_replies", &error))
     }
 
     /// The documented authentication method; without a secret, a public client.

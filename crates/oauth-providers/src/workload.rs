@@ -285,6 +285,8 @@ pub(crate) fn present(environment: &dyn Environment, name: &str) -> Option<Strin
     Some(value.expose().trim().to_owned()).filter(|value| !value.is_empty())
 }
 
+/// The value of an environment variable that must be present.
+///
 /// # Errors
 /// `environment.missing`, which names the variable.
 fn required(environment: &dyn Environment, name: &str) -> Result<String, Error> {

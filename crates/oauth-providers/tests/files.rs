@@ -420,15 +420,15 @@ fn invalid_user_segments_variable_names_and_examples_are_refused() {
 
 #[test]
 fn grant_types_supported_in_metadata_takes_precedence() -> Result<(), Error> {
-    let of = |text: &str| {
+    let result_for = |text: &str| {
         let server = Provider::from_toml(text)?.with("tenant", "a")?.server()?;
         Ok::<_, Error>(server.grant_types())
     };
-    assert_eq!(of(OWN)?, ["authorization_code"]);
+    assert_eq!(result_for(OWN)?, ["authorization_code"]);
     let changed_file = OWN.replace(
         "[metadata]",
         "[metadata]\ngrant_types_supported = [\"password\"]",
     );
-    assert_eq!(of(&changed_file)?, ["password"]);
+    assert_eq!(result_for(&changed_file)?, ["password"]);
     Ok(())
 }

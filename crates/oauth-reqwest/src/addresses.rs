@@ -43,10 +43,10 @@ impl AddressPolicy {
         }
     }
 
-    /// Whether the addresses of a request with this reach are checked.
-    pub(crate) const fn judges(self, reach: RequestAddressPolicy) -> bool {
+    /// Whether the addresses of a request with this address policy are checked.
+    pub(crate) const fn checks(self, address_policy: RequestAddressPolicy) -> bool {
         match self {
-            Self::PublicWhereMarked => matches!(reach, RequestAddressPolicy::PublicOnly),
+            Self::PublicWhereMarked => matches!(address_policy, RequestAddressPolicy::PublicOnly),
             Self::PublicOnly => true,
             Self::Any => false,
         }
@@ -272,12 +272,12 @@ mod tests {
             (AddressPolicy::Any, false, false),
         ] {
             assert_eq!(
-                policy.judges(RequestAddressPolicy::PublicOnly),
+                policy.checks(RequestAddressPolicy::PublicOnly),
                 marked,
                 "{policy:?}"
             );
             assert_eq!(
-                policy.judges(RequestAddressPolicy::Any),
+                policy.checks(RequestAddressPolicy::Any),
                 unmarked,
                 "{policy:?}"
             );

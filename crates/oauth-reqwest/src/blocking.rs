@@ -73,7 +73,7 @@ impl Driver {
         // No `https_only`: see the async driver.
         let resolver = Resolver::default();
         let http = match options.addresses {
-            AddressPolicy::PublicOnly => public(builder, &resolver),
+            AddressPolicy::PublicOnly => public_only(builder, &resolver),
             AddressPolicy::PublicWhereMarked | AddressPolicy::Any => with_localhost(builder),
         };
         let http = configure(http, &options).build().map_err(builder_failed)?;
@@ -206,9 +206,9 @@ impl Driver {
     fn client(
         &self,
         url: &reqwest::Url,
-        reach: RequestAddressPolicy,
+        address_policy: RequestAddressPolicy,
     ) -> Result<&reqwest::blocking::Client, Cause> {
-        if self.options.addresses.judges(reach) {
+        if self.options.addresses.checks(address_policy) {
             addresses::check(url, self.public.proxies)?;
             return match self.options.addresses {
                 AddressPolicy::PublicOnly => Ok(&self.http),
@@ -250,14 +250,14 @@ struct PublicClient {
 impl PublicClient {
     fn client(
         &self,
-        names: &Resolver,
+        resolver: &Resolver,
         options: &Options,
     ) -> Result<&reqwest::blocking::Client, Cause> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
         let builder = (self.builder)().map_err(Cause::unsent)?;
-        let configured = configure(public(builder, names), options);
+        let configured = configure(public_only(builder, resolver), options);
         let client = configured.build().map_err(error_mapping::lost)?;
         Ok(self.client.get_or_init(|| client))
     }
@@ -269,11 +269,11 @@ fn with_localhost(builder: reqwest::blocking::ClientBuilder) -> reqwest::blockin
 }
 
 /// Connects only to public addresses, and without a proxy.
-fn public(
+fn public_only(
     builder: reqwest::blocking::ClientBuilder,
-    names: &Resolver,
+    resolver: &Resolver,
 ) -> reqwest::blocking::ClientBuilder {
-    let resolver = PublicOnly::new(Arc::new(names.clone()));
+    let resolver = PublicOnly::new(Arc::new(resolver.clone()));
     builder.no_proxy().dns_resolver(Arc::new(resolver))
 }
 

@@ -91,8 +91,8 @@ impl Driver {
         // `oauth_core::url::Url::require`, which every request has passed before `Step::Send`.
         let resolver = Resolver::default();
         let http = match options.addresses {
-            AddressPolicy::PublicOnly => public(builder, &resolver),
-            AddressPolicy::PublicWhereMarked | AddressPolicy::Any => local(builder),
+            AddressPolicy::PublicOnly => public_only(builder, &resolver),
+            AddressPolicy::PublicWhereMarked | AddressPolicy::Any => with_localhost(builder),
         };
         let http = configure(http, &options).build().map_err(builder_failed)?;
         Ok(Self {
@@ -120,8 +120,8 @@ impl Driver {
     }
 
     /// Sets the resolver whose addresses are reported when a connection fails.
-    pub(crate) fn with_resolver(mut self, names: Resolver) -> Self {
-        self.resolver = names;
+    pub(crate) fn with_resolver(mut self, resolver: Resolver) -> Self {
+        self.resolver = resolver;
         self
     }
 
@@ -195,7 +195,7 @@ impl Driver {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Cause> {
         let start = Instant::now();
         let send_by = request.extensions().get().copied();
-        let reach = request.extensions().get().copied().unwrap_or_default();
+        let address_policy = request.extensions().get().copied().unwrap_or_default();
         let mut request = reqwest::Request::try_from(request).map_err(error_mapping::lost)?;
         let _place = self
             .acquire_permit(request.url(), self.options.longest_queue())
@@ -204,7 +204,7 @@ impl Driver {
         // The timeout includes the time spent waiting for a permit.
         *request.timeout_mut() = Some(self.options.timeout.saturating_sub(start.elapsed()));
         let url = request.url().clone();
-        let sent = self.client(&url, reach)?.execute(request).await;
+        let sent = self.client(&url, address_policy)?.execute(request).await;
         let mut response = sent.map_err(|error| {
             error_mapping::lost_at_endpoint(error, self.resolver.tried_addresses(&url))
         })?;
@@ -280,9 +280,9 @@ impl Driver {
     fn client(
         &self,
         url: &reqwest::Url,
-        reach: RequestAddressPolicy,
+        address_policy: RequestAddressPolicy,
     ) -> Result<&reqwest::Client, Cause> {
-        if self.options.addresses.judges(reach) {
+        if self.options.addresses.checks(address_policy) {
             addresses::check(url, self.public.proxies)?;
             return match self.options.addresses {
                 AddressPolicy::PublicOnly => Ok(&self.http),
@@ -300,7 +300,7 @@ impl Driver {
         let builder = reqwest::Client::builder()
             .no_proxy()
             .dns_resolver(Arc::new(LocalhostResolver));
-        let local = configure(local(builder), &self.options)
+        let local = configure(with_localhost(builder), &self.options)
             .build()
             .map_err(error_mapping::lost)?;
         Ok(self.local.get_or_init(|| local))
@@ -322,25 +322,25 @@ struct PublicClient {
 }
 
 impl PublicClient {
-    fn client(&self, names: &Resolver, options: &Options) -> Result<&reqwest::Client, Cause> {
+    fn client(&self, resolver: &Resolver, options: &Options) -> Result<&reqwest::Client, Cause> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
         let builder = (self.builder)().map_err(Cause::unsent)?;
-        let configured = configure(public(builder, names), options);
+        let configured = configure(public_only(builder, resolver), options);
         let client = configured.build().map_err(error_mapping::lost)?;
         Ok(self.client.get_or_init(|| client))
     }
 }
 
 /// Resolves `localhost` to this machine.
-fn local(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+fn with_localhost(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
     builder.resolve_to_addrs(localhost::NAME, &localhost::ADDRESSES)
 }
 
 /// Connects only to public addresses, and without a proxy.
-fn public(builder: reqwest::ClientBuilder, names: &Resolver) -> reqwest::ClientBuilder {
-    let resolver = PublicOnly::new(Arc::new(names.clone()));
+fn public_only(builder: reqwest::ClientBuilder, resolver: &Resolver) -> reqwest::ClientBuilder {
+    let resolver = PublicOnly::new(Arc::new(resolver.clone()));
     builder.no_proxy().dns_resolver(Arc::new(resolver))
 }
 

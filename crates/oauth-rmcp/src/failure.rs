@@ -17,16 +17,16 @@ pub(crate) type HttpResult<T> = Result<T, StreamableHttpError<reqwest::Error>>;
 /// The result of a request in this crate's client.
 pub(crate) type Outcome<T> = Result<T, StreamableHttpError<Error>>;
 
-/// The error of `oauth-core` in a failure of rmcp: of `serve`, of a call, or of the transport. `None` if the failure has
-/// a different cause, such as an error response of the server.
+/// The error of `oauth-core` in a failure of rmcp: of `serve`, of a call, or of the transport. `None` if the failure
+/// has a different cause, such as an error response of the server.
 pub fn error_of<'a>(failure: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
-    let mut next = Some(failure);
-    while let Some(failure) = next {
+    let mut current = Some(failure);
+    while let Some(failure) = current {
         if let Some(StreamableHttpError::<Error>::Client(error)) = failure.downcast_ref() {
             return Some(error);
         }
-        // It does not name the transport's error as its source.
-        next = match failure.downcast_ref() {
+        // `ClientInitializeError` does not return the transport's error as its source.
+        current = match failure.downcast_ref() {
             Some(ClientInitializeError::TransportError { error, .. }) => Some(error),
             _ => failure.source(),
         };

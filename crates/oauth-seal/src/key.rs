@@ -47,7 +47,7 @@ impl Key {
     /// `key.sealing` if it is anything else.
     pub fn parse(text: &Secret<String>) -> Result<Self, Error> {
         let decoded = URL_SAFE_NO_PAD.decode(text.expose());
-        let decoded = Secret::new(decoded.map_err(|_| no_key())?);
+        let decoded = Secret::new(decoded.map_err(|_| wrong_length())?);
         Self::from_slice(decoded.expose())
     }
 
@@ -56,7 +56,7 @@ impl Key {
     /// # Errors
     /// `key.sealing` unless there are exactly 32.
     pub fn from_slice(bytes: &[u8]) -> Result<Self, Error> {
-        bytes.try_into().map(Self::new).map_err(|_| no_key())
+        bytes.try_into().map(Self::new).map_err(|_| wrong_length())
     }
 
     /// The key's id, which reveals nothing about it: 12 characters of base64url.
@@ -78,7 +78,7 @@ impl Key {
     /// `key.sealing`, which cannot occur: HMAC accepts keys of any length.
     pub fn hide(&self, name: &str) -> Result<String, Error> {
         let mut hash = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(self.bytes.expose())
-            .map_err(|_| setup("no such key"))?;
+            .map_err(|_| key_error("the key has a wrong length"))?;
         hash.update(b"oauth-core seal name 1\n");
         hash.update(name.as_bytes());
         Ok(URL_SAFE_NO_PAD.encode(hash.finalize().into_bytes()))
@@ -97,10 +97,10 @@ impl Key {
     ) -> Result<Vec<u8>, Error> {
         // Reserves room for the tag: a vector that grows would leave an unerased copy of the text behind.
         if text.capacity() < text.len() + TAG_BYTES {
-            let mut roomy = Vec::with_capacity(text.len() + TAG_BYTES);
-            roomy.extend_from_slice(&text);
+            let mut larger = Vec::with_capacity(text.len() + TAG_BYTES);
+            larger.extend_from_slice(&text);
             text.zeroize();
-            text = roomy;
+            text = larger;
         }
         if self
             .cipher()?
@@ -108,7 +108,7 @@ impl Key {
             .is_err()
         {
             text.zeroize();
-            return Err(Error::from(Misuse::Setup).about("it is too large to seal"));
+            return Err(Error::from(Misuse::Setup).about("the text is too large to seal"));
         }
         Ok([nonce.as_slice(), &text].concat())
     }
@@ -125,7 +125,8 @@ impl Key {
 
     fn cipher(&self) -> Result<XChaCha20Poly1305, Error> {
         // The cipher overwrites its own copy when it is dropped.
-        XChaCha20Poly1305::new_from_slice(self.bytes.expose()).map_err(|_| setup("no such key"))
+        XChaCha20Poly1305::new_from_slice(self.bytes.expose())
+            .map_err(|_| key_error("the key has a wrong length"))
     }
 }
 
@@ -135,12 +136,12 @@ impl From<[u8; 32]> for Key {
     }
 }
 
-fn setup(detail: &str) -> Error {
+fn key_error(detail: &str) -> Error {
     Error::from(Misuse::SealingKey).about(detail)
 }
 
-fn no_key() -> Error {
-    setup("a key is 32 bytes, or their text in base64url without padding")
+fn wrong_length() -> Error {
+    key_error("a key is 32 bytes, or their text in base64url without padding")
 }
 
 impl fmt::Debug for Key {

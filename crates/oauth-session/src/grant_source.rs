@@ -469,7 +469,7 @@ impl Inner {
         let cached = match (fresh_tokens, self.cached.get()) {
             (Some((tokens, until)), _) => Cached { tokens, until },
             (None, None) => return,
-            // No longer usable.
+            // The tokens are still known, but can no longer be used.
             (None, Some(before)) => Cached {
                 tokens: Arc::clone(&before.load().tokens),
                 until: UnixTime::from_secs(0),

@@ -22,12 +22,12 @@ use crate::store::{self, Store};
 use cache::SessionCache;
 pub use idle::IdleRenewalReport;
 
-/// The default number of sessions kept in memory.
+/// The default number of sources kept in memory.
 const DEFAULT_CAPACITY: usize = 10_000;
 
-/// The sessions of all grants of a client in a store. Cheap to clone; clones share everything.
+/// The token sources of all grants of a client in a store. Cheap to clone; clones share everything.
 ///
-/// A grant costs memory only while it is used: beyond the capacity, sessions that no caller holds are
+/// A grant costs memory only while it is used: beyond the capacity, sources that no caller holds are
 /// dropped, the least recently used first, and are read from the store when they are needed again. One
 /// that renews, or has unsaved tokens, is never dropped.
 ///
@@ -118,7 +118,7 @@ impl Grants {
         self.with(|options| options.policy = policy)
     }
 
-    /// Keeps at most this many unused sessions in memory; 10,000 by default.
+    /// Keeps at most this many unused sources in memory; 10,000 by default.
     #[must_use]
     pub fn capacity(self, capacity: usize) -> Self {
         self.with(|options| options.capacity = capacity)
@@ -191,7 +191,7 @@ impl Grants {
         }))
     }
 
-    /// The session of a grant. All callers that get the same grant share one, and with it one renewal.
+    /// The source of a grant. All callers that get the same grant share one, and with it one renewal.
     ///
     /// Nothing is read or sent here; the first request for its token reads the store.
     pub fn get(&self, id: &GrantId) -> GrantSource {
@@ -205,7 +205,7 @@ impl Grants {
             });
             (session, cache.shrink(self.0.options.capacity))
         };
-        // Dropped outside the lock, because dropping sessions may take a while.
+        // Dropped outside the lock, because dropping sources may take a while.
         drop(evicted);
         session
     }
@@ -260,9 +260,9 @@ impl Grants {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`GrantSource::log_in`]; for the tokens of a step-up also `grant.no_refresh_token`, if the user has logged
-    /// out meanwhile, which revokes them, and that of the revocation of a step-up that gave way: the login is stored, and
-    /// the other's record removed, anyway.
+    /// The errors of [`GrantSource::log_in`]; for the tokens of a step-up also `grant.no_refresh_token`, if the user
+    /// has logged out meanwhile, which revokes them, and that of the revocation of a step-up that gave way: the login
+    /// is stored, and the other's record removed, anyway.
     pub async fn log_in(&self, id: &GrantId, tokens: Tokens) -> Result<(), Error> {
         let id = step_ups::id_of(id, &tokens);
         match &id.step_up {
@@ -306,7 +306,7 @@ impl Grants {
         Ok(matches_client.then_some(summary))
     }
 
-    /// Shuts all sessions down gracefully, see [`GrantSource::drain`].
+    /// Shuts all sources down gracefully, see [`GrantSource::drain`].
     ///
     /// # Errors
     /// `lost.timeout` if that has not been done within `limit`.
@@ -315,7 +315,7 @@ impl Grants {
         drain_each(sessions.into_iter(), limit).await
     }
 
-    /// The number of sessions in memory.
+    /// The number of sources in memory.
     pub fn in_memory(&self) -> usize {
         self.0.cache().len()
     }
@@ -341,7 +341,7 @@ impl fmt::Debug for Grants {
     }
 }
 
-/// The observer of one session: calls the hooks with the id of its grant.
+/// The observer of one source: calls the hooks with the id of its grant.
 struct Observer {
     id: GrantId,
     on_ended: Option<OnEnded>,
@@ -351,18 +351,18 @@ struct Observer {
 }
 
 impl Observe for Observer {
-    fn observe(&self, key: Option<&str>, notice: &GrantEvent<'_>) {
-        self.counters.observe(key, notice);
-        if let (Some(hook), GrantEvent::Ended(error)) = (&self.on_ended, notice) {
+    fn observe(&self, key: Option<&str>, event: &GrantEvent<'_>) {
+        self.counters.observe(key, event);
+        if let (Some(hook), GrantEvent::Ended(error)) = (&self.on_ended, event) {
             hook(&self.id, error);
         }
         if let (Some(hook), GrantEvent::AuthorizationEnds(end)) =
-            (&self.on_authorization_ends, notice)
+            (&self.on_authorization_ends, event)
         {
             hook(&self.id, *end);
         }
         if let Some(observer) = &self.observer {
-            observer.observe(key, notice);
+            observer.observe(key, event);
         }
     }
 }

@@ -80,7 +80,7 @@ impl HeldLease {
         let (result_sender, taken) = oneshot::channel();
         let (store, key) = (Arc::clone(store), key.to_owned());
         runtime::current()?.spawn(async move {
-            let outcome = take(&*store, &key, &lease, wait, &mut dropped).await;
+            let outcome = acquire(&*store, &key, &lease, wait, &mut dropped).await;
             let is_held_elsewhere = matches!(outcome, Ok(false));
             let is_taken = matches!(outcome, Ok(true));
             // The caller may have been cancelled.
@@ -122,7 +122,7 @@ pub(crate) fn lock_for(
 }
 
 /// Acquires a lease, unless another holder still has it after `wait`, or the caller is cancelled.
-async fn take(
+async fn acquire(
     store: &dyn Store,
     key: &str,
     lease: &LeaseExtension,

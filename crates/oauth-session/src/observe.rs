@@ -68,24 +68,24 @@ impl GrantEvent<'_> {
 
 /// An observer of the events of grants.
 ///
-/// It is called in the task of the renewal, which waits for it: keep it short, and do not ask a session for a token in
+/// It is called in the task of the renewal, which waits for it: keep it short, and do not ask a source for a token in
 /// it.
 pub trait Observe: Send + Sync {
     /// `key` is the name of the record in the store; `None` for a grant that is only in this process.
-    fn observe(&self, key: Option<&str>, notice: &GrantEvent<'_>);
+    fn observe(&self, key: Option<&str>, event: &GrantEvent<'_>);
 }
 
 impl<O: Observe + ?Sized> Observe for Arc<O> {
-    fn observe(&self, key: Option<&str>, notice: &GrantEvent<'_>) {
-        (**self).observe(key, notice);
+    fn observe(&self, key: Option<&str>, event: &GrantEvent<'_>) {
+        (**self).observe(key, event);
     }
 }
 
 /// Two observers of the same events.
 impl<A: Observe, B: Observe> Observe for (A, B) {
-    fn observe(&self, key: Option<&str>, notice: &GrantEvent<'_>) {
-        self.0.observe(key, notice);
-        self.1.observe(key, notice);
+    fn observe(&self, key: Option<&str>, event: &GrantEvent<'_>) {
+        self.0.observe(key, event);
+        self.1.observe(key, event);
     }
 }
 
@@ -122,8 +122,8 @@ impl Counters {
 }
 
 impl Observe for Counters {
-    fn observe(&self, _: Option<&str>, notice: &GrantEvent<'_>) {
-        let counter = match notice {
+    fn observe(&self, _: Option<&str>, event: &GrantEvent<'_>) {
+        let counter = match event {
             GrantEvent::Renewed => &self.renewed,
             GrantEvent::Waits(_) => &self.waits,
             GrantEvent::Failed(_) => &self.failed,

@@ -67,8 +67,12 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
         (**self).refused_without_token();
     }
 
-    fn step_up<'a>(&'a self, short: &'a Tokens, required: &'a StepUp) -> Answer<'a, Option<Token>> {
-        (**self).step_up(short, required)
+    fn step_up<'a>(
+        &'a self,
+        insufficient: &'a Tokens,
+        required: &'a StepUp,
+    ) -> Answer<'a, Option<Token>> {
+        (**self).step_up(insufficient, required)
     }
 
     fn hold(&self, limit: Duration) -> Answer<'_, Option<HeldTokens>> {

@@ -207,7 +207,7 @@ pub async fn remove_by_saving<S: Store + ?Sized>(store: &S, key: &str) -> Result
             return Ok(existed);
         }
     }
-    let reason = "others keep saving the record";
+    let reason = "other workers keep saving the record";
     Err(Error::lost(Cause::unsent(reason)).at_endpoint(ENDPOINT))
 }
 

@@ -39,8 +39,8 @@ type Read = dyn Fn() -> Answer<'static, IdentitySubject> + Send + Sync;
 
 impl SubjectTokenSource {
     /// The ID token of a sign-in whose tokens `source` keeps fresh, such as a [`GrantSource`] of `identity_provider`
-    /// whose scope contains `openid`. If the ID token has expired, the source renews the tokens; if that brings no other,
-    /// the refresh token takes its place.
+    /// whose scope contains `openid`. If the ID token has expired, the source renews the tokens; if that brings no
+    /// other, the refresh token takes its place.
     pub fn new(identity_provider: &Client, source: impl TokenSource + 'static) -> Self {
         Self {
             identity_provider: identity_provider.clone(),
@@ -62,8 +62,8 @@ impl SubjectTokenSource {
     /// Reads the subject token: a valid ID token, the refresh token of a sign-in whose renewal brought none, or another
     /// token that the identity provider exchanges.
     ///
-    /// With a refresh token comes a [`HeldTokens`], if the source has a grant to hold: no worker renews the sign-in until
-    /// it is dropped, or `limit` has passed. Keep it until the request with the token has been answered.
+    /// With a refresh token comes a [`HeldTokens`], if the source has a grant to hold: no worker renews the sign-in
+    /// until it is dropped, or `limit` has passed. Keep it until the request with the token has been answered.
     ///
     /// # Errors
     /// `identity_assertion.no_id_token` if the user has to sign in again there; those of the source.
@@ -102,7 +102,7 @@ impl SubjectTokenSource {
     }
 
     /// The driver that runs the requests of a grant of this sign-in, and the client that makes them.
-    fn at(
+    fn at_identity_provider(
         self,
         driver: impl TokenDriver + 'static,
         client: &Client,
@@ -163,7 +163,7 @@ impl GrantSource {
         id: GrantId,
         source: SubjectTokenSource,
     ) -> Self {
-        let (driver, client) = source.at(driver, client);
+        let (driver, client) = source.at_identity_provider(driver, client);
         Self::new(driver, client.keeper(id))
     }
 
@@ -177,7 +177,7 @@ impl GrantSource {
         source: SubjectTokenSource,
         store: Arc<dyn Store>,
     ) -> Self {
-        let (driver, client) = source.at(driver, client);
+        let (driver, client) = source.at_identity_provider(driver, client);
         Self::with_store(driver, client.keeper(id), store)
     }
 }

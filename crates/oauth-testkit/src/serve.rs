@@ -134,11 +134,11 @@ impl Served {
             .enable_all()
             .build()?;
         let (stop, stopped) = oneshot::channel();
-        let ours = Arc::clone(&shared);
+        let server_state = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("twin".to_owned())
             .spawn(move || {
-                runtime.spawn(accept(listener, ours));
+                runtime.spawn(accept(listener, server_state));
                 // The sender is dropped to stop the server, so this is always an error.
                 let _ = runtime.block_on(stopped);
                 // Dropping the runtime closes what is still open.

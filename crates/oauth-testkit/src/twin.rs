@@ -63,8 +63,8 @@ pub use sender_constrained::DpopNonces;
 
 /// An authorization server and its API: requests in, replies out, no sockets, no clock.
 ///
-/// A twin is written from the RFCs and the systems' documentation, independently of `oauth-core`, so that a misreading in
-/// one of them is noticed. Equal moments and requests lead to equal answers. Tokens are digests of a counter and the time.
+/// A twin is written from the RFCs and the systems' documentation, independently of `oauth-core`, so that a misreading
+/// in one of them is noticed. Equal moments and requests lead to equal responses. Tokens are digests of counter and time.
 ///
 /// Every twin verifies PKCE with S256, binds a code to its client and redirect URI, accepts it once and for 60 seconds,
 /// and refuses repeated parameters, two authentication methods at once, and methods other than `POST` at its token
@@ -104,7 +104,7 @@ impl Twin {
     ///   at Meta;
     /// - `/revoke`, `/introspect`, `/device_authorization`; a `GET` of `verification_uri_complete` is the user's
     ///   approval;
-    /// - `/backchannel_authentication`, for the person called `alice` or `alice@twin.example`; a `GET` of
+    /// - `/backchannel_authentication`, for the user called `alice` or `alice@twin.example`; a `GET` of
     ///   `/authentication_device` is their approval of the pending request, which may be selected by its
     ///   `binding_message`; see [`set_backchannel_delivery`](Self::set_backchannel_delivery);
     /// - `GET /api/echo` (scope `read`) and `POST /api/echo` (scope `write`), with RFC 6750 challenges, which name
@@ -124,12 +124,12 @@ impl Twin {
     ///   `authorization_code` for the public one. The reply is `{"access_token":".."}` and nothing else;
     /// - `GET /api/v2/oauth/auth`, PKCE optional; the documented slip, a `code_verifier` that carries the
     ///   *challenge*, is understood, and any other `code_verifier` is refused;
-    /// - `GET /api/v2/admin/suggestions` with the trusted client's token, `GET /api/v2/end_users/me` with a user's. A
-    ///   dead token is answered 401 with a JSON body and no challenge, one call too many 429 with `Retry-After`. No
+    /// - `GET /api/v2/admin/suggestions` with the trusted client's token, `GET /api/v2/end_users/me` with a user's. An
+    ///   expired token gets a 401 with a JSON body and no challenge, and one call too many a 429 with `Retry-After`. No
     ///   number is documented, so there is no limit until [`set_rate_limit`](Self::set_rate_limit).
     ///
-    /// Tokens do not expire unless [`set_access_token_lifetime`](Self::set_access_token_lifetime) says so; the client
-    /// is never told.
+    /// Tokens do not expire unless [`set_access_token_lifetime`](Self::set_access_token_lifetime) was called; no
+    /// response says when they do.
     pub fn uservoice(base: &str) -> Self {
         Self::of(base, uservoice::rules)
     }
@@ -193,7 +193,7 @@ impl Twin {
         let (mut reply, fault) = match preflight {
             Some(reply) => (reply, None),
             None => {
-                let outcome = self.faulty(now, route, &request);
+                let outcome = self.answer_with_fault(now, route, &request);
                 self.count(route, outcome.0.status().as_u16());
                 outcome
             }
@@ -300,7 +300,7 @@ impl Twin {
             || refresh.is_some_and(|refresh| refresh.is_live(at, self.authority.rules.rotation))
     }
 
-    /// Sets how many API calls a minute are allowed for each token; further ones are answered with 429.
+    /// Sets how many API calls a minute are allowed for each token; further ones get a 429.
     pub fn set_rate_limit(&mut self, per_minute: u32) {
         self.authority.rules.rate_limit = Some(per_minute);
     }
@@ -318,7 +318,7 @@ impl Twin {
 
     /// Adds more keys to the key set, of the same and of a different type, without `kid`, before the signing key.
     pub fn publish_other_keys(&mut self) {
-        self.authority.other_keys = id_token::others();
+        self.authority.other_keys = id_token::unused_public_keys();
     }
 
     /// An access token created by hand in the console: the trusted client's own, for all its scopes, without an expiry.
@@ -386,8 +386,8 @@ impl Twin {
         }
     }
 
-    /// Answers a request, with the next fault that matches.
-    fn faulty(
+    /// Answers a request with the next fault that matches it; without one, normally.
+    fn answer_with_fault(
         &mut self,
         at: UnixTime,
         route: Route,
@@ -399,24 +399,24 @@ impl Twin {
             .iter()
             .position(|fault| fault.is_callback_fault() == is_callback);
         let Some(next) = next else {
-            return (self.work(at, route, request, None), None);
+            return (self.answer_normally(at, route, request, None), None);
         };
         let fault = self.faults.remove(next);
-        if let Some(reply) = fault.instead() {
+        if let Some(reply) = fault.replacement_reply() {
             return (reply, Some(fault.name()));
         }
-        let mut reply = self.work(at, route, request, Some(&fault));
+        let mut reply = self.answer_normally(at, route, request, Some(&fault));
         let took_place = if is_callback {
             // A redirect, or a page that posts the form.
             !reply.status().is_client_error()
         } else {
-            fault.fits(&reply)
+            fault.applies_to(&reply)
         };
         if !took_place {
             self.faults.insert(next, fault);
             return (reply, None);
         }
-        fault.spoil(&mut reply);
+        fault.apply_to(&mut reply);
         (reply, Some(fault.name()))
     }
 
@@ -434,7 +434,7 @@ impl Twin {
         }
     }
 
-    fn work(
+    fn answer_normally(
         &mut self,
         at: UnixTime,
         route: Route,

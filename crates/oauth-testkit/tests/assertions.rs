@@ -31,7 +31,7 @@ fn send_authentication_request(
     post_as(driver, "/token", Some(&auth), form)
 }
 
-fn look(driver: &mut TwinDriver, token: &str) -> Value {
+fn introspect(driver: &mut TwinDriver, token: &str) -> Value {
     let auth = confidential(driver);
     json(&post_as(
         driver,
@@ -82,24 +82,24 @@ fn the_actor_chain_is_preserved() {
     );
     assert_eq!(token.get("refresh_token"), None);
     let delegated = text(&token, "access_token");
-    let seen = look(&mut driver, &delegated);
-    assert_eq!(seen["act"], json!({ "sub": "twin-client" }));
-    assert_eq!(seen["sub"], "user-248289761001");
+    let introspection = introspect(&mut driver, &delegated);
+    assert_eq!(introspection["act"], json!({ "sub": "twin-client" }));
+    assert_eq!(introspection["sub"], "user-248289761001");
     assert_eq!(
-        seen["aud"],
+        introspection["aud"],
         json!(["https://api.test/a", "https://api.test/b", "backend"])
     );
 
     let again = json(&exchange(&mut driver, &delegated, &acting));
-    let seen = look(&mut driver, &text(&again, "access_token"));
+    let introspection = introspect(&mut driver, &text(&again, "access_token"));
     assert_eq!(
-        seen["act"],
+        introspection["act"],
         json!({ "sub": "twin-client", "act": { "sub": "twin-client" } })
     );
     // The subject cannot be its own actor.
     let alone = json(&exchange(&mut driver, &subject, &[]));
     assert_eq!(
-        look(&mut driver, &text(&alone, "access_token")).get("act"),
+        introspect(&mut driver, &text(&alone, "access_token")).get("act"),
         None
     );
 
@@ -155,9 +155,9 @@ fn a_service_account_gets_tokens_for_its_signed_assertion() {
             (&token["scope"], token.get("refresh_token")),
             (&json!("write"), None)
         );
-        let seen = look(&mut driver, &text(&token, "access_token"));
+        let introspection = introspect(&mut driver, &text(&token, "access_token"));
         assert_eq!(
-            (&seen["sub"], &seen["client_id"]),
+            (&introspection["sub"], &introspection["client_id"]),
             (&json!("somebody"), &json!("robot"))
         );
         // Each assertion can be used once.
@@ -191,8 +191,8 @@ fn a_service_account_gets_tokens_for_its_signed_assertion() {
             ("client_id", "twin-public"),
         ];
         let token = json(&post(&mut driver, "/token", &form));
-        let seen = look(&mut driver, &text(&token, "access_token"));
-        assert_eq!(seen["client_id"], "twin-public");
+        let introspection = introspect(&mut driver, &text(&token, "access_token"));
+        assert_eq!(introspection["client_id"], "twin-public");
     }
 }
 
@@ -258,9 +258,9 @@ fn an_identity_provider_asserts_the_signed_in_user() {
         (&token["scope"], token.get("refresh_token")),
         (&json!("read"), None)
     );
-    let seen = look(&mut other, &text(&token, "access_token"));
+    let introspection = introspect(&mut other, &text(&token, "access_token"));
     assert_eq!(
-        (&seen["sub"], &seen["aud"]),
+        (&introspection["sub"], &introspection["aud"]),
         (&json!("user-248289761001"), &json!(["https://api.test/"]))
     );
     refused(

@@ -39,7 +39,7 @@ fn refresh_rotates_and_reuse_revokes_the_token_family() {
 }
 
 #[test]
-fn a_used_refresh_token_is_accepted_again_according_to_the_rotation() {
+fn rotation_determines_whether_a_used_refresh_token_is_accepted_again() {
     // The status at once, after 29 seconds, and after 30.
     for (rotation, again) in [
         (Rotation::Strict, [400, 400, 400]),
@@ -202,7 +202,7 @@ fn tokens_are_introspected_and_revoked() {
     let code = code(&mut driver);
     let token = json(&redeem(&mut driver, &code));
     let (access, refresh) = (text(&token, "access_token"), text(&token, "refresh_token"));
-    let look = |driver: &mut TwinDriver, token: &str| {
+    let introspect = |driver: &mut TwinDriver, token: &str| {
         json(&post_as(
             driver,
             "/introspect",
@@ -210,13 +210,20 @@ fn tokens_are_introspected_and_revoked() {
             &[("token", token)],
         ))
     };
-    let seen = look(&mut driver, &access);
+    let introspection = introspect(&mut driver, &access);
     assert_eq!(
-        (&seen["active"], &seen["client_id"], &seen["exp"]),
+        (
+            &introspection["active"],
+            &introspection["client_id"],
+            &introspection["exp"]
+        ),
         (&json!(true), &json!("twin-client"), &json!(1_750_003_600))
     );
-    assert_eq!(look(&mut driver, &refresh)["active"], true);
-    assert_eq!(look(&mut driver, "nonsense"), json!({ "active": false }));
+    assert_eq!(introspect(&mut driver, &refresh)["active"], true);
+    assert_eq!(
+        introspect(&mut driver, "nonsense"),
+        json!({ "active": false })
+    );
     refused(
         &post(&mut driver, "/introspect", &[("token", &access)]),
         401,
@@ -231,7 +238,7 @@ fn tokens_are_introspected_and_revoked() {
     );
     let reply = post_as(&mut driver, "/revoke", Some(&auth), &[("token", &refresh)]);
     assert_eq!((reply.status().as_u16(), reply.body().len()), (200, 0));
-    assert_eq!(look(&mut driver, &access), json!({ "active": false }));
+    assert_eq!(introspect(&mut driver, &access), json!({ "active": false }));
     assert_eq!(
         post_as(&mut driver, "/revoke", Some(&auth), &[("token", "?")]).status(),
         200
@@ -241,7 +248,7 @@ fn tokens_are_introspected_and_revoked() {
 }
 
 #[test]
-fn the_api_sends_challenges() {
+fn the_api_sends_challenges_and_limits_the_rate() {
     let mut driver = driver();
     let reply = get(&mut driver, "/api/echo", None);
     let challenge = reply.headers()["www-authenticate"].to_str().unwrap();
@@ -286,7 +293,7 @@ fn the_api_sends_challenges() {
 }
 
 #[test]
-fn the_log_records_everything_and_shows_no_secrets() {
+fn the_log_records_every_request_and_shows_no_secrets() {
     let mut driver = driver();
     let auth = confidential(&mut driver);
     let code = code(&mut driver);
@@ -359,19 +366,19 @@ fn cors_permits_only_the_configured_origin() {
 fn the_api_serves_protected_resource_metadata() {
     let mut driver = driver();
     let base = driver.twin().base().to_owned();
-    let place = "/.well-known/oauth-protected-resource";
+    let metadata_path = "/.well-known/oauth-protected-resource";
     for path in ["/api/echo", ""] {
-        let document = json(&get(&mut driver, &format!("{place}{path}"), None));
+        let document = json(&get(&mut driver, &format!("{metadata_path}{path}"), None));
         assert_eq!(document["resource"], format!("{base}{path}"));
         assert_eq!(document["authorization_servers"], json!([base]));
         assert_eq!(document["bearer_methods_supported"], json!(["header"]));
         assert!(document.get("dpop_bound_access_tokens_required").is_none());
     }
     assert_eq!(
-        get(&mut driver, &format!("{place}/api"), None).status(),
+        get(&mut driver, &format!("{metadata_path}/api"), None).status(),
         404
     );
-    assert_eq!(call(&mut driver, "POST", place, None).status(), 405);
+    assert_eq!(call(&mut driver, "POST", metadata_path, None).status(), 405);
     // The API itself was not called.
     assert_eq!(driver.twin().counters().api_calls, 0);
 
@@ -379,16 +386,16 @@ fn the_api_serves_protected_resource_metadata() {
         (Fault::OtherResource, "resource"),
         (Fault::NoAuthorizationServer, "authorization_servers"),
     ] {
-        let right = json(&get(&mut driver, place, None));
+        let right = json(&get(&mut driver, metadata_path, None));
         driver.twin().inject(fault);
         // The fault remains until a metadata document is requested.
         assert_eq!(get(&mut driver, "/api/echo", None).status(), 401);
-        let wrong = json(&get(&mut driver, place, None));
+        let wrong = json(&get(&mut driver, metadata_path, None));
         assert_ne!(wrong[member], right[member]);
     }
     let url = "https://evil.example/".to_owned();
     driver.twin().inject(Fault::OtherResourceMetadata { url });
-    assert_eq!(get(&mut driver, place, None).status(), 200);
+    assert_eq!(get(&mut driver, metadata_path, None).status(), 200);
     let reply = get(&mut driver, "/api/echo", None);
     let challenge = reply.headers()["www-authenticate"].to_str().unwrap();
     assert_eq!(
@@ -398,9 +405,9 @@ fn the_api_serves_protected_resource_metadata() {
 }
 
 #[test]
-fn the_mcp_server_has_other_scopes_and_supports_resource_indicators() {
+fn scopes_and_resource_indicators_can_be_configured() {
     let resource = "https://mcp.example/mcp";
-    let about = |driver: &mut TwinDriver, more: &[(&str, &str)]| {
+    let granted = |driver: &mut TwinDriver, more: &[(&str, &str)]| {
         let more = [more, &[("resource", resource)]].concat();
         let home = authorize(driver, "twin-client", &more).expect("a callback");
         let code = param(&home, "code").ok_or_else(|| param(&home, "error"))?;
@@ -411,30 +418,30 @@ fn the_mcp_server_has_other_scopes_and_supports_resource_indicators() {
         Ok((body["scope"].clone(), body["aud"].clone()))
     };
     let mut driver = driver();
-    assert_eq!(about(&mut driver, &[]), Ok((json!("read"), json!(null))));
+    assert_eq!(granted(&mut driver, &[]), Ok((json!("read"), json!(null))));
 
     driver.twin().set_scopes(&["tools", "secret"]);
     driver.twin().know_resources();
     let audience = json!([resource]);
-    let first = about(&mut driver, &[]);
+    let first = granted(&mut driver, &[]);
     assert_eq!(first, Ok((json!("tools"), audience.clone())));
-    let both = about(&mut driver, &[("scope", "secret tools")]);
+    let both = granted(&mut driver, &[("scope", "secret tools")]);
     assert_eq!(both, Ok((json!("secret tools"), audience)));
-    let before = about(&mut driver, &[("scope", "read")]);
-    assert_eq!(before, Err(Some("invalid_scope".to_owned())));
-    let place = "/.well-known/oauth-authorization-server";
-    let document = json(&get(&mut driver, place, None));
+    let unsupported = granted(&mut driver, &[("scope", "read")]);
+    assert_eq!(unsupported, Err(Some("invalid_scope".to_owned())));
+    let metadata_path = "/.well-known/oauth-authorization-server";
+    let document = json(&get(&mut driver, metadata_path, None));
     assert_eq!(document["scopes_supported"], json!(["tools", "secret"]));
 }
 
 #[test]
-fn userinfo_is_limited_by_the_scope() {
+fn user_claims_depend_on_the_scope_and_agree_in_id_token_and_userinfo() {
     let mut driver = driver();
     let profile = json!({ "name": "Ann", "email": "ann@shop.example", "role": "admin" });
     let profile = profile.as_object().expect("claims").clone();
     driver.twin().describe_person("ann", profile);
     driver.twin().add_person("bob");
-    let introspect = |driver: &mut TwinDriver, more: &[(&str, &str)]| {
+    let id_token_claims = |driver: &mut TwinDriver, more: &[(&str, &str)]| {
         let callback = authorize(driver, "twin-client", more).expect("a callback");
         let tokens = json(&redeem(driver, &param(&callback, "code").expect("a code")));
         let userinfo = get(driver, "/userinfo", Some(&text(&tokens, "access_token")));
@@ -448,23 +455,23 @@ fn userinfo_is_limited_by_the_scope() {
         claims
     };
     let all = ("scope", "openid profile email");
-    let named = introspect(&mut driver, &[all, ("login_hint", "ann@shop.example")]);
+    let named = id_token_claims(&mut driver, &[all, ("login_hint", "ann@shop.example")]);
     assert_eq!(
         (&named["sub"], &named["name"]),
         (&json!("ann"), &json!("Ann"))
     );
     assert_eq!(named["email"], "ann@shop.example");
-    let less = introspect(&mut driver, &[("scope", "openid"), ("login_hint", "ann")]);
+    let less = id_token_claims(&mut driver, &[("scope", "openid"), ("login_hint", "ann")]);
     assert_eq!(
         (&less["role"], &less["name"]),
         (&json!("admin"), &Value::Null)
     );
     driver.twin().approve_as("ann");
     assert_eq!(
-        introspect(&mut driver, &[("scope", "openid")])["sub"],
+        id_token_claims(&mut driver, &[("scope", "openid")])["sub"],
         "ann"
     );
-    let other = introspect(&mut driver, &[("scope", "openid"), ("login_hint", "bob")]);
+    let other = id_token_claims(&mut driver, &[("scope", "openid"), ("login_hint", "bob")]);
     assert_eq!(
         (&other["sub"], &other["role"]),
         (&json!("bob"), &Value::Null)

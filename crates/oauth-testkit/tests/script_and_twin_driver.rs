@@ -26,22 +26,22 @@ fn a_script_is_played_in_order() {
         .elapsed()
         .json(200, "{}")
         .reply(500, &[], "never played");
-    let seen = script.run(toy());
-    assert_eq!((seen.sends(), seen.unused), (2, 1));
-    assert_eq!(seen.pauses(), [Duration::from_millis(2500)]);
-    let sent = seen.send(1).unwrap();
+    let run = script.run(toy());
+    assert_eq!((run.sends(), run.unused), (2, 1));
+    assert_eq!(run.pauses(), [Duration::from_millis(2500)]);
+    let sent = run.send(1).unwrap();
     assert_eq!(sent.url(), Some(URL));
     assert_eq!(sent.header("authorization"), Some("Bearer S3CR3T"));
     assert_eq!(sent.form("a").as_deref(), Some("1 + 1"));
     assert_eq!(sent.query("q").as_deref(), Some("S3CR3T"));
-    let (at, reply) = seen.outcome.unwrap();
+    let (at, reply) = run.outcome.unwrap();
     assert_eq!((at.as_secs(), reply.status().as_u16()), (1002, 200));
     assert_eq!(reply.headers()["content-type"], "application/json");
 }
 
 #[test]
 fn the_clock_can_jump_between_lines() {
-    let seen = Script::new()
+    let run = Script::new()
         .at(10)
         .lost()
         .at(5)
@@ -49,30 +49,30 @@ fn the_clock_can_jump_between_lines() {
         .at(7)
         .reply(204, &[], "")
         .run(toy());
-    assert_eq!(seen.outcome.unwrap().0.as_secs(), 7);
+    assert_eq!(run.outcome.unwrap().0.as_secs(), 7);
 }
 
 #[test]
 fn a_script_can_end_early_and_send_events_out_of_order() {
-    let seen = Script::new().run(toy());
-    assert_eq!((seen.code(), seen.sends()), (Some("lost.unsent"), 1));
+    let run = Script::new().run(toy());
+    assert_eq!((run.code(), run.sends()), (Some("lost.unsent"), 1));
     assert_eq!(
         Script::new().signed("sig").run(toy()).code(),
         Some("misuse.out_of_order")
     );
-    let seen = Script::new().unsent().elapsed().too_large().run(toy());
-    assert_eq!(seen.code(), Some("reply.too_large"));
+    let run = Script::new().unsent().elapsed().too_large().run(toy());
+    assert_eq!(run.code(), Some("reply.too_large"));
 }
 
 #[test]
 fn a_transcript_shows_no_secret() {
-    let seen = Script::new()
+    let run = Script::new()
         .lost()
         .elapsed()
         .reply(200, &[("x", "S3CR3T")], "S3CR3T")
         .run(toy());
-    assert!(!format!("{:?}", seen.steps).contains("S3CR3T"));
-    assert!(format!("{:?}", seen.steps).contains("https://as.test/token"));
+    assert!(!format!("{:?}", run.steps).contains("S3CR3T"));
+    assert!(format!("{:?}", run.steps).contains("https://as.test/token"));
     assert!(
         !format!(
             "{:?}",
@@ -103,9 +103,9 @@ impl Exchange for Signs {
 
 #[test]
 fn signatures_are_scripted_and_the_twin_driver_has_no_keys() {
-    let seen = Script::new().signed("sig").run(Signs);
-    assert!(matches!(&seen.steps[..], [Seen::Sign { alg: "ES256", .. }]));
-    assert_eq!(seen.outcome.unwrap(), "sig");
+    let run = Script::new().signed("sig").run(Signs);
+    assert!(matches!(&run.steps[..], [Seen::Sign { alg: "ES256", .. }]));
+    assert_eq!(run.outcome.unwrap(), "sig");
     let error = TwinDriver::new(Twin::generic("https://as.test"))
         .run(Signs)
         .unwrap_err();

@@ -1,4 +1,4 @@
-//! Step-up: what the twin's API requires beyond a login, by hand, and with the ordinary client.
+//! Step-up: the twin's API requires more of a login, and the client meets that with another login.
 
 mod common;
 
@@ -35,11 +35,11 @@ fn client(driver: &mut TwinDriver) -> Client {
 fn login(
     driver: &mut TwinDriver,
     client: &Client,
-    more: Option<(StepUp, &Tokens)>,
+    step_up: Option<(StepUp, &Tokens)>,
 ) -> Result<Tokens, Error> {
     let mut request = AuthorizationRequest::new(RedirectUri::parse(HOME).unwrap())
         .scope(Scope::parse("openid read").unwrap());
-    if let Some((required, tokens)) = more {
+    if let Some((required, tokens)) = step_up {
         request = request.step_up(required, tokens);
     }
     let (url, pending) = client.authorize(&driver.moment(), request)?;
@@ -48,7 +48,7 @@ fn login(
     Ok(login.tokens)
 }
 
-/// A call of the API with these tokens: its status, and what it requires of another login.
+/// Calls the API with these tokens: the status, and the step-up that it requires.
 fn call_api(driver: &mut TwinDriver, tokens: &Tokens) -> (u16, Option<StepUp>) {
     let token = tokens.access_token.expose().clone();
     let reply = get(driver, "/api/echo", Some(&token));
@@ -65,7 +65,7 @@ fn challenge(driver: &mut TwinDriver, tokens: &Tokens) -> String {
     format!("error={error}")
 }
 
-fn introspected(driver: &mut TwinDriver, tokens: &Tokens) -> Value {
+fn introspect(driver: &mut TwinDriver, tokens: &Tokens) -> Value {
     let token = tokens.access_token.expose().clone();
     let twin = driver.twin();
     let basic = encoded_basic(twin.client_id(), twin.client_secret());
@@ -97,7 +97,7 @@ fn a_step_up_login_satisfies_the_api() {
     let second = login(&mut driver, &client, Some((required, &first))).unwrap();
     assert_eq!(call_api(&mut driver, &second), (200, None));
     assert!(second.warnings.is_empty());
-    let introspection = introspected(&mut driver, &second);
+    let introspection = introspect(&mut driver, &second);
     assert_eq!(
         (&introspection["acr"], &introspection["auth_time"]),
         (&json!("phr"), &json!(driver.now().as_secs()))
@@ -135,7 +135,7 @@ fn a_login_over_the_max_age_requires_another() {
     assert_eq!(status, 401);
     let second = login(&mut driver, &client, Some((required.unwrap(), &renewed))).unwrap();
     assert_eq!(call_api(&mut driver, &second), (200, None));
-    // It may be required again once it has passed.
+    // Once that login is too old, another may be required.
     driver.advance(Duration::from_secs(61));
     let (_, required) = call_api(&mut driver, &second);
     let third = login(&mut driver, &client, Some((required.unwrap(), &second))).unwrap();
@@ -183,7 +183,7 @@ fn required_claims_of_the_challenge_are_requested_at_login() {
         .twin()
         .require_claims(json!({ "access_token": null }));
     assert_eq!(call_api(&mut driver, &second).0, 401);
-    // UserInfo is not that API.
+    // UserInfo does not require the claims.
     let token = second.access_token.expose().clone();
     assert_eq!(get(&mut driver, "/userinfo", Some(&token)).status(), 200);
 }

@@ -20,10 +20,10 @@ impl User {
     /// # Errors
     /// The response to send instead.
     pub async fn having(parts: &Parts, need: PageRequirements) -> Result<Self, Rejection> {
-        Self::of(parts, Some(need)).await
+        Self::require(parts, Some(need)).await
     }
 
-    async fn of(parts: &Parts, need: Option<PageRequirements>) -> Result<Self, Rejection> {
+    async fn require(parts: &Parts, need: Option<PageRequirements>) -> Result<Self, Rejection> {
         let visited = parts
             .extensions
             .get::<RequestSession>()
@@ -80,7 +80,7 @@ impl<S: Sync> FromRequestParts<S> for User {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        Self::of(parts, None).await
+        Self::require(parts, None).await
     }
 }
 

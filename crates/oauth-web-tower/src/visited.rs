@@ -1,4 +1,4 @@
-//! What an application gets to know of a request that was passed on to it.
+//! [`RequestSession`] and [`User`]: what an application learns about a request that was passed on to it.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub struct RequestSession {
     /// The session, if a user is signed in.
     pub session: Option<Arc<Session>>,
     host: Host,
-    /// As it came: routers cut off what they have matched.
+    /// The target as it was received: routers remove the part that they have matched.
     target: String,
 }
 
@@ -42,8 +42,8 @@ impl RequestSession {
         User { session, host }
     }
 
-    /// The user, if signed in and the requirements are met, for adapters: of the request that was passed on, whatever a
-    /// router has made of its target.
+    /// The user of the request that was passed on, if signed in and if the requirements are met, for adapters. It does
+    /// not matter whether a router has changed the target of `request`.
     ///
     /// # Errors
     /// The response to send instead of calling the handler.
@@ -79,8 +79,8 @@ impl RequestSession {
         }
     }
 
-    /// The response in place of a page whose call has found that the user's grant has ended: it ends the session, sends
-    /// a user to sign in, and answers a script with 401.
+    /// The response that replaces a page, after a call has shown that the user's grant has ended. It ends the session,
+    /// and redirects pages to sign in; scripts get a 401.
     pub async fn sign_in_again(&self, request: Request) -> Answer {
         match self.host.tokens_over(self.as_it_came(request)).await {
             Ok(reply) => answer(reply),

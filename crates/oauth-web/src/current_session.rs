@@ -62,7 +62,7 @@ pub(crate) async fn session(context: &RequestContext) -> Result<CurrentSession, 
             if session.key.is_some() {
                 end_idle(context, &session).await?;
             }
-            CurrentSession::Absent("it is over".to_owned())
+            CurrentSession::Absent("it has ended".to_owned())
         }
         Ok(session) => CurrentSession::Session(Box::new(session)),
         Err(rejected) => CurrentSession::Absent(rejected.reason().to_owned()),
@@ -117,7 +117,7 @@ async fn end_idle(context: &RequestContext, session: &Session) -> Result<(), Err
     {
         return Ok(());
     }
-    session_store::end(context, session).await;
+    session_store::end_session(context, session).await;
     Ok(())
 }
 

@@ -135,14 +135,14 @@ fn stored_session_key(context: &RequestContext) -> Result<Option<String>, Error>
     Ok(handle.ok().map(|handle| handle.key()))
 }
 
-/// Starts a login: redirects the user to the provider.
-pub(crate) async fn begin(
+/// The authorization request of a login, with what the page needs.
+fn authorization_request(
     context: &RequestContext,
-    login: LoginParameters<'_>,
-) -> Result<Reply, Error> {
-    let (base_url, config) = (context.base_url()?, context.config());
+    login: &LoginParameters<'_>,
+) -> Result<AuthorizationRequest, Error> {
+    let base_url = context.base_url()?;
     let provider = login.provider;
-    let mut request = AuthorizationRequest::new(base_url.redirect_uri(config, provider)?)
+    let mut request = AuthorizationRequest::new(base_url.redirect_uri(context.config(), provider)?)
         .scope(provider.scope.clone())
         .response_mode(provider.response_mode.requested());
     for (name, value) in &provider.parameters {
@@ -170,6 +170,16 @@ pub(crate) async fn begin(
         (Kind::Login, Some(prompt)) => request = request.prompt(prompt),
         (Kind::Login, None) => {}
     }
+    Ok(request)
+}
+
+/// Starts a login: redirects the user to the provider.
+pub(crate) async fn begin(
+    context: &RequestContext,
+    login: LoginParameters<'_>,
+) -> Result<Reply, Error> {
+    let provider = login.provider;
+    let request = authorization_request(context, &login)?;
     let client = context.client(provider).await?;
     let exchange = client.begin_authorization(request);
     let output = context.io.run(exchange, |authorization| {
@@ -193,7 +203,7 @@ pub(crate) async fn begin(
     let jar = context.jar()?;
     let mut plain = flow.to_plaintext();
     if !Jar::fits_in_cookie(&name, plain.expose().len()) {
-        context.io.note(
+        context.io.log_entry(
             "return_to.refused",
             "the return target is too long; home is used instead",
         );
@@ -207,7 +217,7 @@ pub(crate) async fn begin(
         plain.expose(),
     )?;
     let same_site = same_site(provider);
-    let seconds = config.flow_lifetime.as_secs();
+    let seconds = context.config().flow_lifetime.as_secs();
     let mut cookies = clear_surplus(context)?;
     cookies.push(jar.set_cookie(&name, &value, seconds, same_site));
     Ok(Reply::see_other(authorization.url.as_str()).with_cookies(cookies))
@@ -305,7 +315,7 @@ fn clear_surplus(context: &RequestContext) -> Result<Vec<String>, Error> {
 }
 
 /// Clears the cookie of a flow.
-pub(crate) fn end(context: &RequestContext, name: &str) -> Result<String, Error> {
+pub(crate) fn clear_flow_cookie(context: &RequestContext, name: &str) -> Result<String, Error> {
     Ok(context
         .jar()?
         .clear_cookie(name, same_site_to_clear(context)))

@@ -68,16 +68,27 @@ pub(crate) async fn guard(
         Access::Open | Access::Silent => return Ok(VisitEnd::Pass(None)),
         Access::SignedIn => {}
     }
+    let reply = sign_in(context, need, &reason).await?;
+    Ok(VisitEnd::Respond(reply))
+}
+
+/// The response to a request without a session that needs one, for this reason: a page is sent to sign in, and a script
+/// gets an error.
+async fn sign_in(
+    context: &RequestContext,
+    need: Option<PageRequirements>,
+    reason: &str,
+) -> Result<Reply, Error> {
     if context.has_cookie(context.jar()?.name()) {
         context
             .io
-            .note("web.signed_out", format!("the session: {reason}"));
+            .log_entry("web.signed_out", format!("the session: {reason}"));
     }
     let ended = context.end_session()?;
     if !context.request.is_navigation() {
-        return Ok(VisitEnd::Respond(signed_out(context)?.with_cookies(ended)));
+        return Ok(signed_out(context)?.with_cookies(ended));
     }
-    let recent_logins = RecentLogins::from_cookie(context)?.record_rejected_session(&reason)?;
+    let recent_logins = RecentLogins::from_cookie(context)?.record_rejected_session(reason)?;
     let recent_logins_cookie = recent_logins
         .map(|recent_logins| recent_logins.cookie(context))
         .transpose()?;
@@ -95,9 +106,7 @@ pub(crate) async fn guard(
             [],
         ),
     };
-    Ok(VisitEnd::Respond(
-        reply.with_cookies(ended).with_cookies(recent_logins_cookie),
-    ))
+    Ok(reply.with_cookies(ended).with_cookies(recent_logins_cookie))
 }
 
 /// The response to a script that needs a session: 401, because a script could not follow a redirect.
@@ -150,6 +159,7 @@ async fn replace_expired_token(
     Ok(Some(reply.with_cookies(recent_logins_cookie)))
 }
 
+/// Sends the user of a page to a login that meets its requirements; a script gets an error with the URL of that login.
 async fn step_up(
     context: &RequestContext,
     session: &Session,

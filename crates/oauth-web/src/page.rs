@@ -95,8 +95,11 @@ pub(crate) async fn test(
 ///
 /// # Errors
 /// Only mistakes of the host.
-pub(crate) async fn end(context: RequestContext, session: Arc<Session>) -> Result<VisitEnd, Error> {
-    Ok(api::end(&context, &session).await)
+pub(crate) async fn end_session(
+    context: RequestContext,
+    session: Arc<Session>,
+) -> Result<VisitEnd, Error> {
+    Ok(api::end_for_application(&context, &session).await)
 }
 
 /// Ends a session whose grant has ended.

@@ -123,7 +123,7 @@ impl RequestContext {
             (Some(target), _) => Ok(target.to_owned()),
             (None, Some(_)) => {
                 let detail = "a return target leads elsewhere; home was taken";
-                self.io.note("return_to.refused", detail);
+                self.io.log_entry("return_to.refused", detail);
                 self.home_path()
             }
             (None, None) => self.home_path(),

@@ -85,6 +85,6 @@ pub(crate) fn read_index(entry: &Entry) -> SessionIndex {
 }
 
 pub(crate) fn contended_error() -> Error {
-    let cause = Cause::unsent("others keep saving the record").because(Loss::Contended);
+    let cause = Cause::unsent("other workers keep saving the record").because(Loss::Contended);
     Error::lost(cause).at_endpoint("store")
 }

@@ -193,7 +193,10 @@ async fn undo_login(context: &RequestContext, client: &Client, key: &str, tokens
 
 /// Ends a session and its grant: removes the record, then revokes the tokens. The tokens of a renewal in progress
 /// elsewhere are revoked by its worker. Returns the ID token, for the logout at the provider.
-pub(crate) async fn end(context: &RequestContext, session: &Session) -> Option<Secret<String>> {
+pub(crate) async fn end_session(
+    context: &RequestContext,
+    session: &Session,
+) -> Option<Secret<String>> {
     let io = &context.io;
     let Some(key) = session.key.as_deref() else {
         if let Some(tokens) = session.tokens().filter(|_| !session.is_stale(io.now())) {
@@ -262,7 +265,7 @@ async fn clean_up(
     };
     match session {
         Some(session) if !has_ended(&session) => {}
-        Some(session) => drop(end(context, &session).await),
+        Some(session) => drop(end_session(context, &session).await),
         None => drop(clean_up_removed(context, client, &listed.key, identity).await),
     }
 }
@@ -319,7 +322,7 @@ pub(crate) async fn end_all(
             }
         }
         if let Some(session) = session.filter(|session| must_end(session)) {
-            end(context, &session).await;
+            end_session(context, &session).await;
             signed_out.get_or_insert(session.identity);
         }
     }

@@ -147,7 +147,7 @@ impl Config {
             }
         }
         if let Some((name, _)) = members.into_iter().next() {
-            return Err(mismatch(&name, "a setting that there is"));
+            return Err(mismatch(&name, "the name of a setting"));
         }
         if (config.keep == SessionStorage::Store) != (storage == Storage::Store) {
             let keep_values = "keep: store with a store, and identity or access_token without";

@@ -67,7 +67,7 @@ impl Site {
     pub fn end(&self, session: Arc<Session>) -> Visit {
         let site = Arc::clone(&self.0);
         let request = self.synthetic_request();
-        Visit::new(move |io| page::end(RequestContext::new(site, request, io), session))
+        Visit::new(move |io| page::end_session(RequestContext::new(site, request, io), session))
     }
 
     /// Ends the session of a request whose grant turned out to have ended (advice `reauthorize`): the response leads a

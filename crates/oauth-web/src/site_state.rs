@@ -36,6 +36,8 @@ pub(crate) struct BaseUrl {
 }
 
 impl SiteState {
+    /// Checks the configuration, and prepares the site.
+    ///
     /// # Errors
     /// The errors of [`Site::new`](crate::Site::new).
     pub(crate) fn new(config: Config) -> Result<Self, Error> {

@@ -287,7 +287,7 @@ impl Io {
         self.state().at.now()
     }
 
-    pub(crate) fn note(&self, code: &'static str, detail: impl Into<String>) {
+    pub(crate) fn log_entry(&self, code: &'static str, detail: impl Into<String>) {
         self.log(LogEntry::new(code, detail.into()));
     }
 

@@ -176,8 +176,9 @@ pub(crate) fn introspection(vector: &Vector, runner: &mut Runner) -> Verdict {
         userinfo_reply(vector, MEDIA),
         Reply::json(&key_set(&Value::Null)),
     ];
-    let of = client("client1", Some("s3cr3t-of-the-client"));
-    let calls = Calls::new(server(issuer, &Value::Null), of).call(now, turn_input, replies);
+    let client_config = client("client1", Some("s3cr3t-of-the-client"));
+    let calls =
+        Calls::new(server(issuer, &Value::Null), client_config).call(now, turn_input, replies);
     if vector.text("build").is_some() {
         let came = calls.play(runner)?.pop().ok_or("no call")?;
         let sent = came.sent.first().ok_or("no request")?;

@@ -254,8 +254,12 @@ pub(crate) fn selection(vector: &Vector, runner: &mut Runner) -> Verdict {
     let in_header = sent
         .header("authorization")
         .is_some_and(|text| text.starts_with("Basic "));
-    let of = |name| sent.parameter(name);
-    let method = match (in_header, of("client_secret")?, of("client_assertion")?) {
+    let parameter = |name| sent.parameter(name);
+    let method = match (
+        in_header,
+        parameter("client_secret")?,
+        parameter("client_assertion")?,
+    ) {
         (true, None, None) => "client_secret_basic",
         (false, Some(_), None) => "client_secret_post",
         (false, None, Some(_)) => "client_secret_jwt",

@@ -14,7 +14,7 @@ use crate::format::{Vector, Verdict, same};
 
 /// A public client can refresh only with the key that its tokens are bound to.
 pub(super) fn refreshed(vector: &Vector, runner: &mut Runner) -> Verdict {
-    let of = || ClientConfig {
+    let client_config = || ClientConfig {
         dpop: Some("ES256".to_owned()),
         ..ask::public("client1")
     };
@@ -23,7 +23,7 @@ pub(super) fn refreshed(vector: &Vector, runner: &mut Runner) -> Verdict {
         scope: String::new(),
         tokens,
     };
-    let calls = Calls::new(server(ISSUER, &Value::Null), of())
+    let calls = Calls::new(server(ISSUER, &Value::Null), client_config())
         .call(1, redemption(), vec![Reply::json(&token_body)])
         .call(2, refresh(None), Vec::new());
     let mut came = calls.play(runner)?.into_iter();
@@ -39,7 +39,7 @@ pub(super) fn refreshed(vector: &Vector, runner: &mut Runner) -> Verdict {
     )?;
     let stored = held.text("stored")?.ok_or("nothing is stored")?;
     // A new conversation has a new key.
-    let calls = Calls::new(server(ISSUER, &Value::Null), of());
+    let calls = Calls::new(server(ISSUER, &Value::Null), client_config());
     let calls = calls.call(2, refresh(Some(Text(stored))), Vec::new());
     let Err(refusal) = calls.end(runner)? else {
         return Err("the request was sent".into());

@@ -71,8 +71,8 @@ fn play_response(
     call: TurnInput,
     response_spec: &Value,
 ) -> Result<Result<Done, Refusal>, Failure> {
-    let of = of(vector, runner.lang);
-    calls(vector, of)
+    let client_config = of(vector, runner.lang);
+    calls(vector, client_config)
         .call(NOW, call, vec![reply(response_spec)])
         .end(runner)
 }
@@ -133,8 +133,8 @@ pub(crate) fn example(vector: &Vector, runner: &mut Runner) -> Verdict {
                     .iter()
                     .map(|(name, value)| (name.as_str(), value.as_str())),
             );
-            let of = of(vector, runner.lang);
-            let end = calls(vector, of)
+            let client_config = of(vector, runner.lang);
+            let end = calls(vector, client_config)
                 .call(NOW, begin(&arguments), Vec::new())
                 .end(runner)?;
             judge(vector, end).map(drop)
@@ -249,7 +249,7 @@ fn pushed(vector: &Vector, end: Result<Done, Refusal>, runner: &mut Runner) -> V
 fn pushed_body(vector: &Vector, runner: &mut Runner, form: &str) -> Verdict {
     let key = private_key("rsa1").to_string();
     let options = json!({ "alg": "RS256", "kid": "k2bdc" });
-    let of = ClientConfig {
+    let client_config = ClientConfig {
         id: "s6BhdRkqt3".to_owned(),
         secret: Some(key),
         auth: Some("private_key_jwt".to_owned()),
@@ -257,7 +257,7 @@ fn pushed_body(vector: &Vector, runner: &mut Runner, form: &str) -> Verdict {
         ..ClientConfig::default()
     };
     let begin = begin(&[("push", "always"), ("scope", "account-information")]);
-    let came = calls(vector, of)
+    let came = calls(vector, client_config)
         .call(NOW, begin, Vec::new())
         .play(runner)?
         .pop();
@@ -284,8 +284,8 @@ fn built(vector: &Vector, runner: &mut Runner, kind: &str) -> Verdict {
         "revocation" => TurnInput::Revoke(input),
         _ => TurnInput::Introspect(input),
     };
-    let of = of(vector, runner.lang);
-    let came = calls(vector, of)
+    let client_config = of(vector, runner.lang);
+    let came = calls(vector, client_config)
         .call(NOW, call, Vec::new())
         .play(runner)?
         .pop();
@@ -310,9 +310,9 @@ fn built(vector: &Vector, runner: &mut Runner, kind: &str) -> Verdict {
 
 fn from_par(vector: &Vector, runner: &mut Runner) -> Verdict {
     let body = json!({ "request_uri": vector.must("request_uri")?, "expires_in": 60 });
-    let of = ask::public(vector.must("client_id")?);
+    let client_config = ask::public(vector.must("client_id")?);
     let replies = vec![Reply::json(&body).status(201)];
-    let end = calls(vector, of)
+    let end = calls(vector, client_config)
         .call(NOW, begin(&[("push", "always")]), replies)
         .end(runner)?;
     let Ok(Done::Authorized { url, .. }) = end else {
@@ -339,9 +339,9 @@ fn authorization_url(vector: &Vector, runner: &mut Runner) -> Verdict {
         authorization_details: vector.input.get("authorization_details").cloned(),
         ..AuthorizeInput::default()
     };
-    let of = client("client1", None);
+    let client_config = client("client1", None);
     let metadata = &vector.input["metadata"];
-    let (url, _) = match authorized(runner, metadata, of, NOW, authorize_input)? {
+    let (url, _) = match authorized(runner, metadata, client_config, NOW, authorize_input)? {
         Ok(made) => made,
         Err(refusal) => return refused(vector, refusal),
     };
@@ -370,8 +370,14 @@ fn pushes(vector: &Vector, runner: &mut Runner) -> Verdict {
         redirect_uri: CALLBACK.to_owned(),
         ..AuthorizeInput::default()
     };
-    let of = client("client1", None);
-    let Err(refusal) = authorized(runner, &vector.input["metadata"], of, NOW, authorize_input)?
+    let client_config = client("client1", None);
+    let Err(refusal) = authorized(
+        runner,
+        &vector.input["metadata"],
+        client_config,
+        NOW,
+        authorize_input,
+    )?
     else {
         return Err("a URL was made".into());
     };

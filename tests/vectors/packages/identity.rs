@@ -29,8 +29,8 @@ const TENANTS: &str = "tenants come with a preset; only Rust can set the rule";
 pub(crate) fn registered(lang: Lang, expect: &Value) -> Result<SignIn, Failure> {
     let text = |name: &str| expect[name].as_str();
     let issuer = text("issuer").unwrap_or_default();
-    let of = client(text("client_id").unwrap_or_default(), text("client_secret"));
-    let mut sign_in = SignIn::new(issuer, of).algs(lang, &expect["allowed_algs"])?;
+    let client_config = client(text("client_id").unwrap_or_default(), text("client_secret"));
+    let mut sign_in = SignIn::new(issuer, client_config).algs(lang, &expect["allowed_algs"])?;
     if let Some(nonce) = text("nonce") {
         sign_in.nonce = nonce.to_owned();
     }

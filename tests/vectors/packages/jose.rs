@@ -34,8 +34,9 @@ pub(crate) fn signature(vector: &Vector, runner: &mut Runner) -> Verdict {
         }
         None => vector.must("compact")?.to_owned(),
     };
-    let of = client("client1", vector.text("client_secret"));
-    let sign_in = SignIn::new("https://as.example", of).algs(runner.lang, &input["allowed_algs"]);
+    let client_config = client("client1", vector.text("client_secret"));
+    let sign_in =
+        SignIn::new("https://as.example", client_config).algs(runner.lang, &input["allowed_algs"]);
     let mut sign_in = sign_in?;
     sign_in.keys = match input.get("jwk") {
         Some(jwk) => vec![json!({ "keys": [jwk] })],

@@ -20,13 +20,13 @@ const OWN_KEY: &str = "a page's key is for ES256";
 
 /// A client whose tokens are bound to a key; a public client in a page.
 fn bound(lang: Lang, alg: &str) -> ClientConfig {
-    let of = match lang {
+    let client_config = match lang {
         Lang::Browser => ask::public("client1"),
         _ => client("client1", Some("hunter22")),
     };
     ClientConfig {
         dpop: Some(alg.to_owned()),
-        ..of
+        ..client_config
     }
 }
 
@@ -238,11 +238,11 @@ pub(crate) fn dpop(vector: &Vector, runner: &mut Runner) -> Verdict {
         return same("header", sent.header(&name.to_ascii_lowercase()), None);
     }
     if let Some(metadata) = input.get("metadata") {
-        let of = bound(runner.lang, vector.must("key_alg")?);
+        let client_config = bound(runner.lang, vector.must("key_alg")?);
         if runner.lang == Lang::Browser {
             return Err(Failure::OutOfReach(OWN_KEY));
         }
-        let came = token_request(runner, metadata, of, Vec::new())?;
+        let came = token_request(runner, metadata, client_config, Vec::new())?;
         return ended(vector, !came.sent.is_empty(), came.end);
     }
     if let Some(is_bound) = input.get("sent_dpop_proof") {
@@ -250,7 +250,7 @@ pub(crate) fn dpop(vector: &Vector, runner: &mut Runner) -> Verdict {
         if policy.is_some_and(|policy| policy != "require") {
             return Err(Failure::OutOfReach(NO_RULES));
         }
-        let of = if is_bound == true {
+        let client_config = if is_bound == true {
             es256
         } else {
             ClientConfig {
@@ -259,7 +259,7 @@ pub(crate) fn dpop(vector: &Vector, runner: &mut Runner) -> Verdict {
             }
         };
         let reply = token_reply(vector.text("token_type"));
-        let end = token_request(runner, &Value::Null, of, vec![reply])?.end;
+        let end = token_request(runner, &Value::Null, client_config, vec![reply])?.end;
         let end = end.ok_or("the call does not end")?;
         let expected_value = expected["ok"].as_str();
         return match (end, expected_value) {
@@ -280,8 +280,8 @@ pub(crate) fn dpop(vector: &Vector, runner: &mut Runner) -> Verdict {
         if runner.lang == Lang::Browser {
             return Err(Failure::OutOfReach(OWN_KEY));
         }
-        let of = bound(runner.lang, alg);
-        let came = token_request(runner, &Value::Null, of, Vec::new())?;
+        let client_config = bound(runner.lang, alg);
+        let came = token_request(runner, &Value::Null, client_config, Vec::new())?;
         return ended(vector, !came.sent.is_empty(), came.end);
     }
     match vector.text("build") {

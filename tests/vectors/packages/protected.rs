@@ -252,8 +252,8 @@ pub(crate) fn step_up(vector: &Vector, runner: &mut Runner) -> Verdict {
             let mut authorize_input =
                 authorize_input(CALLBACK, vector.text("granted_scope").unwrap_or_default());
             authorize_input.step_up = Some(required_step_up);
-            let of = ask::public("client1");
-            let made = authorized(runner, &Value::Null, of, 1, authorize_input)?;
+            let client_config = ask::public("client1");
+            let made = authorized(runner, &Value::Null, client_config, 1, authorize_input)?;
             let (url, _) = made.map_err(|refusal| refusal.message)?;
             let params = query(&url);
             let expected_params = vector.expected["authorization_params"].as_array();
@@ -304,12 +304,12 @@ fn repeated(required_step_up: &Value, runner: &mut Runner) -> Verdict {
 
 /// Among tokens of logins with different authentication, those that meet the requirement are used.
 fn chosen(vector: &Vector, runner: &mut Runner) -> Verdict {
-    let of = |acr: &Value| json!({ "acr_values": acr });
-    let needed = of(&vector.input["needed"]["acr_values"]);
+    let challenge_for = |acr: &Value| json!({ "acr_values": acr });
+    let needed = challenge_for(&vector.input["needed"]["acr_values"]);
     let mut met = Vec::new();
     let cached = vector.input["cached_tokens"].as_array();
     for (at, tokens) in cached.into_iter().flatten().enumerate() {
-        if satisfies(&of(&json!([tokens["acr"]])), &needed, runner)? {
+        if satisfies(&challenge_for(&json!([tokens["acr"]])), &needed, runner)? {
             met.push(at);
         }
     }
@@ -325,7 +325,7 @@ fn chosen(vector: &Vector, runner: &mut Runner) -> Verdict {
 fn satisfies(granted: &Value, needed: &Value, runner: &mut Runner) -> Result<bool, Failure> {
     let mut authorize_input = authorize_input(CALLBACK, "");
     authorize_input.step_up = Some(granted.clone());
-    let of = ask::public("client1");
+    let client_config = ask::public("client1");
     // Earlier tokens, which did not meet the challenge.
     let held = json!({ "client_id": "client1", "refresh_token": "r" });
     let before = TurnInput::Refresh {
@@ -333,7 +333,7 @@ fn satisfies(granted: &Value, needed: &Value, runner: &mut Runner) -> Result<boo
         tokens: Some(ask::stored_tokens(held)),
     };
     let token = Reply::json(&json!({ "access_token": "b", "token_type": "Bearer" }));
-    let start = Conversation::new(Some(server(ISSUER, &Value::Null)), Some(of));
+    let start = Conversation::new(Some(server(ISSUER, &Value::Null)), Some(client_config));
     let start = start
         .then(1, before)
         .then(1, TurnInput::Reply(token.clone()));

@@ -3,8 +3,10 @@
 //! Python's native module.
 //!
 //! `xtask-codegen` writes the files, `xtask-codegen --check` only compares. It asks the crates
-//! themselves, so it parses no source files, and `xtask` need not compile them.
+//! themselves, and reads source files only for the clauses that their comments cite. `xtask` need not compile the
+//! crates.
 
+mod clauses;
 mod errors;
 mod javascript;
 mod ops;
@@ -30,6 +32,7 @@ type Render = fn(&str) -> Result<String, Box<dyn Error>>;
 
 const FILES: &[(&str, Render)] = &[
     ("crates/oauth-core/ERRORS.md", errors::page),
+    ("crates/oauth-core/CLAUSES.md", clauses::page),
     ("tests/errors.json", records::file),
     (
         "bindings/python/python/oauth_core/_error_codes.py",

@@ -99,7 +99,7 @@ pub(crate) fn python(_: &str) -> Result<String, Box<dyn Error>> {
         );
     }
     module += "        }\n        self._assemble(settings_json(given, SHAPES), providers, key, old_keys, store, network)\n\n\n";
-    module += "# How each crosses; the others do as they are.\nSHAPES: Mapping[str, str] = {\n";
+    module += "# The conversions of values for the native half; other values are passed unchanged.\nSHAPES: Mapping[str, str] = {\n";
     for setting in SITE_SETTINGS {
         if let Some(shape) = crossing(setting.shape) {
             let _ = writeln!(module, "    \"{}\": \"{shape}\",", setting.name);
@@ -145,7 +145,7 @@ fn named(setting: &Setting) -> String {
 pub(crate) fn javascript(_: &str) -> Result<String, Box<dyn Error>> {
     let mut module = format!(
         "'use strict'\n\n// {HEADER}\n// The source is {SOURCE}.\n\n\
-         /** The settings of a site that are plain data: as users name them, as the native half does, and how each crosses. */\n\
+         /** The settings of a site that are plain data: their names for users and for the native half, and how each value is converted. */\n\
          const SITE_SETTINGS = [\n"
     );
     for setting in in_javascript() {

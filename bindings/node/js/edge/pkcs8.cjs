@@ -24,19 +24,19 @@ const element = (tag, ...contents) => {
 const decodeBase64url = (text) => Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (char) => char.charCodeAt(0))
 
 /** A DER INTEGER of these unsigned big-endian bytes, in its shortest form. */
-function number(bytes) {
+function integerElement(bytes) {
   const first = bytes.findIndex((byte) => byte !== 0)
   const short = first < 0 ? [0] : bytes.slice(first)
   return element(NUMBER, short[0] < 0x80 ? short : [0, ...short])
 }
 
 /** The content of the OCTET STRING `privateKey`, in the format of the key type: RFC 8017 appendix A.1.2, RFC 5915 section 3, RFC 8410 section 7. */
-function inner(jwk) {
+function encodePrivateKey(jwk) {
   switch (jwk.kty) {
-    case 'RSA': return element(SEQUENCE, number([0]), ...RSA_MEMBERS.map((name) => number(decodeBase64url(jwk[name]))))
+    case 'RSA': return element(SEQUENCE, integerElement([0]), ...RSA_MEMBERS.map((name) => integerElement(decodeBase64url(jwk[name]))))
     case 'EC': {
       const point = element(BITS, [0, 4], decodeBase64url(jwk.x), decodeBase64url(jwk.y))
-      return element(SEQUENCE, number([1]), element(OCTETS, decodeBase64url(jwk.d)), element(SECOND, point))
+      return element(SEQUENCE, integerElement([1]), element(OCTETS, decodeBase64url(jwk.d)), element(SECOND, point))
     }
     default: return element(OCTETS, decodeBase64url(jwk.d))
   }
@@ -47,7 +47,7 @@ const oidElement = (name) => element(NAME, fromHex(IDENTIFIERS[name]))
 /** A private JWK as DER. */
 function encodeDer(jwk) {
   const parameter = { RSA: element(NONE), EC: IDENTIFIERS[jwk.crv] && oidElement(jwk.crv) }[jwk.kty] ?? []
-  return element(SEQUENCE, number([0]), element(SEQUENCE, oidElement(jwk.kty), parameter), element(OCTETS, inner(jwk)))
+  return element(SEQUENCE, integerElement([0]), element(SEQUENCE, oidElement(jwk.kty), parameter), element(OCTETS, encodePrivateKey(jwk)))
 }
 
 /** DER as PEM. */

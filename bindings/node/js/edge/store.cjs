@@ -3,7 +3,7 @@
 // Stores written in JavaScript, for edge runtimes, and the sealing of their records.
 
 /** The longest time that a store or a callback of the application may take, in milliseconds. */
-const MAX_WAIT = 30_000
+const MAX_WAIT_MS = 30_000
 
 /** The most attempts to save a tombstone while other workers keep saving the record. */
 const MAX_REMOVAL_ATTEMPTS = 16
@@ -12,10 +12,17 @@ const MAX_REMOVAL_ATTEMPTS = 16
 async function callMethod(name, handler, request) {
   let timer
   const late = new Promise((done) => {
-    timer = setTimeout(done, MAX_WAIT, { why: `the ${name} did not answer in time` })
+    timer = setTimeout(done, MAX_WAIT_MS, { why: `the ${name} did not answer in time` })
   })
   const called = new Promise((done) => {
-    handler({ ask: request, answer: done, answerProvider: (setup) => done({ setup }), failedAs: (code, reason, retryAfter) => done({ failed: { code, why: reason, retryAfter } }), failedWith: (failure) => done({ failure }), failed: (why) => done({ why }) })
+    handler({
+      ask: request,
+      answer: done,
+      answerProvider: (setup) => done({ setup }),
+      failedAs: (code, reason, retryAfter) => done({ failed: { code, why: reason, retryAfter } }),
+      failedWith: (failure) => done({ failure }),
+      failed: (why) => done({ why }),
+    })
   })
   return Promise.race([called, late]).finally(() => clearTimeout(timer))
 }
@@ -26,7 +33,7 @@ const isFailure = ({ failure, why: reason }) => failure !== undefined || reason 
 async function saveEmptyRecord(store, key) {
   const result = await store.call({ verb: 'remove', key })
   if (result.absent !== true) return result
-  for (let tries = 0; tries < MAX_REMOVAL_ATTEMPTS; tries += 1) {
+  for (let attempts = 0; attempts < MAX_REMOVAL_ATTEMPTS; attempts += 1) {
     const loaded = await store.call({ verb: 'load', key })
     if (isFailure(loaded)) return loaded
     const { version = 0, record } = loaded
@@ -136,18 +143,18 @@ function storesOver(wasm) {
       lease: async (request) => this.#store.call({ ...request, key: this.#seal.stored(request.key) }),
       // A tombstone has no content to seal: only its name may be hidden.
       remove: async ({ key }) => saveEmptyRecord(this.#store, this.#seal.stored(key)),
-      scan: async (request) => this.#named(await this.#store.call(request)),
-      due: async (request) => this.#named(await this.#store.call(request)),
+      scan: async (request) => this.#withRecordNames(await this.#store.call(request)),
+      due: async (request) => this.#withRecordNames(await this.#store.call(request)),
     }
 
-    /** The names of the records that are stored under these keys. */
-    async #named(result) {
+    /** The same result, with the names of the records in place of the keys under which they are stored. */
+    async #withRecordNames(result) {
       if (!this.#seal.hidesNames || result.keys === undefined) return result
       const keys = []
       for (const stored of result.keys) {
         const entry = await this.#store.call({ verb: 'load', key: stored })
         if (isFailure(entry)) return entry
-        const { name, failure } = entry.record ? this.#opened(stored, entry) : {}
+        const { name, failure } = entry.record ? this.#tryOpen(stored, entry) : {}
         // The name of a record that no key opens is unknown.
         if (failure !== undefined && !isUnopened(failure)) return { failure }
         if (name !== undefined) keys.push(name)
@@ -155,7 +162,8 @@ function storesOver(wasm) {
       return { ...result, keys }
     }
 
-    #opened(stored, { record, version }) {
+    /** The opened record, or `{ failure }`. */
+    #tryOpen(stored, { record, version }) {
       try {
         return this.#seal.open(stored, record, version)
       } catch (failure) {
@@ -173,7 +181,7 @@ function storesOver(wasm) {
         const page = await this.#store.scan(next)
         if (page.failure !== undefined) return page
         for (const stored of page.keys) {
-          const { failure, isNew } = await this.#resealed(stored)
+          const { failure, isNew } = await this.#resealRecord(stored)
           if (failure === undefined) count += isNew ? 1 : 0
           else if (isUnopened(failure)) unopened.add(stored)
           else return { failure }
@@ -184,12 +192,12 @@ function storesOver(wasm) {
     }
 
     /** Reseals one record, and returns whether that was necessary. */
-    async #resealed(stored) {
+    async #resealRecord(stored) {
       for (;;) {
         const entry = await this.#store.load(stored)
         if (entry.failure !== undefined) return entry
         if (!entry.record) return { isNew: false }
-        const opened = this.#opened(stored, entry)
+        const opened = this.#tryOpen(stored, entry)
         if (opened.failure !== undefined) return opened
         if (opened.isCurrent) return { isNew: false }
         // A store that hides names has no records that were sealed without their name.

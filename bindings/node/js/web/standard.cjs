@@ -64,7 +64,7 @@ async function requiredUser(site, need, first, second, third) {
   const outcome = await handle(site, first, signedIn(second ?? need))
   if (outcome instanceof Response) throw outcome
   const { user } = outcome
-  return User.leaving(user, async (error) => {
+  return User.setLeave(user, async (error) => {
     throw toResponse(await site.ended(requestParts(first), user, error))
   })
 }
@@ -88,7 +88,7 @@ async function userOrLoginLocation(site, options, headers, target) {
 async function requiredUserAt(site, need, headers, target) {
   const { user, location } = await userOrLoginLocation(site, signedIn(need), headers, target)
   if (location !== undefined) return site.leave(location)
-  return User.leaving(user, async () => site.leave((await userOrLoginLocation(site, OVER, headers, target)).location))
+  return User.setLeave(user, async () => site.leave((await userOrLoginLocation(site, OVER, headers, target)).location))
 }
 
 module.exports = { handle, isCalled, userOrLoginLocation, page, requiredUser, requestParts, toResponse, wrap }

@@ -92,7 +92,7 @@ class User {
   }
 
   /** Sets `leave`, which is called when the grant has ended and throws the framework's own redirect; for frameworks in which an error cannot become one. */
-  static leaving(user, leave) {
+  static setLeave(user, leave) {
     user.#leave = leave
     return user
   }

@@ -48,7 +48,7 @@ class ExchangeOperations:
         """Revokes a token (RFC 7009).
 
         An unknown token is not an error. endpoint.missing if the server does not offer it,
-        denied.* if it refuses, lost.* if no answer arrives.
+        denied.* if it refuses, lost.* if no reply arrives.
 
         Args:
             token: The token to revoke.
@@ -76,7 +76,7 @@ class ExchangeOperations:
         token: store the result, and let only one worker refresh at a time, as a source of the
         client does. grant.no_refresh_token if there is none, scope.exceeds_grant for more than
         was granted, denied.* with the advice reauthorize once the grant has ended, lost.* if
-        no answer arrives.
+        no reply arrives.
 
         Args:
             tokens: The tokens to refresh.
@@ -103,7 +103,7 @@ class ExchangeOperations:
 
         userinfo.subject if the response is about another user: then nothing in it may be used.
         endpoint.missing if the server does not offer it, userinfo.malformed if its response is
-        not what the standard describes, denied.* if it refuses, lost.* if no answer arrives. If
+        not what the standard describes, denied.* if it refuses, lost.* if no reply arrives. If
         the client is registered for signed or encrypted responses, userinfo.not_signed and
         jwe.not_encrypted for plain ones, jwe.*, jws.* and jwt.* for invalid ones.
 
@@ -208,8 +208,8 @@ class ExchangeOperations:
     ) -> Exchange[IntrospectionResponse]:
         """Asks the server whether a token is active, and for its claims (RFC 7662).
 
-        endpoint.missing if the server does not offer it, introspection.malformed if its answer
-        is not what the standard describes, denied.* if it refuses, lost.* if no answer arrives.
+        endpoint.missing if the server does not offer it, introspection.malformed if its reply
+        is not what the standard describes, denied.* if it refuses, lost.* if no reply arrives.
         If a signed response is requested: introspection.not_signed if the response is not signed,
         and jws.* and jwt.* if it is invalid.
 
@@ -241,8 +241,8 @@ class ExchangeOperations:
         """Requests tokens with a user's password (RFC 6749 section 4.3).
 
         For servers that support nothing better: the client sees the password. Without a scope, the
-        server grants its default. denied.invalid_grant for a wrong password, lost.* if no
-        answer arrives.
+        server grants its default. denied.invalid_grant for a wrong password, lost.* if no reply
+        arrives.
 
         Args:
             username: The user name.
@@ -272,7 +272,7 @@ class ExchangeOperations:
         """Requests a token for the client itself (RFC 6749 section 4.4).
 
         Without a scope, the server grants its default. denied.* if it refuses, lost.* if no
-        answer arrives.
+        reply arrives.
 
         Args:
             scope: The scope to request.
@@ -302,7 +302,7 @@ class ExchangeOperations:
 
         Without a scope, the server grants its default. endpoint.missing if the server does not
         offer it, reply.shape if its response is malformed, denied.* if it refuses, lost.* if
-        no answer arrives.
+        no reply arrives.
 
         Args:
             purpose: What the user agrees to, for the prompt, such as "sign in to example-cli on
@@ -386,7 +386,7 @@ class ExchangeOperations:
 
         ciba.duplicate_request while the same request is pending (RFC 10027 section 6.1.15), other
         ciba.* for an invalid request, endpoint.missing if the server does not offer it,
-        client_auth.required for a public client, denied.* if it refuses, lost.* if no answer
+        client_auth.required for a public client, denied.* if it refuses, lost.* if no reply
         arrives.
 
         Args:
@@ -544,8 +544,8 @@ class ExchangeOperations:
         token whose token_type is N_A is not an access token.
 
         token_exchange.malformed for an invalid request, denied.invalid_target for a resource or
-        audience that the server does not know, other denied.* if it refuses, lost.* if no
-        answer arrives.
+        audience that the server does not know, other denied.* if it refuses, lost.* if no reply
+        arrives.
 
         Args:
             subject_token: The token to exchange.
@@ -581,7 +581,7 @@ class ExchangeOperations:
         """Requests tokens with a JWT assertion of another party (RFC 7523 section 2.1).
 
         client_auth.assertion_malformed if the assertion is malformed, denied.invalid_grant if
-        the server does not accept it, lost.* if no answer arrives.
+        the server does not accept it, lost.* if no reply arrives.
 
         Args:
             assertion: The JWT.
@@ -610,7 +610,7 @@ class ExchangeOperations:
     ) -> Exchange[Tokens]:
         """Requests tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
 
-        denied.invalid_grant if the server does not accept the assertion, lost.* if no answer
+        denied.invalid_grant if the server does not accept the assertion, lost.* if no reply
         arrives.
 
         Args:
@@ -654,7 +654,7 @@ class ExchangeOperations:
 
         key.* for a key that cannot sign it, assertion.claim for claims that are missing or must
         not be set, denied.invalid_grant if the server does not accept the assertion, lost.* if
-        no answer arrives.
+        no reply arrives.
 
         Args:
             key: The private key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK.
@@ -697,7 +697,7 @@ class ExchangeOperations:
         grant.not_an_extension for a grant type that is neither a URI nor described by the
         server's preset, form.reserved_parameter for a parameter name that the protocol uses,
         form.* for parameters that do not fit the description, denied.unsupported_grant_type and
-        other denied.* if the server refuses, lost.* if no answer arrives.
+        other denied.* if the server refuses, lost.* if no reply arrives.
 
         Args:
             grant_type: The grant type: an absolute URI, or the name of one that the server's
@@ -1015,7 +1015,7 @@ class ExchangeOperations:
         not offer it, denied.invalid_redirect_uri, denied.invalid_client_metadata and other
         denied.* if it refuses, registration.malformed if its response is malformed,
         registration.redirect_uri if it registered a redirect URI that was not requested, lost.*
-        if no answer arrives: then a client may have been registered anyway.
+        if no reply arrives: then a client may have been registered anyway.
 
         Args:
             metadata: The client metadata, by its registered names (section 2): redirect_uris,
@@ -1039,7 +1039,7 @@ class ExchangeOperations:
         access token, the secret, or anything else. registration.not_managed if the server issued
         the client no such token, stored.issuer for a client of another server,
         denied.invalid_token if the server no longer knows the client, registration.malformed if
-        its response is malformed, lost.* if no answer arrives.
+        its response is malformed, lost.* if no reply arrives.
 
         Args:
             registered: The client, as it was stored.
@@ -1081,7 +1081,7 @@ class ExchangeOperations:
         """Deletes a client at the server, with its grants and tokens (RFC 7592 section 2.3).
 
         Delete the stored client, too: it is no longer valid. registration.not_managed,
-        stored.issuer and denied.* as for read_registration, lost.* if no answer arrives.
+        stored.issuer and denied.* as for read_registration, lost.* if no reply arrives.
 
         Args:
             registered: The client, as it was stored.
@@ -1106,8 +1106,8 @@ class ExchangeOperations:
         Nothing of the client is sent. resource_metadata.url if a challenge names a URL that is
         not on the resource's own origin, resource_metadata.resource if the response is about
         another resource, resource_metadata.* and reply.* if it is malformed, resource.syntax
-        for an invalid resource identifier, denied.* if there is no metadata, lost.* if no
-        answer arrives.
+        for an invalid resource identifier, denied.* if there is no metadata, lost.* if no reply
+        arrives.
 
         Args:
             resource: The identifier of the resource: the https URL at which it is used.
@@ -1139,9 +1139,9 @@ class ExchangeOperations:
         be fetched only from public addresses. Create a client of the issuer only if you accept
         users who sign in there. webfinger.identifier for an identifier that names no host to ask,
         webfinger.no_issuer if that host names no issuer, webfinger.issuer if it is not an https
-        URL, webfinger.subject if the answer is about another user, webfinger.malformed and
+        URL, webfinger.subject if the response is about another user, webfinger.malformed and
         reply.* if it is not what the standard describes, denied.* if the host refuses, lost.*
-        if no answer arrives.
+        if no reply arrives.
 
         Args:
             identifier: Something like an e-mail address, a host with or without a port, or an

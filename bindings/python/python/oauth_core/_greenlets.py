@@ -24,17 +24,17 @@ def hub() -> Any:
     global _waiting_hub
     # Without gevent it has not been imported.
     local: Any = sys.modules.get("gevent._hub_local")
-    found = local and local.get_hub_if_exists()
-    if not found:
+    current_hub = local and local.get_hub_if_exists()
+    if not current_hub:
         return None
     # The hub itself must not wait.
     gevent: Any = sys.modules["gevent"]
-    if gevent.getcurrent() is found:
+    if gevent.getcurrent() is current_hub:
         return None
     # The threads of gevent's pool have hubs of their own, which run only while somebody waits there.
-    if _waiting_hub is None or _waiting_hub.loop is None or found.loop.default:
-        _waiting_hub = found
-    return found
+    if _waiting_hub is None or _waiting_hub.loop is None or current_hub.loop.default:
+        _waiting_hub = current_hub
+    return current_hub
 
 
 def call(work: Callable[[], None]) -> None:
@@ -45,31 +45,31 @@ def call(work: Callable[[], None]) -> None:
     gevent: Any = importlib.import_module("gevent")
     monkey: Any = importlib.import_module("gevent.monkey")
     # A lock for threads, not for greenlets.
-    over = monkey.get_original("_thread", "allocate_lock")()
-    over.acquire()
+    is_running = monkey.get_original("_thread", "allocate_lock")()
+    is_running.acquire()
 
     def run() -> None:
         try:
             work()
         finally:
-            over.release()
+            is_running.release()
 
     _waiting_hub.loop.run_callback_threadsafe(gevent.spawn, run)
-    if not over.acquire(timeout=CALL_TIMEOUT):
+    if not is_running.acquire(timeout=CALL_TIMEOUT):
         raise TimeoutError("the greenlets of the application did not run")
 
 
 class Waiting:
     """A greenlet that waits for another thread."""
 
-    def __init__(self, found: Any) -> None:
+    def __init__(self, current_hub: Any) -> None:
         event: Any = importlib.import_module("gevent.event")
-        self._over = event.Event()
-        self._watcher: Any = found.loop.async_()
-        self._watcher.start(self._over.set)
+        self._result_arrived = event.Event()
+        self._watcher: Any = current_hub.loop.async_()
+        self._watcher.start(self._result_arrived.set)
 
-    def tell(self) -> None:
-        """Called in another thread; the greenlet may have given up."""
+    def notify(self) -> None:
+        """Ends the wait; called in another thread. The greenlet may have given up."""
         watcher = self._watcher
         if watcher is not None:
             watcher.send()
@@ -77,7 +77,7 @@ class Waiting:
     def wait(self) -> None:
         """Waits for the result. A greenlet that is killed, or has timed out, gets its exception here."""
         try:
-            self._over.wait()
+            self._result_arrived.wait()
         finally:
             watcher, self._watcher = self._watcher, None
             watcher.stop()

@@ -39,7 +39,7 @@ __all__ = [
     "run",
 ]
 
-WAIT = 0.05
+POLL_INTERVAL = 0.05
 """The interval at which a caller checks whether another caller's renewal is done, in seconds."""
 
 Step = Union[Send, Sleep, Sign]
@@ -63,7 +63,7 @@ it returns the Unix time in seconds and 32 bytes, from which state, nonce and ve
 two flows may use the same bytes."""
 
 T = TypeVar("T")
-Sign_ = Callable[[Sign], bytes]
+Signer = Callable[[Sign], bytes]
 
 
 class HttpClient(Protocol):
@@ -84,7 +84,7 @@ def run(
     exchange: Exchange[T],
     http: HttpClient,
     *,
-    sign: Sign_ | None = None,
+    sign: Signer | None = None,
     sleep: Callable[[float], object] = time.sleep,
 ) -> T:
     """Runs an exchange to its end, and returns its result."""
@@ -101,7 +101,7 @@ def _carry_out(
     exchange: Exchange[T],
     step: Step,
     http: HttpClient,
-    sign: Sign_ | None,
+    sign: Signer | None,
     sleep: Callable[[float], object],
 ) -> Step:
     if isinstance(step, Sleep):
@@ -127,7 +127,7 @@ async def arun(
     exchange: Exchange[T],
     http: AsyncHttpClient,
     *,
-    sign: Sign_ | None = None,
+    sign: Signer | None = None,
     sleep: Callable[[float], Any] | None = None,
 ) -> T:
     """The coroutine version of run(); ``sleep`` is asyncio's by default."""
@@ -179,11 +179,11 @@ def _options(step: Send) -> dict[str, Any]:
     }
 
 
-def _signature(step: Sign, sign: Sign_ | None) -> bytes:
+def _signature(step: Sign, sign: Signer | None) -> bytes:
     return step.signature() if sign is None else sign(step)
 
 
-async def _asignature(step: Sign, sign: Sign_ | None) -> bytes:
+async def _asignature(step: Sign, sign: Signer | None) -> bytes:
     if sign is not None:
         return sign(step)
     import asyncio
@@ -198,7 +198,7 @@ def keep(
     http: HttpClient,
     *,
     refused: Tokens | None = None,
-    sign: Sign_ | None = None,
+    sign: Signer | None = None,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Tokens:
     """Returns fresh tokens, other than those that a resource server ``refused``.
@@ -210,7 +210,7 @@ def keep(
     while True:
         decision = keeper.ask(refused)
         if decision.kind == "wait":
-            sleep(WAIT)
+            sleep(POLL_INTERVAL)
         elif decision.kind == "use_token" and decision.tokens is not None:
             return decision.tokens
         else:
@@ -226,7 +226,7 @@ def _renew(
     keeper: Keeper,
     store: Store | None,
     http: HttpClient,
-    sign: Sign_ | None,
+    sign: Signer | None,
     sleep: Callable[[float], object],
 ) -> Tokens:
     renewal = keeper.renewal()
@@ -274,7 +274,7 @@ async def akeep(
     http: AsyncHttpClient,
     *,
     refused: Tokens | None = None,
-    sign: Sign_ | None = None,
+    sign: Signer | None = None,
     sleep: Callable[[float], Any] | None = None,
 ) -> Tokens:
     """The coroutine version of keep(), for asyncio; the store is called in threads.
@@ -287,7 +287,7 @@ async def akeep(
     while True:
         decision = keeper.ask(refused)
         if decision.kind == "wait":
-            await sleep(WAIT)
+            await sleep(POLL_INTERVAL)
         elif decision.kind == "use_token" and decision.tokens is not None:
             return decision.tokens
         else:
@@ -323,7 +323,7 @@ async def _arenew(
     keeper: Keeper,
     store: Store | None,
     http: AsyncHttpClient,
-    sign: Sign_ | None,
+    sign: Signer | None,
     sleep: Callable[[float], Any],
 ) -> Tokens:
     import asyncio

@@ -162,7 +162,7 @@ class UntrustedError(OAuthError):
 
 
 class LostError(OAuthError):
-    """No answer arrived. The request may have been carried out all the same.
+    """No reply arrived. The request may have been carried out all the same.
 
     The cause is in ``__cause__``.
     """

@@ -74,8 +74,8 @@ pub(crate) struct Connect {
     /// Get a token for the client itself instead of a user
     #[arg(long, requires = "client_id", help_heading = "Client")]
     as_client: bool,
-    /// Bind tokens to the private key in this file (DPoP, RFC 9449); without it, a key is generated and stored if the API
-    /// requires one
+    /// Bind tokens to the private key in this file (DPoP, RFC 9449); without it, a key is generated and stored if the
+    /// API requires one
     #[arg(long, value_name = "FILE", help_heading = "Client")]
     dpop_key: Option<PathBuf>,
     /// Authorization server at which --client-id is registered
@@ -84,8 +84,8 @@ pub(crate) struct Connect {
     /// Use only this authorization server, even if the API names others; may be repeated
     #[arg(long = "allow-issuer", value_name = "URL", help_heading = "Server")]
     allowed: Vec<String>,
-    /// Do not send the `resource` parameter (RFC 8707), for servers that reject it, such as Microsoft Entra; required in each
-    /// call
+    /// Do not send the `resource` parameter (RFC 8707), for servers that reject it, such as Microsoft Entra; required
+    /// in each call
     #[arg(long, help_heading = "Server")]
     without_resource: bool,
     /// Send this `resource` parameter, for servers that know the API by another identifier; required in each call
@@ -157,7 +157,7 @@ impl Connect {
             });
         }
         if let Some(path) = &self.dpop_key {
-            connection = connection.dpop(key_file::dpop(path)?);
+            connection = connection.dpop(key_file::dpop_key(path)?);
         }
         if let Some(secret) = self.secret.source() {
             let secret = secret.read("the client secret", "use --client-secret-file")?;
@@ -187,15 +187,16 @@ impl Connect {
         } else {
             ConnectRequest::new(&self.url)?
         };
-        let mut identities = match (&self.client_id, &self.issuer) {
-            (Some(id), Some(issuer)) => {
-                ClientCandidates::preregistered(self.read(issuer)?, ClientId::new(id.as_str()))
-            }
+        let mut candidates = match (&self.client_id, &self.issuer) {
+            (Some(id), Some(issuer)) => ClientCandidates::preregistered(
+                self.parse_issuer(issuer)?,
+                ClientId::new(id.as_str()),
+            ),
             _ => ClientCandidates::default(),
         };
-        identities.metadata_document = self.client_metadata_url.as_deref().map(ClientId::new);
+        candidates.metadata_document = self.client_metadata_url.as_deref().map(ClientId::new);
         let allowed = self.allowed.iter().chain(&self.issuer);
-        let allowed = allowed.map(|issuer| self.read(issuer));
+        let allowed = allowed.map(|issuer| self.parse_issuer(issuer));
         let allowed = allowed.collect::<Result<Vec<_>, _>>()?;
         let quirks = self.without_resource.then_some(Quirk::WithoutResource);
         let request = request
@@ -210,7 +211,7 @@ impl Connect {
             } else {
                 GrantChoice::AuthorizationCode
             })
-            .clients(identities)
+            .clients(candidates)
             .register(ClientMetadata::of_native_app(self.name.as_str()));
         let request = match &self.resource {
             Some(uri) => request.resource_value(uri)?,
@@ -223,7 +224,7 @@ impl Connect {
         })
     }
 
-    fn read(&self, issuer: &str) -> Result<Issuer, Error> {
+    fn parse_issuer(&self, issuer: &str) -> Result<Issuer, Error> {
         if self.loopback_http {
             danger::loopback_issuer(issuer)
         } else {

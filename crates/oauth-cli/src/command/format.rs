@@ -35,13 +35,13 @@ const VERSIONS: [&str; 2] = [
 ];
 
 /// The ExecCredential version that kubectl requests with `KUBERNETES_EXEC_INFO`; it accepts no other.
-fn version() -> &'static str {
+fn exec_credential_version() -> &'static str {
     let requested = std::env::var("KUBERNETES_EXEC_INFO").unwrap_or_default();
     let requested: Value = serde_json::from_str(&requested).unwrap_or_default();
     let requested = requested.get("apiVersion").and_then(Value::as_str);
-    let [usual, ..] = VERSIONS;
+    let [default_version, ..] = VERSIONS;
     let supported = VERSIONS.into_iter().find(|known| Some(*known) == requested);
-    supported.unwrap_or(usual)
+    supported.unwrap_or(default_version)
 }
 
 /// <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins>
@@ -51,7 +51,7 @@ fn exec_credential(tokens: &Tokens) -> Value {
         status.insert("expirationTimestamp".to_owned(), rfc3339(end).into());
     }
     json!({
-        "apiVersion": version(),
+        "apiVersion": exec_credential_version(),
         "kind": "ExecCredential",
         "status": status,
     })

@@ -102,14 +102,16 @@ enum CheckedTokenType {
 
 /// A profile of access tokens by its name.
 fn profile(name: &str) -> Result<AccessTokenProfile, String> {
-    let mut all = AccessTokenProfile::ALL.iter().copied();
-    all.find(|profile| profile.as_str() == name).ok_or_else(|| {
-        let accepted = AccessTokenProfile::ALL.iter().map(|known| known.as_str());
-        format!(
-            "expected one of {}",
-            accepted.collect::<Vec<_>>().join(", ")
-        )
-    })
+    let mut profiles = AccessTokenProfile::ALL.iter().copied();
+    profiles
+        .find(|profile| profile.as_str() == name)
+        .ok_or_else(|| {
+            let accepted = AccessTokenProfile::ALL.iter().map(|known| known.as_str());
+            format!(
+                "expected one of {}",
+                accepted.collect::<Vec<_>>().join(", ")
+            )
+        })
 }
 
 impl Inspect {

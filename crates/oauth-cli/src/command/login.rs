@@ -177,7 +177,7 @@ impl LoginArgs {
             members.insert("profile".to_owned(), profile.into());
             permissions.record(members);
         }
-        let tell = |tokens: &Tokens| {
+        let report_login = |tokens: &Tokens| {
             match &id_token {
                 Some(id_token) => output.note(format_args!("logged in as {}", id_token.subject())),
                 None => output.note("logged in"),
@@ -187,7 +187,7 @@ impl LoginArgs {
         };
         match (file, grants) {
             (Some(file), _) => {
-                tell(&tokens);
+                report_login(&tokens);
                 file.draft()?.commit(&tokens)?;
                 output.json_line(&without_token(result))
             }
@@ -198,11 +198,11 @@ impl LoginArgs {
                     typed,
                     output,
                 };
-                target.store(tokens, record, self.replace, tell)?;
+                target.store(tokens, record, self.replace, report_login)?;
                 output.json_line(&without_token(result))
             }
             (None, None) => {
-                tell(&tokens);
+                report_login(&tokens);
                 print(&tokens, result, output)
             }
         }

@@ -145,8 +145,8 @@ pub(super) fn end_login(
     let setup = plan.set_up(SecretRequirement::Optional, false);
     let (setup, revoked) = match setup {
         Ok(setup) => {
-            let all = tokens.as_deref().map(both).unwrap_or_default();
-            let revoked = revoke::revoke_where_supported(&setup, all, output);
+            let tokens_to_revoke = tokens.as_deref().map(both).unwrap_or_default();
+            let revoked = revoke::revoke_where_supported(&setup, tokens_to_revoke, output);
             (Some(setup), revoked)
         }
         Err(failure) => (None, Err(failure)),

@@ -239,9 +239,9 @@ fn acts_for_text(name: &str, profile: &Entry) -> Result<&'static str, Failure> {
 
 fn server(profile: &Entry) -> String {
     let file = profile.provider_file.as_ref();
-    let named = profile.provider.clone().or_else(|| profile.issuer.clone());
-    let named = named.or_else(|| file.map(|path| path.display().to_string()));
-    named.unwrap_or_else(|| "no server".to_owned())
+    let server_name = profile.provider.clone().or_else(|| profile.issuer.clone());
+    let server_name = server_name.or_else(|| file.map(|path| path.display().to_string()));
+    server_name.unwrap_or_else(|| "no server".to_owned())
 }
 
 fn table_row(profile: &Entry, whose: &str, is_default: bool) -> String {

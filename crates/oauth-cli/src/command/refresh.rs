@@ -23,7 +23,7 @@ Examples:
   oauth refresh --profile acme --token-file - --save tokens.json < token.txt
 
 Prints the new access token. Without a token option, the tokens of the profile's login are refreshed, \
-even if they are still valid. The store or the --tokens file is updated before that. Many servers accept \
+even if they are still valid. The store or the --tokens file is updated before it is printed. Many servers accept \
 a refresh token only once: if you pass one yourself, store the new one with --save, or print it with --json.";
 
 /// Refreshes the tokens of a login, or redeems a refresh token.
@@ -45,7 +45,7 @@ impl Refresh {
         let input = self.token.read(&plan, global)?;
         let setup = plan.set_up(SecretRequirement::Optional, reads_stdin)?;
         let (net, client) = (&setup.net, &setup.client);
-        let mut unkept = None;
+        let mut unsaved_refresh_token = None;
         let tokens: Arc<Tokens> = match input {
             TokenInput::Login(..) if self.save.is_some() => return Err(token::not_copied()),
             TokenInput::Login(grants, stored) => {
@@ -65,10 +65,10 @@ impl Refresh {
                 let tokens = net.run(client.refresh(&old))?;
                 match draft {
                     Some(draft) => draft.commit(&tokens)?,
-                    None => unkept = tokens.refresh_token.clone(),
+                    None => unsaved_refresh_token = tokens.refresh_token.clone(),
                 }
                 let is_replaced = |new: &RefreshToken| !new.secret().matches(old.secret().expose());
-                if unkept.as_ref().is_some_and(is_replaced) {
+                if unsaved_refresh_token.as_ref().is_some_and(is_replaced) {
                     output.note("warning: the server issued a new refresh token, which is lost without --save or --json");
                 }
                 tokens.into()
@@ -77,9 +77,9 @@ impl Refresh {
         output.note(token::summary(&tokens));
         let mut record = token::record(&tokens);
         // Nothing has stored the new refresh token, so it is part of the output.
-        if let (Some(members), Some(unkept)) = (record.as_object_mut(), unkept) {
-            let unkept = unkept.secret().expose().as_str();
-            members.insert("refresh_token".to_owned(), unkept.into());
+        if let (Some(members), Some(unsaved)) = (record.as_object_mut(), unsaved_refresh_token) {
+            let unsaved = unsaved.secret().expose().as_str();
+            members.insert("refresh_token".to_owned(), unsaved.into());
         }
         output.result(tokens.access_token.expose(), &record)
     }

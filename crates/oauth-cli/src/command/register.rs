@@ -142,7 +142,7 @@ impl Register {
             })?;
             output.note(format_args!("added profile `{name}` to {}", path.display()));
         }
-        self.tell(&client, &profile, output)
+        self.report_registration(&client, &profile, output)
     }
 
     /// The metadata in the file, overridden by the options.
@@ -181,7 +181,7 @@ impl Register {
         source.map(read).transpose()
     }
 
-    fn tell(
+    fn report_registration(
         &self,
         client: &RegisteredClient,
         profile: &Profile,

@@ -1,4 +1,4 @@
-//! What is wrong in a profile file, without its values, which could be secrets.
+//! Explains the syntax errors of a profile file, without its values, which could be secrets.
 
 use super::Profile;
 use crate::output::printable;
@@ -8,19 +8,19 @@ pub(super) fn explain(text: &str, error: &toml::de::Error) -> String {
     let start = error.span().map_or(0, |span| span.start);
     let before = text.get(..start).unwrap_or_default();
     let number = before.matches('\n').count() + 1;
-    let place = match profile_at(text, number) {
+    let location = match profile_at(text, number) {
         Some(name) => format!("profile `{name}`, line {number}"),
         None => format!("line {number}"),
     };
     let message = error.message().lines().next().unwrap_or_default();
-    if let Some(nearest) = nearest(message) {
-        return format!("{place}: {nearest}");
+    if let Some(suggestion) = suggest_field(message) {
+        return format!("{location}: {suggestion}");
     }
     let message = without_values(message);
     let line = text.lines().nth(number - 1).unwrap_or_default();
-    match field(line) {
-        Some(field) if !message.contains('`') => format!("{place}, `{field}`: {message}"),
-        _ => format!("{place}: {message}"),
+    match profile_field(line) {
+        Some(field) if !message.contains('`') => format!("{location}, `{field}`: {message}"),
+        _ => format!("{location}: {message}"),
     }
 }
 
@@ -33,8 +33,8 @@ fn profile_at(text: &str, number: usize) -> Option<String> {
     Some(printable(name))
 }
 
-/// The parser's message without text of the file: quoted parts, in which a quote is escaped, and the value that is none
-/// of an enumeration's.
+/// The parser's message without text from the file: without quoted parts, in which a quote is escaped, and without a
+/// value that is not one of an enumeration.
 fn without_values(message: &str) -> String {
     if let Some(unknown) = message.strip_prefix("unknown variant `") {
         let expected = unknown.rsplit_once("`, expected ");
@@ -51,27 +51,28 @@ fn without_values(message: &str) -> String {
 }
 
 /// An unknown field with the known one that was probably meant, instead of all that are known.
-fn nearest(message: &str) -> Option<String> {
+fn suggest_field(message: &str) -> Option<String> {
     let mut quoted = message
         .strip_prefix("unknown field")?
         .split('`')
         .skip(1)
         .step_by(2);
-    let given = quoted.next()?;
+    let unknown_name = quoted.next()?;
     let is_near = |known: &&str| {
-        let is_longer = known.len() > 2 && (given.starts_with(known) || known.starts_with(given));
-        is_longer || distance(given, known) <= 2
+        let is_longer =
+            known.len() > 2 && (unknown_name.starts_with(known) || known.starts_with(unknown_name));
+        is_longer || edit_distance(unknown_name, known) <= 2
     };
     let known = quoted
         .filter(is_near)
-        .min_by_key(|known| distance(given, known))?;
+        .min_by_key(|known| edit_distance(unknown_name, known))?;
     Some(format!(
-        "unknown field `{given}`: perhaps `{known}` is meant"
+        "unknown field `{unknown_name}`: perhaps `{known}` is meant"
     ))
 }
 
 /// The field that a line sets, if it is one of a profile: other text of a file is not repeated.
-fn field(line: &str) -> Option<&str> {
+fn profile_field(line: &str) -> Option<&str> {
     let name = line.split_once('=')?.0.trim();
     let unknown = toml::from_str::<Profile>("unknown = 0").err()?;
     let mut known = unknown.message().split('`').skip(1).step_by(2);
@@ -79,7 +80,7 @@ fn field(line: &str) -> Option<&str> {
 }
 
 /// The number of letters to insert, remove or replace (the Levenshtein distance).
-fn distance(one: &str, other: &str) -> usize {
+fn edit_distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.chars().count()).collect();
     for (i, a) in one.chars().enumerate() {
         let mut diagonal = i;
@@ -109,7 +110,7 @@ mod tests {
             ("abc", "", 3),
             ("kitten", "sitting", 3),
         ] {
-            assert_eq!(distance(one, other), expected, "{one} {other}");
+            assert_eq!(edit_distance(one, other), expected, "{one} {other}");
         }
     }
 

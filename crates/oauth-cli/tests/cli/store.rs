@@ -420,14 +420,14 @@ fn status_shows_everything_but_the_tokens() {
 
     let record = home.p(&["status", "--json"]).json();
     let grants = record["grants"].as_array().unwrap();
-    let of = |profile: Value| grants.iter().find(|grant| grant["profile"] == profile);
+    let grant_of = |profile: Value| grants.iter().find(|grant| grant["profile"] == profile);
     assert_eq!(grants.len(), 2, "of p, and of its client");
-    let login = of(json!("p")).unwrap();
+    let login = grant_of(json!("p")).unwrap();
     assert_eq!(login["issuer"], base);
     assert_eq!(login["scope"], "read");
     assert_eq!(login["refresh_token_present"], true);
     assert_eq!(login["ended"], Value::Null);
-    assert_eq!(of(Value::Null).unwrap()["requested_scope"], "write");
+    assert_eq!(grant_of(Value::Null).unwrap()["requested_scope"], "write");
 
     let texts = [list, record.to_string()];
     for secret in home.files("json").iter().flat_map(|path| secrets(path)) {

@@ -42,19 +42,19 @@ pub(super) fn secrets(config: &ClientConfig, sent: &Sent) -> Vec<Secret<String>>
     written
 }
 
-/// The secret, and what an error shows of it: no control characters, and of a page no runs of white space. A secret from
-/// a file often ends with a line break, which the server may leave out too.
+/// The secret, and what an error shows of it: no control characters, and of a page no runs of white space. A secret
+/// from a file often ends with a line break, which the server may leave out too.
 fn spellings(secret: &str) -> Vec<Secret<String>> {
     let words: Vec<_> = secret.split_whitespace().collect();
     let words = Secret::new(words.join(" "));
-    let mut all = vec![Secret::from(secret)];
+    let mut forms = vec![Secret::from(secret)];
     for shown in [printable(secret), printable(words.expose())].map(Secret::new) {
-        let is_known = all.iter().any(|known| known.expose() == shown.expose());
+        let is_known = forms.iter().any(|known| known.expose() == shown.expose());
         if !is_known && !shown.expose().is_empty() {
-            all.push(shown);
+            forms.push(shown);
         }
     }
-    all
+    forms
 }
 
 type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;

@@ -45,8 +45,8 @@ impl Sent {
     /// The error of this request, whether the response reports one or none arrived: it names the request, and contains
     /// none of its secrets.
     pub(super) fn error(&self, config: &ClientConfig, error: Error) -> Error {
-        let named = error.at_url(self.method.as_str(), self.url.as_str());
-        named.redact(&redact::secrets(config, self))
+        let error = error.at_url(self.method.as_str(), self.url.as_str());
+        error.redact(&redact::secrets(config, self))
     }
 
     /// The workload's token, if the server refused the one that was sent and it has been replaced in the meantime.
@@ -71,7 +71,8 @@ impl Sent {
         (!sent_token.matches(current.expose())).then_some(current)
     }
 
-    /// Corrects the clock difference from the `Date` of a refused proof. True if it changed, so that a retry makes sense.
+    /// Corrects the clock difference from the `Date` of a refused proof. True if it changed, so that a retry makes
+    /// sense.
     pub(super) fn corrects_clock(
         &self,
         config: &ClientConfig,

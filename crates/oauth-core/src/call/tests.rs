@@ -100,8 +100,8 @@ fn duplicate_form_parameter_is_refused() {
 #[test]
 fn no_signature_is_requested_for_an_unauthenticated_or_unbuildable_request() {
     let issuer = Issuer::parse("https://as.example").unwrap();
-    let place = issuer.well_known_urls().remove(0);
-    let mut exchange = signing().call(Metadata::new(issuer, place));
+    let metadata_url = issuer.well_known_urls().remove(0);
+    let mut exchange = signing().call(Metadata::new(issuer, metadata_url));
     let request = sent_request(exchange.resume(&at(), Input::Begin).unwrap());
     assert_eq!((request.method(), request.body().len()), (&Method::GET, 0));
     let mut exchange = signing().call(Own("http://own.example/"));
@@ -183,8 +183,11 @@ fn chained_call_starts_after_the_first_and_receives_its_result() {
         panic!("tokens")
     };
     assert_eq!(token, "b");
-    let over = exchange.resume(&at(), Input::Begin);
-    assert_eq!(error_code(over).map(drop), Err("misuse.already_finished"));
+    let after_end = exchange.resume(&at(), Input::Begin);
+    assert_eq!(
+        error_code(after_end).map(drop),
+        Err("misuse.already_finished")
+    );
 }
 
 #[test]
@@ -208,8 +211,11 @@ fn out_of_order_input_fails_and_ends_the_call() {
     let mut exchange = client().client_credentials(Scope::none());
     let early = exchange.resume(&at(), Input::Reply(json(200, GOOD)));
     assert_eq!(error_code(early).map(drop), Err("misuse.out_of_order"));
-    let over = exchange.resume(&at(), Input::Begin);
-    assert_eq!(error_code(over).map(drop), Err("misuse.already_finished"));
+    let after_end = exchange.resume(&at(), Input::Begin);
+    assert_eq!(
+        error_code(after_end).map(drop),
+        Err("misuse.already_finished")
+    );
 }
 
 #[test]
@@ -363,18 +369,18 @@ fn tls_client_uses_mtls_aliases_and_sends_only_its_client_id() {
     };
     let issuer = Issuer::parse("https://as.example").unwrap();
     let server = Server::read(&issuer, &document, crate::quirk::Rules::default()).unwrap();
-    let of = |auth| Client::new(server.clone(), ClientId::new("id"), auth).unwrap();
+    let client_with = |auth| Client::new(server.clone(), ClientId::new("id"), auth).unwrap();
     let begin = |client: Client| {
         let mut exchange = client.client_credentials(Scope::none());
         sent_request(exchange.resume(&at(), Input::Begin).unwrap())
     };
-    let request = begin(of(ClientAuth::tls(Certificate::Pki)));
+    let request = begin(client_with(ClientAuth::tls(Certificate::Pki)));
     assert_eq!(request.uri(), "https://mtls.as.example/token");
     assert_eq!(request.body(), "grant_type=client_credentials&client_id=id");
     assert!(!request.headers().contains_key("authorization"));
-    let request = begin(of(ClientAuth::basic("secret")));
+    let request = begin(client_with(ClientAuth::basic("secret")));
     assert_eq!(request.uri(), "https://as.example/token");
-    let mut exchange = of(ClientAuth::tls(Certificate::Pki))
+    let mut exchange = client_with(ClientAuth::tls(Certificate::Pki))
         .revoke(crate::endpoint::revocation::Revocation::new("t"));
     let request = sent_request(exchange.resume(&at(), Input::Begin).unwrap());
     assert_eq!(

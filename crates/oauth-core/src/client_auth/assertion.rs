@@ -1,5 +1,6 @@
 //! `private_key_jwt` and `client_secret_jwt`: the client signs a new assertion for each request. Assertions that
-//! another party has signed are in `federated.rs`.
+//! another party has signed are in `federated.rs`. How long a secret that signs must be (RFC 7518 section 3.2) is
+//! checked in `client_assertion.rs` of oauth-crypto.
 //!
 //! RFC 7523 <https://www.rfc-editor.org/rfc/rfc7523#section-2.2>, as RFC 10070 restricts it: the audience is the
 //! issuer, as a single string, and the type is explicit.

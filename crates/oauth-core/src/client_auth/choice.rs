@@ -23,12 +23,13 @@ pub struct Credentials {
 /// How the server knows the certificate of the connection (RFC 8705).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Certificate {
-    /// By its subject, attested by an authority that the server trusts (section 2.1).
+    /// By its subject, attested by an authority that the server trusts (RFC 8705 section 2.1).
     Pki,
-    /// By its registered key; it is self-signed (section 2.2).
+    /// By its registered key; it is self-signed (RFC 8705 section 2.2).
     SelfSigned,
     /// By the SPIFFE ID in it, which is the client id: it is an X.509-SVID (`spiffe_x509`, OAuth SPIFFE Client
-    /// Authentication section 3.2). The server's own certificate is verified as any other, and not with the trust bundle.
+    /// Authentication section 3.2). The server's own certificate is verified as any other, and not with the trust
+    /// bundle.
     Svid,
 }
 
@@ -65,8 +66,8 @@ impl Credentials {
 impl ClientAuth {
     /// The strongest method that the server accepts according to its `token_endpoint_auth_methods_supported`
     /// (RFC 8414 section 2) and for which there are credentials: a key before a workload's token before a certificate
-    /// before a secret, and a secret by `client_secret_basic` before `client_secret_post`. A server that lists none accepts
-    /// `client_secret_basic`. Without credentials the client is a public one.
+    /// before a secret, and a secret by `client_secret_basic` before `client_secret_post`. A server that lists none
+    /// accepts `client_secret_basic`. Without credentials the client is a public one.
     ///
     /// # Errors
     /// `client_auth.no_usable_method`, which names the methods that the server accepts.

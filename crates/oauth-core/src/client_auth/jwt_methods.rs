@@ -53,6 +53,8 @@ pub(crate) trait ClientJwt: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Checks that the method can be used at this server.
+    ///
     /// # Errors
     /// The reason why the method cannot be used at this server.
     fn check(&self, _: &Server) -> Result<(), Error> {

@@ -72,8 +72,8 @@ impl ProofChecks {
         self.max_age = age.min(LONGEST_MAX_AGE);
     }
 
-    /// Checks everything but the signature of the one proof in these fields, and whether it was used before. The accepted
-    /// algorithms are all asymmetric.
+    /// Checks everything but the signature of the one proof in these fields, and whether it was used before. The
+    /// accepted algorithms are all asymmetric.
     ///
     /// # Errors
     /// `dpop_proof.*`; `url.syntax` if the request's URL is not absolute.
@@ -101,11 +101,11 @@ impl ProofChecks {
         let issued =
             issued.ok_or_else(|| Error::from(ValidationFailure::ProofClaimMissing).about("iat"))?;
         check_same(ValidationFailure::ProofMethod, htm, request.method)?;
-        let named = target_uri::normalized(htu);
-        let named = named
+        let normalized_htu = target_uri::normalized(htu);
+        let normalized_htu = normalized_htu
             .as_deref()
             .unwrap_or("not an absolute http or https URI");
-        check_same(ValidationFailure::ProofTarget, named, &target)?;
+        check_same(ValidationFailure::ProofTarget, normalized_htu, &target)?;
         let expected_hash = base64::url_safe(hash(request.token));
         let token_hash = claims.text("ath").map_err(|error| malformed(&error))?;
         if token_hash != Some(&expected_hash) {
@@ -177,8 +177,8 @@ impl ProofChecks {
     /// Remembers a verified proof, unless the caller does.
     ///
     /// # Errors
-    /// `dpop_proof.replayed` if it was remembered before; `dpop_proof.iat` if it has expired since it was checked, because it
-    /// would be forgotten immediately.
+    /// `dpop_proof.replayed` if it was remembered before; `dpop_proof.iat` if it has expired since it was checked,
+    /// because it would be forgotten immediately.
     pub(crate) fn remember(
         &self,
         proof: &VerifiedDpopProof,
@@ -225,6 +225,8 @@ struct Parsed {
 }
 
 impl Parsed {
+    /// Parses a proof, and checks its header.
+    ///
     /// # Errors
     /// `dpop_proof.malformed`, `dpop_proof.alg`, `dpop_proof.typ`.
     fn read(proof: &str, algs: &[Alg]) -> Result<Self, Error> {
@@ -276,11 +278,11 @@ impl Parsed {
     }
 }
 
-/// The only proof in these fields. A server that joins equal fields puts commas between them (RFC 9110 section 5.3), which
-/// no proof contains.
+/// The only proof in these fields. A server that joins equal fields puts commas between them (RFC 9110 section 5.3),
+/// which no proof contains.
 fn only_field(fields: &[String]) -> Result<&str, Error> {
-    let mut all = fields.iter().flat_map(|field| field.split(','));
-    match (all.next(), all.next()) {
+    let mut proofs = fields.iter().flat_map(|field| field.split(','));
+    match (proofs.next(), proofs.next()) {
         (Some(proof), None) => Ok(proof.trim_matches([' ', '\t'])),
         (None, _) => Err(ValidationFailure::ProofMissing.into()),
         (Some(_), Some(_)) => Err(ValidationFailure::ProofDuplicate.into()),

@@ -266,17 +266,17 @@ fn nonces_are_kept_per_origin_and_server_role() {
         &url("https://rs.example/a"),
         "r1",
     );
-    let of = |role, text: &str| nonces.newest_nonce(role, &url(text));
+    let newest_nonce = |role, text: &str| nonces.newest_nonce(role, &url(text));
     assert_eq!(
-        of(ServerRole::ResourceServer, "https://rs.example/b?c").as_deref(),
+        newest_nonce(ServerRole::ResourceServer, "https://rs.example/b?c").as_deref(),
         Some("r1")
     );
     assert_eq!(
-        of(ServerRole::ResourceServer, "https://rs.example:8443/a"),
+        newest_nonce(ServerRole::ResourceServer, "https://rs.example:8443/a"),
         None
     );
     assert_eq!(
-        of(ServerRole::AuthorizationServer, "https://rs.example/a"),
+        newest_nonce(ServerRole::AuthorizationServer, "https://rs.example/a"),
         None
     );
     for number in 0..200 {

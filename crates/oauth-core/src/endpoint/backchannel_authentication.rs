@@ -46,11 +46,11 @@ impl Hint {
     ) -> Result<Self, Error> {
         let login = login_hint.filter(|text| !text.is_empty()).map(Self::Login);
         let token = |hint: Option<Secret<String>>| hint.filter(|token| !token.expose().is_empty());
-        let mut all = login
+        let mut hints = login
             .into_iter()
             .chain(token(login_hint_token).map(Self::LoginToken))
             .chain(token(id_token_hint).map(Self::IdToken));
-        match (all.next(), all.next()) {
+        match (hints.next(), hints.next()) {
             (Some(hint), None) => Ok(hint),
             _ => Err(Misuse::CibaHint.into()),
         }
@@ -140,8 +140,8 @@ impl BackchannelAuthentication {
     /// Sets a short text that both devices show, by which the user recognizes this request.
     ///
     /// # Errors
-    /// `ciba.binding_message` if it is empty, of more than a hundred characters, or with control characters or invisible
-    /// formatting characters.
+    /// `ciba.binding_message` if it is empty, of more than a hundred characters, or with control characters or
+    /// invisible formatting characters.
     pub fn binding_message(mut self, text: impl Into<String>) -> Result<Self, Error> {
         let text = text.into();
         let is_plain = !text.trim().is_empty() && printable(&text) == text;
@@ -180,8 +180,8 @@ impl BackchannelAuthentication {
         self
     }
 
-    /// Sets whether the user may be asked again while the same request is still pending: [`DuplicatePolicy::Refused`] by
-    /// default (RFC 10027 section 6.1.15).
+    /// Sets whether the user may be asked again while the same request is still pending: [`DuplicatePolicy::Refused`]
+    /// by default (RFC 10027 section 6.1.15).
     #[must_use]
     pub const fn repeat(mut self, repeat: DuplicatePolicy) -> Self {
         self.repeat = repeat;
@@ -287,7 +287,7 @@ impl Endpoint for Sent {
             .filter(is_valid)
             .ok_or_else(|| reply.malformed("auth_req_id"))?;
         let expires_in = reply.seconds(&object, "expires_in")?;
-        // "a positive integer value" (7.3)
+        // "a positive integer value" (CIBA Core section 7.3)
         let expires_in = expires_in.filter(|seconds| *seconds > 0);
         let expires_in = expires_in.ok_or_else(|| reply.malformed("expires_in"))?;
         let interval = reply.interval_seconds(&object, "interval")?;

@@ -1,4 +1,5 @@
-//! `POST {device_authorization_endpoint}`: requests a code for the user to enter on another device.
+//! `POST {device_authorization_endpoint}`: requests a code for the user to enter on another device. The polling
+//! (section 3.5) is in `flow/poll.rs`.
 //!
 //! RFC 8628 <https://www.rfc-editor.org/rfc/rfc8628#section-3.1>, reply section 3.2
 

@@ -1,4 +1,5 @@
-//! Extracts readable text from an error reply that is not an OAuth error. OAuth errors (`error`, `error_description`, `error_uri`) are read in `error/server_error.rs`.
+//! Extracts readable text from an error reply that is not an OAuth error. OAuth errors (`error`, `error_description`,
+//! `error_uri`) are read in `error/server_error.rs`.
 
 use crate::http::Response;
 use crate::http::header::CONTENT_TYPE;

@@ -193,7 +193,7 @@ impl Endpoint for Introspect {
         form.push("token", token.expose());
         form.push_some("token_type_hint", token_type_hint.map(TokenKind::as_str));
         let request = EndpointRequest::post(EndpointKind::Introspection, Self::NAME, form);
-        // "the endpoint MUST also require some form of authorization to access this endpoint" (2.1)
+        // "the endpoint MUST also require some form of authorization to access this endpoint" (RFC 7662 section 2.1)
         let request = request.auth(Auth::ConfidentialClient {
             purpose: Self::NAME,
         });
@@ -231,7 +231,7 @@ pub(crate) fn token_state(
         Some(Json::Bool(true)) => active_token(object, rules, now)
             .map(|token| IntrospectionResponse::Active(Box::new(token))),
         Some(Json::Bool(false)) => Ok(IntrospectionResponse::Inactive),
-        // "Boolean indicator" (2.2): a string or a number does not count.
+        // "Boolean indicator" (RFC 7662 section 2.2): a string or a number does not count.
         _ => Err(Error::from(ProtocolViolation::IntrospectionShape).about("active")),
     }
 }

@@ -1,6 +1,7 @@
 //! `GET {issuer}/.well-known/...`: builds the well-known URLs (section 3.1), and fetches the server's metadata. Its
 //! `issuer` is compared with the expected one (section 3.3) where the document is parsed, in `server.rs`; the order of
-//! the URLs, and which failures lead to the next, are in `flow/discovery.rs`.
+//! the URLs, and which failures lead to the next, are in `flow/discovery.rs`. The optional `signed_metadata` (section
+//! 2.1) is not read.
 //!
 //! RFC 8414 <https://www.rfc-editor.org/rfc/rfc8414#section-3>,
 //! OpenID Connect Discovery <https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig>
@@ -98,7 +99,8 @@ impl Endpoint for Metadata {
     }
 
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<Server, Error> {
-        // "A successful response MUST use the 200 OK HTTP status code" (RFC 8414 section 3.2)
+        // "A successful response MUST use the 200 OK HTTP status code" (RFC 8414 section 3.2,
+        // OpenID Connect Discovery section 4.2)
         if reply.status() != StatusCode::OK {
             return Err(reply.oauth_error());
         }

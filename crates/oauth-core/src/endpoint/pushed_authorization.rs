@@ -3,7 +3,7 @@
 //!
 //! The core never compares the expiry of a `request_uri` with the clock: the host gets `expires_in` as
 //! [`Authorization::expires_in`](crate::flow::authorization::Authorization::expires_in), and the server refuses a
-//! `request_uri` that has expired. Whether a request is pushed is decided in `flow/authorization/begin.rs`.
+//! `request_uri` that has expired. Whether a request is pushed is decided in `flow/authorization/prepare.rs`.
 //!
 //! RFC 9126 <https://www.rfc-editor.org/rfc/rfc9126#section-2>
 
@@ -49,11 +49,11 @@ impl Endpoint for PushedAuthorization {
     }
 
     fn read(&self, _: &Context<'_>, reply: Reply<'_>) -> Result<PushedResponse, Error> {
-        // "a 201 HTTP status code" (2.2)
+        // "a 201 HTTP status code" (RFC 9126 section 2.2)
         let object = reply.object_with(StatusCode::CREATED)?;
         let uri = object.get("request_uri").and_then(Json::as_str);
         let uri = uri.filter(|uri| !uri.is_empty() && uri.bytes().all(crate::url::is_plain));
-        // "a positive integer" (2.2)
+        // "a positive integer" (RFC 9126 section 2.2)
         let expires_in = reply.seconds(&object, "expires_in")?;
         let expires_in = expires_in.filter(|seconds| *seconds > 0);
         Ok(PushedResponse {

@@ -68,7 +68,7 @@ impl Endpoint for Registration {
     }
 
     fn read(&self, cx: &Context<'_>, reply: Reply<'_>) -> Result<RegisteredClient, Error> {
-        // "responds with an HTTP 201 Created status code" (3.2.1)
+        // "responds with an HTTP 201 Created status code" (RFC 7591 section 3.2.1)
         let shape_error = ProtocolViolation::RegistrationShape;
         let object = reply.object_with_status_or(StatusCode::CREATED, shape_error)?;
         RegisteredClient::read(

@@ -83,11 +83,11 @@ impl Endpoint for Revocation {
     }
 
     fn read(&self, _: &Context<'_>, reply: Reply<'_>) -> Result<(), Error> {
-        // "The content of the response body is ignored by the client" (2.2). Some servers return 204.
+        // "The content of the response body is ignored by the client" (RFC 7009 section 2.2). Some servers return 204.
         if reply.status().is_success() {
             return Ok(());
         }
-        // On 503 the token still exists (2.2.1); the error keeps Retry-After as advice.
+        // On 503 the token still exists (RFC 7009 section 2.2.1); the error keeps Retry-After as advice.
         Err(reply.oauth_error())
     }
 }

@@ -1,6 +1,7 @@
 //! `POST {token_endpoint}`: exchanges a grant for tokens. The parameters of each grant type are in `grant/`, as is the
 //! `issued_token_type` of a token exchange; a new refresh token is stored before the new tokens are returned
-//! (`flow/keeper/commit.rs`).
+//! (`flow/keeper/commit.rs`). Granted `authorization_details` (RFC 9396 section 7) are compared in
+//! `authorization_details.rs`.
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-3.2>, response section 5.1. Error responses (section 5.2)
 //! are read in `endpoint/reply.rs`; their codes are in `error/server_error.rs`.
@@ -180,7 +181,7 @@ pub(crate) fn read_tokens(
             }
             granted
         }
-        // "OPTIONAL, if identical to the scope requested by the client" (5.1)
+        // "OPTIONAL, if identical to the scope requested by the client" (RFC 6749 section 5.1)
         None => requested_scope.clone(),
     };
     let mut new_refresh_token = optional_secret(&mut object, "refresh_token")?;
@@ -221,7 +222,7 @@ pub(crate) fn read_tokens(
         .map(|secret| {
             RefreshToken {
                 secret,
-                // A refresh for a narrower scope does not narrow the grant (section 6).
+                // A refresh for a narrower scope does not narrow the grant (RFC 6749 section 6).
                 scope: presented.map_or_else(|| scope.clone(), |presented| presented.scope.clone()),
                 requested: presented.map_or_else(
                     || requested_scope.clone(),
@@ -271,7 +272,7 @@ fn shape_error(member: &str) -> Error {
 }
 
 /// The members that RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3 and
-/// draft-ietf-oauth-refresh-token-expiration section 6.1 define.
+/// draft-ietf-oauth-refresh-token-expiration-03 section 6.1 define.
 const MEMBERS: [&str; 8] = [
     "access_token",
     "token_type",

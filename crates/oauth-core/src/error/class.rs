@@ -50,7 +50,7 @@ impl Class {
             Self::Untrusted => {
                 "A check failed: the message may be forged, replayed or meant for somebody else, or a site does not serve the request. Never act on its content."
             }
-            Self::Lost => "No answer arrived. The request may have been carried out all the same.",
+            Self::Lost => "No reply arrived. The request may have been carried out all the same.",
             Self::Misuse => {
                 "The call cannot be carried out: its arguments, the settings or the state of the grant do not allow it."
             }

@@ -28,11 +28,12 @@ impl ApiRefusal {
 
     /// The header fields of the response, with names in lower case.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let all = [
+        let header_fields = [
             ("www-authenticate", &self.challenge),
             ("dpop-nonce", &self.dpop_nonce),
         ];
-        all.into_iter()
+        header_fields
+            .into_iter()
             .filter_map(|(name, value)| value.as_deref().map(|value| (name, value)))
     }
 }

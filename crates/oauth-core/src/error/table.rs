@@ -61,7 +61,7 @@ macro_rules! table {
             /// The stable code.
             pub const fn code(self) -> &'static str {
                 if $crate::browser_build::IS_BROWSER_BUILD {
-                    return $crate::error::table::line(concat!($($code, "\n"),*), self as usize);
+                    return $crate::error::table::nth_line(concat!($($code, "\n"),*), self as usize);
                 }
                 match self {
                     $(Self::$variant => $code,)*
@@ -72,7 +72,7 @@ macro_rules! table {
             /// One sentence for display.
             pub const fn text(self) -> &'static str {
                 if $crate::browser_build::IS_BROWSER_BUILD {
-                    return $crate::error::table::line(concat!($($text, "\n"),*), self as usize);
+                    return $crate::error::table::nth_line(concat!($($text, "\n"),*), self as usize);
                 }
                 match self {
                     $(Self::$variant => $text,)*
@@ -94,7 +94,7 @@ pub(super) use table;
 
 /// The line with this number, from 0. A web page build finds the text of a row this way, so that its module need not
 /// contain the offsets. A row that is not in it reads as the first one.
-pub(super) const fn line(lines: &'static str, number: usize) -> &'static str {
+pub(super) const fn nth_line(lines: &'static str, number: usize) -> &'static str {
     let all_lines = lines;
     let (mut rest, mut number) = (lines, number);
     loop {

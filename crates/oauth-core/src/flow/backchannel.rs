@@ -1,6 +1,7 @@
 //! CIBA, client-initiated backchannel authentication: the request, signed if the client signs its requests, and the
 //! notifications of the server, with their `client_notification_token`. A repeated request is refused in
-//! `duplicate_backchannel_request.rs`; tokens are polled in `flow/poll.rs`.
+//! `duplicate_backchannel_request.rs`; tokens are polled in `flow/poll.rs`. The claims of a pushed ID token (section
+//! 10.3.1) are checked in `token/id_token.rs`.
 //!
 //! CIBA Core <https://openid.net/specs/openid-client-initiated-backchannel-authentication-core-1_0.html>, sections 7,
 //! 10.2 and 10.3

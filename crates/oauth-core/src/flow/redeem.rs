@@ -46,7 +46,8 @@ pub(crate) struct Expected {
     pub(crate) hybrid_response: Option<HybridResponse>,
 }
 
-/// An ID token of the authorization response, and the values whose hashes it contains (OpenID Connect Core section 3.3).
+/// An ID token of the authorization response, and the values whose hashes it contains (OpenID Connect Core section
+/// 3.3).
 #[derive(Debug, Clone)]
 pub(crate) struct HybridResponse {
     pub(crate) id_token: Secret<String>,
@@ -153,8 +154,8 @@ fn record_step_up(tokens: &mut Tokens, step_up: Option<StepUp>, earlier_step_ups
     tokens.step_up_login = step_up_login;
 }
 
-/// The ID token of the authorization response, verified before the code is sent: it may be an attacker's (section
-/// 3.3.2.10).
+/// The ID token of the authorization response, verified before the code is sent: it may be an attacker's (OpenID
+/// Connect Core section 3.3.2.10).
 fn hybrid_id_token(
     config: &Arc<ClientConfig>,
     expected: Option<&Expected>,
@@ -215,7 +216,8 @@ fn with_id_token(
     checks: IdTokenChecks,
     hybrid_id_token: Option<IdToken>,
 ) -> Result<Boxed<Login>, Error> {
-    // "the following parameters MUST be included in the response: id_token" (section 3.1.3.3)
+    // "the following parameters MUST be included in the response: id_token" (OpenID Connect Core section
+    // 3.1.3.3)
     let text = tokens.id_token.clone();
     let text =
         text.ok_or_else(|| Error::from(ProtocolViolation::IdTokenMissing).at_endpoint("token"))?;
@@ -235,7 +237,7 @@ fn with_id_token(
             refresh_token.id_token.clone_from(&signed_id_token);
         }
         tokens.id_token = signed_id_token;
-        // A voluntary claim (section 5.5.1.1): the server may authenticate the user by other means.
+        // A voluntary claim (OpenID Connect Core section 5.5.1.1): the server may authenticate the user by other means.
         let acr = id_token.claims().text("acr")?;
         let step_up_login = tokens.step_up_login.as_deref();
         if !step_up_login
@@ -249,7 +251,7 @@ fn with_id_token(
     Ok(OnceOnly(login).boxed())
 }
 
-/// "the iss and sub Claim Values MUST be identical in both ID Tokens" (section 3.3.3.6)
+/// "the iss and sub Claim Values MUST be identical in both ID Tokens" (OpenID Connect Core section 3.3.3.6)
 fn check_same_user(front: &IdToken, back: &IdToken) -> Result<(), Error> {
     let failure = if front.issuer() != back.issuer() {
         ValidationFailure::JwtIssuer

@@ -79,8 +79,8 @@ pub enum Redirect {
 }
 
 impl Resource {
-    /// Allows these origins: scheme, host and port, such as `https://api.example`. A path would not restrict the token to
-    /// what is below it, and is refused.
+    /// Allows these origins: scheme, host and port, such as `https://api.example`. A path would not restrict the token
+    /// to what is below it, and is refused.
     ///
     /// # Errors
     /// `url.syntax`, `url.insecure`, `resource.origin_syntax`.
@@ -100,15 +100,15 @@ impl Resource {
                 return url.require(transport).map(|()| url);
             }
             // Before an `@` there may be a password.
-            let named = |error: Error| {
+            let about_origin = |error: Error| {
                 if text.contains('@') {
                     error
                 } else {
                     error.about(text)
                 }
             };
-            let url = url.map_err(named)?;
-            url.require(transport).map_err(named)?;
+            let url = url.map_err(about_origin)?;
+            url.require(transport).map_err(about_origin)?;
             match url.path_and_query() {
                 "" | "/" => Ok(url),
                 _ => Err(Error::from(Misuse::OriginSyntax).about(&url.origin())),

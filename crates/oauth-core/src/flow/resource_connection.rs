@@ -275,7 +275,8 @@ impl ConnectRequest {
         &self.rules
     }
 
-    /// Sets whether to request tokens that stay valid without the user; by default, if the server lists `offline_access`.
+    /// Sets whether to request tokens that stay valid without the user; by default, if the server lists
+    /// `offline_access`.
     #[must_use]
     pub const fn offline(mut self, offline: OfflineAccess) -> Self {
         self.offline = offline;
@@ -382,9 +383,10 @@ fn challenged(request: ConnectRequest) -> Boxed<ConnectRequest> {
 /// Checks that the server supports this grant.
 ///
 /// # Errors
-/// `pkce.unsupported`, `pkce.s256_unsupported`: "If code_challenge_methods_supported is absent, the authorization server
-/// does not support PKCE and MCP clients MUST refuse to proceed." `connect.grant_not_supported` if the server accepts
-/// no identity assertions. `endpoint.missing` if it issues no tokens: nobody should sign in to learn this.
+/// `pkce.unsupported`, `pkce.s256_unsupported`: "If code_challenge_methods_supported is absent, the authorization
+/// server does not support PKCE and MCP clients MUST refuse to proceed." `connect.grant_not_supported` if the server
+/// accepts no identity assertions. `endpoint.missing` if it issues no tokens: users should not have to sign in to learn
+/// this.
 fn check_grant(grant: GrantChoice, server: &Server) -> Result<(), Error> {
     server.endpoint(EndpointKind::Token)?;
     match grant {

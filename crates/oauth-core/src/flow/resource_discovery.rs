@@ -67,8 +67,9 @@ impl ResourceDiscoveryRequest {
         fields: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Self, Error> {
         let (challenges, _) = challenge::valid_challenges_in(fields);
-        let mut named = challenges.iter();
-        let Some(text) = named.find_map(|challenge| challenge.param("resource_metadata")) else {
+        let mut challenges = challenges.iter();
+        let Some(text) = challenges.find_map(|challenge| challenge.param("resource_metadata"))
+        else {
             return Ok(self);
         };
         let refused = || Error::from(ValidationFailure::ResourceMetadataUrl).about(text);

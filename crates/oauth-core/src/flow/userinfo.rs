@@ -81,10 +81,9 @@ fn signed(config: &ClientConfig, jws: &Jws, now: UnixTime) -> Result<Claims, Err
 /// "The sub Claim in the UserInfo Response MUST be verified to exactly match the sub Claim in the ID Token; if
 /// they do not match, the UserInfo Response values MUST NOT be used."
 fn compare(claims: Claims, subject: &str) -> Result<Claims, Error> {
-    let named = claims.text("sub").ok().flatten();
-    match named {
+    match claims.text("sub").ok().flatten() {
         None => Err(Error::from(ProtocolViolation::UserinfoShape).about("sub")),
-        Some(named) if named == subject => Ok(claims),
+        Some(sub) if sub == subject => Ok(claims),
         Some(_) => Err(ValidationFailure::UserinfoSubject.into()),
     }
 }

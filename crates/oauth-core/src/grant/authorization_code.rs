@@ -45,7 +45,7 @@ impl Grant for AuthorizationCode {
         Ok(())
     }
 
-    /// "The client MUST NOT use the authorization code more than once" (4.1.2)
+    /// "The client MUST NOT use the authorization code more than once" (RFC 6749 section 4.1.2)
     fn can_repeat(&self) -> bool {
         false
     }

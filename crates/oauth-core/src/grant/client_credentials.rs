@@ -28,7 +28,7 @@ impl Grant for ClientCredentials {
         false
     }
 
-    /// "The client credentials grant type MUST only be used by confidential clients" (4.4)
+    /// "The client credentials grant type MUST only be used by confidential clients" (RFC 6749 section 4.4)
     fn is_for_confidential_clients(&self) -> bool {
         true
     }

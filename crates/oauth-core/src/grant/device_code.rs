@@ -1,4 +1,5 @@
 //! `grant_type=urn:ietf:params:oauth:grant-type:device_code`: a device code that a user has approved on another device.
+//! The polling (section 3.5) is in `flow/poll.rs`.
 //!
 //! RFC 8628 <https://www.rfc-editor.org/rfc/rfc8628#section-3.4>
 

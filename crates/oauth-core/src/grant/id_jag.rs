@@ -52,8 +52,8 @@ impl IdentitySubject {
     }
 
     /// The subject after the sign-in was renewed: its ID token, or the refresh token if the renewal brought no valid
-    /// one, as OpenID Connect allows ("it might not contain an id_token", Core section 12.2). The refresh token is sent
-    /// only to the server at which it is used to refresh.
+    /// one, as OpenID Connect allows ("it might not contain an id_token", OpenID Connect Core section 12.2). The
+    /// refresh token is sent only to the server at which it is used to refresh.
     ///
     /// # Errors
     /// `identity_assertion.no_id_token` if there is no refresh token either.
@@ -70,9 +70,9 @@ impl IdentitySubject {
         Ok(Self::RefreshToken(token.secret().clone()))
     }
 
-    /// Whether these tokens of a sign-in come from a renewal that brought no valid ID token: they were received after it
-    /// had expired. Another renewal would bring none either, so the subject is that of [`from_renewed_login`](Self::from_renewed_login)
-    /// already.
+    /// Whether these tokens of a sign-in come from a renewal that brought no valid ID token: they were received after
+    /// it had expired. Another renewal would bring none either, so the subject is that of
+    /// [`from_renewed_login`](Self::from_renewed_login) already.
     pub fn is_renewal_in_vain(login: &Tokens) -> bool {
         let subject = Self::from_login(login);
         subject.is_ok_and(|subject| subject.has_ended(login.received_at))

@@ -2,7 +2,8 @@
 //!
 //! RFC 6749 <https://www.rfc-editor.org/rfc/rfc6749#section-6>. If the response contains no new refresh token, the old
 //! one is kept: `endpoint/token.rs`, where the key or certificate that a token is bound to is checked, too (RFC 9449
-//! section 5, RFC 8705 section 4). When a token is refreshed, and by which worker, is decided in `flow/keeper/`.
+//! section 5, RFC 8705 section 4). When a token is refreshed, and by which worker, is decided in `flow/keeper/`. That a
+//! refresh names only resources of its grant (RFC 8707 section 2.2) is checked in `token/authorized_resources.rs`.
 
 use std::borrow::Cow;
 

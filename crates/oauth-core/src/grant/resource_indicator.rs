@@ -1,5 +1,5 @@
-//! Resource indicators (RFC 8707): what a `resource` parameter must look like. That a refresh may only narrow them is in
-//! `token/refresh_token.rs`.
+//! Resource indicators (RFC 8707): what a `resource` parameter must look like. That a refresh may only narrow them is
+//! in `token/authorized_resources.rs`.
 
 use crate::error::{Error, Misuse};
 

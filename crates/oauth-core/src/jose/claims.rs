@@ -13,6 +13,8 @@ use crate::moment::UnixTime;
 pub struct Claims(Map<String, Value>);
 
 impl Claims {
+    /// Reads the claims from the payload of a JWT.
+    ///
     /// # Errors
     /// `jwt.malformed` if it is not a JSON object, `jwt.duplicate_member`.
     pub(crate) fn parse(payload: &[u8]) -> Result<Self, Error> {

@@ -1,4 +1,5 @@
-//! Public keys (RFC 7517, RFC 7518 section 6, RFC 8037 section 2).
+//! Public keys (RFC 7517, RFC 7518 section 6, RFC 8037 section 2). The members that say what a key is for (`use`,
+//! `key_ops`, `alg`, `kid`) are read in `key_set.rs`.
 
 use std::any::Any;
 use std::fmt;
@@ -200,8 +201,9 @@ impl PublicJwk {
         prepared_key.downcast_ref()
     }
 
-    /// Whether the numbers of the key are acceptable: an RSA key has at least 2048 bits (RFC 7518 section 3.3) and here at
-    /// most 8192, an odd modulus, and an odd exponent above one. A long exponent would make verifying as slow as signing.
+    /// Whether the numbers of the key are acceptable: an RSA key has at least 2048 bits (RFC 7518 section 3.3) and here
+    /// at most 8192, an odd modulus, and an odd exponent above one. A long exponent would make verifying as slow as
+    /// signing.
     fn has_acceptable_numbers(&self) -> bool {
         if self.alg_family != Family::Rsa {
             return true;
@@ -256,7 +258,8 @@ impl PublicJwk {
     }
 }
 
-/// The SHA-256 thumbprint in base64url of a symmetric key (`oct`, RFC 7638 section 3.2), such as a client secret as a JWK.
+/// The SHA-256 thumbprint in base64url of a symmetric key (`oct`, RFC 7638 section 3.2), such as a client secret as a
+/// JWK.
 ///
 /// The thumbprint is a secret too: with it, an attacker can guess the key (section 7), so it must not identify the key
 /// to anyone who does not have it. A key pair has a [thumbprint](PublicJwk::thumbprint) that may be published.

@@ -1,4 +1,5 @@
-//! Strict parser of the compact serialization of JWS (RFC 7515 section 7.1).
+//! Strict parser of the compact serialization of JWS (RFC 7515 section 7.1). The algorithms are
+//! in `jose.rs`, and which key fits which is in `jwk.rs` and `key_set.rs`.
 
 use bytes::Bytes;
 

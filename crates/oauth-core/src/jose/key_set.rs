@@ -43,7 +43,7 @@ struct KeyIssuer {
     issuer: Option<String>,
 }
 
-/// The purpose of a key, by its `use`, its `key_ops`, and its kind.
+/// The purpose of a key, by its `use` and its `key_ops` (RFC 7517 sections 4.2 and 4.3), and its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Any,
@@ -93,7 +93,7 @@ impl KeySet {
         self.keys.get(at)?.id.as_deref()
     }
 
-    /// The indices of the keys with this name.
+    /// The indices of the keys with this `kid` (RFC 7517 section 4.5).
     fn indices_of(&self, kid: &str) -> &[usize] {
         let from = self
             .by_id
@@ -146,11 +146,11 @@ impl KeySet {
                 format!("none of {count} keys has the kid {kid}")
             }
             Some(kid) => {
-                let named = self
+                let same_kid = self
                     .indices_of(kid)
                     .iter()
                     .filter_map(|at| self.keys.get(*at));
-                let fitting = named.filter(|_| !IS_BROWSER_BUILD);
+                let fitting = same_kid.filter(|_| !IS_BROWSER_BUILD);
                 let mut fitting = fitting.filter(|entry| entry.fits(key_alg));
                 match fitting.find_map(|entry| entry.issuer.as_str()) {
                     Some(issuer) => format!("only for {issuer}: the key with the kid {kid}"),
@@ -279,8 +279,8 @@ impl Entry {
         is_for_alg && self.key.fits(alg)
     }
 
-    /// Whether the key is for this algorithm alone: by its `alg`, or because a curve has one algorithm (RFC 7518 section
-    /// 3.4, RFC 8037 section 3.1). An RSA key without `alg` may be for any of six.
+    /// Whether the key is for this algorithm alone: by its `alg`, or because a curve has one algorithm (RFC 7518
+    /// section 3.4, RFC 8037 section 3.1). An RSA key without `alg` may be for any of six.
     fn is_bound_to(&self, alg: Alg) -> bool {
         self.fits(alg) && (self.alg.is_some() || !self.key.is_rsa())
     }

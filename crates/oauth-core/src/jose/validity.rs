@@ -57,6 +57,8 @@ impl Validity {
         }
     }
 
+    /// Checks an expiry, with the clock skew.
+    ///
     /// # Errors
     /// `jwt.expired`
     pub(crate) fn not_expired(&self, expires: UnixTime) -> Result<(), Error> {
@@ -67,6 +69,8 @@ impl Validity {
         }
     }
 
+    /// Checks that the time of issue is not in the future, with the clock skew.
+    ///
     /// # Errors
     /// `jwt.issued_in_future`
     pub(crate) fn check_issued_at(&self, issued: UnixTime) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! The refresh token, or the access token that takes its role ([`SelfRenewal`](crate::self_renewal::SelfRenewal)). The
-//! request is in `grant/refresh_token.rs`; when it is sent, and by which worker, is decided in `flow/keeper/`.
+//! request is in `grant/refresh_token.rs`; when it is sent, and by which worker, is decided in `flow/keeper/`. A
+//! rotated one (RFC 9700 section 4.14.2) is saved in `flow/keeper/commit.rs`.
 
 #[cfg(all(test, feature = "sha2"))]
 mod tests;

@@ -12,6 +12,8 @@ pub struct OneOrMore {
 }
 
 impl OneOrMore {
+    /// The texts, of which there must be at least one.
+    ///
     /// # Errors
     /// `form.malformed_parameter` if there is none, or one is empty.
     pub fn new(texts: Vec<String>) -> Result<Self, Error> {

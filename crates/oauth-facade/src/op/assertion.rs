@@ -12,7 +12,7 @@ arguments! {
     /// Requests tokens with a JWT assertion of another party (RFC 7523 section 2.1).
     ///
     /// `client_auth.assertion_malformed` if the assertion is malformed, `denied.invalid_grant` if the server does not
-    /// accept it, `lost.*` if no answer arrives.
+    /// accept it, `lost.*` if no reply arrives.
     pub struct JwtBearer {
         /// The JWT.
         pub assertion: Secret<String>,
@@ -27,7 +27,7 @@ arguments! {
 arguments! {
     /// Requests tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
     ///
-    /// `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no answer arrives.
+    /// `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no reply arrives.
     pub struct SamlBearer {
         /// The assertion, as XML.
         pub assertion: Secret<String>,
@@ -46,7 +46,7 @@ arguments! {
     /// claims that must be passed; the scope is a claim where it has to be one.
     ///
     /// `key.*` for a key that cannot sign it, `assertion.claim` for claims that are missing or must not be set,
-    /// `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no answer arrives.
+    /// `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no reply arrives.
     pub struct JwtBearerWithKey {
         /// The private key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK.
         pub key: Secret<String>,

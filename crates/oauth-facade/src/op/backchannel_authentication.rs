@@ -16,9 +16,9 @@ arguments! {
     /// Identify the user by exactly one hint. Begin a request only for a user who is known to you and expects it, and
     /// only one at a time. The request is signed if the client signs its requests and the server supports that.
     ///
-    /// `ciba.duplicate_request` while the same request is pending (RFC 10027 section 6.1.15), other `ciba.*` for an invalid
-    /// request, `endpoint.missing` if the server does not offer it,
-    /// `client_auth.required` for a public client, `denied.*` if it refuses, `lost.*` if no answer arrives.
+    /// `ciba.duplicate_request` while the same request is pending (RFC 10027 section 6.1.15), other `ciba.*` for an
+    /// invalid request, `endpoint.missing` if the server does not offer it, `client_auth.required` for a public client,
+    /// `denied.*` if it refuses, `lost.*` if no reply arrives.
     pub struct BackchannelAuthentication {
         /// The user's name at the server.
         pub login_hint: Option<String>,

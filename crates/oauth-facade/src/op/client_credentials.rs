@@ -7,7 +7,7 @@ use crate::request::TokenRequest;
 arguments! {
     /// Requests a token for the client itself (RFC 6749 section 4.4).
     ///
-    /// Without a scope, the server grants its default. `denied.*` if it refuses, `lost.*` if no answer
+    /// Without a scope, the server grants its default. `denied.*` if it refuses, `lost.*` if no reply
     /// arrives.
     pub struct ClientCredentials {
         ..request: TokenRequest,

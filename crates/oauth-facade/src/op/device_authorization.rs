@@ -16,7 +16,7 @@ arguments! {
     ///
     /// Without a scope, the server grants its default. `endpoint.missing` if the server does not offer
     /// it, `reply.shape` if its response is malformed, `denied.*` if it refuses, `lost.*` if no
-    /// answer arrives.
+    /// reply arrives.
     pub struct DeviceAuthorization {
         /// What the user agrees to, for the prompt, such as "sign in to example-cli on build-7".
         pub purpose: Option<String>,

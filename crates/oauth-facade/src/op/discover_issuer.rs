@@ -17,8 +17,8 @@ arguments! {
     /// otherwise, and the issuer's metadata should also be fetched only from public addresses. Create a client of the
     /// issuer only if you accept users who sign in there. `webfinger.identifier` for an identifier that names no host
     /// to ask, `webfinger.no_issuer` if that host names no issuer, `webfinger.issuer` if it is not an https URL,
-    /// `webfinger.subject` if the answer is about another user, `webfinger.malformed` and `reply.*` if it is not what
-    /// the standard describes, `denied.*` if the host refuses, `lost.*` if no answer arrives.
+    /// `webfinger.subject` if the response is about another user, `webfinger.malformed` and `reply.*` if it is not what
+    /// the standard describes, `denied.*` if the host refuses, `lost.*` if no reply arrives.
     pub struct DiscoverIssuer {
         /// Something like an e-mail address, a host with or without a port, or an https URL.
         pub identifier: String,

@@ -12,7 +12,7 @@ arguments! {
     /// `grant.not_an_extension` for a grant type that is neither a URI nor described by the server's preset,
     /// `form.reserved_parameter` for a parameter name that the protocol uses, `form.*` for parameters that do not fit
     /// the description, `denied.unsupported_grant_type` and other `denied.*` if the server refuses, `lost.*` if no
-    /// answer arrives.
+    /// reply arrives.
     pub struct ExtensionGrant {
         /// The grant type: an absolute URI, or the name of one that the server's preset describes.
         pub grant_type: String,

@@ -10,7 +10,7 @@ arguments! {
     /// Requests tokens with a user's password (RFC 6749 section 4.3).
     ///
     /// For servers that support nothing better: the client sees the password. Without a scope, the server grants
-    /// its default. `denied.invalid_grant` for a wrong password, `lost.*` if no answer arrives.
+    /// its default. `denied.invalid_grant` for a wrong password, `lost.*` if no reply arrives.
     pub struct Password {
         /// The user name.
         pub username: String,

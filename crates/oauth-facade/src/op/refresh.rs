@@ -16,7 +16,7 @@ arguments! {
     /// Without a scope, the whole granted scope is requested. Many servers replace the refresh token: store the result,
     /// and let only one worker refresh at a time, as a source of the client does. `grant.no_refresh_token` if there is
     /// none, `scope.exceeds_grant` for more than was granted, `denied.*` with the advice `reauthorize` once the grant
-    /// has ended, `lost.*` if no answer arrives.
+    /// has ended, `lost.*` if no reply arrives.
     pub struct Refresh {
         /// The tokens to refresh.
         pub tokens: Arc<Tokens>,

@@ -17,8 +17,8 @@ arguments! {
     /// with `client_metadata.*` for contradictions. `endpoint.missing` if the server does not offer it,
     /// `denied.invalid_redirect_uri`, `denied.invalid_client_metadata` and other `denied.*` if it refuses,
     /// `registration.malformed` if its response is malformed, `registration.redirect_uri` if
-    /// it registered a redirect URI that was not requested, `lost.*` if no answer arrives: then a client may have been
-    /// registered anyway.
+    /// it registered a redirect URI that was not requested, `lost.*` if no reply arrives: then a client may have
+    /// been registered anyway.
     pub struct Register {
         /// The client metadata, by its registered names (section 2): `redirect_uris`,
         /// `token_endpoint_auth_method`, `grant_types`, `client_name` and so on.

@@ -19,7 +19,7 @@ arguments! {
     /// Nothing of the client is sent. `resource_metadata.url` if a challenge names a URL that is not on the resource's
     /// own origin, `resource_metadata.resource` if the response is about another resource, `resource_metadata.*` and
     /// `reply.*` if it is malformed, `resource.syntax` for an invalid resource identifier, `denied.*` if there is no
-    /// metadata, `lost.*` if no answer arrives.
+    /// metadata, `lost.*` if no reply arrives.
     pub struct ResourceMetadata {
         /// The identifier of the resource: the https URL at which it is used.
         pub resource: String,

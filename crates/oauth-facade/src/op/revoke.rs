@@ -11,7 +11,7 @@ arguments! {
     /// Revokes a token (RFC 7009).
     ///
     /// An unknown token is not an error. `endpoint.missing` if the server does not offer
-    /// it, `denied.*` if it refuses, `lost.*` if no answer arrives.
+    /// it, `denied.*` if it refuses, `lost.*` if no reply arrives.
     pub struct Revoke {
         /// The token to revoke.
         pub token: Secret<String>,

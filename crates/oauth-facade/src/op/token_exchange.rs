@@ -14,7 +14,7 @@ arguments! {
     /// not an access token.
     ///
     /// `token_exchange.malformed` for an invalid request, `denied.invalid_target` for a resource or audience that
-    /// the server does not know, other `denied.*` if it refuses, `lost.*` if no answer arrives.
+    /// the server does not know, other `denied.*` if it refuses, `lost.*` if no reply arrives.
     pub struct TokenExchange {
         /// The token to exchange.
         pub subject_token: Secret<String>,

@@ -80,7 +80,7 @@ fn symmetric_response_encryption_uses_the_client_secret() {
 #[test]
 fn access_token_decryption_uses_configured_keys_and_never_the_secret() {
     let shared = r#"{"kty":"oct","k":"AAAAAAAAAAAAAAAAAAAAAA"}"#;
-    let of = |alg: Option<&str>, enc: Option<&str>, keys: &[&str]| {
+    let outcome_for = |alg: Option<&str>, enc: Option<&str>, keys: &[&str]| {
         let registration = Registration {
             access_token_encryption_alg: alg.map(str::to_owned),
             access_token_encryption_enc: enc.map(str::to_owned),
@@ -108,14 +108,14 @@ fn access_token_decryption_uses_configured_keys_and_never_the_secret() {
             Err("arguments.inconsistent"),
         ),
     ] {
-        assert_eq!(of(alg, enc, keys), expected, "{alg:?} {enc:?}");
+        assert_eq!(outcome_for(alg, enc, keys), expected, "{alg:?} {enc:?}");
     }
 }
 
 #[test]
 fn inconsistent_response_encryption_settings_are_refused() {
     assert_eq!(outcome(&Registration::default()), Ok(()));
-    let of = |alg: Option<&str>, enc: Option<&str>, keys: &[&str]| {
+    let outcome_for = |alg: Option<&str>, enc: Option<&str>, keys: &[&str]| {
         outcome(&Registration {
             id_token_encrypted_response_alg: alg.map(str::to_owned),
             id_token_encrypted_response_enc: enc.map(str::to_owned),
@@ -124,17 +124,26 @@ fn inconsistent_response_encryption_settings_are_refused() {
         })
     };
     let shared = r#"{"kty":"oct","k":"AAAAAAAAAAAAAAAAAAAAAA"}"#;
-    assert_eq!(of(Some("A128KW"), None, &[]), Err("arguments.inconsistent"));
     assert_eq!(
-        of(None, Some("A128GCM"), &[shared]),
+        outcome_for(Some("A128KW"), None, &[]),
         Err("arguments.inconsistent")
     );
     assert_eq!(
-        of(Some("A128KW"), Some("none"), &[shared]),
+        outcome_for(None, Some("A128GCM"), &[shared]),
+        Err("arguments.inconsistent")
+    );
+    assert_eq!(
+        outcome_for(Some("A128KW"), Some("none"), &[shared]),
         Err("key.algorithm")
     );
-    assert_eq!(of(Some("A128KW"), Some("A128GCM"), &[shared]), Ok(()));
-    assert_eq!(of(Some("A128KW"), None, &["no key"]), Err("key.malformed"));
+    assert_eq!(
+        outcome_for(Some("A128KW"), Some("A128GCM"), &[shared]),
+        Ok(())
+    );
+    assert_eq!(
+        outcome_for(Some("A128KW"), None, &["no key"]),
+        Err("key.malformed")
+    );
     let none = Registration {
         userinfo_signed_response_alg: Some("none".to_owned()),
         ..Registration::default()

@@ -8,7 +8,7 @@ use oauth_core::grant::{
 };
 use serde::Deserialize;
 
-use super::{File, at, is_name};
+use super::{File, at_member, is_name};
 use crate::template::bad;
 
 /// The description of one grant.
@@ -73,7 +73,7 @@ impl File {
                     "extension_grants.{name}: not a name for a grant"
                 )));
             }
-            let wrong = |error: Error| at(&format!("extension_grants.{name}"), &error);
+            let wrong = |error: Error| at_member(&format!("extension_grants.{name}"), &error);
             described.read(name).map_err(wrong)
         };
         self.extension_grants.iter().map(read).collect()

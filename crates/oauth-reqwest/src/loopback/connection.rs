@@ -51,7 +51,7 @@ impl CallbackConnection {
                 .await
                 .ok()
                 .filter(|n| *n > 0)?;
-            if let Some(end) = head::end(&bytes, scanned) {
+            if let Some(end) = head::head_end(&bytes, scanned) {
                 let head = head::parse(bytes.get(..end)?);
                 return Some(Self { stream, head });
             }

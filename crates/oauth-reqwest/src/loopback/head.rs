@@ -24,7 +24,7 @@ pub(super) enum Flaw {
 }
 
 /// The end of the head within `bytes`, when only those from `scanned` on are new.
-pub(super) fn end(bytes: &[u8], scanned: usize) -> Option<usize> {
+pub(super) fn head_end(bytes: &[u8], scanned: usize) -> Option<usize> {
     let from = scanned.saturating_sub(3);
     let unread = bytes.get(from..)?;
     let at = unread.windows(4).position(|four| four == b"\r\n\r\n")?;
@@ -62,7 +62,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head, Flaw> {
     let place = request
         .path
         .zip(host)
-        .and_then(|(target, host)| place(target, host));
+        .and_then(|(target, host)| host_and_target(target, host));
     match (request.method, place) {
         (Some(method), Some((host, target))) => Ok(Head {
             method: method.to_owned(),
@@ -75,7 +75,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head, Flaw> {
 
 /// The host, and path and query. A target may be a whole URL, as a proxy is sent it: its host then counts, and not the
 /// field's (RFC 9112 section 3.2.2).
-fn place<'a>(target: &'a str, host: &'a str) -> Option<(&'a str, String)> {
+fn host_and_target<'a>(target: &'a str, host: &'a str) -> Option<(&'a str, String)> {
     if target.starts_with('/') {
         return Some((host, target.to_owned()));
     }
@@ -139,8 +139,8 @@ mod tests {
     fn the_end_of_the_head_is_found_across_reads() {
         let bytes = b"GET / HTTP/1.1\r\n\r\nrest";
         for scanned in 0..18 {
-            assert_eq!(end(bytes, scanned), Some(18), "{scanned}");
+            assert_eq!(head_end(bytes, scanned), Some(18), "{scanned}");
         }
-        assert_eq!(end(&bytes[..17], 0), None);
+        assert_eq!(head_end(&bytes[..17], 0), None);
     }
 }

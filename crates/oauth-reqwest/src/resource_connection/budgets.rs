@@ -16,6 +16,8 @@ pub(super) struct Budgets {
 }
 
 impl Budgets {
+    /// Counts one step-up login against the budget.
+    ///
     /// # Errors
     /// `step_up.*` if the user was already asked for this, or too often.
     pub(super) fn spend(

@@ -193,7 +193,7 @@ impl Connected {
     ) -> Result<Token, Error> {
         let (connection, client) = (&self.connection, &self.client);
         let tokens = sign_in::sign_in(settings, listener, connection, client, occasion).await?;
-        self.keep(tokens).await
+        self.log_in(tokens).await
     }
 
     async fn enter_code(
@@ -203,7 +203,7 @@ impl Connected {
     ) -> Result<Option<Token>, Error> {
         let (connection, client) = (&self.connection, &self.client);
         match sign_in::with_code(settings, connection, client, occasion).await? {
-            Some(tokens) => self.keep(tokens).await.map(Some),
+            Some(tokens) => self.log_in(tokens).await.map(Some),
             None => Ok(None),
         }
     }
@@ -217,10 +217,10 @@ impl Connected {
         let redeemed = self
             .client
             .redeem_identity_assertion(assertion, TokenRequest::new());
-        self.keep(settings.driver.run(redeemed).await?).await
+        self.log_in(settings.driver.run(redeemed).await?).await
     }
 
-    async fn keep(&self, tokens: Tokens) -> Result<Token, Error> {
+    async fn log_in(&self, tokens: Tokens) -> Result<Token, Error> {
         self.session.log_in(tokens).await?;
         self.session.token().await
     }

@@ -63,6 +63,8 @@ impl State {
             .unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// Checks that the API may require authorization.
+    ///
     /// # Errors
     /// `connect.not_protected` while the API is known to require no authorization.
     fn check_protected(&self) -> Result<(), Error> {
@@ -326,7 +328,7 @@ async fn connect(
 
 /// The error if other workers keep replacing the record.
 fn contended() -> Error {
-    Error::lost(Cause::unsent("others keep saving the connection")).at_endpoint("store")
+    Error::lost(Cause::unsent("other workers keep saving the connection")).at_endpoint("store")
 }
 
 /// Deletes the client that has just been registered, because it will not be used, if the server allows that (RFC 7592

@@ -87,13 +87,13 @@ async fn a_token_is_sent_only_to_its_origin() {
 async fn a_request_timeout_can_be_shorter_than_the_drivers() {
     let served = start_twin();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let elsewhere = format!("http://{}", silent.local_addr().unwrap());
+    let silent_url = format!("http://{}", silent.local_addr().unwrap());
     let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
-    let resource = danger::loopback_resource([served.base(), &elsewhere]).unwrap();
+    let resource = danger::loopback_resource([served.base(), &silent_url]).unwrap();
     let patient = driver_with(Options::default().timeout(Duration::from_secs(3600)));
     let api = Authorized::new(patient, source, resource);
     assert_eq!(api.get(&echo(&served)).send().await.unwrap().status(), 200);
-    let hurried = api.get(&elsewhere).timeout(Duration::ZERO);
+    let hurried = api.get(&silent_url).timeout(Duration::ZERO);
     assert_eq!(hurried.send().await.unwrap_err().code(), "lost.timeout");
 }
 

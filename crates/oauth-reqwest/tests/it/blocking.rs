@@ -115,13 +115,13 @@ fn a_401_is_retried_once_unless_the_body_is_a_stream() {
 fn a_request_may_have_a_shorter_timeout_than_the_driver() {
     let served = start_twin();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let elsewhere = format!("http://{}", silent.local_addr().unwrap());
-    let resource = danger::loopback_resource([served.base(), &elsewhere]).unwrap();
+    let silent_url = format!("http://{}", silent.local_addr().unwrap());
+    let resource = danger::loopback_resource([served.base(), &silent_url]).unwrap();
     let patient = driver_with(Options::default().timeout(Duration::from_secs(3600)));
     let api = Authorized::new(patient, machine(&served), resource);
     let echo = format!("{}/api/echo", served.base());
     assert_eq!(api.get(&echo).send().unwrap().status(), 200);
-    let hurried = api.get(&elsewhere).timeout(Duration::ZERO);
+    let hurried = api.get(&silent_url).timeout(Duration::ZERO);
     assert_eq!(hurried.send().unwrap_err().code(), "lost.timeout");
 }
 

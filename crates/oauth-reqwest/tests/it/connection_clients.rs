@@ -159,8 +159,9 @@ async fn a_client_is_identified_by_its_metadata_document() {
         assert_eq!(echo["client_id"], url.as_str());
     }
     let (registered, logins) = taking.with(|twin| {
-        let of = |path: &str| twin.log().iter().filter(|entry| entry.path == path).count();
-        (of("/register"), of("/token"))
+        let request_count =
+            |path: &str| twin.log().iter().filter(|entry| entry.path == path).count();
+        (request_count("/register"), request_count("/token"))
     });
     assert_eq!((registered, logins), (0, 1));
     assert!(fetched.load(Ordering::SeqCst) > 0);

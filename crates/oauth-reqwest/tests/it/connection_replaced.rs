@@ -1,5 +1,5 @@
-//! The removal of a connection's old grants, from a server that its API no longer names, once there are tokens of the new
-//! server.
+//! The removal of a connection's old grants, from a server that its API no longer names, once there are tokens of the
+//! new server.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -102,8 +102,8 @@ async fn tokens_of_the_former_server_are_removed_once_replaced() {
 #[tokio::test]
 async fn the_old_connection_is_removed_only_after_new_tokens_exist() {
     let (stage, before) = moved_stage(None).await;
-    let gone = || Error::lost(Cause::unsent("the user has closed the page"));
-    let closed = stage.apis.connection("a").open(move |_| Err(gone()));
+    let page_closed = || Error::lost(Cause::unsent("the user has closed the page"));
+    let closed = stage.apis.connection("a").open(move |_| Err(page_closed()));
     let url = stage.apis.url("a");
     assert!(status(&closed, &url).await.is_err());
     assert_eq!(grants(&stage).await, before);
@@ -223,8 +223,8 @@ async fn a_sign_in_that_finishes_after_another_connection_leaves_no_tokens() {
 #[tokio::test]
 async fn forgetting_a_connection_removes_its_current_and_replaced_grants() {
     let (stage, _) = moved_stage(None).await;
-    let gone = || Error::lost(Cause::unsent("the user has closed the page"));
-    let closed = stage.apis.connection("a").open(move |_| Err(gone()));
+    let page_closed = || Error::lost(Cause::unsent("the user has closed the page"));
+    let closed = stage.apis.connection("a").open(move |_| Err(page_closed()));
     assert!(status(&closed, &stage.apis.url("a")).await.is_err());
     stage.apis.connection("a").forget().await.unwrap();
     assert!(grants(&stage).await.is_empty());

@@ -255,20 +255,23 @@ async fn an_identity_assertion_requires_an_id_token() {
     let served = trusting(&idp).await;
     let (client, mut login) = signed_in(&idp).await;
     login.id_token = None;
-    let of = |sign_in: Arc<dyn TokenSource>| {
+    let connection_for = |sign_in: Arc<dyn TokenSource>| {
         ResourceConnection::new(driver(), known(&served, GrantChoice::default()))
             .client_auth(auth(&served))
             .open(nobody)
             .identity(client.clone(), sign_in)
     };
     let plain = GrantSource::refreshing(driver(), &client, login.clone());
-    let refused = of(Arc::new(plain.unwrap())).token().await.unwrap_err();
+    let refused = connection_for(Arc::new(plain.unwrap()))
+        .token()
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), "identity_assertion.no_id_token");
     // An expired one that a renewal does not replace counts as missing.
     let ended = |login| {
         let mut ended = SignIn::new(login, &Arc::default());
         ended.valid_tokens = ended.ended.clone();
-        of(Arc::new(ended))
+        connection_for(Arc::new(ended))
     };
     let mut alone = login.clone();
     alone.refresh_token = None;
@@ -280,7 +283,10 @@ async fn an_identity_assertion_requires_an_id_token() {
     let renewed = Arc::default();
     let mut in_vain = SignIn::new(login.clone(), &renewed);
     in_vain.ended.received_at = login.received_at;
-    assert_eq!(status(&of(Arc::new(in_vain)), &served).await, 200);
+    assert_eq!(
+        status(&connection_for(Arc::new(in_vain)), &served).await,
+        200
+    );
     assert_eq!(renewed.load(Ordering::SeqCst), 0);
     let exchanged = idp.with(|twin| {
         let mut log = twin.log().iter().rev();

@@ -22,8 +22,8 @@ async fn client(served: &Served) -> Client {
     Client::new(server, ClientId::new(id), ClientAuth::basic(secret)).unwrap()
 }
 
-/// A user who enters each code at once, and the number of codes.
-fn enters(
+/// A user who enters each code immediately, and counts the codes.
+fn user_entering_codes(
     codes: &Arc<AtomicUsize>,
 ) -> impl Fn(&DeviceAuthorizationResponse) -> Result<(), Error> + Send + Sync + 'static {
     let codes = Arc::clone(codes);
@@ -44,7 +44,7 @@ fn nothing_opens(_: &oauth_core::url::Url) -> Result<(), Error> {
     Err(Error::from(Misuse::Setup).about("cannot start anything"))
 }
 
-fn asking(listener: &Listener) -> AuthorizationRequest {
+fn request_for(listener: &Listener) -> AuthorizationRequest {
     let request = AuthorizationRequest::new(listener.redirect_uri().clone());
     request.scope(Scope::parse("read").unwrap())
 }
@@ -56,8 +56,8 @@ async fn log_in(
 ) -> (Result<Tokens, Error>, usize) {
     let codes = Arc::<AtomicUsize>::default();
     let listener = Listener::bind().await.unwrap();
-    let listener = listener.device(device, enters(&codes));
-    let request = change(asking(&listener));
+    let listener = listener.device(device, user_entering_codes(&codes));
+    let request = change(request_for(&listener));
     let driver = driver();
     let login = listener.login(&driver, client, request, nothing_opens, TEST_TIMEOUT);
     let tokens = login.await.map(|login| login.tokens);
@@ -78,27 +78,32 @@ async fn a_login_without_a_browser_continues_with_a_device_code() {
 async fn a_login_that_a_device_code_cannot_replace_stays_in_the_browser() {
     let served = start_twin();
     let client = client(&served).await;
-    let setup = |(tokens, codes): (Result<Tokens, Error>, usize)| {
+    let assert_browser_error = |(tokens, codes): (Result<Tokens, Error>, usize)| {
         assert_eq!((tokens.unwrap_err().code(), codes), ("misuse.setup", 0));
     };
-    setup(log_in(&client, DeviceLogin::Never, |request| request).await);
+    assert_browser_error(log_in(&client, DeviceLogin::Never, |request| request).await);
     // A device code request cannot express how the user has to authenticate.
     let acr = |request: AuthorizationRequest| request.extra("acr_values", "gold");
-    setup(log_in(&client, DeviceLogin::WhereNoBrowser, acr).await);
+    assert_browser_error(log_in(&client, DeviceLogin::WhereNoBrowser, acr).await);
     assert_eq!(count_device_requests(&served), 0);
     // A hint may be omitted.
     let hint = |request: AuthorizationRequest| request.extra("login_hint", "alice");
     let (tokens, codes) = log_in(&client, DeviceLogin::WhereNoBrowser, hint).await;
     assert!(tokens.is_ok() && codes == 1);
     // The server issues no device codes to this client.
-    let stranger = Client::new(
+    let unknown_client = Client::new(
         client.server().clone(),
         ClientId::new("nobody"),
         ClientAuth::basic("x"),
     );
-    let stranger = stranger.unwrap();
-    setup(log_in(&stranger, DeviceLogin::WhereNoBrowser, |request| request).await);
-    let (refused, codes) = log_in(&stranger, DeviceLogin::Always, |request| request).await;
+    let unknown_client = unknown_client.unwrap();
+    assert_browser_error(
+        log_in(&unknown_client, DeviceLogin::WhereNoBrowser, |request| {
+            request
+        })
+        .await,
+    );
+    let (refused, codes) = log_in(&unknown_client, DeviceLogin::Always, |request| request).await;
     assert_eq!(
         (refused.unwrap_err().code(), codes),
         ("denied.invalid_client", 0)
@@ -106,11 +111,11 @@ async fn a_login_that_a_device_code_cannot_replace_stays_in_the_browser() {
 }
 
 fn count_device_requests(served: &Served) -> usize {
-    let is_one = |path: &str| path.contains("device");
+    let is_device_request = |path: &str| path.contains("device");
     served.with(|twin| {
         twin.log()
             .iter()
-            .filter(|entry| is_one(&entry.path))
+            .filter(|entry| is_device_request(&entry.path))
             .count()
     })
 }
@@ -132,24 +137,24 @@ async fn a_login_without_a_device_endpoint_reports_the_browser_error() {
 
 #[tokio::test]
 async fn the_timing_of_device_login_depends_on_opener_and_server() {
-    let with = discover_server(&driver(), &start_twin()).await;
-    let without = server("http://127.0.0.1:9");
-    let auto = DeviceLogin::WhereNoBrowser;
+    let with_device_endpoint = discover_server(&driver(), &start_twin()).await;
+    let without_device_endpoint = server("http://127.0.0.1:9");
+    let where_no_browser = DeviceLogin::WhereNoBrowser;
     // A caller with its own function for opening pages has a browser.
     assert_eq!(
-        auto.timing(PageOpener::Callers, &with),
+        where_no_browser.timing(PageOpener::Callers, &with_device_endpoint),
         DeviceLoginTiming::Never
     );
     assert_eq!(
-        auto.timing(PageOpener::System, &without),
+        where_no_browser.timing(PageOpener::System, &without_device_endpoint),
         DeviceLoginTiming::Never
     );
     assert_eq!(
-        DeviceLogin::Always.timing(PageOpener::Callers, &without),
+        DeviceLogin::Always.timing(PageOpener::Callers, &without_device_endpoint),
         DeviceLoginTiming::Only
     );
     assert_eq!(
-        DeviceLogin::Never.timing(PageOpener::System, &with),
+        DeviceLogin::Never.timing(PageOpener::System, &with_device_endpoint),
         DeviceLoginTiming::Never
     );
     let expected = if oauth_reqwest::browser::is_there() {
@@ -157,8 +162,11 @@ async fn the_timing_of_device_login_depends_on_opener_and_server() {
     } else {
         DeviceLoginTiming::First
     };
-    assert_eq!(auto.timing(PageOpener::System, &with), expected);
-    let prompted = auto.with_parameters(["scope", "prompt"]);
+    assert_eq!(
+        where_no_browser.timing(PageOpener::System, &with_device_endpoint),
+        expected
+    );
+    let prompted = where_no_browser.with_parameters(["scope", "prompt"]);
     assert_eq!(prompted, DeviceLogin::Never);
     assert_eq!(
         DeviceLogin::Always.with_parameters(["prompt"]),
@@ -179,7 +187,7 @@ fn a_blocking_login_falls_back_to_a_device_code() {
     let log_in = |device| {
         let codes = Arc::<AtomicUsize>::default();
         let listener = oauth_reqwest::blocking::Listener::bind().unwrap();
-        let listener = listener.device(device, enters(&codes));
+        let listener = listener.device(device, user_entering_codes(&codes));
         let request = AuthorizationRequest::new(listener.redirect_uri().clone());
         let login = listener.login(&driver, &client, request, nothing_opens, TEST_TIMEOUT);
         (

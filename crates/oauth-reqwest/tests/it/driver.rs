@@ -24,12 +24,12 @@ async fn requests_in_flight_are_limited() {
     let served = start_twin();
     let driver = driver_with(Options::default().in_flight_per_origin(2));
     let client = confidential(&served);
-    let mut all = tokio::task::JoinSet::new();
+    let mut callers = tokio::task::JoinSet::new();
     for _ in 0..40 {
         let (driver, exchange) = (driver.clone(), client.client_credentials(Scope::none()));
-        all.spawn(async move { driver.run(exchange).await.map(drop) });
+        callers.spawn(async move { driver.run(exchange).await.map(drop) });
     }
-    for result in all.join_all().await {
+    for result in callers.join_all().await {
         result.unwrap();
     }
     assert_eq!(served.with(|twin| twin.counters().token_requests), 40);

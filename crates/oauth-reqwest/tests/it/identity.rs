@@ -15,8 +15,8 @@ use crate::support::{confidential, counters, discover_server, driver, start_twin
 
 async fn client_of(served: &Served) -> Client {
     let server = discover_server(&driver(), served).await;
-    let known = confidential(served);
-    Client::new(server, known.client_id().clone(), known.auth().clone()).unwrap()
+    let client = confidential(served);
+    Client::new(server, client.client_id().clone(), client.auth().clone()).unwrap()
 }
 
 fn id() -> GrantId {

@@ -45,11 +45,11 @@ async fn localhost_is_reached_without_a_resolver() {
         .no_proxy()
         .dns_resolver(Arc::clone(&requested));
     let driver = Driver::new(builder).unwrap();
-    let known = confidential(&served);
+    let client = confidential(&served);
     let by_name = Client::new(
         server(&resolve_name(served.base())),
-        known.client_id().clone(),
-        known.auth().clone(),
+        client.client_id().clone(),
+        client.auth().clone(),
     );
     let exchange = by_name.unwrap().client_credentials(Scope::none());
     assert!(driver.run(exchange).await.is_ok());
@@ -108,11 +108,11 @@ async fn plain_http_reaches_no_other_name() {
 #[test]
 fn the_blocking_driver_reaches_localhost_without_a_resolver() {
     let served = start_twin();
-    let known = confidential(&served);
+    let client = confidential(&served);
     let by_name = Client::new(
         server(&resolve_name(served.base())),
-        known.client_id().clone(),
-        known.auth().clone(),
+        client.client_id().clone(),
+        client.auth().clone(),
     );
     let requested = Arc::new(NoNames::default());
     let builder = reqwest::blocking::Client::builder()

@@ -13,7 +13,7 @@ use oauth_reqwest::{AddressPolicy, Driver, Options, Transport};
 use crate::support::{confidential, counters, start_twin};
 
 /// A client of a server on this machine that was named by a third party.
-fn marked_request(base: &str) -> Client {
+fn marked_client(base: &str) -> Client {
     let server = Server::new(Issuer::parse(base).unwrap())
         .with_address_policy(RequestAddressPolicy::PublicOnly);
     client(server)
@@ -31,7 +31,7 @@ fn driver(policy: AddressPolicy) -> Driver {
     transport.driver().unwrap()
 }
 
-async fn lost(driver: &Driver, client: &Client) -> Error {
+async fn request_error(driver: &Driver, client: &Client) -> Error {
     let exchange = client.client_credentials(Scope::none());
     driver.run(exchange).await.unwrap_err()
 }
@@ -42,7 +42,7 @@ fn bases(port: u16) -> [String; 3] {
 }
 
 /// Whether anything has connected to the listener.
-fn is_met(listener: &TcpListener) -> bool {
+fn was_connected_to(listener: &TcpListener) -> bool {
     listener.set_nonblocking(true).unwrap();
     listener.accept().is_ok()
 }
@@ -54,7 +54,7 @@ async fn a_url_named_by_another_party_does_not_reach_this_machine() {
     let v6 = TcpListener::bind(("::1", port)).unwrap();
     for policy in [AddressPolicy::PublicWhereMarked, AddressPolicy::PublicOnly] {
         for base in bases(port) {
-            let error = lost(&driver(policy), &marked_request(&base)).await;
+            let error = request_error(&driver(policy), &marked_client(&base)).await;
             assert_eq!(error.code(), "lost.not_public", "{policy:?} {base}");
             let text = error.to_string();
             assert!(!text.contains("tried"), "{text}");
@@ -65,7 +65,7 @@ async fn a_url_named_by_another_party_does_not_reach_this_machine() {
             );
         }
     }
-    assert!(!is_met(&v4) && !is_met(&v6));
+    assert!(!was_connected_to(&v4) && !was_connected_to(&v6));
 }
 
 #[tokio::test]
@@ -79,34 +79,34 @@ async fn the_address_policy_determines_which_servers_may_be_private() {
     ] {
         let base = format!("https://127.0.0.1:{port}");
         let known = if is_marked {
-            marked_request(&base)
+            marked_client(&base)
         } else {
             client(Server::new(Issuer::parse(&base).unwrap()))
         };
         let (driver, listener_clone) = (driver(policy), listener.try_clone().unwrap());
         // The listener accepts, and closes the connection without TLS.
-        let met =
+        let accepting =
             std::thread::spawn(move || is_allowed.then(|| drop(listener_clone.accept().unwrap())));
-        let error = lost(&driver, &known).await;
+        let error = request_error(&driver, &known).await;
         assert_eq!(
             error.code() != "lost.not_public",
             is_allowed,
             "{policy:?}: {error}"
         );
-        met.join().unwrap();
+        accepting.join().unwrap();
     }
 }
 
 #[tokio::test]
 async fn requests_to_a_marked_server_must_go_to_public_addresses() {
     let served = start_twin();
-    let known = confidential(&served);
-    let marked = known
+    let client = confidential(&served);
+    let marked = client
         .server()
         .clone()
         .with_address_policy(RequestAddressPolicy::PublicOnly);
-    let marked = Client::new(marked, known.client_id().clone(), known.auth().clone()).unwrap();
-    let error = lost(&driver(AddressPolicy::default()), &marked).await;
+    let marked = Client::new(marked, client.client_id().clone(), client.auth().clone()).unwrap();
+    let error = request_error(&driver(AddressPolicy::default()), &marked).await;
     assert_eq!(error.code(), "lost.not_public", "{error}");
     assert_eq!(counters(&served).token_requests, 0);
     let exchange = marked.client_credentials(Scope::none());
@@ -119,18 +119,18 @@ async fn nothing_is_sent_if_a_proxy_would_resolve_the_name() {
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", proxy.local_addr().unwrap());
     let driver = Transport::default().proxy(url).driver().unwrap();
-    let error = lost(&driver, &marked_request("https://as.example")).await;
+    let error = request_error(&driver, &marked_client("https://as.example")).await;
     assert_eq!(error.code(), "lost.not_public", "{error}");
     assert!(error.to_string().contains("a proxy"), "{error}");
-    assert!(!is_met(&proxy));
+    assert!(!was_connected_to(&proxy));
 }
 
 /// The system resolves a public server's name, and the addresses are checked; this name has none.
 #[tokio::test]
 async fn an_unresolvable_name_is_reported_as_a_dns_error() {
-    let error = lost(
+    let error = request_error(
         &driver(AddressPolicy::default()),
-        &marked_request("https://nobody.invalid"),
+        &marked_client("https://nobody.invalid"),
     )
     .await;
     assert_eq!(error.code(), "lost.dns", "{error}");
@@ -144,16 +144,16 @@ fn the_blocking_driver_applies_the_address_policy() {
     let transport = Transport::default().without_proxy();
     let driver = transport.blocking_driver().unwrap();
     for base in bases(port) {
-        let exchange = marked_request(&base).client_credentials(Scope::none());
+        let exchange = marked_client(&base).client_credentials(Scope::none());
         let error = driver.run(exchange).unwrap_err();
         assert_eq!(error.code(), "lost.not_public", "{base}");
     }
-    assert!(!is_met(&v4));
+    assert!(!was_connected_to(&v4));
     let served = start_twin();
-    let known = confidential(&served);
+    let client = confidential(&served);
     let options = Options::default().addresses(AddressPolicy::PublicOnly);
     let strict = transport.options(options).blocking_driver().unwrap();
-    let error = strict.run(known.client_credentials(Scope::none()));
+    let error = strict.run(client.client_credentials(Scope::none()));
     assert_eq!(error.unwrap_err().code(), "lost.not_public");
     assert_eq!(counters(&served).token_requests, 0);
 }

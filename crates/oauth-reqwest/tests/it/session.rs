@@ -32,12 +32,12 @@ async fn two_hundred_callers_cause_one_token_request() {
     let served = start_twin();
     let (source, _) = stale(&served).await;
     let before = counters(&served).token_requests;
-    let mut all = JoinSet::new();
+    let mut callers = JoinSet::new();
     for _ in 0..200 {
         let source = source.clone();
-        all.spawn(async move { source.token().await.unwrap() });
+        callers.spawn(async move { source.token().await.unwrap() });
     }
-    let all = all.join_all().await;
+    let all = callers.join_all().await;
     let first = all[0].access_token.expose();
     assert!(
         all.iter()
@@ -52,12 +52,12 @@ async fn ten_thousand_callers_cause_one_token_request() {
     let served = start_twin();
     let (source, _) = stale(&served).await;
     let before = counters(&served).token_requests;
-    let mut all = JoinSet::new();
+    let mut callers = JoinSet::new();
     for _ in 0..10_000 {
         let source = source.clone();
-        all.spawn(async move { source.token().await.unwrap().access_token.expose().clone() });
+        callers.spawn(async move { source.token().await.unwrap().access_token.expose().clone() });
     }
-    let all: std::collections::BTreeSet<_> = all.join_all().await.into_iter().collect();
+    let all: std::collections::BTreeSet<_> = callers.join_all().await.into_iter().collect();
     assert_eq!(all.len(), 1);
     assert_eq!(counters(&served).token_requests - before, 1);
     assert_eq!(counters(&served).reuse_events, 0);
@@ -68,12 +68,12 @@ async fn two_hundred_callers_with_the_same_rejected_token_make_one_request() {
     let served = start_twin();
     let source = GrantSource::client_credentials(driver(), &confidential(&served), Scope::none());
     let dead = source.token().await.unwrap();
-    let mut all = JoinSet::new();
+    let mut callers = JoinSet::new();
     for _ in 0..200 {
         let (source, dead) = (source.clone(), dead.clone());
-        all.spawn(async move { source.renew(&dead).await.unwrap() });
+        callers.spawn(async move { source.renew(&dead).await.unwrap() });
     }
-    for tokens in all.join_all().await {
+    for tokens in callers.join_all().await {
         assert_ne!(tokens.access_token.expose(), dead.access_token.expose());
     }
     assert_eq!(counters(&served).token_requests, 2);

@@ -110,24 +110,24 @@ fn code(result: Result<Tokens, Error>) -> &'static str {
 
 #[tokio::test]
 async fn a_private_ca_is_trusted_if_configured() {
-    let ours = Authority::new();
-    let base = format!("https://{}", serve(&ours, None).await);
+    let authority = Authority::new();
+    let base = format!("https://{}", serve(&authority, None).await);
     let direct = Transport::default().without_proxy();
     let with = async |transport: &Transport| code(token(&transport.driver().unwrap(), &base).await);
     assert_eq!(with(&direct).await, "lost.tls");
     assert_eq!(
-        with(&direct.clone().trust_also(ours.pem())).await,
+        with(&direct.clone().trust_also(authority.pem())).await,
         "a token"
     );
     assert_eq!(
-        with(&direct.clone().trust_only(ours.pem())).await,
+        with(&direct.clone().trust_only(authority.pem())).await,
         "a token"
     );
     let other = direct.trust_only(Authority::new().pem());
     assert_eq!(with(&other).await, "lost.tls");
 
     // The blocking driver builds another client of the same record.
-    let blocking = other.trust_only(ours.pem());
+    let blocking = other.trust_only(authority.pem());
     let base = base.clone();
     let got = tokio::task::spawn_blocking(move || {
         let issuer = oauth_core::issuer::Issuer::parse(&base).unwrap();
@@ -184,12 +184,12 @@ async fn tunnel(requested: Arc<Mutex<Vec<String>>>) -> SocketAddr {
 
 #[tokio::test]
 async fn https_requests_go_through_a_tunnel_of_the_proxy() {
-    let ours = Authority::new();
-    let base = format!("https://{}", serve(&ours, None).await);
+    let authority = Authority::new();
+    let base = format!("https://{}", serve(&authority, None).await);
     let requested = Arc::new(Mutex::new(Vec::new()));
     let proxy = tunnel(Arc::clone(&requested)).await;
     let transport = Transport::default()
-        .trust_only(ours.pem())
+        .trust_only(authority.pem())
         .proxy(format!("http://ann:PASSW0RD@{proxy}"));
     assert_eq!(
         code(token(&transport.driver().unwrap(), &base).await),
@@ -332,7 +332,7 @@ fn a_key_without_its_pem_lines_is_never_shown() {
 /// switch, and roots that cannot be read are an error.
 #[tokio::test]
 async fn c6_a_server_with_an_invalid_certificate_receives_no_request() {
-    let ours = Authority::new();
+    let authority = Authority::new();
     let requested = Arc::new(Mutex::new(Vec::new()));
     let served = async |certificate| {
         serve_as(certificate, None, Arc::clone(&requested))
@@ -344,12 +344,14 @@ async fn c6_a_server_with_an_invalid_certificate_receives_no_request() {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_before = rcgen::date_time_ymd(2020, 1, 1);
         params.not_after = rcgen::date_time_ymd(until, 1, 1);
-        (params.signed_by(&key, &ours.0).unwrap(), key)
+        (params.signed_by(&key, &authority.0).unwrap(), key)
     };
     let own_key = KeyPair::generate().unwrap();
     let certificate_params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     let self_signed = (certificate_params.self_signed(&own_key).unwrap(), own_key);
-    let transport = Transport::default().without_proxy().trust_only(ours.pem());
+    let transport = Transport::default()
+        .without_proxy()
+        .trust_only(authority.pem());
     let driver = transport.driver().unwrap();
     let valid_token = served(issued("127.0.0.1", 2090)).await;
     for (reason, port, seen) in [
@@ -388,16 +390,16 @@ async fn c6_a_server_with_an_invalid_certificate_receives_no_request() {
 /// bypassed.
 #[tokio::test]
 async fn c7_a_proxy_and_a_server_receive_only_their_own_secrets() {
-    let ours = Authority::new();
+    let authority = Authority::new();
     let (at_server, at_proxy) = (
         Arc::new(Mutex::new(Vec::new())),
         Arc::new(Mutex::new(Vec::new())),
     );
-    let server = serve_as(ours.issue("127.0.0.1"), None, Arc::clone(&at_server)).await;
+    let server = serve_as(authority.issue("127.0.0.1"), None, Arc::clone(&at_server)).await;
     let base = format!("https://{server}");
     let proxy = tunnel(Arc::clone(&at_proxy)).await;
     let through = |proxy: String| {
-        let transport = Transport::default().trust_only(ours.pem());
+        let transport = Transport::default().trust_only(authority.pem());
         transport
             .proxy(format!("http://ann:PASSW0RD@{proxy}"))
             .driver()

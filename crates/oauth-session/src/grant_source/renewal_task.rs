@@ -72,9 +72,9 @@ impl RenewalTask {
                     if self.session.shared.is_none() && local_use.is_none() {
                         local_use = Some(Arc::clone(&self.session.local_use).lock_owned().await);
                     }
-                    fault_points::at("session.run");
+                    fault_points::crash_at("session.run");
                     let outcome = self.session.run(exchange).await;
-                    fault_points::at("session.completed");
+                    fault_points::crash_at("session.completed");
                     is_new = outcome.is_ok();
                     Event::Completed(outcome)
                 }
@@ -246,11 +246,11 @@ impl Inner {
                     due,
                     until,
                 } => {
-                    fault_points::at("session.save");
+                    fault_points::crash_at("session.save");
                     let save_result = store
                         .save(key, &record, version, RecordTimes { due, until })
                         .await;
-                    fault_points::at("session.saved");
+                    fault_points::crash_at("session.saved");
                     save_result.map(Event::Saved)
                 }
                 Step::Run(_) | Step::Wait(_) | Step::Done(_) => Ok(Event::Elapsed),

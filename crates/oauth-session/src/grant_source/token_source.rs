@@ -31,9 +31,9 @@ impl GrantSource {
         self.0.state().keeper.tokens().cloned()
     }
 
-    /// The latest tokens of the grant, which no worker renews until the [`HeldTokens`] is dropped, or `limit` is over: to use
-    /// the refresh token outside a renewal. It waits for a renewal under way. With a store, the lease is short, and
-    /// extended meanwhile: if this worker is killed, others renew the grant after
+    /// The latest tokens of the grant, which no worker renews until the [`HeldTokens`] is dropped, or `limit` has
+    /// passed: to use the refresh token outside a renewal. It waits for a renewal under way. With a store, the lease is
+    /// short, and extended meanwhile: if this worker is killed, others renew the grant after
     /// [`Policy::lease`](oauth_core::flow::keeper::Policy::lease).
     ///
     /// # Errors

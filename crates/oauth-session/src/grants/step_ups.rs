@@ -11,9 +11,9 @@
 //! So if a login has saved the list before it was read, the removal follows the reading of its record, and the login
 //! ends; if later, the shorter list cannot be saved.
 //!
-//! A logout may end a login that it crosses, but what only makes room for others must not: the login holds a lease of its
-//! own, the *turn*, until it is stored. Without the turn nothing is taken off the list to make room, and with it only the
-//! grant that was found before.
+//! A logout may end a login that it crosses, but what only makes room for others must not: the login holds a lease of
+//! its own, the *turn*, until it is stored. Without the turn nothing is taken off the list to make room, and with it
+//! only the grant that was found before.
 
 use std::time::Duration;
 
@@ -137,9 +137,10 @@ impl Grants {
         tokens: Tokens,
     ) -> Result<(), Error> {
         let key = self.0.client.keeper(id.clone()).key();
-        let turn = self.turn(id, LONGEST_WAIT).await?;
+        let turn = self.take_turn(id, LONGEST_WAIT).await?;
         let known_version = self.load_version(&key).await?;
-        // A failed revocation of a superseded grant must not lose the new tokens, so it is reported after they are stored.
+        // A failed revocation of a superseded grant must not lose the new tokens, so it is reported after they are
+        // stored.
         let mut superseded = Ok(());
         self.list_beside(id, step_up, &mut superseded).await?;
         self.get(id)
@@ -150,7 +151,7 @@ impl Grants {
     }
 
     /// The turn of a grant, unless another worker still has it after `wait`.
-    async fn turn(&self, id: &GrantId, wait: Duration) -> Result<Option<HeldLease>, Error> {
+    async fn take_turn(&self, id: &GrantId, wait: Duration) -> Result<Option<HeldLease>, Error> {
         let keeper = self.0.client.keeper(id.clone());
         let lease = keeper.lease_for(clock::moment()?.ticket()?);
         let name = format!("{STEP_UPS}{}", keeper.key());
@@ -274,8 +275,8 @@ impl Grants {
         Ok(step_ups)
     }
 
-    /// Ends the expired grants and the oldest beyond [`MAX_STEP_UP_GRANTS`], and returns those it ended. A grant that another worker
-    /// stores or renews meanwhile is left to the next login.
+    /// Ends the expired grants and the oldest beyond [`MAX_STEP_UP_GRANTS`], and returns those it ended. A grant that
+    /// another worker stores or renews meanwhile is left to the next login.
     async fn make_room(
         &self,
         id: &GrantId,
@@ -320,7 +321,7 @@ impl Grants {
             if !self.get(&one).is_stored() {
                 continue;
             }
-            let Some(turn) = self.turn(&one, Duration::ZERO).await? else {
+            let Some(turn) = self.take_turn(&one, Duration::ZERO).await? else {
                 continue;
             };
             let ended = match found {
@@ -336,7 +337,8 @@ impl Grants {
     }
 }
 
-/// Splits the result of an ending: an error of the store is returned, because the grant has not ended; an error of the revocation is recorded in `outcome`.
+/// Splits the result of an ending: an error of the store is returned, because the grant has not ended; an error of the
+/// revocation is recorded in `outcome`.
 fn note_revocation<T>(
     ended: Result<T, Error>,
     outcome: &mut Result<(), Error>,

@@ -19,8 +19,8 @@ use super::{
 /// The format name in a record's file.
 const FORMAT: &str = "oauth-core grant 1";
 
-/// The ending of a record's file.
-pub(super) const RECORD: &str = "json";
+/// The extension of a record's file.
+pub(super) const RECORD_EXTENSION: &str = "json";
 
 /// Records in a folder, one file each, for all processes of one user on one machine.
 ///
@@ -118,7 +118,7 @@ impl FileStore {
     /// `store.setup` or `lost` if the folder cannot be read.
     pub async fn list(&self) -> Result<Vec<String>, Error> {
         let folder = Arc::clone(&self.0);
-        run_blocking(move || folder.keys(RECORD)).await
+        run_blocking(move || folder.keys(RECORD_EXTENSION)).await
     }
 
     /// Runs `work` under the lock of this key.
@@ -142,14 +142,14 @@ fn read(locked: &LockedKey<'_>) -> Result<Option<Entry>, Error> {
 
 /// The stored record, even if it has expired.
 fn stored_record(locked: &LockedKey<'_>) -> Result<Option<RecordFile>, Error> {
-    let bytes = locked.read(RECORD)?;
-    let record = bytes.map(|bytes| decode_file(&bytes, &locked.name(RECORD)));
+    let bytes = locked.read(RECORD_EXTENSION)?;
+    let record = bytes.map(|bytes| decode_file(&bytes, &locked.name(RECORD_EXTENSION)));
     Ok(locked.read_tombstone()?.newer_than(record.transpose()?))
 }
 
 /// The times of a record: `None` if it cannot be read, which is reported when it is loaded.
 fn read_times(bytes: &Secret<Vec<u8>>) -> Option<RecordTimes> {
-    let record = decode_file(bytes, RECORD).ok()?;
+    let record = decode_file(bytes, RECORD_EXTENSION).ok()?;
     (!record.entry.is_removed()).then_some(record.times)
 }
 
@@ -161,22 +161,22 @@ fn save(
 ) -> Result<SaveOutcome, Error> {
     let stored_record = stored_record(locked)?;
     // The version of an expired record is not used again.
-    let last = stored_record
+    let last_version = stored_record
         .as_ref()
         .map_or(0, |stored_record| stored_record.entry.version);
-    let stored = stored_record
+    let current_version = stored_record
         .and_then(RecordFile::unless_expired)
         .map_or(0, |entry| entry.version);
-    let Some(next) = next_version(last).filter(|_| stored == version) else {
+    let Some(next) = next_version(last_version).filter(|_| current_version == version) else {
         return Ok(SaveOutcome::Conflict);
     };
     // A removed record is a tombstone file, which scans do not list.
     if record.expose().is_empty() {
-        let next = locked.mark_removed(last)?;
-        locked.remove(RECORD)?;
+        let next = locked.mark_removed(last_version)?;
+        locked.remove(RECORD_EXTENSION)?;
         return Ok(SaveOutcome::At(next));
     }
-    locked.write(RECORD, &encode_file(record, next, times)?)?;
+    locked.write(RECORD_EXTENSION, &encode_file(record, next, times)?)?;
     locked.unmark_removed()?;
     Ok(SaveOutcome::At(next))
 }
@@ -207,7 +207,7 @@ pub(super) fn encode_file(
     version: u64,
     times: RecordTimes,
 ) -> Result<Secret<Vec<u8>>, Error> {
-    let writing = WrittenRecord {
+    let written = WrittenRecord {
         format: FORMAT,
         version,
         due: times.due,
@@ -217,7 +217,7 @@ pub(super) fn encode_file(
     // Reserve enough memory, so that growing leaves no copies behind: a record is JSON in JSON, with a backslash before
     // every quote.
     let mut bytes = Vec::with_capacity(2 * record.expose().len() + 160);
-    serde_json::to_writer(&mut bytes, &writing).map_err(|_| malformed("record"))?;
+    serde_json::to_writer(&mut bytes, &written).map_err(|_| malformed("record"))?;
     Ok(Secret::new(bytes))
 }
 
@@ -260,7 +260,7 @@ impl Store for FileStore {
                 let version = record.as_ref().map_or(0, |record| record.entry.version);
                 let is_expired = record.is_some_and(|record| record.times.is_over());
                 locked.mark_removed(version)?;
-                Ok(locked.remove(RECORD)? && !is_expired)
+                Ok(locked.remove(RECORD_EXTENSION)? && !is_expired)
             });
             let existed = removal.await?;
             let folder = Arc::clone(&self.0);
@@ -272,7 +272,7 @@ impl Store for FileStore {
     fn scan<'a>(&'a self, cursor: Option<&'a str>) -> Answer<'a, Page> {
         let (folder, last_key) = (Arc::clone(&self.0), cursor.map(str::to_owned));
         Box::pin(run_blocking(move || {
-            let keys = folder.keys(RECORD)?.into_iter();
+            let keys = folder.keys(RECORD_EXTENSION)?.into_iter();
             let keys: Vec<String> = keys
                 .skip_while(|key| last_key.as_ref().is_some_and(|last_key| key <= last_key))
                 .take(PAGE_KEYS)
@@ -286,9 +286,9 @@ impl Store for FileStore {
         let folder = Arc::clone(&self.0);
         Box::pin(run_blocking(move || {
             let mut due_keys = Vec::new();
-            for key in folder.keys(RECORD)? {
+            for key in folder.keys(RECORD_EXTENSION)? {
                 // Files are replaced as a whole, so no lock is needed to read one.
-                let bytes = folder.read(&key, RECORD)?;
+                let bytes = folder.read(&key, RECORD_EXTENSION)?;
                 let times = bytes.as_ref().and_then(read_times);
                 let due = times.filter(|times| !times.is_over());
                 let due = due.and_then(|times| times.due);

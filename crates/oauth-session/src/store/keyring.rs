@@ -32,9 +32,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// and set, and leases are stored there. So all processes that share records must name the same folder and the same
 /// service. The folder holds no secrets.
 ///
-/// A record has the contents that `FileStore` writes into a file, under the name of the service and the key. Some keyrings accept no
-/// large secrets, that of Windows at most 2560 bytes, which many tokens exceed: the error is then `store.setup`, and
-/// nothing is stored. One key in the keyring (`seal_key`), and files sealed with it (`SealedStore`), work everywhere.
+/// A record has the contents that `FileStore` writes into a file, under the name of the service and the key. Some
+/// keyrings accept no large secrets, that of Windows at most 2560 bytes, which many tokens exceed: the error is then
+/// `store.setup`, and nothing is stored. One key in the keyring (`seal_key`), and files sealed with it (`SealedStore`),
+/// work everywhere.
 ///
 /// Keyrings cannot be listed, so this store has neither [`scan`](Store::scan) nor [`due`](Store::due).
 ///
@@ -141,7 +142,8 @@ impl Keyring {
 
 /// The platform's keyring, if it answers.
 fn open_keyring() -> Result<Arc<CredentialStore>, Error> {
-    let unreachable_keyring = |reason: &str| setup(&format!("no keyring can be reached: {reason}"));
+    let unreachable_keyring =
+        |reason: &str| setup_error(&format!("no keyring can be reached: {reason}"));
     let (sender, receiver) = sync_channel(1);
     // In a thread with a timeout, because a bus may accept the connection and never answer.
     let thread = thread::Builder::new().name("oauth-keyring".to_owned());
@@ -211,13 +213,13 @@ fn save(
 ) -> Result<SaveOutcome, Error> {
     let stored_record = stored_record(locked, item)?;
     // The version of an expired record is not used again.
-    let last = stored_record
+    let last_version = stored_record
         .as_ref()
         .map_or(0, |stored_record| stored_record.entry.version);
-    let stored = stored_record
+    let current_version = stored_record
         .and_then(RecordFile::unless_expired)
         .map_or(0, |entry| entry.version);
-    let Some(next) = next_version(last).filter(|_| stored == version) else {
+    let Some(next) = next_version(last_version).filter(|_| current_version == version) else {
         return Ok(SaveOutcome::Conflict);
     };
     // A keyring cannot be listed, so the due time is never used.
@@ -272,7 +274,7 @@ impl Store for KeyringStore {
     }
 }
 
-fn setup(detail: &str) -> Error {
+fn setup_error(detail: &str) -> Error {
     Error::from(Misuse::StoreSetup)
         .at_endpoint(ENDPOINT)
         .about(detail)
@@ -284,7 +286,7 @@ fn keyring_error(error: KeyringError) -> Error {
     match error {
         KeyringError::PlatformFailure(error) => lost_error(Cause::unknown(error)),
         KeyringError::NoStorageAccess(error) => lost_error(Cause::unsent(error)),
-        KeyringError::TooLong(_, limit) => setup(&format!(
+        KeyringError::TooLong(_, limit) => setup_error(&format!(
             "the record is larger than the {limit} bytes that this keyring takes: \
              seal files with a key that is kept there"
         )),
@@ -293,9 +295,9 @@ fn keyring_error(error: KeyringError) -> Error {
         | KeyringError::BadDataFormat(..)
         | KeyringError::BadStoreFormat(_) => malformed("the keyring holds something else"),
         KeyringError::Invalid(attribute, _) => {
-            setup(&format!("the keyring refuses the {attribute}"))
+            setup_error(&format!("the keyring refuses the {attribute}"))
         }
-        _ => setup("the keyring cannot do this"),
+        _ => setup_error("the keyring cannot do this"),
     }
 }
 

@@ -116,8 +116,8 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
-        let base = Arc::clone(&self.0);
-        run_blocking(move || base.read(work)).await
+        let database = Arc::clone(&self.0);
+        run_blocking(move || database.read(work)).await
     }
 
     /// Writes exclusively: no other connection writes at the same time.
@@ -125,8 +125,8 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Error> {
-        let base = Arc::clone(&self.0);
-        run_blocking(move || base.write(work)).await
+        let database = Arc::clone(&self.0);
+        run_blocking(move || database.write(work)).await
     }
 }
 
@@ -155,7 +155,7 @@ struct Row {
     times: RecordTimes,
 }
 
-fn row(transaction: &Transaction<'_>, key: &str) -> rusqlite::Result<Option<Row>> {
+fn find_row(transaction: &Transaction<'_>, key: &str) -> rusqlite::Result<Option<Row>> {
     let mut statement = transaction.prepare(LOAD)?;
     let row = statement.query_row([key], |row| {
         let expires_at: Option<i64> = row.get(2)?;
@@ -174,7 +174,7 @@ fn row(transaction: &Transaction<'_>, key: &str) -> rusqlite::Result<Option<Row>
 }
 
 fn load(transaction: &Transaction<'_>, key: &str) -> rusqlite::Result<Option<Entry>> {
-    let live = row(transaction, key)?.filter(|row| !row.times.is_over());
+    let live = find_row(transaction, key)?.filter(|row| !row.times.is_over());
     Ok(live.map(
         |Row {
              version, record, ..
@@ -189,12 +189,12 @@ fn save(
     version: u64,
     times: RecordTimes,
 ) -> Result<SaveOutcome, Failure> {
-    let row = row(transaction, key)?;
+    let row = find_row(transaction, key)?;
     // The version of an expired record is not used again.
-    let last = row.as_ref().map_or(0, |row| row.version);
+    let last_version = row.as_ref().map_or(0, |row| row.version);
     let live = row.filter(|row| !row.times.is_over());
-    let stored = live.map_or(0, |row| row.version);
-    let Some(next) = next_version(last).filter(|_| stored == version) else {
+    let current_version = live.map_or(0, |row| row.version);
+    let Some(next) = next_version(last_version).filter(|_| current_version == version) else {
         return Ok(SaveOutcome::Conflict);
     };
     if let (0, Some(_)) = (version, times.until) {
@@ -269,7 +269,7 @@ fn remove(transaction: &Transaction<'_>, key: &str) -> Result<bool, Failure> {
     Ok(existed)
 }
 
-fn names(
+fn query_keys(
     transaction: &Transaction<'_>,
     query: &str,
     parameters: impl rusqlite::Params,
@@ -318,7 +318,7 @@ impl Store for SqliteStore {
         let last_key = cursor.unwrap_or_default().to_owned();
         Box::pin(async move {
             let names = self.read(move |transaction| {
-                names(transaction, SCAN, params![last_key, row_limit(PAGE_KEYS)])
+                query_keys(transaction, SCAN, params![last_key, row_limit(PAGE_KEYS)])
             });
             let keys = names.await?;
             let next = keys.last().filter(|_| keys.len() == PAGE_KEYS).cloned();
@@ -328,7 +328,7 @@ impl Store for SqliteStore {
 
     fn due<'a>(&'a self, before: UnixTime, limit: usize) -> Answer<'a, Vec<String>> {
         let (before, limit) = (seconds(before), row_limit(limit));
-        Box::pin(self.read(move |transaction| names(transaction, DUE, [before, limit])))
+        Box::pin(self.read(move |transaction| query_keys(transaction, DUE, [before, limit])))
     }
 }
 

@@ -70,19 +70,19 @@ async fn save(store: &FileStore, text: &str, version: u64) -> Result<SaveOutcome
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_file_store_meets_the_contract() {
-    let place = TempStore::new();
+    let temp_folder = TempStore::new();
     let stores: Vec<Arc<dyn Store>> = vec![
-        Arc::new(place.store()),
-        Arc::new(place.store()),
-        Arc::new(place.store().clone()),
+        Arc::new(temp_folder.store()),
+        Arc::new(temp_folder.store()),
+        Arc::new(temp_folder.store().clone()),
     ];
     contract::assert(&stores).await;
 }
 
 #[test]
 fn the_file_store_works_without_a_runtime() {
-    let place = TempStore::new();
-    let store = place.store();
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
     let mut saving = std::pin::pin!(save(&store, "text", 0));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match saving.as_mut().poll(&mut context) {
@@ -94,21 +94,21 @@ fn the_file_store_works_without_a_runtime() {
 /// Other programs may read the file: its format must stay stable.
 #[tokio::test]
 async fn the_file_format_is_stable() {
-    let place = TempStore::new();
-    let saved = save(&place.store(), r#"{"a":"b"}"#, 0).await;
+    let temp_folder = TempStore::new();
+    let saved = save(&temp_folder.store(), r#"{"a":"b"}"#, 0).await;
     let version = version(saved.expect("saved")).to_string();
-    let text = fs::read_to_string(place.record()).expect("a file");
+    let text = fs::read_to_string(temp_folder.record()).expect("a file");
     let want = r#"{"format":"oauth-core grant 1","version":VERSION,"record":"{\"a\":\"b\"}"}"#;
     assert_eq!(text, want.replace("VERSION", &version));
-    fs::write(place.record(), want.replace("VERSION", "41")).expect("written");
-    let entry = load(&place.store()).await.expect("loaded");
+    fs::write(temp_folder.record(), want.replace("VERSION", "41")).expect("written");
+    let entry = load(&temp_folder.store()).await.expect("loaded");
     assert_eq!(entry, Some((41, r#"{"a":"b"}"#.to_owned())));
 }
 
 #[tokio::test]
 async fn records_are_listed_and_removed() {
-    let place = TempStore::new();
-    let store = place.store();
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
     assert!(store.list().await.expect("a list").is_empty());
     for key in ["b/../c", "A", KEY] {
         store
@@ -116,7 +116,7 @@ async fn records_are_listed_and_removed() {
             .await
             .expect("saved");
     }
-    fs::write(place.path().join("another.json"), "{}").expect("written");
+    fs::write(temp_folder.path().join("another.json"), "{}").expect("written");
     store.lease("leased", "one", MINUTE).await.expect("leased");
     store.lease(KEY, "one", MINUTE).await.expect("leased");
     assert_eq!(store.list().await.expect("a list"), ["A", KEY, "b/../c"]);
@@ -135,11 +135,11 @@ async fn records_are_listed_and_removed() {
 
 #[tokio::test]
 async fn removals_are_remembered_for_thirty_days() {
-    let place = TempStore::new();
-    let store = place.store();
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
     let first = version(save(&store, "first", 0).await.expect("saved"));
     store.remove(KEY).await.expect("removed");
-    assert_eq!(place.names(), [format!("grant-{KEY}.removed")]);
+    assert_eq!(temp_folder.names(), [format!("grant-{KEY}.removed")]);
     let removed = store
         .load(KEY)
         .await
@@ -152,11 +152,11 @@ async fn removals_are_remembered_for_thirty_days() {
     );
     let again = save(&store, "again", removed.version).await;
     assert!(version(again.expect("saved")) > removed.version);
-    assert_eq!(place.names(), [format!("grant-{KEY}.json")]);
+    assert_eq!(temp_folder.names(), [format!("grant-{KEY}.json")]);
 
     // The time is in its version.
     store.remove(KEY).await.expect("removed");
-    let path = place.path().join(format!("grant-{KEY}.removed"));
+    let path = temp_folder.path().join(format!("grant-{KEY}.removed"));
     let text = fs::read_to_string(&path).expect("a file");
     let removed = store
         .load(KEY)
@@ -167,7 +167,7 @@ async fn removals_are_remembered_for_thirty_days() {
     for (days, is_told) in [(29, true), (31, false)] {
         let then = (removed.version - days * day).to_string();
         fs::write(&path, text.replace(&removed.version.to_string(), &then)).expect("written");
-        let entry = place.store().load(KEY).await.expect("loaded");
+        let entry = temp_folder.store().load(KEY).await.expect("loaded");
         assert_eq!(entry.is_some(), is_told, "after {days} days");
     }
     let anew = save(&store, "anew", 0).await.expect("saved");
@@ -190,11 +190,11 @@ async fn a_file_that_is_not_a_record_is_neither_read_nor_overwritten() {
         "\0".repeat(4096),
         "[".repeat(100_000),
     ]);
-    let place = TempStore::new();
-    let store = place.store();
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
     save(&store, "text", 0).await.expect("saved");
     for text in broken {
-        fs::write(place.record(), &text).expect("written");
+        fs::write(temp_folder.record(), &text).expect("written");
         let errors = [
             load(&store).await.expect_err("no record"),
             save(&store, "new", 0).await.expect_err("no record"),
@@ -208,7 +208,10 @@ async fn a_file_that_is_not_a_record_is_neither_read_nor_overwritten() {
                 "{error:?}"
             );
         }
-        assert_eq!(fs::read_to_string(place.record()).expect("a file"), text);
+        assert_eq!(
+            fs::read_to_string(temp_folder.record()).expect("a file"),
+            text
+        );
         // A lease is a separate file.
         store.lease(KEY, "one", MINUTE).await.expect("leased");
     }
@@ -224,10 +227,10 @@ async fn a_file_that_is_not_a_record_is_neither_read_nor_overwritten() {
 
 #[tokio::test]
 async fn an_unreadable_lease_is_reported() {
-    let place = TempStore::new();
-    let store = place.store();
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
     store.lease(KEY, "one", MINUTE).await.expect("leased");
-    let path = place.path().join(format!("grant-{KEY}.lease"));
+    let path = temp_folder.path().join(format!("grant-{KEY}.lease"));
     fs::write(&path, "{\"format\":").expect("written");
     let error = store.lease(KEY, "two", MINUTE).await.expect_err("no lease");
     assert_eq!(error.code(), "stored.malformed");
@@ -238,8 +241,8 @@ async fn an_unreadable_lease_is_reported() {
 
 #[tokio::test]
 async fn a_record_over_the_size_limit_is_not_written() {
-    let place = TempStore::new();
-    let store = place.store();
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
     let first = version(save(&store, "text", 0).await.expect("saved"));
     let large = "x".repeat(17 * 1024 * 1024);
     let error = save(&store, &large, first).await.expect_err("too large");
@@ -248,16 +251,16 @@ async fn a_record_over_the_size_limit_is_not_written() {
         load(&store).await.expect("loaded"),
         Some((first, "text".to_owned()))
     );
-    fs::write(place.record(), large).expect("written");
+    fs::write(temp_folder.record(), large).expect("written");
     let error = load(&store).await.expect_err("too large");
     assert_eq!(error.code(), "stored.malformed");
 }
 
 #[tokio::test]
 async fn a_missing_folder_is_reported() {
-    let place = TempStore::new();
-    let store = place.store();
-    fs::remove_dir_all(place.path()).expect("removed");
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
+    fs::remove_dir_all(temp_folder.path()).expect("removed");
     let error = load(&store).await.expect_err("no folder");
     assert_eq!(error.code(), "store.setup");
     assert_eq!(error.endpoint(), Some("store"));
@@ -265,8 +268,8 @@ async fn a_missing_folder_is_reported() {
 
 #[test]
 fn a_file_in_place_of_the_directory_is_reported_as_such() {
-    let place = tempfile::tempdir().expect("a folder");
-    let path = place.path().join("store");
+    let temp_folder = tempfile::tempdir().expect("a folder");
+    let path = temp_folder.path().join("store");
     fs::write(&path, "x").expect("written");
     let error = FileStore::new(&path).expect_err("a file");
     assert_eq!(error.code(), "store.setup");
@@ -281,8 +284,8 @@ fn a_file_in_place_of_the_directory_is_reported_as_such() {
 /// The remains of a killed writer are deleted, but not the files of an active one.
 #[tokio::test]
 async fn temporary_files_of_killed_writers_are_removed() {
-    let place = TempStore::new();
-    let store = place.store();
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
     // Creates the lock file of its stripe.
     store.load("x").await.expect("loaded");
     for name in [
@@ -291,16 +294,19 @@ async fn temporary_files_of_killed_writers_are_removed() {
         "another.tmp",
         "grant-%zz.json.tmp",
     ] {
-        fs::write(place.path().join(name), "left").expect("written");
+        fs::write(temp_folder.path().join(name), "left").expect("written");
     }
-    let lock = fs::File::open(place.path().join("lock-7")).expect("the lock of x");
+    let lock = fs::File::open(temp_folder.path().join("lock-7")).expect("the lock of x");
     lock.lock().expect("locked");
-    place.store();
+    temp_folder.store();
     let others = ["another.tmp", "grant-%zz.json.tmp"];
-    assert_eq!(place.names(), [others[0], others[1], "grant-x.json.tmp"]);
+    assert_eq!(
+        temp_folder.names(),
+        [others[0], others[1], "grant-x.json.tmp"]
+    );
     drop(lock);
-    place.store();
-    assert_eq!(place.names(), others);
+    temp_folder.store();
+    assert_eq!(temp_folder.names(), others);
 }
 
 /// `kill -9` at each point leaves the old or the new record, never neither, and no lock.
@@ -308,18 +314,18 @@ async fn temporary_files_of_killed_writers_are_removed() {
 #[tokio::test]
 async fn a_process_killed_at_any_point_leaves_the_old_or_the_new_record() {
     for point in FAULT_POINTS {
-        let place = TempStore::new();
+        let temp_folder = TempStore::new();
         let is_done = point.ends_with("renamed") || point.ends_with("folder_synced");
         let (what, _) = point.split_once('.').expect("a point");
         let (is_record, is_lease) = (what == "json", what == "lease");
-        let old = version(save(&place.store(), "old", 0).await.expect("saved"));
+        let old = version(save(&temp_folder.store(), "old", 0).await.expect("saved"));
         let number = old.to_string();
         let arguments: &[&str] = match what {
             "json" => &["save", KEY, &number, "new"],
             "lease" => &["lease", KEY, "victim", "60000"],
             _ => &["remove", KEY],
         };
-        let mut victim = worker(&place.name(), arguments);
+        let mut victim = worker(&temp_folder.name(), arguments);
         let output = victim
             .env("OAUTH_SESSION_FAULT", point)
             .output()
@@ -328,9 +334,12 @@ async fn a_process_killed_at_any_point_leaves_the_old_or_the_new_record() {
         assert_eq!(signal, Some(9), "{point}: {output:?}");
         assert!(output.stdout.is_empty(), "{point}: it was not killed");
 
-        let store = place.store();
+        let store = temp_folder.store();
         assert!(
-            !place.names().iter().any(|name| name.ends_with(".tmp")),
+            !temp_folder
+                .names()
+                .iter()
+                .any(|name| name.ends_with(".tmp")),
             "{point}"
         );
         let (now, text) = load(&store).await.expect("readable").expect("a record");
@@ -358,15 +367,15 @@ async fn a_process_killed_at_any_point_leaves_the_old_or_the_new_record() {
 #[cfg(unix)]
 #[tokio::test]
 async fn the_next_writer_cleans_up_after_a_killed_one() {
-    let place = TempStore::new();
-    let store = place.store();
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
     save(&store, "old", 0).await.expect("saved");
     for point in FAULT_POINTS
         .iter()
         .filter(|point| point.starts_with("json."))
     {
         let (old, _) = load(&store).await.expect("readable").expect("a record");
-        let mut victim = worker(&place.name(), &["save", KEY, &old.to_string(), "new"]);
+        let mut victim = worker(&temp_folder.name(), &["save", KEY, &old.to_string(), "new"]);
         victim
             .env("OAUTH_SESSION_FAULT", point)
             .output()
@@ -374,15 +383,19 @@ async fn the_next_writer_cleans_up_after_a_killed_one() {
         let (now, _) = load(&store).await.expect("readable").expect("a record");
         let saved = save(&store, "next", now).await.expect("saved");
         assert!(version(saved) > now, "{point}");
-        assert_eq!(place.names(), [format!("grant-{KEY}.json")], "{point}");
+        assert_eq!(
+            temp_folder.names(),
+            [format!("grant-{KEY}.json")],
+            "{point}"
+        );
     }
 }
 
 #[tokio::test]
 async fn concurrent_processes_lose_no_update() {
-    let place = TempStore::new();
-    let store = place.store();
-    let counted = hammer(|arguments| worker(&place.name(), arguments), KEY);
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
+    let counted = hammer(|arguments| worker(&temp_folder.name(), arguments), KEY);
     let (last, text) = load(&store).await.expect("readable").expect("a record");
     counted.check(&text);
     assert!(version(save(&store, "on", last).await.expect("saved")) > last);
@@ -390,8 +403,8 @@ async fn concurrent_processes_lose_no_update() {
 
 #[tokio::test]
 async fn a_save_whose_future_is_dropped_still_completes() {
-    let place = TempStore::new();
-    let store = place.store();
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
     let mut saving = Box::pin(save(&store, "text", 0));
     // Started, and dropped.
     std::future::poll_fn(|context| {

@@ -101,7 +101,7 @@ fn concurrent_processes_get_the_same_key() {
         let mut command = session.worker(&["key", name]);
         command.stdout(Stdio::piped()).spawn().expect("a worker")
     };
-    let mut others = Vec::new();
+    let mut other_keys = Vec::new();
     for name in ["one", "two"] {
         let workers: Vec<_> = (0..6).map(|_| start(name)).collect();
         let mut ids: Vec<_> = workers
@@ -112,9 +112,9 @@ fn concurrent_processes_get_the_same_key() {
         ids.push(session.run_command(&["key", name]));
         ids.dedup();
         assert_eq!(ids.len(), 1, "{ids:?}");
-        others.extend(ids);
+        other_keys.extend(ids);
     }
-    assert_ne!(others.first(), others.last());
+    assert_ne!(other_keys.first(), other_keys.last());
 }
 
 /// A bus that accepts the connection and never answers does not block its clients.

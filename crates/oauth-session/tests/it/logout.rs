@@ -166,14 +166,14 @@ async fn a_login_waiting_for_the_store_is_not_stored_after_a_logout_of_any_worke
         let flaky = Arc::new(Flaky(Arc::clone(&store), AtomicBool::new(true)));
         let as_store: Arc<dyn Store> = Arc::clone(&flaky) as _;
         let here = Grants::new(server.clone(), &client("id"), as_store);
-        let elsewhere = sessions(&server, &store);
+        let other_sources = sessions(&server, &store);
         let age = Duration::from_secs(if is_here { 0 } else { 5 });
         let failed = here.log_in(&ann, tokens("late", age)).await;
         assert_eq!(failed.expect_err("down").endpoint(), Some("store"));
         // The tokens are used meanwhile.
         here.get(&ann).token().await.expect("a token");
         flaky.1.store(!is_here, Ordering::SeqCst);
-        let worker = if is_here { &here } else { &elsewhere };
+        let worker = if is_here { &here } else { &other_sources };
         worker.log_out(&ann).await.expect("logged out");
         flaky.1.store(false, Ordering::SeqCst);
         if is_here {

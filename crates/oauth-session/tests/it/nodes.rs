@@ -26,8 +26,9 @@ pub(crate) struct Replicated {
 impl Replicated {
     pub(crate) fn start(count: usize) -> Self {
         let primary = Server::redis_with(&["--masterauth", PASSWORD]);
-        let of = format!("127.0.0.1 {}", primary.port);
-        let replica = |_| Server::redis_with(&["--masterauth", PASSWORD, "--replicaof", &of]);
+        let primary_address = format!("127.0.0.1 {}", primary.port);
+        let replica =
+            |_| Server::redis_with(&["--masterauth", PASSWORD, "--replicaof", &primary_address]);
         let replicas: Vec<Server> = (0..count).map(replica).collect();
         until("the replicas have what the primary has", || {
             replicas.iter().all(|replica| {

@@ -163,8 +163,12 @@ pub(crate) async fn stale(server: &Rotating, store: &dyn Store, count: usize) {
             .expect("read")
             .expect("a record")
             .record;
-        let of = |at: UnixTime| format!(r#""received_at":{}"#, at.as_secs());
-        let aged = Secret::new(record.expose().replace(&of(new), &of(old)));
+        let received_at_member = |at: UnixTime| format!(r#""received_at":{}"#, at.as_secs());
+        let aged = Secret::new(
+            record
+                .expose()
+                .replace(&received_at_member(new), &received_at_member(old)),
+        );
         assert_ne!(aged.expose(), record.expose());
         let due = Some(old.after(Duration::from_secs(3600)));
         store

@@ -56,43 +56,43 @@ async fn save(store: &SqliteStore, text: &str, version: u64) -> Result<SaveOutco
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sqlite_store_meets_the_contract() {
-    let place = TempStore::new();
-    let first = place.store();
+    let temp_folder = TempStore::new();
+    let first = temp_folder.store();
     let stores: Vec<Arc<dyn Store>> = vec![
         Arc::new(first.clone()),
         Arc::new(first),
-        Arc::new(place.store()),
-        Arc::new(place.store()),
+        Arc::new(temp_folder.store()),
+        Arc::new(temp_folder.store()),
     ];
     contract::assert(&stores).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_store_contract_holds_across_forks() {
-    let place = TempStore::new();
-    let store = SqliteStore::across_forks(place.path()).expect("a store");
+    let temp_folder = TempStore::new();
+    let store = SqliteStore::across_forks(temp_folder.path()).expect("a store");
     contract::assert(&[
         Arc::new(store.clone()),
         Arc::new(store),
-        Arc::new(place.store()),
+        Arc::new(temp_folder.store()),
     ])
     .await;
 }
 
 #[tokio::test]
 async fn concurrent_processes_lose_no_update() {
-    let place = TempStore::new();
-    let name = format!("sqlite:{}", place.path().display());
+    let temp_folder = TempStore::new();
+    let name = format!("sqlite:{}", temp_folder.path().display());
     let counted = hammer(|arguments| worker(&name, arguments), KEY);
-    let entry = place.store().load(KEY).await.expect("loaded");
+    let entry = temp_folder.store().load(KEY).await.expect("loaded");
     counted.check(entry.expect("a record").record.expose());
 }
 
 /// Of many concurrent first users, one creates the table.
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_first_users_create_the_table_once() {
-    let place = TempStore::new();
-    let name = format!("sqlite:{}", place.path().display());
+    let temp_folder = TempStore::new();
+    let name = format!("sqlite:{}", temp_folder.path().display());
     let start = |_| {
         let mut command = worker(&name, &["count", KEY, "1"]);
         command.stdout(std::process::Stdio::piped());
@@ -103,14 +103,14 @@ async fn concurrent_first_users_create_the_table_once() {
         let output = worker.wait_with_output().expect("its end");
         assert!(output.status.success(), "{output:?}");
     }
-    let entry = place.store().load(KEY).await.expect("loaded");
+    let entry = temp_folder.store().load(KEY).await.expect("loaded");
     assert_eq!(entry.expect("a record").record.expose(), "8");
 }
 
 #[test]
 fn the_sqlite_store_works_without_a_runtime() {
-    let place = TempStore::new();
-    let store = place.store();
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
     let mut saving = std::pin::pin!(save(&store, "text", 0));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match saving.as_mut().poll(&mut context) {
@@ -121,16 +121,23 @@ fn the_sqlite_store_works_without_a_runtime() {
 
 #[tokio::test]
 async fn a_save_waits_for_another_writer() {
-    let place = TempStore::new();
-    let store = place.store();
-    let other = place.other();
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
+    let other = temp_folder.other();
     other.execute_batch("begin immediate").expect("begun");
     let saving = tokio::spawn({
         let store = store.clone();
         async move { save(&store, "text", 0).await }
     });
     // Others may read meanwhile.
-    assert!(place.store().load(KEY).await.expect("loaded").is_none());
+    assert!(
+        temp_folder
+            .store()
+            .load(KEY)
+            .await
+            .expect("loaded")
+            .is_none()
+    );
     assert!(!saving.is_finished());
     other.execute_batch("rollback").expect("ended");
     let saved = saving.await.expect("no panic").expect("saved");
@@ -139,11 +146,11 @@ async fn a_save_waits_for_another_writer() {
 
 #[tokio::test]
 async fn removals_are_remembered_for_thirty_days() {
-    let place = TempStore::new();
-    let store = place.store();
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
     let first = version(save(&store, "text", 0).await.expect("saved"));
     assert!(store.remove(KEY).await.expect("removed"));
-    let other = place.other();
+    let other = temp_folder.other();
     for (days, is_told) in [(29, true), (2, false)] {
         let age = format!("update oauth_core_grant set version = version - {days} * 86400000000");
         other.execute_batch(&age).expect("aged");
@@ -158,8 +165,8 @@ async fn removals_are_remembered_for_thirty_days() {
 /// Replaced records are not left on the disk after a checkpoint of the log.
 #[tokio::test]
 async fn a_replaced_record_leaves_no_trace_in_the_file() {
-    let place = TempStore::new();
-    let store = place.store();
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
     let first = version(
         save(&store, &"S3CR3T".repeat(5000), 0)
             .await
@@ -167,13 +174,13 @@ async fn a_replaced_record_leaves_no_trace_in_the_file() {
     );
     save(&store, "short", first).await.expect("saved");
     let checkpoint = "pragma wal_checkpoint(truncate)";
-    let other = place.other();
+    let other = temp_folder.other();
     let busy: i64 = other
         .query_row(checkpoint, [], |row| row.get(0))
         .expect("moved");
     assert_eq!(busy, 0);
     for ending in ["", "-wal"] {
-        let bytes = fs::read(place.beside(ending)).expect("a file");
+        let bytes = fs::read(temp_folder.beside(ending)).expect("a file");
         assert!(!bytes.windows(6).any(|part| part == b"S3CR3T"), "{ending}");
     }
 }
@@ -181,58 +188,58 @@ async fn a_replaced_record_leaves_no_trace_in_the_file() {
 /// Processes with an open database notice that its file was deleted or replaced.
 #[tokio::test]
 async fn a_replaced_database_file_is_detected() {
-    let place = TempStore::new();
-    let store = place.store();
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
     save(&store, "text", 0).await.expect("saved");
-    fs::remove_file(place.path()).expect("deleted");
+    fs::remove_file(temp_folder.path()).expect("deleted");
     assert!(store.load(KEY).await.expect("loaded").is_none());
     let first = version(save(&store, "new", 0).await.expect("saved"));
-    let entry = place.store().load(KEY).await.expect("loaded");
+    let entry = temp_folder.store().load(KEY).await.expect("loaded");
     assert_eq!(entry.expect("a record").version, first);
 }
 
 #[tokio::test]
 async fn foreign_newer_and_invalid_databases_are_reported() {
-    let place = TempStore::new();
-    drop(place.store());
+    let temp_folder = TempStore::new();
+    drop(temp_folder.store());
     let write = |bytes: &[u8]| {
         for ending in ["-wal", "-shm"] {
             // They may be gone with the last connection.
-            let _ = fs::remove_file(place.beside(ending));
+            let _ = fs::remove_file(temp_folder.beside(ending));
         }
-        fs::write(place.path(), bytes).expect("written");
+        fs::write(temp_folder.path(), bytes).expect("written");
     };
     write(&b"S3CR3T, and no database ".repeat(100));
-    let no_database = place.refused();
+    let no_database = temp_folder.refused();
     write(b"");
     let others = "create table theirs (a text)";
-    place.other().execute_batch(others).expect("made");
-    let other = place.refused();
+    temp_folder.other().execute_batch(others).expect("made");
+    let other = temp_folder.refused();
     write(b"");
     let later = "pragma user_version = 2";
-    place.other().execute_batch(later).expect("made");
-    let later = place.refused();
+    temp_folder.other().execute_batch(later).expect("made");
+    let later = temp_folder.refused();
     for error in [no_database, other, later] {
         let code = (error.code(), error.endpoint());
         assert_eq!(code, ("stored.malformed", Some("store")));
         assert!(!format!("{error:?}").contains("S3CR3T"));
     }
     write(b"");
-    let store = place.store();
+    let store = temp_folder.store();
     save(&store, "text", 0).await.expect("saved");
     let spoil = "update oauth_core_grant set record = null";
-    place.other().execute_batch(spoil).expect("spoilt");
+    temp_folder.other().execute_batch(spoil).expect("spoilt");
     let error = store.load(KEY).await.expect_err("no record");
     assert_eq!(error.code(), "stored.malformed");
 }
 
 #[tokio::test]
 async fn errors_show_no_secret() {
-    let place = TempStore::new();
-    let store = place.store();
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
     let spoil = "drop table oauth_core_grant; \
         create table oauth_core_grant (key, version, record check (record = 'good'), due)";
-    place.other().execute_batch(spoil).expect("spoilt");
+    temp_folder.other().execute_batch(spoil).expect("spoilt");
     let error = save(&store, "S3CR3T", 0).await.expect_err("refused");
     let shown = format!("{error} {error:?} {:?} {store:?}", error.cause());
     assert!(!shown.contains("S3CR3T"), "{shown}");
@@ -241,15 +248,15 @@ async fn errors_show_no_secret() {
 /// An index finds what is due and what comes next, no matter how many records there are.
 #[tokio::test]
 async fn due_grants_are_found_by_an_index() {
-    let place = TempStore::new();
-    let store = place.store();
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
     let due = Some(UnixTime::from_secs(7));
     let record = Secret::from("text");
     store
         .save(KEY, &record, 0, RecordTimes { due, until: None })
         .await
         .expect("saved");
-    let other = place.other();
+    let other = temp_folder.other();
     for query in [
         "select key from oauth_core_grant where due < 9 order by due, key limit 5",
         "select key from oauth_core_grant where key > 'a' and version > 0 and record <> '' \
@@ -282,46 +289,53 @@ mod unix {
 
     #[tokio::test]
     async fn database_files_are_readable_only_by_the_owner() {
-        let place = TempStore::new();
-        let store = place.store();
+        let temp_folder = TempStore::new();
+        let store = temp_folder.store();
         store.lease(KEY, "one", MINUTE).await.expect("leased");
         for ending in ["", "-wal", "-shm"] {
-            assert_eq!(mode(&place.beside(ending)), 0o600, "{ending}");
+            assert_eq!(mode(&temp_folder.beside(ending)), 0o600, "{ending}");
         }
-        let folder = place.path();
+        let folder = temp_folder.path();
         assert_eq!(mode(folder.parent().expect("a folder")), 0o700);
     }
 
     #[tokio::test]
     async fn a_file_accessible_to_other_users_is_refused() {
-        let place = TempStore::new();
-        let store = place.store();
+        let temp_folder = TempStore::new();
+        let store = temp_folder.store();
         save(&store, "text", 0).await.expect("saved");
-        let folder = place.path().parent().expect("a folder").to_owned();
+        let folder = temp_folder.path().parent().expect("a folder").to_owned();
         for (path, bad, valid) in [
-            (place.path(), 0o640, 0o600),
-            (place.beside("-wal"), 0o644, 0o600),
-            (place.beside("-shm"), 0o660, 0o600),
+            (temp_folder.path(), 0o640, 0o600),
+            (temp_folder.beside("-wal"), 0o644, 0o600),
+            (temp_folder.beside("-shm"), 0o660, 0o600),
             (folder, 0o777, 0o700),
         ] {
             set_mode(&path, bad);
-            let error = place.refused();
+            let error = temp_folder.refused();
             assert_eq!(error.code(), "store.setup", "{}", path.display());
             set_mode(&path, valid);
-            assert!(place.store().load(KEY).await.expect("loaded").is_some());
+            assert!(
+                temp_folder
+                    .store()
+                    .load(KEY)
+                    .await
+                    .expect("loaded")
+                    .is_some()
+            );
         }
     }
 
     #[tokio::test]
     async fn a_symlink_to_the_folder_is_followed_and_one_to_the_file_refused() {
-        let place = TempStore::new();
-        save(&place.store(), "text", 0).await.expect("saved");
-        let linked = place.folder.path().join("linked");
-        symlink(place.path().parent().expect("a folder"), &linked).expect("linked");
+        let temp_folder = TempStore::new();
+        save(&temp_folder.store(), "text", 0).await.expect("saved");
+        let linked = temp_folder.folder.path().join("linked");
+        symlink(temp_folder.path().parent().expect("a folder"), &linked).expect("linked");
         let store = SqliteStore::new(linked.join("grants.db")).expect("a store");
         assert!(store.load(KEY).await.expect("loaded").is_some());
-        let link = place.folder.path().join("deep/link.db");
-        symlink(place.path(), &link).expect("linked");
+        let link = temp_folder.folder.path().join("deep/link.db");
+        symlink(temp_folder.path(), &link).expect("linked");
         let error = SqliteStore::new(link).expect_err("a link");
         assert_eq!(error.code(), "store.setup");
     }

@@ -232,8 +232,8 @@ async fn replacing_a_step_up_keeps_logins_of_this_worker_that_wait_for_the_store
     let revoked = server.0.revoked.lock().expect("no panic").join(" ");
     assert!(!revoked.contains("rt-second"), "{revoked}");
     tokio::time::sleep(Duration::from_secs(300)).await;
-    let others = sessions(&server, &memory);
-    assert_eq!(stored(&others).await, ["mfa", "other"]);
+    let other_sources = sessions(&server, &memory);
+    assert_eq!(stored(&other_sources).await, ["mfa", "other"]);
     assert_eq!(use_token(&grants, &mfa).await.as_deref(), Ok("of-second"));
 }
 

@@ -237,11 +237,11 @@ async fn another_worker_completes_a_logout_or_replacement_after_a_crash() {
     for is_logout in [true, false] {
         for steps in 0..40 {
             let (server, store) = (Rotating::default(), Arc::new(MemoryStore::new()));
-            let others = sessions(&server, &store);
+            let other_sources = sessions(&server, &store);
             let count = if is_logout { 2 } else { 8 };
             for number in 0..count {
                 let acr = format!("acr-{number}");
-                others
+                other_sources
                     .log_in(&ann, stepped_up(&acr, &acr))
                     .await
                     .expect("stored");

@@ -1,4 +1,4 @@
-//! The cases of the contract: how the hostile server behaves, and what the driver must return then.
+//! The cases of the driver contract: how the hostile server behaves, and what the driver must return then.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,7 +21,7 @@ const MIB: usize = 1 << 20;
 /// The size of one case's endless reply. The socket buffers may hold part of it while the driver does not
 /// read: Linux lets the two buffers of a loopback connection grow to some ten megabytes.
 const FLOOD_BYTES: usize = 50 * MIB;
-const IN_FLIGHT: usize = 16 * MIB;
+const MAX_BUFFERED_BYTES: usize = 16 * MIB;
 
 /// Runs all cases; returns the ways in which each promise was broken.
 pub(super) fn run<D>(driver: D) -> BTreeMap<&'static str, Vec<String>>
@@ -36,9 +36,9 @@ where
         trial.breaks(NO_LOG, reason);
     }
     let cases: [(&'static str, Case<D>); 7] = [
-        (SEND_ONCE, Trial::plain),
-        (NO_REDIRECT, Trial::redirects),
-        (CAP, Trial::large),
+        (SEND_ONCE, Trial::replies_come_back),
+        (NO_REDIRECT, Trial::redirects_are_not_followed),
+        (CAP, Trial::large_replies_are_dropped),
         (CAP, Trial::flood),
         (FAILURES_ARE_LOST, Trial::failures),
         (FAILURES_ARE_LOST, Trial::refused),
@@ -146,13 +146,13 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         result
     }
 
-    fn plain(&mut self) -> io::Result<()> {
+    fn replies_come_back(&mut self) -> io::Result<()> {
         for status in ["200 OK", "400 Bad Request", "503 Service Unavailable"] {
             let marks = ProbeMarks::new();
             let reply = marks.reply(status);
             let server = Hostile::start(move |visit| respond_to_all(visit, &reply))?;
             let result = self.send(&marks, server.port);
-            self.arrived_as_made(&server, &marks);
+            self.check_arrived_unchanged(&server, &marks);
             let came_back = matches!(&result, Ok(Seen::Reply(reply))
                 if status.starts_with(reply.status().as_str())
                     && reply.body() == marks.reply_body().as_bytes()
@@ -168,15 +168,15 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         Ok(())
     }
 
-    fn arrived_as_made(&mut self, server: &Hostile, marks: &ProbeMarks) {
+    fn check_arrived_unchanged(&mut self, server: &Hostile, marks: &ProbeMarks) {
         let requests = server.requests(&marks.body);
         let [request] = requests.as_slice() else {
             let breach = format!("one POST arrived {} times", requests.len());
             return self.breaks(SEND_ONCE, &breach);
         };
-        let line = format!("POST {} HTTP/1.1\r\n", marks.target());
+        let request_line = format!("POST {} HTTP/1.1\r\n", marks.target());
         let credential = format!("Bearer {}\r\n", marks.credential);
-        let is_unchanged = request.head.starts_with(&line)
+        let is_unchanged = request.head.starts_with(&request_line)
             && request.head.contains(&credential)
             && contains(&request.body, marks.form().as_bytes());
         if !is_unchanged {
@@ -184,15 +184,15 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         }
     }
 
-    fn redirects(&mut self) -> io::Result<()> {
+    fn redirects_are_not_followed(&mut self) -> io::Result<()> {
         for status in [301, 302, 303, 307, 308] {
             let marks = ProbeMarks::new();
-            let elsewhere = marks.reply("200 OK");
-            let elsewhere = Hostile::start(move |visit| respond_to_all(visit, &elsewhere))?;
+            let target_reply = marks.reply("200 OK");
+            let target_server = Hostile::start(move |visit| respond_to_all(visit, &target_reply))?;
             let reply = format!(
                 "HTTP/1.1 {status} Elsewhere\r\nlocation: http://127.0.0.1:{}/\r\n\
                  content-length: 0\r\n\r\n",
-                elsewhere.port
+                target_server.port
             );
             let server = Hostile::start(move |visit| respond_to_all(visit, &reply))?;
             let result = self.send(&marks, server.port);
@@ -202,14 +202,14 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
                     &format!("a reply {status} became {}", describe(&result)),
                 );
             }
-            if elsewhere.connections() > 0 {
+            if target_server.connections() > 0 {
                 self.breaks(NO_REDIRECT, &format!("a reply {status} was followed"));
             }
         }
         Ok(())
     }
 
-    fn large(&mut self) -> io::Result<()> {
+    fn large_replies_are_dropped(&mut self) -> io::Result<()> {
         // A reply of exactly the limit must not be lost.
         let result = self.reply_with(&reply_of_size(MIB))?;
         if !matches!(&result, Ok(Seen::Reply(reply)) if reply.body().len() == MIB) {
@@ -269,7 +269,7 @@ impl<D: FnMut(Probe) -> Result<Seen, Error>> Trial<D> {
         }
         // A pool may keep the connection open unread; then writing stalls, which is fine.
         match receiver.recv_timeout(Duration::from_secs(30)) {
-            Ok(poured) if poured > IN_FLIGHT => {
+            Ok(poured) if poured > MAX_BUFFERED_BYTES => {
                 let breach = format!("{} MiB were read of a reply of 50 MiB", poured / MIB);
                 self.breaks(CAP, &breach);
             }

@@ -58,7 +58,8 @@ impl Certificates {
         }
     }
 
-    /// Records the certificate with which tokens were requested; returns whether that of the refresh token is different.
+    /// Records the certificate with which tokens were requested; returns whether that of the refresh token is
+    /// different.
     pub(super) fn note(
         &mut self,
         request: &http::Request<Bytes>,
@@ -74,10 +75,10 @@ impl Certificates {
         };
         let previous =
             refresh_token(request).and_then(|token| self.by_refresh_token.get(&token).copied());
-        let all = [Some(new.access_token), new.refresh_token];
-        let all = all.into_iter().flatten();
+        let new_tokens = [Some(new.access_token), new.refresh_token];
+        let new_tokens = new_tokens.into_iter().flatten();
         self.by_refresh_token
-            .extend(all.map(|token| (token, number)));
+            .extend(new_tokens.map(|token| (token, number)));
         previous.is_some_and(|old| old != number)
     }
 
@@ -145,7 +146,8 @@ impl Simulation {
         );
     }
 
-    /// [`Flaw::CertificateSwapped`](super::Flaw): the worker's HTTP client presents the new certificate without a restart.
+    /// [`Flaw::CertificateSwapped`](super::Flaw): the worker's HTTP client presents the new certificate without a
+    /// restart.
     pub(super) fn is_certificate_swapped(&mut self, worker: usize) -> bool {
         let is_swapped = self.setup.flaw == Some(Flaw::CertificateSwapped);
         if is_swapped {

@@ -134,8 +134,8 @@ impl Simulation {
             self.note_client_key(request, &tokens.access_token);
         }
         if let Some((proof, new)) = Proof::of(request).zip(tokens) {
-            let all = [Some(new.access_token), new.refresh_token];
-            for token in all.into_iter().flatten() {
+            let new_tokens = [Some(new.access_token), new.refresh_token];
+            for token in new_tokens.into_iter().flatten() {
                 self.keys.bound.insert(token, proof.jkt.clone());
             }
         }
@@ -259,8 +259,8 @@ impl Simulation {
 
 pub(super) fn refresh_token(request: &http::Request<Bytes>) -> Option<String> {
     let form: Vec<(String, String)> = serde_urlencoded::from_bytes(request.body()).ok()?;
-    let named = form.into_iter().find(|(name, _)| name == "refresh_token");
-    named.map(|(_, token)| token)
+    let refresh_token = form.into_iter().find(|(name, _)| name == "refresh_token");
+    refresh_token.map(|(_, token)| token)
 }
 
 #[cfg(test)]

@@ -238,16 +238,16 @@ impl Setup {
         self
     }
 
-    /// Has the client authenticate with keys that are replaced: the server accepts the old one for this long beside the new,
-    /// at least two minutes.
+    /// Has the client authenticate with keys that are replaced: the server accepts the old one for this long beside the
+    /// new, at least two minutes.
     #[must_use]
     pub fn with_client_keys(mut self, overlap: Duration) -> Self {
         self.client_keys = Some(overlap.max(MIN_KEY_OVERLAP));
         self
     }
 
-    /// Binds access tokens to the certificate of the connections, each of which is replaced within this time, at least two
-    /// minutes. The server does not bind them to a DPoP key.
+    /// Binds access tokens to the certificate of the connections, each of which is replaced within this time, at least
+    /// two minutes. The server does not bind them to a DPoP key.
     #[must_use]
     pub fn with_certificates(mut self, overlap: Duration) -> Self {
         self.certificates = Some(overlap.max(MIN_KEY_OVERLAP));
@@ -267,39 +267,39 @@ impl Odds {
     /// Each kind of fault is absent, rare or frequent, independently of the others: mistakes that a
     /// frequent fault hides appear in a history without it.
     fn random(rng: &mut Rng) -> Self {
-        let mut some = |rare: u32, frequent: u32| match rng.index(4) {
+        let mut zero_to_frequent = |rare: u32, frequent: u32| match rng.index(4) {
             0 | 1 => 0,
             2 => rare,
             _ => frequent,
         };
         Self {
-            crash: some(10, 100),
-            pause: some(10, 100),
-            abandon: some(10, 100),
-            cancel: some(1000, 5000),
-            unsent: some(200, 2000),
-            lost_request: some(200, 1500),
-            lost_reply: some(200, 1500),
-            late_request: some(200, 1500),
-            twice: some(100, 500),
-            busy: some(200, 2000),
-            gateway: some(200, 1000),
-            refusal: some(200, 2000),
-            store_fails: some(100, 1500),
-            store_mute: some(100, 1500),
-            store_late: some(100, 1500),
-            outage: some(500, 2000),
-            store_outage: some(500, 2000),
-            ended: some(20, 200),
-            withdrawn: some(100, 300),
-            login: some(200, 1000),
-            skew: u64::from(some(1, 3)),
-            login_beside: some(20, 200),
-            logout: some(100, 500),
-            clock_step: some(300, 2000),
-            evicted: some(100, 500),
-            rolled_back: some(100, 500),
-            own_copy: some(1000, 5000),
+            crash: zero_to_frequent(10, 100),
+            pause: zero_to_frequent(10, 100),
+            abandon: zero_to_frequent(10, 100),
+            cancel: zero_to_frequent(1000, 5000),
+            unsent: zero_to_frequent(200, 2000),
+            lost_request: zero_to_frequent(200, 1500),
+            lost_reply: zero_to_frequent(200, 1500),
+            late_request: zero_to_frequent(200, 1500),
+            twice: zero_to_frequent(100, 500),
+            busy: zero_to_frequent(200, 2000),
+            gateway: zero_to_frequent(200, 1000),
+            refusal: zero_to_frequent(200, 2000),
+            store_fails: zero_to_frequent(100, 1500),
+            store_mute: zero_to_frequent(100, 1500),
+            store_late: zero_to_frequent(100, 1500),
+            outage: zero_to_frequent(500, 2000),
+            store_outage: zero_to_frequent(500, 2000),
+            ended: zero_to_frequent(20, 200),
+            withdrawn: zero_to_frequent(100, 300),
+            login: zero_to_frequent(200, 1000),
+            skew: u64::from(zero_to_frequent(1, 3)),
+            login_beside: zero_to_frequent(20, 200),
+            logout: zero_to_frequent(100, 500),
+            clock_step: zero_to_frequent(300, 2000),
+            evicted: zero_to_frequent(100, 500),
+            rolled_back: zero_to_frequent(100, 500),
+            own_copy: zero_to_frequent(1000, 5000),
         }
     }
 }

@@ -260,7 +260,7 @@ impl Authority {
             let subject = grant.subject.as_deref();
             self.person.add_claims(subject, &grant.scope, &mut claims);
             self.person.describe(&mut claims);
-            reply["id_token"] = id_token::made(self, claims).into();
+            reply["id_token"] = id_token::sign_with_deviations(self, claims).into();
         }
         if !grant.details.is_null() {
             reply["authorization_details"] = grant.details.clone();

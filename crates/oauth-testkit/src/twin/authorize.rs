@@ -65,7 +65,7 @@ pub(super) fn authorize(
                 _ => None,
             };
             let id_token = id_token.and_then(|token| match flaw {
-                Some(flaw) => flaw.of(&token),
+                Some(flaw) => flaw.flawed_token(&token),
                 None => Some(token),
             });
             let mut callback = vec![("code", code)];
@@ -157,8 +157,8 @@ pub(super) fn approve_device(
     wire::page(200, if denied { "Denied." } else { "Approved." })
 }
 
-/// `GET` or `POST {end_session_endpoint}`: the user is signed out, and sent back to any page at the origin of a registered
-/// redirect URI (OpenID Connect RP-Initiated Logout sections 2 and 3).
+/// `GET` or `POST {end_session_endpoint}`: the user is signed out, and sent back to any page at the origin of a
+/// registered redirect URI (OpenID Connect RP-Initiated Logout sections 2 and 3).
 pub(super) fn end_session(authority: &mut Authority, request: &ReceivedRequest) -> Reply {
     let parameter = |name| request.query(name).or_else(|| request.form(name));
     let Some(home) = parameter(personality::logout_parameter(authority)) else {
@@ -208,7 +208,7 @@ fn signed(
     }
     let jwt = id_token::signed(&claims, &authority.key_id, authority.rules.alg);
     let jwt = jwt.and_then(|jwt| match flaw {
-        Some(flaw) => flaw.of(&jwt),
+        Some(flaw) => flaw.flawed_token(&jwt),
         None => Some(jwt),
     });
     let jwt = jwt.and_then(|jwt| response_encryption::sealed(authority, jwt));
@@ -278,7 +278,7 @@ fn approve(
         let mut claims = id_token::claims(&authority.rules.issuer, at, &grant);
         claims["c_hash"] = id_token::half_hash(&code).into();
         claims["s_hash"] = id_token::half_hash(request.query("state").unwrap_or_default()).into();
-        id_token::made(authority, claims)
+        id_token::sign_with_deviations(authority, claims)
     });
     let redirect_uri = request.query("redirect_uri").map(str::to_owned);
     let expires = plus(at, CODE_LIFETIME);

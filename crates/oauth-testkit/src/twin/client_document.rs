@@ -40,12 +40,12 @@ impl Twin {
         }
         let (head, body) = request.clone().into_parts();
         let request = ReceivedRequest::read(http::Request::from_parts(head, body));
-        let place = self.route_of(&request.path);
+        let route = self.route_of(&request.path);
         let id = request
             .query("client_id")
             .or_else(|| request.form("client_id"))?;
         let is_url = id.starts_with("https://") || id.starts_with("http://");
-        let is_wanted = match place {
+        let is_wanted = match route {
             Route::Authorize | Route::Pushed | Route::DeviceAuthorization => true,
             Route::Token => !self.authority.registrations.knows(id),
             _ => false,
@@ -53,8 +53,8 @@ impl Twin {
         (is_url && is_wanted).then(|| id.to_owned())
     }
 
-    /// Registers the client from the document fetched from `url` (its client id). A valid document replaces the previous
-    /// registration; an invalid one removes it.
+    /// Registers the client from the document fetched from `url` (its client id). A valid document replaces the
+    /// previous registration; an invalid one removes it.
     ///
     /// # Errors
     /// What is wrong with the document.

@@ -130,10 +130,10 @@ pub enum Fault {
     ChallengeCase,
     /// The request is carried out; the resource metadata has a different `resource`. Applies to the next such response.
     OtherResource,
-    /// The request is carried out; the resource metadata lists no authorization server. Applies to the next such response.
+    /// The request is carried out; the resource metadata lists no authorization server. Applies to the next one.
     NoAuthorizationServer,
-    /// The request is carried out; its challenge has a different `resource_metadata`. Applies to the next challenge with
-    /// that parameter.
+    /// The request is carried out; its challenge has a different `resource_metadata`. Applies to the next challenge
+    /// with that parameter.
     OtherResourceMetadata {
         /// The URL; at a private address by default.
         #[serde(default = "defaults::cloud_metadata")]
@@ -277,7 +277,7 @@ impl Fault {
     }
 
     /// The reply instead of processing the request, for faults that prevent it.
-    pub(super) fn instead(&self) -> Option<Reply> {
+    pub(super) fn replacement_reply(&self) -> Option<Reply> {
         Some(match self {
             Self::Status {
                 status,
@@ -316,13 +316,13 @@ impl Fault {
     }
 
     /// Whether the fault applies to this reply: some need JSON to corrupt.
-    pub(super) fn fits(&self, reply: &Reply) -> bool {
+    pub(super) fn applies_to(&self, reply: &Reply) -> bool {
         match self {
             Self::TruncatedJson | Self::DuplicateMember | Self::WrongContentType => {
                 reply.body().starts_with(b"{\"")
             }
             Self::WithoutMember { member } => without(reply, member).is_some(),
-            Self::IdToken { flaw } => flaw.spoil(reply.body()).is_some(),
+            Self::IdToken { flaw } => flaw.apply_to(reply.body()).is_some(),
             Self::WrongIssuerInMetadata => changed(reply, "issuer", other_case).is_some(),
             Self::TokenTypeCase | Self::BearerTokenType => {
                 changed(reply, "token_type", other_case).is_some()
@@ -341,7 +341,7 @@ impl Fault {
     }
 
     /// Applies the fault to a reply of the server.
-    pub(super) fn spoil(&self, reply: &mut Reply) {
+    pub(super) fn apply_to(&self, reply: &mut Reply) {
         match self {
             Self::LostReply => {
                 reply.extensions_mut().insert(Delivery {
@@ -366,7 +366,7 @@ impl Fault {
                 }
             }
             Self::IdToken { flaw } => {
-                if let Some(spoiled) = flaw.spoil(reply.body()) {
+                if let Some(spoiled) = flaw.apply_to(reply.body()) {
                     *reply.body_mut() = spoiled.into();
                 }
             }

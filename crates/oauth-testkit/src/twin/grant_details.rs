@@ -59,9 +59,9 @@ pub(super) fn resources(
 
 /// The values of all `resource` parameters.
 pub(super) fn targets(pairs: &[(String, String)]) -> Result<Vec<String>, Refusal> {
-    let named = pairs.iter();
-    let named = named.filter(|(name, _)| name == "resource");
-    let resources: Vec<String> = named.map(|(_, value)| value.clone()).collect();
+    let resources = pairs.iter();
+    let resources = resources.filter(|(name, _)| name == "resource");
+    let resources: Vec<String> = resources.map(|(_, value)| value.clone()).collect();
     // "an absolute URI, as specified by Section 4.3 of [RFC3986]", which has no fragment.
     let is_target = |one: &String| {
         let scheme = one.split_once(':').map_or("", |(scheme, _)| scheme);

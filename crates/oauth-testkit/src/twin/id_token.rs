@@ -61,7 +61,7 @@ fn published(alg: Alg) -> Alg {
 }
 
 /// The public keys of RFC 7517 appendix A.1, which are not used for signing.
-pub(super) fn others() -> Vec<Value> {
+pub(super) fn unused_public_keys() -> Vec<Value> {
     vec![
         json!({
             "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256",
@@ -91,7 +91,7 @@ pub(super) fn keys(authority: &Authority) -> Value {
     }
     if authority.rules.fapi.is_some() {
         // A `kid` may be ambiguous: these have that of the signing key.
-        let decoys = others().into_iter().map(|mut jwk| {
+        let decoys = unused_public_keys().into_iter().map(|mut jwk| {
             jwk["kid"] = authority.key_id.as_str().into();
             jwk
         });
@@ -135,7 +135,7 @@ pub(super) fn signed(claims: &Value, key_id: &str, alg: Alg) -> Option<String> {
 }
 
 /// An ID token with these claims and this server's deviations.
-pub(super) fn made(authority: &Authority, mut claims: Value) -> Option<String> {
+pub(super) fn sign_with_deviations(authority: &Authority, mut claims: Value) -> Option<String> {
     personality::change_claims(authority, &mut claims);
     let rules = &authority.rules;
     if rules.alg != Alg::Hs256 {
@@ -197,8 +197,8 @@ impl Twin {
         rules.paths.keys = path.to_owned();
     }
 
-    /// Signs ID tokens with this algorithm from now on, even if the metadata lists others: `RS256`, `PS256`, `ES256`, or
-    /// `HS256` with the client's secret.
+    /// Signs ID tokens with this algorithm from now on, even if the metadata lists others: `RS256`, `PS256`, `ES256`,
+    /// or `HS256` with the client's secret.
     pub fn sign_id_tokens_by(&mut self, alg: Alg) {
         self.authority.rules.alg = alg;
     }
@@ -344,7 +344,7 @@ impl IdTokenFlaw {
     ];
 
     /// The token with this flaw; `None` for [`Missing`](Self::Missing), or if it cannot be made.
-    pub(super) fn of(self, token: &str) -> Option<String> {
+    pub(super) fn flawed_token(self, token: &str) -> Option<String> {
         let mut parts = token.split('.').map(|part| {
             let bytes = URL_SAFE_NO_PAD.decode(part).unwrap_or_default();
             serde_json::from_slice::<Value>(&bytes).unwrap_or_default()
@@ -411,10 +411,10 @@ impl IdTokenFlaw {
     }
 
     /// Puts the flaw into a token response; `None` if it has no ID token.
-    pub(super) fn spoil(self, body: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn apply_to(self, body: &[u8]) -> Option<Vec<u8>> {
         let mut reply: Value = serde_json::from_slice(body).ok()?;
         let token = reply.get("id_token")?.as_str()?.to_owned();
-        match self.of(&token) {
+        match self.flawed_token(&token) {
             Some(flawed) => reply["id_token"] = flawed.into(),
             None => {
                 reply.as_object_mut()?.remove("id_token");

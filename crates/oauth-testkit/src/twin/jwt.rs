@@ -54,8 +54,8 @@ impl Jwt {
 
     /// Verifies its signature with this key, by one of these algorithms.
     pub(super) fn is_by(&self, key: &PublicJwk, algs: &[Alg]) -> Result<(), &'static str> {
-        let named = self.header["alg"].as_str();
-        let Some(alg) = algs.iter().find(|alg| Some(alg.as_str()) == named) else {
+        let alg_name = self.header["alg"].as_str();
+        let Some(alg) = algs.iter().find(|alg| Some(alg.as_str()) == alg_name) else {
             return Err("the JWT's algorithm is not accepted");
         };
         let job = VerificationJob::Signature {

@@ -59,7 +59,7 @@ impl LogoutTokenFlaw {
         Self::MissingExpiry,
     ];
 
-    fn spoil(self, claims: &mut Value) {
+    fn apply_to(self, claims: &mut Value) {
         let longer = |value: &Value| format!("{}1", value.as_str().unwrap_or_default()).into();
         let Some(members) = claims.as_object_mut() else {
             return;
@@ -113,7 +113,7 @@ impl Twin {
             }
         }
         if let Some(flaw) = flaw {
-            flaw.spoil(&mut claims);
+            flaw.apply_to(&mut claims);
         }
         match flaw {
             Some(LogoutTokenFlaw::Unsigned) => unsigned(&claims, &authority.key_id),

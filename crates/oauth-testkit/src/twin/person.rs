@@ -68,13 +68,13 @@ impl Person {
     /// The subject who approves a request with this hint.
     pub(super) fn subject(&self, login_hint: Option<&str>) -> String {
         let approving = self.approving.as_deref().unwrap_or(SUBJECT);
-        let named = login_hint.and_then(|hint| {
+        let hinted = login_hint.and_then(|hint| {
             let matches_hint = |(subject, claims): &(&String, &Map<String, Value>)| {
                 *subject == hint || claims.get("email").is_some_and(|email| email == hint)
             };
             self.accounts.iter().find(matches_hint)
         });
-        named.map_or(approving, |(subject, _)| subject).to_owned()
+        hinted.map_or(approving, |(subject, _)| subject).to_owned()
     }
 
     /// Adds the claims about a subject that this scope grants access to.

@@ -85,8 +85,8 @@ impl Rules {
 
     /// Whether ID tokens are issued with codes (a hybrid flow).
     pub(super) fn is_hybrid(&self) -> bool {
-        let named = self.metadata.1["response_types_supported"].as_array();
-        named.is_some_and(|named| named.iter().any(|kind| kind == "code id_token"))
+        let response_types = self.metadata.1["response_types_supported"].as_array();
+        response_types.is_some_and(|named| named.iter().any(|kind| kind == "code id_token"))
     }
 }
 

@@ -53,15 +53,15 @@ pub(crate) async fn api(context: &RequestContext, name: &str) -> Result<VisitEnd
 }
 
 /// Ends the session because the application asks for it.
-pub(crate) async fn end(context: &RequestContext, session: &Session) -> VisitEnd {
-    crate::session_store::end(context, session).await;
+pub(crate) async fn end_for_application(context: &RequestContext, session: &Session) -> VisitEnd {
+    crate::session_store::end_session(context, session).await;
     VisitEnd::Pass(None)
 }
 
 /// Ends a session whose grant has ended (RFC 10017 section 6.1.2.2).
 pub(crate) async fn grant_ended(context: &RequestContext) -> Result<VisitEnd, Error> {
     if let CurrentSession::Session(session) = current_session::session(context).await? {
-        crate::session_store::end(context, &session).await;
+        crate::session_store::end_session(context, &session).await;
     }
     let page = context.site.route(context.base_url()?, &context.request);
     if page != Route::Application || !context.request.is_navigation() {

@@ -48,7 +48,7 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
         Err(reasons) => return answer_unknown_callback(context, &reasons).await,
     };
     // The flow is consumed, regardless of the result.
-    let clear_flow = login_flow::end(context, &name)?;
+    let clear_flow = login_flow::clear_flow_cookie(context, &name)?;
     let login = match client.redeem(pending, &response) {
         Ok(redeemed) => {
             let output = context
@@ -66,15 +66,22 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
         Ok(login) => complete_login(context, (&provider, &client), &flow, login).await,
         Err(error) => Err(error.into()),
     };
-    let Refusal {
-        error,
-        reason,
-        tokens,
-    } = match reply {
-        Ok(reply) => return Ok(reply.with_cookies([clear_flow])),
-        Err(refusal) if super::is_host_misuse(&refusal.error) => return Err(refusal.error),
-        Err(refusal) => refusal,
-    };
+    match reply {
+        Ok(reply) => Ok(reply.with_cookies([clear_flow])),
+        Err(refusal) if super::is_host_misuse(&refusal.error) => Err(refusal.error),
+        Err(refusal) => refuse(context, &client, &flow, clear_flow, refusal).await,
+    }
+}
+
+/// The response to a callback whose sign-in is refused. Its tokens are revoked.
+async fn refuse(
+    context: &RequestContext,
+    client: &Client,
+    flow: &LoginFlow,
+    clear_flow: String,
+    refusal: Refusal,
+) -> Result<Reply, Error> {
+    let error = refusal.error;
     let reply = match flow.kind {
         // A silent check: the user did not start it, so no error is shown.
         Kind::Check => {
@@ -90,20 +97,19 @@ pub(crate) async fn callback(context: &RequestContext) -> Result<Reply, Error> {
         }
         Kind::Login => {
             let reply = super::error_page(context, &error, Some(&flow.return_to));
-            match reason {
+            match refusal.reason {
                 Some(reason) => reply.with_detail(&reason, context.reader()),
                 None => reply,
             }
         }
     };
-    let reply = if super::is_user_changed(&error) {
-        end_existing_session(context, &flow, reply.with_cookies([clear_flow])).await?
-    } else {
-        reply.with_cookies([clear_flow])
-    };
+    let mut reply = reply.with_cookies([clear_flow]);
+    if super::is_user_changed(&error) {
+        reply = end_existing_session(context, flow, reply).await?;
+    }
     // Last, as at a logout: the request may fail.
-    if let Some(tokens) = tokens {
-        session_store::revoke_tokens(context, &client, &tokens).await;
+    if let Some(tokens) = refusal.tokens {
+        session_store::revoke_tokens(context, client, &tokens).await;
     }
     Ok(reply)
 }
@@ -198,7 +204,7 @@ async fn end_existing_session(
         cookies = jar.clear_session(context.same_site());
     }
     if let Some(session) = existing_session(context, flow).await {
-        session_store::end(context, &session).await;
+        session_store::end_session(context, &session).await;
         reply.signed_out = Some(Box::new(session.identity));
     }
     Ok(reply.with_cookies(cookies))
@@ -335,7 +341,7 @@ async fn begin_session(
     }
     let mut signed_out = None;
     if let Some(earlier_session) = earlier_session {
-        session_store::end(context, &earlier_session).await;
+        session_store::end_session(context, &earlier_session).await;
         if !earlier_session.identity.is_same_person(&new_user) {
             signed_out = Some(Box::new(earlier_session.identity));
         }

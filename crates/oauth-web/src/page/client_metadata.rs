@@ -14,6 +14,8 @@ use crate::site_state::SiteState;
 /// How long servers may cache the document: a mistake in it is corrected after five minutes.
 const CACHING: &str = "public, max-age=300";
 
+/// Checks the client ID metadata document that the site serves, if it serves one.
+///
 /// # Errors
 /// `web.setup` for a document that the site cannot serve, or that lacks the callback of a provider that knows the site
 /// by it.

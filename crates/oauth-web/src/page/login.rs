@@ -65,7 +65,7 @@ pub(crate) async fn login(context: &RequestContext) -> Result<Reply, Error> {
         let form = html::chooser(&context.config().providers, &page, &kept_parameters);
         return Ok(Reply::page(StatusCode::OK, "Sign in", &form));
     };
-    let need = need(context);
+    let need = requested_step_up(context);
     // A step-up that a script requests is about its own session; with a prompt, the user may choose another account.
     let session = match (&need, &prompt) {
         (Some(_), None) => current_session::session(context).await?,
@@ -160,7 +160,7 @@ async fn determined_provider(
 
 /// The step-up in the query, from a problem response to a script. Requesting more is harmless, and does not lower a
 /// requirement.
-fn need(context: &RequestContext) -> Option<PageRequirements> {
+fn requested_step_up(context: &RequestContext) -> Option<PageRequirements> {
     let acr = context.request.parameter("acr_values");
     let acr = acr.filter(|acr| acr.len() <= MAX_HINT).unwrap_or_default();
     let max_age = context.request.parameter("max_age");

@@ -18,7 +18,7 @@ use crate::html;
 use crate::reply::Reply;
 use crate::request::Initiator;
 use crate::request_context::RequestContext;
-use crate::session::Identity;
+use crate::session::{Identity, Session};
 use crate::session_store;
 
 /// The cookie of a logout that continues at the provider.
@@ -55,37 +55,16 @@ async fn log_out(
         && request.is_navigation();
     if request.method == Method::GET && !is_clicked {
         // A link from another site must not sign a user out, nor an image embedded in a page of this site.
-        let page = context.page_path("logout", &[("return_to", &return_to)])?;
-        let button = html::button(&page, "Sign out");
-        let mut confirmation = Reply::page(StatusCode::OK, "Sign out?", &button);
-        // Without a referrer the form would have `Origin: null` (Fetch section 3.2), and frameworks that check origins
-        // themselves, such as SvelteKit, would refuse it before the site sees it.
-        confirmation.set_header(REFERRER_POLICY, "same-origin");
-        return Ok(confirmation);
+        return confirmation(context, &return_to);
     }
     // Regardless of what happens in the store or at the provider, this browser no longer has a session.
     let ended = context.end_session()?;
-    let session = match current_session::session(context).await {
-        Ok(CurrentSession::Session(session)) => Some(session),
-        Ok(CurrentSession::Absent(_)) => {
-            if context.config().keep == SessionStorage::Store
-                && let Err(error) = session_store::forget_leftover_grant(context).await
-            {
-                context.io.note_error(&error);
-            }
-            None
-        }
-        Err(error) if super::is_host_misuse(&error) => return Err(error),
-        Err(error) => {
-            context.io.note_error(&error);
-            None
-        }
-    };
+    let session = session_to_end(context).await?;
     let mut id_token = None;
     let provider = match &session {
         Some(session) => {
             *signed_out = Some(session.identity.clone());
-            id_token = session_store::end(context, session).await;
+            id_token = session_store::end_session(context, session).await;
             context.provider(&session.identity.provider).await.map(Some)
         }
         None => context.default_provider(None).await,
@@ -113,6 +92,37 @@ async fn log_out(
         }
     };
     Ok(destination.reply(ended).with_cookies([cookie]))
+}
+
+/// The page that asks the user to confirm the logout.
+fn confirmation(context: &RequestContext, return_to: &str) -> Result<Reply, Error> {
+    let page = context.page_path("logout", &[("return_to", return_to)])?;
+    let button = html::button(&page, "Sign out");
+    let mut confirmation = Reply::page(StatusCode::OK, "Sign out?", &button);
+    // Without a referrer the form would have `Origin: null` (Fetch standard section 3.2), and frameworks that check
+    // origins themselves, such as SvelteKit, would refuse it before the site sees it.
+    confirmation.set_header(REFERRER_POLICY, "same-origin");
+    Ok(confirmation)
+}
+
+/// The session to end, if there is one. Errors of the store are logged: the browser is logged out all the same.
+async fn session_to_end(context: &RequestContext) -> Result<Option<Box<Session>>, Error> {
+    match current_session::session(context).await {
+        Ok(CurrentSession::Session(session)) => Ok(Some(session)),
+        Ok(CurrentSession::Absent(_)) => {
+            if context.config().keep == SessionStorage::Store
+                && let Err(error) = session_store::forget_leftover_grant(context).await
+            {
+                context.io.note_error(&error);
+            }
+            Ok(None)
+        }
+        Err(error) if super::is_host_misuse(&error) => Err(error),
+        Err(error) => {
+            context.io.note_error(&error);
+            Ok(None)
+        }
+    }
 }
 
 /// How the browser is sent to the provider.

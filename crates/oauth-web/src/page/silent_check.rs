@@ -31,7 +31,7 @@ pub(crate) async fn check(context: &RequestContext) -> Result<Reply, Error> {
         CurrentSession::Absent(_) => None,
     };
     let provider = match (request.query("provider"), &session) {
-        // Nobody is signed in at another provider instead without noticing.
+        // A user must not be signed in at another provider without noticing.
         (Some(id), Some(session)) if id != session.identity.provider => {
             return Ok(RequestContext::see_other(&return_to, []));
         }

@@ -20,7 +20,7 @@ pub struct ProviderSettings {
     pub id: String,
     /// [`Provider::title`]
     pub title: Option<String>,
-    /// [`Provider::scope`]: names with spaces between. Unless set `openid profile email`, or none with an identity endpoint.
+    /// [`Provider::scope`]: names separated by spaces. By default `openid profile email`, or none with an identity endpoint.
     pub scope: Option<String>,
     /// [`Provider::identity`]
     pub identity: Option<IdentitySettings>,

@@ -16,7 +16,7 @@ fn read(settings: &Value, storage: Storage) -> Result<Config, SettingError> {
     )
 }
 
-fn refused(settings: &Value) -> String {
+fn refusal(settings: &Value) -> String {
     match read(settings, Storage::Cookie) {
         Ok(_) => "accepted".to_owned(),
         Err(SettingError::Type { name, expected }) => SettingError::type_text(&name, &expected),
@@ -109,7 +109,7 @@ fn a_setting_of_the_wrong_type_is_named_without_its_value() {
     let at = |name: &str, value: Value| {
         let mut settings = json!({ "base_url": "https://shop.example" });
         settings[name] = value;
-        refused(&settings)
+        refusal(&settings)
     };
     for setting in SITE_SETTINGS {
         let expected = SettingError::type_text(setting.name, &setting.shape.expected());
@@ -130,7 +130,7 @@ fn a_setting_of_the_wrong_type_is_named_without_its_value() {
     assert_eq!(at("flows", json!(1.5)), "flows: expected an integer");
     assert_eq!(
         at("redirect", json!("/me")),
-        "redirect: expected a setting that there is"
+        "redirect: expected the name of a setting"
     );
     assert_eq!(
         at("base_url", json!("http://shop.example")),
@@ -144,11 +144,11 @@ fn a_setting_of_the_wrong_type_is_named_without_its_value() {
         ),
         "api: expected APIs by their names"
     );
-    assert_eq!(refused(&json!([])), "settings: expected a JSON object");
+    assert_eq!(refusal(&json!([])), "settings: expected a JSON object");
 }
 
 #[test]
-fn the_default_scope_depends_on_the_kind_of_provider() {
+fn a_provider_with_an_identity_endpoint_has_no_default_scope() {
     let made = |settings: &Value| {
         let settings: ProviderSettings =
             serde_json::from_value(settings.clone()).expect("settings");
@@ -159,10 +159,11 @@ fn the_default_scope_depends_on_the_kind_of_provider() {
     assert_eq!(plain.title, "login");
     let endpoint =
         json!({ "url": "https://api.example/me", "subject": "id", "claims": [["name", "login"]] });
-    let without = made(&json!({ "id": "hub", "identity": endpoint, "responseMode": "form_post" }));
-    let without = without.expect("a provider");
-    assert!(without.scope.is_empty() && without.identity.is_some());
-    assert_eq!(without.response_mode, crate::ResponseMode::FormPost);
+    let with_endpoint =
+        made(&json!({ "id": "hub", "identity": endpoint, "responseMode": "form_post" }));
+    let with_endpoint = with_endpoint.expect("a provider");
+    assert!(with_endpoint.scope.is_empty() && with_endpoint.identity.is_some());
+    assert_eq!(with_endpoint.response_mode, crate::ResponseMode::FormPost);
 }
 
 #[test]
@@ -253,9 +254,9 @@ fn userinfo_and_logout_token_age_can_be_configured() {
         match made(&json!({ "id": "login", name: value })) {
             Err(SettingError::Type {
                 name,
-                expected: said,
+                expected: actual,
             }) => {
-                assert_eq!((name.as_str(), said.as_str()), expected);
+                assert_eq!((name.as_str(), actual.as_str()), expected);
             }
             other => panic!("{other:?}"),
         }

@@ -70,7 +70,7 @@ fn the_application_can_end_a_session_everywhere() {
 }
 
 #[test]
-fn an_ended_grant_redirects_to_sign_in_and_a_script_receives_an_error() {
+fn an_ended_grant_redirects_pages_to_sign_in_and_gives_scripts_an_error() {
     for mut world in [World::new(), World::in_store()] {
         let mut ann = Browser::new();
         ann.open(&mut world, "/orders?page=2").session();

@@ -63,7 +63,7 @@ fn a_session_expires_at_the_end_of_its_lifetime() {
     assert!(location(&reply).starts_with(TWIN));
     assert_eq!(
         world.notes_of("web.signed_out"),
-        ["the session: it is over"]
+        ["the session: it has ended"]
     );
 }
 

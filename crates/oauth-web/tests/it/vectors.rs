@@ -103,9 +103,9 @@ fn describe_reply(reply: &Reply, name: &str, then: &Value) -> Value {
         description["shows"] = shows.into();
     }
     if let Some(fields) = then["fields"].as_object() {
-        let of = |name: &String| reply.headers.get(name)?.to_str().ok();
+        let header_value = |name: &String| reply.headers.get(name)?.to_str().ok();
         let fields = fields.keys().map(|name| {
-            let value = of(name).map(|value| value.replace(TWIN, "provider"));
+            let value = header_value(name).map(|value| value.replace(TWIN, "provider"));
             (name.clone(), Value::from(value))
         });
         description["fields"] = Value::Object(fields.collect());
@@ -141,13 +141,13 @@ fn world(sign_in: &Value) -> World {
         let one = config.providers[0].clone();
         let providers = sign_in["providers"].as_array().cloned().unwrap_or_default();
         let providers = providers.into_iter().map(|given| {
-            let of = |name: &str| given[name].as_str().map(str::to_owned);
+            let text_setting = |name: &str| given[name].as_str().map(str::to_owned);
             let given = ProviderSettings {
-                id: of("id").unwrap(),
-                scope: of("scope").or_else(|| Some(one.scope.as_str().to_owned())),
-                response_mode: of("response_mode"),
-                tenant: of("tenant"),
-                userinfo: of("userinfo"),
+                id: text_setting("id").unwrap(),
+                scope: text_setting("scope").or_else(|| Some(one.scope.as_str().to_owned())),
+                response_mode: text_setting("response_mode"),
+                tenant: text_setting("tenant"),
+                userinfo: text_setting("userinfo"),
                 logout_max_age_without_expiry: given["logout_max_age_without_expiry"].as_f64(),
                 ..ProviderSettings::default()
             };
@@ -208,8 +208,8 @@ impl Play<'_> {
 
     /// Whether a step happens outside the site's pages.
     fn beside(&mut self, step: &Value) -> bool {
-        let of = |name: &str| step[name].as_str();
-        if let Some(place) = of("provider") {
+        let text_member = |name: &str| step[name].as_str();
+        if let Some(place) = text_member("provider") {
             let posts = self.last.contains("response_mode=form_post");
             let target = if posts {
                 let fields = posted(&mut self.world, &self.last);
@@ -222,10 +222,10 @@ impl Play<'_> {
                 Browser::provider(&mut self.world, &self.last)
             };
             self.keep(place, &target);
-        } else if let Some(other) = of("copy") {
+        } else if let Some(other) = text_member("copy") {
             let copy = self.browsers["ann"].clone();
             self.browsers.insert(other.to_owned(), copy);
-        } else if let Some(claim) = of("claim") {
+        } else if let Some(claim) = text_member("claim") {
             let value = match (step["length"].as_u64(), step["value"].as_str()) {
                 (Some(length), Some(text)) => text.repeat(usize::try_from(length).unwrap()).into(),
                 _ => step["value"].clone(),
@@ -233,16 +233,16 @@ impl Play<'_> {
             self.world.provider.twin().set_claim(claim, value);
         } else if step["deny"] == true {
             self.world.provider.twin().deny_next();
-        } else if let Some(place) = of("logout_token") {
+        } else if let Some(place) = text_member("logout_token") {
             let now = self.world.provider.now();
             let flaw = serde_json::from_value(step["flaw"].clone()).unwrap();
             let token = self.world.provider.twin().logout_token(now, flaw).unwrap();
             self.keep(place, &token);
-        } else if let Some(dropped) = of("drop") {
+        } else if let Some(dropped) = text_member("drop") {
             self.browser(step)
                 .cookies
                 .retain(|cookie| cookie.name != dropped);
-        } else if let Some(from) = of("rename") {
+        } else if let Some(from) = text_member("rename") {
             let mut cookies = self.browser(step).cookies.iter_mut();
             let cookie = cookies.find(|cookie| {
                 if from.ends_with('-') {
@@ -252,8 +252,12 @@ impl Play<'_> {
                 }
             });
             let cookie = cookie.expect("the cookie to rename");
-            of("to").unwrap().clone_into(&mut cookie.name);
-            cookie.value = format!("{}{}", of("before").unwrap_or_default(), cookie.value);
+            text_member("to").unwrap().clone_into(&mut cookie.name);
+            cookie.value = format!(
+                "{}{}",
+                text_member("before").unwrap_or_default(),
+                cookie.value
+            );
         } else if let Some(jar) = step["jar"].as_array() {
             let name = self.name.clone();
             let cookies = self.browser(step).cookies.iter();

@@ -106,7 +106,7 @@ class SiteSettings:
         self._assemble(settings_json(given, SHAPES), providers, key, old_keys, store, network)
 
 
-# How each crosses; the others do as they are.
+# The conversions of values for the native half; other values are passed unchanged.
 SHAPES: Mapping[str, str] = {
     "base_url": "urls",
     "lifetime": "span",

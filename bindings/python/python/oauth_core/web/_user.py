@@ -45,7 +45,7 @@ class User(Person):
         Once the grant has ended (advice ``reauthorize``), so has the session: the next request has no signed-in user.
         """
         try:
-            return self._keeper().token(timeout=timeout)
+            return self._token_source().token(timeout=timeout)
         except OAuthError as error:
             if error.advice == "reauthorize":
                 self.is_over = True
@@ -56,7 +56,7 @@ class User(Person):
         """The coroutine version of token()."""
         await self._site.look_up(self.provider)
         try:
-            return await self._keeper().atoken(timeout=timeout)
+            return await self._token_source().atoken(timeout=timeout)
         except OAuthError as error:
             if error.advice == "reauthorize":
                 self.is_over = True
@@ -72,7 +72,7 @@ class User(Person):
         user is redirected to sign in, and a script gets a 401.
         """
         try:
-            return self._caller(options).request(method, url, **options)
+            return self._source_for(options).request(method, url, **options)
         except OAuthError as error:
             if error.advice == "reauthorize":
                 self.is_over = True
@@ -83,18 +83,18 @@ class User(Person):
         """The coroutine version of fetch()."""
         await self._site.look_up(self.provider)
         try:
-            return await self._caller(options).arequest(method, url, **options)
+            return await self._source_for(options).arequest(method, url, **options)
         except OAuthError as error:
             if error.advice == "reauthorize":
                 self.is_over = True
                 await self._site.aend(self)
             raise
 
-    def _keeper(self) -> GrantSource | FixedToken:
+    def _token_source(self) -> GrantSource | FixedToken:
         # The application receives the token itself, so it decides to which origins it is sent.
-        return self._caller({})
+        return self._source_for({})
 
-    def _caller(self, options: dict[str, Any]) -> GrantSource | FixedToken:
+    def _source_for(self, options: dict[str, Any]) -> GrantSource | FixedToken:
         tokens = self.session.tokens
         if tokens is None:
             return self.source

@@ -76,14 +76,14 @@ async def current_user(request: starlette.requests.HTTPConnection) -> User | Non
 
 async def require(request: starlette.requests.HTTPConnection, need: Need = NOTHING) -> User:
     """The user who meets the need, for Starlette handlers; otherwise the reply is sent and the handler is aborted."""
-    ended = await asgi.challenge(request.scope, need)
-    if isinstance(ended, Reply):
+    result = await asgi.challenge(request.scope, need)
+    if isinstance(result, Reply):
         # A mounted application has its own exception handlers: the site's handler is added to them here.
         handlers = request.scope.get("starlette.exception_handlers")
         if handlers is not None:
             handlers[0].setdefault(ReplyInstead, _exception_handler)
-        raise ReplyInstead(ended)
-    return asgi.require_user(ended)
+        raise ReplyInstead(result)
+    return asgi.require_user(result)
 
 
 def _depends(call: Any) -> Any:

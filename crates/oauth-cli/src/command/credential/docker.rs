@@ -82,13 +82,13 @@ impl Docker {
     /// Lists the `origins` of the profiles, without the APIs of their providers: some docker commands request the
     /// credentials of everything that is listed.
     fn list(self, global: &Global) -> Result<(), Failure> {
-        let mut all = BTreeMap::new();
+        let mut user_names = BTreeMap::new();
         for profile in Profile::candidates(global)? {
             for origin in &profile.origins {
-                all.insert(origin.clone(), username(self.username.clone(), &profile));
+                user_names.insert(origin.clone(), username(self.username.clone(), &profile));
             }
         }
-        output::print(json!(all))
+        output::print(json!(user_names))
     }
 }
 

@@ -268,7 +268,7 @@ fn two_owners(env: &DemoEnv) -> FlowResult {
     let detail = error.detail().unwrap_or_default().to_owned();
     env.check(
         "the error says that a login is required",
-        detail.contains("log a person in"),
+        detail.contains("log a user in"),
     )?;
     env.check("no request is sent for either", env.arrived() == before)
 }

@@ -102,8 +102,8 @@ pub(super) const SYSTEM: System = System {
 fn discovery_oauth(env: &DemoEnv) -> FlowResult {
     let server = discover(env)?;
     let requests: Vec<String> = env.log().into_iter().map(|entry| entry.path).collect();
-    let place = format!("/.well-known/oauth-authorization-server{TENANT}");
-    env.check("the first location has it", requests == [place])?;
+    let metadata_path = format!("/.well-known/oauth-authorization-server{TENANT}");
+    env.check("the first location has it", requests == [metadata_path])?;
     same_endpoints(env, &server)
 }
 
@@ -116,10 +116,10 @@ fn discovery_openid(env: &DemoEnv) -> FlowResult {
     });
     let server = discover(env)?;
     let found = env.log().pop().map(|entry| entry.path);
-    let place = format!("{TENANT}/.well-known/openid-configuration");
+    let metadata_path = format!("{TENANT}/.well-known/openid-configuration");
     env.check(
         "if the first location has none, the one after the path is found",
-        found == Some(place),
+        found == Some(metadata_path),
     )?;
     same_endpoints(env, &server)
 }

@@ -104,11 +104,11 @@ impl RequestedChecks {
 
 /// Checks `typ` of an ID token's header (RFC 8725 section 3.11).
 fn check_typ(header: &Map<String, Value>) -> Result<String, Error> {
-    let named = header.get("typ").and_then(Value::as_str);
-    let lower = named.map(str::to_ascii_lowercase);
+    let typ = header.get("typ").and_then(Value::as_str);
+    let lower = typ.map(str::to_ascii_lowercase);
     let lower = lower.as_deref();
     let short = lower.map(|name| name.strip_prefix("application/").unwrap_or(name));
-    let typ = named.unwrap_or("not set");
+    let typ = typ.unwrap_or("not set");
     if [None, Some("jwt"), Some("id_token+jwt")].contains(&short) {
         Ok(typ.to_owned())
     } else {

@@ -12,7 +12,7 @@ pub(super) fn normalized(uri: &str) -> Option<String> {
         Some(at) => after.split_at_checked(at)?,
         None => (after, ""),
     };
-    // An empty port is the default one (section 6.2.3).
+    // An empty port is the default one (RFC 3986 section 6.2.3).
     let authority = authority.strip_suffix(':').unwrap_or(authority);
     // Converts scheme and host to lower case, and rejects user information.
     let root = Url::scan(&[scheme, "://", authority].concat()).ok()?;
@@ -23,8 +23,8 @@ pub(super) fn normalized(uri: &str) -> Option<String> {
     Some([root.origin_text(), &path].concat())
 }
 
-/// Decodes the unreserved characters (section 6.2.2.2), writes other escapes in upper case (section 6.2.2.1), and
-/// escapes bytes that no URI contains, which servers accept in a request line.
+/// Decodes the unreserved characters (RFC 3986 section 6.2.2.2), writes other escapes in upper case (section 6.2.2.1),
+/// and escapes bytes that no URI contains, which servers accept in a request line.
 fn with_normalized_escapes(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     let mut rest = path.as_bytes();

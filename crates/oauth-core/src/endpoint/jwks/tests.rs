@@ -11,8 +11,12 @@ fn fetched(
     headers: &[(&'static str, &str)],
     body: &str,
 ) -> Result<FetchedKeys, Error> {
-    let place = "https://as.example/jwks";
-    let client = client_of(server().with_endpoint(EndpointKind::Jwks, place).unwrap());
+    let jwks_uri = "https://as.example/jwks";
+    let client = client_of(
+        server()
+            .with_endpoint(EndpointKind::Jwks, jwks_uri)
+            .unwrap(),
+    );
     let mut call = client.call(Jwks);
     let Step::Send(request) = call.resume(&at(), Input::Begin)? else {
         return Err(Error::from(ProtocolViolation::JwksShape));
@@ -22,7 +26,7 @@ fn fetched(
             request.uri().to_string().as_str(),
             request.method().as_str()
         ),
-        (place, "GET")
+        (jwks_uri, "GET")
     );
     // Public keys are not secret, so the client does not authenticate.
     assert!(request.headers().get("authorization").is_none());
@@ -75,7 +79,7 @@ fn strict_rules_accept_the_jwk_set_media_type() {
 }
 
 #[test]
-fn malformed_key_set_is_refused() {
+fn malformed_key_set_or_error_status_is_refused() {
     let json = [("content-type", "application/json")];
     for body in ["[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[1]}"#] {
         let refused = fetched(200, &json, body).unwrap_err();
@@ -92,7 +96,7 @@ fn malformed_key_set_is_refused() {
 
 /// Servers with many tenants publish large sets: the limit is higher than for other replies.
 #[test]
-fn key_set_with_a_thousand_keys_is_read() {
+fn a_thousand_keys_are_read_and_four_thousand_refused() {
     let key = |n: usize| SET[9..SET.len() - 2].replace(r#""kid":"e""#, &format!(r#""kid":"{n}""#));
     let set = |count: usize| {
         let keys: Vec<_> = (0..count).map(key).collect();

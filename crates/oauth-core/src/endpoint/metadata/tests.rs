@@ -13,8 +13,8 @@ fn metadata_is_accepted_only_with_status_200() {
         (404, Err("denied.http_status")),
     ] {
         let issuer = Issuer::parse("https://as.example").unwrap();
-        let place = issuer.well_known_urls().remove(0);
-        let exchange = client().call(Metadata::new(issuer, place));
+        let metadata_url = issuer.well_known_urls().remove(0);
+        let exchange = client().call(Metadata::new(issuer, metadata_url));
         let read = run_with_reply(exchange, json(status, r#"{"issuer":"https://as.example"}"#));
         assert_eq!(error_code(read).map(drop), outcome, "{status}");
     }

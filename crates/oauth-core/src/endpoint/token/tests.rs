@@ -293,11 +293,17 @@ fn refresh_may_request_the_scope_requested_at_login() {
 #[test]
 fn access_token_bound_to_the_client_certificate_stores_its_thumbprint() {
     let client = client();
-    let of = |client: &Client| {
+    let is_bound_to_certificate = |client: &Client| {
         let tokens = got(client, "a", r#","expires_in":1"#).unwrap();
         tokens.to_json().expose().contains(r#""x5t_s256":"x5t""#)
     };
-    assert!(of(&client.clone().with_certificate("x5t")));
-    assert!(!of(&client.clone().with_certificate("other")));
-    assert!(!of(&client.with_certificate_bound_tokens()));
+    assert!(is_bound_to_certificate(
+        &client.clone().with_certificate("x5t")
+    ));
+    assert!(!is_bound_to_certificate(
+        &client.clone().with_certificate("other")
+    ));
+    assert!(!is_bound_to_certificate(
+        &client.with_certificate_bound_tokens()
+    ));
 }

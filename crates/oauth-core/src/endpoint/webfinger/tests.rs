@@ -157,21 +157,31 @@ fn webfinger_request_asks_for_the_issuer_at_public_addresses_only() {
 
 #[test]
 fn answer_about_another_subject_is_refused() {
-    let of = |subject: &str| found(&GOOD.replace("\"acct:joe@example.com\"", subject));
+    let issuer_for_subject =
+        |subject: &str| found(&GOOD.replace("\"acct:joe@example.com\"", subject));
     let valid = Ok("https://server.example.com".to_owned());
-    assert_eq!(of("\"acct:ann@example.com\""), Err("webfinger.subject"));
-    assert_eq!(of("\"acct:Joe@example.com\""), Err("webfinger.subject"));
-    assert_eq!(of("\"https://example.com/joe\""), Err("webfinger.subject"));
-    assert_eq!(of("7"), Err("webfinger.subject"));
-    assert_eq!(of("\"acct:joe@EXAMPLE.COM\""), valid);
+    assert_eq!(
+        issuer_for_subject("\"acct:ann@example.com\""),
+        Err("webfinger.subject")
+    );
+    assert_eq!(
+        issuer_for_subject("\"acct:Joe@example.com\""),
+        Err("webfinger.subject")
+    );
+    assert_eq!(
+        issuer_for_subject("\"https://example.com/joe\""),
+        Err("webfinger.subject")
+    );
+    assert_eq!(issuer_for_subject("7"), Err("webfinger.subject"));
+    assert_eq!(issuer_for_subject("\"acct:joe@EXAMPLE.COM\""), valid);
     let alias = "\"https://example.com/joe\",\"aliases\":[\"x\",\"acct:joe@example.com\"]";
-    assert_eq!(of(alias), valid);
+    assert_eq!(issuer_for_subject(alias), valid);
     assert_eq!(found(&GOOD.replace("subject", "other")), valid);
 }
 
 #[test]
 fn issuer_relation_is_matched_exactly_and_the_first_link_is_used() {
-    let of = |links: &str| found(&format!(r#"{{"links":{links}}}"#));
+    let issuer_for_links = |links: &str| found(&format!(r#"{{"links":{links}}}"#));
     let rel = "http://openid.net/specs/connect/1.0/issuer";
     for links in [
         "[]",
@@ -182,7 +192,11 @@ fn issuer_relation_is_matched_exactly_and_the_first_link_is_used() {
         r#"[{"rel":"https://openid.net/specs/connect/1.0/issuer","href":"https://a.example"}]"#,
         r#"[{"rel":"http://openid.net/specs/connect/1.0/Issuer","href":"https://a.example"}]"#,
     ] {
-        assert_eq!(of(links), Err("webfinger.no_issuer"), "{links}");
+        assert_eq!(
+            issuer_for_links(links),
+            Err("webfinger.no_issuer"),
+            "{links}"
+        );
     }
     for href in [
         r#""""#,
@@ -195,13 +209,13 @@ fn issuer_relation_is_matched_exactly_and_the_first_link_is_used() {
         "null",
     ] {
         let links = format!(r#"[{{"rel":"{rel}","href":{href}}}]"#);
-        assert_eq!(of(&links), Err("webfinger.issuer"), "{href}");
+        assert_eq!(issuer_for_links(&links), Err("webfinger.issuer"), "{href}");
     }
     let two = format!(
         r#"[{{"rel":"other","href":"https://0.example"}},{{"rel":"{rel}","href":"https://1.example/a"}},
             {{"rel":"{rel}","href":"https://2.example"}}]"#
     );
-    assert_eq!(of(&two).as_deref(), Ok("https://1.example/a"));
+    assert_eq!(issuer_for_links(&two).as_deref(), Ok("https://1.example/a"));
     assert_eq!(found("{}"), Err("webfinger.no_issuer"));
     assert_eq!(found("[]"), Err("webfinger.malformed"));
     assert_eq!(

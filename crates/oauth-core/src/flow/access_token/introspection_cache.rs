@@ -48,7 +48,7 @@ impl Drop for LookupPermit {
 #[derive(Debug)]
 pub(super) struct IntrospectionCache {
     max_age: Duration,
-    entries: usize,
+    max_entries: usize,
     state: Mutex<State>,
 }
 
@@ -64,7 +64,7 @@ struct State {
 struct Entry {
     response: IntrospectionResult,
     received_at: UnixTime,
-    until: UnixTime,
+    usable_until: UnixTime,
 }
 
 pub(super) fn hash(token: &str) -> TokenHash {
@@ -75,7 +75,7 @@ impl IntrospectionCache {
     pub(super) fn new(max_age: Duration, entries: usize) -> Self {
         Self {
             max_age,
-            entries,
+            max_entries: entries,
             state: Mutex::default(),
         }
     }
@@ -83,7 +83,7 @@ impl IntrospectionCache {
     /// Looks up the response of a token. If none is cached, the first verification introspects it, and the
     /// others wait for its response. Without a cache, each verification introspects it.
     pub(super) fn look_up(self: &Arc<Self>, token: TokenHash, now: UnixTime) -> Lookup {
-        let is_disabled = self.entries == 0 || self.max_age.is_zero();
+        let is_disabled = self.max_entries == 0 || self.max_age.is_zero();
         let mut state = self.lock();
         if let Some(response) = state.get(&token, now) {
             return Lookup::Cached(response);
@@ -119,12 +119,12 @@ impl IntrospectionCache {
                 Entry {
                     response,
                     received_at,
-                    until,
+                    usable_until: until,
                 },
             );
         }
         // The entry that expires first is dropped first, so that forged tokens do not displace valid ones.
-        while state.entries.len() > self.entries {
+        while state.entries.len() > self.max_entries {
             state.forget_first();
         }
     }
@@ -138,7 +138,7 @@ impl State {
     /// The response, if it may be used now. `None` if the clock has been set back.
     fn get(&mut self, token: &TokenHash, now: UnixTime) -> Option<IntrospectionResult> {
         let entry = self.entries.get(token)?;
-        if entry.received_at <= now && now < entry.until {
+        if entry.received_at <= now && now < entry.usable_until {
             return Some(entry.response.clone());
         }
         self.forget(token);
@@ -147,7 +147,7 @@ impl State {
 
     fn forget(&mut self, token: &TokenHash) {
         if let Some(entry) = self.entries.remove(token) {
-            self.by_end.remove(&(entry.until, *token));
+            self.by_end.remove(&(entry.usable_until, *token));
         }
     }
 

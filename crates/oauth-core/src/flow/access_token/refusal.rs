@@ -75,8 +75,8 @@ impl AccessTokenVerifier {
 
     /// The algorithms that the API has named, and the profile of the client allows.
     fn named_proof_algs(&self) -> Vec<Alg> {
-        let named = self.challenge_parameters.dpop_algs.iter().flatten();
-        named
+        let dpop_algs = self.challenge_parameters.dpop_algs.iter().flatten();
+        dpop_algs
             .copied()
             .filter(|alg| self.config.allows_alg(*alg))
             .collect()
@@ -85,8 +85,8 @@ impl AccessTokenVerifier {
     /// The algorithms of the proofs that are accepted.
     #[cfg(all(feature = "sha2", not(all(feature = "js", target_family = "wasm"))))]
     pub(super) fn proof_algs(&self) -> Vec<Alg> {
-        let named = self.challenge_parameters.dpop_algs.as_deref();
-        let algs = named.unwrap_or(Alg::ALL).iter().copied();
+        let dpop_algs = self.challenge_parameters.dpop_algs.as_deref();
+        let algs = dpop_algs.unwrap_or(Alg::ALL).iter().copied();
         algs.filter(|alg| !alg.is_symmetric() && self.config.allows_alg(*alg))
             .collect()
     }
@@ -200,12 +200,13 @@ impl UnmetRequirements {
     }
 
     fn params(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let all = [
+        let parameters = [
             ("scope", &self.scope),
             ("acr_values", &self.acr_values),
             ("max_age", &self.max_age),
         ];
-        all.into_iter()
+        parameters
+            .into_iter()
             .filter_map(|(name, value)| value.as_deref().map(|value| (name, value)))
     }
 }

@@ -132,8 +132,8 @@ fn other_token_kinds_are_refused_under_every_profile() {
         ];
         for more in foreign {
             let more = format!("{all},{more}");
-            let seen = verify_claims(&verifier, AT_JWT, &more);
-            assert_eq!(seen, Err("jwt.unexpected_claim"), "{known:?} {more}");
+            let result = verify_claims(&verifier, AT_JWT, &more);
+            assert_eq!(result, Err("jwt.unexpected_claim"), "{known:?} {more}");
         }
         // Some servers copy the login's nonce into a token that its `typ` declares an access token.
         let copied = format!(r#"{all},"nonce":"n""#);
@@ -256,8 +256,8 @@ fn jwt_profile_accepts_any_common_form_of_scope_client_and_typ() {
     assert_eq!(scopeless, Err("access_token.insufficient_scope"));
     for missing in ["iss", "sub", "aud", "iat", "exp"] {
         let more = format!(r#"{none},"scope":"read","{missing}":null"#);
-        let seen = verify_claims(&plain(), "", &more);
-        assert_eq!(seen, Err("jwt.missing_claim"), "{missing}");
+        let result = verify_claims(&plain(), "", &more);
+        assert_eq!(result, Err("jwt.missing_claim"), "{missing}");
     }
 }
 
@@ -269,8 +269,8 @@ fn id_token_is_refused_by_the_jwt_profile() {
     assert_eq!(verify_claims(&plain, "", for_a_client), Err("jwt.audience"));
     // The API uses a client ID as its identifier.
     let alike = plain.or_audience("c");
-    let seen = verify_claims(&alike, "", for_a_client);
-    assert_eq!(seen, Err("jwt.unexpected_claim"));
+    let result = verify_claims(&alike, "", for_a_client);
+    assert_eq!(result, Err("jwt.unexpected_claim"));
     let of_another = for_a_client.replace(r#""azp":"c""#, r#""azp":"app""#);
     assert_eq!(verify_claims(&alike, "", &of_another), Ok(()));
 }
@@ -314,12 +314,12 @@ fn claim_of_the_wrong_type_is_reported_as_malformed() {
         r#""cnf":{"jkt":1}"#,
     ];
     for more in cases {
-        let seen = verify_claims(&verifier(), AT_JWT, more);
-        assert_eq!(seen, Err("jwt.malformed_claim"), "{more}");
+        let result = verify_claims(&verifier(), AT_JWT, more);
+        assert_eq!(result, Err("jwt.malformed_claim"), "{more}");
     }
     let okta = profile(AccessTokenProfile::Okta);
-    let seen = verify_claims(&okta, "", r#""cid":"c","scp":["read admin"]"#);
-    assert_eq!(seen, Err("jwt.malformed_claim"));
+    let result = verify_claims(&okta, "", r#""cid":"c","scp":["read admin"]"#);
+    assert_eq!(result, Err("jwt.malformed_claim"));
 }
 
 #[test]

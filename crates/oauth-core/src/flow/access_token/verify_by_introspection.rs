@@ -1,5 +1,6 @@
-//! Verification of opaque access tokens by introspection (RFC 7662), with a cache of responses. The claims of a response, with `cnf`, are checked in `token/access_token/introspected.rs`. The request and its
-//! response are in `endpoint/introspection.rs`.
+//! Verification of opaque access tokens by introspection (RFC 7662), with a cache of responses. The claims of a
+//! response, with `cnf`, are checked in `token/access_token/introspected.rs`. The request and its response are in
+//! `endpoint/introspection.rs`.
 
 #[cfg(test)]
 mod tests;
@@ -61,14 +62,14 @@ impl AccessTokenVerifier {
         self
     }
 
-    /// Caches the responses about at most `entries` tokens: each for `max_age`, but never beyond the expiry of the token;
-    /// the response that a token is not active, for five seconds at most. A revoked token is accepted until its cached
-    /// response expires: a longer `max_age` means fewer requests, "the shorter, the more accurate" (RFC 7662 section 4).
-    /// Tokens themselves are not kept, only their SHA-256. A response takes up to 256 KiB.
+    /// Caches the responses about at most `entries` tokens: each for `max_age`, but never beyond the expiry of the
+    /// token; the response that a token is not active, for five seconds at most. A revoked token is accepted until its
+    /// cached response expires: a longer `max_age` means fewer requests, "the shorter, the more accurate" (RFC 7662
+    /// section 4). Tokens themselves are not kept, only their SHA-256. A response takes up to 256 KiB.
     ///
-    /// All clones made after this call share the cache. If several of them verify the same new token at once, one asks the
-    /// server and the others wait for its response, for five seconds at most. Has no effect on a verifier that verifies
-    /// the signatures of tokens.
+    /// All clones made after this call share the cache. If several of them verify the same new token at once, one asks
+    /// the server and the others wait for its response, for five seconds at most. Has no effect on a verifier that
+    /// verifies the signatures of tokens.
     #[must_use]
     pub fn with_introspection_cache(mut self, max_age: Duration, entries: usize) -> Self {
         if let Some(introspection_settings) = &mut self.introspection_settings {
@@ -244,10 +245,10 @@ fn claims(server: &Server, response: &ActiveToken) -> Result<Claims, Error> {
     if response.is_truncated {
         return Err(Error::from(ProtocolViolation::IntrospectionShape).about("too large"));
     }
-    let mut all: Map<String, Value> = response.extra.as_map().clone();
+    let mut claims: Map<String, Value> = response.extra.as_map().clone();
     let mut add = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
-            all.insert(name.to_owned(), value);
+            claims.insert(name.to_owned(), value);
         }
     };
     let text = |text: &Option<String>| text.as_deref().map(Value::from);
@@ -270,7 +271,7 @@ fn claims(server: &Server, response: &ActiveToken) -> Result<Claims, Error> {
         "aud",
         Some(audience).filter(|_| !response.audience.is_empty()),
     );
-    Ok(Claims::from_map(all))
+    Ok(Claims::from_map(claims))
 }
 
 /// Turns an error of the introspection request into a 503, or a 500 for a misuse: the token may be valid, and the

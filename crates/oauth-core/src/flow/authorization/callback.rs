@@ -1,5 +1,5 @@
 //! The parameters of the authorization response (RFC 6749 section 4.1.2), and the check of its issuer
-//! (RFC 9207). An error in it is parsed here, and raised in `pending.rs`, once state and issuer are
+//! (RFC 9207 section 2.4). An error in it is parsed here, and raised in `pending.rs`, once state and issuer are
 //! checked.
 
 #[cfg(test)]
@@ -52,8 +52,8 @@ impl<'a> Callback<'a> {
             return Err(ProtocolViolation::CallbackTooLarge.into());
         }
         let arrived = uri.match_callback(callback).map_err(|actual_uri| {
-            let place = without_userinfo(actual_uri);
-            let detail = format!("it arrived at {place}, this flow's is {uri}");
+            let arrived_at = without_userinfo(actual_uri);
+            let detail = format!("it arrived at {arrived_at}, this flow's is {uri}");
             Error::from(ValidationFailure::CallbackRedirectUri).about(&detail)
         })?;
         let form = match (mode, arrived) {
@@ -80,7 +80,7 @@ impl<'a> Callback<'a> {
     /// `callback.duplicate_parameter`.
     pub fn from_pairs(pairs: Pairs<'a>) -> Result<Self, Error> {
         for name in RESPONSE_PARAMETERS {
-            // "Request and response parameters MUST NOT be included more than once" (3.1)
+            // "Request and response parameters MUST NOT be included more than once" (RFC 6749 section 3.1)
             if pairs.iter().filter(|(key, _)| key == name).nth(1).is_some() {
                 return Err(Error::from(ProtocolViolation::CallbackDuplicate).about(name));
             }
@@ -88,7 +88,8 @@ impl<'a> Callback<'a> {
         Ok(Self(pairs))
     }
 
-    /// The parameter of this name. "Parameters sent without a value MUST be treated as if they were omitted" (3.1).
+    /// The parameter of this name. "Parameters sent without a value MUST be treated as if they were omitted" (RFC 6749
+    /// section 3.1).
     fn get(&self, name: &str) -> Option<&str> {
         let parameter = self
             .0

@@ -181,8 +181,8 @@ impl Server {
     /// Whether each context that uses this server needs its own redirect URI.
     ///
     /// The issuer that a callback names (RFC 9207) can replace that, if the server says that it always names it,
-    /// and the endpoints are those of the issuer's own metadata (section 2.2.2). This client always meets the other
-    /// condition, that there is no implicit grant.
+    /// and the endpoints are those of the issuer's own metadata (draft-ietf-oauth-security-topics-update-03 section
+    /// 2.2.2). This client always meets the other condition, that there is no implicit grant.
     pub fn needs_distinct_redirect_uri(&self) -> bool {
         !(self.is_discovered() && self.authorization_response_iss_supported())
     }

@@ -1,4 +1,5 @@
-//! Authorization responses that are signed JWTs (JARM).
+//! Authorization responses that are signed JWTs (JARM). Their response modes (section 2.3) are in `response_mode.rs`;
+//! encrypted ones (section 2.2) are decrypted in `jose/encryption.rs`.
 //!
 //! JWT Secured Authorization Response Mode <https://openid.net/specs/oauth-v2-jarm.html#section-2.4>
 

@@ -44,7 +44,7 @@ impl AuthorizationRequest {
         now: UnixTime,
         entropy: &FlowEntropy<'_>,
     ) -> Result<PreparedRequest, Error> {
-        // The user would only see the server's error page.
+        // RFC 9101 section 10.5. The user would only see the server's error page.
         let required = "require_signed_request_object";
         if config.request_signing().is_none() && config.server.flag(required, FlagDefault::False) {
             return Err(Misuse::RequestObjectRequired.into());
@@ -110,7 +110,7 @@ impl AuthorizationRequest {
             form.push(name, value);
         }
         for (name, _) in form::parse(endpoint.query().unwrap_or_default()).unwrap_or_default() {
-            // "Request and response parameters MUST NOT be included more than once" (3.1)
+            // "Request and response parameters MUST NOT be included more than once" (RFC 6749 section 3.1)
             if form.names(&name) {
                 return Err(Error::from(Misuse::ParameterTwice).about(&name));
             }

@@ -1,4 +1,5 @@
-//! [`AuthorizationRequest`]: the parameters that a caller sets for an authorization request.
+//! [`AuthorizationRequest`]: the parameters that a caller sets for an authorization request. The others, such
+//! as `dpop_jkt` (RFC 9449 section 10), are added in `prepare.rs`.
 
 use std::fmt;
 
@@ -249,7 +250,7 @@ impl AuthorizationRequest {
     }
 
     /// Begins the flow for this user or session, as the application names it. It is not sent; the callback must arrive
-    /// there (section 2.3). PKCE and state do not distinguish users.
+    /// there (draft-ietf-oauth-security-topics-update-03 section 2.3). PKCE and state do not distinguish users.
     #[must_use]
     pub fn for_user(mut self, user: impl Into<Secret<String>>) -> Self {
         self.user = Some(user.into());

@@ -1,4 +1,6 @@
-//! Signed authorization requests (JAR): the parameters are the claims of a JWT. `client_id` is also sent outside it (section 5); `request` and `request_uri` are reserved names in `prepare.rs`.
+//! Signed authorization requests (JAR): the parameters are the claims of a JWT. `client_id` is also sent outside it
+//! (section 5). In `prepare.rs`, `request` and `request_uri` are reserved names, and an unsigned request is refused if
+//! the server has `require_signed_request_object`.
 //!
 //! RFC 9101 <https://www.rfc-editor.org/rfc/rfc9101#section-4>
 
@@ -59,17 +61,17 @@ fn write(parameters: &Form, members: &mut Members<'_>) {
         if pairs.iter().take(index).any(|pair| has_same_name(&pair)) {
             continue;
         }
-        let all: Vec<_> = pairs.iter().filter(has_same_name).collect();
+        let same_name_pairs: Vec<_> = pairs.iter().filter(has_same_name).collect();
         match &**name {
             // Their content has already been checked to be well-formed.
             "max_age" | "claims" | authorization_details::PARAMETER => {
                 members.next(name).push_str(value);
             }
-            _ if all.len() > 1 => {
+            _ if same_name_pairs.len() > 1 => {
                 let write = |(_, value): &&(_, std::borrow::Cow<'_, str>), out: &mut String| {
                     writer::string(value, out);
                 };
-                writer::list(&all, members.next(name), write);
+                writer::list(&same_name_pairs, members.next(name), write);
             }
             _ => members.text(name, value),
         }
@@ -91,6 +93,8 @@ pub(super) fn parameters_beside(config: &ClientConfig, parameters: &Form) -> For
     form
 }
 
+/// Checks that the server accepts this `request_uri`.
+///
 /// # Errors
 /// `form.malformed_parameter` for a `request_uri` that is not `https`, or too long; or if the server does not support
 /// it.

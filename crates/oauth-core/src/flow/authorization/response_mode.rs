@@ -37,8 +37,8 @@ modes! {
 impl ResponseMode {
     /// The mode of this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        let mut all = Self::ALL.iter().copied();
-        all.find(|mode| mode.as_str() == name)
+        let mut modes = Self::ALL.iter().copied();
+        modes.find(|mode| mode.as_str() == name)
     }
 
     /// Whether the server signs its response (JWT Secured Authorization Response Mode, JARM).
@@ -87,8 +87,8 @@ json_words! { ResponseType { "code" = Code, "code id_token" = CodeIdToken } }
 impl ResponseType {
     /// The type of this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        let mut all = [Self::Code, Self::CodeIdToken].into_iter();
-        all.find(|kind| kind.as_str() == name)
+        let mut types = [Self::Code, Self::CodeIdToken].into_iter();
+        types.find(|kind| kind.as_str() == name)
     }
 
     /// The type's name in a request.

@@ -1,4 +1,7 @@
-//! Begins a backchannel authentication, unless the same request is still pending (RFC 10027 section 6.1.15). The `client_notification_token` is generated in `flow/backchannel.rs`.
+//! Begins a backchannel authentication, unless the same request is still pending (RFC 10027 section 6.1.15). The
+//! `client_notification_token` is generated, and the request signed (CIBA Core section 7.1.1), in
+//! `flow/backchannel.rs`. That a request has exactly one hint (CIBA Core section 7.1) is checked in
+//! `endpoint/backchannel_authentication.rs`.
 
 use std::sync::Arc;
 

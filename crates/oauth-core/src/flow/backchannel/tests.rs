@@ -97,8 +97,8 @@ fn supported_request_signing_sends_only_the_request_object() {
             .with_endpoint(kind, "https://as.example/bc")
             .unwrap();
         let name = "backchannel_authentication_request_signing_alg_values_supported";
-        let taken = value!([alg]);
-        let server = server.with_metadata([(name.to_owned(), taken)].into_iter().collect());
+        let accepted_algs = value!([alg]);
+        let server = server.with_metadata([(name.to_owned(), accepted_algs)].into_iter().collect());
         client_of(server).with_request_signing(RequestSigning::new(key.clone()))
     };
     let form = form_of(&taking("ES256"), backchannel_request());

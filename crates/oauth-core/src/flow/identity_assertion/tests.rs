@@ -63,8 +63,8 @@ fn login_tokens(id_token: &str) -> Tokens {
     let body = value!({
         "access_token": "a", "token_type": "Bearer", "refresh_token": "r", "id_token": id_token,
     });
-    let got = client().client_credentials(Scope::none());
-    crate::testing::run_with_reply(got, json(200, &body.to_string())).unwrap()
+    let tokens_exchange = client().client_credentials(Scope::none());
+    crate::testing::run_with_reply(tokens_exchange, json(200, &body.to_string())).unwrap()
 }
 
 /// Runs an exchange with these replies; returns the requests and the result.

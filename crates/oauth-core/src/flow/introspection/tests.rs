@@ -100,7 +100,7 @@ fn signed_response_is_verified_and_outer_claims_are_ignored() {
 
 #[test]
 fn signed_response_with_missing_or_malformed_claims_is_refused() {
-    let of = |claims: &str| token(HEADER, claims);
+    let token_with = |claims: &str| token(HEADER, claims);
     let object = r#""token_introspection":{"active":true}"#;
     let iss = r#""iss":"https://as.example""#;
     for (body, expected) in [
@@ -123,42 +123,42 @@ fn signed_response_with_missing_or_malformed_claims_is_refused() {
             "introspection.malformed",
         ),
         (
-            of(&format!(r#"{{"aud":"id","iat":1,{object}}}"#)),
+            token_with(&format!(r#"{{"aud":"id","iat":1,{object}}}"#)),
             "jwt.missing_claim",
         ),
         (
-            of(&format!(r#"{{{iss},"iat":1,{object}}}"#)),
+            token_with(&format!(r#"{{{iss},"iat":1,{object}}}"#)),
             "jwt.missing_claim",
         ),
         (
-            of(&format!(r#"{{{iss},"aud":"id",{object}}}"#)),
+            token_with(&format!(r#"{{{iss},"aud":"id",{object}}}"#)),
             "jwt.missing_claim",
         ),
         (
-            of(&format!(
+            token_with(&format!(
                 r#"{{"iss":"https://x.example","aud":"id","iat":1,{object}}}"#
             )),
             "jwt.issuer",
         ),
         (
-            of(&format!(r#"{{{iss},"aud":"other","iat":1,{object}}}"#)),
+            token_with(&format!(r#"{{{iss},"aud":"other","iat":1,{object}}}"#)),
             "jwt.audience",
         ),
         (
-            of(&format!(
+            token_with(&format!(
                 r#"{{{iss},"aud":"id","iat":9999999999,{object}}}"#
             )),
             "jwt.issued_in_future",
         ),
         (
-            of(&format!(r#"{{{iss},"aud":"id","iat":1,"exp":2,{object}}}"#)),
+            token_with(&format!(r#"{{{iss},"aud":"id","iat":1,"exp":2,{object}}}"#)),
             "jwt.expired",
         ),
         (
-            of(&format!(r#"{{{iss},{iss},"aud":"id","iat":1,{object}}}"#)),
+            token_with(&format!(r#"{{{iss},{iss},"aud":"id","iat":1,{object}}}"#)),
             "jwt.duplicate_member",
         ),
-        (of("[]"), "jwt.malformed"),
+        (token_with("[]"), "jwt.malformed"),
     ] {
         assert_eq!(verify(&body).map(drop), Err(expected), "{body}");
     }

@@ -54,14 +54,14 @@ json_form! { Stored { count, last } }
 
 impl Refusals {
     /// How long to wait before the next such renewal, if it is too early for one.
-    pub(super) fn hold(&self, now: UnixTime) -> Option<Duration> {
+    pub(super) fn wait_before_renewal(&self, now: UnixTime) -> Option<Duration> {
         let pause = match self.count.checked_sub(FREE_RENEWALS) {
             None => 0,
             Some(excess) => u64::min(1 << excess.min(6), MAX_PAUSE_SECONDS),
         };
         // A clock that was set back must not extend the pause.
-        let last = self.last.filter(|last| *last <= now)?;
-        let until = last.after(Duration::from_secs(pause));
+        let last_renewal = self.last.filter(|last| *last <= now)?;
+        let until = last_renewal.after(Duration::from_secs(pause));
         (now < until).then(|| until.since(now))
     }
 
@@ -138,8 +138,8 @@ impl Backoff {
         let pause = u64::min(doubled, MAX_PAUSE_SECONDS);
         let pause = Duration::from_secs(pause + at.jitter_input() % (pause / 2 + 1));
         let now = at.now();
-        let named = Pause::from_error(&error, now).map_or(now, |pause| pause.end(now));
-        self.set(now, named.max(now.after(pause)), &error);
+        let pause_end = Pause::from_error(&error, now).map_or(now, |pause| pause.end(now));
+        self.set(now, pause_end.max(now.after(pause)), &error);
         error.pausing(self.remaining(now).max(MIN_REPORTED_PAUSE))
     }
 
@@ -152,11 +152,11 @@ impl Backoff {
 
     /// Allows no attempt from `since` until `until`.
     pub(super) fn set(&mut self, since: UnixTime, until: UnixTime, error: &Error) {
-        let named = error.retry_after().unwrap_or_default();
+        let server_pause = error.retry_after().unwrap_or_default();
         self.last = Some(Box::new(AttemptPause {
             since,
             until,
-            may_succeed_at: until.max(since.after(named)),
+            may_succeed_at: until.max(since.after(server_pause)),
             error: error.clone(),
         }));
         self.is_soft = false;

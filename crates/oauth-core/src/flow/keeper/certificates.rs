@@ -148,7 +148,7 @@ impl Record {
 
     /// When the newest of its access tokens was received, regardless of its certificate.
     pub(super) fn received_at(&self) -> Option<UnixTime> {
-        let all = self.tokens.iter().chain(&self.other_certificate_tokens.0);
-        all.map(|tokens| tokens.received_at).max()
+        let tokens = self.tokens.iter().chain(&self.other_certificate_tokens.0);
+        tokens.map(|tokens| tokens.received_at).max()
     }
 }

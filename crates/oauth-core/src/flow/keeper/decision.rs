@@ -62,13 +62,13 @@ impl Keeper {
         }
     }
 
-    /// The error that prevents the renewal of a refused token, if each of its successors was refused as well, or reported as
-    /// such by a user who asked for another token.
+    /// The error that prevents the renewal of a refused token, if each of its successors was refused as well, or
+    /// reported as such by a user who asked for another token.
     pub(super) fn repeated_refusals(&self, now: UnixTime) -> Option<Error> {
         let rest = self
             .record
             .refusals
-            .hold(now)
+            .wait_before_renewal(now)
             .filter(|_| self.is_refused())?;
         let reason = "tokens are replaced too often: the next one is asked for after a pause";
         Some(Error::lost(Cause::unsent_as(reason)).pausing(rest))
@@ -98,8 +98,8 @@ impl Keeper {
         decision
     }
 
-    /// Whether this is a user's grant in a store, without a subject to distinguish it from others. A sign-in at an identity provider
-    /// is a user's, even if the grant's owner is the client.
+    /// Whether this is a user's grant in a store, without a subject to distinguish it from others. A sign-in at an
+    /// identity provider is a user's, even if the grant's owner is the client.
     fn lacks_subject(&self) -> bool {
         let is_user_grant = !self.is_client_grant() || self.config.has_sign_in_elsewhere();
         is_user_grant && self.storage == Storage::Shared && self.id.subject().is_none()

@@ -50,9 +50,9 @@ impl Login {
 }
 
 impl Keeper {
-    /// Takes the tokens of a new login like [`replace`](Self::replace), for a host that has read the record at the version
-    /// `known_version`, 0 if there was none. They are not stored over a removal after that: the user has logged out in the meantime, so
-    /// they are revoked, and callers get `grant.no_refresh_token`.
+    /// Takes the tokens of a new login like [`replace`](Self::replace), for a host that has read the record at the
+    /// version `known_version`, 0 if there was none. They are not stored over a removal after that: the user has logged
+    /// out in the meantime, so they are revoked, and callers get `grant.no_refresh_token`.
     ///
     /// # Errors
     /// `stored.issuer` for tokens of another server or client.
@@ -70,7 +70,8 @@ impl Keeper {
     }
 
     /// Ends a login that is not stored yet, because the user has logged out, and returns its tokens, which the host
-    /// revokes. If it is being saved at this moment, it is revoked by that renewal instead, or the host removes the record.
+    /// revokes. If it is being saved at this moment, it is revoked by that renewal instead, or the host removes the
+    /// record.
     ///
     /// Without a store no login is ever stored: the known one ends, unless a renewal is under way, for which the host
     /// waits first.
@@ -78,7 +79,7 @@ impl Keeper {
         let is_busy = self.is_busy();
         if self.storage == Storage::Local {
             let ended = self.record.tokens.clone().filter(|_| !is_busy)?;
-            // Otherwise callers would get the error of a failed renewal until its pause is over. A pause that the server
+            // Otherwise callers would get the error of a failed renewal until its pause ends. A pause that the server
             // asked for outlasts the client's own token.
             if !self.is_client_grant() {
                 self.backoff.clear();

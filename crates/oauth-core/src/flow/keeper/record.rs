@@ -41,7 +41,8 @@ pub struct GrantId {
     /// The thumbprint of the key to which the tokens are bound (RFC 9449 section 6.1).
     pub dpop_jkt: Option<String>,
     /// What an API required of the user at the login of these tokens, as [`stepped_up`](Self::stepped_up) sets it:
-    /// they are kept separately from those of the ordinary login (RFC 9470). Not in browser builds: a page has one login.
+    /// they are kept separately from those of the ordinary login (RFC 9470). Not in browser builds: a page has one
+    /// login.
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
     pub step_up: Option<StepUp>,
 }
@@ -107,9 +108,9 @@ impl GrantId {
         self
     }
 
-    /// Names the grant of a login that an API required (RFC 9470), which is kept separately from the user's ordinary one. The
-    /// order of the `acr_values` does not matter. The scope belongs to the tokens: a wider one replaces them. So this
-    /// changes nothing if only a scope was required.
+    /// Names the grant of a login that an API required (RFC 9470), which is kept separately from the user's ordinary
+    /// one. The order of the `acr_values` does not matter. The scope belongs to the tokens: a wider one replaces them.
+    /// So this changes nothing if only a scope was required.
     #[cfg(not(all(feature = "js", target_family = "wasm")))]
     #[must_use]
     pub fn stepped_up(mut self, required: &StepUp) -> Self {
@@ -162,11 +163,13 @@ impl GrantId {
         let parameters = self.token_request.sorted_by_name().into_iter();
         let parameters = parameters.flat_map(|(name, value)| [name, value.expose().as_str()]);
         // Two identity providers may use the same name for different users.
-        let elsewhere = config.identity_provider().into_iter().flatten();
+        let identity_provider_facts = config.identity_provider().into_iter().flatten();
         let step_up_facts = step_up
             .iter()
             .flat_map(|required| ["oauth-core grant after step-up 1", required]);
-        let facts = key_parts.into_iter().chain(elsewhere.map(String::as_str));
+        let facts = key_parts
+            .into_iter()
+            .chain(identity_provider_facts.map(String::as_str));
         crate::base64::sha256_of_parts(step_up_facts.chain(facts).chain(parameters))
     }
 }
@@ -207,11 +210,11 @@ const MAX_SERVER_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 impl Pause {
     pub(super) fn from_error(error: &Error, now: UnixTime) -> Option<Self> {
-        let named = error.advice().after()?.min(MAX_SERVER_PAUSE);
+        let pause = error.advice().after()?.min(MAX_SERVER_PAUSE);
         Some(Self {
             since: now,
             // The clock has whole seconds, so a pause may be a second short.
-            seconds: named.as_secs() + 1,
+            seconds: pause.as_secs() + 1,
             status: error.server_error().and_then(ServerError::status),
         })
     }

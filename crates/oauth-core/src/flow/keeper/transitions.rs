@@ -48,7 +48,7 @@ impl Keeper {
         match (state, event) {
             (State::Begun, Event::Begin) => {
                 if let Err(error) = self.new_renewal_id(at) {
-                    return self.end(Err(error));
+                    return self.done(Err(error));
                 }
                 self.restarts = 0;
                 match (self.unsaved_tokens(), self.valid_tokens(at.now())) {
@@ -89,7 +89,7 @@ impl Keeper {
                 // A delayed release must not release the next lease in place of this one.
                 match self.new_renewal_id(at) {
                     Ok(()) => self.wait(at, u32::MAX),
-                    Err(error) => self.end(Err(error)),
+                    Err(error) => self.done(Err(error)),
                 }
             }
             (State::SaveMarker(marker), Event::Saved(SaveOutcome::At(version))) => {
@@ -332,15 +332,15 @@ impl Keeper {
         {
             return match self.new_renewal_id(at) {
                 Ok(()) => self.load(State::LoadBeforeLease { attempts: 0 }),
-                Err(error) => self.end(Err(error)),
+                Err(error) => self.done(Err(error)),
             };
         }
         // The user may have logged in in the meantime.
         self.adopt_login(at);
-        self.end(outcome)
+        self.done(outcome)
     }
 
-    fn end(&mut self, outcome: Outcome) -> Step {
+    fn done(&mut self, outcome: Outcome) -> Step {
         self.has_waiters = false;
         Step::Done(outcome)
     }

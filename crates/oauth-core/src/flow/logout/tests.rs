@@ -118,13 +118,13 @@ fn logout_token_must_be_encrypted_where_id_tokens_are() {
 
 #[test]
 fn logout_token_ends_sessions_by_subject_and_sid() {
-    let of = |more: &str| {
+    let verified_with = |more: &str| {
         verify_logout_token(&client(), &token("1", &format!("{FOR_US},{more}"))).unwrap()
     };
     let (named, both, all) = (
-        of(r#""sid":"s""#),
-        of(r#""sub":"u","sid":"s""#),
-        of(r#""sub":"u""#),
+        verified_with(r#""sid":"s""#),
+        verified_with(r#""sub":"u","sid":"s""#),
+        verified_with(r#""sub":"u""#),
     );
     let session = |subject: &str, sid: Option<&str>| {
         let sid = sid.map(str::to_owned);
@@ -196,8 +196,8 @@ fn invalid_logout_token_claims_are_refused_with_specific_codes() {
             "jwt.unexpected_claim",
         ),
     ] {
-        let seen = verify_logout_token(&client(), &token("1", more));
-        assert_eq!(error_code(seen.map(drop)), Err(expected), "{more}");
+        let result = verify_logout_token(&client(), &token("1", more));
+        assert_eq!(error_code(result.map(drop)), Err(expected), "{more}");
     }
     let long = token(&"j".repeat(513), &format!(r#"{FOR_US},"sub":"u""#));
     assert_eq!(
@@ -217,8 +217,8 @@ fn invalid_logout_token_claims_are_refused_with_specific_codes() {
         "2",
         r#""aud":["id","other","third"],"exp":1750000120,"sub":"u""#,
     );
-    let seen = verify_logout_token(&trusting, &third).map(drop);
-    assert_eq!(error_code(seen), Err("jwt.untrusted_audience"));
+    let result = verify_logout_token(&trusting, &third).map(drop);
+    assert_eq!(error_code(result), Err("jwt.untrusted_audience"));
 }
 
 #[test]
@@ -237,8 +237,8 @@ fn logout_token_without_exp_is_accepted_and_remembered_for_the_configured_age() 
     assert_eq!(at(NOW + 179), Err("logout_token.replayed"));
     // An `exp` that is present applies.
     let ended = token("2", r#""aud":"id","exp":1749999940,"sub":"u""#);
-    let seen = received_at(&client, &ended, checks.clone(), NOW);
-    assert_eq!(error_code(seen.map(drop)), Err("jwt.expired"));
+    let result = received_at(&client, &ended, checks.clone(), NOW);
+    assert_eq!(error_code(result.map(drop)), Err("jwt.expired"));
 }
 
 #[test]

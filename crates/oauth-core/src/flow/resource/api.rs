@@ -1,4 +1,5 @@
-//! [`Api`]: a resource server and the rules for its callers.
+//! [`Api`]: a resource server and the rules for its callers. That a URL must not contain an access token (RFC 6750
+//! section 2) is checked in `flow/resource.rs`.
 
 use crate::http::HeaderName;
 
@@ -194,7 +195,7 @@ impl Api {
             (TokenOwner::Any, Owners::User) => Ok(TokenOwner::User),
             (TokenOwner::Any, _) => Ok(TokenOwner::Application),
             (TokenOwner::User, Owners::Application) => {
-                missing("the user's token: log a person in, and give that source as `user`")
+                missing("the user's token: log a user in, and give that source as `user`")
             }
             (TokenOwner::Application, Owners::User) => missing(
                 "the application's token: give a source of client credentials as `application`",

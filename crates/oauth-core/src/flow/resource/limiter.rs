@@ -1,5 +1,6 @@
 //! The rate limiter of an API: decides when each request may be sent. Rate limit fields of the API's replies are read
-//! in `rate_limit_headers.rs`. Token requests are paced elsewhere: `breaker.rs`, and `renewal_limits.rs` in oauth-session.
+//! in `rate_limit_headers.rs`. Token requests are paced elsewhere: `breaker.rs`, and `renewal_limits.rs` in
+//! oauth-session.
 
 #[cfg(test)]
 mod tests;
@@ -421,8 +422,8 @@ impl Origin {
             self.observe(at);
             return None;
         }
-        let named = reading.pause.map(|pause| pause.max(MIN_REFUSAL_PAUSE));
-        let pause = named.unwrap_or_else(|| {
+        let stated_pause = reading.pause.map(|pause| pause.max(MIN_REFUSAL_PAUSE));
+        let pause = stated_pause.unwrap_or_else(|| {
             let doubled = MIN_REFUSAL_PAUSE * 2u32.saturating_pow(self.doublings.min(6));
             self.doublings = self.doublings.saturating_add(1);
             doubled.min(MAX_DOUBLED_PAUSE)

@@ -1,4 +1,5 @@
-//! Challenges of an API that name its metadata, after a token was refused (RFC 9728 section 5.2).
+//! Challenges of an API that name its metadata, after a token was refused (RFC 9728 section 5.2). That
+//! of a request without a token (section 5.1) is read in `flow/resource_discovery.rs`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,7 +17,7 @@ pub struct MetadataChallenge(Arc<Mutex<Option<Vec<Vec<u8>>>>>);
 
 impl MetadataChallenge {
     /// Records the challenges of a refusal, if one of them names a metadata URL.
-    pub(super) fn note(&self, headers: &HeaderMap) {
+    pub(super) fn record(&self, headers: &HeaderMap) {
         let fields = || {
             let fields = headers.get_all(WWW_AUTHENTICATE).iter();
             fields.map(|field| field.as_bytes())

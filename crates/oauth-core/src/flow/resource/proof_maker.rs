@@ -60,6 +60,8 @@ pub(super) struct UnsignedProof {
 }
 
 impl ProofMaker {
+    /// A proof maker with the client's DPoP key.
+    ///
     /// # Errors
     /// `key.missing`.
     #[cfg(feature = "sha2")]
@@ -142,6 +144,8 @@ impl ProofMaker {
         clocks.correct_from_date(role, url, headers, at.now(), issued_at)
     }
 
+    /// Checks that the key's algorithm is accepted.
+    ///
     /// # Errors
     /// `key.algorithm` if the key's algorithm is not accepted.
     pub(super) fn check(&self, accepted: Option<&[String]>) -> Result<(), Error> {

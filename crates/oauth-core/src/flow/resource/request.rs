@@ -1,6 +1,7 @@
 //! A request to a protected resource, as a state machine: waits for the rate limiter, asks for a token, renews it once
 //! after a 401 or another reply by which the API reports its end, repeats once with a DPoP nonce, follows redirects
-//! within the origin, and observes the pause of a 429 or 503.
+//! within the origin, and observes the pause of a 429 or 503. The `Authorization` header, and which characters a token
+//! may contain (RFC 6750 section 2.1), are in `flow/resource.rs`.
 //!
 //! The host keeps the request itself, because its body may be a stream; this type decides what the host does next. The
 //! loop of a host is always the same:

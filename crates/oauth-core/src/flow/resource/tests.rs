@@ -84,12 +84,12 @@ fn unreadable_www_authenticate_is_judged_by_the_status() {
 
 #[test]
 fn challenge_is_considered_only_for_400_401_and_403() {
-    let dead = b"Bearer error=\"invalid_token\"";
+    let refused = b"Bearer error=\"invalid_token\"";
     for status in [200, 204, 302, 402, 404, 407, 500, 503] {
-        assert_eq!(verdict(status, &[dead]), Verdict::Pass, "{status}");
+        assert_eq!(verdict(status, &[refused]), Verdict::Pass, "{status}");
     }
     for status in [400, 401, 403] {
-        assert_eq!(verdict(status, &[dead]), Verdict::Renew, "{status}");
+        assert_eq!(verdict(status, &[refused]), Verdict::Renew, "{status}");
     }
 }
 

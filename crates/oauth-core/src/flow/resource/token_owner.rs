@@ -82,17 +82,17 @@ impl Routes {
             user_segments.any(|user_segment| user_segment.as_bytes() == segment)
         };
         let decoded = decode_to_the_end(path);
-        let mut lenient = decoded.split(|byte| matches!(byte, b'/' | b'\\'));
-        let has_dot_segment = lenient
+        let mut lenient_segments = decoded.split(|byte| matches!(byte, b'/' | b'\\'));
+        let has_dot_segment = lenient_segments
             .clone()
             .any(|segment| matches!(segment, b"." | b".."));
         if has_dot_segment {
             return Err(ambiguous_route(path));
         }
-        let mut strict = path
+        let mut strict_segments = path
             .split('/')
             .map(|segment| decode(segment.as_bytes(), is_unreserved));
-        if strict.any(|segment| is_user_segment(&segment)) {
+        if strict_segments.any(|segment| is_user_segment(&segment)) {
             return Ok(TokenOwner::User);
         }
         let without_matrix_parameters = |segment: &'_ [u8]| {
@@ -101,7 +101,7 @@ impl Routes {
                 .next()
                 .map(<[u8]>::to_vec)
         };
-        if lenient.any(|segment| {
+        if lenient_segments.any(|segment| {
             without_matrix_parameters(segment).is_some_and(|segment| is_user_segment(&segment))
         }) {
             return Err(ambiguous_route(path));
@@ -127,12 +127,12 @@ fn decode_to_the_end(path: &str) -> Vec<u8> {
 }
 
 /// `text` with the escapes decoded for which `reads` returns true; an invalid `%` is kept.
-fn decode(text: &[u8], reads: impl Fn(u8) -> bool) -> Vec<u8> {
+fn decode(text: &[u8], is_decoded: impl Fn(u8) -> bool) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&first, after)) = rest.split_first() {
         let escaped = (first == b'%').then(|| hex_pair(after)).flatten();
-        match escaped.filter(|&byte| reads(byte)) {
+        match escaped.filter(|&byte| is_decoded(byte)) {
             Some(byte) => {
                 decoded.push(byte);
                 rest = after.get(2..).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Selects the authorization server to use, of those that the API names (RFC 9728 section 7.6).
+//! Selects the authorization server to use, of those that the API names (RFC 9728 section 7.6). That it
+//! supports PKCE with S256 is checked in `flow/resource_connection.rs`.
 
 use super::ConnectRequest;
 use crate::address::RequestAddressPolicy;
@@ -56,20 +57,20 @@ impl ConnectRequest {
         &self,
         resource: &ProtectedResourceMetadata,
     ) -> Result<Issuer, Error> {
-        let named = &resource.authorization_servers;
-        if named.is_empty() {
+        let servers = &resource.authorization_servers;
+        if servers.is_empty() {
             return Err(ProtocolViolation::ResourceMetadataNoServer.into());
         }
         let list = || {
-            let named = named.iter().map(Issuer::as_str);
-            named.collect::<Vec<_>>().join(" ")
+            let issuers = servers.iter().map(Issuer::as_str);
+            issuers.collect::<Vec<_>>().join(" ")
         };
         let candidates: Vec<_> = match &self.allowed {
             Some(allowed) => allowed
                 .iter()
-                .filter(|issuer| named.contains(issuer))
+                .filter(|issuer| servers.contains(issuer))
                 .collect(),
-            None => named.iter().collect(),
+            None => servers.iter().collect(),
         };
         if let Some(client) = &self.clients.preregistered {
             return if candidates.contains(&&client.issuer) {
@@ -96,8 +97,8 @@ impl ConnectRequest {
     pub(super) fn address_policy(&self, issuer: &Issuer) -> RequestAddressPolicy {
         let client = self.clients.preregistered.iter();
         let client = client.map(|client| &client.issuer);
-        let mut named = self.allowed.iter().flatten().chain(client);
-        if named.any(|named| named == issuer) {
+        let mut acceptable = self.allowed.iter().flatten().chain(client);
+        if acceptable.any(|named| named == issuer) {
             RequestAddressPolicy::Any
         } else {
             RequestAddressPolicy::PublicOnly

@@ -287,8 +287,8 @@ fn server_without_s256_or_the_grant_is_refused() {
 
 #[test]
 fn challenge_sets_the_metadata_url_and_scope() {
-    let place = "https://mcp.example/.well-known/oauth-protected-resource/mcp";
-    let field = format!("Bearer scope=\"x\", resource_metadata=\"{place}\"");
+    let metadata_url = "https://mcp.example/.well-known/oauth-protected-resource/mcp";
+    let field = format!("Bearer scope=\"x\", resource_metadata=\"{metadata_url}\"");
     let challenged = connect_request().challenge([field.as_bytes()]).unwrap();
     let challenged = challenged.with_granted_scope(Scope::parse("a").unwrap());
     let met_so = connect_to(challenged, "");
@@ -356,8 +356,8 @@ fn step_up_budget_refuses_empty_repeated_and_excessive_requests() {
 fn endpoints_on_the_apis_own_loopback_origin_are_allowed() {
     let api = "http://127.0.0.1:8080";
     let request = crate::danger::loopback_connect_request(&format!("{api}/mcp")).unwrap();
-    let place = format!("{api}/.well-known/oauth-protected-resource/mcp");
-    let field = format!("Bearer resource_metadata=\"{place}\"");
+    let metadata_url = format!("{api}/.well-known/oauth-protected-resource/mcp");
+    let field = format!("Bearer resource_metadata=\"{metadata_url}\"");
     let mut exchange = connect(request.challenge([field.as_bytes()]).unwrap());
     let mut reaches = Vec::<RequestAddressPolicy>::new();
     let mut input = Input::Begin;
@@ -396,8 +396,11 @@ fn endpoints_on_the_apis_own_loopback_origin_are_allowed() {
     };
     let stored = Connection::from_json(known.to_json().unwrap().expose()).unwrap();
     for server in [&known.server, &stored.server] {
-        let of = |url: &str| server.address_policy_for(&url.parse().unwrap());
-        assert_eq!(of(&format!("{api}/token")), RequestAddressPolicy::Any);
+        let policy_for = |url: &str| server.address_policy_for(&url.parse().unwrap());
+        assert_eq!(
+            policy_for(&format!("{api}/token")),
+            RequestAddressPolicy::Any
+        );
         // Anything else is untrusted: another port, scheme or host.
         for elsewhere in [
             "http://127.0.0.1:22/keys",
@@ -405,7 +408,7 @@ fn endpoints_on_the_apis_own_loopback_origin_are_allowed() {
             "http://127.0.0.2:8080/token",
         ] {
             assert_eq!(
-                of(elsewhere),
+                policy_for(elsewhere),
                 RequestAddressPolicy::PublicOnly,
                 "{elsewhere}"
             );

@@ -80,8 +80,11 @@ fn discover_with_signature(
             Err(error) => break Err(error),
         }
     };
-    let over = exchange.resume(&at(), Input::Begin);
-    assert_eq!(error_code(over).map(drop), Err("misuse.already_finished"));
+    let after_end = exchange.resume(&at(), Input::Begin);
+    assert_eq!(
+        error_code(after_end).map(drop),
+        Err("misuse.already_finished")
+    );
     Found {
         places,
         tried,
@@ -124,32 +127,32 @@ fn well_known_url_of_the_resource_is_requested_and_the_origins_for_parent_match(
 
 #[test]
 fn challenge_sets_the_metadata_url_on_the_same_origin() {
-    let place = "https://r.example/.well-known/oauth-protected-resource/x";
+    let metadata_url = "https://r.example/.well-known/oauth-protected-resource/x";
     for field in [
-        format!("Bearer resource_metadata=\"{place}\""),
+        format!("Bearer resource_metadata=\"{metadata_url}\""),
         format!(
-            "DPoP algs=\"ES256\", Bearer error=\"invalid_token\", resource_metadata=\"{place}\""
+            "DPoP algs=\"ES256\", Bearer error=\"invalid_token\", resource_metadata=\"{metadata_url}\""
         ),
-        format!("Other resource_metadata=\"{place}\""),
+        format!("Other resource_metadata=\"{metadata_url}\""),
     ] {
         let found = found(challenged_request(&field).unwrap(), vec![json(200, GOOD)]);
         assert_eq!(
             found.places,
-            [(place.to_owned(), RequestAddressPolicy::Any)],
+            [(metadata_url.to_owned(), RequestAddressPolicy::Any)],
             "{field}"
         );
         assert_eq!(found.code(), Ok(()), "{field}");
     }
     // It must name the requested URL, not the one its location is derived from (section 3.3).
     let other = GOOD.replace("/mcp", "/x");
-    let field = format!("Bearer resource_metadata=\"{place}\"");
+    let field = format!("Bearer resource_metadata=\"{metadata_url}\"");
     let other = found(challenged_request(&field).unwrap(), vec![json(200, &other)]);
     assert_eq!(other.code(), Err("resource_metadata.resource"));
     // Nothing else is requested.
     let matching = challenged_request(&field)
         .unwrap()
         .matching(ResourceMatch::Parent);
-    assert_eq!(found(matching, vec![]).urls(), [place]);
+    assert_eq!(found(matching, vec![]).urls(), [metadata_url]);
     let silent = challenged_request("Bearer error=\"invalid_token\"").unwrap();
     assert_eq!(found(silent, vec![]).urls(), [OWN_PLACE]);
 }

@@ -168,7 +168,7 @@ fn parts_of_the_wrong_length_are_refused_before_a_key_is_used() {
 fn ephemeral_key_must_be_complete_and_on_a_known_curve() {
     let encryption = ResponseEncryption::new(JweAlg::EcdhEs, Fake(None, "a.b.c", Arc::default()));
     let encryption = encryption.encs([Enc::A128Gcm]);
-    let of = |epk: &str| {
+    let decrypt_with_epk = |epk: &str| {
         let header = format!(r#"{{"alg":"ECDH-ES","enc":"A128GCM"{epk}}}"#);
         error_code(encryption.decrypt(&with_parts(&header, 0, 12, 5, 16))).map(drop)
     };
@@ -178,10 +178,13 @@ fn ephemeral_key_must_be_complete_and_on_a_known_curve() {
         r#""kty":"OKP","crv":"X25519""#,
     );
     assert_eq!(
-        of(&format!(r#","epk":{{{ec},"x":"{x}","y":"{x}"}}"#)),
+        decrypt_with_epk(&format!(r#","epk":{{{ec},"x":"{x}","y":"{x}"}}"#)),
         Ok(())
     );
-    assert_eq!(of(&format!(r#","epk":{{{okp},"x":"{x}"}}"#)), Ok(()));
+    assert_eq!(
+        decrypt_with_epk(&format!(r#","epk":{{{okp},"x":"{x}"}}"#)),
+        Ok(())
+    );
     for bad in [
         String::new(),
         r#","epk":"x""#.to_owned(),
@@ -195,7 +198,7 @@ fn ephemeral_key_must_be_complete_and_on_a_known_curve() {
         format!(r#","epk":{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#),
         format!(r#","epk":{{"kty":"OKP","crv":"P-256","x":"{x}","y":"{x}"}}"#),
     ] {
-        assert_eq!(of(&bad), Err("jwe.malformed"), "{bad}");
+        assert_eq!(decrypt_with_epk(&bad), Err("jwe.malformed"), "{bad}");
     }
 }
 
@@ -230,7 +233,7 @@ fn nested_jwe_is_refused() {
 
 #[test]
 fn encryption_must_match_the_agreement() {
-    let of = |token: &str, encryption: Option<&ResponseEncryption>| {
+    let decrypted = |token: &str, encryption: Option<&ResponseEncryption>| {
         error_code(decrypt_if_encrypted(
             Secret::from(token),
             encryption.map(|opens| opens as &dyn DecryptJwe),
@@ -238,11 +241,14 @@ fn encryption_must_match_the_agreement() {
         .map(|text| text.expose().clone())
     };
     let (jwe, encryption) = (token(HEADER), fake("a.b.c"));
-    assert_eq!(of("d.e.f", None).as_deref(), Ok("d.e.f"));
-    assert_eq!(of(&jwe, Some(&encryption)).as_deref(), Ok("a.b.c"));
-    assert_eq!(of(&jwe, None), Err("jwe.unexpected"));
-    assert_eq!(of("d.e.f", Some(&encryption)), Err("jwe.not_encrypted"));
-    assert_eq!(of("d.e", Some(&encryption)), Err("jwe.malformed"));
+    assert_eq!(decrypted("d.e.f", None).as_deref(), Ok("d.e.f"));
+    assert_eq!(decrypted(&jwe, Some(&encryption)).as_deref(), Ok("a.b.c"));
+    assert_eq!(decrypted(&jwe, None), Err("jwe.unexpected"));
+    assert_eq!(
+        decrypted("d.e.f", Some(&encryption)),
+        Err("jwe.not_encrypted")
+    );
+    assert_eq!(decrypted("d.e", Some(&encryption)), Err("jwe.malformed"));
 }
 
 /// "the application receiving them SHOULD verify that their values are identical" (RFC 7519 section 5.3).

@@ -233,6 +233,8 @@ fn is_typed(jws: &Jws) -> bool {
 }
 
 impl Rules {
+    /// Checks the type in the header.
+    ///
     /// # Errors
     /// `jwt.typ`
     pub(super) fn header(&self, jws: &Jws) -> Result<(), Error> {
@@ -268,6 +270,8 @@ impl Rules {
         }
     }
 
+    /// The id of the client to which the token was issued.
+    ///
     /// # Errors
     /// `jwt.missing_claim`, `jwt.malformed_claim`.
     pub(super) fn client_id<'a>(&self, claims: &'a Claims) -> Result<Option<&'a str>, Error> {
@@ -305,6 +309,8 @@ impl Rules {
         }
     }
 
+    /// The audience, from the claims in which the profile has it.
+    ///
     /// # Errors
     /// `jwt.missing_claim`, `jwt.malformed_claim`.
     pub(super) fn audience<'a>(&self, claims: &'a Claims) -> Result<Vec<&'a str>, Error> {
@@ -316,6 +322,8 @@ impl Rules {
         }
     }
 
+    /// The scope, from the claim in which the profile has it.
+    ///
     /// # Errors
     /// `jwt.malformed_claim`
     pub(super) fn scope(&self, claims: &Claims) -> Result<Scope, Error> {

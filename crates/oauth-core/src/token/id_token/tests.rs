@@ -186,8 +186,8 @@ fn token_of_an_excluded_tenant_is_refused() {
     assert_eq!(judged(only_one(), "two"), Err("jwt.issuer"));
 }
 
-/// "Keys that have an issuer value with a GUID ... should only be used when the iss claim in the token matches the value
-/// exactly" (Microsoft Entra, claims validation).
+/// "Keys that have an issuer value with a GUID ... should only be used when the iss claim in the token matches the
+/// value exactly" (Microsoft Entra, claims validation).
 #[test]
 fn a_key_published_for_an_issuer_verifies_only_its_tokens() {
     let template = "https://login.example/{tenantid}/v2.0";
@@ -335,15 +335,18 @@ fn other_token_kinds_are_refused_as_id_tokens() {
 /// RFC 8693 section 4.4.
 #[test]
 fn may_act_claim_is_returned_only_if_it_is_an_object() {
-    let of = |more: &str| {
+    let verified_with = |more: &str| {
         let token = judged_by(&client(Vec::new()), &token("", more), with_nonce()).unwrap();
         let sub = token.may_act().and_then(|may| may.get("sub").cloned());
         (token.may_act().is_some(), sub)
     };
     let may_act = r#""may_act":{"sub":"admin@example.com","exp":1}"#;
-    assert_eq!(of(may_act), (true, Some("admin@example.com".into())));
+    assert_eq!(
+        verified_with(may_act),
+        (true, Some("admin@example.com".into()))
+    );
     for more in [r#""may_act":"admin""#, r#""act":{"sub":"admin"}"#, ""] {
-        assert_eq!(of(more), (false, None), "{more}");
+        assert_eq!(verified_with(more), (false, None), "{more}");
     }
 }
 

@@ -10,6 +10,7 @@ use crate::store::RecordTimes;
 /// The number of records that expire: more than a store deletes at a time.
 const EXPIRING_RECORDS: usize = 24;
 
+/// The time this many seconds from now.
 fn from_now(seconds: u64) -> UnixTime {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     UnixTime::from_secs(now.map_or(0, |now| now.as_secs())).after(Duration::from_secs(seconds))
@@ -18,6 +19,7 @@ fn from_now(seconds: u64) -> UnixTime {
 /// The time of a record that has already expired.
 const PAST: RecordTimes = RecordTimes::until(UnixTime::from_secs(1));
 
+/// A record that has not expired stays, also while others expire, and a later save determines its expiry.
 pub(super) async fn stays(harness: &Harness) -> CaseResult {
     let key = harness.key("ending:stays");
     let later = RecordTimes::until(from_now(3600));
@@ -37,6 +39,7 @@ pub(super) async fn stays(harness: &Harness) -> CaseResult {
     harness.expect_record(&key, version, "again").await
 }
 
+/// A record that has expired is absent, and its version is not used again. A store without expiry may keep it.
 pub(super) async fn absent(harness: &Harness) -> CaseResult {
     let key = harness.key("ending:absent");
     let first_version = saved_version(harness.save_at(0, &key, "text", 0, PAST).await?, 0)?;
@@ -44,7 +47,7 @@ pub(super) async fn absent(harness: &Harness) -> CaseResult {
         // The record is absent: no save at its version succeeds, and a new record gets a new version.
         harness.expect_conflict(&key, first_version).await?;
         if harness.load(0, &key).await?.is_some() {
-            return Err("a record that has ended is there again".to_owned());
+            return Err("a record that has expired was loaded".to_owned());
         }
         let next_version = harness.save_record(&key, "again", 0).await?;
         return if next_version > first_version {

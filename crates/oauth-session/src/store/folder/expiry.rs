@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use oauth_core::error::Error;
 
 use super::Folder;
-use crate::store::file::{RECORD, RecordFile, decode_file};
+use crate::store::file::{RECORD_EXTENSION, RecordFile, decode_file};
 
 /// The number of records checked each time: as many records expire as are created, so all are checked in turn.
 const LOOKED_AT: usize = 16;
@@ -13,7 +13,7 @@ const LOOKED_AT: usize = 16;
 impl Folder {
     /// Deletes expired ones among the next records in the order of their names.
     pub(in crate::store) fn sweep_ended(&self) -> Result<(), Error> {
-        let keys = self.keys(RECORD)?;
+        let keys = self.keys(RECORD_EXTENSION)?;
         if keys.is_empty() {
             return Ok(());
         }
@@ -22,8 +22,8 @@ impl Folder {
         for key in looked_at.take(LOOKED_AT.min(keys.len())) {
             // Files are replaced as a whole, so no lock is needed to read one. An unreadable one is reported when it is
             // loaded.
-            let bytes = self.read(key, RECORD).ok().flatten();
-            let record = bytes.and_then(|bytes| decode_file(&bytes, RECORD).ok());
+            let bytes = self.read(key, RECORD_EXTENSION).ok().flatten();
+            let record = bytes.and_then(|bytes| decode_file(&bytes, RECORD_EXTENSION).ok());
             if !record.is_some_and(|record| record.times.is_over()) {
                 continue;
             }
@@ -31,10 +31,12 @@ impl Folder {
                 continue;
             };
             // It may have been saved again before the lock was taken.
-            let bytes = locked.read(RECORD)?;
-            let record = bytes.map(|bytes| decode_file(&bytes, RECORD)).transpose()?;
+            let bytes = locked.read(RECORD_EXTENSION)?;
+            let record = bytes
+                .map(|bytes| decode_file(&bytes, RECORD_EXTENSION))
+                .transpose()?;
             if record.is_some_and(|record: RecordFile| record.times.is_over()) {
-                locked.remove(RECORD)?;
+                locked.remove(RECORD_EXTENSION)?;
             }
         }
         Ok(())

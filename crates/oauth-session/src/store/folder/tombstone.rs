@@ -1,11 +1,11 @@
-//! The tombstone of a removed record: a small file with the version of the removal. It tells workers that still have the
-//! tokens in memory that the record was removed, and not lost.
+//! The tombstone of a removed record: a small file with the version of the removal. It tells workers that still have
+//! the tokens in memory that the record was removed, and not lost.
 
 use oauth_core::Secret;
 use oauth_core::error::Error;
 
 use super::{Folder, LockedKey, parse_file_name};
-use crate::store::file::{RECORD, RecordFile, decode_file, encode_file};
+use crate::store::file::{RECORD_EXTENSION, RecordFile, decode_file, encode_file};
 use crate::store::{RecordTimes, is_forgotten, malformed, next_version};
 
 /// The extension of a tombstone's file.
@@ -15,8 +15,8 @@ const REMOVED: &str = "removed";
 pub(in crate::store) struct Tombstone(Option<RecordFile>);
 
 impl Tombstone {
-    /// The tombstone or the stored record, whichever has the higher version. Both exist if a process was killed while it
-    /// removed or saved the record.
+    /// The tombstone or the stored record, whichever has the higher version. Both exist if a process was killed while
+    /// it removed or saved the record.
     pub(in crate::store) fn newer_than(self, stored: Option<RecordFile>) -> Option<RecordFile> {
         let version = |record_file: &Option<RecordFile>| {
             record_file
@@ -52,10 +52,11 @@ impl LockedKey<'_> {
     /// Deletes a record older than its tombstone: the process that removed it was killed half-way, and without the
     /// tombstone the record would reappear.
     fn remove_older(&self, version: u64) -> Result<(), Error> {
-        let record = self.read(RECORD)?;
-        let record = record.and_then(|bytes| decode_file(&bytes, &self.name(RECORD)).ok());
+        let record = self.read(RECORD_EXTENSION)?;
+        let record =
+            record.and_then(|bytes| decode_file(&bytes, &self.name(RECORD_EXTENSION)).ok());
         if record.is_some_and(|record_file| record_file.entry.version < version) {
-            self.remove(RECORD)?;
+            self.remove(RECORD_EXTENSION)?;
         }
         Ok(())
     }

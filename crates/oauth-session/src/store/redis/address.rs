@@ -43,8 +43,8 @@ impl Address {
         let hosts = hosts.split(',').filter(|host| !host.is_empty());
         match kind {
             "sentinel" => {
-                let (primary, base) = path.split_once('/').unwrap_or((path, "0"));
-                let sentinel_credentials = sentinel_user(query)?;
+                let (primary, database) = path.split_once('/').unwrap_or((path, "0"));
+                let sentinel_credentials = parse_sentinel_credentials(query)?;
                 let node = |host: &str| {
                     let port = if has_port(host) {
                         String::new()
@@ -61,11 +61,11 @@ impl Address {
                 Ok(Self::Sentinels(Sentinels {
                     nodes,
                     primary: primary.to_owned(),
-                    server: info(&format!("{scheme}://{user}server/{base}"))?,
+                    server: connection_info(&format!("{scheme}://{user}server/{database}"))?,
                 }))
             }
             "cluster" if path.is_empty() && query.is_empty() => {
-                let nodes = hosts.map(|host| info(&format!("{scheme}://{user}{host}")));
+                let nodes = hosts.map(|host| connection_info(&format!("{scheme}://{user}{host}")));
                 let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
                 if nodes.is_empty() {
                     Err(invalid_url())
@@ -80,7 +80,7 @@ impl Address {
 
 impl Sentinels {
     /// The server at this host and port.
-    pub(super) fn node(&self, host: String, port: u16) -> ConnectionInfo {
+    pub(super) fn primary_at(&self, host: String, port: u16) -> ConnectionInfo {
         let addr = match self.server.addr() {
             ConnectionAddr::TcpTls {
                 insecure,
@@ -99,7 +99,7 @@ impl Sentinels {
 }
 
 /// The credentials for sentinels, which have their own.
-fn sentinel_user(query: &str) -> Result<String, Error> {
+fn parse_sentinel_credentials(query: &str) -> Result<String, Error> {
     let (mut name, mut password) = ("", None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {
@@ -117,7 +117,7 @@ fn has_port(host: &str) -> bool {
         .is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-fn info(url: &str) -> Result<ConnectionInfo, Error> {
+fn connection_info(url: &str) -> Result<ConnectionInfo, Error> {
     url.into_connection_info().map_err(|_| invalid_url())
 }
 
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(nodes, expected);
         assert_eq!(sentinels.primary, "main");
         assert_eq!(
-            at(&sentinels.node("ten".to_owned(), 10)),
+            at(&sentinels.primary_at("ten".to_owned(), 10)),
             "ten:10 me s@me 3"
         );
     }

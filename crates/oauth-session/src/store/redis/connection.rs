@@ -130,7 +130,7 @@ async fn query(
     name.arg("GET-MASTER-ADDR-BY-NAME").arg(&sentinels.primary);
     let address: Option<(String, u16)> = name.query_async(&mut sentinel).await?;
     let (host, port) = address.ok_or_else(|| no_primary("no sentinel knows this primary"))?;
-    let client = Client::open(sentinels.node(host, port))?;
+    let client = Client::open(sentinels.primary_at(host, port))?;
     let mut connection = open(&client, timeout).await?;
     let role: Vec<Value> = redis::cmd("ROLE").query_async(&mut connection).await?;
     let is_primary = match role.first() {

@@ -16,12 +16,12 @@ fn set_mode(path: &Path, mode: u32) {
 
 #[tokio::test]
 async fn store_files_are_readable_only_by_the_owner() {
-    let place = TempStore::new();
-    let store = place.store();
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
     save(&store, "text", 0).await.expect("saved");
     store.lease(KEY, "one", MINUTE).await.expect("leased");
-    assert_eq!(mode(&place.path()), 0o700);
-    for entry in fs::read_dir(place.path()).expect("the folder") {
+    assert_eq!(mode(&temp_folder.path()), 0o700);
+    for entry in fs::read_dir(temp_folder.path()).expect("the folder") {
         let path = entry.expect("an entry").path();
         assert_eq!(mode(&path), 0o600, "{}", path.display());
     }
@@ -29,11 +29,11 @@ async fn store_files_are_readable_only_by_the_owner() {
 
 #[tokio::test]
 async fn a_record_accessible_to_others_is_refused() {
-    let place = TempStore::new();
-    let store = place.store();
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
     let first = version(save(&store, "text", 0).await.expect("saved"));
     for wide in [0o640, 0o620, 0o604, 0o602] {
-        set_mode(&place.record(), wide);
+        set_mode(&temp_folder.record(), wide);
         for error in [
             load(&store).await.expect_err("refused"),
             save(&store, "new", first).await.expect_err("refused"),
@@ -41,9 +41,9 @@ async fn a_record_accessible_to_others_is_refused() {
             assert_eq!(error.code(), "store.setup");
             assert!(error.to_string().contains("chmod 600"), "{error}");
         }
-        assert_eq!(mode(&place.record()), wide);
+        assert_eq!(mode(&temp_folder.record()), wide);
     }
-    set_mode(&place.record(), 0o600);
+    set_mode(&temp_folder.record(), 0o600);
     assert_eq!(
         load(&store).await.expect("loaded"),
         Some((first, "text".to_owned()))
@@ -52,17 +52,17 @@ async fn a_record_accessible_to_others_is_refused() {
 
 #[tokio::test]
 async fn a_symlink_in_place_of_a_record_is_refused() {
-    let place = TempStore::new();
-    let store = place.store();
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
     save(&store, "text", 0).await.expect("saved");
-    let aside = place.folder.path().join("aside");
-    fs::rename(place.record(), &aside).expect("moved");
-    symlink(&aside, place.record()).expect("a link");
+    let aside = temp_folder.folder.path().join("aside");
+    fs::rename(temp_folder.record(), &aside).expect("moved");
+    symlink(&aside, temp_folder.record()).expect("a link");
     let error = load(&store).await.expect_err("refused");
     assert_eq!(error.code(), "store.setup");
     let error = save(&store, "new", 1).await.expect_err("refused");
     assert_eq!(error.code(), "store.setup");
-    let lock = fs::read_dir(place.path()).expect("the folder");
+    let lock = fs::read_dir(temp_folder.path()).expect("the folder");
     let lock = lock.map(|entry| entry.expect("an entry").path());
     let lock = lock
         .into_iter()
@@ -80,15 +80,19 @@ async fn a_symlink_in_place_of_a_record_is_refused() {
 /// A symbolic link in place of the temporary file is not followed.
 #[tokio::test]
 async fn a_symlink_in_place_of_the_temporary_file_is_not_followed() {
-    let place = TempStore::new();
-    let store = place.store();
-    let aside = place.folder.path().join("aside");
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
+    let aside = temp_folder.folder.path().join("aside");
     fs::write(&aside, "theirs").expect("written");
-    symlink(&aside, place.path().join(format!("grant-{KEY}.json.tmp"))).expect("a link");
+    symlink(
+        &aside,
+        temp_folder.path().join(format!("grant-{KEY}.json.tmp")),
+    )
+    .expect("a link");
     save(&store, "text", 0).await.expect("saved");
     assert_eq!(fs::read_to_string(&aside).expect("the file"), "theirs");
     assert!(
-        !fs::symlink_metadata(place.record())
+        !fs::symlink_metadata(temp_folder.record())
             .expect("a file")
             .is_symlink()
     );
@@ -96,14 +100,14 @@ async fn a_symlink_in_place_of_the_temporary_file_is_not_followed() {
 
 #[tokio::test]
 async fn anything_but_a_regular_file_is_refused() {
-    let place = TempStore::new();
-    let store = place.store();
-    fs::create_dir(place.record()).expect("a folder");
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
+    fs::create_dir(temp_folder.record()).expect("a folder");
     let error = load(&store).await.expect_err("refused");
     assert_eq!(error.code(), "store.setup");
-    fs::remove_dir(place.record()).expect("removed");
+    fs::remove_dir(temp_folder.record()).expect("removed");
     let made = std::process::Command::new("mkfifo")
-        .arg(place.record())
+        .arg(temp_folder.record())
         .status();
     assert!(made.expect("mkfifo").success());
     let error = load(&store).await.expect_err("refused");
@@ -112,7 +116,7 @@ async fn anything_but_a_regular_file_is_refused() {
 
 #[tokio::test]
 async fn a_folder_writable_by_others_is_refused() {
-    let place = TempStore::new();
+    let temp_folder = TempStore::new();
     for (mode, is_ours) in [
         (0o777, false),
         (0o1777, false),
@@ -120,7 +124,7 @@ async fn a_folder_writable_by_others_is_refused() {
         (0o702, false),
         (0o755, true),
     ] {
-        let path = place.folder.path().join(format!("{mode:o}"));
+        let path = temp_folder.folder.path().join(format!("{mode:o}"));
         fs::DirBuilder::new()
             .mode(0o700)
             .create(&path)
@@ -134,8 +138,8 @@ async fn a_folder_writable_by_others_is_refused() {
             }
         }
     }
-    fs::write(place.folder.path().join("file"), "").expect("written");
-    let error = FileStore::new(place.folder.path().join("file")).expect_err("refused");
+    fs::write(temp_folder.folder.path().join("file"), "").expect("written");
+    let error = FileStore::new(temp_folder.folder.path().join("file")).expect_err("refused");
     assert_eq!(error.code(), "store.setup");
 }
 
@@ -143,10 +147,10 @@ async fn a_folder_writable_by_others_is_refused() {
 /// files owned by us.
 #[tokio::test]
 async fn a_file_of_another_user_is_refused() {
-    let place = TempStore::new();
-    let store = place.store();
+    let temp_folder = TempStore::new();
+    let store = temp_folder.store();
     save(&store, "text", 0).await.expect("saved");
-    match chown(place.record(), Some(12_345), None) {
+    match chown(temp_folder.record(), Some(12_345), None) {
         Ok(()) => {
             let error = load(&store).await.expect_err("refused");
             assert_eq!(error.code(), "store.setup");
@@ -158,8 +162,8 @@ async fn a_file_of_another_user_is_refused() {
 
 #[test]
 fn the_error_for_a_refused_folder_names_it_and_how_to_fix_it() {
-    let place = tempfile::tempdir().expect("a folder");
-    let folder = place.path().join("store");
+    let temp_folder = tempfile::tempdir().expect("a folder");
+    let folder = temp_folder.path().join("store");
     fs::create_dir(&folder).expect("made");
     for (wide, advice) in [(0o1777, "of your own below it"), (0o777, "chmod 700")] {
         set_mode(&folder, wide);

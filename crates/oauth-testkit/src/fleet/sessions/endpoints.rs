@@ -124,17 +124,17 @@ struct PendingStoreCall<'a>(&'a SessionLink);
 
 impl PendingStoreCall<'_> {
     fn mark_delivered(self) {
-        let line = self.0;
-        line.act(|sim| sim.members[line.member].is_silent = false);
+        let link = self.0;
+        link.act(|sim| sim.members[link.member].is_silent = false);
         std::mem::forget(self);
     }
 }
 
 impl Drop for PendingStoreCall<'_> {
     fn drop(&mut self) {
-        let line = self.0;
-        line.act(|sim| {
-            let session = &mut sim.members[line.member];
+        let link = self.0;
+        link.act(|sim| {
+            let session = &mut sim.members[link.member];
             session.is_silent = true;
             session.fails += 1;
         });

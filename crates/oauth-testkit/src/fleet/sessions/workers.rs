@@ -211,21 +211,21 @@ impl Workers {
             sim.members.push(Member::new(worker, grant));
             let keeper = sim.keeper(&client, sim.grants[grant].id.clone());
             drop(sim);
-            let line = SessionLink {
+            let link = SessionLink {
                 sim: Arc::clone(&self.sim),
                 member,
                 worker,
                 grant,
             };
-            let store = Arc::new(Store(line.clone()));
-            let hook = line.clone();
-            let session = GrantSource::with_store(Driver(line.clone()), keeper, store);
+            let store = Arc::new(Store(link.clone()));
+            let hook = link.clone();
+            let session = GrantSource::with_store(Driver(link.clone()), keeper, store);
             let session = session.on_tokens(move |tokens| {
                 hook.act(|sim| sim.note_hook(hook.member, tokens));
                 Ok(())
             });
             caller::register(member, &session);
-            self.workers[worker].lines.push((line, session));
+            self.workers[worker].lines.push((link, session));
         }
     }
 
@@ -326,10 +326,10 @@ impl Workers {
         if lines.is_empty() {
             return;
         }
-        let line = sim.rng.index(lines.len());
+        let link_index = sim.rng.index(lines.len());
         drop(sim);
         for _ in 0..count {
-            let (line, session) = self.workers[worker].lines[line].clone();
+            let (line, session) = self.workers[worker].lines[link_index].clone();
             let leaves = line.act(|sim| {
                 let odds = sim.setup.odds.cancel;
                 sim.hits(odds).then(|| sim.rng.between(10, 5000))

@@ -91,12 +91,12 @@ impl Simulation {
         };
         let sent = jar.and_then(|jar| jar.session_cookie(now));
         let sent = sent.and_then(|value| self.ledger.session_for_cookie(value));
-        let line = jar.and_then(|jar| jar.cookie_header(now));
+        let cookie_header = jar.and_then(|jar| jar.cookie_header(now));
         let form = match tab.from {
             Sender::Provider { person, sid, .. } => self.logout_form(person, sid),
             _ => None,
         };
-        let request = tab.request(line, form);
+        let request = tab.request(cookie_header, form);
         tab.request = Some(request.clone());
         self.report.requests += 1;
         let access = match tab.path() {

@@ -29,7 +29,7 @@ impl Simulation {
         }
     }
 
-    fn keep(&mut self, id: u64, worker: usize, work: Work) {
+    fn insert_task(&mut self, id: u64, worker: usize, work: Work) {
         self.tasks.insert(id, Task { worker, work });
     }
 
@@ -50,7 +50,7 @@ impl Simulation {
                     return broken_simulation("an answer to the wrong task");
                 };
                 // The visit stays registered, so that a lost reply is attributed to it.
-                self.keep(id, worker, Work::Visit(visiting));
+                self.insert_task(id, worker, Work::Visit(visiting));
                 let landed = self.fly(id, &mut exchange, input);
                 let Some(task) = self.tasks.remove(&id) else {
                     return Ok(());
@@ -64,7 +64,7 @@ impl Simulation {
                     }
                     None => {
                         visiting.exchange = Some(exchange);
-                        self.keep(id, worker, Work::Visit(visiting));
+                        self.insert_task(id, worker, Work::Visit(visiting));
                         Ok(())
                     }
                 };
@@ -107,18 +107,18 @@ impl Simulation {
                         VisitEvent::Completed(Err(Error::lost(lost))),
                     );
                 }
-                self.keep(id, worker, Work::Visit(visiting));
+                self.insert_task(id, worker, Work::Visit(visiting));
                 self.outcome(id, 1, Answer::Net(Input::Begin));
                 return Ok(());
             }
             Step::Wait(pause) => {
                 let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-                self.keep(id, worker, Work::Visit(visiting));
+                self.insert_task(id, worker, Work::Visit(visiting));
                 self.outcome(id, pause, Answer::Elapsed);
                 return Ok(());
             }
             Step::Admit(_) => {
-                self.keep(id, worker, Work::Visit(visiting));
+                self.insert_task(id, worker, Work::Visit(visiting));
                 self.outcome(id, 1, Answer::Admitted);
                 return Ok(());
             }
@@ -141,7 +141,7 @@ impl Simulation {
                 Order::Remove(key)
             }
         };
-        self.keep(id, worker, Work::Visit(visiting));
+        self.insert_task(id, worker, Work::Visit(visiting));
         self.order(id, order);
         Ok(())
     }
@@ -231,13 +231,13 @@ impl Simulation {
             }
             Decision::Renew => {
                 slot.waiting.push(id);
-                self.keep(id, worker, Work::Visit(visiting));
+                self.insert_task(id, worker, Work::Visit(visiting));
                 self.begin_renewal(worker, key);
                 Ok(())
             }
             Decision::Wait => {
                 slot.waiting.push(id);
-                self.keep(id, worker, Work::Visit(visiting));
+                self.insert_task(id, worker, Work::Visit(visiting));
                 Ok(())
             }
             Decision::Fail(error) => self.without_token(id, worker, visiting, &error),
@@ -278,7 +278,7 @@ impl Simulation {
         self.record_in_transcript(|| format!("{id}: the tokens are over: {error}"));
         visiting.visit = self.workers[worker].site.tokens_over(request);
         visiting.is_over = true;
-        self.keep(id, worker, Work::Visit(visiting));
+        self.insert_task(id, worker, Work::Visit(visiting));
         self.outcome(id, 1, Answer::Begin);
         Ok(())
     }
@@ -321,7 +321,7 @@ impl Simulation {
                     self.ledger.depart(&renewing, id, self.now)?;
                 }
                 let record = renewing.record.clone();
-                self.keep(id, worker, Work::Renewal(renewing));
+                self.insert_task(id, worker, Work::Renewal(renewing));
                 let landed = self.fly(id, &mut exchange, input);
                 let Some(task) = self.tasks.remove(&id) else {
                     return Ok(());
@@ -333,7 +333,7 @@ impl Simulation {
                 match landed {
                     None => {
                         renewing.exchange = Some(exchange);
-                        self.keep(id, worker, Work::Renewal(renewing));
+                        self.insert_task(id, worker, Work::Renewal(renewing));
                         return Ok(());
                     }
                     Some(landed) => {
@@ -376,13 +376,13 @@ impl Simulation {
                     self.schedule(every, Event::Extend(id));
                 }
                 renewing.extension = extension;
-                self.keep(id, worker, Work::Renewal(renewing));
+                self.insert_task(id, worker, Work::Renewal(renewing));
                 self.outcome(id, 1, Answer::Net(Input::Begin));
                 return Ok(());
             }
             keeper::Step::Wait(pause) => {
                 let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-                self.keep(id, worker, Work::Renewal(renewing));
+                self.insert_task(id, worker, Work::Renewal(renewing));
                 self.outcome(id, pause, Answer::Elapsed);
                 return Ok(());
             }
@@ -399,7 +399,7 @@ impl Simulation {
                 Order::Lease(record, holder, ttl)
             }
         };
-        self.keep(id, worker, Work::Renewal(renewing));
+        self.insert_task(id, worker, Work::Renewal(renewing));
         self.order(id, order);
         Ok(())
     }

@@ -96,8 +96,9 @@ impl Jar {
     }
 
     pub(super) fn session_cookie(&self, now: u64) -> Option<&str> {
-        let mut all = self.0.iter();
-        all.find(|(name, _, until)| name == SESSION_COOKIE && now < *until)
+        let mut cookies = self.0.iter();
+        cookies
+            .find(|(name, _, until)| name == SESSION_COOKIE && now < *until)
             .map(|(_, value, _)| value.as_str())
     }
 

@@ -22,13 +22,13 @@ pub(super) fn respond(authority: &Authority, request: &ReceivedRequest) -> Reply
     };
     let issuer = &authority.rules.issuer;
     let (_, host) = issuer.split_once("://").unwrap_or_default();
-    let named = |person: &str| {
+    let names_person = |person: &str| {
         [
             format!("acct:{person}@{host}"),
             format!("{issuer}/{person}"),
         ]
     };
-    let accounts = named("alice").into_iter().zip(named("bob"));
+    let accounts = names_person("alice").into_iter().zip(names_person("bob"));
     let subject = accounts
         .filter(|(alice, bob)| [alice.as_str(), bob].contains(&resource))
         .map(|(alice, _)| alice)

@@ -381,8 +381,8 @@ fn exchange_refuses_out_of_order_input_and_input_after_its_end() {
         error_code(exchange.resume(&at(0), Input::Begin).map(drop)),
         Err("access_token.missing")
     );
-    let over = exchange.resume(&at(0), Input::Begin).map(drop);
-    assert_eq!(error_code(over), Err("misuse.already_finished"));
+    let after_end = exchange.resume(&at(0), Input::Begin).map(drop);
+    assert_eq!(error_code(after_end), Err("misuse.already_finished"));
     let mut exchange = verifier().verify_request(request());
     let early = exchange.resume(&at(0), Input::Verified(true)).map(drop);
     assert_eq!(error_code(early), Err("misuse.out_of_order"));

@@ -64,30 +64,39 @@ const REFUSED: Result<&str, &str> = Err("jws.alg_not_allowed");
 #[test]
 fn algorithm_of_a_published_key_is_accepted() {
     for listed in [&[][..], &["RS256"]] {
-        let of = |keys: &[String], alg| alg_used(&verifier(listed, keys), alg, "");
-        assert_eq!(of(&[ec("")], "ES256"), Ok("ES256"));
+        let alg_used_with = |keys: &[String], alg| alg_used(&verifier(listed, keys), alg, "");
+        assert_eq!(alg_used_with(&[ec("")], "ES256"), Ok("ES256"));
         assert_eq!(
-            of(&[ec(r#","alg":"ES256","use":"sig""#)], "ES256"),
+            alg_used_with(&[ec(r#","alg":"ES256","use":"sig""#)], "ES256"),
             Ok("ES256")
         );
-        assert_eq!(of(&[rsa("")], "RS256"), Ok("RS256"));
-        assert_eq!(of(&[rsa(r#","alg":"PS256""#)], "PS256"), Ok("PS256"));
-        // A key with `alg` is used only with that algorithm; an RSA key without `alg` is used with the default.
-        assert_eq!(of(&[ec("")], "ES384"), REFUSED);
-        assert_eq!(of(&[rsa("")], "PS256"), REFUSED);
-        assert_eq!(of(&[rsa("")], "RS512"), REFUSED);
-        assert_eq!(of(&[rsa(r#","alg":"RS512""#)], "PS512"), REFUSED);
+        assert_eq!(alg_used_with(&[rsa("")], "RS256"), Ok("RS256"));
         assert_eq!(
-            of(&[rsa(r#","alg":"PS256""#)], "RS256"),
+            alg_used_with(&[rsa(r#","alg":"PS256""#)], "PS256"),
+            Ok("PS256")
+        );
+        // A key with `alg` is used only with that algorithm; an RSA key without `alg` is used with the default.
+        assert_eq!(alg_used_with(&[ec("")], "ES384"), REFUSED);
+        assert_eq!(alg_used_with(&[rsa("")], "PS256"), REFUSED);
+        assert_eq!(alg_used_with(&[rsa("")], "RS512"), REFUSED);
+        assert_eq!(alg_used_with(&[rsa(r#","alg":"RS512""#)], "PS512"), REFUSED);
+        assert_eq!(
+            alg_used_with(&[rsa(r#","alg":"PS256""#)], "RS256"),
             Err("jws.no_matching_key")
         );
         // A key with `use: enc` verifies no signature.
-        assert_eq!(of(&[rsa(""), ec(r#","use":"enc""#)], "ES256"), REFUSED);
         assert_eq!(
-            of(&[rsa(""), ec(r#","key_ops":["deriveKey"]"#)], "ES256"),
+            alg_used_with(&[rsa(""), ec(r#","use":"enc""#)], "ES256"),
             REFUSED
         );
-        assert_eq!(of(&[rsa(""), ec(r#","alg":"ECDH-ES""#)], "ES256"), REFUSED);
+        assert_eq!(
+            alg_used_with(&[rsa(""), ec(r#","key_ops":["deriveKey"]"#)], "ES256"),
+            REFUSED
+        );
+        assert_eq!(
+            alg_used_with(&[rsa(""), ec(r#","alg":"ECDH-ES""#)], "ES256"),
+            REFUSED
+        );
     }
     // Listed algorithms are accepted as before.
     assert_eq!(
@@ -99,22 +108,25 @@ fn algorithm_of_a_published_key_is_accepted() {
 #[test]
 fn token_algorithm_must_fit_a_published_key() {
     let verifier = verifier(&[], &[rsa(""), ec("")]);
-    let of = |alg, header: &str| alg_used(&verifier, alg, header);
-    assert_eq!(of("ES256", r#","kid":"ec""#), Ok("ES256"));
+    let alg_used_with = |alg, header: &str| alg_used(&verifier, alg, header);
+    assert_eq!(alg_used_with("ES256", r#","kid":"ec""#), Ok("ES256"));
     // Never HMAC, whose secret would be a public key, and never `none` in any spelling.
     for alg in [
         "HS256", "HS384", "HS512", "none", "None", "nOnE", "", "es256", "ES256 ",
     ] {
         for header in ["", r#","kid":"ec""#, r#","kid":"rsa""#] {
-            assert_eq!(of(alg, header), REFUSED, "{alg} {header}");
+            assert_eq!(alg_used_with(alg, header), REFUSED, "{alg} {header}");
         }
     }
     // The kid of a key of another type, an unknown kid, and a key embedded in the token.
-    assert_eq!(of("ES256", r#","kid":"rsa""#), REFUSED);
-    assert_eq!(of("RS256", r#","kid":"ec""#), Err("jws.no_matching_key"));
-    assert_eq!(of("ES256", r#","kid":"other""#), REFUSED);
+    assert_eq!(alg_used_with("ES256", r#","kid":"rsa""#), REFUSED);
+    assert_eq!(
+        alg_used_with("RS256", r#","kid":"ec""#),
+        Err("jws.no_matching_key")
+    );
+    assert_eq!(alg_used_with("ES256", r#","kid":"other""#), REFUSED);
     let embedded_key = format!(r#","kid":"own","jwk":{}"#, ec(""));
-    assert_eq!(of("ES256", &embedded_key), REFUSED);
+    assert_eq!(alg_used_with("ES256", &embedded_key), REFUSED);
 }
 
 #[test]

@@ -221,7 +221,7 @@ fn restarted_authorization_is_pushed_again_with_fresh_values() {
     let (first, expired) = begun(1, "urn:example:1", 1_750_000_000);
     let (second, fresh) = begun(2, "urn:example:2", 1_750_000_060);
     for name in ["state", "nonce", "code_challenge"] {
-        let of = |pairs: &[(String, String)]| {
+        let value_of_parameter = |pairs: &[(String, String)]| {
             let mut pairs = pairs.iter();
             pairs
                 .find(|(parameter, _)| parameter == name)
@@ -229,7 +229,11 @@ fn restarted_authorization_is_pushed_again_with_fresh_values() {
                 .1
                 .clone()
         };
-        assert_ne!(of(&first), of(&second), "{name}");
+        assert_ne!(
+            value_of_parameter(&first),
+            value_of_parameter(&second),
+            "{name}"
+        );
     }
     assert!(fresh.url.as_str().contains("urn%3Aexample%3A2"));
     // The callback of the second flow is not recognized by the first, and completes the second.

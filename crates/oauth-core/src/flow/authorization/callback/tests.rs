@@ -65,10 +65,16 @@ fn callback_larger_than_64_kib_is_refused() {
 #[test]
 fn only_the_part_of_the_response_mode_is_read() {
     let both = format!("{CB}?code=query#code=fragment");
-    let of = |mode| read(&both, mode).unwrap().code().map(str::to_owned);
-    assert_eq!(of(ResponseMode::Query).as_deref(), Some("query"));
-    assert_eq!(of(ResponseMode::FormPost).as_deref(), Some("query"));
-    assert_eq!(of(ResponseMode::Fragment).as_deref(), Some("fragment"));
+    let code_in_mode = |mode| read(&both, mode).unwrap().code().map(str::to_owned);
+    assert_eq!(code_in_mode(ResponseMode::Query).as_deref(), Some("query"));
+    assert_eq!(
+        code_in_mode(ResponseMode::FormPost).as_deref(),
+        Some("query")
+    );
+    assert_eq!(
+        code_in_mode(ResponseMode::Fragment).as_deref(),
+        Some("fragment")
+    );
     let form = read("code=form&state=s", ResponseMode::FormPost).unwrap();
     assert_eq!(form.code(), Some("form"));
 }

@@ -235,11 +235,11 @@ fn begun_or_plain(client: &Client, mode: ResponseMode) -> PendingAuthorization {
 fn jarm_response_is_recognized_only_by_its_own_flow() {
     let client = client();
     let pending = begin_flow(&client, ResponseMode::Jwt);
-    let of = |changes: Value| format!("{CB}?response={}", jwt(&pending, &changes));
-    assert!(pending.recognizes(&of(json!({}))));
-    assert!(client.recognizes(&pending, &of(json!({}))));
-    assert!(!pending.recognizes(&of(json!({"state": "other"}))));
-    assert!(!pending.recognizes(&of(json!({"state": null}))));
+    let callback_with = |changes: Value| format!("{CB}?response={}", jwt(&pending, &changes));
+    assert!(pending.recognizes(&callback_with(json!({}))));
+    assert!(client.recognizes(&pending, &callback_with(json!({}))));
+    assert!(!pending.recognizes(&callback_with(json!({"state": "other"}))));
+    assert!(!pending.recognizes(&callback_with(json!({"state": null}))));
     assert!(!pending.recognizes(&format!("{CB}?response=x")));
     // An encrypted response can only be read with the key.
     let encrypted = format!("{CB}?response=a.b.c.d.e");

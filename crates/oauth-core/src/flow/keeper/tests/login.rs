@@ -195,8 +195,8 @@ fn older_copy_does_not_replace_its_renewed_successor() {
 #[test]
 #[cfg(feature = "sha2")]
 fn users_grant_and_client_grant_have_different_keys() {
-    let of = |id| Keeper::new(config(), id).shared().key();
-    assert_ne!(of(GrantId::unnamed_person()), of(GrantId::client()));
+    let key_of = |id| Keeper::new(config(), id).shared().key();
+    assert_ne!(key_of(GrantId::unnamed_person()), key_of(GrantId::client()));
 }
 
 /// Two users would share a record.

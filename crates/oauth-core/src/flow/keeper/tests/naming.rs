@@ -40,11 +40,12 @@ fn requested_parameters_are_part_of_the_key_in_any_order_and_sent_on_renewal() {
         ("resource", "https://b.example/"),
     );
     let c = ("audience", "c");
-    let named = |names: &[(&str, &str)]| Keeper::new(config(), asking_for(names)).shared();
-    let keys = [&[][..], &[a], &[b], &[a, b], &[c], &[a, c]].map(|names| named(names).key());
+    let keeper_naming = |names: &[(&str, &str)]| Keeper::new(config(), asking_for(names)).shared();
+    let keys =
+        [&[][..], &[a], &[b], &[a, b], &[c], &[a, c]].map(|names| keeper_naming(names).key());
     let all: std::collections::BTreeSet<_> = keys.iter().collect();
     assert_eq!(all.len(), keys.len());
-    assert_eq!(named(&[b, a]).key(), named(&[a, b]).key());
+    assert_eq!(keeper_naming(&[b, a]).key(), keeper_naming(&[a, b]).key());
     // Each request has its own record, which every worker with the same request reads.
     let record = Record::from_tokens(Arc::new(tokens(1))).to_json(&config(), &asking_for(&[a, b]));
     let read = |id: GrantId| Record::read(record.expose(), &config(), &id).map(drop);
@@ -58,7 +59,7 @@ fn requested_parameters_are_part_of_the_key_in_any_order_and_sent_on_renewal() {
     let mut store = TestStore::new();
     store.now = START + 601;
     store.entry = Some(Entry { version: 1, record });
-    let mut keeper = named(&[b, a]);
+    let mut keeper = keeper_naming(&[b, a]);
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
     let request = store.renewal_request(&mut keeper);
     let body = String::from_utf8_lossy(request.body());
@@ -75,21 +76,22 @@ fn step_up_grant_has_its_own_key_and_record() {
         scope: scope.map(|scope| Scope::parse(scope).unwrap()),
         claims: None,
     };
-    let named = |step_up: &StepUp| Keeper::new(config(), person().stepped_up(step_up)).key();
+    let key_for_step_up =
+        |step_up: &StepUp| Keeper::new(config(), person().stepped_up(step_up)).key();
     let phr = required(&["phr", "mfa"], Some(60), None);
     let all = [
         Keeper::new(config(), person()).key(),
-        named(&phr),
-        named(&required(&["phr"], Some(60), None)),
-        named(&required(&["phr", "mfa"], None, None)),
-        named(&required(&[], Some(60), None)),
+        key_for_step_up(&phr),
+        key_for_step_up(&required(&["phr"], Some(60), None)),
+        key_for_step_up(&required(&["phr", "mfa"], None, None)),
+        key_for_step_up(&required(&[], Some(60), None)),
     ];
     let distinct: std::collections::BTreeSet<_> = all.iter().collect();
     assert_eq!(distinct.len(), all.len());
     // In any order and with any scope: wider tokens replace narrower ones.
     let same = required(&["mfa", "phr", "mfa"], Some(60), Some("write"));
-    assert_eq!(named(&same), all[1]);
-    assert_eq!(named(&required(&[], None, Some("write"))), all[0]);
+    assert_eq!(key_for_step_up(&same), all[1]);
+    assert_eq!(key_for_step_up(&required(&[], None, Some("write"))), all[0]);
     // The record names its step-up and is not read as that of the ordinary grant.
     let id = person().stepped_up(&phr);
     let record = Record::from_tokens(Arc::new(tokens(1))).to_json(&config(), &id);

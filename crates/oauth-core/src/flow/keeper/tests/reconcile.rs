@@ -188,10 +188,13 @@ fn marker_of_an_unsent_request_stays_ignored_after_being_restored() {
 #[test]
 fn ended_grant_keeps_its_reason_after_the_store_loses_the_record() {
     let mut store = TestStore::with(tokens(1));
-    let mut dead = keeper_for(Reuse::Revokes);
+    let mut ended_keeper = keeper_for(Reuse::Revokes);
     store.now = START + 601;
-    let _ = store.decide(&mut dead);
-    assert!(matches!(store.go(&mut dead, Event::Begin), Step::Run(_)));
+    let _ = store.decide(&mut ended_keeper);
+    assert!(matches!(
+        store.go(&mut ended_keeper, Event::Begin),
+        Step::Run(_)
+    ));
     // The result of the request is never known.
     store.now = START + 700;
     let mut keeper = keeper_for(Reuse::Revokes);

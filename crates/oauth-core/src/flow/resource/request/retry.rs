@@ -61,7 +61,7 @@ impl ResourceRequest {
             if let (false, Some(metadata_challenge)) =
                 (self.is_renewed, &self.api.metadata_challenge)
             {
-                metadata_challenge.note(headers);
+                metadata_challenge.record(headers);
             }
             return self.renew_ended_token(at);
         }

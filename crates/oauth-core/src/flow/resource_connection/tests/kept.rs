@@ -151,13 +151,13 @@ fn equivalent_urls_have_the_same_connection_key() {
 
 #[test]
 fn challenge_is_requested_and_followed() {
-    let place = "https://mcp.example/about";
+    let metadata_url = "https://mcp.example/about";
     let challenge = unauthorized(&format!(
-        r#"Bearer resource_metadata="{place}", scope="write""#
+        r#"Bearer resource_metadata="{metadata_url}", scope="write""#
     ));
     let (requests, outcome) =
         connect_with_challenge(connect_request().asking_for_challenge(), challenge);
-    let about = format!("GET {place}");
+    let about = format!("GET {metadata_url}");
     assert_eq!(
         lines(&requests),
         [
