@@ -6,6 +6,7 @@ const { inspect } = require('#host')
 const native = require('#native')
 const { createSingleSourceApi } = require('./api.cjs')
 const { AuthProvider } = require('./auth-provider.cjs')
+const { refuseInCallback, waitForCallback } = require('./callback-context.cjs')
 const { withNativeErrors, nativeClient, showCode, showAndOpen } = require('./client.cjs')
 const { ClientAuth } = require('./client-auth.cjs')
 const { DpopKey } = require('./dpop.cjs')
@@ -148,6 +149,7 @@ class ResourceConnection {
     const { signal, timeoutMs } = checkOptions('a call', options)
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
+    this.#refuseInCallback('token')
     try {
       const tokens = await withNativeErrors(() => waitFor(request(), { signal, timeoutMs }))
       return tokens === null || tokens === undefined ? undefined : new Tokens(tokens)
@@ -165,11 +167,15 @@ class ResourceConnection {
   /** Calls a function of the application, and remembers what it throws, so that the same object can be rethrown. */
   async #callUser(callback) {
     try {
-      return await callback()
+      return await waitForCallback(this, callback)
     } catch (error) {
       this.#failure = error
       throw error
     }
+  }
+
+  #refuseInCallback(call) {
+    refuseInCallback(call, (owner) => owner === this)
   }
 
   /** Returns what a function of the application threw since the last call, if anything, and forgets it. */
@@ -186,6 +192,7 @@ class ResourceConnection {
 
   /** Forgets the tokens and the client, here and in the store: the next call starts over. */
   async forget() {
+    this.#refuseInCallback('forget')
     await withNativeErrors(() => this.#native.forget())
   }
 

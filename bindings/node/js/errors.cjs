@@ -144,4 +144,9 @@ function methodMissingError(verb) {
   return errorFromNative(new Error(native.notSupportedError(verb)))
 }
 
-module.exports = { copyOfError, OAuthError, DeniedError, MalformedError, UntrustedError, LostError, MisuseError, errorFromNative, callNative, storeError, getNativeFailure, timeoutError, methodMissingError, waitTimeoutError }
+/** The error of a call that would wait for the callback in which it is made. */
+function deadlockError(call) {
+  return errorFromNative(new Error(native.deadlockError(call)))
+}
+
+module.exports = { copyOfError, OAuthError, DeniedError, MalformedError, UntrustedError, LostError, MisuseError, errorFromNative, callNative, storeError, getNativeFailure, timeoutError, methodMissingError, waitTimeoutError, deadlockError }

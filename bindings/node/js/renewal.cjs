@@ -3,6 +3,7 @@
 // Carries out the renewals that a `Keeper` decides on: calls the store and the server, and schedules upkeep.
 
 const { channel: channelOf, idle } = require('#host')
+const { refuseInCallback, waitForCallback } = require('./callback-context.cjs')
 const { checkLimit, pause, run, waitFor } = require('./exchange.cjs')
 const { extendLease, useAlone } = require('./hold.cjs')
 const { kindError } = require('./kinds.cjs')
@@ -133,7 +134,7 @@ async function runRenewal(keeper, job, renewal, finish) {
     if (isNew) {
       if (job.store !== undefined && !keeper.isStored) publish(job, keeper, 'unsaved')
       publish(job, keeper, 'renewed')
-      await job.onTokens?.(tokens)
+      if (job.onTokens !== undefined) await waitForCallback(keeper, () => job.onTokens(tokens))
     }
     return tokens
   } finally {
@@ -244,6 +245,7 @@ async function drain(options) {
  * stored.
  */
 async function drainKeepers(isDraining, options) {
+  refuseInCallback('drain', isDraining)
   const { timeoutMs = 10_000, signal } = checkOptions('a call', options)
   checkLimit(timeoutMs)
   const ended = async () => {

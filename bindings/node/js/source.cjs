@@ -5,6 +5,7 @@
 
 const { inspect } = require('#host')
 const { Source } = require('./api.cjs')
+const { refuseInCallback } = require('./callback-context.cjs')
 const { endGrant } = require('./end-grant.cjs')
 const { checkLimit, runOver, waitFor } = require('./exchange.cjs')
 const { HOLD, holdGrant } = require('./hold.cjs')
@@ -59,8 +60,10 @@ class GrantSource extends Source {
    * stored. The current token is returned until it expires.
    */
   async drain(options) {
+    const isOwn = (keeper) => keeper === this.#keeper
+    refuseInCallback('drain', isOwn)
     this.#keeper.drain()
-    await drainKeepers((keeper) => keeper === this.#keeper, options)
+    await drainKeepers(isOwn, options)
   }
 
   /** Drains the source, unless it belongs to `Grants`, whose other callers may still use it. */

@@ -339,6 +339,7 @@ export type MisuseCode =
   | 'listener.unavailable'
   | 'browser.unavailable'
   | 'runtime.missing'
+  | 'misuse.deadlock'
   | 'application.function'
   | 'api.rate_limit_undocumented'
   | 'page.popup_blocked'

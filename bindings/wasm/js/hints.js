@@ -106,6 +106,7 @@ const hints = {
   'store.setup': 'check the path, and that only this user may read and write it',
   'listener.unavailable': 'another program may have the port: close it, or register and use a redirect URI with another port',
   'browser.unavailable': 'print the URL for the user to open, or use the device flow',
+  'misuse.deadlock': 'make the call once the callback has returned',
   'page.popup_blocked': 'open the popup in the handler of a click, before anything is awaited',
   'page.insecure': 'serve the page with https, or from localhost',
 }

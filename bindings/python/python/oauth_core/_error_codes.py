@@ -341,6 +341,7 @@ MisuseCode = Literal[
     "listener.unavailable",
     "browser.unavailable",
     "runtime.missing",
+    "misuse.deadlock",
     "application.function",
     "api.rate_limit_undocumented",
     "page.popup_blocked",

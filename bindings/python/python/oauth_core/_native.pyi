@@ -1017,7 +1017,7 @@ class GrantSource:
 
         timeout is the number of seconds that this caller waits, by default without limit: then lost.timeout. The
         renewal continues for the others; nothing is lost. DeniedError, with the advice "reauthorize" once the grant
-        has ended; LostError; grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook.
+        has ended; LostError; grant.no_refresh_token, grant.outcome_unknown; misuse.deadlock in a hook.
         """
     def atoken(self, *, timeout: float | None = None) -> _Later[Tokens]:
         """token(), in a coroutine."""
@@ -1273,7 +1273,7 @@ class Grants:
         """Ends a grant: revokes the tokens at the server (RFC 7009), and removes the record.
 
         A renewal under way is waited for first. If the revocation fails, its error is raised, and the record
-        is removed anyway. Without step_up, the tokens of step-ups end too. RuntimeError in a hook.
+        is removed anyway. Without step_up, the tokens of step-ups end too. misuse.deadlock in a hook.
         """
     def alog_out(
         self, subject: str | None, *, scope: _Scope = None, resource: _Names = None,

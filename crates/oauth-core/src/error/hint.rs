@@ -315,6 +315,10 @@ const HINTS: &[(&str, &str)] = &[
     ),
     ("key.encrypted", "give the key's passphrase"),
     (
+        "misuse.deadlock",
+        "make the call once the callback has returned",
+    ),
+    (
         "ciba.duplicate_request",
         "wait for the answer, or allow the request to be repeated if the user wants that",
     ),

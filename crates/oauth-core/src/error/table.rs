@@ -432,6 +432,7 @@ table! {
         ListenerUnavailable "listener.unavailable" GIVE_UP "the program cannot listen for the callback on this machine"
         BrowserUnavailable "browser.unavailable" GIVE_UP "no browser can be started on this machine"
         RuntimeMissing "runtime.missing" GIVE_UP "there is no running event loop, which this call needs"
+        Deadlock "misuse.deadlock" GIVE_UP "the call would wait for the callback in which it is made"
         ApplicationFunction "application.function" GIVE_UP "a function of the application failed, or gave a value of the wrong type"
         RateLimitUndocumented "api.rate_limit_undocumented" GIVE_UP "no rate limit is documented for this API"
         PopupBlocked "page.popup_blocked" GIVE_UP "the browser blocked the popup"
