@@ -331,6 +331,7 @@ export type MisuseCode =
   | 'web.response_large'
   | 'web.session_unknown'
   | 'web.session_too_large'
+  | 'client_auth.key_file_path'
   | 'client_auth.keys'
   | 'grant.subject_missing'
   | 'key.sealing'

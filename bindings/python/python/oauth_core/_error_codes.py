@@ -333,6 +333,7 @@ MisuseCode = Literal[
     "web.response_large",
     "web.session_unknown",
     "web.session_too_large",
+    "client_auth.key_file_path",
     "client_auth.keys",
     "grant.subject_missing",
     "key.sealing",

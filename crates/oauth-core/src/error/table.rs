@@ -424,6 +424,7 @@ table! {
         WebResponseLarge "web.response_large" GIVE_UP "a response has more header fields than many proxies read"
         WebSessionUnknown "web.session_unknown" GIVE_UP "the store does not have the session of a valid cookie"
         WebSessionTooLarge "web.session_too_large" GIVE_UP "the session does not fit into cookies"
+        KeyFilePath "client_auth.key_file_path" GIVE_UP "the content of the service account's key file is needed, not its path"
         ClientKeys "client_auth.keys" GIVE_UP "a client that signs needs a key, and each of several keys a kid of its own"
         SubjectMissing "grant.subject_missing" GIVE_UP "a user's grant in a store needs a subject, which says whose it is"
         SealingKey "key.sealing" GIVE_UP "the key that seals, or its id, is malformed or missing"
