@@ -10,7 +10,7 @@ const { refuseInCallback, waitForCallback } = require('./callback-context.cjs')
 const { withNativeErrors, nativeClient, showCode, showAndOpen } = require('./client.cjs')
 const { ClientAuth } = require('./client-auth.cjs')
 const { DpopKey } = require('./dpop.cjs')
-const { callNative } = require('./errors.cjs')
+const { callNative, errorForCaller } = require('./errors.cjs')
 const { checkLimit, waitFor } = require('./exchange.cjs')
 const { userCallbacks } = require('./callbacks.cjs')
 const { HOLD, acquireHold } = require('./hold.cjs')
@@ -142,7 +142,7 @@ class ResourceConnection {
   async stepUp(tokens, required, options) {
     const tokensHandle = nativeTokens(tokens)
     const text = typeof required === 'string' ? required : JSON.stringify(required)
-    return this.#tokens(() => this.#native.stepUp(tokensHandle, text), options)
+    return await this.#tokens(() => this.#native.stepUp(tokensHandle, text), options)
   }
 
   async #tokens(request, options) {
@@ -154,7 +154,7 @@ class ResourceConnection {
       const tokens = await withNativeErrors(() => waitFor(request(), { signal, timeoutMs }))
       return tokens === null || tokens === undefined ? undefined : new Tokens(tokens)
     } catch (error) {
-      throw this.#takeFailure() ?? error
+      throw this.#takeFailure() ?? errorForCaller(error)
     }
   }
 
@@ -199,7 +199,7 @@ class ResourceConnection {
   /** `fetch` with the token, beneath the URL of the API only. */
   async #fetch(input, init) {
     this.#api ??= createSingleSourceApi(callNative(() => this.#native.api()), this, this.#options)
-    return this.#api.fetch(input, init)
+    return await this.#api.fetch(input, init)
   }
 
   [inspect.custom](depth, options) {

@@ -134,7 +134,7 @@ class Grants {
   async logIn(subject, tokens, options) {
     const ordinary = this.get(subject, checkOptions('Grants.logIn', options))
     const stepUp = stepUpKey(nativeTokens(tokens).stepUp() ?? undefined)
-    if (stepUp === undefined) return ordinary.logIn(tokens)
+    if (stepUp === undefined) return await ordinary.logIn(tokens)
     const failures = []
     const makeRoom = () => this.#makeRoom(subject, options, failures)
     const source = this.get(subject, { ...options, stepUp })

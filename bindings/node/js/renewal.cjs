@@ -4,6 +4,7 @@
 
 const { channel: channelOf, idle } = require('#host')
 const { refuseInCallback, waitForCallback } = require('./callback-context.cjs')
+const { errorForCaller, withoutCaller } = require('./errors.cjs')
 const { checkLimit, pause, run, waitFor } = require('./exchange.cjs')
 const { extendLease, useAlone } = require('./hold.cjs')
 const { kindError } = require('./kinds.cjs')
@@ -152,7 +153,7 @@ async function renewalOutcome(keeper, job, renewal) {
     return [tokens, isNew]
   } catch (error) {
     if (!publishStanding(keeper, job, error)) publish(job, keeper, 'failed', { error })
-    throw error
+    throw withoutCaller(error)
   }
 }
 
@@ -237,7 +238,7 @@ function extendWhileRunning(keeper, job) {
 
 /** Shuts down all grants of this process gracefully. */
 async function drain(options) {
-  return drainKeepers(() => true, options)
+  await drainKeepers(() => true, options)
 }
 
 /**
@@ -255,7 +256,11 @@ async function drainKeepers(isDraining, options) {
       await Promise.all(remaining.map(({ keeper, job }) => drainKeeper(keeper, job)))
     }
   }
-  await waitFor(ended(), { signal, timeoutMs })
+  try {
+    await waitFor(ended(), { signal, timeoutMs })
+  } catch (error) {
+    throw errorForCaller(error)
+  }
 }
 
 async function drainKeeper(keeper, job) {
@@ -352,7 +357,11 @@ async function keep(keeper, options) {
   signal?.throwIfAborted()
   checkLimit(timeoutMs)
   const job = { store: checkStore(store), onTokens, run: (exchange) => run(exchange, { fetch, send, sign, requestTimeoutMs }) }
-  return waitFor(freshTokens(keeper, refused, job), { signal, timeoutMs })
+  try {
+    return await waitFor(freshTokens(keeper, refused, job), { signal, timeoutMs })
+  } catch (error) {
+    throw errorForCaller(error)
+  }
 }
 
 module.exports = { checkStore, drain, drainKeepers, freshTokens, keep, publish, renewalOf, renewalUnderWay, runUpkeep, storeCalls }

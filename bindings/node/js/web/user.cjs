@@ -58,12 +58,12 @@ class User extends Uncloneable {
 
   /** `fetch` with this user's access token, renewed if necessary. Only the origins of the provider's API get it. */
   async fetch(input, init) {
-    return this.#callWithGrant(({ api }) => api.fetch(input, init))
+    return await this.#callWithGrant(({ api }) => api.fetch(input, init))
   }
 
   /** This user's tokens, fresh now. */
   async token(options) {
-    return this.#callWithGrant(({ source }) => source.token(options))
+    return await this.#callWithGrant(({ source }) => source.token(options))
   }
 
   /** Ends this user's session on all devices that share it, and its grant. A session that exists only in its cookie cannot be ended. */

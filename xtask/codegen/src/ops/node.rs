@@ -80,7 +80,7 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
             let name = camel(entry.name);
             let _ = writeln!(
                 module,
-                "  async {name}(args, options) {{ return this[perform](operations.{name}, args, options) }}"
+                "  async {name}(args, options) {{ return await this[perform](operations.{name}, args, options) }}"
             );
         }
     }
