@@ -136,6 +136,7 @@ export class GrantSource implements TokenSource {
    * here and in the store, even if the server could not be asked and this rejects. Callers then get
    * `grant.no_refresh_token`, here and, once they read the store, in other workers. A source from `Grants.get` does what
    * `Grants.logOut` does with its grant. Client credentials request a new token when they are asked for one again.
+   * `misuse.deadlock` in `onTokens`, for which this would wait.
    */
   logOut(): Promise<void>
   /**

@@ -98,7 +98,7 @@ export function clientSecretJwt(secret: string, options?: ClientSecretJwtOptions
  * A service account of Google: `file` is the text of the JSON file from Google's console, and the `clientId` of the
  * client is its `client_email`. The client's own tokens, those of `clientCredentials()`, are the account's; with a
  * `subject` they are for this user, whose organization has allowed the account to act for its members. Throws
- * `provider.data` for an invalid file, `key.*` for an invalid key.
+ * `provider.data` for an invalid file, `client_auth.key_file_path` for its path, `key.*` for an invalid key.
  */
 export function serviceAccount(file: string, options?: { subject?: string | undefined }): ClientAuth
 

@@ -43,7 +43,8 @@ export interface ResourceConnectionOptions extends LimitOptions {
   subject?: string | undefined
   /**
    * Shows the URL to the user; by default it is printed on standard error, and opened in the system's browser. A promise
-   * that it returns may stay pending until the browser has come back.
+   * that it returns may stay pending until the browser has come back. To ask the connection for a token in it is
+   * `misuse.deadlock`.
    */
   open?: ((url: URL) => unknown) | undefined
   /**

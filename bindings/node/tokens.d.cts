@@ -1,3 +1,5 @@
+import type { IdTokenClaims } from './js/ops.cjs'
+
 /** A permission (RFC 9396 section 2): its type, and what the type defines. */
 export interface AuthorizationDetail {
   type: string
@@ -38,7 +40,7 @@ export class Tokens {
    * the scope `openid`, and for tokens that were refreshed or read from a store. `iss` and `sub` together identify a
    * user.
    */
-  readonly claims: Readonly<Record<string, unknown>> | undefined
+  readonly claims: IdTokenClaims | undefined
   /** The ID token, unverified. After verification, its claims are in `claims`. */
   readonly idToken: string | undefined
   /** Members RFC 6749 does not define. An integer beyond 2^53 - 1, which a number would round, is a string of its digits. */

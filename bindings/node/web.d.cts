@@ -1,7 +1,7 @@
 // Sign-in for web applications: pages, cookies, checks and logout, for every framework of Node.js.
 import type { ApiRequestInit } from './api.cjs'
 import type { ConfiguredOptions } from './configured.cjs'
-import type { CallOptions, Client, ErrorCode, SealingKey, Network, Store, Tokens, Transport } from './index.cjs'
+import type { CallOptions, Client, ErrorCode, SealingKey, Network, StandardClaims, Store, Tokens, Transport } from './index.cjs'
 
 type MaybePromise<T> = T | Promise<T>
 type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json }
@@ -21,7 +21,7 @@ export interface Identity {
   /** How the user authenticated, if the provider says. */
   readonly acr: string | undefined
   /** The other claims: all of them in `admit`, those of `claims` in a session. */
-  readonly claims: Readonly<Record<string, unknown>>
+  readonly claims: StandardClaims
 }
 
 /** The user who is signed in. */
@@ -33,7 +33,7 @@ export class User implements Identity {
   readonly sid: string | undefined
   readonly authTime: Date | undefined
   readonly acr: string | undefined
-  readonly claims: Readonly<Record<string, unknown>>
+  readonly claims: StandardClaims
   /** What `admit` added. */
   readonly local: Readonly<Record<string, any>>
   /** When the session began. */

@@ -69,6 +69,12 @@ pub fn not_supported_error(verb: &str) -> String {
     text(&error.about(verb))
 }
 
+/// The text of the error for a call that would wait for the callback in which it is made.
+#[wasm_bindgen(js_name = deadlockError)]
+pub fn deadlock_error(what: &str) -> String {
+    text(&Error::from(Misuse::Deadlock).about(what))
+}
+
 /// The text of the error for a feature that edge runtimes do not have.
 #[wasm_bindgen(js_name = unsupportedRuntimeError)]
 pub fn unsupported_runtime_error(feature: &str) -> String {

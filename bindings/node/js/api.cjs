@@ -307,7 +307,7 @@ class Source {
   async fetch(input, init) {
     if (typeof this !== 'object' || this === null || !(#options in this)) throw unboundFetchError('source')
     this.#api ??= this.api()
-    return this.#api.fetch(input, init)
+    return await this.#api.fetch(input, init)
   }
 }
 

@@ -290,7 +290,7 @@ class Client extends Operations {
   /** Checks the callback and redeems its code. No check can be skipped. */
   async redeem(flow, callback, options) {
     const { resource, context, user, ...call } = checkOptions('redeem', options)
-    return run(this.exchange.redeem(flow, callback, { resource, context, user }), this.#transport, call)
+    return await run(this.exchange.redeem(flow, callback, { resource, context, user }), this.#transport, call)
   }
 
   [perform](operation, args, call) {
@@ -332,7 +332,7 @@ async function login(client, options = {}) {
   const { scope, resource, audience, tokenExtra, ...browserOnly } = request
   const browserOptions = Object.keys(browserOnly).filter((name) => browserOnly[name] !== undefined)
   const turn = callNative(() => native.codeTurn(nativeClient(client), device, open !== undefined, browserOptions))
-  if (turn === 'only') return deviceLogin(client, turn, options)
+  if (turn === 'only') return await deviceLogin(client, turn, options)
   checkLimit(timeoutMs)
   if (redirectUri !== undefined && (port !== 0 || path !== undefined)) {
     throw new TypeError('port and path cannot be given with redirectUri, which contains them')
@@ -385,7 +385,7 @@ async function deviceLogin(client, turn, { show = showCode, purpose, scope, reso
   }
   await show(code)
   const { deviceCode, expiresAt, interval } = code
-  return client.pollDeviceToken({ ...requested, deviceCode, expiresAt, interval }, { timeoutMs, signal })
+  return await client.pollDeviceToken({ ...requested, deviceCode, expiresAt, interval }, { timeoutMs, signal })
 }
 
 function showCode(code) {
@@ -405,7 +405,7 @@ async function identityAssertionGrant(identityProvider, tokens, client, options)
   const requested = { scope, resource, audience, extra, authorizationDetails }
   const { assertion } = await identityProvider.requestIdentityAssertion(
     { ...requested, subjectToken: tokens.idToken ?? '', issuer: client.server.issuer }, call)
-  return client.redeemIdentityAssertion({ assertion }, call)
+  return await client.redeemIdentityAssertion({ assertion }, call)
 }
 
 /**

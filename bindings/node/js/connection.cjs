@@ -6,10 +6,11 @@ const { inspect } = require('#host')
 const native = require('#native')
 const { createSingleSourceApi } = require('./api.cjs')
 const { AuthProvider } = require('./auth-provider.cjs')
+const { refuseInCallback, waitForCallback } = require('./callback-context.cjs')
 const { withNativeErrors, nativeClient, showCode, showAndOpen } = require('./client.cjs')
 const { ClientAuth } = require('./client-auth.cjs')
 const { DpopKey } = require('./dpop.cjs')
-const { callNative } = require('./errors.cjs')
+const { callNative, errorForCaller } = require('./errors.cjs')
 const { checkLimit, waitFor } = require('./exchange.cjs')
 const { userCallbacks } = require('./callbacks.cjs')
 const { HOLD, acquireHold } = require('./hold.cjs')
@@ -141,18 +142,19 @@ class ResourceConnection {
   async stepUp(tokens, required, options) {
     const tokensHandle = nativeTokens(tokens)
     const text = typeof required === 'string' ? required : JSON.stringify(required)
-    return this.#tokens(() => this.#native.stepUp(tokensHandle, text), options)
+    return await this.#tokens(() => this.#native.stepUp(tokensHandle, text), options)
   }
 
   async #tokens(request, options) {
     const { signal, timeoutMs } = checkOptions('a call', options)
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
+    this.#refuseInCallback('token')
     try {
       const tokens = await withNativeErrors(() => waitFor(request(), { signal, timeoutMs }))
       return tokens === null || tokens === undefined ? undefined : new Tokens(tokens)
     } catch (error) {
-      throw this.#takeFailure() ?? error
+      throw this.#takeFailure() ?? errorForCaller(error)
     }
   }
 
@@ -165,11 +167,15 @@ class ResourceConnection {
   /** Calls a function of the application, and remembers what it throws, so that the same object can be rethrown. */
   async #callUser(callback) {
     try {
-      return await callback()
+      return await waitForCallback(this, callback)
     } catch (error) {
       this.#failure = error
       throw error
     }
+  }
+
+  #refuseInCallback(call) {
+    refuseInCallback(call, (owner) => owner === this)
   }
 
   /** Returns what a function of the application threw since the last call, if anything, and forgets it. */
@@ -186,13 +192,14 @@ class ResourceConnection {
 
   /** Forgets the tokens and the client, here and in the store: the next call starts over. */
   async forget() {
+    this.#refuseInCallback('forget')
     await withNativeErrors(() => this.#native.forget())
   }
 
   /** `fetch` with the token, beneath the URL of the API only. */
   async #fetch(input, init) {
     this.#api ??= createSingleSourceApi(callNative(() => this.#native.api()), this, this.#options)
-    return this.#api.fetch(input, init)
+    return await this.#api.fetch(input, init)
   }
 
   [inspect.custom](depth, options) {

@@ -109,15 +109,31 @@ function callNative(call, cause) {
   }
 }
 
-/** A copy of an error with other members: other callers may have the same error. */
-function copyOfError(error, { message = error.message, ...changes }) {
+/** A copy of an error with other members, and its own stack: other callers may have the same error. */
+function copyOfError(error, { message = error.message, ...changes } = {}, above = copyOfError) {
   const copy = new error.constructor({ message }, Object.hasOwn(error, 'cause') ? { cause: error.cause } : undefined)
-  Error.captureStackTrace(copy, copyOfError)
+  Error.captureStackTrace(copy, above)
   assignKnown(copy, { ...error, ...changes })
+  if (failures.has(error)) failures.set(copy, failures.get(error))
   return copy
 }
 
+/** The native halves of errors. */
 const failures = new WeakMap()
+
+/** Errors with the stack of a timer, or of work that callers share: it does not lead to the caller. */
+const errorsOfOthers = new WeakSet()
+
+/** Notes that an error has no stack of a caller, and returns it. */
+function withoutCaller(error) {
+  if (error instanceof OAuthError) errorsOfOthers.add(error)
+  return error
+}
+
+/** The error of a call, with a stack that leads to the caller. It is created where the caller's promise is awaited. */
+function errorForCaller(error) {
+  return errorsOfOthers.has(error) ? copyOfError(error, {}, errorForCaller) : error
+}
 
 /** The error of a built-in store, which can be passed to a keeper unchanged. */
 function storeError(failure) {
@@ -131,7 +147,7 @@ const getNativeFailure = (error) => failures.get(error)
 
 /** The error of a caller's own timeout. */
 function timeoutError() {
-  return errorFromNative(new Error(native.lateError()))
+  return withoutCaller(errorFromNative(new Error(native.lateError())))
 }
 
 /** The error of a wait that exceeded its time limit. */
@@ -144,4 +160,9 @@ function methodMissingError(verb) {
   return errorFromNative(new Error(native.notSupportedError(verb)))
 }
 
-module.exports = { copyOfError, OAuthError, DeniedError, MalformedError, UntrustedError, LostError, MisuseError, errorFromNative, callNative, storeError, getNativeFailure, timeoutError, methodMissingError, waitTimeoutError }
+/** The error of a call that would wait for the callback in which it is made. */
+function deadlockError(call) {
+  return errorFromNative(new Error(native.deadlockError(call)))
+}
+
+module.exports = { copyOfError, errorForCaller, withoutCaller, OAuthError, DeniedError, MalformedError, UntrustedError, LostError, MisuseError, errorFromNative, callNative, storeError, getNativeFailure, timeoutError, methodMissingError, waitTimeoutError, deadlockError }

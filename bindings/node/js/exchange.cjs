@@ -397,7 +397,8 @@ function waitFor(promise, { signal, timeoutMs }, leave = () => {}) {
 async function runOver(exchange, { send, network, requestTimeoutMs }, call) {
   const { signal, timeoutMs } = checkOptions('a call', call)
   checkLimit(timeoutMs)
-  if (send) return run(exchange, { send, requestTimeoutMs, signal, timeoutMs })
+  // Awaited, here and elsewhere: V8 follows the stack of an error through `await` only.
+  if (send) return await run(exchange, { send, requestTimeoutMs, signal, timeoutMs })
   signal?.throwIfAborted()
   const { known: handle, finish, assertion: readers } = getParts(exchange)
   const activeReaders = readersForInput(readers, begin)

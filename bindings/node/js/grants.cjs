@@ -4,6 +4,7 @@
 
 const { inspect } = require('#host')
 const native = require('#native')
+const { refuseInCallback } = require('./callback-context.cjs')
 const { Client, createSource } = require('./client.cjs')
 const { MAX_WAIT, reload, removeRecord, revokeTokens } = require('./end-grant.cjs')
 const { OAuthError, errorFromNative, callNative, methodMissingError, waitTimeoutError } = require('./errors.cjs')
@@ -135,7 +136,7 @@ class Grants {
   async logIn(subject, tokens, options) {
     const ordinary = this.get(subject, checkOptions('Grants.logIn', options))
     const stepUp = stepUpKey(nativeTokens(tokens).stepUp() ?? undefined)
-    if (stepUp === undefined) return ordinary.logIn(tokens)
+    if (stepUp === undefined) return await ordinary.logIn(tokens)
     const failures = []
     const makeRoom = () => this.#makeRoom(subject, options, failures)
     const source = this.get(subject, { ...options, stepUp })
@@ -208,6 +209,7 @@ class Grants {
    * if the revocation fails. With an ordinary grant, those of step-ups end too.
    */
   async logOut(subject, options) {
+    refuseInCallback('logOut', (owner) => this.#keepersOf(subject).has(owner))
     const failures = []
     const attempt = async (work) => {
       try {
@@ -340,9 +342,17 @@ class Grants {
     return method.bind(this.#store)
   }
 
+  /** The keepers of the sources in memory: those of one user, with step-ups, or without arguments all. */
+  #keepersOf(...subject) {
+    const isSelected = (key) => subject.length === 0 || JSON.parse(key)[0] === (subject[0] ?? null)
+    const refs = [...this.#sources].filter(([key]) => isSelected(key)).map(([, sourceRef]) => sourceRef.deref())
+    return new Set(refs.filter(Boolean).map(GrantSource.getKeeper))
+  }
+
   /** Shuts all sources down gracefully, like `source.drain`. */
   async drain(options) {
-    const keepers = new Set([...this.#sources.values()].map((sourceRef) => sourceRef.deref()).filter(Boolean).map(GrantSource.getKeeper))
+    const keepers = this.#keepersOf()
+    refuseInCallback('drain', (owner) => keepers.has(owner))
     for (const keeper of keepers) keeper.drain()
     await drainKeepers((keeper) => keepers.has(keeper), options)
   }

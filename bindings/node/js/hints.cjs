@@ -102,11 +102,13 @@ module.exports = {
   'web.response_large': 'keep sessions in a store, keep fewer claims, or shorten the URLs of pages; otherwise raise the proxy\'s limit (nginx: proxy_buffer_size 16k; proxy_buffers 8 16k;), which answers 502 with its default buffers',
   'web.session_unknown': 'the session was ended elsewhere; or, if this happens often, several processes serve the site, each with a store of its own, such as one in memory: give them all the same store',
   'web.session_too_large': 'keep fewer claims in the session, or keep sessions in a store',
+  'client_auth.key_file_path': 'read the key file, and give its text, which is a JSON object: Path(path).read_text() in Python, readFileSync(path, \'utf8\') in Node.js, std::fs::read_to_string(path) in Rust',
   'grant.subject_missing': 'name the user with `subject`, such as the `sub` of the ID token or your own id of the user',
   'key.sealing': 'a key is 32 random bytes, or their text in base64url without padding, and its id is ASCII without spaces',
   'store.setup': 'check the path, and that only this user may read and write it',
   'listener.unavailable': 'another program may have the port: close it, or register and use a redirect URI with another port',
   'browser.unavailable': 'print the URL for the user to open, or use the device flow',
+  'misuse.deadlock': 'make the call once the callback has returned',
   'page.popup_blocked': 'open the popup in the handler of a click, before anything is awaited',
   'page.insecure': 'serve the page with https, or from localhost',
 }

@@ -2,10 +2,14 @@
 
 // What the package needs from Node.js; edge/host.cjs replaces this file in runtimes without Node.js.
 
+const { AsyncLocalStorage } = require('node:async_hooks')
 const { channel } = require('node:diagnostics_channel')
 const { pipeline, Readable } = require('node:stream')
 const { fileURLToPath } = require('node:url')
 const { inspect } = require('node:util')
+
+/** What a call is part of, across its awaits: `run` and `getStore`. */
+const asyncContext = () => new AsyncLocalStorage()
 
 /** The environment variables of the process. */
 const environment = () => process.env
@@ -20,7 +24,7 @@ const joined = (chunks) => Buffer.concat(chunks)
 const userAgent = () => undefined
 
 module.exports = {
-  Readable, channel, environment, fileURLToPath, idle, inspect, joined, pipeline, userAgent,
+  Readable, asyncContext, channel, environment, fileURLToPath, idle, inspect, joined, pipeline, userAgent,
   /** Clients without a `fetch` option send requests natively. */
   fetch: undefined,
   /** One request may wait for the promise of another, unlike in Workers. */

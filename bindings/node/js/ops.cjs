@@ -244,36 +244,36 @@ const operations = {
 
 /** What a client asks of a server. */
 class Operations {
-  async revoke(args, options) { return this[perform](operations.revoke, args, options) }
-  async refresh(args, options) { return this[perform](operations.refresh, args, options) }
-  async userinfo(args, options) { return this[perform](operations.userinfo, args, options) }
-  async beginAuthorization(args, options) { return this[perform](operations.beginAuthorization, args, options) }
-  async introspect(args, options) { return this[perform](operations.introspect, args, options) }
-  async password(args, options) { return this[perform](operations.password, args, options) }
-  async deviceAuthorization(args, options) { return this[perform](operations.deviceAuthorization, args, options) }
-  async pollDeviceToken(args, options) { return this[perform](operations.pollDeviceToken, args, options) }
-  async backchannelAuthentication(args, options) { return this[perform](operations.backchannelAuthentication, args, options) }
-  async pollBackchannelToken(args, options) { return this[perform](operations.pollBackchannelToken, args, options) }
-  async verifyPing(args, options) { return this[perform](operations.verifyPing, args, options) }
-  async acceptPush(args, options) { return this[perform](operations.acceptPush, args, options) }
-  async tokenExchange(args, options) { return this[perform](operations.tokenExchange, args, options) }
-  async jwtBearer(args, options) { return this[perform](operations.jwtBearer, args, options) }
-  async samlBearer(args, options) { return this[perform](operations.samlBearer, args, options) }
-  async jwtBearerWithKey(args, options) { return this[perform](operations.jwtBearerWithKey, args, options) }
-  async extensionGrant(args, options) { return this[perform](operations.extensionGrant, args, options) }
-  async requestIdentityAssertion(args, options) { return this[perform](operations.requestIdentityAssertion, args, options) }
-  async redeemIdentityAssertion(args, options) { return this[perform](operations.redeemIdentityAssertion, args, options) }
-  async verifyAccessToken(args, options) { return this[perform](operations.verifyAccessToken, args, options) }
-  async verifyApiRequest(args, options) { return this[perform](operations.verifyApiRequest, args, options) }
-  async verifyIdToken(args, options) { return this[perform](operations.verifyIdToken, args, options) }
-  async verifyLogoutToken(args, options) { return this[perform](operations.verifyLogoutToken, args, options) }
-  async register(args, options) { return this[perform](operations.register, args, options) }
-  async readRegistration(args, options) { return this[perform](operations.readRegistration, args, options) }
-  async updateRegistration(args, options) { return this[perform](operations.updateRegistration, args, options) }
-  async deleteRegistration(args, options) { return this[perform](operations.deleteRegistration, args, options) }
-  async resourceMetadata(args, options) { return this[perform](operations.resourceMetadata, args, options) }
-  async discoverIssuer(args, options) { return this[perform](operations.discoverIssuer, args, options) }
-  async clientIdMetadata(args, options) { return this[perform](operations.clientIdMetadata, args, options) }
+  async revoke(args, options) { return await this[perform](operations.revoke, args, options) }
+  async refresh(args, options) { return await this[perform](operations.refresh, args, options) }
+  async userinfo(args, options) { return await this[perform](operations.userinfo, args, options) }
+  async beginAuthorization(args, options) { return await this[perform](operations.beginAuthorization, args, options) }
+  async introspect(args, options) { return await this[perform](operations.introspect, args, options) }
+  async password(args, options) { return await this[perform](operations.password, args, options) }
+  async deviceAuthorization(args, options) { return await this[perform](operations.deviceAuthorization, args, options) }
+  async pollDeviceToken(args, options) { return await this[perform](operations.pollDeviceToken, args, options) }
+  async backchannelAuthentication(args, options) { return await this[perform](operations.backchannelAuthentication, args, options) }
+  async pollBackchannelToken(args, options) { return await this[perform](operations.pollBackchannelToken, args, options) }
+  async verifyPing(args, options) { return await this[perform](operations.verifyPing, args, options) }
+  async acceptPush(args, options) { return await this[perform](operations.acceptPush, args, options) }
+  async tokenExchange(args, options) { return await this[perform](operations.tokenExchange, args, options) }
+  async jwtBearer(args, options) { return await this[perform](operations.jwtBearer, args, options) }
+  async samlBearer(args, options) { return await this[perform](operations.samlBearer, args, options) }
+  async jwtBearerWithKey(args, options) { return await this[perform](operations.jwtBearerWithKey, args, options) }
+  async extensionGrant(args, options) { return await this[perform](operations.extensionGrant, args, options) }
+  async requestIdentityAssertion(args, options) { return await this[perform](operations.requestIdentityAssertion, args, options) }
+  async redeemIdentityAssertion(args, options) { return await this[perform](operations.redeemIdentityAssertion, args, options) }
+  async verifyAccessToken(args, options) { return await this[perform](operations.verifyAccessToken, args, options) }
+  async verifyApiRequest(args, options) { return await this[perform](operations.verifyApiRequest, args, options) }
+  async verifyIdToken(args, options) { return await this[perform](operations.verifyIdToken, args, options) }
+  async verifyLogoutToken(args, options) { return await this[perform](operations.verifyLogoutToken, args, options) }
+  async register(args, options) { return await this[perform](operations.register, args, options) }
+  async readRegistration(args, options) { return await this[perform](operations.readRegistration, args, options) }
+  async updateRegistration(args, options) { return await this[perform](operations.updateRegistration, args, options) }
+  async deleteRegistration(args, options) { return await this[perform](operations.deleteRegistration, args, options) }
+  async resourceMetadata(args, options) { return await this[perform](operations.resourceMetadata, args, options) }
+  async discoverIssuer(args, options) { return await this[perform](operations.discoverIssuer, args, options) }
+  async clientIdMetadata(args, options) { return await this[perform](operations.clientIdMetadata, args, options) }
 }
 
 /** The operations as exchanges, for a driver of your own. */

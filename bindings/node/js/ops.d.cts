@@ -656,7 +656,7 @@ export class UserClaims {
    */
   readonly subject: string
   /** All claims: `sub`, the claims below, and others. */
-  readonly claims: Readonly<Record<string, unknown>>
+  readonly claims: UserInfoClaims
   /** The full name, for display. */
   readonly name: string | undefined
   /** The given or first name. */
@@ -844,7 +844,7 @@ export class VerifiedAccessToken {
    */
   readonly dpopReplayChallenge: string | undefined
   /** All claims. Those of an introspection response have the iss of the server added if they have none. */
-  readonly claims: Readonly<Record<string, unknown>>
+  readonly claims: AccessTokenClaims
   /** What may be shown. */
   toJSON(): Record<string, unknown>
 }
@@ -898,7 +898,7 @@ export class IdToken {
    */
   readonly mayAct: Readonly<Record<string, unknown>> | undefined
   /** All claims. */
-  readonly claims: Readonly<Record<string, unknown>>
+  readonly claims: IdTokenClaims
   /** What may be shown. */
   toJSON(): Record<string, unknown>
 }
@@ -1012,6 +1012,138 @@ export class ClientIdMetadataDocument {
   readonly warnings: readonly string[]
   /** What may be shown. */
   toJSON(): Record<string, unknown>
+}
+
+/** A postal address (OpenID Connect Core section 5.1.1). */
+export interface AddressClaim {
+  /** The full address, for a label; its lines are separated by newlines. */
+  readonly formatted?: string | undefined
+  /** Street, number, post office box; its lines are separated by newlines. */
+  readonly street_address?: string | undefined
+  /** The city. */
+  readonly locality?: string | undefined
+  /** The state, province or prefecture. */
+  readonly region?: string | undefined
+  /** The postal code. */
+  readonly postal_code?: string | undefined
+  /** The country. */
+  readonly country?: string | undefined
+}
+
+/**
+ * The standard claims about a user (OpenID Connect Core section 5.1), and any others.
+ * They are as the server sent them, with the types of the standard, to which it may not keep: compare booleans with
+ * `true`, because the text "false" of some servers must not count as true.
+ */
+export interface StandardClaims {
+  /** The full name, for display. */
+  readonly name?: string | undefined
+  /** The given or first name. */
+  readonly given_name?: string | undefined
+  /** The family name. */
+  readonly family_name?: string | undefined
+  /** The middle name. */
+  readonly middle_name?: string | undefined
+  /** The casual name of the user. */
+  readonly nickname?: string | undefined
+  /** The user name to display; it may change, and may later belong to another user. */
+  readonly preferred_username?: string | undefined
+  /** The URL of the profile page. */
+  readonly profile?: string | undefined
+  /** The URL of a picture. */
+  readonly picture?: string | undefined
+  /** The URL of the user's web page. */
+  readonly website?: string | undefined
+  /** The e-mail address; `email_verified` says whether it is known to be the user's. */
+  readonly email?: string | undefined
+  /**
+   * Whether the server has verified that the address is the user's. Compare with `true`: some servers send the text
+   * "false".
+   */
+  readonly email_verified?: unknown
+  /** `female`, `male`, or another. */
+  readonly gender?: string | undefined
+  /** `YYYY-MM-DD`, `0000-MM-DD` without the year, or `YYYY` alone. */
+  readonly birthdate?: string | undefined
+  /** A time zone, such as `Europe/Paris`. */
+  readonly zoneinfo?: string | undefined
+  /** A language, such as `en-US`. */
+  readonly locale?: string | undefined
+  /** The phone number in E.164 format, such as `+1 (425) 555-1212`. */
+  readonly phone_number?: string | undefined
+  /**
+   * Whether the server has verified that the number is the user's. Compare with `true`: some servers send the text
+   * "false".
+   */
+  readonly phone_number_verified?: unknown
+  /** The user's postal address (section 5.1.1). */
+  readonly address?: AddressClaim | undefined
+  /** When the claims last changed, in seconds since 1970. */
+  readonly updated_at?: number | undefined
+  /** Other claims, and those in certain languages (`name#ja`). */
+  readonly [claim: string]: unknown
+}
+
+/** The claims of the UserInfo endpoint (OpenID Connect Core section 5.3.2). */
+export interface UserInfoClaims extends StandardClaims {
+  /** The user at this issuer. No other claim identifies a user. */
+  readonly sub: string
+}
+
+/** The claims of a verified ID token (OpenID Connect Core sections 2 and 5.1). */
+export interface IdTokenClaims extends StandardClaims {
+  /** The issuer. */
+  readonly iss: string
+  /** The user at this issuer. No other claim identifies a user. */
+  readonly sub: string
+  /** The audience, or several: this client is among them. */
+  readonly aud: string | readonly string[]
+  /** When the ID token expires, in seconds since 1970. */
+  readonly exp: number
+  /** When the ID token was issued, in seconds since 1970. */
+  readonly iat: number
+  /** When the user last authenticated, in seconds since 1970. */
+  readonly auth_time?: number | undefined
+  /** The nonce of the authorization request. */
+  readonly nonce?: string | undefined
+  /** The authentication context class of the user's authentication. */
+  readonly acr?: string | undefined
+  /** The methods by which the user authenticated, usually values of RFC 8176. */
+  readonly amr?: readonly string[] | undefined
+  /** The client to which the ID token was issued. */
+  readonly azp?: string | undefined
+  /** The session at the server, for logouts. */
+  readonly sid?: string | undefined
+}
+
+/** The claims of a verified access token (RFC 9068 section 2.2), or of an introspection response. */
+export interface AccessTokenClaims {
+  /** The issuer. */
+  readonly iss: string
+  /** The user, or the client if it acts for itself. */
+  readonly sub?: string | undefined
+  /** The audience, or several. */
+  readonly aud?: string | readonly string[] | undefined
+  /** When the token expires, in seconds since 1970. */
+  readonly exp?: number | undefined
+  /** When the token was issued, in seconds since 1970. */
+  readonly iat?: number | undefined
+  /** When the token becomes valid, in seconds since 1970. */
+  readonly nbf?: number | undefined
+  /** The id of the token. */
+  readonly jti?: string | undefined
+  /** The client to which the token was issued. */
+  readonly client_id?: string | undefined
+  /** The granted scope, usually as names separated by spaces. */
+  readonly scope?: string | readonly string[] | undefined
+  /** When the user last authenticated, in seconds since 1970. */
+  readonly auth_time?: number | undefined
+  /** The authentication context class of the user's authentication. */
+  readonly acr?: string | undefined
+  /** The methods by which the user authenticated, usually values of RFC 8176. */
+  readonly amr?: readonly string[] | undefined
+  /** Other claims, and those in certain languages (`name#ja`). */
+  readonly [claim: string]: unknown
 }
 
 /** What a client asks of a server. */

@@ -3,6 +3,8 @@
 // Carries out the renewals that a `Keeper` decides on: calls the store and the server, and schedules upkeep.
 
 const { channel: channelOf, idle } = require('#host')
+const { refuseInCallback, waitForCallback } = require('./callback-context.cjs')
+const { errorForCaller, withoutCaller } = require('./errors.cjs')
 const { checkLimit, pause, run, waitFor } = require('./exchange.cjs')
 const { extendLease, useAlone } = require('./hold.cjs')
 const { kindError } = require('./kinds.cjs')
@@ -137,7 +139,7 @@ async function runRenewal(keeper, job, renewal, finish) {
     if (isNew) {
       if (job.store !== undefined && !keeper.isStored) publish(job, keeper, 'unsaved')
       publish(job, keeper, 'renewed')
-      await job.onTokens?.(tokens)
+      if (job.onTokens !== undefined) await waitForCallback(keeper, () => job.onTokens(tokens))
     }
     return tokens
   } finally {
@@ -155,7 +157,7 @@ async function renewalOutcome(keeper, job, renewal) {
     return [tokens, isNew]
   } catch (error) {
     if (!publishStanding(keeper, job, error)) publish(job, keeper, 'failed', { error })
-    throw error
+    throw withoutCaller(error)
   }
 }
 
@@ -240,7 +242,7 @@ function extendWhileRunning(keeper, job) {
 
 /** Shuts down all grants of this process gracefully. */
 async function drain(options) {
-  return drainKeepers(() => true, options)
+  await drainKeepers(() => true, options)
 }
 
 /**
@@ -248,6 +250,7 @@ async function drain(options) {
  * stored.
  */
 async function drainKeepers(isDraining, options) {
+  refuseInCallback('drain', isDraining)
   const { timeoutMs = 10_000, signal } = checkOptions('a call', options)
   checkLimit(timeoutMs)
   const ended = async () => {
@@ -257,7 +260,11 @@ async function drainKeepers(isDraining, options) {
       await Promise.all(remaining.map(({ keeper, job }) => drainKeeper(keeper, job)))
     }
   }
-  await waitFor(ended(), { signal, timeoutMs })
+  try {
+    await waitFor(ended(), { signal, timeoutMs })
+  } catch (error) {
+    throw errorForCaller(error)
+  }
 }
 
 /** Finishes the renewal of one keeper, and stores its tokens. */
@@ -356,7 +363,11 @@ async function keep(keeper, options) {
   signal?.throwIfAborted()
   checkLimit(timeoutMs)
   const job = { store: checkStore(store), onTokens, run: (exchange) => run(exchange, { fetch, send, sign, requestTimeoutMs }) }
-  return waitFor(freshTokens(keeper, refused, job), { signal, timeoutMs })
+  try {
+    return await waitFor(freshTokens(keeper, refused, job), { signal, timeoutMs })
+  } catch (error) {
+    throw errorForCaller(error)
+  }
 }
 
 module.exports = { checkStore, drain, drainKeepers, freshTokens, keep, publish, renewalOf, renewalUnderWay, runUpkeep, storeCalls }

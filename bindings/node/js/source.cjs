@@ -5,7 +5,9 @@
 
 const { inspect } = require('#host')
 const { Source } = require('./api.cjs')
+const { refuseInCallback } = require('./callback-context.cjs')
 const { endGrant } = require('./end-grant.cjs')
+const { errorForCaller } = require('./errors.cjs')
 const { checkLimit, runOver, waitFor } = require('./exchange.cjs')
 const { HOLD, holdGrant } = require('./hold.cjs')
 const { drainKeepers, freshTokens, publish, renewalUnderWay, runUpkeep } = require('./renewal.cjs')
@@ -59,8 +61,10 @@ class GrantSource extends Source {
    * stored. The current token is returned until it expires.
    */
   async drain(options) {
+    const isOwn = (keeper) => keeper === this.#keeper
+    refuseInCallback('drain', isOwn)
     this.#keeper.drain()
-    await drainKeepers((keeper) => keeper === this.#keeper, options)
+    await drainKeepers(isOwn, options)
   }
 
   /** Drains the source, unless it belongs to `Grants`, whose other callers may still use it. */
@@ -91,9 +95,11 @@ class GrantSource extends Source {
     const { signal, timeoutMs } = checkOptions('a call', options)
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
-    const tokens = waitFor(freshTokens(this.#keeper, refused, this.#job), { signal, timeoutMs })
-    if (this.#signIn === undefined) return tokens
-    return tokens.catch((error) => { throw this.#signIn.instead(error) })
+    try {
+      return await waitFor(freshTokens(this.#keeper, refused, this.#job), { signal, timeoutMs })
+    } catch (error) {
+      throw errorForCaller(this.#signIn === undefined ? error : this.#signIn.instead(error))
+    }
   }
 
   /** Discards this token, but no newer one. */

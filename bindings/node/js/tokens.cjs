@@ -8,7 +8,7 @@ const { callNative } = require('./errors.cjs')
 const { kindError } = require('./kinds.cjs')
 const { checkOptions } = require('./options.cjs')
 const { checkText, textOrUrl } = require('./paths.cjs')
-const { refuseClones } = require('./value.cjs')
+const { Uncloneable } = require('./value.cjs')
 
 /** The native half of some tokens. */
 let nativeTokens
@@ -52,10 +52,8 @@ function serializedText(text, what) {
 /** The placeholder for the native half of tokens that the addon returned as strings. */
 const AS_TEXTS = Symbol('texts')
 
-const notCloned = () => 'Tokens cannot be cloned: pass on the text of serialize(), and read it with Tokens.deserialize'
-
 /** The tokens of one grant. Neither `console.log` nor `JSON.stringify` shows them. */
-class Tokens {
+class Tokens extends Uncloneable {
   #handle
   #texts
   #claims
@@ -64,8 +62,8 @@ class Tokens {
     if (handle !== AS_TEXTS && !(handle instanceof native.NativeTokens)) {
       throw new TypeError('Tokens must be created by a grant, Tokens.bearer or Tokens.deserialize')
     }
+    super()
     this.#handle = handle === AS_TEXTS ? undefined : handle
-    refuseClones(this, notCloned)
   }
 
   static {
@@ -156,12 +154,12 @@ class Tokens {
 }
 
 /** One login between the authorization URL and its callback. It contains secrets: keep it in the user's session. */
-class PendingAuthorization {
+class PendingAuthorization extends Uncloneable {
   #native
 
   constructor(text) {
+    super()
     this.#native = callNative(() => native.NativeFlow.parse(serializedText(text, 'a PendingAuthorization')))
-    refuseClones(this, () => 'a flow cannot be cloned: pass on its serialize() to PendingAuthorization.deserialize')
   }
 
   /** Reads what `serialize()` wrote. */

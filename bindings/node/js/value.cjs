@@ -6,11 +6,17 @@
 const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 
 /**
- * Makes `structuredClone` and `postMessage` reject this object with a `DataCloneError`. They would copy no private
- * members, so the copy would be empty. They throw for a property that is a function, and quote its source text.
+ * An instance of this class that `structuredClone` and `postMessage` reject with a `DataCloneError`: they would copy no
+ * private members, so the copy would be empty. They reject every object with an internal slot that they do not know (HTML
+ * section 2.7.3), such as a `WeakSet`, whose methods it does not have. The constructor is not called.
  */
-function refuseClones(object, explanation) {
-  Object.defineProperty(object, 'notCloned', { value: explanation, enumerable: true })
+const createUncloneable = (Class) => Reflect.construct(WeakSet, [], Class)
+
+/** The base class of objects that `structuredClone` and `postMessage` reject. */
+class Uncloneable {
+  constructor() {
+    return createUncloneable(new.target)
+  }
 }
 
 /** The last millisecond that a `Date` can represent (ECMA-262 section 21.4.1.1). */
@@ -19,4 +25,4 @@ const MAX_DATE_MS = 8.64e15
 /** Converts Unix seconds to a `Date`; a later time than any `Date` can represent becomes the last one. */
 const toDate = (seconds) => new Date(Math.min(seconds * 1000, MAX_DATE_MS))
 
-module.exports = { asyncDispose, toDate, refuseClones }
+module.exports = { Uncloneable, asyncDispose, createUncloneable, toDate }

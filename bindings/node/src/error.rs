@@ -56,6 +56,12 @@ pub(crate) fn not_supported_error(verb: String) -> String {
     text(&error.about(&verb))
 }
 
+/// The text of the error for a call that would wait for the callback in which it is made.
+#[napi_derive::napi]
+pub(crate) fn deadlock_error(what: String) -> String {
+    text(&Error::from(Misuse::Deadlock).about(&what))
+}
+
 fn record(error: &Error) -> Value {
     // A struct of strings and numbers always serializes.
     let mut record =

@@ -69,7 +69,7 @@ for (const [name, object] of Object.entries(objects)) {
 }
 
 /** Skipped: callables that pass values on, that frameworks call with their own objects, or that wait for a user. */
-const LEFT = /^(Record|GrantSource\..*|.*\.notCloned|site\.(leave|remember|remembered|required|fastify|page|visit|wrap)|.*Error|DeniedError|MalformedError|UntrustedError|LostError|MisuseError)$/
+const LEFT = /^(Record|GrantSource\..*|site\.(leave|remember|remembered|required|fastify|page|visit|wrap)|.*Error|DeniedError|MalformedError|UntrustedError|LostError|MisuseError)$/
 
 /** How the engine and the addon's library describe unexpected values. */
 const UNNAMED = /Cannot (read|destructure|use|convert)|is not (a function|iterable)|Failed to |an argument is|Invalid URL/

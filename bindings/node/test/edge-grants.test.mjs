@@ -62,6 +62,19 @@ const sourceProgram = `${setup}
   process.stdout.write(JSON.stringify({ revoked, codes, left: (await store.scan()).keys }))
 `
 
+/** What a logout in `onTokens` throws, where the runtime has `AsyncLocalStorage` and where not: then before any `await`. */
+const callbackProgram = (before) => `${setup}
+  ${before}
+  const fetch = async () => Response.json({ access_token: 'new', token_type: 'Bearer', expires_in: 600 })
+  const server = Server.fromMetadata(issuer, { issuer, token_endpoint: issuer + '/token' })
+  const client = new Client(server, { clientId: 'app', clientSecret: 'secret', fetch })
+  const codes = []
+  const source = client.clientCredentials({ onTokens: () => source.logOut().catch(({ code }) => codes.push(code)) })
+  await source.token()
+  await source.logOut()
+  process.stdout.write(JSON.stringify(codes))
+`
+
 function output(program) {
   const text = execFileSync(process.execPath, ['--conditions=edge-light', '--input-type=module', '--eval', program], { timeout: 60_000 })
   return JSON.parse(text)
@@ -74,4 +87,8 @@ test('step-up tokens are stored separately from the ordinary login in edge runti
 test('a source logs out in edge runtimes, with a store and without one', () => {
   const code = 'grant.no_refresh_token'
   assert.deepEqual(output(sourceProgram), { revoked: ['rt-stored', 'rt-local'], codes: [code, code], left: [] })
+})
+
+test('a logout in onTokens is refused in edge runtimes, with AsyncLocalStorage and without it', () => {
+  for (const before of ['', 'process.getBuiltinModule = undefined']) assert.deepEqual(output(callbackProgram(before)), ['misuse.deadlock'])
 })

@@ -125,5 +125,6 @@ test('a secret member of a record is read by name, and never shown', () => {
   for (const shown of [inspect(device), JSON.stringify(device), JSON.stringify({ ...device }), inspect(device, { showHidden: true })]) {
     assert(!shown.includes('S3CR3T'), shown)
   }
+  assert.deepEqual(Object.keys(device), ['interval'])
   assert.throws(() => structuredClone(device), (error) => !error.message.includes('S3CR3T'))
 })

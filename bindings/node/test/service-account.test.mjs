@@ -111,3 +111,13 @@ test('errors of an invalid client file name what is wrong', async () => {
     assert.equal((await refused(text)).code, 'client_file.malformed')
   }
 })
+
+test('the path of a key file is named as the mistake', () => {
+  for (const path of ['service-account.json', '/run/secrets/google-key']) {
+    assert.throws(() => serviceAccount(path), ({ code, hint, message }) => {
+      assert.equal(code, 'client_auth.key_file_path')
+      assert.ok(hint.includes("readFileSync(path, 'utf8')") && message.includes('content') && !message.includes(path))
+      return true
+    })
+  }
+})

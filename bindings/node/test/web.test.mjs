@@ -186,6 +186,7 @@ test('a user object identifies the user, and is redacted in output', async () =>
   assert.ok(!JSON.stringify(user).includes('id_token'), 'the ID token is for the provider')
   assert.ok(!inspect(user).includes('Ann') && !inspect(user).includes('248289761001'))
   assert.throws(() => structuredClone(user), { name: 'DataCloneError' })
+  assert.ok(Object.entries(user).every(([, value]) => typeof value !== 'function'))
   assert.throws(() => { user.subject = 'eve' }, TypeError)
 })
 

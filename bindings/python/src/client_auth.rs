@@ -101,7 +101,7 @@ pub(crate) struct FederatedAssertion;
 /// file is the text of the JSON file from Google's console; the client_id of the client is its
 /// client_email. The tokens of client_credentials() are the account's; with a subject they are
 /// for this user, whose organization has allowed the account to act for its members. provider.data for an
-/// invalid file, key.* for its key.
+/// invalid file, client_auth.key_file_path for its path, key.* for its key.
 #[pyclass(frozen, extends = ClientAuth, module = "oauth_core")]
 pub(crate) struct ServiceAccount;
 

@@ -252,7 +252,7 @@ twins! {
         /// Ends a grant: revokes the tokens at the server (RFC 7009), and removes the record.
         ///
         /// A renewal under way is waited for first. If the revocation fails, its error is raised, and the record
-        /// is removed anyway. Without step_up, the tokens of step-ups end too. RuntimeError in a hook.
+        /// is removed anyway. Without step_up, the tokens of step-ups end too. misuse.deadlock in a hook.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (subject, *, scope = None, resource = None, audience = None, extra = None,
                         authorization_details = None, step_up = None))]

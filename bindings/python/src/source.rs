@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use oauth_core::Moment;
-use oauth_core::error::Error;
+use oauth_core::error::{Error, Misuse};
 use oauth_core::flow::keeper::GrantId;
 use oauth_facade::{GrantSettings, OnRateLimit, RateLimitChoice, Record, TokenOwner};
 use oauth_reqwest::{Authorized, GrantSource as NativeSource};
 use oauth_session::{Sources, TokenDriver};
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::api::ApiRequest;
@@ -372,7 +371,7 @@ twins! {
         ///
         /// timeout is the number of seconds that this caller waits, by default without limit: then lost.timeout. The
         /// renewal continues for the others; nothing is lost. DeniedError, with the advice "reauthorize" once the grant
-        /// has ended; LostError; grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook.
+        /// has ended; LostError; grant.no_refresh_token, grant.outcome_unknown; misuse.deadlock in a hook.
         #[blocking(refuse_in_hook)]
         #[pyo3(signature = (*, timeout = None))]
         fn token / atoken(self, py, timeout: Option<f64>) {
@@ -474,11 +473,9 @@ closes!(
      other callers."
 );
 
-pub(crate) fn refuse_in_hook() -> PyResult<()> {
+pub(crate) fn refuse_in_hook(py: Python<'_>) -> PyResult<()> {
     if IS_IN_HOOK.get() {
-        Err(PyRuntimeError::new_err(
-            "on_tokens must not wait for a token",
-        ))
+        Err(errors::raise(py, &Misuse::Deadlock.into()))
     } else {
         Ok(())
     }

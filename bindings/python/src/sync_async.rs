@@ -15,7 +15,7 @@ macro_rules! twins {
             #[pyo3(signature = $signature)]
             #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
             fn $name(&$this, $py: Python<'_> $(, $(#[$read])* $given: $type)*) -> PyResult<Py<PyAny>> {
-                $($check()?;)?
+                $($check($py)?;)?
                 let begin = || -> PyResult<$crate::pending_call::PendingCall> { $work };
                 begin()?.wait($py)
             }

@@ -165,3 +165,12 @@ def test_errors_of_an_invalid_client_file_name_the_problem(file: dict[str, str],
     assert refused(json.dumps({**file, "private_key": pem})).code.startswith("key.")
     for text in (json.dumps(file)[:-1], "[]", "", json.dumps({**file, "pad": "x" * (64 << 10)})):
         assert refused(text).code == "client_file.malformed"
+
+
+def test_the_path_of_a_key_file_is_named_as_the_mistake() -> None:
+    for path in ("service-account.json", "/run/secrets/google-key"):
+        with pytest.raises(oauth_core.MisuseError) as caught:
+            oauth_core.ServiceAccount(path)
+        assert caught.value.code == "client_auth.key_file_path"
+        assert "Path(path).read_text()" in (caught.value.hint or "")
+        assert "content" in str(caught.value) and path not in str(caught.value)

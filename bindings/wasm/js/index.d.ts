@@ -2,10 +2,10 @@ import type { AskedFor } from './ops.js'
 import type {
   Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode, UntrustedCode,
 } from './error-codes.js'
-import type { Address, UserClaims } from './user-claims.js'
+import type { AddressClaim as Address, IdTokenClaims, StandardClaims, UserInfoClaims as UserClaims } from './user-claims.js'
 
 export type { Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode, UntrustedCode }
-export type { Address, UserClaims }
+export type { Address, IdTokenClaims, StandardClaims, UserClaims }
 
 /**
  * What to do if an API asks for a pause: a 429, or a 503 that names one. `error`: reject with
@@ -240,7 +240,7 @@ export class Session {
    * passes them on together with the tokens. `undefined` without the scope `openid`. `iss` and `sub` together identify a
    * user.
    */
-  readonly claims: UserClaims | undefined
+  readonly claims: IdTokenClaims | undefined
   /** The ID token as received. Its verified content is in `claims`. */
   readonly idToken: string | undefined
   /**

@@ -1,13 +1,9 @@
 // The session of a user at the server of a page.
 
+import type { UserInfoClaims } from './user-claims.js'
+
 /** The user as described by the server: `sub`, and the claims that its sessions keep. */
-export interface ServerUser {
-  readonly sub: string
-  readonly name?: string
-  readonly email?: string
-  readonly picture?: string
-  readonly [claim: string]: unknown
-}
+export interface ServerUser extends UserInfoClaims {}
 
 export interface ServerSessionState {
   /** The server has not answered yet. */

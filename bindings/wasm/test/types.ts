@@ -59,6 +59,7 @@ export async function person(session: Session): Promise<readonly [string, boolea
   const userinfo: UserClaims = await session.userinfo()
   const at: Address | undefined = userinfo.address
   const signedIn: string | undefined = session.claims?.sub
+  const [issuer, expiry]: [string | undefined, number | undefined] = [session.claims?.iss, session.claims?.exp]
   // @ts-expect-error a string is not a number
   const wrong: number | undefined = userinfo.birthdate
   // @ts-expect-error the standard has no such member
@@ -66,7 +67,7 @@ export async function person(session: Session): Promise<readonly [string, boolea
   // @ts-expect-error a claim of the server's own may be anything
   const groups: string[] = userinfo['groups']
   const lines = [at?.formatted, at?.street_address, at?.postal_code, at?.locality, at?.region, at?.country]
-  const shown = [userinfo.name, signedIn, userinfo['name#ja'], wrong, street, groups, ...lines].join(' ')
+  const shown = [userinfo.name, signedIn, issuer, expiry, userinfo['name#ja'], wrong, street, groups, ...lines].join(' ')
   const isVerified = userinfo.email_verified === true && userinfo.phone_number_verified !== false
   return [shown, isVerified, userinfo.phone_number, new Date((userinfo.updated_at ?? 0) * 1000)]
 }

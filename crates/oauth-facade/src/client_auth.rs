@@ -116,8 +116,8 @@ impl Auth {
     /// Checks the keys and secrets as far as possible without a server, so that an error is reported where the value is given.
     ///
     /// # Errors
-    /// `key.*`, `jws.key_too_small`, `client_auth.keys`, `arguments.inconsistent`, naming the argument; `provider.data` for
-    /// the file of a service account.
+    /// `key.*`, `jws.key_too_small`, `client_auth.keys`, `arguments.inconsistent`, naming the argument; `provider.data` and
+    /// `client_auth.key_file_path` for the file of a service account.
     pub fn check(&self) -> Result<(), Error> {
         match self {
             #[cfg(feature = "crypto")]

@@ -38,7 +38,8 @@ impl ServiceAccount {
     /// Reads the file's text.
     ///
     /// # Errors
-    /// `provider.data`, which names the member that is missing or wrong.
+    /// `provider.data`, which names the member that is missing or wrong; `client_auth.key_file_path` for what looks like a
+    /// path.
     pub fn from_json(text: &str) -> Result<Self, Error> {
         let about = |member: &str| {
             let detail = format!("`{member}` of a service account");
@@ -46,6 +47,9 @@ impl ServiceAccount {
         };
         if text.len() > MAX_BYTES {
             return Err(about("all"));
+        }
+        if is_like_path(text) {
+            return Err(Misuse::KeyFilePath.into());
         }
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let Ok(Json::Object(file)) = json::parse(text) else {
@@ -137,6 +141,13 @@ impl ServiceAccount {
             (header.clone(), claims)
         })
     }
+}
+
+/// Whether a text, which should be an object in JSON, looks like the path of a file.
+fn is_like_path(text: &str) -> bool {
+    let text = text.trim();
+    let is_object_unlikely = text.ends_with(".json") || !text.contains('{');
+    is_object_unlikely && !text.is_empty() && !text.contains('\n') && !text.starts_with(['[', '"'])
 }
 
 /// A string in JSON, with only ASCII characters.
@@ -238,6 +249,35 @@ mod tests {
         assert!(ServiceAccount::from_json(&marked).is_ok());
         let account = ServiceAccount::from_json(&file(&[])).unwrap();
         assert!(!format!("{account:?}").contains("PRIVATE"));
+    }
+
+    #[test]
+    fn a_path_instead_of_the_content_is_named() {
+        let file = file(&[]);
+        for path in [
+            "key.json",
+            "/run/secrets/google",
+            "C:\\keys\\{project}.json",
+            " ./key.json\n",
+        ] {
+            let error = ServiceAccount::from_json(path).unwrap_err();
+            assert_eq!(error.code(), "client_auth.key_file_path", "{path}");
+            assert!(error.hint().unwrap().contains("read_text()"));
+            assert!(!error.to_string().contains(path.trim()), "{error}");
+        }
+        let pem = "-----BEGIN PRIVATE KEY-----\nMII\n";
+        for other in [
+            "",
+            "{",
+            "{}",
+            "[]",
+            "\"key.json\"",
+            pem,
+            &file[..file.len() - 1],
+        ] {
+            let error = ServiceAccount::from_json(other).unwrap_err();
+            assert_eq!(error.code(), "provider.data", "{other}");
+        }
     }
 
     #[test]

@@ -77,6 +77,7 @@ const FILES: &[(&str, Render)] = &[
     ("bindings/node/js/index.mjs", ops::node::entry),
     ("bindings/wasm/js/ops.js", ops::web::module),
     ("bindings/wasm/js/ops.d.ts", ops::web::types),
+    ("bindings/wasm/js/user-claims.d.ts", ops::claims::browser),
     ("bindings/node/js/error-codes.d.cts", javascript::codes),
     ("bindings/node/js/errors.cjs", javascript::node_classes),
     ("bindings/node/index.d.cts", javascript::node_types),

@@ -1,5 +1,6 @@
 //! The operations: helpers for the generators of every language.
 
+pub(crate) mod claims;
 pub(crate) mod node;
 pub(crate) mod page;
 pub(crate) mod python;

@@ -32,10 +32,12 @@ pub(crate) fn python(_: &str) -> Result<String, Box<dyn Error>> {
         "# {HEADER}\n\"\"\"The settings of a site. The source is {SOURCE}.\"\"\"\n\n\
          from __future__ import annotations\n\n\
          from typing import TYPE_CHECKING, Any, Literal, Mapping, Sequence, Union\n\n\
+         from .._keywords import name_keywords\n\
          from ._values import settings_json\n\n\
          if TYPE_CHECKING:\n    from typing_extensions import TypeAlias\n\n    \
          from .._native import Network, Provider\n    from ..stores import SealingKey, Store\n\n\
          Upstream: TypeAlias = \"Union[str, tuple[str, Sequence[str]]]\"\n\n\n\
+         @name_keywords\n\
          class SiteSettings:\n    \"\"\"What a site is made with.\"\"\"\n\n    \
          if TYPE_CHECKING:\n\n        def _assemble(\n            self, settings: str, providers: Sequence[Provider], key: str | bytes | SealingKey,\n            \
          old_keys: Sequence[str | bytes | SealingKey], store: Store | None, network: Network | None,\n        ) -> None: ...\n\n    \

@@ -11,6 +11,26 @@ inspect.custom = Symbol.for('nodejs.util.inspect.custom')
 /** A channel without subscribers. */
 const channel = () => ({ hasSubscribers: false, publish() {} })
 
+/** What a call is part of; without `AsyncLocalStorage`, only what is called before the first `await`. */
+function asyncContext() {
+  const builtIn = globalThis.process?.getBuiltinModule?.('node:async_hooks')
+  const Storage = globalThis.AsyncLocalStorage ?? builtIn?.AsyncLocalStorage
+  if (Storage !== undefined) return new Storage()
+  let current
+  return {
+    getStore: () => current,
+    run(value, call) {
+      const outer = current
+      current = value
+      try {
+        return call()
+      } finally {
+        current = outer
+      }
+    },
+  }
+}
+
 /** The environment variables; empty without a process, where they are passed in. */
 const environment = () => globalThis.process?.env ?? {}
 
@@ -31,7 +51,7 @@ function joined(chunks) {
 const userAgent = () => require('#native').userAgent()
 
 module.exports = {
-  channel, environment, idle, inspect, joined, userAgent,
+  asyncContext, channel, environment, idle, inspect, joined, userAgent,
   fetch: (input, init) => globalThis.fetch(input, init),
   /** Workers cancel a request's fetches when it ends, so no other request may wait for them. */
   isShared: false,

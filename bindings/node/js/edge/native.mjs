@@ -7,7 +7,7 @@ import { NativeSite } from './visit.cjs'
 export {
   NativeApi, NativeContexts, NativeDpopKey, NativeExchange, NativeFlow, NativeFrontChannelLogout, NativeKeeper, NativeKey, NativeKeyUse, NativeKeys, NativeServer, NativeSettings, NativeSignIn, NativeTokens,
   NativeVerifier,
-  checkLogoutReturn, claimsSources, discovery, distinguishingStepUp, fingerprint, isOver, lateError, listedStepUps, loginOf, missingVariablesError, notSupportedError,
+  checkLogoutReturn, claimsSources, deadlockError, discovery, distinguishingStepUp, fingerprint, isOver, lateError, listedStepUps, loginOf, missingVariablesError, notSupportedError,
   outline, overdueError, providerNames, readFields, requestKey, stepUp, userAgent, userClaims, webSetupError,
 } from '../../edge/oauth_core_edge.mjs'
 

@@ -4,9 +4,8 @@
 
 const { inspect } = require('#host')
 const { copyOfError, OAuthError } = require('../errors.cjs')
-const { toDate, refuseClones } = require('../value.cjs')
+const { Uncloneable, toDate } = require('../value.cjs')
 
-const notCloned = () => 'a User cannot be cloned: it belongs to its request; pass on only the members that are needed'
 const date = (seconds) => (seconds === undefined || seconds === null ? undefined : toDate(seconds))
 
 /** The identity that a provider has authenticated, as passed to `admit`. */
@@ -15,7 +14,7 @@ function toIdentity({ provider, issuer, subject, sid, auth_time: authTime, acr, 
 }
 
 /** The signed-in user. */
-class User {
+class User extends Uncloneable {
   #getApi
   #end
   #isOver = false
@@ -24,6 +23,7 @@ class User {
 
   constructor(session, getApi, end) {
     if (typeof session?.identity !== 'object') throw new TypeError('a User cannot be constructed: the site creates one for each request')
+    super()
     const { identity, local = {}, started_at: startedAt, until: expiresAt, scope = '', tenant } = session
     const { provider, issuer, subject, sid, authTime, acr, claims } = toIdentity(identity)
     // One by one, which is faster than Object.assign: there is a User for each request.
@@ -42,7 +42,7 @@ class User {
     this.#end = end
     this.#session = session
     this.#getApi = getApi
-    Object.freeze(withoutClones(this))
+    Object.freeze(this)
   }
 
   /** The name at the provider, or else the subject. */
@@ -58,12 +58,12 @@ class User {
 
   /** `fetch` with this user's access token, renewed if necessary. Only the origins of the provider's API get it. */
   async fetch(input, init) {
-    return this.#callWithGrant(({ api }) => api.fetch(input, init))
+    return await this.#callWithGrant(({ api }) => api.fetch(input, init))
   }
 
   /** This user's tokens, fresh now. */
   async token(options) {
-    return this.#callWithGrant(({ source }) => source.token(options))
+    return await this.#callWithGrant(({ source }) => source.token(options))
   }
 
   /** Ends this user's session on all devices that share it, and its grant. A session that exists only in its cookie cannot be ended. */
@@ -105,11 +105,6 @@ class User {
   [inspect.custom](depth, options) {
     return `User ${inspect({ provider: this.provider, issuer: this.issuer }, options)}`
   }
-}
-
-function withoutClones(user) {
-  refuseClones(user, notCloned)
-  return user
 }
 
 /** The value with which `admit` refuses a user; the reason is shown to them. */

@@ -5,7 +5,7 @@ import {
   UserClaims, userClaims,
 } from 'oauth-core'
 import type {
-  AccessTokenRequest, AuthorizationDetail, ErrorCode, Exchange, KeySource, Moment, Owner, OnRateLimit, Step, Store, Task, TokenSource, Decision, UntrustedCode,
+  AccessTokenClaims, AccessTokenRequest, AddressClaim, AuthorizationDetail, ErrorCode, Exchange, IdTokenClaims, KeySource, Moment, Owner, OnRateLimit, StandardClaims, Step, Store, Task, TokenSource, Decision, UntrustedCode, UserInfoClaims,
 } from 'oauth-core'
 
 export async function use(signal: AbortSignal): Promise<void> {
@@ -286,4 +286,33 @@ export async function person(client: Client, tokens: Tokens): Promise<readonly [
   const lines = [at?.formatted, at?.streetAddress, at?.postalCode, at?.locality, at?.region, at?.country]
   const verified: boolean | undefined = again.phoneNumberVerified ?? told.emailVerified
   return [[told.name, street, born, ...lines].join(' '), verified, told.updatedAt]
+}
+
+/** Claims as the server sent them, with the names and types of the standards. */
+export async function claims(client: Client, tokens: Tokens, verifier: AccessTokenVerifier): Promise<readonly unknown[]> {
+  const signedIn = tokens.claims
+  // @ts-expect-error not every grant has an ID token
+  const missing: string = signedIn.sub
+  const { claims: verified }: IdToken = await client.verifyIdToken({ token: 't', nonce: 'n' })
+  const both: IdTokenClaims = signedIn ?? verified
+  const [issuer, subject, expiry, issued]: [string, string, number, number] = [both.iss, both.sub, both.exp, both.iat]
+  const audiences: readonly string[] = typeof both.aud === 'string' ? [both.aud] : both.aud
+  const optional: readonly (string | undefined)[] = [both.nonce, both.acr, both.azp, both.sid, both.email, both.name, both.given_name]
+  const at: number | undefined = both.auth_time ?? both.updated_at
+  const methods: readonly string[] | undefined = both.amr
+  const street: AddressClaim['street_address'] = both.address?.street_address
+  // @ts-expect-error some servers send the text "false"
+  const flag: boolean | undefined = both.email_verified
+  const isVerified: boolean = both.email_verified === true
+  // @ts-expect-error a claim of the server's own may be anything
+  const roles: string[] = both['roles']
+  // @ts-expect-error claims cannot be changed
+  both.sub = 'eve'
+  const userinfo: UserInfoClaims = (await client.userinfo({ tokens, subject })).claims
+  const standard: StandardClaims = both.sub === userinfo.sub ? both : userinfo
+  const access: AccessTokenClaims = (await verifier.verify('t')).claims
+  const clientId: string | undefined = access.client_id ?? access.sub
+  // @ts-expect-error a time is a number there
+  const expires: Date = access.exp
+  return [missing, issuer, expiry, issued, audiences, optional, at, methods, street, flag, isVerified, roles, standard.picture, clientId, expires]
 }

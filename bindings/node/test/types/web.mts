@@ -25,6 +25,11 @@ export async function use(request: Request): Promise<Response> {
   const who: User = await site.required(request)
   const more: User = await site.required(request, { acr: ['mfa'], maxAge: 300 })
   const texts: string[] = [who.name, who.subject, more.email ?? '', user?.issuer ?? '', ...who.scope]
+  const [picture, roles]: [string | undefined, unknown] = [who.claims.picture, more.claims['roles']]
+  texts.push(picture ?? String(roles))
+  // @ts-expect-error a name is a string
+  const wrong: number | undefined = who.claims.name
+  texts.push(String(wrong))
   const reply = await who.fetch('https://api.example/', { method: 'POST', body: texts.join(' ') })
   const next = NextSite.fromEnv({ redirect: () => { throw new Error('elsewhere') } })
   const named: NextSite = next

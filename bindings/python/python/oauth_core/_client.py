@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._configured import Configured
+from ._keywords import Constructor
 from ._native import FINGERPRINT as NATIVE
 from ._native import Client as NativeClient
 from ._ops import FINGERPRINT, Operations
@@ -57,6 +58,9 @@ class Client(Configured, NativeClient, Operations):
     """
 
     __slots__ = ()
+
+    if not TYPE_CHECKING:
+        __new__ = Constructor(NativeClient)
 
     @property
     def exchange(self) -> Exchanges:

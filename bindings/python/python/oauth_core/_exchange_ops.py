@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ._keywords import name_keywords
 from ._record import json_text
 
 TYPE_CHECKING = False
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     ResourceMatch = Literal["identical", "parent"]
 
 
+@name_keywords
 class ExchangeOperations:
     """What a client asks of a server, without a transport: each is an Exchange."""
 

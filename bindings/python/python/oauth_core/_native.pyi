@@ -591,7 +591,7 @@ class ServiceAccount(ClientAuth):
     file is the text of the JSON file from Google's console; the client_id of the client is its
     client_email. The tokens of client_credentials() are the account's; with a subject they are
     for this user, whose organization has allowed the account to act for its members. provider.data for an
-    invalid file, key.* for its key.
+    invalid file, client_auth.key_file_path for its path, key.* for its key.
     """
     def __new__(cls, file: str, /, *, subject: str | None = None) -> Self: ...
 @final
@@ -1017,7 +1017,7 @@ class GrantSource:
 
         timeout is the number of seconds that this caller waits, by default without limit: then lost.timeout. The
         renewal continues for the others; nothing is lost. DeniedError, with the advice "reauthorize" once the grant
-        has ended; LostError; grant.no_refresh_token, grant.outcome_unknown; RuntimeError in an on_tokens hook.
+        has ended; LostError; grant.no_refresh_token, grant.outcome_unknown; misuse.deadlock in a hook.
         """
     def atoken(self, *, timeout: float | None = None) -> _Later[Tokens]:
         """token(), in a coroutine."""
@@ -1273,7 +1273,7 @@ class Grants:
         """Ends a grant: revokes the tokens at the server (RFC 7009), and removes the record.
 
         A renewal under way is waited for first. If the revocation fails, its error is raised, and the record
-        is removed anyway. Without step_up, the tokens of step-ups end too. RuntimeError in a hook.
+        is removed anyway. Without step_up, the tokens of step-ups end too. misuse.deadlock in a hook.
         """
     def alog_out(
         self, subject: str | None, *, scope: _Scope = None, resource: _Names = None,

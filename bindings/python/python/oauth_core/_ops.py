@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ._keywords import name_keywords
 from ._record import json_text
 
 TYPE_CHECKING = False
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 FINGERPRINT = "7fe13815d5e3b5c4"
 
 
+@name_keywords
 class Operations:
     """What a client asks of a server, over the native transport."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from datetime import datetime
+from typing import Any
 
 import aiohttp
 import httpx
@@ -16,6 +17,7 @@ import oauth_core.aiohttp
 import oauth_core.httpx
 import oauth_core.httpx2
 import oauth_core.requests
+import oauth_core.web
 from oauth_core import drive, stores
 from oauth_core.errors import Advice, DeniedCode, ErrorCode
 
@@ -57,6 +59,18 @@ def person(client: oauth_core.Client, tokens: oauth_core.Tokens) -> None:
         assert_type((at.region, at.postal_code, at.country), "tuple[str | None, str | None, str | None]")
         at.country = "DE"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     oauth_core.Address(street="1234 Hollywood Blvd.")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def claims(client: oauth_core.Client, tokens: oauth_core.Tokens, user: oauth_core.web.User) -> None:
+    """All claims are dicts of anything, since servers add their own: user_claims() has the types of the standard."""
+    assert_type(tokens.claims, "dict[str, Any] | None")
+    assert_type(client.userinfo(tokens=tokens, subject="ann").claims, dict[str, Any])
+    assert_type(client.verify_id_token(token="t", nonce="n").claims, dict[str, Any])
+    assert_type(oauth_core.AccessTokenVerifier(client.server, audience="a").verify("t").claims, dict[str, Any])
+    assert_type(user.claims, dict[str, Any])
+    assert_type(oauth_core.user_claims(user.claims).email_verified, "bool | None")
+    roles: list[str] = user.claims["roles"]
+    print(roles, (tokens.claims or {})["sub"])
 
 
 def blocking() -> None:

@@ -315,6 +315,14 @@ const HINTS: &[(&str, &str)] = &[
     ),
     ("key.encrypted", "give the key's passphrase"),
     (
+        "client_auth.key_file_path",
+        "read the key file, and give its text, which is a JSON object: Path(path).read_text() in Python, readFileSync(path, 'utf8') in Node.js, std::fs::read_to_string(path) in Rust",
+    ),
+    (
+        "misuse.deadlock",
+        "make the call once the callback has returned",
+    ),
+    (
         "ciba.duplicate_request",
         "wait for the answer, or allow the request to be repeated if the user wants that",
     ),

@@ -8,8 +8,8 @@ use std::fs;
 use oauth_facade::{Entry, Exposure, Kind, Shape};
 
 use super::{
-    arguments, camel, fingerprint, inner, is_secret, javascript_paragraphs, pascal, records, table,
-    word_types, wrapped,
+    arguments, camel, claims, fingerprint, inner, is_secret, javascript_paragraphs, pascal,
+    records, table, word_types, wrapped,
 };
 use crate::{HEADER, region, root};
 
@@ -80,7 +80,7 @@ pub(crate) fn module(_: &str) -> Result<String, Box<dyn Error>> {
             let name = camel(entry.name);
             let _ = writeln!(
                 module,
-                "  async {name}(args, options) {{ return this[perform](operations.{name}, args, options) }}"
+                "  async {name}(args, options) {{ return await this[perform](operations.{name}, args, options) }}"
             );
         }
     }
@@ -127,11 +127,15 @@ pub(crate) fn types(_: &str) -> Result<String, Box<dyn Error>> {
         );
         for member in record.members {
             let text = comment(&javascript_paragraphs(member.text), "  ");
-            let (name, kind) = (camel(member.name), of_member(member.shape)?);
+            let claims = claims::of_record(record.name).filter(|_| member.name == "claims");
+            let kind =
+                claims.map_or_else(|| of_member(member.shape), |kind| Ok(kind.to_owned()))?;
+            let name = camel(member.name);
             let _ = writeln!(module, "{text}  readonly {name}: {kind}");
         }
         module += "  /** What may be shown. */\n  toJSON(): Record<string, unknown>\n}\n";
     }
+    module += &claims::interfaces();
     module += "\n/** What a client asks of a server. */\nexport interface Operations {\n";
     for &(_, entry) in &table {
         if entry.exposure == Exposure::All {

@@ -28,7 +28,7 @@ pub(crate) fn operations(_: &str) -> Result<String, Box<dyn Error>> {
         }
     }
     let body = format!(
-        "\nFINGERPRINT = \"{}\"\n\n\nclass Operations:\n    \
+        "\nFINGERPRINT = \"{}\"\n\n\n@name_keywords\nclass Operations:\n    \
          \"\"\"What a client asks of a server, over the native transport.\"\"\"\n\n    \
          __slots__ = ()\n\n    if TYPE_CHECKING:\n\n        \
          def _call(self, number: int, arguments: tuple[object, ...], /) -> Any: ...\n        \
@@ -46,7 +46,7 @@ pub(crate) fn exchanges(_: &str) -> Result<String, Box<dyn Error>> {
         exchanges += &exchange(number, entry)?;
     }
     let body = format!(
-        "\n\nclass ExchangeOperations:\n    \
+        "\n\n@name_keywords\nclass ExchangeOperations:\n    \
          \"\"\"What a client asks of a server, without a transport: each is an Exchange.\"\"\"\n\n    \
          __slots__ = ()\n\n    if TYPE_CHECKING:\n\n        \
          def _begin(\n            self, number: int, arguments: tuple[object, ...], moment: Moment | None, /\n        \
@@ -59,7 +59,7 @@ pub(crate) fn exchanges(_: &str) -> Result<String, Box<dyn Error>> {
 fn module(about: &str, body: &str) -> String {
     let imports = imports(body);
     let json = if body.contains("json_text(") {
-        "from ._record import json_text\n\n"
+        "from ._keywords import name_keywords\nfrom ._record import json_text\n\n"
     } else {
         ""
     };

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Mapping, Sequence, Union
 
+from .._keywords import name_keywords
 from ._values import settings_json
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 Upstream: TypeAlias = "Union[str, tuple[str, Sequence[str]]]"
 
 
+@name_keywords
 class SiteSettings:
     """What a site is made with."""
 
