@@ -157,7 +157,7 @@ impl Home {
 }
 
 /// A record is JSON in JSON.
-fn change(path: &Path, change: impl FnOnce(&mut Value)) {
+pub(crate) fn change(path: &Path, change: impl FnOnce(&mut Value)) {
     let mut file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let mut record: Value = serde_json::from_str(file["record"].as_str().unwrap()).unwrap();
     change(&mut record);
