@@ -137,11 +137,27 @@ impl KeySet {
         keys.map(|entry| Arc::clone(&entry.key)).collect()
     }
 
-    /// The reason why [`candidates`](Self::candidates) is empty, for an error message: what was looked for, and what there
-    /// is instead. A `kid` comes last, because it may be long. A page, which must be small, has less.
+    /// The reason why [`candidates`](Self::candidates) is empty, for an error message. A `kid` comes last, because it may be
+    /// long.
     pub(crate) fn no_candidate_reason(&self, key_alg: Alg, kid: Option<&str>) -> String {
+        if !IS_BROWSER_BUILD {
+            return self.what_there_is_instead(key_alg, kid);
+        }
+        // A page must be small.
+        let (alg, count) = (key_alg.as_str(), self.len());
+        match kid {
+            None => format!("none of {count} keys is for {alg}"),
+            Some(kid) if self.indices_of(kid).is_empty() => {
+                format!("none of {count} keys has the kid {kid}")
+            }
+            Some(kid) => format!("not for {alg}: the key with the kid {kid}"),
+        }
+    }
+
+    /// What was looked for, and what there is instead.
+    fn what_there_is_instead(&self, key_alg: Alg, kid: Option<&str>) -> String {
         let keys = |count| match count {
-            1 if !IS_BROWSER_BUILD => "1 key".to_owned(),
+            1 => "1 key".to_owned(),
             count => format!("{count} keys"),
         };
         let (alg, all) = (key_alg.as_str(), keys(self.len()));
@@ -150,18 +166,14 @@ impl KeySet {
         };
         let named = self.indices_of(kid).iter();
         let named: Vec<_> = named.filter_map(|at| self.keys.get(*at)).collect();
-        let nameless = self.keys.iter().filter(|entry| entry.id.is_none()).count();
         if named.is_empty() {
-            return match nameless {
-                1.. if !IS_BROWSER_BUILD => format!(
+            return match self.keys.iter().filter(|entry| entry.id.is_none()).count() {
+                0 => format!("among {all} none has the kid {kid}"),
+                nameless => format!(
                     "among {} without a kid none is for {alg}, and among {all} none has the kid {kid}",
                     keys(nameless)
                 ),
-                _ => format!("among {all} none has the kid {kid}"),
             };
-        }
-        if IS_BROWSER_BUILD {
-            return format!("not for {alg}: the key with the kid {kid}");
         }
         let mut fitting = named.iter().filter(|entry| entry.fits(key_alg));
         if let Some(issuer) = fitting.find_map(|entry| entry.issuer.as_str()) {
