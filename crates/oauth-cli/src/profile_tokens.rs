@@ -232,8 +232,9 @@ impl ProfileTokens {
         let entry = self.store.load(key).ok().flatten();
         let record = entry.and_then(|entry| serde_json::from_str(entry.record.expose()).ok());
         let record: Value = record.unwrap_or_default();
-        Ok(record["client_id"] == plan.client_id()
-            && record["issuer"] == plan.issuer()?
+        let text = |name: &str| record.get(name).and_then(Value::as_str);
+        Ok(text("client_id") == Some(plan.client_id())
+            && text("issuer") == Some(&*plan.issuer()?)
             && record.get("subject") == Some(&Value::Null))
     }
 
