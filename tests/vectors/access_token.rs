@@ -170,7 +170,7 @@ fn verifier(expect: &Value) -> Result<AccessTokenVerifier, oauth_core::Error> {
     let scope = texts(&expect["required_scope"]);
     let acr = texts(&expect["acr_values"]);
     let mut verifier = AccessTokenVerifier::new(server, audience)
-        .with_algs(algs(&expect["allowed_algs"]))
+        .with_algs(algs(&expect["allowed_algs"]))?
         .require_scope(Scope::from_names(scope.iter().map(String::as_str))?)
         .require_acr(acr.iter().map(String::as_str))?;
     if let Some(age) = expect["max_age"].as_u64() {

@@ -321,7 +321,7 @@ export interface JwtBearerArguments {
 }
 
 export interface SamlBearerArguments {
-  /** The assertion, as XML. */
+  /** The assertion: its XML, or the base64url of it. */
   assertion: string
   /** The scope to request. */
   scope?: Scope | undefined
@@ -1380,7 +1380,7 @@ export interface Operations {
   /**
    * Requests tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
    * `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no reply arrives.
-   * @param args.assertion The assertion, as XML.
+   * @param args.assertion The assertion: its XML, or the base64url of it.
    * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.
@@ -1884,7 +1884,7 @@ export interface ExchangeOperations {
   /**
    * Requests tokens with a SAML 2.0 assertion (RFC 7522 section 2.1).
    * `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no reply arrives.
-   * @param args.assertion The assertion, as XML.
+   * @param args.assertion The assertion: its XML, or the base64url of it.
    * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
    * @param args.audience The audiences, for servers that use this parameter.

@@ -72,7 +72,8 @@ pub struct NativeConnect {
     pub without_resource: Option<bool>,
     /// The value of `resource` in token requests, if not the API's own identifier.
     pub resource: Option<String>,
-    /// Whether tokens are bound to the certificate of the connection.
+    /// Whether tokens are bound to the certificate of the connection. They also are if the client authenticates with it
+    /// and the server's metadata has this member.
     pub tls_client_certificate_bound_access_tokens: Option<bool>,
     /// Whether the user enters a code on another device: `always` or `where_no_browser`.
     pub device: Option<String>,

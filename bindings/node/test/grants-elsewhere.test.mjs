@@ -246,6 +246,11 @@ for (const [way, options] of Object.entries(ways)) {
       scope: 'read',
     })
     assert.equal((await rejection(client.samlBearer({ assertion }))).code, 'denied.invalid_grant')
+    // One that is encoded already is not encoded again.
+    const other = assertion.replace('ID="', 'ID="other')
+    await twin.announceSamlAssertion(other)
+    const encoded = Buffer.from(other).toString('base64url')
+    assert.ok((await client.samlBearer({ assertion: encoded, scope: 'read' })).accessToken)
   })
 
   test(`extension grants without an operation of their own are sent: ${way}`, async () => {

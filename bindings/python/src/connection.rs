@@ -65,7 +65,7 @@ use crate::{errors, runtime, secret, value};
 /// connect.grant_not_supported if the API's server does not accept such assertions.
 /// Tokens are bound to dpop_key, or, if the API requires bound tokens (RFC 9449, RFC 9728), to a key that is created and
 /// kept in the store; or to the certificate of the network by tls_client_certificate_bound_access_tokens (RFC 8705), which
-/// is then registered. An API without authorization is called without a token; token() raises connect.not_protected.
+/// is then registered, or if client_auth is that certificate and the server's metadata has this member. An API without authorization is called without a token; token() raises connect.not_protected.
 /// redirect_uri is a registered loopback address; by default a free port is used. without_resource omits the resource,
 /// for a server that refuses it, such as Microsoft Entra; its tokens are then for the API that their scope names.
 /// resource replaces the API's own identifier, for a server that knows the API by a different one.

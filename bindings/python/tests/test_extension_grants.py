@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -105,3 +106,8 @@ def test_a_saml_assertion_is_redeemed_only_once(
     with pytest.raises(oauth_core.DeniedError) as error:
         call(client, "saml_bearer", assertion=saml)
     assert error.value.code == "denied.invalid_grant"
+    # One that is encoded already is not encoded again.
+    other = saml.replace('ID="_1"', 'ID="_2"')
+    quick.announce_saml_assertion(other)
+    encoded = base64.urlsafe_b64encode(other.encode()).decode()
+    assert call(client, "saml_bearer", assertion=encoded, scope="read").access_token

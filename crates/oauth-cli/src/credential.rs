@@ -64,11 +64,6 @@ impl Auth {
         }
     }
 
-    /// Whether the certificate of the connection authenticates the client (RFC 8705 section 2).
-    pub(crate) fn shows_certificate(self) -> bool {
-        self.needs() == Some(CredentialKind::Certificate)
-    }
-
     /// The method with this registered name (RFC 7591 section 2); `None` if a profile cannot contain it.
     pub(crate) fn registered(name: &str) -> Option<Self> {
         Some(match name {

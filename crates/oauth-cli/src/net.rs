@@ -20,12 +20,18 @@ use crate::trace::{Received, TracedExchange, TracedRequest, Tracer};
 pub(crate) struct Net {
     driver: Driver,
     pub(crate) tracer: Tracer,
+    /// The thumbprint of the certificate that it presents.
+    pub(crate) certificate: Option<String>,
 }
 
 impl Net {
     pub(crate) fn new(transport: &Transport, tracer: Tracer) -> Result<Self, Error> {
         let driver = transport.blocking_driver()?;
-        Ok(Self { driver, tracer })
+        Ok(Self {
+            driver,
+            tracer,
+            certificate: transport.certificate_thumbprint(),
+        })
     }
 
     /// Runs an exchange to its end.

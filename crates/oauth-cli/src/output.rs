@@ -26,7 +26,7 @@ pub(crate) const DIM: Style = Style::new().dimmed();
 pub(crate) struct Failure {
     pub(crate) exit: u8,
     code: String,
-    message: String,
+    pub(crate) message: String,
     hint: String,
     /// The record of an error of the library.
     record: Option<Value>,

@@ -13,6 +13,7 @@ use oauth_core::grant::TokenRequest;
 use oauth_core::{Client, Moment, Scope, Tokens};
 use oauth_session::blocking::wait;
 use oauth_session::{GrantSource, Token};
+use serde_json::Value;
 
 use crate::Global;
 use crate::credential::Auth;
@@ -204,11 +205,16 @@ impl ProfileTokens {
         Ok(list(&self.store)?.iter().any(is_login))
     }
 
-    /// All of the client's own grants, of any scope.
+    /// All of the client's own grants, of any scope. One that cannot be read is among them if its record says whose it is.
     pub(crate) fn client_tokens(&self, plan: &ClientPlan) -> Result<Vec<ClientToken>, Failure> {
         let mut client_tokens = Vec::new();
         for ListedRecord { key, summary } in list(&self.store)? {
-            let Ok(summary) = summary else { continue };
+            let Ok(summary) = summary else {
+                if self.is_record_of_client(plan, &key)? {
+                    client_tokens.push(ClientToken { key, tokens: None });
+                }
+                continue;
+            };
             if summary.id.subject().is_some() || !is_client_grant(plan, &summary)? {
                 continue;
             }
@@ -219,6 +225,17 @@ impl ProfileTokens {
             client_tokens.push(ClientToken { key, tokens });
         }
         Ok(client_tokens)
+    }
+
+    /// Whether the record, which cannot be read as a whole, names this client and no user: of a later version, for example.
+    fn is_record_of_client(&self, plan: &ClientPlan, key: &str) -> Result<bool, Failure> {
+        let entry = self.store.load(key).ok().flatten();
+        let record = entry.and_then(|entry| serde_json::from_str(entry.record.expose()).ok());
+        let record: Value = record.unwrap_or_default();
+        let text = |name: &str| record.get(name).and_then(Value::as_str);
+        Ok(text("client_id") == Some(plan.client_id())
+            && text("issuer") == Some(&*plan.issuer()?)
+            && record.get("subject") == Some(&Value::Null))
     }
 
     /// The client, set up for the chosen tokens.
@@ -341,6 +358,7 @@ pub(crate) fn is_client_grant(plan: &ClientPlan, summary: &GrantSummary) -> Resu
 /// A stored token of the client itself.
 pub(crate) struct ClientToken {
     pub(crate) key: String,
+    /// `None` if they cannot be read.
     pub(crate) tokens: Option<Arc<Tokens>>,
 }
 

@@ -14,7 +14,7 @@ use oauth_providers::{Choices, Provider};
 use oauth_reqwest::Transport;
 
 use crate::Global;
-use crate::credential::{Auth, Credential, CredentialArgs};
+use crate::credential::{Credential, CredentialArgs};
 use crate::fixed_token;
 use crate::key_file;
 use crate::net::Net;
@@ -195,7 +195,12 @@ impl ClientPlan {
         };
         let client = Client::new(server, self.client_id.clone(), ClientAuth::none())?;
         // The names of its grants say which key they are bound to.
-        bound(client, &self.profile)
+        let client = with_dpop(client, &self.profile)?;
+        // A stored token says itself whether it is bound to a certificate.
+        Ok(match &self.net.certificate {
+            Some(presented) => client.with_certificate(presented),
+            None => client,
+        })
     }
 
     /// Reads the secret or the key, and asks the issuer for its metadata if there is no provider. `reads_stdin` says
@@ -222,7 +227,11 @@ impl ClientPlan {
         let auth = credential.client_auth(&profile, provider.as_ref(), &server)?;
         let client = Client::new(server, client_id, auth)?;
         let client = registered(client, &profile, provider.as_ref())?;
-        let client = bound(client, &profile)?;
+        let client = with_dpop(client, &profile)?;
+        let client = match &net.certificate {
+            Some(presented) => client.with_presented_certificate(presented),
+            None => client,
+        };
         let client = profile.registered.apply(client)?;
         let client = match profile.profile_rules {
             Some(rules) => rules.apply(client),
@@ -422,23 +431,12 @@ pub(crate) fn no_server() -> Failure {
     )
 }
 
-/// Binds tokens to the profile's DPoP key, if it has one, and to the certificate by which the client authenticates: a
-/// stored token for a different certificate is not used.
-fn bound(client: Client, profile: &Profile) -> Result<Client, Failure> {
-    let client = match &profile.dpop_key_file {
+/// Binds tokens to the profile's DPoP key, if it has one.
+fn with_dpop(client: Client, profile: &Profile) -> Result<Client, Failure> {
+    Ok(match &profile.dpop_key_file {
         Some(path) => client.with_dpop(key_file::dpop_key(path)?),
         None => client,
-    };
-    let shows_certificate = profile.client_auth.is_some_and(Auth::shows_certificate);
-    if !shows_certificate || profile.network.client_certificate.is_none() {
-        return Ok(client);
-    }
-    Ok(
-        match profile.network.clone().read()?.certificate_thumbprint() {
-            Some(thumbprint) => client.with_certificate(&thumbprint),
-            None => client,
-        },
-    )
+    })
 }
 
 /// Holds the registered redirect URIs; without any, a provider that compares them gets none.

@@ -208,7 +208,7 @@ impl Server {
     /// The issuer is compared before anything else is read (RFC 8414 section 3.3). A member of the wrong type that this
     /// crate does not use is ignored, see [`Self::ignored`]. An invalid endpoint URL is an error only when that
     /// endpoint is used, unless the rules are strict or every login uses or relies on it: authorization, token and
-    /// `jwks_uri`.
+    /// `jwks_uri`. An empty one counts as absent, unless the rules are strict.
     ///
     /// # Errors
     /// `metadata.*`.
@@ -238,9 +238,9 @@ impl Server {
             .with_rules(rules)
             .with_transport(transport);
         server.origin = Origin::Metadata;
-        server.endpoints = read_endpoints(document, transport);
+        server.endpoints = read_endpoints(document, &server.rules, transport);
         if let Some(Json::Object(aliases)) = document.get("mtls_endpoint_aliases") {
-            server.mtls_aliases = read_endpoints(aliases, transport);
+            server.mtls_aliases = read_endpoints(aliases, &server.rules, transport);
         }
         for (kind, url) in server.endpoints.iter().chain(&server.mtls_aliases) {
             if let Err(error) = url
@@ -452,11 +452,13 @@ const REQUIRED_ENDPOINTS: [EndpointKind; 3] = [
 /// The most memory that a document's members may take, in bytes.
 const MAX_METADATA: usize = 512 << 10;
 
-fn read_endpoints(document: &Object<'_>, transport: Transport) -> Endpoints {
+fn read_endpoints(document: &Object<'_>, rules: &Rules, transport: Transport) -> Endpoints {
     let mut endpoints = Vec::new();
     for &kind in EndpointKind::ALL {
         let url = match document.get(kind.member()) {
             None => continue,
+            // As null: some servers have a member for each endpoint that they could have.
+            Some(Json::String(text)) if text.is_empty() && !rules.is_strict() => continue,
             Some(Json::String(text)) => endpoint_url(kind.member(), text, transport),
             Some(_) => Err(Error::from(ProtocolViolation::MetadataShape).about(kind.member())),
         };

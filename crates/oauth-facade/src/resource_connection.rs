@@ -50,7 +50,8 @@ pub struct Connect {
     /// The value of `resource` for the API's server, if not the API's own identifier.
     pub resource: Option<String>,
     /// Whether tokens are bound to the certificate of the connection (`tls_client_certificate_bound_access_tokens`, RFC
-    /// 8705 section 3.4), which a client that registers itself then says too.
+    /// 8705 section 3.4), which a client that registers itself then says too. They also are if the client authenticates
+    /// with the certificate and the server's metadata has this member.
     pub tls_client_certificate_bound_access_tokens: bool,
     /// The thumbprint of that certificate, if it is known (`x5t#S256`).
     pub certificate_thumbprint: Option<String>,
@@ -143,10 +144,10 @@ impl Connect {
             });
         }
         if self.tls_client_certificate_bound_access_tokens {
-            request = match &self.certificate_thumbprint {
-                Some(thumbprint) => request.certificate(thumbprint),
-                None => request.certificate_bound_tokens(),
-            };
+            request = request.certificate_bound_tokens();
+        }
+        if let Some(thumbprint) = &self.certificate_thumbprint {
+            request = request.presented_certificate(thumbprint);
         }
         if self.challenges.is_empty() {
             return Ok(request);

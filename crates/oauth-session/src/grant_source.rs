@@ -236,7 +236,7 @@ impl GrantSource {
         };
         let now = now()?;
         let cached = cached.load();
-        Ok((now < cached.until).then(|| Token::cached(cached)))
+        Ok(cached.times.contains(&now).then(|| Token::cached(cached)))
     }
 
     /// Returns a token in place of one that the resource server refused.
@@ -467,12 +467,12 @@ impl Inner {
         let may_use_keeper_tokens = state.renewal.is_none() || state.keeper.is_busy();
         let fresh_tokens = state.keeper.fresh().filter(|_| may_use_keeper_tokens);
         let cached = match (fresh_tokens, self.cached.get()) {
-            (Some((tokens, until)), _) => Cached { tokens, until },
+            (Some((tokens, times)), _) => Cached { tokens, times },
             (None, None) => return,
             // The tokens are still known, but can no longer be used.
             (None, Some(before)) => Cached {
                 tokens: Arc::clone(&before.load().tokens),
-                until: UnixTime::from_secs(0),
+                times: UnixTime::from_secs(0)..UnixTime::from_secs(0),
             },
         };
         let cached = Arc::new(cached);

@@ -2,7 +2,7 @@
 //! `grants.rs`.
 
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,7 +94,7 @@ enum TokenRef {
 /// The token that is returned without a lock.
 pub(crate) struct Cached {
     pub(crate) tokens: Arc<Tokens>,
-    pub(crate) until: UnixTime,
+    pub(crate) times: Range<UnixTime>,
 }
 
 impl Token {

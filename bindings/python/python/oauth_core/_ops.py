@@ -824,7 +824,7 @@ class Operations:
         arrives.
 
         Args:
-            assertion: The assertion, as XML.
+            assertion: The assertion: its XML, or the base64url of it.
             scope: The scope to request.
             resource: The resources the tokens are for, as absolute URIs (RFC 8707).
             audience: The audiences, for servers that use this parameter.

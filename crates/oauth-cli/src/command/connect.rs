@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use oauth_core::error::Misuse;
 use oauth_core::flow::resource_connection::{
     ClientCandidates, ConnectRequest, GrantChoice, MultipleServersPolicy,
 };
@@ -13,7 +14,7 @@ use oauth_core::url::Url;
 use oauth_core::{ClientId, ClientMetadata, Error, danger};
 use oauth_reqwest::{AddressPolicy, DeviceLogin, ResourceConnection};
 use oauth_session::blocking::wait;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::format::Format;
 use super::{device, token};
@@ -42,6 +43,10 @@ token immediately.
 
 Without a browser, such as in an SSH session, and with --device, the command shows a code to enter on another device, \
 if the server supports this. --trace shows the requests that are sent.
+
+With --json, the first line on stdout contains what the user has to open or enter, if a login is necessary: either \
+`authorization_url`, or the members of a device code, as with oauth login. The same line is on stderr. The last line on \
+stdout is the token. With --format, it is the only one.
 
 An API can name any authorization server, so check the page before you sign in. A server that only the API names is \
 contacted only at public addresses, unless --allow-issuer or --issuer names it too. If the API names several servers, \
@@ -151,7 +156,9 @@ impl Connect {
             .open(self.opener(output));
         if let Some(login) = self.device_login() {
             let purpose = format!("let {} use {}", self.name, self.url);
+            let prompt = self.prompt(output);
             connection = connection.device(login, move |code| {
+                prompt(&device::members(code))?;
                 device::show(&purpose, code, output);
                 Ok(())
             });
@@ -232,18 +239,35 @@ impl Connect {
         }
     }
 
+    /// With `--json`, prints what the user has to open or enter on stdout, as `oauth login` does. With `--format`, stdout is
+    /// for the program that reads this format.
+    fn prompt(&self, output: Output) -> impl Fn(&Value) -> Result<(), Error> + Send + 'static {
+        let is_formatted = self.format.is_some();
+        move |line| {
+            if is_formatted {
+                return Ok(());
+            }
+            let printed = output.json_line(line);
+            printed
+                .map_err(|failure| Error::from(Misuse::ApplicationFunction).about(&failure.message))
+        }
+    }
+
     /// Opens the page, and always prints its URL.
     fn opener(&self, output: Output) -> impl Fn(&Url) -> Result<(), Error> + Send + Sync + 'static {
         let browser = Browser::find(self.no_browser);
         let timeout = self.timeout;
+        let prompt = self.prompt(output);
         move |url| {
+            let line = json!({ "authorization_url": url.as_str() });
+            prompt(&line)?;
             if browser.open(url) {
                 output.note("opening the browser; if it does not show the login, open this URL:");
             } else {
                 output.note("open this URL:");
             }
             print_stderr(if output.json {
-                json!({ "authorization_url": url.as_str() }).to_string()
+                line.to_string()
             } else {
                 url.to_string()
             });

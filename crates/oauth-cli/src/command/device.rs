@@ -89,7 +89,7 @@ pub(super) fn try_sign_in(
 }
 
 /// What the user has to enter, for programs.
-fn members(code: &DeviceAuthorizationResponse) -> Value {
+pub(super) fn members(code: &DeviceAuthorizationResponse) -> Value {
     let complete = code.verification_uri_complete.as_ref();
     json!({
         "user_code": code.user_code,

@@ -12,7 +12,7 @@ use oauth_reqwest::blocking::Listener;
 use serde_json::{Value, json};
 
 use super::login;
-use super::revoke::{self, both};
+use super::revoke::{self, Revoked, both};
 use crate::Global;
 use crate::browser::Browser;
 use crate::login_record::LoginRecord;
@@ -32,6 +32,9 @@ Examples:
 The stored login is removed first, even if the server cannot be reached, then its tokens are revoked \
 at the server. Until the next login, oauth token and oauth call fail with this profile because \
 no user is logged in, unless they act for the client.
+
+The result says which tokens were revoked. With --json, `may_still_be_valid` is true if the server cannot \
+revoke some of them, or if they could not be read.
 
 The user may still be signed in at the server, in the browser: --sign-out opens the server's logout page to \
 end this session as well. The URL of this page contains the ID token of the login, which identifies the \
@@ -112,7 +115,7 @@ pub(super) struct LocalLogout {
     /// `None` if the server could not be set up.
     setup: Option<Setup>,
     id_token: Option<Secret<String>>,
-    revoked: Result<Vec<&'static str>, Failure>,
+    revoked: Result<Revoked, Failure>,
 }
 
 /// Removes the stored login first, regardless of what happens to the rest. A shell that is refreshing it at this moment
@@ -175,11 +178,7 @@ impl LocalLogout {
             _ => None,
         };
         let (revoked, signed_out) = (revoked?, signed_out.transpose()?);
-        let mut lines = vec![match &revoked {
-            Some(revoked) => revoke::revoked_text(revoked),
-            None => "nothing was revoked".to_owned(),
-        }];
-        let mut record = json!({ "revoked": revoked.unwrap_or_default() });
+        let (mut lines, mut record) = (vec![revoked.text()], revoked.record());
         if let Some(signed_out) = signed_out {
             lines.push(signed_out.as_str().to_owned());
             if let Value::Object(members) = &mut record {
@@ -192,27 +191,26 @@ impl LocalLogout {
 
     /// Reports what was revoked.
     pub(super) fn report_revoked(self, output: Output) -> Result<(), Failure> {
-        let revoked = self.revoked?;
-        output.result(
-            revoke::revoked_text(&revoked),
-            &json!({ "revoked": revoked }),
-        )
+        self.revoked?.report(output)
     }
 }
 
-/// `None` if the server has no revocation endpoint: then there is nothing more to do.
+/// If the server has no revocation endpoint, there is nothing more to do.
 fn unless_impossible(
-    revoked: Result<Vec<&'static str>, Failure>,
+    revoked: Result<Revoked, Failure>,
     output: Output,
-) -> Result<Option<Vec<&'static str>>, Failure> {
+) -> Result<Revoked, Failure> {
     match revoked {
         Err(failure) if failure.has_code("endpoint.missing") => {
             output.note(
                 "the server has no revocation endpoint: the tokens remain valid until they expire",
             );
-            Ok(None)
+            Ok(Revoked {
+                may_still_be_valid: true,
+                ..Revoked::default()
+            })
         }
-        revoked => revoked.map(Some),
+        revoked => revoked,
     }
 }
 

@@ -4,7 +4,7 @@ use clap::Args;
 use oauth_core::Tokens;
 use oauth_core::endpoint::revocation::Revocation;
 use oauth_core::token::TokenKind;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::logout::end_login;
 use super::{Hint, TokenArgs, TokenInput};
@@ -48,7 +48,7 @@ impl Revoke {
         if self.acts_for == Some(ActsFor::Client) {
             let grants = ProfileTokens::for_profile(&plan.profile, global)?;
             let revoked = remove_clients(plan, &grants.ok_or_else(no_token)?, output)?;
-            return report(&revoked?, output);
+            return revoked?.report(output);
         }
         let input = self.token.read(&plan, global)?;
         let set_up = |plan: ClientPlan| plan.set_up(SecretRequirement::Optional, reads_stdin);
@@ -61,14 +61,48 @@ impl Revoke {
                 let tokens = file.load()?;
                 // They are sent only to the server that issued them.
                 setup.client.check_owner(&tokens)?;
-                report(&revoke(&setup, both(&tokens))?, output)
+                Revoked::at_server(revoke(&setup, both(&tokens))?).report(output)
             }
             TokenInput::Bare(token) => {
                 let hint = self.hint.map(TokenKind::from);
                 let revocation = Revocation::new(token).token_type_hint(hint);
-                report(&revoke(&set_up(plan)?, vec![revocation])?, output)
+                Revoked::at_server(revoke(&set_up(plan)?, vec![revocation])?).report(output)
             }
         }
+    }
+}
+
+/// What became of tokens at the server.
+#[derive(Debug, Default)]
+pub(super) struct Revoked {
+    /// The kinds of the revoked tokens.
+    pub(super) kinds: Vec<&'static str>,
+    /// Whether others were not revoked, because the server cannot, or because they could not be read.
+    pub(super) may_still_be_valid: bool,
+}
+
+impl Revoked {
+    const fn at_server(kinds: Vec<&'static str>) -> Self {
+        Self {
+            kinds,
+            may_still_be_valid: false,
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        match self.kinds.as_slice() {
+            [] if self.may_still_be_valid => "nothing was revoked".to_owned(),
+            [] => "nothing to revoke".to_owned(),
+            kinds => format!("revoked: {}", kinds.join(", ")),
+        }
+    }
+
+    pub(super) fn record(&self) -> Value {
+        json!({ "revoked": self.kinds, "may_still_be_valid": self.may_still_be_valid })
+    }
+
+    pub(super) fn report(&self, output: Output) -> Result<(), Failure> {
+        output.result(self.text(), &self.record())
     }
 }
 
@@ -79,29 +113,43 @@ pub(super) fn remove_clients(
     plan: ClientPlan,
     grants: &ProfileTokens,
     output: Output,
-) -> Result<Result<Vec<&'static str>, Failure>, Failure> {
-    let all_client_tokens = grants.client_tokens(&plan)?;
-    let was_malformed = grants.remove_malformed(&plan, &TokenRequestArgs::default())?;
+) -> Result<Result<Revoked, Failure>, Failure> {
+    let (readable, malformed): (Vec<_>, Vec<_>) = grants
+        .client_tokens(&plan)?
+        .into_iter()
+        .partition(|client_token| client_token.tokens.is_some());
+    let mut was_malformed = grants.remove_malformed(&plan, &TokenRequestArgs::default())?;
+    for client_token in malformed {
+        was_malformed |= grants.remove(&client_token.key)?;
+    }
     if was_malformed {
         output.note("removed a token that could not be read: it may still be valid at the server");
     }
-    if all_client_tokens.is_empty() {
+    let mut revoked = Revoked {
+        may_still_be_valid: was_malformed,
+        ..Revoked::default()
+    };
+    if readable.is_empty() {
         return if was_malformed {
-            Ok(Ok(Vec::new()))
+            Ok(Ok(revoked))
         } else {
             Err(no_token())
         };
     }
     let mut revocations = Vec::new();
-    for client_tokens in &all_client_tokens {
-        grants.remove(&client_tokens.key)?;
-        revocations.extend(client_tokens.tokens.iter().flat_map(|tokens| both(tokens)));
+    for client_token in &readable {
+        grants.remove(&client_token.key)?;
+        revocations.extend(client_token.tokens.iter().flat_map(|tokens| both(tokens)));
     }
     let client = plan.client_id().to_owned();
     output.note(format_args!("removed the tokens of client `{client}`"));
     let setup = plan.set_up(SecretRequirement::Optional, false);
-    let revoked = setup.and_then(|setup| revoke_where_supported(&setup, revocations, output));
-    Ok(revoked.map_err(still_valid))
+    let at_server = setup.and_then(|setup| revoke_where_supported(&setup, revocations, output));
+    Ok(at_server.map_err(still_valid).map(|at_server| {
+        revoked.kinds = at_server.kinds;
+        revoked.may_still_be_valid |= at_server.may_still_be_valid;
+        revoked
+    }))
 }
 
 pub(super) fn still_valid(failure: Failure) -> Failure {
@@ -122,14 +170,17 @@ pub(super) fn revoke_where_supported(
     setup: &Setup,
     revocations: Vec<Revocation>,
     output: Output,
-) -> Result<Vec<&'static str>, Failure> {
-    let mut revoked = Vec::new();
+) -> Result<Revoked, Failure> {
+    let mut revoked = Revoked::default();
     for revocation in revocations {
         match revoke(setup, vec![revocation]) {
-            Err(failure) if failure.has_code("denied.unsupported_token_type") => output.note(
-                "the server does not revoke tokens of this kind: the token remains valid until it expires",
-            ),
-            kinds => revoked.extend(kinds?),
+            Err(failure) if failure.has_code("denied.unsupported_token_type") => {
+                output.note(
+                    "the server does not revoke tokens of this kind: the token remains valid until it expires",
+                );
+                revoked.may_still_be_valid = true;
+            }
+            kinds => revoked.kinds.extend(kinds?),
         }
     }
     Ok(revoked)
@@ -150,19 +201,6 @@ pub(super) fn revoke(
         setup.net.run(setup.client.revoke(revocation))?;
     }
     Ok(revoked)
-}
-
-/// The revoked tokens, as text.
-pub(super) fn revoked_text(revoked: &[&str]) -> String {
-    if revoked.is_empty() {
-        "nothing to revoke".to_owned()
-    } else {
-        format!("revoked: {}", revoked.join(", "))
-    }
-}
-
-fn report(revoked: &[&str], output: Output) -> Result<(), Failure> {
-    output.result(revoked_text(revoked), &json!({ "revoked": revoked }))
 }
 
 /// Both tokens of a grant, the refresh token first.

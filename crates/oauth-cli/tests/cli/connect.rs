@@ -57,6 +57,13 @@ fn signed_in(mut run: Run) -> (Option<i32>, String, String) {
     (child.wait().unwrap().code(), stdout, output)
 }
 
+/// What the user has to open or enter, and the result.
+fn json_lines(stdout: &str) -> [Value; 2] {
+    let lines = stdout.lines().map(serde_json::from_str);
+    let lines: Vec<_> = lines.collect::<Result<_, _>>().unwrap();
+    lines.try_into().unwrap()
+}
+
 /// The API's response to a token.
 fn echo(served: &Served, token: &str) -> Value {
     let mut stream = TcpStream::connect(served.base().strip_prefix("http://").unwrap()).unwrap();
@@ -107,7 +114,27 @@ fn connect_signs_in_once_and_then_prints_the_stored_token() {
     assert_eq!(forgotten.trim(), format!("forgotten: {}", api(&served)));
     let (code, stdout, stderr) = signed_in(connect(&served, state, &["--json"]));
     assert_eq!(code, Some(0), "{stderr}");
-    assert_ne!(stdout.trim(), token);
+    // What to open, on both, and then the token.
+    let [page, result] = json_lines(&stdout);
+    assert!(
+        page["authorization_url"]
+            .as_str()
+            .unwrap()
+            .contains("/authorize?"),
+        "{page}"
+    );
+    assert!(stderr.contains(&page.to_string()), "{stderr}");
+    assert!(
+        result["access_token"].as_str().unwrap() != token,
+        "{result}"
+    );
+    // Nothing has to be opened.
+    let stored = connect(&served, state, &["--json"]).run().json();
+    assert_eq!(stored["access_token"], result["access_token"]);
+
+    connect(&served, state, &["--forget"]).run().ok();
+    let (code, stdout, stderr) = signed_in(connect(&served, state, &["--json", "--format", "raw"]));
+    assert_eq!((code, stdout.lines().count()), (Some(0), 1), "{stderr}");
 }
 
 /// Microsoft Entra refuses `resource` (B80), which the first attempt reports.
@@ -200,7 +227,8 @@ fn connect_with_a_device_code_traces_no_secret() {
     let mut out = child.stdout.take().unwrap();
     out.read_to_string(&mut stdout).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{output}");
-    let reply: Value = serde_json::from_str(&stdout).unwrap();
+    let [prompt, reply] = json_lines(&stdout);
+    assert_eq!(prompt["verification_uri_complete"], code);
     let token = reply["access_token"].as_str().unwrap();
     assert_eq!(echo(&served, token)["scope"], "read write offline_access");
     for place in ["/api/echo", "/register", "/device_authorization", "/token"] {
@@ -230,7 +258,7 @@ fn tokens_are_bound_to_a_key_if_the_api_requires_it() {
     // Without a file the key is generated, and stored with the tokens.
     let (code, stdout, stderr) = signed_in(connect(&served, state, &["--json"]));
     assert_eq!(code, Some(0), "{stderr}");
-    let output: Value = serde_json::from_str(&stdout).unwrap();
+    let [_, output] = json_lines(&stdout);
     assert_eq!(output["token_type"], "DPoP");
     let again = connect(&served, state, &[]).run();
     assert!(

@@ -356,6 +356,43 @@ fn tls_authentication_methods_send_no_secret() {
     says(&spiffe("app"), 2, &["misuse.setup", "SPIFFE ID"]);
 }
 
+/// A token is bound to the certificate if the server says that it binds tokens, as in the library. The certificate may come
+/// through a pipe, which can be read only once.
+#[test]
+#[cfg(unix)]
+fn a_stored_token_is_bound_to_the_certificate_if_the_server_announces_it() {
+    let tls = Tls::start().unwrap();
+    let cert = format!("{}{}", tls.certificate, tls.key);
+    for announced in [true, false] {
+        let case = Case::new("bound");
+        case.tiny.state().metadata =
+            json!({ "tls_client_certificate_bound_access_tokens": announced });
+        let profile = format!(
+            "[profile.p]\nissuer = \"{}\"\nloopback_http = true\nclient_id = \"app\"\nclient_auth = \"tls\"\n\
+             network.client_certificate = \"/dev/stdin\"\n",
+            case.tiny.base
+        );
+        let config = case.file("config.toml", &profile);
+        let state = case.folder.to_str().unwrap();
+        let token = [
+            "--config",
+            &config,
+            "--profile",
+            "p",
+            "token",
+            "--as",
+            "client",
+        ];
+        let run = oauth(&token).env("XDG_STATE_HOME", state).stdin(&cert);
+        run.run().ok();
+        let grants = std::fs::read_dir(case.folder.join("oauth/grants")).unwrap();
+        let mut records = grants.map(|entry| entry.unwrap().path());
+        let record = records.find(|path| path.extension().is_some_and(|it| it == "json"));
+        let record = std::fs::read_to_string(record.unwrap()).unwrap();
+        assert_eq!(record.contains("x5t_s256"), announced, "{announced}");
+    }
+}
+
 #[test]
 fn an_encrypted_key_is_decrypted_with_its_passphrase() {
     let case = Case::new("encrypted");

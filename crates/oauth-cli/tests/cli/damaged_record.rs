@@ -1,6 +1,8 @@
 //! Stored tokens of the client itself that cannot be read: each command that the hint names repairs them.
 
-use crate::store::{Home, says};
+use serde_json::Value;
+
+use crate::store::{Home, change, says};
 
 /// A home in which the client's own token is damaged.
 fn damaged(name: &str) -> Home {
@@ -45,6 +47,30 @@ fn logout_and_revoke_remove_a_damaged_token_of_the_client() {
         home.p(&["token"]).ok();
         // A client has no login to end: the hint names the option.
         says(&home.p(&["logout"]), 2, &["oauth logout --client"]);
+    }
+}
+
+/// Such as one of a later version. One that does not say whose it is may be another client's.
+#[test]
+fn logout_removes_an_unreadable_token_of_a_scope_that_names_the_client() {
+    let home = Home::new("damaged-named");
+    home.p(&["token", "--scope", "read"]).ok();
+    change(&home.record(), |record| record["version"] = 2.into());
+    let done = home.p(&["logout", "--client", "--json"]).json();
+    assert_eq!(done["may_still_be_valid"], true, "{done}");
+    assert!(home.p(&["status"]).ok().contains("no tokens are stored"));
+
+    home.p(&["token", "--scope", "read"]).ok();
+    for damage in [
+        |record: &mut Value| record["client_id"] = "another".into(),
+        |record: &mut Value| record["subject"] = "p".into(),
+    ] {
+        change(&home.record(), |record| {
+            record["version"] = 2.into();
+            damage(record);
+        });
+        says(&home.p(&["logout", "--client"]), 2, &["usage.no_token"]);
+        assert!(home.p(&["status"]).ok().contains("cannot be read"));
     }
 }
 

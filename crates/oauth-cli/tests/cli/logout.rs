@@ -142,6 +142,38 @@ fn json_output_reports_whether_the_browser_returned() {
 }
 
 #[test]
+fn json_output_says_whether_tokens_may_still_be_valid() {
+    for (name, endpoint, unrevoked, may_still_be_valid) in [
+        ("revoked", None, false, false),
+        ("no-revocation", Some(Value::Null), false, true),
+        ("unsupported", None, true, true),
+    ] {
+        let person = Person::new(name);
+        person.tiny.state().unrevoked = unrevoked;
+        if let Some(endpoint) = endpoint {
+            person.tiny.state().metadata = json!({ "revocation_endpoint": endpoint });
+        }
+        let record = person.run(&["logout", "--json"]).run().json();
+        assert_eq!(
+            record["may_still_be_valid"], may_still_be_valid,
+            "{name}: {record}"
+        );
+
+        let config = person.folder.join("config.toml");
+        let text = std::fs::read_to_string(&config).unwrap();
+        let text = text.replace("client_auth = \"none\"", "client_secret_env = \"S\"");
+        std::fs::write(config, text).unwrap();
+        let with_secret = |arguments: &[&str]| person.run(arguments).env("S", "s").run();
+        with_secret(&["token", "--as", "client"]).ok();
+        let record = with_secret(&["logout", "--client", "--json"]).json();
+        assert_eq!(
+            record["may_still_be_valid"], may_still_be_valid,
+            "{name}: {record}"
+        );
+    }
+}
+
+#[test]
 fn an_invalid_logout_command_removes_no_tokens() {
     let person = Person::new("usage");
     for uri in ["https://app.example/out", "http://app.example/out", "no"] {

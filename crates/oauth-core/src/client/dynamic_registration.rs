@@ -151,10 +151,15 @@ impl Client {
 }
 
 impl ConnectRequest {
-    /// The client, whose tokens are bound to the certificate of the request, if it has one.
+    /// The client, whose tokens are bound to the certificate of the request, if it has one, or if the server binds them to
+    /// the certificate that is presented.
     pub fn bound(&self, client: Client) -> Client {
-        match &self.certificate {
+        let client = match &self.certificate {
             Some(certificate) => client.with_known_certificate(certificate.clone()),
+            None => client,
+        };
+        match &self.presented_certificate {
+            Some(thumbprint) => client.with_presented_certificate(thumbprint),
             None => client,
         }
     }

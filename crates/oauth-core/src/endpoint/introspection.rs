@@ -268,6 +268,8 @@ fn active_token(
     token.scope = scope.transpose().map_err(|_| malformed("scope"))?;
     let mut time = |member: &str| match object.take(member) {
         None => Ok(None),
+        // As empty text members of a token response.
+        Some(Json::String(text)) if text.is_empty() && !rules.is_strict() => Ok(None),
         Some(value) => {
             let time = if rules.is_strict() {
                 value.as_seconds()

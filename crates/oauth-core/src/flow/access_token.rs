@@ -130,13 +130,15 @@ impl AccessTokenVerifier {
         self
     }
 
-    /// Accepts only tokens signed with these algorithms. Algorithms with a shared secret are dropped:
-    /// anyone who can verify such a token can forge one. If none remains, every token is refused.
-    #[must_use]
-    pub fn with_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Self {
-        self.algs = algs.into_iter().filter(|alg| !alg.is_symmetric()).collect();
+    /// Accepts only tokens signed with these algorithms.
+    ///
+    /// # Errors
+    /// `form.malformed_parameter` for an algorithm with a shared secret, because anyone who can verify such a token can
+    /// forge one, and for none, because every token would be refused.
+    pub fn with_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Result<Self, Error> {
+        self.algs = asymmetric_algs("algs", algs)?.into();
         self.are_algs_named = true;
-        self
+        Ok(self)
     }
 
     /// Accepts only tokens that are encrypted like this (JWE) with a signed token inside, and no plain ones, which
@@ -334,6 +336,20 @@ impl<E: Exchange> Exchange for WithRefusal<E> {
             let refusal = self.verifier.refuse(self.scheme, &error);
             error.with_refusal(refusal)
         })
+    }
+}
+
+/// The algorithms that the caller names in this argument: at least one, and none with a shared secret.
+fn asymmetric_algs(argument: &str, algs: impl IntoIterator<Item = Alg>) -> Result<Vec<Alg>, Error> {
+    let invalid = |reason: &str| {
+        let detail = format!("{argument}: {reason}");
+        Err(Error::from(Misuse::ParameterValue).about(&detail))
+    };
+    let algs: Vec<_> = algs.into_iter().collect();
+    match algs.iter().find(|alg| alg.is_symmetric()) {
+        Some(shared) => invalid(shared.as_str()),
+        None if algs.is_empty() => invalid("the list is empty"),
+        None => Ok(algs),
     }
 }
 

@@ -111,6 +111,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -208,6 +209,7 @@ impl Keeper {
             marker_seen: none,
             unconfirmed_refusal_seen: none,
             deadlines: Deadlines {
+                age_known_from: none,
                 refresh_at: none,
                 stale_at: none,
                 expires_at: none,
@@ -384,11 +386,13 @@ impl Keeper {
         }
     }
 
-    /// The tokens that may be returned without calling [`Self::ask`], and until when.
-    pub fn fresh(&self) -> Option<(Arc<Tokens>, UnixTime)> {
+    /// The tokens that may be returned without calling [`Self::ask`], and when: a clock that shows an earlier time has
+    /// been set back.
+    pub fn fresh(&self) -> Option<(Arc<Tokens>, Range<UnixTime>)> {
         let is_usable = self.is_stored() && !self.is_refused() && self.fits_certificate();
         let tokens = self.record.tokens.clone().filter(|_| is_usable)?;
-        Some((tokens, self.deadlines.refresh_at))
+        let at = &self.deadlines;
+        Some((tokens, at.age_known_from..at.refresh_at))
     }
 
     /// The newest tokens, valid or not.

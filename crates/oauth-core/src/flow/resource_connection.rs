@@ -73,6 +73,8 @@ pub struct ConnectRequest {
     registered: Option<RegisteredClient>,
     dpop: Option<DpopKey>,
     pub(crate) certificate: Option<KnownCertificate>,
+    /// The thumbprint of the certificate that the HTTP client presents.
+    pub(crate) presented_certificate: Option<String>,
     resource_value: Option<String>,
 }
 
@@ -153,6 +155,7 @@ impl ConnectRequest {
             registered: None,
             dpop: None,
             certificate: None,
+            presented_certificate: None,
             resource_value: None,
         }
     }

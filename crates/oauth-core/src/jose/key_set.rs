@@ -137,26 +137,56 @@ impl KeySet {
         keys.map(|entry| Arc::clone(&entry.key)).collect()
     }
 
-    /// The reason why [`candidates`](Self::candidates) is empty, for an error message.
+    /// The reason why [`candidates`](Self::candidates) is empty, for an error message. A `kid` comes last, because it may be
+    /// long.
     pub(crate) fn no_candidate_reason(&self, key_alg: Alg, kid: Option<&str>) -> String {
+        if !IS_BROWSER_BUILD {
+            return self.what_there_is_instead(key_alg, kid);
+        }
+        // A page must be small.
         let (alg, count) = (key_alg.as_str(), self.len());
         match kid {
             None => format!("none of {count} keys is for {alg}"),
             Some(kid) if self.indices_of(kid).is_empty() => {
                 format!("none of {count} keys has the kid {kid}")
             }
-            Some(kid) => {
-                let same_kid = self
-                    .indices_of(kid)
-                    .iter()
-                    .filter_map(|at| self.keys.get(*at));
-                let fitting = same_kid.filter(|_| !IS_BROWSER_BUILD);
-                let mut fitting = fitting.filter(|entry| entry.fits(key_alg));
-                match fitting.find_map(|entry| entry.issuer.as_str()) {
-                    Some(issuer) => format!("only for {issuer}: the key with the kid {kid}"),
-                    None => format!("not for {alg}: the key with the kid {kid}"),
-                }
-            }
+            Some(kid) => format!("not for {alg}: the key with the kid {kid}"),
+        }
+    }
+
+    /// What was looked for, and what there is instead.
+    fn what_there_is_instead(&self, key_alg: Alg, kid: Option<&str>) -> String {
+        let keys = |count| match count {
+            1 => "1 key".to_owned(),
+            count => format!("{count} keys"),
+        };
+        let (alg, all) = (key_alg.as_str(), keys(self.len()));
+        let Some(kid) = kid else {
+            return format!("among {all} none is for {alg}");
+        };
+        let named = self.indices_of(kid).iter();
+        let named: Vec<_> = named.filter_map(|at| self.keys.get(*at)).collect();
+        if named.is_empty() {
+            return match self.keys.iter().filter(|entry| entry.id.is_none()).count() {
+                0 => format!("among {all} none has the kid {kid}"),
+                nameless => format!(
+                    "among {} without a kid none is for {alg}, and among {all} none has the kid {kid}",
+                    keys(nameless)
+                ),
+            };
+        }
+        let mut fitting = named.iter().filter(|entry| entry.fits(key_alg));
+        if let Some(issuer) = fitting.find_map(|entry| entry.issuer.as_str()) {
+            return format!("only for {issuer}: the key with the kid {kid}");
+        }
+        let fits_a_named = |alg: &&Alg| named.iter().any(|entry| entry.fits(**alg));
+        let algs = Alg::ALL.iter().filter(fits_a_named);
+        match algs.map(|alg| alg.as_str()).collect::<Vec<_>>().as_slice() {
+            [] => format!("not for {alg} nor any known algorithm: the key with the kid {kid}"),
+            algs => format!(
+                "for {}, not for {alg}: the key with the kid {kid}",
+                algs.join(", ")
+            ),
         }
     }
 

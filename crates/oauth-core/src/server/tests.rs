@@ -24,11 +24,6 @@ fn invalid_endpoint_is_reported_only_when_it_is_used() {
     };
     for (members, kind, error) in [
         (
-            r#""end_session_endpoint":"""#,
-            EndpointKind::EndSession,
-            "metadata.endpoint_not_absolute",
-        ),
-        (
             r#""registration_endpoint":"/r""#,
             EndpointKind::Registration,
             "metadata.endpoint_not_absolute",
@@ -62,6 +57,34 @@ fn invalid_endpoint_is_reported_only_when_it_is_used() {
     let server = read(alias, Rules::default()).unwrap();
     assert!(server.mtls_endpoint(EndpointKind::Token).is_ok());
     assert!(server.mtls_endpoint(EndpointKind::Userinfo).is_err());
+}
+
+#[test]
+fn empty_endpoint_counts_as_absent_unless_rules_are_strict() {
+    for &kind in EndpointKind::ALL {
+        let member = kind.member();
+        let members = match kind {
+            EndpointKind::Token => r#""mtls_endpoint_aliases":{"token_endpoint":""}"#.to_owned(),
+            _ => format!(r#""{member}":"""#),
+        };
+        let server = read(&members, Rules::default()).unwrap();
+        match kind {
+            EndpointKind::Token => {
+                let top_level = server.endpoint(kind).unwrap();
+                assert_eq!(server.mtls_endpoint(kind).unwrap(), top_level);
+            }
+            _ => assert_eq!(
+                error_code(server.endpoint(kind).map(drop)),
+                Err("endpoint.missing")
+            ),
+        }
+        let strict = Rules {
+            strictness: Strictness::Strict,
+            ..Rules::default()
+        };
+        let refused = read(&members, strict).map(drop);
+        assert_eq!(refused, Err("metadata.endpoint_not_absolute"), "{member}");
+    }
 }
 
 #[test]

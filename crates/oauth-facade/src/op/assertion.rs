@@ -29,7 +29,7 @@ arguments! {
     ///
     /// `denied.invalid_grant` if the server does not accept the assertion, `lost.*` if no reply arrives.
     pub struct SamlBearer {
-        /// The assertion, as XML.
+        /// The assertion: its XML, or the base64url of it.
         pub assertion: Secret<String>,
         ..request: TokenRequest,
     }

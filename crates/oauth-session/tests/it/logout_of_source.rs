@@ -1,13 +1,15 @@
 //! Logouts of one source, with a store and without one.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::Poll;
 use std::time::Duration;
 
-use oauth_core::Scope;
 use oauth_core::error::{Advice, Error};
+use oauth_core::{Moment, Scope};
 use oauth_session::store::{MemoryStore, Store};
-use oauth_session::{GrantSource, Grants, blocking};
+use oauth_session::{GrantSource, Grants, blocking, simulated};
 
 use crate::logout::Flaky;
 use crate::sessions::{Rotating, client, person, requests, sessions, stale, tokens};
@@ -132,6 +134,67 @@ async fn a_logout_of_a_source_waits_for_a_running_renewal() {
         assert_logged_out(&source).await;
         assert_eq!(requests(&server), 1);
     }
+}
+
+/// A renewal that was decided on, but has sent nothing yet: the logout must not end the tokens that it is about to use.
+#[tokio::test(start_paused = true)]
+async fn a_logout_of_a_source_waits_for_a_renewal_that_has_not_sent_its_request() {
+    let server = Rotating::default();
+    let source = without_store(&server, LONG_AGO);
+    let mut renewing = Box::pin(source.token());
+    let first = poll_fn(|context| Poll::Ready(renewing.as_mut().poll(context))).await;
+    assert!(first.is_pending());
+    assert_eq!(requests(&server), 0);
+    source.log_out().await.expect("logged out");
+    renewing.await.expect("a token");
+    assert_eq!(requests(&server), 1);
+    assert_eq!(revoked(&server).len(), 1);
+    assert!(revoked(&server)[0].contains("token=next-0"));
+    assert_logged_out(&source).await;
+}
+
+/// Another thread begins a renewal while the logout reads the clock. The check for a renewal and the end of the login are
+/// one step, so there is no such moment between them.
+#[tokio::test]
+async fn a_renewal_that_begins_during_a_logout_does_not_outlive_it() {
+    let server = Rotating::default();
+    let source = without_store(&server, LONG_AGO);
+    let (thread, clock_source) = (Arc::new(Mutex::new(None)), source.clone());
+    let started = Arc::clone(&thread);
+    simulated::set(Box::new(move || {
+        let mut started = started.lock().expect("no panic");
+        if started.is_none() {
+            let (source, (begun, is_begun)) = (clock_source.clone(), mpsc::channel());
+            *started = Some(std::thread::spawn(move || {
+                let mut runtime = tokio::runtime::Builder::new_current_thread();
+                let runtime = runtime.enable_time().build().expect("a runtime");
+                let token = async {
+                    let mut renewing = Box::pin(source.token());
+                    let first = poll_fn(|context| Poll::Ready(renewing.as_mut().poll(context)));
+                    let is_pending = first.await.is_pending();
+                    begun.send(is_pending).expect("the clock waits");
+                    renewing.await.map(drop)
+                };
+                runtime.block_on(token)
+            }));
+            assert!(is_begun.recv().expect("no panic"), "a renewal has begun");
+        }
+        Moment::system().expect("a clock")
+    }));
+    let logout = source.log_out().await;
+    simulated::unset();
+    logout.expect("logged out");
+    let thread = thread.lock().expect("no panic").take();
+    thread
+        .expect("the clock was read")
+        .join()
+        .expect("no panic")
+        .expect("a token");
+    assert_eq!(requests(&server), 1);
+    // The token that it returned was revoked.
+    assert_eq!(revoked(&server).len(), 1);
+    assert!(revoked(&server)[0].contains("token=next-0"));
+    assert_logged_out(&source).await;
 }
 
 #[tokio::test(start_paused = true)]

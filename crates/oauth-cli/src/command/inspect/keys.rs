@@ -153,7 +153,7 @@ impl SignatureChecker {
         let verifier = audiences
             .fold(verifier, AccessTokenVerifier::or_audience)
             .with_profile(requested_checks.profile)
-            .with_algs(algs);
+            .with_algs(algs)?;
         let verified = self.run(verifier.verify(token.expose()));
         let verified = verified.and_then(|verified| match &requested_checks.client_id {
             Some(client) if Some(client.as_str()) != verified.client_id() => Err(mismatch(

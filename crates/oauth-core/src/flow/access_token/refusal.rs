@@ -3,7 +3,7 @@
 //! RFC 6750 <https://www.rfc-editor.org/rfc/rfc6750#section-3>, RFC 9449 section 7.1, RFC 9470 section 3, RFC
 //! 9728 section 5.1
 
-use super::AccessTokenVerifier;
+use super::{AccessTokenVerifier, asymmetric_algs};
 use crate::challenge;
 use crate::dpop::{INVALID_PROOF, USE_NONCE};
 use crate::error::{ApiRefusal, Error, Misuse, ValidationFailure};
@@ -61,16 +61,16 @@ impl AccessTokenVerifier {
     }
 
     /// Accepts DPoP proofs by these algorithms only, and announces them in every challenge (RFC 9449 section 7.1).
-    /// Algorithms with a shared secret are dropped; if none is left, no proof is accepted. Without this,
-    /// [`verify_request`] accepts and announces all others, and challenges of [`verify`](Self::verify) do not mention
-    /// DPoP.
+    /// Without this, [`verify_request`] accepts and announces all but those with a shared secret, and challenges of
+    /// [`verify`](Self::verify) do not mention DPoP.
+    ///
+    /// # Errors
+    /// `form.malformed_parameter` for an algorithm with a shared secret, and for none.
     ///
     /// [`verify_request`]: Self::verify_request
-    #[must_use]
-    pub fn with_dpop_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Self {
-        let algs = algs.into_iter().filter(|alg| !alg.is_symmetric());
-        self.challenge_parameters.dpop_algs = Some(algs.collect());
-        self
+    pub fn with_dpop_algs(mut self, algs: impl IntoIterator<Item = Alg>) -> Result<Self, Error> {
+        self.challenge_parameters.dpop_algs = Some(asymmetric_algs("dpop_algs", algs)?);
+        Ok(self)
     }
 
     /// The algorithms that the API has named, and the profile of the client allows.

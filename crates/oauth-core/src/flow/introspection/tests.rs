@@ -88,6 +88,15 @@ fn signed_response_is_verified_and_outer_claims_are_ignored() {
         panic!("an active token");
     };
     assert_eq!(token.subject.as_deref(), Some("ann"));
+    // Its members are read as those of a plain response.
+    let empty = r#","token_introspection":{"active":true,"exp":"","iat":"","nbf":""}"#;
+    let Ok(IntrospectionResponse::Active(token)) = verify(&response(empty)) else {
+        panic!("an active token");
+    };
+    assert_eq!(
+        (token.expires_at, token.issued_at, token.not_before),
+        (None, None, None)
+    );
     let forged = introspect(es256(), Signature::Bad, MEDIA, &response(ACTIVE));
     assert_eq!(forged.map(drop), Err("jws.bad_signature"));
     // Claims outside `token_introspection` do not describe the token.

@@ -120,7 +120,7 @@ impl Keeper {
     ) -> Step {
         self.note_outcome(at, None);
         let mut refusals = self.record.refusals.clone();
-        if self.is_refused() {
+        if self.is_refused() || self.is_of_unknown_age(at.now()) {
             refusals.count(at.now());
         }
         // A server that issues the refused token again considers it valid. Otherwise the refused
@@ -202,7 +202,7 @@ impl Keeper {
         self.finished
             .retain(|attempt| attempt.is_unspent || Some(&attempt.id) == marked);
         self.discard_renewed();
-        let is_fresh = self.valid_tokens(at.now()).is_some() && at.now() < self.deadlines.stale_at;
+        let is_fresh = self.valid_tokens(at.now()).is_some() && !self.is_stale(at.now());
         // The tokens may have expired by now; they are renewed only if a caller waits.
         if unsaved.is_deferred && !is_fresh && self.has_waiters {
             return self.load(State::LoadBeforeLease { attempts: 0 });

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::policy::Policy;
 use super::upkeep::keep_alive;
+use crate::jose::CLOCK_SKEW;
 use crate::moment::{Moment, UnixTime};
 use crate::self_renewal::SelfRenewal;
 use crate::token::Tokens;
@@ -12,6 +13,9 @@ use crate::token::Tokens;
 /// The deadlines of one access token and its refresh token, by this worker's clock.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadlines {
+    /// Before this time the age of the token is unknown: the clock that received it was ahead by more than clocks differ
+    /// from each other, or ours has been set back since.
+    pub(super) age_known_from: UnixTime,
     /// From this time on, the access token is returned and refreshed in the background.
     pub(super) refresh_at: UnixTime,
     /// From this time on it is stale: callers wait for the next one.
@@ -31,6 +35,7 @@ impl Deadlines {
         at: &Moment,
     ) -> Self {
         let never = UnixTime::from_secs(u64::MAX);
+        let age_known_from = tokens.received_at.before(CLOCK_SKEW);
         let keep_alive_at = keep_alive(tokens, policy).map(|(latest, spread)| {
             // The clock of the worker that received it may be ahead of ours.
             let ahead = tokens.received_at.since(at.now());
@@ -44,6 +49,7 @@ impl Deadlines {
         let end = tokens.expires_at();
         let Some(lifetime) = end.map(|end| end.since(tokens.received_at)) else {
             return Self {
+                age_known_from,
                 refresh_at: renew_at,
                 stale_at: never,
                 expires_at: never,
@@ -59,6 +65,7 @@ impl Deadlines {
         let ahead = policy.ahead.min(lifetime / 5);
         let jitter = at.jitter_input() % (ahead.as_secs() / 2 + 1);
         Self {
+            age_known_from,
             refresh_at: stale_at
                 .before(ahead + Duration::from_secs(jitter))
                 .min(renew_at),

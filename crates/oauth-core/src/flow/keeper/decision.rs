@@ -20,10 +20,8 @@ impl Keeper {
             self.refuse(refused);
         }
         match self.usable_tokens(now) {
-            Some(tokens) if now < self.deadlines.refresh_at && self.is_stored() => {
-                Decision::UseToken(tokens)
-            }
-            Some(tokens) if now < self.deadlines.stale_at => {
+            Some(tokens) if !self.is_due(now) && self.is_stored() => Decision::UseToken(tokens),
+            Some(tokens) if !self.is_stale(now) => {
                 if self.is_busy() || self.is_drained || self.backoff.is_active(now) {
                     Decision::UseToken(tokens)
                 } else {
@@ -145,6 +143,25 @@ impl Keeper {
         let tokens = stored.tokens.filter(|_| stored.ended.is_none());
         let own_certificate = &self.config.certificate;
         Ok(tokens.is_some_and(|tokens| !tokens.certificate.is_usable_with(own_certificate)))
+    }
+
+    /// Whether the tokens are refreshed, ahead of time or because they are stale.
+    pub(super) fn is_due(&self, now: UnixTime) -> bool {
+        now >= self.deadlines.refresh_at || self.is_of_unknown_age(now)
+    }
+
+    /// Whether callers wait for the next tokens.
+    pub(super) fn is_stale(&self, now: UnixTime) -> bool {
+        now >= self.deadlines.stale_at || self.is_of_unknown_age(now)
+    }
+
+    /// Whether the tokens were received in the future, so that they may have expired. One renewal gives them the right
+    /// time. If the clock of another worker is ahead by more than their lifetime, it regards those as expired in turn: renewals
+    /// for this reason are counted and limited like those of refused tokens.
+    pub(super) fn is_of_unknown_age(&self, now: UnixTime) -> bool {
+        !IS_BROWSER_BUILD
+            && now < self.deadlines.age_known_from
+            && self.record.refusals.wait_before_renewal(now).is_none()
     }
 
     /// The tokens, unless they are expired, refused, or bound to the certificate of another worker.

@@ -67,7 +67,7 @@ impl Keeper {
     pub(super) fn wait_for_holder(&mut self, at: &Moment, attempts: u32, rest: Duration) -> Step {
         if let Some(tokens) = self
             .valid_tokens(at.now())
-            .filter(|_| at.now() < self.deadlines.stale_at)
+            .filter(|_| !self.is_stale(at.now()))
         {
             let busy = Error::lost(Cause::unsent_as("another worker renews the token"));
             let soon = at.now().after(Duration::from_secs(1));

@@ -193,10 +193,8 @@ impl Keeper {
 
     /// Ends the renewal after the tokens were stored: returns them, unless they have become stale.
     fn finish_stored(&mut self, at: &Moment) -> Step {
-        match self
-            .valid_tokens(at.now())
-            .filter(|_| at.now() < self.deadlines.stale_at)
-        {
+        let tokens = self.valid_tokens(at.now());
+        match tokens.filter(|_| !self.is_stale(at.now())) {
             Some(tokens) => self.finish(at, Ok(tokens)),
             None if !self.has_waiters => self.finish(at, Err(Misuse::NoRefreshToken.into())),
             None => self.load(State::LoadBeforeLease { attempts: 0 }),

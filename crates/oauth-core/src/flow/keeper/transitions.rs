@@ -56,7 +56,7 @@ impl Keeper {
                     // The user has logged in since the caller asked.
                     (None, Some(tokens))
                         if self.is_stored()
-                            && at.now() < self.deadlines.refresh_at
+                            && !self.is_due(at.now())
                             && !self.keeps_alive(at.now()) =>
                     {
                         self.finish(at, Ok(tokens))
@@ -271,9 +271,7 @@ impl Keeper {
         before: Option<&Arc<Tokens>>,
         now: UnixTime,
     ) -> Option<Arc<Tokens>> {
-        let tokens = self
-            .valid_tokens(now)
-            .filter(|_| now < self.deadlines.stale_at)?;
+        let tokens = self.valid_tokens(now).filter(|_| !self.is_stale(now))?;
         let is_same =
             before.is_some_and(|before| before.access_token.matches(tokens.access_token.expose()));
         (!is_same).then_some(tokens)

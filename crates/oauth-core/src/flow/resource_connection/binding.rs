@@ -57,6 +57,16 @@ impl ConnectRequest {
         self
     }
 
+    /// Records the thumbprint of the certificate that the HTTP client presents, as
+    /// [`Client::with_presented_certificate`](crate::Client::with_presented_certificate) does: stored tokens carry it with
+    /// [`Self::certificate_bound_tokens`], and if the client authenticates with the certificate and the server's metadata
+    /// says that it binds tokens.
+    #[must_use]
+    pub fn presented_certificate(mut self, thumbprint: &str) -> Self {
+        self.presented_certificate = Some(thumbprint.to_owned());
+        self
+    }
+
     /// How the client registers itself, if it does.
     pub(super) fn registration(&self) -> Option<Registration> {
         let mut registration = self.registration.clone()?;

@@ -61,17 +61,48 @@ fn unknown_kid_selects_keys_without_a_kid() {
 }
 
 #[test]
-fn reason_for_no_candidate_names_algorithm_or_kid() {
-    let keys = set(&[key(r#","kid":"a""#), key(r#","kid":"b""#)]);
-    for (alg, kid, reason) in [
-        (Alg::Es256, None, "none of 2 keys is for ES256"),
-        (Alg::EdDsa, Some("z"), "none of 2 keys has the kid z"),
+fn reason_for_no_candidate_says_what_was_looked_for_and_what_there_is() {
+    let named = [
+        key(r#","kid":"a""#),
+        key(r#","kid":"b","alg":"EdDSA""#),
+        key(r#","kid":"c","alg":"unknown""#),
+    ];
+    let some_nameless = [key(""), key(r#","kid":"a""#)];
+    for (keys, alg, kid, reason) in [
+        (&[][..], Alg::Es256, None, "among 0 keys none is for ES256"),
+        (&named, Alg::Es256, None, "among 3 keys none is for ES256"),
         (
+            &named,
+            Alg::EdDsa,
+            Some("z"),
+            "among 3 keys none has the kid z",
+        ),
+        (
+            &some_nameless,
+            Alg::Es256,
+            Some("z"),
+            "among 1 key without a kid none is for ES256, and among 2 keys none has the kid z",
+        ),
+        (
+            &named,
             Alg::Es256,
             Some("a"),
-            "not for ES256: the key with the kid a",
+            "for EdDSA, Ed25519, not for ES256: the key with the kid a",
+        ),
+        (
+            &named,
+            Alg::Es256,
+            Some("b"),
+            "for EdDSA, Ed25519, not for ES256: the key with the kid b",
+        ),
+        (
+            &named,
+            Alg::EdDsa,
+            Some("c"),
+            "not for EdDSA nor any known algorithm: the key with the kid c",
         ),
     ] {
+        let keys = set(keys);
         assert!(keys.candidates(alg, kid).is_empty());
         assert_eq!(keys.no_candidate_reason(alg, kid), reason);
     }

@@ -111,7 +111,7 @@ fn api_under_fapi_refuses_forbidden_signature_algorithms() {
     let token = |client: &Client, alg: &str, names: Option<Alg>| {
         let mut verifier = client.access_token_verifier("https://api.example");
         if let Some(alg) = names {
-            verifier = verifier.with_algs([alg]);
+            verifier = verifier.with_algs([alg]).unwrap();
         }
         let header = format!(r#"{{"alg":"{alg}","typ":"at+jwt"}}"#);
         let token = format!("{}.{}", signing_input(&header, "{}"), "A".repeat(86));

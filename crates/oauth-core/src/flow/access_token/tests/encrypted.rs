@@ -127,7 +127,7 @@ fn verifier_inherits_the_clients_token_encryption() {
     let valid_token = token(AT_JWT, &claims(""));
     let client = client.with_access_token_encryption(verifier_with_encryption(&valid_token));
     let verifier = client.access_token_verifier("https://api.example");
-    let verifier = verifier.with_algs([Alg::Es256]);
+    let verifier = verifier.with_algs([Alg::Es256]).unwrap();
     assert_eq!(refused(&verifier, &valid_token).code(), "jwe.not_encrypted");
     assert!(verify(&verifier, &jwe(DIR), ProvenKeys::none()).is_ok());
 }

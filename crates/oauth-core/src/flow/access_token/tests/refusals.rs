@@ -49,7 +49,7 @@ fn challenge_has_realm_metadata_and_one_entry_per_scheme() {
     let bound = r#""cnf":{"jkt":"k"}"#;
     let only = format!(r#"Bearer {common}, error="invalid_token", {metadata}"#);
     assert_refusal(&refused(&verifier, Scheme::Bearer, bound), 401, &only);
-    let verifier = verifier.with_dpop_algs([Alg::Es256, Alg::EdDsa]);
+    let verifier = verifier.with_dpop_algs([Alg::Es256, Alg::EdDsa]).unwrap();
     let algs = r#"algs="ES256 EdDSA""#;
     let both = format!("{only}, DPoP {common}, {algs}, {metadata}");
     assert_refusal(&refused(&verifier, Scheme::Bearer, bound), 401, &both);
@@ -91,7 +91,7 @@ fn clients_verifier_uses_its_cached_keys_but_not_its_hmac_algorithm() {
     let verifier = client.access_token_verifier("https://api.example");
     assert_eq!(*verifier.algs, [Alg::Rs256]);
     assert_eq!(
-        verify_claims(&verifier.with_algs([Alg::Es256]), AT_JWT, ""),
+        verify_claims(&verifier.with_algs([Alg::Es256]).unwrap(), AT_JWT, ""),
         Ok(())
     );
 }

@@ -120,17 +120,95 @@ fn failures_recorded_by_a_fast_clock_do_not_block_after_correction() {
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
 }
 
+/// Such a token may have expired: a new worker, such as each call of a command, would use it until that time.
 #[test]
-fn token_obtained_in_the_future_expires_one_lifetime_after_it_is_seen() {
-    let mut store = TestStore::with(tokens_from(1, START + 24 * HOUR));
-    let mut keeper = keeper();
+fn token_obtained_in_the_future_is_renewed_once() {
+    // The clocks of a fleet may differ by up to the tolerance.
+    let clock_skew = crate::jose::CLOCK_SKEW.as_secs();
+    for (ahead, is_renewed) in [
+        (clock_skew, false),
+        (clock_skew + 1, true),
+        (24 * HOUR, true),
+    ] {
+        let mut store = TestStore::with(tokens_from(1, START + ahead));
+        let mut first = keeper();
+        assert!(matches!(store.decide(&mut first), Decision::Renew));
+        let step = store.go(&mut first, Event::Begin);
+        if is_renewed {
+            assert!(matches!(step, Step::Run(_)), "{ahead} s ahead: {step:?}");
+            store
+                .complete(&mut first, Ok(tokens_from(2, START)))
+                .unwrap();
+        }
+        // A worker that starts later, and the first one, find the token fresh.
+        let mut second = keeper();
+        let _ = store.decide(&mut second);
+        let step = store.go(&mut second, Event::Begin);
+        let expected = if is_renewed { "a2" } else { "a1" };
+        assert_eq!(
+            access_of_outcome(outcome_of(step)),
+            expected,
+            "{ahead} s ahead"
+        );
+        assert_eq!(access_of_decision(store.decide(&mut first)), expected);
+    }
+}
+
+#[test]
+fn token_in_memory_is_renewed_when_the_clock_is_set_back() {
+    let mut store = TestStore::new();
+    store.now = START + 24 * HOUR;
+    let mut keeper = alone();
+    keeper
+        .replace(&store.at(), tokens_from(1, store.now))
+        .unwrap();
+    let (_, times) = keeper.fresh().unwrap();
+    assert!(times.contains(&store.now()));
+    store.now = START;
+    assert!(!times.contains(&store.now()));
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
-    assert_eq!(
-        access_of_outcome(outcome_of(store.go(&mut keeper, Event::Begin))),
-        "a1"
-    );
+    store.renew(&mut keeper, Ok(tokens_from(2, START))).unwrap();
+    assert_eq!(access_of_decision(store.decide(&mut keeper)), "a2");
+}
+
+#[test]
+fn token_obtained_in_the_future_that_cannot_be_renewed_expires_one_lifetime_after_it_is_seen() {
+    let mut ahead = tokens_from(1, START + 24 * HOUR);
+    ahead.refresh_token = None;
+    let mut store = TestStore::with(ahead);
+    let mut keeper = keeper();
+    for second in [0, 10, 599] {
+        store.now = START + second;
+        let given = match store.decide(&mut keeper) {
+            Decision::UseToken(tokens) => Ok(tokens),
+            _ => outcome_of(store.go(&mut keeper, Event::Begin)),
+        };
+        assert_eq!(access_of_outcome(given), "a1", "after {second} s");
+    }
     store.now = START + 600;
     assert!(matches!(store.decide(&mut keeper), Decision::Renew));
+    let error = outcome_of(store.go(&mut keeper, Event::Begin));
+    assert_eq!(code(error), "grant.no_refresh_token");
+}
+
+/// The tokens of one command are expired for the other, whose tokens are of the future for the first.
+#[test]
+fn commands_on_machines_with_clocks_hours_apart_do_not_renew_in_a_loop() {
+    let mut store = TestStore::with(tokens(1));
+    let mut sent = 0;
+    for second in 0..HOUR {
+        // Each call is a process of its own, which knows nothing of the calls before.
+        store.now = START + second + (second % 2) * 2 * HOUR;
+        let mut keeper = keeper();
+        let _ = store.decide(&mut keeper);
+        if let Step::Run(_) = store.go(&mut keeper, Event::Begin) {
+            sent += 1;
+            let fresh = tokens_from(sent + 1, store.now);
+            store.complete(&mut keeper, Ok(fresh)).unwrap();
+        }
+    }
+    // Two a minute, and a few more before the pause is that long.
+    assert!(u64::from(sent) <= 2 * HOUR / 60 + 20, "{sent}");
 }
 
 /// Fails at this time and renews again exactly after the reported pause.

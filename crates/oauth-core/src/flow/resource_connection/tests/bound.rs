@@ -3,7 +3,7 @@
 use super::kept::connect_registering;
 use super::*;
 use crate::certificate::KnownCertificate;
-use crate::client_auth::ClientAuth;
+use crate::client_auth::{Certificate, ClientAuth};
 use crate::client_config::TokenBinding;
 use crate::crypto::SigningKey;
 use crate::dpop::DpopKey;
@@ -117,4 +117,37 @@ fn client_of_a_connection_uses_the_requests_certificate_binding() {
         client(connect_request().certificate("dGh1bWI")),
         (TokenBinding::Certificate, known)
     );
+}
+
+/// As a client of the server that does not come from a connection.
+#[test]
+fn presented_certificate_binds_tokens_if_the_server_announces_it() {
+    let announced = r#""tls_client_certificate_bound_access_tokens":true,"#;
+    let client = |request: ConnectRequest, members: &str, auth: ClientAuth| {
+        let connection = connect_with(request.clone(), RESOURCE, members)
+            .outcome
+            .unwrap();
+        request
+            .bound(connection.client(auth).unwrap())
+            .config()
+            .certificate
+            .clone()
+    };
+    let preregistered = || {
+        let issuer = Issuer::parse("https://one.example").unwrap();
+        connect_request().clients(ClientCandidates::preregistered(
+            issuer,
+            ClientId::new("app"),
+        ))
+    };
+    let presented = || preregistered().presented_certificate("dGh1bWI");
+    let tls = || ClientAuth::tls(Certificate::Pki);
+    let known = KnownCertificate::from_thumbprint("dGh1bWI");
+    let unknown = KnownCertificate::default();
+    assert_eq!(client(presented(), announced, tls()), known);
+    assert_eq!(client(presented(), "", tls()), unknown);
+    assert_eq!(client(preregistered(), announced, tls()), unknown);
+    assert_eq!(client(presented(), announced, ClientAuth::none()), unknown);
+    let set = presented().certificate_bound_tokens();
+    assert_eq!(client(set, "", ClientAuth::none()), known);
 }
