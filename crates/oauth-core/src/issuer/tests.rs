@@ -41,6 +41,7 @@ fn tenant_issuer_matches_only_a_guid_in_its_template() {
     ));
     assert!(!common.is("https://login.microsoftonline.com/evil/v2.0", &rules));
     assert!(!common.is(template, &Rules::default()));
+    assert!(!common.is("", &Rules::default()));
 }
 
 #[test]

@@ -28,10 +28,12 @@ impl<'o> Members<'o> {
 
     /// Starts the next member. The caller pushes its value to the returned string.
     pub fn next(&mut self, name: &str) -> &mut String {
-        self.out.push_str(if self.is_first { "\"" } else { ",\"" });
+        if !self.is_first {
+            self.out.push(',');
+        }
         self.is_first = false;
-        push_content(name, self.out);
-        self.out.push_str("\":");
+        string(name, self.out);
+        self.out.push(':');
         self.out
     }
 
@@ -113,19 +115,12 @@ pub(crate) fn unescaped_length(bytes: &[u8]) -> usize {
 }
 
 /// Writes a number, without an intermediate string.
-fn push_number(mut number: u64, out: &mut String) {
-    let mut digits = [0; 20];
-    let mut places = digits.iter_mut().rev();
-    for place in &mut places {
-        *place = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
+fn push_number(number: u64, out: &mut String) {
+    let (leading, digit) = (number / 10, number % 10);
+    if leading > 0 {
+        push_number(leading, out);
     }
-    let unused = places.len();
-    let written = digits.get(unused..).unwrap_or_default();
-    out.push_str(std::str::from_utf8(written).unwrap_or_default());
+    out.push(char::from(b'0' + digit as u8));
 }
 
 fn push_escaped(text: &str, out: &mut String) {
