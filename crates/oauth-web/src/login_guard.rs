@@ -38,17 +38,29 @@ pub(crate) async fn guard(
             let has_access_token_cookie = context.config().keep == SessionStorage::AccessToken;
             if has_access_token_cookie
                 && session.is_stale(context.io.now())
-                && let Some(reply) = replace_expired_token(context, access, &session).await?
+                && let Some(reply) =
+                    Box::pin(replace_expired_token(context, access, &session)).await?
             {
                 return Ok(VisitEnd::Respond(reply));
             }
             return match need.filter(|need| !session.suffices(need, context.io.now())) {
                 None => Ok(VisitEnd::Pass(Some((*session).into()))),
-                Some(need) => step_up(context, &session, need).await,
+                Some(need) => Box::pin(step_up(context, &session, need)).await,
             };
         }
         CurrentSession::Absent(reason) => reason,
     };
+    // Boxed, like the others, because most requests have a session: their visits stay small.
+    Box::pin(without_session(context, access, need, &reason)).await
+}
+
+/// Decides about a request without a session; `reason` says why it has none.
+async fn without_session(
+    context: &RequestContext,
+    access: Access,
+    need: Option<PageRequirements>,
+    reason: &str,
+) -> Result<VisitEnd, Error> {
     if hop::is_needed(context)? {
         return hop::to_application(context).map(VisitEnd::Respond);
     }
@@ -77,7 +89,7 @@ pub(crate) async fn guard(
     if !context.request.is_navigation() {
         return Ok(VisitEnd::Respond(signed_out(context)?.with_cookies(ended)));
     }
-    let recent_logins = RecentLogins::from_cookie(context)?.record_rejected_session(&reason)?;
+    let recent_logins = RecentLogins::from_cookie(context)?.record_rejected_session(reason)?;
     let recent_logins_cookie = recent_logins
         .map(|recent_logins| recent_logins.cookie(context))
         .transpose()?;
