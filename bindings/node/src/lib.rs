@@ -37,6 +37,7 @@ mod tokens;
 mod value;
 mod verifier;
 mod web;
+mod web_begun;
 mod web_forward;
 mod web_visit;
 

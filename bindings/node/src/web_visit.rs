@@ -1,64 +1,27 @@
 //! Sign-in for web applications: a site handles each HTTP request as one visit.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use napi::Result;
-use napi::bindgen_prelude::{Either, Env, Object, Uint8Array};
+use napi::bindgen_prelude::{Either, Env, Function, Object};
 use napi_derive::napi;
+use oauth_core::Client;
 use oauth_core::error::{Cause, Error, Misuse};
 use oauth_core::moment::UnixTime;
-use oauth_core::{Client, Moment};
 use oauth_web::{
-    Access, Admission, Identity, LogEntry, MAX_FORM, PageRequirements, Provider, ProviderQuery,
-    Reply, Request, Session,
+    Admission, Identity, LogEntry, MAX_FORM, Provider, ProviderQuery, Reply, Request, Session,
 };
 use oauth_web_tower::{Host, Outcome};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
-use crate::error::invalid;
+use crate::error::{fail, invalid};
 use crate::js_callbacks::{JsImplementation, NativeAsk};
-use crate::runtime::{at_once_or_promise, millis, promise};
+use crate::runtime::{at_once_or_promise, promise};
 use crate::tokens::NativeTokens;
+use crate::web_begun::{Begun, begin, clock};
 use crate::web_forward::{NativeForward, NativeStream};
-
-/// A request, as the user's browser sent it.
-#[napi(object, object_to_js = false)]
-pub struct NativeWebRequest {
-    /// The id of the visit, with which the `admit` function is called.
-    pub id: String,
-    /// The method.
-    pub method: String,
-    /// The `Host` field.
-    pub host: String,
-    /// Path and query, as the browser shows them.
-    pub target: String,
-    /// The header fields: names and values alternating, separated by line breaks. One string crosses in a fraction of the
-    /// time of a list of pairs.
-    pub headers: String,
-    /// The body, if the site reads it.
-    pub form: Option<Uint8Array>,
-    /// `open`, `silent` or `signed_in`.
-    pub access: String,
-    /// The page's other requirements.
-    pub need: Option<NativeWebNeed>,
-    /// The time, in milliseconds since 1970; tests may set it.
-    pub at: f64,
-}
-
-/// The requirements of a page for the user's login.
-#[napi(object, object_to_js = false)]
-pub struct NativeWebNeed {
-    /// Authentication context classes (`acr_values`), best first.
-    pub acr: Option<Vec<String>>,
-    /// The maximum age of the login, in seconds.
-    pub max_age: Option<f64>,
-    /// The required scope.
-    pub scope: Option<Vec<String>>,
-    /// The tenant whose users are admitted.
-    pub tenant: Option<String>,
-}
 
 /// The outcome of a visit.
 #[napi(object, object_from_js = false)]
@@ -120,18 +83,21 @@ impl NativeWebSession {
 pub struct NativeSite {
     host: Host,
     admit: Option<Arc<JsImplementation>>,
+    /// The visit to proceed with.
+    begun: Arc<Mutex<Option<Begun>>>,
 }
 
 impl NativeSite {
     pub(crate) fn new(host: Host, admit: Option<Arc<JsImplementation>>) -> Self {
+        let begun = Arc::default();
         let Some(application) = admit.clone() else {
-            return Self { host, admit };
+            return Self { host, admit, begun };
         };
         let host = host.connect(move |provider| {
             let application = Arc::clone(&application);
             async move { client(&application, &provider).await }
         });
-        Self { host, admit }
+        Self { host, admit, begun }
     }
 }
 
@@ -152,48 +118,48 @@ impl NativeSite {
         if reads { limit } else { 0 }
     }
 
-    /// Handles a request: synchronously, if that needs neither the application nor a server nor a store. If a user is signed in,
-    /// and there is nothing else to return, returns only the session.
-    #[napi(ts_return_type = "string | NativeVisited | Promise<string | NativeVisited>")]
-    pub fn visit<'env>(
+    /// The function that begins the visit of a request. It returns the session, if a user is signed in and there is nothing
+    /// else to do or to return, as for most requests; otherwise null, and [`proceed`](Self::proceed) has to follow at once.
+    /// A function that belongs to no class is called in half the time.
+    ///
+    /// Its arguments are the time in milliseconds since 1970; the head of the request, see `web_begun.rs`; the body, if the site
+    /// reads it; and the page's other requirements.
+    #[napi(
+        ts_return_type = "(at: number, head: string, form?: Uint8Array, need?: NativeWebNeed) => string | null"
+    )]
+    pub fn beginner<'env>(&self, env: &'env Env) -> Result<Function<'env, (), Option<String>>> {
+        let (site, begun) = (self.host.site().clone(), Arc::clone(&self.begun));
+        env.create_function_from_closure("begin", move |arguments| {
+            let (at, form, need) = (arguments.get(0)?, arguments.get(2)?, arguments.get(3)?);
+            let visit = begin(&site, arguments.get(1)?, form, need, at)?;
+            if let Some(session) = visit.session() {
+                return shown(session).map(Some).map_err(fail);
+            }
+            *begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(visit);
+            Ok(None)
+        })
+    }
+
+    /// Continues the visit that has just begun: synchronously, if that needs neither the application nor a server nor a
+    /// store. The application's functions are called with `id`.
+    #[napi(ts_return_type = "NativeVisited | Promise<NativeVisited>")]
+    pub fn proceed<'env>(
         &self,
         env: &'env Env,
-        visit_request: NativeWebRequest,
-    ) -> Result<Either<CompactVisited, Object<'env>>> {
-        let has_grant_ended = visit_request.access == "over";
-        let access = match visit_request.access.as_str() {
-            "open" | "over" => Access::Open,
-            "silent" => Access::Silent,
-            "signed_in" => Access::SignedIn,
-            _ => return Err(invalid("access must be open, silent or signed_in")),
-        };
-        let id = visit_request.id;
-        let need = visit_request.need.map(page_requirements).transpose()?;
-        let request = Request {
-            method: Method::from_bytes(visit_request.method.as_bytes())
-                .map_err(|_| invalid("method is not a valid HTTP method"))?,
-            host: visit_request.host,
-            target: visit_request.target,
-            headers: fields(&visit_request.headers),
-            form: visit_request.form.map(|form| Bytes::from(form.to_vec())),
-        };
-        let (site, seen) = (self.host.site(), request.clone());
-        let visit = match need {
-            _ if has_grant_ended => site.tokens_over(request),
-            Some(need) => site.challenge(request, need),
-            None => site.visit(request, access),
-        };
-        let notes: Arc<Mutex<Vec<LogEntry>>> = Arc::default();
+        id: String,
+    ) -> Result<Either<NativeVisited, Object<'env>>> {
+        let begun = take(&self.begun).ok_or_else(|| fail(Misuse::OutOfOrder.into()))?;
+        let notes = Arc::new(Mutex::new(begun.notes));
         let failure: Arc<Mutex<Option<Error>>> = Arc::default();
         let host = self.host(id, Arc::clone(&notes), Arc::clone(&failure));
-        let host = host.clock(clock(visit_request.at));
+        let host = host.clock(clock(begun.at));
         at_once_or_promise(env, async move {
-            let outcome = host.drive(visit).await?;
+            let outcome = host.drive_from(begun.visit, begun.step?).await?;
             // Without a decision of the application, this is an error rather than a refusal.
             if let Some(error) = take(&failure) {
                 return Err(error);
             }
-            Ok(compact(native_visit(&host, seen, outcome, take(&notes))))
+            native_visit(&host, begun.own, outcome, take(&notes))
         })
     }
 
@@ -275,15 +241,6 @@ impl NativeSite {
     }
 }
 
-/// A clock that continues from JavaScript's time.
-fn clock(at: f64) -> impl Fn() -> std::result::Result<Moment, Error> + Send + Sync + 'static {
-    let (at, since) = (millis(at), Instant::now());
-    move || {
-        let now = UnixTime::from_secs(0).after(at.saturating_add(since.elapsed()));
-        Ok(Moment::system()?.at_time(now))
-    }
-}
-
 /// The client of a provider, from the application's `client` function.
 pub(crate) async fn client(
     application: &JsImplementation,
@@ -354,79 +311,32 @@ fn json(value: &impl serde::Serialize) -> std::result::Result<String, Error> {
         .map_err(|error| Error::from(Misuse::Setup).caused_by(Cause::unsent(error)))
 }
 
-fn page_requirements(input: NativeWebNeed) -> Result<PageRequirements> {
-    let mut requirements = PageRequirements::acr(input.acr.unwrap_or_default());
-    requirements.scope = input.scope.unwrap_or_default();
-    requirements.tenant = input.tenant;
-    requirements.max_age = match input.max_age {
-        None => None,
-        Some(age) if age.is_finite() && age >= 0.0 => Some(age as u64),
-        Some(_) => return Err(invalid("maxAge must be a number of seconds")),
-    };
-    Ok(requirements)
-}
-
-/// Parses header fields. Malformed ones are dropped: no browser sends them, and Node.js would not have accepted them.
-fn fields(text: &str) -> HeaderMap {
-    let mut map = HeaderMap::new();
-    let mut lines = text.split('\n');
-    while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
-        if let (Ok(name), Some(value)) = (HeaderName::from_bytes(name.as_bytes()), field(value)) {
-            map.append(name, value);
-        }
-    }
-    map
-}
-
-/// Encodes a field value: Node.js decodes its bytes as Latin-1.
-fn field(value: &str) -> Option<HeaderValue> {
-    if value.is_ascii() {
-        return HeaderValue::from_str(value).ok();
-    }
-    let bytes: Option<Vec<u8>> = value.chars().map(|byte| u8::try_from(byte).ok()).collect();
-    let bytes = bytes.unwrap_or_else(|| value.as_bytes().to_vec());
-    HeaderValue::from_bytes(&bytes).ok()
-}
-
-/// The outcome of a visit: only the session, as JSON, if a user is signed in and there are neither tokens nor log entries.
-type CompactVisited = Either<String, NativeVisited>;
-
-fn compact(visited: NativeVisited) -> CompactVisited {
-    match visited {
-        NativeVisited {
-            session: Some(session),
-            grant: None,
-            held: None,
-            notes,
-            ..
-        } if notes.is_empty() => Either::A(session),
-        visited => Either::B(visited),
-    }
-}
-
 fn native_visit(
     host: &Host,
-    request: Request,
+    request: Option<Request>,
     outcome: Outcome,
     notes: Vec<LogEntry>,
-) -> NativeVisited {
+) -> std::result::Result<NativeVisited, Error> {
     let notes = notes
         .into_iter()
         .map(|note| (note.code.to_owned(), note.detail, note.is_site_fault));
     let ended = match outcome {
         Outcome::Respond(reply) => visited_of(reply),
         Outcome::Forward(forward) => NativeVisited {
-            forward: Some(NativeForward::new(host.clone(), request, *forward)),
+            forward: Some(NativeForward::new(
+                host.clone(),
+                request.ok_or(Misuse::OutOfOrder)?,
+                *forward,
+            )),
             ..NativeVisited::default()
         },
-        Outcome::Pass(session) => session
-            .map(|session| passed(host, session))
-            .unwrap_or_default(),
+        Outcome::Pass(Some(session)) => passed(host, session)?,
+        Outcome::Pass(None) => NativeVisited::default(),
     };
-    NativeVisited {
+    Ok(NativeVisited {
         notes: notes.collect(),
         ..ended
-    }
+    })
 }
 
 impl NativeVisited {
@@ -464,27 +374,39 @@ pub(crate) fn visited_of(reply: Reply) -> NativeVisited {
     }
 }
 
-fn passed(host: &Host, session: Arc<Session>) -> NativeVisited {
-    // The ID token is left out: it is meant for the provider only.
-    let shown = serde_json::json!({
-        "identity": session.identity,
-        "local": session.local,
-        "started_at": session.started_at,
-        "until": session.until,
-        "scope": session.scope,
-        "tenant": session.tenant,
-    });
+/// What the application is told of a session. The ID token is left out: it is meant for the provider only.
+#[derive(Serialize)]
+struct Shown<'a> {
+    identity: &'a Identity,
+    local: &'a Map<String, Value>,
+    started_at: UnixTime,
+    until: UnixTime,
+    scope: &'a str,
+    tenant: Option<&'a str>,
+}
+
+fn shown(session: &Session) -> std::result::Result<String, Error> {
+    json(&Shown {
+        identity: &session.identity,
+        local: &session.local,
+        started_at: session.started_at,
+        until: session.until,
+        scope: &session.scope,
+        tenant: session.tenant.as_deref(),
+    })
+}
+
+fn passed(host: &Host, session: Arc<Session>) -> std::result::Result<NativeVisited, Error> {
     let grant = session.grant();
-    let has_tokens = grant.is_some() || session.tokens().is_some();
-    NativeVisited {
-        session: Some(shown.to_string()),
+    Ok(NativeVisited {
+        session: Some(shown(&session)?),
         grant: grant.and_then(|grant| grant.subject().map(str::to_owned)),
-        held: has_tokens.then(|| NativeWebSession {
+        held: session.has_tokens().then(|| NativeWebSession {
             host: host.clone(),
             session,
         }),
         ..NativeVisited::default()
-    }
+    })
 }
 
 /// The text of the error for missing environment variables.

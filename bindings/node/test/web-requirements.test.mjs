@@ -30,3 +30,37 @@ test('routes exports each method that forwarded API calls may use', async () => 
     assert.equal((await site.routes[method](page('/auth/api/orders/1', { method, headers }))).status, 401, method)
   }
 })
+
+test('a guard of Express trusts only the user that this site has found in this request', async () => {
+  const site = siteAt()
+  const cookie = await site.testing({ subject: 'ann' })
+  const of = (...fields) => ({ method: 'GET', url: '/', headers: {}, rawHeaders: ['Host', 'localhost:3000', 'Accept', 'application/json', ...fields] })
+  /** The status that a middleware sends, or `passed`. */
+  const answer = (middleware, request) =>
+    new Promise((done, fail) => {
+      const response = { setHeader() {}, appendHeader() {}, end: () => done(response.statusCode) }
+      middleware(request, response, (error) => (error ? fail(error) : done('passed')))
+    })
+  const ann = of('Cookie', cookie)
+  assert.equal(await answer(site.express(), ann), 'passed')
+  const { user } = ann
+  assert.equal(await answer(site.required, ann), 'passed')
+  assert.equal(ann.user, user)
+  const other = Object.assign(of(), { user })
+  assert.equal(await answer(site.required, other), 401)
+  // Another site looks itself.
+  assert.equal(await answer(siteAt().required, ann), 'passed')
+  assert.deepEqual([ann.user === user, ann.user.subject], [false, 'ann'])
+})
+
+test('the host of a request is that of its fields', async () => {
+  const site = siteAt('', { baseUrl: [origin, 'http://127.0.0.1:3000'] })
+  const status = (...fields) =>
+    new Promise((done, fail) => {
+      const response = { setHeader() {}, appendHeader() {}, end: () => done(response.statusCode) }
+      site.express()({ method: 'GET', url: '/', headers: {}, rawHeaders: fields }, response, (error) => (error ? fail(error) : done('passed')))
+    })
+  assert.equal(await status('host', '127.0.0.1:3000'), 'passed')
+  assert.equal(await status(':authority', 'localhost:3000'), 'passed')
+  assert.equal(await status('host', 'elsewhere.example'), 404)
+})

@@ -29,13 +29,18 @@ impl Host {
     /// # Errors
     /// `misuse.no_clock` and `misuse.no_randomness`.
     pub async fn drive(&self, mut visit: Visit) -> Result<Outcome, Error> {
-        let mut event = Event::Begin;
+        let step = self.resume(&mut visit, Event::Begin)?;
+        self.drive_from(visit, step).await
+    }
+
+    /// Drives a visit to its end whose next step is this one: for hosts that resume a visit themselves, because most
+    /// pass a request on with their first step.
+    ///
+    /// # Errors
+    /// Those of [`drive`](Self::drive).
+    pub async fn drive_from(&self, mut visit: Visit, mut step: Step) -> Result<Outcome, Error> {
         loop {
-            let step = visit.resume(&(self.clock)()?, event);
-            if let Some(log) = &self.log {
-                visit.notes().into_iter().for_each(|note| log(note));
-            }
-            event = match step? {
+            let event = match step {
                 Step::Respond(reply) => {
                     if let (Some(on_signed_out), Some(identity)) =
                         (&self.signed_out, &reply.signed_out)
@@ -68,7 +73,16 @@ impl Host {
                     .await
                     .unwrap_or_else(Event::Failed),
             };
+            step = self.resume(&mut visit, event)?;
         }
+    }
+
+    fn resume(&self, visit: &mut Visit, event: Event) -> Result<Step, Error> {
+        let step = visit.resume(&(self.clock)()?, event);
+        if let Some(log) = &self.log {
+            visit.notes().into_iter().for_each(|note| log(note));
+        }
+        step
     }
 
     /// Makes the client in a task of its own: if the request that waits is dropped, others still need the client.

@@ -215,12 +215,18 @@ impl Config {
 
     /// Whether this path, below the root path, is a callback.
     pub(crate) fn is_callback(&self, path: &str) -> bool {
-        let mut providers = self.providers.iter();
-        let is_provider_callback =
-            |rest: &str| rest.strip_prefix("/callback/").is_some_and(is_name);
+        let is_asked = self.lookup == Lookup::Asked;
+        let is_only = !is_asked && self.providers.len() == 1;
         let below = path.strip_prefix(self.prefix.as_str());
-        providers.any(|provider| self.callback(provider) == path)
-            || self.lookup == Lookup::Asked && below.is_some_and(is_provider_callback)
+        let rest = below.and_then(|below| below.strip_prefix("/callback"));
+        let id = rest.and_then(|rest| rest.strip_prefix('/'));
+        // Compared in parts: each request is, and none needs the text of `callback` for that.
+        let mut providers = self.providers.iter();
+        providers.any(|provider| match &provider.callback {
+            Some(callback) => callback == path,
+            None if is_only => rest == Some(""),
+            None => id == Some(provider.id.as_str()),
+        }) || is_asked && id.is_some_and(is_name)
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {

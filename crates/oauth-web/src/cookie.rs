@@ -1,8 +1,6 @@
 //! Cookies: sealed, limited in size, and cleared on pages of the site only. Their contents are in `session.rs`,
 //! `session_handle.rs`, `current_session.rs` (`CookieSession`), `login_flow.rs`, `login_loop.rs` and `page/logout.rs`.
 
-use std::fmt::Write as _;
-
 use http::HeaderMap;
 use http::header::COOKIE;
 use oauth_core::Moment;
@@ -314,9 +312,9 @@ impl Jar {
 
     /// The associated data: format, purpose, base URL and name, so that no value opens as another.
     fn associated_data(&self, purpose: Purpose, name: &str) -> Vec<u8> {
-        let mut text = String::from("oauth-web sealed 2");
-        let _ = write!(text, "\n{}\n{}\n{name}", purpose.as_str(), self.base);
-        text.into_bytes()
+        ["oauth-web sealed 2", purpose.as_str(), &self.base, name]
+            .join("\n")
+            .into_bytes()
     }
 }
 

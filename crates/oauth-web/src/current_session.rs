@@ -1,5 +1,6 @@
 //! The session of a request: found by its cookies, and loaded from the store.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -13,7 +14,6 @@ use crate::request_context::RequestContext;
 use crate::session::Session;
 use crate::session_handle::Handle;
 use crate::session_store;
-use crate::testing;
 
 /// The session of a request.
 pub(crate) enum CurrentSession {
@@ -35,7 +35,7 @@ pub(crate) async fn session(context: &RequestContext) -> Result<CurrentSession, 
             .open_session::<CookieSession>(&context.cookies)
             .map(CookieSession::session),
         SessionStorage::Store => match jar.open_session::<Handle>(&context.cookies) {
-            Ok(handle) => match session_store::load(context, &handle.key()).await? {
+            Ok(handle) => match Box::pin(session_store::load(context, &handle.key())).await? {
                 Some(session) => Ok(session),
                 None => {
                     if handle.until > now {
@@ -60,7 +60,7 @@ pub(crate) async fn session(context: &RequestContext) -> Result<CurrentSession, 
         Ok(session) if session.has_ended(now, context.config().idle) => {
             // An idle session is still in the store, and so are its tokens.
             if session.key.is_some() {
-                end_idle(context, &session).await?;
+                Box::pin(end_idle(context, &session)).await?;
             }
             CurrentSession::Absent("it has ended".to_owned())
         }
@@ -84,20 +84,23 @@ async fn reason_to_reject(
     context: &RequestContext,
     session: &Session,
 ) -> Result<Option<&'static str>, Error> {
-    let provider = match context.provider(&session.identity.provider).await {
-        Ok(provider) => provider,
-        Err(error) if is_unknown_provider(&error) => {
-            return Ok(Some("it is of a provider that the site does not have"));
-        }
-        Err(error) => return Err(error),
+    let id = &session.identity.provider;
+    let expected = match context.site.registration(id) {
+        Some(registration) => Some(Cow::Borrowed(registration)),
+        None => match Box::pin(context.provider(id)).await {
+            Ok(provider) => context.registration(&provider).map(Cow::Owned),
+            Err(error) if is_unknown_provider(&error) => {
+                return Ok(Some("it is of a provider that the site does not have"));
+            }
+            Err(error) => return Err(error),
+        },
     };
-    let expected = context.registration(&provider);
     let is_same_registration = match (&session.client, expected) {
         (Some(client), Some(expected)) => *client == expected,
         // Accepted until the client is known; only the provider id is compared.
         (Some(_), None) => true,
         // Only with the testing key, which is public, so that no reachable site uses it.
-        (None, _) => testing::is_testing_key(context.config().keys.current()),
+        (None, _) => context.site.has_testing_key,
     };
     Ok((!is_same_registration).then_some("it is of another issuer or client"))
 }

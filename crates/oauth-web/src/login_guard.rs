@@ -38,17 +38,29 @@ pub(crate) async fn guard(
             let has_access_token_cookie = context.config().keep == SessionStorage::AccessToken;
             if has_access_token_cookie
                 && session.is_stale(context.io.now())
-                && let Some(reply) = replace_expired_token(context, access, &session).await?
+                && let Some(reply) =
+                    Box::pin(replace_expired_token(context, access, &session)).await?
             {
                 return Ok(VisitEnd::Respond(reply));
             }
             return match need.filter(|need| !session.suffices(need, context.io.now())) {
                 None => Ok(VisitEnd::Pass(Some((*session).into()))),
-                Some(need) => step_up(context, &session, need).await,
+                Some(need) => Box::pin(step_up(context, &session, need)).await,
             };
         }
         CurrentSession::Absent(reason) => reason,
     };
+    // Boxed, like the others, because most requests have a session: their visits stay small.
+    Box::pin(without_session(context, access, need, &reason)).await
+}
+
+/// Decides about a request without a session; `reason` says why it has none.
+async fn without_session(
+    context: &RequestContext,
+    access: Access,
+    need: Option<PageRequirements>,
+    reason: &str,
+) -> Result<VisitEnd, Error> {
     if hop::is_needed(context)? {
         return hop::to_application(context).map(VisitEnd::Respond);
     }
@@ -68,7 +80,7 @@ pub(crate) async fn guard(
         Access::Open | Access::Silent => return Ok(VisitEnd::Pass(None)),
         Access::SignedIn => {}
     }
-    let reply = sign_in(context, need, &reason).await?;
+    let reply = sign_in(context, need, reason).await?;
     Ok(VisitEnd::Respond(reply))
 }
 

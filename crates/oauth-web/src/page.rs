@@ -171,15 +171,22 @@ async fn route(
     need: Option<PageRequirements>,
 ) -> Result<VisitEnd, Error> {
     let base_url = context.base_url()?;
-    let page = context.site.route(base_url, &context.request);
-    if page != Route::Application && context.request.is_too_large() {
+    match context.site.route(base_url, &context.request) {
+        Route::Application => guard(context, access, need).await,
+        // Boxed: every request would reserve and move the state of all these pages, eleven kilobytes.
+        page => Box::pin(own_page(context, page)).await,
+    }
+}
+
+/// Answers a request for one of the site's own pages.
+async fn own_page(context: &RequestContext, page: Route) -> Result<VisitEnd, Error> {
+    if context.request.is_too_large() {
         return Err(oauth_core::error::ProtocolViolation::CallbackTooLarge.into());
     }
     let allowed_methods: &[Method] = match &page {
-        Route::Application => return guard(context, access, need).await,
         Route::Api(name) => return api::api(context, name).await,
         Route::ClientMetadata => return Ok(VisitEnd::Respond(client_metadata::document(context))),
-        Route::Unknown => return Err(ValidationFailure::WebNotFound.into()),
+        Route::Unknown | Route::Application => return Err(ValidationFailure::WebNotFound.into()),
         Route::Login | Route::Logout | Route::Callback => &[Method::GET, Method::POST],
         // Any request that is not valid is a 400 (OpenID Connect Back-Channel Logout section 2.8).
         Route::BackChannel(id) => {
@@ -238,4 +245,21 @@ pub(crate) fn is_host_misuse(error: &Error) -> bool {
         error.kind(),
         Kind::Misuse(Misuse::OutOfOrder | Misuse::Over | Misuse::NoRandomness)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bytes of the future that a function returns.
+    const fn future_bytes<A, B, C, F>(_: &impl FnOnce(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn every_request_moves_only_what_passing_it_on_needs() {
+        // With the states of all pages inside, it was 11 kB, which each request moved into a new allocation.
+        let bytes = future_bytes(&respond);
+        assert!(bytes < 3 << 10, "{bytes} bytes");
+    }
 }

@@ -9,6 +9,7 @@ use crate::page;
 use crate::provider::Provider;
 use crate::request_context::RequestContext;
 use crate::session::{self, PageRequirements};
+use crate::site_state;
 use crate::visit::ProviderQuery;
 
 impl RequestContext {
@@ -83,10 +84,10 @@ impl RequestContext {
     /// The registration that sessions and sign-ins of a provider must belong to, see [`session::registration`]; `None`
     /// until the client of the provider is known.
     pub(crate) fn registration(&self, provider: &Provider) -> Option<String> {
-        if let Some((issuer, client_id)) = &provider.registered {
-            return Some(session::registration(issuer, client_id));
+        if let Some(registration) = site_state::fixed_registration(provider) {
+            return Some(registration);
         }
-        let client = self.known_client(provider)?;
+        let client = self.site.connections.client(&provider.id)?;
         let (issuer, client_id) = (client.server().issuer(), client.client_id());
         Some(session::registration(issuer.as_str(), client_id.as_str()))
     }

@@ -10,12 +10,17 @@ use crate::client_connections::Connections;
 use crate::config::Config;
 use crate::cookie::Jar;
 use crate::provider::Provider;
+use crate::{session, testing};
 
 /// The settings of a site, its base URLs, and the clients of its providers.
 pub(crate) struct SiteState {
     pub(crate) config: Config,
     pub(crate) base_urls: Vec<BaseUrl>,
     pub(crate) connections: Connections,
+    /// Of each provider of the settings, in their order: see [`registration`](Self::registration).
+    registrations: Vec<Option<String>>,
+    /// Whether the site seals with the key for tests.
+    pub(crate) has_testing_key: bool,
     /// Whether a large session has already been logged.
     pub(crate) is_large_session_logged: AtomicBool,
     /// Whether a session that the store does not have has already been logged.
@@ -56,8 +61,12 @@ impl SiteState {
             }
         }
         let connections = Connections::default();
+        let registrations = config.providers.iter().map(fixed_registration).collect();
+        let has_testing_key = testing::is_testing_key(config.keys.current());
         Ok(Self {
             config,
+            registrations,
+            has_testing_key,
             base_urls,
             connections,
             is_large_session_logged: AtomicBool::new(false),
@@ -82,12 +91,30 @@ impl SiteState {
         })
     }
 
+    /// The registration of the provider of the settings with this id, unless its client is made later. Each request
+    /// of a signed-in user needs it, so it is hashed once.
+    pub(crate) fn registration(&self, id: &str) -> Option<&str> {
+        let mut providers = self.config.providers.iter();
+        let index = providers.position(|provider| provider.id == id)?;
+        self.registrations.get(index)?.as_deref()
+    }
+
     /// The provider of the settings with this id.
     pub(crate) fn provider(&self, id: &str) -> Result<&Provider, Error> {
         let mut providers = self.config.providers.iter();
         let provider = providers.find(|provider| provider.id == id);
         provider.ok_or_else(|| ValidationFailure::WebUnknownProvider.into())
     }
+}
+
+/// The registration that sessions of a provider must belong to, unless its client is made later.
+pub(crate) fn fixed_registration(provider: &Provider) -> Option<String> {
+    if let Some((issuer, client_id)) = &provider.registered {
+        return Some(session::registration(issuer, client_id));
+    }
+    let client = provider.client.as_ref()?;
+    let (issuer, client_id) = (client.server().issuer(), client.client_id());
+    Some(session::registration(issuer.as_str(), client_id.as_str()))
 }
 
 impl BaseUrl {

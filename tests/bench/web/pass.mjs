@@ -1,14 +1,14 @@
 // A page for signed-in users in Express: the cost of a request with a session cookie, compared with an open page.
 // All keep the session in a sealed or signed cookie, and pass the user's subject to the page.
-import { createServer } from 'node:http'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer, get } from 'node:http'
 import { createRequire } from 'node:module'
-import { promisify } from 'node:util'
 import { encode } from '@auth/core/jwt'
 import { ExpressAuth, getSession } from '@auth/express'
 import express from 'express'
 import oidc from 'express-openid-connect'
 import { SignJWT, exportJWK, generateKeyPair } from 'jose'
-import inject from 'light-my-request'
 import { OURS, agree, measureCpu, figure, inTurns } from '../node/harness.mjs'
 
 const require = createRequire(process.env.OAUTH_PACKAGE)
@@ -17,15 +17,26 @@ const { Site } = require('oauth-core/web')
 
 const BASE = 'http://localhost:3000'
 const SECRET = 'k'.repeat(43)
-const CALLS = 400
-const ROUNDS = 15
+const CALLS = 500
+const ROUNDS = 31
 /** WEBLOGIN.md section 10, 8. */
 const BUDGET = 15
 
-/** The response of this application's page to a request with this cookie. */
-async function sendRequest(app, cookie) {
-  const headers = { host: 'localhost:3000', accept: 'text/html', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', ...(cookie && { cookie }) }
-  return inject(app, { method: 'GET', url: '/me', headers })
+const fields = (cookie) => ({ host: 'localhost:3000', accept: 'text/html', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', ...(cookie && { cookie }) })
+
+/** Serves this application, and returns the port. */
+async function serve(app) {
+  const server = createServer(app).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return server.address().port
+}
+
+/** The response to one request. */
+async function visit(port, path, cookie) {
+  const [response] = await once(get({ port, path, headers: fields(cookie), agent: false }), 'response')
+  let payload = ''
+  for await (const chunk of response) payload += chunk
+  return { statusCode: response.statusCode, headers: response.headers, payload }
 }
 
 function bare() {
@@ -87,37 +98,41 @@ async function expressOpenid() {
     authRequired: false, authorizationParams: { response_type: 'code', response_mode: 'query' },
   }))
   app.get('/me', oidc.requiresAuth(), (request, response) => response.send(request.oidc.user.sub))
-  const headers = { host: 'localhost:3000', accept: 'text/html' }
+  const port = await serve(app)
   const pairs = (response) => [response.headers['set-cookie'] ?? []].flat().map((field) => field.split(';', 1)[0])
-  const begun = await inject(app, { url: '/login', headers })
+  const begun = await visit(port, '/login')
   const sent = new URL(begun.headers.location).searchParams
   nonce = sent.get('nonce')
   const url = `/callback?${new URLSearchParams({ code: 'c', state: sent.get('state') })}`
-  const back = await inject(app, { url, headers: { ...headers, cookie: pairs(begun).join('; ') } })
+  const back = await visit(port, url, pairs(begun).join('; '))
   provider.close()
   provider.closeAllConnections()
   return { app, cookie: pairs(back).filter((pair) => pair.startsWith('appSession')).join('; ') }
 }
 
-const turn = promisify(setImmediate)
 const sides = { 'nobody is asked': bare(), [OURS]: await ours(), 'Auth.js': await authJs(), 'express-openid-connect': await expressOpenid() }
 const results = {}
-for (const [name, { app, cookie }] of Object.entries(sides)) {
-  const { statusCode, payload } = await sendRequest(app, cookie)
+for (const [name, side] of Object.entries(sides)) {
+  side.port = await serve(side.app)
+  const { statusCode, payload } = await visit(side.port, '/me', side.cookie)
   results[name] = [statusCode, payload]
-  const without = await sendRequest(app)
+  const without = await visit(side.port, '/me')
   if (name !== 'nobody is asked' && without.payload === 'ann') throw new Error(`${name}: everybody is let in`)
 }
 agree('a page for ann', results)
-const run = ({ app, cookie }) => () => measureCpu(async () => {
-  for (let call = 0; call < CALLS; call += 1) {
-    await sendRequest(app, cookie)
-    // As in a server, each request has its own turn of the event loop: otherwise none would be freed before the last.
-    await turn()
-  }
-})
+
+const requests = fork(new URL('requests.mjs', import.meta.url))
+const run = ({ port, cookie }) => {
+  const lines = Object.entries(fields(cookie)).map(([name, value]) => `${name}: ${value}\r\n`)
+  const text = `GET /me HTTP/1.1\r\n${lines.join('')}\r\n`
+  return () => measureCpu(async () => {
+    requests.send({ port, text, end: '\r\n\r\nann', count: CALLS })
+    await once(requests, 'message')
+  })
+}
 const taken = await inTurns(Object.fromEntries(Object.entries(sides).map(([name, side]) => [name, run(side)])), ROUNDS)
 const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1]
 const floor = taken['nobody is asked']
 const over = Object.entries(taken).slice(1).map(([name, runs]) => [name, median(runs.map((us, round) => (us - floor[round]) / CALLS))])
 figure('Node.js: a page for who is signed in, Express, sealed cookie, over a page for everybody', 'us CPU', Object.fromEntries(over), { budget: BUDGET })
+process.exit()

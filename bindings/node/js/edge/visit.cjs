@@ -3,7 +3,7 @@
 // Drives the visits (HTTP requests) of a web site in edge runtimes, with `fetch` and a store written in JavaScript.
 
 const { callMethod, saveEmptyRecord } = require('./store.cjs')
-const { splitFields } = require('../web/fields.cjs')
+const { splitHead } = require('../web/fields.cjs')
 
 /** The largest body of a forwarded call, in bytes: it is held in memory until the API has accepted the token. */
 const MAX_FORWARDED = 10 << 20
@@ -127,6 +127,7 @@ class Forward {
 class NativeSite {
   #handle
   #host
+  #begun
 
   constructor(handle, host) {
     this.#handle = handle
@@ -141,9 +142,17 @@ class NativeSite {
     return this.#handle.formLimit(method, path)
   }
 
-  /** Handles a request. */
-  async visit(request) {
-    return driveVisit(this.#handle.visit({ ...request, headers: splitFields(request.headers) }), { ...this.#host, id: request.id })
+  /** The function that begins the visit of a request: always null, which means that `proceed` has to follow at once. */
+  beginner() {
+    return (at, head, form, need) => {
+      this.#begun = { ...splitHead(head), at, form, need }
+      return null
+    }
+  }
+
+  /** Handles the request whose visit has just begun. */
+  async proceed(id) {
+    return driveVisit(this.#handle.visit(this.#begun), { ...this.#host, id })
   }
 
   /** Waits for the client of a provider; asks the application for it if necessary. */

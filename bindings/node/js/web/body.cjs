@@ -30,4 +30,10 @@ async function readBody(request, limit) {
   return collectBytes([Buffer.from(isPlain ? serialize(body) : body)], limit)
 }
 
-module.exports = { TOO_LARGE, readBody, collectBytes }
+/** Calls `next` with the body of a request, if it has at most `limit` bytes. */
+async function withBody({ body }, limit, next) {
+  const content = await body?.(limit)
+  return content === TOO_LARGE ? { reply: { status: 413, headers: [], body: '' } } : next(content)
+}
+
+module.exports = { readBody, collectBytes, withBody }

@@ -11,16 +11,13 @@ const { signedIn } = require('./requirements.cjs')
 const isCalled = (request, response, next) =>
   typeof next === 'function' && Array.isArray(request?.rawHeaders) && typeof response?.setHeader === 'function'
 
-/** The whole request target: routers remove the part of `url` that they have matched. */
+/**
+ * The whole request target: routers remove the part of `url` that they have matched. Each member is read once: Express
+ * gives every request a prototype of its own, so that engines find none of them in a cache.
+ */
 function requestParts(request) {
-  const { method, headers, originalUrl, url } = request
-  return {
-    method,
-    host: headers.host ?? headers[':authority'],
-    target: originalUrl ?? url,
-    headerText: textOfRaw(request.rawHeaders),
-    body: (limit) => readBody(request, limit),
-  }
+  const { method, originalUrl, rawHeaders } = request
+  return { method, target: originalUrl ?? request.url, headerText: textOfRaw(rawHeaders), origin: rawHeaders, body: (limit) => readBody(request, limit) }
 }
 
 function send(response, { status, headers, body }) {
@@ -34,12 +31,10 @@ function send(response, { status, headers, body }) {
   pipeline(body, response, () => {})
 }
 
-/** Calls `next` if the request is passed on to the application; errors go to its error handler. */
-async function visitRequest(site, options, request, response, next) {
+/** Sends the site's response, or calls `next` if the request is passed on to the application. */
+function finishVisit({ reply, user }, request, response, next) {
   try {
-    const { reply, user } = await site.visit(requestParts(request), { ...options, request })
     if (reply) return send(response, reply)
-    site.remember(request, user)
     request.user = user
   } catch (error) {
     return next(error)
@@ -47,11 +42,23 @@ async function visitRequest(site, options, request, response, next) {
   return next()
 }
 
+/** Handles a request, at once if nobody has to be asked; errors go to the application's error handler. */
+function visitRequest(site, options, request, response, next) {
+  let outcome
+  try {
+    outcome = site.visit(requestParts(request), options, request)
+  } catch (error) {
+    return next(error)
+  }
+  if (typeof outcome.then !== 'function') return finishVisit(outcome, request, response, next)
+  return outcome.then((settled) => finishVisit(settled, request, response, next), next)
+}
+
 /** `input` is what `site.express` was called with: nothing, unless it was passed on without parentheses. */
 function createMiddleware(site, input) {
   if (isCalled(...input)) return input[2](forgottenCallError('express'))
   refuseArguments('express', input)
-  return (request, response, next) => visitRequest(site, {}, request, response, next)
+  return (request, response, next) => visitRequest(site, undefined, request, response, next)
 }
 
 /** Handles the errors of ended grants, after the application's routes. All other errors go to `next`. */
@@ -69,7 +76,7 @@ function createErrorHandler(site, [thrown, ...call]) {
 }
 
 function requiredUser(site, need, request, response, next) {
-  if (need === undefined && site.remembered(request)) return next()
+  if (need === undefined && site.isUserOf(request.rawHeaders, request.user)) return next()
   return visitRequest(site, signedIn(need), request, response, next)
 }
 

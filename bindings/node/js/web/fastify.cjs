@@ -10,13 +10,13 @@ const { signedIn } = require('./requirements.cjs')
 const isCalled = (request, reply) => Array.isArray(request?.raw?.rawHeaders) && typeof reply?.code === 'function'
 
 function requestParts({ method, host, raw, originalUrl }) {
-  return { method, host: raw.headers.host ?? host, target: originalUrl, headerText: textOfRaw(raw.rawHeaders), body: (limit) => readBody(raw, limit) }
+  const { rawHeaders } = raw
+  return { method, host: raw.headers.host ?? host, target: originalUrl, headerText: textOfRaw(rawHeaders), origin: rawHeaders, body: (limit) => readBody(raw, limit) }
 }
 
 async function visitRequest(site, options, request, reply) {
-  const { reply: response, user } = await site.visit(requestParts(request), { ...options, request })
+  const { reply: response, user } = await site.visit(requestParts(request), options, request)
   if (response === undefined) {
-    site.remember(request, user)
     request.user = user
     return undefined
   }
@@ -53,7 +53,7 @@ function plugin(site) {
   const register = async (app) => {
     if (typeof app?.decorateRequest !== 'function') throw new TypeError('site.fastify is the plugin itself: app.register(site.fastify), without parentheses')
     app.decorateRequest('user')
-    app.addHook('onRequest', (request, reply) => visitRequest(site, {}, request, reply))
+    app.addHook('onRequest', (request, reply) => visitRequest(site, undefined, request, reply))
     setErrorHandler(site, app)
     const handler = (request, reply) => reply.callNotFound()
     for (const path of site.paths) {
@@ -66,7 +66,7 @@ function plugin(site) {
 }
 
 async function requiredUser(site, need, request, reply) {
-  if (need === undefined && site.remembered(request)) return undefined
+  if (need === undefined && site.isUserOf(request.raw.rawHeaders, request.user)) return undefined
   return visitRequest(site, signedIn(need), request, reply)
 }
 

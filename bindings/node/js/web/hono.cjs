@@ -11,7 +11,6 @@ const isCalled = (context, next) => typeof next === 'function' && typeof context
 async function visitRequest(site, options, context, next) {
   const outcome = await handle(site, context.req.raw, options)
   if (outcome instanceof Response) return outcome
-  site.remember(context.req.raw, outcome.user)
   context.set('user', outcome.user)
   await next()
   // Hono has already caught what a handler threw, and stored it with its response.
@@ -27,7 +26,7 @@ function createMiddleware(site, input) {
 }
 
 function requiredUser(site, need, context, next) {
-  if (need === undefined && site.remembered(context.req.raw)) return next()
+  if (need === undefined && site.isUserOf(context.req.raw.headers, context.get('user'))) return next()
   return visitRequest(site, signedIn(need), context, next)
 }
 

@@ -32,7 +32,6 @@ class Site {
   #options
   #providers
   #visits
-  #users = new WeakMap()
 
   constructor(input) {
     const options = checkOptions('Site', input)
@@ -79,11 +78,12 @@ class Site {
   }
 
   /**
-   * Handles a request: resolves to `{ reply }` if the site responds, or `{ user }` if the application does. `body` is
-   * called with a limit in bytes if the site reads the body.
+   * Handles a request: returns `{ reply }` if the site responds, or `{ user }` if the application does; a promise of it
+   * unless it is known at once. `body` is called with a limit in bytes if the site reads the body, `origin` is an object that
+   * no other request has, and `request` is passed to the application's functions.
    */
-  visit(request, options) {
-    return this.#visits.visit(request, options)
+  visit(parts, options, request) {
+    return this.#visits.visit(parts, options, request)
   }
 
   /**
@@ -107,13 +107,9 @@ class Site {
     return reply
   }
 
-  /** Remembers the user of a request for the next adapter that handles it. */
-  remember(request, user) {
-    this.#users.set(request, user)
-  }
-
-  remembered(request) {
-    return this.#users.get(request)
+  /** Whether this site has found this user in the request with this `origin`. */
+  isUserOf(origin, user) {
+    return User.isOf(user, this.#visits, origin)
   }
 
   /** The handler for standard requests: resolves to a `Response` to send, or to the user. */

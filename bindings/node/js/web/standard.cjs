@@ -19,6 +19,7 @@ function requestParts(request) {
     host: headers.get('host') ?? new URL(url).host,
     target: at < 0 ? '/' : url.slice(at).split('#', 1)[0],
     headers: headers.entries(),
+    origin: headers,
     body: (limit) => collectBytes(request.body ?? [], limit),
   }
 }
@@ -30,7 +31,7 @@ function toResponse({ status, headers, body }) {
 /** A response to send, or the user who is signed in. */
 async function handle(site, request, options) {
   if (!isRequest(request)) throw new TypeError('request must be a Request')
-  const { reply, user } = await site.visit(requestParts(request), { ...options, request })
+  const { reply, user } = await site.visit(requestParts(request), options, request)
   return reply ? toResponse(reply) : { user }
 }
 

@@ -15,33 +15,37 @@ function toIdentity({ provider, issuer, subject, sid, auth_time: authTime, acr, 
 
 /** The signed-in user. */
 class User extends Uncloneable {
-  #getApi
-  #end
+  #visits
+  #origin
+  #session
+  #held
+  #grant
   #isOver = false
   #leave
-  #session
 
-  constructor(session, getApi, end) {
+  /** The user of this session, found by `visits` in the request with this `origin`; `grant` and `held` lead to its tokens. */
+  constructor(session, visits, origin, grant, held) {
     if (typeof session?.identity !== 'object') throw new TypeError('a User cannot be constructed: the site creates one for each request')
     super()
-    const { identity, local = {}, started_at: startedAt, until: expiresAt, scope = '', tenant } = session
-    const { provider, issuer, subject, sid, authTime, acr, claims } = toIdentity(identity)
+    const { identity } = session
     // One by one, which is faster than Object.assign: there is a User for each request.
-    this.provider = provider
-    this.issuer = issuer
-    this.subject = subject
-    this.sid = sid
-    this.authTime = authTime
-    this.acr = acr
-    this.claims = claims
-    this.local = local
-    this.startedAt = date(startedAt)
-    this.until = date(expiresAt)
-    this.scope = scope.split(' ').filter(Boolean)
-    this.tenant = tenant ?? undefined
-    this.#end = end
+    this.provider = identity.provider
+    this.issuer = identity.issuer
+    this.subject = identity.subject
+    this.sid = identity.sid
+    this.authTime = date(identity.auth_time)
+    this.acr = identity.acr
+    this.claims = identity.claims ?? {}
+    this.local = session.local ?? {}
+    this.startedAt = date(session.started_at)
+    this.until = date(session.until)
+    this.scope = session.scope ? session.scope.split(' ').filter(Boolean) : []
+    this.tenant = session.tenant ?? undefined
+    this.#visits = visits
+    this.#origin = origin
     this.#session = session
-    this.#getApi = getApi
+    this.#grant = grant
+    this.#held = held
     Object.freeze(this)
   }
 
@@ -68,17 +72,17 @@ class User extends Uncloneable {
 
   /** Ends this user's session on all devices that share it, and its grant. A session that exists only in its cookie cannot be ended. */
   async end() {
-    await this.#end()
+    await this.#held?.end()
   }
 
   /** Makes a call with the user's grant, and ends the session if the grant turns out to have ended. */
   async #callWithGrant(call) {
     try {
-      return await call(await this.#getApi())
+      return await call(await this.#visits.getApi(this.provider, this.#grant, this.#held))
     } catch (error) {
       if (error?.advice === 'reauthorize') {
         this.#isOver = true
-        await this.#end()
+        await this.end()
         await this.#leave?.(error)
       }
       // Express and Fastify would answer the visitor with the status of the token endpoint.
@@ -89,6 +93,11 @@ class User extends Uncloneable {
   /** Whether a call has found that this user's grant has ended. */
   static isOver(user) {
     return user instanceof User && user.#isOver
+  }
+
+  /** Whether these visits have found this user in the request with this `origin`. */
+  static isOf(user, visits, origin) {
+    return user instanceof User && user.#visits === visits && user.#origin === origin && origin !== undefined
   }
 
   /** Sets `leave`, which is called when the grant has ended and throws the framework's own redirect; for frameworks in which an error cannot become one. */

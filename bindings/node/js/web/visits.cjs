@@ -4,8 +4,8 @@
 
 const { siteCallbacks } = require('../callbacks.cjs')
 const { errorFromNative, callNative } = require('../errors.cjs')
-const { TOO_LARGE } = require('./body.cjs')
-const { joinFields } = require('./fields.cjs')
+const { withBody } = require('./body.cjs')
+const { joinHead } = require('./fields.cjs')
 const { logNotes } = require('./notes.cjs')
 const { SiteProviders, THROWN } = require('./site-providers.cjs')
 const { buildReply, toReadableStream } = require('./reply.cjs')
@@ -17,6 +17,7 @@ class Visits {
   #options
   #providers
   #native
+  #begin
   #visiting = new Map()
   #visits = 0
 
@@ -24,39 +25,43 @@ class Visits {
     this.#options = options
     this.#providers = new SiteProviders(options, providers)
     this.#native = this.#build(providers)
+    this.#begin = this.#native.beginner()
   }
 
   #build(providers) {
-    const { nativeStore, nativeNetwork } = this.#options
     const callbacks = {
       admit: (identity, id) => this.#admit(identity, id),
       find: (lookup, id) => this.#find(lookup, id),
       connect: (id) => this.#providers.connect(id),
     }
     const setup = nativeSetup(this.#options, providers)
-    return callNative(() => setup.site(nativeOptions(this.#options), siteCallbacks(callbacks), nativeStore, nativeNetwork))
+    return callNative(() => setup.site(nativeOptions(this.#options), siteCallbacks(callbacks), this.#options.nativeStore, this.#options.nativeNetwork))
   }
 
   /** Whether the site has a page at this path. */
   owns(full) { return this.#native.owns(full) }
 
-  /** Handles a request. */
-  async visit({ method, host, target, headers, headerText, body }, { access = this.#options.access, need, request } = {}) {
-    const full = this.#options.rootPath + target
-    const limit = method === 'GET' ? 0 : this.#native.formLimit(method, full.split('?', 1)[0])
-    const form = limit > 0 ? await body?.(limit) : undefined
-    if (form === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
+  /** Handles a request: returns the outcome if it is known at once, otherwise a promise of it. */
+  visit(parts, { access = this.#options.access, need } = {}, request) {
+    const target = this.#options.rootPath + parts.target
+    const limit = parts.method === 'GET' ? 0 : this.#native.formLimit(parts.method, target.split('?', 1)[0])
+    const begin = (form) => {
+      const session = callNative(() => this.#begin(Date.now(), joinHead(access, target, parts), form, need))
+      // Most requests come from signed-in users, and need nothing else.
+      return session === null ? this.#proceed(parts, request) : { user: this.#userOf(session, parts) }
+    }
+    return limit > 0 ? withBody(parts, limit, begin) : begin()
+  }
+
+  /** Continues the visit that has just begun. */
+  async #proceed(parts, request) {
     const id = String((this.#visits += 1))
     this.#visiting.set(id, { request })
-    const visit = { id, at: Date.now(), method, host: host ?? '', target: full, headers: headerText ?? joinFields(headers), form, access, need }
     try {
-      const begun = callNative(() => this.#native.visit(visit))
-      // Most requests come from signed-in users, and need nothing else.
-      if (typeof begun === 'string') return { user: this.#userOf(begun) }
-      const raw = await begun
-      const outcome = typeof raw === 'string' ? { session: raw, notes: [] } : raw
+      const outcome = await callNative(() => this.#native.proceed(id))
       if (this.#providers.thrown && outcome.status === 500 && outcome.notes.some(([code]) => code === THROWN)) throw this.#providers.thrown.error
-      return await (outcome.forward ? this.#forwarded(outcome.forward, body, request) : this.#toResult(outcome, request))
+      const { forward } = outcome
+      return await (forward ? withBody(parts, forward.limit, (content) => this.#forwarded(forward, content, parts, request)) : this.#toResult(outcome, parts, request))
     } catch (error) {
       const { failure } = this.#visiting.get(id)
       throw failure === undefined ? errorFromNative(error) : failure.error
@@ -66,11 +71,9 @@ class Visits {
   }
 
   /** Forwards a page's call to an API. A failure becomes a 502 rather than an error of the application. */
-  async #forwarded(forward, body, request) {
-    const content = await body?.(forward.limit)
-    if (content === TOO_LARGE) return { reply: { status: 413, headers: [], body: '' } }
+  async #forwarded(forward, content, parts, request) {
     try {
-      return await this.#toResult(await callNative(() => forward.send(content, (id, grant) => this.#providers.source(id, grant))), request)
+      return await this.#toResult(await callNative(() => forward.send(content, (id, grant) => this.#providers.source(id, grant))), parts, request)
     } catch (error) {
       const { code, message } = errorFromNative(error)
       logNotes(this.#options.log, [[code, message, true]])
@@ -78,16 +81,15 @@ class Visits {
     }
   }
 
-  async #toResult({ status, headers, body, problem, signedOut, session, grant, held, notes, stream }, request) {
+  async #toResult({ status, headers, body, problem, signedOut, session, grant, held, notes, stream }, parts, request) {
     logNotes(this.#options.log, notes)
     if (stream) return { reply: { status, headers, body: toReadableStream(stream, status) } }
     if (typeof status === 'number') return { reply: await buildReply(this.#options, { status, headers, body, problem, signedOut }, request) }
-    return { user: typeof session === 'string' ? this.#userOf(session, grant, held) : undefined }
+    return { user: typeof session === 'string' ? this.#userOf(session, parts, grant, held) : undefined }
   }
 
-  #userOf(session, grant, held) {
-    const sessionState = JSON.parse(session)
-    return new User(sessionState, () => this.#getApi(sessionState.identity.provider, grant, held), () => held?.end())
+  #userOf(session, { origin }, grant, held) {
+    return new User(JSON.parse(session), this, origin, grant, held)
   }
 
   #admit(identity, id) {
@@ -120,7 +122,7 @@ class Visits {
   }
 
   /** The API of a provider with one user's tokens. */
-  async #getApi(id, grant, held) {
+  async getApi(id, grant, held) {
     if (held && !this.#providers.has(id)) await this.#findProvider(id)
     return this.#providers.getApi(id, grant, held)
   }

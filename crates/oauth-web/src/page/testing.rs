@@ -11,14 +11,13 @@ use crate::config::{SessionStorage, setup};
 use crate::reply::Reply;
 use crate::request_context::RequestContext;
 use crate::session::{Identity, Session};
-use crate::testing;
 use crate::visit::{Admission, VisitEnd};
 
 pub(crate) async fn sign_in(
     context: RequestContext,
     identity: Identity,
 ) -> Result<VisitEnd, Error> {
-    if !testing::is_testing_key(context.config().keys.current()) {
+    if !context.site.has_testing_key {
         return Err(setup(
             "keys: a user is signed in for a test only if the site uses the testing key",
         ));
