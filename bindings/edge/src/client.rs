@@ -24,7 +24,7 @@ use crate::settings::NativeSettings;
 use crate::tokens::NativeTokens;
 use crate::value::{arguments, refused, token_request};
 
-/// The options of a client. Members that need algorithms are refused as unknown.
+/// The options of a client. Options that require cryptography, which JavaScript does here, are refused as unknown.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Options {
@@ -40,7 +40,7 @@ struct Options {
 }
 
 /// The authentication method with this registered name, or the one that the server documents; `mac` makes HMACs of the secret.
-fn by_name(
+fn auth_by_name(
     chosen: Option<&str>,
     secret: Option<Secret<String>>,
     mac: Option<Function>,
@@ -79,13 +79,14 @@ impl NativeClient {
     }
 }
 
-/// The source of a client's authentication method.
+/// Where a client's authentication method comes from.
 enum Authentication<'a> {
-    /// As its options say; JavaScript makes HMACs of the secret that they may have.
+    /// The client's options. If they contain a secret, this function computes HMACs with it.
     Options(Option<Function>),
     /// With keys that JavaScript holds.
     Keys(Box<Auth>),
-    /// As its settings say; JavaScript holds the key or the secret that they may have.
+    /// The client's settings. The functions take over a private key, or a secret that signs, if the settings contain
+    /// one.
     Settings(&'a NativeSettings, &'a Function, &'a Function),
 }
 
@@ -100,7 +101,7 @@ fn create(
     let client = match (authentication, &options.client_id) {
         (_, None) => Ok(Client::unregistered(&server.0)),
         (Authentication::Options(mac), Some(id)) => {
-            let auth = by_name(options.client_auth.as_deref(), secret, mac)?;
+            let auth = auth_by_name(options.client_auth.as_deref(), secret, mac)?;
             Client::new(&server.0, id, auth)
         }
         (Authentication::Keys(_), Some(_)) if secret.is_some() => {
@@ -136,7 +137,7 @@ fn create(
 
 #[wasm_bindgen]
 impl NativeClient {
-    /// A client of `server`. `mac` makes HMACs of its secret, if the server accepts secrets in no other way.
+    /// A client of `server`. `mac` computes HMACs with its secret, for a server that accepts only `client_secret_jwt`.
     pub fn of(
         server: &NativeServer,
         options: &JsValue,
@@ -171,8 +172,8 @@ impl NativeClient {
         create(server, options, Authentication::Keys(Box::new(auth))).map(Self)
     }
 
-    /// A client that authenticates as its settings say. `hold` takes the key that they may have, and `hold_secret` a
-    /// secret that signs.
+    /// A client that authenticates as its settings say. If they contain a private key, `hold` takes it over, and
+    /// `hold_secret` a secret that signs.
     #[wasm_bindgen(js_name = ofSettings)]
     pub fn of_settings(
         server: &NativeServer,
@@ -189,7 +190,7 @@ impl NativeClient {
         .map(Self)
     }
 
-    /// The same client, whose tokens are bound to this key.
+    /// This client, with tokens bound to this key.
     #[wasm_bindgen(js_name = withDpopKey)]
     pub fn with_dpop_key(&self, key: &NativeDpopKey) -> Self {
         let bound = self.0.core().clone().with_dpop(key.0.clone());
@@ -249,7 +250,7 @@ impl NativeClient {
         self.begin(number, values)
     }
 
-    /// The same client, which verifies access tokens by introspection.
+    /// This client, verifying access tokens by introspection.
     pub fn introspecting(&self, introspection_arguments: &Array) -> Result<Self, JsValue> {
         let introspection_arguments =
             IntrospectionOptions::read(&mut arguments(introspection_arguments)).map_err(refused)?;
@@ -280,10 +281,10 @@ impl NativeClient {
         grant_type: &str,
         tokens: &JsValue,
         request_values: &Array,
-        keep: &JsValue,
+        settings: &JsValue,
     ) -> Result<NativeKeeper, JsValue> {
         let request = token_request(request_values)?;
-        NativeKeeper::new(&self.0, &moment(at)?, grant_type, tokens, request, keep)
+        NativeKeeper::new(&self.0, &moment(at)?, grant_type, tokens, request, settings)
     }
 }
 
@@ -316,9 +317,9 @@ impl NativeFlow {
         self.0.redirect_uri().to_owned()
     }
 
-    /// Unix seconds.
+    /// When the flow began, in Unix seconds.
     #[wasm_bindgen(getter, js_name = startedAt)]
-    #[expect(clippy::cast_precision_loss, reason = "exact for eons")]
+    #[expect(clippy::cast_precision_loss, reason = "exact below 2^53 seconds")]
     pub fn started_at(&self) -> f64 {
         self.0.started_at().as_secs() as f64
     }
@@ -343,7 +344,7 @@ pub fn step_up(status: u16, challenges: Vec<String>) -> Result<JsValue, JsValue>
     Ok(required.map_or(JsValue::NULL, JsValue::from))
 }
 
-/// An owner of tokens by its name.
+/// The token owner with this name.
 pub(crate) fn owner(name: &str) -> Result<oauth_facade::TokenOwner, JsValue> {
     match name {
         "application" => Ok(oauth_facade::TokenOwner::Application),

@@ -60,7 +60,7 @@ impl NativeClient {
     }
 }
 
-/// Checks the state of a return from a logout.
+/// Checks the `state` with which the browser returns from a logout.
 #[wasm_bindgen(js_name = checkLogoutReturn)]
 pub fn check_logout_return(url: &str, state: String) -> Result<(), JsValue> {
     check_return(url, &Secret::new(state)).map_err(fail)
@@ -77,7 +77,7 @@ impl NativeFrontChannelLogout {
         FrontChannelLogout::parse(url).map(Self).map_err(fail)
     }
 
-    /// Whether it ends this session.
+    /// Whether this logout ends the session with this issuer and `sid`.
     pub fn ends(&self, issuer: String, sid: Option<String>) -> bool {
         self.0.ends(&Session::new(issuer, None, sid))
     }

@@ -86,7 +86,8 @@ pub(crate) enum ClientGrantMethod {
 }
 
 impl ClientGrantMethod {
-    /// The identity provider's issuer and the client there, if these are also the tokens of the client's users.
+    /// The identity provider's issuer and the client there, if the client and its users get their tokens by a sign-in
+    /// at one.
     pub(crate) const fn identity_provider(&self) -> Option<&[String; 2]> {
         match self {
             Self::Assertion(_) => None,
@@ -190,7 +191,7 @@ impl Assertion {
         }
     }
 
-    /// The scope that a claim requests; an empty one if it is a parameter, or the caller writes the assertion.
+    /// The scope in the `scope` claim; empty if there is no such claim, or the caller writes the assertion.
     pub(crate) fn claimed_scope(&self) -> Scope {
         let scope = match &self.content {
             Content::Claims(claims) => claims.extra_claims.get("scope").and_then(Value::as_str),
@@ -200,7 +201,7 @@ impl Assertion {
         scope.unwrap_or_else(Scope::none)
     }
 
-    /// The key that signs.
+    /// The signing key.
     pub(crate) const fn key(&self) -> &SigningKey {
         &self.key
     }

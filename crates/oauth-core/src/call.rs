@@ -152,7 +152,7 @@ impl Run {
                     self.nonce = Retry::Used;
                     return self.begin(at, None, build_request);
                 }
-                if self.clock == Retry::Unused && sent.corrects_clock(&self.config, at, &reply) {
+                if self.clock == Retry::Unused && sent.correct_clock(&self.config, at, &reply) {
                     self.clock = Retry::Used;
                     return self.begin(at, None, build_request);
                 }

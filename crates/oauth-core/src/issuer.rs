@@ -29,31 +29,31 @@ impl Issuer {
     }
 
     pub(crate) fn parse_over(text: &str, transport: Transport) -> Result<Self, Error> {
-        let misuse = |misuse: Misuse| Err(Error::from(misuse));
+        let refused = |misuse: Misuse| Err(Error::from(misuse));
         let before_fragment = text.split('#').next().unwrap_or_default();
         let url = match Url::scan(before_fragment) {
             Ok(url) => url,
-            Err(Flaw::NotAbsolute) => return misuse(Misuse::IssuerRelative),
-            Err(Flaw::OtherScheme) => return misuse(Misuse::IssuerInsecure),
-            Err(Flaw::NoHost) => return misuse(Misuse::IssuerNoHost),
-            Err(Flaw::Userinfo) => return misuse(Misuse::IssuerUserinfo),
-            Err(Flaw::Form) => return misuse(Misuse::IssuerForm),
+            Err(Flaw::NotAbsolute) => return refused(Misuse::IssuerRelative),
+            Err(Flaw::OtherScheme) => return refused(Misuse::IssuerInsecure),
+            Err(Flaw::NoHost) => return refused(Misuse::IssuerNoHost),
+            Err(Flaw::Userinfo) => return refused(Misuse::IssuerUserinfo),
+            Err(Flaw::Form) => return refused(Misuse::IssuerForm),
         };
         if url.require(transport).is_err() {
-            return misuse(Misuse::IssuerInsecure);
+            return refused(Misuse::IssuerInsecure);
         }
         if url.query().is_some() {
-            return misuse(Misuse::IssuerQuery);
+            return refused(Misuse::IssuerQuery);
         }
         if before_fragment.len() < text.len() {
-            return misuse(Misuse::IssuerFragment);
+            return refused(Misuse::IssuerFragment);
         }
         // An upper-case host or a redundant port would give one issuer two spellings.
         if url.as_str() != text
             || !url.as_str().starts_with(&url.origin())
             || has_default_port(&url)
         {
-            return misuse(Misuse::IssuerForm);
+            return refused(Misuse::IssuerForm);
         }
         if let Some(issuer) = issuer_of_document(text, &url) {
             return Err(Error::from(Misuse::IssuerDocument).about(&issuer));
@@ -80,11 +80,11 @@ impl Issuer {
         let Some(template) = rules.tenant_issuer() else {
             return false;
         };
-        let Some((before, suffix)) = template.split_once("{tenantid}") else {
+        let Some((prefix, suffix)) = template.split_once("{tenantid}") else {
             return template == iss;
         };
         let tenant = iss
-            .strip_prefix(before)
+            .strip_prefix(prefix)
             .and_then(|rest| rest.strip_suffix(suffix));
         tenant.is_some_and(|tenant| is_guid(tenant) && !rules.excludes_tenant(tenant))
     }
@@ -102,10 +102,10 @@ fn issuer_of_document(text: &str, url: &Url) -> Option<String> {
 
 fn has_default_port(url: &Url) -> bool {
     let authority = url.as_str().strip_suffix(url.path()).unwrap_or_default();
-    let explicit = authority
+    let has_explicit_port = authority
         .rsplit_once(':')
         .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    explicit && !url.origin().ends_with(&format!(":{}", url.port()))
+    has_explicit_port && !url.origin().ends_with(&format!(":{}", url.port()))
 }
 
 fn is_guid(text: &str) -> bool {

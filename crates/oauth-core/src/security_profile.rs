@@ -232,7 +232,8 @@ const FAPI2_MESSAGE_SIGNING: &[Clause] = fapi2![
     ),
 ];
 
-/// The signature algorithms of FAPI 2.0 (Security Profile section 5.4.1).
+/// The signature algorithms of FAPI 2.0 (Security Profile section 5.4.1). The minimum size of RSA keys, 2048 bits, is
+/// checked for every profile in `jose/jwk.rs`, and for own keys in `private_key.rs` of oauth-crypto.
 const ALGORITHMS: [Alg; 4] = [Alg::Ps256, Alg::Es256, Alg::EdDsa, Alg::Ed25519];
 
 impl SecurityProfile {

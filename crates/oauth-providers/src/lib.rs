@@ -30,7 +30,7 @@ pub use workload::{Platform, Workload};
 /// The built-in provider of this name.
 ///
 /// # Errors
-/// `provider.unknown`, with similar names, or else as many as there is room for.
+/// `provider.unknown`, with similar names, or else with as many names as fit.
 pub fn provider(name: &str) -> Result<Provider, Error> {
     match BUILT_IN
         .iter()
@@ -51,23 +51,23 @@ fn suggestion(requested: &str) -> String {
     let requested: String = requested.chars().take(40).collect();
     let lower = requested.to_ascii_lowercase();
     if names().any(|name| name == lower) {
-        return format!("`{requested}`; there is {lower}");
+        return format!("`{requested}`; did you mean {lower}?");
     }
     let is_near = |name: &&str| {
         let is_part = lower.len() > 2 && (name.contains(&lower) || lower.contains(*name));
-        is_part || edits(&lower, name) <= 2
+        is_part || edit_distance(&lower, name) <= 2
     };
     let near: Vec<&str> = names().filter(is_near).collect();
     if near.is_empty() {
         return fitting_names(&requested);
     }
-    format!("`{requested}`; there is {}", near.join(", "))
+    format!("`{requested}`; did you mean {}?", near.join(" or "))
 }
 
 /// As many names as fit into a detail (200 characters), and how many more there are.
 fn fitting_names(requested: &str) -> String {
     const MAX_NAMES_LENGTH: usize = 200 - ", and 00 more".len();
-    let mut shown = format!("`{requested}`; there is");
+    let mut shown = format!("`{requested}`; the known ones are");
     let mut separator = " ";
     let mut rest = names().peekable();
     while let Some(name) = rest
@@ -84,7 +84,7 @@ fn fitting_names(requested: &str) -> String {
 }
 
 /// The number of insertions, deletions and substitutions between two strings (Levenshtein distance).
-fn edits(from: &str, to: &str) -> usize {
+fn edit_distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.chars().count()).collect();
     for (start, a) in from.chars().enumerate() {
         let mut next = vec![start + 1];

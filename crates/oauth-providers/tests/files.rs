@@ -367,16 +367,19 @@ fn unknown_preset_error_suggests_similar_names() {
         assert_eq!(error.code(), "provider.unknown");
         error.detail().unwrap_or_default().to_owned()
     };
-    assert_eq!(detail("uservoise"), "`uservoise`; there is uservoice");
+    assert_eq!(detail("uservoise"), "`uservoise`; did you mean uservoice?");
     assert_eq!(
         detail("microsoft"),
-        "`microsoft`; there is microsoft-entra, microsoft-entra-b2c"
+        "`microsoft`; did you mean microsoft-entra or microsoft-entra-b2c?"
     );
-    assert_eq!(detail("UserTesting"), "`UserTesting`; there is usertesting");
+    assert_eq!(
+        detail("UserTesting"),
+        "`UserTesting`; did you mean usertesting?"
+    );
     // A detail is truncated to 200 characters, but names are never cut.
     for unknown_name in ["nothing-like-it", "", &"\u{e4}".repeat(50)] {
         let message = detail(unknown_name);
-        let (_, list) = message.split_once("; there is ").expect("a list");
+        let (_, list) = message.split_once("; the known ones are ").expect("a list");
         let (shown, more) = list.split_once(", and ").expect("not all of them");
         let shown: Vec<_> = shown.split(", ").collect();
         assert!(

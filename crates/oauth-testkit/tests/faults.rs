@@ -15,7 +15,7 @@ const FORM: [(&str, &str); 3] = [
     ("client_secret", "s3cr+t/%: ~"),
 ];
 
-fn pair_with(fault: Fault) -> TwinDriver {
+fn driver_with(fault: Fault) -> TwinDriver {
     let mut driver = TwinDriver::new(Twin::generic("https://as.test"));
     driver.twin().inject(fault);
     driver
@@ -24,7 +24,7 @@ fn pair_with(fault: Fault) -> TwinDriver {
 /// The token endpoint's reply with a fault; the next one must be correct again.
 fn reply_with(fault: Fault) -> http::Response<bytes::Bytes> {
     let name = fault.name();
-    let mut driver = pair_with(fault);
+    let mut driver = driver_with(fault);
     let reply = post(&mut driver, "/token", &FORM);
     assert_eq!(driver.twin().log()[0].fault, Some(name));
     let next = post(&mut driver, "/token", &FORM);
@@ -122,16 +122,16 @@ fn faults_can_corrupt_a_reply() {
 }
 
 #[test]
-fn a_lost_reply_was_processed() {
-    let mut driver = pair_with(Fault::LostReply);
+fn a_request_whose_reply_is_lost_is_processed() {
+    let mut driver = driver_with(Fault::LostReply);
     let token = post(&mut driver, "/token", &FORM);
     let token = text(&json(&token), "access_token");
     assert_eq!(get(&mut driver, "/api/echo", Some(&token)).status(), 200);
 }
 
 #[test]
-fn a_refused_request_was_not_processed() {
-    let mut driver = pair_with(Fault::parse("status").unwrap());
+fn a_request_refused_by_a_fault_is_not_processed() {
+    let mut driver = driver_with(Fault::parse("status").unwrap());
     let revoke = [("token", "x"), FORM[1], FORM[2]];
     assert_eq!(post(&mut driver, "/revoke", &revoke).status(), 503);
     assert_eq!(driver.twin().counters().revocations, 0);
@@ -139,11 +139,12 @@ fn a_refused_request_was_not_processed() {
 
 #[test]
 fn the_twin_driver_applies_delivery_faults() {
-    let mut driver = pair_with(Fault::LostReply);
+    let mut driver = driver_with(Fault::LostReply);
     let (_, reply) = driver
         .run(MinimalExchange::post("https://as.test/token", &FORM))
         .unwrap();
-    // The toy's header and body credentials are two methods; only the two requests matter.
+    // `MinimalExchange` authenticates in the header as well as in the body, which is refused; only the number of
+    // requests matters here.
     refused(&reply, 400, "invalid_request");
     assert_eq!(driver.twin().counters().token_requests, 2);
 
@@ -171,7 +172,7 @@ fn the_twin_driver_applies_delivery_faults() {
 
 #[test]
 fn callback_faults_affect_only_the_authorization_endpoint() {
-    let mut driver = pair_with(Fault::WrongIssuerInCallback);
+    let mut driver = driver_with(Fault::WrongIssuerInCallback);
     driver.twin().inject(Fault::ForeignStateInCallback);
     assert_eq!(post(&mut driver, "/token", &FORM).status(), 200);
     let query = [
@@ -202,7 +203,7 @@ fn callback_faults_affect_only_the_authorization_endpoint() {
 
 #[test]
 fn a_fault_waits_for_an_applicable_reply_and_can_be_cleared() {
-    let mut driver = pair_with(Fault::TruncatedJson);
+    let mut driver = driver_with(Fault::TruncatedJson);
     let revoke = [("token", "x"), FORM[1], FORM[2]];
     assert_eq!(post(&mut driver, "/revoke", &revoke).status(), 200);
     let reply = post(&mut driver, "/token", &FORM);
@@ -213,7 +214,7 @@ fn a_fault_waits_for_an_applicable_reply_and_can_be_cleared() {
 }
 
 #[test]
-fn a_fault_removes_a_member_or_refuses_the_request() {
+fn faults_can_remove_a_member_or_refuse_the_request() {
     let member = "scope".to_owned();
     let reply = reply_with(Fault::WithoutMember { member });
     let body = json(&reply);

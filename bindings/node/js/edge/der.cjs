@@ -3,16 +3,16 @@
 // Constants for private keys in DER (X.690): tags, object identifiers, and the order of RSA numbers.
 
 const TAGS = {
-  NUMBER: 0x02,
-  BITS: 0x03,
-  OCTETS: 0x04,
-  NONE: 0x05,
-  NAME: 0x06,
+  INTEGER: 0x02,
+  BIT_STRING: 0x03,
+  OCTET_STRING: 0x04,
+  NULL: 0x05,
+  OBJECT_IDENTIFIER: 0x06,
   SEQUENCE: 0x30,
   /** `[0]` and `[1]`, constructed; and `[1]` as an implicitly tagged bit string. */
-  FIRST: 0xa0,
-  SECOND: 0xa1,
-  SECOND_BITS: 0x81,
+  CONTEXT_0: 0xa0,
+  CONTEXT_1: 0xa1,
+  CONTEXT_1_BIT_STRING: 0x81,
 }
 
 /** The object identifiers of key types and curves, in hexadecimal (RFC 8017, RFC 5480, RFC 8410). */

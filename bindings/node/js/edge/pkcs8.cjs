@@ -4,7 +4,7 @@
 
 const { IDENTIFIERS, RSA_MEMBERS, TAGS } = require('./der.cjs')
 
-const { NUMBER, BITS, OCTETS, NONE, NAME, SEQUENCE, SECOND } = TAGS
+const { INTEGER, BIT_STRING, OCTET_STRING, NULL, OBJECT_IDENTIFIER, SEQUENCE, CONTEXT_1 } = TAGS
 
 const fromHex = (text) => Array.from(text.match(/../g), (pair) => Number.parseInt(pair, 16))
 
@@ -27,7 +27,7 @@ const decodeBase64url = (text) => Array.from(atob(text.replaceAll('-', '+').repl
 function integerElement(bytes) {
   const first = bytes.findIndex((byte) => byte !== 0)
   const short = first < 0 ? [0] : bytes.slice(first)
-  return element(NUMBER, short[0] < 0x80 ? short : [0, ...short])
+  return element(INTEGER, short[0] < 0x80 ? short : [0, ...short])
 }
 
 /** The content of the OCTET STRING `privateKey`, in the format of the key type: RFC 8017 appendix A.1.2, RFC 5915 section 3, RFC 8410 section 7. */
@@ -35,19 +35,19 @@ function encodePrivateKey(jwk) {
   switch (jwk.kty) {
     case 'RSA': return element(SEQUENCE, integerElement([0]), ...RSA_MEMBERS.map((name) => integerElement(decodeBase64url(jwk[name]))))
     case 'EC': {
-      const point = element(BITS, [0, 4], decodeBase64url(jwk.x), decodeBase64url(jwk.y))
-      return element(SEQUENCE, integerElement([1]), element(OCTETS, decodeBase64url(jwk.d)), element(SECOND, point))
+      const point = element(BIT_STRING, [0, 4], decodeBase64url(jwk.x), decodeBase64url(jwk.y))
+      return element(SEQUENCE, integerElement([1]), element(OCTET_STRING, decodeBase64url(jwk.d)), element(CONTEXT_1, point))
     }
-    default: return element(OCTETS, decodeBase64url(jwk.d))
+    default: return element(OCTET_STRING, decodeBase64url(jwk.d))
   }
 }
 
-const oidElement = (name) => element(NAME, fromHex(IDENTIFIERS[name]))
+const oidElement = (name) => element(OBJECT_IDENTIFIER, fromHex(IDENTIFIERS[name]))
 
-/** A private JWK as DER. */
+/** A private JWK as the DER of PrivateKeyInfo (RFC 5958 section 2). */
 function encodeDer(jwk) {
-  const parameter = { RSA: element(NONE), EC: IDENTIFIERS[jwk.crv] && oidElement(jwk.crv) }[jwk.kty] ?? []
-  return element(SEQUENCE, integerElement([0]), element(SEQUENCE, oidElement(jwk.kty), parameter), element(OCTETS, encodePrivateKey(jwk)))
+  const parameter = { RSA: element(NULL), EC: IDENTIFIERS[jwk.crv] && oidElement(jwk.crv) }[jwk.kty] ?? []
+  return element(SEQUENCE, integerElement([0]), element(SEQUENCE, oidElement(jwk.kty), parameter), element(OCTET_STRING, encodePrivateKey(jwk)))
 }
 
 /** DER as PEM. */

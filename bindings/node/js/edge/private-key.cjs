@@ -7,7 +7,7 @@ const { algorithms } = require('../webcrypto.cjs')
 const { IDENTIFIERS, RSA_MEMBERS, TAGS } = require('./der.cjs')
 const { pemOfDer, pemOfJwk } = require('./pkcs8.cjs')
 
-const { NUMBER, BITS, OCTETS, NAME, SEQUENCE, FIRST, SECOND, SECOND_BITS } = TAGS
+const { INTEGER, BIT_STRING, OCTET_STRING, OBJECT_IDENTIFIER, SEQUENCE, CONTEXT_0, CONTEXT_1, CONTEXT_1_BIT_STRING } = TAGS
 
 /** The error of a private key that cannot be parsed or used. */
 class KeyError extends Error {
@@ -95,8 +95,8 @@ function sequence(der) {
 /** `RSAPrivateKey` (RFC 8017 appendix A.1.2) as a JWK. */
 function rsaJwk(der) {
   const [version, ...numbers] = sequence(der)
-  if (version?.tag !== NUMBER || numbers.length !== RSA_MEMBERS.length) throw malformed()
-  if (numbers.some(({ tag }) => tag !== NUMBER)) throw malformed()
+  if (version?.tag !== INTEGER || numbers.length !== RSA_MEMBERS.length) throw malformed()
+  if (numbers.some(({ tag }) => tag !== INTEGER)) throw malformed()
   const text = ({ content }) => base64url(content[0] === 0 ? content.subarray(1) : content)
   return { kty: 'RSA', ...Object.fromEntries(RSA_MEMBERS.map((name, at) => [name, text(numbers[at])])) }
 }
@@ -104,15 +104,15 @@ function rsaJwk(der) {
 /** `ECPrivateKey` (RFC 5915 section 3) as a JWK; it may lack the public key. */
 function ecJwk(der, named) {
   const parts = sequence(der)
-  const privatePart = parts.find(({ tag }) => tag === FIRST)
-  const curve = CURVES[hex(named ?? findContent(elements(privatePart?.content ?? new Uint8Array()), NAME))]
+  const privatePart = parts.find(({ tag }) => tag === CONTEXT_0)
+  const curve = CURVES[hex(named ?? findContent(elements(privatePart?.content ?? new Uint8Array()), OBJECT_IDENTIFIER))]
   if (curve === undefined) throw unfit()
   const { crv, length } = curve
-  const d = findContent(parts, OCTETS)
+  const d = findContent(parts, OCTET_STRING)
   const jwk = { kty: 'EC', crv, d: base64url(d) }
-  const publicBits = parts.find(({ tag }) => tag === SECOND)
+  const publicBits = parts.find(({ tag }) => tag === CONTEXT_1)
   if (publicBits === undefined) return jwk
-  const point = findContent(elements(publicBits.content), BITS).subarray(1)
+  const point = findContent(elements(publicBits.content), BIT_STRING).subarray(1)
   if (point[0] !== 4 || point.length !== 1 + (2 * length)) throw malformed()
   return { ...jwk, x: base64url(point.subarray(1, 1 + length)), y: base64url(point.subarray(1 + length)) }
 }
@@ -121,13 +121,13 @@ function ecJwk(der, named) {
 function pkcs8Jwk(der) {
   const parts = sequence(der)
   const [kind, parameter] = elements(findContent(parts, SEQUENCE))
-  const inner = findContent(parts, OCTETS)
+  const inner = findContent(parts, OCTET_STRING)
   switch (hex(kind?.content ?? [])) {
     case IDENTIFIERS.RSA: return rsaJwk(inner)
-    case IDENTIFIERS.EC: return ecJwk(inner, parameter?.tag === NAME ? parameter.content : new Uint8Array())
+    case IDENTIFIERS.EC: return ecJwk(inner, parameter?.tag === OBJECT_IDENTIFIER ? parameter.content : new Uint8Array())
     case IDENTIFIERS.OKP: {
-      const jwk = { kty: 'OKP', crv: 'Ed25519', d: base64url(findContent(elements(inner), OCTETS)) }
-      const publicBits = parts.find(({ tag }) => tag === SECOND_BITS)
+      const jwk = { kty: 'OKP', crv: 'Ed25519', d: base64url(findContent(elements(inner), OCTET_STRING)) }
+      const publicBits = parts.find(({ tag }) => tag === CONTEXT_1_BIT_STRING)
       return publicBits === undefined ? jwk : { ...jwk, x: base64url(publicBits.content.subarray(1)) }
     }
     default: throw unfit()

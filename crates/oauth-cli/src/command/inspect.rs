@@ -100,7 +100,7 @@ enum CheckedTokenType {
     AccessToken,
 }
 
-/// A profile of access tokens by its name.
+/// The access token profile with this name.
 fn profile(name: &str) -> Result<AccessTokenProfile, String> {
     let mut profiles = AccessTokenProfile::ALL.iter().copied();
     profiles
@@ -117,7 +117,7 @@ fn profile(name: &str) -> Result<AccessTokenProfile, String> {
 impl Inspect {
     pub(super) fn run(self, global: &Global, output: Output) -> Result<(), Failure> {
         let token = read(&self.file)?;
-        let shown = Unverified::parse(token.expose()).map_err(no_jwt)?;
+        let decoded = Unverified::parse(token.expose()).map_err(not_a_jwt)?;
         let now = Moment::system()?.now();
         let keys = match (self.jwks, self.fetch_keys) {
             (Some(path), _) => KeySource::File(path),
@@ -142,33 +142,33 @@ impl Inspect {
             ));
         }
         let mut checks = Vec::new();
-        if let Some(claims) = shown.claims() {
+        if let Some(claims) = decoded.claims() {
             if let Some(issuer) = requested_checks.verification_issuer(&keys) {
                 let checker = SignatureChecker::new(
                     keys,
-                    shown.header(),
+                    decoded.header(),
                     issuer,
                     self.loopback_http,
                     global,
                 )?;
                 checks.extend(checker.verdicts(&token, &requested_checks)?);
             }
-            checks.extend(requested_checks.check(shown.header(), claims, now));
+            checks.extend(requested_checks.check(decoded.header(), claims, now));
         }
         let report = Report {
-            shown: &shown,
+            shown: &decoded,
             checks: &checks,
             now,
         };
         output.result(report.text(), &report.record())?;
         let failed = checks.iter().filter(|check| check.outcome.is_err());
         let failed: Vec<_> = failed.map(|check| check.name).collect();
-        if !requested_checks.has_checks() || failed.is_empty() && shown.claims().is_some() {
+        if !requested_checks.has_checks() || failed.is_empty() && decoded.claims().is_some() {
             return Ok(());
         }
         Err(Failure::refused(
             "inspect.failed",
-            match shown.claims() {
+            match decoded.claims() {
                 Some(_) => format!("checks failed: {}", failed.join(", ")),
                 None => "the token is encrypted, so its claims cannot be checked".to_owned(),
             },
@@ -177,7 +177,7 @@ impl Inspect {
     }
 }
 
-fn no_jwt(error: Error) -> Failure {
+fn not_a_jwt(error: Error) -> Failure {
     Failure::from(error).with_hint(
         "only a JWT can be decoded: for any other token, ask the server with oauth introspect",
     )
@@ -268,7 +268,7 @@ fn section(title: &str, rows: Vec<(String, String)>) -> String {
     }
 }
 
-/// The time that a claim names.
+/// The time in a claim, if it is one of [`TIMES`].
 fn time(name: &str, value: &Value) -> Option<UnixTime> {
     let seconds = value.as_f64().filter(|_| TIMES.contains(&name))?;
     // A cast saturates, and drops the fraction.

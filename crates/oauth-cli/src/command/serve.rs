@@ -114,7 +114,7 @@ impl System {
         }
     }
 
-    /// The options that make other commands use it.
+    /// The options with which other commands use this system at `base`.
     fn options(self, base: &str, issuer: &str) -> String {
         match self {
             Self::Uservoice => {
@@ -182,8 +182,8 @@ impl Serve {
             )
         })?;
         let base = served.base();
-        let seal = self.web.as_ref().map(|_| super::key::seal_key());
-        let seal = seal.transpose()?;
+        let seal_key = self.web.as_ref().map(|_| super::key::seal_key());
+        let seal = seal_key.transpose()?;
         let (rows, record) = served.with(|twin| {
             let mut options = self.system.options(base, twin.issuer());
             if self.dpop {
@@ -233,8 +233,8 @@ impl Serve {
                 ("options", options.clone()),
             ];
             rows.retain(|(_, value)| !value.is_empty() && value != "''");
-            let heads = std::iter::once("try").chain(std::iter::repeat(""));
-            rows.extend(heads.zip(commands.iter().cloned()));
+            let labels = std::iter::once("try").chain(std::iter::repeat(""));
+            rows.extend(labels.zip(commands.iter().cloned()));
             let heads = std::iter::once("web").chain(std::iter::repeat(""));
             rows.extend(heads.zip(exports));
             let environment: Map<_, _> = environment

@@ -1,5 +1,6 @@
 //! The parts of a request that are kept until its response arrives, and the checks of the response that need them:
-//! whether it must be sent again with a DPoP nonce (RFC 9449 section 8) or another clock, and which secrets to redact.
+//! whether the request must be sent again with a DPoP nonce (RFC 9449 section 8) or a corrected clock, and which
+//! secrets to redact.
 
 use std::fmt;
 
@@ -26,7 +27,7 @@ pub(super) struct Sent {
     pub(super) authorization: Option<HeaderValue>,
     pub(super) client_jwt: Option<Secret<String>>,
     pub(super) method: Method,
-    /// The URL it was sent to, in case it has to be sent again.
+    /// The URL to which it was sent.
     pub(super) url: Url,
     /// The role of the receiving server. Nonces and clock differences are stored per role.
     pub(super) role: ServerRole,
@@ -35,7 +36,7 @@ pub(super) struct Sent {
 }
 
 impl fmt::Debug for Sent {
-    /// Shows no body, because it holds secrets.
+    /// Shows nothing, because the fields contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sent").finish_non_exhaustive()
     }
@@ -71,9 +72,9 @@ impl Sent {
         (!sent_token.matches(current.expose())).then_some(current)
     }
 
-    /// Corrects the clock difference from the `Date` of a refused proof. True if it changed, so that a retry makes
-    /// sense.
-    pub(super) fn corrects_clock(
+    /// Corrects the clock difference from the `Date` of a refused proof. Returns whether it changed: only then a
+    /// retry makes sense.
+    pub(super) fn correct_clock(
         &self,
         config: &ClientConfig,
         at: &Moment,

@@ -48,12 +48,12 @@ fn client_id_url_requires_https_and_an_unambiguous_path() {
 }
 
 #[test]
-fn document_with_another_client_id_or_a_secret_is_refused() {
-    let fault = |members| error_code(document(members).map(|_| ()));
+fn document_with_another_client_id_a_secret_or_unusable_keys_is_refused() {
+    let refusal = |members| error_code(document(members).map(|_| ()));
     let none = r#","token_endpoint_auth_method":"none""#;
-    assert_eq!(fault(none), Ok(()));
+    assert_eq!(refusal(none), Ok(()));
     // The standard's default authentication method is a shared secret.
-    assert_eq!(fault(""), Err("client_id_metadata.shared_secret"));
+    assert_eq!(refusal(""), Err("client_id_metadata.shared_secret"));
     for method in ["basic", "post", "jwt", "other"] {
         let members = format!(r#","token_endpoint_auth_method":"client_secret_{method}""#);
         let fault = error_code(document(&members).map(|_| ()));
@@ -69,9 +69,9 @@ fn document_with_another_client_id_or_a_secret_is_refused() {
         assert_eq!(fault, Err("client_id_metadata.client_secret"));
     }
     let private = r#","token_endpoint_auth_method":"private_key_jwt","jwks":{"keys":[{"kty":"EC","d":"AA"}]}"#;
-    assert_eq!(fault(private), Err("client_metadata.private_key"));
+    assert_eq!(refusal(private), Err("client_metadata.private_key"));
     let keyless = r#","token_endpoint_auth_method":"private_key_jwt""#;
-    assert_eq!(fault(keyless), Err("client_metadata.keys_missing"));
+    assert_eq!(refusal(keyless), Err("client_metadata.keys_missing"));
 
     for id in [r#""https://app.example/C.json""#, "7", "null"] {
         let text = format!(r#"{{"client_id":{id},"token_endpoint_auth_method":"none"}}"#);
@@ -95,8 +95,8 @@ fn document_round_trips_through_json() {
     let uri = RedirectUri::parse("http://127.0.0.1/cb").unwrap();
     let mut metadata = ClientMetadata::with_redirect_uris([uri]);
     metadata.client_name = Some("X".to_owned());
-    let made = ClientIdMetadataDocument::new(url(), metadata).unwrap();
-    let text = made.to_json();
+    let document = ClientIdMetadataDocument::new(url(), metadata).unwrap();
+    let text = document.to_json();
     assert!(text.starts_with(r#"{"client_id":"https://app.example/c.json","#));
     assert!(text.contains(r#""token_endpoint_auth_method":"none""#));
     assert!(text.contains(r#""application_type":"native""#));
@@ -152,7 +152,7 @@ fn large_document_and_unusual_urls_are_warned_about() {
 }
 
 #[test]
-fn identification_prefers_metadata_document_then_registration_then_manual() {
+fn identification_prefers_metadata_document_then_registration_then_by_hand() {
     use Identification::{ByHand, DynamicRegistration, MetadataDocument};
     let plain = server();
     assert_eq!(Identification::offered_by(&plain), [ByHand]);

@@ -254,7 +254,8 @@ impl Parsed {
         })
     }
 
-    /// The key in the header: public, and one for the algorithm.
+    /// The key in the header, which must fit the algorithm. A private key is refused by [`PublicJwk::read`] (section
+    /// 4.3, item 7).
     fn key(&self) -> Result<PublicJwk, Error> {
         let text = std::str::from_utf8(&self.header).unwrap_or_default();
         let header = match json::parse(text).map_err(|error| malformed(&error))? {

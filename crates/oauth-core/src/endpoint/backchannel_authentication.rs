@@ -38,7 +38,7 @@ impl Hint {
     /// (RFC 6749 section 3.1).
     ///
     /// # Errors
-    /// `ciba.hint` if none is present, or more than one.
+    /// `ciba.hint` if none is present, or more than one (CIBA Core section 7.1).
     pub fn only_one_of(
         login_hint: Option<String>,
         login_hint_token: Option<Secret<String>>,

@@ -1,5 +1,6 @@
-//! The authorization code flow: the authorization request, and the validation of its response. `state` and `iss` are
-//! checked in `authorization/pending.rs`; the code is redeemed in `redeem.rs`, and `nonce` is checked in
+//! The authorization code flow: the authorization request, and the validation of its response. `state` is checked in
+//! `authorization/pending.rs`, `iss` in `authorization/callback.rs`; the code is redeemed in `redeem.rs`, and `nonce`
+//! is checked in
 //! `token/id_token.rs`.
 //!
 //! RFC 6749 section 4.1, RFC 7636 (PKCE), RFC 9101 (signed requests), RFC 9126 (pushed requests), RFC 9207

@@ -201,9 +201,9 @@ impl PublicJwk {
         prepared_key.downcast_ref()
     }
 
-    /// Whether the numbers of the key are acceptable: an RSA key has at least 2048 bits (RFC 7518 section 3.3) and here
-    /// at most 8192, an odd modulus, and an odd exponent above one. A long exponent would make verifying as slow as
-    /// signing.
+    /// Whether the numbers of the key are acceptable: an RSA key has at least 2048 bits (RFC 7518 section 3.3, FAPI
+    /// 2.0 Security Profile section 5.4.1) and here at most 8192, an odd modulus, and an odd exponent above one. A
+    /// long exponent would make verifying as slow as signing.
     fn has_acceptable_numbers(&self) -> bool {
         if self.alg_family != Family::Rsa {
             return true;

@@ -1,5 +1,5 @@
-//! A small replacement for serde_json's values, under the same names, for builds for web pages: its objects have few
-//! members, so they need no tree.
+//! A small replacement for serde_json's values, under the same names, for web pages. Objects are sorted vectors: they
+//! have few members. Unlike in serde_json, [`Number::as_f64`] does not convert integers.
 
 /// Any JSON value.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,10 +20,10 @@ pub enum Value {
 
 /// A number, an integer if it was written as one.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Number(Exact);
+pub struct Number(Repr);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Exact {
+enum Repr {
     Unsigned(u64),
     Negative(i64),
     Float(f64),
@@ -33,7 +33,7 @@ impl Number {
     /// The number, if it is a non-negative integer.
     pub fn as_u64(&self) -> Option<u64> {
         match self.0 {
-            Exact::Unsigned(number) => Some(number),
+            Repr::Unsigned(number) => Some(number),
             _ => None,
         }
     }
@@ -41,16 +41,16 @@ impl Number {
     /// The number, if it is an integer within the range of `i64`.
     pub fn as_i64(&self) -> Option<i64> {
         match self.0 {
-            Exact::Unsigned(number) => number.try_into().ok(),
-            Exact::Negative(number) => Some(number),
-            Exact::Float(_) => None,
+            Repr::Unsigned(number) => number.try_into().ok(),
+            Repr::Negative(number) => Some(number),
+            Repr::Float(_) => None,
         }
     }
 
-    /// The number, if it is not an integer.
+    /// The number, if it was not written as an integer. serde_json would convert integers as well.
     pub fn as_f64(&self) -> Option<f64> {
         match self.0 {
-            Exact::Float(number) => Some(number),
+            Repr::Float(number) => Some(number),
             _ => None,
         }
     }
@@ -101,12 +101,12 @@ macro_rules! from {
 }
 from! {
     bool: flag => Self::Bool(flag),
-    u64: number => Self::Number(Number(Exact::Unsigned(number))),
+    u64: number => Self::Number(Number(Repr::Unsigned(number))),
     i64: number => match u64::try_from(number) {
         Ok(number) => number.into(),
-        Err(_) => Self::Number(Number(Exact::Negative(number))),
+        Err(_) => Self::Number(Number(Repr::Negative(number))),
     },
-    f64: number => Self::Number(Number(Exact::Float(number))),
+    f64: number => Self::Number(Number(Repr::Float(number))),
     &str: text => Self::String(text.to_owned()),
     String: text => Self::String(text),
 }
@@ -170,8 +170,8 @@ impl Map<String, Value> {
     }
 
     /// Keeps the members for which `keeps` returns true.
-    pub fn retain(&mut self, mut keeps: impl FnMut(&String, &mut Value) -> bool) {
-        self.0.retain_mut(|(name, value)| keeps(name, value));
+    pub fn retain(&mut self, mut keep: impl FnMut(&String, &mut Value) -> bool) {
+        self.0.retain_mut(|(name, value)| keep(name, value));
     }
 
     /// Removes all members.
@@ -220,15 +220,15 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// serde_json's map does the same.
+
         #[test]
-        fn map_behaves_like_serde_jsons_map(names in prop::collection::vec("[a-d]{0,2}", 0..12), gone in "[a-d]{0,2}") {
+        fn map_behaves_like_serde_jsons_map(names in prop::collection::vec("[a-d]{0,2}", 0..12), removed_name in "[a-d]{0,2}") {
             let (mut ours, mut theirs) = (Map::new(), serde_json::Map::new());
             for (at, name) in names.iter().enumerate() {
                 let replaced = ours.insert(name.clone(), Value::from(at as u64)).is_some();
                 prop_assert_eq!(replaced, theirs.insert(name.clone(), at.into()).is_some());
             }
-            prop_assert_eq!(ours.remove(&gone).is_some(), theirs.remove(&gone).is_some());
+            prop_assert_eq!(ours.remove(&removed_name).is_some(), theirs.remove(&removed_name).is_some());
             for name in &names {
                 let number = |value: &Value| match value {
                     Value::Number(number) => number.as_u64(),

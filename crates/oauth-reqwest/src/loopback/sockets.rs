@@ -1,4 +1,5 @@
-//! The sockets of a listener, and the redirect URI that leads to them.
+//! The sockets of a listener, bound to loopback addresses only (RFC 8252 sections 7.3 and 8.3), and the redirect URI
+//! that leads to them.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -11,13 +11,13 @@ use tokio::task::JoinHandle;
 use crate::support::{TEST_TIMEOUT, server};
 
 /// A listener that waits for the callback of one flow.
-struct Wait {
+struct PendingCallback {
     host: String,
     state: String,
     task: JoinHandle<Result<String, Error>>,
 }
 
-impl Wait {
+impl PendingCallback {
     async fn start() -> Self {
         Self::on(Listener::bind().await.unwrap()).await
     }
@@ -60,13 +60,13 @@ impl Wait {
             .await
     }
 
-    fn right(&self) -> String {
+    fn callback_target(&self) -> String {
         format!("/cb?code=C0DE&state={}", self.state)
     }
 
     /// Checks that the flow is still pending: its callback is accepted.
     async fn expect_completion(self) -> String {
-        let target = self.right();
+        let target = self.callback_target();
         let reply = self.get(&target, "").await;
         assert_eq!(status(&reply), "200");
         let callback = self.task.await.unwrap().unwrap();
@@ -96,7 +96,7 @@ fn assert_reply_rules(reply: &str) {
 }
 
 #[tokio::test]
-async fn lo_bind() {
+async fn lo_bind_listens_on_loopback_only() {
     let one = Listener::bind().await.unwrap();
     let two = Listener::bind().await.unwrap();
     assert_ne!(one.redirect_uri(), two.redirect_uri());
@@ -119,9 +119,9 @@ async fn lo_bind() {
 }
 
 #[tokio::test]
-async fn lo_host_evil() {
-    let wait = Wait::start().await;
-    let right = wait.right();
+async fn lo_host_evil_is_refused() {
+    let wait = PendingCallback::start().await;
+    let right = wait.callback_target();
     let port = wait.host.rsplit_once(':').unwrap().1;
     for host in [
         "evil.example".to_owned(),
@@ -142,8 +142,8 @@ async fn lo_host_evil() {
 
 #[tokio::test]
 async fn lo_host_missing() {
-    let wait = Wait::start().await;
-    let (right, host) = (wait.right(), wait.host.clone());
+    let wait = PendingCallback::start().await;
+    let (right, host) = (wait.callback_target(), wait.host.clone());
     for request in [
         format!("GET {right} HTTP/1.1\r\n\r\n"),
         format!("GET {right} HTTP/1.0\r\n\r\n"),
@@ -159,8 +159,8 @@ async fn lo_host_missing() {
 
 #[tokio::test]
 async fn lo_wrong_path() {
-    let wait = Wait::start().await;
-    let query = wait.right().replace("/cb", "");
+    let wait = PendingCallback::start().await;
+    let query = wait.callback_target().replace("/cb", "");
     for path in [
         "/favicon.ico",
         "/",
@@ -180,12 +180,12 @@ async fn lo_wrong_path() {
 
 #[tokio::test]
 async fn only_get_requests_are_accepted() {
-    let wait = Wait::start().await;
+    let wait = PendingCallback::start().await;
     for method in ["POST", "HEAD", "OPTIONS", "PUT", "get"] {
         let request = format!(
             "{method} {} HTTP/1.1\r\nHost: {}\r\nOrigin: https://evil.example\r\n\
              Access-Control-Request-Method: GET\r\nContent-Length: 4\r\n\r\na=b&",
-            wait.right(),
+            wait.callback_target(),
             wait.host
         );
         let reply = wait.raw(request.as_bytes()).await;
@@ -198,8 +198,8 @@ async fn only_get_requests_are_accepted() {
 
 #[tokio::test]
 async fn lo_right_and_lo_keepalive() {
-    let wait = Wait::start().await;
-    let (target, state) = (wait.right(), wait.state.clone());
+    let wait = PendingCallback::start().await;
+    let (target, state) = (wait.callback_target(), wait.state.clone());
     let fields = "Connection: keep-alive\r\nCookie: state=planted; session=planted\r\n";
     let reply = wait.get(&target, fields).await;
     assert_eq!(status(&reply), "200");
@@ -208,11 +208,11 @@ async fn lo_right_and_lo_keepalive() {
     assert!(wait.task.await.unwrap().is_ok());
 }
 
-/// RFC 9112 section 3.2.2: a server accepts such a target, too.
+/// "A server MUST accept the absolute-form in requests" (RFC 9112 section 3.2.2).
 #[tokio::test]
-async fn an_absolute_request_url_is_accepted_for_the_own_host_only() {
-    let wait = Wait::start().await;
-    let (target, host) = (wait.right(), wait.host.clone());
+async fn an_absolute_request_target_is_accepted_only_for_the_listeners_own_host() {
+    let wait = PendingCallback::start().await;
+    let (target, host) = (wait.callback_target(), wait.host.clone());
     let elsewhere = format!("GET http://evil.example{target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
     assert_eq!(status(&wait.raw(elsewhere.as_bytes()).await), "403");
     let request = format!("GET http://{host}{target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
@@ -221,8 +221,8 @@ async fn an_absolute_request_url_is_accepted_for_the_own_host_only() {
 }
 
 #[tokio::test]
-async fn lo_origin() {
-    let wait = Wait::start().await;
+async fn lo_origin_of_another_page_does_not_end_the_wait() {
+    let wait = PendingCallback::start().await;
     for target in [
         "/cb?code=a&state=guess",
         "/cb?code=a",
@@ -240,14 +240,14 @@ async fn lo_origin() {
 }
 
 #[tokio::test]
-async fn lo_second() {
-    let wait = Wait::start().await;
+async fn lo_second_callback_is_not_served() {
+    let wait = PendingCallback::start().await;
     // A connection from before the callback is not served afterwards.
     let mut early = wait.connect().await;
     let mut first = wait.connect().await;
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\n\r\n",
-        wait.right(),
+        wait.callback_target(),
         wait.host
     );
     first.write_all(request.as_bytes()).await.unwrap();
@@ -266,7 +266,7 @@ async fn lo_second() {
 #[tokio::test]
 async fn lo_slowloris() {
     let listener = Listener::bind().await.unwrap();
-    let wait = Wait::on(listener.with_header_timeout(Duration::from_millis(300))).await;
+    let wait = PendingCallback::on(listener.with_header_timeout(Duration::from_millis(300))).await;
     let mut slow = wait.connect().await;
     slow.write_all(b"GET /cb?").await.unwrap();
     assert_eq!(status(&wait.get("/favicon.ico", "").await), "404");
@@ -290,7 +290,7 @@ async fn lo_slowloris() {
 #[tokio::test]
 async fn idle_connections_do_not_block_the_callback() {
     let listener = Listener::bind().await.unwrap();
-    let wait = Wait::on(listener.with_header_timeout(TEST_TIMEOUT)).await;
+    let wait = PendingCallback::on(listener.with_header_timeout(TEST_TIMEOUT)).await;
     let mut idle = Vec::new();
     for _ in 0..100 {
         idle.push(wait.connect().await);
@@ -304,16 +304,18 @@ async fn idle_connections_do_not_block_the_callback() {
 
 #[tokio::test]
 async fn lo_big_headers() {
-    let wait = Wait::start().await;
+    let wait = PendingCallback::start().await;
     let host = wait.host.clone();
     let big = "a".repeat(512 << 10);
     let line = wait.get(&format!("/cb?code={big}"), "").await;
     assert_eq!(status(&line), "414");
     let field = wait
-        .get(&wait.right(), &format!("Cookie: a={big}\r\n"))
+        .get(&wait.callback_target(), &format!("Cookie: a={big}\r\n"))
         .await;
     assert_eq!(status(&field), "431");
-    let fields = wait.get(&wait.right(), &"a: b\r\n".repeat(200)).await;
+    let fields = wait
+        .get(&wait.callback_target(), &"a: b\r\n".repeat(200))
+        .await;
     assert_eq!(status(&fields), "431");
     for reply in [line, field, fields] {
         assert_reply_rules(&reply);
@@ -327,7 +329,7 @@ async fn lo_big_headers() {
 
 #[tokio::test]
 async fn lo_error_xss() {
-    let wait = Wait::start().await;
+    let wait = PendingCallback::start().await;
     let target = format!(
         "/cb?error=%3Cscript%3Ealert(1)%3C/script%3E&error_description=%3Cb%3EBOO&state={}",
         wait.state

@@ -56,7 +56,7 @@ async fn different_prefixes_are_separate_stores() {
     assert!(!theirs.remove(KEY).await.expect("removed"));
     assert!(ours.load(KEY).await.expect("loaded").is_some());
     assert!(ours.remove(KEY).await.expect("removed"));
-    let entry = ours.load(KEY).await.expect("loaded").expect("a word of it");
+    let entry = ours.load(KEY).await.expect("loaded").expect("a tombstone");
     assert!(entry.is_removed() && entry.version > first);
     assert!(!ours.remove(KEY).await.expect("removed"));
 }
@@ -102,7 +102,7 @@ async fn removals_are_remembered_for_thirty_days() {
         )
         .await;
     assert!(version(saved.expect("saved")) > entry.version.max(first));
-    assert_eq!(remaining().await, -1, "a record stays");
+    assert_eq!(remaining().await, -1, "a record does not expire");
 }
 
 /// The same store reconnects to a restarted server, which still has the records.
@@ -128,10 +128,10 @@ async fn the_store_reconnects_to_a_restarted_server() {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("the server is not found again");
+    panic!("the store did not reconnect");
 }
 
-/// A connection that broke while idle, as by a restart or a firewall, does not cause an error: a
+/// A connection that broke while idle, for example by a restart or a firewall, does not cause an error: a
 /// renewal begins with a call that may be repeated.
 #[tokio::test]
 async fn a_connection_broken_while_idle_causes_no_error() {
@@ -193,8 +193,9 @@ async fn errors_show_no_secret() {
         .await
         .expect_err("refused");
     assert_eq!(refused.code(), "store.setup");
-    let nobody = RedisStore::new(&format!("redis://127.0.0.1:{}", server.port)).expect("a store");
-    let unknown = nobody
+    let anonymous =
+        RedisStore::new(&format!("redis://127.0.0.1:{}", server.port)).expect("a store");
+    let unknown = anonymous
         .save(KEY, &record, 0, RecordTimes::NONE)
         .await
         .expect_err("refused");

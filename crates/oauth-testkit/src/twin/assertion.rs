@@ -19,9 +19,9 @@ pub(super) const ID_JAG_PROFILE: &str = "urn:ietf:params:oauth:grant-profile:id-
 
 type Refusal = (&'static str, &'static str);
 
-/// The client of a request that names none: "Authentication of the client is optional" (RFC 7521 section 4.1), and a
-/// service account is not a client. `None` if the request names its client.
-pub(super) fn nobody(request: &ReceivedRequest, grant_type: &str) -> Option<Client> {
+/// The client to assume for a request that names none: "Authentication of the client is optional" (RFC 7521 section
+/// 4.1), and a service account is not a client. `None` if the request names its client.
+pub(super) fn anonymous_client(request: &ReceivedRequest, grant_type: &str) -> Option<Client> {
     let has_client_auth = request.headers.contains_key(AUTHORIZATION)
         || ["client_id", "client_secret", "client_assertion"]
             .iter()
@@ -49,14 +49,14 @@ pub(super) fn token(
     let grant = if typ.eq_ignore_ascii_case(ID_JAG_TYP) {
         verify_identity_assertion(authority, at, request, client, jwt)?
     } else {
-        signed(authority, at, request, client, jwt)?
+        verify_own_assertion(authority, at, request, client, jwt)?
     };
     // "Refresh tokens SHOULD NOT be issued" (RFC 7521 section 4.1)
     Ok(authority.issue(at, grant, false))
 }
 
-/// The grant of an assertion that was signed with a key that is registered here.
-fn signed(
+/// The grant of an assertion that is signed with a registered key.
+fn verify_own_assertion(
     authority: &mut Authority,
     at: UnixTime,
     request: &ReceivedRequest,
@@ -66,26 +66,26 @@ fn signed(
     let wrong = |description| ("invalid_grant", description);
     let jwt = authority.trust.signed(jwt).map_err(wrong)?;
     let token_endpoint = format!("{}{}", authority.base, authority.rules.paths.token);
-    let google = authority.service_accounts.as_deref();
-    let is_us = |name: &Value| {
+    let google_audience = authority.service_accounts.as_deref();
+    let is_this_server = |name: &Value| {
         *name == *authority.rules.issuer
             || *name == *token_endpoint
-            || google.is_some_and(|google| *name == *google)
+            || google_audience.is_some_and(|google| *name == *google)
     };
     let names_this_server = match &jwt.claims["aud"] {
-        Value::Array(many) => many.iter().any(is_us),
-        one => is_us(one),
+        Value::Array(many) => many.iter().any(is_this_server),
+        one => is_this_server(one),
     };
     if !names_this_server {
         return Err(wrong("aud must be the issuer or the token endpoint"));
     }
     jwt.is_in_time(at).map_err(wrong)?;
     // A Google service account acts for itself, unless it names a user; its assertion contains the scope.
-    let is_account = google.is_some_and(|google| jwt.claims["aud"] == *google);
+    let is_account = google_audience.is_some_and(|google| jwt.claims["aud"] == *google);
     let subject = text(&jwt, "sub").or_else(|| text(&jwt, "iss").filter(|_| is_account));
     let subject = subject.ok_or(wrong("the assertion has no sub"))?;
     if let Some(jti) = jwt.text("jti") {
-        once(authority, &jwt, jti)?;
+        use_once(authority, &jwt, jti)?;
     }
     let scope = authority
         .scope(if is_account {
@@ -123,7 +123,7 @@ fn verify_identity_assertion(
             "the client must authenticate to use an identity assertion",
         ));
     }
-    let jwt = authority.trust.is_trusted(jwt).map_err(wrong)?;
+    let jwt = authority.trust.verify_trusted(jwt).map_err(wrong)?;
     // One string: "aud: the issuer identifier of the resource authorization server".
     if jwt.text("aud") != Some(&authority.rules.issuer) {
         return Err(wrong("the assertion is for a different server"));
@@ -159,7 +159,7 @@ fn verify_identity_assertion(
         }
         _ => Vec::new(),
     };
-    once(authority, &jwt, &jti)?;
+    use_once(authority, &jwt, &jti)?;
     Ok(Grant {
         client_id: client.id,
         subject: Some(subject),
@@ -176,7 +176,7 @@ fn text(jwt: &Jwt, name: &str) -> Option<String> {
 }
 
 /// Checks that an issuer's assertion is used only once.
-fn once(authority: &mut Authority, jwt: &Jwt, jti: &str) -> Result<(), Refusal> {
+fn use_once(authority: &mut Authority, jwt: &Jwt, jti: &str) -> Result<(), Refusal> {
     let issuer = jwt.text("iss").unwrap_or_default();
     if authority.seen.insert(format!("grant {issuer} {jti}")) {
         Ok(())

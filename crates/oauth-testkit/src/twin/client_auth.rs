@@ -51,24 +51,27 @@ impl Authority {
             ));
         }
         if let Some(header) = header {
-            let pair = header.to_str().ok().and_then(basic);
+            let pair = header.to_str().ok().and_then(basic_credentials);
             let (id, secret) = match (accepts.basic, pair) {
-                (Basic::Encoded, Some(pair)) => decoded(&pair),
+                (Basic::Encoded, Some(pair)) => form_decoded(&pair),
                 (Basic::Raw, Some(pair)) => Some(pair),
                 _ => None,
             }
             .ok_or_else(|| challenged("this use of the Authorization header is not supported"))?;
             if claimed.is_some_and(|claimed| claimed != id) {
-                return Err(refused("invalid_request", "two client identifiers"));
+                return Err(refused(
+                    "invalid_request",
+                    "client_id differs from the one in the Authorization header",
+                ));
             }
             return self
-                .confidential(&id, &secret, "client_secret_basic")
+                .authenticate_by_secret(&id, &secret, "client_secret_basic")
                 .ok_or_else(|| challenged("wrong credentials"));
         }
         if let Some(secret) = secret {
             let client = accepts
                 .body
-                .then(|| self.confidential(claimed?, secret, "client_secret_post"))
+                .then(|| self.authenticate_by_secret(claimed?, secret, "client_secret_post"))
                 .flatten();
             return client.ok_or_else(|| refused("invalid_client", "wrong credentials"));
         }
@@ -81,7 +84,7 @@ impl Authority {
             return client.map_err(|description| refused("invalid_client", description));
         }
         match claimed {
-            _ if self.rules.fapi.is_some() => self.keyed(at, request),
+            _ if self.rules.fapi.is_some() => self.authenticate_by_key(at, request),
             Some(id) if accepts.public && self.is_public(id) => Ok(Client {
                 id: id.to_owned(),
                 is_public: true,
@@ -93,21 +96,25 @@ impl Authority {
         }
     }
 
-    fn confidential(&self, id: &str, secret: &str, method: &str) -> Option<Client> {
-        let is_secret = match personality::signed_secret(self, secret) {
-            Some(is_good) => is_good,
+    fn authenticate_by_secret(&self, id: &str, secret: &str, method: &str) -> Option<Client> {
+        let is_right_secret = match personality::signed_secret(self, secret) {
+            Some(is_right) => is_right,
             None => secret == self.rules.client_secret,
         };
-        let right = id == self.rules.client_id && is_secret;
+        let is_built_in = id == self.rules.client_id && is_right_secret;
         let is_registered = || self.registrations.is_secret(id, secret, method);
-        (right || is_registered()).then(|| Client {
+        (is_built_in || is_registered()).then(|| Client {
             id: id.to_owned(),
             is_public: false,
         })
     }
 
     /// Authenticates a client by an assertion, or by its certificate.
-    fn keyed(&mut self, at: UnixTime, request: &ReceivedRequest) -> Result<Client, Box<Reply>> {
+    fn authenticate_by_key(
+        &mut self,
+        at: UnixTime,
+        request: &ReceivedRequest,
+    ) -> Result<Client, Box<Reply>> {
         let client = Client {
             id: self.rules.client_id.to_owned(),
             is_public: false,
@@ -115,9 +122,9 @@ impl Authority {
         let claimed = request.form("client_id");
         let missing = || refused("invalid_client", "client authentication is missing");
         let fapi = self.rules.fapi.as_ref().ok_or_else(missing)?;
-        let shown =
+        let is_presented =
             |(thumbprint, _): &&(String, String)| Some(thumbprint) == request.certificate.as_ref();
-        let svid = fapi.svids.iter().find(shown);
+        let svid = fapi.svids.iter().find(is_presented);
         let id = svid.map_or(&client.id, |(_, spiffe_id)| spiffe_id);
         if claimed.is_some_and(|claimed| claimed != id) {
             return Err(refused("invalid_client", "there is no such client"));
@@ -133,7 +140,7 @@ impl Authority {
                         "unsupported client_assertion_type",
                     ));
                 }
-                let verified = self.client_assertion(at, assertion);
+                let verified = self.verify_client_assertion(at, assertion);
                 verified.map_err(|description| refused("invalid_client", description))?;
             }
             _ => return Err(missing()),
@@ -141,8 +148,13 @@ impl Authority {
         Ok(client)
     }
 
-    /// FAPI 2.0 Security Profile section 5.3.2.1: the audience is the issuer, as one string.
-    fn client_assertion(&mut self, at: UnixTime, assertion: &str) -> Result<(), &'static str> {
+    /// Verifies a client assertion. Its audience is the issuer, as one string (FAPI 2.0 Security Profile section
+    /// 5.3.2.1).
+    fn verify_client_assertion(
+        &mut self,
+        at: UnixTime,
+        assertion: &str,
+    ) -> Result<(), &'static str> {
         let jwt = Jwt::verified(assertion, &fapi::client_public_key()?, fapi::ALGS)?;
         let id = self.rules.client_id;
         if jwt.text("iss") != Some(id) || jwt.text("sub") != Some(id) {
@@ -160,8 +172,8 @@ impl Authority {
     }
 }
 
-/// The `user-id:password` of a Basic header (RFC 7617 section 2), split at the first colon.
-fn basic(header: &str) -> Option<(String, String)> {
+/// The user id and the password of a Basic header (RFC 7617 section 2), split at the first colon.
+fn basic_credentials(header: &str) -> Option<(String, String)> {
     let (scheme, credentials) = header.split_once(' ')?;
     let credentials = STANDARD.decode(credentials).ok()?;
     let (id, secret) = std::str::from_utf8(&credentials).ok()?.split_once(':')?;
@@ -170,8 +182,9 @@ fn basic(header: &str) -> Option<(String, String)> {
         .then(|| (id.to_owned(), secret.to_owned()))
 }
 
-/// "encoded using the "application/x-www-form-urlencoded" encoding algorithm" (RFC 6749 2.3.1).
-fn decoded((id, secret): &(String, String)) -> Option<(String, String)> {
+/// Decodes both parts: they are "encoded using the 'application/x-www-form-urlencoded' encoding algorithm" (RFC 6749
+/// section 2.3.1).
+fn form_decoded((id, secret): &(String, String)) -> Option<(String, String)> {
     let text = |encoded: &str| {
         // More than one pair means an unencoded '&'.
         let pairs: Vec<(String, String)> =

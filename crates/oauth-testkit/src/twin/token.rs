@@ -46,7 +46,7 @@ pub(super) fn token(authority: &mut Authority, at: UnixTime, request: &ReceivedR
     if let Some((error, description)) = personality::refused(authority, at, request) {
         return personality::shaped_refusal(authority, wire::refusal(error, description));
     }
-    let client = match assertion::nobody(request, grant_type) {
+    let client = match assertion::anonymous_client(request, grant_type) {
         Some(client) => client,
         None => match authority.authenticate(at, request, grant_type) {
             Ok(client) => client,

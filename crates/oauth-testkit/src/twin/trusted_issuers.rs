@@ -53,7 +53,7 @@ impl Trust {
     }
 
     /// Verifies a JWT of any identity provider.
-    pub(super) fn is_trusted(&self, jwt: Jwt) -> Result<Jwt, &'static str> {
+    pub(super) fn verify_trusted(&self, jwt: Jwt) -> Result<Jwt, &'static str> {
         let issuer = jwt.text("iss").unwrap_or_default().to_owned();
         verified(&self.identity_providers, jwt, &issuer)
     }

@@ -1,5 +1,5 @@
-//! Claims that the ID token lacks, from the provider's UserInfo endpoint. The request, the comparison of `sub` and the
-//! verification of signed and encrypted responses are in `flow/userinfo.rs` of oauth-core.
+//! Adds claims that the ID token lacks from the provider's UserInfo endpoint. The request, the comparison of `sub`
+//! and the verification of signed and encrypted responses are in `flow/userinfo.rs` of oauth-core.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ const CLAIMS_OF_SCOPES: [(&str, &[&str]); 4] = [
     ("address", &["address"]),
 ];
 
-/// Claims about the authentication or about a token: only the verified ID token states them.
+/// Claims about the authentication or about a token: they are taken only from the verified ID token.
 const ID_TOKEN_ONLY_CLAIMS: [&str; 18] = [
     "iss",
     "sub",
@@ -81,7 +81,7 @@ pub(crate) async fn complete(
     identity: Identity,
 ) -> Result<Identity, Error> {
     let has_endpoint = client.server().endpoint(EndpointKind::Userinfo).is_ok();
-    if !has_endpoint || !is_needed(context, provider, login, &identity) {
+    if !has_endpoint || !needs_userinfo(context, provider, login, &identity) {
         return Ok(identity);
     }
     let tokens = Arc::new(login.tokens.clone());
@@ -106,7 +106,7 @@ pub(crate) async fn complete(
     }
 }
 
-fn is_needed(
+fn needs_userinfo(
     context: &RequestContext,
     provider: &Provider,
     login: &Login,
@@ -117,7 +117,7 @@ fn is_needed(
         return false;
     }
     let asks_for_claims = |(name, _): &(String, String)| name == "claims";
-    let is_any_accessible = provider.parameters.iter().any(asks_for_claims);
+    let claims_are_requested = provider.parameters.iter().any(asks_for_claims);
     let is_accessible = |claim: &str| {
         let mut scopes = CLAIMS_OF_SCOPES.iter();
         let covering = scopes.find(|(_, claims)| claims.contains(&claim));
@@ -125,7 +125,7 @@ fn is_needed(
     };
     let mut configured = context.config().claims.iter();
     configured.any(|claim| {
-        !identity.claims.contains_key(claim) && (is_any_accessible || is_accessible(claim))
+        !identity.claims.contains_key(claim) && (claims_are_requested || is_accessible(claim))
     })
 }
 
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn is_completed(id_token: &Value, userinfo: &Value, expected: &Value) {
+    fn assert_completed(id_token: &Value, userinfo: &Value, expected: &Value) {
         let mut identity = Identity::new("login", "https://as.example", "ann");
         identity.claims = map(id_token);
         assert_eq!(with_userinfo(identity, map(userinfo)).claims, map(expected));
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn userinfo_claims_are_added_but_replace_none() {
-        is_completed(
+        assert_completed(
             &json!({ "sub": "ann", "name": "Ann" }),
             &json!({ "sub": "ann", "name": "Eve", "picture": null, "groups": ["staff"] }),
             &json!({ "sub": "ann", "name": "Ann", "groups": ["staff"] }),
@@ -187,33 +187,33 @@ mod tests {
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect(),
         );
-        is_completed(&json!({}), &claims, &json!({}));
+        assert_completed(&json!({}), &claims, &json!({}));
     }
 
     #[test]
     fn email_verified_is_kept_only_with_the_same_email() {
         let (ann, eve) = (json!("ann@as.example"), json!("eve@as.example"));
-        is_completed(
+        assert_completed(
             &json!({ "email": ann }),
             &json!({ "email": ann, "email_verified": true }),
             &json!({ "email": ann, "email_verified": true }),
         );
-        is_completed(
+        assert_completed(
             &json!({ "email": eve }),
             &json!({ "email": ann, "email_verified": true }),
             &json!({ "email": eve }),
         );
-        is_completed(
+        assert_completed(
             &json!({ "email": eve }),
             &json!({ "email_verified": true }),
             &json!({ "email": eve }),
         );
-        is_completed(
+        assert_completed(
             &json!({ "email_verified": true }),
             &json!({ "email": eve }),
             &json!({ "email_verified": true }),
         );
-        is_completed(
+        assert_completed(
             &json!({}),
             &json!({ "email": ann, "email_verified": true }),
             &json!({ "email": ann, "email_verified": true }),

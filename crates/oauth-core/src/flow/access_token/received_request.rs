@@ -1,6 +1,7 @@
 //! Verification of a request to an API: which token it carries and by which scheme, and its DPoP proof, whose rules are
 //! in `dpop/proof_verification.rs`. The characters of a bearer token (`b64token`, RFC 6750 section 2.1) are checked where
-//! one is sent, in `flow/resource.rs`, as is the rule that a token is sent by only one method (section 2).
+//! one is sent, in `flow/resource.rs`, as is the rule that a client sends a token by only one method (section 2). A
+//! request with several `Authorization` fields is refused here (section 3.1).
 //!
 //! RFC 9449 <https://www.rfc-editor.org/rfc/rfc9449#section-7>
 
@@ -86,7 +87,8 @@ impl ReceivedRequest {
     /// The token, and the scheme by which it was presented.
     ///
     /// # Errors
-    /// `access_token.missing`, `access_token.duplicate`, `access_token.malformed`.
+    /// `access_token.missing`, `access_token.duplicate` for several fields (RFC 6750 section 3.1),
+    /// `access_token.malformed`.
     fn token(&self) -> Result<(Scheme, Secret<String>), Error> {
         let field = match self.authorization.as_slice() {
             [] => return Err(ValidationFailure::AccessTokenMissing.into()),

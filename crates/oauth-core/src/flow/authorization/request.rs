@@ -1,5 +1,6 @@
 //! [`AuthorizationRequest`]: the parameters that a caller sets for an authorization request. The others, such
-//! as `dpop_jkt` (RFC 9449 section 10), are added in `prepare.rs`.
+//! as `dpop_jkt` (RFC 9449 section 10), are added in `prepare.rs`. `Url::with_query` in `url.rs` keeps the query that
+//! the endpoint already has (RFC 6749 section 3.1).
 
 use std::fmt;
 

@@ -91,7 +91,7 @@ impl Signer for Zeros {
 #[test]
 fn supported_request_signing_sends_only_the_request_object() {
     let key = SigningKey::local("k", Alg::Es256, Arc::new(Zeros));
-    let taking = |alg: &str| {
+    let client_accepting = |alg: &str| {
         let kind = EndpointKind::BackchannelAuthentication;
         let server = server()
             .with_endpoint(kind, "https://as.example/bc")
@@ -101,7 +101,7 @@ fn supported_request_signing_sends_only_the_request_object() {
         let server = server.with_metadata([(name.to_owned(), accepted_algs)].into_iter().collect());
         client_of(server).with_request_signing(RequestSigning::new(key.clone()))
     };
-    let form = form_of(&taking("ES256"), backchannel_request());
+    let form = form_of(&client_accepting("ES256"), backchannel_request());
     let jws = form.strip_prefix("request=").unwrap();
     assert!(!jws.contains('&'), "{form}");
     let claims = base64::decode(jws.split('.').nth(1).unwrap(), Alphabet::UrlSafe).unwrap();
@@ -114,7 +114,7 @@ fn supported_request_signing_sends_only_the_request_object() {
     for member in ["exp", "iat", "nbf", "jti"] {
         assert!(claims.get(member).is_some(), "{member}");
     }
-    let mut other = taking("PS256").authenticate_backchannel(backchannel_request());
+    let mut other = client_accepting("PS256").authenticate_backchannel(backchannel_request());
     let refused = other.resume(&at(), Input::Begin);
     assert_eq!(error_code(refused.map(drop)), Err("key.algorithm"));
     // A server that does not announce signed requests gets plain parameters.
@@ -171,7 +171,7 @@ fn invalid_hints_scope_or_binding_messages_are_refused_before_sending() {
 }
 
 #[test]
-fn expires_in_must_be_a_positive_number() {
+fn expires_in_must_be_positive_and_may_be_a_numeric_string() {
     for (expires_in, outcome) in [
         ("1", Ok(1)),
         (r#""120""#, Ok(120)),
@@ -286,20 +286,20 @@ fn pushed_tokens_require_matching_id_token_hashes_and_request_id() {
         let refused = push(value!({ missing: null })).1;
         assert_eq!(refused, Err("jwt.missing_claim"), "{missing}");
     }
-    let mut stranger = client().accept_push(awaited_request(), None, "{}".into());
-    let refused = stranger.resume(&at(), Input::Begin);
+    let mut unauthenticated = client().accept_push(awaited_request(), None, "{}".into());
+    let refused = unauthenticated.resume(&at(), Input::Begin);
     assert_eq!(
         error_code(refused.map(drop)),
         Err("ciba.client_notification_token")
     );
 }
 
-/// RFC 10027 section 6.1.15: repeated prompts cause user fatigue.
+/// Repeated prompts tire users until they approve one (RFC 10027 section 6.1.15).
 #[test]
 fn identical_pending_backchannel_request_is_refused() {
     let client = client();
     let answer = r#"{"auth_req_id":"1c2","expires_in":120}"#;
-    let begun = |authentication_request, answer: &str| {
+    let begin = |authentication_request, answer: &str| {
         let exchange = client
             .clone()
             .authenticate_backchannel(authentication_request);
@@ -309,38 +309,38 @@ fn identical_pending_backchannel_request_is_refused() {
     let denied = client.authenticate_backchannel(backchannel_request());
     let denied = run_with_reply(denied, json(400, r#"{"error":"unknown_user_id"}"#));
     assert!(denied.is_err());
-    let name = begun(backchannel_request(), answer).unwrap();
+    let name = begin(backchannel_request(), answer).unwrap();
     assert_eq!(
-        begun(backchannel_request(), answer).map(drop),
+        begin(backchannel_request(), answer).map(drop),
         Err("ciba.duplicate_request")
     );
     // Another user or another scope is a different request, and the caller may allow repetitions.
     let bob = BackchannelAuthentication::new(Hint::Login("bob".to_owned()), openid()).unwrap();
-    assert!(begun(bob, answer.replace("1c2", "2").as_str()).is_ok());
+    assert!(begin(bob, answer.replace("1c2", "2").as_str()).is_ok());
     let scope = Scope::parse("openid pay").unwrap();
     let pay = BackchannelAuthentication::new(Hint::Login("ann".to_owned()), scope).unwrap();
-    assert!(begun(pay, answer.replace("1c2", "3").as_str()).is_ok());
+    assert!(begin(pay, answer.replace("1c2", "3").as_str()).is_ok());
     assert!(
-        begun(
+        begin(
             backchannel_request().repeat(DuplicatePolicy::Allowed),
             answer
         )
         .is_ok()
     );
 
-    let polled = |status, body: &str| {
+    let poll = |status, body: &str| {
         let login = client.poll_backchannel_token(name.clone(), openid(), None);
         error_code(run_with_reply(login, json(status, body)).map(drop))
     };
     let pending = r#"{"error":"authorization_pending"}"#;
-    assert_eq!(polled(400, pending), Err("denied.authorization_pending"));
+    assert_eq!(poll(400, pending), Err("denied.authorization_pending"));
     assert_eq!(
-        begun(backchannel_request(), answer).map(drop),
+        begin(backchannel_request(), answer).map(drop),
         Err("ciba.duplicate_request")
     );
     let no = r#"{"error":"access_denied"}"#;
-    assert_eq!(polled(400, no), Err("denied.access_denied"));
-    assert!(begun(backchannel_request(), answer).is_ok());
+    assert_eq!(poll(400, no), Err("denied.access_denied"));
+    assert!(begin(backchannel_request(), answer).is_ok());
 
     // An expired request no longer counts as pending.
     let late = Moment::fixed(UnixTime::from_secs(NOW + 120), [9; 32]);
@@ -349,9 +349,9 @@ fn identical_pending_backchannel_request_is_refused() {
         again.resume(&late, Input::Begin),
         Ok(Step::Send(_))
     ));
-    let mut beside = client.authenticate_backchannel(backchannel_request());
+    let mut duplicate = client.authenticate_backchannel(backchannel_request());
     assert_eq!(
-        error_code(beside.resume(&late, Input::Begin).map(drop)),
+        error_code(duplicate.resume(&late, Input::Begin).map(drop)),
         Err("ciba.duplicate_request")
     );
     drop(again);

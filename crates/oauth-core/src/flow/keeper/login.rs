@@ -108,7 +108,7 @@ impl Keeper {
             return Step::Done(Err(Misuse::OutOfOrder.into()));
         };
         let version = version(entry.as_ref());
-        if login.removals.end_login(&login.tokens, entry.as_ref()) {
+        if login.removals.ends_login(&login.tokens, entry.as_ref()) {
             let unwanted = Arc::clone(&login.tokens);
             let stored = self.parse_entry(entry).unwrap_or_default();
             self.unsaved = UnsavedState::Nothing;

@@ -1,5 +1,6 @@
-//! Which removals of the record, by a logout, end a login that is not stored yet: those that came after it. In a page
-//! there is nothing to wait for between a login and its save, so that a browser build has none of this.
+//! Decides whether a removal of the record, by a logout, also ends a login that is not stored yet: it does if it came
+//! after the login. In a page there is nothing to wait for between a login and its save, so a browser build has only
+//! stubs.
 
 use super::Entry;
 use crate::token::Tokens;
@@ -7,7 +8,7 @@ use crate::token::Tokens;
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 use super::reconcile::version;
 
-/// What a login knows of the record that it will replace.
+/// What is known about the record that a login will replace, and about its removals.
 #[derive(Debug, Clone, Copy, Default)]
 #[cfg(not(all(feature = "js", target_family = "wasm")))]
 pub(super) struct Removals {
@@ -15,7 +16,7 @@ pub(super) struct Removals {
     seen: Option<u64>,
     /// The version that was first read to save the login.
     first_read: Option<u64>,
-    /// Whether the record could not be read immediately: it may have been removed meanwhile.
+    /// Whether the record could not be read immediately: it may have been removed in the meantime.
     is_late: bool,
     /// Whether the user has logged out of this very login.
     is_ended: bool,
@@ -45,7 +46,7 @@ impl Removals {
     }
 
     /// Whether the login with these tokens has ended, according to the record.
-    pub(super) fn end_login(&self, tokens: &Tokens, entry: Option<&Entry>) -> bool {
+    pub(super) fn ends_login(&self, tokens: &Tokens, entry: Option<&Entry>) -> bool {
         let is_gone = entry.is_none_or(Entry::is_removed);
         let is_later = |tombstone: &Entry| match self.first_read {
             Some(version) => tombstone.version > version,

@@ -1,4 +1,4 @@
-//! The steps and events between a request to an API and its host.
+//! The steps that a request to an API asks of its host, and the events that the host reports back.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ pub enum OnRateLimit {
     /// requests end the same way without being sent.
     #[default]
     Error,
-    /// Wait and send again, in the order of asking, and fail only if all pauses of this request together would be
-    /// longer than this.
+    /// Wait and send again, in the order in which the requests were made, and fail only if the pauses of this request
+    /// together would be longer than this.
     Wait {
         /// The longest wait.
         longest: Duration,

@@ -1,4 +1,4 @@
-//! The origin of an ID token, in reply to a request or unsolicited, and how `nonce` binds it to a sign-in. The rules
+//! Whether an ID token replies to a request or is unsolicited, and how `nonce` binds it to a sign-in. The rules
 //! for the ID token of a refresh (OpenID Connect Core section 12.2) are in `token/id_token.rs`.
 
 use super::{IdTokenChecks, MAX_AGE_WITHOUT_NONCE};
