@@ -132,6 +132,7 @@ pub(crate) fn signing_input(header: &str, claims: &str) -> String {
 const RSA_SIGNATURE: usize = 256;
 
 /// A header in base64url with the dot after it, for [`signing_input_after`]. It is the same for all tokens of a key.
+#[cfg(feature = "sha2")]
 pub(crate) fn encoded_header(header: &str) -> String {
     format!("{}.", base64::url_safe(header))
 }

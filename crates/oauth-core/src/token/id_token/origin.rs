@@ -1,5 +1,5 @@
 //! Whether an ID token replies to a request or is unsolicited, and how `nonce` binds it to a sign-in. The rules
-//! for the ID token of a refresh (OpenID Connect Core section 12.2) are in `token/id_token.rs`.
+//! for the ID token of a refresh (OpenID Connect Core section 12.2) are in `refreshed.rs`.
 
 use super::{IdTokenChecks, MAX_AGE_WITHOUT_NONCE};
 use crate::secret::Secret;
