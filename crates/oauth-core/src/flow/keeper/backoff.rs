@@ -16,7 +16,8 @@ const MAX_PAUSE_SECONDS: u64 = 60;
 const MIN_REPORTED_PAUSE: Duration = Duration::from_secs(1);
 
 /// Renewals that were caused by a refused access token, or one that was received in the future. If every token is
-/// refused, renewing does not help, and costs the server a refresh each time. The count is kept in the record, so that the renewals of all workers count.
+/// refused, renewing does not help, and costs the server a refresh each time. The count is kept in the record, so that
+/// the renewals of all workers count.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Refusals {
     count: u32,

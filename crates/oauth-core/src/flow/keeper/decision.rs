@@ -155,13 +155,14 @@ impl Keeper {
         now >= self.deadlines.stale_at || self.is_of_unknown_age(now)
     }
 
-    /// Whether the tokens were received in the future, so that they may have expired. One renewal gives them the right
-    /// time. If the clock of another worker is ahead by more than their lifetime, it regards those as expired in turn: renewals
-    /// for this reason are counted and limited like those of refused tokens.
+    /// Whether the tokens were received in the future, so that they may have expired, and can be renewed. One renewal
+    /// gives them the right time. If the clock of another worker is ahead by more than their lifetime, it regards those
+    /// as expired in turn: renewals for this reason are counted and limited like those of refused tokens.
     pub(super) fn is_of_unknown_age(&self, now: UnixTime) -> bool {
         !IS_BROWSER_BUILD
             && now < self.deadlines.age_known_from
             && self.record.refusals.wait_before_renewal(now).is_none()
+            && self.exchange().is_ok()
     }
 
     /// The tokens, unless they are expired, refused, or bound to the certificate of another worker.

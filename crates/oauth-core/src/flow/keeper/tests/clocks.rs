@@ -181,7 +181,11 @@ fn token_obtained_in_the_future_that_cannot_be_renewed_expires_one_lifetime_afte
         store.now = START + second;
         let given = match store.decide(&mut keeper) {
             Decision::UseToken(tokens) => Ok(tokens),
-            _ => outcome_of(store.go(&mut keeper, Event::Begin)),
+            decision => {
+                // Nothing is to be found in the store that is not in memory.
+                assert_ne!(second, 10, "{decision:?}");
+                outcome_of(store.go(&mut keeper, Event::Begin))
+            }
         };
         assert_eq!(access_of_outcome(given), "a1", "after {second} s");
     }
