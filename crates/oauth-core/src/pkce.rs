@@ -1,5 +1,7 @@
 //! Proof Key for Code Exchange (RFC 7636): the verifier, its challenge, and which method may be used with a server
-//! ([`ChallengeMethod::choose`]: there is no downgrade from S256). A flow's verifier is generated in
+//! ([`ChallengeMethod::choose`]: there is no downgrade from S256). That the Model Context Protocol refuses a server
+//! without `code_challenge_methods_supported` is checked in `flow/resource_connection.rs`. A flow's verifier is
+//! generated in
 //! `flow/authorization/entropy.rs`.
 
 #[cfg(feature = "sha2")]

@@ -41,7 +41,7 @@ pub(crate) fn private_pem(text: &str) -> Result<(&str, Zeroizing<Vec<u8>>), KeyE
 }
 
 /// The DER of the first encrypted private key of a PEM text, if no other key precedes it.
-pub(crate) fn encrypted_pem(text: &str) -> Result<Option<Zeroizing<Vec<u8>>>, KeyError> {
+pub(crate) fn encrypted_key_der(text: &str) -> Result<Option<Zeroizing<Vec<u8>>>, KeyError> {
     if text.len() > MAX_PEM {
         return Err(KeyError::Malformed);
     }
@@ -73,7 +73,7 @@ fn decode_body(body: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
 const INTEGER: u8 = 2;
 const SEQUENCE: u8 = 0x30;
 
-/// Splits the first element off: its tag, its content, and the bytes after it.
+/// Splits off the first element: its tag, its content, and the bytes after it.
 fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&[tag, first], rest) = der.split_first_chunk::<2>()?;
     let (length, rest) = match first {
@@ -118,12 +118,12 @@ pub(crate) fn to_pem(label: &str, der: &[u8]) -> Zeroizing<String> {
     text
 }
 
-/// `RSAPrivateKey` (RFC 8017 appendix A.1.2) of its eight numbers.
+/// `RSAPrivateKey` (RFC 8017 appendix A.1.2) from its eight numbers.
 pub(crate) fn rsa_private_key<'a>(numbers: impl Iterator<Item = &'a [u8]>) -> Zeroizing<Vec<u8>> {
     let mut body = Zeroizing::new(Vec::with_capacity(4096));
-    integer(&[0], &mut body);
+    push_integer(&[0], &mut body);
     for number in numbers {
-        integer(number, &mut body);
+        push_integer(number, &mut body);
     }
     sequence(&body)
 }
@@ -131,8 +131,8 @@ pub(crate) fn rsa_private_key<'a>(numbers: impl Iterator<Item = &'a [u8]>) -> Ze
 /// `RSAPublicKey` (RFC 8017 appendix A.1.1).
 pub(crate) fn rsa_public_key(n: &[u8], e: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut body = Vec::with_capacity(n.len() + e.len() + 16);
-    integer(n, &mut body);
-    integer(e, &mut body);
+    push_integer(n, &mut body);
+    push_integer(e, &mut body);
     sequence(&body)
 }
 
@@ -147,7 +147,7 @@ pub(crate) fn rsa_public_key_info(n: &[u8], e: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut body = RSA_ENCRYPTION.to_vec();
     // A BIT STRING of whole bytes.
     body.push(3);
-    length(key.len() + 1, &mut body);
+    push_length(key.len() + 1, &mut body);
     body.push(0);
     body.extend_from_slice(&key);
     sequence(&body)
@@ -156,25 +156,25 @@ pub(crate) fn rsa_public_key_info(n: &[u8], e: &[u8]) -> Zeroizing<Vec<u8>> {
 fn sequence(body: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut der = Zeroizing::new(Vec::with_capacity(body.len() + 8));
     der.push(SEQUENCE);
-    length(body.len(), &mut der);
+    push_length(body.len(), &mut der);
     der.extend_from_slice(body);
     der
 }
 
 /// An unsigned INTEGER.
-fn integer(number: &[u8], out: &mut Vec<u8>) {
+fn push_integer(number: &[u8], out: &mut Vec<u8>) {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     let (_, significant) = number.split_at(zeros.min(number.len().saturating_sub(1)));
-    let is_high = significant.first().is_some_and(|byte| byte & 0x80 != 0);
+    let needs_zero_byte = significant.first().is_some_and(|byte| byte & 0x80 != 0);
     out.push(INTEGER);
-    length(significant.len() + usize::from(is_high), out);
-    if is_high {
+    push_length(significant.len() + usize::from(needs_zero_byte), out);
+    if needs_zero_byte {
         out.push(0);
     }
     out.extend_from_slice(significant);
 }
 
-fn length(length: usize, out: &mut Vec<u8>) {
+fn push_length(length: usize, out: &mut Vec<u8>) {
     let bytes = length.to_be_bytes();
     match u8::try_from(length) {
         Ok(short) if short < 0x80 => out.push(short),

@@ -38,7 +38,7 @@ const MAX_ITERATIONS: u32 = 10_000_000;
 /// `Passphrase` for a wrong one; `Encryption` for another encryption method, such as that of old PEM files;
 /// `Malformed`.
 pub fn decrypt_pem(text: &str, passphrase: &Secret<String>) -> Result<Secret<String>, KeyError> {
-    let Some(encrypted) = der::encrypted_pem(text)? else {
+    let Some(encrypted) = der::encrypted_key_der(text)? else {
         return Ok(Secret::from(text));
     };
     // If the library does not know the structure, only check that it is valid DER.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::session::Identity;
 
-/// The endpoint that identifies a user at a provider without OpenID Connect: a JSON object of its API.
+/// The endpoint that identifies a user at a provider without OpenID Connect: its API returns a JSON object there.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct IdentityEndpoint {
@@ -23,7 +23,7 @@ pub struct IdentityEndpoint {
     pub claims: Vec<(String, String)>,
 }
 
-/// The request.
+/// The request to an [`IdentityEndpoint`], and what else the resulting identity needs.
 #[derive(Debug)]
 pub(crate) struct IdentityRequest {
     pub(crate) endpoint: IdentityEndpoint,
@@ -42,7 +42,7 @@ impl IdentityEndpoint {
         }
     }
 
-    /// Maps this member to this claim.
+    /// Adds a claim, which is read from this member of the response.
     #[must_use]
     pub fn claim(mut self, claim: impl Into<String>, member: impl Into<String>) -> Self {
         self.claims.push((claim.into(), member.into()));
@@ -76,7 +76,7 @@ impl Endpoint for IdentityRequest {
         let claims = self.endpoint.claims.iter();
         let claims: Map<_, _> = claims
             .filter_map(|(claim, name)| Some((claim.clone(), member(name)?)))
-            // A claim that the user has not given the provider, such as their name.
+            // `null` means that the provider knows no value, such as the name of a user who gave none.
             .filter(|(_, value)| !value.is_null())
             .collect();
         Ok(Identity {

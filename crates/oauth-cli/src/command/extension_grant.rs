@@ -1,4 +1,4 @@
-//! `oauth token --grant NAME`: tokens by an extension grant that the provider file defines (RFC 6749 section 4.5).
+//! `oauth token --grant NAME`: tokens from an extension grant that the provider file defines (RFC 6749 section 4.5).
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::secret_source::Source;
 use crate::setup::{ClientPlan, SecretRequirement};
 use crate::token_request::TokenRequestArgs;
 
-/// Requests tokens with this grant. Its parameters are those of `--param`, and the secret ones those of
+/// Requests tokens with this grant. Its parameters come from `--param`, and the secret ones from
 /// `--secret-param`.
 pub(super) fn tokens(
     name: &str,
@@ -22,12 +22,12 @@ pub(super) fn tokens(
     let token_request = plan.token_request(&args)?;
     let setup = plan.set_up(SecretRequirement::Optional, false)?;
     let mut grant = setup.client.extension(name)?;
-    let mut described = setup.client.server().extension_grants();
-    let described = described.find(|definition| definition.name() == name);
-    let parameters = described.map_or(&[][..], |definition| definition.parameters());
+    let mut definitions = setup.client.server().extension_grants();
+    let definition = definitions.find(|definition| definition.name() == name);
+    let parameters = definition.map_or(&[][..], |definition| definition.parameters());
     let is_secret = |name: &str| {
-        let mut secret = parameters.iter().filter(|parameter| parameter.is_secret());
-        secret.any(|parameter| parameter.name() == name)
+        let mut secret_parameters = parameters.iter().filter(|parameter| parameter.is_secret());
+        secret_parameters.any(|parameter| parameter.name() == name)
     };
     for (name, value) in grant_parameters {
         if is_secret(&name) {

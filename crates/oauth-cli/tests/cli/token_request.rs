@@ -62,17 +62,17 @@ impl Home {
     }
 }
 
-const TWO: &str = "resource = [\"https://a.example/\", \"urn:b\"]\naudience = [\"c\"]\n\
+const PROFILE_PARAMETERS: &str = "resource = [\"https://a.example/\", \"urn:b\"]\naudience = [\"c\"]\n\
     token_parameters = { expiring = \"1\", tag = [\"x\", \"y\"] }";
 
-const SENT: &str =
+const SENT_PARAMETERS: &str =
     "resource=https%3A%2F%2Fa.example%2F&resource=urn%3Ab&audience=c&expiring=1&tag=x&tag=y";
 
 #[test]
 fn token_parameters_come_from_the_profile_or_the_command_line() {
-    let home = Home::new("own", TWO);
-    let of_profile = home.run(&["token"]).run().ok();
-    assert_eq!(home.sent_parameters(), SENT);
+    let home = Home::new("own", PROFILE_PARAMETERS);
+    let profile_token = home.run(&["token"]).run().ok();
+    assert_eq!(home.sent_parameters(), SENT_PARAMETERS);
     // The parameters identify the grant: different ones do not get a stored token.
     let request_options = [
         "token",
@@ -83,12 +83,12 @@ fn token_parameters_come_from_the_profile_or_the_command_line() {
         "--token-param",
         "f=g",
     ];
-    let of_line = home.run(&request_options).run().ok();
+    let command_line_token = home.run(&request_options).run().ok();
     assert_eq!(home.sent_parameters(), "resource=urn%3Ad&audience=e&f=g");
-    assert_ne!(of_profile, of_line);
+    assert_ne!(profile_token, command_line_token);
     let request_count = home.tiny.request_count("/token");
-    assert_eq!(home.run(&["token"]).run().ok(), of_profile);
-    assert_eq!(home.run(&request_options).run().ok(), of_line);
+    assert_eq!(home.run(&["token"]).run().ok(), profile_token);
+    assert_eq!(home.run(&request_options).run().ok(), command_line_token);
     let in_another_order = [
         "token",
         "--audience",
@@ -98,36 +98,37 @@ fn token_parameters_come_from_the_profile_or_the_command_line() {
         "--resource",
         "urn:d",
     ];
-    assert_eq!(home.run(&in_another_order).run().ok(), of_line);
+    assert_eq!(home.run(&in_another_order).run().ok(), command_line_token);
     assert_eq!(home.tiny.request_count("/token"), request_count);
-    // Also without a store.
+    // They are sent without a store, too.
     home.run(&[&request_options[..], &["--no-store"]].concat())
         .run()
         .ok();
     assert_eq!(home.sent_parameters(), "resource=urn%3Ad&audience=e&f=g");
-    // All of them are the client's own tokens, and removed as such.
+    // All of them are the client's own tokens, which `logout --client` removes.
     home.run(&["logout", "--client"]).run().ok();
-    assert_ne!(home.run(&request_options).run().ok(), of_line);
+    assert_ne!(home.run(&request_options).run().ok(), command_line_token);
 }
 
 #[test]
 fn a_login_and_its_renewals_send_the_same_token_parameters() {
-    let home = Home::new("login", TWO);
-    let done = visit(home.run(&["login", "--no-browser"]), 1);
-    says(&done, 0, &["saved the login"]);
+    let home = Home::new("login", PROFILE_PARAMETERS);
+    let login = visit(home.run(&["login", "--no-browser"]), 1);
+    says(&login, 0, &["saved the login"]);
     assert!(
-        done.stderr
+        login
+            .stderr
             .contains("resource=https%3A%2F%2Fa.example%2F&resource=urn%3Ab")
     );
-    assert!(done.stderr.contains("audience=c"), "{}", done.stderr);
-    assert!(!done.stderr.contains("expiring=1"), "{}", done.stderr);
-    assert_eq!(home.sent_parameters(), SENT);
+    assert!(login.stderr.contains("audience=c"), "{}", login.stderr);
+    assert!(!login.stderr.contains("expiring=1"), "{}", login.stderr);
+    assert_eq!(home.sent_parameters(), SENT_PARAMETERS);
     home.run(&["refresh"]).run().ok();
-    assert_eq!(home.sent_parameters(), SENT);
+    assert_eq!(home.sent_parameters(), SENT_PARAMETERS);
     // A caller that needs a token for a different resource gets none.
     home.write("resource = [\"urn:other\"]");
     says(&home.run(&["token"]).run(), 2, &["usage.no_login"]);
-    home.write(TWO);
+    home.write(PROFILE_PARAMETERS);
     home.run(&["token"]).run().ok();
 }
 

@@ -1,5 +1,6 @@
 //! The registered properties of a client: how its tokens are bound, and how messages to and from it are signed and
-//! encrypted. A client is registered in `dynamic_registration.rs`.
+//! encrypted. A client is registered in `dynamic_registration.rs`; what the server registered instead of what was
+//! requested (RFC 7591 section 3.2.1) is read in `registered_client/response.rs`.
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,8 @@
 //! Verification of access tokens, for APIs, and the response to requests whose token is refused.
 //!
 //! RFC 9068 section 4, RFC 6750 section 3, RFC 9470 section 3. Claims and the proof of possession (`cnf`) are checked
-//! in `token/access_token.rs`, DPoP proofs in `dpop/proof_verification.rs`.
+//! in `token/access_token.rs`, DPoP proofs in `dpop/proof_verification.rs`; encrypted tokens are decrypted, and plain
+//! ones refused where encryption is agreed on, in `jose/encryption.rs`.
 
 #[cfg(feature = "sha2")]
 mod introspection_cache;

@@ -66,7 +66,8 @@ fn signed(config: &ClientConfig, jws: &Jws, now: UnixTime) -> Result<Claims, Err
     if claims.get("events").is_some() {
         return Err(Error::from(ValidationFailure::JwtUnexpectedClaim).about("events"));
     }
-    // A response that does not name its audience may be for another client.
+    // A signed response names its issuer and its audience (OpenID Connect Core section 5.3.2): one that does not may
+    // be for another client.
     let (issuer, client_id) = (config.server.issuer().as_str(), config.client_id.as_str());
     claims.check_issuer(issuer)?;
     claims.check_audience(client_id)?;
@@ -79,7 +80,7 @@ fn signed(config: &ClientConfig, jws: &Jws, now: UnixTime) -> Result<Claims, Err
 }
 
 /// "The sub Claim in the UserInfo Response MUST be verified to exactly match the sub Claim in the ID Token; if
-/// they do not match, the UserInfo Response values MUST NOT be used."
+/// they do not match, the UserInfo Response values MUST NOT be used." (OpenID Connect Core section 5.3.2)
 fn compare(claims: Claims, subject: &str) -> Result<Claims, Error> {
     match claims.text("sub").ok().flatten() {
         None => Err(Error::from(ProtocolViolation::UserinfoShape).about("sub")),

@@ -143,7 +143,7 @@ impl fmt::Debug for ResponseEncryption {
 
 /// The signed token: decrypted if the client registered encryption, otherwise as received. If encryption is registered,
 /// a token that is not encrypted, or is encrypted differently, is refused, because an attacker could omit the
-/// encryption.
+/// encryption (RFC 9068 section 4).
 ///
 /// # Errors
 /// `jwe.*`, `jws.duplicate_member`, `jws.unsupported_crit`, `jwt.malformed`.

@@ -255,8 +255,8 @@ impl Checks {
         Err(Error::from(ValidationFailure::JwtAudience).about(&detail))
     }
 
-    /// Checks how and when the user authenticated (RFC 9470 section 6.1). If the token lacks the claim, the requirement
-    /// is not met; `iat` does not replace `auth_time`.
+    /// Checks how and when the user authenticated (RFC 9470 sections 6.1 and 6.2). If the token lacks the claim, the
+    /// requirement is not met; `iat` does not replace `auth_time`.
     fn check_authentication(&self, claims: &Claims, validity: &Validity) -> Result<(), Error> {
         let unmet = |reason: &str| {
             Err(Error::from(ValidationFailure::AccessTokenAuthentication).about(reason))

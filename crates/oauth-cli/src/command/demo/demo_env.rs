@@ -32,7 +32,7 @@ const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// One of the four systems.
 pub(super) struct System {
-    /// The name of its preset, too.
+    /// Its name, which is also that of its preset.
     pub(super) name: &'static str,
     pub(super) twin: fn(&str) -> Twin,
     /// The variables of the preset's URLs.
@@ -90,13 +90,13 @@ impl From<oauth_reqwest::reqwest::Error> for Discrepancy {
 /// A reply of an API.
 pub(super) struct Reply {
     pub(super) status: u16,
-    /// The delay of its rate limit.
+    /// How long the rate limit asks the caller to wait.
     pub(super) pause: Option<Duration>,
     /// Its JSON; `null` for any other body.
     pub(super) body: Value,
 }
 
-/// The driver of every flow: without proxy and certificates, because everything is local.
+/// The driver of every flow: without a proxy or certificates, because everything is local.
 pub(super) fn driver() -> Result<Driver, Error> {
     let builder = Http::builder().no_proxy().tls_certs_only([]);
     Driver::with_options(builder, Options::default().timeout(MAX_WAIT))
@@ -108,7 +108,7 @@ pub(super) struct DemoEnv {
     pub(super) hops: Recording,
     base: String,
     served: Served,
-    _tap: WireRecorder,
+    _recorder: WireRecorder,
     driver: Driver,
     browser: Http,
     checks: RefCell<Vec<String>>,
@@ -133,7 +133,7 @@ impl DemoEnv {
             .timeout(MAX_WAIT);
         Ok(Self {
             provider: provider.on_loopback(&base)?,
-            _tap: WireRecorder::start(listener, address, hops.clone())?,
+            _recorder: WireRecorder::start(listener, address, hops.clone())?,
             hops,
             base,
             served,
@@ -161,7 +161,7 @@ impl DemoEnv {
     }
 
     /// Checks that something is refused with this code.
-    pub(super) fn refused<T>(
+    pub(super) fn check_refused<T>(
         &self,
         attempt: impl Display,
         result: Result<T, Error>,
@@ -190,7 +190,7 @@ impl DemoEnv {
     }
 
     /// The number of requests that reached the twin.
-    pub(super) fn arrived(&self) -> usize {
+    pub(super) fn request_count(&self) -> usize {
         self.twin(|twin| twin.log().len())
     }
 
@@ -228,12 +228,12 @@ impl DemoEnv {
     }
 
     /// The client with a secret.
-    pub(super) fn trusted(&self) -> Result<Client, Error> {
+    pub(super) fn confidential_client(&self) -> Result<Client, Error> {
         self.provider.client(self.client_id(), Some(self.secret()))
     }
 
     /// The client without one.
-    pub(super) fn public(&self) -> Result<Client, Error> {
+    pub(super) fn public_client(&self) -> Result<Client, Error> {
         let id = self.twin(|twin| ClientId::new(twin.public_client_id()));
         self.provider.client(id, None)
     }
@@ -245,22 +245,26 @@ impl DemoEnv {
     // The API -------------------------------------------------------------------------------
 
     /// The API with the application's own tokens.
-    pub(super) fn application(&self, client: Client, scope: Scope) -> Result<Authorized, Error> {
+    pub(super) fn application_api(
+        &self,
+        client: Client,
+        scope: Scope,
+    ) -> Result<Authorized, Error> {
         self.api(self.client_grant(&client, scope))
     }
 
     /// The API with a user's tokens.
-    pub(super) fn person(&self, client: Client, tokens: Tokens) -> Result<Authorized, Error> {
-        self.api(self.persons(&client, tokens)?)
+    pub(super) fn user_api(&self, client: Client, tokens: Tokens) -> Result<Authorized, Error> {
+        self.api(self.user_grant(&client, tokens)?)
     }
 
     /// The API with one token source for all its routes. A 429 is returned to the caller.
     pub(super) fn api(&self, source: impl TokenSource + 'static) -> Result<Authorized, Error> {
-        self.api_of(Sources::one(source), self.provider.api()?)
+        self.api_with(Sources::one(source), self.provider.api()?)
     }
 
     /// The API with the token of each route's owner.
-    pub(super) fn api_of(&self, sources: Sources, api: Api) -> Result<Authorized, Error> {
+    pub(super) fn api_with(&self, sources: Sources, api: Api) -> Result<Authorized, Error> {
         let api = Authorized::with_sources(self.driver.clone(), sources, api)?;
         Ok(api.on_rate_limit(OnRateLimit::Pass))
     }
@@ -271,7 +275,7 @@ impl DemoEnv {
     }
 
     /// A source of a user's tokens.
-    pub(super) fn persons(&self, client: &Client, tokens: Tokens) -> Result<GrantSource, Error> {
+    pub(super) fn user_grant(&self, client: &Client, tokens: Tokens) -> Result<GrantSource, Error> {
         GrantSource::refreshing(self.driver.clone(), client, tokens)
     }
 
@@ -332,14 +336,14 @@ impl DemoEnv {
     ) -> FlowResult<(PendingAuthorization, String)> {
         let (url, pending) = client.authorize(&Moment::system()?, request)?;
         match self.visit(&url)? {
-            Visit::Sent(callback) => Ok((pending, callback)),
+            Visit::Redirect(callback) => Ok((pending, callback)),
             Visit::Page(status) => Err(Discrepancy::new(format_args!(
                 "the server shows a page with status {status} instead of a redirect"
             ))),
         }
     }
 
-    /// A whole login, with the callback passed on by the page at the redirect URI.
+    /// A complete login of a web application: the page at the redirect URI passes the callback on.
     pub(super) fn login(
         &self,
         client: &Client,
@@ -349,7 +353,7 @@ impl DemoEnv {
         Ok(self.run(client.redeem(pending, &callback)?)?.tokens)
     }
 
-    /// A whole login of a native app: the browser returns to a local port.
+    /// A complete login of a native app: the browser returns to a local port.
     pub(super) fn login_at(
         &self,
         listener: Listener,
@@ -377,7 +381,7 @@ impl DemoEnv {
 /// The result of opening a page.
 pub(super) enum Visit {
     /// A redirect to this URL.
-    Sent(String),
+    Redirect(String),
     /// A page with this status.
     Page(u16),
 }
@@ -386,7 +390,7 @@ fn visit(http: &Http, url: &Url) -> Result<Visit, oauth_reqwest::reqwest::Error>
     let response = http.get(url.as_str()).send()?;
     let location = crate::net::header(response.headers(), LOCATION.as_str());
     Ok(if response.status().is_redirection() {
-        Visit::Sent(location.to_owned())
+        Visit::Redirect(location.to_owned())
     } else {
         Visit::Page(response.status().as_u16())
     })
@@ -394,7 +398,7 @@ fn visit(http: &Http, url: &Url) -> Result<Visit, oauth_reqwest::reqwest::Error>
 
 /// Follows the server's redirect to the listener, which the recorder does not see.
 fn follow_redirect(http: &Http, hops: &Recording, url: &Url) -> Option<()> {
-    let Visit::Sent(callback) = visit(http, url).ok()? else {
+    let Visit::Redirect(callback) = visit(http, url).ok()? else {
         return None;
     };
     let mut headers = http::HeaderMap::new();

@@ -100,7 +100,7 @@ pub(super) const SYSTEM: System = System {
 };
 
 fn client_credentials(env: &DemoEnv) -> FlowResult {
-    let tokens = env.run(env.trusted()?.client_credentials(Scope::none()))?;
+    let tokens = env.run(env.confidential_client()?.client_credentials(Scope::none()))?;
     let sent = env.entry(TOKEN)?;
     env.check(
         "the header is Base64(key:secret), without form encoding",
@@ -151,7 +151,7 @@ fn code_exchange(env: &DemoEnv) -> FlowResult {
         env.provider.authorization_parameter(name)?;
         request = request.extra(name, value);
     }
-    let tokens = env.login(&env.trusted()?, request)?;
+    let tokens = env.login(&env.confidential_client()?, request)?;
     let (authorize_entry, sent) = (env.entry(AUTHORIZE)?, env.entry(TOKEN)?);
     env.check(
         "the authorization URL contains partner tag and tracking parameters unchanged",
@@ -174,7 +174,7 @@ fn code_exchange(env: &DemoEnv) -> FlowResult {
 }
 
 fn tracking_shadow_refused(env: &DemoEnv) -> FlowResult {
-    let client = env.trusted()?;
+    let client = env.confidential_client()?;
     for name in [
         "state",
         "redirect_uri",
@@ -187,20 +187,20 @@ fn tracking_shadow_refused(env: &DemoEnv) -> FlowResult {
             &Moment::system()?,
             authorization_request()?.extra(name, "tracking"),
         );
-        env.refused(format_args!("`{name}`"), result, "form.reserved_parameter")?;
+        env.check_refused(format_args!("`{name}`"), result, "form.reserved_parameter")?;
     }
     let twice = authorization_request()?
         .extra("campaign", "a")
         .extra("campaign", "b");
     let result = client.authorize(&Moment::system()?, twice);
-    env.refused("`campaign` twice", result, "form.duplicate_parameter")?;
+    env.check_refused("`campaign` twice", result, "form.duplicate_parameter")?;
     let result = env.provider.authorization_parameter("utm_source");
-    env.refused(
+    env.check_refused(
         "the undocumented `utm_source`",
         result,
         "form.unlisted_parameter",
     )?;
-    env.check("no request is sent", env.arrived() == 0)
+    env.check("no request is sent", env.request_count() == 0)
 }
 
 fn user_api(env: &DemoEnv) -> FlowResult {
@@ -242,25 +242,25 @@ fn token_for_route(env: &DemoEnv) -> FlowResult {
 }
 
 fn two_owners(env: &DemoEnv) -> FlowResult {
-    let client = env.trusted()?;
+    let client = env.confidential_client()?;
     let tokens = env.login(&client, authorization_request()?)?;
     let client_grant = || env.client_grant(&client, Scope::none());
-    let sources = Sources::application(client_grant()).with_user(env.persons(&client, tokens)?);
-    let both = env.api_of(sources, env.provider.api()?)?;
+    let sources = Sources::application(client_grant()).with_user(env.user_grant(&client, tokens)?);
+    let both = env.api_with(sources, env.provider.api()?)?;
     for path in [POLLS, WALLET, USER_POLLS, "/polls/1.0.0/polls?by=user"] {
         let status = env.get(&both, path)?.status;
         env.check(format_args!("{path} is called successfully"), status == 200)?;
     }
-    let before = env.arrived();
+    let before = env.request_count();
     let encoded_route = env.get(&both, "/polls%2Fuser");
-    env.refused(
+    env.check_refused(
         "an escaped slash before `user`",
         encoded_route,
         "resource.route_ambiguous",
     )?;
-    let app = env.api_of(Sources::application(client_grant()), env.provider.api()?)?;
+    let app = env.api_with(Sources::application(client_grant()), env.provider.api()?)?;
     let missing = env.get(&app, USER_POLLS);
-    let error = env.refused(
+    let error = env.check_refused(
         "a user's route without a user",
         missing,
         "resource.no_token_source",
@@ -270,11 +270,14 @@ fn two_owners(env: &DemoEnv) -> FlowResult {
         "the error says that a login is required",
         detail.contains("log a user in"),
     )?;
-    env.check("no request is sent for either", env.arrived() == before)
+    env.check(
+        "no request is sent for either",
+        env.request_count() == before,
+    )
 }
 
 fn refresh_rotation(env: &DemoEnv) -> FlowResult {
-    let client = env.trusted()?;
+    let client = env.confidential_client()?;
     let old = env.login(&client, authorization_request()?)?;
     let new = refresh(env, &client, &old)?;
     env.check(
@@ -294,14 +297,14 @@ fn refresh_rotation(env: &DemoEnv) -> FlowResult {
 }
 
 fn reuse_detection(env: &DemoEnv) -> FlowResult {
-    let client = env.trusted()?;
+    let client = env.confidential_client()?;
     let old = env.login(&client, authorization_request()?)?;
     let new = refresh(env, &client, &old)?;
     let refresh_again = |tokens: &Tokens| match &tokens.refresh_token {
         Some(token) => env.run(client.refresh(token)),
         None => Err(oauth_core::error::Misuse::NoRefreshToken.into()),
     };
-    let error = env.refused(
+    let error = env.check_refused(
         "the old refresh token",
         refresh_again(&old),
         "denied.invalid_grant",
@@ -310,7 +313,7 @@ fn reuse_detection(env: &DemoEnv) -> FlowResult {
         "the advice is to log in again",
         error.advice() == Advice::Reauthorize,
     )?;
-    env.refused(
+    env.check_refused(
         "the new refresh token",
         refresh_again(&new),
         "denied.invalid_grant",
@@ -322,7 +325,7 @@ fn reuse_detection(env: &DemoEnv) -> FlowResult {
 }
 
 fn revocation(env: &DemoEnv) -> FlowResult {
-    let client = env.trusted()?;
+    let client = env.confidential_client()?;
     let tokens = env.run(client.client_credentials(Scope::none()))?;
     for (token, name) in [
         (tokens.access_token.clone(), "a known token"),
@@ -345,7 +348,7 @@ fn revocation(env: &DemoEnv) -> FlowResult {
 }
 
 fn after_revocation(env: &DemoEnv) -> FlowResult {
-    let client = env.trusted()?;
+    let client = env.confidential_client()?;
     let (tokens, api) = person(env)?;
     let revoke = |token: Secret<String>| env.run(client.revoke(Revocation::new(token)));
     revoke(tokens.access_token.clone())?;
@@ -357,17 +360,17 @@ fn after_revocation(env: &DemoEnv) -> FlowResult {
     )?;
     env.twin(Twin::revoke_all);
     let result = env.get(&api, WALLET);
-    env.refused(
+    env.check_refused(
         "after the grant is revoked, the refresh",
         result,
         "denied.invalid_grant",
     )?;
-    let before = env.arrived();
+    let before = env.request_count();
     let result = env.get(&api, WALLET);
-    let error = env.refused("from then on, every call", result, "denied.invalid_grant")?;
+    let error = env.check_refused("from then on, every call", result, "denied.invalid_grant")?;
     env.check(
         "no request is sent, and the advice is to log in again",
-        env.arrived() == before && error.advice() == Advice::Reauthorize,
+        env.request_count() == before && error.advice() == Advice::Reauthorize,
     )?;
     let status = env.get(&application(env)?, POLLS)?.status;
     env.check(
@@ -377,7 +380,7 @@ fn after_revocation(env: &DemoEnv) -> FlowResult {
 }
 
 fn expiry(env: &DemoEnv) -> FlowResult {
-    let client = env.trusted()?;
+    let client = env.confidential_client()?;
     let tokens = env.login(&client, authorization_request()?)?;
     let expired = tokens.access_token.clone();
     env.check(
@@ -386,7 +389,7 @@ fn expiry(env: &DemoEnv) -> FlowResult {
     )?;
     // Both clocks: the server's runs ahead, and the stored token gets older by as much.
     env.advance(Duration::from_secs(TOKEN_LIFETIME_SECONDS));
-    let api = env.person(client, aged(&tokens)?)?;
+    let api = env.user_api(client, aged(&tokens)?)?;
     let status = env.get(&api, WALLET)?.status;
     let counters = env.counters();
     env.check(
@@ -419,14 +422,14 @@ fn authorization_request() -> FlowResult<AuthorizationRequest> {
 }
 
 fn application(env: &DemoEnv) -> FlowResult<Authorized> {
-    Ok(env.application(env.trusted()?, Scope::none())?)
+    Ok(env.application_api(env.confidential_client()?, Scope::none())?)
 }
 
 /// A user who has just logged in, and the API with their tokens.
 fn person(env: &DemoEnv) -> FlowResult<(Tokens, Authorized)> {
-    let client = env.trusted()?;
+    let client = env.confidential_client()?;
     let tokens = env.login(&client, authorization_request()?)?;
-    let api = env.person(client, tokens.clone())?;
+    let api = env.user_api(client, tokens.clone())?;
     Ok((tokens, api))
 }
 

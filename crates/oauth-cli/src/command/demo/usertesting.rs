@@ -153,7 +153,7 @@ fn same_endpoints(env: &DemoEnv, found: &Server) -> FlowResult {
 }
 
 fn client_credentials(env: &DemoEnv) -> FlowResult {
-    let tokens = new_token(env, &env.trusted()?)?;
+    let tokens = new_token(env, &env.confidential_client()?)?;
     let sent = env.entry(TOKEN)?;
     env.check(
         "credentials and scope=studies:read are in the body",
@@ -171,7 +171,7 @@ fn client_credentials(env: &DemoEnv) -> FlowResult {
 }
 
 fn api_v2_and_v1(env: &DemoEnv) -> FlowResult {
-    let api = env.application(env.trusted()?, env.provider.default_scope())?;
+    let api = env.application_api(env.confidential_client()?, env.provider.default_scope())?;
     for (path, name) in [(V2, "v2"), (V1, "v1")] {
         let reply = env.get(&api, path)?;
         env.check(
@@ -184,7 +184,7 @@ fn api_v2_and_v1(env: &DemoEnv) -> FlowResult {
 }
 
 fn expiry(env: &DemoEnv) -> FlowResult {
-    let client = env.trusted()?;
+    let client = env.confidential_client()?;
     let old = new_token(env, &client)?;
     let now = Moment::system()?.now();
     let leeway = Duration::from_secs(30);
@@ -214,12 +214,12 @@ fn expiry(env: &DemoEnv) -> FlowResult {
 }
 
 fn token_died(env: &DemoEnv) -> FlowResult {
-    let api = env.application(env.trusted()?, env.provider.default_scope())?;
+    let api = env.application_api(env.confidential_client()?, env.provider.default_scope())?;
     env.recovers_from_401(&api, V2)
 }
 
 fn rate_limit(env: &DemoEnv) -> FlowResult {
-    let api = env.application(env.trusted()?, env.provider.default_scope())?;
+    let api = env.application_api(env.confidential_client()?, env.provider.default_scope())?;
     let mut statuses = Vec::new();
     for _ in 0..10 {
         statuses.push(env.get(&api, V2)?.status);
@@ -247,15 +247,15 @@ fn limit_told(env: &DemoEnv) -> FlowResult {
         env.check("three calls succeed", status == 200)?;
     }
     let fourth = env.get(&api, V2);
-    let error = env.refused("the fourth call", fourth, "resource.rate_limited")?;
+    let error = env.check_refused("the fourth call", fourth, "resource.rate_limited")?;
     let pause = error.advice().after().unwrap_or_default();
     env.check(
         "the error contains the delay of the server",
         !pause.is_zero() && pause <= Duration::from_secs(2),
     )?;
-    let before = env.arrived();
-    env.refused("the fifth call", env.get(&api, V2), "resource.rate_limited")?;
-    env.check("no request is sent for it", env.arrived() == before)
+    let before = env.request_count();
+    env.check_refused("the fifth call", env.get(&api, V2), "resource.rate_limited")?;
+    env.check("no request is sent for it", env.request_count() == before)
 }
 
 fn limit_waited_for(env: &DemoEnv) -> FlowResult {
@@ -292,12 +292,12 @@ fn limited(env: &DemoEnv, api: Api) -> FlowResult<Authorized> {
         twin.set_rate_limit(3);
         twin.set_rate_window(2);
     });
-    let own = env.client_grant(&env.trusted()?, env.provider.default_scope());
-    Ok(env.api_of(Sources::one(own), api)?)
+    let own = env.client_grant(&env.confidential_client()?, env.provider.default_scope());
+    Ok(env.api_with(Sources::one(own), api)?)
 }
 
 fn introspection(env: &DemoEnv) -> FlowResult {
-    let client = env.trusted()?;
+    let client = env.confidential_client()?;
     let tokens = new_token(env, &client)?;
     let of =
         |token| client.introspect(Introspection::new(token).token_type_hint(TokenKind::Access));
@@ -319,7 +319,7 @@ fn introspection(env: &DemoEnv) -> FlowResult {
 }
 
 fn revocation(env: &DemoEnv) -> FlowResult {
-    let client = env.trusted()?;
+    let client = env.confidential_client()?;
     let tokens = new_token(env, &client)?;
     let status = env.get_with(&tokens.access_token, V2)?.status;
     env.check("the token works", status == 200)?;
@@ -338,8 +338,8 @@ fn revocation(env: &DemoEnv) -> FlowResult {
 }
 
 fn v1_error_body(env: &DemoEnv) -> FlowResult {
-    let client = env.trusted()?;
-    let api = env.application(client.clone(), env.provider.default_scope())?;
+    let client = env.confidential_client()?;
+    let api = env.application_api(client.clone(), env.provider.default_scope())?;
     let reply = env.get(&api, "/api/v1/sessionResults/")?;
     let code = reply.body.get("errorCode").and_then(|code| code.as_str());
     env.check(
@@ -351,7 +351,7 @@ fn v1_error_body(env: &DemoEnv) -> FlowResult {
     let requests = env.counters().token_requests;
     env.check("the token is not treated as expired", requests == 1)?;
     let result = env.run(client.client_credentials(Scope::parse("studies:write")?));
-    env.refused("an unknown scope", result, "denied.invalid_scope")?;
+    env.check_refused("an unknown scope", result, "denied.invalid_scope")?;
     Ok(())
 }
 

@@ -79,19 +79,19 @@ fn redirect_uri_checked_locally(env: &DemoEnv) -> FlowResult {
     ] {
         let request = AuthorizationRequest::new(RedirectUri::parse(almost)?);
         let result = client.authorize(&Moment::system()?, request);
-        env.refused(almost, result, "redirect_uri.not_registered")?;
+        env.check_refused(almost, result, "redirect_uri.not_registered")?;
     }
     let result = env
-        .trusted()?
+        .confidential_client()?
         .authorize(&Moment::system()?, authorization_request(REGISTERED)?);
-    env.refused(
+    env.check_refused(
         "any redirect URI of a client without a registered one",
         result,
         "redirect_uri.not_registered",
     )?;
     env.check(
         "no browser is opened, and no request is sent",
-        env.arrived() == 0,
+        env.request_count() == 0,
     )
 }
 
@@ -149,13 +149,13 @@ fn secret_in_url_refused(env: &DemoEnv) -> FlowResult {
     for name in ["client_secret", "key"] {
         let request = authorization_request(REGISTERED)?.extra(name, secret.expose());
         let result = client.authorize(&Moment::system()?, request);
-        env.refused(
+        env.check_refused(
             format_args!("the secret as parameter `{name}`"),
             result,
             "form.secret_in_url",
         )?;
     }
-    env.check("no request is sent", env.arrived() == 0)?;
+    env.check("no request is sent", env.request_count() == 0)?;
     login(env, &client)?;
     let leaks = env.counters().secrets_in_url;
     env.check(
@@ -173,7 +173,7 @@ fn wrong_state_refused(env: &DemoEnv) -> FlowResult {
         !pending.recognizes(&callback),
     )?;
     let result = client.redeem(pending, &callback);
-    env.refused("its code", result, "callback.state")?;
+    env.check_refused("its code", result, "callback.state")?;
     no_token_request(env)
 }
 
@@ -182,7 +182,7 @@ fn wrong_issuer_refused(env: &DemoEnv) -> FlowResult {
     env.twin(|twin| twin.inject(Fault::WrongIssuerInCallback));
     let (pending, callback) = env.authorize(&client, authorization_request(REGISTERED)?)?;
     let result = client.redeem(pending, &callback);
-    env.refused("the code of another issuer", result, "callback.issuer")?;
+    env.check_refused("the code of another issuer", result, "callback.issuer")?;
     no_token_request(env)
 }
 
@@ -191,7 +191,7 @@ fn access_denied(env: &DemoEnv) -> FlowResult {
     env.twin(Twin::deny_next);
     let (pending, callback) = env.authorize(&client, authorization_request(REGISTERED)?)?;
     let result = client.redeem(pending, &callback);
-    let error = env.refused("the login", result, "denied.access_denied")?;
+    let error = env.check_refused("the login", result, "denied.access_denied")?;
     let description = error.server_error().and_then(|server| server.description());
     env.check(
         "the server's error description is kept",
@@ -204,7 +204,7 @@ fn access_denied(env: &DemoEnv) -> FlowResult {
 fn api_call(env: &DemoEnv) -> FlowResult {
     let client = app(env, REGISTERED)?;
     let tokens = login(env, &client)?;
-    let api = env.person(client, tokens)?;
+    let api = env.user_api(client, tokens)?;
     let reply = env.get(&api, V2)?;
     env.check(
         "the Results API returns session results",
@@ -215,22 +215,22 @@ fn api_call(env: &DemoEnv) -> FlowResult {
 fn expired_means_login(env: &DemoEnv) -> FlowResult {
     let client = app(env, REGISTERED)?;
     let tokens = login(env, &client)?;
-    let api = env.person(client.clone(), tokens)?;
+    let api = env.user_api(client.clone(), tokens)?;
     env.twin(Twin::expire_access_tokens);
     let result = env.get(&api, V2);
-    let error = env.refused("the refresh after a 401", result, "grant.no_refresh_token")?;
+    let error = env.check_refused("the refresh after a 401", result, "grant.no_refresh_token")?;
     env.check(
         "the advice is to log in again",
         error.advice() == Advice::Reauthorize,
     )?;
     let tokens = login(env, &client)?;
-    let reply = env.get(&env.person(client, tokens)?, V2)?;
+    let reply = env.get(&env.user_api(client, tokens)?, V2)?;
     env.check("the call succeeds after a new login", reply.status == 200)
 }
 
 /// The app, with one registered redirect URI.
 fn app(env: &DemoEnv, registered: &str) -> FlowResult<Client> {
-    let client = env.trusted()?;
+    let client = env.confidential_client()?;
     Ok(client.with_redirect_uris([RedirectUri::parse(registered)?]))
 }
 

@@ -89,7 +89,7 @@ pub(super) const SYSTEM: System = System {
 };
 
 fn client_credentials(env: &DemoEnv) -> FlowResult {
-    let tokens = env.run(env.trusted()?.client_credentials(Scope::none()))?;
+    let tokens = env.run(env.confidential_client()?.client_credentials(Scope::none()))?;
     let sent = env.entry(TOKEN)?;
     let in_body = sent.form("client_id").is_some() && sent.form("client_secret").is_some();
     env.check(
@@ -112,7 +112,7 @@ fn missing_token_type_refused(env: &DemoEnv) -> FlowResult {
     let server = env.provider.server()?.with_rules(Rules::default());
     let client = Client::new(server, env.client_id(), ClientAuth::post(env.secret()))?;
     let result = env.run(client.client_credentials(Scope::none()));
-    env.refused(
+    env.check_refused(
         "a response without token_type",
         result,
         "token.missing_token_type",
@@ -122,7 +122,7 @@ fn missing_token_type_refused(env: &DemoEnv) -> FlowResult {
 }
 
 fn authorization_code_pkce(env: &DemoEnv) -> FlowResult {
-    let tokens = loopback_login(env, &env.public()?)?;
+    let tokens = loopback_login(env, &env.public_client()?)?;
     let authorize_entry = env.entry(AUTHORIZE)?;
     let (challenge, method) = (
         authorize_entry.query("code_challenge"),
@@ -166,7 +166,7 @@ fn challenge_as_verifier(env: &DemoEnv) -> FlowResult {
 }
 
 fn verifier_never_in_url(env: &DemoEnv) -> FlowResult {
-    loopback_login(env, &env.public()?)?;
+    loopback_login(env, &env.public_client()?)?;
     documented_login(env)?;
     let log = env.log();
     let verifiers: Vec<&str> = log.iter().filter_map(|e| e.form("code_verifier")).collect();
@@ -210,7 +210,7 @@ fn console_token(env: &DemoEnv) -> FlowResult {
     }
     env.twin(Twin::revoke_all);
     let revoked = env.get(&api, ADMIN);
-    let error = env.refused("the token revoked there", revoked, "grant.revoked")?;
+    let error = env.check_refused("the token revoked there", revoked, "grant.revoked")?;
     env.check(
         "the advice is to create a new one",
         error.advice() == Advice::Reauthorize,
@@ -232,18 +232,18 @@ fn token_died(env: &DemoEnv) -> FlowResult {
 }
 
 fn token_revoked_in_console(env: &DemoEnv) -> FlowResult {
-    let client = env.public()?;
+    let client = env.public_client()?;
     let tokens = loopback_login(env, &client)?;
-    let before = env.arrived();
+    let before = env.request_count();
     let revocation = Revocation::new(tokens.access_token.clone());
     let result = env.run(client.revoke(revocation));
-    env.refused("a revocation by the client", result, "endpoint.missing")?;
-    env.check("no request is sent for it", env.arrived() == before)?;
+    env.check_refused("a revocation by the client", result, "endpoint.missing")?;
+    env.check("no request is sent for it", env.request_count() == before)?;
 
-    let api = env.person(client, tokens)?;
+    let api = env.user_api(client, tokens)?;
     env.twin(Twin::revoke_all);
     let result = env.get(&api, USER);
-    let error = env.refused(
+    let error = env.check_refused(
         "the refresh of the revoked token",
         result,
         "grant.no_refresh_token",
@@ -292,18 +292,18 @@ fn subdomain_checked(env: &DemoEnv) -> FlowResult {
         "",
     ] {
         let result = env.provider.clone().with("subdomain", tenant);
-        env.refused(format_args!("`{tenant}`"), result, "provider.variable")?;
+        env.check_refused(format_args!("`{tenant}`"), result, "provider.variable")?;
     }
     let acme = oauth_providers::provider("uservoice")?.with("subdomain", "Acme")?;
     env.check(
         "`Acme` becomes https://acme.uservoice.com",
         acme.issuer()?.as_str() == "https://acme.uservoice.com",
     )?;
-    env.check("no request is sent", env.arrived() == 0)
+    env.check("no request is sent", env.request_count() == 0)
 }
 
 fn secret_in_browser_refused(env: &DemoEnv) -> FlowResult {
-    let error = env.refused(
+    let error = env.check_refused(
         "a client secret in a page",
         env.provider.allows_secret_in_browser(),
         "client_auth.secret_not_allowed",
@@ -313,19 +313,19 @@ fn secret_in_browser_refused(env: &DemoEnv) -> FlowResult {
         "the error gives the reason",
         reason.contains("everyone who opens the page"),
     )?;
-    let auth = env.public()?.auth().name();
+    let auth = env.public_client()?.auth().name();
     env.check("without a secret, it is a public client", auth == "none")?;
-    let result = env.run(env.public()?.client_credentials(Scope::none()));
-    env.refused(
+    let result = env.run(env.public_client()?.client_credentials(Scope::none()));
+    env.check_refused(
         "the client credentials grant of the page",
         result,
         "client_auth.required",
     )?;
-    env.check("no request is sent", env.arrived() == 0)
+    env.check("no request is sent", env.request_count() == 0)
 }
 
 fn admin(env: &DemoEnv) -> FlowResult<Authorized> {
-    Ok(env.application(env.trusted()?, Scope::none())?)
+    Ok(env.application_api(env.confidential_client()?, Scope::none())?)
 }
 
 fn loopback_login(env: &DemoEnv, client: &Client) -> FlowResult<Tokens> {
@@ -337,7 +337,7 @@ fn loopback_login(env: &DemoEnv, client: &Client) -> FlowResult<Tokens> {
 /// The login with the option that follows the vendor's example.
 fn documented_login(env: &DemoEnv) -> FlowResult<Tokens> {
     let provider = env.provider.clone().option("challenge_as_verifier")?;
-    let id = env.public()?.client_id().clone();
+    let id = env.public_client()?.client_id().clone();
     let callback = RedirectUri::parse("https://app.example/callback")?;
     env.login(
         &provider.client(id, None)?,

@@ -1,6 +1,7 @@
 //! Begins an authorization: the request goes through the browser as it is, by reference (RFC 9101) or pushed first
 //! (RFC 9126), and is signed here, by the host or not at all. A `request_uri` is never pushed itself (section 2.1). The
-//! parameters are checked in `prepare.rs`, PKCE with the methods that the server supports in `pkce.rs`.
+//! parameters are checked in `prepare.rs`, which also adds `dpop_jkt` (RFC 9449 section 10), PKCE with the methods
+//! that the server supports in `pkce.rs`.
 //! `Url::with_query` in `url.rs` keeps the query of the endpoint (RFC 6749 section 3.1).
 //!
 //! RFC 9126 <https://www.rfc-editor.org/rfc/rfc9126#section-4>: a pushed request leaves `client_id` and

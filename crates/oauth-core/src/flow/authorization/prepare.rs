@@ -1,5 +1,7 @@
 //! Validates and serializes the parameters of an authorization request (RFC 6749 section 4.1.1), and decides whether it
-//! must be pushed (`require_pushed_authorization_requests`, RFC 9126 section 5). `begin.rs` sends it.
+//! must be pushed (`require_pushed_authorization_requests`, RFC 9126 section 5). `begin.rs` sends it. PKCE follows
+//! the server's `code_challenge_methods_supported`, see `pkce.rs`; for the Model Context Protocol a server that lists
+//! no methods is refused in `flow/resource_connection.rs`.
 
 use super::request::{AuthorizationRequest, Pkce, Push};
 use super::{CallbackContext, FlowEntropy, PendingAuthorization, ResponseMode, ResponseType};

@@ -25,7 +25,8 @@ pub struct GrantSummary {
     pub token_endpoint: String,
     /// The id of the grant.
     pub id: GrantId,
-    /// The id of the login from which the tokens come, which renewals keep: another login of the same user has another.
+    /// The id of the login from which the tokens come, which renewals keep: another login of the same user has a
+    /// different one.
     pub login: Option<String>,
     /// The scope that was granted; `None` if there are no tokens.
     pub scope: Option<Scope>,
@@ -38,7 +39,7 @@ pub struct GrantSummary {
     pub until: Option<UnixTime>,
     /// Whether there is a refresh token.
     pub has_refresh_token: bool,
-    /// When the refresh token expires if it is not used before, if the server stated it.
+    /// When the refresh token expires unless it is used before then, if the server stated it.
     pub refresh_token_expires_at: Option<UnixTime>,
     /// When the user's authorization ends, if the server stated it.
     pub authorization_expires_at: Option<UnixTime>,

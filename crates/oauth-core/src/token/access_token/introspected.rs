@@ -1,6 +1,7 @@
 //! Checks the introspection response of an opaque access token.
 //!
-//! RFC 7662 <https://www.rfc-editor.org/rfc/rfc7662#section-2.2>
+//! RFC 7662 <https://www.rfc-editor.org/rfc/rfc7662#section-2.2>. `acr` and `auth_time` (RFC 9470 section 6.2) are
+//! checked as in a JWT: `token/access_token.rs`.
 
 use super::profile::{refuse_nonce, refuse_other_token_claims, unexpected_claim};
 use super::{Checks, ProvenKeys, VerifiedAccessToken};

@@ -13,7 +13,7 @@ struct Server {
     began: f64,
     served: u32,
     refused: Vec<f64>,
-    /// A window begins with its first request or is aligned with the clock.
+    /// Whether windows are aligned with the clock, instead of beginning with their first request.
     is_aligned: bool,
 }
 
@@ -61,13 +61,13 @@ fn run(
         .collect();
     // Ordered by time, then by insertion.
     let mut calendar: BTreeMap<(Duration, usize), (usize, Due)> = BTreeMap::new();
-    let mut number = 0;
-    let mut plan = |calendar: &mut BTreeMap<_, _>, time: Duration, caller: usize, due: Due| {
-        number += 1;
-        calendar.insert((time, number), (caller, due));
+    let mut sequence = 0;
+    let mut schedule = |calendar: &mut BTreeMap<_, _>, time: Duration, caller: usize, due: Due| {
+        sequence += 1;
+        calendar.insert((time, sequence), (caller, due));
     };
     for caller in 0..callers {
-        plan(&mut calendar, Duration::ZERO, caller, Due::Ask);
+        schedule(&mut calendar, Duration::ZERO, caller, Due::Ask);
     }
     let mut has_begun = vec![false; callers];
     let mut answered = Vec::new();
@@ -85,8 +85,13 @@ fn run(
             }
             Due::Arrive => {
                 let (status, headers) = server.answer(now);
-                let back = time + Duration::from_secs_f64(latency(caller));
-                plan(&mut calendar, back, caller, Due::Reply(status, headers));
+                let reply_time = time + Duration::from_secs_f64(latency(caller));
+                schedule(
+                    &mut calendar,
+                    reply_time,
+                    caller,
+                    Due::Reply(status, headers),
+                );
                 continue;
             }
             Due::Reply(status, headers) => {
@@ -99,11 +104,11 @@ fn run(
             }
         };
         match step {
-            Step::Wait(pause) => plan(&mut calendar, time + pause, caller, Due::Ask),
+            Step::Wait(pause) => schedule(&mut calendar, time + pause, caller, Due::Ask),
             Step::Token(_) => {
                 retry(request, &at(now));
-                let there = time + Duration::from_secs_f64(latency(caller));
-                plan(&mut calendar, there, caller, Due::Arrive);
+                let arrival_time = time + Duration::from_secs_f64(latency(caller));
+                schedule(&mut calendar, arrival_time, caller, Due::Arrive);
             }
             step => panic!("{step:?}"),
         }
@@ -127,7 +132,7 @@ fn callers(answered: &[(usize, f64)]) -> Vec<usize> {
 }
 
 #[test]
-fn fifty_requests_within_the_allowance_are_served_in_order() {
+fn fifty_requests_with_a_configured_allowance_are_served_in_order_without_a_refusal() {
     let api = api().keeping(Allowance::new(10, 60));
     let mut server = server(10, 60.0, false);
     let answered = run(&api, &mut server, 50, |_| 0.05);
@@ -168,10 +173,10 @@ fn waiting_requests_are_spread_after_a_pause() {
 }
 
 proptest! {
-    /// For any window, delays and counting method: a configured allowance is never
+    /// For any window, delays and alignment: with a configured allowance no request is
     /// refused, and every request is served.
     #[test]
-    fn configured_allowance_is_never_refused(
+    fn no_request_is_refused_with_a_configured_allowance(
         requests in 1u32..20,
         window in 1u32..90,
         is_aligned: bool,
