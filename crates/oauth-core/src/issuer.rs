@@ -73,7 +73,7 @@ impl Issuer {
 
     /// Whether the `iss` of a message is this issuer: the strings are equal, or, for a multi-tenant server, equal to
     /// the template of [`crate::quirk::Quirk::TenantIssuer`] filled in.
-    pub fn is(&self, iss: &str, rules: &Rules) -> bool {
+    pub fn matches(&self, iss: &str, rules: &Rules) -> bool {
         if self.as_str() == iss {
             return true;
         }

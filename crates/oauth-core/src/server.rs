@@ -227,7 +227,7 @@ impl Server {
         match document.get("issuer") {
             None => return Err(ProtocolViolation::MetadataIssuerMissing.into()),
             Some(Json::String(document_issuer))
-                if issuer.is(document_issuer, &rules) || is_template(document_issuer) => {}
+                if issuer.matches(document_issuer, &rules) || is_template(document_issuer) => {}
             Some(Json::String(document_issuer)) => {
                 let detail = format!("it names {document_issuer}, expected {issuer}");
                 return Err(Error::from(ValidationFailure::MetadataIssuer).about(&detail));

@@ -140,7 +140,7 @@ fn multi_tenant_preset_accepts_the_kind_of_accounts_that_was_chosen() -> Outcome
         ("contoso.onmicrosoft.com", false, false),
     ] {
         let server = entra.clone().with("tenant", tenant)?.server()?;
-        let is_accepted = |iss: &str| server.issuer().is(iss, server.rules());
+        let is_accepted = |iss: &str| server.issuer().matches(iss, server.rules());
         assert_eq!(is_accepted(&personal), accepts_personal, "{tenant}");
         assert_eq!(is_accepted(&organization), accepts_organization, "{tenant}");
         if !accepts_personal {

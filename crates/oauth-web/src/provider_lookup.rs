@@ -203,7 +203,7 @@ impl RequestContext {
             Some(issuer) if is_named => {
                 let client = self.client(provider).await?;
                 let server = client.server();
-                server.issuer().is(issuer, server.rules())
+                server.issuer().matches(issuer, server.rules())
             }
             _ => is_named,
         })

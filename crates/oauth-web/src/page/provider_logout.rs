@@ -126,7 +126,7 @@ async fn frontchannel_logout(
     let request = FrontChannelLogout::parse(&context.request.target)?;
     if let (Some(named), Some(sid)) = (context.request.query("iss"), context.request.query("sid")) {
         // As in ID tokens, a server that has an issuer for each tenant may name one of those.
-        if !server.issuer().is(&named, server.rules()) {
+        if !server.issuer().matches(&named, server.rules()) {
             return Err(ValidationFailure::JwtIssuer.into());
         }
         let is_ended = |session: &Session| request.ends(&ended_session(session));

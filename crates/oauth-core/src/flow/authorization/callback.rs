@@ -203,7 +203,7 @@ pub fn check_issuers<'a>(
 ) -> Result<(), Error> {
     let mut names_issuer = false;
     for name in named.into_iter().flatten() {
-        if !issuer.is(name, rules) {
+        if !issuer.matches(name, rules) {
             return Err(ValidationFailure::CallbackIssuer.into());
         }
         names_issuer = true;
