@@ -105,3 +105,18 @@ test('a logout for which onTokens waits is refused in edge runtimes, with AsyncL
   for (const before of ['', 'process.getBuiltinModule = undefined']) assert.deepEqual(output(callbackProgram(before)), ['misuse.deadlock'])
   for (const before of ['', 'process.getBuiltinModule = undefined']) assert.deepEqual(output(scheduledProgram(before)), ['logged out'])
 })
+
+test('a site in an edge runtime forgets the cookies and the form of a request once its visit has begun', () => {
+  const program = `
+    import { createRequire } from 'node:module'
+    const { NativeSite } = createRequire('/')(${JSON.stringify(`${main}/js/edge/visit.cjs`)})
+    const begun = []
+    const visit = { begin: () => ({ kind: 'end', told: {} }), free() {} }
+    const site = new NativeSite({ visit: (request) => (begun.push(request?.target ?? 'nothing'), visit) }, {})
+    site.beginner()(0, 'open\\nPOST\\nlocalhost\\n/page\\ncookie\\na=b', new Uint8Array(1))
+    await site.proceed('1')
+    await site.proceed('2')
+    process.stdout.write(JSON.stringify(begun))
+  `
+  assert.deepEqual(output(program), ['/page', 'nothing'])
+})
