@@ -22,8 +22,8 @@ enum Presence {
 }
 use Presence::{Optional, Required};
 
-/// Of an ID token (OpenID Connect Core section 2). Its verification checks the types of these claims except `sid`, and of an
-/// `amr` that is a string only at a login.
+/// Of an ID token (OpenID Connect Core section 2). Its verification checks the types of these claims, but not that of `sid`, and
+/// accepts an `amr` that is a string at a refresh.
 const ID_TOKEN: &[Claim] = &[
     ("iss", Required, "string", "The issuer."),
     (
