@@ -136,13 +136,15 @@ export class GrantSource implements TokenSource {
    * here and in the store, even if the server could not be asked and this rejects. Callers then get
    * `grant.no_refresh_token`, here and, once they read the store, in other workers. A source from `Grants.get` does what
    * `Grants.logOut` does with its grant. Client credentials request a new token when they are asked for one again.
-   * `misuse.deadlock` in `onTokens`, for which this would wait.
+   * In `onTokens` it begins once that has ended; `misuse.deadlock` if `onTokens` takes more than a second longer, as when it
+   * awaits this.
    */
   logOut(): Promise<void>
   /**
    * Shuts this source down gracefully before the process exits: no new renewal begins, one that was sent is finished,
    * and its result is stored. The current token is returned until it expires; after that, `token_source.closed`. Rejects
-   * with `LostError` if that takes longer than the given time, by default 10 000 ms.
+   * with `LostError` if that takes longer than the given time, by default 10 000 ms. In `onTokens` it behaves as
+   * {@link GrantSource.logOut} does.
    */
   drain(options?: CallOptions): Promise<void>
   /**

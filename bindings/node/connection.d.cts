@@ -43,8 +43,8 @@ export interface ResourceConnectionOptions extends LimitOptions {
   subject?: string | undefined
   /**
    * Shows the URL to the user; by default it is printed on standard error, and opened in the system's browser. A promise
-   * that it returns may stay pending until the browser has come back. To ask the connection for a token in it is
-   * `misuse.deadlock`.
+   * that it returns may stay pending until the browser has come back. If it awaits a token of the connection before that,
+   * it gets `misuse.deadlock` after a second.
    */
   open?: ((url: URL) => unknown) | undefined
   /**

@@ -103,7 +103,8 @@ export class Grants {
   /**
    * Ends a grant: waits for a renewal under way, asks the server to revoke the tokens (RFC 7009), and removes the
    * record, even if the server could not be asked and this rejects. With a user's ordinary grant, those of step-ups end
-   * too; one of a step-up ends alone. `misuse.deadlock` for the same user in `onRenewed`, for which this would wait.
+   * too; one of a step-up ends alone. In `onRenewed` of a grant that this ends, it behaves as {@link GrantSource.logOut} in
+   * `onTokens`.
    */
   logOut(subject: string | undefined, options?: GrantOptions): Promise<void>
   /** A page of this client's grants in the store, in no particular order. `misuse.not_supported` if it has no `scan`. */

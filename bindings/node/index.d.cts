@@ -302,7 +302,7 @@ export interface SourceOptions extends TokenRequest {
   keepAliveMs?: number | undefined
   /** How long before the end of a user's authorization `authorization_ends` is published: a week. */
   noticeMs?: number | undefined
-  /** Called with new tokens, and awaited, before callers see them: they get its error. A logout or drain in it is `misuse.deadlock`. */
+  /** Called with new tokens, and awaited, before callers see them: they get its error. It must not await a logout or drain, which begins once it has ended. */
   onTokens?: (tokens: Tokens) => unknown
   /** Where {@link GrantSource.fetch} may send the token, instead of the preset's API. */
   origins?: Iterable<string | URL>

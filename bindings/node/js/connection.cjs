@@ -6,7 +6,7 @@ const { inspect } = require('#host')
 const native = require('#native')
 const { createSingleSourceApi } = require('./api.cjs')
 const { AuthProvider } = require('./auth-provider.cjs')
-const { refuseInCallback, waitForCallback } = require('./callback-context.cjs')
+const { endOfCallback, waitForCallback } = require('./callback-context.cjs')
 const { withNativeErrors, nativeClient, showCode, showAndOpen } = require('./client.cjs')
 const { ClientAuth } = require('./client-auth.cjs')
 const { DpopKey } = require('./dpop.cjs')
@@ -100,7 +100,7 @@ class ResourceConnection {
     const storeHandle = store === undefined ? undefined : nativeStore(store)
     const requestTransport = selectTransport(network)
     const user = userCallbacks({
-      open: (page) => this.#callUser(() => openedOrTimedOut((open ?? showAndOpen)(page))),
+      open: (page) => this.#callUser(() => (open ?? showAndOpen)(page), openedOrTimedOut),
       show: (code) => this.#callUser(() => showPrompt(code)),
       signIn: (refused) => this.#callUser(() => (refused === undefined ? signIn.token() : signIn.renew(refused))),
       ...createHoldCallbacks(signIn),
@@ -149,9 +149,8 @@ class ResourceConnection {
     const { signal, timeoutMs } = checkOptions('a call', options)
     signal?.throwIfAborted()
     checkLimit(timeoutMs)
-    this.#refuseInCallback('token')
     try {
-      const tokens = await withNativeErrors(() => waitFor(request(), { signal, timeoutMs }))
+      const tokens = await withNativeErrors(() => waitFor(this.#unlessAwaited(request()), { signal, timeoutMs }))
       return tokens === null || tokens === undefined ? undefined : new Tokens(tokens)
     } catch (error) {
       throw this.#takeFailure() ?? errorForCaller(error)
@@ -165,17 +164,23 @@ class ResourceConnection {
   }
 
   /** Calls a function of the application, and remembers what it throws, so that the same object can be rethrown. */
-  async #callUser(callback) {
+  async #callUser(callback, limited = (returned) => returned) {
     try {
-      return await waitForCallback(this, callback)
+      return await limited(waitForCallback(this, callback))
     } catch (error) {
       this.#failure = error
       throw error
     }
   }
 
-  #refuseInCallback(call) {
-    refuseInCallback(call, (owner) => owner === this)
+  #endOfCallback(call) {
+    return endOfCallback(call, (owner) => owner === this)
+  }
+
+  /** The tokens of the login under way, unless a callback of this login waits for them. */
+  #unlessAwaited(tokens) {
+    const outside = this.#endOfCallback('token')
+    return outside === undefined ? tokens : Promise.race([tokens, outside.then(() => tokens)])
   }
 
   /** Returns what a function of the application threw since the last call, if anything, and forgets it. */
@@ -192,7 +197,8 @@ class ResourceConnection {
 
   /** Forgets the tokens and the client, here and in the store: the next call starts over. */
   async forget() {
-    this.#refuseInCallback('forget')
+    const outside = this.#endOfCallback('forget')
+    if (outside !== undefined) await outside
     await withNativeErrors(() => this.#native.forget())
   }
 

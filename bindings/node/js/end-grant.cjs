@@ -3,7 +3,7 @@
 // Ends a grant: revokes its tokens and removes its record. grants.cjs ends the step-ups beside it in a pool, and
 // logout.cjs the session of the user at the server.
 
-const { refuseInCallback } = require('./callback-context.cjs')
+const { endOfCallback } = require('./callback-context.cjs')
 const { waitTimeoutError } = require('./errors.cjs')
 const { waitFor } = require('./exchange.cjs')
 const { excludeRenewals, useAlone } = require('./hold.cjs')
@@ -18,7 +18,8 @@ const MAX_WAIT = 45_000
  * if `revoke` fails.
  */
 async function endGrant(keeper, store, revoke) {
-  refuseInCallback('logOut', (owner) => owner === keeper)
+  const outside = endOfCallback('logOut', (owner) => owner === keeper)
+  if (outside !== undefined) await outside
   if (store === undefined) return revoke(await endLocalLogin(keeper))
   const failures = []
   const attempt = (work) => work().catch((error) => void failures.push(error))

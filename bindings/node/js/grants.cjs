@@ -4,7 +4,7 @@
 
 const { inspect } = require('#host')
 const native = require('#native')
-const { refuseInCallback } = require('./callback-context.cjs')
+const { endOfCallback } = require('./callback-context.cjs')
 const { Client, createSource } = require('./client.cjs')
 const { MAX_WAIT, reload, removeRecord, revokeTokens } = require('./end-grant.cjs')
 const { OAuthError, errorFromNative, callNative, methodMissingError, waitTimeoutError } = require('./errors.cjs')
@@ -88,16 +88,22 @@ class Grants {
 
   /** The source of one grant: a user's, or the client's own. Callers of the same grant share it. */
   get(subject, options) {
-    const { scope, stepUp: requestedStepUp, ...requestOptions } = checkOptions('Grants.get', options)
-    const stepUp = stepUpKey(requestedStepUp)
-    const request = { ...requestOptions, stepUp, scope: typeof scope?.next === 'function' ? [...scope] : scope }
-    const requestKey = callNative(() => native.requestKey(tokenRequestArguments(request)))
-    const key = JSON.stringify([subject ?? null, requestKey, stepUp ?? null])
+    const { request, parts } = this.#identify(subject, options)
+    const key = JSON.stringify(parts)
     const source = this.#sources.get(key)?.deref() ?? this.#createSource(key, subject, request)
     this.#held.delete(key)
     this.#held.set(key, source)
     this.#evict()
     return source
+  }
+
+  /** What identifies a grant, `[subject, requestKey, stepUp]`, and its request. */
+  #identify(subject, options) {
+    const { scope, stepUp: requestedStepUp, ...requestOptions } = checkOptions('Grants.get', options)
+    const stepUp = stepUpKey(requestedStepUp)
+    const request = { ...requestOptions, stepUp, scope: typeof scope?.next === 'function' ? [...scope] : scope }
+    const requestKey = callNative(() => native.requestKey(tokenRequestArguments(request)))
+    return { request, parts: [subject ?? null, requestKey, stepUp ?? null] }
   }
 
   #createSource(key, subject, request) {
@@ -209,7 +215,9 @@ class Grants {
    * if the revocation fails. With an ordinary grant, those of step-ups end too.
    */
   async logOut(subject, options) {
-    refuseInCallback('logOut', (owner) => this.#keepersOf(subject).has(owner))
+    const { request, parts } = this.#identify(subject, options)
+    const outside = endOfCallback('logOut', (owner) => this.#endedWith(parts).has(owner))
+    if (outside !== undefined) await outside
     const failures = []
     const attempt = async (work) => {
       try {
@@ -218,13 +226,13 @@ class Grants {
         failures.push(error)
       }
     }
-    const onlyStepUp = stepUpKey(options?.stepUp)
+    const onlyStepUp = request.stepUp
     const isSelected = (stepUp) => onlyStepUp === undefined || stepUp === onlyStepUp
     // A logout of all step-ups deletes an unreadable list of them, and reports its error.
     const clear = onlyStepUp === undefined ? (error) => (failures.push(error), []) : undefined
-    const stepUps = () => this.#endBeside(subject, options, isSelected, failures, clear)
+    const stepUps = () => this.#endBeside(subject, request, isSelected, failures, clear)
     if (subject !== undefined) await attempt(stepUps)
-    await attempt(() => this.#end(subject, options))
+    await attempt(() => this.#end(subject, request))
     // Again, because a step-up login may have been stored in the meantime.
     if (subject !== undefined) await attempt(stepUps)
     if (failures.length > 0) throw failures[0]
@@ -342,19 +350,22 @@ class Grants {
     return method.bind(this.#store)
   }
 
-  /** The keepers of the sources in memory: those of one user, with step-ups, or without arguments all. */
-  #keepersOf(...subject) {
-    const isSelected = (key) => subject.length === 0 || JSON.parse(key)[0] === (subject[0] ?? null)
-    const refs = [...this.#sources].filter(([key]) => isSelected(key)).map(([, sourceRef]) => sourceRef.deref())
+  /** The keepers of the sources in memory with such an identity. */
+  #keepersOf(isSelected) {
+    const refs = [...this.#sources].filter(([key]) => isSelected(JSON.parse(key))).map(([, sourceRef]) => sourceRef.deref())
     return new Set(refs.filter(Boolean).map(GrantSource.getKeeper))
+  }
+
+  /** The keepers of the grants that a logout ends: with a user's ordinary grant, those of its step-ups. */
+  #endedWith([subject, requestKey, stepUp]) {
+    const isEnded = (other) => other === stepUp || (stepUp === null && subject !== null)
+    return this.#keepersOf(([otherSubject, otherKey, other]) => otherSubject === subject && otherKey === requestKey && isEnded(other))
   }
 
   /** Shuts all sources down gracefully, like `source.drain`. */
   async drain(options) {
-    const keepers = this.#keepersOf()
-    refuseInCallback('drain', (owner) => keepers.has(owner))
-    for (const keeper of keepers) keeper.drain()
-    await drainKeepers((keeper) => keepers.has(keeper), options)
+    const keepers = this.#keepersOf(() => true)
+    await drainKeepers((keeper) => keepers.has(keeper), options, () => keepers.forEach((keeper) => keeper.drain()))
   }
 
   /** Drains all sources. */

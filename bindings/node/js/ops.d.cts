@@ -1108,12 +1108,15 @@ export interface IdTokenClaims extends StandardClaims {
   readonly nonce?: string | undefined
   /** The authentication context class of the user's authentication. */
   readonly acr?: string | undefined
-  /** The methods by which the user authenticated, usually values of RFC 8176. */
-  readonly amr?: readonly string[] | undefined
+  /**
+   * The methods by which the user authenticated, usually values of RFC 8176: a list, but some servers send one as a
+   * string when they refresh.
+   */
+  readonly amr?: string | readonly string[] | undefined
   /** The client to which the ID token was issued. */
   readonly azp?: string | undefined
   /** The session at the server, for logouts. */
-  readonly sid?: string | undefined
+  readonly sid?: unknown
 }
 
 /** The claims of a verified access token (RFC 9068 section 2.2), or of an introspection response. */

@@ -3,7 +3,7 @@
 // Carries out the renewals that a `Keeper` decides on: calls the store and the server, and schedules upkeep.
 
 const { channel: channelOf, idle } = require('#host')
-const { refuseInCallback, waitForCallback } = require('./callback-context.cjs')
+const { endOfCallback, waitForCallback } = require('./callback-context.cjs')
 const { errorForCaller, withoutCaller } = require('./errors.cjs')
 const { checkLimit, pause, run, waitFor } = require('./exchange.cjs')
 const { extendLease, useAlone } = require('./hold.cjs')
@@ -139,7 +139,7 @@ async function runRenewal(keeper, job, renewal, finish) {
     if (isNew) {
       if (job.store !== undefined && !keeper.isStored) publish(job, keeper, 'unsaved')
       publish(job, keeper, 'renewed')
-      if (job.onTokens !== undefined) await waitForCallback(keeper, () => job.onTokens(tokens))
+      if (typeof job.onTokens === 'function') await waitForCallback(keeper, () => job.onTokens(tokens))
     }
     return tokens
   } finally {
@@ -247,13 +247,15 @@ async function drain(options) {
 
 /**
  * Shuts some keepers down gracefully: no new renewal begins, requests that were sent are finished, and their tokens are
- * stored.
+ * stored. `begin` is called first, outside the callbacks of keepers for which this waits.
  */
-async function drainKeepers(isDraining, options) {
-  refuseInCallback('drain', isDraining)
+async function drainKeepers(isDraining, options, begin = () => {}) {
   const { timeoutMs = 10_000, signal } = checkOptions('a call', options)
   checkLimit(timeoutMs)
+  const outside = endOfCallback('drain', (owner) => [...atWork].some(({ keeper }) => keeper === owner && isDraining(keeper)))
   const ended = async () => {
+    if (outside !== undefined) await outside
+    begin()
     for (;;) {
       const remaining = [...atWork].filter(({ keeper }) => isDraining(keeper) && (runningRenewals.has(keeper) || !keeper.isStored))
       if (remaining.length === 0) return

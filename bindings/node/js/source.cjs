@@ -5,7 +5,6 @@
 
 const { inspect } = require('#host')
 const { Source } = require('./api.cjs')
-const { refuseInCallback } = require('./callback-context.cjs')
 const { endGrant } = require('./end-grant.cjs')
 const { errorForCaller } = require('./errors.cjs')
 const { checkLimit, runOver, waitFor } = require('./exchange.cjs')
@@ -61,10 +60,8 @@ class GrantSource extends Source {
    * stored. The current token is returned until it expires.
    */
   async drain(options) {
-    const isOwn = (keeper) => keeper === this.#keeper
-    refuseInCallback('drain', isOwn)
-    this.#keeper.drain()
-    await drainKeepers(isOwn, options)
+    const keeper = this.#keeper
+    await drainKeepers((other) => other === keeper, options, () => keeper.drain())
   }
 
   /** Drains the source, unless it belongs to `Grants`, whose other callers may still use it. */

@@ -62,6 +62,18 @@ const sourceProgram = `${setup}
   process.stdout.write(JSON.stringify({ revoked, codes, left: (await store.scan()).keys }))
 `
 
+/** A logout that `onTokens` does not wait for. */
+const scheduledProgram = (before) => `${setup}
+  ${before}
+  const fetch = async () => Response.json({ access_token: 'new', token_type: 'Bearer', expires_in: 600 })
+  const server = Server.fromMetadata(issuer, { issuer, token_endpoint: issuer + '/token' })
+  const client = new Client(server, { clientId: 'app', clientSecret: 'secret', fetch })
+  let loggedOut
+  const source = client.clientCredentials({ onTokens: () => { loggedOut = source.logOut().then(() => 'logged out') } })
+  await source.token()
+  process.stdout.write(JSON.stringify([await loggedOut]))
+`
+
 /** What a logout in `onTokens` throws, where the runtime has `AsyncLocalStorage` and where not: then before any `await`. */
 const callbackProgram = (before) => `${setup}
   ${before}
@@ -89,6 +101,22 @@ test('a source logs out in edge runtimes, with a store and without one', () => {
   assert.deepEqual(output(sourceProgram), { revoked: ['rt-stored', 'rt-local'], codes: [code, code], left: [] })
 })
 
-test('a logout in onTokens is refused in edge runtimes, with AsyncLocalStorage and without it', () => {
+test('a logout for which onTokens waits is refused in edge runtimes, with AsyncLocalStorage and without it', () => {
   for (const before of ['', 'process.getBuiltinModule = undefined']) assert.deepEqual(output(callbackProgram(before)), ['misuse.deadlock'])
+  for (const before of ['', 'process.getBuiltinModule = undefined']) assert.deepEqual(output(scheduledProgram(before)), ['logged out'])
+})
+
+test('a site in an edge runtime forgets the cookies and the form of a request once its visit has begun', () => {
+  const program = `
+    import { createRequire } from 'node:module'
+    const { NativeSite } = createRequire('/')(${JSON.stringify(`${main}/js/edge/visit.cjs`)})
+    const begun = []
+    const visit = { begin: () => ({ kind: 'end', told: {} }), free() {} }
+    const site = new NativeSite({ visit: (request) => (begun.push(request?.target ?? 'nothing'), visit) }, {})
+    site.beginner()(0, 'open\\nPOST\\nlocalhost\\n/page\\ncookie\\na=b', new Uint8Array(1))
+    await site.proceed('1')
+    await site.proceed('2')
+    process.stdout.write(JSON.stringify(begun))
+  `
+  assert.deepEqual(output(program), ['/page', 'nothing'])
 })

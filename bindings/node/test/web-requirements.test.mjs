@@ -55,12 +55,16 @@ test('a guard of Express trusts only the user that this site has found in this r
 
 test('the host of a request is that of its fields', async () => {
   const site = siteAt('', { baseUrl: [origin, 'http://127.0.0.1:3000'] })
-  const status = (...fields) =>
+  const statusWith = (headers, ...fields) =>
     new Promise((done, fail) => {
       const response = { setHeader() {}, appendHeader() {}, end: () => done(response.statusCode) }
-      site.express()({ method: 'GET', url: '/', headers: {}, rawHeaders: fields }, response, (error) => (error ? fail(error) : done('passed')))
+      site.express()({ method: 'GET', url: '/', headers, rawHeaders: fields }, response, (error) => (error ? fail(error) : done('passed')))
     })
+  const status = (...fields) => statusWith({}, ...fields)
   assert.equal(await status('host', '127.0.0.1:3000'), 'passed')
   assert.equal(await status(':authority', 'localhost:3000'), 'passed')
   assert.equal(await status('host', 'elsewhere.example'), 404)
+  // Middleware has set the host that the proxy has forwarded.
+  assert.equal(await statusWith({ host: 'localhost:3000' }, 'Host', 'inside.example'), 'passed')
+  assert.equal(await statusWith({ host: 'elsewhere.example' }, 'Host', 'localhost:3000'), 404)
 })

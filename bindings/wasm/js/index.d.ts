@@ -2,10 +2,11 @@ import type { AskedFor } from './ops.js'
 import type {
   Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode, UntrustedCode,
 } from './error-codes.js'
-import type { AddressClaim as Address, IdTokenClaims, StandardClaims, UserInfoClaims as UserClaims } from './user-claims.js'
+import type { AddressClaim, IdTokenClaims, StandardClaims, UserInfoClaims } from './user-claims.js'
 
 export type { Advice, DeniedCode, ErrorCode, LostCode, MalformedCode, MisuseCode, UntrustedCode }
-export type { Address, IdTokenClaims, StandardClaims, UserClaims }
+export type { AddressClaim, IdTokenClaims, StandardClaims, UserInfoClaims }
+export type { AddressClaim as Address, UserInfoClaims as UserClaims }
 
 /**
  * What to do if an API asks for a pause: a 429, or a 503 that names one. `error`: reject with
@@ -248,7 +249,7 @@ export class Session {
    * are about another user. Other errors: `endpoint.missing`, `userinfo.malformed`, `denied.*`, `lost.*`; a `TypeError`
    * for a session without an ID token.
    */
-  userinfo(): Promise<UserClaims>
+  userinfo(): Promise<UserInfoClaims>
   /**
    * The URL to send the user to in order to be signed out at the server, too (OpenID Connect RP-Initiated Logout 1.0):
    * call it before {@link Session.signOut}, then assign it to `location`. It contains the ID token, as the standard

@@ -1,12 +1,12 @@
 // Who is signed in at a page that has no server: the page itself keeps the tokens.
 
-import type { ApiRequestInit, Config, Session, SignInOptions, UserClaims } from './index.js'
+import type { ApiRequestInit, Config, Session, SignInOptions, UserInfoClaims } from './index.js'
 
 export interface PageSessionState {
   /** Whether somebody is signed in is not known yet. */
   readonly isLoading: boolean
   /** The verified claims of the ID token; none without the scope `openid`, where `session` says that somebody is signed in. */
-  readonly user: UserClaims | undefined
+  readonly user: UserInfoClaims | undefined
   /** The preset in the `config`, if it names one. */
   readonly provider: string | undefined
   /** Only a server has tenants. */

@@ -3,7 +3,7 @@
 import { useSession } from 'oauth-core-web/react'
 import { monitorSession, type SessionMonitor } from 'oauth-core-web/session-management'
 import { useSession as useVueSession } from 'oauth-core-web/vue'
-import { DeniedError, fixedToken, handleCallback, OAuthError, providers, restore, Session, signIn, type Address, type AuthorizationDetail, type AuthorizationWarning, type Change, type Config, type ErrorCode, type FixedToken, type Snapshot, type UserClaims } from 'oauth-core-web'
+import { DeniedError, fixedToken, handleCallback, OAuthError, providers, restore, Session, signIn, type Address, type AddressClaim, type AuthorizationDetail, type AuthorizationWarning, type Change, type Config, type ErrorCode, type FixedToken, type IdTokenClaims, type Snapshot, type StandardClaims, type UserClaims, type UserInfoClaims } from 'oauth-core-web'
 
 const config: Config = { provider: 'uservoice', variables: { subdomain: 'acme' }, clientId: 'id', redirectUri: 'x' }
 const session: Session | null = await handleCallback(config)
@@ -53,6 +53,12 @@ export function payments(session: Session): string[] {
   session.missingAuthorizationDetails([{ actions: ['initiate'] }])
   const missing = session.missingAuthorizationDetails([requested]).map(({ type }) => type)
   return [...missing, ...(session.authorizationDetails ?? []).flatMap(({ locations }) => locations ?? [])]
+}
+
+/** The names that Node.js has too, and the earlier ones. */
+export function named(claims: IdTokenClaims, userinfo: UserInfoClaims): readonly [StandardClaims, UserClaims, Address | undefined] {
+  const address: AddressClaim | undefined = claims.address ?? userinfo.address
+  return [claims, userinfo, address]
 }
 
 export async function person(session: Session): Promise<readonly [string, boolean, string | undefined, Date]> {

@@ -152,7 +152,9 @@ class NativeSite {
 
   /** Handles the request whose visit has just begun. */
   async proceed(id) {
-    return driveVisit(this.#handle.visit(this.#begun), { ...this.#host, id })
+    const begun = this.#begun
+    this.#begun = undefined
+    return driveVisit(this.#handle.visit(begun), { ...this.#host, id })
   }
 
   /** Waits for the client of a provider; asks the application for it if necessary. */

@@ -12,12 +12,13 @@ const isCalled = (request, response, next) =>
   typeof next === 'function' && Array.isArray(request?.rawHeaders) && typeof response?.setHeader === 'function'
 
 /**
- * The whole request target: routers remove the part of `url` that they have matched. Each member is read once: Express
- * gives every request a prototype of its own, so that engines find none of them in a cache.
+ * The whole request target: routers remove the part of `url` that they have matched. The host is that of `headers`, which
+ * middleware sets behind a proxy. Each member is read once: Express gives every request a prototype of its own, so that
+ * engines find none of them in a cache.
  */
 function requestParts(request) {
-  const { method, originalUrl, rawHeaders } = request
-  return { method, target: originalUrl ?? request.url, headerText: textOfRaw(rawHeaders), origin: rawHeaders, body: (limit) => readBody(request, limit) }
+  const { method, originalUrl, rawHeaders, headers } = request
+  return { method, host: headers.host, target: originalUrl ?? request.url, headerText: textOfRaw(rawHeaders), origin: rawHeaders, body: (limit) => readBody(request, limit) }
 }
 
 function send(response, { status, headers, body }) {

@@ -297,9 +297,13 @@ export async function claims(client: Client, tokens: Tokens, verifier: AccessTok
   const both: IdTokenClaims = signedIn ?? verified
   const [issuer, subject, expiry, issued]: [string, string, number, number] = [both.iss, both.sub, both.exp, both.iat]
   const audiences: readonly string[] = typeof both.aud === 'string' ? [both.aud] : both.aud
-  const optional: readonly (string | undefined)[] = [both.nonce, both.acr, both.azp, both.sid, both.email, both.name, both.given_name]
+  const optional: readonly (string | undefined)[] = [both.nonce, both.acr, both.azp, both.email, both.name, both.given_name]
   const at: number | undefined = both.auth_time ?? both.updated_at
-  const methods: readonly string[] | undefined = both.amr
+  // @ts-expect-error some servers send a string when they refresh
+  const list: readonly string[] | undefined = both.amr
+  const methods: readonly string[] = [both.amr ?? []].flat()
+  // @ts-expect-error its type is not checked
+  const session: string | undefined = both.sid
   const street: AddressClaim['street_address'] = both.address?.street_address
   // @ts-expect-error some servers send the text "false"
   const flag: boolean | undefined = both.email_verified
@@ -314,5 +318,5 @@ export async function claims(client: Client, tokens: Tokens, verifier: AccessTok
   const clientId: string | undefined = access.client_id ?? access.sub
   // @ts-expect-error a time is a number there
   const expires: Date = access.exp
-  return [missing, issuer, expiry, issued, audiences, optional, at, methods, street, flag, isVerified, roles, standard.picture, clientId, expires]
+  return [missing, issuer, expiry, issued, audiences, optional, at, list, methods, session, street, flag, isVerified, roles, standard.picture, clientId, expires]
 }

@@ -22,7 +22,8 @@ enum Presence {
 }
 use Presence::{Optional, Required};
 
-/// Of an ID token (OpenID Connect Core section 2). Its verification checks their types.
+/// Of an ID token (OpenID Connect Core section 2). Its verification checks the types of these claims, but not that of `sid`, and
+/// accepts an `amr` that is a string at a refresh.
 const ID_TOKEN: &[Claim] = &[
     ("iss", Required, "string", "The issuer."),
     (
@@ -62,7 +63,13 @@ const ID_TOKEN: &[Claim] = &[
         "The nonce of the authorization request.",
     ),
     ACR,
-    AMR,
+    (
+        "amr",
+        Optional,
+        "string | readonly string[]",
+        "The methods by which the user authenticated, usually values of RFC 8176: a list, but some servers send one as a string \
+         when they refresh.",
+    ),
     (
         "azp",
         Optional,
@@ -72,7 +79,7 @@ const ID_TOKEN: &[Claim] = &[
     (
         "sid",
         Optional,
-        "string",
+        "unknown",
         "The session at the server, for logouts.",
     ),
 ];
@@ -275,6 +282,7 @@ fn own_claims(claims: &[Claim]) -> String {
         let text = comment(&[text.to_owned()], "  ");
         match presence {
             Required => format!("{text}  readonly {name}: {kind}\n"),
+            Optional if kind == "unknown" => format!("{text}  readonly {name}?: {kind}\n"),
             Optional => format!("{text}  readonly {name}?: {kind} | undefined\n"),
         }
     };
