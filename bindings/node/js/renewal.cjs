@@ -174,7 +174,7 @@ function publishStanding(keeper, job, error) {
 /** Notifies the listeners. */
 function publish(job, keeper, event, more = {}) {
   // A failed sign-in supplies no subject token: listeners get the error of the sign-in, as callers do.
-  const details = more.error === undefined || job.signIn === undefined ? more : { ...more, error: job.signIn.instead(more.error) }
+  const details = more.error === undefined || job.signIn === undefined ? more : { ...more, error: job.signIn.replaceError(more.error) }
   job.onNotice?.(event, details)
   if (channel.hasSubscribers) channel.publish({ grant: keeper.key, what: event, ...details })
 }

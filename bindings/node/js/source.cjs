@@ -95,7 +95,7 @@ class GrantSource extends Source {
     try {
       return await waitFor(freshTokens(this.#keeper, refused, this.#job), { signal, timeoutMs })
     } catch (error) {
-      throw errorForCaller(this.#signIn === undefined ? error : this.#signIn.instead(error))
+      throw errorForCaller(this.#signIn === undefined ? error : this.#signIn.replaceError(error))
     }
   }
 

@@ -10,9 +10,9 @@ const { nativeTokens } = require('./tokens.cjs')
 const { checkUnicode } = require('./unicode.cjs')
 
 /** The longest time that a subject token may take to arrive, in milliseconds. */
-const MAX_WAIT = 30_000
+const MAX_WAIT_MS = 30_000
 
-/** How long a sign-in is held at most, in milliseconds: for two requests. */
+/** The longest time that a sign-in is held, in milliseconds: enough for two requests. */
 const HOLD_MS = 65_000
 
 /** Reads the subject token before each exchange, from a token source or a function. */
@@ -30,10 +30,10 @@ class SubjectTokenSource {
   /** Only the first step of an exchange needs the subject token. */
   get isForBegin() { return true }
 
-  async read(at, { signal, timeoutMs = MAX_WAIT }) {
+  async read(at, { signal, timeoutMs = MAX_WAIT_MS }) {
     const attempt = { isOver: false }
     try {
-      await waitFor(this.#obtain(at, attempt), { signal, timeoutMs: Math.min(timeoutMs, MAX_WAIT) })
+      await waitFor(this.#obtain(at, attempt), { signal, timeoutMs: Math.min(timeoutMs, MAX_WAIT_MS) })
       this.failure = undefined
     } catch (error) {
       attempt.isOver = true
@@ -57,7 +57,7 @@ class SubjectTokenSource {
   }
 
   /** Replaces the error of a missing subject token with the error of its source. */
-  instead(error) {
+  replaceError(error) {
     const isReadFailure = this.failure !== undefined && error instanceof OAuthError && error.code === 'lost.unsent'
     return isReadFailure ? this.failure : error
   }
@@ -76,7 +76,7 @@ class SubjectTokenSource {
     const { tokens: latest, release } = held
     this.release()
     this.#release = release
-    // No caller waits any more, so none would end the hold.
+    // Once the attempt is over no caller is left to end the hold; and without a usable token nothing needs it.
     if (attempt.isOver || !this.native.leaveRenewed(nativeTokens(latest), at)) this.release()
     return undefined
   }
@@ -85,7 +85,7 @@ class SubjectTokenSource {
   release() {
     const release = this.#release
     this.#release = undefined
-    // A lease that could not be released ends with its time.
+    // A lease that could not be released expires on its own.
     Promise.resolve(release?.()).catch(() => {})
   }
 

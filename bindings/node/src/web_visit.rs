@@ -118,9 +118,9 @@ impl NativeSite {
         if reads { limit } else { 0 }
     }
 
-    /// The function that begins the visit of a request. It returns the session, if a user is signed in and there is nothing
-    /// else to do or to return, as for most requests; otherwise null, and [`proceed`](Self::proceed) has to follow at once.
-    /// A function that belongs to no class is called in half the time.
+    /// The function that begins the visit of a request. It returns the session if a user is signed in and there is nothing
+    /// else to do or to return, as for most requests; otherwise null, and [`proceed`](Self::proceed) must be called next.
+    /// A plain function, because calling one takes half as long as calling a method.
     ///
     /// Its arguments are the time in milliseconds since 1970; the head of the request, see `web_begun.rs`; the body, if the site
     /// reads it; and the page's other requirements.
@@ -133,7 +133,7 @@ impl NativeSite {
             let (at, form, need) = (arguments.get(0)?, arguments.get(2)?, arguments.get(3)?);
             let visit = begin(&site, arguments.get(1)?, form, need, at)?;
             if let Some(session) = visit.session() {
-                return shown(session).map(Some).map_err(fail);
+                return visible_session_json(session).map(Some).map_err(fail);
             }
             *begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(visit);
             Ok(None)
@@ -195,7 +195,7 @@ impl NativeSite {
 }
 
 impl NativeSite {
-    /// The host of one visit, with its own log entries, and its own id for calls of the application.
+    /// The host of one visit, with its own log entries, and its own id for calls to the application.
     fn host(
         &self,
         id: String,
@@ -218,7 +218,7 @@ impl NativeSite {
         host.admit(move |identity| {
             let (admit, id, failed) = (Arc::clone(&application), id.clone(), failed.clone());
             async move {
-                admission(&admit, id, &identity)
+                call_admit(&admit, id, &identity)
                     .await
                     .unwrap_or_else(|error| {
                         failed(error);
@@ -233,7 +233,7 @@ impl NativeSite {
                 finder_failed.clone(),
             );
             async move {
-                found(&find, id, &query)
+                call_provider(&find, id, &query)
                     .await
                     .inspect_err(|error| failed(error.clone()))
             }
@@ -260,7 +260,7 @@ fn take<T: Default>(shared: &Mutex<T>) -> T {
 }
 
 /// Calls the application's `provider` function.
-async fn found(
+async fn call_provider(
     find: &JsImplementation,
     id: String,
     query: &ProviderQuery,
@@ -278,7 +278,7 @@ async fn found(
 }
 
 /// Calls the application's `admit` function.
-async fn admission(
+async fn call_admit(
     admit: &JsImplementation,
     id: String,
     identity: &Identity,
@@ -330,7 +330,7 @@ fn native_visit(
             )),
             ..NativeVisited::default()
         },
-        Outcome::Pass(Some(session)) => passed(host, session)?,
+        Outcome::Pass(Some(session)) => visited_with_session(host, session)?,
         Outcome::Pass(None) => NativeVisited::default(),
     };
     Ok(NativeVisited {
@@ -374,9 +374,9 @@ pub(crate) fn visited_of(reply: Reply) -> NativeVisited {
     }
 }
 
-/// What the application is told of a session. The ID token is left out: it is meant for the provider only.
+/// What the application may see of a session. The ID token is left out: it is meant for the provider only.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct VisibleSession<'a> {
     identity: &'a Identity,
     local: &'a Map<String, Value>,
     started_at: UnixTime,
@@ -385,8 +385,8 @@ struct Shown<'a> {
     tenant: Option<&'a str>,
 }
 
-fn shown(session: &Session) -> std::result::Result<String, Error> {
-    json(&Shown {
+fn visible_session_json(session: &Session) -> std::result::Result<String, Error> {
+    json(&VisibleSession {
         identity: &session.identity,
         local: &session.local,
         started_at: session.started_at,
@@ -396,10 +396,13 @@ fn shown(session: &Session) -> std::result::Result<String, Error> {
     })
 }
 
-fn passed(host: &Host, session: Arc<Session>) -> std::result::Result<NativeVisited, Error> {
+fn visited_with_session(
+    host: &Host,
+    session: Arc<Session>,
+) -> std::result::Result<NativeVisited, Error> {
     let grant = session.grant();
     Ok(NativeVisited {
-        session: Some(shown(&session)?),
+        session: Some(visible_session_json(&session)?),
         grant: grant.and_then(|grant| grant.subject().map(str::to_owned)),
         held: session.has_tokens().then(|| NativeWebSession {
             host: host.clone(),

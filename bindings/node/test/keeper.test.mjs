@@ -13,7 +13,7 @@ const client = new Client(await discover(issuer, { transport: 'loopback_http' })
 const NOW = 1_750_000_000
 const moment = () => ({ now: NOW, seed: new Uint8Array(32).fill(7) })
 const offline = new Client(serverAt('http://127.0.0.1:1'), { clientId: 'id', clientSecret: 's' })
-const ofOld = () => Tokens.deserialize(JSON.stringify({
+const expiredTokens = () => Tokens.deserialize(JSON.stringify({
   version: 1,
   issuer: 'http://127.0.0.1:1',
   client_id: 'id',
@@ -28,7 +28,7 @@ const body = Buffer.from('{"access_token":"at-2","token_type":"Bearer","expires_
 const reply = { status: 200, headers: [['content-type', 'application/json']], body }
 
 test('a stored grant is renewed step by step', () => {
-  const keeper = offline.keeper(ofOld(), { subject: 'ann', leaseMs: 9000, moment })
+  const keeper = offline.keeper(expiredTokens(), { subject: 'ann', leaseMs: 9000, moment })
   assert.deepEqual([keeper.ask(), keeper.ask().kind], [{ kind: 'renew', tokens: undefined }, 'wait'])
   assert.equal(keeper.begin().kind, 'load')
   const login = keeper.loaded(undefined)
@@ -52,9 +52,9 @@ test('a stored grant is renewed step by step', () => {
   assert.ok(kind === 'run' && exchange instanceof Exchange)
   assert.match(Buffer.from(exchange.begin().body).toString(), /refresh_token=rt-1/)
   exchange.reply(reply)
-  const landed = keeper.completed()
-  assert.deepEqual([landed.kind, landed.version], ['save', 2])
-  assert.match(landed.record, /at-2/)
+  const completed = keeper.completed()
+  assert.deepEqual([completed.kind, completed.version], ['save', 2])
+  assert.match(completed.record, /at-2/)
   assert.equal(keeper.ask().kind, 'wait')
   const release = keeper.saved(3)
   assert.deepEqual([release.kind, release.ms], ['lease', 0])
@@ -104,7 +104,7 @@ test('a keeper requires a grant type or subject, which determine its key', () =>
   const inconsistent = { code: 'arguments.inconsistent' }
   const nameless = { code: 'grant.subject_missing' }
   assert.throws(() => offline.keeper(undefined, { grantType: 'password' }), inconsistent)
-  assert.throws(() => offline.keeper(ofOld(), { grantType: 'client_credentials' }), inconsistent)
+  assert.throws(() => offline.keeper(expiredTokens(), { grantType: 'client_credentials' }), inconsistent)
   assert.throws(() => offline.keeper(undefined, { subject: 'ann', reuse: 'perhaps' }), { code: 'argument.invalid' })
   // The client's own grant has no user.
   assert.throws(() => offline.keeper(undefined, { grantType: 'client_credentials', subject: 'ann' }), inconsistent)
@@ -116,7 +116,7 @@ test('a keeper requires a grant type or subject, which determine its key', () =>
 })
 
 test('a record that the store returns replaces an older one', () => {
-  const keeper = offline.keeper(ofOld(), { subject: 'ann', moment })
+  const keeper = offline.keeper(expiredTokens(), { subject: 'ann', moment })
   keeper.ask()
   keeper.begin()
   const { record } = keeper.loaded()
@@ -127,8 +127,8 @@ test('a record that the store returns replaces an older one', () => {
   assert.throws(() => other.learn({ version: 2, record: record.slice(0, 50) }), { code: 'stored.malformed' })
 })
 
-/** An old login: the stored tokens have expired. */
-async function longAgo(store) {
+/** Stores a login whose tokens have expired. */
+async function storeExpiredLogin(store) {
   const [redirectUri] = redirectUris
   const { url, flow } = client.authorize({ redirectUri, scope: 'read offline_access' })
   const tokens = await client.redeem(flow, await followToCallback(url, redirectUri))
@@ -141,7 +141,7 @@ async function longAgo(store) {
 
 test('keepers and sources that share a store make one renewal', async () => {
   const store = new MemoryStore()
-  const dead = await longAgo(store)
+  const expired = await storeExpiredLogin(store)
   const before = await twin.counters()
   const received = []
   const keepers = Array.from({ length: 4 }, () => client.keeper(undefined, { subject: 'ann' }))
@@ -149,7 +149,7 @@ test('keepers and sources that share a store make one renewal', async () => {
   const all = await Promise.all(Array.from({ length: 40 }, (_, n) => keep(keepers[n % 4], { store, onTokens })))
   const counters = await twin.counters()
   const accessTokens = new Set(all.map(({ accessToken }) => accessToken))
-  assert.ok(accessTokens.size === 1 && !accessTokens.has(dead.accessToken))
+  assert.ok(accessTokens.size === 1 && !accessTokens.has(expired.accessToken))
   assert.ok(accessTokens.has((await client.source(undefined, { store, subject: 'ann' }).token()).accessToken))
   assert.equal(counters.token_requests - before.token_requests, 1)
   assert.equal(counters.reuse_events, before.reuse_events)
@@ -158,7 +158,7 @@ test('keepers and sources that share a store make one renewal', async () => {
 
 test('a caller that aborts does not end the renewal of the others', async () => {
   const store = new MemoryStore()
-  await longAgo(store)
+  await storeExpiredLogin(store)
   const keeper = client.keeper(undefined, { subject: 'ann' })
   const requests = await twin.tokenRequests(async () => {
     const stop = new AbortController()
@@ -231,20 +231,20 @@ test('the manual loop of the README renews the tokens', async () => {
 
 test('a refused renewal is reported with its error code', async () => {
   const store = new MemoryStore()
-  await client.refresh({ tokens: await longAgo(store) })
+  await client.refresh({ tokens: await storeExpiredLogin(store) })
   const error = await rejection(keep(client.keeper(undefined, { subject: 'ann' }), { store }))
   assert.ok(error instanceof DeniedError && !(error instanceof MisuseError))
   assert.equal(error.code, 'denied.invalid_grant')
 })
 
-test('after a lost renewal, others wait for the lease and the maximum request time', async () => {
+test('a renewal records how long others must wait if it is lost: the lease, the longest request, and a margin', async () => {
   const base = await listen((request, reply) => {
     request.resume()
     const tokens = { access_token: crypto.randomUUID(), refresh_token: 'r', token_type: 'Bearer', expires_in: 3600 }
     reply.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(tokens))
   })
   const network = new core.Network({ timeoutMs: 90_000 })
-  // What the mark says: a lease, the longest request, and 15 seconds.
+  // The recorded seconds: a lease, the longest request, and 15 more.
   for (const [options, seconds] of [
     [{}, 55],
     [{ timeoutMs: 120_000 }, 145],
@@ -271,14 +271,14 @@ test('after a lost renewal, others wait for the lease and the maximum request ti
 })
 
 /** Tokens received six days ago, with these expirations of the grant and a valid access token. */
-function ending(members) {
-  const stored = JSON.parse(ofOld().serialize())
+function tokensWithExpirations(members) {
+  const stored = JSON.parse(expiredTokens().serialize())
   const received_at = NOW - 6 * 24 * 3600
   return Tokens.deserialize(JSON.stringify({ ...stored, received_at, expires_in: NOW - received_at + 3600, ...members }))
 }
 
 test('an idle grant is kept alive only if configured', () => {
-  const tokens = ending({ refresh_token_use_by: NOW + 3600 })
+  const tokens = tokensWithExpirations({ refresh_token_use_by: NOW + 3600 })
   assert.deepEqual(tokens.refreshTokenExpiresAt, new Date((NOW + 3600) * 1000))
   const idle = offline.keeper(tokens, { shared: false, moment })
   assert.deepEqual([idle.upkeepAfter, idle.upkeep()], [undefined, undefined])
@@ -290,7 +290,7 @@ test('an idle grant is kept alive only if configured', () => {
 })
 
 test('the approaching expiration of an authorization is reported once', () => {
-  const tokens = ending({ authorization_until: NOW + 24 * 3600 })
+  const tokens = tokensWithExpirations({ authorization_until: NOW + 24 * 3600 })
   const later = offline.keeper(tokens, { shared: false, noticeMs: 3_600_000, moment })
   assert.deepEqual([later.upkeepAfter, later.upkeep()], [23 * 3_600_000, undefined])
   const keeper = offline.keeper(tokens, { shared: false, moment })
