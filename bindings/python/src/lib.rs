@@ -21,6 +21,7 @@ mod form_fields;
 mod grants;
 mod greenlet;
 mod held_key;
+mod hook_owner;
 mod hooks;
 mod http_methods;
 mod identity;

@@ -120,7 +120,7 @@ impl Server {
                 .iter()
                 .find_map(|(_, source)| source.request_settings()),
         ) {
-            (None, Some(line)) => line,
+            (None, Some(settings)) => settings,
             (network, _) => RequestSettings::new(network.map(Bound::get), None)?,
         };
         Ok(Api::new(api, sources, settings, limits))
