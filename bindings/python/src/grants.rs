@@ -321,7 +321,7 @@ twins! {
 
         /// Shuts all sources down gracefully, like GrantSource.drain(); timeout is in seconds.
         ///
-        /// Their current tokens are returned until they expire; after that, and where there is none, token_source.closed. misuse.deadlock in a hook of these grants.
+        /// Tokens are returned until they expire; then, or if there are none, token_source.closed. misuse.deadlock in a hook.
         #[pyo3(signature = (*, timeout = 10.0))]
         fn drain / adrain(self, py, timeout: f64) {
             self.draining(py, timeout)

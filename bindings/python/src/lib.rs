@@ -32,6 +32,7 @@ mod moment;
 mod network;
 mod pending_call;
 mod plugin_request;
+mod rate_limits;
 mod resource;
 mod resource_response;
 mod runtime;

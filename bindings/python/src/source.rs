@@ -394,7 +394,7 @@ twins! {
         ///
         /// timeout is the number of seconds that this caller waits, by default without limit: then lost.timeout. The
         /// renewal continues for the others; nothing is lost. DeniedError, with the advice "reauthorize" once the grant
-        /// has ended; LostError; grant.no_refresh_token, grant.outcome_unknown; misuse.deadlock in a hook of this source.
+        /// has ended; LostError; grant.no_refresh_token, grant.outcome_unknown; misuse.deadlock in its hook.
         #[pyo3(signature = (*, timeout = None))]
         fn token / atoken(self, py, timeout: Option<f64>) {
             self.pending_token(py, timeout)
@@ -428,8 +428,7 @@ twins! {
         ///
         /// No new renewal begins, one that was sent is finished, and its tokens are stored. The current token is
         /// returned until it expires; after that, token_source.closed. lost.timeout if this takes more than timeout, in
-        /// seconds; misuse.deadlock in a hook of this source. The interpreter does the same for all sources when it
-        /// exits, for at most 5 s.
+        /// seconds; misuse.deadlock in its hook. The interpreter does this for all sources at its exit, for at most 5 s.
         #[pyo3(signature = (*, timeout = 10.0))]
         fn drain / adrain(self, py, timeout: f64) {
             self.draining(py, timeout)
