@@ -50,7 +50,11 @@ def refused(call: Callable[[], object]) -> str:
 @pytest.mark.parametrize("name", CALLS)
 def test_a_hook_of_a_source_cannot_wait_for_the_source(world: World, name: str) -> None:
     seen: list[str] = []
-    source = world.client.source(expired(world.login("ann")), on_tokens=lambda _: seen.append(refused(lambda: CALLS[name](source))))
+
+    def hook(_: Tokens) -> None:
+        seen.append(refused(lambda: CALLS[name](source)))
+
+    source = world.client.source(expired(world.login("ann")), on_tokens=hook)
     assert source.token(timeout=20).access_token == "new-1"
     assert seen == ["misuse.deadlock"]
     # Nothing has ended, and after the hook the call is possible.
@@ -82,10 +86,11 @@ def test_hooks_do_not_wait_for_each_other(world: World) -> None:
         other.token(timeout=20)
         seen.append("other renewed")
 
+    def hook_of_other(_: Tokens) -> None:
+        seen.append(refused(lambda: source.token(timeout=5)))
+
     source = world.client.source(expired(world.login("ann")), on_tokens=hook)
-    other = world.client.source(
-        expired(world.login("ben")), on_tokens=lambda _: seen.append(refused(lambda: source.token(timeout=5)))
-    )
+    other = world.client.source(expired(world.login("ben")), on_tokens=hook_of_other)
     source.token(timeout=20)
     assert seen == ["misuse.deadlock", "other renewed"]
 
@@ -159,10 +164,13 @@ def test_an_api_cannot_be_called_in_a_hook_of_its_source(world: World) -> None:
     origin = world.server.base
 
     def hook(_: Tokens) -> None:
-        for api in (oauth_core.Api(source, origins=[origin], transport="loopback_http"), oauth_core.Api(Counting(other), origins=[origin], transport="loopback_http")):
-            seen.append(refused(lambda api=api: api.get(f"{origin}/api", timeout=5)))
-            seen.append(refused(lambda api=api: asyncio.run(api.aget(f"{origin}/api", timeout=5))))
+        seen.extend(api_calls(oauth_core.Api(source, origins=[origin], transport="loopback_http")))
+        seen.extend(api_calls(oauth_core.Api(Counting(other), origins=[origin], transport="loopback_http")))
         seen.append(refused(lambda: source.get(f"{origin}/api", origins=[origin], timeout=5)))
+
+    def api_calls(api: oauth_core.Api) -> list[str]:
+        url = f"{origin}/api"
+        return [refused(lambda: api.get(url, timeout=5)), refused(lambda: asyncio.run(api.aget(url, timeout=5)))]
 
     source = world.client.source(expired(world.login("ann")), on_tokens=hook)
     other = world.client.source(world.login("ben"))
@@ -200,8 +208,11 @@ def test_a_call_that_a_hook_has_only_scheduled_is_possible(world: World) -> None
             scheduled.append(asyncio.create_task(leave()))
             is_scheduled.set()
 
+        def hook(_: Tokens) -> None:
+            loop.call_soon_threadsafe(schedule)
+
         loop = asyncio.get_running_loop()
-        source = world.client.source(expired(world.login("ann")), on_tokens=lambda _: void(loop.call_soon_threadsafe(schedule)))
+        source = world.client.source(expired(world.login("ann")), on_tokens=hook)
         await source.atoken()
         await is_scheduled.wait()
         may_begin.set()
@@ -211,10 +222,6 @@ def test_a_call_that_a_hook_has_only_scheduled_is_possible(world: World) -> None
         return caught.value.code
 
     assert asyncio.run(main()) == "grant.no_refresh_token"
-
-
-def void(_: object) -> None:
-    """What a hook returns."""
 
 
 def test_other_threads_are_not_in_the_hook(world: World) -> None:
