@@ -85,7 +85,7 @@ module.exports = {
   'pkce.unsupported': 'the client\'s settings demand that the server\'s metadata lists code_challenge_methods_supported',
   'client_auth.required': 'give the client a secret or another way to authenticate',
   'client_auth.no_usable_method': 'give the client a secret, a private key or a certificate, as one of the server\'s methods requires',
-  'ciba.duplicate_request': 'wait for the answer, or allow the request to be repeated if the user wants that',
+  'ciba.duplicate_request': 'wait for the user\'s decision, or allow the request to be repeated if the user wants that',
   'key.malformed': 'a private key is PEM (PKCS#8, PKCS#1 or SEC1) or a JWK',
   'token.not_token68': 'pass the token alone, without Bearer before it, spaces or line breaks',
   'resource.origin_not_allowed': 'if the token may be sent there, add the origin to `origins` of the request or the API',

@@ -1176,9 +1176,9 @@ export interface Operations {
   /**
    * Fetches the claims of the user who signed in (OpenID Connect Core section 5.3).
    * `userinfo.subject` if the response is about another user: then nothing in it may be used. `endpoint.missing` if the
-   * server does not offer it, `userinfo.malformed` if its response is not what the standard describes, `denied.*` if it
-   * refuses, `lost.*` if no reply arrives. If the client is registered for signed or encrypted responses,
-   * `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for invalid ones.
+   * server does not offer it, `userinfo.malformed` if its reply is malformed, `denied.*` if it refuses, `lost.*` if no
+   * reply arrives. If the client is registered for signed or encrypted responses, `userinfo.not_signed` and
+   * `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for invalid ones.
    * @param args.tokens The tokens of the sign-in.
    * @param args.subject The `sub` of the verified ID token: the response must be about the same user.
    */
@@ -1228,9 +1228,9 @@ export interface Operations {
   beginAuthorization(args: BeginAuthorizationArguments, options?: CallOptions): Promise<Authorization>
   /**
    * Asks the server whether a token is active, and for its claims (RFC 7662).
-   * `endpoint.missing` if the server does not offer it, `introspection.malformed` if its reply is not what the standard
-   * describes, `denied.*` if it refuses, `lost.*` if no reply arrives. If a signed response is requested:
-   * `introspection.not_signed` if the response is not signed, and `jws.*` and `jwt.*` if it is invalid.
+   * `endpoint.missing` if the server does not offer it, `introspection.malformed` if its reply is malformed, `denied.*`
+   * if it refuses, `lost.*` if no reply arrives. If a signed response is requested: `introspection.not_signed` if the
+   * response is not signed, and `jws.*` and `jwt.*` if it is invalid.
    * @param args.token The token.
    * @param args.tokenTypeHint The kind of token, a hint for the server.
    * @param args.signedResponseAlg The algorithm of signed responses (RFC 9701), as registered:
@@ -1254,7 +1254,7 @@ export interface Operations {
   /**
    * Requests a code that the user enters on another device (RFC 8628).
    * Without a scope, the server grants its default. `endpoint.missing` if the server does not offer it, `reply.shape`
-   * if its response is malformed, `denied.*` if it refuses, `lost.*` if no reply arrives.
+   * if its reply is malformed, `denied.*` if it refuses, `lost.*` if no reply arrives.
    * @param args.purpose What the user agrees to, for the prompt, such as "sign in to example-cli on build-7".
    * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -1567,7 +1567,7 @@ export interface Operations {
    * Store the result before it is used: its secrets exist nowhere else. The metadata is checked first, with
    * `client_metadata.*` for contradictions. `endpoint.missing` if the server does not offer it,
    * `denied.invalid_redirect_uri`, `denied.invalid_client_metadata` and other `denied.*` if it refuses,
-   * `registration.malformed` if its response is malformed, `registration.redirect_uri` if it registered a redirect URI
+   * `registration.malformed` if its reply is malformed, `registration.redirect_uri` if it registered a redirect URI
    * that was not requested, `lost.*` if no reply arrives: then a client may have been registered anyway.
    * @param args.metadata The client metadata, by its registered names (section 2): `redirect_uris`,
    * `token_endpoint_auth_method`, `grant_types`, `client_name` and so on.
@@ -1579,7 +1579,7 @@ export interface Operations {
    * Store the result in place of the stored client: the server may have changed the registration access token, the
    * secret, or anything else. `registration.not_managed` if the server issued the client no such token, `stored.issuer`
    * for a client of another server, `denied.invalid_token` if the server no longer knows the client,
-   * `registration.malformed` if its response is malformed, `lost.*` if no reply arrives.
+   * `registration.malformed` if its reply is malformed, `lost.*` if no reply arrives.
    * @param args.registered The client, as it was `stored`.
    */
   readRegistration(args: ReadRegistrationArguments, options?: CallOptions): Promise<RegisteredClient>
@@ -1670,9 +1670,9 @@ export interface ExchangeOperations {
   /**
    * Fetches the claims of the user who signed in (OpenID Connect Core section 5.3).
    * `userinfo.subject` if the response is about another user: then nothing in it may be used. `endpoint.missing` if the
-   * server does not offer it, `userinfo.malformed` if its response is not what the standard describes, `denied.*` if it
-   * refuses, `lost.*` if no reply arrives. If the client is registered for signed or encrypted responses,
-   * `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for invalid ones.
+   * server does not offer it, `userinfo.malformed` if its reply is malformed, `denied.*` if it refuses, `lost.*` if no
+   * reply arrives. If the client is registered for signed or encrypted responses, `userinfo.not_signed` and
+   * `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for invalid ones.
    * @param args.tokens The tokens of the sign-in.
    * @param args.subject The `sub` of the verified ID token: the response must be about the same user.
    */
@@ -1722,9 +1722,9 @@ export interface ExchangeOperations {
   beginAuthorization(args: BeginAuthorizationArguments, options?: MomentOptions): Exchange<Authorization>
   /**
    * Asks the server whether a token is active, and for its claims (RFC 7662).
-   * `endpoint.missing` if the server does not offer it, `introspection.malformed` if its reply is not what the standard
-   * describes, `denied.*` if it refuses, `lost.*` if no reply arrives. If a signed response is requested:
-   * `introspection.not_signed` if the response is not signed, and `jws.*` and `jwt.*` if it is invalid.
+   * `endpoint.missing` if the server does not offer it, `introspection.malformed` if its reply is malformed, `denied.*`
+   * if it refuses, `lost.*` if no reply arrives. If a signed response is requested: `introspection.not_signed` if the
+   * response is not signed, and `jws.*` and `jwt.*` if it is invalid.
    * @param args.token The token.
    * @param args.tokenTypeHint The kind of token, a hint for the server.
    * @param args.signedResponseAlg The algorithm of signed responses (RFC 9701), as registered:
@@ -1758,7 +1758,7 @@ export interface ExchangeOperations {
   /**
    * Requests a code that the user enters on another device (RFC 8628).
    * Without a scope, the server grants its default. `endpoint.missing` if the server does not offer it, `reply.shape`
-   * if its response is malformed, `denied.*` if it refuses, `lost.*` if no reply arrives.
+   * if its reply is malformed, `denied.*` if it refuses, `lost.*` if no reply arrives.
    * @param args.purpose What the user agrees to, for the prompt, such as "sign in to example-cli on build-7".
    * @param args.scope The scope to request.
    * @param args.resource The resources the tokens are for, as absolute URIs (RFC 8707).
@@ -2071,7 +2071,7 @@ export interface ExchangeOperations {
    * Store the result before it is used: its secrets exist nowhere else. The metadata is checked first, with
    * `client_metadata.*` for contradictions. `endpoint.missing` if the server does not offer it,
    * `denied.invalid_redirect_uri`, `denied.invalid_client_metadata` and other `denied.*` if it refuses,
-   * `registration.malformed` if its response is malformed, `registration.redirect_uri` if it registered a redirect URI
+   * `registration.malformed` if its reply is malformed, `registration.redirect_uri` if it registered a redirect URI
    * that was not requested, `lost.*` if no reply arrives: then a client may have been registered anyway.
    * @param args.metadata The client metadata, by its registered names (section 2): `redirect_uris`,
    * `token_endpoint_auth_method`, `grant_types`, `client_name` and so on.
@@ -2083,7 +2083,7 @@ export interface ExchangeOperations {
    * Store the result in place of the stored client: the server may have changed the registration access token, the
    * secret, or anything else. `registration.not_managed` if the server issued the client no such token, `stored.issuer`
    * for a client of another server, `denied.invalid_token` if the server no longer knows the client,
-   * `registration.malformed` if its response is malformed, `lost.*` if no reply arrives.
+   * `registration.malformed` if its reply is malformed, `lost.*` if no reply arrives.
    * @param args.registered The client, as it was `stored`.
    */
   readRegistration(args: ReadRegistrationArguments, options?: MomentOptions): Exchange<RegisteredClient>

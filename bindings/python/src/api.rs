@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 use oauth_core::error::{Cause, Error, Loss, Misuse};
-use oauth_facade::{Allowance, OnRateLimit, RateLimitChoice, TokenOwner};
+use oauth_facade::{OnRateLimit, RateLimitChoice, TokenOwner};
 use oauth_reqwest::Authorized;
 use oauth_session::{FixedToken, Sources};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -14,14 +14,16 @@ use pyo3::prelude::*;
 use crate::connection::ResourceConnection;
 use crate::custom_source::PythonTokenSource;
 use crate::form_fields::FormFields;
+use crate::hook_owner::WaitsFor;
 use crate::hooks::{self, Hook};
 use crate::http_methods::verbs;
 use crate::network::{Network, RequestSettings, seconds};
 use crate::pending_call::{CallResult, PendingCall};
 use crate::plugin_request::Call;
+use crate::rate_limits::{Limits, policy_from_name};
 use crate::resource_response::Response;
 use crate::server;
-use crate::source::{GrantSource, refuse_in_hook};
+use crate::source::GrantSource;
 use crate::sync_async::twins;
 use crate::text::{origins, text};
 use crate::value::{Fields, Pairs};
@@ -46,7 +48,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Source {
             return Ok(Self::Grant(grant.to_owned().unbind()));
         }
         if let Ok(fixed) = object.cast::<fixed_token::FixedToken>() {
-            let settings = Arc::clone(&fixed.as_super().get().line);
+            let settings = Arc::clone(&fixed.as_super().get().request_settings);
             return Ok(Self::Fixed(fixed.get().token.clone(), settings));
         }
         if let Ok(connection) = object.cast::<ResourceConnection>() {
@@ -74,6 +76,16 @@ impl Source {
         })
     }
 
+    /// Whose hooks a request for its tokens waits for.
+    pub(crate) fn waits_for(&self) -> WaitsFor {
+        match self {
+            Self::Grant(grant) => grant.get().waits_for(),
+            Self::Fixed(..) => WaitsFor::Owners(Vec::new()),
+            Self::Connection(connection) => connection.get().waits_for(),
+            Self::Python(_) => WaitsFor::Anything,
+        }
+    }
+
     /// The API as this source's client calls it.
     pub(crate) fn calls(&self, api: oauth_facade::Api) -> Result<oauth_facade::Api, Error> {
         match self {
@@ -86,7 +98,7 @@ impl Source {
     pub(crate) fn request_settings(&self) -> Option<Arc<RequestSettings>> {
         match self {
             Self::Grant(grant) => Some(grant.get().request_settings()),
-            Self::Fixed(_, line) => Some(Arc::clone(line)),
+            Self::Fixed(_, settings) => Some(Arc::clone(settings)),
             Self::Connection(connection) => Some(connection.get().request_settings()),
             Self::Python(_) => None,
         }
@@ -97,55 +109,6 @@ pub(crate) fn owned(app: Option<Source>, user: Option<Source>) -> Owned {
     let app = app.map(|source| (TokenOwner::Application, source));
     let user = user.map(|source| (TokenOwner::User, source));
     app.into_iter().chain(user).collect()
-}
-
-/// The rate limit of an API, and what to do about its responses that ask for a pause.
-pub(crate) struct Limits {
-    pub(crate) on_rate_limit: OnRateLimit,
-    pub(crate) keeping: RateLimitChoice,
-    on_wait: Option<Hook>,
-}
-
-impl Limits {
-    pub(crate) fn new(
-        on_rate_limit: &str,
-        longest_wait: f64,
-        allowance: Option<&Bound<'_, PyAny>>,
-        on_wait: Option<Hook>,
-    ) -> PyResult<Self> {
-        let invalid_allowance =
-            || PyValueError::new_err("allowance must be \"documented\" or (requests, seconds)");
-        let keeping = match allowance {
-            None => RateLimitChoice::Nothing,
-            Some(value) if value.eq("documented").is_ok_and(|is_equal| is_equal) => {
-                RateLimitChoice::Documented
-            }
-            Some(value) => {
-                let (requests, seconds) = value
-                    .extract::<(u32, u32)>()
-                    .map_err(|_| invalid_allowance())?;
-                RateLimitChoice::Allowance(Allowance::new(requests, seconds))
-            }
-        };
-        Ok(Self {
-            on_rate_limit: policy_from_name(on_rate_limit, longest_wait)?,
-            keeping,
-            on_wait,
-        })
-    }
-}
-
-fn policy_from_name(on_rate_limit: &str, longest_wait: f64) -> PyResult<OnRateLimit> {
-    let longest = Duration::try_from_secs_f64(longest_wait)
-        .map_err(|_| PyValueError::new_err("longest_wait must be a number of seconds"))?;
-    match on_rate_limit {
-        "error" => Ok(OnRateLimit::Error),
-        "wait" => Ok(OnRateLimit::Wait { longest }),
-        "pass" => Ok(OnRateLimit::Pass),
-        _ => Err(PyValueError::new_err(
-            "on_rate_limit must be error, wait or pass",
-        )),
-    }
 }
 
 /// The arguments of a request.
@@ -226,7 +189,7 @@ impl ApiRequest<'_> {
         py: Python<'_>,
         api: Authorized,
         on_rate_limit: OnRateLimit,
-        line: &RequestSettings,
+        settings: &RequestSettings,
     ) -> PyResult<PendingCall> {
         let on_rate_limit = self.on_rate_limit(on_rate_limit)?;
         let (content, content_type) = self.body(py)?;
@@ -239,7 +202,7 @@ impl ApiRequest<'_> {
         let headers = self.headers;
         let timeout = match self.timeout {
             Some(timeout) => seconds(timeout)?,
-            None => line.timeout(),
+            None => settings.timeout(),
         };
         let mut request = api.request(method, &url).on_rate_limit(on_rate_limit);
         for (name, value) in headers.iter().flat_map(|headers: &Pairs| &headers.0) {
@@ -278,7 +241,7 @@ impl ApiRequest<'_> {
 pub(crate) struct Api {
     pub(crate) api: oauth_facade::Api,
     sources: Arc<Owned>,
-    line: Arc<RequestSettings>,
+    request_settings: Arc<RequestSettings>,
     on_rate_limit: OnRateLimit,
     on_wait: Option<Hook>,
 }
@@ -287,13 +250,13 @@ impl Api {
     pub(crate) fn new(
         api: oauth_facade::Api,
         sources: Owned,
-        line: Arc<RequestSettings>,
+        request_settings: Arc<RequestSettings>,
         limits: Limits,
     ) -> Self {
         Self {
             api,
             sources: Arc::new(sources),
-            line,
+            request_settings,
             on_rate_limit: limits.on_rate_limit,
             on_wait: limits.on_wait,
         }
@@ -314,7 +277,7 @@ impl Api {
             }
             [] => return Err(PyValueError::new_err("an API must have a token source")),
         };
-        let driver = self.line.driver(py)?;
+        let driver = self.request_settings.driver(py)?;
         let api = Authorized::with_sources(driver, sources, self.api.core().clone())
             .map_err(|error| errors::raise(py, &error))?;
         let hook = self.on_wait.clone();
@@ -329,7 +292,11 @@ impl Api {
     }
 
     fn pending(&self, py: Python<'_>, request: ApiRequest<'_>) -> PyResult<PendingCall> {
-        request.send(py, self.authorized(py)?, self.on_rate_limit, &self.line)
+        let (authorized, settings) = (self.authorized(py)?, &self.request_settings);
+        let call = request.send(py, authorized, self.on_rate_limit, settings)?;
+        let sources = self.sources.iter().map(|(_, source)| source.waits_for());
+        let none = WaitsFor::Owners(Vec::new());
+        Ok(call.waiting_for(sources.fold(none, WaitsFor::and)))
     }
 }
 
@@ -394,7 +361,7 @@ impl Api {
         };
         let api = with_expired_token_replies(py, built, expired_token_replies)?;
         let settings = match (network, source.request_settings()) {
-            (None, Some(line)) => line,
+            (None, Some(settings)) => settings,
             (network, _) => RequestSettings::new(network.map(Bound::get), None)?,
         };
         Ok(Self::new(
@@ -461,7 +428,6 @@ twins! {
         /// when the API asks for a pause: "error" raises resource.rate_limited, "wait" waits for up to
         /// longest_wait seconds, "pass" returns the response. A status of 400 or above is not an error in
         /// itself: see Response.raise_for_status(). DeniedError, LostError and the errors of token().
-        #[blocking(refuse_in_hook)]
         #[pyo3(signature = (method, url, *, headers = None, params = None,
                             content = None, data = None, json = None,
                             timeout = None, on_rate_limit = None, longest_wait = None))]

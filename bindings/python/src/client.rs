@@ -216,7 +216,7 @@ impl Client {
             client,
             server: native_server,
             sign_in: None,
-            line: RequestSettings::new(network.map(Bound::get), timeout)?,
+            request_settings: RequestSettings::new(network.map(Bound::get), timeout)?,
         });
         Ok(Self { inner, server })
     }
@@ -306,7 +306,7 @@ impl Client {
         on_tokens: Option<Hook>,
     ) -> PyResult<GrantSource> {
         let source_settings = SourceSettings {
-            keep: GrantSettings {
+            grant: GrantSettings {
                 request: token_request(
                     py,
                     scope,
@@ -376,7 +376,7 @@ impl Client {
         };
         let inner = sign_in.client(py, &self.inner, tokens.is_some())?;
         let source_settings = SourceSettings {
-            keep: GrantSettings {
+            grant: GrantSettings {
                 subject,
                 request: token_request(
                     py,

@@ -17,17 +17,18 @@ use pyo3::types::PyDict;
 use crate::api::{ApiRequest, Source};
 use crate::client::Client;
 use crate::client_auth::{self, ClientAuth};
+use crate::context_managers::nothing;
 use crate::custom_source::raised;
 use crate::dpop::DpopKey;
 use crate::fork_safety::PerProcess;
 use crate::form_fields::FormFields;
+use crate::hook_owner::{HookOwner, WaitsFor};
 use crate::hooks::Hook;
 use crate::http_methods::verbs;
 use crate::network::{Network, RequestSettings, seconds};
 use crate::pending_call::{CallResult, PendingCall};
 use crate::server::read_transport;
 use crate::shared_client::SharedClient;
-use crate::source::refuse_in_hook;
 use crate::store::Store;
 use crate::sync_async::twins;
 use crate::text::{client_auth_argument, json_text, text};
@@ -87,6 +88,7 @@ pub(crate) struct ResourceConnection {
     login_timeout: std::time::Duration,
     request_settings: Arc<RequestSettings>,
     native: PerProcess<Native>,
+    hook_owner: HookOwner,
 }
 
 impl ResourceConnection {
@@ -121,10 +123,13 @@ impl ResourceConnection {
         }
         if let Some(device) = self.device {
             let (show, purpose) = (self.show.clone(), self.connect.purpose());
-            native = native.device(device, move |code| show_code(show.as_ref(), code, &purpose));
+            let owner = self.hook_owner.clone();
+            native = native.device(device, move |code| {
+                show_code(show.as_ref(), &owner, code, &purpose)
+            });
         }
-        let open = self.open.clone();
-        Ok(native.open(move |url| open_page(open.as_ref(), url)))
+        let (open, owner) = (self.open.clone(), self.hook_owner.clone());
+        Ok(native.open(move |url| open_page(open.as_ref(), &owner, url)))
     }
 
     pub(crate) fn request_settings(&self) -> Arc<RequestSettings> {
@@ -134,6 +139,15 @@ impl ResourceConnection {
     /// The API to which these tokens may be sent.
     pub(crate) fn api(&self) -> Result<oauth_facade::Api, Error> {
         self.connect.api()
+    }
+
+    /// Whose hooks the calls of this connection wait for.
+    pub(crate) fn waits_for(&self) -> WaitsFor {
+        let own = WaitsFor::Owners(vec![self.hook_owner.clone()]);
+        match &self.identity {
+            Some((_, sign_in)) => own.and(sign_in.waits_for()),
+            None => own,
+        }
     }
 
     fn pending_token(
@@ -149,7 +163,7 @@ impl ResourceConnection {
             let token = native.token_other_than(refused.as_deref()).await;
             token.map(|token| CallResult::Tokens(token.into_arc()))
         });
-        Ok(work.within(limit))
+        Ok(work.within(limit).waiting_for(self.waits_for()))
     }
 
     fn pending_step_up(
@@ -161,21 +175,20 @@ impl ResourceConnection {
         let required: StepUp = json::from_text(&json_text(required)?)
             .ok_or_else(|| PyValueError::new_err("wanted must be the result of step_up()"))?;
         let (native, insufficient) = (self.native(py)?, Arc::clone(&insufficient.0));
-        Ok(PendingCall::new("step_up", async move {
+        let call = PendingCall::new("step_up", async move {
             let token = native.step_up(&insufficient, &required).await?;
             Ok(match token {
                 Some(token) => CallResult::Tokens(token.into_arc()),
                 None => CallResult::Record(Record::Nothing),
             })
-        }))
+        });
+        Ok(call.waiting_for(self.waits_for()))
     }
 
     fn pending_forget(&self, py: Python<'_>) -> PyResult<PendingCall> {
         let native = self.native(py)?;
-        Ok(PendingCall::new("forget", async move {
-            native.forget().await?;
-            Ok(CallResult::Record(Record::Nothing))
-        }))
+        let call = nothing("forget", async move { native.forget().await });
+        Ok(call.waiting_for(self.waits_for()))
     }
 
     fn pending(&self, py: Python<'_>, request: ApiRequest<'_>) -> PyResult<PendingCall> {
@@ -186,14 +199,15 @@ impl ResourceConnection {
         let api = self.api();
         let api = api.and_then(|api| Authorized::with_sources(driver, sources, api.core().clone()));
         let api = api.map_err(|error| errors::raise(py, &error))?;
-        request.send(py, api, OnRateLimit::Error, &self.request_settings)
+        let call = request.send(py, api, OnRateLimit::Error, &self.request_settings)?;
+        Ok(call.waiting_for(self.waits_for()))
     }
 }
 
 /// Shows a page to the user.
-fn open_page(open: Option<&Hook>, url: &Url) -> Result<(), Error> {
+fn open_page(open: Option<&Hook>, owner: &HookOwner, url: &Url) -> Result<(), Error> {
     let text = url.as_str().to_owned();
-    call_back(move |py| match open {
+    call_back(owner, move |py| match open {
         Some(open) => open.call(py, "open", (text,)),
         None => call_default(py, "_open_or_print", (text,)),
     })
@@ -202,6 +216,7 @@ fn open_page(open: Option<&Hook>, url: &Url) -> Result<(), Error> {
 /// Shows a code to the user.
 fn show_code(
     show: Option<&Hook>,
+    owner: &HookOwner,
     code: &DeviceAuthorizationResponse,
     purpose: &str,
 ) -> Result<(), Error> {
@@ -209,7 +224,7 @@ fn show_code(
         code.clone(),
         purpose,
     ));
-    call_back(move |py| {
+    call_back(owner, move |py| {
         let code = value::record_to_py(py, code)?;
         match show {
             Some(show) => show.call(py, "show", (code,)),
@@ -218,12 +233,16 @@ fn show_code(
     })
 }
 
-/// Calls a Python function from the runtime's thread.
-fn call_back(function: impl FnOnce(Python<'_>) -> PyResult<()>) -> Result<(), Error> {
+/// Calls a Python function from the runtime's thread. Waiting in it for this connection is refused.
+fn call_back(
+    owner: &HookOwner,
+    function: impl FnOnce(Python<'_>) -> PyResult<()>,
+) -> Result<(), Error> {
     tokio::task::block_in_place(|| {
         let mut outcome = None;
         runtime::call_python(|py| {
-            outcome = Some(function(py).map_err(|error| raised(py, error)));
+            let result = owner.clone().in_hook(py, || function(py));
+            outcome = Some(result.map_err(|error| raised(py, error)));
         });
         let closed = || Error::lost(Cause::unsent("the interpreter is shutting down"));
         outcome.unwrap_or_else(|| Err(closed()))
@@ -342,6 +361,7 @@ impl ResourceConnection {
             login_timeout: seconds(timeout)?,
             request_settings: RequestSettings::new(network.map(Bound::get), None)?,
             native: PerProcess::new(),
+            hook_owner: HookOwner::new(),
             connect,
         };
         // Mistakes in the settings are reported now.
@@ -392,7 +412,6 @@ twins! {
         /// timeout is the number of seconds that this caller waits, by default without limit: then lost.timeout, and a
         /// login under way is abandoned. Errors are those of resource_metadata(), discover(), register(), login() and of
         /// the token requests; connect.*.
-        #[blocking(refuse_in_hook)]
         #[pyo3(signature = (*, timeout = None))]
         fn token / atoken(self, py, timeout: Option<f64>) {
             self.pending_token(py, None, timeout)
@@ -401,7 +420,6 @@ twins! {
         /// Tokens that replace those that the API refused.
         ///
         /// Without a request if another caller has already replaced them. timeout and errors are those of token().
-        #[blocking(refuse_in_hook)]
         #[pyo3(signature = (tokens, *, timeout = None))]
         fn renew / arenew(self, py, tokens: &Tokens, timeout: Option<f64>) {
             self.pending_token(py, Some(tokens), timeout)
@@ -411,7 +429,6 @@ twins! {
         ///
         /// wanted is the result of step_up(). None for a client that acts for itself, without a user.
         /// step_up.repeated, step_up.limit; errors of the login.
-        #[blocking(refuse_in_hook)]
         #[pyo3(signature = (tokens, wanted))]
         fn step_up / astep_up(self, py, tokens: &Tokens, wanted: &Bound<'_, PyAny>) {
             self.pending_step_up(py, tokens, wanted)
@@ -421,7 +438,6 @@ twins! {
         ///
         /// For a server that has forgotten the client, does not let registrations be read, and shows the error only in
         /// the browser, where no program sees it. The server is not informed. Errors of the store.
-        #[blocking(refuse_in_hook)]
         #[pyo3(signature = ())]
         fn forget / aforget(self, py) {
             self.pending_forget(py)
@@ -439,7 +455,6 @@ twins! {
         /// longest_wait seconds, "pass" returns the response. A status of 400 or above is not an
         /// error in itself: see Response.raise_for_status(). DeniedError, LostError and the errors of
         /// token().
-        #[blocking(refuse_in_hook)]
         #[pyo3(signature = (method, url, *, headers = None, params = None,
                             content = None, data = None, json = None, timeout = None,
                             on_rate_limit = None, longest_wait = None))]

@@ -8,10 +8,11 @@ use oauth_facade::{RateLimitChoice, TokenOwner, Transport};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use crate::api::{Api, Limits, Source};
+use crate::api::{Api, Source};
 use crate::custom_source::raised;
 use crate::network::{Network, RequestSettings, seconds};
 use crate::pending_call::{CallResult, PendingCall};
+use crate::rate_limits::Limits;
 use crate::resource::Resource;
 use crate::server::{Server, read_transport};
 use crate::sync_async::twins;

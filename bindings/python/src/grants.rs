@@ -13,11 +13,12 @@ use pyo3::types::{PyDict, PyList};
 use crate::client::Client;
 use crate::context_managers::{CLOSE_TIMEOUT, closes, nothing};
 use crate::fork_safety::PerProcess;
+use crate::hook_owner::{HookOwner, WaitsFor};
 use crate::hooks::Hook;
 use crate::network::seconds;
 use crate::pending_call::{CallResult, PendingCall};
 use crate::shared_client::SharedClient;
-use crate::source::{GrantSource, refuse_in_hook};
+use crate::source::GrantSource;
 use crate::store::Store;
 use crate::sync_async::twins;
 use crate::text::{filled, json_text, text};
@@ -43,11 +44,12 @@ pub(crate) struct Grants(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) inner: Arc<SharedClient>,
     store: Store,
-    keep: GrantSettings,
+    grant: GrantSettings,
     capacity: usize,
     per_second: u32,
     at_once: usize,
     hooks: Hooks,
+    hook_owner: HookOwner,
     per_process: PerProcess<oauth_session::Grants>,
 }
 
@@ -64,9 +66,24 @@ impl Shared {
         self.per_process.with(|| self.make(py), Clone::clone)
     }
 
+    /// The owner of the hooks that are called about this grant.
+    pub(crate) fn hook_owner_of(&self, id: &GrantId) -> HookOwner {
+        hook_owner_of(&self.hook_owner, self.inner.client.core(), id)
+    }
+
+    /// Whether renewals of different users wait for each other.
+    pub(crate) const fn is_limited(&self) -> bool {
+        self.at_once > 0
+    }
+
+    /// Whose hooks a call that concerns all grants waits for.
+    pub(crate) fn waits_for(&self) -> WaitsFor {
+        WaitsFor::Owners(vec![self.hook_owner.clone()])
+    }
+
     fn make(&self, py: Python<'_>) -> PyResult<oauth_session::Grants> {
         let (driver, store) = (self.inner.driver(), self.store.for_this_process(py)?);
-        let policy = self.keep.policy();
+        let policy = self.grant.policy();
         let policy = policy.map_err(|error| errors::raise(py, &error))?;
         let grants = oauth_session::Grants::new(driver, self.inner.client.core(), store)
             .policy(policy)
@@ -74,23 +91,31 @@ impl Shared {
             .per_second(self.per_second)
             .at_once(self.at_once)
             .observe(LogObserver);
+        let (pool, client) = (self.hook_owner.clone(), self.inner.client.core().clone());
+        let owner_of = move |id: &GrantId| hook_owner_of(&pool, &client, id);
         let grants = match self.hooks.on_renewed.clone() {
             None => grants,
-            Some(hook) => grants.on_renewed(move |id, tokens| {
-                let (subject, tokens) = (id.subject().map(str::to_owned), Arc::clone(tokens));
-                hook.run("on_renewed", move |py| {
-                    Ok((subject, Bound::new(py, Tokens::of(tokens))?.unbind()))
-                })
+            Some(hook) => grants.on_renewed({
+                let owner_of = owner_of.clone();
+                move |id, tokens| {
+                    let (subject, tokens) = (id.subject().map(str::to_owned), Arc::clone(tokens));
+                    hook.run(owner_of(id), "on_renewed", move |py| {
+                        Ok((subject, Bound::new(py, Tokens::of(tokens))?.unbind()))
+                    })
+                }
             }),
         };
         let grants = match self.hooks.on_authorization_ends.clone() {
             None => grants,
-            Some(hook) => grants.on_authorization_ends(move |id, end| {
-                let subject = id.subject().map(str::to_owned);
-                // Its error is in the log: no caller waits for it.
-                let _ = hook.run("on_authorization_ends", move |py| {
-                    Ok((subject, value::time_to_py(py, end)?.unbind()))
-                });
+            Some(hook) => grants.on_authorization_ends({
+                let owner_of = owner_of.clone();
+                move |id, end| {
+                    let subject = id.subject().map(str::to_owned);
+                    // Its error is in the log: no caller waits for it.
+                    let _ = hook.run(owner_of(id), "on_authorization_ends", move |py| {
+                        Ok((subject, value::time_to_py(py, end)?.unbind()))
+                    });
+                }
             }),
         };
         Ok(match self.hooks.on_ended.clone() {
@@ -98,12 +123,17 @@ impl Shared {
             Some(hook) => grants.on_ended(move |id, error| {
                 let (subject, error) = (id.subject().map(str::to_owned), error.clone());
                 // The log has its error: its callers get that of the grant.
-                let _ = hook.run("on_ended", move |py| {
+                let _ = hook.run(owner_of(id), "on_ended", move |py| {
                     Ok((subject, errors::raise(py, &error).into_value(py)))
                 });
             }),
         })
     }
+}
+
+fn hook_owner_of(pool: &HookOwner, client: &oauth_core::Client, id: &GrantId) -> HookOwner {
+    let key = client.keeper(id.clone()).key();
+    pool.with_subject(id.subject()).with_key(Some(key))
 }
 
 /// Writes the events of grants to Python's log.
@@ -154,7 +184,7 @@ impl Grants {
         let shared = Shared {
             inner: Arc::clone(&client.inner),
             store,
-            keep: GrantSettings {
+            grant: GrantSettings {
                 reuse,
                 lease: lease.map(seconds).transpose()?,
                 keep_alive: keep_alive.map(seconds).transpose()?,
@@ -169,6 +199,7 @@ impl Grants {
                 on_ended,
                 on_authorization_ends,
             },
+            hook_owner: HookOwner::new(),
             per_process: PerProcess::new(),
         };
         // Mistakes in the settings are reported now.
@@ -252,8 +283,7 @@ twins! {
         /// Ends a grant: revokes the tokens at the server (RFC 7009), and removes the record.
         ///
         /// A renewal under way is waited for first. If the revocation fails, its error is raised, and the record
-        /// is removed anyway. Without step_up, the tokens of step-ups end too. misuse.deadlock in a hook.
-        #[blocking(refuse_in_hook)]
+        /// is removed anyway. Without step_up, the tokens of step-ups end too. misuse.deadlock in a hook about this user.
         #[pyo3(signature = (subject, *, scope = None, resource = None, audience = None, extra = None,
                         authorization_details = None, step_up = None))]
         fn log_out / alog_out(
@@ -291,7 +321,7 @@ twins! {
 
         /// Shuts all sources down gracefully, like GrantSource.drain(); timeout is in seconds.
         ///
-        /// Their current tokens are returned until they expire; after that, and where there is none, token_source.closed.
+        /// Tokens are returned until they expire; then, or if there are none, token_source.closed. misuse.deadlock in a hook.
         #[pyo3(signature = (*, timeout = 10.0))]
         fn drain / adrain(self, py, timeout: f64) {
             self.draining(py, timeout)
@@ -309,12 +339,18 @@ impl Grants {
 
     fn logging_out(&self, py: Python<'_>, id: GrantId) -> PyResult<PendingCall> {
         let grants = self.0.for_this_process(py)?;
-        Ok(nothing("log_out", async move { grants.log_out(&id).await }))
+        let waits_for = match self.0.is_limited() {
+            true => self.0.waits_for(),
+            false => WaitsFor::Owners(vec![self.0.hook_owner_of(&id)]),
+        };
+        let ended = async move { grants.log_out(&id).await };
+        Ok(nothing("log_out", ended).waiting_for(waits_for))
     }
 
     fn draining(&self, py: Python<'_>, timeout: f64) -> PyResult<PendingCall> {
         let (grants, limit) = (self.0.for_this_process(py)?, seconds(timeout)?);
-        Ok(nothing("drain", async move { grants.drain(limit).await }))
+        let drained = async move { grants.drain(limit).await };
+        Ok(nothing("drain", drained).waiting_for(self.0.waits_for()))
     }
 
     fn closing(&self, py: Python<'_>) -> PyResult<PendingCall> {

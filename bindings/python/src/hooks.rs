@@ -9,7 +9,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTraceback;
 
 use crate::custom_source::raised;
-use crate::source::in_hook;
+use crate::hook_owner::HookOwner;
 use crate::{errors, runtime};
 
 /// A plain function of the application. The name of its argument is for errors and the log.
@@ -51,10 +51,11 @@ impl Hook {
         check.call1((name, result)).map(drop)
     }
 
-    /// Calls the hook on a thread of the runtime; waiting for a token in it is refused. What it raises is logged, and
-    /// returned for the callers who wait for it.
+    /// Calls the hook on a thread of the runtime; waiting in it for the owner's tokens is refused. What it raises is
+    /// logged, and returned for the callers who wait for it.
     pub(crate) fn run<'py, A>(
         &self,
+        owner: HookOwner,
         name: &str,
         make: impl FnOnce(Python<'_>) -> PyResult<A>,
     ) -> Result<(), Error>
@@ -65,8 +66,7 @@ impl Hook {
         // Other tasks may need this thread meanwhile, possibly those that the hook waits for.
         tokio::task::block_in_place(|| {
             runtime::call_python(|py| {
-                let result =
-                    in_hook(|| make(py).and_then(|arguments| self.call(py, name, arguments)));
+                let result = owner.in_hook(py, || self.call(py, name, make(py)?));
                 if let Err(error) = result {
                     report(py, name, &error);
                     outcome = Err(raised(py, error));

@@ -9,7 +9,6 @@ macro_rules! verb {
                     "request(\"", $method, "\", url): the response, with the same keywords and errors.\n\n",
                     "A status of 400 or above is not an error in itself: see Response.raise_for_status()."
                 )]
-                #[blocking(refuse_in_hook)]
                 #[pyo3(signature = (url, *, headers = None, params = None, $($field = None,)* timeout = None,
                                     on_rate_limit = None, longest_wait = None))]
                 fn $verb / $later(

@@ -89,7 +89,7 @@ impl SignInArguments<'_, '_> {
                 .client
                 .with_identity(&provider.inner.client, move |now| read.take(now)),
             server: client.server.clone(),
-            line: Arc::clone(&client.line),
+            request_settings: Arc::clone(&client.request_settings),
             sign_in: Some(reader),
         }))
     }

@@ -19,6 +19,7 @@ use pyo3::types::PyString;
 use tokio::task::AbortHandle;
 
 use crate::greenlet::Hub;
+use crate::hook_owner::{Wait, WaitsFor};
 use crate::network::LazyDriver;
 use crate::resource_response::Response;
 use crate::{errors, runtime, value};
@@ -65,6 +66,7 @@ pub(crate) struct PendingCall {
     name: &'static str,
     work: Work,
     ready: Option<Ready>,
+    waits_for: Option<WaitsFor>,
 }
 
 type BoxedFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
@@ -99,6 +101,7 @@ impl PendingCall {
             name,
             work: Work::Future(Box::pin(future)),
             ready: None,
+            waits_for: None,
         }
     }
 
@@ -112,7 +115,21 @@ impl PendingCall {
             name,
             work: Work::Verification(exchange, driver),
             ready: None,
+            waits_for: None,
         }
+    }
+
+    /// Refuses the call in a hook of those for whom it waits: `misuse.deadlock`.
+    pub(crate) fn waiting_for(mut self, waits_for: WaitsFor) -> Self {
+        self.waits_for = Some(waits_for);
+        self
+    }
+
+    /// Begins to wait, until the result is dropped.
+    fn begin_wait(&mut self, py: Python<'_>) -> PyResult<Option<Wait>> {
+        let waits_for = self.waits_for.take();
+        let begun = waits_for.map(|waits_for| waits_for.begin(py)).transpose()?;
+        Ok(begun.flatten())
     }
 
     /// Checks `ready` first: often the answer is already available, and no work is needed.
@@ -138,7 +155,8 @@ impl PendingCall {
     }
 
     /// Runs the call while this thread waits; Ctrl-C ends the wait.
-    pub(crate) fn wait(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+    pub(crate) fn wait(mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let _waiting = self.begin_wait(py)?;
         let hub = Hub::current(py)?;
         let pending = match self.ready_now(py) {
             ControlFlow::Break(result) => return result,
@@ -265,7 +283,8 @@ impl Start {
         static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         runtime::refuse_if_closed()?;
         let work = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let work = work.ok_or_else(|| PyRuntimeError::new_err("already awaited"))?;
+        let mut work = work.ok_or_else(|| PyRuntimeError::new_err("already awaited"))?;
+        let waiting = work.begin_wait(py)?;
         // A result that is available immediately needs no running loop.
         let work = match work.ready_now(py) {
             ControlFlow::Break(result) => return Ok((Some(result?), None)),
@@ -278,6 +297,7 @@ impl Start {
         let (name, pending) = (work.name, work.work.future());
         let task = runtime::handle()?.spawn(async move {
             let outcome = pending.await;
+            drop(waiting);
             runtime::call_python(move |py| complete_future(py, ends, name, outcome));
         });
         let abort = Bound::new(py, Abort(task.abort_handle()))?;

@@ -11,11 +11,12 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
-use crate::api::{Api, Limits, Source, owned, with_expired_token_replies};
+use crate::api::{Api, Source, owned, with_expired_token_replies};
 use crate::errors;
 use crate::hooks::Hook;
 use crate::network::{LazyDriver, Network, RequestSettings};
 use crate::pending_call::{CallResult, PendingCall};
+use crate::rate_limits::Limits;
 use crate::text::{origins, text};
 
 /// One authorization server: from provider(), discover() or Server.from_metadata().
@@ -120,7 +121,7 @@ impl Server {
                 .iter()
                 .find_map(|(_, source)| source.request_settings()),
         ) {
-            (None, Some(line)) => line,
+            (None, Some(settings)) => settings,
             (network, _) => RequestSettings::new(network.map(Bound::get), None)?,
         };
         Ok(Api::new(api, sources, settings, limits))

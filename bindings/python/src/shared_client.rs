@@ -11,14 +11,14 @@ use crate::network::{LazyDriver, RequestSettings};
 pub(crate) struct SharedClient {
     pub(crate) client: oauth_facade::Client,
     pub(crate) server: oauth_facade::Server,
-    pub(crate) line: Arc<RequestSettings>,
+    pub(crate) request_settings: Arc<RequestSettings>,
     /// The reader of subject tokens, if the client obtains tokens by identity assertion.
     pub(crate) sign_in: Option<Arc<SignInReader>>,
 }
 
 impl SharedClient {
     pub(crate) fn driver(&self) -> LazyDriver {
-        LazyDriver(Arc::clone(&self.line))
+        LazyDriver(Arc::clone(&self.request_settings))
     }
 
     /// The driver of a source's requests.

@@ -1,12 +1,11 @@
 //! `GrantSource`: a source of tokens of one grant, which it keeps fresh, and requests with these tokens. Sources
 //! written in Python are in `custom_source.rs`, tokens that are never renewed in `fixed_token.rs`.
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use oauth_core::Moment;
-use oauth_core::error::{Error, Misuse};
+use oauth_core::error::Error;
 use oauth_core::flow::keeper::GrantId;
 use oauth_facade::{GrantSettings, OnRateLimit, RateLimitChoice, Record, TokenOwner};
 use oauth_reqwest::{Authorized, GrantSource as NativeSource};
@@ -18,6 +17,7 @@ use crate::context_managers::{CLOSE_TIMEOUT, closes, nothing};
 use crate::fork_safety::PerProcess;
 use crate::form_fields::FormFields;
 use crate::grants::{self, LogObserver};
+use crate::hook_owner::{HookOwner, WaitsFor};
 use crate::hooks::Hook;
 use crate::http_methods::verbs;
 use crate::network::{RequestSettings, seconds};
@@ -45,6 +45,7 @@ pub(crate) struct GrantSource {
     api: oauth_facade::Api,
     /// The native source of this process, to whose threads its renewals belong.
     native_source: PerProcess<NativeSource>,
+    hook_owner: HookOwner,
 }
 
 enum Grant {
@@ -65,14 +66,9 @@ struct Login {
 /// The settings of a source: its grant, store and hook.
 #[derive(Default)]
 pub(crate) struct SourceSettings {
-    pub(crate) keep: GrantSettings,
+    pub(crate) grant: GrantSettings,
     pub(crate) store: Option<Store>,
     pub(crate) on_tokens: Option<Hook>,
-}
-
-thread_local! {
-    /// Whether this thread is in a hook, where waiting for a token would never end.
-    static IS_IN_HOOK: Cell<bool> = const { Cell::new(false) };
 }
 
 impl GrantSource {
@@ -81,7 +77,7 @@ impl GrantSource {
         inner: Arc<SharedClient>,
         settings: SourceSettings,
     ) -> PyResult<Self> {
-        let id = settings.keep.client_grant();
+        let id = settings.grant.client_grant();
         id.map_err(|error| errors::raise(py, &error))?;
         Self::new(py, inner, Grant::ClientCredentials, settings)
     }
@@ -110,6 +106,32 @@ impl GrantSource {
         Self::new(py, inner, grant, SourceSettings::default())
     }
 
+    /// The owner of the hooks for which calls of this source wait.
+    fn hook_owner(
+        inner: &SharedClient,
+        grant: &Grant,
+        settings: &SourceSettings,
+    ) -> Result<HookOwner, Error> {
+        let client = inner.client.core();
+        let id = match grant {
+            Grant::Shared(grants, id) => return Ok(grants.hook_owner_of(id)),
+            _ if settings.store.is_none() => return Ok(HookOwner::new()),
+            Grant::ClientCredentials => settings.grant.client_grant()?,
+            Grant::Refresh(_) => settings.grant.person_grant()?,
+        };
+        Ok(HookOwner::new().with_key(Some(client.keeper(id).key())))
+    }
+
+    /// Whose hooks the calls of this source wait for.
+    pub(crate) fn waits_for(&self) -> WaitsFor {
+        match (&self.inner.sign_in, &self.grant) {
+            // The tokens of a sign-in of the application's.
+            (Some(_), _) => WaitsFor::Anything,
+            (None, Grant::Shared(grants, _)) if grants.is_limited() => grants.waits_for(),
+            (None, _) => WaitsFor::Owners(vec![self.hook_owner.clone()]),
+        }
+    }
+
     fn new(
         py: Python<'_>,
         inner: Arc<SharedClient>,
@@ -120,12 +142,14 @@ impl GrantSource {
             .server
             .api(None, &[TokenOwner::Any], RateLimitChoice::Nothing);
         let api = api.and_then(|api| api.with_client(&inner.client));
+        let hook_owner = Self::hook_owner(&inner, &grant, &settings);
         let this = Self {
             api: api.map_err(|error| errors::raise(py, &error))?,
             inner,
             grant,
             settings,
             native_source: PerProcess::new(),
+            hook_owner: hook_owner.map_err(|error| errors::raise(py, &error))?,
         };
         // Report problems with the tokens now, not at the first call.
         this.native(py)?;
@@ -154,12 +178,12 @@ impl GrantSource {
             Grant::Refresh(login) => Some(Arc::clone(&login.newest)),
             Grant::ClientCredentials | Grant::Shared(..) => None,
         };
-        let hook = self.settings.on_tokens.clone();
+        let (hook, owner) = (self.settings.on_tokens.clone(), self.hook_owner.clone());
         Ok(native_source.observe(LogObserver).on_tokens(move |tokens| {
             if let Some(newest) = &newest {
                 newest.store(Some(Arc::clone(tokens)));
             }
-            call_hook(hook.as_ref(), tokens)
+            call_hook(hook.as_ref(), &owner, tokens)
         }))
     }
 
@@ -173,7 +197,7 @@ impl GrantSource {
         driver: Arc<dyn TokenDriver>,
         store: Option<Arc<dyn oauth_session::Store>>,
     ) -> Result<NativeSource, Error> {
-        let grant_settings = &self.settings.keep;
+        let grant_settings = &self.settings.grant;
         let client = self.inner.client.core();
         let keeper = match &self.grant {
             Grant::ClientCredentials => client.keeper(grant_settings.client_grant()?),
@@ -204,6 +228,7 @@ impl GrantSource {
                 .await
                 .map(|token| CallResult::Tokens(token.into_arc()))
         });
+        let work = work.waiting_for(self.waits_for());
         Ok(work.within(limit).unless(move || {
             let token = cached.ready().transpose()?;
             Some(token.map(|token| CallResult::Tokens(token.into_arc())))
@@ -224,15 +249,13 @@ impl GrantSource {
                 .await
                 .map(|token| CallResult::Tokens(token.into_arc()))
         });
-        Ok(work.within(limit))
+        Ok(work.within(limit).waiting_for(self.waits_for()))
     }
 
     fn draining(&self, py: Python<'_>, timeout: f64) -> PyResult<PendingCall> {
         let (native_source, limit) = (self.native(py)?, seconds(timeout)?);
-        Ok(nothing(
-            "drain",
-            async move { native_source.drain(limit).await },
-        ))
+        let drained = async move { native_source.drain(limit).await };
+        Ok(nothing("drain", drained).waiting_for(self.waits_for()))
     }
 
     fn closing(&self, py: Python<'_>) -> PyResult<PendingCall> {
@@ -251,9 +274,8 @@ impl GrantSource {
         if let Grant::Refresh(login) = &self.grant {
             login.newest.store(Some(Arc::clone(&tokens)));
         }
-        Ok(nothing("log_in", async move {
-            native_source.log_in((*tokens).clone()).await
-        }))
+        let stored = async move { native_source.log_in((*tokens).clone()).await };
+        Ok(nothing("log_in", stored).waiting_for(self.waits_for()))
     }
 
     fn logging_out(&self, py: Python<'_>) -> PyResult<PendingCall> {
@@ -262,14 +284,15 @@ impl GrantSource {
             Grant::Refresh(login) => Some(Arc::clone(&login.newest)),
             Grant::ClientCredentials | Grant::Shared(..) => None,
         };
-        Ok(nothing("log_out", async move {
+        let ended = async move {
             let outcome = native_source.log_out().await;
             // If a new login has followed, its tokens are kept.
             if let (Some(newest), None) = (newest, native_source.latest()) {
                 newest.store(None);
             }
             outcome
-        }))
+        };
+        Ok(nothing("log_out", ended).waiting_for(self.waits_for()))
     }
 
     /// This source's API, which shares the known state of its rate limits with all other APIs of the source.
@@ -290,7 +313,7 @@ impl GrantSource {
     }
 
     pub(crate) fn request_settings(&self) -> Arc<RequestSettings> {
-        Arc::clone(&self.inner.line)
+        Arc::clone(&self.inner.request_settings)
     }
 
     fn pending(&self, py: Python<'_>, request: ApiRequest<'_>) -> PyResult<PendingCall> {
@@ -298,29 +321,29 @@ impl GrantSource {
             .api(request.origins.as_deref(), RateLimitChoice::Nothing)
             .map_err(|error| errors::raise(py, &error))?;
         let sources = Sources::one(self.native(py)?);
-        let api =
-            Authorized::with_sources(self.inner.line.driver(py)?, sources, api.core().clone())
-                .map_err(|error| errors::raise(py, &error))?;
-        request.send(py, api, OnRateLimit::Error, &self.inner.line)
+        let api = Authorized::with_sources(
+            self.inner.request_settings.driver(py)?,
+            sources,
+            api.core().clone(),
+        )
+        .map_err(|error| errors::raise(py, &error))?;
+        let call = request.send(py, api, OnRateLimit::Error, &self.inner.request_settings)?;
+        Ok(call.waiting_for(self.waits_for()))
     }
 }
 
-/// Runs a hook, in which waiting for a token is refused.
-pub(crate) fn in_hook<T>(hook: impl FnOnce() -> T) -> T {
-    IS_IN_HOOK.set(true);
-    let result = hook();
-    IS_IN_HOOK.set(false);
-    result
-}
-
 /// Calls the Python hook with new tokens, on the runtime's thread.
-fn call_hook(hook: Option<&Hook>, tokens: &Arc<oauth_core::Tokens>) -> Result<(), Error> {
+fn call_hook(
+    hook: Option<&Hook>,
+    owner: &HookOwner,
+    tokens: &Arc<oauth_core::Tokens>,
+) -> Result<(), Error> {
     let text = format!("new tokens of {}", tokens.issuer());
     tokio::task::block_in_place(|| {
         runtime::call_python(|py| errors::log(py, "debug", &text));
     });
     let Some(hook) = hook else { return Ok(()) };
-    hook.run("on_tokens", |py| {
+    hook.run(owner.clone(), "on_tokens", |py| {
         Ok((Bound::new(py, Tokens::of(Arc::clone(tokens)))?.unbind(),))
     })
 }
@@ -371,8 +394,7 @@ twins! {
         ///
         /// timeout is the number of seconds that this caller waits, by default without limit: then lost.timeout. The
         /// renewal continues for the others; nothing is lost. DeniedError, with the advice "reauthorize" once the grant
-        /// has ended; LostError; grant.no_refresh_token, grant.outcome_unknown; misuse.deadlock in a hook.
-        #[blocking(refuse_in_hook)]
+        /// has ended; LostError; grant.no_refresh_token, grant.outcome_unknown; misuse.deadlock in its hook.
         #[pyo3(signature = (*, timeout = None))]
         fn token / atoken(self, py, timeout: Option<f64>) {
             self.pending_token(py, timeout)
@@ -381,7 +403,6 @@ twins! {
         /// Tokens to replace those that a resource server refused.
         ///
         /// Without a request if another caller has already replaced them. timeout and errors are those of token().
-        #[blocking(refuse_in_hook)]
         #[pyo3(signature = (tokens, *, timeout = None))]
         fn renew / arenew(self, py, tokens: &Tokens, timeout: Option<f64>) {
             self.renewing(py, tokens, timeout)
@@ -390,7 +411,6 @@ twins! {
         /// Stores the tokens of a new login, replacing any others.
         ///
         /// LostError and store errors if they could not be stored; stored.issuer for tokens of a different server or client.
-        #[blocking(refuse_in_hook)]
         #[pyo3(signature = (tokens))]
         fn log_in / alog_in(self, py, tokens: &Tokens) {
             self.logging_in(py, tokens)
@@ -399,7 +419,6 @@ twins! {
         /// Logs the user out: revokes the tokens at the server (RFC 7009), and removes them here and in the store.
         ///
         /// As Grants.log_out() does. Callers then get grant.no_refresh_token; client credentials request a new token.
-        #[blocking(refuse_in_hook)]
         #[pyo3(signature = ())]
         fn log_out / alog_out(self, py) {
             self.logging_out(py)
@@ -409,7 +428,7 @@ twins! {
         ///
         /// No new renewal begins, one that was sent is finished, and its tokens are stored. The current token is
         /// returned until it expires; after that, token_source.closed. lost.timeout if this takes more than timeout, in
-        /// seconds. The interpreter does the same for all sources when it exits, for at most 5 s.
+        /// seconds; misuse.deadlock in its hook. The interpreter does this for all sources at its exit, for at most 5 s.
         #[pyo3(signature = (*, timeout = 10.0))]
         fn drain / adrain(self, py, timeout: f64) {
             self.draining(py, timeout)
@@ -427,7 +446,6 @@ twins! {
         /// for a pause: "error" raises resource.rate_limited, "wait" waits for up to longest_wait
         /// seconds, "pass" returns the response. A status of 400 or above is not an error in itself:
         /// see Response.raise_for_status(). DeniedError, LostError and the errors of token().
-        #[blocking(refuse_in_hook)]
         #[pyo3(signature = (method, url, *, headers = None, params = None,
                             content = None, data = None, json = None,
                             origins = None, timeout = None, on_rate_limit = None, longest_wait = None))]
@@ -472,11 +490,3 @@ closes!(
      belongs to the Grants: it is only released, and its grant is kept fresh for the\n\
      other callers."
 );
-
-pub(crate) fn refuse_in_hook(py: Python<'_>) -> PyResult<()> {
-    if IS_IN_HOOK.get() {
-        Err(errors::raise(py, &Misuse::Deadlock.into()))
-    } else {
-        Ok(())
-    }
-}

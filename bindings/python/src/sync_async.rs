@@ -1,11 +1,10 @@
 //! Defines each call once, as a blocking method and as a coroutine.
 
 /// Defines methods of a class twice: blocking under the first name, as a coroutine under the second. The block creates
-/// the pending call; the check named by `blocking` runs first in the blocking form.
+/// the pending call.
 macro_rules! twins {
     (impl $class:ident { $(
         $(#[doc = $text:expr])*
-        $(#[blocking($check:path)])?
         #[pyo3(signature = $signature:tt)]
         fn $name:ident / $later:ident($this:ident, $py:ident $(, $(#[$read:meta])* $given:ident: $type:ty)* $(,)?) $work:block
     )* }) => {
@@ -15,7 +14,6 @@ macro_rules! twins {
             #[pyo3(signature = $signature)]
             #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
             fn $name(&$this, $py: Python<'_> $(, $(#[$read])* $given: $type)*) -> PyResult<Py<PyAny>> {
-                $($check($py)?;)?
                 let begin = || -> PyResult<$crate::pending_call::PendingCall> { $work };
                 begin()?.wait($py)
             }

@@ -36,7 +36,7 @@ impl Introspecting {
             client: introspecting.map_err(|error| errors::raise(py, &error))?,
             server: inner.server.clone(),
             sign_in: None,
-            line: Arc::clone(&inner.line),
+            request_settings: Arc::clone(&inner.request_settings),
         };
         let base = Client {
             inner: Arc::new(inner),

@@ -29,7 +29,7 @@ use crate::{errors, runtime};
 pub(crate) struct WebSite {
     site: oauth_web::Site,
     store: Option<Store>,
-    line: Arc<RequestSettings>,
+    request_settings: Arc<RequestSettings>,
     host: PerProcess<Host>,
     /// The process whose visits connect.
     process: AtomicU32,
@@ -45,7 +45,7 @@ impl WebSite {
     }
 
     fn make(&self, py: Python<'_>) -> PyResult<Host> {
-        let (site, driver) = (self.site.clone(), self.line.driver(py)?);
+        let (site, driver) = (self.site.clone(), self.request_settings.driver(py)?);
         let host = match &self.store {
             Some(store) => Ok(Host::with_store(site, driver, store.for_this_process(py)?)),
             None => Host::new(site, driver),
@@ -109,7 +109,7 @@ impl WebSite {
             .first()
             .and_then(|first| first.get().client.get(py));
         let settings = match (network, first) {
-            (None, Some(first)) => Arc::clone(&first.get().inner.line),
+            (None, Some(first)) => Arc::clone(&first.get().inner.request_settings),
             (network, _) => RequestSettings::new(network.map(Bound::get), None)?,
         };
         let mut later = providers;
@@ -117,7 +117,7 @@ impl WebSite {
         Ok(Self {
             site: oauth_web::Site::new(config).map_err(raise)?,
             store,
-            line: settings,
+            request_settings: settings,
             host: PerProcess::new(),
             process: AtomicU32::new(std::process::id()),
             later: Arc::new(later),

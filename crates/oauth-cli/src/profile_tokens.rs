@@ -342,7 +342,7 @@ impl ProfileTokens {
                 "replace it by logging in again with oauth login --profile {profile}"
             )),
             (Owner::Client(_), "stored.malformed") => failure.with_hint(format!(
-                "replace it with oauth token --profile {profile} --as client --renew, and the same --scope, --resource, --audience and --token-param, if there were any; without any, oauth logout --profile {profile} --client removes it, too"
+                "replace it with oauth token --profile {profile} --as client --renew, and the same --scope, --resource, --audience and --token-param, if there were any; or remove it with oauth logout --profile {profile} --client, which finds one that had any of these only if its record names the client"
             )),
             (Owner::Client(_), _) => failure.for_client(),
             _ => failure,

@@ -17,6 +17,9 @@ const LIFETIME_SECONDS: u64 = 3600;
 /// The longest file that is read, in bytes.
 const MAX_BYTES: usize = 64 << 10;
 
+/// The longest text of base64 characters that counts as a path, in bytes: file systems allow names of at most 255.
+const MAX_PATH: usize = 255;
+
 /// A service account, as the console writes it into a file.
 #[derive(Clone)]
 pub struct ServiceAccount {
@@ -47,6 +50,10 @@ impl ServiceAccount {
         };
         if text.len() > MAX_BYTES {
             return Err(about("all"));
+        }
+        if is_like_base64(text) {
+            let detail = "a service account's key file in base64; give the JSON itself";
+            return Err(Error::from(Misuse::ProviderData).about(detail));
         }
         if is_like_path(text) {
             return Err(Misuse::KeyFilePath.into());
@@ -141,6 +148,14 @@ impl ServiceAccount {
             (header.clone(), claims)
         })
     }
+}
+
+/// Whether a text looks like a key file in base64, as environment variables often hold it: it consists of the same
+/// characters as many paths, but is longer.
+fn is_like_base64(text: &str) -> bool {
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_=\r\n".contains(&byte);
+    let text = text.trim();
+    text.len() > MAX_PATH && text.bytes().all(is_base64)
 }
 
 /// Whether a text, which should be an object in JSON, looks like the path of a file.
@@ -277,6 +292,22 @@ mod tests {
         ] {
             let error = ServiceAccount::from_json(other).unwrap_err();
             assert_eq!(error.code(), "provider.data", "{other}");
+        }
+    }
+
+    #[test]
+    fn a_key_file_in_base64_is_no_path() {
+        // `{\n  "type": "service_account",` over and over.
+        let encoded = "ewogICJ0eXBlIjogInNlcnZpY2VfYWNjb3VudCIs".repeat(50);
+        let lines = "ewogICJ0eXBlIjogInNlcnZpY2VfYWNjb3VudCIs\n".repeat(50);
+        for text in [&encoded, &format!("{encoded}==\n"), &lines] {
+            let error = ServiceAccount::from_json(text).unwrap_err();
+            assert_eq!(error.code(), "provider.data");
+            assert!(
+                error.to_string().contains("give the JSON itself"),
+                "{error}"
+            );
+            assert!(!error.to_string().contains(&encoded[..20]), "{error}");
         }
     }
 

@@ -45,17 +45,17 @@ def call(work: Callable[[], None]) -> None:
     gevent: Any = importlib.import_module("gevent")
     monkey: Any = importlib.import_module("gevent.monkey")
     # A lock for threads, not for greenlets.
-    is_running = monkey.get_original("_thread", "allocate_lock")()
-    is_running.acquire()
+    until_done = monkey.get_original("_thread", "allocate_lock")()
+    until_done.acquire()
 
     def run() -> None:
         try:
             work()
         finally:
-            is_running.release()
+            until_done.release()
 
     _waiting_hub.loop.run_callback_threadsafe(gevent.spawn, run)
-    if not is_running.acquire(timeout=CALL_TIMEOUT):
+    if not until_done.acquire(timeout=CALL_TIMEOUT):
         raise TimeoutError("the greenlets of the application did not run")
 
 

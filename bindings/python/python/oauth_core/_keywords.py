@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     _Class = TypeVar("_Class", bound=type)
 
-# What is called for each request, which nothing may slow down.
-_HOT = ("token", "atoken", "verify", "averify", "verify_access_token", "averify_access_token")
+# What is usually answered from memory, in about a microsecond. The wrapper takes some 160 ns, which is little only beside a request.
+_FROM_MEMORY = ("token", "atoken", "verify", "averify", "verify_access_token", "averify_access_token")
 
 _MARK = " got an unexpected keyword argument "
 
@@ -82,7 +82,7 @@ def name_keywords(cls: _Class) -> _Class:
     """Wraps the public methods of a class that have keyword arguments; none of them is a coroutine function."""
     members: dict[str, Any] = dict(vars(cls))
     for name, member in members.items():
-        if (name.startswith("_") and name != "__init__") or name in _HOT:
+        if (name.startswith("_") and name != "__init__") or name in _FROM_MEMORY:
             continue
         kind = type(member).__name__
         if kind == "staticmethod" and _has_keywords(member.__func__):

@@ -1017,7 +1017,7 @@ class GrantSource:
 
         timeout is the number of seconds that this caller waits, by default without limit: then lost.timeout. The
         renewal continues for the others; nothing is lost. DeniedError, with the advice "reauthorize" once the grant
-        has ended; LostError; grant.no_refresh_token, grant.outcome_unknown; misuse.deadlock in a hook.
+        has ended; LostError; grant.no_refresh_token, grant.outcome_unknown; misuse.deadlock in its hook.
         """
     def atoken(self, *, timeout: float | None = None) -> _Later[Tokens]:
         """token(), in a coroutine."""
@@ -1049,7 +1049,7 @@ class GrantSource:
 
         No new renewal begins, one that was sent is finished, and its tokens are stored. The current token is
         returned until it expires; after that, token_source.closed. lost.timeout if this takes more than timeout, in
-        seconds. The interpreter does the same for all sources when it exits, for at most 5 s.
+        seconds; misuse.deadlock in its hook. The interpreter does this for all sources at its exit, for at most 5 s.
         """
     def adrain(self, *, timeout: float = 10.0) -> _Later[None]:
         """drain(), in a coroutine."""
@@ -1273,7 +1273,7 @@ class Grants:
         """Ends a grant: revokes the tokens at the server (RFC 7009), and removes the record.
 
         A renewal under way is waited for first. If the revocation fails, its error is raised, and the record
-        is removed anyway. Without step_up, the tokens of step-ups end too. misuse.deadlock in a hook.
+        is removed anyway. Without step_up, the tokens of step-ups end too. misuse.deadlock in a hook about this user.
         """
     def alog_out(
         self, subject: str | None, *, scope: _Scope = None, resource: _Names = None,
@@ -1300,7 +1300,7 @@ class Grants:
     def drain(self, *, timeout: float = 10.0) -> None:
         """Shuts all sources down gracefully, like GrantSource.drain(); timeout is in seconds.
 
-        Their current tokens are returned until they expire; after that, and where there is none, token_source.closed.
+        Tokens are returned until they expire; then, or if there are none, token_source.closed. misuse.deadlock in a hook.
         """
     def adrain(self, *, timeout: float = 10.0) -> _Later[None]:
         """drain(), in a coroutine."""

@@ -112,10 +112,10 @@ class Operations:
         """Fetches the claims of the user who signed in (OpenID Connect Core section 5.3).
 
         userinfo.subject if the response is about another user: then nothing in it may be used.
-        endpoint.missing if the server does not offer it, userinfo.malformed if its response is
-        not what the standard describes, denied.* if it refuses, lost.* if no reply arrives. If
-        the client is registered for signed or encrypted responses, userinfo.not_signed and
-        jwe.not_encrypted for plain ones, jwe.*, jws.* and jwt.* for invalid ones.
+        endpoint.missing if the server does not offer it, userinfo.malformed if its reply is
+        malformed, denied.* if it refuses, lost.* if no reply arrives. If the client is
+        registered for signed or encrypted responses, userinfo.not_signed and jwe.not_encrypted
+        for plain ones, jwe.*, jws.* and jwt.* for invalid ones.
 
         Args:
             tokens: The tokens of the sign-in.
@@ -322,9 +322,9 @@ class Operations:
         """Asks the server whether a token is active, and for its claims (RFC 7662).
 
         endpoint.missing if the server does not offer it, introspection.malformed if its reply
-        is not what the standard describes, denied.* if it refuses, lost.* if no reply arrives.
-        If a signed response is requested: introspection.not_signed if the response is not signed,
-        and jws.* and jwt.* if it is invalid.
+        is malformed, denied.* if it refuses, lost.* if no reply arrives. If a signed response
+        is requested: introspection.not_signed if the response is not signed, and jws.* and
+        jwt.* if it is invalid.
 
         Args:
             token: The token.
@@ -407,8 +407,8 @@ class Operations:
         """Requests a code that the user enters on another device (RFC 8628).
 
         Without a scope, the server grants its default. endpoint.missing if the server does not
-        offer it, reply.shape if its response is malformed, denied.* if it refuses, lost.* if
-        no reply arrives.
+        offer it, reply.shape if its reply is malformed, denied.* if it refuses, lost.* if no
+        reply arrives.
 
         Args:
             purpose: What the user agrees to, for the prompt, such as "sign in to example-cli on
@@ -1350,7 +1350,7 @@ class Operations:
         Store the result before it is used: its secrets exist nowhere else. The metadata is checked
         first, with client_metadata.* for contradictions. endpoint.missing if the server does
         not offer it, denied.invalid_redirect_uri, denied.invalid_client_metadata and other
-        denied.* if it refuses, registration.malformed if its response is malformed,
+        denied.* if it refuses, registration.malformed if its reply is malformed,
         registration.redirect_uri if it registered a redirect URI that was not requested, lost.*
         if no reply arrives: then a client may have been registered anyway.
 
@@ -1379,7 +1379,7 @@ class Operations:
         access token, the secret, or anything else. registration.not_managed if the server issued
         the client no such token, stored.issuer for a client of another server,
         denied.invalid_token if the server no longer knows the client, registration.malformed if
-        its response is malformed, lost.* if no reply arrives.
+        its reply is malformed, lost.* if no reply arrives.
 
         Args:
             registered: The client, as it was stored.

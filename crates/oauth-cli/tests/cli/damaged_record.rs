@@ -31,7 +31,10 @@ fn token_renew_replaces_a_damaged_token_of_a_scope() {
     let scoped = ["token", "--scope", "read"];
     home.p(&scoped).ok();
     std::fs::write(home.record(), "x").unwrap();
-    says(&home.p(&scoped), 2, &["the same --scope"]);
+    let hints = ["the same --scope", "only if its record names the client"];
+    says(&home.p(&scoped), 2, &hints);
+    // This one does not.
+    says(&home.p(&["logout", "--client"]), 2, &["usage.no_token"]);
     home.p(&[&scoped[..], &["--renew"]].concat()).ok();
     home.p(&scoped).ok();
 }
@@ -56,6 +59,8 @@ fn logout_removes_an_unreadable_token_of_a_scope_that_names_the_client() {
     let home = Home::new("damaged-named");
     home.p(&["token", "--scope", "read"]).ok();
     change(&home.record(), |record| record["version"] = 2.into());
+    let hint = "or remove it with oauth logout --profile p --client";
+    says(&home.p(&["token", "--scope", "read"]), 2, &[hint]);
     let done = home.p(&["logout", "--client", "--json"]).json();
     assert_eq!(done["may_still_be_valid"], true, "{done}");
     assert!(home.p(&["status"]).ok().contains("no tokens are stored"));

@@ -416,6 +416,6 @@ fn lost_request_error_shows_the_url_without_its_query() {
     sent_request(exchange.resume(&at(), Input::Begin).unwrap());
     let lost = Input::Lost(Cause::unknown("reset"));
     let error = exchange.resume(&at(), lost).unwrap_err().to_string();
-    let text = "own: POST https://own.example:8443/path: no answer arrived: reset [lost]";
+    let text = "own: POST https://own.example:8443/path: no reply arrived: reset [lost]";
     assert_eq!(error, text);
 }

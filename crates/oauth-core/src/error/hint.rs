@@ -324,7 +324,7 @@ const HINTS: &[(&str, &str)] = &[
     ),
     (
         "ciba.duplicate_request",
-        "wait for the answer, or allow the request to be repeated if the user wants that",
+        "wait for the user's decision, or allow the request to be repeated if the user wants that",
     ),
     (
         "identity_assertion.no_id_token",

@@ -279,15 +279,15 @@ table! {
 table! {
     /// Why no response arrived, if the transport knows; or why a store that responded could not perform an operation.
     Loss {
-        Unknown "lost" RETRY "no answer arrived"
+        Unknown "lost" RETRY "no reply arrived"
         Unsent "lost.unsent" RETRY "the request could not be sent"
         Dns "lost.dns" RETRY "the host name could not be resolved"
         Connect "lost.connect" RETRY "no connection could be opened"
         NotPublic "lost.not_public" GIVE_UP "the host has no public address, as a URL that the caller did not name must have"
         Tls "lost.tls" GIVE_UP "no trusted TLS connection could be opened"
         Proxy "lost.proxy" GIVE_UP "the proxy did not connect to the server"
-        Timeout "lost.timeout" RETRY "no answer arrived in time"
-        Closed "lost.closed" RETRY "the connection was closed before the answer was complete"
+        Timeout "lost.timeout" RETRY "no reply arrived in time"
+        Closed "lost.closed" RETRY "the connection was closed before the reply was complete"
         Contended "store.conflict" RETRY "the store kept reporting conflicting writes"
     }
     // A page's own redirect is no listener's.

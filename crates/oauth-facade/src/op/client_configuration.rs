@@ -15,7 +15,7 @@ arguments! {
     /// Store the result in place of the stored client: the server may have changed the registration access
     /// token, the secret, or anything else. `registration.not_managed` if the server issued the client no such token,
     /// `stored.issuer` for a client of another server, `denied.invalid_token` if the server no longer knows the client,
-    /// `registration.malformed` if its response is malformed, `lost.*` if no reply arrives.
+    /// `registration.malformed` if its reply is malformed, `lost.*` if no reply arrives.
     pub struct ReadRegistration {
         /// The client, as it was `stored`.
         pub registered: Secret<String>,

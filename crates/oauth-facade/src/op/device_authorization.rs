@@ -15,7 +15,7 @@ arguments! {
     /// Requests a code that the user enters on another device (RFC 8628).
     ///
     /// Without a scope, the server grants its default. `endpoint.missing` if the server does not offer
-    /// it, `reply.shape` if its response is malformed, `denied.*` if it refuses, `lost.*` if no
+    /// it, `reply.shape` if its reply is malformed, `denied.*` if it refuses, `lost.*` if no
     /// reply arrives.
     pub struct DeviceAuthorization {
         /// What the user agrees to, for the prompt, such as "sign in to example-cli on build-7".

@@ -13,8 +13,8 @@ use crate::introspection::signed_response;
 arguments! {
     /// Asks the server whether a token is active, and for its claims (RFC 7662).
     ///
-    /// `endpoint.missing` if the server does not offer it, `introspection.malformed` if its reply is not
-    /// what the standard describes, `denied.*` if it refuses, `lost.*` if no reply arrives. If a signed response is
+    /// `endpoint.missing` if the server does not offer it, `introspection.malformed` if its reply is
+    /// malformed, `denied.*` if it refuses, `lost.*` if no reply arrives. If a signed response is
     /// requested: `introspection.not_signed` if the response is not signed, and `jws.*` and `jwt.*` if it is invalid.
     pub struct Introspect {
         /// The token.

@@ -16,7 +16,7 @@ arguments! {
     /// Store the result before it is used: its secrets exist nowhere else. The metadata is checked first,
     /// with `client_metadata.*` for contradictions. `endpoint.missing` if the server does not offer it,
     /// `denied.invalid_redirect_uri`, `denied.invalid_client_metadata` and other `denied.*` if it refuses,
-    /// `registration.malformed` if its response is malformed, `registration.redirect_uri` if
+    /// `registration.malformed` if its reply is malformed, `registration.redirect_uri` if
     /// it registered a redirect URI that was not requested, `lost.*` if no reply arrives: then a client may have
     /// been registered anyway.
     pub struct Register {

@@ -16,7 +16,7 @@ arguments! {
     /// Fetches the claims of the user who signed in (OpenID Connect Core section 5.3).
     ///
     /// `userinfo.subject` if the response is about another user: then nothing in it may be used. `endpoint.missing`
-    /// if the server does not offer it, `userinfo.malformed` if its response is not what the standard describes,
+    /// if the server does not offer it, `userinfo.malformed` if its reply is malformed,
     /// `denied.*` if it refuses, `lost.*` if no reply arrives. If the client is registered for signed or encrypted
     /// responses, `userinfo.not_signed` and `jwe.not_encrypted` for plain ones, `jwe.*`, `jws.*` and `jwt.*` for
     /// invalid ones.
