@@ -38,7 +38,7 @@ pub(crate) enum Source {
 }
 
 /// Sources, each with the owner of its tokens.
-pub(crate) type Owned = Vec<(TokenOwner, Source)>;
+pub(crate) type OwnedSources = Vec<(TokenOwner, Source)>;
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Source {
     type Error = PyErr;
@@ -67,7 +67,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Source {
 
 impl Source {
     /// The source as a native one, for Rust code in this process.
-    pub(crate) fn shared(&self, py: Python<'_>) -> PyResult<Arc<dyn oauth_session::TokenSource>> {
+    pub(crate) fn native(&self, py: Python<'_>) -> PyResult<Arc<dyn oauth_session::TokenSource>> {
         Ok(match self {
             Self::Grant(grant) => Arc::new(grant.get().native(py)?),
             Self::Fixed(fixed, _) => Arc::new(fixed.clone()),
@@ -105,7 +105,7 @@ impl Source {
     }
 }
 
-pub(crate) fn owned(app: Option<Source>, user: Option<Source>) -> Owned {
+pub(crate) fn owned_sources(app: Option<Source>, user: Option<Source>) -> OwnedSources {
     let app = app.map(|source| (TokenOwner::Application, source));
     let user = user.map(|source| (TokenOwner::User, source));
     app.into_iter().chain(user).collect()
@@ -128,7 +128,7 @@ pub(crate) struct ApiRequest<'a> {
     pub(crate) longest_wait: Option<f64>,
 }
 
-/// The API with rules that recognize the responses which report an expired token: a list of dicts, or `None`.
+/// The API with rules that recognize the responses that report an expired token: a list of dicts, or `None`.
 pub(crate) fn with_expired_token_replies(
     py: Python<'_>,
     api: Result<oauth_facade::Api, Error>,
@@ -164,7 +164,7 @@ impl ApiRequest<'_> {
 
     /// The body, and its media type unless the caller's headers have one.
     fn body(&mut self, py: Python<'_>) -> PyResult<(Option<Vec<u8>>, Option<&'static str>)> {
-        let (text, of_text) = match (self.content.take(), self.data.take(), self.json.take()) {
+        let (text, media_type) = match (self.content.take(), self.data.take(), self.json.take()) {
             (content, None, None) => return Ok((content, None)),
             (None, Some(data), None) => (data.0, "application/x-www-form-urlencoded"),
             (None, None, Some(json)) => {
@@ -177,10 +177,13 @@ impl ApiRequest<'_> {
             }
         };
         let headers = self.headers.iter().flat_map(|headers| &headers.0);
-        let is_typed = headers
+        let has_media_type = headers
             .into_iter()
             .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-        Ok((Some(text.into_bytes()), (!is_typed).then_some(of_text)))
+        Ok((
+            Some(text.into_bytes()),
+            (!has_media_type).then_some(media_type),
+        ))
     }
 
     /// Sends the request, and reads the whole response.
@@ -240,7 +243,7 @@ impl ApiRequest<'_> {
 #[pyclass(frozen, subclass, module = "oauth_core")]
 pub(crate) struct Api {
     pub(crate) api: oauth_facade::Api,
-    sources: Arc<Owned>,
+    sources: Arc<OwnedSources>,
     request_settings: Arc<RequestSettings>,
     on_rate_limit: OnRateLimit,
     on_wait: Option<Hook>,
@@ -249,7 +252,7 @@ pub(crate) struct Api {
 impl Api {
     pub(crate) fn new(
         api: oauth_facade::Api,
-        sources: Owned,
+        sources: OwnedSources,
         request_settings: Arc<RequestSettings>,
         limits: Limits,
     ) -> Self {
@@ -269,11 +272,11 @@ impl Api {
 
     fn authorized(&self, py: Python<'_>) -> PyResult<Authorized> {
         let sources = match &self.sources[..] {
-            [(TokenOwner::Any, source)] => Sources::one(source.shared(py)?),
-            [(TokenOwner::Application, app)] => Sources::application(app.shared(py)?),
-            [(TokenOwner::User, user)] => Sources::user(user.shared(py)?),
+            [(TokenOwner::Any, source)] => Sources::one(source.native(py)?),
+            [(TokenOwner::Application, app)] => Sources::application(app.native(py)?),
+            [(TokenOwner::User, user)] => Sources::user(user.native(py)?),
             [(_, app), (_, user), ..] => {
-                Sources::application(app.shared(py)?).with_user(user.shared(py)?)
+                Sources::application(app.native(py)?).with_user(user.native(py)?)
             }
             [] => return Err(PyValueError::new_err("an API must have a token source")),
         };
@@ -301,7 +304,10 @@ impl Api {
 }
 
 /// The API, with its rate limit. Without a preset, no limit is documented.
-fn limited(api: oauth_facade::Api, keeping: RateLimitChoice) -> Result<oauth_facade::Api, Error> {
+fn with_rate_limit(
+    api: oauth_facade::Api,
+    keeping: RateLimitChoice,
+) -> Result<oauth_facade::Api, Error> {
     match keeping {
         RateLimitChoice::Nothing => Ok(api),
         RateLimitChoice::Allowance(allowance) => Ok(api.keeping(allowance)),
@@ -347,16 +353,18 @@ impl Api {
             }
             (Source::Connection(connection), _, None) => {
                 let api = connection.get().api();
-                api.and_then(|api| limited(api, limits.keeping))
+                api.and_then(|api| with_rate_limit(api, limits.keeping))
             }
-            (_, Some(fixed_token), None) => limited(fixed_token.api.clone(), limits.keeping),
+            (_, Some(fixed_token), None) => {
+                with_rate_limit(fixed_token.api.clone(), limits.keeping)
+            }
             (_, fixed_token, origins) => {
                 let api = oauth_facade::Api::new(&origins.unwrap_or_default(), transport);
                 let api = api.map(|api| match fixed_token {
                     Some(fixed_token) => api.sharing(&fixed_token.api),
                     None => api,
                 });
-                api.and_then(|api| limited(api, limits.keeping))
+                api.and_then(|api| with_rate_limit(api, limits.keeping))
             }
         };
         let api = with_expired_token_replies(py, built, expired_token_replies)?;
@@ -420,10 +428,10 @@ twins! {
         /// The whole response is read. timeout, on_rate_limit and longest_wait default to those of this API.
         /// resource.no_token_source and resource.route_ambiguous if it cannot be determined
         /// which token is needed. Only the API's origins get the token
-        /// (resource.origin_not_allowed), over the Authorization header (RFC 6750 section 2.1). A
+        /// (resource.origin_not_allowed), in the Authorization header (RFC 6750 section 2.1). A
         /// redirect within the origin is followed. params are added to the query of the URL: a str or
         /// an int, or a list of them, by name. content is a body; data is a form with members like
-        /// those of params; json is any value that json.dumps takes, sent as application/json. timeout
+        /// those of params; json is any value that json.dumps accepts, sent as application/json. timeout
         /// is in seconds, for the head of the response and again for its body. on_rate_limit is what to do
         /// when the API asks for a pause: "error" raises resource.rate_limited, "wait" waits for up to
         /// longest_wait seconds, "pass" returns the response. A status of 400 or above is not an error in

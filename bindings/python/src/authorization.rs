@@ -157,9 +157,9 @@ impl PendingAuthorization {
     }
 }
 
-/// When a login uses a code on another device: "only", "first", "if_not_opened" or "never".
+/// When a login uses a code that is entered on another device: "only", "first", "if_not_opened" or "never".
 ///
-/// device is the caller's option, if given, opener whether the caller opens the page, and parameters are the
+/// device is the caller's option, if given; opener is whether the caller opens the page; parameters are the
 /// names of the requested options.
 #[pyfunction]
 #[pyo3(signature = (client, device, opener, parameters, /))]
@@ -335,13 +335,13 @@ twins! {
         /// an error page, and the wait continues. A listener waits once, then misuse.already_finished.
         #[pyo3(signature = (flow, *, timeout = 300.0))]
         fn callback / acallback(self, py, flow: &PendingAuthorization, timeout: f64) {
-            self.waiting(py, flow, timeout)
+            self.wait_for_callback(py, flow, timeout)
         }
     }
 }
 
 impl Listener {
-    fn waiting(
+    fn wait_for_callback(
         &self,
         py: Python<'_>,
         flow: &PendingAuthorization,

@@ -119,7 +119,7 @@ impl ResourceConnection {
             native = native.redirect_uri(uri.clone());
         }
         if let Some((provider, sign_in)) = &self.identity {
-            native = native.identity(provider.client.core().clone(), sign_in.shared(py)?);
+            native = native.identity(provider.client.core().clone(), sign_in.native(py)?);
         }
         if let Some(device) = self.device {
             let (show, purpose) = (self.show.clone(), self.connect.purpose());

@@ -84,7 +84,7 @@ fn extract_grant(source: &Bound<'_, PyAny>) -> PyResult<Option<Arc<dyn TokenSour
     };
     match grant.extract() {
         Ok(source @ (Source::Grant(_) | Source::Connection(_))) => {
-            source.shared(grant.py()).map(Some)
+            source.native(grant.py()).map(Some)
         }
         _ => {
             let message = "grant must be a GrantSource or a ResourceConnection";

@@ -204,7 +204,7 @@ fn subject_of_source(
     idp: &oauth_facade::Client,
     limit: Duration,
 ) -> Result<Subject, Error> {
-    let source = call_python(|py| source.shared(py))?;
+    let source = call_python(|py| source.native(py))?;
     let sign_in = SubjectTokenSource::new(idp.core(), source);
     match Handle::try_current() {
         Ok(runtime) => tokio::task::block_in_place(|| runtime.block_on(sign_in.subject(limit))),

@@ -11,7 +11,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
-use crate::api::{Api, Source, owned, with_expired_token_replies};
+use crate::api::{Api, Source, owned_sources, with_expired_token_replies};
 use crate::errors;
 use crate::hooks::Hook;
 use crate::network::{LazyDriver, Network, RequestSettings};
@@ -107,7 +107,7 @@ impl Server {
         on_wait: Option<Hook>,
         network: Option<&Bound<'_, Network>>,
     ) -> PyResult<Api> {
-        let sources = owned(app, user);
+        let sources = owned_sources(app, user);
         let limits = Limits::new(on_rate_limit, longest_wait, allowance, on_wait)?;
         let owners: Vec<_> = sources.iter().map(|(owner, _)| *owner).collect();
         let api = self.0.api(origins.as_deref(), &owners, limits.keeping);

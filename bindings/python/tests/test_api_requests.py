@@ -1,4 +1,4 @@
-"""For API servers: requests verified, with the DPoP proofs of their tokens (RFC 9449)."""
+"""How an API server verifies requests, including the DPoP proofs of their tokens (RFC 9449)."""
 
 from __future__ import annotations
 
@@ -222,13 +222,13 @@ def made(seconds: int) -> Callable[[str], Any]:
         pytest.param(lambda _: [], "dpop_proof.missing", id="no field"),
         pytest.param(lambda token: [proof(token), proof(token)], "dpop_proof.duplicate", id="two fields"),
         pytest.param(lambda token: f"{proof(token)},{proof(token)}", "dpop_proof.duplicate", id="joined"),
-        pytest.param(lambda _: "proof", "dpop_proof.malformed", id="no JWT"),
+        pytest.param(lambda _: "proof", "dpop_proof.malformed", id="not a JWT"),
         pytest.param(with_claims(x="x" * 20_000), "dpop_proof.malformed", id="too long"),
         pytest.param(with_header(typ=None), "dpop_proof.typ", id="no typ"),
         pytest.param(with_header(typ="JWT"), "dpop_proof.typ", id="another typ"),
         pytest.param(with_header(alg="none"), "dpop_proof.alg", id="not signed"),
         pytest.param(by_shared_secret, "dpop_proof.alg", id="shared secret"),
-        pytest.param(with_header(alg="ES384"), "dpop_proof.alg", id="alg that is not named"),
+        pytest.param(with_header(alg="ES384"), "dpop_proof.alg", id="alg that is not listed"),
         pytest.param(with_header(jwk=None), "dpop_proof.jwk", id="no jwk"),
         pytest.param(with_header(jwk={**HOLDER.jwk, "d": "AAAA"}), "dpop_proof.jwk", id="private jwk"),
         pytest.param(with_header(jwk={"kty": "oct", "k": "AAAA"}), "dpop_proof.jwk", id="shared jwk"),
@@ -335,7 +335,7 @@ RSA_JWK = {"kty": "RSA", "n": encoded(b"\xff" * 256), "e": encoded(b"\xff" * 8)}
         pytest.param(ending_in(b""), id="no signature"),
         pytest.param(ending_in(bytes(64)), id="a signature of zeros"),
         pytest.param(ending_in(b"\x01" * 63), id="a short signature"),
-        pytest.param(with_header(alg="Ed25519", jwk={"kty": "OKP", "crv": "Ed25519", "x": encoded(b"\x02" * 32)}), id="no point"),
+        pytest.param(with_header(alg="Ed25519", jwk={"kty": "OKP", "crv": "Ed25519", "x": encoded(b"\x02" * 32)}), id="not a point"),
         pytest.param(with_header(alg="PS256", jwk=RSA_JWK), id="an exponent of eight bytes"),
         pytest.param(with_header(alg="RS256", jwk={**RSA_JWK, "e": "AQAB"}), id="a modulus that is no product"),
     ],
@@ -383,7 +383,7 @@ def test_invalid_options_and_arguments_are_rejected_at_startup_if_possible(world
         with pytest.raises(oauth_core.MisuseError) as raised:
             world.other_verifier(dpop_nonce_key=key)
         assert raised.value.code == "key.sealing"
-    # Without any algorithm left, all others would be accepted, or no token at all.
+    # If no algorithm were left, either every algorithm would be accepted or no token at all.
     for algs in (["HS256"], ["ES256", "HS256"], ["XS256"], ["none"], []):
         for named in ({"dpop_algs": algs}, {"algs": algs}):
             with pytest.raises(oauth_core.MisuseError) as raised:

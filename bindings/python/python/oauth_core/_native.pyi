@@ -185,9 +185,9 @@ def testing_key() -> SealingKey:
 def code_turn(
     client: Client, device: bool | None, opener: bool, parameters: list[str], /
 ) -> Literal["only", "first", "if_not_opened", "never"]:
-    """When a login uses a code on another device: "only", "first", "if_not_opened" or "never".
+    """When a login uses a code that is entered on another device: "only", "first", "if_not_opened" or "never".
 
-    device is the caller's option, if given, opener whether the caller opens the page, and parameters are the
+    device is the caller's option, if given; opener is whether the caller opens the page; parameters are the
     names of the requested options.
     """
 def listen(listener: Listener, flow: PendingAuthorization, timeout: float, /) -> None:
@@ -1613,10 +1613,10 @@ class Api:
         The whole response is read. timeout, on_rate_limit and longest_wait default to those of this API.
         resource.no_token_source and resource.route_ambiguous if it cannot be determined
         which token is needed. Only the API's origins get the token
-        (resource.origin_not_allowed), over the Authorization header (RFC 6750 section 2.1). A
+        (resource.origin_not_allowed), in the Authorization header (RFC 6750 section 2.1). A
         redirect within the origin is followed. params are added to the query of the URL: a str or
         an int, or a list of them, by name. content is a body; data is a form with members like
-        those of params; json is any value that json.dumps takes, sent as application/json. timeout
+        those of params; json is any value that json.dumps accepts, sent as application/json. timeout
         is in seconds, for the head of the response and again for its body. on_rate_limit is what to do
         when the API asks for a pause: "error" raises resource.rate_limited, "wait" waits for up to
         longest_wait seconds, "pass" returns the response. A status of 400 or above is not an error in
