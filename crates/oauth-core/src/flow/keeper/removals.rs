@@ -71,7 +71,7 @@ impl Removals {
     pub(super) const fn is_ended(&self) -> bool {
         false
     }
-    pub(super) const fn end_login(&self, _: &Tokens, _: Option<&Entry>) -> bool {
+    pub(super) const fn ends_login(&self, _: &Tokens, _: Option<&Entry>) -> bool {
         false
     }
 }
