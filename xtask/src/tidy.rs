@@ -3,6 +3,7 @@
 
 mod adapters;
 mod circles;
+mod mutant_tests;
 mod published;
 mod unused;
 
@@ -158,7 +159,7 @@ const NOT_IN_BROWSERS: &[&str] = &[
 
 /// Checks every rule and prints its violations.
 pub(crate) fn check() -> Outcome {
-    let rules: [Rule; 10] = [
+    let rules: [Rule; 11] = [
         ("modules of oauth-core import upward only", modules),
         (
             "no modules of the libraries, and no files of JavaScript or Python, import one another in a circle",
@@ -166,6 +167,10 @@ pub(crate) fn check() -> Outcome {
         ),
         ("crates depend upward only", crates),
         ("crates name all that they depend on", unused::unused),
+        (
+            "every mutant is tried by a test that exists",
+            mutant_tests::missing,
+        ),
         (
             "published crates have a front page, a history, an example, and all features at docs.rs",
             published::published,
