@@ -112,3 +112,26 @@ fn algorithms_with_which_no_token_could_be_accepted_are_refused_before_any_token
         assert_eq!(refused(Arg::Null, list(names)), format!("dpop_algs{about}"));
     }
 }
+
+/// The server verifies the signature, so a choice of algorithms would have no effect.
+#[test]
+fn algorithms_and_profiles_are_refused_if_tokens_are_introspected() {
+    let how = crate::IntrospectionOptions {
+        signed_response_alg: None,
+        signed_response_audience: None,
+        cache_max_age: None,
+        cache_entries: None,
+    };
+    let client = client().introspecting(how).expect("an API");
+    let code = |algs: Option<&str>, profile: Option<AccessTokenProfile>| {
+        let mut request = request();
+        request.required.algs = algs.map(|alg| vec![alg.to_owned()]);
+        request.required.profile = profile;
+        let started = client.verify_api_request(request);
+        started.map(drop).map_err(|error| error.code())
+    };
+    assert_eq!(code(None, None), Ok(()));
+    let refused = Err("arguments.inconsistent");
+    assert_eq!(code(Some("ES256"), None), refused);
+    assert_eq!(code(None, Some(AccessTokenProfile::Rfc9068)), refused);
+}
