@@ -130,7 +130,7 @@ test('a discovery timeout names the server once', async (context) => {
     const error = await failed(() => core.discover(issuer, { transport: 'loopback_http', timeoutMs: 200 }))
     assert.equal(error.code, 'lost.timeout')
     assert.ok(error.message.includes(issuer) && error.url.startsWith(issuer), error.message)
-    assert.equal(error.message.split('no answer').length, 2, error.message)
+    assert.equal(error.message.split('no reply').length, 2, error.message)
   }
 })
 
