@@ -65,7 +65,7 @@ fn request(name: &'static str, key: &PrivateKey, token_type: TokenType) -> Side 
     let server = Server::new(Issuer::parse(ISSUER).expect("an issuer"));
     let client = Client::new(server, ClientId::new(ID), ClientAuth::none()).expect("a client");
     let client = client.with_dpop(stored(key).to_core().expect("a key"));
-    let api = Api::new(Resource::new([URL]).expect("an origin"));
+    let api = Api::new(Resource::new([ISSUER]).expect("an origin"));
     let api = api.with_dpop(&client).expect("a key");
     let mut tokens = Tokens::bearer(TOKEN);
     let is_bound = token_type == TokenType::Dpop;
